@@ -370,6 +370,37 @@ impl MarkerKeys {
         Self::from_lines(path, &read_bounded(path).map_err(failed("read it"))?)
     }
 
+    /// The keys in a file that has to be there.
+    ///
+    /// # Errors
+    /// [`KeyFileError`] if the file cannot be read, or holds anything but keys.
+    pub fn load(path: &Path) -> Result<Self, KeyFileError> {
+        let text = read_bounded(path);
+        let text =
+            text.map_err(|cause| KeyFileError::Io { path: path.to_owned(), doing: "read it", cause })?;
+        Self::from_lines(path, &text)
+    }
+
+    /// A key that was given as text: its bytes, and those that it spells if it is a line of a key file. For former keys,
+    /// of which it may be either.
+    pub fn of_text(text: &str) -> Self {
+        let spelled = hex::decode(text).ok().filter(|bytes| bytes.len() == KEY_BYTES);
+        Self::new(text.as_bytes(), spelled.as_deref().as_slice())
+    }
+
+    /// The same, which recognises also what those sign.
+    #[must_use]
+    pub fn after(mut self, former: impl IntoIterator<Item = Self>) -> Self {
+        for Self { current, previous } in former {
+            for key in std::iter::once(current).chain(previous) {
+                if key != self.current && !self.previous.contains(&key) {
+                    self.previous.push(key);
+                }
+            }
+        }
+        self
+    }
+
     fn from_lines(path: &Path, text: &str) -> Result<Self, KeyFileError> {
         let mut keys = Vec::new();
         for (at, line) in text.lines().enumerate() {

@@ -152,6 +152,8 @@ pub struct ForgeConfig {
     pub webhook_secret: Secret,
     /// The key of the markers; none: `marker.key` beside the database, made once.
     pub marker_key: Option<Secret>,
+    /// Keys that signed them before.
+    pub previous_marker_keys: Vec<Secret>,
     /// How long a create without an answer may stay unseen.
     pub settle: Duration,
     /// Globs of the repositories to review, [`value::repositories`] compiles them; empty: all.

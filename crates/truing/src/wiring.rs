@@ -548,6 +548,17 @@ fn github(
         CliError::failed("marker_key", error.to_string())
             .hint(format!("put the key file back from a backup, or name it in `forge.{name}.marker_key`"))
     })?;
+    let former = forge.previous_marker_keys.iter().map(|secret| match secret {
+        Secret::File(path) => MarkerKeys::load(path).map_err(|error| {
+            CliError::failed("marker_key", error.to_string())
+                .hint(format!("see `forge.{name}.previous_marker_keys` in `truing config schema`"))
+        }),
+        Secret::Env(_) | Secret::Plain(_) => {
+            let key = secret.read(environment).map_err(|error| wrong("previous_marker_keys", &error))?;
+            Ok(MarkerKeys::of_text(key.expose()))
+        }
+    });
+    let markers = markers.after(former.collect::<Result<Vec<_>, CliError>>()?);
     let url = |what: &str, text: &str| Url::parse(text).map_err(|error| wrong(what, &error));
     let options = GitHubOptions {
         name: name.to_owned(),

@@ -156,6 +156,30 @@ fn a_key_file_is_made_once_and_for_its_owner_alone() {
 }
 
 #[test]
+fn what_former_keys_have_signed_is_still_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("old.key");
+    assert!(MarkerKeys::load(&file).is_err(), "a former key is never made");
+    std::fs::write(&file, format!("{}\n{}\n", "aa".repeat(32), "bb".repeat(32))).unwrap();
+    let keys = MarkerKeys::new(b"new", &[]).after([
+        MarkerKeys::load(&file).unwrap(),
+        MarkerKeys::of_text("a passphrase"),
+        MarkerKeys::of_text(&"cc".repeat(32)),
+        MarkerKeys::new(b"new", &[]),
+    ]);
+    let pr = PrId { forge: "github".into(), repository: "1".into(), number: 7 };
+    let comment = |key: &MarkerKeys| format!("text\n\n{}", key.sign(&pr, Producer::Review, &Item::Summary));
+    let hex = "cc".repeat(32);
+    for former in [&b"new"[..], &[0xaa; 32], &[0xbb; 32], b"a passphrase", &[0xcc; 32], hex.as_bytes()] {
+        let found = keys.find(&pr, &comment(&MarkerKeys::new(former, &[])));
+        assert!(matches!(found, Found::Verified { .. }), "{former:?}: {found:?}");
+    }
+    let stranger = keys.find(&pr, &comment(&MarkerKeys::new(b"stranger", &[])));
+    assert!(matches!(stranger, Found::UnknownKey { .. }), "{stranger:?}");
+    assert_eq!(keys.previous.len(), 5, "none stands twice");
+}
+
+#[test]
 fn a_key_file_may_hold_former_keys_and_must_hold_keys() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("marker.key");

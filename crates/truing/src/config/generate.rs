@@ -151,10 +151,11 @@ fn default_as_toml(key: &Key) -> String {
             | Kind::Folders
             | Kind::Command
             | Kind::Commands
+            | Kind::Secrets
             | Kind::Networks,
         ) => "[]".to_owned(),
         // None has a default with anything in it.
-        (Default::Text(text), Kind::Command | Kind::Commands) => text.to_owned(),
+        (Default::Text(text), Kind::Command | Kind::Commands | Kind::Secrets) => text.to_owned(),
         (
             Default::Text(text),
             Kind::Globs
@@ -229,6 +230,7 @@ fn schema_of(key: &Key) -> Json {
         Kind::Repository => json!({ "type": "string", "pattern": "^[^/]+/[^/]+$" }),
         Kind::Branch => json!({ "type": "string", "minLength": 1 }),
         Kind::Secret => secret_schema(),
+        Kind::Secrets => json!({ "type": "array", "items": secret_schema() }),
         Kind::Sink(schemes) => json!({
             "anyOf": [{ "type": "string", "pattern": format!("^({})://", schemes.join("|").replace("https", "https?")) }, secret_schema()]
         }),
@@ -264,6 +266,7 @@ fn schema_of(key: &Key) -> Json {
             | Kind::Folders
             | Kind::Command
             | Kind::Commands
+            | Kind::Secrets
             | Kind::Networks,
         ) => Some(json!(text.split(',').filter(|item| !item.is_empty()).collect::<Vec<_>>())),
         (
@@ -338,6 +341,7 @@ fn type_in_words(kind: Kind) -> String {
         Kind::File => "path of a file".to_owned(),
         Kind::Usd(most) => format!("US dollars, 0 to {most}"),
         Kind::Secret => "secret".to_owned(),
+        Kind::Secrets => "list of secrets".to_owned(),
         Kind::Sink(schemes) => {
             format!("URL that begins with `{}://`, or a secret", schemes.join("://` or `"))
         }

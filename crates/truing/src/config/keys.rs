@@ -54,6 +54,8 @@ pub enum Kind {
     Text,
     /// Where a secret is kept: `{ env = "VARIABLE" }` or `{ file = "PATH" }`, never the secret itself.
     Secret,
+    /// Where several secrets are kept.
+    Secrets,
     /// A URL that may be a secret, such as a webhook's: written out, or kept where secrets are. Of one of these
     /// schemes; where it is written out, without a password, and shown without its path.
     Sink(&'static [&'static str]),
@@ -387,6 +389,14 @@ pub const KEYS: &[Key] = &[
         repository: Repository::No,
         since: "0.1.0",
         doc: "The key that signs the markers in comments, by which lost records find their comments again.",
+    },
+    Key {
+        path: "forge.NAME.previous_marker_keys",
+        kind: Kind::Secrets,
+        default: Default::Text(""),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "Keys that signed markers before `marker_key` was changed: comments with their markers are still known as ours.",
     },
     Key {
         path: "forge.NAME.settle",

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{self, Key, Named, Place, Repository};
+use super::keys::{self, Key, Kind, Named, Place, Repository};
 use super::problem::{Origin, Problem};
 use super::value::{self, Value, Wrong};
 use crate::environment::Environment;
@@ -142,6 +142,7 @@ impl Walk<'_> {
         }
         let read = match (key.kind, value.get_ref()) {
             (kind, DeValue::Table(table)) if kind.is_secret() => self.secret(path, table),
+            (Kind::Secrets, DeValue::Array(places)) => self.secrets(path, places),
             (kind, value) => Value::from_toml(kind, value, &self.file.folder).map(Some),
         };
         match read {
@@ -155,6 +156,22 @@ impl Walk<'_> {
                 self.problem(start, |at| Problem::of_value(at, key, wrong));
             }
         }
+    }
+
+    /// A list of places of secrets.
+    fn secrets(&mut self, path: &[&str], places: &[Spanned<DeValue<'_>>]) -> Result<Option<Value>, Wrong> {
+        let mut all = Vec::new();
+        for place in places {
+            match place.get_ref() {
+                DeValue::Table(table) => match self.secret(path, table)? {
+                    Some(Value::Secret(secret)) => all.push(secret),
+                    Some(_) | None => return Ok(None),
+                },
+                DeValue::String(_) => return Err(Wrong::Literal),
+                other => return Value::from_toml(Kind::Secrets, other, &self.file.folder).map(Some),
+            }
+        }
+        Ok(Some(Value::Secrets(all)))
     }
 
     /// `{ env = "VARIABLE" }` or `{ file = "PATH" }`. Nothing, if unknown keys in it are told already.
@@ -312,6 +329,9 @@ fn nearest_variable(name: &str) -> String {
         .unwrap_or_default()
 }
 
+/// What opened Bitbucket Cloud until July 2026.
+const APP_PASSWORD: &str = "BITBUCKET_APP_PASSWORD";
+
 /// What variables of other programs set, for keys that are not `decided` by ours. An empty one counts as unset. Where
 /// a model is, is judged only when one is asked ([`wrong_address`]).
 pub(crate) fn of_foreign(
@@ -320,6 +340,9 @@ pub(crate) fn of_foreign(
     problems: &mut Vec<Problem>,
 ) -> Layer {
     let mut layer = Layer::default();
+    if environment.get(APP_PASSWORD).is_some_and(|password| !password.is_empty()) {
+        problems.push(Problem::AppPassword { name: APP_PASSWORD });
+    }
     for (variable, key) in FOREIGN.into_iter().filter(|(_, key)| !decided(key)) {
         let Some(text) = environment.get(variable).filter(|text| !text.is_empty()) else { continue };
         let (origin, mut wrong) = (Origin::Foreign(variable.to_owned()), Vec::new());

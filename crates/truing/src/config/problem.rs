@@ -103,6 +103,14 @@ pub enum Problem {
         /// The known variable nearest to it.
         nearest: String,
     },
+    /// A password that opens nothing any more.
+    #[error(
+        "variable {name} is set, and app passwords no longer work: Bitbucket has ended them in July 2026"
+    )]
+    AppPassword {
+        /// The variable.
+        name: &'static str,
+    },
     /// A name that cannot be one.
     #[error("{at}: `{name}` cannot be {}", the_name_of(*named))]
     Name {
@@ -247,6 +255,9 @@ impl Problem {
     /// What to do about it.
     pub fn hint(&self) -> String {
         match self {
+            Self::AppPassword { .. } => {
+                "unset it; an access token or an API token takes its place: `token` of the forge's section, with `email` for an API token".to_owned()
+            }
             Self::Unreadable { .. } => "name a file that exists and may be read; `truing init` writes a new one".to_owned(),
             Self::RepositoryFile { .. } => {
                 format!("make it a plain file of UTF-8 text, of {} KiB at most, or delete it", super::files::MAX_FILE >> 10)

@@ -331,6 +331,16 @@ fn variables_alone_configure_a_forge() {
 
 #[test]
 fn a_variable_overrides_a_files_secret_as_a_whole() {
+    let former = "[forge.github]\nprevious_marker_keys = [{ env = \"OLD_KEY\" }, { file = \"old.key\" }]\n";
+    let config = Config::resolve(&variables(&[]), Some(&operator(former)), &[]).unwrap();
+    let former = [Secret::Env("OLD_KEY".into()), Secret::File("/etc/truing/old.key".into())];
+    assert_eq!(config.forges["github"].previous_marker_keys, former);
+    let name = "TRUING_FORGE__GITHUB__PREVIOUS_MARKER_KEYS";
+    let config = Config::resolve(&variables(&[(name, "[{\"env\": \"OLD_KEY\"}]")]), None, &[]).unwrap();
+    assert_eq!(config.forges["github"].previous_marker_keys, [Secret::Env("OLD_KEY".into())]);
+    let written_out = operator("[forge.github]\nprevious_marker_keys = [\"hush\"]\n");
+    let error = Config::resolve(&variables(&[]), Some(&written_out), &[]).unwrap_err().to_string();
+    assert!(error.contains("previous_marker_keys") && !error.contains("hush"), "{error}");
     let file = operator("[forge.github]\ntoken = { file = \"token\" }\nmarker_key = { file = \"key\" }");
     let config =
         Config::resolve(&variables(&[("TRUING_FORGE__GITHUB__TOKEN__ENV", "T")]), Some(&file), &[]).unwrap();

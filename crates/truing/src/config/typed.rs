@@ -102,6 +102,10 @@ impl Typed<'_> {
         self.if_any(path, |value| if let Value::Secret(secret) = value { Some(secret.clone()) } else { None })
     }
 
+    pub(super) fn secrets(&self, path: &str) -> Result<Vec<Secret>, ConfigError> {
+        self.get(path, |value| if let Value::Secrets(all) = value { Some(all.clone()) } else { None })
+    }
+
     pub(super) fn store(&self, path: &str) -> Result<Option<PathBuf>, ConfigError> {
         self.if_any(path, |value| if let Value::Store(path) = value { Some(path.clone()) } else { None })
     }
@@ -160,6 +164,7 @@ impl Typed<'_> {
             accounts: self.list(&path("accounts"))?,
             webhook_secret: needed("webhook_secret")?,
             marker_key: self.secret(&path("marker_key"))?,
+            previous_marker_keys: self.secrets(&path("previous_marker_keys"))?,
             settle: self.duration(&path("settle"))?,
             repositories: self.list(&path("repositories"))?,
             config_branches: self.list(&path("config_branches"))?,

@@ -52,6 +52,8 @@ pub enum Value {
     Name(String),
     /// Where a secret is kept.
     Secret(Secret),
+    /// Where several are.
+    Secrets(Vec<Secret>),
     /// Globs, names, networks or folders.
     List(Vec<String>),
     /// Commands, each a program and its arguments.
@@ -124,6 +126,7 @@ impl Value {
                 Some(_) => Wrong::Literal,
                 None => must("be { env = \"VARIABLE\" } or { file = \"PATH\" }"),
             }),
+            Kind::Secrets => Err(must(no_secrets())),
             Kind::Store
             | Kind::Address
             | Kind::Duration(..)
@@ -198,6 +201,8 @@ impl Value {
             Kind::Usd(most) => usd(text, most),
             Kind::Sink(schemes) => sink(text, schemes).map(Self::Secret),
             Kind::Secret => Err(Wrong::Literal),
+            Kind::Secrets if text.trim().is_empty() => Ok(Self::Secrets(Vec::new())),
+            Kind::Secrets => secrets(text, folder).map(Self::Secrets),
             Kind::Globs
             | Kind::Pairs
             | Kind::Repositories
@@ -236,13 +241,50 @@ impl Value {
             Self::Path(path) => json!(path.display().to_string()),
             Self::Usd(_, written) => json!(written.parse::<f64>().ok()),
             Self::Name(name) => json!(name),
-            Self::Secret(Secret::Env(name)) => json!({ "env": name }),
-            Self::Secret(Secret::File(path)) => json!({ "file": path.display().to_string() }),
-            Self::Secret(Secret::Plain(text)) => json!(without_path(text)),
+            Self::Secret(secret) => place(secret),
+            Self::Secrets(all) => all.iter().map(place).collect(),
             Self::List(items) => json!(items),
             Self::Commands(all) => json!(all),
         }
     }
+}
+
+/// Where a secret is kept, as JSON.
+fn place(secret: &Secret) -> serde_json::Value {
+    match secret {
+        Secret::Env(name) => json!({ "env": name }),
+        Secret::File(path) => json!({ "file": path.display().to_string() }),
+        Secret::Plain(text) => json!(without_path(text)),
+    }
+}
+
+/// The same as TOML.
+fn place_in_toml(secret: &Secret) -> String {
+    let string = |text: String| toml::Value::String(text).to_string();
+    match secret {
+        Secret::Env(name) => format!("{{ env = {} }}", string(name.clone())),
+        Secret::File(path) => format!("{{ file = {} }}", string(path.display().to_string())),
+        Secret::Plain(text) => string(without_path(text)),
+    }
+}
+
+/// Places of secrets in a variable, as JSON: `[{"env": "OLD_KEY"}]`.
+fn secrets(text: &str, folder: &Path) -> Result<Vec<Secret>, Wrong> {
+    let all: Vec<std::collections::BTreeMap<String, String>> =
+        serde_json::from_str(text).map_err(|_| must(no_secrets()))?;
+    let place = |one: &std::collections::BTreeMap<String, String>| {
+        let mut fields = one.iter();
+        match (fields.next().map(|(name, value)| (name.as_str(), value)), fields.next()) {
+            (Some(("env", name)), None) => secret_variable(name),
+            (Some(("file", path)), None) => secret_file(path, folder),
+            (Some(_) | None, _) => Err(must(no_secrets())),
+        }
+    };
+    all.iter().map(place).collect()
+}
+
+fn no_secrets() -> &'static str {
+    "be a list of places of secrets, such as [{ env = \"VARIABLE\" }, { file = \"PATH\" }], in a variable as JSON"
 }
 
 /// Is it `owner/name`, as forges write it?
@@ -263,9 +305,10 @@ impl fmt::Display for Value {
             Self::Unset => Ok(()),
             Self::Integer(number) => write!(f, "{number}"),
             Self::Flag(yes) => write!(f, "{yes}"),
-            Self::Secret(Secret::Env(name)) => write!(f, "{{ env = {} }}", string(name)),
-            Self::Secret(Secret::File(path)) => write!(f, "{{ file = {} }}", string(&path.display())),
-            Self::Secret(Secret::Plain(text)) => f.write_str(&string(&without_path(text))),
+            Self::Secret(secret) => f.write_str(&place_in_toml(secret)),
+            Self::Secrets(all) => {
+                write!(f, "[{}]", all.iter().map(place_in_toml).collect::<Vec<_>>().join(", "))
+            }
             Self::List(items) => {
                 write!(f, "[{}]", items.iter().map(|item| string(item)).collect::<Vec<_>>().join(", "))
             }
@@ -309,6 +352,7 @@ impl Kind {
             Self::File => "\"/etc/truing/model_prices.json\"",
             Self::Usd(_) => "2.50",
             Self::Secret => "{ env = \"VARIABLE\" }",
+            Self::Secrets => "[{ env = \"VARIABLE\" }]",
             Self::Sink(_) => "\"https://hooks.example.org/…\" or { env = \"VARIABLE\" }",
             Self::Globs => "[\"vendor/**\"]",
             Self::Pairs => "[\"botocore/=aiobotocore/\"]",
