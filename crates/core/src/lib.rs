@@ -24,6 +24,7 @@ pub mod recheck;
 pub mod sandbox;
 pub mod secret;
 pub mod slot;
+pub mod suppression;
 pub mod switch;
 pub mod verification;
 

@@ -7,6 +7,7 @@ use std::ops::Range;
 use truing_core::finding::{Place, RawFinding, Side, Source};
 use truing_core::outcome::SkipReason;
 use truing_core::port::{ChangedFile, ReaderError};
+use truing_core::suppression::IdleSuppression;
 use truing_diff::RepoPath;
 
 use crate::content::{Content, Form};
@@ -18,7 +19,7 @@ use crate::rules::companion::{Change, CompanionCheck};
 use crate::rules::size::{SizeCheck, is_new};
 use crate::rules::text::TextRules;
 use crate::snippet::{Secrets, snippet};
-use crate::suppress::is_suppressed;
+use crate::suppress::{self, Used, suppressed_by};
 use crate::syntax::{Language, Match, Parsers, Places, Scan, TooComplex, text_of};
 
 /// The most findings of one file that are reported, unless asked for more: the worst, then the first.
@@ -42,6 +43,8 @@ pub(crate) struct Examined {
     pub(crate) findings: Vec<RawFinding>,
     /// Why something may be missing: more findings than are reported, code that is too complex, or no text.
     pub(crate) incomplete: Option<SkipReason>,
+    /// Comments on added lines that suppress nothing. A rule that is not of this run counts as unknown.
+    pub(crate) suppressions: Vec<IdleSuppression>,
 }
 
 /// One match of a rule, as byte offsets.
@@ -126,14 +129,15 @@ impl<'packs> RuleSet<'packs> {
             Form::Utf16 => {}
             Form::Binary => incomplete = Some(SkipReason::Binary),
         }
-        if hits.is_empty() && self.companions.is_empty() && self.sizes.is_empty() {
-            return Ok(Examined { findings: Vec::new(), incomplete });
+        let (none, is_mentioned) = (Vec::new(), form == Form::Text && suppress::is_mentioned(bytes));
+        if hits.is_empty() && self.companions.is_empty() && self.sizes.is_empty() && !is_mentioned {
+            return Ok(Examined { findings: Vec::new(), incomplete, suppressions: none });
         }
 
         let lines = Lines::of(bytes);
         hits.extend(self.whole_file_hits(file, content, &lines, change)?);
-        if hits.is_empty() {
-            return Ok(Examined { findings: Vec::new(), incomplete });
+        if hits.is_empty() && !is_mentioned {
+            return Ok(Examined { findings: Vec::new(), incomplete, suppressions: none });
         }
 
         let (part, places) = (Part::of(&file.path), Places::of(file.path.as_bytes(), bytes));
@@ -154,7 +158,22 @@ impl<'packs> RuleSet<'packs> {
                 found.push((hit, severity, first, last));
             }
         }
-        found.retain(|(hit, _, first, _)| !is_suppressed(&lines, *first, &hit.rule.name));
+        let mut used = Used::new();
+        found.retain(|(hit, _, first, _)| match suppressed_by(&lines, *first, &hit.rule.name) {
+            Some(line) => {
+                used.insert((line, hit.rule.name.clone()));
+                false
+            }
+            None => true,
+        });
+        // Where not every rule has looked, nobody knows what is suppressed.
+        let suppressions = if is_mentioned && incomplete.is_none() {
+            let counts = |first, last| touches(&file.added, first, last);
+            let finds = |name: &str| self.rules.iter().any(|rule| rule.name == name);
+            suppress::idle(&file.path, &lines, &used, counts, finds)
+        } else {
+            none
+        };
         if found.len() > self.max_findings {
             incomplete = incomplete.or(Some(SkipReason::TooLarge));
         }
@@ -181,7 +200,7 @@ impl<'packs> RuleSet<'packs> {
                 ..finding(hit.rule, &file.path, first, last, snippet)
             });
         }
-        Ok(Examined { findings, incomplete })
+        Ok(Examined { findings, incomplete, suppressions })
     }
 
     /// What can be said of a new file that is too large to be read.

@@ -11,6 +11,7 @@ use std::thread;
 
 use truing_core::outcome::{NotReviewed, SkipReason};
 use truing_core::port::{ChangedFile, ReadReport, ReadRequest, Reader, ReaderError};
+use truing_core::suppression::Idleness;
 use truing_diff::RepoPath;
 
 use crate::engine::{MAX_FINDINGS, RuleSet, companion_paths};
@@ -110,12 +111,20 @@ impl InProcess {
                 report.findings.extend(part.findings);
                 report.reviewed.extend(part.reviewed);
                 report.not_reviewed.extend(part.not_reviewed);
+                report.suppressions.extend(part.suppressions);
             }
             Ok::<(), ReaderError>(())
         })?;
         report.findings.sort_by(|a, b| (&a.place, &a.rule).cmp(&(&b.place, &b.rule)));
         report.reviewed.sort();
         report.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
+        report.suppressions.sort();
+        if report.suppressions.iter().any(|idle| idle.problem == Idleness::UnknownRule) {
+            // A rule that is off, or of a pack that is not used here, is one all the same.
+            let listed = self.packs.list()?;
+            let is_one = |name: &str| listed.iter().any(|listed| listed.rule == name);
+            report.suppressions.retain(|idle| idle.problem != Idleness::UnknownRule || !is_one(&idle.rule));
+        }
         Ok(report)
     }
 }
@@ -150,6 +159,7 @@ fn read_share(
             Ok(content) => {
                 let examined = rules.examine(file, &content, &change, &mut parsers)?;
                 report.findings.extend(examined.findings);
+                report.suppressions.extend(examined.suppressions);
                 // What was dropped must not look reviewed.
                 examined.incomplete
             }

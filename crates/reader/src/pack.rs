@@ -310,6 +310,9 @@ impl Packs {
             let mut tested = Tested::default();
             for rule in packs.into_iter().flatten() {
                 tested.rules += 1;
+                if rule.examples.valid.is_empty() && rule.examples.invalid.is_empty() {
+                    tested.untested.push(rule.name.clone());
+                }
                 let alone = RuleSet::new(vec![rule])?;
                 let valid = rule.examples.valid.iter().map(|example| (example, false));
                 for (example, expected) in valid.chain(rule.examples.invalid.iter().map(|it| (it, true))) {
@@ -341,6 +344,8 @@ pub struct Tested {
     pub examples: usize,
     /// One line for each `valid` example in which something is found, and each `invalid` one in which nothing is.
     pub failing: Vec<String>,
+    /// Rules without an example: nothing shows what they find.
+    pub untested: Vec<String>,
 }
 
 /// A rule as people see it.

@@ -46,6 +46,8 @@ pub const MAX_REPLIED_BYTES: usize = 6 * MAX_REPLY_BYTES + (1 << 10);
 pub const MAX_FINDINGS: usize = 5_000;
 /// The most text of all findings of one answer, in bytes: the worst are kept.
 pub const MAX_FINDINGS_BYTES: usize = 4 << 20;
+/// The most comments of one answer that suppress nothing.
+pub const MAX_SUPPRESSIONS: usize = 500;
 /// The longest name of a rule, in bytes.
 pub const MAX_RULE_BYTES: usize = 200;
 /// The longest title, in bytes.
@@ -281,7 +283,13 @@ pub fn checked(request: &ReadRequest, report: ReadReport) -> Result<Checked, Pro
 
     let dropped = told - findings.len();
     findings.sort_by(|a, b| (&a.place, &a.rule).cmp(&(&b.place, &b.rule)));
-    let mut report = ReadReport { findings, ..ReadReport::default() };
+    let mut suppressions = report.suppressions;
+    suppressions.retain(|idle| {
+        let one_line = !idle.rule.chars().any(char::is_control) && idle.rule.len() <= MAX_RULE_BYTES;
+        files.contains_key(&idle.path) && idle.line > 0 && one_line
+    });
+    suppressions.truncate(MAX_SUPPRESSIONS);
+    let mut report = ReadReport { findings, suppressions, ..ReadReport::default() };
     for (path, skipped) in files {
         match skipped {
             None => report.reviewed.push(path.clone()),
@@ -373,7 +381,12 @@ mod tests {
     }
 
     fn report(findings: Vec<RawFinding>) -> ReadReport {
-        ReadReport { findings, reviewed: vec!["a.py".into(), "b.py".into()], not_reviewed: vec![] }
+        ReadReport {
+            findings,
+            reviewed: vec!["a.py".into(), "b.py".into()],
+            not_reviewed: vec![],
+            suppressions: vec![],
+        }
     }
 
     fn gaps(checked: &Checked) -> Vec<(String, SkipReason)> {

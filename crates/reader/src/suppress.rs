@@ -1,35 +1,119 @@
 //! Suppression in the file itself, with a reason: `truing: ignore[core/rule] why`. It counts on a finding's
-//! first line, or on the line before if that line is nothing but the comment. Without a reason it does nothing.
+//! first line, or on the line before if that line is nothing but the comment. Without a reason it does nothing, which is
+//! told ([`idle`]).
+
+use std::collections::BTreeSet;
+
+use memchr::memmem;
+use truing_core::line::clean;
+use truing_core::suppression::{IdleSuppression, Idleness};
+use truing_diff::RepoPath;
 
 use crate::lines::Lines;
 
 const OPENING: &str = "truing: ignore[";
 
-/// Is a finding of `rule` that begins on line `first` suppressed?
-pub(crate) fn is_suppressed(lines: &Lines<'_>, first: u32, rule: &str) -> bool {
-    let names = |number: u32, alone: bool| {
-        let line = String::from_utf8_lossy(lines.bytes(lines.range(number)));
-        line.match_indices(OPENING).any(|(at, _)| {
-            let (before, comment) = line.split_at(at);
-            (!alone || !before.contains(is_code)) && names_rule(comment.trim_start_matches(OPENING), rule)
-        })
-    };
-    names(first, false) || names(first.saturating_sub(1), true)
+/// Characters of a rule's name in a comment that are told.
+const MAX_NAME_CHARS: usize = 80;
+/// Comments of one file that are told of.
+const MAX_IDLE: usize = 100;
+
+/// A comment that suppressed a finding: its line, and the rule.
+pub(crate) type Used = BTreeSet<(u32, String)>;
+
+/// Does the file speak of suppression at all?
+pub(crate) fn is_mentioned(bytes: &[u8]) -> bool {
+    memmem::find(bytes, OPENING.as_bytes()).is_some()
 }
 
-/// Does what follows the opening name the rule (`core/a` or `core/a, core/b`) and give a reason? A reason has a
-/// letter or digit: the end of a comment (`-->`, `*/`) is none.
-fn names_rule(comment: &str, rule: &str) -> bool {
-    comment.split_once(']').is_some_and(|(rules, reason)| {
-        rules.split(',').any(|name| name.trim() == rule)
-            && reason.starts_with(char::is_whitespace)
-            && reason.contains(char::is_alphanumeric)
-    })
+/// The line of the comment that suppresses a finding of `rule` that begins on line `first`, if one does.
+pub(crate) fn suppressed_by(lines: &Lines<'_>, first: u32, rule: &str) -> Option<u32> {
+    let names = |number: u32, alone: bool| {
+        comments(lines, number).iter().any(|comment| {
+            (!alone || comment.is_alone)
+                && comment.has_reason
+                && comment.rules.iter().any(|name| name == rule)
+        })
+    };
+    let before = first.saturating_sub(1);
+    if names(first, false) { Some(first) } else { names(before, true).then_some(before) }
+}
+
+/// The comments that suppress nothing, of those whose lines `counts` says to be of the change. `used`: what others
+/// suppressed. `finds`: may this rule find something in the file? Of one that there is not, none knows here: each is told
+/// as unknown.
+pub(crate) fn idle(
+    path: &RepoPath,
+    lines: &Lines<'_>,
+    used: &Used,
+    counts: impl Fn(u32, u32) -> bool,
+    finds: impl Fn(&str) -> bool,
+) -> Vec<IdleSuppression> {
+    let mut all = Vec::new();
+    let mut last = 0;
+    for at in memmem::find_iter(lines.text(), OPENING.as_bytes()) {
+        let line = lines.number(at);
+        if std::mem::replace(&mut last, line) == line || !counts(line, line) {
+            continue;
+        }
+        for comment in comments(lines, line).into_iter().filter(|comment| !comment.is_quoted) {
+            for rule in &comment.rules {
+                // Nobody knows what the rule finds on a line that did not change.
+                let is_known = !comment.is_alone || counts(line.saturating_add(1), line.saturating_add(1));
+                let problem = if !comment.has_reason {
+                    Idleness::NoReason
+                } else if !finds(rule) {
+                    Idleness::UnknownRule
+                } else if is_known && !used.contains(&(line, rule.clone())) {
+                    Idleness::NothingFound
+                } else {
+                    continue;
+                };
+                let rule = clean(rule, MAX_NAME_CHARS);
+                all.push(IdleSuppression { path: path.clone(), line, rule, problem });
+            }
+        }
+    }
+    all.truncate(MAX_IDLE);
+    all
+}
+
+/// A comment that is to suppress something.
+struct Comment {
+    /// The rules that it names.
+    rules: Vec<String>,
+    /// Has it a reason? A reason has a letter or digit: the end of a comment (`-->`, `*/`) is none.
+    has_reason: bool,
+    /// Is there nothing before it on its line?
+    is_alone: bool,
+    /// Does it stand in quotes, as an example of a comment?
+    is_quoted: bool,
+}
+
+/// The comments of a line: `core/a` or `core/a, core/b` in brackets, and what follows.
+fn comments(lines: &Lines<'_>, number: u32) -> Vec<Comment> {
+    let line = String::from_utf8_lossy(lines.bytes(lines.range(number)));
+    let comment = |(at, _): (usize, &str)| {
+        let (before, comment) = line.split_at(at);
+        let (rules, reason) = comment.trim_start_matches(OPENING).split_once(']')?;
+        let rules = rules.split(',').map(str::trim).filter(|name| !name.is_empty());
+        Some(Comment {
+            rules: rules.map(str::to_owned).collect(),
+            has_reason: reason.starts_with(char::is_whitespace) && reason.contains(char::is_alphanumeric),
+            is_alone: !before.contains(is_code),
+            is_quoted: before.ends_with(is_quote),
+        })
+    };
+    line.match_indices(OPENING).filter_map(comment).collect()
 }
 
 /// Is it more than the beginning of a comment?
 fn is_code(letter: char) -> bool {
-    letter.is_alphanumeric() || matches!(letter, '"' | '\'' | '`')
+    letter.is_alphanumeric() || is_quote(letter)
+}
+
+fn is_quote(letter: char) -> bool {
+    matches!(letter, '"' | '\'' | '`')
 }
 
 #[cfg(test)]
@@ -38,7 +122,8 @@ mod tests {
 
     #[test]
     fn a_comment_with_a_reason_suppresses_its_line_and_alone_the_next() {
-        let suppressed = |text: &str, line| is_suppressed(&Lines::of(text.as_bytes()), line, "core/x");
+        let suppressed =
+            |text: &str, line| suppressed_by(&Lines::of(text.as_bytes()), line, "core/x").is_some();
         for (text, line, expected) in [
             ("dbg // truing: ignore[core/x] shown on purpose", 1, true),
             ("# truing: ignore[core/x] a fixture\r\nb", 2, true),
@@ -56,6 +141,35 @@ mod tests {
             ("b\n# truing: ignore[core/x] too late", 1, false),
         ] {
             assert_eq!(suppressed(text, line), expected, "{text:?} line {line}");
+        }
+    }
+
+    #[test]
+    fn a_comment_that_suppresses_nothing_is_told_with_what_is_wrong() {
+        let told = |text: &str, used: &[u32]| {
+            let used = used.iter().map(|line| (*line, "core/x".to_owned())).collect();
+            let idle = idle(
+                &RepoPath::from("a"),
+                &Lines::of(text.as_bytes()),
+                &used,
+                |first, _| first < 9,
+                |rule| rule == "core/x",
+            );
+            idle.into_iter().map(|idle| (idle.line, idle.rule, idle.problem)).collect::<Vec<_>>()
+        };
+        let one = |line, rule: &str, problem| vec![(line, rule.to_owned(), problem)];
+        for (text, used, expected) in [
+            ("a // truing: ignore[core/x] on purpose", &[1][..], vec![]),
+            ("a // truing: ignore[core/x] on purpose", &[], one(1, "core/x", Idleness::NothingFound)),
+            ("a\n# truing: ignore[core/x]\nb", &[], one(2, "core/x", Idleness::NoReason)),
+            ("# truing: ignore[core/z] why\nb", &[], one(1, "core/z", Idleness::UnknownRule)),
+            ("# truing: ignore[core/x, core/z] why\nb", &[1], one(1, "core/z", Idleness::UnknownRule)),
+            ("say `truing: ignore[core/z]` for it", &[], vec![]),
+            ("# truing: ignore[", &[], vec![]),
+            ("1\n2\n3\n4\n5\n6\n7\n# truing: ignore[core/x] why\n9", &[], vec![]),
+            ("1\n2\n3\n4\n5\n6\n7\n8\n# truing: ignore[core/x]\n", &[], vec![]),
+        ] {
+            assert_eq!(told(text, used), expected, "{text}");
         }
     }
 }

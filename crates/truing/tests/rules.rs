@@ -284,6 +284,23 @@ fn an_operator_s_folder_adds_packs() {
     let tested = with(&["rules", "test", "house"]);
     assert_eq!(String::from_utf8(tested.stdout).unwrap(), "1 rule, 2 examples: all as they say\n");
 
+    let told = with(&["rules", "test", "house", "--format", "json"]);
+    let told: Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert_eq!(told["untested"], serde_json::json!([]));
+
+    // A rule that nobody has tried is no rule that does what it says.
+    let untried = HOUSE_RULE
+        .replace("no-eval", "untried")
+        .replace("    valid: ['f(1)']\n    invalid: ['eval(x)']\n", "");
+    fs::write(here.path().join("packs/house/rules/untried.yml"), untried).unwrap();
+    let tested = with(&["rules", "test", "house"]);
+    let expected = "house/untried has no example: nothing shows what it finds\n\
+                    2 rules, 2 examples: 1 rule without an example\n";
+    assert_eq!(
+        (tested.status.code(), String::from_utf8(tested.stdout).unwrap().as_str()),
+        (Some(1), expected)
+    );
+
     fs::remove_dir_all(here.path().join("packs")).unwrap();
     let gone = with(&["rules", "list"]);
     assert_eq!(gone.status.code(), Some(2));

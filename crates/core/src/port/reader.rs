@@ -8,6 +8,7 @@ use truing_diff::RepoPath;
 
 use crate::finding::RawFinding;
 use crate::outcome::NotReviewed;
+use crate::suppression::IdleSuppression;
 
 /// A changed file, as far as a reader needs it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -44,6 +45,9 @@ pub struct ReadReport {
     pub reviewed: Vec<RepoPath>,
     /// Files that were not, each with the reason.
     pub not_reviewed: Vec<NotReviewed>,
+    /// Comments on added lines that suppress nothing, by path and line.
+    #[serde(default)]
+    pub suppressions: Vec<IdleSuppression>,
 }
 
 /// Why a reader could not work at all (a file it cannot read is in the report instead).

@@ -438,6 +438,9 @@ impl Command {
     ) -> Result<(), CliError> {
         let Names { head, configured, remote, published } = names;
         let format = self.output.format();
+        for idle in &review.suppressions {
+            self.output.warn(text::visible(&idle.to_string()));
+        }
         if let (Some(from), Format::Json | Format::Sarif) = (configured, format) {
             self.output.say(text::configured(from));
         }

@@ -11,6 +11,7 @@ use truing_core::finding::{AnchorKind, Finding, Severity};
 use truing_core::identity::{Placed, Sighting, identify};
 use truing_core::increment::Renames;
 use truing_core::outcome::{Coverage, NotReviewed, SkipReason};
+use truing_core::suppression::IdleSuppression;
 use truing_diff::RepoPath;
 use truing_reader::{InProcess, Listed, Packs, Tested};
 
@@ -99,6 +100,7 @@ fn line(rule: &Listed<'_>) -> String {
 struct Checked {
     findings: Vec<Placed>,
     coverage: Coverage,
+    suppressions: Vec<IdleSuppression>,
 }
 
 /// The answer and the exit code.
@@ -120,13 +122,20 @@ fn check(paths: &[PathBuf], packs: &[String], context: &Context) -> Result<(Stri
                 .iter()
                 .map(|gap| NotReviewed { path: part.shown(&gap.path), reason: gap.reason }),
         );
+        checked.suppressions.extend(report.suppressions.into_iter().map(|idle| {
+            let path = part.shown(&idle.path);
+            IdleSuppression { path, ..idle }
+        }));
         checked.findings.extend(report.findings.into_iter().map(|mut raw| {
             raw.place.path = part.shown(&raw.place.path);
             let at = raw.place.clone();
             Placed { raw, anchor: AnchorKind::Inline, at, old_path: None, sighting: Sighting::default() }
         }));
     }
-    let Checked { findings, mut coverage } = checked;
+    let Checked { findings, mut coverage, suppressions } = checked;
+    for idle in suppressions {
+        context.output.warn(text::visible(&idle.to_string()));
+    }
     let findings = identify(&[], findings, None, (&coverage, &Renames::default())).current;
     let mut gaps = 0;
     for gap in coverage.not_reviewed.iter().filter(|gap| !gap.reason.by_design()) {
@@ -223,6 +232,7 @@ struct Answer<'a> {
     rules: usize,
     examples: usize,
     failing: &'a [String],
+    untested: &'a [String],
 }
 
 fn test(pack: Option<&str>, context: &Context) -> Result<Exit, CliError> {
@@ -240,17 +250,27 @@ fn test(pack: Option<&str>, context: &Context) -> Result<Exit, CliError> {
         None => known(context)?.test(&[]),
     }
     .map_err(wiring::reader_error)?;
-    let Tested { rules, examples, failing } = &tested;
-    context.output.answer(&Answer { rules: *rules, examples: *examples, failing }, || {
+    let Tested { rules, examples, failing, untested } = &tested;
+    context.output.answer(&Answer { rules: *rules, examples: *examples, failing, untested }, || {
         let mut text: String = failing.iter().map(|line| format!("{line}\n")).collect();
+        for name in untested {
+            text += &format!("{name} has no example: nothing shows what it finds\n");
+        }
         let (rules, examples) = (counted(*rules, "rule"), counted(*examples, "example"));
-        text += &match failing.len() {
-            0 => format!("{rules}, {examples}: all as they say\n"),
-            count => format!("{rules}, {examples}: {count} not as they say\n"),
-        };
+        let mut wrong = Vec::new();
+        if !failing.is_empty() {
+            wrong.push(format!("{} not as they say", failing.len()));
+        }
+        if !untested.is_empty() {
+            wrong.push(format!("{} without an example", counted(untested.len(), "rule")));
+        }
+        if wrong.is_empty() {
+            wrong.push("all as they say".to_owned());
+        }
+        text += &format!("{rules}, {examples}: {}\n", wrong.join(", "));
         text
     })?;
-    Ok(if failing.is_empty() { Exit::Done } else { Exit::No })
+    Ok(if failing.is_empty() && untested.is_empty() { Exit::Done } else { Exit::No })
 }
 
 fn known(context: &Context) -> Result<Packs, CliError> {

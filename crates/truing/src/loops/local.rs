@@ -10,6 +10,7 @@ use truing_core::id::{Key, Millis, RunId, Sha};
 use truing_core::increment::Renames;
 use truing_core::outcome::OutcomeRecord;
 use truing_core::port::{Clock, Ids, Reader, Records};
+use truing_core::suppression::IdleSuppression;
 use truing_git::{Exported, GitError, Repository, is_branch_name};
 
 use super::agent::{self, AgentError, Asking, Hired, Part, Place, Recalled, Shelf, Subject, SwitchGate};
@@ -84,6 +85,8 @@ pub struct Review {
     pub against: Against,
     /// Open findings, worst first.
     pub open: Vec<Finding>,
+    /// Comments on added lines that suppress nothing.
+    pub suppressions: Vec<IdleSuppression>,
     /// Why nothing was recorded, though it should have been.
     pub unrecorded: Option<String>,
 }
@@ -171,8 +174,8 @@ where
             }
             None => None,
         };
-        let (Reading { found, coverage, renames, rechecked }, part) =
-            self.read(&change, asking, &earlier).await?;
+        let (reading, part) = self.read(&change, asking, &earlier).await?;
+        let Reading { found, coverage, renames, rechecked, suppressions } = reading;
         let outcome = agent::outcome(&coverage, part.as_ref());
         let (turns, cost, modelled) = agent::spent(part);
         let mut record = OutcomeRecord {
@@ -195,7 +198,7 @@ where
         telemetry::done(&record);
         let found = (found.as_slice(), &renames, &rechecked);
         let (open, unrecorded) = memory.keep(found, &mut record, &filed).await;
-        Ok(Review { record, reviewed: self.head.into(), against, open, unrecorded })
+        Ok(Review { record, reviewed: self.head.into(), against, open, suppressions, unrecorded })
     }
 
     /// What the repository tells a model besides, from where its own file is taken: the reviewed commit, else the working

@@ -87,7 +87,7 @@ where
         };
         let asking = (asking, &earlier);
         let read = self.checkout.read(&mirror, &change, (&revision.head, &pinned.scope), asking);
-        let (Reading { found, coverage, renames, rechecked }, part) = read.await?;
+        let (Reading { found, coverage, renames, rechecked, suppressions }, part) = read.await?;
         let outcome = agent::outcome(&coverage, part.as_ref());
         let (turns, cost, modelled) = agent::spent(part);
         // What the branch has gained since is none of this change.
@@ -115,6 +115,7 @@ where
         };
         let found = (found.as_slice(), &renames, &rechecked);
         let (open, unrecorded) = memory.keep(found, &mut record, &revision.head).await;
-        Ok((Review { record, reviewed: Reviewed::Commit, against, open, unrecorded }, pinned))
+        let reviewed = Reviewed::Commit;
+        Ok((Review { record, reviewed, against, open, suppressions, unrecorded }, pinned))
     }
 }

@@ -11,6 +11,7 @@ use truing_core::increment::Renames;
 use truing_core::outcome::{Coverage, NotReviewed, SkipReason};
 use truing_core::port::{ChangedFile, ReadRequest, Reader, ReaderError};
 use truing_core::recheck::Rechecked;
+use truing_core::suppression::IdleSuppression;
 use truing_diff::{FileDiff, RepoPath, Status, added_ranges, anchor, parse};
 
 use crate::config::RulesConfig;
@@ -64,6 +65,8 @@ pub struct Reading {
     pub renames: Renames,
     /// What became of a model's findings of earlier reviews.
     pub rechecked: Rechecked,
+    /// Comments on added lines that suppress nothing.
+    pub suppressions: Vec<IdleSuppression>,
 }
 
 /// Why a change could not be read.
@@ -233,7 +236,8 @@ impl<'a> Plan<'a> {
         }
         let mut renames = Renames::default();
         renames.learn(&files);
-        Ok(Reading { found, coverage, renames, rechecked: Rechecked::default() })
+        let (rechecked, suppressions) = (Rechecked::default(), report.suppressions);
+        Ok(Reading { found, coverage, renames, rechecked, suppressions })
     }
 }
 

@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 use serde_json::json;
 
-use crate::place::{Place, STOPS, each, key};
+use crate::place::{Place, Ran, STOPS, each, key};
 
 #[test]
 fn a_finding_is_shown_under_its_code_and_then_what_was_compared() {
@@ -40,6 +40,38 @@ fn a_finding_is_shown_under_its_code_and_then_what_was_compared() {
     reviewed working tree against 0123456789 (merge base with main)
     rules only: no model was called
     "#);
+}
+
+#[test]
+fn a_comment_that_suppresses_nothing_is_a_warning() {
+    let place = Place::new();
+    let text = "breakpoint()  # truing: ignore[core/python-debugger]\n\
+        # truing: ignore[core/nothing] nobody knows it\n\
+        x = 1  # truing: ignore[core/python-debugger] there was one\n\
+        breakpoint()  # truing: ignore[core/python-debugger] on purpose\n\
+        y = 2  # truing: ignore[aiobotocore/missing-await] this pack is not used\n";
+    place.write("b.py", text);
+    let ran = place.review(&["--format", "json"]);
+    let told = ran.json();
+    assert_eq!(each(&told, "start_line"), [1], "{told}");
+    let idle = |line: u32, rule: &str, problem: &str| json!({ "path": "b.py", "line": line, "rule": rule, "problem": problem });
+    let expected = json!([
+        idle(1, "core/python-debugger", "no_reason"),
+        idle(2, "core/nothing", "unknown_rule"),
+        idle(3, "core/python-debugger", "nothing_found"),
+    ]);
+    assert_eq!(told["suppressions"], expected, "{told}");
+    let ran = Ran::from(place.command(&["review"]).output().unwrap());
+    for line in [
+        "b.py:1: `truing: ignore[core/python-debugger]` suppresses nothing: give a reason after the bracket",
+        "b.py:2: `truing: ignore[core/nothing]` suppresses nothing: there is no such rule",
+        "b.py:3: `truing: ignore[core/python-debugger]` suppresses nothing: the rule finds nothing there",
+    ] {
+        assert!(ran.err.contains(line), "{}", ran.err);
+    }
+    assert_eq!(ran.err.matches("suppresses nothing").count(), 3, "{}", ran.err);
+    let checked = Ran::from(place.command(&["rules", "check", "b.py"]).output().unwrap());
+    assert_eq!(checked.err.matches("suppresses nothing").count(), 3, "{}", checked.err);
 }
 
 #[test]

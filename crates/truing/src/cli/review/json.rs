@@ -8,6 +8,7 @@ use truing_core::id::{FindingId, Fingerprint, Millis, Sha};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{Coverage, OutcomeKind, Remembered, Runtime, Specialist};
 use truing_core::recheck::Unverified;
+use truing_core::suppression::IdleSuppression;
 use truing_diff::RepoPath;
 
 use super::publish::Published;
@@ -26,6 +27,9 @@ struct Report<'a> {
     coverage: &'a Coverage,
     cost_micro_usd: MicroUsd,
     turns: u32,
+    /// Comments that suppress nothing.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    suppressions: &'a [IdleSuppression],
     /// What the repository and the operator told the model besides.
     #[serde(skip_serializing_if = "Option::is_none")]
     memory: Option<&'a Remembered>,
@@ -86,6 +90,7 @@ pub(super) fn report(review: &Review, publish: Option<&Published>) -> Result<Str
         coverage: &record.coverage,
         cost_micro_usd: record.cost_micro_usd,
         turns: record.turns,
+        suppressions: &review.suppressions,
         memory: record.modelled.as_ref().and_then(|modelled| modelled.memory.as_ref()),
         specialists: record
             .modelled

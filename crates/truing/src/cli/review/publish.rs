@@ -211,7 +211,8 @@ impl Publishing<'_> {
         let open = worst_first(findings.iter().filter(|finding| finding.is_open()));
         let open = open.into_iter().cloned().collect();
         let against = Against::Named(record.base.short().to_owned());
-        Ok(Review { record, reviewed: Reviewed::Commit, against, open, unrecorded: None })
+        let (reviewed, suppressions) = (Reviewed::Commit, vec![]);
+        Ok(Review { record, reviewed, against, open, suppressions, unrecorded: None })
     }
 
     /// Nothing is reviewed, because of the pull request's state.
@@ -242,7 +243,8 @@ impl Publishing<'_> {
             versions: crate::loops::versions(),
         };
         let against = Against::Named(record.base.short().to_owned());
-        Review { record, reviewed: Reviewed::Commit, against, open: vec![], unrecorded: None }
+        let (reviewed, suppressions) = (Reviewed::Commit, vec![]);
+        Review { record, reviewed, against, open: vec![], suppressions, unrecorded: None }
     }
 }
 

@@ -187,8 +187,7 @@ fn shown(text: &str) -> String {
 impl Gated {
     /// With what the rules found: all of it is on changed lines.
     pub fn of_rules(reading: Reading) -> Self {
-        let Reading { found, coverage: Coverage { reviewed, not_reviewed }, renames: _, rechecked: _ } =
-            reading;
+        let Reading { found, coverage: Coverage { reviewed, not_reviewed }, .. } = reading;
         let mut gated = Self { inspected: reviewed.len(), not_inspected: not_reviewed, ..Self::default() };
         for raw in found.into_iter().map(|placed| placed.raw) {
             let text = line::clean(&format!("{}: {}", raw.title, raw.body), MAX_TEXT);

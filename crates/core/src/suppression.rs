@@ -1,0 +1,45 @@
+//! Comments that are to suppress a finding (`truing: ignore[core/rule] why`) and do not: whoever wrote one believes that it
+//! does.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use truing_diff::RepoPath;
+
+/// Such a comment, by one of the rules that it names.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct IdleSuppression {
+    /// The file.
+    pub path: RepoPath,
+    /// Its line, from 1.
+    pub line: u32,
+    /// The rule, as it is named there.
+    pub rule: String,
+    /// What is wrong.
+    pub problem: Idleness,
+}
+
+/// Why a comment suppresses nothing.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Idleness {
+    /// It gives no reason, and does not count.
+    NoReason,
+    /// There is no such rule.
+    UnknownRule,
+    /// The rule finds nothing there.
+    NothingFound,
+}
+
+/// As a warning for people.
+impl fmt::Display for IdleSuppression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, line, rule, problem } = self;
+        write!(f, "{path}:{line}: `truing: ignore[{rule}]` suppresses nothing: ")?;
+        match problem {
+            Idleness::NoReason => write!(f, "give a reason after the bracket"),
+            Idleness::UnknownRule => write!(f, "there is no such rule (`truing rules list` names all)"),
+            Idleness::NothingFound => write!(f, "the rule finds nothing there; remove the comment"),
+        }
+    }
+}
