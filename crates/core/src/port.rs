@@ -324,6 +324,15 @@ pub trait Records: Send + Sync {
         now: Millis,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
+    /// The attempt has failed, whether or not it came as far as to begin: its outcome, and what it has cost. What was
+    /// computed before stays to be published by the next run. Refused ([`StoreError::Fenced`]) if a newer run has begun.
+    fn failed(
+        &self,
+        run: &RunRef,
+        outcome: &Outcome,
+        now: Millis,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
     /// Adds history. Never refused for a token: what a fenced-out run still had to say is history too.
     fn note(&self, events: &[Event]) -> impl Future<Output = Result<(), StoreError>> + Send;
 

@@ -6,7 +6,7 @@ use truing_core::dismissal::Dismissal;
 use truing_core::id::{Key, Millis, RunId, Token};
 use truing_core::port::{Act, Converges, StoreError};
 
-use super::fault::{Fault, from_json, to_json};
+use super::fault::{Fault, from_json, readable, to_json};
 use super::history::sql_limit;
 use super::records::fenced;
 use super::slots::raise_counter;
@@ -63,13 +63,12 @@ impl Converges for Sqlite {
         self.read(move |connection| {
             let sql =
                 "SELECT body, run FROM converge WHERE ended >= ?1 ORDER BY ended DESC, run DESC LIMIT ?2";
-            connection
-                .prepare_cached(sql)?
-                .query_and_then((since.0, sql_limit(limit)), |row| {
-                    let (body, run): (String, String) = (row.get(0)?, row.get(1)?);
-                    from_json(&body, || format!("the record of run {run}"))
-                })?
-                .collect()
+            let mut select = connection.prepare_cached(sql)?;
+            let rows = select.query_and_then((since.0, sql_limit(limit)), |row| {
+                let (body, run): (String, String) = (row.get(0)?, row.get(1)?);
+                from_json(&body, || format!("the record of run {run}"))
+            })?;
+            readable(rows)
         })
         .await
     }

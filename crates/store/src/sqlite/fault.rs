@@ -105,6 +105,18 @@ pub(super) fn from_json<T: DeserializeOwned>(json: &str, what: impl FnOnce() -> 
     serde_json::from_str(json).map_err(|source| Fault::Unreadable { what: what(), source })
 }
 
+/// The rows that can be read. One that cannot is told in the log and left out: it hides no other.
+pub(super) fn readable<T>(rows: impl Iterator<Item = Result<T, Fault>>) -> Result<Vec<T>, Fault> {
+    let told = |row: Result<T, Fault>| match row {
+        Err(Fault::Unreadable { what, source }) => {
+            tracing::warn!("{what} cannot be read and is left out: {source}");
+            None
+        }
+        Ok(_) | Err(Fault::Refused(_) | Fault::Sql(_) | Fault::Unwritable(_) | Fault::Undone) => Some(row),
+    };
+    rows.filter_map(told).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use rusqlite::ffi;

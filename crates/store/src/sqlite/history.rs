@@ -6,11 +6,14 @@ use truing_core::outcome::OutcomeRecord;
 use truing_core::port::{Described, Event, Revision, StoreError};
 
 use super::Sqlite;
-use super::fault::{Fault, from_json};
+use super::fault::{Fault, from_json, readable};
 use super::records::{Stage, parse_sha};
 
 /// Events kept for each key; older ones are deleted.
 const EVENTS_KEPT: u32 = 200;
+
+/// Runs that are looked at for the newest whose record can be read.
+const LAST_ENDED: u32 = 3;
 
 /// A run as `truing why` shows it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -50,7 +53,7 @@ impl Sqlite {
         .await
     }
 
-    /// How the key's newest run that has ended did end.
+    /// How the key's newest run did end of those that have, and whose record can be read.
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
@@ -58,10 +61,13 @@ impl Sqlite {
         let key = key.clone();
         self.read(move |connection| {
             let sql =
-                "SELECT outcome FROM run WHERE key = ?1 AND outcome IS NOT NULL ORDER BY token DESC LIMIT 1";
-            let json: Option<String> =
-                connection.prepare_cached(sql)?.query_row([key.as_str()], |row| row.get(0)).optional()?;
-            json.map(|json| from_json(&json, || format!("the last outcome of {key}"))).transpose()
+                "SELECT outcome, id FROM run WHERE key = ?1 AND outcome IS NOT NULL ORDER BY token DESC LIMIT ?2";
+            let mut select = connection.prepare_cached(sql)?;
+            let rows = select.query_and_then((key.as_str(), LAST_ENDED), |row| {
+                let (json, id): (String, String) = (row.get(0)?, row.get(1)?);
+                from_json(&json, || format!("the outcome of run {id}"))
+            })?;
+            Ok(readable(rows)?.into_iter().next())
         })
         .await
     }
@@ -75,10 +81,9 @@ impl Sqlite {
         self.read(move |connection| {
             let sql = "SELECT id, token, stage, head, base, began, outcome FROM run
                        WHERE key = ?1 ORDER BY token DESC LIMIT ?2";
-            connection
-                .prepare_cached(sql)?
-                .query_and_then((key.as_str(), sql_limit(limit)), run_entry)?
-                .collect()
+            let mut select = connection.prepare_cached(sql)?;
+            let rows = select.query_and_then((key.as_str(), sql_limit(limit)), run_entry)?;
+            readable(rows)
         })
         .await
     }

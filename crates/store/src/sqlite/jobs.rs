@@ -8,7 +8,7 @@ use truing_core::id::{Key, Millis, Token};
 use truing_core::port::{Jobs, RunRef, StoreError};
 
 use super::Sqlite;
-use super::fault::{Fault, from_json, to_json};
+use super::fault::{Fault, from_json, readable, to_json};
 use super::history::sql_limit;
 use super::records::fenced;
 use super::slots::raise_counter;
@@ -38,14 +38,13 @@ impl Jobs for Sqlite {
 
     async fn jobs(&self) -> Result<Vec<(Key, Job)>, StoreError> {
         self.read(|connection| {
-            connection
-                .prepare_cached("SELECT key, body FROM job ORDER BY key")?
-                .query_and_then([], |row| {
-                    let (key, body): (String, String) = (row.get(0)?, row.get(1)?);
-                    let job = from_json(&body, || format!("what is remembered of {key}"))?;
-                    Ok((Key::new(key), job))
-                })?
-                .collect()
+            let mut select = connection.prepare_cached("SELECT key, body FROM job ORDER BY key")?;
+            let rows = select.query_and_then([], |row| {
+                let (key, body): (String, String) = (row.get(0)?, row.get(1)?);
+                let job = from_json(&body, || format!("what is remembered of {key}"))?;
+                Ok((Key::new(key), job))
+            })?;
+            readable(rows)
         })
         .await
     }
@@ -63,13 +62,12 @@ impl Jobs for Sqlite {
             let sql = format!(
                 "SELECT body, id FROM job_run WHERE ended >= ?1 AND {of} ORDER BY ended DESC, id DESC LIMIT ?3"
             );
-            connection
-                .prepare_cached(&sql)?
-                .query_and_then((since.0, job, sql_limit(limit)), |row| {
-                    let (body, id): (String, String) = (row.get(0)?, row.get(1)?);
-                    from_json(&body, || format!("the record of run {id}"))
-                })?
-                .collect()
+            let mut select = connection.prepare_cached(&sql)?;
+            let rows = select.query_and_then((since.0, job, sql_limit(limit)), |row| {
+                let (body, id): (String, String) = (row.get(0)?, row.get(1)?);
+                from_json(&body, || format!("the record of run {id}"))
+            })?;
+            readable(rows)
         })
         .await
     }

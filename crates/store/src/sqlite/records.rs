@@ -137,6 +137,11 @@ impl Records for Sqlite {
         self.write(move |connection| runs::ended(connection, &run, outcome, now)).await
     }
 
+    async fn failed(&self, run: &RunRef, outcome: &Outcome, now: Millis) -> Result<(), StoreError> {
+        let (run, outcome) = (run.clone(), outcome.clone());
+        self.write(move |connection| runs::failed(connection, &run, outcome, now)).await
+    }
+
     async fn note(&self, events: &[Event]) -> Result<(), StoreError> {
         let events = events.to_vec();
         self.write(move |connection| history::note(connection, &events)).await

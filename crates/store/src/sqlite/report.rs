@@ -5,7 +5,7 @@ use truing_core::outcome::OutcomeRecord;
 use truing_core::port::StoreError;
 
 use super::Sqlite;
-use super::fault::from_json;
+use super::fault::{from_json, readable};
 use super::history::sql_limit;
 use super::records::Stage;
 
@@ -46,12 +46,16 @@ impl Sqlite {
     /// [`StoreError`] if the file cannot be read.
     pub async fn ended_by_day(&self, since: Millis) -> Result<Vec<Ended>, StoreError> {
         self.read(move |connection| {
+            // What is damaged is left out, or counts for nothing.
             let sql = "SELECT ended / 86400000,
                               json_extract(outcome, '$.outcome.kind'),
-                              coalesce(json_extract(outcome, '$.outcome.reason'), ''),
+                              CAST(coalesce(json_extract(outcome, '$.outcome.reason'), '') AS TEXT),
                               count(*), sum(max(ended - began, 0)),
-                              sum(coalesce(json_extract(outcome, '$.cost_micro_usd'), 0))
-                       FROM run WHERE ended >= ?1 AND json_valid(outcome)
+                              sum(CASE json_type(outcome, '$.cost_micro_usd')
+                                  WHEN 'integer' THEN max(json_extract(outcome, '$.cost_micro_usd'), 0)
+                                  ELSE 0 END)
+                       FROM run WHERE ended >= ?1 AND CASE WHEN json_valid(outcome)
+                                  THEN json_type(outcome, '$.outcome.kind') = 'text' ELSE 0 END
                        GROUP BY 1, 2, 3 ORDER BY 1, 2, 3";
             connection
                 .prepare_cached(sql)?
@@ -70,7 +74,7 @@ impl Sqlite {
         .await
     }
 
-    /// The last runs that ended since then, newest first.
+    /// The last runs that ended since then, newest first; without those whose record cannot be read.
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
@@ -79,20 +83,19 @@ impl Sqlite {
             let sql = "SELECT run.token, run.stage, run.outcome, described.name, described.url, run.id
                        FROM run LEFT JOIN described ON described.key = run.key
                        WHERE run.ended >= ?1 ORDER BY run.ended DESC, run.token DESC LIMIT ?2";
-            connection
-                .prepare_cached(sql)?
-                .query_and_then((since.0, sql_limit(limit)), |row| {
-                    let (json, name, url): (String, Option<String>, Option<String>) =
-                        (row.get(2)?, row.get(3)?, row.get(4)?);
-                    let id: String = row.get(5)?;
-                    Ok(EndedRun {
-                        token: Token(row.get(0)?),
-                        stage: Stage::from_word(&row.get::<_, String>(1)?)?,
-                        record: from_json(&json, || format!("the outcome of run {id}"))?,
-                        described: name.zip(url),
-                    })
-                })?
-                .collect()
+            let mut select = connection.prepare_cached(sql)?;
+            let rows = select.query_and_then((since.0, sql_limit(limit)), |row| {
+                let (json, name, url): (String, Option<String>, Option<String>) =
+                    (row.get(2)?, row.get(3)?, row.get(4)?);
+                let id: String = row.get(5)?;
+                Ok(EndedRun {
+                    token: Token(row.get(0)?),
+                    stage: Stage::from_word(&row.get::<_, String>(1)?)?,
+                    record: from_json(&json, || format!("the outcome of run {id}"))?,
+                    described: name.zip(url),
+                })
+            })?;
+            readable(rows)
         })
         .await
     }

@@ -3,11 +3,13 @@
 use std::time::Instant;
 
 use truing_core::id::Millis;
-use truing_core::outcome::OutcomeKind;
-use truing_core::port::{Described, Records as _};
+use truing_core::ledger::{Ask, Known, Level, LevelKind, Purse, Reserved};
+use truing_core::money::MicroUsd;
+use truing_core::outcome::{OutcomeKind, OutcomeRecord};
+use truing_core::port::{Computed, Described, Ledger as _, Records as _, StoreError};
 use truing_store::{Ended, Stage};
 
-use super::{NOW, key, new_store, outcome, record, revision, run};
+use super::{NOW, computed, key, new_store, outcome, record, revision, run};
 
 const DAY: i64 = 86_400_000;
 
@@ -54,6 +56,89 @@ async fn ended_runs_are_counted_by_day_kind_and_reason_and_listed_newest_first()
     assert_eq!((last[0].stage, last[1].stage), (Stage::Ended, Stage::Published));
     assert_eq!(last[1].described, Some(("a/b#7".into(), "https://example.com/7".into())));
     assert_eq!(last[0].record.outcome, why);
+}
+
+#[tokio::test]
+async fn a_damaged_row_hides_no_other() {
+    let (_folder, store) = new_store();
+    for token in 1..=5 {
+        let run = run(token);
+        store.begin(&run, &revision('a'), Millis(NOW)).await.unwrap();
+        store.published(&run, &record(&run, 'a')).await.unwrap();
+    }
+    let damage = |token: u64, outcome: &str| {
+        let connection = rusqlite::Connection::open(store.path()).unwrap();
+        let sql = "UPDATE run SET outcome = ?2 WHERE token = ?1";
+        assert_eq!(connection.execute(sql, (token, outcome)).unwrap(), 1);
+    };
+    damage(5, "{\"outcome\": ");
+    damage(4, "{\"outcome\": {\"reason\": 7}}");
+    damage(3, "{\"outcome\": {\"kind\": \"reviewed\", \"reason\": 7}, \"cost_micro_usd\": \"much\"}");
+    let counted = store.ended_by_day(Millis(0)).await.unwrap();
+    assert_eq!(counted.iter().map(|row| (row.runs, row.cost)).collect::<Vec<_>>(), [(2, 14), (1, 0)]);
+    let last = store.last_ended(Millis(0), 9).await.unwrap();
+    assert_eq!(last.iter().map(|run| run.token.0).collect::<Vec<_>>(), [2, 1]);
+    assert!(store.last_outcome(&key()).await.is_ok());
+    assert_eq!(store.runs(&key(), 9).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_failed_attempt_is_told_with_what_it_cost_and_each_sum_once() {
+    let (_folder, store) = new_store();
+    let mut why = outcome(OutcomeKind::Failed);
+    why.reason = Some("no forge".into());
+    let pay = async |token: u64, cost: u64| {
+        let level = Level {
+            kind: LevelKind::RepoDay,
+            key: "r".into(),
+            period: "2026-11-22".into(),
+            limit: MicroUsd(900),
+        };
+        let purse = Purse { run: run(token).id, levels: vec![level] };
+        let ask = Ask { least: MicroUsd(1), most: MicroUsd(cost), expires: Millis(NOW * 2) };
+        let Reserved::Granted { id, .. } = store.reserve(&purse, &ask).await.unwrap() else { panic!() };
+        assert_eq!(store.settle(id, MicroUsd(cost), Known::Metered).await.unwrap(), MicroUsd(cost));
+    };
+    let told = async || {
+        let counted = store.ended_by_day(Millis(0)).await.unwrap();
+        counted.iter().map(|row| (row.kind.clone(), row.runs, row.cost)).collect::<Vec<_>>()
+    };
+    let kinds = |rows: &[(&str, u64, u64)]| {
+        rows.iter().map(|(kind, runs, cost)| ((*kind).to_owned(), *runs, *cost)).collect::<Vec<_>>()
+    };
+
+    // The forge was not there: nobody knows of which commit it would have been.
+    store.failed(&run(1), &why, Millis(NOW)).await.unwrap();
+    store.failed(&run(1), &why, Millis(NOW)).await.unwrap();
+    assert_eq!(told().await, kinds(&[("failed", 1, 0)]));
+    assert_eq!(store.last_ended(Millis(0), 1).await.unwrap()[0].record.head, None);
+
+    // A model was asked, and then something failed.
+    store.begin(&run(2), &revision('a'), Millis(NOW)).await.unwrap();
+    pay(2, 30).await;
+    store.failed(&run(2), &why, Millis(NOW)).await.unwrap();
+    assert_eq!(told().await, kinds(&[("failed", 2, 30)]));
+
+    // Somebody else takes over what was computed, with what it cost, fails before it begins, and is followed.
+    store.begin(&run(3), &revision('a'), Millis(NOW)).await.unwrap();
+    let computed = computed(&run(3), 'a', vec![]);
+    store.computed(&run(3), &computed).await.unwrap();
+    store.failed(&run(3), &why, Millis(NOW)).await.unwrap();
+    store.failed(&run(4), &why, Millis(NOW)).await.unwrap();
+    assert_eq!(told().await, kinds(&[("failed", 4, 37)]), "what was computed has cost 7");
+    let begun = store.begin(&run(5), &revision('a'), Millis(NOW)).await.unwrap();
+    let record = begun.computed.expect("what was computed is not lost");
+    store.computed(&run(5), &Computed { outcome: record.clone(), ..computed }).await.unwrap();
+    let published = OutcomeRecord { run: run(5).id, ended: Millis(NOW), ..record };
+    store.published(&run(5), &published).await.unwrap();
+    assert_eq!(told().await, kinds(&[("failed", 4, 30), ("reviewed", 1, 7)]));
+
+    // Nobody tells of a run that was cut off, but the next.
+    store.begin(&run(6), &revision('b'), Millis(NOW)).await.unwrap();
+    pay(6, 500).await;
+    store.begin(&run(7), &revision('c'), Millis(NOW)).await.unwrap();
+    assert_eq!(told().await, kinds(&[("deferred", 1, 500), ("failed", 4, 30), ("reviewed", 1, 7)]));
+    assert!(matches!(store.failed(&run(6), &why, Millis(NOW)).await, Err(StoreError::Fenced { .. })));
 }
 
 /// Not more than a scan of what is asked for: a bound far above what it takes, so that a busy machine passes.

@@ -131,7 +131,7 @@ async fn serve(
     };
     let running = async {
         if let Some(jobs) = &jobs {
-            Box::pin(jobs.calendar(&house).run(&house.store, every, quitting)).await;
+            Box::pin(jobs.calendar(&house).run((&house.store, &house.metrics), every, quitting)).await;
         }
     };
     // Jobs give their leases back when the first signal comes.

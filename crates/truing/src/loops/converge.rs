@@ -19,7 +19,7 @@ pub mod words;
 
 use std::fmt;
 use std::future::Future;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use truing_agent::sandbox::Level;
 use truing_agent::verify::{Scope as Trust, Verifier};
@@ -28,10 +28,11 @@ use truing_core::converge::{Act, Candidate, Code, Event, Exit, Step};
 use truing_core::id::{Millis, Sha, Span, Token};
 use truing_core::ledger::Purse;
 use truing_core::money::MicroUsd;
-use truing_core::port::{Clock as _, Converges, Gate as _, StoreError};
+use truing_core::port::{Clock as _, Converges, Gate as _, Ledger as _, StoreError};
 use truing_core::slot::Why;
 use truing_core::verification::Verification;
 use truing_git::{GitError, Laid, Mirror, PrivateFolder};
+use truing_model::gateway;
 
 use super::agent::{Agent, Spent, SwitchGate};
 use super::reading::{self, Change, Reading, Scope};
@@ -126,6 +127,9 @@ const MAX_KEPT_DIFF: usize = 1 << 20;
 
 /// So many readings are kept: of the change before and after a fix.
 const KEPT_READINGS: usize = 2;
+
+/// How long calls of an interrupted act may take to be settled.
+const SETTLE_TIME: Duration = Duration::from_secs(1);
 
 /// Among those who are woken, the one that is called after each push: no reviewer can have this name.
 const AFTER_PUSH: &str = "after each push";
@@ -284,6 +288,7 @@ impl<S: Site> Lap<'_, S> {
                 self.record.warn(none.to_owned());
             }
             self.keep_taken(act.step(), began);
+            self.settle(act.step()).await?;
             store.keep_converge(token, &self.record).await?;
             told.grown(&self.record, before).await;
             if self.others_are_next() {
@@ -320,6 +325,36 @@ impl<S: Site> Lap<'_, S> {
         let taken = Taken { ms, ..std::mem::take(&mut self.taken) };
         self.record.taken.entry(step).or_default().add(&taken);
         self.record.ended = SystemClock.now();
+    }
+
+    /// Adds what the run has cost, by the ledger, and no act of it has told: an act that was cut off before, here or in a
+    /// process that died, tells nothing. It counts for this step.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the ledger cannot be asked.
+    pub async fn settle(&mut self, step: Step) -> Result<(), StoreError> {
+        let own = Purse::of_run(self.record.run.clone(), MicroUsd(0), &[], SystemClock.now()).levels;
+        let drawn = self.crew.auditor.ledger.look(&own).await?;
+        let spent = drawn.iter().map(|drawn| drawn.spent.0).fold(0, u64::saturating_add);
+        let untold = MicroUsd(spent.saturating_sub(self.record.cost().0));
+        if untold > MicroUsd(0) {
+            self.record
+                .taken
+                .entry(step)
+                .or_default()
+                .add(&Taken { cost_micro_usd: untold, ..Taken::default() });
+        }
+        Ok(())
+    }
+
+    /// The same for an act that was interrupted, as soon as its calls are settled.
+    ///
+    /// # Errors
+    /// As [`Self::settle`].
+    pub async fn interrupted(&mut self) -> Result<(), StoreError> {
+        // What is not settled by then expires, and counts in full; nobody tells it.
+        let _ = tokio::time::timeout(SETTLE_TIME, gateway::settled()).await;
+        self.settle(self.record.state.next.step()).await
     }
 
     /// Is it clean, and nobody has asked the checks, which are run on fixes?

@@ -180,7 +180,7 @@ where
         }
         let published = OutcomeRecord { run: self.run.id.clone(), ended: self.clock.now(), ..outcome };
         self.store.published(self.run, &published).await?;
-        self.metrics.run_ended("review", published.outcome.kind);
+        self.metrics.run_ended("review", published.outcome.kind.as_str());
         tracing::info!(outcome = published.outcome.kind.as_str(), "published");
         let after = self.look().await?;
         let unmoved = after.revision == pull.revision && after.state == pull.state;
@@ -260,7 +260,7 @@ where
         let earlier = since::earlier(known, before, since.as_ref());
         let asking = (self.asking(pull, recalled, started), &earlier);
         let read = self.checkout.read(&mirror, &change, (&revision.head, &pinned.scope), asking);
-        let (Reading { found, coverage, renames, rechecked }, part) = read.await?;
+        let (Reading { found, coverage, renames, rechecked, suppressions: _ }, part) = read.await?;
         let Earlier { known, .. } = earlier;
         let mut outcome = agent::outcome(&coverage, part.as_ref());
         if let (Some(run), OutcomeKind::Reviewed) = (&cleared, outcome.kind) {
@@ -334,7 +334,7 @@ where
             runtime: self.agent.map_or(Runtime::Native, Agent::named),
         };
         self.store.ended(self.run, &outcome, self.clock.now()).await?;
-        self.metrics.run_ended("review", outcome.kind);
+        self.metrics.run_ended("review", outcome.kind.as_str());
         tracing::info!(until = until.0, "deferred");
         Ok(Then::DueAt(until, Why::Deferred))
     }
@@ -427,13 +427,7 @@ where
         let summary = text::unavailable(head, class);
         let status = desired::unavailable(head, class, &summary);
         self.store.announce(self.run, Producer::Review, &summary, &status).await?;
-        let reconciled = self.publish(head).await?;
-        if reconciled == Reconciled::Done {
-            let outcome = ended(OutcomeKind::Failed, class);
-            self.store.ended(self.run, &outcome, self.clock.now()).await?;
-            self.metrics.run_ended("review", outcome.kind);
-        }
-        Ok(reconciled)
+        self.publish(head).await
     }
 }
 
@@ -452,10 +446,6 @@ impl Stopped {
         };
         Self::Failed { class, what, not_before }
     }
-}
-
-fn ended(kind: OutcomeKind, reason: &str) -> Outcome {
-    Outcome { kind, reason: Some(reason.to_owned()), until: None, runtime: Runtime::Rules }
 }
 
 impl From<StoreError> for Stopped {

@@ -8,14 +8,15 @@ use croner::Cron;
 use jiff::{Timestamp, tz::TimeZone};
 use tokio::sync::watch;
 use truing_core::follow::job;
-use truing_core::follow::record::Record;
+use truing_core::follow::record::{Kind as End, Record};
 use truing_core::id::Millis;
 use truing_core::port::{Clock as _, Jobs as _, Operations as _, Slots as _, StoreError};
-use truing_core::slot::{Slot, State};
+use truing_core::slot::{Loop, Slot, State};
 use truing_store::Sqlite;
 
 use super::by_hand::NotLeased;
 use super::jobs::{JobRun, NoRun};
+use super::metrics::Metrics;
 use crate::wiring::SystemClock;
 
 /// How long a job waits that could not even begin: its forge was not there, say. Twice as long each time after that,
@@ -46,12 +47,17 @@ impl<'a> Calendar<'a> {
     }
 
     /// Runs what is due, looking every so often, until it is told to stop.
-    pub async fn run(mut self, store: &Sqlite, every: Duration, mut told: watch::Receiver<bool>) {
+    pub async fn run(
+        mut self,
+        (store, metrics): (&Sqlite, &Metrics),
+        every: Duration,
+        mut told: watch::Receiver<bool>,
+    ) {
         if self.jobs.is_empty() {
             return;
         }
         loop {
-            if let Err(error) = self.round(store, &told).await {
+            if let Err(error) = self.round((store, metrics), &told).await {
                 tracing::warn!(%error, "the jobs cannot be looked at");
             }
             tokio::select! {
@@ -61,7 +67,11 @@ impl<'a> Calendar<'a> {
         }
     }
 
-    async fn round(&mut self, store: &Sqlite, told: &watch::Receiver<bool>) -> Result<(), StoreError> {
+    async fn round(
+        &mut self,
+        (store, metrics): (&Sqlite, &Metrics),
+        told: &watch::Receiver<bool>,
+    ) -> Result<(), StoreError> {
         for (run, cron) in &self.jobs {
             if *told.borrow() || store.switch().await?.engaged().is_some() {
                 return Ok(());
@@ -80,11 +90,15 @@ impl<'a> Calendar<'a> {
             match run.run(store, told.clone()).await {
                 Ok(record) => {
                     self.waiting.remove(run.name);
+                    metrics.run_ended(Loop::Sync.as_str(), record.result.kind().as_str());
                     tracing::info!(job = run.name, result = record.result.as_str(), "{}", record.exit_reason);
                 }
                 // A command runs it.
                 Err(NoRun::NotLeased(NotLeased::Busy(_) | NotLeased::Owned) | NoRun::Stopped) => {}
                 Err(error) => {
+                    if let NoRun::Remote(_) = &error {
+                        metrics.run_ended(Loop::Sync.as_str(), End::Failed.as_str());
+                    }
                     tracing::warn!(job = run.name, %error, "the job could not begin");
                     let long = waits.map_or(AGAIN, |(_, long)| long.saturating_mul(2).min(AGAIN_AT_MOST));
                     self.waiting.insert(run.name.to_owned(), (Millis(now.0.saturating_add(long)), long));

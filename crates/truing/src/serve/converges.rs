@@ -314,6 +314,9 @@ impl PullRun<'_> {
                 Some(Exit::new(Code::Interrupted, why))
             }
         };
+        if left.is_some() {
+            lap.interrupted().await?;
+        }
         let mut record = lap.record;
         record.ended = SystemClock.now();
         if record.state.exit.is_none() {
@@ -346,6 +349,7 @@ impl PullRun<'_> {
             // Reviews are not to wait for it: whoever asked may ask again.
             Err(Stopped::Failed { class, what, .. }) if lease.last_attempt => {
                 tracing::warn!(class, "given up: {what}");
+                self.give_up(store, lease, &what).await?;
                 let gone = format!("converge: given up after {class}: {what}");
                 let at = SystemClock.now();
                 store.note(&[Event { at, key: lease.key.clone(), run: None, what: gone }]).await?;
@@ -357,6 +361,19 @@ impl PullRun<'_> {
             }
             ended => ended,
         }
+    }
+
+    /// A run that is given up has ended so; where nothing was known of the branch yet, there is none.
+    async fn give_up<S: Converges>(&self, store: &S, lease: &Lease, what: &str) -> Result<(), StoreError> {
+        let Some(mut record) = store.last_converge(&lease.key).await?.filter(Record::is_unfinished) else {
+            return Ok(());
+        };
+        if record.state.exit.is_none() {
+            record.state.exit = Some(Exit::new(Code::Infrastructure, what));
+            record.ended = SystemClock.now();
+            store.keep_converge(lease.token, &record).await?;
+        }
+        Ok(())
     }
 
     async fn stepped<S: Records + Converges, C: Conversation>(

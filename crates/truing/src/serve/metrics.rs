@@ -15,6 +15,7 @@ use prometheus::{
     Counter, Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
+use truing_core::follow::record::Kind as End;
 use truing_core::ledger::Usage;
 use truing_core::outcome::{OutcomeKind, OutcomeRecord};
 use truing_store::{Meter, Sqlite};
@@ -34,6 +35,8 @@ const RUN_SECONDS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 3
 
 /// Dollars that a review may cost: up to some times the default limit of one.
 const COST_USD: &[f64] = &[0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 1.5, 2.0, 5.0, 10.0];
+/// The ends of runs that are no reviews.
+const ENDS: [End; 5] = [End::Done, End::Partial, End::Skipped, End::Deferred, End::Failed];
 /// Kinds of tokens.
 const TOKENS: [&str; 4] = ["input", "output", "cache_read", "cache_write"];
 
@@ -141,6 +144,9 @@ impl Metrics {
         for kind in OutcomeKind::ALL {
             inner.runs.with_label_values(&["review", kind.as_str()]);
         }
+        for (of, kind) in ["converge", "sync"].into_iter().flat_map(|of| ENDS.map(|kind| (of, kind))) {
+            inner.runs.with_label_values(&[of, kind.as_str()]);
+        }
         for kind in TOKENS {
             inner.model_tokens.with_label_values(&[kind]);
         }
@@ -156,9 +162,9 @@ impl Metrics {
         let _ = self.0.store.set(store.clone());
     }
 
-    /// A run of a loop has ended with an outcome.
-    pub fn run_ended(&self, of: &str, outcome: OutcomeKind) {
-        self.0.runs.with_label_values(&[of, outcome.as_str()]).inc();
+    /// A run of a loop has ended with an outcome, in that loop's word.
+    pub fn run_ended(&self, of: &str, outcome: &str) {
+        self.0.runs.with_label_values(&[of, outcome]).inc();
     }
 
     /// A run's lease has ended, however that was, after so long.

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 use truing_core::id::{Millis, PrId, Sha, Span, Version};
+use truing_core::outcome::{Outcome, OutcomeKind, Runtime};
 use truing_core::port::{
     Clock, Converges, Described, Event, Forge as _, ForgeError, Ids, Operations, Reader, Records, RunRef,
     Slots, StoreError,
@@ -19,6 +20,7 @@ use super::converges::PullRun;
 use super::scheduler::Lease;
 use super::writes::TracedPull;
 use super::{Forges, House, notify};
+use crate::loops::agent::Agent;
 use crate::loops::checkout::Checkout;
 use crate::loops::review::{Heard, Served, Stopped};
 use crate::slots::{StepError, step};
@@ -29,6 +31,8 @@ use crate::wiring;
 pub const STEP_TIME: Duration = Duration::from_mins(20);
 /// How long the pull request of a failed step may take to be told so.
 const GIVE_UP_TIME: Duration = Duration::from_mins(2);
+/// How long calls to a model that were cut with a failed run may take to be settled.
+const SETTLE_TIME: Duration = Duration::from_secs(1);
 /// What a call that only asks leaves to become visible.
 const NOTHING_MADE: Span = Span(0);
 
@@ -115,13 +119,11 @@ where
             Command::Finish(token, Then::DueAt(*until + lead, Why::RateLimit))
         }
         Err(Stopped::Failed { class, what, not_before }) => {
-            house.metrics.attempt_failed(class, lease.last_attempt);
-            say(house, run, format!("failed: {what}")).await?;
+            failed(house, lease, run, (*class, what)).await?;
             Command::Fail(token, not_before.map(|instant| instant + lead))
         }
         Err(Stopped::NotThere { what }) => {
-            house.metrics.attempt_failed("the forge refuses access", lease.last_attempt);
-            say(house, run, format!("failed: {what}")).await?;
+            failed(house, lease, run, ("the forge refuses access", what)).await?;
             Command::Fail(token, None)
         }
     };
@@ -131,6 +133,39 @@ where
     let after = step(&house.store, &lease.key, command, &house.limits).await?;
     tracing::info!("the lease has ended: the slot is {}", after.slot.state);
     Ok(ended)
+}
+
+/// An attempt has failed: it is counted, and `truing report` and `truing why` tell of it. A review is a run of its own at
+/// each attempt; a run that converges goes on with the next.
+async fn failed<S, W, R, C, I>(
+    house: &House<S, W, R, C, I>,
+    lease: &Lease,
+    run: &RunRef,
+    (class, what): (&'static str, &str),
+) -> Result<(), StoreError>
+where
+    S: Slots + Records,
+    C: Clock,
+{
+    house.metrics.attempt_failed(class, lease.last_attempt);
+    say(house, run, format!("failed: {what}")).await?;
+    match lease.of {
+        Loop::Review => {}
+        Loop::Converge | Loop::Sync => return Ok(()),
+    }
+    if let Some(agent) = &house.agent {
+        // What it has cost is known when what it asked is settled; others ask through the same gateway.
+        let _ = tokio::time::timeout(SETTLE_TIME, agent.gateway.quiet()).await;
+    }
+    let runtime = house.agent.as_ref().map_or(Runtime::Rules, Agent::named);
+    let outcome = Outcome { kind: OutcomeKind::Failed, reason: Some(class.to_owned()), until: None, runtime };
+    match house.store.failed(run, &outcome, house.clock.now()).await {
+        Ok(()) => house.metrics.run_ended(lease.of.as_str(), outcome.kind.as_str()),
+        // Somebody else is ahead, and tells of it.
+        Err(StoreError::Fenced { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(())
 }
 
 /// One step on a pull request, by the name of its repository; where that leads elsewhere by now, by the repository's id.
@@ -222,7 +257,13 @@ where
         converging,
         limits: &house.limits,
     };
-    Box::pin(pull.step(&house.store, lease, id)).await
+    let then = Box::pin(pull.step(&house.store, lease, id)).await?;
+    if then == Then::Idle
+        && let Some(record) = house.store.last_converge(&lease.key).await?
+    {
+        house.metrics.run_ended(lease.of.as_str(), record.end().as_str());
+    }
+    Ok(then)
 }
 
 /// What the repository is called now, by its id, and remembers it; none if the forge does not show the pull request.

@@ -375,6 +375,57 @@ fn a_run_that_was_killed_or_interrupted_goes_on_where_it_was() {
     }
 }
 
+/// What the ledger has settled for a run, in millionths of a dollar, and what is set aside for it.
+fn ledger(scene: &Scene) -> (u64, u64) {
+    let ran = Ran::from(scene.other("budget", &["show", "--format", "json"]).output().unwrap());
+    let levels = ran.json();
+    let runs = levels.as_array().unwrap().iter().filter(|level| level["level"] == "run");
+    runs.fold((0, 0), |(spent, held), level| {
+        let sum = |name: &str| level[name].as_u64().unwrap();
+        (spent + sum("spent_micro_usd"), held + sum("reserved_micro_usd"))
+    })
+}
+
+fn reported(scene: &Scene) -> Value {
+    let ran = Ran::from(scene.other("report", &["--format", "json"]).output().unwrap());
+    ran.json()["totals"]["cost_micro_usd"].take()
+}
+
+#[test]
+fn what_a_run_costs_is_what_the_ledger_has_settled() {
+    // Torn once, refused once after it has begun, then as it should be.
+    let torn = |after| Answer { fault: Some(Fault::Cut { after }), ..Answer::text("Let me see.") };
+    let wrong = [torn(At::Text).usage(4000, 90), torn(At::Block).usage(4000, 90)];
+    let scene = Scene::new(wrong.into_iter().chain(two_loops()));
+    let answer = scene.json(&[]);
+    assert_eq!(ended(&answer), ("converged", "clean", 0), "{answer:?}");
+    let (spent, held) = ledger(&scene);
+    assert!(spent > 2 * 4000 * 2, "{spent}");
+    assert_eq!((&answer.0["cost_micro_usd"], held, reported(&scene)), (&json!(spent), 0, json!(spent)));
+
+    // Interrupted in the middle of an answer, and gone on with.
+    let scene = Scene::new([
+        dirty(),
+        Answer { fault: Some(Fault::Stall { after: At::Text }), ..Answer::text("So.") },
+    ]);
+    let child = scene.command(&["--format", "json"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let began = Instant::now();
+    while scene.model.bills().len() < 2 {
+        assert!(began.elapsed() < Duration::from_secs(60), "the fixer is not asked");
+        std::thread::yield_now();
+    }
+    std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let told: Value = serde_json::from_slice(&child.wait_with_output().unwrap().stdout).unwrap();
+    let (spent, held) = ledger(&scene);
+    assert_eq!((&told["exit"], held), (&json!("interrupted"), 0));
+    assert_eq!((&told["cost_micro_usd"], reported(&scene)), (&json!(spent), json!(spent)));
+    scene.play(two_loops().into_iter().skip(1));
+    let answer = scene.json(&[]);
+    let (all, _) = ledger(&scene);
+    assert_eq!((ended(&answer), all > spent), (("converged", "clean", 0), true), "{answer:?}");
+    assert_eq!((&answer.0["cost_micro_usd"], reported(&scene)), (&json!(all), json!(all)));
+}
+
 #[test]
 fn what_is_refused_is_said_in_one_line_and_nothing_is_touched() {
     let refused =

@@ -218,6 +218,8 @@ async fn a_run_that_is_killed_while_the_model_works_is_made_up_for_by_the_next()
     let (carried, all) =
         (told["carried_micro_usd"].as_u64().unwrap(), told["cost_micro_usd"].as_u64().unwrap());
     assert!(carried >= 100_000 && all > carried, "{told}");
+    let report = scene.site.run(&["report"]).await.json;
+    assert_eq!(report["totals"]["cost_micro_usd"], all, "{report}");
     let (pulls, drafts) = scene.pulls().await;
     assert_eq!((pulls.len(), drafts.len()), (1, 0));
     assert!(pulls[0].body.contains("nobody has run the project's tests"), "{}", pulls[0].body);

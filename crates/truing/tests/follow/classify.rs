@@ -1,7 +1,7 @@
 //! A model's look at what nobody has pinned: what it may see, what of its answers counts, and that doubt asks people.
 
 use serde_json::{Value, json};
-use truing_fakes::model::{Answer, Script};
+use truing_fakes::model::{Answer, Fault, Place, Script};
 
 use super::bump::{Scene, result, write};
 use super::site::{BRANCH, Site};
@@ -82,6 +82,23 @@ async fn functions_that_need_no_port_widen_the_range_with_the_evidence_in_sight(
     assert_eq!(result(&scene.run().await).0, "covered");
     assert_eq!(scene.model.log().len(), log.len(), "the same is not asked twice");
     assert_eq!(scene.model.violations(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_look_costs_is_what_the_ledger_has_settled() {
+    let torn = Answer { fault: Some(Fault::Cut { after: Place::Text }), ..Answer::text("Let me see.") };
+    let answers = vec![torn.usage(4000, 90), both("no-port", "no-port")];
+    let scene = scene("", "", answers).await;
+    let ran = scene.run().await;
+    assert_eq!(result(&ran), (&json!("relaxed"), 0), "{ran:?}");
+    let levels = scene.site.run(&["budget", "show"]).await.json;
+    let run = levels.as_array().unwrap().iter().find(|level| level["level"] == "run").unwrap();
+    assert!(run["spent_micro_usd"].as_u64() > Some(2 * 4000), "{run}");
+    let report = scene.site.run(&["report"]).await.json;
+    assert_eq!(
+        (&ran.json["cost_micro_usd"], &report["totals"]["cost_micro_usd"]),
+        (&run["spent_micro_usd"], &run["spent_micro_usd"])
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

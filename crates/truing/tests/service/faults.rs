@@ -1,10 +1,11 @@
 //! The forge misbehaves: in the end everything is shown, once.
 
-use truing_core::id::Span;
+use truing_core::id::{Millis, Span};
 use truing_core::slot::Limits;
 use truing_fakes::forge::{Fault, FaultKind};
 
 use crate::change::FOUND;
+use crate::health::get;
 use crate::site::{Site, limits, until};
 use crate::{REVIEWS, assert_first, assert_second, assert_second_alone, first_of, no_violations};
 
@@ -301,6 +302,12 @@ async fn a_forge_that_is_wholly_down_parks_and_the_next_push_brings_back() {
     site.forge.fault(Fault::once("", "/", FaultKind::Drop).times(100_000));
     site.deliver().await;
     service.state(&key, "held (parked)").await;
+    // Nobody has to read the log to know that it failed, and how often.
+    let ended = service.store.ended_by_day(Millis(0)).await.unwrap();
+    let told: Vec<_> = ended.iter().map(|row| (row.kind.as_str(), row.reason.as_str(), row.runs)).collect();
+    assert_eq!(told, [("failed", "the forge does not answer as it should", 2)]);
+    let metrics = get(&service.url, "/metrics").await;
+    assert!(metrics.contains("truing_runs_total{loop=\"review\",outcome=\"failed\"} 2"), "{metrics}");
     site.forge.clear_faults();
     site.push_second(&mut opened).await;
     site.deliver().await;

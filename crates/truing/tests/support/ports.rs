@@ -225,6 +225,7 @@ impl Records for FaultyStore {
         status_set(run: &RunRef, status: &DesiredStatus) -> ();
         published(run: &RunRef, outcome: &OutcomeRecord) -> ();
         ended(run: &RunRef, outcome: &Outcome, now: Millis) -> ();
+        failed(run: &RunRef, outcome: &Outcome, now: Millis) -> ();
         note(events: &[Event]) -> ();
         describe(described: &[(Key, Described)]) -> ();
         described(keys: &[Key]) -> Vec<Option<Described>>;

@@ -6,12 +6,15 @@ use rusqlite::{Connection, OptionalExtension};
 use serde::Serialize;
 use truing_core::id::{Key, Millis, RunId, Sha, Token};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{Coverage, Outcome, OutcomeRecord};
+use truing_core::outcome::{Coverage, Outcome, OutcomeKind, OutcomeRecord, Runtime};
 use truing_core::port::{Begun, Revision, RunRef, StoreError};
 
 use super::super::dismissals;
 use super::super::fault::{Fault, from_json, to_json};
 use super::super::slots::raise_counter;
+
+/// Git's word for no commit: of a run that failed before anybody knew what it would be of.
+const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
 
 /// How far a run has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -55,6 +58,8 @@ struct Row {
     began: Millis,
     /// The record of what was computed, as JSON.
     computed: Option<String>,
+    /// Has it told how it ended?
+    is_told: bool,
 }
 
 /// Begins `run`, unless a run with a greater or the same token has begun before.
@@ -75,12 +80,19 @@ pub(super) fn begin(
     }
     // What the newest run computed for this very revision is this run's: rows of findings and desired state
     // belong to the key, so the record is all there is to carry over.
+    let is_left = |newest: &&Row| newest.revision == *revision && newest.stage == Stage::Computed;
+    if let Some(newest) = newest.as_ref().filter(|newest| !again && !is_left(newest)) {
+        cut_off(connection, &run.key, newest, now)?;
+    }
     let left = newest.filter(|newest| newest.revision == *revision);
     let untouched = again && left.is_some();
     let computed = left.filter(|left| left.stage == Stage::Computed).and_then(|left| left.computed);
     if !untouched {
         let stage = if computed.is_some() { Stage::Computed } else { Stage::Prepared };
         write(connection, run, revision, now, stage, computed.as_deref())?;
+        // What it told under another token it tells anew.
+        let sql = "UPDATE run SET outcome = NULL, ended = NULL WHERE key = ?1 AND id = ?2 AND token < ?3";
+        connection.prepare_cached(sql)?.execute((run.key.as_str(), run.id.as_str(), run.token.0))?;
         // No earlier run can repeat its intents any more.
         connection
             .prepare_cached(
@@ -153,9 +165,10 @@ pub(super) fn computed(connection: &Connection, run: &RunRef, record: &OutcomeRe
     if held(connection, run)?.stage == Stage::Published {
         return Ok(false);
     }
+    let record = taken_over(connection, &run.key, &run.id, record.clone())?;
     connection
         .prepare_cached("UPDATE run SET stage = 'computed', computed = ?3 WHERE key = ?1 AND token = ?2")?
-        .execute((run.key.as_str(), run.token.0, to_json(record)?))?;
+        .execute((run.key.as_str(), run.token.0, to_json(&record)?))?;
     Ok(true)
 }
 
@@ -180,26 +193,75 @@ pub(super) fn ended(
     now: Millis,
 ) -> Result<(), Fault> {
     let row = held(connection, run)?;
+    tell(connection, &run.key, row, outcome, now)
+}
+
+/// An attempt has failed, whether or not it came as far as to begin.
+pub(super) fn failed(
+    connection: &Connection,
+    run: &RunRef,
+    outcome: Outcome,
+    now: Millis,
+) -> Result<(), Fault> {
+    let newest = newest(connection, &run.key)?;
+    if !newest.as_ref().is_some_and(|newest| is(newest, run)) {
+        let revision = match newest {
+            Some(newest) => newest.revision,
+            None => {
+                Revision { head: parse_sha(NO_COMMIT.to_owned())?, base: parse_sha(NO_COMMIT.to_owned())? }
+            }
+        };
+        begin(connection, run, &revision, now)?;
+    }
+    ended(connection, run, outcome, now)
+}
+
+/// A run that another one follows and that told nothing of its end has told nothing of what it has cost, either.
+fn cut_off(connection: &Connection, key: &Key, row: &Row, now: Millis) -> Result<(), Fault> {
+    let computed = row.computed.as_ref().and_then(|json| serde_json::from_str::<OutcomeRecord>(json).ok());
+    let cost = match computed {
+        Some(computed) => computed.cost_micro_usd,
+        None => paid(connection, &row.id)?,
+    };
+    if row.is_told || row.stage == Stage::Published || cost == MicroUsd(0) {
+        return Ok(());
+    }
+    let Some(row) = at(connection, key, row.token)? else { return Ok(()) };
+    let reason = Some("cut off: another run goes on".to_owned());
+    let outcome = Outcome { kind: OutcomeKind::Deferred, reason, until: None, runtime: Runtime::Rules };
+    tell(connection, key, row, outcome, now)
+}
+
+/// Writes how a run ended that has published nothing.
+fn tell(connection: &Connection, key: &Key, row: Row, outcome: Outcome, now: Millis) -> Result<(), Fault> {
     let stage = match row.stage {
         Stage::Published => return Ok(()),
         Stage::Computed => Stage::Computed,
         Stage::Prepared | Stage::Ended => Stage::Ended,
     };
+    let token = row.token;
     let computed: Option<OutcomeRecord> =
         row.computed.map(|json| from_json(&json, || format!("run {}", row.id))).transpose()?;
     let record = match computed {
-        Some(computed) => OutcomeRecord { run: row.id, outcome, ended: now, ..computed },
+        Some(computed) => {
+            let computed = taken_over(connection, key, &row.id, computed)?;
+            // Whoever takes it over next takes it from this run.
+            connection
+                .prepare_cached("UPDATE run SET computed = ?3 WHERE key = ?1 AND token = ?2")?
+                .execute((key.as_str(), token.0, to_json(&computed)?))?;
+            OutcomeRecord { outcome, ended: now, ..computed }
+        }
         None => OutcomeRecord {
+            cost_micro_usd: paid(connection, &row.id)?,
             run: row.id,
-            key: run.key.clone(),
-            head: Some(row.revision.head),
+            key: key.clone(),
+            head: Some(row.revision.head).filter(|head| head.as_str() != NO_COMMIT),
             base: row.revision.base,
             outcome,
             open: Vec::new(),
             coverage: Coverage::default(),
             since: None,
             configuring: Vec::new(),
-            cost_micro_usd: MicroUsd(0),
             turns: 0,
             modelled: None,
             started: row.began,
@@ -209,14 +271,51 @@ pub(super) fn ended(
     };
     connection
         .prepare_cached("UPDATE run SET stage = ?3, outcome = ?4, ended = ?5 WHERE key = ?1 AND token = ?2")?
-        .execute((run.key.as_str(), run.token.0, stage.as_str(), to_json(&record)?, now.0))?;
+        .execute((key.as_str(), token.0, stage.as_str(), to_json(&record)?, now.0))?;
     Ok(())
 }
 
+/// What the ledger holds a run to have cost. What nobody will settle any more counts in full.
+fn paid(connection: &Connection, run: &RunId) -> Result<MicroUsd, Fault> {
+    let sql = "SELECT coalesce(sum(coalesce(cost, amount)), 0) FROM reservation WHERE run = ?1";
+    Ok(MicroUsd(connection.prepare_cached(sql)?.query_row([run.as_str()], |row| row.get(0))?))
+}
+
+/// A record of what another run may have computed, as this run's. What that cost is told once, by the run that tells it
+/// last.
+fn taken_over(
+    connection: &Connection,
+    key: &Key,
+    run: &RunId,
+    record: OutcomeRecord,
+) -> Result<OutcomeRecord, Fault> {
+    if record.run != *run {
+        let sql = "SELECT outcome FROM run WHERE key = ?1 AND id = ?2 AND outcome IS NOT NULL";
+        let told: Option<String> = connection
+            .prepare_cached(sql)?
+            .query_row((key.as_str(), record.run.as_str()), |row| row.get(0))
+            .optional()?;
+        // What cannot be read is in no report.
+        if let Some(told) = told.and_then(|json| serde_json::from_str::<OutcomeRecord>(&json).ok()) {
+            let told = OutcomeRecord { cost_micro_usd: MicroUsd(0), turns: 0, modelled: None, ..told };
+            connection
+                .prepare_cached("UPDATE run SET outcome = ?3 WHERE key = ?1 AND id = ?2")?
+                .execute((key.as_str(), record.run.as_str(), to_json(&told)?))?;
+        }
+    }
+    Ok(OutcomeRecord { run: run.clone(), ..record })
+}
+
+const COLUMNS: &str = "token, id, stage, head, base, began, computed, outcome IS NOT NULL";
+
 fn newest(connection: &Connection, key: &Key) -> Result<Option<Row>, Fault> {
-    let sql = "SELECT token, id, stage, head, base, began, computed FROM run
-               WHERE key = ?1 ORDER BY token DESC LIMIT 1";
-    connection.prepare_cached(sql)?.query_and_then([key.as_str()], row)?.next().transpose()
+    let sql = format!("SELECT {COLUMNS} FROM run WHERE key = ?1 ORDER BY token DESC LIMIT 1");
+    connection.prepare_cached(&sql)?.query_and_then([key.as_str()], row)?.next().transpose()
+}
+
+fn at(connection: &Connection, key: &Key, token: Token) -> Result<Option<Row>, Fault> {
+    let sql = format!("SELECT {COLUMNS} FROM run WHERE key = ?1 AND token = ?2");
+    connection.prepare_cached(&sql)?.query_and_then((key.as_str(), token.0), row)?.next().transpose()
 }
 
 fn row(row: &rusqlite::Row<'_>) -> Result<Row, Fault> {
@@ -227,6 +326,7 @@ fn row(row: &rusqlite::Row<'_>) -> Result<Row, Fault> {
         revision: Revision { head: parse_sha(row.get(3)?)?, base: parse_sha(row.get(4)?)? },
         began: Millis(row.get(5)?),
         computed: row.get(6)?,
+        is_told: row.get(7)?,
     })
 }
 

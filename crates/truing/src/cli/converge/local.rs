@@ -96,6 +96,7 @@ impl Ready {
             }
         };
         if let Left::Failed(exit) = left {
+            lap.interrupted().await.map_err(store_error)?;
             lap.record.state.exit = Some(exit);
             lap.record.ended = SystemClock.now();
             store.keep_converge(Token(0), &lap.record).await.map_err(store_error)?;

@@ -43,6 +43,8 @@ pub(super) struct Run {
     pub highest_step: &'static str,
     /// What each step took.
     pub steps: Vec<Part>,
+    /// What runs before it have cost that never told how they ended.
+    pub carried: MicroUsd,
     /// The model that was asked.
     pub model: Option<String>,
     /// The digest of what it was told.
@@ -92,6 +94,7 @@ impl Run {
             to: to.clone(),
             highest_step: record.highest_step.as_str(),
             steps: steps.iter().map(Part::of).collect(),
+            carried: record.carried_micro_usd,
             model: record.model.clone(),
             prompt_hash: record.prompt_hash.clone(),
             pull_kind: pull.as_ref().map(|pull| match pull.kind {
@@ -129,6 +132,7 @@ impl Run {
             to: None,
             highest_step: stage(run.stage),
             steps: parts(record),
+            carried: MicroUsd(0),
             model: record.modelled.as_ref().map(|modelled| modelled.model.clone()),
             prompt_hash: record.modelled.as_ref().map(|modelled| modelled.prompt_hash.clone()),
             pull_kind: None,
@@ -156,6 +160,7 @@ impl Run {
             to: None,
             highest_step: record.furthest().as_str(),
             steps: acts(record),
+            carried: MicroUsd(0),
             model: record.model.clone(),
             prompt_hash: record.prompt_hash.clone(),
             pull_kind: None,
@@ -188,7 +193,7 @@ impl Run {
 
     /// What it cost, in micro-dollars.
     pub(super) fn cost(&self) -> u64 {
-        self.steps.iter().map(|part| part.cost_micro_usd.0).fold(0, u64::saturating_add)
+        self.steps.iter().map(|part| part.cost_micro_usd.0).fold(self.carried.0, u64::saturating_add)
     }
 
     /// Why, on one line and without what could steer a terminal.

@@ -80,7 +80,7 @@ pub const METRICS: &[Metric] = &[
         "truing_runs_total",
         Kind::Counter,
         &["loop", "outcome"],
-        "Runs that ended with an outcome: reviewed, partial, skipped, deferred, failed (given up).",
+        "Runs that ended with an outcome: reviewed (of converge and sync: done), partial, skipped, deferred, failed. Each failed attempt at a review is a run.",
     ),
     metric(
         "truing_run_seconds",

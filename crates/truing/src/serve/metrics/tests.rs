@@ -28,7 +28,7 @@ fn told() -> (Metrics, String) {
         |name: &str, at| Swept { forge: "hub".into(), name: name.into(), at: Millis(at), period: None };
     metrics.sweeps(&[swept("a/b", 4_000), swept("a/c", 9_000)], Millis(10_000));
     metrics.attempt_failed("the forge refuses access", true);
-    metrics.run_ended("review", OutcomeKind::Reviewed);
+    metrics.run_ended("review", OutcomeKind::Reviewed.as_str());
     metrics.run_took(Duration::from_secs(2));
     metrics.reviewed(&by_a_model());
     metrics.reviewed(&OutcomeRecord { modelled: None, ..by_a_model() });
