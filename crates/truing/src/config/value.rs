@@ -18,12 +18,14 @@ pub(crate) use truing_model::provider::is_loopback;
 use url::Url;
 
 mod length;
+mod places;
 
 use super::keys::Kind;
 use super::secret::{Secret, SecretText};
 pub use length::ShownDuration;
 use length::duration;
 pub(crate) use length::milliseconds;
+use places::{no_secrets, place, place_in_toml, secrets};
 
 /// A checked value.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -247,44 +249,6 @@ impl Value {
             Self::Commands(all) => json!(all),
         }
     }
-}
-
-/// Where a secret is kept, as JSON.
-fn place(secret: &Secret) -> serde_json::Value {
-    match secret {
-        Secret::Env(name) => json!({ "env": name }),
-        Secret::File(path) => json!({ "file": path.display().to_string() }),
-        Secret::Plain(text) => json!(without_path(text)),
-    }
-}
-
-/// The same as TOML.
-fn place_in_toml(secret: &Secret) -> String {
-    let string = |text: String| toml::Value::String(text).to_string();
-    match secret {
-        Secret::Env(name) => format!("{{ env = {} }}", string(name.clone())),
-        Secret::File(path) => format!("{{ file = {} }}", string(path.display().to_string())),
-        Secret::Plain(text) => string(without_path(text)),
-    }
-}
-
-/// Places of secrets in a variable, as JSON: `[{"env": "OLD_KEY"}]`.
-fn secrets(text: &str, folder: &Path) -> Result<Vec<Secret>, Wrong> {
-    let all: Vec<std::collections::BTreeMap<String, String>> =
-        serde_json::from_str(text).map_err(|_| must(no_secrets()))?;
-    let place = |one: &std::collections::BTreeMap<String, String>| {
-        let mut fields = one.iter();
-        match (fields.next().map(|(name, value)| (name.as_str(), value)), fields.next()) {
-            (Some(("env", name)), None) => secret_variable(name),
-            (Some(("file", path)), None) => secret_file(path, folder),
-            (Some(_) | None, _) => Err(must(no_secrets())),
-        }
-    };
-    all.iter().map(place).collect()
-}
-
-fn no_secrets() -> &'static str {
-    "be a list of places of secrets, such as [{ env = \"VARIABLE\" }, { file = \"PATH\" }], in a variable as JSON"
 }
 
 /// Is it `owner/name`, as forges write it?
