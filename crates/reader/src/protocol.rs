@@ -429,7 +429,7 @@ mod tests {
         let twice = ReadReport {
             reviewed: vec!["a.py".into(), "b.py".into(), "a.py".into()],
             not_reviewed: vec![gap.clone(), gap],
-            findings: vec![],
+            ..ReadReport::default()
         };
         let checked = checked(&request(), twice).unwrap();
         assert_eq!(checked.report.reviewed, [RepoPath::from("b.py")]);

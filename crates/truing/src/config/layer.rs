@@ -168,7 +168,13 @@ impl Walk<'_> {
                     Some(_) | None => return Ok(None),
                 },
                 DeValue::String(_) => return Err(Wrong::Literal),
-                other => return Value::from_toml(Kind::Secrets, other, &self.file.folder).map(Some),
+                other @ (DeValue::Integer(_)
+                | DeValue::Float(_)
+                | DeValue::Boolean(_)
+                | DeValue::Datetime(_)
+                | DeValue::Array(_)) => {
+                    return Value::from_toml(Kind::Secrets, other, &self.file.folder).map(Some);
+                }
             }
         }
         Ok(Some(Value::Secrets(all)))

@@ -227,6 +227,7 @@ impl Problem {
             Self::Syntax { .. } => "config_syntax",
             Self::UnknownKey { .. } => "unknown_key",
             Self::UnknownVariable { .. } => "unknown_variable",
+            Self::AppPassword { .. } => "app_password",
             Self::Name { named: Named::Forge, .. } => "bad_forge_name",
             Self::Name {
                 named:

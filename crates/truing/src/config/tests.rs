@@ -349,6 +349,14 @@ fn a_variable_overrides_a_files_secret_as_a_whole() {
 }
 
 #[test]
+fn an_app_password_is_told_what_takes_its_place() {
+    let error = Config::resolve(&variables(&[("BITBUCKET_APP_PASSWORD", "hush")]), None, &[]).unwrap_err();
+    let told = format!("{error} {error:?}");
+    assert!(told.contains("BITBUCKET_APP_PASSWORD") && !told.contains("hush"), "{told}");
+    assert!(Config::resolve(&variables(&[("BITBUCKET_APP_PASSWORD", "")]), None, &[]).is_ok());
+}
+
+#[test]
 fn a_forge_has_one_login_and_all_of_it() {
     let app = of_file("[forge.github]\napp_id = 7\nprivate_key = { file = \"app.pem\" }").unwrap();
     let key = Secret::File("/etc/truing/app.pem".into());

@@ -246,7 +246,6 @@ impl<G: Gate + Clone> Asking<'_, G> {
         });
         let servers: Vec<Server> = agent.servers.iter().cloned().chain(own).collect();
         let servers = Servers::start(&servers).await;
-        let owed = earlier.owed();
         let again = (is_told && earlier.is_known()).then(|| Again {
             last_head: earlier.head.as_ref().map_or(UNKNOWN, Sha::as_str).to_owned(),
             landed: earlier.landed.clone(),
