@@ -1,5 +1,7 @@
 //! Layers, precedence and errors of the configuration.
 
+// long: one short test for each rule, which share their files.
+
 use super::keys::KEYS;
 use super::problem::MAX_PROBLEMS;
 use super::*;

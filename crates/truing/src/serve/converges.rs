@@ -1,13 +1,16 @@
 //! Runs that converge on a pull request, whose slot they lease: by hand, or a step at a time by a worker of the service.
 //! No review and no other run is at work there meanwhile, and what one began the other can go on with.
 
+mod no_run;
+mod progress;
+
 use std::path::Path;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use truing_core::converge::record::Record;
-use truing_core::converge::{Act, Code, Exit, Kind, Run};
-use truing_core::id::{Key, PrId, RunId, Sha, Span, Topic, Version};
+use truing_core::converge::{Code, Exit, Kind, Run};
+use truing_core::id::{Key, PrId, Sha, Topic, Version};
 use truing_core::markdown;
 use truing_core::port::{
     Clock as _, Converges, Conversation, Described, Event, ForgeError, Ids as _, PullNow, Records, Slots,
@@ -15,22 +18,25 @@ use truing_core::port::{
 };
 use truing_core::publish::Producer;
 use truing_core::slot::{Command, Limits, Loop, Refused, State, Then, Why, Wish};
-use truing_forge::github::{GitHub, RemoteError};
+use truing_forge::github::GitHub;
 use truing_git::{Git, GitError, Mirror};
 
 use super::by_hand::{self, NotLeased};
 use super::scheduler::Lease;
 use super::worker;
-use crate::cli::error::CliError;
 use crate::config::converge::ConvergeConfig;
 use crate::environment::Environment;
-use crate::loops::checkout::{CheckoutError, Rules};
+use crate::loops::checkout::Rules;
 use crate::loops::converge::pull::{self, Pull};
-use crate::loops::converge::{Crew, Lap, Left, Looks, Stint, Told, words};
+use crate::loops::converge::{Crew, Lap, Left, Looks, Stint, words};
 use crate::loops::review::Stopped;
 use crate::loops::versions;
 use crate::slots::{StepError, step};
 use crate::wiring::{self, SystemClock, UniqueIds};
+
+pub use no_run::NoPullRun;
+pub use progress::Said;
+use progress::{AGAIN, Timeline, event, note_end, report};
 
 /// The comment with the report of a served run: one a pull request.
 const REPORT: &str = "converge/report";
@@ -52,9 +58,6 @@ impl Converging {
         &self.rules.operator().converge
     }
 }
-
-/// How whoever asked may go on.
-const AGAIN: &str = "\n\nTo try it again, write `/converge`.";
 
 /// Why a run ends that a person has stopped.
 const STOPPED: &str = "stopped by `/converge stop`: `/converge` resumes it";
@@ -78,62 +81,6 @@ pub struct PullRun<'a> {
     pub limits: &'a Limits,
 }
 
-/// Why there is no record of a run.
-#[derive(Debug, thiserror::Error)]
-pub enum NoPullRun {
-    /// Somebody else is at work on it.
-    #[error(transparent)]
-    NotLeased(#[from] NotLeased),
-    /// It is this run that is.
-    #[error("already running: {0}")]
-    Running(RunId),
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The forge.
-    #[error(transparent)]
-    Forge(#[from] ForgeError),
-    /// The repository cannot be had.
-    #[error(transparent)]
-    Remote(#[from] RemoteError),
-    /// Git.
-    #[error(transparent)]
-    Git(#[from] GitError),
-    /// The repository's own configuration.
-    #[error(transparent)]
-    Checkout(#[from] CheckoutError),
-    /// What a head is looked at with cannot be used.
-    #[error("{}", .0.message)]
-    Looks(Box<CliError>),
-    /// The lease was lost: somebody else has taken over.
-    #[error("somebody else has taken it over")]
-    Lost,
-}
-
-impl NoPullRun {
-    /// As a worker has it.
-    fn stopped(self, settle: Span) -> Stopped {
-        match self {
-            Self::Store(error) => error.into(),
-            Self::Forge(error) => worker::unserved(error.into(), SystemClock.now(), settle),
-            Self::Remote(error) => worker::unserved(error, SystemClock.now(), settle),
-            Self::Git(error) => error.into(),
-            Self::Checkout(error) => error.into(),
-            Self::Looks(error) => {
-                let what = [error.message].into_iter().chain(error.hints).collect::<Vec<_>>().join("; ");
-                Stopped::Failed { class: "what converges cannot work", what, not_before: None }
-            }
-            Self::NotLeased(_) | Self::Running(_) | Self::Lost => Stopped::Lost,
-        }
-    }
-}
-
-impl From<StepError> for NoPullRun {
-    fn from(error: StepError) -> Self {
-        Self::NotLeased(NotLeased::Step(error))
-    }
-}
-
 /// What a run works on.
 struct Ground {
     mirror: Mirror,
@@ -142,24 +89,6 @@ struct Ground {
     now: PullNow,
     base: Sha,
     looks: Looks,
-}
-
-/// What is said of a run while it goes on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Said<'a> {
-    /// What begins now, and may take minutes.
-    Step(&'a str),
-    /// What is done, or has to be known.
-    Line(&'a str),
-}
-
-impl<'a> Said<'a> {
-    /// The line.
-    pub fn text(self) -> &'a str {
-        match self {
-            Self::Step(text) | Self::Line(text) => text,
-        }
-    }
 }
 
 impl PullRun<'_> {
@@ -596,38 +525,6 @@ impl PullRun<'_> {
     }
 }
 
-/// Tells what is new in the log of a run, a line each, and lets `truing why` tell it, too.
-struct Timeline<'a, S, F> {
-    store: &'a S,
-    mirror: &'a Mirror,
-    say: &'a F,
-}
-
-impl<S: Records, F: Fn(Said<'_>) + Sync> Told for Timeline<'_, S, F> {
-    fn begins(&self, record: &Record, act: &Act) {
-        if let Some(line) = words::beginning(record, act) {
-            (self.say)(Said::Step(&line));
-        }
-    }
-
-    async fn grown(&self, record: &Record, before: usize) {
-        // What cannot be told was done all the same.
-        let lines = words::progress(self.mirror, record, before).await.unwrap_or_default();
-        let events: Vec<Event> =
-            lines.iter().map(|line| event(record, format!("converge: {line}"))).collect();
-        lines.iter().for_each(|line| (self.say)(Said::Line(line)));
-        if !events.is_empty()
-            && let Err(error) = self.store.note(&events).await
-        {
-            tracing::warn!(key = %record.key, %error, "steps are missing from the history");
-        }
-    }
-}
-
-fn event(record: &Record, what: String) -> Event {
-    Event { at: SystemClock.now(), key: record.key.clone(), run: Some(record.run.clone()), what }
-}
-
 /// A step that keeps its run from going on.
 fn failed(exit: &Exit) -> Stopped {
     if exit.code == Code::Interrupted {
@@ -639,25 +536,4 @@ fn failed(exit: &Exit) -> Stopped {
 
 fn exit_code(record: &Record) -> Option<Code> {
     record.state.exit.as_ref().map(|exit| exit.code)
-}
-
-async fn note_end<S: Records>(store: &S, record: &Record) -> Result<(), StoreError> {
-    let Some(exit) = &record.state.exit else { return Ok(()) };
-    let what = format!("converge: {}: {}", exit.kind().as_str(), exit.reason);
-    store.note(&[event(record, what)]).await
-}
-
-/// The report of a run as a comment. What models and people wrote in it is data.
-async fn report(mirror: &Mirror, record: &Record) -> Result<String, GitError> {
-    let exit = record.state.exit.as_ref();
-    let kind = exit.map_or("unfinished", |exit| exit.kind().as_str());
-    let again = match exit {
-        Some(exit) if exit.code == Code::Budget => {
-            "\n\nIt goes on with `/converge` when an operator lets it cost more (`budget.converge_usd`)."
-        }
-        Some(exit) if exit.kind() != Kind::Converged => AGAIN,
-        Some(_) | None => "",
-    };
-    let report = markdown::fence("text", &words::report(mirror, record).await?);
-    Ok(format!("## /converge: {kind}\n\n{report}{again}"))
 }

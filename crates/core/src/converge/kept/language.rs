@@ -2,6 +2,8 @@
 //! skips, what silences a checker. Words, not grammars: a fix is compared with what was there before it, so what is read
 //! wrongly is read wrongly on both sides.
 
+// long: one table, a section for each language.
+
 /// Text that is no code, from a mark to a mark.
 #[derive(Debug)]
 pub(super) struct Span {

@@ -15,7 +15,7 @@ use truing_core::converge::readiness::{
 use truing_core::converge::{Claim, Code, Event, Exit, Origin};
 use truing_core::finding::{AnchorKind, Category, Place, RawFinding, Severity, Side, Source};
 use truing_core::id::{Millis, Sha, Span, Token, Topic};
-use truing_core::identity::Placed;
+use truing_core::identity::{Placed, Sighting};
 use truing_core::increment::Renames;
 use truing_core::line;
 use truing_core::port::{
@@ -590,14 +590,7 @@ fn claim_of(rule: String, (path, at): (RepoPath, u32), snippet: &str, said: &str
         suggestion: None,
         source: Source::Agent,
     };
-    Claim {
-        placed: Placed {
-            raw,
-            anchor: AnchorKind::Summary,
-            at: place,
-            old_path: None,
-            sighting: truing_core::identity::Sighting::default(),
-        },
-        origin: Origin::Change,
-    }
+    let anchor = AnchorKind::Summary;
+    let placed = Placed { raw, anchor, at: place, old_path: None, sighting: Sighting::default() };
+    Claim { placed, origin: Origin::Change }
 }

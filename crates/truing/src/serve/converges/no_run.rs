@@ -1,0 +1,70 @@
+//! Why a run on a pull request has no record, and what a worker makes of that.
+
+use truing_core::id::{RunId, Span};
+use truing_core::port::{Clock, ForgeError, StoreError};
+use truing_forge::github::RemoteError;
+use truing_git::GitError;
+
+use crate::cli::error::CliError;
+use crate::loops::checkout::CheckoutError;
+use crate::loops::review::Stopped;
+use crate::serve::by_hand::NotLeased;
+use crate::serve::worker;
+use crate::slots::StepError;
+use crate::wiring::SystemClock;
+
+/// Why there is no record of a run.
+#[derive(Debug, thiserror::Error)]
+pub enum NoPullRun {
+    /// Somebody else is at work on it.
+    #[error(transparent)]
+    NotLeased(#[from] NotLeased),
+    /// It is this run that is.
+    #[error("already running: {0}")]
+    Running(RunId),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The forge.
+    #[error(transparent)]
+    Forge(#[from] ForgeError),
+    /// The repository cannot be had.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// Git.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The repository's own configuration.
+    #[error(transparent)]
+    Checkout(#[from] CheckoutError),
+    /// What a head is looked at with cannot be used.
+    #[error("{}", .0.message)]
+    Looks(Box<CliError>),
+    /// The lease was lost: somebody else has taken over.
+    #[error("somebody else has taken it over")]
+    Lost,
+}
+
+impl NoPullRun {
+    /// As a worker has it.
+    pub(super) fn stopped(self, settle: Span) -> Stopped {
+        match self {
+            Self::Store(error) => error.into(),
+            Self::Forge(error) => worker::unserved(error.into(), SystemClock.now(), settle),
+            Self::Remote(error) => worker::unserved(error, SystemClock.now(), settle),
+            Self::Git(error) => error.into(),
+            Self::Checkout(error) => error.into(),
+            Self::Looks(error) => {
+                let what = [error.message].into_iter().chain(error.hints).collect::<Vec<_>>().join("; ");
+                Stopped::Failed { class: "what converges cannot work", what, not_before: None }
+            }
+            Self::NotLeased(_) | Self::Running(_) | Self::Lost => Stopped::Lost,
+        }
+    }
+}
+
+impl From<StepError> for NoPullRun {
+    fn from(error: StepError) -> Self {
+        Self::NotLeased(NotLeased::Step(error))
+    }
+}

@@ -1,0 +1,86 @@
+//! What people are told of a run on a pull request: line by line while it goes on, and in a comment at its end.
+
+use truing_core::converge::record::Record;
+use truing_core::converge::{Act, Code, Kind};
+use truing_core::markdown;
+use truing_core::port::{Clock, Event, Records, StoreError};
+use truing_git::{GitError, Mirror};
+
+use crate::loops::converge::{Told, words};
+use crate::wiring::SystemClock;
+
+/// How whoever asked may go on.
+pub(super) const AGAIN: &str = "\n\nTo try it again, write `/converge`.";
+
+/// What is said of a run while it goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Said<'a> {
+    /// What begins now, and may take minutes.
+    Step(&'a str),
+    /// What is done, or has to be known.
+    Line(&'a str),
+}
+
+impl<'a> Said<'a> {
+    /// The line.
+    pub fn text(self) -> &'a str {
+        match self {
+            Self::Step(text) | Self::Line(text) => text,
+        }
+    }
+}
+
+/// Tells what is new in the log of a run, a line each, and lets `truing why` tell it, too.
+pub(super) struct Timeline<'a, S, F> {
+    pub(super) store: &'a S,
+    pub(super) mirror: &'a Mirror,
+    pub(super) say: &'a F,
+}
+
+impl<S: Records, F: Fn(Said<'_>) + Sync> Told for Timeline<'_, S, F> {
+    fn begins(&self, record: &Record, act: &Act) {
+        if let Some(line) = words::beginning(record, act) {
+            (self.say)(Said::Step(&line));
+        }
+    }
+
+    async fn grown(&self, record: &Record, before: usize) {
+        // What cannot be told was done all the same.
+        let lines = words::progress(self.mirror, record, before).await.unwrap_or_default();
+        let events: Vec<Event> =
+            lines.iter().map(|line| event(record, format!("converge: {line}"))).collect();
+        lines.iter().for_each(|line| (self.say)(Said::Line(line)));
+        if !events.is_empty()
+            && let Err(error) = self.store.note(&events).await
+        {
+            tracing::warn!(key = %record.key, %error, "steps are missing from the history");
+        }
+    }
+}
+
+/// An event of a run.
+pub(super) fn event(record: &Record, what: String) -> Event {
+    Event { at: SystemClock.now(), key: record.key.clone(), run: Some(record.run.clone()), what }
+}
+
+/// Notes how a run has ended, for `truing why`.
+pub(super) async fn note_end<S: Records>(store: &S, record: &Record) -> Result<(), StoreError> {
+    let Some(exit) = &record.state.exit else { return Ok(()) };
+    let what = format!("converge: {}: {}", exit.kind().as_str(), exit.reason);
+    store.note(&[event(record, what)]).await
+}
+
+/// The report of a run as a comment. What models and people wrote in it is data.
+pub(super) async fn report(mirror: &Mirror, record: &Record) -> Result<String, GitError> {
+    let exit = record.state.exit.as_ref();
+    let kind = exit.map_or("unfinished", |exit| exit.kind().as_str());
+    let again = match exit {
+        Some(exit) if exit.code == Code::Budget => {
+            "\n\nIt goes on with `/converge` when an operator lets it cost more (`budget.converge_usd`)."
+        }
+        Some(exit) if exit.kind() != Kind::Converged => AGAIN,
+        Some(_) | None => "",
+    };
+    let report = markdown::fence("text", &words::report(mirror, record).await?);
+    Ok(format!("## /converge: {kind}\n\n{report}{again}"))
+}
