@@ -121,7 +121,7 @@ pub enum FindingStatus {
     Claimed,
     /// Gone, verified at this head.
     Fixed(Sha),
-    /// Its lines are still there, but no part of the change any more: the base has them, or goes elsewhere.
+    /// It is no part of the review any more: the change has left its lines as they are, or its rule is not used.
     Outside,
     /// Its author will not mend it, with the reason.
     Declined(String),

@@ -104,10 +104,13 @@ pub struct Rechecked {
     pub fixed: BTreeSet<FindingId>,
     /// Their file is as it is without the change.
     pub outside: BTreeSet<FindingId>,
+    /// Names of the rules that looked; none: that is not known.
+    pub rules: BTreeSet<String>,
 }
 
 impl Rechecked {
-    /// The status of a model's findings that are `gone`: fixed where that was shown, else as it was.
+    /// The status of findings that are `gone`. A model's are fixed where that was shown, else as they were; those of a rule
+    /// that did not look are no part of the review any more.
     pub fn settle(&self, gone: &mut [Finding], known: &[Finding], at: &Sha) {
         let known: BTreeMap<&FindingId, &Finding> =
             known.iter().map(|finding| (&finding.id, finding)).collect();
@@ -120,6 +123,13 @@ impl Rechecked {
             } else {
                 before.status.clone()
             };
+        }
+        let is_unused = |rule: &str| !self.rules.is_empty() && !self.rules.contains(rule);
+        for finding in gone.iter_mut().filter(|finding| finding.raw.source == Source::Rule) {
+            let was_open = known.get(&finding.id).is_some_and(|before| before.is_open());
+            if was_open && matches!(finding.status, FindingStatus::Fixed(_)) && is_unused(&finding.raw.rule) {
+                finding.status = FindingStatus::Outside;
+            }
         }
     }
 }
@@ -411,4 +421,55 @@ fn sighted(
     let mut placed = place(raw);
     placed.sighting = Sighting { of: Some(finding.id.clone()), around, unverified: None };
     placed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::{AnchorKind, Category, Severity};
+    use crate::id::Fingerprint;
+
+    fn of_a_rule(rule: &str) -> Finding {
+        let place = Place { path: "a.py".into(), side: Side::New, start_line: 1, end_line: 1 };
+        let raw = RawFinding {
+            place: place.clone(),
+            severity: Severity::P1,
+            category: Category::F,
+            rule: rule.into(),
+            title: "t".into(),
+            body: "b".into(),
+            snippet: "x".into(),
+            suggestion: None,
+            source: Source::Rule,
+        };
+        Finding {
+            id: FindingId::new(rule.to_owned()),
+            fingerprint: Fingerprint::new("1:00".to_owned()),
+            raw,
+            old_path: None,
+            anchor: AnchorKind::Inline,
+            at: place,
+            status: FindingStatus::Open,
+            around: None,
+            unverified: None,
+            seen_on: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_finding_of_a_rule_that_did_not_look_is_not_called_fixed() {
+        let known = [of_a_rule("core/used"), of_a_rule("core/off")];
+        let head = Sha::parse(&"a".repeat(40)).unwrap();
+        let settled = |rules: &[&str]| {
+            let mut gone = known.clone();
+            gone.iter_mut().for_each(|finding| finding.status = FindingStatus::Fixed(head.clone()));
+            let rules = rules.iter().map(|rule| (*rule).to_owned()).collect();
+            Rechecked { rules, ..Rechecked::default() }.settle(&mut gone, &known, &head);
+            gone.map(|finding| finding.status)
+        };
+        let fixed = FindingStatus::Fixed(head.clone());
+        assert_eq!(settled(&["core/used"]), [fixed.clone(), FindingStatus::Outside]);
+        // A reader that does not say what looked.
+        assert_eq!(settled(&[]), [fixed.clone(), fixed]);
+    }
 }

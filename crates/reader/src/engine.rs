@@ -102,6 +102,11 @@ impl<'packs> RuleSet<'packs> {
         Ok(Self { rules, text, syntax: Scan::all(&syntax), companions, sizes, max_findings: MAX_FINDINGS })
     }
 
+    /// The names of the rules.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.rules.iter().map(|rule| rule.name.clone()).collect()
+    }
+
     /// With so many findings a file at most.
     pub(crate) fn with_max_findings(self, max_findings: usize) -> Self {
         Self { max_findings, ..self }

@@ -100,7 +100,7 @@ impl InProcess {
         let threads = request.files.len().div_ceil(FILES_PER_THREAD).min(cores).clamp(1, MAX_THREADS);
         let queue = Queue { files: largest_first(request, &tree, threads), next: AtomicUsize::new(0) };
         let share = || read_share(request, &rules, &tree, &queue);
-        let mut report = ReadReport::default();
+        let mut report = ReadReport { rules: rules.names(), ..ReadReport::default() };
         thread::scope(|scope| {
             let started: Result<Vec<_>, _> =
                 (0..threads).map(|_| large_stack().spawn_scoped(scope, share)).collect();

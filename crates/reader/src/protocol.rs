@@ -48,6 +48,8 @@ pub const MAX_FINDINGS: usize = 5_000;
 pub const MAX_FINDINGS_BYTES: usize = 4 << 20;
 /// The most comments of one answer that suppress nothing.
 pub const MAX_SUPPRESSIONS: usize = 500;
+/// Names of rules in a report.
+pub const MAX_RULES: usize = 10_000;
 /// The longest name of a rule, in bytes.
 pub const MAX_RULE_BYTES: usize = 200;
 /// The longest title, in bytes.
@@ -289,7 +291,10 @@ pub fn checked(request: &ReadRequest, report: ReadReport) -> Result<Checked, Pro
         files.contains_key(&idle.path) && idle.line > 0 && one_line
     });
     suppressions.truncate(MAX_SUPPRESSIONS);
-    let mut report = ReadReport { findings, suppressions, ..ReadReport::default() };
+    let mut rules = report.rules;
+    rules.retain(|rule| rule.len() <= MAX_RULE_BYTES);
+    rules.truncate(MAX_RULES);
+    let mut report = ReadReport { findings, suppressions, rules, ..ReadReport::default() };
     for (path, skipped) in files {
         match skipped {
             None => report.reviewed.push(path.clone()),
@@ -381,12 +386,7 @@ mod tests {
     }
 
     fn report(findings: Vec<RawFinding>) -> ReadReport {
-        ReadReport {
-            findings,
-            reviewed: vec!["a.py".into(), "b.py".into()],
-            not_reviewed: vec![],
-            suppressions: vec![],
-        }
+        ReadReport { findings, reviewed: vec!["a.py".into(), "b.py".into()], ..ReadReport::default() }
     }
 
     fn gaps(checked: &Checked) -> Vec<(String, SkipReason)> {

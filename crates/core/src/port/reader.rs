@@ -48,6 +48,9 @@ pub struct ReadReport {
     /// Comments on added lines that suppress nothing, by path and line.
     #[serde(default)]
     pub suppressions: Vec<IdleSuppression>,
+    /// Names of the rules that looked; none: the reader does not say.
+    #[serde(default)]
+    pub rules: Vec<String>,
 }
 
 /// Why a reader could not work at all (a file it cannot read is in the report instead).

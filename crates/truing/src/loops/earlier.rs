@@ -139,7 +139,7 @@ pub(super) fn look_again(
         recheck::recheck(&earlier.known, &mut found, &reviewers, &head, place)
     };
     reading.found = found;
-    rechecked
+    Rechecked { rules: std::mem::take(&mut reading.rechecked.rules), ..rechecked }
 }
 
 /// A file's name before the change, if it had another one.

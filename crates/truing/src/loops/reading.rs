@@ -236,7 +236,8 @@ impl<'a> Plan<'a> {
         }
         let mut renames = Renames::default();
         renames.learn(&files);
-        let (rechecked, suppressions) = (Rechecked::default(), report.suppressions);
+        let rules = report.rules.into_iter().collect();
+        let (rechecked, suppressions) = (Rechecked { rules, ..Rechecked::default() }, report.suppressions);
         Ok(Reading { found, coverage, renames, rechecked, suppressions })
     }
 }

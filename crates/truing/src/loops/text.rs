@@ -269,7 +269,9 @@ pub fn comment(finding: &Finding) -> String {
         FindingStatus::Fixed(sha) => {
             let _ = writeln!(text, "**Fixed in `{}`.**\n", sha.short());
         }
-        FindingStatus::Outside => text.push_str("**No longer part of this change.**\n\n"),
+        FindingStatus::Outside => text.push_str(
+            "**No longer part of this review:** the change has left these lines, or the rule is off.\n\n",
+        ),
         FindingStatus::Declined(reason) => {
             let _ = writeln!(text, "**Declined:** {}\n", plain(reason));
         }
@@ -403,7 +405,7 @@ mod tests {
         assert_snapshot!(comment(&outside), @r"
         **P1: Swallowed error** (`core/x`)
 
-        **No longer part of this change.**
+        **No longer part of this review:** the change has left these lines, or the rule is off.
 
         Say what happened.
         ");

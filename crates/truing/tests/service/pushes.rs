@@ -231,7 +231,7 @@ async fn what_the_base_has_by_now_is_not_called_fixed_and_is_open_again_when_it_
     pushed.settle().await;
     let ours = pushed.ours().await;
     assert!(ours[0].resolved, "{}", ours[0].body);
-    assert!(ours[0].body.contains("**No longer part of this change.**"), "{}", ours[0].body);
+    assert!(ours[0].body.contains("**No longer part of this review:**"), "{}", ours[0].body);
     assert!(!pushed.summary().await.contains("fixed"), "{}", pushed.summary().await);
     site.repo.retarget(number, "main").await.unwrap();
     pushed.settle().await;
