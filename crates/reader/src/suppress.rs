@@ -5,16 +5,16 @@
 use std::collections::BTreeSet;
 
 use memchr::memmem;
-use truing_core::line::clean;
 use truing_core::suppression::{IdleSuppression, Idleness};
 use truing_diff::RepoPath;
 
 use crate::lines::Lines;
+use crate::redact::redact;
 
 const OPENING: &str = "truing: ignore[";
 
-/// Characters of a rule's name in a comment that are told.
-const MAX_NAME_CHARS: usize = 80;
+/// The longest name in a comment that is told, in bytes.
+const MAX_NAME: usize = 80;
 /// Comments of one file that are told of.
 const MAX_IDLE: usize = 100;
 
@@ -69,13 +69,19 @@ pub(crate) fn idle(
                 } else {
                     continue;
                 };
-                let rule = clean(rule, MAX_NAME_CHARS);
+                let rule = told(rule);
                 all.push(IdleSuppression { path: path.clone(), line, rule, problem });
             }
         }
     }
     all.truncate(MAX_IDLE);
     all
+}
+
+/// A name as it is told. What does not look like a rule's name is not repeated, nor is a secret: anything may stand there.
+fn told(name: &str) -> String {
+    let is_letter = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '/');
+    if name.len() <= MAX_NAME && name.chars().all(is_letter) { redact(name) } else { "…".to_owned() }
 }
 
 /// A comment that is to suppress something.
