@@ -96,7 +96,10 @@ pub(super) async fn at_work(store: &Sqlite, limits: &Limits) -> Result<CommandLo
     if !is_served(store.path()).map_err(told)? {
         end_orphans(store, limits).await.map_err(store_error)?;
     }
-    CommandLock::take(store.path()).map_err(told)
+    // It may wait for another command of this process that looks for leases of the dead: not on a thread of the runtime.
+    let path = store.path().to_path_buf();
+    let taken = tokio::task::spawn_blocking(move || CommandLock::take(&path)).await;
+    taken.map_err(|stopped| CliError::failed("lock", stopped.to_string()))?.map_err(told)
 }
 
 /// Who is acting, for the audit log: the user's name as `LOGNAME` or `USER` has it, else as the system's list of accounts
