@@ -199,10 +199,13 @@ fn the_program_in_between_changes_nothing() {
 
 #[test]
 fn of_several_reviewers_one_has_to_show_it_and_none_may_object() {
-    let scene = scene().with("[review]\nspecialists = true\n");
-    scene.place.git(["remote", "add", "origin", "https://example.com/acme/shop.git"]);
-    let (_, first) = reviewed(&scene, [report(&[finding()]).times(0)], &[]);
-    scene.place.write("pay.py", SWALLOWS.replace("Exception:", "Refused:").as_str());
+    let begun = || {
+        let scene = scene().with("[review]\nspecialists = true\n");
+        scene.place.git(["remote", "add", "origin", "https://example.com/acme/shop.git"]);
+        let (_, first) = reviewed(&scene, [report(&[finding()]).times(0)], &[]);
+        scene.place.write("pay.py", SWALLOWS.replace("Exception:", "Refused:").as_str());
+        (scene, first)
+    };
     let security = |answer: Answer| Answer {
         when: When { first: vec!["Look for holes".to_owned()], ..When::default() },
         ..answer
@@ -210,8 +213,10 @@ fn of_several_reviewers_one_has_to_show_it_and_none_may_object() {
     let shown = fixed(4, "    except Refused:");
     let there =
         json!({ "verdict": "still_there", "start_line": 4, "end_line": 4, "excerpt": "except Refused:" });
+    let (scene, first) = begun();
     let (exit, told) = reviewed(&scene, [security(says(&first, &there)), says(&first, &shown).times(0)], &[]);
     assert_eq!((exit, told["findings"].as_array().unwrap().len()), (1, 1), "one objects: {told:#}");
+    let (scene, first) = begun();
     let (exit, told) = reviewed(&scene, [security(says(&first, &shown)), silent()], &[]);
     assert_eq!((exit, &told["findings"]), (0, &json!([])), "one shows it: {told:#}");
 }

@@ -108,6 +108,7 @@ fn json_is_the_object_of_the_contract() {
                 "suggestion": { "replacement": "" },
                 "anchor": "inline",
                 "source": "rule",
+                "status": "open",
             }],
             "coverage": {
                 "reviewed": ["b.py"],
