@@ -413,10 +413,44 @@ async fn output_is_bounded_and_says_so() {
     assert!(answered[0].1.contains("[cut: "));
 }
 
+/// Findings of which a report that was objected to is made anew.
+#[derive(Default)]
+struct Replaced(Items);
+
+impl Form for Replaced {
+    const ASK_AGAIN: &str = Items::ASK_AGAIN;
+    const BE_BRIEF: &str = Items::BE_BRIEF;
+    const CONCLUDE: &str = Items::CONCLUDE;
+
+    fn tool() -> Tool {
+        Items::tool()
+    }
+
+    fn read(input: &Value) -> Result<(Self, bool), String> {
+        <Items as Form>::read(input).map(|(items, more)| (Self(items), more))
+    }
+
+    fn in_text(text: &str) -> Option<(Self, bool)> {
+        <Items as Form>::in_text(text).map(|(items, more)| (Self(items), more))
+    }
+
+    fn add(&mut self, more: Self) {
+        Form::add(&mut self.0, more.0);
+    }
+
+    fn taken(&self) -> String {
+        self.0.taken()
+    }
+}
+
+fn replaced(ran: &Ran<Replaced>) -> Vec<&str> {
+    ran.items.0.findings.iter().map(|item| item.title.as_str()).collect()
+}
+
 #[tokio::test]
 async fn a_report_that_does_not_hold_is_told_once_and_then_taken_as_it_is() {
-    let judge = |items: &Items| {
-        let is_good = items.findings.iter().all(|item| item.title == "good");
+    let judge = |items: &Replaced| {
+        let is_good = items.0.findings.iter().all(|item| item.title == "good");
         (!is_good).then(|| "findings[0]: it is not believed".to_owned())
     };
     let judged = async |replies| {
@@ -425,18 +459,29 @@ async fn a_report_that_does_not_hold_is_told_once_and_then_taken_as_it_is() {
         (ran, model.asked())
     };
     let (ran, asked) = judged(vec![reports("bad", false), reports("good", false)]).await;
-    assert_eq!((titles(&ran), ran.turns, ran.end.is_whole()), (vec!["good"], 2, true));
+    assert_eq!((replaced(&ran), ran.turns, ran.end.is_whole()), (vec!["good"], 2, true));
     let answer = ("r".to_owned(), "findings[0]: it is not believed".to_owned(), true);
     assert_eq!(results(&asked[1].messages[2]), [answer]);
-    assert_eq!(last_words(&asked[1]), Items::ASK_AGAIN);
+    assert_eq!(last_words(&asked[1]), Replaced::ASK_AGAIN);
     let (ran, _) = judged(vec![reports("bad", false), reports("worse", false)]).await;
-    assert_eq!((titles(&ran), ran.turns), (vec!["worse"], 2), "the caller judges again");
+    assert_eq!((replaced(&ran), ran.turns), (vec!["worse"], 2), "the caller judges again");
     // What was said in parts is judged as a whole, and written out it is judged too.
     let (ran, _) = judged(vec![reports("bad", true), reports("good", false), reports("good", false)]).await;
-    assert_eq!((titles(&ran), ran.turns), (vec!["good"], 3));
+    assert_eq!((replaced(&ran), ran.turns), (vec!["good"], 3));
     let written = json!([{ "type": "text", "text": json!({ "findings": [found("bad")] }).to_string() }]);
     let (ran, asked) = judged(vec![says(written, Stop::EndTurn), reports("good", false)]).await;
-    assert_eq!((titles(&ran), ran.turns), (vec!["good"], 2));
+    assert_eq!((replaced(&ran), ran.turns), (vec!["good"], 2));
     let told = serde_json::to_string(asked[1].messages.last().unwrap()).unwrap();
     assert!(told.contains("it is not believed"), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn findings_stand_though_their_report_was_objected_to_and_nothing_follows() {
+    let judge = |_: &Items| Some("a verdict is missing".to_owned());
+    let model = Scripted::new(vec![
+        reports("found", false),
+        Box::new(|_| Err(Refused::SpendCap { what: "none".to_owned() })),
+    ]);
+    let ran = run_judged(&model, &Told::default(), &brief(), &Limits::default(), judge).await;
+    assert_eq!((titles(&ran), ran.turns, ran.end.is_whole()), (vec!["found"], 1, true));
 }
