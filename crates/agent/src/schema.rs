@@ -59,7 +59,7 @@ pub struct Items {
     pub malformed: u32,
     /// How many were beyond the bound.
     pub beyond: u32,
-    /// What it says of findings of earlier reviews.
+    /// Its verdicts on findings of earlier reviews.
     pub verdicts: Vec<Said>,
 }
 

@@ -3,7 +3,7 @@
 
 use crate::line;
 
-/// What stands where a tool shows a character that cannot be seen.
+/// The replacement that a tool shows for an invisible character.
 const UNSEEN: char = '\u{fffd}';
 
 /// The lines of a text, first and last (1-based, inclusive); none if it does not have them all.

@@ -29,7 +29,7 @@ pub use manifest::{Manifest, ManifestError, RAW_DIGITS, Row, TREE_DIGITS, TREE_F
 /// The name of a whole file among its definitions.
 pub const WHOLE: &str = "*";
 
-/// Why people are asked where nothing is pinned and nothing is mirrored.
+/// The reason to ask people where nothing is pinned and nothing is mirrored.
 pub const NOTHING_PINNED: &str =
     "nothing is pinned or mirrored, so that only the project's own checks can tell";
 
@@ -53,7 +53,7 @@ pub struct Sources {
     /// The functions and methods of mirrored files, by file and name; in other languages than Python all definitions
     /// that hold no others, or [`WHOLE`].
     pub functions: BTreeMap<String, BTreeMap<String, Digests>>,
-    /// What mirrored files hold outside of these, in the order of the text.
+    /// Code of mirrored files outside of these, in the order of the text.
     #[serde(default)]
     pub outside: BTreeMap<String, Vec<Piece>>,
     /// The mirrored files, each with SHA-1 of its bytes.
@@ -62,7 +62,7 @@ pub struct Sources {
     /// Files of the release that mirrored ones import.
     #[serde(default)]
     pub imported: BTreeSet<String>,
-    /// What the release requires of others, by the file that says so and by name.
+    /// Packages that the release requires, by the file that says so and by name.
     #[serde(default)]
     pub requirements: BTreeMap<String, BTreeMap<String, String>>,
     /// Files that could not be read as source, and why.
@@ -193,7 +193,7 @@ impl Unguarded {
         }
     }
 
-    /// What became of it, in words.
+    /// Its change, in words.
     pub fn words(&self) -> String {
         self.what.words(self.why)
     }
@@ -345,7 +345,7 @@ pub fn decide(step: &Step<'_>) -> Decision {
     Decision { verdict, needs_classification, reason, changed, unguarded }
 }
 
-/// What changed beside the pinned definitions, in one sentence.
+/// Changes beside the pinned definitions, in one sentence.
 pub(crate) fn news(changed: &[Change], unguarded: &[Unguarded]) -> String {
     let count = |counts: fn(What) -> bool| {
         unguarded.iter().filter(|one| one.why.is_news() && counts(one.what)).count()
@@ -368,7 +368,7 @@ pub(crate) fn news(changed: &[Change], unguarded: &[Unguarded]) -> String {
     format!("{unchanged}, but {} did", parts.join(" and "))
 }
 
-/// Why nothing has to be looked at, though the releases may differ.
+/// The reason why nothing has to be looked at, though the releases may differ.
 fn unchanged(step: &Step<'_>) -> &'static str {
     let same = step.manifest.rows.keys().all(|symbol| {
         let digests = |sources: &'_ Sources| {

@@ -1,4 +1,4 @@
-//! What a model says of open findings of earlier reviews: on each it owes a verdict. One that is missing is asked for once;
+//! A model's verdicts on open findings of earlier reviews: it owes one on each. One that is missing is asked for once;
 //! what it means for a finding, [`truing_core::recheck`] decides.
 
 use serde::Deserialize;
@@ -79,7 +79,7 @@ pub fn verdicts<'a>(said: &[Said], owed: impl IntoIterator<Item = &'a Finding>) 
     owed.into_iter().flat_map(of).collect()
 }
 
-/// What a report lacks, in words for the model: verdicts on these findings.
+/// The verdicts that a report lacks, in words for the model.
 pub fn missing<'a>(said: &[Said], owed: impl IntoIterator<Item = &'a Finding>) -> Option<String> {
     let unsaid: Vec<String> = owed
         .into_iter()

@@ -55,7 +55,7 @@ impl Ledger {
         self.findings.iter().filter(|finding| matches!(finding.status, FindingStatus::Declined(_)))
     }
 
-    /// What people have dismissed of what is found.
+    /// Dismissals that apply to findings of this run.
     pub fn dismissed_now(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|finding| matches!(finding.status, FindingStatus::Dismissed(_)))
     }

@@ -34,7 +34,7 @@ impl Taken {
     }
 }
 
-/// What an auditor did to rule out defects of one category, in one audit.
+/// The proof of an auditor, in one audit, that one category has no defect.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Absence {
     /// The number of the audit, from 1.
@@ -47,7 +47,7 @@ pub struct Absence {
     pub files_opened: Vec<String>,
     /// Lines that it shows.
     pub lines_quoted: Vec<Quote>,
-    /// What it tried, and what ruled a defect out.
+    /// Its probes: each attempt, and the fact that ruled a defect out.
     pub probes: Vec<String>,
 }
 
@@ -106,7 +106,7 @@ pub struct Record {
     /// Commits of fixes that are not in what the pull request went to: it was closed or merged without them.
     #[serde(default)]
     pub unreached: Vec<Sha>,
-    /// How often in a row the next act was put off, because a forge gave no answer.
+    /// Times in a row that the next act was put off because a forge gave no answer.
     #[serde(default)]
     pub put_off: u32,
     /// Versions of what took part.

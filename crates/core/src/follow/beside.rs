@@ -1,4 +1,4 @@
-//! What changed beside the definitions that a project has pinned: functions of mirrored files, what these files hold
+//! Changes beside the definitions that a project has pinned: functions of mirrored files, what these files hold
 //! outside of functions, files that they import now, and what the release requires. Nothing of it is guarded by a
 //! manifest, so that somebody has to look at each.
 
@@ -35,7 +35,7 @@ pub enum What {
     Class,
     /// Decorators of a class.
     Decorators,
-    /// What has to hold for a function to be defined: an `if`, a `try`.
+    /// Conditions under which a function is defined: an `if`, a `try`.
     Condition,
     /// A name that is imported.
     Import,
@@ -59,7 +59,7 @@ impl What {
         *self == Self::Function
     }
 
-    /// What became of one, in words.
+    /// The change of one, in words.
     pub(super) fn words(self, why: Why) -> String {
         let [added, removed, changed] = match self {
             Self::Function => return why.words().to_owned(),
@@ -200,7 +200,7 @@ impl<'a> Key<'a> {
     }
 }
 
-/// What mirrored files hold outside of functions.
+/// Code of mirrored files outside of functions.
 fn outside(step: &Step<'_>, pinned: &Pinned<'_>) -> Vec<Unguarded> {
     let (mut found, nothing) = (Vec::new(), Vec::new());
     for (file, old, new) in both(&step.from.outside, &step.to.outside) {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::unit::compact;
 use super::{File, Half, Weakening, WeakeningKind, language_of, missing};
 
-/// What stands before a module of tests in Rust.
+/// The attribute before a module of tests in Rust.
 const FOR_TESTS: &str = "#[cfg(test)]";
 
 /// Systems and processors for which Go compiles a file whose name ends with them.
@@ -127,7 +127,7 @@ pub(super) fn always_equal(file: &File<'_>, found: &mut Vec<Weakening>) {
     }
 }
 
-/// How many comparisons always hold.
+/// The number of comparisons that always hold.
 fn compares(half: &Half) -> usize {
     let Some(read) = &half.read else { return 0 };
     let lines: Vec<String> = read.scanned.code.lines().map(compact).filter(|line| !line.is_empty()).collect();

@@ -130,7 +130,7 @@ pub(super) const FOLDERS: &[&str] = &[
     "e2e",
 ];
 
-/// How names of files of any language begin that help tests.
+/// Beginnings of names of files that help tests, in any language.
 pub(super) const HELPERS: &[&str] = &[
     "testutil",
     "testUtil",

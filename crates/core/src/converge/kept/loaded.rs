@@ -35,7 +35,7 @@ const NAMES: &[&str] = &[
     "junit-platform.properties",
 ];
 
-/// How a name may begin.
+/// Beginnings of names.
 const PREFIXES: &[&str] = &[
     "jest.",
     "jest-",
@@ -58,7 +58,7 @@ const PREFIXES: &[&str] = &[
     "testSetup.",
 ];
 
-/// How a name may end.
+/// Endings of names.
 const ENDINGS: &[&str] = &[".pth"];
 
 /// Folders in which every file is loaded by its name.
