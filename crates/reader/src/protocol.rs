@@ -7,8 +7,9 @@
 //!
 //! A reader that is started for sources is sent what is [`Asked`], and answers once, too.
 //!
-//! Nothing that a reader says is believed before [`checked`], [`checked_reply`] or [`checked_sources`] has seen it: the reader is the process that hostile
-//! bytes may have taken over. The reader keeps to the same bounds by the same function.
+//! Nothing that a reader says is believed before [`checked`], [`checked_reply`] or [`checked_sources`] has seen it: the
+//! reader is the process that hostile bytes may have taken over. The reader keeps to the same bounds by the same
+//! function.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
