@@ -1,9 +1,10 @@
 //! What an agent may do: commands, files and operations of MCP servers, each allowed by name in its profile.
 //!
 //! Everything else is denied, and each denial names the rule that would allow it. Profiles are data
-//! (`crates/core/profiles/*.toml`). The policy decides about words; that a link in the tree leads elsewhere, or that a
+//! (`crates/core/profiles/*.toml`); what no profile can allow is data, too (`never.toml` there). The policy decides about words; that a link in the tree leads elsewhere, or that a
 //! test does more than it says, is what the sandbox is for.
 
+mod never;
 mod profile;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ use serde::Serialize;
 use truing_diff::RepoPath;
 
 use crate::grammar::{Grammar, GrammarError};
+use never::Never;
 use profile::{Profile, Verb};
 pub use profile::{ProfileError, ProfileName};
 
@@ -57,6 +59,9 @@ pub enum PolicyError {
     /// A profile is wrong.
     #[error(transparent)]
     Profile(#[from] ProfileError),
+    /// The list of paths that nobody changes is wrong.
+    #[error("the list of paths that no agent changes is wrong: {0}")]
+    Never(String),
 }
 
 /// One profile over the known commands.
@@ -64,6 +69,7 @@ pub enum PolicyError {
 pub struct Policy {
     name: ProfileName,
     profile: Profile,
+    never: Never,
     grammar: Grammar,
 }
 
@@ -75,7 +81,8 @@ impl Policy {
     pub fn shipped(name: ProfileName) -> Result<Self, PolicyError> {
         let grammar = Grammar::shipped()?;
         let known: Vec<String> = grammar.commands().iter().map(|command| command.name()).collect();
-        Ok(Self { name, profile: Profile::shipped(name, &known)?, grammar })
+        let never = Never::shipped().map_err(PolicyError::Never)?;
+        Ok(Self { name, profile: Profile::shipped(name, &known)?, never, grammar })
     }
 
     /// Decides.
@@ -126,16 +133,16 @@ impl Policy {
 
     fn file(&self, verb: Verb, path: &str) -> Verdict {
         let inside = path.chars().all(|letter| !letter.is_control());
-        if !inside || !RepoPath::from_bytes(path).may_be_written() {
+        let as_file = RepoPath::from_bytes(path);
+        if !inside || !as_file.may_be_written() {
             return deny(format!("{path:?} is no path of a file in the tree"), None);
         }
         let (profile, does) = (self.name.as_str(), verb.as_str());
         let rule = |glob: &str| format!("{profile}: {does} {glob:?}");
         if verb != Verb::Read
-            && let Some(glob) = self.profile.never(path)
+            && let Some((class, entry)) = self.never.forbids(&as_file)
         {
-            let reason = format!("{path:?} is a file that others act on ({glob:?})");
-            return deny(reason, Some(format!("{profile}: {does} {path:?}, and not never {glob:?}")));
+            return deny(format!("no agent may {does} {path:?}: it {class} ({entry:?})"), None);
         }
         match self.profile.file(verb, path) {
             Some(glob) => Verdict::Allow { rule: rule(glob) },

@@ -61,18 +61,48 @@ impl RepoPath {
 
     /// True for a path that stays inside its folder and is no git folder's on any file system.
     pub fn may_be_written(&self) -> bool {
-        self.is_inside() && !self.0.split(|byte| matches!(byte, b'/' | b'\\')).any(is_dot_git)
+        self.is_inside() && !self.folded().split('/').any(|name| matches!(name, ".git" | "git~1"))
+    }
+
+    /// The path without the differences that some file system ignores: two paths that name one file anywhere, and of
+    /// which one is plain ASCII, have the same folded form. It is for comparison with names that are guarded.
+    ///
+    /// Case does not matter to many file systems, and the Unicode case folding of APFS and of ext4 with `casefold`
+    /// makes ASCII letters of some others; HFS+ ignores some characters; NTFS ignores spaces and dots at the end of a
+    /// name and what follows a colon, and takes `\` for `/`. Short names (`GIT~1`) are left as they are.
+    pub fn folded(&self) -> String {
+        let text = String::from_utf8_lossy(&self.0);
+        let names = text.split(['/', '\\']).map(|name| {
+            let name = name.split(':').next().unwrap_or_default();
+            let mut folded = String::with_capacity(name.len());
+            for letter in name.chars().filter(|letter| !ignored_by_hfs(*letter)) {
+                match folded_to_ascii(letter) {
+                    Some(ascii) => folded.push_str(ascii),
+                    None => folded.extend(letter.to_lowercase()),
+                }
+            }
+            folded.truncate(folded.trim_end_matches([' ', '.']).len());
+            folded
+        });
+        names.collect::<Vec<_>>().join("/")
     }
 }
 
-/// Is this name `.git` to some file system? Case does not matter to many; HFS+ ignores some characters; NTFS
-/// ignores spaces and dots at the end and what follows a colon, and `git~1` is the short form of `.git`.
-fn is_dot_git(name: &[u8]) -> bool {
-    let name = String::from_utf8_lossy(name);
-    let name = name.split(':').next().unwrap_or_default();
-    let seen =
-        name.chars().filter(|letter| !ignored_by_hfs(*letter)).collect::<String>().to_ascii_lowercase();
-    matches!(seen.trim_end_matches([' ', '.']), ".git" | "git~1")
+/// The letters outside of ASCII whose full case folding is ASCII (Unicode's CaseFolding.txt, status C and F, and
+/// U+212A, which is also what its normalization makes of it).
+fn folded_to_ascii(letter: char) -> Option<&'static str> {
+    Some(match letter {
+        '\u{17f}' => "s",
+        '\u{212a}' => "k",
+        '\u{df}' | '\u{1e9e}' => "ss",
+        '\u{fb00}' => "ff",
+        '\u{fb01}' => "fi",
+        '\u{fb02}' => "fl",
+        '\u{fb03}' => "ffi",
+        '\u{fb04}' => "ffl",
+        '\u{fb05}' | '\u{fb06}' => "st",
+        _ => return None,
+    })
 }
 
 fn ignored_by_hfs(letter: char) -> bool {
@@ -304,6 +334,7 @@ mod tests {
             ".git::$INDEX_ALLOCATION/x",
             ".g\u{200c}it/x",
             "\u{feff}.git",
+            ".git\u{200d}./x",
             "a\\.git\\x",
             "../x",
             "/x",
@@ -320,5 +351,20 @@ mod tests {
             assert!(RepoPath::from(good).may_be_written(), "{good:?}");
         }
         assert!(RepoPath::from_bytes(b"caf\xe9".to_vec()).may_be_written());
+    }
+
+    #[test]
+    fn a_folded_path_is_what_the_loosest_file_system_reads() {
+        for (path, folded) in [
+            ("A/B.py", "a/b.py"),
+            (".Hu\u{17f}ky/x", ".husky/x"),
+            ("Ma\u{212a}efile", "makefile"),
+            ("work\u{fb02}ows. /ci.yml:x", "workflows/ci.yml"),
+            ("a\\.HUSKY\\x", "a/.husky/x"),
+            ("\u{200d}CI\u{2060}", "ci\u{2060}"),
+            ("\u{c9}t\u{e9}", "\u{e9}t\u{e9}"),
+        ] {
+            assert_eq!(RepoPath::from(path).folded(), folded, "{path:?}");
+        }
     }
 }

@@ -191,7 +191,7 @@ impl Command {
     /// Reads the words after the command's name.
     pub(super) fn accept<'a>(&self, words: &'a [&'a str]) -> Result<Accepted<'a>, Refusal> {
         let name = self.name();
-        let (mut at, mut seen, mut operands) = (0, Vec::new(), 0);
+        let (mut at, mut seen, mut operands) = (0, Vec::new(), Vec::new());
         while let Some(word) = words.get(at) {
             let rest = words.get(at + 1..).unwrap_or_default();
             if *word == "--" {
@@ -207,9 +207,12 @@ impl Command {
             if self.runs {
                 return Ok(Accepted { command: name, runs: words.get(at..) });
             }
-            operand(&name, word, self.kind_of(operands, &seen))?;
-            operands += 1;
+            operands.push(*word);
             at += 1;
+        }
+        // Programs take flags behind an operand, too: what the first one is depends on all of them.
+        for (before, word) in operands.into_iter().enumerate() {
+            operand(&name, word, self.kind_of(before, &seen))?;
         }
         match self.runs {
             true => Err(Refusal::Nothing),

@@ -28,6 +28,8 @@ pub enum Named {
     Word,
     /// Anything on one line.
     Text,
+    /// How git writes a commit: any text, but for what starts `gpg` (`%G?` and its like).
+    Format,
     /// A path inside the tree that is no git folder's.
     Path,
     /// As a path, and may begin with `!`.
@@ -55,13 +57,24 @@ impl Named {
                 (1..=MAX_DIGITS).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_digit())
             }
             Self::Word => is_word(value),
-            Self::Text => !value.chars().any(char::is_control),
+            Self::Text => is_text(value),
+            Self::Format => is_text(value) && !asks_for_signature(value),
             Self::Path => is_path(value),
             Self::Glob => is_path(value.strip_prefix('!').unwrap_or(value)),
             Self::Test => is_path(value.split_once("::").map_or(value, |(path, _)| path)),
             Self::Revision => is_revision(value),
         }
     }
+}
+
+fn is_text(value: &str) -> bool {
+    !value.chars().any(char::is_control)
+}
+
+/// A placeholder of git's that is about a signature: `%G` and a letter, with or without `+`, `-` or a blank in between.
+/// `%%` is not looked at apart: `%%G` is refused, too.
+fn asks_for_signature(format: &str) -> bool {
+    format.split('%').skip(1).any(|rest| rest.trim_start_matches(['+', '-', ' ']).starts_with('G'))
 }
 
 fn is_word(value: &str) -> bool {
@@ -101,6 +114,7 @@ impl fmt::Display for Kind {
                 Named::Number => "a number",
                 Named::Word => "a word",
                 Named::Text => "a line of text",
+                Named::Format => "a format without signatures (`%G…` starts gpg)",
                 Named::Path => "a path inside the tree",
                 Named::Glob => "a glob inside the tree",
                 Named::Test => "a test inside the tree",

@@ -13,7 +13,7 @@ pub enum ProfileName {
     Reviewer,
     /// Audits changes for the converge loop.
     Auditor,
-    /// Mends findings.
+    /// Fixes findings.
     Fixer,
     /// Follows an upstream package.
     Sync,
@@ -65,8 +65,6 @@ struct ProfileFile {
     edit: Vec<String>,
     /// and written.
     write: Vec<String>,
-    /// Globs of files that may be neither changed nor written, whatever `edit` and `write` say.
-    never: Vec<String>,
     /// Operations of MCP servers, `SERVER/NAME`.
     mcp: BTreeSet<String>,
 }
@@ -78,7 +76,6 @@ pub(super) struct Profile {
     read: Globs,
     edit: Globs,
     write: Globs,
-    never: Globs,
     mcp: BTreeSet<String>,
 }
 
@@ -105,7 +102,6 @@ impl Profile {
             read: Globs::new(file.read)?,
             edit: Globs::new(file.edit)?,
             write: Globs::new(file.write)?,
-            never: Globs::new(file.never)?,
             mcp: file.mcp,
         })
     }
@@ -125,11 +121,6 @@ impl Profile {
             Verb::Edit => self.edit.first(path),
             Verb::Write => self.write.first(path),
         }
-    }
-
-    /// The glob that forbids to change `path`.
-    pub(super) fn never(&self, path: &str) -> Option<&str> {
-        self.never.first(path)
     }
 }
 

@@ -105,7 +105,8 @@ async fn tell(args: &Args, context: &Context) -> Result<Exit, CliError> {
         output.data(followed(&lifecycle))?;
     }
     let bar = output.progress(
-        "\u{2009}Now a storm: 20 pull requests, 50 pushes each; webhooks lost, repeated, late",
+        // With its bar it fits into 80 columns.
+        "A storm: 20 pull requests, 50 pushes each",
         Some(50),
     );
     let report = demo.storm(first, (lifecycle, forgotten), |_| bar.advance(1)).await.map_err(failed)?;
@@ -137,14 +138,14 @@ fn staying(output: Output, pulls: &str, config: &Path, look: &[&str]) {
 /// What became of a finding that the model forgot.
 fn remembered(forgotten: Forgotten) -> String {
     let told = if forgotten.holds() {
-        "it stays open,\nunverified, on its one comment, and nothing is green"
+        "it stays open, unverified, on its one comment, and nothing is green"
     } else {
         "it is not open, as it should be"
     };
-    format!(
-        "\nA second push renames a variable in the lines of the model's finding, and the\n\
-         model says no more of it: {told}.\n"
-    )
+    let text = format!(
+        "A second push renames a variable in the lines of the model's finding, and the model says no more of it: {told}."
+    );
+    format!("\n{}", folded("", &text))
 }
 
 /// What became of the comments on one pull request.

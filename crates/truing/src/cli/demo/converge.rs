@@ -24,7 +24,7 @@ pub(super) async fn tell(stay: bool, context: &Context) -> Result<Exit, CliError
     let story = Story::start(context).await.map_err(failed)?;
     let name = story.pull();
     let intro = format!(
-        "The model says what a script says: it reports a bug as long as it sees it, and mends it when it is asked to. \
+        "The model says what a script says: it reports a bug as long as it sees it, and fixes it when it is asked to. \
          {WRITER} has opened {name} as a draft; `truing converge {name}`:"
     );
     say(folded("", &intro))?;
