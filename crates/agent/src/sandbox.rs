@@ -32,7 +32,7 @@ pub(crate) use enter::SYSTEM_PATH;
 pub use limits::Limits;
 pub use listening::{Listening, PROXY};
 pub use probe::Probe;
-pub use reading::Reading;
+pub use reading::{READER_MEMORY, Reading};
 pub use truing_core::sandbox::Level;
 
 /// The name under which the program is the sandbox's helper.

@@ -106,6 +106,10 @@ pub enum SkipReason {
     Generated,
     /// Over the size that is read.
     TooLarge,
+    /// It takes more memory or time to read than one file may, or ended the process that read it.
+    TooComplex,
+    /// The time that a review may read was over before its turn.
+    OutOfTime,
     /// Could not be read.
     Unreadable,
     /// The model was not shown it, and did not look at it.
@@ -127,7 +131,13 @@ impl SkipReason {
             | Self::Unchanged
             | Self::Ignored
             | Self::Generated => true,
-            Self::TooLarge | Self::Unreadable | Self::NotShown | Self::Unmerged | Self::DoesNotApply => false,
+            Self::TooLarge
+            | Self::TooComplex
+            | Self::OutOfTime
+            | Self::Unreadable
+            | Self::NotShown
+            | Self::Unmerged
+            | Self::DoesNotApply => false,
         }
     }
 
@@ -147,6 +157,8 @@ impl SkipReason {
             Self::Ignored => "ignored",
             Self::Generated => "generated",
             Self::TooLarge => "too_large",
+            Self::TooComplex => "too_complex",
+            Self::OutOfTime => "out_of_time",
             Self::Unreadable => "unreadable",
             Self::NotShown => "not_shown",
             Self::Unmerged => "unmerged",

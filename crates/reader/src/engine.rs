@@ -127,7 +127,8 @@ impl<'packs> RuleSet<'packs> {
         match form {
             Form::Text => match self.syntax_hits(file, bytes, parsers) {
                 Ok(more) => hits.extend(more),
-                Err(TooComplex::OverLimit) => incomplete = Some(SkipReason::TooLarge),
+                Err(TooComplex::TooLarge) => incomplete = Some(SkipReason::TooLarge),
+                Err(TooComplex::OverLimit) => incomplete = Some(SkipReason::TooComplex),
                 Err(TooComplex::Failed) => incomplete = Some(SkipReason::Unreadable),
             },
             // No compiler takes its code in UTF-16, and a fix would be of another encoding than the file.

@@ -86,7 +86,7 @@ impl Tree {
     }
 
     /// The size of a regular file, in bytes.
-    pub(crate) fn size(&self, path: &RepoPath) -> Option<u64> {
+    pub fn size(&self, path: &RepoPath) -> Option<u64> {
         let (folder, name) = self.folder(path).ok()?;
         let found = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
         let regular = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;

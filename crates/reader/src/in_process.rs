@@ -1,5 +1,5 @@
 //! The `Reader` port in the calling process: opens the changed files, on a few threads, and
-//! reports.
+//! reports. One file after the other is read by `One`, here and in a reader process.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -8,6 +8,7 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use truing_core::outcome::{NotReviewed, SkipReason};
 use truing_core::port::{ChangedFile, ReadReport, ReadRequest, Reader, ReaderError};
@@ -17,9 +18,10 @@ use truing_diff::RepoPath;
 use crate::engine::{MAX_FINDINGS, RuleSet, companion_paths};
 use crate::file::Tree;
 use crate::pack::Packs;
+use crate::protocol::MAX_SUPPRESSIONS;
 use crate::rules::companion::Change;
 use crate::stack::large_stack;
-use crate::syntax::Parsers;
+use crate::syntax::{MAX_TIME, Parsers};
 
 /// How many threads read at most: more wait for the disk and for memory.
 const MAX_THREADS: usize = 8;
@@ -94,13 +96,12 @@ impl InProcess {
     /// opened, [`ReaderError::BadPack`] for a pattern over the size limit. A file that cannot be read is in the
     /// report instead.
     pub fn read_blocking(&self, request: &ReadRequest) -> Result<ReadReport, ReaderError> {
-        let rules = RuleSet::new(self.packs.select(&request.packs)?)?.with_max_findings(self.max_findings);
-        let tree = Tree::open(&request.tree)?;
+        let one = One::new(self, request)?;
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         let threads = request.files.len().div_ceil(FILES_PER_THREAD).min(cores).clamp(1, MAX_THREADS);
-        let queue = Queue { files: largest_first(request, &tree, threads), next: AtomicUsize::new(0) };
-        let share = || read_share(request, &rules, &tree, &queue);
-        let mut report = ReadReport { rules: rules.names(), ..ReadReport::default() };
+        let queue = Queue { files: largest_first(request, &one.tree, threads), next: AtomicUsize::new(0) };
+        let share = || read_share(request, &one, &queue);
+        let mut report = ReadReport { rules: one.rules.names(), ..ReadReport::default() };
         thread::scope(|scope| {
             let started: Result<Vec<_>, _> =
                 (0..threads).map(|_| large_stack().spawn_scoped(scope, share)).collect();
@@ -108,10 +109,7 @@ impl InProcess {
                 started.map_err(|error| ReaderError::Failed(format!("no thread can be started: {error}")))?;
             for running in started {
                 let part = running.join().unwrap_or_else(|panic| resume_unwind(panic))?;
-                report.findings.extend(part.findings);
-                report.reviewed.extend(part.reviewed);
-                report.not_reviewed.extend(part.not_reviewed);
-                report.suppressions.extend(part.suppressions);
+                join(&mut report, part);
             }
             Ok::<(), ReaderError>(())
         })?;
@@ -119,6 +117,66 @@ impl InProcess {
         report.reviewed.sort();
         report.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
         report.suppressions.sort();
+        Ok(report)
+    }
+}
+
+/// What reads the files of one request, one after the other.
+pub(crate) struct One<'a> {
+    packs: &'a Packs,
+    rules: RuleSet<'a>,
+    tree: Tree,
+}
+
+impl<'a> One<'a> {
+    /// Compiles the rules and opens the tree.
+    pub(crate) fn new(reader: &'a InProcess, request: &ReadRequest) -> Result<Self, ReaderError> {
+        let rules =
+            RuleSet::new(reader.packs.select(&request.packs)?)?.with_max_findings(reader.max_findings);
+        Ok(Self { packs: &reader.packs, rules, tree: Tree::open(&request.tree)? })
+    }
+
+    /// The names of the rules.
+    pub(crate) fn rules(&self) -> Vec<String> {
+        self.rules.names()
+    }
+
+    /// The change that a request is about.
+    pub(crate) fn change<'b>(&'b self, request: &'b ReadRequest) -> Change<'b> {
+        Change::of(request, &self.tree)
+    }
+
+    /// What is to be said of one file: it is reviewed, or it is not, once. All parsing of it has so much time; without
+    /// any, rules of syntax do not look at it.
+    pub(crate) fn read(
+        &self,
+        file: &ChangedFile,
+        change: &Change<'_>,
+        parsers: &mut Parsers,
+        time: Duration,
+    ) -> Result<ReadReport, ReaderError> {
+        parsers.begin_file(time);
+        let mut report = ReadReport::default();
+        let skipped = match self.tree.read(&file.path) {
+            Ok(content) => {
+                let examined = self.rules.examine(file, &content, change, parsers)?;
+                report.findings = examined.findings;
+                report.suppressions = examined.suppressions;
+                // What was dropped must not look reviewed.
+                examined.incomplete
+            }
+            Err(reason @ (SkipReason::TooLarge | SkipReason::Binary)) => {
+                let size = self.tree.size(&file.path).unwrap_or_default();
+                report.findings = self.rules.oversized(file, size);
+                Some(reason)
+            }
+            Err(reason) => Some(reason),
+        };
+        match skipped {
+            None => report.reviewed.push(file.path.clone()),
+            Some(reason) => report.not_reviewed.push(NotReviewed { path: file.path.clone(), reason }),
+        }
+        report.suppressions.truncate(MAX_SUPPRESSIONS);
         if report.suppressions.iter().any(|idle| idle.problem == Idleness::UnknownRule) {
             // A rule that is off, or of a pack that is not used here, is one all the same.
             let listed = self.packs.list()?;
@@ -127,6 +185,14 @@ impl InProcess {
         }
         Ok(report)
     }
+}
+
+/// Adds what is said of other files.
+fn join(report: &mut ReadReport, part: ReadReport) {
+    report.findings.extend(part.findings);
+    report.reviewed.extend(part.reviewed);
+    report.not_reviewed.extend(part.not_reviewed);
+    report.suppressions.extend(part.suppressions);
 }
 
 /// The files that threads take one after the other.
@@ -145,34 +211,12 @@ fn largest_first<'a>(request: &'a ReadRequest, tree: &Tree, threads: usize) -> V
 }
 
 /// One thread's part: takes the next file until there are no more.
-fn read_share(
-    request: &ReadRequest,
-    rules: &RuleSet<'_>,
-    tree: &Tree,
-    queue: &Queue<'_>,
-) -> Result<ReadReport, ReaderError> {
-    let change = Change::of(request, tree);
+fn read_share(request: &ReadRequest, one: &One<'_>, queue: &Queue<'_>) -> Result<ReadReport, ReaderError> {
+    let change = one.change(request);
     let mut report = ReadReport::default();
     let mut parsers = Parsers::default();
     while let Some(file) = queue.files.get(queue.next.fetch_add(1, Ordering::Relaxed)) {
-        let skipped = match tree.read(&file.path) {
-            Ok(content) => {
-                let examined = rules.examine(file, &content, &change, &mut parsers)?;
-                report.findings.extend(examined.findings);
-                report.suppressions.extend(examined.suppressions);
-                // What was dropped must not look reviewed.
-                examined.incomplete
-            }
-            Err(reason @ (SkipReason::TooLarge | SkipReason::Binary)) => {
-                report.findings.extend(rules.oversized(file, tree.size(&file.path).unwrap_or_default()));
-                Some(reason)
-            }
-            Err(reason) => Some(reason),
-        };
-        match skipped {
-            None => report.reviewed.push(file.path.clone()),
-            Some(reason) => report.not_reviewed.push(NotReviewed { path: file.path.clone(), reason }),
-        }
+        join(&mut report, one.read(file, &change, &mut parsers, MAX_TIME)?);
     }
     Ok(report)
 }

@@ -1,6 +1,8 @@
 //! What a server and its reader process say to each other, over the process's standard input and output, one JSON
-//! value a line: the reader says [`Hello`], the server sends one [`ReadRequest`], the reader gives one [`Answer`]
-//! and ends. The server keeps the input open until then: if it closes, nobody waits for the answer any more.
+//! value a line: the reader says [`Hello`], the server sends one [`ReadRequest`], the reader says with [`Ready`] which
+//! rules it has, and then for each [`Turn`] one [`FileRead`] a file, in the order of the turn, until the input closes. So
+//! the server knows which file is being read, and ends a reader that takes too long or too much over one. A reader works
+//! on one file at a time.
 //!
 //! A reader that is started for tools is sent a [`ToolsRequest`], answers with [`Opened`], and then each [`Call`] with
 //! a [`Replied`] of the same number, until the input closes.
@@ -10,6 +12,8 @@
 //! Nothing that a reader says is believed before [`checked`], [`checked_reply`] or [`checked_sources`] has seen it: the
 //! reader is the process that hostile bytes may have taken over. The reader keeps to the same bounds by the same
 //! function.
+
+mod collected;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,18 +26,19 @@ use truing_core::port::{ReadReport, ReadRequest, ReaderError};
 use truing_core::sandbox::Level;
 use truing_diff::RepoPath;
 
+pub use self::collected::Collected;
 use crate::sources::{Asked, Told};
 use crate::tools::{MAX_REPLY_BYTES, Reply, TreeTool};
 
 /// The version of this protocol: raised with every change of what is said.
-pub const PROTOCOL: u32 = 5;
+pub const PROTOCOL: u32 = 6;
 
 /// The longest hello, in bytes.
 pub const MAX_HELLO_BYTES: usize = 1 << 10;
 /// The longest request, in bytes: some 100,000 files, or 900,000 separate ranges of added lines.
 pub const MAX_REQUEST_BYTES: usize = 16 << 20;
-/// The longest answer, in bytes. An answer within the other bounds fits: each requested file once (no longer than
-/// the request), and the findings even if every byte of their text has to be escaped.
+/// The longest answer, in bytes. What is said of one file within the other bounds fits, even if every byte of its text
+/// has to be escaped.
 pub const MAX_ANSWER_BYTES: usize = 64 << 20;
 
 /// The longest call of a tool, in bytes.
@@ -62,8 +67,27 @@ pub const MAX_SNIPPET_BYTES: usize = 16 << 10;
 /// The longest suggested replacement, in bytes.
 pub const MAX_SUGGESTION_BYTES: usize = 64 << 10;
 
-/// What a reader answers to a request.
-pub type Answer = Result<ReadReport, ReaderError>;
+/// The most files of one turn.
+pub const MAX_TURN_FILES: usize = 16;
+/// The longest turn, in bytes.
+pub const MAX_TURN_BYTES: usize = 1 << 10;
+
+/// What becoming ready for a request came to: the names of the rules.
+pub type Ready = Result<Vec<String>, ReaderError>;
+
+/// Which files of the request are to be read next.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Turn {
+    /// Their places in the request.
+    pub files: Vec<usize>,
+    /// Are they only looked at as text, because a reader was lost over them? What rules of syntax would find is missing
+    /// then, and said to be.
+    #[serde(default)]
+    pub as_text: bool,
+}
+
+/// What reading one file came to.
+pub type FileRead = Result<ReadReport, ReaderError>;
 
 /// A tree to look around in.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -265,14 +289,7 @@ pub fn checked(request: &ReadRequest, report: ReadReport) -> Result<Checked, Pro
             malformed.push(finding.place.path);
         }
     }
-    findings.sort_by(|a, b| (a.severity, &a.place, &a.rule).cmp(&(b.severity, &b.place, &b.rule)));
-    let mut bytes = 0_usize;
-    let fit = findings.iter().take(MAX_FINDINGS).take_while(|finding| {
-        bytes = bytes.saturating_add(text_bytes(finding));
-        bytes <= MAX_FINDINGS_BYTES
-    });
-    let over = findings.split_off(fit.count());
-    for finding in &over {
+    for finding in &keep_worst(&mut findings) {
         tell(&finding.place.path, Some(SkipReason::TooLarge))?;
     }
     for path in &malformed {
@@ -303,6 +320,17 @@ pub fn checked(request: &ReadRequest, report: ReadReport) -> Result<Checked, Pro
         }
     }
     Ok(Checked { report, dropped })
+}
+
+/// Keeps the worst findings, as many as one answer may have, and returns the others.
+fn keep_worst(findings: &mut Vec<RawFinding>) -> Vec<RawFinding> {
+    findings.sort_by(|a, b| (a.severity, &a.place, &a.rule).cmp(&(b.severity, &b.place, &b.rule)));
+    let mut bytes = 0_usize;
+    let fit = findings.iter().take(MAX_FINDINGS).take_while(|finding| {
+        bytes = bytes.saturating_add(text_bytes(finding));
+        bytes <= MAX_FINDINGS_BYTES
+    });
+    findings.split_off(fit.count())
 }
 
 /// The reply to a call. Its text is only ever given to the model, as data.
@@ -366,13 +394,13 @@ mod tests {
 
     use super::*;
 
-    fn request() -> ReadRequest {
+    pub(super) fn request() -> ReadRequest {
         let file = |path: &str| ChangedFile { path: path.into(), old_path: None, added: vec![(1, 9)] };
         let files = vec![file("a.py"), file("b.py")];
         ReadRequest { tree: "/t".into(), files, also_changed: vec![], packs: vec!["core".into()] }
     }
 
-    fn finding(path: &str, line: u32) -> RawFinding {
+    pub(super) fn finding(path: &str, line: u32) -> RawFinding {
         RawFinding {
             place: Place { path: path.into(), side: Side::New, start_line: line, end_line: line },
             severity: Severity::P1,
@@ -390,7 +418,7 @@ mod tests {
         ReadReport { findings, reviewed: vec!["a.py".into(), "b.py".into()], ..ReadReport::default() }
     }
 
-    fn gaps(checked: &Checked) -> Vec<(String, SkipReason)> {
+    pub(super) fn gaps(checked: &Checked) -> Vec<(String, SkipReason)> {
         checked.report.not_reviewed.iter().map(|gap| (gap.path.to_string(), gap.reason)).collect()
     }
 
@@ -487,26 +515,25 @@ mod tests {
         assert_eq!(gaps(&weighed), [("a.py".into(), SkipReason::TooLarge)]);
     }
 
-    /// Else a hostile change could make the reader's answer unsayable, and its review fail for ever.
+    /// Else a hostile file could make the reader's answer unsayable.
     #[test]
-    fn the_longest_answer_to_the_longest_request_fits() {
-        let path =
-            |n: usize| RepoPath::from_bytes([b"\xff".repeat(60), format!("{n:06}").into_bytes()].concat());
-        let file = |n| ChangedFile { path: path(n), old_path: None, added: vec![] };
-        let request = ReadRequest { files: (0..45_000).map(file).collect(), ..request() };
-        let said = encode("the request", &request, MAX_REQUEST_BYTES).unwrap();
-        assert!(said.len() > MAX_REQUEST_BYTES * 9 / 10, "{}", said.len());
-        let worst = |n: usize| RawFinding { snippet: "\x01".repeat(750), ..finding("", n as u32 + 1) };
-        let findings = (0..MAX_FINDINGS).map(|n| {
-            let mut finding = worst(n);
-            finding.place.path = path(n);
-            finding
-        });
-        let checked = checked(&request, ReadReport { findings: findings.collect(), ..ReadReport::default() });
-        let answer: Answer = Ok(checked.unwrap().report);
-        let line = encode("the answer", &answer, MAX_ANSWER_BYTES).unwrap();
-        let heard: Answer = decode("the answer", &line, MAX_ANSWER_BYTES).unwrap();
-        assert_eq!(heard, answer);
+    fn the_longest_answer_about_a_file_fits() {
+        let path = RepoPath::from_bytes(b"\xff".repeat(4096));
+        let finding = |n: u32| RawFinding {
+            title: "\"".repeat(MAX_TITLE_BYTES),
+            body: "\t".repeat(MAX_BODY_BYTES),
+            snippet: "\x01".repeat(MAX_SNIPPET_BYTES),
+            suggestion: Some(Suggestion { replacement: "\x01".repeat(MAX_SUGGESTION_BYTES) }),
+            place: Place { path: path.clone(), side: Side::New, start_line: n, end_line: n },
+            ..finding("", n)
+        };
+        let findings = (1..=u32::try_from(crate::engine::MAX_FINDINGS).unwrap()).map(finding).collect();
+        let said: FileRead = Ok(ReadReport { findings, reviewed: vec![path], ..ReadReport::default() });
+        let line = encode("what a file holds", &said, MAX_ANSWER_BYTES).unwrap();
+        assert!(line.len() > MAX_ANSWER_BYTES / 2, "{}", line.len());
+        assert_eq!(decode::<FileRead>("it", &line, MAX_ANSWER_BYTES).unwrap(), said);
+        let turn = Turn { files: vec![usize::MAX; MAX_TURN_FILES], as_text: false };
+        encode("the turn", &turn, MAX_TURN_BYTES).unwrap();
     }
 
     #[test]

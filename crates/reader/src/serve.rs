@@ -1,22 +1,27 @@
-//! The reader process (see [`protocol`](crate::protocol)): one request in, one answer out, then the end; or calls of
-//! tools and replies to them, as long as somebody asks. It remembers nothing, so that a new one is as good as this one.
+//! The reader process (see [`protocol`](crate::protocol)): one request in, and files of it, as long as somebody asks; or
+//! calls of tools and replies to them; or one answer, then the end. It remembers nothing, so that a new one is as good as
+//! this one.
 
 use std::io::{self, BufRead as _, BufReader, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use rustix::process::{Signal, getpid, kill_process};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use truing_core::port::{ReadReport, ReadRequest, ReaderError};
+use truing_core::port::{ReadRequest, ReaderError};
 use truing_core::sandbox::Level;
 
+use crate::in_process::One;
 use crate::protocol::{
-    Answer, Call, Hello, MAX_ANSWER_BYTES, MAX_CALL_BYTES, MAX_HELLO_BYTES, MAX_OPENED_BYTES,
-    MAX_REPLIED_BYTES, MAX_REQUEST_BYTES, Opened, ProtocolError, Replied, ToolsRequest, checked,
-    checked_reply, decode, encode,
+    Call, FileRead, Hello, MAX_ANSWER_BYTES, MAX_CALL_BYTES, MAX_HELLO_BYTES, MAX_OPENED_BYTES,
+    MAX_REPLIED_BYTES, MAX_REQUEST_BYTES, MAX_TURN_BYTES, Opened, ProtocolError, Ready, Replied,
+    ToolsRequest, Turn, checked_reply, decode, encode,
 };
 use crate::sources::Asked;
+use crate::stack::on_large_stack;
+use crate::syntax::{MAX_TIME, Parsers};
 use crate::tools::Toolbox;
 use crate::{InProcess, Packs};
 
@@ -39,11 +44,11 @@ pub enum ServeError {
 /// [`ServeError`]; packs that are wrong are an answer.
 pub fn serve_parent(
     sandbox: Level,
-    packs: impl FnOnce() -> Result<Packs, ReaderError>,
+    packs: impl FnOnce() -> Result<Packs, ReaderError> + Send,
 ) -> Result<(), ServeError> {
     die_with_parent()?;
-    let answer = |request: ReadRequest| -> Answer { packs().and_then(|packs| read(&request, packs)) };
-    serve(io::stdin(), io::stdout(), sandbox, answer, die)
+    // Trees are deep, and what walks them recurses.
+    on_large_stack(|| serve_files(io::stdin(), io::stdout(), sandbox, packs, die))?
 }
 
 /// Tells the process that started this one what a release's archive holds, over standard input and output. When that
@@ -101,6 +106,41 @@ fn serve<Request: DeserializeOwned, Answer: Serialize>(
     say(&mut output, "the answer", &answer(request), MAX_ANSWER_BYTES)
 }
 
+/// Says hello, compiles the rules and opens the tree of a request, and reads its files, as many as are asked for.
+/// `abandoned` is called on another thread when the input ends in the middle of a turn.
+fn serve_files(
+    input: impl Read + Send + 'static,
+    mut output: impl Write,
+    sandbox: Level,
+    packs: impl FnOnce() -> Result<Packs, ReaderError>,
+    abandoned: impl FnOnce() + Send + 'static,
+) -> Result<(), ServeError> {
+    let mut input = BufReader::new(input);
+    say(&mut output, "the hello", &Hello::of_this_build(sandbox), MAX_HELLO_BYTES)?;
+    let line = heard(&mut input, MAX_REQUEST_BYTES)?;
+    let request: ReadRequest = decode("the request", &line, MAX_REQUEST_BYTES)?;
+    let turns = Lines::of(input, MAX_TURN_BYTES, abandoned)?;
+    let reader = packs().map(InProcess::with_packs);
+    let one = match &reader {
+        Ok(reader) => One::new(reader, &request),
+        Err(error) => Err(error.clone()),
+    };
+    let ready: Ready = one.as_ref().map(One::rules).map_err(Clone::clone);
+    say(&mut output, "what came of it", &ready, MAX_ANSWER_BYTES)?;
+    let Ok(one) = one else { return Ok(()) };
+
+    let (change, mut parsers) = (one.change(&request), Parsers::default());
+    while let Some(line) = turns.next() {
+        let turn: Turn = decode("the turn", &line, MAX_TURN_BYTES)?;
+        let time = if turn.as_text { Duration::ZERO } else { MAX_TIME };
+        for file in turn.files.into_iter().filter_map(|at| request.files.get(at)) {
+            let read: FileRead = one.read(file, &change, &mut parsers, time);
+            say(&mut output, "what a file holds", &read, MAX_ANSWER_BYTES)?;
+        }
+    }
+    Ok(())
+}
+
 /// Says hello, opens a tree, and replies to calls. `abandoned` is called on another thread when the input ends in the
 /// middle of a call.
 fn serve_tools(
@@ -118,31 +158,53 @@ fn serve_tools(
     say(&mut output, "what came of it", &told, MAX_OPENED_BYTES)?;
     let Ok(mut toolbox) = opened else { return Ok(()) };
 
-    // Another thread reads, so that the end of the input is seen in the middle of a call too.
-    let (calls, called) = mpsc::sync_channel(0);
-    let is_busy = Arc::new(AtomicBool::new(false));
-    let busy = Arc::clone(&is_busy);
-    std::thread::Builder::new().name("calls".into()).spawn(move || {
-        while let Ok(line) = heard(&mut input, MAX_CALL_BYTES) {
-            if line.is_empty() {
-                break;
-            }
-            if calls.send(line).is_err() {
-                return;
-            }
-        }
-        if busy.load(Ordering::SeqCst) {
-            abandoned();
-        }
-    })?;
-    while let Ok(line) = called.recv() {
-        is_busy.store(true, Ordering::SeqCst);
+    let calls = Lines::of(input, MAX_CALL_BYTES, abandoned)?;
+    while let Some(line) = calls.next() {
         let Call { number, tool, input } = decode("the call", &line, MAX_CALL_BYTES)?;
         let reply = checked_reply(number, Replied { number, reply: toolbox.call(tool, &input) })?;
         say(&mut output, "the reply", &Replied { number, reply }, MAX_REPLIED_BYTES)?;
-        is_busy.store(false, Ordering::SeqCst);
     }
     Ok(())
+}
+
+/// Lines that another thread reads, so that the end of the input is seen in the middle of the work on one too.
+struct Lines {
+    lines: mpsc::Receiver<Vec<u8>>,
+    is_waiting: Arc<AtomicBool>,
+}
+
+impl Lines {
+    fn of(
+        mut input: impl io::BufRead + Send + 'static,
+        most: usize,
+        abandoned: impl FnOnce() + Send + 'static,
+    ) -> io::Result<Self> {
+        let (send, lines) = mpsc::sync_channel(0);
+        let is_waiting = Arc::new(AtomicBool::new(false));
+        let waiting = Arc::clone(&is_waiting);
+        std::thread::Builder::new().name("lines".into()).spawn(move || {
+            while let Ok(line) = heard(&mut input, most) {
+                if line.is_empty() {
+                    break;
+                }
+                if send.send(line).is_err() {
+                    return;
+                }
+            }
+            if !waiting.load(Ordering::SeqCst) {
+                abandoned();
+            }
+        })?;
+        Ok(Self { lines, is_waiting })
+    }
+
+    /// The next one; none at the end of the input.
+    fn next(&self) -> Option<Vec<u8>> {
+        self.is_waiting.store(true, Ordering::SeqCst);
+        let line = self.lines.recv().ok();
+        self.is_waiting.store(false, Ordering::SeqCst);
+        line
+    }
 }
 
 /// The next line, with its end, or so much of it that it is seen to be too long; empty at the end of the input.
@@ -162,29 +224,17 @@ fn say(
     Ok(output.flush()?)
 }
 
-fn read(request: &ReadRequest, packs: Packs) -> Result<ReadReport, ReaderError> {
-    let report = InProcess::with_packs(packs).read_blocking(request)?;
-    match checked(request, report) {
-        Ok(checked) => Ok(checked.report),
-        Err(error) => Err(ReaderError::Failed(error.to_string())),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Cursor;
-    use std::sync::mpsc;
 
     use super::*;
-
-    fn embedded(request: ReadRequest) -> Answer {
-        Packs::embedded().and_then(|packs| read(&request, packs))
-    }
 
     /// What the reader says to these bytes.
     fn said(input: &[u8]) -> (Result<(), ServeError>, Vec<String>) {
         let mut output = Vec::new();
-        let ended = serve(Cursor::new(input.to_vec()), &mut output, Level::None, embedded, || ());
+        let input = Cursor::new(input.to_vec());
+        let ended = serve_files(input, &mut output, Level::None, Packs::embedded, || ());
         (ended, String::from_utf8(output).unwrap().lines().map(str::to_owned).collect())
     }
 
@@ -202,8 +252,7 @@ mod tests {
 
     #[test]
     fn a_request_over_its_bound_is_not_read_to_its_end() {
-        let endless = io::repeat(b'x');
-        let ended = serve(endless, io::sink(), Level::None, embedded, || ());
+        let ended = serve_files(io::repeat(b'x'), io::sink(), Level::None, Packs::embedded, || ());
         assert!(matches!(ended, Err(ServeError::Protocol(ProtocolError::TooLong { .. }))));
     }
 
@@ -211,16 +260,43 @@ mod tests {
     fn what_it_cannot_do_is_an_answer() {
         let (ended, lines) = said(b"{\"tree\":\"/\",\"files\":[],\"packs\":[\"no\"]}\n");
         ended.unwrap();
-        let answer: Answer = serde_json::from_str(lines.get(1).unwrap()).unwrap();
-        assert!(matches!(answer, Err(ReaderError::UnknownPack { name, .. }) if name == "no"));
+        let ready: Ready = serde_json::from_str(lines.get(1).unwrap()).unwrap();
+        assert!(matches!(ready, Err(ReaderError::UnknownPack { name, .. }) if name == "no"));
+    }
+
+    #[test]
+    fn files_are_read_in_the_order_of_each_turn_and_told_one_by_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| {
+            std::fs::write(folder.path().join(name), "<<<<<<< HEAD\na\n=======\nb\n>>>>>>> b\n").unwrap();
+            format!("{{\"path\":\"{name}\",\"old_path\":null,\"added\":[[1,9]]}}")
+        };
+        let files = ["a", "b", "c"].map(file).join(",");
+        let tree = serde_json::to_string(folder.path()).unwrap();
+        let request = format!("{{\"tree\":{tree},\"files\":[{files}],\"packs\":[\"core\"]}}\n");
+        let turns = "{\"files\":[2,0]}\n{\"files\":[7]}\n{\"files\":[1]}\n";
+        let (ended, lines) = said(format!("{request}{turns}").as_bytes());
+        ended.unwrap();
+        let read = |line: &String| serde_json::from_str::<FileRead>(line).unwrap().unwrap();
+        let read: Vec<_> = lines.iter().skip(2).map(read).collect();
+        let told: Vec<_> = read.iter().map(|told| told.reviewed[0].to_string()).collect();
+        assert_eq!(told, ["c", "a", "b"]);
+        assert!(read.iter().all(|told| !told.findings.is_empty()));
+
+        let (ended, lines) = said(format!("{request}{{\"files\":-1}}\n").as_bytes());
+        assert!(matches!(ended, Err(ServeError::Protocol(ProtocolError::Rubbish { .. }))));
+        assert_eq!(lines.len(), 2);
     }
 
     #[test]
     fn it_notices_that_nobody_listens_any_more() {
         let (tell, told) = mpsc::sync_channel(1);
         let input = Cursor::new(b"{\"tree\":\"/\",\"files\":[],\"packs\":[]}\n".to_vec());
-        serve(input, io::sink(), Level::None, embedded, move || tell.send(()).unwrap()).unwrap();
-        told.recv().unwrap();
+        let packs = || {
+            told.recv().unwrap();
+            Packs::embedded()
+        };
+        serve_files(input, io::sink(), Level::None, packs, move || tell.send(()).unwrap()).unwrap();
     }
 
     /// What the reader says to these lines when it is started for tools.

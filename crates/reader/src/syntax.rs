@@ -13,7 +13,9 @@ use ast_grep_language::SupportLang;
 pub(crate) use around::Places;
 pub(crate) use definitions::{Definition, definitions};
 pub(crate) use rule::{SyntaxCheck, WrongRule, from_yaml};
-pub(crate) use scan::{MAX_DEPTH, MAX_SOURCE_BYTES, Match, Parsers, Scan, Shape, TooComplex, text_of};
+pub(crate) use scan::{
+    MAX_DEPTH, MAX_SOURCE_BYTES, MAX_TIME, Match, Parsers, Scan, Shape, TooComplex, text_of,
+};
 
 /// The size of the stacks on which syntax is read, in bytes. Matching recurses along the tree, whose depth is
 /// bounded, and compiling a rule along the rule, which is bounded by its file's size.

@@ -146,7 +146,7 @@ fn source_that_nests_too_deep_is_told_and_does_not_overflow_the_stack() {
         let code = format!("g({0}, {0})\n", nested(200));
         assert_eq!(skipped(&read(&rule, path, code.as_bytes(), &[ALL])), None, "{path} {open}");
         let report = read(&rule, path, nested(100_000).as_bytes(), &[ALL]);
-        assert_eq!(skipped(&report), Some(SkipReason::TooLarge), "{path} {open}");
+        assert_eq!(skipped(&report), Some(SkipReason::TooComplex), "{path} {open}");
     }
 }
 
@@ -170,7 +170,7 @@ fn a_minified_line_is_read() {
 #[test]
 fn a_call_too_wide_for_a_rule_is_told() {
     let wide = format!("f({})\n", "1, ".repeat(20_000));
-    assert_eq!(skipped(&read(CALL, "a.py", wide.as_bytes(), &[ALL])), Some(SkipReason::TooLarge));
+    assert_eq!(skipped(&read(CALL, "a.py", wide.as_bytes(), &[ALL])), Some(SkipReason::TooComplex));
     let other = format!("g({})\nf(1)\n", "1, ".repeat(20_000));
     let rule = "language: python\nrule:\n  kind: argument_list\n";
     assert_eq!(skipped(&read(rule, "a.py", other.as_bytes(), &[ALL])), None);

@@ -223,7 +223,7 @@ pub enum Runtime {
 }
 
 /// Section `rules`.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RulesConfig {
     /// Path globs of files that are not reviewed; [`value::globs`] compiles them.
     pub ignore: Vec<String>,
@@ -231,6 +231,15 @@ pub struct RulesConfig {
     pub packs: Vec<String>,
     /// A folder with further rule packs.
     pub dir: Option<PathBuf>,
+    /// How long the files of one review may be read.
+    pub time: Duration,
+}
+
+impl Default for RulesConfig {
+    /// No packs, and all the time that there is if nobody says otherwise.
+    fn default() -> Self {
+        Self { ignore: Vec::new(), packs: Vec::new(), dir: None, time: crate::reader::TIME }
+    }
 }
 
 /// Section `prompts`.
@@ -458,6 +467,7 @@ impl Config {
                 ignore: of.list("rules.ignore")?,
                 packs: of.list("rules.packs")?,
                 dir: of.path("rules.dir")?,
+                time: of.duration("rules.time")?,
             },
             prompts: PromptsConfig { dir: of.path("prompts.dir")? },
             sandbox: SandboxConfig { level: of.word("sandbox.level", Level::named)? },

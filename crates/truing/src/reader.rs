@@ -1,12 +1,15 @@
 //! The reader as a child process: repository bytes are parsed in a process that holds nothing worth taking.
 //!
-//! Each run starts its own child (`truing reader`, the same program), asks once, and sees it end. The child gets
-//! no environment and no open file but its standard streams, confines itself to the tree that it is started for, and says
-//! how well; one that is confined less than is accepted is told nothing. Whatever it does instead of answering well is a
-//! [`ReaderError::Failed`]: a failed attempt of that run, and nothing to any other.
+//! Each run starts its own children (`truing reader`, the same program). A child gets no environment and no open file but
+//! its standard streams, confines itself to the tree that it is started for, and says how well; one that is confined less
+//! than is accepted is told nothing. What it does instead of getting ready is a [`ReaderError::Failed`]: a failed attempt
+//! of that run, and nothing to any other. What it does instead of reading a file well costs the review that file (`files`).
 //!
 //! A model's tools have a child of their own, which lives as long as they are used (`tools`).
 
+mod bounds;
+mod files;
+mod session;
 mod tools;
 
 use std::collections::BTreeMap;
@@ -26,17 +29,20 @@ use truing_core::sandbox::Level;
 use truing_diff::RepoPath;
 use truing_reader::InProcess;
 use truing_reader::protocol::{
-    Answer, Checked, Hello, MAX_ANSWER_BYTES, MAX_HELLO_BYTES, MAX_REQUEST_BYTES, ProtocolError,
-    ToolsRequest, checked, checked_sources, decode, encode,
+    Checked, Hello, MAX_ANSWER_BYTES, MAX_HELLO_BYTES, MAX_REQUEST_BYTES, ProtocolError, ToolsRequest,
+    checked_sources, decode, encode,
 };
 use truing_reader::sources::{
     Asked, FilesRequest, Pins, Project, ProjectRequest, SourcesError, SourcesRequest, Told,
 };
 
+pub use self::bounds::{FILE_BYTES, FILE_MEMORY, FILE_TIME};
+pub use self::files::MAX_LOST;
 pub use self::tools::{CALL_TIME, MAX_CHILDREN, ReaderTools};
 use crate::wiring::packs_with;
 
-/// How long one child may take, from its start to its end.
+/// How long the files of one review may be read, if nobody says otherwise; and how long one child may take to get ready, or
+/// to answer what is asked once.
 pub const TIME: Duration = Duration::from_secs(120);
 
 /// How much of what a child says on its error stream is kept: the last bytes.
@@ -53,6 +59,8 @@ pub struct ChildReader {
     program: Program,
     rules: Option<PathBuf>,
     time: Duration,
+    /// How long all files of a request may be read.
+    budget: Duration,
 }
 
 /// What is started, and what is asked of it.
@@ -93,7 +101,7 @@ impl ChildReader {
     /// A reader whose children are `program`, which is started as `truing reader`.
     pub fn new(program: impl Into<PathBuf>) -> Self {
         let program = Program { path: program.into(), weakest: Level::OF_READERS };
-        Self { program, rules: None, time: TIME }
+        Self { program, rules: None, time: TIME, budget: TIME }
     }
 
     /// Accepts children that are confined less, if the operator accepts that of sandboxes. More is never asked for than a
@@ -110,10 +118,16 @@ impl ChildReader {
         Self { rules, ..self }
     }
 
-    /// With another time limit than [`TIME`].
+    /// With another time limit than [`TIME`] for what a child is to do.
     #[must_use]
     pub fn within(self, time: Duration) -> Self {
         Self { time, ..self }
+    }
+
+    /// With another time than [`TIME`] for the files of a request. Those whose turn does not come in it are left out.
+    #[must_use]
+    pub fn reading_for(self, budget: Duration) -> Self {
+        Self { budget, ..self }
     }
 
     /// Tools for looking at a tree and at the change, as git printed it, in children of the same program.
@@ -188,38 +202,15 @@ impl ChildReader {
             Err(error) => Err(SourcesError::Failed(plain(&error.to_string()))),
         })
     }
-
-    /// One child, from its start to its end. `said` gets what it says on its error stream.
-    async fn ask(&self, request: &ReadRequest, said: &mut Vec<u8>) -> Result<Answered, ChildError> {
-        let line = encode("the request", request, MAX_REQUEST_BYTES)?;
-        let rules = self.rules.as_deref().map(|rules| [OsStr::new("--rules"), rules.as_os_str()]);
-        let running = self.program.start(&request.tree, rules.iter().flatten().copied())?;
-        let talked = running.converse(&line, self.program.weakest, said);
-        let answer: Answer =
-            tokio::time::timeout(self.time, talked).await.unwrap_or(Err(ChildError::TimedOut(self.time)))?;
-        Ok(match answer {
-            Ok(report) => Ok(checked(request, report)?),
-            Err(error) => Err(error),
-        })
-    }
 }
-
-/// An answer that may be used.
-type Answered = Result<Checked, ReaderError>;
 
 impl Reader for ChildReader {
     async fn read(&self, request: &ReadRequest) -> Result<ReadReport, ReaderError> {
-        let mut said = Vec::new();
-        match self.ask(request, &mut said).await {
-            Ok(Ok(Checked { report, dropped })) => {
-                if dropped > 0 {
-                    tracing::warn!(dropped, "the reader reported findings that cannot be used");
-                }
-                Ok(report)
-            }
-            Ok(Err(error)) => Err(cleaned(error)),
-            Err(error) => Err(ReaderError::Failed(told(&error, &said))),
+        let Checked { report, dropped } = files::read(self, request).await?;
+        if dropped > 0 {
+            tracing::warn!(dropped, "the reader reported findings that cannot be used");
         }
+        Ok(report)
     }
 
     /// Asks no child: paths are matched with patterns of the packs, and nothing of the repository is opened.

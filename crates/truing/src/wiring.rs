@@ -377,7 +377,7 @@ pub fn child_reader(rules: &RulesConfig, sandbox: &SandboxConfig) -> Result<Chil
         CliError::failed("reader", format!("cannot tell which program this is, to start its reader: {error}"))
             .hint("see that /proc is mounted, or start truing by its full path")
     })?;
-    Ok(reader.with_rules(rules.dir.clone()).accepting(sandbox.level))
+    Ok(reader.with_rules(rules.dir.clone()).reading_for(rules.time).accepting(sandbox.level))
 }
 
 /// Where traces go, if anywhere. What waits is sent when it is dropped.

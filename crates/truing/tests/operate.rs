@@ -7,6 +7,8 @@
 mod again;
 #[path = "operate/app.rs"]
 mod app;
+#[path = "operate/bombs.rs"]
+mod bombs;
 #[path = "operate/captured.rs"]
 mod captured;
 #[path = "support/claude.rs"]

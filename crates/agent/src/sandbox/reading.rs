@@ -10,8 +10,9 @@ use truing_core::sandbox::Level;
 
 use super::{Limits, enter, fence, filter};
 
-/// Memory of a reader, in bytes: eight threads with large stacks, and what a syntax tree of the largest file takes.
-const MEMORY: u64 = 2 << 30;
+/// Memory of a reader, in bytes, whatever it reads: large stacks, and what a syntax tree of the largest file takes. Who
+/// starts it for a review holds it to less.
+pub const READER_MEMORY: u64 = 2 << 30;
 /// How many more threads there may come to be on the machine until a reader cannot start one.
 const MORE_THREADS: u64 = 512;
 /// Where the kernel says how many there are.
@@ -33,7 +34,7 @@ pub struct Reading {
 impl Reading {
     /// Reads this tree, with a reader's memory.
     pub fn new(tree: PathBuf, rules: Option<PathBuf>) -> Self {
-        Self { tree, rules, memory: MEMORY }
+        Self { tree, rules, memory: READER_MEMORY }
     }
 
     /// Confines this process for good, and says how well. Afterwards it can read these folders, work with threads, and

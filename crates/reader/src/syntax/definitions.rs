@@ -113,11 +113,11 @@ pub(crate) fn definitions(
     end: Instant,
 ) -> Result<Vec<Definition>, TooComplex> {
     if text.len() > MAX_SOURCE_BYTES {
-        return Err(TooComplex::OverLimit);
+        return Err(TooComplex::TooLarge);
     }
     // A grammar's bug must cost one file, not the reader.
     catch_unwind(AssertUnwindSafe(|| {
-        let tree = parsers.parse(language, text, end).ok_or(TooComplex::OverLimit)?;
+        let tree = parsers.parse(language, text, || Instant::now() < end).ok_or(TooComplex::OverLimit)?;
         walk(language, text, name, tree.root_node())
     }))
     .unwrap_or(Err(TooComplex::Failed))

@@ -5,7 +5,7 @@
 
 use std::ops::{ControlFlow, Range};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ast_grep_config::RuleConfig;
 use ast_grep_core::AstGrep;
@@ -13,6 +13,7 @@ use ast_grep_core::matcher::{Matcher as _, MatcherExt as _};
 use ast_grep_core::replacer::Replacer as _;
 use ast_grep_core::tree_sitter::{LanguageExt as _, StrDoc};
 use ast_grep_language::SupportLang;
+use rustix::time::{ClockId, clock_gettime};
 use tree_sitter::{Node, ParseOptions, ParseState, Parser, Tree};
 
 use super::{LANGUAGES, Language, SyntaxCheck};
@@ -28,13 +29,16 @@ const MAX_CHILDREN: usize = 10_000;
 /// How many bytes of source are parsed; a tree takes tens of times as much memory.
 pub(crate) const MAX_SOURCE_BYTES: usize = 2 * 1024 * 1024;
 
-/// How long one file may take, parsing and matching.
-const MAX_TIME: Duration = Duration::from_secs(10);
+/// How long the processor may work on one file, parsing, matching and proving. A parser may not ask for as long as it
+/// likes to: who starts a reader process ends it some time after this.
+pub(crate) const MAX_TIME: Duration = Duration::from_millis(1_500);
 
 /// Why the syntax rules did not look at a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum TooComplex {
-    /// More than [`MAX_SOURCE_BYTES`], [`MAX_DEPTH`], [`MAX_CHILDREN`] or [`MAX_TIME`].
+    /// More than [`MAX_SOURCE_BYTES`].
+    TooLarge,
+    /// More than [`MAX_DEPTH`], [`MAX_CHILDREN`] or [`MAX_TIME`].
     OverLimit,
     /// The parser or a matcher panicked.
     Failed,
@@ -55,11 +59,31 @@ pub(crate) struct Match {
 #[derive(Default)]
 pub(crate) struct Parsers {
     parsers: Vec<(&'static Language, Parser)>,
+    /// Until when they work on one file, however many trees are made for it, by the clock of [`worked`].
+    until: Option<Duration>,
 }
 
 impl Parsers {
-    /// The tree of a text; none if it is not parsed before `end`.
-    pub(super) fn parse(&mut self, language: &'static Language, text: &str, end: Instant) -> Option<Tree> {
+    /// From here on all that is parsed is of one file, and has so much time together; none: nothing is parsed.
+    pub(crate) fn begin_file(&mut self, time: Duration) {
+        self.until = Some(worked() + time);
+    }
+
+    /// Until when there is time, by the clock of [`worked`].
+    fn until(&self) -> Duration {
+        self.until.unwrap_or_else(|| worked() + MAX_TIME)
+    }
+
+    /// The tree of a text; none if it is not parsed while there is time.
+    pub(super) fn parse(
+        &mut self,
+        language: &'static Language,
+        text: &str,
+        is_time: impl Fn() -> bool,
+    ) -> Option<Tree> {
+        if !is_time() {
+            return None;
+        }
         if !self.parsers.iter().any(|(known, _)| *known == language) {
             let mut parser = Parser::new();
             parser.set_language(&language.grammar.get_ts_language()).ok()?;
@@ -68,9 +92,8 @@ impl Parsers {
         let (_, parser) = self.parsers.iter_mut().find(|(known, _)| *known == language)?;
         // What an interrupted parse left behind is not for this text.
         parser.reset();
-        let mut in_time = |_: &ParseState| {
-            if Instant::now() < end { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        };
+        let mut in_time =
+            |_: &ParseState| if is_time() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
         let options = ParseOptions::new().progress_callback(&mut in_time);
         let mut rest = |at: usize, _| text.as_bytes().get(at..).unwrap_or_default();
         parser.parse_with_options(&mut rest, None, Some(options))
@@ -78,8 +101,15 @@ impl Parsers {
 
     /// The tree of a text; none if it cannot be parsed in time.
     pub(crate) fn parse_in_time(&mut self, language: &'static Language, text: &str) -> Option<Tree> {
-        self.parse(language, text, Instant::now() + MAX_TIME)
+        let until = self.until();
+        self.parse(language, text, || worked() < until)
     }
+}
+
+/// How long the processor has worked for this thread: a machine that is busy with others makes no file complex.
+fn worked() -> Duration {
+    let told = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(told.tv_sec).unwrap_or(0), u32::try_from(told.tv_nsec).unwrap_or(0))
 }
 
 /// What a tree looks like around some bytes of its text.
@@ -187,11 +217,10 @@ impl<'rules> Scan<'rules> {
             return Ok(Vec::new());
         }
         if text.len() > MAX_SOURCE_BYTES {
-            return Err(TooComplex::OverLimit);
+            return Err(TooComplex::TooLarge);
         }
         // A grammar's bug must cost one file, not the run.
-        let end = Instant::now() + MAX_TIME;
-        catch_unwind(AssertUnwindSafe(|| self.walk(text, parsers, &active, wanted_lines, end)))
+        catch_unwind(AssertUnwindSafe(|| self.walk(text, parsers, &active, wanted_lines)))
             .unwrap_or(Err(TooComplex::Failed))
     }
 
@@ -201,9 +230,9 @@ impl<'rules> Scan<'rules> {
         parsers: &mut Parsers,
         active: &[bool],
         wanted_lines: &dyn Fn(u32, u32) -> bool,
-        end: Instant,
     ) -> Result<Vec<Match>, TooComplex> {
-        let tree = parsers.parse(self.language, &text, end).ok_or(TooComplex::OverLimit)?;
+        let until = parsers.until();
+        let tree = parsers.parse(self.language, &text, || worked() < until).ok_or(TooComplex::OverLimit)?;
         let root = AstGrep::doc(StrDoc { src: text, lang: self.language.grammar, tree });
 
         let candidates = self.candidates(root.root().get_inner_node(), active, wanted_lines)?;
@@ -213,7 +242,7 @@ impl<'rules> Scan<'rules> {
                 let Some(rule) = self.rules.get(*at).filter(|_| active.get(*at) == Some(&true)) else {
                     continue;
                 };
-                if Instant::now() >= end || (rule.has_ellipsis && is_wide(&node)) {
+                if worked() >= until || (rule.has_ellipsis && is_wide(&node)) {
                     return Err(TooComplex::OverLimit);
                 }
                 let matcher = &rule.config.matcher;
@@ -301,7 +330,7 @@ pub(super) mod tests {
     use super::*;
 
     pub(in crate::syntax) fn parses(language: &'static Language, text: &str) -> bool {
-        Parsers::default().parse(language, text, Instant::now() + MAX_TIME).is_some()
+        Parsers::default().parse_in_time(language, text).is_some()
     }
 
     #[test]

@@ -92,6 +92,8 @@ pub(super) fn text(tree: &Tree, path: &RepoPath) -> Result<Content, Wrong> {
         | SkipReason::Unchanged
         | SkipReason::Ignored
         | SkipReason::Generated
+        | SkipReason::TooComplex
+        | SkipReason::OutOfTime
         | SkipReason::Unreadable
         | SkipReason::NotShown
         | SkipReason::Unmerged

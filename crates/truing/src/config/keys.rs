@@ -741,6 +741,14 @@ pub const KEYS: &[Key] = &[
         doc: "A folder with further rule packs, each a folder that holds a folder `rules`: `PACK/rules/RULE.yml`. `rules.packs` says which are used.",
     },
     Key {
+        path: "rules.time",
+        kind: WORK,
+        default: Default::Text("2m"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "How long the files of one review may be read, small ones first. What has not had its turn by then is not reviewed, and named; the review is `partial`. One file may take 2 s of work, and 64 MiB of memory and 20 times its size: one that takes more is looked at as text alone, and named, too.",
+    },
+    Key {
         path: "prompts.dir",
         kind: Kind::Folder,
         default: Default::Computed { words: "none", example: "\"/etc/truing/prompts\"" },

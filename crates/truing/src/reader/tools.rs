@@ -8,31 +8,24 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::io::{AsyncWriteExt as _, BufReader};
-use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::Mutex;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use truing_agent::native::{Output, Tools};
-use truing_core::port::ReaderError;
-use truing_core::sandbox::Level;
 use truing_model::messages::Tool;
 use truing_reader::protocol::{
-    Call, Hello, MAX_CALL_BYTES, MAX_HELLO_BYTES, MAX_OPENED_BYTES, MAX_REPLIED_BYTES, MAX_REQUEST_BYTES,
-    Opened, ProtocolError, Replied, ToolsRequest, checked_reply, decode, encode,
+    Call, MAX_CALL_BYTES, MAX_OPENED_BYTES, MAX_REPLIED_BYTES, Opened, ProtocolError, Replied, ToolsRequest,
+    checked_reply, encode,
 };
 use truing_reader::tools::{DIFF, Offered, Reply, TreeTool, diff, offered};
 
-use super::{ChildError, Program, Running, accept, cleaned, keep_last, line, told};
+use super::session::{Session, SessionError};
+use super::{ChildError, Program, cleaned, told};
 
 /// How long one call may take, the start of a process included. The process itself stops working on it earlier.
 pub const CALL_TIME: Duration = Duration::from_secs(30);
 /// How many processes one run may use up.
 pub const MAX_CHILDREN: usize = 4;
-/// How long the last words of a process that was killed are waited for.
-const LAST_WORDS_TIME: Duration = Duration::from_secs(1);
 
 /// The tools of one run. Calls are carried out one after the other.
 #[derive(Debug)]
@@ -47,22 +40,11 @@ pub struct ReaderTools {
 #[derive(Debug, Default)]
 struct State {
     /// None before the first call, while one is carried out, and after a failure.
-    session: Option<Session>,
+    caller: Option<Caller>,
     /// How many processes were started.
     started: usize,
     /// What became of those that failed.
     failures: Vec<String>,
-}
-
-/// Why a call came to nothing.
-#[derive(Debug, thiserror::Error)]
-enum SessionError {
-    #[error(transparent)]
-    Child(#[from] ChildError),
-    #[error(transparent)]
-    Reader(ReaderError),
-    #[error("its process ended")]
-    Ended,
 }
 
 impl ReaderTools {
@@ -86,33 +68,32 @@ impl ReaderTools {
         let mut state = self.state.lock().await;
         // Taken out: if this call is given up in the middle, the process dies with it, and no later call hears its
         // reply.
-        let session = match state.session.take() {
-            Some(session) => session,
+        let mut caller = match state.caller.take() {
+            Some(caller) => caller,
             None if state.started >= MAX_CHILDREN => {
                 return Reply::wrong("this tool cannot be used any more in this review: go on without it");
             }
             None => {
                 state.started += 1;
-                match Session::start(self) {
-                    Ok(session) => session,
+                match Caller::start(self) {
+                    Ok(caller) => caller,
                     Err(error) => return state.fail(told(&error, &[])),
                 }
             }
         };
-        let mut session = session;
-        let done = timeout(self.time, session.call(&self.request, tool, input)).await;
+        let done = timeout(self.time, caller.call(&self.request, tool, input)).await;
         match done.unwrap_or(Err(SessionError::Child(ChildError::TimedOut(self.time)))) {
             Ok(reply) => {
-                state.session = Some(session);
+                state.caller = Some(caller);
                 reply
             }
             Err(SessionError::Child(ChildError::Protocol(
                 error @ ProtocolError::TooLong { what: THE_CALL, .. },
             ))) => {
-                state.session = Some(session); // nothing was said yet
+                state.caller = Some(caller); // nothing was said yet
                 Reply::wrong(&error.to_string())
             }
-            Err(error) => state.fail(session.end(error).await),
+            Err(error) => state.fail(caller.session.end(error).await.what),
         }
     }
 }
@@ -157,7 +138,7 @@ impl Tools for ReaderTools {
     /// none of those that were used up.
     async fn renew(&self) {
         let mut state = self.state.lock().await;
-        if state.session.take().is_some() {
+        if state.caller.take().is_some() {
             state.started -= 1;
         }
     }
@@ -165,32 +146,16 @@ impl Tools for ReaderTools {
 
 /// A process that carries out calls.
 #[derive(Debug)]
-struct Session {
-    running: Running,
-    weakest: Level,
-    stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
-    said: JoinHandle<Vec<u8>>,
+struct Caller {
+    session: Session,
     /// How many calls were made; none before the tree is open.
     calls: Option<u64>,
 }
 
-impl Session {
+impl Caller {
     fn start(tools: &ReaderTools) -> Result<Self, ChildError> {
-        let mut running = tools.program.start(&tools.request.tree, [OsStr::new("--tools")].into_iter())?;
-        let child = &mut running.child;
-        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let (Some(stdin), Some(stdout)) = (stdin, stdout) else {
-            let source = std::io::ErrorKind::BrokenPipe.into();
-            return Err(ChildError::Start { program: tools.program.path.clone(), source });
-        };
-        let said = tokio::spawn(async move {
-            let mut said = Vec::new();
-            keep_last(stderr, &mut said).await;
-            said
-        });
-        let weakest = tools.program.weakest;
-        Ok(Self { running, weakest, stdin, stdout: BufReader::new(stdout), said, calls: None })
+        let arguments = [OsStr::new("--tools")].into_iter();
+        Ok(Self { session: Session::start(&tools.program, &tools.request.tree, arguments)?, calls: None })
     }
 
     async fn call(
@@ -202,67 +167,15 @@ impl Session {
         let number = match self.calls {
             Some(calls) => calls + 1,
             None => {
-                self.open(request).await?;
+                let opened: Opened = self.session.open(request, MAX_OPENED_BYTES).await?;
+                opened.map_err(|error| SessionError::Reader(cleaned(error)))?;
                 1
             }
         };
         let call = Call { number, tool, input: input.clone() };
         let line = encode(THE_CALL, &call, MAX_CALL_BYTES).map_err(ChildError::from)?;
         self.calls = Some(number);
-        let replied: Replied = self.ask(&line, "its reply", MAX_REPLIED_BYTES).await?;
+        let replied: Replied = self.session.ask(&line, "its reply", MAX_REPLIED_BYTES).await?;
         Ok(checked_reply(number, replied).map_err(ChildError::from)?)
-    }
-
-    async fn open(&mut self, request: &ToolsRequest) -> Result<(), SessionError> {
-        let hello: Hello = self.ask(&[], "its hello", MAX_HELLO_BYTES).await?;
-        accept(hello, self.weakest)?;
-        let line = encode("the request", request, MAX_REQUEST_BYTES).map_err(ChildError::from)?;
-        let opened: Opened = self.ask(&line, "its answer", MAX_OPENED_BYTES).await?;
-        opened.map_err(|error| SessionError::Reader(cleaned(error)))?;
-        self.calls = Some(0);
-        Ok(())
-    }
-}
-
-impl Session {
-    /// Says a line and hears the one that answers it.
-    async fn ask<T: DeserializeOwned>(
-        &mut self,
-        said: &[u8],
-        what: &'static str,
-        most: usize,
-    ) -> Result<T, SessionError> {
-        // A process that stops listening says by its answer, or by its end, why.
-        let (stdin, stdout) = (&mut self.stdin, &mut self.stdout);
-        let feed = async { drop(stdin.write_all(said).await) };
-        let ((), heard) = tokio::join!(feed, line(stdout, most));
-        let heard = heard?.ok_or(SessionError::Ended)?;
-        Ok(decode(what, &heard, most).map_err(ChildError::from)?)
-    }
-
-    /// Kills the process, and tells what went wrong with its last words.
-    async fn end(mut self, error: SessionError) -> String {
-        // What ended by itself is waited for before it is killed, so that its own end is told.
-        let error = match error {
-            SessionError::Child(error) => error,
-            SessionError::Reader(error) => return error.to_string(),
-            SessionError::Ended => match timeout(LAST_WORDS_TIME, self.running.child.wait()).await {
-                Ok(Ok(status)) => {
-                    self.running.group = None;
-                    ChildError::Ended(status)
-                }
-                Ok(Err(error)) => ChildError::Streams(error),
-                Err(_) => ChildError::TimedOut(LAST_WORDS_TIME),
-            },
-        };
-        self.running.kill();
-        let said = timeout(LAST_WORDS_TIME, &mut self.said).await;
-        told(&error, &said.ok().and_then(Result::ok).unwrap_or_default())
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.said.abort();
     }
 }

@@ -120,10 +120,10 @@ fn gaps(gaps: &[NotReviewed]) -> Option<String> {
     (!listed.is_empty()).then(|| format!("not reviewed: {}{more}", listed.join(", ")))
 }
 
-/// What to do about files that are too large: they alone make a review incomplete though nothing is broken.
+/// What to do about files that are too much to read: they alone make a review incomplete though nothing is broken.
 fn too_large(gaps: &[NotReviewed]) -> Option<String> {
-    let any = gaps.iter().any(|gap| gap.reason == SkipReason::TooLarge);
-    any.then(|| {
+    let is_too_much = |gap: &NotReviewed| matches!(gap.reason, SkipReason::TooLarge | SkipReason::TooComplex);
+    gaps.iter().any(is_too_much).then(|| {
         format!(
             "too large: over {} MiB, or too much to parse; list it under rules.ignore in {REPOSITORY_FILE}, or go on \
              without it: --allow-partial",

@@ -1,0 +1,97 @@
+//! What readers say of the files of a request, one file after the other.
+
+use truing_core::outcome::{NotReviewed, SkipReason};
+use truing_core::port::{ReadReport, ReadRequest};
+use truing_diff::RepoPath;
+
+use super::{
+    Checked, MAX_FINDINGS, MAX_FINDINGS_BYTES, MAX_SUPPRESSIONS, ProtocolError, checked, keep_worst,
+    text_bytes,
+};
+
+/// What is said of the files of a request, collected: no more of it is kept at a time than twice what an answer may hold.
+#[derive(Debug, Default)]
+pub struct Collected {
+    report: ReadReport,
+    bytes: usize,
+    dropped: usize,
+}
+
+impl Collected {
+    /// Adds what is said of a file.
+    ///
+    /// # Errors
+    /// [`ProtocolError::NotAskedFor`] if it is about another one.
+    pub fn add(&mut self, path: &RepoPath, said: ReadReport) -> Result<(), ProtocolError> {
+        let ReadReport { findings, reviewed, not_reviewed, suppressions, rules: _ } = said;
+        let about = findings.iter().map(|finding| &finding.place.path);
+        let about = about.chain(&reviewed).chain(not_reviewed.iter().map(|gap| &gap.path));
+        if let Some(other) = about.chain(suppressions.iter().map(|idle| &idle.path)).find(|it| *it != path) {
+            return Err(ProtocolError::NotAskedFor(other.clone()));
+        }
+        self.bytes += findings.iter().map(text_bytes).sum::<usize>();
+        self.report.findings.extend(findings);
+        self.report.reviewed.extend(reviewed.into_iter().take(1));
+        self.report.not_reviewed.extend(not_reviewed.into_iter().take(1));
+        let room = MAX_SUPPRESSIONS.saturating_sub(self.report.suppressions.len());
+        self.report.suppressions.extend(suppressions.into_iter().take(room));
+        if self.report.findings.len() > 2 * MAX_FINDINGS || self.bytes > 2 * MAX_FINDINGS_BYTES {
+            for finding in keep_worst(&mut self.report.findings) {
+                self.dropped += 1;
+                self.leave_out(&finding.place.path, SkipReason::TooLarge);
+            }
+            self.bytes = self.report.findings.iter().map(text_bytes).sum();
+        }
+        Ok(())
+    }
+
+    /// Says that a file is not reviewed.
+    pub fn leave_out(&mut self, path: &RepoPath, reason: SkipReason) {
+        let gaps = &mut self.report.not_reviewed;
+        if gaps.last().is_none_or(|last| last.path != *path) {
+            gaps.push(NotReviewed { path: path.clone(), reason });
+        }
+    }
+
+    /// Has any file been read, if only to say that it is not reviewed?
+    pub fn is_empty(&self) -> bool {
+        self.report.reviewed.is_empty() && self.report.not_reviewed.is_empty()
+    }
+
+    /// All of it, as far as it may be believed; see [`checked`].
+    ///
+    /// # Errors
+    /// As [`checked`].
+    pub fn checked(self, request: &ReadRequest, rules: Vec<String>) -> Result<Checked, ProtocolError> {
+        let checked = checked(request, ReadReport { rules, ..self.report })?;
+        Ok(Checked { dropped: checked.dropped + self.dropped, ..checked })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{finding, gaps, request};
+    use super::*;
+
+    #[test]
+    fn what_is_collected_is_bounded_and_each_part_is_about_its_own_file() {
+        let request = request();
+        let mut collected = Collected::default();
+        let many = |path: &str| {
+            let findings = (0..MAX_FINDINGS).map(|n| finding(path, n as u32 + 1)).collect();
+            ReadReport { findings, reviewed: vec![path.into()], ..ReadReport::default() }
+        };
+        assert!(collected.is_empty());
+        let error = collected.add(&"a.py".into(), many("b.py")).unwrap_err();
+        assert!(matches!(error, ProtocolError::NotAskedFor(path) if path == "b.py".into()));
+        for path in ["a.py", "b.py"] {
+            collected.add(&path.into(), many(path)).unwrap();
+        }
+        // A third part is over the bound at once.
+        collected.add(&"b.py".into(), many("b.py")).unwrap();
+        assert_eq!(collected.report.findings.len(), MAX_FINDINGS);
+        let checked = collected.checked(&request, vec![]).unwrap();
+        assert_eq!((checked.dropped, checked.report.findings.len()), (2 * MAX_FINDINGS, MAX_FINDINGS));
+        assert_eq!(gaps(&checked), [("b.py".into(), SkipReason::TooLarge)]);
+    }
+}

@@ -1,0 +1,286 @@
+//! The files of a request, read by a few children, each on one file at a time.
+//!
+//! The server knows which file a child is reading, and holds the child to what that file may cost (`bounds`). A child that
+//! dies, is killed, or says what it should not, costs the review the file that it was reading: that one is named, and
+//! looked at as text alone by another child, which goes on with the others. The time for all is spent fairly: small files first, so that no large one takes the turn
+//! of many.
+
+use std::collections::VecDeque;
+use std::ffi::OsStr;
+use std::num::NonZero;
+use std::pin::pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use tokio::time::{Instant, timeout, timeout_at};
+use truing_core::outcome::SkipReason;
+use truing_core::port::{ReadReport, ReadRequest, ReaderError};
+use truing_reader::Tree;
+use truing_reader::protocol::{
+    Checked, Collected, FileRead, MAX_ANSWER_BYTES, MAX_TURN_BYTES, MAX_TURN_FILES, Ready, Turn, encode,
+};
+
+use super::bounds::{FILE_PATIENCE, FILE_TIME};
+use super::session::{Session, SessionError};
+use super::{ChildError, ChildReader, cleaned, told};
+
+/// How many children one review may lose. What is left then is not read.
+pub const MAX_LOST: usize = 200;
+
+/// How many children read at most.
+const MAX_READERS: usize = 8;
+/// How many files make another child worth its start.
+const FILES_PER_READER: usize = 8;
+/// How many bytes of files are read in one turn: the memory that its largest file may take is allowed for all of them.
+const MAX_TURN_SIZE: u64 = 256 << 10;
+
+/// A file that waits for its turn.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    /// Its place in the request.
+    at: usize,
+    /// Its size in bytes.
+    size: u64,
+    /// Was a child lost over it?
+    as_text: bool,
+}
+
+/// What several children work on together.
+struct Work<'a> {
+    reader: &'a ChildReader,
+    request: &'a ReadRequest,
+    /// When no more is read.
+    ends: Instant,
+    /// How many children share the files.
+    readers: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Small files first.
+    waiting: VecDeque<Waiting>,
+    collected: Collected,
+    rules: Vec<String>,
+    /// Has a child read a file?
+    has_read: bool,
+    /// How many files cost a child.
+    lost: usize,
+    /// What a child did over a file that was not kept by a bound.
+    failed: Option<String>,
+}
+
+/// What became of a child over a file.
+#[derive(Debug)]
+enum Lost {
+    /// It worked on it for too long.
+    TooLong(Duration),
+    /// The time for all was over.
+    OutOfTime,
+    /// It ended, or did what it should not.
+    Ended(SessionError),
+}
+
+/// Reads the files of a request.
+pub(super) async fn read(reader: &ChildReader, request: &ReadRequest) -> Result<Checked, ReaderError> {
+    let tree = Tree::open(&request.tree)?;
+    let files = request.files.iter().enumerate();
+    let mut waiting: Vec<Waiting> = files
+        .map(|(at, file)| Waiting { at, size: tree.size(&file.path).unwrap_or_default(), as_text: false })
+        .collect();
+    waiting.sort_by_key(|file| (file.size, file.at));
+    drop(tree);
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let readers = request.files.len().div_ceil(FILES_PER_READER).min(cores).clamp(1, MAX_READERS);
+    let state = State { waiting: waiting.into(), ..State::default() };
+    let ends = Instant::now() + reader.budget;
+    let work = Work { reader, request, ends, readers, state: Mutex::new(state) };
+    try_join_all((0..readers).map(|_| work.share())).await?;
+
+    let state = work.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    match state.failed {
+        // It is not the files: nothing could be read at all.
+        Some(what) if !state.has_read => Err(ReaderError::Failed(what)),
+        _ => {
+            let checked = state.collected.checked(request, state.rules);
+            checked.map_err(|error| ReaderError::Failed(told(&error.into(), &[])))
+        }
+    }
+}
+
+impl Work<'_> {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One child after the other, until no file waits.
+    async fn share(&self) -> Result<(), ReaderError> {
+        // Also without a file: wrong packs are told.
+        loop {
+            let mut session = self.ready().await?;
+            let Err((file, lost)) = self.turns(&mut session).await? else {
+                session.close().await;
+                return Ok(());
+            };
+            self.lose(session, file, lost).await;
+            if !self.goes_on() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// A child that is ready to read.
+    async fn ready(&self) -> Result<Session, ReaderError> {
+        let ChildReader { program, rules, time, .. } = self.reader;
+        let arguments = rules.as_deref().map(|rules| [OsStr::new("--rules"), rules.as_os_str()]);
+        let arguments = arguments.iter().flatten().copied();
+        let mut session = Session::start(program, &self.request.tree, arguments)
+            .map_err(|error| ReaderError::Failed(told(&error, &[])))?;
+        let opened = timeout(*time, session.open::<Ready>(self.request, MAX_ANSWER_BYTES)).await;
+        match opened.unwrap_or(Err(SessionError::Child(ChildError::TimedOut(*time)))) {
+            Ok(Ok(rules)) => {
+                self.state().rules = rules;
+                Ok(session)
+            }
+            Ok(Err(error)) => Err(cleaned(error)),
+            Err(error) => Err(ReaderError::Failed(session.end(error).await.what)),
+        }
+    }
+
+    /// Lets a child read until no file waits. The inner error: the file that it was lost over.
+    async fn turns(&self, session: &mut Session) -> Result<Result<(), (Waiting, Lost)>, ReaderError> {
+        while let Some(turn) = self.next_turn() {
+            let largest = turn.iter().map(|file| file.size).max().unwrap_or_default();
+            if !session.usage().is_some_and(|usage| usage.allow_for(largest)) {
+                tracing::debug!("the kernel holds this reader to no more than what all readers may use");
+            }
+            let as_text = turn.iter().any(|file| file.as_text);
+            let asked = Turn { files: turn.iter().map(|file| file.at).collect(), as_text };
+            let line = encode("the turn", &asked, MAX_TURN_BYTES)
+                .map_err(|error| ReaderError::Failed(told(&error.into(), &[])))?;
+            session.say(&line).await;
+            for (done, file) in turn.iter().enumerate() {
+                let lost = match self.hear(session).await {
+                    Ok(Ok(read)) => match self.collect(file.at, read) {
+                        Ok(()) => continue,
+                        Err(error) => Lost::Ended(SessionError::Child(error)),
+                    },
+                    // A rule that cannot be compiled: no file can be read.
+                    Ok(Err(error)) => return Err(cleaned(error)),
+                    Err(lost) => lost,
+                };
+                let rest = turn.iter().skip(done + 1).copied();
+                let mut state = self.state();
+                rest.rev().for_each(|file| state.waiting.push_front(file));
+                return Ok(Err((*file, lost)));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Files for one turn: fewer when few are left, so that all children have some. None when no time is left.
+    fn next_turn(&self) -> Option<Vec<Waiting>> {
+        let mut state = self.state();
+        if Instant::now() >= self.ends {
+            self.leave_out_the_rest(&mut state, SkipReason::OutOfTime);
+        }
+        let most = (state.waiting.len() / (2 * self.readers)).clamp(1, MAX_TURN_FILES);
+        let (mut turn, mut bytes) = (Vec::new(), 0_u64);
+        while let Some(next) = state.waiting.front().copied().filter(|_| turn.len() < most) {
+            bytes = bytes.saturating_add(next.size);
+            if !turn.is_empty() && (bytes > MAX_TURN_SIZE || next.as_text) {
+                break;
+            }
+            turn.extend(state.waiting.pop_front());
+            if next.as_text {
+                break;
+            }
+        }
+        (!turn.is_empty()).then_some(turn)
+    }
+
+    /// What is said of the next file, while there is time for it.
+    async fn hear(&self, session: &mut Session) -> Result<FileRead, Lost> {
+        let usage = session.usage();
+        let worked = || usage.and_then(|usage| usage.worked());
+        let (begun, before) = (Instant::now(), worked());
+        let mut hearing = pin!(session.hear("what it says of a file", MAX_ANSWER_BYTES));
+        let mut look = begun + FILE_TIME;
+        loop {
+            match timeout_at(look.min(self.ends), &mut hearing).await {
+                Ok(heard) => return heard.map_err(Lost::Ended),
+                Err(_) if Instant::now() >= self.ends => return Err(Lost::OutOfTime),
+                Err(_) => {}
+            }
+            // A machine that is busy with others makes no file complex: what counts is the work on it.
+            let waited = begun.elapsed();
+            let work = worked().zip(before).map_or(waited, |(now, before)| now.saturating_sub(before));
+            if work >= FILE_TIME || waited >= FILE_PATIENCE {
+                return Err(Lost::TooLong(work));
+            }
+            look = Instant::now() + (FILE_TIME - work).max(Duration::from_millis(10));
+        }
+    }
+
+    fn collect(&self, at: usize, read: ReadReport) -> Result<(), ChildError> {
+        let Some(file) = self.request.files.get(at) else { return Ok(()) };
+        let mut state = self.state();
+        state.collected.add(&file.path, read)?;
+        state.has_read = true;
+        Ok(())
+    }
+
+    /// Names the file that a child was lost over, if it was the second; else it is looked at as text next.
+    async fn lose(&self, session: Session, waiting: Waiting, lost: Lost) {
+        let Some(file) = self.request.files.get(waiting.at) else { return };
+        let (reason, what) = match lost {
+            Lost::OutOfTime => {
+                session.close().await;
+                self.state().collected.leave_out(&file.path, SkipReason::OutOfTime);
+                return;
+            }
+            Lost::TooLong(work) => {
+                session.close().await;
+                (SkipReason::TooComplex, format!("it was killed after {} s of work", work.as_secs_f32()))
+            }
+            Lost::Ended(error) => {
+                let end = session.end(error).await;
+                if end.is_of_a_bound() {
+                    (SkipReason::TooComplex, end.what)
+                } else {
+                    self.state().failed = Some(end.what.clone());
+                    (SkipReason::Unreadable, end.what)
+                }
+            }
+        };
+        tracing::warn!(file = %file.path, as_text = waiting.as_text, what, "a reader was lost over a file");
+        let mut state = self.state();
+        state.lost += 1;
+        match waiting.as_text {
+            false => state.waiting.push_front(Waiting { as_text: true, ..waiting }),
+            true => state.collected.leave_out(&file.path, reason),
+        }
+    }
+
+    /// Is there more to read, by another child?
+    fn goes_on(&self) -> bool {
+        let mut state = self.state();
+        if state.lost >= MAX_LOST {
+            self.leave_out_the_rest(&mut state, SkipReason::Unreadable);
+        }
+        if Instant::now() >= self.ends {
+            self.leave_out_the_rest(&mut state, SkipReason::OutOfTime);
+        }
+        !state.waiting.is_empty()
+    }
+
+    fn leave_out_the_rest(&self, state: &mut State, reason: SkipReason) {
+        for waiting in std::mem::take(&mut state.waiting) {
+            if let Some(file) = self.request.files.get(waiting.at) {
+                let reason = if waiting.as_text { SkipReason::TooComplex } else { reason };
+                state.collected.leave_out(&file.path, reason);
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The files of a request: what a child that is lost over one costs, and what one file may cost.
+
+use std::sync::mpsc::RecvTimeoutError;
+
+use truing::reader::MAX_LOST;
+use truing_core::outcome::SkipReason;
+use truing_core::port::ReadReport;
+
+use super::*;
+
+/// What an impostor does until it is asked for files.
+pub(crate) const READY: &str = r#"hello; read -r request; say '{"Ok":[]}'; read -r turn"#;
+
+fn gaps(report: &ReadReport) -> Vec<(String, SkipReason)> {
+    report.not_reviewed.iter().map(|gap| (gap.path.to_string(), gap.reason)).collect()
+}
+
+#[tokio::test]
+async fn a_child_that_does_not_read_a_file_well_costs_the_review_that_file_alone() {
+    let stage = Stage::new();
+    let names = ["a.txt", "b.txt", "c.txt", "d.txt"];
+    for (at, name) in names.iter().enumerate() {
+        let longer = "longer\n".repeat(at);
+        stage.write(name, format!("<<<<<<< HEAD\none\n=======\ntwo\n>>>>>>> b\n{longer}").as_bytes());
+    }
+    let request = stage.request(&names);
+    for (does, reason) in [
+        ("kill -KILL $$", SkipReason::Unreadable),
+        ("exit 0", SkipReason::Unreadable),
+        ("say nonsense; exec cat", SkipReason::Unreadable),
+        ("exec cat /dev/zero", SkipReason::Unreadable),
+        ("kill -SEGV $$", SkipReason::TooComplex),
+        ("kill -ABRT $$", SkipReason::TooComplex),
+        // It works until it is killed.
+        ("while :; do :; done", SkipReason::TooComplex),
+    ] {
+        // Children fail over their first file, the smallest: as many as there are dots.
+        let body = format!(
+            "read -r dots < $0.dots; [ $dots = no ] && exec {TRUING} \"$@\"\n\
+             [ $dots = . ] && echo no > $0.dots || echo . > $0.dots\n{READY}; {does}"
+        );
+        std::fs::write(stage.path("impostor.dots"), "..\n").unwrap();
+        let reader = stage.reader(&body);
+        let report = reader.read(&request).await.unwrap();
+        assert_eq!(gaps(&report), [("a.txt".to_owned(), reason)], "{does}");
+        assert_eq!((report.reviewed.len(), report.findings.len()), (3, 3), "{does}");
+        // What a reader is lost over once is looked at as text: no rule of syntax would have looked at it.
+        std::fs::write(stage.path("impostor.dots"), ".\n").unwrap();
+        let report = reader.read(&request).await.unwrap();
+        assert_eq!((gaps(&report), report.findings.len()), (vec![], 4), "{does}");
+    }
+}
+
+#[tokio::test]
+async fn children_that_die_again_and_again_end_it_and_what_was_read_is_kept() {
+    let stage = Stage::new();
+    let names: Vec<String> = (0..MAX_LOST).map(|n| format!("{n:03}.py")).collect();
+    for name in &names {
+        stage.write(name, b"larger than the first, which is read\nanother line, and one more of it\n");
+    }
+    let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
+    names.push("a.py");
+    let request = stage.request(&names);
+    let read = r#"say '{"Ok":{"findings":[],"reviewed":["a.py"],"not_reviewed":[]}}'"#;
+    let last = names.len() - 1;
+    let body = format!("{READY}\ncase $turn in *'['{last}*) {read};; esac; kill -ABRT $$");
+    let report = stage.reader(&body).read(&request).await.unwrap();
+    assert_eq!(report.reviewed, ["a.py".into()]);
+    let complex = gaps(&report).iter().filter(|(_, reason)| *reason == SkipReason::TooComplex).count();
+    // Two for each file.
+    assert!((MAX_LOST / 2..MAX_LOST / 2 + 8).contains(&complex), "{complex}");
+    assert_eq!(report.not_reviewed.len(), MAX_LOST);
+}
+
+#[tokio::test]
+async fn what_has_no_turn_in_time_is_named_and_small_files_come_first() {
+    let stage = Stage::new();
+    stage.write("large.py", &b"x = 1\n".repeat(1000));
+    let request = stage.request(&["a.py", "large.py"]);
+    let read = r#"say '{"Ok":{"findings":[],"reviewed":["a.py"],"not_reviewed":[]}}'"#;
+    let hanging = stage.reader(&format!("{READY}; {read}; kill -STOP $$"));
+    let begun = Instant::now();
+    let report = hanging.reading_for(Duration::from_secs(2)).read(&request).await.unwrap();
+    assert!(begun.elapsed() < PATIENCE);
+    assert_eq!(report.reviewed, ["a.py".into()]);
+    assert_eq!(gaps(&report), [("large.py".to_owned(), SkipReason::OutOfTime)]);
+
+    let none = ChildReader::new(TRUING).reading_for(Duration::ZERO).read(&request).await.unwrap();
+    assert!(gaps(&none).iter().all(|(_, reason)| *reason == SkipReason::OutOfTime));
+    assert_eq!(none.not_reviewed.len(), 2);
+}
+
+/// Small texts of which a parser makes very much, within one step of its own: it cannot be asked to stop.
+#[tokio::test]
+async fn a_bomb_costs_no_more_than_its_bounds_and_the_files_beside_it_are_read() {
+    let stage = Stage::new();
+    let bombs = [
+        ("A.java", "List<".repeat(30_000)),
+        ("B.java", "a<b<".repeat(4_000)),
+        ("c.tsx", format!("class A {{ void f(){{ {}", "a= >".repeat(2_400))),
+        ("d.js", "lambda a:".repeat(4_000)),
+    ];
+    for (name, text) in &bombs {
+        stage.write(name, text.as_bytes());
+    }
+    // In one of them is something to find without syntax.
+    stage.write("B.java", format!("{}\n<<<<<<< HEAD\na\n=======\nb\n>>>>>>> b\n", bombs[1].1).as_bytes());
+    let mut names: Vec<&str> = bombs.iter().map(|(name, _)| *name).collect();
+    names.push("a.py");
+    let request = stage.request(&names);
+    let begun = Instant::now();
+    let program = stage.impostor(&format!("echo $$ >> $0.pids; exec {TRUING} \"$@\""));
+    let peak = Peak::of(stage.path("impostor.pids"));
+    let report = ChildReader::new(program).read(&request).await.unwrap();
+    let most = peak.bytes() >> 20;
+    let found: Vec<_> = report.findings.iter().map(|found| found.place.path.to_string()).collect();
+    assert_eq!(found, ["B.java", "a.py"], "the markers are found");
+    assert_eq!(report.reviewed, ["a.py".into()]);
+    assert_eq!(gaps(&report), bombs.map(|(name, _)| (name.to_owned(), SkipReason::TooComplex)));
+    assert!(begun.elapsed() < PATIENCE);
+    // A reader that reads nothing has some 70 MB in a build for tests; the largest bomb has 150 KB.
+    assert!((70..70 + 64 + 20).contains(&most), "{most} MiB");
+}
+
+/// The most memory that one of some processes has had, as long as it is looked at.
+pub(crate) struct Peak(std::thread::JoinHandle<u64>, std::sync::mpsc::Sender<()>);
+
+impl Peak {
+    /// Of those whose ids are in this file.
+    pub(crate) fn of(ids: PathBuf) -> Self {
+        let (stop, stopped) = std::sync::mpsc::channel();
+        let look = move || {
+            let mut most = 0;
+            while stopped.recv_timeout(Duration::from_millis(2)) == Err(RecvTimeoutError::Timeout) {
+                let ids = std::fs::read_to_string(&ids).unwrap_or_default();
+                let told = |id: &str| std::fs::read_to_string(format!("/proc/{id}/status")).ok();
+                let status = ids.lines().last().and_then(told).unwrap_or_default();
+                let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+                let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+                most = most.max(kib.unwrap_or_default() << 10);
+            }
+            most
+        };
+        Self(std::thread::spawn(look), stop)
+    }
+
+    pub(crate) fn bytes(self) -> u64 {
+        drop(self.1);
+        self.0.join().unwrap()
+    }
+}

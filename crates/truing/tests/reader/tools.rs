@@ -1,0 +1,143 @@
+//! A model's tools, in a process of their own.
+
+use serde_json::{Value, json};
+use truing::reader::{MAX_CHILDREN, ReaderTools};
+use truing_agent::native::{Output, Tools as _};
+use truing_reader::protocol::{MAX_CALL_BYTES, ToolsRequest};
+use truing_reader::tools::MAX_REPLY_BYTES;
+
+use super::*;
+
+const CHANGE: &[u8] = b"--- a/a.py\n+++ b/a.py\n@@ -0,0 +1 @@\n+x\n";
+
+fn tools(stage: &Stage, program: impl Into<PathBuf>) -> ReaderTools {
+    let request = ToolsRequest { tree: stage.path("tree"), hide_ignored: false, always: vec![] };
+    ChildReader::new(program).tools(request, CHANGE).within(PATIENCE)
+}
+
+async fn read(tools: &ReaderTools) -> Output {
+    tools.call("read", &json!({"path": "a.py", "end_line": 1})).await
+}
+
+#[tokio::test]
+async fn one_process_carries_out_the_calls_of_a_run_and_dies_with_it() {
+    let stage = Stage::new();
+    let program = stage.impostor(&format!("echo $$ > $0.pid; echo x >> $0.starts; exec {TRUING} \"$@\""));
+    let tools = tools(&stage, program);
+    let names: Vec<String> = tools.offered().into_iter().map(|tool| tool.name).collect();
+    assert_eq!(names, ["read", "list", "glob", "grep", "symbol", "diff"]);
+    let pattern = json!({"pattern": "two"});
+    let (first, second) = tokio::join!(read(&tools), tools.call("grep", &pattern));
+    assert_eq!(first.text, "a.py, lines 1 to 1 of 5\n     1\t<<<<<<< HEAD\n");
+    assert_eq!(second.text, "1 match for `two`\na.py\n     4: two\n");
+    for (name, input, told) in [
+        ("read", json!({"path": "/etc/passwd"}), "is no path of this tree"),
+        ("read", json!("x".repeat(MAX_CALL_BYTES)), "the call is too long"),
+        ("write", Value::Null, "there is no tool `write`; there are: read, list, glob, grep, symbol, diff"),
+        ("diff", json!({"path": "b.py"}), "does not touch `b.py`"),
+    ] {
+        let wrong = tools.call(name, &input).await;
+        assert!(wrong.is_error && wrong.text.contains(told), "{}", wrong.text);
+    }
+    assert!(!read(&tools).await.is_error);
+    assert_eq!(std::fs::read_to_string(stage.path("impostor.starts")).unwrap(), "x\n");
+    assert_eq!(tools.failures().await, [""; 0]);
+    let pid = stage.pid("pid").await;
+    assert!(!is_dead(pid));
+    drop(tools);
+    until("the process is dead", || is_dead(pid)).await;
+}
+
+#[tokio::test]
+async fn a_tree_that_has_changed_is_looked_at_anew_as_often_as_it_does() {
+    let stage = Stage::new();
+    // Where git's folder is, each entry beside it is opened by its own name, for those that there were at the start.
+    std::fs::create_dir(stage.path("tree/.git")).unwrap();
+    let tools = tools(&stage, TRUING);
+    assert!(!read(&tools).await.is_error);
+    for turn in 0..=MAX_CHILDREN {
+        let name = format!("new-{turn}");
+        stage.write(&name, b"made\n");
+        let look = json!({ "path": name });
+        assert!(tools.call("read", &look).await.is_error);
+        tools.renew().await;
+        let seen = tools.call("read", &look).await;
+        assert!(seen.text.contains("     1\tmade\n"), "{}", seen.text);
+    }
+    assert_eq!(tools.failures().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_process_that_does_not_reply_well_fails_its_call_and_is_told_by_what_it_did() {
+    let stage = Stage::new();
+    let opened = r#"hello; read -r request; say '{"Ok":null}'; read -r call"#;
+    let long = MAX_REPLY_BYTES + 1;
+    for (body, told) in [
+        ("exit 0", "ended before it had answered (exit status: 0)"),
+        ("echo 'no room' >&2; exit 3", "(exit status: 3); it said: no room"),
+        ("echo Welcome; exec cat", "its hello cannot be understood"),
+        ("exec cat /dev/zero", "its hello is too long"),
+        (r#"say '{"protocol":2,"version":"0.0.0","sandbox":"full"}'; exec cat"#, "restart the service"),
+        ("hello; exec cat /dev/zero", "its answer is too long"),
+        (r#"hello; say '{"Err":{"Failed":"no \u001b[2J\nroom"}}'; exec cat"#, "no [2J; room"),
+        ("OPENED; exec cat /dev/zero", "its reply is too long"),
+        ("OPENED; say nonsense; exec cat", "its reply cannot be understood"),
+        ("OPENED; kill -SEGV $$", "ended before it had answered (signal: 11"),
+        (
+            r#"OPENED; say '{"number":2,"reply":{"text":"","is_error":false}}'; exec cat"#,
+            "it replies to call 2, not to call 1",
+        ),
+        (
+            r#"OPENED; printf '{"number":1,"reply":{"is_error":false,"text":"'; head -c LONG /dev/zero |
+               tr '\0' x; say '"}}'; exec cat"#,
+            "the text of its reply is too long",
+        ),
+    ] {
+        let body = body.replace("OPENED", opened).replace("LONG", &long.to_string());
+        let tools = tools(&stage, stage.impostor(&body));
+        let failed = read(&tools).await;
+        assert!(failed.is_error && failed.text.contains("could not be carried out"), "{}", failed.text);
+        let failures = tools.failures().await;
+        assert!(failures.len() == 1 && failures[0].contains(told), "{body}: {failures:?}");
+    }
+}
+
+#[tokio::test]
+async fn after_a_failure_there_is_a_new_process_but_not_for_ever() {
+    let stage = Stage::new();
+    let once = format!("[ -e $0.was ] && exec {TRUING} \"$@\"\ntouch $0.was; exit 1");
+    let mended = tools(&stage, stage.impostor(&once));
+    assert!(read(&mended).await.is_error);
+    assert!(!read(&mended).await.is_error);
+    assert_eq!(mended.failures().await.len(), 1);
+
+    let broken = tools(&stage, "/no/such/program");
+    for _ in 0..MAX_CHILDREN {
+        assert!(read(&broken).await.text.contains("could not be carried out"));
+    }
+    let refused = read(&broken).await;
+    assert!(refused.is_error && refused.text.contains("cannot be used any more"), "{}", refused.text);
+    assert_eq!(broken.failures().await.len(), MAX_CHILDREN);
+    // The change is shown without a process.
+    assert!(broken.call("diff", &json!({})).await.text.contains("           1 +x\n"));
+}
+
+#[tokio::test]
+async fn a_process_that_hangs_in_a_call_is_killed_in_time_or_with_its_run() {
+    let stage = Stage::new();
+    let body = r#"hello; read -r request; say '{"Ok":null}'; read -r call; echo $$ > $0.pid; kill -STOP $$"#;
+    let hanging = tools(&stage, stage.impostor(body)).within(Duration::from_millis(500));
+    assert!(read(&hanging).await.is_error);
+    let failures = hanging.failures().await;
+    assert!(failures[0].contains("did not answer within 0.5 s and was killed"), "{failures:?}");
+    let pid = stage.pid("pid").await;
+    until("it is dead", || is_dead(pid)).await;
+
+    std::fs::remove_file(stage.path("impostor.pid")).unwrap();
+    let given_up = tools(&stage, stage.path("impostor"));
+    let pid = tokio::select! {
+        output = read(&given_up) => panic!("{output:?}"),
+        pid = stage.pid("pid") => pid,
+    };
+    until("it is dead", || is_dead(pid)).await;
+}
