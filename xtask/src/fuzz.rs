@@ -4,13 +4,14 @@
 mod diff;
 pub(crate) mod random;
 
+use std::path::PathBuf;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 
-use crate::say;
+use crate::{say, workspace};
 use random::Random;
 
 /// How long one input may take before it counts as a hang.
@@ -27,6 +28,20 @@ pub(crate) struct Options {
 enum What {
     /// Diffs: parsed, anchored in and tracked by
     Diff(Length),
+    /// Small texts of which the parser of a language makes much: read as the service reads files, each within its bounds
+    ///
+    /// The worst memory and time is told for each language, with the seed of its text.
+    Bombs(Bombs),
+}
+
+/// How long, from where on, and where to.
+#[derive(Args)]
+struct Bombs {
+    #[command(flatten)]
+    length: Length,
+    /// Keep texts that pass a bound in this folder, each named by its seed
+    #[arg(long, value_name = "FOLDER")]
+    keep: Option<PathBuf>,
 }
 
 /// How long, and from where on.
@@ -58,9 +73,28 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
                 length.seed,
                 length.seed + rounds - 1
             ));
+            Ok(true)
         }
+        What::Bombs(bombs) => bombs.run(),
     }
-    Ok(true)
+}
+
+impl Bombs {
+    /// The test does it that reads a few of them with the others.
+    fn run(&self) -> Result<bool> {
+        let Length { seconds, seed } = self.length;
+        let folder = match &self.keep {
+            Some(folder) => std::path::absolute(folder)?,
+            None => PathBuf::new(),
+        };
+        let ran = workspace::cargo(&workspace::root()?)
+            .args(["test", "--package", "truing", "--locked", "--test", "reader", "--", "--nocapture"])
+            .arg("generated_bombs")
+            .env("TRUING_FUZZ_BOMBS", format!("{seconds},{seed},{}", folder.display()))
+            .status()
+            .context("cannot start cargo")?;
+        Ok(ran.success())
+    }
 }
 
 /// Runs rounds while `more` says so; returns how many.

@@ -14,7 +14,7 @@ pub(crate) struct Options {
     /// Begin no new round after so many minutes
     #[arg(long, default_value_t = 10)]
     minutes: u64,
-    /// Run this part alone: schedules, demo, days, money, storm, large or agents; may be repeated
+    /// Run this part alone: schedules, demo, days, money, storm, large, bombs or agents; may be repeated
     #[arg(long = "only", value_name = "PART")]
     only: Vec<String>,
 }
@@ -32,7 +32,7 @@ struct Part {
     told: &'static str,
 }
 
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 8] = [
     Part {
         name: "schedules",
         promise: "the slot machine's, under any schedule",
@@ -75,6 +75,13 @@ const PARTS: [Part; 7] = [
         arguments: &["test", "--package", "truing", "--test", "operate", "--", "--nocapture", "large::"],
         size: Some(("TRUING_LARGE", "3000,100000")),
         told: "large:",
+    },
+    Part {
+        name: "bombs",
+        promise: "what is found beside 60 files that a parser makes very much of, in 150 s",
+        arguments: &["test", "--package", "truing", "--test", "operate", "--", "--nocapture", "bombs::"],
+        size: Some(("TRUING_BOMBS", "60")),
+        told: "bombs:",
     },
     Part {
         name: "agents",
