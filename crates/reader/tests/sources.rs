@@ -179,6 +179,16 @@ fn a_definitions_lines_are_those_that_python_prints() {
 }
 
 #[test]
+fn a_definition_stays_where_a_condition_may_put_another_name_in_its_place() {
+    let text = "class C:\n    def m(self): ...\n\ndef f(): ...\n\nif not ssl:\n    C = Dummy\n    f = None\n\n\
+                if new:\n    def g(): return 1\nelse:\n    g = f\n\nif new:\n    def f(): return 2\n";
+    let release = Release::wheel(&[("p/m.py", text)]);
+    for (name, line) in [("p.m:C.m", 2), ("p.m:g", 11), ("p.m:f", 16)] {
+        assert_eq!(release.defined(name).line, line, "{name}");
+    }
+}
+
+#[test]
 fn what_is_not_there_is_told_from_what_is_elsewhere() {
     let release = package();
     for (name, expected) in [

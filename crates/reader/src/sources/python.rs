@@ -51,8 +51,18 @@ struct Scope {
 #[derive(Clone)]
 struct Bound {
     to: Binding,
-    /// It stands in a branch that is not the usual one: `except`, `else`, or for type checkers alone.
-    is_alternative: bool,
+    branch: Branch,
+}
+
+/// Where a statement stands.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Branch {
+    /// It is run whenever its scope is.
+    Always,
+    /// Under an `if`.
+    If,
+    /// In a branch that is not the usual one: `except`, `else`, or for type checkers alone.
+    Alternative,
 }
 
 #[derive(Clone)]
@@ -253,7 +263,7 @@ impl Module {
         let file = Source { path, package: parent, text: &text, lines };
         let mut scope = Scope::default();
         let deep = |_| "it is nested too deeply".to_owned();
-        file.statements(tree.root_node(), false, &mut scope).map_err(deep)?;
+        file.statements(tree.root_node(), Branch::Always, &mut scope).map_err(deep)?;
         let outside = Outside::of(tree.root_node(), &text, parent).map_err(deep)?;
         Ok(Self { name, scope, outside })
     }
@@ -267,19 +277,28 @@ impl Module {
 }
 
 impl Scope {
-    fn bind(&mut self, name: &str, to: Binding, is_alternative: bool) {
-        self.names.entry(name.to_owned()).or_default().push(Bound { to, is_alternative });
+    fn bind(&mut self, name: &str, to: Binding, branch: Branch) {
+        self.names.entry(name.to_owned()).or_default().push(Bound { to, branch });
     }
 
     fn has(&self, name: &str) -> bool {
         self.names.contains_key(name)
     }
 
-    /// What a name is bound to in the end.
+    /// What a name is bound to in the end. A definition that stands under no condition is not replaced by another name
+    /// that stands under one, such as `if not ssl: HTTPSConnection = Dummy`.
     fn get(&self, name: &str, role: Role) -> Option<&Binding> {
         let bound = self.names.get(name)?;
         let wanted = |bound: &&Bound| !matches!(bound.to, Binding::Function(of, _) if of != role);
-        let usual = bound.iter().rev().filter(wanted).find(|bound| !bound.is_alternative);
+        let is_definition = |bound: &Bound| matches!(bound.to, Binding::Function(..) | Binding::Class(_));
+        let stands =
+            bound.iter().filter(wanted).any(|one| one.branch == Branch::Always && is_definition(one));
+        let counts = |one: &&Bound| match one.branch {
+            Branch::Always => true,
+            Branch::If => !stands || is_definition(one),
+            Branch::Alternative => false,
+        };
+        let usual = bound.iter().rev().filter(wanted).find(counts);
         usual.or_else(|| bound.iter().rev().find(wanted)).map(|bound| &bound.to)
     }
 
@@ -320,44 +339,46 @@ impl<'a> Source<'a> {
         self.text.get(node.byte_range()).unwrap_or_default()
     }
 
-    fn statements(&self, body: Node<'_>, is_alternative: bool, scope: &mut Scope) -> Result<(), TooComplex> {
+    fn statements(&self, body: Node<'_>, branch: Branch, scope: &mut Scope) -> Result<(), TooComplex> {
         let mut cursor = body.walk();
         for statement in body.named_children(&mut cursor) {
-            self.statement(statement, is_alternative, scope)?;
+            self.statement(statement, branch, scope)?;
         }
         Ok(())
     }
 
-    fn statement(&self, node: Node<'_>, is_alternative: bool, scope: &mut Scope) -> Result<(), TooComplex> {
+    fn statement(&self, node: Node<'_>, branch: Branch, scope: &mut Scope) -> Result<(), TooComplex> {
         match node.kind() {
             "function_definition" | "class_definition" | "decorated_definition" => {
-                self.definition(node, is_alternative, scope)
+                self.definition(node, branch, scope)
             }
             "if_statement" => {
                 let condition = node.child_by_field_name("condition").map(|node| self.text_of(node));
                 let for_checkers = condition.is_some_and(|text| text.ends_with("TYPE_CHECKING"));
                 let mut cursor = node.walk();
-                for branch in node.named_children(&mut cursor) {
-                    let is_else = branch.kind() != "block";
-                    self.block(branch, is_alternative || is_else != for_checkers, scope)?;
+                for block in node.named_children(&mut cursor) {
+                    let is_else = block.kind() != "block";
+                    let own = if is_else != for_checkers { Branch::Alternative } else { Branch::If };
+                    self.block(block, own.max(branch), scope)?;
                 }
                 Ok(())
             }
             "try_statement" => {
                 let mut cursor = node.walk();
-                for branch in node.named_children(&mut cursor) {
-                    self.block(branch, is_alternative || branch.kind().starts_with("except"), scope)?;
+                for block in node.named_children(&mut cursor) {
+                    let own = if block.kind().starts_with("except") { Branch::Alternative } else { branch };
+                    self.block(block, own.max(branch), scope)?;
                 }
                 Ok(())
             }
-            "with_statement" | "for_statement" | "while_statement" => self.block(node, is_alternative, scope),
+            "with_statement" | "for_statement" | "while_statement" => self.block(node, branch, scope),
             "import_statement" | "import_from_statement" => {
-                self.import(node, is_alternative, scope);
+                self.import(node, branch, scope);
                 Ok(())
             }
             "expression_statement" => {
                 if let Some(assignment) = node.named_child(0).filter(|child| child.kind() == "assignment") {
-                    self.assignment(assignment, is_alternative, scope);
+                    self.assignment(assignment, branch, scope);
                 }
                 Ok(())
             }
@@ -366,18 +387,18 @@ impl<'a> Source<'a> {
     }
 
     /// The blocks of a statement, or itself if it is one.
-    fn block(&self, node: Node<'_>, is_alternative: bool, scope: &mut Scope) -> Result<(), TooComplex> {
+    fn block(&self, node: Node<'_>, branch: Branch, scope: &mut Scope) -> Result<(), TooComplex> {
         if node.kind() == "block" {
-            return self.statements(node, is_alternative, scope);
+            return self.statements(node, branch, scope);
         }
         let mut cursor = node.walk();
         for child in node.named_children(&mut cursor).filter(|child| child.kind() == "block") {
-            self.statements(child, is_alternative, scope)?;
+            self.statements(child, branch, scope)?;
         }
         Ok(())
     }
 
-    fn definition(&self, outer: Node<'_>, is_alternative: bool, scope: &mut Scope) -> Result<(), TooComplex> {
+    fn definition(&self, outer: Node<'_>, branch: Branch, scope: &mut Scope) -> Result<(), TooComplex> {
         let inner = outer.child_by_field_name("definition").unwrap_or(outer);
         let Some(name) = inner.child_by_field_name("name").map(|name| self.text_of(name)) else {
             return Ok(());
@@ -399,7 +420,7 @@ impl<'a> Source<'a> {
         let binding = if is_class {
             let mut inside = Scope { prefix: format!("{qualified}."), ..Scope::default() };
             if let Some(body) = body {
-                self.statements(body, false, &mut inside)?;
+                self.statements(body, Branch::Always, &mut inside)?;
             }
             let bases = inner.child_by_field_name("superclasses").map(|bases| self.bases(bases));
             let bases = bases.unwrap_or_default();
@@ -413,7 +434,7 @@ impl<'a> Source<'a> {
             };
             Binding::Function(role, definition)
         };
-        scope.bind(name, binding, is_alternative);
+        scope.bind(name, binding, branch);
         Ok(())
     }
 
@@ -444,7 +465,7 @@ impl<'a> Source<'a> {
         last
     }
 
-    fn import(&self, node: Node<'_>, is_alternative: bool, scope: &mut Scope) {
+    fn import(&self, node: Node<'_>, branch: Branch, scope: &mut Scope) {
         let from = node
             .child_by_field_name("module_name")
             .map(|module| absolute(self.package, self.text_of(module)));
@@ -462,14 +483,14 @@ impl<'a> Source<'a> {
                 }
             };
             let bound = alias.unwrap_or_else(|| name.split('.').next().unwrap_or(name));
-            scope.bind(bound, binding, is_alternative);
+            scope.bind(bound, binding, branch);
         }
         let mut cursor = node.walk();
         let takes_all = node.named_children(&mut cursor).any(|child| child.kind() == "wildcard_import");
         scope.stars.extend(from.filter(|_| takes_all));
     }
 
-    fn assignment(&self, node: Node<'_>, is_alternative: bool, scope: &mut Scope) {
+    fn assignment(&self, node: Node<'_>, branch: Branch, scope: &mut Scope) {
         let (Some(left), Some(mut right)) =
             (node.child_by_field_name("left"), node.child_by_field_name("right"))
         else {
@@ -477,7 +498,7 @@ impl<'a> Source<'a> {
         };
         // `a = b = c`
         while right.kind() == "assignment" {
-            self.assignment(right, is_alternative, scope);
+            self.assignment(right, branch, scope);
             let Some(further) = right.child_by_field_name("right") else { return };
             right = further;
         }
@@ -491,7 +512,7 @@ impl<'a> Source<'a> {
             right = first;
         }
         if let (true, Some(names)) = (left.kind() == "identifier", self.dotted(right)) {
-            scope.bind(self.text_of(left), Binding::Alias(names), is_alternative);
+            scope.bind(self.text_of(left), Binding::Alias(names), branch);
         }
     }
 
