@@ -114,6 +114,16 @@ async fn a_package_of_npm_is_followed_as_shown() {
     holds("npm-ms", (Kind::Npm, "ms"), &releases).await;
 }
 
+/// Nothing is mirrored: one function is pinned.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pin_alone_is_followed_as_shown() {
+    let module = |body: &str| format!("def _multicall(hook_name):\n    return {body}\n");
+    let modules = [module("1"), module("1  # as before"), module("2")];
+    let files = modules.each_ref().map(|text| [("pluggy/_callers.py", text.as_str())]);
+    let releases: [(&str, Files<'_>); 3] = [("1.4.0", &files[0]), ("1.5.0", &files[1]), ("1.6.0", &files[2])];
+    holds("pluggy-pin", (Kind::Pypi, "pluggy"), &releases).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crate_is_followed_as_shown() {
     let releases: [(&str, Files<'_>); 3] = [
