@@ -62,9 +62,9 @@ pub struct Sources {
     /// Files of the release that mirrored ones import.
     #[serde(default)]
     pub imported: BTreeSet<String>,
-    /// Packages that the release requires, by the file that says so and by name.
+    /// Packages that the release requires, by the file that says so and by name: each requirement as a text.
     #[serde(default)]
-    pub requirements: BTreeMap<String, BTreeMap<String, String>>,
+    pub requirements: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
     /// Files that could not be read as source, and why.
     pub unreadable: BTreeMap<String, String>,
 }
@@ -222,21 +222,30 @@ pub enum Why {
     Unreadable,
     /// The project pins it in a form that is not understood.
     Untold,
+    /// A requirement that changed for an extra that the project does not ask for.
+    OfExtra,
+    /// A requirement that changed for Python versions that the project does not support.
+    OfOtherPython,
+    /// A requirement that admits all that it did, of a package that the project does not use by itself.
+    Wider,
 }
 
 impl Why {
     /// In words, of a definition.
     fn words(self) -> &'static str {
         match self {
-            Self::Added => "added to a mirrored file",
-            Self::Changed => "changed in a mirrored file, not pinned",
-            Self::Removed => "removed from a mirrored file, not pinned",
+            Self::Added => "added",
+            Self::Changed => "changed, not pinned",
+            Self::Removed => "removed, not pinned",
             Self::Stale => "pinned by a digest that neither release has",
             Self::Decorated => "decorated, and pinned by a digest that neither release has",
             Self::Missing => "pinned, and in neither release",
             Self::Elsewhere => "in another package",
             Self::Unreadable => "in a file that cannot be read",
             Self::Untold => "pinned in a form that is not understood",
+            Self::OfExtra => "required otherwise for an extra that the project does not ask for",
+            Self::OfOtherPython => "required otherwise for Python versions that the project does not support",
+            Self::Wider => "required in more versions than before",
         }
     }
 
@@ -245,6 +254,7 @@ impl Why {
         match self {
             Self::Added | Self::Changed | Self::Removed | Self::Unreadable => true,
             Self::Stale | Self::Decorated | Self::Missing | Self::Elsewhere | Self::Untold => false,
+            Self::OfExtra | Self::OfOtherPython | Self::Wider => false,
         }
     }
 }
@@ -258,6 +268,8 @@ pub struct Step<'a> {
     pub is_major: bool,
     /// The package's classes that the project's own inherit from, by name.
     pub inherited: &'a BTreeSet<String>,
+    /// Requirements whose change does not reach the project, by name, and why.
+    pub harmless: &'a BTreeMap<String, Why>,
     /// What is pinned.
     pub manifest: &'a Manifest,
     /// The release that the project was made for.
@@ -378,7 +390,7 @@ fn unchanged(step: &Step<'_>) -> &'static str {
     });
     match (same, step.from.files == step.to.files) {
         (true, true) => "nothing that is pinned or mirrored changed",
-        (true, false) => "what is mirrored changed in comments, docstrings or layout alone",
+        (true, false) => "the files that are compared changed in their text, and not in what they do",
         (false, _) => "what changed of it is pinned in this form already",
     }
 }
@@ -402,7 +414,8 @@ fn compare(step: &Step<'_>) -> (Vec<Change>, Vec<Unguarded>) {
         let old = from.and_then(Symbol::definition);
         let Some(new) = to.and_then(Symbol::definition) else {
             let file = old.map(|old| old.file.clone());
-            if to == Some(&Symbol::Elsewhere) {
+            // What was here and is another package's now is gone, as far as this one goes.
+            if to == Some(&Symbol::Elsewhere) && old.is_none() {
                 unguarded.push(Unguarded::of(symbol.clone(), file, Why::Elsewhere));
             } else if file.as_ref().is_some_and(|file| step.to.unreadable.contains_key(file)) {
                 // It may be there: nobody can tell.

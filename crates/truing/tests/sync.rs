@@ -129,7 +129,7 @@ fn the_answer_has_its_evidence_and_the_new_range() {
     assert_eq!(
         text,
         "bump: demo 1.0.0 to 1.0.4\n1 pinned definition changed\nrange: >=0.9,<1.0.1 becomes >=1.0.4,<1.0.5\n  \
-         demo.m:pinned  changed in 1.0.2\nnot guarded:\n  demo/m.py other  changed in a mirrored file, not pinned\n"
+         demo.m:pinned  changed in 1.0.2\nnot guarded:\n  demo/m.py other  changed, not pinned\n"
     );
 }
 

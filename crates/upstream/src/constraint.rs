@@ -9,7 +9,7 @@
 //! * any other file: a version, and nothing else.
 
 mod json;
-mod pep508;
+pub(crate) mod pep508;
 mod python;
 #[cfg(test)]
 mod tests;
@@ -105,6 +105,27 @@ pub fn read(place: &Place<'_>) -> Result<Range, ConstraintError> {
     of_text(place, &text).map(|(_, range)| range)
 }
 
+/// The requirement of a package as a Python project writes it; none if it cannot be told.
+pub(crate) fn requirement(place: &Place<'_>) -> Option<String> {
+    let found = content(place.file).ok().and_then(|text| of_text(place, &text).ok());
+    found.filter(|_| is_requirement(place)).map(|(found, _)| found.text)
+}
+
+/// Where else in a TOML or JSON file the package is required, as keys with dots between them; empty: nowhere.
+pub fn elsewhere(place: &Place<'_>) -> Vec<String> {
+    let Ok(text) = content(place.file) else { return Vec::new() };
+    let is_json = place.file.extension().is_some_and(|extension| extension == "json");
+    let paths = if is_json { json::paths(&text) } else { toml::paths(&text) };
+    let holds = |at: &String| {
+        let place = Place { at, ..*place };
+        of_text(&place, &text).is_ok()
+    };
+    paths.into_iter().filter(holds).collect()
+}
+
+/// How many tables are around one in which requirements are looked for.
+const MAX_TABLES: usize = 4;
+
 /// The whole text of a project's file with another range in place of the one that it has; every other byte stays.
 ///
 /// # Errors
@@ -189,7 +210,7 @@ fn wrong_range(place: &Place<'_>, text: &str, why: String) -> ConstraintError {
     ConstraintError::Range { path: place.file.to_owned(), text: text.to_owned(), why }
 }
 
-fn content(path: &Path) -> Result<String, ConstraintError> {
+pub(crate) fn content(path: &Path) -> Result<String, ConstraintError> {
     let unread = |why: String| ConstraintError::Unread { path: path.to_owned(), why };
     let length = std::fs::metadata(path).map_err(|error| unread(error.to_string()))?.len();
     if length > MAX_FILE {

@@ -1,5 +1,6 @@
 //! Releases of upstream packages: what an index lists (`index`), their archives, downloaded once and verified
-//! (`archives`), what a project pins of them (`manifest`) and which of them it admits (`constraint`); `version` is what a version is
+//! (`archives`), what a project pins of them (`manifest`), which of them it admits (`constraint`), and what a changed requirement of a release is to it
+//! (`requirements`); `version` is what a version is
 //! to each registry, `own` the index that the package managers of this user take. Nothing of a
 //! release is unpacked to disk, imported, built or run.
 
@@ -9,4 +10,5 @@ mod hash_test;
 pub mod index;
 pub mod manifest;
 pub mod own;
+pub mod requirements;
 pub mod version;

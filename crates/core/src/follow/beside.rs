@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Definition, Sources, Step, Unguarded, WHOLE, Why};
+use super::{Definition, Step, Unguarded, WHOLE, Why};
 
 /// The file of a Python distribution that says what it requires; in archives its path begins with the release.
 pub const METADATA: &str = "METADATA";
@@ -63,7 +63,7 @@ impl What {
     pub(super) fn words(self, why: Why) -> String {
         let [added, removed, changed] = match self {
             Self::Function => return why.words().to_owned(),
-            Self::File => ["imported by a mirrored file, and was not before"; 3],
+            Self::File => ["imported from this release on"; 3],
             Self::Requirement => {
                 ["required from this release on", "required no more", "required in other versions"]
             }
@@ -74,17 +74,21 @@ impl What {
             | Self::Value
             | Self::Statement
             | Self::Order
-            | Self::Code => {
-                ["added to a mirrored file", "removed from a mirrored file", "changed in a mirrored file"]
-            }
+            | Self::Code => ["added", "removed", "changed"],
         };
         let became = match why {
             Why::Added => added,
             Why::Removed => removed,
             Why::Changed => changed,
-            Why::Stale | Why::Decorated | Why::Missing | Why::Elsewhere | Why::Unreadable | Why::Untold => {
-                return why.words().to_owned();
-            }
+            Why::Stale
+            | Why::Decorated
+            | Why::Missing
+            | Why::Elsewhere
+            | Why::Unreadable
+            | Why::Untold
+            | Why::OfExtra
+            | Why::OfOtherPython
+            | Why::Wider => return why.words().to_owned(),
         };
         match self.thing() {
             "" => became.to_owned(),
@@ -114,7 +118,7 @@ pub(super) fn beside(step: &Step<'_>) -> Vec<Unguarded> {
     let mut found = functions(step, &pinned);
     found.extend(outside(step, &pinned));
     found.extend(imported(step, &pinned));
-    found.extend(requirements(step.from, step.to));
+    found.extend(requirements(step));
     for file in step.to.unreadable.keys() {
         found.push(Unguarded::of(String::new(), Some(file.clone()), Why::Unreadable));
     }
@@ -259,9 +263,9 @@ fn imported(step: &Step<'_>, pinned: &Pinned<'_>) -> Vec<Unguarded> {
 }
 
 /// What the release requires otherwise.
-fn requirements(from: &Sources, to: &Sources) -> Vec<Unguarded> {
+fn requirements(step: &Step<'_>) -> Vec<Unguarded> {
     let mut found = Vec::new();
-    for (file, old, new) in both(&from.requirements, &to.requirements) {
+    for (file, old, new) in both(&step.from.requirements, &step.to.requirements) {
         let mut push = |symbol: &str, why| {
             let (symbol, file) = (symbol.to_owned(), Some(file.clone()));
             found.push(Unguarded { symbol, file, why, what: What::Requirement });
@@ -273,7 +277,7 @@ fn requirements(from: &Sources, to: &Sources) -> Vec<Unguarded> {
         };
         for (name, old, new) in both(old, new) {
             if let Some(why) = became(old, new) {
-                push(name, why);
+                push(name, step.harmless.get(name).copied().unwrap_or(why));
             }
         }
     }

@@ -33,7 +33,8 @@ fn manifest(rows: &[(&str, u8)]) -> Manifest {
 }
 
 fn decided(manifest: &Manifest, from: &Sources, to: &Sources) -> Decision {
-    decide(&Step { in_range: false, is_major: false, inherited: &BTreeSet::new(), manifest, from, to })
+    let (inherited, harmless) = (&BTreeSet::new(), &BTreeMap::new());
+    decide(&Step { in_range: false, is_major: false, inherited, harmless, manifest, from, to })
 }
 
 #[test]
@@ -63,6 +64,7 @@ fn the_rule_is_asked_in_its_order() {
         in_range: true,
         is_major: true,
         inherited: &nothing,
+        harmless: &BTreeMap::new(),
         manifest: &manifest,
         from: &from,
         to: &changed,
@@ -176,4 +178,14 @@ fn a_manifest_is_checked() {
         let error = pinned(value.clone()).unwrap_err().to_string();
         assert!(error.contains(wrong), "{value}: {error}");
     }
+}
+
+#[test]
+fn a_pinned_definition_that_is_another_packages_now_is_gone() {
+    let manifest = manifest(&[("p.m:f", 1)]);
+    let from = sources(&[("p.m:f", defined(1, "f", 1, 1))], &[]);
+    let to = sources(&[("p.m:f", Symbol::Elsewhere)], &[]);
+    let decision = decided(&manifest, &from, &to);
+    assert_eq!((decision.verdict, decision.changed[0].kind), (Verdict::Bump, Kind::Gone), "{decision:?}");
+    assert_eq!(decision.unguarded, []);
 }

@@ -118,7 +118,8 @@ fn release(request: &SourcesRequest, sources: &Sources) -> Result<(), &'static s
         "a file",
     )?;
     for (file, requirements) in &sources.requirements {
-        let texts = requirements.iter().all(|(name, text)| is_name(name) && is_name(text));
+        let texts =
+            requirements.iter().all(|(name, texts)| is_name(name) && texts.iter().all(|text| is_name(text)));
         ensure(is_name(file) && texts, "a requirement")?;
     }
     let reasons = sources.unreadable.iter().all(|(file, why)| is_name(file) && is_name(why));
@@ -132,17 +133,20 @@ fn rows(pins: &Pins) -> Result<(), &'static str> {
 }
 
 fn taken(project: &Project) -> Result<(), &'static str> {
-    let Project { overrides, candidates, classes, inherited, functions, unreadable } = project;
+    let Project { overrides, candidates, classes, inherited, functions, imports, unreadable } = project;
     let pairs = overrides
         .iter()
         .chain(candidates)
         .chain(unreadable)
         .all(|(one, other)| is_name(one) && is_name(other));
-    let names = functions
-        .iter()
-        .chain(classes)
-        .all(|(file, names)| is_name(file) && names.iter().all(|name| is_name(name)));
-    ensure(pairs && names && inherited.iter().all(|class| is_name(class)), "a name")
+    let all = |names: &BTreeSet<String>| names.iter().all(|name| is_name(name));
+    let functions = functions.iter().all(|(file, names)| is_name(file) && all(names));
+    let classes = classes.iter().all(|(file, classes)| {
+        is_name(file) && classes.iter().all(|(class, methods)| is_name(class) && all(methods))
+    });
+    let names = functions && classes;
+    let single = inherited.iter().chain(imports).all(|name| is_name(name));
+    ensure(pairs && names && single, "a name")
 }
 
 fn ensure(is_well: bool, what: &'static str) -> Result<(), &'static str> {

@@ -35,6 +35,13 @@ impl Outside {
     }
 }
 
+/// The modules that a file imports, in functions too, by their absolute names.
+pub(super) fn modules(root: Node<'_>, text: &str, package: &str) -> Result<BTreeSet<String>, TooComplex> {
+    let mut file = File { text, package, outside: Outside::default() };
+    file.modules(root, 0)?;
+    Ok(file.outside.modules)
+}
+
 /// A file on its way into pieces.
 struct File<'a> {
     text: &'a str,

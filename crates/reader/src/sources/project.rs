@@ -8,6 +8,7 @@ use ignore::WalkBuilder;
 use serde::{Deserialize, Serialize};
 use tree_sitter::Node;
 
+use super::outside::modules;
 use super::python::absolute;
 use super::{SourcesError, bytes_of};
 use crate::stack::on_large_stack;
@@ -17,6 +18,13 @@ use crate::syntax::{Language, MAX_SOURCE_BYTES, Parsers};
 const MAX_FILES: usize = 20_000;
 /// How many classes are looked through from one to those that it inherits from.
 const MAX_BASES: usize = 100;
+/// Methods that Python calls where code awaits, and those in whose place they are called.
+const ASYNC: [(&str, &str); 4] = [
+    ("__aiter__", "__iter__"),
+    ("__anext__", "__next__"),
+    ("__aenter__", "__enter__"),
+    ("__aexit__", "__exit__"),
+];
 
 /// A project's folder, and which packages' definitions are of interest.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -36,14 +44,18 @@ pub struct Project {
     /// its own, names that it gives to its methods, and classes of which it changes nothing but attributes.
     #[serde(default)]
     pub candidates: BTreeMap<String, String>,
-    /// The classes at the top of its files that inherit nothing from the packages, by file: each may be a copy.
+    /// The classes at the top of its files, by file and name: each may be a copy. With the methods of those that inherit
+    /// from the packages; of the others the whole class is meant.
     #[serde(default)]
-    pub classes: BTreeMap<String, BTreeSet<String>>,
+    pub classes: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
     /// The packages' classes that its own inherit from, as `module:Class`.
     #[serde(default)]
     pub inherited: BTreeSet<String>,
     /// The functions at the top of its files, by file.
     pub functions: BTreeMap<String, BTreeSet<String>>,
+    /// The first names of all modules that it imports: `a` of `a.b`.
+    #[serde(default)]
+    pub imports: BTreeSet<String>,
     /// Files that cannot be read, and why.
     pub unreadable: BTreeMap<String, String>,
 }
@@ -73,6 +85,7 @@ fn read(request: &ProjectRequest) -> Result<Project, SourcesError> {
         match File::parse(path, name, &mut parsers) {
             Ok(file) => {
                 project.functions.insert(name.to_owned(), file.functions);
+                project.imports.extend(file.imports);
                 classes.extend(file.classes);
             }
             Err(why) => drop(project.unreadable.insert(name.to_owned(), why)),
@@ -80,8 +93,9 @@ fn read(request: &ProjectRequest) -> Result<Project, SourcesError> {
     }
     for class in classes.values() {
         let (bases, own) = ancestors(class, &classes, &request.packages);
-        if bases.is_empty() {
-            project.classes.entry(class.file.clone()).or_default().insert(class.name.clone());
+        let methods = if bases.is_empty() { BTreeSet::new() } else { class.methods.clone() };
+        if bases.is_empty() || !methods.is_empty() {
+            project.classes.entry(class.file.clone()).or_default().insert(class.name.clone(), methods);
         }
         for base in bases {
             project.inherited.insert(base.clone());
@@ -90,10 +104,13 @@ fn read(request: &ProjectRequest) -> Result<Project, SourcesError> {
             }
             let others = own
                 .iter()
-                .flat_map(|one| one.methods.iter().map(|method| one.member(method)).zip(&one.methods));
-            let aliases = class.aliases.iter().map(|alias| (class.member(alias), alias));
+                .flat_map(|one| one.methods.iter().map(|method| (one.member(method), method.as_str())));
+            let aliases = class.aliases.iter().map(|alias| (class.member(alias), alias.as_str()));
             for (ours, name) in aliases.chain(others) {
                 project.candidates.entry(format!("{base}.{name}")).or_insert(ours);
+            }
+            for (own, theirs) in ASYNC.iter().filter(|(own, _)| class.methods.contains(*own)) {
+                project.candidates.entry(format!("{base}.{theirs}")).or_insert_with(|| class.member(own));
             }
             if class.methods.is_empty() && class.bases.contains(&base) {
                 project.candidates.entry(base).or_insert_with(|| format!("{}:{}", class.file, class.name));
@@ -159,6 +176,7 @@ struct File<'a> {
 struct Told {
     classes: Vec<(String, Class)>,
     functions: BTreeSet<String>,
+    imports: BTreeSet<String>,
 }
 
 impl File<'_> {
@@ -175,8 +193,11 @@ impl File<'_> {
             Some(package) => (package.to_owned(), package.to_owned()),
             None => (dotted.clone(), dotted.rsplit_once('.').map_or("", |(up, _)| up).to_owned()),
         };
+        let imported = modules(tree.root_node(), text, &package).map_err(|_| "it is nested too deeply")?;
+        let first = |name: &String| name.split('.').next().unwrap_or_default().to_owned();
+        let imports = imported.iter().map(first).collect();
         let mut file = File { text, path: name, module, package, imports: BTreeMap::new() };
-        let mut told = Told { classes: Vec::new(), functions: BTreeSet::new() };
+        let mut told = Told { classes: Vec::new(), functions: BTreeSet::new(), imports };
         file.statements(tree.root_node(), &mut told);
         Ok(told)
     }

@@ -30,7 +30,7 @@ pub(super) fn file_of(path: &str) -> Option<&'static str> {
 /// What each of these files says, by the name of what is required.
 pub(super) fn of_files<'a>(
     files: impl Iterator<Item = (&'a String, &'a Vec<u8>)>,
-) -> BTreeMap<String, BTreeMap<String, String>> {
+) -> BTreeMap<String, Found> {
     let mut told = BTreeMap::new();
     for (path, bytes) in files {
         let (Some(file), Ok(text)) = (file_of(path), std::str::from_utf8(bytes)) else { continue };
@@ -39,18 +39,12 @@ pub(super) fn of_files<'a>(
             CARGO => cargo(text),
             _ => python(text, path == "PKG-INFO"),
         };
-        if let Some(found) = found {
-            told.insert(file.to_owned(), found.into_iter().map(|(name, of)| (name, joined(&of))).collect());
-        }
+        told.extend(found.map(|found| (file.to_owned(), found)));
     }
     told
 }
 
 type Found = BTreeMap<String, BTreeSet<String>>;
-
-fn joined(texts: &BTreeSet<String>) -> String {
-    texts.iter().map(String::as_str).collect::<Vec<_>>().join(" | ")
-}
 
 /// None: the metadata of a source archive that does not say it.
 fn python(text: &str, is_source: bool) -> Option<Found> {
@@ -88,9 +82,24 @@ fn requirement(text: &str) -> (String, String) {
     let (name, rest) = head.split_at(end);
     let words = name.split(['-', '_', '.']).filter(|word| !word.is_empty());
     let name = words.collect::<Vec<_>>().join("-").to_ascii_lowercase();
-    let marker = marker.split_whitespace().collect::<String>().replace('"', "'");
-    let text = format!("{name}{};{marker}", bounds(rest));
+    let (bounds, marker) = (bounds(rest), spelled(marker));
+    let text = if marker.is_empty() { format!("{name}{bounds}") } else { format!("{name}{bounds};{marker}") };
     (name, text)
+}
+
+/// A marker with blanks where words meet alone: `python_version<'3.10' and extra=='a'`.
+fn spelled(marker: &str) -> String {
+    let sign = |letter: char| matches!(letter, '<' | '>' | '=' | '!' | '~');
+    let mut text = String::new();
+    for word in marker.split_whitespace() {
+        let touches =
+            text.ends_with(sign) || text.ends_with('(') || word.starts_with(sign) || word.starts_with(')');
+        if !text.is_empty() && !touches {
+            text.push(' ');
+        }
+        text.push_str(word);
+    }
+    text.replace('"', "'")
 }
 
 /// Bounds in one order, without blanks and brackets around them.
@@ -144,7 +153,7 @@ fn cargo(text: &str) -> Option<Found> {
 mod tests {
     use super::*;
 
-    fn of(path: &str, text: &str) -> BTreeMap<String, String> {
+    fn of(path: &str, text: &str) -> Found {
         let (path, bytes) = (path.to_owned(), text.as_bytes().to_vec());
         of_files([(&path, &bytes)].into_iter()).into_values().next().unwrap_or_default()
     }
@@ -161,6 +170,12 @@ mod tests {
         assert_eq!(one, of("urllib3>=1.25.4, <1.27; python_version<'3.10'"));
         assert_eq!(one.keys().collect::<Vec<_>>(), ["urllib3"]);
         assert_ne!(one, of("urllib3>=1.25.4,<1.28; python_version<'3.10'"));
+        let two = of("a; python_version<'3.10' and (extra=='b' or os_name == \"nt\")");
+        assert_eq!(two, of("A ;python_version < '3.10'  and ( extra == 'b' or os_name=='nt' )"));
+        assert_eq!(
+            two["a"],
+            BTreeSet::from(["a;python_version<'3.10' and (extra=='b' or os_name=='nt')".to_owned()])
+        );
         assert_ne!(of("a[x]>=1"), of("a[y]>=1"));
         assert_ne!(of("a>=1; extra == 'b'"), of("a>=1"));
     }

@@ -3,7 +3,7 @@
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// The columns of the narrowest terminal that people use.
-const COLUMNS: usize = 80;
+pub(super) const COLUMNS: usize = 80;
 
 /// A line that begins with `label`; where it is too long it goes on below the first word of `text`. A word that is
 /// too long by itself is cut, as text without blanks is; one with a `/`, such as a path, stays whole: it may be copied.

@@ -8,18 +8,20 @@ pub(super) use run::not_leased;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use jiff::Timestamp;
 use serde::Serialize;
 use truing_core::follow::{Change, Kind, Unguarded, Verdict};
 use truing_upstream::archives::Archives;
-use truing_upstream::constraint::ConstraintError;
+use truing_upstream::constraint::{self, ConstraintError};
 use truing_upstream::index::Index;
 use truing_upstream::own::User;
 use truing_upstream::version::{Range, Registry, Version};
+use unicode_width::UnicodeWidthStr as _;
 
+use super::columns::{COLUMNS, folded};
 use super::error::{CliError, Exit};
 use super::{Context, runtime};
 use crate::config::sync::JobConfig;
@@ -76,6 +78,8 @@ struct Decide {
     manifest: Option<PathBuf>,
 }
 
+/// What examples call the operator's file.
+const OPERATORS_FILE: &str = "truing.toml";
 /// How many of what is not guarded are shown to people.
 const SHOWN: usize = 12;
 
@@ -137,7 +141,7 @@ impl Decide {
             now: Timestamp::now(),
         };
         let decided = decided(question, &index, &archives, &reader);
-        let mut decided = runtime.block_on(decided).map_err(failed)?;
+        let mut decided = runtime.block_on(decided).map_err(|error| failed(error, job, &self.repo))?;
         decided.decision.unguarded.extend(untold);
         let exit = if decided.decision.verdict == Verdict::Ask { Exit::No } else { Exit::Done };
         let answer = Answer::from(decided);
@@ -184,6 +188,11 @@ fn unknown(name: &str, jobs: &BTreeMap<String, JobConfig>, context: &Context) ->
         let names: Vec<&str> = jobs.keys().map(String::as_str).collect();
         error = error.hint(format!("there is {}", names.join(", ")));
     }
+    let here = context.environment.directory().join(OPERATORS_FILE);
+    let is_job = |text: String| text.contains(&format!("[sync.{name}]"));
+    if std::fs::read_to_string(here).is_ok_and(is_job) {
+        error = error.hint(format!("{OPERATORS_FILE} here has one: name it by `--config {OPERATORS_FILE}`"));
+    }
     let own = repository_file(context.environment.directory()).ok().flatten();
     match own {
         Some(own) if own.text.contains("[sync.") => error.hint(format!(
@@ -193,16 +202,32 @@ fn unknown(name: &str, jobs: &BTreeMap<String, JobConfig>, context: &Context) ->
     }
 }
 
-fn failed(error: SyncError) -> CliError {
+fn failed(error: SyncError, job: &JobConfig, project: &Path) -> CliError {
     let text = error.to_string();
     match error {
-        SyncError::Constraint(ConstraintError::Count { count: 0, .. }) => CliError::usage("constraint", text)
-            .hint("if another package brings it, say which releases to compare: --from V --to V")
-            .hint("if the requirement is elsewhere: `constraint.file` and `constraint.path` of the job"),
+        SyncError::Constraint(ConstraintError::Count { count: 0, .. }) => {
+            let mut told = CliError::usage("constraint", text);
+            for at in constraint::elsewhere(&job.place(&project.join(&job.constraint_file))) {
+                told = told.hint(format!("it is required there: `constraint.path = '{at}'` of the job"));
+            }
+            told.hint("if another package brings it, say which releases to compare: --from V --to V")
+                .hint("if the requirement is elsewhere: `constraint.file` and `constraint.path` of the job")
+        }
         SyncError::Constraint(_) => CliError::usage("constraint", text)
             .hint("`constraint.file` and `constraint.path` of the job say where the requirement is"),
         SyncError::Project { .. } => CliError::failed("project", text),
-        SyncError::NoFrom(_) => CliError::usage("no_from", text).hint("say it: --from V"),
+        SyncError::NoFrom(_) => {
+            let told = CliError::usage("no_from", text).hint("say it: --from V");
+            if project.join(&job.constraint_file).exists() {
+                return told;
+            }
+            let file = &job.constraint_file;
+            told.hint(format!(
+                "there is no {file} in {}: name the file that requires it, for example `constraint.file = \
+                 \"requirements.txt\"` of the job",
+                project.display()
+            ))
+        }
         SyncError::NoRelease { .. } => CliError::usage("no_release", text),
         SyncError::Yanked { .. } => CliError::usage("yanked", text).hint("choose another release: --to V"),
         SyncError::AllYanked(_) => CliError::usage("yanked", text).hint("there is nothing to follow"),
@@ -218,6 +243,12 @@ fn failed(error: SyncError) -> CliError {
         SyncError::Archive(_) | SyncError::Sources { .. } => CliError::failed("archive", text)
             .hint("try again; if it lasts, choose another release: --to V, or another index"),
     }
+}
+
+/// A name, and what is said of it: below the name if they are too long for one line of a terminal.
+fn item(name: &str, words: &str) -> String {
+    let line = format!("  {name}  {words}\n");
+    if line.trim_end().width() <= COLUMNS { line } else { format!("  {name}\n{}", folded("      ", words)) }
 }
 
 impl From<Decided> for Answer {
@@ -240,11 +271,12 @@ impl From<Decided> for Answer {
 impl Answer {
     fn text(&self, job: &JobConfig) -> String {
         let Self { from, to, reason, .. } = self;
-        let mut text = format!("{}: {} {from} to {to}\n{reason}\n", self.decision.as_str(), job.package);
+        let mut text = format!("{}: {} {from} to {to}\n", self.decision.as_str(), job.package);
+        text += &folded("", reason);
         if let (Some(before), Some(after)) = (&self.spec_before, &self.spec_after)
             && before != after
         {
-            let _ = writeln!(text, "range: {before} becomes {after}");
+            text += &folded("range: ", &format!("{before} becomes {after}"));
         }
         for change in &self.changed {
             let what = match change.kind {
@@ -253,13 +285,13 @@ impl Answer {
                 Kind::Gone => "gone",
             };
             let since = change.first_in.as_ref().map_or(String::new(), |first| format!(" in {first}"));
-            let _ = writeln!(text, "  {}  {what}{since}", change.symbol);
+            text += &item(&change.symbol, &format!("{what}{since}"));
         }
         if !self.unguarded.is_empty() {
             let _ = writeln!(text, "not guarded:");
         }
         for one in self.unguarded.iter().take(SHOWN) {
-            let _ = writeln!(text, "  {}  {}", one.name(), one.words());
+            text += &item(&one.name(), &one.words());
         }
         if self.unguarded.len() > SHOWN {
             let _ = writeln!(text, "  and {} more (`--format json`)", self.unguarded.len() - SHOWN);

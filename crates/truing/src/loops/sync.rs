@@ -37,6 +37,7 @@ use truing_reader::sources::SourcesError;
 use truing_upstream::archives::{ArchiveError, Archives};
 use truing_upstream::constraint::{self, ConstraintError};
 use truing_upstream::index::{Index, IndexError, Release};
+use truing_upstream::requirements::Follower;
 use truing_upstream::version::{Range, Version};
 
 use history::{History, Request};
@@ -274,18 +275,27 @@ pub async fn decided_of(
     let is_in_range = seen.is_in_range();
     let Seen { releases, newest, spec, from, to } = seen;
     let pairs = counterparts(job, project);
-    let (inherited, untold) = own::inherited(job, project, &pairs, reader).await;
-    let bases: Vec<String> = inherited.iter().cloned().collect();
+    let (taken, untold) = own::taken(job, project, &pairs, reader).await;
+    let bases: Vec<String> = taken.inherited.iter().cloned().collect();
     let mirrored = pairs.iter().map(|(theirs, _)| escape(theirs)).collect();
     let request = Request { manifest, mirrored, bases: &bases };
     let known = BTreeMap::new();
     let mut history = History { job, index, archives, reader, releases: &releases, newest, known };
     let before = history.sources(&from, &request).await?;
     let after = history.sources(&to, &request).await?;
+    let harmless = match &untold {
+        // Nobody knows what the project imports.
+        Some(_) => BTreeMap::new(),
+        None => {
+            let file = project.join(&job.constraint_file);
+            Follower::read(project, &job.place(&file), &taken.imports).harmless(&before, &after)
+        }
+    };
     let step = Step {
         in_range: is_in_range,
         is_major: from.is_major_step(&to),
-        inherited: &inherited,
+        inherited: &taken.inherited,
+        harmless: &harmless,
         manifest,
         from: &before,
         to: &after,

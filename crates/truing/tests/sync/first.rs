@@ -130,7 +130,71 @@ fn the_mirrored_files_of_a_crate_are_pinned_whole() {
     let output = nothing.sync(&["init", "demo"]);
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
-        output.status.code() == Some(2) && told.contains("nothing in . is found to be taken from demo"),
+        output.status.code() == Some(2)
+            && told.contains("nothing in . is found to be taken from demo")
+            && told.contains("--import FILE.json"),
         "{told}"
     );
+}
+
+/// `demo` 1.0.0 on PyPI with this module.
+fn registry_of(module: &str, project: &[(&str, &str)]) -> Registry {
+    let archive = tar_gz("demo-1.0.0", &[("demo/m.py", module)]);
+    let page = format!("<a href=\"/files/demo-1.0.0.tar.gz#sha256={}\">x</a>", sha256(&archive));
+    let files = Files::from([
+        ("/files/demo-1.0.0.tar.gz".to_owned(), archive),
+        ("/simple/demo/".to_owned(), page.into_bytes()),
+    ]);
+    Registry::new(|_| files, project)
+}
+
+#[test]
+fn what_a_project_has_for_code_that_awaits_is_pinned_by_the_name_that_the_package_has() {
+    let module = "class Pages:\n    def __iter__(self):\n        return 1\n\n    def __enter__(self):\n        return 2\n\n\
+                  class Other(Pages):\n    pass\n\nclass Lost:\n    def run(self):\n        return 3\n";
+    let site = registry_of(
+        module,
+        &[
+            ("truing.toml", "[sync.demo]\nmirror = [\"demo/=ours/\"]\n"),
+            ("pyproject.toml", "[project]\ndependencies = [\"demo>=1.0.0,<1.0.1\"]\n"),
+            (
+                "ours/m.py",
+                "from demo.m import Pages, Other\nclass AioPages(Pages):\n    def __aiter__(self): ...\n    async def __anext__(self): ...\n\
+             class AioOther(Other, AioPages):\n    async def __aenter__(self): ...\n\
+             class AioLost(AioPages):\n    def run(self): ...\n    def own(self): ...\n",
+            ),
+        ],
+    );
+    let output = site.sync(&["init", "demo"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let manifest: Value = serde_json::from_str(&site.read("upstream.json")).unwrap();
+    let rows = manifest.as_object().unwrap();
+    let counterparts: Vec<_> =
+        rows.iter().map(|(symbol, row)| (symbol.as_str(), row["counterpart"].as_str().unwrap())).collect();
+    assert_eq!(
+        counterparts,
+        [
+            // A class that is copied under another name, and inherits from another one.
+            ("demo.m:Lost.run", "ours/m.py:AioLost.run"),
+            // Each definition once, by its own name.
+            ("demo.m:Pages.__enter__", "ours/m.py:AioOther.__aenter__"),
+            ("demo.m:Pages.__iter__", "ours/m.py:AioPages.__aiter__"),
+        ]
+    );
+}
+
+#[test]
+fn names_alone_become_a_manifest() {
+    let site = registry_of(
+        "def called():\n    return 1\n",
+        &[
+            ("truing.toml", "[sync.demo]\n"),
+            ("pyproject.toml", "[project]\ndependencies = [\"demo>=1.0.0,<1.0.1\"]\n"),
+            ("pins.json", "{\"demo.m:called\": []}"),
+        ],
+    );
+    let output = site.sync(&["init", "demo", "--import", "pins.json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let manifest: Value = serde_json::from_str(&site.read("upstream.json")).unwrap();
+    assert_eq!(manifest["demo.m:called"]["raw"], json!([sha1("def called():\n    return 1\n")]));
 }

@@ -50,6 +50,55 @@ fn a_missing_manifest_is_one_to_be_written() {
 }
 
 #[test]
+fn a_file_of_jobs_that_nobody_named_is_pointed_to() {
+    let site = registry(&[]);
+    let told = |name: &str| {
+        let output = site.command().args(["sync", "decide", name]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(
+        told("demo").contains("truing.toml here has one: name it by `--config truing.toml`"),
+        "{}",
+        told("demo")
+    );
+    assert!(!told("other").contains("has one"));
+}
+
+#[test]
+fn a_project_whose_requirement_is_in_no_pyproject_is_told_to_name_its_file() {
+    let site = registry(&[("truing.toml", "[sync.demo]\nconstraint.file = \"absent.toml\"\n")]);
+    site.refuses(
+        &[],
+        2,
+        &["there is no absent.toml in .: name the file", "`constraint.file = \"requirements.txt\"`"],
+    );
+    // Where it is there, the range is what is wrong.
+    let site = registry(&[("pyproject.toml", "[project]\ndependencies = [\"demo>=7,<8\"]\n")]);
+    let told = String::from_utf8(site.sync(&["decide", "demo"]).stderr).unwrap();
+    assert!(told.contains("no release is in its range") && !told.contains("there is no"), "{told}");
+}
+
+#[test]
+fn what_people_read_fits_a_terminal_and_repeats_nothing() {
+    let methods: String =
+        (0..9).map(|n| format!("    def own_method_with_a_long_name_{n}(self): ...\n")).collect();
+    let ours = format!("from demo.m import Base\nclass Ours(Base):\n    def run(self): ...\n{methods}");
+    let site = registry(&[("ours/m.py", ours.as_str())]);
+    let told = String::from_utf8(site.sync(&["init", "demo", "--output", "new.json"]).stdout).unwrap();
+    assert_eq!(
+        told,
+        "new.json: 1 definition pinned as in demo 1.0.0\nnot guarded:\n  9 names  not in demo 1.0.0: the project's own \
+         (`--format json` lists them)\n"
+    );
+    let long = format!("def {}():\n    return 1\n", "long_name".repeat(7));
+    let site =
+        requiring_module(["urllib3<2", "urllib3<1"], [PINNED.to_owned(), format!("{PINNED}\n{long}")], &[]);
+    let told = String::from_utf8(site.sync(&["decide", "demo"]).stdout).unwrap();
+    assert!(told.contains("\n      added\n") && told.lines().all(|line| line.len() <= 80), "{told}");
+}
+
+#[test]
 fn a_job_in_the_repositorys_own_file_is_pointed_to_where_it_belongs() {
     let site = registry(&[("truing.toml", ""), (".truing.toml", "[sync.demo]\n")]);
     site.refuses(&[], 2, &["there is no job `demo` in ", "truing.toml", "move its [sync.…] to "]);
@@ -59,8 +108,9 @@ fn a_job_in_the_repositorys_own_file_is_pointed_to_where_it_belongs() {
 fn a_package_that_another_one_brings_is_compared_where_its_releases_are_named() {
     let site = registry(&[("pyproject.toml", "[project]\ndependencies = [\"other\"]\n")]);
     site.refuses(&["--to", "1.0.1"], 2, &["requires `demo` 0 times", "--from V --to V"]);
-    let (answer, _) = site.decide(&["--from", "1.0.0", "--to", "1.0.1"]);
-    assert_eq!((&answer["decision"], &answer["spec_before"]), (&json!("relax"), &json!(null)), "{answer}");
+    let extra = "[project]\noptional-dependencies.fast = [\"demo>=1.0.0,<1.0.1\"]\n";
+    let site_of_extra = registry(&[("pyproject.toml", extra)]);
+    site_of_extra.refuses(&[], 2, &["`constraint.path = 'project.optional-dependencies.fast'`"]);
 }
 
 #[test]
@@ -103,4 +153,70 @@ fn a_job_without_a_manifest_leaves_it_to_people_or_checks() {
     let nothing = site.sync(&["init", "demo", "--output", "new.json"]);
     let told = String::from_utf8_lossy(&nothing.stderr).into_owned();
     assert!(told.contains("manifest = \"none\""), "{told}");
+}
+
+/// `demo` in two releases that require another package otherwise, as their metadata says.
+fn requiring(requirements: [&str; 2], project: &[(&str, &str)]) -> Registry {
+    requiring_module(requirements, [PINNED.to_owned(), PINNED.to_owned()], project)
+}
+
+fn requiring_module(requirements: [&str; 2], modules: [String; 2], project: &[(&str, &str)]) -> Registry {
+    let files = |_| {
+        let (mut files, mut page) = (Files::new(), String::new());
+        for (version, (requirement, module)) in
+            ["1.0.0", "1.0.1"].into_iter().zip(requirements.iter().zip(&modules))
+        {
+            let metadata = format!("Metadata-Version: 2.2\nName: demo\nRequires-Dist: {requirement}\n");
+            let archive =
+                tar_gz(&format!("demo-{version}"), &[("demo/m.py", module), ("PKG-INFO", &metadata)]);
+            let name = format!("demo-{version}.tar.gz");
+            page += &format!("<a href=\"/files/{name}#sha256={}\">x</a>", sha256(&archive));
+            files.insert(format!("/files/{name}"), archive);
+        }
+        files.insert("/simple/demo/".to_owned(), page.into_bytes());
+        files
+    };
+    let manifest = json!({ "demo.m:pinned": [sha1(PINNED)] }).to_string();
+    let usual = [
+        ("truing.toml", "[sync.demo]\nmirror = [\"demo/=ours/\"]\n"),
+        (
+            "pyproject.toml",
+            "[project]\nrequires-python = \">=3.10\"\ndependencies = [\"demo>=1.0.0,<1.0.1\"]\n",
+        ),
+        ("upstream.json", manifest.as_str()),
+        ("ours/m.py", "from demo.m import pinned\n"),
+    ];
+    Registry::new(files, &[&usual, project].concat())
+}
+
+#[test]
+fn a_changed_requirement_asks_where_it_reaches_the_project() {
+    let extra = ["awscrt==0.19; extra == 'crt'", "awscrt==0.20; extra == 'crt'"];
+    let marked = ["old<2; python_version < '3.8'", "old<3; python_version < '3.8'"];
+    let wider = ["urllib3>=1,<2", "urllib3>=1,<3"];
+    let narrower = ["urllib3>=1,<3", "urllib3>=1,<2"];
+    let asks_for_it = ("pyproject.toml", "[project]\ndependencies = [\"demo[crt]>=1.0.0,<1.0.1\"]\n");
+    let imports_it = ("ours/late.py", "def f():\n    import urllib3.util\n");
+    for (requirements, project, decision, why) in [
+        (extra, &[][..], "relax", "of_extra"),
+        (extra, &[asks_for_it], "ask", "changed"),
+        (marked, &[], "relax", "of_other_python"),
+        (marked, &[asks_for_it], "relax", "wider"),
+        (wider, &[], "relax", "wider"),
+        (wider, &[imports_it], "ask", "changed"),
+        (narrower, &[], "ask", "changed"),
+    ] {
+        let site = requiring(requirements, project);
+        let (answer, _) = site.decide(&["--to", "1.0.1"]);
+        assert_eq!(
+            (&answer["decision"], &answer["unguarded"][0]["why"], &answer["unguarded"][0]["what"]),
+            (&json!(decision), &json!(why), &json!("requirement")),
+            "{requirements:?} {project:?}: {answer}"
+        );
+    }
+    let site = requiring(extra, &[]);
+    let told = String::from_utf8(site.sync(&["decide", "demo"]).stdout).unwrap();
+    let words =
+        "  METADATA awscrt\n      required otherwise for an extra that the project does not ask for\n";
+    assert!(told.contains(words), "{told}");
 }

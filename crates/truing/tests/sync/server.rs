@@ -64,21 +64,26 @@ impl Registry {
 
     /// `truing sync …` with the package managers told of this registry.
     pub(super) fn sync(&self, arguments: &[&str]) -> Output {
-        let folder = self.folder.path();
-        let address = self.address;
-        Command::new(env!("CARGO_BIN_EXE_truing"))
+        let config = self.folder.path().join("truing.toml");
+        self.command().env("TRUING_CONFIG", config).arg("sync").args(arguments).output().unwrap()
+    }
+
+    /// `truing` with no configuration named.
+    pub(super) fn command(&self) -> Command {
+        let (folder, address) = (self.folder.path(), self.address);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
+        command
             .env_clear()
             .current_dir(folder)
             .env("HOME", folder)
-            .env("TRUING_CONFIG", folder.join("truing.toml"))
             .env("PIP_INDEX_URL", format!("http://{address}/simple/"))
             .env("npm_config_registry", format!("http://{address}/npm/"))
             .env("CARGO_SOURCE_CRATES_IO_REPLACE_WITH", "here")
-            .env("CARGO_REGISTRIES_HERE_INDEX", format!("sparse+{}", format_args!("http://{address}/index/")))
-            .arg("sync")
-            .args(arguments)
-            .output()
-            .unwrap()
+            .env(
+                "CARGO_REGISTRIES_HERE_INDEX",
+                format!("sparse+{}", format_args!("http://{address}/index/")),
+            );
+        command
     }
 
     pub(super) fn decide(&self, arguments: &[&str]) -> (Value, Option<i32>) {

@@ -37,6 +37,15 @@ impl<'de> Deserialize<'de> for Entries<'de> {
 #[derive(Deserialize)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
+/// The objects of a file, by their keys.
+pub(super) fn paths(text: &str) -> Vec<String> {
+    let Ok(serde_json::Value::Object(root)) = serde_json::from_str(text) else { return Vec::new() };
+    root.iter()
+        .filter(|(key, value)| value.is_object() && !key.contains('.'))
+        .map(|(key, _)| key.clone())
+        .collect()
+}
+
 /// The entries of `package` in the object at `at`; `is_copy`: what is at `at` itself.
 pub(super) fn find(text: &str, at: &str, package: &str, is_copy: bool) -> Result<Vec<Found>, String> {
     let root: &RawValue = serde_json::from_str(text).map_err(|error| error.to_string())?;

@@ -8,7 +8,7 @@ use pep508_rs::{Requirement, VerbatimUrl, VersionOrUrl};
 use crate::version::{Range, is_lower, is_upper};
 
 /// A text as a requirement. The parser panics at a name that ends in a sign (pep508_rs 0.9.2), so it is not shown one.
-fn requirement(text: &str) -> Result<Requirement<VerbatimUrl>, String> {
+pub(crate) fn requirement(text: &str) -> Result<Requirement<VerbatimUrl>, String> {
     let text = text.trim();
     let name = text.split(|letter: char| !is_name(letter)).next().unwrap_or_default();
     let ends_well = |at: Option<char>| at.is_some_and(|letter| letter.is_ascii_alphanumeric());
@@ -105,7 +105,7 @@ fn bounds(text: &str) -> Option<(usize, usize)> {
 }
 
 /// The name of the package that a requirement names, as indexes spell it.
-pub(super) fn name(text: &str) -> Option<String> {
+pub(crate) fn name(text: &str) -> Option<String> {
     match requirement(text) {
         Ok(requirement) => Some(requirement.name.to_string()),
         // What is wrong with its range is told by who reads that.

@@ -53,6 +53,45 @@ fn a_list_of_requirements_has_one_a_line() {
 }
 
 #[test]
+fn a_requirement_that_is_elsewhere_in_the_file_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    for (file, text, package, registry, expected) in [
+        (
+            "pyproject.toml",
+            PYPROJECT,
+            "demo-package",
+            Registry::Pypi,
+            &["project.dependencies", "tool.x.dependencies"][..],
+        ),
+        (
+            "pyproject.toml",
+            "[dependency-groups]\ndev = [\"a<2\"]\n[project]\noptional-dependencies.x = [\"a<1\"]\n",
+            "a",
+            Registry::Pypi,
+            &["dependency-groups.dev", "project.optional-dependencies.x"],
+        ),
+        (
+            "Cargo.toml",
+            "[features]\na = [\"b\"]\n[target.'cfg(not(windows))'.dependencies]\na = \"1\"\n",
+            "a",
+            Registry::Crates,
+            &["target.cfg(not(windows)).dependencies"],
+        ),
+        ("package.json", PACKAGE, "c", Registry::Npm, &["dependencies", "vendored"]),
+        ("package.json", "[", "c", Registry::Npm, &[]),
+        ("Cargo.toml", "[", "c", Registry::Crates, &[]),
+    ] {
+        let file = folder.path().join(file);
+        std::fs::write(&file, text).unwrap();
+        let place = Place { file: &file, at: "dependencies", package, registry, style: UPPER };
+        assert_eq!(elsewhere(&place), expected, "{package} {text}");
+        for at in elsewhere(&place) {
+            read(&Place { at: &at, ..place }).unwrap();
+        }
+    }
+}
+
+#[test]
 fn what_is_not_there_once_is_told() {
     use Registry::{Crates, Npm, Pypi};
     let twice = "{\"dependencies\": {\"c\": \"1\", \"c\": \"2\"}}";

@@ -3,7 +3,7 @@
 
 use toml_edit::{Document, Item, Value};
 
-use super::{Found, Place, is_requirement, pep508, within_quotes};
+use super::{Found, MAX_TABLES, Place, is_requirement, pep508, within_quotes};
 use crate::version::Style;
 
 /// The requirements of the package at the place.
@@ -33,6 +33,26 @@ pub(super) fn find(text: &str, place: &Place<'_>) -> Result<Vec<Found>, String> 
         Ok(Found { span, text: content.to_owned() })
     });
     found.collect()
+}
+
+/// All tables and lists of a file, by their keys; those with a dot in a key have no such name.
+pub(super) fn paths(text: &str) -> Vec<String> {
+    let Ok(document) = Document::parse(text) else { return Vec::new() };
+    let mut found = Vec::new();
+    let mut next = vec![(String::new(), document.as_item(), 0)];
+    while let Some((at, item, depth)) = next.pop() {
+        let tables = item.as_table_like().filter(|_| depth < MAX_TABLES);
+        for (key, inner) in tables.into_iter().flat_map(toml_edit::TableLike::iter) {
+            let is_named = !key.contains('.') && (inner.is_table_like() || inner.is_array());
+            if is_named {
+                let at = if at.is_empty() { key.to_owned() } else { format!("{at}.{key}") };
+                next.push((at, inner, depth + 1));
+            }
+        }
+        found.extend(Some(at).filter(|at| !at.is_empty()));
+    }
+    found.sort();
+    found
 }
 
 /// A Python package's name as requirements are compared by (PEP 503).

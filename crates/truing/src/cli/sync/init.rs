@@ -1,5 +1,6 @@
 //! `truing sync init`: a first manifest for a job.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -12,7 +13,7 @@ use truing_upstream::archives::Archives;
 
 use super::super::error::{CliError, Exit};
 use super::super::{Context, runtime};
-use super::{cache, failed, index_of, unknown, version_of};
+use super::{cache, failed, index_of, item, unknown, version_of};
 use crate::loops::sync::{Pinned, Proposed, Question, pinned, proposed};
 use crate::wiring::child_reader;
 
@@ -27,16 +28,17 @@ pub(super) struct Init {
     /// The project's folder
     #[arg(long, value_name = "PATH", default_value = ".")]
     repo: PathBuf,
-    /// Take what a Python hash test pins, instead of looking through the project
-    #[arg(long, value_name = "TEST")]
+    /// Take what a Python hash test pins, or the names in a JSON file (`{"module:name": []}`), instead of looking through
+    /// the project
+    #[arg(long, value_name = "FILE")]
     import: Option<PathBuf>,
     /// The file to write, instead of the job's `manifest`; never one that is there
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
-/// How many of what is not guarded are shown to people.
-const SHOWN: usize = 12;
+/// How many of what is not guarded for one reason are shown to people by name.
+const SHOWN: usize = 4;
 
 #[derive(Serialize)]
 struct Answer {
@@ -81,13 +83,16 @@ impl Init {
             to: None,
             now: Timestamp::now(),
         };
-        let found = runtime.block_on(proposed(question, (&index, &archives, &reader))).map_err(failed)?;
+        let found = runtime
+            .block_on(proposed(question, (&index, &archives, &reader)))
+            .map_err(|error| failed(error, job, &self.repo))?;
         let Proposed { at, manifest, not_guarded } = found;
         if manifest.rows.is_empty() {
             let text =
                 format!("nothing in {} is found to be taken from {}", self.repo.display(), job.package);
             return Err(CliError::usage("nothing", text)
                 .hint("say which files have counterparts: `mirror` of the job")
+                .hint("if it calls private functions of it: --import FILE.json, with {\"module:name\": []}")
                 .hint("if the project overrides and copies nothing of it: `manifest = \"none\"` of the job, and `verify.check`"));
         }
         write(&path, &manifest)?;
@@ -116,11 +121,21 @@ impl Answer {
         if !not_guarded.is_empty() {
             let _ = writeln!(text, "not guarded:");
         }
-        for one in not_guarded.iter().take(SHOWN) {
-            let _ = writeln!(text, "  {}  {}", one.symbol, one.why);
+        let mut by_why: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for one in not_guarded {
+            by_why.entry(&one.why).or_default().push(&one.symbol);
         }
-        if not_guarded.len() > SHOWN {
-            let _ = writeln!(text, "  and {} more (`--format json`)", not_guarded.len() - SHOWN);
+        for (why, symbols) in by_why {
+            if symbols.len() > SHOWN {
+                text += &item(
+                    &format!("{} names", symbols.len()),
+                    &format!("{why} (`--format json` lists them)"),
+                );
+                continue;
+            }
+            for symbol in symbols {
+                text += &item(symbol, why);
+            }
         }
         text
     }

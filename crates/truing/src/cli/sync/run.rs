@@ -19,6 +19,7 @@ use truing_upstream::archives::Archives;
 
 use super::{cache, index_of, outcome, unknown};
 use crate::cli::error::{CliError, Exit};
+use crate::cli::output::Output;
 use crate::cli::report::markdown;
 use crate::cli::target::{actor, at_work, existing_store, instant, rehearsal, store_error, switched_on};
 use crate::cli::{Context, runtime};
@@ -251,7 +252,9 @@ impl Status {
             if told.is_empty() {
                 return "no job is configured: see [sync.NAME] in `truing config schema`\n".to_owned();
             }
-            told.iter().map(|(name, set, (job, records))| lines(name, set, job, records)).collect()
+            told.iter()
+                .map(|(name, set, (job, records))| lines(name, set, job, records, context.output))
+                .collect()
         })?;
         Ok(Exit::Done)
     }
@@ -287,7 +290,7 @@ fn row(name: &str, set: &JobConfig, job: &Job, records: &[Record]) -> Value {
     })
 }
 
-fn lines(name: &str, set: &JobConfig, job: &Job, records: &[Record]) -> String {
+fn lines(name: &str, set: &JobConfig, job: &Job, records: &[Record], output: Output) -> String {
     let (failures, streak) = job.breaker.counts();
     let mut text = format!("{name}: breaker {}", crate::cli::breaker::state(job));
     if streak > 0 {
@@ -308,7 +311,7 @@ fn lines(name: &str, set: &JobConfig, job: &Job, records: &[Record]) -> String {
         let _ = writeln!(text, "  next run by a server: {}", instant(next));
     }
     if records.is_empty() {
-        let _ = writeln!(text, "  it never ran: truing sync run {name}");
+        let _ = writeln!(text, "  it never ran: {}", output.command(&format!("sync run {name}")));
     }
     for record in records {
         let to = record.to.as_deref().unwrap_or("-");

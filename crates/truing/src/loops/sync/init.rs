@@ -1,9 +1,9 @@
 //! A first manifest: what a project takes from the package that it follows, found in its source, with the digests of the
 //! release that it was made for. What looks taken over and cannot be pinned is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use truing_core::follow::{Manifest, Row, Symbol};
+use truing_core::follow::{Manifest, Row, Sources, Symbol};
 use truing_reader::sources::Project;
 use truing_upstream::archives::Archives;
 use truing_upstream::index::Index;
@@ -51,6 +51,7 @@ pub async fn proposed(
         }
     }
     let Seen { releases, newest, from, .. } = seen(&question, index).await?;
+    let is_found = question.manifest.rows.is_empty();
     let mut manifest = Manifest { rows: wanted };
     let history =
         History { job, index, archives, reader, releases: &releases, newest, known: BTreeMap::new() };
@@ -77,7 +78,9 @@ pub async fn proposed(
         // Nothing says that these are the package's.
         Some(Symbol::Elsewhere | Symbol::Gone) | None if row.reason.as_deref() == Some(PERHAPS) => false,
         Some(Symbol::Elsewhere) => {
-            not_guarded.insert(symbol.clone(), "in another package".to_owned());
+            let why =
+                format!("not in {} {from} itself: the project's own, or another package's", job.package);
+            not_guarded.insert(symbol.clone(), why);
             false
         }
         Some(Symbol::Gone) | None => {
@@ -85,7 +88,30 @@ pub async fn proposed(
             false
         }
     });
+    if is_found {
+        once(&mut manifest, &sources);
+    }
     Ok(Proposed { at: from, manifest, not_guarded })
+}
+
+/// Leaves one row of each definition: by its own name if that is among them, else by one that is surely overridden.
+fn once(manifest: &mut Manifest, sources: &Sources) {
+    let mut names: Vec<_> = manifest
+        .rows
+        .iter()
+        .filter_map(|(symbol, row)| {
+            let at = sources.symbols.get(symbol).and_then(Symbol::definition)?;
+            let is_alias = symbol.split_once(':').is_some_and(|(_, name)| name != at.name);
+            let is_doubtful = row.reason.as_deref() == Some(PERHAPS);
+            Some((&at.file, at.line, is_alias, is_doubtful, symbol.clone()))
+        })
+        .collect();
+    names.sort();
+    let mut places = BTreeSet::new();
+    let again = names.into_iter().filter(|(file, line, ..)| !places.insert((*file, *line)));
+    for (.., symbol) in again {
+        manifest.rows.remove(&symbol);
+    }
 }
 
 fn rows_of(found: &Project, pairs: &[(String, String)]) -> BTreeMap<String, Row> {
@@ -103,11 +129,15 @@ fn rows_of(found: &Project, pairs: &[(String, String)]) -> BTreeMap<String, Row>
             let row = || row(&format!("{ours}:{name}"), "a function of the same name in a mirrored file");
             rows.entry(format!("{module}:{name}")).or_insert_with(row);
         }
-        for name in found.classes.get(ours).into_iter().flatten() {
+        for (name, methods) in found.classes.get(ours).into_iter().flatten() {
             let theirs = PREFIXES.iter().filter_map(|prefix| name.strip_prefix(prefix));
-            for theirs in theirs {
-                let row = || row(&format!("{ours}:{name}"), PERHAPS);
-                rows.entry(format!("{module}:{theirs}")).or_insert_with(row);
+            for theirs in theirs.filter(|theirs| !theirs.is_empty()) {
+                let members = methods.iter().map(|method| format!(".{method}"));
+                let whole = methods.is_empty().then(String::new);
+                for member in members.chain(whole) {
+                    let row = || row(&format!("{ours}:{name}{member}"), PERHAPS);
+                    rows.entry(format!("{module}:{theirs}{member}")).or_insert_with(row);
+                }
             }
         }
     }

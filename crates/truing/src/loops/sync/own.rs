@@ -32,21 +32,21 @@ pub(super) async fn own(
     reader.project(ProjectRequest { folder, packages }).await.map_err(wrong)
 }
 
-/// The package's classes that classes of the project inherit from, as far as they can be told; and that they cannot.
-pub(super) async fn inherited(
+/// What a project has of the package, as far as it can be told; and that it cannot.
+pub(super) async fn taken(
     job: &JobConfig,
     project: &Path,
     pairs: &[(String, String)],
     reader: &ChildReader,
-) -> (BTreeSet<String>, Option<Unguarded>) {
+) -> (Project, Option<Unguarded>) {
     match job.registry {
         Registry::Pypi => match own(job, project, pairs, reader).await {
-            Ok(found) => (found.inherited, None),
+            Ok(found) => (found, None),
             Err(error) => {
                 let untold = format!("the classes that the project inherits from: {error}");
-                (BTreeSet::new(), Some(Unguarded::of(untold, None, Why::Untold)))
+                (Project::default(), Some(Unguarded::of(untold, None, Why::Untold)))
             }
         },
-        Registry::Npm | Registry::Crates => (BTreeSet::new(), None),
+        Registry::Npm | Registry::Crates => (Project::default(), None),
     }
 }

@@ -1,0 +1,352 @@
+//! A changed requirement of a Python package's release, as seen from the project that follows the package: whether the
+//! change reaches it. What cannot be compared counts as reaching it.
+//!
+//! A change does not reach the project if it is of an extra that the project does not ask for, if it is for Python
+//! versions that the project does not support, or if all versions that were admitted still are and the project does not
+//! use the package that is required: it neither requires nor imports that itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::str::FromStr as _;
+
+use pep440_rs::{Version, VersionSpecifiers};
+use pep508_rs::{ExtraName, MarkerTree, Pep508Error, VerbatimUrl, VersionOrUrl};
+use toml_edit::{Document, Item};
+use truing_core::follow::{METADATA, Sources, Why};
+use version_ranges::Ranges;
+
+use crate::constraint::{self, Place, pep508};
+
+/// The name under which the versions of Python itself are required.
+const PYTHON: &str = "Python";
+/// The longest requirement that is compared, in bytes: a marker's tree can have exponentially many branches.
+const MAX_TEXT: usize = 240;
+/// The most requirements of one name, and of all names whose requirements changed, that are compared.
+const MAX_TEXTS: usize = 16;
+const MAX_CHANGED: usize = 200;
+/// The most digits of a number: numbers are added to, and must not overflow.
+const MAX_DIGITS: usize = 18;
+/// What the name of a package can have more than that of its module.
+const PREFIXES: [&str; 4] = ["python-", "python", "py-", "py"];
+/// And after it.
+const SUFFIXES: [&str; 3] = ["-python", "-py", "py"];
+
+/// The project that follows a package, as far as requirements of the package are concerned.
+#[derive(Debug, Default)]
+pub struct Follower {
+    /// The extras of the package that it asks for; none: not known.
+    extras: Option<Vec<ExtraName>>,
+    /// The Python versions that it supports; none: not known.
+    python: Option<VersionSpecifiers>,
+    /// The packages that it requires, as indexes spell them.
+    requires: BTreeSet<String>,
+    /// The modules that it imports, in small letters and with `-` for `_`.
+    imports: BTreeSet<String>,
+}
+
+impl Follower {
+    /// Reads the project's files. `place`: its requirement of the package; `imports`: the first names of the modules
+    /// that its source imports.
+    pub fn read(project: &Path, place: &Place<'_>, imports: &BTreeSet<String>) -> Self {
+        let mut follower = Self::default();
+        if let Some(text) = constraint::requirement(place) {
+            follower.extras = pep508::requirement(&text).ok().map(|requirement| requirement.extras);
+        }
+        for file in [place.file, &project.join("pyproject.toml")] {
+            let Ok(text) = constraint::content(file) else { continue };
+            if let Ok(document) = Document::parse(text.as_str()) {
+                follower.add(document.as_item());
+            } else {
+                let lines = text.lines().filter(|line| !line.trim_start().starts_with('-'));
+                follower.requires.extend(lines.filter_map(pep508::name));
+            }
+        }
+        follower.imports = imports.iter().map(|name| name.to_ascii_lowercase().replace('_', "-")).collect();
+        follower
+    }
+
+    /// What a `pyproject.toml` says.
+    fn add(&mut self, document: &Item) {
+        let at = |keys: &[&str]| keys.iter().fold(document, |item, key| item.get(key).unwrap_or(&Item::None));
+        let names = |item: &Item| -> Vec<String> {
+            let texts = item.as_array().into_iter().flatten().filter_map(toml_edit::Value::as_str);
+            texts.filter_map(pep508::name).collect()
+        };
+        let python = at(&["project", "requires-python"]).as_str().filter(|text| is_safe(text));
+        let python = python.and_then(|text| VersionSpecifiers::from_str(text).ok());
+        self.python = self.python.take().or(python);
+        self.requires.extend(names(at(&["project", "dependencies"])));
+        for (_, list) in
+            at(&["project", "optional-dependencies"]).as_table_like().into_iter().flat_map(|of| of.iter())
+        {
+            self.requires.extend(names(list));
+        }
+        let poetry = at(&["tool", "poetry", "dependencies"]).as_table_like();
+        let poetry = poetry.into_iter().flat_map(|of| of.iter());
+        self.requires.extend(poetry.filter_map(|(name, _)| pep508::name(name)));
+    }
+
+    /// The requirements that changed and whose change does not reach the project, by name, and why.
+    pub fn harmless(&self, from: &Sources, to: &Sources) -> BTreeMap<String, Why> {
+        let nothing = BTreeMap::new();
+        let of = |sources: &Sources| sources.requirements.get(METADATA).cloned();
+        let (Some(old), Some(new)) = (of(from), of(to)) else { return nothing };
+        let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        let changed: Vec<&String> =
+            names.into_iter().filter(|name| old.get(*name) != new.get(*name)).collect();
+        let none = BTreeSet::new();
+        let pairs = changed
+            .into_iter()
+            .map(|name| (name, old.get(name).unwrap_or(&none), new.get(name).unwrap_or(&none)));
+        let pairs: Vec<_> = pairs.collect();
+        if pairs.iter().map(|(_, old, new)| old.len() + new.len()).sum::<usize>() > MAX_CHANGED {
+            return nothing;
+        }
+        let why = |(name, old, new): (&String, _, _)| Some((name.clone(), self.why(name, old, new)?));
+        pairs.into_iter().filter_map(why).collect()
+    }
+
+    /// Why a change does not reach the project; none: it does.
+    fn why(&self, name: &str, old: &BTreeSet<String>, new: &BTreeSet<String>) -> Option<Why> {
+        if old.len().max(new.len()) > MAX_TEXTS || !old.iter().chain(new).all(|text| is_safe(text)) {
+            return None;
+        }
+        if name == PYTHON {
+            return self.python(old, new);
+        }
+        let read =
+            |texts: &BTreeSet<String>| texts.iter().map(|text| Need::of(text)).collect::<Option<Vec<_>>>();
+        let (old, new) = (read(old)?, read(new)?);
+        let same = |scope: &Scope<'_>| scope.holds(&new, &old) && scope.holds(&old, &new);
+        let mut scope = Scope { extras: self.extras.as_deref(), python: MarkerTree::TRUE };
+        if same(&scope) {
+            return Some(Why::OfExtra);
+        }
+        scope.python = self.python.as_ref().and_then(marker).unwrap_or(MarkerTree::TRUE);
+        if same(&scope) {
+            return Some(Why::OfOtherPython);
+        }
+        (scope.holds(&new, &old) && !self.uses(name)).then_some(Why::Wider)
+    }
+
+    /// The same of Python's own versions.
+    fn python(&self, old: &BTreeSet<String>, new: &BTreeSet<String>) -> Option<Why> {
+        let range = |texts: &BTreeSet<String>| {
+            let texts = texts.iter().map(|text| VersionSpecifiers::from_str(text).ok());
+            texts
+                .map(|range| range.map(pep440_rs::release_specifiers_to_ranges))
+                .try_fold(Ranges::full(), |all, one| Some(all.intersection(&one?)))
+        };
+        let (old, new) = (range(old)?, range(new)?);
+        if old.subset_of(&new) {
+            return Some(Why::Wider);
+        }
+        let own = self.python.clone().map_or_else(Ranges::full, pep440_rs::release_specifiers_to_ranges);
+        own.intersection(&old).subset_of(&new).then_some(Why::OfOtherPython)
+    }
+
+    /// Does the project require the package, or import a module that is called like it?
+    fn uses(&self, package: &str) -> bool {
+        let stripped = PREFIXES.iter().filter_map(|prefix| package.strip_prefix(prefix));
+        let stripped = stripped.chain(SUFFIXES.iter().filter_map(|suffix| package.strip_suffix(suffix)));
+        let mut modules = stripped.chain([package]);
+        self.requires.contains(package) || modules.any(|module| self.imports.contains(module))
+    }
+}
+
+/// Can the text be compared in bounded time, and without numbers that overflow?
+fn is_safe(text: &str) -> bool {
+    let mut numbers = text.split(|letter: char| !letter.is_ascii_digit());
+    text.len() <= MAX_TEXT && numbers.all(|number| number.len() <= MAX_DIGITS)
+}
+
+/// A range of Python versions as a marker.
+fn marker(python: &VersionSpecifiers) -> Option<MarkerTree> {
+    let terms =
+        python.iter().map(|one| format!("python_full_version {} '{}'", one.operator(), one.version()));
+    let terms = terms.collect::<Vec<_>>().join(" and ");
+    let parsed: Result<MarkerTree, Pep508Error<VerbatimUrl>> = MarkerTree::parse_str(&terms);
+    parsed.ok()
+}
+
+/// One requirement.
+struct Need {
+    marker: MarkerTree,
+    extras: BTreeSet<ExtraName>,
+    range: Ranges<Version>,
+}
+
+impl Need {
+    /// None: it names no range of versions, or cannot be read.
+    fn of(text: &str) -> Option<Self> {
+        if text.contains('@') {
+            return None;
+        }
+        let requirement = pep508::requirement(text).ok()?;
+        let range = match requirement.version_or_url {
+            None => Ranges::full(),
+            Some(VersionOrUrl::VersionSpecifier(range)) => range.into(),
+            Some(VersionOrUrl::Url(_)) => return None,
+        };
+        let extras = requirement.extras.into_iter().collect();
+        Some(Self { marker: requirement.marker, extras, range })
+    }
+}
+
+/// The installations that count.
+struct Scope<'a> {
+    /// With these extras; none: with any.
+    extras: Option<&'a [ExtraName]>,
+    /// On these Python versions.
+    python: MarkerTree,
+}
+
+impl Scope<'_> {
+    /// Is there an installation for which both hold?
+    fn meets(&self, one: &MarkerTree, other: &MarkerTree) -> bool {
+        let mut both = one.clone();
+        both.and(other.clone());
+        both.and(self.python.clone());
+        match self.extras {
+            Some(extras) => both.evaluate_extras(extras),
+            None => !both.is_false(),
+        }
+    }
+
+    /// Does each of the needs hold wherever what is given does? So it is if what is given wherever the need counts
+    /// names a narrower range, and at least its extras.
+    fn holds(&self, needs: &[Need], given: &[Need]) -> bool {
+        needs.iter().filter(|need| self.meets(&need.marker, &MarkerTree::TRUE)).all(|need| {
+            let there = |one: &&Need| !self.meets(&need.marker, &one.marker.negate());
+            let there: Vec<&Need> = given.iter().filter(there).collect();
+            let range = there.iter().fold(Ranges::full(), |range, one| range.intersection(&one.range));
+            let has = |extra: &ExtraName| there.iter().any(|one| one.extras.contains(extra));
+            !there.is_empty() && range.subset_of(&need.range) && need.extras.iter().all(has)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(texts: &[&str]) -> BTreeSet<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    fn follower(extras: &[&str], python: &str, requires: &[&str], imports: &[&str]) -> Follower {
+        let extras = extras.iter().map(|extra| ExtraName::from_str(extra).unwrap()).collect();
+        let python = VersionSpecifiers::from_str(python).ok().filter(|_| !python.is_empty());
+        Follower { extras: Some(extras), python, requires: set(requires), imports: set(imports) }
+    }
+
+    fn why(follower: &Follower, name: &str, old: &[&str], new: &[&str]) -> Option<Why> {
+        let of = |texts: &[&str]| {
+            let texts = BTreeMap::from([(name.to_owned(), set(texts))]);
+            Sources { requirements: BTreeMap::from([(METADATA.to_owned(), texts)]), ..Sources::default() }
+        };
+        follower.harmless(&of(old), &of(new)).remove(name)
+    }
+
+    #[test]
+    fn a_change_of_an_extra_reaches_who_asks_for_it() {
+        let (old, new) = (["awscrt==0.19.19;extra=='crt'"], ["awscrt==0.20.9;extra=='crt'"]);
+        let told = |extras: &[&str]| why(&follower(extras, "", &[], &[]), "awscrt", &old, &new);
+        assert_eq!(told(&[]), Some(Why::OfExtra));
+        assert_eq!(told(&["other"]), Some(Why::OfExtra));
+        assert_eq!(told(&["crt"]), None);
+        // Nobody knows what is asked for.
+        assert_eq!(why(&Follower::default(), "awscrt", &old, &new), None);
+        // Not the extra alone.
+        let also = ["awscrt==0.20.9;extra=='crt'", "awscrt>=0.20"];
+        assert_eq!(why(&follower(&[], "", &[], &[]), "awscrt", &old, &also), None);
+        assert_eq!(why(&follower(&[], "", &[], &[]), "awscrt", &[], &new), Some(Why::OfExtra));
+    }
+
+    #[test]
+    fn a_change_for_other_python_versions_reaches_who_supports_them() {
+        let old =
+            ["urllib3<1.27,>=1.25.4;python_version<'3.10'", "urllib3<3,>=1.25.4;python_version>='3.10'"];
+        let new = ["urllib3<3,>=1.25.4"];
+        let told = |python: &str| why(&follower(&[], python, &["urllib3"], &[]), "urllib3", &old, &new);
+        assert_eq!(told(">=3.10"), Some(Why::OfOtherPython));
+        assert_eq!(told(">=3.10.1,<4"), Some(Why::OfOtherPython));
+        assert_eq!(told(">=3.9"), None);
+        assert_eq!(told(""), None);
+        let python =
+            |own: &str, old: &str, new: &str| why(&follower(&[], own, &[], &[]), "Python", &[old], &[new]);
+        assert_eq!(python(">=3.10", ">=3.9", ">=3.10"), Some(Why::OfOtherPython));
+        assert_eq!(python(">=3.9", ">=3.9", ">=3.10"), None);
+        assert_eq!(python("", ">=3.9", ">=3.10"), None);
+        assert_eq!(python("", ">=3.10", ">=3.9"), Some(Why::Wider));
+        assert_eq!(python(">=3.9", ">=3.9", ">=3.9,<4"), None);
+        // What was not admitted before is not taken away.
+        assert_eq!(python(">=3.10", ">=3.9,<4", ">=3.10,<4"), Some(Why::OfOtherPython));
+    }
+
+    #[test]
+    fn a_wider_range_reaches_who_uses_the_package() {
+        let (old, new) = (["urllib3<2.1,>=1.25.4"], ["urllib3!=2.2.0,<3,>=1.25.4"]);
+        let nobody = follower(&[], "", &[], &["aiohttp"]);
+        assert_eq!(why(&nobody, "urllib3", &old, &new), Some(Why::Wider));
+        assert_eq!(why(&nobody, "urllib3", &new, &old), None);
+        assert_eq!(why(&nobody, "urllib3", &old, &[]), Some(Why::Wider));
+        assert_eq!(why(&nobody, "urllib3", &[], &old), None);
+        for (requires, imports) in [(&["urllib3"][..], &[][..]), (&[], &["urllib3"])] {
+            assert_eq!(why(&follower(&[], "", requires, imports), "urllib3", &old, &new), None);
+        }
+        for (package, module) in
+            [("python-dateutil", "dateutil"), ("pyyaml", "yaml"), ("ruamel-yaml", "ruamel-yaml")]
+        {
+            let (old, new) = ([format!("{package}<1")], [format!("{package}<2")]);
+            let told =
+                |imports: &[&str]| why(&follower(&[], "", &[], imports), package, &[&old[0]], &[&new[0]]);
+            assert_eq!((told(&[module]), told(&["other"])), (None, Some(Why::Wider)), "{package}");
+        }
+        // Split by a marker, and wider in each part; the same range, and one more extra.
+        let split = ["urllib3<1.27;python_version<'3.10'", "urllib3<2.1;python_version>='3.10'"];
+        assert_eq!(why(&nobody, "urllib3", &["urllib3<1.27"], &split), Some(Why::Wider));
+        assert_eq!(why(&nobody, "urllib3", &["urllib3<1.28"], &split), None);
+        assert_eq!(why(&nobody, "a", &["a<2"], &["a[b]<2"]), None);
+    }
+
+    #[test]
+    fn what_cannot_be_compared_reaches_everybody() {
+        let nobody = follower(&[], ">=3.9", &[], &[]);
+        let long = format!("a<3;{}", vec!["os_name=='a'"; 30].join(" or "));
+        let many = vec!["1"; 20].join("1");
+        let numbers =
+            [format!("a<3;python_version>'3.{many}'"), format!("a==1.{many}.*"), format!("a~=1.{many}")];
+        let wrong = ["a@https://example.org/a.whl", "a<", "a<3;b==", "-", long.as_str()];
+        for text in wrong.into_iter().chain(numbers.iter().map(String::as_str)) {
+            assert_eq!(why(&nobody, "a", &["a<2"], &[text]), None, "{text}");
+        }
+        assert_eq!(why(&nobody, "Python", &[">=3"], &["three"]), None);
+    }
+
+    #[test]
+    fn a_project_says_what_it_requires_in_its_own_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pyproject.toml");
+        let text = "[project]\nrequires-python = \">=3.9\"\ndependencies = [\"Demo[Crt, b] <2\", \"Py_Yaml\"]\n\
+                    [project.optional-dependencies]\nx = [\"c>1\"]\n[tool.poetry.dependencies]\nd = \"^1\"\n";
+        std::fs::write(&file, text).unwrap();
+        let place = Place {
+            file: &file,
+            at: "project.dependencies",
+            package: "demo",
+            registry: crate::version::Registry::Pypi,
+            style: crate::version::Style::ExclusiveUpperNextPatch,
+        };
+        let read = Follower::read(folder.path(), &place, &set(&["A_b"]));
+        assert_eq!(read.extras.unwrap().iter().map(ToString::to_string).collect::<Vec<_>>(), ["crt", "b"]);
+        assert_eq!(read.python.unwrap().to_string(), ">=3.9");
+        assert_eq!(read.requires, set(&["demo", "py-yaml", "c", "d"]));
+        assert_eq!(read.imports, set(&["a-b"]));
+        let file = folder.path().join("requirements.txt");
+        std::fs::write(&file, "# ours\ndemo<2\nE>1 # e\n-r other.txt\n").unwrap();
+        let read = Follower::read(folder.path(), &Place { file: &file, at: "", ..place }, &BTreeSet::new());
+        assert_eq!(read.requires, set(&["demo", "py-yaml", "c", "d", "e"]));
+        assert_eq!(read.extras, Some(Vec::new()));
+    }
+}
