@@ -30,8 +30,10 @@ pub const MAX_LOST: usize = 200;
 
 /// How many children read at most.
 const MAX_READERS: usize = 8;
-/// How many files make another child worth its start.
-const FILES_PER_READER: usize = 8;
+/// How many bytes of files make another child worth its start: compiling the rules takes as long as reading some 700 KB.
+const BYTES_PER_READER: u64 = 1 << 20;
+/// How many files do, however small.
+const FILES_PER_READER: usize = 64;
 /// How many bytes of files are read in one turn: the memory that its largest file may take is allowed for all of them.
 const MAX_TURN_SIZE: u64 = 256 << 10;
 
@@ -92,7 +94,10 @@ pub(super) async fn read(reader: &ChildReader, request: &ReadRequest) -> Result<
     waiting.sort_by_key(|file| (file.size, file.at));
     drop(tree);
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let readers = request.files.len().div_ceil(FILES_PER_READER).min(cores).clamp(1, MAX_READERS);
+    let bytes = waiting.iter().fold(0_u64, |bytes, file| bytes.saturating_add(file.size));
+    let by_bytes = usize::try_from(bytes / BYTES_PER_READER).unwrap_or(MAX_READERS);
+    let worth = 1 + by_bytes.max(request.files.len() / FILES_PER_READER);
+    let readers = worth.min(cores).clamp(1, MAX_READERS);
     let state = State { waiting: waiting.into(), ..State::default() };
     let ends = Instant::now() + reader.budget;
     let work = Work { reader, request, ends, readers, state: Mutex::new(state) };

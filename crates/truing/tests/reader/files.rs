@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::RecvTimeoutError;
 
-use truing::reader::MAX_LOST;
+use truing::reader::{FILE_TIME, MAX_LOST};
 use truing_core::outcome::SkipReason;
 use truing_core::port::ReadReport;
 
@@ -112,39 +112,46 @@ async fn a_bomb_costs_no_more_than_its_bounds_and_the_files_beside_it_are_read()
     let program = stage.impostor(&format!("echo $$ >> $0.pids; exec {TRUING} \"$@\""));
     let peak = Peak::of(stage.path("impostor.pids"));
     let report = ChildReader::new(program).read(&request).await.unwrap();
-    let most = peak.bytes() >> 20;
+    let (bytes, work) = peak.ended();
+    let most = bytes >> 20;
     let found: Vec<_> = report.findings.iter().map(|found| found.place.path.to_string()).collect();
     assert_eq!(found, ["B.java", "a.py"], "the markers are found");
     assert_eq!(report.reviewed, ["a.py".into()]);
     assert_eq!(gaps(&report), bombs.map(|(name, _)| (name.to_owned(), SkipReason::TooComplex)));
-    assert!(begun.elapsed() < PATIENCE);
+    assert!(begun.elapsed() < PATIENCE && work < FILE_TIME + Duration::from_secs(1), "{work:?}");
     // A reader that reads nothing has some 70 MB in a build for tests; the largest bomb has 150 KB.
     assert!((70..70 + 64 + 20).contains(&most), "{most} MiB");
 }
 
-/// The most memory that one of some processes has had, as long as it is looked at.
-pub(crate) struct Peak(std::thread::JoinHandle<u64>, std::sync::mpsc::Sender<()>);
+/// The most memory that one of some processes has had, and the most that the processor worked for one, as long as they are
+/// looked at.
+pub(crate) struct Peak(std::thread::JoinHandle<(u64, Duration)>, std::sync::mpsc::Sender<()>);
 
 impl Peak {
     /// Of those whose ids are in this file.
     pub(crate) fn of(ids: PathBuf) -> Self {
         let (stop, stopped) = std::sync::mpsc::channel();
         let look = move || {
-            let mut most = 0;
+            let mut most = (0, 0);
             while stopped.recv_timeout(Duration::from_millis(2)) == Err(RecvTimeoutError::Timeout) {
                 let ids = std::fs::read_to_string(&ids).unwrap_or_default();
-                let told = |id: &str| std::fs::read_to_string(format!("/proc/{id}/status")).ok();
-                let status = ids.lines().last().and_then(told).unwrap_or_default();
+                let Some(id) = ids.lines().last() else { continue };
+                let told =
+                    |name: &str| std::fs::read_to_string(format!("/proc/{id}/{name}")).unwrap_or_default();
+                let (status, stat) = (told("status"), told("stat"));
                 let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
                 let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-                most = most.max(kib.unwrap_or_default() << 10);
+                let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
+                let ticks: u64 = fields.skip(11).take(2).map(|field| field.parse::<u64>().unwrap()).sum();
+                most = (most.0.max(kib.unwrap_or_default() << 10), most.1.max(ticks));
             }
-            most
+            (most.0, Duration::from_millis(most.1 * 1000 / rustix::param::clock_ticks_per_second()))
         };
         Self(std::thread::spawn(look), stop)
     }
 
-    pub(crate) fn bytes(self) -> u64 {
+    /// Bytes of memory, and work.
+    pub(crate) fn ended(self) -> (u64, Duration) {
         drop(self.1);
         self.0.join().unwrap()
     }
