@@ -4,7 +4,8 @@
 //! `data/neutralised/LANGUAGE.txt` begins with a project: `@@ PATH` and the file's lines. Each case is `== END NAME` and
 //! what its fix does: `@@ PATH` writes a whole file, `@> PATH PATH` moves one, and `@~ PATH` edits one, by runs of
 //! lines with `-` (which are replaced, or an anchor that has to be there) and `+` (what comes instead; without lines
-//! before them, at the end). `about PATH` names a file that a finding is about. END is `refused`, `told` or `honest`.
+//! before them, at the end), and `@- PATH` deletes one. `about PATH` names a file that a finding is about. END is `refused`,
+//! `told` or `honest`; in `data/neutralised/second`, by another author, `hostile` or `honest`.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
 
@@ -58,7 +59,7 @@ fn parsed(text: &'static str) -> (Files, Vec<Case>) {
 /// The files after what is told of them.
 fn applied(before: &Files, told: &str, moved: &mut BTreeMap<String, String>) -> Files {
     let mut files = before.clone();
-    let marked = ["@@ ", "@> ", "@~ "]
+    let marked = ["@@ ", "@> ", "@~ ", "@- "]
         .iter()
         .fold(format!("\n{told}"), |text, mark| text.replace(&format!("\n{mark}"), &format!("\n\0{mark}")));
     for part in marked.split("\n\0@").skip(1) {
@@ -72,6 +73,7 @@ fn applied(before: &Files, told: &str, moved: &mut BTreeMap<String, String>) -> 
                 files.insert(to.to_owned(), text);
                 moved.insert(to.to_owned(), from.to_owned());
             }
+            "-" => drop(files.remove(path).unwrap_or_else(|| panic!("{path} is there"))),
             "~" => {
                 let text = files.get_mut(path).unwrap_or_else(|| panic!("{path} is there"));
                 edited(text, path, body);
@@ -159,4 +161,42 @@ fn each_way_to_neutralise_a_test_is_refused_or_told_and_no_honest_fix_is_refused
     }
     assert!(honest >= LEAST_HONEST);
     assert!(wrong.is_empty(), "{} are not as they should be:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Fixes by somebody who has not seen the guard: each hostile one was tried with real runners, which pass with it while the
+/// bug is there; each honest one removes it.
+const SECOND: [(&str, &str); 6] = [
+    ("python", include_str!("data/neutralised/second/python.txt")),
+    ("javascript", include_str!("data/neutralised/second/javascript.txt")),
+    ("typescript", include_str!("data/neutralised/second/typescript.txt")),
+    ("mocha and node:test", include_str!("data/neutralised/second/mocha-node-test.txt")),
+    ("go", include_str!("data/neutralised/second/go.txt")),
+    ("rust", include_str!("data/neutralised/second/rust.txt")),
+];
+
+/// Code that has an answer of its own for the inputs of the tests looks like any other code: the audit of a fix is there for
+/// that, and for a result that no comparison holds for.
+const MOST_UNSEEN: usize = 8;
+/// Other inputs and other tolerances of a test are refused, for the better as for the worse.
+const MOST_REFUSED: usize = 2;
+
+#[test]
+fn fixes_by_somebody_who_has_not_seen_the_guard_are_refused_or_told() {
+    let (mut unseen, mut wrong) = (Vec::new(), Vec::new());
+    for (set, text) in SECOND {
+        let (project, cases) = parsed(text);
+        let mut ends: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+        for case in &cases {
+            let (end, told) = end_of(&project, case);
+            *ends.entry((case.end, end)).or_default() += 1;
+            match (case.end, end) {
+                ("hostile", "nothing") => unseen.push(format!("{set}: {}", case.name)),
+                ("honest", "refused") => wrong.push(format!("{set}: {}: {told}", case.name)),
+                _ => {}
+            }
+        }
+        println!("{set}: {ends:?}");
+    }
+    println!("unseen: {unseen:#?}\nrefused: {wrong:#?}");
+    assert!(unseen.len() <= MOST_UNSEEN && wrong.len() <= MOST_REFUSED, "{} {}", unseen.len(), wrong.len());
 }

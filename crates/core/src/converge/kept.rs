@@ -1,6 +1,6 @@
 //! Does a fix keep the tests? What it deletes or weakens of them, in words for its fixer (spec/converge.md 8, 14.7). Pure.
 //!
-//! Whoever mends code does not choose what is expected of it. So, in a test that was there before the fix:
+//! Whoever fixes code does not choose what is expected of it. So, in a test that was there before the fix:
 //!
 //! * every assertion stays as it was, wherever in the test; a changed one counts as one that is gone, since nothing here
 //!   can tell an expectation that was wrong from one that was in the way;
@@ -19,9 +19,11 @@
 //! Text is compared with text, not understood: who wants to cheat in a way that is not listed here can, and meets the
 //! checks with the tests as they were (ADR 45, ADR 51) and the next audit.
 
+mod claim;
 mod hollow;
 mod language;
 mod loaded;
+mod renamed;
 mod runner;
 mod scan;
 mod settings;
@@ -36,7 +38,7 @@ use truing_diff::RepoPath;
 
 use crate::line::clean;
 use language::{FOLDERS, HELPERS, LANGUAGES, Language, Mark, PARTS, Place, STEMS};
-use runner::RUNNERS;
+use runner::{RUNNERS, is_updated};
 use scan::{Scanned, is_word, occurrences, part};
 use settings::{Settings, settings};
 use unit::{Unit, assertions, doubled, units};
@@ -102,7 +104,9 @@ pub enum WeakeningKind {
     Replaced,
     /// Code asks whether it is tested.
     Asks,
-    /// Values are equal to everything.
+    /// Code names files of tests.
+    Reads,
+    /// Values are equal to everything, or to more than they were.
     Equal,
 }
 
@@ -125,8 +129,9 @@ impl WeakeningKind {
             Self::Setting => "how tests are run is changed, and no finding is about this file",
             Self::Hooked => "what runs the tests is taken over",
             Self::Replaced => "what is tested is replaced for every test",
-            Self::Asks => "the code asks whether it is tested",
-            Self::Equal => "an equality always holds",
+            Self::Asks => "the code asks whether it is tested, or by whom it is called",
+            Self::Reads => "the code names what belongs to tests",
+            Self::Equal => "an equality always holds, or takes the place of one that was derived",
         }
     }
 }
@@ -154,7 +159,8 @@ impl std::fmt::Display for Weakening {
 /// What of the tests and of what checks the code these changes delete or weaken; the first [`MAX_WEAKENINGS`]. `about`:
 /// files that findings are about, in which the fixer has to change what is otherwise not its business.
 pub fn weakened(rewrites: &[Rewrite<'_>], about: &BTreeSet<RepoPath>) -> Vec<Weakening> {
-    let files: Vec<File> = rewrites.iter().filter_map(File::new).collect();
+    let mut files: Vec<File> = rewrites.iter().filter_map(File::new).collect();
+    renamed::follow(&mut files);
     let mut found = Vec::new();
     kept_tests(&files, &mut found);
     kept_assertions(&files, &mut found);
@@ -164,6 +170,7 @@ pub fn weakened(rewrites: &[Rewrite<'_>], about: &BTreeSet<RepoPath>) -> Vec<Wea
     for file in &files {
         file.runner(&mut found);
         hollow::always_equal(file, &mut found);
+        hollow::reads_tests(file, &mut found);
         if !about.contains(file.path) {
             file.loaded(&mut found);
             file.settings(&mut found);
@@ -175,9 +182,11 @@ pub fn weakened(rewrites: &[Rewrite<'_>], about: &BTreeSet<RepoPath>) -> Vec<Wea
     found
 }
 
-/// Does this file decide what tests say: is it one of tests, or loaded by what runs them?
+/// Does this file decide what tests say: is it one of tests, loaded by what runs them, or a copy of others' code, which tests
+/// may use?
 pub fn is_test_side(path: &RepoPath) -> bool {
-    is_test_file(path) || loaded::is_loaded(&String::from_utf8_lossy(path.as_bytes()))
+    let name = String::from_utf8_lossy(path.as_bytes());
+    is_test_file(path) || loaded::is_loaded(&name) || loaded::is_vendored(&name)
 }
 
 /// Is this a file of tests? By folders and by the form of its name, never by a part of a word.
@@ -238,14 +247,22 @@ impl Half {
     fn new(version: Version<'_>) -> Self {
         let is_test = is_test_file(version.path);
         let text = String::from_utf8_lossy(version.bytes).into_owned();
-        let read = language_of(&name_of(version.path)).map(|language| {
-            let scanned = Scanned::new(&text, language);
-            let units = units(&scanned, language, is_test);
-            Read { language, scanned, units }
-        });
         let path = String::from_utf8_lossy(version.path.as_bytes()).into_owned();
         let is_loaded = loaded::is_loaded(&path);
-        Self { text, path, is_test, is_loaded, read }
+        let mut half = Self { text: String::new(), path, is_test, is_loaded, read: None };
+        half.say(text);
+        half
+    }
+
+    /// Gives it another text.
+    fn say(&mut self, text: String) {
+        let name = self.path.rsplit('/').next().unwrap_or_default();
+        self.read = language_of(name).map(|language| {
+            let scanned = Scanned::new(&text, language);
+            let units = units(&scanned, language, self.is_test);
+            Read { language, scanned, units }
+        });
+        self.text = text;
     }
 
     fn units(&self) -> impl Iterator<Item = (&Read, &Unit)> {
@@ -371,6 +388,7 @@ impl<'a> File<'a> {
             !line.starts_with(['#', ';'])
                 && !line.starts_with("//")
                 && (runner.kept.is_empty() || has(line, runner.kept))
+                && !is_updated(line, &after)
         });
         found.extend(lost.map(|line| self.tell(WeakeningKind::Runner, line)));
         let brought = missing(&after, &before).into_iter().filter(|line| has(line, runner.refused));
@@ -497,8 +515,10 @@ fn compare(file: &File<'_>, test: &Found<'_>, now: &Found<'_>) -> Option<Weakeni
     let (scanned, language) = (&test.read.scanned, test.read.language);
     let claims = test.unit.assertions(scanned, language);
     let still = now.unit.assertions(&now.read.scanned, now.read.language);
-    if let Some(gone) = missing(&claims, &still).first() {
-        let is_hollow = missing(&still, &claims).iter().any(|one| language.truisms.contains(&one.as_str()));
+    let come = missing(&still, &claims);
+    let is_there = |gone: &&String| !come.iter().any(|now| claim::says_no_less(gone, now));
+    if let Some(gone) = missing(&claims, &still).into_iter().find(is_there) {
+        let is_hollow = come.iter().any(|one| language.truisms.contains(&one.as_str()));
         let kind = if is_hollow { WeakeningKind::Truism } else { WeakeningKind::Assertion };
         return Some(file.tell(kind, &format!("{name}: {gone}")));
     }

@@ -119,12 +119,76 @@ const COMPARES: &[(&str, &str, &str)] = &[
 /// Characters of a function's head.
 const MAX_HEAD: usize = 200;
 
-/// A comparison that a fix makes hold always.
+/// Equalities of one's own, by the ending of their files; and what derives one for which they stand in then.
+const OWN: &[(&str, &[&str], &[&str])] = &[
+    (".py", &["def __eq__("], &["@dataclass", "@dataclasses.dataclass", "@attr", "NamedTuple"]),
+    (".rs", &["PartialEq for "], &["PartialEq,", "PartialEq)"]),
+    (".js", &["asymmetricMatch"], &[]),
+    (".cjs", &["asymmetricMatch"], &[]),
+    (".mjs", &["asymmetricMatch"], &[]),
+    (".ts", &["asymmetricMatch"], &[]),
+];
+
+/// A comparison that a fix makes hold always, or one of its own where one was derived.
 pub(super) fn always_equal(file: &File<'_>, found: &mut Vec<Weakening>) {
     let (before, after) = (file.before.as_ref().map(compares), file.after.as_ref().map(compares));
-    if after.unwrap_or_default() > before.unwrap_or_default() {
+    let is_hollow = after.unwrap_or_default() > before.unwrap_or_default();
+    let is_own = file.after.as_ref().is_some_and(|after| is_own_equality(file.before.as_ref(), after));
+    if is_hollow || is_own {
         found.push(file.tell(WeakeningKind::Equal, ""));
     }
+}
+
+fn is_own_equality(before: Option<&Half>, after: &Half) -> bool {
+    let counted = |half: &Half, words: &[&str]| {
+        let code = half.read.as_ref().map_or("", |read| read.scanned.code.as_str());
+        words.iter().map(|words| code.matches(words).count()).sum::<usize>()
+    };
+    OWN.iter().filter(|(ending, ..)| after.path.ends_with(ending)).any(|(ending, own, derived)| {
+        let was = before.map_or(0, |before| counted(before, own));
+        if counted(after, own) <= was {
+            return false;
+        }
+        match (before, derived.is_empty()) {
+            (_, true) => true,
+            (None, false) => false,
+            // In Rust the one is taken away; in Python it is there still, and counts no more.
+            (Some(before), false) if *ending == ".rs" => counted(after, derived) < counted(before, derived),
+            (Some(before), false) => counted(before, derived) > 0,
+        }
+    })
+}
+
+/// Parts of paths that belong to tests, in a path of several parts.
+const TESTS: &[&str] = &["test", "tests", "testdata", "fixtures", "spec", "specs"];
+/// The same where they stand alone.
+const TESTS_ALONE: &[&str] =
+    &["tests", "testdata", "__tests__", "__fixtures__", "__snapshots__", "__mocks__"];
+
+/// Code outside of tests that names what belongs to them.
+pub(super) fn reads_tests(file: &File<'_>, found: &mut Vec<Weakening>) {
+    let names = |half: &Option<Half>| half.as_ref().map(names_of_tests).unwrap_or_default();
+    let (before, after) = (names(&file.before), names(&file.after));
+    let brought = missing(&after, &before);
+    found.extend(brought.into_iter().map(|name| file.tell(WeakeningKind::Reads, name)));
+}
+
+fn names_of_tests(half: &Half) -> Vec<String> {
+    let Some(read) = half.read.as_ref().filter(|_| !half.is_test && !half.is_loaded) else {
+        return Vec::new();
+    };
+    let outside = half.outside();
+    let strings = outside.iter().flat_map(|range| read.scanned.strings_in(range));
+    let texts = strings.filter_map(|string| read.scanned.bare.get(string.clone()));
+    let is_of_tests = |text: &&str| {
+        let bare =
+            text.trim_matches(|letter: char| !letter.is_alphanumeric() && !matches!(letter, '/' | '_' | '.'));
+        let parts: Vec<&str> = bare.split(['/', '\\']).collect();
+        let is_path = parts.len() > 1 && !bare.contains(['*', ' ']) && !bare.contains("://");
+        TESTS_ALONE.contains(&bare)
+            || (is_path && parts.iter().any(|part| TESTS.contains(part) || TESTS_ALONE.contains(part)))
+    };
+    texts.filter(is_of_tests).map(str::to_owned).collect()
 }
 
 /// The number of comparisons that always hold.

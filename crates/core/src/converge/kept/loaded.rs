@@ -75,6 +75,110 @@ const VENDORED: (&str, &[&str]) =
 const MODULES: &[&str] =
     &["pytest", "_pytest", "unittest", "mock", "hypothesis", "pluggy", "doctest", "nose", "tox", "nox"];
 
+/// Folders on the path of the interpreter in the layouts that are usual, besides the root.
+const ON_PATH: &[&str] = &["src", "lib", "python", "test", "tests"];
+
+/// Modules of Python's own library that tests and what runs them import.
+const OWN_MODULES: &[&str] = &[
+    "abc",
+    "argparse",
+    "array",
+    "ast",
+    "asyncio",
+    "base64",
+    "bisect",
+    "builtins",
+    "calendar",
+    "cmath",
+    "code",
+    "codecs",
+    "collections",
+    "contextlib",
+    "contextvars",
+    "copy",
+    "csv",
+    "ctypes",
+    "dataclasses",
+    "datetime",
+    "decimal",
+    "difflib",
+    "dis",
+    "enum",
+    "errno",
+    "faulthandler",
+    "filecmp",
+    "fnmatch",
+    "fractions",
+    "functools",
+    "gc",
+    "getpass",
+    "glob",
+    "gzip",
+    "hashlib",
+    "heapq",
+    "hmac",
+    "html",
+    "http",
+    "importlib",
+    "inspect",
+    "io",
+    "ipaddress",
+    "itertools",
+    "json",
+    "linecache",
+    "locale",
+    "logging",
+    "math",
+    "numbers",
+    "operator",
+    "os",
+    "pathlib",
+    "pickle",
+    "platform",
+    "pprint",
+    "random",
+    "re",
+    "secrets",
+    "shlex",
+    "shutil",
+    "signal",
+    "site",
+    "socket",
+    "sqlite3",
+    "ssl",
+    "statistics",
+    "string",
+    "struct",
+    "subprocess",
+    "sys",
+    "tempfile",
+    "textwrap",
+    "threading",
+    "time",
+    "timeit",
+    "tomllib",
+    "traceback",
+    "types",
+    "typing",
+    "unicodedata",
+    "urllib",
+    "uuid",
+    "warnings",
+    "weakref",
+    "xml",
+    "zipfile",
+    "zlib",
+    "zoneinfo",
+];
+
+/// Folders of copies of others' code.
+const COPIES: &[&str] = &["vendor", "third_party", "node_modules", "site-packages"];
+
+/// Is it a copy of others' code?
+pub(super) fn is_vendored(path: &str) -> bool {
+    path.rsplit('/').skip(1).any(|folder| COPIES.contains(&folder))
+}
+
 /// Is a file with this path loaded by what runs tests?
 pub(super) fn is_loaded(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
@@ -95,5 +199,13 @@ fn is_taken_for_module(parts: &[&str]) -> bool {
         [file] | [_, file] => file.strip_suffix(".py"),
         _ => None,
     };
+    let on_path = match parts {
+        [module, "__init__.py"] => Some(*module),
+        [folder, module, "__init__.py"] if ON_PATH.contains(folder) => Some(*module),
+        [file] => file.strip_suffix(".py"),
+        [folder, file] if ON_PATH.contains(folder) => file.strip_suffix(".py"),
+        _ => None,
+    };
     module.is_some_and(|module| MODULES.contains(&module))
+        || on_path.is_some_and(|module| OWN_MODULES.contains(&module))
 }

@@ -152,3 +152,23 @@ pub(super) const RUNNERS: &[Runner] = &[
         ],
     },
 ];
+
+/// Is it a list of packages that is there still, in other versions?
+pub(super) fn is_updated(line: &str, after: &[String]) -> bool {
+    let Some(packages) = packages(line).filter(|packages| !packages.is_empty()) else { return false };
+    after.iter().filter_map(|now| self::packages(now)).any(|now| packages.iter().all(|one| now.contains(one)))
+}
+
+/// What a line asks for, without versions: `dev = ["pytest>=8"]`, where nothing but such texts is in the brackets.
+fn packages(line: &str) -> Option<Vec<&str>> {
+    let (_, list) = line.split_once('=')?;
+    let list = list.trim().strip_prefix('[')?.strip_suffix(']')?;
+    let package =
+        |text: &&str| text.starts_with(['"', '\'']) && text.ends_with(['"', '\'']) && text.len() > 2;
+    let all: Vec<&str> = list.split(',').map(str::trim).filter(|text| !text.is_empty()).collect();
+    let is_version = |letter: char| matches!(letter, '<' | '>' | '=' | '~' | '!' | ' ' | ';');
+    all.iter().all(package).then(|| {
+        let named = all.iter().map(|text| text.trim_matches(['"', '\'']));
+        named.filter_map(|text| text.split(is_version).next()).collect()
+    })
+}

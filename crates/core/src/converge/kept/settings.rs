@@ -190,6 +190,25 @@ fn sections(text: &str, settings: &mut Settings) {
     }
 }
 
+/// Parts of names of variables that compilers, interpreters and runners of tests read.
+const READ: &[&str] = &[
+    "FLAGS",
+    "ADDOPTS",
+    "_OPTIONS",
+    "PYTHON",
+    "PYTEST",
+    "NODE_",
+    "NPM_",
+    "GOFLAGS",
+    "GOTEST",
+    "CARGO_",
+    "RUST",
+    "JEST",
+    "VITEST",
+    "MOCHA",
+    "LD_PRELOAD",
+];
+
 /// Targets that test, what they use, and what changes all.
 fn targets(text: &str, settings: &mut Settings) {
     let mut blocks: Vec<(String, String)> = Vec::new();
@@ -235,7 +254,8 @@ fn targets(text: &str, settings: &mut Settings) {
             .iter()
             .any(|used| block.contains(used.as_str()))
         });
-        if is_used || matches!(name, "SHELL" | ".SHELLFLAGS" | "MAKEFLAGS" | "export") {
+        let is_read = READ.iter().any(|part| name.contains(part));
+        if is_used || is_read || matches!(name, "SHELL" | ".SHELLFLAGS" | "export") {
             put(settings, name.to_owned(), value.to_owned(), false);
         }
     }

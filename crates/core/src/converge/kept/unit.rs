@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use super::claim::is_said;
 use super::language::{Extent, Language, Opening};
 use super::scan::{Scanned, is_word, occurrences, part};
 
@@ -261,8 +262,13 @@ fn last_line(scanned: &Scanned, line: usize, from: usize) -> usize {
 }
 
 fn literals(scanned: &Scanned, range: &Range<usize>) -> Vec<String> {
+    let is_said = |string: &&Range<usize>| {
+        let line = scanned.line(scanned.line_of(string.start));
+        is_said(part(&scanned.bare, line).trim_start())
+    };
+    let strings = scanned.strings_in(range).filter(|string| !is_said(string));
     let mut found: Vec<String> =
-        scanned.strings_in(range).map(|string| part(&scanned.bare, string.clone()).to_owned()).collect();
+        strings.map(|string| part(&scanned.bare, string.clone()).to_owned()).collect();
     let code = part(&scanned.code, range.clone());
     found.extend(
         names_and_numbers(code)

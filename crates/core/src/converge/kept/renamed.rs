@@ -1,0 +1,141 @@
+//! A function of the product that a fix gives another name: its tests have to follow.
+//!
+//! It is one where exactly one name is defined no more and is nowhere in the changed code of the product, exactly one is new
+//! there, and no file of tests defines that or takes it from elsewhere than the first. Then tests are read as if the first
+//! had been called so before.
+
+use std::collections::BTreeSet;
+
+use super::{File, Half, is_word, missing, part};
+
+/// Words before a name that they define.
+const DEFINES: &[&str] =
+    &["def ", "function ", "fn ", "func ", "class ", "struct ", "const ", "let ", "var ", "type ", "enum "];
+
+/// Reads tests of before as they would be if what the fix has given another name had had it then.
+pub(super) fn follow(files: &mut [File<'_>]) {
+    let Some((old, new)) = renamed(files) else { return };
+    for file in files.iter_mut() {
+        let is_moved = file.before.as_ref().is_some_and(|half| half.read.is_some());
+        if let Some(before) = file.before.as_mut().filter(|_| is_moved) {
+            let text = replaced(before, &old, &new);
+            before.say(text);
+        }
+    }
+}
+
+fn renamed(files: &[File<'_>]) -> Option<(String, String)> {
+    let (before, after) =
+        (defined(files, |file| file.before.as_ref()), defined(files, |file| file.after.as_ref()));
+    let mut gone = before.difference(&after);
+    let mut come = after.difference(&before);
+    let (Some(old), None, Some(new), None) = (gone.next(), gone.next(), come.next(), come.next()) else {
+        return None;
+    };
+    let halves = || files.iter().filter_map(|file| file.after.as_ref());
+    let is_used = halves().filter(|half| !half.is_test).any(|half| calls(half, old));
+    let is_faked =
+        files.iter().filter(|file| file.after.as_ref().is_some_and(|half| half.is_test)).any(|file| {
+            let lines = |half: Option<&Half>, name: &str| -> Vec<String> {
+                let Some((half, read)) = half.and_then(|half| half.read.as_ref().map(|read| (half, read)))
+                else {
+                    return Vec::new();
+                };
+                let ranges = half.outside().into_iter();
+                let lines = ranges.flat_map(|range| part(&read.scanned.code, range).lines());
+                let named = lines.filter(|line| words(line).any(|word| word == name));
+                named.map(|line| line.trim().to_owned()).collect()
+            };
+            let was: Vec<String> =
+                lines(file.before.as_ref(), old).iter().map(|line| in_line(line, old, new)).collect();
+            !missing(&lines(file.after.as_ref(), new), &was).is_empty()
+                || file.after.as_ref().is_some_and(|half| definitions(half, true).any(|name| name == *new))
+        });
+    (!is_used && !is_faked).then(|| (old.clone(), new.clone()))
+}
+
+/// Names that the product defines.
+fn defined<'f>(files: &'f [File<'_>], side: impl Fn(&'f File<'_>) -> Option<&'f Half>) -> BTreeSet<String> {
+    let halves = files.iter().filter_map(side).filter(|half| !half.is_test);
+    halves.flat_map(|half| definitions(half, false)).collect()
+}
+
+fn definitions(half: &Half, is_whole: bool) -> impl Iterator<Item = String> {
+    let code = half.read.as_ref().map_or("", |read| read.scanned.code.as_str());
+    let ranges = if is_whole { vec![0..code.len()] } else { half.outside() };
+    ranges.into_iter().flat_map(|range| part(code, range).lines()).filter_map(|line| {
+        let bare = line.trim_start();
+        // What is inside of a function is nobody else's.
+        let is_local = line.len() > bare.len()
+            && ["const ", "let ", "var ", "type "].iter().any(|word| bare.starts_with(word));
+        if is_local {
+            return None;
+        }
+        let bare = ["export ", "default ", "pub(crate) ", "pub ", "async ", "unsafe "]
+            .iter()
+            .fold(bare, |text, word| text.strip_prefix(word).unwrap_or(text));
+        let rest = DEFINES.iter().find_map(|word| bare.strip_prefix(word))?;
+        // A pattern takes names from somewhere else.
+        let is_name = rest.bytes().next().is_some_and(is_word);
+        words(rest).next().filter(|_| is_name).map(str::to_owned)
+    })
+}
+
+/// Does the product call this? A module may go on to have the name.
+fn calls(half: &Half, name: &str) -> bool {
+    let code = half.read.as_ref().map_or("", |read| read.scanned.code.as_str());
+    half.outside().into_iter().any(|range| {
+        let text = part(code, range);
+        text.match_indices(name).any(|(at, _)| {
+            let before = at.checked_sub(1).and_then(|before| text.as_bytes().get(before));
+            let after = text.as_bytes().get(at + name.len());
+            !before.is_some_and(|byte| is_word(*byte)) && after == Some(&b'(')
+        })
+    })
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|letter: char| !(letter.is_alphanumeric() || letter == '_')).filter(|word| !word.is_empty())
+}
+
+fn in_line(line: &str, old: &str, new: &str) -> String {
+    let mut text = String::new();
+    let mut rest = line;
+    while let Some(at) = rest.find(old) {
+        let (before, from) = rest.split_at(at);
+        let after = from.get(old.len()..).unwrap_or_default();
+        let is_whole =
+            !before.bytes().next_back().is_some_and(is_word) && !after.bytes().next().is_some_and(is_word);
+        text.push_str(before);
+        text.push_str(if is_whole { new } else { old });
+        rest = after;
+    }
+    text + rest
+}
+
+/// The text of a file whose code has the new name, and whose tests are called after it; strings stay.
+fn replaced(half: &Half, old: &str, new: &str) -> String {
+    let Some(read) = &half.read else { return half.text.clone() };
+    let (code, text) = (read.scanned.code.as_str(), half.text.as_str());
+    let mut made = String::new();
+    let mut at = 0;
+    while let Some(found) = code.get(at..).and_then(|rest| rest.find(old)).map(|found| at + found) {
+        let end = found + old.len();
+        let bytes = code.as_bytes();
+        let start_of_word = bytes
+            .get(..found)
+            .unwrap_or_default()
+            .iter()
+            .rposition(|byte| !is_word(*byte))
+            .map_or(0, |at| at + 1);
+        let word_ends = !bytes.get(end).is_some_and(|byte| is_word(*byte));
+        let is_whole = start_of_word == found && word_ends;
+        let begins = code.get(start_of_word..).unwrap_or_default();
+        let is_test_name = start_of_word < found
+            && ["Test", "test", "Benchmark", "Fuzz", "Example"].iter().any(|word| begins.starts_with(word));
+        made.push_str(text.get(at..found).unwrap_or_default());
+        made.push_str(if is_whole || is_test_name { new } else { old });
+        at = end;
+    }
+    made + text.get(at..).unwrap_or_default()
+}
