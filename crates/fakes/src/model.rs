@@ -63,7 +63,7 @@ impl FakeModel {
         &self.url
     }
 
-    /// Plays another script from now on, from its beginning.
+    /// Plays another script, from its beginning, for what arrives from now on; what has arrived gets its answer by the former.
     pub fn play(&self, script: Script) {
         self.shared.play(script);
     }

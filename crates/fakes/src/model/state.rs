@@ -69,6 +69,9 @@ struct State {
     script: Script,
     /// How often each answer was given, by whose turn it is.
     given: BTreeMap<String, Vec<u32>>,
+    /// The script before, how often its answers were given, and the last request that had arrived by then: who is killed
+    /// before it is answered takes no answer from those who come after it.
+    before: Option<(Script, BTreeMap<String, Vec<u32>>, u64)>,
     requests: u64,
     log: std::collections::VecDeque<Logged>,
     bills: BTreeMap<u64, Bill>,
@@ -80,6 +83,7 @@ impl Shared {
         let state = State {
             script,
             given: BTreeMap::new(),
+            before: None,
             requests: 0,
             log: Default::default(),
             bills: BTreeMap::new(),
@@ -122,8 +126,9 @@ impl Shared {
 
     pub(super) fn play(&self, script: Script) {
         let mut state = self.state();
-        state.script = script;
-        state.given.clear();
+        let before = std::mem::replace(&mut state.script, script);
+        let given = std::mem::take(&mut state.given);
+        state.before = Some((before, given, state.requests));
     }
 
     pub(super) fn knows(&self, key: &str) -> bool {
@@ -201,15 +206,19 @@ impl Shared {
 
     fn picked(&self, key: &str, headers: &HeaderMap, body: &Value, number: u64) -> Option<Picked> {
         let mut state = self.state();
-        if state.script.obedient {
+        let State { script, given, before, .. } = &mut *state;
+        let (script, given) = match before {
+            Some((script, given, last)) if number <= *last => (script, given),
+            Some(_) | None => (script, given),
+        };
+        if script.obedient {
             let orders = obedient::orders(body);
             if !orders.is_empty() {
                 let answer = Answer { blocks: orders, ..Answer::default() };
                 return Some(Picked { ready: ready(&answer, body, number), fault: None });
             }
         }
-        let whose = if state.script.each_key { key.to_owned() } else { String::new() };
-        let State { script, given, .. } = &mut *state;
+        let whose = if script.each_key { key.to_owned() } else { String::new() };
         let given = given.entry(whose).or_default();
         given.resize(script.answers.len(), 0);
         let (answer, given) = script.answers.iter().zip(given).find(|(answer, given)| {
