@@ -29,7 +29,7 @@ pub enum Act {
     },
     /// Show what the audit found.
     Post,
-    /// Let a fresh fixer mend it.
+    /// Let a fresh fixer fix it.
     Fix {
         /// What is wrong with the fix that there is; none: there is none yet.
         problems: Vec<Problem>,
@@ -179,7 +179,7 @@ pub enum Answer {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "word", content = "why")]
 pub enum Word {
-    /// It is mended.
+    /// It is fixed.
     Fixed,
     /// It is not, and why.
     Declined(String),

@@ -34,7 +34,7 @@ impl Run {
                 self.candidate = Some(candidate);
                 self.next = Act::Check;
             }
-            // The problems that it was to mend are still there.
+            // The problems that it was to fix are still there.
             Some(_) if is_other => self.give_up(problems),
             Some(_) | None => {
                 self.candidate = None;

@@ -1,4 +1,4 @@
-//! The gate before an audit: what it says is mended a few times, and no fix of it is pushed that was not looked at.
+//! The gate before an audit: what it says is fixed a few times, and no fix of it is pushed that was not looked at.
 
 use super::{Act, Candidate, Code, MAX_TOLD, Problem, Run};
 use crate::line;

@@ -15,9 +15,9 @@ const PAIRS: u64 = 1_000;
 /// Kinds of pairs, with the end that each must come to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Pair {
-    /// Each fix mends what was found, and may bring something new, less and less.
+    /// Each fix fixes what was found, and may bring something new, less and less.
     Converging,
-    /// Fixes change files and mend nothing.
+    /// Fixes change files and fix nothing.
     Plateauing,
     /// The fix of one thing brings the other back.
     Oscillating,

@@ -422,7 +422,7 @@ fn fixes_that_resolve_nothing_end_the_run() {
     let mut run = begun(Limits::default());
     for seed in 2..5 {
         run = audit(run, &[p1(3), p1(20)]);
-        // It says nothing of them, so they were never mended.
+        // It says nothing of them, so they were never fixed.
         let fix = Event::Fixed { words: BTreeMap::new(), candidate: Some(candidate(seed)) };
         run = after(run, [fix, Event::Checked(vec![]), Event::Pushed, Event::Replied]);
     }

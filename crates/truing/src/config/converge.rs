@@ -32,7 +32,7 @@ pub struct ConvergeConfig {
     pub inline_lag_max: u32,
     /// What reviews that found something are for the forge.
     pub event: ReviewEvent,
-    /// Are threads resolved whose finding is mended?
+    /// Are threads resolved whose finding is fixed?
     pub resolve_threads: bool,
     /// Is a draft marked ready that has converged?
     pub mark_ready: bool,
@@ -243,7 +243,7 @@ pub(crate) fn no_model<'a>(name: &str, known: impl Iterator<Item = &'a String>) 
     format!("must be the NAME of a `[model.NAME]`, not `{name}`: {those}")
 }
 
-/// The key with who mends.
+/// The key with who fixes.
 pub(crate) const FIXER: &str = "converge.fixer";
 
 fn reviewer(settings: &Typed<'_>, name: &str) -> Result<ReviewerConfig, ConfigError> {

@@ -15,7 +15,7 @@ pub struct Rules {
     pub poll_after_trigger: Span,
     /// Looks for the comments of a reviewer that says that there are some.
     pub inline_lag_max: u32,
-    /// Are threads resolved whose finding is mended?
+    /// Are threads resolved whose finding is fixed?
     pub resolve_threads: bool,
     /// May what our fixers declined stay?
     pub allow_declined: bool,

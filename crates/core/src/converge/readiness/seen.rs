@@ -104,7 +104,7 @@ pub enum By {
 pub enum Last {
     /// Not ours.
     Theirs,
-    /// Ours: it is mended.
+    /// Ours: it is fixed.
     Fixed,
     /// Ours: it is not.
     Declined,

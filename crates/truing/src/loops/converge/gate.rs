@@ -2,7 +2,7 @@
 //! (spec/converge.md "Gate", 2.10, 4).
 //!
 //! A command says 0 for clean and 1 for findings; whatever else it comes to means that it could not run, which is
-//! nobody's to mend by a change of the code. Each runs as a check does, on a copy of its own: what one changes, the
+//! nobody's to fix by a change of the code. Each runs as a check does, on a copy of its own: what one changes, the
 //! others and the caller's tree do not see. Of the lines that it prints, those that name a changed line block, and those
 //! that name another line of the repository are notes. A line that names no place blocks: nobody can say that it was
 //! there before. Lines are sorted first and left out then, so that old findings never hide a new one.
@@ -92,7 +92,7 @@ pub struct Came {
     pub ms: u64,
 }
 
-/// Why nothing is known. Not for an agent: no change of the code mends it.
+/// Why nothing is known. Not for an agent: no change of the code fixes it.
 #[derive(Debug, thiserror::Error)]
 pub enum GateError {
     /// A command.
