@@ -17,6 +17,7 @@
 //! that stays silent leaves the loop degraded, which cannot converge.
 
 mod act;
+mod again;
 mod exit;
 mod fix;
 mod gate;
@@ -72,11 +73,11 @@ pub struct Limits {
     pub worker_attempts: u32,
     /// How often a fix is made again because a hook blocks it.
     pub hook_retry: u32,
-    /// Findings of less weight are mended once and then left.
+    /// Findings of less weight are fixed once and then left.
     pub min_blocking: Severity,
     /// Does a run converge with findings that its fixers declined?
     pub allow_declined: bool,
-    /// Is what the last audit found mended, though nobody audits the fix?
+    /// Is what the last audit found fixed, though nobody audits the fix?
     pub final_fix: bool,
 }
 
@@ -123,7 +124,7 @@ pub enum Line {
         number: u32,
         /// Its commit, if something was changed.
         commit: Option<Sha>,
-        /// Findings that the fixer says are mended.
+        /// Findings that the fixer says are fixed.
         fixed: u32,
         /// Findings that it declined, or said nothing of.
         declined: u32,

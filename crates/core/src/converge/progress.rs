@@ -11,7 +11,7 @@ use crate::dismissal::{self, Dismissal};
 use crate::finding::{Finding, FindingStatus};
 use crate::id::{FindingId, Sha};
 
-/// A finding that was said to be mended and is found again so often will not be mended.
+/// A finding that was said to be fixed and is found again so often will not be fixed.
 const MAX_RETURNS: u32 = 3;
 /// Fixes in a row that resolve nothing.
 const PLATEAU: usize = 3;
@@ -22,7 +22,7 @@ pub struct Ledger {
     findings: Vec<Finding>,
     /// Where the lines of each come from, as it was seen last.
     origins: BTreeMap<FindingId, Origin>,
-    /// How often each was found after it was said to be mended.
+    /// How often each was found after it was said to be fixed.
     returns: BTreeMap<FindingId, u32>,
     /// The audits, oldest first.
     marks: Vec<Mark>,
@@ -114,6 +114,18 @@ impl Ledger {
     /// Somebody else has pushed: what audits of other code found shows nothing of how fixes get on.
     pub(super) fn moved(&mut self) {
         self.marks.clear();
+    }
+
+    /// Is this the newest audit, and of this tree?
+    pub(super) fn has_audited(&self, number: u32, tree: &Sha) -> bool {
+        self.marks.last().is_some_and(|mark| mark.number == number && mark.tree == *tree)
+    }
+
+    /// Fixers are asked anew for what the newest audit found: how fixes before it got on counts no more.
+    pub(super) fn begin_again(&mut self) {
+        let all = self.marks.len().saturating_sub(1);
+        self.marks.drain(..all);
+        self.returns.clear();
     }
 
     /// After a fix: what its fixer says of each finding of the audit before.

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::readiness::Readiness;
 use super::{Kind, Limits, Run, Step};
+use crate::dismissal::Dismissal;
 use crate::finding::Category;
 use crate::follow::record::Kind as End;
-use crate::id::{Key, Millis, RunId, Sha};
+use crate::id::{Key, Millis, NotASha, RunId, Sha};
 use crate::money::MicroUsd;
 
 /// What a kind of act took, in all.
@@ -151,6 +152,27 @@ impl Record {
         }
     }
 
+    /// A run that ended before anybody knew its commits. There is nothing in it to go on from ([`Record::has_begun`]).
+    ///
+    /// # Errors
+    /// Never: git's id of no commit is one.
+    pub fn never_begun(
+        of: (RunId, Key),
+        names: (String, String),
+        exit: super::Exit,
+        now: Millis,
+    ) -> Result<Self, NotASha> {
+        let none = Sha::parse(NO_COMMIT)?;
+        let mut state = Run::begin(Limits::default(), (none.clone(), none.clone()), None);
+        state.exit = Some(exit);
+        Ok(Self::begin(of, names, (none, state), now))
+    }
+
+    /// Are its commits known?
+    pub fn has_begun(&self) -> bool {
+        self.base.as_str() != NO_COMMIT
+    }
+
     /// Lets an unfinished run go on within these limits, looked at with these.
     pub fn resume(&mut self, limits: Limits, looks: &str) {
         self.state.resume();
@@ -191,6 +213,19 @@ impl Record {
                 .as_ref()
                 .is_some_and(|exit| matches!(exit.kind(), Kind::Converged | Kind::CapReached))
             && (&state.head, &self.base, self.looks.as_str()) == (head, base, looks)
+    }
+
+    /// Is it stuck, and would another run from `base` that is looked at with these, by the auditor of this `model` and with
+    /// these dismissals, find nothing new there?
+    pub fn is_stuck_with(&self, base: &Sha, (looks, model): (&str, &str), said: &[Dismissal]) -> bool {
+        let is_same = self.base == *base && self.looks == looks && self.model.as_deref() == Some(model);
+        is_same && self.state.is_stuck_with(said)
+    }
+
+    /// Goes on with a run that is stuck ([`Record::is_stuck_with`]): fixers are asked anew, and no auditor before them.
+    pub fn retry(&mut self, limits: Limits) {
+        self.state.retry(limits);
+        self.is_told = false;
     }
 
     /// What it cost until now.
@@ -253,6 +288,9 @@ impl Record {
         }
     }
 }
+
+/// Git's id of no commit.
+pub const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
 
 /// So many absences are kept: of ten audits by three auditors, and some more.
 const MAX_ABSENCES: usize = 400;

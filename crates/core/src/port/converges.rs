@@ -9,7 +9,7 @@ use crate::id::{Key, Millis, RunId, Token};
 
 /// Runs that converge.
 pub trait Converges: Send + Sync {
-    /// The newest run on this, if there was one.
+    /// The newest run on this whose commits are known ([`Record::has_begun`]), if there was one.
     fn last_converge(&self, key: &Key) -> impl Future<Output = Result<Option<Record>, StoreError>> + Send;
 
     /// Remembers a run as it is, durably. Refused ([`StoreError::Fenced`]) once one with a greater token has written on the

@@ -1,7 +1,7 @@
 //! Runs of the converge loop, each one row. Of all runs on one key only the one with the greatest token may write.
 
 use rusqlite::{Connection, OptionalExtension as _};
-use truing_core::converge::record::Record;
+use truing_core::converge::record::{NO_COMMIT, Record};
 use truing_core::dismissal::Dismissal;
 use truing_core::id::{Key, Millis, RunId, Token};
 use truing_core::port::{Act, Converges, StoreError};
@@ -16,10 +16,14 @@ impl Converges for Sqlite {
     async fn last_converge(&self, key: &Key) -> Result<Option<Record>, StoreError> {
         let key = key.as_str().to_owned();
         self.read(move |connection| {
-            let sql = "SELECT body, run FROM converge WHERE key = ?1 ORDER BY token DESC, started DESC, run DESC LIMIT 1";
+            // There is nothing to go on from in a run that never knew its commits.
+            let sql = "SELECT body, run FROM converge WHERE key = ?1 AND instr(body, ?2) = 0 \
+                       ORDER BY token DESC, started DESC, run DESC LIMIT 1";
             let row = connection
                 .prepare_cached(sql)?
-                .query_row([key], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
+                .query_row([key, format!("\"base\":\"{NO_COMMIT}\"")], |row| {
+                    Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+                })
                 .optional()?;
             row.map(|(body, run)| from_json(&body, || format!("the record of run {run}"))).transpose()
         })

@@ -1,15 +1,17 @@
 //! `truing preflight`: is everything there that a run of the converge loop needs? Looks, and changes nothing.
 
+use std::path::Path;
+
 use serde::Serialize;
 use truing_agent::sandbox::Level;
 use truing_agent::verify::{Scope, SetUp, Verified, Verifier, VerifyError};
 use truing_core::id::{PrId, Sha};
 use truing_core::line::visible;
-use truing_core::port::{Conversation as _, ForgeError, Ids as _, PullState};
+use truing_core::port::{Conversation as _, ForgeError, Ids as _, PullNow, PullState};
 use truing_core::publish::Producer;
 use truing_core::verification::{End, Ran};
 use truing_forge::github::{GitHub, Protection};
-use truing_git::{Git, GitError, Repository};
+use truing_git::{Git, GitError, Mirror, Repository};
 
 use super::columns::folded;
 use super::converge::{NO_TARGET, SHALLOW, Site, UNCOMMITTED, not_disabled, not_written, site};
@@ -18,8 +20,9 @@ use super::review::{Target, own_file};
 use super::{Context, runtime};
 use crate::config::Config;
 use crate::config::converge::Bugteam;
+use crate::loops::checkout::Rules;
 use crate::loops::converge::local::branch;
-use crate::loops::verify::{State, laid_out};
+use crate::loops::verify::{State, laid_out, laid_out_of};
 use crate::wiring::{self, UniqueIds};
 
 /// Check whether a converge run could start here, and say what is missing
@@ -27,7 +30,7 @@ use crate::wiring::{self, UniqueIds};
 /// It checks git, a base and a difference from it, that a branch for fixes can be written, a clean working tree, the
 /// sandbox, the model's key (nothing is sent), the commands of the gate, and the repository's own checks, which must pass
 /// before anything is changed. Of a pull request it asks the forge whether it is open and whether Truing may push to its
-/// branch, and what protects that. It changes nothing. Exit 0: everything is there; 1: something is missing; 3: a check could not be made.
+/// branch, and what protects that; gate and checks are those of its head. It changes nothing. Exit 0: everything is there; 1: something is missing; 3: a check could not be made.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// A pull request, by its page's URL, OWNER/NAME#NUMBER, or NUMBER alone in a clone; or a folder of the repository whose branch is meant
@@ -123,7 +126,7 @@ async fn look(target: Option<&str>, context: &Context, found: &mut Found) -> Res
         None => context.environment.directory().to_owned(),
         Some(target) => match site(target, &git, context).await? {
             Site::Folder(folder) => folder,
-            Site::Pull(pull) => return pull_request(&pull, context, found).await,
+            Site::Pull(pull) => return pull_request(&pull, &git, context, found).await,
         },
     };
     let repository = match git.open(&folder).await {
@@ -150,12 +153,18 @@ async fn look(target: Option<&str>, context: &Context, found: &mut Found) -> Res
     };
     let level = sandbox(found).await?;
     models(&config, context, found);
-    commands((&repository, head), &git, &config, (context, level), found).await
+    if !can_run_commands(&config, level, found) {
+        return Ok(());
+    }
+    let (_folder, tree) =
+        laid_out(&repository, State::Commit(head), &git).await.map_err(super::verify::failed)?;
+    let trust = Scope::new(format!("local {}", repository.root().display()));
+    commands(&tree, &trust, &config, context, found).await
 }
 
 /// Are the keys of the models there?
 fn models(config: &Config, context: &Context, found: &mut Found) {
-    match wiring::agent::is_ready(config, &context.environment) {
+    match wiring::converge::is_auditor_ready(config, &context.environment) {
         Ok(()) => found.good("model", format!("{}: its key is there; nothing was sent", config.model.name)),
         Err(error) => found.error("model", error),
     }
@@ -167,29 +176,74 @@ fn models(config: &Config, context: &Context, found: &mut Found) {
 }
 
 /// What the forge says of a pull request, and what a run on it needs besides.
-async fn pull_request(target: &Target, context: &Context, found: &mut Found) -> Result<(), CliError> {
+async fn pull_request(
+    target: &Target,
+    git: &Git,
+    context: &Context,
+    found: &mut Found,
+) -> Result<(), CliError> {
     let Target { forge, repo, number, config } = target;
     let folder = wiring::own_folder(config)?;
+    let mut there = None;
     match wiring::client(config, forge, &context.environment, &folder) {
         Err(error) => found.error("forge", error),
-        Ok(client) => {
-            if let Err(error) = at_forge(&client, (forge, repo, *number), found).await {
+        Ok(client) => match at_forge(&client, (forge, repo, *number), found).await {
+            Ok(seen) => there = Some((client, seen)),
+            Err(error) => {
                 let hint = "see that the pull request is there, and that the token of the forge may read and write it";
                 found.bad("forge", error.to_string(), hint);
             }
-        }
+        },
     }
-    sandbox(found).await?;
+    let level = sandbox(found).await?;
     models(config, context, found);
-    Ok(())
+    let Some((client, (id, now))) = there else { return Ok(()) };
+    let fetched = Fetched::of((&client, repo), (&id, &now), git, config).await;
+    let Fetched { mirror, config } = match fetched {
+        Ok(fetched) => fetched,
+        Err(error) => {
+            found.error("commits", error);
+            return Ok(());
+        }
+    };
+    if !can_run_commands(&config, level, found) {
+        return Ok(());
+    }
+    let (_folder, tree) = laid_out_of(&mirror, &now.head.sha, git).await.map_err(super::verify::failed)?;
+    // As a run has it: what its set-up leaves serves the run, too.
+    let trust = Scope::new(format!("converge {}", id.key()));
+    commands(&tree, &trust, &config, context, found).await
 }
 
-/// Is it open, and can its branch be pushed to?
+/// The commits of a pull request, and the configuration with what its repository's own file adds.
+struct Fetched {
+    mirror: Mirror,
+    config: Config,
+}
+
+impl Fetched {
+    async fn of(
+        (client, repo): (&GitHub, &str),
+        (id, now): (&PrId, &PullNow),
+        git: &Git,
+        config: &Config,
+    ) -> Result<Self, CliError> {
+        let remote = client.push_remote(&id.repository, repo).await.map_err(wiring::remote_error)?;
+        let place = wiring::mirror(&wiring::mirrors(&wiring::own_folder(config)?), id);
+        let mirror = git.mirror(&place, &remote).await.map_err(wiring::git_error)?;
+        mirror.fetch(std::slice::from_ref(&now.head.sha)).await.map_err(wiring::git_error)?;
+        let rules = Rules::new(config.clone()).map_err(wiring::bad_pattern)?;
+        let config = rules.configuration((git, &mirror), (&id.forge, &now.base_branch)).await?;
+        Ok(Self { mirror, config })
+    }
+}
+
+/// Is it open, and can its branch be pushed to? What it is.
 async fn at_forge(
     client: &GitHub,
     (forge, repo, number): (&str, &str, u64),
     found: &mut Found,
-) -> Result<(), ForgeError> {
+) -> Result<(PrId, PullNow), ForgeError> {
     let repository = client.repository(repo).await?.id;
     let id = PrId { forge: forge.to_owned(), repository, number };
     let now = client.conversation(&id, repo, Producer::Converge).now().await?;
@@ -220,25 +274,36 @@ async fn at_forge(
         ),
         (None, _) => found.good("push", format!("the forge does not say whether {branch} can be pushed to")),
     }
-    if let Some(repository) = &head.repository {
-        let Protection { is_protected, rules } = client.protection(&repository.name, &head.branch).await?;
-        let refused: Vec<&str> =
-            rules.iter().map(String::as_str).filter(|rule| REFUSE_PUSHES.contains(rule)).collect();
-        match (is_protected, refused.is_empty()) {
-            (false, true) => found.good("protection", format!("nothing protects {branch}")),
-            (_, false) => found.bad(
-                "protection",
-                format!("a ruleset may refuse pushes to {branch}: {}", visible(&refused.join(", "))),
-                "let the account of the token bypass it, or leave this branch out of it",
-            ),
-            (true, true) => found.bad(
-                "protection",
-                format!("{branch} is protected, which may refuse pushes"),
-                "let the account of the token push there, or leave this branch unprotected",
-            ),
+    if let Some(repository) = head.repository.as_ref().filter(|_| head.push != Some(false)) {
+        match client.protection(&repository.name, &head.branch).await {
+            Ok(protection) => protected(&branch, &protection, found),
+            // Of somebody else's fork that is not everybody's to know.
+            Err(ForgeError::NotFound { .. } | ForgeError::Forbidden { .. }) if is_fork => {
+                found.good("protection", format!("the forge does not say what protects {branch}"));
+            }
+            Err(error) => return Err(error),
         }
     }
-    Ok(())
+    Ok((id, now))
+}
+
+/// What may refuse a push to a branch.
+fn protected(branch: &str, Protection { is_protected, rules }: &Protection, found: &mut Found) {
+    let refused: Vec<&str> =
+        rules.iter().map(String::as_str).filter(|rule| REFUSE_PUSHES.contains(rule)).collect();
+    match (is_protected, refused.is_empty()) {
+        (false, true) => found.good("protection", format!("nothing protects {branch}")),
+        (_, false) => found.bad(
+            "protection",
+            format!("a ruleset may refuse pushes to {branch}: {}", visible(&refused.join(", "))),
+            "let the account of the token bypass it, or leave this branch out of it",
+        ),
+        (true, true) => found.bad(
+            "protection",
+            format!("{branch} is protected, which may refuse pushes"),
+            "let the account of the token push there, or leave this branch unprotected",
+        ),
+    }
 }
 
 /// Rules of GitHub's rulesets that a push of ours does not keep.
@@ -294,26 +359,28 @@ fn runs_commands(config: &Config) -> bool {
     !(config.converge.gate.is_empty() && config.verify.setup.is_empty() && config.verify.check.is_empty())
 }
 
-/// Set-up, gate and checks on the commit that is checked out.
-async fn commands(
-    (repository, head): (&Repository, &Sha),
-    git: &Git,
-    config: &Config,
-    (context, level): (&Context, Level),
-    found: &mut Found,
-) -> Result<(), CliError> {
+/// Are there commands, and can they be kept in? Says so where there are none.
+fn can_run_commands(config: &Config, level: Level, found: &mut Found) -> bool {
     if !runs_commands(config) {
         found.good("gate", "no command is configured: the rule packs alone");
         found.good(
             "checks",
             "none is configured (`verify.check`): nothing tells whether a fix breaks something",
         );
-        return Ok(());
+        return false;
     }
-    if level < Level::Full {
-        // That was told.
-        return Ok(());
-    }
+    // That was told.
+    level >= Level::Full
+}
+
+/// Set-up, gate and checks on the files of a commit.
+async fn commands(
+    tree: &Path,
+    trust: &Scope,
+    config: &Config,
+    context: &Context,
+    found: &mut Found,
+) -> Result<(), CliError> {
     let verifier = match wiring::verify::verifier(&config.verify, &context.environment) {
         Ok(verifier) => verifier,
         Err(error) => {
@@ -322,14 +389,11 @@ async fn commands(
         }
     };
     let progress = context.output.progress("setting up and running checks", None);
-    let (_folder, tree) =
-        laid_out(repository, State::Commit(head), git).await.map_err(super::verify::failed)?;
-    let trust = Scope::new(format!("local {}", repository.root().display()));
     let failed = wiring::verify::failed;
-    let set_up = verifier.set_up(&tree, &trust).await.map_err(failed)?;
+    let set_up = verifier.set_up(tree, trust).await.map_err(failed)?;
     set_up_found(&set_up, found);
-    gate_found(&verifier, &set_up, &tree, config, found).await.map_err(failed)?;
-    let verified = verifier.verified(&tree, &trust, None).await.map_err(failed)?;
+    gate_found(&verifier, &set_up, tree, config, found).await.map_err(failed)?;
+    let verified = verifier.verified(tree, trust, None).await.map_err(failed)?;
     checks_found(&verified, found);
     drop(progress);
     Ok(())
@@ -350,7 +414,7 @@ fn set_up_found(set_up: &SetUp, found: &mut Found) {
 async fn gate_found(
     verifier: &Verifier,
     set_up: &SetUp,
-    tree: &std::path::Path,
+    tree: &Path,
     config: &Config,
     found: &mut Found,
 ) -> Result<(), VerifyError> {

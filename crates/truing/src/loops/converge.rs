@@ -21,6 +21,7 @@ use std::fmt;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
 use truing_agent::sandbox::Level;
 use truing_agent::verify::{Scope as Trust, Verifier};
 use truing_core::converge::record::{Record, Taken};
@@ -28,7 +29,7 @@ use truing_core::converge::{Act, Candidate, Code, Event, Exit, Step};
 use truing_core::id::{Millis, Sha, Span, Token};
 use truing_core::ledger::Purse;
 use truing_core::money::MicroUsd;
-use truing_core::port::{Clock as _, Converges, Gate as _, Ledger as _, StoreError};
+use truing_core::port::{Clock as _, Converges, ForgeError, Gate as _, Ledger as _, StoreError};
 use truing_core::slot::Why;
 use truing_core::verification::Verification;
 use truing_git::{GitError, Laid, Mirror, PrivateFolder};
@@ -118,6 +119,12 @@ pub trait Site: Sync {
     }
     /// Answers the findings of the newest audit. What people should know besides.
     fn reply(&self, record: &Record) -> impl Future<Output = Result<Vec<String>, Stop>> + Send;
+}
+
+/// Whether a person wants a run on a pull request to end before its next act.
+pub trait Stops: fmt::Debug + Sync {
+    /// Who has said so since the run was begun or resumed, in words for people; none: nobody who may.
+    fn stopped(&self) -> BoxFuture<'_, Result<Option<String>, ForgeError>>;
 }
 
 /// So many diffs are kept, each of so many bytes at most: of the change before and after a fix, of the fix, and of all
@@ -268,6 +275,8 @@ impl<S: Site> Lap<'_, S> {
             }
             let event = match Box::pin(self.act(&act)).await {
                 Ok(event) => event,
+                // Nothing of the act was begun.
+                Err(stop @ Stop::Stopped(_)) => return Ok(Left::Failed(stop.exit())),
                 Err(stop) => match self.waits(&stop) {
                     Some(left) => {
                         self.keep_taken(act.step(), began);

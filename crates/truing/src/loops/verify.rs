@@ -139,6 +139,21 @@ pub async fn laid_out(
     Ok((folder, tree))
 }
 
+/// A private folder with a commit of a mirror. Below it, in the folder whose path comes with it, are its files and git's own.
+///
+/// # Errors
+/// [`LayOutError`]
+pub async fn laid_out_of(
+    mirror: &Mirror,
+    commit: &Sha,
+    git: &Git,
+) -> Result<(PrivateFolder, PathBuf), LayOutError> {
+    let folder = git.private_folder()?;
+    let tree = at(&folder, "tree");
+    lay_out(mirror, commit, &tree).await?;
+    Ok((folder, tree))
+}
+
 fn make(folder: &Path) -> Result<(), LayOutError> {
     std::fs::create_dir(folder).map_err(|source| LayOutError::Copy { path: folder.to_owned(), source })
 }

@@ -1,6 +1,7 @@
 //! Runs that converge on a pull request, whose slot they lease: by hand, or a step at a time by a worker of the service.
 //! No review and no other run is at work there meanwhile, and what one began the other can go on with.
 
+mod ears;
 mod no_run;
 mod progress;
 
@@ -10,6 +11,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use truing_core::converge::record::Record;
 use truing_core::converge::{Code, Exit, Kind, Run};
+use truing_core::dismissal::Dismissal;
+use truing_core::follow::record::Kind as End;
 use truing_core::id::{Key, PrId, Sha, Topic, Version};
 use truing_core::markdown;
 use truing_core::port::{
@@ -34,6 +37,7 @@ use crate::loops::versions;
 use crate::slots::{StepError, step};
 use crate::wiring::{self, SystemClock, UniqueIds};
 
+use ears::Ears;
 pub use no_run::NoPullRun;
 pub use progress::Said;
 use progress::{AGAIN, Timeline, event, note_end, report};
@@ -159,7 +163,8 @@ impl PullRun<'_> {
         let now = forge.conversation(&id, self.repo, Producer::Converge).now().await?;
         let ground = self.ground(&id, now).await?;
         let (key, last) = (id.key(), store.last_converge(&id.key()).await?);
-        let record = self.record(last, &key, &ground).await?;
+        let said = store.dismissals(&key).await?;
+        let record = self.record((last, &said), &key, &ground).await?;
         Ok((record, ground.mirror))
     }
 
@@ -177,7 +182,8 @@ impl PullRun<'_> {
         let url = now.url.clone();
         let ground = self.ground(&id, now).await?;
         let (key, site) = (id.key(), self.site(&talk, &ground));
-        let record = self.audit(None, &key, &ground).await?;
+        let mut record = self.audit(None, &key, &ground).await?;
+        record.state.dismiss(store.dismissals(&key).await?);
         let mut lap = self.lap(&ground, &site, record, Stint::Whole);
         Box::pin(lap.audit_once()).await;
         store.describe(&[(key.clone(), Described { name: self.called(), url, head: None })]).await?;
@@ -210,14 +216,21 @@ impl PullRun<'_> {
         give_back: watch::Receiver<bool>,
         say: impl Fn(Said<'_>) + Sync,
     ) -> Result<(Record, Mirror), NoPullRun> {
+        // What is said while the commits are fetched counts.
+        let ears = Ears::open(self.forge.1, (self.repo, self.number)).await?;
         let ground = self.ground(id, now).await?;
         let last = store.last_converge(&lease.key).await?;
-        let record = self.record(last, &lease.key, &ground).await?;
+        let said = store.dismissals(&lease.key).await?;
+        let before = last.clone();
+        let record = self.record((last, &said), &lease.key, &ground).await?;
+        if let Some(before) = before.filter(|last| last.run == record.run && is_stuck(last)) {
+            say(Said::Line(&words::stuck_before(&before)));
+        }
         let most = self.converging.crew.auditor.budgets.most_of_converge();
         for line in words::opening(&record, most) {
             say(Said::Line(&line));
         }
-        let site = self.site(talk, &ground);
+        let site = Pull { stops: Some(&ears), ..self.site(talk, &ground) };
         let mut lap = self.lap(&ground, &site, record, Stint::Whole);
         let work = async {
             let told = Timeline { store, mirror: &ground.mirror, say: &say };
@@ -262,7 +275,7 @@ impl PullRun<'_> {
     }
 
     /// One step of a run under a worker's lease: goes on with the run that there is, or begins one. When it goes on, if it
-    /// does; whoever stopped may be told why by a comment.
+    /// does, and else how it ended; whoever stopped may be told why by a comment.
     ///
     /// # Errors
     /// [`Stopped`]
@@ -271,10 +284,10 @@ impl PullRun<'_> {
         store: &S,
         lease: &Lease,
         id: &PrId,
-    ) -> Result<Then, Stopped> {
+    ) -> Result<(Then, Option<End>), Stopped> {
         let talk = self.forge.1.conversation(id, self.repo, Producer::Converge);
-        let ended = Box::pin(self.stepped(store, lease, id, &talk)).await;
-        match ended {
+        let stepped = Box::pin(self.stepped(store, lease, id, &talk)).await;
+        match stepped {
             // Reviews are not to wait for it: whoever asked may ask again.
             Err(Stopped::Failed { class, what, .. }) if lease.last_attempt => {
                 tracing::warn!(class, "given up: {what}");
@@ -286,23 +299,37 @@ impl PullRun<'_> {
                 if let Err(error) = talk.put_comment(&Topic::new(REPORT), &body).await {
                     tracing::warn!(%error, "could not update the pull request");
                 }
-                Ok(Then::Idle)
+                Ok((Then::Idle, Some(End::Failed)))
             }
-            ended => ended,
+            Err(stopped) => Err(stopped),
+            Ok(Then::Idle) => {
+                let last = store.last_converge(&lease.key).await?;
+                Ok((Then::Idle, last.map(|last| last.end())))
+            }
+            Ok(then) => Ok((then, None)),
         }
     }
 
-    /// A run that is given up has ended so; where nothing was known of the branch yet, there is none.
+    /// A run that is given up has ended so, also where nothing was known of the branch yet (ADR 56).
     async fn give_up<S: Converges>(&self, store: &S, lease: &Lease, what: &str) -> Result<(), StoreError> {
-        let Some(mut record) = store.last_converge(&lease.key).await?.filter(Record::is_unfinished) else {
-            return Ok(());
+        let (exit, now) = (Exit::new(Code::Infrastructure, what), SystemClock.now());
+        let record = match store.last_converge(&lease.key).await?.filter(Record::is_unfinished) {
+            Some(last) if last.state.exit.is_some() => return Ok(()),
+            Some(mut last) => {
+                last.state.exit = Some(exit);
+                last.ended = now;
+                last
+            }
+            None => {
+                let names = (self.called(), String::new());
+                let versions = versions();
+                match Record::never_begun((UniqueIds.run(), lease.key.clone()), names, exit, now) {
+                    Ok(record) => Record { is_told: true, versions, ..record },
+                    Err(error) => return Err(StoreError::Corrupt(error.to_string())),
+                }
+            }
         };
-        if record.state.exit.is_none() {
-            record.state.exit = Some(Exit::new(Code::Infrastructure, what));
-            record.ended = SystemClock.now();
-            store.keep_converge(lease.token, &record).await?;
-        }
-        Ok(())
+        store.keep_converge(lease.token, &record).await
     }
 
     async fn stepped<S: Records + Converges, C: Conversation>(
@@ -324,7 +351,10 @@ impl PullRun<'_> {
             // What has ended is told before another one begins.
             Some(last) if !last.is_told && !last.is_unfinished() => last,
             last if lease.wish == Some(Wish::Audit) => self.audit(last, &lease.key, &ground).await?,
-            last => self.record(last, &lease.key, &ground).await?,
+            last => {
+                let said = store.dismissals(&lease.key).await?;
+                self.record((last, &said), &lease.key, &ground).await?
+            }
         };
         let site = self.site(talk, &ground);
         let mut lap = self.lap(&ground, &site, record, Stint::Step);
@@ -411,6 +441,7 @@ impl PullRun<'_> {
             event: self.config().event,
             resolves: self.config().resolve_threads,
             calls: pull::called(self.config()),
+            stops: None,
             read_only: (head.push == Some(false)).then(|| {
                 format!(
                     "{} cannot be pushed to: it is in a fork whose author does not let maintainers edit it, or \
@@ -449,10 +480,10 @@ impl PullRun<'_> {
         Ok(Ground { mirror, home, now, base, looks })
     }
 
-    /// The run that was interrupted, or a new one.
+    /// The run that was interrupted, or is stuck where nothing is new, or a new one.
     async fn record(
         &self,
-        last: Option<Record>,
+        (last, said): (Option<Record>, &[Dismissal]),
         key: &Key,
         Ground { mirror, now, base, looks, .. }: &Ground,
     ) -> Result<Record, GitError> {
@@ -461,6 +492,12 @@ impl PullRun<'_> {
         let tree = mirror.tree_of(&head).await?;
         if let Some(mut record) = last.clone().filter(|last| last.is_audit_of(&head, base, looks)) {
             record.take_up(limits);
+            return Ok(record);
+        }
+        let known = (looks.as_str(), self.converging.crew.auditor.model.as_str());
+        let is_stuck = |last: &Record| last.state.head == head && last.is_stuck_with(base, known, said);
+        if let Some(mut record) = last.clone().filter(is_stuck) {
+            record.retry(limits);
             return Ok(record);
         }
         if let Some(mut record) = last.clone().filter(Record::is_unfinished) {
@@ -532,6 +569,10 @@ fn failed(exit: &Exit) -> Stopped {
     }
     let class = "what converges cannot work";
     Stopped::Failed { class, what: exit.reason.clone(), not_before: None }
+}
+
+fn is_stuck(record: &Record) -> bool {
+    record.state.exit.as_ref().is_some_and(|exit| exit.kind() == Kind::Stuck)
 }
 
 fn exit_code(record: &Record) -> Option<Code> {

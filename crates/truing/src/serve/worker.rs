@@ -257,11 +257,9 @@ where
         converging,
         limits: &house.limits,
     };
-    let then = Box::pin(pull.step(&house.store, lease, id)).await?;
-    if then == Then::Idle
-        && let Some(record) = house.store.last_converge(&lease.key).await?
-    {
-        house.metrics.run_ended(lease.of.as_str(), record.end().as_str());
+    let (then, end) = Box::pin(pull.step(&house.store, lease, id)).await?;
+    if let Some(end) = end {
+        house.metrics.run_ended(lease.of.as_str(), end.as_str());
     }
     Ok(then)
 }

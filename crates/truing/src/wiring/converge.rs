@@ -57,14 +57,22 @@ fn named(config: &Config) -> String {
 const AUDITOR: &str = "auditor";
 const FIXER: &str = "fixer";
 
-/// What is configured for the model that mends, if that is another one, with its name.
+/// Could the model that audits be asked? Nothing is sent.
+///
+/// # Errors
+/// The refusal R3.
+pub fn is_auditor_ready(config: &Config, environment: &Environment) -> Result<(), CliError> {
+    agent::is_ready(config, environment).map_err(|error| no_agent(AUDITOR, error))
+}
+
+/// What is configured for the model that fixes, if that is another one, with its name.
 pub fn fixer(config: &Config) -> Option<(String, Config)> {
     let name = config.converge.fixer.clone()?;
     let model = config.models.get(&name)?.clone();
     Some((name, config.with_model(model)))
 }
 
-/// Could the model that mends be asked, if that is another one? Nothing is sent.
+/// Could the model that fixes be asked, if that is another one? Nothing is sent.
 ///
 /// # Errors
 /// The refusal R3.

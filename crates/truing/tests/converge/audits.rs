@@ -1,7 +1,9 @@
 //! `truing audit` of a branch and of a pull request, and runs that go on from what it found.
 
 use serde_json::{Value, json};
+use truing_fakes::forge::NewPull;
 use truing_fakes::model::{Answer, Script};
+use truing_fakes::repo::Commit;
 
 use crate::place::Ran;
 use crate::pull::{Site, loops_of};
@@ -122,4 +124,79 @@ async fn preflight_asks_the_forge_of_a_pull_request_whether_it_can_be_worked_on(
 
     let ran = site.ran(site.other("preflight", &["acme/shop#4711"])).await;
     assert!(ran.exit == 1 && ran.out.contains("fail forge: "), "{ran:?}");
+}
+
+/// What a preflight of the pull request says of each thing, with the exit code.
+async fn preflight(site: &Site) -> (Vec<(String, bool, String)>, i32, Ran) {
+    let name = format!("acme/shop#{}", site.number);
+    let ran = site.ran(site.other("preflight", &["--format", "json", &name])).await;
+    let text = |check: &Value, key: &str| check[key].as_str().unwrap_or_default().to_owned();
+    let checks = told(&ran)["checks"].as_array().unwrap().clone();
+    let said = checks.iter().map(|check| {
+        let what = format!("{} {}", text(check, "text"), text(check, "hint"));
+        (text(check, "name"), check["ok"] == json!(true), what)
+    });
+    (said.collect(), ran.exit, ran)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn preflight_says_that_a_fork_cannot_be_written_whose_author_does_not_allow_it() {
+    let mut site = Site::new("", []).await;
+    let change = Commit::new("Fix").write("fork.py", "x = 1\n");
+    site.repo.push("someone:fix", change).await.unwrap();
+    site.number = site.repo.open(NewPull::of("someone:fix")).await.unwrap();
+    site.repo.let_modify(site.number, true).await.unwrap();
+    let (said, exit, ran) = preflight(&site).await;
+    assert!(exit == 0 && said.iter().any(|(name, ok, _)| name == "push" && *ok), "{ran:?}");
+
+    site.repo.let_modify(site.number, false).await.unwrap();
+    let (said, exit, ran) = preflight(&site).await;
+    let push = said.iter().find(|(name, ..)| name == "push").unwrap();
+    assert!(exit == 1 && !push.1, "{ran:?}");
+    assert!(
+        push.2.starts_with("fix is in a fork that cannot be written")
+            && push.2.contains("allow edits by maintainers"),
+        "{ran:?}"
+    );
+
+    // The rest is told all the same: nothing is wrong with the forge.
+    assert!(said.iter().all(|(name, ok, _)| *ok || name == "push"), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn preflight_runs_the_gate_and_the_checks_on_the_head_of_a_pull_request() {
+    let config = "[converge]\ngate = [[\"sh\", \"-c\", \"exit 0\"], [\"no-such-linter\"]]\n\
+                  [verify]\ncheck = [[\"grep\", \"-q\", \"def total\", \"total.py\"]]\n";
+    let site = Site::new(config, []).await;
+    let (said, exit, ran) = preflight(&site).await;
+    let of = |name: &str| -> Vec<bool> {
+        said.iter().filter(|(known, ..)| known == name).map(|(_, ok, _)| *ok).collect()
+    };
+    assert_eq!((exit, of("gate"), of("checks")), (1, vec![true, false], vec![true]), "{ran:?}");
+
+    site.repo.push("topic", Commit::new("Rename").write("total.py", "def sum_of(xs):\n")).await.unwrap();
+    let (said, exit, ran) = preflight(&site).await;
+    let failed =
+        said.iter().any(|(name, ok, text)| name == "checks" && !ok && text.contains("fails without any fix"));
+    assert!(exit == 1 && failed, "{ran:?}");
+    let pull = site.pull().await;
+    assert!(pull.comments.is_empty() && pull.reviews.is_empty(), "{pull:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finding_that_is_dismissed_is_none_to_an_audit_of_the_pull_request() {
+    let site = Site::new("", [dirty()]).await;
+    let name = format!("acme/shop#{}", site.number);
+    let audit = async || told(&site.ran(site.other("audit", &["--format", "json", &name])).await);
+    assert_eq!(audit().await["counts"]["P1"], json!(1));
+    let ran = site.ran(site.other("dismiss", &[BUG_ID, "--reason", "the callers rely on it", &name])).await;
+    if ran.exit == 0 {
+        site.model.play(Script::of([dirty()]));
+        let told = audit().await;
+        assert_eq!(
+            (&told["counts"]["P1"], &told["dismissed"][0]["id"]),
+            (&json!(0), &json!(BUG_ID)),
+            "{told}"
+        );
+    }
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
 
 mod adverse;
+mod again;
 mod audited;
 mod audits;
 mod behind;
@@ -36,8 +37,10 @@ mod scenarios;
 mod scene;
 mod served;
 mod several;
+mod shipped;
 #[path = "../support/steady.rs"]
 mod steady;
+mod stopped;
 mod targets;
 mod terminal;
 mod threads;

@@ -211,8 +211,9 @@ async fn while_another_reviewer_is_waited_for_nobody_has_a_lease_and_its_answer_
     let site = Site::new(&format!("{NATIVE}{others}"), [clean()]).await;
     let _server = Server::start(&site);
     site.asks("ann").await;
-    let why = site.until_why("goes on later (reviewer)").await;
-    assert!(why.contains("waiting"), "{why}");
+    site.until_why("goes on later (reviewer)").await;
+    // It looks once a second, and has a lease for that long.
+    site.until_why("state waiting").await;
     // A command may take it over meanwhile: nobody is at work.
     site.repo.review(site.number, "helper[bot]", Verdict::Approved, "fine").await.unwrap();
     let pull = site.until("the report", |pull| report(pull).is_some()).await;
@@ -243,13 +244,14 @@ async fn a_run_that_is_stuck_says_why_at_the_pull_request() {
     let told = report(&pull).unwrap();
     assert!(told.starts_with("## /converge: stuck\n") && told.contains("write `/converge`"), "{told}");
     assert!(pull.draft);
-    // Then it is tried again, from the start.
-    site.model.play(Script::of([Answer::describes("Adds up orders.")].into_iter().chain(two_loops())));
+    // Then it is tried again, from what is known.
+    let fixed = [Answer::describes("Adds up orders.")].into_iter().chain(two_loops().into_iter().skip(1));
+    site.model.play(Script::of(fixed));
     site.asks("ann").await;
     let converged =
         |pull: &PullView| report(pull).is_some_and(|told| told.contains("/converge: converged\n"));
     let pull = site.until("the second report", converged).await;
-    assert_eq!(reviews(&pull).len(), 3, "{pull:#?}");
+    assert_eq!(reviews(&pull).len(), 2, "nothing was new, so nothing was audited twice: {pull:#?}");
     assert_eq!(pull.comments.iter().filter(|comment| comment.body.contains("## /converge: ")).count(), 1);
 }
 
@@ -334,4 +336,32 @@ async fn a_run_that_a_person_stops_says_so_and_is_resumed() {
         |pull: &PullView| report(pull).is_some_and(|told| told.starts_with("## /converge: converged\n"));
     let pull = site.until("the second report", converged).await;
     assert_eq!(reviews(&pull).len(), 1, "it is audited once: {pull:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_given_up_before_its_commits_are_known_is_told_by_the_report_and_hides_no_other() {
+    let site = Site::new(NATIVE, [clean()]).await;
+    let _server = Server::start(&site);
+    let git = Fault::once("GET", "/{owner}/{repo}/info/refs", FaultKind::Status(500, None));
+    site.forge.fault(git.times(u32::MAX));
+    site.asks("ann").await;
+    let pull = site.until("the report", |pull| report(pull).is_some()).await;
+    assert!(report(&pull).unwrap().starts_with("## /converge: error\n"), "{pull:#?}");
+    site.until_why("converge: given up after").await;
+    let outcomes = async || {
+        let ran = site.ran(site.other("report", &["--loop", "converge", "--format", "json"])).await;
+        let told: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+        let all = told["outcomes"].as_array().unwrap();
+        all.iter().map(|one| (one["kind"].clone(), one["evidence"]["head"].is_null())).collect::<Vec<_>>()
+    };
+    assert_eq!(outcomes().await, [(serde_json::json!("failed"), true)]);
+    assert!(site.model.log().is_empty());
+
+    // There is nothing in it to go on from.
+    site.forge.clear_faults();
+    site.asks("ann").await;
+    let converged =
+        |pull: &PullView| report(pull).is_some_and(|told| told.contains("/converge: converged\n"));
+    site.until("the second report", converged).await;
+    assert_eq!(outcomes().await, [(serde_json::json!("done"), false), (serde_json::json!("failed"), true)]);
 }

@@ -249,3 +249,34 @@ async fn a_provider_that_wants_no_more_is_left_alone_and_the_rules_review() {
     let (state, summary) = site.told(number).await;
     assert_eq!((state.as_str(), turns(&model)), ("success", 2), "an ordinary 429 is tried again: {summary}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_review_costs_is_told_once_however_often_it_is_published_again() {
+    let (site, model) = Site::with_model([report().times(0)], "").await;
+    site.repo.permit("ann", "write").await.unwrap();
+    let server = site.serve();
+    let number = site.open("one").await;
+    site.deliver().await;
+    let state = |view: &PullView| view.statuses.get(&view.head)?.last().map(|status| status.state.clone());
+    let view = site.until(number, "reviewed", |view| state(view).as_deref() == Some("failure")).await;
+    let (paid, asked) = (site.spent().await.0, turns(&model));
+    assert!(paid > 0 && asked > 0);
+    let reported = || {
+        let ran = site.run(&["report", "--format", "json"]);
+        let told: Value = serde_json::from_str(&ran.out).unwrap();
+        told["totals"]["cost_micro_usd"].as_u64().unwrap()
+    };
+    assert_eq!(reported(), paid);
+
+    // A dismissal publishes what is known again, and a word that takes it back does so once more.
+    let first = view.inline().next().unwrap().id;
+    for (word, wanted) in [("/dismiss it is for a demo", "success"), ("/undismiss", "failure")] {
+        site.repo.reply(number, "ann", first, word).await.unwrap();
+        site.deliver().await;
+        site.until(number, word, |view| state(view).as_deref() == Some(wanted)).await;
+        site.until_slots("at rest", |slots| slots.iter().all(|slot| slot["state"] != "leased")).await;
+        assert_eq!((site.spent().await, reported(), turns(&model)), ((paid, 0), paid, asked), "{word}");
+    }
+    server.signal("-TERM");
+    assert_eq!(server.ended().0.code(), Some(0));
+}

@@ -63,3 +63,28 @@ async fn what_is_written_to_the_forge_is_traced_and_so_is_the_switch_that_ends_a
         assert!(!all.contains(text), "a secret is in a trace");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_served_review_that_waits_for_money_is_no_success_in_its_trace() {
+    let receiver = tokio::task::spawn_blocking(Receiver::start).await.unwrap();
+    let (site, model) = Site::with_model([report()], "[budget]\nrepo_day_usd = 0\n").await;
+    let server =
+        site.serve_by(site.command(&["serve"]).env("TRUING_TELEMETRY__OTLP_ENDPOINT", &receiver.url));
+    let number = site.open_clean("one").await;
+    site.deliver().await;
+    let (state, summary) = site.told(number).await;
+    assert_eq!(state, "pending", "{summary}");
+    site.until_slots("deferred", |slots| slots.iter().any(|slot| slot["why"] == "deferred")).await;
+    server.signal("-TERM");
+    let (status, log) = server.ended();
+    assert_eq!((status.code(), turns(&model)), (Some(0), 0), "{log}");
+
+    let spans = tokio::task::spawn_blocking(move || receiver.spans()).await.unwrap();
+    let roots = named(&spans, "pr-review");
+    assert_eq!(roots.len(), 1);
+    let about = said(roots[0]);
+    assert_eq!(
+        (about["subtype"].as_str(), about["truing.outcome"].as_str(), about["cost_usd"].as_str()),
+        ("error_max_budget_usd", "deferred", "0")
+    );
+}

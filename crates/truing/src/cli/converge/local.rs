@@ -74,7 +74,8 @@ impl Ready {
         let looks = wiring::converge::looks(&config, &context.environment)?;
         let key = ground.key();
         let mut lock = RunLock::take(&folder.join(LOCKS), &key).map_err(|error| not_locked(&error))?;
-        let (record, earlier) = ground.record(&config, &store, key, &looks.name).await?;
+        let (record, earlier) =
+            ground.record(&config, &store, key, (&looks.name, &crew.auditor.model)).await?;
         lock.name(&record.run).map_err(|error| CliError::failed("lock", error.to_string()))?;
         Ok(Self { ground, crew, looks, config, store, record, earlier, lock })
     }
@@ -207,7 +208,7 @@ pub(super) async fn run(args: &Args, turn: &Turn<'_>, path: &Path) -> Result<(Re
         return Ok((ready.record, ready.ground.mirror));
     }
     ready.ground.can_write(&ready.record).await?;
-    ready.ground.prune(&ready.store, turn).await;
+    ready.ground.prune(&ready.store, &ready.record.run, turn).await;
     if ready.record.is_unfinished() {
         for line in words::opening(&ready.record, ready.crew.auditor.budgets.most_of_converge()) {
             turn.say(line);
@@ -286,12 +287,12 @@ impl Ground {
 
     /// Deletes branches that earlier runs have left here: those of runs that have ended, to which nobody has added anything,
     /// and that are merged or old. What cannot be told stays.
-    async fn prune(&self, store: &Sqlite, turn: &Turn<'_>) {
+    async fn prune(&self, store: &Sqlite, current: &RunId, turn: &Turn<'_>) {
         let Ok(left) = self.repository.branches_below(RUNS).await else { return };
         let now = SystemClock.now();
         for (name, tip) in left {
             let run = name.rsplit_once('/').map(|(_, run)| RunId::new(run));
-            let Some(run) = run.filter(|run| branch(run) == name) else { continue };
+            let Some(run) = run.filter(|run| branch(run) == name && run != current) else { continue };
             let Ok(Some(record)) = store.converge_run(&run).await else { continue };
             if record.is_unfinished() || record.state.head != tip {
                 continue;
@@ -331,7 +332,7 @@ impl Ground {
         config: &Config,
         store: &Sqlite,
         key: Key,
-        looks: &str,
+        (looks, model): (&str, &str),
     ) -> Result<(Record, Option<String>), CliError> {
         let last = store.last_converge(&key).await.map_err(store_error)?;
         let last = last.filter(|last| last.base == self.base);
@@ -358,6 +359,14 @@ impl Ground {
                 return Ok((record, Some(earlier)));
             }
             let tip = self.repository.tip(&last.branch).await.map_err(wiring::git_error)?;
+            let said = store.dismissals(&key).await.map_err(store_error)?;
+            let is_there = last.state.commits.is_empty() || tip.as_ref() == Some(&last.state.head);
+            if is_there && last.is_stuck_with(&self.base, (looks, model), &said) {
+                let mut record = last.clone();
+                let earlier = words::stuck_before(&record);
+                record.retry(config.converge.limits.clone());
+                return Ok((record, Some(earlier)));
+            }
             let is_converged = last.state.exit.as_ref().is_some_and(|exit| exit.code.exit_code() == 0);
             // Another gate or check has not looked at it.
             if is_converged && last.looks == looks && tip.as_ref() == Some(&last.state.head) {

@@ -175,7 +175,7 @@ pub(super) fn converge(record: &Record, known: Option<&Described>) -> Value {
             "absences": record.absences,
             "commits": state.commits,
             "unreached": record.unreached,
-            "head": state.head,
+            "head": record.has_begun().then_some(&state.head),
             "code": state.exit.as_ref().map(|exit| exit.code),
         },
         "started": instant(record.started),

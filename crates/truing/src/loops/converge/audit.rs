@@ -47,7 +47,7 @@ pub(super) struct Audited {
     pub(super) reading: Reading,
     /// The files at the head.
     pub(super) laid: Laid,
-    /// What it is to mend, if it is a fix.
+    /// What it is to fix, if it is a fix.
     mends: Option<String>,
 }
 

@@ -21,12 +21,12 @@ use truing_git::{GitError, Mirror, Pushed, Refusal};
 
 use super::pursue::HEARD;
 use super::words::{counted, origin, short};
-use super::{Published, Site, Stop};
+use super::{Published, Site, Stop, Stops};
 use crate::config::converge::{ConvergeConfig, Reviewer, Trigger};
 
 /// How the topic of a finding begins.
 pub(crate) const FINDING: &str = "finding/";
-/// How the topic of an answer begins, and how an answer that says that it is mended.
+/// How the topic of an answer begins, and how an answer that says that it is fixed.
 pub(super) const ANSWER: &str = "answer/";
 pub(super) const FIXED: &str = "Fixed";
 /// So often a review is posted whose answer is lost.
@@ -49,12 +49,14 @@ pub struct Pull<'a, C> {
     pub onto: &'a str,
     /// What reviews that found something are.
     pub event: ReviewEvent,
-    /// Are threads resolved whose finding is mended?
+    /// Are threads resolved whose finding is fixed?
     pub resolves: bool,
     /// Why nothing can be pushed, if that is so.
     pub read_only: Option<String>,
     /// What is said after each push, if anything: see [`called`].
     pub calls: Option<&'static str>,
+    /// Asked before each act whether a person stops the run; none: whoever leases its steps is told.
+    pub stops: Option<&'a dyn Stops>,
 }
 
 /// What wakes Bugbot: the whole text of a comment.
@@ -110,6 +112,18 @@ impl<C: Conversation> Pull<'_, C> {
         }
         let exit = Exit::new(Code::Closed, line::clean(&why, MAX_LINE));
         Err(Stop::Over { exit, unreached })
+    }
+
+    /// Asks whether a person has stopped the run.
+    ///
+    /// # Errors
+    /// [`Stop::Stopped`]: somebody has.
+    pub(super) async fn not_stopped(&self) -> Result<(), Stop> {
+        let Some(stops) = self.stops else { return Ok(()) };
+        match stops.stopped().await.map_err(forge)? {
+            Some(why) => Err(Stop::Stopped(why)),
+            None => Ok(()),
+        }
     }
 
     /// Is this commit part of a head? One that cannot be told is not.
@@ -209,6 +223,7 @@ impl<C: Conversation> Site for Pull<'_, C> {
     async fn head(&self, record: &Record) -> Result<Sha, Stop> {
         let now = self.talk.now().await.map_err(forge)?;
         self.not_over(record, &now).await?;
+        self.not_stopped().await?;
         if now.base_branch != self.onto {
             let why = format!("{} goes to {} now: run it again", record.name, now.base_branch);
             return Err(Stop::over(Code::HeadMoved, line::clean(&why, MAX_LINE)));
@@ -394,7 +409,7 @@ fn named(finding: &Finding) -> String {
     format!("{}:{}", markdown::code(&place.path.to_string()), place.start_line)
 }
 
-/// What became of a finding in this loop, and whether it is mended.
+/// What became of a finding in this loop, and whether it is fixed.
 fn answer(record: &Record, finding: &Finding) -> (String, bool) {
     let state = &record.state;
     if let Some(words) = &state.hook {

@@ -304,7 +304,7 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
     }
 
     /// Our audit has cleared the head that is shown: our threads about what it does not find there are over, whichever run
-    /// began them and however it was mended. Not those in which somebody else has the last word.
+    /// began them and however it was fixed. Not those in which somebody else has the last word.
     async fn close(&mut self, look: &mut Look) -> Result<(), Stop> {
         let state = &self.record.state;
         let standing: BTreeSet<Topic> =
@@ -358,6 +358,7 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
         let settles = !others.is_empty() && span(self.config.poll) >= SETTLE;
         let pull = talk.now().await.map_err(forge)?;
         self.site.not_over(&self.record, &pull).await?;
+        self.site.not_stopped().await?;
         let merge = talk.merge().await.map_err(forge)?;
         let checks = talk.checks(&pull.head.sha).await.map_err(forge)?;
         let threads = talk.threads().await.map_err(forge)?;

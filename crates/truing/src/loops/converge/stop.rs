@@ -28,6 +28,9 @@ pub enum Stop {
     /// The kill switch is on.
     #[error("the kill switch is on")]
     Halted,
+    /// A person has stopped the run at its pull request; in words for people.
+    #[error("{0}")]
+    Stopped(String),
     /// No model could be asked.
     #[error("{0}")]
     Model(String),
@@ -109,6 +112,7 @@ impl Stop {
             Self::Silent(_)
             | Self::Budget(_)
             | Self::Halted
+            | Self::Stopped(_)
             | Self::Model(_)
             | Self::Gate(_)
             | Self::Reading(_)
@@ -129,7 +133,7 @@ impl Stop {
     pub(super) fn exit(&self) -> Exit {
         let code = match self {
             Self::Budget(_) => Code::Budget,
-            Self::Halted => Code::Interrupted,
+            Self::Halted | Self::Stopped(_) => Code::Interrupted,
             Self::Over { exit, .. } => exit.code,
             Self::Silent(_)
             | Self::Model(_)

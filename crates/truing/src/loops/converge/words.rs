@@ -72,6 +72,17 @@ pub fn opening(record: &Record, most: MicroUsd) -> Vec<String> {
     ]
 }
 
+/// What is told of a run that is stuck and goes on, as nothing is new.
+pub fn stuck_before(record: &Record) -> String {
+    let reason = record.state.exit.as_ref().map_or("", |exit| exit.reason.as_str());
+    format!(
+        "run {} was stuck here ({}); nothing is new, so what it found is fixed anew without another audit: a commit or a \
+         dismissal is audited",
+        record.run,
+        line::clean(reason, MAX_REASON)
+    )
+}
+
 /// What is told when an act begins that may take minutes; none: it takes moments, or only what it comes to is of interest.
 pub fn beginning(record: &Record, act: &Act) -> Option<String> {
     let state = &record.state;

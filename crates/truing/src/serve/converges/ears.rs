@@ -1,0 +1,103 @@
+//! `/converge stop` for a run by hand. A run that is served hears it by its slot; nobody else may listen for this one, so it
+//! asks the forge for comments itself.
+
+use std::collections::HashSet;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tokio::sync::Mutex;
+use truing_core::id::{Millis, Span};
+use truing_core::port::{Clock as _, CommentKind, ForgeError};
+use truing_forge::github::{GitHub, Listing, PullComment};
+
+use crate::loops::converge::Stops;
+use crate::serve::commands::Asked;
+use crate::wiring::SystemClock;
+
+/// How far the forge's clock may be behind ours: comments are listed from so long before the run on.
+const LEAD: Span = Span::minutes(10);
+/// Calls of one look; answers that nothing has changed are not counted.
+const CALLS: u64 = 20;
+
+/// Hears the comments on a pull request that are new since the run was begun or resumed.
+#[derive(Debug)]
+pub(super) struct Ears<'a> {
+    github: &'a GitHub,
+    repo: &'a str,
+    number: u64,
+    since: Millis,
+    heard: Mutex<Heard>,
+}
+
+#[derive(Default, Debug)]
+struct Heard {
+    lists: [Listing<PullComment>; 2],
+    /// Comments that say nothing to this run: older ones, and those of people who may not.
+    passed: HashSet<(CommentKind, u64)>,
+}
+
+impl<'a> Ears<'a> {
+    /// Begins to listen: what has been said by now is not heard.
+    ///
+    /// # Errors
+    /// [`ForgeError`]
+    pub(super) async fn open(github: &'a GitHub, (repo, number): (&'a str, u64)) -> Result<Self, ForgeError> {
+        let since = Millis(SystemClock.now().0.saturating_sub(LEAD.0));
+        let ears = Self { github, repo, number, since, heard: Mutex::default() };
+        let mut heard = ears.heard.lock().await;
+        ears.listen(&mut heard.lists).await?;
+        let Heard { lists, passed } = &mut *heard;
+        passed.extend(lists.iter().flat_map(Listing::items).map(|comment| (comment.kind, comment.id)));
+        drop(heard);
+        Ok(ears)
+    }
+
+    async fn listen(&self, lists: &mut [Listing<PullComment>; 2]) -> Result<(), ForgeError> {
+        let mut calls = CALLS;
+        for (kind, list) in CommentKind::ALL.into_iter().zip(lists) {
+            match self.github.comments_since(self.repo, (kind, self.since), list, &mut calls).await {
+                Ok(()) => {}
+                // A repository without issues.
+                Err(ForgeError::NotFound { .. }) if kind == CommentKind::Conversation => {
+                    *list = Listing::nothing();
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// The newest word on the run by somebody who may write to the repository, if that is to stop: who says so.
+    async fn newest(&self) -> Result<Option<String>, ForgeError> {
+        let mut heard = self.heard.lock().await;
+        self.listen(&mut heard.lists).await?;
+        let Heard { lists, passed } = &mut *heard;
+        let of_run = |comment: &&PullComment| {
+            let is_new = comment.number == self.number && !passed.contains(&(comment.kind, comment.id));
+            is_new && matches!(Asked::parse(&comment.body), Some(Asked::Stop | Asked::Converge))
+        };
+        let mut said: Vec<&PullComment> = lists.iter().flat_map(Listing::items).filter(of_run).collect();
+        said.sort_by_key(|comment| (comment.created, comment.id));
+        for comment in said.into_iter().rev() {
+            if let Some(author) = &comment.author
+                && author.is_person
+                && !self.github.is_own(self.repo, author).await?
+                && self.github.may_write(self.repo, author).await?
+            {
+                let is_stop = Asked::parse(&comment.body) == Some(Asked::Stop);
+                return Ok(is_stop.then(|| author.login.clone()));
+            }
+            passed.insert((comment.kind, comment.id));
+        }
+        Ok(None)
+    }
+}
+
+impl Stops for Ears<'_> {
+    fn stopped(&self) -> BoxFuture<'_, Result<Option<String>, ForgeError>> {
+        let told = |by: String| {
+            format!("stopped by `/converge stop` of {by}: run it again, it goes on where it was")
+        };
+        self.newest().map(move |newest| newest.map(|by| by.map(told))).boxed()
+    }
+}

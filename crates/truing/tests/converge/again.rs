@@ -1,0 +1,145 @@
+//! What is known from earlier runs: one that is stuck is not audited and paid for twice where nothing is new, and the branches
+//! that runs have left are deleted in time.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use truing::wiring::SystemClock;
+use truing_core::id::{Millis, RunId, Span, Token};
+use truing_core::port::{Clock as _, Converges as _};
+use truing_fakes::model::Answer;
+use truing_store::Sqlite;
+
+use crate::place::Ran;
+use crate::scene::{BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, fix_is_clean, mended};
+
+/// A fixer who declines the only finding.
+fn declines() -> Answer {
+    mended(&[(BUG_ID, Some("nobody knows how"))])
+}
+
+fn fixes() -> [Answer; 4] {
+    [edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()]
+}
+
+/// The answer to a run by these answers, its exit code, and how many were needed.
+fn after(scene: &Scene, answers: impl IntoIterator<Item = Answer>) -> (Value, i32, usize) {
+    scene.play(answers);
+    let before = scene.asked();
+    let (told, exit) = scene.json(&[]);
+    (told, exit, scene.asked() - before)
+}
+
+/// A run that is stuck with the only finding.
+fn stuck(config: &str) -> (Scene, Value) {
+    let scene = Scene::new([dirty(), declines()]).with(config);
+    let (told, exit) = scene.json(&[]);
+    assert_eq!((exit, &told["code"], scene.asked()), (1, &json!("nothing_fixed"), 2), "{told}");
+    (scene, told)
+}
+
+#[test]
+fn a_run_that_is_stuck_goes_on_from_what_it_found_where_nothing_is_new() {
+    let (scene, first) = stuck("");
+    let (told, exit, asked) = after(&scene, [declines()]);
+    assert_eq!(
+        (exit, &told["code"], asked),
+        (1, &json!("nothing_fixed"), 1),
+        "one fixer and no auditor: {told}"
+    );
+    assert_eq!((&told["run"], &told["loops"], &told["audits"]), (&first["run"], &json!(1), &first["audits"]));
+
+    scene.play(fixes());
+    let ran = scene.run(&[]);
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    let said = ran.err.split_whitespace().collect::<Vec<_>>().join(" ");
+    let why = format!("run {} was stuck here (", first["run"].as_str().unwrap());
+    assert!(said.contains(&why) && said.contains("nothing is new"), "{ran:?}");
+    let spent = Ran::from(scene.other("budget", &["show", "--format", "json"]).output().unwrap()).json();
+    let runs = spent.as_array().unwrap().iter().filter(|level| level["level"] == "run");
+    let spent: u64 = runs.map(|level| level["spent_micro_usd"].as_u64().unwrap()).sum();
+    let (told, _, asked) = after(&scene, []);
+    assert_eq!((&told["loops"], &told["cost_micro_usd"], asked), (&json!(2), &json!(spent), 0), "{told}");
+}
+
+#[test]
+fn a_stuck_branch_is_audited_anew_where_a_commit_a_dismissal_a_gate_or_the_model_is_new() {
+    let commit = |scene: Scene| {
+        scene.place.write("other.py", "x = 1\n");
+        scene.place.commit("more");
+        scene
+    };
+    let dismiss = |scene: Scene| {
+        let ran =
+            scene.other("dismiss", &["1:26045536", "--reason", "the callers rely on it"]).output().unwrap();
+        assert!(ran.status.success(), "{ran:?}");
+        scene
+    };
+    let gate = |scene: Scene| scene.with("[converge]\ngate = [[\"true\"]]\n");
+    let model = |scene: Scene| scene.with("name = \"claude-sonnet-4-6\"\n");
+    let changes: [(&str, &dyn Fn(Scene) -> Scene); 4] =
+        [("commit", &commit), ("dismissal", &dismiss), ("gate", &gate), ("model", &model)];
+    for (what, change) in changes {
+        let (scene, first) = stuck("");
+        let scene = change(scene);
+        let (told, exit, asked) = after(&scene, [dirty(), declines()]);
+        let expected = if what == "dismissal" { (0, "clean", 1) } else { (1, "nothing_fixed", 2) };
+        assert_eq!((exit, told["code"].as_str().unwrap(), asked), expected, "{what}: {told}");
+        assert_ne!(told["run"], first["run"], "{what}");
+    }
+}
+
+/// Lets a run have ended so many days ago.
+fn ended_ago(scene: &Scene, run: &str, days: i64) {
+    let store = Sqlite::open(&scene.place.store(), Arc::new(SystemClock)).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let mut record = store.converge_run(&RunId::new(run)).await.unwrap().unwrap();
+        record.ended = Millis(SystemClock.now().0 - Span::minutes(days * 24 * 60).0);
+        store.keep_converge(Token(0), &record).await.unwrap();
+    });
+}
+
+#[test]
+fn branches_that_runs_have_left_are_deleted_when_they_are_merged_or_older_than_thirty_days() {
+    let left = || {
+        let scene = Scene::new([dirty()].into_iter().chain(fixes()));
+        let (told, exit) = scene.json(&[]);
+        assert_eq!(exit, 0, "{told}");
+        let branch = scene.branch().unwrap();
+        (scene, told["run"].as_str().unwrap().to_owned(), branch)
+    };
+    // Another run there, which looks for what earlier ones have left.
+    let next = |scene: &Scene| {
+        scene.place.write("other.py", "x = 1\n");
+        scene.place.commit("more");
+        scene.play([clean()]);
+        let ran = scene.run(&[]);
+        assert_eq!(ran.exit, 0, "{ran:?}");
+        ran.err.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    for (days, is_kept) in [(29, true), (31, false)] {
+        let (scene, run, branch) = left();
+        ended_ago(&scene, &run, days);
+        let said = next(&scene);
+        assert_eq!(scene.branch().is_some(), is_kept, "{days}: {said}");
+        let told = format!("deleted {branch}, the branch of an earlier run: older than 30 days");
+        assert_eq!(said.contains(&told), !is_kept, "{days}: {said}");
+    }
+
+    let (scene, _, branch) = left();
+    scene.place.git(["merge", "--quiet", "--ff-only", &branch]);
+    let said = next(&scene);
+    assert!(scene.branch().is_none() && said.contains("the branch of an earlier run: merged"), "{said}");
+
+    // Somebody has gone on there, and somebody has a branch of the same kind that no run has made.
+    let (scene, run, branch) = left();
+    ended_ago(&scene, &run, 31);
+    let tree = scene.place.git(["rev-parse", &format!("{branch}^{{tree}}")]);
+    let more = scene.place.git(["commit-tree", &tree, "-p", &branch, "-m", "by hand"]);
+    scene.place.git(["update-ref", &format!("refs/heads/{branch}"), &more]);
+    scene.place.git(["branch", "truing/run/mine", "main"]);
+    let said = next(&scene);
+    let all = scene.place.git(["branch", "--list", "--format=%(refname:short)", "truing/run/*"]);
+    assert!(all.contains(&branch) && all.contains("truing/run/mine"), "{all}: {said}");
+}
