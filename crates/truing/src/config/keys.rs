@@ -1250,7 +1250,7 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         path: "sync.NAME.constraint.path",
-        kind: Kind::Name,
+        kind: Kind::Text,
         default: Default::Computed {
             words: "`project.dependencies`, or `dependencies` for npm and crates",
             example: "\"project.dependencies\"",

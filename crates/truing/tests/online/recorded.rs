@@ -241,7 +241,8 @@ fn what_was_recorded_of_43_releases_comes_out_again() {
     println!("outcomes: {table:?}");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     // spec/sync.md 6.3, whose table was made with functions alone and bytes before news: P013 has a function beside its
-    // docstrings, and P025 changes a table. What is required in P017 became wider (0064).
+    // docstrings, and P025 changes a table. What P017 requires became wider, which asks
+    // of a project that uses it, and the files here are empty (0064).
     let expected = [
         (("automatic", "relax"), 7),
         (("beside", "relax"), 9),

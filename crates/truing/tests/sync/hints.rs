@@ -111,6 +111,17 @@ fn a_package_that_another_one_brings_is_compared_where_its_releases_are_named() 
     let extra = "[project]\noptional-dependencies.fast = [\"demo>=1.0.0,<1.0.1\"]\n";
     let site_of_extra = registry(&[("pyproject.toml", extra)]);
     site_of_extra.refuses(&[], 2, &["`constraint.path = 'project.optional-dependencies.fast'`"]);
+    // Such as `target.cfg(target_os = "linux").dependencies` of Cargo.toml.
+    let blank = "[tool.\"of linux\"]\nlist = [\"demo>=1.0.0,<1.0.1\"]\n";
+    let site_of_blank = registry(&[("pyproject.toml", blank)]);
+    site_of_blank.refuses(&[], 2, &["`constraint.path = 'tool.of linux.list'`"]);
+    site_of_blank.write(
+        "truing.toml",
+        "[sync.demo]\nconstraint.path = 'tool.of linux.list'\nmirror = [\"demo/=ours/\"]\n",
+    );
+    assert_eq!(site_of_blank.decide(&["--to", "1.0.1"]).0["decision"], "relax");
+    let (answer, _) = site.decide(&["--from", "1.0.0", "--to", "1.0.1"]);
+    assert_eq!((&answer["decision"], &answer["spec_before"]), (&json!("relax"), &json!(null)), "{answer}");
 }
 
 #[test]
