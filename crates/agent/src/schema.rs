@@ -23,7 +23,7 @@ use truing_model::messages::Tool;
 
 use crate::native::Form;
 
-pub use check::{Checked, Dropped, check, rule};
+pub use check::{Checked, Dropped, check, rule, unfit};
 pub use owed::{Said, Word, missing, verdicts};
 
 /// The tool's name.
@@ -85,7 +85,7 @@ impl Form for Items {
     const CONCLUDE: &str = "This is your last turn. Call the tool `report` now with all findings that you have not \
         reported yet. No other tool will be called.";
 
-    // What was found counts, though a verdict is missing that the model was asked for.
+    // What was found counts, though a verdict is missing, or a finding does not fit, that the model was asked for.
     const STANDS: bool = true;
 
     fn tool() -> Tool {

@@ -125,7 +125,7 @@ pub enum Unnamed {
 
 /// The id as people are shown it: enough of the digest, and the ordinal.
 pub fn short(id: &FindingId) -> String {
-    let Some((version, digest, ordinal)) = parts(id.as_str()) else { return id.to_string() };
+    let Some((Some(version), digest, ordinal)) = parts(id.as_str()) else { return id.to_string() };
     let digest = digest.get(..SHOWN_DIGITS).unwrap_or(digest);
     match ordinal {
         Some(ordinal) => format!("{version}:{digest}-{ordinal}"),
@@ -146,7 +146,7 @@ pub fn named<'a>(findings: &'a [Finding], word: &str) -> Result<&'a Finding, Unn
     let (version, begins, ordinal) = parts(word).ok_or(Unnamed::Unknown)?;
     let means = |finding: &&Finding| {
         parts(finding.id.as_str()).is_some_and(|(its_version, digest, its_ordinal)| {
-            its_version == version
+            (version.is_none() || its_version == version)
                 && digest.starts_with(begins)
                 && (ordinal.is_none() || ordinal == its_ordinal)
         })
@@ -159,15 +159,20 @@ pub fn named<'a>(findings: &'a [Finding], word: &str) -> Result<&'a Finding, Unn
     }
 }
 
-/// Version, digest and ordinal of an id: `1:0a1b…-2`.
-fn parts(id: &str) -> Option<(&str, &str, Option<&str>)> {
+/// Version, digest and ordinal of an id: `1:0a1b…-2`. The version may be missing where the rest is all that `truing review`
+/// shows, so that no word of a sentence looks like an id.
+fn parts(id: &str) -> Option<(Option<&str>, &str, Option<&str>)> {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let (version, rest) = id.split_once(':')?;
+    let (version, rest) = id.split_once(':').map_or((None, id), |(version, rest)| (Some(version), rest));
     let (digest, ordinal) =
         rest.split_once('-').map_or((rest, None), |(digest, ordinal)| (digest, Some(ordinal)));
     let is_digest =
         digest.len() >= FEWEST_DIGITS && digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    (is_number(version) && is_digest && ordinal.is_none_or(is_number)).then_some((version, digest, ordinal))
+    let is_begun = match version {
+        Some(version) => is_number(version),
+        None => digest.len() >= SHOWN_DIGITS && ordinal.is_some(),
+    };
+    (is_begun && is_digest && ordinal.is_none_or(is_number)).then_some((version, digest, ordinal))
 }
 
 #[cfg(test)]
@@ -239,6 +244,9 @@ mod tests {
         for (word, found) in [
             (ids[0].as_str(), Ok(0)),
             ("1:0123456789-2", Ok(1)),
+            ("0123456789-2", Ok(1)),
+            ("0123456789", Err(Unnamed::Unknown)),
+            ("0123456-2", Err(Unnamed::Unknown)),
             ("1:0123f", Ok(2)),
             ("1:0123f-1", Ok(2)),
             ("1:0123f-2", Err(Unnamed::Unknown)),

@@ -11,6 +11,8 @@
 mod command;
 mod file;
 mod kind;
+#[cfg(test)]
+mod manuals;
 mod refusal;
 #[cfg(test)]
 mod tests;

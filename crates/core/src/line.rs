@@ -34,12 +34,15 @@ pub fn counted(count: impl std::fmt::Display, one: &str) -> String {
     }
 }
 
-/// Control characters, those that change the direction of what follows, line ends of other kinds, and the invisible
-/// letters of tags.
+/// Control characters, those that change the direction of what follows, line ends of other kinds, and what takes no room
+/// or looks like nothing: zero-width and filling characters, the letters of tags, the selectors that carry hidden text.
+/// Joiners (U+200C, U+200D) and the selectors of emoji are not among them: scripts and emoji need them.
 pub fn is_hidden(char: char) -> bool {
     char.is_control()
-        || matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        || matches!(char, '\u{e0000}'..='\u{e007f}')
+        || matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{206f}')
+        || matches!(char, '\u{ad}' | '\u{180e}' | '\u{200b}' | '\u{2060}'..='\u{2065}' | '\u{feff}')
+        || matches!(char, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}')
+        || matches!(char, '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -49,6 +52,11 @@ mod tests {
     #[test]
     fn kept_text_is_one_visible_bounded_line() {
         assert_eq!(clean("a\r\n b\u{1b}[31m\u{202e}c\0", 20), "a b [31m c");
+        assert_eq!(clean("a\u{200b}b\u{e0041}c\u{feff}", 20), "a b c");
+        assert_eq!(
+            visible("\u{1f468}\u{200d}\u{1f469} \u{2764}\u{fe0f}"),
+            "\u{1f468}\u{200d}\u{1f469} \u{2764}\u{fe0f}"
+        );
         assert_eq!(clean("ééé", 3), "ééé");
         assert_eq!(clean("éééé", 3), "ééé…");
         assert_eq!(clean(" \n ", 3), "");

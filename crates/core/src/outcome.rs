@@ -206,6 +206,20 @@ impl Outcome {
     }
 }
 
+impl Outcome {
+    /// Nor is a review whole if nobody knows what earlier ones left open, for this reason.
+    #[must_use]
+    pub fn without_earlier(self, unread: Option<&str>) -> Self {
+        match unread.filter(|_| self.kind == OutcomeKind::Reviewed) {
+            Some(why) => {
+                let reason = format!("records: what earlier reviews left open is not known: {why}");
+                Self { kind: OutcomeKind::Partial, reason: Some(reason), ..self }
+            }
+            None => self,
+        }
+    }
+}
+
 /// How the model's part of a review ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ModelPart {

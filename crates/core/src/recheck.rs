@@ -220,7 +220,11 @@ fn decide<T: Fn(&RepoPath) -> Option<String>>(
         Went::NoFile => was,
     };
     let is_readable = *went != Went::NoFile;
-    if is_readable && !head.added.contains_key(path) && !head.deleted.contains(path) {
+    let is_in_change = head.added.contains_key(path) || head.deleted.contains(path);
+    // What was never in a file of the change does not leave it either, as long as there is a change.
+    let was_beside =
+        finding.anchor == AnchorKind::Summary && !(head.added.is_empty() && head.deleted.is_empty());
+    if is_readable && !is_in_change && !was_beside {
         return Became::Outside;
     }
     if !is_readable && head.added.is_empty() && !head.deleted.contains(path) {

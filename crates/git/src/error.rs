@@ -96,6 +96,9 @@ pub enum GitError {
         /// What its `core.worktree` says.
         root: PathBuf,
     },
+    /// A pipe, a socket or a device stands where git reads a file.
+    #[error("{} is a pipe, a socket or a device, and git would wait for it", .0.display())]
+    SpecialFile(PathBuf),
     /// Nothing has been committed yet.
     #[error("the repository at {} has no commit on its current branch", .0.display())]
     NoCommits(PathBuf),
@@ -212,6 +215,7 @@ impl GitError {
             | Self::NotARepository(_)
             | Self::NoWorkTree(_)
             | Self::ForeignWorkTree { .. }
+            | Self::SpecialFile(_)
             | Self::NoCommits(_)
             | Self::BadRevision(_)
             | Self::BadBranch(_)
@@ -243,6 +247,7 @@ impl GitError {
             | Self::NotARepository(_)
             | Self::NoWorkTree(_)
             | Self::ForeignWorkTree { .. }
+            | Self::SpecialFile(_)
             | Self::NoCommits(_)
             | Self::BadRevision(_)
             | Self::BadBranch(_)
@@ -292,6 +297,7 @@ impl GitError {
             }
             Self::NoWorkTree(_) => "name a folder of a working tree (`git worktree add` makes one)".into(),
             Self::ForeignWorkTree { .. } => "unset core.worktree in the repository's configuration".into(),
+            Self::SpecialFile(_) => "remove it, or clone the repository anew".into(),
             Self::NoCommits(_) => "commit something first".into(),
             Self::BadRevision(_) => "name a branch, a tag or a commit id".into(),
             Self::BadBranch(_) => "name it as `git check-ref-format --branch` wants it".into(),

@@ -212,8 +212,12 @@ fn wrong_range(place: &Place<'_>, text: &str, why: String) -> ConstraintError {
 
 pub(crate) fn content(path: &Path) -> Result<String, ConstraintError> {
     let unread = |why: String| ConstraintError::Unread { path: path.to_owned(), why };
-    let length = std::fs::metadata(path).map_err(|error| unread(error.to_string()))?.len();
-    if length > MAX_FILE {
+    let found = std::fs::metadata(path).map_err(|error| unread(error.to_string()))?;
+    // A pipe may never end.
+    if !found.is_file() {
+        return Err(unread("it is no plain file".to_owned()));
+    }
+    if found.len() > MAX_FILE {
         return Err(unread(format!("it is longer than {} MiB", MAX_FILE >> 20)));
     }
     std::fs::read_to_string(path).map_err(|error| unread(error.to_string()))

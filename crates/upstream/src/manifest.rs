@@ -195,8 +195,12 @@ fn is_toml(path: &Path) -> bool {
 
 fn file(path: &Path) -> Result<String, FileError> {
     let unread = |why: String| FileError::Unread { path: path.to_owned(), why };
-    let length = std::fs::metadata(path).map_err(|error| unread(error.to_string()))?.len();
-    if length > MAX_MANIFEST {
+    let found = std::fs::metadata(path).map_err(|error| unread(error.to_string()))?;
+    // A pipe may never end.
+    if !found.is_file() {
+        return Err(unread("it is no plain file".to_owned()));
+    }
+    if found.len() > MAX_MANIFEST {
         return Err(unread(format!("it is longer than {} MiB", MAX_MANIFEST >> 20)));
     }
     std::fs::read_to_string(path).map_err(|error| unread(error.to_string()))

@@ -17,6 +17,8 @@ pub struct Checked {
     pub findings: Vec<RawFinding>,
     /// The others, by reason.
     pub dropped: BTreeMap<Dropped, u32>,
+    /// How many of them do not fit the files, and were not said again in a way that fits: what they mean nobody knows.
+    pub lost: u32,
 }
 
 /// Why a finding is not believed.
@@ -37,6 +39,16 @@ pub enum Dropped {
 }
 
 impl Dropped {
+    /// What is wrong with such a finding, for the model; none: there is nothing that it could put right.
+    fn complaint(self) -> Option<&'static str> {
+        match self {
+            Self::NoSuchFile => Some("there is no such file at the head"),
+            Self::NoSuchLines => Some("the file has no such lines"),
+            Self::OtherExcerpt => Some("the lines do not say what `excerpt` says"),
+            Self::Malformed | Self::Repeated | Self::TooMany => None,
+        }
+    }
+
     /// The word used in JSON and text.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -75,19 +87,51 @@ pub fn check(items: Items, tree: impl Fn(&RepoPath) -> Option<String>) -> Checke
     checked.drop(Dropped::Malformed, malformed);
     checked.drop(Dropped::TooMany, beyond);
     let mut files: BTreeMap<RepoPath, Option<String>> = BTreeMap::new();
-    let mut seen = BTreeSet::new();
+    let (mut seen, mut unfit) = (BTreeSet::new(), Vec::new());
     for item in findings {
         let path = RepoPath::from_bytes(item.path.as_bytes());
         let text = files.entry(path.clone()).or_insert_with(|| tree(&path));
+        let title = line::clean(&item.title, MAX_TITLE_CHARS);
         match believed(item, path, text.as_deref()) {
-            Err(why) => checked.drop(why, 1),
+            Err(why) => {
+                checked.drop(why, 1);
+                unfit.extend(why.complaint().map(|_| title));
+            }
             Ok(finding) if !seen.insert(key(&finding)) => checked.drop(Dropped::Repeated, 1),
             Ok(_) if checked.findings.len() >= MAX_FINDINGS => checked.drop(Dropped::TooMany, 1),
             Ok(finding) => checked.findings.push(finding),
         }
     }
+    let is_said = |title: &String| checked.findings.iter().any(|finding| finding.title == *title);
+    let lost: BTreeSet<String> = unfit.into_iter().filter(|title| !is_said(title)).collect();
+    checked.lost = u32::try_from(lost.len()).unwrap_or(u32::MAX);
     checked
 }
+
+/// The findings of a report that do not fit the files, in words for the model: it may have misread a line.
+pub fn unfit(items: &Items, tree: impl Fn(&RepoPath) -> Option<String>) -> Option<String> {
+    let mut told = Vec::new();
+    for item in &items.findings {
+        let path = RepoPath::from_bytes(item.path.as_bytes());
+        let text = tree(&path);
+        let complaint = believed(item.clone(), path, text.as_deref()).err().and_then(Dropped::complaint);
+        if let Some(complaint) = complaint.filter(|_| told.len() < MAX_UNFIT) {
+            let (path, title) =
+                (line::clean(&item.path, MAX_TITLE_CHARS), line::clean(&item.title, MAX_TITLE_CHARS));
+            told.push(format!("{path}:{}, \"{title}\": {complaint}", item.start_line));
+        }
+    }
+    (!told.is_empty()).then(|| {
+        format!(
+            "These findings do not fit the files, so they do not count: {}. Read the lines again and call `report` again, \
+             with all your findings; leave out what is not so.",
+            told.join("; ")
+        )
+    })
+}
+
+/// Findings that do not fit that the model is told of.
+const MAX_UNFIT: usize = 20;
 
 impl Checked {
     fn drop(&mut self, why: Dropped, count: u32) {

@@ -14,6 +14,8 @@ pub struct Command {
     pub(super) flags: Flags,
     pub(super) pattern: Option<Pattern>,
     pub(super) operands: Option<Kind>,
+    /// Operands are allowed beside one of these flags alone; none: always.
+    pub(super) operands_with: Vec<String>,
     pub(super) tail: Option<Tail>,
     pub(super) runs: bool,
 }
@@ -33,6 +35,16 @@ pub(super) enum Takes {
     Nothing(Alone),
     /// A value, as `--flag value` or `--flag=value`.
     Value(Kind),
+    /// A value as `--flag=value` or `-fvalue`, or none.
+    Optional {
+        /// What the value may be.
+        optional: Kind,
+    },
+    /// A value as `--flag=value` alone: the next word is something else to the program.
+    Attached {
+        /// What the value may be.
+        attached: Kind,
+    },
 }
 
 /// The word for flags that take nothing.
@@ -120,7 +132,8 @@ impl Flags {
             seen.push(name.clone());
             match self.find(command, &name)? {
                 Takes::Nothing(Alone::Alone) => {}
-                Takes::Value(_) => {
+                Takes::Optional { .. } if rest.as_str().is_empty() => {}
+                Takes::Value(_) | Takes::Optional { .. } | Takes::Attached { .. } => {
                     let attached = Some(rest.as_str()).filter(|rest| !rest.is_empty());
                     // Programs differ on whether the value of `-n=5` is `5` or `=5`.
                     if attached.is_some_and(|value| value.starts_with('=')) {
@@ -143,12 +156,14 @@ impl Flags {
         next: Option<&str>,
     ) -> Result<bool, Refusal> {
         let (command, flag) = (command.to_owned(), name.to_owned());
-        let kind = match self.find(&command, name)? {
+        let (kind, next) = match self.find(&command, name)? {
             Takes::Nothing(Alone::Alone) if attached.is_some() => {
                 return Err(Refusal::Alone { command, flag });
             }
             Takes::Nothing(Alone::Alone) => return Ok(false),
-            Takes::Value(kind) => kind,
+            Takes::Optional { .. } if attached.is_none() => return Ok(false),
+            Takes::Optional { optional: kind } | Takes::Attached { attached: kind } => (kind, None),
+            Takes::Value(kind) => (kind, next),
         };
         let Some(value) = attached.or_else(|| next.filter(|word| !word.starts_with('-'))) else {
             return Err(Refusal::NoValue { command, flag });
@@ -242,6 +257,9 @@ impl Command {
 
     /// What the operand after `before` others must be.
     fn kind_of(&self, before: usize, seen: &[String]) -> Option<&Kind> {
+        if !self.operands_with.is_empty() && !seen.iter().any(|flag| self.operands_with.contains(flag)) {
+            return None;
+        }
         let pattern = self
             .pattern
             .as_ref()

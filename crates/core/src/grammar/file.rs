@@ -40,6 +40,9 @@ struct CommandFile {
     pattern: Option<Pattern>,
     /// What its operands are; without it, it takes none.
     operands: Option<super::Kind>,
+    /// Flags of which one has to stand there for it to take operands.
+    #[serde(default)]
+    operands_with: Vec<String>,
     /// What may follow `--`; without it, nothing.
     after_dashes: Option<TailFile>,
     /// Its operands are another command line.
@@ -75,6 +78,7 @@ impl ProgramFile {
                 flags: Flags::new(flags, short)?,
                 pattern: file.pattern,
                 operands: file.operands,
+                operands_with: file.operands_with,
                 tail: tail.transpose()?,
                 runs: file.runs,
             })

@@ -24,7 +24,13 @@ pub enum Kind {
 pub enum Named {
     /// Decimal digits.
     Number,
-    /// A name, or several: letters, digits and `_ . , : + -`, beginning with a letter, a digit or `_`.
+    /// Up to three decimal digits, not zero.
+    Small,
+    /// Decimal digits, and a unit: `30s`. Not none at all, which is for ever.
+    Time,
+    /// Up to three decimal digits, and `%`.
+    Percent,
+    /// A name, or several: letters, digits and `_ . , : + - @`, beginning with a letter, a digit or `_`.
     Word,
     /// Anything on one line.
     Text,
@@ -34,6 +40,12 @@ pub enum Named {
     Path,
     /// As a path, and may begin with `!`.
     Glob,
+    /// As a path, and may begin with `:!`, which leaves it out.
+    Pathspec,
+    /// A path without a version: `./...`.
+    Package,
+    /// Lines of a file: `FIRST,LAST:FILE` or `:NAME:FILE`.
+    Lines,
     /// A path and, after `::`, names of tests in it.
     Test,
     /// A revision, a range of them, a file in one, or a path.
@@ -56,11 +68,22 @@ impl Named {
             Self::Number => {
                 (1..=MAX_DIGITS).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_digit())
             }
+            Self::Small => is_count(value),
+            Self::Time => value.strip_suffix(['s', 'm', 'h', 'x']).is_some_and(is_count),
+            Self::Percent => is_count(value.strip_suffix('%').unwrap_or(value)),
             Self::Word => is_word(value),
             Self::Text => is_text(value),
             Self::Format => is_text(value) && !asks_for_signature(value),
             Self::Path => is_path(value),
             Self::Glob => is_path(value.strip_prefix('!').unwrap_or(value)),
+            Self::Pathspec => {
+                is_path(value.strip_prefix(":!").or_else(|| value.strip_prefix(":^")).unwrap_or(value))
+            }
+            Self::Package => is_path(value) && !value.contains('@'),
+            Self::Lines => {
+                is_text(value)
+                    && value.rsplit_once(':').is_some_and(|(lines, path)| !lines.is_empty() && is_path(path))
+            }
             Self::Test => is_path(value.split_once("::").map_or(value, |(path, _)| path)),
             Self::Revision => is_revision(value),
         }
@@ -77,9 +100,15 @@ fn asks_for_signature(format: &str) -> bool {
     format.split('%').skip(1).any(|rest| rest.trim_start_matches(['+', '-', ' ']).starts_with('G'))
 }
 
+fn is_count(value: &str) -> bool {
+    (1..=3).contains(&value.len())
+        && value.bytes().all(|byte| byte.is_ascii_digit())
+        && value.parse() != Ok(0)
+}
+
 fn is_word(value: &str) -> bool {
-    let begins = value.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '_');
-    begins && value.chars().all(|letter| letter.is_ascii_alphanumeric() || "_.,:+-".contains(letter))
+    let begins = value.starts_with(|first: char| first.is_alphanumeric() || first == '_');
+    begins && value.chars().all(|letter| letter.is_alphanumeric() || "_.,:+-@".contains(letter))
 }
 
 /// Inside the tree, and nothing that programs take for more than a path: a flag (`-`), a file of arguments (`@`), git's
@@ -98,12 +127,20 @@ fn is_path(value: &str) -> bool {
 /// Letters of revisions only, and not a path that leaves the tree: git compares files outside of it where a path
 /// stands for a revision.
 fn is_revision(value: &str) -> bool {
-    let letters = |letter: char| letter.is_alphanumeric() || "_-./@^~{}:+#,".contains(letter);
+    let letters = |letter: char| letter.is_alphanumeric() || "_-./@^~{}:+#, ".contains(letter);
+    // Of the index: `:0:FILE`, and so on to 3.
+    if let Some(staged) = value.strip_prefix(':') {
+        return matches!(staged.split_once(':'), Some(("0" | "1" | "2" | "3", path)) if is_path(path));
+    }
+    // `git~1` is the parent of a branch, and `git~1/config` a short name of `.git/config`.
+    let has_folders = value.contains('/');
+    let is_gits =
+        |part: &str| !(part.is_empty() || part == ".") && !RepoPath::from_bytes(part).may_be_written();
     !value.is_empty()
-        && !value.starts_with(['-', ':', '/', '~'])
+        && !value.starts_with(['-', '/', '~'])
         && value.chars().all(letters)
-        && value.split('/').all(|part| part != "..")
-        && !value.split(['/', ':']).any(|part| part.eq_ignore_ascii_case(".git"))
+        && value.split(['/', ':']).all(|part| part != "..")
+        && !value.split(['/', ':']).any(|part| is_gits(part) && (has_folders || !part.contains('~')))
 }
 
 impl fmt::Display for Kind {
@@ -112,11 +149,17 @@ impl fmt::Display for Kind {
             Self::OneOf(words) => write!(out, "one of {}", words.join(", ")),
             Self::Named(named) => out.write_str(match named {
                 Named::Number => "a number",
+                Named::Small => "a number from 1 to 999",
+                Named::Time => "a time such as `30s`",
+                Named::Percent => "a number of percent",
                 Named::Word => "a word",
                 Named::Text => "a line of text",
                 Named::Format => "a format without signatures (`%G…` starts gpg)",
                 Named::Path => "a path inside the tree",
                 Named::Glob => "a glob inside the tree",
+                Named::Pathspec => "a path inside the tree, or one to leave out",
+                Named::Package => "a package inside the tree, without a version",
+                Named::Lines => "lines of a file inside the tree, `FIRST,LAST:FILE`",
                 Named::Test => "a test inside the tree",
                 Named::Revision => "a revision or a path inside the tree",
             }),

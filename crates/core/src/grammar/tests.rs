@@ -28,6 +28,10 @@ fn what_agents_need_is_known() {
     for line in [
         "git log --oneline -n 5 -- src/a.rs",
         "git log -5 --format=%H␣%s main..HEAD",
+        "git log -M90% --word-diff -L 3,9:src/a.rs",
+        "git show :0:src/a␣b.rs",
+        "git diff -- src :!src/gen",
+        "git branch --list release/* --sort=-committerdate",
         "git diff --stat origin/main...HEAD",
         "git diff --cached -U3 -- crates tests",
         "git show HEAD~2:src/lib.rs",
@@ -137,7 +141,6 @@ fn hostile_lines_are_refused() {
         "git log -pO",
         "git blame --contents x a",
         "git cat-file --batch",
-        "git ls-files -z",
         "rg --pre x y",
         "rg --pre=x y",
         "rg --pr=x y",
@@ -243,6 +246,19 @@ fn hostile_lines_are_refused() {
         "git log --format=%GG",
         "git show --pretty=format:%h%+G?",
         "git log --format %<(9)%-GS",
+        "git log --format %h",
+        "git log -L 3,9:../a.rs",
+        "git log -L 3,9:.git/config",
+        "git show :/x",
+        "git show :4:a",
+        "git ls-tree HEAD:../x",
+        "git ls-tree HEAD git~1/config",
+        "git diff -- :!../x",
+        "git branch release",
+        "git branch -r release",
+        "go test -timeout 0 ./...",
+        "go test -count=9999 ./...",
+        "go vet golang.org/x/tools@latest",
         "rg -g ../x y",
         "pytest ../x",
         "pytest /x::y",
@@ -319,7 +335,7 @@ fn a_command_that_runs_another_hands_it_back() {
 
 /// A value of a type, as a test would give it.
 fn sample(kind: &Kind) -> String {
-    ["1", "a", "tests", "HEAD"]
+    ["1", "a", "tests", "HEAD", "30s", "1,2:a"]
         .iter()
         .find(|value| kind.fits(value))
         .map(|value| (*value).to_owned())
@@ -334,6 +350,13 @@ fn flag_words((name, takes): (&String, &Takes), attached: bool) -> Vec<String> {
     match takes {
         Takes::Nothing(_) if name == "-NUMBER" => vec!["-3".to_owned()],
         Takes::Nothing(_) => vec![name.clone()],
+        Takes::Optional { .. } if !attached => vec![name.clone()],
+        Takes::Optional { optional: kind } | Takes::Attached { attached: kind } if name.starts_with("--") => {
+            vec![format!("{name}={}", sample(kind))]
+        }
+        Takes::Optional { optional: kind } | Takes::Attached { attached: kind } => {
+            vec![format!("{name}{}", sample(kind))]
+        }
         Takes::Value(kind) if attached && name.starts_with("--") => vec![format!("{name}={}", sample(kind))],
         Takes::Value(kind) => vec![name.clone(), sample(kind)],
     }
@@ -348,7 +371,8 @@ fn known_line(command: usize, flags: &[(Index, bool)], operands: usize) -> Vec<S
         let all: Vec<_> = command.flags.known.iter().collect();
         argv.extend(flags.iter().flat_map(|(index, attached)| flag_words(*index.get(&all), *attached)));
     }
-    if let Some(kind) = command.operands.as_ref().filter(|_| command.pattern.is_none()) {
+    let takes_operands = command.pattern.is_none() && command.operands_with.is_empty();
+    if let Some(kind) = command.operands.as_ref().filter(|_| takes_operands) {
         argv.extend(std::iter::repeat_n(sample(kind), operands));
     }
     if command.runs {
@@ -362,10 +386,12 @@ fn is_listed(word: &str, flags: &Flags) -> bool {
     let (name, value) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
     match flags.known.get(name) {
         Some(Takes::Nothing(_)) => return value.is_none(),
-        Some(Takes::Value(kind)) if word.starts_with("--") || name.len() > 2 => {
+        Some(
+            Takes::Value(kind) | Takes::Optional { optional: kind } | Takes::Attached { attached: kind },
+        ) if word.starts_with("--") || name.len() > 2 => {
             return value.is_none_or(|value| kind.fits(value));
         }
-        Some(Takes::Value(_)) | None => {}
+        Some(_) | None => {}
     }
     let letters = word.strip_prefix('-').unwrap();
     if !letters.is_empty() && letters.chars().all(|letter| letter.is_ascii_digit()) {
@@ -375,7 +401,11 @@ fn is_listed(word: &str, flags: &Flags) -> bool {
         let rest = &letters[at + letter.len_utf8()..];
         match flags.known.get(&format!("-{letter}")) {
             Some(Takes::Nothing(_)) => {}
-            Some(Takes::Value(kind)) => return rest.is_empty() || kind.fits(rest),
+            Some(
+                Takes::Value(kind) | Takes::Optional { optional: kind } | Takes::Attached { attached: kind },
+            ) => {
+                return rest.is_empty() || kind.fits(rest);
+            }
             None => return false,
         }
     }

@@ -147,7 +147,9 @@ fn acting(text: &str) -> Vec<String> {
         }
     }
     found.extend(
-        text.chars().filter(|c| is_hidden(*c) && !matches!(c, '\n' | '\t')).map(|c| format!("{c:?}")),
+        text.chars()
+            .filter(|c| is_hidden(*c) && !matches!(*c, '\n' | '\t' | APART))
+            .map(|c| format!("{c:?}")),
     );
     found
 }

@@ -242,3 +242,65 @@ async fn a_name_is_never_an_option_or_a_command() {
     }
     assert!(!fired(&mark));
 }
+
+/// Git would wait for somebody who writes: each is an error before git is started.
+#[tokio::test]
+async fn a_pipe_where_git_reads_a_file_is_an_error_and_no_wait() {
+    let place = Place::new();
+    let git = place.git().await;
+    for at in
+        [".git/HEAD", ".git/config", ".git/index", ".git/packed-refs", ".git/objects/pack/x.pack", ".git"]
+    {
+        let repo = place.repo(&at.replace('/', "-"));
+        let path = repo.root.join(at);
+        match path.is_dir() {
+            true => std::fs::remove_dir_all(&path).unwrap(),
+            false => drop(std::fs::remove_file(&path)),
+        }
+        pipe(&path);
+        let error = git.open(&repo.root).await.unwrap_err();
+        assert!(matches!(&error, GitError::SpecialFile(named) if named.ends_with(at)), "{at}: {error}");
+    }
+    // A device behind a link, and a folder that git takes for a bare repository.
+    let repo = place.repo("link");
+    std::os::unix::fs::symlink("/dev/zero", repo.root.join(".git/refs/heads/zero")).unwrap();
+    refused(&git, &repo.root).await;
+    let repo = place.repo("bare");
+    std::fs::create_dir_all(repo.root.join("sub/objects")).unwrap();
+    std::fs::create_dir_all(repo.root.join("sub/refs")).unwrap();
+    pipe(&repo.root.join("sub/HEAD"));
+    refused(&git, &repo.root.join("sub")).await;
+    // At the root it is a file of the working tree, which git does not open.
+    pipe(&repo.root.join("HEAD"));
+    git.open(&repo.root).await.unwrap();
+}
+
+#[tokio::test]
+async fn folders_that_a_repository_shares_or_borrows_from_are_looked_at_too() {
+    let place = Place::new();
+    let git = place.git().await;
+    let (lender, repo) = (place.repo("lender"), place.repo("borrower"));
+    let objects = lender.root.join(".git/objects");
+    repo.write(".git/objects/info/alternates", format!("{}\n", objects.display()));
+    // Borrowing in a circle ends.
+    lender.write(".git/objects/info/alternates", format!("{}\n", repo.root.join(".git/objects").display()));
+    let linked = place.path("linked");
+    repo.run(["worktree", "add", "--quiet", linked.to_str().unwrap()]);
+    for folder in [&repo.root, &linked] {
+        git.open(folder).await.unwrap();
+    }
+    pipe(&objects.join("pack/x.idx"));
+    for folder in [&repo.root, &linked] {
+        refused(&git, folder).await;
+    }
+}
+
+async fn refused(git: &truing_git::Git, folder: &Path) {
+    let error = git.open(folder).await.unwrap_err();
+    assert!(matches!(&error, GitError::SpecialFile(_)), "{}: {error}", folder.display());
+    assert!(error.is_wrong_input());
+}
+
+fn pipe(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+}

@@ -41,10 +41,14 @@ pub(super) fn pack_in(folder: &Path) -> Result<Vec<(String, String)>, PackError>
 
 /// A rule file's text; no more than one may have is read.
 fn read(file: &Path) -> Result<String, PackError> {
-    let size = fs::metadata(file).map_err(|error| unreadable(file, &error))?.len();
-    if size > MAX_RULE_BYTES as u64 {
-        let message = format!("a rule file has {MAX_RULE_BYTES} bytes at most");
-        return Err(PackError::Unreadable { path: file.display().to_string(), message });
+    let wrong = |message: String| PackError::Unreadable { path: file.display().to_string(), message };
+    let found = fs::metadata(file).map_err(|error| unreadable(file, &error))?;
+    // A pipe may never end.
+    if !found.is_file() {
+        return Err(wrong("it is no plain file".to_owned()));
+    }
+    if found.len() > MAX_RULE_BYTES as u64 {
+        return Err(wrong(format!("a rule file has {MAX_RULE_BYTES} bytes at most")));
     }
     fs::read_to_string(file).map_err(|error| unreadable(file, &error))
 }

@@ -1,6 +1,7 @@
 //! The only place that prints. Data goes to stdout, everything said to a person (errors, warnings, progress,
 //! remarks) to stderr; both know about colour, `--quiet` and readers that stop reading.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::Path;
@@ -9,6 +10,8 @@ use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
+use serde_json::ser::Formatter;
+use truing_core::line::is_hidden;
 
 use super::error::CliError;
 use super::{ColorWhen, Format};
@@ -16,6 +19,9 @@ use super::{ColorWhen, Format};
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
+
+/// Begins an ANSI sequence.
+const STYLE: char = '\u{1b}';
 
 /// Where and how a command prints. Cheap to copy; use one everywhere.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,9 +39,34 @@ pub struct Output {
 /// # Errors
 /// `write_failed` for what JSON cannot hold.
 pub(super) fn json_line(value: &impl Serialize) -> Result<String, CliError> {
-    let text = serde_json::to_string(value)
+    let mut line = Vec::new();
+    write_json(&mut line, value)
         .map_err(|error| CliError::failed("write_failed", format!("cannot be written as JSON: {error}")))?;
-    Ok(text + "\n")
+    line.push(b'\n');
+    Ok(String::from_utf8_lossy(&line).into_owned())
+}
+
+/// Writes a value as JSON. What cannot be seen is escaped: JSON is shown on terminals, too.
+fn write_json(to: &mut impl Write, value: &impl Serialize) -> serde_json::Result<()> {
+    value.serialize(&mut serde_json::Serializer::with_formatter(to, Visible))
+}
+
+/// Compact JSON in which nothing is hidden.
+struct Visible;
+
+impl Formatter for Visible {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        let mut plain = fragment;
+        while let Some((at, hidden)) = plain.char_indices().find(|(_, char)| is_hidden(*char)) {
+            let (before, rest) = plain.split_at(at);
+            writer.write_all(before.as_bytes())?;
+            for unit in hidden.encode_utf16(&mut [0; 2]) {
+                write!(writer, "\\u{unit:04x}")?;
+            }
+            plain = rest.get(hidden.len_utf8()..).unwrap_or_default();
+        }
+        writer.write_all(plain.as_bytes())
+    }
 }
 
 impl Output {
@@ -75,14 +106,16 @@ impl Output {
         self.format == Format::Json
     }
 
-    /// Prints data, as it is, on stdout. Styling in it (ANSI sequences) is removed where colour is off. A
-    /// reader that stops reading is no error: the command's answer does not depend on who reads it.
+    /// Prints data on stdout; what cannot be seen in it is shown escaped. Styling in it (ANSI sequences) is removed
+    /// where colour is off. A reader that stops reading is no error: the command's answer does not depend on who reads
+    /// it.
     ///
     /// # Errors
     /// `write_failed` if stdout takes nothing more for another reason, such as a full disk.
     pub fn data(self, text: impl Display) -> Result<(), CliError> {
         let mut stdout = AutoStream::new(io::stdout(), self.color);
-        taken(write!(stdout, "{text}").and_then(|()| stdout.flush()))
+        let text = escaped(&text.to_string(), |char| !matches!(char, '\n' | '\t' | '\r' | STYLE));
+        taken(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
     }
 
     /// Prints one JSON value on one line of stdout.
@@ -118,7 +151,7 @@ impl Output {
         let mut stdout = BufWriter::with_capacity(LINES_AT_ONCE, io::stdout().lock());
         let write = || -> io::Result<()> {
             for value in values {
-                serde_json::to_writer(&mut stdout, &value)?;
+                write_json(&mut stdout, &value)?;
                 stdout.write_all(b"\n")?;
             }
             stdout.flush()
@@ -337,14 +370,24 @@ fn with_config(text: &str, config: Option<&str>) -> String {
 
 /// Text that stays on its line and cannot steer a terminal, whatever file or forge it came from.
 fn one_line(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut line, c| {
-        if c.is_control() {
-            line.extend(c.escape_default());
+    escaped(text, |_| true).into_owned()
+}
+
+/// What cannot be seen as `\u{202e}`, where it counts.
+fn escaped(text: &str, counts: impl Fn(char) -> bool) -> Cow<'_, str> {
+    let is_escaped = |char: char| is_hidden(char) && counts(char);
+    if !text.contains(is_escaped) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    for char in text.chars() {
+        if is_escaped(char) {
+            shown.extend(char.escape_default());
         } else {
-            line.push(c);
+            shown.push(char);
         }
-        line
-    })
+    }
+    Cow::Owned(shown)
 }
 
 #[cfg(test)]
@@ -354,6 +397,15 @@ mod tests {
     #[test]
     fn a_line_stays_one_line_and_carries_no_control_characters() {
         assert_eq!(one_line("a\nb\x1b[31mc é"), r"a\nb\u{1b}[31mc é");
+        assert_eq!(one_line("a\u{200b}\u{e0041}\u{202e}\u{9b}"), r"a\u{200b}\u{e0041}\u{202e}\u{9b}");
+    }
+
+    #[test]
+    fn json_says_the_same_and_hides_nothing() {
+        let text = "a\"\n\u{202e}b\u{e0041}\u{9b}é\u{200b}";
+        let line = json_line(&text).unwrap();
+        assert_eq!(line, "\"a\\\"\\n\\u202eb\\udb40\\udc41\\u009bé\\u200b\"\n");
+        assert_eq!(serde_json::from_str::<String>(&line).unwrap(), text);
     }
 
     #[test]

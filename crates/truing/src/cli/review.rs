@@ -38,6 +38,7 @@ use crate::loops::agent::AgentError;
 use crate::loops::checkout;
 use crate::loops::compare::Head;
 use crate::loops::local::{Local, LocalError, Review};
+use crate::loops::memory::Unopened;
 use crate::loops::reading::ReadingError;
 use crate::wiring::{self, SystemClock, ThreadedReader, UniqueIds};
 use fix::Fixing;
@@ -416,15 +417,17 @@ impl Command {
     }
 
     /// How the user's records are opened; nothing is with `--no-record`.
-    fn records(&self, config: &Config) -> impl Fn() -> Result<Option<Sqlite>, String> + Clone + use<> {
+    fn records(&self, config: &Config) -> impl Fn() -> Result<Option<Sqlite>, Unopened> + Clone + use<> {
         let file = config.store.database().map(Path::to_owned).map_err(|error| error.to_string());
         let wanted = !self.args.no_record;
         move || {
             if !wanted {
                 return Ok(None);
             }
-            let opened = Sqlite::open(file.as_ref().map_err(String::clone)?, Arc::new(SystemClock));
-            opened.map(Some).map_err(|error: OpenError| error.to_string())
+            let file = file.as_ref().map_err(|why| Unopened { why: why.clone(), holds: false })?;
+            let holds = file.metadata().is_ok_and(|file| file.len() > 0);
+            let opened = Sqlite::open(file, Arc::new(SystemClock));
+            opened.map(Some).map_err(|error: OpenError| Unopened { why: error.to_string(), holds })
         }
     }
 

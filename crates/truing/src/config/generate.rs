@@ -179,6 +179,7 @@ fn default_as_toml(key: &Key) -> String {
             | Kind::Url
             | Kind::Endpoint
             | Kind::Name
+            | Kind::Program
             | Kind::Model
             | Kind::Text
             | Kind::Cron
@@ -222,7 +223,7 @@ fn schema_of(key: &Key) -> Json {
         Kind::Choice { built, .. } => json!({ "enum": built }),
         Kind::Flag => json!({ "type": "boolean" }),
         Kind::Url | Kind::Endpoint => json!({ "type": "string", "format": "uri", "pattern": "^https?://" }),
-        Kind::Folder | Kind::File | Kind::Text => json!({ "type": "string", "minLength": 1 }),
+        Kind::Folder | Kind::File | Kind::Text | Kind::Program => json!({ "type": "string", "minLength": 1 }),
         Kind::Usd(most) => json!({ "type": "number", "minimum": 0, "maximum": most }),
         Kind::Name => json!({ "type": "string", "pattern": "^[!-~]+$" }),
         Kind::Model => json!({ "type": "string", "pattern": "^([a-z][a-z0-9-]*)?$" }),
@@ -278,6 +279,7 @@ fn schema_of(key: &Key) -> Json {
             | Kind::Url
             | Kind::Endpoint
             | Kind::Name
+            | Kind::Program
             | Kind::Model
             | Kind::Text
             | Kind::Cron
@@ -332,6 +334,7 @@ fn type_in_words(kind: Kind) -> String {
         Kind::Flag => "true or false".to_owned(),
         Kind::Url | Kind::Endpoint => "URL: https, or http to a loopback address".to_owned(),
         Kind::Name => "name".to_owned(),
+        Kind::Program => "name or path of a program".to_owned(),
         Kind::Text => "text".to_owned(),
         Kind::Cron => "cron pattern".to_owned(),
         Kind::Model => "the `NAME` of a `[model.NAME]`".to_owned(),

@@ -48,6 +48,8 @@ pub enum Kind {
     Endpoint,
     /// A name without blanks, such as a model's.
     Name,
+    /// A program: a name that is looked for on `PATH`, or a path; one that is not whole starts at the file's folder.
+    Program,
     /// The `NAME` of a `[model.NAME]`, or nothing.
     Model,
     /// Words and lines.
@@ -531,11 +533,11 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         path: "review.claude",
-        kind: Kind::Name,
+        kind: Kind::Program,
         default: Default::Text("claude"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "The program of Claude Code, for the runtime `cli`: a path, or a name that is looked for on `PATH`, but not in the repository that the command stands in. It runs in the sandbox (`full` only), without tools, settings and files of its own.",
+        doc: "The program of Claude Code, for the runtime `cli`: a path (from the file's folder; whole in a variable), or a name that is looked for on `PATH`, but not in the repository that the command stands in. It runs in the sandbox (`full` only), without tools, settings and files of its own.",
     },
     Key {
         path: "review.claude_version",

@@ -78,7 +78,8 @@ impl Layer {
 
 /// What a file sets. Problems are added in the file's order.
 pub(crate) fn of_file(file: &SourceFile, owner: Owner, problems: &mut Vec<Problem>) -> Layer {
-    let mut walk = Walk { file, owner, layer: Layer::default(), problems: Vec::new() };
+    let line_ends = file.text.match_indices('\n').map(|(end, _)| end).collect();
+    let mut walk = Walk { file, owner, line_ends, layer: Layer::default(), problems: Vec::new() };
     let (document, errors) = DeTable::parse_recoverable(&file.text);
     if errors.is_empty() {
         walk.table(&[], document.get_ref());
@@ -92,9 +93,14 @@ pub(crate) fn of_file(file: &SourceFile, owner: Owner, problems: &mut Vec<Proble
     walk.layer
 }
 
+/// The most characters of a name that are shown, and compared with the names that there are.
+const MAX_NAME_CHARS: usize = 60;
+
 struct Walk<'a> {
     file: &'a SourceFile,
     owner: Owner,
+    /// The bytes at which lines end.
+    line_ends: Vec<usize>,
     layer: Layer,
     /// Each with the byte at which it was found.
     problems: Vec<(usize, Problem)>,
@@ -110,14 +116,14 @@ impl Walk<'_> {
                 (Some(Place::Section), DeValue::Table(section)) => self.section(&path, start, section),
                 // Beside the keys of `[model]`, what is no table is a key that is misspelt.
                 (Some(Place::Section), _) if matches!(path.as_slice(), ["model", _]) => {
-                    self.unknown(&path, start, keys::nearest(&path));
+                    self.unknown(&path, start, None);
                 }
                 (Some(Place::Section), value) => {
                     let wrong = format!("must be a table; it is of type {}", value.type_str());
                     let key = path.join(".");
                     self.problem(start, |at| Problem::BadValue { at, key, wrong });
                 }
-                (None, _) => self.unknown(&path, start, keys::nearest(&path)),
+                (None, _) => self.unknown(&path, start, None),
             }
         }
     }
@@ -192,11 +198,11 @@ impl Walk<'_> {
                     return Err(Wrong::Value("must name a variable or file as a string".into()));
                 }
                 (other, _) => {
-                    let near = |word: &str| strsim::normalized_damerau_levenshtein(other, word);
+                    let near = |word: &str| strsim::normalized_damerau_levenshtein(cut(other), word);
                     let word = if near("env") >= near("file") { "env" } else { "file" };
                     let nearest = format!("{}.{word}", path.join("."));
                     let path: Vec<&str> = path.iter().copied().chain([other]).collect();
-                    self.unknown(&path, name.span().start, nearest);
+                    self.unknown(&path, name.span().start, Some(nearest));
                     unknown = true;
                 }
             }
@@ -209,9 +215,9 @@ impl Walk<'_> {
         }
     }
 
-    fn unknown(&mut self, path: &[&str], start: usize, nearest: String) {
-        let key = path.join(".");
-        self.problem(start, |at| Problem::UnknownKey { at, key, nearest });
+    fn unknown(&mut self, path: &[&str], start: usize, nearest: Option<String>) {
+        let path = path.iter().map(|name| cut(name).to_owned()).collect();
+        self.problem(start, |at| Problem::UnknownKey { at, path, nearest });
     }
 
     fn problem(&mut self, start: usize, problem: impl FnOnce(Origin) -> Problem) {
@@ -220,14 +226,18 @@ impl Walk<'_> {
     }
 
     fn origin(&self, start: usize) -> Origin {
-        let before = self.file.text.as_bytes().iter().take(start);
-        let line = before.filter(|byte| **byte == b'\n').count() + 1;
+        let line = self.line_ends.partition_point(|end| *end < start) + 1;
         let file = self.file.name.clone();
         match self.owner {
             Owner::Operator => Origin::Operator { file, line },
             Owner::Repository => Origin::Repository { file, line },
         }
     }
+}
+
+/// The first [`MAX_NAME_CHARS`] of a name.
+fn cut(name: &str) -> &str {
+    name.char_indices().nth(MAX_NAME_CHARS).map_or(name, |(end, _)| name.get(..end).unwrap_or(name))
 }
 
 // ---------------------------------------------------------------------------------------------- variables
@@ -254,6 +264,11 @@ pub(crate) fn of_variables(environment: &Environment, problems: &mut Vec<Problem
             }
             (Some(text), Some(SecretIn::Variable)) => value::secret_variable(text).map(Value::Secret),
             (Some(text), Some(SecretIn::File)) => value::secret_file(text, folder).map(Value::Secret),
+            (Some(text), None)
+                if key.kind == Kind::Program && text.contains('/') && !text.starts_with('/') =>
+            {
+                Err(Wrong::Value("must be a whole path, beginning with `/`, or a name".into()))
+            }
             (Some(text), None) => Value::from_text(key.kind, text, folder),
             (None, _) => Err(Wrong::Value("must be UTF-8".into())),
         };

@@ -86,14 +86,14 @@ pub enum Problem {
         why: String,
     },
     /// There is no such key.
-    #[error("{at}: unknown key `{key}`")]
+    #[error("{at}: unknown key `{}`", path.join("."))]
     UnknownKey {
         /// Where.
         at: Origin,
-        /// As it is written.
-        key: String,
-        /// The known key or section nearest to it.
-        nearest: String,
+        /// As it is written, part by part.
+        path: Vec<String>,
+        /// The known key that it must mean; else it is looked for when it is told: a file may hold 100,000 of them.
+        nearest: Option<String>,
     },
     /// A variable with our prefix that is no key.
     #[error("unknown variable {name}")]
@@ -264,7 +264,9 @@ impl Problem {
                 format!("make it a plain file of UTF-8 text, of {} KiB at most, or delete it", super::files::MAX_FILE >> 10)
             }
             Self::Syntax { .. } => "the file must be TOML (https://toml.io)".to_owned(),
-            Self::UnknownKey { nearest, .. } => {
+            Self::UnknownKey { path, nearest, .. } => {
+                let path: Vec<&str> = path.iter().map(String::as_str).collect();
+                let nearest = nearest.clone().unwrap_or_else(|| super::keys::nearest(&path));
                 format!("did you mean `{nearest}`? All keys: `truing config schema`")
             }
             Self::UnknownVariable { name, .. } if of_a_cluster(name) => {

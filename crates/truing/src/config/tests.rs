@@ -495,6 +495,21 @@ fn of_very_many_problems_the_first_are_told_and_the_others_counted() {
     assert_eq!(told.more.last().unwrap().hints.last().unwrap(), "and 2980 more problems: fix these first");
 }
 
+/// Each of these took minutes: a line was counted from the begin of the file, and each name was compared with every key.
+#[test]
+fn a_file_of_mistakes_alone_is_told_of_as_any_other() {
+    let names: String = (0..60_000).map(|n| format!("[a{n}.b]\n")).collect();
+    assert_eq!(of_file(&names).unwrap_err().left_out, 60_000 - MAX_PROBLEMS);
+    assert_eq!(of_file(&"[a]\n".repeat(200_000)).unwrap_err().left_out, 199_999 - MAX_PROBLEMS);
+    let long = format!("{} = 1\n", "x".repeat(900_000));
+    let told = told_of(&long);
+    assert!(
+        told.len() < 300 && told.contains(&format!("unknown key `{}`", "x".repeat(60))),
+        "{}",
+        told.len()
+    );
+}
+
 #[test]
 fn what_is_no_plain_file_is_not_waited_for() {
     let folder = tempfile::tempdir().unwrap();
@@ -505,6 +520,19 @@ fn what_is_no_plain_file_is_not_waited_for() {
         let error = read(path, path).unwrap_err().to_string();
         assert!(error.ends_with("cannot be read: it is not a plain file"), "{error}");
     }
+}
+
+/// The folder that a command stands in may be a repository that somebody else wrote.
+#[test]
+fn a_program_starts_at_the_operators_file_and_never_at_the_current_folder() {
+    let claude = |config: Config| config.review.claude;
+    assert_eq!(claude(of_file("review.claude = \"bin/claude\"").unwrap()), "/etc/truing/bin/claude");
+    assert_eq!(claude(of_file("review.claude = \"claude-2\"").unwrap()), "claude-2");
+    let by_variable =
+        |value: &str| Config::resolve(&variables(&[("TRUING_REVIEW__CLAUDE", value)]), None, &[]).map(claude);
+    assert_eq!(by_variable("/opt/claude").unwrap(), "/opt/claude");
+    let told = told_of_variables(&[("TRUING_REVIEW__CLAUDE", "bin/claude")]);
+    assert!(told.contains("must be a whole path, beginning with `/`, or a name"), "{told}");
 }
 
 #[test]

@@ -136,6 +136,7 @@ impl Value {
             | Kind::Url
             | Kind::Endpoint
             | Kind::Name
+            | Kind::Program
             | Kind::Model
             | Kind::Text
             | Kind::Sink(_)
@@ -176,6 +177,7 @@ impl Value {
             Kind::Url => web_address(text).map(Self::Url),
             Kind::Endpoint => endpoint(text).map(Self::Url),
             Kind::Name if is_model(text) => Ok(Self::Name(text.to_owned())),
+            Kind::Program => program(text, folder).map(Self::Name),
             Kind::Text if !text.trim().is_empty() && !text.contains('\0') => Ok(Self::Name(text.to_owned())),
             Kind::Text => Err(must("hold some words")),
             Kind::Model if text.is_empty() => Ok(Self::Unset),
@@ -307,6 +309,7 @@ impl Kind {
             Self::Url => "\"https://api.github.com\"",
             Self::Endpoint => "\"https://mcp.example.org/mcp\"",
             Self::Name => "\"claude-sonnet-5-5\"",
+            Self::Program => "\"/usr/local/bin/claude\"",
             Self::Model => "\"other\"",
             Self::Text => "\"Follow {{package}}\"",
             Self::Cron => "\"0 10 * * MON\"",
@@ -384,6 +387,21 @@ const MAX_NAME: usize = 200;
 /// Visible characters of ASCII: what ids of models are made of, wherever they are served.
 fn is_model(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_NAME && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// A program's name, or its path: never one that starts at the folder that a command happens to stand in, which may be a
+/// repository that somebody else wrote.
+fn program(text: &str, folder: &Path) -> Result<String, Wrong> {
+    if text.is_empty() || text.contains('\0') {
+        return Err(must("name a program"));
+    }
+    if !text.contains('/') {
+        return Ok(text.to_owned());
+    }
+    match folder.join(text).to_str() {
+        Some(path) => Ok(path.to_owned()),
+        None => Err(must("be a path of UTF-8, or a name")),
+    }
 }
 
 fn must(what: impl fmt::Display) -> Wrong {

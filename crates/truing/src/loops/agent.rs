@@ -274,7 +274,7 @@ impl<G: Gate + Clone> Asking<'_, G> {
             let seen = asked.fold(first, |seen, other| &seen & &other);
             shown::leave_out(&seen, &mut reading.coverage);
         }
-        let (found, dropped) = add(&looks, place.tree, change, reading);
+        let (found, dropped, lost) = add(&looks, place.tree, change, reading);
         let reviewers = looks.iter().map(|look| Reviewer {
             seen: look.seen.clone(),
             verdicts: schema::verdicts(&look.ran.items.verdicts, owed.iter().copied()),
@@ -283,7 +283,8 @@ impl<G: Gate + Clone> Asking<'_, G> {
         let (memory, replayed) = (Some(recalled.told()), agent.tape.plays());
         let servers_failed = telemetry::servers_failed(&problems);
         let modelled = Modelled { memory, dropped, replayed, servers_failed, ..Modelled::default() };
-        Ok((look::together(&looks, &found, modelled, now).without_servers(&problems), reviewers))
+        let part = look::together(&looks, &found, modelled, now);
+        Ok((part.without_findings(lost).without_servers(&problems), reviewers))
     }
 }
 
@@ -322,25 +323,27 @@ impl Agent {
 }
 
 /// Adds what was found, worst first; what several say is said once. The answer: how many findings of each look were
-/// believed, and how many were not, by reason.
+/// believed, how many were not, by reason, and how many of these nobody knows the meaning of.
 fn add(
     looks: &[Look],
     tree: &Path,
     change: &Change,
     reading: &mut Reading,
-) -> (Vec<u32>, BTreeMap<String, u32>) {
+) -> (Vec<u32>, BTreeMap<String, u32>, u32) {
     let files = Tree::open(tree).ok();
     let text = |path: &RepoPath| {
         let bytes = files.as_ref()?.bytes(path).ok()?;
         Some(String::from_utf8_lossy(&bytes).into_owned())
     };
     let (mut all, mut found, mut dropped) = (Vec::new(), Vec::new(), BTreeMap::<String, u32>::new());
+    let mut all_lost = 0_u32;
     let mut drop = |why: Dropped, count: u32| {
         let sum = dropped.entry(why.as_str().to_owned()).or_default();
         *sum = sum.saturating_add(count);
     };
     for look in looks {
-        let Checked { findings, dropped } = schema::check(look.ran.items.clone(), text);
+        let Checked { findings, dropped, lost } = schema::check(look.ran.items.clone(), text);
+        all_lost = all_lost.saturating_add(lost);
         dropped.into_iter().for_each(|(why, count)| drop(why, count));
         found.push(u32::try_from(findings.len()).unwrap_or(u32::MAX));
         all.extend(findings);
@@ -362,7 +365,7 @@ fn add(
         let old_path = old_path(&sections, &raw.place.path);
         reading.found.push(reading::placed(&sections, raw, old_path));
     }
-    (found, dropped)
+    (found, dropped, all_lost)
 }
 
 /// A finding that quotes no secret: of its file, or of any form that the rules know. Its lines are compared with the

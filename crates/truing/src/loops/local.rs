@@ -17,7 +17,7 @@ use super::agent::{self, AgentError, Asking, Hired, Part, Place, Recalled, Shelf
 use super::compare::{Against, Comparing, Head};
 use super::earlier::Earlier;
 use super::given;
-use super::memory::{Memory, clean};
+use super::memory::{Memory, Recall, Unopened, clean};
 use super::reading::{self, Change, Reading, ReadingError, Scope};
 use crate::budget::name_of_remote;
 use crate::telemetry;
@@ -41,8 +41,7 @@ pub struct Local<'a, O, R, C, I> {
     pub reader: &'a R,
     /// The model that reviews beside the rules; none: the rules alone.
     pub model: Option<Hired<'a>>,
-    /// Opens the records, once there is something to record; none if nothing is to be. May block. An error is
-    /// words for people.
+    /// Opens the records, once there is something to record; none if nothing is to be. May block.
     pub records: O,
     /// Wall clock.
     pub clock: &'a C,
@@ -110,7 +109,7 @@ pub enum LocalError {
 
 impl<O, S, R, C, I> Local<'_, O, R, C, I>
 where
-    O: Fn() -> Result<Option<S>, String> + Clone + Send + 'static,
+    O: Fn() -> Result<Option<S>, Unopened> + Clone + Send + 'static,
     S: Records + 'static,
     R: Reader,
     C: Clock,
@@ -160,9 +159,12 @@ where
             line: line.as_deref(),
             clock: self.clock,
         };
-        let earlier = match &line {
-            Some(line) => earlier(memory.recall(&key).await.0, line),
-            None => Earlier::default(),
+        let (earlier, unread) = match &line {
+            Some(line) => {
+                let Recall { known, unread, .. } = memory.recall(&key).await;
+                (earlier(known, line), unread)
+            }
+            None => Default::default(),
         };
         let asking = match &self.model {
             Some(model) => {
@@ -176,7 +178,7 @@ where
         };
         let (reading, part) = self.read(&change, asking, &earlier).await?;
         let Reading { found, coverage, renames, rechecked, suppressions } = reading;
-        let outcome = agent::outcome(&coverage, part.as_ref());
+        let outcome = agent::outcome(&coverage, part.as_ref()).without_earlier(unread.as_deref());
         let (turns, cost, modelled) = agent::spent(part);
         let mut record = OutcomeRecord {
             run,

@@ -27,10 +27,29 @@ const MAX_LINES: usize = 20;
 /// What a review found, the names that files had, and what became of findings of before.
 pub type Found<'a> = (&'a [Placed], &'a Renames, &'a Rechecked);
 
+/// Records that cannot be opened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unopened {
+    /// Words for people.
+    pub why: String,
+    /// Is there something at their place, which may hold findings?
+    pub holds: bool,
+}
+
+/// What is known before a review.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Recall {
+    /// The findings, each with its status on this line of work.
+    pub known: Vec<Finding>,
+    /// The revision that they are of.
+    pub before: Option<Revision>,
+    /// Why nobody knows what earlier reviews left open, if there may be something.
+    pub unread: Option<String>,
+}
+
 /// Where it is remembered, and how.
 pub struct Memory<'a, O, C> {
-    /// Opens the records, once there is something to record; none if nothing is to be. May block. An error is
-    /// words for people.
+    /// Opens the records, once there is something to record; none if nothing is to be. May block.
     pub records: O,
     /// Whose findings count if anything is known of them: the service's own, of the same pull request.
     pub served: Option<&'a Key>,
@@ -44,24 +63,31 @@ pub struct Memory<'a, O, C> {
 
 impl<O, S, C> Memory<'_, O, C>
 where
-    O: Fn() -> Result<Option<S>, String> + Clone + Send + 'static,
+    O: Fn() -> Result<Option<S>, Unopened> + Clone + Send + 'static,
     S: Records + 'static,
     C: Clock,
 {
-    /// What is known before the review: the findings, each with its status on this line of work, and the revision that they
-    /// are of. Nothing, if it cannot be read: [`Self::keep`] tells why.
-    pub async fn recall(&self, own: &Key) -> (Vec<Finding>, Option<Revision>) {
-        let opened = tokio::task::spawn_blocking(self.records.clone()).await;
-        let Ok(Ok(Some(store))) = opened else { return (Vec::new(), None) };
-        let Ok((known, key)) = self.known(&store, own).await else { return (Vec::new(), None) };
-        match self.line {
+    /// What is known before the review.
+    pub async fn recall(&self, own: &Key) -> Recall {
+        let unread = |why: String| Recall { unread: Some(why), ..Recall::default() };
+        let store = match tokio::task::spawn_blocking(self.records.clone()).await {
+            Ok(Ok(Some(store))) => store,
+            Ok(Err(Unopened { why, holds: true })) => return unread(why),
+            Ok(Ok(None) | Err(Unopened { holds: false, .. })) | Err(_) => return Recall::default(),
+        };
+        let (known, key) = match self.known(&store, own).await {
+            Ok(known) => known,
+            Err(error) => return unread(error.to_string()),
+        };
+        let (known, before) = match self.line {
             Some(line) => {
                 let known: Vec<Finding> =
                     known.into_iter().filter_map(|known| on_line(known, line)).collect();
                 (known, None)
             }
             None => (known, store.known(key).await.unwrap_or_default()),
-        }
+        };
+        Recall { known, before, unread: None }
     }
 
     /// Gives the findings their ids by what is known, and records them under the commit `filed`. The answer: what is
@@ -86,7 +112,8 @@ where
         filed: &Sha,
     ) -> Result<Vec<Finding>, String> {
         let opened = tokio::task::spawn_blocking(self.records.clone()).await;
-        let Some(store) = opened.map_err(|stopped| stopped.to_string())?? else {
+        let opened = opened.map_err(|stopped| stopped.to_string())?;
+        let Some(store) = opened.map_err(|unopened| unopened.why)? else {
             return Ok(self.recognise(&[], found, record, filed).0);
         };
         let mut tries = 0;

@@ -10,7 +10,7 @@ use super::agent::{self, Hired, Subject};
 use super::checkout::{Checkout, CheckoutError, Pinned, changed, configuring};
 use super::compare::Against;
 use super::local::{Review, Reviewed};
-use super::memory::{Memory, clean};
+use super::memory::{Memory, Recall, Unopened, clean};
 use super::reading::Reading;
 use super::since;
 use crate::telemetry;
@@ -36,7 +36,7 @@ pub struct Pull<'a, O, R, C, I> {
 
 impl<O, S, R, C, I> Pull<'_, O, R, C, I>
 where
-    O: Fn() -> Result<Option<S>, String> + Clone + Send + 'static,
+    O: Fn() -> Result<Option<S>, Unopened> + Clone + Send + 'static,
     S: Records + 'static,
     R: Reader,
     C: Clock,
@@ -73,7 +73,7 @@ where
             line: None,
             clock: self.clock,
         };
-        let (known, before) = memory.recall(&own).await;
+        let Recall { known, before, unread } = memory.recall(&own).await;
         let since = since::compare(&mirror, &change, &revision.head, before.as_ref()).await;
         let earlier = since::earlier(known, before.as_ref(), since.as_ref());
         let asking = match &self.model {
@@ -88,7 +88,7 @@ where
         let asking = (asking, &earlier);
         let read = self.checkout.read(&mirror, &change, (&revision.head, &pinned.scope), asking);
         let (Reading { found, coverage, renames, rechecked, suppressions }, part) = read.await?;
-        let outcome = agent::outcome(&coverage, part.as_ref());
+        let outcome = agent::outcome(&coverage, part.as_ref()).without_earlier(unread.as_deref());
         let (turns, cost, modelled) = agent::spent(part);
         // What the branch has gained since is none of this change.
         let against = match change.base == revision.base {

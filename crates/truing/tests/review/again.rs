@@ -90,6 +90,29 @@ fn a_finding_that_a_silent_model_does_not_repeat_is_open_again_whatever_was_rena
     }
 }
 
+/// What a change breaks elsewhere is part of its review for as long as there is a change.
+#[test]
+fn a_finding_in_a_file_that_the_change_does_not_touch_stays_open_too() {
+    let scene = scene();
+    scene.place.write("use.py", SWALLOWS);
+    scene.place.git(["add", "use.py"]);
+    scene.place.git(["commit", "--quiet", "--no-verify", "-m", "use"]);
+    scene.place.write("pay.py", "def pay(x):\n    return x\n");
+    let mut beside = finding();
+    beside["path"] = json!("use.py");
+    let (exit, first) = reviewed(&scene, [report(&[beside])], &["--base", "HEAD"]);
+    assert_eq!((exit, each(&first, "path")), (1, vec![&json!("use.py")]), "{first:#}");
+    let there = json!({ "verdict": "still_there", "start_line": 4, "end_line": 5,
+        "excerpt": "except Exception:\n        return None" });
+    for answer in [silent(), says(&first, &there)] {
+        let (exit, told) = reviewed(&scene, [answer], &["--base", "HEAD"]);
+        assert_eq!((exit, each(&told, "id")), (1, each(&first, "id")), "{told:#}");
+    }
+    // Without a change nothing is left to review.
+    std::fs::remove_file(scene.place.repo().join("pay.py")).unwrap();
+    assert_eq!(reviewed(&scene, [silent()], &["--base", "HEAD"]).0, 0);
+}
+
 #[test]
 fn a_finding_is_fixed_by_the_lines_that_show_it_and_not_while_its_own_are_there() {
     let scene = scene();

@@ -131,9 +131,33 @@ fn what_the_model_says_of_files_that_are_not_so_is_dropped() {
     outside["path"] = json!("../../etc/passwd");
     let mut made_up = finding();
     made_up["excerpt"] = json!("rm -rf /");
-    let scene = Scene::of([report(&[outside, made_up, finding()])]);
+    let scene = Scene::of([report(&[outside, made_up, finding()]), report(&[finding()])]);
     let told = scene.review(&[]).json();
     assert_eq!(each(&told, "path"), ["b.py", "pay.py"]);
+    assert_eq!(told["outcome"]["kind"], json!("reviewed"), "{told:#}");
+}
+
+/// It may have misread one letter of a line that matters.
+#[test]
+fn a_finding_that_does_not_fit_is_asked_for_again_and_never_lost_in_silence() {
+    let mut misquoted = finding();
+    misquoted["excerpt"] = json!("except Exceptoin:");
+    let scene = Scene::of([report(std::slice::from_ref(&misquoted)), report(&[finding()])]);
+    let told = scene.review(&[]).json();
+    assert_eq!((each(&told, "path"), &told["turns"]), (vec![&json!("b.py"), &json!("pay.py")], &json!(2)));
+    assert_eq!(told["outcome"]["kind"], json!("reviewed"), "{told:#}");
+    let asked = scene.model.log()[1].body.to_string();
+    assert!(asked.contains("the lines do not say what `excerpt` says"), "{asked}");
+    // It says the same again, or nothing: what it meant nobody knows, so the review is not whole.
+    for second in [report(std::slice::from_ref(&misquoted)), report(&[]), Answer::text("Done.").times(0)] {
+        let scene = Scene::of([report(std::slice::from_ref(&misquoted)), second]);
+        scene.place.write("b.py", "x = 1\n");
+        let ran = scene.review(&[]);
+        let told = ran.json();
+        assert_eq!((ran.exit, &told["outcome"]["kind"]), (3, &json!("partial")), "{told:#}");
+        let reason = told["outcome"]["reason"].as_str().unwrap();
+        assert!(reason.contains("1 finding of it could not be used"), "{reason}");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use truing_agent::mcp::client::Problem;
 use truing_agent::native::{End, Ran};
 use truing_core::id::Millis;
 use truing_core::ledger::{LevelKind, next_midnight};
+use truing_core::line::counted;
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{ModelPart, Modelled, Runtime};
 use truing_model::gateway::Refused;
@@ -121,6 +122,19 @@ impl Part {
         };
         let told = told.collect::<Vec<_>>().join("; ");
         let why = format!("mcp: the model went on without a server, or a part of it: {told}{more}");
+        Self { part: ModelPart::Partial(why), ..self }
+    }
+
+    /// Nor is it whole if findings of the model do not fit the files: nobody knows what they mean.
+    #[must_use]
+    pub fn without_findings(self, lost: u32) -> Self {
+        if lost == 0 || self.part != ModelPart::Whole {
+            return self;
+        }
+        let findings = counted(lost, "finding");
+        let why = format!(
+            "model: {findings} of it could not be used: the lines it names are not there, or say something else"
+        );
         Self { part: ModelPart::Partial(why), ..self }
     }
 }

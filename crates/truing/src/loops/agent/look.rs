@@ -17,6 +17,7 @@ use truing_core::outcome::{ModelPart, Modelled, Specialist};
 use truing_core::port::Gate;
 use truing_diff::RepoPath;
 use truing_model::gateway::Refused;
+use truing_reader::Tree;
 use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact;
 
@@ -128,7 +129,16 @@ impl<'a> Table<'a> {
         let drawn = Purse { run: purse.run.clone(), levels };
         let who = (RUN, name.as_deref().unwrap_or(AGENT));
         let errand = Errand { purse: drawn, name: who, told: &told, limits };
-        let lacks = |items: &Items| schema::missing(&items.verdicts, owed.iter().copied());
+        let files = Tree::open(place.tree).ok();
+        let text = |path: &RepoPath| {
+            let bytes = files.as_ref()?.bytes(path).ok()?;
+            Some(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        let lacks = |items: &Items| {
+            let both = [schema::unfit(items, text), schema::missing(&items.verdicts, owed.iter().copied())];
+            let told: Vec<String> = both.into_iter().flatten().collect();
+            (!told.is_empty()).then(|| told.join("\n"))
+        };
         let ran: Ran = agent.conversed(errand, gate, &looked, lacks).await;
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         if matches!(ran.end, End::Refused(Refused::Switch)) {

@@ -1,0 +1,102 @@
+//! Every flag of the manuals of the programs that grammars know is classed (`tests/data/policy/flags`): what it may do. A
+//! grammar lists none but plain ones.
+//!
+//! A file has `== COMMAND, COMMAND` and below it a flag a line, parts separated by tabs: its spellings, what it takes, its
+//! class, and a note.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::command::Flags;
+use super::*;
+
+const MANUALS: [&str; 9] = [
+    include_str!("../../tests/data/policy/flags/cargo.txt"),
+    include_str!("../../tests/data/policy/flags/git.txt"),
+    include_str!("../../tests/data/policy/flags/go.txt"),
+    include_str!("../../tests/data/policy/flags/node.txt"),
+    include_str!("../../tests/data/policy/flags/npm.txt"),
+    include_str!("../../tests/data/policy/flags/pytest.txt"),
+    include_str!("../../tests/data/policy/flags/rg.txt"),
+    include_str!("../../tests/data/policy/flags/ruff.txt"),
+    include_str!("../../tests/data/policy/flags/uv.txt"),
+];
+
+const CLASSES: [&str; 8] = ["plain", "reads", "writes", "runs", "network", "leaves", "waits", "changes"];
+
+/// What a grammar lists that is not plain, each with the reason.
+const EXCEPTIONS: &[(&str, &str, &str)] = &[
+    ("go build", "-mod", "the two values that change nothing"),
+    ("go test", "-mod", "the two values that change nothing"),
+    ("go vet", "-mod", "the two values that change nothing"),
+    ("npm run", "--workspace", "a folder inside the tree"),
+    ("npm run", "-w", "a folder inside the tree"),
+    ("npm test", "--workspace", "a folder inside the tree"),
+    ("npm test", "-w", "a folder inside the tree"),
+    ("pytest", "--asyncio-mode", "of a plugin that the manual does not have"),
+    ("pytest", "-W", "filters by classes that are built in"),
+    ("pytest", "-p", "turns plugins off"),
+    ("uv lock", "--upgrade-package", "what a job that follows a package is for"),
+    ("uv lock", "-P", "what a job that follows a package is for"),
+];
+
+/// Commands whose manual is another's.
+const MANUAL_OF: &[(&str, &str)] = &[("node --test", "node"), ("python -m pytest", "pytest")];
+
+/// What follows `--` is the script's of the repository.
+const OF_SCRIPTS: &[&str] = &["npm run --", "npm test --"];
+
+/// The class of each flag, by command.
+fn classed() -> BTreeMap<&'static str, BTreeMap<&'static str, &'static str>> {
+    let mut classed = BTreeMap::<_, BTreeMap<_, _>>::new();
+    for manual in MANUALS {
+        let mut commands: Vec<&str> = Vec::new();
+        for line in manual.lines() {
+            if let Some(named) = line.strip_prefix("== ") {
+                commands = named.split(", ").collect();
+                continue;
+            }
+            let parts: Vec<&str> = line.split('\t').collect();
+            let [names, _, class, ..] = parts[..] else { panic!("{line:?} is no flag") };
+            assert!(CLASSES.contains(&class), "{line:?} has no class");
+            for command in &commands {
+                classed.entry(*command).or_default().extend(names.split(' ').map(|name| (name, class)));
+            }
+        }
+    }
+    classed
+}
+
+#[test]
+fn a_grammar_lists_no_flag_but_those_that_the_manual_shows_to_be_plain() {
+    let classed = classed();
+    let mut wrong = BTreeSet::new();
+    for (name, flags) in grammar_commands() {
+        let name =
+            MANUAL_OF.iter().find(|(of, _)| *of == name).map_or(name, |(_, manual)| (*manual).to_owned());
+        let Some(known) = classed.get(name.as_str()) else {
+            wrong.insert(format!("{name}: its manual was not walked"));
+            continue;
+        };
+        for flag in flags.known.keys().filter(|flag| *flag != "-NUMBER") {
+            let is_excepted = EXCEPTIONS.iter().any(|(of, excepted, _)| *of == name && excepted == flag);
+            match known.get(flag.as_str()) {
+                Some(&"plain") => {}
+                Some(_) if is_excepted => {}
+                Some(class) => _ = wrong.insert(format!("{name} {flag}: {class}")),
+                None => _ = wrong.insert(format!("{name} {flag}: not in the manual")),
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.into_iter().collect::<Vec<_>>().join("\n"));
+}
+
+/// The commands, and what may follow `--`, with their flags.
+fn grammar_commands() -> Vec<(String, Flags)> {
+    let shipped = Grammar::shipped().unwrap();
+    let of = |command: &Command| {
+        let tail = command.tail.as_ref().map(|tail| (format!("{} --", command.name()), tail.flags.clone()));
+        [Some((command.name(), command.flags.clone())), tail.filter(|(_, flags)| !flags.known.is_empty())]
+    };
+    let all = shipped.commands().iter().flat_map(of).flatten();
+    all.filter(|(name, _)| !OF_SCRIPTS.contains(&name.as_str())).collect()
+}
