@@ -38,6 +38,17 @@ async fn a_scripted_model_reviews_beside_the_rules_and_says_what_it_costs() {
     demo.stop().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_model_forgets_after_a_second_push_stays_open() {
+    let environment = Environment::of_process();
+    let git = wiring::git(&environment).await.unwrap();
+    let demo = Demo::start(git, &environment, ChildReader::new(env!("CARGO_BIN_EXE_truing"))).await.unwrap();
+    demo.first_review().await.unwrap();
+    let forgotten = demo.forgotten().await.unwrap();
+    assert_eq!((forgotten.comments, forgotten.open, forgotten.is_green), (1, 1, false), "{forgotten:?}");
+    demo.stop().await.unwrap();
+}
+
 #[test]
 fn a_job_follows_its_package_through_ports_questions_and_the_breaker() {
     let home = tempfile::tempdir().unwrap();

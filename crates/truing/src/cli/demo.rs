@@ -202,3 +202,23 @@ fn story(report: &Report) -> String {
 fn failed(error: DemoError) -> CliError {
     CliError::failed("demo", error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_model_forgot_is_told_in_lines_that_fit() {
+        let right = Forgotten { comments: 1, open: 1, is_green: false };
+        for (forgotten, told) in [
+            (right, "it stays open, unverified, on its one comment, and nothing is green"),
+            (Forgotten { open: 0, ..right }, "it is not open, as it should be"),
+            (Forgotten { is_green: true, ..right }, "it is not open, as it should be"),
+        ] {
+            let text = remembered(forgotten);
+            let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(words.contains("the model says no more of it: ") && words.contains(told), "{text}");
+            assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        }
+    }
+}
