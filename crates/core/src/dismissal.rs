@@ -91,7 +91,8 @@ pub fn apply(findings: &mut [Finding], dismissals: &[Dismissal]) -> usize {
             | FindingStatus::Declined(_)
             | FindingStatus::Dismissed(_)
             | FindingStatus::Fixed(_)
-            | FindingStatus::Outside => continue,
+            | FindingStatus::Outside
+            | FindingStatus::Suppressed(_) => continue,
         };
         if finding.status != is {
             finding.status = is;
@@ -207,6 +208,7 @@ mod tests {
             around: None,
             unverified: None,
             seen_on: Vec::new(),
+            evidence: None,
         }
     }
 

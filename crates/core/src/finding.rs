@@ -6,7 +6,7 @@ use truing_diff::RepoPath;
 pub use truing_diff::{AnchorKind, Side};
 
 use crate::id::{FindingId, Fingerprint, Sha};
-use crate::recheck::{Around, Unverified};
+use crate::recheck::{Around, MAX_SNIPPET_LINES, Unverified};
 
 /// How bad it is. `P0` is worst.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -123,6 +123,8 @@ pub enum FindingStatus {
     Fixed(Sha),
     /// It is no part of the review any more: the change has left its lines as they are, or its rule is not used.
     Outside,
+    /// A comment in the code suppresses it, with the reason: the code that it is about may be as it was.
+    Suppressed(String),
     /// Its author will not mend it, with the reason.
     Declined(String),
     /// A person told us to be quiet about it, with the reason; until the code under it changes.
@@ -155,6 +157,33 @@ pub struct Finding {
     /// The lines of work on which local reviews saw a model's finding, the latest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub seen_on: Vec<SeenOn>,
+    /// What showed that a model's finding is fixed, when it was last found to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
+}
+
+/// Lines that show that a finding is fixed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Their file.
+    pub path: RepoPath,
+    /// First line; 0: the file is deleted.
+    pub start_line: u32,
+    /// Last line.
+    pub end_line: u32,
+    /// The lines, without secrets.
+    pub text: String,
+    /// The finding's own lines were left as they were, and this was new: with it gone, the finding is back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<u32>,
+}
+
+impl Evidence {
+    /// These lines of a file, first and last.
+    pub fn of(path: &RepoPath, (start_line, end_line): (u32, u32), lines: &[&str]) -> Self {
+        let text = lines.iter().take(MAX_SNIPPET_LINES).copied().collect::<Vec<_>>().join("\n");
+        Self { path: path.clone(), start_line, end_line, text, mark: None }
+    }
 }
 
 /// A line of work of a local repository on which a finding was seen.

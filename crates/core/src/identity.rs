@@ -40,7 +40,7 @@ pub struct Placed {
     pub sighting: Sighting,
 }
 
-/// What is known of a model's finding besides where it is.
+/// What is known of a finding besides where it is.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Sighting {
     /// The finding of an earlier review that it is, if that is known.
@@ -49,12 +49,14 @@ pub struct Sighting {
     pub around: Option<Around>,
     /// Why nobody knows whether it is still there.
     pub unverified: Option<Unverified>,
+    /// The reason of the comment that suppresses a rule's finding.
+    pub suppressed: Option<String>,
 }
 
 /// Today's findings and what became of yesterday's others.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Identified {
-    /// What was found now, in the order given; open, or as a person left it (dismissed, declined).
+    /// What was found now, in the order given; open, as a person left it (dismissed, declined), or suppressed.
     pub current: Vec<Finding>,
     /// What is known and was not found: fixed at the head if that was verified, else as it was.
     pub gone: Vec<Finding>,
@@ -111,8 +113,9 @@ pub fn identify(
     }
     let current = found.into_iter().zip(prints).zip(named.into_iter().zip(before));
     let current = current.filter_map(|((placed, print), (id, before))| {
-        let status = before.map_or(FindingStatus::Open, |before| status_after(before, &placed));
-        let Placed { raw, anchor, at, old_path, sighting: Sighting { of: _, around, unverified } } = placed;
+        let status = status_after(before, &placed);
+        let Placed { raw, anchor, at, old_path, sighting } = placed;
+        let Sighting { of: _, around, unverified, suppressed: _ } = sighting;
         let seen_on = before.map(|before| before.seen_on.clone()).unwrap_or_default();
         let finding = Finding {
             id: id?,
@@ -125,6 +128,7 @@ pub fn identify(
             around,
             unverified,
             seen_on,
+            evidence: None,
         };
         Some(finding)
     });
@@ -263,19 +267,20 @@ fn comparable(a: &RawFinding, b: &RawFinding) -> bool {
 
 /// The status of a finding that is there. What a person said counts as long as the code is the same, also
 /// after a rename.
-fn status_after(before: &Finding, placed: &Placed) -> FindingStatus {
-    match &before.status {
-        FindingStatus::Declined(_) | FindingStatus::Dismissed(_)
-            if is_same_code(&before.raw.snippet, &placed.raw) =>
-        {
-            before.status.clone()
-        }
+fn status_after(before: Option<&Finding>, placed: &Placed) -> FindingStatus {
+    let said = before.map(|before| &before.status).filter(|status| match status {
+        FindingStatus::Declined(_) | FindingStatus::Dismissed(_) => true,
         FindingStatus::Open
         | FindingStatus::Claimed
         | FindingStatus::Fixed(_)
         | FindingStatus::Outside
-        | FindingStatus::Declined(_)
-        | FindingStatus::Dismissed(_) => FindingStatus::Open,
+        | FindingStatus::Suppressed(_) => false,
+    });
+    let is_same = before.is_some_and(|before| is_same_code(&before.raw.snippet, &placed.raw));
+    match (said.filter(|_| is_same), &placed.sighting.suppressed) {
+        (Some(said), _) => said.clone(),
+        (None, Some(reason)) => FindingStatus::Suppressed(reason.clone()),
+        (None, None) => FindingStatus::Open,
     }
 }
 
@@ -283,15 +288,17 @@ fn gone_at(finding: Finding, head: Option<&Sha>, (coverage, renames): (&Coverage
     let path = &finding.raw.place.path;
     let unread =
         coverage.not_reviewed.iter().any(|gap| gap.reason.unread() && renames.same_file(&gap.path, path));
-    match (&finding.status, head) {
+    let Some(head) = head.filter(|_| !unread) else { return finding };
+    let status = match finding.status {
         // Also what was dismissed: should it come back as it was, the dismissal holds again.
-        (FindingStatus::Open | FindingStatus::Claimed | FindingStatus::Dismissed(_), Some(head))
-            if !unread =>
-        {
-            Finding { status: FindingStatus::Fixed(head.clone()), ..finding }
+        FindingStatus::Open | FindingStatus::Claimed | FindingStatus::Dismissed(_) => {
+            FindingStatus::Fixed(head.clone())
         }
-        _ => finding,
-    }
+        // Nobody has called it a problem since.
+        FindingStatus::Suppressed(_) => FindingStatus::Outside,
+        FindingStatus::Fixed(_) | FindingStatus::Outside | FindingStatus::Declined(_) => finding.status,
+    };
+    Finding { status, ..finding }
 }
 
 /// `{fingerprint}-{ordinal}`, with the first ordinal that no finding has, looked for from `next` on: a thousand

@@ -53,6 +53,9 @@ pub struct Tally {
     pub reopened: u32,
     /// Fixed now, and it was not.
     pub fixed: u32,
+    /// Suppressed by a comment now, and open before.
+    #[serde(default)]
+    pub suppressed: u32,
     /// Open as before.
     pub still: u32,
 }
@@ -71,10 +74,12 @@ impl Tally {
                 (FindingStatus::Open, Some(was)) if was.is_open() => &mut tally.still,
                 (FindingStatus::Open, Some(_)) => &mut tally.reopened,
                 (FindingStatus::Fixed(_), Some(_)) if !was_fixed => &mut tally.fixed,
+                (FindingStatus::Suppressed(_), Some(was)) if was.is_open() => &mut tally.suppressed,
                 (
                     FindingStatus::Claimed
                     | FindingStatus::Fixed(_)
                     | FindingStatus::Outside
+                    | FindingStatus::Suppressed(_)
                     | FindingStatus::Declined(_)
                     | FindingStatus::Dismissed(_),
                     _,

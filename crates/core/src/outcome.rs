@@ -10,6 +10,7 @@ use crate::id::{Key, Millis, RunId, Sha};
 use crate::increment::Increment;
 use crate::ledger::Usage;
 use crate::money::MicroUsd;
+use crate::suppression::IdleSuppression;
 
 /// What a review came to. The JSON of `truing review` (cli.md) is this, with the runtime.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -322,6 +323,9 @@ pub struct OutcomeRecord {
     /// Files of the change that configure reviews, and do not count for this one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub configuring: Vec<RepoPath>,
+    /// Comments on added lines that suppress nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suppressions: Vec<IdleSuppression>,
     /// Money spent.
     pub cost_micro_usd: MicroUsd,
     /// Model answers.

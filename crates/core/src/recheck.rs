@@ -2,22 +2,30 @@
 //! shown").
 //!
 //! Nobody's silence fixes anything. A finding is fixed if a reviewer who was shown its file says so and names the lines
-//! that took its place, and if its own lines are really gone there; it is verified to be there if its lines are as they
-//! were, or a reviewer names what they are now. Else it stays open where its lines went ([`follow`]), unverified.
+//! that took its place, and if its own lines are really gone there, or lines that are new since it was last seen and
+//! show it (`evidence`); it is verified to be there if its lines are as they were, or a reviewer names what they are
+//! now. Else it stays open where its lines went ([`follow`]), unverified.
 
+mod evidence;
 mod follow;
+mod page;
 #[cfg(test)]
 mod simulation;
+mod statement;
 
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 use truing_diff::RepoPath;
 
-pub use follow::{Around, MAX_AROUND, Went, follow};
+pub use follow::{Around, MAX_AROUND, Seen, Went, follow};
+use page::Page;
+pub use statement::Marks;
 
 use crate::excerpt;
-use crate::finding::{AnchorKind, Finding, FindingStatus, Place, RawFinding, Side, Source};
+use crate::finding::{AnchorKind, Evidence, Finding, FindingStatus, Place, RawFinding, Side, Source};
 use crate::id::{FindingId, Sha};
 use crate::identity::{Placed, SAME, Sighting, Statement, similarity};
 use crate::increment::Renames;
@@ -42,6 +50,8 @@ pub struct Verdict {
     pub finding: FindingId,
     /// The word.
     pub word: Word,
+    /// The file of the lines that show it; none: the finding's own.
+    pub path: Option<RepoPath>,
     /// The lines that show it, first and last; none: no lines are named.
     pub lines: Option<(u32, u32)>,
     /// What these lines say.
@@ -86,22 +96,75 @@ impl Unverified {
 /// The head, as far as findings of before need it.
 pub struct Head<'a, T> {
     /// The text of a file, without secrets; none if there is no such file, or it cannot be read.
-    pub text: T,
+    text: T,
     /// The changed files that can be read.
-    pub changed: &'a [RepoPath],
+    changed: &'a [RepoPath],
     /// Every file that the change is about, whether it can be read or not, and its added lines.
-    pub added: BTreeMap<RepoPath, Vec<(u32, u32)>>,
+    added: BTreeMap<RepoPath, Vec<(u32, u32)>>,
     /// Files of the change that are deleted at the head.
-    pub deleted: BTreeSet<RepoPath>,
+    deleted: BTreeSet<RepoPath>,
     /// The names that files had.
-    pub renames: &'a Renames,
+    renames: &'a Renames,
+    /// The files that were looked at.
+    pages: RefCell<BTreeMap<RepoPath, Option<Rc<Page>>>>,
+    /// What the change says; none: it says more than is kept.
+    marks: OnceCell<Option<Marks>>,
+}
+
+impl<'a, T: Fn(&RepoPath) -> Option<String>> Head<'a, T> {
+    /// `text`: the text of a file, without secrets; none if there is no such file, or it cannot be read. `changed`: the
+    /// changed files that can be read. `added`: every file that the change is about, whether it can be read or not, and its
+    /// added lines. `deleted`: files of the change that are deleted at the head. `renames`: the names that files had.
+    pub fn new(
+        text: T,
+        changed: &'a [RepoPath],
+        (added, deleted): (BTreeMap<RepoPath, Vec<(u32, u32)>>, BTreeSet<RepoPath>),
+        renames: &'a Renames,
+    ) -> Self {
+        let (pages, marks) = (RefCell::default(), OnceCell::new());
+        Self { text, changed, added, deleted, renames, pages, marks }
+    }
+
+    /// A file, if it can be read.
+    fn page(&self, path: &RepoPath) -> Option<Rc<Page>> {
+        if let Some(page) = self.pages.borrow().get(path) {
+            return page.clone();
+        }
+        let page = (self.text)(path).map(|text| Rc::new(Page::new(text)));
+        self.pages.borrow_mut().insert(path.clone(), page.clone());
+        page
+    }
+
+    /// What the change says, for a finding that is seen at these lines.
+    fn seen(&self, page: &Page, lines: (u32, u32)) -> Seen {
+        let marks = Marks::beside(page, lines);
+        let said = self.marks.get_or_init(|| self.said());
+        let is_whole = said.as_ref().is_some_and(|said| said.len() + marks.len() <= statement::MAX_MARKS);
+        match said.as_ref().filter(|_| is_whole) {
+            Some(said) => Seen { marks: marks.with(said), is_whole },
+            None => Seen { marks, is_whole },
+        }
+    }
+
+    fn said(&self) -> Option<Marks> {
+        let mut marks = Vec::new();
+        for (path, added) in self.changed.iter().filter_map(|path| Some((path, self.added.get(path)?))) {
+            let Some(page) = self.page(path) else { continue };
+            let is_added = |one: &&statement::Statement| added.iter().any(|lines| one.touches(*lines));
+            marks.extend(page.statements().iter().filter(is_added).map(|one| one.own));
+            if marks.len() > statement::MAX_MARKS {
+                return None;
+            }
+        }
+        Some(Marks::of(marks))
+    }
 }
 
 /// What became of findings that were not found again.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Rechecked {
-    /// Shown to be fixed.
-    pub fixed: BTreeSet<FindingId>,
+    /// Shown to be fixed, by this.
+    pub fixed: BTreeMap<FindingId, Evidence>,
     /// Their file is as it is without the change.
     pub outside: BTreeSet<FindingId>,
     /// Names of the rules that looked; none: that is not known.
@@ -116,7 +179,8 @@ impl Rechecked {
             known.iter().map(|finding| (&finding.id, finding)).collect();
         for finding in gone.iter_mut().filter(|finding| finding.raw.source == Source::Agent) {
             let Some(before) = known.get(&finding.id) else { continue };
-            finding.status = if self.fixed.contains(&finding.id) {
+            finding.status = if let Some(evidence) = self.fixed.get(&finding.id) {
+                finding.evidence = Some(evidence.clone());
                 FindingStatus::Fixed(at.clone())
             } else if self.outside.contains(&finding.id) {
                 FindingStatus::Outside
@@ -159,25 +223,38 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
     for finding in known.iter().filter(|finding| finding.raw.source == Source::Agent) {
         match &finding.status {
             FindingStatus::Open | FindingStatus::Claimed => {}
-            // What was over is open again if the very lines are part of the change again.
+            // What was over is open again if the very lines are part of the change again, or if what fixed it beside them is
+            // gone, whatever became of them.
             FindingStatus::Outside | FindingStatus::Fixed(_) => {
                 let went = follow(finding, head);
-                if is_added_again(&went, head) && !is_among(finding, found) {
-                    found.push(held(finding, &went, None, head, &place));
+                let beside = finding.evidence.as_ref().filter(|evidence| evidence.mark.is_some());
+                let is_open = match (&finding.status, beside) {
+                    (FindingStatus::Fixed(_), Some(evidence)) => {
+                        let is_gone = !evidence::still_shows(evidence, head);
+                        is_gone && decide(finding, &went, &[], head) != Became::Outside
+                    }
+                    (_, _) => is_added_again(&went, head),
+                };
+                if is_open && !is_among(finding, found) {
+                    let is_there = matches!(went, Went::There { .. });
+                    let why = (!is_there).then_some(Unverified::NoVerdict);
+                    found.push(held(finding, &went, why, head, &place));
                 }
                 continue;
             }
-            FindingStatus::Declined(_) | FindingStatus::Dismissed(_) => continue,
+            FindingStatus::Declined(_) | FindingStatus::Dismissed(_) | FindingStatus::Suppressed(_) => {
+                continue;
+            }
         }
         let went = follow(finding, head);
         let became = decide(finding, &went, reviewers, head);
-        let is_fixed = became == Became::Fixed;
+        let is_fixed = matches!(became, Became::Fixed(_));
         if let Some(again) = again(finding, &went, found, is_fixed) {
             again.sighting.of = Some(finding.id.clone());
             continue;
         }
         match became {
-            Became::Fixed => _ = rechecked.fixed.insert(finding.id.clone()),
+            Became::Fixed(evidence) => _ = rechecked.fixed.insert(finding.id.clone(), evidence),
             Became::Outside => _ = rechecked.outside.insert(finding.id.clone()),
             Became::Open(why) => found.push(held(finding, &went, why, head, &place)),
             Became::Seen(lines) => found.extend(seen(finding, &went, lines, head, &place)),
@@ -188,9 +265,10 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
         .filter(|placed| placed.raw.source == Source::Agent && placed.sighting.around.is_none())
     {
         let Place { path, start_line, end_line, .. } = &placed.raw.place;
-        let text = (head.text)(path);
-        placed.sighting.around =
-            text.map(|text| Around::of(&text, (*start_line, *end_line), &placed.raw.snippet));
+        let lines = (*start_line, *end_line);
+        placed.sighting.around = head
+            .page(path)
+            .map(|page| Around::of(&page, lines, &placed.raw.snippet, Some(head.seen(&page, lines))));
     }
     rechecked
 }
@@ -202,8 +280,8 @@ enum Became {
     Open(Option<Unverified>),
     /// A reviewer saw it at these lines.
     Seen((u32, u32)),
-    /// It is fixed.
-    Fixed,
+    /// It is fixed, as this shows.
+    Fixed(Evidence),
     /// Its file is as it is without the change.
     Outside,
 }
@@ -231,44 +309,59 @@ fn decide<T: Fn(&RepoPath) -> Option<String>>(
         // Nothing is left of the change that could hold it.
         return Became::Outside;
     }
-    if let Went::There { .. } = went {
-        return Became::Open(None);
-    }
+    let there = if let Went::There { start, end, .. } = went { Some((*start, *end)) } else { None };
     if !is_readable && head.added.contains_key(path) {
         return Became::Open(Some(Unverified::NotShown));
     }
     if reviewers.is_empty() {
-        return Became::Open(Some(Unverified::NotReviewed));
+        return Became::Open(Some(Unverified::NotReviewed).filter(|_| there.is_none()));
     }
-    let text = (head.text)(path);
-    let (mut is_fixed, mut is_said, mut is_seen, mut objects, mut there) = (false, false, false, false, None);
+    let page = head.page(path);
+    let (mut shown, mut is_said, mut is_seen, mut objects, mut seen) = (None, false, false, false, None);
     for reviewer in reviewers {
         let saw = !is_readable || reviewer.seen.contains(path);
         is_seen |= saw;
         for verdict in reviewer.verdicts.iter().filter(|verdict| verdict.finding == finding.id) {
             is_said = true;
-            let shown = text.as_deref().and_then(|text| shows(verdict, went, text));
+            let lines = || page.as_deref().and_then(|page| shows(verdict, went, &page.text));
             match verdict.word {
                 Word::StillThere => {
                     objects = true;
-                    there = there.or(shown.filter(|_| saw));
+                    seen = seen.or_else(|| there.or_else(lines).filter(|_| saw));
                 }
-                Word::Fixed => is_fixed |= saw && (shown.is_some() || !is_readable),
+                Word::Fixed if !saw || shown.is_some() => {}
+                Word::Fixed if !is_readable => shown = Some(Evidence::of(path, (0, 0), &[])),
+                Word::Fixed => {
+                    let instead = || {
+                        // While its own lines are there, nothing has taken their place.
+                        let lines = lines().filter(|_| there.is_none())?;
+                        let text = excerpt::lines(&page.as_deref()?.text, lines)?;
+                        Some(Evidence::of(path, lines, &text))
+                    };
+                    let may_look = verdict.path.as_ref().is_none_or(|path| reviewer.seen.contains(path));
+                    let new = || evidence::new_evidence(verdict, finding, went, head).filter(|_| may_look);
+                    shown = instead().or_else(new);
+                }
             }
         }
     }
-    match (there, is_fixed && !objects) {
+    let shown = shown.filter(|_| !objects);
+    match (seen, shown) {
         (Some(lines), _) => Became::Seen(lines),
-        (None, true) => Became::Fixed,
-        (None, false) if !is_seen => Became::Open(Some(Unverified::NotShown)),
-        (None, false) if is_said => Became::Open(Some(Unverified::NoEvidence)),
-        (None, false) => Became::Open(Some(Unverified::NoVerdict)),
+        (None, Some(evidence)) => Became::Fixed(evidence),
+        (None, None) if there.is_some() => Became::Open(None),
+        (None, None) if !is_seen => Became::Open(Some(Unverified::NotShown)),
+        (None, None) if is_said => Became::Open(Some(Unverified::NoEvidence)),
+        (None, None) => Became::Open(Some(Unverified::NoVerdict)),
     }
 }
 
 /// The lines that a verdict names, if the file has them, they say what it says, and they lie where the finding's lines
 /// went: over what stands there now, or next to it.
 fn shows(verdict: &Verdict, went: &Went, text: &str) -> Option<(u32, u32)> {
+    if verdict.path.as_ref().is_some_and(|path| went.path() != Some(path)) {
+        return None;
+    }
     let (first, last) = verdict.lines?;
     let lines = excerpt::lines(text, (first, last))?;
     if !excerpt::says(&lines, &verdict.excerpt) {
@@ -361,7 +454,7 @@ fn held<T: Fn(&RepoPath) -> Option<String>>(
     let mut raw = finding.raw.clone();
     let was = &finding.raw.place;
     let one = |path: &RepoPath, line: u32| {
-        let last = (head.text)(path).map_or(1, |text| text.lines().count());
+        let last = head.page(path).map_or(1, |page| page.lines.len());
         let line = line.clamp(1, u32::try_from(last).unwrap_or(u32::MAX).max(1));
         (line, line)
     };
@@ -381,16 +474,18 @@ fn held<T: Fn(&RepoPath) -> Option<String>>(
     }
     let around = finding.around.clone();
     if let Went::There { path, .. } = went
-        && let Some(text) = (head.text)(path)
+        && let Some(page) = head.page(path)
     {
-        return sighted(finding, raw, &text, place);
+        // Nobody has said anything of it: what came since it was last seen is still new.
+        let seen = around.and_then(|around| around.seen);
+        return sighted(finding, raw, (&page, seen), place);
     }
     let mut placed = place(raw);
     if !is_shown && placed.anchor == AnchorKind::Inline {
         // No line there is its own.
         (placed.anchor, placed.at) = (AnchorKind::File, placed.raw.place.clone());
     }
-    placed.sighting = Sighting { of: Some(finding.id.clone()), around, unverified };
+    placed.sighting = Sighting { of: Some(finding.id.clone()), around, unverified, suppressed: None };
     placed
 }
 
@@ -403,27 +498,28 @@ fn seen<T: Fn(&RepoPath) -> Option<String>>(
     place: &impl Fn(RawFinding) -> Placed,
 ) -> Option<Placed> {
     let path = went.path()?;
-    let text = (head.text)(path)?;
+    let page = head.page(path)?;
     let mut raw = finding.raw.clone();
     raw.place.path = path.clone();
     (raw.place.start_line, raw.place.end_line) = lines;
-    Some(sighted(finding, raw, &text, place))
+    let seen = Some(head.seen(&page, lines));
+    Some(sighted(finding, raw, (&page, seen), place))
 }
 
 /// A finding as its file shows it now.
 fn sighted(
     finding: &Finding,
     mut raw: RawFinding,
-    text: &str,
+    (page, seen): (&Page, Option<Seen>),
     place: &impl Fn(RawFinding) -> Placed,
 ) -> Placed {
     let lines = (raw.place.start_line, raw.place.end_line);
-    if let Some(shown) = excerpt::lines(text, lines) {
+    if let Some(shown) = excerpt::lines(&page.text, lines) {
         raw.snippet = shown.into_iter().take(MAX_SNIPPET_LINES).collect::<Vec<_>>().join("\n");
     }
-    let around = Some(Around::of(text, lines, &raw.snippet));
+    let around = Some(Around::of(page, lines, &raw.snippet, seen));
     let mut placed = place(raw);
-    placed.sighting = Sighting { of: Some(finding.id.clone()), around, unverified: None };
+    placed.sighting = Sighting { of: Some(finding.id.clone()), around, ..Sighting::default() };
     placed
 }
 
@@ -457,6 +553,7 @@ mod tests {
             around: None,
             unverified: None,
             seen_on: Vec::new(),
+            evidence: None,
         }
     }
 

@@ -1,12 +1,23 @@
-//! Comments that are to suppress a finding (`truing: ignore[core/rule] why`) and do not: whoever wrote one believes that it
-//! does.
+//! Comments that suppress a finding (`truing: ignore[core/rule] why`), and those that are to and do not: whoever wrote one
+//! believes that it does.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use truing_diff::RepoPath;
 
-/// Such a comment, by one of the rules that it names.
+use crate::finding::RawFinding;
+
+/// A finding that a comment in its file suppresses.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Suppressed {
+    /// The finding.
+    pub finding: RawFinding,
+    /// The comment's reason: one line, without secrets.
+    pub reason: String,
+}
+
+/// A comment that suppresses nothing, by one of the rules that it names.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct IdleSuppression {
     /// The file.
@@ -31,15 +42,21 @@ pub enum Idleness {
     NothingFound,
 }
 
+impl Idleness {
+    /// What to do about it, as the end of a sentence.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::NoReason => "give a reason after the bracket",
+            Self::UnknownRule => "there is no such rule (`truing rules list` names all)",
+            Self::NothingFound => "the rule finds nothing there; remove the comment",
+        }
+    }
+}
+
 /// As a warning for people.
 impl fmt::Display for IdleSuppression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { path, line, rule, problem } = self;
-        write!(f, "{path}:{line}: `truing: ignore[{rule}]` suppresses nothing: ")?;
-        match problem {
-            Idleness::NoReason => write!(f, "give a reason after the bracket"),
-            Idleness::UnknownRule => write!(f, "there is no such rule (`truing rules list` names all)"),
-            Idleness::NothingFound => write!(f, "the rule finds nothing there; remove the comment"),
-        }
+        write!(f, "{path}:{line}: `truing: ignore[{rule}]` suppresses nothing: {}", problem.advice())
     }
 }

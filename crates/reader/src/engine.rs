@@ -7,7 +7,7 @@ use std::ops::Range;
 use truing_core::finding::{Place, RawFinding, Side, Source};
 use truing_core::outcome::SkipReason;
 use truing_core::port::{ChangedFile, ReaderError};
-use truing_core::suppression::IdleSuppression;
+use truing_core::suppression::{IdleSuppression, Suppressed};
 use truing_diff::RepoPath;
 
 use crate::content::{Content, Form};
@@ -43,8 +43,16 @@ pub(crate) struct Examined {
     pub(crate) findings: Vec<RawFinding>,
     /// Why something may be missing: more findings than are reported, code that is too complex, or no text.
     pub(crate) incomplete: Option<SkipReason>,
+    /// Findings that a comment suppresses, worst first.
+    pub(crate) suppressed: Vec<Suppressed>,
     /// Comments on added lines that suppress nothing. A rule that is not of this run counts as unknown.
     pub(crate) suppressions: Vec<IdleSuppression>,
+}
+
+impl Examined {
+    const fn nothing(incomplete: Option<SkipReason>) -> Self {
+        Self { findings: Vec::new(), incomplete, suppressed: Vec::new(), suppressions: Vec::new() }
+    }
 }
 
 /// One match of a rule, as byte offsets.
@@ -135,15 +143,15 @@ impl<'packs> RuleSet<'packs> {
             Form::Utf16 => {}
             Form::Binary => incomplete = Some(SkipReason::Binary),
         }
-        let (none, is_mentioned) = (Vec::new(), form == Form::Text && suppress::is_mentioned(bytes));
+        let is_mentioned = form == Form::Text && suppress::is_mentioned(bytes);
         if hits.is_empty() && self.companions.is_empty() && self.sizes.is_empty() && !is_mentioned {
-            return Ok(Examined { findings: Vec::new(), incomplete, suppressions: none });
+            return Ok(Examined::nothing(incomplete));
         }
 
         let lines = Lines::of(bytes);
         hits.extend(self.whole_file_hits(file, content, &lines, change)?);
         if hits.is_empty() && !is_mentioned {
-            return Ok(Examined { findings: Vec::new(), incomplete, suppressions: none });
+            return Ok(Examined::nothing(incomplete));
         }
 
         let (part, places) = (Part::of(&file.path), Places::of(file.path.as_bytes(), bytes));
@@ -165,9 +173,11 @@ impl<'packs> RuleSet<'packs> {
             }
         }
         let mut used = Used::new();
-        found.retain(|(hit, _, first, _)| match suppressed_by(&lines, *first, &hit.rule.name) {
-            Some(line) => {
+        let mut silenced = Vec::new();
+        found.retain(|&(hit, severity, first, last)| match suppressed_by(&lines, first, &hit.rule.name) {
+            Some((line, reason)) => {
                 used.insert((line, hit.rule.name.clone()));
+                silenced.push((hit, severity, first, last, reason));
                 false
             }
             None => true,
@@ -178,13 +188,15 @@ impl<'packs> RuleSet<'packs> {
             let finds = |name: &str| self.rules.iter().any(|rule| rule.name == name);
             suppress::idle(&file.path, &lines, &used, counts, finds)
         } else {
-            none
+            Vec::new()
         };
-        if found.len() > self.max_findings {
+        if found.len() > self.max_findings || silenced.len() > self.max_findings {
             incomplete = incomplete.or(Some(SkipReason::TooLarge));
         }
         found.sort_by_key(|(hit, severity, first, last)| (*severity, *first, *last, &hit.rule.name));
         found.truncate(self.max_findings);
+        silenced.sort_by_key(|(hit, severity, first, last, _)| (*severity, *first, *last, &hit.rule.name));
+        silenced.truncate(self.max_findings);
 
         let secrets = Secrets::of(hits.iter().filter_map(|hit| hit.secret.clone()).collect());
         // A fix is in characters: its offsets are the file's only where that is UTF-8.
@@ -206,7 +218,15 @@ impl<'packs> RuleSet<'packs> {
                 ..finding(hit.rule, &file.path, first, last, snippet)
             });
         }
-        Ok(Examined { findings, incomplete, suppressions })
+        let suppressed = silenced.into_iter().map(|(hit, severity, first, last, reason)| {
+            let snippet = snippet(&lines, first, last, hit.matched.start, &secrets);
+            let snippet = suppress::without_comment(&snippet);
+            let found = finding(hit.rule, &file.path, first, last, snippet);
+            let reason = suppress::told_reason(&lines, &reason);
+            Suppressed { finding: RawFinding { severity, ..found }, reason }
+        });
+        let suppressed = suppressed.collect();
+        Ok(Examined { findings, incomplete, suppressed, suppressions })
     }
 
     /// What can be said of a new file that is too large to be read.

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use truing_core::finding::{Place, RawFinding};
 use truing_core::outcome::{NotReviewed, SkipReason};
 use truing_core::port::{ChangedFile, ReadReport, ReadRequest, Reader, ReaderError};
 use truing_core::suppression::Idleness;
@@ -113,9 +114,10 @@ impl InProcess {
             }
             Ok::<(), ReaderError>(())
         })?;
-        report.findings.sort_by(|a, b| (&a.place, &a.rule).cmp(&(&b.place, &b.rule)));
+        report.findings.sort_by(|a, b| by_place(a).cmp(&by_place(b)));
         report.reviewed.sort();
         report.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
+        report.suppressed.sort_by(|a, b| by_place(&a.finding).cmp(&by_place(&b.finding)));
         report.suppressions.sort();
         Ok(report)
     }
@@ -161,6 +163,7 @@ impl<'a> One<'a> {
             Ok(content) => {
                 let examined = self.rules.examine(file, &content, change, parsers)?;
                 report.findings = examined.findings;
+                report.suppressed = examined.suppressed;
                 report.suppressions = examined.suppressions;
                 // What was dropped must not look reviewed.
                 examined.incomplete
@@ -192,7 +195,13 @@ fn join(report: &mut ReadReport, part: ReadReport) {
     report.findings.extend(part.findings);
     report.reviewed.extend(part.reviewed);
     report.not_reviewed.extend(part.not_reviewed);
+    report.suppressed.extend(part.suppressed);
     report.suppressions.extend(part.suppressions);
+}
+
+/// What findings are sorted by.
+fn by_place(finding: &RawFinding) -> (&Place, &str) {
+    (&finding.place, &finding.rule)
 }
 
 /// The files that threads take one after the other.

@@ -31,7 +31,7 @@ use crate::sources::{Asked, Told};
 use crate::tools::{MAX_REPLY_BYTES, Reply, TreeTool};
 
 /// The version of this protocol: raised with every change of what is said.
-pub const PROTOCOL: u32 = 6;
+pub const PROTOCOL: u32 = 7;
 
 /// The longest hello, in bytes.
 pub const MAX_HELLO_BYTES: usize = 1 << 10;
@@ -52,8 +52,12 @@ pub const MAX_REPLIED_BYTES: usize = 6 * MAX_REPLY_BYTES + (1 << 10);
 pub const MAX_FINDINGS: usize = 5_000;
 /// The most text of all findings of one answer, in bytes: the worst are kept.
 pub const MAX_FINDINGS_BYTES: usize = 4 << 20;
-/// The most comments of one answer that suppress nothing.
+/// The most comments of one answer that suppress nothing, and the most findings that a comment suppresses.
 pub const MAX_SUPPRESSIONS: usize = 500;
+/// The most text of the findings of one answer that a comment suppresses, in bytes.
+pub const MAX_SUPPRESSED_BYTES: usize = 1 << 20;
+/// The longest reason of a comment that suppresses a finding, in bytes.
+pub const MAX_REASON_BYTES: usize = 1 << 10;
 /// Names of rules in a report.
 pub const MAX_RULES: usize = 10_000;
 /// The longest name of a rule, in bytes.
@@ -292,12 +296,31 @@ pub fn checked(request: &ReadRequest, report: ReadReport) -> Result<Checked, Pro
     for finding in &keep_worst(&mut findings) {
         tell(&finding.place.path, Some(SkipReason::TooLarge))?;
     }
+    let mut suppressed = report.suppressed;
+    suppressed.retain(|one| {
+        let one_line = !one.reason.chars().any(char::is_control) && one.reason.len() <= MAX_REASON_BYTES;
+        let is_kept = one_line && is_well_formed(&one.finding, &request.packs);
+        if !is_kept {
+            malformed.push(one.finding.place.path.clone());
+        }
+        is_kept
+    });
+    let mut bytes = 0_usize;
+    let fit = suppressed.iter().take(MAX_SUPPRESSIONS).take_while(|one| {
+        bytes = bytes.saturating_add(text_bytes(&one.finding));
+        bytes <= MAX_SUPPRESSED_BYTES
+    });
+    let over = suppressed.split_off(fit.count());
+    for one in &over {
+        tell(&one.finding.place.path, Some(SkipReason::TooLarge))?;
+    }
     for path in &malformed {
         tell(path, Some(SkipReason::Unreadable))?;
     }
-    for finding in &findings {
-        if !files.contains_key(&finding.place.path) {
-            return Err(ProtocolError::NotAskedFor(finding.place.path.clone()));
+    let all = findings.iter().chain(suppressed.iter().map(|one| &one.finding));
+    for place in all.map(|finding| &finding.place) {
+        if !files.contains_key(&place.path) {
+            return Err(ProtocolError::NotAskedFor(place.path.clone()));
         }
     }
 
@@ -312,7 +335,7 @@ pub fn checked(request: &ReadRequest, report: ReadReport) -> Result<Checked, Pro
     let mut rules = report.rules;
     rules.retain(|rule| rule.len() <= MAX_RULE_BYTES);
     rules.truncate(MAX_RULES);
-    let mut report = ReadReport { findings, suppressions, rules, ..ReadReport::default() };
+    let mut report = ReadReport { findings, suppressed, suppressions, rules, ..ReadReport::default() };
     for (path, skipped) in files {
         match skipped {
             None => report.reviewed.push(path.clone()),

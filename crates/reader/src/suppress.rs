@@ -5,11 +5,12 @@
 use std::collections::BTreeSet;
 
 use memchr::memmem;
+use truing_core::line::clean;
 use truing_core::suppression::{IdleSuppression, Idleness};
 use truing_diff::RepoPath;
 
 use crate::lines::Lines;
-use crate::redact::redact;
+use crate::redact::{Quoted, redact};
 
 const OPENING: &str = "truing: ignore[";
 
@@ -17,6 +18,8 @@ const OPENING: &str = "truing: ignore[";
 const MAX_NAME: usize = 80;
 /// Comments of one file that are told of.
 const MAX_IDLE: usize = 100;
+/// Characters of a reason that are told.
+pub(crate) const MAX_REASON_CHARS: usize = 200;
 
 /// A comment that suppressed a finding: its line, and the rule.
 pub(crate) type Used = BTreeSet<(u32, String)>;
@@ -26,17 +29,38 @@ pub(crate) fn is_mentioned(bytes: &[u8]) -> bool {
     memmem::find(bytes, OPENING.as_bytes()).is_some()
 }
 
-/// The line of the comment that suppresses a finding of `rule` that begins on line `first`, if one does.
-pub(crate) fn suppressed_by(lines: &Lines<'_>, first: u32, rule: &str) -> Option<u32> {
-    let names = |number: u32, alone: bool| {
-        comments(lines, number).iter().any(|comment| {
+/// The comment that suppresses a finding of `rule` that begins on line `first`, if one does: its line, and its reason.
+pub(crate) fn suppressed_by(lines: &Lines<'_>, first: u32, rule: &str) -> Option<(u32, String)> {
+    let named = |number: u32, alone: bool| {
+        let found = comments(lines, number).into_iter().find(|comment| {
             (!alone || comment.is_alone)
                 && comment.has_reason
                 && comment.rules.iter().any(|name| name == rule)
-        })
+        });
+        found.map(|comment| (number, comment.reason))
     };
-    let before = first.saturating_sub(1);
-    if names(first, false) { Some(first) } else { names(before, true).then_some(before) }
+    named(first, false).or_else(|| named(first.saturating_sub(1), true))
+}
+
+/// A comment's reason as it is told: one line, without secrets of its file, and without what ends the comment.
+pub(crate) fn told_reason(lines: &Lines<'_>, reason: &str) -> String {
+    let text = String::from_utf8_lossy(lines.text());
+    let reason = clean(&Quoted::of(&text).hide_in(reason), MAX_REASON_CHARS);
+    let ends = ["-->", "*/", "#}", "%}"];
+    let open = ends.iter().find_map(|end| reason.strip_suffix(end)).unwrap_or(&reason);
+    open.trim_end().to_owned()
+}
+
+/// A finding's lines without the comment that suppresses it: they are the same finding with it and without.
+pub(crate) fn without_comment(snippet: &str) -> String {
+    let line = |line: &str| {
+        let Some(at) = line.find(OPENING) else { return line.to_owned() };
+        let before = line.get(..at).unwrap_or_default().trim_end();
+        let begins = ["<!--", "//", "/*", "--", "#", ";", "%"];
+        let code = begins.iter().find_map(|begin| before.strip_suffix(begin)).unwrap_or(before);
+        code.trim_end().to_owned()
+    };
+    snippet.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// The comments that suppress nothing, of those whose lines `counts` says to be of the change. `used`: what others
@@ -90,6 +114,8 @@ struct Comment {
     rules: Vec<String>,
     /// Has it a reason? A reason has a letter or digit: the end of a comment (`-->`, `*/`) is none.
     has_reason: bool,
+    /// What follows the bracket, up to another such comment.
+    reason: String,
     /// Is there nothing before it on its line?
     is_alone: bool,
     /// Does it stand in quotes, as an example of a comment?
@@ -103,9 +129,11 @@ fn comments(lines: &Lines<'_>, number: u32) -> Vec<Comment> {
         let (before, comment) = line.split_at(at);
         let (rules, reason) = comment.trim_start_matches(OPENING).split_once(']')?;
         let rules = rules.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let own = reason.split(OPENING).next().unwrap_or_default();
         Some(Comment {
             rules: rules.map(str::to_owned).collect(),
             has_reason: reason.starts_with(char::is_whitespace) && reason.contains(char::is_alphanumeric),
+            reason: own.trim().to_owned(),
             is_alone: !before.contains(is_code),
             is_quoted: before.ends_with(is_quote),
         })
@@ -148,6 +176,24 @@ mod tests {
         ] {
             assert_eq!(suppressed(text, line), expected, "{text:?} line {line}");
         }
+    }
+
+    #[test]
+    fn a_comment_that_suppresses_is_no_part_of_the_finding_and_its_reason_is_one_line_without_secrets() {
+        for (line, code) in [
+            ("dbg(x) // truing: ignore[core/x] why", "dbg(x)"),
+            ("  dbg(x)  # truing: ignore[core/x] why", "  dbg(x)"),
+            ("<p> <!-- truing: ignore[core/x] why -->", "<p>"),
+            ("dbg(x) /* truing: ignore[core/x] why */\nb", "dbg(x)\nb"),
+            ("dbg(x) // why", "dbg(x) // why"),
+        ] {
+            assert_eq!(without_comment(line), code);
+        }
+        let key = ["AKIA", "QYLPMN5HHHFPZAM2"].concat();
+        let text = format!("<!-- truing: ignore[core/x] as {key} is\u{7}of  a test -->\n");
+        let lines = Lines::of(text.as_bytes());
+        let (line, reason) = suppressed_by(&lines, 1, "core/x").unwrap();
+        assert_eq!((line, told_reason(&lines, &reason).as_str()), (1, "as AKIA… is of a test"));
     }
 
     #[test]

@@ -295,7 +295,7 @@ fn somebody_s_own_prompts_are_tested_by_their_own_cases() {
     assert_eq!(unnoticed[0], "house/about: `what` stands at the end, and `0.0.0` in its place");
     // A case of the same name as ours takes its place.
     write(here.path(), "p/cases/sync/bump.toml", &house_case("[\"Look for\"]", ""));
-    assert_eq!(tested(here.path(), &["p"]).1["cases"].as_array().unwrap().len(), 16);
+    assert_eq!(tested(here.path(), &["p"]).1["cases"].as_array().unwrap().len(), 17);
     // A script that does not work is a wrong case, not a passed one.
     let broken = "[[right]]\ntool = \"read\"\ninput = { path = \"none.py\" }\n[[right]]";
     let broken = house_case("[\"Look for\"]", "").replacen("[[right]]", broken, 1);

@@ -5,9 +5,11 @@ const FILES: &[(&str, &str)] = &[
     ("converge/auditor", include_str!("../../prompts/converge/auditor.md")),
     ("converge/contract", include_str!("../../prompts/converge/contract.md")),
     ("converge/describer", include_str!("../../prompts/converge/describer.md")),
+    ("converge/dismissed", include_str!("../../prompts/converge/dismissed.md")),
     ("converge/fixer", include_str!("../../prompts/converge/fixer.md")),
     ("converge/system-audit", include_str!("../../prompts/converge/system-audit.md")),
     ("converge/task-audit", include_str!("../../prompts/converge/task-audit.md")),
+    ("converge/task-audit-dismissed", include_str!("../../prompts/converge/task-audit-dismissed.md")),
     ("converge/task-check", include_str!("../../prompts/converge/task-check.md")),
     ("converge/task-describe", include_str!("../../prompts/converge/task-describe.md")),
     ("converge/task-fix", include_str!("../../prompts/converge/task-fix.md")),
@@ -42,6 +44,7 @@ const FILES: &[(&str, &str)] = &[
 /// Name and text of each file in `prompts/cases/`.
 const CASES: &[(&str, &str)] = &[
     ("converge/audit", include_str!("../../prompts/cases/converge/audit.toml")),
+    ("converge/audit-dismissed", include_str!("../../prompts/cases/converge/audit-dismissed.toml")),
     ("converge/check", include_str!("../../prompts/cases/converge/check.toml")),
     ("converge/describe", include_str!("../../prompts/cases/converge/describe.toml")),
     ("converge/fix", include_str!("../../prompts/cases/converge/fix.toml")),

@@ -65,6 +65,8 @@ pub const CONVERGE_AUDIT: Route = Route {
     task: "converge/task-audit",
     report: Report::Audit,
 };
+/// The first message in its place, of a change of which people have dismissed findings.
+pub const AUDIT_TASK_DISMISSED: &str = "converge/task-audit-dismissed";
 /// A fix is audited by itself before it is committed.
 pub const CONVERGE_CHECK: Route = Route {
     name: "converge/check",

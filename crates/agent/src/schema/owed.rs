@@ -20,6 +20,9 @@ pub struct Said {
     pub id: String,
     /// The word.
     pub verdict: Word,
+    /// The file of the lines that show it; none: the finding's own.
+    #[serde(default)]
+    pub path: Option<String>,
     /// The first of the lines that show it.
     #[serde(default)]
     pub start_line: Option<u32>,
@@ -41,8 +44,9 @@ pub(super) fn form() -> Value {
             "id": text("The finding's id, as you were shown it."),
             "verdict": { "type": "string", "enum": ["still_there", "fixed"],
                 "description": "still_there: the defect is there, in whatever lines. fixed: these lines show that it is gone." },
-            "start_line": line("The first of the lines that show it, in the file at the head: where the defect is now, or what \
-                stands in its place."),
+            "path": text("The file of these lines, if it is another one than the finding's."),
+            "start_line": line("The first of the lines that show it, in the file at the head: where the defect is now, what \
+                stands in its place, or what came since and fixes it."),
             "end_line": line("The last line, if there is more than one."),
             "excerpt": text("The text of these lines, copied from the file. Only of a file that is deleted there is none."),
         },
@@ -56,6 +60,7 @@ pub(super) fn read(value: Option<&Value>) -> Vec<Said> {
     let said = value.and_then(Value::as_array).into_iter().flatten();
     said.filter_map(|one| Said::deserialize(one).ok())
         .filter(|said| said.excerpt.len() <= MAX_CODE_BYTES)
+        .filter(|said| said.path.as_ref().is_none_or(|path| path.len() <= MAX_CODE_BYTES))
         .take(MAX_ITEMS)
         .collect()
 }
@@ -72,6 +77,7 @@ pub fn verdicts<'a>(said: &[Said], owed: impl IntoIterator<Item = &'a Finding>) 
         said.iter().filter(|said| means(said, finding)).map(|said| Verdict {
             finding: finding.id.clone(),
             word: said.verdict,
+            path: said.path.as_deref().map(str::trim).filter(|path| !path.is_empty()).map(Into::into),
             lines: said.start_line.map(|first| (first, said.end_line.unwrap_or(first))),
             excerpt: said.excerpt.clone(),
         })

@@ -8,7 +8,7 @@ use truing_diff::RepoPath;
 
 use crate::finding::RawFinding;
 use crate::outcome::NotReviewed;
-use crate::suppression::IdleSuppression;
+use crate::suppression::{IdleSuppression, Suppressed};
 
 /// A changed file, as far as a reader needs it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -45,6 +45,9 @@ pub struct ReadReport {
     pub reviewed: Vec<RepoPath>,
     /// Files that were not, each with the reason.
     pub not_reviewed: Vec<NotReviewed>,
+    /// Findings on added lines that a comment suppresses, by path, line and rule.
+    #[serde(default)]
+    pub suppressed: Vec<Suppressed>,
     /// Comments on added lines that suppress nothing, by path and line.
     #[serde(default)]
     pub suppressions: Vec<IdleSuppression>,

@@ -5,20 +5,18 @@
 //! was rewritten). So a finding remembers its surroundings, and they are fitted into the file by dynamic programming:
 //! lines that are equal count by what they hold, lines that stand between them cost a little.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use truing_diff::RepoPath;
 
 use super::Head;
-use crate::excerpt::folded;
+use super::page::{Page, Tokens, key, key_hash};
+use super::statement::Marks;
 use crate::finding::Finding;
-use crate::line::{cut, is_hidden};
 
 /// Lines that are remembered above a finding, and below it.
 pub const MAX_AROUND: usize = 12;
-/// Characters of a line that are remembered.
-const MAX_LINE_CHARS: usize = 200;
 /// Lines of a file that is searched; what was found in a longer one cannot be followed.
 const MAX_LINES: usize = 60_000;
 /// Files beside its own in which a finding is looked for.
@@ -43,20 +41,33 @@ pub struct Around {
     pub after: Vec<String>,
     /// How often its lines stood in the file.
     pub copies: u32,
+    /// What the change said when a reviewer saw the finding last: what it says besides is new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Seen>,
+}
+
+/// What a change said.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Seen {
+    /// What stood in the finding's file near it, and what the change added.
+    pub marks: Marks,
+    /// Are they of all that the change added?
+    pub is_whole: bool,
 }
 
 impl Around {
-    /// Of these lines of a file, first and last.
-    pub fn of(text: &str, (start, end): (u32, u32), snippet: &str) -> Self {
-        let lines: Vec<&str> = text.lines().collect();
+    /// Of these lines of a file, first and last. `seen`: see there.
+    pub(super) fn of(page: &Page, (start, end): (u32, u32), snippet: &str, seen: Option<Seen>) -> Self {
+        let lines: Vec<&str> = page.text.lines().collect();
         let first = index(start).min(lines.len());
         let last = (index(end) + 1).clamp(first, lines.len());
         let kept = |lines: &[&str]| lines.iter().map(|line| key(line)).collect();
-        let copies = Tokens::of(text.lines()).all(&Tokens::of(snippet.lines())).len();
+        let copies = page.tokens().all(&Tokens::of(snippet)).len();
         Self {
             before: kept(lines.get(first.saturating_sub(MAX_AROUND)..first).unwrap_or_default()),
             after: kept(lines.get(last..(last + MAX_AROUND).min(lines.len())).unwrap_or_default()),
             copies: u32::try_from(copies).unwrap_or(u32::MAX),
+            seen,
         }
     }
 }
@@ -104,10 +115,11 @@ impl Went {
 /// Follows a finding to the head.
 pub fn follow<T: Fn(&RepoPath) -> Option<String>>(finding: &Finding, head: &Head<'_, T>) -> Went {
     let was = &finding.raw.place.path;
+    let wanted = Wanted::of(finding);
     let renamed = head.changed.iter().filter(|path| *path != was && head.renames.same_file(path, was));
     let own = std::iter::once(was).chain(renamed).filter_map(|path| {
-        let text = (head.text)(path)?;
-        Some(Fit::of(finding, path, &text))
+        let page = head.page(path)?;
+        Some(Fit::of(&wanted, path, &page))
     });
     // Of equals the first: its own name.
     let own = own.reduce(|best, other| if other.rank() > best.rank() { other } else { best });
@@ -115,21 +127,93 @@ pub fn follow<T: Fn(&RepoPath) -> Option<String>>(finding: &Finding, head: &Head
         return own.went();
     }
     // Its code may have gone to another file.
-    let lines: BTreeSet<String> = fragment(finding).into_iter().filter(|line| worth(line) == WORDS).collect();
+    let lines: BTreeSet<u64> =
+        wanted.lines.iter().filter(|line| line.worth == WORDS).map(|line| line.key).collect();
     let others = head.changed.iter().filter(|path| *path != was && !head.renames.same_file(path, was));
     let least = own.as_ref().map_or(0, |own| own.score);
     let best = others
         .take(MAX_FILES)
         .filter_map(|path| {
-            let text = (head.text)(path)?;
-            let known: BTreeSet<String> = text.lines().map(key).filter(|line| lines.contains(line)).collect();
+            let page = head.page(path)?;
+            let known: BTreeSet<u64> =
+                page.lines.iter().copied().filter(|line| lines.contains(line)).collect();
             let may_be = i32::try_from(known.len()).unwrap_or(i32::MAX).saturating_mul(WORDS) >= ELSEWHERE;
-            may_be.then(|| Fit::of(finding, path, &text))
+            may_be.then(|| Fit::of(&wanted, path, &page))
         })
         .filter(|fit| fit.score >= ELSEWHERE)
         .filter(|fit| fit.is_there() || (fit.score > least && fit.share() >= ELSEWHERE_PERCENT))
         .reduce(|best, other| if other.rank() > best.rank() { other } else { best });
     best.or(own).map_or(Went::NoFile, |fit| fit.went())
+}
+
+/// A finding's lines and those beside it, as they are looked for.
+struct Wanted {
+    lines: Vec<WantedLine>,
+    /// Of these, so many stood above it, and so many below.
+    above: usize,
+    below: usize,
+    /// How often its lines stood in its file.
+    copies: u32,
+    /// The index of its first line then.
+    was: usize,
+    /// Its own lines.
+    tokens: Tokens,
+    /// What all of them are worth, and those beside it.
+    whole: i32,
+    beside: i32,
+}
+
+#[derive(Clone, Copy)]
+struct WantedLine {
+    key: u64,
+    worth: i32,
+}
+
+impl Wanted {
+    fn of(finding: &Finding) -> Self {
+        let line = |line: &str| WantedLine { key: key_hash(line), worth: worth(line.trim()) };
+        let around = finding.around.as_ref();
+        let before = around.map_or(&[][..], |around| &around.before);
+        let after = around.map_or(&[][..], |around| &around.after);
+        let own = finding.raw.snippet.lines();
+        let lines: Vec<WantedLine> = before
+            .iter()
+            .map(|text| line(text))
+            .chain(own.map(line))
+            .chain(after.iter().map(|text| line(text)))
+            .collect();
+        let (above, below) = (before.len(), after.len());
+        let of_these = |lines: &[WantedLine]| lines.iter().map(|line| line.worth).sum::<i32>();
+        let whole = of_these(&lines);
+        let own = of_these(lines.get(above..lines.len() - below).unwrap_or_default());
+        Self {
+            above,
+            below,
+            copies: around.map_or(1, |around| around.copies.max(1)),
+            was: index(finding.raw.place.start_line),
+            tokens: Tokens::of(&finding.raw.snippet),
+            whole,
+            beside: whole - own,
+            lines,
+        }
+    }
+
+    /// The one place where all of it stands as it was, if it has enough lines to know it by: its own first line and the last.
+    fn as_it_was(&self, lines: &[u64]) -> Option<(usize, usize)> {
+        let count = self.lines.len();
+        let first = self.lines.first()?.key;
+        if self.beside < ENOUGH || self.above + self.below == count {
+            return None;
+        }
+        let is_here = |at: usize| {
+            lines
+                .get(at..at + count)
+                .is_some_and(|here| here.iter().zip(&self.lines).all(|(here, wanted)| *here == wanted.key))
+        };
+        let mut places = (0..lines.len()).filter(|at| lines.get(*at) == Some(&first) && is_here(*at));
+        let at = places.next()?;
+        places.next().is_none().then(|| (at + self.above, at + count - self.below - 1))
+    }
 }
 
 /// The best place of a finding in a file.
@@ -145,44 +229,35 @@ struct Fit {
 }
 
 impl Fit {
-    fn of(finding: &Finding, path: &RepoPath, text: &str) -> Self {
-        let lines: Vec<&str> = text.lines().collect();
-        let none = Fit { path: path.clone(), there: None, between: None, score: 0, whole: 1 };
-        if lines.len() > MAX_LINES {
+    fn of(wanted: &Wanted, path: &RepoPath, page: &Page) -> Self {
+        let whole = wanted.whole.max(1);
+        let none = Fit { path: path.clone(), there: None, between: None, score: 0, whole };
+        if page.lines.len() > MAX_LINES {
             return none;
         }
-        let wanted = fragment(finding);
-        let keys: Vec<String> = lines.iter().map(|line| key(line)).collect();
-        let above = finding.around.as_ref().map_or(0, |around| around.before.len());
-        let below = finding.around.as_ref().map_or(0, |around| around.after.len());
-        let was = index(finding.raw.place.start_line);
-        let (score, partners) = fitted(&wanted, &keys, was.saturating_sub(above));
-        let whole: i32 = wanted.iter().map(|line| worth(line)).sum();
-        let beside: i32 = (0..above)
-            .chain(wanted.len() - below..wanted.len())
+        if let Some(there) = wanted.as_it_was(&page.lines) {
+            return Self { there: Some(there), score: whole, ..none };
+        }
+        let Wanted { lines, above, below, was, .. } = wanted;
+        let (score, partners) = fitted(lines, &page.lines, was.saturating_sub(*above));
+        let beside: i32 = (0..*above)
+            .chain(lines.len() - below..lines.len())
             .filter(|at| partners.get(*at).is_some_and(Option::is_some))
-            .map(|at| wanted.get(at).map_or(0, |line| worth(line)))
+            .map(|at| lines.get(at).map_or(0, |line| line.worth))
             .sum();
-        let all_beside: i32 = wanted
-            .iter()
-            .enumerate()
-            .filter(|(at, _)| *at < above || *at >= wanted.len() - below)
-            .map(|(_, line)| worth(line))
-            .sum();
-        let between = (beside >= ENOUGH.min(all_beside) && beside > 0)
-            .then(|| gap(&partners, (above, below), (wanted.len(), keys.len())));
-        let all = Tokens::of(text.lines()).all(&Tokens::of(finding.raw.snippet.lines()));
+        let between = (beside >= ENOUGH.min(wanted.beside) && beside > 0)
+            .then(|| gap(&partners, (*above, *below), (lines.len(), page.lines.len())));
+        let all = page.tokens().all(&wanted.tokens);
         let near = |at: &&(usize, usize)| match between {
             Some((first, last)) if at.1 >= first && at.0 < last => 0,
             Some((first, _)) => at.0.abs_diff(first) + 1,
-            None => at.0.abs_diff(was) + 1,
+            None => at.0.abs_diff(*was) + 1,
         };
         let nearest = all.iter().min_by_key(near).copied();
         // A copy of it elsewhere in the file is another one, unless there are as many as before.
-        let copies = finding.around.as_ref().map_or(1, |around| around.copies.max(1));
-        let moved = between.is_none() || u32::try_from(all.len()).unwrap_or(u32::MAX) >= copies;
+        let moved = between.is_none() || u32::try_from(all.len()).unwrap_or(u32::MAX) >= wanted.copies;
         let there = nearest.filter(|at| moved || near(&at) == 0);
-        Self { there, between, score, whole: whole.max(1), ..none }
+        Self { there, between, score, ..none }
     }
 
     fn is_there(&self) -> bool {
@@ -211,67 +286,64 @@ impl Fit {
     }
 }
 
-/// A finding's lines and those beside it.
-fn fragment(finding: &Finding) -> Vec<String> {
-    let (before, after) = match &finding.around {
-        Some(around) => (around.before.clone(), around.after.clone()),
-        None => (Vec::new(), Vec::new()),
-    };
-    before.into_iter().chain(finding.raw.snippet.lines().map(key)).chain(after).collect()
-}
-
 /// The best fit of some lines, in their order, into others: its score, and the partner of each. Of equals the one that
-/// begins nearest to `was`.
-fn fitted(wanted: &[String], keys: &[String], was: usize) -> (i32, Vec<Option<usize>>) {
-    let (rows, columns) = (wanted.len(), keys.len());
-    let mut numbers: HashMap<&str, u32> = HashMap::new();
-    for line in wanted {
-        let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
-        numbers.entry(line).or_insert(next);
-    }
-    let keys: Vec<Option<u32>> = keys.iter().map(|line| numbers.get(line.as_str()).copied()).collect();
-    let width = columns + 1;
-    // The way here: diagonal (a pair), up (a wanted line is not there), left (a line stands between).
-    let mut ways = vec![0_u8; (rows + 1) * width];
-    let mut above = vec![0_i32; width];
-    let mut begins: Vec<usize> = (0..width).collect();
-    for (row, line) in wanted.iter().enumerate() {
-        let (line, worth) = (numbers.get(line.as_str()).copied(), worth(line));
-        let (mut scores, mut starts) = (vec![0_i32; width], begins.clone());
-        for column in 0..width {
-            let mut best = (above[column], 1_u8, begins[column]);
-            if column > 0 {
-                let left = scores[column - 1] - 1;
-                if left > best.0 {
-                    best = (left, 2, starts[column - 1]);
+/// begins nearest to `was`. Lines of the others that are none of them only stand between.
+fn fitted(wanted: &[WantedLine], keys: &[u64], was: usize) -> (i32, Vec<Option<usize>>) {
+    let known: BTreeSet<u64> = wanted.iter().map(|line| line.key).collect();
+    let columns: Vec<(usize, u64)> =
+        keys.iter().copied().enumerate().filter(|(_, key)| known.contains(key)).collect();
+    let (rows, width) = (wanted.len(), columns.len() + 1);
+    // The way here: diagonal (a pair), up (a wanted line is not there), left (lines stand between).
+    let mut ways = vec![1_u8; (rows + 1) * width];
+    // The score so far, and the line where it began.
+    let mut above: Vec<(i32, usize)> =
+        std::iter::once((0, 0)).chain(columns.iter().map(|(at, _)| (0, at + 1))).collect();
+    let mut scores = above.clone();
+    for (line, ways) in wanted.iter().zip(ways.chunks_exact_mut(width).skip(1)) {
+        let (mut left, mut corner, mut last) = ((0_i32, 0), (0_i32, 0), 0);
+        for (column, (score, way)) in scores.iter_mut().zip(ways.iter_mut()).enumerate() {
+            let up = above.get(column).copied().unwrap_or_default();
+            let (mut best, mut how) = (up, 1);
+            if let Some((at, key)) = column.checked_sub(1).and_then(|column| columns.get(column)) {
+                let lines = i32::try_from(at + 1 - last).unwrap_or(i32::MAX);
+                last = at + 1;
+                let crossed = left.0.saturating_sub(lines);
+                if crossed > best.0 {
+                    (best, how) = ((crossed, left.1), 2);
                 }
-                if keys[column - 1] == line {
-                    let pair = above[column - 1] + worth;
-                    let start = if above[column - 1] == 0 { column - 1 } else { begins[column - 1] };
-                    let nearer = pair == best.0 && start.abs_diff(was) < best.2.abs_diff(was);
-                    if pair > best.0 || nearer {
-                        best = (pair, 0, start);
+                if *key == line.key {
+                    // Lines of the others that are left out in front of the pair.
+                    let skipped = lines - 1;
+                    let (so_far, from) =
+                        if corner.0 > skipped { (corner.0 - skipped, corner.1) } else { (0, *at) };
+                    let pair = so_far + line.worth;
+                    let is_nearer = pair == best.0 && from.abs_diff(was) < best.1.abs_diff(was);
+                    if pair > best.0 || is_nearer {
+                        (best, how) = ((pair, from), 0);
                     }
                 }
             }
-            scores[column] = best.0;
-            starts[column] = best.2;
-            ways[(row + 1) * width + column] = best.1;
+            (*score, *way) = (best, how);
+            (left, corner) = (best, up);
         }
-        above = scores;
-        begins = starts;
+        std::mem::swap(&mut above, &mut scores);
     }
+    let place =
+        |column: usize| column.checked_sub(1).and_then(|at| columns.get(at)).map_or(0, |(at, _)| at + 1);
     let end = (0..width).max_by_key(|&column| {
-        (above[column], std::cmp::Reverse(begins[column].abs_diff(was)), std::cmp::Reverse(column))
+        let (score, from) = above.get(column).copied().unwrap_or_default();
+        (score, std::cmp::Reverse(from.abs_diff(was)), std::cmp::Reverse(place(column)))
     });
     let (mut row, mut column) = (rows, end.unwrap_or_default());
-    let score = above.get(column).copied().unwrap_or_default();
+    let score = above.get(column).map_or(0, |(score, _)| *score);
     let mut partners = vec![None; rows];
     while row > 0 {
         match ways.get(row * width + column) {
             Some(0) if column > 0 => {
                 (row, column) = (row - 1, column - 1);
-                partners[row] = Some(column);
+                if let (Some(partner), Some((at, _))) = (partners.get_mut(row), columns.get(column)) {
+                    *partner = Some(*at);
+                }
             }
             Some(2) if column > 0 => column -= 1,
             _ => row -= 1,
@@ -305,11 +377,6 @@ fn gap(
     }
 }
 
-/// A line as it is compared.
-fn key(line: &str) -> String {
-    cut(folded(std::iter::once(line)), MAX_LINE_CHARS)
-}
-
 fn worth(line: &str) -> i32 {
     if line.is_empty() {
         BLANK
@@ -317,57 +384,6 @@ fn worth(line: &str) -> i32 {
         WORDS
     } else {
         SIGNS
-    }
-}
-
-/// The words and signs of lines, with the line of each. How code is broken into lines, which quotes it has and whether a
-/// comma stands before a closing bracket is no difference.
-struct Tokens<'a> {
-    tokens: Vec<&'a str>,
-    lines: Vec<usize>,
-}
-
-impl<'a> Tokens<'a> {
-    fn of(lines: impl Iterator<Item = &'a str>) -> Self {
-        let (mut tokens, mut at) = (Vec::<&str>::new(), Vec::new());
-        for (number, line) in lines.enumerate() {
-            let mut rest = line;
-            while let Some(char) = rest.chars().next() {
-                let is_word = |char: char| char.is_alphanumeric() || char == '_';
-                let end = if is_word(char) {
-                    rest.find(|char| !is_word(char)).unwrap_or(rest.len())
-                } else {
-                    char.len_utf8()
-                };
-                let (token, more) = rest.split_at(end);
-                rest = more;
-                if char.is_whitespace() || is_hidden(char) {
-                    continue;
-                }
-                if matches!(char, ')' | ']' | '}') && tokens.last() == Some(&",") {
-                    tokens.pop();
-                    at.pop();
-                }
-                tokens.push(if matches!(char, '\'' | '`') { "\"" } else { token });
-                at.push(number);
-            }
-        }
-        Self { tokens, lines: at }
-    }
-
-    /// Where these stand as whole lines: the first line and the last of each place.
-    fn all(&self, wanted: &Self) -> Vec<(usize, usize)> {
-        let wanted = wanted.tokens.as_slice();
-        if wanted.is_empty() {
-            return Vec::new();
-        }
-        let begins = |at: usize| at == 0 || self.lines.get(at) != self.lines.get(at - 1);
-        let ends = |at: usize| self.lines.get(at) != self.lines.get(at + 1);
-        let windows = self.tokens.windows(wanted.len()).enumerate();
-        windows
-            .filter(|(at, window)| begins(*at) && *window == wanted && ends(at + wanted.len() - 1))
-            .filter_map(|(at, _)| Some((*self.lines.get(at)?, *self.lines.get(at + wanted.len() - 1)?)))
-            .collect()
     }
 }
 

@@ -3,12 +3,14 @@
 
 // long: one world, its edits, its reviewers and what must hold of them, which nobody reads apart.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::rc::Rc;
 
 use truing_diff::{AnchorKind, RepoPath, Side, parse};
 
-use super::{Head, Reviewer, Verdict, Went, Word, follow, owed, recheck};
+use super::{Head, Page, Reviewer, Verdict, Went, Word, follow, owed, recheck};
 use crate::finding::{Category, Finding, FindingStatus, Place, RawFinding, Severity, Source};
 use crate::id::{FindingId, Sha};
 use crate::identity::{Placed, Sighting, identify};
@@ -38,6 +40,8 @@ const DEFECTS: [(Category, &str, &str); 5] = [
 ];
 /// Lines that stand in every file more than once.
 const COMMON: [&str; 7] = ["", "    return None", "    else:", "        pass", "    }", "    try:", ""];
+/// What the lines of every defect call, and where that may be fixed as well.
+const CALLED: &str = "def charge(order, key, amount):";
 
 struct Dice(u64);
 
@@ -57,8 +61,11 @@ impl Dice {
 #[derive(Clone, Debug)]
 struct Line {
     tag: u32,
-    text: String,
+    text: Rc<str>,
 }
+
+/// Every line of a head, by its identity.
+type Snapshot = Rc<BTreeMap<u32, Rc<str>>>;
 
 #[derive(Clone, Debug)]
 struct Defect {
@@ -66,11 +73,17 @@ struct Defect {
     /// Its lines; none: it is fixed.
     tags: BTreeSet<u32>,
     is_fixed: bool,
-    /// What took its place, and what stood around it then.
+    /// What took its place, or stands where it is fixed, and what stood around it then.
     instead: Vec<u32>,
     around: Vec<u32>,
     id: Option<FindingId>,
-    /// Its lines as they were when it was last seen by somebody who was right.
+    /// It is fixed, and its lines are as they were.
+    is_beside: bool,
+    /// The head at which somebody saw it last.
+    seen: Snapshot,
+    /// What fixed it was taken back.
+    is_reverted: bool,
+    /// Somebody who has not looked called it fixed.
     is_lied_away: bool,
     had_chance: bool,
 }
@@ -94,6 +107,8 @@ struct World {
     knows_renames: bool,
     defects: Vec<Defect>,
     next: u32,
+    /// The files as they were reviewed last.
+    pages: BTreeMap<String, Rc<Page>>,
 }
 
 impl World {
@@ -107,15 +122,34 @@ impl World {
             knows_renames: seed.is_multiple_of(2),
             defects: Vec::new(),
             next: 0,
+            pages: BTreeMap::new(),
         };
         for file in ["a.py", "b.py"] {
             let count = 12 + world.dice.roll(40);
             let lines = (0..count).map(|_| world.line()).collect();
             world.files.insert(file.to_owned(), lines);
         }
+        if !seed.is_multiple_of(3) {
+            let lines: Vec<Line> =
+                [CALLED, "    bank = open_account(order)", "    return bank.charge(key, amount)", "", ""]
+                    .into_iter()
+                    .map(|text| world.said(text.to_owned()))
+                    .collect();
+            let file = if seed.is_multiple_of(2) { "b.py" } else { "c.py" };
+            world.files.entry(file.to_owned()).or_default().splice(0..0, lines);
+        }
         let count = 1 + world.dice.roll(3);
         (0..count).for_each(|kind| world.plant(kind));
         world
+    }
+
+    fn said(&mut self, text: String) -> Line {
+        self.next += 1;
+        Line { tag: self.next, text: text.into() }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Rc::new(self.files.values().flatten().map(|line| (line.tag, Rc::clone(&line.text))).collect())
     }
 
     fn line(&mut self) -> Line {
@@ -128,7 +162,7 @@ impl World {
             6 => format!("def step_{}(order, amount):", self.next),
             _ => COMMON[self.dice.roll(COMMON.len())].to_owned(),
         };
-        Line { tag: self.next, text }
+        Line { tag: self.next, text: text.into() }
     }
 
     /// A defect on one to three lines that have none.
@@ -151,7 +185,7 @@ impl World {
             return;
         }
         if own_line || span.iter().all(|line| line.text.trim().is_empty()) {
-            span[0].text = fresh;
+            span[0].text = fresh.into();
         }
         let tags = span.iter().map(|line| line.tag).collect();
         self.defects.push(Defect {
@@ -161,6 +195,9 @@ impl World {
             instead: vec![],
             around: vec![],
             id: None,
+            is_beside: false,
+            seen: Snapshot::default(),
+            is_reverted: false,
             is_lied_away: false,
             had_chance: false,
         });
@@ -177,11 +214,14 @@ impl World {
 
     /// One edit; what it was.
     fn edit(&mut self) -> &'static str {
+        if self.dice.in_100(10) && self.revert() {
+            return "reverted";
+        }
         let open: Vec<usize> = (0..self.defects.len()).filter(|&at| !self.defects[at].is_fixed).collect();
         let which = open.get(self.dice.roll(open.len())).copied();
         let place = which.and_then(|which| Some((which, self.at(&self.defects[which].tags)?)));
-        let kind = self.dice.roll(12);
-        let Some((which, (name, first, last))) = place.filter(|_| kind < 10) else {
+        let kind = self.dice.roll(16);
+        let Some((which, (name, first, last))) = place.filter(|_| kind < 14) else {
             return self.elsewhere();
         };
         let others: BTreeSet<u32> = self
@@ -197,14 +237,15 @@ impl World {
                 let to = self.dice.roll(1000);
                 let lines = self.files.get_mut(&name).unwrap();
                 for line in &mut lines[first..=last] {
-                    line.text = line.text.replace("result_", &format!("r{to}_")).replace("value_", "v_");
+                    line.text =
+                        line.text.replace("result_", &format!("r{to}_")).replace("value_", "v_").into();
                 }
                 "renamed"
             }
             2 => {
                 let lines = self.files.get_mut(&name).unwrap();
                 for line in &mut lines[first..=last] {
-                    line.text = format!("    {}", line.text);
+                    line.text = format!("    {}", line.text).into();
                 }
                 let line = lines[first].clone();
                 if let Some((call, arguments)) = line.text.split_once('(')
@@ -217,7 +258,7 @@ impl World {
                         self.next += 1;
                         let tag = if at == 0 { line.tag } else { self.next };
                         self.defects[which].tags.insert(tag);
-                        broken.push(Line { tag, text });
+                        broken.push(Line { tag, text: text.into() });
                     }
                     lines.splice(first..=first, broken);
                 }
@@ -240,10 +281,7 @@ impl World {
             4..7 if !is_shared => {
                 let count = 1 + self.dice.roll(3);
                 let new: Vec<Line> = (0..count)
-                    .map(|_| {
-                        self.next += 1;
-                        Line { tag: self.next, text: format!("    checked_{} = safely(order)", self.next) }
-                    })
+                    .map(|_| self.said(format!("    checked_{} = safely(order)", self.next)))
                     .collect();
                 self.end(which, &name, (first, last), new);
                 "fixed"
@@ -253,7 +291,8 @@ impl World {
                 let at = (first..=last).find(|&at| !lines[at].text.trim().is_empty()).unwrap_or(first);
                 let old = lines[at].tag;
                 self.next += 1;
-                lines[at] = Line { tag: self.next, text: format!("    half_{} = safely(order)", self.next) };
+                lines[at] =
+                    Line { tag: self.next, text: format!("    half_{} = safely(order)", self.next).into() };
                 self.defects[which].tags.remove(&old);
                 "half fixed"
             }
@@ -266,13 +305,69 @@ impl World {
                 if self.dice.in_100(50) {
                     let (name, first, last) = self.at(&self.defects[which].tags).unwrap();
                     for line in &mut self.files.get_mut(&name).unwrap()[first..=last] {
-                        line.text = line.text.replace("result_", "total_");
+                        line.text = line.text.replace("result_", "total_").into();
                     }
                 }
                 "file renamed"
             }
+            10 | 11 => {
+                // In front of it, up to some lines away.
+                let at = first.saturating_sub(self.dice.roll(7));
+                let inside = |defect: &Defect| {
+                    let lines = &self.files[&name];
+                    at > 0
+                        && at < lines.len()
+                        && defect.tags.contains(&lines[at - 1].tag)
+                        && defect.tags.contains(&lines[at].tag)
+                };
+                if self.defects.iter().any(inside) {
+                    return self.elsewhere();
+                }
+                let number = self.next;
+                let new = vec![
+                    self.said(format!("    if not allowed_{number}(order):")),
+                    self.said("        return None".to_owned()),
+                ];
+                self.beside(which, &name, at, new);
+                "guarded"
+            }
+            12 | 13 => {
+                let is_called =
+                    self.files[&name][first..=last].iter().any(|line| line.text.contains("charge("));
+                let helper = self.files.iter().find_map(|(name, lines)| {
+                    Some((name.clone(), lines.iter().position(|line| *line.text == *CALLED)?))
+                });
+                let Some((helper, at)) = helper.filter(|_| is_called) else { return self.elsewhere() };
+                let number = self.next;
+                let new = vec![self.said(format!("    amount = limited_{number}(amount)"))];
+                self.beside(which, &helper, at + 1, new);
+                "fixed in a helper"
+            }
             _ => self.elsewhere(),
         }
+    }
+
+    /// A defect is fixed by lines elsewhere, and its own are left as they are.
+    fn beside(&mut self, which: usize, name: &str, at: usize, new: Vec<Line>) {
+        let defect = &mut self.defects[which];
+        defect.instead = new.iter().map(|line| line.tag).collect();
+        (defect.around, defect.is_fixed, defect.is_beside) = (Vec::new(), true, true);
+        self.files.get_mut(name).unwrap().splice(at..at, new);
+    }
+
+    /// What fixed a defect beside its lines is taken back: the defect is back. Was there one?
+    fn revert(&mut self) -> bool {
+        let fixed = |at: &usize| self.defects[*at].is_beside && self.at(&self.defects[*at].tags).is_some();
+        let all: Vec<usize> = (0..self.defects.len()).filter(fixed).collect();
+        let Some(&which) = all.get(self.dice.roll(all.len())) else { return false };
+        let defect = &mut self.defects[which];
+        let gone: BTreeSet<u32> = std::mem::take(&mut defect.instead).into_iter().collect();
+        (defect.is_fixed, defect.is_beside, defect.had_chance) = (false, false, false);
+        defect.is_reverted = true;
+        for lines in self.files.values_mut() {
+            lines.retain(|line| !gone.contains(&line.tag));
+        }
+        true
     }
 
     /// A defect's lines are replaced.
@@ -316,14 +411,21 @@ impl World {
                 self.deleted.insert(name.as_str().into());
             }
             let gone: BTreeSet<u32> = lines.iter().map(|line| line.tag).collect();
-            for defect in self.defects.iter_mut().filter(|defect| !defect.is_fixed) {
+            for defect in &mut self.defects {
                 if defect.tags.iter().any(|tag| gone.contains(tag)) {
-                    defect.is_fixed = true;
+                    (defect.is_fixed, defect.is_beside) = (true, false);
+                } else if defect.is_beside && defect.instead.iter().any(|tag| gone.contains(tag)) {
+                    (defect.is_fixed, defect.is_beside, defect.had_chance) = (false, false, false);
+                    defect.is_reverted = true;
                 }
             }
             return "file deleted";
         }
-        let taken: BTreeSet<u32> = self.defects.iter().flat_map(|defect| defect.tags.clone()).collect();
+        let kept = |defect: &Defect| {
+            let fix = defect.instead.clone().into_iter().filter(|_| defect.is_beside);
+            fix.chain(defect.tags.clone()).collect::<Vec<_>>()
+        };
+        let taken: BTreeSet<u32> = self.defects.iter().flat_map(kept).collect();
         let count = 1 + self.dice.roll(6);
         let new: Vec<Line> = (0..count).map(|_| self.line()).collect();
         let at = self.dice.roll(self.files[&name].len() + 1);
@@ -351,8 +453,7 @@ impl World {
     fn raw(&self, defect: &Defect) -> Option<RawFinding> {
         let (name, first, last) = self.at(&defect.tags)?;
         let (category, title, body) = DEFECTS[defect.kind];
-        let snippet: Vec<&str> =
-            self.files[&name][first..=last].iter().map(|line| line.text.as_str()).collect();
+        let snippet: Vec<&str> = self.files[&name][first..=last].iter().map(|line| &*line.text).collect();
         let line = |at: usize| u32::try_from(at).unwrap() + 1;
         Some(RawFinding {
             place: Place {
@@ -372,15 +473,30 @@ impl World {
         })
     }
 
-    /// The lines that show a fix, as somebody names them who has read the file.
-    fn shown_instead(&self, defect: &Defect, path: &RepoPath) -> Option<((u32, u32), String)> {
-        let lines = self.files.get(&path.to_string())?;
-        let all = defect.instead.iter().chain(&defect.around);
-        let at = all
-            .filter_map(|tag| lines.iter().position(|line| line.tag == *tag))
-            .find(|&at| !lines[at].text.trim().is_empty())?;
-        let line = u32::try_from(at).unwrap() + 1;
-        Some(((line, line), lines[at].text.clone()))
+    /// The lines that show a fix, as somebody names them who has read the files.
+    fn shown_instead(&self, defect: &Defect) -> Option<(RepoPath, (u32, u32), String)> {
+        defect.instead.iter().chain(&defect.around).find_map(|tag| {
+            let (name, lines, at) = self.files.iter().find_map(|(name, lines)| {
+                Some((name, lines, lines.iter().position(|line| line.tag == *tag)?))
+            })?;
+            let line = u32::try_from(at).unwrap() + 1;
+            let text = &*lines[at].text;
+            (!text.trim().is_empty()).then(|| (name.as_str().into(), (line, line), text.to_owned()))
+        })
+    }
+
+    /// Lines that came since, wherever: what somebody names who wants to be believed.
+    fn newest(&mut self) -> Option<(RepoPath, (u32, u32), String)> {
+        let all = self.files.iter().flat_map(|(name, lines)| {
+            lines
+                .iter()
+                .enumerate()
+                .filter(|(_, line)| !line.text.trim().is_empty())
+                .map(move |line| (name, line))
+        });
+        let (name, (at, line)) = all.max_by_key(|(_, (_, line))| line.tag)?;
+        let number = u32::try_from(at).unwrap() + 1;
+        Some((name.as_str().into(), (number, number), line.text.to_string()))
     }
 }
 
@@ -400,6 +516,8 @@ struct Figures {
     unverified: u32,
     lies: u32,
     lies_with_evidence: u32,
+    lies_beside: u32,
+    reverts_unseen: u32,
     reopened: u32,
 }
 
@@ -442,11 +560,23 @@ fn review(
     let added = changed.iter().map(|path| (path.clone(), vec![(1, u32::MAX)])).collect();
     let (renames, deleted) = (world.renames.clone(), world.deleted.clone());
     let files = world.files.clone();
-    let text = |path: &RepoPath| {
-        let lines = files.get(&path.to_string())?;
-        Some(lines.iter().fold(String::new(), |text, line| text + &line.text + "\n"))
-    };
-    let head = Head { text, changed: &changed, added, deleted, renames: &renames };
+    let head = Head::new(|_: &RepoPath| None, &changed, (added, deleted), &renames);
+    // A file that is as it was need not be prepared anew.
+    let mut pages = BTreeMap::new();
+    for (name, lines) in &files {
+        let mut text = String::with_capacity(64 * lines.len());
+        for line in lines {
+            text.push_str(&line.text);
+            text.push('\n');
+        }
+        let page = match world.pages.remove(name) {
+            Some(page) if page.text == text => page,
+            Some(_) | None => Rc::new(Page::new(text)),
+        };
+        head.pages.borrow_mut().insert(name.as_str().into(), Some(Rc::clone(&page)));
+        pages.insert(name.clone(), page);
+    }
+    world.pages = pages;
     let sha = Sha::parse(&format!("{:040x}", round + 1)).unwrap();
     let mut verdicts = Vec::new();
     let mut found = Vec::new();
@@ -463,12 +593,19 @@ fn review(
     for finding in &owed {
         let at = truth[&finding.id];
         let defect = world.defects[at].clone();
-        let went = follow(finding, &head);
-        let shown = went.path().cloned().unwrap_or_else(|| finding.raw.place.path.clone());
-        let mut say = |word, lines: Option<((u32, u32), String)>| {
-            let (lines, excerpt) = lines.unzip();
-            let excerpt = excerpt.unwrap_or_default();
-            verdicts.push(Verdict { finding: finding.id.clone(), word, lines, excerpt });
+        let shown = || {
+            let went = follow(finding, &head);
+            went.path().cloned().unwrap_or_else(|| finding.raw.place.path.clone())
+        };
+        let mut say = |word, shown: Option<(RepoPath, (u32, u32), String)>| {
+            let finding = finding.id.clone();
+            let verdict = match shown {
+                Some((path, lines, excerpt)) => {
+                    Verdict { finding, word, path: Some(path), lines: Some(lines), excerpt }
+                }
+                None => Verdict { finding, word, path: None, lines: None, excerpt: String::new() },
+            };
+            verdicts.push(verdict);
         };
         let now = world.raw(&defect).filter(|_| !defect.is_fixed);
         match model {
@@ -478,10 +615,11 @@ fn review(
                 }
                 match now {
                     Some(now) => {
-                        let lines = (now.place.start_line, now.place.end_line);
-                        say(Word::StillThere, (now.place.path == shown).then_some((lines, now.snippet)));
+                        let (lines, shown) = ((now.place.start_line, now.place.end_line), shown());
+                        let shown = (now.place.path == shown).then_some((shown, lines, now.snippet));
+                        say(Word::StillThere, shown);
                     }
-                    None => say(Word::Fixed, world.shown_instead(&defect, &shown)),
+                    None => say(Word::Fixed, world.shown_instead(&defect)),
                 }
             }
             Model::Repeats => found.extend(now.map(placed)),
@@ -489,19 +627,22 @@ fn review(
             Model::Liar | Model::Blind => {
                 figures.lies += 1;
                 lies.insert(finding.id.clone());
+                let shown = shown();
                 let lines = world.files.get(&shown.to_string());
                 let count = lines.map_or(0, Vec::len);
                 let random = (count > 0).then(|| {
                     let at = world.dice.roll(count);
                     let line = u32::try_from(at).unwrap() + 1;
-                    ((line, line), lines.unwrap()[at].text.clone())
+                    (shown.clone(), (line, line), lines.unwrap()[at].text.to_string())
                 });
-                let made_up = Some(((1, 2), "all is well now".to_owned()));
-                let own = now.map(|now| ((now.place.start_line, now.place.end_line), now.snippet));
-                let evidence = match world.dice.roll(4) {
+                let made_up = Some((shown, (1, 2), "all is well now".to_owned()));
+                let own =
+                    now.map(|now| (now.place.path, (now.place.start_line, now.place.end_line), now.snippet));
+                let evidence = match world.dice.roll(5) {
                     0 => None,
                     1 => made_up,
                     2 => random,
+                    3 => world.newest(),
                     _ => own,
                 };
                 say(Word::Fixed, evidence);
@@ -545,6 +686,26 @@ fn review(
         }
         told
     };
+    let sighted = |finding: &Finding| match model {
+        Model::Repeats => {
+            let mut defects = world.defects.iter();
+            defects.any(|defect| defect.id.as_ref() == Some(&finding.id) && !defect.is_fixed)
+        }
+        Model::Honest | Model::Forgetful => verdicts.iter().any(|verdict| {
+            verdict.finding == finding.id && verdict.word == Word::StillThere && verdict.lines.is_some()
+        }),
+        Model::Silent | Model::Liar | Model::Absent | Model::Blind => false,
+    };
+    let now = OnceCell::new();
+    let seen: Vec<&Finding> =
+        all.iter().filter(|finding| finding.is_open() && (round == 0 || sighted(finding))).collect();
+    for finding in seen {
+        let mine = |defect: &&mut Defect| defect.id.as_ref() == Some(&finding.id);
+        let snapshot = Rc::clone(now.get_or_init(|| world.snapshot()));
+        if let Some(defect) = world.defects.iter_mut().find(mine) {
+            defect.seen = snapshot;
+        }
+    }
     // One comment a finding: the same ids as ever, each once.
     let ids: BTreeSet<&FindingId> = all.iter().map(|finding| &finding.id).collect();
     assert_eq!(ids.len(), all.len(), "seed {seed}: an id is there twice");
@@ -574,17 +735,25 @@ fn review(
                 assert!(model != Model::Blind || is_gone, "unseen: {}", context(&finding.id));
                 assert_eq!(verdict.word, Word::Fixed, "{}", context(&finding.id));
                 let was = known.iter().find(|was| was.id == finding.id).unwrap();
-                assert!(is_shown(was, verdict, &files), "without evidence: {}", context(&finding.id));
-                if lies.contains(&finding.id) && !defect.is_fixed {
-                    figures.lies_with_evidence += 1;
+                assert!(is_shown(was, verdict, defect, &files), "without evidence: {}", context(&finding.id));
+                if lies.contains(&finding.id) {
+                    let is_beside = finding.evidence.as_ref().is_some_and(|evidence| evidence.mark.is_some());
+                    figures.lies_with_evidence += u32::from(!defect.is_fixed);
+                    figures.lies_beside += u32::from(!defect.is_fixed && is_beside);
                     defect.is_lied_away = true;
                 }
                 assert!(defect.is_fixed || defect.is_lied_away, "it is there: {}", context(&finding.id));
             }
             status @ (FindingStatus::Claimed
             | FindingStatus::Outside
+            | FindingStatus::Suppressed(_)
             | FindingStatus::Declined(_)
             | FindingStatus::Dismissed(_)) => panic!("{status:?}: {}", context(&finding.id)),
+        }
+        // Its own lines had changed, and what stood in their place was believed: nobody can tell that it is missed.
+        let in_place = finding.evidence.as_ref().is_some_and(|evidence| evidence.mark.is_none());
+        if defect.is_reverted && !defect.is_fixed && !finding.is_open() && in_place && !defect.is_lied_away {
+            (defect.is_lied_away, figures.reverts_unseen) = (true, figures.reverts_unseen + 1);
         }
         // Green only with evidence.
         if !defect.is_fixed && !defect.is_lied_away {
@@ -613,27 +782,36 @@ fn review(
     *known = all;
 }
 
-/// Is there evidence of a fix, as far as can be seen without knowing what is true? The lines that were recorded are not in
-/// the file any more as often as before, and the words that a verdict quotes are at its lines.
-fn is_shown(was: &Finding, verdict: &Verdict, files: &BTreeMap<String, Vec<Line>>) -> bool {
+/// Is there evidence of a fix, as far as can be seen without knowing what is true? The words that a verdict quotes are at its
+/// lines. The lines that were recorded are not in the file any more as often as before, or what is quoted came after the
+/// defect was last seen.
+fn is_shown(was: &Finding, verdict: &Verdict, defect: &Defect, files: &BTreeMap<String, Vec<Line>>) -> bool {
     let squeezed = |text: &str| text.split_whitespace().collect::<String>().replace(",)", ")");
     let quoted = |lines: &[Line]| {
         let Some((first, last)) = verdict.lines else { return false };
         let range = usize::try_from(first).unwrap() - 1..usize::try_from(last).unwrap();
-        let said: Vec<&str> =
-            lines.get(range).unwrap_or_default().iter().map(|line| line.text.as_str()).collect();
+        let said: Vec<&str> = lines.get(range).unwrap_or_default().iter().map(|line| &*line.text).collect();
         !verdict.excerpt.trim().is_empty() && squeezed(&said.join("\n")).contains(&squeezed(&verdict.excerpt))
     };
     let own = files.get(&was.raw.place.path.to_string());
     let is_gone = own.is_none();
     let snippet = squeezed(&was.raw.snippet);
     let copies = own.map_or(0, |lines| {
-        let whole = squeezed(&lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join("\n"));
+        let whole = squeezed(&lines.iter().map(|line| &*line.text).collect::<Vec<_>>().join("\n"));
         whole.matches(&snippet).count()
     });
     let before = was.around.as_ref().map_or(1, |around| around.copies);
     let unique = before <= 1 && snippet.len() > 20;
-    (is_gone || files.values().any(|lines| quoted(lines))) && !(unique && copies > 0)
+    let is_new = || {
+        let file = verdict.path.as_ref().and_then(|path| files.get(&path.to_string()));
+        let (Some(lines), Some((first, last))) = (file, verdict.lines) else { return false };
+        let range = usize::try_from(first).unwrap() - 1..usize::try_from(last).unwrap();
+        lines[range].iter().any(|line| {
+            let before = defect.seen.get(&line.tag);
+            before.is_none_or(|before| squeezed(before) != squeezed(&line.text))
+        })
+    };
+    (is_gone || files.values().any(|lines| quoted(lines))) && (!(unique && copies > 0) || is_new())
 }
 
 #[test]
@@ -650,6 +828,8 @@ fn ten_thousand_histories_have_no_fix_without_evidence_and_one_comment_a_finding
         unverified,
         lies,
         lies_with_evidence,
+        lies_beside,
+        reverts_unseen,
         reopened,
     } = figures;
     let share = f64::from(recognised) / f64::from(true_fixes);
@@ -659,8 +839,10 @@ fn ten_thousand_histories_have_no_fix_without_evidence_and_one_comment_a_finding
         "true fixes that an honest model named: {true_fixes}, recognised: {recognised} ({share:.4}); missed {missed:?}"
     );
     println!("open and unverified after a review: {unverified}");
+    println!("fixes taken back whose finding's own lines had changed as well, not seen: {reverts_unseen}");
     println!(
-        "lies: {lies}, with lines that bear them out: {lies_with_evidence}, seen through later: {reopened}"
+        "lies: {lies}, with lines that bear them out: {lies_with_evidence} (beside lines that were left: \
+         {lies_beside}), seen through later: {reopened}"
     );
     assert!(share >= RECOGNISED && true_fixes > 5000, "{share}");
     assert!(edits.values().all(|count| *count > 500) && reviews.len() == 7);

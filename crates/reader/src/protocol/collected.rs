@@ -23,9 +23,10 @@ impl Collected {
     /// # Errors
     /// [`ProtocolError::NotAskedFor`] if it is about another one.
     pub fn add(&mut self, path: &RepoPath, said: ReadReport) -> Result<(), ProtocolError> {
-        let ReadReport { findings, reviewed, not_reviewed, suppressions, rules: _ } = said;
+        let ReadReport { findings, reviewed, not_reviewed, suppressed, suppressions, rules: _ } = said;
         let about = findings.iter().map(|finding| &finding.place.path);
         let about = about.chain(&reviewed).chain(not_reviewed.iter().map(|gap| &gap.path));
+        let about = about.chain(suppressed.iter().map(|one| &one.finding.place.path));
         if let Some(other) = about.chain(suppressions.iter().map(|idle| &idle.path)).find(|it| *it != path) {
             return Err(ProtocolError::NotAskedFor(other.clone()));
         }
@@ -33,6 +34,12 @@ impl Collected {
         self.report.findings.extend(findings);
         self.report.reviewed.extend(reviewed.into_iter().take(1));
         self.report.not_reviewed.extend(not_reviewed.into_iter().take(1));
+        let room = MAX_SUPPRESSIONS.saturating_sub(self.report.suppressed.len());
+        if suppressed.len() > room {
+            // What is not told here would look fixed.
+            self.leave_out(path, SkipReason::TooLarge);
+        }
+        self.report.suppressed.extend(suppressed.into_iter().take(room));
         let room = MAX_SUPPRESSIONS.saturating_sub(self.report.suppressions.len());
         self.report.suppressions.extend(suppressions.into_iter().take(room));
         if self.report.findings.len() > 2 * MAX_FINDINGS || self.bytes > 2 * MAX_FINDINGS_BYTES {

@@ -120,6 +120,7 @@ fn record(run: &RunRef, head: char) -> OutcomeRecord {
         coverage: Coverage { reviewed: vec!["a.rs".into()], not_reviewed: Vec::new() },
         since: None,
         configuring: vec![],
+        suppressions: vec![],
         cost_micro_usd: MicroUsd(7),
         turns: 3,
         modelled: None,
@@ -155,6 +156,7 @@ fn finding(id: &str) -> Finding {
         around: None,
         unverified: None,
         seen_on: Vec::new(),
+        evidence: None,
     }
 }
 

@@ -398,12 +398,12 @@ impl Command {
         let tree = match index {
             None => root,
             Some(index) => {
-                let paths = loops::fix::paths(&review.open);
+                let paths = loops::fix::paths(&review.kept.open);
                 index.export(folder.path(), Some(&paths)).await.map_err(wiring::git_error)?;
                 folder.path()
             }
         };
-        let plan = loops::fix::plan(&review.open, tree, &config.rules.packs, reader).await?;
+        let plan = loops::fix::plan(&review.kept.open, tree, &config.rules.packs, reader).await?;
         let fixed = fixing.carry_out(plan, SystemClock.now())?;
         if fixed && index.is_some() {
             self.output.say("the index is as it was: `git add` the files to commit them as they are now");
@@ -441,7 +441,7 @@ impl Command {
     ) -> Result<(), CliError> {
         let Names { head, configured, remote, published } = names;
         let format = self.output.format();
-        for idle in &review.suppressions {
+        for idle in &review.record.suppressions {
             self.output.warn(text::visible(&idle.to_string()));
         }
         if let (Some(from), Format::Json | Format::Sarif) = (configured, format) {
@@ -450,7 +450,7 @@ impl Command {
         if let (Some(published), Format::Sarif | Format::Markdown) = (published, format) {
             self.output.say(published.text().trim_end());
         }
-        let findings: Vec<&Finding> = review.open.iter().collect();
+        let findings: Vec<&Finding> = review.kept.open.iter().collect();
         let printed = match format {
             Format::Json => json::report(review, published)?,
             // The last two are refused before.
@@ -486,7 +486,7 @@ pub(super) async fn own_file(
 
 /// What the review means to a script.
 fn exit(review: &Review, fail_on: FailOn, allow_partial: bool) -> Exit {
-    let blocked = review.open.iter().any(|finding| fail_on.blocks(finding.raw.severity));
+    let blocked = review.kept.open.iter().any(|finding| fail_on.blocks(finding.raw.severity));
     match review.record.outcome.kind {
         OutcomeKind::Reviewed | OutcomeKind::Skipped if blocked => Exit::No,
         OutcomeKind::Reviewed | OutcomeKind::Skipped => Exit::Done,

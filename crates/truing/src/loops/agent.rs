@@ -298,14 +298,14 @@ impl Agent {
     }
 
     /// What a model begins with that sees a change and nothing that anybody said of it, but what it is to mend if it is a
-    /// fix. The files whose change it is shown.
+    /// fix, and what people have dismissed. The files whose change it is shown.
     ///
     /// # Errors
     /// [`PromptError`], if the operator's own prompts want something else.
     pub(in crate::loops) fn told_of_change(
         &self,
         names: (&str, &str),
-        findings: Option<&str>,
+        (findings, dismissed): (Option<&str>, Option<&str>),
         change: &Change,
         reading: &Reading,
     ) -> Result<(Told, BTreeSet<RepoPath>), PromptError> {
@@ -317,6 +317,7 @@ impl Agent {
             again: None,
             memory: None,
             findings,
+            dismissed,
         };
         shown::prompt(self, names, shown)
     }
@@ -354,7 +355,9 @@ fn add(
     let mut added = 0;
     for raw in all {
         let raw = without_secrets(raw, text);
-        if reading.found.iter().any(|other| says_the_same(&raw, &other.raw)) {
+        // What a comment suppresses is known, too.
+        let mut known = reading.found.iter().chain(&reading.suppressed);
+        if known.any(|other| says_the_same(&raw, &other.raw)) {
             continue;
         }
         if added >= MAX_FINDINGS {

@@ -14,12 +14,20 @@ const MAX_MESSAGE_CHARS: usize = 2000;
 
 /// The rows of desired state, the summary first, then the findings, worst first.
 ///
-/// At most `max_inline` open findings get a comment of their own; the others are told in the summary.
-pub fn rows(findings: &[Finding], head: &Sha, record: &OutcomeRecord, max_inline: usize) -> Vec<Desired> {
-    let OutcomeRecord { base, outcome, coverage, since, configuring, .. } = record;
+/// At most `max_inline` open findings get a comment of their own; the others are told in the summary. `now`: the pull
+/// request's head, if it is another one by now.
+pub fn rows(
+    findings: &[Finding],
+    (head, now): (&Sha, Option<&Sha>),
+    record: &OutcomeRecord,
+    max_inline: usize,
+) -> Vec<Desired> {
+    let OutcomeRecord { base, outcome, coverage, since, configuring, suppressions, .. } = record;
     let open: Vec<&Finding> = worst_first(findings.iter().filter(|finding| finding.is_open()));
     let fixed = |finding: &&Finding| matches!(finding.status, FindingStatus::Fixed(_));
     let fixed = findings.iter().filter(fixed).count();
+    let suppressed = |finding: &&Finding| matches!(finding.status, FindingStatus::Suppressed(_));
+    let suppressed = findings.iter().filter(suppressed).count();
     let dismissed = |finding: &&Finding| matches!(finding.status, FindingStatus::Dismissed(_));
     let dismissed = worst_first(findings.iter().filter(dismissed));
     let dismissed = dismissed.as_slice();
@@ -27,12 +35,15 @@ pub fn rows(findings: &[Finding], head: &Sha, record: &OutcomeRecord, max_inline
     let summary = Summary {
         outcome,
         head,
+        now,
         base,
         since,
         configuring,
+        suppressions,
         remembered: &text::remembered(record),
         open: &open,
         fixed,
+        suppressed,
         dismissed,
         coverage,
         by: &text::by(record),
@@ -167,6 +178,7 @@ pub(crate) mod tests {
             around: None,
             unverified: None,
             seen_on: Vec::new(),
+            evidence: None,
         }
     }
 
@@ -193,6 +205,7 @@ pub(crate) mod tests {
             coverage: Coverage::default(),
             since: None,
             configuring: vec![],
+            suppressions: vec![],
             cost_micro_usd: MicroUsd(0),
             turns: 0,
             modelled: None,
@@ -200,7 +213,7 @@ pub(crate) mod tests {
             ended: Millis(0),
             versions: BTreeMap::new(),
         };
-        let rows = rows(&findings, &sha(), &record, 2);
+        let rows = rows(&findings, (&sha(), None), &record, 2);
         let kinds: Vec<(String, AnchorKind)> = rows
             .iter()
             .filter_map(|row| Some((row.item.as_str().to_owned(), row.place.as_ref()?.0)))

@@ -59,11 +59,15 @@ impl Earlier {
         self.head.is_some() || recheck::owed(&self.known).next().is_some()
     }
 
-    /// The files in which a model found something: they are looked at again, also if they left the change.
+    /// The files in which a model found something, and those that showed a fix: they are looked at again, also if they left the
+    /// change.
     pub fn paths(&self) -> Vec<RepoPath> {
         let of_a_model = |finding: &&Finding| finding.raw.source == Source::Agent;
-        let paths: BTreeSet<RepoPath> =
-            self.known.iter().filter(of_a_model).map(|finding| finding.raw.place.path.clone()).collect();
+        let of_one = |finding: &Finding| {
+            let shown = finding.evidence.as_ref().map(|evidence| evidence.path.clone());
+            std::iter::once(finding.raw.place.path.clone()).chain(shown)
+        };
+        let paths: BTreeSet<RepoPath> = self.known.iter().filter(of_a_model).flat_map(of_one).collect();
         paths.into_iter().filter(RepoPath::may_be_written).collect()
     }
 
@@ -89,7 +93,9 @@ fn told_of(finding: &Finding, went: &Went) -> String {
     let raw = &finding.raw;
     let name = |path: &RepoPath| line::clean(&path.to_string(), MAX_LINE_CHARS);
     let place = match went {
-        Went::There { path, start, end } => format!("{}, lines {start} to {end}: as they were", name(path)),
+        Went::There { path, start, end } => {
+            format!("{}, lines {start} to {end}: as they were; look at what is around them, too", name(path))
+        }
         Went::Changed { path, start, end } if start <= end => {
             format!("{}: changed; look at lines {start} to {end}", name(path))
         }
@@ -178,7 +184,7 @@ fn head<'a>(
     }
     // A change of type is two sections of one path.
     deleted.retain(|path| !added.contains_key(path));
-    Head { text: |path: &RepoPath| files.text(path), changed, added, deleted, renames: &reading.renames }
+    Head::new(|path: &RepoPath| files.text(path), changed, (added, deleted), &reading.renames)
 }
 
 /// The files of the head, without their secrets, each read once.

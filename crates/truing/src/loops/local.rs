@@ -10,14 +10,13 @@ use truing_core::id::{Key, Millis, RunId, Sha};
 use truing_core::increment::Renames;
 use truing_core::outcome::OutcomeRecord;
 use truing_core::port::{Clock, Ids, Reader, Records};
-use truing_core::suppression::IdleSuppression;
 use truing_git::{Exported, GitError, Repository, is_branch_name};
 
 use super::agent::{self, AgentError, Asking, Hired, Part, Place, Recalled, Shelf, Subject, SwitchGate};
 use super::compare::{Against, Comparing, Head};
 use super::earlier::Earlier;
 use super::given;
-use super::memory::{Memory, Recall, Unopened, clean};
+use super::memory::{Kept, Memory, Recall, Unopened, clean};
 use super::reading::{self, Change, Reading, ReadingError, Scope};
 use crate::budget::name_of_remote;
 use crate::telemetry;
@@ -82,10 +81,8 @@ pub struct Review {
     pub reviewed: Reviewed,
     /// Where its base comes from.
     pub against: Against,
-    /// Open findings, worst first.
-    pub open: Vec<Finding>,
-    /// Comments on added lines that suppress nothing.
-    pub suppressions: Vec<IdleSuppression>,
+    /// What became of findings.
+    pub kept: Kept,
     /// Why nothing was recorded, though it should have been.
     pub unrecorded: Option<String>,
 }
@@ -177,7 +174,8 @@ where
             None => None,
         };
         let (reading, part) = self.read(&change, asking, &earlier).await?;
-        let Reading { found, coverage, renames, rechecked, suppressions } = reading;
+        let found = reading.all();
+        let Reading { coverage, renames, rechecked, suppressions, .. } = reading;
         let outcome = agent::outcome(&coverage, part.as_ref()).without_earlier(unread.as_deref());
         let (turns, cost, modelled) = agent::spent(part);
         let mut record = OutcomeRecord {
@@ -190,6 +188,7 @@ where
             coverage,
             since: None,
             configuring: vec![],
+            suppressions,
             cost_micro_usd: cost,
             turns,
             modelled,
@@ -199,8 +198,8 @@ where
         };
         telemetry::done(&record);
         let found = (found.as_slice(), &renames, &rechecked);
-        let (open, unrecorded) = memory.keep(found, &mut record, &filed).await;
-        Ok(Review { record, reviewed: self.head.into(), against, open, suppressions, unrecorded })
+        let (kept, unrecorded) = memory.keep(found, &mut record, &filed).await;
+        Ok(Review { record, reviewed: self.head.into(), against, kept, unrecorded })
     }
 
     /// What the repository tells a model besides, from where its own file is taken: the reviewed commit, else the working

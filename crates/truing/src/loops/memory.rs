@@ -47,6 +47,38 @@ pub struct Recall {
     pub unread: Option<String>,
 }
 
+/// What became of findings, each worst first.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Kept {
+    /// What is open.
+    pub open: Vec<Finding>,
+    /// What was open after the review before, and is fixed.
+    pub fixed: Vec<Finding>,
+    /// What a comment suppresses.
+    pub suppressed: Vec<Finding>,
+}
+
+impl Kept {
+    /// Of all that is recorded of a pull request, whose last review was of this commit.
+    pub fn of_records(findings: &[Finding], head: Option<&Sha>) -> Self {
+        let is_fixed =
+            |finding: &Finding| matches!(&finding.status, FindingStatus::Fixed(at) if Some(at) == head);
+        Self::sorted(findings, Finding::is_open, is_fixed)
+    }
+
+    fn sorted(
+        findings: &[Finding],
+        is_open: impl Fn(&Finding) -> bool,
+        is_fixed: impl Fn(&Finding) -> bool,
+    ) -> Self {
+        let of = |wanted: &dyn Fn(&Finding) -> bool| -> Vec<Finding> {
+            worst_first(findings.iter().filter(|finding| wanted(finding))).into_iter().cloned().collect()
+        };
+        let is_suppressed = |finding: &Finding| matches!(finding.status, FindingStatus::Suppressed(_));
+        Self { open: of(&is_open), fixed: of(&is_fixed), suppressed: of(&is_suppressed) }
+    }
+}
+
 /// Where it is remembered, and how.
 pub struct Memory<'a, O, C> {
     /// Opens the records, once there is something to record; none if nothing is to be. May block.
@@ -90,27 +122,27 @@ where
         Recall { known, before, unread: None }
     }
 
-    /// Gives the findings their ids by what is known, and records them under the commit `filed`. The answer: what is
-    /// open, worst first, and why nothing was recorded, though it should have been.
+    /// Gives the findings their ids by what is known, and records them under the commit `filed`. The answer: what became of
+    /// them, and why nothing was recorded, though it should have been.
     pub async fn keep(
         &self,
         found: Found<'_>,
         record: &mut OutcomeRecord,
         filed: &Sha,
-    ) -> (Vec<Finding>, Option<String>) {
+    ) -> (Kept, Option<String>) {
         match self.remember(found, record, filed).await {
-            Ok(open) => (open, None),
+            Ok(kept) => (kept, None),
             Err(why) => (self.recognise(&[], found, record, filed).0, Some(why)),
         }
     }
 
-    /// Recognises the findings by what is known, and records them. The answer is what is open.
+    /// Recognises the findings by what is known, and records them.
     async fn remember(
         &self,
         found: Found<'_>,
         record: &mut OutcomeRecord,
         filed: &Sha,
-    ) -> Result<Vec<Finding>, String> {
+    ) -> Result<Kept, String> {
         let opened = tokio::task::spawn_blocking(self.records.clone()).await;
         let opened = opened.map_err(|stopped| stopped.to_string())?;
         let Some(store) = opened.map_err(|unopened| unopened.why)? else {
@@ -119,7 +151,7 @@ where
         let mut tries = 0;
         loop {
             match self.recorded(&store, found, record, filed).await {
-                Ok(open) => return Ok(open),
+                Ok(kept) => return Ok(kept),
                 Err(StoreError::Fenced { .. }) if tries < MAX_TRIES => tries += 1,
                 Err(error) => return Err(error.to_string()),
             }
@@ -134,14 +166,14 @@ where
         found: Found<'_>,
         record: &mut OutcomeRecord,
         filed: &Sha,
-    ) -> Result<Vec<Finding>, StoreError> {
+    ) -> Result<Kept, StoreError> {
         let token = store.fresh_token().await?;
         let run = RunRef { id: record.run.clone(), key: record.key.clone(), token };
         let revision = Revision { head: filed.clone(), base: record.base.clone() };
         let begun = store.begin(&run, &revision, record.started).await?;
         let (mut known, _) = self.known(store, &run.key).await?;
         dismissal::remember(&mut known, &begun.dismissals);
-        let (open, findings) = self.recognise(&known, found, record, filed);
+        let (kept, findings) = self.recognise(&known, found, record, filed);
         let outcome = record.clone();
         let producer = Producer::Review;
         let computed =
@@ -149,7 +181,7 @@ where
         store.computed(&run, &computed).await?;
         // There is no forge to show it: what is recorded is published.
         store.published(&run, &outcome).await?;
-        Ok(open)
+        Ok(kept)
     }
 
     /// What is known of it, and under which key.
@@ -163,21 +195,28 @@ where
         Ok((store.findings(own).await?, own))
     }
 
-    /// Gives the findings their ids: what is open, worst first, and all that records should hold.
+    /// Gives the findings their ids: what became of them, and all that records should hold.
     fn recognise(
         &self,
         known: &[Finding],
         (found, renames, rechecked): Found<'_>,
         record: &mut OutcomeRecord,
         filed: &Sha,
-    ) -> (Vec<Finding>, Vec<Finding>) {
+    ) -> (Kept, Vec<Finding>) {
         let mut identified = identify(known, found.to_vec(), self.fixed_at, (&record.coverage, renames));
         rechecked.settle(&mut identified.gone, known, filed);
+        let was_open = |finding: &Finding| known.iter().any(|was| was.id == finding.id && was.is_open());
+        let is_fixed = |finding: &Finding| matches!(finding.status, FindingStatus::Fixed(_));
+        let fixed = identified.gone.iter().filter(|finding| match self.line {
+            Some(_) => rechecked.fixed.contains_key(&finding.id),
+            None => is_fixed(finding) && was_open(finding),
+        });
+        let fixed = worst_first(fixed).into_iter().cloned().collect();
         if let Some(line) = self.line {
             for finding in identified.current.iter_mut().filter(|finding| is_of_a_model(finding)) {
                 see(finding, line, filed, true);
             }
-            let over = |id: &FindingId| rechecked.fixed.contains(id) || rechecked.outside.contains(id);
+            let over = |id: &FindingId| rechecked.fixed.contains_key(id) || rechecked.outside.contains(id);
             for finding in identified.gone.iter_mut().filter(|finding| over(&finding.id)) {
                 see(finding, line, filed, false);
                 // Elsewhere it may still be there.
@@ -186,12 +225,11 @@ where
                 }
             }
         }
-        let open = worst_first(identified.current.iter().filter(|finding| finding.is_open()));
-        record.open = by_severity(&open);
+        let kept = Kept { fixed, ..Kept::sorted(&identified.current, Finding::is_open, |_| false) };
+        record.open = by_severity(&kept.open.iter().collect::<Vec<_>>());
         record.ended = self.clock.now();
-        let open = open.into_iter().cloned().collect();
         forget(&mut identified.gone);
-        (open, identified.all())
+        (kept, identified.all())
     }
 }
 
@@ -207,7 +245,11 @@ fn on_line(finding: Finding, line: &str) -> Option<Finding> {
     let on = finding.seen_on.iter().find(|on| on.line == line)?;
     let status = match &finding.status {
         status @ (FindingStatus::Declined(_) | FindingStatus::Dismissed(_)) => status.clone(),
-        FindingStatus::Open | FindingStatus::Claimed | FindingStatus::Fixed(_) | FindingStatus::Outside => {
+        FindingStatus::Open
+        | FindingStatus::Claimed
+        | FindingStatus::Fixed(_)
+        | FindingStatus::Outside
+        | FindingStatus::Suppressed(_) => {
             if on.is_open {
                 FindingStatus::Open
             } else {
@@ -232,7 +274,11 @@ fn forget(unmet: &mut Vec<Finding>) {
     let mut left = MAX_UNMET;
     unmet.retain(|finding| match finding.status {
         FindingStatus::Declined(_) | FindingStatus::Dismissed(_) => true,
-        FindingStatus::Open | FindingStatus::Claimed | FindingStatus::Fixed(_) | FindingStatus::Outside => {
+        FindingStatus::Open
+        | FindingStatus::Claimed
+        | FindingStatus::Fixed(_)
+        | FindingStatus::Outside
+        | FindingStatus::Suppressed(_) => {
             let kept = left > 0;
             left = left.saturating_sub(1);
             kept

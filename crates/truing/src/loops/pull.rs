@@ -87,7 +87,9 @@ where
         };
         let asking = (asking, &earlier);
         let read = self.checkout.read(&mirror, &change, (&revision.head, &pinned.scope), asking);
-        let (Reading { found, coverage, renames, rechecked, suppressions }, part) = read.await?;
+        let (reading, part) = read.await?;
+        let found = reading.all();
+        let Reading { coverage, renames, rechecked, suppressions, .. } = reading;
         let outcome = agent::outcome(&coverage, part.as_ref()).without_earlier(unread.as_deref());
         let (turns, cost, modelled) = agent::spent(part);
         // What the branch has gained since is none of this change.
@@ -106,6 +108,7 @@ where
             coverage,
             since: None,
             configuring,
+            suppressions,
             cost_micro_usd: cost,
             turns,
             modelled,
@@ -114,8 +117,8 @@ where
             versions: super::versions(),
         };
         let found = (found.as_slice(), &renames, &rechecked);
-        let (open, unrecorded) = memory.keep(found, &mut record, &revision.head).await;
+        let (kept, unrecorded) = memory.keep(found, &mut record, &revision.head).await;
         let reviewed = Reviewed::Commit;
-        Ok((Review { record, reviewed, against, open, suppressions, unrecorded }, pinned))
+        Ok((Review { record, reviewed, against, kept, unrecorded }, pinned))
     }
 }

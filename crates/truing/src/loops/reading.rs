@@ -11,7 +11,7 @@ use truing_core::increment::Renames;
 use truing_core::outcome::{Coverage, NotReviewed, SkipReason};
 use truing_core::port::{ChangedFile, ReadRequest, Reader, ReaderError};
 use truing_core::recheck::Rechecked;
-use truing_core::suppression::IdleSuppression;
+use truing_core::suppression::{IdleSuppression, Suppressed};
 use truing_diff::{FileDiff, RepoPath, Status, added_ranges, anchor, parse};
 
 use crate::config::RulesConfig;
@@ -65,8 +65,17 @@ pub struct Reading {
     pub renames: Renames,
     /// What became of a model's findings of earlier reviews.
     pub rechecked: Rechecked,
+    /// Findings of rules that a comment suppresses.
+    pub suppressed: Vec<Placed>,
     /// Comments on added lines that suppress nothing.
     pub suppressions: Vec<IdleSuppression>,
+}
+
+impl Reading {
+    /// All that is there, also what is suppressed.
+    pub fn all(&self) -> Vec<Placed> {
+        self.found.iter().chain(&self.suppressed).cloned().collect()
+    }
 }
 
 /// Why a change could not be read.
@@ -224,21 +233,24 @@ impl<'a> Plan<'a> {
         coverage.reviewed = report.reviewed;
         coverage.not_reviewed.extend(report.not_reviewed);
         coverage.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
-        let mut found = Vec::with_capacity(report.findings.len());
-        for raw in report.findings {
-            let place = &raw.place;
+        let place = |raw: RawFinding| {
             // A reader is not trusted with paths: what it says about files it was not given is dropped.
-            let Ok(index) = request.files.binary_search_by(|file| file.path.cmp(&place.path)) else {
-                continue;
-            };
-            let Some(file) = request.files.get(index) else { continue };
-            found.push(placed(&files, raw, file.old_path.clone()));
-        }
+            let index = request.files.binary_search_by(|file| file.path.cmp(&raw.place.path)).ok()?;
+            let old_path = request.files.get(index)?.old_path.clone();
+            Some(placed(&files, raw, old_path))
+        };
+        let found = report.findings.into_iter().filter_map(place).collect();
+        let suppressed = report.suppressed.into_iter().filter_map(|Suppressed { finding, reason }| {
+            let placed = place(finding)?;
+            let sighting = Sighting { suppressed: Some(reason), ..Sighting::default() };
+            Some(Placed { sighting, ..placed })
+        });
+        let suppressed = suppressed.collect();
         let mut renames = Renames::default();
         renames.learn(&files);
         let rules = report.rules.into_iter().collect();
         let (rechecked, suppressions) = (Rechecked { rules, ..Rechecked::default() }, report.suppressions);
-        Ok(Reading { found, coverage, renames, rechecked, suppressions })
+        Ok(Reading { found, coverage, renames, rechecked, suppressed, suppressions })
     }
 }
 

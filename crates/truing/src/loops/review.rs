@@ -260,7 +260,9 @@ where
         let earlier = since::earlier(known, before, since.as_ref());
         let asking = (self.asking(pull, recalled, started), &earlier);
         let read = self.checkout.read(&mirror, &change, (&revision.head, &pinned.scope), asking);
-        let (Reading { found, coverage, renames, rechecked, suppressions: _ }, part) = read.await?;
+        let (reading, part) = read.await?;
+        let found = reading.all();
+        let Reading { coverage, renames, rechecked, suppressions, .. } = reading;
         let Earlier { known, .. } = earlier;
         let mut outcome = agent::outcome(&coverage, part.as_ref());
         if let (Some(run), OutcomeKind::Reviewed) = (&cleared, outcome.kind) {
@@ -280,13 +282,17 @@ where
         dismissal::apply(&mut identified.current, dismissals);
         dismissal::apply(&mut identified.gone, dismissals);
         let mut record = self.record(&change, revision, &identified, outcome, coverage, started);
+        record.suppressions = suppressions;
         (record.turns, record.cost_micro_usd, record.modelled) = agent::spent(part);
         telemetry::done(&record);
         let findings = identified.all();
         let increment = since.and_then(|since| since.increment);
         record.since =
             increment.map(|increment| Increment { findings: Tally::of(&known, &findings), ..increment });
-        let computed = self.shown(&revision.head, findings, &record);
+        // Nothing depends on it: a forge that does not answer now is asked again before the run ends.
+        let now = self.forge.pull_request().await.ok().map(|now| now.revision.head);
+        let now = now.filter(|now| *now != revision.head);
+        let computed = self.shown((&revision.head, now.as_ref()), findings, &record);
         step(self.store, &self.run.key, Command::Computed(self.run.token), self.limits).await?;
         self.store.computed(self.run, &computed).await?;
         let (files, findings) = (record.coverage.reviewed.len(), computed.findings.len());
@@ -354,7 +360,7 @@ where
         // What was counted then is not so any more.
         let since = record.since.filter(|_| !changed);
         let record = OutcomeRecord { open: text::by_severity(&open), since, ..record };
-        self.store.computed(self.run, &self.shown(head, findings, &record)).await?;
+        self.store.computed(self.run, &self.shown((head, None), findings, &record)).await?;
         Ok(record)
     }
 
@@ -378,6 +384,7 @@ where
             coverage,
             since: None,
             configuring: configuring(change, self.agent.is_some()),
+            suppressions: vec![],
             cost_micro_usd: truing_core::money::MicroUsd(0),
             turns: 0,
             modelled: None,
@@ -387,9 +394,15 @@ where
         }
     }
 
-    /// What records should hold: findings, the rows they are shown by, and the head's status.
-    fn shown(&self, head: &Sha, findings: Vec<Finding>, record: &OutcomeRecord) -> Computed {
-        let desired = desired::rows(&findings, head, record, self.max_inline);
+    /// What records should hold: findings, the rows they are shown by, and the head's status. `now`: the pull request's head,
+    /// if it is another one by now.
+    fn shown(
+        &self,
+        (head, now): (&Sha, Option<&Sha>),
+        findings: Vec<Finding>,
+        record: &OutcomeRecord,
+    ) -> Computed {
+        let desired = desired::rows(&findings, (head, now), record, self.max_inline);
         let summary = desired.first().map_or("", |summary| &summary.body);
         let status = Some(desired::status(&findings, &record.outcome, head, summary));
         Computed { producer: Producer::Review, findings, desired, status, outcome: record.clone() }

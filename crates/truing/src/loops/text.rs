@@ -10,12 +10,15 @@ use truing_core::increment::{History, Increment, Tally};
 use truing_core::line::clean;
 use truing_core::markdown::{block, code, plain, titled};
 use truing_core::outcome::{Coverage, Modelled, Outcome, OutcomeKind, OutcomeRecord, Remembered};
+use truing_core::suppression::IdleSuppression;
 use truing_diff::RepoPath;
 
 /// Findings and files listed in a summary; the rest is counted.
 const MAX_LISTED: usize = 50;
 /// Characters of a model's name.
 const MAX_MODEL_CHARS: usize = 80;
+/// Comments that suppress nothing and are listed in a summary; the rest is counted.
+const MAX_IDLE: usize = 5;
 /// Commits named in a summary.
 const MAX_COMMITS: usize = 10;
 
@@ -26,18 +29,24 @@ pub struct Summary<'a> {
     pub outcome: &'a Outcome,
     /// The commit that was reviewed.
     pub head: &'a Sha,
+    /// The pull request's head, if it is another one by now.
+    pub now: Option<&'a Sha>,
     /// The commit it was compared with.
     pub base: &'a Sha,
     /// What came since the review before.
     pub since: Option<&'a Increment>,
     /// Files of the change that configure reviews, and do not count for this one.
     pub configuring: &'a [RepoPath],
+    /// Comments of the change that suppress nothing.
+    pub suppressions: &'a [IdleSuppression],
     /// What the repository told the model, and what of that did not count: [`remembered`].
     pub remembered: &'a [String],
     /// Open findings.
     pub open: &'a [&'a Finding],
     /// How many earlier findings are fixed.
     pub fixed: usize,
+    /// How many findings a comment suppresses.
+    pub suppressed: usize,
     /// What people have dismissed.
     pub dismissed: &'a [&'a Finding],
     /// What was looked at.
@@ -81,13 +90,17 @@ pub fn remembered(record: &OutcomeRecord) -> Vec<String> {
 
 /// The summary comment.
 pub fn summary(summary: &Summary<'_>) -> String {
-    let Summary { outcome, head, base, since, configuring, remembered, open, fixed, dismissed, coverage, by } =
-        summary;
+    let Summary { outcome, head, now, base, since, configuring, suppressions, remembered, .. } = summary;
+    let Summary { open, fixed, suppressed, dismissed, coverage, by, .. } = summary;
     let mut text = format!("## Truing: {}\n\n", headline(outcome, open));
     if let Some(reason) = &outcome.reason {
         let _ = writeln!(text, "{}.\n", plain(reason));
     }
     let _ = writeln!(text, "Reviewed commit `{}` against `{}`.", head.short(), base.short());
+    if let Some(now) = now {
+        let now = now.short();
+        let _ = writeln!(text, "\nThe pull request is at `{now}` by now, which this review has not seen.");
+    }
     if !configuring.is_empty() {
         let changed: Vec<String> = configuring.iter().map(path).collect();
         let _ = writeln!(
@@ -131,7 +144,11 @@ pub fn summary(summary: &Summary<'_>) -> String {
     if *fixed > 0 {
         let _ = writeln!(text, "\n{} fixed since the first review.", counted(*fixed, "finding"));
     }
+    if *suppressed > 0 {
+        let _ = writeln!(text, "\n{} suppressed by a comment in the code.", counted(*suppressed, "finding"));
+    }
     self::dismissed(&mut text, dismissed);
+    self::idle(&mut text, suppressions);
     files(&mut text, coverage);
     if !open.is_empty() {
         text.push_str(
@@ -148,8 +165,15 @@ pub fn summary(summary: &Summary<'_>) -> String {
 
 /// What came since the review before: what became of the findings, and of which commits and lines.
 fn since(text: &mut String, increment: &Increment) {
-    let Increment { since, history, lines, findings: Tally { new, reopened, fixed, still } } = increment;
-    let counts = [(new, "new"), (reopened, "open again"), (fixed, "fixed"), (still, "still open")];
+    let Increment { since, history, lines, findings } = increment;
+    let Tally { new, reopened, fixed, suppressed, still } = findings;
+    let counts = [
+        (new, "new"),
+        (reopened, "open again"),
+        (fixed, "fixed"),
+        (suppressed, "suppressed"),
+        (still, "still open"),
+    ];
     let counts = counts.into_iter().filter(|(count, _)| **count > 0);
     let counts: Vec<String> = counts.map(|(count, what)| format!("{count} {what}")).collect();
     let counts = if counts.is_empty() { "no finding changed".to_owned() } else { counts.join(", ") };
@@ -198,11 +222,26 @@ fn dismissed(text: &mut String, dismissed: &[&Finding]) {
             | FindingStatus::Claimed
             | FindingStatus::Fixed(_)
             | FindingStatus::Outside
+            | FindingStatus::Suppressed(_)
             | FindingStatus::Declined(_) => continue,
         };
         let (line, path) = (raw.place.start_line, path(&raw.place.path));
         let gap = if index == 0 { "\n" } else { "" };
         let _ = writeln!(text, "{gap}- **P0** {} in {path}:{line}, dismissed: {reason}", titled(&raw.title));
+    }
+}
+
+/// Comments that suppress nothing, though whoever wrote them believes that they do.
+fn idle(text: &mut String, suppressions: &[IdleSuppression]) {
+    for (index, IdleSuppression { path, line, rule, problem }) in
+        suppressions.iter().take(MAX_IDLE).enumerate()
+    {
+        let gap = if index == 0 { "\n" } else { "" };
+        let (path, comment) = (self::path(path), code(&format!("truing: ignore[{rule}]")));
+        let _ = writeln!(text, "{gap}- {path}:{line}: {comment} suppresses nothing: {}", problem.advice());
+    }
+    if let Some(more @ 1..) = suppressions.len().checked_sub(MAX_IDLE) {
+        let _ = writeln!(text, "- and {more} more that suppress nothing");
     }
 }
 
@@ -272,6 +311,14 @@ pub fn comment(finding: &Finding) -> String {
         FindingStatus::Outside => text.push_str(
             "**No longer part of this review:** the change has left these lines, or the rule is off.\n\n",
         ),
+        FindingStatus::Suppressed(reason) => {
+            let comment = code(&format!("truing: ignore[{}]", raw.rule));
+            let _ = writeln!(
+                text,
+                "**Suppressed:** a comment in the code, {comment}, says why: {}\n",
+                plain(reason)
+            );
+        }
         FindingStatus::Declined(reason) => {
             let _ = writeln!(text, "**Declined:** {}\n", plain(reason));
         }
@@ -288,7 +335,10 @@ pub fn comment(finding: &Finding) -> String {
             text.push_str("\n\n_Not a problem? Answer with `/dismiss` and the reason._");
         }
         FindingStatus::Dismissed(_) => text.push_str("\n\n_A problem after all? Answer with `/undismiss`._"),
-        FindingStatus::Fixed(_) | FindingStatus::Outside | FindingStatus::Declined(_) => {}
+        FindingStatus::Fixed(_)
+        | FindingStatus::Outside
+        | FindingStatus::Suppressed(_)
+        | FindingStatus::Declined(_) => {}
     }
     text
 }
@@ -322,6 +372,7 @@ fn path(path: &RepoPath) -> String {
 mod tests {
     use insta::assert_snapshot;
     use truing_core::outcome::{NotReviewed, SkipReason};
+    use truing_core::suppression::Idleness;
 
     use super::*;
     use crate::loops::desired::tests::finding;
@@ -341,15 +392,24 @@ mod tests {
         let mut secret = finding("1:bb-1", "b.py", 5);
         secret.raw.severity = Severity::P0;
         secret.status = FindingStatus::Dismissed("a key of the tests (ada)".into());
+        let idle = |line| IdleSuppression {
+            path: "c`_.py".into(),
+            line,
+            rule: "core/`@team`".into(),
+            problem: Idleness::NoReason,
+        };
         let text = summary(&Summary {
             outcome: &Outcome::of_rules(&coverage),
             head: &sha('a'),
+            now: Some(&sha('d')),
             base: &sha('b'),
             since: None,
             configuring: &[".truing.toml".into()],
+            suppressions: &(1..=7).map(idle).collect::<Vec<_>>(),
             remembered: &["`.claude/skills/x/SKILL.md` is left out: it is <b>bad</b>".into()],
             open: &open,
             fixed: 1,
+            suppressed: 2,
             dismissed: &[&secret],
             coverage: &coverage,
             by: "rules only: no model was called",
@@ -358,6 +418,8 @@ mod tests {
         ## Truing: 1 finding
 
         Reviewed commit `aaaaaaaaaa` against `bbbbbbbbbb`.
+
+        The pull request is at `dddddddddd` by now, which this review has not seen.
 
         This pull request changes the configuration of reviews: `.truing.toml`. Its own review does not use these changes.
 
@@ -371,9 +433,18 @@ mod tests {
 
         1 finding fixed since the first review.
 
+        2 findings suppressed by a comment in the code.
+
         1 finding dismissed.
 
         - **P0** Swallowed error in `b.py`:5, dismissed: a key of the tests (ada)
+
+        - `` c`_.py ``:1: `` truing: ignore[core/`@team`] `` suppresses nothing: give a reason after the bracket
+        - `` c`_.py ``:2: `` truing: ignore[core/`@team`] `` suppresses nothing: give a reason after the bracket
+        - `` c`_.py ``:3: `` truing: ignore[core/`@team`] `` suppresses nothing: give a reason after the bracket
+        - `` c`_.py ``:4: `` truing: ignore[core/`@team`] `` suppresses nothing: give a reason after the bracket
+        - `` c`_.py ``:5: `` truing: ignore[core/`@team`] `` suppresses nothing: give a reason after the bracket
+        - and 2 more that suppress nothing
 
         2 files reviewed, 1 not:
 
@@ -394,6 +465,19 @@ mod tests {
         **P1: Swallowed error** (`core/x`)
 
         **Fixed in `cccccccccc`.**
+
+        Say what happened.
+        ");
+    }
+
+    #[test]
+    fn a_finding_that_a_comment_suppresses_is_not_called_fixed() {
+        let status = FindingStatus::Suppressed("a key of the tests, @team".into());
+        let suppressed = Finding { status, ..finding("1:aa-1", "a.py", 3) };
+        assert_snapshot!(comment(&suppressed).replace('\u{200b}', "{zwsp}"), @r"
+        **P1: Swallowed error** (`core/x`)
+
+        **Suppressed:** a comment in the code, `truing: ignore[core/x]`, says why: a key of the tests, @{zwsp}team
 
         Say what happened.
         ");

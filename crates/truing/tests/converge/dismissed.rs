@@ -28,9 +28,13 @@ fn what_is_dismissed_is_left_out_by_audits_and_runs_until_its_code_changes() {
     assert_eq!(ran.exit, 0, "{ran:?}");
     assert_eq!(ran.out, "dismissed: 1:26045536a5-1 total.py:3 The last element is left out\n");
 
-    // The auditor finds it again: it is none.
+    // The auditor is told, as data, so that it need not find it again. If it does, it is none.
+    let last = || scene.model.log().last().unwrap().body.to_string();
+    assert!(!last().contains("What people have dismissed"), "nothing is, yet");
     scene.play([dirty()]);
     let (exit, told) = audited(&scene);
+    let told_of = "total.py:3: P1 The last element is left out; dismissed: the callers rely on it";
+    assert!(last().contains("What people have dismissed") && last().contains(told_of), "{}", last());
     assert_eq!((exit, &told["findings"], &told["counts"]["P1"]), (0, &json!([]), &json!(0)), "{told}");
     assert_eq!(told["dismissed"][0]["id"], json!(BUG_ID), "{told}");
     assert!(told["dismissed"][0]["why"].as_str().unwrap().starts_with("the callers rely on it ("), "{told}");
@@ -46,6 +50,7 @@ fn what_is_dismissed_is_left_out_by_audits_and_runs_until_its_code_changes() {
     let still = finding(("total.py", 3), worse, ("P1", "G"), "The last element is left out");
     scene.play([found(&[still], "G")]);
     let (exit, told) = audited(&scene);
+    assert!(!last().contains("What people have dismissed"), "{}", last());
     assert_eq!((exit, &told["counts"]["P1"], &told["dismissed"]), (1, &json!(1), &json!([])), "{told}");
 }
 

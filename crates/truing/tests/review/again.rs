@@ -243,3 +243,124 @@ fn of_several_reviewers_one_has_to_show_it_and_none_may_object() {
     let (exit, told) = reviewed(&scene, [security(says(&first, &shown)), silent()], &[]);
     assert_eq!((exit, &told["findings"]), (0, &json!([])), "one shows it: {told:#}");
 }
+
+/// The finding in front of which a fix may stand, and what it calls.
+const CHARGES: &str =
+    "def pay(order):\n    total = order.total\n    charge(order, total)\n    return total\n";
+const BANK: &str = "def charge(order, amount):\n    send(order, amount)\n";
+
+/// A review that found that nothing is checked before money is taken.
+fn unchecked() -> (Scene, Value) {
+    let scene = scene();
+    scene.place.write("pay.py", CHARGES);
+    scene.place.write("bank.py", BANK);
+    let finding = json!({ "path": "pay.py", "start_line": 3, "end_line": 3, "severity": "P1", "category": "H",
+        "title": "Nobody checks the amount", "body": "A negative total pays the customer.",
+        "excerpt": "charge(order, total)" });
+    let (exit, first) = reviewed(&scene, [report(&[finding])], &[]);
+    assert_eq!((exit, &first["fixed"]), (1, &Value::Null), "{first:#}");
+    (scene, first)
+}
+
+#[test]
+fn a_fix_that_leaves_the_lines_alone_is_shown_by_what_is_new() {
+    let (scene, first) = unchecked();
+    let id = &first["findings"][0]["id"];
+    let open = |verdict: Value| {
+        let (exit, told) = reviewed(&scene, [says(&first, &verdict)], &[]);
+        assert_eq!((exit, each(&told, "id"), &told["fixed"]), (1, vec![id], &Value::Null), "{told:#}");
+    };
+    // Nothing is new: whatever is quoted.
+    open(fixed(2, "    total = order.total"));
+    open(json!({ "verdict": "fixed", "path": "bank.py", "start_line": 2, "excerpt": "send(order, amount)" }));
+    // A comment is no fix, nor what a formatter does, nor new lines that have nothing to do with it.
+    let formatted = "def pay(order):\n    # the amount is checked\n    total  =  order.total\n    charge(\n        \
+        order,\n        total,\n    )\n    return total\n";
+    scene.place.write("pay.py", formatted);
+    scene
+        .place
+        .write("bank.py", format!("{BANK}\n\ndef refund(order):\n    checked = order.total\n").as_str());
+    open(fixed(2, "# the amount is checked"));
+    open(
+        json!({ "verdict": "fixed", "start_line": 3, "end_line": 5, "excerpt": "total  =  order.total\ncharge(\norder," }),
+    );
+    open(
+        json!({ "verdict": "fixed", "path": "bank.py", "start_line": 6, "excerpt": "checked = order.total" }),
+    );
+
+    // A check in front of it, of which a silent model says nothing at first.
+    let guarded = CHARGES.replace("    charge", "    if total < 0:\n        raise Refused\n    charge");
+    scene.place.write("pay.py", &guarded);
+    let (exit, told) = reviewed(&scene, [silent()], &[]);
+    assert_eq!((exit, each(&told, "id")), (1, vec![id]), "{told:#}");
+    let (exit, told) = reviewed(&scene, [says(&first, &fixed(3, "    if total < 0:"))], &[]);
+    let evidence = json!({ "path": "pay.py", "start_line": 3, "end_line": 3, "text": "    if total < 0:" });
+    assert_eq!((exit, &told["findings"]), (0, &json!([])), "{told:#}");
+    let one = &told["fixed"][0];
+    assert_eq!((&one["id"], &one["status"], &one["evidence"]), (id, &json!("fixed"), &evidence), "{told:#}");
+    // It is told once, and stays so as long as the check is there.
+    let (exit, told) = reviewed(&scene, [silent()], &[]);
+    assert_eq!((exit, &told["fixed"]), (0, &Value::Null), "{told:#}");
+    scene.place.write("pay.py", CHARGES);
+    let (exit, told) = reviewed(&scene, [silent()], &[]);
+    assert_eq!((exit, each(&told, "id")), (1, vec![id]), "{told:#}");
+}
+
+#[test]
+fn a_fix_in_what_the_lines_call_or_in_their_order_is_shown_by_that() {
+    let (scene, first) = unchecked();
+    let id = &first["findings"][0]["id"];
+    scene.place.write(
+        "bank.py",
+        BANK.replace("    send", "    if amount < 0:\n        raise Refused\n    send").as_str(),
+    );
+    let shown =
+        json!({ "verdict": "fixed", "path": "bank.py", "start_line": 2, "excerpt": "    if amount < 0:" });
+    let (exit, told) = reviewed(&scene, [says(&first, &shown)], &[]);
+    assert_eq!((exit, &told["fixed"][0]["evidence"]["path"]), (0, &json!("bank.py")), "{told:#}");
+    // In text, with the lines.
+    scene.place.write("bank.py", BANK);
+    assert_eq!(reviewed(&scene, [silent()], &[]).0, 1, "what fixed it is gone");
+    // Its line stands below another one now.
+    let moved = "def pay(order):\n    total = order.total\n    return total\n    charge(order, total)\n";
+    scene.place.write("pay.py", moved);
+    let one = fixed(4, "    charge(order, total)");
+    let (exit, told) = reviewed(&scene, [says(&first, &one)], &[]);
+    assert_eq!((exit, each(&told, "id")), (1, vec![id]), "one line shows no order: {told:#}");
+    let both = json!({ "id": id, "verdict": "fixed", "start_line": 3, "end_line": 4,
+        "excerpt": "    return total\n    charge(order, total)" });
+    scene.model.play(truing_fakes::model::Script::of([Answer::tool(
+        "report",
+        json!({ "findings": [], "verdicts": [both] }),
+    )
+    .usage(1000, 100)]));
+    let ran = crate::place::Ran::from(scene.command(&["--format", "text"]).output().unwrap());
+    let folded = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        ran.exit == 0 && folded.contains("fixed: P1 Nobody checks the amount (pay.py:4), shown by pay.py:3"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn what_a_comment_suppresses_is_counted_apart() {
+    let scene = scene();
+    scene.place.write("pay.py", "breakpoint()\n");
+    let first = scene.place.report(&[]);
+    let id = &first["findings"][0]["id"];
+    scene.place.write("pay.py", "# truing: ignore[core/python-debugger] started by hand\nbreakpoint()\n");
+    let told = scene.place.report(&[]);
+    let one = &told["suppressed"][0];
+    assert_eq!((&told["findings"], &told["fixed"]), (&json!([]), &Value::Null), "{told:#}");
+    assert_eq!(
+        (&one["id"], &one["status"], &one["reason"], &one["start_line"]),
+        (id, &json!("suppressed"), &json!("started by hand"), &json!(2)),
+        "{told:#}"
+    );
+    let ran = scene.place.review(&["--format", "text"]);
+    assert!(
+        ran.exit == 0 && ran.out.contains("1 finding suppressed by a comment in the code"),
+        "{}",
+        ran.out
+    );
+}

@@ -262,6 +262,7 @@ fn tell(connection: &Connection, key: &Key, row: Row, outcome: Outcome, now: Mil
             coverage: Coverage::default(),
             since: None,
             configuring: Vec::new(),
+            suppressions: Vec::new(),
             turns: 0,
             modelled: None,
             started: row.began,

@@ -184,7 +184,9 @@ pub(super) fn finding_of(record: &Record, finding: &Finding) -> Value {
     let mut object = json!(found(finding));
     object["origin"] = json!(record.state.ledger.origin(&finding.id));
     match &finding.status {
-        FindingStatus::Declined(why) | FindingStatus::Dismissed(why) => object["why"] = json!(why),
+        FindingStatus::Declined(why) | FindingStatus::Dismissed(why) | FindingStatus::Suppressed(why) => {
+            object["why"] = json!(why);
+        }
         FindingStatus::Open | FindingStatus::Claimed | FindingStatus::Fixed(_) | FindingStatus::Outside => {}
     }
     object

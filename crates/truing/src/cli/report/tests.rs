@@ -104,6 +104,7 @@ fn a_record_has_every_field_of_the_contract() {
             coverage: Coverage::default(),
             since: None,
             configuring: vec![],
+            suppressions: vec![],
             cost_micro_usd: MicroUsd(7),
             turns: 3,
             modelled: None,

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use truing_core::finding::{
-    AnchorKind, Category, Finding, FindingStatus, Severity, Side, Source, Suggestion,
+    AnchorKind, Category, Evidence, Finding, FindingStatus, Severity, Side, Source, Suggestion,
 };
 use truing_core::id::{FindingId, Fingerprint, Millis, Sha};
 use truing_core::money::MicroUsd;
@@ -24,6 +24,12 @@ struct Report<'a> {
     base: &'a Sha,
     head: Option<&'a Sha>,
     findings: Vec<Found<'a>>,
+    /// Open after the review before, and shown to be fixed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fixed: Vec<Found<'a>>,
+    /// What a comment in the code suppresses.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    suppressed: Vec<Found<'a>>,
     coverage: &'a Coverage,
     cost_micro_usd: MicroUsd,
     turns: u32,
@@ -71,6 +77,30 @@ pub(in crate::cli) struct Found<'a> {
     /// Why nobody knows whether it is still there.
     #[serde(skip_serializing_if = "Option::is_none")]
     unverified: Option<Unverified>,
+    /// The reason of the comment that suppresses it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    /// What shows that it is fixed: of a model's finding the lines, of a rule's nothing but that it does not find it any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evidence: Option<Shown<'a>>,
+}
+
+/// Lines that show that a finding is fixed.
+#[derive(Serialize)]
+struct Shown<'a> {
+    path: &'a RepoPath,
+    /// None: the file is deleted.
+    start_line: Option<u32>,
+    end_line: Option<u32>,
+    text: &'a str,
+}
+
+impl<'a> From<&'a Evidence> for Shown<'a> {
+    fn from(evidence: &'a Evidence) -> Self {
+        let Evidence { path, start_line, end_line, text, mark: _ } = evidence;
+        let line = |line: u32| (*start_line > 0).then_some(line);
+        Self { path, start_line: line(*start_line), end_line: line(*end_line), text }
+    }
 }
 
 /// The object and a line end.
@@ -86,11 +116,13 @@ pub(super) fn report(review: &Review, publish: Option<&Published>) -> Result<Str
         },
         base: &record.base,
         head: record.head.as_ref(),
-        findings: review.open.iter().map(found).collect(),
+        findings: review.kept.open.iter().map(found).collect(),
+        fixed: review.kept.fixed.iter().map(fixed).collect(),
+        suppressed: review.kept.suppressed.iter().map(found).collect(),
         coverage: &record.coverage,
         cost_micro_usd: record.cost_micro_usd,
         turns: record.turns,
-        suppressions: &review.suppressions,
+        suppressions: &record.suppressions,
         memory: record.modelled.as_ref().and_then(|modelled| modelled.memory.as_ref()),
         specialists: record
             .modelled
@@ -100,6 +132,12 @@ pub(super) fn report(review: &Review, publish: Option<&Published>) -> Result<Str
         publish,
     };
     json_line(&report)
+}
+
+/// A finding that is fixed here, whatever it is elsewhere.
+fn fixed(finding: &Finding) -> Found<'_> {
+    let evidence = finding.evidence.as_ref().map(Shown::from);
+    Found { status: "fixed", evidence, ..found(finding) }
 }
 
 /// A finding as every command prints it.
@@ -124,10 +162,21 @@ pub(in crate::cli) fn found(finding: &Finding) -> Found<'_> {
         status: match status {
             FindingStatus::Open | FindingStatus::Claimed => "open",
             FindingStatus::Fixed(_) | FindingStatus::Outside => "fixed",
+            FindingStatus::Suppressed(_) => "suppressed",
             FindingStatus::Dismissed(_) => "dismissed",
             FindingStatus::Declined(_) => "declined",
         },
         unverified: *unverified,
+        reason: match status {
+            FindingStatus::Suppressed(reason) => Some(reason),
+            FindingStatus::Open
+            | FindingStatus::Claimed
+            | FindingStatus::Fixed(_)
+            | FindingStatus::Outside
+            | FindingStatus::Declined(_)
+            | FindingStatus::Dismissed(_) => None,
+        },
+        evidence: None,
     }
 }
 

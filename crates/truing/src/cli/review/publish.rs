@@ -22,8 +22,8 @@ use crate::cli::target::{actor, at_work, instant, rehearsal, store_error, switch
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::loops::compare::Against;
-use crate::loops::desired::worst_first;
 use crate::loops::local::{Review, Reviewed};
+use crate::loops::memory::Kept;
 use crate::loops::review::Stopped;
 use crate::loops::text::counted;
 use crate::serve::House;
@@ -208,11 +208,9 @@ impl Publishing<'_> {
         let record = store.last_outcome(key).await.map_err(store_error)?;
         let record = record.ok_or_else(|| CliError::failed("store", format!("no outcome of {key}")))?;
         let findings = store.findings(key).await.map_err(store_error)?;
-        let open = worst_first(findings.iter().filter(|finding| finding.is_open()));
-        let open = open.into_iter().cloned().collect();
+        let kept = Kept::of_records(&findings, record.head.as_ref());
         let against = Against::Named(record.base.short().to_owned());
-        let (reviewed, suppressions) = (Reviewed::Commit, vec![]);
-        Ok(Review { record, reviewed, against, open, suppressions, unrecorded: None })
+        Ok(Review { record, reviewed: Reviewed::Commit, against, kept, unrecorded: None })
     }
 
     /// Nothing is reviewed, because of the pull request's state.
@@ -233,6 +231,7 @@ impl Publishing<'_> {
             outcome: Outcome { kind, reason, until: None, runtime: Runtime::Rules },
             since: None,
             configuring: vec![],
+            suppressions: vec![],
             open: vec![],
             coverage: Coverage::default(),
             cost_micro_usd: MicroUsd(0),
@@ -243,8 +242,7 @@ impl Publishing<'_> {
             versions: crate::loops::versions(),
         };
         let against = Against::Named(record.base.short().to_owned());
-        let (reviewed, suppressions) = (Reviewed::Commit, vec![]);
-        Review { record, reviewed, against, open: vec![], suppressions, unrecorded: None }
+        Review { record, reviewed: Reviewed::Commit, against, kept: Kept::default(), unrecorded: None }
     }
 }
 

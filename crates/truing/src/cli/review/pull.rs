@@ -68,8 +68,16 @@ impl Command {
                 let (clock, ids) = (&SystemClock, &UniqueIds);
                 let asked = self.agent().await?;
                 let model = asked.agent.as_ref().map(wiring::agent::hired);
-                let pull = Pull { id: &id, pull: &pull, checkout, model, records, clock, ids };
-                let (review, pinned) = pull.run().await?;
+                let reviewing = Pull { id: &id, pull: &pull, checkout, model, records, clock, ids };
+                let (review, pinned) = reviewing.run().await?;
+                if let Ok((_, now)) = look(&client, &forge, &repo, number).await
+                    && now.revision.head != pull.revision.head
+                {
+                    let (head, now) = (pull.revision.head.short(), now.revision.head.short());
+                    self.output.warn(format_args!(
+                        "{repo}#{number} is at commit {now} by now; this review is of {head}"
+                    ));
+                }
                 if let Some(why) = asked.incomplete() {
                     self.output.warn(why);
                 }

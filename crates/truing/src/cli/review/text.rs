@@ -27,6 +27,8 @@ const CODE_INDENT: usize = 11;
 const LEAD: usize = 40;
 /// Files that were not reviewed and are listed; the rest is counted.
 const MAX_GAPS: usize = 5;
+/// Findings that are fixed and listed; the rest is counted.
+const MAX_FIXED: usize = 10;
 /// Digits of a fingerprint that people see.
 const SHORT_ID: usize = 10;
 /// Stands for what is left out, here and in snippets.
@@ -39,10 +41,12 @@ const GOOD: Style = AnsiColor::Green.on_default().bold();
 /// The whole text. `head`: what the user calls the reviewed commit. `configured`: where the repository's own file was
 /// taken from, if it counted.
 pub(super) fn report(review: &Review, head: Option<&str>, configured: Option<&str>) -> String {
-    let mut text: String = review.open.iter().map(|finding| frame(finding) + "\n\n").collect();
+    let mut text: String = review.kept.open.iter().map(|finding| frame(finding) + "\n\n").collect();
     let record = &review.record;
     let seconds = record.ended.0.saturating_sub(record.started.0) as f64 / 1000.0;
     text += &headline(&record.outcome, &record.open, &record.coverage, seconds);
+    text += &fixed(&review.kept.fixed).iter().map(|line| filled(line)).collect::<String>();
+    text += &suppressed(&review.kept.suppressed).map_or_else(String::new, |line| filled(&line));
     text += &fixable(review).map_or_else(String::new, |fixable| filled(&fixable));
     if let Some(gaps) = gaps(&record.coverage.not_reviewed) {
         text += &filled(&gaps);
@@ -98,9 +102,34 @@ fn headline(outcome: &Outcome, open: &[(Severity, u32)], coverage: &Coverage, se
     }
 }
 
+/// The findings that are fixed since the review before, each with the lines that show it.
+fn fixed(fixed: &[Finding]) -> Vec<String> {
+    let told = |finding: &Finding| {
+        let raw = &finding.raw;
+        let (title, path) = (visible(&raw.title), visible(&raw.place.path.to_string()));
+        let shown = finding.evidence.as_ref().map(|shown| match shown.start_line {
+            0 => ", its file is deleted".to_owned(),
+            line => format!(", shown by {}:{line}", visible(&shown.path.to_string())),
+        });
+        let (severity, line) = (raw.severity.as_str(), raw.place.start_line);
+        format!("fixed: {severity} {title} ({path}:{line}){}", shown.unwrap_or_default())
+    };
+    let mut lines: Vec<String> = fixed.iter().take(MAX_FIXED).map(told).collect();
+    lines.extend(
+        fixed.len().checked_sub(MAX_FIXED).filter(|more| *more > 0).map(|more| format!("fixed: {more} more")),
+    );
+    lines
+}
+
+/// How many findings a comment suppresses.
+fn suppressed(suppressed: &[Finding]) -> Option<String> {
+    let count = counted(suppressed.len(), "finding");
+    (!suppressed.is_empty()).then(|| format!("{count} suppressed by a comment in the code"))
+}
+
 /// How many findings `--fix` would fix. It is for the working tree.
 fn fixable(review: &Review) -> Option<String> {
-    let fixes = review.open.iter().filter(|finding| finding.raw.suggestion.is_some()).count();
+    let fixes = review.kept.open.iter().filter(|finding| finding.raw.suggestion.is_some()).count();
     let fixes = if review.reviewed == Reviewed::WorkingTree { fixes } else { 0 };
     let are = if fixes == 1 { "is" } else { "are" };
     (fixes > 0).then(|| format!("{} {are} auto-fixable: truing review --fix", counted(fixes, "finding")))

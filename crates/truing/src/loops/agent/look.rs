@@ -103,7 +103,16 @@ impl<'a> Table<'a> {
             (Some(_), Some(_)) => SPECIALIST_TASK_AGAIN,
         };
         let recalled = Some((memory, part));
-        let shown = Shown { change, reading, subject, repository, again, memory: recalled, findings: None };
+        let shown = Shown {
+            change,
+            reading,
+            subject,
+            repository,
+            again,
+            memory: recalled,
+            findings: None,
+            dismissed: None,
+        };
         let (told, seen) = shown::prompt(agent, (REVIEW.system, task), shown)?;
         let request = ToolsRequest {
             tree: place.tree.to_owned(),

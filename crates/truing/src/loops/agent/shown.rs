@@ -81,6 +81,8 @@ pub(super) struct Shown<'a> {
     pub(super) memory: Option<(&'a Memory, Option<&'a str>)>,
     /// What the change is to mend, if it is a fix.
     pub(super) findings: Option<&'a str>,
+    /// What people have dismissed, if the prompt tells of it.
+    pub(super) dismissed: Option<&'a str>,
 }
 
 /// What is told of earlier reviews of a change.
@@ -145,9 +147,9 @@ pub(super) fn prompt(
     names: (&str, &str),
     shown: Shown<'_>,
 ) -> Result<(Told, BTreeSet<RepoPath>), PromptError> {
-    let Shown { change, reading, subject, repository, again, memory, findings } = shown;
+    let Shown { change, reading, subject, repository, again, memory, findings, dismissed } = shown;
     let Diffs { text: diffs, others, seen } = Diffs::of(change, reading);
-    let found = reading.found.iter().map(|placed| &placed.raw);
+    let found = reading.found.iter().chain(&reading.suppressed).map(|placed| &placed.raw);
     let known: Vec<String> = found.take(MAX_NAMED).map(one_line).collect();
     let head = change.head.as_ref().map_or("working-tree", Sha::as_str);
     let end = subject.description.floor_char_boundary(MAX_DESCRIPTION_BYTES);
@@ -169,6 +171,10 @@ pub(super) fn prompt(
         Some(findings) => (task.with("findings", findings), findings),
         None => (task, ""),
     };
+    let (task, dismissed) = match dismissed {
+        Some(dismissed) => (task.with("dismissed", dismissed), dismissed),
+        None => (task, ""),
+    };
     let (memory, part) = memory.unzip();
     let (skills, part) = (memory.map(Memory::listed).unwrap_or_default(), part.flatten());
     let task = match memory {
@@ -187,7 +193,8 @@ pub(super) fn prompt(
         None => task,
     };
     let (memory, part) = (memory.map_or("", |memory| &memory.text), part.unwrap_or_default());
-    let said = [subject.title.as_str(), description, &subject.branch, findings, memory, &skills, part];
+    let said =
+        [subject.title.as_str(), description, &subject.branch, findings, dismissed, memory, &skills, part];
     let told = again.into_iter().flat_map(|again| [again.landed.as_bytes(), again.open.as_bytes()]);
     let data = std::iter::once(change.diff.as_slice()).chain(said.map(str::as_bytes)).chain(told);
     let fence = fence(data)?;

@@ -10,10 +10,11 @@ use std::path::Path;
 use futures_util::future::join_all;
 use truing_agent::mcp::client::{Problem, Servers};
 use truing_agent::native::{End, Limit, Limits};
-use truing_agent::prompt::route::{CONVERGE_AUDIT, CONVERGE_CHECK};
+use truing_agent::prompt::route::{AUDIT_TASK_DISMISSED, CONVERGE_AUDIT, CONVERGE_CHECK};
 use truing_agent::schema::audit::{Audit, Question};
 use truing_core::converge::record::{Absence, Quote};
 use truing_core::converge::{Answer, Claim, Event, Ledger, Origin};
+use truing_core::dismissal::Dismissal;
 use truing_core::finding::RawFinding;
 use truing_core::id::{FindingId, Sha};
 use truing_core::line;
@@ -38,6 +39,8 @@ const MAX_QUESTIONS: usize = 10;
 const MAX_GAPS: usize = 10;
 /// Of each list of an absence, so many entries are kept.
 const MAX_KEPT: usize = 10;
+/// Bytes of what an auditor is told of dismissals.
+const MAX_DISMISSED_BYTES: usize = 16 << 10;
 /// Characters of a question, or of another warning.
 const MAX_QUESTION_CHARS: usize = 300;
 
@@ -177,10 +180,19 @@ impl Audited {
         (spent, without): (&mut Spent, &mut Vec<Problem>),
     ) -> Result<(Vec<Claim>, Audit), Stop> {
         let agent: &Agent = &lap.crew.auditor;
+        let files = Tree::open(self.laid.path()).ok();
+        let text = |path: &RepoPath| {
+            let bytes = files.as_ref()?.bytes(path).ok()?;
+            Some(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        let dismissed = dismissed(&lap.record.state.dismissals, text);
+        // A fix is to mend what it is told, whatever people have said of the rest.
+        let dismissed = (self.mends.is_none() && !dismissed.is_empty()).then_some(dismissed.as_str());
         let route = if self.mends.is_some() { CONVERGE_CHECK } else { CONVERGE_AUDIT };
+        let task = if dismissed.is_some() { AUDIT_TASK_DISMISSED } else { route.task };
         let (told, seen) = agent.told_of_change(
-            (route.system, route.task),
-            self.mends.as_deref(),
+            (route.system, task),
+            (self.mends.as_deref(), dismissed),
             &self.change,
             &self.reading,
         )?;
@@ -193,11 +205,6 @@ impl Audited {
         let servers = Servers::start(&agent.servers).await;
         let beside = servers.beside(&tools);
         let looked = Looked::new(&beside, seen);
-        let files = Tree::open(self.laid.path()).ok();
-        let text = |path: &RepoPath| {
-            let bytes = files.as_ref()?.bytes(path).ok()?;
-            Some(String::from_utf8_lossy(&bytes).into_owned())
-        };
         let wrong = |audit: &Audit| {
             let unseen = looked.unseen(&self.reading.coverage);
             let unseen = (!unseen.is_empty())
@@ -288,6 +295,26 @@ impl Origins {
             (false, false) => Origin::PreExisting,
         }
     }
+}
+
+/// Findings that people have dismissed and whose lines are there, as an auditor is told of them: data, one a line. What it
+/// says of them all the same is left out later.
+fn dismissed(said: &[Dismissal], text: impl Fn(&RepoPath) -> Option<String>) -> String {
+    let mut told = String::new();
+    for said in said.iter().filter(|said| !said.withdrawn) {
+        let Some(raw) = said.about.as_ref().map(|finding| &finding.raw) else { continue };
+        let (path, was) = (&raw.place.path, raw.place.start_line);
+        let at = text(path).and_then(|text| truing_core::excerpt::locate(&text, &raw.snippet, was));
+        let Some((line, _)) = at else { continue };
+        let cleaned = |text: &str| line::clean(&redact(text), MAX_QUESTION_CHARS);
+        let (path, title, reason) = (cleaned(&path.to_string()), cleaned(&raw.title), cleaned(&said.reason));
+        let one = format!("{path}:{line}: {} {title}; dismissed: {reason}\n", raw.severity.as_str());
+        if told.len() + one.len() > MAX_DISMISSED_BYTES {
+            break;
+        }
+        told += &one;
+    }
+    told
 }
 
 /// Findings that fixers declined and whose lines are still there, wherever in their file.

@@ -195,7 +195,10 @@ pub fn remaining(record: &Record) -> (Vec<&Finding>, Vec<&Finding>) {
     let open = state.found.iter().filter(|finding| match now(finding) {
         FindingStatus::Open | FindingStatus::Outside => true,
         FindingStatus::Claimed => !is_believed,
-        FindingStatus::Dismissed(_) | FindingStatus::Fixed(_) | FindingStatus::Declined(_) => false,
+        FindingStatus::Dismissed(_)
+        | FindingStatus::Fixed(_)
+        | FindingStatus::Suppressed(_)
+        | FindingStatus::Declined(_) => false,
     });
     (open.collect(), state.ledger.declined().collect())
 }
@@ -273,6 +276,7 @@ fn extra(record: &Record) -> String {
                 | FindingStatus::Claimed
                 | FindingStatus::Fixed(_)
                 | FindingStatus::Outside
+                | FindingStatus::Suppressed(_)
                 | FindingStatus::Dismissed(_) => String::new(),
             };
             let origin = origin(record, finding).map(|words| format!("; {words}")).unwrap_or_default();

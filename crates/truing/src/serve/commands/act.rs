@@ -61,6 +61,7 @@ pub(super) async fn dismissal<S: Records + Converges>(
         match meant.status {
             FindingStatus::Fixed(_) => Err("that finding is fixed".to_owned()),
             FindingStatus::Outside => Err("that finding is no part of the change any more".to_owned()),
+            FindingStatus::Suppressed(_) => Err("a comment in the code suppresses that finding".to_owned()),
             FindingStatus::Open
             | FindingStatus::Claimed
             | FindingStatus::Declined(_)
@@ -87,7 +88,8 @@ pub(super) async fn taken_back<S: Records + Converges>(
         | FindingStatus::Claimed
         | FindingStatus::Declined(_)
         | FindingStatus::Fixed(_)
-        | FindingStatus::Outside => Err("that finding is not dismissed".to_owned()),
+        | FindingStatus::Outside
+        | FindingStatus::Suppressed(_) => Err("that finding is not dismissed".to_owned()),
     }))
 }
 

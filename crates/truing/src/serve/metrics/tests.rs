@@ -55,6 +55,7 @@ fn by_a_model() -> OutcomeRecord {
         coverage: Coverage::default(),
         since: None,
         configuring: vec![],
+        suppressions: vec![],
         cost_micro_usd: MicroUsd(250_000),
         turns: 1,
         modelled: Some(Modelled { tokens, denials, servers_failed, ..Modelled::default() }),

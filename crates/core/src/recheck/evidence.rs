@@ -1,0 +1,234 @@
+//! Evidence of a fix that leaves a finding's own lines as they are: a check in front of them, other lines around them, what
+//! they call (docs/adr/0062).
+//!
+//! It has to be new since the finding was last seen, and code. Beside the finding that is enough, by what a line says or by
+//! which line it stands under now. Elsewhere the change has to have added it, in what the finding's lines call or are
+//! made of, or where its own function is called.
+
+use std::collections::BTreeSet;
+
+use truing_diff::RepoPath;
+
+use super::page::Page;
+use super::statement::Statement;
+use super::{Head, Verdict, Went};
+use crate::excerpt;
+use crate::finding::{Evidence, Finding};
+
+/// Lines from a finding to what is beside it.
+const NEAR: u32 = 12;
+/// Lines that a verdict may quote: of more, nobody says which show a fix.
+const MAX_QUOTED: u32 = 20;
+/// The shortest name that is told apart, in bytes.
+const MIN_NAME: usize = 3;
+/// Words that stand where a name would, in the languages that are known.
+const CONTROL: [&str; 20] = [
+    "if", "elif", "else", "for", "while", "loop", "with", "match", "switch", "case", "try", "catch",
+    "except", "return", "await", "yield", "assert", "not", "and", "unless",
+];
+
+/// Words that say that something is defined.
+const DEFINES: [&str; 18] = [
+    "def",
+    "fn",
+    "func",
+    "function",
+    "class",
+    "struct",
+    "const",
+    "let",
+    "mut",
+    "var",
+    "static",
+    "type",
+    "interface",
+    "trait",
+    "enum",
+    "impl",
+    "mod",
+    "record",
+];
+/// Words at the beginning of a line among which they are looked for.
+const MAX_DEFINES: usize = 4;
+
+/// What a verdict quotes that is new and shows a fix of a finding, whose lines went there.
+pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
+    verdict: &Verdict,
+    finding: &Finding,
+    went: &Went,
+    head: &Head<'_, T>,
+) -> Option<Evidence> {
+    let seen = finding.around.as_ref()?.seen.as_ref()?;
+    let (first, last) = verdict.lines?;
+    if last.saturating_sub(first) >= MAX_QUOTED {
+        return None;
+    }
+    let own_path = went.path()?;
+    let path = verdict.path.as_ref().unwrap_or(own_path);
+    let page = head.page(path)?;
+    let quoted = excerpt::lines(&page.text, (first, last))?;
+    if !excerpt::says(&quoted, &verdict.excerpt) {
+        return None;
+    }
+    let own = match went {
+        Went::There { start, end, .. } | Went::Changed { start, end, .. } if path == own_path => {
+            Some((start.saturating_sub(NEAR), end.saturating_add(NEAR)))
+        }
+        Went::There { .. } | Went::Changed { .. } | Went::Lost { .. } | Went::NoFile => None,
+    };
+    let is_quoted = |statement: &Statement| statement.touches((first, last));
+    let told: Vec<&Statement> = page.statements().iter().filter(|one| is_quoted(one)).collect();
+    let is_near = |statement: &Statement| own.is_some_and(|own| statement.touches(own));
+    let is_new = |statement: &&&Statement| statement.has_words && !seen.marks.has(statement.own);
+    let beside = || {
+        let said = told.iter().filter(is_new).find(|one| is_near(one)).map(|one| one.own);
+        // Two statements that stand together now: both of them are quoted.
+        let together = told.windows(2).find_map(|pair| {
+            let [above, below] = pair else { return None };
+            let is_one = is_near(above) && is_near(below) && (above.has_words || below.has_words);
+            (is_one && !seen.marks.has(below.joint)).then_some(below.joint)
+        });
+        said.or(together)
+    };
+    let elsewhere = || {
+        if !seen.is_whole {
+            return None;
+        }
+        let added = head.added.get(path)?;
+        let is_added = |one: &&&Statement| added.iter().any(|lines| one.touches(*lines));
+        let (names, of) = (names(&finding.raw.snippet), inside(went, head));
+        let quotes = |name: &str| quoted.iter().any(|line| words(line).any(|word| word == name));
+        let is_of_it = |one: &&&Statement| {
+            let (own, around) = headings(&page, one);
+            own.iter().chain(&around).any(|name| names.contains(name)) || of.as_deref().is_some_and(quotes)
+        };
+        let found = told.iter().filter(is_new).filter(is_added).find(is_of_it);
+        found.map(|one| one.own)
+    };
+    let mark = beside().or_else(elsewhere)?;
+    Some(Evidence { mark: Some(mark), ..Evidence::of(path, (first, last), &quoted) })
+}
+
+/// Does the head have what showed that a finding is fixed, whose own lines were left as they were?
+pub(super) fn still_shows<T: Fn(&RepoPath) -> Option<String>>(
+    evidence: &Evidence,
+    head: &Head<'_, T>,
+) -> bool {
+    let Some(mark) = evidence.mark else { return false };
+    let has = |path: &truing_diff::RepoPath| {
+        head.page(path)
+            .is_some_and(|page| page.statements().iter().any(|one| one.own == mark || one.joint == mark))
+    };
+    let renamed = head.changed.iter().filter(|path| head.renames.same_file(path, &evidence.path));
+    has(&evidence.path) || renamed.into_iter().any(has)
+}
+
+/// The words of a line.
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    line.split(|char: char| !(char.is_alphanumeric() || char == '_')).filter(|word| !word.is_empty())
+}
+
+/// The names in a finding's lines that something else may define: what is called, and what has more words than one, or
+/// is written in capitals.
+fn names(snippet: &str) -> BTreeSet<&str> {
+    let mut names = BTreeSet::new();
+    for line in snippet.lines() {
+        for word in words(line) {
+            let at = word.as_ptr() as usize - line.as_ptr() as usize;
+            let behind = line.get(at + word.len()..).unwrap_or_default();
+            let is_called = behind.starts_with('(') || behind.starts_with("!(") || behind.starts_with("::");
+            let inner = word.trim_matches('_').chars().skip(1);
+            let is_compound = inner.into_iter().any(|char| char == '_' || char.is_uppercase());
+            if word.len() >= MIN_NAME && (is_called || is_compound) && !CONTROL.contains(&word) {
+                names.insert(word);
+            }
+        }
+    }
+    names
+}
+
+/// What a line defines, if it may define something: the word behind one that says so, or the last one in front of its first
+/// bracket, colon or sign of equality.
+fn defined(line: &str) -> Option<&str> {
+    let mut rest = line;
+    let mut is_said = false;
+    for _ in 0..MAX_DEFINES {
+        let found = words(rest).take(MAX_DEFINES).find(|word| DEFINES.contains(word));
+        let Some(word) = found else { break };
+        let at = word.as_ptr() as usize - rest.as_ptr() as usize;
+        rest = rest.get(at + word.len()..)?.trim_start();
+        is_said = true;
+    }
+    if is_said {
+        // A receiver, as Go has it.
+        let behind = rest.strip_prefix('(').and_then(|rest| rest.split_once(')'));
+        let name = words(behind.map_or(rest, |(_, rest)| rest)).next()?;
+        return (name.len() >= MIN_NAME).then_some(name);
+    }
+    let begins = words(line).next()?;
+    let end = line.find(['(', '=', ':', '{', '<'])?;
+    let name = words(line.get(..end)?).last()?;
+    (!CONTROL.contains(&begins) && name.len() >= MIN_NAME).then_some(name)
+}
+
+/// What a statement defines, if other lines stand in it, or it gives a value to something; and what it stands in, as those
+/// lines define it, from the inside.
+fn headings<'a>(page: &'a Page, statement: &Statement) -> (Option<&'a str>, Vec<&'a str>) {
+    let lines: Vec<&str> = page.text.lines().collect();
+    let line = |one: &Statement| {
+        let at = usize::try_from(one.first.saturating_sub(1)).ok()?;
+        lines.get(at).copied()
+    };
+    let all = page.statements();
+    let Some(at) = all.iter().position(|one| one.first == statement.first) else { return (None, Vec::new()) };
+    let opens = all.get(at + 1).is_some_and(|below| below.indent > statement.indent);
+    let own = line(statement).filter(|line| opens || is_value(line)).and_then(defined);
+    let (mut indent, mut around) = (statement.indent, Vec::new());
+    for above in all.get(..at).unwrap_or_default().iter().rev() {
+        if above.indent < indent && above.has_words {
+            indent = above.indent;
+            around.extend(line(above).and_then(defined));
+        }
+    }
+    (own, around)
+}
+
+/// Does a line give a value to something: `=` in front of any bracket?
+fn is_value(line: &str) -> bool {
+    let Some(at) = line.find(['=', '(']) else { return false };
+    line.get(at..).is_some_and(|rest| rest.starts_with('=') && !rest.starts_with("=="))
+}
+
+/// The function that a finding is in.
+fn inside<T: Fn(&RepoPath) -> Option<String>>(went: &Went, head: &Head<'_, T>) -> Option<String> {
+    let (Went::There { path, start, end } | Went::Changed { path, start, end }) = went else { return None };
+    let page = head.page(path)?;
+    let at = page.statements().iter().find(|one| one.touches((*start, *end)))?;
+    let (_, around) = headings(&page, at);
+    around.first().map(|name| (*name).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lines_call_and_what_a_line_defines_are_names() {
+        let of = |text| names(text).into_iter().collect::<Vec<_>>();
+        assert_eq!(of("    result = charge(order, MAX_SIZE, limit)"), ["MAX_SIZE", "charge"]);
+        assert_eq!(of("if (x) { return orderStore.find(y) }"), ["find", "orderStore"]);
+        for (line, name) in [
+            ("def charge(order):", Some("charge")),
+            ("pub(crate) const fn charge<T>(order: T) {", Some("charge")),
+            ("fn charge<T>(order: T) {", Some("charge")),
+            ("int charge(Order order) {", Some("charge")),
+            ("export const charge = (order) => {", Some("charge")),
+            ("func (s *Shop) charge(order Order) {", Some("charge")),
+            ("MAX_SIZE = 10", Some("MAX_SIZE")),
+            ("if charge(order):", None),
+            ("}", None),
+        ] {
+            assert_eq!(defined(line), name, "{line}");
+        }
+    }
+}

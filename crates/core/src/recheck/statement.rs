@@ -1,0 +1,328 @@
+//! Statements of a file: what is new in it since a finding was last seen, whatever a formatter has done to it.
+//!
+//! A statement is a line, with those that its open brackets go on to. White space, kinds of quotes, commas before a closing
+//! bracket and comments are no part of it. It has two marks: one of what it says, and one of the statement above it
+//! with it (and whether it is indented more or less than that), by which a line that is moved, re-indented or left alone by
+//! a deletion is known. No language is parsed: what looks wrong to this keeps a finding open.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::page::{Hash, Page};
+
+/// Lines that open brackets go on to, at most: a bracket may stand in a text.
+const MAX_JOINED: u32 = 20;
+/// Bits of a mark that are kept: six hexadecimal digits each.
+const MARK_BITS: u64 = 0x00ff_ffff;
+/// Hexadecimal digits of a mark.
+const DIGITS: usize = 6;
+/// Lines above and below a finding whose marks are kept, whether the change added them or not.
+const WINDOW: u32 = 200;
+/// Marks that are kept of one finding. Of a change that has more, a fix counts only beside the finding.
+pub(super) const MAX_MARKS: usize = 3_000;
+
+/// One statement.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Statement {
+    /// First line, from 1.
+    pub(super) first: u32,
+    /// Last line.
+    pub(super) last: u32,
+    /// What it says.
+    pub(super) own: u32,
+    /// It and the one above it.
+    pub(super) joint: u32,
+    /// Is it more than signs?
+    pub(super) has_words: bool,
+    /// Columns before it.
+    pub(super) indent: usize,
+}
+
+impl Statement {
+    pub(super) fn touches(&self, (first, last): (u32, u32)) -> bool {
+        self.first <= last && first <= self.last
+    }
+}
+
+/// The marks that a change had when a finding was last seen: six hexadecimal digits each, in ascending order.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub struct Marks(Vec<u32>);
+
+impl fmt::Debug for Marks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} marks", self.len())
+    }
+}
+
+impl Marks {
+    pub(super) fn has(&self, mark: u32) -> bool {
+        self.0.binary_search(&mark).is_ok()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn of(mut marks: Vec<u32>) -> Self {
+        marks.sort_unstable();
+        marks.dedup();
+        Self(marks)
+    }
+
+    /// Of both.
+    pub(super) fn with(mut self, other: &Self) -> Self {
+        self.0.extend(&other.0);
+        Self::of(self.0)
+    }
+
+    /// Of a file, around these lines.
+    pub(super) fn beside(page: &Page, (start, end): (u32, u32)) -> Self {
+        let window = (start.saturating_sub(WINDOW), end.saturating_add(WINDOW));
+        let near = page.statements().iter().filter(|statement| statement.touches(window));
+        Self::of(near.flat_map(|statement| [statement.own, statement.joint]).collect())
+    }
+}
+
+impl From<String> for Marks {
+    fn from(text: String) -> Self {
+        let digits = text.as_bytes().chunks(DIGITS).filter_map(|digits| std::str::from_utf8(digits).ok());
+        Self::of(digits.filter_map(|digits| u32::from_str_radix(digits, 16).ok()).collect())
+    }
+}
+
+impl From<Marks> for String {
+    fn from(marks: Marks) -> Self {
+        marks.0.into_iter().map(|mark| format!("{mark:06x}")).collect()
+    }
+}
+
+/// The statements of a text, from its top.
+pub(super) fn statements(text: &str) -> Vec<Statement> {
+    let mut all: Vec<Statement> = Vec::new();
+    let mut open: Option<Open> = None;
+    for (line, number) in text.lines().zip(1_u32..) {
+        let code = code(line);
+        if code.is_empty() {
+            continue;
+        }
+        let mut now = open.take().unwrap_or_else(|| Open::new(number, line.len() - line.trim_start().len()));
+        now.add(code, number);
+        if now.depth > 0 && number - now.first < MAX_JOINED {
+            open = Some(now);
+        } else {
+            all.push(now.end(all.last()));
+        }
+    }
+    if let Some(now) = open {
+        all.push(now.end(all.last()));
+    }
+    all
+}
+
+/// A statement that is being read.
+struct Open {
+    first: u32,
+    last: u32,
+    indent: usize,
+    depth: u32,
+    hash: Hash,
+    /// The last sign or letter, and whether white space or a comma stands behind it.
+    before: u8,
+    has_gap: bool,
+    has_comma: bool,
+    has_words: bool,
+}
+
+impl Open {
+    const fn new(first: u32, indent: usize) -> Self {
+        let (hash, before) = (Hash::new(), 0);
+        Self {
+            first,
+            last: first,
+            indent,
+            depth: 0,
+            hash,
+            before,
+            has_gap: false,
+            has_comma: false,
+            has_words: false,
+        }
+    }
+
+    fn add(&mut self, code: &str, number: u32) {
+        self.last = number;
+        self.has_gap = true;
+        let mut quote = None;
+        for &byte in code.as_bytes() {
+            if byte.is_ascii_whitespace() || byte.is_ascii_control() {
+                self.has_gap = true;
+                continue;
+            }
+            if byte == b',' && !self.has_comma {
+                self.has_comma = true;
+                continue;
+            }
+            let is_word = is_word(byte);
+            if std::mem::take(&mut self.has_comma) && !matches!(byte, b')' | b']' | b'}') {
+                self.hash.byte(b',');
+            } else if self.has_gap && is_word && is_word_before(self.before) {
+                self.hash.byte(b' ');
+            }
+            self.has_gap = false;
+            match (quote, byte) {
+                (None, b'"' | b'\'' | b'`') => quote = Some(byte),
+                (Some(begun), _) if begun == byte && self.before != b'\\' => quote = None,
+                (None, b'(' | b'[') => self.depth = self.depth.saturating_add(1),
+                (None, b')' | b']') => self.depth = self.depth.saturating_sub(1),
+                (_, _) => {}
+            }
+            self.hash.byte(if matches!(byte, b'\'' | b'`') { b'"' } else { byte });
+            self.has_words |= is_word;
+            self.before = byte;
+        }
+    }
+
+    fn end(self, above: Option<&Statement>) -> Statement {
+        let own = mark(self.hash);
+        let mut joint = Hash::new();
+        joint.bytes(&above.map_or(0, |above| above.own).to_be_bytes());
+        // Deeper, as deep or less deep: how deep is the formatter's.
+        joint.byte(above.map_or(1, |above| self.indent.cmp(&above.indent) as i8).to_be_bytes()[0]);
+        joint.bytes(&own.to_be_bytes());
+        let Self { first, last, indent, has_words, .. } = self;
+        Statement { first, last, own, joint: mark(joint), has_words, indent }
+    }
+}
+
+const fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
+}
+
+const fn is_word_before(byte: u8) -> bool {
+    byte != 0 && is_word(byte)
+}
+
+fn mark(hash: Hash) -> u32 {
+    let hash = hash.get();
+    u32::try_from((hash ^ (hash >> 32)) & MARK_BITS).unwrap_or_default()
+}
+
+/// A line without a comment: nothing, if it is one.
+fn code(line: &str) -> &str {
+    let trimmed = line.trim();
+    let may_begin = trimmed.starts_with(['/', '*', '<', '-', '"', '\'', '#']);
+    if !may_begin && ![" #", " /"].iter().any(|mark| trimmed.contains(mark)) {
+        return trimmed;
+    }
+    let begins = ["//", "/*", "*/", "<!--", "-- ", "\"\"\"", "'''", "# ", "#!"];
+    let is_comment = begins.iter().any(|begin| trimmed.starts_with(begin))
+        || matches!(trimmed, "*" | "#" | "--")
+        || trimmed.starts_with("* ")
+        || trimmed.strip_prefix('#').is_some_and(is_remark);
+    if is_comment {
+        return "";
+    }
+    let mut quote = None;
+    let mut before = 0;
+    for (at, byte) in trimmed.bytes().enumerate() {
+        match (quote, byte) {
+            (None, b'"' | b'\'' | b'`') if closes(trimmed, at, byte) => quote = Some(byte),
+            (Some(begun), _) if begun == byte && before != b'\\' => quote = None,
+            (None, b'#' | b'/') if before == b' ' => {
+                let rest = trimmed.get(at..).unwrap_or_default();
+                if rest.starts_with("# ") || rest.starts_with("//") || rest.starts_with("/* ") {
+                    return trimmed.get(..at).unwrap_or_default().trim_end();
+                }
+            }
+            (_, _) => {}
+        }
+        before = byte;
+    }
+    trimmed
+}
+
+/// Does a quote that opens here close on this line? An apostrophe, a lifetime does not.
+fn closes(line: &str, at: usize, quote: u8) -> bool {
+    line.as_bytes().get(at + 1..).is_some_and(|rest| rest.contains(&quote))
+}
+
+/// What follows a `#` without a blank: a remark, unless it is an attribute or a word of the C preprocessor.
+fn is_remark(rest: &str) -> bool {
+    let word: &str = rest.split(|char: char| !char.is_ascii_alphabetic()).next().unwrap_or_default();
+    let directives =
+        ["include", "if", "ifdef", "ifndef", "define", "undef", "else", "elif", "endif", "pragma", "error"];
+    !(rest.starts_with('[') || rest.starts_with("![") || directives.contains(&word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn marks(text: &str) -> Vec<(u32, u32)> {
+        statements(text).into_iter().map(|statement| (statement.own, statement.joint)).collect()
+    }
+
+    #[test]
+    fn what_a_formatter_does_is_nothing_new() {
+        let text = "def pay(order, amount):\n    charge(order, 'now', amount)\n    return None\n";
+        for other in [
+            "def pay(order, amount):\n\n    charge( order, \"now\",  amount )\n    return None\n",
+            "def pay(\n    order,\n    amount,\n):\n  charge(\n      order,\n      'now',\n      amount,\n  )\n  return None",
+            "def pay(order, amount):  # the bank's\n    # charge it\n    charge(order, 'now', amount)\n    return None\n",
+        ] {
+            assert_eq!(marks(text), marks(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_moved_or_indented_otherwise_is_new() {
+        let text = "for x in xs:\n    total += x\n    return total\n";
+        let was = marks(text);
+        for (other, own, joint) in [
+            ("for x in xs:\n    total += x\nreturn total\n", 0, 1),
+            ("for x in xs:\n    return total\n    total += x\n", 0, 2),
+            ("for x in xs:\n    return total\n", 0, 1),
+            ("for x in xs:\n    total -= x\n    return total\n", 1, 2),
+            ("if xs:\n    pass\nfor x in xs:\n    total += x\n    return total\n", 2, 3),
+        ] {
+            let now = marks(other);
+            let new = |of: fn(&(u32, u32)) -> u32| {
+                now.iter().filter(|now| !was.iter().any(|was| of(was) == of(now))).count()
+            };
+            assert_eq!((new(|mark| mark.0), new(|mark| mark.1)), (own, joint), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_comment_is_no_statement_and_an_attribute_is_one() {
+        for (line, is_code) in [
+            ("# checked", false),
+            ("#checked", false),
+            ("// checked", false),
+            ("/* checked */", false),
+            (" * checked", false),
+            ("<!-- checked -->", false),
+            ("\"\"\"Checked.\"\"\"", false),
+            ("#include <stdio.h>", true),
+            ("#[must_use]", true),
+            ("*out = 1;", true),
+            ("url = 'http://a // b'", true),
+        ] {
+            assert_eq!(!statements(line).is_empty(), is_code, "{line}");
+        }
+        assert_eq!(marks("x = 1 # why"), marks("x = 1"));
+        assert_eq!(marks("x('a # b')").len(), 1);
+        assert_ne!(marks("x('a # b')"), marks("x('a # c')"));
+    }
+
+    #[test]
+    fn marks_are_kept_as_they_are() {
+        let page = Page::new("a = 1\nb = 2\n".to_owned());
+        let marks = Marks::beside(&page, (1, 1));
+        let text = serde_json::to_string(&marks).unwrap();
+        assert_eq!(serde_json::from_str::<Marks>(&text).unwrap(), marks);
+        assert_eq!((marks.len(), text.len()), (4, 4 * DIGITS + 2));
+    }
+}
