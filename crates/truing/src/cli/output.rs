@@ -114,7 +114,8 @@ impl Output {
     /// `write_failed` if stdout takes nothing more for another reason, such as a full disk.
     pub fn data(self, text: impl Display) -> Result<(), CliError> {
         let mut stdout = AutoStream::new(io::stdout(), self.color);
-        let text = escaped(&text.to_string(), |char| !matches!(char, '\n' | '\t' | '\r' | STYLE));
+        let text = text.to_string();
+        let text = escaped(&text, |char| !matches!(char, '\n' | '\t' | '\r' | STYLE));
         taken(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
     }
 
