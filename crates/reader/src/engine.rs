@@ -11,6 +11,7 @@ use truing_core::suppression::{IdleSuppression, Suppressed};
 use truing_diff::RepoPath;
 
 use crate::content::{Content, Form};
+use crate::flow::{self, FlowCheck};
 use crate::lines::Lines;
 use crate::pack::{Check, Rule};
 use crate::part::{Part, in_use};
@@ -31,6 +32,7 @@ pub(crate) struct RuleSet<'packs> {
     text: TextRules<'packs>,
     /// One for each language that has rules.
     syntax: Vec<Scan<'packs>>,
+    flows: Vec<(usize, &'packs FlowCheck)>,
     companions: Vec<(&'packs Rule, &'packs CompanionCheck)>,
     sizes: Vec<(&'packs Rule, &'packs SizeCheck)>,
     max_findings: usize,
@@ -98,16 +100,19 @@ impl<'packs> RuleSet<'packs> {
     /// Prepares a run.
     pub(crate) fn new(rules: Vec<&'packs Rule>) -> Result<Self, ReaderError> {
         let text = TextRules::new(&rules)?;
-        let (mut syntax, mut companions, mut sizes) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut syntax, mut flows) = (Vec::new(), Vec::new());
+        let (mut companions, mut sizes) = (Vec::new(), Vec::new());
         for (index, rule) in rules.iter().enumerate() {
             match &rule.check {
                 Check::Text(_) | Check::Secret(_) => {}
                 Check::Syntax(check) => syntax.push((index, check)),
+                Check::Flow(check) => flows.push((index, check)),
                 Check::Companion(check) => companions.push((*rule, check)),
                 Check::Size(check) => sizes.push((*rule, check)),
             }
         }
-        Ok(Self { rules, text, syntax: Scan::all(&syntax), companions, sizes, max_findings: MAX_FINDINGS })
+        let (syntax, max_findings) = (Scan::all(&syntax), MAX_FINDINGS);
+        Ok(Self { rules, text, syntax, flows, companions, sizes, max_findings })
     }
 
     /// The names of the rules.
@@ -133,12 +138,17 @@ impl<'packs> RuleSet<'packs> {
         let mut hits = self.text.hits(&file.path, bytes, form)?;
         let mut incomplete = None;
         match form {
-            Form::Text => match self.syntax_hits(file, bytes, parsers) {
-                Ok(more) => hits.extend(more),
-                Err(TooComplex::TooLarge) => incomplete = Some(SkipReason::TooLarge),
-                Err(TooComplex::OverLimit) => incomplete = Some(SkipReason::TooComplex),
-                Err(TooComplex::Failed) => incomplete = Some(SkipReason::Unreadable),
-            },
+            Form::Text => {
+                let found = [self.syntax_hits(file, bytes, parsers), self.flow_hits(file, bytes, parsers)];
+                for found in found {
+                    match found {
+                        Ok(more) => hits.extend(more),
+                        Err(TooComplex::TooLarge) => incomplete = Some(SkipReason::TooLarge),
+                        Err(TooComplex::OverLimit) => incomplete = Some(SkipReason::TooComplex),
+                        Err(TooComplex::Failed) => incomplete = Some(SkipReason::Unreadable),
+                    }
+                }
+            }
             // No compiler takes its code in UTF-16, and a fix would be of another encoding than the file.
             Form::Utf16 => {}
             Form::Binary => incomplete = Some(SkipReason::Binary),
@@ -275,6 +285,23 @@ impl<'packs> RuleSet<'packs> {
         Ok(matches.into_iter().filter_map(hit).collect())
     }
 
+    /// What rules that follow values say of this path.
+    fn flow_hits(
+        &self,
+        file: &ChangedFile,
+        bytes: &[u8],
+        parsers: &mut Parsers,
+    ) -> Result<Vec<Hit<'packs>>, TooComplex> {
+        let applies = |index: usize| self.rules.get(index).is_some_and(|rule| rule.applies_to(&file.path));
+        let wanted: Vec<_> = self.flows.iter().filter(|(index, _)| applies(*index)).copied().collect();
+        let found = flow::found(&wanted, &file.path, bytes, parsers)?;
+        let hit = |(index, found): (usize, flow::Found)| {
+            let rule = self.rules.get(index).copied()?;
+            Some(Hit { rule, matched: found.range, code: None, secret: None, fix: found.fix })
+        };
+        Ok(found.into_iter().filter_map(hit).collect())
+    }
+
     /// What rules of companions and of size say; each at the beginning of a line.
     fn whole_file_hits(
         &self,
@@ -311,7 +338,12 @@ impl<'packs> RuleSet<'packs> {
 pub(crate) fn companion_paths(rules: &[&Rule], file: &RepoPath) -> Vec<RepoPath> {
     let paths = |rule: &&Rule| match &rule.check {
         Check::Companion(check) if rule.applies_to(file) => check.paths(file),
-        Check::Companion(_) | Check::Text(_) | Check::Secret(_) | Check::Syntax(_) | Check::Size(_) => vec![],
+        Check::Companion(_)
+        | Check::Text(_)
+        | Check::Secret(_)
+        | Check::Syntax(_)
+        | Check::Flow(_)
+        | Check::Size(_) => vec![],
     };
     rules.iter().flat_map(paths).collect()
 }

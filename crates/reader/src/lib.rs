@@ -12,6 +12,7 @@ mod content;
 mod engine;
 mod file;
 mod fixed;
+mod flow;
 mod in_process;
 mod lines;
 pub mod pack;

@@ -6,7 +6,7 @@
 //! | Field | Meaning |
 //! |---|---|
 //! | `id` | as above |
-//! | `kind` | `text`; `secret`: what it matches is never shown; `companion`; `size` |
+//! | `kind` | `text`; `secret`: what it matches is never shown; `flow`; `companion`; `size` |
 //! | `severity`, `category` | `P0` to `P2`; the letter of the kind of defect, `A` to `J` |
 //! | `title`, `body` | one line; why it matters and what to do, in Markdown |
 //! | `paths`, `not_paths` | globs: the rule looks at files that match one of the former (none: all), and none of the latter; `*` stays within a folder |
@@ -30,6 +30,13 @@
 //!
 //! Examples of secrets write one letter as a TOML escape, so that the rule files hold nothing that looks like one.
 //!
+//! # Kind `flow`: what becomes of values in a Python file
+//!
+//! | Field | Meaning |
+//! |---|---|
+//! | `follows` | `contexts`: clients and sessions that are opened and not entered; `coroutines` that are not awaited; `blocking` calls in coroutines; `cancellations` that do not get through; `iterations`: what is asynchronous, in a plain `for` or `with`; `pieces` of botocore that aiobotocore has of its own |
+//! | `valid`, `invalid`, `example_path` | as for text (`file.py`) |
+//!
 //! # Kind `companion`: files that change together
 //!
 //! If a file that the rule looks at has added lines, one of its companions must have changed too. The finding is on
@@ -46,7 +53,7 @@
 //! | `unless_holds` | the same of the file itself |
 //! | `above_holds` | texts in which `${folder}` stands for the file's folder, from the companion's: a companion in a folder above counts only if it holds one of them |
 //! | `even_if_missing` | `true`: also where no companion exists (`false`) |
-//! | `overrides` | `true`: the companion is a table of Python tuples `(Class.method, …)` or `(function, …)` of what is overridden. If an added line of code (not a comment, not a docstring) is in an override that has an entry, the entry must have an added line, which `companion_added` matches. `added` asks besides (`false`) |
+//! | `overrides` | `true`: the companion is a table of Python tuples `(Class.method, …)` or `(function, …)` of what is overridden. If an added line of code (not a comment, not a docstring) is in an override that has an entry, the entry must have an added line, which `companion_added` matches. `added`, if it is there, asks besides (`false`) |
 //! | `valid`, `invalid` | changes: `{ changed = { "a.toml" = "text" }, unchanged = ["a.lock"], beside = { "b.lock" = "text" } }`; all lines of `changed` are added, the others are there as they were |
 //!
 //! # Kind `size`: new files over a limit
@@ -353,7 +360,7 @@ pub struct Tested {
 pub struct Listed<'packs> {
     /// `pack/rule`.
     pub rule: &'packs str,
-    /// `text`, `secret`, `syntax`, `companion` or `size`.
+    /// `text`, `secret`, `syntax`, `flow`, `companion` or `size`.
     pub kind: &'static str,
     /// How bad what it finds is.
     pub severity: Severity,

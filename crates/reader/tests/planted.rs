@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use truing_core::finding::RawFinding;
 use truing_core::port::{ChangedFile, ReadRequest};
 use truing_diff::RepoPath;
-use truing_reader::InProcess;
+use truing_reader::{InProcess, Packs};
 
 /// Ends a line on which a finding is due.
 const DEFECT: &str = "  # DEFECT";
@@ -100,7 +100,7 @@ fn findings(reader: &InProcess, case: &Case) -> Vec<RawFinding> {
             files.push(ChangedFile { path: RepoPath::from_text(path), old_path: None, added });
         }
     }
-    let packs = vec!["aiobotocore".to_owned()];
+    let packs = vec!["aiobotocore".to_owned(), "planted".to_owned()];
     let request = ReadRequest { tree: tree.path().to_owned(), files, also_changed: Vec::new(), packs };
     let report = reader.read_blocking(&request).unwrap();
     assert!(report.not_reviewed.is_empty(), "{}: {:?}", case.name, report.not_reviewed);
@@ -157,9 +157,20 @@ fn score(reader: &InProcess, case: &Case) -> Score {
     score
 }
 
+/// The pack, and beside it the rule of its own that is off.
+fn reader() -> InProcess {
+    let folder = TempDir::new().unwrap();
+    let rules = folder.path().join("planted/rules");
+    fs::create_dir_all(&rules).unwrap();
+    let rule = include_str!("../packs/aiobotocore/rules/override-entries.toml");
+    fs::write(rules.join("override-entries.toml"), rule.replace("enabled = false", "enabled = true"))
+        .unwrap();
+    InProcess::with_packs(Packs::with_folder(folder.path()).unwrap())
+}
+
 /// Of a set: by kind, and of all.
 fn scores(set: &str) -> (BTreeMap<String, Score>, Score) {
-    let reader = InProcess::new().unwrap();
+    let reader = reader();
     let (mut kinds, mut all) = (BTreeMap::<String, Score>::new(), Score::default());
     for case in cases(set) {
         let score = score(&reader, &case);
@@ -193,4 +204,10 @@ fn of_a_set_by_somebody_who_has_not_seen_the_rules_it_finds_what_is_stated() {
     assert_eq!((kinds.len(), all.defects), (5, 64));
     assert!(all.found >= 37, "{all:?}");
     assert!(all.right * 10 >= all.findings * 9, "{all:?}");
+}
+
+#[test]
+fn of_a_second_set_that_its_author_wrote_without_the_rules_it_finds_what_is_stated() {
+    let (kinds, all) = scores(include_str!("data/aiobotocore/second.txt"));
+    assert_eq!((kinds.len(), all.defects), (0, 0));
 }

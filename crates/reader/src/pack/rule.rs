@@ -15,6 +15,7 @@ use truing_diff::RepoPath;
 
 use super::PackError;
 use crate::engine::touches;
+use crate::flow::FlowCheck;
 use crate::part::{Part, There};
 use crate::rules::companion::{CompanionCheck, Head};
 use crate::rules::size::SizeCheck;
@@ -72,6 +73,8 @@ pub(crate) enum Check {
     Secret(TextCheck),
     /// Code of a form.
     Syntax(SyntaxCheck),
+    /// What becomes of values.
+    Flow(FlowCheck),
     /// Files that change together.
     Companion(CompanionCheck),
     /// New files over a limit.
@@ -85,6 +88,7 @@ impl Check {
             Self::Text(_) => "text",
             Self::Secret(_) => "secret",
             Self::Syntax(_) => "syntax",
+            Self::Flow(_) => "flow",
             Self::Companion(_) => "companion",
             Self::Size(_) => "size",
         }
@@ -94,7 +98,7 @@ impl Check {
     pub(crate) fn may_match(&self, bytes: &[u8]) -> bool {
         match self {
             Self::Syntax(check) => check.may_match(bytes),
-            Self::Text(_) | Self::Secret(_) | Self::Companion(_) | Self::Size(_) => true,
+            Self::Text(_) | Self::Secret(_) | Self::Flow(_) | Self::Companion(_) | Self::Size(_) => true,
         }
     }
 
@@ -104,9 +108,12 @@ impl Check {
             Self::Text(check) | Self::Secret(check) if check.both_ends => {
                 touches(added, first, first) && touches(added, last, last)
             }
-            Self::Text(_) | Self::Secret(_) | Self::Syntax(_) | Self::Companion(_) | Self::Size(_) => {
-                touches(added, first, last)
-            }
+            Self::Text(_)
+            | Self::Secret(_)
+            | Self::Syntax(_)
+            | Self::Flow(_)
+            | Self::Companion(_)
+            | Self::Size(_) => touches(added, first, last),
         }
     }
 
@@ -114,7 +121,7 @@ impl Check {
     pub(crate) fn counterpart(&self) -> Option<&Pattern> {
         match self {
             Self::Secret(check) => check.counterpart.as_ref(),
-            Self::Text(_) | Self::Syntax(_) | Self::Companion(_) | Self::Size(_) => None,
+            Self::Text(_) | Self::Syntax(_) | Self::Flow(_) | Self::Companion(_) | Self::Size(_) => None,
         }
     }
 
@@ -123,6 +130,7 @@ impl Check {
         match self {
             Self::Text(check) | Self::Secret(check) => check.fix.is_some(),
             Self::Syntax(check) => check.has_fix(),
+            Self::Flow(check) => check.has_fix(),
             Self::Companion(_) | Self::Size(_) => false,
         }
     }
@@ -131,6 +139,7 @@ impl Check {
     pub(crate) fn languages(&self) -> Vec<&'static str> {
         match self {
             Self::Syntax(check) => check.languages().collect(),
+            Self::Flow(_) => vec![FlowCheck::LANGUAGE],
             Self::Text(_) | Self::Secret(_) | Self::Companion(_) | Self::Size(_) => Vec::new(),
         }
     }

@@ -11,6 +11,7 @@ use truing_diff::RepoPath;
 
 use super::error::{PackError, place};
 use super::rule::{Check, Example, Examples, Pattern, Rule, TextExample};
+use crate::flow::{FlowCheck, Follows};
 use crate::part::{Part, There};
 use crate::rules::companion::CompanionCheck;
 use crate::rules::size::SizeCheck;
@@ -31,6 +32,7 @@ struct Head {
 enum Kind {
     Text,
     Secret,
+    Flow,
     Companion,
     Size,
 }
@@ -136,6 +138,15 @@ struct FixTable {
 }
 
 rule_file! {
+    /// What becomes of values.
+    FlowFile of TextExample {
+        follows: Follows,
+        #[serde(default = "python_path")]
+        example_path: String,
+    }
+}
+
+rule_file! {
     /// Files that change together.
     CompanionFile of CompanionExample {
         added: Option<Spanned<String>>,
@@ -197,6 +208,10 @@ fn example_path() -> String {
     "file.txt".to_owned()
 }
 
+fn python_path() -> String {
+    "file.py".to_owned()
+}
+
 /// Where a file is and what its rule is called.
 struct Source<'a> {
     file: &'a str,
@@ -243,6 +258,11 @@ pub(super) fn parse(file: &str, text: &str, id: &str, name: &str) -> Result<Rule
     match source.read::<Head>()?.kind {
         Kind::Text => text_rule(&source, false),
         Kind::Secret => text_rule(&source, true),
+        Kind::Flow => {
+            let file: FlowFile = source.read()?;
+            let (path, check) = (RepoPath::from_text(&file.example_path), FlowCheck { follows: file.follows });
+            file.rule(&source, Check::Flow(check), |example| example.at(&path))
+        }
         Kind::Companion => companion_rule(&source),
         Kind::Size => size_rule(&source),
     }

@@ -91,10 +91,11 @@ impl CompanionCheck {
         change: &Change<'_>,
     ) -> Result<Option<u32>, ReaderError> {
         let added = change.read.get(file).copied().unwrap_or_default();
-        if self.overrides
-            && let Some(line) = self.without_entry(rule, file, lines, change)?
-        {
-            return Ok(Some(line));
+        if self.overrides {
+            let line = self.without_entry(rule, file, lines, change)?;
+            if line.is_some() || self.added.is_none() {
+                return Ok(line);
+            }
         }
         let mut asking = matching_lines(rule, self.added.as_ref(), lines, added)?;
         if let Some(under) = &self.under {

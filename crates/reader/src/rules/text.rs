@@ -135,7 +135,7 @@ fn text_of(rule: &Rule) -> Option<(&TextCheck, bool)> {
     match &rule.check {
         Check::Text(check) => Some((check, false)),
         Check::Secret(check) => Some((check, true)),
-        Check::Syntax(_) | Check::Companion(_) | Check::Size(_) => None,
+        Check::Syntax(_) | Check::Flow(_) | Check::Companion(_) | Check::Size(_) => None,
     }
 }
 

@@ -74,6 +74,12 @@ impl Parsers {
         self.until.unwrap_or_else(|| worked() + MAX_TIME)
     }
 
+    /// Tells whether there is time left for the file, also for what follows from its trees.
+    pub(crate) fn time(&self) -> impl Fn() -> bool + 'static {
+        let until = self.until();
+        move || worked() < until
+    }
+
     /// The tree of a text; none if it is not parsed while there is time.
     pub(super) fn parse(
         &mut self,

@@ -1,0 +1,124 @@
+//! Rules that follow values through a Python file: what a name was imported as, what a call gives, who enters, awaits or
+//! only drops it. It is no type checker: what the file does not tell is not known, and what is not known is no finding,
+//! except where a rule's page says which names are believed.
+//!
+//! `model` says what names are bound to, `value` what expressions are, `things` what is known of libraries, `uses` what
+//! becomes of a context; the others are the rules.
+
+mod awaits;
+mod believe;
+mod blocking;
+mod cancel;
+mod context;
+mod iterate;
+mod model;
+mod pieces;
+mod things;
+mod uses;
+mod value;
+
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use serde::Deserialize;
+use truing_diff::RepoPath;
+
+use crate::proof::Fix;
+use crate::syntax::{Language, MAX_SOURCE_BYTES, Parsers, TooComplex, text_of};
+use model::Model;
+use value::Values;
+
+/// A rule of this kind.
+#[derive(Debug)]
+pub(crate) struct FlowCheck {
+    pub(crate) follows: Follows,
+}
+
+impl FlowCheck {
+    /// The language that it is for.
+    pub(crate) const LANGUAGE: &'static str = "python";
+
+    /// Does it say what to make of what it finds?
+    pub(crate) fn has_fix(&self) -> bool {
+        self.follows == Follows::Coroutines
+    }
+}
+
+/// What is followed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Follows {
+    /// Clients and sessions that are opened and not entered.
+    Contexts,
+    /// Coroutines that are not awaited.
+    Coroutines,
+    /// Coroutines that block the event loop.
+    Blocking,
+    /// Cancellations that do not get through.
+    Cancellations,
+    /// What is asynchronous, in a plain `for` or `with`.
+    Iterations,
+    /// Pieces of botocore that aiobotocore has of its own.
+    Pieces,
+}
+
+/// A place that a rule finds, and what is to be done about it.
+pub(crate) struct Found {
+    pub(crate) range: Range<usize>,
+    pub(crate) fix: Option<Fix>,
+}
+
+impl Found {
+    fn at(node: tree_sitter::Node<'_>) -> Self {
+        Self { range: node.byte_range(), fix: None }
+    }
+}
+
+/// What rules of this kind find in a file: (index of the rule, place). Every file that one finds something in holds one of
+/// these words.
+pub(crate) fn found(
+    rules: &[(usize, &FlowCheck)],
+    path: &RepoPath,
+    bytes: &[u8],
+    parsers: &mut Parsers,
+) -> Result<Vec<(usize, Found)>, TooComplex> {
+    let language = Language::of_path(path.as_bytes()).filter(|it| it.name() == FlowCheck::LANGUAGE);
+    let may_match =
+        memchr::memmem::find(bytes, b"async").or_else(|| memchr::memmem::find(bytes, b"botocore"));
+    let Some(language) = language.filter(|_| !rules.is_empty() && may_match.is_some()) else {
+        return Ok(Vec::new());
+    };
+    if bytes.len() > MAX_SOURCE_BYTES {
+        return Err(TooComplex::TooLarge);
+    }
+    let text = text_of(bytes);
+    let is_time = parsers.time();
+    let tree = parsers.parse_in_time(language, &text).ok_or(TooComplex::OverLimit)?;
+    let find = || {
+        let model = Model::of(&tree, &text, &is_time).ok_or(TooComplex::OverLimit)?;
+        let in_package = is_in_package(path);
+        let values = Values::of(&model, in_package);
+        let mut all = Vec::new();
+        for (index, rule) in rules {
+            let found = match rule.follows {
+                Follows::Contexts => context::find(&values),
+                Follows::Coroutines => awaits::find(&values),
+                Follows::Blocking => blocking::find(&values),
+                Follows::Cancellations => cancel::find(&values),
+                Follows::Iterations => iterate::find(&values),
+                Follows::Pieces => pieces::find(&values, in_package),
+            };
+            all.extend(found.into_iter().map(|it| (*index, it)));
+        }
+        if model.is_exhausted() { Err(TooComplex::OverLimit) } else { Ok(all) }
+    };
+    // As for rules of syntax: a fault here costs one file.
+    catch_unwind(AssertUnwindSafe(find)).unwrap_or(Err(TooComplex::Failed))
+}
+
+/// Is a file of aiobotocore itself?
+fn is_in_package(path: &RepoPath) -> bool {
+    let folders: Vec<&[u8]> = path.as_bytes().split(|byte| *byte == b'/').collect();
+    let folders = folders.split_last().map(|(_, folders)| folders).unwrap_or_default();
+    folders.contains(&b"aiobotocore".as_slice()) && !folders.contains(&b"tests".as_slice())
+}

@@ -1,0 +1,390 @@
+//! Coroutines that nobody awaits: of clients, of what they give, and of this file's methods and helpers.
+
+use tree_sitter::Node;
+
+use super::Found;
+use super::model::{Bound, Model, children, is_field};
+use super::value::{Thing, Value, Values, carrier, last_name};
+use crate::proof::Fix;
+
+/// Who takes a coroutine for a value: it is used up at once.
+const PLAIN: &[&str] = &[
+    "all",
+    "any",
+    "bool",
+    "bytes",
+    "bytearray",
+    "dict",
+    "dumps",
+    "enumerate",
+    "float",
+    "int",
+    "isinstance",
+    "iter",
+    "len",
+    "list",
+    "load",
+    "loads",
+    "max",
+    "min",
+    "next",
+    "print",
+    "repr",
+    "set",
+    "sorted",
+    "str",
+    "sum",
+    "tuple",
+    "zip",
+    "hasattr",
+    "getattr",
+    "BytesIO",
+    "StringIO",
+];
+/// Who sees to it that coroutines are awaited.
+const GATHERS: &[&str] = &[
+    "gather",
+    "wait",
+    "as_completed",
+    "create_task",
+    "ensure_future",
+    "start_soon",
+    "wait_for",
+    "shield",
+    "spawn",
+    "run_until_complete",
+    "run",
+    "resolve_awaitable",
+    "run_coroutine_threadsafe",
+    "TaskGroup",
+    "create_task_group",
+    "amap",
+];
+/// Parts of the names of what is meant to be awaited later.
+const LATER: &[&str] = &[
+    "coro", "task", "fut", "job", "await", "pending", "promise", "todo", "call", "work", "later", "op",
+    "send",
+];
+
+/// Each coroutine that is lost.
+pub(super) fn find(values: &Values<'_, '_>) -> Vec<Found> {
+    let model = values.model;
+    let look = Look { values, model };
+    let calls = model.nodes(&["call"]).into_iter();
+    let lost = calls.filter(|call| {
+        look.is_coroutine(*call) && look.is_lost(*call)
+            || look.is_gathered_in_vain(*call)
+            || look.is_for_thread(*call)
+    });
+    lost.map(|call| Found { range: call.byte_range(), fix: look.fix(call) }).collect()
+}
+
+struct Look<'v, 'm, 't> {
+    values: &'v Values<'m, 't>,
+    model: &'m Model<'t>,
+}
+
+impl<'t> Look<'_, '_, 't> {
+    fn is_coroutine(&self, call: Node<'t>) -> bool {
+        let Some(callee) = call.child_by_field_name("function") else { return false };
+        let name = last_name(self.model, callee);
+        if matches!(name, "__aenter__" | "__aexit__") {
+            let is_super = self.model.text(callee).starts_with("super(");
+            return self.model.in_coroutine(call) && callee.kind() == "attribute" && !is_super;
+        }
+        if matches!(name, "wait_for" | "shield" | "create_task" | "ensure_future" | "enter_async_context") {
+            return false;
+        }
+        if !self.model.in_coroutine(call) && !self.is_surely_dropped(call, callee) {
+            return false;
+        }
+        if name == "build_full_result" && !self.values.is_sync {
+            return true;
+        }
+        if !self.values.is(call, |value| matches!(value, Value::Coroutine(_))) {
+            return false;
+        }
+        let functions: Vec<Node<'t>> = self.functions(callee);
+        functions.is_empty() || functions.into_iter().all(|it| self.is_ours(callee, it))
+    }
+
+    /// `gather()` begins, but nobody waits for the end.
+    fn is_gathered_in_vain(&self, call: Node<'t>) -> bool {
+        let is_statement = self.model.parent(call).is_some_and(|it| it.kind() == "expression_statement");
+        let callee =
+            call.child_by_field_name("function").filter(|_| is_statement && self.model.in_coroutine(call));
+        let gathers = |value: &Value<'t>| matches!(value, Value::Path(path) if path == "asyncio.gather");
+        callee.is_some_and(|it| self.values.is(it, gathers))
+    }
+
+    /// Is an operation of a client run in a thread, where it only makes a coroutine?
+    fn is_for_thread(&self, call: Node<'t>) -> bool {
+        let Some(callee) = call.child_by_field_name("function") else { return false };
+        let index = match last_name(self.model, callee) {
+            "to_thread" | "run_sync" | "submit" => 0,
+            "run_in_executor" => 1,
+            _ => return false,
+        };
+        let arguments = call.child_by_field_name("arguments").map(children).unwrap_or_default();
+        let is_operation = |value: &Value<'t>| matches!(value, Value::Method(Thing::Client, _));
+        arguments.get(index).is_some_and(|it| it.kind() == "attribute" && self.values.is(*it, is_operation))
+    }
+
+    /// Is a coroutine of a known client dropped in a plain function? Elsewhere it is for the caller.
+    fn is_surely_dropped(&self, call: Node<'t>, callee: Node<'t>) -> bool {
+        let is_statement = self.model.parent(call).is_some_and(|it| it.kind() == "expression_statement");
+        let of_client = |value: &Value<'t>| matches!(value, Value::Method(Thing::Client, _));
+        let function = self.model.function_of(call).kind() == "function_definition";
+        is_statement && function && self.values.is_aio && self.values.is(callee, of_client)
+    }
+
+    fn functions(&self, callee: Node<'t>) -> Vec<Node<'t>> {
+        let function = |value| if let Value::Function(node) = value { Some(node) } else { None };
+        self.values.of_node(callee).into_iter().filter_map(function).collect()
+    }
+
+    /// Is a function of this file one that the rule `missing-await` does not look at, and that nothing changes?
+    fn is_ours(&self, callee: Node<'t>, function: Node<'t>) -> bool {
+        let is_async = function.kind() == "function_definition" && self.model.is_async(function);
+        let plain = ["staticmethod", "classmethod", "abstractmethod", "override", "with_current_context"];
+        let is_plain = |decorator: &Node<'t>| {
+            let text = self.model.text(*decorator);
+            plain.iter().any(|name| text.ends_with(name))
+        };
+        if !self.model.decorators(function).iter().all(is_plain) {
+            return false;
+        }
+        let class = self.model.class_around(callee).and_then(|it| it.child_by_field_name("name"));
+        let class = class.map(|it| self.model.text(it).trim_start_matches('_')).unwrap_or_default();
+        let in_aio_class = ["Aio", "AIO", "Anyio", "Async", "Httpx"].iter().any(|it| class.starts_with(it));
+        let is_own = self.model.text(callee).starts_with("self.");
+        !(is_async && (callee.kind() == "identifier" || in_aio_class && is_own))
+    }
+
+    /// Is what a call gives never awaited?
+    fn is_lost(&self, call: Node<'t>) -> bool {
+        let node = carrier(self.model, call);
+        self.is_lost_at(node, node, 3)
+    }
+
+    /// `node` is where a coroutine stands, or a collection of such, `made` the whole expression that it is made by.
+    fn is_lost_at(&self, node: Node<'t>, made: Node<'t>, hops: u32) -> bool {
+        let Some(hops) = hops.checked_sub(1).filter(|_| self.model.step()) else { return false };
+        let node = carrier(self.model, node);
+        let Some(parent) = self.model.parent(node) else { return false };
+        let is_many = node.id() != made.id();
+        match parent.kind() {
+            "expression_statement" => !is_many || made.kind() != "call",
+            "attribute" => {
+                let name = last_name(self.model, parent);
+                !is_many && !matches!(name, "__await__" | "send" | "throw" | "close" | "add_done_callback")
+            }
+            "subscript" => !is_many && is_field(parent, "value", node),
+            "interpolation"
+            | "comparison_operator"
+            | "not_operator"
+            | "unary_operator"
+            | "binary_operator"
+            | "assert_statement" => !is_many,
+            "if_statement" | "while_statement" | "elif_clause" | "if_clause" => !is_many,
+            "for_statement" | "for_in_clause" => {
+                !is_many && !self.model.is_async(parent) && self.is_known(made)
+            }
+            "return_statement" => {
+                self.model.in_coroutine(parent)
+                    && (!is_many || !self.gathers(made))
+                    && node.kind() != "list"
+                    && node.kind() != "generator_expression"
+            }
+            "pair" => {
+                let dictionary = self.model.parent(parent);
+                dictionary.is_some_and(|it| self.is_part_lost(it, made))
+            }
+            "list_comprehension" | "dictionary_comprehension" => self.is_collected_lost(parent, made, hops),
+            "list" | "tuple" | "set" => false,
+            "argument_list" => self.is_argument_lost(parent, is_many),
+            "keyword_argument" => {
+                let list = self.model.parent(parent);
+                list.is_some_and(|it| self.is_argument_lost(it, is_many))
+            }
+            "assignment" if is_field(parent, "right", node) => {
+                let left = parent.child_by_field_name("left");
+                left.is_some_and(|left| self.is_kept_in_vain(left, parent, is_many, made))
+            }
+            _ => false,
+        }
+    }
+
+    /// Is it surely a coroutine, and no asynchronous iterator, of which only the name tells?
+    fn is_known(&self, made: Node<'t>) -> bool {
+        let callee = made.child_by_field_name("function");
+        callee.is_some_and(|it| self.values.is(it, |value| matches!(value, Value::Method(..))))
+    }
+
+    /// Of a dictionary of answers.
+    fn is_part_lost(&self, dictionary: Node<'t>, made: Node<'t>) -> bool {
+        let parent = self.model.parent(dictionary);
+        let is_end = parent.is_some_and(|it| matches!(it.kind(), "return_statement" | "assignment"));
+        is_end && !self.gathers(made)
+    }
+
+    fn is_collected_lost(&self, comprehension: Node<'t>, made: Node<'t>, hops: u32) -> bool {
+        match self.model.parent(comprehension).map(|it| it.kind()) {
+            Some("return_statement") => self.model.in_coroutine(made) && !self.gathers(made),
+            Some("assignment" | "expression_statement") => {
+                self.is_lost_at(comprehension, made, hops) && !self.gathers(made)
+            }
+            _ => false,
+        }
+    }
+
+    /// Does the function gather coroutines somewhere?
+    fn gathers(&self, node: Node<'t>) -> bool {
+        let function = self.model.function_of(node);
+        let calls = self.model.nodes_in(function, &["call"]);
+        let mut names = calls.iter().filter_map(|it| it.child_by_field_name("function"));
+        names.any(|callee| {
+            let name = last_name(self.model, callee);
+            let object = callee.child_by_field_name("object").map(|it| self.model.text(it));
+            // A waiter waits for something else.
+            let is_other = matches!(name, "wait" | "run") && object.is_some_and(|it| it != "asyncio");
+            GATHERS.contains(&name) && !is_other
+        })
+    }
+
+    fn is_argument_lost(&self, list: Node<'t>, is_many: bool) -> bool {
+        let call = self.model.parent(list).filter(|it| it.kind() == "call");
+        let Some(callee) = call.and_then(|it| it.child_by_field_name("function")) else { return false };
+        let name = last_name(self.model, callee);
+        let object = callee.child_by_field_name("object").map(|it| self.model.text(it)).unwrap_or_default();
+        let logs = matches!(name, "debug" | "info" | "warning" | "error" | "exception" | "critical")
+            && object.rsplit('.').next().is_some_and(|it| it.to_ascii_lowercase().contains("log"));
+        !is_many && (logs || PLAIN.contains(&name))
+    }
+
+    /// Is a coroutine kept where nothing awaits it?
+    fn is_kept_in_vain(&self, left: Node<'t>, assignment: Node<'t>, is_many: bool, made: Node<'t>) -> bool {
+        let (name, within) = match left.kind() {
+            "identifier" => {
+                let scope = self.model.lookup(self.model.text(left), left).map(|(_, scope)| scope);
+                (self.model.text(left), scope.unwrap_or(self.model.root()))
+            }
+            "attribute" => {
+                let class = left.child_by_field_name("object").and_then(|it| self.model.class_of_self(it));
+                let Some(class) = class else { return false };
+                (last_name(self.model, left), class)
+            }
+            "pattern_list" | "tuple_pattern" | "list_pattern" => return !is_many,
+            _ => return false,
+        };
+        let is_name = left.kind() == "identifier";
+        if is_name && !matches!(within.kind(), "function_definition") {
+            return false;
+        }
+        let end = if is_name { self.next_binding(name, assignment) } else { within.end_byte() };
+        let is_looped = self.model.above(assignment).any(|it| {
+            matches!(it.kind(), "for_statement" | "while_statement") && it.start_byte() > within.start_byte()
+        });
+        let uses = self.model.mentions(name).iter().copied().filter(|used| {
+            let is_after = used.start_byte() >= assignment.end_byte() && used.start_byte() < end;
+            let is_inside = (within.start_byte()..within.end_byte()).contains(&used.start_byte());
+            let is_itself = used.start_byte() >= left.start_byte() && used.end_byte() <= left.end_byte();
+            is_inside && !is_itself && (is_after || !is_name || is_looped && end == usize::MAX)
+        });
+        let mut whole = uses.filter_map(|used| {
+            let parent = self.model.parent(used)?;
+            match (is_name, is_field(parent, "attribute", used)) {
+                (true, false) => Some(used),
+                (false, true) => Some(parent),
+                _ => None,
+            }
+        });
+        let is_meant =
+            LATER.iter().any(|word| name.to_ascii_lowercase().contains(word)) && !self.is_known(made);
+        !whole.any(|used| self.may_await(used, is_many, is_meant))
+    }
+
+    /// Where the same block binds a name again, after an assignment.
+    fn next_binding(&self, name: &str, assignment: Node<'t>) -> usize {
+        let statement = self.model.parent(assignment);
+        let block = statement.and_then(|it| self.model.parent(it));
+        let (Some(statement), Some(block)) = (statement, block) else { return usize::MAX };
+        let later = children(block).into_iter().filter(|it| it.start_byte() > statement.start_byte());
+        let binds = |statement: &Node<'t>| {
+            let assignment = statement.named_child(0).filter(|it| it.kind() == "assignment");
+            let left = assignment.and_then(|it| it.child_by_field_name("left"));
+            left.is_some_and(|left| self.model.text(left) == name)
+        };
+        later.into_iter().find(binds).map_or(usize::MAX, |it| it.end_byte())
+    }
+
+    /// May a coroutine, or what many are kept in, be awaited where it is used so?
+    fn may_await(&self, used: Node<'t>, is_many: bool, is_meant: bool) -> bool {
+        let used = carrier(self.model, used);
+        let Some(parent) = self.model.parent(used) else { return false };
+        match parent.kind() {
+            "await" | "yield" | "list_splat" | "dictionary_splat" | "lambda" => true,
+            "list" | "tuple" | "set" | "pair" | "expression_list" => {
+                is_many || is_meant || self.gathers(used)
+            }
+            "return_statement" => is_many || !self.model.in_coroutine(parent) || is_meant,
+            "assignment" => is_field(parent, "right", used),
+            "argument_list" | "keyword_argument" => {
+                let list =
+                    if parent.kind() == "argument_list" { Some(parent) } else { self.model.parent(parent) };
+                let call = list.and_then(|it| self.model.parent(it));
+                let Some(callee) = call.and_then(|it| it.child_by_field_name("function")) else {
+                    return true;
+                };
+                let name = last_name(self.model, callee);
+                let is_class = name.starts_with(char::is_uppercase);
+                let collects = ["append", "add", "put", "push", "insert", "extend", "await", "iscoroutine"];
+                let takes = GATHERS.contains(&name) || collects.iter().any(|word| name.contains(word));
+                takes || (is_many || is_meant) && !PLAIN.contains(&name) && !is_class
+            }
+            "for_statement" | "for_in_clause" => is_many,
+            "subscript" => is_many,
+            "attribute" => is_many || matches!(last_name(self.model, parent), "__await__" | "send" | "close"),
+            _ => false,
+        }
+    }
+
+    /// `await` where it stands, if it is seen that what it gives is used at once or not at all.
+    fn fix(&self, call: Node<'t>) -> Option<Fix> {
+        if !self.model.in_coroutine(call) || self.is_for_thread(call) {
+            return None;
+        }
+        let parent = self.model.parent(call)?;
+        let text = self.model.text(call);
+        let awaited = match parent.kind() {
+            "expression_statement" | "return_statement" | "argument_list" | "list_comprehension" => {
+                format!("await {text}")
+            }
+            "attribute" | "subscript" if !self.model.above(call).any(|it| it.kind() == "await") => {
+                format!("(await {text})")
+            }
+            "assignment" if self.is_asked_for_parts(parent) => format!("await {text}"),
+            _ => return None,
+        };
+        Some(Fix { range: call.byte_range(), replacement: awaited })
+    }
+
+    /// Are parts asked for of what an assignment keeps? A coroutine has none.
+    fn is_asked_for_parts(&self, assignment: Node<'t>) -> bool {
+        let Some(left) = assignment.child_by_field_name("left").filter(|it| it.kind() == "identifier") else {
+            return false;
+        };
+        let function = self.model.function_of(assignment);
+        let bound = self.model.lookup(self.model.text(left), left);
+        let is_once = bound.is_some_and(|(bound, _)| matches!(bound, [Bound::To(_)]));
+        let mut uses = self.model.mentions(self.model.text(left)).iter();
+        is_once
+            && uses.any(|used| {
+                let is_inside = (function.start_byte()..function.end_byte()).contains(&used.start_byte());
+                let parent = self.model.parent(*used);
+                is_inside
+                    && parent.is_some_and(|it| is_field(it, "object", *used) || is_field(it, "value", *used))
+                    && parent.is_some_and(|it| matches!(it.kind(), "attribute" | "subscript"))
+            })
+    }
+}

@@ -1,0 +1,140 @@
+//! What names tell where nothing else does. Believed in files that use aiobotocore, not where boto3 is used, too.
+
+/// What clients are called: by what they are clients of.
+const SERVICES: &[&str] = &[
+    "athena",
+    "aws",
+    "boto",
+    "cloudwatch",
+    "cognito",
+    "cw",
+    "ddb",
+    "dynamo",
+    "dynamodb",
+    "ec2",
+    "ecr",
+    "ecs",
+    "eks",
+    "events",
+    "firehose",
+    "glue",
+    "iam",
+    "kinesis",
+    "kms",
+    "lambda",
+    "lambda_",
+    "logs",
+    "polly",
+    "rds",
+    "s3",
+    "secretsmanager",
+    "ses",
+    "sesv2",
+    "sfn",
+    "sns",
+    "sqs",
+    "ssm",
+    "stepfunctions",
+    "sts",
+    "textract",
+];
+
+/// What operations' names begin with.
+const VERBS: &[&str] = &[
+    "abort_",
+    "assume_",
+    "batch_",
+    "change_message_",
+    "complete_multipart_",
+    "copy_",
+    "create_",
+    "delete_",
+    "describe_",
+    "download_file",
+    "filter_log_",
+    "generate_presigned_",
+    "get_",
+    "head_",
+    "list_",
+    "purge_queue",
+    "put_",
+    "receive_",
+    "send_",
+    "start_",
+    "stop_",
+    "tag_",
+    "transact_",
+    "untag_",
+    "update_",
+    "upload_file",
+    "upload_part",
+];
+/// Whole names of operations.
+const OPERATIONS: &[&str] = &["close", "decrypt", "encrypt", "invoke", "publish", "query", "scan"];
+/// Methods of a client that give no coroutine.
+const PLAIN: &[&str] = &["can_paginate", "get_paginator", "get_waiter"];
+
+/// Does an object's name, as it is written, say that it is a client?
+pub(super) fn is_client(object: &str) -> bool {
+    let last = object.rsplit('.').next().unwrap_or(object).trim_start_matches('_');
+    let service = last.strip_suffix("_client").or_else(|| last.strip_prefix("client_")).unwrap_or(last);
+    last == "client" || SERVICES.contains(&service)
+}
+
+/// Is a method of a client an operation, by its name?
+pub(super) fn is_operation(name: &str) -> bool {
+    let begins = VERBS.iter().any(|verb| name.starts_with(verb));
+    (begins || OPERATIONS.contains(&name)) && !PLAIN.contains(&name)
+}
+
+/// Is it one that nothing else has, so that it is believed of any client?
+pub(super) fn is_own_operation(name: &str) -> bool {
+    matches!(name, "generate_presigned_url" | "generate_presigned_post")
+}
+
+/// Can a method that has arguments like `Bucket=` be an operation?
+pub(super) fn may_be_operation(name: &str) -> bool {
+    let begins = name.starts_with(|c: char| c.is_ascii_lowercase());
+    let is_other = matches!(
+        name,
+        "paginate"
+            | "wait"
+            | "filter"
+            | "all"
+            | "limit"
+            | "page_size"
+            | "batch_writer"
+            | "create_client"
+            | "client"
+            | "resource"
+            | "format"
+            | "update"
+            | "add_response"
+            | "add_client_error"
+            | "assert_called_with"
+            | "assert_called_once_with"
+            | "assert_awaited_with"
+            | "assert_awaited_once_with"
+            | "assert_any_call"
+            | "assert_any_await"
+            | "replace"
+            | "build"
+            | "bind"
+            | "info"
+            | "debug"
+            | "warning"
+            | "error"
+            | "filters"
+    );
+    begins
+        && !is_other
+        && !PLAIN.contains(&name)
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// Is an argument's name one that only operations have, as `Bucket` or `TableName`?
+pub(super) fn is_argument(name: &str) -> bool {
+    let mut letters = name.chars();
+    let begins = letters.next().is_some_and(|c| c.is_ascii_uppercase());
+    begins && letters.next().is_some_and(|c| c.is_ascii_lowercase())
+}

@@ -1,0 +1,312 @@
+//! Calls in coroutines that block the event loop: of libraries, of synchronous clients, and of this file's functions that
+//! do so.
+
+use tree_sitter::Node;
+
+use super::Found;
+use super::believe;
+use super::model::{Bound, Model};
+use super::uses::names_after;
+use super::value::{Thing, Value, Values};
+
+/// How many functions of the file a call is followed through.
+const MAX_CALLS: u32 = 3;
+
+/// What blocks, by its whole name.
+const BLOCKING: &[&str] = &[
+    "asyncio.run",
+    "boto3.Session",
+    "boto3.client",
+    "boto3.resource",
+    "boto3.session.Session",
+    "botocore.session.Session",
+    "botocore.session.get_session",
+    "concurrent.futures.wait",
+    "ftplib.FTP",
+    "getpass.getpass",
+    "input",
+    "os.popen",
+    "os.system",
+    "os.wait",
+    "os.waitpid",
+    "psycopg2.connect",
+    "pymysql.connect",
+    "select.select",
+    "smtplib.SMTP",
+    "smtplib.SMTP_SSL",
+    "socket.create_connection",
+    "socket.getaddrinfo",
+    "socket.gethostbyaddr",
+    "socket.gethostbyname",
+    "subprocess.call",
+    "subprocess.check_call",
+    "subprocess.check_output",
+    "subprocess.getoutput",
+    "subprocess.getstatusoutput",
+    "subprocess.run",
+    "time.sleep",
+    "urllib.request.urlopen",
+    "urllib.request.urlretrieve",
+    "urllib3.request",
+];
+/// Of these modules, what makes a request.
+const HTTP: &[&str] = &["requests", "httpx", "requests.api"];
+const REQUESTS: &[&str] =
+    &["delete", "get", "head", "options", "patch", "post", "put", "request", "send", "stream", "urlopen"];
+
+/// Each of them.
+pub(super) fn find(values: &Values<'_, '_>) -> Vec<Found> {
+    let model = values.model;
+    let look = Look { values, model };
+    let calls = model.nodes(&["call"]).into_iter();
+    let mut found: Vec<Found> =
+        calls.filter(|call| model.in_coroutine(*call) && look.blocks(*call)).map(Found::at).collect();
+    for node in model.nodes(&["with_statement"]) {
+        if !model.is_async(node) && model.in_coroutine(node) && look.holds_lock(node) {
+            found.extend(node.named_child(0).map(Found::at));
+        }
+    }
+    found
+}
+
+struct Look<'v, 'm, 't> {
+    values: &'v Values<'m, 't>,
+    model: &'m Model<'t>,
+}
+
+impl<'t> Look<'_, '_, 't> {
+    fn blocks(&self, call: Node<'t>) -> bool {
+        self.blocks_itself(call) || self.reads_to_send(call) || self.calls_what_blocks(call, MAX_CALLS)
+    }
+
+    fn blocks_itself(&self, call: Node<'t>) -> bool {
+        let Some(callee) = call.child_by_field_name("function") else { return false };
+        self.values.is(callee, |value| match value {
+            Value::Path(path) => is_blocking(path) && !self.is_nothing(call),
+            Value::Method(thing @ (Thing::SyncClient | Thing::SyncResource | Thing::Session), name) => {
+                let object = callee.child_by_field_name("object");
+                is_blocking_method(*thing, name)
+                    && !object.is_some_and(|it| self.is_made_here(it, MAX_CALLS))
+                    && !self.is_meant_async(call)
+            }
+            Value::Method(thing, name) => is_blocking_method(*thing, name),
+            Value::Function(_)
+            | Value::Class(_)
+            | Value::Object(_)
+            | Value::Thing(_)
+            | Value::Coroutine(_)
+            | Value::Context(_)
+            | Value::Maker(_)
+            | Value::Many(_) => false,
+        })
+    }
+
+    /// Does a client come from a call in the same coroutine, which is then what blocks first?
+    fn is_made_here(&self, object: Node<'t>, hops: u32) -> bool {
+        let Some(hops) = hops.checked_sub(1) else { return false };
+        let mut root = object;
+        loop {
+            if root.kind() == "call" {
+                let callee = root.child_by_field_name("function");
+                let makes = |value: &Value<'t>| match value {
+                    Value::Path(path) => is_blocking(path),
+                    Value::Method(Thing::Session, _) => true,
+                    Value::Method(..)
+                    | Value::Function(_)
+                    | Value::Class(_)
+                    | Value::Object(_)
+                    | Value::Thing(_)
+                    | Value::Coroutine(_)
+                    | Value::Context(_)
+                    | Value::Maker(_)
+                    | Value::Many(_) => false,
+                };
+                if callee.is_some_and(|it| self.values.is(it, makes)) {
+                    return true;
+                }
+            }
+            let inner =
+                ["object", "function", "value"].iter().find_map(|field| root.child_by_field_name(field));
+            match inner.or_else(|| root.named_child(0).filter(|_| root.kind() == "await")) {
+                Some(inner) => root = inner,
+                None => break,
+            }
+        }
+        let function = self.model.function_of(object);
+        let bound =
+            self.model.lookup(self.model.text(root), root).filter(|(_, scope)| scope.id() == function.id());
+        bound.is_some_and(|(bound, _)| {
+            bound.iter().any(|bound| match bound {
+                Bound::To(value) | Bound::Part(value) | Bound::Entered(value, _) => {
+                    self.is_made_here(*value, hops)
+                }
+                Bound::Parameter(_) | Bound::Definition(_) | Bound::Import(..) | Bound::Unknown => false,
+            })
+        })
+    }
+
+    /// Is it awaited, or entered by `async with`? Then the client is the wrong one, which is another rule's to say.
+    fn is_meant_async(&self, call: Node<'t>) -> bool {
+        let mut above = self.model.above(call);
+        above.next().is_some_and(|it| {
+            matches!(it.kind(), "await" | "with_item" | "as_pattern")
+                && (it.kind() == "await"
+                    || self
+                        .model
+                        .above(it)
+                        .find(|with| with.kind() == "with_statement")
+                        .is_some_and(|with| self.model.is_async(with)))
+        })
+    }
+
+    /// `time.sleep(0)` waits for nothing.
+    fn is_nothing(&self, call: Node<'t>) -> bool {
+        call.child_by_field_name("arguments").is_some_and(|it| self.model.text(it) == "(0)")
+    }
+
+    /// Does it call a function of this file that blocks, and runs at once?
+    fn calls_what_blocks(&self, call: Node<'t>, calls: u32) -> bool {
+        let Some(left) = calls.checked_sub(1).filter(|_| self.model.step()) else { return false };
+        let Some(callee) = call.child_by_field_name("function") else { return false };
+        let values = self.values.of_node(callee);
+        values.iter().any(|value| {
+            let Value::Function(function) = value else { return false };
+            let runs = !self.model.is_async(*function)
+                && self.model.yields(*function).is_empty()
+                && self.model.decorators(*function).is_empty();
+            runs && self.model.nodes_in(*function, &["call"]).into_iter().any(|inner| {
+                self.model.function_of(inner).id() == function.id()
+                    && (self.waits(inner) || self.calls_what_blocks(inner, left))
+            })
+        })
+    }
+
+    /// Does it wait for what is outside of the process? Making a client does not, for what follows from it.
+    fn waits(&self, call: Node<'t>) -> bool {
+        let Some(callee) = call.child_by_field_name("function") else { return false };
+        let makes = |value: &Value<'t>| match value {
+            Value::Path(path) => path.starts_with("boto") || path == "asyncio.run",
+            Value::Method(thing, _) => {
+                matches!(thing, Thing::Session | Thing::ThreadLock | Thing::Loop | Thing::Connection)
+            }
+            Value::Function(_)
+            | Value::Class(_)
+            | Value::Object(_)
+            | Value::Thing(_)
+            | Value::Coroutine(_)
+            | Value::Context(_)
+            | Value::Maker(_)
+            | Value::Many(_) => false,
+        };
+        self.blocks_itself(call) && !self.values.is(callee, makes)
+    }
+
+    /// Is a whole file read that is then sent by an operation of a client?
+    fn reads_to_send(&self, call: Node<'t>) -> bool {
+        let Some(callee) = call.child_by_field_name("function") else { return false };
+        let reads = self.values.is(callee, |value| {
+            matches!(
+                value,
+                Value::Method(Thing::File, "read")
+                    | Value::Method(Thing::FilePath, "read_bytes" | "read_text")
+            )
+        });
+        let is_whole = call.child_by_field_name("arguments").is_some_and(|it| self.model.text(it) == "()");
+        reads && is_whole && self.is_sent(call)
+    }
+
+    fn is_sent(&self, read: Node<'t>) -> bool {
+        let is_operation_s = |node: Node<'t>| {
+            let argument = self.model.parent(node).filter(|it| it.kind() == "keyword_argument");
+            let name = argument.and_then(|it| it.child_by_field_name("name"));
+            name.is_some_and(|name| believe::is_argument(self.model.text(name)))
+        };
+        let kept = self.model.parent(read).filter(|it| it.kind() == "assignment");
+        let name = kept.and_then(|it| it.child_by_field_name("left")).filter(|it| it.kind() == "identifier");
+        is_operation_s(read)
+            || name.is_some_and(|name| {
+                names_after(self.model, name, self.model.function_of(read)).into_iter().any(is_operation_s)
+            })
+    }
+
+    /// Does a `with` hold a lock of threads over an `await`?
+    fn holds_lock(&self, with: Node<'t>) -> bool {
+        let awaits = self.model.nodes_in(with, &["await"]);
+        let function = self.model.function_of(with);
+        if !awaits.into_iter().any(|it| self.model.function_of(it).id() == function.id()) {
+            return false;
+        }
+        let Some(clause) = with.named_child(0) else { return false };
+        let items = self.model.nodes_in(clause, &["with_item"]);
+        items.into_iter().filter_map(|it| it.child_by_field_name("value")).any(|value| {
+            let value = if value.kind() == "as_pattern" { value.named_child(0) } else { Some(value) };
+            value.is_some_and(|it| self.values.is_thing(it, &[Thing::ThreadLock]))
+        })
+    }
+}
+
+fn is_blocking(path: &str) -> bool {
+    let of_http = path
+        .rsplit_once('.')
+        .is_some_and(|(module, name)| HTTP.contains(&module) && REQUESTS.contains(&name));
+    of_http || BLOCKING.contains(&path)
+}
+
+fn is_blocking_method(thing: Thing, name: &str) -> bool {
+    let is_type = name.starts_with(char::is_uppercase) || name.starts_with('_');
+    match thing {
+        Thing::SyncClient => {
+            let is_plain = matches!(
+                name,
+                "get_paginator"
+                    | "get_waiter"
+                    | "can_paginate"
+                    | "generate_presigned_url"
+                    | "generate_presigned_post"
+                    | "close"
+                    | "meta"
+                    | "exceptions"
+            );
+            !is_plain && !is_type
+        }
+        Thing::SyncResource => !is_type && !matches!(name, "batch_writer" | "get_available_subresources"),
+        Thing::Session => matches!(name, "client" | "resource" | "create_client" | "get_credentials"),
+        Thing::SyncHttp => REQUESTS.contains(&name),
+        Thing::ThreadLock => name == "acquire",
+        Thing::ThreadEvent => name == "wait",
+        Thing::Thread => name == "join",
+        Thing::ThreadQueue => matches!(name, "get" | "join"),
+        Thing::Process => matches!(name, "wait" | "communicate"),
+        Thing::Future => matches!(name, "result" | "exception"),
+        Thing::Loop => matches!(name, "run_until_complete" | "run_forever"),
+        Thing::Connection => matches!(
+            name,
+            "connect"
+                | "recv"
+                | "accept"
+                | "sendall"
+                | "login"
+                | "sendmail"
+                | "send_message"
+                | "retrbinary"
+                | "storbinary"
+        ),
+        Thing::AioSession
+        | Thing::Aio3Session
+        | Thing::ClientContext
+        | Thing::ResourceContext
+        | Thing::Client
+        | Thing::Resource
+        | Thing::Collection
+        | Thing::Paginator
+        | Thing::Pages
+        | Thing::Waiter
+        | Thing::Answer
+        | Thing::Body
+        | Thing::AioCredentials
+        | Thing::HttpSession
+        | Thing::File
+        | Thing::FilePath
+        | Thing::Executor => false,
+    }
+}

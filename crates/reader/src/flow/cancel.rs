@@ -1,0 +1,213 @@
+//! Coroutines that swallow their own cancellation: by a handler, by `suppress()`, or by leaving from a `finally`.
+
+use tree_sitter::Node;
+
+use super::Found;
+use super::model::{Model, children, is_field};
+use super::value::{Value, Values, last_name};
+
+/// Exceptions that a cancellation is one of.
+const CANCELLATIONS: &[&str] = &[
+    "BaseException",
+    "asyncio.CancelledError",
+    "asyncio.exceptions.CancelledError",
+    "CancelledError",
+    "concurrent.futures.CancelledError",
+    "trio.Cancelled",
+    "builtins.BaseException",
+];
+
+/// How far a handler's exceptions are followed through names and tuples.
+const MAX_NAMES: u32 = 8;
+
+/// Each place that does.
+pub(super) fn find(values: &Values<'_, '_>) -> Vec<Found> {
+    let model = values.model;
+    let look = Look { values, model };
+    let mut found = Vec::new();
+    for statement in model.nodes(&["try_statement"]) {
+        if let Some(body) = statement.child_by_field_name("body")
+            && model.in_coroutine(statement)
+            && look.awaits(body)
+        {
+            found.extend(look.handler(statement, body).map(Found::at));
+            found.extend(look.leaves_in_finally(statement).map(Found::at));
+        }
+    }
+    for statement in model.nodes(&["return_statement"]) {
+        if look.swallows_as_context(statement) {
+            found.push(Found::at(statement));
+        }
+    }
+    for statement in model.nodes(&["with_statement"]) {
+        if let (Some(clause), Some(body)) = (statement.named_child(0), statement.child_by_field_name("body"))
+            && model.in_coroutine(statement)
+            && look.awaits(body)
+            && !look.is_of_task(body)
+            && look.suppresses(clause)
+        {
+            found.push(Found::at(clause));
+        }
+    }
+    found
+}
+
+struct Look<'v, 'm, 't> {
+    values: &'v Values<'m, 't>,
+    model: &'m Model<'t>,
+}
+
+impl<'t> Look<'_, '_, 't> {
+    /// Does a block wait for something, itself?
+    fn awaits(&self, block: Node<'t>) -> bool {
+        let function = self.model.function_of(block).id();
+        let mut nodes = self
+            .model
+            .nodes_in(block, &["await", "for_statement", "with_statement", "for_in_clause"])
+            .into_iter();
+        nodes.any(|it| {
+            let waits = it.kind() == "await" || self.model.is_async(it);
+            waits && self.model.function_of(it).id() == function
+        })
+    }
+
+    /// Does it wait for a task, whose cancellation is asked for or looked at here, and for nothing else?
+    fn is_of_task(&self, block: Node<'t>) -> bool {
+        let asks = |name: &str, within: Node<'t>| {
+            let of = self.model.mentions(name).iter();
+            let mut inside =
+                of.filter(|it| (within.start_byte()..within.end_byte()).contains(&it.start_byte()));
+            inside.any(|it| self.model.parent(*it).is_some_and(|parent| is_field(parent, "attribute", *it)))
+        };
+        let function = self.model.function_of(block);
+        let ways = ["cancel", "set_exception", "cancelled", "uncancel", "cancelling"];
+        if ways.iter().any(|way| asks(way, function)) {
+            return true;
+        }
+        // A task that another method has cancelled.
+        let awaits = self.model.nodes_in(block, &["await"]);
+        let only_names = awaits.iter().all(|it| {
+            let awaited = it.named_child(0);
+            awaited.is_some_and(|it| matches!(it.kind(), "identifier" | "attribute" | "subscript"))
+        });
+        only_names && !awaits.is_empty() && asks("cancel", self.model.root())
+    }
+
+    /// The first handler that takes the cancellation and does not raise it.
+    fn handler(&self, statement: Node<'t>, body: Node<'t>) -> Option<Node<'t>> {
+        for clause in children(statement)
+            .into_iter()
+            .filter(|it| matches!(it.kind(), "except_clause" | "except_group_clause"))
+        {
+            let block = children(clause).into_iter().find(|it| it.kind() == "block")?;
+            let caught = children(clause).into_iter().find(|it| it.kind() != "block");
+            if !caught.is_none_or(|caught| self.is_cancellation(caught)) {
+                continue;
+            }
+            // What comes after never sees it.
+            return (!self.raises(block) && !self.is_of_task(body)).then_some(clause);
+        }
+        None
+    }
+
+    /// Is a cancellation among the exceptions of a handler?
+    fn is_cancellation(&self, caught: Node<'t>) -> bool {
+        self.is_cancellation_by(caught, MAX_NAMES)
+    }
+
+    fn is_cancellation_by(&self, caught: Node<'t>, names: u32) -> bool {
+        let Some(names) = names.checked_sub(1) else { return false };
+        match caught.kind() {
+            "as_pattern" => caught.named_child(0).is_some_and(|it| self.is_cancellation_by(it, names)),
+            "tuple" | "parenthesized_expression" | "expression_list" => {
+                children(caught).into_iter().any(|it| self.is_cancellation_by(it, names))
+            }
+            "call" => {
+                let callee = caught.child_by_field_name("function");
+                callee.is_some_and(|it| last_name(self.model, it) == "get_cancelled_exc_class")
+            }
+            "identifier" => match self.model.lookup(self.model.text(caught), caught) {
+                Some((bound, _)) => bound.iter().any(|bound| match bound {
+                    super::model::Bound::To(value) => self.is_cancellation_by(*value, names),
+                    super::model::Bound::Import(..) => self.is_known(caught),
+                    super::model::Bound::Part(_)
+                    | super::model::Bound::Entered(..)
+                    | super::model::Bound::Parameter(_)
+                    | super::model::Bound::Definition(_)
+                    | super::model::Bound::Unknown => false,
+                }),
+                None => self.is_known(caught),
+            },
+            "attribute" => self.is_known(caught),
+            _ => false,
+        }
+    }
+
+    fn is_known(&self, exception: Node<'t>) -> bool {
+        self.values.is(
+            exception,
+            |value| matches!(value, Value::Path(path) if CANCELLATIONS.contains(&path.as_str())),
+        )
+    }
+
+    /// Does a handler raise, or end the process or the test?
+    fn raises(&self, block: Node<'t>) -> bool {
+        let function = self.model.function_of(block).id();
+        let is_own = |node: &Node<'t>| self.model.function_of(*node).id() == function;
+        let raises = self.model.nodes_in(block, &["raise_statement"]).iter().any(is_own);
+        let ends = |call: &Node<'t>| {
+            let callee = call.child_by_field_name("function").map(|it| self.model.text(it));
+            matches!(
+                callee,
+                Some("pytest.fail" | "pytest.skip" | "sys.exit" | "os._exit" | "exit" | "quit" | "self.fail")
+            )
+        };
+        raises || self.model.nodes_in(block, &["call"]).iter().any(ends)
+    }
+
+    /// `return True` of an `__aexit__`, whatever was raised.
+    fn swallows_as_context(&self, statement: Node<'t>) -> bool {
+        let function = self.model.function_of(statement);
+        let name = function.child_by_field_name("name").map(|it| self.model.text(it));
+        let is_true = statement.named_child(0).is_some_and(|it| it.kind() == "true");
+        let is_exit = name == Some("__aexit__") && self.model.is_async(function);
+        let block = self.model.parent(statement);
+        let is_last = block.and_then(|it| self.model.parent(it)).is_some_and(|it| it.id() == function.id());
+        // A return before it tells cases apart.
+        is_true && is_exit && is_last && self.model.returned(function).len() == 1
+    }
+
+    /// `finally: return …` drops whatever is raised.
+    fn leaves_in_finally(&self, statement: Node<'t>) -> Option<Node<'t>> {
+        let clause = children(statement).into_iter().find(|it| it.kind() == "finally_clause")?;
+        let function = self.model.function_of(statement).id();
+        let leaves =
+            self.model.nodes_in(clause, &["return_statement", "break_statement", "continue_statement"]);
+        leaves.into_iter().find(|it| {
+            let is_own = self.model.function_of(*it).id() == function;
+            // What leaves a loop of the block's own stays in it.
+            let in_loop = self
+                .model
+                .above(*it)
+                .take_while(|outer| outer.id() != clause.id())
+                .any(|outer| matches!(outer.kind(), "for_statement" | "while_statement"));
+            is_own && (it.kind() == "return_statement" || !in_loop)
+        })
+    }
+
+    /// `with suppress(BaseException)`
+    fn suppresses(&self, clause: Node<'t>) -> bool {
+        let calls = self.model.nodes_in(clause, &["call"]).into_iter();
+        let mut exceptions = calls.filter(|call| {
+            let callee = call.child_by_field_name("function");
+            callee.is_some_and(|it| {
+                self.values
+                    .is(it, |value| matches!(value, Value::Path(path) if path == "contextlib.suppress"))
+            })
+        });
+        exceptions.any(|call| {
+            let arguments = call.child_by_field_name("arguments").map(children).unwrap_or_default();
+            arguments.into_iter().any(|it| self.is_cancellation(it))
+        })
+    }
+}

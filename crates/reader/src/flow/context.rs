@@ -1,0 +1,190 @@
+//! Clients and HTTP sessions that are opened outside of `async with`.
+
+use tree_sitter::Node;
+
+use super::Found;
+use super::model::is_field;
+use super::uses::{Fate, Follow, names_after};
+use super::value::{Thing, Value, Values};
+
+/// Words in the name of what keeps a context that tell that it is one, which somebody else enters.
+const CONTEXT_WORDS: [&str; 7] = ["context", "ctx", "cm", "manager", "creator", "factory", "opener"];
+
+/// Each place that opens one.
+pub(super) fn find(values: &Values<'_, '_>) -> Vec<Found> {
+    let model = values.model;
+    let mut found = Vec::new();
+    for node in model.nodes(&["call", "await", "attribute"]) {
+        let Some(thing) = opened(values, node) else { continue };
+        let fate = Follow::new(values).fate(node);
+        let is_wrong = match thing {
+            Opened::Client => is_wrong(values, node, fate),
+            Opened::Session => {
+                let is_safe = fate.entered || fate.closed || fate.returned || fate.passed;
+                model.in_coroutine(node) && values.is_aio && !is_safe && (fate.used || fate.kept)
+            }
+        };
+        if is_wrong {
+            found.push(Found::at(node));
+        }
+    }
+    found.extend(closed(values));
+    found
+}
+
+/// Each place where a client is returned out of the block that closes it, or used after that block.
+fn closed<'t>(values: &Values<'_, 't>) -> Vec<Found> {
+    let model = values.model;
+    let mut found = Vec::new();
+    for pattern in model.nodes(&["as_pattern"]) {
+        let with =
+            model.above(pattern).nth(2).filter(|it| it.kind() == "with_statement" && model.is_async(*it));
+        let (Some(with), Some(value)) = (with, pattern.named_child(0)) else { continue };
+        let alias = pattern.child_by_field_name("alias").and_then(|it| it.named_child(0));
+        let Some(alias) = alias.filter(|it| it.kind() == "identifier") else { continue };
+        let is_context =
+            |value: &Value<'_>| matches!(value, Value::Thing(Thing::ClientContext | Thing::ResourceContext));
+        let is_once = model
+            .lookup(model.text(alias), alias)
+            .is_some_and(|(bound, scope)| bound.len() == 1 && scope.kind() == "function_definition");
+        if !is_once || !values.is(value, is_context) {
+            continue;
+        }
+        let function = model.function_of(alias);
+        for used in names_after(model, alias, function) {
+            let Some(parent) = model.parent(used) else { continue };
+            if model.function_of(used).id() != function.id() || is_field(parent, "attribute", used) {
+                continue;
+            }
+            let is_returned = parent.kind() == "return_statement" && used.end_byte() <= with.end_byte();
+            let is_called = parent.kind() == "attribute"
+                && used.start_byte() >= with.end_byte()
+                && model.parent(parent).is_some_and(|it| is_field(it, "function", parent));
+            if is_returned || is_called && !expects_failure(values, used) {
+                found.push(Found::at(parent));
+            }
+        }
+    }
+    found
+}
+
+enum Opened {
+    Client,
+    Session,
+}
+
+/// Does an expression make a context that was not there before: a call, or an await of one?
+fn opened<'t>(values: &Values<'_, 't>, node: Node<'t>) -> Option<Opened> {
+    let is_context =
+        |value: &Value<'_>| matches!(value, Value::Thing(Thing::ClientContext | Thing::ResourceContext));
+    let found = match node.kind() {
+        "call" => {
+            let callee = node.child_by_field_name("function")?;
+            if super::value::last_name(values.model, callee).starts_with("__a") || is_given(values, callee) {
+                return None;
+            }
+            values.of_node(node)
+        }
+        // A coroutine of this file that makes one.
+        "await" => {
+            let call = node.named_child(0).filter(|it| it.kind() == "call")?;
+            if values.is(call, is_context) {
+                return None;
+            }
+            values.of_node(node)
+        }
+        _ => {
+            return of_property(values, node)
+                .filter(|given| given.iter().any(is_context))
+                .map(|_| Opened::Client);
+        }
+    };
+    if found.iter().any(is_context) {
+        return Some(Opened::Client);
+    }
+    let is_session = node.kind() == "call" && found.contains(&Value::Thing(Thing::HttpSession));
+    let callee = node.child_by_field_name("function").filter(|_| is_session)?;
+    let is_made = values.is(callee, |value| matches!(value, Value::Path(_)));
+    is_made.then_some(Opened::Session)
+}
+
+/// Does a call give what was there before: an item of a collection, or its own argument?
+fn is_given<'t>(values: &Values<'_, 't>, callee: Node<'t>) -> bool {
+    let gives = |value: &Value<'_>| match value {
+        Value::Path(path) => matches!(
+            path.as_str(),
+            "list"
+                | "tuple"
+                | "sorted"
+                | "reversed"
+                | "iter"
+                | "cast"
+                | "typing.cast"
+                | "asyncio.wait_for"
+                | "asyncio.shield"
+                | "asyncio.create_task"
+                | "asyncio.ensure_future"
+        ),
+        Value::Maker(_) => {
+            callee.kind() == "attribute" && {
+                let object = callee.child_by_field_name("object");
+                object.is_some_and(|it| values.is(it, |value| matches!(value, Value::Many(_))))
+            }
+        }
+        Value::Function(_)
+        | Value::Class(_)
+        | Value::Object(_)
+        | Value::Thing(_)
+        | Value::Method(..)
+        | Value::Coroutine(_)
+        | Value::Context(_)
+        | Value::Many(_) => false,
+    };
+    values.is(callee, gives)
+}
+
+/// What an attribute gives that is a method of its class.
+fn of_property<'t>(values: &Values<'_, 't>, node: Node<'t>) -> Option<Vec<Value<'t>>> {
+    let object = node.child_by_field_name("object")?;
+    let class = values.model.class_of_self(object)?;
+    let name = values.model.text(node.child_by_field_name("attribute")?);
+    let is_property =
+        |bound| matches!(bound, super::model::Bound::Definition(method) if values.is_property(method));
+    values.model.members(class, name).any(is_property).then(|| values.of_node(node))
+}
+
+fn is_wrong<'t>(values: &Values<'_, 't>, node: Node<'t>, fate: Fate) -> bool {
+    if fate.entered {
+        return false;
+    }
+    if fate.used {
+        return !expects_failure(values, node);
+    }
+    if fate.returned || fate.dropped && !fate.kept {
+        return false;
+    }
+    if fate.passed {
+        return true;
+    }
+    // Kept, and never entered in this file: somebody else may, who is told by the name.
+    let name = kept_by(values, node).unwrap_or_default().to_ascii_lowercase();
+    !name.split('_').any(|word| CONTEXT_WORDS.iter().any(|known| word.ends_with(known)))
+}
+
+/// What keeps the value of an expression.
+fn kept_by<'t>(values: &Values<'_, 't>, node: Node<'t>) -> Option<&'t str> {
+    let assignment = values.model.above(node).find(|it| it.kind() == "assignment")?;
+    assignment.child_by_field_name("left").map(|it| values.model.text(it))
+}
+
+/// Is it in a block that expects an exception?
+fn expects_failure<'t>(values: &Values<'_, 't>, node: Node<'t>) -> bool {
+    let mut blocks = values.model.above(node).filter(|it| it.kind() == "with_statement");
+    blocks.any(|block| {
+        let head = values.model.nodes_in(block, &["with_clause"]);
+        head.first().is_some_and(|head| {
+            let text = values.model.text(*head);
+            text.contains("pytest.raises") || text.contains("assertRaises")
+        })
+    })
+}

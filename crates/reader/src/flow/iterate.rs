@@ -1,0 +1,62 @@
+//! What is asynchronous and is gone through by a plain `for`, or entered by a plain `with`.
+
+use tree_sitter::Node;
+
+use super::Found;
+use super::value::{Thing, Value, Values};
+
+/// Each place in a coroutine.
+pub(super) fn find(values: &Values<'_, '_>) -> Vec<Found> {
+    let model = values.model;
+    let mut found = Vec::new();
+    for node in model.nodes(&["for_statement", "for_in_clause"]) {
+        let right = node.child_by_field_name("right");
+        if !model.is_async(node)
+            && model.in_coroutine(node)
+            && right.is_some_and(|it| is_iterated(values, it))
+        {
+            let end = right.map_or(node.end_byte(), |it| it.end_byte());
+            found.push(Found { range: node.start_byte()..end, fix: None });
+        }
+    }
+    // What is awaited though it is no coroutine.
+    for node in model.nodes(&["await"]) {
+        let awaited = node.named_child(0).filter(|it| it.kind() == "call");
+        let things = [Thing::Pages, Thing::Paginator, Thing::Waiter, Thing::Collection];
+        if awaited.is_some_and(|it| values.is_thing(it, &things)) {
+            found.push(Found::at(node));
+        }
+    }
+    for node in model.nodes(&["with_statement"]) {
+        let Some(clause) = node.named_child(0).filter(|_| !model.is_async(node) && model.in_coroutine(node))
+        else {
+            continue;
+        };
+        let entered = model.nodes_in(clause, &["with_item"]).into_iter().filter_map(|item| {
+            let value = item.child_by_field_name("value")?;
+            if value.kind() == "as_pattern" { value.named_child(0) } else { Some(value) }
+        });
+        let is_body = |value: Node<'_>| {
+            let text = model.text(value);
+            let is_named = ["['Body']", "[\"Body\"]", "['AudioStream']", "[\"AudioStream\"]"];
+            !values.is_sync && is_named.iter().any(|end| text.ends_with(end))
+        };
+        if entered.into_iter().any(|it| is_body(it) || values.is_thing(it, &[Thing::Body])) {
+            found.push(Found::at(clause));
+        }
+    }
+    found
+}
+
+/// Is it pages, all of a kind, or the chunks of a body?
+fn is_iterated<'t>(values: &Values<'_, 't>, node: Node<'t>) -> bool {
+    if values.is_thing(node, &[Thing::Pages, Thing::Collection]) {
+        return true;
+    }
+    let callee = node.child_by_field_name("function").filter(|_| node.kind() == "call");
+    callee.is_some_and(|callee| {
+        values.is(callee, |value| {
+            matches!(value, Value::Method(Thing::Body, "iter_chunks" | "iter_lines" | "iterlines"))
+        })
+    })
+}

@@ -1,0 +1,511 @@
+//! A Python file as names see it: its scopes, what each name and attribute is bound to, and where it is used.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, HashMap};
+
+use tree_sitter::{Node, Tree};
+
+use crate::syntax::MAX_DEPTH;
+
+/// How many steps all questions about one file may take together. What comes after is not known.
+const MAX_STEPS: usize = 20_000_000;
+/// After how many steps the time is looked at.
+const STEPS_PER_LOOK: usize = 10_000;
+
+/// Nodes that make a scope.
+const FUNCTION: &str = "function_definition";
+const LAMBDA: &str = "lambda";
+const CLASS: &str = "class_definition";
+
+/// What a name or an attribute is bound to, at one of the places that do so.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Bound<'t> {
+    /// The value of an expression.
+    To(Node<'t>),
+    /// One of the values in it, or a part of it.
+    Part(Node<'t>),
+    /// What `with` gives for it.
+    Entered(Node<'t>, Statement),
+    /// A parameter of a function.
+    Parameter(Node<'t>),
+    /// A function or a class.
+    Definition(Node<'t>),
+    /// Something imported: the node of its dotted name, and what follows `from`.
+    Import(Node<'t>, Option<Node<'t>>, bool),
+    /// Nothing that can be told.
+    Unknown,
+}
+
+/// `with`, or `async with`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Statement {
+    Plain,
+    Async,
+}
+
+/// A module, a class, a function or a lambda.
+pub(super) struct Scope<'t> {
+    pub(super) node: Node<'t>,
+    names: BTreeMap<&'t str, Vec<Bound<'t>>>,
+    /// Of a class: what its methods assign to `self`'s attributes.
+    attributes: BTreeMap<&'t str, Vec<Bound<'t>>>,
+}
+
+/// A file.
+pub(super) struct Model<'t> {
+    text: &'t str,
+    root: Node<'t>,
+    scopes: HashMap<usize, Scope<'t>>,
+    parents: HashMap<usize, Node<'t>>,
+    /// Nodes in the order of the text, by kind.
+    by_kind: HashMap<&'t str, Vec<Node<'t>>>,
+    /// Uses of names, and attributes by their last part.
+    uses: HashMap<&'t str, Vec<Node<'t>>>,
+    steps: Cell<usize>,
+    is_time: &'t dyn Fn() -> bool,
+}
+
+impl<'t> Model<'t> {
+    /// None if the tree is too deep.
+    pub(super) fn of(tree: &'t Tree, text: &'t str, is_time: &'t dyn Fn() -> bool) -> Option<Self> {
+        let root = tree.root_node();
+        let mut model = Self {
+            text,
+            root,
+            scopes: HashMap::new(),
+            parents: HashMap::new(),
+            by_kind: HashMap::new(),
+            uses: HashMap::new(),
+            steps: Cell::new(MAX_STEPS),
+            is_time,
+        };
+        model.collect()?;
+        for node in model.nodes(&[
+            "assignment",
+            "named_expression",
+            "with_item",
+            "for_statement",
+            "for_in_clause",
+            "except_clause",
+            FUNCTION,
+            LAMBDA,
+            CLASS,
+            "import_statement",
+            "import_from_statement",
+            "augmented_assignment",
+        ]) {
+            model.bind(node);
+        }
+        Some(model)
+    }
+
+    fn collect(&mut self) -> Option<()> {
+        let mut depth = 0_usize;
+        let root: Node<'t> = self.root;
+        let mut cursor = root.walk();
+        self.add_scope(root);
+        loop {
+            let node = cursor.node();
+            if node.is_named() {
+                self.by_kind.entry(node.kind()).or_default().push(node);
+                match node.kind() {
+                    FUNCTION | LAMBDA | CLASS => self.add_scope(node),
+                    "identifier" => {
+                        let name = self.text(node);
+                        self.uses.entry(name).or_default().push(node);
+                    }
+                    _ => {}
+                }
+            }
+            if cursor.goto_first_child() {
+                self.parents.insert(cursor.node().id(), node);
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return None;
+                }
+                continue;
+            }
+            loop {
+                let above = self.parents.get(&cursor.node().id()).copied();
+                if cursor.goto_next_sibling() {
+                    if let Some(above) = above {
+                        self.parents.insert(cursor.node().id(), above);
+                    }
+                    break;
+                }
+                if !cursor.goto_parent() {
+                    return Some(());
+                }
+                depth = depth.saturating_sub(1);
+            }
+        }
+    }
+
+    fn add_scope(&mut self, node: Node<'t>) {
+        let scope = Scope { node, names: BTreeMap::new(), attributes: BTreeMap::new() };
+        self.scopes.insert(node.id(), scope);
+    }
+
+    /// Takes up what a node binds.
+    fn bind(&mut self, node: Node<'t>) {
+        match node.kind() {
+            "assignment" => {
+                let (left, right) = (node.child_by_field_name("left"), node.child_by_field_name("right"));
+                match (left, right) {
+                    (Some(left), Some(right)) => self.bind_target(left, Bound::To(right)),
+                    // Only declared: the annotation tells what it is.
+                    (Some(left), None) => self.bind_target(left, Bound::Parameter(node)),
+                    (None, _) => {}
+                }
+            }
+            "augmented_assignment" => {
+                if let Some(left) = node.child_by_field_name("left") {
+                    self.bind_target(left, Bound::Unknown);
+                }
+            }
+            "named_expression" => {
+                if let Some((name, value)) =
+                    node.child_by_field_name("name").zip(node.child_by_field_name("value"))
+                {
+                    self.bind_target(name, Bound::To(value));
+                }
+            }
+            "with_item" => {
+                let pattern = node.child_by_field_name("value").filter(|it| it.kind() == "as_pattern");
+                if let Some(pattern) = pattern
+                    && let Some((value, alias)) =
+                        pattern.named_child(0).zip(pattern.child_by_field_name("alias"))
+                {
+                    let how = self.with_of(node);
+                    let target = alias.named_child(0).unwrap_or(alias);
+                    self.bind_target(target, Bound::Entered(value, how));
+                }
+            }
+            "for_statement" | "for_in_clause" => {
+                if let Some((left, right)) =
+                    node.child_by_field_name("left").zip(node.child_by_field_name("right"))
+                {
+                    self.bind_target(left, Bound::Part(right));
+                }
+            }
+            "except_clause" => {
+                let pattern = node.named_child(0).filter(|it| it.kind() == "as_pattern");
+                if let Some(alias) = pattern.and_then(|it| it.child_by_field_name("alias")) {
+                    self.bind_target(alias.named_child(0).unwrap_or(alias), Bound::Unknown);
+                }
+            }
+            FUNCTION | CLASS => {
+                if let Some(name) = node.child_by_field_name("name") {
+                    self.bind_target(name, Bound::Definition(node));
+                }
+                self.bind_parameters(node);
+            }
+            LAMBDA => self.bind_parameters(node),
+            "import_statement" | "import_from_statement" => self.bind_import(node),
+            _ => {}
+        }
+    }
+
+    fn bind_parameters(&mut self, function: Node<'t>) {
+        for parameter in self.parameters(function) {
+            if let Some(name) = self.parameter_name(parameter) {
+                self.insert(function.id(), name, Bound::Parameter(parameter));
+            }
+        }
+    }
+
+    fn bind_import(&mut self, node: Node<'t>) {
+        let from = node.child_by_field_name("module_name");
+        let mut cursor = node.walk();
+        let names: Vec<Node<'t>> = node.children_by_field_name("name", &mut cursor).collect();
+        let scope = self.scope_of(node).id();
+        for imported in names {
+            let (name, alias) = match imported.kind() {
+                "aliased_import" => {
+                    (imported.child_by_field_name("name"), imported.child_by_field_name("alias"))
+                }
+                _ => (Some(imported), None),
+            };
+            let Some(name) = name else { continue };
+            let whole = self.text(name);
+            let bound = match (alias, from) {
+                (Some(alias), _) => self.text(alias),
+                (None, Some(_)) => whole,
+                (None, None) => whole.split('.').next().unwrap_or(whole),
+            };
+            // `import a.b` binds `a`.
+            let is_head = alias.is_none() && from.is_none();
+            self.insert(scope, bound, Bound::Import(name, from, is_head));
+        }
+    }
+
+    fn bind_target(&mut self, target: Node<'t>, bound: Bound<'t>) {
+        match target.kind() {
+            "identifier" => {
+                let mut scope = self.scope_of(target);
+                // A head's name is outside of what it heads, and so are comprehensions' inside of their function.
+                if matches!(bound, Bound::Definition(node) if node.id() == scope.id()) {
+                    scope = self.scope_of(scope);
+                }
+                self.insert(scope.id(), self.text(target), bound);
+            }
+            "attribute" => {
+                let (Some(object), Some(name)) =
+                    (target.child_by_field_name("object"), target.child_by_field_name("attribute"))
+                else {
+                    return;
+                };
+                if let Some(class) = self.class_of_self(object)
+                    && let Some(scope) = self.scopes.get_mut(&class.id())
+                {
+                    let name = self.text.get(name.byte_range()).unwrap_or_default();
+                    scope.attributes.entry(name).or_default().push(bound);
+                }
+            }
+            "pattern_list"
+            | "tuple_pattern"
+            | "list_pattern"
+            | "tuple"
+            | "list"
+            | "parenthesized_expression"
+            | "list_splat_pattern" => self.bind_parts(target, bound),
+            _ => {}
+        }
+    }
+
+    /// `a, b = …`: each its own part, where the parts are written.
+    fn bind_parts(&mut self, target: Node<'t>, bound: Bound<'t>) {
+        let targets = children(target);
+        let values = match bound {
+            Bound::To(value) if matches!(value.kind(), "expression_list" | "tuple" | "list") => {
+                children(value)
+            }
+            Bound::To(_)
+            | Bound::Part(_)
+            | Bound::Entered(..)
+            | Bound::Parameter(_)
+            | Bound::Definition(_)
+            | Bound::Import(..)
+            | Bound::Unknown => Vec::new(),
+        };
+        let is_matched = values.len() == targets.len();
+        for (index, target) in targets.into_iter().enumerate() {
+            let part = match (values.get(index).filter(|_| is_matched), bound) {
+                (Some(value), _) => Bound::To(*value),
+                (None, Bound::To(value) | Bound::Part(value)) => Bound::Part(value),
+                (
+                    None,
+                    Bound::Entered(..)
+                    | Bound::Parameter(_)
+                    | Bound::Definition(_)
+                    | Bound::Import(..)
+                    | Bound::Unknown,
+                ) => Bound::Unknown,
+            };
+            self.bind_target(target, part);
+        }
+    }
+
+    fn insert(&mut self, scope: usize, name: &'t str, bound: Bound<'t>) {
+        if let Some(scope) = self.scopes.get_mut(&scope) {
+            scope.names.entry(name).or_default().push(bound);
+        }
+    }
+
+    /// Is there still time to look further?
+    pub(super) fn step(&self) -> bool {
+        self.spend(1)
+    }
+
+    /// Were there too many questions? Then the answers are not whole.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.steps.get() == 0
+    }
+
+    fn spend(&self, steps: usize) -> bool {
+        let before = self.steps.get();
+        let mut left = before.saturating_sub(steps);
+        if left / STEPS_PER_LOOK != before / STEPS_PER_LOOK && !(self.is_time)() {
+            left = 0;
+        }
+        self.steps.set(left);
+        left > 0
+    }
+
+    pub(super) fn root(&self) -> Node<'t> {
+        self.root
+    }
+
+    pub(super) fn text(&self, node: Node<'_>) -> &'t str {
+        self.text.get(node.byte_range()).unwrap_or_default()
+    }
+
+    pub(super) fn parent(&self, node: Node<'t>) -> Option<Node<'t>> {
+        self.parents.get(&node.id()).copied().filter(|_| self.spend(1))
+    }
+
+    /// What is around a node, from inside to outside.
+    pub(super) fn above(&self, node: Node<'t>) -> impl Iterator<Item = Node<'t>> {
+        std::iter::successors(self.parent(node), |at| self.parent(*at))
+    }
+
+    /// All nodes of these kinds, in the order of the text.
+    pub(super) fn nodes(&self, kinds: &[&str]) -> Vec<Node<'t>> {
+        let mut nodes: Vec<Node<'t>> =
+            kinds.iter().filter_map(|kind| self.by_kind.get(*kind)).flatten().copied().collect();
+        nodes.sort_by_key(|node| (node.start_byte(), std::cmp::Reverse(node.end_byte())));
+        nodes.truncate(if self.spend(nodes.len()) { nodes.len() } else { 0 });
+        nodes
+    }
+
+    /// All nodes of these kinds within a node.
+    pub(super) fn nodes_in(&self, node: Node<'t>, kinds: &[&str]) -> Vec<Node<'t>> {
+        let mut found = Vec::new();
+        for all in kinds.iter().filter_map(|kind| self.by_kind.get(*kind)) {
+            let first = all.partition_point(|it| it.start_byte() < node.start_byte());
+            let within = all.iter().skip(first).take_while(|it| it.start_byte() < node.end_byte());
+            found.extend(within.copied());
+        }
+        found.sort_by_key(Node::start_byte);
+        found.truncate(if self.spend(found.len()) { found.len() } else { 0 });
+        found
+    }
+
+    /// Every place where an identifier stands, as a name or as the last part of an attribute.
+    pub(super) fn mentions(&self, name: &str) -> &[Node<'t>] {
+        let all = self.uses.get(name).map(Vec::as_slice).unwrap_or_default();
+        if self.spend(all.len()) { all } else { &[] }
+    }
+
+    /// The innermost scope that a node is in: a function's defaults, decorators and annotations are outside of it.
+    pub(super) fn scope_of(&self, node: Node<'t>) -> Node<'t> {
+        let mut inner = node;
+        for outer in self.above(node) {
+            let is_inside = match outer.kind() {
+                FUNCTION | LAMBDA => {
+                    let body = outer.child_by_field_name("body").map(|it| it.id());
+                    Some(inner.id()) == body
+                }
+                CLASS => outer.child_by_field_name("body").map(|it| it.id()) == Some(inner.id()),
+                _ => false,
+            };
+            if is_inside {
+                return outer;
+            }
+            inner = outer;
+        }
+        self.root
+    }
+
+    /// The innermost function, lambda or module that a node is in.
+    pub(super) fn function_of(&self, node: Node<'t>) -> Node<'t> {
+        let mut scope = self.scope_of(node);
+        while scope.kind() == CLASS {
+            scope = self.scope_of(scope);
+        }
+        scope
+    }
+
+    /// The class whose method a node is in, also within functions of that method.
+    pub(super) fn class_around(&self, node: Node<'t>) -> Option<Node<'t>> {
+        self.above(node).find(|it| it.kind() == CLASS)
+    }
+
+    /// The class of `self` or `cls`, if this is one of these.
+    pub(super) fn class_of_self(&self, object: Node<'t>) -> Option<Node<'t>> {
+        let is_self = object.kind() == "identifier" && matches!(self.text(object), "self" | "cls");
+        if is_self { self.class_around(object) } else { None }
+    }
+
+    /// What a name is bound to where this node stands; none if nothing in the file binds it.
+    pub(super) fn lookup(&self, name: &str, at: Node<'t>) -> Option<(&[Bound<'t>], Node<'t>)> {
+        let mut scope = self.scope_of(at);
+        let mut is_first = true;
+        loop {
+            if let Some(known) = self.scopes.get(&scope.id())
+                && (is_first || scope.kind() != CLASS)
+                && let Some(bound) = known.names.get(name)
+            {
+                return Some((bound, known.node));
+            }
+            if scope.id() == self.root.id() {
+                return None;
+            }
+            is_first = false;
+            scope = self.scope_of(scope);
+        }
+    }
+
+    /// What a class binds by this name, in its body and in its methods.
+    pub(super) fn members(&self, class: Node<'t>, name: &str) -> impl Iterator<Item = Bound<'t>> {
+        let scope = self.scopes.get(&class.id());
+        let in_body = scope.and_then(|scope| scope.names.get(name));
+        let of_self = scope.and_then(|scope| scope.attributes.get(name));
+        in_body.into_iter().chain(of_self).flatten().copied()
+    }
+
+    /// Is a function `async def`?
+    pub(super) fn is_async(&self, node: Node<'t>) -> bool {
+        node.child(0).is_some_and(|first| first.kind() == "async")
+    }
+
+    /// Is a node in a coroutine, and in no function or lambda of its own within it?
+    pub(super) fn in_coroutine(&self, node: Node<'t>) -> bool {
+        let function = self.function_of(node);
+        function.kind() == FUNCTION && self.is_async(function)
+    }
+
+    fn with_of(&self, item: Node<'t>) -> Statement {
+        let statement = self.above(item).find(|it| it.kind() == "with_statement");
+        if statement.is_some_and(|it| self.is_async(it)) { Statement::Async } else { Statement::Plain }
+    }
+
+    /// A function's parameters.
+    pub(super) fn parameters(&self, function: Node<'t>) -> Vec<Node<'t>> {
+        function.child_by_field_name("parameters").map(children).unwrap_or_default()
+    }
+
+    /// What a parameter is called.
+    pub(super) fn parameter_name(&self, parameter: Node<'t>) -> Option<&'t str> {
+        let name = match parameter.kind() {
+            "identifier" => Some(parameter),
+            "typed_parameter" => parameter.named_child(0).filter(|it| it.kind() == "identifier"),
+            "default_parameter" | "typed_default_parameter" => parameter.child_by_field_name("name"),
+            _ => None,
+        };
+        name.map(|name| self.text(name))
+    }
+
+    /// The decorators of a definition.
+    pub(super) fn decorators(&self, definition: Node<'t>) -> Vec<Node<'t>> {
+        let decorated = self.parent(definition).filter(|it| it.kind() == "decorated_definition");
+        let all = decorated.map(children).unwrap_or_default();
+        all.into_iter().filter(|it| it.kind() == "decorator").collect()
+    }
+
+    /// The values that a function returns or, if it is a lambda, has. What functions within it return is not its own.
+    pub(super) fn returned(&self, function: Node<'t>) -> Vec<Node<'t>> {
+        if function.kind() == LAMBDA {
+            return function.child_by_field_name("body").into_iter().collect();
+        }
+        let all = self.nodes_in(function, &["return_statement"]);
+        let own = all.into_iter().filter(|it| self.function_of(*it).id() == function.id());
+        own.filter_map(|it| it.named_child(0)).collect()
+    }
+
+    /// What a function yields.
+    pub(super) fn yields(&self, function: Node<'t>) -> Vec<Node<'t>> {
+        let all = self.nodes_in(function, &["yield"]);
+        all.into_iter().filter(|it| self.function_of(*it).id() == function.id()).collect()
+    }
+}
+
+/// A node's named children, without comments.
+pub(super) fn children(node: Node<'_>) -> Vec<Node<'_>> {
+    node.named_children(&mut node.walk()).filter(|it| it.kind() != "comment").collect()
+}
+
+/// Is this node that field of the other?
+pub(super) fn is_field(parent: Node<'_>, field: &str, node: Node<'_>) -> bool {
+    parent.child_by_field_name(field).is_some_and(|it| it.id() == node.id())
+}

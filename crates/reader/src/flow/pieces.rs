@@ -1,0 +1,246 @@
+//! Pieces of botocore that are used where aiobotocore has an asynchronous one.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use tree_sitter::Node;
+
+use super::Found;
+use super::model::{Model, children, is_field};
+use super::uses::names_after;
+use super::value::{Thing, Value, Values, carrier};
+
+/// What aiobotocore has of its own: see the file's head.
+const TABLE: &str = include_str!("pieces.csv");
+
+/// A piece of botocore.
+struct Piece {
+    /// Does the asynchronous one have coroutines, or is it one?
+    is_async: bool,
+}
+
+static PIECES: LazyLock<BTreeMap<&'static str, Piece>> = LazyLock::new(|| {
+    let rows = TABLE.lines().filter(|line| !line.starts_with('#'));
+    let piece = |row: &'static str| {
+        let mut fields = row.split(',');
+        let (name, _, coroutines) = (fields.next()?, fields.next()?, fields.next()?);
+        Some((name, Piece { is_async: !coroutines.is_empty() }))
+    };
+    rows.filter_map(piece).collect()
+});
+
+/// Pieces that hold values alone as often as not.
+const HOLDS_VALUES: &[&str] = &["botocore.credentials.Credentials", "botocore.hooks.HierarchicalEmitter"];
+/// Sessions, of which making one in a coroutine is the rule `blocking-call`'s.
+const SESSIONS: &[&str] = &[
+    "boto3.Session",
+    "boto3.client",
+    "boto3.resource",
+    "boto3.session.Session",
+    "botocore.session.Session",
+    "botocore.session.get_session",
+];
+/// What only aiobotocore's configuration knows.
+const OPTIONS: &[&str] = &["connector_args", "http_session_cls"];
+
+/// How far base classes are followed.
+const MAX_BASES: u32 = 5;
+
+/// Each of them. `in_package`: the file is of aiobotocore itself.
+pub(super) fn find(values: &Values<'_, '_>, in_package: bool) -> Vec<Found> {
+    let model = values.model;
+    let look = Look { values, model, in_package };
+    let calls = model.nodes(&["call"]).into_iter().filter(|call| look.is_wrong_call(*call));
+    let mut found: Vec<Found> = calls.map(Found::at).collect();
+    if in_package {
+        let assigned = model.nodes(&["assignment"]).into_iter().filter_map(|it| look.handed_on(it));
+        found.extend(assigned.map(Found::at));
+    }
+    found
+}
+
+struct Look<'v, 'm, 't> {
+    values: &'v Values<'m, 't>,
+    model: &'m Model<'t>,
+    in_package: bool,
+}
+
+impl<'t> Look<'_, '_, 't> {
+    /// The piece that something is, or whose class method it is.
+    fn piece(&self, node: Node<'t>) -> Option<(&'static str, &'static Piece)> {
+        let known = |value: &Value<'t>| {
+            let Value::Path(path) = value else { return None };
+            let class = path.rsplit_once('.').map(|(class, _)| class);
+            let found = PIECES.get_key_value(path.as_str());
+            found.or_else(|| PIECES.get_key_value(class?)).map(|(name, piece)| (*name, piece))
+        };
+        self.values.of_node(node).iter().find_map(known)
+    }
+
+    fn is_wrong_call(&self, call: Node<'t>) -> bool {
+        let Some(callee) = call.child_by_field_name("function") else { return false };
+        if self.is_wrong_config(call, callee) {
+            return true;
+        }
+        let Some((name, piece)) = self.piece(callee) else { return false };
+        if SESSIONS.contains(&name) {
+            return !self.model.in_coroutine(call) && self.goes_to_aio(call, 3);
+        }
+        let is_as_written = self.model.text(callee).ends_with(name.rsplit('.').next().unwrap_or(name));
+        let is_function = name.rsplit('.').next().is_some_and(|it| it.starts_with(char::is_lowercase));
+        if self.in_package {
+            return is_as_written;
+        }
+        let is_value = HOLDS_VALUES.contains(&name);
+        let works = !is_value && (piece.is_async || is_function);
+        let in_aio_class = self.values.is_aio && self.in_aio_class(call) && !is_value;
+        let in_coroutine = self.model.in_coroutine(call) && works && !self.values.is_sync;
+        in_aio_class || in_coroutine || self.goes_to_aio(call, 3)
+    }
+
+    /// Has botocore's configuration an option that only aiobotocore's has?
+    fn is_wrong_config(&self, call: Node<'t>, callee: Node<'t>) -> bool {
+        let is_config = |value: &Value<'t>| matches!(value, Value::Path(path) if path == "botocore.config.Config" || path == "botocore.client.Config");
+        let arguments = call.child_by_field_name("arguments").map(children).unwrap_or_default();
+        let mut names = arguments.iter().filter_map(|it| it.child_by_field_name("name"));
+        names.any(|name| OPTIONS.contains(&self.model.text(name))) && self.values.is(callee, is_config)
+    }
+
+    /// `attributes['generate_presigned_url'] = generate_presigned_url`
+    fn handed_on(&self, assignment: Node<'t>) -> Option<Node<'t>> {
+        let is_item = assignment.child_by_field_name("left").is_some_and(|it| it.kind() == "subscript");
+        let right =
+            assignment.child_by_field_name("right").filter(|it| is_item && it.kind() == "identifier")?;
+        let (name, piece) = self.piece(right)?;
+        (piece.is_async && name.ends_with(self.model.text(right))).then_some(right)
+    }
+
+    /// Is it in a class whose base is of aiobotocore?
+    fn in_aio_class(&self, node: Node<'t>) -> bool {
+        self.model.class_around(node).is_some_and(|class| self.is_aio_class(class))
+    }
+
+    fn is_aio_class(&self, class: Node<'t>) -> bool {
+        self.is_aio_class_by(class, MAX_BASES)
+    }
+
+    fn is_aio_class_by(&self, class: Node<'t>, bases: u32) -> bool {
+        let Some(left) = bases.checked_sub(1) else { return false };
+        self.values.bases(class).into_iter().any(|base| {
+            self.values.is(base, |value| match value {
+                Value::Path(path) => is_aio(path),
+                Value::Class(other) => self.is_aio_class_by(*other, left),
+                Value::Function(_)
+                | Value::Object(_)
+                | Value::Thing(_)
+                | Value::Method(..)
+                | Value::Coroutine(_)
+                | Value::Context(_)
+                | Value::Maker(_)
+                | Value::Many(_) => false,
+            })
+        })
+    }
+
+    /// Is a value used as only an asynchronous one can be, or handed to aiobotocore?
+    fn goes_to_aio(&self, node: Node<'t>, hops: u32) -> bool {
+        let Some(hops) = hops.checked_sub(1).filter(|_| self.model.step()) else { return false };
+        let node = carrier(self.model, node);
+        let Some(parent) = self.model.parent(node) else { return false };
+        match parent.kind() {
+            "attribute" if is_field(parent, "object", node) => self.is_awaited(parent),
+            "list" | "tuple" => self.goes_to_aio(parent, hops),
+            "argument_list" => self.is_taken(parent),
+            "keyword_argument" => self.model.parent(parent).is_some_and(|it| self.is_taken(it)),
+            "assignment" if is_field(parent, "right", node) => {
+                let Some(left) = parent.child_by_field_name("left") else { return false };
+                match left.kind() {
+                    "identifier" => {
+                        let scope = self.model.function_of(left);
+                        let uses = names_after(self.model, left, scope);
+                        uses.into_iter().any(|it| self.goes_to_aio(it, hops))
+                    }
+                    "attribute" => self.is_kept_for_aio(left, hops),
+                    _ => false,
+                }
+            }
+            _ => false,
+        }
+    }
+
+    fn is_kept_for_aio(&self, kept: Node<'t>, hops: u32) -> bool {
+        let (Some(object), Some(name)) =
+            (kept.child_by_field_name("object"), kept.child_by_field_name("attribute"))
+        else {
+            return false;
+        };
+        let is_credentials = self.values.is_aio
+            && self.model.text(name) == "_credentials"
+            && self.model.text(object).to_ascii_lowercase().ends_with("session");
+        let of_session =
+            is_credentials || self.values.is_thing(object, &[Thing::AioSession, Thing::Aio3Session]);
+        if of_session || self.model.class_of_self(object).is_some_and(|it| self.is_aio_class(it)) {
+            return true;
+        }
+        let within = self.model.class_of_self(object).unwrap_or(self.model.root());
+        let uses = self.model.mentions(self.model.text(name)).iter().copied();
+        let mut inside = uses.filter(|it| {
+            (within.start_byte()..within.end_byte()).contains(&it.start_byte()) && it.id() != name.id()
+        });
+        inside.any(|it| {
+            let used = self.model.parent(it).filter(|parent| is_field(*parent, "attribute", it));
+            used.is_some_and(|used| self.goes_to_aio(used, hops))
+        })
+    }
+
+    /// Is a method's call awaited, entered by `async with`, or gone through by `async for`?
+    fn is_awaited(&self, attribute: Node<'t>) -> bool {
+        let call = self.model.parent(attribute).filter(|it| is_field(*it, "function", attribute));
+        let Some(call) = call else { return false };
+        let node = carrier(self.model, call);
+        let mut above = self.model.above(node);
+        match above.next() {
+            Some(parent) if parent.kind() == "await" => true,
+            Some(parent) if matches!(parent.kind(), "for_statement" | "for_in_clause") => {
+                self.model.is_async(parent)
+            }
+            Some(parent) if matches!(parent.kind(), "with_item" | "as_pattern") => {
+                let with = self.model.above(parent).find(|it| it.kind() == "with_statement");
+                with.is_some_and(|it| self.model.is_async(it))
+            }
+            Some(parent) if parent.kind() == "argument_list" => {
+                let call = self.model.parent(parent);
+                let callee = call.and_then(|it| it.child_by_field_name("function"));
+                callee.is_some_and(|it| self.model.text(it).ends_with("enter_async_context"))
+            }
+            _ => false,
+        }
+    }
+
+    /// Does a call that this is an argument of go to aiobotocore?
+    fn is_taken(&self, list: Node<'t>) -> bool {
+        let call = self.model.parent(list).filter(|it| it.kind() == "call");
+        let Some(callee) = call.and_then(|it| it.child_by_field_name("function")) else { return false };
+        if self.values.is_aio && self.model.text(callee).ends_with(".register_component") {
+            return !self.values.is_sync;
+        }
+        self.values.is(callee, |value| match value {
+            Value::Path(path) => is_aio(path),
+            Value::Class(class) => self.is_aio_class(*class),
+            Value::Method(thing, _) => matches!(thing, Thing::AioSession | Thing::Aio3Session),
+            Value::Function(_)
+            | Value::Object(_)
+            | Value::Thing(_)
+            | Value::Coroutine(_)
+            | Value::Context(_)
+            | Value::Maker(_)
+            | Value::Many(_) => false,
+        })
+    }
+}
+
+fn is_aio(path: &str) -> bool {
+    path.starts_with("aiobotocore.")
+        || path.starts_with("aioboto3.")
+        || path.rsplit('.').next().is_some_and(|it| it.starts_with("Aio") && it.len() > 3)
+}

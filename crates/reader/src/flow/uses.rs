@@ -1,0 +1,416 @@
+//! What becomes of a context: is it entered, used as if it had been, or handed to somebody who may enter it?
+
+use std::collections::BTreeSet;
+
+use tree_sitter::Node;
+
+use super::model::{Bound, Model, children, is_field};
+use super::value::{Value, Values, carrier, last_name};
+
+/// How far a context is followed from name to name.
+const MAX_HOPS: u32 = 6;
+
+/// What is done with a context, at all places together.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(super) struct Fate {
+    /// It is entered, by `async with`, a stack, or by hand by who also leaves it.
+    pub(super) entered: bool,
+    /// It is used as what entering gives: awaited, its methods are called, entered by hand and never left.
+    pub(super) used: bool,
+    /// It is given back to a caller.
+    pub(super) returned: bool,
+    /// It is handed to a function that is not of this file.
+    pub(super) passed: bool,
+    /// It is kept in an attribute, an item or at the top of the file.
+    pub(super) kept: bool,
+    /// It is closed by hand.
+    pub(super) closed: bool,
+    /// The place where it is made does nothing with it.
+    pub(super) dropped: bool,
+}
+
+impl Fate {
+    fn and(&mut self, other: Self) {
+        self.entered |= other.entered;
+        self.used |= other.used;
+        self.returned |= other.returned;
+        self.passed |= other.passed;
+        self.kept |= other.kept;
+        self.closed |= other.closed;
+        self.dropped |= other.dropped;
+    }
+}
+
+/// Follows one context.
+pub(super) struct Follow<'v, 'm, 't> {
+    values: &'v Values<'m, 't>,
+    model: &'m Model<'t>,
+    seen: BTreeSet<usize>,
+}
+
+impl<'v, 'm, 't> Follow<'v, 'm, 't> {
+    pub(super) fn new(values: &'v Values<'m, 't>) -> Self {
+        Self { values, model: values.model, seen: BTreeSet::new() }
+    }
+
+    /// What becomes of the value of an expression.
+    pub(super) fn fate(&mut self, made: Node<'t>) -> Fate {
+        self.at(made, MAX_HOPS)
+    }
+
+    fn at(&mut self, node: Node<'t>, hops: u32) -> Fate {
+        let mut fate = Fate::default();
+        let Some(hops) = hops.checked_sub(1).filter(|_| self.model.step()) else { return fate };
+        if !self.seen.insert(node.id()) {
+            return fate;
+        }
+        // A name that is given in passing.
+        for named in self.model.above(node).take_while(|it| it.end_byte() == node.end_byte()) {
+            if named.kind() == "named_expression"
+                && let Some(name) = named.child_by_field_name("name")
+            {
+                fate.and(self.of_target(name, hops));
+            }
+        }
+        let node = carrier(self.model, node);
+        let Some(parent) = self.model.parent(node) else { return fate };
+        match parent.kind() {
+            "with_item" => fate.and(self.of_with(parent)),
+            "as_pattern" if is_first(parent, node) => match self.model.parent(parent) {
+                Some(item) if item.kind() == "with_item" => fate.and(self.of_with(item)),
+                _ => {}
+            },
+            "await" => fate.used = true,
+            "expression_statement" => fate.dropped = true,
+            "return_statement" | "lambda" => fate.returned = true,
+            "yield" => fate.and(self.of_yield(parent)),
+            "attribute" if is_field(parent, "object", node) => fate.and(self.of_attribute(parent, hops)),
+            "argument_list" => fate.and(self.of_argument(parent, node, None, hops)),
+            "keyword_argument" if is_field(parent, "value", node) => {
+                let name = parent.child_by_field_name("name").map(|it| self.model.text(it));
+                if let Some(arguments) = self.model.parent(parent) {
+                    fate.and(self.of_argument(arguments, parent, name, hops));
+                }
+            }
+            "assignment" if is_field(parent, "right", node) => {
+                fate.and(self.of_assignment(parent, hops));
+            }
+            "default_parameter" | "typed_default_parameter" if is_field(parent, "value", node) => {
+                fate.kept = true;
+                if let Some(name) = parent.child_by_field_name("name") {
+                    let function = self.model.parent(parent).and_then(|it| self.model.parent(it));
+                    let scope = function.unwrap_or(name);
+                    fate.and(self.of_name(self.model.text(name), scope, hops));
+                }
+            }
+            // Part of many, which are then followed.
+            "expression_list" => fate.and(self.of_part(parent, node, hops)),
+            "list" | "tuple" | "set" | "dictionary" => fate.and(self.at(parent, hops)),
+            "pair" => match self.model.parent(parent) {
+                Some(dictionary) => fate.and(self.at(dictionary, hops)),
+                None => {}
+            },
+            "list_comprehension"
+            | "set_comprehension"
+            | "dictionary_comprehension"
+            | "generator_expression" => fate.and(self.at(parent, hops)),
+            "list_splat" | "dictionary_splat" => {
+                if let Some(arguments) = self.model.parent(parent) {
+                    fate.and(self.of_argument(arguments, parent, None, hops));
+                }
+            }
+            "for_statement" | "for_in_clause" if is_field(parent, "right", node) => {
+                if let Some(left) = parent.child_by_field_name("left") {
+                    fate.and(self.of_target(left, hops));
+                }
+            }
+            "subscript" if is_field(parent, "value", node) => fate.and(self.at(parent, hops)),
+            _ => {}
+        }
+        fate
+    }
+
+    /// `a, b = one, two` keeps each in its own name; elsewhere it is a tuple.
+    fn of_part(&mut self, list: Node<'t>, node: Node<'t>, hops: u32) -> Fate {
+        let left = self.model.parent(list).filter(|it| it.kind() == "assignment");
+        let left = left.and_then(|it| it.child_by_field_name("left"));
+        let targets = left.filter(|it| it.kind() == "pattern_list").map(children).unwrap_or_default();
+        let index = children(list).iter().position(|it| it.id() == node.id());
+        match index.and_then(|index| targets.get(index)) {
+            Some(target) if targets.len() == children(list).len() => self.of_target(*target, hops),
+            _ => self.at(list, hops),
+        }
+    }
+
+    fn of_with(&self, item: Node<'t>) -> Fate {
+        let statement = self.model.above(item).find(|it| it.kind() == "with_statement");
+        let is_async = statement.is_some_and(|it| self.model.is_async(it));
+        Fate { entered: is_async, used: !is_async, ..Fate::default() }
+    }
+
+    fn of_yield(&self, node: Node<'t>) -> Fate {
+        let function = self.model.function_of(node);
+        let is_generator = self.model.is_async(function) && !self.values.is_context_manager(function);
+        // A fixture's client is used before it could be entered.
+        Fate { returned: !is_generator, kept: is_generator, ..Fate::default() }
+    }
+
+    fn of_attribute(&mut self, attribute: Node<'t>, hops: u32) -> Fate {
+        let name = last_name(self.model, attribute);
+        let call = self.model.parent(attribute).filter(|it| is_field(*it, "function", attribute));
+        let fate = Fate::default();
+        match name {
+            "__aenter__" => {
+                let is_left = self.is_left_by_hand(attribute);
+                Fate { entered: is_left, used: !is_left, ..fate }
+            }
+            "__aexit__" | "__exit__" => Fate { entered: true, ..fate },
+            "close" | "aclose" => Fate { closed: true, ..fate },
+            "values" | "items" | "copy" | "get" | "pop" if call.is_some() => match call {
+                Some(call) if self.values.is(call, |value| matches!(value, Value::Many(_))) => {
+                    self.at(call, hops)
+                }
+                Some(call) if name == "get" || name == "pop" => self.at(call, hops),
+                _ => Fate { used: true, ..fate },
+            },
+            // What a list does with it.
+            "append" | "extend" | "add" => fate,
+            _ => Fate { used: true, ..fate },
+        }
+    }
+
+    /// Is something left by hand: in the class, if it is entered in one, else in the file?
+    fn is_left_by_hand(&self, entered: Node<'t>) -> bool {
+        let around = self.model.class_around(entered).unwrap_or(self.model.root());
+        let within = |node: &&Node<'t>| (around.start_byte()..around.end_byte()).contains(&node.start_byte());
+        let leaves = |node: &Node<'t>| {
+            let parent = self.model.parent(*node);
+            parent.is_some_and(|it| it.kind() == "attribute" && is_field(it, "attribute", *node))
+        };
+        let ways = ["__aexit__", "push_async_exit", "push_async_callback"];
+        if self.is_closed_by_hand(entered) {
+            return true;
+        }
+        ways.iter().any(|way| self.model.mentions(way).iter().filter(within).any(leaves))
+    }
+
+    /// Is what it was entered as closed somewhere?
+    fn is_closed_by_hand(&self, entered: Node<'t>) -> bool {
+        let kept = self.model.above(entered).find(|it| it.kind() == "assignment");
+        let kept = kept.and_then(|it| it.child_by_field_name("left")).map(|it| self.model.text(it));
+        let closes = |node: &Node<'t>| {
+            let attribute = self.model.parent(*node).filter(|it| is_field(*it, "attribute", *node));
+            let object = attribute.and_then(|it| it.child_by_field_name("object"));
+            object.is_some_and(|it| Some(self.model.text(it)) == kept)
+        };
+        kept.is_some() && ["close", "aclose"].iter().any(|way| self.model.mentions(way).iter().any(closes))
+    }
+
+    fn of_argument(&mut self, list: Node<'t>, argument: Node<'t>, name: Option<&str>, hops: u32) -> Fate {
+        let fate = Fate::default();
+        let Some(call) = self.model.parent(list).filter(|it| it.kind() == "call") else { return fate };
+        let Some(callee) = call.child_by_field_name("function") else { return fate };
+        let called = last_name(self.model, callee);
+        let lower = called.to_ascii_lowercase();
+        let enters = ["enter", "context", "closing", "manager", "stack", "wrap", "push_async", "finalize"];
+        let is_other = matches!(called, "nullcontext" | "enter_context");
+        if enters.iter().any(|word| lower.contains(word)) && !is_other {
+            return Fate { entered: true, ..fate };
+        }
+        match called {
+            // Of a stack, and for what is not asynchronous.
+            "enter_context" => return Fate { used: true, ..fate },
+            "gather" | "wait" | "wait_for" | "create_task" | "ensure_future" | "shield" => {
+                return Fate { used: true, ..fate };
+            }
+            "nullcontext" | "list" | "tuple" | "dict" | "zip" | "enumerate" | "reversed" | "cast" => {
+                return self.at(call, hops);
+            }
+            "isinstance" | "repr" | "print" | "len" | "type" | "id" | "bool" | "hasattr" | "callable" => {
+                return fate;
+            }
+            "append" | "add" | "insert" | "appendleft" | "setdefault" => {
+                let object = callee.child_by_field_name("object");
+                let kept = object.map(|it| self.of_target(it, hops)).unwrap_or_default();
+                return Fate { passed: true, ..kept };
+            }
+            _ => {}
+        }
+        let mut fate = Fate { passed: true, ..fate };
+        for value in self.values.of_node(callee) {
+            let (function, skipped) = match value {
+                Value::Function(function) => (function, self.is_bound(callee, function)),
+                Value::Class(class) => match self.constructor(class) {
+                    Some(function) => (function, true),
+                    None => continue,
+                },
+                Value::Path(_)
+                | Value::Object(_)
+                | Value::Thing(_)
+                | Value::Method(..)
+                | Value::Coroutine(_)
+                | Value::Context(_)
+                | Value::Maker(_)
+                | Value::Many(_) => continue,
+            };
+            if let Some(parameter) = self.parameter(function, list, argument, name, skipped) {
+                fate.and(self.of_name(parameter, function, hops));
+            }
+        }
+        fate
+    }
+
+    /// Is the first parameter of a method given by what it is called on?
+    fn is_bound(&self, callee: Node<'t>, function: Node<'t>) -> bool {
+        let first = self.model.parameters(function).first().and_then(|it| self.model.parameter_name(*it));
+        callee.kind() == "attribute" && matches!(first, Some("self" | "cls"))
+    }
+
+    fn constructor(&self, class: Node<'t>) -> Option<Node<'t>> {
+        let mut made = self.model.members(class, "__init__");
+        made.find_map(|bound| if let Bound::Definition(function) = bound { Some(function) } else { None })
+    }
+
+    /// The parameter that an argument is for.
+    fn parameter(
+        &self,
+        function: Node<'t>,
+        list: Node<'t>,
+        argument: Node<'t>,
+        name: Option<&str>,
+        skipped: bool,
+    ) -> Option<&'t str> {
+        let names = self.model.parameters(function).into_iter().map(|it| self.model.parameter_name(it));
+        match name {
+            Some(name) => names.flatten().find(|it| *it == name),
+            None => {
+                let index = children(list).iter().position(|it| it.id() == argument.id())?;
+                names.skip(usize::from(skipped)).nth(index).flatten()
+            }
+        }
+    }
+
+    fn of_assignment(&mut self, assignment: Node<'t>, hops: u32) -> Fate {
+        let mut fate = Fate::default();
+        if let Some(left) = assignment.child_by_field_name("left") {
+            fate.and(self.of_target(left, hops));
+        }
+        // `a = b = …`
+        if let Some(outer) = self.model.parent(assignment).filter(|it| it.kind() == "assignment") {
+            fate.and(self.of_assignment(outer, hops));
+        }
+        fate
+    }
+
+    /// What becomes of what a target keeps.
+    fn of_target(&mut self, target: Node<'t>, hops: u32) -> Fate {
+        match target.kind() {
+            "identifier" => {
+                let name = self.model.text(target);
+                let scope = self.model.lookup(name, target).map(|(_, scope)| scope);
+                let scope = scope.unwrap_or(self.model.root());
+                let mut fate = self.of_name(name, scope, hops);
+                fate.kept |= matches!(scope.kind(), "module" | "class_definition");
+                fate
+            }
+            "attribute" => {
+                let name = last_name(self.model, target);
+                let object = target.child_by_field_name("object");
+                let class = object.and_then(|it| self.model.class_of_self(it));
+                let within = class.unwrap_or(self.model.root());
+                let mut fate = Fate { kept: true, ..Fate::default() };
+                for node in self.model.mentions(name).to_vec() {
+                    let used = self.model.parent(node).filter(|it| is_field(*it, "attribute", node));
+                    let is_inside = (within.start_byte()..within.end_byte()).contains(&node.start_byte());
+                    if let Some(used) = used.filter(|it| is_inside && !self.is_target(*it)) {
+                        fate.and(self.at(used, hops));
+                    }
+                }
+                fate
+            }
+            "subscript" => {
+                let key = target.child_by_field_name("subscript").map(|it| self.model.text(it));
+                let object = target.child_by_field_name("value");
+                let mut fate = Fate { kept: true, ..Fate::default() };
+                for used in self.model.nodes(&["subscript"]) {
+                    let its = used.child_by_field_name("subscript").map(|it| self.model.text(it));
+                    if its == key && !self.is_target(used) {
+                        fate.and(self.at(used, hops));
+                    }
+                }
+                if let Some(object) = object.filter(|it| it.kind() == "identifier") {
+                    let elsewhere = self.of_target(object, hops);
+                    fate.entered |= elsewhere.entered;
+                }
+                fate
+            }
+            "pattern_list" | "tuple_pattern" | "list_pattern" | "tuple" | "parenthesized_expression" => {
+                let mut fate = Fate::default();
+                for part in children(target) {
+                    fate.and(self.of_target(part, hops));
+                }
+                fate
+            }
+            _ => Fate::default(),
+        }
+    }
+
+    /// What becomes of what a name of a scope stands for.
+    fn of_name(&mut self, name: &str, scope: Node<'t>, hops: u32) -> Fate {
+        let mut fate = Fate::default();
+        for used in self.model.mentions(name).to_vec() {
+            let is_inside = (scope.start_byte()..scope.end_byte()).contains(&used.start_byte());
+            let is_part = self.model.parent(used).is_some_and(|it| {
+                is_field(it, "attribute", used)
+                    || it.kind() == "keyword_argument" && is_field(it, "name", used)
+            });
+            // `self.CLIENT` of what stands in a class's body.
+            let node = match self.model.parent(used) {
+                Some(attribute) if is_part && scope.kind() == "class_definition" => attribute,
+                _ if is_part => continue,
+                _ => used,
+            };
+            if !is_inside || self.is_target(node) {
+                continue;
+            }
+            let is_own = node.kind() == "attribute"
+                || self.model.lookup(name, node).is_some_and(|(_, found)| found.id() == scope.id());
+            if is_own {
+                fate.and(self.at(node, hops));
+            }
+        }
+        fate
+    }
+
+    /// Is something bound here, not used?
+    fn is_target(&self, node: Node<'t>) -> bool {
+        let mut at = node;
+        for parent in self.model.above(node) {
+            match parent.kind() {
+                "pattern_list" | "tuple_pattern" | "list_pattern" | "list_splat_pattern" => at = parent,
+                "assignment" | "augmented_assignment" | "for_statement" | "for_in_clause" => {
+                    return is_field(parent, "left", at);
+                }
+                "named_expression" => return is_field(parent, "name", at),
+                "as_pattern_target" | "parameters" | "typed_parameter" | "aliased_import"
+                | "lambda_parameters" => return true,
+                "default_parameter"
+                | "typed_default_parameter"
+                | "function_definition"
+                | "class_definition" => return is_field(parent, "name", at),
+                _ => return false,
+            }
+        }
+        false
+    }
+}
+
+fn is_first(parent: Node<'_>, node: Node<'_>) -> bool {
+    parent.named_child(0).is_some_and(|it| it.id() == node.id())
+}
+
+/// The places within a function where a name stands, after the one where it is bound.
+pub(super) fn names_after<'t>(model: &Model<'t>, name: Node<'t>, function: Node<'t>) -> Vec<Node<'t>> {
+    let all = model.mentions(model.text(name)).iter().copied();
+    all.filter(|it| it.start_byte() > name.end_byte() && it.start_byte() < function.end_byte()).collect()
+}

@@ -1,0 +1,580 @@
+//! What an expression's value may be, as far as the file tells: where its name was imported from, what made it, and what
+//! it gives when it is called, awaited or entered. What cannot be told has no values.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+
+use tree_sitter::Node;
+
+use super::believe;
+use super::model::{Bound, Model, Statement, children, is_field};
+pub(super) use super::things::Thing;
+use super::things::{awaited, elements_by, entered, is_collection, item, made_by, of_method, of_type, part};
+
+/// How far one value is followed through names and calls.
+const MAX_DEPTH: u32 = 14;
+/// How many values one expression is said to have.
+const MAX_VALUES: usize = 12;
+
+/// What a value is.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Value<'t> {
+    /// Something imported, or built in, by its whole name.
+    Path(String),
+    /// A function or a lambda of this file.
+    Function(Node<'t>),
+    /// A class of this file.
+    Class(Node<'t>),
+    /// An object of such a class.
+    Object(Node<'t>),
+    /// A thing that is known.
+    Thing(Thing),
+    /// A method of such a thing.
+    Method(Thing, &'t str),
+    /// A coroutine that gives these.
+    Coroutine(Vec<Value<'t>>),
+    /// A context that gives these.
+    Context(Vec<Value<'t>>),
+    /// What makes these when it is called.
+    Maker(Vec<Value<'t>>),
+    /// Many of these.
+    Many(Vec<Value<'t>>),
+}
+
+/// What is known about a file's values.
+pub(super) struct Values<'m, 't> {
+    pub(super) model: &'m Model<'t>,
+    /// It imports aiobotocore, aioboto3 or their types, or is of aiobotocore itself.
+    pub(super) is_aio: bool,
+    /// It imports boto3 or botocore's session.
+    pub(super) is_sync: bool,
+    /// What was found out before, and how far it was followed then.
+    known: RefCell<HashMap<usize, (u32, Vec<Value<'t>>)>>,
+    /// What is being found out.
+    active: RefCell<HashSet<usize>>,
+}
+
+impl<'m, 't> Values<'m, 't> {
+    /// `in_package`: the file is of aiobotocore.
+    pub(super) fn of(model: &'m Model<'t>, in_package: bool) -> Self {
+        let (mut is_aio, mut is_sync) = (in_package, false);
+        for node in model.nodes(&["import_statement", "import_from_statement"]) {
+            let from = node.child_by_field_name("module_name").map(|it| model.text(it));
+            let mut cursor = node.walk();
+            let named = node.children_by_field_name("name", &mut cursor).map(|it| model.text(it));
+            let names: Vec<&str> = from.map_or_else(|| named.collect(), |from| vec![from]);
+            for name in names {
+                let head = name.split(['.', ' ']).next().unwrap_or_default();
+                is_aio |= matches!(head, "aiobotocore" | "aioboto3" | "types_aiobotocore" | "types_aioboto3")
+                    || head.starts_with("types_aiobotocore_");
+                let is_session = name.starts_with("botocore.session") || from.is_none() && name == "botocore";
+                is_sync |= head == "boto3" || is_session;
+            }
+        }
+        let is_override = |class: &Node<'t>| {
+            let name = class.child_by_field_name("name").map(|it| model.text(it).trim_start_matches('_'));
+            name.is_some_and(|name| ["Aio", "AIO", "Anyio"].iter().any(|it| name.starts_with(it)))
+        };
+        is_aio |= model.nodes(&["class_definition"]).iter().any(is_override);
+        let (known, active) = (RefCell::default(), RefCell::default());
+        Self { model, is_aio, is_sync, known, active }
+    }
+
+    /// The values that an expression may have.
+    pub(super) fn of_node(&self, node: Node<'t>) -> Vec<Value<'t>> {
+        self.values(node, MAX_DEPTH)
+    }
+
+    /// Has an expression such a value?
+    pub(super) fn is(&self, node: Node<'t>, wanted: impl Fn(&Value<'t>) -> bool) -> bool {
+        self.of_node(node).iter().any(wanted)
+    }
+
+    /// Is it such a thing?
+    pub(super) fn is_thing(&self, node: Node<'t>, things: &[Thing]) -> bool {
+        self.is(node, |value| matches!(value, Value::Thing(thing) if things.contains(thing)))
+    }
+
+    fn values(&self, node: Node<'t>, depth: u32) -> Vec<Value<'t>> {
+        if let Some((known, values)) = self.known.borrow().get(&node.id())
+            && *known >= depth
+        {
+            return values.clone();
+        }
+        // What depends on itself adds nothing.
+        if !self.active.borrow_mut().insert(node.id()) {
+            return Vec::new();
+        }
+        let values = self.values_anew(node, depth);
+        self.active.borrow_mut().remove(&node.id());
+        self.known.borrow_mut().insert(node.id(), (depth, values.clone()));
+        values
+    }
+
+    fn values_anew(&self, node: Node<'t>, depth: u32) -> Vec<Value<'t>> {
+        let Some(depth) = depth.checked_sub(1).filter(|_| self.model.step()) else { return Vec::new() };
+        let field = |name: &str| node.child_by_field_name(name);
+        let of = |node: Option<Node<'t>>| node.map(|node| self.values(node, depth)).unwrap_or_default();
+        let mut values = match node.kind() {
+            "identifier" => self.of_name(node, depth),
+            "attribute" => self.of_attribute(node, depth),
+            "call" => self.of_call(node, depth),
+            "await" => awaited(of(node.named_child(0))),
+            "parenthesized_expression" | "expression_list" => of(children(node).first().copied()),
+            "named_expression" => of(field("value")),
+            "lambda" => vec![Value::Function(node)],
+            "conditional_expression" => {
+                let parts = children(node);
+                let ends = parts.first().into_iter().chain(parts.get(2));
+                ends.flat_map(|it| self.values(*it, depth)).collect()
+            }
+            "boolean_operator" => {
+                let sides = field("left").into_iter().chain(field("right"));
+                sides.flat_map(|it| self.values(it, depth)).collect()
+            }
+            "list" | "tuple" | "set" => {
+                let parts = children(node);
+                vec![Value::Many(parts.into_iter().flat_map(|it| self.values(it, depth)).collect())]
+            }
+            "dictionary" => {
+                let pairs = children(node).into_iter().filter_map(|it| it.child_by_field_name("value"));
+                vec![Value::Many(pairs.flat_map(|it| self.values(it, depth)).collect())]
+            }
+            "list_comprehension" | "set_comprehension" | "generator_expression" => {
+                vec![Value::Many(of(field("body")))]
+            }
+            "dictionary_comprehension" => {
+                vec![Value::Many(of(field("body").and_then(|it| it.child_by_field_name("value"))))]
+            }
+            "subscript" => {
+                let key = field("subscript").map(|it| self.model.text(it)).unwrap_or_default();
+                of(field("value")).into_iter().flat_map(|value| item(value, key)).collect()
+            }
+            _ => Vec::new(),
+        };
+        values.truncate(MAX_VALUES);
+        values
+    }
+
+    fn of_name(&self, node: Node<'t>, depth: u32) -> Vec<Value<'t>> {
+        let name = self.model.text(node);
+        let Some((bound, _)) = self.model.lookup(name, node) else {
+            return vec![Value::Path(name.to_owned())];
+        };
+        if let Some(class) = self.model.class_of_self(node) {
+            return vec![if name == "cls" { Value::Class(class) } else { Value::Object(class) }];
+        }
+        bound.iter().flat_map(|bound| self.bound(*bound, depth)).collect()
+    }
+
+    /// What something is that a name or an attribute is bound to.
+    pub(super) fn bound(&self, bound: Bound<'t>, depth: u32) -> Vec<Value<'t>> {
+        match bound {
+            Bound::To(node) => self.values(node, depth),
+            Bound::Part(node) => self.values(node, depth).into_iter().flat_map(part).collect(),
+            Bound::Entered(node, how) => {
+                let given = self.values(node, depth);
+                if given.is_empty() && how == Statement::Async && self.is_aio && self.is_client_by_name(node)
+                {
+                    return vec![Value::Thing(Thing::Client)];
+                }
+                entered(given, how)
+            }
+            Bound::Parameter(node) => {
+                let annotated =
+                    node.child_by_field_name("type").map(|it| self.annotated(it)).unwrap_or_default();
+                let default = node.child_by_field_name("value").map(|it| self.values(it, depth));
+                let given: Vec<Value<'t>> =
+                    annotated.into_iter().chain(default.unwrap_or_default()).collect();
+                if given.is_empty() { self.given_to(node, depth) } else { given }
+            }
+            Bound::Definition(node) if node.kind() == "class_definition" => vec![Value::Class(node)],
+            Bound::Definition(node) => vec![Value::Function(node)],
+            Bound::Import(name, from, is_head) => vec![Value::Path(self.imported(name, from, is_head))],
+            Bound::Unknown => Vec::new(),
+        }
+    }
+
+    /// What calls in this file give a parameter.
+    fn given_to(&self, parameter: Node<'t>, depth: u32) -> Vec<Value<'t>> {
+        let model = self.model;
+        let parameters = model.parent(parameter).filter(|it| it.kind() == "parameters");
+        let function = parameters.and_then(|it| model.parent(it));
+        let name =
+            model.parameter_name(parameter).zip(function.and_then(|it| it.child_by_field_name("name")));
+        let (Some((own, name)), Some(function)) = (name, function) else { return Vec::new() };
+        let all = model.parameters(function);
+        let is_method = all.first().is_some_and(|it| matches!(model.text(*it), "self" | "cls"));
+        let Some(index) = all.iter().position(|it| it.id() == parameter.id()) else { return Vec::new() };
+        let index = index.saturating_sub(usize::from(is_method));
+        let called = match (model.text(name), model.class_around(function)) {
+            ("__init__", Some(class)) => class.child_by_field_name("name").map(|it| model.text(it)),
+            (called, _) => Some(called),
+        };
+        let mut found = Vec::new();
+        for mention in model.mentions(called.unwrap_or_default()).iter().take(MAX_VALUES) {
+            let callee = match model.parent(*mention) {
+                Some(attribute) if is_field(attribute, "attribute", *mention) => attribute,
+                _ => *mention,
+            };
+            let call =
+                model.parent(callee).filter(|it| it.kind() == "call" && is_field(*it, "function", callee));
+            let arguments = call.and_then(|it| it.child_by_field_name("arguments")).map(children);
+            let arguments = arguments.unwrap_or_default();
+            let is_own = |it: &&Node<'t>| {
+                it.kind() == "keyword_argument"
+                    && it.child_by_field_name("name").is_some_and(|name| model.text(name) == own)
+            };
+            let named = arguments.iter().find(is_own).and_then(|it| it.child_by_field_name("value"));
+            let is_plain =
+                |it: &&Node<'t>| !matches!(it.kind(), "keyword_argument" | "list_splat" | "dictionary_splat");
+            if let Some(argument) = named.or_else(|| arguments.get(index).filter(is_plain).copied()) {
+                found.extend(self.values(argument, depth));
+            }
+        }
+        found
+    }
+
+    fn imported(&self, name: Node<'t>, from: Option<Node<'t>>, is_head: bool) -> String {
+        let name = self.model.text(name);
+        match from {
+            Some(from) => format!("{}.{name}", self.model.text(from)),
+            None if is_head => name.split('.').next().unwrap_or(name).to_owned(),
+            None => name.to_owned(),
+        }
+    }
+
+    /// What a value of this type is.
+    fn annotated(&self, annotation: Node<'t>) -> Vec<Value<'t>> {
+        let mut found = Vec::new();
+        let mut named = |path: &str| {
+            if let Some(thing) = of_type(path) {
+                found.push(Value::Thing(thing));
+            }
+        };
+        for name in self.model.nodes_in(annotation, &["identifier", "attribute"]) {
+            for value in self.values(name, 3) {
+                match value {
+                    Value::Path(path) => named(&path),
+                    Value::Class(class) => return vec![Value::Object(class)],
+                    Value::Function(_)
+                    | Value::Object(_)
+                    | Value::Thing(_)
+                    | Value::Method(..)
+                    | Value::Coroutine(_)
+                    | Value::Context(_)
+                    | Value::Maker(_)
+                    | Value::Many(_) => {}
+                }
+            }
+        }
+        // A name in quotes.
+        for text in self.model.nodes_in(annotation, &["string_content"]) {
+            for name in
+                self.model.text(text).split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.')))
+            {
+                let known = self.model.lookup(name, self.model.root());
+                let paths = known.into_iter().flat_map(|(bound, _)| bound.to_vec());
+                for value in paths.flat_map(|bound| self.bound(bound, 2)) {
+                    if let Value::Path(path) = value {
+                        named(&path);
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    fn of_attribute(&self, node: Node<'t>, depth: u32) -> Vec<Value<'t>> {
+        let Some((object, attribute)) =
+            node.child_by_field_name("object").zip(node.child_by_field_name("attribute"))
+        else {
+            return Vec::new();
+        };
+        let name = self.model.text(attribute);
+        let mut found = Vec::new();
+        for value in self.values(object, depth) {
+            match value {
+                Value::Path(path) => found.push(Value::Path(format!("{path}.{name}"))),
+                Value::Object(class) | Value::Class(class) => {
+                    found.extend(self.member(class, name, depth));
+                }
+                Value::Thing(Thing::Resource) if is_collection(name) => {
+                    found.push(Value::Thing(Thing::Collection));
+                }
+                Value::Thing(thing) => found.push(Value::Method(thing, name)),
+                Value::Many(inner) => found.extend(elements_by(name, inner)),
+                Value::Method(..)
+                | Value::Function(_)
+                | Value::Coroutine(_)
+                | Value::Context(_)
+                | Value::Maker(_) => {}
+            }
+        }
+        if found.is_empty() && self.is_client_by_name(object) {
+            let is_one = self.is_aio && believe::is_operation(name);
+            if is_one || believe::is_own_operation(name) {
+                found.push(Value::Method(Thing::Client, name));
+            }
+        }
+        found
+    }
+
+    /// Do the names tell that something is an asynchronous client?
+    fn is_client_by_name(&self, object: Node<'t>) -> bool {
+        let is_plain = matches!(object.kind(), "identifier" | "attribute");
+        is_plain && !self.is_sync && believe::is_client(self.model.text(object))
+    }
+
+    /// What a class of this file has by a name, or one of its bases in this file has.
+    pub(super) fn member(&self, class: Node<'t>, name: &str, depth: u32) -> Vec<Value<'t>> {
+        let Some(depth) = depth.checked_sub(1).filter(|_| self.model.step()) else { return Vec::new() };
+        let own: Vec<Bound<'t>> = self.model.members(class, name).collect();
+        let mut found = Vec::new();
+        for bound in &own {
+            match bound {
+                Bound::Definition(method) if self.is_property(*method) => {
+                    found.extend(self.given_by(*method, depth));
+                }
+                Bound::To(_)
+                | Bound::Part(_)
+                | Bound::Entered(..)
+                | Bound::Parameter(_)
+                | Bound::Definition(_)
+                | Bound::Import(..)
+                | Bound::Unknown => found.extend(self.bound(*bound, depth)),
+            }
+        }
+        if own.is_empty() {
+            for base in self.bases(class) {
+                for value in self.values(base, depth) {
+                    match value {
+                        Value::Class(base) if base.id() != class.id() => {
+                            found.extend(self.member(base, name, depth));
+                        }
+                        Value::Path(path) => {
+                            found.extend(
+                                of_type(&path).map(|thing| Value::Method(thing, leak(name, self.model))),
+                            );
+                        }
+                        Value::Class(_)
+                        | Value::Function(_)
+                        | Value::Object(_)
+                        | Value::Thing(_)
+                        | Value::Method(..)
+                        | Value::Coroutine(_)
+                        | Value::Context(_)
+                        | Value::Maker(_)
+                        | Value::Many(_) => {}
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    /// The base classes, as they are written.
+    pub(super) fn bases(&self, class: Node<'t>) -> Vec<Node<'t>> {
+        let all = class.child_by_field_name("superclasses").map(children).unwrap_or_default();
+        all.into_iter().filter(|it| it.kind() != "keyword_argument").collect()
+    }
+
+    fn is_decorated(&self, function: Node<'t>, names: &[&str]) -> bool {
+        let ends_so = |decorator: &Node<'t>| {
+            let text = self.model.text(*decorator).trim_start_matches('@').trim();
+            let text = text.split('(').next().unwrap_or(text);
+            names.contains(&text.rsplit('.').next().unwrap_or(text))
+        };
+        self.model.decorators(function).iter().any(ends_so)
+    }
+
+    /// Is a method asked for as an attribute is?
+    pub(super) fn is_property(&self, method: Node<'t>) -> bool {
+        self.is_decorated(method, &["property", "cached_property"])
+    }
+
+    /// Does a function give a context of what it yields?
+    pub(super) fn is_context_manager(&self, function: Node<'t>) -> bool {
+        self.is_decorated(function, &["contextmanager", "asynccontextmanager"])
+    }
+
+    /// What a call of a function of this file gives.
+    fn given_by(&self, function: Node<'t>, depth: u32) -> Vec<Value<'t>> {
+        let yields = self.model.yields(function);
+        if !yields.is_empty() {
+            let given = yields.into_iter().filter_map(|it| it.named_child(0));
+            let given: Vec<Value<'t>> = given.flat_map(|it| self.values(it, depth)).collect();
+            let is_context = self.is_context_manager(function);
+            return vec![if is_context { Value::Context(given) } else { Value::Many(given) }];
+        }
+        let returned = self.model.returned(function);
+        let given: Vec<Value<'t>> = returned.into_iter().flat_map(|it| self.values(it, depth)).collect();
+        if function.kind() == "function_definition" && self.model.is_async(function) {
+            return vec![Value::Coroutine(given)];
+        }
+        given
+    }
+
+    fn of_call(&self, node: Node<'t>, depth: u32) -> Vec<Value<'t>> {
+        let Some(callee) = node.child_by_field_name("function") else { return Vec::new() };
+        let arguments = node.child_by_field_name("arguments").map(children).unwrap_or_default();
+        let first = || arguments.first().map(|it| self.values(*it, depth)).unwrap_or_default();
+        let name = last_name(self.model, callee);
+        match name {
+            "enter_async_context" => return vec![Value::Coroutine(entered(first(), Statement::Async))],
+            "enter_context" => return entered(first(), Statement::Plain),
+            "__aenter__" => {
+                let object = callee.child_by_field_name("object");
+                let given = object.map(|it| entered(self.values(it, depth), Statement::Async));
+                return vec![Value::Coroutine(given.unwrap_or_default())];
+            }
+            _ => {}
+        }
+        let callees = self.values(callee, depth);
+        let is_known = callees.iter().any(|it| matches!(it, Value::Method(..) | Value::Class(_)));
+        let mut found = Vec::new();
+        for value in callees {
+            let Value::Path(path) = value else {
+                found.extend(self.made(value, depth));
+                continue;
+            };
+            match path.as_str() {
+                "contextlib.nullcontext" | "contextlib.closing" | "contextlib.aclosing" => {
+                    found.push(Value::Context(first()));
+                }
+                "functools.partial" => {
+                    let made = first().into_iter().flat_map(|it| self.made(it, depth));
+                    found.push(Value::Maker(made.collect()));
+                }
+                "asyncio.wait_for" | "asyncio.shield" => found.extend(first()),
+                "list" | "tuple" | "sorted" | "reversed" | "iter" => found.extend(first()),
+                "typing.cast" | "cast" => {
+                    let given = arguments.get(1).map(|it| self.values(*it, depth));
+                    found.extend(given.unwrap_or_default());
+                }
+                path => found.extend(made_by(path)),
+            }
+        }
+        if found.is_empty() && !is_known {
+            return self.believed(callee, name, &arguments);
+        }
+        found
+    }
+
+    /// What a call of a value gives.
+    fn made(&self, value: Value<'t>, depth: u32) -> Vec<Value<'t>> {
+        match value {
+            Value::Path(path) => made_by(&path),
+            Value::Function(function) => self.given_by(function, depth),
+            Value::Class(class) => vec![Value::Object(class)],
+            Value::Method(thing, name) => of_method(thing, name),
+            Value::Maker(values) => values,
+            Value::Object(_) | Value::Thing(_) | Value::Coroutine(_) | Value::Context(_) | Value::Many(_) => {
+                Vec::new()
+            }
+        }
+    }
+
+    /// What a call gives of which only the name tells, in files that use aiobotocore.
+    fn believed(&self, callee: Node<'t>, name: &str, arguments: &[Node<'t>]) -> Vec<Value<'t>> {
+        let object = match callee.kind() {
+            "attribute" => callee.child_by_field_name("object").map(|it| self.model.text(it)),
+            _ => None,
+        };
+        let Some(object) = object else { return Vec::new() };
+        let is_module = self.is_module(callee);
+        let is_super = object.starts_with("super(");
+        let is_creator = object.ends_with("creator");
+        let names_session = object.to_ascii_lowercase().contains("session");
+        let is_believed = self.is_aio || names_session && self.model.in_coroutine(callee) && !self.is_sync;
+        let is_one = is_believed && !is_super && !is_module && !arguments.is_empty();
+        match name {
+            "create_client" if is_creator => vec![Value::Coroutine(vec![Value::Thing(Thing::Client)])],
+            "create_client" if is_one => vec![Value::Thing(Thing::ClientContext)],
+            "client" | "resource" if self.is_aio && self.is_service(object, arguments) => {
+                let is_client = name == "client";
+                vec![Value::Thing(if is_client { Thing::ClientContext } else { Thing::ResourceContext })]
+            }
+            _ if self.has_operation_s_argument(arguments) && believe::may_be_operation(name) => {
+                let is_sure = !self.is_sync && !is_module && !is_super;
+                if is_sure { vec![Value::Coroutine(vec![Value::Thing(Thing::Answer)])] } else { Vec::new() }
+            }
+            "read" | "readinto" | "readlines" if !self.is_sync && is_stream(object) => {
+                vec![Value::Coroutine(Vec::new())]
+            }
+            "get_credentials" if names_session && !self.is_sync => {
+                vec![Value::Coroutine(vec![Value::Thing(Thing::AioCredentials)])]
+            }
+            "get_paginator" if !self.is_sync => vec![Value::Thing(Thing::Paginator)],
+            "get_waiter" if !self.is_sync => vec![Value::Thing(Thing::Waiter)],
+            "paginate" if !self.is_sync && self.has_operation_s_argument(arguments) => {
+                vec![Value::Thing(Thing::Pages)]
+            }
+            "get_event_loop" | "get_running_loop" => vec![Value::Thing(Thing::Loop)],
+            _ => Vec::new(),
+        }
+    }
+
+    fn has_operation_s_argument(&self, arguments: &[Node<'t>]) -> bool {
+        let named = arguments.iter().filter(|it| it.kind() == "keyword_argument");
+        let mut names = named.filter_map(|it| it.child_by_field_name("name"));
+        names.any(|name| believe::is_argument(self.model.text(name)))
+    }
+
+    /// Is it a function of a module that is called?
+    fn is_module(&self, callee: Node<'t>) -> bool {
+        let object = callee.child_by_field_name("object").filter(|it| it.kind() == "identifier");
+        let Some(name) = object.map(|it| self.model.text(it)) else { return false };
+        let bound = object.and_then(|it| self.model.lookup(name, it));
+        let is_meant = believe::is_client(name) || name.ends_with("session");
+        bound.is_some_and(|(bound, _)| {
+            bound.iter().any(|it| matches!(it, Bound::Import(_, from, _) if from.is_none() || !is_meant))
+        })
+    }
+
+    /// Is a service asked of a session? Other things have a `client()`, too.
+    fn is_service(&self, object: &str, arguments: &[Node<'t>]) -> bool {
+        let first = arguments.first().is_some_and(|it| it.kind() == "string");
+        let object = object.trim_end_matches("()").to_ascii_lowercase();
+        first && object.ends_with("session")
+    }
+}
+
+/// Is it what an operation answers, by its key?
+fn is_stream(object: &str) -> bool {
+    let keys = ["'Body'", "\"Body\"", "'AudioStream'", "\"AudioStream\"", "'Payload'", "\"Payload\""];
+    keys.iter().any(|key| object.strip_suffix(']').is_some_and(|it| it.ends_with(key)))
+}
+
+/// Something in this text's lifetime that equals a name.
+fn leak<'t>(name: &str, model: &Model<'t>) -> &'t str {
+    model.mentions(name).first().map(|it| model.text(*it)).unwrap_or_default()
+}
+
+/// What a call is called by: the last name of what is called.
+pub(super) fn last_name<'t>(model: &Model<'t>, callee: Node<'t>) -> &'t str {
+    match callee.kind() {
+        "attribute" => callee.child_by_field_name("attribute").map(|it| model.text(it)).unwrap_or_default(),
+        "identifier" => model.text(callee),
+        _ => "",
+    }
+}
+
+/// The value that a node is part of, if its own is that one's: through parentheses, `or`, `if … else`, a name that is
+/// given in passing, and what a keyword names.
+pub(super) fn carrier<'t>(model: &Model<'t>, node: Node<'t>) -> Node<'t> {
+    let mut at = node;
+    while let Some(parent) = model.parent(at) {
+        let carries = match parent.kind() {
+            "parenthesized_expression" | "boolean_operator" => true,
+            "conditional_expression" => children(parent).get(1).map(|it| it.id()) != Some(at.id()),
+            "named_expression" => is_field(parent, "value", at),
+            _ => false,
+        };
+        if !carries {
+            return at;
+        }
+        at = parent;
+    }
+    at
+}
