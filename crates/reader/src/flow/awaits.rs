@@ -75,6 +75,7 @@ pub(super) fn find(values: &Values<'_, '_>) -> Vec<Found> {
         look.is_coroutine(*call) && look.is_lost(*call)
             || look.is_gathered_in_vain(*call)
             || look.is_for_thread(*call)
+            || look.is_for_callback(*call)
     });
     lost.map(|call| Found { range: call.byte_range(), fix: look.fix(call) }).collect()
 }
@@ -105,6 +106,9 @@ impl<'t> Look<'_, '_, 't> {
             return false;
         }
         let functions: Vec<Node<'t>> = self.functions(callee);
+        if functions.is_empty() && self.is_of_override(callee) {
+            return false;
+        }
         functions.is_empty() || functions.into_iter().all(|it| self.is_ours(callee, it))
     }
 
@@ -138,6 +142,31 @@ impl<'t> Look<'_, '_, 't> {
         is_statement && function && self.values.is_aio && self.values.is(callee, of_client)
     }
 
+    /// Is it a method of the class around, which is called as aiobotocore's are? Then it is the rule `missing-await`'s.
+    fn is_of_override(&self, callee: Node<'t>) -> bool {
+        let object = callee.child_by_field_name("object").map(|it| self.model.text(it));
+        matches!(object, Some("self" | "super()")) && self.in_override(callee)
+    }
+
+    fn in_override(&self, node: Node<'t>) -> bool {
+        let class = self.model.class_around(node).and_then(|it| it.child_by_field_name("name"));
+        let class = class.map(|it| self.model.text(it).trim_start_matches('_')).unwrap_or_default();
+        ["Aio", "AIO", "Anyio", "Async", "Httpx"].iter().any(|it| class.starts_with(it))
+    }
+
+    /// Does a callback of the loop make a coroutine, which the loop only drops?
+    fn is_for_callback(&self, call: Node<'t>) -> bool {
+        let lambda = self.model.parent(call).filter(|it| it.kind() == "lambda");
+        let list = lambda.and_then(|it| self.model.parent(it)).filter(|it| it.kind() == "argument_list");
+        let callee =
+            list.and_then(|it| self.model.parent(it)).and_then(|it| it.child_by_field_name("function"));
+        let is_callback = callee.is_some_and(|it| {
+            let names = ["add_done_callback", "call_later", "call_soon", "call_at", "add_signal_handler"];
+            names.contains(&last_name(self.model, it))
+        });
+        is_callback && self.values.is(call, |value| matches!(value, Value::Coroutine(_)))
+    }
+
     fn functions(&self, callee: Node<'t>) -> Vec<Node<'t>> {
         let function = |value| if let Value::Function(node) = value { Some(node) } else { None };
         self.values.of_node(callee).into_iter().filter_map(function).collect()
@@ -154,9 +183,7 @@ impl<'t> Look<'_, '_, 't> {
         if !self.model.decorators(function).iter().all(is_plain) {
             return false;
         }
-        let class = self.model.class_around(callee).and_then(|it| it.child_by_field_name("name"));
-        let class = class.map(|it| self.model.text(it).trim_start_matches('_')).unwrap_or_default();
-        let in_aio_class = ["Aio", "AIO", "Anyio", "Async", "Httpx"].iter().any(|it| class.starts_with(it));
+        let in_aio_class = self.in_override(callee);
         let is_own = self.model.text(callee).starts_with("self.");
         !(is_async && (callee.kind() == "identifier" || in_aio_class && is_own))
     }
@@ -201,6 +228,13 @@ impl<'t> Look<'_, '_, 't> {
                 dictionary.is_some_and(|it| self.is_part_lost(it, made))
             }
             "list_comprehension" | "dictionary_comprehension" => self.is_collected_lost(parent, made, hops),
+            "generator_expression" => {
+                let call = self.model.parent(parent).filter(|it| it.kind() == "call");
+                let callee = call.and_then(|it| it.child_by_field_name("function"));
+                callee.is_some_and(|it| {
+                    matches!(last_name(self.model, it), "all" | "any" | "max" | "min" | "sorted" | "sum")
+                })
+            }
             "list" | "tuple" | "set" => false,
             "argument_list" => self.is_argument_lost(parent, is_many),
             "keyword_argument" => {

@@ -138,3 +138,9 @@ pub(super) fn is_argument(name: &str) -> bool {
     let begins = letters.next().is_some_and(|c| c.is_ascii_uppercase());
     begins && letters.next().is_some_and(|c| c.is_ascii_lowercase())
 }
+
+/// Is it what an operation answers, by its key?
+pub(super) fn is_stream(object: &str) -> bool {
+    let keys = ["'Body'", "\"Body\"", "'AudioStream'", "\"AudioStream\"", "'Payload'", "\"Payload\""];
+    keys.iter().any(|key| object.strip_suffix(']').is_some_and(|it| it.ends_with(key)))
+}

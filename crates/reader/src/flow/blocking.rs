@@ -307,6 +307,7 @@ fn is_blocking_method(thing: Thing, name: &str) -> bool {
         | Thing::HttpSession
         | Thing::File
         | Thing::FilePath
-        | Thing::Executor => false,
+        | Thing::AsyncLock => false,
+        Thing::Executor => name == "map",
     }
 }

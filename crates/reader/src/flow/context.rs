@@ -14,7 +14,7 @@ const CONTEXT_WORDS: [&str; 7] = ["context", "ctx", "cm", "manager", "creator", 
 pub(super) fn find(values: &Values<'_, '_>) -> Vec<Found> {
     let model = values.model;
     let mut found = Vec::new();
-    for node in model.nodes(&["call", "await", "attribute"]) {
+    for node in model.nodes(&["call", "await"]) {
         let Some(thing) = opened(values, node) else { continue };
         let fate = Follow::new(values).fate(node);
         let is_wrong = match thing {
@@ -93,11 +93,7 @@ fn opened<'t>(values: &Values<'_, 't>, node: Node<'t>) -> Option<Opened> {
             }
             values.of_node(node)
         }
-        _ => {
-            return of_property(values, node)
-                .filter(|given| given.iter().any(is_context))
-                .map(|_| Opened::Client);
-        }
+        _ => return None,
     };
     if found.iter().any(is_context) {
         return Some(Opened::Client);
@@ -143,16 +139,6 @@ fn is_given<'t>(values: &Values<'_, 't>, callee: Node<'t>) -> bool {
     values.is(callee, gives)
 }
 
-/// What an attribute gives that is a method of its class.
-fn of_property<'t>(values: &Values<'_, 't>, node: Node<'t>) -> Option<Vec<Value<'t>>> {
-    let object = node.child_by_field_name("object")?;
-    let class = values.model.class_of_self(object)?;
-    let name = values.model.text(node.child_by_field_name("attribute")?);
-    let is_property =
-        |bound| matches!(bound, super::model::Bound::Definition(method) if values.is_property(method));
-    values.model.members(class, name).any(is_property).then(|| values.of_node(node))
-}
-
 fn is_wrong<'t>(values: &Values<'_, 't>, node: Node<'t>, fate: Fate) -> bool {
     if fate.entered {
         return false;
@@ -160,7 +146,7 @@ fn is_wrong<'t>(values: &Values<'_, 't>, node: Node<'t>, fate: Fate) -> bool {
     if fate.used {
         return !expects_failure(values, node);
     }
-    if fate.returned || fate.dropped && !fate.kept {
+    if (fate.returned || fate.dropped) && !fate.kept {
         return false;
     }
     if fate.passed {

@@ -41,7 +41,8 @@ pub(super) fn find(values: &Values<'_, '_>) -> Vec<Found> {
             let is_named = ["['Body']", "[\"Body\"]", "['AudioStream']", "[\"AudioStream\"]"];
             !values.is_sync && is_named.iter().any(|end| text.ends_with(end))
         };
-        if entered.into_iter().any(|it| is_body(it) || values.is_thing(it, &[Thing::Body])) {
+        let things = [Thing::Body, Thing::AsyncLock];
+        if entered.into_iter().any(|it| is_body(it) || values.is_thing(it, &things)) {
             found.push(Found::at(clause));
         }
     }
@@ -53,7 +54,20 @@ fn is_iterated<'t>(values: &Values<'_, 't>, node: Node<'t>) -> bool {
     if values.is_thing(node, &[Thing::Pages, Thing::Collection]) {
         return true;
     }
+    if let Some(class) = values.model.class_of_self(node) {
+        return values.inherits(class, "__anext__");
+    }
     let callee = node.child_by_field_name("function").filter(|_| node.kind() == "call");
+    let is_generator = |value: &Value<'t>| {
+        let Value::Function(function) = value else { return false };
+        let model = values.model;
+        model.is_async(*function)
+            && !model.yields(*function).is_empty()
+            && model.decorators(*function).is_empty()
+    };
+    if callee.is_some_and(|it| values.is(it, is_generator)) {
+        return true;
+    }
     callee.is_some_and(|callee| {
         values.is(callee, |value| {
             matches!(value, Value::Method(Thing::Body, "iter_chunks" | "iter_lines" | "iterlines"))

@@ -29,6 +29,16 @@ static PIECES: LazyLock<BTreeMap<&'static str, Piece>> = LazyLock::new(|| {
     rows.filter_map(piece).collect()
 });
 
+/// Has a class of aiobotocore, by its last name, a coroutine of this name?
+pub(super) fn has_coroutine(class: &str, name: &str) -> bool {
+    let is_of = |row: &&str| {
+        let own = row.split(',').nth(1).and_then(|it| it.rsplit('.').next());
+        !row.starts_with('#') && own == Some(class)
+    };
+    let coroutines = |row: &'static str| row.split(',').nth(2).unwrap_or_default().split(' ');
+    TABLE.lines().filter(is_of).flat_map(coroutines).any(|it| it == name)
+}
+
 /// Pieces that hold values alone as often as not.
 const HOLDS_VALUES: &[&str] = &["botocore.credentials.Credentials", "botocore.hooks.HierarchicalEmitter"];
 /// Sessions, of which making one in a coroutine is the rule `blocking-call`'s.

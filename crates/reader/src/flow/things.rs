@@ -42,6 +42,7 @@ pub(super) enum Thing {
     /// A `pathlib.Path`.
     FilePath,
     ThreadLock,
+    AsyncLock,
     ThreadEvent,
     Thread,
     ThreadQueue,
@@ -210,6 +211,9 @@ pub(super) fn made_by<'t>(path: &str) -> Vec<Value<'t>> {
         | "threading.BoundedSemaphore"
         | "threading.Condition"
         | "multiprocessing.Lock" => one(Thing::ThreadLock),
+        "asyncio.Lock" | "asyncio.Semaphore" | "asyncio.BoundedSemaphore" | "asyncio.Condition" => {
+            one(Thing::AsyncLock)
+        }
         "threading.Event" | "threading.Barrier" => one(Thing::ThreadEvent),
         "threading.Thread" | "multiprocessing.Process" => one(Thing::Thread),
         "queue.Queue" | "queue.LifoQueue" | "queue.PriorityQueue" | "queue.SimpleQueue" => {

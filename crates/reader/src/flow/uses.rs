@@ -82,7 +82,11 @@ impl<'v, 'm, 't> Follow<'v, 'm, 't> {
             },
             "await" => fate.used = true,
             "expression_statement" => fate.dropped = true,
-            "return_statement" | "lambda" => fate.returned = true,
+            "lambda" => fate.returned = true,
+            "return_statement" => {
+                fate.returned = true;
+                fate.and(self.of_returned(parent, hops));
+            }
             "yield" => fate.and(self.of_yield(parent)),
             "attribute" if is_field(parent, "object", node) => fate.and(self.of_attribute(parent, hops)),
             "argument_list" => fate.and(self.of_argument(parent, node, None, hops)),
@@ -146,6 +150,27 @@ impl<'v, 'm, 't> Follow<'v, 'm, 't> {
         let statement = self.model.above(item).find(|it| it.kind() == "with_statement");
         let is_async = statement.is_some_and(|it| self.model.is_async(it));
         Fate { entered: is_async, used: !is_async, ..Fate::default() }
+    }
+
+    /// A fixture's value is used as it is returned, and a property's as an attribute.
+    fn of_returned(&mut self, statement: Node<'t>, hops: u32) -> Fate {
+        let mut fate = Fate::default();
+        let function = self.model.function_of(statement);
+        let decorators = self.model.decorators(function);
+        if decorators.iter().any(|it| self.model.text(*it).contains("fixture")) {
+            fate.used = self.model.is_async(function);
+        }
+        let name = function.child_by_field_name("name").filter(|_| self.values.is_property(function));
+        if let (Some(name), Some(class)) = (name, self.model.class_around(function)) {
+            for node in self.model.mentions(self.model.text(name)).to_vec() {
+                let used = self.model.parent(node).filter(|it| is_field(*it, "attribute", node));
+                let is_inside = (class.start_byte()..class.end_byte()).contains(&node.start_byte());
+                if let Some(used) = used.filter(|_| is_inside) {
+                    fate.and(self.at(used, hops));
+                }
+            }
+        }
+        fate
     }
 
     fn of_yield(&self, node: Node<'t>) -> Fate {
@@ -212,14 +237,14 @@ impl<'v, 'm, 't> Follow<'v, 'm, 't> {
         let Some(callee) = call.child_by_field_name("function") else { return fate };
         let called = last_name(self.model, callee);
         let lower = called.to_ascii_lowercase();
-        let enters = ["enter", "context", "closing", "manager", "stack", "wrap", "push_async", "finalize"];
+        let enters = ["enter", "context", "manager", "stack", "wrap", "push_async", "finalize"];
         let is_other = matches!(called, "nullcontext" | "enter_context");
         if enters.iter().any(|word| lower.contains(word)) && !is_other {
             return Fate { entered: true, ..fate };
         }
         match called {
             // Of a stack, and for what is not asynchronous.
-            "enter_context" => return Fate { used: true, ..fate },
+            "enter_context" | "closing" | "aclosing" => return Fate { used: true, ..fate },
             "gather" | "wait" | "wait_for" | "create_task" | "ensure_future" | "shield" => {
                 return Fate { used: true, ..fate };
             }

@@ -8,6 +8,7 @@ use tree_sitter::Node;
 
 use super::believe;
 use super::model::{Bound, Model, Statement, children, is_field};
+use super::pieces;
 pub(super) use super::things::Thing;
 use super::things::{awaited, elements_by, entered, is_collection, item, made_by, of_method, of_type, part};
 
@@ -430,6 +431,9 @@ impl<'m, 't> Values<'m, 't> {
             }
             _ => {}
         }
+        if self.is_inherited(callee, name) {
+            return vec![Value::Coroutine(Vec::new())];
+        }
         let callees = self.values(callee, depth);
         let is_known = callees.iter().any(|it| matches!(it, Value::Method(..) | Value::Class(_)));
         let mut found = Vec::new();
@@ -461,6 +465,23 @@ impl<'m, 't> Values<'m, 't> {
         found
     }
 
+    /// Has a class of aiobotocore that this one is derived from a coroutine of this name?
+    pub(super) fn inherits(&self, class: Node<'t>, name: &str) -> bool {
+        self.bases(class).into_iter().any(|base| {
+            let base = self.model.text(base);
+            pieces::has_coroutine(base.rsplit('.').next().unwrap_or(base), name)
+        })
+    }
+
+    /// Is it a method of the class around that aiobotocore's class has, not this one?
+    fn is_inherited(&self, callee: Node<'t>, name: &str) -> bool {
+        let object = callee.child_by_field_name("object").filter(|_| callee.kind() == "attribute");
+        let Some(object) = object.map(|it| self.model.text(it)) else { return false };
+        let Some(class) = self.model.class_around(callee) else { return false };
+        let is_own = object == "self" && self.model.members(class, name).next().is_none();
+        (is_own || object == "super()") && self.inherits(class, name)
+    }
+
     /// What a call of a value gives.
     fn made(&self, value: Value<'t>, depth: u32) -> Vec<Value<'t>> {
         match value {
@@ -481,6 +502,9 @@ impl<'m, 't> Values<'m, 't> {
             "attribute" => callee.child_by_field_name("object").map(|it| self.model.text(it)),
             _ => None,
         };
+        if name.ends_with("client_creator") && self.is_aio && !arguments.is_empty() {
+            return vec![Value::Thing(Thing::ClientContext)];
+        }
         let Some(object) = object else { return Vec::new() };
         let is_module = self.is_module(callee);
         let is_super = object.starts_with("super(");
@@ -499,7 +523,7 @@ impl<'m, 't> Values<'m, 't> {
                 let is_sure = !self.is_sync && !is_module && !is_super;
                 if is_sure { vec![Value::Coroutine(vec![Value::Thing(Thing::Answer)])] } else { Vec::new() }
             }
-            "read" | "readinto" | "readlines" if !self.is_sync && is_stream(object) => {
+            "read" | "readinto" | "readlines" if !self.is_sync && believe::is_stream(object) => {
                 vec![Value::Coroutine(Vec::new())]
             }
             "get_credentials" if names_session && !self.is_sync => {
@@ -538,12 +562,6 @@ impl<'m, 't> Values<'m, 't> {
         let object = object.trim_end_matches("()").to_ascii_lowercase();
         first && object.ends_with("session")
     }
-}
-
-/// Is it what an operation answers, by its key?
-fn is_stream(object: &str) -> bool {
-    let keys = ["'Body'", "\"Body\"", "'AudioStream'", "\"AudioStream\"", "'Payload'", "\"Payload\""];
-    keys.iter().any(|key| object.strip_suffix(']').is_some_and(|it| it.ends_with(key)))
 }
 
 /// Something in this text's lifetime that equals a name.
