@@ -185,7 +185,10 @@ impl<'t> Look<'_, '_, 't> {
         }
         let in_aio_class = self.in_override(callee);
         let is_own = self.model.text(callee).starts_with("self.");
-        !(is_async && (callee.kind() == "identifier" || in_aio_class && is_own))
+        let call = self.model.parent(callee);
+        // Which that rule does not look into.
+        let in_pair = call.and_then(|it| self.model.parent(it)).is_some_and(|it| it.kind() == "pair");
+        !(is_async && !in_pair && (callee.kind() == "identifier" || in_aio_class && is_own))
     }
 
     /// Is what a call gives never awaited?

@@ -260,7 +260,8 @@ pub(super) fn parse(file: &str, text: &str, id: &str, name: &str) -> Result<Rule
         Kind::Secret => text_rule(&source, true),
         Kind::Flow => {
             let file: FlowFile = source.read()?;
-            let (path, check) = (RepoPath::from_text(&file.example_path), FlowCheck { follows: file.follows });
+            let (path, check) =
+                (RepoPath::from_text(&file.example_path), FlowCheck { follows: file.follows });
             file.rule(&source, Check::Flow(check), |example| example.at(&path))
         }
         Kind::Companion => companion_rule(&source),

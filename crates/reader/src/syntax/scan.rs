@@ -75,7 +75,7 @@ impl Parsers {
     }
 
     /// Tells whether there is time left for the file, also for what follows from its trees.
-    pub(crate) fn time(&self) -> impl Fn() -> bool + 'static {
+    pub(crate) fn time(&self) -> impl Fn() -> bool + use<> {
         let until = self.until();
         move || worked() < until
     }
