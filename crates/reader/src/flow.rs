@@ -74,8 +74,8 @@ impl Found {
     }
 }
 
-/// What rules of this kind find in a file: (index of the rule, place). Every file that one finds something in holds one of
-/// these words.
+/// What rules of this kind find in a file: (index of the rule, place). Without a coroutine and without botocore there is
+/// nothing to be found.
 pub(crate) fn found(
     rules: &[(usize, &FlowCheck)],
     path: &RepoPath,

@@ -110,10 +110,11 @@ impl<'v, 'm, 't> Follow<'v, 'm, 't> {
             // Part of many, which are then followed.
             "expression_list" => fate.and(self.of_part(parent, node, hops)),
             "list" | "tuple" | "set" | "dictionary" => fate.and(self.at(parent, hops)),
-            "pair" => match self.model.parent(parent) {
-                Some(dictionary) => fate.and(self.at(dictionary, hops)),
-                None => {}
-            },
+            "pair" => {
+                if let Some(dictionary) = self.model.parent(parent) {
+                    fate.and(self.at(dictionary, hops));
+                }
+            }
             "list_comprehension"
             | "set_comprehension"
             | "dictionary_comprehension"
