@@ -502,7 +502,7 @@ impl<'m, 't> Values<'m, 't> {
             "attribute" => callee.child_by_field_name("object").map(|it| self.model.text(it)),
             _ => None,
         };
-        if name.ends_with("client_creator") && self.is_aio && !arguments.is_empty() {
+        if name == "_client_creator" && object == Some("self") && self.is_aio && !arguments.is_empty() {
             return vec![Value::Thing(Thing::ClientContext)];
         }
         let Some(object) = object else { return Vec::new() };
