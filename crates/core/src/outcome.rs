@@ -25,6 +25,9 @@ pub struct Outcome {
     pub runtime: Runtime,
 }
 
+/// The reason of a review that was told to stop: it is deferred, to whoever runs it again.
+pub const INTERRUPTED: &str = "interrupted";
+
 /// The five ends of a review.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -333,6 +333,10 @@ pub trait Records: Send + Sync {
         now: Millis,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
+    /// The attempt was told to stop: if it has cost anything that no run tells yet, it is deferred for that reason. Nothing
+    /// happens if it has not begun, or a newer run has.
+    fn interrupted(&self, run: &RunRef, now: Millis) -> impl Future<Output = Result<(), StoreError>> + Send;
+
     /// Adds history. Never refused for a token: what a fenced-out run still had to say is history too.
     fn note(&self, events: &[Event]) -> impl Future<Output = Result<(), StoreError>> + Send;
 

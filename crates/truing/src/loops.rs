@@ -2,11 +2,12 @@
 //!
 //! [`review`] is the served review of a pull request, [`pull`] the one that nobody is told of, [`local`] the one of a
 //! local repository; all take the same steps from a change to findings with ids ([`reading`]), the local ones from where [`compare`] says that it begins, those of pull requests
-//! from their commits on ([`checkout`]). [`agent`] is a model's part in each of them. [`memory`] is what reviews without a slot remember. [`desired`] says what
+//! from their commits on ([`checkout`]). [`agent`] is a model's part in each of them. [`memory`] is what reviews without a slot remember, [`attempts`] which of them have not ended. [`desired`] says what
 //! the pull request should show, in the words of [`text`]. [`fix`] applies what a local review suggests.
 //! [`converge`] mends a branch until an audit finds nothing. [`sync`] follows an upstream package. [`verify`] runs a repository's own checks on two of its states.
 
 pub mod agent;
+pub mod attempts;
 pub mod checkout;
 pub mod compare;
 pub mod converge;

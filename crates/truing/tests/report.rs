@@ -455,3 +455,40 @@ async fn a_report_of_all_loops_tells_of_each_that_ran() {
         assert_eq!(one.get("converge"), None, "{of}");
     }
 }
+
+#[tokio::test]
+async fn a_damaged_record_of_a_review_is_named_and_hides_no_other() {
+    use truing_core::port::{Computed, Revision};
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("t.db");
+    let store = Sqlite::open(&file, Arc::new(SystemClock)).unwrap();
+    let now = store.now().await.unwrap();
+    let sha = Sha::parse(&"a".repeat(40)).unwrap();
+    let revision = Revision { head: sha.clone(), base: sha };
+    for number in 1..=2 {
+        let key = Key::new(format!("local/{number}"));
+        let run = RunRef { id: RunId::new(format!("v{number}")), key, token: Token(number) };
+        store.begin(&run, &revision, now).await.unwrap();
+        let outcome = json!({
+            "run": run.id, "key": run.key, "head": "a".repeat(40), "base": "a".repeat(40),
+            "outcome": { "kind": "reviewed", "reason": null, "until": null, "runtime": "rules" }, "open": [],
+            "coverage": { "reviewed": [], "not_reviewed": [] }, "cost_micro_usd": 0, "turns": 0,
+            "started": now.0, "ended": now.0,
+        });
+        let outcome: truing_core::outcome::OutcomeRecord = serde_json::from_value(outcome).unwrap();
+        let producer = truing_core::publish::Producer::Review;
+        let computed =
+            Computed { producer, findings: vec![], desired: vec![], status: None, outcome: outcome.clone() };
+        store.computed(&run, &computed).await.unwrap();
+        store.published(&run, &outcome).await.unwrap();
+    }
+    drop(store);
+    let connection = rusqlite::Connection::open(&file).unwrap();
+    connection.execute("UPDATE run SET outcome = '{broken' WHERE id = 'v1'", []).unwrap();
+    for format in ["text", "json", "csv", "markdown", "html"] {
+        let (exit, out, err) = report(folder.path(), &["--loop", "review", "--format", format]);
+        assert_eq!((exit, err.matches("the outcome of run v1").count()), (0, 1), "{format}: {out} {err}");
+    }
+    let (_, text, _) = report(folder.path(), &[]);
+    assert!(text.starts_with("1 run ended from "), "{text}");
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::readiness::Readiness;
-use super::{Kind, Limits, Run, Step};
+use super::{Code, Exit, Kind, Limits, Run, Step};
 use crate::dismissal::Dismissal;
 use crate::finding::Category;
 use crate::follow::record::Kind as End;
@@ -63,6 +63,11 @@ pub struct Quote {
     pub text: String,
 }
 
+/// What audits of a pull request are known by that nobody can go on from: they were stopped, or a run was at work there.
+pub fn aside(key: &Key) -> Key {
+    Key::new(format!("audit/{key}"))
+}
+
 /// One run.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Record {
@@ -107,6 +112,9 @@ pub struct Record {
     /// Commits of fixes that are not in what the pull request went to: it was closed or merged without them.
     #[serde(default)]
     pub unreached: Vec<Sha>,
+    /// Why it could not go on, though it found nothing more itself and waits for others: its own end stands beside it.
+    #[serde(default)]
+    pub halted: Option<Exit>,
     /// Times in a row that the next act was put off because a forge gave no answer.
     #[serde(default)]
     pub put_off: u32,
@@ -145,6 +153,7 @@ impl Record {
             warnings: Vec::new(),
             absences: Vec::new(),
             unreached: Vec::new(),
+            halted: None,
             put_off: 0,
             versions: BTreeMap::new(),
             started: now,
@@ -176,6 +185,7 @@ impl Record {
     /// Lets an unfinished run go on within these limits, looked at with these.
     pub fn resume(&mut self, limits: Limits, looks: &str) {
         self.state.resume();
+        self.halted = None;
         self.state.limits = limits;
         looks.clone_into(&mut self.looks);
         self.is_told = false;
@@ -195,6 +205,26 @@ impl Record {
         }
         state.after(super::Event::Posted).ok()?;
         state.exit.is_some().then(|| Self { state, is_told: true, ..self.clone() })
+    }
+
+    /// The end of an audit that was asked for alone, whose auditors were asked.
+    pub fn audit_end(&self) -> Exit {
+        let ([p0, p1, p2], head) = (self.state.counts(), self.state.head.short());
+        if self.state.silent > 0 {
+            return Exit::new(Code::Infrastructure, format!("an auditor gave no answer at {head}"));
+        }
+        match self.state.found.is_empty() {
+            true => Exit::new(Code::Clean, format!("the audit found nothing at {head}")),
+            false => {
+                Exit::new(Code::CapReached, format!("the audit found {p0} P0, {p1} P1 and {p2} P2 at {head}"))
+            }
+        }
+    }
+
+    /// Has it to do with this head: began there, ended there, or made it?
+    pub fn is_about(&self, head: &Sha) -> bool {
+        let Run { starting, head: last, commits, .. } = &self.state;
+        starting == head || last == head || commits.contains(head)
     }
 
     /// Goes on from an audit that was asked for alone: what it found is fixed (see [`Record::is_audit_of`]).
@@ -233,9 +263,39 @@ impl Record {
         MicroUsd(self.taken.values().fold(0, |all, taken| all.saturating_add(taken.cost_micro_usd.0)))
     }
 
-    /// The furthest act that it came to.
+    /// The furthest act that it came to. What would follow on an audit that was asked for alone is not done.
     pub fn furthest(&self) -> Step {
-        self.taken.keys().copied().fold(self.state.next.step(), Step::max)
+        let next = if self.state.audits_only { Step::Audit } else { self.state.next.step() };
+        self.taken.keys().copied().fold(next, Step::max)
+    }
+
+    /// It ends here, or rests: what keeps it from going on stands beside what its own audit has cleared.
+    pub fn halt(&mut self, exit: Exit) {
+        match self.state.exit {
+            None => self.state.exit = Some(exit),
+            Some(_) => self.halted = Some(exit),
+        }
+    }
+
+    /// How it ended as a whole, if it did.
+    pub fn told_exit(&self) -> Option<&Exit> {
+        self.halted.as_ref().or(self.state.exit.as_ref())
+    }
+
+    /// What it came to, in a word; none: it goes on. Of an audit that was asked for alone: `clean`, or how much it found.
+    pub fn result(&self) -> Option<String> {
+        let kind = self.told_exit()?.kind();
+        if self.state.audits_only {
+            return Some(match kind {
+                Kind::Converged => "clean".to_owned(),
+                Kind::CapReached => format!("found {}", self.state.found.len()),
+                Kind::Stuck | Kind::Error | Kind::Interrupted | Kind::Refused | Kind::Blocked => {
+                    kind.as_str().to_owned()
+                }
+            });
+        }
+        let waits = self.halted.is_none() && self.waits_for_others();
+        Some(if waits { "waiting" } else { kind.as_str() }.to_owned())
     }
 
     /// Can it go on?
@@ -245,7 +305,7 @@ impl Record {
 
     /// Has it found nothing more itself, and is not at its end, because others are waited for?
     fn waits_for_others(&self) -> bool {
-        let is_content = |exit: &super::Exit| exit.kind() == Kind::Converged;
+        let is_content = |exit: &Exit| exit.kind() == Kind::Converged;
         self.is_pursued && self.state.exit.as_ref().is_none_or(is_content)
     }
 
@@ -264,8 +324,11 @@ impl Record {
 
     /// Which of the five ends of all loops it came to (design.md section 7).
     pub fn end(&self) -> End {
-        match self.state.exit.as_ref().map(super::Exit::kind).filter(|_| !self.waits_for_others()) {
+        let waits = self.halted.is_none() && self.waits_for_others();
+        match self.told_exit().map(Exit::kind).filter(|_| !waits) {
             Some(Kind::Converged) => End::Done,
+            // It has done what it was asked for.
+            Some(Kind::CapReached) if self.state.audits_only => End::Done,
             Some(Kind::CapReached | Kind::Stuck | Kind::Blocked) => End::Partial,
             Some(Kind::Refused) => End::Skipped,
             None | Some(Kind::Interrupted) => End::Deferred,

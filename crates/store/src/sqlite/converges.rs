@@ -12,6 +12,32 @@ use super::records::fenced;
 use super::slots::raise_counter;
 use super::{Sqlite, dismissals, operations};
 
+impl Sqlite {
+    /// The last runs on these keys that can be read, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be read.
+    pub async fn converges_of(&self, keys: &[Key], limit: usize) -> Result<Vec<Record>, StoreError> {
+        let keys = keys.to_vec();
+        self.read(move |connection| {
+            let sql = "SELECT body, run FROM converge WHERE key = ?1 ORDER BY ended DESC, run DESC LIMIT ?2";
+            let mut select = connection.prepare_cached(sql)?;
+            let mut all = Vec::new();
+            for key in keys {
+                let rows = select.query_and_then((key.as_str(), sql_limit(limit)), |row| {
+                    let (body, run): (String, String) = (row.get(0)?, row.get(1)?);
+                    from_json(&body, || format!("the record of run {run}"))
+                })?;
+                all.extend(readable(rows)?);
+            }
+            all.sort_by_key(|record: &Record| std::cmp::Reverse(record.ended));
+            all.truncate(limit);
+            Ok(all)
+        })
+        .await
+    }
+}
+
 impl Converges for Sqlite {
     async fn last_converge(&self, key: &Key) -> Result<Option<Record>, StoreError> {
         let key = key.as_str().to_owned();
@@ -25,7 +51,9 @@ impl Converges for Sqlite {
                     Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
                 })
                 .optional()?;
-            row.map(|(body, run)| from_json(&body, || format!("the record of run {run}"))).transpose()
+            // One that cannot be read is as if it were not there: another run begins, and finds what it did.
+            let read = row.map(|(body, run)| from_json(&body, || format!("the record of run {run}")));
+            Ok(readable(read.into_iter())?.into_iter().next())
         })
         .await
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row};
-use truing_core::id::Millis;
+use truing_core::id::{Key, Millis, RunId};
 use truing_core::ledger::{
     Ask, Drawn, Grant, Known, Level, LevelKind, Purse, ReservationId, Reserved, alert, day, grant, month,
     used_up,
@@ -52,6 +52,35 @@ impl Ledger for Sqlite {
 }
 
 impl Sqlite {
+    /// What all reviews of a slot have drawn on, head by head, and these runs. A slot's reviews are known by its key.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be written.
+    pub async fn drawn_of(&self, key: &Key, runs: &[RunId]) -> Result<Vec<Drawn>, StoreError> {
+        let (key, clock) = (key.as_str().to_owned(), Arc::clone(&self.0.clock));
+        let runs: Vec<String> = runs.iter().map(|run| run.as_str().to_owned()).collect();
+        self.write(move |connection| {
+            expire(connection, clock.now())?;
+            let columns = "SELECT id, kind, key, period, cap, spent, reserved FROM level";
+            // `A` follows `@`.
+            let reviews = format!("{columns} WHERE kind = 'review' AND key >= ?1 || '@' AND key < ?1 || 'A'");
+            let run = format!("{columns} WHERE kind = 'run' AND key = ?1");
+            let mut found: Vec<Found> = connection
+                .prepare_cached(&reviews)?
+                .query_and_then([&key], row_of)?
+                .collect::<Result<_, _>>()?;
+            for id in &runs {
+                let rows = connection
+                    .prepare_cached(&run)?
+                    .query_and_then([id], row_of)?
+                    .collect::<Result<Vec<_>, _>>()?;
+                found.extend(rows);
+            }
+            Ok(found.into_iter().map(|(_, drawn)| drawn).collect())
+        })
+        .await
+    }
+
     /// Forgets some settled reservations that expired before then, and levels that were not drawn on since and whose
     /// period is over. How many rows it were; none: all such are gone.
     ///

@@ -4,7 +4,8 @@ mod desired;
 mod runs;
 
 use truing_core::finding::{AnchorKind, Finding};
-use truing_core::id::{CommentId, IntentId, Key, Millis, Token};
+use truing_core::id::{CommentId, IntentId, Key, Millis, RunId, Token};
+use truing_core::money::MicroUsd;
 use truing_core::outcome::{Outcome, OutcomeRecord};
 use truing_core::port::{Begun, Computed, Described, Event, Records, Revision, RunRef, StoreError};
 use truing_core::publish::{Desired, DesiredStatus, Intent, Item, Producer};
@@ -15,6 +16,36 @@ pub(super) use self::desired::status_again;
 pub(super) use self::runs::{fenced, parse_sha};
 
 use super::{Sqlite, history, slots};
+
+impl Sqlite {
+    /// What a run has cost, by the ledger.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be read.
+    pub async fn paid(&self, run: &RunId) -> Result<MicroUsd, StoreError> {
+        let run = run.clone();
+        self.read(move |connection| runs::paid(connection, &run)).await
+    }
+
+    /// A review that no slot belongs to, of this revision and since then, came to no end, or to none that was recorded. If it
+    /// has cost anything it is recorded with this outcome. What it has cost.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be written.
+    pub async fn spent_in_vain(
+        &self,
+        (run, key): (&RunId, &Key),
+        (revision, began): (&Revision, Millis),
+        outcome: &Outcome,
+        now: Millis,
+    ) -> Result<MicroUsd, StoreError> {
+        let (run, key, revision, outcome) = (run.clone(), key.clone(), revision.clone(), outcome.clone());
+        self.write(move |connection| {
+            runs::spent_in_vain(connection, (&run, &key), (&revision, began), outcome, now)
+        })
+        .await
+    }
+}
 
 impl Records for Sqlite {
     async fn begin(&self, run: &RunRef, revision: &Revision, now: Millis) -> Result<Begun, StoreError> {
@@ -140,6 +171,11 @@ impl Records for Sqlite {
     async fn failed(&self, run: &RunRef, outcome: &Outcome, now: Millis) -> Result<(), StoreError> {
         let (run, outcome) = (run.clone(), outcome.clone());
         self.write(move |connection| runs::failed(connection, &run, outcome, now)).await
+    }
+
+    async fn interrupted(&self, run: &RunRef, now: Millis) -> Result<(), StoreError> {
+        let run = run.clone();
+        self.write(move |connection| runs::interrupted(connection, &run, now)).await
     }
 
     async fn note(&self, events: &[Event]) -> Result<(), StoreError> {

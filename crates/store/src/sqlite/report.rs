@@ -1,6 +1,7 @@
 //! The outcome records that `truing report` shows: totals by day, kind and reason, and the last ones as they are.
 
-use truing_core::id::{Millis, Token};
+use truing_core::id::{Millis, RunId, Token};
+use truing_core::money::MicroUsd;
 use truing_core::outcome::OutcomeRecord;
 use truing_core::port::StoreError;
 
@@ -70,6 +71,38 @@ impl Sqlite {
                     })
                 })?
                 .collect()
+        })
+        .await
+    }
+
+    /// The runs that ended since then and that [`Self::ended_by_day`] leaves out, because their record is damaged.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be read.
+    pub async fn damaged(&self, since: Millis) -> Result<Vec<RunId>, StoreError> {
+        self.read(move |connection| {
+            let sql = "SELECT id FROM run WHERE ended >= ?1 AND NOT CASE WHEN json_valid(outcome)
+                                  THEN json_type(outcome, '$.outcome.kind') IS 'text' ELSE 0 END";
+            let mut select = connection.prepare_cached(sql)?;
+            let runs = select.query_map([since.0], |row| Ok(RunId::new(row.get::<_, String>(0)?)))?;
+            Ok(runs.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// What reviews have cost since then of which no record tells: not recorded as wished, or not at their end. A call
+    /// counts by when it would have expired.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be read.
+    pub async fn unrecorded(&self, since: Millis) -> Result<MicroUsd, StoreError> {
+        self.read(move |connection| {
+            let sql = "SELECT coalesce(sum(cost), 0) FROM reservation
+                       WHERE cost IS NOT NULL AND expires >= ?1
+                         AND run NOT IN (SELECT id FROM run WHERE outcome IS NOT NULL)
+                         AND EXISTS (SELECT 1 FROM draw JOIN level ON level.id = draw.level
+                                     WHERE draw.reservation = reservation.id AND level.kind = 'review')";
+            Ok(MicroUsd(connection.prepare_cached(sql)?.query_row([since.0], |row| row.get(0))?))
         })
         .await
     }

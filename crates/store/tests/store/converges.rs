@@ -28,6 +28,7 @@ fn record(run: &str, key: &str, at: i64) -> Record {
         warnings: vec![],
         absences: vec![],
         unreached: vec![],
+        halted: None,
         put_off: 0,
         versions: Default::default(),
         started: Millis(at),

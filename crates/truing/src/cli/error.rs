@@ -4,6 +4,7 @@
 use std::process::ExitCode;
 
 use serde::Serialize;
+use truing_core::money::MicroUsd;
 
 /// How a command ended: the exit codes that scripts rely on.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -61,12 +62,15 @@ pub struct CliError {
     /// Further errors of the same kind, found in the same pass (a file with three unknown keys). Their exit
     /// codes do not count.
     pub more: Vec<CliError>,
+    /// What was paid all the same, if anything was.
+    pub cost: Option<MicroUsd>,
 }
 
 impl CliError {
     /// An error without hints.
     pub fn new(exit: Exit, code: &'static str, message: impl Into<String>) -> Self {
-        Self { exit, code, message: message.into(), shown: Vec::new(), hints: Vec::new(), more: Vec::new() }
+        let (shown, hints, more) = (Vec::new(), Vec::new(), Vec::new());
+        Self { exit, code, message: message.into(), shown, hints, more, cost: None }
     }
 
     /// Wrong use: exit 2.
@@ -91,6 +95,13 @@ impl CliError {
         self
     }
 
+    /// With what was paid all the same.
+    #[must_use]
+    pub(crate) fn costing(mut self, cost: MicroUsd) -> Self {
+        self.cost = Some(cost).filter(|cost| *cost > MicroUsd(0));
+        self
+    }
+
     /// With one more thing to do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -108,7 +119,8 @@ impl CliError {
 
     /// The object that `--format json` prints on stdout.
     pub(crate) fn to_json(&self) -> impl Serialize {
-        ErrorObject { error: self.body(), more: self.more.iter().map(Self::body).collect() }
+        let more = self.more.iter().map(Self::body).collect();
+        ErrorObject { error: self.body(), more, cost_micro_usd: self.cost }
     }
 
     fn body(&self) -> ErrorBody {
@@ -117,12 +129,14 @@ impl CliError {
     }
 }
 
-/// `{"error":{…}}`, and `more` only where there is more than one.
+/// `{"error":{…}}`; `more` only where there is more than one, `cost_micro_usd` only where something was paid.
 #[derive(Serialize)]
 struct ErrorObject {
     error: ErrorBody,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     more: Vec<ErrorBody>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost_micro_usd: Option<MicroUsd>,
 }
 
 #[derive(Serialize)]

@@ -8,6 +8,7 @@ use truing_store::Sqlite;
 
 use super::columns::folded;
 use super::error::{CliError, Exit};
+use super::output::Output;
 use super::target::{actor, existing_store, instant, store_error};
 use super::{Context, runtime};
 use crate::loops::text::counted;
@@ -113,7 +114,7 @@ fn turn(args: &Args, context: &Context) -> Result<Exit, CliError> {
                 (switch.map_err(store_error)?, Work::of(store).await?)
             }
         };
-        context.output.answer(&Status::of(&switch), || screen(&switch, work))?;
+        context.output.answer(&Status::of(&switch), || screen(&switch, work, context.output))?;
         Ok(Exit::Done)
     })
 }
@@ -140,7 +141,7 @@ impl Work {
 }
 
 /// What holds now, and what happens next.
-fn screen(switch: &Switch, work: Work) -> String {
+fn screen(switch: &Switch, work: Work, output: Output) -> String {
     let due = counted(work.due, "pull request");
     let Switch::On(engaged) = switch else {
         let waiting = if work.due == 0 { String::new() } else { format!("; {due} due") };
@@ -163,7 +164,7 @@ fn screen(switch: &Switch, work: Work) -> String {
         ("mode", engaged.mode.as_str().to_owned()),
         ("in flight", format!("{runs}{flight}")),
         ("held back", format!("{due} due; webhooks are answered 503")),
-        ("unblock", "truing kill off".to_owned()),
+        ("unblock", output.command("kill off")),
     ];
     for (name, value) in rows {
         text += &folded(&format!("  {name:<10}"), &value);
@@ -172,9 +173,10 @@ fn screen(switch: &Switch, work: Work) -> String {
 }
 
 /// What other commands say of a switch that is on.
-pub(super) fn held_back(switch: &Switch) -> Option<String> {
+pub(super) fn held_back(switch: &Switch, output: Output) -> Option<String> {
     let engaged = switch.engaged()?;
-    Some(format!("the kill switch is on, {}: nothing begins until `truing kill off`", since(engaged)))
+    let off = output.command("kill off");
+    Some(format!("the kill switch is on, {}: nothing begins until `{off}`", since(engaged)))
 }
 
 /// Since when and by whom.
@@ -193,17 +195,26 @@ mod tests {
         Switch::On(Engaged { since: Millis(1_790_000_000_000), by, reason, mode })
     }
 
+    fn plain() -> Output {
+        Output::new(crate::cli::Format::Text, false, 0, crate::cli::ColorWhen::Never)
+    }
+
+    /// With the operator's file.
+    fn named() -> Output {
+        plain().with_config(Some(std::path::Path::new("ops.toml")))
+    }
+
     #[test]
     fn the_screen_says_what_is_held_back_and_what_lets_it_go_on() {
-        insta::assert_snapshot!(screen(&on(Mode::Finish, Some("a storm")), Work { due: 3, running: 1 }), @r"
+        insta::assert_snapshot!(screen(&on(Mode::Finish, Some("a storm")), Work { due: 3, running: 1 }, named()), @r"
         The kill switch is on, since 2026-09-21T14:13:20Z by ada.
           reason    a storm
           mode      finish
           in flight 1 run, which completes
           held back 3 pull requests due; webhooks are answered 503
-          unblock   truing kill off
+          unblock   truing --config ops.toml kill off
         ");
-        insta::assert_snapshot!(screen(&on(Mode::Stop, None), Work { due: 0, running: 2 }), @r"
+        insta::assert_snapshot!(screen(&on(Mode::Stop, None), Work { due: 0, running: 2 }, plain()), @r"
         The kill switch is on, since 2026-09-21T14:13:20Z by ada.
           reason    none given
           mode      stop
@@ -211,7 +222,7 @@ mod tests {
           held back 0 pull requests due; webhooks are answered 503
           unblock   truing kill off
         ");
-        insta::assert_snapshot!(screen(&Switch::Off, Work { due: 1, running: 2 }), @"The kill switch is off; 1 pull request due.");
-        insta::assert_snapshot!(screen(&Switch::Off, Work::default()), @"The kill switch is off.");
+        insta::assert_snapshot!(screen(&Switch::Off, Work { due: 1, running: 2 }, plain()), @"The kill switch is off; 1 pull request due.");
+        insta::assert_snapshot!(screen(&Switch::Off, Work::default(), plain()), @"The kill switch is off.");
     }
 }

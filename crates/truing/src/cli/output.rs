@@ -361,7 +361,8 @@ fn with_config(text: &str, config: Option<&str>) -> String {
     let mut all = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         all += COMMAND;
-        if !WITHOUT_CONFIG.iter().any(|words| part.starts_with(words)) {
+        let is_named = part.starts_with("--config ");
+        if !is_named && !WITHOUT_CONFIG.iter().any(|words| part.starts_with(words)) {
             all += &format!("--config {file} ");
         }
         all += part;

@@ -101,7 +101,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             }
         };
         if let Some(store) = &store
-            && let Some(told) = held_back(&store.switch().await.map_err(store_error)?)
+            && let Some(told) = held_back(&store.switch().await.map_err(store_error)?, context.output)
         {
             context.output.warn(told);
         }

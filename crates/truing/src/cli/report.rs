@@ -1,12 +1,13 @@
 //! `truing report`: how runs ended, in totals and trends; for programs, every outcome record too.
 
+mod alike;
 pub(in crate::cli) mod amount;
 mod figures;
 mod jobs;
 pub(super) mod markdown;
 mod outcome;
 mod page;
-mod run;
+pub(in crate::cli) mod run;
 mod screen;
 mod table;
 
@@ -20,6 +21,7 @@ use truing_core::follow::job::{self, Job};
 use truing_core::follow::record::{Record, Step};
 use truing_core::id::{Key, Millis};
 use truing_core::line::counted;
+use truing_core::money::MicroUsd;
 use truing_core::port::{Clock as _, Converges as _, Described, Jobs as _, Records as _, Slots as _};
 use truing_store::{Ended, EndedRun, Sqlite};
 
@@ -285,7 +287,14 @@ impl Asked<'_> {
     async fn text(&self) -> Result<String, CliError> {
         let mut text = String::new();
         if self.wants(LoopFlag::Review) {
-            text += &screen::screen(&self.reviews_by_day().await?, self.since, self.now);
+            // The other forms read each record, and say so themselves.
+            if let Some(store) = self.store {
+                for run in store.damaged(self.since).await.map_err(store_error)? {
+                    tracing::warn!("the outcome of run {run} cannot be read and is left out");
+                }
+            }
+            let (ended, unrecorded) = (self.reviews_by_day().await?, self.unrecorded().await?);
+            text += &screen::screen(&ended, unrecorded, (self.since, self.now));
         }
         let converges = self.converges().await?;
         let jobs = self.jobs().await?;
@@ -319,7 +328,7 @@ impl Asked<'_> {
         ended.extend(others.flat_map(|section| &section.runs).map(outcome::ended));
         ended.sort_by_key(|row| row.day);
         let has_others = jobs.is_some() || converge.is_some();
-        let totals = outcome::totals(&ended, has_others);
+        let totals = outcome::totals(&ended, has_others).with(self.unrecorded().await?);
         Ok(Answer {
             schema: "truing.report/1",
             since: instant(self.since),
@@ -403,6 +412,14 @@ impl Asked<'_> {
         match self.store {
             Some(store) => store.last_ended(self.since, limit).await.map_err(store_error),
             None => Ok(Vec::new()),
+        }
+    }
+
+    /// What reviews have cost of which no record tells.
+    async fn unrecorded(&self) -> Result<MicroUsd, CliError> {
+        match self.store.filter(|_| self.wants(LoopFlag::Review)) {
+            Some(store) => store.unrecorded(self.since).await.map_err(store_error),
+            None => Ok(MicroUsd(0)),
         }
     }
 

@@ -9,6 +9,7 @@ pub(super) mod sarif;
 mod tape;
 mod target;
 pub(super) mod text;
+mod vain;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,6 +36,7 @@ use crate::config::{self, Config, REPOSITORY_FILE};
 use crate::environment::Environment;
 use crate::loops;
 use crate::loops::agent::AgentError;
+use crate::loops::attempts::Attempts;
 use crate::loops::checkout;
 use crate::loops::compare::Head;
 use crate::loops::local::{Local, LocalError, Review};
@@ -45,6 +47,7 @@ use fix::Fixing;
 use publish::Published;
 use tape::Tapes;
 pub(super) use target::{Home, Owner, Target, is_key, is_name};
+use vain::Vain;
 
 /// How long an interrupted review may take to stop its children and to tidy up.
 const GRACE: Duration = Duration::from_secs(2);
@@ -194,6 +197,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         output: context.output,
         color: context.globals.color,
         stop: Arc::default(),
+        attempts: Attempts::default(),
         told,
     };
     let changed = if args.publish {
@@ -222,12 +226,19 @@ async fn until_interrupted(
     let stop = Arc::clone(&command.stop);
     let grace = if command.args.fix { FIX_GRACE } else { GRACE };
     let publishes = command.args.publish;
+    let vain = Vain::of(&command);
     let mut task = tokio::spawn(command.run());
     tokio::select! {
-        ended = &mut task => ended.unwrap_or_else(|stopped| {
-            Err(CliError::failed("internal", format!("the review stopped: {stopped}"))
-                .hint("this is a bug of truing; please report it"))
-        }),
+        ended = &mut task => {
+            let ended = ended.unwrap_or_else(|stopped| {
+                Err(CliError::failed("internal", format!("the review stopped: {stopped}"))
+                    .hint("this is a bug of truing; please report it"))
+            });
+            match ended {
+                Ok(exit) => Ok(exit),
+                Err(error) => Err(vain.failed(error).await),
+            }
+        }
         _ = signals.next() => {
             // What the task holds goes with it: git's processes, temporary folders. Fixes end between two files.
             stop.store(true, Ordering::Relaxed);
@@ -240,8 +251,7 @@ async fn until_interrupted(
                 task.abort();
                 let _ = tokio::time::timeout(grace, task).await;
             }
-            Err(CliError::new(Exit::Interrupted, "interrupted", "interrupted before the review was done")
-                .hint(changed))
+            Err(vain.interrupted().await.hint(changed))
         }
     }
 }
@@ -268,6 +278,8 @@ struct Command {
     color: ColorWhen,
     /// Is it to end?
     stop: Arc<AtomicBool>,
+    /// Reviews that have asked a model, and have not ended.
+    attempts: Attempts,
     /// The same, for whoever waits for it.
     told: watch::Receiver<bool>,
 }
@@ -311,6 +323,7 @@ impl Command {
             scope: &wiring::scope(&config.rules)?,
             reader: &reader,
             model: asked.agent.as_ref().map(wiring::agent::hired),
+            attempts: &self.attempts,
             records: self.records(&config),
             clock: &SystemClock,
             ids: &UniqueIds,

@@ -61,7 +61,13 @@ impl Target {
     /// Exit 2 if nothing is known of it.
     pub(super) async fn find(store: Option<&Sqlite>, text: &str) -> Result<Self, CliError> {
         let unknown = || {
-            CliError::usage("unknown_slot", format!("nothing is known about `{text}`")).hint(
+            let error = CliError::usage("unknown_slot", format!("nothing is known about `{text}`"));
+            if is_name(text) {
+                return error
+                    .hint("no event told of it and nothing was run on it: `truing queue list` shows what is known")
+                    .hint(format!("`truing review --pr {text}` reviews it now"));
+            }
+            error.hint(
                 "name a pull request by its URL, OWNER/NAME#NUMBER or OWNER/NAME/NUMBER, or by a key of `truing queue list`",
             )
         };
@@ -84,6 +90,13 @@ impl Target {
     pub(super) fn name(&self) -> &str {
         self.described.as_ref().map_or(self.slot.key.as_str(), |described| &described.name)
     }
+}
+
+/// Is it how people name a pull request, and safe to paste?
+fn is_name(text: &str) -> bool {
+    let is_plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "/:#.-_~%".contains(c));
+    let ends = text.rsplit(['/', '#']).next().is_some_and(|end| end.parse::<u64>().is_ok());
+    is_plain && ends && !text.starts_with("pr/")
 }
 
 /// The right of a command to lease slots. What a process held that has died is free before, at once: no server would end
@@ -150,6 +163,16 @@ pub(super) fn state(slot: &Slot) -> (&'static str, Option<&'static str>, Option<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_names_a_pull_request_is_to_be_reviewed() {
+        for text in ["https://github.com/a/b/pull/7", "a/b#7", "a/b/7", "http://127.0.0.1:9922/o/n/pull/7"] {
+            assert!(is_name(text), "{text}");
+        }
+        for text in ["pr/github/1/7", "a/b", "x", "a b#7", "$(x)/7", "https://github.com/a/b"] {
+            assert!(!is_name(text), "{text}");
+        }
+    }
 
     #[test]
     fn an_account_is_called_by_its_name() {

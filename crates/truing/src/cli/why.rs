@@ -1,11 +1,15 @@
 //! `truing why`: one screen on one pull request: what it waits for, what happened, what unblocks it.
 
 use serde::Serialize;
-use truing_core::id::{RunId, Sha};
+use truing_core::converge::record::{Record as Converge, aside};
+use truing_core::follow::job;
+use truing_core::follow::record::Record as Job;
+use truing_core::id::{Key, Millis, RunId, Sha};
 use truing_core::ledger::{Drawn, LevelKind};
+use truing_core::line;
 use truing_core::money::MicroUsd;
 use truing_core::outcome::OutcomeRecord;
-use truing_core::port::{Event, Ledger as _, Operations as _, Slots as _};
+use truing_core::port::{Event, Jobs as _, Ledger as _, Operations as _, Slots as _};
 use truing_core::slot::{Hold, State, Why};
 use truing_store::Sqlite;
 
@@ -14,6 +18,7 @@ use super::columns::folded;
 use super::error::{CliError, Exit};
 use super::kill::{self, Status};
 use super::output::Output;
+use super::report::run::result as word_of;
 use super::target::{Target, existing_store, instant, state, store_error};
 use super::{Context, runtime};
 use crate::budget::Budgets;
@@ -22,6 +27,12 @@ use crate::loops::text;
 
 /// Events shown: one screen.
 const EVENTS: usize = 12;
+/// Runs whose money is looked at, the newest.
+const MOST_RUNS: usize = 200;
+/// Runs whose limits are shown, the newest.
+const RUN_ROWS: usize = 2;
+/// Characters of a reason.
+const MAX_REASON: usize = 200;
 
 /// Explain a pull request's state and how to unblock it
 #[derive(clap::Args, Debug)]
@@ -47,12 +58,32 @@ struct Answer<'a> {
     #[serde(skip)]
     held_back: Option<String>,
     last_outcome: Option<OutcomeRecord>,
-    /// Of all attempts at its last head.
+    /// Of each loop that there was, newest first.
+    last_outcomes: Vec<Last>,
+    /// Of all attempts at its last head, of every loop: by the ledger.
     cost_micro_usd: u64,
+    /// Of all attempts at all its heads.
+    cost_in_all_micro_usd: u64,
     budget: Vec<Row>,
     #[serde(skip)]
     drawn: Vec<Drawn>,
     events: Vec<Line>,
+}
+
+/// How the last run of a loop ended.
+#[derive(Serialize)]
+struct Last {
+    r#loop: &'static str,
+    /// In a word.
+    result: String,
+    reason: Option<String>,
+    /// Findings that are open; of reviews.
+    open: Option<u32>,
+    head: Option<Sha>,
+    ended: String,
+    cost_micro_usd: u64,
+    #[serde(skip)]
+    at: Millis,
 }
 
 /// A line of history.
@@ -73,10 +104,30 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         let last_outcome = store.last_outcome(key).await.map_err(store_error)?;
         let (state, why, at) = state(&target.slot);
         let switch = store.switch().await.map_err(store_error)?;
-        let held_back = kill::held_back(&switch);
-        let (explanation, unblock) = explain(&target, context.output);
-        let drawn = drawn_on(&store, &config, &target, last_outcome.as_ref()).await?;
+        let held_back = kill::held_back(&switch, context.output);
+        let converges =
+            store.converges_of(&[key.clone(), aside(key)], MOST_RUNS).await.map_err(store_error)?;
+        let jobs = match job::of_key(key) {
+            Some(_) => store.job_records(Some(key), Millis(0), MOST_RUNS).await.map_err(store_error)?,
+            None => Vec::new(),
+        };
+        let last_outcomes = last_of_each(last_outcome.as_ref(), &converges, &jobs);
         let waits = matches!(target.slot.state, State::Waiting { .. });
+        let is_served = truing_store::is_served(store.path()).unwrap_or(true);
+        let (explanation, unblock) = match target.slot.state {
+            State::Waiting { why, .. } if !is_served => unserved(why, context.output),
+            State::Idle => resting(&target, &converges, context.output),
+            State::Waiting { .. } | State::Leased { .. } | State::Held { .. } => {
+                explain(&target, context.output)
+            }
+        };
+        let head = target.described.as_ref().and_then(|described| described.head.as_ref());
+        let head = head.or_else(|| last_outcomes.iter().find_map(|last| last.head.as_ref()));
+        let (all, of_head) = spent(&store, key, head, (&converges, &jobs)).await?;
+        let mut drawn = drawn_on(&store, &config, &target, head).await?;
+        drawn.extend(
+            of_head.iter().filter(|drawn| drawn.level.kind == LevelKind::Run).take(RUN_ROWS).cloned(),
+        );
         let unblock =
             if held_back.is_some() && waits { Some(context.output.command("kill off")) } else { unblock };
         let answer = Answer {
@@ -92,10 +143,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             kill_switch: Status::of(&switch),
             held_back,
             budget: drawn.iter().map(Row::from).collect(),
-            cost_micro_usd: of_head(&drawn).0,
+            cost_micro_usd: sum(&of_head),
+            cost_in_all_micro_usd: sum(&all),
             drawn,
             last_outcome,
-            events: events.into_iter().map(line).collect(),
+            last_outcomes,
+            events: events.into_iter().map(happened).collect(),
         };
         context.output.answer(&answer, || screen(&answer))?;
         Ok(Exit::Done)
@@ -107,13 +160,12 @@ async fn drawn_on(
     store: &Sqlite,
     config: &Config,
     target: &Target,
-    last: Option<&OutcomeRecord>,
+    head: Option<&Sha>,
 ) -> Result<Vec<Drawn>, CliError> {
     let budgets =
         Budgets::new(config).map_err(|error| CliError::failed("bad_configuration", error.to_string()))?;
     let described = target.described.as_ref();
-    let head = described.and_then(|described| described.head.as_ref());
-    let head = head.or_else(|| last.and_then(|last| last.head.as_ref())).map_or("", Sha::as_str);
+    let head = head.map_or("", Sha::as_str);
     let name = described.map(|described| described.name.split('#').next().unwrap_or_default().trim());
     let now = store.now().await.map_err(store_error)?;
     let purse = budgets.purse(RunId::new(""), &target.slot.key, head, name, now);
@@ -121,13 +173,76 @@ async fn drawn_on(
     Ok(drawn.into_iter().filter(|drawn| drawn.spent.0 > 0 || drawn.reserved.0 > 0).collect())
 }
 
-/// What all attempts at reviewing the head have cost, by the ledger.
-fn of_head(drawn: &[Drawn]) -> MicroUsd {
-    let of_head = drawn.iter().filter(|drawn| drawn.level.kind == LevelKind::Review);
-    MicroUsd(of_head.map(|drawn| drawn.spent.0).fold(0, u64::saturating_add))
+/// What all its reviews and runs were drawn on, and those that have to do with its head.
+async fn spent(
+    store: &Sqlite,
+    key: &Key,
+    head: Option<&Sha>,
+    (converges, jobs): (&[Converge], &[Job]),
+) -> Result<(Vec<Drawn>, Vec<Drawn>), CliError> {
+    let runs = converges.iter().map(|run| run.run.clone()).chain(jobs.iter().map(|job| job.run.clone()));
+    let all = store.drawn_of(key, &runs.collect::<Vec<_>>()).await.map_err(store_error)?;
+    let is_of_head = |drawn: &&Drawn| {
+        let (Some(head), of) = (head, &drawn.level.key) else { return true };
+        match drawn.level.kind {
+            LevelKind::Review => *of == format!("{key}@{head}"),
+            // One whose record is of a job has no head.
+            LevelKind::Run => {
+                converges.iter().find(|run| run.run.as_str() == of).is_none_or(|run| run.is_about(head))
+            }
+            LevelKind::RepoDay | LevelKind::TeamMonth => false,
+        }
+    };
+    let of_head = all.iter().filter(is_of_head).cloned().collect();
+    Ok((all, of_head))
 }
 
-fn line(event: Event) -> Line {
+fn sum(drawn: &[Drawn]) -> u64 {
+    drawn.iter().map(|drawn| drawn.spent.0).fold(0, u64::saturating_add)
+}
+
+/// How the last run of each loop ended, the newest first. Audits that were asked for alone are told apart from runs.
+fn last_of_each(review: Option<&OutcomeRecord>, converges: &[Converge], jobs: &[Job]) -> Vec<Last> {
+    let review = review.map(|last| Last {
+        r#loop: "review",
+        result: word_of(last).unwrap_or(last.outcome.kind.as_str()).to_owned(),
+        reason: last.outcome.reason.clone(),
+        open: Some(last.open.iter().map(|(_, count)| count).sum()),
+        head: last.head.clone(),
+        ended: instant(last.ended),
+        cost_micro_usd: last.cost_micro_usd.0,
+        at: last.ended,
+    });
+    let of = |audits: bool| {
+        let last =
+            converges.iter().find(|run| run.state.audits_only == audits && run.told_exit().is_some())?;
+        Some(Last {
+            r#loop: if audits { "audit" } else { "converge" },
+            result: last.result().unwrap_or_default(),
+            reason: last.told_exit().map(|exit| exit.reason.clone()),
+            open: None,
+            head: last.has_begun().then(|| last.state.head.clone()),
+            ended: instant(last.ended),
+            cost_micro_usd: last.cost().0,
+            at: last.ended,
+        })
+    };
+    let job = jobs.first().map(|last| Last {
+        r#loop: "sync",
+        result: last.result.as_str().to_owned(),
+        reason: Some(last.exit_reason.clone()),
+        open: None,
+        head: None,
+        ended: instant(last.ended),
+        cost_micro_usd: last.cost().0,
+        at: last.ended,
+    });
+    let mut all: Vec<Last> = [review, of(false), of(true), job].into_iter().flatten().collect();
+    all.sort_by_key(|last| std::cmp::Reverse(last.at));
+    all
+}
+
+fn happened(event: Event) -> Line {
     Line { at: instant(event.at), what: event.what }
 }
 
@@ -149,20 +264,18 @@ fn screen(answer: &Answer<'_>) -> String {
     if let Some(unblock) = &answer.unblock {
         text += &row("unblock", unblock);
     }
-    if let Some(last) = &answer.last_outcome {
-        let open: u32 = last.open.iter().map(|(_, count)| count).sum();
-        let head = last.head.as_ref().map_or("working tree", |head| head.short());
-        let kind = format!("{:?}", last.outcome.kind).to_lowercase();
-        let found = text::counted(usize::try_from(open).unwrap_or(usize::MAX), "open finding");
-        text += &row("last", &format!("{kind} at {head}, {found}, {}", instant(last.ended)));
+    for last in &answer.last_outcomes {
+        text += &row("last", &told(last));
     }
-    text += &row("cost", &format!("{} for this head", MicroUsd(answer.cost_micro_usd)));
+    let (of_head, all) = (answer.cost_micro_usd, answer.cost_in_all_micro_usd);
+    let in_all = if all == of_head { String::new() } else { format!(", {} in all", MicroUsd(all)) };
+    text += &row("cost", &format!("{} for this head{in_all}", MicroUsd(of_head)));
     for drawn in &answer.drawn {
         let what = match drawn.level.kind {
             LevelKind::Review => "this head".to_owned(),
             LevelKind::RepoDay => "this repository today".to_owned(),
             LevelKind::TeamMonth => format!("team {} this month", drawn.level.key),
-            LevelKind::Run => "this run".to_owned(),
+            LevelKind::Run => format!("run {}", drawn.level.key),
         };
         text += &row("budget", &format!("{what}: {}", sums(drawn)));
     }
@@ -173,6 +286,51 @@ fn screen(answer: &Answer<'_>) -> String {
         text += &folded(&format!("  {}  ", event.at), &event.what);
     }
     text
+}
+
+/// The end of a run, on one line.
+fn told(last: &Last) -> String {
+    let mut text = format!("{}: {}", last.r#loop, last.result);
+    if let Some(head) = &last.head {
+        text += &format!(" at {}", head.short());
+    }
+    // What failed or was stopped has found nothing: only why is known.
+    match (&last.reason, last.open, last.result.as_str()) {
+        (_, Some(open), "reviewed" | "partial") => {
+            let open = usize::try_from(open).unwrap_or(usize::MAX);
+            text += &format!(", {}", text::counted(open, "open finding"));
+        }
+        (Some(reason), ..) if *reason != last.result => {
+            text += &format!(", {}", line::clean(reason, MAX_REASON));
+        }
+        (Some(_) | None, ..) => {}
+    }
+    format!("{text}, {}", last.ended)
+}
+
+/// It waits, and nobody serves it.
+fn unserved(why: Why, output: Output) -> (String, Option<String>) {
+    let what = match why {
+        Why::Debounce | Why::Storm | Why::Scheduled | Why::Step => "it is due then",
+        Why::Backoff => "the last attempt failed",
+        Why::Deferred => "policy says later",
+        Why::RateLimit => "the forge's rate limit is used up",
+        Why::Settling => "a comment may still become visible at the forge",
+        Why::Reviewer => "another reviewer, or a check, has not answered yet",
+    };
+    (format!("{what}; no server is at work, so nothing begins by itself"), Some(output.command("serve")))
+}
+
+/// Nothing is pending; but a run may be left that can go on.
+fn resting(target: &Target, converges: &[Converge], output: Output) -> (String, Option<String>) {
+    let last = converges.iter().find(|run| !run.state.audits_only);
+    match last.filter(|last| last.told_exit().is_some() && last.is_unfinished()) {
+        Some(_) => (
+            "nothing is pending; its last run that converges can go on where it was".into(),
+            Some(output.command(&format!("converge {}", target.name()))),
+        ),
+        None => explain(target, output),
+    }
 }
 
 /// In words: what it waits for, and the command that makes it go on, if one does.

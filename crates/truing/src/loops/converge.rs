@@ -395,6 +395,20 @@ impl<S: Site> Lap<'_, S> {
         self.record.ended = SystemClock.now();
     }
 
+    /// The end of [`Self::audit_once`], also of one that was stopped: all that it has cost is in the record.
+    ///
+    /// # Errors
+    /// As [`Self::settle`].
+    pub async fn audited(&mut self, stopped: bool) -> Result<(), StoreError> {
+        if !stopped {
+            return self.settle(Step::Audit).await;
+        }
+        self.interrupted().await?;
+        self.record.state.exit = Some(Exit::new(Code::Interrupted, "interrupted before the audit was done"));
+        self.record.ended = SystemClock.now();
+        Ok(())
+    }
+
     /// Carries one act out.
     async fn act(&mut self, act: &Act) -> Result<Event, Stop> {
         let head = self.site.head(&self.record).await?;

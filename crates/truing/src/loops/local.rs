@@ -9,10 +9,11 @@ use truing_core::finding::Finding;
 use truing_core::id::{Key, Millis, RunId, Sha};
 use truing_core::increment::Renames;
 use truing_core::outcome::OutcomeRecord;
-use truing_core::port::{Clock, Ids, Reader, Records};
+use truing_core::port::{Clock, Ids, Reader, Records, Revision};
 use truing_git::{Exported, GitError, Repository, is_branch_name};
 
 use super::agent::{self, AgentError, Asking, Hired, Part, Place, Recalled, Shelf, Subject, SwitchGate};
+use super::attempts::{Attempt, Attempts};
 use super::compare::{Against, Comparing, Head};
 use super::earlier::Earlier;
 use super::given;
@@ -40,6 +41,8 @@ pub struct Local<'a, O, R, C, I> {
     pub reader: &'a R,
     /// The model that reviews beside the rules; none: the rules alone.
     pub model: Option<Hired<'a>>,
+    /// Where it is noted while it may ask a model.
+    pub attempts: &'a Attempts,
     /// Opens the records, once there is something to record; none if nothing is to be. May block.
     pub records: O,
     /// Wall clock.
@@ -169,6 +172,10 @@ where
                 let budgets = &model.agent.budgets;
                 let purse = budgets.purse(run.clone(), &key, filed.as_str(), name.as_deref(), started);
                 let recalled = self.recall(&model.agent.shelf).await?;
+                let revision = Revision { head: filed.clone(), base: change.base.clone() };
+                let (run, key) = (run.clone(), key.clone());
+                let runtime = model.agent.named();
+                self.attempts.begins(Attempt { run, key, revision, began: started, runtime });
                 Some(model.asking(purse, (Subject::default(), recalled), started))
             }
             None => None,
@@ -199,6 +206,7 @@ where
         telemetry::done(&record);
         let found = (found.as_slice(), &renames, &rechecked);
         let (kept, unrecorded) = memory.keep(found, &mut record, &filed).await;
+        self.attempts.ends(&record.run);
         Ok(Review { record, reviewed: self.head.into(), against, kept, unrecorded })
     }
 

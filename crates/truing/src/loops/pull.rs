@@ -4,9 +4,10 @@
 use opentelemetry::trace::FutureExt as _;
 use truing_core::id::{Key, PrId, RunId};
 use truing_core::outcome::OutcomeRecord;
-use truing_core::port::{Clock, Ids, PullRequest, Reader, Records};
+use truing_core::port::{Clock, Ids, PullRequest, Reader, Records, Revision};
 
 use super::agent::{self, Hired, Subject};
+use super::attempts::{Attempt, Attempts};
 use super::checkout::{Checkout, CheckoutError, Pinned, changed, configuring};
 use super::compare::Against;
 use super::local::{Review, Reviewed};
@@ -25,6 +26,8 @@ pub struct Pull<'a, O, R, C, I> {
     pub checkout: Checkout<'a, R>,
     /// The model that reviews beside the rules; none: the rules alone.
     pub model: Option<Hired<'a>>,
+    /// Where it is noted while it may ask a model.
+    pub attempts: &'a Attempts,
     /// Opens the records, once there is something to record; none if nothing is to be. May block. An error is
     /// words for people.
     pub records: O,
@@ -81,6 +84,10 @@ where
                 let (head, repository) = (revision.head.as_str(), self.pull.repository());
                 let purse = model.agent.budgets.purse(run.clone(), &key, head, repository, started);
                 let recalled = pinned.recall(&model.agent.shelf, &mirror).await?;
+                let revision = Revision { head: revision.head.clone(), base: change.base.clone() };
+                let (run, key) = (run.clone(), own.clone());
+                let runtime = model.agent.named();
+                self.attempts.begins(Attempt { run, key, revision, began: started, runtime });
                 Some(model.asking(purse, (Subject::of(self.pull), recalled), started))
             }
             None => None,
@@ -118,6 +125,7 @@ where
         };
         let found = (found.as_slice(), &renames, &rechecked);
         let (kept, unrecorded) = memory.keep(found, &mut record, &revision.head).await;
+        self.attempts.ends(&record.run);
         let reviewed = Reviewed::Commit;
         Ok((Review { record, reviewed, against, kept, unrecorded }, pinned))
     }

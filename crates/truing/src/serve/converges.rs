@@ -9,11 +9,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use truing_core::converge::record::Record;
+use truing_core::converge::record::{Record, aside};
 use truing_core::converge::{Code, Exit, Kind, Run};
 use truing_core::dismissal::Dismissal;
 use truing_core::follow::record::Kind as End;
-use truing_core::id::{Key, PrId, Sha, Topic, Version};
+use truing_core::id::{Key, PrId, Sha, Token, Topic, Version};
 use truing_core::markdown;
 use truing_core::port::{
     Clock as _, Converges, Conversation, Described, Event, ForgeError, Ids as _, PullNow, Records, Slots,
@@ -168,12 +168,16 @@ impl PullRun<'_> {
         Ok((record, ground.mirror))
     }
 
-    /// One audit of the head, of which nothing is said anywhere. Where nobody is at work on the pull request, it is kept: a
-    /// run goes on from what it found.
+    /// One audit of the head, of which nothing is said anywhere, until it is to stop. Where nobody is at work on the pull
+    /// request, it is kept so that a run goes on from what it found; else beside the runs, for what it cost.
     ///
     /// # Errors
     /// [`NoPullRun`]
-    pub async fn audited<S: Slots + Records + Converges>(&self, store: &S) -> Result<Record, NoPullRun> {
+    pub async fn audited<S: Slots + Records + Converges>(
+        &self,
+        store: &S,
+        give_back: watch::Receiver<bool>,
+    ) -> Result<Record, NoPullRun> {
         let (name, forge) = self.forge;
         let repository = forge.repository(self.repo).await?.id;
         let id = PrId { forge: name.to_owned(), repository, number: self.number };
@@ -185,7 +189,11 @@ impl PullRun<'_> {
         let mut record = self.audit(None, &key, &ground).await?;
         record.state.dismiss(store.dismissals(&key).await?);
         let mut lap = self.lap(&ground, &site, record, Stint::Whole);
-        Box::pin(lap.audit_once()).await;
+        let stopped = tokio::select! {
+            () = Box::pin(lap.audit_once()) => false,
+            () = worker::told(give_back) => true,
+        };
+        lap.audited(stopped).await?;
         store.describe(&[(key.clone(), Described { name: self.called(), url, head: None })]).await?;
         let slots = store.load(std::slice::from_ref(&key)).await?;
         let is_free = slots.first().is_none_or(|slot| slot.state == State::Idle && slot.pending.is_empty());
@@ -198,12 +206,17 @@ impl PullRun<'_> {
                 Ok(lease) => {
                     store.keep_converge(lease.token, &kept).await?;
                     step(store, &key, Command::Finish(lease.token, Then::Idle), self.limits).await?;
+                    return Ok(lap.record);
                 }
                 // Whoever is at work there audits by itself.
                 Err(NotLeased::Busy(_) | NotLeased::Owned) => {}
                 Err(error @ NotLeased::Step(_)) => return Err(error.into()),
             }
         }
+        let mut kept = lap.record.clone();
+        kept.key = aside(&key);
+        kept.state.exit.get_or_insert_with(|| lap.record.audit_end());
+        store.keep_converge(Token(0), &kept).await?;
         Ok(lap.record)
     }
 
@@ -261,8 +274,8 @@ impl PullRun<'_> {
         }
         let mut record = lap.record;
         record.ended = SystemClock.now();
-        if record.state.exit.is_none() {
-            record.state.exit.clone_from(&left);
+        if let Some(exit) = &left {
+            record.halt(exit.clone());
         }
         record.is_told = true;
         store.keep_converge(lease.token, &record).await?;
@@ -314,9 +327,12 @@ impl PullRun<'_> {
     async fn give_up<S: Converges>(&self, store: &S, lease: &Lease, what: &str) -> Result<(), StoreError> {
         let (exit, now) = (Exit::new(Code::Infrastructure, what), SystemClock.now());
         let record = match store.last_converge(&lease.key).await?.filter(Record::is_unfinished) {
-            Some(last) if last.state.exit.is_some() => return Ok(()),
+            // What our audit has cleared stays cleared.
+            Some(last) if last.state.exit.as_ref().is_some_and(|exit| exit.kind() != Kind::Converged) => {
+                return Ok(());
+            }
             Some(mut last) => {
-                last.state.exit = Some(exit);
+                last.halt(exit);
                 last.ended = now;
                 last
             }
@@ -409,7 +425,7 @@ impl PullRun<'_> {
         let Some(mut record) = last.filter(Record::is_unfinished) else { return Ok(Then::Idle) };
         let exit = Exit::new(Code::Interrupted, STOPPED);
         // What our audit has cleared stays cleared.
-        record.state.exit.get_or_insert_with(|| exit.clone());
+        record.halt(exit.clone());
         record.ended = SystemClock.now();
         store.note(&[event(&record, format!("converge: {}: {}", exit.kind().as_str(), exit.reason))]).await?;
         let settle = talk.settle();

@@ -65,8 +65,14 @@ where
                 tracing::warn!("the lease is lost; stopped");
                 return None;
             }
-            () = told(give_back) => step(&house.store, &lease.key, Command::HandBack(lease.token), &house.limits)
-                .await.map(|_| None),
+            () = told(give_back) => {
+                // The lease is given back whatever becomes of that.
+                if let Err(error) = interrupted(house, lease.of, &run).await {
+                    tracing::warn!(%error, "what the run has cost is not told");
+                }
+                step(&house.store, &lease.key, Command::HandBack(lease.token), &house.limits)
+                    .await.map(|_| None)
+            }
         };
         ended.unwrap_or_else(|error| {
             if !matches!(error, StepError::Refused(Refused::LeaseLost)) {
@@ -112,6 +118,7 @@ where
         }
         Err(Stopped::Halted) => {
             house.halted(run).await?;
+            interrupted(house, lease.of, run).await?;
             Command::HandBack(token)
         }
         Err(Stopped::RateLimited { until, what }) => {
@@ -135,6 +142,31 @@ where
     Ok(ended)
 }
 
+/// A review was told to stop: what it has cost is told. A run that converges tells it when it goes on.
+async fn interrupted<S, W, R, C, I>(
+    house: &House<S, W, R, C, I>,
+    of: Loop,
+    run: &RunRef,
+) -> Result<(), StoreError>
+where
+    S: Records,
+    C: Clock,
+{
+    match of {
+        Loop::Review => {}
+        Loop::Converge | Loop::Sync => return Ok(()),
+    }
+    quiet(house).await;
+    house.store.interrupted(run, house.clock.now()).await
+}
+
+/// What a run has cost is known when what it asked is settled; others ask through the same gateway.
+async fn quiet<S, W, R, C, I>(house: &House<S, W, R, C, I>) {
+    if let Some(agent) = &house.agent {
+        let _ = tokio::time::timeout(SETTLE_TIME, agent.gateway.quiet()).await;
+    }
+}
+
 /// An attempt has failed: it is counted, and `truing report` and `truing why` tell of it. A review is a run of its own at
 /// each attempt; a run that converges goes on with the next.
 async fn failed<S, W, R, C, I>(
@@ -153,10 +185,7 @@ where
         Loop::Review => {}
         Loop::Converge | Loop::Sync => return Ok(()),
     }
-    if let Some(agent) = &house.agent {
-        // What it has cost is known when what it asked is settled; others ask through the same gateway.
-        let _ = tokio::time::timeout(SETTLE_TIME, agent.gateway.quiet()).await;
-    }
+    quiet(house).await;
     let runtime = house.agent.as_ref().map_or(Runtime::Rules, Agent::named);
     let outcome = Outcome { kind: OutcomeKind::Failed, reason: Some(class.to_owned()), until: None, runtime };
     match house.store.failed(run, &outcome, house.clock.now()).await {

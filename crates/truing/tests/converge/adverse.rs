@@ -220,10 +220,10 @@ async fn a_marker_that_somebody_else_posts_makes_nothing_clean() {
 }
 
 /// Another reviewer first, and quickly.
-const BOT_FIRST: &str = "[converge]\nreviewers = [\"bugbot\", \"internal\"]\npoll = \"1s\"\n\
+pub(crate) const BOT_FIRST: &str = "[converge]\nreviewers = [\"bugbot\", \"internal\"]\npoll = \"1s\"\n\
                          poll_after_trigger = \"1s\"\n[reviewer.bugbot]\nbudget = \"2s\"\nrequests = 1\n";
 
-fn bugbot(steps: impl IntoIterator<Item = Step>) -> Bot {
+pub(crate) fn bugbot(steps: impl IntoIterator<Item = Step>) -> Bot {
     Bot {
         login: "cursor[bot]".into(),
         alias: None,

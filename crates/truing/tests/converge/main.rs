@@ -41,6 +41,7 @@ mod shipped;
 #[path = "../support/steady.rs"]
 mod steady;
 mod stopped;
+mod sums;
 mod targets;
 mod terminal;
 mod threads;

@@ -280,3 +280,65 @@ async fn what_a_review_costs_is_told_once_however_often_it_is_published_again() 
     server.signal("-TERM");
     assert_eq!(server.ended().0.code(), Some(0));
 }
+
+/// What the ledger holds to be spent by reviews, what `why` says of this head, and what the report says of all runs.
+fn told_sums(site: &Site) -> [u64; 3] {
+    let of = |arguments: &[&str]| -> Value {
+        let ran = site.run(&[arguments, &["--format", "json"]].concat());
+        serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{ran:?}"))
+    };
+    let rows = of(&["budget", "show"]);
+    let reviews = rows.as_array().unwrap().iter().filter(|row| row["level"] == "review");
+    let spent = reviews.map(|row| row["spent_micro_usd"].as_u64().unwrap()).sum();
+    let why = of(&["why", "o/r#1"])["cost_micro_usd"].as_u64().unwrap();
+    [spent, why, of(&["report"])["totals"]["cost_micro_usd"].as_u64().unwrap()]
+}
+
+async fn billed(model: &FakeModel, bills: usize) {
+    let deadline = Instant::now() + PATIENCE;
+    while model.bills().len() < bills {
+        assert!(Instant::now() < deadline, "no request came");
+        tokio::task::yield_now().await;
+    }
+}
+
+fn stalls() -> Answer {
+    let fault = Some(ModelFault::Stall { after: truing_fakes::model::Place::Text });
+    Answer { fault, ..Answer::text("Let me see.") }.usage(1000, 100)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_that_is_stopped_is_told_with_what_it_cost_by_hand_and_served() {
+    let (site, model) = Site::with_model([read(100), stalls(), read(100), stalls(), report()], "").await;
+    let number = site.open_clean("one").await;
+    let target = ["review", "--pr", "o/r#1", "--publish", "--format", "json"];
+    let child = site.command(&target).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    billed(&model, 2).await;
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let ran = Ran::of(tokio::task::spawn_blocking(|| child.wait_with_output().unwrap()).await.unwrap());
+    assert_eq!(ran.exit, 130, "{ran:?}");
+    let sums = told_sums(&site);
+    assert!(sums[0] > 0 && sums.iter().all(|sum| *sum == sums[0]), "{sums:?}");
+    let error: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(error["cost_micro_usd"], json!(sums[0]), "{ran:?}");
+    // Nobody serves it: it does not go on by itself.
+    let why = site.run(&["why", "o/r#1"]);
+    assert!(!why.out.contains("more pushes may follow"), "{}", why.out);
+    assert!(unfolded(&why.out).contains("no server is at work"), "{}", why.out);
+
+    // A server that is stopped in the middle of the next attempt.
+    let server = site.serve();
+    billed(&model, 4).await;
+    server.signal("-TERM");
+    super::stopping::until("nobody listens any more", || !server.listens()).await;
+    server.signal("-TERM");
+    assert_eq!(server.ended().0.code(), Some(0));
+    let after = told_sums(&site);
+    assert!(after[0] > sums[0] && after.iter().all(|sum| *sum == after[0]), "{after:?}");
+
+    let _server = site.serve();
+    assert_eq!(site.told(number).await.0, "success");
+    site.until_slots("served", |slots| slots.iter().all(|slot| slot["state"] == "idle")).await;
+    let last = told_sums(&site);
+    assert!(last[0] > after[0] && last.iter().all(|sum| *sum == last[0]), "{last:?}");
+}

@@ -27,5 +27,6 @@ mod sarif;
 mod servers;
 mod specialists;
 mod staged;
+mod sums;
 mod tape;
 mod traces;

@@ -226,6 +226,7 @@ impl Records for FaultyStore {
         published(run: &RunRef, outcome: &OutcomeRecord) -> ();
         ended(run: &RunRef, outcome: &Outcome, now: Millis) -> ();
         failed(run: &RunRef, outcome: &Outcome, now: Millis) -> ();
+        interrupted(run: &RunRef, now: Millis) -> ();
         note(events: &[Event]) -> ();
         describe(described: &[(Key, Described)]) -> ();
         described(keys: &[Key]) -> Vec<Option<Described>>;

@@ -6,12 +6,12 @@ use rusqlite::{Connection, OptionalExtension};
 use serde::Serialize;
 use truing_core::id::{Key, Millis, RunId, Sha, Token};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{Coverage, Outcome, OutcomeKind, OutcomeRecord, Runtime};
+use truing_core::outcome::{Coverage, INTERRUPTED, Outcome, OutcomeKind, OutcomeRecord, Runtime};
 use truing_core::port::{Begun, Revision, RunRef, StoreError};
 
 use super::super::dismissals;
 use super::super::fault::{Fault, from_json, to_json};
-use super::super::slots::raise_counter;
+use super::super::slots::{next_token, raise_counter};
 
 /// Git's word for no commit: of a run that failed before anybody knew what it would be of.
 const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
@@ -82,7 +82,7 @@ pub(super) fn begin(
     // belong to the key, so the record is all there is to carry over.
     let is_left = |newest: &&Row| newest.revision == *revision && newest.stage == Stage::Computed;
     if let Some(newest) = newest.as_ref().filter(|newest| !again && !is_left(newest)) {
-        cut_off(connection, &run.key, newest, now)?;
+        cut_off(connection, &run.key, newest, "cut off: another run goes on", now)?;
     }
     let left = newest.filter(|newest| newest.revision == *revision);
     let untouched = again && left.is_some();
@@ -216,8 +216,33 @@ pub(super) fn failed(
     ended(connection, run, outcome, now)
 }
 
-/// A run that another one follows and that told nothing of its end has told nothing of what it has cost, either.
-fn cut_off(connection: &Connection, key: &Key, row: &Row, now: Millis) -> Result<(), Fault> {
+/// The run was told to stop: if it has cost anything, it tells so.
+pub(super) fn interrupted(connection: &Connection, run: &RunRef, now: Millis) -> Result<(), Fault> {
+    match newest(connection, &run.key)? {
+        Some(newest) if is(&newest, run) => cut_off(connection, &run.key, &newest, INTERRUPTED, now),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// A run that was not to be recorded before its end, and has come to none, is recorded if it has cost anything: what.
+pub(in crate::sqlite) fn spent_in_vain(
+    connection: &Connection,
+    (id, key): (&RunId, &Key),
+    (revision, began): (&Revision, Millis),
+    outcome: Outcome,
+    now: Millis,
+) -> Result<MicroUsd, Fault> {
+    let cost = paid(connection, id)?;
+    if cost > MicroUsd(0) {
+        let run = RunRef { id: id.clone(), key: key.clone(), token: next_token(connection)? };
+        begin(connection, &run, revision, began)?;
+        ended(connection, &run, outcome, now)?;
+    }
+    Ok(cost)
+}
+
+/// A run that told nothing of its end has told nothing of what it has cost, either.
+fn cut_off(connection: &Connection, key: &Key, row: &Row, reason: &str, now: Millis) -> Result<(), Fault> {
     let computed = row.computed.as_ref().and_then(|json| serde_json::from_str::<OutcomeRecord>(json).ok());
     let cost = match computed {
         Some(computed) => computed.cost_micro_usd,
@@ -227,7 +252,7 @@ fn cut_off(connection: &Connection, key: &Key, row: &Row, now: Millis) -> Result
         return Ok(());
     }
     let Some(row) = at(connection, key, row.token)? else { return Ok(()) };
-    let reason = Some("cut off: another run goes on".to_owned());
+    let reason = Some(reason.to_owned());
     let outcome = Outcome { kind: OutcomeKind::Deferred, reason, until: None, runtime: Runtime::Rules };
     tell(connection, key, row, outcome, now)
 }
@@ -277,7 +302,7 @@ fn tell(connection: &Connection, key: &Key, row: Row, outcome: Outcome, now: Mil
 }
 
 /// What the ledger holds a run to have cost. What nobody will settle any more counts in full.
-fn paid(connection: &Connection, run: &RunId) -> Result<MicroUsd, Fault> {
+pub(in crate::sqlite) fn paid(connection: &Connection, run: &RunId) -> Result<MicroUsd, Fault> {
     let sql = "SELECT coalesce(sum(coalesce(cost, amount)), 0) FROM reservation WHERE run = ?1";
     Ok(MicroUsd(connection.prepare_cached(sql)?.query_row([run.as_str()], |row| row.get(0))?))
 }

@@ -1,15 +1,18 @@
 //! `truing audit`: one audit of a branch, as the converge loop makes it. Nothing is changed.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use truing_core::converge::record::Record;
 use truing_core::converge::{Act, Code};
 use truing_core::finding::Severity;
+use truing_core::money::MicroUsd;
 use truing_core::{dismissal, line};
 
 use super::local::Ready;
-use super::outcome::finding_of;
+use super::outcome::{self, finding_of};
 use super::targets::{self, Site};
 use super::turn::Turn;
 use super::{Args as ConvergeArgs, Way, exit, pull, refused, severity};
@@ -20,6 +23,8 @@ use crate::loops::converge::words::origin;
 
 /// Characters of a line that is shown.
 const MAX_CHARS: usize = 300;
+/// How long an interrupted audit may take to settle what it has asked, and to keep that.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// Audit a branch or pull requests once, as `truing converge` does, and change nothing
 ///
@@ -39,12 +44,18 @@ pub struct Args {
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let ended = runtime::start()?.block_on(async {
+        let (tell, told) = watch::channel(false);
+        let mut work = Box::pin(args.run(told, context));
         tokio::select! {
-            ended = args.run(context) => ended,
-            told = runtime::told_to_stop() => {
-                told?;
-                Err(CliError::new(Exit::Interrupted, "interrupted", "interrupted before the audit was done")
-                    .hint("nothing was changed; run it again"))
+            ended = &mut work => ended,
+            heard = runtime::told_to_stop() => {
+                heard?;
+                tell.send_replace(true);
+                // What it has asked is settled, and kept.
+                tokio::time::timeout(GRACE, work).await.unwrap_or_else(|_| {
+                    Err(CliError::new(Exit::Interrupted, "interrupted", "interrupted before the audit was done")
+                        .hint("nothing was changed; run it again"))
+                })
             }
         }
     });
@@ -52,13 +63,17 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
 }
 
 impl Args {
-    async fn run(&self, context: &Context) -> Result<Exit, CliError> {
+    async fn run(&self, told: watch::Receiver<bool>, context: &Context) -> Result<Exit, CliError> {
         super::not_disabled(context)?;
         let here = [".".to_owned()];
         let targets = if self.targets.is_empty() { &here[..] } else { &self.targets };
         let mut worst = Exit::Done;
+        let turn = Turn { told: told.clone(), ..Turn::alone(context) };
         for asked in targets::of(targets, context).await? {
-            let mut record = Box::pin(audited(&asked.site?, context)).await?;
+            if *told.borrow() {
+                return Err(outcome::interrupted());
+            }
+            let mut record = Box::pin(audited(&asked.site?, &turn)).await?;
             record.state.found.retain(|finding| finding.raw.severity <= self.min_severity);
             worst = worst.max(print(&record, context)?);
         }
@@ -66,20 +81,21 @@ impl Args {
     }
 }
 
-async fn audited(site: &Site, context: &Context) -> Result<Record, CliError> {
+async fn audited(site: &Site, turn: &Turn<'_>) -> Result<Record, CliError> {
+    let context = turn.context;
     let way = Way { max_audits: Some(1), ..Way::default() };
-    let (once, turn) = (ConvergeArgs { way, ..ConvergeArgs::default() }, Turn::alone(context));
+    let once = ConvergeArgs { way, ..ConvergeArgs::default() };
     match site {
         Site::Pull(target) => {
             let progress = context.output.progress("auditing", None);
-            let record = pull::audited(&once, &turn, target).await;
+            let record = pull::audited(&once, turn, target).await;
             drop(progress);
             record
         }
         Site::Folder(folder) => {
-            let mut ready = Ready::new(&once, &turn, folder).await?;
+            let mut ready = Ready::new(&once, turn, folder).await?;
             let progress = context.output.progress("auditing", None);
-            let record = ready.audited().await;
+            let record = ready.audited(turn).await;
             drop(progress);
             record
         }
@@ -122,9 +138,12 @@ fn failure(record: &Record) -> Option<CliError> {
             _,
         ) => (Code::Infrastructure, "the audit came to no end".to_owned()),
     };
-    let hint = match code == Code::Budget {
-        true => "raise `budget.converge_usd`, and run it again",
-        false => "see what is missing: `truing preflight`; then run it again",
+    let hint = if code == Code::Budget {
+        "raise `budget.converge_usd`, and run it again"
+    } else if code == Code::Interrupted {
+        "nothing was changed; run it again"
+    } else {
+        "see what is missing: `truing preflight`; then run it again"
     };
     Some(CliError::new(exit_of(record), code.as_str(), why).hint(hint))
 }
@@ -174,7 +193,11 @@ fn told(record: &Record) -> Value {
 fn text(record: &Record) -> String {
     let [p0, p1, p2] = record.state.counts();
     if let Some(exit) = &record.state.exit {
-        return folded("no audit: ", &line::clean(&exit.reason, MAX_CHARS));
+        let mut text = folded("no audit: ", &line::clean(&exit.reason, MAX_CHARS));
+        if record.cost() > MicroUsd(0) {
+            let _ = writeln!(text, "Cost: {}", record.cost());
+        }
+        return text;
     }
     let mut dirty: Vec<_> = record.state.found.iter().map(|finding| finding.raw.category).collect();
     dirty.sort_unstable();

@@ -116,7 +116,7 @@ impl Ready {
 
     /// One audit of the commit that is checked out. Earlier runs have no part in it, neither what they found nor the
     /// branches that they left.
-    pub(super) async fn audited(&mut self) -> Result<Record, CliError> {
+    pub(super) async fn audited(&mut self, turn: &Turn<'_>) -> Result<Record, CliError> {
         let Self { ground, crew, looks, config, store, record, lock, .. } = self;
         let tree = ground.mirror.tree_of(&ground.head).await.map_err(wiring::git_error)?;
         let state = Run::audit(config.converge.limits.clone(), (ground.head.clone(), tree));
@@ -125,28 +125,18 @@ impl Ready {
         lock.name(&record.run).map_err(|error| CliError::failed("lock", error.to_string()))?;
         let (name, site) = (ground.name(), ground.site());
         let mut lap = lap(ground, (crew, looks), config, (name.as_deref(), &site), record);
-        lap.audit_once().await;
+        let stopped = tokio::select! {
+            () = lap.audit_once() => false,
+            () = turn.stopped() => true,
+        };
+        lap.audited(stopped).await.map_err(store_error)?;
         let record = lap.record;
         // Its findings can be dismissed, and what it cost is told; a run may go on from it.
         let mut kept = record.clone();
         kept.key = audit_key(&ground.repository, &ground.branch);
-        kept.state.exit.get_or_insert_with(|| audit_end(&record));
+        kept.state.exit.get_or_insert_with(|| record.audit_end());
         store.keep_converge(Token(0), &kept).await.map_err(store_error)?;
         Ok(record)
-    }
-}
-
-/// How an audit is kept that came to its end.
-fn audit_end(record: &Record) -> End {
-    let ([p0, p1, p2], head) = (record.state.counts(), record.state.head.short());
-    if record.state.silent > 0 {
-        return End::new(Code::Infrastructure, format!("an auditor gave no answer at {head}"));
-    }
-    match record.state.found.is_empty() {
-        true => End::new(Code::Clean, format!("the audit found nothing at {head}")),
-        false => {
-            End::new(Code::CapReached, format!("the audit found {p0} P0, {p1} P1 and {p2} P2 at {head}"))
-        }
     }
 }
 

@@ -41,7 +41,9 @@ pub(super) async fn run(args: &Args, turn: &Turn<'_>, target: &Target) -> Result
 pub(super) async fn audited(args: &Args, turn: &Turn<'_>, target: &Target) -> Result<Record, CliError> {
     let place = Place::of(args, turn, target).await?;
     let _at_work = at_work(&place.store, &place.limits).await?;
-    Box::pin(place.pull().audited(&place.store)).await.map_err(|error| failed(&place.name(), error))
+    Box::pin(place.pull().audited(&place.store, turn.told.clone()))
+        .await
+        .map_err(|error| failed(&place.name(), error))
 }
 
 /// All that working on a pull request needs.

@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 use truing_core::follow::record::Kind;
 use truing_core::id::Millis;
 
+use super::alike::alike;
 use super::run::{KINDS, Run};
 use super::{DAY, LoopFlag, date};
 
@@ -199,7 +200,7 @@ impl Figures {
             turns: sum(Run::turns),
             cost_micro_usd: sum(Run::cost),
             mean_ms: sum(Run::ms).checked_div(tally.runs()).unwrap_or(0),
-            results: counts(runs.iter().filter_map(|run| run.result)),
+            results: counts(runs.iter().filter_map(|run| run.result.as_deref())),
             reasons: reasons(runs),
             update_types: counts(runs.iter().filter_map(|run| run.update_type)),
             highest_steps: sorted(counts(runs.iter().map(|run| run.highest_step)), |count| place(&count.id)),
@@ -222,15 +223,16 @@ fn counts<'a>(words: impl Iterator<Item = &'a str>) -> Vec<Count> {
 }
 
 fn reasons(runs: &[Run]) -> Vec<Reason> {
-    let mut by_words = BTreeMap::<(&str, String), (Kind, u64)>::new();
+    // Of those that differ in ids and times alone, the newest is shown.
+    let mut by_words = BTreeMap::<(&str, String), Reason>::new();
     for run in runs {
         let why = run.why();
         if !why.is_empty() {
-            by_words.entry((run.kind.as_str(), why)).or_insert((run.kind, 0)).1 += 1;
+            let words = (run.kind.as_str(), alike(&why));
+            by_words.entry(words).or_insert(Reason { kind: run.kind, reason: why, runs: 0 }).runs += 1;
         }
     }
-    let mut reasons: Vec<Reason> =
-        by_words.into_iter().map(|((_, reason), (kind, runs))| Reason { kind, reason, runs }).collect();
+    let mut reasons: Vec<Reason> = by_words.into_values().collect();
     reasons.sort_by_key(|reason| std::cmp::Reverse(reason.runs));
     reasons
 }

@@ -65,8 +65,12 @@ fn counts(title: &str, counts: &[Count]) -> String {
     if counts.is_empty() {
         return String::new();
     }
-    let words: Vec<String> =
-        counts.iter().map(|count| format!("{} {}", count.id.replace('_', " "), count.runs)).collect();
+    let words = counts.iter().map(|count| {
+        // `found 3` times 2.
+        let between = if count.id.ends_with(|end: char| end.is_ascii_digit()) { ": " } else { " " };
+        format!("{}{between}{}", count.id.replace('_', " "), count.runs)
+    });
+    let words: Vec<String> = words.collect();
     format!("\n{title}\n{}", folded("  ", &words.join(", ")))
 }
 

@@ -95,7 +95,7 @@ fn section(section: &Section) -> String {
     );
     text += &jobs(section);
     let last = section.runs.iter().take(RUNS).map(|run| {
-        let result = run.result.unwrap_or(run.word()).replace('_', " ");
+        let result = run.result.as_deref().unwrap_or(run.word()).replace('_', " ");
         vec![
             instant(run.ended),
             plain(&run.name),

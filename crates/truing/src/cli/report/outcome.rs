@@ -4,10 +4,12 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use truing_core::converge::record::Record;
 use truing_core::follow::record::Kind;
+use truing_core::money::MicroUsd;
 use truing_core::outcome::OutcomeKind;
 use truing_core::port::Described;
 use truing_store::{Ended, EndedRun, Stage};
 
+use super::alike::alike;
 use super::run::{Run, acts, parts, stage};
 use super::{DAY, date, instant};
 use crate::cli::converge::outcome::audits;
@@ -17,7 +19,10 @@ use crate::cli::converge::outcome::audits;
 pub(super) struct Totals {
     pub runs: u64,
     pub kinds: Map<String, Value>,
+    /// What is not recorded included.
     pub cost_micro_usd: u64,
+    /// Of it: by reviews of which no record tells.
+    pub unrecorded_micro_usd: u64,
     pub mean_ms: u64,
     pub reasons: Vec<Reason>,
 }
@@ -73,20 +78,31 @@ pub(super) fn totals(ended: &[Ended], has_others: bool) -> Totals {
         runs,
         kinds: kinds(ended, has_others),
         cost_micro_usd: sum(|row| row.cost),
+        unrecorded_micro_usd: 0,
         mean_ms: mean(sum(|row| row.ms), runs),
         reasons: reasons(ended),
     }
 }
 
-/// Reasons, the most frequent first.
+impl Totals {
+    /// With what reviews have cost of which no record tells.
+    #[must_use]
+    pub(super) fn with(mut self, unrecorded: MicroUsd) -> Self {
+        self.cost_micro_usd = self.cost_micro_usd.saturating_add(unrecorded.0);
+        self.unrecorded_micro_usd = unrecorded.0;
+        self
+    }
+}
+
+/// Reasons, the most frequent first; of those that differ in ids and times alone one, with all its runs.
 fn reasons(ended: &[Ended]) -> Vec<Reason> {
-    let mut by_words = std::collections::BTreeMap::<(&str, &str), u64>::new();
+    let mut by_words = std::collections::BTreeMap::<(&str, String), (&str, u64)>::new();
     for row in ended.iter().filter(|row| !row.reason.is_empty()) {
-        *by_words.entry((&row.kind, &row.reason)).or_default() += row.runs;
+        by_words.entry((&row.kind, alike(&row.reason))).or_insert((&row.reason, 0)).1 += row.runs;
     }
     let mut reasons: Vec<Reason> = by_words
         .into_iter()
-        .map(|((kind, reason), runs)| Reason { kind: kind.to_owned(), reason: reason.to_owned(), runs })
+        .map(|((kind, _), (reason, runs))| Reason { kind: kind.to_owned(), reason: reason.to_owned(), runs })
         .collect();
     reasons.sort_by_key(|reason| std::cmp::Reverse(reason.runs));
     reasons
@@ -122,7 +138,7 @@ pub(super) fn outcome(run: &EndedRun) -> Value {
         "loop": "review",
         "key": record.key,
         "kind": record.outcome.kind,
-        "result": null,
+        "result": super::run::result(record),
         "exit_reason": record.outcome.reason,
         "update_type": null,
         "highest_step": {"id": stage(run.stage), "title": title},
@@ -154,14 +170,15 @@ pub(super) fn outcome(run: &EndedRun) -> Value {
 /// A run that converges as `truing.outcome/1`. Its evidence is what the audits found, and what was pushed.
 pub(super) fn converge(record: &Record, known: Option<&Described>) -> Value {
     let (state, step) = (&record.state, record.furthest());
-    let kind = if record.end() == Kind::Done { "final" } else { "wip" };
+    let is_final = record.end() == Kind::Done && !state.audits_only;
+    let kind = if is_final { "final" } else { "wip" };
     json!({
         "schema": "truing.outcome/1",
         "loop": "converge",
         "key": record.key,
         "kind": record.end(),
-        "result": state.exit.as_ref().map(|exit| exit.kind()),
-        "exit_reason": state.exit.as_ref().map(|exit| &exit.reason),
+        "result": record.result(),
+        "exit_reason": record.told_exit().map(|exit| &exit.reason),
         "update_type": null,
         "highest_step": {"id": step.as_str(), "title": step.title()},
         "steps": acts(record),
@@ -176,7 +193,7 @@ pub(super) fn converge(record: &Record, known: Option<&Described>) -> Value {
             "commits": state.commits,
             "unreached": record.unreached,
             "head": record.has_begun().then_some(&state.head),
-            "code": state.exit.as_ref().map(|exit| exit.code),
+            "code": record.told_exit().map(|exit| exit.code),
         },
         "started": instant(record.started),
         "ended": instant(record.ended),

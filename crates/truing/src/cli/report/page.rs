@@ -310,7 +310,7 @@ fn reasons(section: &Section) -> Markup {
 /// The last runs, one by one.
 fn last(section: &Section) -> Markup {
     let rows = section.runs.iter().take(RUNS).map(|run| {
-        let result = run.result.unwrap_or(run.word()).replace('_', " ");
+        let result = run.result.as_deref().unwrap_or(run.word()).replace('_', " ");
         let result = element("span", &[("class", &"tag")], [plot::swatch(run.kind), text(result)]);
         let result =
             run.url.as_ref().or(run.question.as_ref()).map_or(result.clone(), |url| link(url, result));

@@ -5,7 +5,7 @@ use truing_core::follow::record::{Kind, PullKind, Record};
 use truing_core::follow::{job, record};
 use truing_core::id::Millis;
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{Modelled, OutcomeKind, OutcomeRecord};
+use truing_core::outcome::{INTERRUPTED, Modelled, OutcomeKind, OutcomeRecord};
 use truing_core::port::Described;
 use truing_store::{EndedRun, Stage};
 
@@ -28,7 +28,7 @@ pub(super) struct Run {
     /// How it ended.
     pub kind: Kind,
     /// What it came to, in a word; reviews have none.
-    pub result: Option<&'static str>,
+    pub result: Option<String>,
     /// Why, in words; may be empty, may be many lines, and may hold text of others.
     pub reason: String,
     /// What the release asked for.
@@ -86,7 +86,7 @@ impl Run {
             key: job::key(job).as_str().to_owned(),
             name: job.clone(),
             kind: record.result.kind(),
-            result: Some(record.result.as_str()),
+            result: Some(record.result.as_str().to_owned()),
             reason: record.exit_reason.clone(),
             update_type: record.update_type.map(truing_core::follow::Verdict::as_str),
             package: Some(package.clone()),
@@ -124,7 +124,7 @@ impl Run {
                 OutcomeKind::Deferred => Kind::Deferred,
                 OutcomeKind::Failed => Kind::Failed,
             },
-            result: None,
+            result: result(record).map(str::to_owned),
             reason: record.outcome.reason.clone().unwrap_or_default(),
             update_type: None,
             package: None,
@@ -145,14 +145,14 @@ impl Run {
 
     /// A run that converges, and what people call its pull request.
     pub(super) fn of_converge(record: &converge::record::Record, known: Option<&Described>) -> Self {
-        let exit = record.state.exit.as_ref();
+        let exit = record.told_exit();
         Self {
             of: LoopFlag::Converge,
             id: record.run.as_str().to_owned(),
             key: record.key.as_str().to_owned(),
             name: record.name.clone(),
             kind: record.end(),
-            result: exit.map(|exit| exit.kind().as_str()),
+            result: record.result(),
             reason: exit.map(|exit| exit.reason.clone()).unwrap_or_default(),
             update_type: None,
             package: None,
@@ -239,6 +239,12 @@ pub(super) fn acts(record: &converge::record::Record) -> Vec<Part> {
         Part { id: step.as_str(), turns, tokens, cost_micro_usd, ms }
     };
     record.taken.iter().map(part).collect()
+}
+
+/// What a review came to beside its kind, in a word.
+pub(in crate::cli) fn result(record: &OutcomeRecord) -> Option<&'static str> {
+    let is_interrupted = record.outcome.reason.as_deref() == Some(INTERRUPTED);
+    (is_interrupted && record.outcome.kind == OutcomeKind::Deferred).then_some(INTERRUPTED)
 }
 
 /// The highest step that a review came to.

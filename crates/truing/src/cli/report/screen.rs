@@ -2,6 +2,7 @@
 
 use truing_core::id::Millis;
 use truing_core::line;
+use truing_core::money::MicroUsd;
 use truing_core::outcome::OutcomeKind;
 use truing_store::Ended;
 
@@ -18,12 +19,14 @@ const DAYS: usize = 31;
 /// Columns of a reason.
 const REASON_CHARS: usize = 66;
 
-pub(super) fn screen(ended: &[Ended], since: Millis, now: Millis) -> String {
-    let totals = totals(ended, false);
+pub(super) fn screen(ended: &[Ended], unrecorded: MicroUsd, (since, now): (Millis, Millis)) -> String {
+    let totals = totals(ended, false).with(unrecorded);
     let runs = counted(usize::try_from(totals.runs).unwrap_or(usize::MAX), "run");
     let mut text = format!("{runs} ended from {} to {}\n", instant(since), instant(now));
+    let cost =
+        format!("  {:<10}{:>8}\n", "cost", dollars(totals.cost_micro_usd)) + &self::unrecorded(unrecorded);
     if totals.runs == 0 {
-        return text;
+        return if unrecorded > MicroUsd(0) { format!("{text}\n{cost}") } else { text };
     }
     text += "\n";
     for kind in OutcomeKind::ALL {
@@ -34,9 +37,17 @@ pub(super) fn screen(ended: &[Ended], since: Millis, now: Millis) -> String {
         }
     }
     text += &format!("  {:<10}{:>8}\n", "mean", duration(totals.mean_ms));
-    text += &format!("  {:<10}{:>8}\n", "cost", dollars(totals.cost_micro_usd));
+    text += &cost;
     text += &reasons(&totals);
     text + &table(ended)
+}
+
+/// What is in the sum and in no run above.
+fn unrecorded(cost: MicroUsd) -> String {
+    match cost {
+        MicroUsd(0) => String::new(),
+        MicroUsd(cost) => format!("  {:>18} of it by runs that were not recorded, or go on\n", dollars(cost)),
+    }
 }
 
 fn reasons(totals: &Totals) -> String {

@@ -54,7 +54,7 @@ fn row(run: &Run) -> [String; COLUMNS.len()] {
         inert(&run.key),
         inert(&run.name),
         run.word().to_owned(),
-        word(run.result),
+        word(run.result.as_deref()),
         inert(&run.reason),
         word(run.update_type),
         foreign(run.package.as_ref()),

@@ -34,7 +34,7 @@ fn week() -> Vec<Ended> {
 
 #[test]
 fn the_screen_tells_totals_reasons_and_days_in_eighty_columns() {
-    let text = screen::screen(&week(), Millis(NOW - 7 * DAY), Millis(NOW));
+    let text = screen::screen(&week(), MicroUsd(0), (Millis(NOW - 7 * DAY), Millis(NOW)));
     insta::assert_snapshot!(text, @r"
     1250 runs ended from 2026-09-14T14:13:20Z to 2026-09-21T14:13:20Z
 
@@ -53,7 +53,7 @@ fn the_screen_tells_totals_reasons_and_days_in_eighty_columns() {
     2026-09-21       45        44         1         -         -         -   500 ms
     ");
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
-    insta::assert_snapshot!(screen::screen(&[], Millis(NOW - DAY), Millis(NOW)), @r"0 runs ended from 2026-09-20T14:13:20Z to 2026-09-21T14:13:20Z");
+    insta::assert_snapshot!(screen::screen(&[], MicroUsd(0), (Millis(NOW - DAY), Millis(NOW))), @r"0 runs ended from 2026-09-20T14:13:20Z to 2026-09-21T14:13:20Z");
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn much_is_cut_and_says_so() {
             row(ago, "failed", &format!("{} {ago}", "very long words ".repeat(9)), 99_999_999, 7_200_000)
         })
         .collect();
-    let text = screen::screen(&ended, Millis(NOW - 40 * DAY), Millis(NOW));
+    let text = screen::screen(&ended, MicroUsd(0), (Millis(NOW - 40 * DAY), Millis(NOW)));
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     assert!(text.contains("and 32 other reasons: `--format json` has all"), "{text}");
     assert!(text.contains("and 9 days since 2026-08-13"), "{text}");

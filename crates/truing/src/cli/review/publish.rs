@@ -21,6 +21,7 @@ use crate::cli::output::Output;
 use crate::cli::target::{actor, at_work, instant, rehearsal, store_error, switched_on};
 use crate::config::Config;
 use crate::environment::Environment;
+use crate::loops::attempts::Attempts;
 use crate::loops::compare::Against;
 use crate::loops::local::{Review, Reviewed};
 use crate::loops::memory::Kept;
@@ -52,6 +53,8 @@ pub(super) struct Publishing<'a> {
     /// As the forge describes it now.
     pub(super) pull: &'a PullRequest,
     pub(super) dry_run: bool,
+    /// Where it is told what a review has cost that was stopped.
+    pub(super) attempts: &'a Attempts,
     /// Is the command to end?
     pub(super) told: watch::Receiver<bool>,
 }
@@ -136,8 +139,14 @@ impl Publishing<'_> {
                     Ok(lease) => lease,
                     Err(error) => return Err(refused(&house.store, (key, name), error).await),
                 };
-                let heartbeat = self.config.server.heartbeat;
-                let until = match work(house, lease, heartbeat, self.told.clone()).await {
+                let (heartbeat, token) = (self.config.server.heartbeat, lease.token);
+                let worked = work(house, lease, heartbeat, self.told.clone()).await;
+                if *self.told.borrow() {
+                    let run = house.store.runs(key, 1).await.map_err(store_error)?.pop();
+                    let ended = run.filter(|run| run.token == token).and_then(|run| run.outcome);
+                    self.attempts.stopped(ended.map_or(MicroUsd(0), |ended| ended.cost_micro_usd));
+                }
+                let until = match worked {
                     Some(Ok(Then::DueAt(until, Why::Deferred))) => {
                         return Err(CliError::refused(
                             "deferred",

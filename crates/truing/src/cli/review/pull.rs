@@ -57,6 +57,7 @@ impl Command {
                     repo: &repo,
                     pull: &pull,
                     dry_run: self.args.dry_run,
+                    attempts: &self.attempts,
                     told: self.told.clone(),
                 };
                 let (review, published) = Box::pin(publishing.run(store)).await?;
@@ -68,7 +69,8 @@ impl Command {
                 let (clock, ids) = (&SystemClock, &UniqueIds);
                 let asked = self.agent().await?;
                 let model = asked.agent.as_ref().map(wiring::agent::hired);
-                let reviewing = Pull { id: &id, pull: &pull, checkout, model, records, clock, ids };
+                let attempts = &self.attempts;
+                let reviewing = Pull { id: &id, pull: &pull, checkout, model, attempts, records, clock, ids };
                 let (review, pinned) = reviewing.run().await?;
                 if let Ok((_, now)) = look(&client, &forge, &repo, number).await
                     && now.revision.head != pull.revision.head

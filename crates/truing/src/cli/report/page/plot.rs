@@ -252,7 +252,7 @@ pub(super) fn strip(runs: &[Run]) -> Markup {
     let mut parts = Vec::new();
     for (place, run) in shown.iter().enumerate() {
         let (x, y) = (index(place % IN_A_ROW) * CELL, index(place / IN_A_ROW) * ROW + 4.0);
-        let result = run.result.unwrap_or(run.word()).replace('_', " ");
+        let result = run.result.as_deref().unwrap_or(run.word()).replace('_', " ");
         let why: String = run.why().chars().take(160).collect();
         let release = run.to.as_deref().unwrap_or_default();
         let told = format!("{} {} {release}: {result}\n{why}", instant(run.ended), run.name);

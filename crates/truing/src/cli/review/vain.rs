@@ -1,0 +1,86 @@
+//! What a review has cost that came to no end: it is told, and recorded if reviews are.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use truing_core::money::MicroUsd;
+use truing_core::outcome::{INTERRUPTED, Outcome, OutcomeKind};
+use truing_core::port::{Clock as _, StoreError};
+use truing_model::gateway;
+use truing_store::Sqlite;
+
+use super::Command;
+use crate::cli::error::{CliError, Exit};
+use crate::loops::attempts::Attempts;
+use crate::wiring::SystemClock;
+
+/// How long what it has asked may take to be settled.
+const SETTLE_TIME: Duration = Duration::from_secs(1);
+
+/// What is left of a command that is over.
+pub(super) struct Vain {
+    attempts: Attempts,
+    /// The database, if there can be one.
+    database: Option<PathBuf>,
+    is_recorded: bool,
+}
+
+impl Vain {
+    pub(super) fn of(command: &Command) -> Self {
+        Self {
+            attempts: command.attempts.clone(),
+            database: command.config.store.database().ok().map(ToOwned::to_owned),
+            is_recorded: !command.args.no_record,
+        }
+    }
+
+    /// It was told to stop.
+    pub(super) async fn interrupted(&self) -> CliError {
+        let cost = self.cost(OutcomeKind::Deferred, INTERRUPTED).await;
+        let message = match cost {
+            MicroUsd(0) => "interrupted before the review was done".to_owned(),
+            cost => format!("interrupted before the review was done; it has cost {cost}"),
+        };
+        CliError::new(Exit::Interrupted, "interrupted", message).costing(cost)
+    }
+
+    /// It could not be done.
+    pub(super) async fn failed(&self, error: CliError) -> CliError {
+        let cost = self.cost(OutcomeKind::Failed, &error.message).await;
+        error.costing(cost)
+    }
+
+    /// What it has cost, by the ledger. What cannot be asked or recorded is told by the next report.
+    async fn cost(&self, kind: OutcomeKind, reason: &str) -> MicroUsd {
+        let (open, told) = self.attempts.take();
+        let mut cost = told.0;
+        if open.is_empty() {
+            return MicroUsd(cost);
+        }
+        let _ = tokio::time::timeout(SETTLE_TIME, gateway::settled()).await;
+        let Some(database) = self.database.clone().filter(|database| database.exists()) else {
+            return MicroUsd(cost);
+        };
+        let opened =
+            tokio::task::spawn_blocking(move || Sqlite::open(&database, Arc::new(SystemClock))).await;
+        let Ok(Ok(store)) = opened else { return MicroUsd(cost) };
+        for attempt in open {
+            let (run, now) = (&attempt.run, SystemClock.now());
+            let outcome =
+                Outcome { kind, reason: Some(reason.to_owned()), until: None, runtime: attempt.runtime };
+            let paid: Result<MicroUsd, StoreError> = match self.is_recorded {
+                true => {
+                    let of = (&attempt.revision, attempt.began);
+                    store.spent_in_vain((run, &attempt.key), of, &outcome, now).await
+                }
+                false => store.paid(run).await,
+            };
+            match paid {
+                Ok(paid) => cost = cost.saturating_add(paid.0),
+                Err(error) => tracing::warn!(%run, %error, "what the review has cost is not recorded"),
+            }
+        }
+        MicroUsd(cost)
+    }
+}

@@ -1,0 +1,61 @@
+//! Reviews that no slot belongs to and that are recorded at their end alone: who stops one can tell what it has cost.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use truing_core::id::{Key, Millis, RunId};
+use truing_core::money::MicroUsd;
+use truing_core::outcome::Runtime;
+use truing_core::port::Revision;
+
+/// Those that ask a model and have not come to their end. Cheap to copy.
+#[derive(Clone, Default, Debug)]
+pub struct Attempts(Arc<Mutex<Inner>>);
+
+#[derive(Default, Debug)]
+struct Inner {
+    open: Vec<Attempt>,
+    told: MicroUsd,
+}
+
+/// One of them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Attempt {
+    /// The review.
+    pub run: RunId,
+    /// What it is recorded by.
+    pub key: Key,
+    /// What it is filed under.
+    pub revision: Revision,
+    /// When it began.
+    pub began: Millis,
+    /// Who asks the model.
+    pub runtime: Runtime,
+}
+
+impl Attempts {
+    /// It may ask a model from now on.
+    pub fn begins(&self, attempt: Attempt) {
+        self.inner().open.push(attempt);
+    }
+
+    /// It has come to its end, and tells its cost itself.
+    pub fn ends(&self, run: &RunId) {
+        self.inner().open.retain(|attempt| attempt.run != *run);
+    }
+
+    /// One that is recorded already was stopped, and has cost this.
+    pub fn stopped(&self, cost: MicroUsd) {
+        let mut inner = self.inner();
+        inner.told = MicroUsd(inner.told.0.saturating_add(cost.0));
+    }
+
+    /// Takes those that have not ended, and what stopped ones have told.
+    pub fn take(&self) -> (Vec<Attempt>, MicroUsd) {
+        let Inner { open, told } = std::mem::take(&mut *self.inner());
+        (open, told)
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
