@@ -44,9 +44,11 @@ use crate::identity::{Placed, identify};
 use crate::increment::Renames;
 use crate::outcome::Coverage;
 pub use act::{Act, Answer, Candidate, Event, Problem, ProblemKind, Step, Word};
+use exit::NO_AUDITOR;
 pub use exit::{Code, Exit, Kind};
 pub use kept::{
-    MAX_WEAKENINGS, Rewrite, Version, Weakening, WeakeningKind, is_test_file, is_test_side, weakened,
+    MAX_WEAKENINGS, Rewrite, Version, Weakening, WeakeningKind, alike, holds_code, is_test_file,
+    is_test_side, weakened,
 };
 pub use merge::{Claim, Origin};
 use merge::{Merged, merged};
@@ -177,6 +179,9 @@ pub struct Run {
     pub silent: u32,
     /// What fixers say of it.
     pub words: BTreeMap<FindingId, Word>,
+    /// What pushed fixes are said to mend, until an audit has looked: by which commit, and how long the log was then.
+    #[serde(default)]
+    pub claims: BTreeMap<FindingId, (Sha, usize)>,
     /// The fix in progress.
     pub candidate: Option<Candidate>,
     /// Looks at it that found something.
@@ -243,6 +248,7 @@ impl Run {
             aside: None,
             silent: 0,
             words: BTreeMap::new(),
+            claims: BTreeMap::new(),
             candidate: None,
             check_rounds: 0,
             hook_blocks: 0,
@@ -323,9 +329,12 @@ impl Run {
             }
             (Act::Mend { .. }, Event::Mended(candidate)) => self.mended(candidate),
             (Act::Audit { auditors, attempt }, Event::Audited { answers, standing, coverage, renames }) => {
-                self.audited((auditors, attempt), answers, &standing, (&coverage, &renames));
+                self.audited((auditors, attempt), answers, standing, (&coverage, &renames));
             }
-            (Act::Post, Event::Posted) => self.judge(),
+            (Act::Post, Event::Posted) => {
+                self.forget_claims();
+                self.judge();
+            }
             (Act::Fix { problems }, Event::Fixed { words, candidate }) => {
                 self.fixed(&problems, words, candidate);
             }
@@ -375,7 +384,7 @@ impl Run {
         &mut self,
         (auditors, attempt): (BTreeSet<u32>, u32),
         answers: BTreeMap<u32, Answer>,
-        standing: &BTreeSet<FindingId>,
+        standing: BTreeMap<FindingId, Placed>,
         read: (&Coverage, &Renames),
     ) {
         // Who says nothing at all is silent as well.
@@ -399,13 +408,18 @@ impl Run {
         }
         if self.answers.is_empty() {
             let why = silent.into_values().next().unwrap_or_default();
-            return self.end(Code::Infrastructure, format!("no auditor gave a proper answer: {why}"));
+            return self.end(Code::Infrastructure, format!("{NO_AUDITOR}: {why}"));
         }
         self.silent = u32::try_from(silent.len()).unwrap_or(u32::MAX);
         let claims = merged(std::mem::take(&mut self.answers));
-        let (placed, origins): (Vec<Placed>, Vec<Origin>) =
+        let (mut placed, mut origins): (Vec<Placed>, Vec<Origin>) =
             claims.into_iter().map(|Merged { claim, .. }| (claim.placed, claim.origin)).unzip();
         self.ledger.dismissed(&self.dismissals);
+        let declined: BTreeSet<FindingId> = standing.keys().cloned().collect();
+        for (placed_again, origin) in self.ledger.unfixed(standing, &placed) {
+            placed.push(placed_again);
+            origins.push(origin);
+        }
         let mut identified = identify(self.ledger.findings(), placed, Some(&self.head), read);
         dismissal::apply(&mut identified.current, &self.dismissals);
         self.ledger.seen(&identified.current, &origins);
@@ -414,7 +428,7 @@ impl Run {
         self.found = identified.current.into_iter().filter(counts).collect();
         self.cleared = None;
         self.ledger.audited(self.audits, &self.tree, &self.found);
-        self.ledger.gone(identified.gone, standing, &self.head);
+        self.ledger.gone(identified.gone, &declined, &self.head);
         self.forget_fix();
         self.log.push(Line::Audit { number: self.audits, counts: self.counts(), silent: self.silent });
         self.next = Act::Post;
@@ -503,39 +517,15 @@ impl Run {
                 self.end(Code::CleanButDeclined, reason);
             }
             _ => {
-                let left = if notes == 1 { "1 note is".to_owned() } else { format!("{notes} notes are") };
-                let reason = format!("{who} found nothing at {head} that blocks; {left} left");
+                let open: Vec<Finding> = self.found.iter().filter(|found| found.is_open()).cloned().collect();
+                let many = |(severity, many): (Severity, u32)| format!("{many} {}", severity.as_str());
+                let counted = Severity::ALL.into_iter().zip(counts(&open)).filter(|(_, many)| *many > 0);
+                let left = counted.map(many).collect::<Vec<_>>().join(", ");
+                let are = if notes == 1 { "is" } else { "are" };
+                let reason = format!("{who} found nothing at {head} that blocks; {left} {are} left");
                 self.end(Code::CleanButNotes, reason);
             }
         }
-    }
-
-    fn pushed(&mut self) {
-        let Some(Candidate { commit, tree }) = self.candidate.take() else { return };
-        (self.head, self.tree) = (commit.clone(), tree);
-        self.hook_blocks = 0;
-        self.commits.push(commit.clone());
-        if self.is_mending() {
-            self.log.push(Line::Mend { commit });
-            self.next = Act::Gate;
-        } else {
-            self.log_fix(Some(commit));
-            self.ledger.answered(&self.found, &self.words);
-            self.next = Act::Reply;
-        }
-    }
-
-    fn end_by_hook(&mut self, words: &str) {
-        let last = crate::line::clean(words.lines().last().unwrap_or_default(), MAX_TOLD);
-        self.end(Code::Hook, format!("a hook of the repository blocks the fix: {last}"));
-    }
-
-    fn log_fix(&mut self, commit: Option<Sha>) {
-        let fixed = self.words.values().filter(|word| matches!(word, Word::Fixed)).count();
-        let declined = self.found.len().saturating_sub(fixed);
-        let count = |many| u32::try_from(many).unwrap_or(u32::MAX);
-        let (fixed, declined) = (count(fixed), count(declined));
-        self.log.push(Line::Fix { number: self.audits, commit, fixed, declined });
     }
 
     /// The findings are answered. With a fix at the branch it goes on; without one it is over.
@@ -554,7 +544,9 @@ impl Run {
             return;
         }
         self.log_fix(None);
-        self.ledger.answered(&self.found, &self.words);
+        let is_claim = |finding: &&Finding| self.words.get(&finding.id) == Some(&Word::Fixed);
+        let said: Vec<Finding> = self.found.iter().filter(|finding| !is_claim(finding)).cloned().collect();
+        self.ledger.answered(&said, &self.words);
         // What does not block anyway is a note.
         let least = self.limits.min_blocking;
         self.ledger.tell(self.found.iter_mut().filter(|finding| finding.raw.severity <= least));

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Claim, Exit};
 use crate::id::{FindingId, Sha};
+use crate::identity::Placed;
 use crate::increment::Renames;
 use crate::outcome::Coverage;
 
@@ -164,6 +165,8 @@ pub enum ProblemKind {
     Gate,
     /// Its audit found something.
     Finding,
+    /// It changes nothing of what the code does: it is thrown away.
+    Unchanged,
 }
 
 /// What an auditor came to.
@@ -205,8 +208,8 @@ pub enum Event {
     Audited {
         /// What each came to, by index.
         answers: BTreeMap<u32, Answer>,
-        /// Findings that fixers declined and whose code still stands at the head.
-        standing: BTreeSet<FindingId>,
+        /// Findings that fixers declined, or say to be fixed, and whose own lines still stand at the head: there.
+        standing: BTreeMap<FindingId, Placed>,
         /// What could not be read.
         coverage: Coverage,
         /// Which files have had other names.

@@ -162,4 +162,14 @@ impl Exit {
     pub fn kind(&self) -> Kind {
         self.code.kind()
     }
+
+    /// Did it end because no model came to a proper answer?
+    pub fn is_of_models(&self) -> bool {
+        self.code == Code::Infrastructure
+            && [NO_AUDITOR, NO_FIXER].iter().any(|why| self.reason.starts_with(why))
+    }
 }
+
+/// How the reasons begin where models came to no proper answer; what was wrong follows.
+pub(super) const NO_AUDITOR: &str = "no auditor gave a proper answer";
+pub(super) const NO_FIXER: &str = "no fixer came to its end";

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Act, Candidate, Code, MAX_TOLD, Problem, ProblemKind, Run, Word};
-use crate::finding::Finding;
-use crate::id::FindingId;
+use super::exit::NO_FIXER;
+use super::{Act, Candidate, Code, Line, MAX_TOLD, Problem, ProblemKind, Run, Word};
+use crate::finding::{Finding, FindingStatus};
+use crate::id::{FindingId, Sha};
 use crate::line;
 
 impl Run {
@@ -50,7 +51,7 @@ impl Run {
             // Who goes on with the run asks as often again.
             self.silent_fixers = 0;
             let why = line::clean(why, MAX_TOLD);
-            self.end(Code::Infrastructure, format!("no fixer came to its end: {why}"));
+            self.end(Code::Infrastructure, format!("{NO_FIXER}: {why}"));
         }
     }
 
@@ -64,12 +65,15 @@ impl Run {
             return self.refuse(problems);
         }
         self.check_rounds = self.check_rounds.saturating_add(1);
-        if problems.iter().any(|problem| problem.kind == ProblemKind::Test) {
+        let is_unchanged = problems.iter().any(|problem| problem.kind == ProblemKind::Unchanged);
+        if is_unchanged || problems.iter().any(|problem| problem.kind == ProblemKind::Test) {
             // With the fix goes what was said of it.
             self.candidate = None;
             self.words.clear();
         }
-        if self.check_rounds >= self.limits.selfaudit_rounds {
+        // Who is told that nothing was changed, and changes nothing again, is not told a third time.
+        let most = self.limits.selfaudit_rounds.min(if is_unchanged { 2 } else { u32::MAX });
+        if self.check_rounds >= most {
             self.give_up(&problems);
         } else {
             self.next = Act::Fix { problems };
@@ -86,6 +90,7 @@ impl Run {
             ProblemKind::Test => (Code::Tests, "the fix deletes or weakens tests"),
             ProblemKind::Check => (Code::Checks, "a check fails with the fix that passes without it"),
             ProblemKind::Hook => (Code::Hook, "a hook of the repository blocks the fix"),
+            ProblemKind::Unchanged => (Code::NothingFixed, "the fix changes nothing of what the code does"),
             ProblemKind::Gate | ProblemKind::Finding => (Code::SelfAudit, "post-fix audit not converging"),
         };
         let text = line::clean(text, MAX_TOLD);
@@ -117,5 +122,60 @@ impl Run {
         }
         self.hook = Some(words);
         self.next = Act::Reply;
+    }
+
+    /// It is at the branch.
+    pub(super) fn pushed(&mut self) {
+        let Some(Candidate { commit, tree }) = self.candidate.take() else { return };
+        (self.head, self.tree) = (commit.clone(), tree);
+        self.hook_blocks = 0;
+        self.commits.push(commit.clone());
+        if self.is_mending() {
+            self.log.push(Line::Mend { commit });
+            self.next = Act::Gate;
+        } else {
+            self.log_fix(Some(commit.clone()));
+            self.ledger.answered(&self.found, &self.words);
+            let fixed = self.words.iter().filter(|(_, word)| **word == Word::Fixed);
+            self.claims.extend(fixed.map(|(id, _)| (id.clone(), (commit.clone(), self.log.len()))));
+            self.next = Act::Reply;
+        }
+    }
+
+    pub(super) fn end_by_hook(&mut self, words: &str) {
+        let last = crate::line::clean(words.lines().last().unwrap_or_default(), MAX_TOLD);
+        self.end(Code::Hook, format!("a hook of the repository blocks the fix: {last}"));
+    }
+
+    pub(super) fn log_fix(&mut self, commit: Option<Sha>) {
+        let said = self.words.values().filter(|word| matches!(word, Word::Fixed)).count();
+        // Without a change nothing is fixed, whatever is said.
+        let fixed = if commit.is_some() { said } else { 0 };
+        let declined = self.found.len().saturating_sub(said);
+        let count = |many| u32::try_from(many).unwrap_or(u32::MAX);
+        let (fixed, declined) = (count(fixed), count(declined));
+        self.log.push(Line::Fix { number: self.audits, commit, fixed, declined });
+    }
+
+    /// Claims that the newest audit upholds, with the commit that each is about, and how long the log was then.
+    pub fn upheld(&self) -> impl Iterator<Item = (&Finding, &Sha, usize)> {
+        let all = self.ledger.findings().iter().filter(move |_| self.silent == 0);
+        all.filter(|finding| matches!(finding.status, FindingStatus::Fixed(_))).filter_map(move |finding| {
+            self.claims.get(&finding.id).map(|(commit, round)| (finding, commit, *round))
+        })
+    }
+
+    /// The audit has looked at what is claimed, but for what it could not look at.
+    pub(super) fn forget_claims(&mut self) {
+        let waits = self.silent > 0;
+        let open = |id: &FindingId| {
+            let mut known = self.ledger.findings().iter();
+            known.any(|known| {
+                known.id == *id && (waits && !known.is_open() || known.status == FindingStatus::Claimed)
+            })
+        };
+        let mut claims = std::mem::take(&mut self.claims);
+        claims.retain(|id, _| open(id));
+        self.claims = claims;
     }
 }

@@ -19,6 +19,7 @@
 //! Text is compared with text, not understood: who wants to cheat in a way that is not listed here can, and meets the
 //! checks with the tests as they were (ADR 45, ADR 51) and the next audit.
 
+mod alike;
 mod claim;
 mod hollow;
 mod language;
@@ -37,6 +38,7 @@ use std::ops::Range;
 use truing_diff::RepoPath;
 
 use crate::line::clean;
+pub use alike::{alike, holds_code};
 use language::{FOLDERS, HELPERS, LANGUAGES, Language, Mark, PARTS, Place, STEMS};
 use runner::{RUNNERS, is_updated};
 use scan::{Scanned, is_word, occurrences, part};

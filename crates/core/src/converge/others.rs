@@ -59,6 +59,8 @@ impl Run {
     /// Somebody else has pushed: what is in progress is about code that is gone.
     pub(super) fn moved(&mut self, head: Sha, tree: Sha) {
         self.moves = self.moves.saturating_add(1);
+        // Whoever has pushed may have taken the fixes back.
+        self.claims.clear();
         self.begin_anew(head, tree);
     }
 

@@ -10,6 +10,7 @@ use super::{Code, Origin, Word};
 use crate::dismissal::{self, Dismissal};
 use crate::finding::{Finding, FindingStatus};
 use crate::id::{FindingId, Sha};
+use crate::identity::{Placed, Sighting};
 
 /// A finding that was said to be fixed and is found again so often will not be fixed.
 const MAX_RETURNS: u32 = 3;
@@ -96,6 +97,35 @@ impl Ledger {
             }
             self.origins.insert(finding.id.clone(), *origin);
         }
+    }
+
+    /// What was said to be fixed and stands where it stood, if nobody has found it there again: it is not fixed, whoever is
+    /// silent of it.
+    pub(super) fn unfixed(
+        &self,
+        standing: BTreeMap<FindingId, Placed>,
+        found: &[Placed],
+    ) -> Vec<(Placed, Origin)> {
+        let is_claimed = |finding: &&Finding| finding.status == FindingStatus::Claimed;
+        let claimed: BTreeSet<&FindingId> =
+            self.findings.iter().filter(is_claimed).map(|finding| &finding.id).collect();
+        let is_found = |placed: &Placed| {
+            let place = &placed.raw.place;
+            let is_there = |other: &Placed| {
+                let (place, other) = (place, &other.raw.place);
+                place.path == other.path
+                    && place.start_line <= other.end_line
+                    && other.start_line <= place.end_line
+            };
+            found.iter().any(is_there)
+        };
+        let held = standing.into_iter().filter(|(id, placed)| claimed.contains(id) && !is_found(placed));
+        held.map(|(id, placed)| {
+            let origin = self.origin(&id).unwrap_or(Origin::Change);
+            let sighting = Sighting { of: Some(id), ..placed.sighting };
+            (Placed { sighting, ..placed }, origin)
+        })
+        .collect()
     }
 
     /// After an audit of `head`: what is known and was not found. What was declined is so until its code is gone: no auditor

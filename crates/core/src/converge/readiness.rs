@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Code, Exit, MAX_MOVES};
 use crate::id::{Millis, Sha, Span, ThreadId};
+use crate::line::counted;
 use crate::port::PullState;
 pub use rules::{Reviewer, Rule, Rules};
 use seen::Verdict;
@@ -543,11 +544,12 @@ fn threads(rules: &Rules, seen: &Seen) -> Result<(), Want> {
     let open = |last| seen.threads.iter().filter(|thread| thread.counts() && thread.last == last).count();
     let (theirs, fixed, declined) = (open(Last::Theirs), open(Last::Fixed), open(Last::Declined));
     let reason = if theirs > 0 {
-        format!("{theirs} threads have an answer to ours, or none")
+        format!("{} without our answer", counted(theirs, "open thread"))
     } else if declined > 0 && !rules.allow_declined {
-        format!("{declined} threads are open whose findings were declined: fix them, or set `allow_declined`")
+        let open = counted(declined, "open thread");
+        format!("{open} about findings that were declined: fix them, or set `allow_declined`")
     } else if fixed > 0 && rules.resolve_threads {
-        format!("{fixed} threads are open again whose findings are fixed")
+        format!("{} about findings that are fixed: somebody has opened them again", counted(fixed, "thread"))
     } else {
         return Ok(());
     };

@@ -41,7 +41,7 @@ pub(super) fn p1(line: u32) -> Claim {
 
 pub(super) fn audited(answers: impl IntoIterator<Item = (u32, Answer)>) -> Event {
     let answers = answers.into_iter().collect();
-    let (standing, coverage, renames) = (BTreeSet::new(), Coverage::default(), Renames::default());
+    let (standing, coverage, renames) = (BTreeMap::new(), Coverage::default(), Renames::default());
     Event::Audited { answers, standing, coverage, renames }
 }
 
@@ -393,7 +393,7 @@ fn what_was_declined_stays_open_though_nobody_finds_it_again() {
         let fix = Event::Fixed { words, candidate: Some(candidate(2)) };
         let run =
             after(run, [fix, Event::Checked(vec![]), Event::Pushed, Event::Replied, Event::Gated(None)]);
-        let standing = if stands { BTreeSet::from([id]) } else { BTreeSet::new() };
+        let standing = if stands { BTreeMap::from([(id, p1(20).placed)]) } else { BTreeMap::new() };
         let answers = BTreeMap::from([(0, Answer::Whole(vec![]))]);
         let (coverage, renames) = (Coverage::default(), Renames::default());
         after(run, [Event::Audited { answers, standing, coverage, renames }, Event::Posted])

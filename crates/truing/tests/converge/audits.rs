@@ -55,7 +55,12 @@ fn findings_below_the_least_severity_are_neither_shown_nor_fail_an_audit() {
         let ran = scene.audit(&["--min-severity", least, "--format", "json"]);
         let told = told(&ran);
         assert_eq!((ran.exit, told["findings"].as_array().unwrap().len()), (exit, many), "{least}: {told}");
+        // It is for what is shown: what was found is counted.
+        assert_eq!((&told["counts"]["P1"], &told["not_shown"]), (&json!(1), &json!(1 - many)), "{told}");
     }
+    let ran = Scene::new([dirty()]).audit(&["--min-severity", "P0"]);
+    assert!(ran.out.starts_with("0 P0 / 1 P1 / 0 P2 — 9 categories cleared\n"), "{}", ran.out);
+    assert!(ran.out.contains("not shown: 1 finding below P0 (--min-severity)"), "{}", ran.out);
     let ran = Scene::new([]).audit(&["--min-severity", "high"]);
     assert_eq!(ran.exit, 2, "{ran:?}");
 }
@@ -199,4 +204,23 @@ async fn a_finding_that_is_dismissed_is_none_to_an_audit_of_the_pull_request() {
             "{told}"
         );
     }
+}
+
+#[test]
+fn an_audit_that_looks_at_no_code_is_not_clean() {
+    let scene = Scene::new([clean()]);
+    scene.place.write(".truing.toml", "[rules]\nignore = [\"total.py\"]\n");
+    scene.place.commit("leave it out");
+    let ran = scene.audit(&[]);
+    assert_eq!((ran.exit, scene.asked()), (3, 0), "{ran:?}");
+    assert!(ran.err.contains("no code was audited: `rules.ignore` leaves out total.py"), "{ran:?}");
+}
+
+#[test]
+fn a_wrong_answer_of_a_model_is_named_and_not_what_is_in_order() {
+    let scene =
+        Scene::new([Answer::text("I stop here."), Answer::text("I stop here.")].map(|one| one.times(0)));
+    let ran = scene.audit(&[]);
+    assert!(ran.exit == 3 && !ran.err.contains("preflight"), "{ran:?}");
+    assert!(ran.err.contains("hint: what was wrong with the model's answer is told above"), "{ran:?}");
 }

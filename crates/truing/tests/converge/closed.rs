@@ -116,7 +116,8 @@ async fn a_thread_is_not_resolved_once_the_pull_request_is_over() {
         site.forge.release();
     };
     let ((told, exit), ()) = tokio::join!(site.run(&[]), over);
-    is_blocked(&told, exit, Word::Close, 1);
+    assert_eq!((exit, &told["exit"], &told["code"]), (1, &json!("blocked"), &json!("closed")), "{told}");
+    assert_eq!(told["unreached"].as_array().map(Vec::len), Some(1), "{told}");
     let pull = site.pull().await;
     let inline: Vec<_> = pull.inline().collect();
     assert_eq!(inline.len(), 2, "the answer was on its way: {inline:#?}");

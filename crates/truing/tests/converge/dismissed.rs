@@ -39,6 +39,10 @@ fn what_is_dismissed_is_left_out_by_audits_and_runs_until_its_code_changes() {
     assert_eq!(told["dismissed"][0]["id"], json!(BUG_ID), "{told}");
     assert!(told["dismissed"][0]["why"].as_str().unwrap().starts_with("the callers rely on it ("), "{told}");
     scene.play([dirty()]);
+    let ran = scene.audit(&[]);
+    let first = "0 P0 / 0 P1 / 0 P2 — 10 categories cleared, but for 1 dismissed finding (G)\n";
+    assert!(ran.out.starts_with(first), "{}", ran.out);
+    scene.play([dirty()]);
     let (told, exit) = scene.json(&[]);
     assert_eq!((exit, &told["code"], &told["commits"]), (0, &json!("clean"), &json!([])), "{told}");
     assert_eq!((&told["remaining"], &told["dismissed"][0]["id"]), (&json!([]), &json!(BUG_ID)));

@@ -554,7 +554,7 @@ fn an_audit_without_an_answer_says_so_as_every_error_is_said() {
     let ran = Scene::new([prose()]).audit(&[]);
     assert_eq!(ran.exit, 3, "{ran:?}");
     assert!(ran.err.contains("error: no auditor gave a proper answer: "), "{ran:?}");
-    assert!(ran.err.contains("hint: see what is missing: `truing --config ../op.toml preflight`"), "{ran:?}");
+    assert!(ran.err.contains("hint: what was wrong with the model's answer is told above"), "{ran:?}");
     let ran = Scene::new([prose()]).audit(&["--format", "json"]);
     let answer: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(

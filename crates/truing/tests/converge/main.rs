@@ -45,5 +45,6 @@ mod sums;
 mod targets;
 mod terminal;
 mod threads;
+mod unfixed;
 #[path = "../support/watch.rs"]
 mod watch;

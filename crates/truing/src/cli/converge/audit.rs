@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use truing_core::converge::record::Record;
 use truing_core::converge::{Act, Code};
-use truing_core::finding::Severity;
+use truing_core::finding::{Finding, Severity};
+use truing_core::line::counted;
 use truing_core::money::MicroUsd;
 use truing_core::{dismissal, line};
 
 use super::local::Ready;
-use super::outcome::{self, finding_of};
+use super::outcome::{self, MODEL_HINT, finding_of};
 use super::targets::{self, Site};
 use super::turn::Turn;
 use super::{Args as ConvergeArgs, Way, exit, pull, refused, severity};
@@ -73,9 +74,8 @@ impl Args {
             if *told.borrow() {
                 return Err(outcome::interrupted());
             }
-            let mut record = Box::pin(audited(&asked.site?, &turn)).await?;
-            record.state.found.retain(|finding| finding.raw.severity <= self.min_severity);
-            worst = worst.max(print(&record, context)?);
+            let record = Box::pin(audited(&asked.site?, &turn)).await?;
+            worst = worst.max(print(&record, self.min_severity, context)?);
         }
         Ok(worst)
     }
@@ -102,19 +102,19 @@ async fn audited(site: &Site, turn: &Turn<'_>) -> Result<Record, CliError> {
     }
 }
 
-fn print(record: &Record, context: &Context) -> Result<Exit, CliError> {
+fn print(record: &Record, least: Severity, context: &Context) -> Result<Exit, CliError> {
     let failure = failure(record);
-    let mut object = told(record);
+    let mut object = told(record, least);
     if let (Some(failure), Some(object)) = (&failure, object.as_object_mut())
         && let Value::Object(error) = json!(context.output.advised(failure).to_json())
     {
         object.extend(error);
     }
-    context.output.answer(&object, || text(record))?;
+    context.output.answer(&object, || text(record, least))?;
     if let Some(failure) = &failure {
         context.output.complain(failure);
     }
-    Ok(exit_of(record))
+    Ok(exit_of(record, least))
 }
 
 /// Why there is no answer that holds, if there is none.
@@ -138,23 +138,32 @@ fn failure(record: &Record) -> Option<CliError> {
             _,
         ) => (Code::Infrastructure, "the audit came to no end".to_owned()),
     };
+    let is_of_models = record.state.exit.as_ref().is_none_or(truing_core::converge::Exit::is_of_models);
     let hint = if code == Code::Budget {
         "raise `budget.converge_usd`, and run it again"
     } else if code == Code::Interrupted {
         "nothing was changed; run it again"
+    } else if is_of_models {
+        MODEL_HINT
     } else {
         "see what is missing: `truing preflight`; then run it again"
     };
-    Some(CliError::new(exit_of(record), code.as_str(), why).hint(hint))
+    let exit = if record.state.exit.is_some() { exit(record) } else { Exit::Failed };
+    Some(CliError::new(exit, code.as_str(), why).hint(hint))
+}
+
+/// What was found of this severity and above.
+fn shown(record: &Record, least: Severity) -> impl Iterator<Item = &Finding> {
+    record.state.found.iter().filter(move |finding| finding.raw.severity <= least)
 }
 
 /// What it means to a script.
-fn exit_of(record: &Record) -> Exit {
+fn exit_of(record: &Record, least: Severity) -> Exit {
     match (&record.state.exit, &record.state.next) {
         (Some(_), _) => exit(record),
         (None, Act::Post) if record.state.silent > 0 => Exit::Failed,
-        (None, Act::Post) if record.state.found.is_empty() => Exit::Done,
-        (None, Act::Post) => Exit::No,
+        (None, Act::Post) if shown(record, least).next().is_some() => Exit::No,
+        (None, Act::Post) => Exit::Done,
         // No audit came to its end.
         (
             None,
@@ -170,9 +179,10 @@ fn exit_of(record: &Record) -> Exit {
 }
 
 /// The audit as an object.
-fn told(record: &Record) -> Value {
+fn told(record: &Record, least: Severity) -> Value {
     let [p0, p1, p2] = record.state.counts();
-    let findings: Vec<Value> = record.state.found.iter().map(|finding| finding_of(record, finding)).collect();
+    let findings: Vec<Value> = shown(record, least).map(|finding| finding_of(record, finding)).collect();
+    let not_shown = record.state.found.len() - findings.len();
     json!({
         "schema": "truing.audit/1",
         "pr": record.name,
@@ -182,6 +192,7 @@ fn told(record: &Record) -> Value {
         "reason": record.state.exit.as_ref().map(|exit| exit.reason.as_str()),
         "counts": { "P0": p0, "P1": p1, "P2": p2 },
         "findings": findings,
+        "not_shown": not_shown,
         "dismissed": record.state.ledger.dismissed_now().map(|finding| finding_of(record, finding)).collect::<Vec<_>>(),
         "absences": record.absences,
         "warnings": record.warnings,
@@ -190,7 +201,7 @@ fn told(record: &Record) -> Value {
 }
 
 /// The same for people, within 80 columns where the words of others are not longer.
-fn text(record: &Record) -> String {
+fn text(record: &Record, least: Severity) -> String {
     let [p0, p1, p2] = record.state.counts();
     if let Some(exit) = &record.state.exit {
         let mut text = folded("no audit: ", &line::clean(&exit.reason, MAX_CHARS));
@@ -203,8 +214,13 @@ fn text(record: &Record) -> String {
     dirty.sort_unstable();
     dirty.dedup();
     let cleared = CATEGORIES.saturating_sub(dirty.len());
-    let mut text = format!("{p0} P0 / {p1} P1 / {p2} P2 — {cleared} categories cleared\n");
-    for finding in &record.state.found {
+    let mut text =
+        folded("", &format!("{p0} P0 / {p1} P1 / {p2} P2 — {cleared} categories cleared{}", but_for(record)));
+    if let hidden @ 1.. = record.state.found.len() - shown(record, least).count() {
+        let what = counted(hidden, "finding");
+        text += &folded("", &format!("not shown: {what} below {} (--min-severity)", least.as_str()));
+    }
+    for finding in shown(record, least) {
         let raw = &finding.raw;
         let (place, title) = (&raw.place, line::clean(&raw.title, MAX_CHARS));
         let body = raw.body.lines().next().unwrap_or_default();
@@ -221,6 +237,18 @@ fn text(record: &Record) -> String {
     }
     let _ = writeln!(text, "\nCost: {}", record.cost());
     text
+}
+
+/// What people have dismissed of what is called cleared.
+fn but_for(record: &Record) -> String {
+    let dismissed: Vec<&Finding> = record.state.ledger.dismissed_now().collect();
+    let kinds: std::collections::BTreeSet<String> =
+        dismissed.iter().map(|finding| format!("{:?}", finding.raw.category)).collect();
+    let named = kinds.into_iter().collect::<Vec<_>>().join(", ");
+    match dismissed.len() {
+        0 => String::new(),
+        many => format!(", but for {} ({named})", counted(many, "dismissed finding")),
+    }
 }
 
 /// How many kinds of defects an audit looks for.

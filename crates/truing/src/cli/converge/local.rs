@@ -406,8 +406,10 @@ pub(in crate::cli) const SHALLOW: &str =
 const MAX_NAME: usize = 120;
 
 fn no_target() -> CliError {
-    refusal(Code::NoTarget, NO_TARGET)
-        .hint("commit to a branch that differs from the default branch, or name a pull request: `truing converge URL`")
+    refusal(Code::NoTarget, NO_TARGET).hint(
+        "commit to a branch that differs from the default branch, or name a pull request: `truing audit URL` \
+             looks at it and changes nothing, `truing converge URL` fixes it and pushes",
+    )
 }
 
 /// A branch that a run could not bring its fixes to.

@@ -95,8 +95,9 @@ pub(super) async fn print(
 fn complain(record: &Record, shown: Option<&str>, context: &Context) {
     let Some(exit) = record.state.exit.as_ref().filter(|exit| exit.kind() == Kind::Error) else { return };
     let reason = line::clean(&exit.reason, MAX_REASON);
-    let whose = shown.map(|shown| format!("{}: ", line::clean(shown, MAX_REASON))).unwrap_or_default();
-    context.output.insist(format_args!("error: {whose}{reason}\nhint: {}\n", hint(exit.code)));
+    let whose = shown.filter(|shown| !exit.reason.contains(*shown));
+    let whose = whose.map(|shown| format!("{}: ", line::clean(shown, MAX_REASON))).unwrap_or_default();
+    context.output.insist(format_args!("error: {whose}{reason}\nhint: {}\n", hint(exit)));
 }
 
 /// What ends a run that was told to stop before it had begun.
@@ -105,9 +106,16 @@ pub(super) fn interrupted() -> CliError {
         .hint("nothing was done; run it again")
 }
 
+/// What is to be done where a model gave no answer that holds.
+pub(super) const MODEL_HINT: &str =
+    "what was wrong with the model's answer is told above: run it again, or set another model (`model.name`)";
+
 /// What is to be done about it.
-fn hint(code: Code) -> &'static str {
-    if code == Code::Budget {
+fn hint(exit: &End) -> &'static str {
+    let code = exit.code;
+    if exit.is_of_models() {
+        MODEL_HINT
+    } else if code == Code::Budget {
         "raise `budget.converge_usd`, and run it again: it goes on where it was"
     } else if code == Code::Gate {
         "see what it says: `truing gate`"

@@ -5,7 +5,6 @@
 //! given no answer: that is never taken for "nothing found".
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use futures_util::future::join_all;
 use truing_agent::mcp::client::{Problem, Servers};
@@ -13,12 +12,14 @@ use truing_agent::native::{End, Limit, Limits};
 use truing_agent::prompt::route::{AUDIT_TASK_DISMISSED, CONVERGE_AUDIT, CONVERGE_CHECK};
 use truing_agent::schema::audit::{Audit, Question};
 use truing_core::converge::record::{Absence, Quote};
-use truing_core::converge::{Answer, Claim, Event, Ledger, Origin};
+use truing_core::converge::{Answer, Claim, Code, Event, Ledger, Origin};
 use truing_core::dismissal::Dismissal;
-use truing_core::finding::RawFinding;
+use truing_core::finding::{Category, Finding, FindingStatus, Place, RawFinding};
 use truing_core::id::{FindingId, Sha};
+use truing_core::identity::Placed;
 use truing_core::line;
-use truing_core::outcome::{NotReviewed, SkipReason};
+use truing_core::outcome::{Coverage, NotReviewed, SkipReason};
+use truing_core::recheck::{Around, Head, Went, follow};
 use truing_diff::{FileDiff, RepoPath, added_ranges, parse};
 use truing_git::Laid;
 use truing_model::gateway::Refused;
@@ -26,7 +27,9 @@ use truing_reader::Tree;
 use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact;
 
+use super::pursue::HEARD;
 use super::{Lap, Stop};
+use crate::config::REPOSITORY_FILE;
 use crate::loops::agent::{Agent, Errand, Looked, Spent, unheld, without_secrets, words};
 use crate::loops::reading::{self, Change, Reading, Scope};
 use crate::telemetry;
@@ -98,6 +101,9 @@ impl Audited {
         auditors: &BTreeSet<u32>,
         starting: &Sha,
     ) -> Result<Event, Stop> {
+        if let Some(why) = self.unseen() {
+            return Err(Stop::over(Code::Infrastructure, line::clean(&why, MAX_QUESTION_CHARS)));
+        }
         let said = {
             let lap = &*lap;
             join_all(auditors.iter().map(|index| self.ask(lap, *index))).await
@@ -126,7 +132,12 @@ impl Audited {
         let has_content = |reason| !matches!(reason, SkipReason::Deleted | SkipReason::Unchanged);
         let gaps = self.reading.coverage.not_reviewed.iter().filter(|gap| has_content(gap.reason));
         for NotReviewed { path, reason } in gaps.take(MAX_GAPS) {
-            let told = format!("not audited: {path} ({})", reason.as_str().replace('_', " "));
+            let why = if *reason == SkipReason::Ignored {
+                "ignored by `rules.ignore`".to_owned()
+            } else {
+                reason.as_str().replace('_', " ")
+            };
+            let told = format!("not audited: {path} ({why})");
             lap.record.warn(line::clean(&told, MAX_QUESTION_CHARS));
         }
         let origins = Origins::of(lap, &self.change, starting).await?;
@@ -151,9 +162,22 @@ impl Audited {
             };
             answers.insert(*index, answer);
         }
-        let standing = standing(&lap.record.state.ledger, self.laid.path());
+        let standing = self.standing(&lap.record.state.ledger);
         let Reading { coverage, renames, .. } = self.reading.clone();
         Ok(Event::Audited { answers, standing, coverage, renames })
+    }
+
+    /// Nothing of the code would be looked at, because all of it is ignored.
+    fn unseen(&self) -> Option<String> {
+        let Coverage { reviewed, not_reviewed } = &self.reading.coverage;
+        let is_own = |path: &RepoPath| path.as_str() == Some(REPOSITORY_FILE);
+        let mut ignored = not_reviewed.iter().filter(|gap| gap.reason == SkipReason::Ignored);
+        let first = ignored.next().filter(|_| self.mends.is_none() && reviewed.iter().all(is_own))?;
+        let more = match ignored.count() {
+            0 => String::new(),
+            many => format!(" and {many} more"),
+        };
+        Some(format!("no code was audited: `rules.ignore` leaves out {}{more}", first.path))
     }
 
     /// One auditor.
@@ -231,6 +255,64 @@ impl Audited {
         }
     }
 
+    /// Findings that fixers declined, or say to be fixed, and whose own lines are still there, wherever in their file; of
+    /// what is said to be fixed the lines beside them are as they were, too.
+    fn standing(&self, ledger: &Ledger) -> BTreeMap<FindingId, Placed> {
+        let Ok(files) = Tree::open(self.laid.path()) else { return BTreeMap::new() };
+        let text = |path: &RepoPath| {
+            let bytes = files.bytes(path).ok()?;
+            Some(redact(&String::from_utf8_lossy(&bytes)))
+        };
+        let head = Head {
+            text,
+            changed: &self.reading.coverage.reviewed,
+            added: BTreeMap::new(),
+            deleted: BTreeSet::new(),
+            renames: &self.reading.renames,
+        };
+        let stands = |finding: &Finding| {
+            let raw = &finding.raw;
+            let place = &raw.place;
+            match finding.status {
+                FindingStatus::Declined(_) => {
+                    let (start_line, end_line) =
+                        truing_core::excerpt::locate(&text(&place.path)?, &raw.snippet, place.start_line)?;
+                    Some(Place { start_line, end_line, ..place.clone() })
+                }
+                // Who heard it from others lets them look again.
+                FindingStatus::Claimed if !raw.rule.starts_with(HEARD) => match follow(finding, &head) {
+                    Went::There { path, start, end } => {
+                        let text = text(&path)?;
+                        // What is added beside it may be what was missing.
+                        let now = Around::of(&text, (start, end), &raw.snippet);
+                        let beside = |around: &Around| (around.before.clone(), around.after.clone());
+                        let is_as_it_was =
+                            finding.around.as_ref().is_none_or(|was| beside(was) == beside(&now));
+                        // Of code rules, how it is written may be what was to be changed.
+                        let is_same = is_as_it_was
+                            && (raw.category != Category::J || text.contains(raw.snippet.as_str()));
+                        is_same.then_some(Place { path, side: place.side, start_line: start, end_line: end })
+                    }
+                    Went::Changed { .. } | Went::Lost { .. } | Went::NoFile => None,
+                },
+                FindingStatus::Claimed
+                | FindingStatus::Open
+                | FindingStatus::Fixed(_)
+                | FindingStatus::Outside
+                | FindingStatus::Dismissed(_) => None,
+            }
+        };
+        let mut sections = parse(&self.change.diff).files;
+        sections.sort_by(|a, b| a.path.cmp(&b.path));
+        let placed = |finding: &Finding| {
+            let raw = RawFinding { place: stands(finding)?, ..finding.raw.clone() };
+            let mut placed = reading::placed(&sections, raw, finding.old_path.clone());
+            placed.sighting.around = finding.around.clone();
+            Some((finding.id.clone(), placed))
+        };
+        ledger.findings().iter().filter_map(placed).collect()
+    }
+
     /// The findings of a report that holds, each with how near a comment can be placed.
     fn claims(&self, audit: &Audit, text: impl Fn(&RepoPath) -> Option<String> + Copy) -> Vec<Claim> {
         let mut sections = parse(&self.change.diff).files;
@@ -242,7 +324,12 @@ impl Audited {
                 .iter()
                 .find(|file| file.path == raw.place.path)
                 .and_then(|file| file.old_path.clone());
-            Claim { placed: reading::placed(&sections, raw, old_path), origin: Origin::Change }
+            let mut placed = reading::placed(&sections, raw, old_path);
+            let Place { path, start_line, end_line, .. } = &placed.raw.place;
+            let around =
+                text(path).map(|text| Around::of(&text, (*start_line, *end_line), &placed.raw.snippet));
+            placed.sighting.around = around;
+            Claim { placed, origin: Origin::Change }
         };
         found.into_iter().map(claim).collect()
     }
@@ -315,15 +402,4 @@ fn dismissed(said: &[Dismissal], text: impl Fn(&RepoPath) -> Option<String>) -> 
         told += &one;
     }
     told
-}
-
-/// Findings that fixers declined and whose lines are still there, wherever in their file.
-fn standing(ledger: &Ledger, tree: &Path) -> BTreeSet<FindingId> {
-    let Ok(files) = Tree::open(tree) else { return BTreeSet::new() };
-    let stands = |raw: &RawFinding| {
-        let Ok(bytes) = files.bytes(&raw.place.path) else { return false };
-        let text = String::from_utf8_lossy(&bytes);
-        truing_core::excerpt::locate(&text, &raw.snippet, raw.place.start_line).is_some()
-    };
-    ledger.declined().filter(|finding| stands(&finding.raw)).map(|finding| finding.id.clone()).collect()
 }

@@ -7,8 +7,10 @@ use std::collections::BTreeSet;
 use truing_agent::verify::{Scope, Verified, Verifier};
 use truing_core::RepoPath;
 use truing_core::converge::{
-    Answer, Claim, Event, Problem, ProblemKind, Rewrite, Version, Weakening, is_test_side, weakened,
+    Answer, Claim, Event, Problem, ProblemKind, Rewrite, Version, Weakening, Word, alike, holds_code,
+    is_test_side, weakened,
 };
+use truing_core::finding::{Category, Side};
 use truing_core::id::Sha;
 use truing_core::verification::{Checked, Verification};
 use truing_diff::parse;
@@ -80,11 +82,43 @@ impl<S> Lap<'_, S> {
             .collect();
         let about = self.about();
         let problem = |what: &Weakening| Problem { kind: ProblemKind::Test, text: what.to_string() };
-        Ok(rewrites
+        let mut problems: Vec<Problem> = rewrites
             .iter()
             .filter_map(hidden)
             .chain(weakened(&rewrites, &about).iter().map(problem))
-            .collect())
+            .collect();
+        if problems.is_empty() {
+            problems.extend(self.unchanged(head, &rewrites).await?);
+        }
+        Ok(problems)
+    }
+
+    /// A fix of defects of code that changes white space, comments or names of local variables, and nothing else.
+    async fn unchanged(&self, head: &Sha, rewrites: &[Rewrite<'_>]) -> Result<Option<Problem>, Stop> {
+        let state = &self.record.state;
+        if state.is_mending() || rewrites.is_empty() || !rewrites.iter().all(alike) {
+            return Ok(None);
+        }
+        let mut ids = Vec::new();
+        for finding in &state.found {
+            let place = &finding.raw.place;
+            // Of code rules, how it is written may be what is to be changed.
+            let is_claimed = state.words.get(&finding.id) == Some(&Word::Fixed);
+            if !is_claimed || finding.raw.category == Category::J || place.side != Side::New {
+                continue;
+            }
+            let Some(bytes) = self.mirror.read(head, &place.path).await? else { continue };
+            let version = Version { path: &place.path, bytes: &bytes };
+            if holds_code(&version, (place.start_line, place.end_line)) {
+                ids.push(finding.id.as_str());
+            }
+        }
+        let text = format!(
+            "the fix changes nothing but white space, comments or names of local variables, so these findings stand as they \
+             were: {}. Change what the code does, or report that they could not be addressed",
+            ids.join(", ")
+        );
+        Ok((!ids.is_empty()).then_some(Problem { kind: ProblemKind::Unchanged, text }))
     }
 
     /// The repository's own checks that fail with the fix and do not without it; and why none of them says anything of

@@ -1,5 +1,6 @@
 //! A pull request as a [`Site`]: each audit is one review, each finding one comment, each fix one push that replaces nothing
-//! but the head it was made on, and each finding of an audit gets one answer (spec/converge.md 7).
+//! but the head it was made on, and each finding of an audit gets one answer (spec/converge.md 7): that it is fixed when the
+//! audit after the fix does not find it any more.
 //!
 //! Whatever is written can be written again: it is looked for first. A review that cannot be posted becomes one comment,
 //! and one that cannot be posted either way stops nothing: the report has all findings.
@@ -72,6 +73,16 @@ pub fn called(config: &ConvergeConfig) -> Option<&'static str> {
         },
     });
     (config.bugbot_retrigger && !is_asked).then_some(BUGBOT)
+}
+
+/// What a finding is answered.
+struct Reply<'a> {
+    finding: &'a Finding,
+    text: String,
+    /// Is it over with that?
+    is_fixed: bool,
+    /// Which fix is answered.
+    round: usize,
 }
 
 impl<C: Conversation> Pull<'_, C> {
@@ -175,11 +186,37 @@ impl<C: Conversation> Pull<'_, C> {
         self.wake(text, &ours(said), calls).await
     }
 
+    /// Answers what fixers declined, and what others found. What else is said to be fixed an audit looks at first.
     async fn answer(&self, record: &Record) -> Result<(), Stop> {
+        let round = round(record);
+        let said = record.state.found.iter().map(|finding| (finding, answer(record, finding)));
+        let now = said.filter(|(finding, (_, is_fixed))| !is_fixed || finding.raw.rule.starts_with(HEARD));
+        let answers = now.map(|(finding, (text, is_fixed))| Reply { finding, text, is_fixed, round });
+        let about = Topic::new(format!("answers/{}/{round}", record.run));
+        self.reply_all(record, answers.collect(), about).await
+    }
+
+    /// Answers what the newest audit does not find any more, and resolves it.
+    async fn uphold(&self, record: &Record) -> Result<(), Stop> {
+        let upheld = record.state.upheld().filter(|(finding, ..)| !finding.raw.rule.starts_with(HEARD));
+        let answers = upheld.map(|(finding, commit, round)| Reply {
+            finding,
+            text: fixed(commit),
+            is_fixed: true,
+            round,
+        });
+        let about = Topic::new(format!("upheld/{}/{}", record.run, record.state.audits));
+        self.reply_all(record, answers.collect(), about).await
+    }
+
+    /// Gives these answers, each in its finding's thread; what has none is answered in one comment on this topic.
+    async fn reply_all(&self, record: &Record, answers: Vec<Reply<'_>>, about: Topic) -> Result<(), Stop> {
+        if answers.is_empty() {
+            return Ok(());
+        }
         let all = self.talk.threads().await.map_err(forge)?;
         let mut unplaced = Vec::new();
-        for finding in &record.state.found {
-            let (text, is_fixed) = answer(record, finding);
+        for Reply { finding, text, is_fixed, round } in answers {
             let is_here = |thread: &&ReviewThread| {
                 // What others found is answered where they said it.
                 thread.comments.first().is_some_and(|first| match finding.raw.rule.strip_prefix(HEARD) {
@@ -195,7 +232,6 @@ impl<C: Conversation> Pull<'_, C> {
                 unplaced.push(format!("- {}: {text}", named(finding)));
                 continue;
             };
-            let round = round(record);
             let about = Topic::new(format!("{ANSWER}{}/{round}/{}", record.run, finding.id));
             self.open(record).await?;
             self.talk.reply(&first.id, &about, &text).await.map_err(forge)?;
@@ -205,7 +241,6 @@ impl<C: Conversation> Pull<'_, C> {
             }
         }
         if !unplaced.is_empty() {
-            let about = Topic::new(format!("answers/{}/{}", record.run, round(record)));
             let text =
                 format!("## converge: loop {} answers\n\n{}", record.state.audits, unplaced.join("\n"));
             self.open(record).await?;
@@ -241,13 +276,22 @@ impl<C: Conversation> Site for Pull<'_, C> {
 
     async fn post(&self, record: &Record) -> Result<Vec<String>, Stop> {
         let draft = draft(record, self.event);
-        match self.show(&draft).await {
-            Ok(()) => Ok(Vec::new()),
-            Err(error @ ForgeError::RateLimited { .. }) => Err(forge(error)),
+        let mut warnings = match self.show(&draft).await {
+            Ok(()) => Vec::new(),
+            Err(error @ ForgeError::RateLimited { .. }) => return Err(forge(error)),
             Err(error) => {
-                Ok(vec![format!("the review of audit {} is not posted: {error}", record.state.audits)])
+                vec![format!("the review of audit {} is not posted: {error}", record.state.audits)]
             }
+        };
+        match self.uphold(record).await {
+            Ok(()) => {}
+            Err(Stop::Forge(why)) => {
+                warnings.push(format!("what audit {} upholds is not answered: {why}", record.state.audits));
+            }
+            // The same act again finds what is there.
+            Err(stop) => return Err(stop),
         }
+        Ok(warnings)
     }
 
     async fn publish(&self, record: &Record, candidate: &Candidate) -> Result<Published, Stop> {

@@ -146,8 +146,8 @@ fn of_fix(commit: Option<&Sha>, changed: Stat, fixed: u32, declined: u32) -> Str
         (Some(commit), ..) => {
             format!("commit {} ({changed}) — {fixed} fixed, {declined} declined", short(commit))
         }
-        (None, 0, _) => "the fixer changed nothing and declined what is left".to_owned(),
-        (None, ..) => format!("{fixed} fixed, {declined} declined (no commit)"),
+        (None, _, 0) => "the fixer changed nothing: 0 fixed, 0 declined".to_owned(),
+        (None, ..) => "the fixer changed nothing and declined what is left".to_owned(),
     }
 }
 

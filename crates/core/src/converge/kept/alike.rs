@@ -1,0 +1,298 @@
+//! Does a fix change what code does? Not one that changes white space, line breaks, comments, or what a local variable is
+//! called. Text is compared with text: of what is not understood a change counts.
+
+use std::collections::BTreeMap;
+
+use super::language::{Extent, Language};
+use super::scan::{Scanned, is_word};
+use super::{Rewrite, Version, language_of};
+
+/// Signs that mean something else when they stand apart; longer ones first.
+const SIGNS: [&str; 23] = [
+    "===", "!==", "...", "**=", "//=", "==", "!=", "<=", ">=", "+=", "-=", "*=", "/=", "%=", "|=", "&=",
+    "**", "//", "->", "=>", ":=", "::", "&&",
+];
+/// Words after which a bracket is no call's.
+const KEYWORDS: [&str; 17] = [
+    "return", "in", "yield", "and", "or", "not", "if", "else", "elif", "while", "assert", "await", "del",
+    "is", "lambda", "raise", "for",
+];
+/// Words that say that a name is a local variable's; what a line's end follows is another statement in some languages.
+const BINDS: [&str; 5] = ["for", "let", "const", "var", "mut"];
+const ENDS: [&str; 5] = ["return", "throw", "yield", "break", "continue"];
+
+/// A word, a sign, a string, or where a line begins that indentation counts for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Token<'a> {
+    Word(&'a str),
+    Sign(&'a str),
+    Text(&'a str),
+    Line(usize),
+}
+
+/// A token, and how many brackets are open where it stands.
+type Placed<'a> = (Token<'a>, usize);
+
+/// Is a rewritten file the same, but for what changes nothing of what its code does?
+pub fn alike(rewrite: &Rewrite<'_>) -> bool {
+    let (Some(before), Some(after)) = (&rewrite.before, &rewrite.after) else { return false };
+    let (Some(was), Some(is)) = (Code::of(before), Code::of(after)) else { return false };
+    before.path == after.path && is_renamed(&was.tokens(), &is.tokens())
+}
+
+/// Do these lines, first and last, of a file hold code? Of a file that is not understood all do.
+pub fn holds_code(version: &Version<'_>, (first, last): (u32, u32)) -> bool {
+    let Some(code) = Code::of(version) else { return true };
+    let line = |line: u32| usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX);
+    (line(first)..=line(last)).take(code.scanned.lines.len()).any(|line| {
+        let bare = code.scanned.bare.get(code.scanned.line(line));
+        bare.is_some_and(|bare| !bare.trim().is_empty())
+    })
+}
+
+/// A text in a known language.
+struct Code {
+    scanned: Scanned,
+    language: &'static Language,
+}
+
+impl Code {
+    fn of(version: &Version<'_>) -> Option<Self> {
+        let language = language_of(version.path.as_str()?)?;
+        let scanned = Scanned::new(std::str::from_utf8(version.bytes).ok()?, language);
+        Some(Self { scanned, language })
+    }
+
+    fn tokens(&self) -> Vec<Placed<'_>> {
+        let is_indented = self.language.openings.iter().any(|opening| opening.extent == Extent::Indent);
+        let (bare, mut strings) = (self.scanned.bare.as_str(), self.scanned.strings.iter().peekable());
+        let mut out = Out::default();
+        let (mut at, mut is_new) = (0, true);
+        while let Some(rest) = bare.get(at..).filter(|rest| !rest.is_empty()) {
+            let letter = rest.chars().next().unwrap_or_default();
+            if letter == '\n' {
+                is_new = !rest_continues(bare, at);
+                if matches!(out.last(), Some(Token::Word(word)) if !is_indented && ENDS.contains(word)) {
+                    out.put(Token::Sign("\n"));
+                }
+                at += 1;
+                continue;
+            }
+            if letter.is_whitespace() {
+                at += letter.len_utf8();
+                continue;
+            }
+            if std::mem::take(&mut is_new) && is_indented && out.open.is_empty() {
+                let line = bare.get(..at).unwrap_or_default();
+                out.begin(at - line.rfind('\n').map_or(0, |end| end + 1));
+            }
+            while strings.next_if(|range| range.start < at).is_some() {}
+            if let Some(range) = strings.next_if(|range| range.start == at) {
+                out.put(Token::Text(bare.get(range.clone()).unwrap_or_default()));
+                at = range.end.max(at + letter.len_utf8());
+                continue;
+            }
+            let is_in_word = |letter: char| !letter.is_ascii() || u8::try_from(letter).is_ok_and(is_word);
+            let (token, len) = if is_in_word(letter) {
+                let len = rest.find(|letter| !is_in_word(letter)).unwrap_or(rest.len());
+                (Token::Word(rest.get(..len).unwrap_or_default()), len)
+            } else {
+                let sign = SIGNS.iter().find(|sign| rest.starts_with(**sign));
+                let len = sign.map_or(letter.len_utf8(), |sign| sign.len());
+                (Token::Sign(rest.get(..len).unwrap_or_default()), len)
+            };
+            out.put(token);
+            at += len;
+        }
+        out.tokens
+    }
+}
+
+/// Does a line go on below, because it says so?
+fn rest_continues(text: &str, end: usize) -> bool {
+    text.get(..end).is_some_and(|before| before.ends_with('\\'))
+}
+
+/// What was read so far.
+#[derive(Default)]
+struct Out<'a> {
+    tokens: Vec<Placed<'a>>,
+    /// Of each open bracket: is it a call's, or no round one, and how many commas stand in it?
+    open: Vec<(bool, usize)>,
+    /// How far the lines are indented that this one stands in.
+    indents: Vec<usize>,
+}
+
+impl<'a> Out<'a> {
+    fn last(&self) -> Option<&Token<'a>> {
+        self.tokens.last().map(|(token, _)| token)
+    }
+
+    /// A line that is indented so far.
+    fn begin(&mut self, indent: usize) {
+        while self.indents.last().is_some_and(|outer| *outer > indent) {
+            self.indents.pop();
+        }
+        if self.indents.last().is_none_or(|outer| *outer < indent) {
+            self.indents.push(indent);
+        }
+        self.put(Token::Line(self.indents.len()));
+    }
+
+    fn put(&mut self, token: Token<'a>) {
+        match token {
+            Token::Sign(sign @ ("(" | "[" | "{")) => {
+                let is_call = match self.last() {
+                    Some(Token::Word(word)) => !KEYWORDS.contains(word),
+                    Some(Token::Sign(before)) => matches!(*before, ")" | "]"),
+                    Some(Token::Text(_) | Token::Line(_)) | None => false,
+                };
+                self.tokens.push((token, self.open.len()));
+                self.open.push((is_call || sign != "(", 0));
+                return;
+            }
+            Token::Sign(")" | "]" | "}") => {
+                let (is_free, commas) = self.open.pop().unwrap_or_default();
+                let is_last = self.last() == Some(&Token::Sign(","));
+                let before = self.tokens.len().checked_sub(2).and_then(|at| self.tokens.get(at));
+                let is_alone = before.is_some_and(|(token, _)| *token == Token::Sign(","));
+                // A comma before the end changes nothing, but in a tuple of one.
+                if is_last && !is_alone && (is_free || commas > 1) {
+                    self.tokens.pop();
+                }
+            }
+            Token::Sign(",") => {
+                if let Some((_, commas)) = self.open.last_mut() {
+                    *commas += 1;
+                }
+            }
+            Token::Word(_) | Token::Sign(_) | Token::Text(_) | Token::Line(_) => {}
+        }
+        self.tokens.push((token, self.open.len()));
+    }
+}
+
+/// Are both the same, local variables' names apart?
+fn is_renamed(was: &[Placed<'_>], is: &[Placed<'_>]) -> bool {
+    if was.len() != is.len() {
+        return false;
+    }
+    let (mut there, mut back) = (BTreeMap::new(), BTreeMap::new());
+    for ((before, _), (after, _)) in was.iter().zip(is) {
+        match (before, after) {
+            (Token::Word(before), Token::Word(after)) => {
+                if *there.entry(*before).or_insert(*after) != *after
+                    || *back.entry(*after).or_insert(*before) != *before
+                {
+                    return false;
+                }
+            }
+            _ if before != after => return false,
+            _ => {}
+        }
+    }
+    there.iter().filter(|(before, after)| before != after).all(|(before, _)| is_local(was, before))
+}
+
+/// Is a name that of a local variable, and of nothing that others may know by it?
+fn is_local(tokens: &[Placed<'_>], name: &str) -> bool {
+    let token = |at: usize| tokens.get(at).map(|(token, _)| token);
+    let is = |token: Option<&Token<'_>>, signs: &[&str]| matches!(token, Some(Token::Sign(sign)) if signs.contains(sign));
+    let (mut times, mut is_bound) = (0, false);
+    for (at, (_, depth)) in tokens.iter().enumerate().filter(|(_, (token, _))| *token == Token::Word(name)) {
+        let before = at.checked_sub(1).and_then(token);
+        let (after, outer) = (token(at + 1), at.checked_sub(2).and_then(token));
+        let is_member = is(before, &[".", "->", "::"]);
+        let is_key = is(before, &["(", ","]) && *depth > 0 && is(after, &["="])
+            || is(before, &["{", ","]) && is(after, &["}", ",", ":"])
+            || outer == Some(&Token::Word("export"));
+        if is_member || is_key {
+            return false;
+        }
+        times += 1;
+        is_bound |= match before {
+            Some(Token::Word(word)) => BINDS.contains(word),
+            Some(Token::Line(level)) => *level > 1 && is(after, &["="]),
+            Some(Token::Sign(_) | Token::Text(_)) | None => false,
+        } || is(after, &[":="]);
+    }
+    is_bound && times > 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compared(path: &str, before: &str, after: &str) -> bool {
+        let path = path.into();
+        let version = |text: &'static [u8]| Version { path: &path, bytes: text };
+        let [before, after] = [before, after].map(|text| &*Vec::leak(text.as_bytes().to_vec()));
+        alike(&Rewrite { before: Some(version(before)), after: Some(version(after)) })
+    }
+
+    const PY: &str =
+        "def total(xs):\n    s = 0\n    for i in range(len(xs) - 1):\n        s += xs[i]\n    return s\n";
+
+    #[test]
+    fn white_space_comments_line_breaks_and_names_of_local_variables_change_nothing() {
+        for (old, new) in [
+            ("for i", "for  i"),
+            ("len(xs) - 1", "len(xs)-1"),
+            ("range(len(xs) - 1)", "range(\n        len(xs) - 1,\n    )"),
+            ("    return s", "    return s  # size"),
+            ("    s = 0\n", "    # begin\n\n    s = 0\n"),
+            ("def total(xs):\n", "def total(xs):\n    \"\"\"The sum.\"\"\"\n"),
+        ] {
+            assert!(compared("a.py", PY, &PY.replace(old, new)), "{old:?} -> {new:?}");
+        }
+        let renamed = PY.replace("for i", "for index").replace("xs[i]", "xs[index]");
+        assert!(compared("a.py", PY, &renamed));
+        let rust = "fn f(xs: &[u8]) -> usize {\n    let n = xs.len() - 1;\n    n\n}\n";
+        let other =
+            "fn f(xs: &[u8]) -> usize { // count\n    let many =\n        xs.len() - 1;\n    many\n}\n";
+        assert!(compared("a.rs", rust, other));
+        let go = "func f() int {\n\tn := 1\n\treturn n\n}\n";
+        assert!(compared("a.go", go, &go.replace("n :=", "one :=").replace("return n", "return one")));
+    }
+
+    #[test]
+    fn what_changes_code_counts() {
+        for (old, new) in [
+            ("len(xs) - 1", "len(xs)"),
+            ("        s += xs[i]\n    return s", "        s += xs[i]\n        return s"),
+            ("xs[i]", "xs[s]"),
+            ("def total(xs)", "def sum_of(xs)"),
+            ("s += xs[i]", "s = + xs[i]"),
+            ("return s", "return (s,)"),
+            ("return s", "return 's'"),
+        ] {
+            assert!(!compared("a.py", PY, &PY.replace(old, new)), "{old:?} -> {new:?}");
+        }
+        // A tuple of one, a misspelt attribute or function, a name in an interface, a key.
+        for (path, before, after) in [
+            ("a.py", "def f():\n    return (1)\n", "def f():\n    return (1,)\n"),
+            (
+                "a.py",
+                "def f(x):\n    return x.lenght + x.lenght\n",
+                "def f(x):\n    return x.length + x.length\n",
+            ),
+            ("a.py", "def f(x):\n    prnt(x)\n    prnt(x)\n", "def f(x):\n    print(x)\n    print(x)\n"),
+            ("a.py", "def f(x):\n    return x\n", "def f(y):\n    return y\n"),
+            ("a.py", "def f():\n    n = 1\n    g(n=n)\n", "def f():\n    m = 1\n    g(m=m)\n"),
+            ("a.js", "const n = 1;\nsend({n});\n", "const m = 1;\nsend({m});\n"),
+            ("a.js", "return\n1\n", "return 1\n"),
+            ("a.yaml", "a: 1\n", "a:  1\n"),
+        ] {
+            assert!(!compared(path, before, after), "{before:?} -> {after:?}");
+        }
+    }
+
+    #[test]
+    fn lines_of_comments_and_of_documentation_hold_no_code() {
+        let text = "\"\"\"Sums.\"\"\"\n\n# The sum.\ndef total(xs):  # of all\n    return 0\n";
+        let path = "a.py".into();
+        let version = Version { path: &path, bytes: text.as_bytes() };
+        assert!([(1, 1), (3, 3), (1, 3), (9, 12)].iter().all(|lines| !holds_code(&version, *lines)));
+        assert!([(4, 4), (3, 5)].iter().all(|lines| holds_code(&version, *lines)));
+    }
+}
