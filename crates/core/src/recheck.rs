@@ -125,6 +125,11 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> Head<'a, T> {
         Self { text, changed, added, deleted, renames, pages, marks }
     }
 
+    /// What is beside these lines of a file; none if it cannot be read.
+    pub fn around(&self, path: &RepoPath, lines: (u32, u32), snippet: &str) -> Option<Around> {
+        Some(Around::of(&*self.page(path)?, lines, snippet, None))
+    }
+
     /// A file, if it can be read.
     fn page(&self, path: &RepoPath) -> Option<Rc<Page>> {
         if let Some(page) = self.pages.borrow().get(path) {

@@ -263,13 +263,8 @@ impl Audited {
             let bytes = files.bytes(path).ok()?;
             Some(redact(&String::from_utf8_lossy(&bytes)))
         };
-        let head = Head {
-            text,
-            changed: &self.reading.coverage.reviewed,
-            added: BTreeMap::new(),
-            deleted: BTreeSet::new(),
-            renames: &self.reading.renames,
-        };
+        let (changed, renames) = (&self.reading.coverage.reviewed, &self.reading.renames);
+        let head = Head::new(text, changed, Default::default(), renames);
         let stands = |finding: &Finding| {
             let raw = &finding.raw;
             let place = &raw.place;
@@ -284,7 +279,7 @@ impl Audited {
                     Went::There { path, start, end } => {
                         let text = text(&path)?;
                         // What is added beside it may be what was missing.
-                        let now = Around::of(&text, (start, end), &raw.snippet);
+                        let now = head.around(&path, (start, end), &raw.snippet)?;
                         let beside = |around: &Around| (around.before.clone(), around.after.clone());
                         let is_as_it_was =
                             finding.around.as_ref().is_none_or(|was| beside(was) == beside(&now));
@@ -299,6 +294,7 @@ impl Audited {
                 | FindingStatus::Open
                 | FindingStatus::Fixed(_)
                 | FindingStatus::Outside
+                | FindingStatus::Suppressed(_)
                 | FindingStatus::Dismissed(_) => None,
             }
         };
@@ -318,6 +314,8 @@ impl Audited {
         let mut sections = parse(&self.change.diff).files;
         sections.sort_by(|a, b| a.path.cmp(&b.path));
         let found = audit.check(text).unwrap_or_default();
+        let (changed, renames) = (&self.reading.coverage.reviewed, &self.reading.renames);
+        let head = Head::new(text, changed, Default::default(), renames);
         let claim = |raw: RawFinding| {
             let raw = without_secrets(raw, text);
             let old_path = sections
@@ -326,9 +324,7 @@ impl Audited {
                 .and_then(|file| file.old_path.clone());
             let mut placed = reading::placed(&sections, raw, old_path);
             let Place { path, start_line, end_line, .. } = &placed.raw.place;
-            let around =
-                text(path).map(|text| Around::of(&text, (*start_line, *end_line), &placed.raw.snippet));
-            placed.sighting.around = around;
+            placed.sighting.around = head.around(path, (*start_line, *end_line), &placed.raw.snippet);
             Claim { placed, origin: Origin::Change }
         };
         found.into_iter().map(claim).collect()
