@@ -1,17 +1,30 @@
 //! Threads with stacks that bounded recursion fits on, whatever the caller's thread has.
 
+use std::cell::Cell;
 use std::panic::resume_unwind;
 use std::{io, thread};
 
 use crate::syntax::STACK_BYTES;
 
-/// Runs `work` on a thread with a large stack and waits for it.
+thread_local! {
+    /// Is this a thread of [`on_large_stack`]?
+    static IS_LARGE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `work` on a thread with a large stack and waits for it: here, if this is one. A second stack beside the first would
+/// be more memory than the reading of one file may take.
 ///
 /// # Errors
 /// No thread can be started.
 pub(crate) fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    if IS_LARGE.get() {
+        return Ok(work());
+    }
     thread::scope(|scope| {
-        let running = large_stack().spawn_scoped(scope, work)?;
+        let running = large_stack().spawn_scoped(scope, || {
+            IS_LARGE.set(true);
+            work()
+        })?;
         Ok(running.join().unwrap_or_else(|panic| resume_unwind(panic)))
     })
 }

@@ -154,7 +154,7 @@ fn a_finding_that_does_not_fit_is_asked_for_again_and_never_lost_in_silence() {
         scene.place.write("b.py", "x = 1\n");
         let ran = scene.review(&[]);
         let told = ran.json();
-        assert_eq!((ran.exit, &told["outcome"]["kind"]), (3, &json!("partial")), "{told:#}");
+        assert_eq!((ran.exit, &told["outcome"]["kind"]), (1, &json!("partial")), "{told:#}");
         let reason = told["outcome"]["reason"].as_str().unwrap();
         assert!(reason.contains("1 finding of it could not be used"), "{reason}");
     }
@@ -388,8 +388,9 @@ fn interrupted_reviews_cost_what_their_streams_have_shown(runs: impl Fn(Scene) -
                 assert_eq!(ran.exit, 130, "{}", ran.err);
                 let ((spent, held), billed) = (money(&scene), billed(&scene));
                 assert_eq!(held, 0, "{signal:?} {place:?}: what was set aside is settled");
-                // A prompt whose size was not told yet is taken for some thousand tokens more than it has.
-                assert!((billed..billed + 12_000 * times as u64).contains(&spent), "{spent} of {billed}");
+                // A prompt whose size was not told yet is taken for some thousand tokens more than it has, at the
+                // highest rate: the signal may overtake the begin of the answer.
+                assert!((billed..billed + 24_000 * times as u64).contains(&spent), "{spent} of {billed}");
             }
             assert_eq!(scene.review(&[]).json()["outcome"]["kind"], "reviewed", "{signal:?} {place:?}");
         }
