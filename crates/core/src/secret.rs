@@ -5,6 +5,10 @@ use std::fmt;
 /// Words of a secret at least this long are also hidden one by one (`Bearer` is not, a token is).
 const MIN_HIDDEN_WORD: usize = 8;
 
+/// A shorter secret is hidden nowhere: it keeps nobody out, and a text without its letters says nothing (`x`, as the key of
+/// a model on one's own machine).
+const MIN_HIDDEN: usize = 6;
+
 /// Text that must not be seen: neither `Debug` nor `Display` show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -25,7 +29,7 @@ impl Secret {
         let words = self.0.split_whitespace().filter(|word| word.len() >= MIN_HIDDEN_WORD);
         std::iter::once(self.0.as_str())
             .chain(words)
-            .filter(|hidden| !hidden.is_empty())
+            .filter(|hidden| hidden.len() >= MIN_HIDDEN)
             .fold(text.to_owned(), |text, hidden| text.replace(hidden, "***"))
     }
 }
@@ -39,5 +43,19 @@ impl fmt::Debug for Secret {
 impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_hidden_whole_and_by_its_long_words_and_a_word_that_is_none_is_left() {
+        let hidden = |secret: &str| Secret::new(secret).hide_in("Bearer canary-12345 expected x");
+        assert_eq!(hidden("Bearer canary-12345"), "*** expected x");
+        assert_eq!(hidden("token canary-12345"), "Bearer *** expected x");
+        assert_eq!(hidden("x"), "Bearer canary-12345 expected x");
+        assert_eq!(hidden(""), "Bearer canary-12345 expected x");
     }
 }

@@ -16,7 +16,8 @@ const SET: &str = "forge.NAME.kind";
 /// of tables that a key would have to be below.
 pub fn commented_file() -> String {
     let mut text = String::from(
-        "# Configuration of truing. Every key is shown with its default: remove the `# ` in front of a line to set it.\n\
+        "# Configuration of truing. Every key is shown, with its default or, where it has none, with an\n\
+         # example: remove the `# ` in front of a line to set it.\n\
          # `review.debounce = \"30s\"` is short for `debounce = \"30s\"` below `[review]`: of a section, use one form.\n\
          # A variable overrides a key: TRUING_REVIEW__DEBOUNCE=30s. Effective values: `truing config show`.\n",
     );

@@ -213,8 +213,9 @@ impl<G: Gate + Clone> Asking<'_, G> {
         // A cassette answers to the change alone, whatever was reviewed before: its findings of before stay unverified.
         let is_told = !self.agent.tape.is_some();
         let owed = if is_told { earlier.owed() } else { Vec::new() };
-        if reading.coverage.reviewed.is_empty() && owed.is_empty() {
-            // What is left out by design is not the model's either.
+        let is_nothing = change.diff.is_empty() && change.large.is_empty() && change.left_out.is_empty();
+        if is_nothing || reading.coverage.reviewed.is_empty() && owed.is_empty() {
+            // What is left out by design is not the model's either, and of no change nothing is owed.
             telemetry::ended(&End::Done);
             return Ok((Part::whole(), Vec::new()));
         }

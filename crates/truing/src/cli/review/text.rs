@@ -12,6 +12,7 @@ use truing_core::id::Sha;
 use truing_core::outcome::{Coverage, NotReviewed, Outcome, OutcomeKind, SkipReason};
 use truing_git::options::MAX_FILE_BYTES;
 
+use crate::cli::columns::folded;
 use crate::config::REPOSITORY_FILE;
 use crate::loops::compare::Against;
 use crate::loops::local::{Review, Reviewed};
@@ -83,6 +84,11 @@ pub(in crate::cli) fn files(coverage: &Coverage, looked_at: &str) -> String {
     }
 }
 
+/// What is wrong, and why, in lines that a terminal has room for.
+fn bad(what: &str, why: &str) -> String {
+    folded("", &format!("{what}: {why}")).replacen(what, &format!("{BAD}{what}{BAD:#}"), 1)
+}
+
 /// How it ended, in one line.
 fn headline(outcome: &Outcome, open: &[(Severity, u32)], coverage: &Coverage, seconds: f64) -> String {
     let (style, found) = (if open.is_empty() { GOOD } else { BAD }, found(open));
@@ -92,13 +98,13 @@ fn headline(outcome: &Outcome, open: &[(Severity, u32)], coverage: &Coverage, se
         OutcomeKind::Reviewed => {
             format!("{style}{found}{style:#}: {files}, in {seconds:.2} s\n")
         }
-        OutcomeKind::Partial => format!(
-            "{style}{found}{style:#}: {files}, in {seconds:.2} s\n\
-             {BAD}the review is incomplete{BAD:#}: {reason}\n"
-        ),
+        OutcomeKind::Partial => {
+            let why = bad("the review is incomplete", &reason);
+            format!("{style}{found}{style:#}: {files}, in {seconds:.2} s\n{why}")
+        }
         OutcomeKind::Skipped => format!("{STRONG}{reason}{STRONG:#}\n"),
-        OutcomeKind::Deferred => format!("{BAD}the review is deferred{BAD:#}: {reason}\n"),
-        OutcomeKind::Failed => format!("{BAD}the review failed{BAD:#}: {reason}\n"),
+        OutcomeKind::Deferred => bad("the review is deferred", &reason),
+        OutcomeKind::Failed => bad("the review failed", &reason),
     }
 }
 
