@@ -93,6 +93,9 @@ impl Unverified {
     }
 }
 
+/// The lines that a change adds, first and last, by file.
+pub type Added = BTreeMap<RepoPath, Vec<(u32, u32)>>;
+
 /// The head, as far as findings of before need it.
 pub struct Head<'a, T> {
     /// The text of a file, without secrets; none if there is no such file, or it cannot be read.
@@ -100,7 +103,7 @@ pub struct Head<'a, T> {
     /// The changed files that can be read.
     changed: &'a [RepoPath],
     /// Every file that the change is about, whether it can be read or not, and its added lines.
-    added: BTreeMap<RepoPath, Vec<(u32, u32)>>,
+    added: Added,
     /// Files of the change that are deleted at the head.
     deleted: BTreeSet<RepoPath>,
     /// The names that files had.
@@ -118,7 +121,7 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> Head<'a, T> {
     pub fn new(
         text: T,
         changed: &'a [RepoPath],
-        (added, deleted): (BTreeMap<RepoPath, Vec<(u32, u32)>>, BTreeSet<RepoPath>),
+        (added, deleted): (Added, BTreeSet<RepoPath>),
         renames: &'a Renames,
     ) -> Self {
         let (pages, marks) = (RefCell::default(), OnceCell::new());

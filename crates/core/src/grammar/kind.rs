@@ -135,7 +135,7 @@ fn is_revision(value: &str) -> bool {
     // `git~1` is the parent of a branch, and `git~1/config` a short name of `.git/config`.
     let has_folders = value.contains('/');
     let is_gits =
-        |part: &str| !(part.is_empty() || part == ".") && !RepoPath::from_bytes(part).may_be_written();
+        |part: &str| !(part.is_empty() || part == "." || RepoPath::from_bytes(part).may_be_written());
     !value.is_empty()
         && !value.starts_with(['-', '/', '~'])
         && value.chars().all(letters)

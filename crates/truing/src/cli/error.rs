@@ -56,21 +56,21 @@ pub struct CliError {
     /// What happened, to which thing: one line.
     pub message: String,
     /// Lines that show it, such as a difference; mostly none.
-    pub shown: Vec<String>,
+    pub shown: Box<[String]>,
     /// What to do next: one line each.
     pub hints: Vec<String>,
     /// Further errors of the same kind, found in the same pass (a file with three unknown keys). Their exit
     /// codes do not count.
     pub more: Vec<CliError>,
-    /// What was paid all the same, if anything was.
-    pub cost: Option<MicroUsd>,
+    /// What was paid all the same.
+    pub cost: MicroUsd,
 }
 
 impl CliError {
     /// An error without hints.
     pub fn new(exit: Exit, code: &'static str, message: impl Into<String>) -> Self {
-        let (shown, hints, more) = (Vec::new(), Vec::new(), Vec::new());
-        Self { exit, code, message: message.into(), shown, hints, more, cost: None }
+        let (shown, hints, more) = (Box::default(), Vec::new(), Vec::new());
+        Self { exit, code, message: message.into(), shown, hints, more, cost: MicroUsd(0) }
     }
 
     /// Wrong use: exit 2.
@@ -91,14 +91,15 @@ impl CliError {
     /// With lines that show it.
     #[must_use]
     pub fn showing(mut self, lines: &str) -> Self {
-        self.shown.extend(lines.lines().map(str::to_owned));
+        let before = std::mem::take(&mut self.shown).into_iter();
+        self.shown = before.chain(lines.lines().map(str::to_owned)).collect();
         self
     }
 
     /// With what was paid all the same.
     #[must_use]
     pub(crate) fn costing(mut self, cost: MicroUsd) -> Self {
-        self.cost = Some(cost).filter(|cost| *cost > MicroUsd(0));
+        self.cost = cost;
         self
     }
 
@@ -120,12 +121,16 @@ impl CliError {
     /// The object that `--format json` prints on stdout.
     pub(crate) fn to_json(&self) -> impl Serialize {
         let more = self.more.iter().map(Self::body).collect();
-        ErrorObject { error: self.body(), more, cost_micro_usd: self.cost }
+        ErrorObject {
+            error: self.body(),
+            more,
+            cost_micro_usd: Some(self.cost).filter(|cost| *cost > MicroUsd(0)),
+        }
     }
 
     fn body(&self) -> ErrorBody {
         let hint = (!self.hints.is_empty()).then(|| self.hints.join("\n"));
-        ErrorBody { code: self.code, message: self.message.clone(), shown: self.shown.clone(), hint }
+        ErrorBody { code: self.code, message: self.message.clone(), shown: self.shown.to_vec(), hint }
     }
 }
 

@@ -179,16 +179,15 @@ fn is_renamed(was: &[Placed<'_>], is: &[Placed<'_>]) -> bool {
     }
     let (mut there, mut back) = (BTreeMap::new(), BTreeMap::new());
     for ((before, _), (after, _)) in was.iter().zip(is) {
-        match (before, after) {
+        let is_same = match (before, after) {
             (Token::Word(before), Token::Word(after)) => {
-                if *there.entry(*before).or_insert(*after) != *after
-                    || *back.entry(*after).or_insert(*before) != *before
-                {
-                    return false;
-                }
+                *there.entry(*before).or_insert(*after) == *after
+                    && *back.entry(*after).or_insert(*before) == *before
             }
-            _ if before != after => return false,
-            _ => {}
+            _ => before == after,
+        };
+        if !is_same {
+            return false;
         }
     }
     there.iter().filter(|(before, after)| before != after).all(|(before, _)| is_local(was, before))

@@ -62,7 +62,8 @@ fn defined<'f>(files: &'f [File<'_>], side: impl Fn(&'f File<'_>) -> Option<&'f 
 
 fn definitions(half: &Half, is_whole: bool) -> impl Iterator<Item = String> {
     let code = half.read.as_ref().map_or("", |read| read.scanned.code.as_str());
-    let ranges = if is_whole { vec![0..code.len()] } else { half.outside() };
+    let whole = is_whole.then_some(0..code.len());
+    let ranges: Vec<_> = if is_whole { whole.into_iter().collect() } else { half.outside() };
     ranges.into_iter().flat_map(|range| part(code, range).lines()).filter_map(|line| {
         let bare = line.trim_start();
         // What is inside of a function is nobody else's.
