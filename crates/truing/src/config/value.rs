@@ -19,6 +19,7 @@ use url::Url;
 
 mod length;
 mod places;
+mod program;
 
 use super::keys::Kind;
 use super::secret::{Secret, SecretText};
@@ -26,6 +27,7 @@ pub use length::ShownDuration;
 use length::duration;
 pub(crate) use length::milliseconds;
 use places::{no_secrets, place, place_in_toml, secrets};
+use program::{command, commands, no_command, no_commands, program};
 
 /// A checked value.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -389,21 +391,6 @@ fn is_model(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_NAME && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// A program's name, or its path: never one that starts at the folder that a command happens to stand in, which may be a
-/// repository that somebody else wrote.
-fn program(text: &str, folder: &Path) -> Result<String, Wrong> {
-    if text.is_empty() || text.contains('\0') {
-        return Err(must("name a program"));
-    }
-    if !text.contains('/') {
-        return Ok(text.to_owned());
-    }
-    match folder.join(text).to_str() {
-        Some(path) => Ok(path.to_owned()),
-        None => Err(must("be a path of UTF-8, or a name")),
-    }
-}
-
 fn must(what: impl fmt::Display) -> Wrong {
     Wrong::Value(format!("must {what}"))
 }
@@ -504,37 +491,6 @@ fn without_path(text: &SecretText) -> String {
 /// The items of a list of strings.
 fn strings<'a>(value: &'a DeValue<'_>) -> Option<Vec<&'a str>> {
     value.as_array()?.iter().map(|item| item.get_ref().as_str()).collect()
-}
-
-fn no_command() -> String {
-    format!("be a command as a list of words, such as {}", Kind::Command.sample())
-}
-
-/// A command that can be started, or none.
-fn command(words: Vec<&str>) -> Result<Value, Wrong> {
-    let is_one = words.first().is_none_or(|name| !name.is_empty()) && !words.concat().contains('\0');
-    if is_one {
-        Ok(Value::List(words.into_iter().map(str::to_owned).collect()))
-    } else {
-        Err(must(no_command()))
-    }
-}
-
-fn no_commands() -> String {
-    format!("be a list of commands, each a list of words, such as {}", Kind::Commands.sample())
-}
-
-/// Commands that can be started: with a program, and of text that the system takes.
-fn commands(all: Vec<Vec<&str>>) -> Result<Value, Wrong> {
-    let is_one = |words: &Vec<&str>| {
-        words.first().is_some_and(|name| !name.is_empty()) && !words.concat().contains('\0')
-    };
-    match all.iter().all(is_one) {
-        true => Ok(Value::Commands(
-            all.into_iter().map(|words| words.into_iter().map(str::to_owned).collect()).collect(),
-        )),
-        false => Err(must(no_commands())),
-    }
 }
 
 /// Globs and networks that parse, folders, or names of packs; each once, in the given order.

@@ -1,0 +1,51 @@
+//! Programs and their command lines, as configuration names them.
+
+use std::path::Path;
+
+use super::{Kind, Value, Wrong, must};
+
+/// A program's name, or its path: never one that starts at the folder that a command happens to stand in, which may be a
+/// repository that somebody else wrote.
+pub(super) fn program(text: &str, folder: &Path) -> Result<String, Wrong> {
+    if text.is_empty() || text.contains('\0') {
+        return Err(must("name a program"));
+    }
+    if !text.contains('/') {
+        return Ok(text.to_owned());
+    }
+    match folder.join(text).to_str() {
+        Some(path) => Ok(path.to_owned()),
+        None => Err(must("be a path of UTF-8, or a name")),
+    }
+}
+
+pub(super) fn no_command() -> String {
+    format!("be a command as a list of words, such as {}", Kind::Command.sample())
+}
+
+/// A command that can be started, or none.
+pub(super) fn command(words: Vec<&str>) -> Result<Value, Wrong> {
+    let is_one = words.first().is_none_or(|name| !name.is_empty()) && !words.concat().contains('\0');
+    if is_one {
+        Ok(Value::List(words.into_iter().map(str::to_owned).collect()))
+    } else {
+        Err(must(no_command()))
+    }
+}
+
+pub(super) fn no_commands() -> String {
+    format!("be a list of commands, each a list of words, such as {}", Kind::Commands.sample())
+}
+
+/// Commands that can be started: with a program, and of text that the system takes.
+pub(super) fn commands(all: Vec<Vec<&str>>) -> Result<Value, Wrong> {
+    let is_one = |words: &Vec<&str>| {
+        words.first().is_some_and(|name| !name.is_empty()) && !words.concat().contains('\0')
+    };
+    match all.iter().all(is_one) {
+        true => Ok(Value::Commands(
+            all.into_iter().map(|words| words.into_iter().map(str::to_owned).collect()).collect(),
+        )),
+        false => Err(must(no_commands())),
+    }
+}
