@@ -28,13 +28,14 @@ pub(crate) struct Options {
 enum What {
     /// Diffs: parsed, anchored in and tracked by
     Diff(Length),
-    /// Small texts of which the parser of a language makes much: read as the service reads files, each within its bounds
+    /// Small texts of which the parser of a language makes much: read as the service reads files, each within its
+    /// bounds
     ///
     /// The worst memory and time is told for each language, with the seed of its text.
     Bombs(Bombs),
 }
 
-/// How long, from where on, and where to.
+/// The time, the first seed and the folder.
 #[derive(Args)]
 struct Bombs {
     #[command(flatten)]

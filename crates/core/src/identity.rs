@@ -40,7 +40,7 @@ pub struct Placed {
     pub sighting: Sighting,
 }
 
-/// What is known of a finding besides where it is.
+/// The facts that are known of a finding besides its place.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Sighting {
     /// The finding of an earlier review that it is, if that is known.

@@ -208,9 +208,7 @@ impl Outcome {
             }
         }
     }
-}
 
-impl Outcome {
     /// Nor is a review whole if nobody knows what earlier ones left open, for this reason.
     #[must_use]
     pub fn without_earlier(self, unread: Option<&str>) -> Self {

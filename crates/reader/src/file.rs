@@ -85,6 +85,11 @@ impl Tree {
         read_bounded(open_regular(&folder, name)?)
     }
 
+    /// The text of a file, with replacements for what is no UTF-8; none where [`Tree::bytes`] has an error.
+    pub fn text(&self, path: &RepoPath) -> Option<String> {
+        self.bytes(path).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     /// The size of a regular file, in bytes.
     pub fn size(&self, path: &RepoPath) -> Option<u64> {
         let (folder, name) = self.folder(path).ok()?;

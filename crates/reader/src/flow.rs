@@ -1,6 +1,6 @@
-//! Rules that follow values through a Python file: what a name was imported as, what a call gives, who enters, awaits or
-//! only drops it. It is no type checker: what the file does not tell is not known, and what is not known is no finding,
-//! except where a rule's page says which names are believed.
+//! Rules that follow values through a Python file: what a name was imported as, what a call gives, who enters, awaits
+//! or only drops it. It is no type checker: what the file does not tell is not known, and what is not known is no
+//! finding, except where a rule's page says which names are believed.
 //!
 //! `model` says what names are bound to, `value` what expressions are, `things` what is known of libraries, `uses` what
 //! becomes of a context; the others are the rules.
@@ -44,7 +44,7 @@ impl FlowCheck {
     }
 }
 
-/// What is followed.
+/// The kinds of values that are followed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Follows {
@@ -74,8 +74,8 @@ impl Found {
     }
 }
 
-/// What rules of this kind find in a file: (index of the rule, place). Without a coroutine and without botocore there is
-/// nothing to be found.
+/// The findings of rules of this kind in a file: (index of the rule, place). Without a coroutine and without botocore
+/// there is nothing to be found.
 pub(crate) fn found(
     rules: &[(usize, &FlowCheck)],
     path: &RepoPath,

@@ -123,7 +123,7 @@ impl InProcess {
     }
 }
 
-/// What reads the files of one request, one after the other.
+/// The reading of one request's files, one after the other.
 pub(crate) struct One<'a> {
     packs: &'a Packs,
     rules: RuleSet<'a>,
@@ -199,7 +199,7 @@ fn join(report: &mut ReadReport, part: ReadReport) {
     report.suppressions.extend(part.suppressions);
 }
 
-/// What findings are sorted by.
+/// The key by which findings are sorted.
 fn by_place(finding: &RawFinding) -> (&Place, &str) {
     (&finding.place, &finding.rule)
 }

@@ -1,8 +1,8 @@
-//! What a server and its reader process say to each other, over the process's standard input and output, one JSON
-//! value a line: the reader says [`Hello`], the server sends one [`ReadRequest`], the reader says with [`Ready`] which
-//! rules it has, and then for each [`Turn`] one [`FileRead`] a file, in the order of the turn, until the input closes. So
-//! the server knows which file is being read, and ends a reader that takes too long or too much over one. A reader works
-//! on one file at a time.
+//! What a server and its reader process say to each other, over the process's standard input and output, one JSON value
+//! a line: the reader says [`Hello`], the server sends one [`ReadRequest`], the reader says with [`Ready`] which rules
+//! it has, and then for each [`Turn`] one [`FileRead`] a file, in the order of the turn, until the input closes. So the
+//! server knows which file is being read, and ends a reader that takes too long or too much over one. A reader works on
+//! one file at a time.
 //!
 //! A reader that is started for tools is sent a [`ToolsRequest`], answers with [`Opened`], and then each [`Call`] with
 //! a [`Replied`] of the same number, until the input closes.
@@ -76,10 +76,10 @@ pub const MAX_TURN_FILES: usize = 16;
 /// The longest turn, in bytes.
 pub const MAX_TURN_BYTES: usize = 1 << 10;
 
-/// What becoming ready for a request came to: the names of the rules.
+/// The answer to a request for which a reader is ready: the names of the rules.
 pub type Ready = Result<Vec<String>, ReaderError>;
 
-/// Which files of the request are to be read next.
+/// The files of the request that are to be read next.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Turn {
     /// Their places in the request.
@@ -90,7 +90,7 @@ pub struct Turn {
     pub as_text: bool,
 }
 
-/// What reading one file came to.
+/// The result of reading one file.
 pub type FileRead = Result<ReadReport, ReaderError>;
 
 /// A tree to look around in.

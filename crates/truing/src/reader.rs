@@ -1,9 +1,10 @@
 //! The reader as a child process: repository bytes are parsed in a process that holds nothing worth taking.
 //!
-//! Each run starts its own children (`truing reader`, the same program). A child gets no environment and no open file but
-//! its standard streams, confines itself to the tree that it is started for, and says how well; one that is confined less
-//! than is accepted is told nothing. What it does instead of getting ready is a [`ReaderError::Failed`]: a failed attempt
-//! of that run, and nothing to any other. What it does instead of reading a file well costs the review that file (`files`).
+//! Each run starts its own children (`truing reader`, the same program). A child gets no environment and no open file
+//! but its standard streams, confines itself to the tree that it is started for, and says how well; one that is
+//! confined less than is accepted is told nothing. What it does instead of getting ready is a [`ReaderError::Failed`]:
+//! a failed attempt of that run, and nothing to any other. What it does instead of reading a file well costs the review
+//! that file (`files`).
 //!
 //! A model's tools have a child of their own, which lives as long as they are used (`tools`).
 
@@ -41,8 +42,8 @@ pub use self::files::MAX_LOST;
 pub use self::tools::{CALL_TIME, MAX_CHILDREN, ReaderTools};
 use crate::wiring::packs_with;
 
-/// How long the files of one review may be read, if nobody says otherwise; and how long one child may take to get ready, or
-/// to answer what is asked once.
+/// The time for reading the files of one review, if nobody says otherwise; and the time that one child may take to get
+/// ready, or to answer what is asked once.
 pub const TIME: Duration = Duration::from_secs(120);
 
 /// How much of what a child says on its error stream is kept: the last bytes.
@@ -104,8 +105,8 @@ impl ChildReader {
         Self { program, rules: None, time: TIME, budget: TIME }
     }
 
-    /// Accepts children that are confined less, if the operator accepts that of sandboxes. More is never asked for than a
-    /// reader can have.
+    /// Accepts children that are confined less, if the operator accepts that of sandboxes. More is never asked for than
+    /// a reader can have.
     #[must_use]
     pub fn accepting(mut self, weakest: Level) -> Self {
         self.program.weakest = weakest.min(Level::OF_READERS);

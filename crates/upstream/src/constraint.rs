@@ -1,6 +1,6 @@
 //! Which releases of a package a project admits: the one requirement in its own file, and the same file with another
-//! range in its place. Where the range stands is found by the file's parser; an edit changes the bytes of the range that
-//! differ, and no others.
+//! range in its place. Where the range stands is found by the file's parser; an edit changes the bytes of the range
+//! that differ, and no others.
 //!
 //! * TOML: a list of Python requirements (`pyproject.toml`), a table of requirements (`Cargo.toml`), a version alone;
 //! * JSON: an object of requirements (`package.json`), a version alone;
@@ -123,7 +123,7 @@ pub fn elsewhere(place: &Place<'_>) -> Vec<String> {
     paths.into_iter().filter(holds).collect()
 }
 
-/// How many tables are around one in which requirements are looked for.
+/// The most tables around one in which requirements are looked for.
 const MAX_TABLES: usize = 4;
 
 /// The whole text of a project's file with another range in place of the one that it has; every other byte stays.

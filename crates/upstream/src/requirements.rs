@@ -26,7 +26,7 @@ const MAX_TEXTS: usize = 16;
 const MAX_CHANGED: usize = 200;
 /// The most digits of a number: numbers are added to, and must not overflow.
 const MAX_DIGITS: usize = 18;
-/// What the name of a package can have more than that of its module.
+/// The parts that the name of a package can have more than that of its module.
 const PREFIXES: [&str; 4] = ["python-", "python", "py-", "py"];
 /// And after it.
 const SUFFIXES: [&str; 3] = ["-python", "-py", "py"];

@@ -170,6 +170,6 @@ impl Exit {
     }
 }
 
-/// How the reasons begin where models came to no proper answer; what was wrong follows.
+/// The beginning of the reasons where models came to no proper answer; what was wrong follows.
 pub(super) const NO_AUDITOR: &str = "no auditor gave a proper answer";
 pub(super) const NO_FIXER: &str = "no fixer came to its end";

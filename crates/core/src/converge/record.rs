@@ -1,4 +1,5 @@
-//! A run of the converge loop as it is kept: all that is needed to go on where it was, and, once it has ended, its outcome.
+//! A run of the converge loop as it is kept: all that is needed to go on where it was, and, once it has ended, its
+//! outcome.
 
 use std::collections::BTreeMap;
 
@@ -63,7 +64,7 @@ pub struct Quote {
     pub text: String,
 }
 
-/// What audits of a pull request are known by that nobody can go on from: they were stopped, or a run was at work there.
+/// The name of audits of a pull request that nobody can go on from: they were stopped, or a run was at work there.
 pub fn aside(key: &Key) -> Key {
     Key::new(format!("audit/{key}"))
 }
@@ -87,12 +88,13 @@ pub struct Record {
     pub readiness: Option<Readiness>,
     /// Our own audit is content, and others are waited for.
     pub is_pursued: bool,
-    /// By reviewer: how many comments of ours that wake it there were when it was asked last, and at which head. One more
-    /// was made by a run that died before it remembered it.
+    /// By reviewer: how many comments of ours that wake it there were when it was asked last, and at which head. One
+    /// more was made by a run that died before it remembered it.
     pub wakes: BTreeMap<String, (usize, Sha)>,
     /// The head that the pull request's description was written for; none: it is as it was.
     pub described: Option<Sha>,
-    /// Names the gate, the checks and the rules that it is looked at with; what was clean by others is not clean by these.
+    /// Names the gate, the checks and the rules that it is looked at with; what was clean by others is not clean by
+    /// these.
     #[serde(default)]
     pub looks: String,
     /// Has whoever asked for the run been told how it ended?
@@ -127,7 +129,8 @@ pub struct Record {
 }
 
 impl Record {
-    /// A run that begins now: what people call its branch, and the branch; what its change is compared with, and its state.
+    /// A run that begins now: what people call its branch, and the branch; what its change is compared with, and its
+    /// state.
     pub fn begin(
         (run, key): (RunId, Key),
         (name, branch): (String, String),
@@ -245,8 +248,8 @@ impl Record {
             && (&state.head, &self.base, self.looks.as_str()) == (head, base, looks)
     }
 
-    /// Is it stuck, and would another run from `base` that is looked at with these, by the auditor of this `model` and with
-    /// these dismissals, find nothing new there?
+    /// Is it stuck, and would another run from `base` that is looked at with these, by the auditor of this `model` and
+    /// with these dismissals, find nothing new there?
     pub fn is_stuck_with(&self, base: &Sha, (looks, model): (&str, &str), said: &[Dismissal]) -> bool {
         let is_same = self.base == *base && self.looks == looks && self.model.as_deref() == Some(model);
         is_same && self.state.is_stuck_with(said)
@@ -282,7 +285,8 @@ impl Record {
         self.halted.as_ref().or(self.state.exit.as_ref())
     }
 
-    /// What it came to, in a word; none: it goes on. Of an audit that was asked for alone: `clean`, or how much it found.
+    /// What it came to, in a word; none: it goes on. Of an audit that was asked for alone: `clean`, or how much it
+    /// found.
     pub fn result(&self) -> Option<String> {
         let kind = self.told_exit()?.kind();
         if self.state.audits_only {

@@ -1,8 +1,8 @@
-//! Every flag of the manuals of the programs that grammars know is classed (`tests/data/policy/flags`): what it may do. A
-//! grammar lists none but plain ones.
+//! Every flag of the manuals of the programs that grammars know is classed (`tests/data/policy/flags`): what it may do.
+//! A grammar lists none but plain ones.
 //!
-//! A file has `== COMMAND, COMMAND` and below it a flag a line, parts separated by tabs: its spellings, what it takes, its
-//! class, and a note.
+//! A file has `== COMMAND, COMMAND` and below it a flag a line, parts separated by tabs: its spellings, what it takes,
+//! its class, and a note.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,7 @@ const MANUALS: [&str; 9] = [
 
 const CLASSES: [&str; 8] = ["plain", "reads", "writes", "runs", "network", "leaves", "waits", "changes"];
 
-/// What a grammar lists that is not plain, each with the reason.
+/// The flags of a grammar that are not plain, each with the reason.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("go build", "-mod", "the two values that change nothing"),
     ("go test", "-mod", "the two values that change nothing"),
@@ -45,7 +45,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
 /// Commands whose manual is another's.
 const MANUAL_OF: &[(&str, &str)] = &[("node --test", "node"), ("python -m pytest", "pytest")];
 
-/// What follows `--` is the script's of the repository.
+/// The words behind `--` are for the repository's script.
 const OF_SCRIPTS: &[&str] = &["npm run --", "npm test --"];
 
 /// The class of each flag, by command.

@@ -5,7 +5,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 use truing_diff::RepoPath;
 
-/// How many globs an entry has: for itself, and for what is below it.
+/// The number of globs of an entry: for itself, and for what is below it.
 const GLOBS: usize = 2;
 
 /// The form of the file.

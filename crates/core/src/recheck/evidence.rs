@@ -1,9 +1,9 @@
-//! Evidence of a fix that leaves a finding's own lines as they are: a check in front of them, other lines around them, what
-//! they call (docs/adr/0062).
+//! Evidence of a fix that leaves a finding's own lines as they are: a check in front of them, other lines around them,
+//! what they call (docs/adr/0062).
 //!
-//! It has to be new since the finding was last seen, and code. Beside the finding that is enough, by what a line says or by
-//! which line it stands under now. Elsewhere the change has to have added it, in what the finding's lines call or are
-//! made of, or where its own function is called.
+//! It has to be new since the finding was last seen, and code. Beside the finding that is enough, by what a line says
+//! or by which line it stands under now. Elsewhere the change has to have added it, in what the finding's lines call or
+//! are made of, or where its own function is called.
 
 use std::collections::BTreeSet;
 
@@ -51,7 +51,7 @@ const DEFINES: [&str; 18] = [
 /// Words at the beginning of a line among which they are looked for.
 const MAX_DEFINES: usize = 4;
 
-/// What a verdict quotes that is new and shows a fix of a finding, whose lines went there.
+/// The lines quoted by a verdict that are new and show a fix of a finding, whose lines went there.
 pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
     verdict: &Verdict,
     finding: &Finding,
@@ -147,8 +147,8 @@ fn names(snippet: &str) -> BTreeSet<&str> {
     names
 }
 
-/// What a line defines, if it may define something: the word behind one that says so, or the last one in front of its first
-/// bracket, colon or sign of equality.
+/// The name that a line defines, if it may define something: the word behind one that says so, or the last one in front
+/// of its first bracket, colon or sign of equality.
 fn defined(line: &str) -> Option<&str> {
     let mut rest = line;
     let mut is_said = false;
@@ -171,8 +171,8 @@ fn defined(line: &str) -> Option<&str> {
     (!CONTROL.contains(&begins) && name.len() >= MIN_NAME).then_some(name)
 }
 
-/// What a statement defines, if other lines stand in it, or it gives a value to something; and what it stands in, as those
-/// lines define it, from the inside.
+/// The name that a statement defines, if other lines stand in it, or it gives a value to something; and what it stands
+/// in, as those lines define it, from the inside.
 fn headings<'a>(page: &'a Page, statement: &Statement) -> (Option<&'a str>, Vec<&'a str>) {
     let lines: Vec<&str> = page.text.lines().collect();
     let line = |one: &Statement| {

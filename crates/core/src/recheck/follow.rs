@@ -1,9 +1,9 @@
 //! Where the lines of a finding went: recognised by themselves and by the lines that stood beside them, in whatever the
 //! file is by now.
 //!
-//! Not by a diff: the state in which a finding was seen is often nowhere any more (a working tree, an index, a branch that
-//! was rewritten). So a finding remembers its surroundings, and they are fitted into the file by dynamic programming:
-//! lines that are equal count by what they hold, lines that stand between them cost a little.
+//! Not by a diff: the state in which a finding was seen is often nowhere any more (a working tree, an index, a branch
+//! that was rewritten). So a finding remembers its surroundings, and they are fitted into the file by dynamic
+//! programming: lines that are equal count by what they hold, lines that stand between them cost a little.
 
 use std::collections::BTreeSet;
 
@@ -46,7 +46,7 @@ pub struct Around {
     pub seen: Option<Seen>,
 }
 
-/// What a change said.
+/// The text of a change, as it is remembered.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Seen {
     /// What stood in the finding's file near it, and what the change added.
@@ -198,7 +198,8 @@ impl Wanted {
         }
     }
 
-    /// The one place where all of it stands as it was, if it has enough lines to know it by: its own first line and the last.
+    /// The one place where all of it stands as it was, if it has enough lines to know it by: its own first line and the
+    /// last.
     fn as_it_was(&self, lines: &[u64]) -> Option<(usize, usize)> {
         let count = self.lines.len();
         let first = self.lines.first()?.key;

@@ -40,7 +40,7 @@ const DEFECTS: [(Category, &str, &str); 5] = [
 ];
 /// Lines that stand in every file more than once.
 const COMMON: [&str; 7] = ["", "    return None", "    else:", "        pass", "    }", "    try:", ""];
-/// What the lines of every defect call, and where that may be fixed as well.
+/// The function that the lines of every defect call, in which it may be fixed as well.
 const CALLED: &str = "def charge(order, key, amount):";
 
 struct Dice(u64);
@@ -782,9 +782,9 @@ fn review(
     *known = all;
 }
 
-/// Is there evidence of a fix, as far as can be seen without knowing what is true? The words that a verdict quotes are at its
-/// lines. The lines that were recorded are not in the file any more as often as before, or what is quoted came after the
-/// defect was last seen.
+/// Is there evidence of a fix, as far as can be seen without knowing what is true? The words that a verdict quotes are
+/// at its lines. The lines that were recorded are not in the file any more as often as before, or what is quoted came
+/// after the defect was last seen.
 fn is_shown(was: &Finding, verdict: &Verdict, defect: &Defect, files: &BTreeMap<String, Vec<Line>>) -> bool {
     let squeezed = |text: &str| text.split_whitespace().collect::<String>().replace(",)", ")");
     let quoted = |lines: &[Line]| {

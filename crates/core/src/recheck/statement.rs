@@ -1,9 +1,9 @@
 //! Statements of a file: what is new in it since a finding was last seen, whatever a formatter has done to it.
 //!
-//! A statement is a line, with those that its open brackets go on to. White space, kinds of quotes, commas before a closing
-//! bracket and comments are no part of it. It has two marks: one of what it says, and one of the statement above it
-//! with it (and whether it is indented more or less than that), by which a line that is moved, re-indented or left alone by
-//! a deletion is known. No language is parsed: what looks wrong to this keeps a finding open.
+//! A statement is a line, with those that its open brackets go on to. White space, kinds of quotes, commas before a
+//! closing bracket and comments are no part of it. It has two marks: one of what it says, and one of the statement
+//! above it with it (and whether it is indented more or less than that), by which a line that is moved, re-indented or
+//! left alone by a deletion is known. No language is parsed: what looks wrong to this keeps a finding open.
 
 use std::fmt;
 
@@ -248,7 +248,7 @@ fn closes(line: &str, at: usize, quote: u8) -> bool {
     line.as_bytes().get(at + 1..).is_some_and(|rest| rest.contains(&quote))
 }
 
-/// What follows a `#` without a blank: a remark, unless it is an attribute or a word of the C preprocessor.
+/// The text behind a `#` without a blank: a remark, unless it is an attribute or a word of the C preprocessor.
 fn is_remark(rest: &str) -> bool {
     let word: &str = rest.split(|char: char| !char.is_ascii_alphabetic()).next().unwrap_or_default();
     let directives =

@@ -1,5 +1,5 @@
-//! Pipes, sockets and devices where a repository's own files should be: git opens them without asking, and waits for ever
-//! for somebody who writes. They are looked for before git is started.
+//! Pipes, sockets and devices where a repository's own files should be: git opens them without asking, and waits for
+//! ever for somebody who writes. They are looked for before git is started.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::GitError;
 const MAX_ENTRIES: usize = 500_000;
 /// The most bytes of a file that names another folder (`.git`, `commondir`, `info/alternates`).
 const MAX_POINTER_BYTES: u64 = 64 << 10;
-/// What git reads at first in a folder that may be a bare repository.
+/// The files that git reads at first in a folder that may be a bare repository.
 const OF_BARE: [&str; 3] = ["HEAD", "config", "commondir"];
 
 /// Looks at the repository that git would find from `folder`: at its own folder, at the one that it shares with other

@@ -1,6 +1,6 @@
-//! What names tell where nothing else does. Believed in files that use aiobotocore, not where boto3 is used, too.
+//! The meaning of names where nothing else tells. Believed in files that use aiobotocore, not where boto3 is used, too.
 
-/// What clients are called: by what they are clients of.
+/// The names of clients: by the service that they are clients of.
 const SERVICES: &[&str] = &[
     "athena",
     "aws",
@@ -39,7 +39,7 @@ const SERVICES: &[&str] = &[
     "textract",
 ];
 
-/// What operations' names begin with.
+/// The first words of operations' names.
 const VERBS: &[&str] = &[
     "abort_",
     "assume_",

@@ -1,5 +1,5 @@
-//! Calls in coroutines that block the event loop: of libraries, of synchronous clients, and of this file's functions that
-//! do so.
+//! Calls in coroutines that block the event loop: of libraries, of synchronous clients, and of this file's functions
+//! that do so.
 
 use tree_sitter::Node;
 
@@ -9,10 +9,10 @@ use super::model::{Bound, Model};
 use super::uses::names_after;
 use super::value::{Thing, Value, Values};
 
-/// How many functions of the file a call is followed through.
+/// The most functions of the file that a call is followed through.
 const MAX_CALLS: u32 = 3;
 
-/// What blocks, by its whole name.
+/// The functions that block, by their whole names.
 const BLOCKING: &[&str] = &[
     "asyncio.run",
     "boto3.Session",
@@ -81,23 +81,15 @@ impl<'t> Look<'_, '_, 't> {
 
     fn blocks_itself(&self, call: Node<'t>) -> bool {
         let Some(callee) = call.child_by_field_name("function") else { return false };
-        self.values.is(callee, |value| match value {
-            Value::Path(path) => is_blocking(path) && !self.is_nothing(call),
-            Value::Method(thing @ (Thing::SyncClient | Thing::SyncResource | Thing::Session), name) => {
-                let object = callee.child_by_field_name("object");
-                is_blocking_method(*thing, name)
-                    && !object.is_some_and(|it| self.is_made_here(it, MAX_CALLS))
-                    && !self.is_meant_async(call)
-            }
-            Value::Method(thing, name) => is_blocking_method(*thing, name),
-            Value::Function(_)
-            | Value::Class(_)
-            | Value::Object(_)
-            | Value::Thing(_)
-            | Value::Coroutine(_)
-            | Value::Context(_)
-            | Value::Maker(_)
-            | Value::Many(_) => false,
+        self.values.is(callee, |value| {
+            let Some((thing, name)) = value.method() else {
+                return value.path().is_some_and(is_blocking) && !self.is_nothing(call);
+            };
+            let is_of_boto = matches!(thing, Thing::SyncClient | Thing::SyncResource | Thing::Session);
+            let object = callee.child_by_field_name("object");
+            let is_told_elsewhere =
+                || object.is_some_and(|it| self.is_made_here(it, MAX_CALLS)) || self.is_meant_async(call);
+            is_blocking_method(thing, name) && !(is_of_boto && is_told_elsewhere())
         })
     }
 
@@ -108,18 +100,8 @@ impl<'t> Look<'_, '_, 't> {
         loop {
             if root.kind() == "call" {
                 let callee = root.child_by_field_name("function");
-                let makes = |value: &Value<'t>| match value {
-                    Value::Path(path) => is_blocking(path),
-                    Value::Method(Thing::Session, _) => true,
-                    Value::Method(..)
-                    | Value::Function(_)
-                    | Value::Class(_)
-                    | Value::Object(_)
-                    | Value::Thing(_)
-                    | Value::Coroutine(_)
-                    | Value::Context(_)
-                    | Value::Maker(_)
-                    | Value::Many(_) => false,
+                let makes = |value: &Value<'t>| {
+                    value.path().is_some_and(is_blocking) || matches!(value, Value::Method(Thing::Session, _))
                 };
                 if callee.is_some_and(|it| self.values.is(it, makes)) {
                     return true;
@@ -184,19 +166,11 @@ impl<'t> Look<'_, '_, 't> {
     /// Does it wait for what is outside of the process? Making a client does not, for what follows from it.
     fn waits(&self, call: Node<'t>) -> bool {
         let Some(callee) = call.child_by_field_name("function") else { return false };
-        let makes = |value: &Value<'t>| match value {
-            Value::Path(path) => path.starts_with("boto") || path == "asyncio.run",
-            Value::Method(thing, _) => {
-                matches!(thing, Thing::Session | Thing::ThreadLock | Thing::Loop | Thing::Connection)
-            }
-            Value::Function(_)
-            | Value::Class(_)
-            | Value::Object(_)
-            | Value::Thing(_)
-            | Value::Coroutine(_)
-            | Value::Context(_)
-            | Value::Maker(_)
-            | Value::Many(_) => false,
+        let makes = |value: &Value<'t>| {
+            value.path().is_some_and(|path| path.starts_with("boto") || path == "asyncio.run")
+                || value.method().is_some_and(|(thing, _)| {
+                    matches!(thing, Thing::Session | Thing::ThreadLock | Thing::Loop | Thing::Connection)
+                })
         };
         self.blocks_itself(call) && !self.values.is(callee, makes)
     }

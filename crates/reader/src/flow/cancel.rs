@@ -17,7 +17,7 @@ const CANCELLATIONS: &[&str] = &[
     "builtins.BaseException",
 ];
 
-/// How far a handler's exceptions are followed through names and tuples.
+/// The most steps in which a handler's exceptions are followed through names and tuples.
 const MAX_NAMES: u32 = 8;
 
 /// Each place that does.

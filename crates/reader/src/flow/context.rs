@@ -157,7 +157,7 @@ fn is_wrong<'t>(values: &Values<'_, 't>, node: Node<'t>, fate: Fate) -> bool {
     !name.split('_').any(|word| CONTEXT_WORDS.iter().any(|known| word.ends_with(known)))
 }
 
-/// What keeps the value of an expression.
+/// The place that keeps the value of an expression.
 fn kept_by<'t>(values: &Values<'_, 't>, node: Node<'t>) -> Option<&'t str> {
     let assignment = values.model.above(node).find(|it| it.kind() == "assignment")?;
     assignment.child_by_field_name("left").map(|it| values.model.text(it))

@@ -1,4 +1,4 @@
-//! What is asynchronous and is gone through by a plain `for`, or entered by a plain `with`.
+//! Asynchronous values that are gone through by a plain `for`, or entered by a plain `with`.
 
 use tree_sitter::Node;
 

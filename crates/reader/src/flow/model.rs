@@ -7,7 +7,7 @@ use tree_sitter::{Node, Tree};
 
 use crate::syntax::MAX_DEPTH;
 
-/// How many steps all questions about one file may take together. What comes after is not known.
+/// The most steps of all questions about one file together. The answers to further ones are not known.
 const MAX_STEPS: usize = 20_000_000;
 /// After how many steps the time is looked at.
 const STEPS_PER_LOOK: usize = 10_000;
@@ -17,7 +17,7 @@ const FUNCTION: &str = "function_definition";
 const LAMBDA: &str = "lambda";
 const CLASS: &str = "class_definition";
 
-/// What a name or an attribute is bound to, at one of the places that do so.
+/// The binding of a name or an attribute, at one of the places that do so.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Bound<'t> {
     /// The value of an expression.

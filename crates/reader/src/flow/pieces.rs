@@ -10,7 +10,7 @@ use super::model::{Model, children, is_field};
 use super::uses::names_after;
 use super::value::{Thing, Value, Values, carrier};
 
-/// What aiobotocore has of its own: see the file's head.
+/// The pieces that aiobotocore has of its own: see the file's head.
 const TABLE: &str = include_str!("pieces.csv");
 
 /// A piece of botocore.
@@ -50,10 +50,10 @@ const SESSIONS: &[&str] = &[
     "botocore.session.Session",
     "botocore.session.get_session",
 ];
-/// What only aiobotocore's configuration knows.
+/// The arguments that only aiobotocore's configuration knows.
 const OPTIONS: &[&str] = &["connector_args", "http_session_cls"];
 
-/// How far base classes are followed.
+/// The most steps in which base classes are followed.
 const MAX_BASES: u32 = 5;
 
 /// Each of them. `in_package`: the file is of aiobotocore itself.
@@ -137,17 +137,9 @@ impl<'t> Look<'_, '_, 't> {
     fn is_aio_class_by(&self, class: Node<'t>, bases: u32) -> bool {
         let Some(left) = bases.checked_sub(1) else { return false };
         self.values.bases(class).into_iter().any(|base| {
-            self.values.is(base, |value| match value {
-                Value::Path(path) => is_aio(path),
-                Value::Class(other) => self.is_aio_class_by(*other, left),
-                Value::Function(_)
-                | Value::Object(_)
-                | Value::Thing(_)
-                | Value::Method(..)
-                | Value::Coroutine(_)
-                | Value::Context(_)
-                | Value::Maker(_)
-                | Value::Many(_) => false,
+            self.values.is(base, |value| {
+                value.path().is_some_and(is_aio)
+                    || value.class().is_some_and(|other| self.is_aio_class_by(other, left))
             })
         })
     }
@@ -234,17 +226,10 @@ impl<'t> Look<'_, '_, 't> {
         if self.values.is_aio && self.model.text(callee).ends_with(".register_component") {
             return !self.values.is_sync;
         }
-        self.values.is(callee, |value| match value {
-            Value::Path(path) => is_aio(path),
-            Value::Class(class) => self.is_aio_class(*class),
-            Value::Method(thing, _) => matches!(thing, Thing::AioSession | Thing::Aio3Session),
-            Value::Function(_)
-            | Value::Object(_)
-            | Value::Thing(_)
-            | Value::Coroutine(_)
-            | Value::Context(_)
-            | Value::Maker(_)
-            | Value::Many(_) => false,
+        self.values.is(callee, |value| {
+            value.path().is_some_and(is_aio)
+                || value.class().is_some_and(|class| self.is_aio_class(class))
+                || matches!(value, Value::Method(Thing::AioSession | Thing::Aio3Session, _))
         })
     }
 }

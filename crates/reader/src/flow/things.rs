@@ -1,4 +1,4 @@
-//! What is known of libraries: their things, what makes them, and what these give.
+//! The facts known of libraries: their things, the calls that make them, and the values that these give.
 
 use super::model::Statement;
 use super::value::Value;
@@ -84,7 +84,7 @@ pub(super) fn is_collection(name: &str) -> bool {
     )
 }
 
-/// What awaiting gives.
+/// The values that awaiting gives.
 pub(super) fn awaited(values: Vec<Value<'_>>) -> Vec<Value<'_>> {
     let one = |value| match value {
         Value::Coroutine(given) => given,
@@ -104,7 +104,7 @@ pub(super) fn awaited(values: Vec<Value<'_>>) -> Vec<Value<'_>> {
     values.into_iter().flat_map(one).collect()
 }
 
-/// What entering gives.
+/// The values that entering gives.
 pub(super) fn entered(values: Vec<Value<'_>>, how: Statement) -> Vec<Value<'_>> {
     let one = |value| match (value, how) {
         (Value::Context(given), _) => given,
@@ -125,7 +125,7 @@ pub(super) fn entered(values: Vec<Value<'_>>, how: Statement) -> Vec<Value<'_>> 
     values.into_iter().flat_map(one).collect()
 }
 
-/// What is in a value, if it is taken apart.
+/// The parts of a value, if it is taken apart.
 pub(super) fn part(value: Value<'_>) -> Vec<Value<'_>> {
     match value {
         Value::Many(given) => given,
@@ -144,7 +144,7 @@ pub(super) fn part(value: Value<'_>) -> Vec<Value<'_>> {
     }
 }
 
-/// What `value[key]` is.
+/// The values of `value[key]`.
 pub(super) fn item<'t>(value: Value<'t>, key: &str) -> Vec<Value<'t>> {
     let is_stream = matches!(key.trim_matches(['"', '\'']), "Body" | "AudioStream" | "Payload");
     if is_stream && value == Value::Thing(Thing::Answer) {
@@ -162,7 +162,7 @@ pub(super) fn elements_by<'t>(name: &str, inner: Vec<Value<'t>>) -> Vec<Value<'t
     }
 }
 
-/// What an object of a type is.
+/// The thing that an object of a type is.
 pub(super) fn of_type(path: &str) -> Option<Thing> {
     let last = path.rsplit('.').next().unwrap_or(path);
     let of_types = path.starts_with("types_aiobotocore") || path.starts_with("types_aioboto3");
@@ -185,7 +185,7 @@ pub(super) fn of_type(path: &str) -> Option<Thing> {
     })
 }
 
-/// What a call of something imported gives.
+/// The values that a call of something imported gives.
 pub(super) fn made_by<'t>(path: &str) -> Vec<Value<'t>> {
     let one = |thing| vec![Value::Thing(thing)];
     match path {
@@ -238,7 +238,7 @@ pub(super) fn made_by<'t>(path: &str) -> Vec<Value<'t>> {
     }
 }
 
-/// What a call of a method gives.
+/// The values that a call of a method gives.
 pub(super) fn of_method<'t>(thing: Thing, name: &str) -> Vec<Value<'t>> {
     let one = |thing| vec![Value::Thing(thing)];
     let later = |thing| vec![Value::Coroutine(vec![Value::Thing(thing)])];

@@ -1,4 +1,4 @@
-//! What becomes of a context: is it entered, used as if it had been, or handed to somebody who may enter it?
+//! The fate of a context: is it entered, used as if it had been, or handed to somebody who may enter it?
 
 use std::collections::BTreeSet;
 
@@ -7,10 +7,10 @@ use tree_sitter::Node;
 use super::model::{Bound, Model, children, is_field};
 use super::value::{Value, Values, carrier, last_name};
 
-/// How far a context is followed from name to name.
+/// The most names through which a context is followed.
 const MAX_HOPS: u32 = 6;
 
-/// What is done with a context, at all places together.
+/// The uses of a context, at all places together.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub(super) struct Fate {
     /// It is entered, by `async with`, a stack, or by hand by who also leaves it.

@@ -1,5 +1,5 @@
-//! What an expression's value may be, as far as the file tells: where its name was imported from, what made it, and what
-//! it gives when it is called, awaited or entered. What cannot be told has no values.
+//! The values that an expression may have, as far as the file tells: where its name was imported from, what made it,
+//! and what it gives when it is called, awaited or entered. What cannot be told has no values.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -12,12 +12,12 @@ use super::pieces;
 pub(super) use super::things::Thing;
 use super::things::{awaited, elements_by, entered, is_collection, item, made_by, of_method, of_type, part};
 
-/// How far one value is followed through names and calls.
+/// The most names and calls through which one value is followed.
 const MAX_DEPTH: u32 = 14;
-/// How many values one expression is said to have.
+/// The most values that one expression is said to have.
 const MAX_VALUES: usize = 12;
 
-/// What a value is.
+/// A value, as far as a file tells.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Value<'t> {
     /// Something imported, or built in, by its whole name.
@@ -42,7 +42,24 @@ pub(super) enum Value<'t> {
     Many(Vec<Value<'t>>),
 }
 
-/// What is known about a file's values.
+impl<'t> Value<'t> {
+    /// The whole name of something imported or built in.
+    pub(super) fn path(&self) -> Option<&str> {
+        if let Self::Path(path) = self { Some(path) } else { None }
+    }
+
+    /// A class of this file.
+    pub(super) fn class(&self) -> Option<Node<'t>> {
+        if let Self::Class(class) = self { Some(*class) } else { None }
+    }
+
+    /// A method of a thing that is known: the thing, and the method's name.
+    pub(super) fn method(&self) -> Option<(Thing, &'t str)> {
+        if let Self::Method(thing, name) = self { Some((*thing, *name)) } else { None }
+    }
+}
+
+/// The facts known about a file's values.
 pub(super) struct Values<'m, 't> {
     pub(super) model: &'m Model<'t>,
     /// It imports aiobotocore, aioboto3 or their types, or is of aiobotocore itself.
@@ -569,7 +586,7 @@ fn leak<'t>(name: &str, model: &Model<'t>) -> &'t str {
     model.mentions(name).first().map(|it| model.text(*it)).unwrap_or_default()
 }
 
-/// What a call is called by: the last name of what is called.
+/// The name of a call: the last one of the expression that is called.
 pub(super) fn last_name<'t>(model: &Model<'t>, callee: Node<'t>) -> &'t str {
     match callee.kind() {
         "attribute" => callee.child_by_field_name("attribute").map(|it| model.text(it)).unwrap_or_default(),

@@ -1,4 +1,4 @@
-//! What readers say of the files of a request, one file after the other.
+//! Reports of readers on the files of a request, one file after the other.
 
 use truing_core::outcome::{NotReviewed, SkipReason};
 use truing_core::port::{ReadReport, ReadRequest};
@@ -9,7 +9,8 @@ use super::{
     text_bytes,
 };
 
-/// What is said of the files of a request, collected: no more of it is kept at a time than twice what an answer may hold.
+/// The reports on the files of a request, collected: no more of it is kept at a time than twice what an answer may
+/// hold.
 #[derive(Debug, Default)]
 pub struct Collected {
     report: ReadReport,

@@ -29,7 +29,7 @@ const MAX_CHILDREN: usize = 10_000;
 /// How many bytes of source are parsed; a tree takes tens of times as much memory.
 pub(crate) const MAX_SOURCE_BYTES: usize = 2 * 1024 * 1024;
 
-/// How long the processor may work on one file, parsing, matching and proving. A parser may not ask for as long as it
+/// The processor time of one file: parsing, matching and proving. A parser may not ask for as long as it
 /// likes to: who starts a reader process ends it some time after this.
 pub(crate) const MAX_TIME: Duration = Duration::from_millis(1_500);
 
@@ -112,7 +112,7 @@ impl Parsers {
     }
 }
 
-/// How long the processor has worked for this thread: a machine that is busy with others makes no file complex.
+/// The processor time that this thread has used: a machine that is busy with others makes no file complex.
 fn worked() -> Duration {
     let told = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(u64::try_from(told.tv_sec).unwrap_or(0), u32::try_from(told.tv_nsec).unwrap_or(0))

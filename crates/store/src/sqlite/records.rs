@@ -32,7 +32,7 @@ impl Sqlite {
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be written.
-    pub async fn spent_in_vain(
+    pub async fn ended_unfinished(
         &self,
         (run, key): (&RunId, &Key),
         (revision, began): (&Revision, Millis),
@@ -41,7 +41,7 @@ impl Sqlite {
     ) -> Result<MicroUsd, StoreError> {
         let (run, key, revision, outcome) = (run.clone(), key.clone(), revision.clone(), outcome.clone());
         self.write(move |connection| {
-            runs::spent_in_vain(connection, (&run, &key), (&revision, began), outcome, now)
+            runs::ended_unfinished(connection, (&run, &key), (&revision, began), outcome, now)
         })
         .await
     }

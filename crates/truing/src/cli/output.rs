@@ -375,7 +375,7 @@ fn one_line(text: &str) -> String {
     escaped(text, |_| true).into_owned()
 }
 
-/// What cannot be seen as `\u{202e}`, where it counts.
+/// The text with invisible characters as `\u{202e}`, where they count.
 fn escaped(text: &str, counts: impl Fn(char) -> bool) -> Cow<'_, str> {
     let is_escaped = |char: char| is_hidden(char) && counts(char);
     if !text.contains(is_escaped) {

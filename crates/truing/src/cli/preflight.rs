@@ -28,13 +28,14 @@ use crate::wiring::{self, UniqueIds};
 /// Check whether a converge run could start here, and say what is missing
 ///
 /// It checks git, a base and a difference from it, that a branch for fixes can be written, a clean working tree, the
-/// sandbox, the model's key (nothing is sent), the commands of the gate, and the repository's own checks, which must pass
-/// before anything is changed. Of a pull request it asks the forge whether it is open and whether Truing may push to its
-/// branch, and what protects that; gate and checks are those of its head. It changes nothing. Exit 0: everything is there; 1: something is missing; 3: a check could not be made.
+/// sandbox, the model's key (nothing is sent), the commands of the gate, and the repository's own checks, which must
+/// pass before anything is changed. Of a pull request it asks the forge whether it is open and whether Truing may push
+/// to its branch, and what protects that; gate and checks are those of its head. It changes nothing. Exit 0: everything
+/// is there; 1: something is missing; 3: a check could not be made.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// A pull request, by its page's URL, OWNER/NAME#NUMBER, or NUMBER alone in a clone; or a folder of the repository whose branch is meant
-    /// [default: the branch that is checked out here]
+    /// A pull request, by its page's URL, OWNER/NAME#NUMBER, or NUMBER alone in a clone; or a folder of the repository
+    /// whose branch is meant [default: the branch that is checked out here]
     #[arg(value_name = "TARGET")]
     target: Option<String>,
 }
@@ -287,7 +288,7 @@ async fn at_forge(
     Ok((id, now))
 }
 
-/// What may refuse a push to a branch.
+/// The rules that may refuse a push to a branch.
 fn protected(branch: &str, Protection { is_protected, rules }: &Protection, found: &mut Found) {
     let refused: Vec<&str> =
         rules.iter().map(String::as_str).filter(|rule| REFUSE_PUSHES.contains(rule)).collect();

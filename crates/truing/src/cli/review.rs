@@ -9,7 +9,7 @@ pub(super) mod sarif;
 mod tape;
 mod target;
 pub(super) mod text;
-mod vain;
+mod unfinished;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,7 +47,7 @@ use fix::Fixing;
 use publish::Published;
 use tape::Tapes;
 pub(super) use target::{Home, Owner, Target, is_key, is_name};
-use vain::Vain;
+use unfinished::Unfinished;
 
 /// How long an interrupted review may take to stop its children and to tidy up.
 const GRACE: Duration = Duration::from_secs(2);
@@ -226,7 +226,7 @@ async fn until_interrupted(
     let stop = Arc::clone(&command.stop);
     let grace = if command.args.fix { FIX_GRACE } else { GRACE };
     let publishes = command.args.publish;
-    let vain = Vain::of(&command);
+    let unfinished = Unfinished::of(&command);
     let mut task = tokio::spawn(command.run());
     tokio::select! {
         ended = &mut task => {
@@ -236,7 +236,7 @@ async fn until_interrupted(
             });
             match ended {
                 Ok(exit) => Ok(exit),
-                Err(error) => Err(vain.failed(error).await),
+                Err(error) => Err(unfinished.failed(error).await),
             }
         }
         _ = signals.next() => {
@@ -251,7 +251,7 @@ async fn until_interrupted(
                 task.abort();
                 let _ = tokio::time::timeout(grace, task).await;
             }
-            Err(vain.interrupted().await.hint(changed))
+            Err(unfinished.interrupted().await.hint(changed))
         }
     }
 }

@@ -41,17 +41,20 @@ pub struct Args {
 enum What {
     /// Decide what a release requires of the project: skip, relax, bump or ask
     ///
-    /// Downloads and verifies both releases, compares the definitions that the project pins, and changes nothing. Exit 0;
+    /// Downloads and verifies both releases, compares the definitions that the project pins, and changes nothing. Exit
+    /// 0;
     /// 1 if a person has to decide.
     Decide(Decide),
     /// Write a first manifest: what the project overrides and copies of the package
     ///
     /// Finds them in the project's source (Python), in the mirrored files of the job (npm, crates) or in a hash test
-    /// (`--import`), pins them as they are in the release that the project was made for, and lists what it could not pin.
+    /// (`--import`), pins them as they are in the release that the project was made for, and lists what it could not
+    /// pin.
     Init(init::Init),
     /// Run a job: open a pull request for what the newest release requires, or ask people in an issue
     ///
-    /// Keeps at most one pull request and one question open. Every run ends in one outcome record, which is printed. Exit 0;
+    /// Keeps at most one pull request and one question open. Every run ends in one outcome record, which is printed.
+    /// Exit 0;
     /// 1 if people have to decide; 3 if it failed; 4 if it was refused: an open circuit breaker, the kill switch, or
     /// another run at work.
     Run(run::Run),
@@ -78,7 +81,7 @@ struct Decide {
     manifest: Option<PathBuf>,
 }
 
-/// What examples call the operator's file.
+/// The name of the operator's file in examples.
 const OPERATORS_FILE: &str = "truing.toml";
 /// How many of what is not guarded are shown to people.
 const SHOWN: usize = 12;

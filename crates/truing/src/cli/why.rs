@@ -70,7 +70,7 @@ struct Answer<'a> {
     events: Vec<Line>,
 }
 
-/// How the last run of a loop ended.
+/// The end of a loop's last run.
 #[derive(Serialize)]
 struct Last {
     r#loop: &'static str,
@@ -173,7 +173,7 @@ async fn drawn_on(
     Ok(drawn.into_iter().filter(|drawn| drawn.spent.0 > 0 || drawn.reserved.0 > 0).collect())
 }
 
-/// What all its reviews and runs were drawn on, and those that have to do with its head.
+/// The levels that all its reviews and runs were drawn on, and those that have to do with its head.
 async fn spent(
     store: &Sqlite,
     key: &Key,
@@ -201,7 +201,7 @@ fn sum(drawn: &[Drawn]) -> u64 {
     drawn.iter().map(|drawn| drawn.spent.0).fold(0, u64::saturating_add)
 }
 
-/// How the last run of each loop ended, the newest first. Audits that were asked for alone are told apart from runs.
+/// The end of each loop's last run, the newest first. Audits that were asked for alone are told apart from runs.
 fn last_of_each(review: Option<&OutcomeRecord>, converges: &[Converge], jobs: &[Job]) -> Vec<Last> {
     let review = review.map(|last| Last {
         r#loop: "review",

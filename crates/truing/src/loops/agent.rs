@@ -333,10 +333,7 @@ fn add(
     reading: &mut Reading,
 ) -> (Vec<u32>, BTreeMap<String, u32>, u32) {
     let files = Tree::open(tree).ok();
-    let text = |path: &RepoPath| {
-        let bytes = files.as_ref()?.bytes(path).ok()?;
-        Some(String::from_utf8_lossy(&bytes).into_owned())
-    };
+    let text = |path: &RepoPath| files.as_ref()?.text(path);
     let (mut all, mut found, mut dropped) = (Vec::new(), Vec::new(), BTreeMap::<String, u32>::new());
     let mut all_lost = 0_u32;
     let mut drop = |why: Dropped, count: u32| {

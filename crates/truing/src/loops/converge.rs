@@ -1,9 +1,9 @@
 //! The converge loop: audit, fix, verify, push, until a fresh audit finds nothing, or there is a reason to stop
 //! (spec/converge.md).
 //!
-//! What is next `truing_core::converge` decides; here each act is carried out: `audit`, `fix`, `check`, and [`gate`]. Where the
-//! branch is and who sees what is the business of a [`Site`]: a branch of a local repository ([`local`]), or a pull request.
-//! After every act the run is kept, so whoever dies goes on where it was.
+//! What is next `truing_core::converge` decides; here each act is carried out: `audit`, `fix`, `check`, and [`gate`].
+//! Where the branch is and who sees what is the business of a [`Site`]: a branch of a local repository ([`local`]), or
+//! a pull request. After every act the run is kept, so whoever dies goes on where it was.
 
 mod audit;
 mod check;
@@ -121,7 +121,7 @@ pub trait Site: Sync {
     fn reply(&self, record: &Record) -> impl Future<Output = Result<Vec<String>, Stop>> + Send;
 }
 
-/// Whether a person wants a run on a pull request to end before its next act.
+/// A person's wish that a run on a pull request end before its next act.
 pub trait Stops: fmt::Debug + Sync {
     /// Who has said so since the run was begun or resumed, in words for people; none: nobody who may.
     fn stopped(&self) -> BoxFuture<'_, Result<Option<String>, ForgeError>>;
@@ -141,8 +141,8 @@ const SETTLE_TIME: Duration = Duration::from_secs(1);
 /// Among those who are woken, the one that is called after each push: no reviewer can have this name.
 const AFTER_PUSH: &str = "after each push";
 
-/// The waits before an act is tried again that a forge did not answer, one after the other. After them the run ends, and can be
-/// gone on with.
+/// The waits before an act is tried again that a forge did not answer, one after the other. After them the run ends,
+/// and can be gone on with.
 const PUT_OFF: [Span; 3] = [Span::seconds(1), Span::seconds(4), Span::seconds(15)];
 
 /// What came of bringing a fix to the branch.
@@ -219,8 +219,8 @@ pub struct Lap<'a, S> {
 }
 
 impl<'a, S> Lap<'a, S> {
-    /// A run on a branch, with its commits; who works on it, with what, and how; the repository's `owner/name`, if it has
-    /// one.
+    /// A run on a branch, with its commits; who works on it, with what, and how; the repository's `owner/name`, if it
+    /// has one.
     pub fn new(
         (site, mirror): (&'a S, &'a Mirror),
         (crew, looks, config): (&'a Crew, &'a Looks, &'a ConvergeConfig),
@@ -336,8 +336,8 @@ impl<S: Site> Lap<'_, S> {
         self.record.ended = SystemClock.now();
     }
 
-    /// Adds what the run has cost, by the ledger, and no act of it has told: an act that was cut off before, here or in a
-    /// process that died, tells nothing. It counts for this step.
+    /// Adds what the run has cost, by the ledger, and no act of it has told: an act that was cut off before, here or in
+    /// a process that died, tells nothing. It counts for this step.
     ///
     /// # Errors
     /// [`StoreError`]: the ledger cannot be asked.
@@ -373,8 +373,8 @@ impl<S: Site> Lap<'_, S> {
         is_clean && !state.audits_only && state.commits.is_empty() && self.looks.verifier.is_some()
     }
 
-    /// One audit and nothing else, without a gate before it; nothing is kept. Then the run has ended, or an audit of its
-    /// head is done and [`Act::Post`] is next. A head that moves meanwhile is audited instead.
+    /// One audit and nothing else, without a gate before it; nothing is kept. Then the run has ended, or an audit of
+    /// its head is done and [`Act::Post`] is next. A head that moves meanwhile is audited instead.
     pub async fn audit_once(&mut self) {
         while self.record.state.exit.is_none() {
             let event = match self.record.state.next.clone() {
@@ -445,8 +445,8 @@ impl<S: Site> Lap<'_, S> {
             }
             Act::Fix { problems } => self.fix(problems).await,
             Act::Check => {
-                // Asked before the check, which costs; kept with what it says: who dies after a push knows by it whether
-                // the call was made.
+                // Asked before the check, which costs; kept with what it says: who dies after a push knows by it
+                // whether the call was made.
                 let calls = self.site.calls().await?;
                 let event = self.check().await?;
                 if let Some(calls) = calls {

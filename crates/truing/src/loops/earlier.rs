@@ -199,8 +199,7 @@ impl Files {
     }
 
     fn raw(&self, path: &RepoPath) -> Option<String> {
-        let bytes = self.tree.as_ref()?.bytes(path).ok()?;
-        Some(String::from_utf8_lossy(&bytes).into_owned())
+        self.tree.as_ref()?.text(path)
     }
 
     fn text(&self, path: &RepoPath) -> Option<String> {

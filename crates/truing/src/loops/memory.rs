@@ -36,7 +36,7 @@ pub struct Unopened {
     pub holds: bool,
 }
 
-/// What is known before a review.
+/// The facts known before a review.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Recall {
     /// The findings, each with its status on this line of work.
@@ -47,7 +47,7 @@ pub struct Recall {
     pub unread: Option<String>,
 }
 
-/// What became of findings, each worst first.
+/// The findings after a review by their fate, each worst first.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Kept {
     /// What is open.
@@ -122,8 +122,8 @@ where
         Recall { known, before, unread: None }
     }
 
-    /// Gives the findings their ids by what is known, and records them under the commit `filed`. The answer: what became of
-    /// them, and why nothing was recorded, though it should have been.
+    /// Gives the findings their ids by what is known, and records them under the commit `filed`. The answer: what
+    /// became of them, and why nothing was recorded, though it should have been.
     pub async fn keep(
         &self,
         found: Found<'_>,

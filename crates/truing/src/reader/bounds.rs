@@ -1,22 +1,23 @@
-//! What reading one file may cost, held from outside of the process that reads it: no parser is asked to agree.
+//! The bounds of reading one file, held from outside of the process that reads it: no parser is asked to agree.
 //!
-//! A grammar can be made to take memory and time between two of the moments at which it asks whether to go on (ADR 0065).
-//! So the kernel refuses a reader more memory than its file may cost, and a reader that works on one for too long is killed.
+//! A grammar can be made to take memory and time between two of the moments at which it asks whether to go on (ADR
+//! 0065). So the kernel refuses a reader more memory than its file may cost, and a reader that works on one for too
+//! long is killed.
 
 use std::time::Duration;
 
 use rustix::process::Pid;
 
-/// What reading a file may take besides [`FILE_BYTES`], in bytes.
+/// The memory of reading a file besides [`FILE_BYTES`], in bytes.
 pub const FILE_MEMORY: u64 = 64 << 20;
-/// How many bytes of memory reading a file may take for each of its own.
+/// The bytes of memory that reading a file may take for each of its own.
 pub const FILE_BYTES: u64 = 20;
-/// How long the processor may work on one file. A reader gives up on its own before that, where its parser asks.
+/// The processor time of one file. A reader gives up on its own before that, where its parser asks.
 pub const FILE_TIME: Duration = Duration::from_secs(2);
-/// How long a file may take where the processor is busy with others.
+/// The time of a file where the processor is busy with others.
 pub(super) const FILE_PATIENCE: Duration = Duration::from_secs(20);
 
-/// What a process uses. Linux tells; elsewhere a reader has no bounds but time.
+/// The memory and time that a process uses. Linux tells; elsewhere a reader has no bounds but time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Usage(Pid);
 
@@ -36,8 +37,8 @@ impl Usage {
         Some(Duration::from_millis(ticks.saturating_mul(1000) / per_second))
     }
 
-    /// Lets the process have as much more memory than it has now as a file of this size may cost. Says whether the kernel
-    /// holds it to that.
+    /// Lets the process have as much more memory than it has now as a file of this size may cost. Says whether the
+    /// kernel holds it to that.
     #[cfg(target_os = "linux")]
     pub(super) fn allow_for(self, size: u64) -> bool {
         use rustix::process::{Resource, Rlimit, getrlimit, prlimit};

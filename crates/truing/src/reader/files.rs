@@ -1,9 +1,9 @@
 //! The files of a request, read by a few children, each on one file at a time.
 //!
-//! The server knows which file a child is reading, and holds the child to what that file may cost (`bounds`). A child that
-//! dies, is killed, or says what it should not, costs the review the file that it was reading: that one is named, and
-//! looked at as text alone by another child, which goes on with the others. The time for all is spent fairly: small files first, so that no large one takes the turn
-//! of many.
+//! The server knows which file a child is reading, and holds the child to what that file may cost (`bounds`). A child
+//! that dies, is killed, or says what it should not, costs the review the file that it was reading: that one is named,
+//! and looked at as text alone by another child, which goes on with the others. The time for all is spent fairly: small
+//! files first, so that no large one takes the turn of many.
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
@@ -25,16 +25,18 @@ use super::bounds::{FILE_PATIENCE, FILE_TIME};
 use super::session::{Session, SessionError};
 use super::{ChildError, ChildReader, cleaned, told};
 
-/// How many children one review may lose. What is left then is not read.
+/// The most children that one review may lose. The files that are left then are not read.
 pub const MAX_LOST: usize = 200;
 
-/// How many children read at most.
+/// The most children that read side by side.
 const MAX_READERS: usize = 8;
-/// How many bytes of files make another child worth its start: compiling the rules takes as long as reading some 700 KB.
+/// The bytes of files that make another child worth its start: compiling the rules takes as long as reading some 700
+/// KB.
 const BYTES_PER_READER: u64 = 1 << 20;
-/// How many files do, however small.
+/// The number of files that do, however small.
 const FILES_PER_READER: usize = 64;
-/// How many bytes of files are read in one turn: the memory that its largest file may take is allowed for all of them.
+/// The most bytes of files that are read in one turn: the memory that its largest file may take is allowed for all of
+/// them.
 const MAX_TURN_SIZE: u64 = 256 << 10;
 
 /// A file that waits for its turn.
@@ -48,7 +50,7 @@ struct Waiting {
     as_text: bool,
 }
 
-/// What several children work on together.
+/// The work that several children share.
 struct Work<'a> {
     reader: &'a ChildReader,
     request: &'a ReadRequest,
@@ -73,7 +75,7 @@ struct State {
     failed: Option<String>,
 }
 
-/// What became of a child over a file.
+/// The fate of a child over a file.
 #[derive(Debug)]
 enum Lost {
     /// It worked on it for too long.

@@ -20,7 +20,7 @@ use truing_reader::protocol::{Hello, MAX_HELLO_BYTES, MAX_REQUEST_BYTES, decode,
 use super::bounds::Usage;
 use super::{ChildError, Program, Running, accept, keep_last, line, told};
 
-/// How long the last words of a process that was killed are waited for.
+/// The time for the last words of a process that was killed.
 const LAST_WORDS_TIME: Duration = Duration::from_secs(1);
 
 /// A child, its streams, and what it has said on its error stream.
@@ -33,7 +33,7 @@ pub(super) struct Session {
     said: JoinHandle<Vec<u8>>,
 }
 
-/// Why a child gave no answer.
+/// The reason why a child gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SessionError {
     #[error(transparent)]
@@ -44,7 +44,7 @@ pub(super) enum SessionError {
     Ended,
 }
 
-/// How a child ended that did not do as it should.
+/// The end of a child that did not do as it should.
 #[derive(Debug)]
 pub(super) struct End {
     /// What went wrong, with its last words.

@@ -1,7 +1,7 @@
 //! Runs that converge on a pull request, whose slot they lease: by hand, or a step at a time by a worker of the service.
 //! No review and no other run is at work there meanwhile, and what one began the other can go on with.
 
-mod ears;
+mod listener;
 mod no_run;
 mod progress;
 
@@ -37,7 +37,7 @@ use crate::loops::versions;
 use crate::slots::{StepError, step};
 use crate::wiring::{self, SystemClock, UniqueIds};
 
-use ears::Ears;
+use listener::StopListener;
 pub use no_run::NoPullRun;
 pub use progress::Said;
 use progress::{AGAIN, Timeline, event, note_end, report};
@@ -230,7 +230,7 @@ impl PullRun<'_> {
         say: impl Fn(Said<'_>) + Sync,
     ) -> Result<(Record, Mirror), NoPullRun> {
         // What is said while the commits are fetched counts.
-        let ears = Ears::open(self.forge.1, (self.repo, self.number)).await?;
+        let listener = StopListener::open(self.forge.1, (self.repo, self.number)).await?;
         let ground = self.ground(id, now).await?;
         let last = store.last_converge(&lease.key).await?;
         let said = store.dismissals(&lease.key).await?;
@@ -243,7 +243,7 @@ impl PullRun<'_> {
         for line in words::opening(&record, most) {
             say(Said::Line(&line));
         }
-        let site = Pull { stops: Some(&ears), ..self.site(talk, &ground) };
+        let site = Pull { stops: Some(&listener), ..self.site(talk, &ground) };
         let mut lap = self.lap(&ground, &site, record, Stint::Whole);
         let work = async {
             let told = Timeline { store, mirror: &ground.mirror, say: &say };

@@ -160,15 +160,15 @@ where
     house.store.interrupted(run, house.clock.now()).await
 }
 
-/// What a run has cost is known when what it asked is settled; others ask through the same gateway.
+/// The cost of a run is known when what it asked is settled; others ask through the same gateway.
 async fn quiet<S, W, R, C, I>(house: &House<S, W, R, C, I>) {
     if let Some(agent) = &house.agent {
         let _ = tokio::time::timeout(SETTLE_TIME, agent.gateway.quiet()).await;
     }
 }
 
-/// An attempt has failed: it is counted, and `truing report` and `truing why` tell of it. A review is a run of its own at
-/// each attempt; a run that converges goes on with the next.
+/// An attempt has failed: it is counted, and `truing report` and `truing why` tell of it. A review is a run of its own
+/// at each attempt; a run that converges goes on with the next.
 async fn failed<S, W, R, C, I>(
     house: &House<S, W, R, C, I>,
     lease: &Lease,
@@ -197,7 +197,8 @@ where
     Ok(())
 }
 
-/// One step on a pull request, by the name of its repository; where that leads elsewhere by now, by the repository's id.
+/// One step on a pull request, by the name of its repository; where that leads elsewhere by now, by the repository's
+/// id.
 async fn one<S, W, R, C, I>(
     house: &House<S, W, R, C, I>,
     lease: &Lease,
@@ -323,8 +324,8 @@ fn misconfigured(what: String) -> Stopped {
     Stopped::Failed { class: "the server is not set up for it", what, not_before: None }
 }
 
-/// What a step is stopped by that the forge or git does not serve. `settle`: how long what it may have made all the same
-/// stays unseen.
+/// What a step is stopped by that the forge or git does not serve. `settle`: how long what it may have made all the
+/// same stays unseen.
 pub(super) fn unserved(error: RemoteError, now: Millis, settle: Span) -> Stopped {
     let error = match error {
         RemoteError::Git(error) => return error.into(),

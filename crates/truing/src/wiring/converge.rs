@@ -65,7 +65,7 @@ pub fn is_auditor_ready(config: &Config, environment: &Environment) -> Result<()
     agent::is_ready(config, environment).map_err(|error| no_agent(AUDITOR, error))
 }
 
-/// What is configured for the model that fixes, if that is another one, with its name.
+/// The configuration of the model that fixes, if that is another one, with its name.
 pub fn fixer(config: &Config) -> Option<(String, Config)> {
     let name = config.converge.fixer.clone()?;
     let model = config.models.get(&name)?.clone();

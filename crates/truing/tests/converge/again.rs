@@ -1,4 +1,4 @@
-//! What is known from earlier runs: one that is stuck is not audited and paid for twice where nothing is new, and the branches
+//! The use of earlier runs: one that is stuck is not audited and paid for twice where nothing is new, and the branches
 //! that runs have left are deleted in time.
 
 use std::sync::Arc;

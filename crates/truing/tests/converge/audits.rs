@@ -131,7 +131,7 @@ async fn preflight_asks_the_forge_of_a_pull_request_whether_it_can_be_worked_on(
     assert!(ran.exit == 1 && ran.out.contains("fail forge: "), "{ran:?}");
 }
 
-/// What a preflight of the pull request says of each thing, with the exit code.
+/// The words of a preflight of the pull request on each thing, with the exit code.
 async fn preflight(site: &Site) -> (Vec<(String, bool, String)>, i32, Ran) {
     let name = format!("acme/shop#{}", site.number);
     let ran = site.ran(site.other("preflight", &["--format", "json", &name])).await;

@@ -1,5 +1,6 @@
-//! Hostile fixes by somebody who has not seen the guard, on the way that is shipped: `truing converge`, a scripted fixer, and
-//! the project's own tests as `verify.check`. None of them reaches the branch, though the tests pass with each.
+//! Hostile fixes by somebody who has not seen the guard, on the way that is shipped: `truing converge`, a scripted
+//! fixer, and the project's own tests as `verify.check`. None of them reaches the branch, though the tests pass with
+//! each.
 //!
 //! Where a runner is not installed, its cases are not tried, and that is printed.
 
@@ -70,7 +71,7 @@ fn files(text: &str) -> Files {
         .collect()
 }
 
-/// What a program prints; none: it is not there.
+/// The output of a program; none: it is not there.
 fn printed(argv: &[&str]) -> Option<String> {
     let output =
         Command::new(argv[0]).args(&argv[1..]).output().ok().filter(|output| output.status.success())?;

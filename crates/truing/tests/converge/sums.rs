@@ -1,4 +1,4 @@
-//! What runs and audits cost, and how they ended, is the same in the ledger, in `truing why` and in `truing report`.
+//! The cost of runs and audits, and their ends, are the same in the ledger, in `truing why` and in `truing report`.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ fn of(ran: &Ran) -> Value {
     serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{ran:?}"))
 }
 
-/// What the ledger holds to be spent, and still set aside, by reviews and by runs.
+/// The money that the ledger holds to be spent, and still set aside, by reviews and by runs.
 fn ledger(rows: &Value) -> (u64, u64) {
     let rows = rows.as_array().unwrap().iter();
     let own = rows.filter(|row| ["review", "run"].contains(&row["level"].as_str().unwrap()));

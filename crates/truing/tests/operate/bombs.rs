@@ -15,9 +15,9 @@ use crate::large::{children_of, peak};
 /// The variable that says how many; 60 is the full size.
 const HOW_MANY: &str = "TRUING_BOMBS";
 const FEW: usize = 4;
-/// How long it may take at full size.
+/// The time that it may take at full size.
 const PATIENCE: Duration = Duration::from_secs(150);
-/// How many files a summary names.
+/// The number of files that a summary names.
 const MOST_NAMED: usize = 50;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -281,7 +281,7 @@ async fn what_a_review_costs_is_told_once_however_often_it_is_published_again() 
     assert_eq!(server.ended().0.code(), Some(0));
 }
 
-/// What the ledger holds to be spent by reviews, what `why` says of this head, and what the report says of all runs.
+/// The money spent by reviews: by the ledger, by `why` for this head, and by the report for all runs.
 fn told_sums(site: &Site) -> [u64; 3] {
     let of = |arguments: &[&str]| -> Value {
         let ran = site.run(&[arguments, &["--format", "json"]].concat());

@@ -1,5 +1,5 @@
-//! Generated bombs: small texts of which a parser makes much. Each is read as the service reads files, and costs no more
-//! than its bounds.
+//! Generated bombs: small texts of which a parser makes much. Each is read as the service reads files, and costs no
+//! more than its bounds.
 //!
 //! A few are read with the other tests; `cargo xtask fuzz bombs` goes on until its time is over, and tells the worst.
 
@@ -15,9 +15,9 @@ use super::*;
 /// The variable that says how many seconds, from which seed on, and where to keep those that pass a bound:
 /// `SECONDS,SEED,FOLDER`.
 const HOW_LONG: &str = "TRUING_FUZZ_BOMBS";
-/// How many are read without it.
+/// The number that is read without it.
 const FEW: u64 = 7;
-/// What a reader takes above the limit of its data: its stack, and pages of files.
+/// The memory of a reader above the limit of its data: its stack, and pages of files.
 const SLACK: u64 = 16 << 20;
 /// Until a reader that works for too long is seen to, on a machine that is busy with others.
 const LATE: Duration = Duration::from_millis(500);

@@ -8,7 +8,7 @@ use truing_core::port::ReadReport;
 
 use super::*;
 
-/// What an impostor does until it is asked for files.
+/// The steps of an impostor until it is asked for files.
 pub(crate) const READY: &str = r#"hello; read -r request; say '{"Ok":[]}'; read -r turn"#;
 
 fn gaps(report: &ReadReport) -> Vec<(String, SkipReason)> {
@@ -123,8 +123,8 @@ async fn a_bomb_costs_no_more_than_its_bounds_and_the_files_beside_it_are_read()
     assert!((70..70 + 64 + 20).contains(&most), "{most} MiB");
 }
 
-/// The most memory that one of some processes has had, and the most that the processor worked for one, as long as they are
-/// looked at.
+/// The most memory that one of some processes has had, and the most that the processor worked for one, as long as they
+/// are looked at.
 pub(crate) struct Peak(std::thread::JoinHandle<(u64, Duration)>, std::sync::mpsc::Sender<()>);
 
 impl Peak {

@@ -90,7 +90,7 @@ fn a_finding_that_a_silent_model_does_not_repeat_is_open_again_whatever_was_rena
     }
 }
 
-/// What a change breaks elsewhere is part of its review for as long as there is a change.
+/// A defect that a change causes elsewhere is part of its review for as long as there is a change.
 #[test]
 fn a_finding_in_a_file_that_the_change_does_not_touch_stays_open_too() {
     let scene = scene();

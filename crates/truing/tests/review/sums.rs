@@ -1,4 +1,5 @@
-//! What reviews cost that did not come to their end, or are not recorded: the ledger and `truing report` say the same.
+//! The cost of reviews that did not come to their end, or are not recorded: the ledger and `truing report` say the
+//! same.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
-//! Does a fix change what code does? Not one that changes white space, line breaks, comments, or what a local variable is
-//! called. Text is compared with text: of what is not understood a change counts.
+//! Does a fix change what code does? Not one that changes white space, line breaks, comments, or what a local variable
+//! is called. Text is compared with text: of what is not understood a change counts.
 
 use std::collections::BTreeMap;
 
@@ -113,7 +113,7 @@ fn rest_continues(text: &str, end: usize) -> bool {
     text.get(..end).is_some_and(|before| before.ends_with('\\'))
 }
 
-/// What was read so far.
+/// The part that was read so far.
 #[derive(Default)]
 struct Out<'a> {
     tokens: Vec<Placed<'a>>,

@@ -11,7 +11,7 @@ const STRICTER: &[(&str, &str)] = &[
     ("assert.notEqual(", "assert.notStrictEqual("),
 ];
 
-/// How assertions begin that take words for people after what they assert.
+/// The beginnings of assertions that take words for people after what they assert.
 const WITH_WORDS: &[&str] = &[
     "assert!(",
     "assert_eq!(",
@@ -22,7 +22,7 @@ const WITH_WORDS: &[&str] = &[
     "self.assertFalse(",
 ];
 
-/// How what fails a test begins in Go: what it says is for people.
+/// The beginnings of what fails a test in Go: the words behind them are for people.
 const SAYS: &[&str] = &["t.Error", "t.Fatal", "t.Log", "b.Error", "b.Fatal"];
 
 /// Does the second, both without blanks, assert all that the first does?

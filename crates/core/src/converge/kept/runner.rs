@@ -159,7 +159,8 @@ pub(super) fn is_updated(line: &str, after: &[String]) -> bool {
     after.iter().filter_map(|now| self::packages(now)).any(|now| packages.iter().all(|one| now.contains(one)))
 }
 
-/// What a line asks for, without versions: `dev = ["pytest>=8"]`, where nothing but such texts is in the brackets.
+/// The names that a line asks for, without versions: `dev = ["pytest>=8"]`, where nothing but such texts is in the
+/// brackets.
 fn packages(line: &str) -> Option<Vec<&str>> {
     let (_, list) = line.split_once('=')?;
     let list = list.trim().strip_prefix('[')?.strip_suffix(']')?;

@@ -225,7 +225,7 @@ pub(super) fn interrupted(connection: &Connection, run: &RunRef, now: Millis) ->
 }
 
 /// A run that was not to be recorded before its end, and has come to none, is recorded if it has cost anything: what.
-pub(in crate::sqlite) fn spent_in_vain(
+pub(in crate::sqlite) fn ended_unfinished(
     connection: &Connection,
     (id, key): (&RunId, &Key),
     (revision, began): (&Revision, Millis),

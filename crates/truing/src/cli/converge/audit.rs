@@ -24,7 +24,7 @@ use crate::loops::converge::words::origin;
 
 /// Characters of a line that is shown.
 const MAX_CHARS: usize = 300;
-/// How long an interrupted audit may take to settle what it has asked, and to keep that.
+/// The time of an interrupted audit to settle what it has asked, and to keep that.
 const GRACE: Duration = Duration::from_secs(3);
 
 /// Audit a branch or pull requests once, as `truing converge` does, and change nothing
@@ -34,8 +34,8 @@ const GRACE: Duration = Duration::from_secs(3);
 /// `budget.converge_usd`. Exit 0: nothing was found; 1: something was; 3: the model gave no valid answer.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Pull requests (a page's URL, OWNER/NAME#NUMBER, or NUMBER alone in a clone), or a folder in the repository, whose
-    /// checked out branch is audited [default: the current folder]
+    /// Pull requests (a page's URL, OWNER/NAME#NUMBER, or NUMBER alone in a clone), or a folder in the repository,
+    /// whose checked out branch is audited [default: the current folder]
     #[arg(value_name = "TARGET")]
     targets: Vec<String>,
     /// Show findings of this severity and above alone; only they make the exit code 1
@@ -152,7 +152,7 @@ fn failure(record: &Record) -> Option<CliError> {
     Some(CliError::new(exit, code.as_str(), why).hint(hint))
 }
 
-/// What was found of this severity and above.
+/// The findings of this severity and above.
 fn shown(record: &Record, least: Severity) -> impl Iterator<Item = &Finding> {
     record.state.found.iter().filter(move |finding| finding.raw.severity <= least)
 }
@@ -239,7 +239,7 @@ fn text(record: &Record, least: Severity) -> String {
     text
 }
 
-/// What people have dismissed of what is called cleared.
+/// The dismissed findings of the categories that are called cleared.
 fn but_for(record: &Record) -> String {
     let dismissed: Vec<&Finding> = record.state.ledger.dismissed_now().collect();
     let kinds: std::collections::BTreeSet<String> =

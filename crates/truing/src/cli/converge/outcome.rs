@@ -46,8 +46,8 @@ pub(super) struct Ended {
     pub(super) cost: MicroUsd,
 }
 
-/// Prints what a target came to: a run that has ended, or why there was none. `is_named`: what is for people tells it by
-/// its name.
+/// Prints what a target came to: a run that has ended, or why there was none. `is_named`: what is for people tells it
+/// by its name.
 pub(super) async fn print(
     name: Option<&str>,
     (is_named, args): (bool, &Args),
@@ -106,7 +106,7 @@ pub(super) fn interrupted() -> CliError {
         .hint("nothing was done; run it again")
 }
 
-/// What is to be done where a model gave no answer that holds.
+/// The hint for a model that gave no answer that holds.
 pub(super) const MODEL_HINT: &str =
     "what was wrong with the model's answer is told above: run it again, or set another model (`model.name`)";
 

@@ -1,4 +1,4 @@
-//! What makes two reasons the same one: all but what is new each time, such as the id of a request.
+//! The comparison of two reasons: all of a text counts but what is new each time, such as the id of a request.
 
 /// Letters and digits together that may be an id.
 const ID_CHARS: usize = 7;

@@ -241,7 +241,7 @@ pub(super) fn acts(record: &converge::record::Record) -> Vec<Part> {
     record.taken.iter().map(part).collect()
 }
 
-/// What a review came to beside its kind, in a word.
+/// The end of a review beside its kind, in a word.
 pub(in crate::cli) fn result(record: &OutcomeRecord) -> Option<&'static str> {
     let is_interrupted = record.outcome.reason.as_deref() == Some(INTERRUPTED);
     (is_interrupted && record.outcome.kind == OutcomeKind::Deferred).then_some(INTERRUPTED)

@@ -42,7 +42,7 @@ pub(super) fn screen(ended: &[Ended], unrecorded: MicroUsd, (since, now): (Milli
     text + &table(ended)
 }
 
-/// What is in the sum and in no run above.
+/// The money that is in the sum and in no run above.
 fn unrecorded(cost: MicroUsd) -> String {
     match cost {
         MicroUsd(0) => String::new(),

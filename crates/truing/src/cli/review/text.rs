@@ -84,7 +84,7 @@ pub(in crate::cli) fn files(coverage: &Coverage, looked_at: &str) -> String {
     }
 }
 
-/// What is wrong, and why, in lines that a terminal has room for.
+/// A bad end and its reason, in lines that a terminal has room for.
 fn bad(what: &str, why: &str) -> String {
     folded("", &format!("{what}: {why}")).replacen(what, &format!("{BAD}{what}{BAD:#}"), 1)
 }
@@ -127,7 +127,7 @@ fn fixed(fixed: &[Finding]) -> Vec<String> {
     lines
 }
 
-/// How many findings a comment suppresses.
+/// The number of findings that comments suppress.
 fn suppressed(suppressed: &[Finding]) -> Option<String> {
     let count = counted(suppressed.len(), "finding");
     (!suppressed.is_empty()).then(|| format!("{count} suppressed by a comment in the code"))
@@ -155,7 +155,7 @@ fn gaps(gaps: &[NotReviewed]) -> Option<String> {
     (!listed.is_empty()).then(|| format!("not reviewed: {}{more}", listed.join(", ")))
 }
 
-/// What to do about files that are too much to read: they alone make a review incomplete though nothing is broken.
+/// The hint for files that are too much to read: they alone make a review incomplete though nothing is broken.
 fn too_large(gaps: &[NotReviewed]) -> Option<String> {
     let is_too_much = |gap: &NotReviewed| matches!(gap.reason, SkipReason::TooLarge | SkipReason::TooComplex);
     gaps.iter().any(is_too_much).then(|| {

@@ -28,8 +28,8 @@ pub(super) struct Init {
     /// The project's folder
     #[arg(long, value_name = "PATH", default_value = ".")]
     repo: PathBuf,
-    /// Take what a Python hash test pins, or the names in a JSON file (`{"module:name": []}`), instead of looking through
-    /// the project
+    /// Take what a Python hash test pins, or the names in a JSON file (`{"module:name": []}`), instead of looking
+    /// through the project
     #[arg(long, value_name = "FILE")]
     import: Option<PathBuf>,
     /// The file to write, instead of the job's `manifest`; never one that is there
@@ -37,7 +37,7 @@ pub(super) struct Init {
     output: Option<PathBuf>,
 }
 
-/// How many of what is not guarded for one reason are shown to people by name.
+/// The most names that are shown of what is not guarded for one reason.
 const SHOWN: usize = 4;
 
 #[derive(Serialize)]

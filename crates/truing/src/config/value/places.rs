@@ -41,7 +41,7 @@ pub(super) fn secrets(text: &str, folder: &Path) -> Result<Vec<Secret>, Wrong> {
     all.iter().map(place).collect()
 }
 
-/// What such a list must be.
+/// The form of such a list.
 pub(super) fn no_secrets() -> &'static str {
     "be a list of places of secrets, such as [{ env = \"VARIABLE\" }, { file = \"PATH\" }], in a variable as JSON"
 }

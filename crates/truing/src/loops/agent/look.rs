@@ -139,10 +139,7 @@ impl<'a> Table<'a> {
         let who = (RUN, name.as_deref().unwrap_or(AGENT));
         let errand = Errand { purse: drawn, name: who, told: &told, limits };
         let files = Tree::open(place.tree).ok();
-        let text = |path: &RepoPath| {
-            let bytes = files.as_ref()?.bytes(path).ok()?;
-            Some(String::from_utf8_lossy(&bytes).into_owned())
-        };
+        let text = |path: &RepoPath| files.as_ref()?.text(path);
         let lacks = |items: &Items| {
             let both = [schema::unfit(items, text), schema::missing(&items.verdicts, owed.iter().copied())];
             let told: Vec<String> = both.into_iter().flatten().collect();

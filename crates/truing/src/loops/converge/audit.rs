@@ -205,10 +205,7 @@ impl Audited {
     ) -> Result<(Vec<Claim>, Audit), Stop> {
         let agent: &Agent = &lap.crew.auditor;
         let files = Tree::open(self.laid.path()).ok();
-        let text = |path: &RepoPath| {
-            let bytes = files.as_ref()?.bytes(path).ok()?;
-            Some(String::from_utf8_lossy(&bytes).into_owned())
-        };
+        let text = |path: &RepoPath| files.as_ref()?.text(path);
         let dismissed = dismissed(&lap.record.state.dismissals, text);
         // A fix is to mend what it is told, whatever people have said of the rest.
         let dismissed = (self.mends.is_none() && !dismissed.is_empty()).then_some(dismissed.as_str());
@@ -259,10 +256,7 @@ impl Audited {
     /// what is said to be fixed the lines beside them are as they were, too.
     fn standing(&self, ledger: &Ledger) -> BTreeMap<FindingId, Placed> {
         let Ok(files) = Tree::open(self.laid.path()) else { return BTreeMap::new() };
-        let text = |path: &RepoPath| {
-            let bytes = files.bytes(path).ok()?;
-            Some(redact(&String::from_utf8_lossy(&bytes)))
-        };
+        let text = |path: &RepoPath| files.text(path).map(|text| redact(&text));
         let (changed, renames) = (&self.reading.coverage.reviewed, &self.reading.renames);
         let head = Head::new(text, changed, Default::default(), renames);
         let stands = |finding: &Finding| {

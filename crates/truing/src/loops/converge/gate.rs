@@ -3,9 +3,9 @@
 //!
 //! A command says 0 for clean and 1 for findings; whatever else it comes to means that it could not run, which is
 //! nobody's to fix by a change of the code. Each runs as a check does, on a copy of its own: what one changes, the
-//! others and the caller's tree do not see. Of the lines that it prints, those that name a changed line block, and those
-//! that name another line of the repository are notes. A line that names no place blocks: nobody can say that it was
-//! there before. Lines are sorted first and left out then, so that old findings never hide a new one.
+//! others and the caller's tree do not see. Of the lines that it prints, those that name a changed line block, and
+//! those that name another line of the repository are notes. A line that names no place blocks: nobody can say that it
+//! was there before. Lines are sorted first and left out then, so that old findings never hide a new one.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -92,7 +92,7 @@ pub struct Came {
     pub ms: u64,
 }
 
-/// Why nothing is known. Not for an agent: no change of the code fixes it.
+/// The reason why nothing is known. Not for an agent: no change of the code fixes it.
 #[derive(Debug, thiserror::Error)]
 pub enum GateError {
     /// A command.
@@ -122,8 +122,8 @@ pub enum GateError {
 }
 
 impl Commands {
-    /// Runs them on a change whose head is laid out in `tree`, with git's folder if they ask git, and adds what they find.
-    /// Nothing there is changed. `trust`: whose set-ups may be used.
+    /// Runs them on a change whose head is laid out in `tree`, with git's folder if they ask git, and adds what they
+    /// find. Nothing there is changed. `trust`: whose set-ups may be used.
     ///
     /// # Errors
     /// [`GateError`]; findings are none.
@@ -202,8 +202,8 @@ impl Gated {
         self.blocking.kept.is_empty()
     }
 
-    /// Itself, if somebody has looked: where no command ran, and the rules have read none of the files that are for them,
-    /// nothing is known.
+    /// Itself, if somebody has looked: where no command ran, and the rules have read none of the files that are for
+    /// them, nothing is known.
     ///
     /// # Errors
     /// [`GateError::Unread`]

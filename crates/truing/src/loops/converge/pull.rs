@@ -1,9 +1,9 @@
-//! A pull request as a [`Site`]: each audit is one review, each finding one comment, each fix one push that replaces nothing
-//! but the head it was made on, and each finding of an audit gets one answer (spec/converge.md 7): that it is fixed when the
-//! audit after the fix does not find it any more.
+//! A pull request as a [`Site`]: each audit is one review, each finding one comment, each fix one push that replaces
+//! nothing but the head it was made on, and each finding of an audit gets one answer (spec/converge.md 7): that it is
+//! fixed when the audit after the fix does not find it any more.
 //!
-//! Whatever is written can be written again: it is looked for first. A review that cannot be posted becomes one comment,
-//! and one that cannot be posted either way stops nothing: the report has all findings.
+//! Whatever is written can be written again: it is looked for first. A review that cannot be posted becomes one
+//! comment, and one that cannot be posted either way stops nothing: the report has all findings.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ use crate::config::converge::{ConvergeConfig, Reviewer, Trigger};
 
 /// How the topic of a finding begins.
 pub(crate) const FINDING: &str = "finding/";
-/// How the topic of an answer begins, and how an answer that says that it is fixed.
+/// The beginnings of an answer's topic, and of an answer that says that it is fixed.
 pub(super) const ANSWER: &str = "answer/";
 pub(super) const FIXED: &str = "Fixed";
 /// So often a review is posted whose answer is lost.
@@ -75,7 +75,7 @@ pub fn called(config: &ConvergeConfig) -> Option<&'static str> {
     (config.bugbot_retrigger && !is_asked).then_some(BUGBOT)
 }
 
-/// What a finding is answered.
+/// The answer to a finding.
 struct Reply<'a> {
     finding: &'a Finding,
     text: String,
@@ -453,7 +453,7 @@ fn named(finding: &Finding) -> String {
     format!("{}:{}", markdown::code(&place.path.to_string()), place.start_line)
 }
 
-/// What became of a finding in this loop, and whether it is fixed.
+/// The fate of a finding in this loop, and `true` if it is fixed.
 fn answer(record: &Record, finding: &Finding) -> (String, bool) {
     let state = &record.state;
     if let Some(words) = &state.hook {

@@ -1,4 +1,5 @@
-//! What people read of a run: a line for each audit and each fix, and the report at its end (spec/converge.md 2.9, 2.17).
+//! What people read of a run: a line for each audit and each fix, and the report at its end (spec/converge.md 2.9,
+//! 2.17).
 
 use std::fmt::Write as _;
 
@@ -72,7 +73,7 @@ pub fn opening(record: &Record, most: MicroUsd) -> Vec<String> {
     ]
 }
 
-/// What is told of a run that is stuck and goes on, as nothing is new.
+/// The words on a run that is stuck and goes on, as nothing is new.
 pub fn stuck_before(record: &Record) -> String {
     let reason = record.state.exit.as_ref().map_or("", |exit| exit.reason.as_str());
     format!(
@@ -83,7 +84,8 @@ pub fn stuck_before(record: &Record) -> String {
     )
 }
 
-/// What is told when an act begins that may take minutes; none: it takes moments, or only what it comes to is of interest.
+/// What is told when an act begins that may take minutes; none: it takes moments, or only what it comes to is of
+/// interest.
 pub fn beginning(record: &Record, act: &Act) -> Option<String> {
     let state = &record.state;
     let head = short(&state.head);
@@ -182,8 +184,8 @@ async fn with_stats<'a>(
     Ok(told)
 }
 
-/// Findings of the newest audit that nobody has fixed, and those that fixers declined. A fix that no audit has seen is a
-/// claim: it counts where the run has converged, or where it was made to be the last (`converge.final_fix`).
+/// Findings of the newest audit that nobody has fixed, and those that fixers declined. A fix that no audit has seen is
+/// a claim: it counts where the run has converged, or where it was made to be the last (`converge.final_fix`).
 pub fn remaining(record: &Record) -> (Vec<&Finding>, Vec<&Finding>) {
     let state = &record.state;
     let now = |finding: &Finding| {

@@ -32,7 +32,7 @@ pub(super) async fn own(
     reader.project(ProjectRequest { folder, packages }).await.map_err(wrong)
 }
 
-/// What a project has of the package, as far as it can be told; and that it cannot.
+/// The copies that a project has of the package, as far as it can be told; and that it cannot.
 pub(super) async fn taken(
     job: &JobConfig,
     project: &Path,

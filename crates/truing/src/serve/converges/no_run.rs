@@ -1,4 +1,4 @@
-//! Why a run on a pull request has no record, and what a worker makes of that.
+//! A run on a pull request that has no record: the reasons, and the worker's answer to each.
 
 use truing_core::id::{RunId, Span};
 use truing_core::port::{Clock, ForgeError, StoreError};
@@ -13,7 +13,7 @@ use crate::serve::worker;
 use crate::slots::StepError;
 use crate::wiring::SystemClock;
 
-/// Why there is no record of a run.
+/// The reason why there is no record of a run.
 #[derive(Debug, thiserror::Error)]
 pub enum NoPullRun {
     /// Somebody else is at work on it.

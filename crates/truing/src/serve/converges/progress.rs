@@ -1,4 +1,4 @@
-//! What people are told of a run on a pull request: line by line while it goes on, and in a comment at its end.
+//! The words for people on a run on a pull request: line by line while it goes on, and in a comment at its end.
 
 use truing_core::converge::record::Record;
 use truing_core::converge::{Act, Code, Kind};
@@ -9,10 +9,10 @@ use truing_git::{GitError, Mirror};
 use crate::loops::converge::{Told, words};
 use crate::wiring::SystemClock;
 
-/// How whoever asked may go on.
+/// The next step of whoever asked.
 pub(super) const AGAIN: &str = "\n\nTo try it again, write `/converge`.";
 
-/// What is said of a run while it goes on.
+/// The words on a run while it goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Said<'a> {
     /// What begins now, and may take minutes.

@@ -1,4 +1,4 @@
-//! What a review has cost that came to no end: it is told, and recorded if reviews are.
+//! The cost of a review that came to no end: it is told, and recorded if reviews are.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,18 +15,18 @@ use crate::cli::error::{CliError, Exit};
 use crate::loops::attempts::Attempts;
 use crate::wiring::SystemClock;
 
-/// How long what it has asked may take to be settled.
+/// The time in which its calls have to be settled.
 const SETTLE_TIME: Duration = Duration::from_secs(1);
 
-/// What is left of a command that is over.
-pub(super) struct Vain {
+/// The part of a command that outlives it.
+pub(super) struct Unfinished {
     attempts: Attempts,
     /// The database, if there can be one.
     database: Option<PathBuf>,
     is_recorded: bool,
 }
 
-impl Vain {
+impl Unfinished {
     pub(super) fn of(command: &Command) -> Self {
         Self {
             attempts: command.attempts.clone(),
@@ -72,7 +72,7 @@ impl Vain {
             let paid: Result<MicroUsd, StoreError> = match self.is_recorded {
                 true => {
                     let of = (&attempt.revision, attempt.began);
-                    store.spent_in_vain((run, &attempt.key), of, &outcome, now).await
+                    store.ended_unfinished((run, &attempt.key), of, &outcome, now).await
                 }
                 false => store.paid(run).await,
             };

@@ -1,5 +1,5 @@
-//! `/converge stop` for a run by hand. A run that is served hears it by its slot; nobody else may listen for this one, so it
-//! asks the forge for comments itself.
+//! `/converge stop` for a run by hand. A run that is served hears it by its slot; nobody else may listen for this one,
+//! so it asks the forge for comments itself.
 
 use std::collections::HashSet;
 
@@ -14,14 +14,14 @@ use crate::loops::converge::Stops;
 use crate::serve::commands::Asked;
 use crate::wiring::SystemClock;
 
-/// How far the forge's clock may be behind ours: comments are listed from so long before the run on.
+/// The time by which the forge's clock may be behind ours: comments are listed from so long before the run on.
 const LEAD: Span = Span::minutes(10);
 /// Calls of one look; answers that nothing has changed are not counted.
 const CALLS: u64 = 20;
 
 /// Hears the comments on a pull request that are new since the run was begun or resumed.
 #[derive(Debug)]
-pub(super) struct Ears<'a> {
+pub(super) struct StopListener<'a> {
     github: &'a GitHub,
     repo: &'a str,
     number: u64,
@@ -36,20 +36,20 @@ struct Heard {
     passed: HashSet<(CommentKind, u64)>,
 }
 
-impl<'a> Ears<'a> {
+impl<'a> StopListener<'a> {
     /// Begins to listen: what has been said by now is not heard.
     ///
     /// # Errors
     /// [`ForgeError`]
     pub(super) async fn open(github: &'a GitHub, (repo, number): (&'a str, u64)) -> Result<Self, ForgeError> {
         let since = Millis(SystemClock.now().0.saturating_sub(LEAD.0));
-        let ears = Self { github, repo, number, since, heard: Mutex::default() };
-        let mut heard = ears.heard.lock().await;
-        ears.listen(&mut heard.lists).await?;
+        let listener = Self { github, repo, number, since, heard: Mutex::default() };
+        let mut heard = listener.heard.lock().await;
+        listener.listen(&mut heard.lists).await?;
         let Heard { lists, passed } = &mut *heard;
         passed.extend(lists.iter().flat_map(Listing::items).map(|comment| (comment.kind, comment.id)));
         drop(heard);
-        Ok(ears)
+        Ok(listener)
     }
 
     async fn listen(&self, lists: &mut [Listing<PullComment>; 2]) -> Result<(), ForgeError> {
@@ -93,7 +93,7 @@ impl<'a> Ears<'a> {
     }
 }
 
-impl Stops for Ears<'_> {
+impl Stops for StopListener<'_> {
     fn stopped(&self) -> BoxFuture<'_, Result<Option<String>, ForgeError>> {
         let told = |by: String| {
             format!("stopped by `/converge stop` of {by}: run it again, it goes on where it was")
