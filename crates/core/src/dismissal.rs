@@ -54,9 +54,13 @@ impl Dismissal {
         Self { withdrawn: true, about: None, ..Self::of(finding, "", by, at) }
     }
 
-    /// Is it about this finding, with the code that it was said of?
+    /// Is it about this finding, with the code that it was said of? A finding that is unverified keeps the lines it had before
+    /// they changed.
     pub fn covers(&self, finding: &Finding) -> bool {
-        self.finding == finding.id && is_same_code(&self.snippet, &finding.raw)
+        let was_unverified = self.about.as_ref().is_some_and(|about| about.unverified.is_some());
+        self.finding == finding.id
+            && is_same_code(&self.snippet, &finding.raw)
+            && (finding.unverified.is_none() || was_unverified || self.withdrawn)
     }
 
     /// The reason and who gave it, as the finding's status tells it.

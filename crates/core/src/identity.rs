@@ -276,7 +276,10 @@ fn status_after(before: Option<&Finding>, placed: &Placed) -> FindingStatus {
         | FindingStatus::Outside
         | FindingStatus::Suppressed(_) => false,
     });
-    let is_same = before.is_some_and(|before| is_same_code(&before.raw.snippet, &placed.raw));
+    let is_same = before.is_some_and(|before| {
+        let was_changed = placed.sighting.unverified.is_some() && before.unverified.is_none();
+        is_same_code(&before.raw.snippet, &placed.raw) && !was_changed
+    });
     match (said.filter(|_| is_same), &placed.sighting.suppressed) {
         (Some(said), _) => said.clone(),
         (None, Some(reason)) => FindingStatus::Suppressed(reason.clone()),

@@ -206,6 +206,28 @@ impl Rechecked {
     }
 }
 
+/// Opens a model's findings again that were dismissed with other lines than their file has now: a dismissal is of the lines that
+/// it was said of. Where they were only taken away, nobody is asked.
+pub fn lapse<T: Fn(&RepoPath) -> Option<String>>(known: &mut [Finding], head: &Head<'_, T>) {
+    let may_lapse = |finding: &&mut Finding| {
+        finding.raw.source == Source::Agent
+            && finding.raw.place.side == Side::New
+            && matches!(finding.status, FindingStatus::Dismissed(_))
+            // Whoever dismissed it unverified knew that its lines had changed.
+            && finding.unverified.is_none()
+    };
+    for finding in known.iter_mut().filter(may_lapse) {
+        let path = match follow(finding, head) {
+            Went::Changed { path, start, end } if start <= end => path,
+            Went::Lost { path } => path,
+            Went::There { .. } | Went::Changed { .. } | Went::NoFile => continue,
+        };
+        if head.added.contains_key(&path) {
+            finding.status = FindingStatus::Open;
+        }
+    }
+}
+
 /// The findings that a model owes a word on: its own that are open.
 pub fn owed(known: &[Finding]) -> impl Iterator<Item = &Finding> {
     known.iter().filter(|finding| is_owed(finding))

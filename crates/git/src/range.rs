@@ -48,7 +48,7 @@ impl View {
 
     /// The commits of `head` that none of these has, newest first, without merges; one more than are told apart at
     /// most.
-    async fn commits(&self, without: &[&Sha], head: &Sha) -> Result<Vec<Sha>, GitError> {
+    pub(crate) async fn commits(&self, without: &[&Sha], head: &Sha) -> Result<Vec<Sha>, GitError> {
         let call = self.call("rev-list").args(["--no-merges", &format!("--max-count={}", MAX_COMMITS + 1)]);
         let call = call.arg(head.as_str()).args(without.iter().map(|sha| format!("^{sha}")));
         let said = call.arg("--").read().await?;

@@ -172,6 +172,14 @@ impl Repository {
         self.view.diff(base, head).await
     }
 
+    /// The commits of `head` that `base` has not, newest first, without merges; 201 at most.
+    ///
+    /// # Errors
+    /// [`GitError`]
+    pub async fn commits_since(&self, base: &Sha, head: &Sha) -> Result<Vec<Sha>, GitError> {
+        self.view.commits(&[base], head).await
+    }
+
     /// Writes a commit's files, or `only` some, below `dest` as plain files: see [`Exported`].
     ///
     /// # Errors

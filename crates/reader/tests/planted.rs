@@ -133,7 +133,8 @@ fn score(reader: &InProcess, case: &Case) -> Score {
     for (path, file) in &case.files {
         let in_file = || found.iter().filter(|finding| finding.place.path == RepoPath::from_text(path));
         let is_on = |finding: &RawFinding, line: u32| {
-            case.kind == "override" || (finding.place.start_line..=finding.place.end_line).contains(&line)
+            ["override", "patch-hashes"].contains(&&*case.kind)
+                || (finding.place.start_line..=finding.place.end_line).contains(&line)
         };
         for line in &file.defects {
             score.defects += 1;
@@ -211,5 +212,13 @@ fn of_a_second_set_that_its_author_wrote_without_the_rules_it_finds_what_is_stat
     let (kinds, all) = scores(include_str!("data/aiobotocore/second.txt"));
     assert_eq!((kinds.len(), all.defects), (6, 100));
     assert!(all.found >= 93, "{all:?}");
+    assert!(all.right * 10 >= all.findings * 9, "{all:?}");
+}
+
+#[test]
+fn of_a_third_set_that_its_author_wrote_without_the_rules_it_finds_what_is_stated() {
+    let (kinds, all) = scores(include_str!("data/aiobotocore/third.txt"));
+    assert_eq!((kinds.len(), all.defects), (10, 76));
+    assert!(all.found >= 60, "{all:?}");
     assert!(all.right * 10 >= all.findings * 9, "{all:?}");
 }

@@ -136,6 +136,7 @@ pub async fn ask<G: Gate + Clone>(
     reading: &mut Reading,
 ) -> Result<Option<Part>, AgentError> {
     reading.renames.extend(&earlier.renames);
+    let earlier = &earlier.at_head(place.tree, change, reading);
     let (part, reviewers) = match asking {
         // Boxed and erased: what waits for a model is large, and would be part of everything that waits for it.
         Some(asking) => {

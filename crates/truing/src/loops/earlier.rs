@@ -7,7 +7,7 @@ use std::path::Path;
 
 use truing_core::dismissal::short;
 use truing_core::finding::{Finding, Source};
-use truing_core::id::Sha;
+use truing_core::id::{FindingId, Sha};
 use truing_core::identity::Placed;
 use truing_core::increment::Renames;
 use truing_core::line;
@@ -44,6 +44,8 @@ pub struct Earlier {
     pub landed: String,
     /// The names that files had then.
     pub renames: Renames,
+    /// Of the findings, those that were seen on another line of work: they count where their lines are as they were.
+    pub elsewhere: BTreeSet<FindingId>,
 }
 
 impl Earlier {
@@ -69,6 +71,18 @@ impl Earlier {
         };
         let paths: BTreeSet<RepoPath> = self.known.iter().filter(of_a_model).flat_map(of_one).collect();
         paths.into_iter().filter(RepoPath::may_be_written).collect()
+    }
+
+    /// What of it counts at the head: dismissals have lapsed where the dismissed lines are not as they were.
+    pub(super) fn at_head(&self, tree: &Path, change: &Change, reading: &Reading) -> Self {
+        let mut earlier = self.clone();
+        let files = Files::of(tree);
+        let changed = changed(reading);
+        let head = head(&files, &changed, change, reading);
+        let is_there = |finding: &Finding| matches!(recheck::follow(finding, &head), Went::There { .. });
+        earlier.known.retain(|finding| !self.elsewhere.contains(&finding.id) || is_there(finding));
+        recheck::lapse(&mut earlier.known, &head);
+        earlier
     }
 
     /// The open findings, as a model is told of them.

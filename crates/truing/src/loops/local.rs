@@ -7,7 +7,6 @@
 use opentelemetry::trace::FutureExt as _;
 use truing_core::finding::Finding;
 use truing_core::id::{Key, Millis, RunId, Sha};
-use truing_core::increment::Renames;
 use truing_core::outcome::OutcomeRecord;
 use truing_core::port::{Clock, Ids, Reader, Records, Revision};
 use truing_git::{Exported, GitError, Repository, is_branch_name};
@@ -17,7 +16,7 @@ use super::attempts::{Attempt, Attempts};
 use super::compare::{Against, Comparing, Head};
 use super::earlier::Earlier;
 use super::given;
-use super::memory::{Kept, Memory, Recall, Unopened, clean};
+use super::memory::{Kept, Line, Memory, Recall, Unopened, clean};
 use super::reading::{self, Change, Reading, ReadingError, Scope};
 use crate::budget::name_of_remote;
 use crate::telemetry;
@@ -149,20 +148,30 @@ where
         // What is not committed has no name of its own: the run is filed under the commit that is checked out.
         let filed = change.head.clone().or_else(|| checked_out.cloned()).unwrap_or(change.base.clone());
         telemetry::head(filed.as_str());
-        let line = self.line(checked_out).await?;
+        let line = match self.line(checked_out).await? {
+            Some(name) => {
+                let commits = match change.head.as_ref().or(checked_out) {
+                    // Its base may be a tree.
+                    Some(head) => self.repository.commits_since(&change.base, head).await.unwrap_or_default(),
+                    None => Vec::new(),
+                };
+                Some(Line { name, commits: commits.into_iter().collect() })
+            }
+            None => None,
+        };
         // Of rules, what is known and was not met is never called fixed: it may be on another branch, or outside of what
         // was compared.
         let memory = Memory {
             records: self.records.clone(),
             served: None,
             fixed_at: None,
-            line: line.as_deref(),
+            line: line.as_ref(),
             clock: self.clock,
         };
         let (earlier, unread) = match &line {
             Some(line) => {
-                let Recall { known, unread, .. } = memory.recall(&key).await;
-                (earlier(known, line), unread)
+                let Recall { known, elsewhere, unread, before: _ } = memory.recall(&key).await;
+                (Earlier { elsewhere, ..earlier(known, &line.name) }, unread)
             }
             None => Default::default(),
         };
@@ -309,7 +318,7 @@ fn earlier(known: Vec<Finding>, line: &str) -> Earlier {
     let head = seen.next_back().map(|on| on.commit.clone());
     let landed = "Nobody can tell line by line: a working tree may have been reviewed. Compare with the lines of the open \
                   findings.";
-    Earlier { known, head, landed: landed.to_owned(), renames: Renames::default() }
+    Earlier { known, head, landed: landed.to_owned(), ..Earlier::default() }
 }
 
 /// Does a remote's URL name the same repository from every folder? `../upstream` does not.

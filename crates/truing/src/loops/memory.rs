@@ -1,7 +1,9 @@
 //! What a review that no slot belongs to remembers: findings and outcome in the user's own records, so that ids and
 //! dismissals last. A review whose records fail is still a review.
 
-use truing_core::dismissal;
+use std::collections::BTreeSet;
+
+use truing_core::dismissal::{self, Dismissal};
 use truing_core::finding::{Finding, FindingStatus, SeenOn, Source};
 use truing_core::id::{FindingId, Key, Sha};
 use truing_core::identity::{Placed, identify};
@@ -43,8 +45,19 @@ pub struct Recall {
     pub known: Vec<Finding>,
     /// The revision that they are of.
     pub before: Option<Revision>,
+    /// Those that were seen on another line of work alone, at a commit of this one: it may have had another name.
+    pub elsewhere: BTreeSet<FindingId>,
     /// Why nobody knows what earlier reviews left open, if there may be something.
     pub unread: Option<String>,
+}
+
+/// The line of work of a local repository whose findings count.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// What findings know it by.
+    pub name: String,
+    /// The commits that it has and its base has not.
+    pub commits: BTreeSet<Sha>,
 }
 
 /// The findings after a review by their fate, each worst first.
@@ -87,8 +100,8 @@ pub struct Memory<'a, O, C> {
     pub served: Option<&'a Key>,
     /// The commit in which a rule's finding that is known and was not met is fixed; none if it may be elsewhere.
     pub fixed_at: Option<&'a Sha>,
-    /// The line of work of a local repository whose findings count; none: a pull request's, all of which count.
-    pub line: Option<&'a str>,
+    /// None: a pull request's, all of whose findings count.
+    pub line: Option<&'a Line>,
     /// Wall clock.
     pub clock: &'a C,
 }
@@ -111,15 +124,20 @@ where
             Ok(known) => known,
             Err(error) => return unread(error.to_string()),
         };
+        let is_elsewhere =
+            |finding: &Finding, line: &Line| finding.seen_on.iter().all(|on| on.line != line.name);
+        let mut elsewhere = BTreeSet::new();
         let (known, before) = match self.line {
             Some(line) => {
                 let known: Vec<Finding> =
                     known.into_iter().filter_map(|known| on_line(known, line)).collect();
+                let others = known.iter().filter(|finding| is_elsewhere(finding, line));
+                elsewhere.extend(others.map(|finding| finding.id.clone()));
                 (known, None)
             }
             None => (known, store.known(key).await.unwrap_or_default()),
         };
-        Recall { known, before, unread: None }
+        Recall { known, before, elsewhere, unread: None }
     }
 
     /// Gives the findings their ids by what is known, and records them under the commit `filed`. The answer: what
@@ -132,7 +150,7 @@ where
     ) -> (Kept, Option<String>) {
         match self.remember(found, record, filed).await {
             Ok(kept) => (kept, None),
-            Err(why) => (self.recognise(&[], found, record, filed).0, Some(why)),
+            Err(why) => (self.recognise((&[], &[]), found, record, filed).0, Some(why)),
         }
     }
 
@@ -146,7 +164,7 @@ where
         let opened = tokio::task::spawn_blocking(self.records.clone()).await;
         let opened = opened.map_err(|stopped| stopped.to_string())?;
         let Some(store) = opened.map_err(|unopened| unopened.why)? else {
-            return Ok(self.recognise(&[], found, record, filed).0);
+            return Ok(self.recognise((&[], &[]), found, record, filed).0);
         };
         let mut tries = 0;
         loop {
@@ -173,7 +191,7 @@ where
         let begun = store.begin(&run, &revision, record.started).await?;
         let (mut known, _) = self.known(store, &run.key).await?;
         dismissal::remember(&mut known, &begun.dismissals);
-        let (kept, findings) = self.recognise(&known, found, record, filed);
+        let (kept, findings) = self.recognise((&known, &begun.dismissals), found, record, filed);
         let outcome = record.clone();
         let producer = Producer::Review;
         let computed =
@@ -195,16 +213,17 @@ where
         Ok((store.findings(own).await?, own))
     }
 
-    /// Gives the findings their ids: what became of them, and all that records should hold.
+    /// Gives the findings their ids, by what is known and was dismissed: what became of them, and all that records should hold.
     fn recognise(
         &self,
-        known: &[Finding],
+        (known, dismissals): (&[Finding], &[Dismissal]),
         (found, renames, rechecked): Found<'_>,
         record: &mut OutcomeRecord,
         filed: &Sha,
     ) -> (Kept, Vec<Finding>) {
         let mut identified = identify(known, found.to_vec(), self.fixed_at, (&record.coverage, renames));
         rechecked.settle(&mut identified.gone, known, filed);
+        dismissal::apply(&mut identified.current, dismissals);
         let was_open = |finding: &Finding| known.iter().any(|was| was.id == finding.id && was.is_open());
         let is_fixed = |finding: &Finding| matches!(finding.status, FindingStatus::Fixed(_));
         let fixed = identified.gone.iter().filter(|finding| match self.line {
@@ -214,11 +233,11 @@ where
         let fixed = worst_first(fixed).into_iter().cloned().collect();
         if let Some(line) = self.line {
             for finding in identified.current.iter_mut().filter(|finding| is_of_a_model(finding)) {
-                see(finding, line, filed, true);
+                see(finding, &line.name, filed, true);
             }
             let over = |id: &FindingId| rechecked.fixed.contains_key(id) || rechecked.outside.contains(id);
             for finding in identified.gone.iter_mut().filter(|finding| over(&finding.id)) {
-                see(finding, line, filed, false);
+                see(finding, &line.name, filed, false);
                 // Elsewhere it may still be there.
                 if finding.seen_on.iter().any(|on| on.is_open) {
                     finding.status = FindingStatus::Open;
@@ -240,9 +259,11 @@ fn is_of_a_model(finding: &Finding) -> bool {
     }
 }
 
-/// A finding as it is on a line of work; none: it was never seen there. Who dismissed it did so everywhere.
-fn on_line(finding: Finding, line: &str) -> Option<Finding> {
-    let on = finding.seen_on.iter().find(|on| on.line == line)?;
+/// A finding as it is on a line of work; none: it was never seen there, nor at one of its commits. Who dismissed it did so
+/// everywhere.
+fn on_line(finding: Finding, line: &Line) -> Option<Finding> {
+    let its = finding.seen_on.iter().find(|on| on.line == line.name);
+    let on = its.or_else(|| finding.seen_on.iter().rfind(|on| line.commits.contains(&on.commit)))?;
     let status = match &finding.status {
         status @ (FindingStatus::Declined(_) | FindingStatus::Dismissed(_)) => status.clone(),
         FindingStatus::Open

@@ -76,7 +76,7 @@ where
             line: None,
             clock: self.clock,
         };
-        let Recall { known, before, unread } = memory.recall(&own).await;
+        let Recall { known, before, unread, elsewhere: _ } = memory.recall(&own).await;
         let since = since::compare(&mirror, &change, &revision.head, before.as_ref()).await;
         let earlier = since::earlier(known, before.as_ref(), since.as_ref());
         let asking = match &self.model {

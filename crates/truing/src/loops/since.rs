@@ -89,6 +89,7 @@ pub fn earlier(known: Vec<Finding>, before: Option<&Revision>, since: Option<&Co
         head: before.map(|before| before.head.clone()),
         landed: landed(since),
         renames: since.map(|since| since.renames.clone()).unwrap_or_default(),
+        ..Earlier::default()
     }
 }
 

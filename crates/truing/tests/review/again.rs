@@ -142,6 +142,47 @@ fn a_finding_is_fixed_by_the_lines_that_show_it_and_not_while_its_own_are_there(
     assert_eq!((exit, each(&told, "id")), (1, vec![&first["findings"][0]["id"]]), "{told:#}");
 }
 
+/// A dismissal is of the lines that it was said of.
+#[test]
+fn a_dismissal_ends_with_the_lines_that_it_was_said_of() {
+    let scene = scene();
+    let (_, first) = reviewed(&scene, [report(&[finding()])], &[]);
+    let id = first["findings"][0]["id"].as_str().unwrap();
+    let dismiss = || {
+        let dismissed = scene.place.command(&["dismiss", id, "--reason", "wanted here"]).output().unwrap();
+        assert!(dismissed.status.success(), "{dismissed:?}");
+    };
+    dismiss();
+    let seen = |text: &str, answer: Answer| {
+        scene.place.write("pay.py", text);
+        let (exit, told) = reviewed(&scene, [answer], &[]);
+        (exit, each(&told, "id").into_iter().cloned().collect::<Vec<Value>>(), told)
+    };
+    // Moved and reindented, it holds.
+    let moved =
+        format!("import os\n\n{}", SWALLOWS.replace("        return None", "            return None"));
+    let (exit, ids, told) = seen(&moved, silent());
+    assert_eq!((exit, ids), (0, vec![]), "{told:#}");
+    // Changed: it is open again, and the model owes a word on it.
+    let renamed = SWALLOWS.replace("except Exception:", "except Exception as error:");
+    let (exit, ids, told) = seen(&renamed, silent());
+    assert_eq!((exit, ids), (1, vec![json!(id)]), "{told:#}");
+    assert_eq!(told["findings"][0]["unverified"], "no_verdict");
+    assert!(
+        scene.model.log().last().unwrap().body.to_string().contains("says nothing of these open findings")
+    );
+    // It stays so, with a model and without one.
+    assert_eq!(seen(&renamed, silent()).0, 1);
+    assert_eq!(each(&scene.place.report(&[]), "id"), [&json!(id)]);
+    // As it was, the dismissal holds again; changed once more, it can be dismissed as it is now.
+    assert_eq!(seen(SWALLOWS, silent()).0, 0);
+    assert_eq!(seen(&renamed, silent()).0, 1);
+    dismiss();
+    assert_eq!(seen(&renamed, silent()).0, 0);
+    // What is taken away needs nobody's word.
+    assert_eq!(seen("def pay(x):\n    charge(x)\n", silent()).0, 0);
+}
+
 #[test]
 fn a_model_is_told_what_is_open_and_a_verdict_that_is_missing_is_asked_for_once() {
     let scene = scene();
@@ -204,6 +245,31 @@ fn each_branch_and_the_index_have_findings_of_their_own() {
     );
     let (exit, told) = reviewed(&scene, [says(&first, &json!({ "verdict": "fixed" }))], &[]);
     assert_eq!((exit, &told["findings"]), (0, &json!([])), "unless somebody says so: {told:#}");
+}
+
+#[test]
+fn a_branch_that_is_named_anew_or_left_keeps_its_findings_where_their_lines_are() {
+    let scene = scene();
+    let (_, first) = reviewed(&scene, [report(&[finding()])], &[]);
+    let id = vec![&first["findings"][0]["id"]];
+    scene.place.commit("pay");
+    assert_eq!(reviewed(&scene, [silent()], &[]).0, 1);
+    for command in [
+        &["branch", "--quiet", "--move", "pay", "paid"][..],
+        &["checkout", "--quiet", "--detach"],
+        &["checkout", "--quiet", "-b", "stacked"],
+    ] {
+        scene.place.git(command);
+        let (exit, told) = reviewed(&scene, [silent()], &[]);
+        assert_eq!((exit, each(&told, "id")), (1, id.clone()), "{command:?}: {told:#}");
+    }
+    // It was seen here, so it is the model's to say that it is fixed.
+    scene.place.write("pay.py", "def pay(x):\n    charge(x)\n");
+    assert_eq!(reviewed(&scene, [silent()], &[]).0, 1);
+    // Of a branch that was never reviewed nothing is known but what it has.
+    scene.place.git(["checkout", "--quiet", "--force", "-b", "fixed", "paid"]);
+    scene.place.write("pay.py", "def pay(x):\n    charge(x)\n");
+    assert_eq!(reviewed(&scene, [silent()], &[]).0, 0);
 }
 
 #[test]
