@@ -12,6 +12,10 @@ mod page;
 #[cfg(test)]
 mod simulation;
 mod statement;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod unchanged;
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +33,7 @@ use crate::finding::{AnchorKind, Evidence, Finding, FindingStatus, Place, RawFin
 use crate::id::{FindingId, Sha};
 use crate::identity::{Placed, SAME, Sighting, Statement, similarity};
 use crate::increment::Renames;
+use crate::line::cut;
 
 /// Lines of a finding that are kept for its identity and shown with it.
 pub const MAX_SNIPPET_LINES: usize = 20;
@@ -148,10 +153,15 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> Head<'a, T> {
         let marks = Marks::beside(page, lines);
         let said = self.marks.get_or_init(|| self.said());
         let is_whole = said.as_ref().is_some_and(|said| said.len() + marks.len() <= statement::MAX_MARKS);
-        match said.as_ref().filter(|_| is_whole) {
-            Some(said) => Seen { marks: marks.with(said), is_whole },
-            None => Seen { marks, is_whole },
-        }
+        let (first, last) = (lines.0.saturating_sub(evidence::NEAR), lines.1.saturating_add(evidence::NEAR));
+        let near = page.text.lines().zip(1_u32..).filter(|(_, line)| (first..=last).contains(line));
+        let near =
+            near.map(|(text, _)| cut(text.to_owned(), page::MAX_LINE_CHARS)).collect::<Vec<_>>().join("\n");
+        let marks = match said.as_ref().filter(|_| is_whole) {
+            Some(said) => marks.with(said),
+            None => marks,
+        };
+        Seen { marks, is_whole, near }
     }
 
     fn said(&self) -> Option<Marks> {
@@ -206,23 +216,29 @@ impl Rechecked {
     }
 }
 
-/// Opens a model's findings again that were dismissed with other lines than their file has now: a dismissal is of the lines that
-/// it was said of. Where they were only taken away, nobody is asked.
-pub fn lapse<T: Fn(&RepoPath) -> Option<String>>(known: &mut [Finding], head: &Head<'_, T>) {
-    let may_lapse = |finding: &&mut Finding| {
-        finding.raw.source == Source::Agent
-            && finding.raw.place.side == Side::New
-            && matches!(finding.status, FindingStatus::Dismissed(_))
+/// Opens a model's findings again that count at the head: those that were dismissed with other lines than the file has now,
+/// unless these were only taken away; and those that had left the change and whose lines, or what stands in their place, it
+/// adds again.
+pub fn reopen<T: Fn(&RepoPath) -> Option<String>>(known: &mut [Finding], head: &Head<'_, T>) {
+    let of_a_model =
+        |finding: &&mut Finding| finding.raw.source == Source::Agent && finding.raw.place.side == Side::New;
+    for finding in known.iter_mut().filter(of_a_model) {
+        let counts = match finding.status {
             // Whoever dismissed it unverified knew that its lines had changed.
-            && finding.unverified.is_none()
-    };
-    for finding in known.iter_mut().filter(may_lapse) {
-        let path = match follow(finding, head) {
-            Went::Changed { path, start, end } if start <= end => path,
-            Went::Lost { path } => path,
-            Went::There { .. } | Went::Changed { .. } | Went::NoFile => continue,
+            FindingStatus::Dismissed(_) if finding.unverified.is_none() => match follow(finding, head) {
+                Went::Changed { path, start, end } => start <= end && head.added.contains_key(&path),
+                Went::Lost { path } => head.added.contains_key(&path),
+                Went::There { .. } | Went::NoFile => false,
+            },
+            FindingStatus::Outside => is_added_again(&follow(finding, head), head),
+            FindingStatus::Dismissed(_)
+            | FindingStatus::Open
+            | FindingStatus::Claimed
+            | FindingStatus::Fixed(_)
+            | FindingStatus::Suppressed(_)
+            | FindingStatus::Declined(_) => false,
         };
-        if head.added.contains_key(&path) {
+        if counts {
             finding.status = FindingStatus::Open;
         }
     }
@@ -250,6 +266,7 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
     place: impl Fn(RawFinding) -> Placed,
 ) -> Rechecked {
     let mut rechecked = Rechecked::default();
+    let replaced = replaced(known, head);
     for finding in known.iter().filter(|finding| finding.raw.source == Source::Agent) {
         match &finding.status {
             FindingStatus::Open | FindingStatus::Claimed => {}
@@ -261,7 +278,10 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
                 let is_open = match (&finding.status, beside) {
                     (FindingStatus::Fixed(_), Some(evidence)) => {
                         let is_gone = !evidence::still_shows(evidence, head);
-                        is_gone && decide(finding, &went, &[], head) != Became::Outside
+                        is_gone && decide(finding, &went, &[], (head, &replaced)) != Became::Outside
+                    }
+                    (FindingStatus::Fixed(_), None) => {
+                        matches!(went, Went::There { .. }) && is_added_again(&went, head)
                     }
                     (_, _) => is_added_again(&went, head),
                 };
@@ -277,7 +297,7 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
             }
         }
         let went = follow(finding, head);
-        let became = decide(finding, &went, reviewers, head);
+        let became = decide(finding, &went, reviewers, (head, &replaced));
         let is_fixed = matches!(became, Became::Fixed(_));
         if let Some(again) = again(finding, &went, found, is_fixed) {
             again.sighting.of = Some(finding.id.clone());
@@ -303,6 +323,20 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
     rechecked
 }
 
+/// The lines that took the place of open findings' own: they show what became of that finding, and of no other.
+type Replaced<'a> = Vec<(&'a FindingId, RepoPath, (u32, u32))>;
+
+fn replaced<'a, T: Fn(&RepoPath) -> Option<String>>(
+    known: &'a [Finding],
+    head: &Head<'_, T>,
+) -> Replaced<'a> {
+    let lines = |finding: &'a Finding| match follow(finding, head) {
+        Went::Changed { path, start, end } if start <= end => Some((&finding.id, path, (start, end))),
+        Went::There { .. } | Went::Changed { .. } | Went::Lost { .. } | Went::NoFile => None,
+    };
+    owed(known).filter_map(lines).collect()
+}
+
 /// What became of one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Became {
@@ -320,7 +354,7 @@ fn decide<T: Fn(&RepoPath) -> Option<String>>(
     finding: &Finding,
     went: &Went,
     reviewers: &[Reviewer],
-    head: &Head<'_, T>,
+    (head, replaced): (&Head<'_, T>, &Replaced<'_>),
 ) -> Became {
     let was = &finding.raw.place.path;
     let path = match went {
@@ -369,7 +403,9 @@ fn decide<T: Fn(&RepoPath) -> Option<String>>(
                         Some(Evidence::of(path, lines, &text))
                     };
                     let may_look = verdict.path.as_ref().is_none_or(|path| reviewer.seen.contains(path));
-                    let new = || evidence::new_evidence(verdict, finding, went, head).filter(|_| may_look);
+                    let new = || {
+                        evidence::new_evidence(verdict, finding, went, (head, replaced)).filter(|_| may_look)
+                    };
                     shown = instead().or_else(new);
                 }
             }
@@ -420,9 +456,9 @@ fn beside(text: &str, (start, end): (u32, u32)) -> (u32, u32) {
     (first, last)
 }
 
-/// Are the very lines there, and added by the change?
+/// Are the lines, or what stands in their place, added by the change?
 fn is_added_again<T>(went: &Went, head: &Head<'_, T>) -> bool {
-    let Went::There { path, start, end } = went else { return false };
+    let (Went::There { path, start, end } | Went::Changed { path, start, end }) = went else { return false };
     head.added.get(path).is_some_and(|added| added.iter().any(|(first, last)| first <= end && last >= start))
 }
 
@@ -551,56 +587,4 @@ fn sighted(
     let mut placed = place(raw);
     placed.sighting = Sighting { of: Some(finding.id.clone()), around, ..Sighting::default() };
     placed
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::finding::{AnchorKind, Category, Severity};
-    use crate::id::Fingerprint;
-
-    fn of_a_rule(rule: &str) -> Finding {
-        let place = Place { path: "a.py".into(), side: Side::New, start_line: 1, end_line: 1 };
-        let raw = RawFinding {
-            place: place.clone(),
-            severity: Severity::P1,
-            category: Category::F,
-            rule: rule.into(),
-            title: "t".into(),
-            body: "b".into(),
-            snippet: "x".into(),
-            suggestion: None,
-            source: Source::Rule,
-        };
-        Finding {
-            id: FindingId::new(rule.to_owned()),
-            fingerprint: Fingerprint::new("1:00".to_owned()),
-            raw,
-            old_path: None,
-            anchor: AnchorKind::Inline,
-            at: place,
-            status: FindingStatus::Open,
-            around: None,
-            unverified: None,
-            seen_on: Vec::new(),
-            evidence: None,
-        }
-    }
-
-    #[test]
-    fn a_finding_of_a_rule_that_did_not_look_is_not_called_fixed() {
-        let known = [of_a_rule("core/used"), of_a_rule("core/off")];
-        let head = Sha::parse(&"a".repeat(40)).unwrap();
-        let settled = |rules: &[&str]| {
-            let mut gone = known.clone();
-            gone.iter_mut().for_each(|finding| finding.status = FindingStatus::Fixed(head.clone()));
-            let rules = rules.iter().map(|rule| (*rule).to_owned()).collect();
-            Rechecked { rules, ..Rechecked::default() }.settle(&mut gone, &known, &head);
-            gone.map(|finding| finding.status)
-        };
-        let fixed = FindingStatus::Fixed(head.clone());
-        assert_eq!(settled(&["core/used"]), [fixed.clone(), FindingStatus::Outside]);
-        // A reader that does not say what looked.
-        assert_eq!(settled(&[]), [fixed.clone(), fixed]);
-    }
 }

@@ -107,6 +107,13 @@ impl Repository {
         &self.layout.root
     }
 
+    /// The top folder of the first working tree: the same for all that are linked to it.
+    pub fn first_root(&self) -> &Path {
+        let git_dir =
+            self.layout.objects.parent().filter(|dir| dir.file_name().is_some_and(|name| name == ".git"));
+        git_dir.and_then(Path::parent).unwrap_or(&self.layout.root)
+    }
+
     /// Is some of the history missing (`git clone --depth`)?
     pub fn is_shallow(&self) -> bool {
         self.layout.shallow

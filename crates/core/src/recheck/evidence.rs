@@ -9,14 +9,14 @@ use std::collections::BTreeSet;
 
 use truing_diff::RepoPath;
 
-use super::page::Page;
+use super::page::{Page, Tokens};
 use super::statement::Statement;
-use super::{Head, Verdict, Went};
+use super::{Head, Replaced, Verdict, Went};
 use crate::excerpt;
 use crate::finding::{Evidence, Finding};
 
 /// Lines from a finding to what is beside it.
-const NEAR: u32 = 12;
+pub(super) const NEAR: u32 = 12;
 /// Lines that a verdict may quote: of more, nobody says which show a fix.
 const MAX_QUOTED: u32 = 20;
 /// The shortest name that is told apart, in bytes.
@@ -56,7 +56,7 @@ pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
     verdict: &Verdict,
     finding: &Finding,
     went: &Went,
-    head: &Head<'_, T>,
+    (head, replaced): (&Head<'_, T>, &Replaced<'_>),
 ) -> Option<Evidence> {
     let seen = finding.around.as_ref()?.seen.as_ref()?;
     let (first, last) = verdict.lines?;
@@ -78,15 +78,27 @@ pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
     };
     let is_quoted = |statement: &Statement| statement.touches((first, last));
     let told: Vec<&Statement> = page.statements().iter().filter(|one| is_quoted(one)).collect();
-    let is_near = |statement: &Statement| own.is_some_and(|own| statement.touches(own));
-    let is_new = |statement: &&&Statement| statement.has_words && !seen.marks.has(statement.own);
+    let is_of_another = |statement: &Statement| {
+        replaced.iter().any(|(id, at, lines)| **id != finding.id && at == path && statement.touches(*lines))
+    };
+    let is_near =
+        |statement: &Statement| own.is_some_and(|own| statement.touches(own)) && !is_of_another(statement);
+    let was = Tokens::of_code(&seen.near);
+    // A statement that a formatter broke or joined says what was there before.
+    let is_same = |one: &Statement| {
+        let text = excerpt::lines(&page.text, (one.first, one.last)).unwrap_or_default().join("\n");
+        !seen.marks.has(one.own) && was.has(&Tokens::of_code(&text))
+    };
+    let is_new =
+        |one: &&&Statement| one.has_words && !seen.marks.has(one.own) && !(is_near(one) && is_same(one));
     let beside = || {
         let said = told.iter().filter(is_new).find(|one| is_near(one)).map(|one| one.own);
         // Two statements that stand together now: both of them are quoted.
         let together = told.windows(2).find_map(|pair| {
             let [above, below] = pair else { return None };
             let is_one = is_near(above) && is_near(below) && (above.has_words || below.has_words);
-            (is_one && !seen.marks.has(below.joint)).then_some(below.joint)
+            let is_new = !seen.marks.has(below.joint) && !is_same(above) && !is_same(below);
+            (is_one && is_new).then_some(below.joint)
         });
         said.or(together)
     };

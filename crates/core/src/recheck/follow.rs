@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use truing_diff::RepoPath;
 
 use super::Head;
-use super::page::{Page, Tokens, key, key_hash};
+use super::page::{Page, Sought, key, key_hash};
 use super::statement::Marks;
 use crate::finding::Finding;
 
@@ -53,6 +53,9 @@ pub struct Seen {
     pub marks: Marks,
     /// Are they of all that the change added?
     pub is_whole: bool,
+    /// The finding's lines and those near it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub near: String,
 }
 
 impl Around {
@@ -62,7 +65,7 @@ impl Around {
         let first = index(start).min(lines.len());
         let last = (index(end) + 1).clamp(first, lines.len());
         let kept = |lines: &[&str]| lines.iter().map(|line| key(line)).collect();
-        let copies = page.tokens().all(&Tokens::of(snippet)).len();
+        let copies = page.places(&Sought::of(snippet)).len();
         Self {
             before: kept(lines.get(first.saturating_sub(MAX_AROUND)..first).unwrap_or_default()),
             after: kept(lines.get(last..(last + MAX_AROUND).min(lines.len())).unwrap_or_default()),
@@ -75,7 +78,7 @@ impl Around {
 /// Where a finding's lines are now. Lines are 1-based and inclusive.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Went {
-    /// They are there, white space and trailing commas aside.
+    /// They are there, comments and a formatter's doings aside.
     There {
         /// The file.
         path: RepoPath,
@@ -157,7 +160,7 @@ struct Wanted {
     /// The index of its first line then.
     was: usize,
     /// Its own lines.
-    tokens: Tokens,
+    sought: Sought,
     /// What all of them are worth, and those beside it.
     whole: i32,
     beside: i32,
@@ -191,7 +194,7 @@ impl Wanted {
             below,
             copies: around.map_or(1, |around| around.copies.max(1)),
             was: index(finding.raw.place.start_line),
-            tokens: Tokens::of(&finding.raw.snippet),
+            sought: Sought::of(&finding.raw.snippet),
             whole,
             beside: whole - own,
             lines,
@@ -248,7 +251,7 @@ impl Fit {
             .sum();
         let between = (beside >= ENOUGH.min(wanted.beside) && beside > 0)
             .then(|| gap(&partners, (*above, *below), (lines.len(), page.lines.len())));
-        let all = page.tokens().all(&wanted.tokens);
+        let all = page.places(&wanted.sought);
         let near = |at: &&(usize, usize)| match between {
             Some((first, last)) if at.1 >= first && at.0 < last => 0,
             Some((first, _)) => at.0.abs_diff(first) + 1,

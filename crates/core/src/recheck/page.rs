@@ -4,21 +4,23 @@
 //! Everything is compared by its hash. Of two texts with one hash a finding is still there, or a line is not new: an
 //! accident keeps something open, and fixes nothing.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::collections::BTreeSet;
 
-use super::statement::{Statement, statements};
+use super::statement::{Statement, code, statements};
 use crate::excerpt::folded;
 use crate::line::{cut, is_hidden};
 
 /// Characters of a line that are remembered.
-const MAX_LINE_CHARS: usize = 200;
+pub(super) const MAX_LINE_CHARS: usize = 200;
 
 /// A file, as it is compared.
 pub(super) struct Page {
     pub(super) text: String,
     /// Each line, white space aside.
     pub(super) lines: Vec<u64>,
-    tokens: OnceCell<Tokens>,
+    tokens: OnceCell<Sought>,
     statements: OnceCell<Vec<Statement>>,
 }
 
@@ -28,12 +30,29 @@ impl Page {
         Self { text, lines, tokens: OnceCell::new(), statements: OnceCell::new() }
     }
 
-    pub(super) fn tokens(&self) -> &Tokens {
-        self.tokens.get_or_init(|| Tokens::of(&self.text))
+    /// Where these lines stand as whole lines, comments and a formatter's doings aside: the first line and the last of each
+    /// place.
+    pub(super) fn places(&self, sought: &Sought) -> Vec<(usize, usize)> {
+        let own = self.tokens.get_or_init(|| Sought::of(&self.text));
+        let places = own.code.all(&sought.code);
+        // A comment has no code.
+        if places.is_empty() { own.text.all(&sought.text) } else { places }
     }
 
     pub(super) fn statements(&self) -> &[Statement] {
         self.statements.get_or_init(|| statements(&self.text))
+    }
+}
+
+/// Lines that are looked for: their code, and all of their text.
+pub(super) struct Sought {
+    code: Tokens,
+    text: Tokens,
+}
+
+impl Sought {
+    pub(super) fn of(text: &str) -> Self {
+        Self { code: Tokens::of_code(text), text: Tokens::of(text) }
     }
 }
 
@@ -104,34 +123,56 @@ pub(super) struct Tokens {
 
 impl Tokens {
     pub(super) fn of(text: &str) -> Self {
+        Self::of_lines(text.lines())
+    }
+
+    /// Of the code alone: without comments, semicolons, backslashes that join lines, and brackets around a whole expression.
+    pub(super) fn of_code(text: &str) -> Self {
+        let code: Vec<_> = text.lines().map(|line| without_remarks(code(line))).collect();
+        let joined = |line| str::trim_end(line).trim_end_matches('\\');
+        let all = Self::of_lines(code.iter().map(|line| joined(line)));
+        let left_out = brackets_around(&all);
+        let is_left_out = |at: &usize, token: u64| token == SEMICOLON || left_out.contains(at);
+        let kept = all.tokens.iter().copied().zip(all.lines).enumerate();
+        let kept = kept.filter(|(at, (token, _))| !is_left_out(at, *token)).map(|(_, token)| token);
+        let (tokens, lines) = kept.unzip();
+        Self { tokens, lines }
+    }
+
+    fn of_lines<'a>(lines: impl Iterator<Item = &'a str>) -> Self {
         let mut all = Self { tokens: Vec::new(), lines: Vec::new() };
-        let (mut word, mut line) = (None, 0);
-        for char in text.chars() {
-            if char.is_ascii_alphanumeric() || char == '_' || !char.is_ascii() && char.is_alphanumeric() {
-                add(word.get_or_insert(Hash::new()), char);
-                continue;
+        for (line, text) in lines.enumerate() {
+            let mut word = None;
+            for char in text.chars() {
+                if char.is_ascii_alphanumeric() || char == '_' || !char.is_ascii() && char.is_alphanumeric() {
+                    add(word.get_or_insert(Hash::new()), char);
+                    continue;
+                }
+                if let Some(word) = word.take() {
+                    all.push(word, line);
+                }
+                if char.is_whitespace() || is_hidden(char) {
+                    continue;
+                }
+                if matches!(char, ')' | ']' | '}') && all.tokens.last() == Some(&COMMA) {
+                    all.tokens.pop();
+                    all.lines.pop();
+                }
+                let mut sign = Hash::new();
+                add(&mut sign, if matches!(char, '\'' | '`') { '"' } else { char });
+                all.push(sign, line);
             }
-            if let Some(word) = word.take() {
+            if let Some(word) = word {
                 all.push(word, line);
             }
-            if char == '\n' {
-                line += 1;
-            }
-            if char.is_whitespace() || is_hidden(char) {
-                continue;
-            }
-            if matches!(char, ')' | ']' | '}') && all.tokens.last() == Some(&COMMA) {
-                all.tokens.pop();
-                all.lines.pop();
-            }
-            let mut sign = Hash::new();
-            add(&mut sign, if matches!(char, '\'' | '`') { '"' } else { char });
-            all.push(sign, line);
-        }
-        if let Some(word) = word {
-            all.push(word, line);
         }
         all
+    }
+
+    /// Do these stand in it, one behind the other?
+    pub(super) fn has(&self, some: &Self) -> bool {
+        let some = some.tokens.as_slice();
+        !some.is_empty() && self.tokens.windows(some.len()).any(|here| here == some)
     }
 
     fn push(&mut self, token: Hash, line: usize) {
@@ -156,12 +197,105 @@ impl Tokens {
     }
 }
 
-/// The token of a comma.
-const COMMA: u64 = {
-    let mut hash = Hash::new();
-    hash.byte(b',');
+/// The token of a sign or a word.
+const fn token(text: &str) -> u64 {
+    let (mut hash, mut at) = (Hash::new(), 0);
+    while at < text.len() {
+        hash.byte(text.as_bytes()[at]);
+        at += 1;
+    }
     hash.get()
-};
+}
+
+const COMMA: u64 = token(",");
+const SEMICOLON: u64 = token(";");
+const OPENS: u64 = token("(");
+const CLOSES: u64 = token(")");
+const EQUALS: u64 = token("=");
+/// Signs in front of which, together with `=`, an expression is compared and not given.
+const COMPARES: [u64; 4] = [EQUALS, token("!"), token("<"), token(">")];
+/// Words behind which a condition stands.
+const TESTS: [u64; 5] = [token("if"), token("elif"), token("while"), token("switch"), token("match")];
+/// Words and signs behind which a whole expression may begin.
+const BEFORE: [u64; 7] =
+    [OPENS, COMMA, token("["), token("return"), token("yield"), token("assert"), token("case")];
+/// Signs in front of which it ends.
+const BEHIND: [u64; 7] = [CLOSES, COMMA, SEMICOLON, token("]"), token("}"), token(":"), token("{")];
+/// Signs and words by which it goes on.
+const GOES_ON: [u64; 21] = [
+    OPENS,
+    token("["),
+    token("."),
+    token("+"),
+    token("-"),
+    token("*"),
+    token("/"),
+    token("%"),
+    token("&"),
+    token("|"),
+    token("^"),
+    token("<"),
+    token(">"),
+    token("="),
+    token("!"),
+    token("?"),
+    token("and"),
+    token("or"),
+    token("is"),
+    token("in"),
+    token("not"),
+];
+
+/// The places of round brackets that change nothing: those around all that is given, returned, tested or handed on, and
+/// around the one parameter of an arrow function.
+fn brackets_around(all: &Tokens) -> BTreeSet<usize> {
+    let token = |at: usize| all.tokens.get(at).copied();
+    let (mut open, mut around) = (Vec::<(usize, bool)>::new(), BTreeSet::new());
+    for (at, now) in all.tokens.iter().copied().enumerate() {
+        if now == COMMA {
+            open.iter_mut().last().into_iter().for_each(|(_, has_comma)| *has_comma = true);
+        } else if now == OPENS {
+            open.push((at, false));
+        } else if now == CLOSES
+            && let Some((begin, has_comma)) = open.pop()
+        {
+            let before = |back: usize| begin.checked_sub(back).and_then(token);
+            let is_given =
+                before(1) == Some(EQUALS) && before(2).is_none_or(|sign| !COMPARES.contains(&sign));
+            let may_begin = is_given || before(1).is_some_and(|before| BEFORE.contains(&before));
+            let is_test = before(1).is_some_and(|before| TESTS.contains(&before));
+            let is_last = all.lines.get(at) != all.lines.get(at + 1);
+            let next = token(at + 1);
+            let goes_on = next.is_some_and(|next| GOES_ON.contains(&next));
+            let ends = next.is_none_or(|next| BEHIND.contains(&next)) || is_last && !goes_on;
+            let is_word = begin + 2 == at && !before(1).is_some_and(|before| before == CLOSES);
+            let is_arrow = is_word && next == Some(EQUALS) && token(at + 2) == Some(COMPARES[3]);
+            if !has_comma && begin + 1 < at && (may_begin && ends || is_test && !goes_on || is_arrow) {
+                around.extend([begin, at]);
+            }
+        }
+    }
+    around
+}
+
+/// A line without the block comments that begin and end in it.
+fn without_remarks(line: &str) -> Cow<'_, str> {
+    let mut kept = Cow::Borrowed(line);
+    let mut from = 0;
+    while let Some(begin) = kept.get(from..).and_then(|rest| rest.find("/*")).map(|at| at + from) {
+        let (before, behind) =
+            (kept.get(..begin).unwrap_or_default(), kept.get(begin + 2..).unwrap_or_default());
+        let is_quoted = ['"', '\'', '`'].iter().any(|quote| before.matches(*quote).count() % 2 == 1);
+        match behind.find("*/") {
+            Some(end) if !is_quoted => {
+                kept = Cow::Owned(format!("{before} {}", behind.get(end + 2..).unwrap_or_default()));
+                from = begin;
+            }
+            Some(_) | None => from = begin + 2,
+        }
+    }
+    kept
+}
 
 fn add(hash: &mut Hash, char: char) {
     match u8::try_from(char) {

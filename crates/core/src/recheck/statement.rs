@@ -210,10 +210,10 @@ fn mark(hash: Hash) -> u32 {
 }
 
 /// A line without a comment: nothing, if it is one.
-fn code(line: &str) -> &str {
+pub(super) fn code(line: &str) -> &str {
     let trimmed = line.trim();
     let may_begin = trimmed.starts_with(['/', '*', '<', '-', '"', '\'', '#']);
-    if !may_begin && ![" #", " /"].iter().any(|mark| trimmed.contains(mark)) {
+    if !may_begin && ![" #", " /", " <!--"].iter().any(|mark| trimmed.contains(mark)) {
         return trimmed;
     }
     let begins = ["//", "/*", "*/", "<!--", "-- ", "\"\"\"", "'''", "# ", "#!"];
@@ -230,9 +230,11 @@ fn code(line: &str) -> &str {
         match (quote, byte) {
             (None, b'"' | b'\'' | b'`') if closes(trimmed, at, byte) => quote = Some(byte),
             (Some(begun), _) if begun == byte && before != b'\\' => quote = None,
-            (None, b'#' | b'/') if before == b' ' => {
+            (None, b'#' | b'/' | b'<') if before == b' ' => {
                 let rest = trimmed.get(at..).unwrap_or_default();
-                if rest.starts_with("# ") || rest.starts_with("//") || rest.starts_with("/* ") {
+                let is_block =
+                    rest.starts_with("/*") && rest.ends_with("*/") && rest.matches("/*").count() == 1;
+                if ["# ", "//", "<!--"].iter().any(|begin| rest.starts_with(begin)) || is_block {
                     return trimmed.get(..at).unwrap_or_default().trim_end();
                 }
             }

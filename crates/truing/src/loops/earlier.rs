@@ -73,7 +73,7 @@ impl Earlier {
         paths.into_iter().filter(RepoPath::may_be_written).collect()
     }
 
-    /// What of it counts at the head: dismissals have lapsed where the dismissed lines are not as they were.
+    /// The findings that count at the head, with those open again that do ([`recheck::reopen`]).
     pub(super) fn at_head(&self, tree: &Path, change: &Change, reading: &Reading) -> Self {
         let mut earlier = self.clone();
         let files = Files::of(tree);
@@ -81,7 +81,7 @@ impl Earlier {
         let head = head(&files, &changed, change, reading);
         let is_there = |finding: &Finding| matches!(recheck::follow(finding, &head), Went::There { .. });
         earlier.known.retain(|finding| !self.elsewhere.contains(&finding.id) || is_there(finding));
-        recheck::lapse(&mut earlier.known, &head);
+        recheck::reopen(&mut earlier.known, &head);
         earlier
     }
 

@@ -303,11 +303,11 @@ where
 }
 
 /// What records know a repository by: where it was cloned from, so that all clones and worktrees of one person are one; else
-/// its folder.
+/// the folder of its first working tree.
 pub fn key(repository: &Repository) -> Key {
     let remote = repository.remote_url();
     let name = remote.filter(|url| url.len() <= MAX_URL_BYTES && is_absolute(url));
-    let name = name.map_or_else(|| repository.root().as_os_str().as_encoded_bytes(), str::as_bytes);
+    let name = name.map_or_else(|| repository.first_root().as_os_str().as_encoded_bytes(), str::as_bytes);
     Key::new(format!("local/{}", clean(name).trim_start_matches('/')))
 }
 

@@ -247,6 +247,34 @@ fn each_branch_and_the_index_have_findings_of_their_own() {
     assert_eq!((exit, &told["findings"]), (0, &json!([])), "unless somebody says so: {told:#}");
 }
 
+/// A file that leaves the change and comes back is not a fix.
+#[test]
+fn what_is_put_aside_and_taken_up_again_is_open_again_and_owed() {
+    let scene = scene();
+    let (before, renamed) = (
+        "def pay(x):\n    return None\n",
+        SWALLOWS.replace("except Exception:", "except Exception as error:"),
+    );
+    scene.place.write("pay.py", before);
+    scene.place.git(["add", "pay.py"]);
+    scene.place.git(["commit", "--quiet", "--no-verify", "--message", "before"]);
+    scene.place.git(["branch", "--quiet", "--force", "main"]);
+    scene.place.write("pay.py", SWALLOWS);
+    scene.place.write("new.py", "x = 1\n");
+    let (_, first) = reviewed(&scene, [report(&[finding()])], &[]);
+    for text in [SWALLOWS, &renamed] {
+        scene.place.write("pay.py", text);
+        assert_eq!(reviewed(&scene, [silent()], &[]).0, 1);
+        scene.place.write("pay.py", before);
+        assert_eq!(reviewed(&scene, [silent()], &[]).0, 0);
+        scene.place.write("pay.py", text);
+        let (exit, told) = reviewed(&scene, [silent()], &[]);
+        assert_eq!((exit, each(&told, "id")), (1, vec![&first["findings"][0]["id"]]), "{told:#}");
+        let last = scene.model.log().last().unwrap().body.to_string();
+        assert!(last.contains("`verdicts` says nothing of these open findings"), "{last}");
+    }
+}
+
 #[test]
 fn a_branch_that_is_named_anew_or_left_keeps_its_findings_where_their_lines_are() {
     let scene = scene();
@@ -263,6 +291,14 @@ fn a_branch_that_is_named_anew_or_left_keeps_its_findings_where_their_lines_are(
         let (exit, told) = reviewed(&scene, [silent()], &[]);
         assert_eq!((exit, each(&told, "id")), (1, id.clone()), "{command:?}: {told:#}");
     }
+    // In another working tree of the repository, too.
+    scene.place.git(["checkout", "--quiet", "--detach"]);
+    scene.place.git(["worktree", "add", "--quiet", "../linked", "stacked"]);
+    scene.model.play(truing_fakes::model::Script::of([silent()]));
+    let ran = scene.review(&["../linked"]);
+    assert_eq!((ran.exit, each(&ran.json(), "id")), (1, id.clone()), "{}", ran.err);
+    scene.place.git(["worktree", "remove", "--force", "../linked"]);
+    scene.place.git(["checkout", "--quiet", "stacked"]);
     // It was seen here, so it is the model's to say that it is fixed.
     scene.place.write("pay.py", "def pay(x):\n    charge(x)\n");
     assert_eq!(reviewed(&scene, [silent()], &[]).0, 1);

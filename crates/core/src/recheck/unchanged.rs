@@ -1,0 +1,178 @@
+//! Changes that change nothing: comments and what formatters do. Whatever lines a model quotes then, nothing is fixed.
+
+use std::collections::BTreeSet;
+
+use truing_diff::RepoPath;
+
+use super::{Head, Rechecked, Reviewer, Verdict, Word, recheck};
+use crate::finding::{
+    AnchorKind, Category, Finding, FindingStatus, Place, RawFinding, Severity, Side, Source,
+};
+use crate::id::{FindingId, Fingerprint};
+use crate::identity::{Placed, Sighting};
+use crate::increment::Renames;
+
+/// What stands in front of the finding's lines, and behind them.
+const ABOVE: &str = "first = 1\nsecond(first)\n";
+const BELOW: &str = "third = second(3)\nlast(third)\n";
+
+/// A file, the finding's lines in it, and what they become.
+const CASES: [(&str, &str, &str); 29] = [
+    ("p.py", "y = a[0]", "y = a[0]  # checked"),
+    ("p.py", "if a:\n    return x", "if a:\n    # checked\n    return x"),
+    ("p.py", "y = a[0]  # first", "y = a[0]"),
+    ("p.py", "y = a[0]  # first", "y = a[0]  # noqa: X"),
+    ("p.py", "y = g(\n    a[0],\n)", "y = g(\n    a[0],  # noqa\n)"),
+    ("p.py", "if a: return x", "if a:\n    return x"),
+    ("p.py", "if a:\n    return x", "if a: return x"),
+    ("p.py", "if (a[0] == 1):\n    x = 2", "if a[0] == 1:\n    x = 2"),
+    ("p.py", "y = a[0] + \\\n    a[1]", "y = (\n    a[0]\n    + a[1]\n)"),
+    ("p.py", "y = a['k']", "y = a[\"k\"]"),
+    ("p.py", "y = a[0]; w = 2", "y = a[0]\nw = 2"),
+    ("p.py", "return total(items) / len(items)", "return (\n    total(items)\n    / len(items)\n)"),
+    ("p.py", "for i in range(len(items) - 1):", "for i in range(\n    len(items) - 1,\n):"),
+    (
+        "p.py",
+        "if order['state'] == 'refunded':\n    return done",
+        "if (\n    order[\"state\"]\n    == \"refunded\"\n):\n    return done",
+    ),
+    ("p.js", "const y = a[0].b;", "const y = a[0].b; // checked"),
+    ("p.js", "const y = a[0].b;", "const y = /* checked */ a[0].b;"),
+    ("p.js", "const y = a[0].b", "const y = a[0].b;"),
+    ("p.js", "const g = a => a[0].b;", "const g = (a) => a[0].b;"),
+    ("p.js", "if (a) return x;", "if (a)\n  return x;"),
+    ("p.ts", "go(a, b)", "go(\n  a,\n  b,\n)"),
+    ("p.go", "y := a[0]", "y := a[0] // checked"),
+    ("p.rs", "let y = a[0];", "let y = a[0]; // checked"),
+    ("p.rs", "if a.is_empty() { return x; }", "if a.is_empty() {\n    return x;\n}"),
+    ("P.java", "int f(int[] a)\n{", "int f(int[] a) {"),
+    ("p.sh", "rm -rf $x/tmp", "rm -rf $x/tmp # safe"),
+    ("p.yaml", "timeout: 0", "timeout: 0 # never"),
+    ("p.html", "<a href=\"x\">c</a>", "<a href=\"x\">c</a> <!-- checked -->"),
+    ("p.toml", "t = 0", "t = 0 # checked"),
+    ("p.c", "y = a[0];", "y = a[0]; /* checked */"),
+];
+
+/// Changes of few signs that fix something.
+const FIXES: [(&str, &str, &str); 10] = [
+    ("p.py", "y = a + b * c", "y = (a + b) * c"),
+    ("p.py", "if not a or b:", "if not (a or b):"),
+    ("p.py", "y = x == a or b", "y = x == (a or b)"),
+    ("p.py", "y = f(a)", "y = f"),
+    ("p.py", "y = (a)", "y = (a, b)"),
+    ("p.js", "y = a ? b : c || d;", "y = (a ? b : c) || d;"),
+    ("p.js", "url = 'a/*.js'; b = '*/'", "url = 'b/*.js'; b = '*/'"),
+    ("p.js", "go(a)\n  .then(b)", "go(a)"),
+    ("p.rs", "let y = a[0]?;", "let y = a[0];"),
+    ("p.css", "color: #fff;", "color: #000;"),
+];
+
+fn file(own: &str) -> String {
+    format!("{ABOVE}{own}\n{BELOW}")
+}
+
+/// The lines that a finding's own lines stand on.
+fn own_lines(own: &str) -> (u32, u32) {
+    let above = u32::try_from(ABOVE.lines().count()).unwrap();
+    (above + 1, above + u32::try_from(own.lines().count()).unwrap())
+}
+
+fn place(raw: RawFinding) -> Placed {
+    Placed {
+        at: raw.place.clone(),
+        raw,
+        anchor: AnchorKind::Inline,
+        old_path: None,
+        sighting: Sighting::default(),
+    }
+}
+
+/// What became of findings in a file with these lines.
+fn looked(
+    path: &str,
+    own: &str,
+    known: &[Finding],
+    found: &mut Vec<Placed>,
+    reviewers: &[Reviewer],
+) -> Rechecked {
+    let (paths, renames, text) = ([RepoPath::from(path)], Renames::default(), file(own));
+    let added = [(paths[0].clone(), vec![(1, u32::MAX)])].into();
+    let head = Head::new(|_: &RepoPath| Some(text.clone()), &paths, (added, BTreeSet::new()), &renames);
+    recheck(known, found, reviewers, &head, place)
+}
+
+/// A finding on these lines, as it is recorded when it is found first.
+fn known(path: &str, own: &str) -> Finding {
+    let (start_line, end_line) = own_lines(own);
+    let at = Place { path: path.into(), side: Side::New, start_line, end_line };
+    let raw = RawFinding {
+        place: at.clone(),
+        severity: Severity::P1,
+        category: Category::G,
+        rule: String::new(),
+        title: "The defect".into(),
+        body: "It is wrong.".into(),
+        snippet: own.into(),
+        suggestion: None,
+        source: Source::Agent,
+    };
+    let mut found = vec![place(raw.clone())];
+    looked(path, own, &[], &mut found, &[]);
+    Finding {
+        id: FindingId::new("1:00-1"),
+        fingerprint: Fingerprint::new("1:00".to_owned()),
+        raw,
+        old_path: None,
+        anchor: AnchorKind::Inline,
+        at,
+        status: FindingStatus::Open,
+        around: found[0].sighting.around.clone(),
+        unverified: None,
+        seen_on: Vec::new(),
+        evidence: None,
+    }
+}
+
+/// The quoted lines by which a model that says "fixed" is believed.
+fn believed(path: &str, was: &str, own: &str) -> Vec<String> {
+    let known = [known(path, was)];
+    let text = file(own);
+    let lines: Vec<&str> = text.lines().collect();
+    let mut believed = Vec::new();
+    for size in 1..=3 {
+        for (at, quoted) in lines.windows(size).enumerate() {
+            let first = u32::try_from(at + 1).unwrap();
+            let verdict = Verdict {
+                finding: known[0].id.clone(),
+                word: Word::Fixed,
+                path: None,
+                lines: Some((first, first + u32::try_from(size - 1).unwrap())),
+                excerpt: quoted.join("\n"),
+            };
+            let reviewer = Reviewer { seen: BTreeSet::from([path.into()]), verdicts: vec![verdict] };
+            let (mut found, reviewers) = (Vec::new(), [reviewer]);
+            if !looked(path, own, &known, &mut found, &reviewers).fixed.is_empty() {
+                believed.push(quoted.join("\n"));
+            }
+        }
+    }
+    believed
+}
+
+#[test]
+fn a_comment_and_a_formatter_fix_nothing_whatever_is_quoted() {
+    for (path, was, now) in CASES {
+        assert_eq!(believed(path, was, now), Vec::<String>::new(), "{path}: {was} -> {now}");
+    }
+}
+
+#[test]
+fn a_fix_of_a_few_signs_is_believed_by_its_line() {
+    for (path, was, now) in FIXES {
+        let by = believed(path, was, now);
+        assert!(
+            by.iter().any(|quoted| quoted == now.lines().next().unwrap()),
+            "{path}: {was} -> {now}: {by:?}"
+        );
+    }
+}
