@@ -195,6 +195,9 @@ pub struct SeenOn {
     pub commit: Sha,
     /// Is it open there?
     pub is_open: bool,
+    /// It is not open there because its lines had left the change.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_outside: bool,
 }
 
 impl Finding {

@@ -38,6 +38,9 @@ use crate::line::cut;
 /// Lines of a finding that are kept for its identity and shown with it.
 pub const MAX_SNIPPET_LINES: usize = 20;
 
+/// Lines above a finding and below it that are remembered as they were: some more than those that are beside it.
+const MAX_NEAR: u32 = evidence::NEAR + 4;
+
 /// What a reviewer says of an open finding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -153,7 +156,7 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> Head<'a, T> {
         let marks = Marks::beside(page, lines);
         let said = self.marks.get_or_init(|| self.said());
         let is_whole = said.as_ref().is_some_and(|said| said.len() + marks.len() <= statement::MAX_MARKS);
-        let (first, last) = (lines.0.saturating_sub(evidence::NEAR), lines.1.saturating_add(evidence::NEAR));
+        let (first, last) = (lines.0.saturating_sub(MAX_NEAR), lines.1.saturating_add(MAX_NEAR));
         let near = page.text.lines().zip(1_u32..).filter(|(_, line)| (first..=last).contains(line));
         let near =
             near.map(|(text, _)| cut(text.to_owned(), page::MAX_LINE_CHARS)).collect::<Vec<_>>().join("\n");
@@ -398,8 +401,18 @@ fn decide<T: Fn(&RepoPath) -> Option<String>>(
                 Word::Fixed => {
                     let instead = || {
                         // While its own lines are there, nothing has taken their place.
-                        let lines = lines().filter(|_| there.is_none())?;
-                        let text = excerpt::lines(&page.as_deref()?.text, lines)?;
+                        let (lines, page) = (lines().filter(|_| there.is_none())?, page.as_deref()?);
+                        let is_it = match went {
+                            // Of lines that were only taken away, what stood beside them tells.
+                            Went::Changed { start, end, .. } if page.says_anything((*start, *end)) => {
+                                lines.0 <= *end
+                                    && lines.1 >= *start
+                                    && evidence::says_new(lines, finding, page)
+                            }
+                            Went::Lost { .. } => evidence::says_new(lines, finding, page),
+                            Went::There { .. } | Went::Changed { .. } | Went::NoFile => true,
+                        };
+                        let text = excerpt::lines(&page.text, lines).filter(|_| is_it)?;
                         Some(Evidence::of(path, lines, &text))
                     };
                     let may_look = verdict.path.as_ref().is_none_or(|path| reviewer.seen.contains(path));

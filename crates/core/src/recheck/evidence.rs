@@ -11,7 +11,7 @@ use truing_diff::RepoPath;
 
 use super::page::{Page, Tokens};
 use super::statement::Statement;
-use super::{Head, Replaced, Verdict, Went};
+use super::{Head, Replaced, Seen, Verdict, Went};
 use crate::excerpt;
 use crate::finding::{Evidence, Finding};
 
@@ -83,22 +83,20 @@ pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
     };
     let is_near =
         |statement: &Statement| own.is_some_and(|own| statement.touches(own)) && !is_of_another(statement);
-    let was = Tokens::of_code(&seen.near);
-    // A statement that a formatter broke or joined says what was there before.
-    let is_same = |one: &Statement| {
-        let text = excerpt::lines(&page.text, (one.first, one.last)).unwrap_or_default().join("\n");
-        !seen.marks.has(one.own) && was.has(&Tokens::of_code(&text))
+    let was = Was::of(seen, &page);
+    let is_new = |one: &&&Statement| {
+        one.has_words
+            && !seen.marks.has(one.own)
+            && !is_of_another(one)
+            && !(is_near(one) && was.is_same(one))
     };
-    let is_new =
-        |one: &&&Statement| one.has_words && !seen.marks.has(one.own) && !(is_near(one) && is_same(one));
     let beside = || {
         let said = told.iter().filter(is_new).find(|one| is_near(one)).map(|one| one.own);
         // Two statements that stand together now: both of them are quoted.
         let together = told.windows(2).find_map(|pair| {
             let [above, below] = pair else { return None };
             let is_one = is_near(above) && is_near(below) && (above.has_words || below.has_words);
-            let is_new = !seen.marks.has(below.joint) && !is_same(above) && !is_same(below);
-            (is_one && is_new).then_some(below.joint)
+            (is_one && was.is_new_pair(above, below)).then_some(below.joint)
         });
         said.or(together)
     };
@@ -119,6 +117,50 @@ pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
     };
     let mark = beside().or_else(elsewhere)?;
     Some(Evidence { mark: Some(mark), ..Evidence::of(path, (first, last), &quoted) })
+}
+
+/// Do quoted lines that stand in place of a finding's own say anything that was not said there before?
+pub(super) fn says_new(quoted: (u32, u32), finding: &Finding, page: &Page) -> bool {
+    // Findings of before this was remembered.
+    let Some(seen) = finding.around.as_ref().and_then(|around| around.seen.as_ref()) else { return true };
+    let was = Was::of(seen, page);
+    let is_told = |one: &Statement| one.touches(quoted);
+    let is_known = |one: &Statement| seen.marks.has(one.own);
+    let is_new = |one: &Statement| is_told(one) && !is_known(one) && !was.is_same(one);
+    // What stood between two statements is gone.
+    let is_gone_between = |above: &Statement, below: &Statement| {
+        (is_told(above) || is_told(below))
+            && is_known(above)
+            && is_known(below)
+            && !seen.marks.has(below.joint)
+    };
+    let all = page.statements();
+    all.iter().any(is_new)
+        || all.windows(2).any(|pair| matches!(pair, [above, below] if is_gone_between(above, below)))
+}
+
+/// A file, beside what was remembered of it when a finding was last seen.
+struct Was<'a> {
+    seen: &'a Seen,
+    near: Tokens,
+    page: &'a Page,
+}
+
+impl<'a> Was<'a> {
+    fn of(seen: &'a Seen, page: &'a Page) -> Self {
+        Self { seen, near: Tokens::of_code(&seen.near), page }
+    }
+
+    /// Did a formatter break or join the statement? It says what was there before, between the same words.
+    fn is_same(&self, one: &Statement) -> bool {
+        let tokens = self.page.code().between((one.first, one.last));
+        !self.seen.marks.has(one.own) && self.near.has(tokens)
+    }
+
+    /// Do two statements stand together that did not?
+    fn is_new_pair(&self, above: &Statement, below: &Statement) -> bool {
+        !self.seen.marks.has(below.joint) && !self.is_same(above) && !self.is_same(below)
+    }
 }
 
 /// Does the head have what showed that a finding is fixed, whose own lines were left as they were?

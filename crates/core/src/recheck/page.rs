@@ -20,20 +20,34 @@ pub(super) struct Page {
     pub(super) text: String,
     /// Each line, white space aside.
     pub(super) lines: Vec<u64>,
-    tokens: OnceCell<Sought>,
+    sought: OnceCell<Sought>,
     statements: OnceCell<Vec<Statement>>,
 }
 
 impl Page {
     pub(super) fn new(text: String) -> Self {
         let lines = text.lines().map(key_hash).collect();
-        Self { text, lines, tokens: OnceCell::new(), statements: OnceCell::new() }
+        Self { text, lines, sought: OnceCell::new(), statements: OnceCell::new() }
+    }
+
+    fn sought(&self) -> &Sought {
+        self.sought.get_or_init(|| Sought::of(&self.text))
+    }
+
+    /// Is there anything but comments in these lines?
+    pub(super) fn says_anything(&self, lines: (u32, u32)) -> bool {
+        self.statements().iter().any(|one| one.touches(lines))
+    }
+
+    /// Its code.
+    pub(super) fn code(&self) -> &Tokens {
+        &self.sought().code
     }
 
     /// Where these lines stand as whole lines, comments and a formatter's doings aside: the first line and the last of each
     /// place.
     pub(super) fn places(&self, sought: &Sought) -> Vec<(usize, usize)> {
-        let own = self.tokens.get_or_init(|| Sought::of(&self.text));
+        let own = self.sought();
         let places = own.code.all(&sought.code);
         // A comment has no code.
         if places.is_empty() { own.text.all(&sought.text) } else { places }
@@ -169,9 +183,16 @@ impl Tokens {
         all
     }
 
+    /// Those of these lines, first and last from 1, with the one before them and the one behind.
+    pub(super) fn between(&self, (first, last): (u32, u32)) -> &[u64] {
+        let place = |line: u32| usize::try_from(line).unwrap_or(usize::MAX);
+        let begin = self.lines.partition_point(|line| line + 1 < place(first));
+        let end = self.lines.partition_point(|line| line + 1 <= place(last));
+        self.tokens.get(begin.saturating_sub(1)..(end + 1).min(self.tokens.len())).unwrap_or_default()
+    }
+
     /// Do these stand in it, one behind the other?
-    pub(super) fn has(&self, some: &Self) -> bool {
-        let some = some.tokens.as_slice();
+    pub(super) fn has(&self, some: &[u64]) -> bool {
         !some.is_empty() && self.tokens.windows(some.len()).any(|here| here == some)
     }
 

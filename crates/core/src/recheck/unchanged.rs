@@ -166,6 +166,50 @@ fn a_comment_and_a_formatter_fix_nothing_whatever_is_quoted() {
     }
 }
 
+/// What was there before shows nothing, wherever it stands.
+#[test]
+fn of_lines_that_changed_only_those_show_a_fix_that_are_new() {
+    let was = "for i in range(len(items) - 1):\n    total += items[i]";
+    let now = "for i in range(len(items)):\n    total += items[i]";
+    let by = believed("p.py", was, now);
+    assert!(by.contains(&"for i in range(len(items)):".to_owned()), "{by:?}");
+    for quoted in ["second(first)", "    total += items[i]", "third = second(3)", "last(third)"] {
+        assert!(!by.contains(&quoted.to_owned()), "{quoted}: {by:?}");
+    }
+    // Of what was only taken away, what stood beside it tells.
+    let by = believed("p.py", "charge(order)\ncharge(order)", "");
+    assert!(by.contains(&"second(first)".to_owned()) && !by.contains(&"first = 1".to_owned()), "{by:?}");
+}
+
+/// A fix of one finding shows nothing of another one near it.
+#[test]
+fn lines_that_took_the_place_of_one_finding_do_not_fix_another() {
+    let (one, other) = ("for i in range(len(items) - 1):", "    return total / count");
+    let (text, now) =
+        (format!("{one}\n    pass\n{other}"), format!("for i in range(len(items)):\n    pass\n{other}"));
+    let mut known = [known("p.py", &text), known("p.py", &text)];
+    for (finding, own, line) in [(0, one, 3), (1, other, 5)] {
+        let finding = &mut known[finding];
+        let raw = &mut finding.raw;
+        (raw.snippet, raw.title) = (own.to_owned(), own.to_owned());
+        (raw.place.start_line, raw.place.end_line) = (line, line);
+        let mut found = vec![place(raw.clone())];
+        looked("p.py", &text, &[], &mut found, &[]);
+        finding.around = found[0].sighting.around.clone();
+        finding.id = FindingId::new(format!("1:0{line}-1"));
+    }
+    let verdicts = known.iter().map(|finding| Verdict {
+        finding: finding.id.clone(),
+        word: Word::Fixed,
+        path: None,
+        lines: Some((3, 3)),
+        excerpt: "for i in range(len(items)):".to_owned(),
+    });
+    let reviewer = Reviewer { seen: BTreeSet::from(["p.py".into()]), verdicts: verdicts.collect() };
+    let fixed = looked("p.py", &now, &known, &mut Vec::new(), &[reviewer]).fixed;
+    assert_eq!(fixed.keys().collect::<Vec<_>>(), [&known[0].id]);
+}
+
 #[test]
 fn a_fix_of_a_few_signs_is_believed_by_its_line() {
     for (path, was, now) in FIXES {

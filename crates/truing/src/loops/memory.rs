@@ -233,11 +233,12 @@ where
         let fixed = worst_first(fixed).into_iter().cloned().collect();
         if let Some(line) = self.line {
             for finding in identified.current.iter_mut().filter(|finding| is_of_a_model(finding)) {
-                see(finding, &line.name, filed, true);
+                see(finding, &line.name, filed, &FindingStatus::Open);
             }
             let over = |id: &FindingId| rechecked.fixed.contains_key(id) || rechecked.outside.contains(id);
             for finding in identified.gone.iter_mut().filter(|finding| over(&finding.id)) {
-                see(finding, &line.name, filed, false);
+                let status = finding.status.clone();
+                see(finding, &line.name, filed, &status);
                 // Elsewhere it may still be there.
                 if finding.seen_on.iter().any(|on| on.is_open) {
                     finding.status = FindingStatus::Open;
@@ -273,6 +274,8 @@ fn on_line(finding: Finding, line: &Line) -> Option<Finding> {
         | FindingStatus::Suppressed(_) => {
             if on.is_open {
                 FindingStatus::Open
+            } else if on.is_outside {
+                FindingStatus::Outside
             } else {
                 FindingStatus::Fixed(on.commit.clone())
             }
@@ -282,9 +285,10 @@ fn on_line(finding: Finding, line: &Line) -> Option<Finding> {
 }
 
 /// Remembers a finding of a line of work.
-fn see(finding: &mut Finding, line: &str, commit: &Sha, is_open: bool) {
+fn see(finding: &mut Finding, line: &str, commit: &Sha, status: &FindingStatus) {
+    let (is_open, is_outside) = (*status == FindingStatus::Open, *status == FindingStatus::Outside);
     finding.seen_on.retain(|on| on.line != line);
-    finding.seen_on.push(SeenOn { line: line.to_owned(), commit: commit.clone(), is_open });
+    finding.seen_on.push(SeenOn { line: line.to_owned(), commit: commit.clone(), is_open, is_outside });
     let beyond = finding.seen_on.len().saturating_sub(MAX_LINES);
     finding.seen_on.drain(..beyond);
 }
