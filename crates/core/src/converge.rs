@@ -287,6 +287,10 @@ impl Run {
     pub fn dismiss(&mut self, said: Vec<Dismissal>) {
         self.ledger.dismissed(&said);
         self.dismissals = said;
+        if matches!(self.next, Act::Gate | Act::Fix { .. }) {
+            self.ledger.tell(self.found.iter_mut());
+            self.found.retain(|finding| !matches!(finding.status, FindingStatus::Dismissed(_)));
+        }
     }
 
     /// Findings of the newest audit by weight, worst first.

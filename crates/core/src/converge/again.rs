@@ -6,6 +6,12 @@ use crate::dismissal::Dismissal;
 use crate::finding::FindingStatus;
 
 impl Run {
+    /// Do the dismissals still hold by which some of its findings were left out?
+    pub fn rests_on(&self, said: &[Dismissal]) -> bool {
+        let holds = |of: &Dismissal| said.iter().any(|now| now.finding == of.finding && !now.withdrawn);
+        self.dismissals.iter().filter(|of| !of.withdrawn).all(holds)
+    }
+
     /// Is it stuck, and is what holds it back what its own newest audit found at its head, with these dismissals?
     pub fn is_stuck_with(&self, said: &[Dismissal]) -> bool {
         let is_stuck = self.exit.as_ref().is_some_and(|exit| exit.kind() == Kind::Stuck);

@@ -27,6 +27,9 @@ pub struct Ledger {
     returns: BTreeMap<FindingId, u32>,
     /// The audits, oldest first.
     marks: Vec<Mark>,
+    /// Those before the run was started again: what they found in a tree still holds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    earlier: Vec<Mark>,
 }
 
 /// What an audit saw.
@@ -154,7 +157,7 @@ impl Ledger {
     /// Fixers are asked anew for what the newest audit found: how fixes before it got on counts no more.
     pub(super) fn begin_again(&mut self) {
         let all = self.marks.len().saturating_sub(1);
-        self.marks.drain(..all);
+        self.earlier.extend(self.marks.drain(..all));
         self.returns.clear();
     }
 
@@ -172,7 +175,7 @@ impl Ledger {
 
     /// Is this what an earlier audit has seen already? Then a fix has undone another one.
     pub(super) fn returns_to(&self, tree: &Sha) -> Option<String> {
-        let mark = self.marks.iter().find(|mark| mark.tree == *tree)?;
+        let mark = self.earlier.iter().chain(&self.marks).find(|mark| mark.tree == *tree)?;
         Some(format!("the fix leads back to the files of audit {}: fixes undo each other", mark.number))
     }
 

@@ -194,9 +194,10 @@ impl Record {
         self.is_told = false;
     }
 
-    /// The head that its audit found clean, if that holds for a change from this base that is looked at with these.
-    pub fn found_clean(&self, base: &Sha, looks: &str) -> Option<&Sha> {
-        let is_same = self.base == *base && self.looks == looks;
+    /// The head that its audit found clean, if that holds for a change from this base that is looked at with these, and with
+    /// these dismissals.
+    pub fn found_clean(&self, base: &Sha, looks: &str, said: &[Dismissal]) -> Option<&Sha> {
+        let is_same = self.base == *base && self.looks == looks && self.state.rests_on(said);
         self.state.cleared.as_ref().filter(|_| is_same)
     }
 
@@ -236,10 +237,12 @@ impl Record {
         self.is_told = false;
     }
 
-    /// Has an audit that was asked for alone looked at this head, so that a run can go on from what it found?
-    pub fn is_audit_of(&self, head: &Sha, base: &Sha, looks: &str) -> bool {
+    /// Has an audit that was asked for alone looked at this head, so that a run can go on from what it found, with these
+    /// dismissals?
+    pub fn is_audit_of(&self, head: &Sha, base: &Sha, looks: &str, said: &[Dismissal]) -> bool {
         let state = &self.state;
         state.audits_only
+            && state.rests_on(said)
             && state.silent == 0
             && state
                 .exit

@@ -270,7 +270,7 @@ impl<S: Site> Lap<'_, S> {
                 return Ok(Left::Failed(Stop::Halted.exit()));
             }
             told.begins(&self.record, &act);
-            if act.step() == Step::Audit {
+            if matches!(act.step(), Step::Gate | Step::Audit) {
                 self.record.state.dismiss(store.dismissals(&self.record.key).await?);
             }
             let event = match Box::pin(self.act(&act)).await {

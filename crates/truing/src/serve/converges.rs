@@ -506,7 +506,7 @@ impl PullRun<'_> {
         let (limits, looks) = (self.config().limits.clone(), &looks.name);
         let head = now.head.sha.clone();
         let tree = mirror.tree_of(&head).await?;
-        if let Some(mut record) = last.clone().filter(|last| last.is_audit_of(&head, base, looks)) {
+        if let Some(mut record) = last.clone().filter(|last| last.is_audit_of(&head, base, looks, said)) {
             record.take_up(limits);
             return Ok(record);
         }
@@ -528,7 +528,7 @@ impl PullRun<'_> {
             return Ok(record);
         }
         // What we found clean, as we remember it: a review that says so may be forged.
-        let clean = last.as_ref().and_then(|last| last.found_clean(base, looks));
+        let clean = last.as_ref().and_then(|last| last.found_clean(base, looks, said));
         let state = Run::begin(limits, (head, tree), clean);
         Ok(self.begun(last.as_ref(), key, (base, &now.head.branch), looks, state))
     }

@@ -11,7 +11,9 @@ use truing_fakes::model::Answer;
 use truing_store::Sqlite;
 
 use crate::place::Ran;
-use crate::scene::{BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, fix_is_clean, mended};
+use crate::scene::{
+    BUG_ID, RIGHT, Scene, WRONG, absences, clean, dirty, edit, finding, fix_is_clean, found, mended,
+};
 
 /// A fixer who declines the only finding.
 fn declines() -> Answer {
@@ -142,4 +144,35 @@ fn branches_that_runs_have_left_are_deleted_when_they_are_merged_or_older_than_t
     let said = next(&scene);
     let all = scene.place.git(["branch", "--list", "--format=%(refname:short)", "truing/run/*"]);
     assert!(all.contains(&branch) && all.contains("truing/run/mine"), "{all}: {said}");
+}
+
+#[test]
+fn a_fix_that_leads_back_to_what_was_found_wrong_is_not_taken_when_the_run_is_started_again() {
+    let back = || edit("total.py", RIGHT, WRONG);
+    let begins = || {
+        let worse = finding(("total.py", 3), RIGHT.trim_end(), ("P1", "G"), "Too many are taken");
+        [
+            dirty(),
+            edit("total.py", WRONG, RIGHT),
+            mended(&[(BUG_ID, None)]),
+            fix_is_clean(),
+            found(&[worse], "G"),
+        ]
+    };
+    let (told, _) = Scene::new(begins()).json(&["--max-audits", "2"]);
+    let id = told["remaining"][0]["id"].as_str().unwrap();
+    assert_ne!(id, BUG_ID, "{told}");
+    let scene = Scene::new(begins().into_iter().chain([back(), mended(&[(id, None)]), fix_is_back()]));
+    let (told, exit) = scene.json(&[]);
+    assert_eq!((exit, &told["code"]), (1, &json!("oscillation")), "{told}");
+    for _ in 0..2 {
+        let (told, exit, asked) = after(&scene, [back(), mended(&[(id, None)]), dirty()]);
+        assert_eq!((exit, &told["code"], asked), (1, &json!("oscillation"), 2), "no audit is paid: {told}");
+    }
+}
+
+/// An auditor of a fix that brings the planted bug back, who finds nothing.
+fn fix_is_back() -> Answer {
+    let report = json!({ "findings": [], "absences": absences("", "total.py", 3, WRONG.trim_end()) });
+    Answer::tool("report", report).usage(1000, 100)
 }

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::place::Ran;
-use crate::scene::{BUG, BUG_ID, Scene, WRONG, clean, dirty, finding, found};
+use crate::scene::{
+    BUG, BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, finding, fix_is_clean, found, mended,
+};
 
 fn dismiss(scene: &Scene, arguments: &[&str]) -> Ran {
     Ran::from(scene.other("dismiss", arguments).output().unwrap())
@@ -69,6 +71,48 @@ fn a_dismissal_that_is_taken_back_is_none() {
     scene.play([dirty()]);
     let (exit, told) = audited(&scene);
     assert_eq!((exit, &told["counts"]["P1"], &told["dismissed"]), (1, &json!(1), &json!([])), "{told}");
+}
+
+#[test]
+fn what_is_dismissed_after_an_audit_is_not_fixed_by_the_run_that_goes_on_from_it() {
+    let scene = Scene::new([dirty()]);
+    audited(&scene);
+    assert_eq!(dismiss(&scene, &[BUG_ID, "--reason", "the callers rely on it"]).exit, 0);
+    let (told, exit) = scene.json(&[]);
+    assert_eq!((exit, &told["exit"], &told["commits"]), (0, &json!("converged"), &json!([])), "{told}");
+    assert_eq!((scene.asked(), &told["dismissed"][0]["id"]), (1, &json!(BUG_ID)), "{told}");
+}
+
+#[test]
+fn what_was_clean_by_a_dismissal_is_audited_anew_when_that_is_taken_back() {
+    for after_an_audit in [true, false] {
+        let scene = Scene::new([dirty()]);
+        audited(&scene);
+        assert_eq!(dismiss(&scene, &[BUG_ID, "--reason", "the callers rely on it"]).exit, 0);
+        scene.play([dirty()]);
+        if after_an_audit {
+            assert_eq!(audited(&scene).0, 0);
+        } else {
+            assert_eq!(scene.json(&[]).1, 0);
+        }
+        assert_eq!(dismiss(&scene, &[BUG_ID, "--undo"]).exit, 0);
+        scene.play([
+            dirty(),
+            edit("total.py", WRONG, RIGHT),
+            mended(&[(BUG_ID, None)]),
+            fix_is_clean(),
+            clean(),
+        ]);
+        let before = scene.asked();
+        let (told, exit) = scene.json(&[]);
+        let asked = scene.asked() - before;
+        assert_eq!(
+            (exit, &told["exit"], told["commits"].as_array().unwrap().len()),
+            (0, &json!("converged"), 1),
+            "{told}"
+        );
+        assert_eq!((asked, &told["dismissed"]), (5, &json!([])), "{told}");
+    }
 }
 
 #[test]

@@ -106,7 +106,7 @@ impl Scene {
 }
 
 /// An absence for each category but these.
-fn absences(but: &str, file: &str, line: u32, text: &str) -> Value {
+pub(crate) fn absences(but: &str, file: &str, line: u32, text: &str) -> Value {
     let all = "ABCDEFGHIJ".chars().filter(|letter| !but.contains(*letter));
     let one = |letter: char| {
         json!({ "category": letter.to_string(), "files_opened": [file],

@@ -328,14 +328,15 @@ impl Ground {
         let last = last.filter(|last| last.base == self.base);
         let audit =
             store.last_converge(&audit_key(&self.repository, &self.branch)).await.map_err(store_error)?;
+        let said = store.dismissals(&key).await.map_err(store_error)?;
         // Whatever came later is what counts.
         let audit = audit.filter(|audit| {
-            audit.is_audit_of(&self.head, &self.base, looks)
+            audit.is_audit_of(&self.head, &self.base, looks, &said)
                 && last.as_ref().is_none_or(|last| last.started < audit.started && !last.is_unfinished())
         });
         if let Some(audit) = audit {
             let earlier = format!("continuing from the findings of audit {}", audit.run);
-            let mut record = self.begun(key, audit.state, looks);
+            let mut record = Record { warnings: audit.warnings, ..self.begun(key, audit.state, looks) };
             record.take_up(config.converge.limits.clone());
             return Ok((record, Some(earlier)));
         }
@@ -349,7 +350,6 @@ impl Ground {
                 return Ok((record, Some(earlier)));
             }
             let tip = self.repository.tip(&last.branch).await.map_err(wiring::git_error)?;
-            let said = store.dismissals(&key).await.map_err(store_error)?;
             let is_there = last.state.commits.is_empty() || tip.as_ref() == Some(&last.state.head);
             if is_there && last.is_stuck_with(&self.base, (looks, model), &said) {
                 let mut record = last.clone();
@@ -359,7 +359,8 @@ impl Ground {
             }
             let is_converged = last.state.exit.as_ref().is_some_and(|exit| exit.code.exit_code() == 0);
             // Another gate or check has not looked at it.
-            if is_converged && last.looks == looks && tip.as_ref() == Some(&last.state.head) {
+            let is_same = last.looks == looks && last.state.rests_on(&said);
+            if is_converged && is_same && tip.as_ref() == Some(&last.state.head) {
                 let earlier = format!("run {} has converged from here before", last.run);
                 return Ok((last.clone(), Some(earlier)));
             }
@@ -375,10 +376,12 @@ impl Ground {
                 )
             });
         let tree = self.mirror.tree_of(&self.head).await.map_err(wiring::git_error)?;
-        let clean = last.as_ref().and_then(|last| last.found_clean(&self.base, looks));
+        let clean = last.as_ref().and_then(|last| last.found_clean(&self.base, looks, &said));
         let state = Run::begin(config.converge.limits.clone(), (self.head.clone(), tree), clean);
         let earlier = earlier.filter(|_| state.exit.is_none());
-        Ok((self.begun(key, state, looks), earlier))
+        // What its audit did not look at, it did not find clean.
+        let warnings = last.filter(|_| state.exit.is_some()).map(|last| last.warnings).unwrap_or_default();
+        Ok((Record { warnings, ..self.begun(key, state, looks) }, earlier))
     }
 
     /// A run that begins now, with a branch of its own.
