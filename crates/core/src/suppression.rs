@@ -24,7 +24,7 @@ pub struct IdleSuppression {
     pub path: RepoPath,
     /// Its line, from 1.
     pub line: u32,
-    /// The rule, as it is named there.
+    /// The rule, as it is named there; of a comment that is written otherwise, none.
     pub rule: String,
     /// What is wrong.
     pub problem: Idleness,
@@ -40,6 +40,8 @@ pub enum Idleness {
     UnknownRule,
     /// The rule finds nothing there.
     NothingFound,
+    /// It is not written as such a comment has to be.
+    Misspelt,
 }
 
 impl Idleness {
@@ -48,7 +50,8 @@ impl Idleness {
         match self {
             Self::NoReason => "give a reason after the bracket",
             Self::UnknownRule => "there is no such rule (`truing rules list` names all)",
-            Self::NothingFound => "the rule finds nothing there; remove the comment",
+            Self::NothingFound => "the rule finds nothing there; move or remove it",
+            Self::Misspelt => "write `truing: ignore[PACK/RULE] reason`",
         }
     }
 }
@@ -57,6 +60,12 @@ impl Idleness {
 impl fmt::Display for IdleSuppression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { path, line, rule, problem } = self;
-        write!(f, "{path}:{line}: `truing: ignore[{rule}]` suppresses nothing: {}", problem.advice())
+        let advice = problem.advice();
+        match problem {
+            Idleness::Misspelt => write!(f, "{path}:{line}: the comment suppresses nothing: {advice}"),
+            Idleness::NoReason | Idleness::UnknownRule | Idleness::NothingFound => {
+                write!(f, "{path}:{line}: `truing: ignore[{rule}]` suppresses nothing: {advice}")
+            }
+        }
     }
 }

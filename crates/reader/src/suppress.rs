@@ -3,8 +3,10 @@
 //! told ([`idle`]).
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use memchr::memmem;
+use regex::bytes::Regex;
 use truing_core::line::clean;
 use truing_core::suppression::{IdleSuppression, Idleness};
 use truing_diff::RepoPath;
@@ -13,6 +15,13 @@ use crate::lines::Lines;
 use crate::redact::{Quoted, redact};
 
 const OPENING: &str = "truing: ignore[";
+/// A comment that means to be one, however it is written.
+static MEANT: LazyLock<Regex> = LazyLock::new(|| {
+    let meant =
+        r"(?i)(?:#|//|/\*|<!--|--|;|%)[^\n]*?\b(truing[ \t]*[:-][ \t]*ignore)(?:-next)?(?:-line)?\b[^\n]*";
+    #[expect(clippy::expect_used, reason = "a constant, which every test of this file compiles")]
+    Regex::new(meant).expect("the pattern of comments that mean to suppress")
+});
 
 /// The longest name in a comment that is told, in bytes.
 const MAX_NAME: usize = 80;
@@ -26,7 +35,8 @@ pub(crate) type Used = BTreeSet<(u32, String)>;
 
 /// Does the file speak of suppression at all?
 pub(crate) fn is_mentioned(bytes: &[u8]) -> bool {
-    memmem::find(bytes, OPENING.as_bytes()).is_some()
+    memmem::find(bytes, b"ruing").is_some()
+        && (memmem::find(bytes, OPENING.as_bytes()).is_some() || MEANT.is_match(bytes))
 }
 
 /// The comment that suppresses a finding of `rule` that begins on line `first`, if one does: its line, and its reason.
@@ -34,6 +44,7 @@ pub(crate) fn suppressed_by(lines: &Lines<'_>, first: u32, rule: &str) -> Option
     let named = |number: u32, alone: bool| {
         let found = comments(lines, number).into_iter().find(|comment| {
             (!alone || comment.is_alone)
+                && !comment.is_quoted
                 && comment.has_reason
                 && comment.rules.iter().any(|name| name == rule)
         });
@@ -83,7 +94,8 @@ pub(crate) fn idle(
         for comment in comments(lines, line).into_iter().filter(|comment| !comment.is_quoted) {
             for rule in &comment.rules {
                 // Nobody knows what the rule finds on a line that did not change.
-                let is_known = !comment.is_alone || counts(line.saturating_add(1), line.saturating_add(1));
+                let next = line.saturating_add(1);
+                let is_known = !comment.is_alone || next > lines.count() || counts(next, next);
                 let problem = if !comment.has_reason {
                     Idleness::NoReason
                 } else if !finds(rule) {
@@ -96,6 +108,17 @@ pub(crate) fn idle(
                 let rule = told(rule);
                 all.push(IdleSuppression { path: path.clone(), line, rule, problem });
             }
+        }
+    }
+    for meant in MEANT.captures_iter(lines.text()) {
+        let Some(word) = meant.get(1) else { continue };
+        let line = lines.number(word.start());
+        let is_one =
+            lines.text().get(word.start()..).is_some_and(|rest| rest.starts_with(OPENING.as_bytes()));
+        let before = lines.text().get(..word.start()).and_then(<[u8]>::last).copied();
+        if !is_one && counts(line, line) && !before.is_some_and(|before| is_quote(char::from(before))) {
+            let (path, rule, problem) = (path.clone(), String::new(), Idleness::Misspelt);
+            all.push(IdleSuppression { path, line, rule, problem });
         }
     }
     all.truncate(MAX_IDLE);
@@ -118,7 +141,7 @@ struct Comment {
     reason: String,
     /// Is there nothing before it on its line?
     is_alone: bool,
-    /// Does it stand in quotes, as an example of a comment?
+    /// Does it stand in quotes, in a text or as an example of a comment?
     is_quoted: bool,
 }
 
@@ -129,13 +152,15 @@ fn comments(lines: &Lines<'_>, number: u32) -> Vec<Comment> {
         let (before, comment) = line.split_at(at);
         let (rules, reason) = comment.trim_start_matches(OPENING).split_once(']')?;
         let rules = rules.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let reason = reason.strip_prefix(':').unwrap_or(reason);
         let own = reason.split(OPENING).next().unwrap_or_default();
+        let is_in_text = |quote: char| before.matches(quote).count() % 2 == 1 && comment.contains(quote);
         Some(Comment {
             rules: rules.map(str::to_owned).collect(),
             has_reason: reason.starts_with(char::is_whitespace) && reason.contains(char::is_alphanumeric),
             reason: own.trim().to_owned(),
             is_alone: !before.contains(is_code),
-            is_quoted: before.ends_with(is_quote),
+            is_quoted: before.ends_with(is_quote) || is_in_text('"') || is_in_text('`'),
         })
     };
     line.match_indices(OPENING).filter_map(comment).collect()
@@ -173,6 +198,9 @@ mod tests {
             ("dbg // truing: ignore[core/x] only this line\nb", 2, false),
             ("# truing: ignore[core/x] a fixture\n\nb", 3, false),
             ("b\n# truing: ignore[core/x] too late", 1, false),
+            ("# truing: ignore[core/x]: a fixture\nb", 2, true),
+            ("b; s = \"truing: ignore[core/x] a text\"", 1, false),
+            ("b; s = \"# truing: ignore[core/x] a text\"", 1, false),
         ] {
             assert_eq!(suppressed(text, line), expected, "{text:?} line {line}");
         }
@@ -218,6 +246,14 @@ mod tests {
             ("# truing: ignore[core/x, core/z] why\nb", &[1], one(1, "core/z", Idleness::UnknownRule)),
             ("say `truing: ignore[core/z]` for it", &[], vec![]),
             ("# truing: ignore[", &[], vec![]),
+            ("a\n# truing: ignore[core/x] too late", &[], one(2, "core/x", Idleness::NothingFound)),
+            ("a # truing:ignore[core/x] why", &[], one(1, "", Idleness::Misspelt)),
+            ("a // Truing: Ignore[core/x] why", &[], one(1, "", Idleness::Misspelt)),
+            ("# truing: ignore\nb", &[], one(1, "", Idleness::Misspelt)),
+            ("/* truing: ignore (core/x) why */\nb", &[], one(1, "", Idleness::Misspelt)),
+            ("<!-- truing-ignore: core/x -->\nb", &[], one(1, "", Idleness::Misspelt)),
+            ("# truing: ignore-next-line[core/x] why\nb", &[], one(1, "", Idleness::Misspelt)),
+            ("# write `truing: ignore` for it, as Truing ignores it", &[], vec![]),
             ("1\n2\n3\n4\n5\n6\n7\n# truing: ignore[core/x] why\n9", &[], vec![]),
             ("1\n2\n3\n4\n5\n6\n7\n8\n# truing: ignore[core/x]\n", &[], vec![]),
         ] {

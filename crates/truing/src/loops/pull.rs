@@ -67,7 +67,7 @@ where
         let (mirror, pinned) = self.checkout.fetch(self.pull).await?;
         let change = changed(&mirror, revision).await?;
         let configuring = configuring(&change, self.model.is_some());
-        let own = Key::new(format!("local/{}", clean(self.pull.url.as_bytes())));
+        let own = own_key(self.pull);
         let served = self.id.key();
         let memory = Memory {
             records: self.records.clone(),
@@ -106,7 +106,6 @@ where
         };
         let mut record = OutcomeRecord {
             run,
-            // Not the service's own key: a run of this one must never stand in the way of a served one.
             key: own,
             head: change.head,
             base: change.base,
@@ -129,4 +128,10 @@ where
         let reviewed = Reviewed::Commit;
         Ok((Review { record, reviewed, against, kept, unrecorded }, pinned))
     }
+}
+
+/// What records know the reviews by that nobody but their caller is told of. Not the service's own key: a run of these must
+/// never stand in the way of a served one.
+pub(super) fn own_key(pull: &PullRequest) -> Key {
+    Key::new(format!("local/{}", clean(pull.url.as_bytes())))
 }

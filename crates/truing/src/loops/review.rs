@@ -21,6 +21,7 @@ use truing_git::GitError;
 use super::agent::{self, Agent, AgentError, Asking, Recalled, Subject};
 use super::checkout::{Checkout, CheckoutError, changed, configuring};
 use super::earlier::Earlier;
+use super::pull::own_key;
 use super::reading::{Change, Reading};
 use super::{desired, since, text};
 use crate::serve::metrics::Metrics;
@@ -235,6 +236,18 @@ where
         Ok(dismissal::apply(&mut self.store.findings(&self.run.key).await?, dismissals) > 0)
     }
 
+    /// What is known of the pull request. Before its first review that is what a model found for somebody who looked at it
+    /// without publishing.
+    async fn known(&self, pull: &PullRequest) -> Result<Vec<Finding>, Stopped> {
+        let known = self.store.findings(&self.run.key).await?;
+        if !known.is_empty() {
+            return Ok(known);
+        }
+        let mut looked = self.store.findings(&own_key(pull)).await?;
+        looked.retain(|finding| finding.raw.source == Source::Agent && finding.is_open());
+        Ok(looked)
+    }
+
     /// Fetches, reads, recognises and records; afterwards only publishing is left. `before` is the revision that the
     /// recorded findings are of.
     async fn compute(
@@ -246,7 +259,7 @@ where
         let revision = &pull.revision;
         let started = self.clock.now();
         telemetry::head(revision.head.as_str());
-        let known = self.store.findings(&self.run.key).await?;
+        let known = self.known(pull).await?;
         let (mirror, pinned) = self.checkout.fetch(pull).await?;
         tracing::info!(configured_by = pinned.configured.as_ref().map(tracing::field::display), "fetched");
         let change = changed(&mirror, revision).await?;
