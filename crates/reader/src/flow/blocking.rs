@@ -276,7 +276,9 @@ fn is_blocking_method(thing: Thing, name: &str) -> bool {
         | Thing::Pages
         | Thing::Waiter
         | Thing::Answer
+        | Thing::Streamed(_)
         | Thing::Body
+        | Thing::Events
         | Thing::AioCredentials
         | Thing::HttpSession
         | Thing::File
