@@ -11,6 +11,7 @@ mod blocking;
 mod cancel;
 mod context;
 mod guess;
+mod imports;
 mod iterate;
 mod model;
 mod pieces;
@@ -68,11 +69,17 @@ pub(crate) enum Follows {
 pub(crate) struct Found {
     pub(crate) range: Range<usize>,
     pub(crate) fix: Option<Fix>,
+    /// The imports that make it what it is: if a change adds one of these and not the place, it is said there.
+    pub(crate) imports: Vec<Range<usize>>,
 }
 
 impl Found {
     fn at(node: tree_sitter::Node<'_>) -> Self {
-        Self { range: node.byte_range(), fix: None }
+        Self::within(node.byte_range())
+    }
+
+    fn within(range: Range<usize>) -> Self {
+        Self { range, fix: None, imports: Vec::new() }
     }
 }
 
@@ -110,7 +117,10 @@ pub(crate) fn found(
                 Follows::Iterations => iterate::find(&values),
                 Follows::Pieces => pieces::find(&values, in_package),
             };
-            all.extend(found.into_iter().map(|it| (*index, it)));
+            all.extend(found.into_iter().map(|it| {
+                let imports = imports::of(&model, &it.range);
+                (*index, Found { imports, ..it })
+            }));
         }
         if model.is_exhausted() { Err(TooComplex::OverLimit) } else { Ok(all) }
     };

@@ -80,7 +80,7 @@ pub(super) fn find(values: &Values<'_, '_>) -> Vec<Found> {
     });
     let parts = model.nodes(&["attribute"]).into_iter();
     let parts = parts.filter(|part| look.is_loaded_part(*part) && look.is_lost(*part));
-    lost.chain(parts).map(|node| Found { range: node.byte_range(), fix: look.fix(node) }).collect()
+    lost.chain(parts).map(|node| Found { fix: look.fix(node), ..Found::at(node) }).collect()
 }
 
 struct Look<'v, 'm, 't> {

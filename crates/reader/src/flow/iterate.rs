@@ -17,7 +17,7 @@ pub(super) fn find(values: &Values<'_, '_>) -> Vec<Found> {
             && right.is_some_and(|it| is_iterated(values, it))
         {
             let end = right.map_or(node.end_byte(), |it| it.end_byte());
-            found.push(Found { range: node.start_byte()..end, fix: None });
+            found.push(Found::within(node.start_byte()..end));
         }
     }
     // What is awaited though it is no coroutine.
@@ -39,7 +39,7 @@ pub(super) fn find(values: &Values<'_, '_>) -> Vec<Found> {
     for node in model.nodes(&["for_statement", "for_in_clause"]) {
         let right = node.child_by_field_name("right").filter(|_| model.is_async(node));
         if let Some(right) = right.filter(|it| is_plain(values, *it)) {
-            found.push(Found { range: node.start_byte()..right.end_byte(), fix: None });
+            found.push(Found::within(node.start_byte()..right.end_byte()));
         }
     }
     for node in model.nodes(&["with_statement"]) {
