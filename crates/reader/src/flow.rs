@@ -8,6 +8,7 @@
 mod awaits;
 mod believe;
 mod blocking;
+mod callbacks;
 mod cancel;
 mod context;
 mod guess;
@@ -17,6 +18,7 @@ mod model;
 mod pieces;
 mod streams;
 mod things;
+mod types;
 mod uses;
 mod value;
 
@@ -63,6 +65,8 @@ pub(crate) enum Follows {
     Iterations,
     /// Pieces of botocore that aiobotocore has of its own.
     Pieces,
+    /// Callbacks that may be sync or async.
+    Callbacks,
 }
 
 /// A place that a rule finds, and what is to be done about it.
@@ -116,6 +120,7 @@ pub(crate) fn found(
                 Follows::Cancellations => cancel::find(&values),
                 Follows::Iterations => iterate::find(&values),
                 Follows::Pieces => pieces::find(&values, in_package),
+                Follows::Callbacks => callbacks::find(&values, in_package),
             };
             all.extend(found.into_iter().map(|it| {
                 let imports = imports::of(&model, &it.range);
