@@ -16,6 +16,7 @@ mod imports;
 mod iterate;
 mod model;
 mod pieces;
+mod prefix;
 mod streams;
 mod things;
 mod types;
@@ -67,6 +68,8 @@ pub(crate) enum Follows {
     Pieces,
     /// Callbacks that may be sync or async.
     Callbacks,
+    /// Names of overrides.
+    Names,
 }
 
 /// A place that a rule finds, and what is to be done about it.
@@ -121,6 +124,7 @@ pub(crate) fn found(
                 Follows::Iterations => iterate::find(&values),
                 Follows::Pieces => pieces::find(&values, in_package),
                 Follows::Callbacks => callbacks::find(&values, in_package),
+                Follows::Names => prefix::find(&values),
             };
             all.extend(found.into_iter().map(|it| {
                 let imports = imports::of(&model, &it.range);

@@ -230,6 +230,7 @@ impl<'t> Look<'_, '_, 't> {
             | "not_operator"
             | "unary_operator"
             | "binary_operator"
+            | "augmented_assignment"
             | "assert_statement" => !is_many,
             "if_statement" | "while_statement" | "elif_clause" | "if_clause" => !is_many,
             "for_statement" | "for_in_clause" => {
@@ -254,6 +255,7 @@ impl<'t> Look<'_, '_, 't> {
                     matches!(last_name(self.model, it), "all" | "any" | "max" | "min" | "sorted" | "sum")
                 })
             }
+            "expression_list" => self.is_returned_with_others(parent, made),
             "list" | "tuple" | "set" => false,
             "argument_list" => self.is_argument_lost(parent, is_many),
             "keyword_argument" => {
@@ -266,6 +268,15 @@ impl<'t> Look<'_, '_, 't> {
             }
             _ => false,
         }
+    }
+
+    /// `return one, other` of a coroutine
+    fn is_returned_with_others(&self, list: Node<'t>, made: Node<'t>) -> bool {
+        let statement = self.model.parent(list).filter(|it| it.kind() == "return_statement");
+        statement.is_some_and(|it| self.model.in_coroutine(it))
+            && self.is_known(made)
+            && !self.gathers(made)
+            && !self.is_awaited_twice()
     }
 
     /// Is something awaited in this file that another `await` gave? Then a coroutine may give one.

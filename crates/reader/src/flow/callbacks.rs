@@ -165,7 +165,9 @@ impl<'t> Look<'_, '_, 't> {
     fn is_of_checker(&self, callee: Node<'t>) -> bool {
         let Some(object) = callee.child_by_field_name("object") else { return false };
         let name = last_name(self.model, object);
-        let is_named = name.ends_with("checker") || name.ends_with("checkers");
+        // Of botocore's own, the one that counts attempts is called as it is.
+        let is_counter = name.contains("max_attempts");
+        let is_named = !is_counter && (name.ends_with("checker") || name.ends_with("checkers"));
         let bound =
             self.model.lookup(self.model.text(object), object).filter(|_| object.kind() == "identifier");
         let is_part = bound.is_some_and(|(bound, _)| {

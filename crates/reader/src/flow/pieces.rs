@@ -29,6 +29,11 @@ static PIECES: LazyLock<BTreeMap<&'static str, Piece>> = LazyLock::new(|| {
     rows.filter_map(piece).collect()
 });
 
+/// Is it a piece that aiobotocore has of its own?
+pub(super) fn is_piece(path: &str) -> bool {
+    PIECES.contains_key(path)
+}
+
 /// Has a class of aiobotocore, by its last name, a coroutine of this name?
 pub(super) fn has_coroutine(class: &str, name: &str) -> bool {
     let is_of = |row: &&str| {
