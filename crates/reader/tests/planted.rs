@@ -126,15 +126,23 @@ impl Score {
     }
 }
 
-/// Of one change. An override that lacks its hash is found wherever in its file that is said.
+/// Of one change. An override that lacks its hash is found wherever in its file that is said; a defect on a line that the
+/// change leaves as it is, where an import is added that makes it one.
 fn score(reader: &InProcess, case: &Case) -> Score {
     let mut score = Score::default();
     let found = findings(reader, case);
     for (path, file) in &case.files {
         let in_file = || found.iter().filter(|finding| finding.place.path == RepoPath::from_text(path));
+        let after = file.after.as_deref().unwrap_or_default();
+        let added = added(file.before.as_deref().unwrap_or_default(), after);
+        let is_import = |line: u32| {
+            let text = after.lines().nth(line as usize - 1).unwrap_or_default();
+            text.starts_with("import ") || text.starts_with("from ")
+        };
         let is_on = |finding: &RawFinding, line: u32| {
             ["override", "patch-hashes"].contains(&&*case.kind)
                 || (finding.place.start_line..=finding.place.end_line).contains(&line)
+                || !added.contains(&(line, line)) && is_import(finding.place.start_line)
         };
         for line in &file.defects {
             score.defects += 1;
