@@ -9,7 +9,6 @@ use super::value::{Values, carrier, last_name};
 
 /// What takes an answer that may be a coroutine, or hands the callback on.
 const RESOLVERS: &[&str] = &[
-    "append",
     "async_any",
     "create_task",
     "ensure_future",
@@ -196,12 +195,25 @@ impl<'t> Look<'_, '_, 't> {
         class.is_some_and(|it| self.model.text(it).ends_with("Credentials"))
     }
 
-    /// Does the function ask whether something is to be awaited?
+    /// Does the function ask whether the callback, or what it gives, is to be awaited?
     fn is_tested(&self, call: Node<'t>) -> bool {
+        let callee = call.child_by_field_name("function").map(|it| self.model.text(it));
+        let kept = self.model.above(call).find_map(|it| match it.kind() {
+            "assignment" => it.child_by_field_name("left"),
+            "named_expression" => it.child_by_field_name("name"),
+            _ => None,
+        });
+        let kept = kept.map(|it| self.model.text(it));
         let function = self.model.function_of(call);
         self.model.nodes_in(function, &["call"]).into_iter().any(|it| {
-            let callee = it.child_by_field_name("function").map(|it| last_name(self.model, it));
-            callee.is_some_and(|it| TESTS.contains(&it))
+            let is_test = it
+                .child_by_field_name("function")
+                .is_some_and(|it| TESTS.contains(&last_name(self.model, it)));
+            let arguments = it.child_by_field_name("arguments").filter(|_| is_test);
+            arguments.map(children).unwrap_or_default().into_iter().any(|asked| {
+                let text = Some(self.model.text(asked));
+                text == callee || text == kept || asked.kind() == "named_expression"
+            })
         })
     }
 
@@ -240,7 +252,16 @@ impl<'t> Look<'_, '_, 't> {
 
     fn is_to_resolver(&self, list: Node<'t>) -> bool {
         let callee = self.model.parent(list).and_then(|it| it.child_by_field_name("function"));
-        callee.is_some_and(|it| RESOLVERS.contains(&last_name(self.model, it)))
+        let Some(callee) = callee else { return false };
+        match last_name(self.model, callee) {
+            // Collected, for who resolves them all.
+            "append" => {
+                let calls = self.model.nodes_in(self.model.function_of(list), &["call"]);
+                let mut callees = calls.into_iter().filter_map(|it| it.child_by_field_name("function"));
+                callees.any(|it| RESOLVERS.contains(&last_name(self.model, it)))
+            }
+            name => RESOLVERS.contains(&name),
+        }
     }
 
     /// What the file says of a callback's type, with the aliases in it written out.

@@ -105,7 +105,8 @@ impl<'t> Look<'_, '_, 't> {
                 continue;
             }
             // What comes after never sees it.
-            return (!self.raises(clause, block) && !self.is_of_task(body)).then_some(clause);
+            let goes_on = self.raises(clause, block) || self.raises_later(clause, block);
+            return (!goes_on && !self.is_of_task(body)).then_some(clause);
         }
         None
     }
@@ -164,6 +165,22 @@ impl<'t> Look<'_, '_, 't> {
             )
         };
         raises || self.model.nodes_in(block, &["call"]).iter().any(ends)
+    }
+
+    /// Does a handler keep what it caught in a name that the function raises after it?
+    fn raises_later(&self, clause: Node<'t>, block: Node<'t>) -> bool {
+        let pattern = children(clause).into_iter().find(|it| it.kind() == "as_pattern");
+        let Some(alias) = pattern.and_then(|it| it.child_by_field_name("alias")) else { return false };
+        let keeps = |assignment: &Node<'t>| {
+            let right = assignment.child_by_field_name("right").map(|it| self.model.text(it));
+            right == Some(self.model.text(alias))
+        };
+        let kept = self.model.nodes_in(block, &["assignment"]).into_iter().filter(keeps);
+        let kept: Vec<&str> =
+            kept.filter_map(|it| it.child_by_field_name("left")).map(|it| self.model.text(it)).collect();
+        let raised = self.model.nodes_in(self.model.function_of(clause), &["raise_statement"]);
+        let mut raised = raised.into_iter().filter(|it| it.start_byte() > clause.end_byte());
+        raised.any(|it| it.named_child(0).is_some_and(|it| kept.contains(&self.model.text(it))))
     }
 
     /// Does a cancellation come to a `raise` in a handler, as far as the conditions around it tell?

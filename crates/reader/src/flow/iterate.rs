@@ -92,7 +92,13 @@ fn is_plain<'t>(values: &Values<'_, 't>, node: Node<'t>) -> bool {
 
 /// Is it pages, all of a kind, or the chunks of a body?
 fn is_iterated<'t>(values: &Values<'_, 't>, node: Node<'t>) -> bool {
-    if values.is_thing(node, &[Thing::Pages, Thing::Collection, Thing::Events, Thing::Body]) {
+    if values.is_thing(node, &[Thing::Pages, Thing::Collection, Thing::Events]) {
+        return true;
+    }
+    // The `Body` of what is no answer of such an operation may be a text.
+    let answer = node.child_by_field_name("value").filter(|_| node.kind() == "subscript");
+    let is_streamed = |value: &Value<'t>| matches!(value, Value::Thing(Thing::Streamed(_)));
+    if answer.is_some_and(|it| values.is(it, is_streamed)) && values.is_thing(node, &[Thing::Body]) {
         return true;
     }
     if let Some(class) = values.model.class_of_self(node) {

@@ -55,6 +55,15 @@ const SESSIONS: &[&str] = &[
     "botocore.session.Session",
     "botocore.session.get_session",
 ];
+/// What botocore's own pieces wait for each other with, where aiobotocore's have what `asyncio` has for it.
+const THREADS: &[&str] = &[
+    "threading.BoundedSemaphore",
+    "threading.Condition",
+    "threading.Event",
+    "threading.Lock",
+    "threading.RLock",
+    "threading.Semaphore",
+];
 /// The arguments that only aiobotocore's configuration knows.
 const OPTIONS: &[&str] = &["connector_args", "http_session_cls"];
 
@@ -94,6 +103,12 @@ impl<'t> Look<'_, '_, 't> {
         let Some(callee) = call.child_by_field_name("function") else { return false };
         if self.is_wrong_config(call, callee) {
             return true;
+        }
+        let of_threads = |value: &Value<'t>| value.path().is_some_and(|path| THREADS.contains(&path));
+        if self.values.is(callee, of_threads) {
+            // One that is kept is the rule `blocking-call`'s, where it is held.
+            let is_given = self.model.parent(call).is_some_and(|it| it.kind() == "return_statement");
+            return is_given && self.values.is_aio && (self.in_package || self.in_aio_class(call));
         }
         let Some((name, piece)) = self.piece(callee) else { return false };
         if SESSIONS.contains(&name) {
