@@ -327,16 +327,29 @@ impl<'t> Look<'_, '_, 't> {
         names.iter().any(is_count) && self.model.nodes_in(comparison, &["string", "none"]).is_empty()
     }
 
-    /// `return True` of an `__aexit__`, whatever was raised.
+    /// `return True` of an `__aexit__`, whatever was raised, or for a cancellation.
     fn swallows_as_context(&self, statement: Node<'t>) -> bool {
         let function = self.model.function_of(statement);
         let name = function.child_by_field_name("name").map(|it| self.model.text(it));
-        let is_true = statement.named_child(0).is_some_and(|it| it.kind() == "true");
         let is_exit = name == Some("__aexit__") && self.model.is_async(function);
+        let Some(given) = statement.named_child(0).filter(|_| is_exit) else { return false };
         let block = self.model.parent(statement);
         let is_last = block.and_then(|it| self.model.parent(it)).is_some_and(|it| it.id() == function.id());
         // A return before it tells cases apart.
-        is_true && is_exit && is_last && self.model.returned(function).len() == 1
+        let is_only = is_last && self.model.returned(function).len() == 1;
+        let text = self.model.text(given);
+        let is_something = text.ends_with(" is not None") && given.kind() == "comparison_operator";
+        is_only && (given.kind() == "true" || is_something) || self.asks_for_cancellation(given)
+    }
+
+    /// Does an expression hold for a cancellation: `issubclass(exc_type, CancelledError)`, `exc_type is CancelledError`?
+    fn asks_for_cancellation(&self, given: Node<'t>) -> bool {
+        let text = self.model.text(given);
+        let is_test =
+            ["isinstance(", "issubclass(", " is ", " in ", " == "].iter().any(|it| text.contains(it));
+        let is_denied = text.starts_with("not ") || text.contains(" not ") || text.contains("!=");
+        let named = self.model.nodes_in(given, &["identifier", "attribute"]);
+        is_test && !is_denied && named.into_iter().any(|it| self.is_cancellation(it))
     }
 
     /// `finally: return …` drops whatever is raised.

@@ -114,7 +114,7 @@ impl<'t> Look<'_, '_, 't> {
         if SESSIONS.contains(&name) {
             return !self.model.in_coroutine(call) && self.goes_to_aio(call, 3);
         }
-        let is_as_written = self.model.text(callee).ends_with(name.rsplit('.').next().unwrap_or(name));
+        let is_as_written = self.is_as_written(callee, name);
         let is_function = name.rsplit('.').next().is_some_and(|it| it.starts_with(char::is_lowercase));
         if self.in_package {
             return is_as_written;
@@ -168,11 +168,17 @@ impl<'t> Look<'_, '_, 't> {
             return false;
         }
         if self.in_package {
-            return self.model.text(node).ends_with(name.rsplit('.').next().unwrap_or(name));
+            return self.is_as_written(node, name);
         }
         let to_aio = place.kind() == "argument_list" && self.is_taken(place);
         let in_class = self.values.is_aio && piece.is_async && self.in_aio_class(node);
         !HOLDS_VALUES.contains(&name) && (to_aio || in_class)
+    }
+
+    /// Has a piece its own name, or one of aiobotocore's? Under other names it is what an override goes back to.
+    fn is_as_written(&self, node: Node<'t>, name: &str) -> bool {
+        let text = self.model.text(node);
+        text.ends_with(name.rsplit('.').next().unwrap_or(name)) || text.starts_with("Aio")
     }
 
     /// Is it the piece itself, not one of its methods?

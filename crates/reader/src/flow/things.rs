@@ -295,9 +295,9 @@ pub(super) fn made_by<'t>(path: &str) -> Vec<Value<'t>> {
             one(Thing::ThreadQueue)
         }
         "subprocess.Popen" => one(Thing::Process),
-        "concurrent.futures.ThreadPoolExecutor" | "concurrent.futures.ProcessPoolExecutor" => {
-            one(Thing::Executor)
-        }
+        "concurrent.futures.ThreadPoolExecutor"
+        | "concurrent.futures.ProcessPoolExecutor"
+        | "multiprocessing.Pool" => one(Thing::Executor),
         "asyncio.run_coroutine_threadsafe" => one(Thing::Future),
         "asyncio.get_event_loop" | "asyncio.get_running_loop" | "asyncio.new_event_loop" => one(Thing::Loop),
         "socket.socket"
@@ -308,6 +308,11 @@ pub(super) fn made_by<'t>(path: &str) -> Vec<Value<'t>> {
         | "psycopg2.connect"
         | "pymysql.connect"
         | "sqlite3.connect"
+        | "mysql.connector.connect"
+        | "redis.Redis"
+        | "redis.StrictRedis"
+        | "redis.from_url"
+        | "redis.Redis.from_url"
         | "paramiko.SSHClient" => one(Thing::Connection),
         path => of_type(path).map(|thing| vec![Value::Thing(thing)]).unwrap_or_default(),
     }
@@ -356,6 +361,7 @@ pub(super) fn of_method<'t>(thing: Thing, name: &str) -> Vec<Value<'t>> {
         (Thing::Collection, "delete") => later(Thing::Answer),
         (Thing::SyncResource, _) if is_type => one(Thing::SyncResource),
         (Thing::Executor, "submit") => one(Thing::Future),
+        (Thing::Connection, "cursor" | "open_sftp") => one(Thing::Connection),
         (Thing::FilePath, "open") => one(Thing::File),
         (
             Thing::FilePath,
