@@ -34,7 +34,7 @@
 //!
 //! | Field | Meaning |
 //! |---|---|
-//! | `follows` | `contexts`: clients and sessions that are opened and not entered; `coroutines` that are not awaited; `blocking` calls in coroutines; `cancellations` that do not get through; `iterations`: what is asynchronous, in a plain `for` or `with`; `pieces` of botocore that aiobotocore has of its own |
+//! | `follows` | `contexts`: clients and sessions that are opened and not entered; `coroutines` that are not awaited; `blocking` calls in coroutines; `cancellations` that do not get through; `iterations`: what is asynchronous, in a plain `for` or `with`; `pieces` of botocore that aiobotocore has of its own; `callbacks` that may be sync or async; `names` of overrides |
 //! | `valid`, `invalid`, `example_path` | as for text (`file.py`) |
 //!
 //! # Kind `companion`: files that change together

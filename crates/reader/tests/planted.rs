@@ -211,7 +211,7 @@ fn of_a_set_by_somebody_who_has_not_seen_the_rules_it_finds_what_is_stated() {
     // The rules have been made to fit it since; the page of the pack states the first look.
     let (kinds, all) = scores(include_str!("data/aiobotocore/strangers.txt"));
     assert_eq!((kinds.len(), all.defects), (5, 64));
-    assert!(all.found >= 63, "{all:?}");
+    assert!(all.found >= 64, "{all:?}");
     assert!(all.right * 10 >= all.findings * 9, "{all:?}");
 }
 
@@ -219,7 +219,7 @@ fn of_a_set_by_somebody_who_has_not_seen_the_rules_it_finds_what_is_stated() {
 fn of_a_second_set_that_its_author_wrote_without_the_rules_it_finds_what_is_stated() {
     let (kinds, all) = scores(include_str!("data/aiobotocore/second.txt"));
     assert_eq!((kinds.len(), all.defects), (6, 100));
-    assert!(all.found >= 93, "{all:?}");
+    assert!(all.found >= 95, "{all:?}");
     assert!(all.right * 10 >= all.findings * 9, "{all:?}");
 }
 
@@ -227,6 +227,6 @@ fn of_a_second_set_that_its_author_wrote_without_the_rules_it_finds_what_is_stat
 fn of_a_third_set_that_its_author_wrote_without_the_rules_it_finds_what_is_stated() {
     let (kinds, all) = scores(include_str!("data/aiobotocore/third.txt"));
     assert_eq!((kinds.len(), all.defects), (10, 76));
-    assert!(all.found >= 60, "{all:?}");
-    assert!(all.right * 10 >= all.findings * 9, "{all:?}");
+    assert!(all.found >= 73, "{all:?}");
+    assert!(all.right * 20 >= all.findings * 19, "{all:?}");
 }
