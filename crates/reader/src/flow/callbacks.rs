@@ -79,7 +79,8 @@ impl<'t> Look<'_, '_, 't> {
         }
         let Some(kind) = self.kind(callee) else { return false };
         let is_awaited = self.model.parent(carrier(self.model, call)).is_some_and(|it| it.kind() == "await");
-        !(kind == Kind::Lost && is_awaited) && !self.is_tested(call) && !self.is_resolved(call)
+        let is_right = kind == Kind::Lost && is_awaited || self.is_tested(call) || self.is_resolved(call);
+        !is_right
     }
 
     fn kind(&self, callee: Node<'t>) -> Option<Kind> {

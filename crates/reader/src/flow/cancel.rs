@@ -188,13 +188,9 @@ impl<'t> Look<'_, '_, 't> {
         let mut inner = raised;
         for outer in self.model.above(raised).take_while(|it| it.id() != block.id()) {
             match outer.kind() {
-                "if_statement" if is_field(outer, "consequence", inner) => {
-                    if self.outcome(outer, clause) == Some(false) {
-                        return false;
-                    }
-                }
-                "elif_clause" if is_field(outer, "consequence", inner) => {
-                    if self.outcome(outer, clause) == Some(false) {
+                "if_statement" | "elif_clause" if is_field(outer, "consequence", inner) => {
+                    let is_open = self.outcome(outer, clause) != Some(false);
+                    if !is_open {
                         return false;
                     }
                 }
