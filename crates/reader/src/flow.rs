@@ -99,9 +99,9 @@ pub(crate) fn found(
     parsers: &mut Parsers,
 ) -> Result<Vec<(usize, Found)>, TooComplex> {
     let language = Language::of_path(path.as_bytes()).filter(|it| it.name() == FlowCheck::LANGUAGE);
-    let may_match =
-        memchr::memmem::find(bytes, b"async").or_else(|| memchr::memmem::find(bytes, b"botocore"));
-    let Some(language) = language.filter(|_| !rules.is_empty() && may_match.is_some()) else {
+    let holds = |word: &[u8]| memchr::memmem::find(bytes, word).is_some();
+    let may_match = is_in_package(path) || holds(b"async") || holds(b"botocore");
+    let Some(language) = language.filter(|_| !rules.is_empty() && may_match) else {
         return Ok(Vec::new());
     };
     if bytes.len() > MAX_SOURCE_BYTES {
