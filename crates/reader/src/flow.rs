@@ -2,8 +2,9 @@
 //! or only drops it. It is no type checker: what the file does not tell is not known, and what is not known is no
 //! finding, except where a rule's page says which names are believed.
 //!
-//! `model` says what names are bound to, `value` what expressions are, `things` what is known of libraries, `uses` what
-//! becomes of a context; the others are the rules.
+//! `model` says what names are bound to, `value` what expressions are, `guess` what is believed of names, `things` and
+//! `streams` what is known of libraries, `types` what a callback's type tells, `uses` what becomes of a context, `imports`
+//! which imports make a place what it is; the others are the rules.
 
 mod awaits;
 mod believe;

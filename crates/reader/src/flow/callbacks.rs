@@ -7,7 +7,7 @@ use super::model::{Bound, Model, children, is_field};
 use super::types;
 use super::value::{Values, carrier, last_name};
 
-/// What takes an answer that may be a coroutine, or hands the callback on.
+/// The functions that take an answer that may be a coroutine, or hand the callback on.
 const RESOLVERS: &[&str] = &[
     "async_any",
     "create_task",
@@ -19,14 +19,14 @@ const RESOLVERS: &[&str] = &[
     "partial",
     "resolve_awaitable",
 ];
-/// What asks whether something is to be awaited.
+/// The functions that ask whether something is to be awaited.
 const TESTS: &[&str] = &["isawaitable", "iscoroutine", "iscoroutinefunction"];
-/// What begins the name of a method that only does something about a callback.
+/// The first words of methods that only do something about a callback.
 const DOES: &[&str] =
     &["add", "build", "create", "get", "make", "max_attempts", "new", "register", "set", "unregister"];
-/// What users and botocore register, who know no coroutines.
+/// The names of callbacks that users and botocore register, who know no coroutines.
 const MIXED: &[&str] = &["handler", "hook", "checker"];
-/// What may always be a coroutine: right where it is awaited.
+/// The names of others, which may always be coroutines: right where they are awaited.
 const LOST: &[&str] = &["callback", "cb", "refresh_using"];
 /// Collections of them.
 const MANY: &[&str] = &["handlers", "hooks", "checkers", "callbacks"];
@@ -265,7 +265,7 @@ impl<'t> Look<'_, '_, 't> {
         }
     }
 
-    /// What the file says of a callback's type, with the aliases in it written out.
+    /// The types that the file says a callback has, with the aliases in them written out.
     fn types(&self, node: Node<'t>, names: u32) -> Vec<String> {
         let Some(left) = names.checked_sub(1) else { return Vec::new() };
         if let Some(inner) = inside(node, self.model) {
@@ -305,7 +305,8 @@ impl<'t> Look<'_, '_, 't> {
     }
 }
 
-/// What an expression takes a part of, or hands through: `hooks[name]`, `hooks.values()`, `list(hooks)`, `hook or other`.
+/// The expression that another takes a part of, or hands through: `hooks[name]`, `hooks.values()`, `list(hooks)`,
+/// `hook or other`.
 fn inside<'t>(node: Node<'t>, model: &Model<'t>) -> Option<Node<'t>> {
     match node.kind() {
         "subscript" => node.child_by_field_name("value"),

@@ -8,7 +8,7 @@ use super::things::answer;
 use super::value::{Thing, Value, Values};
 
 impl<'t> Values<'_, 't> {
-    /// What a call gives of which only the name tells, in files that use aiobotocore.
+    /// The values of a call of which only the name tells, in files that use aiobotocore.
     pub(super) fn believed(&self, callee: Node<'t>, name: &str, arguments: &[Node<'t>]) -> Vec<Value<'t>> {
         let object = match callee.kind() {
             "attribute" => callee.child_by_field_name("object").map(|it| self.model.text(it)),

@@ -38,7 +38,7 @@ fn behind<'t>(model: &Model<'t>, node: Node<'t>, names: u32) -> Vec<Range<usize>
     found
 }
 
-/// What an expression begins with.
+/// The beginning of an expression.
 fn head(node: Node<'_>) -> Option<Node<'_>> {
     match node.kind() {
         "call" => node.child_by_field_name("function"),

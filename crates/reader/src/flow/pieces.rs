@@ -55,7 +55,7 @@ const SESSIONS: &[&str] = &[
     "botocore.session.Session",
     "botocore.session.get_session",
 ];
-/// What botocore's own pieces wait for each other with, where aiobotocore's have what `asyncio` has for it.
+/// The locks of botocore's own pieces, where aiobotocore's have what `asyncio` has for it.
 const THREADS: &[&str] = &[
     "threading.BoundedSemaphore",
     "threading.Condition",

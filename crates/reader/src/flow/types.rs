@@ -44,7 +44,7 @@ pub(super) fn written_out(model: &Model<'_>, node: Node<'_>, names: u32) -> Stri
     out
 }
 
-/// What the file says that a name stands for: another type, or a protocol with a `__call__`.
+/// The type that the file says a name stands for: another one, or a protocol with a `__call__`.
 fn alias(model: &Model<'_>, name: &str, names: u32) -> Option<String> {
     let root = model.root();
     let (bound, _) = model.lookup(name, root)?;
@@ -79,7 +79,7 @@ fn alias(model: &Model<'_>, name: &str, names: u32) -> Option<String> {
     None
 }
 
-/// What the callbacks in a type give; none if there are none in it.
+/// The answers of the callbacks in a type; none if there are none in it.
 pub(super) fn result(written: &str) -> Option<Result> {
     let mut found: Option<Result> = None;
     for (at, _) in written.match_indices("Callable[") {
@@ -127,7 +127,7 @@ fn alternatives(given: &str) -> Vec<&str> {
     found
 }
 
-/// What stands before the bracket that closes a text.
+/// The text before the bracket that closes it.
 fn closed(text: &str) -> Option<&str> {
     let mut depth = 0_usize;
     for (at, c) in text.char_indices() {
