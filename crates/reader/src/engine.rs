@@ -295,11 +295,26 @@ impl<'packs> RuleSet<'packs> {
         let applies = |index: usize| self.rules.get(index).is_some_and(|rule| rule.applies_to(&file.path));
         let wanted: Vec<_> = self.flows.iter().filter(|(index, _)| applies(*index)).copied().collect();
         let found = flow::found(&wanted, &file.path, bytes, parsers)?;
-        let hit = |(index, found): (usize, flow::Found)| {
-            let rule = self.rules.get(index).copied()?;
-            Some(Hit { rule, matched: found.range, code: None, secret: None, fix: found.fix })
+        let lines = Lines::of(bytes);
+        let is_added = |place: &Range<usize>| {
+            let last = place.end.saturating_sub(1).max(place.start);
+            touches(&file.added, lines.number(place.start), lines.number(last))
         };
-        Ok(found.into_iter().filter_map(hit).collect())
+        let mut hits: Vec<Hit<'packs>> = Vec::new();
+        for (index, found) in found {
+            let Some(rule) = self.rules.get(index).copied() else { continue };
+            let mut imports = found.imports.into_iter().filter(|_| !is_added(&found.range));
+            let import = imports.find(is_added);
+            let (matched, fix) = match import {
+                Some(import) => (import, None),
+                None => (found.range, found.fix),
+            };
+            let is_known = |hit: &Hit<'_>| hit.matched == matched && hit.rule.name == rule.name;
+            if !hits.iter().any(is_known) {
+                hits.push(Hit { rule, matched, code: None, secret: None, fix });
+            }
+        }
+        Ok(hits)
     }
 
     /// What rules of companions and of size say; each at the beginning of a line.

@@ -2,18 +2,25 @@
 //! or only drops it. It is no type checker: what the file does not tell is not known, and what is not known is no
 //! finding, except where a rule's page says which names are believed.
 //!
-//! `model` says what names are bound to, `value` what expressions are, `things` what is known of libraries, `uses` what
-//! becomes of a context; the others are the rules.
+//! `model` says what names are bound to, `value` what expressions are, `guess` what is believed of names, `things` and
+//! `streams` what is known of libraries, `types` what a callback's type tells, `uses` what becomes of a context, `imports`
+//! which imports make a place what it is; the others are the rules.
 
 mod awaits;
 mod believe;
 mod blocking;
+mod callbacks;
 mod cancel;
 mod context;
+mod guess;
+mod imports;
 mod iterate;
 mod model;
 mod pieces;
+mod prefix;
+mod streams;
 mod things;
+mod types;
 mod uses;
 mod value;
 
@@ -60,17 +67,27 @@ pub(crate) enum Follows {
     Iterations,
     /// Pieces of botocore that aiobotocore has of its own.
     Pieces,
+    /// Callbacks that may be sync or async.
+    Callbacks,
+    /// Names of overrides.
+    Names,
 }
 
 /// A place that a rule finds, and what is to be done about it.
 pub(crate) struct Found {
     pub(crate) range: Range<usize>,
     pub(crate) fix: Option<Fix>,
+    /// The imports that make it what it is: if a change adds one of these and not the place, it is said there.
+    pub(crate) imports: Vec<Range<usize>>,
 }
 
 impl Found {
     fn at(node: tree_sitter::Node<'_>) -> Self {
-        Self { range: node.byte_range(), fix: None }
+        Self::within(node.byte_range())
+    }
+
+    fn within(range: Range<usize>) -> Self {
+        Self { range, fix: None, imports: Vec::new() }
     }
 }
 
@@ -83,9 +100,9 @@ pub(crate) fn found(
     parsers: &mut Parsers,
 ) -> Result<Vec<(usize, Found)>, TooComplex> {
     let language = Language::of_path(path.as_bytes()).filter(|it| it.name() == FlowCheck::LANGUAGE);
-    let may_match =
-        memchr::memmem::find(bytes, b"async").or_else(|| memchr::memmem::find(bytes, b"botocore"));
-    let Some(language) = language.filter(|_| !rules.is_empty() && may_match.is_some()) else {
+    let holds = |word: &[u8]| memchr::memmem::find(bytes, word).is_some();
+    let may_match = is_in_package(path) || holds(b"async") || holds(b"botocore");
+    let Some(language) = language.filter(|_| !rules.is_empty() && may_match) else {
         return Ok(Vec::new());
     };
     if bytes.len() > MAX_SOURCE_BYTES {
@@ -107,8 +124,13 @@ pub(crate) fn found(
                 Follows::Cancellations => cancel::find(&values),
                 Follows::Iterations => iterate::find(&values),
                 Follows::Pieces => pieces::find(&values, in_package),
+                Follows::Callbacks => callbacks::find(&values, in_package),
+                Follows::Names => prefix::find(&values),
             };
-            all.extend(found.into_iter().map(|it| (*index, it)));
+            all.extend(found.into_iter().map(|it| {
+                let imports = imports::of(&model, &it.range);
+                (*index, Found { imports, ..it })
+            }));
         }
         if model.is_exhausted() { Err(TooComplex::OverLimit) } else { Ok(all) }
     };

@@ -34,7 +34,7 @@
 //!
 //! | Field | Meaning |
 //! |---|---|
-//! | `follows` | `contexts`: clients and sessions that are opened and not entered; `coroutines` that are not awaited; `blocking` calls in coroutines; `cancellations` that do not get through; `iterations`: what is asynchronous, in a plain `for` or `with`; `pieces` of botocore that aiobotocore has of its own |
+//! | `follows` | `contexts`: clients and sessions that are opened and not entered; `coroutines` that are not awaited; `blocking` calls in coroutines; `cancellations` that do not get through; `iterations`: what is asynchronous, in a plain `for` or `with`; `pieces` of botocore that aiobotocore has of its own; `callbacks` that may be sync or async; `names` of overrides |
 //! | `valid`, `invalid`, `example_path` | as for text (`file.py`) |
 //!
 //! # Kind `companion`: files that change together
@@ -54,6 +54,8 @@
 //! | `above_holds` | texts in which `${folder}` stands for the file's folder, from the companion's: a companion in a folder above counts only if it holds one of them |
 //! | `even_if_missing` | `true`: also where no companion exists (`false`) |
 //! | `overrides` | `true`: the companion is a table of Python tuples `(Class.method, …)` or `(function, …)` of what is overridden. If an added line of code (not a comment, not a docstring) is in an override that has an entry, the entry must have an added line, which `companion_added` matches. `added`, if it is there, asks besides (`false`) |
+//! | `pieces` | names `Class.method`: an added `async def` asks too that overrides one of these, by the bases of its class |
+//! | `named` | `true`: a companion that changed must also name each function whose added head asks, with `,` or `:` behind it (`false`) |
 //! | `valid`, `invalid` | changes: `{ changed = { "a.toml" = "text" }, unchanged = ["a.lock"], beside = { "b.lock" = "text" } }`; all lines of `changed` are added, the others are there as they were |
 //!
 //! # Kind `size`: new files over a limit

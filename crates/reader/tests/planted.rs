@@ -126,15 +126,23 @@ impl Score {
     }
 }
 
-/// Of one change. An override that lacks its hash is found wherever in its file that is said.
+/// Of one change. An override that lacks its hash is found wherever in its file that is said; a defect on a line that the
+/// change leaves as it is, where an import is added that makes it one.
 fn score(reader: &InProcess, case: &Case) -> Score {
     let mut score = Score::default();
     let found = findings(reader, case);
     for (path, file) in &case.files {
         let in_file = || found.iter().filter(|finding| finding.place.path == RepoPath::from_text(path));
+        let after = file.after.as_deref().unwrap_or_default();
+        let added = added(file.before.as_deref().unwrap_or_default(), after);
+        let is_import = |line: u32| {
+            let text = after.lines().nth(line as usize - 1).unwrap_or_default();
+            text.starts_with("import ") || text.starts_with("from ")
+        };
         let is_on = |finding: &RawFinding, line: u32| {
             ["override", "patch-hashes"].contains(&&*case.kind)
                 || (finding.place.start_line..=finding.place.end_line).contains(&line)
+                || !added.contains(&(line, line)) && is_import(finding.place.start_line)
         };
         for line in &file.defects {
             score.defects += 1;
@@ -203,7 +211,7 @@ fn of_a_set_by_somebody_who_has_not_seen_the_rules_it_finds_what_is_stated() {
     // The rules have been made to fit it since; the page of the pack states the first look.
     let (kinds, all) = scores(include_str!("data/aiobotocore/strangers.txt"));
     assert_eq!((kinds.len(), all.defects), (5, 64));
-    assert!(all.found >= 63, "{all:?}");
+    assert!(all.found >= 64, "{all:?}");
     assert!(all.right * 10 >= all.findings * 9, "{all:?}");
 }
 
@@ -211,7 +219,7 @@ fn of_a_set_by_somebody_who_has_not_seen_the_rules_it_finds_what_is_stated() {
 fn of_a_second_set_that_its_author_wrote_without_the_rules_it_finds_what_is_stated() {
     let (kinds, all) = scores(include_str!("data/aiobotocore/second.txt"));
     assert_eq!((kinds.len(), all.defects), (6, 100));
-    assert!(all.found >= 93, "{all:?}");
+    assert!(all.found >= 95, "{all:?}");
     assert!(all.right * 10 >= all.findings * 9, "{all:?}");
 }
 
@@ -219,6 +227,6 @@ fn of_a_second_set_that_its_author_wrote_without_the_rules_it_finds_what_is_stat
 fn of_a_third_set_that_its_author_wrote_without_the_rules_it_finds_what_is_stated() {
     let (kinds, all) = scores(include_str!("data/aiobotocore/third.txt"));
     assert_eq!((kinds.len(), all.defects), (10, 76));
-    assert!(all.found >= 60, "{all:?}");
-    assert!(all.right * 10 >= all.findings * 9, "{all:?}");
+    assert!(all.found >= 73, "{all:?}");
+    assert!(all.right * 20 >= all.findings * 19, "{all:?}");
 }

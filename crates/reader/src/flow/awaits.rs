@@ -4,6 +4,7 @@ use tree_sitter::Node;
 
 use super::Found;
 use super::model::{Bound, Model, children, is_field};
+use super::things::is_loaded;
 use super::value::{Thing, Value, Values, carrier, last_name};
 use crate::proof::Fix;
 
@@ -77,7 +78,9 @@ pub(super) fn find(values: &Values<'_, '_>) -> Vec<Found> {
             || look.is_for_thread(*call)
             || look.is_for_callback(*call)
     });
-    lost.map(|call| Found { range: call.byte_range(), fix: look.fix(call) }).collect()
+    let parts = model.nodes(&["attribute"]).into_iter();
+    let parts = parts.filter(|part| look.is_loaded_part(*part) && look.is_lost(*part));
+    lost.chain(parts).map(|node| Found { fix: look.fix(node), ..Found::at(node) }).collect()
 }
 
 struct Look<'v, 'm, 't> {
@@ -93,7 +96,9 @@ impl<'t> Look<'_, '_, 't> {
             let is_super = self.model.text(callee).starts_with("super(");
             return self.model.in_coroutine(call) && callee.kind() == "attribute" && !is_super;
         }
-        if matches!(name, "wait_for" | "shield" | "create_task" | "ensure_future" | "enter_async_context") {
+        let hands_on =
+            ["wait_for", "shield", "create_task", "ensure_future", "enter_async_context", "gather"];
+        if hands_on.contains(&name) {
             return false;
         }
         if !self.model.in_coroutine(call) && !self.is_surely_dropped(call, callee) {
@@ -110,6 +115,16 @@ impl<'t> Look<'_, '_, 't> {
             return false;
         }
         functions.is_empty() || functions.into_iter().all(|it| self.is_ours(callee, it))
+    }
+
+    /// Is it a part of a resource that is read from the service when it is asked for?
+    fn is_loaded_part(&self, attribute: Node<'t>) -> bool {
+        let parent = self.model.parent(attribute);
+        let is_called = parent.is_some_and(|it| is_field(it, "function", attribute));
+        is_loaded(last_name(self.model, attribute))
+            && !is_called
+            && self.model.in_coroutine(attribute)
+            && self.values.is(attribute, |value| matches!(value, Value::Method(Thing::Resource, _)))
     }
 
     /// `gather()` begins, but nobody waits for the end.
@@ -215,6 +230,7 @@ impl<'t> Look<'_, '_, 't> {
             | "not_operator"
             | "unary_operator"
             | "binary_operator"
+            | "augmented_assignment"
             | "assert_statement" => !is_many,
             "if_statement" | "while_statement" | "elif_clause" | "if_clause" => !is_many,
             "for_statement" | "for_in_clause" => {
@@ -225,6 +241,7 @@ impl<'t> Look<'_, '_, 't> {
                     && (!is_many || !self.gathers(made))
                     && node.kind() != "list"
                     && node.kind() != "generator_expression"
+                    && !self.is_awaited_twice()
             }
             "pair" => {
                 let dictionary = self.model.parent(parent);
@@ -238,6 +255,7 @@ impl<'t> Look<'_, '_, 't> {
                     matches!(last_name(self.model, it), "all" | "any" | "max" | "min" | "sorted" | "sum")
                 })
             }
+            "expression_list" => self.is_returned_with_others(parent, made),
             "list" | "tuple" | "set" => false,
             "argument_list" => self.is_argument_lost(parent, is_many),
             "keyword_argument" => {
@@ -247,6 +265,51 @@ impl<'t> Look<'_, '_, 't> {
             "assignment" if is_field(parent, "right", node) => {
                 let left = parent.child_by_field_name("left");
                 left.is_some_and(|left| self.is_kept_in_vain(left, parent, is_many, made))
+            }
+            _ => false,
+        }
+    }
+
+    /// `return one, other` of a coroutine
+    fn is_returned_with_others(&self, list: Node<'t>, made: Node<'t>) -> bool {
+        let statement = self.model.parent(list).filter(|it| it.kind() == "return_statement");
+        statement.is_some_and(|it| self.model.in_coroutine(it))
+            && self.is_known(made)
+            && !self.gathers(made)
+            && !self.is_awaited_twice()
+    }
+
+    /// Is something awaited in this file that another `await` gave? Then a coroutine may give one.
+    fn is_awaited_twice(&self) -> bool {
+        self.model.nodes(&["await"]).into_iter().any(|it| {
+            let Some(awaited) = it.named_child(0) else { return false };
+            let is_coroutine = |value: &Value<'t>| matches!(value, Value::Coroutine(_));
+            self.is_given_by_await(awaited, 3) && self.values.is(awaited, is_coroutine)
+        })
+    }
+
+    fn is_given_by_await(&self, node: Node<'t>, hops: u32) -> bool {
+        let Some(hops) = hops.checked_sub(1) else { return false };
+        match node.kind() {
+            "await" => true,
+            "parenthesized_expression" => {
+                node.named_child(0).is_some_and(|it| self.is_given_by_await(it, hops))
+            }
+            "subscript" => {
+                node.child_by_field_name("value").is_some_and(|it| self.is_given_by_await(it, hops))
+            }
+            "identifier" => {
+                let bound = self.model.lookup(self.model.text(node), node);
+                bound.is_some_and(|(bound, _)| {
+                    bound.iter().any(|it| match it {
+                        Bound::To(value) | Bound::Part(value) => self.is_given_by_await(*value, hops),
+                        Bound::Entered(..)
+                        | Bound::Parameter(_)
+                        | Bound::Definition(_)
+                        | Bound::Import(..)
+                        | Bound::Unknown => false,
+                    })
+                })
             }
             _ => false,
         }
@@ -379,11 +442,34 @@ impl<'t> Look<'_, '_, 't> {
                 let takes = GATHERS.contains(&name) || collects.iter().any(|word| name.contains(word));
                 takes || (is_many || is_meant) && !PLAIN.contains(&name) && !is_class
             }
-            "for_statement" | "for_in_clause" => is_many,
+            "for_statement" | "for_in_clause" => is_many && self.may_await_each(parent),
             "subscript" => is_many,
             "attribute" => is_many || matches!(last_name(self.model, parent), "__await__" | "send" | "close"),
             _ => false,
         }
+    }
+
+    /// May a loop await what it goes through?
+    fn may_await_each(&self, head: Node<'t>) -> bool {
+        let Some(target) = head.child_by_field_name("left").filter(|it| it.kind() == "identifier") else {
+            return true;
+        };
+        let Some(body) = (if head.kind() == "for_statement" { Some(head) } else { self.model.parent(head) })
+        else {
+            return true;
+        };
+        let uses = self.model.mentions(self.model.text(target)).iter().copied();
+        let mut uses = uses.filter(|it| {
+            (body.start_byte()..body.end_byte()).contains(&it.start_byte()) && it.id() != target.id()
+        });
+        uses.any(|used| {
+            let list = self.model.parent(used).filter(|it| it.kind() == "argument_list");
+            let callee =
+                list.and_then(|it| self.model.parent(it)).and_then(|it| it.child_by_field_name("function"));
+            let is_handed_on = callee.is_some_and(|it| !PLAIN.contains(&last_name(self.model, it)));
+            let is_body = self.model.parent(used).is_some_and(|it| is_field(it, "body", used));
+            is_handed_on || is_body || self.may_await(used, false, true)
+        })
     }
 
     /// `await` where it stands, if it is seen that what it gives is used at once or not at all.

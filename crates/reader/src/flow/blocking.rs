@@ -21,10 +21,14 @@ const BLOCKING: &[&str] = &[
     "boto3.session.Session",
     "botocore.session.Session",
     "botocore.session.get_session",
+    "concurrent.futures.as_completed",
     "concurrent.futures.wait",
+    "fcntl.flock",
+    "fcntl.lockf",
     "ftplib.FTP",
     "getpass.getpass",
     "input",
+    "mysql.connector.connect",
     "os.popen",
     "os.system",
     "os.wait",
@@ -32,6 +36,8 @@ const BLOCKING: &[&str] = &[
     "psycopg2.connect",
     "pymysql.connect",
     "select.select",
+    "signal.pause",
+    "signal.sigwait",
     "smtplib.SMTP",
     "smtplib.SMTP_SSL",
     "socket.create_connection",
@@ -264,6 +270,21 @@ fn is_blocking_method(thing: Thing, name: &str) -> bool {
                 | "send_message"
                 | "retrbinary"
                 | "storbinary"
+                | "execute"
+                | "executemany"
+                | "executescript"
+                | "commit"
+                | "fetchall"
+                | "fetchone"
+                | "blpop"
+                | "brpop"
+                | "hget"
+                | "hset"
+                | "get"
+                | "set"
+                | "publish"
+                | "ping"
+                | "exec_command"
         ),
         Thing::AioSession
         | Thing::Aio3Session
@@ -276,12 +297,14 @@ fn is_blocking_method(thing: Thing, name: &str) -> bool {
         | Thing::Pages
         | Thing::Waiter
         | Thing::Answer
+        | Thing::Streamed(_)
         | Thing::Body
+        | Thing::Events
         | Thing::AioCredentials
         | Thing::HttpSession
         | Thing::File
         | Thing::FilePath
         | Thing::AsyncLock => false,
-        Thing::Executor => name == "map",
+        Thing::Executor => matches!(name, "map" | "starmap" | "apply"),
     }
 }

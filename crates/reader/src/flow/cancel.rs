@@ -3,7 +3,7 @@
 use tree_sitter::Node;
 
 use super::Found;
-use super::model::{Model, children, is_field};
+use super::model::{Bound, Model, children, is_field};
 use super::value::{Value, Values, last_name};
 
 /// Exceptions that a cancellation is one of.
@@ -105,7 +105,8 @@ impl<'t> Look<'_, '_, 't> {
                 continue;
             }
             // What comes after never sees it.
-            return (!self.raises(block) && !self.is_of_task(body)).then_some(clause);
+            let goes_on = self.raises(clause, block) || self.raises_later(clause, block);
+            return (!goes_on && !self.is_of_task(body)).then_some(clause);
         }
         None
     }
@@ -128,13 +129,13 @@ impl<'t> Look<'_, '_, 't> {
             }
             "identifier" => match self.model.lookup(self.model.text(caught), caught) {
                 Some((bound, _)) => bound.iter().any(|bound| match bound {
-                    super::model::Bound::To(value) => self.is_cancellation_by(*value, names),
-                    super::model::Bound::Import(..) => self.is_known(caught),
-                    super::model::Bound::Part(_)
-                    | super::model::Bound::Entered(..)
-                    | super::model::Bound::Parameter(_)
-                    | super::model::Bound::Definition(_)
-                    | super::model::Bound::Unknown => false,
+                    Bound::To(value) => self.is_cancellation_by(*value, names),
+                    Bound::Import(..) => self.is_known(caught),
+                    Bound::Part(_)
+                    | Bound::Entered(..)
+                    | Bound::Parameter(_)
+                    | Bound::Definition(_)
+                    | Bound::Unknown => false,
                 }),
                 None => self.is_known(caught),
             },
@@ -150,11 +151,12 @@ impl<'t> Look<'_, '_, 't> {
         )
     }
 
-    /// Does a handler raise, or end the process or the test?
-    fn raises(&self, block: Node<'t>) -> bool {
+    /// Does a handler raise the cancellation, or end the process or the test?
+    fn raises(&self, clause: Node<'t>, block: Node<'t>) -> bool {
         let function = self.model.function_of(block).id();
         let is_own = |node: &Node<'t>| self.model.function_of(*node).id() == function;
-        let raises = self.model.nodes_in(block, &["raise_statement"]).iter().any(is_own);
+        let raised = self.model.nodes_in(block, &["raise_statement"]);
+        let raises = raised.iter().any(|it| is_own(it) && self.is_reached(*it, clause, block));
         let ends = |call: &Node<'t>| {
             let callee = call.child_by_field_name("function").map(|it| self.model.text(it));
             matches!(
@@ -165,16 +167,185 @@ impl<'t> Look<'_, '_, 't> {
         raises || self.model.nodes_in(block, &["call"]).iter().any(ends)
     }
 
-    /// `return True` of an `__aexit__`, whatever was raised.
+    /// Does a handler keep what it caught in a name that the function raises after it?
+    fn raises_later(&self, clause: Node<'t>, block: Node<'t>) -> bool {
+        let pattern = children(clause).into_iter().find(|it| it.kind() == "as_pattern");
+        let Some(alias) = pattern.and_then(|it| it.child_by_field_name("alias")) else { return false };
+        let keeps = |assignment: &Node<'t>| {
+            let right = assignment.child_by_field_name("right").map(|it| self.model.text(it));
+            right == Some(self.model.text(alias))
+        };
+        let kept = self.model.nodes_in(block, &["assignment"]).into_iter().filter(keeps);
+        let kept: Vec<&str> =
+            kept.filter_map(|it| it.child_by_field_name("left")).map(|it| self.model.text(it)).collect();
+        let raised = self.model.nodes_in(self.model.function_of(clause), &["raise_statement"]);
+        let mut raised = raised.into_iter().filter(|it| it.start_byte() > clause.end_byte());
+        raised.any(|it| it.named_child(0).is_some_and(|it| kept.contains(&self.model.text(it))))
+    }
+
+    /// Does a cancellation come to a `raise` in a handler, as far as the conditions around it tell?
+    fn is_reached(&self, raised: Node<'t>, clause: Node<'t>, block: Node<'t>) -> bool {
+        let mut inner = raised;
+        for outer in self.model.above(raised).take_while(|it| it.id() != block.id()) {
+            match outer.kind() {
+                "if_statement" | "elif_clause" if is_field(outer, "consequence", inner) => {
+                    let is_open = self.outcome(outer, clause) != Some(false);
+                    if !is_open {
+                        return false;
+                    }
+                }
+                // `else` and `elif`: what stood before it must not hold.
+                "if_statement" => {
+                    let mut before = vec![outer];
+                    before.extend(
+                        children(outer)
+                            .into_iter()
+                            .filter(|it| it.kind() == "elif_clause" && it.end_byte() <= inner.start_byte()),
+                    );
+                    if before.into_iter().any(|it| self.outcome(it, clause) == Some(true)) {
+                        return false;
+                    }
+                }
+                _ => {}
+            }
+            inner = outer;
+        }
+        // What leaves the handler before it.
+        let earlier = children(block).into_iter().take_while(|it| it.end_byte() <= raised.start_byte());
+        let leaves = |statement: Node<'t>| {
+            let ends = ["return_statement", "continue_statement", "break_statement"];
+            let body = statement.child_by_field_name("consequence");
+            statement.kind() == "if_statement"
+                && self.outcome(statement, clause) == Some(true)
+                && body.is_some_and(|it| children(it).iter().any(|it| ends.contains(&it.kind())))
+        };
+        !earlier.into_iter().any(leaves)
+    }
+
+    /// The outcome of an `if` for a cancellation; none if it cannot be told.
+    fn outcome(&self, statement: Node<'t>, clause: Node<'t>) -> Option<bool> {
+        self.holds(statement.child_by_field_name("condition")?, clause, MAX_NAMES)
+    }
+
+    fn holds(&self, condition: Node<'t>, clause: Node<'t>, depth: u32) -> Option<bool> {
+        let depth = depth.checked_sub(1)?;
+        let of = |node: Option<Node<'t>>| node.and_then(|it| self.holds(it, clause, depth));
+        match condition.kind() {
+            "parenthesized_expression" => of(condition.named_child(0)),
+            "not_operator" => of(condition.child_by_field_name("argument")).map(|it| !it),
+            "boolean_operator" => {
+                let sides =
+                    (of(condition.child_by_field_name("left")), of(condition.child_by_field_name("right")));
+                let is_and = condition.child_by_field_name("operator").is_some_and(|it| it.kind() == "and");
+                match sides {
+                    (Some(left), Some(right)) => Some(if is_and { left && right } else { left || right }),
+                    (Some(one), None) | (None, Some(one)) if one != is_and => Some(one),
+                    (Some(_), None) | (None, Some(_) | None) => None,
+                }
+            }
+            "call" => self.is_instance(condition, clause),
+            // So many times a cancellation is swallowed.
+            "comparison_operator" if self.catches_all(clause) && self.counts(condition) => Some(false),
+            _ => None,
+        }
+    }
+
+    /// `isinstance(exc, …)` of what the handler has caught: is a cancellation one of these?
+    fn is_instance(&self, call: Node<'t>, clause: Node<'t>) -> Option<bool> {
+        let callee = call.child_by_field_name("function")?;
+        let arguments = call.child_by_field_name("arguments").map(children)?;
+        let [object, classes] = arguments.as_slice() else { return None };
+        let pattern = children(clause).into_iter().find(|it| it.kind() == "as_pattern")?;
+        let alias = pattern.child_by_field_name("alias")?;
+        if self.model.text(callee) != "isinstance" || self.model.text(*object) != self.model.text(alias) {
+            return None;
+        }
+        if self.is_cancellation(*classes) {
+            return Some(true);
+        }
+        self.is_other(*classes, MAX_NAMES).then_some(false)
+    }
+
+    /// Is it surely an exception, or several, that no cancellation is one of?
+    fn is_other(&self, class: Node<'t>, names: u32) -> bool {
+        let Some(names) = names.checked_sub(1) else { return false };
+        match class.kind() {
+            "tuple" | "parenthesized_expression" => {
+                children(class).into_iter().all(|it| self.is_other(it, names))
+            }
+            "binary_operator" => {
+                let sides = [class.child_by_field_name("left"), class.child_by_field_name("right")];
+                sides.into_iter().all(|it| it.is_some_and(|it| self.is_other(it, names)))
+            }
+            "identifier" | "attribute" => {
+                if let Some((bound, _)) = self.model.lookup(self.model.text(class), class)
+                    && class.kind() == "identifier"
+                {
+                    let of_bound = |it: &Bound<'t>| match it {
+                        Bound::To(value) => self.is_other(*value, names),
+                        Bound::Import(..) => self.is_named_other(class),
+                        Bound::Definition(class) => class
+                            .child_by_field_name("superclasses")
+                            .map(children)
+                            .is_some_and(|bases| bases.into_iter().all(|it| self.is_other(it, names))),
+                        Bound::Part(_) | Bound::Entered(..) | Bound::Parameter(_) | Bound::Unknown => false,
+                    };
+                    return bound.iter().all(of_bound);
+                }
+                self.is_named_other(class)
+            }
+            _ => false,
+        }
+    }
+
+    /// Does an exception's name tell that it is another one?
+    fn is_named_other(&self, class: Node<'t>) -> bool {
+        let name = last_name(self.model, class);
+        let ends = ["Error", "Exception", "Exit", "Interrupt", "Timeout", "Warning", "Iteration"];
+        ends.iter().any(|end| name.ends_with(end)) && !name.contains("Cancel") && name != "BaseException"
+    }
+
+    /// Does a handler catch whatever is raised, not the cancellation by its name?
+    fn catches_all(&self, clause: Node<'t>) -> bool {
+        children(clause).into_iter().find(|it| it.kind() != "block").is_none_or(|it| {
+            self.model.nodes_in(it, &["identifier"]).iter().any(|it| self.model.text(*it) == "BaseException")
+        })
+    }
+
+    /// Does a comparison count attempts or failures?
+    fn counts(&self, comparison: Node<'t>) -> bool {
+        let words = ["attempt", "retr", "tries", "fail", "errors"];
+        let names = self.model.nodes_in(comparison, &["identifier"]);
+        let is_count = |name: &Node<'t>| {
+            let name = self.model.text(*name).to_ascii_lowercase();
+            words.iter().any(|word| name.contains(word))
+        };
+        names.iter().any(is_count) && self.model.nodes_in(comparison, &["string", "none"]).is_empty()
+    }
+
+    /// `return True` of an `__aexit__`, whatever was raised, or for a cancellation.
     fn swallows_as_context(&self, statement: Node<'t>) -> bool {
         let function = self.model.function_of(statement);
         let name = function.child_by_field_name("name").map(|it| self.model.text(it));
-        let is_true = statement.named_child(0).is_some_and(|it| it.kind() == "true");
         let is_exit = name == Some("__aexit__") && self.model.is_async(function);
+        let Some(given) = statement.named_child(0).filter(|_| is_exit) else { return false };
         let block = self.model.parent(statement);
         let is_last = block.and_then(|it| self.model.parent(it)).is_some_and(|it| it.id() == function.id());
         // A return before it tells cases apart.
-        is_true && is_exit && is_last && self.model.returned(function).len() == 1
+        let is_only = is_last && self.model.returned(function).len() == 1;
+        let text = self.model.text(given);
+        let is_something = text.ends_with(" is not None") && given.kind() == "comparison_operator";
+        is_only && (given.kind() == "true" || is_something) || self.asks_for_cancellation(given)
+    }
+
+    /// Does an expression hold for a cancellation: `issubclass(exc_type, CancelledError)`, `exc_type is CancelledError`?
+    fn asks_for_cancellation(&self, given: Node<'t>) -> bool {
+        let text = self.model.text(given);
+        let is_test =
+            ["isinstance(", "issubclass(", " is ", " in ", " == "].iter().any(|it| text.contains(it));
+        let is_denied = text.starts_with("not ") || text.contains(" not ") || text.contains("!=");
+        let named = self.model.nodes_in(given, &["identifier", "attribute"]);
+        is_test && !is_denied && named.into_iter().any(|it| self.is_cancellation(it))
     }
 
     /// `finally: return …` drops whatever is raised.

@@ -62,10 +62,42 @@ fn closed<'t>(values: &Values<'_, 't>) -> Vec<Found> {
                 && model.parent(parent).is_some_and(|it| is_field(it, "function", parent));
             if is_returned || is_called && !expects_failure(values, used) {
                 found.push(Found::at(parent));
+            } else if used.end_byte() <= with.end_byte()
+                && let Some(lost) = outlives(values, used, with)
+            {
+                found.push(Found::at(lost));
             }
         }
     }
     found
+}
+
+/// The place where something outlives the block that closes its client: what only asks the service later is returned, or
+/// the client is kept in an attribute or an item by the block's last statement.
+fn outlives<'t>(values: &Values<'_, 't>, used: Node<'t>, with: Node<'t>) -> Option<Node<'t>> {
+    let model = values.model;
+    let statement = model.above(used).find(|it| it.kind().ends_with("_statement"))?;
+    let parent = model.parent(used)?;
+    let later = [
+        Thing::Pages,
+        Thing::Paginator,
+        Thing::Waiter,
+        Thing::Collection,
+        Thing::Resource,
+        Thing::Body,
+        Thing::Events,
+    ];
+    let is_lazy = statement.kind() == "return_statement"
+        && model.function_of(statement).id() == model.function_of(with).id()
+        && statement.named_child(0).is_some_and(|it| values.is_thing(it, &later));
+    let is_kept = parent.kind() == "assignment"
+        && is_field(parent, "right", used)
+        && statement.end_byte() == with.end_byte()
+        && parent
+            .child_by_field_name("left")
+            .is_some_and(|it| matches!(it.kind(), "attribute" | "subscript"))
+        && model.nodes_in(with, &["yield", "for_statement", "while_statement"]).is_empty();
+    if is_lazy { statement.named_child(0) } else { Some(parent).filter(|_| is_kept) }
 }
 
 enum Opened {

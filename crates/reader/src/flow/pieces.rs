@@ -8,7 +8,7 @@ use tree_sitter::Node;
 use super::Found;
 use super::model::{Model, children, is_field};
 use super::uses::names_after;
-use super::value::{Thing, Value, Values, carrier};
+use super::value::{Thing, Value, Values, carrier, last_name};
 
 /// The pieces that aiobotocore has of its own: see the file's head.
 const TABLE: &str = include_str!("pieces.csv");
@@ -28,6 +28,11 @@ static PIECES: LazyLock<BTreeMap<&'static str, Piece>> = LazyLock::new(|| {
     };
     rows.filter_map(piece).collect()
 });
+
+/// Is it a piece that aiobotocore has of its own?
+pub(super) fn is_piece(path: &str) -> bool {
+    PIECES.contains_key(path)
+}
 
 /// Has a class of aiobotocore, by its last name, a coroutine of this name?
 pub(super) fn has_coroutine(class: &str, name: &str) -> bool {
@@ -50,6 +55,15 @@ const SESSIONS: &[&str] = &[
     "botocore.session.Session",
     "botocore.session.get_session",
 ];
+/// The locks of botocore's own pieces, where aiobotocore's have what `asyncio` has for it.
+const THREADS: &[&str] = &[
+    "threading.BoundedSemaphore",
+    "threading.Condition",
+    "threading.Event",
+    "threading.Lock",
+    "threading.RLock",
+    "threading.Semaphore",
+];
 /// The arguments that only aiobotocore's configuration knows.
 const OPTIONS: &[&str] = &["connector_args", "http_session_cls"];
 
@@ -62,10 +76,8 @@ pub(super) fn find(values: &Values<'_, '_>, in_package: bool) -> Vec<Found> {
     let look = Look { values, model, in_package };
     let calls = model.nodes(&["call"]).into_iter().filter(|call| look.is_wrong_call(*call));
     let mut found: Vec<Found> = calls.map(Found::at).collect();
-    if in_package {
-        let assigned = model.nodes(&["assignment"]).into_iter().filter_map(|it| look.handed_on(it));
-        found.extend(assigned.map(Found::at));
-    }
+    let names = model.nodes(&["identifier", "attribute"]).into_iter();
+    found.extend(names.filter(|it| look.is_handed_on(*it)).map(Found::at));
     found
 }
 
@@ -92,11 +104,17 @@ impl<'t> Look<'_, '_, 't> {
         if self.is_wrong_config(call, callee) {
             return true;
         }
+        let of_threads = |value: &Value<'t>| value.path().is_some_and(|path| THREADS.contains(&path));
+        if self.values.is(callee, of_threads) {
+            // One that is kept is the rule `blocking-call`'s, where it is held.
+            let is_given = self.model.parent(call).is_some_and(|it| it.kind() == "return_statement");
+            return is_given && self.values.is_aio && (self.in_package || self.in_aio_class(call));
+        }
         let Some((name, piece)) = self.piece(callee) else { return false };
         if SESSIONS.contains(&name) {
             return !self.model.in_coroutine(call) && self.goes_to_aio(call, 3);
         }
-        let is_as_written = self.model.text(callee).ends_with(name.rsplit('.').next().unwrap_or(name));
+        let is_as_written = self.is_as_written(callee, name);
         let is_function = name.rsplit('.').next().is_some_and(|it| it.starts_with(char::is_lowercase));
         if self.in_package {
             return is_as_written;
@@ -116,13 +134,87 @@ impl<'t> Look<'_, '_, 't> {
         names.any(|name| OPTIONS.contains(&self.model.text(name))) && self.values.is(callee, is_config)
     }
 
-    /// `attributes['generate_presigned_url'] = generate_presigned_url`
-    fn handed_on(&self, assignment: Node<'t>) -> Option<Node<'t>> {
-        let is_item = assignment.child_by_field_name("left").is_some_and(|it| it.kind() == "subscript");
-        let right =
-            assignment.child_by_field_name("right").filter(|it| is_item && it.kind() == "identifier")?;
-        let (name, piece) = self.piece(right)?;
-        (piece.is_async && name.ends_with(self.model.text(right))).then_some(right)
+    /// Is a piece not called but handed on as it is: kept in an attribute or an item, given as a default, as an argument or
+    /// as an answer?
+    fn is_handed_on(&self, node: Node<'t>) -> bool {
+        let Some(parent) = self.model.parent(node) else { return false };
+        let place = match parent.kind() {
+            "assignment" if is_field(parent, "right", node) => {
+                let left = parent.child_by_field_name("left");
+                let in_class = self.model.scope_of(parent).kind() == "class_definition";
+                let is_kept = left.is_some_and(|it| matches!(it.kind(), "subscript" | "attribute"));
+                if is_kept || in_class { parent } else { return false }
+            }
+            "default_parameter" | "typed_default_parameter" if is_field(parent, "value", node) => parent,
+            "pair" if is_field(parent, "value", node) => parent,
+            "list" | "tuple" | "return_statement" | "expression_list" => parent,
+            "conditional_expression" | "boolean_operator" => parent,
+            "keyword_argument" if is_field(parent, "value", node) => {
+                match self.model.parent(parent).filter(|it| it.kind() == "argument_list") {
+                    Some(list) => list,
+                    None => return false,
+                }
+            }
+            "argument_list" => parent,
+            _ => return false,
+        };
+        let Some((name, piece)) = self.piece(node).filter(|(name, _)| self.is_whole(node, name)) else {
+            return false;
+        };
+        if place.kind() == "argument_list" && (!self.is_argument(place) || SESSIONS.contains(&name)) {
+            return false;
+        }
+        if self.is_only_asked_about(node) {
+            return false;
+        }
+        if self.in_package {
+            return self.is_as_written(node, name);
+        }
+        let to_aio = place.kind() == "argument_list" && self.is_taken(place);
+        let in_class = self.values.is_aio && piece.is_async && self.in_aio_class(node);
+        !HOLDS_VALUES.contains(&name) && (to_aio || in_class)
+    }
+
+    /// Has a piece its own name, or one of aiobotocore's? Under other names it is what an override goes back to.
+    fn is_as_written(&self, node: Node<'t>, name: &str) -> bool {
+        let text = self.model.text(node);
+        text.ends_with(name.rsplit('.').next().unwrap_or(name)) || text.starts_with("Aio")
+    }
+
+    /// Is it the piece itself, not one of its methods?
+    fn is_whole(&self, node: Node<'t>, name: &str) -> bool {
+        self.values.is(node, |value| value.path() == Some(name))
+    }
+
+    /// Are these the arguments of a call, not the bases of a class?
+    fn is_argument(&self, list: Node<'t>) -> bool {
+        self.model.parent(list).is_some_and(|it| it.kind() == "call")
+    }
+
+    /// Is it only compared, or is an object asked whether it is one?
+    fn is_only_asked_about(&self, node: Node<'t>) -> bool {
+        let calls = self.model.above(node).take_while(|it| !it.kind().ends_with("statement"));
+        let asks = |call: Node<'t>| {
+            let callee = call.child_by_field_name("function").map(|it| last_name(self.model, it));
+            let names = [
+                "isinstance",
+                "issubclass",
+                "super",
+                "cast",
+                "TypeVar",
+                "patch",
+                "getsource",
+                "hasattr",
+                "getattr",
+                "spec",
+                "Mock",
+                "MagicMock",
+            ];
+            callee.is_some_and(|it| names.contains(&it))
+        };
+        calls.into_iter().any(|it| {
+            it.kind() == "comparison_operator" || it.kind() == "type" || it.kind() == "call" && asks(it)
+        })
     }
 
     /// Is it in a class whose base is of aiobotocore?

@@ -1,6 +1,7 @@
 //! The facts known of libraries: their things, the calls that make them, and the values that these give.
 
 use super::model::Statement;
+use super::streams::{self, Stream};
 use super::value::Value;
 
 /// Things of libraries, by what they can do.
@@ -27,8 +28,12 @@ pub(super) enum Thing {
     Waiter,
     /// What an operation answers.
     Answer,
+    /// The same, of an operation whose answer has a stream.
+    Streamed(&'static str),
     /// What it streams.
     Body,
+    /// The same, if it is events.
+    Events,
     AioCredentials,
     /// A client or resource of boto3 or botocore.
     SyncClient,
@@ -84,6 +89,65 @@ pub(super) fn is_collection(name: &str) -> bool {
     )
 }
 
+/// Is a part of a resource read from the service when it is asked for, so that it is a coroutine? What the resource was
+/// made with, as its name or key, is not among these.
+pub(super) fn is_loaded(name: &str) -> bool {
+    matches!(
+        name,
+        "accept_ranges"
+            | "archive_status"
+            | "attribute_definitions"
+            | "attributes"
+            | "body"
+            | "cache_control"
+            | "content_disposition"
+            | "content_encoding"
+            | "content_language"
+            | "content_length"
+            | "content_type"
+            | "creation_date"
+            | "creation_date_time"
+            | "delete_marker"
+            | "e_tag"
+            | "expiration"
+            | "global_secondary_indexes"
+            | "image_id"
+            | "instance_type"
+            | "item_count"
+            | "key_schema"
+            | "last_modified"
+            | "latest_stream_arn"
+            | "launch_time"
+            | "local_secondary_indexes"
+            | "message_attributes"
+            | "metadata"
+            | "missing_meta"
+            | "parts_count"
+            | "private_ip_address"
+            | "provisioned_throughput"
+            | "public_dns_name"
+            | "public_ip_address"
+            | "replication_status"
+            | "server_side_encryption"
+            | "size"
+            | "stack_status"
+            | "state"
+            | "storage_class"
+            | "stream_specification"
+            | "subnet_id"
+            | "table_arn"
+            | "table_size_bytes"
+            | "table_status"
+            | "vpc_id"
+            | "website_redirect_location"
+    )
+}
+
+/// The answer of an operation.
+pub(super) fn answer(operation: &str) -> Thing {
+    streams::operation(operation).map_or(Thing::Answer, Thing::Streamed)
+}
+
 /// The values that awaiting gives.
 pub(super) fn awaited(values: Vec<Value<'_>>) -> Vec<Value<'_>> {
     let one = |value| match value {
@@ -131,7 +195,7 @@ pub(super) fn part(value: Value<'_>) -> Vec<Value<'_>> {
         Value::Many(given) => given,
         Value::Thing(Thing::Pages) => vec![Value::Thing(Thing::Answer)],
         Value::Thing(Thing::Collection) => vec![Value::Thing(Thing::Resource)],
-        Value::Thing(Thing::Answer) => vec![Value::Thing(Thing::Answer)],
+        Value::Thing(Thing::Answer | Thing::Streamed(_)) => vec![Value::Thing(Thing::Answer)],
         Value::Path(_)
         | Value::Function(_)
         | Value::Class(_)
@@ -146,7 +210,15 @@ pub(super) fn part(value: Value<'_>) -> Vec<Value<'_>> {
 
 /// The values of `value[key]`.
 pub(super) fn item<'t>(value: Value<'t>, key: &str) -> Vec<Value<'t>> {
-    let is_stream = matches!(key.trim_matches(['"', '\'']), "Body" | "AudioStream" | "Payload");
+    let key = key.trim_matches(['"', '\'']);
+    if let Value::Thing(Thing::Streamed(operation)) = value {
+        return match streams::of(operation, key) {
+            Some(Stream::Events) => vec![Value::Thing(Thing::Events)],
+            Some(Stream::Body) => vec![Value::Thing(Thing::Body)],
+            None => part(value),
+        };
+    }
+    let is_stream = matches!(key, "Body" | "AudioStream" | "Payload");
     if is_stream && value == Value::Thing(Thing::Answer) {
         return vec![Value::Thing(Thing::Body)];
     }
@@ -167,6 +239,7 @@ pub(super) fn of_type(path: &str) -> Option<Thing> {
     let last = path.rsplit('.').next().unwrap_or(path);
     let of_types = path.starts_with("types_aiobotocore") || path.starts_with("types_aioboto3");
     let of_sync_types = path.starts_with("mypy_boto3");
+    let of_resources = of_types && path.contains(".service_resource.");
     Some(match path {
         "aiobotocore.session.AioSession" | "aiobotocore.AioSession" => Thing::AioSession,
         "aioboto3.Session" | "aioboto3.session.Session" => Thing::Aio3Session,
@@ -178,6 +251,8 @@ pub(super) fn of_type(path: &str) -> Option<Thing> {
         "pathlib.Path" => Thing::FilePath,
         "aiohttp.ClientSession" | "httpx.AsyncClient" => Thing::HttpSession,
         _ if of_types && last.ends_with("ServiceResource") => Thing::Resource,
+        _ if of_resources && last.ends_with("Collection") => Thing::Collection,
+        _ if of_resources => Thing::Resource,
         _ if of_types && last.ends_with("Client") => Thing::Client,
         _ if of_sync_types && last.ends_with("ServiceResource") => Thing::SyncResource,
         _ if of_sync_types && last.ends_with("Client") => Thing::SyncClient,
@@ -220,9 +295,9 @@ pub(super) fn made_by<'t>(path: &str) -> Vec<Value<'t>> {
             one(Thing::ThreadQueue)
         }
         "subprocess.Popen" => one(Thing::Process),
-        "concurrent.futures.ThreadPoolExecutor" | "concurrent.futures.ProcessPoolExecutor" => {
-            one(Thing::Executor)
-        }
+        "concurrent.futures.ThreadPoolExecutor"
+        | "concurrent.futures.ProcessPoolExecutor"
+        | "multiprocessing.Pool" => one(Thing::Executor),
         "asyncio.run_coroutine_threadsafe" => one(Thing::Future),
         "asyncio.get_event_loop" | "asyncio.get_running_loop" | "asyncio.new_event_loop" => one(Thing::Loop),
         "socket.socket"
@@ -233,6 +308,11 @@ pub(super) fn made_by<'t>(path: &str) -> Vec<Value<'t>> {
         | "psycopg2.connect"
         | "pymysql.connect"
         | "sqlite3.connect"
+        | "mysql.connector.connect"
+        | "redis.Redis"
+        | "redis.StrictRedis"
+        | "redis.from_url"
+        | "redis.Redis.from_url"
         | "paramiko.SSHClient" => one(Thing::Connection),
         path => of_type(path).map(|thing| vec![Value::Thing(thing)]).unwrap_or_default(),
     }
@@ -245,6 +325,8 @@ pub(super) fn of_method<'t>(thing: Thing, name: &str) -> Vec<Value<'t>> {
     let is_type = name.starts_with(char::is_uppercase);
     match (thing, name) {
         (Thing::AioSession, "create_client") | (Thing::Aio3Session, "client") => one(Thing::ClientContext),
+        // What `create_client()` makes a context of.
+        (Thing::AioSession, "_create_client") => later(Thing::ClientContext),
         (Thing::Aio3Session, "resource") => one(Thing::ResourceContext),
         (Thing::AioSession | Thing::Aio3Session, "get_credentials") => later(Thing::AioCredentials),
         (Thing::AioSession, "get_available_regions" | "get_service_model" | "get_service_data") => {
@@ -257,21 +339,29 @@ pub(super) fn of_method<'t>(thing: Thing, name: &str) -> Vec<Value<'t>> {
         (Thing::Client | Thing::ClientContext, "get_waiter") => one(Thing::Waiter),
         (Thing::Client | Thing::ClientContext, "can_paginate" | "__aexit__") => Vec::new(),
         (Thing::Client | Thing::ClientContext, _) if !is_type && !name.starts_with('_') => {
-            later(Thing::Answer)
+            later(answer(name))
         }
         (Thing::Paginator, "paginate") => one(Thing::Pages),
         (Thing::Pages, "build_full_result") | (Thing::Waiter, "wait") => later(Thing::Answer),
         (Thing::Pages, "search") => one(Thing::Pages),
         (Thing::Body, "read" | "readinto" | "readlines") => vec![Value::Coroutine(Vec::new())],
-        (Thing::Answer, "get" | "pop") => one(Thing::Answer),
+        (Thing::Answer | Thing::Streamed(_), "get" | "pop") => one(Thing::Answer),
         (Thing::Resource, "batch_writer") => vec![Value::Context(vec![Value::Thing(Thing::Resource)])],
         (Thing::Resource, _) if is_type => later(Thing::Resource),
         (Thing::Resource, "get_available_subresources") => Vec::new(),
+        (Thing::Resource, "receive_messages") => {
+            vec![Value::Coroutine(vec![Value::Many(one(Thing::Resource))])]
+        }
+        (Thing::Resource, "create_bucket" | "create_table" | "create_queue" | "create_topic") => {
+            later(Thing::Resource)
+        }
+        (Thing::Resource, "get_queue_by_name") => later(Thing::Resource),
         (Thing::Resource, _) if !name.starts_with('_') => later(Thing::Answer),
         (Thing::Collection, "all" | "filter" | "limit" | "page_size" | "pages") => one(Thing::Collection),
         (Thing::Collection, "delete") => later(Thing::Answer),
         (Thing::SyncResource, _) if is_type => one(Thing::SyncResource),
         (Thing::Executor, "submit") => one(Thing::Future),
+        (Thing::Connection, "cursor" | "open_sftp") => one(Thing::Connection),
         (Thing::FilePath, "open") => one(Thing::File),
         (
             Thing::FilePath,

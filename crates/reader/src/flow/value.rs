@@ -321,6 +321,9 @@ impl<'m, 't> Values<'m, 't> {
                     found.push(Value::Thing(Thing::Collection));
                 }
                 Value::Thing(thing) => found.push(Value::Method(thing, name)),
+                Value::Method(Thing::Resource, "meta") if name == "client" => {
+                    found.push(Value::Thing(Thing::Client));
+                }
                 Value::Many(inner) => found.extend(elements_by(name, inner)),
                 Value::Method(..)
                 | Value::Function(_)
@@ -446,6 +449,20 @@ impl<'m, 't> Values<'m, 't> {
                 let given = object.map(|it| entered(self.values(it, depth), Statement::Async));
                 return vec![Value::Coroutine(given.unwrap_or_default())];
             }
+            "get" | "pop" if callee.kind() == "attribute" => {
+                let object = callee.child_by_field_name("object");
+                let key = arguments.first().filter(|it| it.kind() == "string");
+                let of_answer = |(object, key): (Node<'t>, &Node<'t>)| {
+                    let answers = self.values(object, depth).into_iter();
+                    let answers =
+                        answers.filter(|it| matches!(it, Value::Thing(Thing::Answer | Thing::Streamed(_))));
+                    answers.flat_map(|it| item(it, self.model.text(*key))).collect::<Vec<_>>()
+                };
+                let given = object.zip(key).map(of_answer).unwrap_or_default();
+                if !given.is_empty() {
+                    return given;
+                }
+            }
             _ => {}
         }
         if self.is_inherited(callee, name) {
@@ -468,6 +485,17 @@ impl<'m, 't> Values<'m, 't> {
                     found.push(Value::Maker(made.collect()));
                 }
                 "asyncio.wait_for" | "asyncio.shield" => found.extend(first()),
+                "asyncio.gather" => {
+                    let each = arguments.iter().flat_map(|it| match it.kind() {
+                        "list_splat" => self.splat(*it, depth),
+                        _ => self.values(*it, depth),
+                    });
+                    found.push(Value::Coroutine(vec![Value::Many(awaited(each.collect()))]));
+                }
+                "map" => {
+                    let made = first().into_iter().flat_map(|it| self.made(it, depth));
+                    found.push(Value::Many(made.collect()));
+                }
                 "list" | "tuple" | "sorted" | "reversed" | "iter" => found.extend(first()),
                 "typing.cast" | "cast" => {
                     let given = arguments.get(1).map(|it| self.values(*it, depth));
@@ -480,6 +508,12 @@ impl<'m, 't> Values<'m, 't> {
             return self.believed(callee, name, &arguments);
         }
         found
+    }
+
+    /// The values that `*many` stands for.
+    fn splat(&self, node: Node<'t>, depth: u32) -> Vec<Value<'t>> {
+        let many = node.named_child(0).map(|it| self.values(it, depth)).unwrap_or_default();
+        many.into_iter().flat_map(part).collect()
     }
 
     /// Has a class of aiobotocore that this one is derived from a coroutine of this name?
@@ -511,73 +545,6 @@ impl<'m, 't> Values<'m, 't> {
                 Vec::new()
             }
         }
-    }
-
-    /// What a call gives of which only the name tells, in files that use aiobotocore.
-    fn believed(&self, callee: Node<'t>, name: &str, arguments: &[Node<'t>]) -> Vec<Value<'t>> {
-        let object = match callee.kind() {
-            "attribute" => callee.child_by_field_name("object").map(|it| self.model.text(it)),
-            _ => None,
-        };
-        if name == "_client_creator" && object == Some("self") && self.is_aio && !arguments.is_empty() {
-            return vec![Value::Thing(Thing::ClientContext)];
-        }
-        let Some(object) = object else { return Vec::new() };
-        let is_module = self.is_module(callee);
-        let is_super = object.starts_with("super(");
-        let is_creator = object.ends_with("creator");
-        let names_session = object.to_ascii_lowercase().contains("session");
-        let is_believed = self.is_aio || names_session && self.model.in_coroutine(callee) && !self.is_sync;
-        let is_one = is_believed && !is_super && !is_module && !arguments.is_empty();
-        match name {
-            "create_client" if is_creator => vec![Value::Coroutine(vec![Value::Thing(Thing::Client)])],
-            "create_client" if is_one => vec![Value::Thing(Thing::ClientContext)],
-            "client" | "resource" if self.is_aio && self.is_service(object, arguments) => {
-                let is_client = name == "client";
-                vec![Value::Thing(if is_client { Thing::ClientContext } else { Thing::ResourceContext })]
-            }
-            _ if self.has_operation_s_argument(arguments) && believe::may_be_operation(name) => {
-                let is_sure = !self.is_sync && !is_module && !is_super;
-                if is_sure { vec![Value::Coroutine(vec![Value::Thing(Thing::Answer)])] } else { Vec::new() }
-            }
-            "read" | "readinto" | "readlines" if !self.is_sync && believe::is_stream(object) => {
-                vec![Value::Coroutine(Vec::new())]
-            }
-            "get_credentials" if names_session && !self.is_sync => {
-                vec![Value::Coroutine(vec![Value::Thing(Thing::AioCredentials)])]
-            }
-            "get_paginator" if !self.is_sync => vec![Value::Thing(Thing::Paginator)],
-            "get_waiter" if !self.is_sync => vec![Value::Thing(Thing::Waiter)],
-            "paginate" if !self.is_sync && self.has_operation_s_argument(arguments) => {
-                vec![Value::Thing(Thing::Pages)]
-            }
-            "get_event_loop" | "get_running_loop" => vec![Value::Thing(Thing::Loop)],
-            _ => Vec::new(),
-        }
-    }
-
-    fn has_operation_s_argument(&self, arguments: &[Node<'t>]) -> bool {
-        let named = arguments.iter().filter(|it| it.kind() == "keyword_argument");
-        let mut names = named.filter_map(|it| it.child_by_field_name("name"));
-        names.any(|name| believe::is_argument(self.model.text(name)))
-    }
-
-    /// Is it a function of a module that is called?
-    fn is_module(&self, callee: Node<'t>) -> bool {
-        let object = callee.child_by_field_name("object").filter(|it| it.kind() == "identifier");
-        let Some(name) = object.map(|it| self.model.text(it)) else { return false };
-        let bound = object.and_then(|it| self.model.lookup(name, it));
-        let is_meant = believe::is_client(name) || name.ends_with("session");
-        bound.is_some_and(|(bound, _)| {
-            bound.iter().any(|it| matches!(it, Bound::Import(_, from, _) if from.is_none() || !is_meant))
-        })
-    }
-
-    /// Is a service asked of a session? Other things have a `client()`, too.
-    fn is_service(&self, object: &str, arguments: &[Node<'t>]) -> bool {
-        let first = arguments.first().is_some_and(|it| it.kind() == "string");
-        let object = object.trim_end_matches("()").to_ascii_lowercase();
-        first && object.ends_with("session")
     }
 }
 

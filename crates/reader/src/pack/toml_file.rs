@@ -163,6 +163,10 @@ rule_file! {
         even_if_missing: bool,
         #[serde(default)]
         overrides: bool,
+        #[serde(default)]
+        pieces: Vec<String>,
+        #[serde(default)]
+        named: bool,
     }
 }
 
@@ -328,6 +332,8 @@ fn companion_rule(source: &Source<'_>) -> Result<Rule, PackError> {
         unless_holds: file.unless_holds.clone(),
         even_if_missing: file.even_if_missing,
         overrides: file.overrides,
+        pieces: file.pieces.clone(),
+        named: file.named,
     };
     file.rule(source, Check::Companion(check), |example| {
         let files = example.changed.into_iter();

@@ -36,6 +36,10 @@ pub(crate) struct CompanionCheck {
     pub(crate) even_if_missing: bool,
     /// Is the companion a table with an entry for each overridden piece, which must change with the override?
     pub(crate) overrides: bool,
+    /// Pieces, as `Class.method`: an added head of an override of one asks too.
+    pub(crate) pieces: Vec<String>,
+    /// Must the companion name each function whose added head asks?
+    pub(crate) named: bool,
 }
 
 /// The whole change, and the files at its head.
@@ -102,13 +106,16 @@ impl CompanionCheck {
             let under = under.compiled(rule)?;
             asking.retain(|line| block_of(lines, *line).is_some_and(|begin| under.is_match(begin)));
         }
+        asking.extend(overrides::heads(lines, added, &self.pieces));
+        asking.sort_unstable();
         if asking.is_empty() {
             return Ok(None);
         }
         let (mut exists, mut texts) = (self.even_if_missing, Vec::new());
         for companion in self.paths(file) {
             if change.changed(&companion) && self.satisfies(rule, &companion, change)? {
-                return Ok(None);
+                let text = change.head.text(&companion).filter(|_| self.named);
+                return Ok(text.and_then(|text| overrides::without_name(lines, &asking, &Lines::of(&text))));
             }
             let is_there = change.changed(&companion) || change.head.exists(&companion);
             if !is_there || !self.speaks_of(file, &companion, change) {
@@ -289,6 +296,8 @@ mod tests {
             unless_holds: Vec::new(),
             even_if_missing: false,
             overrides: false,
+            pieces: Vec::new(),
+            named: false,
         }
     }
 

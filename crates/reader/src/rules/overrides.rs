@@ -44,6 +44,34 @@ pub(super) fn without_entry(
     changed.iter().find(|(_, names)| misses(names)).map(|(number, _)| *number)
 }
 
+/// The added lines that begin an override of one of these pieces, given as `Class.method`.
+pub(super) fn heads(lines: &Lines<'_>, added: &[(u32, u32)], pieces: &[String]) -> Vec<u32> {
+    if pieces.is_empty() {
+        return Vec::new();
+    }
+    let is_head = |number: u32| {
+        let line = text(lines, number);
+        line.trim_start().starts_with("async def ") && function(line).is_some()
+    };
+    let changed = changed(lines, added).into_iter();
+    let heads =
+        changed.filter(|(number, names)| is_head(*number) && names.iter().any(|it| pieces.contains(it)));
+    heads.map(|(number, _)| number).collect()
+}
+
+/// The first of these heads of functions whose name the table does not hold, with a comma or a colon behind it.
+pub(super) fn without_name(lines: &Lines<'_>, heads: &[u32], table: &Lines<'_>) -> Option<u32> {
+    let table = String::from_utf8_lossy(table.text());
+    let is_named = |name: &str| {
+        table.match_indices(name).any(|(at, _)| {
+            let before = table.get(..at).and_then(|it| it.chars().next_back());
+            let after = table.get(at + name.len()..).unwrap_or_default().trim_start();
+            !before.is_some_and(|c| c.is_alphanumeric() || c == '_') && after.starts_with([',', ':'])
+        })
+    };
+    heads.iter().copied().find(|number| function(text(lines, *number)).is_some_and(|name| !is_named(name)))
+}
+
 /// Is this entry, whose name may have modules in front, of the piece?
 fn is_of(entry: &str, piece: &str) -> bool {
     entry.strip_suffix(piece).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
@@ -224,6 +252,19 @@ async def get_response(model, http):
         }
         assert_eq!(names_at(32), ["get_response"]);
         assert_eq!(names_at(33), ["get_response"]);
+    }
+
+    #[test]
+    fn heads_of_pieces_are_found_and_looked_up_in_the_table() {
+        let lines = Lines::of(FILE.as_bytes());
+        let all = [(1, 40)];
+        let pieces = ["ClientCreator.create_client".to_owned()];
+        assert_eq!(heads(&lines, &all, &pieces), [10]);
+        assert_eq!(heads(&lines, &all, &[]), [0_u32; 0]);
+        let named = |table: &str| without_name(&lines, &[4, 10, 32], &Lines::of(table.as_bytes()));
+        assert_eq!(named("(A.create_client, B),\n(\n    get_response ,\n)"), None);
+        assert_eq!(named("A.create_client: B\n_get_response,"), Some(32));
+        assert_eq!(named("create_clients, get_response,"), Some(10));
     }
 
     #[test]

@@ -1,0 +1,328 @@
+//! Callbacks that may be sync or async, called as if they were one of the two.
+
+use tree_sitter::Node;
+
+use super::Found;
+use super::model::{Bound, Model, children, is_field};
+use super::types;
+use super::value::{Values, carrier, last_name};
+
+/// The functions that take an answer that may be a coroutine, or hand the callback on.
+const RESOLVERS: &[&str] = &[
+    "async_any",
+    "create_task",
+    "ensure_future",
+    "gather",
+    "isawaitable",
+    "iscoroutine",
+    "iscoroutinefunction",
+    "partial",
+    "resolve_awaitable",
+];
+/// The functions that ask whether something is to be awaited.
+const TESTS: &[&str] = &["isawaitable", "iscoroutine", "iscoroutinefunction"];
+/// The first words of methods that only do something about a callback.
+const DOES: &[&str] =
+    &["add", "build", "create", "get", "make", "max_attempts", "new", "register", "set", "unregister"];
+/// The names of callbacks that users and botocore register, who know no coroutines.
+const MIXED: &[&str] = &["handler", "hook", "checker"];
+/// The names of others, which may always be coroutines: right where they are awaited.
+const LOST: &[&str] = &["callback", "cb", "refresh_using"];
+/// Collections of them.
+const MANY: &[&str] = &["handlers", "hooks", "checkers", "callbacks"];
+
+/// The most names that a callback is followed through.
+const MAX_NAMES: u32 = 4;
+
+/// Each such call. `in_package`: the file is of aiobotocore itself.
+pub(super) fn find(values: &Values<'_, '_>, in_package: bool) -> Vec<Found> {
+    let model = values.model;
+    let look = Look { values, model, in_package, is_botocore_s: in_package || imports_botocore(model) };
+    let calls = model.nodes(&["call"]).into_iter();
+    calls.filter(|call| look.is_wrong(*call)).map(Found::at).collect()
+}
+
+fn imports_botocore(model: &Model<'_>) -> bool {
+    model.nodes(&["import_statement", "import_from_statement"]).into_iter().any(|it| {
+        let text = model.text(it);
+        let rest = text.strip_prefix("import ").or_else(|| text.strip_prefix("from "));
+        rest.is_some_and(|rest| {
+            let helper = rest.trim_start_matches('.');
+            rest.starts_with("botocore")
+                || rest.starts_with("aiobotocore")
+                || helper.len() < rest.len() && helper.starts_with("_helpers")
+        })
+    })
+}
+
+/// The ways in which a callback may be called.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// It may give a coroutine or not: neither `await` nor a plain call is right.
+    Mixed,
+    /// A plain call loses a coroutine.
+    Lost,
+}
+
+struct Look<'v, 'm, 't> {
+    values: &'v Values<'m, 't>,
+    model: &'m Model<'t>,
+    in_package: bool,
+    is_botocore_s: bool,
+}
+
+impl<'t> Look<'_, '_, 't> {
+    fn is_wrong(&self, call: Node<'t>) -> bool {
+        let Some(callee) = call.child_by_field_name("function") else { return false };
+        if !self.model.in_coroutine(call) || !(self.is_botocore_s || self.in_aio_class(call)) {
+            return false;
+        }
+        let Some(kind) = self.kind(callee) else { return false };
+        let is_awaited = self.model.parent(carrier(self.model, call)).is_some_and(|it| it.kind() == "await");
+        let is_right = kind == Kind::Lost && is_awaited || self.is_tested(call) || self.is_resolved(call);
+        !is_right
+    }
+
+    fn kind(&self, callee: Node<'t>) -> Option<Kind> {
+        if self.is_defined(callee) {
+            return None;
+        }
+        let types = self.types(callee, MAX_NAMES);
+        if let Some(result) = types.iter().find_map(|it| types::result(it)) {
+            return match result {
+                types::Result::Mixed => Some(Kind::Mixed),
+                types::Result::Later => Some(Kind::Lost),
+                types::Result::Plain => None,
+            };
+        }
+        self.kind_by_name(callee)
+    }
+
+    fn kind_by_name(&self, callee: Node<'t>) -> Option<Kind> {
+        let text = self.model.text(callee);
+        let is_own = |text: &str| text.split('.').count() == 2 && text.starts_with("self.");
+        let name = last_name(self.model, callee).trim_start_matches('_');
+        if DOES.iter().any(|it| name.strip_prefix(it).is_some_and(|rest| rest.starts_with('_'))) {
+            return None;
+        }
+        let ends = |words: &[&str]| {
+            words
+                .iter()
+                .any(|word| name.strip_suffix(word).is_some_and(|it| it.is_empty() || it.ends_with('_')))
+        };
+        let is_variable = callee.kind() == "identifier";
+        if is_variable && (ends(MIXED) || self.is_of_many(callee))
+            || is_own(text) && ends(&["checker"])
+            || matches!(text, "self._raw.read" | "self._do_parse")
+            || name == "is_retryable" && self.is_of_checker(callee)
+            || text == "self._refresh_using" && self.in_credentials(callee)
+        {
+            return Some(Kind::Mixed);
+        }
+        // Elsewhere a callback is as plain as its user wants it.
+        let is_ours = self.in_package || self.in_aio_class(callee);
+        (is_ours && (is_variable || is_own(text)) && ends(LOST)).then_some(Kind::Lost)
+    }
+
+    /// Does the file define what is called, so that it is known?
+    fn is_defined(&self, callee: Node<'t>) -> bool {
+        let is_function = |bound: &Bound<'t>| matches!(bound, Bound::Definition(_) | Bound::Import(..));
+        match callee.kind() {
+            "identifier" => {
+                let bound = self.model.lookup(self.model.text(callee), callee);
+                bound.is_some_and(|(bound, _)| bound.iter().all(is_function))
+            }
+            "attribute" => {
+                let class = callee.child_by_field_name("object").and_then(|it| self.model.class_of_self(it));
+                class.is_some_and(|class| {
+                    self.model
+                        .members(class, last_name(self.model, callee))
+                        .any(|it| matches!(it, Bound::Definition(method) if !self.values.is_property(method)))
+                })
+            }
+            _ => false,
+        }
+    }
+
+    /// Is it one of many that are kept under such a name?
+    fn is_of_many(&self, name: Node<'t>) -> bool {
+        let bound = self.model.lookup(self.model.text(name), name);
+        bound.is_some_and(|(bound, _)| {
+            bound.iter().any(|it| matches!(it, Bound::Part(many) if self.names_many(*many, MANY)))
+        })
+    }
+
+    fn names_many(&self, many: Node<'t>, names: &[&str]) -> bool {
+        let mut node = many;
+        while let Some(inner) = inside(node, self.model) {
+            node = inner;
+        }
+        let name = last_name(self.model, node);
+        names.iter().any(|it| name.ends_with(it))
+    }
+
+    /// `checker.is_retryable`
+    fn is_of_checker(&self, callee: Node<'t>) -> bool {
+        let Some(object) = callee.child_by_field_name("object") else { return false };
+        let name = last_name(self.model, object);
+        // Of botocore's own, the one that counts attempts is called as it is.
+        let is_counter = name.contains("max_attempts");
+        let is_named = !is_counter && (name.ends_with("checker") || name.ends_with("checkers"));
+        let bound =
+            self.model.lookup(self.model.text(object), object).filter(|_| object.kind() == "identifier");
+        let is_part = bound.is_some_and(|(bound, _)| {
+            bound.iter().any(|it| matches!(it, Bound::Part(many) if self.names_many(*many, &["checkers"])))
+        });
+        is_named || is_part
+    }
+
+    fn in_aio_class(&self, node: Node<'t>) -> bool {
+        let Some(class) = self.model.class_around(node) else { return false };
+        let is_one = |name: &str, ways: &[&str]| {
+            let name = name.rsplit('.').next().unwrap_or(name).trim_start_matches('_');
+            ways.iter().any(|it| name.starts_with(it))
+        };
+        let name = class.child_by_field_name("name").map(|it| self.model.text(it)).unwrap_or_default();
+        is_one(name, &["Aio", "AIO", "Anyio", "Async", "Httpx"])
+            || self
+                .values
+                .bases(class)
+                .into_iter()
+                .any(|it| is_one(self.model.text(it), &["Aio", "AIO", "Anyio"]))
+    }
+
+    fn in_credentials(&self, node: Node<'t>) -> bool {
+        let class = self.model.class_around(node).and_then(|it| it.child_by_field_name("name"));
+        class.is_some_and(|it| self.model.text(it).ends_with("Credentials"))
+    }
+
+    /// Does the function ask whether the callback, or what it gives, is to be awaited?
+    fn is_tested(&self, call: Node<'t>) -> bool {
+        let callee = call.child_by_field_name("function").map(|it| self.model.text(it));
+        let kept = self.model.above(call).find_map(|it| match it.kind() {
+            "assignment" => it.child_by_field_name("left"),
+            "named_expression" => it.child_by_field_name("name"),
+            _ => None,
+        });
+        let kept = kept.map(|it| self.model.text(it));
+        let function = self.model.function_of(call);
+        self.model.nodes_in(function, &["call"]).into_iter().any(|it| {
+            let is_test = it
+                .child_by_field_name("function")
+                .is_some_and(|it| TESTS.contains(&last_name(self.model, it)));
+            let arguments = it.child_by_field_name("arguments").filter(|_| is_test);
+            arguments.map(children).unwrap_or_default().into_iter().any(|asked| {
+                let text = Some(self.model.text(asked));
+                text == callee || text == kept || asked.kind() == "named_expression"
+            })
+        })
+    }
+
+    /// Does what a call gives go on to who resolves it?
+    fn is_resolved(&self, call: Node<'t>) -> bool {
+        let mut node = call;
+        while let Some(parent) = self.model.parent(node) {
+            match parent.kind() {
+                "parenthesized_expression"
+                | "generator_expression"
+                | "list_comprehension"
+                | "list"
+                | "tuple"
+                | "list_splat" => node = parent,
+                "lambda" => return true,
+                "argument_list" => return self.is_to_resolver(parent),
+                // `any(c.check() for c in …)` has no list of its own.
+                "call" => return self.is_to_resolver(node),
+                "assignment" => {
+                    let left = parent.child_by_field_name("left").filter(|it| it.kind() == "identifier");
+                    return left.is_some_and(|left| self.is_resolved_later(left));
+                }
+                _ => return false,
+            }
+        }
+        false
+    }
+
+    fn is_resolved_later(&self, name: Node<'t>) -> bool {
+        let function = self.model.function_of(name);
+        super::uses::names_after(self.model, name, function).into_iter().any(|used| {
+            let list = self.model.parent(used).filter(|it| it.kind() == "argument_list");
+            list.is_some_and(|it| self.is_to_resolver(it))
+        })
+    }
+
+    fn is_to_resolver(&self, list: Node<'t>) -> bool {
+        let callee = self.model.parent(list).and_then(|it| it.child_by_field_name("function"));
+        let Some(callee) = callee else { return false };
+        match last_name(self.model, callee) {
+            // Collected, for who resolves them all.
+            "append" => {
+                let calls = self.model.nodes_in(self.model.function_of(list), &["call"]);
+                let mut callees = calls.into_iter().filter_map(|it| it.child_by_field_name("function"));
+                callees.any(|it| RESOLVERS.contains(&last_name(self.model, it)))
+            }
+            name => RESOLVERS.contains(&name),
+        }
+    }
+
+    /// The types that the file says a callback has, with the aliases in them written out.
+    fn types(&self, node: Node<'t>, names: u32) -> Vec<String> {
+        let Some(left) = names.checked_sub(1) else { return Vec::new() };
+        if let Some(inner) = inside(node, self.model) {
+            return self.types(inner, left);
+        }
+        let bound: Vec<Bound<'t>> = match node.kind() {
+            "identifier" => {
+                let bound = self.model.lookup(self.model.text(node), node);
+                bound.map(|(bound, _)| bound.to_vec()).unwrap_or_default()
+            }
+            "attribute" => {
+                let class = node.child_by_field_name("object").and_then(|it| self.model.class_of_self(it));
+                let name = last_name(self.model, node);
+                class.map(|class| self.model.members(class, name).collect()).unwrap_or_default()
+            }
+            _ => Vec::new(),
+        };
+        bound.into_iter().flat_map(|bound| self.types_of(bound, left)).collect()
+    }
+
+    fn types_of(&self, bound: Bound<'t>, names: u32) -> Vec<String> {
+        let written = |node: Node<'t>| {
+            node.child_by_field_name("type").map(|it| types::written_out(self.model, it, MAX_NAMES))
+        };
+        match bound {
+            Bound::Parameter(node) => written(node).into_iter().collect(),
+            Bound::To(value) => {
+                let assignment = self.model.parent(value).filter(|it| is_field(*it, "right", value));
+                match assignment.and_then(written) {
+                    Some(found) => vec![found],
+                    None => self.types(value, names),
+                }
+            }
+            Bound::Part(value) => self.types(value, names),
+            Bound::Entered(..) | Bound::Definition(_) | Bound::Import(..) | Bound::Unknown => Vec::new(),
+        }
+    }
+}
+
+/// The expression that another takes a part of, or hands through: `hooks[name]`, `hooks.values()`, `list(hooks)`,
+/// `hook or other`.
+fn inside<'t>(node: Node<'t>, model: &Model<'t>) -> Option<Node<'t>> {
+    match node.kind() {
+        "subscript" => node.child_by_field_name("value"),
+        "parenthesized_expression" => node.named_child(0),
+        "boolean_operator" => node.child_by_field_name("left"),
+        "call" => {
+            let callee = node.child_by_field_name("function")?;
+            let parts = ["values", "items", "get", "pop", "copy", "setdefault"];
+            let wraps = ["list", "tuple", "reversed", "sorted", "enumerate", "iter"];
+            let name = last_name(model, callee);
+            if callee.kind() == "attribute" && parts.contains(&name) {
+                return callee.child_by_field_name("object");
+            }
+            let arguments = node.child_by_field_name("arguments").filter(|_| wraps.contains(&name))?;
+            children(arguments).first().copied()
+        }
+        _ => None,
+    }
+}

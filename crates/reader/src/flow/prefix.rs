@@ -1,0 +1,51 @@
+//! Names of overrides: a class that is derived from one of botocore is called as that one is, with `Aio` before it.
+
+use tree_sitter::Node;
+
+use super::Found;
+use super::pieces;
+use super::value::{Value, Values};
+
+/// The names of overrides of botocore's classes begin so.
+const OF_BOTOCORE: &[&str] = &["Aio", "AIO", "Anyio"];
+/// And so those of overrides of aiobotocore's, which take something else's place.
+const OF_OVERRIDES: &[&str] = &["Aio", "AIO", "Anyio", "Httpx"];
+
+/// The names of classes that break this.
+pub(super) fn find(values: &Values<'_, '_>) -> Vec<Found> {
+    let classes = values.model.nodes(&["class_definition"]).into_iter();
+    classes.filter_map(|class| wrong_name(values, class)).map(Found::at).collect()
+}
+
+fn wrong_name<'t>(values: &Values<'_, 't>, class: Node<'t>) -> Option<Node<'t>> {
+    let name = class.child_by_field_name("name")?;
+    let written = values.model.text(name);
+    let begins = |ways: &[&str]| ways.iter().any(|it| written.trim_start_matches('_').starts_with(it));
+    let mut bases = values.bases(class).into_iter();
+    let is_wrong = bases.any(|base| {
+        // What is not exported and not aiobotocore's to override is a helper.
+        let is_of_botocore = values.is(base, |value| {
+            is_botocore_s(value) && (!written.starts_with('_') || value.path().is_some_and(pieces::is_piece))
+        });
+        is_of_botocore && !begins(OF_BOTOCORE) || is_override(values, base) && !begins(OF_OVERRIDES)
+    });
+    is_wrong.then_some(name)
+}
+
+/// Is it a class of botocore, and no exception?
+fn is_botocore_s(value: &Value<'_>) -> bool {
+    let Some(path) = value.path() else { return false };
+    let of_package = path.starts_with("botocore.") || path.starts_with("boto3.");
+    let name = path.rsplit('.').next().unwrap_or(path);
+    let is_class = name.trim_start_matches('_').starts_with(char::is_uppercase);
+    let is_exception = path.starts_with("botocore.exceptions.") || name.ends_with("Error");
+    of_package && is_class && !is_exception
+}
+
+/// Is it an override itself, by its name?
+fn is_override<'t>(values: &Values<'_, 't>, base: Node<'t>) -> bool {
+    let name = values.model.text(base);
+    let name = name.rsplit('.').next().unwrap_or(name);
+    let is_named = |rest: &str| rest.starts_with(char::is_uppercase);
+    name.strip_prefix("Aio").is_some_and(is_named)
+}

@@ -1,0 +1,184 @@
+//! The types of callbacks as they are written: is what one gives a coroutine, none, or the one or the other?
+
+use tree_sitter::Node;
+
+use super::model::{Bound, Model};
+
+/// The longest type that is looked at, in bytes.
+const MAX_BYTES: usize = 2_000;
+
+/// The types whose values are awaited.
+const LATER: &[&str] = &["Awaitable", "Coroutine", "Future", "Task"];
+
+/// The kinds of answers of a callback.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Result {
+    Plain,
+    /// To be awaited.
+    Later,
+    /// The one or the other.
+    Mixed,
+}
+
+/// A type, with the file's aliases in it written out and without blanks.
+pub(super) fn written_out(model: &Model<'_>, node: Node<'_>, names: u32) -> String {
+    let text = model.text(node);
+    let mut out = String::new();
+    let mut rest = text.trim_matches(['"', '\'']);
+    while !rest.is_empty() && out.len() < MAX_BYTES {
+        let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.');
+        let end = rest.find(|c| !is_name(c)).unwrap_or(rest.len());
+        if end == 0 {
+            let mut chars = rest.chars();
+            out.extend(chars.next().filter(|c| !c.is_whitespace()));
+            rest = chars.as_str();
+            continue;
+        }
+        let (name, after) = rest.split_at(end);
+        rest = after;
+        match names.checked_sub(1).and_then(|left| alias(model, name, left)) {
+            Some(alias) => out.push_str(&alias),
+            None => out.push_str(name.rsplit('.').next().unwrap_or(name)),
+        }
+    }
+    out
+}
+
+/// The type that the file says a name stands for: another one, or a protocol with a `__call__`.
+fn alias(model: &Model<'_>, name: &str, names: u32) -> Option<String> {
+    let root = model.root();
+    let (bound, _) = model.lookup(name, root)?;
+    for bound in bound {
+        match bound {
+            Bound::To(value) => return Some(written_out(model, *value, names)),
+            Bound::Definition(class) if class.kind() == "class_definition" => {
+                let called = model.members(*class, "__call__").find_map(|it| match it {
+                    Bound::Definition(method) => Some(method),
+                    Bound::To(_)
+                    | Bound::Part(_)
+                    | Bound::Entered(..)
+                    | Bound::Parameter(_)
+                    | Bound::Import(..)
+                    | Bound::Unknown => None,
+                })?;
+                let given = called.child_by_field_name("return_type")?;
+                let given = written_out(model, given, names);
+                return Some(match model.is_async(called) {
+                    true => format!("Callable[...,Awaitable[{given}]]"),
+                    false => format!("Callable[...,{given}]"),
+                });
+            }
+            Bound::Definition(_)
+            | Bound::Part(_)
+            | Bound::Entered(..)
+            | Bound::Parameter(_)
+            | Bound::Import(..)
+            | Bound::Unknown => {}
+        }
+    }
+    None
+}
+
+/// The answers of the callbacks in a type; none if there are none in it.
+pub(super) fn result(written: &str) -> Option<Result> {
+    let mut found: Option<Result> = None;
+    for (at, _) in written.match_indices("Callable[") {
+        let inner = written.get(at + "Callable[".len()..).and_then(closed)?;
+        let given = parts(inner, ',').last().copied().unwrap_or_default();
+        let its = of_result(given);
+        found = Some(match found {
+            Some(other) if other != its => Result::Mixed,
+            Some(_) | None => its,
+        });
+    }
+    found
+}
+
+fn of_result(given: &str) -> Result {
+    let (mut later, mut plain) = (false, false);
+    for one in alternatives(given) {
+        let name = one.split('[').next().unwrap_or(one);
+        if name.contains("MaybeAwaitable") || name.contains("OrAwaitable") {
+            return Result::Mixed;
+        }
+        if LATER.contains(&name) { later = true } else { plain = true }
+    }
+    match (later, plain) {
+        (true, true) => Result::Mixed,
+        (true, false) => Result::Later,
+        (false, _) => Result::Plain,
+    }
+}
+
+/// The types that one of is meant: `A|B`, `Union[A,B]`, `Optional[A]`.
+fn alternatives(given: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    for one in parts(given, '|') {
+        let inside = |name: &str| one.strip_prefix(name).and_then(closed);
+        if let Some(inner) = inside("Union[") {
+            found.extend(parts(inner, ',').into_iter().flat_map(|it| parts(it, '|')));
+        } else if let Some(inner) = inside("Optional[") {
+            found.extend(parts(inner, '|'));
+            found.push("None");
+        } else {
+            found.push(one);
+        }
+    }
+    found
+}
+
+/// The text before the bracket that closes it.
+fn closed(text: &str) -> Option<&str> {
+    let mut depth = 0_usize;
+    for (at, c) in text.char_indices() {
+        match c {
+            '[' | '(' => depth += 1,
+            ']' | ')' if depth == 0 => return text.get(..at),
+            ']' | ')' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The parts of a text between separators that are in no brackets.
+fn parts(text: &str, separator: char) -> Vec<&str> {
+    let (mut found, mut depth, mut start) = (Vec::new(), 0_usize, 0);
+    for (at, c) in text.char_indices() {
+        match c {
+            '[' | '(' => depth += 1,
+            ']' | ')' => depth = depth.saturating_sub(1),
+            c if c == separator && depth == 0 => {
+                found.extend(text.get(start..at));
+                start = at + c.len_utf8();
+            }
+            _ => {}
+        }
+    }
+    found.extend(text.get(start..));
+    found.retain(|it| !it.is_empty());
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answers_of_callbacks_are_told_apart() {
+        for (written, expected) in [
+            ("Callable[[str,str],None|Awaitable[None]]|None", Some(Result::Mixed)),
+            ("Optional[Callable[...,Union[None,Awaitable[None]]]]", Some(Result::Mixed)),
+            ("list[Callable[[int],Optional[Awaitable[int]]]]", Some(Result::Mixed)),
+            ("Callable[[],None]|Callable[[],Awaitable[None]]", Some(Result::Mixed)),
+            ("Callable[[],MaybeAwaitable[int]]", Some(Result::Mixed)),
+            ("Callable[[],Awaitable[None]]|None", Some(Result::Later)),
+            ("Callable[[],Coroutine[Any,Any,int]]", Some(Result::Later)),
+            ("Callable[[Awaitable[int]],None]", Some(Result::Plain)),
+            ("Callable[", None),
+            ("str|None", None),
+        ] {
+            assert_eq!(result(written), expected, "{written}");
+        }
+    }
+}
