@@ -164,7 +164,7 @@ impl<'packs> RuleSet<'packs> {
             return Ok(Examined::nothing(incomplete));
         }
 
-        let (part, places) = (Part::of(&file.path), Places::of(file.path.as_bytes(), bytes));
+        let (part, places) = (Part::of_text(&file.path, bytes), Places::of(file.path.as_bytes(), bytes));
         let mut seen = BTreeSet::new();
         let mut found = Vec::new();
         for hit in &hits {
@@ -182,6 +182,12 @@ impl<'packs> RuleSet<'packs> {
                 found.push((hit, severity, first, last));
             }
         }
+        let definitions: Vec<(&Rule, u32)> =
+            found.iter().map(|(hit, _, first, _)| (hit.rule, *first)).collect();
+        let is_within = |first, at| lines.is_within(first, at);
+        found.retain(|&(hit, _, first, _)| {
+            !definitions.iter().any(|(rule, at)| hit.rule.yields_to(rule) && is_within(first, *at))
+        });
         let mut used = Used::new();
         let mut silenced = Vec::new();
         found.retain(|&(hit, severity, first, last)| match suppressed_by(&lines, first, &hit.rule.name) {

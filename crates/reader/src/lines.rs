@@ -46,6 +46,18 @@ impl<'text> Lines<'text> {
         start..end
     }
 
+    /// Does a line belong to the block that another one opens, by its indentation?
+    pub(crate) fn is_within(&self, line: u32, opens: u32) -> bool {
+        let indent = |number: u32| {
+            let bytes = self.bytes(self.range(number));
+            let at = bytes.iter().position(|byte| !byte.is_ascii_whitespace())?;
+            // What closes the head of the block.
+            (bytes.get(at) != Some(&b')')).then_some(at)
+        };
+        let Some(outer) = indent(opens) else { return false };
+        opens < line && (opens + 1..=line).filter_map(indent).all(|inner| inner > outer)
+    }
+
     /// The bytes at `range`; empty if it is not one of this text.
     pub(crate) fn bytes(&self, range: Range<usize>) -> &'text [u8] {
         self.text.get(range).unwrap_or_default()

@@ -1,6 +1,9 @@
 //! Parts of a repository by their paths: what stands in tests, documentation or examples means something else than in
 //! the product.
 
+use std::sync::LazyLock;
+
+use regex::bytes::Regex;
 use serde::Deserialize;
 use truing_core::finding::Severity;
 use truing_diff::RepoPath;
@@ -171,6 +174,31 @@ impl Part {
     }
 }
 
+/// Endings of files that bring in what they test.
+const SCRIPTS: &[&str] = &["js", "jsx", "mjs", "cjs", "ts", "tsx", "mts", "cts"];
+/// Parts of their names before the ending that tell tests.
+const TESTS: &[&str] = &["spec", "test", "cy", "e2e"];
+
+/// A module that is brought in, or given away.
+static IMPORTS: LazyLock<Regex> = LazyLock::new(|| {
+    #[expect(clippy::expect_used, reason = "a constant, which the tests of this file compile")]
+    Regex::new(r"(?m)^[ \t]*(?:import|export)\b|\b(?:require|import|importScripts)[ \t]*\(")
+        .expect("the pattern")
+});
+
+impl Part {
+    /// The part that a file with this text stands in; none: the product. A script among tests that brings in nothing tests
+    /// nothing: a formatter or a parser is run on it.
+    pub(crate) fn of_text(path: &RepoPath, text: &[u8]) -> Option<Self> {
+        let part = Self::of(path);
+        let path = String::from_utf8_lossy(path.as_bytes());
+        let (stem, ending) = path.rsplit_once('.').unwrap_or((&path, ""));
+        let is_named = stem.rsplit_once('.').is_some_and(|(_, infix)| TESTS.contains(&infix));
+        let may_be_data = part == Some(Self::Test) && SCRIPTS.contains(&ending) && !is_named;
+        if may_be_data && !IMPORTS.is_match(text) { Some(Self::Fixture) } else { part }
+    }
+}
+
 /// Words of paths that tell of what runs somewhere.
 const IN_USE: &[&str] = &[
     "ansible",
@@ -224,6 +252,24 @@ fn words(path: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_script_among_tests_that_brings_in_nothing_is_what_a_tool_is_run_on() {
+        for (path, text, expected) in [
+            ("tests/format/a.js", "it.only('a', () => {})\n", Some(Part::Fixture)),
+            (
+                "tests/format/a.js",
+                "const { it } = require('mocha')\nit.only('a', () => {})\n",
+                Some(Part::Test),
+            ),
+            ("tests/a.ts", "import x from '../x'\n", Some(Part::Test)),
+            ("tests/a.test.js", "it.only('a', () => {})\n", Some(Part::Test)),
+            ("tests/a.py", "x = 1\n", Some(Part::Test)),
+            ("src/a.js", "x = 1\n", None),
+        ] {
+            assert_eq!(Part::of_text(&path.into(), text.as_bytes()), expected, "{path}: {text}");
+        }
+    }
 
     #[test]
     fn use_is_told_by_words_of_the_path() {

@@ -230,3 +230,11 @@ fn of_a_third_set_that_its_author_wrote_without_the_rules_it_finds_what_is_state
     assert!(all.found >= 73, "{all:?}");
     assert!(all.right * 20 >= all.findings * 19, "{all:?}");
 }
+
+#[test]
+fn of_a_fourth_set_that_its_author_wrote_without_the_rules_it_finds_what_is_stated() {
+    let (kinds, all) = scores(include_str!("data/aiobotocore/fourth.txt"));
+    assert_eq!((kinds.len(), all.defects), (9, 85));
+    assert!(all.found >= 78, "{all:?}");
+    assert!(all.right * 10 >= all.findings * 9, "{all:?}");
+}

@@ -38,12 +38,21 @@ pub(crate) struct Rule {
     /// How bad what it finds is in parts of a repository; elsewhere it is `severity`.
     pub(crate) parts: BTreeMap<Part, There>,
     pub(crate) enabled: bool,
+    /// The rule of the same pack that speaks of a whole definition: within one that it reports this one is silent.
+    pub(crate) yields_to: Option<String>,
     /// What it finds in released code, in words.
     pub(crate) measured: Option<String>,
     pub(crate) examples: Examples,
 }
 
 impl Rule {
+    /// Does it leave definitions that the other reports to it?
+    pub(crate) fn yields_to(&self, other: &Self) -> bool {
+        let pack = |name: &str| name.rsplit_once('/').map(|(pack, _)| pack.to_owned());
+        let id = other.name.rsplit_once('/').map_or(other.name.as_str(), |(_, id)| id);
+        self.yields_to.as_deref() == Some(id) && pack(&self.name) == pack(&other.name)
+    }
+
     /// Does the rule look at files of this path?
     pub(crate) fn applies_to(&self, path: &RepoPath) -> bool {
         let path = Path::new(OsStr::from_bytes(path.as_bytes()));

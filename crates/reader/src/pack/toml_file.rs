@@ -104,6 +104,7 @@ macro_rules! rule_file {
                     not_paths: source.globs("not_paths", &self.not_paths)?,
                     parts: self.parts,
                     enabled: self.enabled,
+                    yields_to: None,
                     measured: self.measured,
                     examples: Examples { valid: examples(self.valid), invalid: examples(self.invalid) },
                 })

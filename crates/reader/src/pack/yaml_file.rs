@@ -61,6 +61,7 @@ struct Ours {
     parts: BTreeMap<Part, There>,
     enabled: Option<bool>,
     also: Vec<Spanned<String>>,
+    yields_to: Option<String>,
     measured: Option<String>,
     example_path: Option<String>,
     valid: Vec<TextExample>,
@@ -114,6 +115,7 @@ pub(super) fn parse(file: &str, text: &str, id: &str, name: &str) -> Result<Rule
         not_paths: globs(&raw.ignores).map_err(at)?,
         parts: ours.parts,
         enabled: ours.enabled.unwrap_or(on),
+        yields_to: ours.yields_to,
         measured: ours.measured,
         examples: Examples { valid: examples(ours.valid), invalid: examples(ours.invalid) },
     })
