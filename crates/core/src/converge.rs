@@ -45,7 +45,7 @@ use crate::increment::Renames;
 use crate::outcome::Coverage;
 pub use act::{Act, Answer, Candidate, Event, Problem, ProblemKind, Step, Word};
 use exit::NO_AUDITOR;
-pub use exit::{Code, Exit, Kind};
+pub use exit::{Code, Exit, Kind, no_answer};
 pub use kept::{
     MAX_WEAKENINGS, Rewrite, Version, Weakening, WeakeningKind, alike, holds_code, is_test_file,
     is_test_side, weakened,
@@ -455,13 +455,29 @@ impl Run {
         self.found.iter().any(|finding| self.blocks(finding))
     }
 
+    /// The end of an audit that was asked for alone, whose auditors were asked.
+    pub fn audit_end(&self) -> Exit {
+        let ([p0, p1, p2], head) = (self.counts(), self.head.short());
+        match (self.silent, self.found.is_empty()) {
+            (0, true) => Exit::new(Code::Clean, format!("the audit found nothing at {head}")),
+            (0, false) => {
+                Exit::new(Code::CapReached, format!("the audit found {p0} P0, {p1} P1 and {p2} P2 at {head}"))
+            }
+            (silent, _) => Exit::new(Code::Infrastructure, format!("{} at {head}", no_answer(silent))),
+        }
+    }
+
+    /// Is this an audit that was asked for alone, and has ended without a valid answer of some of its auditors? They
+    /// were asked as often as they may be: to ask again is another audit.
+    pub fn is_degraded_audit(&self) -> bool {
+        self.audits_only && self.silent > 0 && self.exit.as_ref() == Some(&self.audit_end())
+    }
+
     /// What follows from an audit.
     fn judge(&mut self) {
         if self.audits_only {
-            let [worst, bad, small] = self.counts();
-            let reason = format!("the audit found {worst} P0, {bad} P1 and {small} P2");
-            let is_clean = self.found.is_empty() && self.silent == 0;
-            return self.end(if is_clean { Code::Clean } else { Code::CapReached }, reason);
+            self.exit = Some(self.audit_end());
+            return;
         }
         if !self.holds_back() {
             return self.judge_clean();

@@ -128,11 +128,13 @@ pub enum Unnamed {
     Several,
 }
 
-/// The id as people are shown it: enough of the digest, and the ordinal.
+/// The id as people are shown it: enough of the digest, and the ordinal. One without an ordinal keeps its version, as
+/// no word of a sentence is to look like an id.
 pub fn short(id: &FindingId) -> String {
     let Some((Some(version), digest, ordinal)) = parts(id.as_str()) else { return id.to_string() };
     let digest = digest.get(..SHOWN_DIGITS).unwrap_or(digest);
     match ordinal {
+        Some(ordinal) if digest.len() >= SHOWN_DIGITS => format!("{digest}-{ordinal}"),
         Some(ordinal) => format!("{version}:{digest}-{ordinal}"),
         None => format!("{version}:{digest}"),
     }
@@ -246,7 +248,8 @@ mod tests {
         let digest = "0123456789abcdef0123456789abcdef";
         let ids = [format!("1:{digest}-1"), format!("1:{digest}-2"), "1:0123ffff-1".to_owned()];
         let findings: Vec<Finding> = ids.iter().map(|id| finding(id, "x")).collect();
-        assert_eq!(short(&findings[1].id), "1:0123456789-2");
+        assert_eq!(short(&findings[1].id), "0123456789-2");
+        assert_eq!(short(&findings[2].id), "1:0123ffff-1");
         for (word, found) in [
             (ids[0].as_str(), Ok(0)),
             ("1:0123456789-2", Ok(1)),

@@ -379,7 +379,7 @@ fn a_preflight_passes_where_all_is_there_and_says_what_it_looked_at() {
     assert_eq!((&answer["ok"], &answer["skipped"]), (&json!(true), &json!(false)));
     assert_eq!(
         answer["checks"][0],
-        json!({ "name": "git", "ok": true, "text": "it is there and new enough", "hint": null })
+        json!({ "name": "git", "ok": true, "known": true, "text": "it is there and new enough", "hint": null })
     );
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::readiness::Readiness;
-use super::{Code, Exit, Kind, Limits, Run, Step};
+use super::{Exit, Kind, Limits, Run, Step};
 use crate::dismissal::Dismissal;
 use crate::finding::Category;
 use crate::follow::record::Kind as End;
@@ -210,20 +210,6 @@ impl Record {
         state.exit.is_some().then(|| Self { state, is_told: true, ..self.clone() })
     }
 
-    /// The end of an audit that was asked for alone, whose auditors were asked.
-    pub fn audit_end(&self) -> Exit {
-        let ([p0, p1, p2], head) = (self.state.counts(), self.state.head.short());
-        if self.state.silent > 0 {
-            return Exit::new(Code::Infrastructure, format!("an auditor gave no answer at {head}"));
-        }
-        match self.state.found.is_empty() {
-            true => Exit::new(Code::Clean, format!("the audit found nothing at {head}")),
-            false => {
-                Exit::new(Code::CapReached, format!("the audit found {p0} P0, {p1} P1 and {p2} P2 at {head}"))
-            }
-        }
-    }
-
     /// Has it to do with this head: began there, ended there, or made it?
     pub fn is_about(&self, head: &Sha) -> bool {
         let Run { starting, head: last, commits, .. } = &self.state;
@@ -304,7 +290,8 @@ impl Record {
 
     /// Can it go on?
     pub fn is_unfinished(&self) -> bool {
-        self.waits_for_others() || self.state.exit.as_ref().is_none_or(|exit| exit.code.is_resumable())
+        let is_resumable = |exit: &Exit| exit.code.is_resumable() && !self.state.is_degraded_audit();
+        self.waits_for_others() || self.state.exit.as_ref().is_none_or(is_resumable)
     }
 
     /// Has it found nothing more itself, and is not at its end, because others are waited for?

@@ -59,6 +59,8 @@ struct Told<'a> {
 struct Check {
     name: &'static str,
     ok: bool,
+    /// Is it known? What the forge does not tell keeps no run from starting.
+    known: bool,
     text: String,
     /// What to do about it.
     hint: Option<String>,
@@ -70,11 +72,15 @@ struct Found(Vec<Check>);
 
 impl Found {
     fn good(&mut self, name: &'static str, text: impl Into<String>) {
-        self.0.push(Check { name, ok: true, text: text.into(), hint: None });
+        self.0.push(Check { name, ok: true, known: true, text: text.into(), hint: None });
+    }
+
+    fn unknown(&mut self, name: &'static str, text: impl Into<String>) {
+        self.0.push(Check { name, ok: true, known: false, text: text.into(), hint: None });
     }
 
     fn bad(&mut self, name: &'static str, text: impl Into<String>, hint: impl Into<String>) {
-        self.0.push(Check { name, ok: false, text: text.into(), hint: Some(hint.into()) });
+        self.0.push(Check { name, ok: false, known: true, text: text.into(), hint: Some(hint.into()) });
     }
 
     fn error(&mut self, name: &'static str, error: CliError) {
@@ -273,14 +279,16 @@ async fn at_forge(
             format!("the token may not push to {branch}"),
             "give the token, or the App, the right to write contents (`contents: write`)",
         ),
-        (None, _) => found.good("push", format!("the forge does not say whether {branch} can be pushed to")),
+        (None, _) => {
+            found.unknown("push", format!("the forge does not say whether {branch} can be pushed to"));
+        }
     }
     if let Some(repository) = head.repository.as_ref().filter(|_| head.push != Some(false)) {
         match client.protection(&repository.name, &head.branch).await {
             Ok(protection) => protected(&branch, &protection, found),
             // Of somebody else's fork that is not everybody's to know.
             Err(ForgeError::NotFound { .. } | ForgeError::Forbidden { .. }) if is_fork => {
-                found.good("protection", format!("the forge does not say what protects {branch}"));
+                found.unknown("protection", format!("the forge does not say what protects {branch}"));
             }
             Err(error) => return Err(error),
         }
@@ -483,8 +491,13 @@ fn how(ran: &Ran) -> String {
 /// Each with what to do about it, within the columns of a terminal.
 fn text(checks: &[Check]) -> String {
     let mut text = String::new();
-    for Check { name, ok, text: what, hint } in checks {
-        let label = format!("{} {name}: ", if *ok { "ok  " } else { "fail" });
+    for Check { name, ok, known, text: what, hint } in checks {
+        let mark = match (ok, known) {
+            (true, true) => "ok  ",
+            (true, false) => "?   ",
+            (false, _) => "fail",
+        };
+        let label = format!("{mark} {name}: ");
         text += &folded(&label, &visible(what));
         if let Some(hint) = hint.as_deref().filter(|hint| !hint.is_empty()) {
             text += &folded("     hint: ", &visible(hint));

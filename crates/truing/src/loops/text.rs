@@ -429,7 +429,7 @@ mod tests {
         |---|---|
         | P1 | 1 |
 
-        - **P1** Swallowed error in `a.py`:3 (`1:aaaaaaaaaa-1`)
+        - **P1** Swallowed error in `a.py`:3 (`aaaaaaaaaa-1`)
 
         1 finding fixed since the first review.
 

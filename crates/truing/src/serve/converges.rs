@@ -215,7 +215,7 @@ impl PullRun<'_> {
         }
         let mut kept = lap.record.clone();
         kept.key = aside(&key);
-        kept.state.exit.get_or_insert_with(|| lap.record.audit_end());
+        kept.state.exit.get_or_insert_with(|| lap.record.state.audit_end());
         store.keep_converge(Token(0), &kept).await?;
         Ok(lap.record)
     }
@@ -395,9 +395,10 @@ impl PullRun<'_> {
             Left::Failed(exit) => return Err(failed(&exit)),
             Left::Over => {}
         }
-        let exit = record.state.exit.as_ref();
-        if let Some(exit) = exit.filter(|exit| matches!(exit.code, Code::Interrupted | Code::Infrastructure))
-        {
+        let is_failed = |exit: &&Exit| matches!(exit.code, Code::Interrupted | Code::Infrastructure);
+        // Auditors that gave no valid answer were asked again already.
+        let exit = record.state.exit.as_ref().filter(|_| !record.state.is_degraded_audit());
+        if let Some(exit) = exit.filter(is_failed) {
             return Err(failed(exit));
         }
         note_end(store, &record).await?;

@@ -100,7 +100,7 @@ fn where_none_comes_to_its_end_the_run_can_go_on_later_with_what_it_has() {
         (3, &json!("error"), &json!("infrastructure")),
         "{told}"
     );
-    assert!(told["reason"].as_str().unwrap().starts_with("no fixer came to its end: "), "{told}");
+    assert!(told["reason"].as_str().unwrap().starts_with("no fixer finished: "), "{told}");
     assert_eq!((&told["commits"], told["remaining"].as_array().unwrap().len()), (&json!([]), 1));
     scene.play([edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()]);
     let (again, exit) = scene.json(&[]);

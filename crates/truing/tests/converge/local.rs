@@ -118,7 +118,7 @@ fn an_auditor_that_gives_no_answer_is_asked_again_and_never_counts_as_clean() {
     let answer = scene.json(&[]);
     assert_eq!(ended(&answer), ("error", "infrastructure", 3));
     let reason = answer.0["reason"].as_str().unwrap();
-    assert!(reason.starts_with("no auditor gave a proper answer: "), "{reason}");
+    assert!(reason.starts_with("no auditor gave a valid answer: "), "{reason}");
     assert_eq!(scene.asked(), 4);
 
     // A category without evidence is asked for once, in the same run.
@@ -553,7 +553,7 @@ fn an_audit_without_an_answer_says_so_as_every_error_is_said() {
     let prose = || Answer::text("Looks good to me.").usage(100, 10).times(4);
     let ran = Scene::new([prose()]).audit(&[]);
     assert_eq!(ran.exit, 3, "{ran:?}");
-    assert!(ran.err.contains("error: no auditor gave a proper answer: "), "{ran:?}");
+    assert!(ran.err.contains("error: no auditor gave a valid answer: "), "{ran:?}");
     assert!(ran.err.contains("hint: what was wrong with the model's answer is told above"), "{ran:?}");
     let ran = Scene::new([prose()]).audit(&["--format", "json"]);
     let answer: Value = serde_json::from_str(&ran.out).unwrap();

@@ -113,10 +113,7 @@ pub async fn progress(mirror: &Mirror, record: &Record, from: usize) -> Result<V
     for (line, changed) in with_stats(mirror, record, from).await? {
         told.push(match line {
             Line::Audit { number, counts: [a, b, c], silent } => {
-                let end = match (record.state.exit.as_ref(), a + b + c, silent) {
-                    (_, 0, 0) => " → converged",
-                    _ => "",
-                };
+                let end = if a + b + c + silent == 0 { " → clean" } else { "" };
                 format!("Loop {number} audit: {a}P0 / {b}P1 / {c}P2{end}{}", degraded(*silent))
             }
             Line::Heard { number: _, counts: [a, b, c] } => {
@@ -138,7 +135,7 @@ pub async fn progress(mirror: &Mirror, record: &Record, from: usize) -> Result<V
 fn degraded(silent: u32) -> String {
     match silent {
         0 => String::new(),
-        many => format!(" (degraded: {} gave no answer)", counted(many, "auditor")),
+        many => format!(" (degraded: {} gave no valid answer)", counted(many, "auditor")),
     }
 }
 
