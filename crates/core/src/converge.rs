@@ -220,7 +220,7 @@ pub struct Run {
 
 /// What was told does not follow from what was to be done.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the converge run was to {act}, and was told of something else: its records are not its own")]
+#[error("the converge run expected the end of `{act}` and got another event: its record is damaged")]
 pub struct Unexpected {
     act: &'static str,
 }

@@ -124,7 +124,7 @@ pub enum Unnamed {
     #[error("no finding here has that id")]
     Unknown,
     /// Several begin like this.
-    #[error("several findings begin with that id: give more of it")]
+    #[error("several ids begin like this: give more digits")]
     Several,
 }
 

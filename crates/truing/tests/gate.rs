@@ -450,7 +450,7 @@ fn a_preflight_tries_the_checks_before_anything_is_changed_and_looks_for_the_gat
             Some(1),
             &[
                 "fail set-up: `false` fails: exit code 1".to_owned(),
-                "ok   gate: no command is configured: the rule packs alone".to_owned()
+                "ok   gate: no command is configured; the rule packs alone decide".to_owned()
             ][..]
         )
     );

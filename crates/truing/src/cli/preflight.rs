@@ -42,6 +42,10 @@ pub struct Args {
 
 /// What is said where nobody wants to know.
 const SKIPPED: &str = "preflight: skipped (BUGTEAM_PREFLIGHT_SKIP=1)";
+/// The words on a gate of rules alone.
+const NO_GATE: &str = "no command is configured; the rule packs alone decide";
+/// The words on runs without checks.
+const NO_CHECKS: &str = "`verify.check` is not set: nothing shows whether a fix breaks something";
 /// Tells whether a program can be found, without starting it.
 const FIND: [&str; 4] = ["sh", "-c", "command -v -- \"$1\" >/dev/null", "sh"];
 
@@ -353,8 +357,7 @@ async fn sandbox(found: &mut Found) -> Result<Level, CliError> {
         .map_err(|error| CliError::failed("sandbox", format!("the sandbox could not be tried: {error}")))?;
     // A fixer may always run commands.
     let wanted = Level::Full;
-    let hint =
-        "`truing sandbox check` tells what is stopped: allow user namespaces, or run where they are allowed";
+    let hint = "`truing sandbox check` lists what is stopped here; allow user namespaces, or run where they are allowed";
     match level >= wanted {
         true => found.good("sandbox", level.as_str()),
         false => {
@@ -371,11 +374,8 @@ fn runs_commands(config: &Config) -> bool {
 /// Are there commands, and can they be kept in? Says so where there are none.
 fn can_run_commands(config: &Config, level: Level, found: &mut Found) -> bool {
     if !runs_commands(config) {
-        found.good("gate", "no command is configured: the rule packs alone");
-        found.good(
-            "checks",
-            "none is configured (`verify.check`): nothing tells whether a fix breaks something",
-        );
+        found.good("gate", NO_GATE);
+        found.good("checks", NO_CHECKS);
         return false;
     }
     // That was told.
@@ -428,7 +428,7 @@ async fn gate_found(
     found: &mut Found,
 ) -> Result<(), VerifyError> {
     if config.converge.gate.is_empty() {
-        found.good("gate", "no command is configured: the rule packs alone");
+        found.good("gate", NO_GATE);
     }
     for argv in &config.converge.gate {
         let program = argv.first().map(String::as_str).unwrap_or_default();
@@ -468,15 +468,12 @@ fn checks_found(verified: &Verified, found: &mut Found) {
             (false, false) => found.bad(
                 "checks",
                 how(ran),
-                "it fails without any fix, so it will say nothing of one: `truing verify` shows what it says",
+                "it fails before any fix, so it cannot show whether a fix breaks something: see `truing verify`",
             ),
         }
     }
     if !any && verified.set_up.works() {
-        found.good(
-            "checks",
-            "none is configured (`verify.check`): nothing tells whether a fix breaks something",
-        );
+        found.good("checks", NO_CHECKS);
     }
 }
 

@@ -308,12 +308,16 @@ fn told(last: &Last) -> String {
     format!("{text}, {}", last.ended)
 }
 
+/// The words on a review that waits for money.
+const DEFERRED: &str =
+    "the repository's budget for today is used up; it is reviewed when the next day (UTC) begins";
+
 /// It waits, and nobody serves it.
 fn unserved(why: Why, output: Output) -> (String, Option<String>) {
     let what = match why {
         Why::Debounce | Why::Storm | Why::Scheduled | Why::Step => "it is due then",
         Why::Backoff => "the last attempt failed",
-        Why::Deferred => "policy says later",
+        Why::Deferred => DEFERRED,
         Why::RateLimit => "the forge's rate limit is used up",
         Why::Settling => "a comment may still become visible at the forge",
         Why::Reviewer => "another reviewer, or a check, has not answered yet",
@@ -326,7 +330,7 @@ fn resting(target: &Target, converges: &[Converge], output: Output) -> (String, 
     let last = converges.iter().find(|run| !run.state.audits_only);
     match last.filter(|last| last.told_exit().is_some() && last.is_unfinished()) {
         Some(_) => (
-            "nothing is pending; its last run that converges can go on where it was".into(),
+            "nothing is pending; the last converge run can be resumed".into(),
             Some(output.command(&format!("converge {}", target.name()))),
         ),
         None => explain(target, output),
@@ -345,17 +349,18 @@ fn explain(target: &Target, output: Output) -> (String, Option<String>) {
         }
         State::Waiting { why, .. } => {
             let (text, now) = match why {
-                Why::Debounce => ("more pushes may follow: it is reviewed after a pause", true),
-                Why::Storm => {
-                    ("its storm of pushes has had its leading review; the settled head is next", true)
-                }
+                Why::Debounce => ("waiting for more pushes; the review starts when they pause", true),
+                Why::Storm => (
+                    "this burst of pushes was reviewed once; its last commit is reviewed when the pushes stop",
+                    true,
+                ),
                 Why::Backoff => ("the last attempt failed; it is tried again", true),
-                Why::Deferred => ("policy says later", true),
+                Why::Deferred => (DEFERRED, true),
                 Why::Scheduled => ("its time has not come", true),
                 Why::RateLimit => ("the forge's rate limit is used up", false),
                 Why::Settling => ("a comment may still become visible at the forge", false),
                 Why::Reviewer => ("another reviewer, or a check, has not answered yet", true),
-                Why::Step => ("it is in the middle of a run, and others have their turn", false),
+                Why::Step => ("between two steps of a run; other pull requests have their turn", false),
             };
             (text.into(), retry.filter(|_| now))
         }

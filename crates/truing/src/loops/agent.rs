@@ -178,8 +178,8 @@ pub enum AgentError {
     /// The kill switch was turned on meanwhile.
     #[error("the kill switch is on")]
     Halted,
-    /// What a cassette answers to is something else.
-    #[error("the cassette has no answer to this review: {0}")]
+    /// The recording is of another review.
+    #[error("the recording has no answer to this review: {0}")]
     Drift(String),
 }
 

@@ -99,7 +99,7 @@ pub fn summary(summary: &Summary<'_>) -> String {
     let _ = writeln!(text, "Reviewed commit `{}` against `{}`.", head.short(), base.short());
     if let Some(now) = now {
         let now = now.short();
-        let _ = writeln!(text, "\nThe pull request is at `{now}` by now, which this review has not seen.");
+        let _ = writeln!(text, "\nThe pull request has moved on to `{now}`; this review does not cover it.");
     }
     if !configuring.is_empty() {
         let changed: Vec<String> = configuring.iter().map(path).collect();
@@ -419,7 +419,7 @@ mod tests {
 
         Reviewed commit `aaaaaaaaaa` against `bbbbbbbbbb`.
 
-        The pull request is at `dddddddddd` by now, which this review has not seen.
+        The pull request has moved on to `dddddddddd`; this review does not cover it.
 
         This pull request changes the configuration of reviews: `.truing.toml`. Its own review does not use these changes.
 

@@ -38,6 +38,7 @@ use crate::slots::{StepError, step};
 use crate::wiring::{self, SystemClock, UniqueIds};
 
 use listener::StopListener;
+use no_run::CLASS;
 pub use no_run::NoPullRun;
 pub use progress::Said;
 use progress::{AGAIN, Timeline, event, note_end, report};
@@ -305,7 +306,7 @@ impl PullRun<'_> {
             Err(Stopped::Failed { class, what, .. }) if lease.last_attempt => {
                 tracing::warn!(class, "given up: {what}");
                 self.give_up(store, lease, &what).await?;
-                let gone = format!("converge: given up after {class}: {what}");
+                let gone = format!("converge: given up: {class}: {what}");
                 let at = SystemClock.now();
                 store.note(&[Event { at, key: lease.key.clone(), run: None, what: gone }]).await?;
                 let body = format!("## /converge: error\n\n{}{AGAIN}", markdown::fence("text", &what));
@@ -461,8 +462,8 @@ impl PullRun<'_> {
             stops: None,
             read_only: (head.push == Some(false)).then(|| {
                 format!(
-                    "{} cannot be pushed to: it is in a fork whose author does not let maintainers edit it, or \
-                     nobody lets truing push there",
+                    "Truing may not push to {}: it is in a fork that does not allow edits by maintainers, or the \
+                     token lacks the right to push",
                     head.branch
                 )
             }),
@@ -584,8 +585,7 @@ fn failed(exit: &Exit) -> Stopped {
     if exit.code == Code::Interrupted {
         return Stopped::Halted;
     }
-    let class = "what converges cannot work";
-    Stopped::Failed { class, what: exit.reason.clone(), not_before: None }
+    Stopped::Failed { class: CLASS, what: exit.reason.clone(), not_before: None }
 }
 
 fn is_stuck(record: &Record) -> bool {

@@ -276,7 +276,7 @@ async fn a_model_that_is_not_there_ends_the_run_and_the_pull_request_is_told() {
     site.asks("ann").await;
     let pull = site.until("the report", |pull| report(pull).is_some()).await;
     assert!(report(&pull).unwrap().starts_with("## /converge: error\n"), "{pull:#?}");
-    let why = site.until_why("converge: given up after").await;
+    let why = site.until_why("converge: given up: ").await;
     assert!(!why.contains("parked"), "reviews go on: {why}");
 }
 
@@ -367,7 +367,7 @@ async fn a_run_that_is_given_up_before_its_commits_are_known_is_told_by_the_repo
     site.asks("ann").await;
     let pull = site.until("the report", |pull| report(pull).is_some()).await;
     assert!(report(&pull).unwrap().starts_with("## /converge: error\n"), "{pull:#?}");
-    site.until_why("converge: given up after").await;
+    site.until_why("converge: given up: ").await;
     let outcomes = async || {
         let ran = site.ran(site.other("report", &["--loop", "converge", "--format", "json"])).await;
         let told: serde_json::Value = serde_json::from_str(&ran.out).unwrap();

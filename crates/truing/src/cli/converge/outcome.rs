@@ -106,9 +106,9 @@ pub(super) fn interrupted() -> CliError {
         .hint("nothing was done; run it again")
 }
 
-/// The hint for a model that gave no answer that holds.
+/// The hint for a model that gave no valid answer.
 pub(super) const MODEL_HINT: &str =
-    "what was wrong with the model's answer is told above: run it again, or set another model (`model.name`)";
+    "run it again, or set another model (`model.name`); the warnings above say what was wrong";
 
 /// What is to be done about it.
 fn hint(exit: &End) -> &'static str {

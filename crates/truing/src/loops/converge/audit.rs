@@ -156,7 +156,7 @@ impl Audited {
                 }
                 Answer::None(why) => {
                     let why = line::clean(&redact(&why), MAX_QUESTION_CHARS);
-                    lap.record.warn(format!("auditor {index} gave no answer: {why}"));
+                    lap.record.warn(format!("auditor {index} gave no valid answer: {why}"));
                     Answer::None(why)
                 }
             };

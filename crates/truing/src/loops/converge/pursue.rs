@@ -224,7 +224,7 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
         }
         let Some(mut look) = look else {
             let until = Millis(now.0.saturating_add(rules.poll.0));
-            let what = "the forge does not say twice which head it has".to_owned();
+            let what = "the head moved each time Truing looked".to_owned();
             return Ok(Next::Wait(until, what));
         };
         let head = self.record.state.head.clone();
@@ -325,7 +325,7 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
                 Ok(()) => look.seen.threads.retain(|seen| seen.id != known.id),
                 Err(error @ ForgeError::RateLimited { .. }) => return Err(forge(error)),
                 Err(error) if error.surely_undone() => {
-                    self.record.warn(format!("a thread of ours is not resolved: {error}"));
+                    self.record.warn(format!("could not resolve a thread: {error}"));
                 }
                 Err(error) => return Err(forge(error)),
             }

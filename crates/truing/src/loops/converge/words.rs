@@ -77,8 +77,8 @@ pub fn opening(record: &Record, most: MicroUsd) -> Vec<String> {
 pub fn stuck_before(record: &Record) -> String {
     let reason = record.state.exit.as_ref().map_or("", |exit| exit.reason.as_str());
     format!(
-        "run {} was stuck here ({}); nothing is new, so what it found is fixed anew without another audit: a commit or a \
-         dismissal is audited",
+        "run {} got stuck here ({}). Nothing has changed since, so Truing tries again to fix what it found, without \
+         another audit. A new commit or dismissal leads to a new audit.",
         record.run,
         line::clean(reason, MAX_REASON)
     )
@@ -262,7 +262,7 @@ fn extra(record: &Record) -> String {
             open.iter().chain(&declined).filter(|finding| finding.raw.severity == severity).count()
         };
         let [a, b, c] = Severity::ALL.map(of);
-        let _ = writeln!(text, "\nRemaining: {a}P0 / {b}P1 / {c}P2 — run `truing audit` for human triage");
+        let _ = writeln!(text, "\nRemaining: {a}P0 / {b}P1 / {c}P2, listed below");
     }
     let unresolved: Vec<&Finding> = open.into_iter().chain(declined).collect();
     if !unresolved.is_empty() {
