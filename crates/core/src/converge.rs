@@ -106,7 +106,7 @@ impl Default for Limits {
 pub enum Line {
     /// An audit.
     Audit {
-        /// Which.
+        /// Its number, from 1.
         number: u32,
         /// Findings of each weight, worst first.
         counts: [u32; 3],
@@ -115,14 +115,14 @@ pub enum Line {
     },
     /// Other reviewers.
     Heard {
-        /// The how manieth time.
+        /// Its number, from 1.
         number: u32,
         /// Findings of each weight, worst first.
         counts: [u32; 3],
     },
     /// A fix of what the audit of the same number found, or others since.
     Fix {
-        /// Which.
+        /// The audit's number.
         number: u32,
         /// Its commit, if something was changed.
         commit: Option<Sha>,
@@ -138,7 +138,7 @@ pub enum Line {
     },
     /// Somebody else has pushed, or the forge has merged the base into the branch.
     Moved {
-        /// What.
+        /// The new head.
         head: Sha,
     },
 }

@@ -17,15 +17,15 @@ const FEWEST_DIGITS: usize = 4;
 /// What a person said of one finding.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Dismissal {
-    /// Of which.
+    /// The finding.
     pub finding: FindingId,
     /// The lines it was about then.
     pub snippet: String,
-    /// Why, one visible line.
+    /// The reason, one visible line.
     pub reason: String,
-    /// Who, as the forge calls them.
+    /// The person, as the forge calls them.
     pub by: String,
-    /// When.
+    /// The time.
     pub at: Millis,
     /// It was taken back: the finding is as if nobody had said anything.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

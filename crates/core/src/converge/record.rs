@@ -10,7 +10,7 @@ use super::{Exit, Kind, Limits, Run, Step};
 use crate::dismissal::Dismissal;
 use crate::finding::Category;
 use crate::follow::record::Kind as End;
-use crate::id::{Key, Millis, NotASha, RunId, Sha};
+use crate::id::{Key, Millis, RunId, Sha};
 use crate::money::MicroUsd;
 
 /// What a kind of act took, in all.
@@ -165,24 +165,15 @@ impl Record {
     }
 
     /// A run that ended before anybody knew its commits. There is nothing in it to go on from ([`Record::has_begun`]).
-    ///
-    /// # Errors
-    /// Never: git's id of no commit is one.
-    pub fn never_begun(
-        of: (RunId, Key),
-        names: (String, String),
-        exit: super::Exit,
-        now: Millis,
-    ) -> Result<Self, NotASha> {
-        let none = Sha::parse(NO_COMMIT)?;
-        let mut state = Run::begin(Limits::default(), (none.clone(), none.clone()), None);
+    pub fn never_begun(of: (RunId, Key), names: (String, String), exit: Exit, now: Millis) -> Self {
+        let mut state = Run::begin(Limits::default(), (Sha::none(), Sha::none()), None);
         state.exit = Some(exit);
-        Ok(Self::begin(of, names, (none, state), now))
+        Self::begin(of, names, (Sha::none(), state), now)
     }
 
     /// Are its commits known?
     pub fn has_begun(&self) -> bool {
-        self.base.as_str() != NO_COMMIT
+        !self.base.is_none()
     }
 
     /// Lets an unfinished run go on within these limits, looked at with these.
@@ -267,14 +258,14 @@ impl Record {
     }
 
     /// How it ended as a whole, if it did.
-    pub fn told_exit(&self) -> Option<&Exit> {
+    pub fn final_exit(&self) -> Option<&Exit> {
         self.halted.as_ref().or(self.state.exit.as_ref())
     }
 
     /// What it came to, in a word; none: it goes on. Of an audit that was asked for alone: `clean`, or how much it
     /// found.
     pub fn result(&self) -> Option<String> {
-        let kind = self.told_exit()?.kind();
+        let kind = self.final_exit()?.kind();
         if self.state.audits_only {
             return Some(match kind {
                 Kind::Converged => "clean".to_owned(),
@@ -284,8 +275,7 @@ impl Record {
                 }
             });
         }
-        let waits = self.halted.is_none() && self.waits_for_others();
-        Some(if waits { "waiting" } else { kind.as_str() }.to_owned())
+        Some(if self.is_waiting() { "waiting" } else { kind.as_str() }.to_owned())
     }
 
     /// Can it go on?
@@ -298,6 +288,11 @@ impl Record {
     fn waits_for_others(&self) -> bool {
         let is_content = |exit: &Exit| exit.kind() == Kind::Converged;
         self.is_pursued && self.state.exit.as_ref().is_none_or(is_content)
+    }
+
+    /// Does it wait for others, and nothing keeps it from going on?
+    fn is_waiting(&self) -> bool {
+        self.halted.is_none() && self.waits_for_others()
     }
 
     /// Is the description to be written? Once a head, when there is something to tell of (spec/converge.md 2.15).
@@ -315,8 +310,7 @@ impl Record {
 
     /// Which of the five ends of all loops it came to (design.md section 7).
     pub fn end(&self) -> End {
-        let waits = self.halted.is_none() && self.waits_for_others();
-        match self.told_exit().map(Exit::kind).filter(|_| !waits) {
+        match self.final_exit().map(Exit::kind).filter(|_| !self.is_waiting()) {
             Some(Kind::Converged) => End::Done,
             // It has done what it was asked for.
             Some(Kind::CapReached) if self.state.audits_only => End::Done,
@@ -343,8 +337,6 @@ impl Record {
     }
 }
 
-/// Git's id of no commit.
-pub const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
 
 /// So many absences are kept: of ten audits by three auditors, and some more.
 const MAX_ABSENCES: usize = 400;

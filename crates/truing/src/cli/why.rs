@@ -215,11 +215,11 @@ fn last_of_each(review: Option<&OutcomeRecord>, converges: &[Converge], jobs: &[
     });
     let of = |audits: bool| {
         let last =
-            converges.iter().find(|run| run.state.audits_only == audits && run.told_exit().is_some())?;
+            converges.iter().find(|run| run.state.audits_only == audits && run.final_exit().is_some())?;
         Some(Last {
             r#loop: if audits { "audit" } else { "converge" },
             result: last.result().unwrap_or_default(),
-            reason: last.told_exit().map(|exit| exit.reason.clone()),
+            reason: last.final_exit().map(|exit| exit.reason.clone()),
             open: None,
             head: last.has_begun().then(|| last.state.head.clone()),
             ended: instant(last.ended),
@@ -328,7 +328,7 @@ fn unserved(why: Why, output: Output) -> (String, Option<String>) {
 /// Nothing is pending; but a run may be left that can go on.
 fn resting(target: &Target, converges: &[Converge], output: Output) -> (String, Option<String>) {
     let last = converges.iter().find(|run| !run.state.audits_only);
-    match last.filter(|last| last.told_exit().is_some() && last.is_unfinished()) {
+    match last.filter(|last| last.final_exit().is_some() && last.is_unfinished()) {
         Some(_) => (
             "nothing is pending; the last converge run can be resumed".into(),
             Some(output.command(&format!("converge {}", target.name()))),

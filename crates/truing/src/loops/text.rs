@@ -72,9 +72,14 @@ pub fn audited_clean(run: &RunId) -> String {
 
 /// The same as a sentence in Markdown.
 pub fn by_line(by: &str) -> String {
-    let mut letters = by.chars();
+    format!("_{}._", plain(&capitalised(by)))
+}
+
+/// The text with a capital at its beginning.
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
     let first = letters.next().map(|letter| letter.to_ascii_uppercase());
-    format!("_{}._", plain(&first.into_iter().chain(letters).collect::<String>()))
+    first.into_iter().chain(letters).collect()
 }
 
 /// What the repository told the model besides, and where that is from; what of memory and skills did not count.
@@ -192,10 +197,7 @@ fn since(text: &mut String, increment: &Increment) {
     let count: u64 = lines.values().flatten().map(|(start, end)| u64::from(end - start) + 1).sum();
     let count = usize::try_from(count).unwrap_or(usize::MAX);
     parts.push(format!("{} in {}", counted(count, "new line"), counted(lines.len(), "file")));
-    let parts = parts.join(", ");
-    let mut chars = parts.chars();
-    let first = chars.next().map(|first| first.to_ascii_uppercase()).into_iter();
-    let _ = writeln!(text, "{}.", first.chain(chars).collect::<String>());
+    let _ = writeln!(text, "{}.", capitalised(&parts.join(", ")));
 }
 
 /// `2 new commits (…, …)`.

@@ -340,10 +340,8 @@ impl PullRun<'_> {
             None => {
                 let names = (self.called(), String::new());
                 let versions = versions();
-                match Record::never_begun((UniqueIds.run(), lease.key.clone()), names, exit, now) {
-                    Ok(record) => Record { is_told: true, versions, ..record },
-                    Err(error) => return Err(StoreError::Corrupt(error.to_string())),
-                }
+                let record = Record::never_begun((UniqueIds.run(), lease.key.clone()), names, exit, now);
+                Record { is_told: true, versions, ..record }
             }
         };
         store.keep_converge(lease.token, &record).await

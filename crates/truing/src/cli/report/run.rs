@@ -145,7 +145,7 @@ impl Run {
 
     /// A run that converges, and what people call its pull request.
     pub(super) fn of_converge(record: &converge::record::Record, known: Option<&Described>) -> Self {
-        let exit = record.told_exit();
+        let exit = record.final_exit();
         Self {
             of: LoopFlag::Converge,
             id: record.run.as_str().to_owned(),

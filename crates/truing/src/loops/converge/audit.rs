@@ -292,8 +292,7 @@ impl Audited {
                 | FindingStatus::Dismissed(_) => None,
             }
         };
-        let mut sections = parse(&self.change.diff).files;
-        sections.sort_by(|a, b| a.path.cmp(&b.path));
+        let sections = reading::sections(&self.change.diff);
         let placed = |finding: &Finding| {
             let raw = RawFinding { place: stands(finding)?, ..finding.raw.clone() };
             let mut placed = reading::placed(&sections, raw, finding.old_path.clone());
@@ -305,17 +304,13 @@ impl Audited {
 
     /// The findings of a report that holds, each with how near a comment can be placed.
     fn claims(&self, audit: &Audit, text: impl Fn(&RepoPath) -> Option<String> + Copy) -> Vec<Claim> {
-        let mut sections = parse(&self.change.diff).files;
-        sections.sort_by(|a, b| a.path.cmp(&b.path));
+        let sections = reading::sections(&self.change.diff);
         let found = audit.check(text).unwrap_or_default();
         let (changed, renames) = (&self.reading.coverage.reviewed, &self.reading.renames);
         let head = Head::new(text, changed, Default::default(), renames);
         let claim = |raw: RawFinding| {
             let raw = without_secrets(raw, text);
-            let old_path = sections
-                .iter()
-                .find(|file| file.path == raw.place.path)
-                .and_then(|file| file.old_path.clone());
+            let old_path = reading::old_path(&sections, &raw.place.path);
             let mut placed = reading::placed(&sections, raw, old_path);
             let Place { path, start_line, end_line, .. } = &placed.raw.place;
             placed.sighting.around = head.around(path, (*start_line, *end_line), &placed.raw.snippet);

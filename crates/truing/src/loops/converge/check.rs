@@ -251,7 +251,7 @@ impl<S> Lap<'_, S> {
                 changes.push(Change { path: path.clone(), content });
             }
         }
-        let tree = PrivateFolder::new().map_err(Stop::folder)?;
+        let tree = PrivateFolder::new().map_err(Stop::Folder)?;
         self.mirror.private_clone(code, &[], tree.path()).await?;
         put(tree.path(), &changes).await?;
         let verified = verifier.verified(tree.path(), &self.of_fixes(), Some(baseline)).await?;
@@ -271,7 +271,7 @@ impl<S> Lap<'_, S> {
         scope: Scope,
         baseline: Option<&Verification>,
     ) -> Result<Verified, Stop> {
-        let tree = PrivateFolder::new().map_err(Stop::folder)?;
+        let tree = PrivateFolder::new().map_err(Stop::Folder)?;
         self.mirror.private_clone(commit, &[], tree.path()).await?;
         Ok(verifier.verified(tree.path(), &scope, baseline).await?)
     }

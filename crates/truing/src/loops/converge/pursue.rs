@@ -38,7 +38,7 @@ pub(super) const HEARD: &str = "reviewer/";
 const MAX_SAID: usize = 4 << 10;
 /// Limit on immediate re-checks after the head moved.
 const MAX_LOOKS: u32 = 3;
-/// Characters of its first line.
+/// Characters of a finding's title.
 const MAX_TITLE: usize = 120;
 /// Characters of a reason.
 const MAX_WHY: usize = 400;
@@ -419,7 +419,7 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
             // What a fixer is told comes from reviewers that are configured: anybody can write on a pull request. Threads
             // of others stay open, and hold it back.
             let author = thread.comments.first().and_then(|first| first.author.as_ref());
-            if !others(self.config).any(|other| is_by(author, other)) {
+            if !listed.iter().any(|other| is_by(author, other)) {
                 continue;
             }
             let (Some(first), Some(last)) = (thread.comments.first(), thread.comments.last()) else {
@@ -432,7 +432,8 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
             let line = at.and_then(|at| text.lines().nth(usize::try_from(at).ok()?.checked_sub(1)?));
             let heard = thread.comments.iter().filter(|comment| counts(comment, &listed));
             let said: Vec<&str> = heard.map(|comment| comment.body.as_str()).collect();
-            claims.push(claim((path, at.unwrap_or(1)), first, line.unwrap_or_default(), &said.join("\n\n")));
+            let (rule, place) = (format!("{HEARD}{}", first.id), (path, at.unwrap_or(1)));
+            claims.push(claim_of(rule, place, line.unwrap_or_default(), &said.join("\n\n")));
         }
         for name in &work.reviews {
             let newest = look.reviews.iter().rfind(|review| {
@@ -571,9 +572,6 @@ fn talked(thread: &ReviewThread, others: &[&ReviewerConfig]) -> Option<Thread> {
     Some(Thread { id: known.id.clone(), by, is_outdated: thread.outdated, last: said })
 }
 
-fn claim(place: (RepoPath, u32), first: &LineComment, line: &str, said: &str) -> Claim {
-    claim_of(format!("{HEARD}{}", first.id), place, line, said)
-}
 
 fn claim_of(rule: String, (path, at): (RepoPath, u32), snippet: &str, said: &str) -> Claim {
     let said = redact(said);

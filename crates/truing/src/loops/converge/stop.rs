@@ -95,9 +95,6 @@ impl From<Halted> for Stop {
 }
 
 impl Stop {
-    pub(super) fn folder(error: io::Error) -> Self {
-        Self::Folder(error)
-    }
 
     /// There is no going on, and nothing is lost by it.
     pub(super) fn over(code: Code, why: impl Into<String>) -> Self {
