@@ -53,7 +53,7 @@ pub use kept::{
 pub use merge::{Claim, Origin};
 use merge::{Merged, merged};
 pub use others::Aside;
-pub use progress::Ledger;
+pub use progress::FindingHistory;
 
 /// So often another head than the expected one only costs an audit that does not count (spec/converge.md A10).
 pub const MAX_MOVES: u32 = 3;
@@ -205,7 +205,8 @@ pub struct Run {
     #[serde(default)]
     pub dismissals: Vec<Dismissal>,
     /// Everything that was found, and what became of it.
-    pub ledger: Ledger,
+    #[serde(rename = "ledger")]
+    pub history: FindingHistory,
     /// What was done.
     pub log: Vec<Line>,
     /// What was pushed, oldest first.
@@ -258,7 +259,7 @@ impl Run {
             hook: None,
             is_polished: false,
             dismissals: Vec::new(),
-            ledger: Ledger::default(),
+            history: FindingHistory::default(),
             log: Vec::new(),
             commits: Vec::new(),
             audits_only: false,
@@ -285,7 +286,7 @@ impl Run {
 
     /// What people have dismissed by now counts from the next audit on; of what is known already, at once.
     pub fn dismiss(&mut self, said: Vec<Dismissal>) {
-        self.ledger.dismissed(&said);
+        self.history.dismissed(&said);
         self.dismissals = said;
     }
 
@@ -414,21 +415,21 @@ impl Run {
         let claims = merged(std::mem::take(&mut self.answers));
         let (mut placed, mut origins): (Vec<Placed>, Vec<Origin>) =
             claims.into_iter().map(|Merged { claim, .. }| (claim.placed, claim.origin)).unzip();
-        self.ledger.dismissed(&self.dismissals);
+        self.history.dismissed(&self.dismissals);
         let declined: BTreeSet<FindingId> = standing.keys().cloned().collect();
-        for (placed_again, origin) in self.ledger.unfixed(standing, &placed) {
+        for (placed_again, origin) in self.history.unfixed(standing, &placed) {
             placed.push(placed_again);
             origins.push(origin);
         }
-        let mut identified = identify(self.ledger.findings(), placed, Some(&self.head), read);
+        let mut identified = identify(self.history.findings(), placed, Some(&self.head), read);
         dismissal::apply(&mut identified.current, &self.dismissals);
-        self.ledger.seen(&identified.current, &origins);
+        self.history.seen(&identified.current, &origins);
         // The dismissed ones are known, and nobody's work.
         let counts = |finding: &Finding| !matches!(finding.status, FindingStatus::Dismissed(_));
         self.found = identified.current.into_iter().filter(counts).collect();
         self.cleared = None;
-        self.ledger.audited(self.audits, &self.tree, &self.found);
-        self.ledger.gone(identified.gone, &declined, &self.head);
+        self.history.audited(self.audits, &self.tree, &self.found);
+        self.history.gone(identified.gone, &declined, &self.head);
         self.forget_fix();
         self.log.push(Line::Audit { number: self.audits, counts: self.counts(), silent: self.silent });
         self.next = Act::Post;
@@ -482,7 +483,7 @@ impl Run {
         if !self.holds_back() {
             return self.judge_clean();
         }
-        if let Some((code, reason)) = self.ledger.standstill() {
+        if let Some((code, reason)) = self.history.standstill() {
             return self.end(code, reason);
         }
         if self.audits_left() == 0 && !self.limits.final_fix {
@@ -507,7 +508,7 @@ impl Run {
             return;
         }
         let weighs = |finding: &&Finding| finding.raw.severity <= self.limits.min_blocking;
-        let declined = self.ledger.declined().filter(weighs).count();
+        let declined = self.history.declined().filter(weighs).count();
         if declined > 0 && !self.limits.allow_declined {
             let stand = match declined {
                 1 => "1 finding was declined and stands as it was".to_owned(),
@@ -562,10 +563,10 @@ impl Run {
         self.log_fix(None);
         let is_claim = |finding: &&Finding| self.words.get(&finding.id) == Some(&Word::Fixed);
         let said: Vec<Finding> = self.found.iter().filter(|finding| !is_claim(finding)).cloned().collect();
-        self.ledger.answered(&said, &self.words);
+        self.history.answered(&said, &self.words);
         // What does not block anyway is a note.
         let least = self.limits.min_blocking;
-        self.ledger.tell(self.found.iter_mut().filter(|finding| finding.raw.severity <= least));
+        self.history.tell(self.found.iter_mut().filter(|finding| finding.raw.severity <= least));
         if let Some(aside) = self.aside.take() {
             return self.turned_down(aside);
         }

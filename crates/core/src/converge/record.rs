@@ -64,8 +64,8 @@ pub struct Quote {
     pub text: String,
 }
 
-/// The name of audits of a pull request that nobody can go on from: they were stopped, or a run was at work there.
-pub fn aside(key: &Key) -> Key {
+/// The key of audits of a pull request that nobody can go on from: they were stopped, or a run was at work there.
+pub fn abandoned_key(key: &Key) -> Key {
     Key::new(format!("audit/{key}"))
 }
 
@@ -114,7 +114,8 @@ pub struct Record {
     /// Commits of fixes that are not in what the pull request went to: it was closed or merged without them.
     #[serde(default)]
     pub unreached: Vec<Sha>,
-    /// Why it could not go on, though it found nothing more itself and waits for others: its own end stands beside it.
+    /// The end of the last attempt to go on, beside the run's own end: it found nothing more itself and waits for
+    /// others.
     #[serde(default)]
     pub halted: Option<Exit>,
     /// Times in a row that the next act was put off because a forge gave no answer.
@@ -257,12 +258,12 @@ impl Record {
         }
     }
 
-    /// How it ended as a whole, if it did.
+    /// The end of the run as a whole, if it has one.
     pub fn final_exit(&self) -> Option<&Exit> {
         self.halted.as_ref().or(self.state.exit.as_ref())
     }
 
-    /// What it came to, in a word; none: it goes on. Of an audit that was asked for alone: `clean`, or how much it
+    /// The result in a word; none: the run goes on. Of an audit that was asked for alone: `clean`, or how much it
     /// found.
     pub fn result(&self) -> Option<String> {
         let kind = self.final_exit()?.kind();
@@ -336,7 +337,6 @@ impl Record {
         }
     }
 }
-
 
 /// So many absences are kept: of ten audits by three auditors, and some more.
 const MAX_ABSENCES: usize = 400;

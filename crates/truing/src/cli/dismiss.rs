@@ -64,7 +64,7 @@ impl Branch {
         let mut found = store.findings(&self.reviews).await?;
         for key in [&self.runs, &self.audits] {
             let Some(last) = store.last_converge(key).await? else { continue };
-            found.extend(last.state.ledger.findings().iter().cloned());
+            found.extend(last.state.history.findings().iter().cloned());
         }
         Ok(once(found))
     }

@@ -1,7 +1,7 @@
 //! `truing why`: one screen on one pull request: what it waits for, what happened, what unblocks it.
 
 use serde::Serialize;
-use truing_core::converge::record::{Record as Converge, aside};
+use truing_core::converge::record::{Record as Converge, abandoned_key};
 use truing_core::follow::job;
 use truing_core::follow::record::Record as Job;
 use truing_core::id::{Key, Millis, RunId, Sha};
@@ -106,7 +106,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         let switch = store.switch().await.map_err(store_error)?;
         let held_back = kill::held_back(&switch, context.output);
         let converges =
-            store.converges_of(&[key.clone(), aside(key)], MOST_RUNS).await.map_err(store_error)?;
+            store.converges_of(&[key.clone(), abandoned_key(key)], MOST_RUNS).await.map_err(store_error)?;
         let jobs = match job::of_key(key) {
             Some(_) => store.job_records(Some(key), Millis(0), MOST_RUNS).await.map_err(store_error)?,
             None => Vec::new(),

@@ -380,7 +380,6 @@ pub(in crate::loops) fn without_secrets(
     RawFinding { title, body, snippet: quoted.hide_in(&raw.snippet), ..raw }
 }
 
-
 /// Are two findings about the same lines, and of the same defect?
 fn says_the_same(a: &RawFinding, b: &RawFinding) -> bool {
     let (at, other) = (&a.place, &b.place);

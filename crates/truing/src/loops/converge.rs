@@ -123,7 +123,7 @@ pub trait Site: Sync {
 
 /// A person's wish that a run on a pull request end before its next act.
 pub trait Stops: fmt::Debug + Sync {
-    /// Who has said so since the run was begun or resumed, in words for people; none: nobody who may.
+    /// The person who has said so since the run was begun or resumed, in words for people; none: nobody who may.
     fn stopped(&self) -> BoxFuture<'_, Result<Option<String>, ForgeError>>;
 }
 

@@ -159,7 +159,6 @@ pub(super) fn look_again(
     Rechecked { rules: std::mem::take(&mut reading.rechecked.rules), ..rechecked }
 }
 
-
 /// The changed files that can be read.
 fn changed(reading: &Reading) -> Vec<RepoPath> {
     let not_shown = reading.coverage.not_reviewed.iter().filter(|gap| gap.reason == SkipReason::NotShown);

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use truing_core::converge::record::{Record, aside};
+use truing_core::converge::record::{Record, abandoned_key};
 use truing_core::converge::{Code, Exit, Kind, Run};
 use truing_core::dismissal::Dismissal;
 use truing_core::follow::record::Kind as End;
@@ -215,7 +215,7 @@ impl PullRun<'_> {
             }
         }
         let mut kept = lap.record.clone();
-        kept.key = aside(&key);
+        kept.key = abandoned_key(&key);
         kept.state.exit.get_or_insert_with(|| lap.record.state.audit_end());
         store.keep_converge(Token(0), &kept).await?;
         Ok(lap.record)

@@ -13,7 +13,6 @@ use super::super::dismissals;
 use super::super::fault::{Fault, from_json, to_json};
 use super::super::slots::{next_token, raise_counter};
 
-
 /// How far a run has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]

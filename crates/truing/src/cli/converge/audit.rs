@@ -163,6 +163,7 @@ fn told(record: &Record, least: Severity) -> Value {
     let [p0, p1, p2] = record.state.counts();
     let findings: Vec<Value> = shown(record, least).map(|finding| finding_of(record, finding)).collect();
     let not_shown = record.state.found.len() - findings.len();
+    let dismissed = record.state.history.dismissed_now().map(|finding| finding_of(record, finding));
     json!({
         "schema": "truing.audit/1",
         "pr": record.name,
@@ -173,7 +174,7 @@ fn told(record: &Record, least: Severity) -> Value {
         "counts": { "P0": p0, "P1": p1, "P2": p2 },
         "findings": findings,
         "not_shown": not_shown,
-        "dismissed": record.state.ledger.dismissed_now().map(|finding| finding_of(record, finding)).collect::<Vec<_>>(),
+        "dismissed": dismissed.collect::<Vec<_>>(),
         "absences": record.absences,
         "warnings": record.warnings,
         "cost_micro_usd": record.cost(),
@@ -221,7 +222,7 @@ fn text(record: &Record, least: Severity) -> String {
 
 /// The dismissed findings of the categories that are called cleared.
 fn but_for(record: &Record) -> String {
-    let dismissed: Vec<&Finding> = record.state.ledger.dismissed_now().collect();
+    let dismissed: Vec<&Finding> = record.state.history.dismissed_now().collect();
     let kinds: std::collections::BTreeSet<String> =
         dismissed.iter().map(|finding| format!("{:?}", finding.raw.category)).collect();
     let named = kinds.into_iter().collect::<Vec<_>>().join(", ");

@@ -43,7 +43,7 @@ pub(super) struct Run {
     pub highest_step: &'static str,
     /// What each step took.
     pub steps: Vec<Part>,
-    /// What runs before it have cost that never told how they ended.
+    /// The cost of earlier runs that never reported their end.
     pub carried: MicroUsd,
     /// The model that was asked.
     pub model: Option<String>,

@@ -12,7 +12,7 @@ use truing_agent::native::{End, Limit, Limits};
 use truing_agent::prompt::route::{AUDIT_TASK_DISMISSED, CONVERGE_AUDIT, CONVERGE_CHECK};
 use truing_agent::schema::audit::{Audit, Question};
 use truing_core::converge::record::{Absence, Quote};
-use truing_core::converge::{Answer, Claim, Code, Event, Ledger, Origin};
+use truing_core::converge::{Answer, Claim, Code, Event, FindingHistory, Origin};
 use truing_core::dismissal::Dismissal;
 use truing_core::finding::{Category, Finding, FindingStatus, Place, RawFinding};
 use truing_core::id::{FindingId, Sha};
@@ -162,7 +162,7 @@ impl Audited {
             };
             answers.insert(*index, answer);
         }
-        let standing = self.standing(&lap.record.state.ledger);
+        let standing = self.standing(&lap.record.state.history);
         let Reading { coverage, renames, .. } = self.reading.clone();
         Ok(Event::Audited { answers, standing, coverage, renames })
     }
@@ -254,7 +254,7 @@ impl Audited {
 
     /// Findings that fixers declined, or say to be fixed, and whose own lines are still there, wherever in their file; of
     /// what is said to be fixed the lines beside them are as they were, too.
-    fn standing(&self, ledger: &Ledger) -> BTreeMap<FindingId, Placed> {
+    fn standing(&self, history: &FindingHistory) -> BTreeMap<FindingId, Placed> {
         let Ok(files) = Tree::open(self.laid.path()) else { return BTreeMap::new() };
         let text = |path: &RepoPath| files.text(path).map(|text| redact(&text));
         let (changed, renames) = (&self.reading.coverage.reviewed, &self.reading.renames);
@@ -299,7 +299,7 @@ impl Audited {
             placed.sighting.around = finding.around.clone();
             Some((finding.id.clone(), placed))
         };
-        ledger.findings().iter().filter_map(placed).collect()
+        history.findings().iter().filter_map(placed).collect()
     }
 
     /// The findings of a report that holds, each with how near a comment can be placed.

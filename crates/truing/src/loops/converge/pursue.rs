@@ -308,9 +308,9 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
     async fn close(&mut self, look: &mut Look) -> Result<(), Stop> {
         let state = &self.record.state;
         let standing: BTreeSet<Topic> =
-            state.found.iter().chain(state.ledger.declined()).map(|finding| topic(&finding.id)).collect();
+            state.found.iter().chain(state.history.declined()).map(|finding| topic(&finding.id)).collect();
         let dismissed: BTreeSet<Topic> =
-            state.ledger.dismissed_now().map(|finding| topic(&finding.id)).collect();
+            state.history.dismissed_now().map(|finding| topic(&finding.id)).collect();
         for thread in &look.threads {
             let (Some(known), true) = (&thread.thread, is_over(thread, &standing, &dismissed)) else {
                 continue;
@@ -571,7 +571,6 @@ fn talked(thread: &ReviewThread, others: &[&ReviewerConfig]) -> Option<Thread> {
     };
     Some(Thread { id: known.id.clone(), by, is_outdated: thread.outdated, last: said })
 }
-
 
 fn claim_of(rule: String, (path, at): (RepoPath, u32), snippet: &str, said: &str) -> Claim {
     let said = redact(said);

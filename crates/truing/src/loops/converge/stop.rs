@@ -95,7 +95,6 @@ impl From<Halted> for Stop {
 }
 
 impl Stop {
-
     /// There is no going on, and nothing is lost by it.
     pub(super) fn over(code: Code, why: impl Into<String>) -> Self {
         Self::Over { exit: Exit::new(code, why), unreached: Vec::new() }

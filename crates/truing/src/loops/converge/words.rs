@@ -186,7 +186,7 @@ async fn with_stats<'a>(
 pub fn remaining(record: &Record) -> (Vec<&Finding>, Vec<&Finding>) {
     let state = &record.state;
     let now = |finding: &Finding| {
-        let known = state.ledger.findings().iter().find(|known| known.id == finding.id);
+        let known = state.history.findings().iter().find(|known| known.id == finding.id);
         known.map_or(&FindingStatus::Open, |known| &known.status).clone()
     };
     let believes = |exit: &Exit| matches!(exit.kind(), Kind::Converged | Kind::CapReached);
@@ -199,12 +199,12 @@ pub fn remaining(record: &Record) -> (Vec<&Finding>, Vec<&Finding>) {
         | FindingStatus::Suppressed(_)
         | FindingStatus::Declined(_) => false,
     });
-    (open.collect(), state.ledger.declined().collect())
+    (open.collect(), state.history.declined().collect())
 }
 
 /// Where a finding's lines come from, if not from the change itself.
 pub fn origin(record: &Record, finding: &Finding) -> Option<&'static str> {
-    match record.state.ledger.origin(&finding.id)? {
+    match record.state.history.origin(&finding.id)? {
         Origin::PreExisting => Some("pre-existing"),
         Origin::Fix => Some("from a fix"),
         Origin::Change => None,
