@@ -45,7 +45,7 @@ use crate::increment::Renames;
 use crate::outcome::Coverage;
 pub use act::{Act, Answer, Candidate, Event, Problem, ProblemKind, Step, Word};
 use exit::NO_AUDITOR;
-pub use exit::{Code, Exit, Kind};
+pub use exit::{Code, Exit, Kind, no_answer};
 pub use kept::{
     MAX_WEAKENINGS, Rewrite, Version, Weakening, WeakeningKind, alike, holds_code, is_test_file,
     is_test_side, weakened,
@@ -53,7 +53,7 @@ pub use kept::{
 pub use merge::{Claim, Origin};
 use merge::{Merged, merged};
 pub use others::Aside;
-pub use progress::Ledger;
+pub use progress::FindingHistory;
 
 /// So often another head than the expected one only costs an audit that does not count (spec/converge.md A10).
 pub const MAX_MOVES: u32 = 3;
@@ -106,7 +106,7 @@ impl Default for Limits {
 pub enum Line {
     /// An audit.
     Audit {
-        /// Which.
+        /// Its number, from 1.
         number: u32,
         /// Findings of each weight, worst first.
         counts: [u32; 3],
@@ -115,14 +115,14 @@ pub enum Line {
     },
     /// Other reviewers.
     Heard {
-        /// The how manieth time.
+        /// Its number, from 1.
         number: u32,
         /// Findings of each weight, worst first.
         counts: [u32; 3],
     },
     /// A fix of what the audit of the same number found, or others since.
     Fix {
-        /// Which.
+        /// The audit's number.
         number: u32,
         /// Its commit, if something was changed.
         commit: Option<Sha>,
@@ -138,7 +138,7 @@ pub enum Line {
     },
     /// Somebody else has pushed, or the forge has merged the base into the branch.
     Moved {
-        /// What.
+        /// The new head.
         head: Sha,
     },
 }
@@ -205,7 +205,8 @@ pub struct Run {
     #[serde(default)]
     pub dismissals: Vec<Dismissal>,
     /// Everything that was found, and what became of it.
-    pub ledger: Ledger,
+    #[serde(rename = "ledger")]
+    pub history: FindingHistory,
     /// What was done.
     pub log: Vec<Line>,
     /// What was pushed, oldest first.
@@ -220,7 +221,7 @@ pub struct Run {
 
 /// What was told does not follow from what was to be done.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the converge run was to {act}, and was told of something else: its records are not its own")]
+#[error("the converge run expected the end of `{act}` and got another event: its record is damaged")]
 pub struct Unexpected {
     act: &'static str,
 }
@@ -258,7 +259,7 @@ impl Run {
             hook: None,
             is_polished: false,
             dismissals: Vec::new(),
-            ledger: Ledger::default(),
+            history: FindingHistory::default(),
             log: Vec::new(),
             commits: Vec::new(),
             audits_only: false,
@@ -285,7 +286,7 @@ impl Run {
 
     /// What people have dismissed by now counts from the next audit on; of what is known already, at once.
     pub fn dismiss(&mut self, said: Vec<Dismissal>) {
-        self.ledger.dismissed(&said);
+        self.history.dismissed(&said);
         self.dismissals = said;
         if matches!(self.next, Act::Gate | Act::Fix { .. }) {
             self.ledger.tell(self.found.iter_mut());
@@ -418,21 +419,21 @@ impl Run {
         let claims = merged(std::mem::take(&mut self.answers));
         let (mut placed, mut origins): (Vec<Placed>, Vec<Origin>) =
             claims.into_iter().map(|Merged { claim, .. }| (claim.placed, claim.origin)).unzip();
-        self.ledger.dismissed(&self.dismissals);
+        self.history.dismissed(&self.dismissals);
         let declined: BTreeSet<FindingId> = standing.keys().cloned().collect();
-        for (placed_again, origin) in self.ledger.unfixed(standing, &placed) {
+        for (placed_again, origin) in self.history.unfixed(standing, &placed) {
             placed.push(placed_again);
             origins.push(origin);
         }
-        let mut identified = identify(self.ledger.findings(), placed, Some(&self.head), read);
+        let mut identified = identify(self.history.findings(), placed, Some(&self.head), read);
         dismissal::apply(&mut identified.current, &self.dismissals);
-        self.ledger.seen(&identified.current, &origins);
+        self.history.seen(&identified.current, &origins);
         // The dismissed ones are known, and nobody's work.
         let counts = |finding: &Finding| !matches!(finding.status, FindingStatus::Dismissed(_));
         self.found = identified.current.into_iter().filter(counts).collect();
         self.cleared = None;
-        self.ledger.audited(self.audits, &self.tree, &self.found);
-        self.ledger.gone(identified.gone, &declined, &self.head);
+        self.history.audited(self.audits, &self.tree, &self.found);
+        self.history.gone(identified.gone, &declined, &self.head);
         self.forget_fix();
         self.log.push(Line::Audit { number: self.audits, counts: self.counts(), silent: self.silent });
         self.next = Act::Post;
@@ -459,18 +460,34 @@ impl Run {
         self.found.iter().any(|finding| self.blocks(finding))
     }
 
+    /// The end of an audit that was asked for alone, whose auditors were asked.
+    pub fn audit_end(&self) -> Exit {
+        let ([p0, p1, p2], head) = (self.counts(), self.head.short());
+        match (self.silent, self.found.is_empty()) {
+            (0, true) => Exit::new(Code::Clean, format!("the audit found nothing at {head}")),
+            (0, false) => {
+                Exit::new(Code::CapReached, format!("the audit found {p0} P0, {p1} P1 and {p2} P2 at {head}"))
+            }
+            (silent, _) => Exit::new(Code::Infrastructure, format!("{} at {head}", no_answer(silent))),
+        }
+    }
+
+    /// Is this an audit that was asked for alone, and has ended without a valid answer of some of its auditors? They
+    /// were asked as often as they may be: to ask again is another audit.
+    pub fn is_degraded_audit(&self) -> bool {
+        self.audits_only && self.silent > 0 && self.exit.as_ref() == Some(&self.audit_end())
+    }
+
     /// What follows from an audit.
     fn judge(&mut self) {
         if self.audits_only {
-            let [worst, bad, small] = self.counts();
-            let reason = format!("the audit found {worst} P0, {bad} P1 and {small} P2");
-            let is_clean = self.found.is_empty() && self.silent == 0;
-            return self.end(if is_clean { Code::Clean } else { Code::CapReached }, reason);
+            self.exit = Some(self.audit_end());
+            return;
         }
         if !self.holds_back() {
             return self.judge_clean();
         }
-        if let Some((code, reason)) = self.ledger.standstill() {
+        if let Some((code, reason)) = self.history.standstill() {
             return self.end(code, reason);
         }
         if self.audits_left() == 0 && !self.limits.final_fix {
@@ -495,7 +512,7 @@ impl Run {
             return;
         }
         let weighs = |finding: &&Finding| finding.raw.severity <= self.limits.min_blocking;
-        let declined = self.ledger.declined().filter(weighs).count();
+        let declined = self.history.declined().filter(weighs).count();
         if declined > 0 && !self.limits.allow_declined {
             let stand = match declined {
                 1 => "1 finding was declined and stands as it was".to_owned(),
@@ -550,10 +567,10 @@ impl Run {
         self.log_fix(None);
         let is_claim = |finding: &&Finding| self.words.get(&finding.id) == Some(&Word::Fixed);
         let said: Vec<Finding> = self.found.iter().filter(|finding| !is_claim(finding)).cloned().collect();
-        self.ledger.answered(&said, &self.words);
+        self.history.answered(&said, &self.words);
         // What does not block anyway is a note.
         let least = self.limits.min_blocking;
-        self.ledger.tell(self.found.iter_mut().filter(|finding| finding.raw.severity <= least));
+        self.history.tell(self.found.iter_mut().filter(|finding| finding.raw.severity <= least));
         if let Some(aside) = self.aside.take() {
             return self.turned_down(aside);
         }

@@ -17,15 +17,15 @@ const FEWEST_DIGITS: usize = 4;
 /// What a person said of one finding.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Dismissal {
-    /// Of which.
+    /// The finding.
     pub finding: FindingId,
     /// The lines it was about then.
     pub snippet: String,
-    /// Why, one visible line.
+    /// The reason, one visible line.
     pub reason: String,
-    /// Who, as the forge calls them.
+    /// The person, as the forge calls them.
     pub by: String,
-    /// When.
+    /// The time.
     pub at: Millis,
     /// It was taken back: the finding is as if nobody had said anything.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -124,15 +124,17 @@ pub enum Unnamed {
     #[error("no finding here has that id")]
     Unknown,
     /// Several begin like this.
-    #[error("several findings begin with that id: give more of it")]
+    #[error("several ids begin like this: give more digits")]
     Several,
 }
 
-/// The id as people are shown it: enough of the digest, and the ordinal.
+/// The id as people are shown it: enough of the digest, and the ordinal. One without an ordinal keeps its version, as
+/// no word of a sentence is to look like an id.
 pub fn short(id: &FindingId) -> String {
     let Some((Some(version), digest, ordinal)) = parts(id.as_str()) else { return id.to_string() };
     let digest = digest.get(..SHOWN_DIGITS).unwrap_or(digest);
     match ordinal {
+        Some(ordinal) if digest.len() >= SHOWN_DIGITS => format!("{digest}-{ordinal}"),
         Some(ordinal) => format!("{version}:{digest}-{ordinal}"),
         None => format!("{version}:{digest}"),
     }
@@ -246,7 +248,8 @@ mod tests {
         let digest = "0123456789abcdef0123456789abcdef";
         let ids = [format!("1:{digest}-1"), format!("1:{digest}-2"), "1:0123ffff-1".to_owned()];
         let findings: Vec<Finding> = ids.iter().map(|id| finding(id, "x")).collect();
-        assert_eq!(short(&findings[1].id), "1:0123456789-2");
+        assert_eq!(short(&findings[1].id), "0123456789-2");
+        assert_eq!(short(&findings[2].id), "1:0123ffff-1");
         for (word, found) in [
             (ids[0].as_str(), Ok(0)),
             ("1:0123456789-2", Ok(1)),

@@ -72,6 +72,16 @@ impl Sha {
         }
     }
 
+    /// Git's id of no commit: of a run that ended before its commits were known.
+    pub fn none() -> Self {
+        Self("0".repeat(40))
+    }
+
+    /// Is it the id of no commit?
+    pub fn is_none(&self) -> bool {
+        self.0.bytes().all(|digit| digit == b'0')
+    }
+
     /// All digits.
     pub fn as_str(&self) -> &str {
         &self.0

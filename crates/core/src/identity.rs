@@ -236,7 +236,8 @@ fn distance(placed: &Placed, finding: &Finding) -> i64 {
     i64::from(placed.raw.place.start_line.abs_diff(finding.raw.place.start_line))
 }
 
-fn statement(path: &str, raw: &RawFinding) -> Statement {
+/// A finding as it is compared with others, as if it were in this file.
+pub fn statement(path: &str, raw: &RawFinding) -> Statement {
     let snippet = Some(raw.snippet.as_str()).filter(|snippet| !snippet.trim().is_empty());
     Statement::new(path, &format!("{}\n\n{}", raw.title, raw.body), snippet)
 }

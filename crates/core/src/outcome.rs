@@ -38,7 +38,7 @@ pub enum OutcomeKind {
     Partial,
     /// There was nothing to review.
     Skipped,
-    /// Not now: policy says later.
+    /// Not now: the day's budget is used up.
     Deferred,
     /// It could not be done.
     Failed,
@@ -214,7 +214,7 @@ impl Outcome {
     pub fn without_earlier(self, unread: Option<&str>) -> Self {
         match unread.filter(|_| self.kind == OutcomeKind::Reviewed) {
             Some(why) => {
-                let reason = format!("records: what earlier reviews left open is not known: {why}");
+                let reason = format!("records: the findings of earlier reviews could not be read: {why}");
                 Self { kind: OutcomeKind::Partial, reason: Some(reason), ..self }
             }
             None => self,

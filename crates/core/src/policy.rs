@@ -1,8 +1,8 @@
 //! What an agent may do: commands, files and operations of MCP servers, each allowed by name in its profile.
 //!
 //! Everything else is denied, and each denial names the rule that would allow it. Profiles are data
-//! (`crates/core/profiles/*.toml`); what no profile can allow is data, too (`never.toml` there). The policy decides about words; that a link in the tree leads elsewhere, or that a
-//! test does more than it says, is what the sandbox is for.
+//! (`crates/core/profiles/*.toml`), and so is what no profile can allow (`never.toml` there). The policy judges words;
+//! a link that leads elsewhere, or a test that does more than it says, is what the sandbox is for.
 
 mod never;
 mod profile;

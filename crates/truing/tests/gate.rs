@@ -379,7 +379,7 @@ fn a_preflight_passes_where_all_is_there_and_says_what_it_looked_at() {
     assert_eq!((&answer["ok"], &answer["skipped"]), (&json!(true), &json!(false)));
     assert_eq!(
         answer["checks"][0],
-        json!({ "name": "git", "ok": true, "text": "it is there and new enough", "hint": null })
+        json!({ "name": "git", "ok": true, "known": true, "text": "it is there and new enough", "hint": null })
     );
 }
 
@@ -450,7 +450,7 @@ fn a_preflight_tries_the_checks_before_anything_is_changed_and_looks_for_the_gat
             Some(1),
             &[
                 "fail set-up: `false` fails: exit code 1".to_owned(),
-                "ok   gate: no command is configured: the rule packs alone".to_owned()
+                "ok   gate: no command is configured; the rule packs alone decide".to_owned()
             ][..]
         )
     );

@@ -49,7 +49,7 @@ pub struct Audit {
     pub questions: Vec<Question>,
 }
 
-/// A defect, self-sufficient: whoever mends it reads nothing else.
+/// A defect, self-sufficient: whoever fixes it reads nothing else.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct Defect {
     /// Where, what and how bad.
@@ -233,7 +233,7 @@ impl Form for Audit {
             |items: Value, about: &str| json!({ "type": "array", "items": items, "description": about });
         let mut finding = finding_form();
         let more = [
-            ("fix", text("The property that the code must have once it is mended.")),
+            ("fix", text("The property that the code must have once it is fixed.")),
             ("validation", text("One check that shows that it is.")),
         ];
         for (name, form) in more {

@@ -21,7 +21,7 @@ const MAX_SUMMARY_CHARS: usize = 300;
 pub struct Mended {
     /// What the change does, in one line: the commit is named after it.
     pub summary: String,
-    /// Findings by the name that they were given under: none if it is mended, else why not.
+    /// Findings by the name that they were given under: none if it is fixed, else why not.
     pub findings: BTreeMap<String, Option<String>>,
 }
 
@@ -63,7 +63,7 @@ impl Form for Mended {
             "properties": {
                 "id": text("The finding, as the task names it."),
                 "status": { "type": "string", "enum": ["fixed", "could_not_address"],
-                    "description": "Is it mended?" },
+                    "description": "Is it fixed?" },
                 "reason": text("Why not, in one line; empty if it is."),
             },
             "required": ["id", "status"],

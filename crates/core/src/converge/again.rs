@@ -19,7 +19,7 @@ impl Run {
             && self.aside.is_none()
             && self.silent == 0
             && self.dismissals == said
-            && self.ledger.has_audited(self.audits, &self.tree)
+            && self.history.has_audited(self.audits, &self.tree)
     }
 
     /// Lets a run that is stuck go on from what its newest audit found: fixers are asked anew, and what came of the fixes
@@ -35,6 +35,6 @@ impl Run {
         for finding in &mut self.found {
             finding.status = FindingStatus::Open;
         }
-        self.ledger.begin_again();
+        self.history.begin_again();
     }
 }

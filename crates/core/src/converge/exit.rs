@@ -163,13 +163,24 @@ impl Exit {
         self.code.kind()
     }
 
-    /// Did it end because no model came to a proper answer?
+    /// Did it end because a model gave no valid answer?
     pub fn is_of_models(&self) -> bool {
-        self.code == Code::Infrastructure
-            && [NO_AUDITOR, NO_FIXER].iter().any(|why| self.reason.starts_with(why))
+        self.code == Code::Infrastructure && OF_MODELS.iter().any(|why| self.reason.starts_with(why))
     }
 }
 
-/// The beginning of the reasons where models came to no proper answer; what was wrong follows.
-pub(super) const NO_AUDITOR: &str = "no auditor gave a proper answer";
-pub(super) const NO_FIXER: &str = "no fixer came to its end";
+/// The beginning of the reasons where models gave no valid answer; what was wrong follows.
+pub(super) const NO_AUDITOR: &str = "no auditor gave a valid answer";
+pub(super) const NO_FIXER: &str = "no fixer finished";
+const AN_AUDITOR: &str = "an auditor gave no valid answer";
+/// All of them, and those of earlier versions.
+const OF_MODELS: &[&str] =
+    &[NO_AUDITOR, NO_FIXER, AN_AUDITOR, "no auditor gave a proper answer", "no fixer came to its end"];
+
+/// The words on an audit in which some auditors gave no valid answer.
+pub fn no_answer(silent: u32) -> String {
+    match silent {
+        1 => AN_AUDITOR.to_owned(),
+        many => format!("{many} auditors gave no valid answer"),
+    }
+}

@@ -24,7 +24,7 @@ impl Run {
         let is_new = candidate.as_ref().map(|new| &new.tree) != before
             || problems.iter().any(|problem| problem.kind == ProblemKind::Hook);
         let returns =
-            candidate.as_ref().filter(|_| is_other).and_then(|new| self.ledger.returns_to(&new.tree));
+            candidate.as_ref().filter(|_| is_other).and_then(|new| self.history.returns_to(&new.tree));
         if let Some(reason) = returns {
             // What it brings back is known: it is not pushed, and what was found stands.
             self.candidate = None;
@@ -135,7 +135,7 @@ impl Run {
             self.next = Act::Gate;
         } else {
             self.log_fix(Some(commit.clone()));
-            self.ledger.answered(&self.found, &self.words);
+            self.history.answered(&self.found, &self.words);
             let fixed = self.words.iter().filter(|(_, word)| **word == Word::Fixed);
             self.claims.extend(fixed.map(|(id, _)| (id.clone(), (commit.clone(), self.log.len()))));
             self.next = Act::Reply;
@@ -159,7 +159,7 @@ impl Run {
 
     /// Claims that the newest audit upholds, with the commit that each is about, and how long the log was then.
     pub fn upheld(&self) -> impl Iterator<Item = (&Finding, &Sha, usize)> {
-        let all = self.ledger.findings().iter().filter(move |_| self.silent == 0);
+        let all = self.history.findings().iter().filter(move |_| self.silent == 0);
         all.filter(|finding| matches!(finding.status, FindingStatus::Fixed(_))).filter_map(move |finding| {
             self.claims.get(&finding.id).map(|(commit, round)| (finding, commit, *round))
         })
@@ -169,7 +169,7 @@ impl Run {
     pub(super) fn forget_claims(&mut self) {
         let waits = self.silent > 0;
         let open = |id: &FindingId| {
-            let mut known = self.ledger.findings().iter();
+            let mut known = self.history.findings().iter();
             known.any(|known| {
                 known.id == *id && (waits && !known.is_open() || known.status == FindingStatus::Claimed)
             })

@@ -158,7 +158,7 @@ impl std::fmt::Display for Weakening {
     }
 }
 
-/// What of the tests and of what checks the code these changes delete or weaken; the first [`MAX_WEAKENINGS`]. `about`:
+/// The tests and checks that these changes delete or weaken; at most [`MAX_WEAKENINGS`]. `about`:
 /// files that findings are about, in which the fixer has to change what is otherwise not its business.
 pub fn weakened(rewrites: &[Rewrite<'_>], about: &BTreeSet<RepoPath>) -> Vec<Weakening> {
     let mut files: Vec<File> = rewrites.iter().filter_map(File::new).collect();

@@ -40,13 +40,13 @@ impl Run {
             claims.into_iter().map(|claim| (claim.placed, claim.origin)).unzip();
         // They do not say that what they leave out is gone.
         let identified =
-            identify(self.ledger.findings(), placed, None, (&Coverage::default(), renames)).current;
-        self.ledger.seen(&identified, &origins);
+            identify(self.history.findings(), placed, None, (&Coverage::default(), renames)).current;
+        self.history.seen(&identified, &origins);
         let found = std::mem::replace(&mut self.found, identified);
         self.aside = Some(Aside { found, exit: self.exit.take() });
         self.forget_fix();
         self.log.push(Line::Heard { number: self.heard, counts: self.counts() });
-        if let Some((code, reason)) = self.ledger.worn(self.found.iter().map(|finding| &finding.id)) {
+        if let Some((code, reason)) = self.history.worn(self.found.iter().map(|finding| &finding.id)) {
             return self.end(code, reason);
         }
         // Where no audit follows, this bounds it.
@@ -76,7 +76,7 @@ impl Run {
         (self.exit, self.aside, self.candidate) = (None, None, None);
         (self.gate_rounds, self.hook_blocks, self.silent_fixers) = (0, 0, 0);
         self.refused.clear();
-        self.ledger.moved();
+        self.history.moved();
         self.next = Act::Gate;
     }
 
@@ -155,7 +155,7 @@ mod tests {
         assert_eq!((code(&run), run.audits, run.found.len()), (Some(Code::Declined), 1, 0));
         let allowed = Limits { allow_declined: true, ..Limits::default() };
         let run = declines(told(converged(allowed.clone()), &[p1(3)]));
-        assert_eq!((code(&run), run.ledger.declined().count()), (Some(Code::CleanButDeclined), 1));
+        assert_eq!((code(&run), run.history.declined().count()), (Some(Code::CleanButDeclined), 1));
         // Of a head that an earlier run has cleared as well.
         let run = declines(told(Run::begin(allowed, (sha(1), sha(2)), Some(&sha(1))), &[p1(3)]));
         assert_eq!(code(&run), Some(Code::CleanButDeclined));
@@ -218,9 +218,9 @@ mod tests {
         );
         let run = fixed(told(run, &[p1(3)]), 3);
         let fix = Line::Fix { number: 0, commit: Some(sha(3)), fixed: 1, declined: 0 };
-        assert_eq!((run.log.last(), run.ledger.declined().count()), (Some(&fix), 0));
+        assert_eq!((run.log.last(), run.history.declined().count()), (Some(&fix), 0));
         let said: BTreeMap<_, _> =
-            run.ledger.findings().iter().map(|known| (&known.id, &known.status)).collect();
+            run.history.findings().iter().map(|known| (&known.id, &known.status)).collect();
         assert!(said.values().all(|status| **status == crate::finding::FindingStatus::Claimed), "{said:?}");
     }
 }

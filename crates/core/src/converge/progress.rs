@@ -17,9 +17,9 @@ const MAX_RETURNS: u32 = 3;
 /// Fixes in a row that resolve nothing.
 const PLATEAU: usize = 3;
 
-/// Everything that was found.
+/// Everything that a run found, and its audits.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Ledger {
+pub struct FindingHistory {
     findings: Vec<Finding>,
     /// Where the lines of each come from, as it was seen last.
     origins: BTreeMap<FindingId, Origin>,
@@ -43,7 +43,7 @@ struct Mark {
     found: BTreeSet<FindingId>,
 }
 
-impl Ledger {
+impl FindingHistory {
     /// Everything that was found, in no order.
     pub fn findings(&self) -> &[Finding] {
         &self.findings

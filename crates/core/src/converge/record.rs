@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::readiness::Readiness;
-use super::{Code, Exit, Kind, Limits, Run, Step};
+use super::{Exit, Kind, Limits, Run, Step};
 use crate::dismissal::Dismissal;
 use crate::finding::Category;
 use crate::follow::record::Kind as End;
-use crate::id::{Key, Millis, NotASha, RunId, Sha};
+use crate::id::{Key, Millis, RunId, Sha};
 use crate::money::MicroUsd;
 
 /// What a kind of act took, in all.
@@ -64,8 +64,8 @@ pub struct Quote {
     pub text: String,
 }
 
-/// The name of audits of a pull request that nobody can go on from: they were stopped, or a run was at work there.
-pub fn aside(key: &Key) -> Key {
+/// The key of audits of a pull request that nobody can go on from: they were stopped, or a run was at work there.
+pub fn abandoned_key(key: &Key) -> Key {
     Key::new(format!("audit/{key}"))
 }
 
@@ -114,7 +114,8 @@ pub struct Record {
     /// Commits of fixes that are not in what the pull request went to: it was closed or merged without them.
     #[serde(default)]
     pub unreached: Vec<Sha>,
-    /// Why it could not go on, though it found nothing more itself and waits for others: its own end stands beside it.
+    /// The end of the last attempt to go on, beside the run's own end: it found nothing more itself and waits for
+    /// others.
     #[serde(default)]
     pub halted: Option<Exit>,
     /// Times in a row that the next act was put off because a forge gave no answer.
@@ -165,24 +166,15 @@ impl Record {
     }
 
     /// A run that ended before anybody knew its commits. There is nothing in it to go on from ([`Record::has_begun`]).
-    ///
-    /// # Errors
-    /// Never: git's id of no commit is one.
-    pub fn never_begun(
-        of: (RunId, Key),
-        names: (String, String),
-        exit: super::Exit,
-        now: Millis,
-    ) -> Result<Self, NotASha> {
-        let none = Sha::parse(NO_COMMIT)?;
-        let mut state = Run::begin(Limits::default(), (none.clone(), none.clone()), None);
+    pub fn never_begun(of: (RunId, Key), names: (String, String), exit: Exit, now: Millis) -> Self {
+        let mut state = Run::begin(Limits::default(), (Sha::none(), Sha::none()), None);
         state.exit = Some(exit);
-        Ok(Self::begin(of, names, (none, state), now))
+        Self::begin(of, names, (Sha::none(), state), now)
     }
 
     /// Are its commits known?
     pub fn has_begun(&self) -> bool {
-        self.base.as_str() != NO_COMMIT
+        !self.base.is_none()
     }
 
     /// Lets an unfinished run go on within these limits, looked at with these.
@@ -209,20 +201,6 @@ impl Record {
         }
         state.after(super::Event::Posted).ok()?;
         state.exit.is_some().then(|| Self { state, is_told: true, ..self.clone() })
-    }
-
-    /// The end of an audit that was asked for alone, whose auditors were asked.
-    pub fn audit_end(&self) -> Exit {
-        let ([p0, p1, p2], head) = (self.state.counts(), self.state.head.short());
-        if self.state.silent > 0 {
-            return Exit::new(Code::Infrastructure, format!("an auditor gave no answer at {head}"));
-        }
-        match self.state.found.is_empty() {
-            true => Exit::new(Code::Clean, format!("the audit found nothing at {head}")),
-            false => {
-                Exit::new(Code::CapReached, format!("the audit found {p0} P0, {p1} P1 and {p2} P2 at {head}"))
-            }
-        }
     }
 
     /// Has it to do with this head: began there, ended there, or made it?
@@ -283,15 +261,15 @@ impl Record {
         }
     }
 
-    /// How it ended as a whole, if it did.
-    pub fn told_exit(&self) -> Option<&Exit> {
+    /// The end of the run as a whole, if it has one.
+    pub fn final_exit(&self) -> Option<&Exit> {
         self.halted.as_ref().or(self.state.exit.as_ref())
     }
 
-    /// What it came to, in a word; none: it goes on. Of an audit that was asked for alone: `clean`, or how much it
+    /// The result in a word; none: the run goes on. Of an audit that was asked for alone: `clean`, or how much it
     /// found.
     pub fn result(&self) -> Option<String> {
-        let kind = self.told_exit()?.kind();
+        let kind = self.final_exit()?.kind();
         if self.state.audits_only {
             return Some(match kind {
                 Kind::Converged => "clean".to_owned(),
@@ -301,19 +279,24 @@ impl Record {
                 }
             });
         }
-        let waits = self.halted.is_none() && self.waits_for_others();
-        Some(if waits { "waiting" } else { kind.as_str() }.to_owned())
+        Some(if self.is_waiting() { "waiting" } else { kind.as_str() }.to_owned())
     }
 
     /// Can it go on?
     pub fn is_unfinished(&self) -> bool {
-        self.waits_for_others() || self.state.exit.as_ref().is_none_or(|exit| exit.code.is_resumable())
+        let is_resumable = |exit: &Exit| exit.code.is_resumable() && !self.state.is_degraded_audit();
+        self.waits_for_others() || self.state.exit.as_ref().is_none_or(is_resumable)
     }
 
     /// Has it found nothing more itself, and is not at its end, because others are waited for?
     fn waits_for_others(&self) -> bool {
         let is_content = |exit: &Exit| exit.kind() == Kind::Converged;
         self.is_pursued && self.state.exit.as_ref().is_none_or(is_content)
+    }
+
+    /// Does it wait for others, and nothing keeps it from going on?
+    fn is_waiting(&self) -> bool {
+        self.halted.is_none() && self.waits_for_others()
     }
 
     /// Is the description to be written? Once a head, when there is something to tell of (spec/converge.md 2.15).
@@ -331,8 +314,7 @@ impl Record {
 
     /// Which of the five ends of all loops it came to (design.md section 7).
     pub fn end(&self) -> End {
-        let waits = self.halted.is_none() && self.waits_for_others();
-        match self.told_exit().map(Exit::kind).filter(|_| !waits) {
+        match self.final_exit().map(Exit::kind).filter(|_| !self.is_waiting()) {
             Some(Kind::Converged) => End::Done,
             // It has done what it was asked for.
             Some(Kind::CapReached) if self.state.audits_only => End::Done,
@@ -358,9 +340,6 @@ impl Record {
         }
     }
 }
-
-/// Git's id of no commit.
-pub const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
 
 /// So many absences are kept: of ten audits by three auditors, and some more.
 const MAX_ABSENCES: usize = 400;

@@ -114,7 +114,7 @@ fn nothing_fixable_is_stuck_after_one_loop() {
     let words = says(&run, &Word::Declined("it is meant so".into()));
     let run = after(run, [Event::Fixed { words, candidate: None }, Event::Replied]);
     assert_eq!((code(&run), run.audits), (Some(Code::NothingFixed), 1));
-    assert_eq!(run.ledger.declined().count(), 1);
+    assert_eq!(run.history.declined().count(), 1);
 }
 
 #[test]
@@ -348,7 +348,7 @@ fn what_was_said_of_a_fix_goes_with_it() {
     let run =
         after(run, [says(&first, 2), Event::Checked(problem), says(&second, 3), Event::Checked(vec![])]);
     let run = after(run, [Event::Pushed]);
-    let status = |id| run.ledger.findings().iter().find(|found| found.id == id).unwrap().status.clone();
+    let status = |id| run.history.findings().iter().find(|found| found.id == id).unwrap().status.clone();
     assert!(matches!(status(first), FindingStatus::Declined(_)));
     assert_eq!(status(second), FindingStatus::Claimed);
 }
@@ -399,7 +399,7 @@ fn what_was_declined_stays_open_though_nobody_finds_it_again() {
         after(run, [Event::Audited { answers, standing, coverage, renames }, Event::Posted])
     };
     let stuck = declines(Limits::default(), true);
-    assert_eq!((code(&stuck), stuck.ledger.declined().count()), (Some(Code::Declined), 1));
+    assert_eq!((code(&stuck), stuck.history.declined().count()), (Some(Code::Declined), 1));
     let allowed = Limits { allow_declined: true, ..Limits::default() };
     assert_eq!(code(&declines(allowed, true)), Some(Code::CleanButDeclined));
     assert_eq!(code(&declines(Limits::default(), false)), Some(Code::Clean), "its code is gone");
@@ -436,7 +436,7 @@ fn what_was_declined_may_stand_whether_or_not_something_else_was_fixed() {
     let run = audit(begun(allowed), &[p1(3)]);
     let words = says(&run, &Word::Declined("it is meant so".into()));
     let run = after(run, [Event::Fixed { words, candidate: None }, Event::Replied]);
-    assert_eq!((code(&run), run.ledger.declined().count()), (Some(Code::CleanButDeclined), 1));
+    assert_eq!((code(&run), run.history.declined().count()), (Some(Code::CleanButDeclined), 1));
     assert_eq!(run.cleared, None, "nobody has found the head clean");
     assert!(run.exit.unwrap().reason.ends_with("but 1 that was declined"));
 }
@@ -452,7 +452,7 @@ fn what_people_dismissed_is_nobodys_work_until_its_code_changes() {
         run.dismissals = vec![said.clone()];
         let run = audit(run, &[p1(3)]);
         assert_eq!((code(&run), run.found.len()), (Some(Code::Clean), 0), "{:?}", run.exit);
-        assert_eq!(run.ledger.dismissed_now().count(), 1);
+        assert_eq!(run.history.dismissed_now().count(), 1);
         // Another one beside it counts.
         let mut run = Run { exit: None, next: Act::Gate, ..run };
         run.dismissals = vec![said.clone()];

@@ -59,11 +59,11 @@ pub struct ProfileError {
 struct ProfileFile {
     /// Commands, by their names in the grammars.
     run: BTreeSet<String>,
-    /// Globs of files that may be read,
+    /// Globs of files that may be read.
     read: Vec<String>,
-    /// changed,
+    /// Globs of files that may be changed.
     edit: Vec<String>,
-    /// and written.
+    /// Globs of files that may be written.
     write: Vec<String>,
     /// Operations of MCP servers, `SERVER/NAME`.
     mcp: BTreeSet<String>,

@@ -47,7 +47,7 @@ impl Role {
         match self {
             Self::Audit => (AUDITOR, "# The change Review the change from"),
             Self::Check => (AUDITOR, "# A fix The change below is a fix"),
-            Self::Fix => (FIXER, "# The findings Mend these defects"),
+            Self::Fix => (FIXER, "# The findings Fix these defects"),
             Self::Gate => (FIXER, "# What the gate says Checks of this repository's rules block"),
             Self::Describe => (
                 "# Your task You write the description of a pull request",

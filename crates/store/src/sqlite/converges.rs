@@ -1,9 +1,9 @@
 //! Runs of the converge loop, each one row. Of all runs on one key only the one with the greatest token may write.
 
 use rusqlite::{Connection, OptionalExtension as _};
-use truing_core::converge::record::{NO_COMMIT, Record};
+use truing_core::converge::record::Record;
 use truing_core::dismissal::Dismissal;
-use truing_core::id::{Key, Millis, RunId, Token};
+use truing_core::id::{Key, Millis, RunId, Sha, Token};
 use truing_core::port::{Act, Converges, StoreError};
 
 use super::fault::{Fault, from_json, readable, to_json};
@@ -47,7 +47,7 @@ impl Converges for Sqlite {
                        ORDER BY token DESC, started DESC, run DESC LIMIT 1";
             let row = connection
                 .prepare_cached(sql)?
-                .query_row([key, format!("\"base\":\"{NO_COMMIT}\"")], |row| {
+                .query_row([key, format!("\"base\":\"{}\"", Sha::none().as_str())], |row| {
                     Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
                 })
                 .optional()?;

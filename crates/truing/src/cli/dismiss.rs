@@ -7,7 +7,7 @@ use truing_core::dismissal::{self, Dismissal, Unnamed};
 use truing_core::finding::Finding;
 use truing_core::id::Key;
 use truing_core::line;
-use truing_core::port::{Act, Clock as _, Converges as _, Records as _, StoreError};
+use truing_core::port::{Act, Clock as _, Converges as _, MAX_TEXT, Records as _, StoreError};
 use truing_git::Repository;
 use truing_store::Sqlite;
 
@@ -64,7 +64,7 @@ impl Branch {
         let mut found = store.findings(&self.reviews).await?;
         for key in [&self.runs, &self.audits] {
             let Some(last) = store.last_converge(key).await? else { continue };
-            found.extend(last.state.ledger.findings().iter().cloned());
+            found.extend(last.state.history.findings().iter().cloned());
         }
         Ok(once(found))
     }
@@ -96,7 +96,7 @@ impl Args {
             return Err(CliError::usage("bad_value", "no finding is named".to_owned())
                 .hint("`truing audit --format json` and `truing review --format json` show ids"));
         }
-        let reason = line::clean(self.reason.as_deref().unwrap_or_default().trim(), MAX_TITLE);
+        let reason = line::clean(self.reason.as_deref().unwrap_or_default().trim(), MAX_TEXT);
         if reason.is_empty() && !self.undo {
             return Err(CliError::usage("bad_value", "the reason is empty".to_owned())
                 .hint("say why it is no defect: `--reason TEXT`"));

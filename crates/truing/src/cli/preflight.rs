@@ -42,6 +42,10 @@ pub struct Args {
 
 /// What is said where nobody wants to know.
 const SKIPPED: &str = "preflight: skipped (BUGTEAM_PREFLIGHT_SKIP=1)";
+/// The words on a gate of rules alone.
+const NO_GATE: &str = "no command is configured; the rule packs alone decide";
+/// The words on runs without checks.
+const NO_CHECKS: &str = "`verify.check` is not set: nothing shows whether a fix breaks something";
 /// Tells whether a program can be found, without starting it.
 const FIND: [&str; 4] = ["sh", "-c", "command -v -- \"$1\" >/dev/null", "sh"];
 
@@ -59,6 +63,8 @@ struct Told<'a> {
 struct Check {
     name: &'static str,
     ok: bool,
+    /// Is it known? What the forge does not tell keeps no run from starting.
+    known: bool,
     text: String,
     /// What to do about it.
     hint: Option<String>,
@@ -70,11 +76,15 @@ struct Found(Vec<Check>);
 
 impl Found {
     fn good(&mut self, name: &'static str, text: impl Into<String>) {
-        self.0.push(Check { name, ok: true, text: text.into(), hint: None });
+        self.0.push(Check { name, ok: true, known: true, text: text.into(), hint: None });
+    }
+
+    fn unknown(&mut self, name: &'static str, text: impl Into<String>) {
+        self.0.push(Check { name, ok: true, known: false, text: text.into(), hint: None });
     }
 
     fn bad(&mut self, name: &'static str, text: impl Into<String>, hint: impl Into<String>) {
-        self.0.push(Check { name, ok: false, text: text.into(), hint: Some(hint.into()) });
+        self.0.push(Check { name, ok: false, known: true, text: text.into(), hint: Some(hint.into()) });
     }
 
     fn error(&mut self, name: &'static str, error: CliError) {
@@ -273,14 +283,16 @@ async fn at_forge(
             format!("the token may not push to {branch}"),
             "give the token, or the App, the right to write contents (`contents: write`)",
         ),
-        (None, _) => found.good("push", format!("the forge does not say whether {branch} can be pushed to")),
+        (None, _) => {
+            found.unknown("push", format!("the forge does not say whether {branch} can be pushed to"));
+        }
     }
     if let Some(repository) = head.repository.as_ref().filter(|_| head.push != Some(false)) {
         match client.protection(&repository.name, &head.branch).await {
             Ok(protection) => protected(&branch, &protection, found),
             // Of somebody else's fork that is not everybody's to know.
             Err(ForgeError::NotFound { .. } | ForgeError::Forbidden { .. }) if is_fork => {
-                found.good("protection", format!("the forge does not say what protects {branch}"));
+                found.unknown("protection", format!("the forge does not say what protects {branch}"));
             }
             Err(error) => return Err(error),
         }
@@ -345,8 +357,7 @@ async fn sandbox(found: &mut Found) -> Result<Level, CliError> {
         .map_err(|error| CliError::failed("sandbox", format!("the sandbox could not be tried: {error}")))?;
     // A fixer may always run commands.
     let wanted = Level::Full;
-    let hint =
-        "`truing sandbox check` tells what is stopped: allow user namespaces, or run where they are allowed";
+    let hint = "`truing sandbox check` lists what is stopped here; allow user namespaces, or run where they are allowed";
     match level >= wanted {
         true => found.good("sandbox", level.as_str()),
         false => {
@@ -363,11 +374,8 @@ fn runs_commands(config: &Config) -> bool {
 /// Are there commands, and can they be kept in? Says so where there are none.
 fn can_run_commands(config: &Config, level: Level, found: &mut Found) -> bool {
     if !runs_commands(config) {
-        found.good("gate", "no command is configured: the rule packs alone");
-        found.good(
-            "checks",
-            "none is configured (`verify.check`): nothing tells whether a fix breaks something",
-        );
+        found.good("gate", NO_GATE);
+        found.good("checks", NO_CHECKS);
         return false;
     }
     // That was told.
@@ -420,7 +428,7 @@ async fn gate_found(
     found: &mut Found,
 ) -> Result<(), VerifyError> {
     if config.converge.gate.is_empty() {
-        found.good("gate", "no command is configured: the rule packs alone");
+        found.good("gate", NO_GATE);
     }
     for argv in &config.converge.gate {
         let program = argv.first().map(String::as_str).unwrap_or_default();
@@ -460,15 +468,12 @@ fn checks_found(verified: &Verified, found: &mut Found) {
             (false, false) => found.bad(
                 "checks",
                 how(ran),
-                "it fails without any fix, so it will say nothing of one: `truing verify` shows what it says",
+                "it fails before any fix, so it cannot show whether a fix breaks something: see `truing verify`",
             ),
         }
     }
     if !any && verified.set_up.works() {
-        found.good(
-            "checks",
-            "none is configured (`verify.check`): nothing tells whether a fix breaks something",
-        );
+        found.good("checks", NO_CHECKS);
     }
 }
 
@@ -483,8 +488,13 @@ fn how(ran: &Ran) -> String {
 /// Each with what to do about it, within the columns of a terminal.
 fn text(checks: &[Check]) -> String {
     let mut text = String::new();
-    for Check { name, ok, text: what, hint } in checks {
-        let label = format!("{} {name}: ", if *ok { "ok  " } else { "fail" });
+    for Check { name, ok, known, text: what, hint } in checks {
+        let mark = match (ok, known) {
+            (true, true) => "ok  ",
+            (true, false) => "?   ",
+            (false, _) => "fail",
+        };
+        let label = format!("{mark} {name}: ");
         text += &folded(&label, &visible(what));
         if let Some(hint) = hint.as_deref().filter(|hint| !hint.is_empty()) {
             text += &folded("     hint: ", &visible(hint));

@@ -201,9 +201,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         told,
     };
     let changed = if args.publish {
-        "what was published until then stays; run it again: nothing is posted twice"
+        "what is published stays; run it again: nothing is posted twice"
     } else if args.fix {
-        "what was fixed until then was told, with the command that undoes it; run it again"
+        "the fixes made so far are listed above with the command that undoes them; run it again"
     } else {
         "nothing in the repository was changed; run it again"
     };
@@ -523,9 +523,9 @@ impl From<AgentError> for CliError {
             }
             AgentError::Drift(what) => {
                 let (what, difference) = what.split_once('\n').unwrap_or((&what, ""));
-                Self::failed("drift", format!("the cassette has no answer to this review: {what}"))
+                Self::failed("drift", format!("the recording has no answer to this review: {what}"))
                     .showing(difference)
-                    .hint("review what was recorded, with the same prompts and settings, or record it anew")
+                    .hint("review the recorded commit with the same prompts and settings, or record it again")
             }
         }
     }

@@ -41,9 +41,8 @@ pub struct Args {
 enum What {
     /// Decide what a release requires of the project: skip, relax, bump or ask
     ///
-    /// Downloads and verifies both releases, compares the definitions that the project pins, and changes nothing. Exit
-    /// 0;
-    /// 1 if a person has to decide.
+    /// Downloads and verifies both releases, compares the definitions that the project pins, and changes nothing.
+    /// Exit 0; 1 if a person has to decide.
     Decide(Decide),
     /// Write a first manifest: what the project overrides and copies of the package
     ///
@@ -54,9 +53,8 @@ enum What {
     /// Run a job: open a pull request for what the newest release requires, or ask people in an issue
     ///
     /// Keeps at most one pull request and one question open. Every run ends in one outcome record, which is printed.
-    /// Exit 0;
-    /// 1 if people have to decide; 3 if it failed; 4 if it was refused: an open circuit breaker, the kill switch, or
-    /// another run at work.
+    /// Exit 0; 1 if people have to decide; 3 if it failed; 4 if it was refused: an open circuit breaker, the kill
+    /// switch, or another run at work.
     Run(run::Run),
     /// Show how each job's last runs ended, and its circuit breaker
     Status(run::Status),

@@ -115,8 +115,8 @@ pub(super) async fn at_work(store: &Sqlite, limits: &Limits) -> Result<CommandLo
     taken.map_err(|stopped| CliError::failed("lock", stopped.to_string()))?.map_err(told)
 }
 
-/// Who is acting, for the audit log: the user's name as `LOGNAME` or `USER` has it, else as the system's list of accounts
-/// does, else the number of the account.
+/// The acting person, for the audit log: the user's name as `LOGNAME` or `USER` has it, else as the system's list of
+/// accounts does, else the number of the account.
 pub(super) fn actor(environment: &Environment) -> String {
     let names = ["LOGNAME", "USER"].into_iter().filter_map(|name| environment.get(name)?.to_str());
     let named = names.map(str::trim).find(|name| !name.is_empty()).map(str::to_owned);

@@ -1,7 +1,7 @@
 //! `truing why`: one screen on one pull request: what it waits for, what happened, what unblocks it.
 
 use serde::Serialize;
-use truing_core::converge::record::{Record as Converge, aside};
+use truing_core::converge::record::{Record as Converge, abandoned_key};
 use truing_core::follow::job;
 use truing_core::follow::record::Record as Job;
 use truing_core::id::{Key, Millis, RunId, Sha};
@@ -106,7 +106,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         let switch = store.switch().await.map_err(store_error)?;
         let held_back = kill::held_back(&switch, context.output);
         let converges =
-            store.converges_of(&[key.clone(), aside(key)], MOST_RUNS).await.map_err(store_error)?;
+            store.converges_of(&[key.clone(), abandoned_key(key)], MOST_RUNS).await.map_err(store_error)?;
         let jobs = match job::of_key(key) {
             Some(_) => store.job_records(Some(key), Millis(0), MOST_RUNS).await.map_err(store_error)?,
             None => Vec::new(),
@@ -215,11 +215,11 @@ fn last_of_each(review: Option<&OutcomeRecord>, converges: &[Converge], jobs: &[
     });
     let of = |audits: bool| {
         let last =
-            converges.iter().find(|run| run.state.audits_only == audits && run.told_exit().is_some())?;
+            converges.iter().find(|run| run.state.audits_only == audits && run.final_exit().is_some())?;
         Some(Last {
             r#loop: if audits { "audit" } else { "converge" },
             result: last.result().unwrap_or_default(),
-            reason: last.told_exit().map(|exit| exit.reason.clone()),
+            reason: last.final_exit().map(|exit| exit.reason.clone()),
             open: None,
             head: last.has_begun().then(|| last.state.head.clone()),
             ended: instant(last.ended),
@@ -308,12 +308,16 @@ fn told(last: &Last) -> String {
     format!("{text}, {}", last.ended)
 }
 
+/// The words on a review that waits for money.
+const DEFERRED: &str =
+    "the repository's budget for today is used up; it is reviewed when the next day (UTC) begins";
+
 /// It waits, and nobody serves it.
 fn unserved(why: Why, output: Output) -> (String, Option<String>) {
     let what = match why {
         Why::Debounce | Why::Storm | Why::Scheduled | Why::Step => "it is due then",
         Why::Backoff => "the last attempt failed",
-        Why::Deferred => "policy says later",
+        Why::Deferred => DEFERRED,
         Why::RateLimit => "the forge's rate limit is used up",
         Why::Settling => "a comment may still become visible at the forge",
         Why::Reviewer => "another reviewer, or a check, has not answered yet",
@@ -324,9 +328,9 @@ fn unserved(why: Why, output: Output) -> (String, Option<String>) {
 /// Nothing is pending; but a run may be left that can go on.
 fn resting(target: &Target, converges: &[Converge], output: Output) -> (String, Option<String>) {
     let last = converges.iter().find(|run| !run.state.audits_only);
-    match last.filter(|last| last.told_exit().is_some() && last.is_unfinished()) {
+    match last.filter(|last| last.final_exit().is_some() && last.is_unfinished()) {
         Some(_) => (
-            "nothing is pending; its last run that converges can go on where it was".into(),
+            "nothing is pending; the last converge run can be resumed".into(),
             Some(output.command(&format!("converge {}", target.name()))),
         ),
         None => explain(target, output),
@@ -345,17 +349,18 @@ fn explain(target: &Target, output: Output) -> (String, Option<String>) {
         }
         State::Waiting { why, .. } => {
             let (text, now) = match why {
-                Why::Debounce => ("more pushes may follow: it is reviewed after a pause", true),
-                Why::Storm => {
-                    ("its storm of pushes has had its leading review; the settled head is next", true)
-                }
+                Why::Debounce => ("waiting for more pushes; the review starts when they pause", true),
+                Why::Storm => (
+                    "this burst of pushes was reviewed once; its last commit is reviewed when the pushes stop",
+                    true,
+                ),
                 Why::Backoff => ("the last attempt failed; it is tried again", true),
-                Why::Deferred => ("policy says later", true),
+                Why::Deferred => (DEFERRED, true),
                 Why::Scheduled => ("its time has not come", true),
                 Why::RateLimit => ("the forge's rate limit is used up", false),
                 Why::Settling => ("a comment may still become visible at the forge", false),
                 Why::Reviewer => ("another reviewer, or a check, has not answered yet", true),
-                Why::Step => ("it is in the middle of a run, and others have their turn", false),
+                Why::Step => ("between two steps of a run; other pull requests have their turn", false),
             };
             (text.into(), retry.filter(|_| now))
         }

@@ -884,7 +884,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("3"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "So many audit side by side from then on; what they find is merged.",
+        doc: "How many auditors look side by side from then on; their findings are merged.",
     },
     Key {
         path: "converge.audit_timeout",
@@ -908,7 +908,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("2"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "How often an auditor is asked that dies or gives no proper answer.",
+        doc: "How many times an auditor is asked before it counts as silent.",
     },
     Key {
         path: "converge.hook_retry",
@@ -924,7 +924,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("60s"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "How often it is looked whether a reviewer, a check or the forge has got on.",
+        doc: "How often reviewers, checks and the forge are asked for progress.",
     },
     Key {
         path: "converge.poll_after_trigger",

@@ -23,13 +23,13 @@ use truing_agent::runtime::Runtime;
 use truing_agent::schema::{self, Checked, Dropped, MAX_FINDINGS};
 use truing_core::finding::RawFinding;
 use truing_core::id::{Millis, Sha};
-use truing_core::identity::{SAME, Statement, similarity};
+use truing_core::identity::{SAME, similarity, statement};
 use truing_core::ledger::{LevelKind, Purse, Room};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{self, Coverage, Modelled, Outcome};
 use truing_core::port::{Gate, Operations as _, StoreError};
 use truing_core::recheck::Reviewer;
-use truing_diff::{FileDiff, RepoPath, parse};
+use truing_diff::RepoPath;
 use truing_model::cassette::Tape;
 use truing_model::gateway::{Gateway, Refused};
 use truing_reader::Tree;
@@ -178,8 +178,8 @@ pub enum AgentError {
     /// The kill switch was turned on meanwhile.
     #[error("the kill switch is on")]
     Halted,
-    /// What a cassette answers to is something else.
-    #[error("the cassette has no answer to this review: {0}")]
+    /// The recording is of another review.
+    #[error("the recording has no answer to this review: {0}")]
     Drift(String),
 }
 
@@ -349,8 +349,7 @@ fn add(
         all.extend(findings);
     }
     all.sort_by_key(|raw| raw.severity);
-    let mut sections = parse(&change.diff).files;
-    sections.sort_by(|a, b| a.path.cmp(&b.path));
+    let sections = reading::sections(&change.diff);
     let mut added = 0;
     for raw in all {
         let raw = without_secrets(raw, text);
@@ -364,7 +363,7 @@ fn add(
             continue;
         }
         added += 1;
-        let old_path = old_path(&sections, &raw.place.path);
+        let old_path = reading::old_path(&sections, &raw.place.path);
         reading.found.push(reading::placed(&sections, raw, old_path));
     }
     (found, dropped, all_lost)
@@ -381,11 +380,6 @@ pub(in crate::loops) fn without_secrets(
     RawFinding { title, body, snippet: quoted.hide_in(&raw.snippet), ..raw }
 }
 
-/// A file's name before the change, if it had another one.
-fn old_path(sections: &[FileDiff<'_>], path: &RepoPath) -> Option<RepoPath> {
-    sections.iter().find(|file| file.path == *path)?.old_path.clone()
-}
-
 /// Are two findings about the same lines, and of the same defect?
 fn says_the_same(a: &RawFinding, b: &RawFinding) -> bool {
     let (at, other) = (&a.place, &b.place);
@@ -393,10 +387,7 @@ fn says_the_same(a: &RawFinding, b: &RawFinding) -> bool {
         && at.side == other.side
         && at.start_line <= other.end_line
         && other.start_line <= at.end_line;
-    let statement = |raw: &RawFinding| {
-        let text = format!("{}\n\n{}", raw.title, raw.body);
-        Statement::new(&raw.place.path.to_string(), &text, Some(&raw.snippet))
-    };
+    let statement = |raw: &RawFinding| statement(&raw.place.path.to_string(), raw);
     let same_kind = a.category == b.category && at.start_line == other.start_line;
     overlap && (same_kind || similarity(&statement(a), &statement(b)) >= SAME)
 }

@@ -123,7 +123,7 @@ pub trait Site: Sync {
 
 /// A person's wish that a run on a pull request end before its next act.
 pub trait Stops: fmt::Debug + Sync {
-    /// Who has said so since the run was begun or resumed, in words for people; none: nobody who may.
+    /// The person who has said so since the run was begun or resumed, in words for people; none: nobody who may.
     fn stopped(&self) -> BoxFuture<'_, Result<Option<String>, ForgeError>>;
 }
 
@@ -376,6 +376,7 @@ impl<S: Site> Lap<'_, S> {
     /// One audit and nothing else, without a gate before it; nothing is kept. Then the run has ended, or an audit of
     /// its head is done and [`Act::Post`] is next. A head that moves meanwhile is audited instead.
     pub async fn audit_once(&mut self) {
+        let began = Instant::now();
         while self.record.state.exit.is_none() {
             let event = match self.record.state.next.clone() {
                 Act::Gate => Event::Gated(None),
@@ -390,9 +391,7 @@ impl<S: Site> Lap<'_, S> {
                 self.record.state.exit = Some(Exit::new(Code::Infrastructure, unexpected.to_string()));
             }
         }
-        let taken = std::mem::take(&mut self.taken);
-        self.record.taken.entry(Step::Audit).or_default().add(&taken);
-        self.record.ended = SystemClock.now();
+        self.keep_taken(Step::Audit, began);
     }
 
     /// The end of [`Self::audit_once`], also of one that was stopped: all that it has cost is in the record.
@@ -530,7 +529,7 @@ impl<S> Lap<'_, S> {
             // What code of a model sets up is kept apart, as it is of checks.
             let own = format!("converge {}", self.record.key);
             let trust = Trust::new(format!("{own} fix")).trusting(own);
-            let folder = PrivateFolder::new().map_err(Stop::folder)?;
+            let folder = PrivateFolder::new().map_err(Stop::Folder)?;
             self.mirror.private_clone(head, std::slice::from_ref(&change.base), folder.path()).await?;
             commands.look(folder.path(), &change, &trust, &mut gated).await?;
         }

@@ -1,19 +1,18 @@
 //! Earlier reviews of the same change: what they left open, and what became of that at this head. A model is told of it and
 //! owes a verdict on each of its own findings; [`truing_core::recheck`] decides, whether a model was asked or not.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use truing_core::dismissal::short;
-use truing_core::finding::{Finding, Source};
+use truing_core::finding::{Finding, RawFinding, Source};
 use truing_core::id::{FindingId, Sha};
 use truing_core::identity::Placed;
 use truing_core::increment::Renames;
 use truing_core::line;
 use truing_core::outcome::SkipReason;
 use truing_core::recheck::{self, Head, Rechecked, Reviewer, Went};
-use truing_diff::{RepoPath, Status, added_ranges, parse};
+use truing_diff::{RepoPath, Status, parse};
 use truing_reader::Tree;
 use truing_reader::redact::Quoted;
 
@@ -28,8 +27,7 @@ const MAX_OPEN_BYTES: usize = 48 << 10;
 const MAX_BODY_CHARS: usize = 600;
 /// Characters of a path or a title.
 const MAX_LINE_CHARS: usize = 300;
-/// All lines of a file.
-const WHOLE: (u32, u32) = (1, u32::MAX);
+
 /// In place of a commit that nobody knows.
 pub const UNKNOWN: &str = "unknown";
 
@@ -150,24 +148,15 @@ pub(super) fn look_again(
                 verdict.excerpt = files.hide_in(path, &verdict.excerpt);
             }
         }
-        let mut sections = parse(&change.diff).files;
-        sections.sort_by(|a, b| a.path.cmp(&b.path));
-        let place = |raw| -> Placed {
-            let old_path = old_path(&sections, &raw);
+        let sections = reading::sections(&change.diff);
+        let place = |raw: RawFinding| -> Placed {
+            let old_path = reading::old_path(&sections, &raw.place.path);
             reading::placed(&sections, raw, old_path)
         };
         recheck::recheck(&earlier.known, &mut found, &reviewers, &head, place)
     };
     reading.found = found;
     Rechecked { rules: std::mem::take(&mut reading.rechecked.rules), ..rechecked }
-}
-
-/// A file's name before the change, if it had another one.
-fn old_path(
-    sections: &[truing_diff::FileDiff<'_>],
-    raw: &truing_core::finding::RawFinding,
-) -> Option<RepoPath> {
-    sections.iter().find(|file| file.path == raw.place.path)?.old_path.clone()
 }
 
 /// The changed files that can be read.
@@ -182,16 +171,10 @@ fn head<'a>(
     change: &Change,
     reading: &'a Reading,
 ) -> Head<'a, impl Fn(&RepoPath) -> Option<String> + 'a> {
-    let (mut added, mut deleted) = (BTreeMap::<RepoPath, Vec<_>>::new(), BTreeSet::new());
-    for file in parse(&change.diff).files {
-        if file.status == Status::Deleted {
-            deleted.insert(file.path.clone());
-        } else {
-            let lines = if file.is_binary { vec![WHOLE] } else { added_ranges(&file) };
-            added.entry(file.path).or_default().extend(lines);
-        }
-    }
-    added.extend(change.large.iter().map(|path| (path.clone(), vec![WHOLE])));
+    // A damaged diff was refused before.
+    let mut added = reading::counted_lines(change).unwrap_or_default();
+    let deleted = parse(&change.diff).files.into_iter().filter(|file| file.status == Status::Deleted);
+    let mut deleted: BTreeSet<RepoPath> = deleted.map(|file| file.path).collect();
     let gaps = reading.coverage.not_reviewed.iter().filter(|gap| gap.reason != SkipReason::Deleted);
     for gap in gaps {
         added.entry(gap.path.clone()).or_default();
@@ -201,28 +184,21 @@ fn head<'a>(
     Head::new(|path: &RepoPath| files.text(path), changed, (added, deleted), &reading.renames)
 }
 
-/// The files of the head, without their secrets, each read once.
-struct Files {
-    tree: Option<Tree>,
-    read: RefCell<BTreeMap<RepoPath, Option<String>>>,
-}
+/// The files of the head, without their secrets.
+struct Files(Option<Tree>);
 
 impl Files {
     fn of(tree: &Path) -> Self {
-        Self { tree: Tree::open(tree).ok(), read: RefCell::default() }
+        Self(Tree::open(tree).ok())
     }
 
     fn raw(&self, path: &RepoPath) -> Option<String> {
-        self.tree.as_ref()?.text(path)
+        self.0.as_ref()?.text(path)
     }
 
     fn text(&self, path: &RepoPath) -> Option<String> {
-        if let Some(read) = self.read.borrow().get(path) {
-            return read.clone();
-        }
-        let text = self.raw(path).map(|text| Quoted::of(&text).hide_in(&text));
-        self.read.borrow_mut().insert(path.clone(), text.clone());
-        text
+        let raw = self.raw(path)?;
+        Some(Quoted::of(&raw).hide_in(&raw))
     }
 
     fn hide_in(&self, path: &RepoPath, said: &str) -> String {

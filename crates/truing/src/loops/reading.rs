@@ -257,13 +257,25 @@ impl<'a> Plan<'a> {
 /// A finding with how near a comment on it can be. `files`: what the diff says of each, sorted by path.
 pub(super) fn placed(files: &[FileDiff<'_>], raw: RawFinding, old_path: Option<RepoPath>) -> Placed {
     let place = &raw.place;
-    let at = anchor(sections(files, place), &place.path, place.side, place.start_line, place.end_line);
+    let at = anchor(showing(files, place), &place.path, place.side, place.start_line, place.end_line);
     let inline = Place { path: at.path, side: at.side, start_line: at.start_line, end_line: at.end_line };
     Placed { raw, anchor: at.kind, at: inline, old_path, sighting: Sighting::default() }
 }
 
+/// What a diff says of each file, sorted by path.
+pub(super) fn sections(diff: &[u8]) -> Vec<FileDiff<'_>> {
+    let mut files = parse(diff).files;
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    files
+}
+
+/// A file's name before the change, if it had another one.
+pub(super) fn old_path(files: &[FileDiff<'_>], path: &RepoPath) -> Option<RepoPath> {
+    files.iter().find(|file| file.path == *path)?.old_path.clone()
+}
+
 /// The sections, sorted by path, that may show a place: a change of many files can have a finding in each.
-fn sections<'a, 'b>(files: &'a [FileDiff<'b>], place: &Place) -> &'a [FileDiff<'b>] {
+fn showing<'a, 'b>(files: &'a [FileDiff<'b>], place: &Place) -> &'a [FileDiff<'b>] {
     match place.side {
         Side::New => {
             let start = files.partition_point(|file| file.path < place.path);

@@ -113,7 +113,7 @@ pub enum Stopped {
 enum Computing {
     /// It is recorded.
     Done(Box<OutcomeRecord>),
-    /// Not now: policy says later.
+    /// Not now: the day's budget is used up.
     Deferred {
         /// Why, for people.
         why: String,

@@ -72,9 +72,14 @@ pub fn audited_clean(run: &RunId) -> String {
 
 /// The same as a sentence in Markdown.
 pub fn by_line(by: &str) -> String {
-    let mut letters = by.chars();
+    format!("_{}._", plain(&capitalised(by)))
+}
+
+/// The text with a capital at its beginning.
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
     let first = letters.next().map(|letter| letter.to_ascii_uppercase());
-    format!("_{}._", plain(&first.into_iter().chain(letters).collect::<String>()))
+    first.into_iter().chain(letters).collect()
 }
 
 /// What the repository told the model besides, and where that is from; what of memory and skills did not count.
@@ -99,7 +104,7 @@ pub fn summary(summary: &Summary<'_>) -> String {
     let _ = writeln!(text, "Reviewed commit `{}` against `{}`.", head.short(), base.short());
     if let Some(now) = now {
         let now = now.short();
-        let _ = writeln!(text, "\nThe pull request is at `{now}` by now, which this review has not seen.");
+        let _ = writeln!(text, "\nThe pull request has moved on to `{now}`; this review does not cover it.");
     }
     if !configuring.is_empty() {
         let changed: Vec<String> = configuring.iter().map(path).collect();
@@ -192,10 +197,7 @@ fn since(text: &mut String, increment: &Increment) {
     let count: u64 = lines.values().flatten().map(|(start, end)| u64::from(end - start) + 1).sum();
     let count = usize::try_from(count).unwrap_or(usize::MAX);
     parts.push(format!("{} in {}", counted(count, "new line"), counted(lines.len(), "file")));
-    let parts = parts.join(", ");
-    let mut chars = parts.chars();
-    let first = chars.next().map(|first| first.to_ascii_uppercase()).into_iter();
-    let _ = writeln!(text, "{}.", first.chain(chars).collect::<String>());
+    let _ = writeln!(text, "{}.", capitalised(&parts.join(", ")));
 }
 
 /// `2 new commits (…, …)`.
@@ -419,7 +421,7 @@ mod tests {
 
         Reviewed commit `aaaaaaaaaa` against `bbbbbbbbbb`.
 
-        The pull request is at `dddddddddd` by now, which this review has not seen.
+        The pull request has moved on to `dddddddddd`; this review does not cover it.
 
         This pull request changes the configuration of reviews: `.truing.toml`. Its own review does not use these changes.
 
@@ -429,7 +431,7 @@ mod tests {
         |---|---|
         | P1 | 1 |
 
-        - **P1** Swallowed error in `a.py`:3 (`1:aaaaaaaaaa-1`)
+        - **P1** Swallowed error in `a.py`:3 (`aaaaaaaaaa-1`)
 
         1 finding fixed since the first review.
 

@@ -19,9 +19,9 @@ use super::jobs::{JobRun, NoRun};
 use super::metrics::Metrics;
 use crate::wiring::SystemClock;
 
-/// How long a job waits that could not even begin: its forge was not there, say. Twice as long each time after that,
+/// First wait of a job that could not begin, in milliseconds; doubled each time.
 pub(super) const AGAIN: i64 = 5 * 60 * 1000;
-/// and no longer than this.
+/// Longest such wait.
 const AGAIN_AT_MOST: i64 = 24 * 60 * 60 * 1000;
 
 /// The jobs of a server.

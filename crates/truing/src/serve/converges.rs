@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use truing_core::converge::record::{Record, aside};
+use truing_core::converge::record::{Record, abandoned_key};
 use truing_core::converge::{Code, Exit, Kind, Run};
 use truing_core::dismissal::Dismissal;
 use truing_core::follow::record::Kind as End;
@@ -38,6 +38,7 @@ use crate::slots::{StepError, step};
 use crate::wiring::{self, SystemClock, UniqueIds};
 
 use listener::StopListener;
+use no_run::CLASS;
 pub use no_run::NoPullRun;
 pub use progress::Said;
 use progress::{AGAIN, Timeline, event, note_end, report};
@@ -214,8 +215,8 @@ impl PullRun<'_> {
             }
         }
         let mut kept = lap.record.clone();
-        kept.key = aside(&key);
-        kept.state.exit.get_or_insert_with(|| lap.record.audit_end());
+        kept.key = abandoned_key(&key);
+        kept.state.exit.get_or_insert_with(|| lap.record.state.audit_end());
         store.keep_converge(Token(0), &kept).await?;
         Ok(lap.record)
     }
@@ -305,7 +306,7 @@ impl PullRun<'_> {
             Err(Stopped::Failed { class, what, .. }) if lease.last_attempt => {
                 tracing::warn!(class, "given up: {what}");
                 self.give_up(store, lease, &what).await?;
-                let gone = format!("converge: given up after {class}: {what}");
+                let gone = format!("converge: given up: {class}: {what}");
                 let at = SystemClock.now();
                 store.note(&[Event { at, key: lease.key.clone(), run: None, what: gone }]).await?;
                 let body = format!("## /converge: error\n\n{}{AGAIN}", markdown::fence("text", &what));
@@ -339,10 +340,8 @@ impl PullRun<'_> {
             None => {
                 let names = (self.called(), String::new());
                 let versions = versions();
-                match Record::never_begun((UniqueIds.run(), lease.key.clone()), names, exit, now) {
-                    Ok(record) => Record { is_told: true, versions, ..record },
-                    Err(error) => return Err(StoreError::Corrupt(error.to_string())),
-                }
+                let record = Record::never_begun((UniqueIds.run(), lease.key.clone()), names, exit, now);
+                Record { is_told: true, versions, ..record }
             }
         };
         store.keep_converge(lease.token, &record).await
@@ -395,9 +394,10 @@ impl PullRun<'_> {
             Left::Failed(exit) => return Err(failed(&exit)),
             Left::Over => {}
         }
-        let exit = record.state.exit.as_ref();
-        if let Some(exit) = exit.filter(|exit| matches!(exit.code, Code::Interrupted | Code::Infrastructure))
-        {
+        let is_failed = |exit: &&Exit| matches!(exit.code, Code::Interrupted | Code::Infrastructure);
+        // Auditors that gave no valid answer were asked again already.
+        let exit = record.state.exit.as_ref().filter(|_| !record.state.is_degraded_audit());
+        if let Some(exit) = exit.filter(is_failed) {
             return Err(failed(exit));
         }
         note_end(store, &record).await?;
@@ -460,8 +460,8 @@ impl PullRun<'_> {
             stops: None,
             read_only: (head.push == Some(false)).then(|| {
                 format!(
-                    "{} cannot be pushed to: it is in a fork whose author does not let maintainers edit it, or \
-                     nobody lets truing push there",
+                    "Truing may not push to {}: it is in a fork that does not allow edits by maintainers, or the \
+                     token lacks the right to push",
                     head.branch
                 )
             }),
@@ -583,8 +583,7 @@ fn failed(exit: &Exit) -> Stopped {
     if exit.code == Code::Interrupted {
         return Stopped::Halted;
     }
-    let class = "what converges cannot work";
-    Stopped::Failed { class, what: exit.reason.clone(), not_before: None }
+    Stopped::Failed { class: CLASS, what: exit.reason.clone(), not_before: None }
 }
 
 fn is_stuck(record: &Record) -> bool {

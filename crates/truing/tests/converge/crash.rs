@@ -11,7 +11,7 @@ pub(crate) fn by_what_is_asked(starting: &str) -> Vec<Answer> {
     let auditor = || vec!["You audit one change".to_owned()];
     let audit = |first: String| When { system: auditor(), first: vec![first], ..When::default() };
     let fixer = |contains: Option<&str>| When {
-        system: vec!["You mend them on a private clone".to_owned()],
+        system: vec!["You fix them on a private clone".to_owned()],
         contains: contains.map(str::to_owned),
         ..When::default()
     };

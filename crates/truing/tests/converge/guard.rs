@@ -38,11 +38,11 @@ fn files_by_which_a_fix_takes_over_what_runs_the_tests_are_refused() {
     }
 }
 
-/// Did a run that converged say that no test stood behind it?
+/// Did a run that converged say that no test confirms it?
 fn is_unproved(told: &Value) -> bool {
     assert_eq!(told["exit"], json!("converged"), "{told}");
     let warnings = told["warnings"].as_array().unwrap();
-    warnings.iter().any(|warning| warning.as_str().unwrap().starts_with("no test stood behind this run: "))
+    warnings.iter().any(|warning| warning.as_str().unwrap().starts_with("no test confirms this run: "))
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn a_run_that_changed_tests_says_so_where_nothing_was_run_with_them() {
 
     let answers = fix().into_iter().chain([write("tests/test_total.py", test)]).chain(ends());
     let ran = Scene::new(answers).run(&[]);
-    assert!(ran.out.contains("\nwarning: no test stood behind this run: "), "people read it, too: {ran:?}");
+    assert!(ran.out.contains("\nwarning: no test confirms this run: "), "people read it, too: {ran:?}");
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn a_check_that_failed_is_not_made_to_pass_by_the_tests_alone() {
     let hollow = ("test_total.py", "class Total", "def total(xs):\n    return 3\n\n\nclass Total");
     let (told, exit) = scene(&[wrong, hollow]).json(&[]);
     assert_eq!((exit, &told["code"], &told["commits"]), (1, &json!("tests"), &json!([])), "{told}");
-    assert!(told["reason"].as_str().unwrap().contains("test nothing of it"), "{told}");
+    assert!(told["reason"].as_str().unwrap().contains("so they do not test it"), "{told}");
 
     let more = ("test_total.py", "class Total", "NONE = []\n\n\nclass Total");
     let (told, exit) = scene(&[("total.py", WRONG, RIGHT), more]).json(&[]);

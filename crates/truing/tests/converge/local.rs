@@ -118,7 +118,7 @@ fn an_auditor_that_gives_no_answer_is_asked_again_and_never_counts_as_clean() {
     let answer = scene.json(&[]);
     assert_eq!(ended(&answer), ("error", "infrastructure", 3));
     let reason = answer.0["reason"].as_str().unwrap();
-    assert!(reason.starts_with("no auditor gave a proper answer: "), "{reason}");
+    assert!(reason.starts_with("no auditor gave a valid answer: "), "{reason}");
     assert_eq!(scene.asked(), 4);
 
     // A category without evidence is asked for once, in the same run.
@@ -196,11 +196,11 @@ fn a_run_says_where_checks_cannot_be_relied_on() {
     };
     let told = warned("[verify]\ncheck = [[\"false\"], [\"true\"]]\n");
     assert!(
-        told.starts_with("[\"a check fails without any fix (false): ") && told.ends_with("known\"]"),
+        told.starts_with("[\"a check fails before any fix (false), so") && told.ends_with("something\"]"),
         "{told}"
     );
     assert_eq!(warned("[verify]\ncheck = [[\"true\"]]\n"), "[]");
-    assert!(warned("").starts_with("[\"no `verify.check` is set: "));
+    assert!(warned("").starts_with("[\"`verify.check` is not set: "));
 }
 
 #[test]
@@ -506,7 +506,7 @@ fn a_fix_that_nobody_could_look_at_is_refused() {
     let (told, exit) = scene.json(&[]);
     assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");
     let asked = format!("{:?}", scene.model.log());
-    assert!(asked.contains("makes `total.py` binary data"), "the next fixer is told");
+    assert!(asked.contains("turns `total.py` into binary data"), "the next fixer is told");
     assert_eq!(told["commits"].as_array().map(Vec::len), Some(1), "{told}");
 }
 
@@ -553,8 +553,8 @@ fn an_audit_without_an_answer_says_so_as_every_error_is_said() {
     let prose = || Answer::text("Looks good to me.").usage(100, 10).times(4);
     let ran = Scene::new([prose()]).audit(&[]);
     assert_eq!(ran.exit, 3, "{ran:?}");
-    assert!(ran.err.contains("error: no auditor gave a proper answer: "), "{ran:?}");
-    assert!(ran.err.contains("hint: what was wrong with the model's answer is told above"), "{ran:?}");
+    assert!(ran.err.contains("error: no auditor gave a valid answer: "), "{ran:?}");
+    assert!(ran.err.contains("hint: run it again, or set another model"), "{ran:?}");
     let ran = Scene::new([prose()]).audit(&["--format", "json"]);
     let answer: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(

@@ -28,7 +28,7 @@ async fn a_wider_range_is_checked_before_it_is_shown() {
     assert_eq!((result(&ran), highest(&ran)), ((&json!("relaxed"), 0), &json!("publish")), "{ran:?}");
     assert_eq!(steps(&ran), ["detect", "decide", "look", "change", "verify", "publish"]);
     let body = &site.pulls().await[0].1.body;
-    assert!(body.contains("checks (1) fail nowhere where they did not before"), "{body}");
+    assert!(body.contains("None of the project's checks (1) newly fails"), "{body}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -117,12 +117,12 @@ async fn a_summary_names_the_commit_that_was_pushed_while_the_model_looked() {
     };
     let text = summary().await;
     assert!(text.contains(&format!("Reviewed commit `{}`", &first[..10])), "{text}");
-    assert!(text.contains(&format!("The pull request is at `{}` by now", &second[..10])), "{text}");
+    assert!(text.contains(&format!("The pull request has moved on to `{}`", &second[..10])), "{text}");
     model.resume();
     let ran = running.await.unwrap();
     let text = summary().await;
     assert!(ran.exit < 2 && text.contains(&format!("Reviewed commit `{}`", &second[..10])), "{ran:?} {text}");
-    assert!(!text.contains("by now"), "{text}");
+    assert!(!text.contains("moved on"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

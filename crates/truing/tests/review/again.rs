@@ -192,7 +192,10 @@ fn a_model_is_told_what_is_open_and_a_verdict_that_is_missing_is_asked_for_once(
     let (exit, told) = reviewed(&scene, [silent()], &[]);
     let log = scene.model.log();
     let last = log.last().unwrap().body.to_string();
-    assert!(last.contains("What was reviewed before") && last.contains("id: 1:"), "{last}");
+    assert!(
+        last.contains("What was reviewed before") && last.contains("its lines when it was last seen"),
+        "{last}"
+    );
     assert!(last.contains("`verdicts` says nothing of these open findings"), "{last}");
     // The run is whole all the same.
     assert_eq!((exit, &told["turns"], &told["outcome"]["kind"]), (1, &json!(2), &json!("reviewed")));

@@ -22,7 +22,10 @@ fn records_that_cannot_be_opened_are_a_warning() {
             // What is there may hold open findings: nobody knows.
             outcome["kind"] = json!("partial");
             let reason = told["outcome"]["reason"].as_str().unwrap();
-            assert!(reason.starts_with("records: what earlier reviews left open is not known: "), "{reason}");
+            assert!(
+                reason.starts_with("records: the findings of earlier reviews could not be read: "),
+                "{reason}"
+            );
             told["outcome"]["reason"] = outcome["reason"].clone();
         }
         assert_eq!((ran.exit, &told["outcome"], &told["findings"]), (1, &outcome, &expected["findings"]));

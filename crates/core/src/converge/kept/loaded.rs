@@ -194,18 +194,13 @@ pub(super) fn is_loaded(path: &str) -> bool {
 
 /// `pytest.py` or `unittest/__init__.py`, at the root or one folder below.
 fn is_taken_for_module(parts: &[&str]) -> bool {
-    let module = match parts {
-        [module, "__init__.py"] | [_, module, "__init__.py"] => Some(*module),
-        [file] | [_, file] => file.strip_suffix(".py"),
-        _ => None,
+    let (folder, module) = match parts {
+        [module, "__init__.py"] => (None, Some(*module)),
+        [folder, module, "__init__.py"] => (Some(*folder), Some(*module)),
+        [file] => (None, file.strip_suffix(".py")),
+        [folder, file] => (Some(*folder), file.strip_suffix(".py")),
+        _ => (None, None),
     };
-    let on_path = match parts {
-        [module, "__init__.py"] => Some(*module),
-        [folder, module, "__init__.py"] if ON_PATH.contains(folder) => Some(*module),
-        [file] => file.strip_suffix(".py"),
-        [folder, file] if ON_PATH.contains(folder) => file.strip_suffix(".py"),
-        _ => None,
-    };
-    module.is_some_and(|module| MODULES.contains(&module))
-        || on_path.is_some_and(|module| OWN_MODULES.contains(&module))
+    let is_on_path = folder.is_none_or(|folder| ON_PATH.contains(&folder));
+    module.is_some_and(|module| MODULES.contains(&module) || is_on_path && OWN_MODULES.contains(&module))
 }

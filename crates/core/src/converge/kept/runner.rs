@@ -13,27 +13,21 @@ pub(super) struct Runner {
 
 /// What leaves tests or checks out, in files of any runner.
 const LEFT_OUT: &[&str] = &[
-    "--ignore",
     "--deselect",
-    "collect_ignore",
     "norecursedirs",
     "PathIgnorePatterns",
     "passWithNoTests",
-    "--exclude",
     "testExclude",
     "exclude",
     "--no-cov",
     "--exit-zero",
     "|| true",
-    "ignore_errors",
-    "--passWithNoTests",
     "not ",
     "skip",
     "ignore",
     "-p no:",
     "test = false",
     "allowedFailures",
-    "ignoreFailures",
     "maxfail",
 ];
 

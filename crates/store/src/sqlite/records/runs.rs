@@ -13,9 +13,6 @@ use super::super::dismissals;
 use super::super::fault::{Fault, from_json, to_json};
 use super::super::slots::{next_token, raise_counter};
 
-/// Git's word for no commit: of a run that failed before anybody knew what it would be of.
-const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
-
 /// How far a run has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -207,9 +204,7 @@ pub(super) fn failed(
     if !newest.as_ref().is_some_and(|newest| is(newest, run)) {
         let revision = match newest {
             Some(newest) => newest.revision,
-            None => {
-                Revision { head: parse_sha(NO_COMMIT.to_owned())?, base: parse_sha(NO_COMMIT.to_owned())? }
-            }
+            None => Revision { head: Sha::none(), base: Sha::none() },
         };
         begin(connection, run, &revision, now)?;
     }
@@ -280,7 +275,7 @@ fn tell(connection: &Connection, key: &Key, row: Row, outcome: Outcome, now: Mil
             cost_micro_usd: paid(connection, &row.id)?,
             run: row.id,
             key: key.clone(),
-            head: Some(row.revision.head).filter(|head| head.as_str() != NO_COMMIT),
+            head: Some(row.revision.head).filter(|head| !head.is_none()),
             base: row.revision.base,
             outcome,
             open: Vec::new(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use truing_core::converge::record::Record;
-use truing_core::converge::{Act, Code};
+use truing_core::converge::{Act, Code, no_answer};
 use truing_core::finding::{Finding, Severity};
 use truing_core::line::counted;
 use truing_core::money::MicroUsd;
@@ -114,18 +114,19 @@ fn print(record: &Record, least: Severity, context: &Context) -> Result<Exit, Cl
     if let Some(failure) = &failure {
         context.output.complain(failure);
     }
-    Ok(exit_of(record, least))
+    Ok(match &failure {
+        Some(failure) => failure.exit,
+        None if shown(record, least).next().is_some() => Exit::No,
+        None => Exit::Done,
+    })
 }
 
-/// Why there is no answer that holds, if there is none.
+/// The failure, if an auditor gave no valid answer.
 fn failure(record: &Record) -> Option<CliError> {
     let (code, why) = match (&record.state.exit, &record.state.next, record.state.silent) {
         (Some(exit), ..) => (exit.code, line::clean(&exit.reason, MAX_CHARS)),
-        (None, Act::Post, 1) => (Code::Infrastructure, "an auditor gave no answer that holds".to_owned()),
-        (None, Act::Post, many @ 2..) => {
-            (Code::Infrastructure, format!("{many} auditors gave no answer that holds"))
-        }
         (None, Act::Post, 0) => return None,
+        (None, Act::Post, silent) => (Code::Infrastructure, no_answer(silent)),
         (
             None,
             Act::Gate
@@ -157,32 +158,12 @@ fn shown(record: &Record, least: Severity) -> impl Iterator<Item = &Finding> {
     record.state.found.iter().filter(move |finding| finding.raw.severity <= least)
 }
 
-/// What it means to a script.
-fn exit_of(record: &Record, least: Severity) -> Exit {
-    match (&record.state.exit, &record.state.next) {
-        (Some(_), _) => exit(record),
-        (None, Act::Post) if record.state.silent > 0 => Exit::Failed,
-        (None, Act::Post) if shown(record, least).next().is_some() => Exit::No,
-        (None, Act::Post) => Exit::Done,
-        // No audit came to its end.
-        (
-            None,
-            Act::Gate
-            | Act::Mend { .. }
-            | Act::Audit { .. }
-            | Act::Fix { .. }
-            | Act::Check
-            | Act::Publish
-            | Act::Reply,
-        ) => Exit::Failed,
-    }
-}
-
 /// The audit as an object.
 fn told(record: &Record, least: Severity) -> Value {
     let [p0, p1, p2] = record.state.counts();
     let findings: Vec<Value> = shown(record, least).map(|finding| finding_of(record, finding)).collect();
     let not_shown = record.state.found.len() - findings.len();
+    let dismissed = record.state.history.dismissed_now().map(|finding| finding_of(record, finding));
     json!({
         "schema": "truing.audit/1",
         "pr": record.name,
@@ -193,7 +174,7 @@ fn told(record: &Record, least: Severity) -> Value {
         "counts": { "P0": p0, "P1": p1, "P2": p2 },
         "findings": findings,
         "not_shown": not_shown,
-        "dismissed": record.state.ledger.dismissed_now().map(|finding| finding_of(record, finding)).collect::<Vec<_>>(),
+        "dismissed": dismissed.collect::<Vec<_>>(),
         "absences": record.absences,
         "warnings": record.warnings,
         "cost_micro_usd": record.cost(),
@@ -241,7 +222,7 @@ fn text(record: &Record, least: Severity) -> String {
 
 /// The dismissed findings of the categories that are called cleared.
 fn but_for(record: &Record) -> String {
-    let dismissed: Vec<&Finding> = record.state.ledger.dismissed_now().collect();
+    let dismissed: Vec<&Finding> = record.state.history.dismissed_now().collect();
     let kinds: std::collections::BTreeSet<String> =
         dismissed.iter().map(|finding| format!("{:?}", finding.raw.category)).collect();
     let named = kinds.into_iter().collect::<Vec<_>>().join(", ");

@@ -134,7 +134,7 @@ impl Ready {
         // Its findings can be dismissed, and what it cost is told; a run may go on from it.
         let mut kept = record.clone();
         kept.key = audit_key(&ground.repository, &ground.branch);
-        kept.state.exit.get_or_insert_with(|| record.audit_end());
+        kept.state.exit.get_or_insert_with(|| record.state.audit_end());
         store.keep_converge(Token(0), &kept).await.map_err(store_error)?;
         Ok(record)
     }

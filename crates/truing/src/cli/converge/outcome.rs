@@ -106,9 +106,9 @@ pub(super) fn interrupted() -> CliError {
         .hint("nothing was done; run it again")
 }
 
-/// The hint for a model that gave no answer that holds.
+/// The hint for a model that gave no valid answer.
 pub(super) const MODEL_HINT: &str =
-    "what was wrong with the model's answer is told above: run it again, or set another model (`model.name`)";
+    "run it again, or set another model (`model.name`); the warnings above say what was wrong";
 
 /// What is to be done about it.
 fn hint(exit: &End) -> &'static str {
@@ -190,7 +190,7 @@ pub(in crate::cli) fn audits(record: &Record) -> Vec<Counts> {
 /// A finding as an object, with where its lines come from, and why it was declined or dismissed, if it was.
 pub(super) fn finding_of(record: &Record, finding: &Finding) -> Value {
     let mut object = json!(found(finding));
-    object["origin"] = json!(record.state.ledger.origin(&finding.id));
+    object["origin"] = json!(record.state.history.origin(&finding.id));
     match &finding.status {
         FindingStatus::Declined(why) | FindingStatus::Dismissed(why) | FindingStatus::Suppressed(why) => {
             object["why"] = json!(why);
@@ -218,7 +218,7 @@ fn json(record: &Record) -> Value {
         "commits": state.commits.iter().map(Sha::as_str).collect::<Vec<_>>(),
         "remaining": findings(open),
         "declined": findings(declined),
-        "dismissed": findings(state.ledger.dismissed_now().collect()),
+        "dismissed": findings(state.history.dismissed_now().collect()),
         "absences": record.absences,
         "unreached": record.unreached,
         "warnings": record.warnings,

@@ -43,7 +43,7 @@ pub(super) struct Run {
     pub highest_step: &'static str,
     /// What each step took.
     pub steps: Vec<Part>,
-    /// What runs before it have cost that never told how they ended.
+    /// The cost of earlier runs that never reported their end.
     pub carried: MicroUsd,
     /// The model that was asked.
     pub model: Option<String>,
@@ -145,7 +145,7 @@ impl Run {
 
     /// A run that converges, and what people call its pull request.
     pub(super) fn of_converge(record: &converge::record::Record, known: Option<&Described>) -> Self {
-        let exit = record.told_exit();
+        let exit = record.final_exit();
         Self {
             of: LoopFlag::Converge,
             id: record.run.as_str().to_owned(),

@@ -259,7 +259,7 @@ mod tests {
         `` "`@team`\n<b>|.mermaid" ``, line 3, `core/x`
 
         `````
-        ```` @team␛[31m�
+        ```` @team␛[31m\u{202e}
         ```
         <script>
         `````

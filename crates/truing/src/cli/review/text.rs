@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Patch, Renderer, Snippet};
 use anstyle::{AnsiColor, Style};
+use truing_core::dismissal;
 use truing_core::finding::{Finding, Severity};
 use truing_core::id::Sha;
 use truing_core::outcome::{Coverage, NotReviewed, Outcome, OutcomeKind, SkipReason};
@@ -30,8 +31,7 @@ const LEAD: usize = 40;
 const MAX_GAPS: usize = 5;
 /// Findings that are fixed and listed; the rest is counted.
 const MAX_FIXED: usize = 10;
-/// Digits of a fingerprint that people see.
-const SHORT_ID: usize = 10;
+
 /// Stands for what is left out, here and in snippets.
 const CUT: char = '…';
 
@@ -238,7 +238,7 @@ pub(in crate::cli) fn frame(finding: &Finding) -> String {
     let group = group
         .element(Level::NOTE.message(note))
         .elements(unverified)
-        .element(Level::NOTE.with_name("id").message(short_id(finding)));
+        .element(Level::NOTE.with_name("id").message(visible(&dismissal::short(&finding.id))));
     let groups: Vec<Group<'_>> = [group].into_iter().chain(help(finding)).collect();
     // Lines are cut here already; the renderer must not cut them again.
     Renderer::styled().term_width(2 * WIDTH).render(&groups)
@@ -317,14 +317,6 @@ fn fit(line: &str) -> String {
     cut
 }
 
-/// The beginning of the fingerprint, and the ordinal.
-fn short_id(finding: &Finding) -> String {
-    let id = finding.id.as_str();
-    let (print, ordinal) = id.rsplit_once('-').unwrap_or((id, "1"));
-    let digits = print.split_once(':').map_or(print, |(_, digits)| digits);
-    visible(&format!("{}-{ordinal}", digits.chars().take(SHORT_ID).collect::<String>()))
-}
-
 // ---------------------------------------------------------------------------------------------- text
 
 /// One wrapped paragraph and its line end; lines after the first are indented.
@@ -356,8 +348,8 @@ fn wrapped(text: &str, width: usize) -> String {
     lines.join("\n")
 }
 
-/// Text that cannot steer a terminal: control characters become their pictures, what turns the direction of
-/// writing (which can hide code) becomes `�`, and tabs become blanks. Line feeds stay.
+/// Text that cannot steer a terminal: control characters become their pictures, other characters that cannot be seen
+/// are escaped, and tabs become blanks. Line feeds stay.
 pub(in crate::cli) fn visible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
@@ -366,12 +358,7 @@ pub(in crate::cli) fn visible(text: &str) -> String {
             '\t' => shown.push_str("    "),
             '\0'..='\u{1f}' => shown.push(char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}')),
             '\u{7f}' => shown.push('\u{2421}'),
-            '\u{80}'..='\u{9f}'
-            | '\u{61c}'
-            | '\u{200e}'
-            | '\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}' => shown.push('\u{fffd}'),
+            other if truing_core::line::is_hidden(other) => shown.extend(other.escape_unicode()),
             other => shown.push(other),
         }
     }

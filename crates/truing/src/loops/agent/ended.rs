@@ -96,8 +96,9 @@ impl Part {
             return self;
         }
         let looks = if failures == 1 { "look" } else { "looks" };
-        let why =
-            format!("reader: {failures} {looks} at files failed, so the model has not seen all it wanted to");
+        let why = format!(
+            "reader: {failures} {looks} at files failed, so the model did not see every file that it asked for"
+        );
         Self { part: ModelPart::Partial(why), ..self }
     }
 }
@@ -133,7 +134,7 @@ impl Part {
         }
         let findings = counted(lost, "finding");
         let why = format!(
-            "model: {findings} of it could not be used: the lines it names are not there, or say something else"
+            "model: {findings} could not be used: the lines named are not there, or say something else"
         );
         Self { part: ModelPart::Partial(why), ..self }
     }

@@ -12,7 +12,7 @@ use truing_agent::native::{End, Limit, Limits};
 use truing_agent::prompt::route::{AUDIT_TASK_DISMISSED, CONVERGE_AUDIT, CONVERGE_CHECK};
 use truing_agent::schema::audit::{Audit, Question};
 use truing_core::converge::record::{Absence, Quote};
-use truing_core::converge::{Answer, Claim, Code, Event, Ledger, Origin};
+use truing_core::converge::{Answer, Claim, Code, Event, FindingHistory, Origin};
 use truing_core::dismissal::Dismissal;
 use truing_core::finding::{Category, Finding, FindingStatus, Place, RawFinding};
 use truing_core::id::{FindingId, Sha};
@@ -156,13 +156,13 @@ impl Audited {
                 }
                 Answer::None(why) => {
                     let why = line::clean(&redact(&why), MAX_QUESTION_CHARS);
-                    lap.record.warn(format!("auditor {index} gave no answer: {why}"));
+                    lap.record.warn(format!("auditor {index} gave no valid answer: {why}"));
                     Answer::None(why)
                 }
             };
             answers.insert(*index, answer);
         }
-        let standing = self.standing(&lap.record.state.ledger);
+        let standing = self.standing(&lap.record.state.history);
         let Reading { coverage, renames, .. } = self.reading.clone();
         Ok(Event::Audited { answers, standing, coverage, renames })
     }
@@ -254,7 +254,7 @@ impl Audited {
 
     /// Findings that fixers declined, or say to be fixed, and whose own lines are still there, wherever in their file; of
     /// what is said to be fixed the lines beside them are as they were, too.
-    fn standing(&self, ledger: &Ledger) -> BTreeMap<FindingId, Placed> {
+    fn standing(&self, history: &FindingHistory) -> BTreeMap<FindingId, Placed> {
         let Ok(files) = Tree::open(self.laid.path()) else { return BTreeMap::new() };
         let text = |path: &RepoPath| files.text(path).map(|text| redact(&text));
         let (changed, renames) = (&self.reading.coverage.reviewed, &self.reading.renames);
@@ -292,30 +292,25 @@ impl Audited {
                 | FindingStatus::Dismissed(_) => None,
             }
         };
-        let mut sections = parse(&self.change.diff).files;
-        sections.sort_by(|a, b| a.path.cmp(&b.path));
+        let sections = reading::sections(&self.change.diff);
         let placed = |finding: &Finding| {
             let raw = RawFinding { place: stands(finding)?, ..finding.raw.clone() };
             let mut placed = reading::placed(&sections, raw, finding.old_path.clone());
             placed.sighting.around = finding.around.clone();
             Some((finding.id.clone(), placed))
         };
-        ledger.findings().iter().filter_map(placed).collect()
+        history.findings().iter().filter_map(placed).collect()
     }
 
     /// The findings of a report that holds, each with how near a comment can be placed.
     fn claims(&self, audit: &Audit, text: impl Fn(&RepoPath) -> Option<String> + Copy) -> Vec<Claim> {
-        let mut sections = parse(&self.change.diff).files;
-        sections.sort_by(|a, b| a.path.cmp(&b.path));
+        let sections = reading::sections(&self.change.diff);
         let found = audit.check(text).unwrap_or_default();
         let (changed, renames) = (&self.reading.coverage.reviewed, &self.reading.renames);
         let head = Head::new(text, changed, Default::default(), renames);
         let claim = |raw: RawFinding| {
             let raw = without_secrets(raw, text);
-            let old_path = sections
-                .iter()
-                .find(|file| file.path == raw.place.path)
-                .and_then(|file| file.old_path.clone());
+            let old_path = reading::old_path(&sections, &raw.place.path);
             let mut placed = reading::placed(&sections, raw, old_path);
             let Place { path, start_line, end_line, .. } = &placed.raw.place;
             placed.sighting.around = head.around(path, (*start_line, *end_line), &placed.raw.snippet);

@@ -126,9 +126,9 @@ impl<S> Lap<'_, S> {
     async fn failing(&mut self, head: &Sha, candidate: &Sha) -> Result<(Vec<Problem>, Option<String>), Stop> {
         let touched = self.touched(head, candidate).await?;
         let Some(verifier) = &self.looks.verifier else {
-            let none = "no `verify.check` is set: audit and gate alone look at fixes";
+            let none = "`verify.check` is not set: only the audit and the gate look at fixes";
             self.record.warn(none.to_owned());
-            return Ok((Vec::new(), unproved(&touched, "no `verify.check` is set")));
+            return Ok((Vec::new(), unproved(&touched, "`verify.check` is not set")));
         };
         let own = format!("converge {}", self.record.key);
         if self.baseline.as_ref().is_none_or(|(of, _)| of != head) {
@@ -138,7 +138,7 @@ impl<S> Lap<'_, S> {
                 let failed = set_up.commands.iter().filter(|ran| !ran.end.is_success());
                 let failed = failed.map(|ran| ran.argv.join(" ")).collect::<Vec<_>>().join(", ");
                 self.record.warn(format!(
-                    "the set-up does not work ({failed}): no check is run, and audit and gate alone are relied on"
+                    "set-up failed ({failed}): no check is run; only the audit and the gate look at fixes"
                 ));
             }
             let checks = verification.iter().flat_map(|verification| &verification.checks);
@@ -147,13 +147,13 @@ impl<S> Lap<'_, S> {
             if !failed.is_empty() {
                 let failed = failed.join(", ");
                 self.record.warn(format!(
-                    "a check fails without any fix ({failed}): whether a fix breaks what it looks at is not known"
+                    "a check fails before any fix ({failed}), so it cannot show whether a fix breaks something"
                 ));
             }
             self.baseline = Some((head.clone(), verification));
         }
         let Some((_, Some(baseline))) = &self.baseline else {
-            return Ok((Vec::new(), unproved(&touched, "the set-up does not work")));
+            return Ok((Vec::new(), unproved(&touched, "set-up failed")));
         };
         let scope = self.of_fixes();
         let Verified { set_up, verification } =
@@ -161,7 +161,7 @@ impl<S> Lap<'_, S> {
         let Some(now) = verification else {
             let failed = set_up.commands.iter().find(|ran| !ran.end.is_success());
             let text = failed.map(|ran| printed(&ran.argv, &ran.output, &ran.errors)).unwrap_or_default();
-            let text = format!("the set-up does not work any more with the fix:\n{text}");
+            let text = format!("the set-up fails with the fix:\n{text}");
             return Ok((vec![Problem { kind: ProblemKind::Check, text }], None));
         };
         let baseline = baseline.clone();
@@ -228,8 +228,8 @@ impl<S> Lap<'_, S> {
         let told = |Checked { ran, .. }: &Checked| Problem {
             kind: ProblemKind::Test,
             text: format!(
-                "the fix fails the tests as they were, and as it changes them ({files}) they pass without it, too: they \
-                 test nothing of it:\n{}",
+                "the fix fails the old tests, and its own tests ({files}) pass even without the fix, so they do not \
+                 test it:\n{}",
                 printed(&ran.argv, &ran.output, &ran.errors)
             ),
         };
@@ -251,7 +251,7 @@ impl<S> Lap<'_, S> {
                 changes.push(Change { path: path.clone(), content });
             }
         }
-        let tree = PrivateFolder::new().map_err(Stop::folder)?;
+        let tree = PrivateFolder::new().map_err(Stop::Folder)?;
         self.mirror.private_clone(code, &[], tree.path()).await?;
         put(tree.path(), &changes).await?;
         let verified = verifier.verified(tree.path(), &self.of_fixes(), Some(baseline)).await?;
@@ -271,7 +271,7 @@ impl<S> Lap<'_, S> {
         scope: Scope,
         baseline: Option<&Verification>,
     ) -> Result<Verified, Stop> {
-        let tree = PrivateFolder::new().map_err(Stop::folder)?;
+        let tree = PrivateFolder::new().map_err(Stop::Folder)?;
         self.mirror.private_clone(commit, &[], tree.path()).await?;
         Ok(verifier.verified(tree.path(), &scope, baseline).await?)
     }
@@ -279,9 +279,6 @@ impl<S> Lap<'_, S> {
     /// What a fresh auditor finds in the fix alone. One that gives no answer is asked again, as the others are; a fix that
     /// nobody looked at is not pushed.
     async fn self_audit(&mut self, head: &Sha, candidate: &Sha) -> Result<Vec<Problem>, Stop> {
-        if self.record.state.limits.selfaudit_rounds == 0 {
-            return Ok(Vec::new());
-        }
         let mends = told_of(&self.record.state.found);
         let audited = Audited::of(self, head, candidate).await?.mending(mends);
         let problems = self.asked_of_fix(&audited, candidate).await;
@@ -312,7 +309,7 @@ impl<S> Lap<'_, S> {
 fn unproved(touched: &BTreeSet<RepoPath>, why: &str) -> Option<String> {
     let files = named(&touched.iter().collect::<Vec<_>>());
     (!touched.is_empty()).then(|| {
-        format!("no test stood behind this run: a fix changes tests or what runs them ({files}), and {why}")
+        format!("no test confirms this run: a fix changes tests or what runs them ({files}), and {why}")
     })
 }
 
@@ -345,6 +342,6 @@ fn hidden(rewrite: &Rewrite<'_>) -> Option<Problem> {
         return None;
     }
     let path = after.path;
-    let text = format!("the fix makes `{path}` binary data, which nobody can look at: leave it a text");
+    let text = format!("the fix turns `{path}` into binary data, which no audit can read: keep it text");
     Some(Problem { kind: ProblemKind::Check, text })
 }

@@ -112,7 +112,7 @@ impl<S> Lap<'_, S> {
             (Job::Findings(_) | Job::Gate(_), _) => head.clone(),
         };
         let allowed = self.allowed(&head).await?;
-        let bench = PrivateFolder::new().map_err(Stop::folder)?;
+        let bench = PrivateFolder::new().map_err(Stop::Folder)?;
         let also = std::slice::from_ref(&head);
         let checked_out = self.mirror.private_clone(&from, also, bench.path()).await?;
         let mut spent = Spent::default();
@@ -154,7 +154,7 @@ impl<S> Lap<'_, S> {
         if changes.is_empty() {
             return Ok(None);
         }
-        let clean = PrivateFolder::new().map_err(Stop::folder)?;
+        let clean = PrivateFolder::new().map_err(Stop::Folder)?;
         let (written, gone): (Vec<Change>, Vec<Change>) =
             changes.iter().cloned().partition(|change| change.content.is_some());
         put(clean.path(), &written).await?;

@@ -25,12 +25,12 @@ pub fn branch(run: &RunId) -> String {
     format!("{RUNS}/{run}")
 }
 
-/// What the runs on a branch of a repository are known by.
+/// The key of the runs on a branch of a repository.
 pub fn key(repository: &Repository, branch: &str) -> Key {
     Key::new(format!("converge/local/{}@{branch}", repository.root().display()))
 }
 
-/// What the audits of a branch are known by that are no part of a run.
+/// The key of audits of a branch outside of runs.
 pub fn audit_key(repository: &Repository, branch: &str) -> Key {
     Key::new(format!("audit/local/{}@{branch}", repository.root().display()))
 }

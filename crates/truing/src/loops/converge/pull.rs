@@ -280,13 +280,16 @@ impl<C: Conversation> Site for Pull<'_, C> {
             Ok(()) => Vec::new(),
             Err(error @ ForgeError::RateLimited { .. }) => return Err(forge(error)),
             Err(error) => {
-                vec![format!("the review of audit {} is not posted: {error}", record.state.audits)]
+                vec![format!("could not post the review of audit {}: {error}", record.state.audits)]
             }
         };
         match self.uphold(record).await {
             Ok(()) => {}
             Err(Stop::Forge(why)) => {
-                warnings.push(format!("what audit {} upholds is not answered: {why}", record.state.audits));
+                let audit = record.state.audits;
+                warnings.push(format!(
+                    "could not answer the findings that audit {audit} shows to be fixed: {why}"
+                ));
             }
             // The same act again finds what is there.
             Err(stop) => return Err(stop),
@@ -332,7 +335,9 @@ impl<C: Conversation> Site for Pull<'_, C> {
         }
         match self.say(text, calls).await {
             Ok(()) => Ok(Vec::new()),
-            Err(error) if error.surely_undone() => Ok(vec![format!("`{text}` is not said: {error}")]),
+            Err(error) if error.surely_undone() => {
+                Ok(vec![format!("could not post the comment `{text}`: {error}")])
+            }
             Err(error) => Err(forge(error)),
         }
     }
@@ -341,7 +346,7 @@ impl<C: Conversation> Site for Pull<'_, C> {
         match self.answer(record).await {
             Ok(()) => Ok(Vec::new()),
             Err(Stop::Forge(why)) => {
-                Ok(vec![format!("findings of audit {} are not answered: {why}", record.state.audits)])
+                Ok(vec![format!("could not answer the findings of audit {}: {why}", record.state.audits)])
             }
             // The same act again finds what is there.
             Err(stop) => Err(stop),
@@ -401,7 +406,7 @@ pub fn draft(record: &Record, event: ReviewEvent) -> ReviewDraft {
     body += if clean { " → clean" } else { "" };
     if state.silent > 0 {
         let silent = usize::try_from(state.silent).unwrap_or(usize::MAX);
-        body += &format!("\n\nDegraded: {} gave no answer.", counted(silent, "auditor"));
+        body += &format!("\n\nDegraded: {} gave no valid answer.", counted(silent, "auditor"));
     }
     let (mut findings, mut unplaced) = (Vec::new(), Vec::new());
     for finding in &state.found {

@@ -38,7 +38,7 @@ pub(super) const HEARD: &str = "reviewer/";
 const MAX_SAID: usize = 4 << 10;
 /// Limit on immediate re-checks after the head moved.
 const MAX_LOOKS: u32 = 3;
-/// Characters of its first line.
+/// Characters of a finding's title.
 const MAX_TITLE: usize = 120;
 /// Characters of a reason.
 const MAX_WHY: usize = 400;
@@ -224,7 +224,7 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
         }
         let Some(mut look) = look else {
             let until = Millis(now.0.saturating_add(rules.poll.0));
-            let what = "the forge does not say twice which head it has".to_owned();
+            let what = "the head moved each time Truing looked".to_owned();
             return Ok(Next::Wait(until, what));
         };
         let head = self.record.state.head.clone();
@@ -308,9 +308,9 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
     async fn close(&mut self, look: &mut Look) -> Result<(), Stop> {
         let state = &self.record.state;
         let standing: BTreeSet<Topic> =
-            state.found.iter().chain(state.ledger.declined()).map(|finding| topic(&finding.id)).collect();
+            state.found.iter().chain(state.history.declined()).map(|finding| topic(&finding.id)).collect();
         let dismissed: BTreeSet<Topic> =
-            state.ledger.dismissed_now().map(|finding| topic(&finding.id)).collect();
+            state.history.dismissed_now().map(|finding| topic(&finding.id)).collect();
         for thread in &look.threads {
             let (Some(known), true) = (&thread.thread, is_over(thread, &standing, &dismissed)) else {
                 continue;
@@ -325,7 +325,7 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
                 Ok(()) => look.seen.threads.retain(|seen| seen.id != known.id),
                 Err(error @ ForgeError::RateLimited { .. }) => return Err(forge(error)),
                 Err(error) if error.surely_undone() => {
-                    self.record.warn(format!("a thread of ours is not resolved: {error}"));
+                    self.record.warn(format!("could not resolve a thread: {error}"));
                 }
                 Err(error) => return Err(forge(error)),
             }
@@ -419,7 +419,7 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
             // What a fixer is told comes from reviewers that are configured: anybody can write on a pull request. Threads
             // of others stay open, and hold it back.
             let author = thread.comments.first().and_then(|first| first.author.as_ref());
-            if !others(self.config).any(|other| is_by(author, other)) {
+            if !listed.iter().any(|other| is_by(author, other)) {
                 continue;
             }
             let (Some(first), Some(last)) = (thread.comments.first(), thread.comments.last()) else {
@@ -432,7 +432,8 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
             let line = at.and_then(|at| text.lines().nth(usize::try_from(at).ok()?.checked_sub(1)?));
             let heard = thread.comments.iter().filter(|comment| counts(comment, &listed));
             let said: Vec<&str> = heard.map(|comment| comment.body.as_str()).collect();
-            claims.push(claim((path, at.unwrap_or(1)), first, line.unwrap_or_default(), &said.join("\n\n")));
+            let (rule, place) = (format!("{HEARD}{}", first.id), (path, at.unwrap_or(1)));
+            claims.push(claim_of(rule, place, line.unwrap_or_default(), &said.join("\n\n")));
         }
         for name in &work.reviews {
             let newest = look.reviews.iter().rfind(|review| {
@@ -569,10 +570,6 @@ fn talked(thread: &ReviewThread, others: &[&ReviewerConfig]) -> Option<Thread> {
         (true, _) => Last::Fixed,
     };
     Some(Thread { id: known.id.clone(), by, is_outdated: thread.outdated, last: said })
-}
-
-fn claim(place: (RepoPath, u32), first: &LineComment, line: &str, said: &str) -> Claim {
-    claim_of(format!("{HEARD}{}", first.id), place, line, said)
 }
 
 fn claim_of(rule: String, (path, at): (RepoPath, u32), snippet: &str, said: &str) -> Claim {

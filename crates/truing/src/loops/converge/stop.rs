@@ -19,7 +19,7 @@ use crate::loops::reading::ReadingError;
 /// Why an act came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum Stop {
-    /// An auditor gave no answer that holds.
+    /// An auditor gave no valid answer.
     #[error("{0}")]
     Silent(String),
     /// The money is used up.
@@ -62,7 +62,7 @@ pub enum Stop {
     #[error(transparent)]
     Verify(#[from] VerifyError),
     /// A folder.
-    #[error("no folder can be made: {0}")]
+    #[error("could not create a temporary folder: {0}")]
     Folder(io::Error),
     /// The forge refuses it.
     #[error("{0}")]
@@ -95,10 +95,6 @@ impl From<Halted> for Stop {
 }
 
 impl Stop {
-    pub(super) fn folder(error: io::Error) -> Self {
-        Self::Folder(error)
-    }
-
     /// There is no going on, and nothing is lost by it.
     pub(super) fn over(code: Code, why: impl Into<String>) -> Self {
         Self::Over { exit: Exit::new(code, why), unreached: Vec::new() }

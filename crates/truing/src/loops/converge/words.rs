@@ -77,8 +77,8 @@ pub fn opening(record: &Record, most: MicroUsd) -> Vec<String> {
 pub fn stuck_before(record: &Record) -> String {
     let reason = record.state.exit.as_ref().map_or("", |exit| exit.reason.as_str());
     format!(
-        "run {} was stuck here ({}); nothing is new, so what it found is fixed anew without another audit: a commit or a \
-         dismissal is audited",
+        "run {} got stuck here ({}). Nothing has changed since, so Truing tries again to fix what it found, without \
+         another audit. A new commit or dismissal leads to a new audit.",
         record.run,
         line::clean(reason, MAX_REASON)
     )
@@ -113,10 +113,7 @@ pub async fn progress(mirror: &Mirror, record: &Record, from: usize) -> Result<V
     for (line, changed) in with_stats(mirror, record, from).await? {
         told.push(match line {
             Line::Audit { number, counts: [a, b, c], silent } => {
-                let end = match (record.state.exit.as_ref(), a + b + c, silent) {
-                    (_, 0, 0) => " → converged",
-                    _ => "",
-                };
+                let end = if a + b + c + silent == 0 { " → clean" } else { "" };
                 format!("Loop {number} audit: {a}P0 / {b}P1 / {c}P2{end}{}", degraded(*silent))
             }
             Line::Heard { number: _, counts: [a, b, c] } => {
@@ -138,7 +135,7 @@ pub async fn progress(mirror: &Mirror, record: &Record, from: usize) -> Result<V
 fn degraded(silent: u32) -> String {
     match silent {
         0 => String::new(),
-        many => format!(" (degraded: {} gave no answer)", counted(many, "auditor")),
+        many => format!(" (degraded: {} gave no valid answer)", counted(many, "auditor")),
     }
 }
 
@@ -189,7 +186,7 @@ async fn with_stats<'a>(
 pub fn remaining(record: &Record) -> (Vec<&Finding>, Vec<&Finding>) {
     let state = &record.state;
     let now = |finding: &Finding| {
-        let known = state.ledger.findings().iter().find(|known| known.id == finding.id);
+        let known = state.history.findings().iter().find(|known| known.id == finding.id);
         known.map_or(&FindingStatus::Open, |known| &known.status).clone()
     };
     let believes = |exit: &Exit| matches!(exit.kind(), Kind::Converged | Kind::CapReached);
@@ -202,12 +199,12 @@ pub fn remaining(record: &Record) -> (Vec<&Finding>, Vec<&Finding>) {
         | FindingStatus::Suppressed(_)
         | FindingStatus::Declined(_) => false,
     });
-    (open.collect(), state.ledger.declined().collect())
+    (open.collect(), state.history.declined().collect())
 }
 
 /// Where a finding's lines come from, if not from the change itself.
 pub fn origin(record: &Record, finding: &Finding) -> Option<&'static str> {
-    match record.state.ledger.origin(&finding.id)? {
+    match record.state.history.origin(&finding.id)? {
         Origin::PreExisting => Some("pre-existing"),
         Origin::Fix => Some("from a fix"),
         Origin::Change => None,
@@ -265,7 +262,7 @@ fn extra(record: &Record) -> String {
             open.iter().chain(&declined).filter(|finding| finding.raw.severity == severity).count()
         };
         let [a, b, c] = Severity::ALL.map(of);
-        let _ = writeln!(text, "\nRemaining: {a}P0 / {b}P1 / {c}P2 — run `truing audit` for human triage");
+        let _ = writeln!(text, "\nRemaining: {a}P0 / {b}P1 / {c}P2, listed below");
     }
     let unresolved: Vec<&Finding> = open.into_iter().chain(declined).collect();
     if !unresolved.is_empty() {

@@ -48,11 +48,11 @@ impl About<'_> {
 /// The title of a final pull request.
 pub(super) fn title(about: About<'_>, verdict: Verdict) -> String {
     let About { package, version, title, .. } = about;
+    if let Some(title) = title {
+        let text = title.filled(|name| about.place(name, verdict));
+        return text.lines().collect::<Vec<_>>().join(" ");
+    }
     match verdict {
-        _ if title.is_some() => {
-            let text = title.map(|title| title.filled(|name| about.place(name, verdict)));
-            text.unwrap_or_default().lines().collect::<Vec<_>>().join(" ")
-        }
         Verdict::Bump => format!("Follow {package} to {version}"),
         Verdict::Relax | Verdict::Ask | Verdict::Skip => format!("Admit {package} up to {version}"),
     }
@@ -193,7 +193,7 @@ fn checks(checked: &Checked) -> String {
                 .to_owned()
         }
         (Some(count), true) => {
-            format!("\nThe project's checks ({count}) fail nowhere where they did not before.\n")
+            format!("\nNone of the project's checks ({count}) newly fails.\n")
         }
         (Some(_), false) => format!("\nChecks that fail, and did not before:\n\n{failing}"),
     }
@@ -272,7 +272,7 @@ pub(super) fn question(about: About<'_>, decided: &Decided) -> (String, String) 
     let About { job, package, version, .. } = about;
     let decision = &decided.decision;
     let mut text = format!(
-        "{} {} is out, and I cannot tell by myself what it asks of this project: {}.\n",
+        "{} {} is out, and Truing cannot decide by itself what it requires of this project: {}.\n",
         plain(package),
         code(version),
         plain(&decision.reason)
@@ -288,8 +288,8 @@ pub(super) fn question(about: About<'_>, decided: &Decided) -> (String, String) 
 pub(super) fn failing(about: About<'_>, decided: &Decided, checked: &Checked) -> (String, String) {
     let About { job, package, version, .. } = about;
     let mut text = format!(
-        "{} {} is out. By what is pinned the code serves it as it is ({}), but with the wider range the project's own \
-         checks say otherwise.\n",
+        "{} {} is out. By the pinned definitions the range could be widened ({}), but with the wider range checks of \
+         the project fail.\n",
         plain(package),
         code(version),
         plain(&decided.decision.reason)
@@ -410,11 +410,13 @@ pub(super) fn settled(why: &str) -> String {
 pub(super) fn refusal(why: Refusal) -> &'static str {
     match why {
         Refusal::Protected => {
-            "since a rule of the repository protects it: let this account push there, or give the job another `branch`"
+            "because a rule of the repository protects it: let this account push there, or give the job another \
+             `branch`"
         }
         Refusal::Permission => {
-            "since this account may not: let it write contents (and workflows, if one changes), as docs/github.md tells"
+            "because this account may not: let it write contents (and workflows, if one changes), as docs/github.md \
+             tells"
         }
-        Refusal::Hook => "since a check of the repository declines it: fix what it names",
+        Refusal::Hook => "because a check of the repository refuses it: fix what the check reports",
     }
 }

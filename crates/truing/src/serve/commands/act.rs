@@ -100,7 +100,7 @@ async fn known<S: Records + Converges>(store: &S, told: &Told) -> Result<Vec<Fin
     let mut known = store.findings(&key).await?;
     if let Some(mut last) = store.last_converge(&key).await? {
         last.state.dismiss(store.dismissals(&key).await?);
-        for finding in last.state.ledger.findings() {
+        for finding in last.state.history.findings() {
             if known.iter().all(|known| known.id != finding.id) {
                 known.push(finding.clone());
             }

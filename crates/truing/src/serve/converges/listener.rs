@@ -95,9 +95,8 @@ impl<'a> StopListener<'a> {
 
 impl Stops for StopListener<'_> {
     fn stopped(&self) -> BoxFuture<'_, Result<Option<String>, ForgeError>> {
-        let told = |by: String| {
-            format!("stopped by `/converge stop` of {by}: run it again, it goes on where it was")
-        };
+        let told =
+            |by: String| format!("stopped by `/converge stop` of {by}: run the same command again to resume");
         self.newest().map(move |newest| newest.map(|by| by.map(told))).boxed()
     }
 }

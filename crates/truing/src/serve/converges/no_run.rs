@@ -13,6 +13,9 @@ use crate::serve::worker;
 use crate::slots::StepError;
 use crate::wiring::SystemClock;
 
+/// The class of failures of a run, in logs and `truing why`.
+pub(super) const CLASS: &str = "the converge run cannot work";
+
 /// The reason why there is no record of a run.
 #[derive(Debug, thiserror::Error)]
 pub enum NoPullRun {
@@ -56,7 +59,7 @@ impl NoPullRun {
             Self::Checkout(error) => error.into(),
             Self::Looks(error) => {
                 let what = [error.message].into_iter().chain(error.hints).collect::<Vec<_>>().join("; ");
-                Stopped::Failed { class: "what converges cannot work", what, not_before: None }
+                Stopped::Failed { class: CLASS, what, not_before: None }
             }
             Self::NotLeased(_) | Self::Running(_) | Self::Lost => Stopped::Lost,
         }

@@ -76,7 +76,7 @@ pub(super) async fn report(mirror: &Mirror, record: &Record) -> Result<String, G
     let kind = exit.map_or("unfinished", |exit| exit.kind().as_str());
     let again = match exit {
         Some(exit) if exit.code == Code::Budget => {
-            "\n\nIt goes on with `/converge` when an operator lets it cost more (`budget.converge_usd`)."
+            "\n\nTo continue: raise `budget.converge_usd`, then write `/converge`."
         }
         Some(exit) if exit.kind() != Kind::Converged => AGAIN,
         Some(_) | None => "",
