@@ -15,6 +15,9 @@ pub(super) fn path_tokens(place: &Token, module: &str, path: &str) -> Vec<Token>
     tokens.map(|text| place.with(text.to_owned(), true)).collect()
 }
 
+/// Brackets within one another in an import.
+const MAX_NESTED: usize = 6;
+
 /// Names, and the words of the paths for which they stand.
 type Names = BTreeMap<String, Vec<Token>>;
 
@@ -283,7 +286,7 @@ impl Import<'_> {
         let mut prefix: Vec<Token> = Vec::new();
         let mut at = start + 1;
         while let Some(token) = self.tokens.get(at).filter(|token| !token.is(";")) {
-            if prefix.len() > MAX_INNER || stack.len() > MAX_PATH {
+            if prefix.len() > MAX_INNER || stack.len() > MAX_NESTED {
                 return None;
             }
             match token.text.as_str() {

@@ -155,6 +155,13 @@ impl<'h> Product<'h> {
         text.unwrap_or_default().trim().to_owned()
     }
 
+    /// These lines, each once.
+    fn quoted(&self, mut lines: Vec<usize>) -> Vec<String> {
+        lines.sort_unstable();
+        lines.dedup();
+        lines.into_iter().map(|line| self.line(line)).collect()
+    }
+
     /// Where in the words this pattern stands.
     fn places(&self, pattern: &str) -> Vec<usize> {
         let is_failing = pattern.ends_with('!') && pattern != "!";
@@ -204,7 +211,7 @@ impl<'h> Product<'h> {
             .map(|token| token.line)
             .collect();
         lines.dedup();
-        lines.into_iter().map(|line| self.line(line)).collect()
+        self.quoted(lines)
     }
 
     /// `if (require.main === module)` lets a file be a program: what it does else it does for tests as for others.
@@ -231,11 +238,11 @@ impl<'h> Product<'h> {
             for at in self.places(pattern) {
                 let Some(token) = self.code.tokens.get(at) else { continue };
                 if self.stands_for_value(at, token) == is_of_value {
-                    lines.push(self.line(token.line));
+                    lines.push(token.line);
                 }
             }
         }
-        lines
+        self.quoted(lines)
     }
 
     fn stands_for_value(&self, at: usize, token: &Token) -> bool {
@@ -291,7 +298,7 @@ impl<'h> Product<'h> {
                 lines.push(token.line);
             }
         }
-        lines.into_iter().map(|line| self.line(line)).collect()
+        self.quoted(lines)
     }
 
     /// Fields of others that get another value: of what is the language's own or a library's of tests, or of other imports.
@@ -327,10 +334,7 @@ impl<'h> Product<'h> {
                 lines.push(token);
             }
         }
-        let mut lines: Vec<usize> = lines.into_iter().map(|token| token.line).collect();
-        lines.sort_unstable();
-        lines.dedup();
-        lines.into_iter().map(|line| self.line(line)).collect()
+        self.quoted(lines.into_iter().map(|token| token.line).collect())
     }
 
     /// Does what is named here belong to all code and to tests? None: it is this file's own, or something that programs set.
@@ -361,7 +365,7 @@ impl<'h> Product<'h> {
     }
 
     fn pieced(&self) -> Vec<String> {
-        self.code.pieced.iter().map(|line| self.line(*line)).collect()
+        self.quoted(self.code.pieced.clone())
     }
 
     /// Functions that take the place of those of the C library, or reach past Rust for them.
@@ -383,10 +387,10 @@ impl<'h> Product<'h> {
                 && !matches!(next(3), "self" | "&" | "mut");
             let is_export = token.text == "export_name" && next(2).strip_prefix('"').is_some_and(is_symbol);
             if is_function || is_export {
-                lines.push(self.line(token.line));
+                lines.push(token.line);
             }
         }
-        lines
+        self.quoted(lines)
     }
 }
 
