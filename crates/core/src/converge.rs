@@ -47,7 +47,7 @@ pub use act::{Act, Answer, Candidate, Event, Problem, ProblemKind, Step, Word};
 use exit::NO_AUDITOR;
 pub use exit::{Code, Exit, Kind, no_answer};
 pub use kept::{
-    MAX_WEAKENINGS, Rewrite, Version, Weakening, WeakeningKind, alike, holds_code, is_test_file,
+    MAX_WEAKENINGS, Rewrite, Subject, Version, Weakening, WeakeningKind, alike, holds_code, is_test_file,
     is_test_side, weakened,
 };
 pub use merge::{Claim, Origin};

@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use truing_core::RepoPath;
-use truing_core::converge::{Rewrite, Version, is_test_side, weakened};
+use truing_core::converge::{Rewrite, Subject, Version, Weakening, is_test_side, weakened};
 
 const LANGUAGES: [(&str, &str); 4] = [
     ("python", include_str!("data/neutralised/python.txt")),
@@ -32,7 +32,7 @@ type Files = BTreeMap<String, String>;
 struct Case {
     end: &'static str,
     name: String,
-    about: BTreeSet<RepoPath>,
+    about: BTreeSet<Subject>,
     after: Files,
     moved: BTreeMap<String, String>,
 }
@@ -48,12 +48,24 @@ fn parsed(text: &'static str) -> (Files, Vec<Case>) {
         }
         let (end, name) = head.split_once(' ').unwrap();
         let abouts = body.lines().filter_map(|line| line.strip_prefix("about "));
-        let about = abouts.map(RepoPath::from_text).collect();
+        let about = abouts.map(subject).collect();
         let mut moved = BTreeMap::new();
         let after = applied(&project, body, &mut moved);
         cases.push(Case { end, name: name.to_owned(), about, after, moved });
     }
     (project, cases)
+}
+
+/// `PATH`, or `PATH:LINE words`.
+fn subject(told: &str) -> Subject {
+    let (place, text) = told.split_once(' ').unwrap_or((told, ""));
+    let (path, line) = place.split_once(':').unwrap_or((place, ""));
+    let line = line.parse().ok();
+    Subject {
+        path: RepoPath::from_text(path),
+        lines: line.map(|line| (line, line)),
+        text: text.to_lowercase(),
+    }
 }
 
 /// The files after what is told of them.
@@ -129,12 +141,40 @@ fn end_of(project: &Files, case: &Case) -> (&'static str, String) {
         .collect();
     assert!(!rewrites.is_empty(), "{}: nothing is changed", case.name);
     let found = weakened(&rewrites, &case.about);
-    if !found.is_empty() {
-        let told: Vec<String> = found.iter().map(ToString::to_string).collect();
-        return ("refused", told.join("; "));
+    let (told, refused): (Vec<Weakening>, Vec<Weakening>) = found.into_iter().partition(|one| one.is_told);
+    let words = |these: &[Weakening]| these.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    if !refused.is_empty() {
+        return ("refused", words(&refused));
+    }
+    if !told.is_empty() {
+        return ("told", words(&told));
     }
     let touched = sides.iter().any(|(from, _, to, _)| is_test_side(from) || is_test_side(to));
     (if touched { "told" } else { "nothing" }, String::new())
+}
+
+/// What is not seen of hostile fixes, and refused of honest ones.
+fn ends_of(sets: &[(&'static str, &'static str)]) -> (Vec<String>, Vec<String>) {
+    let (mut unseen, mut wrong) = (Vec::new(), Vec::new());
+    for (set, text) in sets {
+        let (project, cases) = parsed(text);
+        let mut ends: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+        for case in &cases {
+            let (end, told) = end_of(&project, case);
+            *ends.entry((case.end, end)).or_default() += 1;
+            match (case.end, end) {
+                ("hostile", "nothing") => unseen.push(format!("{set}: {}", case.name)),
+                ("honest", "refused") => wrong.push(format!("{set}: {}: {told}", case.name)),
+                (_, "told") if !told.is_empty() => {
+                    println!("told: {set}: {} ({}): {told}", case.name, case.end)
+                }
+                _ => {}
+            }
+        }
+        println!("{set}: {ends:?}");
+    }
+    println!("unseen: {unseen:#?}\nrefused: {wrong:#?}");
+    (unseen, wrong)
 }
 
 #[test]
@@ -182,21 +222,39 @@ const MOST_REFUSED: usize = 2;
 
 #[test]
 fn fixes_by_somebody_who_has_not_seen_the_guard_are_refused_or_told() {
-    let (mut unseen, mut wrong) = (Vec::new(), Vec::new());
-    for (set, text) in SECOND {
-        let (project, cases) = parsed(text);
-        let mut ends: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-        for case in &cases {
-            let (end, told) = end_of(&project, case);
-            *ends.entry((case.end, end)).or_default() += 1;
-            match (case.end, end) {
-                ("hostile", "nothing") => unseen.push(format!("{set}: {}", case.name)),
-                ("honest", "refused") => wrong.push(format!("{set}: {}: {told}", case.name)),
-                _ => {}
-            }
-        }
-        println!("{set}: {ends:?}");
-    }
-    println!("unseen: {unseen:#?}\nrefused: {wrong:#?}");
+    let (unseen, wrong) = ends_of(&SECOND);
     assert!(unseen.len() <= MOST_UNSEEN && wrong.len() <= MOST_REFUSED, "{} {}", unseen.len(), wrong.len());
+}
+
+/// Fixes by somebody else who has not seen the guard: with each of them `truing converge` ended well and said nothing, the
+/// tests passed and the product was wrong. Code with answers of its own for the tests' inputs is left out.
+const THIRD: [(&str, &str); 4] = [
+    ("python", include_str!("data/neutralised/third/python.txt")),
+    ("javascript", include_str!("data/neutralised/third/javascript.txt")),
+    ("go", include_str!("data/neutralised/third/go.txt")),
+    ("rust", include_str!("data/neutralised/third/rust.txt")),
+];
+
+/// Of these, the one that is wrong from a day on and the one that looks for files by a pattern are left to the audit.
+const MOST_UNSEEN_OF_THIRD: usize = 2;
+
+#[test]
+fn fixes_that_take_over_tests_from_the_product_are_refused_or_told() {
+    let (unseen, wrong) = ends_of(&THIRD);
+    assert!(unseen.len() <= MOST_UNSEEN_OF_THIRD && wrong.is_empty(), "{} {}", unseen.len(), wrong.len());
+}
+
+/// Other spellings of what is in [`THIRD`], written before a look at whether they are refused, and what people really do in
+/// fixes of the same code.
+const FOURTH: [(&str, &str); 4] = [
+    ("python", include_str!("data/neutralised/fourth/python.txt")),
+    ("javascript", include_str!("data/neutralised/fourth/javascript.txt")),
+    ("go", include_str!("data/neutralised/fourth/go.txt")),
+    ("rust", include_str!("data/neutralised/fourth/rust.txt")),
+];
+
+#[test]
+fn other_spellings_are_refused_or_told_and_what_people_do_is_not_refused() {
+    let (unseen, wrong) = ends_of(&FOURTH);
+    assert!(unseen.is_empty() && wrong.is_empty(), "{} {}", unseen.len(), wrong.len());
 }

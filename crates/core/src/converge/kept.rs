@@ -22,15 +22,20 @@
 mod alike;
 mod claim;
 mod hollow;
+mod imports;
 mod language;
 mod loaded;
+mod patterns;
+mod product;
 mod renamed;
 mod runner;
 mod scan;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod unit;
+mod weakening;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -42,8 +47,9 @@ pub use alike::{alike, holds_code};
 use language::{FOLDERS, HELPERS, LANGUAGES, Language, Mark, PARTS, Place, STEMS};
 use runner::{RUNNERS, is_updated};
 use scan::{Scanned, is_word, occurrences, part};
-use settings::{Settings, settings};
+use settings::{Settings, is_subject, settings};
 use unit::{Unit, assertions, doubled, units};
+pub use weakening::{Subject, Weakening, WeakeningKind};
 
 /// So many are told.
 pub const MAX_WEAKENINGS: usize = 20;
@@ -69,98 +75,9 @@ pub struct Rewrite<'a> {
     pub after: Option<Version<'a>>,
 }
 
-/// How a fix weakens what guards the code.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum WeakeningKind {
-    /// A file of tests is gone.
-    File,
-    /// A test is gone.
-    Test,
-    /// An assertion is gone, or another.
-    Assertion,
-    /// An assertion always holds now.
-    Truism,
-    /// A value that a test used is gone.
-    Value,
-    /// Most of a test is gone.
-    Emptied,
-    /// A second test of the same name takes the place of the first.
-    Shadowed,
-    /// Tests are skipped.
-    Skipped,
-    /// A test is left before its end, or swallows its failure.
-    Unreached,
-    /// Tests end the program.
-    Exit,
-    /// A checker is silenced.
-    Silenced,
-    /// A runner runs less, or a checker checks less.
-    Runner,
-    /// A new file that a runner of tests loads.
-    Loaded,
-    /// What a runner of tests is told is another thing.
-    Setting,
-    /// What runs the tests is taken over.
-    Hooked,
-    /// What is tested is replaced, for every test.
-    Replaced,
-    /// Code asks whether it is tested.
-    Asks,
-    /// Code names files of tests.
-    Reads,
-    /// Values are equal to everything, or to more than they were.
-    Equal,
-}
-
-impl WeakeningKind {
-    fn words(self) -> &'static str {
-        match self {
-            Self::File => "this file of tests is deleted",
-            Self::Test => "this test is deleted",
-            Self::Assertion => "an assertion of a test that was there before is gone or changed",
-            Self::Truism => "an assertion was made one that always holds",
-            Self::Value => "a value in a test that was there before is gone or changed",
-            Self::Emptied => "most of a test that was there before is gone",
-            Self::Shadowed => "a second test of this name takes the place of the first",
-            Self::Skipped => "tests are skipped",
-            Self::Unreached => "a test that was there before is left early, or hides that it fails",
-            Self::Exit => "a test ends the program that runs it",
-            Self::Silenced => "a checker is silenced",
-            Self::Runner => "what runs tests and checks leaves something out",
-            Self::Loaded => "what runs the tests loads this new file, and no finding is about it",
-            Self::Setting => "how tests are run is changed, and no finding is about this file",
-            Self::Hooked => "what runs the tests is taken over",
-            Self::Replaced => "what is tested is replaced for every test",
-            Self::Asks => "the code asks whether it is tested, or by whom it is called",
-            Self::Reads => "the code names what belongs to tests",
-            Self::Equal => "an equality always holds, or takes the place of one that was derived",
-        }
-    }
-}
-
-/// One thing that a fix deletes or weakens.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Weakening {
-    /// The file, as it was called before the fix where it was there.
-    pub path: RepoPath,
-    /// How.
-    pub kind: WeakeningKind,
-    /// What: a name or a line, on one line and cut.
-    pub what: String,
-}
-
-/// For the fixer.
-impl std::fmt::Display for Weakening {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let path = clean(&String::from_utf8_lossy(self.path.as_bytes()), MAX_QUOTE);
-        write!(f, "{path}: {}", self.kind.words())?;
-        if self.what.is_empty() { Ok(()) } else { write!(f, ": {}", self.what) }
-    }
-}
-
 /// The tests and checks that these changes delete or weaken; at most [`MAX_WEAKENINGS`]. `about`:
-/// files that findings are about, in which the fixer has to change what is otherwise not its business.
-pub fn weakened(rewrites: &[Rewrite<'_>], about: &BTreeSet<RepoPath>) -> Vec<Weakening> {
+/// what findings are about, where the fixer has to change what is otherwise not its business.
+pub fn weakened(rewrites: &[Rewrite<'_>], about: &BTreeSet<Subject>) -> Vec<Weakening> {
     let mut files: Vec<File> = rewrites.iter().filter_map(File::new).collect();
     renamed::follow(&mut files);
     let mut found = Vec::new();
@@ -169,16 +86,19 @@ pub fn weakened(rewrites: &[Rewrite<'_>], about: &BTreeSet<RepoPath>) -> Vec<Wea
     brought(&files, &mut found);
     hollow::moved_away(&files, &mut found);
     hollow::undeclared(&files, &mut found);
+    product::brought(&files, about, &mut found);
     for file in &files {
-        file.runner(&mut found);
+        let subjects: Vec<&Subject> = about.iter().filter(|subject| subject.path == *file.path).collect();
+        file.runner(&subjects, &mut found);
         hollow::always_equal(file, &mut found);
         hollow::reads_tests(file, &mut found);
-        if !about.contains(file.path) {
+        if subjects.is_empty() {
             file.loaded(&mut found);
-            file.settings(&mut found);
         }
+        file.settings(&subjects, &mut found);
     }
-    found.sort();
+    // What is refused comes first: no number of things to tell of hides it.
+    found.sort_by(|one, other| (one.is_told, one).cmp(&(other.is_told, other)));
     found.dedup();
     found.truncate(MAX_WEAKENINGS);
     found
@@ -337,7 +257,7 @@ impl<'a> File<'a> {
     }
 
     fn tell(&self, kind: WeakeningKind, what: &str) -> Weakening {
-        Weakening { path: self.path.clone(), kind, what: clean(what, MAX_QUOTE) }
+        Weakening { path: self.path.clone(), kind, what: clean(what, MAX_QUOTE), is_told: false }
     }
 
     /// Is it loaded by what runs tests, and was it not before?
@@ -348,8 +268,8 @@ impl<'a> File<'a> {
         }
     }
 
-    /// What this file says of how tests are run, among other things.
-    fn settings(&self, found: &mut Vec<Weakening>) {
+    /// What this file says of how tests are run, among other things, but for what a finding is about.
+    fn settings(&self, subjects: &[&Subject], found: &mut Vec<Weakening>) {
         let name = name_of(self.path);
         let of = |half: &Option<Half>| half.as_ref().map(|half| settings(&name, &half.text));
         // What nobody can read says nothing: a fix that makes it so changes what it said.
@@ -369,11 +289,13 @@ impl<'a> File<'a> {
             .iter()
             .filter(|(name, setting)| !setting.is_free && !before.contains_key(*name))
             .map(|(name, _)| name);
-        found.extend(changed.chain(brought).map(|name| self.tell(WeakeningKind::Setting, name)));
+        let text = self.before.as_ref().map_or("", |before| before.text.as_str());
+        let changes = changed.chain(brought).filter(|setting| !is_subject(&name, text, setting, subjects));
+        found.extend(changes.map(|name| self.tell(WeakeningKind::Setting, name)));
     }
 
     /// What this file says of what is run and checked.
-    fn runner(&self, found: &mut Vec<Weakening>) {
+    fn runner(&self, subjects: &[&Subject], found: &mut Vec<Weakening>) {
         let name = name_of(self.path);
         let Some(runner) =
             RUNNERS.iter().find(|runner| runner.names.iter().any(|known| name.starts_with(known)))
@@ -392,7 +314,12 @@ impl<'a> File<'a> {
                 && (runner.kept.is_empty() || has(line, runner.kept))
                 && !is_updated(line, &after)
         });
-        found.extend(lost.map(|line| self.tell(WeakeningKind::Runner, line)));
+        // A line that a finding names is what is to be changed: people are told to look at it.
+        let text = self.before.as_ref().map_or("", |before| before.text.as_str());
+        let is_named = |line: &str| subjects.iter().any(|subject| subject.has_line(text, line));
+        found.extend(
+            lost.map(|line| Weakening { is_told: is_named(line), ..self.tell(WeakeningKind::Runner, line) }),
+        );
         let brought = missing(&after, &before).into_iter().filter(|line| has(line, runner.refused));
         found.extend(brought.map(|line| self.tell(WeakeningKind::Runner, line)));
     }
@@ -556,6 +483,23 @@ fn kept_assertions(files: &[File<'_>], found: &mut Vec<Weakening>) {
     }
 }
 
+/// Lines of each file that say something, before and after a fix.
+type Sides<'f, 'a> = Vec<(&'f File<'a>, Vec<String>, Vec<String>)>;
+
+/// Those of after that are more than there were; what was in another file of this fix has only moved.
+fn more<'f, 'a>(sides: &Sides<'f, 'a>) -> Vec<(&'f File<'a>, String)> {
+    let gone: Vec<String> =
+        sides.iter().flat_map(|(_, before, after)| missing(before, after)).cloned().collect();
+    let mut moved = counted(&gone);
+    let mut found = Vec::new();
+    for (file, before, after) in sides {
+        let more = after.len().saturating_sub(before.len());
+        let new = missing(after, before).into_iter().filter(|line| !take(&mut moved, line));
+        found.extend(new.take(more).map(|line| (*file, line.clone())));
+    }
+    found
+}
+
 /// Words that a fix may not bring, where it brings more of them than it takes away.
 fn brought(files: &[File<'_>], found: &mut Vec<Weakening>) {
     for language in LANGUAGES {
@@ -573,15 +517,7 @@ fn brought(files: &[File<'_>], found: &mut Vec<Weakening>) {
             };
             let sides: Vec<_> =
                 files.iter().map(|file| (file, lines(&file.before), lines(&file.after))).collect();
-            // What was in another file of this fix has only moved.
-            let gone: Vec<String> =
-                sides.iter().flat_map(|(_, before, after)| missing(before, after)).cloned().collect();
-            let mut moved = counted(&gone);
-            for (file, before, after) in &sides {
-                let more = after.len().saturating_sub(before.len());
-                let new = missing(after, before).into_iter().filter(|line| !take(&mut moved, line));
-                found.extend(new.take(more).map(|line| file.tell(mark.kind, line)));
-            }
+            found.extend(more(&sides).iter().map(|(file, line)| file.tell(mark.kind, line)));
         }
     }
 }

@@ -580,6 +580,7 @@ pub(super) const LANGUAGES: &[Language] = &[
             mark(Unreached, Existing, &["if false", "recover(", "[:0]"]),
             mark(Unreached, Statement, &["return"]),
             mark(Silenced, Comment, &["nolint", "#nosec", "lint:ignore"]),
+            mark(Hooked, Comment, &["go:linkname"]),
         ],
     },
     Language {

@@ -174,6 +174,11 @@ const OWN_MODULES: &[&str] = &[
 /// Folders of copies of others' code.
 const COPIES: &[&str] = &["vendor", "third_party", "node_modules", "site-packages"];
 
+/// Is it a module of Python's own library?
+pub(super) fn is_own_module(name: &str) -> bool {
+    OWN_MODULES.contains(&name)
+}
+
 /// Is it a copy of others' code?
 pub(super) fn is_vendored(path: &str) -> bool {
     path.rsplit('/').skip(1).any(|folder| COPIES.contains(&folder))

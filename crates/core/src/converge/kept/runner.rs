@@ -68,6 +68,9 @@ pub(super) const RUNNERS: &[Runner] = &[
             "Rakefile",
             "Makefile",
             "justfile",
+            "Justfile",
+            "Taskfile",
+            "taskfile",
         ],
         kept: &[
             "testpaths",
@@ -103,6 +106,7 @@ pub(super) const RUNNERS: &[Runner] = &[
             "--exit-zero",
             "|| true",
             "ignore_errors",
+            "ignore_error: true",
             "test = false",
             "ignoreFailures",
             "testFailureIgnore",

@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::Subject;
+use super::scan::is_word;
+
 /// Something that is said of how tests are run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Setting {
@@ -62,11 +65,51 @@ pub(super) fn settings(name: &str, text: &str) -> Option<Settings> {
             each(&whole, &["imports"], &mut settings, |_, _| Some(true));
         }
         "tox.ini" | "setup.cfg" => sections(text, &mut settings),
-        "Makefile" | "makefile" | "GNUmakefile" | "justfile" | "Justfile" => targets(text, &mut settings),
+        "Makefile" | "makefile" | "GNUmakefile" | "justfile" | "Justfile" | ".justfile" => {
+            targets(text, &mut settings);
+        }
+        "Taskfile.yml" | "Taskfile.yaml" | "taskfile.yml" | "taskfile.yaml" => tasks(text, &mut settings),
+        _ if name.ends_with(".mk") || name.ends_with(".just") => targets(text, &mut settings),
         "go.mod" => replaced(text, &mut settings),
         _ => return None,
     }
     Some(settings)
+}
+
+/// Is a finding about this setting of a file, by the lines that it names or by the name in a quotation? One about the whole file
+/// is about each.
+pub(super) fn is_subject(name: &str, text: &str, setting: &str, subjects: &[&Subject]) -> bool {
+    let last =
+        setting.trim_matches(['[', ']']).rsplit(['.', ':']).find(|part| !part.is_empty()).unwrap_or(setting);
+    let has_word = |text: &str, word: &str| {
+        super::scan::occurrences(text, word)
+            .any(|at| !text.as_bytes().get(at + word.len()).is_some_and(|byte| is_word(*byte)))
+    };
+    subjects.iter().any(|subject| {
+        let Some((first, end)) = subject.lines else { return true };
+        let lines: Vec<&str> = text.lines().collect();
+        let from = usize::try_from(first.saturating_sub(1)).unwrap_or(usize::MAX).min(lines.len());
+        let to = usize::try_from(end.max(first)).unwrap_or(usize::MAX).min(lines.len());
+        let mut said: Vec<&str> = lines.get(from..to).unwrap_or_default().to_vec();
+        // What belongs to a target or a section stands below it.
+        let is_ini = name.ends_with(".ini") || name.ends_with(".cfg");
+        let is_head =
+            |line: &&&str| if is_ini { line.starts_with('[') } else { !line.starts_with([' ', '\t', '#']) };
+        let is_below = said.first().is_some_and(|first| is_ini || first.starts_with([' ', '\t']));
+        let above =
+            lines.get(..from).unwrap_or_default().iter().rev().find(|line| is_head(line) && !line.is_empty());
+        said.extend(above.filter(|_| is_below));
+        let quoted = [format!("`{last}`"), format!("`{setting}`"), format!("\"{last}\"")];
+        said.iter()
+            .any(|line| line.contains(setting) || (!setting.is_empty() && has_word(head_of(line), last)))
+            || quoted.iter().any(|quoted| subject.text.contains(&quoted.to_lowercase()))
+    })
+}
+
+/// A line up to what it is set to.
+fn head_of(line: &str) -> &str {
+    let bare = line.trim_start_matches(['"', ' ', '\t']);
+    bare.split([':', '=', '"']).next().unwrap_or(bare)
 }
 
 fn has(text: &str, words: &[&str]) -> bool {
@@ -209,6 +252,12 @@ const READ: &[&str] = &[
     "LD_PRELOAD",
 ];
 
+/// Variables that make and the shells of its recipes read, by their whole names.
+const READ_BY_MAKE: &[&str] = &["SHELL", "PATH", "VPATH", "BASH_ENV", "ENV", "export"];
+
+/// Words in the names of targets that check something else than tests.
+const CHECKS: &[&str] = &["lint", "type", "format", "fmt", "ci", "all", "build", "static", "audit"];
+
 /// Targets that test, what they use, and what changes all.
 fn targets(text: &str, settings: &mut Settings) {
     let mut blocks: Vec<(String, String)> = Vec::new();
@@ -234,14 +283,34 @@ fn targets(text: &str, settings: &mut Settings) {
             (name.rsplit(' ').next().unwrap_or(name), value.trim())
         });
         match (assignment, bare.split_once(':')) {
+            _ if bare.starts_with("set ") => {
+                put(settings, "what is included or set".to_owned(), bare.to_owned(), false);
+            }
             (Some((name, value)), _) if is_word(name) => assigned.push((name, value)),
             (_, Some((target, needs))) => blocks.push((target.trim().to_owned(), format!("{needs}\n"))),
             _ => put(settings, "what is included or set".to_owned(), bare.to_owned(), false),
         }
     }
+    // Several targets of one recipe are each one.
+    let mut blocks: Vec<(String, String)> = blocks
+        .iter()
+        .flat_map(|(targets, block)| {
+            let names = targets.split_whitespace().map(str::to_owned);
+            names.map(|target| (target, block.clone())).collect::<Vec<_>>()
+        })
+        .collect();
+    for (target, block) in &blocks {
+        let ignored =
+            block.lines().skip(1).filter(|line| line.trim_start_matches(['@', '+', ' ']).starts_with('-'));
+        for line in ignored.filter(|_| has(target, CHECKS)) {
+            put(settings, format!("{target} in spite of errors"), line.to_owned(), false);
+        }
+    }
     blocks.retain(|(target, block)| {
         let changes_all = target.starts_with('.') && target != ".PHONY";
-        changes_all || has(target, TESTS) || has(block, RUNNERS)
+        // A name that is made by variables or patterns may be that of any target.
+        let is_any = target.contains(['$', '%']);
+        changes_all || is_any || has(target, TESTS) || has(block, RUNNERS)
     });
     for (name, value) in assigned {
         let is_used = blocks.iter().any(|(_, block)| {
@@ -255,13 +324,34 @@ fn targets(text: &str, settings: &mut Settings) {
             .any(|used| block.contains(used.as_str()))
         });
         let is_read = READ.iter().any(|part| name.contains(part));
-        if is_used || is_read || matches!(name, "SHELL" | ".SHELLFLAGS" | "export") {
+        if is_used || is_read || READ_BY_MAKE.contains(&name) || name.starts_with('.') {
             put(settings, name.to_owned(), value.to_owned(), false);
         }
     }
     for (target, block) in blocks {
-        let is_free = !target.starts_with('.');
+        let is_free = !target.starts_with('.') && !target.contains(['$', '%']);
         put(settings, target, block, is_free);
+    }
+}
+
+/// Tasks that test, and what a file of them says of all.
+fn tasks(text: &str, settings: &mut Settings) {
+    let (mut section, mut task) = ("", "");
+    for line in text.lines().filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#')) {
+        let indent = line.len() - line.trim_start().len();
+        let name = line.trim().split(':').next().unwrap_or_default().trim_matches(['"', '\'']);
+        match indent {
+            0 => (section, task) = (name, ""),
+            1..=4 if section == "tasks" && (task.is_empty() || line.starts_with("  ") && indent == 2) => {
+                task = name
+            }
+            _ => {}
+        }
+        if section != "tasks" && section != "version" {
+            put(settings, section.to_owned(), line.trim().to_owned(), false);
+        } else if has(task, TESTS) || (has(task, CHECKS) && line.contains("ignore_error")) {
+            put(settings, task.to_owned(), line.trim().to_owned(), true);
+        }
     }
 }
 

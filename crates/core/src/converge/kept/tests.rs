@@ -476,6 +476,16 @@ fn hostile_texts_take_no_more_than_one_look() {
         ("ATest.java", fill("@Test ")),
         ("a_spec.rb", fill("it \"a\" do\n expect(\n")),
         ("pytest.ini", fill("a\n")),
+        ("a.py", fill("def main(\n")),
+        ("a.py", fill("def __eq__(")),
+        ("a.py", fill("import ")),
+        ("a.py", fill("'a' ")),
+        ("a.rs", fill("use a::{")),
+        ("a.rs", fill("fn main(){")),
+        ("a.js", fill("require('a')+'b'")),
+        ("a.js", fill("} = process.")),
+        ("a.js", fill("((")),
+        ("a.go", fill("import (")),
     ] {
         found(&[(path, &text, &text)]);
         found(&[(path, &text, "x")]);

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use truing_agent::verify::{Scope, Verified, Verifier};
 use truing_core::RepoPath;
 use truing_core::converge::{
-    Answer, Claim, Event, Problem, ProblemKind, Rewrite, Version, Weakening, Word, alike, holds_code,
-    is_test_side, weakened,
+    Answer, Claim, Event, Problem, ProblemKind, Rewrite, Subject, Version, Weakening, Word, alike,
+    holds_code, is_test_side, weakened,
 };
 use truing_core::finding::{Category, Side};
 use truing_core::id::Sha;
@@ -30,14 +30,16 @@ impl<S> Lap<'_, S> {
         let head = self.record.state.head.clone();
         let candidate = self.record.state.candidate.as_ref().map(|candidate| candidate.commit.clone());
         let Some(candidate) = candidate else { return Ok(Event::Checked(Vec::new())) };
-        let mut problems = self.rewritten(&head, &candidate).await?;
-        let mut unproved = None;
+        let (mut problems, told) = self.rewritten(&head, &candidate).await?;
+        let mut warnings = told;
         if problems.is_empty() {
-            (problems, unproved) = self.failing(&head, &candidate).await?;
+            let (failing, unproved) = self.failing(&head, &candidate).await?;
+            problems = failing;
+            warnings.extend(unproved);
         }
         // A fix of what the gate says has the gate and an audit of the whole change before it.
         if self.record.state.is_mending() {
-            self.tell_unproved(unproved.filter(|_| problems.is_empty()));
+            self.warn_of_taken(warnings, &problems);
             return Ok(Event::Checked(problems));
         }
         if problems.is_empty() {
@@ -47,24 +49,25 @@ impl<S> Lap<'_, S> {
         if problems.is_empty() {
             problems = self.self_audit(&head, &candidate).await?;
         }
-        self.tell_unproved(unproved.filter(|_| problems.is_empty()));
+        self.warn_of_taken(warnings, &problems);
         Ok(Event::Checked(problems))
     }
 
-    /// Tells people of a fix that is taken with tests that nothing was run with.
-    fn tell_unproved(&mut self, unproved: Option<String>) {
-        if let Some(unproved) = unproved {
-            self.record.warn(unproved);
+    /// Warns people of what a fix does that is taken: it may neutralise tests, or no test was run with it.
+    fn warn_of_taken(&mut self, warnings: Vec<String>, problems: &[Problem]) {
+        for warning in warnings.into_iter().filter(|_| problems.is_empty()) {
+            self.record.warn(warning);
         }
     }
 
-    /// Files that findings are about.
-    fn about(&self) -> BTreeSet<RepoPath> {
-        self.record.state.found.iter().map(|finding| finding.raw.place.path.clone()).collect()
+    /// Subjects of findings.
+    fn about(&self) -> BTreeSet<Subject> {
+        self.record.state.found.iter().map(|finding| Subject::new(&finding.raw)).collect()
     }
 
-    /// What is wrong with the files of the fix themselves: what nobody could look at, and tests that it deletes or weakens.
-    async fn rewritten(&mut self, head: &Sha, candidate: &Sha) -> Result<Vec<Problem>, Stop> {
+    /// What is wrong with the files of the fix themselves: what nobody could look at, and tests that it deletes or weakens; and
+    /// what people are told of them if the fix is taken.
+    async fn rewritten(&mut self, head: &Sha, candidate: &Sha) -> Result<(Vec<Problem>, Vec<String>), Stop> {
         let diff = self.diff(head, candidate).await?;
         let mut files = Vec::new();
         for file in parse(&diff).files {
@@ -82,15 +85,18 @@ impl<S> Lap<'_, S> {
             .collect();
         let about = self.about();
         let problem = |what: &Weakening| Problem { kind: ProblemKind::Test, text: what.to_string() };
-        let mut problems: Vec<Problem> = rewrites
+        let (told, refused): (Vec<Weakening>, Vec<Weakening>) =
+            weakened(&rewrites, &about).into_iter().partition(|weakening| weakening.is_told);
+        let mut problems: Vec<Problem> =
+            rewrites.iter().filter_map(hidden).chain(refused.iter().map(problem)).collect();
+        let told: Vec<String> = told
             .iter()
-            .filter_map(hidden)
-            .chain(weakened(&rewrites, &about).iter().map(problem))
+            .map(|told| format!("a fix may hide what tests would say, look at it: {told}"))
             .collect();
         if problems.is_empty() {
             problems.extend(self.unchanged(head, &rewrites).await?);
         }
-        Ok(problems)
+        Ok((problems, told))
     }
 
     /// A fix of defects of code that changes white space, comments or names of local variables, and nothing else.
@@ -209,7 +215,8 @@ impl<S> Lap<'_, S> {
         let verdicts = Verification::compare(Some(now), &as_they_were);
         let failing = as_they_were.checks.iter().zip(verdicts).filter(|(_, verdict)| verdict.blocks());
         // A test that failed and is what is to be fixed may be all that a fix changes.
-        let is_about_tests = tests.is_subset(&self.about());
+        let about: BTreeSet<RepoPath> = self.about().into_iter().map(|subject| subject.path).collect();
+        let is_about_tests = tests.is_subset(&about);
         let passed = |check: &Checked| {
             baseline.checks.iter().any(|before| before.ran.argv == check.ran.argv && before.passes())
         };

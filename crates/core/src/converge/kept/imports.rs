@@ -1,0 +1,321 @@
+//! The paths that names of a file stand for: imports of each language, and names that are given to what is imported.
+
+use std::collections::BTreeMap;
+
+use super::tokens::{MAX_INNER, Token};
+
+/// Words of a path, its dots with them, that a name stands for.
+const MAX_PATH: usize = 15;
+
+/// The name of a module, taken apart where its language does.
+pub(super) fn path_tokens(place: &Token, module: &str, path: &str) -> Vec<Token> {
+    let module = module.strip_prefix("node:").unwrap_or(module);
+    let parts: Vec<&str> = if path.ends_with(".py") { module.split('.').collect() } else { vec![module] };
+    let tokens = parts.iter().flat_map(|part| [".", *part]).skip(1);
+    tokens.map(|text| place.with(text.to_owned(), true)).collect()
+}
+
+/// Brackets within one another in an import.
+const MAX_NESTED: usize = 6;
+
+/// Names, and the words of the paths for which they stand.
+type Names = BTreeMap<String, Vec<Token>>;
+
+/// Each imported name as the path that it stands for, and each import as one of a path.
+pub(super) fn named(tokens: Vec<Token>, path: &str) -> Vec<Token> {
+    let mut names = Names::new();
+    let mut said: Vec<Token> = Vec::new();
+    let mut at = 0;
+    while let Some(token) = tokens.get(at) {
+        let begins = said.last().is_none_or(|last| {
+            last.line != token.line || matches!(last.text.as_str(), ";" | ":" | "{" | "}")
+        });
+        let import = Import { tokens: &tokens, path };
+        let read = match token.text.as_str() {
+            _ if path.ends_with(".py") && begins => import.python(at),
+            _ if path.ends_with(".go") && begins => import.go(at),
+            "use" | "extern" if path.ends_with(".rs") => import.rust(at),
+            "import" | "from" if !path.ends_with(".py") => import.script(at),
+            _ => None,
+        };
+        let Some((end, imports)) = read.filter(|(end, _)| *end > at) else {
+            said.push(token.clone());
+            at += 1;
+            continue;
+        };
+        for (name, target) in imports {
+            said.push(token.with("import".to_owned(), false));
+            said.extend(target.iter().cloned());
+            if let Some(name) = name {
+                names.insert(name, target);
+            }
+        }
+        at = end;
+    }
+    given_names(&said, &mut names);
+    let mut whole = Vec::new();
+    for (at, token) in said.iter().enumerate() {
+        let is_part =
+            at.checked_sub(1).and_then(|before| said.get(before)).is_some_and(|before| before.is("."));
+        // Where it is given, a name is itself.
+        let is_given = said.get(at + 1).is_some_and(|next| next.is("=") || next.is(":="));
+        match names.get(&token.text).filter(|_| !is_part && !is_given && !token.is_imported) {
+            Some(target) => whole.extend(target.iter().map(|part| token.with(part.text.clone(), true))),
+            None => whole.push(token.clone()),
+        }
+    }
+    whole
+}
+
+/// Names that are given to what is imported: `const a = require("assert")`, `{ exit } = process`, `m = sys`.
+fn given_names(said: &[Token], names: &mut Names) {
+    for (at, token) in said.iter().enumerate().filter(|(_, token)| token.is("=") || token.is(":=")) {
+        let from = said.get(at + 1).is_some_and(|next| next.is("import") || next.is("await"));
+        let mut path = Vec::new();
+        for next in said.iter().skip(at + 1 + usize::from(from)) {
+            let wants_name = path.len() % 2 == 0;
+            let is_next = if wants_name { next.is_name() || next.is_imported } else { next.is(".") };
+            let is_marker = path.is_empty() && (next.is("import") || next.is("await"));
+            if is_marker {
+                continue;
+            }
+            if !is_next || (path.is_empty() && next.line != token.line) {
+                break;
+            }
+            path.push(next.clone());
+        }
+        let end = at + 1 + path.len();
+        let is_call = said.get(end + usize::from(from)).is_some_and(|next| next.is("(") || next.is("["));
+        let Some(first) = path.first().cloned() else { continue };
+        let known = names.get(&first.text).cloned();
+        if is_call
+            || path.len() > MAX_PATH
+            || path.len() % 2 == 0
+            || !(first.is_imported || known.is_some() || first.is("process"))
+        {
+            continue;
+        }
+        let mut target = known.unwrap_or_else(|| vec![first.with(first.text.clone(), true)]);
+        if target.len() > MAX_PATH {
+            continue;
+        }
+        target.extend(path.iter().skip(1).map(|part| part.with(part.text.clone(), true)));
+        let before = |count: usize| at.checked_sub(count).and_then(|at| said.get(at));
+        match before(1) {
+            Some(name) if name.is_name() && !before(2).is_some_and(|token| token.is(".")) => {
+                names.insert(name.text.clone(), target);
+            }
+            Some(close) if close.is("}") => {
+                let near = at.saturating_sub(MAX_INNER);
+                let nearby = said.get(near..at).unwrap_or_default();
+                let start = nearby.iter().rposition(|token| token.is("{")).map_or(at, |start| near + start);
+                let fields = said.get(start + 1..at.saturating_sub(1)).unwrap_or_default();
+                for field in fields.split(|token| token.is(",")) {
+                    let (Some(key), Some(name)) = (field.first(), field.last()) else { continue };
+                    let mut whole = target.clone();
+                    whole.extend([key.with(".".to_owned(), true), key.with(key.text.clone(), true)]);
+                    names.insert(name.text.clone(), whole);
+                }
+            }
+            Some(_) | None => {}
+        }
+    }
+}
+
+/// Names that a statement imports, where it gives them one, and what they stand for; and where it ends.
+type Imports = Option<(usize, Vec<(Option<String>, Vec<Token>)>)>;
+
+/// Reads statements that import.
+struct Import<'t> {
+    tokens: &'t [Token],
+    path: &'t str,
+}
+
+impl Import<'_> {
+    fn is(&self, at: usize, text: &str) -> bool {
+        self.tokens.get(at).is_some_and(|token| token.is(text))
+    }
+
+    /// `a . b . c`, and where it ends.
+    fn dotted(&self, mut at: usize) -> (usize, Vec<Token>) {
+        let mut path = Vec::new();
+        while let Some(token) = self.tokens.get(at) {
+            let wanted = if path.len() % 2 == 0 { token.is_name() } else { token.is(".") };
+            let goes_on = path.is_empty()
+                || self.path.ends_with(".rs")
+                || self.tokens.get(at - 1).is_some_and(|last| last.line == token.line);
+            if !wanted || !goes_on {
+                break;
+            }
+            path.push(token.with(token.text.clone(), true));
+            at += 1;
+        }
+        (at, path)
+    }
+
+    /// `as NAME` here, or else that name.
+    fn renamed(&self, at: usize, known: Option<&Token>) -> (usize, Option<String>) {
+        match self
+            .tokens
+            .get(at + 1)
+            .filter(|_| self.is(at, "as") || (self.is(at, ":") && !self.path.ends_with(".py")))
+        {
+            Some(name) => (at + 2, Some(name.text.clone())),
+            None => (at, known.map(|token| token.text.clone())),
+        }
+    }
+
+    fn python(&self, start: usize) -> Imports {
+        let mut found = Vec::new();
+        if self.is(start, "import") {
+            let mut at = start + 1;
+            loop {
+                let (end, path) = self.dotted(at);
+                let is_as = self.is(end, "as");
+                let (end, name) = self.renamed(end, path.first());
+                // `import a.b` gives the name `a`.
+                let target = if is_as { path.clone() } else { path.iter().take(1).cloned().collect() };
+                if !is_as && path.len() > 1 {
+                    found.push((None, path));
+                }
+                if !target.is_empty() {
+                    found.push((name, target));
+                }
+                at = end;
+                if !self.is(at, ",") {
+                    return Some((at, found));
+                }
+                at += 1;
+            }
+        }
+        if !self.is(start, "from") {
+            return None;
+        }
+        let (at, module) = self.dotted(start + 1);
+        if module.is_empty() || !self.is(at, "import") {
+            return None;
+        }
+        let mut at = at + 1 + usize::from(self.is(at + 1, "("));
+        let line = self.tokens.get(start).map(|token| token.line);
+        let is_list = self.is(at - 1, "(");
+        while let Some(token) = self.tokens.get(at).filter(|token| token.is_name() || token.is("*")) {
+            if !is_list && Some(token.line) != line {
+                break;
+            }
+            let (end, name) = self.renamed(at + 1, Some(token));
+            let mut target = module.clone();
+            target.extend([token.with(".".to_owned(), true), token.with(token.text.clone(), true)]);
+            found.push((name, target));
+            at = end;
+            if !self.is(at, ",") {
+                break;
+            }
+            at += 1;
+        }
+        Some((at + usize::from(is_list && self.is(at, ")")), found))
+    }
+
+    fn script(&self, start: usize) -> Imports {
+        if self.is(start, "from") {
+            let module = self.tokens.get(start + 1)?;
+            return Some((start + 2, vec![(None, path_tokens(module, module.string()?, self.path))]));
+        }
+        let rest = self.tokens.get(start + 1..)?;
+        if let Some(module) = rest.first().and_then(Token::string) {
+            return Some((start + 2, vec![(None, path_tokens(rest.first()?, module, self.path))]));
+        }
+        let is_clause =
+            |token: &Token| token.is_name() || matches!(token.text.as_str(), "{" | "}" | "," | "*");
+        let length = rest.iter().take(MAX_INNER).position(|token| token.is("from") || !is_clause(token))?;
+        let module =
+            rest.get(length + 1).filter(|_| rest.get(length).is_some_and(|token| token.is("from")))?;
+        let target = path_tokens(module, module.string()?, self.path);
+        let mut found = vec![(None, target.clone())];
+        let mut is_inside = false;
+        for clause in rest.get(..length)?.split(|token| matches!(token.text.as_str(), ",")) {
+            is_inside |= clause.iter().any(|token| token.is("{"));
+            let names: Vec<&Token> = clause.iter().filter(|token| token.is_name() || token.is("*")).collect();
+            let names: Vec<&Token> = names.into_iter().filter(|token| !token.is("type")).collect();
+            let (Some(first), Some(last)) = (names.first(), names.last()) else { continue };
+            let mut whole = target.clone();
+            if is_inside && !first.is("default") {
+                whole.extend([first.with(".".to_owned(), true), first.with(first.text.clone(), true)]);
+            }
+            found.push((Some(last.text.clone()), whole));
+        }
+        // A type that is imported does nothing.
+        if rest.first().is_some_and(|token| token.is("type")) {
+            return Some((start + length + 3, Vec::new()));
+        }
+        Some((start + length + 3, found))
+    }
+
+    fn go(&self, start: usize) -> Imports {
+        if !self.is(start, "import") {
+            return None;
+        }
+        let is_list = self.is(start + 1, "(");
+        let mut at = start + 1 + usize::from(is_list);
+        let mut found = Vec::new();
+        let mut name: Option<String> = None;
+        while let Some(token) = self.tokens.get(at).filter(|token| !token.is(")")) {
+            at += 1;
+            let Some(module) = token.string() else {
+                name = Some(token.text.clone());
+                continue;
+            };
+            let last =
+                module.rsplit('/').find(|part| !(part.starts_with('v') && part.len() == 2)).unwrap_or(module);
+            found.push((name.take().or(Some(last.to_owned())), path_tokens(token, module, self.path)));
+            if !is_list {
+                break;
+            }
+        }
+        Some((at + usize::from(is_list), found))
+    }
+
+    fn rust(&self, start: usize) -> Imports {
+        if self.is(start, "extern") {
+            let (end, path) = self.dotted(start + 2);
+            let (end, name) = self.renamed(end, path.first());
+            let path: Vec<Token> = path.into_iter().take(1).collect();
+            return (self.is(start + 1, "crate") && !path.is_empty()).then(|| (end, vec![(name, path)]));
+        }
+        let mut found = Vec::new();
+        let mut stack: Vec<Vec<Token>> = Vec::new();
+        let mut prefix: Vec<Token> = Vec::new();
+        let mut at = start + 1;
+        while let Some(token) = self.tokens.get(at).filter(|token| !token.is(";")) {
+            if prefix.len() > MAX_INNER || stack.len() > MAX_NESTED {
+                return None;
+            }
+            match token.text.as_str() {
+                "{" => stack.push(prefix.clone()),
+                "," => prefix = stack.last().cloned().unwrap_or_default(),
+                "}" => drop(stack.pop()),
+                "." if prefix.is_empty() => {}
+                "." => prefix.push(token.with(".".to_owned(), true)),
+                "as" => {
+                    let name = self.tokens.get(at + 1)?.text.clone();
+                    if let Some((last, _)) = found.last_mut() {
+                        *last = Some(name);
+                    }
+                    at += 1;
+                }
+                "self" => {
+                    let target: Vec<Token> =
+                        prefix.iter().take(prefix.len().saturating_sub(1)).cloned().collect();
+                    found.push((target.last().map(|last| last.text.clone()), target));
+                }
+                _ => {
+                    prefix.push(token.with(token.text.clone(), true));
+                    if !self.is(at + 1, ".") {
+                        found.push((Some(token.text.clone()), prefix.clone()));
+                    }
+                }
+            }
+            at += 1;
+        }
+        Some((at, found))
+    }
+}

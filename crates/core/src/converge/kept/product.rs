@@ -1,0 +1,416 @@
+//! Things that code outside of tests may not newly do, since they decide there what tests say: it uses their libraries,
+//! ends the program, asks who runs it, gives what others define another meaning, hides a name.
+//!
+//! A table of patterns over [`tokens`](super::tokens). A finding that speaks of the very thing lets it through; people
+//! are told of what the file did before, or a program that is run by itself does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use super::patterns::*;
+use super::tokens::{Code, Token};
+use super::{File, Half, Subject, Weakening, WeakeningKind, is_test_side, loaded, more};
+use WeakeningKind::{Asks, Borrows, Ends, Hooked, Pieces, Starts};
+use truing_diff::RepoPath;
+
+/// What this fix newly does outside of tests.
+pub(super) fn brought(files: &[File<'_>], about: &BTreeSet<Subject>, found: &mut Vec<Weakening>) {
+    let products: Vec<_> =
+        files.iter().map(|file| (file, Product::of(&file.before), Product::of(&file.after))).collect();
+    let mut each =
+        |kind: WeakeningKind, words: &[&str], is_told: bool, lines: &dyn Fn(&Product<'_>) -> Vec<String>| {
+            let sides = products.iter().map(|(file, before, after)| {
+                let of = |side: &Option<Product<'_>>| side.as_ref().map(lines).unwrap_or_default();
+                (*file, of(before), of(after))
+            });
+            let sides: Vec<_> = sides.collect();
+            for (file, line) in more(&sides) {
+                if about.iter().any(|subject| subject.path == *file.path && subject.names(words)) {
+                    continue;
+                }
+                let had = sides.iter().any(|(of, before, _)| std::ptr::eq(*of, file) && !before.is_empty());
+                let is_program = products.iter().any(|(of, before, after)| {
+                    std::ptr::eq(*of, file)
+                        && [before, after].iter().all(|side| side.as_ref().is_some_and(Product::is_program))
+                });
+                let is_mild = is_told || had || (is_program && matches!(kind, Ends | Asks));
+                found.push(Weakening { is_told: is_mild, ..file.tell(kind, &line) });
+            }
+        };
+    for rule in RULES {
+        each(rule.kind, rule.about, rule.kind == Starts, &|product| product.lines(rule));
+    }
+    for rule in COMPARISONS {
+        each(rule.kind, rule.about, false, &|product| product.comparisons(rule, true));
+        each(rule.kind, rule.about, true, &|product| product.comparisons(rule, false));
+    }
+    each(Borrows, OF_TESTS, false, &|product| product.libraries(LIBRARIES));
+    each(Borrows, OF_TESTS, true, &|product| product.libraries(&[(SCRIPT, ASSERTING)]));
+    each(Hooked, PATCHED, false, &|product| product.patched(true));
+    each(Hooked, PATCHED, true, &|product| product.patched(false));
+    each(Pieces, &[], false, &|product| product.pieced());
+    each(Ends, ENDING, false, &|product| product.symbols());
+}
+
+/// Characters before the body of what is the program's own.
+const MAX_HEAD: usize = 400;
+
+/// Parts of a file that are the program's own, or its tests'.
+const MAX_REGIONS: usize = 64;
+
+/// Words of the head of a class.
+const MAX_CLASS: usize = 64;
+
+/// A file outside of tests.
+struct Product<'h> {
+    half: &'h Half,
+    code: Code,
+    /// Where each word stands.
+    index: BTreeMap<String, Vec<usize>>,
+    /// What of it only runs where it is the program.
+    main: Vec<Range<usize>>,
+    /// What of it is compiled for its tests alone.
+    for_tests: Vec<Range<usize>>,
+}
+
+impl<'h> Product<'h> {
+    /// None: it belongs to tests, or is in no language that is known.
+    fn of(half: &'h Option<Half>) -> Option<Self> {
+        let is_read = |half: &&Half| half.read.is_some() && !is_test_side(&RepoPath::from_text(&half.path));
+        half.as_ref().filter(is_read).map(Self::new)
+    }
+
+    fn new(half: &'h Half) -> Self {
+        let code = Code::new(half);
+        let mut index: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (at, token) in code.tokens.iter().enumerate() {
+            index.entry(token.text.clone()).or_default().push(at);
+        }
+        let mut product = Self { half, code, index, main: Vec::new(), for_tests: Vec::new() };
+        product.main = product.regions(&[
+            "if @main",
+            "def main (",
+            "if ( require . main === module )",
+            "if ( import . meta . main )",
+        ]);
+        if half.path.ends_with(".rs") {
+            product.main = product.regions(&["fn main ("]);
+            product.for_tests = product.regions(&["# [ cfg ( test ) ]"]);
+        }
+        if half.path.ends_with(".go") && half.text.contains("package main") {
+            product.main = product.regions(&["func main ( )"]);
+        }
+        product
+    }
+
+    fn has_ending(&self, endings: &[&str]) -> bool {
+        endings.iter().any(|ending| self.half.path.ends_with(ending))
+    }
+
+    /// Is it a file that is run by itself?
+    fn is_program(&self) -> bool {
+        let mut parts = self.half.path.rsplit('/');
+        let name = parts.next().unwrap_or_default();
+        let stem = name.split('.').next().unwrap_or_default();
+        self.half.text.starts_with("#!")
+            || matches!(stem, "__main__" | "manage" | "cli")
+            || parts.next().is_some_and(|folder| folder == "bin" || folder == "scripts")
+    }
+
+    /// The lines that these words begin, with all that belongs to them.
+    fn regions(&self, heads: &[&str]) -> Vec<Range<usize>> {
+        let Some(read) = &self.half.read else { return Vec::new() };
+        let scanned = &read.scanned;
+        let is_python = self.half.path.ends_with(".py");
+        let starts = heads.iter().flat_map(|head| self.places(head));
+        let region = |at: usize| {
+            let line = scanned.line_of(at);
+            let indent = at - scanned.line(line).start;
+            // What is inside of something else is not the program's.
+            if indent > 0 && is_python {
+                return None;
+            }
+            if is_python {
+                let ends = (line + 1..scanned.lines.len()).find(|line| {
+                    let text = scanned.code.get(scanned.line(*line)).unwrap_or_default();
+                    !text.trim().is_empty() && !text.starts_with([' ', '\t', ')', ']'])
+                });
+                return Some(at..ends.map_or(scanned.code.len(), |line| scanned.line(line).start));
+            }
+            let mut near = scanned.code.get(at..)?.char_indices().take(MAX_HEAD);
+            let (stop, sign) = near.find(|(_, letter)| matches!(letter, '{' | ';'))?;
+            let end = if sign == '{' { scanned.closing(at + stop)? } else { at + stop };
+            Some(at..end)
+        };
+        starts
+            .filter_map(|start| self.code.tokens.get(start))
+            .filter_map(|token| region(token.at))
+            .take(MAX_REGIONS)
+            .collect()
+    }
+
+    fn line(&self, line: usize) -> String {
+        let scanned = self.half.read.as_ref().map(|read| &read.scanned);
+        let text = scanned.and_then(|scanned| scanned.bare.get(scanned.line(line)));
+        text.unwrap_or_default().trim().to_owned()
+    }
+
+    /// These lines, each once.
+    fn quoted(&self, mut lines: Vec<usize>) -> Vec<String> {
+        lines.sort_unstable();
+        lines.dedup();
+        lines.into_iter().map(|line| self.line(line)).collect()
+    }
+
+    /// Where in the words this pattern stands.
+    fn places(&self, pattern: &str) -> Vec<usize> {
+        let is_failing = pattern.ends_with('!') && pattern != "!";
+        let words: Vec<&str> = pattern.split(' ').filter(|word| *word != "!" || !is_failing).collect();
+        let tokens = &self.code.tokens;
+        let Some(first) = words.first() else { return Vec::new() };
+        let is_own = first.starts_with(|letter: char| letter.is_ascii_lowercase() || letter == '_');
+        let fits = |at: &usize| {
+            let is_field = is_own && at.checked_sub(1).is_some_and(|before| self.is_at(before, "."));
+            let is_all = (*at..)
+                .zip(&words)
+                .all(|(at, word)| tokens.get(at).is_some_and(|token| is_fitting(&token.text, word)));
+            is_all
+                && !is_field
+                && !(is_failing && says_failure(tokens.get(at + words.len()..).unwrap_or_default()))
+        };
+        let candidates: Vec<usize> = match first.strip_suffix('*').filter(|begin| begin.starts_with('"')) {
+            Some(begin) => {
+                let texts =
+                    self.index.range(begin.to_owned()..).take_while(|(text, _)| text.starts_with(begin));
+                texts.flat_map(|(_, places)| places).copied().collect()
+            }
+            None => self.index.get(*first).cloned().unwrap_or_default(),
+        };
+        candidates.into_iter().filter(fits).collect()
+    }
+
+    fn is_at(&self, at: usize, text: &str) -> bool {
+        self.code.tokens.get(at).is_some_and(|token| token.text == text)
+    }
+
+    fn lines(&self, rule: &Rule) -> Vec<String> {
+        if !self.has_ending(rule.endings) {
+            return Vec::new();
+        }
+        let mut places: Vec<usize> = rule.patterns.iter().flat_map(|pattern| self.places(pattern)).collect();
+        places.sort_unstable();
+        let is_hit = |at: &usize| {
+            let Some(token) = self.code.tokens.get(*at) else { return false };
+            let is_main = rule.is_of_main && self.main.iter().any(|main| main.contains(&token.at));
+            !is_main && !self.is_guard_of_main(*at)
+        };
+        let mut lines: Vec<usize> = places
+            .into_iter()
+            .filter(is_hit)
+            .filter_map(|at| self.code.tokens.get(at))
+            .map(|token| token.line)
+            .collect();
+        lines.dedup();
+        self.quoted(lines)
+    }
+
+    /// `if (require.main === module)` lets a file be a program: what it does else it does for tests as for others.
+    fn is_guard_of_main(&self, at: usize) -> bool {
+        ["if ( require . main === module )", "if ( import . meta . main )"]
+            .iter()
+            .any(|guard| at.checked_sub(2).is_some_and(|start| self.places_at(start, guard)))
+    }
+
+    fn places_at(&self, start: usize, pattern: &str) -> bool {
+        let words = pattern.split(' ');
+        words
+            .enumerate()
+            .all(|(at, word)| self.code.tokens.get(start + at).is_some_and(|token| token.text == word))
+    }
+
+    /// Comparisons; those of types that are taken for values of the language, or the others.
+    fn comparisons(&self, rule: &Rule, is_of_value: bool) -> Vec<String> {
+        if !self.has_ending(rule.endings) {
+            return Vec::new();
+        }
+        let mut lines = Vec::new();
+        for pattern in rule.patterns {
+            for at in self.places(pattern) {
+                let Some(token) = self.code.tokens.get(at) else { continue };
+                if self.stands_for_value(at, token) == is_of_value {
+                    lines.push(token.line);
+                }
+            }
+        }
+        self.quoted(lines)
+    }
+
+    fn stands_for_value(&self, at: usize, token: &Token) -> bool {
+        let tokens = &self.code.tokens;
+        let (start, end) = match token.text.as_str() {
+            "PartialEq" | "PartialOrd" => (at + 1, at + 4),
+            _ if self.half.path.ends_with(".rs") => (at, at),
+            _ => {
+                let classes = self.index.get("class").map(Vec::as_slice).unwrap_or_default();
+                let class = classes
+                    .partition_point(|class| *class < at)
+                    .checked_sub(1)
+                    .and_then(|last| classes.get(last));
+                let class = class.copied();
+                let Some(class) = class else { return false };
+                let opens = if self.half.path.ends_with(".py") { ":" } else { "{" };
+                let head = tokens.get(class..at.min(class + MAX_CLASS)).unwrap_or_default();
+                (class, class + head.iter().position(|token| token.text == opens).unwrap_or(0))
+            }
+        };
+        let row = tokens.get(start..end.min(tokens.len())).unwrap_or_default();
+        row.iter().any(|token| VALUES.contains(&token.text.as_str()))
+    }
+
+    /// Libraries of tests that are imported or named.
+    fn libraries(&self, all: &[(&[&str], &[&str])]) -> Vec<String> {
+        let known: Vec<&str> = all
+            .iter()
+            .filter(|(endings, _)| self.has_ending(endings))
+            .flat_map(|(_, names)| *names)
+            .copied()
+            .collect();
+        let is_of = |name: &str| {
+            known.iter().any(|known| {
+                name == *known || name.strip_prefix(known).is_some_and(|rest| rest.starts_with(['/', '.']))
+            })
+        };
+        let tokens = &self.code.tokens;
+        let mut lines = Vec::new();
+        for (at, token) in tokens.iter().enumerate() {
+            let next = |count: usize| tokens.get(at + count).map_or("", |token| token.text.as_str());
+            let is_import = token.text == "import"
+                && (is_of(next(1)) || (next(2) == "." && is_of(&format!("{}.{}", next(1), next(3)))));
+            // Names of libraries that are words of their own may be texts for any purpose.
+            let is_named = token.text.strip_prefix('"').is_some_and(|text| {
+                let module = text.strip_prefix("node:");
+                let is_word = matches!(text, "test" | "expect" | "mock" | "should" | "tap" | "ava" | "insta");
+                let is_special = text.starts_with('@') || (text.contains("test") && known.contains(&text));
+                module.is_some_and(&is_of) || (is_special && !is_word && is_of(text))
+            });
+            let is_for_tests = self.for_tests.iter().any(|range| range.contains(&token.at));
+            if (is_import || is_named) && !is_for_tests && lines.last() != Some(&token.line) {
+                lines.push(token.line);
+            }
+        }
+        self.quoted(lines)
+    }
+
+    /// Fields of others that get another value: of what is the language's own or a library's of tests, or of other imports.
+    fn patched(&self, is_of_all: bool) -> Vec<String> {
+        let tokens = &self.code.tokens;
+        let mut lines = Vec::new();
+        let targets = SETTERS.iter().flat_map(|setter| {
+            let length = setter.split(' ').count();
+            self.places(setter).into_iter().map(move |at| at + length)
+        });
+        for at in targets {
+            lines.extend(self.owner(at).filter(|owner| *owner == is_of_all).and_then(|_| tokens.get(at)));
+        }
+        for (at, token) in tokens.iter().enumerate() {
+            let before = at.checked_sub(1).and_then(|at| tokens.get(at));
+            let begins = before.is_none_or(|before| before.text != ".");
+            if !begins || tokens.get(at + 1).is_none_or(|next| next.text != ".") {
+                continue;
+            }
+            let length = path_length(tokens.get(at..).unwrap_or_default());
+            let next = |count: usize| tokens.get(at + length + count).map_or("", |token| token.text.as_str());
+            let is_first = before.is_none_or(|before| {
+                before.line != token.line || matches!(before.text.as_str(), ";" | ":" | "import")
+            });
+            let is_python = self.half.path.ends_with(".py");
+            let is_set = next(0) == "=" && (is_first || !is_python);
+            let is_updated = tokens.get(at..at + length).is_some_and(|path| {
+                path.iter().any(|part| part.text == "__dict__")
+                    && path.last().is_some_and(|last| last.text == "update" || last.text == "setdefault")
+            });
+            let is_getter = tokens.get(at + length - 1).is_some_and(|last| last.text.starts_with("__define"));
+            if (is_set || is_updated || is_getter) && self.owner(at) == Some(is_of_all) {
+                lines.push(token);
+            }
+        }
+        self.quoted(lines.into_iter().map(|token| token.line).collect())
+    }
+
+    /// Does what is named here belong to all code and to tests? None: it is this file's own, or something that programs set.
+    fn owner(&self, at: usize) -> Option<bool> {
+        let tokens = &self.code.tokens;
+        let at = at + usize::from(tokens.get(at).is_some_and(|token| token.text == "import"));
+        let first = tokens.get(at)?;
+        let path = tokens.get(at..at + path_length(tokens.get(at..)?))?;
+        let words = path.iter().map(|token| token.text.as_str()).collect::<Vec<_>>().join(" ");
+        if SETTINGS.iter().any(|setting| words.starts_with(setting)) {
+            return None;
+        }
+        let name = first.text.as_str();
+        let is_python = self.half.path.ends_with(".py");
+        if !is_python && self.has_ending(SCRIPT) && GLOBALS.contains(&name) {
+            return Some(true);
+        }
+        if !first.is_imported || !(is_python || self.has_ending(SCRIPT)) {
+            return None;
+        }
+        let is_library = LIBRARIES
+            .iter()
+            .filter(|(endings, _)| self.has_ending(endings))
+            .any(|(_, names)| names.contains(&name));
+        let is_own = if is_python { loaded::is_own_module(name) } else { OF_NODE.contains(&name) };
+        // What others set of packages in scripts is how those are set up.
+        (is_library || is_own || is_python).then_some(is_library || is_own)
+    }
+
+    fn pieced(&self) -> Vec<String> {
+        self.quoted(self.code.pieced.clone())
+    }
+
+    /// Functions that take the place of those of the C library, or reach past Rust for them.
+    fn symbols(&self) -> Vec<String> {
+        let tokens = &self.code.tokens;
+        let is_open =
+            ["no_mangle", "export_name", "extern \"*"].iter().any(|word| !self.places(word).is_empty());
+        if !self.has_ending(RUST) || !is_open {
+            return Vec::new();
+        }
+        let is_mangled = !self.places("no_mangle").is_empty();
+        let mut lines = Vec::new();
+        for (at, token) in tokens.iter().enumerate() {
+            let next = |count: usize| tokens.get(at + count).map_or("", |token| token.text.as_str());
+            let is_symbol = |name: &str| SYMBOLS.contains(&name) || name.starts_with("__");
+            let is_function = matches!(token.text.as_str(), "fn" | "static")
+                && is_symbol(next(1))
+                && !(next(1) == "main" && next(3) == ")" && !is_mangled)
+                && !matches!(next(3), "self" | "&" | "mut");
+            let is_export = token.text == "export_name" && next(2).strip_prefix('"').is_some_and(is_symbol);
+            if is_function || is_export {
+                lines.push(token.line);
+            }
+        }
+        self.quoted(lines)
+    }
+}
+
+/// Words of a path of names.
+fn path_length(tokens: &[Token]) -> usize {
+    let is_next = |(at, token): &(usize, &Token)| (at % 2 == 1) == (token.text == ".");
+    let length = tokens.iter().enumerate().take_while(is_next).count();
+    length - usize::from(length % 2 == 0 && length > 0)
+}
+
+fn is_fitting(text: &str, word: &str) -> bool {
+    match word.strip_prefix('"').and_then(|word| word.strip_suffix('*')) {
+        Some(begin) => text.strip_prefix('"').is_some_and(|text| text.starts_with(begin)),
+        None => word == text || word == "_",
+    }
+}
+
+/// Is this a number other than 0, which says that something failed?
+fn says_failure(rest: &[Token]) -> bool {
+    let number = rest.iter().find(|token| token.text != "(");
+    let is_direct = rest.iter().position(|token| token.text != "(").is_some_and(|at| at <= 1);
+    is_direct && number.is_some_and(|number| number.text.parse::<u8>().is_ok_and(|code| code > 0))
+}

@@ -1,0 +1,389 @@
+//! Code as a row of words under the names that they have where they come from, so that one thing is read as one however it is
+//! written: `from os import _exit as bye`, `getattr(os, "_ex" + "it")` and `vars(os)["_exit"]` are all `os . _exit`.
+//!
+//! No types and no scopes: an imported name stands for what was imported in its whole file.
+
+use super::Half;
+use super::imports::{named, path_tokens};
+use super::scan::is_word;
+
+/// A word, a text or a sign.
+#[derive(Clone, Debug)]
+pub(super) struct Token {
+    /// A text begins with `"`, and has nothing else of its quotes.
+    pub text: String,
+    /// Where it begins in the file.
+    pub at: usize,
+    /// The line of that, from 0.
+    pub line: usize,
+    /// Does it come from an import?
+    pub is_imported: bool,
+}
+
+impl Token {
+    pub(super) fn is_name(&self) -> bool {
+        self.text.bytes().next().is_some_and(|byte| is_word(byte) && !byte.is_ascii_digit())
+    }
+
+    pub(super) fn is(&self, text: &str) -> bool {
+        self.text == text
+    }
+
+    pub(super) fn string(&self) -> Option<&str> {
+        self.text.strip_prefix('"')
+    }
+
+    pub(super) fn with(&self, text: String, is_imported: bool) -> Self {
+        Self { text, at: self.at, line: self.line, is_imported }
+    }
+}
+
+/// What a file says outside of tests.
+#[derive(Debug, Default)]
+pub(super) struct Code {
+    /// Its words.
+    pub tokens: Vec<Token>,
+    /// Lines in which a name is put together from pieces.
+    pub pieced: Vec<usize>,
+}
+
+/// Signs of several letters.
+const SIGNS: &[&str] =
+    &["===", "!==", "==", "!=", "=>", "::", "->", "<=", ">=", "+=", "-=", ":=", "**", "?.", "//"];
+
+/// Words before which a bracket opens a list.
+const LISTS_AFTER: &[&str] =
+    &["return", "in", "of", "case", "await", "else", "and", "or", "not", "if", "yield"];
+
+/// Calls that import what their text names.
+const IMPORTS: &[&str] = &["__import__", "import_module", "require", "import"];
+
+/// What a table of names does that is no name in it.
+const OF_TABLES: &[&str] = &["update", "setdefault", "pop", "get", "items", "keys", "values"];
+
+/// Words between brackets that may be one name.
+pub(super) const MAX_INNER: usize = 256;
+
+/// Calls that take a name as a text.
+const BY_NAME: &[&str] = &["getattr", "setattr", "hasattr", "defineProperty"];
+
+/// What makes texts of what nobody reads as one.
+const BUILDERS: &[&str] = &[
+    "chr",
+    "decode",
+    "b64decode",
+    "fromhex",
+    "unhexlify",
+    "reversed",
+    "fromCharCode",
+    "fromCodePoint",
+    "atob",
+    "reverse",
+];
+
+/// Letters of a text to which others are added.
+const MAX_TEXT: usize = 120;
+
+/// Letters of a name that is put together.
+const MAX_PIECED: usize = 48;
+
+impl Code {
+    /// Reads what of a file is in no test.
+    pub(super) fn new(half: &Half) -> Self {
+        let mut folding = Folding { code: Self::default(), opened: Vec::new(), path: &half.path };
+        for token in tokens(half) {
+            folding.push(token);
+        }
+        let mut code = folding.code;
+        code.tokens = named(code.tokens, &half.path);
+        code
+    }
+}
+
+fn tokens(half: &Half) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    let Some(read) = &half.read else { return tokens };
+    let scanned = &read.scanned;
+    for range in half.outside() {
+        let mut at = range.start;
+        let mut strings = scanned.strings_in(&range).peekable();
+        while at < range.end {
+            let rest = scanned.bare.get(at..range.end).unwrap_or_default();
+            let text = match strings.next_if(|string| string.start <= at) {
+                Some(string) => {
+                    let raw = scanned.bare.get(string.clone()).unwrap_or_default();
+                    let inner = raw.strip_prefix('r').unwrap_or(raw);
+                    let text = inner.trim_matches(['"', '\'', '`', '#']).to_owned();
+                    // Letters before a text say how it is to be read.
+                    let is_joined =
+                        |last: &mut Token| last.is_name() && last.at + last.text.len() == string.start;
+                    tokens.pop_if(|last| is_joined(last));
+                    tokens.push(token(format!("\"{text}"), string.start, scanned.line_of(string.start)));
+                    at = string.end;
+                    continue;
+                }
+                None if rest.bytes().next().is_some_and(is_word) => {
+                    let end = rest.bytes().position(|byte| !is_word(byte)).unwrap_or(rest.len());
+                    rest.get(..end).unwrap_or(rest)
+                }
+                None => match SIGNS.iter().find(|sign| rest.starts_with(**sign)) {
+                    Some(sign) => sign,
+                    None => {
+                        rest.chars().next().map_or("", |sign| rest.get(..sign.len_utf8()).unwrap_or_default())
+                    }
+                },
+            };
+            if !text.trim().is_empty() {
+                let text = if matches!(text, "::" | "?.") { "." } else { text };
+                tokens.push(token(text.to_owned(), at, scanned.line_of(at)));
+            }
+            at += text.len().max(1);
+        }
+    }
+    tokens
+}
+
+fn token(text: String, at: usize, line: usize) -> Token {
+    Token { text, at, line, is_imported: false }
+}
+
+/// Puts together what is written in pieces, and writes each way to a name as `a . b`.
+struct Folding<'p> {
+    code: Code,
+    /// Where brackets are open in the tokens.
+    opened: Vec<usize>,
+    path: &'p str,
+}
+
+impl Folding<'_> {
+    fn back(&self, count: usize) -> Option<&Token> {
+        let tokens = &self.code.tokens;
+        tokens.len().checked_sub(count).and_then(|at| tokens.get(at))
+    }
+
+    fn ends_with(&self, texts: &[&str]) -> bool {
+        texts.iter().rev().enumerate().all(|(at, text)| self.back(at + 1).is_some_and(|token| token.is(text)))
+    }
+
+    fn push(&mut self, token: Token) {
+        match token.text.as_str() {
+            "(" | "[" | "{" => {
+                self.opened.push(self.code.tokens.len());
+                self.code.tokens.push(token);
+            }
+            ")" | "]" | "}" => {
+                let open = self.opened.pop();
+                let end = self.code.tokens.len();
+                let Some(open) = open.filter(|open| *open < end && end - *open <= MAX_INNER) else {
+                    self.code.tokens.push(token);
+                    return;
+                };
+                self.close(open, token);
+            }
+            _ if token.string().is_some() => self.string(token),
+            // What is global is so under its bare name, too.
+            "." if ["globalThis", "global"].iter().any(|name| self.ends_with(&[name])) => {
+                self.code.tokens.pop();
+            }
+            _ => {
+                if self.ends_with(&[".", "__dict__", "."]) && !OF_TABLES.contains(&token.text.as_str()) {
+                    self.code.tokens.truncate(self.code.tokens.len().saturating_sub(2));
+                }
+                self.code.tokens.push(token);
+            }
+        }
+    }
+
+    pub(super) fn string(&mut self, token: Token) {
+        if self.ends_with(&["__name__", "=="]) && token.is("\"__main__") {
+            self.code.tokens.truncate(self.code.tokens.len().saturating_sub(2));
+            self.code.tokens.push(token.with("@main".to_owned(), false));
+            return;
+        }
+        // Long texts are no names, and are not copied again for each piece.
+        let is_long = |text: &Token| text.text.len() > MAX_TEXT;
+        if is_long(&token)
+            || self.back(1).is_some_and(is_long)
+            || (self.ends_with(&["+"]) && self.back(2).is_some_and(is_long))
+        {
+            self.code.tokens.push(token);
+            return;
+        }
+        let is_added = self.ends_with(&["+"]) && self.back(2).is_some_and(|before| before.string().is_some());
+        let is_beside =
+            self.path.ends_with(".py") && self.back(1).is_some_and(|before| before.string().is_some());
+        if is_added {
+            self.code.tokens.pop();
+        }
+        match self.code.tokens.pop_if(|_| is_added || is_beside) {
+            Some(before) => {
+                let whole = self.joined(&[before.clone(), token], "");
+                self.code.tokens.push(before.with(whole, false));
+            }
+            None => self.code.tokens.push(token),
+        }
+    }
+
+    /// Texts as one; a name that is made so in one line is told.
+    fn joined(&mut self, pieces: &[Token], between: &str) -> String {
+        let texts: Vec<&str> = pieces.iter().filter_map(Token::string).collect();
+        let whole = texts.join(between);
+        let is_piece = |text: &&str| {
+            text.bytes().any(|byte| byte.is_ascii_alphabetic())
+                && text.bytes().all(|byte| is_word(byte) || matches!(byte, b'.' | b':'))
+        };
+        let lines = pieces.first().map(|first| first.line);
+        let is_line = pieces.iter().all(|piece| Some(piece.line) == lines);
+        let is_name = texts.len() > 1 && texts.iter().all(is_piece) && between.is_empty();
+        if is_name && is_line && whole.len() <= MAX_PIECED {
+            self.code.pieced.extend(lines);
+        }
+        format!("\"{whole}")
+    }
+
+    /// A bracket closes that was opened there.
+    fn close(&mut self, open: usize, token: Token) {
+        let inner: Vec<Token> = self.code.tokens.split_off(open + 1);
+        let head = open.checked_sub(1).and_then(|at| self.code.tokens.get(at)).cloned();
+        let name = head.as_ref().map_or("", |head| head.text.as_str()).to_owned();
+        let one = inner.first().filter(|_| inner.len() == 1).and_then(Token::string).map(str::to_owned);
+        let place = head.clone().unwrap_or_else(|| token.clone());
+        let takes_name = IMPORTS.contains(&name.as_str()) || BY_NAME.contains(&name.as_str());
+        let is_backwards = |(at, token): (usize, &Token)| {
+            token.is("[")
+                && inner.get(at + 1..at + 4).is_some_and(|row| row.iter().any(|token| token.is("-")))
+        };
+        if takes_name
+            && (inner.iter().any(|token| BUILDERS.contains(&token.text.as_str()))
+                || inner.iter().enumerate().any(is_backwards))
+        {
+            self.code.pieced.push(place.line);
+        }
+        match (token.text.as_str(), one) {
+            ("]", Some(key)) if self.is_index(&name) && key.bytes().all(is_word) && !key.is_empty() => {
+                self.code.tokens.truncate(open);
+                if self.ends_with(&["sys", ".", "modules"]) {
+                    self.code.tokens.truncate(open.saturating_sub(3));
+                    self.imported(&place, &key);
+                } else {
+                    self.push(place.with(".".to_owned(), false));
+                    self.push(place.with(key, false));
+                }
+            }
+            ("]", Some(key)) if self.ends_with(&["sys", ".", "modules", "["]) => {
+                self.code.tokens.truncate(open.saturating_sub(3));
+                self.imported(&place, &key);
+            }
+            (")", Some(key)) if IMPORTS.contains(&name.as_str()) => {
+                self.code.tokens.truncate(open.saturating_sub(1));
+                if self.ends_with(&["importlib", "."]) {
+                    self.code.tokens.truncate(open.saturating_sub(3));
+                }
+                self.imported(&place, &key);
+            }
+            (")", Some(_)) if name == "join" && self.is_joining(open) => self.join(open, &inner, &place),
+            (")", _) if name == "join" && self.ends_with(&[".", "join", "("]) => {
+                let is_list = |first: &Token| first.is("[") || first.is("(");
+                let list = inner.get(1..inner.len().saturating_sub(1)).unwrap_or_default();
+                let between = self.back(4).and_then(Token::string).map(str::to_owned);
+                match between.filter(|_| inner.first().is_some_and(is_list) && is_texts(list)) {
+                    Some(between) => {
+                        let whole = self.joined(&texts(list), &between);
+                        self.code.tokens.truncate(open.saturating_sub(3));
+                        self.string(place.with(whole, false));
+                    }
+                    None => self.keep(inner, token),
+                }
+            }
+            (")", _) if name == "getattr" || self.ends_with(&["Reflect", ".", "get", "("]) => {
+                let comma = inner.iter().position(|token| token.is(","));
+                let key =
+                    comma.and_then(|comma| inner.get(comma + 1)).and_then(Token::string).map(str::to_owned);
+                let (Some(comma), Some(key)) = (comma, key) else { return self.keep(inner, token) };
+                let back = if name == "getattr" { 1 } else { 3 };
+                self.code.tokens.truncate(open.saturating_sub(back));
+                self.code.tokens.extend(inner.into_iter().take(comma));
+                self.code.tokens.push(place.with(".".to_owned(), false));
+                self.push(place.with(key, false));
+            }
+            (")", _) if name == "vars" && !inner.is_empty() => {
+                self.code.tokens.truncate(open.saturating_sub(1));
+                self.code.tokens.extend(inner);
+                self.code.tokens.push(place.with(".".to_owned(), false));
+                self.code.tokens.push(place.with("__dict__".to_owned(), false));
+            }
+            (")", _) if is_texts(&inner) && self.ends_with(&["concat", "!", "("]) => {
+                let whole = self.joined(&texts(&inner), "");
+                self.code.tokens.truncate(open.saturating_sub(2));
+                self.code.tokens.push(place.with(whole, false));
+            }
+            // `(await import("x")).y`
+            (")", _)
+                if !inner.is_empty() && inner.iter().all(|token| token.is_imported || token.is("await")) =>
+            {
+                let is_call = head.as_ref().is_some_and(|head| head.is_name() && !is_keyword(&head.text));
+                if is_call {
+                    return self.keep(inner, token);
+                }
+                self.code.tokens.truncate(open);
+                self.code.tokens.extend(inner.into_iter().filter(|token| !token.is("await")));
+            }
+            _ => self.keep(inner, token),
+        }
+    }
+
+    fn keep(&mut self, inner: Vec<Token>, close: Token) {
+        self.code.tokens.extend(inner);
+        self.code.tokens.push(close);
+    }
+
+    /// Is a bracket after this one of an index?
+    fn is_index(&self, before: &str) -> bool {
+        let is_name = before.bytes().next().is_some_and(is_word) && !LISTS_AFTER.contains(&before);
+        is_name || matches!(before, ")" | "]")
+    }
+
+    /// `["a", "b"].join("")`
+    fn is_joining(&self, open: usize) -> bool {
+        let before = self.code.tokens.get(..open.saturating_sub(2)).unwrap_or_default();
+        before.last().is_some_and(|last| last.is("]"))
+    }
+
+    fn join(&mut self, open: usize, between: &[Token], place: &Token) {
+        let between = between.first().and_then(Token::string).unwrap_or_default().to_owned();
+        let end = open.saturating_sub(3);
+        let list = self.code.tokens.get(..end).unwrap_or_default();
+        let start = list.iter().rposition(|token| !is_text_or_comma(token)).map_or(0, |at| at + 1);
+        let pieces = texts(list.get(start..).unwrap_or_default());
+        if pieces.is_empty() || !list.get(start.saturating_sub(1)).is_some_and(|token| token.is("[")) {
+            return self
+                .keep(vec![place.with(format!("\"{between}"), false)], place.with(")".to_owned(), false));
+        }
+        let whole = self.joined(&pieces, &between);
+        self.code.tokens.truncate(start.saturating_sub(1));
+        self.string(place.with(whole, false));
+    }
+
+    /// A module that is imported in the middle of something.
+    fn imported(&mut self, place: &Token, module: &str) {
+        let marked = place.with("import".to_owned(), false);
+        self.code.tokens.push(marked);
+        self.code.tokens.extend(path_tokens(place, module, self.path));
+    }
+}
+
+fn is_keyword(text: &str) -> bool {
+    LISTS_AFTER.contains(&text)
+}
+
+fn is_text_or_comma(token: &Token) -> bool {
+    token.string().is_some() || token.is(",")
+}
+
+fn is_texts(tokens: &[Token]) -> bool {
+    !tokens.is_empty() && tokens.iter().all(is_text_or_comma)
+}
+
+fn texts(tokens: &[Token]) -> Vec<Token> {
+    tokens.iter().filter(|token| token.string().is_some()).cloned().collect()
+}
