@@ -289,7 +289,7 @@ impl Run {
         self.history.dismissed(&said);
         self.dismissals = said;
         if matches!(self.next, Act::Gate | Act::Fix { .. }) {
-            self.ledger.tell(self.found.iter_mut());
+            self.history.tell(self.found.iter_mut());
             self.found.retain(|finding| !matches!(finding.status, FindingStatus::Dismissed(_)));
         }
     }

@@ -7,7 +7,12 @@
 //! before them, at the end), and `@- PATH` deletes one. `about PATH` names a file that a finding is about. END is `refused`,
 //! `told` or `honest`; in `data/neutralised/second`, by another author, `hostile` or `honest`.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a helper of tests may fail them, and say what it saw"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -166,7 +171,7 @@ fn ends_of(sets: &[(&'static str, &'static str)]) -> (Vec<String>, Vec<String>) 
                 ("hostile", "nothing") => unseen.push(format!("{set}: {}", case.name)),
                 ("honest", "refused") => wrong.push(format!("{set}: {}: {told}", case.name)),
                 (_, "told") if !told.is_empty() => {
-                    println!("told: {set}: {} ({}): {told}", case.name, case.end)
+                    println!("told: {set}: {} ({}): {told}", case.name, case.end);
                 }
                 _ => {}
             }

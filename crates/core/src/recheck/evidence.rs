@@ -85,10 +85,8 @@ pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
         |statement: &Statement| own.is_some_and(|own| statement.touches(own)) && !is_of_another(statement);
     let was = Was::of(seen, &page);
     let is_new = |one: &&&Statement| {
-        one.has_words
-            && !seen.marks.has(one.own)
-            && !is_of_another(one)
-            && !(is_near(one) && was.is_same(one))
+        let was_there = seen.marks.has(one.own) || is_near(one) && was.is_same(one);
+        one.has_words && !was_there && !is_of_another(one)
     };
     let beside = || {
         let said = told.iter().filter(is_new).find(|one| is_near(one)).map(|one| one.own);

@@ -187,7 +187,7 @@ impl Tokens {
     pub(super) fn between(&self, (first, last): (u32, u32)) -> &[u64] {
         let place = |line: u32| usize::try_from(line).unwrap_or(usize::MAX);
         let begin = self.lines.partition_point(|line| line + 1 < place(first));
-        let end = self.lines.partition_point(|line| line + 1 <= place(last));
+        let end = self.lines.partition_point(|line| *line < place(last));
         self.tokens.get(begin.saturating_sub(1)..(end + 1).min(self.tokens.len())).unwrap_or_default()
     }
 
@@ -289,7 +289,7 @@ fn brackets_around(all: &Tokens) -> BTreeSet<usize> {
             let next = token(at + 1);
             let goes_on = next.is_some_and(|next| GOES_ON.contains(&next));
             let ends = next.is_none_or(|next| BEHIND.contains(&next)) || is_last && !goes_on;
-            let is_word = begin + 2 == at && !before(1).is_some_and(|before| before == CLOSES);
+            let is_word = begin + 2 == at && before(1) != Some(CLOSES);
             let is_arrow = is_word && next == Some(EQUALS) && token(at + 2) == Some(COMPARES[3]);
             if !has_comma && begin + 1 < at && (may_begin && ends || is_test && !goes_on || is_arrow) {
                 around.extend([begin, at]);

@@ -343,7 +343,7 @@ fn tasks(text: &str, settings: &mut Settings) {
         match indent {
             0 => (section, task) = (name, ""),
             1..=4 if section == "tasks" && (task.is_empty() || line.starts_with("  ") && indent == 2) => {
-                task = name
+                task = name;
             }
             _ => {}
         }
