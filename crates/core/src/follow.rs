@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use beside::beside;
-pub use beside::{METADATA, Piece, What};
+pub use beside::{METADATA, Namesake, Piece, What};
 pub use manifest::{Manifest, ManifestError, RAW_DIGITS, Row, TREE_DIGITS, TREE_FORM, Written};
 
 /// The name of a whole file among its definitions.
@@ -53,6 +53,10 @@ pub struct Sources {
     /// The functions and methods of mirrored files, by file and name; in other languages than Python all definitions
     /// that hold no others, or [`WHOLE`].
     pub functions: BTreeMap<String, BTreeMap<String, Digests>>,
+    /// All definitions of each name that was found, by file and name, where there is more than one: the parts of a
+    /// property, overloads, branches. In the order of the text.
+    #[serde(default)]
+    pub namesakes: BTreeMap<String, BTreeMap<String, Vec<Namesake>>>,
     /// Code of mirrored files outside of these, in the order of the text.
     #[serde(default)]
     pub outside: BTreeMap<String, Vec<Piece>>,
@@ -367,11 +371,17 @@ pub(crate) fn news(changed: &[Change], unguarded: &[Unguarded]) -> String {
         1 => Some("1 function beside them"),
         _ => Some("functions beside them"),
     };
-    let is_code = |what| !matches!(what, What::Function | What::File | What::Requirement);
+    let again = match count(|what| what == What::Redefinition) {
+        0 => None,
+        1 => Some("another definition of a pinned name"),
+        _ => Some("other definitions of pinned names"),
+    };
+    let is_code =
+        |what| !matches!(what, What::Function | What::Redefinition | What::File | What::Requirement);
     let code = (count(is_code) > 0).then_some("code outside of functions");
     let files = (count(|what| what == What::File) > 0).then_some("the files that theirs import");
     let required = (count(|what| what == What::Requirement) > 0).then_some("what the release requires");
-    let parts: Vec<&str> = [functions, code, files, required].into_iter().flatten().collect();
+    let parts: Vec<&str> = [functions, again, code, files, required].into_iter().flatten().collect();
     let unchanged = if changed.is_empty() {
         "no pinned definition changed"
     } else {
