@@ -232,6 +232,8 @@ pub enum Why {
     OfOtherPython,
     /// A requirement that admits all that it did, of a package that the project does not use by itself.
     Wider,
+    /// A requirement that is gone, of such a package.
+    Dropped,
 }
 
 impl Why {
@@ -250,6 +252,7 @@ impl Why {
             Self::OfExtra => "required otherwise for an extra that the project does not ask for",
             Self::OfOtherPython => "required otherwise for Python versions that the project does not support",
             Self::Wider => "required in more versions than before",
+            Self::Dropped => "required no more",
         }
     }
 
@@ -258,7 +261,7 @@ impl Why {
         match self {
             Self::Added | Self::Changed | Self::Removed | Self::Unreadable => true,
             Self::Stale | Self::Decorated | Self::Missing | Self::Elsewhere | Self::Untold => false,
-            Self::OfExtra | Self::OfOtherPython | Self::Wider => false,
+            Self::OfExtra | Self::OfOtherPython | Self::Wider | Self::Dropped => false,
         }
     }
 }
@@ -366,10 +369,19 @@ pub(crate) fn news(changed: &[Change], unguarded: &[Unguarded]) -> String {
     let count = |counts: fn(What) -> bool| {
         unguarded.iter().filter(|one| one.why.is_news() && counts(one.what)).count()
     };
-    let functions = match count(|what| what == What::Function) {
+    // Of a file without definitions, and of one that cannot be read, nobody knows a function.
+    let is_whole = |one: &&Unguarded| one.symbol == WHOLE || one.why == Why::Unreadable;
+    let wholes = unguarded.iter().filter(|one| one.what == What::Function && one.why.is_news());
+    let wholes = wholes.filter(is_whole).count();
+    let functions = match count(|what| what == What::Function) - wholes {
         0 => None,
         1 => Some("1 function beside them"),
         _ => Some("functions beside them"),
+    };
+    let beside = match wholes {
+        0 => None,
+        1 => Some("1 file beside them"),
+        _ => Some("files beside them"),
     };
     let again = match count(|what| what == What::Redefinition) {
         0 => None,
@@ -381,7 +393,7 @@ pub(crate) fn news(changed: &[Change], unguarded: &[Unguarded]) -> String {
     let code = (count(is_code) > 0).then_some("code outside of functions");
     let files = (count(|what| what == What::File) > 0).then_some("the files that theirs import");
     let required = (count(|what| what == What::Requirement) > 0).then_some("what the release requires");
-    let parts: Vec<&str> = [functions, again, code, files, required].into_iter().flatten().collect();
+    let parts: Vec<&str> = [functions, again, code, beside, files, required].into_iter().flatten().collect();
     let unchanged = if changed.is_empty() {
         "no pinned definition changed"
     } else {

@@ -102,7 +102,8 @@ impl What {
             | Why::Untold
             | Why::OfExtra
             | Why::OfOtherPython
-            | Why::Wider => return why.words().to_owned(),
+            | Why::Wider
+            | Why::Dropped => return why.words().to_owned(),
         };
         match self.thing() {
             "" => became.to_owned(),
