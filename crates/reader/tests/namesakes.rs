@@ -237,7 +237,8 @@ fn digests_are_those_of_one_definition() {
     let all = sources(TEXT, &pins, "p/*.py");
     let alone = "class P:\n    @property\n    def pr(self):\n        return 'get'\n\
                  if os.name == 'nt':\n    def plat(x):\n        return 1\n\
-                 if os.name == 'nt':\n    class W(Base):\n        kind = 1\n        def m(self):\n            return 'W1'\n\
+                 if os.name == 'nt':\n    class W(Base):\n        kind = 1\n        def m(self):\n\
+                 \x20           return 'W1'\n\
                  def single():\n    return 'single'\n";
     let alone = sources(alone, &pins, "p/*.py");
     for name in pins {
