@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use beside::beside;
-pub use beside::{METADATA, Piece, What};
+pub use beside::{METADATA, Namesake, Piece, What};
 pub use manifest::{Manifest, ManifestError, RAW_DIGITS, Row, TREE_DIGITS, TREE_FORM, Written};
 
 /// The name of a whole file among its definitions.
@@ -53,6 +53,10 @@ pub struct Sources {
     /// The functions and methods of mirrored files, by file and name; in other languages than Python all definitions
     /// that hold no others, or [`WHOLE`].
     pub functions: BTreeMap<String, BTreeMap<String, Digests>>,
+    /// All definitions of each name that was found, by file and name, where there is more than one: the parts of a
+    /// property, overloads, branches. In the order of the text.
+    #[serde(default)]
+    pub namesakes: BTreeMap<String, BTreeMap<String, Vec<Namesake>>>,
     /// Code of mirrored files outside of these, in the order of the text.
     #[serde(default)]
     pub outside: BTreeMap<String, Vec<Piece>>,
@@ -228,6 +232,8 @@ pub enum Why {
     OfOtherPython,
     /// A requirement that admits all that it did, of a package that the project does not use by itself.
     Wider,
+    /// A requirement that is gone, of such a package.
+    Dropped,
 }
 
 impl Why {
@@ -246,6 +252,7 @@ impl Why {
             Self::OfExtra => "required otherwise for an extra that the project does not ask for",
             Self::OfOtherPython => "required otherwise for Python versions that the project does not support",
             Self::Wider => "required in more versions than before",
+            Self::Dropped => "required no more",
         }
     }
 
@@ -254,7 +261,7 @@ impl Why {
         match self {
             Self::Added | Self::Changed | Self::Removed | Self::Unreadable => true,
             Self::Stale | Self::Decorated | Self::Missing | Self::Elsewhere | Self::Untold => false,
-            Self::OfExtra | Self::OfOtherPython | Self::Wider => false,
+            Self::OfExtra | Self::OfOtherPython | Self::Wider | Self::Dropped => false,
         }
     }
 }
@@ -362,16 +369,31 @@ pub(crate) fn news(changed: &[Change], unguarded: &[Unguarded]) -> String {
     let count = |counts: fn(What) -> bool| {
         unguarded.iter().filter(|one| one.why.is_news() && counts(one.what)).count()
     };
-    let functions = match count(|what| what == What::Function) {
+    // Of a file without definitions, and of one that cannot be read, nobody knows a function.
+    let is_whole = |one: &&Unguarded| one.symbol == WHOLE || one.why == Why::Unreadable;
+    let wholes = unguarded.iter().filter(|one| one.what == What::Function && one.why.is_news());
+    let wholes = wholes.filter(is_whole).count();
+    let functions = match count(|what| what == What::Function) - wholes {
         0 => None,
         1 => Some("1 function beside them"),
         _ => Some("functions beside them"),
     };
-    let is_code = |what| !matches!(what, What::Function | What::File | What::Requirement);
+    let beside = match wholes {
+        0 => None,
+        1 => Some("1 file beside them"),
+        _ => Some("files beside them"),
+    };
+    let again = match count(|what| what == What::Redefinition) {
+        0 => None,
+        1 => Some("another definition of a pinned name"),
+        _ => Some("other definitions of pinned names"),
+    };
+    let is_code =
+        |what| !matches!(what, What::Function | What::Redefinition | What::File | What::Requirement);
     let code = (count(is_code) > 0).then_some("code outside of functions");
     let files = (count(|what| what == What::File) > 0).then_some("the files that theirs import");
     let required = (count(|what| what == What::Requirement) > 0).then_some("what the release requires");
-    let parts: Vec<&str> = [functions, code, files, required].into_iter().flatten().collect();
+    let parts: Vec<&str> = [functions, again, code, beside, files, required].into_iter().flatten().collect();
     let unchanged = if changed.is_empty() {
         "no pinned definition changed"
     } else {

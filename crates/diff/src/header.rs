@@ -44,7 +44,25 @@ pub(crate) struct Header {
     pub(crate) has_names: bool,
     /// Has it any line?
     pub(crate) has_lines: bool,
+    /// What its `index` line says of the two contents.
+    content: Content,
+    /// `similarity index`, which stands before the names of a rename or copy.
+    has_similarity: bool,
+    /// `old mode` alone, without the `new mode` that belongs to it.
+    lacks_mode: bool,
     stage: Stage,
+}
+
+/// What an `index` line says of the two contents.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+enum Content {
+    /// There is no such line.
+    #[default]
+    Untold,
+    /// Nothing is to be shown: they are the same, or one is missing and the other is empty.
+    Nothing,
+    /// They differ.
+    Differs,
 }
 
 /// Which lines may come next.
@@ -133,7 +151,25 @@ impl Header {
                 Some("a `literal` or `delta` line should follow `GIT binary patch`")
             }
             Stage::Binary { .. } => Some("the input ends inside a binary patch"),
+            Stage::Any if self.lacks_mode => Some("a `new mode` line should follow the `old mode` line"),
             Stage::Any | Stage::Block { is_first: false } | Stage::Over => None,
+        }
+    }
+
+    /// Is this all, if the input ends here? Where the content differs, lines of it follow, but for what `git diff -w`
+    /// does not show of a file whose name or mode changed, and `git diff -D` of one that is deleted.
+    pub(crate) fn is_whole(&self) -> bool {
+        if self.is_binary || self.has_names || self.stage == Stage::Over {
+            return true;
+        }
+        if self.is_combined {
+            return !self.has_lines;
+        }
+        let is_moved = self.renamed.is_some() || self.copied.is_some();
+        match self.content {
+            Content::Untold => is_moved || !self.has_similarity,
+            Content::Nothing => true,
+            Content::Differs => is_moved || self.mode_changed || self.is_deleted,
         }
     }
 
@@ -164,14 +200,15 @@ impl Header {
         let mode = |rest| octal(rest).ok_or_else(|| row.malformed("the mode is not an octal number"));
         if let Some(rest) = text.strip_prefix(b"index ") {
             // `index OLD..NEW MODE` if the mode stayed as it was.
+            self.content = content(rest);
             let same = rest.split(|byte| *byte == b' ').nth(1).and_then(octal);
             self.old_mode = self.old_mode.or(same);
             self.new_mode = self.new_mode.or(same);
         } else if let Some(rest) = text.strip_prefix(b"old mode ") {
-            self.mode_changed = true;
+            (self.mode_changed, self.lacks_mode) = (true, true);
             self.old_mode = Some(mode(rest)?);
         } else if let Some(rest) = text.strip_prefix(b"new mode ") {
-            self.mode_changed = true;
+            (self.mode_changed, self.lacks_mode) = (true, false);
             self.new_mode = Some(mode(rest)?);
         } else if let Some(rest) = text.strip_prefix(b"new file mode ") {
             self.is_new = true;
@@ -188,7 +225,10 @@ impl Header {
         } else if let Some(rest) = text.strip_prefix(b"copy to ") {
             self.copied.get_or_insert_default().to = Some(name(rest)?);
         } else {
-            return Ok(text.starts_with(b"similarity index ") || text.starts_with(b"dissimilarity index "));
+            let is_rewritten = text.starts_with(b"dissimilarity index ");
+            let has_similarity = text.starts_with(b"similarity index ") || is_rewritten;
+            self.has_similarity |= has_similarity;
+            return Ok(has_similarity || text.starts_with(REMERGED));
         }
         Ok(true)
     }
@@ -225,6 +265,27 @@ const OF_A_MERGE: [&[u8]; 8] = [
     b"copy from ",
     b"copy to ",
 ];
+
+/// How a line begins that `git show --remerge-diff` puts into a header: which conflict there was.
+const REMERGED: &[u8] = b"remerge ";
+
+/// The ids of an empty file begin so, by either algorithm.
+const EMPTY: [&[u8]; 2] = [
+    b"e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
+    b"473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
+];
+
+/// What `OLD..NEW` and perhaps a mode says. What is cut off says that something is missing.
+fn content(rest: &[u8]) -> Content {
+    let ids = rest.split(|byte| *byte == b' ').next().unwrap_or_default();
+    let Some(dots) = ids.windows(2).position(|two| two == b"..") else { return Content::Differs };
+    let (old, new) = (ids.get(..dots).unwrap_or_default(), ids.get(dots + 2..).unwrap_or_default());
+    let is_nothing = |id: &[u8]| {
+        !id.is_empty()
+            && (id.iter().all(|byte| *byte == b'0') || EMPTY.iter().any(|empty| empty.starts_with(id)))
+    };
+    if old == new || is_nothing(old) && is_nothing(new) { Content::Nothing } else { Content::Differs }
+}
 
 /// The name in a `---` or `+++` line; none if it is `/dev/null`.
 fn side(row: &Row<'_>, mark: &[u8]) -> Result<Option<Vec<u8>>, Malformed> {

@@ -43,8 +43,9 @@ pub struct ParseError {
 /// A line that begins with `@@ -` where no file has hunks is an error too, whether or not the rest is well formed, as
 /// with git: what it belongs to is lost.
 ///
-/// Diffs with colours, with a graph in front (`git log --graph -p`), word diffs and `--submodule=log` are not
-/// unified diffs: their lines are skipped as text.
+/// Diffs with colours, with a graph in front (`git log --graph -p`) and word diffs are not unified diffs: their lines
+/// are skipped as text. Submodules that `--submodule=log` and `--submodule=diff` show are errors, since no file would
+/// tell of their change; so is an input that ends inside the header of a file.
 ///
 /// ```
 /// use truing_diff::{RepoPath, Status, parse};

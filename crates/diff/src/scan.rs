@@ -239,6 +239,10 @@ impl<H: From<Found>> Scanner<H> {
             Some(b'@') if is_of_hunks(text) => {
                 return Err(row.malformed("a hunk without the name of its file before it"));
             }
+            Some(b'S') if is_submodule(text) => {
+                let what = "a submodule is shown in a form that is not a diff: use `--submodule=short`";
+                return Err(row.malformed(what));
+            }
             Some(b'F') if mail::is_start(text) => self.mail = Some(Mail::new()),
             Some(_) | None => {}
         }
@@ -257,6 +261,9 @@ impl<H: From<Found>> Scanner<H> {
             Section::Header(section) => {
                 if let Some(missing) = section.header.missing() {
                     return Err(Malformed::new(at, missing));
+                }
+                if next.is_none() && !section.header.is_whole() {
+                    return Err(Malformed::new(at, "the input ends inside the header of a file"));
                 }
                 match section.file(next.is_none().then_some(at))? {
                     None => Section::Text,
@@ -420,6 +427,9 @@ impl<H: From<Found>> Reading<H> {
 
 /// Something wrong in the diff of a file.
 fn of_file<H>(file: &FileOf<H>, wrong: Malformed) -> Malformed {
+    if file.path.as_bytes().is_empty() {
+        return wrong;
+    }
     Malformed { what: format!("{}: {}", file.path, wrong.what), ..wrong }
 }
 
@@ -437,6 +447,24 @@ fn begins_hunk(line: &[u8], is_merge: bool) -> bool {
 fn is_of_hunks(line: &[u8]) -> bool {
     let signs = hunks::signs(line);
     signs > 1 && line.get(signs..).is_some_and(|rest| rest.starts_with(b" -"))
+}
+
+/// Does git show a submodule with this line and not as a diff: `Submodule PATH OLD..NEW:`, as with `--submodule=log`?
+fn is_submodule(line: &[u8]) -> bool {
+    let Some(rest) = trimmed(line).strip_prefix(b"Submodule ") else { return false };
+    if rest.ends_with(b" contains modified content") || rest.ends_with(b" contains untracked content") {
+        return true;
+    }
+    let of_ids = |word: &[u8]| {
+        let Some(dots) = word.windows(2).position(|two| two == b"..") else { return false };
+        let (old, new) = (word.get(..dots).unwrap_or_default(), word.get(dots..).unwrap_or_default());
+        let new = new.strip_prefix(b"...").or_else(|| new.strip_prefix(b"..")).unwrap_or_default();
+        let new = new.strip_suffix(b":").unwrap_or(new);
+        let is_id = |id: &[u8]| (4..=64).contains(&id.len()) && id.iter().all(u8::is_ascii_hexdigit);
+        is_id(old) && is_id(new)
+    };
+    let is_headed = rest.ends_with(b":") || rest.ends_with(b")");
+    is_headed && rest.split(|byte| *byte == b' ').skip(1).any(of_ids)
 }
 
 /// Does `git log` begin a commit with this line: `commit ID`, perhaps with more behind a blank?

@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde::{Deserialize, Serialize};
 use sha1::{Digest as _, Sha1};
-use truing_core::follow::{Sources, Symbol};
+use truing_core::follow::{Definition, Sources, Symbol};
 
 pub use archive::{ArchiveError, Format};
 pub use asked::{Asked, FilesRequest, Told};
@@ -190,6 +190,12 @@ fn report(content: Content, request: &SourcesRequest, mirrored: &GlobSet) -> Sou
     }
     for symbol in &request.bases {
         told.symbols.entry(symbol.clone()).or_insert_with(|| find(symbol));
+    }
+    for Definition { file, name, .. } in told.symbols.values().filter_map(Symbol::definition) {
+        let all = package.namesakes(file, name);
+        if all.len() > 1 {
+            told.namesakes.entry(file.clone()).or_default().insert(name.clone(), all);
+        }
     }
     for path in wanted {
         let bytes = files.get(&path).map(Vec::as_slice).unwrap_or_default();

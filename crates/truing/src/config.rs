@@ -353,7 +353,7 @@ impl Config {
         }
         names.entry(Named::Reviewer).or_default().extend(converge::named_alone(&settings));
         fill_with_defaults(&mut settings, &names, environment)?;
-        Self::typed(settings, names)
+        Self::placed(settings, names)
     }
 
     /// With what one repository's own file sets. Call it on what [`Config::resolve`] gave, once a repository.
@@ -387,7 +387,7 @@ impl Config {
                 (Repository::No | Repository::Sets | Repository::SetsIfAllowed | Repository::Adds, ..) => {}
             }
         }
-        Ok(Self { not_used, ..Self::typed(settings, self.names.clone())? })
+        Ok(Self { not_used, ..Self::placed(settings, self.names.clone())? })
     }
 
     /// Keys that the repository's own file sets, and that the operator does not let it set.
@@ -404,7 +404,7 @@ impl Config {
         names.entry(Named::Forge).or_default().insert(name.to_owned());
         let mut settings = self.settings.clone();
         fill_with_defaults(&mut settings, &names, environment)?;
-        Self::typed(settings, names)
+        Self::placed(settings, names)
     }
 
     /// With this model in the place of `[model]`.
@@ -418,6 +418,22 @@ impl Config {
         paths(&self.names)
             .into_iter()
             .filter_map(|(path, _)| self.settings.get(&path).map(|setting| (path, setting)))
+    }
+
+    /// Typed; what is missing is told where the key stands that made it needed.
+    fn placed(settings: BTreeMap<String, Setting>, names: Names) -> Result<Self, ConfigError> {
+        let set: Vec<(String, Origin)> = settings
+            .iter()
+            .filter(|(_, setting)| setting.origin != Origin::Default)
+            .map(|(key, setting)| (key.clone(), setting.origin.clone()))
+            .collect();
+        Self::typed(settings, names).map_err(|error| {
+            error.placed(|section| {
+                let is_in = |key: &str| key.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'));
+                let inside = set.iter().filter(|(key, _)| is_in(key));
+                inside.min_by_key(|(_, origin)| origin).cloned()
+            })
+        })
     }
 
     fn typed(settings: BTreeMap<String, Setting>, names: Names) -> Result<Self, ConfigError> {

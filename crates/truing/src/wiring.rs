@@ -493,6 +493,11 @@ pub fn remote_error(error: RemoteError) -> CliError {
     }
 }
 
+/// An error of a forge whose name in the configuration is known.
+pub fn error_of(forge: &str, error: RemoteError) -> CliError {
+    remote_error(error).with_hints(|hint| hint.replace("forge.NAME", &format!("forge.{forge}")))
+}
+
 /// A forge's error as the command line tells it.
 pub fn forge_error(error: ForgeError) -> CliError {
     let hint = match &error {

@@ -366,3 +366,54 @@ fn words_that_are_not_text_are_denied() {
     let ran = Ran::from(command.arg(std::ffi::OsStr::from_bytes(b"\xff")).output().unwrap());
     assert_eq!((ran.exit, ran.out.as_str()), (1, "deny: it is not UTF-8\n"));
 }
+
+#[test]
+fn a_check_refuses_packs_that_are_not_there() {
+    let home = Home::new();
+    home.write("truing.toml", "[rules]\npacks = [\"core\", \"nosuch\"]\n");
+    let ran = home.run(&["config", "check", "truing.toml"]);
+    assert!(ran.exit == 2 && ran.err.contains("nosuch"), "{ran:?}");
+    home.write("house/nosuch/rules/a.yml", "");
+    home.write(".truing.toml", "[rules]\npacks = [\"house\"]\n");
+    assert_eq!(home.run(&["config", "check", ".truing.toml"]).exit, 0, "the operator may have it");
+}
+
+#[test]
+fn a_database_in_a_folder_that_is_not_there_is_told() {
+    let home = Home::new();
+    home.write("truing.toml", "[store]\nurl = \"sqlite:absent/truing.db\"\n");
+    for command in [&["queue", "list"][..], &["report"]] {
+        let ran = home.run(&[&["--config", "truing.toml"], command].concat());
+        let told = "truing.toml:2: `store.url`: there is no folder ";
+        assert!(ran.exit == 2 && ran.err.contains(told) && ran.out.is_empty(), "{command:?}: {ran:?}");
+        assert_eq!(home.run(command).exit, 0, "{command:?}: nobody named one");
+    }
+}
+
+#[test]
+fn a_local_review_cannot_be_published() {
+    let home = Home::new();
+    for arguments in
+        [&["."][..], &["--head", "HEAD"], &["--staged"], &["--diff", "-"], &[".", "--dry-run"], &[]]
+    {
+        let ran = home.run(&[&["review", "--publish"], arguments].concat());
+        assert!(ran.exit == 2 && ran.err.contains("--pr <URL>"), "{arguments:?}: {ran:?}");
+    }
+}
+
+#[test]
+fn the_readmes_lines_of_completions_work_in_an_empty_home() {
+    let readme =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md")).unwrap();
+    let (_, block) = readme.split_once("### Completions and manual").unwrap();
+    let (block, _) = block.split_once("## Serve").unwrap();
+    let lines: Vec<&str> = block.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
+    assert!(lines.len() > 3, "{lines:?}");
+    let home = Home::new();
+    let program = Path::new(env!("CARGO_BIN_EXE_truing")).parent().unwrap();
+    let mut shell = Command::new("bash");
+    shell.args(["-euc", &lines.join("\n")]).env_clear().env("HOME", home.path()).current_dir(home.path());
+    let output = shell.env("PATH", format!("{}:/usr/bin:/bin", program.display())).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(home.path().join(".zfunc/_truing").exists());
+}

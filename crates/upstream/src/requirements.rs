@@ -126,7 +126,8 @@ impl Follower {
         if same(&scope) {
             return Some(Why::OfOtherPython);
         }
-        (scope.holds(&new, &old) && !self.uses(name)).then_some(Why::Wider)
+        let why = if new.is_empty() { Why::Dropped } else { Why::Wider };
+        (scope.holds(&new, &old) && !self.uses(name)).then_some(why)
     }
 
     /// The same of Python's own versions.
@@ -137,9 +138,10 @@ impl Follower {
                 .map(|range| range.map(pep440_rs::release_specifiers_to_ranges))
                 .try_fold(Ranges::full(), |all, one| Some(all.intersection(&one?)))
         };
+        let is_dropped = new.is_empty();
         let (old, new) = (range(old)?, range(new)?);
         if old.subset_of(&new) {
-            return Some(Why::Wider);
+            return Some(if is_dropped { Why::Dropped } else { Why::Wider });
         }
         let own = self.python.clone().map_or_else(Ranges::full, pep440_rs::release_specifiers_to_ranges);
         own.intersection(&old).subset_of(&new).then_some(Why::OfOtherPython)
@@ -290,7 +292,8 @@ mod tests {
         let nobody = follower(&[], "", &[], &["aiohttp"]);
         assert_eq!(why(&nobody, "urllib3", &old, &new), Some(Why::Wider));
         assert_eq!(why(&nobody, "urllib3", &new, &old), None);
-        assert_eq!(why(&nobody, "urllib3", &old, &[]), Some(Why::Wider));
+        assert_eq!(why(&nobody, "urllib3", &old, &[]), Some(Why::Dropped));
+        assert_eq!(why(&nobody, "Python", &[">=3.9"], &[]), Some(Why::Dropped));
         assert_eq!(why(&nobody, "urllib3", &[], &old), None);
         for (requires, imports) in [(&["urllib3"][..], &[][..]), (&[], &["urllib3"])] {
             assert_eq!(why(&follower(&[], "", requires, imports), "urllib3", &old, &new), None);

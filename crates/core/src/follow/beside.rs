@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Definition, Step, Unguarded, WHOLE, Why};
+use super::{Definition, Sources, Step, Symbol, Unguarded, WHOLE, Why};
 
 /// The file of a Python distribution that says what it requires; in archives its path begins with the release.
 pub const METADATA: &str = "METADATA";
@@ -24,6 +24,17 @@ pub struct Piece {
     pub tree: String,
 }
 
+/// One of several definitions of a name in a file.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Namesake {
+    /// Its name among the functions of the file: with `.fset` or `.fdel` if it is that part of a property.
+    pub name: String,
+    /// Its first line, 1-based.
+    pub line: u32,
+    /// The digest of its tree.
+    pub tree: String,
+}
+
 /// The sort of a part of a release.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -31,6 +42,8 @@ pub enum What {
     /// A function, a method, or in other languages than Python a definition.
     #[default]
     Function,
+    /// Another definition of a pinned name than the pinned one: a branch, an overload, a class of the same name.
+    Redefinition,
     /// A class: its name and its bases.
     Class,
     /// Decorators of a class.
@@ -67,7 +80,8 @@ impl What {
             Self::Requirement => {
                 ["required from this release on", "required no more", "required in other versions"]
             }
-            Self::Class
+            Self::Redefinition
+            | Self::Class
             | Self::Decorators
             | Self::Condition
             | Self::Import
@@ -88,7 +102,8 @@ impl What {
             | Why::Untold
             | Why::OfExtra
             | Why::OfOtherPython
-            | Why::Wider => return why.words().to_owned(),
+            | Why::Wider
+            | Why::Dropped => return why.words().to_owned(),
         };
         match self.thing() {
             "" => became.to_owned(),
@@ -100,6 +115,7 @@ impl What {
     fn thing(self) -> &'static str {
         match self {
             Self::Function | Self::File | Self::Requirement => "",
+            Self::Redefinition => "another definition of this name",
             Self::Class => "class",
             Self::Decorators => "decorators of a class",
             Self::Condition => "condition of a definition",
@@ -116,6 +132,7 @@ impl What {
 pub(super) fn beside(step: &Step<'_>) -> Vec<Unguarded> {
     let pinned = Pinned::new(step);
     let mut found = functions(step, &pinned);
+    found.extend(namesakes(step, &pinned));
     found.extend(outside(step, &pinned));
     found.extend(imported(step, &pinned));
     found.extend(requirements(step));
@@ -180,6 +197,67 @@ fn functions(step: &Step<'_>, pinned: &Pinned<'_>) -> Vec<Unguarded> {
         }
     }
     found
+}
+
+/// Other definitions of the names that are pinned: a pin guards the one that its digest is of, and hides none of the
+/// others.
+fn namesakes(step: &Step<'_>, pinned: &Pinned<'_>) -> Vec<Unguarded> {
+    let mut found = BTreeMap::new();
+    let lines = [step.from, step.to].map(|sources| pinned_lines(step, sources));
+    for symbol in step.manifest.rows.keys() {
+        let at = |sources: &'_ Sources| sources.symbols.get(symbol).and_then(Symbol::definition).cloned();
+        let (old, new) = (at(step.from), at(step.to));
+        let Some(place) = new.as_ref().or(old.as_ref()) else { continue };
+        if pinned.has(&place.file, WHOLE) {
+            continue;
+        }
+        let (before, after) =
+            (others(step.from, old.as_ref(), &lines[0]), others(step.to, new.as_ref(), &lines[1]));
+        for (name, before, after) in both(&before, &after) {
+            let Some(why) = became(before, after) else { continue };
+            // Of a property whose getter is pinned, the setter is a function that nobody pinned.
+            let is_part = [(step.from, &old), (step.to, &new)].into_iter().any(|(sources, definition)| {
+                definition.as_ref().is_some_and(|definition| {
+                    all_of(sources, definition)
+                        .iter()
+                        .any(|one| one.line == definition.line && one.name == *name)
+                })
+            });
+            let what = if is_part { What::Redefinition } else { What::Function };
+            found.insert((place.file.clone(), name.clone()), (why, what));
+        }
+    }
+    let told = |((file, symbol), (why, what))| Unguarded { symbol, file: Some(file), why, what };
+    found.into_iter().map(told).collect()
+}
+
+/// The definitions of a definition's name, if there are several.
+fn all_of<'a>(sources: &'a Sources, definition: &Definition) -> &'a [Namesake] {
+    let of_file = sources.namesakes.get(&definition.file);
+    of_file.and_then(|names| names.get(&definition.name)).map(Vec::as_slice).unwrap_or_default()
+}
+
+/// The lines that pinned definitions begin at, by file.
+fn pinned_lines<'a>(step: &Step<'_>, sources: &'a Sources) -> BTreeSet<(&'a str, u32)> {
+    let pinned = step.manifest.rows.keys().filter_map(|symbol| sources.symbols.get(symbol));
+    pinned.filter_map(Symbol::definition).map(|one| (one.file.as_str(), one.line)).collect()
+}
+
+/// The trees of the definitions of a definition's name that nobody pinned, by name, in the order of the text.
+fn others(
+    sources: &Sources,
+    definition: Option<&Definition>,
+    pinned: &BTreeSet<(&str, u32)>,
+) -> BTreeMap<String, Vec<String>> {
+    let mut others: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (definition, one) in
+        definition.into_iter().flat_map(|of| all_of(sources, of).iter().map(move |one| (of, one)))
+    {
+        if !pinned.contains(&(definition.file.as_str(), one.line)) {
+            others.entry(one.name.clone()).or_default().push(one.tree.clone());
+        }
+    }
+    others
 }
 
 /// A piece by its name.

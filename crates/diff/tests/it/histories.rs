@@ -381,3 +381,87 @@ fn blanks_cut_off_at_line_ends_do_no_harm() {
     let diff = b"diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1,3 +1,3 @@\n\n-1\n+2\n\n";
     assert_eq!(summary(diff), ["x 1 1"]);
 }
+
+#[test]
+fn a_merge_that_is_made_again_is_one_file() {
+    let repo = Repo::new();
+    repo.put("a.txt", &*OLD);
+    let base = repo.commit("base");
+    repo.put("a.txt", OLD.replace("line 5\n", "main\n"));
+    repo.commit("main");
+    repo.git(&["checkout", "-qb", "side", &base]);
+    repo.put("a.txt", OLD.replace("line 5\n", "side\n"));
+    repo.commit("side");
+    repo.try_git(&["merge", "-q", "main"]);
+    repo.put("a.txt", OLD.replace("line 5\n", "both\n"));
+    repo.commit("both");
+    let diff = repo.git(&["show", "--remerge-diff", "HEAD"]);
+    assert!(diff.windows(8).any(|text| text == b"remerge "), "{}", String::from_utf8_lossy(&diff));
+    let parsed = parse(&diff);
+    assert_eq!(parsed.error, None);
+    let told: Vec<_> = parsed.files.iter().map(|file| (file.path.to_string(), file.hunks.len())).collect();
+    assert_eq!(told, [("a.txt".to_owned(), 1)], "{}", String::from_utf8_lossy(&diff));
+    // A conflict that the merge left as it is has a header alone.
+    let note = b"diff --git a/a.txt b/a.txt\nremerge CONFLICT (modify/delete): a.txt deleted in 1 and modified in 2.\n";
+    assert_eq!((parse(note).error, parse(note).files.len()), (None, 1));
+}
+
+#[test]
+fn a_submodule_that_is_shown_as_a_log_is_no_diff() {
+    let file = "diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n";
+    for line in [
+        "Submodule sub 1234567..89abcde:",
+        "Submodule a b/sub 1234567...89abcde (rewind):",
+        "Submodule sub 0000000...89abcde (new submodule)",
+        "Submodule sub contains modified content",
+    ] {
+        for diff in [format!("{line}\n  > subject\n{file}"), format!("{file}{line}\n  > subject\n")] {
+            let error = parse(diff.as_bytes()).error.unwrap_or_else(|| panic!("{diff}"));
+            assert!(error.message.contains("--submodule=short"), "{error}");
+        }
+    }
+    for line in ["Submodule support is here.", "Submodule a..b: why", "    Submodule sub 1234567..89abcde:"] {
+        assert_eq!(parse(format!("{line}\n{file}").as_bytes()).error, None, "{line}");
+    }
+}
+
+#[test]
+fn an_input_that_ends_inside_a_header_is_malformed() {
+    let ends = "the input ends inside the header of a file";
+    for (header, what) in [
+        ("index 92dfa21..4efa976 100644\n", ends),
+        ("index 92dfa21..4efa976 100644", ends),
+        ("index 92dfa21..4e", ends),
+        ("index 92df", ends),
+        ("similarity index 9", ends),
+        ("similarity index 90%\n", ends),
+        ("dissimilarity index 90%\n", ends),
+        ("new file mode 100644\nindex 0000000..4efa976\n", ends),
+        ("old mode 100644\n", "a `new mode` line should follow"),
+        ("similarity index 90%\nrename from x\n", "one of the two names"),
+        ("index 92dfa21..4efa976 100644\n--- a/x\n+++ b/", "a hunk should follow"),
+    ] {
+        let diff = format!("diff --git a/x b/x\n{header}");
+        let parsed = parse(diff.as_bytes());
+        let error = parsed.error.unwrap_or_else(|| panic!("{diff}"));
+        assert!(error.message.contains(what) && !error.message.starts_with(':'), "{diff}: {error}");
+    }
+    let merge = "diff --cc x\nindex 92dfa21,4efa976..1234567\n";
+    assert_eq!(parse(merge.as_bytes()).error.unwrap().message, ends);
+    for header in [
+        "old mode 100644\nnew mode 100755\n",
+        "old mode 100644\nnew mode 100755\nindex 1c99002..31c9055\n",
+        "new file mode 100644\nindex 0000000..e69de29\n",
+        "new file mode 100644\nindex 0000000000..e69de29bb2\n",
+        "new file mode 100644\n",
+        "deleted file mode 100644\nindex e69de29..0000000\n",
+        "deleted file mode 100644\nindex 92dfa21..0000000\n",
+        "similarity index 100%\nrename from x\nrename to y\n",
+        "similarity index 53%\nrename from x\nrename to y\nindex e8823e1..167a967 100644\n",
+        "index 92dfa21..4efa976 100644\nBinary files a/x and b/x differ\n",
+    ] {
+        let diff = format!("diff --git a/x b/x\n{header}");
+        let parsed = parse(diff.as_bytes());
+        assert_eq!((parsed.error, parsed.files.len()), (None, 1), "{diff}");
+    }
+}

@@ -107,6 +107,11 @@ fn release(request: &SourcesRequest, sources: &Sources) -> Result<(), &'static s
         ensure(is_name(file) && functions.keys().all(|name| is_name(name)), "a name")?;
         ensure(functions.values().all(are_digests), "a digest")?;
     }
+    for (file, names) in &sources.namesakes {
+        ensure(is_name(file) && names.keys().all(|name| is_name(name)), "a name")?;
+        let mut all = names.values().flatten();
+        ensure(all.all(|one| is_name(&one.name) && is_tree(&one.tree)), "a definition of a name")?;
+    }
     for (file, pieces) in &sources.outside {
         let names = pieces.iter().all(|piece| is_name(&piece.scope) && is_name(&piece.name));
         ensure(is_name(file) && names, "a name")?;

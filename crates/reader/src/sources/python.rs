@@ -3,16 +3,19 @@
 //! decorators of functions belong to it, those of classes do not, and comments that follow it do if they are indented as
 //! its body is.
 
+mod scope;
+
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use tree_sitter::Node;
-use truing_core::follow::{Definition, Digests, Symbol};
+use truing_core::follow::{Definition, Digests, Namesake, Symbol};
 
-use super::digest::{digests, joined};
+use super::digest::digests;
 use super::outside::Outside;
 use crate::syntax::{Language, MAX_SOURCE_BYTES, Parsers, TooComplex};
+use scope::{Binding, Branch, Class, Role, Scope};
 
 /// How many names are looked up for one symbol, so that aliases in a ring come to an end.
 const MAX_LOOKUPS: u32 = 300;
@@ -36,59 +39,6 @@ pub(super) struct Module {
     scope: Scope,
     /// What is in no function.
     pub(super) outside: Outside,
-}
-
-#[derive(Default)]
-struct Scope {
-    /// What the names of its definitions begin with: a class's name and a dot.
-    prefix: String,
-    /// Each name with all that it is bound to, in the order of the text.
-    names: BTreeMap<String, Vec<Bound>>,
-    /// Modules whose names are all taken over.
-    stars: Vec<String>,
-}
-
-#[derive(Clone)]
-struct Bound {
-    to: Binding,
-    branch: Branch,
-}
-
-/// Where a statement stands.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Branch {
-    /// It is run whenever its scope is.
-    Always,
-    /// Under an `if`.
-    If,
-    /// In a branch that is not the usual one: `except`, `else`, or for type checkers alone.
-    Alternative,
-}
-
-#[derive(Clone)]
-enum Binding {
-    Function(Role, Rc<Definition>),
-    Class(Rc<Class>),
-    /// Another name in the same scope.
-    Alias(Vec<String>),
-    Import {
-        module: String,
-        name: Option<String>,
-    },
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Role {
-    /// A function, or the getter of a property.
-    Plain,
-    Setter,
-    Deleter,
-}
-
-struct Class {
-    definition: Rc<Definition>,
-    bases: Vec<Vec<String>>,
-    scope: Scope,
 }
 
 enum Found {
@@ -134,6 +84,16 @@ impl<'a> Package<'a> {
             Found::Nowhere => Symbol::Gone,
             Found::Elsewhere => Symbol::Elsewhere,
         }
+    }
+
+    /// All definitions of a name in a file, in the order of the text; none in a file that is no Python.
+    pub(super) fn namesakes(&self, file: &str, name: &str) -> Vec<Namesake> {
+        let mut found = Vec::new();
+        if let Some(Some(module)) = self.modules.get(file) {
+            module.scope.namesakes(name, &mut found);
+        }
+        found.sort_by_key(|one| one.line);
+        found
     }
 
     fn in_module(&mut self, name: &str, names: &[&str], search: &mut Search) -> Found {
@@ -276,55 +236,6 @@ impl Module {
     }
 }
 
-impl Scope {
-    fn bind(&mut self, name: &str, to: Binding, branch: Branch) {
-        self.names.entry(name.to_owned()).or_default().push(Bound { to, branch });
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.names.contains_key(name)
-    }
-
-    /// What a name is bound to in the end. A definition that stands under no condition is not replaced by another name
-    /// that stands under one, such as `if not ssl: HTTPSConnection = Dummy`.
-    fn get(&self, name: &str, role: Role) -> Option<&Binding> {
-        let bound = self.names.get(name)?;
-        let wanted = |bound: &&Bound| !matches!(bound.to, Binding::Function(of, _) if of != role);
-        let is_definition = |bound: &Bound| matches!(bound.to, Binding::Function(..) | Binding::Class(_));
-        let stands =
-            bound.iter().filter(wanted).any(|one| one.branch == Branch::Always && is_definition(one));
-        let counts = |one: &&Bound| match one.branch {
-            Branch::Always => true,
-            Branch::If => !stands || is_definition(one),
-            Branch::Alternative => false,
-        };
-        let usual = bound.iter().rev().filter(wanted).find(counts);
-        usual.or_else(|| bound.iter().rev().find(wanted)).map(|bound| &bound.to)
-    }
-
-    fn functions(&self, into: &mut BTreeMap<String, Digests>) {
-        for bound in self.names.values() {
-            for bound in bound {
-                match &bound.to {
-                    Binding::Function(role, definition) => {
-                        let suffix = match role {
-                            Role::Plain => "",
-                            Role::Setter => ".fset",
-                            Role::Deleter => ".fdel",
-                        };
-                        let of = &definition.digests;
-                        into.entry(format!("{}{suffix}", definition.name))
-                            .and_modify(|known| *known = joined(known, of))
-                            .or_insert_with(|| of.clone());
-                    }
-                    Binding::Class(class) => class.scope.functions(into),
-                    Binding::Alias(_) | Binding::Import { .. } => {}
-                }
-            }
-        }
-    }
-}
-
 /// A file on its way into a scope.
 struct Source<'a> {
     path: &'a str,
@@ -371,7 +282,11 @@ impl<'a> Source<'a> {
                 }
                 Ok(())
             }
-            "with_statement" | "for_statement" | "while_statement" => self.block(node, branch, scope),
+            "with_statement" => self.block(node, branch, scope),
+            "for_statement" | "while_statement" => {
+                let mut cursor = node.walk();
+                node.named_children(&mut cursor).try_for_each(|block| self.block(block, branch, scope))
+            }
             "import_statement" | "import_from_statement" => {
                 self.import(node, branch, scope);
                 Ok(())

@@ -4,14 +4,17 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use serde_json::json;
+use unicode_width::UnicodeWidthStr as _;
 
 use super::Context;
+use super::columns::{COLUMNS, folded};
 use super::error::{CliError, Exit};
 use super::output::Output;
 use crate::config::problem::{ConfigError, Problem};
 use crate::config::secret::SecretError;
 use crate::config::{self, Config, REPOSITORY_FILE, Setting};
 use crate::environment::Environment;
+use crate::wiring;
 
 /// Show or check the configuration
 #[derive(clap::Args, Debug)]
@@ -83,10 +86,31 @@ fn table(settings: &[(String, &Setting)], output: Output) -> Result<(), CliError
         .iter()
         .map(|(key, setting)| (format!("{key} = {}", shown(&setting.value.to_string())), origin(setting)))
         .collect();
-    let width = lines.iter().map(|(line, _)| line.chars().count()).max().unwrap_or_default();
-    let text: String = lines.iter().map(|(line, origin)| format!("{line:width$}  # {origin}\n")).collect();
-    output.data(text)
+    output.data(lined_up(&lines))
 }
+
+/// Each line with its origin behind it, in a column where both have room; the lines that are too long for a terminal
+/// do not move that column, and have their origins below them.
+fn lined_up(lines: &[(String, String)]) -> String {
+    let whole = |(line, origin): &(String, String)| line.width() + BEFORE_ORIGIN.width() + origin.width();
+    let width = lines.iter().filter(|line| whole(line) <= COLUMNS).map(|(line, _)| line.width()).max();
+    let width = width.unwrap_or_default();
+    let text = |(line, origin): &(String, String)| {
+        if whole(&(line.clone(), origin.clone())) <= COLUMNS {
+            let room = COLUMNS.saturating_sub(BEFORE_ORIGIN.width() + origin.width());
+            let filled = " ".repeat(width.min(room).saturating_sub(line.width()));
+            return format!("{line}{filled}{BEFORE_ORIGIN}{origin}\n");
+        }
+        let (key, value) = line.split_once(" = ").unwrap_or((line, ""));
+        let value =
+            if line.width() <= COLUMNS { format!("{line}\n") } else { folded(&format!("{key} = "), value) };
+        value + &folded(&format!("   {BEFORE_ORIGIN}"), origin)
+    };
+    lines.iter().map(text).collect()
+}
+
+/// Stands before the origin of a value.
+const BEFORE_ORIGIN: &str = "  # ";
 
 fn shown(value: &str) -> &str {
     if value.is_empty() { "(not set)" } else { value }
@@ -113,7 +137,12 @@ fn check(file: &Path, context: &Context) -> Result<(), CliError> {
     if file.file_name().is_some_and(|name| name == REPOSITORY_FILE) {
         Config::resolve(&nobody, None, &[])?.with_repository(&source)?;
     } else {
-        Config::resolve(&nobody, Some(&source), &[])?;
+        let config = Config::resolve(&nobody, Some(&source), &[])?;
+        // A repository's own file may name packs of the operator's folder, which is not known here. Neither is what a
+        // folder holds that is on another machine.
+        if let Ok(packs) = wiring::packs(&config.rules) {
+            packs.known(&config.rules.packs).map_err(wiring::reader_error)?;
+        }
     }
     context.output.answer(&json!({ "file": file, "ok": true }), || format!("{}: fine\n", file.display()))
 }
@@ -135,5 +164,27 @@ impl From<SecretError> for CliError {
     fn from(error: SecretError) -> Self {
         Self::usage("missing_secret", error.to_string())
             .hint("put the secret there, or configure another place")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_value_widens_no_other_line() {
+        let long =
+            format!("sync.demo.mirror = [{}]", ["\"demo/a_module.py=ours/a_module.py\""; 5].join(", "));
+        let lines = [
+            ("review.runtime = rules".to_owned(), "default".to_owned()),
+            (long.clone(), "truing.toml:3".to_owned()),
+            (format!("a = {}", "x".repeat(70)), "default".to_owned()),
+        ];
+        let text = lined_up(&lines);
+        assert!(text.lines().all(|line| line.width() <= COLUMNS), "{text}");
+        assert!(text.starts_with("review.runtime = rules  # default\n"), "{text}");
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ");
+        assert!(words(&text).contains(&words(&format!("{long} # truing.toml:3"))), "{text}");
+        assert!(text.ends_with(&format!("{}\n     # default\n", "x".repeat(70))), "{text}");
     }
 }

@@ -8,7 +8,7 @@ use truing_store::Sqlite;
 
 use super::error::{CliError, Exit};
 use super::kill::held_back;
-use super::target::{Target, actor, existing_store, instant, state, store_error};
+use super::target::{Target, actor, existing_records, instant, state, store_error};
 use super::{Context, runtime};
 use crate::slots::{StepError, step};
 use crate::wiring;
@@ -78,7 +78,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let config = context.config(&[])?;
     let limits = wiring::limits(&config.review, config.server.lease);
     runtime::start()?.block_on(async {
-        let store = existing_store(&config)?;
+        let store = existing_records(&config)?;
         let mut unreadable = Vec::new();
         let targets = match &args.action {
             Action::List => {

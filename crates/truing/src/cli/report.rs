@@ -26,7 +26,7 @@ use truing_core::port::{Clock as _, Converges as _, Described, Jobs as _, Record
 use truing_store::{Ended, EndedRun, Sqlite};
 
 use super::error::{CliError, Exit};
-use super::target::{existing_store, instant, store_error};
+use super::target::{existing_records, instant, store_error};
 use super::{Context, Format, breaker, runtime, sync};
 use crate::config::value::milliseconds;
 use crate::wiring::SystemClock;
@@ -243,7 +243,7 @@ impl JobLine {
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let config = context.config(&[])?;
     runtime::start()?.block_on(async {
-        let store = existing_store(&config)?;
+        let store = existing_records(&config)?;
         let now = match &store {
             Some(store) => store.now().await.map_err(store_error)?,
             None => SystemClock.now(),

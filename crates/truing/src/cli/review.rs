@@ -29,7 +29,7 @@ use truing_store::{OpenError, Sqlite};
 
 use super::destination::Destination;
 use super::error::{CliError, Exit};
-use super::output::Output;
+use super::output::{Output, quoted};
 use super::{ColorWhen, Context, Format, diff, runtime};
 use crate::config::layer::{Flag, SourceFile};
 use crate::config::{self, Config, REPOSITORY_FILE};
@@ -189,6 +189,14 @@ impl Args {
 
 /// Reviews and prints. The answer is the exit code of the contract: [`exit`].
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    if args.publish && args.pr.is_none() {
+        // Beside PATH and the like, which exclude `--pr`, the parser does not ask for it.
+        return Err(CliError::usage(
+            "no_pull",
+            "--publish needs the pull request that it publishes on: --pr <URL>",
+        )
+        .hint("a local review is printed: leave --publish out, or give --pr in place of what is reviewed"));
+    }
     let (tell, told) = watch::channel(false);
     let command = Command {
         args: args.clone(),
@@ -468,7 +476,12 @@ impl Command {
             Format::Json => json::report(review, published)?,
             // The last two are refused before.
             Format::Text | Format::Csv | Format::Html => {
-                text::report(review, head, configured) + &published.map_or_else(String::new, Published::text)
+                let fix = match &self.args.path {
+                    Some(path) => format!("review {} --fix", quoted(&path.display().to_string())),
+                    None => "review --fix".to_owned(),
+                };
+                text::report(review, head, configured, &self.output.command(&fix))
+                    + &published.map_or_else(String::new, Published::text)
             }
             Format::Markdown => {
                 let by = loops::text::by(&review.record);

@@ -23,6 +23,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::columns::{COLUMNS, folded};
 use super::error::{CliError, Exit};
+use super::output::quoted;
 use super::{Context, runtime};
 use crate::config::sync::JobConfig;
 use crate::config::{REPOSITORY_FILE, repository_file};
@@ -79,6 +80,36 @@ struct Decide {
     manifest: Option<PathBuf>,
 }
 
+impl Decide {
+    /// How to get a manifest where there is none. One that is written is JSON: it stands beside a hash test that is
+    /// missing, and has to be named in its place.
+    fn write_first(&self, error: CliError, path: &Path) -> CliError {
+        let is_json = path.extension().is_some_and(|extension| extension == "json");
+        let file = path.with_extension("json");
+        let mut command = format!("truing sync init {}", quoted(&self.job));
+        for (flag, value) in [
+            ("--repo", Some(self.repo.as_path()).filter(|repo| *repo != Path::new("."))),
+            ("--output", Some(file.as_path()).filter(|_| self.manifest.is_some() || !is_json)),
+        ] {
+            if let Some(value) = value {
+                command += &format!(" {flag} {}", quoted(&value.display().to_string()));
+            }
+        }
+        let error = error.hint(format!("write a first one: `{command}`"));
+        match (is_json, &self.manifest) {
+            (true, _) => error,
+            (false, Some(_)) => {
+                let file = quoted(&file.display().to_string());
+                error.hint(format!("and name it then: `--manifest {file}`"))
+            }
+            (false, None) => {
+                let named = file.strip_prefix(&self.repo).unwrap_or(&file).display();
+                error.hint(format!("and name it then: `manifest = \"{named}\"` of the job"))
+            }
+        }
+    }
+}
+
 /// The name of the operator's file in examples.
 const OPERATORS_FILE: &str = "truing.toml";
 /// How many of what is not guarded are shown to people.
@@ -111,6 +142,7 @@ impl Decide {
     fn run(&self, context: &Context) -> Result<Exit, CliError> {
         let config = context.config(&[])?;
         let job = config.jobs.get(&self.job).ok_or_else(|| unknown(&self.job, &config.jobs, context))?;
+        in_folder(&self.repo)?;
         let path = self.manifest.clone().unwrap_or_else(|| self.repo.join(&job.manifest));
         let reader = child_reader(&config.rules, &config.sandbox)?;
         let runtime = runtime::start()?;
@@ -121,7 +153,7 @@ impl Decide {
         let Pinned { manifest, untold } = pins.map_err(|error| {
             let told = CliError::usage("manifest", error.to_string());
             if !path.exists() {
-                return told.hint(format!("write a first one: `truing sync init {}`", self.job));
+                return self.write_first(told, &path);
             }
             told.hint(
                 "a manifest is an object of definitions and their digests, {\"module:Class.method\": [\"SHA-1\"]}, or a \
@@ -149,6 +181,16 @@ impl Decide {
         context.output.answer(&answer, || answer.text(job))?;
         Ok(exit)
     }
+}
+
+/// The project's folder, if there is one.
+fn in_folder(project: &Path) -> Result<(), CliError> {
+    if project.is_dir() { Ok(()) } else { Err(no_project(project)) }
+}
+
+fn no_project(project: &Path) -> CliError {
+    CliError::usage("no_project", format!("there is no folder {}", project.display()))
+        .hint("name the project's folder: --repo PATH")
 }
 
 fn version_of(registry: Registry, text: &str) -> Result<Version, CliError> {
@@ -217,18 +259,11 @@ fn failed(error: SyncError, job: &JobConfig, project: &Path) -> CliError {
         SyncError::Constraint(_) => CliError::usage("constraint", text)
             .hint("`constraint.file` and `constraint.path` of the job say where the requirement is"),
         SyncError::Project { .. } => CliError::failed("project", text),
-        SyncError::NoFrom(_) => {
-            let told = CliError::usage("no_from", text).hint("say it: --from V");
-            if project.join(&job.constraint_file).exists() {
-                return told;
-            }
-            let file = &job.constraint_file;
-            told.hint(format!(
-                "there is no {file} in {}: name the file that requires it, for example `constraint.file = \
-                 \"requirements.txt\"` of the job",
-                project.display()
-            ))
-        }
+        SyncError::NoFrom(_) => CliError::usage("no_from", text).hint("say it: --from V"),
+        SyncError::NoFile { .. } => CliError::usage("no_from", text).hint("say it: --from V").hint(
+            "or name the file that requires it, for example `constraint.file = \"requirements.txt\"` of the job",
+        ),
+        SyncError::NoProject(project) => no_project(&project),
         SyncError::NoRelease { .. } => CliError::usage("no_release", text),
         SyncError::Yanked { .. } => CliError::usage("yanked", text).hint("choose another release: --to V"),
         SyncError::AllYanked(_) => CliError::usage("yanked", text).hint("there is nothing to follow"),

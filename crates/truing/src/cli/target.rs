@@ -10,6 +10,7 @@ use truing_store::{CommandLock, LockError, Sqlite, is_served};
 
 use super::error::CliError;
 use crate::config::Config;
+use crate::config::problem::Origin;
 use crate::environment::Environment;
 use crate::slots::{StepError, end_orphans, step};
 use crate::wiring;
@@ -19,6 +20,23 @@ pub(super) fn existing_store(config: &Config) -> Result<Option<Sqlite>, CliError
     let path: &Path = config.store.database()?;
     if path.exists() { wiring::open_store(path).map(Some) } else { Ok(None) }
 }
+
+/// The same for what is asked of the records alone. Where somebody has named a file in a folder that is not there, the
+/// name is wrong, or nothing has run with it: an answer of nothing would look like peace.
+pub(super) fn existing_records(config: &Config) -> Result<Option<Sqlite>, CliError> {
+    let path: &Path = config.store.database()?;
+    let is_absent = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+    let set = config.settings().find(|(key, setting)| key == STORE_URL && setting.origin != Origin::Default);
+    if let (Some(folder), Some((_, setting))) = (path.parent().filter(is_absent), set) {
+        let text = format!("{}: `{STORE_URL}`: there is no folder {}", setting.origin, folder.display());
+        return Err(CliError::usage("no_store", text)
+            .hint("name the database that the server uses; the first `truing serve` makes its folder"));
+    }
+    existing_store(config)
+}
+
+/// The key that names the database.
+const STORE_URL: &str = "store.url";
 
 /// A copy of the records, in which nobody is at work on this key: for what is only tried.
 pub(super) async fn rehearsal(store: &Sqlite, folder: &Path, key: &Key) -> Result<Sqlite, CliError> {

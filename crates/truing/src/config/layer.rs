@@ -86,12 +86,21 @@ pub(crate) fn of_file(file: &SourceFile, owner: Owner, problems: &mut Vec<Proble
     }
     for error in errors {
         let start = error.span().map_or(0, |span| span.start);
-        walk.problem(start, |at| Problem::Syntax { at, why: error.message().trim().replace('\n', ", ") });
+        let mut why = error.message().trim().replace('\n', ", ");
+        if why == DUPLICATE {
+            // What is written twice: a key, or the last name of a table's head.
+            let written = error.span().and_then(|span| file.text.get(span)).unwrap_or_default();
+            why = format!("{DUPLICATE} `{}`", cut(written.trim()));
+        }
+        walk.problem(start, |at| Problem::Syntax { at, why });
     }
     walk.problems.sort_by_key(|(start, _)| *start);
     problems.extend(walk.problems.into_iter().map(|(_, problem)| problem));
     walk.layer
 }
+
+/// The parser's words for a key that is there already.
+pub(super) const DUPLICATE: &str = "duplicate key";
 
 /// The most characters of a name that are shown, and compared with the names that there are.
 const MAX_NAME_CHARS: usize = 60;

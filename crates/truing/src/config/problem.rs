@@ -263,6 +263,9 @@ impl Problem {
             Self::RepositoryFile { .. } => {
                 format!("make it a plain file of UTF-8 text, of {} KiB at most, or delete it", super::files::MAX_FILE >> 10)
             }
+            Self::Syntax { why, .. } if why.starts_with(super::layer::DUPLICATE) => {
+                "say it once: a key or table that is there already cannot be written again".to_owned()
+            }
             Self::Syntax { .. } => "the file must be TOML (https://toml.io)".to_owned(),
             Self::UnknownKey { path, nearest, .. } => {
                 let path: Vec<&str> = path.iter().map(String::as_str).collect();
@@ -362,6 +365,26 @@ impl ConfigError {
 impl From<Problem> for ConfigError {
     fn from(problem: Problem) -> Self {
         Self { first: Box::new(problem), more: Vec::new(), left_out: 0 }
+    }
+}
+
+impl ConfigError {
+    /// With a place for what is missing: nobody has set it, and somebody has set another key of its section, which
+    /// needs it.
+    pub(crate) fn placed(self, first_set: impl Fn(&str) -> Option<(String, Origin)>) -> Self {
+        let placed = |problem: Problem| match problem {
+            Problem::BadValue { at: Origin::Default, key, wrong } => {
+                match key.rsplit_once('.').and_then(|(section, _)| first_set(section)) {
+                    Some((other, at)) => {
+                        Problem::BadValue { at, wrong: format!("{wrong} (`{other}` is set)"), key }
+                    }
+                    None => Problem::BadValue { at: Origin::Default, key, wrong },
+                }
+            }
+            other => other,
+        };
+        let Self { first, more, left_out } = self;
+        Self { first: Box::new(placed(*first)), more: more.into_iter().map(placed).collect(), left_out }
     }
 }
 

@@ -268,8 +268,8 @@ fn a_file_that_is_not_toml_is_refused_with_its_lines() {
     hint: the file must be TOML (https://toml.io)
     error: truing.toml:2: unexpected key or value, expected newline, `#`
     hint: the file must be TOML (https://toml.io)
-    error: truing.toml:3: duplicate key
-    hint: the file must be TOML (https://toml.io)
+    error: truing.toml:3: duplicate key `review`
+    hint: say it once: a key or table that is there already cannot be written again
     "#);
 }
 

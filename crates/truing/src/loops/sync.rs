@@ -105,7 +105,7 @@ pub enum SyncError {
     #[error(transparent)]
     Archive(#[from] ArchiveError),
     /// An archive cannot be read.
-    #[error("{name}: {source}")]
+    #[error("{}", about(name, source))]
     Sources {
         /// The archive.
         name: String,
@@ -113,7 +113,7 @@ pub enum SyncError {
         source: SourcesError,
     },
     /// The project's source cannot be read.
-    #[error("{folder}: {source}")]
+    #[error("{}", about(&folder.display().to_string(), source))]
     Project {
         /// Its folder.
         folder: PathBuf,
@@ -170,6 +170,25 @@ pub enum SyncError {
     /// Nothing to compare with.
     #[error("{0}: nobody says which release the project was made for, and no release is in its range")]
     NoFrom(String),
+    /// The project has no file that says its range.
+    #[error("{package}: nobody says which release the project was made for: there is no {file} in {folder}")]
+    NoFile {
+        /// The package.
+        package: String,
+        /// The file that would require it.
+        file: String,
+        /// The project.
+        folder: PathBuf,
+    },
+    /// The project is not there.
+    #[error("there is no folder {0}")]
+    NoProject(PathBuf),
+}
+
+/// What is wrong with something, which is named once.
+fn about(name: &str, source: &SourcesError) -> String {
+    let why = source.to_string();
+    if why.contains(name) { why } else { format!("{name}: {why}") }
 }
 
 /// Decides. Nothing is changed but the archives that are kept.
@@ -217,6 +236,9 @@ impl Seen {
 /// [`SyncError`]
 pub async fn seen(question: &Question<'_>, index: &Index) -> Result<Seen, SyncError> {
     let Question { job, project, from, to, now, .. } = question;
+    if !project.is_dir() {
+        return Err(SyncError::NoProject(project.to_path_buf()));
+    }
     let spec = match spec_of(job, project) {
         // It comes with another package. Who says from where it is followed needs no range.
         Err(SyncError::Constraint(ConstraintError::Count { count: 0, .. })) if from.is_some() => None,
@@ -235,7 +257,7 @@ pub async fn seen(question: &Question<'_>, index: &Index) -> Result<Seen, SyncEr
     let from = from
         .clone()
         .or_else(|| in_range.map(|release| release.version.clone()))
-        .ok_or_else(|| SyncError::NoFrom(job.package.clone()))?;
+        .ok_or_else(|| no_from(job, project))?;
     let (is_chosen, to) = match (to, &job.target) {
         (Some(to), _) | (None, Target::Fixed(to)) => (true, to.clone()),
         (None, Target::Newest) => (false, newest.clone()),
@@ -303,7 +325,7 @@ pub async fn decided_of(
     let mut decision = decide(&step);
     decision.unguarded.extend(untold);
     if is_in_range && spec.as_ref().is_some_and(|spec| spec.is_open_after(&to)) {
-        decision.reason += OPEN_RANGE;
+        decision.reason += &open_range(&to);
     }
     let floor = history.date(&mut decision, (&from, &before), (&to, &after)).await?;
     let spec_after = spec.as_ref().and_then(|spec| match decision.verdict {
@@ -316,8 +338,19 @@ pub async fn decided_of(
 }
 
 /// What is said of a range that nobody has to widen.
-const OPEN_RANGE: &str =
-    ", and so are those after it, before anybody has looked at them: give the range an upper bound";
+fn open_range(to: &Version) -> String {
+    format!(", and so are those after it, before anybody has looked at them: let the range end after {to}")
+}
+
+/// Nobody knows what the project was made for.
+fn no_from(job: &JobConfig, project: &Path) -> SyncError {
+    let (package, file) = (job.package.clone(), job.constraint_file.clone());
+    if project.join(&file).exists() {
+        SyncError::NoFrom(package)
+    } else {
+        SyncError::NoFile { package, file, folder: project.to_owned() }
+    }
+}
 
 /// What the project admits; none if it has no file that says so.
 fn spec_of(job: &JobConfig, project: &Path) -> Result<Option<Range>, SyncError> {

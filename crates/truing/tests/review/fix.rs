@@ -48,6 +48,8 @@ fn fixes_are_shown_made_and_reviewed_again() {
     place.write("d.py", "def f():\n    breakpoint()\n");
     let text = place.review(&[]).out;
     assert!(text.contains("\n3 findings are auto-fixable: truing review --fix\n"), "{text}");
+    let named = place.review(&["."]).out;
+    assert!(named.contains("auto-fixable: truing review . --fix\n"), "{named}");
     let ran = fix(&place, &["--format", "json"]);
     assert_eq!(String::from_utf8(read(&place, "b.py")).unwrap(), ASSERTS.1);
     assert_eq!(read(&place, "c.test.js"), b"it('x', f)\ndescribe('y', f)\n");

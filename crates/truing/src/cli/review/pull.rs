@@ -5,7 +5,7 @@ use std::path::Path;
 
 use truing_core::id::PrId;
 use truing_core::port::{Forge as _, PullRequest};
-use truing_forge::github::GitHub;
+use truing_forge::github::{GitHub, RemoteError};
 
 use super::publish::Publishing;
 use super::target::Target;
@@ -37,7 +37,7 @@ impl Command {
         let (id, pull) = look(&client, &forge, &repo, number).await?;
         let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
         let git = wiring::git(&self.environment).await?;
-        let remote = client.remote(&id, &repo).await.map_err(wiring::remote_error)?;
+        let remote = client.remote(&id, &repo).await.map_err(|error| wiring::error_of(&forge, error))?;
         let checkout = Checkout {
             git: &git,
             forge: &forge,
@@ -110,9 +110,10 @@ async fn look(
     repo: &str,
     number: u64,
 ) -> Result<(PrId, PullRequest), CliError> {
-    let repository = client.repository(repo).await.map_err(wiring::forge_error)?.id;
+    let wrong = |error| wiring::error_of(forge, RemoteError::Forge(error));
+    let repository = client.repository(repo).await.map_err(wrong)?.id;
     let id = PrId { forge: forge.to_owned(), repository, number };
-    let pull = client.pull(id.clone(), repo).pull_request().await.map_err(wiring::forge_error)?;
+    let pull = client.pull(id.clone(), repo).pull_request().await.map_err(wrong)?;
     Ok((id, pull))
 }
 

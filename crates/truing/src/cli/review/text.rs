@@ -40,15 +40,15 @@ const BAD: Style = AnsiColor::Red.on_default().bold();
 const GOOD: Style = AnsiColor::Green.on_default().bold();
 
 /// The whole text. `head`: what the user calls the reviewed commit. `configured`: where the repository's own file was
-/// taken from, if it counted.
-pub(super) fn report(review: &Review, head: Option<&str>, configured: Option<&str>) -> String {
+/// taken from, if it counted. `fix`: the command that fixes what is auto-fixable.
+pub(super) fn report(review: &Review, head: Option<&str>, configured: Option<&str>, fix: &str) -> String {
     let mut text: String = review.kept.open.iter().map(|finding| frame(finding) + "\n\n").collect();
     let record = &review.record;
     let seconds = record.ended.0.saturating_sub(record.started.0) as f64 / 1000.0;
     text += &headline(&record.outcome, &record.open, &record.coverage, seconds);
     text += &fixed(&review.kept.fixed).iter().map(|line| filled(line)).collect::<String>();
     text += &suppressed(&review.kept.suppressed).map_or_else(String::new, |line| filled(&line));
-    text += &fixable(review).map_or_else(String::new, |fixable| filled(&fixable));
+    text += &fixable(review, fix).map_or_else(String::new, |fixable| filled(&fixable));
     if let Some(gaps) = gaps(&record.coverage.not_reviewed) {
         text += &filled(&gaps);
     }
@@ -134,11 +134,11 @@ fn suppressed(suppressed: &[Finding]) -> Option<String> {
 }
 
 /// How many findings `--fix` would fix. It is for the working tree.
-fn fixable(review: &Review) -> Option<String> {
+fn fixable(review: &Review, fix: &str) -> Option<String> {
     let fixes = review.kept.open.iter().filter(|finding| finding.raw.suggestion.is_some()).count();
     let fixes = if review.reviewed == Reviewed::WorkingTree { fixes } else { 0 };
     let are = if fixes == 1 { "is" } else { "are" };
-    (fixes > 0).then(|| format!("{} {are} auto-fixable: truing review --fix", counted(fixes, "finding")))
+    (fixes > 0).then(|| format!("{} {are} auto-fixable: {fix}", counted(fixes, "finding")))
 }
 
 /// Files that were not reviewed; those that should have been come first.

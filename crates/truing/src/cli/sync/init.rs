@@ -13,7 +13,7 @@ use truing_upstream::archives::Archives;
 
 use super::super::error::{CliError, Exit};
 use super::super::{Context, runtime};
-use super::{cache, failed, index_of, item, unknown, version_of};
+use super::{cache, failed, in_folder, index_of, item, unknown, version_of};
 use crate::loops::sync::{Pinned, Proposed, Question, pinned, proposed};
 use crate::wiring::child_reader;
 
@@ -59,6 +59,7 @@ impl Init {
     pub(super) fn run(&self, context: &Context) -> Result<Exit, CliError> {
         let config = context.config(&[])?;
         let job = config.jobs.get(&self.job).ok_or_else(|| unknown(&self.job, &config.jobs, context))?;
+        in_folder(&self.repo)?;
         let path = self.output.clone().unwrap_or_else(|| self.repo.join(&job.manifest));
         if path.exists() {
             return Err(there_already(&path));
@@ -90,8 +91,13 @@ impl Init {
         if manifest.rows.is_empty() {
             let text =
                 format!("nothing in {} is found to be taken from {}", self.repo.display(), job.package);
+            let mirror = if job.mirror.is_empty() {
+                "say which files have counterparts: `mirror` of the job"
+            } else {
+                "no file that `mirror` of the job pairs holds a definition of the package: check the pairs"
+            };
             return Err(CliError::usage("nothing", text)
-                .hint("say which files have counterparts: `mirror` of the job")
+                .hint(mirror)
                 .hint("if it calls private functions of it: --import FILE.json, with {\"module:name\": []}")
                 .hint("if the project overrides and copies nothing of it: `manifest = \"none\"` of the job, and `verify.check`"));
         }
@@ -145,6 +151,9 @@ fn write(path: &Path, manifest: &Manifest) -> Result<(), CliError> {
     let unwritten =
         |why: String| CliError::failed("manifest", format!("{} cannot be written: {why}", path.display()));
     let text = serde_json::to_string_pretty(&manifest.rows).map_err(|error| unwritten(error.to_string()))?;
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(|error| unwritten(error.to_string()))?;
+    }
     let mut file = match OpenOptions::new().write(true).create_new(true).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Err(there_already(path)),

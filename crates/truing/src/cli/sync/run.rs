@@ -17,7 +17,7 @@ use truing_git::PrivateFolder;
 use truing_store::Sqlite;
 use truing_upstream::archives::Archives;
 
-use super::{cache, index_of, outcome, unknown};
+use super::{cache, index_of, item, outcome, unknown};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
 use crate::cli::report::markdown;
@@ -305,7 +305,7 @@ fn lines(name: &str, set: &JobConfig, job: &Job, records: &[Record], output: Out
         } else {
             "people are asked"
         };
-        let _ = writeln!(text, "  {what}: {url}");
+        text += &item(&format!("{what}:"), url);
     }
     if let Some(next) = next(set, records) {
         let _ = writeln!(text, "  next run by a server: {}", instant(next));
@@ -315,14 +315,9 @@ fn lines(name: &str, set: &JobConfig, job: &Job, records: &[Record], output: Out
     }
     for record in records {
         let to = record.to.as_deref().unwrap_or("-");
-        let _ = writeln!(
-            text,
-            "  {}  {:<10}  {:<10}  {}",
-            instant(record.ended),
-            to,
-            record.result.as_str().replace('_', " "),
-            record.exit_reason.lines().next().unwrap_or_default()
-        );
+        let result = record.result.as_str().replace('_', " ");
+        let head = format!("{}  {to:<10}  {result:<10}", instant(record.ended));
+        text += &item(&head, record.exit_reason.lines().next().unwrap_or_default());
     }
     text
 }

@@ -25,12 +25,12 @@ pub enum PinnedError {
     #[error(transparent)]
     File(#[from] FileError),
     /// The test.
-    #[error("{path} cannot be read as a hash test: {source}")]
+    #[error("{path} cannot be read as a hash test: {why}")]
     Test {
         /// The test.
         path: PathBuf,
         /// Why not.
-        source: SourcesError,
+        why: String,
     },
     /// What the test says.
     #[error("{path} pins nothing that can be told: {source}{}", lines(.untold))]
@@ -71,12 +71,17 @@ pub async fn pinned(path: &Path, reader: &ChildReader) -> Result<Pinned, PinnedE
     if path.extension().is_none_or(|extension| extension != "py") {
         return Ok(Pinned { manifest: manifest::read(path)?, untold: Vec::new() });
     }
-    let test = |source| PinnedError::Test { path: path.to_owned(), source };
+    let test = |why| PinnedError::Test { path: path.to_owned(), why };
     // The reader can open the file's folder, by its real place.
-    let real = path
-        .canonicalize()
-        .map_err(|error| test(SourcesError::File { path: path.to_owned(), why: error.to_string() }))?;
-    let Pins { rows, left_out } = reader.pins(&real).await.map_err(test)?;
+    let real = path.canonicalize().map_err(|error| test(error.to_string()))?;
+    let Pins { rows, left_out } = reader.pins(&real).await.map_err(|error| {
+        test(match error {
+            SourcesError::File { why, .. } => why,
+            SourcesError::Archive(_) | SourcesError::Glob { .. } | SourcesError::Failed(_) => {
+                error.to_string()
+            }
+        })
+    })?;
     let untold: Vec<Unguarded> = left_out
         .into_iter()
         .map(|row| Unguarded::of(format!("line {}: {}: {}", row.line, row.text, row.why), None, Why::Untold))
