@@ -372,16 +372,11 @@ impl ConfigError {
     /// With a place for what is missing: nobody has set it, and somebody has set another key of its section, which
     /// needs it.
     pub(crate) fn placed(self, first_set: impl Fn(&str) -> Option<(String, Origin)>) -> Self {
-        let placed = |problem: Problem| match problem {
-            Problem::BadValue { at: Origin::Default, key, wrong } => {
-                match key.rsplit_once('.').and_then(|(section, _)| first_set(section)) {
-                    Some((other, at)) => {
-                        Problem::BadValue { at, wrong: format!("{wrong} (`{other}` is set)"), key }
-                    }
-                    None => Problem::BadValue { at: Origin::Default, key, wrong },
-                }
-            }
-            other => other,
+        let placed = |problem: Problem| {
+            let Problem::BadValue { at: Origin::Default, key, wrong } = &problem else { return problem };
+            let set = key.rsplit_once('.').and_then(|(section, _)| first_set(section));
+            let Some((other, at)) = set else { return problem };
+            Problem::BadValue { at, wrong: format!("{wrong} (`{other}` is set)"), key: key.clone() }
         };
         let Self { first, more, left_out } = self;
         Self { first: Box::new(placed(*first)), more: more.into_iter().map(placed).collect(), left_out }
