@@ -269,7 +269,7 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
     place: impl Fn(RawFinding) -> Placed,
 ) -> Rechecked {
     let mut rechecked = Rechecked::default();
-    let replaced = replaced(known, head);
+    let replaced = evidence::replaced(known, head);
     for finding in known.iter().filter(|finding| finding.raw.source == Source::Agent) {
         match &finding.status {
             FindingStatus::Open | FindingStatus::Claimed => {}
@@ -326,20 +326,6 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
     rechecked
 }
 
-/// The lines that took the place of open findings' own: they show what became of that finding, and of no other.
-type Replaced<'a> = Vec<(&'a FindingId, RepoPath, (u32, u32))>;
-
-fn replaced<'a, T: Fn(&RepoPath) -> Option<String>>(
-    known: &'a [Finding],
-    head: &Head<'_, T>,
-) -> Replaced<'a> {
-    let lines = |finding: &'a Finding| match follow(finding, head) {
-        Went::Changed { path, start, end } if start <= end => Some((&finding.id, path, (start, end))),
-        Went::There { .. } | Went::Changed { .. } | Went::Lost { .. } | Went::NoFile => None,
-    };
-    owed(known).filter_map(lines).collect()
-}
-
 /// What became of one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Became {
@@ -357,7 +343,7 @@ fn decide<T: Fn(&RepoPath) -> Option<String>>(
     finding: &Finding,
     went: &Went,
     reviewers: &[Reviewer],
-    (head, replaced): (&Head<'_, T>, &Replaced<'_>),
+    (head, replaced): (&Head<'_, T>, &evidence::Replaced<'_>),
 ) -> Became {
     let was = &finding.raw.place.path;
     let path = match went {
@@ -397,6 +383,7 @@ fn decide<T: Fn(&RepoPath) -> Option<String>>(
                     seen = seen.or_else(|| there.or_else(lines).filter(|_| saw));
                 }
                 Word::Fixed if !saw || shown.is_some() => {}
+                Word::Fixed if !is_readable && follow::may_be_rewritten(finding, head) => {}
                 Word::Fixed if !is_readable => shown = Some(Evidence::of(path, (0, 0), &[])),
                 Word::Fixed => {
                     let instead = || {

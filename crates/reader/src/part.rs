@@ -193,7 +193,8 @@ impl Part {
         let part = Self::of(path);
         let path = String::from_utf8_lossy(path.as_bytes());
         let (stem, ending) = path.rsplit_once('.').unwrap_or((&path, ""));
-        let is_named = stem.rsplit_once('.').is_some_and(|(_, infix)| TESTS.contains(&infix));
+        let is_named = stem.rsplit_once('.').is_some_and(|(_, infix)| TESTS.contains(&infix))
+            || stem.split('/').any(|folder| folder == "__tests__");
         let may_be_data = part == Some(Self::Test) && SCRIPTS.contains(&ending) && !is_named;
         if may_be_data && !IMPORTS.is_match(text) { Some(Self::Fixture) } else { part }
     }
@@ -264,6 +265,7 @@ mod tests {
             ),
             ("tests/a.ts", "import x from '../x'\n", Some(Part::Test)),
             ("tests/a.test.js", "it.only('a', () => {})\n", Some(Part::Test)),
+            ("tests/__tests__/a.js", "it.only('a', () => {})\n", Some(Part::Test)),
             ("tests/a.py", "x = 1\n", Some(Part::Test)),
             ("src/a.js", "x = 1\n", None),
         ] {

@@ -11,9 +11,10 @@ use truing_diff::RepoPath;
 
 use super::page::{Page, Tokens};
 use super::statement::Statement;
-use super::{Head, Replaced, Seen, Verdict, Went};
+use super::{Head, Seen, Verdict, Went, follow, owed};
 use crate::excerpt;
 use crate::finding::{Evidence, Finding};
+use crate::id::FindingId;
 
 /// Lines from a finding to what is beside it.
 pub(super) const NEAR: u32 = 12;
@@ -50,6 +51,20 @@ const DEFINES: [&str; 18] = [
 ];
 /// Words at the beginning of a line among which they are looked for.
 const MAX_DEFINES: usize = 4;
+
+/// The lines that took the place of open findings' own: they show what became of that finding, and of no other.
+pub(super) type Replaced<'a> = Vec<(&'a FindingId, RepoPath, (u32, u32))>;
+
+pub(super) fn replaced<'a, T: Fn(&RepoPath) -> Option<String>>(
+    known: &'a [Finding],
+    head: &Head<'_, T>,
+) -> Replaced<'a> {
+    let lines = |finding: &'a Finding| match follow(finding, head) {
+        Went::Changed { path, start, end } if start <= end => Some((&finding.id, path, (start, end))),
+        Went::There { .. } | Went::Changed { .. } | Went::Lost { .. } | Went::NoFile => None,
+    };
+    owed(known).filter_map(lines).collect()
+}
 
 /// The lines quoted by a verdict that are new and show a fix of a finding, whose lines went there.
 pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(

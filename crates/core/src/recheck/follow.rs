@@ -32,6 +32,10 @@ const ENOUGH: i32 = 2 * WORDS;
 const ELSEWHERE_PERCENT: i32 = 50;
 const ELSEWHERE: i32 = 3 * WORDS;
 
+/// So many of its lines, and so much of all of them in percent, may be what is left of it in a file that was rewritten.
+const LIKE_LINES: usize = 3;
+const LIKE_PERCENT: usize = 25;
+
 /// The surroundings of a finding, as they were when it was last seen.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Around {
@@ -147,6 +151,21 @@ pub fn follow<T: Fn(&RepoPath) -> Option<String>>(finding: &Finding, head: &Head
         .filter(|fit| fit.is_there() || (fit.score > least && fit.share() >= ELSEWHERE_PERCENT))
         .reduce(|best, other| if other.rank() > best.rank() { other } else { best });
     best.or(own).map_or(Went::NoFile, |fit| fit.went())
+}
+
+/// May the code of a finding whose file is gone be in another file that the change adds to, so much rewritten that it is not
+/// known again?
+pub(super) fn may_be_rewritten<T: Fn(&RepoPath) -> Option<String>>(
+    finding: &Finding,
+    head: &Head<'_, T>,
+) -> bool {
+    let wanted = Wanted::of(finding);
+    let words: BTreeSet<u64> =
+        wanted.lines.iter().filter(|line| line.worth == WORDS).map(|line| line.key).collect();
+    head.changed.iter().take(MAX_FILES).filter_map(|path| head.page(path)).any(|page| {
+        let known: BTreeSet<u64> = page.lines.iter().copied().filter(|line| words.contains(line)).collect();
+        known.len() >= LIKE_LINES && known.len() * 100 >= words.len() * LIKE_PERCENT
+    })
 }
 
 /// A finding's lines and those beside it, as they are looked for.

@@ -220,3 +220,31 @@ fn a_fix_of_a_few_signs_is_believed_by_its_line() {
         );
     }
 }
+
+/// A file that is deleted fixes what was in it, unless another one has taken its code.
+#[test]
+fn a_deleted_file_fixes_nothing_that_is_rewritten_in_another_one() {
+    let own = "for item in items:\n    if item.state == DONE:\n        return done\n    refund(item)";
+    let known = [known("p.py", own)];
+    let reviewer = Reviewer {
+        seen: BTreeSet::new(),
+        verdicts: vec![Verdict {
+            finding: known[0].id.clone(),
+            word: Word::Fixed,
+            path: None,
+            lines: None,
+            excerpt: String::new(),
+        }],
+    };
+    let fixed_beside = |text: &str| {
+        let (paths, renames) = ([RepoPath::from("q.py")], Renames::default());
+        let added = [(paths[0].clone(), vec![(1, u32::MAX)])].into();
+        let deleted = BTreeSet::from([RepoPath::from("p.py")]);
+        let read = |path: &RepoPath| (*path == paths[0]).then(|| text.to_owned());
+        let head = Head::new(read, &paths, (added, deleted), &renames);
+        recheck(&known, &mut Vec::new(), std::slice::from_ref(&reviewer), &head, place).fixed.len()
+    };
+    assert_eq!(fixed_beside("print(1)\nreturn done\n"), 1);
+    let rewritten = own.replace("items", "orders").replace("item", "order");
+    assert_eq!(fixed_beside(&format!("def all(orders):\n{ABOVE}{rewritten}\n")), 0);
+}

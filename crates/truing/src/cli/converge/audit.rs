@@ -140,7 +140,9 @@ fn failure(record: &Record) -> Option<CliError> {
         ) => (Code::Infrastructure, "the audit came to no end".to_owned()),
     };
     let is_of_models = record.state.exit.as_ref().is_none_or(truing_core::converge::Exit::is_of_models);
-    let hint = if code == Code::Budget {
+    let hint = if code == Code::Closed {
+        "name a pull request that is open"
+    } else if code == Code::Budget {
         "raise `budget.converge_usd`, and run it again"
     } else if code == Code::Interrupted {
         "nothing was changed; run it again"
@@ -149,7 +151,12 @@ fn failure(record: &Record) -> Option<CliError> {
     } else {
         "see what is missing: `truing preflight`; then run it again"
     };
-    let exit = if record.state.exit.is_some() { exit(record) } else { Exit::Failed };
+    let exit = match &record.state.exit {
+        // There is nothing to look at: 1 would say that something was found.
+        Some(exit) if exit.code == Code::Closed => Exit::Usage,
+        Some(_) => exit(record),
+        None => Exit::Failed,
+    };
     Some(CliError::new(exit, code.as_str(), why).hint(hint))
 }
 
@@ -216,7 +223,8 @@ fn text(record: &Record, least: Severity) -> String {
     for warning in &record.warnings {
         text += &folded("warning: ", &line::clean(warning, MAX_CHARS));
     }
-    let _ = writeln!(text, "\nCost: {}", record.cost());
+    let _ = writeln!(text, "\nAudited: {} against {}", record.state.head.short(), record.base.short());
+    let _ = writeln!(text, "Cost: {}", record.cost());
     text
 }
 
