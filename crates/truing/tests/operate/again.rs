@@ -92,6 +92,30 @@ async fn what_a_model_forgets_after_a_push_stays_open_on_its_one_comment() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_look_without_publishing_found_is_known_to_the_first_review_that_publishes() {
+    let site = Site::new().await;
+    site.repo.push("pay", Commit::new("pay").write("pay.py", FIRST)).await.unwrap();
+    let number = site.repo.open(NewPull::of("pay")).await.unwrap();
+    let model = FakeModel::start(Script::of([])).await.unwrap();
+    let page = site.page(number);
+    let review = |answer: Answer, more: &[&str]| {
+        model.play(Script::of([answer.times(0)]));
+        let fixed = ["review", "--pr", &page, "--runtime", "native", "--format", "json"];
+        let mut command = site.command(&[&fixed, more].concat());
+        command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
+        let ran = Ran::of(command.output().unwrap());
+        assert_eq!(ran.exit, 1, "{ran:?}");
+        let told: Value = serde_json::from_str(&ran.out).unwrap();
+        told["findings"][0]["id"].clone()
+    };
+    let looked = review(report(finding(), json!([])), &[]);
+    // The model says nothing of it this time.
+    assert_eq!(review(report(json!([]), json!([])), &["--publish"]), looked);
+    let shown = site.repo.pull(number).await.unwrap();
+    assert_eq!(shown.inline().count(), 1, "{shown:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_summary_names_the_commit_that_was_pushed_while_the_model_looked() {
     let site = Site::new().await;
     let push =
