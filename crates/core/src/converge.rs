@@ -47,8 +47,8 @@ pub use act::{Act, Answer, Candidate, Event, Problem, ProblemKind, Step, Word};
 use exit::NO_AUDITOR;
 pub use exit::{Code, Exit, Kind, no_answer};
 pub use kept::{
-    MAX_WEAKENINGS, Rewrite, Subject, Version, Weakening, WeakeningKind, alike, holds_code, is_test_file,
-    is_test_side, weakened,
+    MAX_WEAKENINGS, Rewrite, Sought, Subject, Tests, Version, Weakening, WeakeningKind, alike, answers,
+    holds_code, is_test_file, is_test_side, sought, weakened,
 };
 pub use merge::{Claim, Origin};
 use merge::{Merged, merged};

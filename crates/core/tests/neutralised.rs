@@ -17,7 +17,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use truing_core::RepoPath;
-use truing_core::converge::{Rewrite, Subject, Version, Weakening, is_test_side, weakened};
+use truing_core::converge::{
+    Rewrite, Subject, Tests, Version, Weakening, answers, is_test_side, sought, weakened,
+};
 
 const LANGUAGES: [(&str, &str); 4] = [
     ("python", include_str!("data/neutralised/python.txt")),
@@ -145,7 +147,8 @@ fn end_of(project: &Files, case: &Case) -> (&'static str, String) {
         })
         .collect();
     assert!(!rewrites.is_empty(), "{}: nothing is changed", case.name);
-    let found = weakened(&rewrites, &case.about);
+    let mut found = weakened(&rewrites, &case.about);
+    found.extend(answered(project, &rewrites, &case.about));
     let (told, refused): (Vec<Weakening>, Vec<Weakening>) = found.into_iter().partition(|one| one.is_told);
     let words = |these: &[Weakening]| these.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     if !refused.is_empty() {
@@ -156,6 +159,17 @@ fn end_of(project: &Files, case: &Case) -> (&'static str, String) {
     }
     let touched = sides.iter().any(|(from, _, to, _)| is_test_side(from) || is_test_side(to));
     (if touched { "told" } else { "nothing" }, String::new())
+}
+
+/// What people are told of a fix that has answers ready for the project's tests.
+fn answered(project: &Files, rewrites: &[Rewrite<'_>], about: &BTreeSet<Subject>) -> Vec<Weakening> {
+    let texts = sought(rewrites).texts;
+    let paths: Vec<RepoPath> = project.keys().map(|name| RepoPath::from_text(name)).collect();
+    let has_one = |text: &str| texts.iter().any(|sought| text.contains(sought.as_str()));
+    let files = paths.iter().zip(project.values()).filter(|(path, text)| is_test_side(path) && has_one(text));
+    let files: Vec<Version<'_>> =
+        files.map(|(path, text)| Version { path, bytes: text.as_bytes() }).collect();
+    answers(rewrites, about, &Tests { paths: &paths, files: &files })
 }
 
 /// What is not seen of hostile fixes, and refused of honest ones.
@@ -219,16 +233,13 @@ const SECOND: [(&str, &str); 6] = [
     ("rust", include_str!("data/neutralised/second/rust.txt")),
 ];
 
-/// Code that has an answer of its own for the inputs of the tests looks like any other code: the audit of a fix is there for
-/// that, and for a result that no comparison holds for.
-const MOST_UNSEEN: usize = 8;
 /// Other inputs and other tolerances of a test are refused, for the better as for the worse.
 const MOST_REFUSED: usize = 2;
 
 #[test]
 fn fixes_by_somebody_who_has_not_seen_the_guard_are_refused_or_told() {
     let (unseen, wrong) = ends_of(&SECOND);
-    assert!(unseen.len() <= MOST_UNSEEN && wrong.len() <= MOST_REFUSED, "{} {}", unseen.len(), wrong.len());
+    assert!(unseen.is_empty() && wrong.len() <= MOST_REFUSED, "{} {}", unseen.len(), wrong.len());
 }
 
 /// Fixes by somebody else who has not seen the guard: with each of them `truing converge` ended well and said nothing, the
@@ -240,13 +251,10 @@ const THIRD: [(&str, &str); 4] = [
     ("rust", include_str!("data/neutralised/third/rust.txt")),
 ];
 
-/// Of these, the one that is wrong from a day on and the one that looks for files by a pattern are left to the audit.
-const MOST_UNSEEN_OF_THIRD: usize = 2;
-
 #[test]
 fn fixes_that_take_over_tests_from_the_product_are_refused_or_told() {
     let (unseen, wrong) = ends_of(&THIRD);
-    assert!(unseen.len() <= MOST_UNSEEN_OF_THIRD && wrong.is_empty(), "{} {}", unseen.len(), wrong.len());
+    assert!(unseen.is_empty() && wrong.is_empty(), "{} {}", unseen.len(), wrong.len());
 }
 
 /// Other spellings of what is in [`THIRD`], written before a look at whether they are refused, and what people really do in

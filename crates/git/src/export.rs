@@ -122,6 +122,28 @@ impl View {
         lines(&listing).map(file).collect()
     }
 
+    /// The text files of a commit in which one of these texts stands, which have no line ends in them.
+    pub(crate) async fn containing(&self, sha: &Sha, texts: &[String]) -> Result<Vec<RepoPath>, GitError> {
+        if texts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let call =
+            self.call("grep").args(["-l", "-z", "-I", "--fixed-strings", "--full-name", "--no-textconv"]);
+        let call = call.args(texts.iter().flat_map(|text| ["-e", text.as_str()])).arg(sha.as_str());
+        let finished = call.output(self.git().limits().listing_bytes).run().await?;
+        // 1: no file has one.
+        if finished.code() == Some(1) && finished.stdout.is_empty() {
+            return Ok(Vec::new());
+        }
+        let listing = finished.success("grep")?;
+        let prefix = format!("{sha}:");
+        let path = |line: &[u8]| {
+            let path = line.strip_prefix(prefix.as_bytes()).map(<[u8]>::to_vec);
+            path.map(RepoPath::from_bytes).ok_or_else(|| garbled("grep", line))
+        };
+        lines(&listing).map(path).collect()
+    }
+
     /// The content of one file of a commit; none if there is no such file, or it is a link or a submodule.
     pub(crate) async fn read(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
         if !path.may_be_written() || path.as_bytes().contains(&0) {

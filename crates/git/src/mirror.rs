@@ -360,6 +360,14 @@ impl Mirror {
         self.view.list(sha, at).await
     }
 
+    /// The text files of a commit in which one of these texts stands; none for no texts, which have no line ends in them.
+    ///
+    /// # Errors
+    /// [`GitError::Failed`] if the commit is not here.
+    pub async fn containing(&self, sha: &Sha, texts: &[String]) -> Result<Vec<RepoPath>, GitError> {
+        self.view.containing(sha, texts).await
+    }
+
     /// The content of a file of a commit, as it is stored; none if there is no such file, or it is no plain one.
     ///
     /// # Errors

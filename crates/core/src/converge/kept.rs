@@ -20,6 +20,7 @@
 //! checks with the tests as they were (ADR 45, ADR 51) and the next audit.
 
 mod alike;
+mod answers;
 mod claim;
 mod hollow;
 mod imports;
@@ -44,6 +45,7 @@ use truing_diff::RepoPath;
 
 use crate::line::clean;
 pub use alike::{alike, holds_code};
+pub use answers::{Sought, Tests, answers, sought};
 use language::{FOLDERS, HELPERS, LANGUAGES, Language, Mark, PARTS, Place, STEMS};
 use runner::{RUNNERS, is_updated};
 use scan::{Scanned, is_word, occurrences, part};

@@ -2,7 +2,7 @@
 
 // long: one table, a section for each language.
 
-use super::WeakeningKind::{self, Asks, Compares, Ends, Hooked, Starts};
+use super::WeakeningKind::{self, Asks, Compares, Ends, Hooked, Incomparable, Starts};
 
 /// One thing that code does.
 #[derive(Debug)]
@@ -41,6 +41,8 @@ pub(super) const CALLED: &[&str] = &[
     "orig_argv",
     "args",
 ];
+/// Words of findings about values that are no number.
+pub(super) const NOT_A_NUMBER: &[&str] = &["nan", "not a number", "missing"];
 /// Words of findings about the program's environment.
 pub(super) const AROUND: &[&str] = &["environ", "env", "process.env"];
 /// Words of findings about comparisons.
@@ -81,6 +83,15 @@ const fn of_main(rule: Rule) -> Rule {
 }
 
 pub(super) const RULES: &[Rule] = &[
+    rule(
+        PYTHON,
+        Incomparable,
+        NOT_A_NUMBER,
+        &["math . nan", "float ( \"nan", "float ( \"NaN", "numpy . nan"],
+    ),
+    rule(SCRIPT, Incomparable, NOT_A_NUMBER, &["NaN"]),
+    rule(GO, Incomparable, NOT_A_NUMBER, &["math . NaN"]),
+    rule(RUST, Incomparable, NOT_A_NUMBER, &["f64 :: NAN", "f32 :: NAN"]),
     rule(
         PYTHON,
         Ends,

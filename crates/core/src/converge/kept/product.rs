@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::patterns::*;
 use super::tokens::{Code, Token};
 use super::{File, Half, Subject, Weakening, WeakeningKind, is_test_side, loaded, more};
-use WeakeningKind::{Asks, Borrows, Ends, Hooked, Pieces, Starts};
+use WeakeningKind::{Asks, Borrows, Ends, Hooked, Pieces};
 use truing_diff::RepoPath;
 
 /// What this fix newly does outside of tests.
@@ -38,7 +38,7 @@ pub(super) fn brought(files: &[File<'_>], about: &BTreeSet<Subject>, found: &mut
             }
         };
     for rule in RULES {
-        each(rule.kind, rule.about, rule.kind == Starts, &|product| product.lines(rule));
+        each(rule.kind, rule.about, rule.kind.is_mild(), &|product| product.lines(rule));
     }
     for rule in COMPARISONS {
         each(rule.kind, rule.about, false, &|product| product.comparisons(rule, true));

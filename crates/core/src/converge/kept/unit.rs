@@ -261,7 +261,7 @@ fn last_line(scanned: &Scanned, line: usize, from: usize) -> usize {
     }
 }
 
-fn literals(scanned: &Scanned, range: &Range<usize>) -> Vec<String> {
+pub(super) fn literals(scanned: &Scanned, range: &Range<usize>) -> Vec<String> {
     let is_said = |string: &&Range<usize>| {
         let line = scanned.line(scanned.line_of(string.start));
         is_said(part(&scanned.bare, line).trim_start())

@@ -57,9 +57,20 @@ pub enum WeakeningKind {
     Compares,
     /// Code runs by itself when the program begins or ends.
     Starts,
+    /// Code has a value ready that is equal to nothing.
+    Incomparable,
+    /// Code decides by a value of the tests.
+    Answers,
+    /// Code does another thing from a date on.
+    Dated,
 }
 
 impl WeakeningKind {
+    /// Do honest fixes often do it? Then people are told.
+    pub(super) fn is_mild(self) -> bool {
+        matches!(self, Self::Starts | Self::Incomparable)
+    }
+
     fn words(self) -> &'static str {
         match self {
             Self::File => "this file of tests is deleted",
@@ -86,6 +97,9 @@ impl WeakeningKind {
             Self::Pieces => "a name is put together from pieces, so that nobody finds it",
             Self::Compares => "a type has a comparison of its own, and no finding is about that",
             Self::Starts => "code runs by itself when the program begins or ends",
+            Self::Incomparable => "the code gives a value that is equal to nothing",
+            Self::Answers => "the code decides by a value that the tests use",
+            Self::Dated => "the code compares the clock with a fixed date",
         }
     }
 }

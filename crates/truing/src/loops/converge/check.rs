@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use truing_agent::verify::{Scope, Verified, Verifier};
 use truing_core::RepoPath;
 use truing_core::converge::{
-    Answer, Claim, Event, Problem, ProblemKind, Rewrite, Subject, Version, Weakening, Word, alike,
-    holds_code, is_test_side, weakened,
+    Answer, Claim, Event, Problem, ProblemKind, Rewrite, Subject, Tests, Version, Weakening, Word, alike,
+    answers, holds_code, is_test_side, sought, weakened,
 };
 use truing_core::finding::{Category, Side};
 use truing_core::id::Sha;
@@ -20,6 +20,9 @@ use super::audit::Audited;
 use super::fix::told_of;
 use super::{Lap, Stop};
 use crate::loops::files::{Change, named, put};
+
+/// Files of tests in which values of a fix are looked for.
+const MAX_TESTS: usize = 64;
 
 /// Lines of what a failing check printed that a fixer is told.
 const MAX_LINES: usize = 60;
@@ -89,14 +92,36 @@ impl<S> Lap<'_, S> {
             weakened(&rewrites, &about).into_iter().partition(|weakening| weakening.is_told);
         let mut problems: Vec<Problem> =
             rewrites.iter().filter_map(hidden).chain(refused.iter().map(problem)).collect();
-        let told: Vec<String> = told
-            .iter()
-            .map(|told| format!("a fix may hide what tests would say, look at it: {told}"))
-            .collect();
+        let mut told: Vec<String> = told.iter().map(hides).collect();
         if problems.is_empty() {
             problems.extend(self.unchanged(head, &rewrites).await?);
         }
+        if problems.is_empty() {
+            told.extend(self.answered(head, &rewrites, &about).await?.iter().map(hides));
+        }
         Ok((problems, told))
+    }
+
+    /// What the fix has ready for the tests as they were.
+    async fn answered(
+        &self,
+        head: &Sha,
+        rewrites: &[Rewrite<'_>],
+        about: &BTreeSet<Subject>,
+    ) -> Result<Vec<Weakening>, Stop> {
+        let sought = sought(rewrites);
+        if !sought.has_news {
+            return Ok(Vec::new());
+        }
+        let paths: Vec<RepoPath> =
+            self.mirror.list(head, &[]).await?.into_iter().map(|file| file.path).collect();
+        let mut files = Vec::new();
+        let having = self.mirror.containing(head, &sought.texts).await?;
+        for path in having.into_iter().filter(is_test_side).take(MAX_TESTS) {
+            files.extend(self.mirror.read(head, &path).await?.map(|bytes| (path, bytes)));
+        }
+        let files: Vec<Version<'_>> = files.iter().map(|(path, bytes)| Version { path, bytes }).collect();
+        Ok(answers(rewrites, about, &Tests { paths: &paths, files: &files }))
     }
 
     /// A fix of defects of code that changes white space, comments or names of local variables, and nothing else.
@@ -310,6 +335,11 @@ impl<S> Lap<'_, S> {
         }
         Err(Stop::Model(format!("nobody audited the fix: {why}")))
     }
+}
+
+/// For people: what a fix does that is taken.
+fn hides(told: &Weakening) -> String {
+    format!("a fix may hide what tests would say, look at it: {told}")
 }
 
 /// For people: tests were changed, and this is why nothing was run with them.

@@ -1,0 +1,308 @@
+//! Answers that code has ready for its tests: values of theirs that it newly compares with or keeps in a table, patterns that
+//! find their files, and fixed dates that change what it does.
+//!
+//! Honest fixes have such values, too, so people are told and the fix is not refused. What is tested in another spelling (a
+//! value over several statements, a constant that is compared elsewhere) is not seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use globset::GlobBuilder;
+use truing_diff::RepoPath;
+
+use super::scan::{is_word, occurrences, part};
+use super::unit::literals;
+use super::{Half, Rewrite, Subject, Version, Weakening, WeakeningKind, is_test_side};
+use crate::line::clean;
+
+/// What the tests of a repository are, as far as it was looked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tests<'a> {
+    /// All files of the commit before the fix.
+    pub paths: &'a [RepoPath],
+    /// Files of it in which [`sought`] texts stand.
+    pub files: &'a [Version<'a>],
+}
+
+/// Characters of a text that says enough to be one test's alone.
+const LEAST_LETTERS: usize = 4;
+
+/// Digits of a whole number that does.
+const LEAST_DIGITS: usize = 4;
+
+/// Texts that are looked for in the tests.
+const MAX_SOUGHT: usize = 64;
+
+/// Bytes of one of them.
+const MAX_TEXT: usize = 200;
+
+/// Words of a line that decides by a value.
+const DECIDES: &[&str] = &[
+    "==",
+    "!=",
+    " in ",
+    " in(",
+    "case ",
+    "=>",
+    "match",
+    "switch",
+    "startswith(",
+    "starts_with(",
+    "startsWith(",
+    "HasPrefix(",
+    "endswith(",
+    "ends_with(",
+    "endsWith(",
+    "HasSuffix(",
+    "includes(",
+    "contains(",
+    "Contains(",
+    "equals(",
+    ".eq(",
+    ".has(",
+    ".get(",
+];
+
+/// Words of a line that looks for files.
+const LOOKS: &[&str] = &["glob", "Glob", "walk", "Walk", "match", "Match", "readdir", "scandir", "list"];
+
+/// What tells the time.
+const CLOCKS: &[&str] = &[
+    "time.time(",
+    "time.time_ns(",
+    "time.localtime(",
+    "time.gmtime(",
+    "datetime.now(",
+    "datetime.utcnow(",
+    "datetime.today(",
+    "date.today(",
+    "Date.now(",
+    "new Date(",
+    "time.Now(",
+    "SystemTime::now(",
+    "Utc::now(",
+    "Local::now(",
+    "Zoned::now(",
+    "Timestamp::now(",
+];
+
+/// Seconds since 1970 from which on a number is a date of our days.
+const LEAST_SECONDS: u64 = 1_000_000_000;
+
+/// Years that a fixed date of our days has.
+const YEARS: Range<u64> = 2000..2200;
+
+/// What of a fix is to be looked for in the tests.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sought {
+    /// Does it bring any value outside of tests? If not, [`answers`] finds nothing.
+    pub has_news: bool,
+    /// Values that it decides by, without their quotes, on one line each; at most 64.
+    pub texts: Vec<String>,
+}
+
+/// What of this fix is to be looked for in the tests.
+pub fn sought(rewrites: &[Rewrite<'_>]) -> Sought {
+    let values: Vec<Value> = rewrites.iter().flat_map(news).collect();
+    let deciding = values.iter().filter(|value| value.is_deciding).map(|value| bare(&value.text));
+    let texts: BTreeSet<&str> =
+        deciding.filter(|text| (1..=MAX_TEXT).contains(&text.len()) && !text.contains('\n')).collect();
+    Sought {
+        has_news: !values.is_empty(),
+        texts: texts.into_iter().take(MAX_SOUGHT).map(str::to_owned).collect(),
+    }
+}
+
+/// What this fix has ready for the tests of the repository, to tell people.
+pub fn answers(rewrites: &[Rewrite<'_>], about: &BTreeSet<Subject>, tests: &Tests<'_>) -> Vec<Weakening> {
+    let of_tests = values_of(rewrites, tests);
+    let mut found = Vec::new();
+    for rewrite in rewrites {
+        let Some(path) = rewrite.after.map(|after| after.path) else { continue };
+        for value in news(rewrite) {
+            let text = bare(&value.text);
+            if about.iter().any(|subject| subject.text.contains(&text.to_lowercase())) {
+                continue;
+            }
+            let kind = if value.is_dated {
+                WeakeningKind::Dated
+            } else if value.is_looked_for && finds_tests(text, tests.paths) {
+                WeakeningKind::Reads
+            } else if value.is_deciding && of_tests.contains(text) {
+                WeakeningKind::Answers
+            } else {
+                continue;
+            };
+            let what = clean(&value.line, super::MAX_QUOTE);
+            let told = Weakening { path: path.clone(), kind, what, is_told: true };
+            if !found.contains(&told) {
+                found.push(told);
+            }
+        }
+    }
+    found.truncate(super::MAX_WEAKENINGS);
+    found
+}
+
+/// A string or a number that a fix brings.
+struct Value {
+    /// As it is written, with its quotes.
+    text: String,
+    /// The line that it stands in.
+    line: String,
+    /// Does the code decide by it, and does it say enough to be a test's?
+    is_deciding: bool,
+    /// Does the code look for files where it stands?
+    is_looked_for: bool,
+    /// Is it a date that is compared with the clock?
+    is_dated: bool,
+}
+
+/// Values of lines outside of tests that were not there before, in no line.
+fn news(rewrite: &Rewrite<'_>) -> Vec<Value> {
+    let Some(after) = rewrite.after.filter(|after| !is_test_side(after.path)).map(Half::new) else {
+        return Vec::new();
+    };
+    let before = rewrite.before.map(Half::new);
+    let were: BTreeSet<String> = before.iter().flat_map(values).map(|value| value.text).collect();
+    values(&after).into_iter().filter(|value| !were.contains(&value.text)).collect()
+}
+
+/// All values outside of tests.
+fn values(half: &Half) -> Vec<Value> {
+    let Some(scanned) = half.read.as_ref().map(|read| &read.scanned) else { return Vec::new() };
+    let outside = half.outside();
+    let strings = outside.iter().flat_map(|range| scanned.strings_in(range)).cloned();
+    let numbers = outside.iter().flat_map(|range| numbers(&scanned.code, range));
+    let value = |range: Range<usize>| {
+        let line = scanned.line(scanned.line_of(range.start));
+        let (code, said) = (part(&scanned.code, line.clone()), part(&scanned.bare, line.clone()));
+        let before = part(&scanned.code, line.start..range.start).trim_end();
+        let after = part(&scanned.code, range.end..line.end).trim_start();
+        let text = part(&scanned.bare, range);
+        let is_key = after.starts_with(':') && !after.starts_with("::");
+        let is_named = before.ends_with('=') && !before.ends_with("==") && !before.ends_with("!=");
+        let decides = is_key
+            || before.ends_with("return")
+            || DECIDES.iter().any(|word| code.contains(word))
+            || (code.contains("):") && code.contains('{'));
+        let is_clocked = CLOCKS.iter().any(|clock| occurrences(code, clock).next().is_some());
+        Value {
+            is_deciding: decides && !is_named && (says_enough(text) || is_of_row(code, before)),
+            is_looked_for: LOOKS.iter().any(|word| code.contains(word)),
+            is_dated: is_clocked && is_date(text),
+            line: said.trim().to_owned(),
+            text: text.to_owned(),
+        }
+    };
+    strings.chain(numbers).map(value).collect()
+}
+
+/// Where numbers stand in code.
+fn numbers<'c>(code: &'c str, range: &Range<usize>) -> impl Iterator<Item = Range<usize>> + 'c {
+    let bytes = code.as_bytes();
+    let is_part = |byte: u8| is_word(byte) || byte == b'.';
+    let mut at = range.start;
+    let end = range.end.min(bytes.len());
+    std::iter::from_fn(move || {
+        while at < end {
+            let start = at;
+            let Some(first) = bytes.get(at) else { break };
+            if !is_word(*first) {
+                at += 1;
+                continue;
+            }
+            while bytes.get(at).is_some_and(|byte| is_part(*byte)) {
+                at += 1;
+            }
+            let range = start..at;
+            if first.is_ascii_digit() {
+                return Some(range);
+            }
+        }
+        None
+    })
+}
+
+/// Is what follows compared with, in a line that compares several things with numbers?
+fn is_of_row(code: &str, before: &str) -> bool {
+    let is_number = |rest: &str| {
+        rest.trim_start_matches(['=', ' ', '-']).starts_with(|letter: char| letter.is_ascii_digit())
+    };
+    let compared =
+        code.match_indices("==").filter_map(|(at, _)| code.get(at..)).filter(|rest| is_number(rest));
+    before.trim_end_matches([' ', '-']).ends_with("==") && compared.count() > 1
+}
+
+/// Is this value one that few tests have by chance?
+fn says_enough(text: &str) -> bool {
+    let inner = bare(text);
+    if inner.len() < text.len() {
+        return inner.chars().count() >= LEAST_LETTERS && inner.contains(char::is_alphanumeric);
+    }
+    let digits: String = inner.chars().filter(|letter| *letter != '_').collect();
+    if digits.contains('.') {
+        return digits.parse::<f64>().is_ok_and(|number| number > 1.0 && number.fract() > 0.0);
+    }
+    let is_round = |number: u64| number.is_power_of_two() || number.to_string().trim_end_matches('0') == "1";
+    digits.len() >= LEAST_DIGITS && digits.parse::<u64>().is_ok_and(|number| !is_round(number))
+}
+
+fn is_date(text: &str) -> bool {
+    let inner = bare(text);
+    let year = inner.split(['-', '/', '.']).next().and_then(|year| year.parse::<u64>().ok());
+    let number = inner.replace('_', "").parse::<u64>().ok();
+    year.is_some_and(|year| YEARS.contains(&year)) || number.is_some_and(|number| number >= LEAST_SECONDS)
+}
+
+/// Is this a pattern of paths that finds files of tests, and no others?
+fn finds_tests(text: &str, paths: &[RepoPath]) -> bool {
+    if !text.contains(['*', '?', '[']) || !text.contains(['/', '.']) || text.contains(' ') {
+        return false;
+    }
+    let Ok(glob) = GlobBuilder::new(text).literal_separator(true).build() else { return false };
+    let matcher = glob.compile_matcher();
+    let name = |path: &RepoPath| String::from_utf8_lossy(path.as_bytes()).into_owned();
+    let mut found = paths.iter().filter(|path| {
+        let name = name(path);
+        let ends = std::iter::once(name.as_str())
+            .chain(name.match_indices('/').filter_map(|(at, _)| name.get(at + 1..)));
+        ends.into_iter().any(|end| matcher.is_match(end))
+    });
+    let Some(first) = found.next() else { return false };
+    is_test_side(first) && found.all(is_test_side)
+}
+
+/// The values that tests have: those of these files, and of tests in the files of the fix as they were.
+fn values_of(rewrites: &[Rewrite<'_>], tests: &Tests<'_>) -> BTreeSet<String> {
+    let mut halves: BTreeMap<&RepoPath, Half> = BTreeMap::new();
+    let befores = rewrites.iter().filter_map(|rewrite| rewrite.before);
+    for version in befores.chain(tests.files.iter().copied()) {
+        halves.entry(version.path).or_insert_with(|| Half::new(version));
+    }
+    let mut found = BTreeSet::new();
+    for (path, half) in &halves {
+        let Some(read) = &half.read else {
+            // Data of tests: each line and word of it may be one.
+            if is_test_side(path) {
+                let words = half.text.split(['"', '\'', ',', '\n', '\t']);
+                found.extend(words.map(|word| word.trim().to_owned()));
+            }
+            continue;
+        };
+        let scanned = &read.scanned;
+        let whole = [0..scanned.code.len()];
+        let of_units: Vec<Range<usize>> = read.units.iter().map(|unit| unit.start..unit.end).collect();
+        let ranges: &[Range<usize>] = if is_test_side(path) { &whole } else { &of_units };
+        let all = ranges.iter().flat_map(|range| literals(scanned, range));
+        found.extend(all.map(|value| bare(&value).to_owned()));
+    }
+    found
+}
+
+/// A string without its quotes and the letters before them; a number as it is.
+fn bare(text: &str) -> &str {
+    let Some(open) = text.find(['"', '\'', '`']) else { return text };
+    let quote = text.get(open..).and_then(|rest| rest.chars().next()).unwrap_or('"');
+    text.get(open..).unwrap_or_default().trim_matches(quote).trim_end_matches('#').trim_end_matches(quote)
+}
