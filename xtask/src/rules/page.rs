@@ -215,6 +215,26 @@ mod tests {
         }
     }
 
+    /// Of fewer findings nothing follows about a rule.
+    const LEAST_JUDGED: u32 = 3;
+
+    #[test]
+    fn no_rule_that_is_on_is_below_what_is_promised() {
+        let (labels, _) = read(&workspace::root().unwrap()).unwrap();
+        let rules: BTreeSet<&str> = labels
+            .iter()
+            .filter(|(_, known)| known.now.is_some())
+            .map(|(hit, _)| hit.rule.as_str())
+            .collect();
+        let [_, least] = PROMISED;
+        for rule in rules {
+            let now = labels.iter().filter(|(hit, known)| hit.rule == rule && known.now.is_some());
+            let figure = Figure::of(now.map(|(_, known)| known.verdict));
+            let is_below = figure.precision().is_some_and(|share| share < least);
+            assert!(figure.judged() < LEAST_JUDGED || !is_below, "{rule}: {}", told(figure));
+        }
+    }
+
     #[test]
     fn every_label_is_of_a_repository_and_a_rule_there_is() {
         let (labels, repositories) = read(&workspace::root().unwrap()).unwrap();
