@@ -1,11 +1,12 @@
 //! What people read of a run: a line for each audit and each fix, and the report at its end (spec/converge.md 2.9,
 //! 2.17).
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use truing_core::converge::record::Record;
 use truing_core::converge::{Act, Exit, Kind, Line, Origin};
-use truing_core::finding::{Finding, FindingStatus, Severity};
+use truing_core::finding::{Category, Finding, FindingStatus, Severity};
 use truing_core::id::Sha;
 use truing_core::line;
 use truing_core::money::MicroUsd;
@@ -292,8 +293,22 @@ fn extra(record: &Record) -> String {
             let _ = writeln!(text, "  and {more} more: `--format json` has all");
         }
     }
+    text += &evidence(record);
     for warning in &record.warnings {
         let _ = writeln!(text, "warning: {}", line::clean(warning, 3 * MAX_TITLE));
     }
     text
+}
+
+/// What the last audit that cleared anything did for it.
+fn evidence(record: &Record) -> String {
+    let Some(last) = record.absences.iter().map(|absence| absence.r#loop).max() else { return String::new() };
+    let of_last = || record.absences.iter().filter(|absence| absence.r#loop == last);
+    let categories: BTreeSet<Category> = of_last().map(|absence| absence.category).collect();
+    let probes: usize = of_last().map(|absence| absence.probes.len()).sum();
+    format!(
+        "\nEvidence: audit {last} cleared {} with {}; `--format json` shows them\n",
+        line::counted(categories.len(), "category"),
+        line::counted(probes, "probe"),
+    )
 }
