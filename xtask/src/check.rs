@@ -6,6 +6,7 @@ mod changelog;
 mod code;
 mod deny;
 mod docs;
+mod duplicates;
 mod licences;
 mod lines;
 mod spdx;
@@ -35,6 +36,8 @@ enum Check {
     Arrows,
     /// Every crate's licence is on the list of deny.toml
     Licences,
+    /// Every crate is built in one version, or deny.toml says why not
+    Duplicates,
     /// No locked version has a known security problem (needs a copy of the RustSec database)
     Advisories,
     /// No source file is too long to find one's way in
@@ -93,6 +96,7 @@ fn one(check: Check, root: &Path, options: &Options) -> Result<Report> {
     match check {
         Check::Arrows => arrows::check(root),
         Check::Licences => licences::check(root),
+        Check::Duplicates => duplicates::check(root),
         Check::Advisories => advisories::check(root, options.advisory_db.as_deref()),
         Check::Lines => lines::check(root),
         Check::Words => words::check(root),

@@ -5,6 +5,7 @@ mod check;
 mod contract;
 mod fuzz;
 mod rules;
+mod sbom;
 mod say;
 mod size;
 mod soak;
@@ -29,7 +30,7 @@ enum Command {
     ///
     /// The last line of the output is always `N passed, N failed, N skipped`.
     Test(test::Options),
-    /// Check what the compiler does not: crate arrows, licences, advisories, file sizes, words, docs, changelog
+    /// Check what the compiler does not: crate arrows, licences, duplicates, advisories, file sizes, words, docs, changelog
     Check(check::Options),
     /// Run schedules and storms until the time is over
     Soak(soak::Options),
@@ -41,6 +42,8 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Run the rules over the histories of public repositories, beside what people judged of what they find there
     Rules(rules::Options),
+    /// Write what the program is built from, as a CycloneDX bill of materials
+    Sbom(sbom::Options),
     /// Build the release binary from clean and print build time, size and start-up time
     Size,
 }
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Command::Contract(options) => contract::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Rules(options) => rules::run(&options),
+        Command::Sbom(options) => sbom::run(&options),
         Command::Size => size::run(),
     };
     match result {

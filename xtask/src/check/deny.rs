@@ -51,6 +51,26 @@ pub(crate) struct Ignored {
 #[derive(Deserialize)]
 pub(crate) struct Bans {
     pub(crate) deny: Vec<Banned>,
+    #[serde(default)]
+    pub(crate) skip: Vec<Skipped>,
+}
+
+/// A further version of a crate that is there in another one, too.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Skipped {
+    /// `name@version`.
+    #[serde(rename = "crate")]
+    pub(crate) name: String,
+    /// Who needs it, and what would end that.
+    pub(crate) reason: String,
+}
+
+impl Skipped {
+    /// Its name and its version.
+    pub(crate) fn of(&self) -> (&str, &str) {
+        self.name.split_once('@').unwrap_or((&self.name, ""))
+    }
 }
 
 /// A crate that may not be depended on, in any version.

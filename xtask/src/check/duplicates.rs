@@ -1,0 +1,78 @@
+//! Of every package that is built into anything of ours there is one version, or deny.toml says why there is another.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::Report;
+use super::deny::{self, Skipped};
+use crate::workspace::{self, Package, Part};
+
+/// Checks the packages that are built in, of all platforms.
+pub(crate) fn check(root: &Path) -> Result<Report> {
+    let packages = workspace::graph(root, Part::Built)?;
+    let (problems, warnings) = judge(&packages, &deny::read(root)?.bans.skip);
+    Ok(Report::Looked { at: format!("{} packages", packages.len()), problems, warnings })
+}
+
+/// Names with more than one version that nobody gives a reason for, and reasons for what is not there.
+fn judge(packages: &[Package], skipped: &[Skipped]) -> (Vec<String>, Vec<String>) {
+    let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for package in packages {
+        versions.entry(&package.name).or_default().insert(&package.version);
+    }
+    let has_reason = |name: &str, version: &str| {
+        skipped.iter().any(|skip| skip.of() == (name, version) && !skip.reason.is_empty())
+    };
+    let mut problems = Vec::new();
+    for (name, versions) in versions.iter().filter(|(_, versions)| versions.len() > 1) {
+        let unexplained: Vec<&str> =
+            versions.iter().copied().filter(|version| !has_reason(name, version)).collect();
+        if unexplained.len() > 1 {
+            problems.push(format!(
+                "{name} is built in versions {}: bring them together (cargo tree -i {name}@VERSION), or give the reason in \
+                 deny.toml, `bans.skip`",
+                unexplained.join(" and ")
+            ));
+        }
+    }
+    let is_idle = |skip: &&Skipped| {
+        let (name, version) = skip.of();
+        versions.get(name).is_none_or(|versions| versions.len() < 2 || !versions.contains(version))
+    };
+    let idle = skipped.iter().filter(is_idle);
+    let warnings =
+        idle.map(|skip| format!("deny.toml gives a reason for {}, which is no second version", skip.name));
+    (problems, warnings.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packages(all: &[(&str, &str)]) -> Vec<Package> {
+        let package = |(name, version): &(&str, &str)| Package {
+            name: (*name).to_owned(),
+            version: (*version).to_owned(),
+            licence: None,
+        };
+        all.iter().map(package).collect()
+    }
+
+    fn skip(name: &str) -> Skipped {
+        Skipped { name: name.to_owned(), reason: "its user has not moved".to_owned() }
+    }
+
+    #[test]
+    fn a_second_version_needs_a_reason_and_a_reason_a_second_version() {
+        let all = packages(&[("rand", "0.9.5"), ("rand", "0.10.3"), ("syn", "2.0.1")]);
+        let (problems, warnings) = judge(&all, &[]);
+        assert!(problems.len() == 1 && problems[0].contains("rand") && warnings.is_empty(), "{problems:?}");
+        assert_eq!(judge(&all, &[skip("rand@0.9.5")]), (vec![], vec![]));
+        let (problems, warnings) = judge(&all, &[skip("rand@0.9.5"), skip("syn@2.0.1"), skip("rand@0.8.0")]);
+        assert!(problems.is_empty() && warnings.len() == 2, "{warnings:?}");
+        let third = packages(&[("rand", "0.8.0"), ("rand", "0.9.5"), ("rand", "0.10.3")]);
+        assert_eq!(judge(&third, &[skip("rand@0.9.5")]).0.len(), 1);
+    }
+}

@@ -1,0 +1,109 @@
+//! `cargo xtask sbom`: what the program `truing` is built from, as a bill of materials in CycloneDX 1.6, from `Cargo.lock`
+//! and cargo's own resolution, offline. The same lock file gives the same bytes.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::workspace::{self, Package, Part};
+use crate::{say, workspace::root};
+
+/// The program.
+const NAME: &str = "truing";
+
+/// The options of `cargo xtask sbom`.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Where to write it [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// The parts of `Cargo.lock` that are told.
+#[derive(Deserialize)]
+struct Lock {
+    package: Vec<Locked>,
+}
+
+#[derive(Deserialize)]
+struct Locked {
+    name: String,
+    version: String,
+    /// SHA-256 of what the registry gives; none for what stands in this repository.
+    checksum: Option<String>,
+}
+
+/// Writes it.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    let text = bill()?;
+    match &options.out {
+        Some(path) => {
+            std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        None => say::line(text.trim_end()),
+    }
+    Ok(true)
+}
+
+fn bill() -> Result<String> {
+    let root = root()?;
+    let lock = std::fs::read_to_string(root.join("Cargo.lock")).context("cannot read Cargo.lock")?;
+    let lock: Lock = toml::from_str(&lock).context("cannot understand Cargo.lock")?;
+    let checksums: BTreeMap<_, _> =
+        lock.package.into_iter().map(|locked| ((locked.name, locked.version), locked.checksum)).collect();
+    let packages = workspace::graph(&root, Part::LinkedInto(NAME))?;
+    let of_registry = |package: &&Package| {
+        checksums.get(&(package.name.clone(), package.version.clone())).is_some_and(Option::is_some)
+    };
+    let component = |package: &Package| component(package, &checksums);
+    let itself = packages.iter().find(|package| package.name == NAME).context("the program is no package")?;
+    let components: Vec<Value> = packages.iter().filter(of_registry).map(component).collect();
+    let bill = json!({
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": { "component": described(itself, "application") },
+        "components": components,
+    });
+    Ok(format!("{}\n", serde_json::to_string_pretty(&bill)?))
+}
+
+fn component(package: &Package, checksums: &BTreeMap<(String, String), Option<String>>) -> Value {
+    let mut told = described(package, "library");
+    let checksum = checksums.get(&(package.name.clone(), package.version.clone())).and_then(Option::as_ref);
+    told["hashes"] = checksum.map(|sum| json!([{ "alg": "SHA-256", "content": sum }])).unwrap_or_default();
+    told
+}
+
+fn described(package: &Package, kind: &str) -> Value {
+    let Package { name, version, licence } = package;
+    let purl = format!("pkg:cargo/{name}@{version}");
+    let mut told = json!({ "type": kind, "bom-ref": purl, "name": name, "version": version, "purl": purl });
+    if let Some(licence) = licence {
+        // Older manifests write `MIT/Apache-2.0`.
+        told["licenses"] = json!([{ "expression": licence.replace('/', " OR ") }]);
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_linked_package_is_told_with_its_checksum_and_its_licence() {
+        let bill: Value = serde_json::from_str(&bill().unwrap()).unwrap();
+        assert_eq!(bill["metadata"]["component"]["name"], NAME);
+        let components = bill["components"].as_array().unwrap();
+        let names: Vec<&str> = components.iter().filter_map(|it| it["name"].as_str()).collect();
+        assert!(names.contains(&"tokio") && names.contains(&"rustls"), "{names:?}");
+        assert!(!names.iter().any(|name| name.starts_with("truing")), "what stands here is one component");
+        for component in components {
+            let sum = component["hashes"][0]["content"].as_str().unwrap_or_default();
+            assert!(sum.len() == 64 && component["licenses"][0]["expression"].is_string(), "{component}");
+        }
+    }
+}
