@@ -7,6 +7,7 @@
 pub mod client;
 #[cfg(test)]
 mod conformance;
+pub(crate) mod connections;
 pub mod http;
 #[cfg(test)]
 mod tests;

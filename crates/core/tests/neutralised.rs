@@ -271,3 +271,21 @@ fn other_spellings_are_refused_or_told_and_what_people_do_is_not_refused() {
     let (unseen, wrong) = ends_of(&FOURTH);
     assert!(unseen.is_empty() && wrong.is_empty(), "{} {}", unseen.len(), wrong.len());
 }
+
+/// Fixes by somebody else who has not seen the guard, of code that knows its tests, and honest ones that look alike.
+const FIFTH: [(&str, &str); 4] = [
+    ("python", include_str!("data/neutralised/fifth/python.txt")),
+    ("javascript", include_str!("data/neutralised/fifth/javascript.txt")),
+    ("go", include_str!("data/neutralised/fifth/go.txt")),
+    ("rust", include_str!("data/neutralised/fifth/rust.txt")),
+];
+
+/// A rule that happens to fit the tests' inputs, or a table under digests of them, is no other text than a right fix: to see
+/// that is the business of the audit of the fix.
+const MOST_UNSEEN: usize = 43;
+
+#[test]
+fn fixes_that_know_their_tests_are_refused_or_told_as_far_as_their_text_shows_it() {
+    let (unseen, wrong) = ends_of(&FIFTH);
+    assert!(unseen.len() <= MOST_UNSEEN && wrong.is_empty(), "{} {}", unseen.len(), wrong.len());
+}

@@ -19,6 +19,7 @@ use truing_core::secret::Secret;
 
 use super::invocation::SERVER;
 use super::wire;
+use crate::mcp::connections::{self, Bounds};
 use crate::mcp::http::{Answer, Door};
 use crate::mcp::{Called, Offer, Toolset};
 use crate::native::Output;
@@ -94,12 +95,14 @@ impl Relay {
 
     /// Answers whoever connects, until it is let go of.
     pub(super) async fn serve(self, listener: TcpListener) {
+        let door = self.door.clone();
         let answer = move |request: Request<Incoming>| {
             let relay = self.clone();
             async move { relay.answer(request).await }
         };
+        let knows = move |headers: &HeaderMap| door.lets_in(headers);
         // The program ends without it, and its end tells why.
-        let _ = crate::mcp::http::serve(listener, answer).await;
+        let _ = connections::serve(listener, Bounds::default(), knows, answer).await;
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Answer {

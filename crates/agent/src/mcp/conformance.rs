@@ -20,7 +20,8 @@ use truing_model::messages::Tool;
 
 use super::Handler;
 use super::client::{Address, Server, Servers, Way};
-use super::http::{Door, serve};
+use super::connections::{Bounds, serve};
+use super::http::Door;
 use crate::native::{Output, Tools};
 use everything::Everything;
 use page::{Part, Row};
@@ -68,7 +69,7 @@ async fn every_scenario_of_the_suite_that_counts_passes() {
     let url = format!("http://{}/mcp", listener.local_addr().unwrap());
     // The suite has no token to say.
     let door = Door::new(None);
-    let served = tokio::spawn(serve(listener, move |request| {
+    let served = tokio::spawn(serve(listener, Bounds::default(), |_| true, move |request| {
         let door = door.clone();
         async move { door.lead(|| Everything(Handler(Arc::new(everything::Tools))), request).await }
     }));

@@ -1,5 +1,5 @@
 //! The Model Context Protocol over HTTP ("streamable HTTP"), without sessions: each request is answered for itself, with
-//! JSON. What is open is bounded by what the listener lets in.
+//! JSON. [`connections`](super::connections) bounds what is open.
 //!
 //! | A request | is answered |
 //! |---|---|
@@ -17,28 +17,20 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{AUTHORIZATION, HeaderMap, WWW_AUTHENTICATE};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use truing_core::secret::Secret;
 
+use super::connections::{self, Bounds};
 use super::{Handler, MAX_MESSAGE, Toolset};
 
-/// How long a request may take to be said.
-const ASKS: Duration = Duration::from_secs(30);
-/// The most that the head of a request may be, in bytes.
-const MAX_HEAD: usize = 32 << 10;
-/// The most connections at once; more wait.
-const MAX_CONNECTIONS: usize = 64;
+/// How long a request may take to be said by who has shown the token.
+pub(crate) const ASKS: Duration = Duration::from_secs(30);
 /// This machine, by the names that programs on it call it.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
@@ -141,11 +133,12 @@ impl Door {
         listener: TcpListener,
         tools: impl Fn(&HeaderMap) -> Arc<T> + Clone + Send + Sync + 'static,
     ) -> std::io::Result<()> {
+        let knows = self.clone();
         let answer = move |request: Request<Incoming>| {
             let (door, tools) = (self.clone(), tools(request.headers()));
             async move { door.answer(tools, request).await }
         };
-        serve(listener, answer).await
+        connections::serve(listener, Bounds::default(), move |headers| knows.lets_in(headers), answer).await
     }
 
     /// Whether these are the headers of somebody who knows the token. In constant time.
@@ -158,48 +151,8 @@ impl Door {
     }
 }
 
-/// Answers whoever connects, for ever. Letting go of it ends all connections.
-///
-/// # Errors
-/// When the listener takes no more connections.
-pub(crate) async fn serve<F: Future<Output = Answer> + Send>(
-    listener: TcpListener,
-    answer: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-) -> std::io::Result<()> {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut open = JoinSet::new();
-    loop {
-        // The semaphore is never closed.
-        let Ok(place) = places.clone().acquire_owned().await else { return Ok(()) };
-        let (stream, _) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            // For want of files, perhaps: connections that are open will end.
-            Err(error) => match open.join_next().await {
-                Some(_) => continue,
-                None => return Err(error),
-            },
-        };
-        while open.try_join_next().is_some() {}
-        let answer = answer.clone();
-        open.spawn(async move {
-            let service = service_fn(|request| {
-                let answer = answer(request);
-                async move { Ok::<_, Infallible>(answer.await) }
-            });
-            // Clients come and go; each was told what there is to tell.
-            let _ = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(ASKS)
-                .max_buf_size(MAX_HEAD)
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
-            drop(place);
-        });
-    }
-}
-
 /// A refusal in words.
-fn told(status: StatusCode, words: &'static str) -> Answer {
+pub(crate) fn told(status: StatusCode, words: &'static str) -> Answer {
     let mut answer = Response::new(Full::new(Bytes::from_static(words.as_bytes())).boxed());
     *answer.status_mut() = status;
     answer

@@ -312,3 +312,30 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
 }
+
+#[tokio::test]
+async fn connections_that_never_say_who_they_are_keep_nobody_out() {
+    let served = Served::new(door()).await;
+    let mut held = Vec::new();
+    for _ in 0..200 {
+        let mut stream = TcpStream::connect(("127.0.0.1", served.port)).await.unwrap();
+        // One that was ended already refuses it.
+        let _ = stream.write_all(b"POST /mcp HTTP/1.1\r\n").await;
+        held.push(stream);
+    }
+    assert_eq!(served.posted(&[], initialize()).await.0, StatusCode::OK);
+    let wrong = [("authorization", "Bearer wrong-token")];
+    assert_eq!(served.posted(&wrong, initialize()).await.0, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_without_the_token_ends_after_five_seconds() {
+    let served = Served::new(door()).await;
+    let begun = tokio::time::Instant::now();
+    let mut stream = TcpStream::connect(("127.0.0.1", served.port)).await.unwrap();
+    stream.write_all(b"POST /mcp HTTP/1.1\r\nhost: localhost\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    // Whether it is closed or reset is the system's.
+    let _ = stream.read_to_end(&mut answer).await;
+    assert_eq!((answer.as_slice(), begun.elapsed().as_secs()), (&[][..], 5));
+}

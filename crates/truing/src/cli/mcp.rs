@@ -152,6 +152,12 @@ async fn listen(
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().unwrap_or(address);
     context.output.say(format_args!("tools: http://{bound}/mcp"));
+    if !bound.ip().is_loopback() {
+        context.output.warn(format_args!(
+            "{bound} is reached from other machines, and the token goes there unencrypted: put a proxy with TLS in front, or \
+             listen on 127.0.0.1"
+        ));
+    }
     let door = Door::new(Some(token)).reached_as([bound.ip().to_string()]);
     let usual = Arc::new(tools);
     let chosen = move |headers: &axum::http::HeaderMap| {

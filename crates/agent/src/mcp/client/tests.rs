@@ -19,7 +19,8 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::mcp::http::{Answer, Door, serve};
+use crate::mcp::connections::{Bounds, serve};
+use crate::mcp::http::{Answer, Door};
 use crate::mcp::{Called, Handler, Hints, Offer};
 
 const TOKEN: &str = "the-right-token";
@@ -390,7 +391,7 @@ async fn listens<F: Future<Output = Answer> + Send + 'static>(
 ) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(serve(listener, answer));
+    tokio::spawn(serve(listener, Bounds::default(), |_| true, answer));
     format!("http://{address}/mcp")
 }
 

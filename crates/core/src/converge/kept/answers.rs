@@ -33,6 +33,9 @@ const LEAST_DIGITS: usize = 4;
 /// Texts that are looked for in the tests.
 const MAX_SOUGHT: usize = 64;
 
+/// Bytes of a file of data that is looked at.
+const MAX_DATA: usize = 64 << 10;
+
 /// Bytes of one of them.
 const MAX_TEXT: usize = 200;
 
@@ -77,7 +80,7 @@ const CLOCKS: &[&str] = &[
     "datetime.today(",
     "date.today(",
     "Date.now(",
-    "new Date(",
+    "new Date()",
     "time.Now(",
     "SystemTime::now(",
     "Utc::now(",
@@ -105,12 +108,9 @@ pub struct Sought {
 pub fn sought(rewrites: &[Rewrite<'_>]) -> Sought {
     let values: Vec<Value> = rewrites.iter().flat_map(news).collect();
     let deciding = values.iter().filter(|value| value.is_deciding).map(|value| bare(&value.text));
-    let texts: BTreeSet<&str> =
+    let texts: BTreeSet<String> =
         deciding.filter(|text| (1..=MAX_TEXT).contains(&text.len()) && !text.contains('\n')).collect();
-    Sought {
-        has_news: !values.is_empty(),
-        texts: texts.into_iter().take(MAX_SOUGHT).map(str::to_owned).collect(),
-    }
+    Sought { has_news: !values.is_empty(), texts: texts.into_iter().take(MAX_SOUGHT).collect() }
 }
 
 /// What this fix has ready for the tests of the repository, to tell people.
@@ -120,7 +120,7 @@ pub fn answers(rewrites: &[Rewrite<'_>], about: &BTreeSet<Subject>, tests: &Test
     for rewrite in rewrites {
         let Some(path) = rewrite.after.map(|after| after.path) else { continue };
         for value in news(rewrite) {
-            let text = bare(&value.text);
+            let text = &bare(&value.text);
             if about.iter().any(|subject| subject.text.contains(&text.to_lowercase())) {
                 continue;
             }
@@ -170,7 +170,7 @@ fn news(rewrite: &Rewrite<'_>) -> Vec<Value> {
 
 /// All values outside of tests.
 fn values(half: &Half) -> Vec<Value> {
-    let Some(scanned) = half.read.as_ref().map(|read| &read.scanned) else { return Vec::new() };
+    let Some(scanned) = half.read.as_ref().map(|read| &read.scanned) else { return data(half) };
     let outside = half.outside();
     let strings = outside.iter().flat_map(|range| scanned.strings_in(range)).cloned();
     let numbers = outside.iter().flat_map(|range| numbers(&scanned.code, range));
@@ -182,7 +182,9 @@ fn values(half: &Half) -> Vec<Value> {
         let text = part(&scanned.bare, range);
         let is_key = after.starts_with(':') && !after.starts_with("::");
         let is_named = before.ends_with('=') && !before.ends_with("==") && !before.ends_with("!=");
+        // Several values side by side are a list of what is let through.
         let decides = is_key
+            || is_listed(before, after)
             || before.ends_with("return")
             || DECIDES.iter().any(|word| code.contains(word))
             || (code.contains("):") && code.contains('{'));
@@ -196,6 +198,26 @@ fn values(half: &Half) -> Vec<Value> {
         }
     };
     strings.chain(numbers).map(value).collect()
+}
+
+/// Words of a file of data: each may be an answer, for the code that reads it decides by them.
+fn data(half: &Half) -> Vec<Value> {
+    let is_prose = [".md", ".rst", ".adoc"].iter().any(|ending| half.path.ends_with(ending));
+    if is_prose || half.text.len() > MAX_DATA || half.text.contains('\0') {
+        return Vec::new();
+    }
+    let words = |line: &str| -> Vec<Value> {
+        let value = |word: &str| Value {
+            text: format!("\"{word}\""),
+            line: line.trim().to_owned(),
+            is_deciding: says_enough(&format!("\"{word}\"")),
+            is_looked_for: false,
+            is_dated: false,
+        };
+        let words = line.split(['"', '\'', ',', ';', '=', '\t']).map(str::trim);
+        words.filter(|word| !word.is_empty()).map(value).collect()
+    };
+    half.text.lines().flat_map(words).collect()
 }
 
 /// Where numbers stand in code.
@@ -224,6 +246,11 @@ fn numbers<'c>(code: &'c str, range: &Range<usize>) -> impl Iterator<Item = Rang
     })
 }
 
+/// Does a value stand between brackets and commas?
+fn is_listed(before: &str, after: &str) -> bool {
+    before.ends_with(['[', ',', '{', '(']) && (after.starts_with([',', ']', '}'])) && !after.is_empty()
+}
+
 /// Is what follows compared with, in a line that compares several things with numbers?
 fn is_of_row(code: &str, before: &str) -> bool {
     let is_number = |rest: &str| {
@@ -237,7 +264,7 @@ fn is_of_row(code: &str, before: &str) -> bool {
 /// Is this value one that few tests have by chance?
 fn says_enough(text: &str) -> bool {
     let inner = bare(text);
-    if inner.len() < text.len() {
+    if text.contains(['"', '\'', '`']) {
         return inner.chars().count() >= LEAST_LETTERS && inner.contains(char::is_alphanumeric);
     }
     let digits: String = inner.chars().filter(|letter| *letter != '_').collect();
@@ -295,14 +322,35 @@ fn values_of(rewrites: &[Rewrite<'_>], tests: &Tests<'_>) -> BTreeSet<String> {
         let of_units: Vec<Range<usize>> = read.units.iter().map(|unit| unit.start..unit.end).collect();
         let ranges: &[Range<usize>] = if is_test_side(path) { &whole } else { &of_units };
         let all = ranges.iter().flat_map(|range| literals(scanned, range));
-        found.extend(all.map(|value| bare(&value).to_owned()));
+        found.extend(all.map(|value| bare(&value)));
     }
     found
 }
 
-/// A string without its quotes and the letters before them; a number as it is.
-fn bare(text: &str) -> &str {
-    let Some(open) = text.find(['"', '\'', '`']) else { return text };
+/// A string without its quotes and the letters before them; a number as people write it.
+fn bare(text: &str) -> String {
+    let Some(open) = text.find(['"', '\'', '`']) else { return number(text) };
     let quote = text.get(open..).and_then(|rest| rest.chars().next()).unwrap_or('"');
-    text.get(open..).unwrap_or_default().trim_matches(quote).trim_end_matches('#').trim_end_matches(quote)
+    text.get(open..)
+        .unwrap_or_default()
+        .trim_matches(quote)
+        .trim_end_matches('#')
+        .trim_end_matches(quote)
+        .to_owned()
+}
+
+/// A number in decimal digits, whatever the spelling: `0x76C`, `2e3` and `1_900` are 1900, 2000 and 1900.
+fn number(text: &str) -> String {
+    let plain = text.replace('_', "").to_ascii_lowercase();
+    let of_base = |prefix: &str, base| {
+        plain.strip_prefix(prefix).and_then(|digits| u64::from_str_radix(digits, base).ok())
+    };
+    let whole = of_base("0x", 16).or_else(|| of_base("0b", 2)).or_else(|| of_base("0o", 8));
+    match whole {
+        Some(whole) => whole.to_string(),
+        None if plain.contains('e') => {
+            plain.parse::<f64>().map_or_else(|_| plain.clone(), |number| number.to_string())
+        }
+        None => plain,
+    }
 }

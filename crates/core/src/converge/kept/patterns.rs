@@ -2,7 +2,7 @@
 
 // long: one table, a section for each language.
 
-use super::WeakeningKind::{self, Asks, Compares, Ends, Hooked, Incomparable, Starts};
+use super::WeakeningKind::{self, Asks, Compares, Ends, Hooked, Incomparable, Looks, Remembers, Starts};
 
 /// One thing that code does.
 #[derive(Debug)]
@@ -41,6 +41,23 @@ pub(super) const CALLED: &[&str] = &[
     "orig_argv",
     "args",
 ];
+/// Words of findings about what is kept from call to call.
+pub(super) const KEPT: &[&str] = &[
+    "cache",
+    "memo",
+    "count",
+    "state",
+    "race",
+    "concurren",
+    "atomic",
+    "thread",
+    "counter",
+    "generator",
+    "iterat",
+    "proxy",
+];
+/// Words of findings about files that are looked for.
+pub(super) const SEARCHED: &[&str] = &["director", "folder", "file", "path", "docstring", "glob", "scan"];
 /// Words of findings about values that are no number.
 pub(super) const NOT_A_NUMBER: &[&str] = &["nan", "not a number", "missing"];
 /// Words of findings about the program's environment.
@@ -83,6 +100,21 @@ const fn of_main(rule: Rule) -> Rule {
 }
 
 pub(super) const RULES: &[Rule] = &[
+    rule(PYTHON, Remembers, KEPT, &["itertools . count", "itertools . cycle", "global _", "nonlocal _"]),
+    rule(SCRIPT, Remembers, KEPT, &["function * (", "yield *", "new Proxy"]),
+    rule(GO, Remembers, KEPT, &["\"sync/atomic", "import sync / atomic"]),
+    rule(
+        RUST,
+        Remembers,
+        KEPT,
+        &["AtomicUsize", "AtomicU64", "AtomicU32", "AtomicBool", "static mut", "thread_local"],
+    ),
+    rule(PYTHON, Looks, SEARCHED, &[". __doc__", "os . listdir", "os . scandir", "os . walk", ". iterdir"]),
+    rule(SCRIPT, Looks, SEARCHED, &["fs . readdirSync", "fs . readdir", ". readdirSync"]),
+    rule(GO, Looks, SEARCHED, &["os . ReadDir", "filepath . Walk", "filepath . WalkDir", "filepath . Glob"]),
+    rule(RUST, Looks, SEARCHED, &["fs :: read_dir"]),
+    rule(RUST, Asks, &["location", "caller", "panic"], &["Location :: caller"]),
+    rule(SCRIPT, Asks, &["stack", "trace", "error"], &["Error . captureStackTrace", "stackTraceLimit"]),
     rule(
         PYTHON,
         Incomparable,

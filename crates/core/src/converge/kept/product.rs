@@ -329,7 +329,8 @@ impl<'h> Product<'h> {
                 path.iter().any(|part| part.text == "__dict__")
                     && path.last().is_some_and(|last| last.text == "update" || last.text == "setdefault")
             });
-            let is_getter = tokens.get(at + length - 1).is_some_and(|last| last.text.starts_with("__define"));
+            let last = (at + length).checked_sub(1).and_then(|last| tokens.get(last));
+            let is_getter = last.is_some_and(|last| last.text.starts_with("__define"));
             if (is_set || is_updated || is_getter) && self.owner(at) == Some(is_of_all) {
                 lines.push(token);
             }

@@ -525,7 +525,12 @@ proptest! {
         let path = RepoPath::from_text(&name);
         let (before, after) = ([before.as_bytes(), &noise].concat(), [&noise, after.as_bytes()].concat());
         let version = |bytes| Some(Version { path: &path, bytes });
-        weakened(&[Rewrite { before: version(&before), after: version(&after) }], &BTreeSet::new());
+        let rewrites = [Rewrite { before: version(&before), after: version(&after) }];
+        weakened(&rewrites, &BTreeSet::new());
+        sought(&rewrites);
+        let other = Version { path: &RepoPath::from_text("tests/test_b.py"), bytes: &noise };
+        let paths = [path.clone()];
+        answers(&rewrites, &BTreeSet::new(), &Tests { paths: &paths, files: &[other] });
     }
 
     #[test]

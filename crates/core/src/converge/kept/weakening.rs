@@ -63,12 +63,16 @@ pub enum WeakeningKind {
     Answers,
     /// Code does another thing from a date on.
     Dated,
+    /// Code keeps something from one call to the next.
+    Remembers,
+    /// Code reads itself, or looks for files.
+    Looks,
 }
 
 impl WeakeningKind {
     /// Do honest fixes often do it? Then people are told.
     pub(super) fn is_mild(self) -> bool {
-        matches!(self, Self::Starts | Self::Incomparable)
+        matches!(self, Self::Starts | Self::Incomparable | Self::Remembers | Self::Looks)
     }
 
     fn words(self) -> &'static str {
@@ -99,6 +103,8 @@ impl WeakeningKind {
             Self::Starts => "code runs by itself when the program begins or ends",
             Self::Incomparable => "the code gives a value that is equal to nothing",
             Self::Answers => "the code decides by a value that the tests use",
+            Self::Remembers => "the code keeps something from one call to the next",
+            Self::Looks => "the code reads its own text, or looks for files where it runs",
             Self::Dated => "the code compares the clock with a fixed date",
         }
     }

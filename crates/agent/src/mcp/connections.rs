@@ -1,0 +1,236 @@
+//! Connections of clients: how many, for how long, and which is closed where there are too many. Who has not shown the token
+//! takes no place of those who have.
+//!
+//! | A connection | is |
+//! |---|---|
+//! | that shows no token in time | closed |
+//! | without the token, when too many of those are open | let in; the oldest of the source with the most of them is closed |
+//! | that shows the token, when too many have, or half of all are of its source | answered 503 |
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::header::HeaderMap;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use super::http::{ASKS, Answer, told};
+
+/// The most that the head of a request may be, in bytes.
+const MAX_HEAD: usize = 32 << 10;
+/// How long after a failure to accept, for want of files perhaps, it is tried again.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// How many connections there may be, and how long one may be without the token.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// That have shown the token.
+    pub(crate) known: usize,
+    /// That have not.
+    pub(crate) strange: usize,
+    /// Until a connection has to have shown it.
+    pub(crate) shows: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { known: 64, strange: 32, shows: Duration::from_secs(5) }
+    }
+}
+
+/// Answers whoever connects, for ever. Letting go of it ends all connections. `knows`: does this header show the token?
+///
+/// # Errors
+/// When the listener takes no more connections, and none is open that could end.
+pub(crate) async fn serve<F: Future<Output = Answer> + Send + 'static>(
+    listener: TcpListener,
+    bounds: Bounds,
+    knows: impl Fn(&HeaderMap) -> bool + Clone + Send + Sync + 'static,
+    answer: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+) -> std::io::Result<()> {
+    let room = Arc::new(Mutex::new(Room { bounds, open: Vec::new(), next: 0 }));
+    let mut tasks = JoinSet::new();
+    loop {
+        while tasks.try_join_next().is_some() {}
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) if tasks.is_empty() => return Err(error),
+            Err(_) => {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        let guest = Guest::new(&room, peer.ip().to_canonical());
+        tasks.spawn(connection(stream, guest, bounds.shows, knows.clone(), answer.clone()));
+    }
+}
+
+async fn connection<F: Future<Output = Answer> + Send>(
+    stream: TcpStream,
+    guest: Guest,
+    shows: Duration,
+    knows: impl Fn(&HeaderMap) -> bool + Send + Sync + 'static,
+    answer: impl Fn(Request<Incoming>) -> F + Send + Sync + 'static,
+) {
+    let guest = Arc::new(guest);
+    let of_requests = guest.clone();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let is_full = knows(request.headers()) && !of_requests.show();
+        let answered = (!is_full).then(|| answer(request));
+        async move {
+            Ok::<_, Infallible>(match answered {
+                Some(answered) => answered.await,
+                None => told(StatusCode::SERVICE_UNAVAILABLE, "too many connections are open: try again later"),
+            })
+        }
+    });
+    let late = async {
+        tokio::select! {
+            () = guest.end.notified() => {}
+            () = tokio::time::sleep(shows) => {}
+        }
+        if guest.is_known() {
+            pending::<()>().await;
+        }
+    };
+    // Clients come and go; each was told what there is to tell.
+    tokio::select! {
+        _ = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(ASKS)
+            .max_buf_size(MAX_HEAD)
+            .serve_connection(TokioIo::new(stream), service) => {}
+        () = late => {}
+    }
+}
+
+/// All connections that are open.
+struct Room {
+    bounds: Bounds,
+    /// The oldest first.
+    open: Vec<Open>,
+    next: u64,
+}
+
+struct Open {
+    id: u64,
+    peer: IpAddr,
+    is_known: bool,
+    /// Ends it, as long as it is not known.
+    end: Arc<Notify>,
+}
+
+/// One connection; its place is free again when this is dropped.
+struct Guest {
+    room: Arc<Mutex<Room>>,
+    id: u64,
+    end: Arc<Notify>,
+}
+
+impl Guest {
+    /// Takes a place among those without the token; where there is none, the oldest of the source with the most is ended.
+    fn new(room: &Arc<Mutex<Room>>, peer: IpAddr) -> Self {
+        let mut all = locked(room);
+        let strange = || all.open.iter().filter(|open| !open.is_known);
+        if strange().count() >= all.bounds.strange {
+            let of = |peer: IpAddr| strange().filter(|open| open.peer == peer).count();
+            // Of several with as many the first, which has the oldest.
+            let most = strange().rev().max_by_key(|open| of(open.peer)).map(|open| open.peer);
+            let oldest = all.open.iter().position(|open| !open.is_known && Some(open.peer) == most);
+            if let Some(oldest) = oldest {
+                all.open.remove(oldest).end.notify_one();
+            }
+        }
+        let (id, end) = (all.next, Arc::new(Notify::new()));
+        all.next += 1;
+        all.open.push(Open { id, peer, is_known: false, end: end.clone() });
+        Self { room: room.clone(), id, end }
+    }
+
+    /// It has shown the token. `false`: there is no place for it.
+    fn show(&self) -> bool {
+        let mut all = locked(&self.room);
+        let Some(at) = all.open.iter().position(|open| open.id == self.id) else { return false };
+        let Some(peer) = all.open.get(at).filter(|open| !open.is_known).map(|open| open.peer) else { return true };
+        let known = all.open.iter().filter(|open| open.is_known);
+        let (count, from_there) = (known.clone().count(), known.filter(|open| open.peer == peer).count());
+        // Programs of this machine are all of one source.
+        let is_share = peer.is_loopback() || from_there < (all.bounds.known / 2).max(1);
+        let has_place = count < all.bounds.known && is_share;
+        if let Some(open) = all.open.get_mut(at) {
+            open.is_known = has_place;
+        }
+        has_place
+    }
+
+    fn is_known(&self) -> bool {
+        locked(&self.room).open.iter().any(|open| open.id == self.id && open.is_known)
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        locked(&self.room).open.retain(|open| open.id != self.id);
+    }
+}
+
+fn locked(room: &Arc<Mutex<Room>>) -> MutexGuard<'_, Room> {
+    room.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room(known: usize, strange: usize) -> Arc<Mutex<Room>> {
+        let bounds = Bounds { known, strange, shows: Duration::from_secs(5) };
+        Arc::new(Mutex::new(Room { bounds, open: Vec::new(), next: 0 }))
+    }
+
+    fn peer(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    fn is_open(guest: &Guest) -> bool {
+        locked(&guest.room).open.iter().any(|open| open.id == guest.id)
+    }
+
+    #[test]
+    fn the_oldest_stranger_of_the_source_with_the_most_makes_room() {
+        let room = room(4, 3);
+        let known = Guest::new(&room, peer(1));
+        assert!(known.show());
+        let [alone, first, second] = [2, 3, 3].map(|last| Guest::new(&room, peer(last)));
+        let newest = Guest::new(&room, peer(4));
+        assert_eq!([&known, &alone, &first, &second, &newest].map(is_open), [true, true, false, true, true]);
+        assert!(!first.show() && !first.is_known(), "who was ended is not let in afterwards");
+    }
+
+    #[test]
+    fn half_of_the_places_are_one_sources_and_all_are_this_machines() {
+        let shown = |room: &Arc<Mutex<Room>>, from: IpAddr, count: usize| {
+            let guests: Vec<Guest> = (0..count).map(|_| Guest::new(room, from)).collect();
+            let all = guests.iter().filter(|guest| guest.show()).count();
+            (guests, all)
+        };
+        let room = room(4, 8);
+        let (_first, count) = shown(&room, peer(1), 4);
+        assert_eq!(count, 2);
+        let (_others, count) = shown(&room, peer(2), 4);
+        assert_eq!(count, 2);
+        let (mut own, count) = shown(&room, IpAddr::from([127, 0, 0, 1]), 1);
+        assert_eq!(count, 0, "there are no more places");
+        drop((_first, _others));
+        own.extend(shown(&room, IpAddr::from([127, 0, 0, 1]), 3).0);
+        assert!(own.iter().all(Guest::show));
+    }
+}
