@@ -10,6 +10,7 @@ mod body;
 pub(super) mod listen;
 mod rate;
 mod refusal;
+mod sampled;
 mod source;
 
 use std::collections::BTreeMap;
@@ -44,6 +45,7 @@ use self::listen::Peer;
 pub use self::listen::{MAX_HEADER_BYTES, MAX_HEADERS};
 use self::rate::{Limited, Rates};
 use self::refusal::Refusal;
+use self::sampled::Sampled;
 use super::commands::{self, Asked};
 use super::marks::{Marks, NotMarked};
 use super::{Forges, House};
@@ -116,6 +118,7 @@ struct Ingress<S, W, R, C, I> {
     house: Arc<House<S, W, R, C, I>>,
     settings: Settings,
     rates: Rates,
+    refused: Sampled,
     /// A permit for each byte that bodies may hold.
     memory: Arc<Semaphore>,
     marks: Marks,
@@ -147,6 +150,7 @@ where
     let ingress = Ingress {
         marks: Marks::start(house.clone()),
         rates: Rates::new(settings.rate_limit),
+        refused: Sampled::default(),
         memory: Arc::new(Semaphore::new(settings.bounds.memory)),
         house,
         settings,
@@ -196,9 +200,11 @@ where
         Err(refusal) => refusal,
     };
     told.webhook(refusal.result(), began.elapsed());
-    if limited.is_none_or(|limited| limited.tell) {
+    let may_tell = limited.is_none_or(|limited| limited.tell);
+    if let Some(left_out) = may_tell.then(|| ingress.refused.tell(refusal.result(), began)).flatten() {
         let status = refusal.status().as_u16();
-        tracing::warn!(forge = name, %source, delivery, status, reason = %refusal, "delivery refused");
+        let left_out = (left_out > 0).then_some(left_out);
+        tracing::warn!(forge = name, %source, delivery, status, left_out, reason = %refusal, "delivery refused");
     }
     refusal.answer()
 }

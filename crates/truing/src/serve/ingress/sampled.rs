@@ -1,0 +1,55 @@
+//! Which refusals the log tells one by one: few of a kind in a span of time, so that whoever sends thousands of forged
+//! deliveries does not fill the disk. The metrics count them all.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// So many of a kind are told in [`SPAN`].
+const MOST: u32 = 20;
+/// How long that counts.
+const SPAN: Duration = Duration::from_secs(10);
+
+/// What was told of each kind of refusal.
+#[derive(Debug, Default)]
+pub(super) struct Sampled(Mutex<BTreeMap<&'static str, Told>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    since: Instant,
+    told: u32,
+    left_out: u64,
+}
+
+impl Sampled {
+    /// Is this refusal told? Then how many of its kind were left out since the last one that was.
+    pub(super) fn tell(&self, kind: &'static str, now: Instant) -> Option<u64> {
+        let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = kinds.entry(kind).or_insert(Told { since: now, told: 0, left_out: 0 });
+        if now.duration_since(known.since) >= SPAN {
+            (known.since, known.told) = (now, 0);
+        }
+        if known.told >= MOST {
+            known.left_out = known.left_out.saturating_add(1);
+            return None;
+        }
+        known.told += 1;
+        Some(std::mem::take(&mut known.left_out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_of_a_kind_are_told_and_the_next_says_how_many_were_left_out() {
+        let (sampled, start) = (Sampled::default(), Instant::now());
+        let told = (0..1000).filter(|_| sampled.tell("unauthorized", start).is_some()).count();
+        assert_eq!(told, 20);
+        assert_eq!(sampled.tell("too_large", start), Some(0), "another kind");
+        assert_eq!(sampled.tell("unauthorized", start + Duration::from_secs(9)), None);
+        assert_eq!(sampled.tell("unauthorized", start + SPAN), Some(981));
+        assert_eq!(sampled.tell("unauthorized", start + SPAN), Some(0));
+    }
+}
