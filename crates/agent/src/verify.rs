@@ -56,7 +56,7 @@ pub struct Plan {
     pub programs: Vec<PathBuf>,
     /// How long each command may take.
     pub time: Duration,
-    /// Memory of each process, in bytes.
+    /// Memory of all processes of a command together, in bytes.
     pub memory: u64,
     /// What a set-up, or the checks, may write, in bytes.
     pub disk: u64,
