@@ -322,8 +322,8 @@ fn a_killed_helper_leaves_nothing() {
     let here = folder();
     let word = format!("9{:08}", std::process::id());
     let script = format!("setsid sleep {word} & echo started; sleep {word}");
-    let mut child =
-        job(here.path(), shell(&script)).command().unwrap().stdout(Stdio::piped()).spawn().unwrap();
+    let mut command = job(here.path(), shell(&script)).command().unwrap();
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(line, "started\n");

@@ -141,13 +141,14 @@ pub(super) fn inside(job: &Job, outside: i32) -> io::Result<u8> {
     if parent_of_this()? != outside {
         return Err(io::Error::other("its parent is gone"));
     }
-    // No terminal is this session's, not even the one that the caller was started from.
-    rustix::process::setsid()?;
     let (file, most) = ENDED_FIRST;
     // In a sandbox within another it cannot be said again, and need not.
     let _ = std::fs::write(file, most);
     let port = match job.level {
         Level::Full => {
+            // No terminal is this session's, not even the one that the caller was started from. Elsewhere whoever ends
+            // the helper ends its process group, which a session would leave.
+            rustix::process::setsid()?;
             mounts::build(job)?;
             loopback::up()?;
             let port = if job.listens.is_empty() { None } else { Some(listening::hand_over()?) };
