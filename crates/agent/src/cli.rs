@@ -219,6 +219,9 @@ fn how(ended: Ended<Stream>) -> End {
         command::End::Time => End::Limit(Limit::Time),
         command::End::Output => End::Failed("claude printed more than a run may".to_owned()),
         command::End::Disk(_) => End::Failed("claude wrote more than a run may".to_owned()),
+        command::End::Limit(bound, seen) => {
+            End::Failed(format!("claude exceeded the {} limit of the sandbox ({seen})", bound.as_str()))
+        }
     }
 }
 

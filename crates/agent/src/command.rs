@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 
-use crate::sandbox::{COMPLAINT, HELPER_FAILED, Job, Listening, NOT_STARTED, SandboxError};
+use crate::sandbox::{
+    Bound, COMPLAINT, HELPER_FAILED, Job, Listening, NOT_STARTED, SandboxError, bound_passed,
+};
 use crate::verify::usage::{self, Over, Usage};
 
 /// How much of a stream is kept from its beginning, in bytes.
@@ -47,6 +49,8 @@ pub(crate) enum End {
     Time,
     Output,
     Disk(Over),
+    /// All its processes together passed a bound, and how much was seen of how much.
+    Limit(Bound, String),
 }
 
 /// A command that ended, with what was heard of its output.
@@ -199,6 +203,13 @@ async fn ended<O: Hears>(
             Some(_) | None => {}
         }
     }
+    let end = match end {
+        End::Exit(status) => match bound_passed(status.code(), err.last()) {
+            Some((bound, seen)) => End::Limit(bound, seen),
+            None => End::Exit(status),
+        },
+        other @ (End::Time | End::Output | End::Disk(_) | End::Limit(..)) => other,
+    };
     Ok(Ended { end, out, err, took: began.elapsed() })
 }
 
@@ -247,6 +258,11 @@ impl Printed {
         self.beginning.extend_from_slice(beginning);
         self.end.extend_from_slice(rest);
         self.end.drain(..self.end.len().saturating_sub(END));
+    }
+
+    /// What was printed last.
+    fn last(&self) -> &[u8] {
+        if self.end.is_empty() { &self.beginning } else { &self.end }
     }
 
     /// Was nothing printed?

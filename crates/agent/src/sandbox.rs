@@ -17,9 +17,12 @@ mod filter;
 mod limits;
 mod listening;
 mod loopback;
+mod machine_code;
 mod mounts;
 mod probe;
 mod reading;
+mod smaps;
+mod watch;
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
@@ -33,7 +36,8 @@ pub use limits::Limits;
 pub use listening::{Listening, PROXY};
 pub use probe::Probe;
 pub use reading::{READER_MEMORY, Reading};
-pub use truing_core::sandbox::Level;
+pub use truing_core::sandbox::{Bound, Level};
+pub use watch::PERIOD as WATCH_PERIOD;
 
 /// The name under which the program is the sandbox's helper.
 pub const NAME: &str = "truing-sandbox";
@@ -47,6 +51,10 @@ pub const HELPER_FAILED: u8 = 125;
 pub(crate) const COMPLAINT: &str = "truing sandbox: ";
 /// What the helper ends with when the command cannot be started.
 pub const NOT_STARTED: u8 = 127;
+
+/// What the helper ends with when it ended the job for passing a bound: as shells tell of a killed program. Its last line
+/// on the error stream says which; see [`bound_passed`].
+pub const LIMIT_PASSED: u8 = 128 + 9;
 
 /// What to run, and what it may see and use.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -184,8 +192,8 @@ impl Job {
         }
     }
 
-    /// The process to start for it: with no environment, in the tree, in a process group of its own. Killing that
-    /// process, or this one, ends everything inside.
+    /// The process to start for it: with no environment and no input, in the tree, in a process group of its own. It
+    /// takes no terminal for a stream. Killing that process, or this one, ends everything inside.
     ///
     /// # Errors
     /// If a path in it is no text.
@@ -196,7 +204,8 @@ impl Job {
         let job = Self { variables: names, ..self.clone() };
         let mut command = helper(&Stage::Outside { job, parent })?;
         let variables = self.variables.iter().map(|(name, value)| (name, value));
-        command.env_clear().envs(variables).process_group(0);
+        // What this process reads, a terminal or a protocol, is not the command's, unless the caller says so.
+        command.env_clear().envs(variables).process_group(0).stdin(Stdio::null());
         Ok(command)
     }
 }
@@ -240,6 +249,18 @@ pub fn reached(here: &Path) -> Level {
         ended.success().then_some(*level)
     };
     [Level::Full, Level::Landlock].iter().find_map(works).unwrap_or(Level::None)
+}
+
+/// Which bound a job was ended for, and what was seen of it (`130 MiB of 64 MiB`), by the helper's exit code and the end of
+/// its error stream. A program inside can say the same, of itself alone.
+pub fn bound_passed(code: Option<i32>, errors: &[u8]) -> Option<(Bound, String)> {
+    if code != Some(i32::from(LIMIT_PASSED)) {
+        return None;
+    }
+    let errors = String::from_utf8_lossy(errors);
+    let (_, line) = errors.trim_end().rsplit_once(COMPLAINT)?;
+    let (bound, seen) = watch::passed(line)?;
+    Some((bound, seen.to_owned()))
 }
 
 /// What a machine reaches, if it is enough.

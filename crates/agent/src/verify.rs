@@ -23,7 +23,7 @@ use truing_core::verification::{Checked, End, Ran, Verdict, Verification};
 use truing_reader::redact::redact;
 
 use crate::command::{self, Around, Bounds, Ended, NotRun, Printed, Written};
-use crate::sandbox::{Job, Level, Limits, PROXY, Room, Run, SandboxError, at_least};
+use crate::sandbox::{Bound, Job, Level, Limits, PROXY, Room, Run, SandboxError, at_least};
 use cache::{Entry, Held};
 use proxy::Proxy;
 use usage::{Over, Usage};
@@ -56,7 +56,7 @@ pub struct Plan {
     pub programs: Vec<PathBuf>,
     /// How long each command may take.
     pub time: Duration,
-    /// Memory of each process, in bytes.
+    /// Memory of all processes of a command together, in bytes.
     pub memory: u64,
     /// What a set-up, or the checks, may write, in bytes.
     pub disk: u64,
@@ -477,7 +477,8 @@ fn end(end: &command::End) -> End {
         },
         command::End::Time => End::Time,
         command::End::Output => End::Output,
-        command::End::Disk(Over::Limit) => End::Disk,
+        command::End::Disk(Over::Limit) | command::End::Limit(Bound::Disk, _) => End::Disk,
+        command::End::Limit(bound, _) => End::Limit { bound: *bound },
         command::End::Disk(Over::Full) => End::Full,
     }
 }

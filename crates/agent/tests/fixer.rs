@@ -42,6 +42,10 @@ const TESTS: &[(&str, Test)] = &[
     ("an_endless_output_is_cut_and_says_so", an_endless_output_is_cut_and_says_so),
     ("a_command_that_never_ends_is_ended", a_command_that_never_ends_is_ended),
     ("a_fork_bomb_ends_with_its_command", a_fork_bomb_ends_with_its_command),
+    (
+        "what_a_command_writes_to_the_clone_is_bounded_as_a_whole",
+        what_a_command_writes_to_the_clone_is_bounded_as_a_whole,
+    ),
     ("a_call_that_is_given_up_leaves_nothing", a_call_that_is_given_up_leaves_nothing),
     ("what_reads_is_still_there_and_looks_anew", what_reads_is_still_there_and_looks_anew),
 ];
@@ -340,6 +344,17 @@ fn a_fork_bomb_ends_with_its_command(stage: &Stage) {
     let output = stage.runtime.block_on(fixer.call("run", &json!({ "argv": ["pytest"] })));
     assert!(output.text.starts_with("e"), "{}", output.text);
     until("something is left", || with_word(&word) == 0);
+    assert!(stage.tests("echo works").contains("works"));
+}
+
+/// Each file is smaller than one may be. Room for them is taken, and nothing written.
+fn what_a_command_writes_to_the_clone_is_bounded_as_a_whole(stage: &Stage) {
+    if !has("fallocate") {
+        return;
+    }
+    let told = stage.tests("for n in 1 2 3; do fallocate -l 800M $n || echo cannot; done");
+    stage.tests("rm -f 1 2 3");
+    assert!(told.contains("ended because it wrote too much") || told.contains("cannot"), "{told}");
     assert!(stage.tests("echo works").contains("works"));
 }
 

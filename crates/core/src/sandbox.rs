@@ -34,3 +34,36 @@ impl Level {
         }
     }
 }
+
+/// What a job in the sandbox is bounded in, all its processes together. The job is ended when it passes one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bound {
+    /// Memory, shared memory and files in memory included.
+    Memory,
+    /// Processes and threads.
+    Processes,
+    /// Sockets: their buffers are memory of the kernel's.
+    Sockets,
+    /// Files that it writes.
+    Disk,
+}
+
+impl Bound {
+    /// The bound of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Memory, Self::Processes, Self::Sockets, Self::Disk]
+            .into_iter()
+            .find(|bound| bound.as_str() == name)
+    }
+
+    /// The word used in text and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Processes => "processes",
+            Self::Sockets => "sockets",
+            Self::Disk => "disk",
+        }
+    }
+}

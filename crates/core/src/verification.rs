@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::sandbox::Bound;
+
 /// How a command came to its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
@@ -22,6 +24,11 @@ pub enum End {
     Output,
     /// It wrote too much.
     Disk,
+    /// All its processes together passed another bound of the sandbox.
+    Limit {
+        /// The bound.
+        bound: Bound,
+    },
     /// The disk is nearly full, whoever wrote it.
     Full,
     /// Its program cannot be started: it is not there, or no program.
@@ -41,7 +48,13 @@ impl End {
     pub fn exit_code(self) -> Option<u8> {
         match self {
             Self::Exit { code } => Some(code),
-            Self::Killed | Self::Time | Self::Output | Self::Disk | Self::Full | Self::NoProgram => None,
+            Self::Killed
+            | Self::Time
+            | Self::Output
+            | Self::Disk
+            | Self::Limit { .. }
+            | Self::Full
+            | Self::NoProgram => None,
         }
     }
 
@@ -63,6 +76,7 @@ impl fmt::Display for End {
             (Self::Time, None) => f.write_str("took too long"),
             (Self::Output, None) => f.write_str("printed too much"),
             (Self::Disk, None) => f.write_str("wrote too much"),
+            (Self::Limit { bound }, None) => write!(f, "exceeded the {} limit", bound.as_str()),
             (Self::Full, None) => f.write_str("the disk is nearly full"),
             (Self::NoProgram, None) => f.write_str("cannot be started"),
         }
@@ -215,6 +229,7 @@ mod tests {
             End::Time,
             End::Output,
             End::Disk,
+            End::Limit { bound: Bound::Memory },
             End::Full,
             End::NoProgram,
             End::Exit { code: 137 },

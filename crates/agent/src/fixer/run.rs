@@ -1,10 +1,12 @@
 //! One command of a fixer in the sandbox, told with its end and what it printed.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use super::Workshop;
-use crate::command::{self, Bounds, End, Ended, MAX_PRINTED, NotRun};
+use crate::command::{self, Bounds, End, Ended, MAX_PRINTED, NotRun, Written};
 use crate::sandbox::{Job, Level, Run};
+use crate::verify::usage::{self, Usage};
 
 /// Runs a command that the policy allows. Letting go of the future ends it, with everything that it has started.
 pub(super) async fn run(workshop: &Workshop, argv: &[String]) -> Result<String, NotRun> {
@@ -12,8 +14,16 @@ pub(super) async fn run(workshop: &Workshop, argv: &[String]) -> Result<String, 
     let mut job = Job::new(Level::Full, &workshop.clone, Run::Program(words))?;
     (job.writable, job.sockets) = (true, true);
     workshop.programs.clone_into(&mut job.read);
-    let ended = command::run(job, &Bounds { time: workshop.time, written: None, whole: false }).await?;
+    let written = Some(written(workshop.clone.clone(), job.limits.disk).await);
+    let ended = command::run(job, &Bounds { time: workshop.time, written, whole: false }).await?;
     Ok(told(workshop, &ended))
+}
+
+/// What the clone may hold in the end: what it holds now, and as much more as one command may write.
+async fn written(clone: PathBuf, disk: u64) -> Written {
+    let folders = vec![clone.clone()];
+    let now = tokio::task::spawn_blocking(move || usage::of(&clone)).await.unwrap_or_default();
+    Written { folders, most: now.and(Usage::of_bytes(disk)) }
 }
 
 fn told(workshop: &Workshop, ended: &Ended) -> String {
@@ -25,6 +35,9 @@ fn told(workshop: &Workshop, ended: &Ended) -> String {
         End::Time => format!("ended because it took longer than {} s\n", workshop.time.as_secs_f32()),
         End::Output => format!("ended because it printed more than {MAX_PRINTED} bytes\n"),
         End::Disk(_) => "ended because it wrote too much\n".to_owned(),
+        End::Limit(bound, seen) => {
+            format!("ended because all its processes exceeded the {} limit ({seen})\n", bound.as_str())
+        }
     };
     for (name, printed) in [("output", &ended.out), ("errors", &ended.err)] {
         if !printed.is_empty() {

@@ -12,12 +12,24 @@ use std::process::{Child, Command, Stdio};
 use serde::Serialize;
 use tempfile::TempDir;
 
-use super::{HELPER_FAILED, Job, Level, Limits, Probe, Reading, Run, SandboxError, Stage, helper};
+use super::machine_code::{self, By as Through, Step, Value, call};
+use super::{
+    HELPER_FAILED, Job, Level, Limits, Probe, Reading, Run, SandboxError, Stage, bound_passed, helper,
+};
 
 /// What a job of the self-test may use, so that more than that is quickly used.
 const LIMITS: Limits = Limits { memory: 64 << 20, processes: 320, disk: 32 << 20 };
 /// How much more a try goes for.
 const TIMES: u64 = 2;
+/// As many files and sockets as a job may have that may use so little.
+const FILES: u64 = 4096;
+const SOCKETS: u64 = 256;
+/// The temporary folder inside.
+const TEMPORARY: &str = "/tmp";
+/// Tries that not every kernel lets anybody make.
+const OTHER_NUMBERS: [&str; 2] = ["x32_calls", "i386_calls"];
+/// An address where nothing is.
+const AT: u64 = 0x2000_0000;
 /// A program that every system has, and that does nothing.
 const SUCCEEDS: &str = "/bin/true";
 /// What the environment of a process holds that is none of the sandbox's business.
@@ -30,7 +42,7 @@ pub struct Check {
     pub name: &'static str,
     /// Did it fail, as it must? None where it could not be tried.
     pub stopped: Option<bool>,
-    /// Why it was not tried.
+    /// Why it was not tried; or, if a bound of all processes stopped it, how much they were seen to use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
@@ -68,6 +80,12 @@ enum By {
     Command(Run),
     /// A reader that was taken over.
     Reader(Probe),
+}
+
+/// A program of machine code in the playground.
+struct Written {
+    name: &'static str,
+    steps: Vec<Step>,
 }
 
 /// A try.
@@ -113,6 +131,10 @@ impl Playground {
         for script in ["trap.sh", ".git/hooks/pre-commit"] {
             std::fs::write(tree.join(script), &trap)?;
             std::fs::set_permissions(tree.join(script), PermissionsExt::from_mode(0o755))?;
+        }
+        for Written { name, steps } in written() {
+            std::fs::write(tree.join(name), machine_code::program(&steps))?;
+            std::fs::set_permissions(tree.join(name), PermissionsExt::from_mode(0o755))?;
         }
         make_repository(&tree)?;
         let bystander = helper(&Stage::Probe(Probe::Wait))?
@@ -173,7 +195,17 @@ impl Playground {
             probe("memory", Probe::Memory(LIMITS.memory * TIMES)),
             probe("disk", Probe::Disk(LIMITS.disk * TIMES)),
         ];
-        all.into_iter().flatten().chain(self.escapes_of_readers(pid)).collect()
+        let all = all.into_iter().flatten().chain(uses());
+        all.chain(self.escapes_of_code()).chain(self.escapes_of_readers(pid)).collect()
+    }
+
+    /// What takes machine code, where it is this machine's.
+    fn escapes_of_code(&self) -> impl Iterator<Item = Escape> {
+        let programs = if cfg!(target_arch = "x86_64") { written() } else { Vec::new() };
+        programs.into_iter().map(|Written { name, .. }| {
+            let argv = vec![OsString::from(self.tree.join(name))];
+            Escape { name, by: By::Command(Run::Program(argv)), seen: Seen::End }
+        })
     }
 
     /// What a reader must not be able to do, whatever it has read. It has no links followed by the kernel for it, and
@@ -211,6 +243,8 @@ impl Playground {
             probe("reader_signal", Probe::Signal(pid)),
             probe("reader_trace", Probe::Trace(pid)),
             probe("reader_memory", Probe::Memory(LIMITS.memory * TIMES)),
+            probe("reader_memfd", Probe::MemoryFile(LIMITS.memory * TIMES)),
+            probe("reader_sockets", Probe::Sockets(1)),
         ];
         all.into_iter().flatten().collect()
     }
@@ -220,8 +254,10 @@ impl Playground {
         match (by, level) {
             (By::Command(run), _) => {
                 let mut job = Job::new(level, &self.tree, run)?;
+                // Without a sandbox each try has to work: it shows that it is one.
+                let limits = if level == Level::None { Limits::default() } else { LIMITS };
                 // With sockets: what stops them is what is tried, not that there are none.
-                (job.limits, job.private, job.sockets) = (LIMITS, private.to_owned(), true);
+                (job.limits, job.private, job.sockets) = (limits, private.to_owned(), true);
                 Ok(job.command()?)
             }
             (By::Reader(probe), Level::Full | Level::Landlock) => {
@@ -241,6 +277,10 @@ impl Playground {
             let note = Some(format!("{program} is not installed"));
             return Ok(Check { name, stopped: None, note });
         }
+        if OTHER_NUMBERS.contains(&name) && !self.works_outside(name) {
+            let note = Some("this kernel does not have them".to_owned());
+            return Ok(Check { name, stopped: None, note });
+        }
         let private = tempfile::tempdir_in(self.folder.path())?;
         let mut command = self.command(level, escape.by, &private.path().canonicalize()?)?;
         command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -257,8 +297,86 @@ impl Playground {
         if self.mark.exists() {
             std::fs::remove_file(&self.mark)?;
         }
-        Ok(Check { name, stopped: Some(!escaped), note: None })
+        let note = bound_passed(ended.status.code(), &ended.stderr);
+        let note = note.map(|(bound, seen)| format!("{}: {seen}", bound.as_str()));
+        Ok(Check { name, stopped: Some(!escaped), note })
     }
+
+    fn works_outside(&self, name: &str) -> bool {
+        let mut command = Command::new(self.tree.join(name));
+        command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|ended| ended.success())
+    }
+}
+
+/// Tries to use more than a job may, by ordinary means, with all its processes together.
+fn uses() -> impl Iterator<Item = Escape> {
+    let hold = |probe| Probe::Hold(Box::new(probe));
+    let half = LIMITS.memory / TIMES;
+    let all = [
+        ("memory_many_processes", Probe::Family(2 * TIMES, Box::new(hold(Probe::Memory(half))))),
+        ("memory_and_files", {
+            let files = Probe::Unnamed(TEMPORARY.into(), LIMITS.disk * 3 / 4);
+            hold(Probe::Both(Box::new(files), Box::new(Probe::Memory(LIMITS.memory * 3 / 4))))
+        }),
+        ("memfd", hold(Probe::MemoryFile(LIMITS.memory * TIMES))),
+        ("shared_folder", hold(Probe::Unnamed("/dev/shm".into(), LIMITS.disk * TIMES))),
+        ("empty_files", Probe::Files(FILES * TIMES)),
+        ("sockets", hold(Probe::Sockets(SOCKETS * TIMES / 2))),
+    ];
+    all.into_iter().map(|(name, probe)| Escape { name, by: By::Command(Run::Probe(probe)), seen: Seen::End })
+}
+
+/// Tries that call the kernel by number.
+fn written() -> Vec<Written> {
+    let (bytes, piece, page) = (LIMITS.memory * TIMES, 2_u64 << 20, 4096);
+    let (anonymous, private, shared) = (0x20_u64, 0x2, 0x1);
+    // Read and write, and fill it at once.
+    let map = |bytes, how| call(9, &[0, bytes, 3, how | anonymous | 0x8000, u64::MAX, 0]);
+    let given = |number, values: [Value; 3]| {
+        let [one, two, three] = values;
+        let none = Value::Number(0);
+        Step::Call { by: Through::Syscall, number, values: [one, two, three, none, none, none] }
+    };
+    let (kept, number) = (Value::Kept, Value::Number);
+    let hidden = [
+        map(piece, shared),
+        Step::Keep,
+        // All of it but a page is mapped no more; all of it is there.
+        given(11, [kept(page), number(piece - page), number(0)]),
+    ];
+    let pieces = usize::try_from(bytes / piece).unwrap_or_default();
+    // Its main thread ends, and with it what the kernel shows of the process. Flags of a thread.
+    let thread = [call(56, &[0x10f00 | 0x40000, 0, 0, 0, 0]), Step::OnlyChild];
+    // Half, twice: the limit of one process does not stop it.
+    let twice = [call(57, &[]), map(LIMITS.memory * 3 / 4, private), Step::Hold];
+    let of_thread =
+        [&thread[..], &[call(57, &[])], &thread, &[map(LIMITS.memory * 3 / 4, private), Step::Hold]];
+    let segment = [
+        call(29, &[0, bytes, 0o1600]),
+        Step::Keep,
+        given(30, [kept(0), number(AT), number(0)]),
+        // It goes with this process.
+        given(31, [kept(0), number(0), number(0)]),
+        Step::Fill { at: AT, bytes },
+        Step::Hold,
+    ];
+    let written = |name, steps: &[&[Step]]| Written { name, steps: steps.concat() };
+    let other = |by, number| Step::Call { by, number, values: [Value::Number(0); 6] };
+    vec![
+        written("memory_forked", &[&twice]),
+        written("memory_without_main_thread", &of_thread),
+        written("shared_memory", &[&[map(bytes, shared), Step::Hold]]),
+        written("shared_memory_unmapped", &[&hidden.repeat(pieces), &[Step::Hold]]),
+        written(
+            "shared_memory_dropped",
+            &[&[map(bytes, shared), Step::Keep, given(28, [kept(0), number(bytes), number(4)]), Step::Hold]],
+        ),
+        written("shmget", &[&segment]),
+        written("processes", &[&[Step::Processes(640), Step::Hold]]),
+        written("x32_calls", &[&[other(Through::Syscall, 0x4000_0000 | 39)]]),
+        written("i386_calls", &[&[other(Through::Interrupt, 20)]]),
+    ]
 }
 
 /// A repository by hand: with git or without, and with nobody's configuration.

@@ -1,12 +1,12 @@
 //! The way in: what the helper does outside, and what it does inside before and while the command runs.
 
 use std::ffi::OsString;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitOptions, getppid, kill_process, pidfd_open, set_child_subreaper,
     set_parent_process_death_signal, wait,
@@ -18,8 +18,8 @@ use rustix::thread::{
 };
 
 use super::{
-    Job, Level, NOT_STARTED, PROGRAM_INSIDE, Run, Stage, THIS_PROGRAM, fence, filter, helper, listening,
-    loopback, mounts,
+    Job, LIMIT_PASSED, Level, NOT_STARTED, PROGRAM_INSIDE, Run, Stage, THIS_PROGRAM, fence, filter, helper,
+    listening, loopback, mounts, watch,
 };
 
 /// Who the command is inside; outside it is who started the helper.
@@ -41,11 +41,17 @@ const SIGNALLED: i32 = 128;
 const RIGHTS: [CapabilitySet; 3] =
     [CapabilitySet::SYS_ADMIN, CapabilitySet::SETPCAP, CapabilitySet::NET_ADMIN];
 
-/// Outside: makes the namespaces, starts the first process inside, and waits for its end or the parent's.
+/// Where a process says how readily the kernel ends it when the machine has no memory left, and the most that it can say.
+const ENDED_FIRST: (&str, &str) = ("/proc/self/oom_score_adj", "1000");
+
+/// Outside: makes the namespaces, starts the first process inside, and waits for its end or the parent's. Ends it when
+/// it passes a bound, and says which.
 pub(super) fn outside(job: &Job, parent: i32) -> io::Result<u8> {
     let watched = Pid::from_raw(parent).filter(|parent| getppid() == Some(*parent));
     let Some(watched) = watched else { return Err(io::Error::other("its parent is gone")) };
     let watched = pidfd_open(watched, PidfdFlags::empty())?;
+    without_terminal()?;
+    let mut watch = watch::Watch::new(job)?;
     match job.level {
         Level::Full => {
             separate()?;
@@ -58,13 +64,27 @@ pub(super) fn outside(job: &Job, parent: i32) -> io::Result<u8> {
     let inside = pid_of(&child)?;
     let ended = pidfd_open(inside, PidfdFlags::empty())?;
     let mut both = [PollFd::new(&ended, PollFlags::IN), PollFd::new(&watched, PollFlags::IN)];
-    while poll(&mut both, None)? == 0 {}
+    let period = Timespec::try_from(watch::PERIOD).map_err(io::Error::other)?;
+    let mut passed = None;
+    while passed.is_none() && poll(&mut both, Some(&period))? == 0 {
+        passed = watch.look();
+    }
     if both.first().is_none_or(|ended| ended.revents().is_empty()) {
         child.kill()?;
     }
     let ended = code(child.wait()?);
     end_what_is_left()?;
-    Ok(ended)
+    let Some(passed) = passed.or_else(|| watch.written()) else { return Ok(ended) };
+    complain(&io::Error::other(passed.to_string()));
+    Ok(LIMIT_PASSED)
+}
+
+/// A terminal is a way to whoever sits there: to read what they type, and to write what they take for somebody else's.
+fn without_terminal() -> io::Result<()> {
+    if io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal() {
+        return Err(io::Error::other("it was given a terminal; give it pipes or files"));
+    }
+    Ok(())
 }
 
 /// Ends what a command left behind, where it came to this process. In a namespace of processes it ended with the
@@ -121,8 +141,14 @@ pub(super) fn inside(job: &Job, outside: i32) -> io::Result<u8> {
     if parent_of_this()? != outside {
         return Err(io::Error::other("its parent is gone"));
     }
+    let (file, most) = ENDED_FIRST;
+    // In a sandbox within another it cannot be said again, and need not.
+    let _ = std::fs::write(file, most);
     let port = match job.level {
         Level::Full => {
+            // No terminal is this session's, not even the one that the caller was started from. Elsewhere whoever ends
+            // the helper ends its process group, which a session would leave.
+            rustix::process::setsid()?;
             mounts::build(job)?;
             loopback::up()?;
             let port = if job.listens.is_empty() { None } else { Some(listening::hand_over()?) };

@@ -29,9 +29,11 @@ pub(super) fn put_up(job: &Job) -> io::Result<()> {
         read.extend(mounts::NAMES.iter().map(|(path, _)| PathBuf::from(path)));
     }
     let mut write = vec![home, temporary];
-    write.extend(
-        ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/shm"].map(PathBuf::from),
-    );
+    write.extend(["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"].map(PathBuf::from));
+    if job.level == Level::Full {
+        // Elsewhere it is the machine's: others' shared memory is there, and what is left there stays.
+        write.push(PathBuf::from("/dev/shm"));
+    }
     if job.writable { &mut write } else { &mut read }.push(job.place().to_owned());
 
     // Namespaces have a network of their own, whose ports are free.

@@ -1,11 +1,11 @@
-//! seccomp: which calls of the kernel do not exist inside.
+//! seccomp: which calls of the kernel do not exist inside, by the numbers of this machine's architecture alone.
 
 use std::collections::BTreeMap;
 use std::io;
 
 use seccompiler::{
-    SeccompAction, SeccompCmpArgLen as Len, SeccompCmpOp as Op, SeccompCondition, SeccompFilter, SeccompRule,
-    TargetArch, apply_filter,
+    BpfProgram, SeccompAction, SeccompCmpArgLen as Len, SeccompCmpOp as Op, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch, apply_filter,
 };
 
 use super::{Job, Level};
@@ -22,6 +22,8 @@ const NEVER: &[i64] = &[
     libc::SYS_perf_event_open,
     libc::SYS_userfaultfd,
     libc::SYS_io_uring_setup,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
     libc::SYS_add_key,
     libc::SYS_request_key,
     libc::SYS_keyctl,
@@ -57,8 +59,15 @@ const NEVER: &[i64] = &[
     libc::SYS_fanotify_init,
 ];
 
+/// Calls that hold memory which nobody can count: no process has it mapped, and no file system has it. To programs
+/// this is a kernel without them, and most do without.
+const UNCOUNTED: &[i64] = &[libc::SYS_memfd_create, libc::SYS_memfd_secret, libc::SYS_msgget];
+/// How many segments of shared memory a namespace may have, unless somebody has set it.
+const SEGMENTS: u64 = 4096;
+
 /// Puts the filter up for this process and all that it starts.
 pub(super) fn put_up(job: &Job) -> io::Result<()> {
+    uncounted(job)?;
     let mut denied: Rules = NEVER.iter().map(|call| (*call, Vec::new())).collect();
     denied.insert(libc::SYS_clone, vec![rule(vec![bits(0, libc::CLONE_NEWUSER, libc::CLONE_NEWUSER)?])?]);
     // Typing into somebody's terminal.
@@ -67,6 +76,21 @@ pub(super) fn put_up(job: &Job) -> io::Result<()> {
     denied.insert(libc::SYS_socket, sockets(job)?);
     apply(denied, SeccompAction::Allow, errno(libc::EPERM))?;
     without_clone3()
+}
+
+/// Takes away what holds memory that cannot be counted.
+fn uncounted(job: &Job) -> io::Result<()> {
+    let mut absent: Rules = UNCOUNTED.iter().map(|call| (*call, Vec::new())).collect();
+    let shared = match job.level {
+        // All segments that there may be are no more together than the memory of the job.
+        Level::Full => vec![rule(vec![more(1, job.limits.memory / SEGMENTS)?])?],
+        // They outlast a process, and here they would be the machine's.
+        Level::Landlock | Level::None => Vec::new(),
+    };
+    absent.insert(libc::SYS_shmget, shared);
+    // Pages that the machine keeps for others.
+    absent.insert(libc::SYS_mmap, vec![rule(vec![bits(3, libc::MAP_HUGETLB, libc::MAP_HUGETLB)?])?]);
+    apply(absent, SeccompAction::Allow, errno(libc::ENOSYS))
 }
 
 /// Its flags are in memory, where a filter cannot look: programs fall back to `clone`.
@@ -165,8 +189,9 @@ pub(super) fn put_up_for_reading() -> io::Result<()> {
     allowed.insert(libc::SYS_openat, no(2, CHANGES)?);
     #[cfg(target_arch = "x86_64")]
     allowed.insert(libc::SYS_open, no(1, CHANGES)?);
-    // Nothing that it made or read becomes a program.
-    allowed.insert(libc::SYS_mmap, no(2, libc::PROT_EXEC)?);
+    // Nothing that it made or read becomes a program. No memory is shared: the limit of a process does not count that.
+    let private = vec![bits(2, libc::PROT_EXEC, 0)?, bits(3, libc::MAP_SHARED | libc::MAP_HUGETLB, 0)?];
+    allowed.insert(libc::SYS_mmap, vec![rule(private)?]);
     allowed.insert(libc::SYS_mprotect, no(2, libc::PROT_EXEC)?);
     allowed.insert(libc::SYS_clone, vec![rule(vec![bits(0, libc::CLONE_THREAD, libc::CLONE_THREAD)?])?]);
     let own = |argument, id: u64| Ok::<_, io::Error>(vec![rule(vec![equal(argument, id, Op::Eq)?])?]);
@@ -217,13 +242,45 @@ fn bits(argument: u8, mask: i32, value: i32) -> io::Result<SeccompCondition> {
     SeccompCondition::new(argument, Len::Qword, Op::MaskedEq(mask), value).map_err(io::Error::other)
 }
 
+/// More than this.
+fn more(argument: u8, than: u64) -> io::Result<SeccompCondition> {
+    SeccompCondition::new(argument, Len::Qword, Op::Gt, than).map_err(io::Error::other)
+}
+
 fn errno(error: i32) -> SeccompAction {
     SeccompAction::Errno(error.unsigned_abs())
 }
 
 fn apply(rules: Rules, others: SeccompAction, listed: SeccompAction) -> io::Result<()> {
     let machine = TargetArch::try_from(std::env::consts::ARCH).map_err(io::Error::other)?;
+    // It ends whoever calls by the numbers of another architecture.
     let filter = SeccompFilter::new(rules, others, listed, machine).map_err(io::Error::other)?;
-    let program: seccompiler::BpfProgram = filter.try_into().map_err(io::Error::other)?;
+    let program: BpfProgram = filter.try_into().map_err(io::Error::other)?;
+    let program = [of_this_machine(), program].concat();
     apply_filter(&program).map_err(io::Error::other)
+}
+
+/// What a filter begins with on x86-64: the kernel has most calls a second time there, x32's, which differ from the
+/// first by one bit and by nothing else that a filter sees. They do not exist inside.
+#[cfg(target_arch = "x86_64")]
+fn of_this_machine() -> BpfProgram {
+    /// The bit; no number of this machine's own is as high.
+    const X32: u32 = 0x4000_0000;
+    let step = |code: u32, jt, jf, k| seccompiler::sock_filter {
+        code: u16::try_from(code).unwrap_or_default(),
+        jt,
+        jf,
+        k,
+    };
+    vec![
+        // The number of the call is the first word that a filter sees.
+        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+        step(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, 0, 1, X32),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs()),
+    ]
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn of_this_machine() -> BpfProgram {
+    Vec::new()
 }

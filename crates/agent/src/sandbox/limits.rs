@@ -10,14 +10,19 @@ const FEWEST_PROCESSES: u64 = 301;
 /// The most open files of one process.
 const OPEN_FILES: u64 = 4096;
 
+/// The least, usual and most bytes of the buffers of a connection, whose sum over all sockets is bounded by their number.
+/// The kernel's own most are some megabytes.
+const BUFFERS: [(&str, &str); 2] = [("tcp_rmem", "4096 65536 262144"), ("tcp_wmem", "4096 65536 262144")];
+
 /// What one job may use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Limits {
-    /// Memory of each of its processes, in bytes.
+    /// Memory of all its processes together, in bytes: their own, shared memory, and files that are kept in memory. The
+    /// kernel holds each process to it, a watcher all of them.
     pub memory: u64,
-    /// Processes and threads, together; no fewer than about 300 where namespaces count them.
+    /// Processes and threads, together.
     pub processes: u64,
-    /// All files that it writes outside of a writable tree, in bytes.
+    /// All files that it writes outside of a writable tree, and each file in it, in bytes.
     pub disk: u64,
 }
 
@@ -37,11 +42,14 @@ impl Limits {
         lower(Resource::Nproc, self.processes)
     }
 
-    /// Counts processes of the namespace whose first process this is, whoever they belong to: the limit of the
+    /// Bounds the buffers of connections, and counts processes of the namespace whose first process this is, whoever they belong to: the limit of the
     /// kernel's own counts nobody who is root outside. Kernels before 6.14 have none for a namespace.
     pub(super) fn apply_to_namespace(&self, proc: &std::path::Path) {
         let most = self.processes.max(FEWEST_PROCESSES).to_string();
         let _ = std::fs::write(proc.join("sys/kernel/pid_max"), most);
+        for (setting, sizes) in BUFFERS {
+            let _ = std::fs::write(proc.join("sys/net/ipv4").join(setting), sizes);
+        }
     }
 }
 

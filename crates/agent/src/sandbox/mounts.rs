@@ -53,6 +53,11 @@ pub(super) const NAMES: &[(&str, &str)] = &[
 /// The most that is written to memory, in bytes: everything that is not the tree, or a room of the job's own.
 const MAX_MEMORY: u64 = 2 << 30;
 
+/// How many bytes of that there are to a file, at least.
+const BYTES_PER_FILE: u64 = 8 << 10;
+/// As many files as there may be however little may be written.
+const FEWEST_FILES: u64 = 4096;
+
 /// Home and temporary folder of a job.
 pub(super) fn private_folders(job: &Job) -> (PathBuf, PathBuf) {
     match job.level {
@@ -79,7 +84,10 @@ pub(super) fn build(job: &Job) -> io::Result<()> {
     pivot_root(workshop, workshop.join("old"))?;
     chdir("/")?;
     let space = Space { old: Path::new("/old"), new: Path::new("/new") };
-    file_system("tmpfs", space.new, &format!("size={},mode=755", job.limits.disk.min(MAX_MEMORY)))?;
+    let size = job.limits.disk.min(MAX_MEMORY);
+    // A file takes memory of the kernel's, too, also an empty one.
+    let files = size.div_euclid(BYTES_PER_FILE).max(FEWEST_FILES);
+    file_system("tmpfs", space.new, &format!("size={size},nr_inodes={files},mode=755"))?;
     space.furnish(job)?;
     // The new root on top of the old one, which is then let go.
     chdir(space.new)?;

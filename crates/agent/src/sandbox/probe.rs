@@ -8,15 +8,19 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
+use super::machine_code;
+
 /// How long a connection may take: on one machine it is made or refused at once.
 const CONNECTS: Duration = Duration::from_secs(2);
+/// How long what is held is held, where somebody looks from time to time.
+const HOLDS: Duration = Duration::from_nanos(machine_code::HOLDS);
 /// What is written at once.
 const CHUNK: usize = 1 << 20;
 /// The stack of a thread that does nothing.
@@ -61,6 +65,20 @@ pub enum Probe {
     Memory(u64),
     /// Writes so many bytes to the temporary folder.
     Disk(u64),
+    /// Makes so many empty files in the temporary folder.
+    Files(u64),
+    /// Fills a file of so many bytes that is memory and has no name.
+    MemoryFile(u64),
+    /// Fills files of this folder with so many bytes, and takes their names away.
+    Unnamed(PathBuf, u64),
+    /// Makes so many pairs of sockets.
+    Sockets(u64),
+    /// Makes so many processes of this program, each of which does this.
+    Family(u64, Box<Probe>),
+    /// Does this, and then holds on to nothing more but what the process has.
+    Hold(Box<Probe>),
+    /// Does both, and holds on to what they have.
+    Both(Box<Probe>, Box<Probe>),
 }
 
 impl Probe {
@@ -70,6 +88,19 @@ impl Probe {
     }
 
     fn run(&self) -> io::Result<()> {
+        let mut held = Held::default();
+        self.begin(&mut held)?;
+        // Its parent's end of the streams ends these, as the end of this process does.
+        for process in &mut held.family {
+            match process.wait()?.success() {
+                true => {}
+                false => return Err(io::Error::other("a process failed")),
+            }
+        }
+        Ok(())
+    }
+
+    fn begin(&self, held: &mut Held) -> io::Result<()> {
         match self {
             Self::Nothing => Ok(()),
             Self::Wait => io::stdin().read_to_end(&mut Vec::new()).map(drop),
@@ -95,8 +126,69 @@ impl Probe {
             }
             Self::Trace(pid) => std::fs::File::open(format!("/proc/{pid}/mem")).map(drop),
             Self::Threads(count) => threads(*count),
-            Self::Memory(bytes) => memory(*bytes),
+            Self::Memory(bytes) => memory(*bytes).map(|used| held.memory.push(used)),
             Self::Disk(bytes) => disk(&std::env::temp_dir(), *bytes),
+            Self::Files(count) => {
+                let folder = std::env::temp_dir();
+                (0..*count).try_for_each(|number| std::fs::write(folder.join(format!("empty-{number}")), ""))
+            }
+            Self::MemoryFile(bytes) => {
+                let file = rustix::fs::memfd_create("filled", rustix::fs::MemfdFlags::CLOEXEC)?;
+                held.fill(std::fs::File::from(file), *bytes)
+            }
+            Self::Unnamed(folder, bytes) => (0..FILES).try_for_each(|number| {
+                let path = folder.join(format!("truing-{}-{number}", std::process::id()));
+                let file = std::fs::File::create_new(&path)?;
+                std::fs::remove_file(path)?;
+                held.fill(file, bytes / FILES)
+            }),
+            Self::Sockets(pairs) => {
+                (0..*pairs).try_for_each(|_| UnixStream::pair().map(|pair| held.sockets.push(pair)))
+            }
+            Self::Family(count, probe) => (0..*count).try_for_each(|_| {
+                held.family.push(super::helper(&super::Stage::Probe((**probe).clone()))?.spawn()?);
+                Ok(())
+            }),
+            Self::Hold(probe) => {
+                probe.begin(held)?;
+                // Nobody sends anything.
+                let (_end, nothing) = mpsc::channel::<()>();
+                let _ = nothing.recv_timeout(HOLDS);
+                Ok(())
+            }
+            Self::Both(one, other) => {
+                one.begin(held)?;
+                other.begin(held)
+            }
+        }
+    }
+}
+
+/// What a try holds on to until it ends.
+#[derive(Default)]
+struct Held {
+    memory: Vec<Vec<u8>>,
+    files: Vec<std::fs::File>,
+    sockets: Vec<(UnixStream, UnixStream)>,
+    family: Vec<Child>,
+}
+
+impl Held {
+    fn fill(&mut self, mut file: std::fs::File, bytes: u64) -> io::Result<()> {
+        let chunk = vec![1; CHUNK];
+        for _ in 0..bytes / CHUNK as u64 {
+            file.write_all(&chunk)?;
+        }
+        self.files.push(file);
+        Ok(())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        for process in &mut self.family {
+            // It may have ended.
+            let _ = process.kill().and_then(|()| process.wait());
         }
     }
 }
@@ -123,13 +215,13 @@ fn threads(count: u64) -> io::Result<()> {
     Ok(())
 }
 
-fn memory(bytes: u64) -> io::Result<()> {
+fn memory(bytes: u64) -> io::Result<Vec<u8>> {
     let bytes = usize::try_from(bytes).map_err(io::Error::other)?;
     let mut used: Vec<u8> = Vec::new();
     used.try_reserve_exact(bytes).map_err(io::Error::other)?;
     used.resize(bytes, 1);
     match used.last() {
-        Some(1) => Ok(()),
+        Some(1) => Ok(used),
         Some(_) | None => Err(io::Error::other("it is not there")),
     }
 }

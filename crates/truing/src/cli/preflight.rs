@@ -440,6 +440,7 @@ async fn gate_found(
             | End::Time
             | End::Output
             | End::Disk
+            | End::Limit { .. }
             | End::Full
             | End::NoProgram => found.bad(
                 "gate",

@@ -1,7 +1,7 @@
 //! `truing sandbox check | run`: what the sandbox of this machine stops, and a command inside it.
 
 use std::ffi::OsString;
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal as _, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::Duration;
@@ -11,7 +11,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use serde::Serialize;
 use truing_agent::sandbox::check::{Check, check};
-use truing_agent::sandbox::{HELPER_FAILED, Job, Level, Run, SandboxError, at_least};
+use truing_agent::sandbox::{
+    HELPER_FAILED, Job, Level, Run, SandboxError, WATCH_PERIOD, at_least, bound_passed,
+};
 use truing_git::PrivateFolder;
 
 use super::Context;
@@ -21,6 +23,8 @@ use crate::wiring;
 
 /// The most that a command may print, on each of its streams.
 const MAX_OUTPUT_BYTES: u64 = 64 << 20;
+/// How much of the end of its errors is kept: the sandbox says there why it ended the command.
+const KEPT: usize = 1 << 10;
 /// How much of it is passed on at once.
 const CHUNK: usize = 64 << 10;
 
@@ -44,7 +48,8 @@ enum What {
     /// Run a command inside, with read-only access to the current folder
     ///
     /// Ends with the command's exit code; with 3 if there is no sandbox as strong as `sandbox.level`, or the command
-    /// took too long or printed too much.
+    /// took too long, printed too much, or used more memory, processes, sockets or disk than it may. What you type at a
+    /// terminal is passed on line by line: the command never has the terminal itself.
     Run(RunArgs),
 }
 
@@ -89,10 +94,15 @@ impl From<LevelFlag> for Level {
     }
 }
 
+/// The process that ends a job also counts what it uses.
+const WATCHER: &str = "watcher";
+
 /// The answer of `check` for scripts.
 #[derive(Serialize)]
 struct Answer {
     level: Level,
+    /// Who counts the memory of all processes of a job together.
+    memory: &'static str,
     checks: Vec<Check>,
 }
 
@@ -106,7 +116,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
 impl CheckArgs {
     fn run(&self, context: &Context) -> Result<Exit, CliError> {
         let level = self.level.map_or_else(wiring::sandbox_level, Level::from);
-        let answer = Answer { level, checks: check(level).map_err(sandbox_error)? };
+        let answer = Answer { level, memory: WATCHER, checks: check(level).map_err(sandbox_error)? };
         context.output.answer(&answer, || answer.text())?;
         let escaped = answer.checks.iter().any(Check::escaped);
         Ok(if escaped { Exit::No } else { Exit::Done })
@@ -115,7 +125,9 @@ impl CheckArgs {
 
 impl Answer {
     fn text(&self) -> String {
+        let period = WATCH_PERIOD.as_millis();
         let mut text = format!("level: {}\n", self.level.as_str());
+        text += &format!("memory of all processes: {}, every {period} ms\n", self.memory);
         for check in &self.checks {
             let what = match check.stopped {
                 Some(true) => "stopped",
@@ -141,7 +153,12 @@ impl RunArgs {
         job.read = self.read.iter().map(|folder| readable(&here.join(folder))).collect::<Result<_, _>>()?;
         let mut command = job.command().map_err(|error| sandbox_error(error.into()))?;
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = command.spawn().map_err(|error| sandbox_error(error.into()))?;
+        command.stdin(if io::stdin().is_terminal() { Stdio::piped() } else { Stdio::inherit() });
+        let mut child = command.spawn().map_err(|error| sandbox_error(error.into()))?;
+        if let Some(mut to) = child.stdin.take() {
+            // It waits for a person, who may say nothing more: it ends with this process.
+            std::thread::spawn(move || io::copy(&mut io::stdin().lock(), &mut to));
+        }
         watched(child, self.timeout)
     }
 }
@@ -151,7 +168,12 @@ fn readable(folder: &std::path::Path) -> Result<PathBuf, CliError> {
         CliError::usage("unreadable", format!("cannot read {}: {error}", folder.display()))
             .hint("name a folder that exists with --read")
     };
-    folder.canonicalize().map_err(unreadable)
+    let folder = folder.canonicalize().map_err(unreadable)?;
+    // What cannot be the folder of a sandbox cannot be read in one either.
+    Job::new(Level::None, &folder, Run::Program(Vec::new())).map_err(|error| {
+        CliError::usage("sandbox_read", error.to_string()).hint("name a folder of your own with --read")
+    })?;
+    Ok(folder)
 }
 
 /// Passes on what a command prints, until it ends or must.
@@ -161,18 +183,20 @@ fn watched(mut child: Child, time: Duration) -> Result<Exit, CliError> {
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     let pid = pid.ok_or_else(|| failed(io::Error::other("it has no number")))?;
     let end = pidfd_open(pid, PidfdFlags::empty()).map_err(|error| failed(error.into()))?;
-    let (timely, complete) = std::thread::scope(|scope| {
-        let copies = [
+    let (timely, complete, errors) = std::thread::scope(|scope| {
+        let copies = (
             scope.spawn(move || copy(out, io::stdout(), pid)),
             scope.spawn(move || copy(err, io::stderr(), pid)),
-        ];
+        );
         let limit = Timespec::try_from(time).ok();
         let timely =
             poll(&mut [PollFd::new(&end, PollFlags::IN)], limit.as_ref()).is_ok_and(|ended| ended > 0);
         if !timely {
             kill(pid);
         }
-        (timely, copies.into_iter().all(|copy| copy.join().unwrap_or(false)))
+        let out = copies.0.join().ok().flatten();
+        let err = copies.1.join().ok().flatten();
+        (timely, out.is_some() && err.is_some(), err.unwrap_or_default())
     });
     let status = child.wait().map_err(failed)?;
     if !timely {
@@ -188,26 +212,34 @@ fn watched(mut child: Child, time: Duration) -> Result<Exit, CliError> {
             format!("the command printed more than {MAX_OUTPUT_BYTES} bytes"),
         ));
     }
+    if let Some((bound, seen)) = bound_passed(status.code(), &errors) {
+        let told = format!("the command exceeded the {} limit of the sandbox ({seen})", bound.as_str());
+        return Err(CliError::failed("sandbox_limit", told).hint("run less at once"));
+    }
     match status.code().and_then(|code| u8::try_from(code).ok()) {
         Some(HELPER_FAILED) | None => Err(failed(io::Error::other(format!("its helper failed ({status})")))),
         Some(code) => Ok(Exit::Of(code)),
     }
 }
 
-/// Copies until the end, and kills where there is no end. Was that all of it?
-fn copy(from: Option<impl Read>, mut to: impl Write, group: Pid) -> bool {
-    let Some(mut from) = from else { return true };
+/// Copies until the end, and kills where there is no end. The end of it, if that was all of it.
+fn copy(from: Option<impl Read>, mut to: impl Write, group: Pid) -> Option<Vec<u8>> {
+    let mut last = Vec::new();
+    let Some(mut from) = from else { return Some(last) };
     let (mut part, mut left) = (vec![0; CHUNK], MAX_OUTPUT_BYTES);
     while let Ok(count @ 1..) = from.read(&mut part) {
+        let part = part.get(..count).unwrap_or_default();
         // Who does not listen any more does not stop the command.
-        let _ = to.write_all(part.get(..count).unwrap_or_default()).and_then(|()| to.flush());
+        let _ = to.write_all(part).and_then(|()| to.flush());
+        last.extend_from_slice(part);
+        last.drain(..last.len().saturating_sub(KEPT));
         left = left.saturating_sub(count as u64);
         if left == 0 {
             kill(group);
-            return false;
+            return None;
         }
     }
-    true
+    Some(last)
 }
 
 /// Ends the helper, and with it everything inside. It has not been waited for: its id is nobody else's.

@@ -820,7 +820,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("4096"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "Memory of each process, in MiB.",
+        doc: "Memory of all processes of a command together, in MiB. Shared memory and files in memory count.",
     },
     Key {
         path: "verify.disk_mib",

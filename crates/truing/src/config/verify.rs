@@ -21,7 +21,7 @@ pub struct VerifyConfig {
     pub timeout: Duration,
     /// Folders with programs besides the system's.
     pub programs: Vec<PathBuf>,
-    /// Memory of each process, in bytes.
+    /// Memory of all processes of a command together, in bytes.
     pub memory: u64,
     /// What a set-up, or the checks, may write, in bytes.
     pub disk: u64,

@@ -149,6 +149,7 @@ impl Commands {
                 | End::Time
                 | End::Output
                 | End::Disk
+                | End::Limit { .. }
                 | End::Full
                 | End::NoProgram => {
                     let mut why = why(&printout);

@@ -1,0 +1,193 @@
+//! Small programs for tries that ordinary means cannot make: calls of the kernel by number, also by the numbers of
+//! another architecture. They are written by hand, as x86-64's machine code, and need nothing that is installed.
+
+/// How a call is made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum By {
+    /// As programs of this machine do, by x86-64's numbers (or x32's, which have a bit more).
+    Syscall,
+    /// As programs of 32 bits do, by i386's numbers, which have other meanings.
+    Interrupt,
+}
+
+/// A value of a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Value {
+    Number(u64),
+    /// What the last kept call gave, and so much more.
+    Kept(u64),
+}
+
+/// One step of a program.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Step {
+    /// A call; the program ends with 1 if the kernel refuses it.
+    Call { by: By, number: u32, values: [Value; 6] },
+    /// Keeps what the last call gave.
+    Keep,
+    /// Writes so many bytes from this address on.
+    Fill { at: u64, bytes: u64 },
+    /// Ends this thread, unless it is the one that the last call made.
+    OnlyChild,
+    /// Makes so many processes, which wait.
+    Processes(u32),
+    /// Waits a while, so that whoever looks from time to time sees what the program holds.
+    Hold,
+}
+
+/// How long a program holds what it has, in nanoseconds: many times as long as a watcher looks away.
+pub(super) const HOLDS: u64 = 500_000_000;
+const EXIT: u32 = 60;
+const EXIT_GROUP: u32 = 231;
+const NANOSLEEP: u32 = 35;
+const PAUSE: u32 = 34;
+const FORK: u32 = 57;
+/// Where the program is in memory.
+const BASE: u64 = 0x40_0000;
+/// Length of the two headers, after which the time of [`Step::Hold`] and then the code are.
+const HEADERS: u64 = 64 + 56;
+/// Two words of eight bytes.
+const TIME: u64 = 16;
+
+/// A call with up to six numbers.
+pub(super) fn call(number: u32, values: &[u64]) -> Step {
+    let value = |at| Value::Number(values.get(at).copied().unwrap_or(0));
+    Step::Call { by: By::Syscall, number, values: [0, 1, 2, 3, 4, 5].map(value) }
+}
+
+/// The file of a program that takes these steps, and then ends with 0.
+pub(super) fn program(steps: &[Step]) -> Vec<u8> {
+    let mut code = Vec::new();
+    for step in steps {
+        match step {
+            Step::Call { by, number, values } => checked(&mut code, *by, *number, values),
+            // mov r15, rax
+            Step::Keep => code.extend([0x49, 0x89, 0xc7]),
+            Step::Fill { at, bytes } => {
+                // mov rdi, at; mov rcx, bytes; mov al, 1; rep stosb
+                code.extend([0x48, 0xbf]);
+                code.extend(at.to_le_bytes());
+                code.extend([0x48, 0xb9]);
+                code.extend(bytes.to_le_bytes());
+                code.extend([0xb0, 0x01, 0xf3, 0xaa]);
+            }
+            Step::OnlyChild => unless_zero(&mut code, &ended(EXIT, 0)),
+            Step::Processes(count) => processes(&mut code, *count),
+            Step::Hold => checked(&mut code, By::Syscall, NANOSLEEP, &values_of(&[BASE + HEADERS, 0])),
+        }
+    }
+    code.extend(ended(EXIT_GROUP, 0));
+    file(&code)
+}
+
+fn values_of(numbers: &[u64]) -> [Value; 6] {
+    [0, 1, 2, 3, 4, 5].map(|at| Value::Number(numbers.get(at).copied().unwrap_or(0)))
+}
+
+/// A call, and the end with 1 if what it gives is negative.
+fn checked(code: &mut Vec<u8>, by: By, number: u32, values: &[Value; 6]) {
+    // mov rdi | rsi | rdx | r10 | r8 | r9, value
+    const PLACES: [[u8; 2]; 6] =
+        [[0x48, 0xbf], [0x48, 0xbe], [0x48, 0xba], [0x49, 0xba], [0x49, 0xb8], [0x49, 0xb9]];
+    // add rdi | rsi | rdx | r10 | r8 | r9, r15
+    const ADDED: [[u8; 3]; 6] = [
+        [0x4c, 0x01, 0xff],
+        [0x4c, 0x01, 0xfe],
+        [0x4c, 0x01, 0xfa],
+        [0x4d, 0x01, 0xfa],
+        [0x4d, 0x01, 0xf8],
+        [0x4d, 0x01, 0xf9],
+    ];
+    for ((place, added), value) in PLACES.iter().zip(ADDED).zip(values) {
+        let (Value::Number(number) | Value::Kept(number)) = value;
+        code.extend(place);
+        code.extend(number.to_le_bytes());
+        if matches!(value, Value::Kept(_)) {
+            code.extend(added);
+        }
+    }
+    raw(code, by, number);
+    let sign: &[u8] = match by {
+        // test rax, rax
+        By::Syscall => &[0x48, 0x85, 0xc0],
+        // test eax, eax
+        By::Interrupt => &[0x85, 0xc0],
+    };
+    let end = ended(EXIT_GROUP, 1);
+    code.extend(sign);
+    // jns over the end
+    code.extend([0x79, u8::try_from(end.len()).unwrap_or_default()]);
+    code.extend(end);
+}
+
+fn raw(code: &mut Vec<u8>, by: By, number: u32) {
+    // mov eax, number
+    code.push(0xb8);
+    code.extend(number.to_le_bytes());
+    code.extend(match by {
+        By::Syscall => [0x0f, 0x05],
+        By::Interrupt => [0xcd, 0x80],
+    });
+}
+
+/// Ends with a code.
+fn ended(number: u32, with: u32) -> Vec<u8> {
+    // mov edi, with
+    let mut code = vec![0xbf];
+    code.extend(with.to_le_bytes());
+    raw(&mut code, By::Syscall, number);
+    code
+}
+
+/// These bytes only if the last call did not give zero.
+fn unless_zero(code: &mut Vec<u8>, bytes: &[u8]) {
+    // test rax, rax; jz over them
+    code.extend([0x48, 0x85, 0xc0, 0x74, u8::try_from(bytes.len()).unwrap_or_default()]);
+    code.extend(bytes);
+}
+
+fn processes(code: &mut Vec<u8>, count: u32) {
+    // mov r12d, count
+    code.extend([0x41, 0xbc]);
+    code.extend(count.to_le_bytes());
+    let again = code.len();
+    checked(code, By::Syscall, FORK, &values_of(&[]));
+    // test rax, rax; jnz over what the child does
+    let mut waits = Vec::new();
+    raw(&mut waits, By::Syscall, PAUSE);
+    waits.extend(ended(EXIT_GROUP, 0));
+    code.extend([0x48, 0x85, 0xc0, 0x75, u8::try_from(waits.len()).unwrap_or_default()]);
+    code.extend(waits);
+    // dec r12d; jnz again
+    code.extend([0x41, 0xff, 0xcc, 0x0f, 0x85]);
+    let back = i32::try_from(code.len() + 4 - again).unwrap_or_default();
+    code.extend((-back).to_le_bytes());
+}
+
+/// An ELF file with one part, which is read, written and run.
+fn file(code: &[u8]) -> Vec<u8> {
+    let length = HEADERS + TIME + code.len() as u64;
+    let mut file = Vec::new();
+    file.extend(*b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0");
+    // A program for x86-64, version 1.
+    file.extend([2, 0, 62, 0, 1, 0, 0, 0]);
+    for word in [BASE + HEADERS + TIME, 64, 0] {
+        file.extend(word.to_le_bytes());
+    }
+    file.extend([0, 0, 0, 0]);
+    for half in [64_u16, 56, 1, 0, 0, 0] {
+        file.extend(half.to_le_bytes());
+    }
+    // To be loaded; executable, writable and readable.
+    for word in [1_u32, 7] {
+        file.extend(word.to_le_bytes());
+    }
+    for word in [0, BASE, BASE, length, length, 0x1000] {
+        file.extend(word.to_le_bytes());
+    }
+    for word in [0, HOLDS] {
+        file.extend(word.to_le_bytes());
+    }
+    file.extend(code);
+    file
+}

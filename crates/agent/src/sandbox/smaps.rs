@@ -1,0 +1,130 @@
+//! What a process holds in memory, as its `/proc/PID/smaps` says, each page divided among the processes that have it.
+
+/// How segments of shared memory are called in `smaps`. They are counted by the namespace's own table.
+const SEGMENT: &str = "/SYSV";
+/// Values are in units of so many bytes.
+const KIB: u64 = 1 << 10;
+
+/// What one process holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Mapped {
+    /// Its share of what it has mapped, in bytes, without files: those are the machine's, or counted elsewhere.
+    pub(super) bytes: u64,
+    /// Has it mapped shared memory that has no name?
+    pub(super) shares: bool,
+}
+
+/// One mapping, as its lines say; values in KiB.
+#[derive(Default)]
+struct Mapping<'a> {
+    device: u64,
+    name: &'a str,
+    resident: u64,
+    share: u64,
+    anonymous: u64,
+    swapped: u64,
+}
+
+/// Adds up a process's `smaps`. `nameless` is the file system of the kernel's own, where shared memory is that has no name
+/// elsewhere.
+pub(super) fn sum(text: &str, nameless: Option<u64>) -> Mapped {
+    let mut all = Mapped::default();
+    let mut now = Mapping::default();
+    for line in text.lines() {
+        match line.split_once(':') {
+            // Addresses have no colon before their device has one: `00400000-00452000 r-xp 00000000 08:02 173521 /bin/sh`.
+            Some((name, value)) if !name.contains(' ') => now.take(name, value),
+            _ => {
+                all.add(&now, nameless);
+                now = Mapping::begin(line);
+            }
+        }
+    }
+    all.add(&now, nameless);
+    all
+}
+
+impl<'a> Mapping<'a> {
+    fn begin(line: &'a str) -> Self {
+        let mut words = line.splitn(6, ' ');
+        let device = words.nth(3).and_then(device).unwrap_or(0);
+        let name = words.nth(1).unwrap_or_default().trim();
+        Self { device, name, ..Self::default() }
+    }
+
+    fn take(&mut self, name: &str, value: &str) {
+        let value = value.split_whitespace().next().and_then(|value| value.parse().ok());
+        let place = match name {
+            "Rss" => &mut self.resident,
+            "Pss" => &mut self.share,
+            "Anonymous" => &mut self.anonymous,
+            "SwapPss" => &mut self.swapped,
+            _ => return,
+        };
+        *place = value.unwrap_or(0);
+    }
+
+    /// Its share of pages that are no file's, in KiB.
+    fn held(&self, nameless: Option<u64>) -> u64 {
+        let share = match (self.device, self.is_nameless(nameless)) {
+            (_, true) if self.name.starts_with(SEGMENT) => return 0,
+            (0, _) | (_, true) => self.share,
+            // Only what was changed in a private copy of a file, divided as the whole is.
+            (_, false) => self.anonymous.saturating_mul(self.share).checked_div(self.resident).unwrap_or(0),
+        };
+        share.saturating_add(self.swapped)
+    }
+
+    fn is_nameless(&self, nameless: Option<u64>) -> bool {
+        nameless == Some(self.device)
+    }
+}
+
+impl Mapped {
+    fn add(&mut self, mapping: &Mapping<'_>, nameless: Option<u64>) {
+        self.bytes = self.bytes.saturating_add(mapping.held(nameless).saturating_mul(KIB));
+        self.shares |= mapping.is_nameless(nameless);
+    }
+}
+
+/// A device as `smaps` writes it, as the kernel numbers it.
+fn device(text: &str) -> Option<u64> {
+    let (major, minor) = text.split_once(':')?;
+    let number = |text| u32::from_str_radix(text, 16).ok();
+    Some(rustix::fs::makedev(number(major)?, number(minor)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A mapping with a share of half of it.
+    fn mapping(first: &str, resident: u64, anonymous: u64) -> String {
+        let share = resident / 2;
+        format!(
+            "{first}\nSize: 99 kB\nRss: {resident} kB\nPss: {share} kB\nPss_Dirty: 7 kB\nAnonymous: {anonymous} kB\nSwapPss: 1 kB\nVmFlags: rd ex\n"
+        )
+    }
+
+    #[test]
+    fn each_kind_of_mapping_is_counted_once() {
+        let heap = mapping("559a0-559b0 rw-p 00000000 00:00 0      [heap]", 100, 100);
+        let nameless = mapping("7f00-7f10 rw-s 00000000 00:01 1025     /dev/zero (deleted)", 60, 0);
+        let segment = mapping("7f00-7f10 rw-s 00000000 00:01 3     /SYSV00000000 (deleted)", 60, 0);
+        // Whatever it is called.
+        let named = mapping("7f00-7f10 rw-s 00000000 00:01 1026     [anon_shmem:/SYSV]", 60, 0);
+        let library = mapping("7f00-7f10 r-xp 00000000 08:02 17     /usr/lib/a: b.so", 40, 20);
+        let temporary = mapping("7f00-7f10 rw-s 00000000 00:2a 17     /tmp/x", 40, 0);
+        let of = |text: &str| sum(text, device("00:01"));
+        let held = |kib: u64| Mapped { bytes: kib * KIB, shares: false };
+        assert_eq!(of(""), held(0));
+        assert_eq!(of(&heap), held(51));
+        assert_eq!(of(&nameless), Mapped { shares: true, ..held(31) });
+        assert_eq!(of(&named), Mapped { shares: true, ..held(31) });
+        assert_eq!(of(&segment), Mapped { shares: true, ..held(0) });
+        assert_eq!(of(&library), held(11));
+        assert_eq!(of(&temporary), held(1));
+        let all = [heap, nameless, segment, library, temporary].concat();
+        assert_eq!(of(&all), Mapped { shares: true, ..held(94) });
+    }
+}

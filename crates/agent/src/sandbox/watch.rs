@@ -1,0 +1,347 @@
+//! The watcher of a job: adds up what all its processes hold together, and says which bound they passed.
+//!
+//! The kernel's own limits count one process at a time, and not what processes share. The watcher runs outside, in the
+//! process that ends the job. It reads what the kernel says of each process, of shared memory, and of the job's file
+//! system in memory. It looks every [`PERIOD`]: between two looks a job can pass a bound by what it takes in that time.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, Read as _};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{Dir, Mode, OFlags, openat};
+use truing_core::sandbox::Bound;
+
+use super::{Job, Level, smaps};
+use crate::verify::usage;
+
+/// How often the watcher looks. One look at a few processes takes a tenth of a millisecond.
+pub const PERIOD: Duration = Duration::from_millis(20);
+/// How often it looks at folders on a disk, at most.
+const DISK_PERIOD: Duration = Duration::from_secs(1);
+/// Looking at folders takes no more than one part in so many of the time.
+const DISK_PAUSE: u32 = 20;
+/// What the kernel keeps of a file in memory beside its content, in bytes.
+const INODE: u64 = 1 << 10;
+/// The most that the buffers of one socket hold, in bytes: what the kernel allows to send and to receive.
+const SOCKET: u64 = 1 << 20;
+/// As many sockets as a job may have whatever its memory.
+const FEW_SOCKETS: u64 = 256;
+/// What stands between the name of a bound and how much was seen.
+const EXCEEDED: &str = " limit exceeded by all processes together: ";
+/// The kernel tells memory in units of so many bytes.
+const KIB: u64 = 1 << 10;
+
+/// A bound that was passed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Passed {
+    pub(super) bound: Bound,
+    /// What was seen; bytes, or how many.
+    pub(super) seen: u64,
+    pub(super) limit: u64,
+}
+
+impl fmt::Display for Passed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let size = |amount: u64| match self.bound {
+            Bound::Memory | Bound::Disk => format!("{} MiB", amount.div_ceil(1 << 20)),
+            Bound::Processes | Bound::Sockets => amount.to_string(),
+        };
+        write!(f, "{}{EXCEEDED}{} of {}", self.bound.as_str(), size(self.seen), size(self.limit))
+    }
+}
+
+/// Which bound this line of the helper says was passed, and what it says of it.
+pub(super) fn passed(line: &str) -> Option<(Bound, &str)> {
+    let (bound, seen) = line.split_once(EXCEEDED)?;
+    Some((Bound::named(bound)?, seen))
+}
+
+/// What a look at a job saw.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Look {
+    memory: u64,
+    processes: u64,
+    sockets: u64,
+}
+
+/// Watches the descendants of this process.
+pub(super) struct Watch {
+    /// The machine's `/proc`. It stays what it is when this process gets another root.
+    proc: OwnedFd,
+    level: Level,
+    limits: super::Limits,
+    /// The root file system before the job has its own.
+    machine: u64,
+    /// Where the kernel keeps shared memory that has no name in a file system.
+    nameless: Option<u64>,
+    /// Shared memory of the whole machine before the job, in bytes.
+    shared_before: u64,
+    /// Folders on a disk that are the job's alone.
+    folders: Vec<PathBuf>,
+    /// What they held before, in bytes.
+    disk_before: u64,
+    next_disk: Instant,
+}
+
+/// One process, as its `status` says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Process {
+    threads: u64,
+    /// Memory that is not a file's, swapped or not, in bytes.
+    own: u64,
+    /// The tables of its pages, in bytes.
+    tables: u64,
+    /// Memory that it has mapped and may share, in bytes.
+    shared: u64,
+}
+
+impl Watch {
+    /// Begins to watch, before anything of the job is started.
+    ///
+    /// # Errors
+    /// If there is no `/proc`.
+    pub(super) fn new(job: &Job) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let proc = rustix::fs::open("/proc", flags, Mode::empty())?;
+        let folders = match job.level {
+            Level::Full => Vec::new(),
+            Level::Landlock | Level::None => vec![job.private.clone()],
+        };
+        let mut watch = Self {
+            proc,
+            level: job.level,
+            limits: job.limits,
+            machine: device("/")?,
+            nameless: nameless(),
+            shared_before: 0,
+            disk_before: folders.iter().map(|folder| usage::of(folder).bytes).sum(),
+            folders,
+            next_disk: Instant::now() + DISK_PERIOD,
+        };
+        watch.shared_before = watch.shared_of_machine();
+        Ok(watch)
+    }
+
+    /// Looks once at all that this process has started. What it says is that a bound is passed.
+    pub(super) fn look(&mut self) -> Option<Passed> {
+        let look = self.seen();
+        let bounds = [
+            (Bound::Memory, look.memory, self.limits.memory),
+            (Bound::Processes, look.processes, self.limits.processes),
+            (Bound::Sockets, look.sockets, self.limits.memory.div_euclid(SOCKET).max(FEW_SOCKETS)),
+        ];
+        let passed = bounds.into_iter().find(|(_, seen, limit)| seen > limit);
+        passed.map(|(bound, seen, limit)| Passed { bound, seen, limit }).or_else(|| self.disk())
+    }
+
+    /// The cheap sum first, which counts shared memory once for each process that has it. The exact one costs more, and
+    /// is needed only when the first passes the limit.
+    fn seen(&self) -> Look {
+        let processes = self.processes();
+        let (file_system, segments) = (self.file_system(), self.segments());
+        let sum = |of: fn(&Process) -> u64| processes.values().map(of).sum::<u64>();
+        let counted = file_system.saturating_add(segments);
+        let hidden = self.shared_of_machine().saturating_sub(self.shared_before).saturating_sub(counted);
+        let cheap = sum(|process| process.own + process.tables + process.shared).saturating_add(counted);
+        let memory = if cheap <= self.limits.memory && hidden <= self.limits.memory {
+            cheap
+        } else {
+            self.exact(&processes, counted, hidden)
+        };
+        Look { memory, processes: sum(|process| process.threads), sockets: self.sockets() }
+    }
+
+    fn exact(&self, processes: &BTreeMap<u32, Process>, counted: u64, hidden: u64) -> u64 {
+        let (mut all, mut shares) = (counted, false);
+        for (pid, process) in processes.iter().filter(|(pid, _)| !self.is_suspended(**pid, processes)) {
+            let mapped = self.alive(*pid, "smaps").map(|text| smaps::sum(&text, self.nameless));
+            // What a process does not show is counted in full.
+            let mapped =
+                mapped.filter(|mapped| process.own == 0 || mapped.bytes > 0).unwrap_or(smaps::Mapped {
+                    bytes: process.own.saturating_add(process.shared),
+                    shares: process.shared > 0,
+                });
+            shares |= mapped.shares;
+            all = all.saturating_add(mapped.bytes).saturating_add(process.tables);
+        }
+        // Shared memory that was filled and is mapped no more, but for a page, is in no process: only the machine's sum
+        // has it. It is the job's if the job shares memory, and if it is more than the job could have elsewhere.
+        if shares && hidden > self.limits.memory { all.max(hidden) } else { all }
+    }
+
+    /// Does a thread of this process wait in `vfork`, while a child uses its memory? Then the child is counted alone.
+    fn is_suspended(&self, pid: u32, processes: &BTreeMap<u32, Process>) -> bool {
+        let sizes = |pid| self.alive(pid, "status").map(|text| sizes(&text));
+        let mut lent = self.threads(pid).into_iter().flat_map(|thread| {
+            let children = self.read(&format!("{pid}/task/{thread}/children")).unwrap_or_default();
+            numbers(&children).into_iter().map(move |child| (thread, child))
+        });
+        lent.any(|(thread, child)| {
+            processes.contains_key(&child)
+                && sizes(child).is_some_and(|of_child| sizes(pid) == Some(of_child))
+                && self.read(&format!("{pid}/task/{thread}/status")).is_some_and(|text| is_blocked(&text))
+        })
+    }
+
+    /// All descendants of this process.
+    fn processes(&self) -> BTreeMap<u32, Process> {
+        let mut all = BTreeMap::new();
+        let mut next = self.children(std::process::id());
+        while let Some(pid) = next.pop() {
+            // It may have ended since.
+            let Some(status) = self.alive(pid, "status") else { continue };
+            if all.insert(pid, process(&status)).is_none() {
+                next.extend(self.children(pid));
+            }
+        }
+        all
+    }
+
+    /// Children of all threads of a process.
+    fn children(&self, pid: u32) -> Vec<u32> {
+        let threads = self.threads(pid);
+        let files = threads.iter().filter_map(|thread| self.read(&format!("{pid}/task/{thread}/children")));
+        files.flat_map(|file| numbers(&file)).collect()
+    }
+
+    fn threads(&self, pid: u32) -> Vec<u32> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let Ok(folder) = openat(&self.proc, format!("{pid}/task"), flags, Mode::empty()) else {
+            return vec![];
+        };
+        let Ok(entries) = Dir::new(folder) else { return vec![] };
+        let names = entries.flatten().filter_map(|entry| entry.file_name().to_str().ok()?.parse().ok());
+        names.collect()
+    }
+
+    /// A file of a process, as a thread of it sees it that has not ended: the first may have, and then it shows no
+    /// memory.
+    fn alive(&self, pid: u32, file: &str) -> Option<String> {
+        let first = self.read(&format!("{pid}/{file}"));
+        let shows =
+            |text: &String| if file == "status" { text.contains("\nVmRSS:") } else { !text.is_empty() };
+        if first.as_ref().is_some_and(shows) {
+            return first;
+        }
+        let others = self.threads(pid).into_iter().filter(|thread| *thread != pid);
+        let mut others = others.filter_map(|thread| self.read(&format!("{pid}/task/{thread}/{file}")));
+        others.find(shows).or(first)
+    }
+
+    /// What the job's own file system holds, which is memory: home and temporary folders, and shared memory by name.
+    fn file_system(&self) -> u64 {
+        if self.level != Level::Full || device("/").ok() == Some(self.machine) {
+            return 0;
+        }
+        let Ok(held) = rustix::fs::statvfs("/") else { return 0 };
+        let blocks = held.f_blocks.saturating_sub(held.f_bfree).saturating_mul(held.f_frsize);
+        blocks.saturating_add(held.f_files.saturating_sub(held.f_ffree).saturating_mul(INODE))
+    }
+
+    /// Segments of shared memory in the job's own namespace.
+    fn segments(&self) -> u64 {
+        match self.level {
+            Level::Full => self.read("sysvipc/shm").map_or(0, |table| segments(&table)),
+            // The filter has none there.
+            Level::Landlock | Level::None => 0,
+        }
+    }
+
+    /// Sockets in the job's own network.
+    fn sockets(&self) -> u64 {
+        let told = match self.level {
+            Level::Full => self.read("self/net/sockstat"),
+            Level::Landlock | Level::None => None,
+        };
+        told.and_then(|told| told.strip_prefix("sockets: used ")?.lines().next()?.trim().parse().ok())
+            .unwrap_or(0)
+    }
+
+    fn shared_of_machine(&self) -> u64 {
+        self.read("meminfo").map_or(0, |told| kib(&told, "Shmem:"))
+    }
+
+    fn disk(&mut self) -> Option<Passed> {
+        let began = Instant::now();
+        if began < self.next_disk {
+            return None;
+        }
+        let passed = self.written();
+        self.next_disk = Instant::now() + DISK_PERIOD.max(began.elapsed() * DISK_PAUSE);
+        passed
+    }
+
+    /// Has more been written than may be? To be asked at the end, too: a job may be faster than the watcher.
+    pub(super) fn written(&self) -> Option<Passed> {
+        let holds: u64 = self.folders.iter().map(|folder| usage::of(folder).bytes).sum();
+        let seen = holds.saturating_sub(self.disk_before);
+        (seen > self.limits.disk).then_some(Passed { bound: Bound::Disk, seen, limit: self.limits.disk })
+    }
+
+    fn read(&self, path: &str) -> Option<String> {
+        let file = openat(&self.proc, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+        let mut text = Vec::new();
+        std::fs::File::from(file).read_to_end(&mut text).ok()?;
+        // Names of processes and files are any bytes.
+        Some(String::from_utf8_lossy(&text).into_owned())
+    }
+}
+
+/// The file system of a path.
+fn device(path: &str) -> io::Result<u64> {
+    Ok(rustix::fs::stat(Path::new(path))?.st_dev)
+}
+
+/// The file system of shared memory without a name, as a piece of it says. A kernel without it has none to count.
+fn nameless() -> Option<u64> {
+    let piece = rustix::fs::memfd_create("truing", rustix::fs::MemfdFlags::CLOEXEC).ok()?;
+    Some(rustix::fs::fstat(piece).ok()?.st_dev)
+}
+
+fn process(status: &str) -> Process {
+    Process {
+        threads: field(status, "Threads:").unwrap_or(1),
+        own: kib(status, "RssAnon:").saturating_add(kib(status, "VmSwap:")),
+        tables: kib(status, "VmPTE:"),
+        shared: kib(status, "RssShmem:"),
+    }
+}
+
+/// What is equal of two processes that have one memory.
+fn sizes(status: &str) -> [u64; 3] {
+    ["VmPeak:", "VmSize:", "VmData:"].map(|name| kib(status, name))
+}
+
+/// Does it wait in a call that cannot be interrupted? Whoever calls `vfork` does.
+fn is_blocked(status: &str) -> bool {
+    status.lines().any(|line| line.starts_with("State:\tD"))
+}
+
+/// The `rss` and `swap` columns of all segments.
+fn segments(table: &str) -> u64 {
+    let mut lines = table.lines();
+    let names: Vec<&str> = lines.next().unwrap_or_default().split_whitespace().collect();
+    let columns = ["rss", "swap"].map(|name| names.iter().position(|column| *column == name));
+    let of_line = |line: &str| {
+        let values: Vec<&str> = line.split_whitespace().collect();
+        let value = |column: &Option<usize>| values.get((*column)?)?.parse::<u64>().ok();
+        columns.iter().filter_map(value).sum::<u64>()
+    };
+    lines.map(of_line).sum()
+}
+
+/// A value of `/proc` in KiB, in bytes.
+fn kib(text: &str, name: &str) -> u64 {
+    field(text, name).unwrap_or(0).saturating_mul(KIB)
+}
+
+fn field(text: &str, name: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok())
+}
+
+fn numbers(text: &str) -> Vec<u32> {
+    text.split_whitespace().filter_map(|number| number.parse().ok()).collect()
+}
