@@ -302,6 +302,7 @@ pub(super) fn not_begun(name: Option<&str>, error: &CliError) -> Value {
         "unreached": [],
         "warnings": [],
         "cost_micro_usd": 0,
+        "paid_now_micro_usd": 0,
     });
     if let (Some(object), Value::Object(fields)) = (object.as_object_mut(), fields) {
         object.extend(fields);
