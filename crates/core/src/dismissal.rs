@@ -145,20 +145,26 @@ pub fn is_id(word: &str) -> bool {
     parts(word).is_some()
 }
 
+/// The same where a word stands for itself and is none of a sentence: the digits alone are enough.
+pub fn is_typed_id(word: &str) -> bool {
+    is_id(word) || is_digest(word)
+}
+
+/// The findings that a word means which stands for itself ([`is_typed_id`]); several if it is too short to tell them apart.
+pub fn meant<'a>(findings: &'a [Finding], word: &str) -> Vec<&'a Finding> {
+    match parts(word).or_else(|| is_digest(word).then_some((None, word, None))) {
+        Some(wanted) => findings.iter().filter(|finding| is_meant(finding, wanted)).collect(),
+        None => Vec::new(),
+    }
+}
+
 /// The finding that a word means: its id, or a beginning of the digest with or without the ordinal.
 ///
 /// # Errors
 /// [`Unnamed`]
 pub fn named<'a>(findings: &'a [Finding], word: &str) -> Result<&'a Finding, Unnamed> {
-    let (version, begins, ordinal) = parts(word).ok_or(Unnamed::Unknown)?;
-    let means = |finding: &&Finding| {
-        parts(finding.id.as_str()).is_some_and(|(its_version, digest, its_ordinal)| {
-            (version.is_none() || its_version == version)
-                && digest.starts_with(begins)
-                && (ordinal.is_none() || ordinal == its_ordinal)
-        })
-    };
-    let mut meant = findings.iter().filter(means);
+    let wanted = parts(word).ok_or(Unnamed::Unknown)?;
+    let mut meant = findings.iter().filter(|finding| is_meant(finding, wanted));
     match (meant.next(), meant.next()) {
         (Some(one), None) => Ok(one),
         (None, _) => Err(Unnamed::Unknown),
@@ -166,20 +172,35 @@ pub fn named<'a>(findings: &'a [Finding], word: &str) -> Result<&'a Finding, Unn
     }
 }
 
+/// Is the finding's id one that begins like this?
+fn is_meant(finding: &Finding, (version, begins, ordinal): Parts<'_>) -> bool {
+    parts(finding.id.as_str()).is_some_and(|(its_version, digest, its_ordinal)| {
+        (version.is_none() || its_version == version)
+            && digest.starts_with(begins)
+            && (ordinal.is_none() || ordinal == its_ordinal)
+    })
+}
+
+/// Enough digits of a digest.
+fn is_digest(word: &str) -> bool {
+    word.len() >= FEWEST_DIGITS && word.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Version, digest and ordinal.
+type Parts<'a> = (Option<&'a str>, &'a str, Option<&'a str>);
+
 /// Version, digest and ordinal of an id: `1:0a1b…-2`. The version may be missing where the rest is all that `truing review`
 /// shows, so that no word of a sentence looks like an id.
-fn parts(id: &str) -> Option<(Option<&str>, &str, Option<&str>)> {
+fn parts(id: &str) -> Option<Parts<'_>> {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let (version, rest) = id.split_once(':').map_or((None, id), |(version, rest)| (Some(version), rest));
     let (digest, ordinal) =
         rest.split_once('-').map_or((rest, None), |(digest, ordinal)| (digest, Some(ordinal)));
-    let is_digest =
-        digest.len() >= FEWEST_DIGITS && digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     let is_begun = match version {
         Some(version) => is_number(version),
         None => digest.len() >= SHOWN_DIGITS && ordinal.is_some(),
     };
-    (is_begun && is_digest && ordinal.is_none_or(is_number)).then_some((version, digest, ordinal))
+    (is_begun && is_digest(digest) && ordinal.is_none_or(is_number)).then_some((version, digest, ordinal))
 }
 
 #[cfg(test)]
@@ -271,6 +292,18 @@ mod tests {
                 "{word}"
             );
         }
+        let typed = |word| -> Vec<&str> {
+            meant(&findings, word).into_iter().map(|finding| finding.id.as_str()).collect()
+        };
+        assert_eq!(
+            typed("0123ffff"),
+            [ids[2].as_str()],
+            "the digits alone are enough where only an id can stand"
+        );
+        assert_eq!(typed("0123456789"), [ids[0].as_str(), ids[1].as_str()]);
+        assert_eq!(typed("0123456789-2"), [ids[1].as_str()]);
+        assert!(typed("012").is_empty() && typed("wanted").is_empty());
+        assert!(is_typed_id("0123ffff") && !is_id("0123ffff") && !is_typed_id("wanted"));
         for word in ["1:012", "1:01234x", "a:01234", "wanted", "1:0123-", "1:0123-x", ":0123", "", "1:"] {
             assert!(!is_id(word), "{word}");
         }

@@ -111,6 +111,28 @@ impl LevelKind {
     }
 }
 
+impl Level {
+    /// Why it pays for no further request, and what changes that: half a sentence, for people.
+    pub fn too_little(&self) -> String {
+        let key = match self.kind {
+            LevelKind::Review => "`budget.review_usd`".to_owned(),
+            LevelKind::RepoDay => "`budget.repo_day_usd`".to_owned(),
+            LevelKind::TeamMonth => format!("`team.{}.month_usd`", self.key),
+            LevelKind::Run => "the run's limit".to_owned(),
+        };
+        let per = match self.kind {
+            LevelKind::Review => " for a commit",
+            LevelKind::RepoDay => " a day",
+            LevelKind::TeamMonth => " a month",
+            LevelKind::Run => "",
+        };
+        match self.limit {
+            MicroUsd(0) => format!("{key} is {}, which pays for no request: set it higher", self.limit),
+            limit => format!("too little for one request is left of {key} ({limit}{per})"),
+        }
+    }
+}
+
 /// What pays for the calls of one run: every level must have enough.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Purse {

@@ -89,13 +89,19 @@ impl fmt::Display for End {
             Self::Full => write!(f, "context: the change does not fit into the model's context"),
             Self::Unreadable(what) => write!(f, "the model's answer is no report: {what}"),
             Self::Refused(Refused::Budget { level }) => {
-                let level = match level.kind {
+                let whose = match level.kind {
                     LevelKind::Review => "for this review",
                     LevelKind::RepoDay => "of this repository for today",
                     LevelKind::TeamMonth => "of this team for the month",
                     LevelKind::Run => "for this run",
                 };
-                write!(f, "budget: the money {level} is used up")
+                match level.limit {
+                    MicroUsd(0) => write!(f, "budget: there is no money {whose}: {}", level.too_little()),
+                    limit => write!(
+                        f,
+                        "budget: too little of the money {whose} is left for a request (limit {limit})"
+                    ),
+                }
             }
             Self::Refused(refused) => write!(f, "{refused}"),
             Self::Failed(what) => write!(f, "runtime: {what}"),

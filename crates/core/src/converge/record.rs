@@ -100,6 +100,9 @@ pub struct Record {
     /// Has whoever asked for the run been told how it ended?
     #[serde(default)]
     pub is_told: bool,
+    /// Of its cost: what was paid before it was gone on with this time. Whoever goes on with it sets that.
+    #[serde(skip)]
+    pub paid_before: MicroUsd,
     /// What was asked of a model and paid, by act.
     pub taken: BTreeMap<Step, Taken>,
     /// The model that audits; none: none was asked.
@@ -151,6 +154,7 @@ impl Record {
             described: None,
             looks: String::new(),
             is_told: false,
+            paid_before: MicroUsd(0),
             taken: BTreeMap::new(),
             model: None,
             prompt_hash: None,
@@ -245,6 +249,11 @@ impl Record {
     /// What it cost until now.
     pub fn cost(&self) -> MicroUsd {
         MicroUsd(self.taken.values().fold(0, |all, taken| all.saturating_add(taken.cost_micro_usd.0)))
+    }
+
+    /// What it cost since it was gone on with this time.
+    pub fn paid_now(&self) -> MicroUsd {
+        MicroUsd(self.cost().0.saturating_sub(self.paid_before.0))
     }
 
     /// The furthest act that it came to. What would follow on an audit that was asked for alone is not done.

@@ -28,7 +28,7 @@ impl Sqlite {
     }
 
     /// A review that no slot belongs to, of this revision and since then, came to no end, or to none that was recorded. If it
-    /// has cost anything it is recorded with this outcome. What it has cost.
+    /// has failed or cost anything it is recorded with this outcome. What it has cost.
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be written.

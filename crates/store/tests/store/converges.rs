@@ -22,6 +22,7 @@ fn record(run: &str, key: &str, at: i64) -> Record {
         is_told: false,
         wakes: Default::default(),
         described: None,
+        paid_before: Default::default(),
         taken: Default::default(),
         model: None,
         prompt_hash: None,

@@ -46,6 +46,9 @@ pub struct Args {
     /// Show what would be worked on, and call no model
     #[arg(long)]
     dry_run: bool,
+    /// It is an audit alone
+    #[arg(skip)]
+    is_audit: bool,
 }
 
 /// Flags of a run.
@@ -115,7 +118,7 @@ pub(crate) async fn ended(target: &str, context: &Context) -> Result<(Record, St
     let args = Args { targets: vec![target.to_owned()], ..Args::default() };
     let site = targets::site(target, &wiring::git(&context.environment).await?, context).await?;
     let (record, mirror) = turn::Turn::alone(context).run(&args, &site).await?;
-    let text = outcome::text(&record, &mirror).await?;
+    let text = outcome::text(&record, &mirror, &outcome::Merge::FastForward).await?;
     Ok((record, text))
 }
 

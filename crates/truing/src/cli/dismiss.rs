@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use truing_core::dismissal::{self, Dismissal, Unnamed};
+use truing_core::dismissal::{self, Dismissal};
 use truing_core::finding::Finding;
 use truing_core::id::Key;
 use truing_core::line;
@@ -11,8 +11,9 @@ use truing_core::port::{Act, Clock as _, Converges as _, MAX_TEXT, Records as _,
 use truing_git::Repository;
 use truing_store::Sqlite;
 
+use super::columns::folded;
 use super::error::{CliError, Exit};
-use super::target::{actor, existing_store, store_error};
+use super::target::{actor, existing_store, instant, store_error};
 use super::{Context, runtime};
 use crate::loops::converge::local::{audit_key, checked_out, key};
 use crate::loops::local;
@@ -20,6 +21,8 @@ use crate::wiring::{self, SystemClock};
 
 /// Characters of a title.
 const MAX_TITLE: usize = 120;
+/// Findings that an ambiguous id is told with; the rest is counted.
+const MAX_NAMED: usize = 8;
 
 /// Dismiss findings of the local branch
 ///
@@ -28,14 +31,17 @@ const MAX_TITLE: usize = 120;
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Ids of findings, and after them a folder of the repository [default: the current one]
-    #[arg(value_name = "ID|PATH", required = true)]
+    #[arg(value_name = "ID|PATH", required_unless_present = "list")]
     words: Vec<String>,
     /// Why they are no defects
-    #[arg(long, value_name = "TEXT", required_unless_present = "undo")]
+    #[arg(long, value_name = "TEXT", required_unless_present_any = ["undo", "list"])]
     reason: Option<String>,
     /// Take the dismissal back
     #[arg(long, conflicts_with = "reason")]
     undo: bool,
+    /// List what is dismissed on this branch, and change nothing
+    #[arg(long, conflicts_with_all = ["reason", "undo"])]
+    list: bool,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
@@ -69,11 +75,19 @@ impl Branch {
         Ok(once(found))
     }
 
-    /// What was dismissed there and not taken back.
-    async fn dismissed(&self, store: &Sqlite) -> Result<Vec<Finding>, StoreError> {
+    /// What was said there and not taken back, the newest word on each finding.
+    async fn said(&self, store: &Sqlite) -> Result<Vec<Dismissal>, StoreError> {
         let mut said = store.dismissals(&self.reviews).await?;
         said.extend(store.dismissals(&self.runs).await?);
+        said.sort_by(|a, b| a.finding.cmp(&b.finding).then(b.at.cmp(&a.at)));
+        said.dedup_by(|later, first| later.finding == first.finding);
         said.retain(|said| !said.withdrawn);
+        Ok(said)
+    }
+
+    /// The findings that it is about.
+    async fn dismissed(&self, store: &Sqlite) -> Result<Vec<Finding>, StoreError> {
+        let said = self.said(store).await?;
         Ok(once(said.into_iter().filter_map(|said| said.about).collect()))
     }
 }
@@ -88,10 +102,15 @@ fn once(mut found: Vec<Finding>) -> Vec<Finding> {
 impl Args {
     async fn run(&self, context: &Context) -> Result<Exit, CliError> {
         let here = context.environment.directory();
+        let is_folder =
+            |last: &str| !dismissal::is_typed_id(last) || !dismissal::is_id(last) && here.join(last).is_dir();
         let (ids, folder) = match self.words.split_last() {
-            Some((last, ids)) if !dismissal::is_id(last) => (ids, here.join(last)),
+            Some((last, ids)) if is_folder(last) => (ids, here.join(last)),
             Some(_) | None => (self.words.as_slice(), here.to_owned()),
         };
+        if self.list {
+            return self.listed(context, ids, &folder).await;
+        }
         if ids.is_empty() {
             return Err(CliError::usage("bad_value", "no finding is named".to_owned())
                 .hint("`truing audit --format json` and `truing review --format json` show ids"));
@@ -109,12 +128,43 @@ impl Args {
         };
         let objects: Vec<Value> = changed.iter().map(object).collect();
         let answer = json!({ if self.undo { "open" } else { "dismissed" }: objects });
-        let text = |finding: &Finding| {
-            let (place, title) = (&finding.raw.place, line::clean(&finding.raw.title, MAX_TITLE));
-            let path = line::visible(&place.path.to_string());
-            format!("{word}: {} {path}:{} {title}\n", dismissal::short(&finding.id), place.start_line)
-        };
+        let text =
+            |finding: &Finding| format!("{word}: {} {}\n", dismissal::short(&finding.id), told(finding));
         context.output.answer(&answer, || changed.iter().map(text).collect::<String>())?;
+        Ok(Exit::Done)
+    }
+
+    /// Prints what is dismissed on the branch.
+    async fn listed(&self, context: &Context, ids: &[String], folder: &Path) -> Result<Exit, CliError> {
+        if let Some(id) = ids.first() {
+            let text = format!("`{}`: --list lists all that is dismissed", line::visible(id));
+            return Err(CliError::usage("bad_value", text).hint("leave the ids out"));
+        }
+        let config = context.config(&[])?;
+        let git = wiring::git(&context.environment).await?;
+        let repository = git.open(folder).await.map_err(wiring::git_error)?;
+        let branch = Branch::of(&repository).await?;
+        let said = match existing_store(&config)? {
+            Some(store) => branch.said(&store).await.map_err(store_error)?,
+            None => Vec::new(),
+        };
+        let object = |said: &Dismissal| {
+            let raw = said.about.as_ref().map(|about| &about.raw);
+            json!({ "id": said.finding, "path": raw.map(|raw| &raw.place.path),
+                "start_line": raw.map(|raw| raw.place.start_line), "title": raw.map(|raw| &raw.title),
+                "reason": said.reason, "by": said.by, "at": instant(said.at) })
+        };
+        let text = |said: &Dismissal| {
+            let what = said.about.as_ref().map_or_else(String::new, told);
+            let by = format!("{}, by {}, {}", said.reason, line::visible(&said.by), instant(said.at));
+            let label = format!("{} ", dismissal::short(&said.finding));
+            folded(&label, &what) + &folded("  because ", &by)
+        };
+        let objects: Vec<Value> = said.iter().map(object).collect();
+        context.output.answer(&json!({ "dismissed": objects }), || match said.as_slice() {
+            [] => "no finding of this branch is dismissed\n".to_owned(),
+            said => said.iter().map(text).collect(),
+        })?;
         Ok(Exit::Done)
     }
 
@@ -137,7 +187,10 @@ impl Args {
         };
         let mut meant: Vec<Finding> = Vec::new();
         for id in ids {
-            let finding = dismissal::named(&known, id).map_err(|error| unnamed(id, error, self.undo))?;
+            let finding = match dismissal::meant(&known, id).as_slice() {
+                &[finding] => finding,
+                several => return Err(unnamed(id, several, self.undo)),
+            };
             if !meant.contains(finding) {
                 meant.push(finding.clone());
             }
@@ -160,13 +213,32 @@ impl Args {
     }
 }
 
-/// A word that names no finding.
-fn unnamed(id: &str, error: Unnamed, undo: bool) -> CliError {
-    let what = match (error, undo) {
-        (Unnamed::Unknown, true) => "no dismissed finding of this branch has that id".to_owned(),
-        (Unnamed::Unknown, false) => "no finding of this branch has that id".to_owned(),
-        (Unnamed::Several, _) => error.to_string(),
+/// Where a finding is, and what it is.
+fn told(finding: &Finding) -> String {
+    let (place, title) = (&finding.raw.place, line::clean(&finding.raw.title, MAX_TITLE));
+    format!("{}:{} {title}", line::visible(&place.path.to_string()), place.start_line)
+}
+
+/// A word that names no finding, or several.
+fn unnamed(id: &str, several: &[&Finding], undo: bool) -> CliError {
+    let what = match (several, undo) {
+        ([], true) => "no dismissed finding of this branch has that id".to_owned(),
+        ([], false) => "no finding of this branch has that id".to_owned(),
+        (several, _) => format!("{} findings have ids that begin like this", several.len()),
     };
-    CliError::usage("unknown_finding", format!("`{}`: {what}", line::visible(id)))
-        .hint("`truing audit --format json` and `truing review --format json` show ids")
+    let error = CliError::usage("unknown_finding", format!("`{}`: {what}", line::visible(id)));
+    if several.is_empty() {
+        return error.hint(match undo {
+            true => "`truing dismiss --list` shows the ids of what is dismissed",
+            false => "`truing audit --format json` and `truing review --format json` show ids",
+        });
+    }
+    let named = several.iter().take(MAX_NAMED);
+    let error = named.fold(error, |error, finding| {
+        error.hint(format!("{} is {}", dismissal::short(&finding.id), told(finding)))
+    });
+    match several.len().checked_sub(MAX_NAMED) {
+        Some(more @ 1..) => error.hint(format!("{more} more begin like this: give more digits")),
+        Some(0) | None => error,
+    }
 }

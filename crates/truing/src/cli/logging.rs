@@ -22,6 +22,9 @@ pub enum LogStyle {
     Json,
 }
 
+/// The module that tells of limits that are used up.
+const BUDGET: &str = "truing::budget";
+
 /// From least to most.
 const LEVELS: [LevelFilter; 5] =
     [LevelFilter::ERROR, LevelFilter::WARN, LevelFilter::INFO, LevelFilter::DEBUG, LevelFilter::TRACE];
@@ -39,6 +42,11 @@ pub(crate) fn start(style: LogStyle, output: Output) -> Log {
     let (ours, others) = (level(told), level(told.saturating_sub(2)));
     // A prefix: it covers every crate of the workspace.
     let filter = Targets::new().with_default(others).with_target("truing", ours);
+    // What ends for want of money says so in its own answer; a collector of logs is to have it too.
+    let filter = match style {
+        LogStyle::Human => filter.with_target(BUDGET, level(told.saturating_sub(1))),
+        LogStyle::Json => filter,
+    };
     let layer = tracing_subscriber::fmt::layer();
     let lines = match style {
         LogStyle::Human => None,

@@ -44,8 +44,10 @@ const MOST_CONVERGES: usize = 2000;
 
 /// Show how runs ended: totals, trends and cost
 ///
-/// It covers runs that have ended; they are kept for `retention.runs`. `csv` has one row for each run, newest first, with
-/// an apostrophe before text that a spreadsheet could take for a formula. `html` is one page that loads nothing.
+/// It covers runs that have ended, also those that failed before a model was asked; they are kept for `retention.runs`. A
+/// command that was refused for its arguments or configuration, or that names a pull request nobody has heard of, is no run. `csv` has one row for each run, newest first, with
+/// an apostrophe before text that a spreadsheet could take for a formula; money of reviews that were not recorded, or go
+/// on, is a row of kind `unrecorded`. `html` is one page that loads nothing.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Since when: a length of time (24h, 7d, 2w), a day (2026-09-21) or an instant, in UTC
@@ -156,8 +158,28 @@ struct Section {
     runs: Vec<Run>,
     /// There are more.
     is_cut: bool,
+    /// Its sum of costs includes `unrecorded`.
     figures: Figures,
+    /// Money of this loop's runs that no record tells of.
+    unrecorded: MicroUsd,
     jobs: Vec<JobLine>,
+}
+
+impl Section {
+    /// With what its runs have cost that no record tells of.
+    #[must_use]
+    fn with(mut self, unrecorded: MicroUsd) -> Self {
+        self.figures.cost_micro_usd = self.figures.cost_micro_usd.saturating_add(unrecorded.0);
+        self.unrecorded = unrecorded;
+        self
+    }
+
+    /// The part of its sum that is in none of its runs, as a sentence; none if each micro-dollar is.
+    fn unrecorded(&self) -> Option<String> {
+        let MicroUsd(cost) = self.unrecorded;
+        (cost > 0)
+            .then(|| format!("{} of it by runs that were not recorded, or go on.", amount::dollars(cost)))
+    }
 }
 
 /// How a job stands now.
@@ -259,7 +281,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
                     let (of, most) = (section.of.as_str(), section.of.most());
                     context.output.warn(format_args!("only the last {most} runs of the {of} loop"));
                 }
-                context.output.data(table::csv(report.sections.iter().flat_map(|section| &section.runs))?)?;
+                context.output.data(table::csv(&report.sections)?)?;
             }
             Format::Markdown => context.output.data(markdown::report(&asked.report().await?))?,
             Format::Html => context.output.data(page::page(&asked.report().await?))?,
@@ -347,9 +369,10 @@ impl Asked<'_> {
         sections.extend(self.converge(&self.converges().await?));
         if self.wants(LoopFlag::Review) {
             let runs = self.reviews(MOST + 1).await?.iter().map(Run::of_review).collect();
-            let section = self.section(LoopFlag::Review, runs);
+            let unrecorded = self.unrecorded().await?;
+            let section = self.section(LoopFlag::Review, runs).with(unrecorded);
             // Not beside others if there was none.
-            if !section.runs.is_empty() || sections.is_empty() {
+            if !section.runs.is_empty() || unrecorded > MicroUsd(0) || sections.is_empty() {
                 sections.push(section);
             }
         }
@@ -359,7 +382,8 @@ impl Asked<'_> {
     fn section(&self, of: LoopFlag, mut runs: Vec<Run>) -> Section {
         let is_cut = runs.len() > of.most();
         runs.truncate(of.most());
-        Section { of, figures: Figures::of(of, &runs, self.now), runs, is_cut, jobs: Vec::new() }
+        let figures = Figures::of(of, &runs, self.now);
+        Section { of, figures, runs, is_cut, unrecorded: MicroUsd(0), jobs: Vec::new() }
     }
 
     /// None if no job ever ran and nobody asked for them, or others are asked for.

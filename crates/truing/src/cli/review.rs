@@ -20,9 +20,9 @@ use clap::ValueEnum;
 use clap::builder::NonEmptyStringValueParser;
 use tokio::sync::watch;
 use truing_core::finding::{Finding, Severity};
-use truing_core::id::Sha;
+use truing_core::id::{Key, Sha};
 use truing_core::outcome::OutcomeKind;
-use truing_core::port::Clock as _;
+use truing_core::port::{Clock as _, Ids as _};
 use truing_git::{Git, GitError, Index, Repository};
 use truing_reader::Packs;
 use truing_store::{OpenError, Sqlite};
@@ -305,6 +305,7 @@ impl Command {
         reader.warm(self.config.rules.packs.clone());
         let git = wiring::git(&self.environment).await?;
         let repository = self.open(&git).await.map_err(wiring::git_error)?;
+        self.asked_for(loops::local::key(&repository));
         // Before the review: it would see what a killed run has left.
         let mut fixing = if self.args.fix { Some(self.fixing(repository.root())?) } else { None };
         let head = match &self.args.head {
@@ -367,6 +368,16 @@ impl Command {
         };
         self.print(&review, names, &config.rules.packs, reader.packs())?;
         Ok(exit(&review, self.args.fail_on, self.args.allow_partial))
+    }
+
+    /// A review by a model is one to record, also where it fails before it has begun.
+    fn asked_for(&self, key: Key) {
+        let runtime = match self.config.review.runtime {
+            config::Runtime::Rules => return,
+            config::Runtime::Native => truing_core::outcome::Runtime::Native,
+            config::Runtime::Cli => truing_core::outcome::Runtime::Cli,
+        };
+        self.attempts.asked((UniqueIds.run(), key), SystemClock.now(), runtime);
     }
 
     /// The repository. Only with `--staged` and `--diff` it may be one without a commit: the first is being made.
@@ -480,7 +491,14 @@ impl Command {
                     Some(path) => format!("review {} --fix", quoted(&path.display().to_string())),
                     None => "review --fix".to_owned(),
                 };
-                text::report(review, head, configured, &self.output.command(&fix))
+                let list = match (&self.args.pr, &self.args.path) {
+                    (Some(_), _) => "run it with `--format json`".to_owned(),
+                    (None, Some(path)) => self
+                        .output
+                        .command(&format!("dismiss --list {}", quoted(&path.display().to_string()))),
+                    (None, None) => self.output.command("dismiss --list"),
+                };
+                text::report(review, head, configured, (&self.output.command(&fix), &list))
                     + &published.map_or_else(String::new, Published::text)
             }
             Format::Markdown => {

@@ -217,6 +217,7 @@ fn as_sarif(
         root: "The folder that the files were checked from.",
         rules,
         findings: &worst_first(findings.iter()),
+        suppressed: &[],
         coverage,
         complete,
         time: None,

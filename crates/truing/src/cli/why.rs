@@ -23,6 +23,7 @@ use super::target::{Target, existing_store, instant, state, store_error};
 use super::{Context, runtime};
 use crate::budget::Budgets;
 use crate::config::Config;
+use crate::loops::pull::own_key;
 use crate::loops::text;
 
 /// Events shown: one screen.
@@ -77,6 +78,9 @@ struct Last {
     /// In a word.
     result: String,
     reason: Option<String>,
+    /// Of reviews: was it for the pull request? If not, it was asked for by `truing review --pr` and shown to its caller alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    published: Option<bool>,
     /// Findings that are open; of reviews.
     open: Option<u32>,
     head: Option<Sha>,
@@ -101,7 +105,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         let Some(store) = store else { return Ok(Exit::Done) };
         let key = &target.slot.key;
         let events = store.events(key, EVENTS).await.map_err(store_error)?;
-        let last_outcome = store.last_outcome(key).await.map_err(store_error)?;
+        let served = store.last_outcome(key).await.map_err(store_error)?;
+        // One that was asked for here and published nowhere is filed by the page.
+        let local = match &target.described {
+            Some(described) => store.last_outcome(&own_key(&described.url)).await.map_err(store_error)?,
+            None => None,
+        };
         let (state, why, at) = state(&target.slot);
         let switch = store.switch().await.map_err(store_error)?;
         let held_back = kill::held_back(&switch, context.output);
@@ -111,7 +120,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             Some(_) => store.job_records(Some(key), Millis(0), MOST_RUNS).await.map_err(store_error)?,
             None => Vec::new(),
         };
-        let last_outcomes = last_of_each(last_outcome.as_ref(), &converges, &jobs);
+        let last_outcomes = last_of_each((served.as_ref(), local.as_ref()), &converges, &jobs);
+        let last_outcome = [served, local].into_iter().flatten().max_by_key(|last| last.ended);
         let waits = matches!(target.slot.state, State::Waiting { .. });
         let is_served = truing_store::is_served(store.path()).unwrap_or(true);
         let (explanation, unblock) = match target.slot.state {
@@ -202,9 +212,15 @@ fn sum(drawn: &[Drawn]) -> u64 {
 }
 
 /// The end of each loop's last run, the newest first. Audits that were asked for alone are told apart from runs.
-fn last_of_each(review: Option<&OutcomeRecord>, converges: &[Converge], jobs: &[Job]) -> Vec<Last> {
-    let review = review.map(|last| Last {
+/// Reviews are those for the pull request, and those that only their caller was shown.
+fn last_of_each(
+    (served, local): (Option<&OutcomeRecord>, Option<&OutcomeRecord>),
+    converges: &[Converge],
+    jobs: &[Job],
+) -> Vec<Last> {
+    let review = |last: &OutcomeRecord, published: bool| Last {
         r#loop: "review",
+        published: Some(published),
         result: word_of(last).unwrap_or(last.outcome.kind.as_str()).to_owned(),
         reason: last.outcome.reason.clone(),
         open: Some(last.open.iter().map(|(_, count)| count).sum()),
@@ -212,7 +228,7 @@ fn last_of_each(review: Option<&OutcomeRecord>, converges: &[Converge], jobs: &[
         ended: instant(last.ended),
         cost_micro_usd: last.cost_micro_usd.0,
         at: last.ended,
-    });
+    };
     let of = |audits: bool| {
         let last =
             converges.iter().find(|run| run.state.audits_only == audits && run.final_exit().is_some())?;
@@ -220,6 +236,7 @@ fn last_of_each(review: Option<&OutcomeRecord>, converges: &[Converge], jobs: &[
             r#loop: if audits { "audit" } else { "converge" },
             result: last.result().unwrap_or_default(),
             reason: last.final_exit().map(|exit| exit.reason.clone()),
+            published: None,
             open: None,
             head: last.has_begun().then(|| last.state.head.clone()),
             ended: instant(last.ended),
@@ -231,13 +248,16 @@ fn last_of_each(review: Option<&OutcomeRecord>, converges: &[Converge], jobs: &[
         r#loop: "sync",
         result: last.result.as_str().to_owned(),
         reason: Some(last.exit_reason.clone()),
+        published: None,
         open: None,
         head: None,
         ended: instant(last.ended),
         cost_micro_usd: last.cost().0,
         at: last.ended,
     });
-    let mut all: Vec<Last> = [review, of(false), of(true), job].into_iter().flatten().collect();
+    let reviews = [served.map(|last| review(last, true)), local.map(|last| review(last, false))];
+    let others = [of(false), of(true), job];
+    let mut all: Vec<Last> = reviews.into_iter().chain(others).flatten().collect();
     all.sort_by_key(|last| std::cmp::Reverse(last.at));
     all
 }
@@ -290,7 +310,10 @@ fn screen(answer: &Answer<'_>) -> String {
 
 /// The end of a run, on one line.
 fn told(last: &Last) -> String {
-    let mut text = format!("{}: {}", last.r#loop, last.result);
+    let mut text = match last.published {
+        Some(false) => format!("{} (not published): {}", last.r#loop, last.result),
+        Some(true) | None => format!("{}: {}", last.r#loop, last.result),
+    };
     if let Some(head) = &last.head {
         text += &format!(" at {}", head.short());
     }
@@ -304,6 +327,10 @@ fn told(last: &Last) -> String {
             text += &format!(", {}", line::clean(reason, MAX_REASON));
         }
         (Some(_) | None, ..) => {}
+    }
+    // The others' is what the head cost, below.
+    if last.published == Some(false) {
+        text += &format!(", {}", MicroUsd(last.cost_micro_usd));
     }
     format!("{text}, {}", last.ended)
 }

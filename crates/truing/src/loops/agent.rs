@@ -228,8 +228,9 @@ impl<G: Gate + Clone> Asking<'_, G> {
         match left {
             Room::Enough => {}
             Room::Deferred { until, level } => {
+                let part = Part::deferred(&level, until);
                 telemetry::ended(&End::Refused(Refused::Budget { level }));
-                return Ok((Part::deferred(until), Vec::new()));
+                return Ok((part, Vec::new()));
             }
             Room::Minimal { level } => {
                 let refused = Refused::Budget { level };

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use truing_core::id::{Key, Millis, RunId};
+use truing_core::id::{Key, Millis, RunId, Sha};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::Runtime;
 use truing_core::port::Revision;
@@ -32,9 +32,31 @@ pub struct Attempt {
     pub runtime: Runtime,
 }
 
+impl Attempt {
+    /// Had it failed before anybody knew which commit it would be of?
+    pub fn is_early(&self) -> bool {
+        self.revision.head.is_none()
+    }
+}
+
 impl Attempts {
+    /// A review by a model is asked for, of which the key alone is known yet: should it fail before [`Self::begins`], that is
+    /// what it is recorded by.
+    pub fn asked(&self, (run, key): (RunId, Key), began: Millis, runtime: Runtime) {
+        let revision = Revision { head: Sha::none(), base: Sha::none() };
+        self.begins(Attempt { run, key, revision, began, runtime });
+    }
+
+    /// What was asked for is somebody else's to record.
+    pub fn handed_over(&self) {
+        self.inner().open.retain(|attempt| !attempt.is_early());
+    }
+
     /// It may ask a model from now on.
     pub fn begins(&self, attempt: Attempt) {
+        if !attempt.is_early() {
+            self.handed_over();
+        }
         self.inner().open.push(attempt);
     }
 

@@ -69,6 +69,8 @@ pub struct Kept {
     pub fixed: Vec<Finding>,
     /// What a comment suppresses.
     pub suppressed: Vec<Finding>,
+    /// What was found again, and a person has said that it is no defect.
+    pub dismissed: Vec<Finding>,
 }
 
 impl Kept {
@@ -88,7 +90,13 @@ impl Kept {
             worst_first(findings.iter().filter(|finding| wanted(finding))).into_iter().cloned().collect()
         };
         let is_suppressed = |finding: &Finding| matches!(finding.status, FindingStatus::Suppressed(_));
-        Self { open: of(&is_open), fixed: of(&is_fixed), suppressed: of(&is_suppressed) }
+        let is_dismissed = |finding: &Finding| matches!(finding.status, FindingStatus::Dismissed(_));
+        Self {
+            open: of(&is_open),
+            fixed: of(&is_fixed),
+            suppressed: of(&is_suppressed),
+            dismissed: of(&is_dismissed),
+        }
     }
 }
 

@@ -67,7 +67,7 @@ where
         let (mirror, pinned) = self.checkout.fetch(self.pull).await?;
         let change = changed(&mirror, revision).await?;
         let configuring = configuring(&change, self.model.is_some());
-        let own = own_key(self.pull);
+        let own = own_key(&self.pull.url);
         let served = self.id.key();
         let memory = Memory {
             records: self.records.clone(),
@@ -132,6 +132,6 @@ where
 
 /// What records know the reviews by that nobody but their caller is told of. Not the service's own key: a run of these must
 /// never stand in the way of a served one.
-pub(super) fn own_key(pull: &PullRequest) -> Key {
-    Key::new(format!("local/{}", clean(pull.url.as_bytes())))
+pub fn own_key(url: &str) -> Key {
+    Key::new(format!("local/{}", clean(url.as_bytes())))
 }

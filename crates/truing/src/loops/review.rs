@@ -243,7 +243,7 @@ where
         if !known.is_empty() {
             return Ok(known);
         }
-        let mut looked = self.store.findings(&own_key(pull)).await?;
+        let mut looked = self.store.findings(&own_key(&pull.url)).await?;
         looked.retain(|finding| finding.raw.source == Source::Agent && finding.is_open());
         Ok(looked)
     }

@@ -237,6 +237,7 @@ impl PullRun<'_> {
         let said = store.dismissals(&lease.key).await?;
         let before = last.clone();
         let record = self.record((last, &said), &lease.key, &ground).await?;
+        let record = Record { paid_before: record.cost(), ..record };
         if let Some(before) = before.filter(|last| last.run == record.run && is_stuck(last)) {
             say(Said::Line(&words::stuck_before(&before)));
         }

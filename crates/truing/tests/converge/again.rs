@@ -176,3 +176,33 @@ fn fix_is_back() -> Answer {
     let report = json!({ "findings": [], "absences": absences("", "total.py", 3, WRONG.trim_end()) });
     Answer::tool("report", report).usage(1000, 100)
 }
+
+#[test]
+fn a_branch_that_has_moved_is_not_told_to_merge_by_fast_forward() {
+    let scene = Scene::new([dirty()].into_iter().chain(fixes()));
+    let mut command = scene.command(&[]);
+    let child =
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while scene.asked() == 0 {
+        assert!(std::time::Instant::now() < deadline, "no request came");
+        std::thread::yield_now();
+    }
+    scene.place.write("other.py", "x = 1\n");
+    let tip = scene.place.commit("meanwhile");
+    let ran = crate::place::Ran::from(child.wait_with_output().unwrap());
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    let branch = scene.branch().unwrap();
+    assert!(!ran.out.contains("--ff-only"), "{}", ran.out);
+    let moved = format!("topic has moved on to {}: no audit has seen the two together.", &tip[..7]);
+    assert!(
+        ran.out.contains(&moved) && ran.out.contains(&format!("\n  git merge {branch}\n")),
+        "{}",
+        ran.out
+    );
+    let text = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("was not audited"), "{text}");
+    assert!(ran.out.lines().all(|line| line.chars().count() <= 80), "{}", ran.out);
+    // The command that is offered works.
+    scene.place.git(["merge", "--quiet", "--no-edit", &branch]);
+}

@@ -120,6 +120,8 @@ fn a_finding_of_a_review_is_dismissed_for_reviews_too() {
     let scene = Scene::new([clean()]);
     scene.place.write("merge.py", "<<<<<<< HEAD\nx = 1\n=======\nx = 2\n>>>>>>> topic\n");
     scene.place.commit("merge");
+    let shown = |format: &str| Ran::from(scene.other("review", &["--format", format]).output().unwrap()).out;
+    assert!(!shown("text").contains("dismissed"), "nothing is, yet");
     let review = || {
         let ran =
             Ran::from(scene.other("review", &["--format", "json", "--fail-on", "P2"]).output().unwrap());
@@ -133,7 +135,80 @@ fn a_finding_of_a_review_is_dismissed_for_reviews_too() {
         assert_eq!(dismiss(&scene, &[id, "--reason", "it is an example"]).exit, 0);
     }
     assert_eq!(review(), (0, vec![]));
+    assert_eq!(found.len(), 1, "{found:?}");
+    let left_out = "1 finding left out, dismissed by a person";
+    let text = shown("text").split_whitespace().collect::<Vec<_>>().join(" ");
+    let list = "to list: truing --config ../op.toml dismiss --list";
+    assert!(text.contains(&format!("{left_out}; {list}")), "{text}");
+    assert!(shown("markdown").contains(&format!("{left_out}.")), "{}", shown("markdown"));
+    let told: Value = serde_json::from_str(&shown("json")).unwrap();
+    let dismissed = told["dismissed"].as_array().unwrap();
+    assert_eq!(dismissed.len(), found.len(), "{told}");
+    assert!(dismissed.iter().all(|one| one["status"] == "dismissed"), "{told}");
+    assert!(dismissed[0]["reason"].as_str().unwrap().starts_with("it is an example ("), "{told}");
     let id = found[0]["id"].as_str().unwrap();
     assert_eq!(dismiss(&scene, &[id, "--undo"]).exit, 0);
     assert_eq!(review().1.len(), 1);
+}
+
+#[test]
+fn what_is_dismissed_is_listed_with_who_said_so_and_why() {
+    let scene = Scene::new([dirty()]);
+    let list = |more: &[&str]| dismiss(&scene, &[&["--list"], more].concat());
+    let empty = list(&[]);
+    assert_eq!(
+        (empty.exit, empty.out.as_str()),
+        (0, "no finding of this branch is dismissed\n"),
+        "{empty:?}"
+    );
+    audited(&scene);
+    assert_eq!(dismiss(&scene, &[BUG_ID, "--reason", "the callers rely on it"]).exit, 0);
+    let text = list(&["."]).out;
+    let first = "26045536a5-1 total.py:3 The last element is left out\n  because the callers rely on it, by ";
+    assert!(text.starts_with(first), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    let told = list(&["--format", "json"]).json();
+    let one = &told["dismissed"][0];
+    assert_eq!((&one["id"], &one["start_line"]), (&json!(BUG_ID), &json!(3)), "{told}");
+    assert_eq!(one["reason"], "the callers rely on it", "{told}");
+    assert_eq!(list(&[BUG_ID]).exit, 2, "it lists all");
+    assert_eq!(dismiss(&scene, &[BUG_ID, "--undo"]).exit, 0);
+    assert_eq!(list(&["--format", "json"]).json(), json!({ "dismissed": [] }));
+}
+
+#[test]
+fn an_id_without_its_ordinal_is_enough_where_it_means_one_finding() {
+    let scene = Scene::new([dirty()]);
+    audited(&scene);
+    let ran = dismiss(&scene, &["26045536a5", "--reason", "the callers rely on it"]);
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    assert!(ran.out.starts_with("dismissed: 26045536a5-1 "), "{ran:?}");
+    assert_eq!(dismiss(&scene, &["2604", "--undo", "."]).exit, 0);
+
+    // The same lines twice have one digest.
+    let twice = "<<<<<<< HEAD\nx = 1\n=======\nx = 2\n>>>>>>> topic\n".repeat(2);
+    scene.place.write("merge.py", twice);
+    scene.place.commit("merge");
+    let found = Ran::from(scene.other("review", &["--format", "json"]).output().unwrap()).json();
+    let ids: Vec<&str> =
+        found["findings"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
+    let (digest, _) = ids[0].split_once('-').unwrap();
+    let short = &digest[2..12];
+    assert!(ids.iter().filter(|id| id.contains(short)).count() == 2, "{ids:?}");
+    let ran = dismiss(&scene, &[short, "--reason", "an example"]);
+    assert_eq!(ran.exit, 2, "{ran:?}");
+    assert!(ran.err.contains(&format!("`{short}`: 2 findings have ids that begin like this")), "{ran:?}");
+    for ordinal in 1..=2 {
+        assert!(ran.err.contains(&format!("hint: {short}-{ordinal} is merge.py:")), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_run_says_how_many_findings_it_left_out() {
+    let scene = Scene::new([dirty()]);
+    audited(&scene);
+    assert_eq!(dismiss(&scene, &[BUG_ID, "--reason", "the callers rely on it"]).exit, 0);
+    let ran = scene.run(&[]);
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    assert!(ran.out.contains("\nLeft out: 1 finding that a person has dismissed\n"), "{}", ran.out);
 }

@@ -57,7 +57,20 @@ fn a_run_that_has_converged_is_told_again_and_not_paid_again() {
     );
     assert_eq!(first["commits"].as_array().unwrap().len(), 1);
     assert!(first["cost_micro_usd"].as_u64().unwrap() > 0);
-    assert_eq!(scene.json(&[]), (first, 0));
+    let paid = first["cost_micro_usd"].clone();
+    assert_eq!(first["paid_now_micro_usd"], paid, "{first}");
+    let expected = Value::Object(
+        first
+            .as_object()
+            .unwrap()
+            .clone()
+            .into_iter()
+            .chain([("paid_now_micro_usd".into(), json!(0))])
+            .collect(),
+    );
+    assert_eq!(scene.json(&[]), (expected, 0));
+    let text = scene.run(&[]).out;
+    assert!(text.contains("\nPaid now: $0.00, the rest before\n"), "{text}");
     assert_eq!(scene.asked(), 5);
 }
 

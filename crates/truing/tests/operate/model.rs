@@ -55,6 +55,106 @@ async fn a_recorded_pull_request_is_played_and_what_is_posted_quotes_no_secret()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn why_finds_a_review_that_was_published_nowhere_and_what_it_cost() {
+    let site = Site::new().await;
+    let change = Commit::new("debug").write("a.py", "a = 1\nbreakpoint()  # not for production\n");
+    site.repo.push("one", change).await.unwrap();
+    let number = site.repo.open(NewPull::of("one")).await.unwrap();
+    let page = site.page(number);
+    let model = FakeModel::start(quoting()).await.unwrap();
+    let mut command = site.command(&["review", "--pr", &page, "--runtime", "native", "--format", "json"]);
+    command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
+    let review: Value = serde_json::from_str(&Ran::of(command.output().unwrap()).out).unwrap();
+    let cost = review["cost_micro_usd"].as_u64().unwrap();
+    assert!(cost > 0, "{review}");
+    for name in [page.as_str(), "o/r#1"] {
+        let ran = site.run(&["why", name, "--format", "json"]);
+        assert_eq!(ran.exit, 0, "{ran:?}");
+        let why: Value = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!((&why["state"], &why["cost_micro_usd"]), (&json!("idle"), &json!(cost)), "{why}");
+        let last = &why["last_outcomes"][0];
+        assert_eq!((&last["loop"], &last["published"]), (&json!("review"), &json!(false)), "{why}");
+        assert_eq!((&last["cost_micro_usd"], &last["head"]), (&json!(cost), &review["head"]), "{why}");
+        assert_eq!(why["last_outcome"]["cost_micro_usd"], json!(cost), "{why}");
+    }
+    let text = unfolded(&site.run(&["why", "o/r#1"]).out);
+    let (head, open) = (&review["head"].as_str().unwrap()[..10], "open finding");
+    assert!(
+        text.contains(&format!("review (not published): reviewed at {head}")) && text.contains(open),
+        "{text}"
+    );
+    assert!(!text.contains("$0.00 for this head"), "{text}");
+
+    // One of rules alone is found too, and a published one stands beside it.
+    model.play(quoting());
+    let mut command = site.command(&["review", "--pr", &page, "--runtime", "native", "--publish"]);
+    command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
+    assert_eq!(Ran::of(command.output().unwrap()).exit, 1);
+    let why: Value = serde_json::from_str(&site.run(&["why", "o/r#1", "--format", "json"]).out).unwrap();
+    let published: Vec<&Value> =
+        why["last_outcomes"].as_array().unwrap().iter().map(|last| &last["published"]).collect();
+    assert_eq!(published, [&json!(true), &json!(false)], "{why}");
+    let all = why["cost_micro_usd"].as_u64().unwrap();
+    assert!(all > cost, "{why}");
+
+    // Once more, and nothing is paid.
+    let mut command =
+        site.command(&["review", "--pr", &page, "--runtime", "native", "--publish", "--format", "json"]);
+    command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
+    let ran = Ran::of(command.output().unwrap());
+    let told: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(told["publish"]["paid_now_micro_usd"], json!(0), "{told}");
+    assert!(ran.err.contains("o/r#1: this run has cost $0.00; its reviews have cost $0."), "{}", ran.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_fails_before_it_has_begun_is_a_run_that_ended() {
+    let site = Site::new().await;
+    let change = Commit::new("debug").write("a.py", "a = 1\nb = 2\n");
+    site.repo.push("one", change).await.unwrap();
+    let number = site.repo.open(NewPull::of("one")).await.unwrap();
+    let page = site.page(number);
+    // By rules alone: it costs nothing, and what fails is no run of a model.
+    assert_eq!(site.run(&["review", "--pr", &page]).exit, 0);
+    let of = |command: &[&str]| {
+        let mut command = site.command(&[command, &["--format", "json"]].concat());
+        command.env("TRUING_MODEL__BASE_URL", "http://127.0.0.1:9").env("ANTHROPIC_API_KEY", KEY);
+        Ran::of(command.output().unwrap())
+    };
+    let down = || Fault::once("GET", "/repos/{owner}/{repo}", FaultKind::Status(500, None)).times(50);
+    let outcomes = || -> Vec<Value> {
+        let told: Value = serde_json::from_str(&site.run(&["report", "--format", "json"]).out).unwrap();
+        told["outcomes"].as_array().unwrap().clone()
+    };
+    for (command, of_loop) in [
+        (&["review", "--pr", "o/r#1", "--runtime", "native"][..], "review"),
+        (&["converge", "o/r#1"], "converge"),
+        (&["audit", "o/r#1"], "converge"),
+    ] {
+        let before = outcomes().len();
+        site.forge.fault(down());
+        let ran = of(command);
+        site.forge.clear_faults();
+        assert_eq!(ran.exit, 3, "{command:?}: {ran:?}");
+        let after = outcomes();
+        assert_eq!(after.len(), before + 1, "{command:?}: {after:#?}");
+        let last = &after[0];
+        assert_eq!((&last["loop"], &last["cost_micro_usd"]), (&json!(of_loop), &json!(0)), "{last:#}");
+        assert_eq!(last["kind"], json!("failed"), "{command:?}: {last:#}");
+        assert!(!last["exit_reason"].as_str().unwrap().is_empty(), "{last:#}");
+    }
+    let why: Value = serde_json::from_str(&site.run(&["why", "o/r#1", "--format", "json"]).out).unwrap();
+    let last: Vec<&Value> =
+        why["last_outcomes"].as_array().unwrap().iter().map(|last| &last["loop"]).collect();
+    assert_eq!(last, [&json!("audit"), &json!("converge"), &json!("review")], "{why:#}");
+
+    // Wrong use is none.
+    let before = outcomes().len();
+    assert_eq!(of(&["review", "--pr", "o/r#1", "--runtime", "native", "--pack", "nothing"]).exit, 2);
+    assert_eq!(outcomes().len(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_review_may_read_the_pull_requests_of_its_own_repository_and_no_other() {
     let site = Site::new().await;
     let change = Commit::new("debug").write("a.py", "a = 1\nb = 2\n");

@@ -1,7 +1,7 @@
 //! What a review prints, and its exit code.
 
 use insta::assert_snapshot;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::place::{Place, Ran, STOPS, each, key};
 
@@ -72,6 +72,29 @@ fn a_comment_that_suppresses_nothing_is_a_warning() {
     assert_eq!(ran.err.matches("suppresses nothing").count(), 3, "{}", ran.err);
     let checked = Ran::from(place.command(&["rules", "check", "b.py"]).output().unwrap());
     assert_eq!(checked.err.matches("suppresses nothing").count(), 3, "{}", checked.err);
+}
+
+#[test]
+fn what_a_comment_suppresses_is_told_in_every_format() {
+    let place = Place::new();
+    place.write("b.py", "breakpoint()  # truing: ignore[core/python-debugger] on purpose\n");
+    let told = |format| place.review(&["--format", format]).out;
+    let line = "1 finding suppressed by a comment in the code";
+    assert!(told("text").contains(line), "{}", told("text"));
+    assert!(told("markdown").contains(&format!("{line}.")), "{}", told("markdown"));
+    let log: Value = serde_json::from_str(&told("sarif")).unwrap();
+    assert_eq!(log["runs"][0]["results"], json!([]), "GitHub would open an alert: {log}");
+    let note = &log["runs"][0]["invocations"][0]["toolExecutionNotifications"][0];
+    assert_eq!((&note["descriptor"]["id"], &note["level"]), (&json!("suppressed"), &json!("note")), "{log}");
+    let words = note["message"]["text"].as_str().unwrap();
+    assert!(words.contains("(core/python-debugger): on purpose"), "{words}");
+    let place = &note["locations"][0]["physicalLocation"];
+    assert_eq!(
+        (&place["artifactLocation"]["uri"], &place["region"]["startLine"]),
+        (&json!("b.py"), &json!(1))
+    );
+    let json: Value = serde_json::from_str(&told("json")).unwrap();
+    assert_eq!(json["suppressed"][0]["reason"], "on purpose", "{json}");
 }
 
 #[test]

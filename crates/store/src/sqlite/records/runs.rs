@@ -219,7 +219,8 @@ pub(super) fn interrupted(connection: &Connection, run: &RunRef, now: Millis) ->
     }
 }
 
-/// A run that was not to be recorded before its end, and has come to none, is recorded if it has cost anything: what.
+/// A run that was not to be recorded before its end, and has come to none, is recorded if it has failed or cost anything:
+/// what.
 pub(in crate::sqlite) fn ended_unfinished(
     connection: &Connection,
     (id, key): (&RunId, &Key),
@@ -228,7 +229,7 @@ pub(in crate::sqlite) fn ended_unfinished(
     now: Millis,
 ) -> Result<MicroUsd, Fault> {
     let cost = paid(connection, id)?;
-    if cost > MicroUsd(0) {
+    if cost > MicroUsd(0) || outcome.kind == OutcomeKind::Failed {
         let run = RunRef { id: id.clone(), key: key.clone(), token: next_token(connection)? };
         begin(connection, &run, revision, began)?;
         ended(connection, &run, outcome, now)?;

@@ -84,7 +84,7 @@ impl Args {
 async fn audited(site: &Site, turn: &Turn<'_>) -> Result<Record, CliError> {
     let context = turn.context;
     let way = Way { max_audits: Some(1), ..Way::default() };
-    let once = ConvergeArgs { way, ..ConvergeArgs::default() };
+    let once = ConvergeArgs { way, is_audit: true, ..ConvergeArgs::default() };
     match site {
         Site::Pull(target) => {
             let progress = context.output.progress("auditing", None);

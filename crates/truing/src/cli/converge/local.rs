@@ -14,7 +14,7 @@ use super::outcome::interrupted;
 use super::turn::Turn;
 use super::{Args, NO_TARGET, UNCOMMITTED, refusal};
 use crate::budget::name_of_remote;
-use crate::cli::error::CliError;
+use crate::cli::error::{CliError, Exit};
 use crate::cli::review::own_file;
 use crate::cli::target::{store_error, switched_on};
 use crate::config::Config;
@@ -70,13 +70,20 @@ impl Ready {
         let ground = Ground::of(repository, &git, &folder).await?;
         let store = wiring::open_store(config.store.database()?)?;
         switched_on(&store).await?;
-        let crew = wiring::converge::crew(&config, &context.environment, &store)?;
-        let looks = wiring::converge::looks(&config, &context.environment)?;
+        let crew = match wiring::converge::crew(&config, &context.environment, &store) {
+            Ok(crew) => crew,
+            Err(error) => return Err(ground.failed(&store, args.is_audit, error).await),
+        };
+        let looks = match wiring::converge::looks(&config, &context.environment) {
+            Ok(looks) => looks,
+            Err(error) => return Err(ground.failed(&store, args.is_audit, error).await),
+        };
         let key = ground.key();
         let mut lock = RunLock::take(&folder.join(LOCKS), &key).map_err(|error| not_locked(&error))?;
         let (record, earlier) =
             ground.record(&config, &store, key, (&looks.name, &crew.auditor.model)).await?;
         lock.name(&record.run).map_err(|error| CliError::failed("lock", error.to_string()))?;
+        let record = Record { paid_before: record.cost(), ..record };
         Ok(Self { ground, crew, looks, config, store, record, earlier, lock })
     }
 
@@ -103,7 +110,7 @@ impl Ready {
             store.keep_converge(Token(0), &lap.record).await.map_err(store_error)?;
         }
         let mut record = lap.record;
-        if let Some(tip) = ground.moved().await {
+        if let Some(tip) = ground.moved(&record.state.head).await {
             record.warn(format!(
                 "{} is at {} by now: what came to it after {} was not audited",
                 record.name,
@@ -297,10 +304,20 @@ impl Ground {
         }
     }
 
-    /// Where the branch is now, if it is elsewhere than it was.
-    async fn moved(&self) -> Option<Sha> {
+    /// Where the branch is now, if that is neither where it was nor at a commit that the run has come to: `head` or one
+    /// before it.
+    async fn moved(&self, head: &Sha) -> Option<Sha> {
         // What cannot be told does not matter at the end.
-        self.repository.tip(&self.branch).await.ok().flatten().filter(|tip| *tip != self.head)
+        let tip = self.repository.tip(&self.branch).await.ok().flatten().filter(|tip| *tip != self.head)?;
+        let common = self.repository.merge_base(&tip, head).await.ok().flatten();
+        (common.as_ref() != Some(&tip)).then_some(tip)
+    }
+
+    /// An attempt that failed before there was a run is a run that ended (ADR 56). Wrong use and refusals are none.
+    async fn failed(&self, store: &Sqlite, is_audit: bool, error: CliError) -> CliError {
+        let key = if is_audit { audit_key(&self.repository, &self.branch) } else { self.key() };
+        never_begun(store, (key, self.branch.clone()), is_audit, &error).await;
+        error
     }
 
     fn site(&self) -> Local<'_> {
@@ -398,6 +415,27 @@ impl Ground {
                 SystemClock.now(),
             )
         }
+    }
+}
+
+/// Records a run that failed before its commits were known, if it did fail. What cannot be recorded is told by the error
+/// alone.
+pub(super) async fn never_begun(
+    store: &Sqlite,
+    (key, name): (Key, String),
+    is_audit: bool,
+    error: &CliError,
+) {
+    if error.exit != Exit::Failed {
+        return;
+    }
+    let end = End::new(Code::Infrastructure, &error.message);
+    let of = (UniqueIds.run(), key);
+    let mut record = Record::never_begun(of, (name, String::new()), end, SystemClock.now());
+    record.state.audits_only = is_audit;
+    let record = Record { is_told: true, versions: versions(), ..record };
+    if let Err(error) = store.keep_converge(Token(0), &record).await {
+        tracing::warn!(%error, "a failed run is not recorded");
     }
 }
 

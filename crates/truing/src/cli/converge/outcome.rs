@@ -1,5 +1,7 @@
 //! What a run came to, for people and for programs (cli.md, "Converge").
 
+use std::path::Path;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 use truing_core::converge::record::Record;
@@ -47,9 +49,10 @@ pub(super) struct Ended {
 }
 
 /// Prints what a target came to: a run that has ended, or why there was none. `is_named`: what is for people tells it
-/// by its name.
+/// by its name; `folder`: the clone whose branch it worked on, if it is of none of a forge.
 pub(super) async fn print(
     name: Option<&str>,
+    folder: Option<&Path>,
     (is_named, args): (bool, &Args),
     ended: Result<(Record, Mirror), CliError>,
     context: &Context,
@@ -81,7 +84,11 @@ pub(super) async fn print(
     } else {
         let title = shown.map(|shown| format!("{}\n", line::clean(shown, MAX_REASON))).unwrap_or_default();
         let end = if is_named { "\n" } else { "" };
-        output.data(format_args!("{title}{}{end}", text(&record, &mirror).await?))?;
+        let merge = match folder {
+            Some(folder) => merge(&record, folder, context).await,
+            None => Merge::FastForward,
+        };
+        output.data(format_args!("{title}{}{end}", text(&record, &mirror, &merge).await?))?;
     }
     if is_dry {
         return Ok(Ended { exit: Exit::Done, kind: Kind::Interrupted, cost: MicroUsd(0) });
@@ -143,21 +150,64 @@ async fn dry(record: &Record, mirror: &Mirror) -> Result<String, CliError> {
     ))
 }
 
+/// How a run's fixes come to the branch that it began on.
+pub(super) enum Merge {
+    /// The branch is where it was, or is at one of the run's commits.
+    FastForward,
+    /// It has all of them.
+    Done,
+    /// It is at this commit, which the run does not know; and the command that audits what a merge gives.
+    Moved { tip: Sha, audit: String },
+}
+
+/// How the fixes come to the branch, as it is now. Where that cannot be told, the run's own words have to do.
+async fn merge(record: &Record, folder: &Path, context: &Context) -> Merge {
+    let (name, head) = (&record.name, &record.state.head);
+    let looked = async {
+        let repository = wiring::git(&context.environment).await.ok()?.open(folder).await.ok()?;
+        let tip = repository.tip(name).await.ok()??;
+        let common = repository.merge_base(&tip, head).await.ok()?;
+        Some(match common {
+            Some(common) if common == *head => Merge::Done,
+            Some(common) if common == tip => Merge::FastForward,
+            Some(_) | None => Merge::Moved { tip, audit: context.output.command("audit") },
+        })
+    };
+    looked.await.unwrap_or(Merge::FastForward)
+}
+
 /// A run for people.
-pub(super) async fn text(record: &Record, mirror: &Mirror) -> Result<String, CliError> {
+pub(super) async fn text(record: &Record, mirror: &Mirror, merge: &Merge) -> Result<String, CliError> {
     let report = words::report(mirror, record).await.map_err(wiring::git_error)?;
     let mut text: String = report.lines().map(fitted).collect();
+    if record.paid_before > MicroUsd(0) {
+        // Beside the cost of the run in all.
+        let cost = format!("Cost: {}\n", record.cost());
+        text = text.replacen(&cost, &format!("{cost}Paid now: {}, the rest before\n", record.paid_now()), 1);
+    }
     // Of a pull request they are where its author looks for them.
     if !record.state.commits.is_empty() && record.branch == branch(&record.run) {
         let branch = &record.branch;
         let has_converged = record.state.exit.as_ref().is_some_and(|exit| exit.kind() == Kind::Converged);
-        text += &match has_converged {
-            true => format!(
+        text += &match (has_converged, merge) {
+            (true, Merge::Done) => format!(
+                "\nFixes are on branch {branch}, and on {} already.\nTo discard that branch:\n  git branch -D {branch}\n",
+                line::clean(&record.name, MAX_NAME)
+            ),
+            (true, Merge::Moved { tip, audit }) => format!(
+                "\nFixes are on branch {branch}.\n{} has moved on to {}: no audit has seen the two together.\nTo see, merge \
+                 or discard them, and then to audit what that gives:\n  git log -p {}..{branch}\n  git merge {branch}\n  \
+                 {audit}\n  git branch -D {branch}\n",
+                line::clean(&record.name, MAX_NAME),
+                words::short(tip),
+                words::short(&record.state.starting)
+            ),
+            (true, Merge::FastForward) => format!(
                 "\nFixes are on branch {branch}.\nTo see, merge or discard them:\n  git log -p HEAD..{branch}\n  \
                  git merge --ff-only {branch}\n  git branch -D {branch}\n"
             ),
             // What is left above is in it.
-            false => format!(
+            (false, _) => format!(
                 "\nFixes so far are on branch {branch}.\nNo audit has found it clean: do not merge it as it is.\nTo see or \
                  discard them:\n  git log -p HEAD..{branch}\n  git branch -D {branch}\n"
             ),
@@ -223,6 +273,7 @@ fn json(record: &Record) -> Value {
         "unreached": record.unreached,
         "warnings": record.warnings,
         "cost_micro_usd": record.cost(),
+        "paid_now_micro_usd": record.paid_now(),
         "run": record.run,
         "branch": is_there(record).then_some(&record.branch),
         "base": record.base,
@@ -251,6 +302,7 @@ pub(super) fn not_begun(name: Option<&str>, error: &CliError) -> Value {
         "unreached": [],
         "warnings": [],
         "cost_micro_usd": 0,
+        "paid_now_micro_usd": 0,
     });
     if let (Some(object), Value::Object(fields)) = (object.as_object_mut(), fields) {
         object.extend(fields);

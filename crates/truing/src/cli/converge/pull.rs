@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use truing_core::converge::Code;
-use truing_core::converge::record::Record;
+use truing_core::converge::record::{Record, abandoned_key};
 use truing_core::port::{Act, Operations as _};
 use truing_core::slot::Limits;
 use truing_forge::github::GitHub;
 use truing_git::{Git, Mirror};
 use truing_store::Sqlite;
 
+use super::local::never_begun;
 use super::turn::Turn;
 use super::{Args, refusal};
 use crate::cli::error::CliError;
@@ -34,16 +35,15 @@ pub(super) async fn run(args: &Args, turn: &Turn<'_>, target: &Target) -> Result
     // Told to stop, it gives its lease back; what it began ends with it.
     let told = turn.told.clone();
     let ended = Box::pin(place.pull().by_hand(store, place.heartbeat, told, |said| turn.show(said))).await;
-    ended.map_err(|error| failed(&name, error))
+    place.ended(ended, false).await
 }
 
 /// One audit of its head. Nothing is said there.
 pub(super) async fn audited(args: &Args, turn: &Turn<'_>, target: &Target) -> Result<Record, CliError> {
     let place = Place::of(args, turn, target).await?;
     let _at_work = at_work(&place.store, &place.limits).await?;
-    Box::pin(place.pull().audited(&place.store, turn.told.clone()))
-        .await
-        .map_err(|error| failed(&place.name(), error))
+    let ended = Box::pin(place.pull().audited(&place.store, turn.told.clone())).await;
+    place.ended(ended, true).await
 }
 
 /// All that working on a pull request needs.
@@ -75,6 +75,19 @@ impl<'a> Place<'a> {
             heartbeat: config.server.heartbeat,
             store,
         })
+    }
+
+    /// A run that failed without a record has one now, where the pull request was ever heard of (ADR 56).
+    async fn ended<T>(&self, ended: Result<T, NoPullRun>, is_audit: bool) -> Result<T, CliError> {
+        let name = self.name();
+        let error = match ended {
+            Ok(ended) => return Ok(ended),
+            Err(error) => failed(&name, error),
+        };
+        if let Ok(Some(key)) = self.store.key_of(&name).await {
+            never_begun(&self.store, (abandoned_key(&key), name), is_audit, &error).await;
+        }
+        Err(error)
     }
 
     fn name(&self) -> String {

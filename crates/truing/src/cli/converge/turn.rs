@@ -123,7 +123,11 @@ pub(super) async fn run_all(
         };
         let (Some(ended), Some(asked)) = (ended, names.next()) else { break };
         bar.rest();
-        match outcome::print(asked.name.as_deref(), (is_named, args), ended, context).await {
+        let folder = match &asked.site {
+            Ok(Site::Folder(folder)) => Some(folder.as_path()),
+            Ok(Site::Pull(_)) | Err(_) => None,
+        };
+        match outcome::print(asked.name.as_deref(), folder, (is_named, args), ended, context).await {
             Ok(ended) => all.push(ended),
             Err(error) => printed = Err(error),
         }

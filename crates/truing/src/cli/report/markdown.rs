@@ -62,6 +62,9 @@ fn section(section: &Section) -> String {
     }
     if section.runs.is_empty() {
         text += "No run ended in that time.\n";
+        if let Some(part) = section.unrecorded() {
+            let _ = writeln!(text, "\n{} in all, {part}", dollars(figures.cost_micro_usd));
+        }
         return text + &jobs(section);
     }
     let kinds = KINDS.into_iter().filter(|kind| tally.get(*kind) > 0);
@@ -80,6 +83,9 @@ fn section(section: &Section) -> String {
         duration(figures.mean_ms),
         counted(usize::try_from(figures.turns).unwrap_or(usize::MAX), "turn"),
     );
+    if let Some(part) = section.unrecorded() {
+        let _ = writeln!(text, "{part}\n");
+    }
     text += &table(&["End", "Runs", "Share"], kinds);
     text += &counts("Result", &figures.results);
     text += &counts("Update type", &figures.update_types);

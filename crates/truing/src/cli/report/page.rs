@@ -55,6 +55,7 @@ fn section(section: &Section) -> Markup {
         parts.push(element("p", &[], [text(cut)]));
     }
     parts.push(tiles(section));
+    parts.extend(section.unrecorded().map(|part| soft(format!("Of the cost: {part}"))));
     if section.runs.is_empty() {
         parts.push(element("p", &[], [text("No run ended in that time.")]));
         parts.extend((!section.jobs.is_empty()).then(|| jobs(&section.jobs)));
@@ -110,7 +111,8 @@ fn tiles(section: &Section) -> Markup {
         ];
         element("div", &[("class", &class.trim_end())], parts)
     };
-    let per_run = figures.cost_micro_usd.checked_div(tally.runs()).unwrap_or(0);
+    let of_runs = figures.cost_micro_usd.saturating_sub(section.unrecorded.0);
+    let per_run = of_runs.checked_div(tally.runs()).unwrap_or(0);
     let mut tiles = vec![
         tile("", "Runs", tally.runs().to_string(), format!("{} had something to do", tally.attempts())),
         tile("", "Success", success(tally.success()), "of those with something to do".to_owned()),

@@ -1,7 +1,10 @@
-//! Runs as CSV (RFC 4180): a header, and one row a run, newest first.
+//! Runs as CSV (RFC 4180): a header, and one row a run, newest first. The column of costs adds up to what the other
+//! formats tell: money that is in no run has a row of its own.
 
-use super::instant;
+use truing_core::money::MicroUsd;
+
 use super::run::Run;
+use super::{Section, instant};
 use crate::cli::error::CliError;
 
 /// The columns. New ones come at the end.
@@ -33,13 +36,15 @@ const COLUMNS: [&str; 24] = [
 ];
 
 /// All of them.
-pub(super) fn csv<'a>(runs: impl Iterator<Item = &'a Run>) -> Result<String, CliError> {
+pub(super) fn csv(sections: &[Section]) -> Result<String, CliError> {
     let failed =
         |error: String| CliError::failed("write_failed", format!("cannot be written as CSV: {error}"));
     let mut table = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     table.write_record(COLUMNS).map_err(|error| failed(error.to_string()))?;
-    for run in runs {
-        table.write_record(row(run)).map_err(|error| failed(error.to_string()))?;
+    let runs = sections.iter().flat_map(|section| &section.runs).map(row);
+    let unrecorded = sections.iter().filter(|section| section.unrecorded > MicroUsd(0)).map(unrecorded);
+    for row in runs.chain(unrecorded) {
+        table.write_record(row).map_err(|error| failed(error.to_string()))?;
     }
     let bytes = table.into_inner().map_err(|error| failed(error.to_string()))?;
     String::from_utf8(bytes).map_err(|error| failed(error.to_string()))
@@ -74,6 +79,17 @@ fn row(run: &Run) -> [String; COLUMNS.len()] {
         instant(run.ended),
         steps(run),
     ]
+}
+
+/// The money of a loop that is in none of its runs.
+fn unrecorded(section: &Section) -> [String; COLUMNS.len()] {
+    COLUMNS.map(|column| match column {
+        "loop" => section.of.as_str().to_owned(),
+        "kind" => "unrecorded".to_owned(),
+        "exit_reason" => "runs that were not recorded, or go on".to_owned(),
+        "cost_micro_usd" => section.unrecorded.0.to_string(),
+        _ => String::new(),
+    })
 }
 
 /// `detect 0 turns 0 120 ms; …` would have to be parsed: `step:turns:cost:ms`, with a space between steps.

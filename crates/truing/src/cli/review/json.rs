@@ -30,6 +30,9 @@ struct Report<'a> {
     /// What a comment in the code suppresses.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     suppressed: Vec<Found<'a>>,
+    /// What people have dismissed, each with who and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    dismissed: Vec<Found<'a>>,
     coverage: &'a Coverage,
     cost_micro_usd: MicroUsd,
     turns: u32,
@@ -77,7 +80,7 @@ pub(in crate::cli) struct Found<'a> {
     /// Why nobody knows whether it is still there.
     #[serde(skip_serializing_if = "Option::is_none")]
     unverified: Option<Unverified>,
-    /// The reason of the comment that suppresses it.
+    /// The reason of the comment that suppresses it, or of who dismissed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
     /// What shows that it is fixed: of a model's finding the lines, of a rule's nothing but that it does not find it any more.
@@ -119,6 +122,7 @@ pub(super) fn report(review: &Review, publish: Option<&Published>) -> Result<Str
         findings: review.kept.open.iter().map(found).collect(),
         fixed: review.kept.fixed.iter().map(fixed).collect(),
         suppressed: review.kept.suppressed.iter().map(found).collect(),
+        dismissed: review.kept.dismissed.iter().map(found).collect(),
         coverage: &record.coverage,
         cost_micro_usd: record.cost_micro_usd,
         turns: record.turns,
@@ -168,13 +172,12 @@ pub(in crate::cli) fn found(finding: &Finding) -> Found<'_> {
         },
         unverified: *unverified,
         reason: match status {
-            FindingStatus::Suppressed(reason) => Some(reason),
+            FindingStatus::Suppressed(reason) | FindingStatus::Dismissed(reason) => Some(reason),
             FindingStatus::Open
             | FindingStatus::Claimed
             | FindingStatus::Fixed(_)
             | FindingStatus::Outside
-            | FindingStatus::Declined(_)
-            | FindingStatus::Dismissed(_) => None,
+            | FindingStatus::Declined(_) => None,
         },
         evidence: None,
     }

@@ -54,7 +54,8 @@ pub(super) fn of<'a>(
     let looked_at = any.then(|| files(coverage, "reviewed"));
     let configured = configured.map(text::configured);
     let about = [reason, looked_at, Some(compared(review, head)), configured].into_iter().flatten();
-    let about = about.chain(remembered(record)).collect();
+    let left_out = [text::suppressed(&review.kept.suppressed), text::dismissed(&review.kept.dismissed)];
+    let about = about.chain(left_out.into_iter().flatten()).chain(remembered(record)).collect();
     Report { headline, about, findings, not_reviewed: &record.coverage.not_reviewed, by }
 }
 

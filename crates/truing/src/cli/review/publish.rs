@@ -65,6 +65,8 @@ pub(super) struct Published {
     dry_run: bool,
     url: String,
     steps: Vec<Write>,
+    /// What this call has paid: nothing, if the commit was reviewed before.
+    paid_now_micro_usd: MicroUsd,
     #[serde(skip)]
     name: String,
 }
@@ -76,16 +78,18 @@ impl Publishing<'_> {
     /// Exit 4 if somebody else is at work on it or the kill switch is on, exit 3 if it could not be done.
     pub(super) async fn run(&self, store: Sqlite) -> Result<(Review, Published), CliError> {
         let writes = Writes::default();
-        let review = match self.pull.state {
-            PrState::Closed => self.skipped(Hold::Cancelled),
-            PrState::Draft => self.skipped(Hold::Draft),
+        let (review, paid_now_micro_usd) = match self.pull.state {
+            PrState::Closed => (self.skipped(Hold::Cancelled), MicroUsd(0)),
+            PrState::Draft => (self.skipped(Hold::Draft), MicroUsd(0)),
             PrState::Open => Box::pin(self.reviewed(store, &writes)).await?,
         };
         let (url, name) = (self.pull.url.clone(), self.pull.name.clone());
-        Ok((review, Published { dry_run: self.dry_run, url, steps: writes.list(), name }))
+        let steps = writes.list();
+        Ok((review, Published { dry_run: self.dry_run, url, steps, paid_now_micro_usd, name }))
     }
 
-    async fn reviewed(&self, store: Sqlite, writes: &Writes) -> Result<Review, CliError> {
+    /// The review, and what this call has paid for it.
+    async fn reviewed(&self, store: Sqlite, writes: &Writes) -> Result<(Review, MicroUsd), CliError> {
         // Gone when this is done, whatever that comes to.
         let temp = truing_git::PrivateFolder::new().map_err(crate::loops::local::LocalError::NoFolder)?;
         let key = self.id.key();
@@ -104,11 +108,21 @@ impl Publishing<'_> {
         self.announce(&house.store, &key).await?;
         // Until the last lease is over: a server that starts meanwhile does not take it for a dead one's.
         let _at_work = at_work(&house.store, &limits).await?;
+        let before = paid(&house.store, &key).await?;
         let held = Box::pin(self.rounds(&house, &key, &limits)).await?;
-        match held {
-            Some(hold) => Ok(self.skipped(hold)),
-            None => self.of_records(&house.store, &key).await,
+        let after = paid(&house.store, &key).await?;
+        let now = MicroUsd(after.0.saturating_sub(before.0));
+        if before > MicroUsd(0) {
+            // The review that is printed tells the cost of its commit, whoever paid for it.
+            let name = &self.pull.name;
+            self.output
+                .say(format_args!("{name}: this run has cost {now}; its reviews have cost {after} in all"));
         }
+        let review = match held {
+            Some(hold) => self.skipped(hold),
+            None => self.of_records(&house.store, &key).await?,
+        };
+        Ok((review, now))
     }
 
     /// Lets the store know what people call it, and who asks for what.
@@ -255,6 +269,12 @@ impl Publishing<'_> {
     }
 }
 
+/// What all reviews of a pull request have cost, by the ledger.
+async fn paid(store: &Sqlite, key: &Key) -> Result<MicroUsd, CliError> {
+    let drawn = store.drawn_of(key, &[]).await.map_err(store_error)?;
+    Ok(MicroUsd(drawn.iter().map(|drawn| drawn.spent.0).fold(0, u64::saturating_add)))
+}
+
 async fn refused(store: &Sqlite, (key, name): (&Key, &str), error: NotLeased) -> CliError {
     match error {
         NotLeased::Busy(until) => {
@@ -293,7 +313,7 @@ async fn refused(store: &Sqlite, (key, name): (&Key, &str), error: NotLeased) ->
 impl Published {
     /// For people: a line a step.
     pub(super) fn text(&self) -> String {
-        let Self { dry_run, url, steps, name } = self;
+        let Self { dry_run, url, steps, name, paid_now_micro_usd: _ } = self;
         let mut text = match (dry_run, steps.is_empty()) {
             (_, true) => return format!("nothing to publish: {} shows it already\n", visible(name)),
             (true, false) => "dry run: nothing was published; this would be, on\n".to_owned(),

@@ -4,17 +4,18 @@
 use std::path::Path;
 
 use truing_core::id::PrId;
-use truing_core::port::{Forge as _, PullRequest};
+use truing_core::port::{Described, Forge as _, PullRequest, Records as _};
 use truing_forge::github::{GitHub, RemoteError};
+use truing_store::Sqlite;
 
 use super::publish::Publishing;
 use super::target::Target;
 use super::{Command, Names, exit};
 use crate::cli::error::{CliError, Exit};
-use crate::cli::target::{existing_store, switched_on};
+use crate::cli::target::{existing_store, store_error, switched_on};
 use crate::loops::checkout::{Checkout, CheckoutError, Rules};
 use crate::loops::local::LocalError;
-use crate::loops::pull::Pull;
+use crate::loops::pull::{Pull, own_key};
 use crate::wiring::{self, SystemClock, UniqueIds};
 
 impl Command {
@@ -28,6 +29,11 @@ impl Command {
             if self.args.no_record { existing_store(&config)? } else { Some(wiring::open_store(database)?) };
         if let Some(store) = &store {
             switched_on(store).await?;
+        }
+        if let Some(store) = &store
+            && let Some(url) = known_url(store, pr, &format!("{repo}#{number}")).await?
+        {
+            self.asked_for(own_key(&url));
         }
         let folder = database.parent().unwrap_or(Path::new("."));
         wiring::make_folder(folder)?;
@@ -48,6 +54,7 @@ impl Command {
         };
         let (review, pinned, published) = match store {
             Some(store) if self.args.publish => {
+                self.attempts.handed_over();
                 let (_, pinned) = checkout.fetch(&pull).await?;
                 let publishing = Publishing {
                     config: &config,
@@ -65,6 +72,11 @@ impl Command {
             }
             store => {
                 let records = store.filter(|_| !self.args.no_record);
+                if let Some(records) = &records {
+                    // `truing why` finds this review by what people call the pull request.
+                    let described = Described { name: pull.name.clone(), url: pull.url.clone(), head: None };
+                    records.describe(&[(id.key(), described)]).await.map_err(store_error)?;
+                }
                 let records = move || Ok(records.clone());
                 let (clock, ids) = (&SystemClock, &UniqueIds);
                 let asked = self.agent().await?;
@@ -101,6 +113,17 @@ impl Command {
         self.print(&review, names, &pinned.scope.packs, &all)?;
         Ok(exit(&review, self.args.fail_on, self.args.allow_partial))
     }
+}
+
+/// The page of a pull request, before its forge is asked: as it was told before, or as somebody has typed it.
+async fn known_url(store: &Sqlite, typed: &str, name: &str) -> Result<Option<String>, CliError> {
+    if let Some(key) = store.key_of(name).await.map_err(store_error)? {
+        let described = store.described(&[key]).await.map_err(store_error)?;
+        if let Some(described) = described.into_iter().flatten().next() {
+            return Ok(Some(described.url));
+        }
+    }
+    Ok(typed.starts_with("http").then(|| typed.to_owned()))
 }
 
 /// The pull request as the forge shows it now, and its repository's lasting id.

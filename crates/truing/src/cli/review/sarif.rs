@@ -4,6 +4,8 @@
 //! * Regions are whole lines: without columns, a region ends where its last line does.
 //! * Of fingerprints there is only our own. GitHub's `primaryLocationLineHash` is made from the file's content by
 //!   its upload action; one made of anything else would contradict that.
+//! * A finding that a comment in the code suppresses is a notification, not a result with `suppressions`: GitHub does not
+//!   read that property and would open an alert.
 //! * Code is the finding's snippet, in which secrets are cut, never the file.
 
 use std::collections::HashMap;
@@ -11,7 +13,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use truing_core::finding::{Category, Finding, Place, Severity};
+use truing_core::finding::{Category, Finding, FindingStatus, Place, Severity};
 use truing_core::id::{Millis, Sha};
 use truing_core::outcome::{Coverage, NotReviewed, OutcomeKind};
 use truing_diff::RepoPath;
@@ -34,6 +36,8 @@ const MAX_OWN_BYTES: usize = 6 << 20;
 const MAX_GAPS: usize = 1_000;
 /// Bytes of their paths together.
 const MAX_GAP_BYTES: usize = 1 << 20;
+/// Suppressed findings that are named; the rest is counted.
+const MAX_SUPPRESSED: usize = 1_000;
 /// Characters of a description that GitHub shows.
 const MAX_DESCRIPTION: usize = 1_024;
 
@@ -55,6 +59,8 @@ pub(in crate::cli) struct Run<'a> {
     pub(in crate::cli) rules: &'a [Listed<'a>],
     /// What was found, worst first.
     pub(in crate::cli) findings: &'a [&'a Finding],
+    /// What comments in the code suppress, worst first.
+    pub(in crate::cli) suppressed: &'a [Finding],
     /// What was looked at.
     pub(in crate::cli) coverage: &'a Coverage,
     /// Was everything looked at that should have been?
@@ -89,6 +95,7 @@ pub(super) fn of<'a>(
         root: "The root of the repository.",
         rules,
         findings,
+        suppressed: &review.kept.suppressed,
         coverage: &record.coverage,
         complete: matches!(record.outcome.kind, OutcomeKind::Reviewed | OutcomeKind::Skipped),
         time: Some((record.started, record.ended)),
@@ -321,7 +328,7 @@ fn repository_uri(remote: &str) -> Option<String> {
 fn invocation(run: &Run<'_>, left_out: usize) -> Value {
     let mut told = json!({
         "executionSuccessful": run.complete,
-        "toolExecutionNotifications": notifications(run.coverage, left_out),
+        "toolExecutionNotifications": notifications(run, left_out),
     });
     if let Some((began, ended)) = run.time {
         told["startTimeUtc"] = json!(instant(began));
@@ -331,7 +338,8 @@ fn invocation(run: &Run<'_>, left_out: usize) -> Value {
 }
 
 /// What was not looked at, and what is not told.
-fn notifications(coverage: &Coverage, left_out: usize) -> Vec<Value> {
+fn notifications(run: &Run<'_>, left_out: usize) -> Vec<Value> {
+    let coverage = run.coverage;
     let (by_design, missing): (Vec<_>, Vec<_>) =
         coverage.not_reviewed.iter().partition(|gap| gap.reason.by_design());
     let said = |level: &str, text: String| json!({ "level": level, "message": { "text": text } });
@@ -359,7 +367,35 @@ fn notifications(coverage: &Coverage, left_out: usize) -> Vec<Value> {
     if more > 0 {
         all.push(said("note", format!("{more} more files were not reviewed.")));
     }
+    all.extend(run.suppressed.iter().take(MAX_SUPPRESSED).map(suppressed));
+    if let Some(more @ 1..) = run.suppressed.len().checked_sub(MAX_SUPPRESSED) {
+        all.push(said("note", format!("{more} more findings are suppressed by comments in the code.")));
+    }
     all
+}
+
+/// A finding that a comment suppresses, with the comment's reason.
+fn suppressed(finding: &Finding) -> Value {
+    let raw = &finding.raw;
+    let reason = match &finding.status {
+        FindingStatus::Suppressed(reason) => reason.as_str(),
+        FindingStatus::Open
+        | FindingStatus::Claimed
+        | FindingStatus::Fixed(_)
+        | FindingStatus::Outside
+        | FindingStatus::Declined(_)
+        | FindingStatus::Dismissed(_) => "",
+    };
+    let told = format!("Suppressed by a comment in the code: {} ({}): {reason}", raw.title, raw.rule);
+    json!({
+        "descriptor": { "id": "suppressed" },
+        "level": "note",
+        "message": { "text": shortened(&told) },
+        "locations": [{ "physicalLocation": {
+            "artifactLocation": artifact(&raw.place.path),
+            "region": { "startLine": raw.place.start_line, "endLine": raw.place.end_line },
+        } }],
+    })
 }
 
 fn not_reviewed(gap: &NotReviewed) -> Value {
@@ -399,6 +435,7 @@ mod tests {
             root: "The root.",
             rules,
             findings: &findings,
+            suppressed: &[],
             coverage,
             complete: true,
             time: None,

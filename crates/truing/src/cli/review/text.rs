@@ -40,14 +40,21 @@ const BAD: Style = AnsiColor::Red.on_default().bold();
 const GOOD: Style = AnsiColor::Green.on_default().bold();
 
 /// The whole text. `head`: what the user calls the reviewed commit. `configured`: where the repository's own file was
-/// taken from, if it counted. `fix`: the command that fixes what is auto-fixable.
-pub(super) fn report(review: &Review, head: Option<&str>, configured: Option<&str>, fix: &str) -> String {
+/// taken from, if it counted. `fix`: the command that fixes what is auto-fixable; `list`: what lists dismissed findings.
+pub(super) fn report(
+    review: &Review,
+    head: Option<&str>,
+    configured: Option<&str>,
+    (fix, list): (&str, &str),
+) -> String {
     let mut text: String = review.kept.open.iter().map(|finding| frame(finding) + "\n\n").collect();
     let record = &review.record;
     let seconds = record.ended.0.saturating_sub(record.started.0) as f64 / 1000.0;
     text += &headline(&record.outcome, &record.open, &record.coverage, seconds);
     text += &fixed(&review.kept.fixed).iter().map(|line| filled(line)).collect::<String>();
     text += &suppressed(&review.kept.suppressed).map_or_else(String::new, |line| filled(&line));
+    text += &dismissed(&review.kept.dismissed)
+        .map_or_else(String::new, |line| filled(&format!("{line}; to list: {list}")));
     text += &fixable(review, fix).map_or_else(String::new, |fixable| filled(&fixable));
     if let Some(gaps) = gaps(&record.coverage.not_reviewed) {
         text += &filled(&gaps);
@@ -128,9 +135,15 @@ fn fixed(fixed: &[Finding]) -> Vec<String> {
 }
 
 /// The number of findings that comments suppress.
-fn suppressed(suppressed: &[Finding]) -> Option<String> {
+pub(super) fn suppressed(suppressed: &[Finding]) -> Option<String> {
     let count = counted(suppressed.len(), "finding");
     (!suppressed.is_empty()).then(|| format!("{count} suppressed by a comment in the code"))
+}
+
+/// The number of findings that people have dismissed.
+pub(super) fn dismissed(dismissed: &[Finding]) -> Option<String> {
+    let count = counted(dismissed.len(), "finding");
+    (!dismissed.is_empty()).then(|| format!("{count} left out, dismissed by a person"))
 }
 
 /// How many findings `--fix` would fix. It is for the working tree.

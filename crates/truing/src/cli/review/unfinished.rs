@@ -37,6 +37,8 @@ impl Unfinished {
 
     /// It was told to stop.
     pub(super) async fn interrupted(&self) -> CliError {
+        // What has not begun has nothing to tell.
+        self.attempts.handed_over();
         let cost = self.cost(OutcomeKind::Deferred, INTERRUPTED).await;
         let message = match cost {
             MicroUsd(0) => "interrupted before the review was done".to_owned(),
@@ -47,6 +49,10 @@ impl Unfinished {
 
     /// It could not be done.
     pub(super) async fn failed(&self, error: CliError) -> CliError {
+        if error.exit != Exit::Failed {
+            // Wrong use, or a refusal: nothing was attempted.
+            self.attempts.handed_over();
+        }
         let cost = self.cost(OutcomeKind::Failed, &error.message).await;
         error.costing(cost)
     }
@@ -59,7 +65,8 @@ impl Unfinished {
             return MicroUsd(cost);
         }
         let _ = tokio::time::timeout(SETTLE_TIME, gateway::settled()).await;
-        let Some(database) = self.database.clone().filter(|database| database.exists()) else {
+        let is_there = |database: &PathBuf| database.exists() || self.is_recorded;
+        let Some(database) = self.database.clone().filter(is_there) else {
             return MicroUsd(cost);
         };
         let opened =

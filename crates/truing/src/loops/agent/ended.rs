@@ -3,7 +3,7 @@
 use truing_agent::mcp::client::Problem;
 use truing_agent::native::{End, Ran};
 use truing_core::id::Millis;
-use truing_core::ledger::{LevelKind, next_midnight};
+use truing_core::ledger::{Level, LevelKind, next_midnight};
 use truing_core::line::counted;
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{ModelPart, Modelled, Runtime};
@@ -36,9 +36,9 @@ impl Part {
         self.part == ModelPart::Whole && self.modelled.is_some()
     }
 
-    /// The repository's money for the day is used up.
-    pub fn deferred(until: Millis) -> Self {
-        let why = "review skipped: daily budget hit".to_owned();
+    /// The repository's money for the day is used up: this level's.
+    pub fn deferred(level: &Level, until: Millis) -> Self {
+        let why = format!("review skipped: daily budget hit: {}", level.too_little());
         Self { part: ModelPart::Deferred { why, until }, ..Self::whole() }
     }
 
@@ -47,12 +47,12 @@ impl Part {
         let partial = |why: String| Self { part: ModelPart::Partial(why), ..Self::whole() };
         match why {
             Refused::Budget { level } => match level.kind {
-                LevelKind::RepoDay => Self::deferred(next_midnight(now)),
-                LevelKind::TeamMonth => partial(
-                    "minimal: rules only, because the team's budget of the month is used up".to_owned(),
-                ),
+                LevelKind::RepoDay => Self::deferred(level, next_midnight(now)),
+                LevelKind::TeamMonth => {
+                    partial(format!("minimal: rules only, because {}", level.too_little()))
+                }
                 LevelKind::Review | LevelKind::Run => {
-                    partial("budget: rules only, because the money for this review is used up".to_owned())
+                    partial(format!("budget: rules only, because {}", level.too_little()))
                 }
             },
             Refused::Switch

@@ -293,6 +293,9 @@ fn extra(record: &Record) -> String {
             let _ = writeln!(text, "  and {more} more: `--format json` has all");
         }
     }
+    if let left_out @ 1.. = state.history.dismissed_now().count() {
+        let _ = writeln!(text, "\nLeft out: {} that a person has dismissed", counted(left_out, "finding"));
+    }
     text += &evidence(record);
     for warning in &record.warnings {
         let _ = writeln!(text, "warning: {}", line::clean(warning, 3 * MAX_TITLE));
