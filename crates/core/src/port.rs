@@ -12,6 +12,7 @@ mod ledger;
 mod operations;
 mod reader;
 mod watchlist;
+mod write_gate;
 
 use std::future::Future;
 
@@ -33,6 +34,7 @@ pub use self::operations::{
 };
 pub use self::reader::{ChangedFile, ReadReport, ReadRequest, Reader, ReaderError};
 pub use self::watchlist::{CommentKind, Obeyed, Origin, Repository, Told, Watchlist};
+pub use self::write_gate::{Asked, Withheld, WriteGate, read_only};
 
 use crate::dismissal::Dismissal;
 use crate::finding::{Finding, Place};
@@ -553,6 +555,14 @@ pub enum ForgeError {
         /// What was seen instead.
         message: String,
     },
+    /// It was not even sent: the gate that is asked before each write refuses it.
+    #[error("{why}; not done: {what}")]
+    Withheld {
+        /// The call.
+        what: String,
+        /// Why.
+        why: Withheld,
+    },
 }
 
 impl ForgeError {
@@ -574,6 +584,11 @@ impl ForgeError {
             Self::Rejected { .. } => "look what the forge says of it",
             Self::RateLimited { .. } => "it goes on by itself then",
             Self::Unavailable { .. } => "if it lasts, check forge.NAME.api_url and the forge's status page",
+            Self::Withheld { why: Withheld::Halted, .. } => {
+                "to resume: `truing kill off`; then run it again, it goes on where it was"
+            }
+            Self::Withheld { why: Withheld::Lost { .. }, .. } => "whoever has taken over goes on with it",
+            Self::Withheld { why: Withheld::Reading, .. } => "this only looks; another command writes",
         }
     }
 
@@ -591,7 +606,8 @@ impl ForgeError {
             | Self::NotFound { .. }
             | Self::Moved { .. }
             | Self::Rejected { .. }
-            | Self::RateLimited { .. } => true,
+            | Self::RateLimited { .. }
+            | Self::Withheld { .. } => true,
             Self::Unavailable { .. } => false,
         }
     }

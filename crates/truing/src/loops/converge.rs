@@ -277,6 +277,13 @@ impl<S: Site> Lap<'_, S> {
                 Ok(event) => event,
                 // Nothing of the act was begun.
                 Err(stop @ Stop::Stopped(_)) => return Ok(Left::Failed(stop.exit())),
+                // What the act has written already, it finds when it is carried out again.
+                Err(stop @ Stop::Withheld { .. }) => {
+                    let exit = self.shut(&stop)?;
+                    self.keep_taken(act.step(), began);
+                    store.keep_converge(token, &self.record).await?;
+                    return Ok(Left::Failed(exit));
+                }
                 Err(stop) => match self.waits(&stop) {
                     Some(left) => {
                         self.keep_taken(act.step(), began);
@@ -317,6 +324,17 @@ impl<S: Site> Lap<'_, S> {
         self.record.put_off = self.record.put_off.saturating_add(1);
         let wait = Span(wait.0.max(self.site.settle().0));
         Some(Left::Until(SystemClock.now() + wait, Why::Settling, stop.to_string()))
+    }
+
+    /// How the run is left by a gate that is shut.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`]: somebody else has taken over, and nothing more is written anywhere.
+    fn shut(&self, stop: &Stop) -> Result<Exit, StoreError> {
+        match stop.lost() {
+            Some(last) => Err(StoreError::Fenced { key: self.record.key.clone(), last }),
+            None => Ok(stop.exit()),
+        }
     }
 
     /// What follows from an act that came to nothing.

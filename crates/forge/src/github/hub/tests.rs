@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use truing_core::id::PrId;
-use truing_core::port::{ForgeError, Hub as _, PullState};
+use truing_core::port::{ForgeError, Hub as _, PullState, read_only};
 use truing_core::publish::Producer;
 
 use super::*;
@@ -21,7 +21,7 @@ fn me() -> Answer {
 }
 
 fn hub(server: &Server) -> GitHubHub {
-    github(server).hub("1296269", "octo/demo", Producer::Sync)
+    github(server).hub("1296269", "octo/demo", Producer::Sync, &read_only())
 }
 
 /// A pull request of mine from a branch of this repository.

@@ -19,14 +19,15 @@ use truing_core::identity::{Placed, Sighting};
 use truing_core::increment::Renames;
 use truing_core::line;
 use truing_core::port::{
-    Actor, CheckState, Clock as _, CommitCheck, Converges, Conversation, Decision, ForgeError, LineComment,
-    PullReview, ReviewThread, Said, StoreError,
+    Actor, CheckState, Clock as _, CommitCheck, Converges, Conversation, Decision, ForgeError, Gate as _,
+    LineComment, PullReview, ReviewThread, Said, StoreError,
 };
 use truing_core::publish::ThreadState;
 use truing_core::slot::Why;
 use truing_diff::RepoPath;
 use truing_reader::redact::redact;
 
+use super::super::agent::SwitchGate;
 use super::pull::{ANSWER, FINDING, FIXED, Pull, forge, ours, topic};
 use super::{Lap, Left, Stop, Told};
 use crate::config::converge::{ConvergeConfig, Detector, Reviewer, ReviewerConfig, Trigger};
@@ -110,9 +111,17 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
         let is_busy = self.record.state.exit.is_none() && !self.record.state.is_at_rest();
         let mut left = if is_busy { self.run(store, token, told).await? } else { Left::Over };
         while left == Left::Over && self.record.state.is_at_rest() && !self.record.state.audits_only {
+            if !SwitchGate(self.crew.auditor.ledger.clone()).is_open().await {
+                return Ok(Left::Failed(Stop::Halted.exit()));
+            }
             self.record.is_pursued = true;
             let next = match Box::pin(self.next(SystemClock.now())).await {
                 Ok(next) => next,
+                Err(stop @ Stop::Withheld { .. }) => {
+                    let exit = self.shut(&stop)?;
+                    store.keep_converge(token, &self.record).await?;
+                    return Ok(Left::Failed(exit));
+                }
                 // A look that fails takes nothing back.
                 Err(stop) => match self.left_by(stop) {
                     Ok(left) => {
@@ -250,7 +259,9 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
                         readiness.asked(&name, now);
                         Next::Again
                     }
-                    Err(error @ ForgeError::RateLimited { .. }) => return Err(forge(error)),
+                    Err(error @ (ForgeError::RateLimited { .. } | ForgeError::Withheld { .. })) => {
+                        return Err(forge(error));
+                    }
                     Err(error) if error.surely_undone() => {
                         readiness.unreachable(&name, told(&error));
                         Next::Again
@@ -323,7 +334,9 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
             };
             match resolved {
                 Ok(()) => look.seen.threads.retain(|seen| seen.id != known.id),
-                Err(error @ ForgeError::RateLimited { .. }) => return Err(forge(error)),
+                Err(error @ (ForgeError::RateLimited { .. } | ForgeError::Withheld { .. })) => {
+                    return Err(forge(error));
+                }
                 Err(error) if error.surely_undone() => {
                     self.record.warn(format!("could not resolve a thread: {error}"));
                 }
