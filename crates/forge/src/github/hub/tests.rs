@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 use truing_core::id::PrId;
-use truing_core::port::{ForgeError, Hub as _, PullState, read_only};
+use truing_core::port::{ForgeError, Hub as _, PullState};
 use truing_core::publish::Producer;
 
 use super::*;
 use crate::github::tests::github;
-use crate::testing::{Reply as Answer, Server};
+use crate::testing::{Reply as Answer, Server, open};
 
 const SHA: &str = "1111111111111111111111111111111111111111";
 const ME: u64 = 42;
@@ -21,7 +21,7 @@ fn me() -> Answer {
 }
 
 fn hub(server: &Server) -> GitHubHub {
-    github(server).hub("1296269", "octo/demo", Producer::Sync, &read_only())
+    github(server).hub("1296269", "octo/demo", Producer::Sync, &open())
 }
 
 /// A pull request of mine from a branch of this repository.
