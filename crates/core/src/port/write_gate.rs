@@ -25,6 +25,17 @@ pub enum Withheld {
     Reading,
 }
 
+impl Withheld {
+    /// What to do about it.
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::Halted => "to resume: `truing kill off`; then run it again, it goes on where it was",
+            Self::Lost { .. } => "whoever has taken over goes on with it",
+            Self::Reading => "this only looks; another command writes",
+        }
+    }
+}
+
 /// What a gate answers, some time.
 pub type Asked<'a> = Pin<Box<dyn Future<Output = Result<(), Withheld>> + Send + 'a>>;
 

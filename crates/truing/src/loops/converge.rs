@@ -29,13 +29,13 @@ use truing_core::converge::{Act, Candidate, Code, Event, Exit, Step};
 use truing_core::id::{Millis, Sha, Span, Token};
 use truing_core::ledger::Purse;
 use truing_core::money::MicroUsd;
-use truing_core::port::{Clock as _, Converges, ForgeError, Gate as _, Ledger as _, StoreError};
+use truing_core::port::{Clock as _, Converges, ForgeError, Ledger as _, StoreError};
 use truing_core::slot::Why;
 use truing_core::verification::Verification;
 use truing_git::{GitError, Laid, Mirror, PrivateFolder};
 use truing_model::gateway;
 
-use super::agent::{Agent, Spent, SwitchGate};
+use super::agent::{Agent, Spent};
 use super::reading::{self, Change, Reading, Scope};
 use crate::config::converge::ConvergeConfig;
 use crate::wiring::SystemClock;
@@ -266,8 +266,8 @@ impl<S: Site> Lap<'_, S> {
             if act.asks() && std::mem::replace(&mut self.has_asked, true) && self.stint == Stint::Step {
                 return Ok(Left::Between);
             }
-            if !SwitchGate(self.crew.auditor.ledger.clone()).is_open().await {
-                return Ok(Left::Failed(Stop::Halted.exit()));
+            if let Err(halted) = self.go_on().await {
+                return Ok(Left::Failed(halted.exit()));
             }
             told.begins(&self.record, &act);
             if matches!(act.step(), Step::Gate | Step::Audit) {
@@ -324,17 +324,6 @@ impl<S: Site> Lap<'_, S> {
         self.record.put_off = self.record.put_off.saturating_add(1);
         let wait = Span(wait.0.max(self.site.settle().0));
         Some(Left::Until(SystemClock.now() + wait, Why::Settling, stop.to_string()))
-    }
-
-    /// How the run is left by a gate that is shut.
-    ///
-    /// # Errors
-    /// [`StoreError::Fenced`]: somebody else has taken over, and nothing more is written anywhere.
-    fn shut(&self, stop: &Stop) -> Result<Exit, StoreError> {
-        match stop.lost() {
-            Some(last) => Err(StoreError::Fenced { key: self.record.key.clone(), last }),
-            None => Ok(stop.exit()),
-        }
     }
 
     /// What follows from an act that came to nothing.

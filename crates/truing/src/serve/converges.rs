@@ -40,8 +40,8 @@ use crate::slots::{StepError, step};
 use crate::wiring::{self, SystemClock, UniqueIds};
 
 use listener::StopListener;
-use no_run::CLASS;
 pub use no_run::NoPullRun;
+use no_run::failed;
 pub use progress::Said;
 use progress::{AGAIN, Timeline, event, note_end, report};
 
@@ -588,14 +588,6 @@ impl PullRun<'_> {
             )
         }
     }
-}
-
-/// A step that keeps its run from going on.
-fn failed(exit: &Exit) -> Stopped {
-    if exit.code == Code::Interrupted {
-        return Stopped::Halted;
-    }
-    Stopped::Failed { class: CLASS, what: exit.reason.clone(), not_before: None }
 }
 
 fn is_stuck(record: &Record) -> bool {

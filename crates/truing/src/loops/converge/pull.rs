@@ -156,9 +156,7 @@ impl<C: Conversation> Pull<'_, C> {
         for _ in 0..REVIEW_TRIES {
             match self.talk.post_review(draft).await {
                 Ok(_) => return Ok(()),
-                Err(error @ (ForgeError::RateLimited { .. } | ForgeError::Withheld { .. })) => {
-                    return Err(error);
-                }
+                Err(error) if is_not_now(&error) => return Err(error),
                 Err(error) if error.surely_undone() => break,
                 // Whether it is there will be seen, by the next try and by the comment: not before it can be.
                 Err(_) => {
@@ -283,9 +281,7 @@ impl<C: Conversation> Site for Pull<'_, C> {
         let draft = draft(record, self.event);
         let mut warnings = match self.show(&draft).await {
             Ok(()) => Vec::new(),
-            Err(error @ (ForgeError::RateLimited { .. } | ForgeError::Withheld { .. })) => {
-                return Err(forge(error));
-            }
+            Err(error) if is_not_now(&error) => return Err(forge(error)),
             Err(error) => {
                 vec![format!("could not post the review of audit {}: {error}", record.state.audits)]
             }
@@ -389,6 +385,11 @@ pub async fn base(mirror: &Mirror, (onto, known): (&str, &Sha), head: &Sha) -> R
 /// Which fix it is that is answered: of an audit, or of what others found.
 fn round(record: &Record) -> usize {
     record.state.log.len()
+}
+
+/// Is it the whole run that may not go on for now? Then the write is made by the same act, later.
+pub(super) fn is_not_now(error: &ForgeError) -> bool {
+    matches!(error, ForgeError::RateLimited { .. } | ForgeError::Withheld { .. })
 }
 
 pub(super) fn forge(error: ForgeError) -> Stop {

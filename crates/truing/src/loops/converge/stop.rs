@@ -8,11 +8,12 @@ use truing_agent::verify::VerifyError;
 use truing_core::converge::{Code, Exit};
 use truing_core::id::{Sha, Span, Token};
 use truing_core::policy::PolicyError;
-use truing_core::port::{ReaderError, Withheld};
+use truing_core::port::{Gate as _, ReaderError, StoreError, Withheld};
 use truing_git::GitError;
 
+use super::Lap;
 use super::gate::GateError;
-use crate::loops::agent::Halted;
+use crate::loops::agent::{Halted, SwitchGate};
 use crate::loops::files::NotTaken;
 use crate::loops::reading::ReadingError;
 
@@ -168,5 +169,27 @@ impl Stop {
             | Self::Later { .. } => Code::Infrastructure,
         };
         Exit::new(code, self.to_string())
+    }
+}
+
+impl<S> Lap<'_, S> {
+    /// May it go on?
+    ///
+    /// # Errors
+    /// [`Stop::Halted`]
+    pub(super) async fn go_on(&self) -> Result<(), Stop> {
+        let gate = SwitchGate(self.crew.auditor.ledger.clone());
+        if gate.is_open().await { Ok(()) } else { Err(Stop::Halted) }
+    }
+
+    /// How the run is left by a gate that is shut.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`]: somebody else has taken over, and nothing more is written anywhere.
+    pub(super) fn shut(&self, stop: &Stop) -> Result<Exit, StoreError> {
+        match stop.lost() {
+            Some(last) => Err(StoreError::Fenced { key: self.record.key.clone(), last }),
+            None => Ok(stop.exit()),
+        }
     }
 }

@@ -161,35 +161,6 @@ pub enum RunError {
     },
 }
 
-impl RunError {
-    /// Is it the kill switch alone?
-    fn is_halt(&self) -> bool {
-        match self {
-            Self::Halted => true,
-            Self::Withheld { why, .. } | Self::Forge(ForgeError::Withheld { why, .. }) => {
-                *why == Withheld::Halted
-            }
-            _ => false,
-        }
-    }
-
-    /// The records' refusal of whatever is to be remembered, if it is that, or comes to that: somebody else has taken
-    /// over.
-    ///
-    /// # Errors
-    /// Another error, as it is.
-    fn of_store(self, run: &RunRef) -> Result<StoreError, Self> {
-        match self {
-            Self::Store(error) => Ok(error),
-            Self::Withheld { why: Withheld::Lost { last }, .. }
-            | Self::Forge(ForgeError::Withheld { why: Withheld::Lost { last }, .. }) => {
-                Ok(StoreError::Fenced { key: run.key.clone(), last })
-            }
-            error => Err(error),
-        }
-    }
-}
-
 impl<S: Jobs + Ledger, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
     /// Runs the job. The record is kept, whatever it came to.
     ///
