@@ -89,7 +89,9 @@ impl Case {
                     Scene::new(&format!("mode = \"code\"\n{TRACKS}"), CHECK, vec![]).await;
                 Stage { site, model: Some(model) }
             }
-            _ => Stage { site: Site::with("5s", TRACKS).await, model: None },
+            Self::Relax | Self::Ask | Self::AskAgain | Self::Answered | Self::Blocked => {
+                Stage { site: Site::with("5s", TRACKS).await, model: None }
+            }
         };
         let site = &stage.site;
         // Nobody else is to tell that the lease is lost.
@@ -135,7 +137,7 @@ impl Case {
                 model.play(Script::of([write("ours/m.py", half), report(&["more"], &["pinned"])]));
             }
             Self::Finish => model.play(Script::of(right())),
-            _ => {}
+            Self::Relax | Self::Ask | Self::AskAgain | Self::Answered | Self::Blocked => {}
         }
     }
 }

@@ -140,10 +140,7 @@ impl Stop {
 
     /// The newest token that was given to anybody, if the lease that the run was under is lost.
     pub(super) fn lost(&self) -> Option<Token> {
-        match self {
-            Self::Withheld { why: Withheld::Lost { last }, .. } => Some(*last),
-            _ => None,
-        }
+        if let Self::Withheld { why: Withheld::Lost { last }, .. } = self { Some(*last) } else { None }
     }
 
     /// How the run ends with it.

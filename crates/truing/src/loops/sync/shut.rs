@@ -7,13 +7,10 @@ use super::run::RunError;
 impl RunError {
     /// Is it the kill switch alone?
     pub(super) fn is_halt(&self) -> bool {
-        match self {
-            Self::Halted => true,
-            Self::Withheld { why, .. } | Self::Forge(ForgeError::Withheld { why, .. }) => {
-                *why == Withheld::Halted
-            }
-            _ => false,
+        if let Self::Withheld { why, .. } | Self::Forge(ForgeError::Withheld { why, .. }) = self {
+            return *why == Withheld::Halted;
         }
+        matches!(self, Self::Halted)
     }
 
     /// The records' refusal of whatever is to be remembered, if it is that, or comes to that: somebody else has taken
