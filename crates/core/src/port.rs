@@ -6,12 +6,14 @@
 
 mod converges;
 mod conversation;
+mod forge_error;
 mod hub;
 mod jobs;
 mod ledger;
 mod operations;
 mod reader;
 mod watchlist;
+mod write_gate;
 
 use std::future::Future;
 
@@ -33,6 +35,7 @@ pub use self::operations::{
 };
 pub use self::reader::{ChangedFile, ReadReport, ReadRequest, Reader, ReaderError};
 pub use self::watchlist::{CommentKind, Obeyed, Origin, Repository, Told, Watchlist};
+pub use self::write_gate::{Asked, Withheld, WriteGate, read_only};
 
 use crate::dismissal::Dismissal;
 use crate::finding::{Finding, Place};
@@ -553,46 +556,12 @@ pub enum ForgeError {
         /// What was seen instead.
         message: String,
     },
-}
-
-impl ForgeError {
-    /// What to do about it.
-    pub fn hint(&self) -> &'static str {
-        match self {
-            Self::Unauthorized { .. } => {
-                "make a new token, and put it where forge.NAME.token says; of a GitHub App check app_id, private_key \
-                 and this machine's clock"
-            }
-            Self::Forbidden { .. } => {
-                "let the token read the code and write pull request comments and statuses, or use another; \
-                 docs/github.md lists what it needs"
-            }
-            Self::NotFound { .. } => {
-                "look whether it exists, and whether the token may see it: the forge says the same of both"
-            }
-            Self::Moved { .. } => "use the name that it has now",
-            Self::Rejected { .. } => "look what the forge says of it",
-            Self::RateLimited { .. } => "it goes on by itself then",
-            Self::Unavailable { .. } => "if it lasts, check forge.NAME.api_url and the forge's status page",
-        }
-    }
-
-    /// What happened, and what to do about it, in one line.
-    pub fn with_hint(&self) -> String {
-        format!("{self} (hint: {})", self.hint())
-    }
-
-    /// Is it certain that the call changed nothing? If not, a creating call's intent stays until the settle
-    /// delay has passed.
-    pub fn surely_undone(&self) -> bool {
-        match self {
-            Self::Unauthorized { .. }
-            | Self::Forbidden { .. }
-            | Self::NotFound { .. }
-            | Self::Moved { .. }
-            | Self::Rejected { .. }
-            | Self::RateLimited { .. } => true,
-            Self::Unavailable { .. } => false,
-        }
-    }
+    /// It was not even sent: the gate that is asked before each write refuses it.
+    #[error("{why}; not done: {what}")]
+    Withheld {
+        /// The call.
+        what: String,
+        /// Why.
+        why: Withheld,
+    },
 }

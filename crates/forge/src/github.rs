@@ -13,7 +13,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use truing_core::finding::{Place, Side};
 use truing_core::id::{CommentId, PrId, Sha, Span, ThreadId};
-use truing_core::port::{Clock, Forge, ForgeError, InlineDraft, PrState, PullRequest, Revision};
+use truing_core::port::{Clock, Forge, ForgeError, InlineDraft, PrState, PullRequest, Revision, WriteGate};
 use truing_core::publish::{Bounds, DesiredStatus, Item, Observed, Producer, StatusState};
 use truing_diff::RepoPath;
 use truing_git::{GitError, Remote, Secret};
@@ -185,9 +185,17 @@ impl GitHub {
     /// header is not named.
     #[must_use]
     pub fn for_review(&self, id: &str) -> Self {
-        let Inner { options, http, auth } = &*self.inner;
-        let inner = Inner { options: options.clone(), http: http.for_review(id), auth: auth.clone() };
-        Self { inner: Arc::new(inner) }
+        self.by(self.inner.http.for_review(id))
+    }
+
+    /// The same; this gate is asked right before each call that writes.
+    fn behind(&self, gate: &Arc<dyn WriteGate>) -> Self {
+        self.by(self.inner.http.behind(gate.clone()))
+    }
+
+    fn by(&self, http: Http) -> Self {
+        let Inner { options, auth, .. } = &*self.inner;
+        Self { inner: Arc::new(Inner { options: options.clone(), http, auth: auth.clone() }) }
     }
 
     /// The id of the GitHub App that it logs in as, if it does. Only those may create check runs, whatever a token's

@@ -13,7 +13,7 @@ use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use truing_core::id::{Millis, Span};
-use truing_core::port::{Clock, ForgeError};
+use truing_core::port::{Clock, ForgeError, WriteGate};
 use truing_git::Secret;
 use url::Url;
 
@@ -85,6 +85,8 @@ pub(crate) struct Call {
     pub(crate) url: Url,
     pub(crate) body: Option<Value>,
     pub(crate) repeat: Repeat,
+    /// Does it change anything at the forge?
+    writes: bool,
     /// What is known already, and need not be sent again.
     etag: Option<HeaderValue>,
 }
@@ -92,13 +94,19 @@ pub(crate) struct Call {
 impl Call {
     /// A read.
     pub(crate) fn get(what: impl Into<String>, url: Url) -> Self {
-        Self { what: what.into(), method: Method::GET, url, body: None, repeat: Repeat::Harmless, etag: None }
+        let (method, repeat) = (Method::GET, Repeat::Harmless);
+        Self { what: what.into(), method, url, body: None, repeat, writes: false, etag: None }
+    }
+
+    /// A question that is sent as a body.
+    pub(crate) fn query(what: impl Into<String>, url: Url, body: Value) -> Self {
+        Self { writes: false, ..Self::set(what, Method::POST, url, Some(body)) }
     }
 
     /// A call that creates something each time.
     pub(crate) fn create(what: impl Into<String>, url: Url, body: Value) -> Self {
         let (method, repeat) = (Method::POST, Repeat::Never);
-        Self { what: what.into(), method, url, body: Some(body), repeat, etag: None }
+        Self { what: what.into(), method, url, body: Some(body), repeat, writes: true, etag: None }
     }
 
     /// A call that adds to something each time.
@@ -108,7 +116,8 @@ impl Call {
 
     /// A call that sets something, however often.
     pub(crate) fn set(what: impl Into<String>, method: Method, url: Url, body: Option<Value>) -> Self {
-        Self { what: what.into(), method, url, body, repeat: Repeat::Harmless, etag: None }
+        let repeat = Repeat::Harmless;
+        Self { what: what.into(), method, url, body, repeat, writes: true, etag: None }
     }
 
     /// Answered by [`Answer::is_unchanged`] while this is the newest form.
@@ -135,6 +144,8 @@ pub(crate) struct Http {
     clock: Arc<dyn Clock>,
     /// What its calls are made for.
     review: Option<HeaderValue>,
+    /// Asked right before each call that writes; none: whoever calls has asked.
+    gate: Option<Arc<dyn WriteGate>>,
 }
 
 /// What a call is allowed by: a credential, and whose rate limit it uses up.
@@ -201,14 +212,29 @@ impl Http {
         }
         let client = client.build().map_err(|error| ClientError::Client(text::chain(&error)))?;
         let limits = Arc::new(Limits::of(api, clock.clone()));
-        Ok(Self { client, patience, limits, clock, review: None })
+        Ok(Self { client, patience, limits, clock, review: None, gate: None })
     }
 
     /// The same, with the same limits; each call names this review.
     pub(crate) fn for_review(&self, id: &str) -> Self {
-        let Self { client, patience, limits, clock, .. } = self;
-        let (client, limits, clock) = (client.clone(), limits.clone(), clock.clone());
-        Self { client, patience: *patience, limits, clock, review: HeaderValue::from_str(id).ok() }
+        Self { review: HeaderValue::from_str(id).ok(), ..self.again() }
+    }
+
+    /// The same, with the same limits; this gate is asked right before each call that writes.
+    pub(crate) fn behind(&self, gate: Arc<dyn WriteGate>) -> Self {
+        Self { gate: Some(gate), ..self.again() }
+    }
+
+    fn again(&self) -> Self {
+        let Self { client, patience, limits, clock, review, gate } = self;
+        Self {
+            client: client.clone(),
+            patience: *patience,
+            limits: limits.clone(),
+            clock: clock.clone(),
+            review: review.clone(),
+            gate: gate.clone(),
+        }
     }
 
     /// The primary rate limit as of the last answer that told, of whoever has the fewest calls left; none before one.
@@ -240,6 +266,11 @@ impl Http {
     async fn send_once(&self, by: &Authorization, call: &Call) -> Result<Answer, Refusal> {
         // Until the answer is read.
         let _place = self.limits.admit(by.payer, call).await.map_err(Refusal::lasting)?;
+        // Each try is a write: whatever the gate said before the one that failed.
+        if let (Some(gate), true) = (&self.gate, call.writes) {
+            let withheld = |why| Refusal::lasting(ForgeError::Withheld { what: call.what.clone(), why });
+            gate.ask().await.map_err(withheld)?;
+        }
         let mut request = self
             .client
             .request(call.method.clone(), call.url.clone())

@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use truing_core::id::{Millis, Span};
-use truing_core::port::Clock;
+use truing_core::port::{Asked, Clock, WriteGate};
 use url::Url;
 
 use crate::Patience;
@@ -27,6 +27,20 @@ pub(crate) fn patience() -> Patience {
         read: brief,
         total: Duration::from_secs(20),
         retry_delay: Duration::ZERO,
+    }
+}
+
+/// A gate that is always open.
+pub(crate) fn open() -> Arc<dyn WriteGate> {
+    Arc::new(Open)
+}
+
+#[derive(Debug)]
+struct Open;
+
+impl WriteGate for Open {
+    fn ask(&self) -> Asked<'_> {
+        Box::pin(std::future::ready(Ok(())))
     }
 }
 

@@ -2,6 +2,7 @@
 //! else's commits are lost.
 
 use truing_core::id::Sha;
+use truing_core::port::{Withheld, WriteGate};
 
 use crate::command::{Finished, clean};
 use crate::{Committed, GitError, Remote, network};
@@ -23,6 +24,8 @@ pub enum Pushed {
         /// The remote's words, cut and cleaned. Data of others.
         message: String,
     },
+    /// The gate does not let it be made: nothing was done.
+    Withheld(Withheld),
 }
 
 /// Why a remote does not want a push.
@@ -59,7 +62,7 @@ pub fn is_branch_name(name: &str) -> bool {
 
 impl Committed {
     /// Pushes the commit to this branch, which must be at `expected` (none: must not be there), whatever commits that
-    /// takes from it. Never to the remote's default branch.
+    /// takes from it. Never to the remote's default branch. The gate is asked right before.
     ///
     /// # Errors
     /// [`GitError::BadBranch`]; [`GitError::Unauthorized`], [`GitError::RemoteMissing`], [`GitError::TimedOut`] and
@@ -70,6 +73,7 @@ impl Committed {
         remote: &Remote,
         branch: &str,
         expected: Option<&Sha>,
+        gate: &dyn WriteGate,
     ) -> Result<Pushed, GitError> {
         if !is_branch_name(branch) {
             return Err(GitError::BadBranch(branch.chars().take(200).collect()));
@@ -97,6 +101,9 @@ impl Committed {
             remote.url(),
         ]);
         let call = call.arg(format!("{}:{reference}", self.sha()));
+        if let Err(why) = gate.ask().await {
+            return Ok(Pushed::Withheld(why));
+        }
         let finished = network::run(self.view().git(), remote, call).await?;
         if finished.code() == Some(0) {
             return Ok(Pushed::Done);

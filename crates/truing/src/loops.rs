@@ -4,7 +4,7 @@
 //! local repository; all take the same steps from a change to findings with ids ([`reading`]), the local ones from where [`compare`] says that it begins, those of pull requests
 //! from their commits on ([`checkout`]). [`agent`] is a model's part in each of them. [`memory`] is what reviews without a slot remember, [`attempts`] which of them have not ended. [`desired`] says what
 //! the pull request should show, in the words of [`text`]. [`fix`] applies what a local review suggests.
-//! [`converge`] mends a branch until an audit finds nothing. [`sync`] follows an upstream package. [`verify`] runs a repository's own checks on two of its states.
+//! [`converge`] mends a branch until an audit finds nothing. [`sync`] follows an upstream package. [`verify`] runs a repository's own checks on two of its states. [`write_gate`] is asked before each write of those two.
 
 pub mod agent;
 pub mod attempts;
@@ -25,6 +25,7 @@ pub mod since;
 pub mod sync;
 pub mod text;
 pub mod verify;
+pub mod write_gate;
 
 /// What makes outcomes, for their records.
 pub(crate) fn versions() -> std::collections::BTreeMap<String, String> {

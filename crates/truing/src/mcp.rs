@@ -18,13 +18,14 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use truing_agent::mcp::{Called, Offer, Toolset};
 use truing_core::id::PrId;
-use truing_core::port::ForgeError;
+use truing_core::port::{ForgeError, Withheld, WriteGate};
 use truing_core::publish::Producer;
 use truing_forge::github::{GitHub, GitHubConversation, RemoteError};
 use truing_git::{Git, GitError};
 use truing_store::Sqlite;
 
 use crate::config::ForgeKind;
+use crate::loops::write_gate::StoreGate;
 use table::Tool;
 use writing::Writes;
 
@@ -49,8 +50,8 @@ struct Forge {
     kind: ForgeKind,
     git: Git,
     mirrors: PathBuf,
-    /// Where the kill switch is.
-    store: Sqlite,
+    /// Asked right before each write.
+    gate: Arc<dyn WriteGate>,
     /// The repository and the branch that the server was started in, if that is one of this forge.
     here: Option<Here>,
     writes: Writes,
@@ -87,7 +88,8 @@ impl ForgeTools {
     /// The tools of a forge.
     pub fn new(parts: Parts) -> Self {
         let Parts { name, kind, github, git, mirrors, store, here } = parts;
-        let forge = Forge { name, kind, git, mirrors, store, here, writes: Writes::default() };
+        let gate = StoreGate::of_caller(&store);
+        let forge = Forge { name, kind, git, mirrors, gate, here, writes: Writes::default() };
         Self { forge: Arc::new(forge), github }
     }
 
@@ -105,7 +107,7 @@ impl ForgeTools {
     }
 
     fn talk(&self, (id, name): &(PrId, String)) -> GitHubConversation {
-        self.github.conversation(id, name, Producer::Mcp)
+        self.github.conversation(id, name, Producer::Mcp, &self.forge.gate)
     }
 
     /// The repository that is meant.
@@ -131,6 +133,7 @@ impl From<ForgeError> for Why {
     fn from(error: ForgeError) -> Self {
         Self(match &error {
             ForgeError::RateLimited { .. } => format!("{error}: call it again then"),
+            ForgeError::Withheld { why, .. } => return (*why).into(),
             ForgeError::Unavailable { .. }
             | ForgeError::Unauthorized { .. }
             | ForgeError::Forbidden { .. }
@@ -138,6 +141,14 @@ impl From<ForgeError> for Why {
             | ForgeError::Moved { .. }
             | ForgeError::Rejected { .. } => error.with_hint(),
         })
+    }
+}
+
+impl From<Withheld> for Why {
+    fn from(why: Withheld) -> Self {
+        Self(format!(
+            "{why}: nothing is written to the forge until an operator turns it off (`truing kill status` tells why)"
+        ))
     }
 }
 

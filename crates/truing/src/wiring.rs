@@ -509,7 +509,8 @@ pub fn forge_error(error: ForgeError) -> CliError {
         | ForgeError::Forbidden { .. }
         | ForgeError::NotFound { .. }
         | ForgeError::Moved { .. }
-        | ForgeError::Rejected { .. } => error.hint().to_owned(),
+        | ForgeError::Rejected { .. }
+        | ForgeError::Withheld { .. } => error.hint().to_owned(),
     };
     CliError::failed("forge", error.to_string()).hint(hint)
 }

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::sync::Mutex as AsyncMutex;
@@ -287,7 +286,7 @@ impl Auth {
         let tail = ["app", "installations", &installation.to_string(), "access_tokens"];
         // A token that nobody uses does no harm: another try may make another one.
         let url = append(&self.api, tail);
-        let call = Call::set(what.as_str(), Method::POST, url, Some(body.into()));
+        let call = Call::query(what.as_str(), url, body.into());
         let answer = self.ask_as_app(http, call).await.map_err(|error| {
             // Refused for what it asks: the App was not granted it, or the repository was taken out.
             let ForgeError::Rejected { what, message } = error else { return error };

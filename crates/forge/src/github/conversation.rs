@@ -9,11 +9,13 @@ mod looking;
 mod reviewing;
 mod saying;
 
+use std::sync::Arc;
+
 use truing_core::finding::Place;
 use truing_core::id::{CommentId, Millis, PrId, Sha, Span, ThreadId, Topic};
 use truing_core::port::{
     Actor, CommitCheck, Conversation, Describing, ForgeError, Hub as _, Merge, Posted, PullNow, PullReview,
-    ReviewDraft, ReviewThread, Said, SetLabel,
+    ReviewDraft, ReviewThread, Said, SetLabel, WriteGate,
 };
 use truing_core::publish::Producer;
 
@@ -28,12 +30,18 @@ pub struct GitHubConversation {
 }
 
 impl GitHub {
-    /// A pull request, for a loop that works on it. `repo` is `owner/name` as it is now.
-    pub fn conversation(&self, id: &PrId, repo: &str, producer: Producer) -> GitHubConversation {
-        GitHubConversation {
-            hub: self.hub(&id.repository, repo, producer),
-            pull: self.pull(id.clone(), repo),
-        }
+    /// A pull request, for a loop that works on it. `repo` is `owner/name` as it is now. The gate is asked right before
+    /// each call that writes.
+    pub fn conversation(
+        &self,
+        id: &PrId,
+        repo: &str,
+        producer: Producer,
+        gate: &Arc<dyn WriteGate>,
+    ) -> GitHubConversation {
+        let hub = self.hub(&id.repository, repo, producer, gate);
+        let pull = hub.github.pull(id.clone(), repo);
+        GitHubConversation { hub, pull }
     }
 }
 

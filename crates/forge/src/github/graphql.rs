@@ -31,7 +31,7 @@ struct Problem {
 }
 
 impl GitHub {
-    /// Sends a GraphQL document. All of ours read, or set what may be set again.
+    /// Asks by a GraphQL document.
     pub(super) async fn graphql<T: DeserializeOwned>(
         &self,
         scope: Scope<'_>,
@@ -40,8 +40,30 @@ impl GitHub {
         variables: Value,
     ) -> Result<T, ForgeError> {
         let body = json!({ "query": query, "variables": variables });
+        let call = Call::query(what, graphql_url(&self.inner.options.api_url), body);
+        self.send_graphql(scope, &call).await
+    }
+
+    /// Changes something by a GraphQL document. All of ours set what may be set again.
+    pub(super) async fn mutate<T: DeserializeOwned>(
+        &self,
+        scope: Scope<'_>,
+        what: &str,
+        mutation: &str,
+        variables: Value,
+    ) -> Result<T, ForgeError> {
+        let body = json!({ "query": mutation, "variables": variables });
         let url = graphql_url(&self.inner.options.api_url);
-        let answer = self.send(scope, &Call::set(what, Method::POST, url, Some(body))).await?;
+        self.send_graphql(scope, &Call::set(what, Method::POST, url, Some(body))).await
+    }
+
+    async fn send_graphql<T: DeserializeOwned>(
+        &self,
+        scope: Scope<'_>,
+        call: &Call,
+    ) -> Result<T, ForgeError> {
+        let what = &call.what;
+        let answer = self.send(scope, call).await?;
         let reply: Reply<T> = answer.json()?;
         if let Some(problem) = reply.errors.into_iter().next() {
             let wait = answer.spent(self.inner.http.now()).unwrap_or(GRAPHQL_WAIT);

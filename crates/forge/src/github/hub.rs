@@ -11,11 +11,14 @@ pub(super) mod pulls;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use reqwest::Method;
 use serde_json::Value;
 use truing_core::id::{CommentId, PrId, Span, Topic};
 use truing_core::port::{
     Actor, BranchPull, ForgeError, Hub, HubRepository, OwnIssue, PullActivity, PullDraft, Reply, Writable,
+    WriteGate,
 };
 use truing_core::publish::Producer;
 use truing_git::Remote;
@@ -39,10 +42,11 @@ pub struct GitHubHub {
 }
 
 impl GitHub {
-    /// A repository: its id, and what it is called now (`owner/name`).
-    pub fn hub(&self, id: &str, repo: &str, producer: Producer) -> GitHubHub {
+    /// A repository: its id, and what it is called now (`owner/name`). The gate is asked right before each call that
+    /// writes.
+    pub fn hub(&self, id: &str, repo: &str, producer: Producer, gate: &Arc<dyn WriteGate>) -> GitHubHub {
         let place = PrId { forge: self.inner.options.name.clone(), repository: id.to_owned(), number: 0 };
-        GitHubHub { github: self.clone(), place, repo: repo.to_owned(), producer }
+        GitHubHub { github: self.behind(gate), place, repo: repo.to_owned(), producer }
     }
 
     /// Where a repository's branches are pushed to (`id`, which is called `repo` now), and with what: of a GitHub App a

@@ -176,7 +176,7 @@ impl GitHubPull {
         let what = self.what(&format!("{doing} the thread {thread}"));
         let mutation = if resolved { RESOLVE } else { UNRESOLVE };
         let data: ChangeData =
-            self.github.graphql(self.scope(), &what, mutation, json!({ "thread": thread })).await?;
+            self.github.mutate(self.scope(), &what, mutation, json!({ "thread": thread })).await?;
         // Success is said even where nothing was done (facts/forges.md 4.1, "GraphQL difference").
         match data.change.and_then(|change| change.thread) {
             Some(now) if now.id == thread.as_str() && now.is_resolved == resolved => Ok(()),

@@ -5,6 +5,7 @@
 
 mod asking;
 mod conversing;
+mod gated;
 mod proposing;
 mod pushing;
 mod reviewing;

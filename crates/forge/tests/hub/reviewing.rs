@@ -10,7 +10,7 @@ use truing_diff::RepoPath;
 use truing_fakes::forge::{FaultKind, Reasons, Verdict};
 use truing_forge::github::GitHubConversation;
 
-use crate::site::{BOT, Site, refused, topic};
+use crate::site::{BOT, Site, open, refused, topic};
 
 const REVIEWS: &str = "/repos/{owner}/{repo}/pulls/{number}/reviews$";
 const LINES: &str = "/repos/{owner}/{repo}/pulls/{number}/comments$";
@@ -139,6 +139,7 @@ async fn a_marker_counts_for_our_account_this_pull_request_and_its_commit_alone(
         &truing_core::id::PrId { forge: "github".into(), repository: site.id.clone(), number },
         "acme/shop",
         Producer::Sync,
+        &open(),
     );
     assert!(as_sync.reviews().await.unwrap().iter().all(|review| review.audit().is_none()), "another loop's");
     let changed = text.replace("/clean/", "/dirty/");

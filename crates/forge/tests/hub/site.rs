@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use truing_contract::Contract;
 use truing_core::id::{Millis, PrId, Span, Topic};
-use truing_core::port::{BranchPull, Clock, ForgeError, Hub as _, PullDraft};
+use truing_core::port::{Asked, BranchPull, Clock, ForgeError, Hub as _, PullDraft, WriteGate};
 use truing_core::publish::Producer;
 use truing_fakes::forge::{Exchange, FakeForge, Fault, FaultKind, NewPull, Options, Repo, Witness};
 use truing_fakes::repo::Commit;
@@ -28,6 +28,20 @@ impl Witness for Published {
         let found = GITHUB.check(&truing_contract::Exchange { method, target, request, answer });
         found.into_iter().map(|violation| format!("unlike GitHub: {violation}")).collect()
     }
+}
+
+/// A gate that is always open.
+#[derive(Debug)]
+pub(crate) struct Open;
+
+impl WriteGate for Open {
+    fn ask(&self) -> Asked<'_> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+pub(crate) fn open() -> Arc<dyn WriteGate> {
+    Arc::new(Open)
 }
 
 pub(crate) struct Wall;
@@ -66,7 +80,7 @@ impl Site {
         shop.permit(BOT, "write").await.unwrap();
         let github = github(&forge, Credentials::Token(Secret::new(TOKEN)));
         let id = shop.id().await.unwrap().to_string();
-        let hub = github.hub(&id, "acme/shop", Producer::Sync);
+        let hub = github.hub(&id, "acme/shop", Producer::Sync, &open());
         Self { forge, shop, github, id, hub }
     }
 
@@ -89,7 +103,7 @@ impl Site {
 
     pub(crate) fn conversation(&self, number: u64) -> GitHubConversation {
         let id = PrId { forge: "github".into(), repository: self.id.clone(), number };
-        self.github.conversation(&id, "acme/shop", Producer::Converge)
+        self.github.conversation(&id, "acme/shop", Producer::Converge, &open())
     }
 
     pub(crate) async fn open(&self, branch: &str) -> BranchPull {

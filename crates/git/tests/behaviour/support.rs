@@ -9,7 +9,18 @@ use std::time::SystemTime;
 
 use tempfile::TempDir;
 use truing_core::id::Sha;
+use truing_core::port::{Asked, WriteGate};
 use truing_git::{Git, GitOptions};
+
+/// A gate that is always open.
+#[derive(Debug)]
+pub(crate) struct Open;
+
+impl WriteGate for Open {
+    fn ask(&self) -> Asked<'_> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
 
 /// A folder for one test, gone afterwards.
 pub(crate) struct Place {

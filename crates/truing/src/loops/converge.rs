@@ -29,13 +29,13 @@ use truing_core::converge::{Act, Candidate, Code, Event, Exit, Step};
 use truing_core::id::{Millis, Sha, Span, Token};
 use truing_core::ledger::Purse;
 use truing_core::money::MicroUsd;
-use truing_core::port::{Clock as _, Converges, ForgeError, Gate as _, Ledger as _, StoreError};
+use truing_core::port::{Clock as _, Converges, ForgeError, Ledger as _, StoreError};
 use truing_core::slot::Why;
 use truing_core::verification::Verification;
 use truing_git::{GitError, Laid, Mirror, PrivateFolder};
 use truing_model::gateway;
 
-use super::agent::{Agent, Spent, SwitchGate};
+use super::agent::{Agent, Spent};
 use super::reading::{self, Change, Reading, Scope};
 use crate::config::converge::ConvergeConfig;
 use crate::wiring::SystemClock;
@@ -266,8 +266,8 @@ impl<S: Site> Lap<'_, S> {
             if act.asks() && std::mem::replace(&mut self.has_asked, true) && self.stint == Stint::Step {
                 return Ok(Left::Between);
             }
-            if !SwitchGate(self.crew.auditor.ledger.clone()).is_open().await {
-                return Ok(Left::Failed(Stop::Halted.exit()));
+            if let Err(halted) = self.go_on().await {
+                return Ok(Left::Failed(halted.exit()));
             }
             told.begins(&self.record, &act);
             if matches!(act.step(), Step::Gate | Step::Audit) {
@@ -277,6 +277,13 @@ impl<S: Site> Lap<'_, S> {
                 Ok(event) => event,
                 // Nothing of the act was begun.
                 Err(stop @ Stop::Stopped(_)) => return Ok(Left::Failed(stop.exit())),
+                // What the act has written already, it finds when it is carried out again.
+                Err(stop @ Stop::Withheld { .. }) => {
+                    let exit = self.shut(&stop)?;
+                    self.keep_taken(act.step(), began);
+                    store.keep_converge(token, &self.record).await?;
+                    return Ok(Left::Failed(exit));
+                }
                 Err(stop) => match self.waits(&stop) {
                     Some(left) => {
                         self.keep_taken(act.step(), began);

@@ -11,7 +11,7 @@ use truing_core::increment::{Increment, Tally};
 use truing_core::outcome::{Coverage, Outcome, OutcomeKind, OutcomeRecord, Runtime};
 use truing_core::port::{
     Clock, Computed, Converges, Event, Forge, ForgeError, Gate, Ids, PrState, PullRequest, Reader, Records,
-    Revision, RunRef, Slots, StoreError,
+    Revision, RunRef, Slots, StoreError, Withheld,
 };
 use truing_core::publish::Producer;
 use truing_core::slot::{Command, Hold, Limits, Refused, Then, Why};
@@ -216,7 +216,8 @@ where
             | ForgeError::Forbidden { .. }
             | ForgeError::Rejected { .. }
             | ForgeError::RateLimited { .. }
-            | ForgeError::Unavailable { .. } => Stopped::of(error, self.clock.now(), Span(0)),
+            | ForgeError::Unavailable { .. }
+            | ForgeError::Withheld { .. } => Stopped::of(error, self.clock.now(), Span(0)),
         })
     }
 
@@ -469,6 +470,9 @@ impl Stopped {
             | ForgeError::NotFound { .. }
             | ForgeError::Moved { .. } => ("the forge refuses access", None),
             ForgeError::Rejected { .. } => ("the forge refuses the request", None),
+            ForgeError::Withheld { why: Withheld::Halted, .. } => return Self::Halted,
+            ForgeError::Withheld { why: Withheld::Lost { last }, .. } => return Self::Fenced(last),
+            ForgeError::Withheld { why: Withheld::Reading, .. } => ("it only looks", None),
         };
         Self::Failed { class, what, not_before }
     }

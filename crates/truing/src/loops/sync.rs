@@ -19,6 +19,7 @@ mod pulls;
 mod question;
 mod recipe;
 pub mod run;
+mod shut;
 mod tale;
 mod tracking;
 mod untold;

@@ -15,11 +15,10 @@ use tokio::time::Instant;
 use truing_core::finding::{AnchorKind, Place, Side};
 use truing_core::id::{CommentId, PrId, Sha, Topic};
 use truing_core::markdown;
-use truing_core::port::{Conversation, ForgeError, Gate as _};
+use truing_core::port::{Conversation, ForgeError};
 use truing_diff::{RepoPath, anchor, parse};
 
 use super::{ForgeTools, Wanted, Why, answer, input};
-use crate::loops::agent::SwitchGate;
 
 /// The most characters of a comment: people read it, and taking a much longer text apart takes long.
 pub(super) const MAX_BODY: usize = 10_000;
@@ -144,14 +143,8 @@ impl ForgeTools {
             Some(Lately { until, .. }) => tokio::time::sleep_until(*until).await,
             None => {}
         }
-        // Right before the call.
-        if !SwitchGate(self.forge.store.clone()).is_open().await {
-            return Err(Why(
-                "the kill switch is on: nothing is written to the forge until an operator turns it off \
-                 (`truing kill status` tells why)"
-                    .to_owned(),
-            ));
-        }
+        // Before it is looked for, too; the client asks again right before it writes.
+        self.forge.gate.ask().await?;
         let settle = u64::try_from(talk.settle().0).unwrap_or_default();
         let until = || Instant::now() + Duration::from_millis(settle);
         // Whoever called may go away before there is an answer.

@@ -145,7 +145,8 @@ impl Unserved {
                 ForgeError::Forbidden { .. }
                 | ForgeError::NotFound { .. }
                 | ForgeError::Moved { .. }
-                | ForgeError::Rejected { .. },
+                | ForgeError::Rejected { .. }
+                | ForgeError::Withheld { .. },
             ) => Waits::Repository,
         }
     }

@@ -6,6 +6,7 @@ mod no_run;
 mod progress;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -17,7 +18,7 @@ use truing_core::id::{Key, PrId, Sha, Token, Topic, Version};
 use truing_core::markdown;
 use truing_core::port::{
     Clock as _, Converges, Conversation, Described, Event, ForgeError, Ids as _, PullNow, Records, Slots,
-    StoreError,
+    StoreError, WriteGate, read_only,
 };
 use truing_core::publish::Producer;
 use truing_core::slot::{Command, Limits, Loop, Refused, State, Then, Why, Wish};
@@ -34,12 +35,13 @@ use crate::loops::converge::pull::{self, Pull};
 use crate::loops::converge::{Crew, Lap, Left, Looks, Stint, words};
 use crate::loops::review::Stopped;
 use crate::loops::versions;
+use crate::loops::write_gate::StoreGate;
 use crate::slots::{StepError, step};
 use crate::wiring::{self, SystemClock, UniqueIds};
 
 use listener::StopListener;
-use no_run::CLASS;
 pub use no_run::NoPullRun;
+use no_run::failed;
 pub use progress::Said;
 use progress::{AGAIN, Timeline, event, note_end, report};
 
@@ -112,8 +114,7 @@ impl PullRun<'_> {
         let (name, forge) = self.forge;
         let repository = forge.repository(self.repo).await?.id;
         let id = PrId { forge: name.to_owned(), repository, number: self.number };
-        let talk = forge.conversation(&id, self.repo, Producer::Converge);
-        let now = talk.now().await?;
+        let now = forge.conversation(&id, self.repo, Producer::Converge, &read_only()).now().await?;
         let key = id.key();
         let described = Described { name: self.called(), url: now.url.clone(), head: None };
         store.describe(&[(key.clone(), described)]).await?;
@@ -130,7 +131,9 @@ impl PullRun<'_> {
             leased => leased?,
         };
         tracing::info!(%key, token = lease.token.0, "leased");
-        let work = self.whole(store, &lease, (&id, &talk, now), give_back, say);
+        let gate = self.gate(&lease);
+        let talk = forge.conversation(&id, self.repo, Producer::Converge, &gate);
+        let work = self.whole(store, &lease, (&id, &talk, now), &gate, give_back, say);
         let ended = tokio::select! {
             ended = Box::pin(work) => ended,
             () = worker::lost(store, &lease, self.limits, heartbeat) => return Err(NoPullRun::Lost),
@@ -138,6 +141,7 @@ impl PullRun<'_> {
         if let Err(NoPullRun::Store(StoreError::Fenced { last, .. })) = &ended {
             // The slots have forgotten a token: the next one is greater.
             store.raise(Version(last.0)).await?;
+            return Err(NoPullRun::Lost);
         }
         // What a server was at, and is not at its end, it goes on with.
         let is_over = ended.as_ref().is_ok_and(|(record, _)| !record.is_unfinished());
@@ -161,7 +165,7 @@ impl PullRun<'_> {
         let (name, forge) = self.forge;
         let repository = forge.repository(self.repo).await?.id;
         let id = PrId { forge: name.to_owned(), repository, number: self.number };
-        let now = forge.conversation(&id, self.repo, Producer::Converge).now().await?;
+        let now = forge.conversation(&id, self.repo, Producer::Converge, &read_only()).now().await?;
         let ground = self.ground(&id, now).await?;
         let (key, last) = (id.key(), store.last_converge(&id.key()).await?);
         let said = store.dismissals(&key).await?;
@@ -182,11 +186,12 @@ impl PullRun<'_> {
         let (name, forge) = self.forge;
         let repository = forge.repository(self.repo).await?.id;
         let id = PrId { forge: name.to_owned(), repository, number: self.number };
-        let talk = forge.conversation(&id, self.repo, Producer::Converge);
+        let looks = read_only();
+        let talk = forge.conversation(&id, self.repo, Producer::Converge, &looks);
         let now = talk.now().await?;
         let url = now.url.clone();
         let ground = self.ground(&id, now).await?;
-        let (key, site) = (id.key(), self.site(&talk, &ground));
+        let (key, site) = (id.key(), self.site(&talk, &ground, &looks));
         let mut record = self.audit(None, &key, &ground).await?;
         record.state.dismiss(store.dismissals(&key).await?);
         let mut lap = self.lap(&ground, &site, record, Stint::Whole);
@@ -227,6 +232,7 @@ impl PullRun<'_> {
         store: &S,
         lease: &Lease,
         (id, talk, now): (&PrId, &C, PullNow),
+        gate: &Arc<dyn WriteGate>,
         give_back: watch::Receiver<bool>,
         say: impl Fn(Said<'_>) + Sync,
     ) -> Result<(Record, Mirror), NoPullRun> {
@@ -245,7 +251,7 @@ impl PullRun<'_> {
         for line in words::opening(&record, most) {
             say(Said::Line(&line));
         }
-        let site = Pull { stops: Some(&listener), ..self.site(talk, &ground) };
+        let site = Pull { stops: Some(&listener), ..self.site(talk, &ground, gate) };
         let mut lap = self.lap(&ground, &site, record, Stint::Whole);
         let work = async {
             let told = Timeline { store, mirror: &ground.mirror, say: &say };
@@ -261,8 +267,7 @@ impl PullRun<'_> {
                     Left::Over => break,
                 }
             }
-            lap.describe().await;
-            Ok(None)
+            lap.describe().await
         };
         let left = tokio::select! {
             ended = work => ended?,
@@ -300,8 +305,9 @@ impl PullRun<'_> {
         lease: &Lease,
         id: &PrId,
     ) -> Result<(Then, Option<End>), Stopped> {
-        let talk = self.forge.1.conversation(id, self.repo, Producer::Converge);
-        let stepped = Box::pin(self.stepped(store, lease, id, &talk)).await;
+        let gate = self.gate(lease);
+        let talk = self.forge.1.conversation(id, self.repo, Producer::Converge, &gate);
+        let stepped = Box::pin(self.stepped(store, lease, id, (&talk, &gate))).await;
         match stepped {
             // Reviews are not to wait for it: whoever asked may ask again.
             Err(Stopped::Failed { class, what, .. }) if lease.last_attempt => {
@@ -353,7 +359,7 @@ impl PullRun<'_> {
         store: &S,
         lease: &Lease,
         id: &PrId,
-        talk: &C,
+        (talk, gate): (&C, &Arc<dyn WriteGate>),
     ) -> Result<Then, Stopped> {
         let settle = talk.settle();
         let of = |error: ForgeError| NoPullRun::Forge(error).stopped(settle);
@@ -372,16 +378,16 @@ impl PullRun<'_> {
                 self.record((last, &said), &lease.key, &ground).await?
             }
         };
-        let site = self.site(talk, &ground);
+        let site = self.site(talk, &ground, gate);
         let mut lap = self.lap(&ground, &site, record, Stint::Step);
         let told = Timeline {
             store,
             mirror: &ground.mirror,
             say: &|said: Said<'_>| tracing::info!("{}", said.text()),
         };
-        let left = Box::pin(lap.pursue(store, lease.token, &told)).await?;
+        let mut left = Box::pin(lap.pursue(store, lease.token, &told)).await?;
         if left == Left::Over {
-            Box::pin(lap.describe()).await;
+            left = Box::pin(lap.describe()).await?.map_or(left, Left::Failed);
         }
         let mut record = lap.record;
         record.ended = SystemClock.now();
@@ -447,13 +453,19 @@ impl PullRun<'_> {
         format!("{}#{}", self.repo, self.number)
     }
 
-    fn site<'b, C>(&'b self, talk: &'b C, ground: &'b Ground) -> Pull<'b, C> {
+    /// What is asked right before each write under this lease.
+    fn gate(&self, lease: &Lease) -> Arc<dyn WriteGate> {
+        StoreGate::of_run(&self.converging.crew.auditor.ledger, &lease.key, lease.token)
+    }
+
+    fn site<'b, C>(&'b self, talk: &'b C, ground: &'b Ground, gate: &'b Arc<dyn WriteGate>) -> Pull<'b, C> {
         let head = &ground.now.head;
         Pull {
             talk,
             mirror: &ground.mirror,
             forge: self.forge.1,
             home: (&ground.home.0, &ground.home.1),
+            gate,
             onto: &ground.now.base_branch,
             event: self.config().event,
             resolves: self.config().resolve_threads,
@@ -577,14 +589,6 @@ impl PullRun<'_> {
             )
         }
     }
-}
-
-/// A step that keeps its run from going on.
-fn failed(exit: &Exit) -> Stopped {
-    if exit.code == Code::Interrupted {
-        return Stopped::Halted;
-    }
-    Stopped::Failed { class: CLASS, what: exit.reason.clone(), not_before: None }
 }
 
 fn is_stuck(record: &Record) -> bool {

@@ -12,7 +12,7 @@ use truing_core::follow::record::{Evidence, Record, Result as Outcome, Step, Tak
 use truing_core::id::{Millis, PrId, Token};
 use truing_core::money::MicroUsd;
 use truing_core::port::{
-    Clock as _, Described, Event, Ids as _, Jobs as _, Records as _, RunRef, StoreError,
+    Clock as _, Described, Event, Ids as _, Jobs as _, Records as _, RunRef, StoreError, read_only,
 };
 use truing_core::publish::Producer;
 use truing_core::slot::{Command, Limits, Loop, Refused, Then, Why};
@@ -30,6 +30,7 @@ use crate::config::sync::JobConfig;
 use crate::loops::sync::port::Porter;
 use crate::loops::sync::run::Following;
 use crate::loops::versions;
+use crate::loops::write_gate::StoreGate;
 use crate::reader::ChildReader;
 use crate::slots::{StepError, step};
 use crate::wiring::{self, SystemClock, UniqueIds};
@@ -117,7 +118,8 @@ impl JobRun<'_> {
                 return Err(error.into());
             }
         };
-        let hub = self.forge.hub(&id, self.repo, Producer::Sync);
+        let writes = if self.dry_run { read_only() } else { StoreGate::of_run(store, &run.key, token) };
+        let hub = self.forge.hub(&id, self.repo, Producer::Sync, &writes);
         let switch = KillSwitch::default();
         let place = PrId { forge: self.job.forge.clone(), repository: id.clone(), number: 0 };
         let following = Following {
@@ -128,6 +130,7 @@ impl JobRun<'_> {
             hub: &hub,
             clock: &SystemClock,
             gate: &switch.gate(store, &SystemClock),
+            writes: &writes,
             git: self.git,
             mirror: &wiring::mirror(self.mirrors, &place),
             remote: &remote,
@@ -144,7 +147,10 @@ impl JobRun<'_> {
         let named = Described { name: run.key.to_string(), url: page, head: None };
         store.describe(&[(run.key.clone(), named)]).await?;
         let ended = tokio::select! {
-            ended = Box::pin(following.run()) => ended.map_err(NoRun::from),
+            ended = Box::pin(following.run()) => match ended {
+                Err(StoreError::Fenced { .. }) => return Err(NoRun::Lost),
+                ended => ended.map_err(NoRun::from),
+            },
             () = worker::lost(store, &lease, self.limits, self.heartbeat) => return Err(NoRun::Lost),
             () = worker::told(give_back) => {
                 self.given_back(store, &run).await?;

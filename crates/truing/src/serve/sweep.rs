@@ -423,6 +423,7 @@ fn is_the_forges(error: &ForgeError) -> bool {
         ForgeError::Forbidden { .. }
         | ForgeError::NotFound { .. }
         | ForgeError::Moved { .. }
-        | ForgeError::Rejected { .. } => false,
+        | ForgeError::Rejected { .. }
+        | ForgeError::Withheld { .. } => false,
     }
 }

@@ -339,7 +339,8 @@ pub(super) fn unserved(error: RemoteError, now: Millis, settle: Span) -> Stopped
         | ForgeError::Unauthorized { .. }
         | ForgeError::Forbidden { .. }
         | ForgeError::Rejected { .. }
-        | ForgeError::Unavailable { .. } => Stopped::of(error, now, settle),
+        | ForgeError::Unavailable { .. }
+        | ForgeError::Withheld { .. } => Stopped::of(error, now, settle),
     }
 }
 

@@ -73,7 +73,7 @@ fn picture(pull: &PullView, site: &Site) -> String {
 }
 
 /// Both: what is shown, and how many commits there are.
-async fn ended(site: &Site) -> (String, String) {
+pub(crate) async fn ended(site: &Site) -> (String, String) {
     let commits = site.git(&["log", "--format=%an %s", "main..topic"]).await;
     (picture(&site.pull().await, site), commits)
 }

@@ -42,6 +42,7 @@ mod shipped;
 mod steady;
 mod stopped;
 mod sums;
+mod switched;
 mod targets;
 mod terminal;
 mod threads;

@@ -15,6 +15,7 @@ mod runtimes;
 mod site;
 #[path = "../support/steady.rs"]
 mod steady;
+mod switched;
 mod verify;
 #[path = "../support/watch.rs"]
 mod watch;

@@ -83,6 +83,10 @@ impl Site {
         list(&self.registry, all.take(newest + 1));
     }
 
+    pub(crate) fn home(&self) -> &std::path::Path {
+        self.home.path()
+    }
+
     /// Writes something else into the operator's file.
     pub(crate) fn set(&self, old: &str, new: &str) {
         let file = self.home.path().join("truing.toml");

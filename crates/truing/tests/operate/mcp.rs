@@ -264,25 +264,71 @@ async fn lines_that_are_not_in_the_diff_or_not_of_this_head_get_no_comment() {
     assert_eq!(site.repo.pull(number).await.unwrap().comments.len(), 1);
 }
 
+/// The four writes that there are: each tool's first word, and another one in its place.
+fn four_writes() -> [(&'static str, Value); 4] {
+    let say = |body: &str| json!({"repository": "o/r", "number": 1, "body": body, "key": "k"});
+    [
+        ("gh_comment_pull_request", say("Hm.")),
+        ("gh_comment_pull_request", say("Ah.")),
+        ("gh_upsert_inline_comment", on_line("Hm.")),
+        ("gh_upsert_inline_comment", on_line("Ah.")),
+    ]
+}
+
+/// What is said, and where.
+async fn said(site: &Site) -> Vec<(bool, String)> {
+    let view = site.repo.pull(1).await.unwrap();
+    let first = |body: &str| body.lines().next().unwrap_or_default().to_owned();
+    view.comments.iter().map(|comment| (comment.place.is_some(), first(&comment.body))).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_kill_switch_is_on_tools_read_and_do_not_write() {
-    let site = Site::new().await;
-    let number = site.open("one").await;
-    let mut agent = Agent::of(&site, &[]);
-    let say = json!({"repository": "o/r", "number": 1, "body": "Hm."});
-    assert_eq!(site.run(&["kill", "on", "--mode", "stop"]).exit, 0);
-    for (tool, input) in
-        [("gh_comment_pull_request", say.clone()), ("gh_upsert_inline_comment", on_line("Hm."))]
-    {
-        let why = agent.fails(tool, input);
-        assert!(why.contains("the kill switch is on"), "{why}");
+async fn while_the_kill_switch_is_on_tools_read_and_do_not_write_whichever_mode_it_is_in() {
+    for mode in ["finish", "stop"] {
+        let site = Site::new().await;
+        site.open("one").await;
+        let mut agent = Agent::of(&site, &[]);
+        for (tool, input) in four_writes() {
+            let before = said(&site).await;
+            assert_eq!(site.run(&["kill", "on", "--mode", mode]).exit, 0);
+            let why = agent.fails(tool, input.clone());
+            assert!(why.contains("the kill switch is on"), "{mode}: {why}");
+            agent.calls("gh_get_pull_request", json!({"repository": "o/r", "number": 1}));
+            assert_eq!(said(&site).await, before, "{mode}: {tool}");
+            assert_eq!(site.run(&["kill", "off"]).exit, 0);
+            agent.calls(tool, input);
+        }
+        agent.leaves();
+        assert_eq!(said(&site).await, [(false, "Ah.".to_owned()), (true, "Ah.".to_owned())], "{mode}");
     }
-    agent.calls("gh_get_pull_request", json!({"repository": "o/r", "number": 1}));
-    assert!(site.repo.pull(number).await.unwrap().comments.is_empty());
-    assert_eq!(site.run(&["kill", "off"]).exit, 0);
-    agent.calls("gh_comment_pull_request", say);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_switch_that_is_turned_while_a_tool_looks_lets_it_write_nothing() {
+    let site = Site::new().await;
+    site.open("one").await;
+    let mut agent = Agent::of(&site, &[]);
+    for (tool, input) in four_writes() {
+        let before = said(&site).await;
+        let path = if tool == "gh_comment_pull_request" { COMMENTS } else { LINES };
+        site.forge.fault(Fault::once("GET", path, FaultKind::HeldAnswer));
+        let why = std::thread::scope(|scope| {
+            let runtime = tokio::runtime::Handle::current();
+            let site = &site;
+            scope.spawn(move || {
+                runtime.block_on(site.forge.holds());
+                assert_eq!(site.run(&["kill", "on"]).exit, 0);
+                site.forge.release();
+            });
+            agent.fails(tool, input.clone())
+        });
+        assert!(why.contains("the kill switch is on"), "{why}");
+        assert_eq!(said(&site).await, before, "{tool}");
+        assert_eq!(site.run(&["kill", "off"]).exit, 0);
+        agent.calls(tool, input);
+    }
     agent.leaves();
-    assert_eq!(site.repo.pull(number).await.unwrap().comments.len(), 1);
+    assert_eq!(said(&site).await, [(false, "Ah.".to_owned()), (true, "Ah.".to_owned())]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -105,7 +105,7 @@ impl GitHub {
             Err(ForgeError::Forbidden { .. }) => {
                 let body = json!({ "query": VIEWER });
                 let url = graphql_url(&self.inner.auth.api);
-                let call = Call::set(what, reqwest::Method::POST, url, Some(body));
+                let call = Call::query(what, url, body);
                 let reply: ViewerReply = self.send(scope, &call).await?.json()?;
                 let viewer = reply.data.ok_or_else(|| unavailable(what, "the answer names nobody"))?.viewer;
                 // Some places show the name without its end.

@@ -109,7 +109,7 @@ impl GitHubHub {
     ) -> Result<(), ForgeError> {
         let mutation = if draft { TO_DRAFT } else { TO_READY };
         let scope = Scope::Readying(self.repository_id(), &self.repo);
-        let data: DraftData = self.github.graphql(scope, what, mutation, json!({ "id": node })).await?;
+        let data: DraftData = self.github.mutate(scope, what, mutation, json!({ "id": node })).await?;
         match data.change.and_then(|change| change.pull_request) {
             Some(pull) if pull.is_draft == draft => Ok(()),
             Some(_) | None => {

@@ -7,7 +7,7 @@ use truing_core::publish::Producer;
 
 use super::*;
 use crate::github::tests::github;
-use crate::testing::{Reply as Answer, Server};
+use crate::testing::{Reply as Answer, Server, open};
 
 const SHA: &str = "1111111111111111111111111111111111111111";
 const ME: u64 = 42;
@@ -21,7 +21,7 @@ fn me() -> Answer {
 }
 
 fn hub(server: &Server) -> GitHubHub {
-    github(server).hub("1296269", "octo/demo", Producer::Sync)
+    github(server).hub("1296269", "octo/demo", Producer::Sync, &open())
 }
 
 /// A pull request of mine from a branch of this repository.

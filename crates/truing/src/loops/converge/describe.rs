@@ -1,15 +1,16 @@
 //! The description of a pull request, written when its run has ended (spec/converge.md 2.15): what the change delivers, and
 //! not how it came about. What people wrote in it on purpose stays word for word, or all of it stays as it was.
 //!
-//! Nothing follows from it: what goes wrong is told as a warning of the run.
+//! Nothing follows from it: what goes wrong is told as a warning of the run. Only the kill switch, or a lease that is lost,
+//! leaves it to be done later.
 
 use truing_agent::native::Limits;
 use truing_agent::prompt::Values;
 use truing_agent::prompt::route::CONVERGE_DESCRIBE;
 use truing_agent::schema::described::{Described, MAX_DESCRIPTION_CHARS, curated};
-use truing_core::converge::Step;
+use truing_core::converge::{Exit, Step};
 use truing_core::line;
-use truing_core::port::{Conversation, Describing};
+use truing_core::port::{Conversation, Describing, StoreError};
 use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact;
 
@@ -24,10 +25,14 @@ const WRITER: &str = "describer";
 const MAX_LINE: usize = 300;
 
 impl<C: Conversation> Lap<'_, Pull<'_, C>> {
-    /// Describes the change, if it is wanted and was not done for this head.
-    pub async fn describe(&mut self) {
+    /// Describes the change, if it is wanted and was not done for this head. How the run is left, if the kill switch does
+    /// not let it.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`]: somebody else has taken over.
+    pub async fn describe(&mut self) -> Result<Option<Exit>, StoreError> {
         if !self.config.update_description || !self.record.wants_description() {
-            return;
+            return Ok(None);
         }
         let mut spent = Spent::default();
         let written = Box::pin(self.written(&mut spent)).await;
@@ -36,6 +41,7 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
         self.record.taken.entry(Step::Describe).or_default().add(&taken);
         match written {
             Ok(()) => self.record.described = Some(self.record.state.head.clone()),
+            Err(stop @ (Stop::Halted | Stop::Withheld { .. })) => return self.shut(&stop).map(Some),
             Err(why) => {
                 // What was paid for and does not serve would not serve the next time either.
                 if matches!(why, Stop::Silent(_)) {
@@ -45,6 +51,7 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
                 self.record.warn(format!("the description stays as it was: {why}"));
             }
         }
+        Ok(None)
     }
 
     async fn written(&mut self, spent: &mut Spent) -> Result<(), Stop> {

@@ -5,6 +5,7 @@
 //! Whatever is written can be written again: it is looked for first. A review that cannot be posted becomes one
 //! comment, and one that cannot be posted either way stops nothing: the report has all findings.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use truing_core::converge::record::Record;
@@ -13,7 +14,7 @@ use truing_core::finding::{AnchorKind, Category, Finding};
 use truing_core::id::{FindingId, Millis, Sha, Span, Topic};
 use truing_core::port::{
     AuditMark, Conversation, ForgeError, LineDraft, PullNow, PullState, ReviewDraft, ReviewEvent,
-    ReviewThread, Said,
+    ReviewThread, Said, WriteGate,
 };
 use truing_core::publish::ThreadState;
 use truing_core::{line, markdown};
@@ -46,6 +47,8 @@ pub struct Pull<'a, C> {
     pub forge: &'a GitHub,
     /// The id and the name of the repository that its branch is in.
     pub home: (&'a str, &'a str),
+    /// Asked right before each push; what is said there has asked it, too.
+    pub gate: &'a Arc<dyn WriteGate>,
     /// The branch that it goes to.
     pub onto: &'a str,
     /// What reviews that found something are.
@@ -153,7 +156,7 @@ impl<C: Conversation> Pull<'_, C> {
         for _ in 0..REVIEW_TRIES {
             match self.talk.post_review(draft).await {
                 Ok(_) => return Ok(()),
-                Err(error @ ForgeError::RateLimited { .. }) => return Err(error),
+                Err(error) if is_not_now(&error) => return Err(error),
                 Err(error) if error.surely_undone() => break,
                 // Whether it is there will be seen, by the next try and by the comment: not before it can be.
                 Err(_) => {
@@ -278,7 +281,7 @@ impl<C: Conversation> Site for Pull<'_, C> {
         let draft = draft(record, self.event);
         let mut warnings = match self.show(&draft).await {
             Ok(()) => Vec::new(),
-            Err(error @ ForgeError::RateLimited { .. }) => return Err(forge(error)),
+            Err(error) if is_not_now(&error) => return Err(forge(error)),
             Err(error) => {
                 vec![format!("could not post the review of audit {}: {error}", record.state.audits)]
             }
@@ -305,8 +308,13 @@ impl<C: Conversation> Site for Pull<'_, C> {
             RemoteError::Forge(error) => forge(error),
             RemoteError::Git(error) => error.into(),
         })?;
-        Ok(match commit.push(&remote, &record.branch, Some(&record.state.head)).await? {
+        let pushed = commit.push(&remote, &record.branch, Some(&record.state.head), &**self.gate).await?;
+        Ok(match pushed {
             Pushed::Done => Published::Done,
+            Pushed::Withheld(why) => {
+                let what = format!("pushing {} to {}", short(commit.sha()), record.branch);
+                return Err(Stop::Withheld { what, why });
+            }
             Pushed::Moved { now: Some(now) } => Published::Moved(now),
             Pushed::Moved { now: None } => {
                 let why = format!("the branch {} is gone", record.branch);
@@ -335,6 +343,7 @@ impl<C: Conversation> Site for Pull<'_, C> {
         }
         match self.say(text, calls).await {
             Ok(()) => Ok(Vec::new()),
+            Err(error @ ForgeError::Withheld { .. }) => Err(forge(error)),
             Err(error) if error.surely_undone() => {
                 Ok(vec![format!("could not post the comment `{text}`: {error}")])
             }
@@ -378,11 +387,17 @@ fn round(record: &Record) -> usize {
     record.state.log.len()
 }
 
+/// Is it the whole run that may not go on for now? Then the write is made by the same act, later.
+pub(super) fn is_not_now(error: &ForgeError) -> bool {
+    matches!(error, ForgeError::RateLimited { .. } | ForgeError::Withheld { .. })
+}
+
 pub(super) fn forge(error: ForgeError) -> Stop {
     let what = error.to_string();
     match error {
         ForgeError::RateLimited { wait, .. } => Stop::Later { wait, what },
         ForgeError::Unavailable { .. } => Stop::Unanswered(what),
+        ForgeError::Withheld { what, why } => Stop::Withheld { what, why },
         ForgeError::Unauthorized { .. }
         | ForgeError::Forbidden { .. }
         | ForgeError::NotFound { .. }

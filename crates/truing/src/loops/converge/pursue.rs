@@ -27,7 +27,7 @@ use truing_core::slot::Why;
 use truing_diff::RepoPath;
 use truing_reader::redact::redact;
 
-use super::pull::{ANSWER, FINDING, FIXED, Pull, forge, ours, topic};
+use super::pull::{ANSWER, FINDING, FIXED, Pull, forge, is_not_now, ours, topic};
 use super::{Lap, Left, Stop, Told};
 use crate::config::converge::{ConvergeConfig, Detector, Reviewer, ReviewerConfig, Trigger};
 use crate::wiring::SystemClock;
@@ -36,7 +36,7 @@ use crate::wiring::SystemClock;
 pub(super) const HEARD: &str = "reviewer/";
 /// Bytes of what somebody said, as a fixer is told of it.
 const MAX_SAID: usize = 4 << 10;
-/// Limit on immediate re-checks after the head moved.
+/// Looks, while the head moves.
 const MAX_LOOKS: u32 = 3;
 /// Characters of a finding's title.
 const MAX_TITLE: usize = 120;
@@ -114,13 +114,16 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
             let next = match Box::pin(self.next(SystemClock.now())).await {
                 Ok(next) => next,
                 // A look that fails takes nothing back.
-                Err(stop) => match self.left_by(stop) {
-                    Ok(left) => {
-                        store.keep_converge(token, &self.record).await?;
-                        return Ok(left);
+                Err(stop) => {
+                    self.shut(&stop)?;
+                    match self.left_by(stop) {
+                        Ok(left) => {
+                            store.keep_converge(token, &self.record).await?;
+                            return Ok(left);
+                        }
+                        Err(exit) => Next::Over(exit),
                     }
-                    Err(exit) => Next::Over(exit),
-                },
+                }
             };
             self.record.put_off = 0;
             let before = self.record.state.log.len();
@@ -212,6 +215,7 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
     /// # Errors
     /// [`Stop`]
     async fn next(&mut self, now: Millis) -> Result<Next, Stop> {
+        self.go_on().await?;
         let talk = self.site.talk;
         let others: Vec<&ReviewerConfig> = others(self.config).collect();
         let rules = rules(self.config);
@@ -250,7 +254,7 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
                         readiness.asked(&name, now);
                         Next::Again
                     }
-                    Err(error @ ForgeError::RateLimited { .. }) => return Err(forge(error)),
+                    Err(error) if is_not_now(&error) => return Err(forge(error)),
                     Err(error) if error.surely_undone() => {
                         readiness.unreachable(&name, told(&error));
                         Next::Again
@@ -323,7 +327,7 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
             };
             match resolved {
                 Ok(()) => look.seen.threads.retain(|seen| seen.id != known.id),
-                Err(error @ ForgeError::RateLimited { .. }) => return Err(forge(error)),
+                Err(error) if is_not_now(&error) => return Err(forge(error)),
                 Err(error) if error.surely_undone() => {
                     self.record.warn(format!("could not resolve a thread: {error}"));
                 }

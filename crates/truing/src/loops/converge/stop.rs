@@ -6,15 +6,19 @@ use truing_agent::fixer::FixerError;
 use truing_agent::prompt::PromptError;
 use truing_agent::verify::VerifyError;
 use truing_core::converge::{Code, Exit};
-use truing_core::id::{Sha, Span};
+use truing_core::id::{Sha, Span, Token};
 use truing_core::policy::PolicyError;
-use truing_core::port::ReaderError;
+use truing_core::port::{Gate as _, ReaderError, StoreError, Withheld};
 use truing_git::GitError;
 
+use super::Lap;
 use super::gate::GateError;
-use crate::loops::agent::Halted;
+use crate::loops::agent::{Halted, SwitchGate};
 use crate::loops::files::NotTaken;
 use crate::loops::reading::ReadingError;
+
+/// What is to be done where the kill switch stops a run.
+const AGAIN: &str = "run it again when it is off, it goes on where it was";
 
 /// Why an act came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -26,8 +30,16 @@ pub enum Stop {
     #[error("{0}")]
     Budget(String),
     /// The kill switch is on.
-    #[error("the kill switch is on")]
+    #[error("the kill switch is on: {AGAIN}")]
     Halted,
+    /// The gate that is asked right before each write refuses one. It was surely not made.
+    #[error("{why}; not done: {what}: {AGAIN}")]
+    Withheld {
+        /// Which write.
+        what: String,
+        /// Why.
+        why: Withheld,
+    },
     /// A person has stopped the run at its pull request; in words for people.
     #[error("{0}")]
     Stopped(String),
@@ -108,6 +120,7 @@ impl Stop {
             Self::Silent(_)
             | Self::Budget(_)
             | Self::Halted
+            | Self::Withheld { .. }
             | Self::Stopped(_)
             | Self::Model(_)
             | Self::Gate(_)
@@ -125,11 +138,16 @@ impl Stop {
         }
     }
 
+    /// The newest token that was given to anybody, if the lease that the run was under is lost.
+    pub(super) fn lost(&self) -> Option<Token> {
+        if let Self::Withheld { why: Withheld::Lost { last }, .. } = self { Some(*last) } else { None }
+    }
+
     /// How the run ends with it.
     pub(super) fn exit(&self) -> Exit {
         let code = match self {
             Self::Budget(_) => Code::Budget,
-            Self::Halted | Self::Stopped(_) => Code::Interrupted,
+            Self::Halted | Self::Withheld { .. } | Self::Stopped(_) => Code::Interrupted,
             Self::Over { exit, .. } => exit.code,
             Self::Silent(_)
             | Self::Model(_)
@@ -148,5 +166,27 @@ impl Stop {
             | Self::Later { .. } => Code::Infrastructure,
         };
         Exit::new(code, self.to_string())
+    }
+}
+
+impl<S> Lap<'_, S> {
+    /// May it go on?
+    ///
+    /// # Errors
+    /// [`Stop::Halted`]
+    pub(super) async fn go_on(&self) -> Result<(), Stop> {
+        let gate = SwitchGate(self.crew.auditor.ledger.clone());
+        if gate.is_open().await { Ok(()) } else { Err(Stop::Halted) }
+    }
+
+    /// How the run is left by a gate that is shut.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`]: somebody else has taken over, and nothing more is written anywhere.
+    pub(super) fn shut(&self, stop: &Stop) -> Result<Exit, StoreError> {
+        match stop.lost() {
+            Some(last) => Err(StoreError::Fenced { key: self.record.key.clone(), last }),
+            None => Ok(stop.exit()),
+        }
     }
 }

@@ -232,6 +232,6 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
             at: self.clock.now(),
         };
         let commit = staged.commit(&new).await?;
-        super::run::pushed(commit.push(self.remote, branch, expected).await?, branch)
+        super::run::pushed(commit.push(self.remote, branch, expected, &**self.writes).await?, branch)
     }
 }

@@ -189,10 +189,16 @@ impl<S: Jobs, H: Hub> Questions<'_, S, H> {
         }
     }
 
-    /// Says the question again as the last comment, so that people are told of it; what was said of the one before goes.
+    /// Says the question again as the last comment, so that people are told of it; what was said of the one before goes. A
+    /// run that ended right after it has said it already.
     async fn renew(&self, number: u64, text: &str) -> Result<(), ForgeError> {
         let topic = self.topic();
-        for reply in self.hub.replies(number, None).await? {
+        let replies = self.hub.replies(number, None).await?;
+        let is_said = |last: &Reply| last.topic.as_ref() == Some(&topic) && last.body.trim() == text.trim();
+        if replies.last().is_some_and(is_said) {
+            return Ok(());
+        }
+        for reply in replies {
             if reply.topic.as_ref() == Some(&topic) {
                 self.hub.delete_comment(number, &reply.id).await?;
             }
@@ -205,10 +211,13 @@ impl<S: Jobs, H: Hub> Questions<'_, S, H> {
         if job.question.is_none() {
             return Ok(());
         }
+        let topic = Topic::new(format!("{}/settled", self.topic()));
         for issue in self.issues().await?.iter().filter(|issue| issue.open) {
-            self.hub
-                .comment(issue.number, &Topic::new(format!("{}/settled", self.topic())), &words::settled(why))
-                .await?;
+            // A run that ended right after it has said it already.
+            let last = self.hub.replies(issue.number, None).await?.pop();
+            if last.is_none_or(|last| last.topic.as_ref() != Some(&topic)) {
+                self.hub.comment(issue.number, &topic, &words::settled(why)).await?;
+            }
             self.hub.close_issue(issue.number).await?;
         }
         job.question = None;

@@ -2,6 +2,7 @@
 //! whatever a run that died has done, the next one finds and goes on from.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use truing_agent::verify::Verifier;
@@ -12,7 +13,9 @@ use truing_core::follow::record::{Evidence, Record, Result as Outcome, Step};
 use truing_core::follow::standing::Course;
 use truing_core::follow::{NOTHING_PINNED, Verdict};
 use truing_core::id::Sha;
-use truing_core::port::{Clock, ForgeError, Gate, Hub, Jobs, Ledger, RunRef, StoreError};
+use truing_core::port::{
+    Clock, ForgeError, Gate, Hub, Jobs, Ledger, RunRef, StoreError, Withheld, WriteGate,
+};
 use truing_git::{Git, GitError, Mirror, PrivateFolder, Pushed, Refusal, Remote};
 use truing_upstream::archives::Archives;
 use truing_upstream::index::Index;
@@ -53,6 +56,8 @@ pub struct Following<'a, S, H, C, G> {
     pub clock: &'a C,
     /// May it go on?
     pub gate: &'a G,
+    /// Asked right before each push; the repository's side of its forge has asked it, too.
+    pub writes: &'a Arc<dyn WriteGate>,
     /// Git.
     pub git: &'a Git,
     /// Where the repository's mirror is.
@@ -146,6 +151,14 @@ pub enum RunError {
     /// The switch.
     #[error("the kill switch is on")]
     Halted,
+    /// The gate that is asked right before each push refuses it.
+    #[error("{why}; not done: pushing to {branch}")]
+    Withheld {
+        /// The branch.
+        branch: String,
+        /// Why.
+        why: Withheld,
+    },
 }
 
 impl<S: Jobs + Ledger, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
@@ -164,15 +177,15 @@ impl<S: Jobs + Ledger, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         let spent = Spent::default();
         let mut tale = Tale { began, at: None, steps: vec![], from, to, update, evidence, pull, spent };
         let ended = Box::pin(self.steps(&mut job, &mut tale)).await;
-        let ended = match ended {
+        let ended = match ended.map_err(|error| error.of_store(self.run)) {
             Ok(ended) => ended,
-            Err(RunError::Store(error)) => return Err(error),
-            Err(RunError::Halted) => Ended::of(Outcome::Held, RunError::Halted.to_string(), Asks::Same),
+            Err(Ok(error)) => return Err(error),
+            Err(Err(error)) if error.is_halt() => Ended::of(Outcome::Held, error.to_string(), Asks::Same),
             // It would not have been let through.
-            Err(error) if !self.dry_run && job.breaker.open().is_some() && !job.breaker.is_running() => {
+            Err(Err(error)) if !self.dry_run && job.breaker.open().is_some() && !job.breaker.is_running() => {
                 Ended::of(Outcome::Breaker, format!("the circuit breaker is open; {error}"), Asks::Same)
             }
-            Err(error) => Ended::of(Outcome::Failed, error.to_string(), Asks::Same),
+            Err(Err(error)) => Ended::of(Outcome::Failed, error.to_string(), Asks::Same),
         };
         let reached = tale.reached();
         let now = self.clock.now();
@@ -180,11 +193,17 @@ impl<S: Jobs + Ledger, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         let asked =
             if self.dry_run { Ok(None) } else { Box::pin(self.ask(&mut job, &mut tale, &ended)).await };
         tale.end();
-        let (question, why) = match asked {
+        let mut outcome = ended.outcome;
+        let (question, why) = match asked.map_err(|error| error.of_store(self.run)) {
             Ok(question) => (question, ended.why),
-            Err(RunError::Store(error)) => return Err(error),
+            Err(Ok(error)) => return Err(error),
             // The next run asks.
-            Err(error) => (None, format!("{}; people could not be asked: {error}", ended.why)),
+            Err(Err(error)) => {
+                if error.is_halt() {
+                    outcome = Outcome::Held;
+                }
+                (None, format!("{}; people could not be asked: {error}", ended.why))
+            }
         };
         // What is asked after a failure is no step of what was to be done.
         let highest_step = if ended.outcome == Outcome::Asked { tale.reached() } else { reached };
@@ -192,7 +211,7 @@ impl<S: Jobs + Ledger, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         let mut record = Record {
             run: self.run.id.clone(),
             job: self.name.to_owned(),
-            result: ended.outcome,
+            result: outcome,
             exit_reason: why,
             update_type: tale.update,
             package: self.job.package.clone(),
@@ -211,10 +230,14 @@ impl<S: Jobs + Ledger, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
             ended: self.clock.now(),
         };
         if let Err(error) = Box::pin(self.track(&mut job, &record)).await {
-            if let RunError::Store(error) = error {
-                return Err(error);
-            }
+            let error = match error.of_store(self.run) {
+                Ok(error) => return Err(error),
+                Err(error) => error,
+            };
             record.exit_reason += &format!("; {}", tracking::not_kept(&job, &error));
+            if error.is_halt() {
+                record.result = Outcome::Held;
+            }
         }
         self.store.end_job(self.run, &job, &record).await?;
         Ok(record)
@@ -557,6 +580,7 @@ pub(super) fn pushed(pushed: Pushed, branch: &str) -> Result<(), RunError> {
     match pushed {
         Pushed::Done => Ok(()),
         Pushed::Moved { .. } => Err(RunError::Moved { branch }),
+        Pushed::Withheld(why) => Err(RunError::Withheld { branch, why }),
         Pushed::Refused { why, message } => Err(RunError::Refused { branch, why, message }),
     }
 }

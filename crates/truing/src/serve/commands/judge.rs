@@ -4,7 +4,7 @@
 use truing_core::id::{CommentId, FindingId};
 use truing_core::port::{
     Clock, CommentKind, Conversation as _, Forge as _, ForgeError, Origin, PrState, PullRequest, Repository,
-    Told,
+    Told, read_only,
 };
 use truing_core::publish::{Item, Producer};
 use truing_forge::github::{Author, GitHub, PullComment};
@@ -77,7 +77,7 @@ async fn judge_label(
         Ok(pull) => pull,
         Err(verdict) => return Ok(verdict),
     };
-    let talk = github.conversation(&told.pr, &repository.name, Producer::Converge);
+    let talk = github.conversation(&told.pr, &repository.name, Producer::Converge, &read_only());
     // Forges do not tell labels apart by case.
     let set = talk.labels().await?.into_iter().find(|label| label.name.eq_ignore_ascii_case(name));
     let Some(set) = set else { return Ok(Verdict::Ignore("it is not set any more".into())) };
@@ -190,7 +190,7 @@ async fn thread_of(
         Err(error) => return Err(error),
     }
     // A run that converges has found it, perhaps.
-    let talk = github.conversation(&told.pr, &repository.name, Producer::Converge);
+    let talk = github.conversation(&told.pr, &repository.name, Producer::Converge, &read_only());
     match talk.about(first).await {
         Ok(topic) => Ok(topic.and_then(|topic| topic.as_str().strip_prefix(FINDING).map(FindingId::new))),
         Err(ForgeError::NotFound { .. }) => Ok(None),

@@ -1,5 +1,6 @@
 //! A run on a pull request that has no record: the reasons, and the worker's answer to each.
 
+use truing_core::converge::{Code, Exit};
 use truing_core::id::{RunId, Span};
 use truing_core::port::{Clock, ForgeError, StoreError};
 use truing_forge::github::RemoteError;
@@ -70,4 +71,12 @@ impl From<StepError> for NoPullRun {
     fn from(error: StepError) -> Self {
         Self::NotLeased(NotLeased::Step(error))
     }
+}
+
+/// A step that keeps its run from going on.
+pub(super) fn failed(exit: &Exit) -> Stopped {
+    if exit.code == Code::Interrupted {
+        return Stopped::Halted;
+    }
+    Stopped::Failed { class: CLASS, what: exit.reason.clone(), not_before: None }
 }

@@ -1,0 +1,47 @@
+//! What follows from an error of a forge: what people do about it, and whether the call may have worked all the same.
+
+use super::ForgeError;
+
+impl ForgeError {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Unauthorized { .. } => {
+                "make a new token, and put it where forge.NAME.token says; of a GitHub App check app_id, private_key \
+                 and this machine's clock"
+            }
+            Self::Forbidden { .. } => {
+                "let the token read the code and write pull request comments and statuses, or use another; \
+                 docs/github.md lists what it needs"
+            }
+            Self::NotFound { .. } => {
+                "look whether it exists, and whether the token may see it: the forge says the same of both"
+            }
+            Self::Moved { .. } => "use the name that it has now",
+            Self::Rejected { .. } => "look what the forge says of it",
+            Self::RateLimited { .. } => "it goes on by itself then",
+            Self::Unavailable { .. } => "if it lasts, check forge.NAME.api_url and the forge's status page",
+            Self::Withheld { why, .. } => why.hint(),
+        }
+    }
+
+    /// What happened, and what to do about it, in one line.
+    pub fn with_hint(&self) -> String {
+        format!("{self} (hint: {})", self.hint())
+    }
+
+    /// Is it certain that the call changed nothing? If not, a creating call's intent stays until the settle
+    /// delay has passed.
+    pub fn surely_undone(&self) -> bool {
+        match self {
+            Self::Unauthorized { .. }
+            | Self::Forbidden { .. }
+            | Self::NotFound { .. }
+            | Self::Moved { .. }
+            | Self::Rejected { .. }
+            | Self::RateLimited { .. }
+            | Self::Withheld { .. } => true,
+            Self::Unavailable { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! What a gate that is shut comes to: the kill switch holds the run, and somebody who has taken over ends it unheard.
+
+use truing_core::port::{ForgeError, RunRef, StoreError, Withheld};
+
+use super::run::RunError;
+
+impl RunError {
+    /// Is it the kill switch alone?
+    pub(super) fn is_halt(&self) -> bool {
+        if let Self::Withheld { why, .. } | Self::Forge(ForgeError::Withheld { why, .. }) = self {
+            return *why == Withheld::Halted;
+        }
+        matches!(self, Self::Halted)
+    }
+
+    /// The records' refusal of whatever is to be remembered, if it is that, or comes to that: somebody else has taken
+    /// over.
+    ///
+    /// # Errors
+    /// Another error, as it is.
+    pub(super) fn of_store(self, run: &RunRef) -> Result<StoreError, Self> {
+        match self {
+            Self::Store(error) => Ok(error),
+            Self::Withheld { why: Withheld::Lost { last }, .. }
+            | Self::Forge(ForgeError::Withheld { why: Withheld::Lost { last }, .. }) => {
+                Ok(StoreError::Fenced { key: run.key.clone(), last })
+            }
+            error => Err(error),
+        }
+    }
+}

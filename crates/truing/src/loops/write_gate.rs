@@ -1,0 +1,69 @@
+//! What converge, sync and the tools for agents ask right before each single write: the kill switch, and whether the
+//! lease is still theirs. (A review asks both where it announces what it writes: `truing_forge::publisher`.)
+
+use std::fmt;
+use std::sync::Arc;
+
+use truing_core::id::{Key, Token};
+use truing_core::port::{Asked, Operations as _, Slots as _, Withheld, WriteGate};
+use truing_core::slot::State;
+use truing_store::Sqlite;
+
+/// The gate of whoever writes by this store. Nothing is cached; a store that cannot be read closes it.
+#[derive(Clone)]
+pub struct StoreGate {
+    store: Sqlite,
+    who: Who,
+}
+
+impl fmt::Debug for StoreGate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreGate").field("who", &self.who).finish_non_exhaustive()
+    }
+}
+
+/// Who writes.
+#[derive(Clone, Debug)]
+enum Who {
+    /// A run under this lease: one in flight completes, unless the switch stops runs.
+    Run(Key, Token),
+    /// Nobody's run: nothing is in flight that could be completed.
+    Caller,
+}
+
+impl StoreGate {
+    /// The gate of a run that holds this lease.
+    pub fn of_run(store: &Sqlite, key: &Key, token: Token) -> Arc<dyn WriteGate> {
+        Arc::new(Self { store: store.clone(), who: Who::Run(key.clone(), token) })
+    }
+
+    /// The gate of a caller whose every write begins something.
+    pub fn of_caller(store: &Sqlite) -> Arc<dyn WriteGate> {
+        Arc::new(Self { store: store.clone(), who: Who::Caller })
+    }
+
+    async fn open(&self) -> Result<(), Withheld> {
+        let switch = self.store.switch().await.map_err(|_| Withheld::Halted)?;
+        let (key, token) = match &self.who {
+            Who::Caller if switch.engaged().is_some() => return Err(Withheld::Halted),
+            Who::Caller => return Ok(()),
+            Who::Run(..) if switch.stops_runs() => return Err(Withheld::Halted),
+            Who::Run(key, token) => (key, *token),
+        };
+        let slots = self.store.load(std::slice::from_ref(key)).await.map_err(|_| Withheld::Halted)?;
+        let Some(slot) = slots.first() else { return Err(Withheld::Lost { last: token }) };
+        match slot.state {
+            State::Leased { token: now, .. } if now == token => Ok(()),
+            State::Leased { token: now, .. } => Err(Withheld::Lost { last: now }),
+            State::Idle | State::Waiting { .. } | State::Held { .. } => {
+                Err(Withheld::Lost { last: Token(slot.version.0) })
+            }
+        }
+    }
+}
+
+impl WriteGate for StoreGate {
+    fn ask(&self) -> Asked<'_> {
+        Box::pin(self.open())
+    }
+}

@@ -1,0 +1,318 @@
+//! Runs of a job, at each single write of which the kill switch is turned on, or the lease is lost: the write that is on its
+//! way is done, none after it is made, and what is there after the next run is what a run leaves that nobody has disturbed.
+//! In mode `finish`, a run in flight completes.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::{Output, Stdio};
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use regex::Regex;
+use serde_json::Value;
+use truing::slots::step;
+use truing::wiring::SystemClock;
+use truing_core::follow::job;
+use truing_core::slot::{Command, Limits};
+use truing_fakes::forge::{Fault, FaultKind};
+use truing_fakes::model::{FakeModel, Script};
+use truing_fakes::repo::Commit;
+use truing_store::Sqlite;
+
+use super::bump::{CHECK, Scene, report, right, write};
+use super::site::{BOT, BRANCH, Ran, Site};
+
+const PUSH: &str = "/{owner}/{repo}/git-receive-pack";
+/// Sites side by side.
+const AT_ONCE: usize = 4;
+/// Issues that tell of runs tell how often they ran.
+const TRACKS: &str = "outcome.issue = true\nlabels = [\"upstream\"]";
+const TRACKED: &str = "how it went";
+
+/// What a run finds and does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Case {
+    /// A release to be admitted.
+    Relax,
+    /// One that people are asked about.
+    Ask,
+    /// Another one, in the same question.
+    AskAgain,
+    /// People have answered.
+    Answered,
+    /// People are at work on the pull request.
+    Blocked,
+    /// A port that is not finished.
+    Save,
+    /// One that is.
+    Finish,
+}
+
+/// How many writes each has.
+const CASES: [(Case, usize); 7] = [
+    (Case::Relax, 4),
+    (Case::Ask, 2),
+    (Case::AskAgain, 3),
+    (Case::Answered, 6),
+    (Case::Blocked, 2),
+    (Case::Save, 3),
+    (Case::Finish, 6),
+];
+
+/// What happens while a write is on its way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum What {
+    Stop,
+    Finish,
+    Lost,
+}
+
+/// One write of a run: the nth call of the API that may write, or the nth push.
+#[derive(Clone, Copy, Debug)]
+enum At {
+    Call(u32),
+    Push(u32),
+}
+
+/// A site, and who ports code there, if somebody does.
+struct Stage {
+    site: Site,
+    model: Option<FakeModel>,
+}
+
+impl Case {
+    /// Everything before the run.
+    async fn stage(self) -> Stage {
+        let stage = match self {
+            Self::Save | Self::Finish => {
+                let Scene { site, model } =
+                    Scene::new(&format!("mode = \"code\"\n{TRACKS}"), CHECK, vec![]).await;
+                Stage { site, model: Some(model) }
+            }
+            Self::Relax | Self::Ask | Self::AskAgain | Self::Answered | Self::Blocked => {
+                Stage { site: Site::with("5s", TRACKS).await, model: None }
+            }
+        };
+        let site = &stage.site;
+        // Nobody else is to tell that the lease is lost.
+        site.set("lease = \"5s\"\nheartbeat = \"200ms\"", "lease = \"60s\"\nheartbeat = \"10s\"");
+        match self {
+            Self::Relax => site.release("1.0.1"),
+            Self::Ask => site.release("1.0.3"),
+            Self::AskAgain => {
+                site.release("1.0.3");
+                site.sync().await;
+                site.release("2.0.0");
+            }
+            Self::Answered => {
+                site.release("1.0.3");
+                site.sync().await;
+                let questions = site.questions().await;
+                let question = questions.iter().find(|issue| issue.title.contains("feedback")).unwrap();
+                site.repo.comment(question.number, "ann", "relax").await.unwrap();
+            }
+            Self::Blocked => {
+                site.release("1.0.1");
+                site.sync().await;
+                let mine = Commit::new("Mine").write("mine.txt", "mine\n").by("ann");
+                site.repo.push(BRANCH, mine).await.unwrap();
+                site.release("1.0.4");
+            }
+            Self::Save => {}
+            Self::Finish => {
+                Self::Save.play(&stage);
+                stage.run().await;
+            }
+        }
+        self.play(&stage);
+        stage
+    }
+
+    /// What a model does in the next run.
+    fn play(self, stage: &Stage) {
+        let Some(model) = &stage.model else { return };
+        match self {
+            Self::Save => {
+                let half = "# HALF\ndef pinned(a):\n    return a\n";
+                model.play(Script::of([write("ours/m.py", half), report(&["more"], &["pinned"])]));
+            }
+            Self::Finish => model.play(Script::of(right())),
+            Self::Relax | Self::Ask | Self::AskAgain | Self::Answered | Self::Blocked => {}
+        }
+    }
+}
+
+impl Stage {
+    async fn run(&self) -> Ran {
+        self.site.run(&["sync", "run", "demo"]).await
+    }
+}
+
+/// The writes since the forge's log was so long, in their order.
+fn writes(stage: &Stage, since: usize) -> Vec<At> {
+    let (mut calls, mut pushes) = (0, 0);
+    let mut writes = Vec::new();
+    for call in stage.site.forge.log().into_iter().skip(since).filter(|call| call.method != "GET") {
+        if call.path.ends_with("/git-receive-pack") {
+            pushes += 1;
+            writes.push(At::Push(pushes));
+        } else if !call.path.ends_with("/git-upload-pack") {
+            calls += 1;
+            writes.push(At::Call(calls));
+        }
+    }
+    writes
+}
+
+/// What there is, without what differs between runs.
+async fn picture(stage: &Stage) -> String {
+    let site = &stage.site;
+    let mut text = String::new();
+    for (number, pull) in site.pulls().await {
+        let said = pull.summaries().map(|comment| (&comment.author, &comment.body)).collect::<Vec<_>>();
+        let (open, draft) = (pull.open, pull.draft);
+        let _ = writeln!(text, "#{number} {} {open} {draft} {:?}", pull.title, pull.labels);
+        let _ = writeln!(text, "{}\n{said:#?}", pull.body);
+    }
+    for issue in site.questions().await {
+        let is_tracked = !issue.title.contains("feedback");
+        let body = if is_tracked { TRACKED } else { &issue.body };
+        let said = issue.comments.iter().filter(|comment| !comment.deleted && comment.author == BOT);
+        let said = said.map(|comment| &comment.body).collect::<Vec<_>>();
+        let _ = writeln!(text, "#{} {} {}\n{body}\n{said:#?}", issue.number, issue.title, issue.open);
+    }
+    for branch in [BRANCH.to_owned(), format!("{BRANCH}-wip")] {
+        if site.repo.tip(&branch).await.is_ok() {
+            let _ = writeln!(text, "{branch}: {} ahead", site.ahead(&branch).await);
+            text += &site.file(&branch, "pyproject.toml").await;
+        }
+    }
+    // The run that goes on says why in other words.
+    let varies =
+        Regex::new(r"needed any more: .*|<!-- truing:\S+ [^>]*-->|127.0.0.1:\d+|\b[0-9a-f]{7,40}\b").unwrap();
+    varies.replace_all(&text, "…").into_owned()
+}
+
+async fn turn(stage: &Stage, arguments: &[&str]) {
+    let ran = stage.site.run(&[&["kill"], arguments].concat()).await;
+    assert_eq!(ran.exit, 0, "{ran:?}");
+}
+
+/// Ends the lease, as a server that restarts does.
+async fn lose(stage: &Stage) {
+    let file: PathBuf = stage.site.home().join(".local/state/truing/truing.db");
+    let store = Sqlite::open(&file, Arc::new(SystemClock)).unwrap();
+    step(&store, &job::key("demo"), Command::Restarted, &Limits::default()).await.unwrap();
+}
+
+/// A run in which this happens while a write is on its way; `None`: before the first.
+async fn met(stage: &Stage, at: Option<At>, what: What) -> Output {
+    let forge = &stage.site.forge;
+    forge.fault(match at {
+        Some(At::Call(nth)) => Fault::write(nth, FaultKind::HeldAnswer),
+        Some(At::Push(nth)) => Fault::once("POST", PUSH, FaultKind::HeldAnswer).nth(nth),
+        None => Fault::once("GET", "/repos", FaultKind::HeldAnswer).nth(2),
+    });
+    let mut command = tokio::process::Command::from(stage.site.command(&["sync", "run", "demo"]));
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut output = std::pin::pin!(child.wait_with_output());
+    tokio::select! {
+        () = forge.holds() => {}
+        ended = &mut output => panic!("it never came to {at:?}: {ended:?}"),
+    }
+    match what {
+        What::Stop => turn(stage, &["on", "--mode", "stop"]).await,
+        What::Finish => turn(stage, &["on"]).await,
+        What::Lost => lose(stage).await,
+    }
+    forge.release();
+    output.await.unwrap()
+}
+
+/// What a run leaves that nobody disturbs.
+struct Clean {
+    writes: Vec<At>,
+    exit: i32,
+    picture: String,
+}
+
+/// What is wrong with a run that this happens to there, and with the one after it.
+async fn wrong(case: Case, (nth, at): (usize, Option<At>), what: What, clean: &Clean) -> Option<String> {
+    let stage = case.stage().await;
+    let since = stage.site.forge.log().len();
+    let output = met(&stage, at, what).await;
+    let (exit, made) = (output.status.code(), writes(&stage, since).len());
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    let reason = told["exit_reason"].as_str().unwrap_or_default();
+    let said = || format!("{exit:?} {} {reason} {}", told["result"], String::from_utf8_lossy(&output.stderr));
+    let differs =
+        |shown: String| (shown != clean.picture).then(|| format!("expected {}, is {shown}", clean.picture));
+    // After the last write there is none to be refused.
+    if what == What::Finish || nth == clean.writes.len() {
+        let wrong = (exit != Some(clean.exit)).then(said);
+        return wrong.or(differs(picture(&stage).await));
+    }
+    if made != nth {
+        return Some(format!("{made} writes: {}", said()));
+    }
+    let is_told = match what {
+        What::Stop => told["result"] == "held" && reason.contains("the kill switch is on"),
+        What::Lost | What::Finish => String::from_utf8_lossy(&output.stderr).contains("taken it over"),
+    };
+    if exit != Some(4) || !is_told {
+        return Some(said());
+    }
+    if what == What::Stop {
+        turn(&stage, &["off"]).await;
+    }
+    case.play(&stage);
+    let ran = stage.run().await;
+    // A port that is kept already is no further after one more that is as far.
+    let is_kept = case == Case::Save && nth > 1;
+    let exit = if is_kept { 3 } else { clean.exit };
+    let wrong = (ran.exit != exit).then(|| format!("the second run: {ran:?}"));
+    wrong.or(differs(picture(&stage).await))
+}
+
+/// What is wrong at each write of each case, and before the first.
+async fn all_wrong(cases: &[(Case, usize)], what: What) -> Vec<String> {
+    let mut cleans = Vec::new();
+    for (case, many) in cases {
+        let stage = case.stage().await;
+        let since = stage.site.forge.log().len();
+        let exit = stage.run().await.exit;
+        let clean = Clean { writes: writes(&stage, since), exit, picture: picture(&stage).await };
+        assert_eq!(clean.writes.len(), *many, "{case:?}: {:?}", clean.writes);
+        cleans.push((*case, clean));
+    }
+    let all = cleans.iter().flat_map(|(case, clean)| {
+        let at = [None].into_iter().chain(clean.writes.iter().copied().map(Some)).enumerate();
+        at.map(move |at| (*case, at, clean))
+    });
+    futures_util::stream::iter(all)
+        .map(|(case, at, clean)| async move {
+            wrong(case, at, what, clean).await.map(|wrong| format!("{case:?}, {at:?}: {wrong}"))
+        })
+        .buffer_unordered(AT_ONCE)
+        .filter_map(std::future::ready)
+        .collect()
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_stop_no_write_is_made_wherever_it_comes_and_off_lets_it_go_on() {
+    let wrong = all_wrong(&CASES, What::Stop).await;
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_mode_finish_a_run_in_flight_completes() {
+    let wrong = all_wrong(&[(Case::Answered, 6)], What::Finish).await;
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_lease_a_run_makes_no_write() {
+    let wrong = all_wrong(&[(Case::Answered, 6)], What::Lost).await;
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
