@@ -311,7 +311,7 @@ fn evidence(record: &Record) -> String {
     let probes: usize = of_last().map(|absence| absence.probes.len()).sum();
     format!(
         "\nEvidence: audit {last} cleared {} with {}; `--format json` shows them\n",
-        line::counted(categories.len(), "category"),
-        line::counted(probes, "probe"),
+        counted(categories.len(), "category"),
+        counted(probes, "probe"),
     )
 }
