@@ -12,16 +12,16 @@ use crate::pull::{Site, two_loops};
 use crate::scene::{clean, dirty, mended};
 
 const SECRET: &str = "served-secret-canary";
-const NATIVE: &str =
+pub(crate) const NATIVE: &str =
     "[review]\nruntime = \"native\"\nbackoff = \"50ms\"\nbackoff_max = \"100ms\"\nattempts = 2\n";
 /// How long a condition may take to come true on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The service, until it is dropped or killed.
-struct Server(Child);
+pub(crate) struct Server(Child);
 
 impl Server {
-    fn start(site: &Site) -> Self {
+    pub(crate) fn start(site: &Site) -> Self {
         let mut command = site.other("serve", &[]);
         command.env("GITHUB_WEBHOOK_SECRET", SECRET).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -69,7 +69,7 @@ impl Site {
         self.says(by, "/converge").await;
     }
 
-    async fn says(&self, by: &str, text: &str) {
+    pub(crate) async fn says(&self, by: &str, text: &str) {
         self.forge.pending();
         self.repo.comment(self.number, by, text).await.unwrap();
         self.deliver().await;
@@ -85,7 +85,7 @@ impl Site {
     }
 
     /// Waits until `why` tells this.
-    async fn until_why(&self, what: &str) -> String {
+    pub(crate) async fn until_why(&self, what: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let why = self.why().await;
