@@ -93,6 +93,12 @@ impl FakeModel {
         self.shared.bills()
     }
 
+    /// How many answers have stopped in their middle by now ([`Fault::Stall`]), with all that they say before on its way
+    /// to the client.
+    pub fn hung(&self) -> u64 {
+        self.shared.hung()
+    }
+
     /// What no client may do and somebody did: no credential or two of them, requests that the API refuses, requests
     /// that the script has no answer for.
     pub fn violations(&self) -> Vec<String> {

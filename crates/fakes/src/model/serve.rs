@@ -314,6 +314,10 @@ impl Stream {
                 self.piece(b"event: content_block_delta\ndata: {\"type\": \"content_blo\n\n".to_vec()).await
             }
             Some(Fault::Stall { after }) if *after == here => {
+                while self.sender.capacity() < MAX_WAITING && !self.sender.is_closed() {
+                    tokio::task::yield_now().await;
+                }
+                self.shared.hangs();
                 self.sender.closed().await;
                 Err(Over)
             }

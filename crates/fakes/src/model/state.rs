@@ -76,6 +76,8 @@ struct State {
     log: std::collections::VecDeque<Logged>,
     bills: BTreeMap<u64, Bill>,
     violations: Vec<String>,
+    /// Answers that stopped in their middle, when all of them before that was on its way.
+    hung: u64,
 }
 
 impl Shared {
@@ -88,6 +90,7 @@ impl Shared {
             log: Default::default(),
             bills: BTreeMap::new(),
             violations: Vec::new(),
+            hung: 0,
         };
         Self { state: Mutex::new(state), stall: watch::Sender::default() }
     }
@@ -188,6 +191,15 @@ impl Shared {
 
     pub(super) fn violations(&self) -> Vec<String> {
         self.state().violations.clone()
+    }
+
+    pub(super) fn hung(&self) -> u64 {
+        self.state().hung
+    }
+
+    /// An answer says nothing more.
+    pub(super) fn hangs(&self) {
+        self.state().hung += 1;
     }
 
     /// Bills a request, for all that was written by now.

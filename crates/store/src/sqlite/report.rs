@@ -1,5 +1,6 @@
 //! The outcome records that `truing report` shows: totals by day, kind and reason, and the last ones as they are.
 
+use truing_core::follow::job::Untold;
 use truing_core::id::{Millis, RunId, Token};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::OutcomeRecord;
@@ -103,6 +104,25 @@ impl Sqlite {
                          AND EXISTS (SELECT 1 FROM draw JOIN level ON level.id = draw.level
                                      WHERE draw.reservation = reservation.id AND level.kind = 'review')";
             Ok(MicroUsd(connection.prepare_cached(sql)?.query_row([since.0], |row| row.get(0))?))
+        })
+        .await
+    }
+
+    /// What runs of a job have cost of which no record tells yet: they were stopped, or killed, or go on.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be read.
+    pub async fn untold(&self, runs: &[Untold]) -> Result<MicroUsd, StoreError> {
+        let runs = runs.to_vec();
+        self.read(move |connection| {
+            let sql = "SELECT coalesce(sum(cost), 0) FROM reservation WHERE run = ?1 AND cost IS NOT NULL";
+            let mut select = connection.prepare_cached(sql)?;
+            let mut untold = 0_u64;
+            for Untold { run, told } in &runs {
+                let spent: u64 = select.query_row([run.as_str()], |row| row.get(0))?;
+                untold = untold.saturating_add(spent.saturating_sub(told.0));
+            }
+            Ok(MicroUsd(untold))
         })
         .await
     }

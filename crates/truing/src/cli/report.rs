@@ -192,6 +192,8 @@ struct JobLine {
     failures: u32,
     streak: u32,
     question: Option<String>,
+    /// What runs have cost that told nothing: the record of the next one does.
+    untold_micro_usd: MicroUsd,
     #[serde(flatten)]
     tally: Tally,
 }
@@ -230,7 +232,7 @@ fn as_instant<S: Serializer>(at: &Option<Millis>, to: S) -> Result<S::Ok, S::Err
 }
 
 impl JobLine {
-    fn new(key: &Key, job: &Job, runs: &[Run]) -> Self {
+    fn new(key: &Key, (job, untold_micro_usd): (&Job, MicroUsd), runs: &[Run]) -> Self {
         let (failures, streak) = job.breaker.counts();
         Self {
             name: job::of_key(key).unwrap_or(key.as_str()).to_owned(),
@@ -239,6 +241,7 @@ impl JobLine {
             failures,
             streak,
             question: job.question.as_ref().and_then(|question| question.url.clone()),
+            untold_micro_usd,
             tally: Tally::of(runs.iter().filter(|run| run.key == key.as_str())),
         }
     }
@@ -257,6 +260,9 @@ impl JobLine {
         if self.streak > 0 {
             told +=
                 &format!(", {} of this release, {} in a row", counted(self.failures, "failure"), self.streak);
+        }
+        if let MicroUsd(untold @ 1..) = self.untold_micro_usd {
+            told += &format!("; {} by runs that were stopped or go on", amount::dollars(untold));
         }
         told
     }
@@ -350,7 +356,9 @@ impl Asked<'_> {
         ended.extend(others.flat_map(|section| &section.runs).map(outcome::ended));
         ended.sort_by_key(|row| row.day);
         let has_others = jobs.is_some() || converge.is_some();
-        let totals = outcome::totals(&ended, has_others).with(self.unrecorded().await?);
+        let stopped = jobs.iter().flat_map(|section| &section.jobs).map(|job| job.untold_micro_usd.0);
+        let untold = MicroUsd(stopped.fold(self.unrecorded().await?.0, u64::saturating_add));
+        let totals = outcome::totals(&ended, has_others).with(untold);
         Ok(Answer {
             schema: "truing.report/1",
             since: instant(self.since),
@@ -400,7 +408,13 @@ impl Asked<'_> {
             return Ok(None);
         }
         let mut section = self.section(LoopFlag::Sync, runs);
-        section.jobs = known.iter().map(|(key, job)| JobLine::new(key, job, &section.runs)).collect();
+        for (key, job) in &known {
+            let untold = match self.store {
+                Some(store) => store.untold(&job.untold).await.map_err(store_error)?,
+                None => MicroUsd(0),
+            };
+            section.jobs.push(JobLine::new(key, (job, untold), &section.runs));
+        }
         Ok(Some(section))
     }
 

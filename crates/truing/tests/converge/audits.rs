@@ -8,6 +8,7 @@ use truing_fakes::repo::Commit;
 use crate::place::Ran;
 use crate::pull::{Site, loops_of};
 use crate::scene::{BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, fix_is_clean, mended};
+use crate::served::{NATIVE, Server};
 
 fn told(ran: &Ran) -> Value {
     serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{ran:?}"))
@@ -189,20 +190,55 @@ async fn preflight_runs_the_gate_and_the_checks_on_the_head_of_a_pull_request() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_finding_that_is_dismissed_is_none_to_an_audit_of_the_pull_request() {
-    let site = Site::new("", [dirty()]).await;
+async fn a_finding_that_is_dismissed_by_somebody_who_may_is_none_to_an_audit_of_the_pull_request() {
+    let site = Site::new(NATIVE, []).await;
     let name = format!("acme/shop#{}", site.number);
-    let audit = async || told(&site.ran(site.other("audit", &["--format", "json", &name])).await);
-    assert_eq!(audit().await["counts"]["P1"], json!(1));
-    let ran = site.ran(site.other("dismiss", &[BUG_ID, "--reason", "the callers rely on it", &name])).await;
-    if ran.exit == 0 {
+    let audit = async || {
         site.model.play(Script::of([dirty()]));
-        let told = audit().await;
-        assert_eq!(
-            (&told["counts"]["P1"], &told["dismissed"][0]["id"]),
-            (&json!(0), &json!(BUG_ID)),
-            "{told}"
-        );
+        let before = site.model.log().len();
+        let ran = site.ran(site.other("audit", &["--format", "json", &name])).await;
+        assert_eq!(site.model.log().len(), before + 1, "it looks itself: {ran:?}");
+        (ran.exit, told(&ran))
+    };
+    let (exit, first) = audit().await;
+    assert_eq!((exit, &first["counts"]["P1"], &first["dismissed"]), (1, &json!(1), &json!([])), "{first}");
+
+    let _server = Server::start(&site);
+    let word = format!("/dismiss {BUG_ID} the callers rely on it");
+    site.says("eve", &word).await;
+    let (exit, still) = audit().await;
+    assert_eq!((exit, &still["counts"]["P1"], &still["dismissed"]), (1, &json!(1), &json!([])), "{still}");
+
+    site.says("ann", &word).await;
+    site.until_why("by ann@github: the callers rely on it").await;
+    let (exit, last) = audit().await;
+    assert_eq!((exit, &last["counts"]["P1"], &last["findings"]), (0, &json!(0), &json!([])), "{last}");
+    let dismissed = &last["dismissed"][0];
+    assert_eq!((&dismissed["id"], &last["absences"].as_array().is_some()), (&json!(BUG_ID), &true), "{last}");
+    assert!(dismissed["why"].as_str().unwrap().ends_with("the callers rely on it (ann)"), "{last}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_that_is_over_is_not_audited() {
+    for is_merged in [false, true] {
+        let site = Site::new("", [dirty()]).await;
+        let name = format!("acme/shop#{}", site.number);
+        let word = if is_merged {
+            site.repo.merge(site.number, "ann").await.unwrap();
+            "merged"
+        } else {
+            site.repo.close(site.number).await.unwrap();
+            "closed"
+        };
+        let ran = site.ran(site.other("audit", &["--format", "json", &name])).await;
+        // 1 would say that something was found, and 0 that it is clean.
+        assert_eq!((ran.exit, site.model.log().len()), (2, 0), "{ran:?}");
+        let told = told(&ran);
+        assert_eq!((&told["ok"], &told["error"]["code"]), (&json!(false), &json!("closed")), "{told}");
+        let ran = site.ran(site.other("audit", &[&name])).await;
+        assert!(ran.exit == 2 && ran.out.starts_with("no audit: "), "{ran:?}");
+        assert!(ran.out.contains(&format!("is {word}")), "{ran:?}");
+        assert!(ran.err.contains("hint: name a pull request that is open"), "{ran:?}");
     }
 }
 

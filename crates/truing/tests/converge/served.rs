@@ -1,6 +1,7 @@
 //! Runs that the service does: asked for by a comment or a label, a step at a time, and gone on with after a kill.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -9,19 +10,19 @@ use truing_fakes::model::{Answer, Script};
 
 use crate::place::Ran;
 use crate::pull::{Site, two_loops};
-use crate::scene::{clean, dirty, mended};
+use crate::scene::{clean, dirty, mended, write};
 
 const SECRET: &str = "served-secret-canary";
-const NATIVE: &str =
+pub(crate) const NATIVE: &str =
     "[review]\nruntime = \"native\"\nbackoff = \"50ms\"\nbackoff_max = \"100ms\"\nattempts = 2\n";
 /// How long a condition may take to come true on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The service, until it is dropped or killed.
-struct Server(Child);
+pub(crate) struct Server(Child, String);
 
 impl Server {
-    fn start(site: &Site) -> Self {
+    pub(crate) fn start(site: &Site) -> Self {
         let mut command = site.other("serve", &[]);
         command.env("GITHUB_WEBHOOK_SECRET", SECRET).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -32,9 +33,21 @@ impl Server {
         let url = lines.find_map(listens).unwrap();
         // Its log is read to the end, so that it never waits for a reader.
         std::thread::spawn(move || lines.for_each(drop));
-        let url = format!("{url}/webhooks/github");
-        site.forge.hook(Hook { url, secret: SECRET.into(), automatic: false });
-        Self(child)
+        let hook = format!("{url}/webhooks/github");
+        site.forge.hook(Hook { url: hook, secret: SECRET.into(), automatic: false });
+        Self(child, url)
+    }
+
+    /// How many runs of this loop ended so, by its metrics.
+    fn runs(&self, of: &str, outcome: &str) -> u64 {
+        let address = self.1.strip_prefix("http://").unwrap();
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(stream, "GET /metrics HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
+        let mut metrics = String::new();
+        stream.read_to_string(&mut metrics).unwrap();
+        let name = format!("truing_runs_total{{loop=\"{of}\",outcome=\"{outcome}\"}} ");
+        let count = metrics.lines().find_map(|line| line.strip_prefix(&name)?.parse().ok());
+        count.unwrap_or_else(|| panic!("{name}: {metrics}"))
     }
 }
 
@@ -69,7 +82,7 @@ impl Site {
         self.says(by, "/converge").await;
     }
 
-    async fn says(&self, by: &str, text: &str) {
+    pub(crate) async fn says(&self, by: &str, text: &str) {
         self.forge.pending();
         self.repo.comment(self.number, by, text).await.unwrap();
         self.deliver().await;
@@ -85,7 +98,7 @@ impl Site {
     }
 
     /// Waits until `why` tells this.
-    async fn until_why(&self, what: &str) -> String {
+    pub(crate) async fn until_why(&self, what: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let why = self.why().await;
@@ -129,6 +142,22 @@ async fn a_comment_of_whoever_may_write_starts_a_run_and_a_strangers_does_not() 
         ["`/converge` by ann@github", "converge: Loop 1 audit: 0P0 / 1P1 / 0P2", "goes on later (step)"]
     {
         assert!(why.contains(line), "{line} is not in {why}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_report_says_that_no_test_stood_behind_a_run_that_changed_tests() {
+    let test = "from total import total\n\n\ndef test_all():\n    assert total([1, 2]) == 3\n";
+    for (check, says_so) in [("", true), ("[verify]\ncheck = [[\"true\"]]\n", false)] {
+        let mut answers = two_loops().to_vec();
+        answers.insert(2, write("tests/test_total.py", test));
+        let site = Site::new(&format!("{NATIVE}{check}"), answers).await;
+        let _server = Server::start(&site);
+        site.asks("ann").await;
+        let pull = site.until("the report", |pull| report(pull).is_some()).await;
+        let told = report(&pull).unwrap();
+        assert!(told.starts_with("## /converge: converged\n"), "{told}");
+        assert_eq!(told.contains("no test confirms this run: "), says_so, "{check}: {told}");
     }
 }
 
@@ -361,7 +390,8 @@ async fn a_run_that_a_person_stops_says_so_and_is_resumed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_is_given_up_before_its_commits_are_known_is_told_by_the_report_and_hides_no_other() {
     let site = Site::new(NATIVE, [clean()]).await;
-    let _server = Server::start(&site);
+    let server = Server::start(&site);
+    assert_eq!((server.runs("converge", "done"), server.runs("converge", "failed")), (0, 0));
     let git = Fault::once("GET", "/{owner}/{repo}/info/refs", FaultKind::Status(500, None));
     site.forge.fault(git.times(u32::MAX));
     site.asks("ann").await;

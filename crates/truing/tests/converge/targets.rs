@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::{Value, json};
-use truing_fakes::forge::{Fault, FaultKind};
-use truing_fakes::model::Answer;
+use truing_fakes::forge::{Fault, FaultKind, NewPull};
+use truing_fakes::model::{Answer, Script};
+use truing_fakes::repo::Commit;
 
 use crate::place::Ran;
 use crate::pull::Site;
@@ -134,4 +135,45 @@ async fn a_number_alone_is_one_of_the_forge_that_was_cloned_from() {
     let ran = there(&site, &folder, &["1"]).await;
     let said = "error: `1`: the remote `origin` of this repository is at no configured forge\n";
     assert!(ran.exit == 2 && ran.err.contains(said), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn audits_and_preflights_are_of_a_page_a_number_and_of_several_at_once() {
+    let site = Site::new("", []).await;
+    let page = format!("{}/acme/shop/pull/1", site.forge.base_url());
+    let folder = clone(&site, "any", site.repo.clone_url());
+    site.repo.push("other", Commit::new("More").write("more.py", "MORE = 1\n")).await.unwrap();
+    let other = site.repo.open(NewPull::of("other")).await.unwrap();
+    let heads = [site.pull().await.head, site.repo.pull(other).await.unwrap().head];
+    let ran = async |name: &str, targets: &[&str]| {
+        site.model.play(Script::of(Answer::audits([])));
+        let mut command = site.other(name, &[&["--format", "json"], targets].concat());
+        command.current_dir(&folder);
+        site.ran(command).await
+    };
+    for target in [page.as_str(), "1", "acme/shop#1"] {
+        let audit = ran("audit", &[target]).await;
+        let told = answer(&audit);
+        assert_eq!(
+            (audit.exit, &told["pr"], &told["head"]),
+            (0, &json!("acme/shop#1"), &json!(heads[0])),
+            "{target}: {audit:?}"
+        );
+        let preflight = ran("preflight", &[target]).await;
+        let checks = answer(&preflight)["checks"].clone();
+        let of = |name: &str| checks.as_array().unwrap().iter().find(|one| one["name"] == name).cloned();
+        let pull = of("pull request").unwrap_or_else(|| panic!("{target}: {preflight:?}"));
+        assert_eq!((preflight.exit, &pull["ok"]), (0, &json!(true)), "{target}: {preflight:?}");
+        assert!(pull["text"].as_str().unwrap().contains("acme/shop#1"), "{target}: {pull}");
+    }
+
+    // Each has its answer, and the worst end counts.
+    let both = [page.as_str(), &other.to_string()];
+    let audits = ran("audit", &both).await;
+    let told: Vec<Value> =
+        serde_json::Deserializer::from_str(&audits.out).into_iter().map(Result::unwrap).collect();
+    let heads_told: Vec<&Value> = told.iter().map(|one| &one["head"]).collect();
+    assert_eq!((audits.exit, heads_told), (0, vec![&json!(heads[0]), &json!(heads[1])]), "{audits:?}");
+    site.repo.close(other).await.unwrap();
+    assert_eq!(ran("audit", &both).await.exit, 2);
 }

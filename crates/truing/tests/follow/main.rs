@@ -10,12 +10,15 @@ mod claude;
 mod news;
 #[path = "../support/package.rs"]
 mod package;
+#[path = "../support/quiet.rs"]
+mod quiet;
 mod recipe;
 mod runtimes;
 mod site;
 #[path = "../support/steady.rs"]
 mod steady;
 mod switched;
+mod stopped;
 mod verify;
 #[path = "../support/watch.rs"]
 mod watch;

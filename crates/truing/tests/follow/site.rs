@@ -230,7 +230,7 @@ impl Site {
 }
 
 impl Ran {
-    fn of(output: &Output) -> Self {
+    pub(crate) fn of(output: &Output) -> Self {
         Self {
             exit: output.status.code().unwrap(),
             json: serde_json::from_slice(&output.stdout).unwrap_or(json!(null)),

@@ -21,6 +21,10 @@ use crate::model::{Scene, finding, read, report};
 use crate::otlp::{Receiver, named, said};
 use crate::place::{Ran, each};
 
+/// A prompt of whose size nobody has told costs less, in millionths of a dollar: a third of its bytes, at the highest rate.
+pub(crate) const PROMPT: u64 = 24_000;
+/// Of an answer that is cut so many tokens are paid beyond those that were told: they were under way.
+const UNDER_WAY: u64 = 300;
 /// No call costs more, in millionths of a dollar: 16,384 tokens of answer, and a prompt.
 const RESERVATION: u64 = 300_000;
 
@@ -57,6 +61,18 @@ pub(crate) fn billed(scene: &Scene) -> u64 {
         prices.of(&bill.model).unwrap().cost(&usage).0
     });
     cost.sum()
+}
+
+/// What is paid beyond what is billed, in millionths of a dollar: for what was under way of each answer that was cut after
+/// its stream had told its prompt.
+pub(crate) fn under_way(scene: &Scene) -> u64 {
+    let prices = Prices::builtin().unwrap();
+    let costs = scene.model.bills().into_iter().filter(|bill| !bill.is_complete).map(|bill| {
+        // A stream begins with one token of its answer.
+        let more = UNDER_WAY + 1 - bill.usage.output;
+        prices.of(&bill.model).unwrap().cost(&Usage { output: more, ..Usage::default() }).0
+    });
+    costs.sum()
 }
 
 /// What `truing report` says that all runs have cost.

@@ -20,6 +20,8 @@ mod model;
 mod otlp;
 mod parity;
 mod place;
+#[path = "../support/quiet.rs"]
+mod quiet;
 mod repository;
 mod result;
 mod run;

@@ -250,3 +250,60 @@ fn a_changed_requirement_asks_where_it_reaches_the_project() {
         "  METADATA awscrt\n      required otherwise for an extra that the project does not ask for\n";
     assert!(told.contains(words), "{told}");
 }
+
+/// Several releases as one step: the first changes only what the pinned definition says of itself, the next one the body
+/// of another one beside it. The first must not hide the second.
+#[test]
+fn several_releases_as_one_step_ask_for_a_body_beside_a_changed_docstring() {
+    let told = PINNED.replace(":\n", ":\n    \"\"\"What it is.\"\"\"\n");
+    assert_ne!(told, PINNED);
+    let beside = |value: u8| format!("\ndef beside():\n    return {value}\n");
+    let releases = [
+        ("1.0.0", format!("{PINNED}{}", beside(1))),
+        ("1.0.1", format!("{told}{}", beside(1))),
+        ("1.0.2", format!("{told}{}", beside(2))),
+    ];
+    let files = |_| {
+        let (mut files, mut page) = (Files::new(), String::new());
+        for (version, module) in &releases {
+            let archive = tar_gz(&format!("demo-{version}"), &[("demo/m.py", module)]);
+            let name = format!("demo-{version}.tar.gz");
+            page += &format!("<a href=\"/files/{name}#sha256={}\">x</a>", sha256(&archive));
+            files.insert(format!("/files/{name}"), archive);
+        }
+        files.insert("/simple/demo/".to_owned(), page.into_bytes());
+        files
+    };
+    let manifest = json!({ "demo.m:pinned": [sha1(PINNED)] }).to_string();
+    let site = Registry::new(
+        files,
+        &[
+            ("truing.toml", "[sync.demo]\nmirror = [\"demo/=ours/\"]\n"),
+            ("pyproject.toml", "[project]\ndependencies = [\"demo>=1.0.0,<1.0.1\"]\n"),
+            ("upstream.json", manifest.as_str()),
+            ("ours/m.py", "from demo.m import pinned\n"),
+        ],
+    );
+    let (alone, _) = site.decide(&["--to", "1.0.1"]);
+    assert_eq!(alone["decision"], "relax", "{alone}");
+    let (answer, exit) = site.decide(&["--to", "1.0.2"]);
+    assert_eq!((&answer["decision"], exit), (&json!("ask"), Some(1)), "{answer}");
+    assert_eq!(answer["unguarded"][0]["symbol"], "beside", "{answer}");
+}
+
+#[test]
+fn lines_of_a_requirements_file_are_shown_as_lines() {
+    let site = registry(&[
+        ("truing.toml", "[sync.demo]\nconstraint.file = \"requirements.txt\"\nmirror = [\"demo/=ours/\"]\n"),
+        ("requirements.txt", "# ours\nother==1\nmore>=2\n"),
+    ]);
+    // Of those that are there none is of the package.
+    let output = site.sync(&["decide", "demo", "--to", "1.0.1"]);
+    let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.code() == Some(2) && !told.contains("\\n"), "{told}");
+    site.write("requirements.txt", "# ours\nother==1\ndemo>=1.0.0,<1.0.1\nmore>=2\n");
+    let output = site.sync(&["decide", "demo", "--to", "1.0.1"]);
+    let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.code() == Some(0) && !told.contains("\\n"), "{told}");
+    assert!(!told.contains("other==1") && !told.contains("more>=2"), "the other lines are none of it: {told}");
+}

@@ -141,10 +141,28 @@ async fn leave(stage: &Stage, until: impl Fn(&Stage) -> bool) {
 async fn who_goes_away_in_the_middle_of_an_answer_pays_for_it() {
     let says = Says::fault(Fault::Stall { after: Place::Text }).usage(300, 20);
     let stage = Stage::new(Script::of([says])).await;
-    leave(&stage, |stage| !stage.model.bills().is_empty()).await;
+    // Each time, all that has arrived is read.
+    let reads = std::cell::Cell::new(0);
+    let has_read = |stage: &Stage| {
+        reads.set(reads.get() + u32::from(stage.model.hung() == 1));
+        reads.get() > 1000
+    };
+    leave(&stage, has_read).await;
     stage.gateway.quiet().await;
+    // The prompt as it was told, one token of the answer, and what a model writes in a second.
+    let cost = 300 * 4 + (1 + 300) * OUTPUT;
+    assert_eq!((stage.book.settled(), stage.book.open()), (vec![(cost, Known::Estimated)], 0));
+}
+
+#[tokio::test]
+async fn who_goes_away_before_the_stream_has_told_anything_pays_for_the_prompt_by_its_text() {
+    let says = Says::fault(Fault::Stall { after: Place::Headers }).usage(300, 20);
+    let stage = Stage::new(Script::of([says])).await;
+    leave(&stage, |stage| stage.model.hung() == 1).await;
+    stage.gateway.quiet().await;
+    // At most a third of its bytes, and what frames it, at the rate of a cache that lasts an hour; and no answer.
     let settled = stage.book.settled();
-    assert!(matches!(settled.as_slice(), [(cost, Known::Estimated)] if *cost >= 300 * 4), "{settled:?}");
+    assert!(matches!(settled.as_slice(), [(1..6000, Known::Estimated)]), "{settled:?}");
     assert_eq!(stage.book.open(), 0);
 }
 

@@ -21,7 +21,7 @@ pub(super) struct Totals {
     pub kinds: Map<String, Value>,
     /// What is not recorded included.
     pub cost_micro_usd: u64,
-    /// Of it: by reviews of which no record tells.
+    /// Of it: by runs of which no record tells, or not yet.
     pub unrecorded_micro_usd: u64,
     pub mean_ms: u64,
     pub reasons: Vec<Reason>,
@@ -85,7 +85,7 @@ pub(super) fn totals(ended: &[Ended], has_others: bool) -> Totals {
 }
 
 impl Totals {
-    /// With what reviews have cost of which no record tells.
+    /// With what runs have cost of which no record tells.
     #[must_use]
     pub(super) fn with(mut self, unrecorded: MicroUsd) -> Self {
         self.cost_micro_usd = self.cost_micro_usd.saturating_add(unrecorded.0);

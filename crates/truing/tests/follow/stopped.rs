@@ -1,0 +1,124 @@
+//! A run of a job that is told to stop while a model is asked: what its stream has shown is paid and told, its lease is
+//! given back, and the next run goes on.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use truing_core::ledger::Usage;
+use truing_fakes::model::{Answer, Fault, Place as At, Script};
+use truing_model::price::Prices;
+
+use super::bump::{Scene, report, result, right};
+use super::classify::both;
+use super::quiet::until_read;
+use super::site::Ran;
+
+/// Of an answer that is cut so many tokens are paid beyond those that were told: they were under way.
+const UNDER_WAY: u64 = 300;
+/// Its prompt, in tokens, as the stream tells it.
+const PROMPT: u64 = 4000;
+
+/// An answer that stops in its middle, with its prompt told.
+fn stalls() -> Answer {
+    let stalls = Answer { fault: Some(Fault::Stall { after: At::Text }), ..Answer::text("Let me see.") };
+    stalls.usage(PROMPT, 90)
+}
+
+impl Scene {
+    /// The program, interrupted by this signal when it has read what there is of the answer that stops.
+    async fn interrupted(&self, signal: &'static str) -> Ran {
+        let mut command = self.site.command(&["sync", "run", "demo"]);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while self.model.hung() == 0 {
+            assert!(Instant::now() < deadline, "the model is not asked");
+            tokio::task::yield_now().await;
+        }
+        let output = tokio::task::spawn_blocking(move || {
+            until_read(child.id());
+            let kill = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status();
+            assert!(kill.unwrap().success());
+            child.wait_with_output().unwrap()
+        });
+        Ran::of(&output.await.unwrap())
+    }
+
+    /// What the runs of jobs have spent, and what is still set aside for them.
+    async fn ledger(&self) -> (u64, u64) {
+        let rows = self.site.run(&["budget", "show"]).await.json;
+        let runs = rows.as_array().unwrap().iter().filter(|row| row["level"] == "run");
+        let sum = |of: &str| runs.clone().map(|row| row[of].as_u64().unwrap()).sum();
+        (sum("spent_micro_usd"), sum("reserved_micro_usd"))
+    }
+
+    async fn reported(&self) -> Value {
+        self.site.run(&["report"]).await.json["totals"]["cost_micro_usd"].clone()
+    }
+
+    /// What the answers cost that the provider has billed, each of them that was cut with what was under way.
+    fn billed(&self) -> u64 {
+        let prices = Prices::builtin().unwrap();
+        let costs = self.model.bills().into_iter().map(|bill| {
+            let billed = bill.usage;
+            let output = if bill.is_complete { billed.output } else { 1 + UNDER_WAY };
+            let usage = Usage {
+                input: billed.input,
+                output,
+                cache_read: billed.cache_read,
+                cache_write_5m: billed.cache_write_5m,
+                cache_write_1h: billed.cache_write_1h,
+            };
+            prices.of(&bill.model).unwrap().cost(&usage).0
+        });
+        costs.sum()
+    }
+
+    /// It is interrupted, and run again to this end.
+    async fn goes_on(&self, signal: &'static str, then: Vec<Answer>, end: &str) {
+        let ran = self.interrupted(signal).await;
+        assert_eq!((ran.exit, &ran.json["error"]["code"]), (130, &json!("interrupted")), "{signal}: {ran:?}");
+        let (spent, held) = self.ledger().await;
+        assert_eq!((spent, held), (self.billed(), 0), "{signal}: what the stream has told, and no more");
+        assert_eq!(self.reported().await, json!(spent), "{signal}: it is told");
+        assert!(self.site.pulls().await.is_empty() && self.site.questions().await.is_empty());
+
+        // Its lease is given back, and nothing counts as failed.
+        self.model.play(Script::of(then));
+        let again = self.run().await;
+        assert_eq!(result(&again), (&json!(end), 0), "{signal}: {again:?}");
+        let (all, held) = self.ledger().await;
+        assert_eq!((all, held), (self.billed(), 0), "{signal}");
+        assert_eq!(
+            (&again.json["carried_micro_usd"], &again.json["cost_micro_usd"]),
+            (&json!(spent), &json!(all)),
+            "{signal}: {again:?}"
+        );
+        assert_eq!(self.reported().await, json!(all), "{signal}: each sum once");
+        let status = self.site.run(&["sync", "status", "demo"]).await.json;
+        assert_eq!(
+            (&status[0]["failures"], &status[0]["breaker"]),
+            (&json!(0), &json!("closed")),
+            "{status}"
+        );
+        assert_eq!(self.model.violations(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_stopped_while_a_model_looks_is_paid_by_what_was_shown_and_gone_on_with() {
+    for signal in ["-INT", "-TERM"] {
+        let scene = Scene::new("", "", vec![stalls()]).await;
+        scene.site.release("1.0.5");
+        scene.goes_on(signal, vec![both("no-port", "no-port")], "relaxed").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_is_stopped_while_a_model_writes_is_paid_by_what_was_shown_and_made_anew() {
+    for signal in ["-INT", "-TERM"] {
+        let paid = super::bump::write("ours/more.py", "more = 1\n").usage(2000, 70);
+        let scene = Scene::new("mode = \"code\"", "", vec![paid, stalls(), report(&[], &[])]).await;
+        scene.goes_on(signal, right(), "bumped").await;
+    }
+}

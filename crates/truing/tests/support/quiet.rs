@@ -1,0 +1,53 @@
+//! Has another process read what was sent to it? Only then a signal cannot overtake it.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long it may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often in a row it is seen to be so.
+const LOOKS: u32 = 5;
+
+/// Waits until a process has read all that its connections have brought, and has nothing to do.
+pub(crate) fn until_read(process: u32) {
+    let deadline = Instant::now() + PATIENCE;
+    let mut seen = 0;
+    while seen < LOOKS {
+        seen = if is_idle(process) && !has_unread(process) { seen + 1 } else { 0 };
+        assert!(Instant::now() < deadline, "it is never idle");
+        std::thread::yield_now();
+    }
+}
+
+/// Do all of its threads wait?
+fn is_idle(process: u32) -> bool {
+    let threads = names(Path::new(&format!("/proc/{process}/task")));
+    threads.iter().all(|thread| {
+        let stat = std::fs::read_to_string(format!("/proc/{process}/task/{thread}/stat")).unwrap_or_default();
+        // The thread's name stands in brackets before, and may hold anything.
+        stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('S'))
+    })
+}
+
+/// Is there anything in a connection of it that it has not taken?
+fn has_unread(process: u32) -> bool {
+    let folder = format!("/proc/{process}/fd");
+    let links = names(Path::new(&folder)).into_iter().filter_map(|file| {
+        let link = std::fs::read_link(format!("{folder}/{file}")).ok()?;
+        Some(link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())
+    });
+    let own: BTreeSet<String> = links.collect();
+    let table = std::fs::read_to_string(format!("/proc/{process}/net/tcp")).unwrap();
+    // The columns: number, local, remote, state, sent:received, timer, retries, user, timeout, file.
+    table.lines().skip(1).any(|line| {
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        let is_own = columns.get(9).is_some_and(|file| own.contains(*file));
+        is_own && columns.get(4).is_some_and(|queues| !queues.ends_with(":00000000"))
+    })
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+}
