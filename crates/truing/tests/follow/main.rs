@@ -17,8 +17,8 @@ mod runtimes;
 mod site;
 #[path = "../support/steady.rs"]
 mod steady;
-mod switched;
 mod stopped;
+mod switched;
 mod verify;
 #[path = "../support/watch.rs"]
 mod watch;
