@@ -69,10 +69,15 @@ async fn every_scenario_of_the_suite_that_counts_passes() {
     let url = format!("http://{}/mcp", listener.local_addr().unwrap());
     // The suite has no token to say.
     let door = Door::new(None);
-    let served = tokio::spawn(serve(listener, Bounds::default(), |_| true, move |request| {
-        let door = door.clone();
-        async move { door.lead(|| Everything(Handler(Arc::new(everything::Tools))), request).await }
-    }));
+    let served = tokio::spawn(serve(
+        listener,
+        Bounds::default(),
+        |_| true,
+        move |request| {
+            let door = door.clone();
+            async move { door.lead(|| Everything(Handler(Arc::new(everything::Tools))), request).await }
+        },
+    ));
     let own = std::env::current_exe().unwrap();
     let client = format!("{} {} --exact --nocapture", own.display(), concat!(module_path!(), "::client"));
     let client = client.replace("truing_agent::", "");

@@ -89,7 +89,9 @@ async fn connection<F: Future<Output = Answer> + Send>(
         async move {
             Ok::<_, Infallible>(match answered {
                 Some(answered) => answered.await,
-                None => told(StatusCode::SERVICE_UNAVAILABLE, "too many connections are open: try again later"),
+                None => {
+                    told(StatusCode::SERVICE_UNAVAILABLE, "too many connections are open: try again later")
+                }
             })
         }
     });
@@ -160,7 +162,9 @@ impl Guest {
     fn show(&self) -> bool {
         let mut all = locked(&self.room);
         let Some(at) = all.open.iter().position(|open| open.id == self.id) else { return false };
-        let Some(peer) = all.open.get(at).filter(|open| !open.is_known).map(|open| open.peer) else { return true };
+        let Some(peer) = all.open.get(at).filter(|open| !open.is_known).map(|open| open.peer) else {
+            return true;
+        };
         let known = all.open.iter().filter(|open| open.is_known);
         let (count, from_there) = (known.clone().count(), known.filter(|open| open.peer == peer).count());
         // Programs of this machine are all of one source.

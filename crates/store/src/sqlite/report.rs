@@ -112,7 +112,7 @@ impl Sqlite {
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
-    pub async fn untold(&self, runs: &[Untold]) -> Result<MicroUsd, StoreError> {
+    pub async fn cost_untold(&self, runs: &[Untold]) -> Result<MicroUsd, StoreError> {
         let runs = runs.to_vec();
         self.read(move |connection| {
             let sql = "SELECT coalesce(sum(cost), 0) FROM reservation WHERE run = ?1 AND cost IS NOT NULL";

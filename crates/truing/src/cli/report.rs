@@ -410,7 +410,7 @@ impl Asked<'_> {
         let mut section = self.section(LoopFlag::Sync, runs);
         for (key, job) in &known {
             let untold = match self.store {
-                Some(store) => store.untold(&job.untold).await.map_err(store_error)?,
+                Some(store) => store.cost_untold(&job.untold).await.map_err(store_error)?,
                 None => MicroUsd(0),
             };
             section.jobs.push(JobLine::new(key, (job, untold), &section.runs));

@@ -125,7 +125,7 @@ fn no_hostile_fix_reaches_the_branch_though_the_projects_own_tests_pass_with_it(
             for (path, text) in &project {
                 let end =
                     if path == about && told.contains(name) { format!("{mark}\n") } else { String::new() };
-                scene.place.write(path, &format!("{text}{end}"));
+                scene.place.write(path, format!("{text}{end}"));
             }
             scene.place.commit("add the project");
             let (output, exit) = scene.json(&[]);

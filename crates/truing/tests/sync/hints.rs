@@ -299,11 +299,16 @@ fn lines_of_a_requirements_file_are_shown_as_lines() {
     ]);
     // Of those that are there none is of the package.
     let output = site.sync(&["decide", "demo", "--to", "1.0.1"]);
-    let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let told =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.code() == Some(2) && !told.contains("\\n"), "{told}");
     site.write("requirements.txt", "# ours\nother==1\ndemo>=1.0.0,<1.0.1\nmore>=2\n");
     let output = site.sync(&["decide", "demo", "--to", "1.0.1"]);
-    let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let told =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.code() == Some(0) && !told.contains("\\n"), "{told}");
-    assert!(!told.contains("other==1") && !told.contains("more>=2"), "the other lines are none of it: {told}");
+    assert!(
+        !told.contains("other==1") && !told.contains("more>=2"),
+        "the other lines are none of it: {told}"
+    );
 }

@@ -318,11 +318,12 @@ fn values_of(rewrites: &[Rewrite<'_>], tests: &Tests<'_>) -> BTreeSet<String> {
             continue;
         };
         let scanned = &read.scanned;
-        let whole = [0..scanned.code.len()];
-        let of_units: Vec<Range<usize>> = read.units.iter().map(|unit| unit.start..unit.end).collect();
-        let ranges: &[Range<usize>] = if is_test_side(path) { &whole } else { &of_units };
-        let all = ranges.iter().flat_map(|range| literals(scanned, range));
-        found.extend(all.map(|value| bare(&value)));
+        let all: Vec<String> = if is_test_side(path) {
+            literals(scanned, &(0..scanned.code.len()))
+        } else {
+            read.units.iter().flat_map(|unit| literals(scanned, &(unit.start..unit.end))).collect()
+        };
+        found.extend(all.iter().map(|value| bare(value)));
     }
     found
 }

@@ -19,13 +19,14 @@ impl RunError {
     /// # Errors
     /// Another error, as it is.
     pub(super) fn of_store(self, run: &RunRef) -> Result<StoreError, Self> {
-        match self {
-            Self::Store(error) => Ok(error),
-            Self::Withheld { why: Withheld::Lost { last }, .. }
-            | Self::Forge(ForgeError::Withheld { why: Withheld::Lost { last }, .. }) => {
-                Ok(StoreError::Fenced { key: run.key.clone(), last })
-            }
-            error => Err(error),
+        if let Self::Store(error) = self {
+            return Ok(error);
         }
+        if let Self::Withheld { why: Withheld::Lost { last }, .. }
+        | Self::Forge(ForgeError::Withheld { why: Withheld::Lost { last }, .. }) = self
+        {
+            return Ok(StoreError::Fenced { key: run.key.clone(), last });
+        }
+        Err(self)
     }
 }
