@@ -79,10 +79,7 @@ pub(crate) struct Bounds {
 /// Runs a command. Letting go of the future ends it, with everything that it has started.
 pub(crate) async fn run(job: Job, bounds: &Bounds) -> Result<Ended, NotRun> {
     let program = job.program();
-    let mut command = job.command()?;
-    // What this process reads, a terminal or a protocol, is not the command's.
-    command.stdin(Stdio::null());
-    let child = begin(command)?;
+    let child = begin(job.command()?)?;
     ended(child, bounds, &program, Printed::of(bounds)).await
 }
 
@@ -204,7 +201,7 @@ async fn ended<O: Hears>(
         }
     }
     let end = match end {
-        End::Exit(status) => match bound_passed(status.code(), err.last()) {
+        End::Exit(status) => match bound_passed(status.code(), err.text().as_bytes()) {
             Some((bound, seen)) => End::Limit(bound, seen),
             None => End::Exit(status),
         },
@@ -258,11 +255,6 @@ impl Printed {
         self.beginning.extend_from_slice(beginning);
         self.end.extend_from_slice(rest);
         self.end.drain(..self.end.len().saturating_sub(END));
-    }
-
-    /// What was printed last.
-    fn last(&self) -> &[u8] {
-        if self.end.is_empty() { &self.beginning } else { &self.end }
     }
 
     /// Was nothing printed?

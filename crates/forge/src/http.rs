@@ -250,14 +250,20 @@ impl Http {
     /// Sends a call, again if that is harmless and what went wrong may pass at once.
     pub(crate) async fn send(&self, by: &Authorization, call: &Call) -> Result<Answer, ForgeError> {
         let mut retries = 0;
+        let mut before = None;
         loop {
             let refusal = match self.send_once(by, call).await {
                 Ok(answer) => return Ok(answer),
+                // A try before it may have been carried out: what is known is what that one came to.
+                Err(Refusal { error: ForgeError::Withheld { .. }, .. }) if let Some(error) = before => {
+                    return Err(error);
+                }
                 Err(refusal) => refusal,
             };
             if !refusal.passing || call.repeat == Repeat::Never || retries == MAX_RETRIES {
                 return Err(refusal.error);
             }
+            before = Some(refusal.error);
             retries += 1;
             tokio::time::sleep(self.patience.retry_delay * retries).await;
         }

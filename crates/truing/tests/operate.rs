@@ -335,6 +335,13 @@ async fn a_parked_slot_says_so_and_an_operator_brings_it_back() {
     assert!(unfolded(&why.out).contains("does not accept the token"), "{}", why.out);
     assert!(why.out.lines().all(|line| line.chars().count() <= 80), "{}", why.out);
     assert!(why.out.contains("truing --config truing.toml queue retry pr/github/"), "{}", why.out);
+    let report = site.run(&["report"]).out;
+    assert!(
+        report.starts_with("2 runs ended from ") && report.contains("\n  failed           2  "),
+        "{report}"
+    );
+    let report: Value = serde_json::from_str(&site.run(&["report", "--format", "json"]).out).unwrap();
+    assert_eq!((&report["totals"]["runs"], &report["totals"]["kinds"]["failed"]), (&2.into(), &2.into()));
 
     site.forge.token(TOKEN, "truing[bot]");
     assert_eq!(site.run(&["slots", "retry", slot["key"].as_str().unwrap()]).exit, 0);

@@ -55,7 +55,7 @@ pub(crate) struct Bans {
     pub(crate) skip: Vec<Skipped>,
 }
 
-/// A further version of a crate that is there in another one, too.
+/// A second version of a crate that is allowed, with the reason.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Skipped {

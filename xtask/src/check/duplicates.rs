@@ -1,4 +1,4 @@
-//! Of every package that is built into anything of ours there is one version, or deny.toml says why there is another.
+//! Every package is built in one version, or deny.toml gives a reason for each further one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -1,11 +1,11 @@
-//! Connections of clients: how many, for how long, and which is closed where there are too many. Who has not shown the token
-//! takes no place of those who have.
+//! Bounds on connections: how many, for how long, and which is closed first. Connections without the token never take a
+//! place of those with it.
 //!
 //! | A connection | is |
 //! |---|---|
-//! | that shows no token in time | closed |
-//! | without the token, when too many of those are open | let in; the oldest of the source with the most of them is closed |
-//! | that shows the token, when too many have, or half of all are of its source | answered 503 |
+//! | that shows no token within five seconds | closed |
+//! | without the token, one more than allowed | accepted; the oldest of the address with the most of them is closed |
+//! | that shows the token, when the limit is reached, or half of it by one address | answered 503 |
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -33,11 +33,11 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// How many connections there may be, and how long one may be without the token.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
-    /// That have shown the token.
+    /// Connections that have shown the token.
     pub(crate) known: usize,
-    /// That have not.
+    /// Connections that have not.
     pub(crate) strange: usize,
-    /// Until a connection has to have shown it.
+    /// Time in which a connection has to show it.
     pub(crate) shows: Duration,
 }
 

@@ -29,7 +29,7 @@ use truing_core::secret::Secret;
 use super::connections::{self, Bounds};
 use super::{Handler, MAX_MESSAGE, Toolset};
 
-/// How long a request may take to be said by who has shown the token.
+/// Time in which a client with the token has to send its request.
 pub(crate) const ASKS: Duration = Duration::from_secs(30);
 /// This machine, by the names that programs on it call it.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];

@@ -26,7 +26,7 @@ const FILES: u64 = 4096;
 const SOCKETS: u64 = 256;
 /// The temporary folder inside.
 const TEMPORARY: &str = "/tmp";
-/// Tries that not every kernel lets anybody make.
+/// Calls by other numbers, which not every kernel has.
 const OTHER_NUMBERS: [&str; 2] = ["x32_calls", "i386_calls"];
 /// An address where nothing is.
 const AT: u64 = 0x2000_0000;
@@ -348,7 +348,7 @@ fn written() -> Vec<Written> {
     let pieces = usize::try_from(bytes / piece).unwrap_or_default();
     // Its main thread ends, and with it what the kernel shows of the process. Flags of a thread.
     let thread = [call(56, &[0x10f00 | 0x40000, 0, 0, 0, 0]), Step::OnlyChild];
-    // Half, twice: the limit of one process does not stop it.
+    // Three quarters of the limit, in each of two processes: the kernel's limit of one process stops neither.
     let twice = [call(57, &[]), map(LIMITS.memory * 3 / 4, private), Step::Hold];
     let of_thread =
         [&thread[..], &[call(57, &[])], &thread, &[map(LIMITS.memory * 3 / 4, private), Step::Hold]];

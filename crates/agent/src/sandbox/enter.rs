@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
@@ -64,10 +65,20 @@ pub(super) fn outside(job: &Job, parent: i32) -> io::Result<u8> {
     let inside = pid_of(&child)?;
     let ended = pidfd_open(inside, PidfdFlags::empty())?;
     let mut both = [PollFd::new(&ended, PollFlags::IN), PollFd::new(&watched, PollFlags::IN)];
-    let period = Timespec::try_from(watch::PERIOD).map_err(io::Error::other)?;
     let mut passed = None;
-    while passed.is_none() && poll(&mut both, Some(&period))? == 0 {
+    let mut took = Duration::ZERO;
+    loop {
+        // Looking takes half of the time at most, however many processes there are.
+        let pause = Timespec::try_from(took.max(watch::PERIOD)).map_err(io::Error::other)?;
+        if poll(&mut both, Some(&pause))? != 0 {
+            break;
+        }
+        let began = Instant::now();
         passed = watch.look();
+        if passed.is_some() {
+            break;
+        }
+        took = began.elapsed();
     }
     if both.first().is_none_or(|ended| ended.revents().is_empty()) {
         child.kill()?;

@@ -10,7 +10,7 @@ const FEWEST_PROCESSES: u64 = 301;
 /// The most open files of one process.
 const OPEN_FILES: u64 = 4096;
 
-/// The least, usual and most bytes of the buffers of a connection, whose sum over all sockets is bounded by their number.
+/// Least, usual and most bytes of a connection's buffers. The number of sockets bounds their sum.
 /// The kernel's own most are some megabytes.
 const BUFFERS: [(&str, &str); 2] = [("tcp_rmem", "4096 65536 262144"), ("tcp_wmem", "4096 65536 262144")];
 
@@ -42,8 +42,8 @@ impl Limits {
         lower(Resource::Nproc, self.processes)
     }
 
-    /// Bounds the buffers of connections, and counts processes of the namespace whose first process this is, whoever they belong to: the limit of the
-    /// kernel's own counts nobody who is root outside. Kernels before 6.14 have none for a namespace.
+    /// Bounds the buffers of connections, and the number of processes in the namespace of this process. The kernel's own
+    /// limit of processes does not count those of root outside. Before Linux 6.14 a namespace has no such limit.
     pub(super) fn apply_to_namespace(&self, proc: &std::path::Path) {
         let most = self.processes.max(FEWEST_PROCESSES).to_string();
         let _ = std::fs::write(proc.join("sys/kernel/pid_max"), most);

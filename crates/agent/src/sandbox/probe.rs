@@ -90,11 +90,10 @@ impl Probe {
     fn run(&self) -> io::Result<()> {
         let mut held = Held::default();
         self.begin(&mut held)?;
-        // Its parent's end of the streams ends these, as the end of this process does.
+        // Waits for all of them; `Held` ends those that are left.
         for process in &mut held.family {
-            match process.wait()?.success() {
-                true => {}
-                false => return Err(io::Error::other("a process failed")),
+            if !process.wait()?.success() {
+                return Err(io::Error::other("a process failed"));
             }
         }
         Ok(())

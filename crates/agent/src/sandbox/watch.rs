@@ -21,13 +21,13 @@ use crate::verify::usage;
 pub const PERIOD: Duration = Duration::from_millis(20);
 /// How often it looks at folders on a disk, at most.
 const DISK_PERIOD: Duration = Duration::from_secs(1);
-/// Looking at folders takes no more than one part in so many of the time.
+/// Looking at folders takes at most 1/20 of the time.
 const DISK_PAUSE: u32 = 20;
 /// What the kernel keeps of a file in memory beside its content, in bytes.
 const INODE: u64 = 1 << 10;
 /// The most that the buffers of one socket hold, in bytes: what the kernel allows to send and to receive.
 const SOCKET: u64 = 1 << 20;
-/// As many sockets as a job may have whatever its memory.
+/// Sockets that a job may have however small its memory limit.
 const FEW_SOCKETS: u64 = 256;
 /// What stands between the name of a bound and how much was seen.
 const EXCEEDED: &str = " limit exceeded by all processes together: ";
@@ -125,7 +125,7 @@ impl Watch {
         Ok(watch)
     }
 
-    /// Looks once at all that this process has started. What it says is that a bound is passed.
+    /// Looks once at everything that this process has started. Returns the first bound that is passed.
     pub(super) fn look(&mut self) -> Option<Passed> {
         let look = self.seen();
         let bounds = [

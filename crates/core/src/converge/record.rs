@@ -100,7 +100,7 @@ pub struct Record {
     /// Has whoever asked for the run been told how it ended?
     #[serde(default)]
     pub is_told: bool,
-    /// Of its cost: what was paid before it was gone on with this time. Whoever goes on with it sets that.
+    /// The part of its cost that earlier calls paid. Set by whoever resumes the run.
     #[serde(skip)]
     pub paid_before: MicroUsd,
     /// What was asked of a model and paid, by act.

@@ -1,5 +1,5 @@
-//! What is asked right before each single write of a loop: to a forge, or by git to a remote. A side of a forge that
-//! writes, and a push, are not to be had without it.
+//! The gate: what a loop asks right before each write, to a forge or by a push. A side of a forge that writes, and a
+//! push, are not to be had without it.
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -8,20 +8,23 @@ use std::sync::Arc;
 
 use crate::id::Token;
 
-/// Why a write is not made. It was surely not done.
+/// Why the gate refused a write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Withheld {
-    /// The kill switch is on, or cannot be read.
+    /// The kill switch is on.
     #[error("the kill switch is on")]
     Halted,
-    /// Whoever wants it holds no lease any more.
+    /// Nobody can tell whether it is: the store gives no answer.
+    #[error("the store does not tell whether the kill switch is on")]
+    Unread,
+    /// The run no longer holds its lease.
     #[error("the lease is lost: somebody else has taken over")]
     Lost {
         /// The newest token that was given to anybody.
         last: Token,
     },
-    /// It is only looked at.
-    #[error("nothing is to be written here")]
+    /// The caller may only read.
+    #[error("this command only reads")]
     Reading,
 }
 
@@ -30,16 +33,17 @@ impl Withheld {
     pub fn hint(self) -> &'static str {
         match self {
             Self::Halted => "to resume: `truing kill off`; then run it again, it goes on where it was",
+            Self::Unread => "see what is wrong: `truing doctor`; then run it again, it goes on where it was",
             Self::Lost { .. } => "whoever has taken over goes on with it",
             Self::Reading => "this only looks; another command writes",
         }
     }
 }
 
-/// What a gate answers, some time.
+/// The future of a gate's answer.
 pub type Asked<'a> = Pin<Box<dyn Future<Output = Result<(), Withheld>> + Send + 'a>>;
 
-/// Knows whether one more write may be made, now. Nothing is remembered: it is asked again before the next.
+/// Decides whether one write may be made now. It is asked again before the next.
 pub trait WriteGate: Debug + Send + Sync {
     /// May it?
     fn ask(&self) -> Asked<'_>;

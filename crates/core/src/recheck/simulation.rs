@@ -21,6 +21,11 @@ use crate::outcome::Coverage;
 const HISTORIES: u64 = 10_000;
 /// True fixes that an honest model's word closes, at least.
 const RECOGNISED: f64 = 0.95;
+/// Lies of a reviewer that are believed because lines bear them out, at most: 298 of 13,045 when this was written.
+const BELIEVED: f64 = 0.025;
+/// Histories in which nobody sees that a fix was taken back, at most: 8 when this was written. Reviewers that look again
+/// could find it as a new one.
+const REVERTS_UNSEEN: u32 = 10;
 
 /// What the defects are: of different kinds and in different words.
 const DEFECTS: [(Category, &str, &str); 5] = [
@@ -519,6 +524,15 @@ struct Figures {
     lies_beside: u32,
     reverts_unseen: u32,
     reopened: u32,
+    /// Findings that were called fixed, and of them those without what shows it.
+    fixed: u32,
+    fixed_unshown: u32,
+    /// How often a defect that is there was looked for among what is open, and was not.
+    standing: u32,
+    standing_green: u32,
+    /// How often an id was looked up after a first review, and was not there before.
+    looked_up: u32,
+    second_comments: u32,
 }
 
 fn history(seed: u64, figures: &mut Figures) {
@@ -710,6 +724,10 @@ fn review(
     let ids: BTreeSet<&FindingId> = all.iter().map(|finding| &finding.id).collect();
     assert_eq!(ids.len(), all.len(), "seed {seed}: an id is there twice");
     if round > 0 {
+        let count = |many: usize| u32::try_from(many).unwrap();
+        let is_new = |finding: &&Finding| !known.iter().any(|known| known.id == finding.id);
+        figures.looked_up += count(all.len());
+        figures.second_comments += count(all.iter().filter(is_new).count());
         let second = all.iter().find(|finding| !known.iter().any(|known| known.id == finding.id));
         assert!(second.is_none(), "a second comment: {second:#?}\n{}", context(&known[0].id));
     }
@@ -735,7 +753,10 @@ fn review(
                 assert!(model != Model::Blind || is_gone, "unseen: {}", context(&finding.id));
                 assert_eq!(verdict.word, Word::Fixed, "{}", context(&finding.id));
                 let was = known.iter().find(|was| was.id == finding.id).unwrap();
-                assert!(is_shown(was, verdict, defect, &files), "without evidence: {}", context(&finding.id));
+                let is_shown = is_shown(was, verdict, defect, &files);
+                figures.fixed += 1;
+                figures.fixed_unshown += u32::from(!is_shown);
+                assert!(is_shown, "without evidence: {}", context(&finding.id));
                 if lies.contains(&finding.id) {
                     let is_beside = finding.evidence.as_ref().is_some_and(|evidence| evidence.mark.is_some());
                     figures.lies_with_evidence += u32::from(!defect.is_fixed);
@@ -757,6 +778,8 @@ fn review(
         }
         // Green only with evidence.
         if !defect.is_fixed && !defect.is_lied_away {
+            figures.standing += 1;
+            figures.standing_green += u32::from(!finding.is_open());
             assert!(finding.is_open(), "green: {}", context(&finding.id));
         }
         if model == Model::Honest && defect.is_fixed && was_open && !defect.had_chance {
@@ -831,10 +854,19 @@ fn ten_thousand_histories_have_no_fix_without_evidence_and_one_comment_a_finding
         lies_beside,
         reverts_unseen,
         reopened,
+        fixed,
+        fixed_unshown,
+        standing,
+        standing_green,
+        looked_up,
+        second_comments,
     } = figures;
     let share = f64::from(recognised) / f64::from(true_fixes);
     println!("{HISTORIES} histories of {findings} findings; edits {edits:?}; reviews {reviews:?}");
-    println!("fixed without evidence: 0; green without evidence: 0; second comments: 0");
+    println!(
+        "fixed without evidence: {fixed_unshown} of {fixed}; green without evidence: {standing_green} of {standing}; \
+         second comments: {second_comments} of {looked_up}"
+    );
     println!(
         "true fixes that an honest model named: {true_fixes}, recognised: {recognised} ({share:.4}); missed {missed:?}"
     );
@@ -846,4 +878,10 @@ fn ten_thousand_histories_have_no_fix_without_evidence_and_one_comment_a_finding
     );
     assert!(share >= RECOGNISED && true_fixes > 5000, "{share}");
     assert!(edits.values().all(|count| *count > 500) && reviews.len() == 7);
+    // It looked, often.
+    assert!(fixed > 5000 && standing > 10_000 && looked_up > 20_000, "{fixed} {standing} {looked_up}");
+    assert_eq!((fixed_unshown, standing_green, second_comments), (0, 0, 0));
+    let believed = f64::from(lies_with_evidence) / f64::from(lies);
+    assert!(lies > 5000 && believed <= BELIEVED, "{lies_with_evidence} of {lies} lies are believed");
+    assert!(reverts_unseen <= REVERTS_UNSEEN, "{reverts_unseen} of {HISTORIES}");
 }

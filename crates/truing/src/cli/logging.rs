@@ -42,7 +42,7 @@ pub(crate) fn start(style: LogStyle, output: Output) -> Log {
     let (ours, others) = (level(told), level(told.saturating_sub(2)));
     // A prefix: it covers every crate of the workspace.
     let filter = Targets::new().with_default(others).with_target("truing", ours);
-    // What ends for want of money says so in its own answer; a collector of logs is to have it too.
+    // A command's own answer says when money runs out. Logs in JSON are for a collector and say it as well.
     let filter = match style {
         LogStyle::Human => filter.with_target(BUDGET, level(told.saturating_sub(1))),
         LogStyle::Json => filter,

@@ -44,10 +44,11 @@ const MOST_CONVERGES: usize = 2000;
 
 /// Show how runs ended: totals, trends and cost
 ///
-/// It covers runs that have ended, also those that failed before a model was asked; they are kept for `retention.runs`. A
-/// command that was refused for its arguments or configuration, or that names a pull request nobody has heard of, is no run. `csv` has one row for each run, newest first, with
-/// an apostrophe before text that a spreadsheet could take for a formula; money of reviews that were not recorded, or go
-/// on, is a row of kind `unrecorded`. `html` is one page that loads nothing.
+/// Covers runs that have ended, including those that failed before a model was asked. Runs are kept for `retention.runs`.
+/// A command that was refused for its arguments or configuration is no run, nor is one for an unknown pull request. `csv`
+/// has one row for each run, newest first, with an apostrophe before text that a spreadsheet could take for a formula. The
+/// cost of reviews that were not recorded or have not ended is one row of kind `unrecorded`. `html` is one page that loads
+/// nothing.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Since when: a length of time (24h, 7d, 2w), a day (2026-09-21) or an instant, in UTC

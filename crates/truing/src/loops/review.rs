@@ -470,7 +470,7 @@ impl Stopped {
             | ForgeError::NotFound { .. }
             | ForgeError::Moved { .. } => ("the forge refuses access", None),
             ForgeError::Rejected { .. } => ("the forge refuses the request", None),
-            ForgeError::Withheld { why: Withheld::Halted, .. } => return Self::Halted,
+            ForgeError::Withheld { why: Withheld::Halted | Withheld::Unread, .. } => return Self::Halted,
             ForgeError::Withheld { why: Withheld::Lost { last }, .. } => return Self::Fenced(last),
             ForgeError::Withheld { why: Withheld::Reading, .. } => ("it only looks", None),
         };

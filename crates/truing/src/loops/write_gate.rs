@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use truing_core::id::{Key, Token};
-use truing_core::port::{Asked, Operations as _, Slots as _, Withheld, WriteGate};
+use truing_core::port::{Asked, Operations as _, Slots as _, StoreError, Withheld, WriteGate};
 use truing_core::slot::State;
 use truing_store::Sqlite;
 
@@ -43,14 +43,14 @@ impl StoreGate {
     }
 
     async fn open(&self) -> Result<(), Withheld> {
-        let switch = self.store.switch().await.map_err(|_| Withheld::Halted)?;
+        let switch = self.store.switch().await.map_err(unread)?;
         let (key, token) = match &self.who {
             Who::Caller if switch.engaged().is_some() => return Err(Withheld::Halted),
             Who::Caller => return Ok(()),
             Who::Run(..) if switch.stops_runs() => return Err(Withheld::Halted),
             Who::Run(key, token) => (key, *token),
         };
-        let slots = self.store.load(std::slice::from_ref(key)).await.map_err(|_| Withheld::Halted)?;
+        let slots = self.store.load(std::slice::from_ref(key)).await.map_err(unread)?;
         let Some(slot) = slots.first() else { return Err(Withheld::Lost { last: token }) };
         match slot.state {
             State::Leased { token: now, .. } if now == token => Ok(()),
@@ -60,6 +60,12 @@ impl StoreGate {
             }
         }
     }
+}
+
+/// What cannot be asked is not open.
+fn unread(error: StoreError) -> Withheld {
+    tracing::warn!(%error, "whether a write may be made cannot be read from the store");
+    Withheld::Unread
 }
 
 impl WriteGate for StoreGate {

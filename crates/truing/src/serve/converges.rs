@@ -141,7 +141,6 @@ impl PullRun<'_> {
         if let Err(NoPullRun::Store(StoreError::Fenced { last, .. })) = &ended {
             // The slots have forgotten a token: the next one is greater.
             store.raise(Version(last.0)).await?;
-            return Err(NoPullRun::Lost);
         }
         // What a server was at, and is not at its end, it goes on with.
         let is_over = ended.as_ref().is_ok_and(|(record, _)| !record.is_unfinished());
@@ -154,7 +153,10 @@ impl PullRun<'_> {
             Ok(_) | Err(StepError::Refused(Refused::LeaseLost)) => {}
             Err(error) => return Err(error.into()),
         }
-        ended
+        match ended {
+            Err(NoPullRun::Store(StoreError::Fenced { .. })) => Err(NoPullRun::Lost),
+            ended => ended,
+        }
     }
 
     /// The run that there would be. Nothing is leased, kept or said.

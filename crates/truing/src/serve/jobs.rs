@@ -147,8 +147,9 @@ impl JobRun<'_> {
         let named = Described { name: run.key.to_string(), url: page, head: None };
         store.describe(&[(run.key.clone(), named)]).await?;
         let ended = tokio::select! {
+            // Whoever has lost the lease to a token that the slots have forgotten has it still, and gives it back below.
             ended = Box::pin(following.run()) => match ended {
-                Err(StoreError::Fenced { .. }) => return Err(NoRun::Lost),
+                Err(StoreError::Fenced { .. }) => Err(NoRun::Lost),
                 ended => ended.map_err(NoRun::from),
             },
             () = worker::lost(store, &lease, self.limits, self.heartbeat) => return Err(NoRun::Lost),

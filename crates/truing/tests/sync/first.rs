@@ -183,6 +183,47 @@ fn what_a_project_has_for_code_that_awaits_is_pinned_by_the_name_that_the_packag
     );
 }
 
+/// Everything that a project can have of a package gets a row, by the name where the package defines it: a class that it
+/// derives from and one that it copies, a property, a definition in a decorator, and one that its base inherits.
+#[test]
+fn classes_properties_wrapped_and_inherited_definitions_are_pinned() {
+    let module = "import functools\n\nclass Root:\n    def close(self):\n        return 1\n\n\
+                  class Client(Root):\n    limit = 3\n\n    @property\n    def name(self):\n        return 'a'\n\n    \
+                  @functools.cache\n    def load(self):\n        return 2\n\n\
+                  class Copied:\n    def run(self):\n        return 3\n\n\
+                  @functools.wraps(len)\ndef wrapped(a):\n    return a\n";
+    let site = registry_of(
+        module,
+        &[
+            ("truing.toml", "[sync.demo]\nmirror = [\"demo/=ours/\"]\n"),
+            ("pyproject.toml", "[project]\ndependencies = [\"demo>=1.0.0,<1.0.1\"]\n"),
+            (
+                "ours/m.py",
+                "from demo.m import Client\nclass AioClient(Client):\n    @property\n    def name(self): ...\n    \
+                 async def load(self): ...\n    async def close(self): ...\n\
+                 class Copied:\n    async def run(self): ...\nasync def wrapped(a): ...\n",
+            ),
+        ],
+    );
+    let output = site.sync(&["init", "demo"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let manifest: Value = serde_json::from_str(&site.read("upstream.json")).unwrap();
+    let row = |symbol: &str| {
+        let row = &manifest[symbol];
+        assert!(row.is_object(), "{symbol} is not pinned: {manifest:#}");
+        row["raw"][0].as_str().unwrap().to_owned()
+    };
+    assert_eq!(row("demo.m:Client.name"), sha1("    @property\n    def name(self):\n        return 'a'\n"));
+    assert_eq!(
+        row("demo.m:Client.load"),
+        sha1("    @functools.cache\n    def load(self):\n        return 2\n")
+    );
+    assert_eq!(row("demo.m:Client.close"), sha1("    def close(self):\n        return 1\n"));
+    assert_eq!(row("demo.m:Copied.run"), sha1("    def run(self):\n        return 3\n"));
+    assert_eq!(row("demo.m:wrapped"), sha1("@functools.wraps(len)\ndef wrapped(a):\n    return a\n"));
+    row("demo.m:Client");
+}
+
 #[test]
 fn names_alone_become_a_manifest() {
     let site = registry_of(

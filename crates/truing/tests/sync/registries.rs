@@ -39,6 +39,26 @@ fn crates(releases: &[(&str, &str, bool)]) -> Registry {
     )
 }
 
+/// A caret range, as `cargo add` writes it, admits every release of its major version: nothing is to be done, and nothing
+/// is told below that as if it were.
+#[test]
+fn a_caret_range_skips_what_it_admits_and_names_no_change_below() {
+    let site = crates(&[("1.0.0", RUN, false), ("1.0.1", "pub fn run(a: u8) -> u8 { a + 1 }\n", false)]);
+    for range in ["^1.0.0", "1.0.0", "1"] {
+        site.write("Cargo.toml", &format!("[dependencies]\ndemo = {{ version = \"{range}\" }}\n"));
+        let (answer, exit) = site.decide(&[]);
+        assert_eq!((&answer["decision"], exit), (&json!("skip"), Some(0)), "{range}: {answer}");
+        assert_eq!(
+            (&answer["changed"], &answer["spec_after"]),
+            (&json!([]), &answer["spec_before"]),
+            "{answer}"
+        );
+        let output = site.sync(&["decide", "demo"]);
+        let told = String::from_utf8(output.stdout).unwrap();
+        assert!(told.contains("skip") && !told.contains("changed"), "{range}: {told}");
+    }
+}
+
 #[test]
 fn a_crate_is_followed_by_file_and_item() {
     let site = crates(&[

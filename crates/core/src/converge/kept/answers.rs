@@ -89,7 +89,7 @@ const CLOCKS: &[&str] = &[
     "Timestamp::now(",
 ];
 
-/// Seconds since 1970 from which on a number is a date of our days.
+/// Above this a number is taken for seconds since 1970, and a date of our days.
 const LEAST_SECONDS: u64 = 1_000_000_000;
 
 /// Years that a fixed date of our days has.
@@ -107,9 +107,15 @@ pub struct Sought {
 /// What of this fix is to be looked for in the tests.
 pub fn sought(rewrites: &[Rewrite<'_>]) -> Sought {
     let values: Vec<Value> = rewrites.iter().flat_map(news).collect();
-    let deciding = values.iter().filter(|value| value.is_deciding).map(|value| bare(&value.text));
-    let texts: BTreeSet<String> =
-        deciding.filter(|text| (1..=MAX_TEXT).contains(&text.len()) && !text.contains('\n')).collect();
+    // As tests may have it, and as the fix spells it.
+    let spelled = |value: &Value| {
+        let is_number = !value.text.contains(['"', '\'', '`']);
+        [Some(bare(&value.text)), is_number.then(|| value.text.clone())]
+    };
+    let deciding = values.iter().filter(|value| value.is_deciding).flat_map(spelled).flatten();
+    let texts: BTreeSet<String> = deciding
+        .filter(|text| (1..=MAX_TEXT).contains(&text.len()) && !text.contains(['\n', '\0']))
+        .collect();
     Sought { has_news: !values.is_empty(), texts: texts.into_iter().take(MAX_SOUGHT).collect() }
 }
 
@@ -138,9 +144,11 @@ pub fn answers(rewrites: &[Rewrite<'_>], about: &BTreeSet<Subject>, tests: &Test
             if !found.contains(&told) {
                 found.push(told);
             }
+            if found.len() >= super::MAX_WEAKENINGS {
+                return found;
+            }
         }
     }
-    found.truncate(super::MAX_WEAKENINGS);
     found
 }
 
@@ -181,7 +189,8 @@ fn values(half: &Half) -> Vec<Value> {
         let after = part(&scanned.code, range.end..line.end).trim_start();
         let text = part(&scanned.bare, range);
         let is_key = after.starts_with(':') && !after.starts_with("::");
-        let is_named = before.ends_with('=') && !before.ends_with("==") && !before.ends_with("!=");
+        let is_named =
+            before.ends_with('=') && !["==", "!=", "<=", ">="].iter().any(|sign| before.ends_with(sign));
         // Several values side by side are a list of what is let through.
         let decides = is_key
             || is_listed(before, after)
@@ -248,7 +257,7 @@ fn numbers<'c>(code: &'c str, range: &Range<usize>) -> impl Iterator<Item = Rang
 
 /// Does a value stand between brackets and commas?
 fn is_listed(before: &str, after: &str) -> bool {
-    before.ends_with(['[', ',', '{', '(']) && (after.starts_with([',', ']', '}'])) && !after.is_empty()
+    before.ends_with(['[', ',', '{', '(']) && after.starts_with([',', ']', '}'])
 }
 
 /// Is what follows compared with, in a line that compares several things with numbers?
@@ -279,7 +288,7 @@ fn is_date(text: &str) -> bool {
     let inner = bare(text);
     let year = inner.split(['-', '/', '.']).next().and_then(|year| year.parse::<u64>().ok());
     let number = inner.replace('_', "").parse::<u64>().ok();
-    year.is_some_and(|year| YEARS.contains(&year)) || number.is_some_and(|number| number >= LEAST_SECONDS)
+    year.is_some_and(|year| YEARS.contains(&year)) || number.is_some_and(|number| number > LEAST_SECONDS)
 }
 
 /// Is this a pattern of paths that finds files of tests, and no others?

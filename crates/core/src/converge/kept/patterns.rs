@@ -51,7 +51,6 @@ pub(super) const KEPT: &[&str] = &[
     "concurren",
     "atomic",
     "thread",
-    "counter",
     "generator",
     "iterat",
     "proxy",

@@ -313,7 +313,7 @@ impl Ground {
         (common.as_ref() != Some(&tip)).then_some(tip)
     }
 
-    /// An attempt that failed before there was a run is a run that ended (ADR 56). Wrong use and refusals are none.
+    /// Records a failure before the run began as a failed run (ADR 56), unless it was wrong use or a refusal.
     async fn failed(&self, store: &Sqlite, is_audit: bool, error: CliError) -> CliError {
         let key = if is_audit { audit_key(&self.repository, &self.branch) } else { self.key() };
         never_begun(store, (key, self.branch.clone()), is_audit, &error).await;
@@ -418,8 +418,7 @@ impl Ground {
     }
 }
 
-/// Records a run that failed before its commits were known, if it did fail. What cannot be recorded is told by the error
-/// alone.
+/// Records a run that failed before its commits were known. If that fails too, it is only logged.
 pub(super) async fn never_begun(
     store: &Sqlite,
     (key, name): (Key, String),

@@ -160,7 +160,7 @@ pub(super) enum Merge {
     Moved { tip: Sha, audit: String },
 }
 
-/// How the fixes come to the branch, as it is now. Where that cannot be told, the run's own words have to do.
+/// How to get the fixes into the branch as it is now; a fast-forward if that cannot be told.
 async fn merge(record: &Record, folder: &Path, context: &Context) -> Merge {
     let (name, head) = (&record.name, &record.state.head);
     let looked = async {

@@ -77,13 +77,19 @@ impl<'a> Place<'a> {
         })
     }
 
-    /// A run that failed without a record has one now, where the pull request was ever heard of (ADR 56).
+    /// Records a run that failed before it had a record, if the pull request is known (ADR 56).
     async fn ended<T>(&self, ended: Result<T, NoPullRun>, is_audit: bool) -> Result<T, CliError> {
         let name = self.name();
         let error = match ended {
             Ok(ended) => return Ok(ended),
-            Err(error) => failed(&name, error),
+            Err(error) => error,
         };
+        // The store fails after the run has a record, too.
+        let may_have_one = matches!(error, NoPullRun::Store(_) | NoPullRun::NotLeased(NotLeased::Step(_)));
+        let error = failed(&name, error);
+        if may_have_one {
+            return Err(error);
+        }
         if let Ok(Some(key)) = self.store.key_of(&name).await {
             never_begun(&self.store, (abandoned_key(&key), name), is_audit, &error).await;
         }

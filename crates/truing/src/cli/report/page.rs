@@ -71,7 +71,7 @@ fn section(section: &Section) -> Markup {
         vec![
             card("wide", "The last runs, oldest first", [plot::strip(&section.runs), legend(section)]),
             card("", &format!("Runs and success {per}"), [plot::trend(figures, section.of), rates(section)]),
-            card("", &format!("Cost {per}"), [plot::cost(figures), costs(figures)]),
+            card("", &format!("Cost {per}"), [plot::cost(figures), costs(section)]),
         ],
     ));
     parts.push(grid("thirds", steps(figures)));
@@ -153,11 +153,13 @@ fn rates(section: &Section) -> Markup {
     soft(told)
 }
 
-fn costs(figures: &Figures) -> Markup {
+fn costs(section: &Section) -> Markup {
+    let figures = &section.figures;
     if figures.cost_micro_usd == 0 {
         return soft("No model was paid for.");
     }
-    let each = figures.cost_micro_usd.checked_div(figures.tally.get(truing_core::follow::record::Kind::Done));
+    let of_runs = figures.cost_micro_usd.saturating_sub(section.unrecorded.0);
+    let each = of_runs.checked_div(figures.tally.get(truing_core::follow::record::Kind::Done));
     let each = each.map(|cost| format!(", {} for each run that did what it was for", dollars(cost)));
     soft(format!("{} in all{}.", dollars(figures.cost_micro_usd), each.unwrap_or_default()))
 }

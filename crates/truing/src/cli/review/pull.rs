@@ -115,7 +115,7 @@ impl Command {
     }
 }
 
-/// The page of a pull request, before its forge is asked: as it was told before, or as somebody has typed it.
+/// The URL of a pull request before the forge is asked: from the records, or as typed.
 async fn known_url(store: &Sqlite, typed: &str, name: &str) -> Result<Option<String>, CliError> {
     if let Some(key) = store.key_of(name).await.map_err(store_error)? {
         let described = store.described(&[key]).await.map_err(store_error)?;
@@ -123,7 +123,12 @@ async fn known_url(store: &Sqlite, typed: &str, name: &str) -> Result<Option<Str
             return Ok(Some(described.url));
         }
     }
-    Ok(typed.starts_with("http").then(|| typed.to_owned()))
+    // A page below it, such as `/files?w=1`, is the same pull request.
+    let page = |(host, rest): (&str, &str)| {
+        let number = rest.split(|letter: char| !letter.is_ascii_digit()).next().unwrap_or_default();
+        format!("{host}/pull/{number}")
+    };
+    Ok(typed.split_once("/pull/").filter(|_| typed.starts_with("http")).map(page))
 }
 
 /// The pull request as the forge shows it now, and its repository's lasting id.

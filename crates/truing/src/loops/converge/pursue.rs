@@ -36,7 +36,7 @@ use crate::wiring::SystemClock;
 pub(super) const HEARD: &str = "reviewer/";
 /// Bytes of what somebody said, as a fixer is told of it.
 const MAX_SAID: usize = 4 << 10;
-/// Looks, while the head moves.
+/// Limit on immediate re-checks after the head moved.
 const MAX_LOOKS: u32 = 3;
 /// Characters of a finding's title.
 const MAX_TITLE: usize = 120;

@@ -8,13 +8,12 @@ impl RunError {
     /// Is it the kill switch alone?
     pub(super) fn is_halt(&self) -> bool {
         if let Self::Withheld { why, .. } | Self::Forge(ForgeError::Withheld { why, .. }) = self {
-            return *why == Withheld::Halted;
+            return matches!(why, Withheld::Halted | Withheld::Unread);
         }
         matches!(self, Self::Halted)
     }
 
-    /// The records' refusal of whatever is to be remembered, if it is that, or comes to that: somebody else has taken
-    /// over.
+    /// The store's error, if it is one. A lost lease counts as [`StoreError::Fenced`].
     ///
     /// # Errors
     /// Another error, as it is.

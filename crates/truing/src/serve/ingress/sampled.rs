@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// So many of a kind are told in [`SPAN`].
+/// Refusals of a kind that are logged within [`SPAN`].
 const MOST: u32 = 20;
-/// How long that counts.
+/// The span after which counting begins again.
 const SPAN: Duration = Duration::from_secs(10);
 
 /// What was told of each kind of refusal.
@@ -22,7 +22,7 @@ struct Told {
 }
 
 impl Sampled {
-    /// Is this refusal told? Then how many of its kind were left out since the last one that was.
+    /// `Some` if this refusal is to be logged: the number of its kind that were left out before it.
     pub(super) fn tell(&self, kind: &'static str, now: Instant) -> Option<u64> {
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = kinds.entry(kind).or_insert(Told { since: now, told: 0, left_out: 0 });
