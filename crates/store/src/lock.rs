@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
+use std::mem::ManuallyDrop;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,8 @@ const MAX_BYTES: u64 = 1024;
 #[derive(Debug)]
 pub struct ServeLock {
     file: File,
+    /// The database itself, by whatever name. It is never closed: that would end the locks that SQLite has on it.
+    database: ManuallyDrop<File>,
 }
 
 /// The process that serves from the database already, as it described itself.
@@ -42,6 +45,12 @@ pub enum LockError {
         database: PathBuf,
         /// Who has it.
         holder: Held,
+    },
+    /// Another process serves from the same file by another name.
+    #[error("{} is served already, by another name of it: a hard link or a mount; stop that process, or give this one another `store.url`", database.display())]
+    Linked {
+        /// The database.
+        database: PathBuf,
     },
     /// The lock file cannot be used.
     #[error("cannot lock {}: {source}; check its permissions", path.display())]
@@ -135,8 +144,15 @@ impl ServeLock {
             }
             Err(TryLockError::Error(source)) => return Err(told(source)),
         }
+        let of_database = |source: io::Error| LockError::Io { path: database.to_owned(), source };
+        let whole = ManuallyDrop::new(File::open(database).map_err(of_database)?);
+        match whole.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(LockError::Linked { database: database.to_owned() }),
+            Err(TryLockError::Error(source)) => return Err(of_database(source)),
+        }
         describe(&mut file, listen, now).map_err(told)?;
-        Ok(Self { file })
+        Ok(Self { file, database: whole })
     }
 }
 
@@ -145,6 +161,7 @@ impl Drop for ServeLock {
         // The file stays, empty.
         let _ = self.file.set_len(0);
         let _ = self.file.unlock();
+        let _ = self.database.unlock();
     }
 }
 

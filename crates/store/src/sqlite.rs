@@ -20,6 +20,7 @@ mod slots;
 mod watchlist;
 mod writer;
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -45,10 +46,17 @@ pub struct Sqlite(Arc<Inner>);
 
 struct Inner {
     path: Arc<Path>,
+    /// Device and number of the file at its path when it was opened.
+    file: Option<(u64, u64)>,
     clock: Arc<StoreClock>,
     readers: Arc<Readers>,
     watch: Arc<Watch>,
     writer: Writer,
+}
+
+/// Device and number of the file at a path; none if there is none.
+fn file_at(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
 impl Sqlite {
@@ -64,7 +72,8 @@ impl Sqlite {
         let readers = Arc::new(Readers::new(Arc::clone(&path)));
         let watch = Arc::new(Watch::default());
         let writer = Writer::start(connection, Arc::clone(&path), Arc::clone(&clock), Arc::clone(&watch))?;
-        Ok(Self(Arc::new(Inner { path, clock, readers, watch, writer })))
+        let file = file_at(&path);
+        Ok(Self(Arc::new(Inner { path, file, clock, readers, watch, writer })))
     }
 
     /// The file, as an absolute path.
@@ -79,6 +88,13 @@ impl Sqlite {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     {
+        if file_at(&self.0.path) != self.0.file {
+            return Err(StoreError::Unavailable(format!(
+                "{} was deleted or replaced after it was opened: what is written would be lost; stop this process, put the \
+                 file back, and start it again",
+                self.0.path.display()
+            )));
+        }
         self.0.writer.write(work).await
     }
 

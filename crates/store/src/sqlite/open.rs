@@ -82,6 +82,14 @@ pub enum OpenError {
         /// Its form.
         found: i64,
     },
+    /// Its tables are not those of the form that it says it has.
+    #[error("{} says that its form is {said}, and its tables are not of that form; restore a backup, or name another file in `store.url`", path.display())]
+    Misfit {
+        /// The file.
+        path: PathBuf,
+        /// The form that it says it has.
+        said: usize,
+    },
     /// Its file system cannot share memory between processes, as SQLite's write-ahead log needs.
     #[error("{} cannot keep a write-ahead log (SQLite stays in mode `{mode}`); put it on a local disk", path.display())]
     NoLog {
@@ -226,7 +234,13 @@ fn migrate(path: &Path, connection: &mut Connection) -> Result<(), OpenError> {
     if form < VERSION {
         let applied = usize::try_from(form).unwrap_or(0);
         for migration in MIGRATIONS.iter().skip(applied) {
-            transaction.execute_batch(migration).map_err(told)?;
+            // What the statement was helps nobody who did not write it.
+            transaction.execute_batch(migration).map_err(|error| {
+                if matches!(error, rusqlite::Error::SqlInputError { .. }) {
+                    return OpenError::Misfit { path: path.into(), said: applied };
+                }
+                told(error)
+            })?;
         }
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(told)?;
         transaction.pragma_update(None, "user_version", VERSION).map_err(told)?;

@@ -124,6 +124,23 @@ fn a_second_server_learns_who_is_the_first_and_death_frees_the_lock() {
 }
 
 #[test]
+fn a_database_is_served_once_by_whatever_name() {
+    let (folder, store) = new_store();
+    let mut server = child("crash::serving_child", store.path());
+    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line == "serving"));
+    let hard = folder.path().join("hard.db");
+    std::fs::hard_link(store.path(), &hard).unwrap();
+    let error = ServeLock::take(&hard, "x", Millis(NOW)).unwrap_err();
+    assert!(matches!(error, LockError::Linked { .. }) && error.to_string().contains("hard.db"), "{error}");
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let lock = ServeLock::take(&hard, "x", Millis(NOW)).unwrap();
+    drop(lock);
+    ServeLock::take(store.path(), "x", Millis(NOW)).unwrap();
+}
+
+#[test]
 fn leasing_child() {
     let Some(database) = std::env::var_os(DATABASE) else { return };
     let _lock = CommandLock::take(Path::new(&database)).unwrap();

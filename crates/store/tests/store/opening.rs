@@ -35,6 +35,33 @@ async fn a_missing_folder_and_file_are_made_for_their_owner_alone() {
     }
 }
 
+#[tokio::test]
+async fn what_is_deleted_or_replaced_takes_no_more_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, aside) = (folder.path().join("truing.db"), folder.path().join("aside.db"));
+    let store = open(&path);
+    store.raise(Version(1)).await.unwrap();
+    fs::rename(&path, &aside).unwrap();
+    let error = store.raise(Version(2)).await.unwrap_err().to_string();
+    assert!(error.contains("truing.db was deleted or replaced"), "{error}");
+    fs::write(&path, "").unwrap();
+    store.raise(Version(2)).await.unwrap_err();
+    fs::rename(&aside, &path).unwrap();
+    store.raise(Version(2)).await.unwrap();
+}
+
+#[test]
+fn a_form_that_its_tables_do_not_have_is_said_in_one_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("truing.db");
+    drop(open(&path));
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.pragma_update(None, "user_version", 1).unwrap();
+    drop(connection);
+    let told = refused(&path).to_string();
+    assert!(told.contains("says that its form is 1") && !told.contains("CREATE"), "{told}");
+}
+
 #[test]
 fn every_table_is_strict() {
     let folder = tempfile::tempdir().unwrap();

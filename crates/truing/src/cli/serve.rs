@@ -192,7 +192,9 @@ fn secrets(
 
 fn locked(error: LockError) -> CliError {
     match error {
-        LockError::Held { .. } => CliError::refused("already_serving", error.to_string()),
+        LockError::Held { .. } | LockError::Linked { .. } => {
+            CliError::refused("already_serving", error.to_string())
+        }
         LockError::Io { .. } => CliError::failed("lock", error.to_string()),
     }
 }
