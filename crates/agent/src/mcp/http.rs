@@ -1,5 +1,5 @@
 //! The Model Context Protocol over HTTP ("streamable HTTP"), without sessions: each request is answered for itself, with
-//! JSON. [`connections`](super::connections) bounds what is open.
+//! JSON. The module `connections` bounds what is open.
 //!
 //! | A request | is answered |
 //! |---|---|

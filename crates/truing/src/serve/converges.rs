@@ -153,10 +153,7 @@ impl PullRun<'_> {
             Ok(_) | Err(StepError::Refused(Refused::LeaseLost)) => {}
             Err(error) => return Err(error.into()),
         }
-        match ended {
-            Err(NoPullRun::Store(StoreError::Fenced { .. })) => Err(NoPullRun::Lost),
-            ended => ended,
-        }
+        ended.map_err(NoPullRun::or_lost)
     }
 
     /// The run that there would be. Nothing is leased, kept or said.

@@ -50,6 +50,11 @@ pub enum NoPullRun {
 }
 
 impl NoPullRun {
+    /// A write that the records refuse because somebody else has taken over is a lost lease.
+    pub(super) fn or_lost(self) -> Self {
+        if matches!(self, Self::Store(StoreError::Fenced { .. })) { Self::Lost } else { self }
+    }
+
     /// As a worker has it.
     pub(super) fn stopped(self, settle: Span) -> Stopped {
         match self {
