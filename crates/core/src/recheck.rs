@@ -295,7 +295,17 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
                 }
                 continue;
             }
-            FindingStatus::Declined(_) | FindingStatus::Dismissed(_) | FindingStatus::Suppressed(_) => {
+            // It is told as dismissed for as long as its code is there, and open again once that is taken back.
+            FindingStatus::Dismissed(_) => {
+                let went = follow(finding, head);
+                let is_there = matches!(went, Went::There { .. } | Went::Changed { .. });
+                let is_outside = decide(finding, &went, &[], (head, &replaced)) == Became::Outside;
+                if is_there && !is_outside && !is_among(finding, found) {
+                    found.push(held(finding, &went, finding.unverified, head, &place));
+                }
+                continue;
+            }
+            FindingStatus::Declined(_) | FindingStatus::Suppressed(_) => {
                 continue;
             }
         }

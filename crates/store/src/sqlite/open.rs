@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -82,6 +82,14 @@ pub enum OpenError {
         /// Its form.
         found: i64,
     },
+    /// It has several names.
+    #[error("{} has {names} names (hard links), and a database may have one: remove the others, or name another file in `store.url`", path.display())]
+    Linked {
+        /// The file.
+        path: PathBuf,
+        /// How many.
+        names: u64,
+    },
     /// Its tables are not those of the form that it says it has.
     #[error("{} says that its form is {said}, and its tables are not of that form; restore a backup, or name another file in `store.url`", path.display())]
     Misfit {
@@ -156,6 +164,10 @@ fn make_file(path: &Path) -> Result<(), OpenError> {
     let metadata = std::fs::metadata(path).map_err(told)?;
     if metadata.is_dir() {
         return Err(OpenError::IsAFolder { path: path.into() });
+    }
+    // SQLite keeps its log beside one name: what is written by another is lost.
+    if metadata.nlink() > 1 {
+        return Err(OpenError::Linked { path: path.into(), names: metadata.nlink() });
     }
     // Also where the user may write in spite of it: whoever took the permission away meant it.
     if metadata.permissions().readonly() {

@@ -63,6 +63,19 @@ fn a_form_that_its_tables_do_not_have_is_said_in_one_sentence() {
 }
 
 #[test]
+fn a_file_with_several_names_is_refused_before_anything_is_written_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, hard) = (folder.path().join("truing.db"), folder.path().join("hard.db"));
+    let store = open(&path);
+    fs::hard_link(&path, &hard).unwrap();
+    assert!(matches!(refused(&hard), OpenError::Linked { names: 2, .. }));
+    assert!(!folder.path().join("hard.db-wal").exists());
+    drop(store);
+    fs::remove_file(&hard).unwrap();
+    open(&path);
+}
+
+#[test]
 fn every_table_is_strict() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder.path().join("truing.db"));

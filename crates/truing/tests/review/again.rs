@@ -184,6 +184,26 @@ fn a_dismissal_ends_with_the_lines_that_it_was_said_of() {
 }
 
 #[test]
+fn a_dismissal_is_told_as_long_as_it_holds_and_open_again_once_it_is_taken_back() {
+    let scene = scene();
+    let (_, first) = reviewed(&scene, [report(&[finding()])], &[]);
+    let id = first["findings"][0]["id"].as_str().unwrap();
+    let dismiss = |more: &[&str]| {
+        let dismissed = scene.place.command(&[&["dismiss", id], more].concat()).output().unwrap();
+        assert!(dismissed.status.success(), "{dismissed:?}");
+    };
+    dismiss(&["--reason", "wanted here"]);
+    for _ in 0..3 {
+        let (exit, told) = reviewed(&scene, [silent()], &[]);
+        assert_eq!((exit, &told["dismissed"][0]["id"]), (0, &json!(id)), "{told:#}");
+        assert_eq!(each(&told, "id"), Vec::<&Value>::new());
+    }
+    dismiss(&["--undo"]);
+    let (exit, told) = reviewed(&scene, [silent()], &[]);
+    assert_eq!((exit, each(&told, "id")), (1, vec![&json!(id)]), "{told:#}");
+}
+
+#[test]
 fn a_model_is_told_what_is_open_and_a_verdict_that_is_missing_is_asked_for_once() {
     let scene = scene();
     let (_, first) = reviewed(&scene, [report(&[finding()])], &[]);
