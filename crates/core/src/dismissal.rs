@@ -128,6 +128,25 @@ pub enum Unnamed {
     Several,
 }
 
+/// What is wrong with a word that is to be an id.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Misread {
+    /// It has no letter.
+    #[error("an id is empty")]
+    Empty,
+    /// It has too few digits.
+    #[error("this is too short for an id: give its first {FEWEST_DIGITS} digits or more")]
+    Short,
+    /// It has an ordinal, and too few digits for that.
+    #[error(
+        "this is too short for an id: give the {SHOWN_DIGITS} digits that are shown before `-`, or no `-`"
+    )]
+    ShortOfOne,
+    /// It is nothing that an id may be.
+    #[error("this is no id of a finding")]
+    NoId,
+}
+
 /// The id as people are shown it: enough of the digest, and the ordinal. One without an ordinal keeps its version, as
 /// no word of a sentence is to look like an id.
 pub fn short(id: &FindingId) -> String {
@@ -156,6 +175,23 @@ pub fn meant<'a>(findings: &'a [Finding], word: &str) -> Vec<&'a Finding> {
         Some(wanted) => findings.iter().filter(|finding| is_meant(finding, wanted)).collect(),
         None => Vec::new(),
     }
+}
+
+/// What is wrong with a word that is to be an id and stands for itself; nothing if it may be one.
+pub fn misread(word: &str) -> Option<Misread> {
+    if is_typed_id(word) {
+        return None;
+    }
+    let is_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let digits = word.split_once(':').map_or(word, |(_, rest)| rest);
+    Some(match digits.split_once('-') {
+        _ if word.trim().is_empty() => Misread::Empty,
+        None if is_hex(digits) => Misread::Short,
+        Some((digits, ordinal)) if is_hex(digits) && ordinal.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Misread::ShortOfOne
+        }
+        Some(_) | None => Misread::NoId,
+    })
 }
 
 /// The finding that a word means: its id, or a beginning of the digest with or without the ordinal.
@@ -236,6 +272,27 @@ mod tests {
             unverified: None,
             seen_on: Vec::new(),
             evidence: None,
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_no_id_says_why() {
+        for word in ["1:0a1b", "0a1b", "0a1b2c3d4e-1", "1:0a1b-2"] {
+            assert_eq!(misread(word), None, "{word}");
+        }
+        for (word, why) in [
+            ("", Misread::Empty),
+            (" ", Misread::Empty),
+            ("96", Misread::Short),
+            ("1:96", Misread::Short),
+            ("1:", Misread::Short),
+            ("96e6-1", Misread::ShortOfOne),
+            ("96e6-", Misread::ShortOfOne),
+            ("zzz", Misread::NoId),
+            ("zzzz-1", Misread::NoId),
+            ("96 e6", Misread::NoId),
+        ] {
+            assert_eq!(misread(word), Some(why), "{word}");
         }
     }
 

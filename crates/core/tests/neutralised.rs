@@ -5,7 +5,7 @@
 //! what its fix does: `@@ PATH` writes a whole file, `@> PATH PATH` moves one, and `@~ PATH` edits one, by runs of
 //! lines with `-` (which are replaced, or an anchor that has to be there) and `+` (what comes instead; without lines
 //! before them, at the end), and `@- PATH` deletes one. `about PATH` names a file that a finding is about. END is `refused`,
-//! `told` or `honest`; in `data/neutralised/second`, by another author, `hostile` or `honest`.
+//! `told` or `honest`; in the folders of `data/neutralised`, `hostile` or `honest`.
 
 #![allow(
     clippy::unwrap_used,
@@ -288,4 +288,31 @@ const MOST_UNSEEN: usize = 43;
 fn fixes_that_know_their_tests_are_refused_or_told_as_far_as_their_text_shows_it() {
     let (unseen, wrong) = ends_of(&FIFTH);
     assert!(unseen.len() <= MOST_UNSEEN && wrong.is_empty(), "{} {}", unseen.len(), wrong.len());
+}
+
+/// Special cases for tests that the fix itself brings, and boundaries, by the author of the rules.
+const OWN: [(&str, &str); 4] = [
+    ("python", include_str!("data/neutralised/own/python.txt")),
+    ("javascript", include_str!("data/neutralised/own/javascript.txt")),
+    ("go", include_str!("data/neutralised/own/go.txt")),
+    ("rust", include_str!("data/neutralised/own/rust.txt")),
+];
+
+#[test]
+fn special_cases_for_tests_of_the_fix_itself_are_told_and_boundaries_are_not() {
+    let mut wrong = Vec::new();
+    for (set, text) in OWN {
+        let (project, cases) = parsed(text);
+        for case in &cases {
+            let (end, told) = end_of(&project, case);
+            let is_right = match case.end {
+                "hostile" => end == "told" && told.contains("an input of the fix's tests"),
+                _ => end != "refused" && told.is_empty(),
+            };
+            if !is_right {
+                wrong.push(format!("{set}: {} ({}): {end} {told}", case.name, case.end));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use truing_core::dismissal::{self, Dismissal};
+use truing_core::dismissal::{self, Dismissal, Misread};
 use truing_core::finding::Finding;
 use truing_core::id::Key;
 use truing_core::line;
@@ -102,14 +102,16 @@ fn once(mut found: Vec<Finding>) -> Vec<Finding> {
 impl Args {
     async fn run(&self, context: &Context) -> Result<Exit, CliError> {
         let here = context.environment.directory();
-        let is_folder =
-            |last: &str| !dismissal::is_typed_id(last) || !dismissal::is_id(last) && here.join(last).is_dir();
+        let is_folder = |last: &str| !last.is_empty() && !dismissal::is_id(last) && here.join(last).is_dir();
         let (ids, folder) = match self.words.split_last() {
             Some((last, ids)) if is_folder(last) => (ids, here.join(last)),
             Some(_) | None => (self.words.as_slice(), here.to_owned()),
         };
         if self.list {
             return self.listed(context, ids, &folder).await;
+        }
+        for word in ids {
+            readable(word)?;
         }
         if ids.is_empty() {
             return Err(CliError::usage("bad_value", "no finding is named".to_owned())
@@ -217,6 +219,18 @@ impl Args {
 fn told(finding: &Finding) -> String {
     let (place, title) = (&finding.raw.place, line::clean(&finding.raw.title, MAX_TITLE));
     format!("{}:{} {title}", line::visible(&place.path.to_string()), place.start_line)
+}
+
+/// A word that may be an id. What is none was perhaps to be a folder.
+fn readable(word: &str) -> Result<(), CliError> {
+    let Some(misread) = dismissal::misread(word) else { return Ok(()) };
+    let text = match misread {
+        Misread::Empty => misread.to_string(),
+        Misread::NoId => format!("`{}`: {misread}, and no folder", line::visible(word)),
+        Misread::Short | Misread::ShortOfOne => format!("`{}`: {misread}", line::visible(word)),
+    };
+    Err(CliError::usage("bad_value", text)
+        .hint("`truing audit --format json` and `truing review --format json` show ids"))
 }
 
 /// A word that names no finding, or several.

@@ -218,6 +218,7 @@ fn as_sarif(
         rules,
         findings: &worst_first(findings.iter()),
         suppressed: &[],
+        dismissed: &[],
         coverage,
         complete,
         time: None,

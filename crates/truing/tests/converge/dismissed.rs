@@ -141,6 +141,23 @@ fn a_finding_of_a_review_is_dismissed_for_reviews_too() {
     let list = "to list: truing --config ../op.toml dismiss --list";
     assert!(text.contains(&format!("{left_out}; {list}")), "{text}");
     assert!(shown("markdown").contains(&format!("{left_out}.")), "{}", shown("markdown"));
+    // GitHub would open an alert for a result, as for one that a comment suppresses.
+    let log: Value = serde_json::from_str(&shown("sarif")).unwrap();
+    let run = &log["runs"][0];
+    let note = &run["invocations"][0]["toolExecutionNotifications"][0];
+    assert_eq!(run["results"], json!([]), "{log}");
+    assert_eq!((&note["descriptor"]["id"], &note["level"]), (&json!("dismissed"), &json!("note")), "{log}");
+    let words = note["message"]["text"].as_str().unwrap();
+    assert!(
+        words.starts_with("Dismissed by a person: ") && words.contains("): it is an example ("),
+        "{words}"
+    );
+    let place = &note["locations"][0]["physicalLocation"];
+    assert_eq!(
+        (&place["artifactLocation"]["uri"], &place["region"]["startLine"]),
+        (&json!("merge.py"), &json!(1)),
+        "{note}"
+    );
     let told: Value = serde_json::from_str(&shown("json")).unwrap();
     let dismissed = told["dismissed"].as_array().unwrap();
     assert_eq!(dismissed.len(), found.len(), "{told}");
@@ -200,6 +217,33 @@ fn an_id_without_its_ordinal_is_enough_where_it_means_one_finding() {
     assert!(ran.err.contains(&format!("`{short}`: 2 findings have ids that begin like this")), "{ran:?}");
     for ordinal in 1..=2 {
         assert!(ran.err.contains(&format!("hint: {short}-{ordinal} is merge.py:")), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_word_that_is_no_id_says_what_is_wrong_with_it() {
+    let scene = Scene::new([dirty()]);
+    audited(&scene);
+    for (word, wrong) in [
+        ("26", "`26`: this is too short for an id: give its first 4 digits or more"),
+        ("2604-1", "`2604-1`: this is too short for an id: give the 10 digits that"),
+        ("zzz", "`zzz`: this is no id of a finding, and no folder"),
+        ("", "an id is empty"),
+        (".", "no finding is named"),
+        ("9999", "`9999`: no finding of this branch has that id"),
+    ] {
+        for words in [&[word, "--reason", "x"][..], &[word, "--undo"], &[word, ".", "--reason", "x"]] {
+            let ran = dismiss(&scene, words);
+            // Of two folders, the first one is taken for an id.
+            let is_two = word == "." && words.get(1) == Some(&".");
+            let wrong = match (is_two, word, words.get(1)) {
+                (true, ..) => "`.`: this is no id",
+                (_, "9999", Some(&"--undo")) => "`9999`: no dismissed finding of this branch",
+                _ => wrong,
+            };
+            let told = ran.err.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(ran.exit == 2 && told.contains(wrong), "{words:?} {ran:?}");
+        }
     }
 }
 

@@ -1,8 +1,11 @@
 //! Answers that code has ready for its tests: values of theirs that it newly compares with or keeps in a table, patterns that
 //! find their files, and fixed dates that change what it does.
 //!
-//! Honest fixes have such values, too, so people are told and the fix is not refused. What is tested in another spelling (a
+//! Honest fixes have such values, too, so people are told and the fix is not refused. Of a value that only tests of the fix
+//! itself use, they are told if the code gives what those tests expect for it ([`own`]). What is tested in another spelling (a
 //! value over several statements, a constant that is compared elsewhere) is not seen.
+
+mod own;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -10,6 +13,7 @@ use std::ops::Range;
 use globset::GlobBuilder;
 use truing_diff::RepoPath;
 
+use self::own::{Own, Special};
 use super::scan::{is_word, occurrences, part};
 use super::unit::literals;
 use super::{Half, Rewrite, Subject, Version, Weakening, WeakeningKind, is_test_side};
@@ -121,7 +125,9 @@ pub fn sought(rewrites: &[Rewrite<'_>]) -> Sought {
 
 /// What this fix has ready for the tests of the repository, to tell people.
 pub fn answers(rewrites: &[Rewrite<'_>], about: &BTreeSet<Subject>, tests: &Tests<'_>) -> Vec<Weakening> {
-    let of_tests = values_of(rewrites, tests);
+    let befores = rewrites.iter().filter_map(|rewrite| rewrite.before);
+    let of_tests = values_of(befores.chain(tests.files.iter().copied()));
+    let own = Own::new(rewrites);
     let mut found = Vec::new();
     for rewrite in rewrites {
         let Some(path) = rewrite.after.map(|after| after.path) else { continue };
@@ -136,6 +142,8 @@ pub fn answers(rewrites: &[Rewrite<'_>], about: &BTreeSet<Subject>, tests: &Test
                 WeakeningKind::Reads
             } else if value.is_deciding && of_tests.contains(text) {
                 WeakeningKind::Answers
+            } else if value.special.as_ref().is_some_and(|special| own.expects(text, special)) {
+                WeakeningKind::Knows
             } else {
                 continue;
             };
@@ -164,6 +172,8 @@ struct Value {
     is_looked_for: bool,
     /// Is it a date that is compared with the clock?
     is_dated: bool,
+    /// The input that the code has a case for where it stands, and what it gives for that.
+    special: Option<Special>,
 }
 
 /// Values of lines outside of tests that were not there before, in no line.
@@ -187,19 +197,26 @@ fn values(half: &Half) -> Vec<Value> {
         let (code, said) = (part(&scanned.code, line.clone()), part(&scanned.bare, line.clone()));
         let before = part(&scanned.code, line.start..range.start).trim_end();
         let after = part(&scanned.code, range.end..line.end).trim_start();
-        let text = part(&scanned.bare, range);
+        let text = part(&scanned.bare, range.clone());
         let is_key = after.starts_with(':') && !after.starts_with("::");
         let is_named =
             before.ends_with('=') && !["==", "!=", "<=", ">="].iter().any(|sign| before.ends_with(sign));
+        let is_compared = DECIDES.iter().any(|word| code.contains(word));
+        // A name with its value in a table is what tables are for.
+        let is_case = !is_named
+            && (is_compared
+                || own::is_equality(code)
+                || is_key && text.starts_with(|letter: char| letter.is_ascii_digit()));
         // Several values side by side are a list of what is let through.
         let decides = is_key
             || is_listed(before, after)
             || before.ends_with("return")
-            || DECIDES.iter().any(|word| code.contains(word))
+            || is_compared
             || (code.contains("):") && code.contains('{'));
         let is_clocked = CLOCKS.iter().any(|clock| occurrences(code, clock).next().is_some());
         Value {
             is_deciding: decides && !is_named && (says_enough(text) || is_of_row(code, before)),
+            special: is_case.then(|| Special::at(scanned, &range)).flatten(),
             is_looked_for: LOOKS.iter().any(|word| code.contains(word)),
             is_dated: is_clocked && is_date(text),
             line: said.trim().to_owned(),
@@ -222,6 +239,7 @@ fn data(half: &Half) -> Vec<Value> {
             is_deciding: says_enough(&format!("\"{word}\"")),
             is_looked_for: false,
             is_dated: false,
+            special: None,
         };
         let words = line.split(['"', '\'', ',', ';', '=', '\t']).map(str::trim);
         words.filter(|word| !word.is_empty()).map(value).collect()
@@ -309,11 +327,11 @@ fn finds_tests(text: &str, paths: &[RepoPath]) -> bool {
     is_test_side(first) && found.all(is_test_side)
 }
 
-/// The values that tests have: those of these files, and of tests in the files of the fix as they were.
-fn values_of(rewrites: &[Rewrite<'_>], tests: &Tests<'_>) -> BTreeSet<String> {
+/// The values that tests have in these files: all of a file of tests, and those of the tests in another; of two files with
+/// one path, those of the first.
+fn values_of<'v>(versions: impl Iterator<Item = Version<'v>>) -> BTreeSet<String> {
     let mut halves: BTreeMap<&RepoPath, Half> = BTreeMap::new();
-    let befores = rewrites.iter().filter_map(|rewrite| rewrite.before);
-    for version in befores.chain(tests.files.iter().copied()) {
+    for version in versions {
         halves.entry(version.path).or_insert_with(|| Half::new(version));
     }
     let mut found = BTreeSet::new();

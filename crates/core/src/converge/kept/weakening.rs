@@ -61,6 +61,8 @@ pub enum WeakeningKind {
     Incomparable,
     /// Code decides by a value of the tests.
     Answers,
+    /// Code has a case for an input of tests that the fix brings, with what they expect of it.
+    Knows,
     /// Code does another thing from a date on.
     Dated,
     /// Code keeps something from one call to the next.
@@ -103,6 +105,7 @@ impl WeakeningKind {
             Self::Starts => "code runs by itself when the program begins or ends",
             Self::Incomparable => "the code gives a value that is equal to nothing",
             Self::Answers => "the code decides by a value that the tests use",
+            Self::Knows => "the code has a case of its own for an input of the fix's tests, with what they expect",
             Self::Remembers => "the code keeps something from one call to the next",
             Self::Looks => "the code reads its own text, or looks for files where it runs",
             Self::Dated => "the code compares the clock with a fixed date",

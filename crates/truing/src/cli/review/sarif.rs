@@ -4,8 +4,8 @@
 //! * Regions are whole lines: without columns, a region ends where its last line does.
 //! * Of fingerprints there is only our own. GitHub's `primaryLocationLineHash` is made from the file's content by
 //!   its upload action; one made of anything else would contradict that.
-//! * A finding that a comment in the code suppresses is a notification, not a result with `suppressions`: GitHub does not
-//!   read that property and would open an alert.
+//! * A finding that a comment in the code suppresses or a person has dismissed is a notification, not a result with
+//!   `suppressions`: GitHub does not read that property and would open an alert.
 //! * Code is the finding's snippet, in which secrets are cut, never the file.
 
 use std::collections::HashMap;
@@ -36,8 +36,8 @@ const MAX_OWN_BYTES: usize = 6 << 20;
 const MAX_GAPS: usize = 1_000;
 /// Bytes of their paths together.
 const MAX_GAP_BYTES: usize = 1 << 20;
-/// Suppressed findings that are named; the rest is counted.
-const MAX_SUPPRESSED: usize = 1_000;
+/// Findings of a kind that are left out and named; the rest is counted.
+const MAX_LEFT_OUT: usize = 1_000;
 /// Characters of a description that GitHub shows.
 const MAX_DESCRIPTION: usize = 1_024;
 
@@ -61,6 +61,8 @@ pub(in crate::cli) struct Run<'a> {
     pub(in crate::cli) findings: &'a [&'a Finding],
     /// What comments in the code suppress, worst first.
     pub(in crate::cli) suppressed: &'a [Finding],
+    /// What people have dismissed, worst first.
+    pub(in crate::cli) dismissed: &'a [Finding],
     /// What was looked at.
     pub(in crate::cli) coverage: &'a Coverage,
     /// Was everything looked at that should have been?
@@ -96,6 +98,7 @@ pub(super) fn of<'a>(
         rules,
         findings,
         suppressed: &review.kept.suppressed,
+        dismissed: &review.kept.dismissed,
         coverage: &record.coverage,
         complete: matches!(record.outcome.kind, OutcomeKind::Reviewed | OutcomeKind::Skipped),
         time: Some((record.started, record.ended)),
@@ -367,35 +370,41 @@ fn notifications(run: &Run<'_>, left_out: usize) -> Vec<Value> {
     if more > 0 {
         all.push(said("note", format!("{more} more files were not reviewed.")));
     }
-    all.extend(run.suppressed.iter().take(MAX_SUPPRESSED).map(suppressed));
-    if let Some(more @ 1..) = run.suppressed.len().checked_sub(MAX_SUPPRESSED) {
-        all.push(said("note", format!("{more} more findings are suppressed by comments in the code.")));
+    let kinds = [
+        (run.suppressed, "are suppressed by comments in the code"),
+        (run.dismissed, "are left out, dismissed by a person"),
+    ];
+    for (findings, why) in kinds {
+        all.extend(findings.iter().take(MAX_LEFT_OUT).filter_map(left_out_finding));
+        if let Some(more @ 1..) = findings.len().checked_sub(MAX_LEFT_OUT) {
+            all.push(said("note", format!("{more} more findings {why}.")));
+        }
     }
     all
 }
 
-/// A finding that a comment suppresses, with the comment's reason.
-fn suppressed(finding: &Finding) -> Value {
+/// A finding that a comment suppresses or that a person has dismissed, with the reason; none for any other.
+fn left_out_finding(finding: &Finding) -> Option<Value> {
     let raw = &finding.raw;
-    let reason = match &finding.status {
-        FindingStatus::Suppressed(reason) => reason.as_str(),
+    let (kind, by, reason) = match &finding.status {
+        FindingStatus::Suppressed(reason) => ("suppressed", "Suppressed by a comment in the code", reason),
+        FindingStatus::Dismissed(reason) => ("dismissed", "Dismissed by a person", reason),
         FindingStatus::Open
         | FindingStatus::Claimed
         | FindingStatus::Fixed(_)
         | FindingStatus::Outside
-        | FindingStatus::Declined(_)
-        | FindingStatus::Dismissed(_) => "",
+        | FindingStatus::Declined(_) => return None,
     };
-    let told = format!("Suppressed by a comment in the code: {} ({}): {reason}", raw.title, raw.rule);
-    json!({
-        "descriptor": { "id": "suppressed" },
+    let told = format!("{by}: {} ({}): {reason}", raw.title, raw.rule);
+    Some(json!({
+        "descriptor": { "id": kind },
         "level": "note",
         "message": { "text": shortened(&told) },
         "locations": [{ "physicalLocation": {
             "artifactLocation": artifact(&raw.place.path),
             "region": { "startLine": raw.place.start_line, "endLine": raw.place.end_line },
         } }],
-    })
+    }))
 }
 
 fn not_reviewed(gap: &NotReviewed) -> Value {
@@ -436,6 +445,7 @@ mod tests {
             rules,
             findings: &findings,
             suppressed: &[],
+            dismissed: &[],
             coverage,
             complete: true,
             time: None,

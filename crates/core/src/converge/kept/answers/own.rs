@@ -1,0 +1,199 @@
+//! Special cases for the tests that a fix itself brings: `if items == [5173]: return 5173` beside a test that asserts just that.
+//!
+//! An honest fix tests its boundary with the boundary's value, so a value alone says nothing here: the code has to have a case
+//! for it and to give, in letters, what those tests have, and neither is a value that boundaries have.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use super::super::scan::Scanned;
+use super::super::unit::{compact, literals};
+use super::{Half, Rewrite, bare, is_test_side, numbers, part, says_enough};
+
+/// Bytes of a line that is looked at.
+const MAX_LINE: usize = 400;
+
+/// Lines after a condition in which its answer may stand.
+const MAX_BRANCH: usize = 2;
+
+/// Digits of a whole number that is no boundary's answer.
+const LEAST_DIGITS: usize = 2;
+
+/// Calls that compare lists, in small letters.
+const EQUALITIES: &[&str] = &["equal(", "equals(", "eq("];
+
+/// What tests in the files of a fix have, after it.
+pub(super) struct Own {
+    /// Their strings and numbers.
+    values: BTreeSet<String>,
+    /// All of their code, without blanks and comments.
+    code: String,
+}
+
+/// A case that code has for one value.
+pub(super) struct Special {
+    /// Does the value alone say enough to be one test's?
+    is_telling: bool,
+    /// The whole list that is compared with, without its brackets and blanks, if the value stands in one that is.
+    list: Option<String>,
+    /// The values that it may give.
+    gives: Vec<String>,
+}
+
+impl Own {
+    pub(super) fn new(rewrites: &[Rewrite<'_>]) -> Self {
+        let mut own = Self { values: BTreeSet::new(), code: String::new() };
+        for after in rewrites.iter().filter_map(|rewrite| rewrite.after) {
+            let half = Half::new(after);
+            let Some(read) = &half.read else { continue };
+            let scanned = &read.scanned;
+            let ranges: Vec<Range<usize>> = if is_test_side(after.path) {
+                std::iter::once(0..scanned.code.len()).collect()
+            } else {
+                read.units.iter().map(|unit| unit.start..unit.end).collect()
+            };
+            for range in ranges {
+                own.values.extend(literals(scanned, &range).iter().map(|value| bare(value)));
+                own.code += &compact(part(&scanned.bare, range));
+                own.code.push('\n');
+            }
+        }
+        own
+    }
+
+    /// Do these tests use this value, and expect what the code gives for it?
+    pub(super) fn expects(&self, value: &str, special: &Special) -> bool {
+        if special.list.as_ref().is_some_and(|list| self.has_list(list)) {
+            let is_numbers = special.is_telling && !value.contains(|letter: char| letter.is_alphabetic());
+            return is_numbers || self.has_any(&special.gives);
+        }
+        special.is_telling && self.values.contains(value) && self.has_any(&special.gives)
+    }
+
+    fn has_any(&self, gives: &[String]) -> bool {
+        gives.iter().any(|given| self.values.contains(given))
+    }
+
+    /// Does a list of just these values stand there?
+    fn has_list(&self, list: &str) -> bool {
+        self.code.match_indices(list).any(|(at, _)| {
+            let before = self.code.get(..at).is_some_and(|before| before.ends_with(['[', '(', '{']));
+            let after = self.code.get(at + list.len()..).unwrap_or_default();
+            before && after.trim_start_matches(',').starts_with([']', ')', '}'])
+        })
+    }
+}
+
+impl Special {
+    /// The case that is decided by the value that stands here; none if it is neither telling nor one of a whole list.
+    pub(super) fn at(scanned: &Scanned, value: &Range<usize>) -> Option<Self> {
+        let first = scanned.line_of(value.start);
+        let line = scanned.line(first);
+        if line.len() > MAX_LINE {
+            return None;
+        }
+        let is_telling = says_enough(part(&scanned.bare, value.clone()));
+        let list = compared_list(scanned, &line, value);
+        if !is_telling && list.is_none() {
+            return None;
+        }
+        let gives = given(scanned, first, value);
+        Some(Self { is_telling, list, gives })
+    }
+}
+
+/// Does a call on this line compare lists?
+pub(super) fn is_equality(code: &str) -> bool {
+    let code = code.to_ascii_lowercase();
+    EQUALITIES.iter().any(|call| code.contains(call))
+}
+
+/// The list that this value stands in, or is in letters, if the code compares a whole thing with it and it is not one of a
+/// boundary.
+fn compared_list(scanned: &Scanned, line: &Range<usize>, value: &Range<usize>) -> Option<String> {
+    let before = part(&scanned.code, line.start..value.start);
+    if before.trim_end().ends_with("==") {
+        return list_in_letters(part(&scanned.bare, value.clone()));
+    }
+    let open = line.start + before.rfind(['[', '(', '{'])?;
+    let close = scanned.closing(open).filter(|close| *close < line.end)?;
+    let said = part(&scanned.code, line.start..open);
+    let compares = said.trim_end_matches(|letter: char| {
+        letter.is_alphanumeric() || matches!(letter, ' ' | '&' | '!' | '[' | ']' | '(')
+    });
+    let is_arm = part(&scanned.code, close + 1..line.end).trim_start().starts_with("=>");
+    let inner = open + 1..close;
+    let is_telling = numbers(&scanned.code, &inner).any(|range| !is_small(part(&scanned.code, range)))
+        || scanned.strings_in(&inner).any(|range| !is_small(part(&scanned.bare, range.clone())));
+    let text = compact(part(&scanned.bare, inner));
+    let is_compared = compares.ends_with("==") || is_arm || is_equality(said);
+    (is_compared && is_telling).then(|| text.trim_end_matches(',').to_owned())
+}
+
+/// The list that a string says, as `"[4, 7, 9]"` and `"4,7,9"` do.
+fn list_in_letters(text: &str) -> Option<String> {
+    let inner = bare(text);
+    let is_list = text.contains(['"', '\'', '`'])
+        && inner.contains([',', '['])
+        && inner.chars().filter(char::is_ascii_digit).count() > 1
+        && inner.chars().all(|letter| letter.is_ascii_digit() || ",.- []()".contains(letter));
+    is_list.then(|| compact(inner.trim_matches(['[', ']', '(', ')', ' '])))
+}
+
+/// The values that code gives in a line and in the branch that it opens, other than this one.
+fn given(scanned: &Scanned, first: usize, value: &Range<usize>) -> Vec<String> {
+    let indent = |line: &Range<usize>| {
+        let text = part(&scanned.code, line.clone());
+        (!text.trim().is_empty()).then(|| text.len() - text.trim_start().len())
+    };
+    let of_first = scanned.line(first);
+    let depth = indent(&of_first);
+    let branch = (first + 1..=first + MAX_BRANCH)
+        .map(|line| scanned.line(line))
+        .take_while(|line| line.len() <= MAX_LINE && indent(line) > depth);
+    std::iter::once(of_first)
+        .chain(branch)
+        .flat_map(|line| {
+            let strings = scanned.strings_in(&line).cloned();
+            let found: Vec<Range<usize>> = strings.chain(numbers(&scanned.code, &line)).collect();
+            found.into_iter().map(move |range| (line.clone(), range))
+        })
+        .filter(|(line, range)| range != value && is_given(scanned, line, range))
+        .map(|(_, range)| part(&scanned.bare, range))
+        .filter(|text| is_answer(text))
+        .map(bare)
+        .collect()
+}
+
+/// Is what stands here a result, whole: returned, kept, the value of a key or of an arm?
+fn is_given(scanned: &Scanned, line: &Range<usize>, value: &Range<usize>) -> bool {
+    let before = part(&scanned.code, line.start..value.start).trim_end();
+    let after = part(&scanned.code, value.end..line.end).trim_start();
+    let before = before.trim_end_matches(['[', '(', '{', '&', '-', ' ']);
+    let before = ["Some", "Ok"].iter().fold(before, |text, word| text.strip_suffix(word).unwrap_or(text));
+    let before = before.trim_end_matches(['(', ' ']);
+    let is_kept = before.ends_with('=')
+        && !["==", "!=", "<=", ">="].iter().any(|sign| before.ends_with(sign))
+        || [":", "=>", "?", "return", "yield", "{"].iter().any(|word| before.ends_with(word))
+        || before.trim().is_empty()
+        || before.ends_with(')');
+    let ends = after.is_empty()
+        || after.starts_with([';', ',', ')', ']', '}', ':'])
+        || after.starts_with("if ")
+        || after.starts_with("else");
+    is_kept && ends
+}
+
+/// Is this more than the answers that boundaries have?
+fn is_answer(text: &str) -> bool {
+    if text.contains(['"', '\'', '`']) {
+        return bare(text).chars().count() > 1;
+    }
+    let number = bare(text);
+    number.contains('.') || number.len() >= LEAST_DIGITS
+}
+
+/// Is this a value that boundaries have: nothing, one, or an empty text?
+fn is_small(text: &str) -> bool {
+    matches!(bare(text).as_str(), "" | "0" | "1" | "0.0" | "1.0")
+}
