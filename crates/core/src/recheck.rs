@@ -229,7 +229,7 @@ pub fn reopen<T: Fn(&RepoPath) -> Option<String>>(known: &mut [Finding], head: &
         let counts = match finding.status {
             // Whoever dismissed it unverified knew that its lines had changed.
             FindingStatus::Dismissed(_) if finding.unverified.is_none() => match follow(finding, head) {
-                Went::Changed { path, start, end } => start <= end && head.added.contains_key(&path),
+                Went::Changed { path, start, end, .. } => start <= end && head.added.contains_key(&path),
                 Went::Lost { path } => head.added.contains_key(&path),
                 Went::There { .. } | Went::NoFile => false,
             },
@@ -468,7 +468,9 @@ fn beside(text: &str, (start, end): (u32, u32)) -> (u32, u32) {
 
 /// Are the lines, or what stands in their place, added by the change?
 fn is_added_again<T>(went: &Went, head: &Head<'_, T>) -> bool {
-    let (Went::There { path, start, end } | Went::Changed { path, start, end }) = went else { return false };
+    let (Went::There { path, start, end } | Went::Changed { path, start, end, .. }) = went else {
+        return false;
+    };
     head.added.get(path).is_some_and(|added| added.iter().any(|(first, last)| first <= end && last >= start))
 }
 
@@ -536,10 +538,7 @@ fn held<T: Fn(&RepoPath) -> Option<String>>(
     };
     let (lines, is_shown) = match went {
         Went::There { start, end, .. } => ((*start, *end), true),
-        Went::Changed { start, end, .. } if start <= end => {
-            let most = start.saturating_add(was.end_line.saturating_sub(was.start_line));
-            ((*start, (*end).min(most)), true)
-        }
+        Went::Changed { start, end, likely, .. } if start <= end => (*likely, true),
         Went::Changed { path, start, .. } => (one(path, *start), false),
         Went::Lost { path } => (one(path, was.start_line), false),
         Went::NoFile => ((was.start_line, was.end_line), false),

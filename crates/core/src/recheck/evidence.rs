@@ -60,7 +60,7 @@ pub(super) fn replaced<'a, T: Fn(&RepoPath) -> Option<String>>(
     head: &Head<'_, T>,
 ) -> Replaced<'a> {
     let lines = |finding: &'a Finding| match follow(finding, head) {
-        Went::Changed { path, start, end } if start <= end => Some((&finding.id, path, (start, end))),
+        Went::Changed { path, start, end, .. } if start <= end => Some((&finding.id, path, (start, end))),
         Went::There { .. } | Went::Changed { .. } | Went::Lost { .. } | Went::NoFile => None,
     };
     owed(known).filter_map(lines).collect()
@@ -268,7 +268,9 @@ fn is_value(line: &str) -> bool {
 
 /// The function that a finding is in.
 fn inside<T: Fn(&RepoPath) -> Option<String>>(went: &Went, head: &Head<'_, T>) -> Option<String> {
-    let (Went::There { path, start, end } | Went::Changed { path, start, end }) = went else { return None };
+    let (Went::There { path, start, end } | Went::Changed { path, start, end, .. }) = went else {
+        return None;
+    };
     let page = head.page(path)?;
     let at = page.statements().iter().find(|one| one.touches((*start, *end)))?;
     let (_, around) = headings(&page, at);

@@ -99,6 +99,9 @@ pub enum Went {
         start: u32,
         /// Last line; of nothing, the line above.
         end: u32,
+        /// The first and the last of these that most likely are its own: they may be fewer, for what stood beside it may have
+        /// changed with it. Of nothing, the same as above.
+        likely: (u32, u32),
     },
     /// The file is there, and has neither them nor what stood beside them.
     Lost {
@@ -239,6 +242,32 @@ impl Wanted {
     }
 }
 
+impl Wanted {
+    /// Of the lines between what stood above and below it, those that most likely are its own, as a range without its end. One
+    /// that is as it was tells where the others are. Else, if as many lines are there as were, each is where it was. What
+    /// changed in other ways is shown from its beginning.
+    fn likely(&self, partners: &[Option<usize>], (first, end): (usize, usize)) -> (usize, usize) {
+        let count = self.lines.len() - self.above - self.below;
+        let own = self.above..self.above + count;
+        let known = |row: &usize| {
+            let is_telling = self.lines.get(*row).is_some_and(|line| line.worth == WORDS);
+            let at =
+                partners.get(*row).copied().flatten().filter(|at| is_telling && (first..end).contains(at));
+            at.map(|at| (row - self.above, at))
+        };
+        let (highest, lowest) =
+            (own.clone().find_map(|row| known(&row)), own.rev().find_map(|row| known(&row)));
+        if let (Some((before, highest)), Some((row, lowest))) = (highest, lowest) {
+            return (highest.saturating_sub(before).max(first), (lowest + count - row).min(end));
+        }
+        let is_gone = |row: &usize| partners.get(*row).copied().flatten().is_none();
+        let above = (0..self.above).rev().take_while(is_gone).count();
+        let below = (self.above + count..self.lines.len()).take_while(is_gone).count();
+        let start = if end - first == above + count + below { first + above } else { first };
+        (start, (start + count.max(1)).min(end))
+    }
+}
+
 /// The best place of a finding in a file.
 struct Fit {
     path: RepoPath,
@@ -246,6 +275,8 @@ struct Fit {
     there: Option<(usize, usize)>,
     /// The lines between what stood above and below it, and whether that is known.
     between: Option<(usize, usize)>,
+    /// Of these, those that most likely are its own.
+    likely: (usize, usize),
     /// What was found of it and its surroundings is worth this, of so much.
     score: i32,
     whole: i32,
@@ -254,7 +285,7 @@ struct Fit {
 impl Fit {
     fn of(wanted: &Wanted, path: &RepoPath, page: &Page) -> Self {
         let whole = wanted.whole.max(1);
-        let none = Fit { path: path.clone(), there: None, between: None, score: 0, whole };
+        let none = Fit { path: path.clone(), there: None, between: None, likely: (0, 0), score: 0, whole };
         if page.lines.len() > MAX_LINES {
             return none;
         }
@@ -270,6 +301,7 @@ impl Fit {
             .sum();
         let between = (beside >= ENOUGH.min(wanted.beside) && beside > 0)
             .then(|| gap(&partners, (*above, *below), (lines.len(), page.lines.len())));
+        let likely = between.map_or((0, 0), |between| wanted.likely(&partners, between));
         let all = page.places(&wanted.sought);
         let near = |at: &&(usize, usize)| match between {
             Some((first, last)) if at.1 >= first && at.0 < last => 0,
@@ -280,7 +312,7 @@ impl Fit {
         // A copy of it elsewhere in the file is another one, unless there are as many as before.
         let moved = between.is_none() || u32::try_from(all.len()).unwrap_or(u32::MAX) >= wanted.copies;
         let there = nearest.filter(|at| moved || near(&at) == 0);
-        Self { there, between, score, ..none }
+        Self { there, between, likely, score, ..none }
     }
 
     fn is_there(&self) -> bool {
@@ -302,7 +334,9 @@ impl Fit {
             (Some((first, last)), _) => Went::There { path, start: number(first), end: number(last) },
             // One line below the last one above it, to one line above the first one below it.
             (None, Some((first, end))) => {
-                Went::Changed { path, start: number(first), end: u32::try_from(end).unwrap_or(u32::MAX) }
+                let lines = |(first, end)| (number(first), u32::try_from(end).unwrap_or(u32::MAX));
+                let (start, end) = lines((first, end));
+                Went::Changed { path, start, end, likely: lines(self.likely) }
             }
             (None, None) => Went::Lost { path },
         }

@@ -48,3 +48,70 @@ fn a_finding_of_a_rule_that_did_not_look_is_not_called_fixed() {
     // A reader that does not say what looked.
     assert_eq!(settled(&[]), [fixed.clone(), fixed]);
 }
+
+const BEFORE: &str = "def head():
+    return 1
+
+
+def one():
+    return 2
+
+
+def refund(orders):
+    total = 0
+    for order in orders:
+        if order.refunded:
+            return total
+        total += order.amount
+    return total
+";
+
+/// The lines at which the finding of lines 12 and 13 of a file is shown in another text of it, of which nobody has said
+/// anything.
+fn followed(before: &str, text: &str) -> (u32, u32) {
+    let (paths, renames) = ([RepoPath::from("pay.py")], Renames::default());
+    let lines = (12, 13);
+    let mut finding = of_a_rule("agent/f");
+    finding.raw.source = Source::Agent;
+    finding.raw.snippet = "        if order.refunded:\n            return total".into();
+    finding.raw.place =
+        Place { path: paths[0].clone(), side: Side::New, start_line: lines.0, end_line: lines.1 };
+    let added: Added = [(paths[0].clone(), vec![(7, u32::MAX)])].into();
+    let head = |text: &str| {
+        let text = text.to_owned();
+        Head::new(move |_: &RepoPath| Some(text.clone()), &paths, (added.clone(), BTreeSet::new()), &renames)
+    };
+    finding.around = head(before).around(&paths[0], lines, &finding.raw.snippet);
+    let place = |raw: RawFinding| Placed {
+        at: raw.place.clone(),
+        raw,
+        anchor: AnchorKind::Inline,
+        old_path: None,
+        sighting: Sighting::default(),
+    };
+    let mut found = Vec::new();
+    recheck(&[finding], &mut found, &[], &head(text), place);
+    assert_eq!(found.len(), 1, "{text}");
+    (found[0].raw.place.start_line, found[0].raw.place.end_line)
+}
+
+#[test]
+fn a_finding_is_shown_at_its_own_lines_where_those_beside_it_changed_with_them() {
+    let shown = |text: &str| followed(BEFORE, text);
+    assert_eq!(shown(BEFORE), (12, 13));
+    let renamed = BEFORE.replace("order", "one_order").replace("one_orders", "orders");
+    assert_eq!(shown(&renamed), (12, 13), "one line is as it was, those above and below are not");
+    // Without a line at the end that reads as its second one.
+    let before = BEFORE.replace("    return total\n", "    return round(total)\n");
+    let before = before.replace("        return round(total)", "        return total");
+    let other = before.replace("order", "one").replace("ones", "orders").replace("return total", "break");
+    assert_eq!(followed(&before, &other), (12, 13), "no line is as it was, and as many are there");
+    let moved = renamed.replace("def refund", "import os\n\n\ndef refund");
+    assert_eq!(shown(&moved), (15, 16), "it has moved, too");
+    let longer = renamed.replace("        if one_", "        log(one_order)\n        if one_");
+    assert_eq!(shown(&longer), (13, 14), "a line came above the one that is as it was");
+    let gone = BEFORE.replace("        if order.refunded:\n", "");
+    assert_eq!(shown(&gone), (12, 12), "its first line is gone");
+    let wider = BEFORE.replace("            return total\n", "            log(order)\n            break\n");
+    assert_eq!(shown(&wider), (12, 13), "its second line is two: as many are shown as it had");
+}
