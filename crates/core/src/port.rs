@@ -109,6 +109,14 @@ pub trait Slots: Send + Sync {
     /// means that this store has forgotten some.
     fn raise(&self, version: Version) -> impl Future<Output = Result<(), StoreError>> + Send;
 
+    /// Is what was opened still where it was? Costs next to nothing, so that it can be asked at each look.
+    ///
+    /// # Errors
+    /// It was deleted or replaced.
+    fn is_in_place(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Writes something small that changes nothing: if that is durable, other writes can be, too.
     fn try_writing(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
 }

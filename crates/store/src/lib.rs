@@ -7,7 +7,7 @@
 mod lock;
 mod sqlite;
 
-pub use self::lock::{CommandLock, Held, LockError, ServeLock, is_served};
+pub use self::lock::{CommandLock, Held, LockError, ServeLock, is_served, server_of};
 pub use self::sqlite::{
     BackupError, Census, Ended, EndedRun, Meter, OpenError, RunEntry, RunMark, Sqlite, Stage,
 };

@@ -7,11 +7,16 @@ use std::io::{self, Read, Seek, Write};
 use std::mem::ManuallyDrop;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use truing_core::id::Millis;
 
 /// More of the lock file is not read: it holds three short lines.
 const MAX_BYTES: u64 = 1024;
+
+/// How often a lock is tried for that others may have for a moment, and the time between.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The right to serve from one database. Dropping it, or dying, gives it up.
 ///
@@ -81,6 +86,59 @@ impl CommandLock {
     }
 }
 
+/// The process that serves from the database of this name, also of one that is not there any more; none if nobody does, or its
+/// lock cannot be looked at.
+pub fn server_of(database: &Path) -> Option<Held> {
+    let mut file = File::open(beside(database, ".lock")).ok()?;
+    is_locked(&file).then(|| read(&mut file).unwrap_or_default())
+}
+
+/// Who serves from a file, as its locks tell it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Standing {
+    /// Nobody, or somebody by this name.
+    Right,
+    /// Somebody by another name, such as that of a mount: the log would be beside that one.
+    Elsewhere,
+    /// Somebody by this name, of another file that was there before.
+    Replaced(Held),
+}
+
+/// Looks at the locks of a file. Opens and closes it: nobody in this process may have it open.
+pub(crate) fn standing(database: &Path) -> Standing {
+    let looked = || {
+        let of_file = File::open(database).is_ok_and(|file| is_locked(&file));
+        match (of_file, server_of(database)) {
+            (true, None) => Standing::Elsewhere,
+            (false, Some(server)) => Standing::Replaced(server),
+            (true, Some(_)) | (false, None) => Standing::Right,
+        }
+    };
+    // A server that begins or ends has one of the two locks for a moment.
+    for _ in 1..TRIES {
+        if looked() == Standing::Right {
+            return Standing::Right;
+        }
+        std::thread::sleep(PAUSE);
+    }
+    looked()
+}
+
+fn is_locked(file: &File) -> bool {
+    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+}
+
+/// Takes a lock for one. Whoever only looks has it for a moment.
+fn lock_alone(file: &File) -> Result<(), TryLockError> {
+    for _ in 1..TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+            done => return done,
+        }
+    }
+    file.try_lock()
+}
+
 /// Does a process serve from this database?
 ///
 /// # Errors
@@ -120,15 +178,16 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
-fn by(holder: &Held) -> String {
+pub(crate) fn by(holder: &Held) -> String {
     let pid = holder.pid.map(|pid| format!(" by process {pid}")).unwrap_or_default();
     let listen = holder.listen.as_ref().map(|listen| format!(", listening on {listen}")).unwrap_or_default();
     format!("{pid}{listen}")
 }
 
 impl ServeLock {
-    /// Takes the lock of the database at `database`, for this process, which listens on `listen`. Open the
-    /// database first: its folder must be there.
+    /// Takes the lock of the database at `database`, for this process, which listens on `listen`
+    /// ([`ServeLock::listens`] says it better once that is known). The file has to be there ([`crate::Sqlite::prepare`]), and need
+    /// not be open: of two servers of one file by two names, the second one never opens it.
     ///
     /// # Errors
     /// [`LockError::Held`] names the process that has it.
@@ -136,7 +195,7 @@ impl ServeLock {
         let path = beside(database, ".lock");
         let told = |source: io::Error| LockError::Io { path: path.clone(), source };
         let mut file = open(&path).map_err(told)?;
-        match file.try_lock() {
+        match lock_alone(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let database = database.canonicalize().unwrap_or_else(|_| database.to_path_buf());
@@ -146,7 +205,7 @@ impl ServeLock {
         }
         let of_database = |source: io::Error| LockError::Io { path: database.to_owned(), source };
         let whole = ManuallyDrop::new(File::open(database).map_err(of_database)?);
-        match whole.try_lock() {
+        match lock_alone(&whole) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(LockError::Linked { database: database.to_owned() }),
             Err(TryLockError::Error(source)) => return Err(of_database(source)),
@@ -154,14 +213,23 @@ impl ServeLock {
         describe(&mut file, listen, now).map_err(told)?;
         Ok(Self { file, database: whole })
     }
+
+    /// Says where this process listens: what was asked for may be any port that is free.
+    ///
+    /// # Errors
+    /// The lock file cannot be written.
+    pub fn listens(&mut self, address: &str, now: Millis) -> io::Result<()> {
+        describe(&mut self.file, address, now)
+    }
 }
 
 impl Drop for ServeLock {
     fn drop(&mut self) {
+        // The database first: who finds it locked, and its name not, takes it for served by another name.
+        let _ = self.database.unlock();
         // The file stays, empty.
         let _ = self.file.set_len(0);
         let _ = self.file.unlock();
-        let _ = self.database.unlock();
     }
 }
 

@@ -11,6 +11,7 @@ mod insight;
 mod jobs;
 mod ledger;
 mod marks;
+mod named;
 mod open;
 mod operations;
 mod readers;
@@ -37,6 +38,7 @@ pub use self::report::{Ended, EndedRun};
 use self::clock::StoreClock;
 use self::fault::Fault;
 use self::insight::Watch;
+use self::named::Named;
 use self::readers::Readers;
 use self::writer::Writer;
 
@@ -52,6 +54,8 @@ struct Inner {
     readers: Arc<Readers>,
     watch: Arc<Watch>,
     writer: Writer,
+    /// Given up once nothing else here has the file open.
+    _named: Arc<Named>,
 }
 
 /// Device and number of the file at a path; none if there is none.
@@ -66,14 +70,36 @@ impl Sqlite {
     /// # Errors
     /// Every [`OpenError`] names the path. A file that is refused is not changed.
     pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        let (path, connection) = open::read_write(path)?;
+        let path = open::prepared(path)?;
+        let named = Arc::new(Named::of(&path)?);
+        let connection = open::connect(&path)?;
         let clock = Arc::new(StoreClock::new(clock));
         clock.observe(&connection).map_err(|fault| OpenError::Sqlite(fault.told(&path).to_string()))?;
-        let readers = Arc::new(Readers::new(Arc::clone(&path)));
+        let readers = Arc::new(Readers::new(Arc::clone(&path), Arc::clone(&named)));
         let watch = Arc::new(Watch::default());
         let writer = Writer::start(connection, Arc::clone(&path), Arc::clone(&clock), Arc::clone(&watch))?;
         let file = file_at(&path);
-        Ok(Self(Arc::new(Inner { path, file, clock, readers, watch, writer })))
+        Ok(Self(Arc::new(Inner { path, file, clock, readers, watch, writer, _named: named })))
+    }
+
+    /// Makes the file and its folder if they are missing, and refuses what can be no store, without opening it.
+    ///
+    /// # Errors
+    /// As those of [`Sqlite::open`].
+    pub fn prepare(path: &Path) -> Result<(), OpenError> {
+        open::prepared(path).map(drop)
+    }
+
+    /// Is the file that was opened still at its path?
+    fn in_place(&self) -> Result<(), StoreError> {
+        if file_at(&self.0.path) == self.0.file {
+            return Ok(());
+        }
+        Err(StoreError::Unavailable(format!(
+            "{} was deleted or replaced after it was opened: what is written would be lost; stop this process, put the file \
+             back, and start it again",
+            self.0.path.display()
+        )))
     }
 
     /// The file, as an absolute path.
@@ -88,13 +114,7 @@ impl Sqlite {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     {
-        if file_at(&self.0.path) != self.0.file {
-            return Err(StoreError::Unavailable(format!(
-                "{} was deleted or replaced after it was opened: what is written would be lost; stop this process, put the \
-                 file back, and start it again",
-                self.0.path.display()
-            )));
-        }
+        self.in_place()?;
         self.0.writer.write(work).await
     }
 

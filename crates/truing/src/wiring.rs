@@ -152,10 +152,38 @@ pub type ServedHouse<R> = House<Sqlite, GitHubs, R, SystemClock, UniqueIds>;
 /// # Errors
 /// Exit 2 if no place for it is configured, exit 3 if it cannot be opened.
 pub fn open_store(path: &Path) -> Result<Sqlite, CliError> {
-    Sqlite::open(path, Arc::new(SystemClock)).map_err(|error: OpenError| {
-        CliError::failed("store", error.to_string())
-            .hint("see that the folder exists and is yours to write, or set store.url to another file")
-    })
+    Sqlite::open(path, Arc::new(SystemClock)).map_err(not_opened)
+}
+
+/// The same without opening it: it is made if it is missing.
+///
+/// # Errors
+/// Exit 3 if it can be no store.
+pub fn prepared_store(path: &Path) -> Result<(), CliError> {
+    Sqlite::prepare(path).map_err(not_opened)
+}
+
+fn not_opened(error: OpenError) -> CliError {
+    let told = CliError::failed("store", error.to_string());
+    match error {
+        // They say what to do.
+        OpenError::Served { .. }
+        | OpenError::Deleted { .. }
+        | OpenError::Replaced { .. }
+        | OpenError::Linked { .. } => told,
+        OpenError::Folder { .. }
+        | OpenError::IsAFolder { .. }
+        | OpenError::File { .. }
+        | OpenError::ReadOnly { .. }
+        | OpenError::Foreign { .. }
+        | OpenError::Newer { .. }
+        | OpenError::Misfit { .. }
+        | OpenError::NoLog { .. }
+        | OpenError::Sqlite(_)
+        | OpenError::Thread { .. } => {
+            told.hint("see that the folder exists and is yours to write, or set store.url to another file")
+        }
+    }
 }
 
 /// The folder beside the database for what a server makes for one run only, empty: what a killed server left in it

@@ -10,6 +10,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, TransactionBehavior};
 
 use super::fault::sql_message;
+use crate::lock::{Held, by, server_of};
 
 /// How long a connection waits for another process's lock.
 pub(super) const BUSY_SECONDS: u64 = 5;
@@ -90,6 +91,28 @@ pub enum OpenError {
         /// How many.
         names: u64,
     },
+    /// A server has it open by another name.
+    #[error("{} is served already, by another name of it: a mount; use the name that the server uses, or name another file in `store.url`", path.display())]
+    Served {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is not there, and a server still has it open.
+    #[error("{} was deleted, and it is served{}; stop that process, put the file back, and start it again", path.display(), by(server))]
+    Deleted {
+        /// The file.
+        path: PathBuf,
+        /// Who serves.
+        server: Held,
+    },
+    /// It took the place of a file that a server still has open.
+    #[error("{} took the place of a database that is served{}, which does not look at it; stop that process, and start it again", path.display(), by(server))]
+    Replaced {
+        /// The file.
+        path: PathBuf,
+        /// Who serves.
+        server: Held,
+    },
     /// Its tables are not those of the form that it says it has.
     #[error("{} says that its form is {said}, and its tables are not of that form; restore a backup, or name another file in `store.url`", path.display())]
     Misfit {
@@ -119,14 +142,13 @@ pub enum OpenError {
     },
 }
 
-/// The file as an absolute path, and the connection that may write to it, with the schema of this version.
-pub(super) fn read_write(path: &Path) -> Result<(Arc<Path>, Connection), OpenError> {
+/// The file as an absolute path, made if it was missing. It is not opened.
+pub(super) fn prepared(path: &Path) -> Result<Arc<Path>, OpenError> {
     // Absolute also because SQLite gives some relative names, such as `:memory:`, another meaning.
     let path = std::path::absolute(path).map_err(|source| OpenError::File { path: path.into(), source })?;
     make_folder(&path)?;
     make_file(&path)?;
-    let connection = connect(&path)?;
-    Ok((path.into(), connection))
+    Ok(path.into())
 }
 
 /// One more connection to a file that is open already, for reading.
@@ -153,6 +175,10 @@ fn make_file(path: &Path) -> Result<(), OpenError> {
     static MAKING: Mutex<()> = Mutex::new(());
     let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     let told = |source: io::Error| OpenError::File { path: path.into(), source };
+    // A new one would be read by nobody: the server has the old one open.
+    if let Some(server) = server_of(path).filter(|_| !path.exists()) {
+        return Err(OpenError::Deleted { path: path.into(), server });
+    }
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(_) => return Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -176,7 +202,8 @@ fn make_file(path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-fn connect(path: &Path) -> Result<Connection, OpenError> {
+/// The connection that may write to it, with the schema of this version.
+pub(super) fn connect(path: &Path) -> Result<Connection, OpenError> {
     let told = |error: rusqlite::Error| OpenError::Sqlite(sql_message(path, &error));
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(told)?;
@@ -267,7 +294,7 @@ mod tests {
     #[test]
     fn the_writing_connection_flushes_and_checks() {
         let folder = tempfile::tempdir().unwrap();
-        let (_, connection) = read_write(&folder.path().join("truing.db")).unwrap();
+        let connection = connect(&prepared(&folder.path().join("truing.db")).unwrap()).unwrap();
         let pragma = |name: &str| -> String {
             connection
                 .query_row(&format!("SELECT cast({name} AS text) FROM pragma_{name}"), [], |row| row.get(0))
@@ -298,7 +325,8 @@ mod tests {
     #[test]
     fn a_reading_connection_cannot_write() {
         let folder = tempfile::tempdir().unwrap();
-        let (path, _writer) = read_write(&folder.path().join("truing.db")).unwrap();
+        let path = prepared(&folder.path().join("truing.db")).unwrap();
+        let _writer = connect(&path).unwrap();
         let reader = read_only(&path).unwrap();
         reader.execute("UPDATE store SET counter = 9", []).unwrap_err();
     }

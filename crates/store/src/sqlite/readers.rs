@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use truing_core::port::StoreError;
 
 use super::fault::Fault;
+use super::named::Named;
 use super::open;
 
 /// Connections that read at once; more reads wait.
@@ -18,11 +19,14 @@ pub(super) struct Readers {
     path: Arc<Path>,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
+    /// A read that is under way may outlive the store.
+    _named: Arc<Named>,
 }
 
 impl Readers {
-    pub(super) fn new(path: Arc<Path>) -> Self {
-        Self { path, permits: Arc::new(Semaphore::new(READERS)), idle: Mutex::new(Vec::new()) }
+    pub(super) fn new(path: Arc<Path>, named: Arc<Named>) -> Self {
+        let permits = Arc::new(Semaphore::new(READERS));
+        Self { path, permits, idle: Mutex::new(Vec::new()), _named: named }
     }
 
     pub(super) async fn read<T, F>(self: &Arc<Self>, work: F) -> Result<T, StoreError>

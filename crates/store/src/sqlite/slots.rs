@@ -112,6 +112,10 @@ impl Slots for Sqlite {
         self.write(move |connection| raise_counter(connection, version.0)).await
     }
 
+    fn is_in_place(&self) -> Result<(), StoreError> {
+        self.in_place()
+    }
+
     async fn try_writing(&self) -> Result<(), StoreError> {
         self.write(|connection| {
             // A row that stays the same is not written. The number of the form is, whatever it was.

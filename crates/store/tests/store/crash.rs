@@ -114,11 +114,15 @@ fn a_second_server_learns_who_is_the_first_and_death_frees_the_lock() {
     }
     server.kill().unwrap();
     server.wait().unwrap();
-    let lock = ServeLock::take(store.path(), "127.0.0.1:5", Millis(NOW + 2)).unwrap();
+    let mut lock = ServeLock::take(store.path(), "127.0.0.1:5", Millis(NOW + 2)).unwrap();
     let Err(LockError::Held { holder, .. }) = ServeLock::take(&link, "x", Millis(NOW)) else { panic!() };
     assert_eq!(holder.pid, Some(std::process::id()), "not what the dead one had left");
     let text = std::fs::read_to_string(folder.path().join("truing.db.lock")).unwrap();
     assert_eq!(text, format!("pid {}\nlisten 127.0.0.1:5\nsince {}\n", std::process::id(), NOW + 2));
+    // It asked for any port, and has one now.
+    lock.listens("127.0.0.1:4567", Millis(NOW + 3)).unwrap();
+    let told = ServeLock::take(&link, "x", Millis(NOW)).unwrap_err().to_string();
+    assert!(told.contains("listening on 127.0.0.1:4567"), "{told}");
     drop(lock);
     ServeLock::take(&link, "127.0.0.1:6", Millis(NOW + 3)).unwrap();
 }

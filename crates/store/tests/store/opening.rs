@@ -4,9 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use truing_core::id::Version;
+use truing_core::id::{Millis, Version};
 use truing_core::port::{Records, Slots};
-use truing_store::{OpenError, Sqlite};
+use truing_store::{LockError, OpenError, ServeLock, Sqlite};
 
 use super::{Hand, NOW, open};
 
@@ -42,11 +42,13 @@ async fn what_is_deleted_or_replaced_takes_no_more_writes() {
     let store = open(&path);
     store.raise(Version(1)).await.unwrap();
     fs::rename(&path, &aside).unwrap();
+    store.is_in_place().unwrap_err();
     let error = store.raise(Version(2)).await.unwrap_err().to_string();
     assert!(error.contains("truing.db was deleted or replaced"), "{error}");
     fs::write(&path, "").unwrap();
     store.raise(Version(2)).await.unwrap_err();
     fs::rename(&aside, &path).unwrap();
+    store.is_in_place().unwrap();
     store.raise(Version(2)).await.unwrap();
 }
 
@@ -72,6 +74,75 @@ fn a_file_with_several_names_is_refused_before_anything_is_written_beside_it() {
     assert!(!folder.path().join("hard.db-wal").exists());
     drop(store);
     fs::remove_file(&hard).unwrap();
+    open(&path);
+}
+
+/// A mount of one file at another's place, until it is dropped; none where this process may not mount.
+struct Mount(std::path::PathBuf);
+
+impl Mount {
+    fn of(file: &Path, at: &Path) -> Option<Self> {
+        let mut mount = std::process::Command::new("mount");
+        let mounted = mount.arg("--bind").args([file, at]).stderr(std::process::Stdio::null()).status();
+        mounted.is_ok_and(|status| status.success()).then(|| Self(at.to_owned()))
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        drop(std::process::Command::new("umount").arg("--lazy").arg(&self.0).status());
+    }
+}
+
+#[tokio::test]
+async fn a_served_file_is_not_opened_by_the_name_of_a_mount_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, other) = (folder.path().join("truing.db"), folder.path().join("other.db"));
+    drop(open(&path));
+    fs::write(&other, "").unwrap();
+    let Some(_mount) = Mount::of(&path, &other) else {
+        eprintln!("skipped: this process may not mount");
+        return;
+    };
+    let lock = ServeLock::take(&path, "127.0.0.1:1", Millis(NOW)).unwrap();
+    assert!(matches!(refused(&other), OpenError::Served { .. }));
+    assert!(!folder.path().join("other.db-wal").exists(), "it was not opened");
+    assert!(matches!(ServeLock::take(&other, "x", Millis(NOW)), Err(LockError::Linked { .. })));
+    // By its own name it is open to all, the server and commands.
+    open(&path).raise(Version(1)).await.unwrap();
+    // Of a folder that is mounted, logs and locks are mounted as well.
+    let (data, same) = (folder.path().join("data"), folder.path().join("same"));
+    drop(open(&data.join("truing.db")));
+    fs::create_dir(&same).unwrap();
+    let _folder = Mount::of(&data, &same).unwrap();
+    let _served = ServeLock::take(&data.join("truing.db"), "127.0.0.1:2", Millis(NOW)).unwrap();
+    open(&same.join("truing.db")).raise(Version(1)).await.unwrap();
+    // Nobody serves it any more.
+    drop(lock);
+    open(&other);
+}
+
+#[test]
+fn a_file_that_is_deleted_or_replaced_under_a_server_is_not_made_anew_nor_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, aside) = (folder.path().join("truing.db"), folder.path().join("aside.db"));
+    drop(open(&path));
+    let lock = ServeLock::take(&path, "127.0.0.1:1", Millis(NOW)).unwrap();
+    fs::rename(&path, &aside).unwrap();
+    let error = refused(&path);
+    let told = error.to_string();
+    assert!(matches!(error, OpenError::Deleted { .. }) && !path.exists(), "{told}");
+    assert!(told.contains(&format!("process {}", std::process::id())), "{told}");
+    fs::write(&path, "").unwrap();
+    let error = refused(&path);
+    let told = error.to_string();
+    assert!(matches!(error, OpenError::Replaced { .. }), "{told}");
+    assert!(told.contains(&format!("process {}", std::process::id())), "{told}");
+    assert_eq!(fs::read(&path).unwrap(), b"", "it was not opened");
+    fs::rename(&aside, &path).unwrap();
+    open(&path);
+    drop(lock);
+    fs::remove_file(&path).unwrap();
     open(&path);
 }
 

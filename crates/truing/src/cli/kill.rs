@@ -9,7 +9,7 @@ use truing_store::Sqlite;
 use super::columns::folded;
 use super::error::{CliError, Exit};
 use super::output::Output;
-use super::target::{actor, existing_store, instant, store_error};
+use super::target::{actor, existing_store, instant, store_error, tell_absent};
 use super::{Context, runtime};
 use crate::loops::text::counted;
 use crate::wiring;
@@ -96,12 +96,22 @@ fn turn(args: &Args, context: &Context) -> Result<Exit, CliError> {
                     ModeFlag::Finish => Mode::Finish,
                     ModeFlag::Stop => Mode::Stop,
                 });
-                let store = wiring::open_store(config.store.database()?)?;
+                let path = config.store.database()?;
+                let is_new = !path.exists();
+                let store = wiring::open_store(path)?;
+                if is_new {
+                    let path = path.display();
+                    context.output.warn(format_args!(
+                        "there was no database at {path}: it is made now, and the switch is in it. A server that runs on \
+                         another one does not see it: see that `store.url` is the server's"
+                    ));
+                }
                 (Some(store), Some(Turn::On { reason: reason.clone(), mode }))
             }
             Action::Off => (existing_store(&config)?, Some(Turn::Off)),
             Action::Status => (existing_store(&config)?, None),
         };
+        tell_absent(store.as_ref(), &config, context.output)?;
         let (switch, work) = match &store {
             None => (Switch::Off, Work::default()),
             Some(store) => {
@@ -157,12 +167,18 @@ fn screen(switch: &Switch, work: Work, output: Output) -> String {
             (_, Mode::Stop) => ", which stop before their next step".into(),
         },
     );
+    // They hold no slot: nothing in the database tells that they run.
+    let local = match engaged.mode {
+        Mode::Finish => "runs of `truing converge` are not counted; they complete, too",
+        Mode::Stop => "runs of `truing converge` are not counted; they stop, too",
+    };
     let mut text = format!("The kill switch is on, {}.\n", since(engaged));
     let reason = engaged.reason.as_deref().unwrap_or("none given");
     let rows = [
         ("reason", reason.to_owned()),
         ("mode", engaged.mode.as_str().to_owned()),
         ("in flight", format!("{runs}{flight}")),
+        ("local", local.to_owned()),
         ("held back", format!("{due} due; webhooks are answered 503")),
         ("unblock", output.command("kill off")),
     ];
@@ -211,6 +227,7 @@ mod tests {
           reason    a storm
           mode      finish
           in flight 1 run, which completes
+          local     runs of `truing converge` are not counted; they complete, too
           held back 3 pull requests due; webhooks are answered 503
           unblock   truing --config ops.toml kill off
         ");
@@ -219,6 +236,7 @@ mod tests {
           reason    none given
           mode      stop
           in flight 2 runs, which stop before their next step
+          local     runs of `truing converge` are not counted; they stop, too
           held back 0 pull requests due; webhooks are answered 503
           unblock   truing kill off
         ");

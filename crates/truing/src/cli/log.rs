@@ -5,7 +5,7 @@ use truing_core::port::Audited;
 
 use super::columns::folded;
 use super::error::{CliError, Exit};
-use super::target::{existing_store, instant, store_error};
+use super::target::{existing_store, instant, store_error, tell_absent};
 use super::{Context, runtime};
 
 /// How many acts are shown, unless it is said.
@@ -34,7 +34,9 @@ struct Line {
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let config = context.config(&[])?;
     runtime::start()?.block_on(async {
-        let audited = match existing_store(&config)? {
+        let store = existing_store(&config)?;
+        tell_absent(store.as_ref(), &config, context.output)?;
+        let audited = match store {
             Some(store) => store.audited(args.limit).await.map_err(store_error)?,
             None => Vec::new(),
         };

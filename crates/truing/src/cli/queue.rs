@@ -8,7 +8,7 @@ use truing_store::Sqlite;
 
 use super::error::{CliError, Exit};
 use super::kill::held_back;
-use super::target::{Target, actor, existing_records, instant, state, store_error};
+use super::target::{Target, actor, existing_records, instant, state, store_error, tell_absent};
 use super::{Context, runtime};
 use crate::slots::{StepError, step};
 use crate::wiring;
@@ -79,6 +79,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let limits = wiring::limits(&config.review, config.server.lease);
     runtime::start()?.block_on(async {
         let store = existing_records(&config)?;
+        tell_absent(store.as_ref(), &config, context.output)?;
         let mut unreadable = Vec::new();
         let targets = match &args.action {
             Action::List => {

@@ -26,7 +26,7 @@ use truing_core::port::{Clock as _, Converges as _, Described, Jobs as _, Record
 use truing_store::{Ended, EndedRun, Sqlite};
 
 use super::error::{CliError, Exit};
-use super::target::{existing_records, instant, store_error};
+use super::target::{existing_records, instant, store_error, tell_absent};
 use super::{Context, Format, breaker, runtime, sync};
 use crate::config::value::milliseconds;
 use crate::wiring::SystemClock;
@@ -273,6 +273,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let config = context.config(&[])?;
     runtime::start()?.block_on(async {
         let store = existing_records(&config)?;
+        tell_absent(store.as_ref(), &config, context.output)?;
         let now = match &store {
             Some(store) => store.now().await.map_err(store_error)?,
             None => SystemClock.now(),

@@ -63,9 +63,10 @@ async fn serve(
     context: &Context,
 ) -> Result<Exit, CliError> {
     let path = config.store.database()?;
+    wiring::prepared_store(path)?;
+    let listen = config.server.listen.to_string();
+    let mut lock = ServeLock::take(path, &listen, SystemClock.now()).map_err(locked)?;
     let store = wiring::open_store(path)?;
-    let _lock =
-        ServeLock::take(path, &config.server.listen.to_string(), SystemClock.now()).map_err(locked)?;
     // Before anybody is told that it serves: from here on a signal stops it in order.
     let mut signals = Signals::new()?;
     let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
@@ -83,6 +84,9 @@ async fn serve(
             .hint("stop what listens there, or choose another address: `--listen ADDR`")
     })?;
     let address = listener.local_addr().unwrap_or(config.server.listen);
+    if let Err(error) = lock.listens(&address.to_string(), SystemClock.now()) {
+        tracing::warn!(%error, "the lock file does not tell where this process listens");
+    }
     for name in secrets.keys() {
         context.output.say(format_args!("webhooks of forge {name}: http://{address}/webhooks/{name}"));
     }

@@ -6,19 +6,30 @@ use jiff::Timestamp;
 use truing_core::id::{Key, Millis};
 use truing_core::port::{Described, Operations as _, Records as _, Slots as _, StoreError};
 use truing_core::slot::{Command, Limits, Slot, State};
-use truing_store::{CommandLock, LockError, Sqlite, is_served};
+use truing_store::{CommandLock, LockError, Sqlite, is_served, server_of};
 
 use super::error::CliError;
+use super::output::Output;
 use crate::config::Config;
 use crate::config::problem::Origin;
 use crate::environment::Environment;
 use crate::slots::{StepError, end_orphans, step};
 use crate::wiring;
 
-/// The store, unless nothing has ever been stored: looking does not make a database.
+/// The store, unless nothing has ever been stored: looking does not make a database. One that was deleted under a server is
+/// refused.
 pub(super) fn existing_store(config: &Config) -> Result<Option<Sqlite>, CliError> {
     let path: &Path = config.store.database()?;
-    if path.exists() { wiring::open_store(path).map(Some) } else { Ok(None) }
+    if path.exists() || server_of(path).is_some() { wiring::open_store(path).map(Some) } else { Ok(None) }
+}
+
+/// Says that there is no database, where an answer of nothing is made of that: the name may be wrong.
+pub(super) fn tell_absent(store: Option<&Sqlite>, config: &Config, output: Output) -> Result<(), CliError> {
+    if store.is_none() {
+        let path = config.store.database()?.display();
+        output.warn(format!("there is no database at {path}: nothing has run with it yet"));
+    }
+    Ok(())
 }
 
 /// The same for what is asked of the records alone. Where somebody has named a file in a folder that is not there, the

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use truing_agent::verify::{Reached, Verified};
-use truing_core::line::counted;
+use truing_core::line::{counted, visible};
 use truing_core::verification::{Checked, End, Ran, Verdict};
 
 use super::error::{CliError, Exit};
@@ -265,7 +265,7 @@ fn word(ran: &Ran) -> &'static str {
 fn line(step: &str, what: &str, ran: &Ran) -> String {
     let how = if ran.end.is_success() { String::new() } else { format!(", {}", ran.end) };
     let took = ShownDuration(Duration::from_millis(ran.ms));
-    format!("{step} {what}{how} ({took}): {}\n", clean(&ran.argv.join(" ")))
+    format!("{step} {what}{how} ({took}): {}\n", visible(&ran.argv.join(" ")))
 }
 
 /// What others wrote, so that it stays on its line and steers no terminal.
@@ -283,4 +283,18 @@ fn printed(ran: &Ran) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_of_several_lines_is_told_on_one_with_blanks_between_them() {
+        let argv = ["python3", "-c", "import time\nb = 1\n"].map(str::to_owned).to_vec();
+        let (output, errors) = (String::new(), String::new());
+        let ran = Ran { argv, end: End::Exit { code: 0 }, ms: 10, output, errors };
+        let told = line("check", "passes", &ran);
+        assert!(told.ends_with(": python3 -c import time b = 1\n"), "{told}");
+    }
 }

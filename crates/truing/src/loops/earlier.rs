@@ -108,7 +108,7 @@ fn told_of(finding: &Finding, went: &Went) -> String {
         Went::There { path, start, end } => {
             format!("{}, lines {start} to {end}: as they were; look at what is around them, too", name(path))
         }
-        Went::Changed { path, start, end } if start <= end => {
+        Went::Changed { path, start, end, .. } if start <= end => {
             format!("{}: changed; look at lines {start} to {end}", name(path))
         }
         Went::Changed { path, end, .. } => format!("{}: gone; look at what is around line {end}", name(path)),

@@ -355,7 +355,11 @@ async fn healthz<S, W, R, C: Clock, I>(State(ingress): Shared<S, W, R, C, I>) ->
 
 /// 200 if the store can be written, else 503. A service that drains has no listener any more.
 async fn readyz<S: Slots, W, R, C, I>(State(ingress): Shared<S, W, R, C, I>) -> Response {
-    let tried = ingress.written.or(ingress.house.store.try_writing());
+    // That the file is gone is told at once; a write is tried now and then.
+    let tried = async {
+        ingress.house.store.is_in_place()?;
+        ingress.written.or(ingress.house.store.try_writing()).await
+    };
     let error = match tokio::time::timeout(READY_TIME, tried).await {
         Ok(Ok(())) => return answer(StatusCode::OK, json!({"status": "ready"})),
         Ok(Err(error)) => error.to_string(),

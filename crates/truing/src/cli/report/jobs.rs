@@ -7,7 +7,7 @@ use truing_core::line;
 
 use super::amount::{dollars, duration, each, share, short, success};
 use super::figures::{Count, Figures};
-use super::run::KINDS;
+use super::run::{KINDS, words_of};
 use super::{JobLine, LoopFlag, Section, date, instant};
 use crate::cli::columns::folded;
 use crate::loops::text::counted;
@@ -65,12 +65,9 @@ fn counts(title: &str, counts: &[Count]) -> String {
     if counts.is_empty() {
         return String::new();
     }
-    let words = counts.iter().map(|count| {
-        // `found 3` times 2.
-        let between = if count.id.ends_with(|end: char| end.is_ascii_digit()) { ": " } else { " " };
-        format!("{}{between}{}", count.id.replace('_', " "), count.runs)
-    });
-    let words: Vec<String> = words.collect();
+    // The number of runs comes first: after `found 3 findings` it would read as one of them.
+    let words: Vec<String> =
+        counts.iter().map(|count| format!("{} {}", count.runs, words_of(&count.id))).collect();
     format!("\n{title}\n{}", folded("  ", &words.join(", ")))
 }
 
@@ -172,4 +169,19 @@ fn jobs(jobs: &[JobLine]) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_often_something_came_is_told_before_what_it_was() {
+        let count = |id: &str, runs| Count { id: id.to_owned(), runs };
+        let all = [count("converged", 9), count("found 1", 2), count("found 12", 1), count("not_needed", 1)];
+        assert_eq!(
+            counts("Results", &all),
+            "\nResults\n  9 converged, 2 found 1 finding, 1 found 12 findings, 1 not needed\n"
+        );
+    }
 }

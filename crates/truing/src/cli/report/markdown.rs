@@ -7,7 +7,7 @@ use truing_core::markdown::plain;
 
 use super::amount::{dollars, duration, each, share, short, success};
 use super::figures::{Count, Figures};
-use super::run::{KINDS, Run, word};
+use super::run::{KINDS, Run, word, words_of};
 use super::{Report, Section, date, instant};
 use crate::loops::text::counted;
 
@@ -101,7 +101,7 @@ fn section(section: &Section) -> String {
     );
     text += &jobs(section);
     let last = section.runs.iter().take(RUNS).map(|run| {
-        let result = run.result.as_deref().unwrap_or(run.word()).replace('_', " ");
+        let result = words_of(run.result.as_deref().unwrap_or(run.word()));
         vec![
             instant(run.ended),
             plain(&run.name),
@@ -114,7 +114,7 @@ fn section(section: &Section) -> String {
 }
 
 fn counts(title: &str, counts: &[Count]) -> String {
-    let row = |count: &Count| vec![count.id.replace('_', " "), count.runs.to_string()];
+    let row = |count: &Count| vec![words_of(&count.id), count.runs.to_string()];
     table(&[title, "Runs"], counts.iter().map(row))
 }
 

@@ -6,7 +6,7 @@ mod plot;
 
 use super::amount::{dollars, duration, each, percent, share, success};
 use super::figures::{Count, Figures};
-use super::run::{KINDS, Run, word};
+use super::run::{KINDS, Run, word, words_of};
 use super::{JobLine, Report, Section, instant};
 use crate::loops::text::counted;
 use markup::{Markup, element, link, style, text, void};
@@ -223,7 +223,7 @@ fn shares(title: &str, counts: &[Count]) -> Markup {
     let row = |count: &Count| {
         let share = [plot::share(count.runs, most), text(share(count.runs, all))];
         let share = element("span", &[("class", &"share")], share);
-        vec![text(count.id.replace('_', " ")), text(count.runs), share]
+        vec![text(words_of(&count.id)), text(count.runs), share]
     };
     card("", title, [table(&["", "#Runs", "Share"], counts.iter().map(row))])
 }
@@ -314,7 +314,7 @@ fn reasons(section: &Section) -> Markup {
 /// The last runs, one by one.
 fn last(section: &Section) -> Markup {
     let rows = section.runs.iter().take(RUNS).map(|run| {
-        let result = run.result.as_deref().unwrap_or(run.word()).replace('_', " ");
+        let result = words_of(run.result.as_deref().unwrap_or(run.word()));
         let result = element("span", &[("class", &"tag")], [plot::swatch(run.kind), text(result)]);
         let result =
             run.url.as_ref().or(run.question.as_ref()).map_or(result.clone(), |url| link(url, result));

@@ -4,6 +4,7 @@ use truing_core::converge;
 use truing_core::follow::record::{Kind, PullKind, Record};
 use truing_core::follow::{job, record};
 use truing_core::id::Millis;
+use truing_core::line::counted;
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{INTERRUPTED, Modelled, OutcomeKind, OutcomeRecord};
 use truing_core::port::Described;
@@ -215,6 +216,14 @@ pub(super) fn word(of: LoopFlag, kind: Kind) -> &'static str {
     match (of, kind) {
         (LoopFlag::Review, Kind::Done) => OutcomeKind::Reviewed.as_str(),
         (LoopFlag::Review | LoopFlag::Sync | LoopFlag::Converge, _) => kind.as_str(),
+    }
+}
+
+/// A result, a step or what was asked for in plain words: `found 3` is `found 3 findings`.
+pub(super) fn words_of(id: &str) -> String {
+    match id.strip_prefix("found ").filter(|count| count.bytes().all(|byte| byte.is_ascii_digit())) {
+        Some(count) => format!("found {}", counted(count, "finding")),
+        None => id.replace('_', " "),
     }
 }
 

@@ -7,7 +7,7 @@ use truing_core::line::counted;
 use super::markup::{Markup, element, text, void};
 use crate::cli::report::amount::{dollars, percent, short};
 use crate::cli::report::figures::{Figures, Period};
-use crate::cli::report::run::{KINDS, Run, word};
+use crate::cli::report::run::{KINDS, Run, word, words_of};
 use crate::cli::report::{DAY, LoopFlag, date, instant};
 
 /// The width of most of them.
@@ -252,7 +252,7 @@ pub(super) fn strip(runs: &[Run]) -> Markup {
     let mut parts = Vec::new();
     for (place, run) in shown.iter().enumerate() {
         let (x, y) = (index(place % IN_A_ROW) * CELL, index(place / IN_A_ROW) * ROW + 4.0);
-        let result = run.result.as_deref().unwrap_or(run.word()).replace('_', " ");
+        let result = words_of(run.result.as_deref().unwrap_or(run.word()));
         let why: String = run.why().chars().take(160).collect();
         let release = run.to.as_deref().unwrap_or_default();
         let told = format!("{} {} {release}: {result}\n{why}", instant(run.ended), run.name);

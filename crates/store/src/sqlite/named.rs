@@ -1,0 +1,55 @@
+//! The name that a database is opened by. SQLite keeps its log beside that name, so a file that a server has open by another one
+//! (a mount of the file) would get a second log, and what is in one of them would be lost. A file that took the place of a
+//! server's is not looked at by that.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::file_at;
+use super::open::OpenError;
+use crate::lock::{Standing, standing};
+
+/// How many stores of this process have a file open, by its device and number.
+static OPEN: Mutex<BTreeMap<(u64, u64), usize>> = Mutex::new(BTreeMap::new());
+
+/// That a store of this process has a file open.
+pub(super) struct Named(Option<(u64, u64)>);
+
+impl Named {
+    /// To be called before SQLite opens the file.
+    ///
+    /// # Errors
+    /// [`OpenError::Served`], [`OpenError::Replaced`]
+    pub(super) fn of(path: &Path) -> Result<Self, OpenError> {
+        let file = file_at(path).filter(|_| path.is_file());
+        let Some(id) = file else { return Ok(Self(None)) };
+        let mut open = counts();
+        let count = open.entry(id).or_default();
+        // To look is to open and to close it, which ends all locks that SQLite has on it in this process.
+        let stands = if *count == 0 { standing(path) } else { Standing::Right };
+        match stands {
+            Standing::Right => *count += 1,
+            Standing::Elsewhere => return Err(OpenError::Served { path: path.into() }),
+            Standing::Replaced(server) => return Err(OpenError::Replaced { path: path.into(), server }),
+        }
+        Ok(Self(Some(id)))
+    }
+}
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        let Some(id) = &self.0 else { return };
+        let mut open = counts();
+        if let Some(count) = open.get_mut(id) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                open.remove(id);
+            }
+        }
+    }
+}
+
+fn counts() -> MutexGuard<'static, BTreeMap<(u64, u64), usize>> {
+    OPEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
