@@ -119,9 +119,17 @@ pub(crate) fn standing(database: &Path) -> Standing {
         if looked() == Standing::Right {
             return Standing::Right;
         }
-        std::thread::sleep(PAUSE);
+        pause();
     }
     looked()
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "another process has the lock, and tells nobody when it lets go"
+)]
+fn pause() {
+    std::thread::sleep(PAUSE);
 }
 
 fn is_locked(file: &File) -> bool {
@@ -132,7 +140,7 @@ fn is_locked(file: &File) -> bool {
 fn lock_alone(file: &File) -> Result<(), TryLockError> {
     for _ in 1..TRIES {
         match file.try_lock() {
-            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+            Err(TryLockError::WouldBlock) => pause(),
             done => return done,
         }
     }
