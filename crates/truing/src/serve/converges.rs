@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use truing_core::converge::record::{Record, abandoned_key};
+use truing_core::converge::record::Record;
 use truing_core::converge::{Code, Exit, Kind, Run};
 use truing_core::dismissal::Dismissal;
 use truing_core::follow::record::Kind as End;
@@ -193,6 +193,7 @@ impl PullRun<'_> {
         let (key, site) = (id.key(), self.site(&talk, &ground, &looks));
         let mut record = self.audit(None, &key, &ground).await?;
         record.state.dismiss(store.dismissals(&key).await?);
+        store.keep_converge(Token(0), &record.set_aside()).await?;
         let mut lap = self.lap(&ground, &site, record, Stint::Whole);
         let stopped = tokio::select! {
             () = Box::pin(lap.audit_once()) => false,
@@ -218,8 +219,7 @@ impl PullRun<'_> {
                 Err(error @ NotLeased::Step(_)) => return Err(error.into()),
             }
         }
-        let mut kept = lap.record.clone();
-        kept.key = abandoned_key(&key);
+        let mut kept = lap.record.set_aside();
         kept.state.exit.get_or_insert_with(|| lap.record.state.audit_end());
         store.keep_converge(Token(0), &kept).await?;
         Ok(lap.record)
