@@ -13,6 +13,8 @@ mod bombs;
 mod captured;
 #[path = "support/claude.rs"]
 mod claude;
+#[path = "operate/keys.rs"]
+mod keys;
 #[path = "operate/kill.rs"]
 mod kill;
 #[path = "operate/large.rs"]
