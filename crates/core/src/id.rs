@@ -184,6 +184,16 @@ text_id! {
     IntentId
 }
 
+impl Topic {
+    /// How the topic of a finding begins.
+    pub const FINDING: &'static str = "finding/";
+
+    /// Of what a comment on a finding is about.
+    pub fn of_finding(finding: &FindingId) -> Self {
+        Self::new(format!("{}{finding}", Self::FINDING))
+    }
+}
+
 impl Key {
     /// All keys of one repository have this in common: the key without its number, `pr/{forge}/{repository id}/`.
     /// What has no number is a repository of its own.

@@ -387,13 +387,17 @@ fn decide<T: Fn(&RepoPath) -> Option<String>>(
         for verdict in reviewer.verdicts.iter().filter(|verdict| verdict.finding == finding.id) {
             is_said = true;
             let lines = || page.as_deref().and_then(|page| shows(verdict, went, &page.text));
+            let may_look = verdict.path.as_ref().is_none_or(|path| reviewer.seen.contains(path));
+            let new =
+                || evidence::new_evidence(verdict, finding, went, (head, replaced)).filter(|_| may_look);
             match verdict.word {
                 Word::StillThere => {
                     objects = true;
                     seen = seen.or_else(|| there.or_else(lines).filter(|_| saw));
                 }
                 Word::Fixed if !saw || shown.is_some() => {}
-                Word::Fixed if !is_readable && follow::may_be_rewritten(finding, head) => {}
+                // Its code may be in another file now.
+                Word::Fixed if !is_readable && follow::may_be_rewritten(finding, head) => shown = new(),
                 Word::Fixed if !is_readable => shown = Some(Evidence::of(path, (0, 0), &[])),
                 Word::Fixed => {
                     let instead = || {
@@ -411,10 +415,6 @@ fn decide<T: Fn(&RepoPath) -> Option<String>>(
                         };
                         let text = excerpt::lines(&page.text, lines).filter(|_| is_it)?;
                         Some(Evidence::of(path, lines, &text))
-                    };
-                    let may_look = verdict.path.as_ref().is_none_or(|path| reviewer.seen.contains(path));
-                    let new = || {
-                        evidence::new_evidence(verdict, finding, went, (head, replaced)).filter(|_| may_look)
                     };
                     shown = instead().or_else(new);
                 }

@@ -15,6 +15,8 @@ mod captured;
 mod claude;
 #[path = "operate/gone.rs"]
 mod gone;
+#[path = "operate/keys.rs"]
+mod keys;
 #[path = "operate/kill.rs"]
 mod kill;
 #[path = "operate/large.rs"]

@@ -207,6 +207,12 @@ impl Record {
         state.exit.is_some().then(|| Self { state, is_told: true, ..self.clone() })
     }
 
+    /// It under the key of audits that nobody goes on from.
+    #[must_use]
+    pub fn set_aside(&self) -> Self {
+        Self { key: abandoned_key(&self.key), ..self.clone() }
+    }
+
     /// Has it to do with this head: began there, ended there, or made it?
     pub fn is_about(&self, head: &Sha) -> bool {
         let Run { starting, head: last, commits, .. } = &self.state;

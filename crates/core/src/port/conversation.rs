@@ -160,6 +160,8 @@ pub struct LineComment {
     pub body: String,
     /// What it is about, if it is ours.
     pub topic: Option<Topic>,
+    /// The finding that it shows, if a review of ours has posted it: as the topic that another loop has for it.
+    pub reviewed: Option<Topic>,
 }
 
 /// A comment in the conversation with a certain text.
@@ -355,8 +357,8 @@ pub trait Conversation: Send + Sync {
     /// Who reacted with eyes to a comment in the conversation.
     fn eyes(&self, comment: &CommentId) -> impl Future<Output = Result<Vec<Actor>, ForgeError>> + Send;
 
-    /// Posts a review, unless it is there. Findings whose topic has an open thread of ours get no second one, and the text
-    /// names them with its page; those whose place the forge refuses go into the text, too.
+    /// Posts a review, unless it is there. Findings whose topic has an open thread of ours get no second one, nor do those
+    /// that a review of ours shows at these lines in one, and the text names them with its page; those whose place the forge refuses go into the text, too.
     fn post_review(&self, draft: &ReviewDraft) -> impl Future<Output = Result<Posted, ForgeError>> + Send;
 
     /// Says all of a review in one comment, unless the review is there after all: for one that cannot be posted.

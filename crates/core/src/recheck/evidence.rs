@@ -3,11 +3,15 @@
 //!
 //! It has to be new since the finding was last seen, and code. Beside the finding that is enough, by what a line says
 //! or by which line it stands under now. Elsewhere the change has to have added it, in what the finding's lines call or
-//! are made of, or where its own function is called.
+//! are made of, where its own function is called, or in that function, moved there (`moved`).
+
+mod moved;
 
 use std::collections::BTreeSet;
 
 use truing_diff::RepoPath;
+
+use moved::Moved;
 
 use super::page::{Page, Tokens};
 use super::statement::Statement;
@@ -78,7 +82,7 @@ pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
     if last.saturating_sub(first) >= MAX_QUOTED {
         return None;
     }
-    let own_path = went.path()?;
+    let own_path = went.path().unwrap_or(&finding.raw.place.path);
     let path = verdict.path.as_ref().unwrap_or(own_path);
     let page = head.page(path)?;
     let quoted = excerpt::lines(&page.text, (first, last))?;
@@ -125,7 +129,10 @@ pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
             let (own, around) = headings(&page, one);
             own.iter().chain(&around).any(|name| names.contains(name)) || of.as_deref().is_some_and(quotes)
         };
-        let found = told.iter().filter(is_new).filter(is_added).find(is_of_it);
+        let all_of_it = || Moved::of(finding, seen).filter(|moved| !moved.is_left(own_path, went, head));
+        let moved = if path == own_path { None } else { all_of_it() };
+        let is_moved = |one: &&&Statement| moved.as_ref().is_some_and(|it| it.is_around(one, &page, added));
+        let found = told.iter().filter(is_new).filter(is_added).find(|one| is_of_it(one) || is_moved(one));
         found.map(|one| one.own)
     };
     let mark = beside().or_else(elsewhere)?;

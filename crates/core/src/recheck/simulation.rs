@@ -21,11 +21,11 @@ use crate::outcome::Coverage;
 const HISTORIES: u64 = 10_000;
 /// True fixes that an honest model's word closes, at least.
 const RECOGNISED: f64 = 0.95;
-/// Lies of a reviewer that are believed because lines bear them out, at most: 298 of 13,045 when this was written.
+/// Lies of a reviewer that are believed because lines bear them out, at most: 245 of 12,994 when this was written.
 const BELIEVED: f64 = 0.025;
-/// Histories in which nobody sees that a fix was taken back, at most: 8 when this was written. Reviewers that look again
+/// Histories in which nobody sees that a fix was taken back, at most: 12 when this was written. Reviewers that look again
 /// could find it as a new one.
-const REVERTS_UNSEEN: u32 = 10;
+const REVERTS_UNSEEN: u32 = 14;
 
 /// What the defects are: of different kinds and in different words.
 const DEFECTS: [(Category, &str, &str); 5] = [
@@ -84,6 +84,8 @@ struct Defect {
     id: Option<FindingId>,
     /// It is fixed, and its lines are as they were.
     is_beside: bool,
+    /// It was fixed in one step with a move to another file.
+    is_moved: bool,
     /// The head at which somebody saw it last.
     seen: Snapshot,
     /// What fixed it was taken back.
@@ -201,6 +203,7 @@ impl World {
             around: vec![],
             id: None,
             is_beside: false,
+            is_moved: false,
             seen: Snapshot::default(),
             is_reverted: false,
             is_lied_away: false,
@@ -225,8 +228,8 @@ impl World {
         let open: Vec<usize> = (0..self.defects.len()).filter(|&at| !self.defects[at].is_fixed).collect();
         let which = open.get(self.dice.roll(open.len())).copied();
         let place = which.and_then(|which| Some((which, self.at(&self.defects[which].tags)?)));
-        let kind = self.dice.roll(16);
-        let Some((which, (name, first, last))) = place.filter(|_| kind < 14) else {
+        let kind = self.dice.roll(18);
+        let Some((which, (name, first, last))) = place.filter(|_| kind < 16) else {
             return self.elsewhere();
         };
         let others: BTreeSet<u32> = self
@@ -348,8 +351,43 @@ impl World {
                 self.beside(which, &helper, at + 1, new);
                 "fixed in a helper"
             }
+            14 | 15 if !is_shared => self.move_fixed(which, &name, (first, last)),
             _ => self.elsewhere(),
         }
+    }
+
+    /// The function that a defect is in goes to another file, where the defect is fixed.
+    fn move_fixed(&mut self, which: usize, name: &str, (first, last): (usize, usize)) -> &'static str {
+        let is_heading = |line: &Line| line.text.starts_with("def ");
+        let lines = &self.files[name];
+        let heading = lines[..first].iter().rposition(is_heading);
+        let Some(heading) = heading.filter(|_| !lines[first..=last].iter().any(is_heading)) else {
+            return self.elsewhere();
+        };
+        let below = lines[last + 1..].iter().position(is_heading);
+        let after = below.map_or(0, |below| lines.len() - (last + 1 + below));
+        let count = 1 + self.dice.roll(2);
+        let new: Vec<Line> =
+            (0..count).map(|_| self.said(format!("    checked_{} = safely(order)", self.next))).collect();
+        self.end(which, name, (first, last), new);
+        self.defects[which].is_moved = true;
+        let lines = self.files.get_mut(name).unwrap();
+        let end = lines.len() - after;
+        let block: Vec<Line> = lines.drain(heading..end).collect();
+        let others: Vec<String> = self.files.keys().filter(|other| *other != name).cloned().collect();
+        let target = if others.is_empty() || self.dice.in_100(40) {
+            self.next += 1;
+            format!("n{}.py", self.next)
+        } else {
+            others[self.dice.roll(others.len())].clone()
+        };
+        let lines = self.files.entry(target).or_default();
+        let mut places: Vec<usize> =
+            lines.iter().enumerate().filter(|(_, line)| is_heading(line)).map(|(at, _)| at).collect();
+        places.push(lines.len());
+        let at = places[self.dice.roll(places.len())];
+        lines.splice(at..at, block);
+        "moved and fixed"
     }
 
     /// A defect is fixed by lines elsewhere, and its own are left as they are.
@@ -702,7 +740,8 @@ fn review(
     };
     let sighted = |finding: &Finding| match model {
         Model::Repeats => {
-            let mut defects = world.defects.iter();
+            // Of what is open again it was not asked.
+            let mut defects = world.defects.iter().filter(|_| owed.iter().any(|owed| owed.id == finding.id));
             defects.any(|defect| defect.id.as_ref() == Some(&finding.id) && !defect.is_fixed)
         }
         Model::Honest | Model::Forgetful => verdicts.iter().any(|verdict| {
@@ -793,7 +832,9 @@ fn review(
                     Went::Lost { .. } => "lost",
                     Went::NoFile => "no file",
                 };
-                *figures.missed.entry(format!("{went}, {:?}", finding.unverified)).or_default() += 1;
+                let how = if defect.is_moved { "moved, " } else { "" };
+                let missed = format!("{how}{went}, {:?}", finding.unverified);
+                *figures.missed.entry(missed).or_default() += 1;
                 if std::env::var("SIMULATION_TELL").is_ok() {
                     println!("missed: {}", context(&finding.id));
                 }

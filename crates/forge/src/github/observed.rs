@@ -57,12 +57,14 @@ impl<'a> Listed<'a> {
         let id = kind(comment.id);
         let whose = comment.user.as_ref().and_then(|user| self.accounts.whose(user));
         let (true, Some(whose)) = (self.seen.insert(id), whose) else { return };
-        // Somebody may have edited the marker of a known one away.
-        let plain = || {
-            let item = (*self.known.get(&id)?).clone();
-            Some((item, normal(comment.body.as_deref().unwrap_or_default()), true))
+        let known = self.known.get(&id).map(|item| (*item).clone());
+        let marked = match (self.pull.marked_item(self.producer, &comment), known) {
+            // Records say what it is about, whatever key has signed it.
+            (Some((_, body, false)), Some(item)) => Some((item, body, true)),
+            // Somebody may have edited the marker of a known one away.
+            (None, Some(item)) => Some((item, normal(comment.body.as_deref().unwrap_or_default()), true)),
+            (marked, _) => marked,
         };
-        let marked = self.pull.marked_item(self.producer, &comment).or_else(plain);
         self.ours.extend(marked.map(|(item, body, known_key)| Ours {
             id,
             item,

@@ -209,7 +209,9 @@ async fn only_our_own_comments_with_a_marker_for_here_are_observed() {
 async fn what_records_know_is_ours_whatever_its_text_and_asked_for_if_it_is_not_listed() {
     let known = [1, 2, 3, 4].map(|n| (finding(&format!("1:{n}-0")), CommentId::new(format!("review:{n}"))));
     let listed = json!([comment(1, Some(ME), "edited by somebody\r\n"), comment(2, Some(9), "not ours")]);
-    let marked = format!("text\n\n{}", marker(7, Producer::Review, &known[2].0));
+    // Signed with a key that is not known, too.
+    let former = MarkerKeys::new(b"a key that was lost", &[]).sign(&pr(7), Producer::Review, &known[2].0);
+    let marked = format!("text\n\n{former}");
     let server = Server::new([
         me(),
         ok(&json!([])),

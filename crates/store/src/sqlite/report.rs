@@ -92,18 +92,53 @@ impl Sqlite {
     }
 
     /// What reviews have cost since then of which no record tells: not recorded as wished, or not at their end. A call
-    /// counts by when it would have expired.
+    /// counts by when it would have expired, and in full if it has.
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
     pub async fn unrecorded(&self, since: Millis) -> Result<MicroUsd, StoreError> {
+        self.money_since(
+            since,
+            "SELECT coalesce(sum(spent), 0) FROM paid
+             WHERE run NOT IN (SELECT id FROM run WHERE outcome IS NOT NULL)
+               AND EXISTS (SELECT 1 FROM draw JOIN level ON level.id = draw.level
+                           WHERE draw.reservation = paid.id AND level.kind = 'review')",
+        )
+        .await
+    }
+
+    /// The same of runs that converge, and of audits: they go on, or were killed, or a call of theirs was settled after
+    /// their end.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be read.
+    pub async fn unrecorded_converges(&self, since: Millis) -> Result<MicroUsd, StoreError> {
+        // What is damaged tells nothing.
+        self.money_since(
+            since,
+            "SELECT coalesce(sum(max(spent - told, 0)), 0) FROM
+               (SELECT sum(spent) AS spent,
+                       CASE WHEN NOT json_valid(body) THEN 0
+                            WHEN json_type(body, '$.state.exit') IS NOT 'object' THEN 0
+                            ELSE (SELECT coalesce(sum(json_extract(value, '$.cost_micro_usd')), 0)
+                                  FROM json_each(body, '$.taken')) END AS told
+                FROM paid JOIN converge USING (run) GROUP BY run)",
+        )
+        .await
+    }
+
+    /// What a statement says of `paid`: the id, run and cost of each call that expires since then and is settled, or
+    /// that nobody has settled in time.
+    async fn money_since(&self, since: Millis, sql: &'static str) -> Result<MicroUsd, StoreError> {
+        let now = self.0.clock.now();
         self.read(move |connection| {
-            let sql = "SELECT coalesce(sum(cost), 0) FROM reservation
-                       WHERE cost IS NOT NULL AND expires >= ?1
-                         AND run NOT IN (SELECT id FROM run WHERE outcome IS NOT NULL)
-                         AND EXISTS (SELECT 1 FROM draw JOIN level ON level.id = draw.level
-                                     WHERE draw.reservation = reservation.id AND level.kind = 'review')";
-            Ok(MicroUsd(connection.prepare_cached(sql)?.query_row([since.0], |row| row.get(0))?))
+            let sql = format!(
+                "WITH paid AS (SELECT id, run, cost AS spent FROM reservation
+                               WHERE cost IS NOT NULL AND expires >= ?1
+                               UNION ALL SELECT id, run, amount FROM reservation
+                               WHERE cost IS NULL AND expires BETWEEN ?1 AND ?2) {sql}"
+            );
+            Ok(MicroUsd(connection.prepare_cached(&sql)?.query_row((since.0, now.0), |row| row.get(0))?))
         })
         .await
     }

@@ -47,8 +47,8 @@ const MOST_CONVERGES: usize = 2000;
 /// Covers runs that have ended, including those that failed before a model was asked. Runs are kept for `retention.runs`.
 /// A command that was refused for its arguments or configuration is no run, nor is one for an unknown pull request. `csv`
 /// has one row for each run, newest first, with an apostrophe before text that a spreadsheet could take for a formula. The
-/// cost of reviews that were not recorded or have not ended is one row of kind `unrecorded`. `html` is one page that loads
-/// nothing.
+/// cost of a loop's runs that were not recorded or have not ended, killed ones too, is one row of kind `unrecorded`. `html`
+/// is one page that loads nothing.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Since when: a length of time (24h, 7d, 2w), a day (2026-09-21) or an instant, in UTC
@@ -328,7 +328,7 @@ impl Asked<'_> {
         }
         let converges = self.converges().await?;
         let jobs = self.jobs().await?;
-        for section in jobs.into_iter().chain(self.converge(&converges)) {
+        for section in jobs.into_iter().chain(self.converge(&converges).await?) {
             let between = if text.is_empty() { "" } else { "\n" };
             text += &format!("{between}{}", jobs::screen(&section, self.since, self.now));
         }
@@ -348,7 +348,7 @@ impl Asked<'_> {
             outcomes.extend(records.iter().map(|record| (record.ended, sync::outcome::json(record))));
         }
         let converges = self.converges().await?;
-        let converge = self.converge(&converges);
+        let converge = self.converge(&converges).await?;
         let last = converges.iter().take(limit);
         outcomes
             .extend(last.map(|(record, known)| (record.ended, outcome::converge(record, known.as_ref()))));
@@ -358,8 +358,8 @@ impl Asked<'_> {
         ended.extend(others.flat_map(|section| &section.runs).map(outcome::ended));
         ended.sort_by_key(|row| row.day);
         let has_others = jobs.is_some() || converge.is_some();
-        let stopped = jobs.iter().flat_map(|section| &section.jobs).map(|job| job.untold_micro_usd.0);
-        let untold = MicroUsd(stopped.fold(self.unrecorded().await?.0, u64::saturating_add));
+        let of_others = jobs.iter().chain(&converge).map(|section| section.unrecorded.0);
+        let untold = MicroUsd(of_others.fold(self.unrecorded().await?.0, u64::saturating_add));
         let totals = outcome::totals(&ended, has_others).with(untold);
         Ok(Answer {
             schema: "truing.report/1",
@@ -376,7 +376,7 @@ impl Asked<'_> {
 
     async fn report(&self) -> Result<Report, CliError> {
         let mut sections: Vec<Section> = self.jobs().await?.into_iter().collect();
-        sections.extend(self.converge(&self.converges().await?));
+        sections.extend(self.converge(&self.converges().await?).await?);
         if self.wants(LoopFlag::Review) {
             let runs = self.reviews(MOST + 1).await?.iter().map(Run::of_review).collect();
             let unrecorded = self.unrecorded().await?;
@@ -417,7 +417,8 @@ impl Asked<'_> {
             };
             section.jobs.push(JobLine::new(key, (job, untold), &section.runs));
         }
-        Ok(Some(section))
+        let untold = section.jobs.iter().map(|job| job.untold_micro_usd.0).fold(0, u64::saturating_add);
+        Ok(Some(section.with(MicroUsd(untold))))
     }
 
     async fn records(&self, limit: usize) -> Result<Vec<Record>, CliError> {
@@ -440,12 +441,18 @@ impl Asked<'_> {
         Ok(records.into_iter().zip(described).collect())
     }
 
-    /// None if there was no such run and nobody asked for them, or others are asked for.
-    fn converge(&self, converges: &[Converge]) -> Option<Section> {
+    /// None if there was no such run, none was paid for that has not ended, and nobody asked for them, or others are
+    /// asked for.
+    async fn converge(&self, converges: &[Converge]) -> Result<Option<Section>, CliError> {
+        let Some(store) = self.store.filter(|_| self.wants(LoopFlag::Converge)) else {
+            let is_asked = self.of == Some(LoopFlag::Converge);
+            return Ok(is_asked.then(|| self.section(LoopFlag::Converge, Vec::new())));
+        };
         let runs: Vec<Run> =
             converges.iter().map(|(record, known)| Run::of_converge(record, known.as_ref())).collect();
-        let is_told = self.of == Some(LoopFlag::Converge) || !runs.is_empty();
-        is_told.then(|| self.section(LoopFlag::Converge, runs))
+        let unrecorded = store.unrecorded_converges(self.since).await.map_err(store_error)?;
+        let is_told = self.of == Some(LoopFlag::Converge) || !runs.is_empty() || unrecorded > MicroUsd(0);
+        Ok(is_told.then(|| self.section(LoopFlag::Converge, runs).with(unrecorded)))
     }
 
     async fn reviews(&self, limit: usize) -> Result<Vec<EndedRun>, CliError> {

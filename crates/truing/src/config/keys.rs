@@ -398,7 +398,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text(""),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "Keys that signed markers before `marker_key` was changed: comments with their markers are still known as ours.",
+        doc: "Keys that signed markers before `marker_key` was changed: comments with their markers are still known as ours. Those that records know are so without it.",
     },
     Key {
         path: "forge.NAME.settle",

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use truing_core::converge::record::{Record, abandoned_key};
+use truing_core::converge::record::Record;
 use truing_core::converge::{Code, Exit, Kind, Run};
 use truing_core::dismissal::Dismissal;
 use truing_core::follow::record::Kind as End;
@@ -42,6 +42,7 @@ use crate::wiring::{self, SystemClock, UniqueIds};
 use listener::StopListener;
 pub use no_run::NoPullRun;
 use no_run::failed;
+pub(super) use no_run::give_up;
 pub use progress::Said;
 use progress::{AGAIN, Timeline, event, note_end, report};
 
@@ -193,6 +194,7 @@ impl PullRun<'_> {
         let (key, site) = (id.key(), self.site(&talk, &ground, &looks));
         let mut record = self.audit(None, &key, &ground).await?;
         record.state.dismiss(store.dismissals(&key).await?);
+        store.keep_converge(Token(0), &record.set_aside()).await?;
         let mut lap = self.lap(&ground, &site, record, Stint::Whole);
         let stopped = tokio::select! {
             () = Box::pin(lap.audit_once()) => false,
@@ -218,8 +220,7 @@ impl PullRun<'_> {
                 Err(error @ NotLeased::Step(_)) => return Err(error.into()),
             }
         }
-        let mut kept = lap.record.clone();
-        kept.key = abandoned_key(&key);
+        let mut kept = lap.record.set_aside();
         kept.state.exit.get_or_insert_with(|| lap.record.state.audit_end());
         store.keep_converge(Token(0), &kept).await?;
         Ok(lap.record)
@@ -311,7 +312,7 @@ impl PullRun<'_> {
             // Reviews are not to wait for it: whoever asked may ask again.
             Err(Stopped::Failed { class, what, .. }) if lease.last_attempt => {
                 tracing::warn!(class, "given up: {what}");
-                self.give_up(store, lease, &what).await?;
+                give_up(store, lease, self.called(), &what).await?;
                 let gone = format!("converge: given up: {class}: {what}");
                 let at = SystemClock.now();
                 store.note(&[Event { at, key: lease.key.clone(), run: None, what: gone }]).await?;
@@ -328,29 +329,6 @@ impl PullRun<'_> {
             }
             Ok(then) => Ok((then, None)),
         }
-    }
-
-    /// A run that is given up has ended so, also where nothing was known of the branch yet (ADR 56).
-    async fn give_up<S: Converges>(&self, store: &S, lease: &Lease, what: &str) -> Result<(), StoreError> {
-        let (exit, now) = (Exit::new(Code::Infrastructure, what), SystemClock.now());
-        let record = match store.last_converge(&lease.key).await?.filter(Record::is_unfinished) {
-            // What our audit has cleared stays cleared.
-            Some(last) if last.state.exit.as_ref().is_some_and(|exit| exit.kind() != Kind::Converged) => {
-                return Ok(());
-            }
-            Some(mut last) => {
-                last.halt(exit);
-                last.ended = now;
-                last
-            }
-            None => {
-                let names = (self.called(), String::new());
-                let versions = versions();
-                let record = Record::never_begun((UniqueIds.run(), lease.key.clone()), names, exit, now);
-                Record { is_told: true, versions, ..record }
-            }
-        };
-        store.keep_converge(lease.token, &record).await
     }
 
     async fn stepped<S: Records + Converges, C: Conversation>(

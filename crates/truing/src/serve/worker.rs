@@ -6,6 +6,7 @@ use opentelemetry::trace::{FutureExt as _, TraceContextExt as _};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::Instrument as _;
+use truing_core::follow::record::Kind as End;
 use truing_core::id::{Millis, PrId, Sha, Span, Version};
 use truing_core::outcome::{Outcome, OutcomeKind, Runtime};
 use truing_core::port::{
@@ -16,7 +17,7 @@ use truing_core::slot::{Command, Limits, Loop, Refused, Then, Why};
 use truing_forge::github::RemoteError;
 use truing_forge::publisher::Reconciled;
 
-use super::converges::PullRun;
+use super::converges::{self, PullRun};
 use super::scheduler::Lease;
 use super::writes::TracedPull;
 use super::{Forges, House, notify};
@@ -176,13 +177,14 @@ async fn failed<S, W, R, C, I>(
     (class, what): (&'static str, &str),
 ) -> Result<(), StoreError>
 where
-    S: Slots + Records,
+    S: Slots + Records + Converges,
     C: Clock,
 {
     house.metrics.attempt_failed(class, lease.last_attempt);
     say(house, run, format!("failed: {what}")).await?;
     match lease.of {
         Loop::Review => {}
+        Loop::Converge if lease.last_attempt => return gave_up(house, lease, what).await,
         Loop::Converge | Loop::Sync => return Ok(()),
     }
     quiet(house).await;
@@ -190,6 +192,23 @@ where
     let outcome = Outcome { kind: OutcomeKind::Failed, reason: Some(class.to_owned()), until: None, runtime };
     match house.store.failed(run, &outcome, house.clock.now()).await {
         Ok(()) => house.metrics.run_ended(lease.of.as_str(), outcome.kind.as_str()),
+        // Somebody else is ahead, and tells of it.
+        Err(StoreError::Fenced { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+/// A run that converges was given up where the pull request cannot be told so: it has ended all the same.
+async fn gave_up<S: Records + Converges, W, R, C, I>(
+    house: &House<S, W, R, C, I>,
+    lease: &Lease,
+    what: &str,
+) -> Result<(), StoreError> {
+    let described = house.store.described(std::slice::from_ref(&lease.key)).await?.pop().flatten();
+    let name = described.map_or_else(|| lease.key.to_string(), |described| described.name);
+    match converges::give_up(&house.store, lease, name, what).await {
+        Ok(()) => house.metrics.run_ended(lease.of.as_str(), End::Failed.as_str()),
         // Somebody else is ahead, and tells of it.
         Err(StoreError::Fenced { .. }) => {}
         Err(error) => return Err(error),

@@ -7,7 +7,7 @@ use serde::Serialize;
 use truing_core::finding::Place;
 use truing_core::id::{CommentId, PrId, Sha, ThreadId};
 use truing_core::port::{Forge, ForgeError, InlineDraft, PullRequest};
-use truing_core::publish::{Bounds, DesiredStatus, Item, Observed, Producer, StatusState};
+use truing_core::publish::{Bounds, DesiredStatus, Hold, Item, Observed, Producer, StatusState};
 use truing_forge::github::{GitHub, RemoteError};
 use truing_git::Remote;
 
@@ -227,7 +227,16 @@ impl<F: Forge> Forge for TracedPull<F> {
         producer: Producer,
         known: &[(Item, CommentId)],
     ) -> Result<Vec<Observed>, ForgeError> {
-        self.0.comments(producer, known).await
+        let observed = self.0.comments(producer, known).await?;
+        let unknown = observed.iter().filter(|seen| seen.hold == Hold::UnknownKey).count();
+        if unknown > 0 {
+            tracing::warn!(
+                comments = unknown,
+                "comments of ours are signed with a key that is not configured: they are left as they are, a summary \
+                 too; list the key in `previous_marker_keys` of this forge"
+            );
+        }
+        Ok(observed)
     }
 
     async fn create_review(

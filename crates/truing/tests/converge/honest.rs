@@ -35,7 +35,7 @@ fn fixes_that_undo_each_other_leave_what_was_found_and_are_not_to_be_merged() {
 }
 
 /// The id that a finding of an auditor has, as the program gives it.
-fn found_id(finding: &serde_json::Value) -> String {
+pub(crate) fn found_id(finding: &serde_json::Value) -> String {
     let scene = Scene::new([found(std::slice::from_ref(finding), "A")]);
     scene.place.write("total.py", crate::scene::BUG.replace(WRONG, RIGHT));
     scene.place.commit("count all");

@@ -16,6 +16,7 @@ mod claude;
 mod closed;
 mod crash;
 mod dismissed;
+mod ends;
 mod fixer;
 mod fixes;
 mod guard;

@@ -39,7 +39,7 @@ impl Server {
     }
 
     /// How many runs of this loop ended so, by its metrics.
-    fn runs(&self, of: &str, outcome: &str) -> u64 {
+    pub(crate) fn runs(&self, of: &str, outcome: &str) -> u64 {
         let address = self.1.strip_prefix("http://").unwrap();
         let mut stream = TcpStream::connect(address).unwrap();
         write!(stream, "GET /metrics HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
@@ -59,7 +59,7 @@ impl Drop for Server {
 }
 
 impl Site {
-    async fn until(&self, what: &str, holds: impl Fn(&PullView) -> bool) -> PullView {
+    pub(crate) async fn until(&self, what: &str, holds: impl Fn(&PullView) -> bool) -> PullView {
         let deadline = Instant::now() + PATIENCE;
         let mut look = tokio::time::interval(Duration::from_millis(20));
         loop {
@@ -72,13 +72,13 @@ impl Site {
         }
     }
 
-    async fn deliver(&self) {
+    pub(crate) async fn deliver(&self) {
         let answers = self.forge.deliver_all(Chaos::default()).await.unwrap();
         assert!(answers.iter().all(|status| *status == 202), "{answers:?}");
     }
 
     /// Forgets the webhooks that nobody has got yet, so that nothing but the run is at work.
-    async fn asks(&self, by: &str) {
+    pub(crate) async fn asks(&self, by: &str) {
         self.says(by, "/converge").await;
     }
 
@@ -88,7 +88,7 @@ impl Site {
         self.deliver().await;
     }
 
-    async fn why(&self) -> String {
+    pub(crate) async fn why(&self) -> String {
         let mut command = self.other("why", &[&format!("acme/shop#{}", self.number)]);
         let ran = tokio::task::spawn_blocking(move || Ran::from(command.output().unwrap())).await.unwrap();
         // Nothing may be known of it yet.
@@ -110,7 +110,7 @@ impl Site {
     }
 }
 
-fn report(pull: &PullView) -> Option<&str> {
+pub(crate) fn report(pull: &PullView) -> Option<&str> {
     let mut reports = pull.comments.iter().map(|comment| comment.body.as_str());
     reports.find(|body| body.starts_with("## /converge: "))
 }

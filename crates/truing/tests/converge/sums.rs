@@ -181,3 +181,113 @@ fn a_damaged_row_of_a_run_stops_no_audit() {
     assert_eq!(ran.exit, 0, "{ran:?}");
     assert!(ran.err.contains("the record of run ") && ran.err.contains("is left out"), "{ran:?}");
 }
+
+/// Text, Markdown, HTML and CSV tell this sum; the last in millionths of a dollar, as the column of costs.
+fn every_format_tells(scene: &Scene, spent: u64) {
+    let told = |format| scene.said("report", &["--format", format]).out;
+    let json: Value = serde_json::from_str(&told("json")).unwrap();
+    assert_eq!(json["totals"]["cost_micro_usd"], json!(spent), "{json}");
+    assert_eq!(json["converge"]["cost_micro_usd"], json!(spent), "{json}");
+    let cents = (spent + 5_000) / 10_000;
+    let dollars = format!("${}.{:02}", cents / 100, cents % 100);
+    for format in ["text", "markdown", "html"] {
+        let told = told(format);
+        assert!(told.contains(&dollars) && told.contains("not recorded"), "{format}, {dollars}: {told}");
+    }
+    let table = told("csv");
+    let mut table = csv::Reader::from_reader(table.as_bytes());
+    let rows: Vec<csv::StringRecord> = table.records().map(Result::unwrap).collect();
+    let costs = rows.iter().map(|row| row[14].parse::<u64>().unwrap());
+    assert_eq!(costs.sum::<u64>(), spent, "{rows:?}");
+    let unrecorded = rows.iter().filter(|row| (&row[0], &row[4]) == ("converge", "unrecorded"));
+    assert_eq!(unrecorded.count(), 1, "{rows:?}");
+}
+
+/// Kills it in the middle of its second answer.
+fn killed(scene: &Scene, name: &str) {
+    let looks = Answer::tool("read", json!({ "path": "total.py" })).usage(4000, 1000);
+    scene.play([looks, stalls()]);
+    let bills = scene.model.bills().len();
+    let mut child = began(scene.other(name, &["--format", "json"]));
+    billed(&scene.model, bills + 2);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// As if the time of its last call were over.
+fn time_passes(scene: &Scene) {
+    let file = rusqlite::Connection::open(scene.place.store()).unwrap();
+    let sql = "UPDATE reservation SET expires = 1000 * unixepoch() WHERE cost IS NULL";
+    assert_eq!(file.execute(sql, []).unwrap(), 1);
+}
+
+#[test]
+fn what_a_run_and_an_audit_cost_that_were_killed_and_never_gone_on_with_is_told() {
+    for name in ["converge", "audit"] {
+        let scene = Scene::new([]);
+        killed(&scene, name);
+        let (spent, held) = scene.ledger();
+        assert!(spent > 0 && held > 0, "{name}: {spent} {held}");
+        every_format_tells(&scene, spent);
+        // What nobody settles in time counts in full, whoever is asked first.
+        time_passes(&scene);
+        every_format_tells(&scene, spent + held);
+        assert_eq!(scene.ledger(), (spent + held, 0), "{name}");
+        every_format_tells(&scene, spent + held);
+        // The branch moves on, and nobody comes back to it.
+        scene.place.write("other.py", "other = 1\n");
+        scene.place.commit("more");
+        scene.play([clean()]);
+        assert_eq!(scene.audit(&[]).exit, 0);
+        let all = scene.ledger().0;
+        assert!(all > spent + held, "{name}");
+        every_format_tells(&scene, all);
+        let report = of(&scene.said("report", &["--format", "json"]));
+        let (totals, outcomes) = (&report["totals"], report["outcomes"].as_array().unwrap());
+        assert_eq!(
+            (&totals["runs"], outcomes.len(), &totals["unrecorded_micro_usd"]),
+            (&json!(1), 1, &json!(spent + held)),
+            "{name}: {report}"
+        );
+        let reviews = of(&scene.said("report", &["--loop", "review", "--format", "json"]));
+        assert_eq!(reviews["totals"]["cost_micro_usd"], json!(0), "{name}: {reviews}");
+    }
+}
+
+#[test]
+fn what_a_run_cost_that_was_killed_and_gone_on_with_is_told_once() {
+    let scene = Scene::new([]);
+    killed(&scene, "converge");
+    time_passes(&scene);
+    scene.play([clean()]);
+    assert_eq!(scene.run(&[]).exit, 0);
+    let (spent, held) = scene.ledger();
+    let report = of(&scene.said("report", &["--format", "json"]));
+    let totals = &report["totals"];
+    assert_eq!(
+        (&totals["runs"], &totals["cost_micro_usd"], &totals["unrecorded_micro_usd"], held),
+        (&json!(1), &json!(spent), &json!(0), 0),
+        "{report}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_audit_of_a_pull_request_cost_that_was_killed_is_told() {
+    let looks = Answer::tool("read", json!({ "path": "total.py" })).usage(4000, 1000);
+    let site = Site::new("", [looks, stalls()]).await;
+    let mut child = began(site.other("audit", &["--format", "json", &format!("acme/shop#{}", site.number)]));
+    billed(&site.model, 2);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let (spent, held) = site.ledger().await;
+    assert!(spent > 0 && held > 0, "{spent} {held}");
+    let report = site.report().await;
+    let totals = &report["totals"];
+    assert_eq!((&totals["cost_micro_usd"], &totals["runs"]), (&json!(spent), &json!(0)), "{report}");
+    // It is no obstacle to a run, which is not taken for a second one.
+    let fixes = [edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()];
+    site.model.play(Script::of([dirty()].into_iter().chain(fixes)));
+    let (told, exit) = site.run(&[]).await;
+    assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");
+    assert_eq!(site.report().await["totals"]["cost_micro_usd"], json!(site.ledger().await.0));
+}

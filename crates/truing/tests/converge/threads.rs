@@ -6,7 +6,8 @@ use truing_fakes::model::{Answer, Script};
 use truing_fakes::repo::Commit;
 
 use crate::pull::{Site, loops_of, two_loops};
-use crate::scene::{BUG, BUG_ID, RIGHT, WRONG, clean, dirty, edit, mended};
+use crate::scene::{BUG, BUG_ID, RIGHT, WRONG, clean, dirty, edit, fix_is_clean, mended};
+use crate::served::{NATIVE, Server, report};
 
 const KEPT_OPEN: &str = "[converge]\nresolve_threads = false\n";
 
@@ -78,4 +79,65 @@ async fn a_thread_in_which_a_person_has_the_last_word_stays_open() {
     let (told, exit) = site.run(&[]).await;
     assert_eq!((exit, &told["exit"], &told["code"]), (1, &json!("blocked"), &json!("threads")), "{told}");
     assert!(site.pull().await.inline().all(|comment| !comment.resolved));
+}
+
+/// A review that finds the planted bug in this line.
+fn review_finds(line: u32) -> Answer {
+    let found = json!({ "path": "total.py", "start_line": line, "end_line": line, "severity": "P1", "category": "G",
+        "title": "The sum is too small", "body": "One element is left out.", "excerpt": WRONG.trim_end() });
+    Answer::tool("report", json!({ "findings": [found] })).usage(1000, 100)
+}
+
+/// A pull request whose planted bug a served review has found, in the line that is given.
+async fn reviewed(site: &Site, line: u32) -> u64 {
+    site.repo.set_draft(site.number, false).await.unwrap();
+    site.model.play(Script::of([review_finds(line)]));
+    site.deliver().await;
+    let pull =
+        site.until("the review", |pull| pull.inline().count() == 1 && pull.summaries().count() == 1).await;
+    site.until_why("state idle").await;
+    pull.inline().next().unwrap().id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_review_shows_in_an_open_thread_an_audit_does_not_show_again_and_a_run_answers_there() {
+    let site = Site::new(NATIVE, []).await;
+    let _server = Server::start(&site);
+    let comment = reviewed(&site, 3).await;
+    site.model.play(Script::of([dirty()]));
+    site.says("ann", "/audit").await;
+    let pull = site.until("the audit", |pull| !loops_of(pull).is_empty()).await;
+    site.until_why("the audit found 0 P0, 1 P1 and 0 P2").await;
+    let first: Vec<_> = pull.inline().filter(|comment| comment.in_reply_to.is_none()).collect();
+    assert_eq!((first.len(), first[0].id), (1, comment), "one defect, one comment: {pull:#?}");
+    let audit = pull.reviews.iter().find(|review| review.body.starts_with("## converge: loop 1")).unwrap();
+    assert!(audit.body.contains("The last element is left out"), "{}", audit.body);
+    assert!(audit.body.contains(&format!("discussion_r{comment}")), "it names the thread: {}", audit.body);
+
+    let fixes = [edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()];
+    site.model.play(Script::of([Answer::describes("Adds up orders.")].into_iter().chain(fixes)));
+    site.asks("ann").await;
+    let pull = site.until("the report", |pull| report(pull).is_some()).await;
+    assert!(report(&pull).unwrap().starts_with("## /converge: converged\n"), "{pull:#?}");
+    let answer = pull.inline().find(|answer| answer.in_reply_to == Some(comment)).unwrap();
+    assert!(answer.body.starts_with("Fixed in "), "{pull:#?}");
+    let shown = pull.inline().find(|shown| shown.id == comment).unwrap();
+    assert!(!shown.resolved, "the reviews resolve it, as soon as one has seen that: {pull:#?}");
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+}
+
+/// The same words twice in a file are two defects, and the loops may call either of them the first.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_lines_elsewhere_in_the_file_have_a_comment_of_their_own() {
+    let site = Site::new(NATIVE, []).await;
+    let twice = format!("{BUG}\n\n{}", BUG.replace("total", "sum_up"));
+    site.repo.push("topic", Commit::new("Add another").write("total.py", twice.as_str())).await.unwrap();
+    let _server = Server::start(&site);
+    let comment = reviewed(&site, 10).await;
+    site.model.play(Script::of([dirty()]));
+    site.says("ann", "/audit").await;
+    let pull = site.until("the audit", |pull| !loops_of(pull).is_empty()).await;
+    let first: Vec<_> = pull.inline().filter(|other| other.in_reply_to.is_none()).collect();
+    assert_eq!(first.len(), 2, "{pull:#?}");
+    assert!(pull.inline().any(|other| other.id != comment && other.line == Some(3)), "{pull:#?}");
 }

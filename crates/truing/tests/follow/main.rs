@@ -7,6 +7,7 @@ mod bump;
 mod classify;
 #[path = "../support/claude.rs"]
 mod claude;
+mod counted;
 mod news;
 #[path = "../support/package.rs"]
 mod package;

@@ -25,6 +25,17 @@ struct Reviewed {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_model_forgets_after_a_push_stays_open_on_its_one_comment() {
+    forgets("native", None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_claude_program_in_between_changes_nothing_of_that() {
+    let Some(program) = crate::claude::claude() else { return };
+    forgets("cli", Some(&program)).await;
+}
+
+/// A model forgets what it found, in this runtime, by this program.
+async fn forgets(runtime: &str, program: Option<&Path>) {
     let site = Site::new().await;
     let push =
         async |text: &str| site.repo.push("pay", Commit::new("pay").write("pay.py", text)).await.unwrap();
@@ -34,12 +45,20 @@ async fn what_a_model_forgets_after_a_push_stays_open_on_its_one_comment() {
     let page = site.page(number);
     let review = |answer: Answer, more: &[&str]| {
         model.play(Script::of([answer.times(0)]));
-        let fixed = ["review", "--pr", &page, "--runtime", "native", "--format", "json"];
+        let fixed = ["review", "--pr", &page, "--runtime", runtime, "--format", "json"];
         let mut command = site.command(&[&fixed, more].concat());
         command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
+        if let Some(program) = program {
+            command.env("TRUING_REVIEW__CLAUDE", program);
+        }
         let ran = Ran::of(command.output().unwrap());
         assert!(ran.exit < 2, "{ran:?}");
-        Reviewed { exit: ran.exit, told: serde_json::from_str(&ran.out).unwrap() }
+        let told: Value = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!(
+            (&told["outcome"]["kind"], &told["outcome"]["runtime"]),
+            (&json!("reviewed"), &json!(runtime))
+        );
+        Reviewed { exit: ran.exit, told }
     };
     let view = async || site.repo.pull(number).await.unwrap();
     let first = review(report(finding(), json!([])), &["--publish"]);

@@ -347,8 +347,15 @@ fn the_program_in_between_changes_nothing() {
 
 #[test]
 fn of_several_reviewers_one_has_to_show_it_and_none_may_object() {
+    several("native", "");
+    let Some(program) = claude() else { return };
+    several("cli", &format!("claude = {:?}\n", program.display().to_string()));
+}
+
+/// The same with these lines in the operator's file.
+fn several(runtime: &'static str, config: &str) {
     let begun = || {
-        let scene = scene().with("[review]\nspecialists = true\n");
+        let scene = scene().with(&format!("[review]\nspecialists = true\n{config}")).by(runtime);
         scene.place.git(["remote", "add", "origin", "https://example.com/acme/shop.git"]);
         let (_, first) = reviewed(&scene, [report(&[finding()]).times(0)], &[]);
         scene.place.write("pay.py", SWALLOWS.replace("Exception:", "Refused:").as_str());
@@ -361,12 +368,26 @@ fn of_several_reviewers_one_has_to_show_it_and_none_may_object() {
     let shown = fixed(4, "    except Refused:");
     let there =
         json!({ "verdict": "still_there", "start_line": 4, "end_line": 4, "excerpt": "except Refused:" });
+    // What nobody speaks of stays open.
+    let (scene, first) = begun();
+    let (exit, told) = reviewed(&scene, [silent()], &[]);
+    let one = &told["findings"][0];
+    assert_eq!(
+        (exit, each(&told, "id"), &one["unverified"]),
+        (1, vec![&first["findings"][0]["id"]], &json!("no_verdict")),
+        "{runtime}: {told:#}"
+    );
+    assert_eq!(told["outcome"]["runtime"], json!(runtime), "{told:#}");
     let (scene, first) = begun();
     let (exit, told) = reviewed(&scene, [security(says(&first, &there)), says(&first, &shown).times(0)], &[]);
-    assert_eq!((exit, told["findings"].as_array().unwrap().len()), (1, 1), "one objects: {told:#}");
+    assert_eq!(
+        (exit, told["findings"].as_array().unwrap().len()),
+        (1, 1),
+        "{runtime}: one objects: {told:#}"
+    );
     let (scene, first) = begun();
     let (exit, told) = reviewed(&scene, [security(says(&first, &shown)), silent()], &[]);
-    assert_eq!((exit, &told["findings"]), (0, &json!([])), "one shows it: {told:#}");
+    assert_eq!((exit, &told["findings"]), (0, &json!([])), "{runtime}: one shows it: {told:#}");
 }
 
 /// The finding in front of which a fix may stand, and what it calls.
@@ -465,6 +486,34 @@ fn a_fix_in_what_the_lines_call_or_in_their_order_is_shown_by_that() {
         ran.exit == 0 && folded.contains("fixed: P1 Nobody checks the amount (pay.py:4), shown by pay.py:3"),
         "{ran:?}"
     );
+}
+
+#[test]
+fn a_function_that_is_moved_to_another_file_and_fixed_there_is_fixed_by_its_new_lines() {
+    let scene = scene();
+    let others =
+        |name: &str| format!("def {name}(order):\n    log({name:?}, order)\n    return order.{name}\n\n\n");
+    let beside = format!("{}{}", others("first"), others("second"));
+    scene.place.write("pay.py", format!("{beside}{SWALLOWS}\n\n{}", others("last")).as_str());
+    let mut there = finding();
+    (there["start_line"], there["end_line"]) = (json!(14), json!(15));
+    let (_, first) = reviewed(&scene, [report(&[there])], &[]);
+    assert_eq!(each(&first, "path"), [&json!("pay.py")], "{first:#}");
+    scene.place.write("pay.py", format!("{beside}{}", others("last")).as_str());
+    let moved = SWALLOWS.replace("Exception:\n        return None", "Refused:\n        raise Unpaid");
+    scene.place.write("bank.py", format!("import sys\n\n\n{moved}").as_str());
+    let shown = |line: u32, excerpt: &str| json!({ "verdict": "fixed", "path": "bank.py", "start_line": line, "excerpt": excerpt });
+    // What is new there and not in that function shows nothing.
+    let (exit, told) = reviewed(&scene, [says(&first, &shown(1, "import sys"))], &[]);
+    assert_eq!((exit, &told["findings"][0]["unverified"]), (1, &json!("no_evidence")), "{told:#}");
+    let (exit, told) = reviewed(&scene, [says(&first, &shown(7, "    except Refused:"))], &[]);
+    assert_eq!((exit, &told["fixed"][0]["evidence"]["path"]), (0, &json!("bank.py")), "{told:#}");
+    // It is open again as soon as that is taken back.
+    scene
+        .place
+        .write("bank.py", format!("import sys\n\n\n{}", moved.replace("Refused", "Exception")).as_str());
+    let (exit, told) = reviewed(&scene, [silent()], &[]);
+    assert_eq!((exit, each(&told, "id")), (1, each(&first, "id")), "{told:#}");
 }
 
 #[test]

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::json;
 use truing_core::converge::readiness::Merge as Mergeable;
-use truing_core::id::{CommentId, ReviewId, Sha};
+use truing_core::id::{CommentId, ReviewId, Sha, Topic};
 use truing_core::port::{
     Actor, CheckState, CommitCheck, Decision, ForgeError, HeadRepository, LineComment, Merge, PullHead,
     PullNow, PullReview, PullState, ReviewThread, SetLabel,
 };
-use truing_core::publish::Thread;
+use truing_core::publish::{Item, Producer, Thread};
 
 use super::{GitHubConversation, bodies};
 use crate::github::auth::Accounts;
@@ -17,7 +17,7 @@ use crate::github::hub::{actor, bodies::Review, pulls::sha};
 use crate::github::id::Id;
 use crate::github::{GITHUB, wire};
 use crate::http::{Call, unavailable};
-use crate::marker;
+use crate::marker::{self, Found};
 
 /// The most pages of check runs that are read: GitHub keeps 1,000 of a name, and few names are that often.
 const MAX_CHECK_PAGES: usize = 30;
@@ -223,6 +223,7 @@ impl GitHubConversation {
         let author = comment.user.as_ref().map(|user| actor(accounts, user));
         let is_ours = author.as_ref().is_some_and(|author| author.ours);
         let (topic, body) = self.hub.verified(self.number(), is_ours, comment.body.as_deref());
+        let reviewed = self.reviewed(comment.body.as_deref()).filter(|_| is_ours);
         let read = LineComment {
             id: Id::Review(comment.id).text(),
             url: comment.html_url,
@@ -233,8 +234,19 @@ impl GitHubConversation {
             at: wire::instant(what, &comment.created_at)?,
             body,
             topic,
+            reviewed,
         };
         Ok((comment.in_reply_to_id.unwrap_or(comment.id), comment.path, read))
+    }
+
+    /// The finding of a review of ours that a text is about.
+    fn reviewed(&self, text: Option<&str>) -> Option<Topic> {
+        match self.hub.markers().find(&self.hub.place(self.number()), text?) {
+            Found::Verified { producer: Producer::Review, item: Item::Finding(id), .. } => {
+                Some(Topic::of_finding(&id))
+            }
+            Found::Verified { .. } | Found::UnknownKey { .. } | Found::Forged | Found::None => None,
+        }
     }
 
     pub(super) async fn list_threads(&self) -> Result<Vec<ReviewThread>, ForgeError> {

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 use truing_core::finding::Place;
 use truing_core::id::{CommentId, ReviewId, Sha, Topic};
-use truing_core::port::{AuditMark, ForgeError, LineDraft, Posted, ReviewDraft, ReviewEvent};
+use truing_core::port::{
+    AuditMark, ForgeError, LineComment, LineDraft, Posted, ReviewDraft, ReviewEvent, ReviewThread,
+};
 use truing_core::publish::ThreadState;
 
 use super::{GitHubConversation, bodies};
@@ -27,20 +29,55 @@ fn comments(own: &HashMap<Topic, Own>) -> HashMap<Topic, CommentId> {
     own.iter().map(|(topic, own)| (topic.clone(), own.id.clone())).collect()
 }
 
+/// The threads of ours on the diff, by topic: of several the newest that is open, else the newest.
+fn own(threads: &[ReviewThread]) -> HashMap<Topic, Own> {
+    let mut own: HashMap<Topic, Own> = HashMap::new();
+    for thread in threads {
+        let is_open = is_open(thread);
+        let Some(first) = thread.comments.first() else { continue };
+        let Some(topic) = first.topic.clone() else { continue };
+        if is_open || !own.get(&topic).is_some_and(|known| known.is_open) {
+            own.insert(topic, Own { id: first.id.clone(), url: first.url.clone(), is_open });
+        }
+    }
+    own
+}
+
+/// One that is not shown as a thread yet is new.
+fn is_open(thread: &ReviewThread) -> bool {
+    thread.thread.as_ref().is_none_or(|known| known.state == ThreadState::Open)
+}
+
+/// The page of an open thread in which a review of ours shows the finding, at its lines. The same words may stand in a
+/// file twice: elsewhere it is another one.
+fn shown<'a>(threads: &'a [ReviewThread], finding: &LineDraft) -> Option<&'a str> {
+    let LineDraft { place, topic, .. } = finding;
+    let is_here = |first: &&LineComment| {
+        let is_there = |line: u32| (place.start_line..=place.end_line).contains(&line);
+        first.reviewed.as_ref() == Some(topic) && first.line.is_some_and(is_there)
+    };
+    let path = place.path.to_string();
+    let open = threads.iter().filter(|thread| is_open(thread) && thread.path == path);
+    open.filter_map(|thread| thread.comments.first()).find(is_here).map(|first| first.url.as_str())
+}
+
 impl GitHubConversation {
     pub(super) async fn send_review(&self, draft: &ReviewDraft) -> Result<Posted, ForgeError> {
         let what = self.what(&format!("posting the review of audit {}", draft.mark.audit));
-        let own = self.own_threads().await?;
+        let threads = self.list_threads().await?;
+        let own = own(&threads);
         let mut there = comments(&own);
         if let Some(posted) = self.posted(&what, draft, &there).await? {
             return Ok(posted);
         }
         let event = self.event(&what, draft.event).await?;
         // What was resolved and is found again is shown again. An open thread is where people talk of it.
-        let page =
-            |finding: &LineDraft| own.get(&finding.topic).filter(|own| own.is_open).map(|own| &own.url);
+        let page = |finding: &LineDraft| {
+            let own = own.get(&finding.topic).filter(|own| own.is_open).map(|own| own.url.as_str());
+            own.or_else(|| shown(&threads, finding))
+        };
         let open: Vec<(&LineDraft, &str)> =
-            draft.findings.iter().filter_map(|finding| Some((finding, page(finding)?.as_str()))).collect();
+            draft.findings.iter().filter_map(|finding| Some((finding, page(finding)?))).collect();
         let new: Vec<&LineDraft> = draft.findings.iter().filter(|finding| page(finding).is_none()).collect();
         let text = |refused: &[&LineDraft]| draft.text(refused, &open, self.most());
         let refused = match self.create(&what, &draft.mark, event, (&new, text(&[]))).await {
@@ -69,7 +106,7 @@ impl GitHubConversation {
 
     pub(super) async fn say_review(&self, draft: &ReviewDraft) -> Result<Posted, ForgeError> {
         let what = self.what(&format!("looking for the review of audit {}", draft.mark.audit));
-        let there = comments(&self.own_threads().await?);
+        let there = comments(&own(&self.list_threads().await?));
         if let Some(posted) = self.posted(&what, draft, &there).await? {
             return Ok(posted);
         }
@@ -80,21 +117,6 @@ impl GitHubConversation {
     /// The longest text.
     fn most(&self) -> usize {
         crate::capability::GITHUB.bounds(self.hub.github.inner.options.settle).body
-    }
-
-    /// The threads of ours on the diff, by topic: of several the newest that is open, else the newest.
-    async fn own_threads(&self) -> Result<HashMap<Topic, Own>, ForgeError> {
-        let mut own: HashMap<Topic, Own> = HashMap::new();
-        for thread in self.list_threads().await? {
-            // One that is not shown as a thread yet is new.
-            let is_open = thread.thread.is_none_or(|known| known.state == ThreadState::Open);
-            let Some(first) = thread.comments.into_iter().next() else { continue };
-            let Some(topic) = first.topic else { continue };
-            if is_open || !own.get(&topic).is_some_and(|known| known.is_open) {
-                own.insert(topic, Own { id: first.id, url: first.url, is_open });
-            }
-        }
-        Ok(own)
     }
 
     /// The review, if it is there.

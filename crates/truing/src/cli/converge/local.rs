@@ -130,6 +130,8 @@ impl Ready {
         let mut record = ground.begun(record.key.clone(), state, &looks.name);
         record.state.dismiss(store.dismissals(&record.key).await.map_err(store_error)?);
         lock.name(&record.run).map_err(|error| CliError::failed("lock", error.to_string()))?;
+        // One that is killed is told by its cost alone.
+        store.keep_converge(Token(0), &record.set_aside()).await.map_err(store_error)?;
         let (name, site) = (ground.name(), ground.site());
         let mut lap = lap(ground, (crew, looks), config, (name.as_deref(), &site), record);
         let stopped = tokio::select! {

@@ -4,10 +4,12 @@ use std::fmt::Write as _;
 
 use truing_core::id::Millis;
 use truing_core::line;
+use truing_core::money::MicroUsd;
 
 use super::amount::{dollars, duration, each, share, short, success};
 use super::figures::{Count, Figures};
 use super::run::{KINDS, words_of};
+use super::screen::unrecorded;
 use super::{JobLine, LoopFlag, Section, date, instant};
 use crate::cli::columns::folded;
 use crate::loops::text::counted;
@@ -28,8 +30,12 @@ pub(super) fn screen(section: &Section, since: Millis, now: Millis) -> String {
         LoopFlag::Converge => "on branches",
     };
     let mut text = format!("{runs} {of} ended from {} to {}\n", instant(since), instant(now));
-    if !section.runs.is_empty() {
-        text += &totals(figures);
+    if section.runs.is_empty() {
+        if section.unrecorded > MicroUsd(0) {
+            text += &format!("\n{}", cost(section));
+        }
+    } else {
+        text += &totals(section);
         text += &counts("Results", &figures.results);
         text += &counts("What releases asked for", &figures.update_types);
         text += &counts("Furthest step", &figures.highest_steps);
@@ -41,7 +47,8 @@ pub(super) fn screen(section: &Section, since: Millis, now: Millis) -> String {
     text + &jobs(&section.jobs)
 }
 
-fn totals(figures: &Figures) -> String {
+fn totals(section: &Section) -> String {
+    let figures = &section.figures;
     let tally = &figures.tally;
     let mut text = String::from("\n");
     for kind in KINDS.into_iter().filter(|kind| tally.get(*kind) > 0) {
@@ -57,8 +64,13 @@ fn totals(figures: &Figures) -> String {
     );
     let _ = writeln!(text, "  {:<10}{:>8}", "mean", duration(figures.mean_ms));
     let _ = writeln!(text, "  {:<10}{:>8}", "turns", figures.turns);
-    let _ = writeln!(text, "  {:<10}{:>8}", "cost", dollars(figures.cost_micro_usd));
-    text
+    text + &cost(section)
+}
+
+/// The sum, and the part of it that is in no run above.
+fn cost(section: &Section) -> String {
+    let sum = dollars(section.figures.cost_micro_usd);
+    format!("  {:<10}{sum:>8}\n{}", "cost", unrecorded(section.unrecorded))
 }
 
 fn counts(title: &str, counts: &[Count]) -> String {

@@ -43,7 +43,7 @@ pub(super) fn screen(ended: &[Ended], unrecorded: MicroUsd, (since, now): (Milli
 }
 
 /// The money that is in the sum and in no run above.
-fn unrecorded(cost: MicroUsd) -> String {
+pub(super) fn unrecorded(cost: MicroUsd) -> String {
     match cost {
         MicroUsd(0) => String::new(),
         MicroUsd(cost) => format!("  {:>18} of it by runs that were not recorded, or go on\n", dollars(cost)),

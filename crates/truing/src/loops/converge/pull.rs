@@ -13,8 +13,8 @@ use truing_core::converge::{Candidate, Code, Exit, Line, Word};
 use truing_core::finding::{AnchorKind, Category, Finding};
 use truing_core::id::{FindingId, Millis, Sha, Span, Topic};
 use truing_core::port::{
-    AuditMark, Conversation, ForgeError, LineDraft, PullNow, PullState, ReviewDraft, ReviewEvent,
-    ReviewThread, Said, WriteGate,
+    AuditMark, Conversation, ForgeError, LineComment, LineDraft, PullNow, PullState, ReviewDraft,
+    ReviewEvent, ReviewThread, Said, WriteGate,
 };
 use truing_core::publish::ThreadState;
 use truing_core::{line, markdown};
@@ -27,7 +27,7 @@ use super::{Published, Site, Stop, Stops};
 use crate::config::converge::{ConvergeConfig, Reviewer, Trigger};
 
 /// How the topic of a finding begins.
-pub(crate) const FINDING: &str = "finding/";
+pub(crate) const FINDING: &str = Topic::FINDING;
 /// The beginnings of an answer's topic, and of an answer that says that it is fixed.
 pub(super) const ANSWER: &str = "answer/";
 pub(super) const FIXED: &str = "Fixed";
@@ -229,8 +229,17 @@ impl<C: Conversation> Pull<'_, C> {
             };
             // What was resolved and was found again has another thread.
             let open = all.iter().rfind(|thread| is_here(thread) && is_open(thread));
-            let found = open.or_else(|| all.iter().rfind(is_here));
-            let Some((thread, first)) = found.and_then(|thread| Some((thread, thread.comments.first()?)))
+            // Where a review of ours shows it, there is no other: see `post_review`. It is resolved by the reviews.
+            let shown = |thread: &&ReviewThread| {
+                let is_it = |first: &LineComment| first.reviewed.as_ref() == Some(&topic(&finding.id));
+                finding.anchor == AnchorKind::Inline
+                    && is_open(thread)
+                    && thread.comments.first().is_some_and(is_it)
+            };
+            let own = open.or_else(|| all.iter().rfind(is_here));
+            let Some((thread, first)) = own
+                .or_else(|| all.iter().rfind(shown))
+                .and_then(|thread| Some((thread, thread.comments.first()?)))
             else {
                 unplaced.push(format!("- {}: {text}", named(finding)));
                 continue;
@@ -238,7 +247,8 @@ impl<C: Conversation> Pull<'_, C> {
             let about = Topic::new(format!("{ANSWER}{}/{round}/{}", record.run, finding.id));
             self.open(record).await?;
             self.talk.reply(&first.id, &about, &text).await.map_err(forge)?;
-            if let (true, true, Some(known)) = (is_fixed && is_open(thread), self.resolves, &thread.thread) {
+            let ends = is_fixed && own.is_some() && is_open(thread);
+            if let (true, true, Some(known)) = (ends, self.resolves, &thread.thread) {
                 self.open(record).await?;
                 self.talk.resolve(&known.id).await.map_err(forge)?;
             }
@@ -408,7 +418,7 @@ pub(super) fn forge(error: ForgeError) -> Stop {
 
 /// What a finding's comment is about.
 pub(super) fn topic(finding: &FindingId) -> Topic {
-    Topic::new(format!("{FINDING}{finding}"))
+    Topic::of_finding(finding)
 }
 
 /// The review of the newest audit.

@@ -1,18 +1,22 @@
-//! A run on a pull request that has no record: the reasons, and the worker's answer to each.
+//! A run on a pull request that has no record: the reasons, and the worker's answer to each; and the record of one that
+//! is given up.
 
-use truing_core::converge::{Code, Exit};
+use truing_core::converge::record::Record;
+use truing_core::converge::{Code, Exit, Kind};
 use truing_core::id::{RunId, Span};
-use truing_core::port::{Clock, ForgeError, StoreError};
+use truing_core::port::{Clock as _, Converges, ForgeError, Ids as _, StoreError};
 use truing_forge::github::RemoteError;
 use truing_git::GitError;
 
 use crate::cli::error::CliError;
 use crate::loops::checkout::CheckoutError;
 use crate::loops::review::Stopped;
+use crate::loops::versions;
 use crate::serve::by_hand::NotLeased;
+use crate::serve::scheduler::Lease;
 use crate::serve::worker;
 use crate::slots::StepError;
-use crate::wiring::SystemClock;
+use crate::wiring::{SystemClock, UniqueIds};
 
 /// The class of failures of a run, in logs and `truing why`.
 pub(super) const CLASS: &str = "the converge run cannot work";
@@ -84,4 +88,35 @@ pub(super) fn failed(exit: &Exit) -> Stopped {
         return Stopped::Halted;
     }
     Stopped::Failed { class: CLASS, what: exit.reason.clone(), not_before: None }
+}
+
+/// A run that is given up has ended so, also where nothing was known of the branch yet (ADR 56).
+///
+/// # Errors
+/// [`StoreError`]: it is not recorded.
+pub(in crate::serve) async fn give_up<S: Converges>(
+    store: &S,
+    lease: &Lease,
+    name: String,
+    what: &str,
+) -> Result<(), StoreError> {
+    let (exit, now) = (Exit::new(Code::Infrastructure, what), SystemClock.now());
+    let record = match store.last_converge(&lease.key).await?.filter(Record::is_unfinished) {
+        // What our audit has cleared stays cleared.
+        Some(last) if last.state.exit.as_ref().is_some_and(|exit| exit.kind() != Kind::Converged) => {
+            return Ok(());
+        }
+        Some(mut last) => {
+            last.halt(exit);
+            last.ended = now;
+            last
+        }
+        None => {
+            let names = (name, String::new());
+            let versions = versions();
+            let record = Record::never_begun((UniqueIds.run(), lease.key.clone()), names, exit, now);
+            Record { is_told: true, versions, ..record }
+        }
+    };
+    store.keep_converge(lease.token, &record).await
 }

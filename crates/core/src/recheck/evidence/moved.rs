@@ -1,0 +1,228 @@
+//! A definition that was moved to another file and fixed there in one step: it is known by its name, and by a statement
+//! of it that went with it.
+
+use std::collections::BTreeSet;
+
+use truing_diff::RepoPath;
+
+use super::defined;
+use crate::finding::Finding;
+use crate::recheck::page::{Page, Sought};
+use crate::recheck::statement::Statement;
+use crate::recheck::{Head, Seen, Went};
+
+/// The definition that a finding was in when it was last seen.
+pub(super) struct Moved {
+    name: String,
+    /// The marks of its statements that were not the finding's own.
+    rest: BTreeSet<u32>,
+    /// The finding's own lines.
+    own: Sought,
+}
+
+impl Moved {
+    /// None if its heading, and more of it than the finding's own lines, is not among what was remembered.
+    pub(super) fn of(finding: &Finding, seen: &Seen) -> Option<Self> {
+        let near = Page::new(seen.near.clone());
+        let own = Sought::of(&finding.raw.snippet);
+        let places = near.places(&own);
+        let [(first, last)] = places.as_slice() else { return None };
+        let line = |index: &usize| u32::try_from(*index).unwrap_or(u32::MAX).saturating_add(1);
+        let lines = (line(first), line(last));
+        let all = near.statements();
+        let at = all.iter().position(|one| one.touches(lines))?;
+        let (heading, name) = definition(&near, at)?;
+        let rest = body(all, heading).filter(|one| one.has_words && !one.touches(lines));
+        let rest: BTreeSet<u32> = rest.map(|one| one.own).collect();
+        (!rest.is_empty()).then(|| Self { name: name.to_owned(), rest, own })
+    }
+
+    /// Is it, or its finding's own lines, still in the file where it was?
+    pub(super) fn is_left<T: Fn(&RepoPath) -> Option<String>>(
+        &self,
+        path: &RepoPath,
+        went: &Went,
+        head: &Head<'_, T>,
+    ) -> bool {
+        let defines = |page: &Page| {
+            let headings = (0..page.statements().len()).filter_map(|at| own_name(page, at));
+            headings.into_iter().any(|name| name == self.name)
+        };
+        matches!(went, Went::There { .. }) || head.page(path).is_some_and(|page| defines(&page))
+    }
+
+    /// Is it around this statement of another file, brought there by the change, with a statement that it had, and without
+    /// the finding's own lines?
+    pub(super) fn is_around(&self, one: &Statement, page: &Page, added: &[(u32, u32)]) -> bool {
+        let all = page.statements();
+        let is_added = |one: &Statement| added.iter().any(|lines| one.touches(*lines));
+        let found = all.iter().position(|other| other.first == one.first).and_then(|at| definition(page, at));
+        found.is_some_and(|(heading, name)| {
+            name == self.name
+                && page.places(&self.own).is_empty()
+                && all.get(heading).is_some_and(is_added)
+                && body(all, heading).any(|one| is_added(one) && self.rest.contains(&one.own))
+        })
+    }
+}
+
+/// The innermost definition that a statement is in, or begins: the index of its heading, and its name.
+fn definition(page: &Page, at: usize) -> Option<(usize, &str)> {
+    if let Some(name) = own_name(page, at) {
+        return Some((at, name));
+    }
+    let all = page.statements();
+    let mut indent = all.get(at)?.indent;
+    for (index, above) in all.get(..at)?.iter().enumerate().rev() {
+        if above.indent < indent && above.has_words {
+            indent = above.indent;
+            if let Some(name) = own_name(page, index) {
+                return Some((index, name));
+            }
+        }
+    }
+    None
+}
+
+/// The name that a statement defines, if others stand in it.
+fn own_name(page: &Page, at: usize) -> Option<&str> {
+    let all = page.statements();
+    let (one, below) = (all.get(at)?, all.get(at + 1)?);
+    let line = usize::try_from(one.first.checked_sub(1)?).ok()?;
+    page.text.lines().nth(line).filter(|_| below.indent > one.indent).and_then(defined)
+}
+
+/// The statements that stand in one.
+fn body(all: &[Statement], heading: usize) -> impl Iterator<Item = &Statement> {
+    let indent = all.get(heading).map_or(usize::MAX, |heading| heading.indent);
+    all.get(heading.saturating_add(1)..).unwrap_or_default().iter().take_while(move |one| one.indent > indent)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::finding::{AnchorKind, Category, FindingStatus, Place, RawFinding, Severity, Side, Source};
+    use crate::id::{FindingId, Fingerprint};
+    use crate::identity::{Placed, Sighting};
+    use crate::increment::Renames;
+    use crate::recheck::{Reviewer, Verdict, Word, recheck};
+
+    const OTHERS: &str = "def first(order):\n    log(\"first\", order)\n    return order.id\n\n\ndef second(order):\n    \
+                          log(\"second\", order)\n    return order.name\n\n\n";
+    const PAY: &str =
+        "def pay(order):\n    total = sum(order.lines)\n    bank.send(total)\n    return total\n\n\n";
+    const LAST: &str = "def last(order):\n    log(\"last\", order)\n    return order.day\n";
+    const OWN: &str = "    bank.send(total)";
+    const FIX: &str = "    bank.send(max(total, 0))";
+
+    fn place(raw: RawFinding) -> Placed {
+        let at = raw.place.clone();
+        Placed { raw, anchor: AnchorKind::Inline, at, old_path: None, sighting: Sighting::default() }
+    }
+
+    /// Files at one moment; `before`: what q.py had before the change, which is none of it.
+    fn looked(
+        files: &[(&str, &str)],
+        before: u32,
+        known: &[Finding],
+        found: &mut Vec<Placed>,
+        says: &[Verdict],
+    ) -> usize {
+        let texts: BTreeMap<RepoPath, &str> =
+            files.iter().map(|(path, text)| (RepoPath::from(*path), *text)).collect();
+        let paths: Vec<RepoPath> = texts.keys().cloned().collect();
+        let first = |path: &RepoPath| if *path == RepoPath::from("q.py") { before + 1 } else { 1 };
+        let added = paths.iter().map(|path| (path.clone(), vec![(first(path), u32::MAX)])).collect();
+        let gone = Some(RepoPath::from("p.py")).filter(|path| !texts.contains_key(path));
+        let (renames, read) =
+            (Renames::default(), |path: &RepoPath| texts.get(path).map(|text| (*text).to_owned()));
+        let head = Head::new(read, &paths, (added, gone.into_iter().collect()), &renames);
+        let reviewer = Reviewer { seen: paths.iter().cloned().collect(), verdicts: says.to_vec() };
+        recheck(known, found, &[reviewer], &head, place).fixed.len()
+    }
+
+    /// The finding in `pay`, as it was found in p.py beside this q.py.
+    fn known(q: &str) -> Finding {
+        let text = format!("{OTHERS}{PAY}{LAST}");
+        let line = text.lines().position(|line| line == OWN).unwrap() + 1;
+        let line = u32::try_from(line).unwrap();
+        let at = Place { path: "p.py".into(), side: Side::New, start_line: line, end_line: line };
+        let raw = RawFinding {
+            place: at.clone(),
+            severity: Severity::P1,
+            category: Category::G,
+            rule: "agent/bounds".into(),
+            title: "A negative sum is sent".into(),
+            body: "The bank takes it for a refund.".into(),
+            snippet: OWN.into(),
+            suggestion: None,
+            source: Source::Agent,
+        };
+        let mut found = vec![place(raw.clone())];
+        looked(&[("p.py", &text), ("q.py", q)], 0, &[], &mut found, &[]);
+        Finding {
+            id: FindingId::new("1:00-1"),
+            fingerprint: Fingerprint::new("1:00".to_owned()),
+            raw,
+            old_path: None,
+            anchor: AnchorKind::Inline,
+            at,
+            status: FindingStatus::Open,
+            around: found[0].sighting.around.clone(),
+            unverified: None,
+            seen_on: Vec::new(),
+            evidence: None,
+        }
+    }
+
+    /// Is a model believed that calls it fixed and quotes this line of q.py?
+    fn is_believed((p, q): (&str, &str), before: u32, quoted: &str) -> bool {
+        let was: String =
+            q.lines().take(usize::try_from(before).unwrap()).map(|line| format!("{line}\n")).collect();
+        let known = [known(&was)];
+        let line = u32::try_from(q.lines().position(|line| line == quoted).unwrap() + 1).unwrap();
+        let verdict = Verdict {
+            finding: known[0].id.clone(),
+            word: Word::Fixed,
+            path: Some("q.py".into()),
+            lines: Some((line, line)),
+            excerpt: quoted.to_owned(),
+        };
+        let files = [("p.py", p), ("q.py", q)];
+        let files = if p.is_empty() { &files[1..] } else { &files[..] };
+        looked(files, before, &known, &mut Vec::new(), &[verdict]) == 1
+    }
+
+    #[test]
+    fn a_function_that_was_moved_and_fixed_is_known_by_its_name_and_what_went_with_it() {
+        let left = format!("{OTHERS}{LAST}");
+        let fixed = PAY.replace(OWN, FIX);
+        let moved =
+            format!("import bank\n\n\n{fixed}def other(order):\n    checked = order\n    return checked\n");
+        assert!(is_believed((&left, &moved), 0, FIX));
+        // Behind what was in that file before, and where its own file is gone with the rest.
+        assert!(is_believed((&left, &moved), 2, FIX));
+        assert!(is_believed(("", &moved), 0, FIX));
+        for (what, p, q, quoted) in [
+            ("what is as it was", &left, &moved, "    total = sum(order.lines)"),
+            ("another function there", &left, &moved, "    checked = order"),
+            ("a line that belongs to none", &left, &moved, "import bank"),
+            ("it is not moved, but copied", &format!("{OTHERS}{fixed}{LAST}"), &moved, "    checked = order"),
+            (
+                "another function of that name",
+                &left,
+                &"def pay(bill):\n    checked = bill\n    return None\n".to_owned(),
+                "    checked = bill",
+            ),
+        ] {
+            assert!(!is_believed((p, q), 0, quoted), "{what}");
+        }
+        // Its lines are where they were.
+        assert!(!is_believed((&format!("{OTHERS}{PAY}{LAST}"), &moved), 0, FIX));
+        // A function of that name that was there before.
+        let there = format!("{fixed}checked = pay\n");
+        assert!(!is_believed((&left, &there), 7, "checked = pay"));
+    }
+}

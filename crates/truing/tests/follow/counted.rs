@@ -1,0 +1,76 @@
+//! The runs of jobs in a server are counted once at each end, failures too: as `truing report` tells of them.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use truing_fakes::forge::{Fault, FaultKind};
+
+use super::site::Site;
+use super::stop;
+
+/// The ends that are counted.
+const ENDS: [&str; 5] = ["done", "partial", "skipped", "deferred", "failed"];
+
+/// A server that takes no webhooks, and where its metrics are.
+fn serve(site: &Site) -> (Child, String) {
+    let mut command = site.command(&["serve", "--role", "worker", "--listen", "127.0.0.1:0"]);
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let listens =
+        |line: String| Some(line.split_once("health and metrics: http://")?.1.split_once('/')?.0.to_owned());
+    let address = lines.find_map(listens).unwrap();
+    // Its log is read to the end, so that it never waits for a reader.
+    std::thread::spawn(move || lines.for_each(drop));
+    (child, address)
+}
+
+/// How many runs ended, by [`ENDS`].
+fn counted(address: &str) -> [u64; 5] {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET /metrics HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
+    let mut metrics = String::new();
+    stream.read_to_string(&mut metrics).unwrap();
+    ENDS.map(|end| {
+        let name = format!("truing_runs_total{{loop=\"sync\",outcome=\"{end}\"}} ");
+        let count = metrics.lines().find_map(|line| line.strip_prefix(&name)?.parse().ok());
+        count.unwrap_or_else(|| panic!("{name}: {metrics}"))
+    })
+}
+
+/// The same, as they are recorded.
+async fn recorded(site: &Site) -> [u64; 5] {
+    let report = site.run(&["report", "--loop", "sync"]).await.json;
+    ENDS.map(|end| report["sync"]["kinds"][end].as_u64().unwrap_or(0))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_end_of_a_job_is_counted_once_and_failures_are() {
+    let site = Site::new().await;
+    site.release("1.0.1");
+    site.set("[sync.demo]", "[sync.demo]\ncron = \"* * * * * *\"");
+    let down = Fault::once("GET", "/repos/{owner}/{repo}$", FaultKind::Status(500, None));
+    site.forge.fault(down.times(u32::MAX));
+    let (mut server, address) = serve(&site);
+    site.until("a failure", async || recorded(&site).await == [0, 0, 0, 0, 1]).await;
+    site.until("it is counted", async || counted(&address) == [0, 0, 0, 0, 1]).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(counted(&address), [0, 0, 0, 0, 1], "once, until it is tried again");
+    stop(&mut server);
+    site.forge.clear_faults();
+
+    // Each server counts its own.
+    let (mut server, address) = serve(&site);
+    site.until("some runs", async || recorded(&site).await.iter().sum::<u64>() >= 4).await;
+    assert_eq!(site.run(&["kill", "on"]).await.exit, 0);
+    let own = async || {
+        let mut all = recorded(&site).await;
+        all[4] -= 1;
+        all
+    };
+    site.until("all are counted", async || counted(&address) == own().await).await;
+    let [done, .., failed] = counted(&address);
+    assert!(done >= 1 && failed == 0, "{:?}", counted(&address));
+    stop(&mut server);
+}

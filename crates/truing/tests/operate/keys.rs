@@ -1,0 +1,112 @@
+//! The key that signs markers is replaced between two starts of the service: what becomes of the comments that the former
+//! one has signed.
+
+use truing_fakes::forge::PullView;
+
+use super::*;
+
+impl Site {
+    /// From the next start on markers are signed with this key, and these others are known.
+    fn signs_with(&self, key: &str, former: &[&str]) {
+        let file = |name: &str| format!("{{ file = {:?} }}", self.home.path().join(name));
+        let path = self.home.path().join("truing.toml");
+        let config = std::fs::read_to_string(&path).unwrap();
+        let (before, rest) = config.split_once("settle = \"300ms\"\n").unwrap();
+        let (_, after) = rest.split_once("[review]").unwrap();
+        let former: Vec<String> = former.iter().map(|name| file(name)).collect();
+        let keys = format!("marker_key = {}\nprevious_marker_keys = [{}]\n", file(key), former.join(", "));
+        let config = format!("{before}settle = \"300ms\"\n{keys}[review]{after}");
+        std::fs::write(path, config).unwrap();
+    }
+
+    fn forget(&self) {
+        let file = database(self.home.path());
+        for end in ["", "-wal", "-shm"] {
+            let mut path = file.clone().into_os_string();
+            path.push(end);
+            let _ = std::fs::remove_file(path);
+        }
+        assert!(!file.exists());
+    }
+}
+
+/// The ids and the texts of what is said, the summary first.
+fn said(view: &PullView) -> Vec<(u64, String)> {
+    let all = view.summaries().chain(view.inline());
+    all.map(|comment| (comment.id, comment.body.clone())).collect()
+}
+
+/// The id of the key that signed a text.
+fn signed_by(text: &str) -> &str {
+    text.rsplit_once(" key=").unwrap().1.split_once(' ').unwrap().0
+}
+
+/// A pull request that a service has reviewed that signed with `a.key`; then another one with `b.key` reviews another
+/// push. The id of the first key, what was said first and last, and the log of the second service.
+async fn rotated(
+    former: &[&str],
+    is_forgotten: bool,
+) -> (String, Vec<(u64, String)>, Vec<(u64, String)>, String) {
+    let site = Site::new().await;
+    site.signs_with("a.key", &[]);
+    let server = site.serve();
+    let number = site.open("one").await;
+    assert_eq!(site.deliver().await, [202]);
+    let first = said(&site.until(number, "reviewed", is_reviewed).await);
+    site.until_slots("served", |slots| slots.iter().all(|slot| slot["state"] != "leased")).await;
+    server.signal("-TERM");
+    server.ended();
+    if is_forgotten {
+        site.forget();
+    }
+    site.signs_with("b.key", former);
+    let server = site.serve();
+    let more = Commit::new("more").write("a.py", "a = 1\nb = 2\nbreakpoint()\n");
+    let head = site.repo.push("one", more).await.unwrap();
+    assert_eq!(site.deliver().await, [202]);
+    let told = |view: &PullView| view.head == head && view.statuses.contains_key(&head);
+    site.until(number, "reviewed again", told).await;
+    site.until_slots("served again", |slots| {
+        slots.iter().all(|slot| slot["state"] != "leased" && slot["state"] != "waiting")
+    })
+    .await;
+    let last = said(&site.repo.pull(number).await.unwrap());
+    server.signal("-TERM");
+    let (_, log) = server.ended();
+    let key = signed_by(&first[0].1).to_owned();
+    assert!(first.len() == 2 && first.iter().all(|(_, text)| signed_by(text) == key), "{first:#?}");
+    (key, first, last, log)
+}
+
+fn ids(said: &[(u64, String)]) -> Vec<u64> {
+    said.iter().map(|(id, _)| *id).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_former_key_that_is_listed_has_signed_is_adopted_and_brought_up_to_date() {
+    // Without records the markers are all that tells.
+    for is_forgotten in [true, false] {
+        let (key, first, last, log) = rotated(&["a.key"], is_forgotten).await;
+        assert_eq!(ids(&last), ids(&first), "no second comment: {last:#?}");
+        assert_ne!(last[0].1, first[0].1, "it tells of the new head");
+        assert_ne!(signed_by(&last[0].1), key, "what is written anew is signed with the new key");
+        assert!(!log.contains("previous_marker_keys"), "{log}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_records_know_is_kept_up_whatever_key_has_signed_it() {
+    let (key, first, last, log) = rotated(&[], false).await;
+    assert_eq!(ids(&last), ids(&first), "no second comment: {last:#?}");
+    assert_ne!(last[0].1, first[0].1, "it tells of the new head");
+    assert_ne!(signed_by(&last[0].1), key, "what is written anew is signed with the new key");
+    assert!(!log.contains("previous_marker_keys"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_knows_is_left_as_it_is_and_the_log_says_so() {
+    let (_, first, last, log) = rotated(&[], true).await;
+    assert_eq!(last, first, "neither said again nor changed");
+    let told = "signed with a key that is not configured";
+    assert!(log.contains(told) && log.contains("`previous_marker_keys`"), "{log}");
+}
