@@ -330,3 +330,19 @@ fn variables_of_git_do_not_lead_astray() {
     let ran = Ran::from(command.output().unwrap());
     assert_eq!((ran.json(), ran.err.as_str()), (expected, ""));
 }
+
+/// A small text of which a parser makes gigabytes costs a local review that file alone, as it costs the service.
+#[test]
+fn a_bomb_in_the_working_tree_is_named_and_the_file_beside_it_is_reviewed() {
+    let place = Place::new();
+    place.write("A.java", "List<".repeat(30_000));
+    place.write("b.tsx", format!("class A {{ void f(){{ {}", "a= >".repeat(2_400)));
+    place.write("pay.py", "<<<<<<< HEAD\na\n=======\nb\n>>>>>>> b\n");
+    let ran = place.review(&["--format", "json"]);
+    let told = ran.json();
+    assert_eq!((ran.exit, told["outcome"]["kind"].as_str()), (1, Some("partial")), "{}", ran.err);
+    assert_eq!(each(&told, "path"), ["pay.py"]);
+    let left: Vec<_> = told["coverage"]["not_reviewed"].as_array().unwrap().iter().collect();
+    let reasons = left.iter().map(|gap| (gap["path"].as_str().unwrap(), gap["reason"].as_str().unwrap()));
+    assert_eq!(reasons.collect::<Vec<_>>(), [("A.java", "too_complex"), ("b.tsx", "too_complex")]);
+}
