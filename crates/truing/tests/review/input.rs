@@ -182,8 +182,8 @@ fn the_repositorys_own_file_is_not_taken_for_the_operators() {
     std::fs::create_dir(&file).unwrap();
     refused(&place, &[], &message("it is not a plain file"), hint);
     std::fs::remove_dir(&file).unwrap();
-    place.write(".truing.toml", "#".repeat((1 << 20) + 1));
-    refused(&place, &[], &message("it is longer than 1048576 bytes"), hint);
+    place.write(".truing.toml", "#".repeat((128 << 10) + 1));
+    refused(&place, &[], &message("it is longer than 128 KiB"), hint);
     place.write(".truing.toml", b"\xff");
     refused(&place, &[], &message("it is not UTF-8"), hint);
 }
