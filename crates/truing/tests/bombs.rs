@@ -250,7 +250,7 @@ const SHELL: &[&str] = &[
     "a=b",
 ];
 
-const READERS: [Reader; 17] = [
+const READERS: [Reader; 18] = [
     Reader {
         name: "configuration",
         begins: &["", "[review]\n", "[forge.a]\n"],
@@ -258,6 +258,12 @@ const READERS: [Reader; 17] = [
         read: configuration,
     },
     Reader { name: "repository's file", begins: &["", "[review]\n"], words: TOML, read: repository },
+    Reader {
+        name: "pattern for files",
+        begins: &["", "**/"],
+        words: &["{", "{a,", "}", "**", "**/", "*", "?", "[a-z]", "[!", "]", ",", "\\", "a", "/", "..", "{{"],
+        read: pattern,
+    },
     Reader { name: "front matter", begins: &["---\n", "---\nname: a\n", ""], words: YAML, read: skill },
     Reader {
         name: "rules",
@@ -391,6 +397,11 @@ fn repository(text: &str, folder: &Path) {
     let Ok(Some(file)) = config::repository_file(folder) else { return };
     let environment = Environment::new([] as [(&str, &str); 0], folder);
     let _ = Config::resolve(&environment, None, &[]).unwrap().with_repository(&file);
+}
+
+fn pattern(text: &str, folder: &Path) {
+    let quoted = serde_json::to_string(text).unwrap();
+    repository(&format!("[rules]\nignore = [{quoted}]\n"), folder);
 }
 
 fn skill(text: &str, _: &Path) {

@@ -184,6 +184,10 @@ fn the_repositorys_own_file_is_not_taken_for_the_operators() {
     std::fs::remove_dir(&file).unwrap();
     place.write(".truing.toml", "#".repeat((128 << 10) + 1));
     refused(&place, &[], &message("it is longer than 128 KiB"), hint);
+    // More than whoever compiles patterns can take.
+    place.write(".truing.toml", format!("[rules]\nignore = [\"{}\"]\n", "{".repeat(900)));
+    let ran = place.review(&[]);
+    assert!(ran.exit == 2 && ran.err.contains("a pattern may nest 16 braces"), "{}", ran.err);
     place.write(".truing.toml", b"\xff");
     refused(&place, &[], &message("it is not UTF-8"), hint);
 }
