@@ -176,7 +176,7 @@ fn what_is_wrong_with_a_repository_is_told_by_what_git_says() {
 #[test]
 fn the_repositorys_own_file_is_not_taken_for_the_operators() {
     let place = Place::new();
-    let hint = "make it a plain file of UTF-8 text, of 1024 KiB at most, or delete it";
+    let hint = "make it a plain file of UTF-8 text, of 128 KiB at most, or delete it";
     let file = place.repo().join(".truing.toml");
     let message = |why: &str| format!("configuration file {} cannot be read: {why}", file.display());
     std::fs::create_dir(&file).unwrap();
