@@ -4,6 +4,8 @@ mod bench;
 mod check;
 mod contract;
 mod fuzz;
+#[cfg(test)]
+mod limits;
 mod rules;
 mod say;
 mod sbom;

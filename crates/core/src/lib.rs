@@ -8,6 +8,7 @@ pub mod excerpt;
 pub mod fair;
 pub mod finding;
 pub mod follow;
+pub mod glob;
 pub mod grammar;
 pub mod id;
 pub mod identity;

@@ -40,9 +40,10 @@ pub fn counted(count: impl std::fmt::Display, one: &str) -> String {
 pub fn is_hidden(char: char) -> bool {
     char.is_control()
         || matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{206f}')
-        || matches!(char, '\u{ad}' | '\u{180e}' | '\u{200b}' | '\u{2060}'..='\u{2065}' | '\u{feff}')
+        || matches!(char, '\u{ad}' | '\u{200b}' | '\u{2060}'..='\u{2065}' | '\u{feff}')
         || matches!(char, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}')
-        || matches!(char, '\u{e0000}'..='\u{e0fff}')
+        || matches!(char, '\u{34f}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{2800}')
+        || matches!(char, '\u{fe00}'..='\u{fe0e}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -53,6 +54,7 @@ mod tests {
     fn kept_text_is_one_visible_bounded_line() {
         assert_eq!(clean("a\r\n b\u{1b}[31m\u{202e}c\0", 20), "a b [31m c");
         assert_eq!(clean("a\u{200b}b\u{e0041}c\u{feff}", 20), "a b c");
+        assert_eq!(clean("a\u{fe01}b\u{34f}c\u{2800}d\u{1d173}", 20), "a b c d");
         assert_eq!(
             visible("\u{1f468}\u{200d}\u{1f469} \u{2764}\u{fe0f}"),
             "\u{1f468}\u{200d}\u{1f469} \u{2764}\u{fe0f}"

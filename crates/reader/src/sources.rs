@@ -30,6 +30,8 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde::{Deserialize, Serialize};
 use sha1::{Digest as _, Sha1};
 use truing_core::follow::{Definition, Sources, Symbol};
+use truing_core::glob::is_bounded;
+use truing_core::line::clean;
 
 pub use archive::{ArchiveError, Format};
 pub use asked::{Asked, FilesRequest, Told};
@@ -224,6 +226,7 @@ fn globs(patterns: &[String]) -> Result<GlobSet, SourcesError> {
     };
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
+        is_bounded(pattern).map_err(|why| SourcesError::Glob { glob: clean(pattern, 80), why })?;
         set.add(Glob::new(pattern).map_err(|error| bad(pattern, error))?);
     }
     set.build().map_err(|error| bad("", error))

@@ -73,7 +73,7 @@ impl Ids for UniqueIds {
     }
 }
 
-/// The in-process reader, on a thread for blocking work.
+/// The in-process reader, on a thread for blocking work: for tests, which start no children.
 #[derive(Clone, Debug)]
 pub struct ThreadedReader(InProcess);
 
@@ -84,26 +84,6 @@ impl ThreadedReader {
     /// [`ReaderError::BadPack`] if the data built into the binary is wrong.
     pub fn new() -> Result<Self, ReaderError> {
         Ok(Self(InProcess::new()?))
-    }
-
-    /// A reader with the embedded packs and those of the operator's folder.
-    ///
-    /// # Errors
-    /// [`ReaderError::BadPack`] if a folder that is named is not there, or a rule in it is wrong.
-    pub fn with(rules: &RulesConfig) -> Result<Self, ReaderError> {
-        Ok(Self(InProcess::with_packs(packs(rules)?)))
-    }
-
-    /// Compiles these packs' rules, on a thread for blocking work, before somebody waits for them. What is wrong with
-    /// them is told to whoever reads.
-    pub fn warm(&self, packs: Vec<String>) {
-        let reader = self.0.clone();
-        tokio::task::spawn_blocking(move || drop(reader.companions_of(&packs, &[])));
-    }
-
-    /// The packs that it reads with.
-    pub fn packs(&self) -> &Packs {
-        self.0.packs()
     }
 }
 
@@ -406,6 +386,15 @@ pub fn child_reader(rules: &RulesConfig, sandbox: &SandboxConfig) -> Result<Chil
             .hint("see that /proc is mounted, or start truing by its full path")
     })?;
     Ok(reader.with_rules(rules.dir.clone()).reading_for(rules.time).accepting(sandbox.level))
+}
+
+/// The reader of a command on a local repository: children, too, so that no file takes the machine or costs the review
+/// of the others. They are confined as far as this machine can.
+///
+/// # Errors
+/// As [`child_reader`].
+pub fn local_reader(rules: &RulesConfig) -> Result<ChildReader, CliError> {
+    child_reader(rules, &SandboxConfig { level: Level::None })
 }
 
 /// Where traces go, if anywhere. What waits is sent when it is dropped.

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
 
+#[path = "support/bomb.rs"]
+mod bomb;
 #[path = "reader/bombs.rs"]
 mod bombs;
 #[path = "reader/files.rs"]

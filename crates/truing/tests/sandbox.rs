@@ -141,7 +141,8 @@ fn a_command_that_uses_too_much_is_3_and_the_bound_is_named() {
 #[test]
 fn what_cannot_be_a_tree_cannot_be_read_either() {
     let here = folder();
-    for system in ["/", "/etc", "/proc", "/proc/self", "/usr", "/dev"] {
+    std::fs::write(here.path().join("a"), "").unwrap();
+    for system in ["/", "/etc", "/etc/passwd", "/etc/ssl", "/proc", "/proc/self", "/usr", "/dev", "a"] {
         let output = ran(here.path(), &["sandbox", "run", "--read", system, "--", "true"]);
         assert_eq!(output.status.code(), Some(2), "{system}: {output:?}");
         assert!(text(&output.stderr).contains("--read"), "{output:?}");

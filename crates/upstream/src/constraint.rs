@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use crate::version::{Range, Registry, Style, Version, VersionError};
 
 /// The longest file, in bytes.
-const MAX_FILE: u64 = 4 << 20;
+const MAX_FILE: u64 = 512 << 10;
 
 /// Where a project's requirement is.
 #[derive(Clone, Copy, Debug)]
@@ -218,7 +218,7 @@ pub(crate) fn content(path: &Path) -> Result<String, ConstraintError> {
         return Err(unread("it is no plain file".to_owned()));
     }
     if found.len() > MAX_FILE {
-        return Err(unread(format!("it is longer than {} MiB", MAX_FILE >> 20)));
+        return Err(unread(format!("it is longer than {} KiB", MAX_FILE >> 10)));
     }
     std::fs::read_to_string(path).map_err(|error| unread(error.to_string()))
 }

@@ -13,7 +13,7 @@ use toml_edit::DocumentMut;
 use truing_core::follow::{Manifest, ManifestError, Written};
 
 /// The longest manifest, in bytes.
-const MAX_MANIFEST: u64 = 16 << 20;
+pub(crate) const MAX_MANIFEST: u64 = 2 << 20;
 
 /// Why a file is no manifest.
 #[derive(Debug, thiserror::Error)]

@@ -11,7 +11,7 @@ use truing_core::secret::Secret;
 use crate::version::Registry;
 
 /// The longest file of settings, in bytes.
-const MAX_FILE: u64 = 1 << 20;
+const MAX_FILE: u64 = 256 << 10;
 /// Variables that name an index of Python packages; the first that is set counts.
 const PYTHON: [&str; 3] = ["UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"];
 const NPM: [&str; 2] = ["npm_config_registry", "NPM_CONFIG_REGISTRY"];
@@ -224,7 +224,7 @@ fn content(path: &Path) -> Result<Option<String>, OwnError> {
         // A pipe may never end.
         Ok(found) if !found.is_file() => Err(wrong("it is no plain file".to_owned())),
         Ok(found) if found.len() > MAX_FILE => {
-            Err(wrong(format!("it is longer than {} MiB", MAX_FILE >> 20)))
+            Err(wrong(format!("it is longer than {} KiB", MAX_FILE >> 10)))
         }
         Ok(_) => std::fs::read_to_string(path).map(Some).map_err(|error| wrong(error.to_string())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),

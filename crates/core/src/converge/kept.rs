@@ -58,6 +58,8 @@ pub const MAX_WEAKENINGS: usize = 20;
 
 /// Characters of a name or a line that is told.
 const MAX_QUOTE: usize = 120;
+/// The longest side of a file that is looked at, in bytes: a text may take two hundred times its size in memory.
+const MAX_BYTES: usize = 1 << 20;
 
 /// One version of a file.
 #[derive(Clone, Copy, Debug)]
@@ -80,9 +82,10 @@ pub struct Rewrite<'a> {
 /// The tests and checks that these changes delete or weaken; at most [`MAX_WEAKENINGS`]. `about`:
 /// what findings are about, where the fixer has to change what is otherwise not its business.
 pub fn weakened(rewrites: &[Rewrite<'_>], about: &BTreeSet<Subject>) -> Vec<Weakening> {
-    let mut files: Vec<File> = rewrites.iter().filter_map(File::new).collect();
+    let (large, rewrites): (Vec<&Rewrite>, Vec<&Rewrite>) = rewrites.iter().partition(|it| it.is_large());
+    let mut files: Vec<File> = rewrites.into_iter().filter_map(File::new).collect();
     renamed::follow(&mut files);
-    let mut found = Vec::new();
+    let mut found: Vec<Weakening> = large.into_iter().filter_map(too_large).collect();
     kept_tests(&files, &mut found);
     kept_assertions(&files, &mut found);
     brought(&files, &mut found);
@@ -104,6 +107,20 @@ pub fn weakened(rewrites: &[Rewrite<'_>], about: &BTreeSet<Subject>) -> Vec<Weak
     found.dedup();
     found.truncate(MAX_WEAKENINGS);
     found
+}
+
+impl Rewrite<'_> {
+    fn is_large(&self) -> bool {
+        [self.before, self.after].into_iter().flatten().any(|side| side.bytes.len() > MAX_BYTES)
+    }
+}
+
+/// Of a file that nobody can look at: what might guard the code is refused, and people are told of other files.
+fn too_large(rewrite: &Rewrite<'_>) -> Option<Weakening> {
+    let path = rewrite.before.or(rewrite.after)?.path;
+    let name = String::from_utf8_lossy(path.as_bytes());
+    let guards = is_test_side(path) || language_of(name.rsplit('/').next().unwrap_or_default()).is_some();
+    Some(Weakening { path: path.clone(), kind: WeakeningKind::Large, what: String::new(), is_told: !guards })
 }
 
 /// Does this file decide what tests say: is it one of tests, loaded by what runs them, or a copy of others' code, which tests

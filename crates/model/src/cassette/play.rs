@@ -1,6 +1,8 @@
 //! Playing what a model answered.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,10 +45,18 @@ impl Cassette {
     pub fn read(path: &Path, hide: Hide) -> Result<Arc<Self>, CassetteError> {
         let name = path.display().to_string();
         let fail = |error| CassetteError::File { path: name.clone(), error };
-        if std::fs::metadata(path).map_err(fail)?.len() > MAX_CASSETTE_BYTES {
+        let metadata = std::fs::metadata(path).map_err(fail)?;
+        // Another thing can be waited for without end (a FIFO), or read (a device).
+        if !metadata.is_file() {
+            return Err(fail(io::Error::new(io::ErrorKind::InvalidInput, "it is not a plain file")));
+        }
+        let mut text = String::new();
+        let file = File::open(path).map_err(fail)?;
+        file.take(MAX_CASSETTE_BYTES + 1).read_to_string(&mut text).map_err(fail)?;
+        if text.len() as u64 > MAX_CASSETTE_BYTES {
             return Err(CassetteError::TooLarge { path: name });
         }
-        Self::parse(&std::fs::read_to_string(path).map_err(fail)?, &name, hide)
+        Self::parse(&text, &name, hide)
     }
 
     /// A cassette out of its text.

@@ -177,3 +177,21 @@ async fn a_secret_is_on_no_cassette_and_no_drift() {
     let drift = ask(cassette.of("review", "main"), "a FORMED other".into()).await.unwrap_err().to_string();
     assert!(drift.contains("F… other") && !drift.contains("FORMED"), "{drift}");
 }
+
+#[test]
+fn only_a_plain_file_of_a_bounded_size_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for path in [pipe.as_path(), std::path::Path::new("/dev/zero")] {
+        let error = Cassette::read(path, Hide::default()).unwrap_err();
+        assert!(
+            matches!(&error, CassetteError::File { error, .. } if error.to_string().contains("plain file"))
+        );
+    }
+    // Its bytes are zeros that no disk holds.
+    let large = folder.path().join("large");
+    std::fs::File::create(&large).unwrap().set_len(MAX_CASSETTE_BYTES + 1).unwrap();
+    let error = Cassette::read(&large, Hide::default()).unwrap_err();
+    assert!(matches!(error, CassetteError::TooLarge { .. }), "{error}");
+}

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use toml::Spanned;
 use truing_core::finding::{Category, Severity};
+use truing_core::glob::is_bounded;
 use truing_diff::RepoPath;
 
 use super::error::{PackError, place};
@@ -250,6 +251,7 @@ impl Source<'_> {
     fn globs(&self, field: &str, values: &[Spanned<String>]) -> Result<GlobSet, PackError> {
         let mut globs = GlobSetBuilder::new();
         for value in values {
+            is_bounded(value.get_ref()).map_err(|why| self.wrong(field, value.span().start, &why))?;
             let glob = GlobBuilder::new(value.get_ref()).literal_separator(true).build();
             globs.add(glob.map_err(|error| self.wrong(field, value.span().start, &error.to_string()))?);
         }

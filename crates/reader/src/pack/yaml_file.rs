@@ -7,6 +7,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 use truing_core::finding::{Category, Severity};
+use truing_core::glob::is_bounded;
 use truing_diff::RepoPath;
 
 use super::error::PackError;
@@ -134,6 +135,7 @@ fn globs(values: &[Spanned<PathGlob>]) -> Result<GlobSet, WrongRule> {
             PathGlob::Text(text) => (text, false),
             PathGlob::WithCase { glob, case_insensitive } => (glob, *case_insensitive),
         };
+        is_bounded(text).map_err(|why| wrong(&value.referenced, why))?;
         let glob = GlobBuilder::new(text).case_insensitive(any_case).build();
         globs.add(glob.map_err(|error| wrong(&value.referenced, error.to_string()))?);
     }

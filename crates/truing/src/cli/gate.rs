@@ -22,7 +22,7 @@ use crate::loops::local::LocalError;
 use crate::loops::reading::{self, Change, ReadingError};
 use crate::loops::text::counted;
 use crate::loops::verify::{State, laid_out};
-use crate::wiring::{self, ThreadedReader};
+use crate::wiring;
 
 /// Check a local change with the rule packs and the commands of `converge.gate`
 ///
@@ -111,7 +111,7 @@ impl Args {
         let index = self.index(&repository, context).await?;
         let (change, against) = self.change(&repository, index.as_ref(), here).await?;
         let commands = wiring::verify::gate(&config, &context.environment)?;
-        let reader = ThreadedReader::with(&config.rules).map_err(wiring::reader_error)?;
+        let reader = wiring::local_reader(&config.rules)?;
         let rules = wiring::scope(&config.rules)?;
         let progress = context.output.progress("running the gate", None);
         // Commands look at a copy of everything, and rules at one of what is staged.

@@ -47,7 +47,7 @@ pub(super) fn json_line(value: &impl Serialize) -> Result<String, CliError> {
 }
 
 /// Writes a value as JSON. What cannot be seen is escaped: JSON is shown on terminals, too.
-fn write_json(to: &mut impl Write, value: &impl Serialize) -> serde_json::Result<()> {
+pub(super) fn write_json(to: &mut impl Write, value: &impl Serialize) -> serde_json::Result<()> {
     value.serialize(&mut serde_json::Serializer::with_formatter(to, Visible))
 }
 

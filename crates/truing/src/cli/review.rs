@@ -24,7 +24,6 @@ use truing_core::id::{Key, Sha};
 use truing_core::outcome::OutcomeKind;
 use truing_core::port::{Clock as _, Ids as _};
 use truing_git::{Git, GitError, Index, Repository};
-use truing_reader::Packs;
 use truing_store::{OpenError, Sqlite};
 
 use super::destination::Destination;
@@ -42,7 +41,8 @@ use crate::loops::compare::Head;
 use crate::loops::local::{Local, LocalError, Review};
 use crate::loops::memory::Unopened;
 use crate::loops::reading::ReadingError;
-use crate::wiring::{self, SystemClock, ThreadedReader, UniqueIds};
+use crate::reader::ChildReader;
+use crate::wiring::{self, SystemClock, UniqueIds};
 use fix::Fixing;
 use publish::Published;
 use tape::Tapes;
@@ -300,9 +300,7 @@ impl Command {
         }
         let diff = self.diff().await?;
         let progress = self.output.progress("reviewing", None);
-        let reader = ThreadedReader::with(&self.config.rules).map_err(wiring::reader_error)?;
-        // While git is asked, the rules are compiled: without a file, nothing else is done.
-        reader.warm(self.config.rules.packs.clone());
+        let reader = wiring::local_reader(&self.config.rules)?;
         let git = wiring::git(&self.environment).await?;
         let repository = self.open(&git).await.map_err(wiring::git_error)?;
         self.asked_for(loops::local::key(&repository));
@@ -366,7 +364,7 @@ impl Command {
             remote,
             published: None,
         };
-        self.print(&review, names, &config.rules.packs, reader.packs())?;
+        self.print(&review, names, &config.rules.packs)?;
         Ok(exit(&review, self.args.fail_on, self.args.allow_partial))
     }
 
@@ -423,7 +421,7 @@ impl Command {
         repository: &Repository,
         index: Option<&Index>,
         config: &Config,
-        reader: &ThreadedReader,
+        reader: &ChildReader,
     ) -> Result<bool, CliError> {
         let root = repository.root();
         let folder = truing_git::PrivateFolder::new().map_err(LocalError::NoFolder)?;
@@ -464,13 +462,7 @@ impl Command {
     }
 
     /// Prints the review, or writes it to the file that was named. `packs`: the names of those that reviewed.
-    fn print(
-        &self,
-        review: &Review,
-        names: Names<'_>,
-        packs: &[String],
-        all: &Packs,
-    ) -> Result<(), CliError> {
+    fn print(&self, review: &Review, names: Names<'_>, packs: &[String]) -> Result<(), CliError> {
         let Names { head, configured, remote, published } = names;
         let format = self.output.format();
         for idle in &review.record.suppressions {
@@ -506,6 +498,7 @@ impl Command {
                 markdown::report(&markdown::of(review, &findings, head, (configured, &by)))
             }
             Format::Sarif => {
+                let all = wiring::packs(&self.config.rules).map_err(wiring::reader_error)?;
                 let rules = all.used(packs).map_err(wiring::reader_error)?;
                 sarif::report(&sarif::of(review, &findings, &rules, remote))?
             }

@@ -169,6 +169,9 @@ fn readable(folder: &std::path::Path) -> Result<PathBuf, CliError> {
             .hint("name a folder that exists with --read")
     };
     let folder = folder.canonicalize().map_err(unreadable)?;
+    if !folder.is_dir() {
+        return Err(unreadable(io::ErrorKind::NotADirectory.into()));
+    }
     // What cannot be the folder of a sandbox cannot be read in one either.
     Job::new(Level::None, &folder, Run::Program(Vec::new())).map_err(|error| {
         CliError::usage("sandbox_read", error.to_string()).hint("name a folder of your own with --read")

@@ -25,8 +25,9 @@ use super::columns::{COLUMNS, folded};
 use super::error::{CliError, Exit};
 use super::output::quoted;
 use super::{Context, runtime};
+use crate::config::layer::SourceFile;
 use crate::config::sync::JobConfig;
-use crate::config::{REPOSITORY_FILE, repository_file};
+use crate::config::{self, REPOSITORY_FILE, repository_file};
 use crate::environment::Environment;
 use crate::loops::sync::{Decided, Pinned, Question, SyncError, decided, pinned, pinned_by};
 use crate::wiring::child_reader;
@@ -232,8 +233,8 @@ fn unknown(name: &str, jobs: &BTreeMap<String, JobConfig>, context: &Context) ->
         error = error.hint(format!("there is {}", names.join(", ")));
     }
     let here = context.environment.directory().join(OPERATORS_FILE);
-    let is_job = |text: String| text.contains(&format!("[sync.{name}]"));
-    if std::fs::read_to_string(here).is_ok_and(is_job) {
+    let is_job = |file: SourceFile| file.text.contains(&format!("[sync.{name}]"));
+    if config::read(Path::new(OPERATORS_FILE), &here).is_ok_and(is_job) {
         error = error.hint(format!("{OPERATORS_FILE} here has one: name it by `--config {OPERATORS_FILE}`"));
     }
     let own = repository_file(context.environment.directory()).ok().flatten();

@@ -7,8 +7,10 @@ use super::layer::{CONFIG_VARIABLE, SourceFile};
 use super::problem::{ConfigError, Problem};
 use crate::environment::Environment;
 
-/// The most bytes that a configuration file may have.
-pub(super) const MAX_FILE: u64 = 1024 * 1024;
+/// The most bytes of the operator's or the user's file: reading one takes up to four hundred times its size in memory.
+pub(super) const MAX_FILE: u64 = 512 << 10;
+/// The most bytes of a repository's own file, which a stranger may have written.
+pub(super) const MAX_REPOSITORY_FILE: u64 = 128 << 10;
 
 /// The name of a repository's own file, at its root.
 pub const REPOSITORY_FILE: &str = ".truing.toml";
@@ -48,7 +50,7 @@ pub fn repository_file(root: &Path) -> Result<Option<SourceFile>, ConfigError> {
     let unreadable = |why: String| Problem::RepositoryFile { file: name.clone(), why };
     match path.symlink_metadata() {
         Ok(metadata) if metadata.is_file() => {
-            let text = text_of(&path).map_err(unreadable)?;
+            let text = text_of(&path, MAX_REPOSITORY_FILE).map_err(unreadable)?;
             Ok(Some(SourceFile { name, folder: root.to_owned(), text }))
         }
         Ok(_) => Err(unreadable("it is not a plain file".to_owned()).into()),
@@ -63,18 +65,18 @@ pub fn repository_file(root: &Path) -> Result<Option<SourceFile>, ConfigError> {
 /// [`Problem::Unreadable`]
 pub fn read(shown: &Path, path: &Path) -> Result<SourceFile, ConfigError> {
     let name = shown.display().to_string();
-    let text = text_of(path).map_err(|why| Problem::Unreadable { file: name.clone(), why })?;
+    let text = text_of(path, MAX_FILE).map_err(|why| Problem::Unreadable { file: name.clone(), why })?;
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     Ok(SourceFile { name, folder, text })
 }
 
-/// The text of a plain file, or why it cannot be read.
-fn text_of(path: &Path) -> Result<String, String> {
+/// The text of a plain file of at most so many bytes, or why it cannot be read.
+fn text_of(path: &Path, most: u64) -> Result<String, String> {
     let mut bytes = Vec::new();
     let file = open_plain(path).map_err(|error| error.to_string())?;
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(format!("it is longer than {MAX_FILE} bytes"));
+    file.take(most + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > most {
+        return Err(format!("it is longer than {} KiB", most >> 10));
     }
     String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())
 }

@@ -261,7 +261,7 @@ impl Problem {
             }
             Self::Unreadable { .. } => "name a file that exists and may be read; `truing init` writes a new one".to_owned(),
             Self::RepositoryFile { .. } => {
-                format!("make it a plain file of UTF-8 text, of {} KiB at most, or delete it", super::files::MAX_FILE >> 10)
+                format!("make it a plain file of UTF-8 text, of {} KiB at most, or delete it", super::files::MAX_REPOSITORY_FILE >> 10)
             }
             Self::Syntax { why, .. } if why.starts_with(super::layer::DUPLICATE) => {
                 "say it once: a key or table that is there already cannot be written again".to_owned()

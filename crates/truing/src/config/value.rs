@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::json;
 use toml::de::DeValue;
+use truing_core::glob;
 use truing_core::money::MicroUsd;
 use truing_git::is_branch_name;
 pub(crate) use truing_model::provider::is_loopback;
@@ -534,6 +535,12 @@ fn list(kind: Kind, items: Vec<&str>, folder: &Path) -> Result<Value, Wrong> {
         false => item.to_owned(),
     };
     let items: Vec<String> = unique(items.into_iter().map(named));
+    if matches!(kind, Kind::Globs | Kind::Repositories) {
+        items
+            .iter()
+            .try_for_each(|item| glob::is_bounded(item))
+            .map_err(|why| must(format_args!("hold globs: {why}")))?;
+    }
     if kind == Kind::Globs {
         globs(&items).map_err(|error| must(format_args!("hold globs: {error}")))?;
     }

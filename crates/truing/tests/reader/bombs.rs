@@ -5,18 +5,16 @@
 
 #![allow(clippy::print_stdout, reason = "the figures are its result")]
 
-use std::collections::BTreeMap;
-
 use truing::reader::{FILE_BYTES, FILE_MEMORY, FILE_TIME};
 
+use super::bomb::{self, Asked, Random, Worst};
 use super::files::Peak;
 use super::*;
 
-/// The variable that says how many seconds, from which seed on, and where to keep those that pass a bound:
-/// `SECONDS,SEED,FOLDER`.
-const HOW_LONG: &str = "TRUING_FUZZ_BOMBS";
-/// The number that is read without it.
+/// The number that is read with the other tests.
 const FEW: u64 = 7;
+/// The largest has about two to this power of bytes.
+const LARGEST: usize = 16;
 /// The memory of a reader above the limit of its data: its stack, and pages of files.
 const SLACK: u64 = 16 << 20;
 /// Until a reader that works for too long is seen to, on a machine that is busy with others.
@@ -29,14 +27,6 @@ struct Grammar {
     begins: &'static [&'static str],
     words: &'static [&'static str],
 }
-
-/// Words of all.
-const COMMON: &[&str] = &[
-    "(", ")", "[", "]", "{", "}", "<", ">", ",", ";", ":", ".", "=", "==", "=>", "->", "+", "-", "*", "/",
-    "%", "&", "&&", "|", "||", "!", "?", "??", "@", "#", "\\", "'", "\"", "`", "a", "b", "x1", "0", "1.5",
-    "\n", " ", "\t", "é", "‹", "if", "for", "return", "else", "in", "...", "..", "::", "<<", ">>", ">>>",
-    "/*", "*/", "//", "a<b", "f(", "a=",
-];
 
 const GRAMMARS: [Grammar; 7] = [
     Grammar {
@@ -246,61 +236,6 @@ const GRAMMARS: [Grammar; 7] = [
     },
 ];
 
-/// Numbers that are the same for the same seed.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) % bound as u64) as usize
-    }
-
-    fn one<'a, T: ?Sized>(&mut self, of: &[&'a T]) -> &'a T {
-        of[self.below(of.len())]
-    }
-}
-
-/// A text that repeats something of a grammar: in a row, nested, as one long word, or as many different ones.
-fn bomb(grammar: &Grammar, random: &mut Random) -> String {
-    let unit = |random: &mut Random| {
-        let mut unit = String::new();
-        for _ in 0..=random.below(4) {
-            unit += match random.below(2) {
-                0 => random.one(COMMON),
-                _ => random.one(grammar.words),
-            };
-            unit += random.one(&["", "", " "]);
-        }
-        unit
-    };
-    let size = 1 << (10 + random.below(7));
-    let mut text = random.one(grammar.begins).to_owned();
-    let (first, second) = (unit(random), unit(random));
-    let times = size / first.len().max(1);
-    match random.below(6) {
-        0..=2 => text += &first.repeat(times),
-        3 => {
-            text += &first.repeat(times / 2);
-            text += &unit(random);
-            text += &second.repeat(times / 2);
-        }
-        4 => {
-            for at in 0..times / 2 {
-                text += if at % (2 + random.below(3)) == 0 { &second } else { &first };
-            }
-        }
-        _ => match random.below(3) {
-            0 => text += &random.one(&["a", "1", "'", "_", "é", "(", "\\"]).repeat(size),
-            1 => (0..size / 12).for_each(|key| text += &format!("k{key}: {key},\n")),
-            _ => (0..size / 16).for_each(|name| text += &format!("{first} n{name} {second}\n")),
-        },
-    }
-    text
-}
-
 /// A rule for each grammar that looks at every name: without one that might match, a file is not parsed.
 fn rules(stage: &Stage) -> PathBuf {
     let folder = stage.path("rules/all/rules");
@@ -312,27 +247,10 @@ fn rules(stage: &Stage) -> PathBuf {
     stage.path("rules")
 }
 
-/// The worst of one grammar, each with its seed.
-#[derive(Default)]
-struct Worst {
-    count: usize,
-    left_out: usize,
-    /// Bytes of memory a byte of text; the most memory; seconds of work a MB; the most work.
-    memory_ratio: (f64, u64),
-    memory: (u64, u64),
-    time_ratio: (f64, u64),
-    time: (f64, u64),
-}
-
 #[tokio::test]
 async fn generated_bombs_cost_no_more_than_their_bounds() {
     let stage = Stage::new();
-    let asked = std::env::var(HOW_LONG).ok();
-    let mut parts = asked.as_deref().unwrap_or_default().splitn(3, ',');
-    let seconds = parts.next().and_then(|text| text.parse().ok()).map(Duration::from_secs);
-    let first: u64 = parts.next().map_or(1, |text| text.parse().unwrap());
-    let kept = parts.next().filter(|folder| !folder.is_empty()).map(PathBuf::from);
-
+    let asked = Asked::of_environment();
     let program = stage.impostor(&format!("echo $$ >> $0.pids; exec {TRUING} \"$@\""));
     let reader = ChildReader::new(program).with_rules(Some(rules(&stage)));
     stage.write("nothing.py", b"a = 1\n");
@@ -347,12 +265,10 @@ async fn generated_bombs_cost_no_more_than_their_bounds() {
     read("nothing.py").await;
     let (_, idle, start) = read("nothing.py").await;
 
-    let (begun, mut seed, mut broken) = (Instant::now(), first, Vec::new());
-    let mut worst: BTreeMap<&str, Worst> = BTreeMap::new();
-    while seconds.map_or(seed < first + FEW, |seconds| begun.elapsed() < seconds) {
-        let mut random = Random(seed);
+    let (mut worst, mut left_out, mut broken) = (Worst::default(), 0, Vec::new());
+    for seed in asked.seeds(FEW) {
         let grammar = &GRAMMARS[(seed % 7) as usize];
-        let text = bomb(grammar, &mut random);
+        let text = bomb::text(grammar.begins, grammar.words, LARGEST, &mut Random(seed));
         let name = format!("bomb.{}", grammar.ending);
         stage.write(&name, text.as_bytes());
         let (report, peak, work) = read(&name).await;
@@ -363,39 +279,12 @@ async fn generated_bombs_cost_no_more_than_their_bounds() {
                 format!("seed {seed}: {} of {bytes} bytes: {} MiB, {took:?}", grammar.name, memory >> 20);
             println!("{told}");
             broken.push(told);
-            if let Some(folder) = &kept {
-                std::fs::write(folder.join(format!("{seed}.{}", grammar.ending)), &text).unwrap();
-            }
+            asked.keep(&format!("{seed}.{}", grammar.ending), &text);
         }
-        let of = worst.entry(grammar.name).or_default();
-        of.count += 1;
-        of.left_out += report.not_reviewed.len();
-        let most = |kept: &mut (f64, u64), is: f64| {
-            if is > kept.0 {
-                *kept = (is, seed);
-            }
-        };
-        most(&mut of.memory_ratio, memory as f64 / bytes as f64);
-        most(&mut of.time_ratio, took.as_secs_f64() * 1e6 / bytes as f64);
-        most(&mut of.time, took.as_secs_f64());
-        of.memory = of.memory.max((memory, seed));
-        seed += 1;
+        left_out += report.not_reviewed.len();
+        worst.add(grammar.name, seed, bytes, memory, took);
     }
-    for (name, of) in &worst {
-        println!(
-            "bombs: {name}: {} read, {} left out; worst {:.0} bytes a byte (seed {}), {} MiB (seed {}), {:.1} s a MB \
-             (seed {}), {:.1} s (seed {})",
-            of.count,
-            of.left_out,
-            of.memory_ratio.0,
-            of.memory_ratio.1,
-            of.memory.0 >> 20,
-            of.memory.1,
-            of.time_ratio.0,
-            of.time_ratio.1,
-            of.time.0,
-            of.time.1,
-        );
-    }
+    worst.print();
+    println!("bombs: {left_out} were left out, each by its name");
     assert!(broken.is_empty(), "{broken:#?}");
 }

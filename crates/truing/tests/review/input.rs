@@ -176,14 +176,18 @@ fn what_is_wrong_with_a_repository_is_told_by_what_git_says() {
 #[test]
 fn the_repositorys_own_file_is_not_taken_for_the_operators() {
     let place = Place::new();
-    let hint = "make it a plain file of UTF-8 text, of 1024 KiB at most, or delete it";
+    let hint = "make it a plain file of UTF-8 text, of 128 KiB at most, or delete it";
     let file = place.repo().join(".truing.toml");
     let message = |why: &str| format!("configuration file {} cannot be read: {why}", file.display());
     std::fs::create_dir(&file).unwrap();
     refused(&place, &[], &message("it is not a plain file"), hint);
     std::fs::remove_dir(&file).unwrap();
-    place.write(".truing.toml", "#".repeat((1 << 20) + 1));
-    refused(&place, &[], &message("it is longer than 1048576 bytes"), hint);
+    place.write(".truing.toml", "#".repeat((128 << 10) + 1));
+    refused(&place, &[], &message("it is longer than 128 KiB"), hint);
+    // More than whoever compiles patterns can take.
+    place.write(".truing.toml", format!("[rules]\nignore = [\"{}\"]\n", "{".repeat(900)));
+    let ran = place.review(&[]);
+    assert!(ran.exit == 2 && ran.err.contains("a pattern may nest 16 braces"), "{}", ran.err);
     place.write(".truing.toml", b"\xff");
     refused(&place, &[], &message("it is not UTF-8"), hint);
 }
@@ -329,4 +333,20 @@ fn variables_of_git_do_not_lead_astray() {
     }
     let ran = Ran::from(command.output().unwrap());
     assert_eq!((ran.json(), ran.err.as_str()), (expected, ""));
+}
+
+/// A small text of which a parser makes gigabytes costs a local review that file alone, as it costs the service.
+#[test]
+fn a_bomb_in_the_working_tree_is_named_and_the_file_beside_it_is_reviewed() {
+    let place = Place::new();
+    place.write("A.java", "List<".repeat(30_000));
+    place.write("b.tsx", format!("class A {{ void f(){{ {}", "a= >".repeat(2_400)));
+    place.write("pay.py", "<<<<<<< HEAD\na\n=======\nb\n>>>>>>> b\n");
+    let ran = place.review(&["--format", "json"]);
+    let told = ran.json();
+    assert_eq!((ran.exit, told["outcome"]["kind"].as_str()), (1, Some("partial")), "{}", ran.err);
+    assert_eq!(each(&told, "path"), ["pay.py"]);
+    let left: Vec<_> = told["coverage"]["not_reviewed"].as_array().unwrap().iter().collect();
+    let reasons = left.iter().map(|gap| (gap["path"].as_str().unwrap(), gap["reason"].as_str().unwrap()));
+    assert_eq!(reasons.collect::<Vec<_>>(), [("A.java", "too_complex"), ("b.tsx", "too_complex")]);
 }

@@ -79,6 +79,11 @@ fn a_file_of_jobs_that_nobody_named_is_pointed_to() {
         told("demo")
     );
     assert!(!told("other").contains("has one"));
+    // What would be waited for without end is not looked at.
+    let file = site.folder.path().join("truing.toml");
+    std::fs::remove_file(&file).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
+    assert!(!told("demo").contains("has one"));
 }
 
 #[test]

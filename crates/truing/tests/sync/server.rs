@@ -23,7 +23,7 @@ pub(super) type Files = BTreeMap<String, Vec<u8>>;
 pub(super) struct Registry {
     _runtime: Runtime,
     pub(super) address: SocketAddr,
-    folder: TempDir,
+    pub(super) folder: TempDir,
 }
 
 async fn serve(State(files): State<Files>, uri: Uri) -> Response {

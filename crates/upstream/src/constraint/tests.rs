@@ -267,3 +267,21 @@ fn a_version_in_a_python_module_is_a_line_of_its_own() {
     std::fs::write(&file, "__version__ = '1.2.3'\n".repeat(2)).unwrap();
     assert!(matches!(read(&place), Err(ConstraintError::Count { count: 2, .. })));
 }
+
+#[test]
+fn what_is_too_large_to_be_a_projects_own_file_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    // Its bytes are zeros that no disk holds.
+    let file = |name: &str, bytes: u64| {
+        let path = folder.path().join(name);
+        std::fs::File::create(&path).unwrap().set_len(bytes).unwrap();
+        path
+    };
+    let project = file("pyproject.toml", MAX_FILE + 1);
+    let error = content(&project).unwrap_err();
+    assert!(error.to_string().contains("longer than 512 KiB"), "{error}");
+    assert!(content(&file("small.toml", MAX_FILE)).is_ok());
+    let pins = file("pins.json", crate::manifest::MAX_MANIFEST + 1);
+    let error = crate::manifest::read(&pins).unwrap_err();
+    assert!(error.to_string().contains("longer than 2 MiB"), "{error}");
+}

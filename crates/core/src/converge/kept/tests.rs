@@ -452,6 +452,20 @@ fn what_is_told_is_bounded_and_on_one_line() {
     assert!(told.iter().all(|one| one.to_string().chars().count() < 300 && !one.to_string().contains('\n')));
 }
 
+#[test]
+fn a_file_that_is_too_large_to_be_looked_at_is_refused_or_told() {
+    let large = "x = 1\n".repeat(200_000);
+    for (path, is_told) in
+        [("tests/test_a.py", false), ("a.py", false), ("conftest.py", false), ("a.lock", true)]
+    {
+        let told = found(&[(path, "x = 1\n", &large)]);
+        let told: Vec<_> = told.iter().map(|one| (one.kind, one.is_told)).collect();
+        assert_eq!(told, [(Large, is_told)], "{path}");
+        // Also where the fix makes it small again.
+        assert_eq!(found(&[(path, &large, "x = 1\n")]).len(), 1, "{path}");
+    }
+}
+
 /// Texts that invite to be read again and again.
 #[test]
 fn hostile_texts_take_no_more_than_one_look() {

@@ -69,6 +69,8 @@ pub enum WeakeningKind {
     Remembers,
     /// Code reads itself, or looks for files.
     Looks,
+    /// A file is larger than is looked at.
+    Large,
 }
 
 impl WeakeningKind {
@@ -108,6 +110,7 @@ impl WeakeningKind {
             Self::Knows => "the code has a case of its own for an input of the fix's tests, with what they expect",
             Self::Remembers => "the code keeps something from one call to the next",
             Self::Looks => "the code reads its own text, or looks for files where it runs",
+            Self::Large => "this file is too large to be looked at: over 1 MiB",
             Self::Dated => "the code compares the clock with a fixed date",
         }
     }

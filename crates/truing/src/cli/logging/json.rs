@@ -10,7 +10,9 @@ use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Lines for a log collector.
+use crate::cli::output::write_json;
+
+/// Lines for a log collector. What cannot be seen is escaped, as in all JSON that is printed.
 pub(super) struct Lines;
 
 impl<S> FormatEvent<S, JsonFields> for Lines
@@ -39,7 +41,9 @@ where
                 add(&mut line, fields);
             }
         }
-        writeln!(writer, "{}", Value::Object(line))
+        let mut json = Vec::new();
+        write_json(&mut json, &line).map_err(|_| fmt::Error)?;
+        writeln!(writer, "{}", String::from_utf8_lossy(&json))
     }
 }
 
@@ -94,10 +98,12 @@ mod tests {
             let _step = tracing::info_span!("step", key = "inner").entered();
             tracing::info!(files = 3, "a \"quoted\"\nline");
             tracing::warn!(key = "own", "message of {}", 2);
+            tracing::warn!(path = "a\u{200b}b\u{e0041}\u{202e}\u{9b}1m", "hidden");
         });
         let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
         let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!(lines.len(), 2, "{text}");
+        assert_eq!(lines.len(), 3, "{text}");
+        assert!(text.contains(r#""path":"a\u200bb\udb40\udc41\u202e\u009b1m""#), "{text}");
         let told = |line: usize, name: &str| lines[line][name].clone();
         assert_eq!(told(0, "message"), "a \"quoted\"\nline");
         assert_eq!(

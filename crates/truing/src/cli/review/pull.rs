@@ -109,8 +109,7 @@ impl Command {
             remote: Some(remote.url()),
             published: published.as_ref(),
         };
-        let all = wiring::packs(&config.rules).map_err(wiring::reader_error)?;
-        self.print(&review, names, &pinned.scope.packs, &all)?;
+        self.print(&review, names, &pinned.scope.packs)?;
         Ok(exit(&review, self.args.fail_on, self.args.allow_partial))
     }
 }

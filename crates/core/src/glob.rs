@@ -1,0 +1,42 @@
+//! Which patterns for files may be compiled at all: those of a size that somebody writes.
+
+/// The longest pattern, in bytes.
+pub const MAX_BYTES: usize = 1_000;
+/// The most braces that are open at once: each is a step deeper for whoever compiles it, and thousands end a process.
+pub const MAX_OPEN: usize = 16;
+
+/// Says why a pattern may not be compiled.
+///
+/// # Errors
+/// If it is longer than [`MAX_BYTES`], or nests deeper than [`MAX_OPEN`].
+pub fn is_bounded(pattern: &str) -> Result<(), String> {
+    if pattern.len() > MAX_BYTES {
+        return Err(format!("a pattern may have {MAX_BYTES} bytes, and this one has {}", pattern.len()));
+    }
+    let mut open = 0_usize;
+    for byte in pattern.bytes() {
+        match byte {
+            b'{' => open += 1,
+            b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        if open > MAX_OPEN {
+            return Err(format!("a pattern may nest {MAX_OPEN} braces, and this one nests more"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_writes_is_not_compiled() {
+        assert!(is_bounded("src/**/*.{ts,tsx,{m,c}js}").is_ok());
+        assert!(is_bounded(&"{a,b}".repeat(100)).is_ok());
+        assert!(is_bounded(&"{".repeat(MAX_OPEN)).is_ok());
+        assert!(is_bounded(&"{".repeat(MAX_OPEN + 1)).unwrap_err().contains("16 braces"));
+        assert!(is_bounded(&"a".repeat(MAX_BYTES + 1)).unwrap_err().contains("1001"));
+    }
+}

@@ -1,0 +1,563 @@
+//! Small texts of which a reader of foreign text makes much: configuration, front matter, rules, diffs, webhooks,
+//! comments, command lines, manifests, requirements, a model's stream, recordings, prompts, tests for the guard.
+//! Each costs a bounded amount of memory and time.
+//!
+//! A few are read with the other tests; `cargo xtask fuzz bombs` goes on until its time is over, and tells the worst.
+//! Syntax trees, which a child process reads, have bombs of their own: `tests/reader/bombs.rs`.
+
+#![allow(clippy::print_stdout, reason = "the figures are its result")]
+
+#[path = "support/bomb.rs"]
+mod bomb;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use truing::config::{self, Config, REPOSITORY_FILE};
+use truing::environment::Environment;
+use truing::reader::FILE_TIME;
+use truing_agent::memory::{File, Found, Memory, SkillFile};
+use truing_core::RepoPath;
+use truing_core::converge::{Rewrite, Version, weakened};
+use truing_core::id::PrId;
+use truing_core::markdown;
+use truing_core::policy::{Action, Policy, ProfileName};
+use truing_forge::marker::{self, MarkerKeys};
+use truing_model::cassette::{Cassette, Hide};
+use truing_model::stream::Fold;
+use truing_reader::{Packs, redact, sources};
+use truing_upstream::constraint::{self, Place};
+use truing_upstream::manifest;
+use truing_upstream::requirements::Follower;
+use truing_upstream::version::{Registry, Style};
+
+use bomb::{Asked, Random, Worst};
+
+/// The most memory that reading any text may take, however long it is: each reader's own limit of size sees to that.
+const MEMORY: u64 = 256 << 20;
+/// What a test build is slower than a release; on top, a machine that is busy with others.
+const SLOWER: u32 = 4;
+
+/// The largest has about two to this power of bytes.
+const LARGEST: usize = 21;
+
+/// A reader: what its texts may begin with, words that mean something in it, and how it is called.
+struct Reader {
+    name: &'static str,
+    begins: &'static [&'static str],
+    words: &'static [&'static str],
+    /// Reads a text; the folder is empty and its own.
+    read: fn(&str, &Path),
+}
+
+const TOML: &[&str] = &[
+    "[a]\n",
+    "[[a]]\n",
+    "[a.b]\n",
+    "a.",
+    "a = ",
+    "[",
+    "]",
+    "{",
+    "}",
+    "a=1\n",
+    "\"\"\"",
+    "'''",
+    "\\u00e9",
+    "1979-05-27",
+    "0x",
+    "_",
+    "a = [",
+    "{a=",
+    ", ",
+    "# ",
+    "\"a\" = 1\n",
+    "[review]\n",
+    "skip = [",
+    "\"**/\"",
+    "[sync.a]\n",
+    "[forge.a]\n",
+    "inf",
+    "\"\\",
+    "[project]\n",
+    "dependencies = [",
+];
+const JSON: &[&str] = &[
+    "{\"a\":",
+    "[",
+    "]",
+    "}",
+    "{",
+    ",",
+    "\"a\":1,",
+    "null",
+    "1e9",
+    "\\u0000",
+    "\"",
+    "\\ud800",
+    "{\"\":[",
+    "\"action\":",
+    "true",
+    "0.1",
+    "-",
+    "1E400,",
+    "\"repository\":{",
+];
+const YAML: &[&str] = &[
+    "- ",
+    "a: ",
+    "&a ",
+    "*a ",
+    "? ",
+    "[",
+    "]",
+    "{",
+    "}",
+    "|\n",
+    ">\n",
+    "!!str ",
+    "\n  ",
+    "\n",
+    "---\n",
+    "'",
+    "\"",
+    "<<: *a\n",
+    "key: value\n",
+    "any:\n",
+    "all:\n",
+    "  - pattern: $A\n",
+    "regex: ",
+    "(a|b)*",
+    "[a-z]{1,99}",
+    "not:\n",
+    "has:\n",
+    "language: python\n",
+    "%YAML 1.2\n",
+];
+const TEXT: &[&str] = &[
+    "*",
+    "_",
+    "`",
+    "```\n",
+    "~~~\n",
+    "> ",
+    "- ",
+    "1. ",
+    "#",
+    "<!-- ",
+    "-->",
+    "<",
+    ">",
+    "[",
+    "](",
+    ")",
+    "![",
+    "&amp;",
+    "@a",
+    "|",
+    "\n",
+    "\n\n",
+    "    ",
+    "\\",
+    "http://",
+    "<details>",
+    "\r",
+    "\u{200b}",
+    "\u{202e}",
+    "password=",
+    "AKIA",
+    "-----BEGIN PRIVATE KEY-----\n",
+    "ghp_",
+    "://a:b@",
+    "[truing]: # (",
+];
+const CODE: &[&str] = &[
+    "def test_a():\n",
+    "assert a == 1\n",
+    "    ",
+    "\t",
+    "{",
+    "}",
+    "(",
+    ")",
+    "[",
+    "'",
+    "\"",
+    "\"\"\"",
+    "`",
+    "${",
+    "//",
+    "/*",
+    "*/",
+    "#",
+    "\\",
+    "describe('a', () => {\n",
+    "it.skip(",
+    "expect(a).toBe(1)\n",
+    "@a\n",
+    "#[test]\n",
+    "fn a() {",
+    "r#\"",
+    "import a\n",
+    "from a import b\n",
+    "func TestA(t *testing.T) {\n",
+    "t.Skip()\n",
+    "if a == 1: return 2\n",
+    "class A:\n",
+    "require('./",
+    "<a>",
+    "=> ",
+    "/a/",
+    "\n",
+    "raise\n",
+    "1",
+    "x",
+    "mock.patch('a')\n",
+];
+const SHELL: &[&str] = &[
+    "git",
+    "log",
+    "--format=%H",
+    "-c",
+    "-e",
+    "rg",
+    "--",
+    "-",
+    "--a=",
+    "cargo",
+    "test",
+    "+",
+    "find",
+    ".",
+    "-name",
+    "*",
+    "sed",
+    "-n",
+    "1,5p",
+    "/",
+    "..",
+    "HEAD~",
+    ":(glob)",
+    "é",
+    "'",
+    "$(",
+    "-A1",
+    "--no-",
+    "env",
+    "xargs",
+    "a=b",
+];
+
+const READERS: [Reader; 18] = [
+    Reader {
+        name: "configuration",
+        begins: &["", "[review]\n", "[forge.a]\n"],
+        words: TOML,
+        read: configuration,
+    },
+    Reader { name: "repository's file", begins: &["", "[review]\n"], words: TOML, read: repository },
+    Reader {
+        name: "pattern for files",
+        begins: &["", "**/"],
+        words: &["{", "{a,", "}", "**", "**/", "*", "?", "[a-z]", "[!", "]", ",", "\\", "a", "/", "..", "{{"],
+        read: pattern,
+    },
+    Reader { name: "front matter", begins: &["---\n", "---\nname: a\n", ""], words: YAML, read: skill },
+    Reader {
+        name: "rules",
+        begins: &["language: python\nrule:\n  pattern: a\n", "rule:\n ", "", "text:\n  regex: "],
+        words: YAML,
+        read: rules,
+    },
+    Reader {
+        name: "diff",
+        begins: &["diff --git a/a b/a\n--- a/a\n+++ b/a\n", "diff --cc a\n", ""],
+        words: &[
+            "@@ -1 +1 @@\n",
+            "@@ -1,9 +1,9 @@\n",
+            "+a\n",
+            "-a\n",
+            " a\n",
+            "diff --git a/a b/a\n",
+            "--- a/a\n",
+            "+++ b/a\n",
+            "\\ No newline at end of file\n",
+            "@@@ -1 -1 +1 @@@\n",
+            "rename from a\n",
+            "Binary files ",
+            "\"a\\303\" ",
+            "index 0..1\n",
+            "new file mode 100644\n",
+            "GIT binary patch\n",
+            "literal 9\n",
+        ],
+        read: diff,
+    },
+    Reader {
+        name: "webhook",
+        begins: &["{\"action\":\"opened\",\"pull_request\":", "{", "["],
+        words: JSON,
+        read: webhook,
+    },
+    Reader { name: "comment", begins: &["", "<!-- truing:v1 ", "/dismiss "], words: TEXT, read: comment },
+    Reader { name: "secrets in a text", begins: &["", "key = '", "https://"], words: TEXT, read: secrets },
+    Reader {
+        name: "command line",
+        begins: &["git ", "rg ", "find ", "cargo ", ""],
+        words: SHELL,
+        read: command,
+    },
+    Reader { name: "manifest, TOML", begins: &["", "[digests]\n"], words: TOML, read: manifest_toml },
+    Reader { name: "manifest, JSON", begins: &["{\"digests\":", "{", ""], words: JSON, read: manifest_json },
+    Reader { name: "requirement, TOML", begins: &["[project]\n", ""], words: TOML, read: requirement_toml },
+    Reader {
+        name: "requirement, JSON",
+        begins: &["{\"dependencies\":{", "{"],
+        words: JSON,
+        read: requirement_json,
+    },
+    Reader {
+        name: "requirement, lines",
+        begins: &["", "a"],
+        words: &[
+            "a",
+            ">=1",
+            "<2",
+            ",",
+            "==1.*",
+            "[x]",
+            ";",
+            "python_version",
+            "<",
+            "'3'",
+            " and ",
+            "(",
+            ")",
+            " or ",
+            "@ ",
+            "\n",
+            "#",
+            "-r ",
+            "\\\n",
+            "1.",
+            "!",
+            "1!",
+            ".post1",
+            ".dev",
+            "+a.",
+            "~=",
+            "===",
+            "--hash=sha256:",
+            "not in ",
+        ],
+        read: requirement_lines,
+    },
+    Reader { name: "tests of a project", begins: &["", "def test_a():\n    "], words: CODE, read: guard },
+    Reader {
+        name: "model's stream",
+        begins: &["event: message_start\ndata: {\"type\":\"message_start\",\"message\":", ""],
+        words: &[
+            "data: ",
+            "\n",
+            "\n\n",
+            "event: ",
+            "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":",
+            "{",
+            "[",
+            "}",
+            "]",
+            "\"a\":",
+            ":",
+            "\r\n",
+            "id: 1\n",
+            "data: {\"type\":\"ping\"}\n\n",
+            "\u{feff}",
+            "data: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n",
+        ],
+        read: stream,
+    },
+    Reader {
+        name: "recording",
+        begins: &["{\"run\":\"a\",\"agent\":\"a\",\"request\":", "{"],
+        words: JSON,
+        read: cassette,
+    },
+];
+
+fn configuration(text: &str, folder: &Path) {
+    let Ok(file) = config::read(Path::new("a.toml"), &written(folder, "a.toml", text)) else { return };
+    let environment = Environment::new([] as [(&str, &str); 0], folder);
+    let _ = Config::resolve(&environment, Some(&file), &[]);
+}
+
+fn repository(text: &str, folder: &Path) {
+    written(folder, REPOSITORY_FILE, text);
+    let Ok(Some(file)) = config::repository_file(folder) else { return };
+    let environment = Environment::new([] as [(&str, &str); 0], folder);
+    let _ = Config::resolve(&environment, None, &[]).unwrap().with_repository(&file);
+}
+
+fn pattern(text: &str, folder: &Path) {
+    let quoted = serde_json::to_string(text).unwrap();
+    repository(&format!("[rules]\nignore = [{quoted}]\n"), folder);
+}
+
+fn skill(text: &str, _: &Path) {
+    let file = File { path: "skills/a/SKILL.md".to_owned(), content: Ok(text.as_bytes().to_vec()) };
+    let memory = File { path: "CLAUDE.md".to_owned(), content: Ok(text.as_bytes().to_vec()) };
+    let skill = SkillFile { folder: "a".to_owned(), file };
+    let found = Found {
+        memory: vec![memory],
+        specialists: vec![skill.clone()],
+        skills: vec![skill],
+        ..Found::default()
+    };
+    let _ = Memory::of(&Found::default(), &found);
+}
+
+fn rules(text: &str, _: &Path) {
+    if let Ok(packs) = Packs::parse(&[("a/rules/a.yml", text)]) {
+        let _ = packs.list();
+        let _ = packs.test(&["a".to_owned()]);
+    }
+}
+
+fn diff(text: &str, _: &Path) {
+    let _ = truing_diff::parse(text.as_bytes());
+    let _ = truing_diff::files(text.as_bytes()).count();
+}
+
+fn webhook(text: &str, _: &Path) {
+    for event in ["pull_request", "issue_comment", "check_run"] {
+        let _ = truing_forge::webhook::parse_github(event, "github", text.as_bytes());
+    }
+}
+
+fn comment(text: &str, _: &Path) {
+    let pull = PrId { forge: "github".to_owned(), repository: "1".to_owned(), number: 1 };
+    let keys = MarkerKeys::new(b"a key of thirty-two bytes or more", &[]);
+    let _ = keys.find(&pull, text);
+    let _ = (marker::normal(text), marker::strip(text));
+    let _ = (markdown::plain(text), markdown::titled(text), markdown::fence("python", text));
+}
+
+fn secrets(text: &str, _: &Path) {
+    let _ = redact::redact(text);
+}
+
+fn command(text: &str, _: &Path) {
+    let argv: Vec<&str> = text.split(' ').collect();
+    for profile in [ProfileName::Reviewer, ProfileName::Fixer] {
+        let _ = Policy::shipped(profile).unwrap().judge(Action::Run(&argv));
+    }
+    let _ = Policy::shipped(ProfileName::Fixer).unwrap().judge(Action::Write(text));
+}
+
+/// A file with this text.
+fn written(folder: &Path, name: &str, text: &str) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn manifest_toml(text: &str, folder: &Path) {
+    let _ = manifest::read(&written(folder, "pins.toml", text));
+}
+
+fn manifest_json(text: &str, folder: &Path) {
+    let _ = manifest::read(&written(folder, "pins.json", text));
+}
+
+fn requirement(folder: &Path, name: &str, text: &str, (registry, at): (Registry, &str)) {
+    let file = written(folder, name, text);
+    let place = Place { file: &file, at, package: "a", registry, style: Style::ExclusiveUpperNextPatch };
+    let _ = constraint::read(&place);
+    let _ = constraint::elsewhere(&place);
+    let _ = Follower::read(folder, &place, &BTreeSet::new());
+}
+
+fn requirement_toml(text: &str, folder: &Path) {
+    requirement(folder, "pyproject.toml", text, (Registry::Pypi, "project.dependencies"));
+}
+
+fn requirement_json(text: &str, folder: &Path) {
+    requirement(folder, "package.json", text, (Registry::Npm, "dependencies"));
+}
+
+fn requirement_lines(text: &str, folder: &Path) {
+    requirement(folder, "requirements.txt", text, (Registry::Pypi, ""));
+}
+
+fn guard(text: &str, folder: &Path) {
+    let names =
+        ["test_a.py", "a.test.ts", "a_test.go", "tests/a.rs", "a.py", "conftest.py", "pyproject.toml"];
+    let path = RepoPath::from_text(names[text.len() % names.len()]);
+    let half = text.char_indices().nth(text.chars().count() / 2).map_or(0, |(at, _)| at);
+    let before = Version { path: &path, bytes: text.as_bytes() };
+    let after = Version { path: &path, bytes: &text.as_bytes()[half..] };
+    let _ = weakened(&[Rewrite { before: Some(before), after: Some(after) }], &BTreeSet::new());
+    let _ = sources::pins_of(&written(folder, "test_pins.py", text));
+}
+
+fn stream(text: &str, _: &Path) {
+    let mut fold = Fold::default();
+    // In pieces, as a connection brings them.
+    if text.as_bytes().chunks(1400).all(|piece| fold.push(piece).is_ok()) {
+        let _ = fold.finish();
+    }
+}
+
+fn cassette(text: &str, _: &Path) {
+    let _ = Cassette::parse(text, "a.jsonl", Hide::default());
+}
+
+/// The most memory that this process has held since [`begin`].
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let of = |field: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
+        line.split_whitespace().next().unwrap().parse::<u64>().unwrap() << 10
+    };
+    of("VmHWM:")
+}
+
+/// Forgets the peak; what is held now.
+fn begin() -> u64 {
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+    peak()
+}
+
+/// The work of this process so far.
+fn work() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap(), u32::try_from(time.tv_nsec).unwrap())
+}
+
+#[test]
+fn generated_bombs_cost_a_bounded_amount_whatever_reads_them() {
+    let asked = Asked::of_environment();
+    let mut worst = Worst::default();
+    let mut broken = Vec::new();
+    let count = READERS.len() as u64;
+    for seed in asked.seeds(3 * count) {
+        let reader = &READERS[usize::try_from(seed % count).unwrap()];
+        let text = bomb::text(reader.begins, reader.words, LARGEST, &mut Random(seed));
+        let folder = tempfile::tempdir().unwrap();
+        let (held, done) = (begin(), work());
+        (reader.read)(&text, folder.path());
+        let (memory, took) = (peak().saturating_sub(held), work() - done);
+        let bytes = text.len() as u64;
+        if memory > MEMORY || took > FILE_TIME * SLOWER {
+            let told =
+                format!("seed {seed}: {} of {bytes} bytes: {} MiB, {took:?}", reader.name, memory >> 20);
+            println!("{told}");
+            broken.push(told);
+            asked.keep(&format!("{seed}.txt"), &text);
+        }
+        worst.add(reader.name, seed, bytes, memory, took);
+    }
+    worst.print();
+    assert!(broken.is_empty(), "{broken:#?}");
+}

@@ -1,0 +1,199 @@
+//! `docs/reference/limits.md`: what every text that a stranger may write is bounded in, from the constants themselves.
+//!
+//! `docs/reference/limits.toml` names the constants and the tests that pass them; below its tables stand all other
+//! constants that are called `MAX_…`, so that none is missing.
+
+mod value;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use crate::workspace;
+use value::{Constant, Value};
+
+/// What the page is generated from.
+const TABLE: &str = "docs/reference/limits.toml";
+/// The page.
+#[cfg(test)]
+const PAGE: &str = "docs/reference/limits.md";
+
+#[derive(Deserialize)]
+struct Table {
+    input: Vec<Input>,
+}
+
+/// A text that strangers may write, who reads it, and its bounds.
+#[derive(Deserialize)]
+struct Input {
+    name: String,
+    by: String,
+    bounds: Vec<[String; 5]>,
+}
+
+/// The sources of the workspace: their constants, and the names of all functions.
+struct Sources {
+    texts: BTreeMap<String, String>,
+    functions: BTreeSet<String>,
+}
+
+impl Sources {
+    fn read(root: &Path) -> Result<Self> {
+        let tracked = workspace::tracked(root)?.into_iter();
+        let texts: BTreeMap<String, String> = tracked
+            .filter(|file| file.path.starts_with("crates/") && file.path.ends_with(".rs"))
+            .map(|file| (file.path, file.text))
+            .collect();
+        let named = |line: &str| Some(line.split_once("fn ")?.1.split_once('(')?.0.to_owned());
+        let functions = texts.values().flat_map(|text| text.lines()).filter_map(named).collect();
+        Ok(Self { texts, functions })
+    }
+
+    /// The value of `FILE NAME`.
+    fn value(&self, constant: &str) -> Result<Value> {
+        let (path, name) = constant.split_once(' ').context("it is no file and name")?;
+        let text = self.texts.get(path).context("there is no such file")?;
+        let mut all = value::constants(text);
+        if name.starts_with(|first: char| first.is_ascii_lowercase()) {
+            all.push(field(text, name)?);
+        }
+        value::of(name, &all)
+    }
+}
+
+/// A field of a default, as a constant.
+fn field(text: &str, name: &str) -> Result<Constant> {
+    let default = text.split_once("impl Default for ").context("it has no default")?.1;
+    let begin = [format!(" {name}: "), format!("\n{name}: ")];
+    let rest = begin.iter().find_map(|begin| default.split_once(begin.as_str()));
+    let rest = rest.with_context(|| format!("its default has no {name}"))?.1;
+    let end = rest.find([',', '}', '\n']).unwrap_or(rest.len());
+    Ok(Constant::new(name, rest.get(..end).unwrap_or_default()))
+}
+
+/// The page.
+pub(crate) fn page(root: &Path) -> Result<String> {
+    let table = std::fs::read_to_string(root.join(TABLE)).with_context(|| format!("cannot read {TABLE}"))?;
+    let table: Table = toml::from_str(&table).with_context(|| format!("{TABLE} is wrong"))?;
+    let sources = Sources::read(root)?;
+    let mut page = format!(
+        "# Limits\n\n<!-- Generated from {} and the constants. To write it anew: UPDATE_DOCS=1 cargo test -p xtask -->\n\n\
+         What a text that a stranger may write is bounded in, who holds it to that, what happens beyond, and the test \
+         that goes there. Limits that can be configured are in [config.md](config.md). \
+         `cargo xtask fuzz bombs` generates small texts of which parsers make much, and tells the worst.\n",
+        TABLE.rsplit('/').next().unwrap_or(TABLE),
+    );
+    let mut told = BTreeSet::new();
+    for input in &table.input {
+        write!(
+            page,
+            "\n## {}\n\nRead by {}.\n\n| Of what | Bound | Beyond it | Test |\n|---|---|---|---|\n",
+            input.name, input.by
+        )?;
+        for [of, constant, unit, beyond, test] in &input.bounds {
+            let value = sources.value(constant).with_context(|| format!("{TABLE}: {constant}"))?;
+            if !test.is_empty() && !sources.functions.contains(test) {
+                bail!("{TABLE}: {of}: there is no test `{test}`");
+            }
+            let test = if test.is_empty() { "none of its own".to_owned() } else { format!("`{test}`") };
+            let value = shown(value, unit).with_context(|| format!("{TABLE}: {constant}"))?;
+            writeln!(page, "| {of} | {value} | {beyond} | {test} |")?;
+            told.insert(constant.as_str());
+        }
+    }
+    page += "\n## Every other constant that is a limit\n\n| Constant | Value | Of what |\n|---|---|---|\n";
+    for (path, text) in &sources.texts {
+        let is_ours =
+            path.contains("/src/") && !path.starts_with("crates/fakes/") && !path.contains("/tests");
+        for constant in value::constants(text).iter().filter(|_| is_ours) {
+            let place = format!("{path} {}", constant.name);
+            if constant.name.starts_with("MAX_")
+                && !told.contains(place.as_str())
+                && !constant.said.is_empty()
+            {
+                let short = path.trim_start_matches("crates/").replace("/src/", "/");
+                writeln!(
+                    page,
+                    "| `{short}` `{}` | `{}` | {} |",
+                    constant.name,
+                    constant.expression(),
+                    cell(&constant.said)
+                )?;
+            }
+        }
+    }
+    Ok(page)
+}
+
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
+
+/// A value with its unit.
+fn shown(value: Value, unit: &str) -> Result<String> {
+    Ok(match (value, unit) {
+        (Value::Number(bytes), "bytes") => {
+            let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+            let fits = units.into_iter().find(|(by, _)| bytes >= 1 << by && bytes % (1 << by) == 0);
+            fits.map_or_else(|| format!("{bytes} bytes"), |(by, unit)| format!("{} {unit}", bytes >> by))
+        }
+        (Value::Number(count), "count") => grouped(count),
+        (Value::Time(time), "time") if time < Duration::from_secs(1) => format!("{} ms", time.as_millis()),
+        (Value::Time(time), "time") if time.as_secs() % 60 == 0 => format!("{} min", time.as_secs() / 60),
+        (Value::Time(time), "time") => format!("{} s", time.as_secs_f64()),
+        (value, unit) => bail!("{value:?} is not told in {unit}"),
+    })
+}
+
+/// `10,000`
+fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let first = digits.len() % 3;
+    let (head, tail) = digits.split_at(first);
+    let groups = tail.as_bytes().chunks(3).map(String::from_utf8_lossy);
+    let all = (!head.is_empty()).then(|| head.into()).into_iter().chain(groups);
+    all.collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_of_limits_is_what_the_constants_say_and_every_test_is_there() {
+        let root = workspace::root().unwrap();
+        let page = page(&root).unwrap();
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(root.join(PAGE), &page).unwrap();
+        }
+        let written = std::fs::read_to_string(root.join(PAGE)).unwrap_or_default();
+        assert!(written == page, "{PAGE}: write it anew: UPDATE_DOCS=1 cargo test -p xtask");
+    }
+
+    #[test]
+    fn values_are_told_with_their_units() {
+        for (value, unit, told) in [
+            (Value::Number(64 << 20), "bytes", "64 MiB"),
+            (Value::Number(1000), "bytes", "1000 bytes"),
+            (Value::Number(1_234_567), "count", "1,234,567"),
+            (Value::Number(64), "count", "64"),
+            (Value::Time(Duration::from_millis(1500)), "time", "1.5 s"),
+            (Value::Time(Duration::from_secs(120)), "time", "2 min"),
+            (Value::Time(Duration::from_millis(20)), "time", "20 ms"),
+        ] {
+            assert_eq!(shown(value, unit).unwrap(), told);
+        }
+        shown(Value::Number(1), "time").unwrap_err();
+    }
+
+    #[test]
+    fn a_field_of_a_default_is_read() {
+        let text = "struct A { b: u64 }\nimpl Default for A {\n fn default() -> Self { Self { b: 4 << 10, c: 1 } }\n}";
+        assert_eq!(value::of("b", &[field(text, "b").unwrap()]).unwrap(), Value::Number(4 << 10));
+        assert!(field(text, "d").is_err());
+    }
+}

@@ -1,0 +1,209 @@
+//! The value of a constant, read from its source: sums, products and shifts of whole numbers, and spans of time.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+/// What a constant holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Value {
+    /// A number of bytes, entries, levels.
+    Number(u64),
+    /// A span of time.
+    Time(Duration),
+}
+
+/// A constant as its file has it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Constant {
+    pub(crate) name: String,
+    /// Its documentation comment, on one line; empty if it has none.
+    pub(crate) said: String,
+    expression: String,
+}
+
+impl Constant {
+    pub(crate) fn new(name: &str, expression: &str) -> Self {
+        Self { name: name.to_owned(), said: String::new(), expression: expression.trim().to_owned() }
+    }
+
+    /// Its value, as it is written.
+    pub(crate) fn expression(&self) -> &str {
+        &self.expression
+    }
+}
+
+/// The constants of a source file, in its order. One whose value goes over several lines is read whole.
+pub(crate) fn constants(source: &str) -> Vec<Constant> {
+    let mut found = Vec::new();
+    let mut said: Vec<&str> = Vec::new();
+    let mut lines = source.lines().map(str::trim);
+    while let Some(line) = lines.next() {
+        if let Some(words) = line.strip_prefix("///") {
+            said.push(words.trim());
+            continue;
+        }
+        if line.starts_with("#[") {
+            continue;
+        }
+        if let Some((name, mut expression)) = declared(line) {
+            while !expression.ends_with(';') {
+                let Some(more) = lines.next() else { break };
+                expression.push_str(more);
+            }
+            let expression = expression.trim_end_matches(';').trim().to_owned();
+            found.push(Constant { name: name.to_owned(), said: said.join(" "), expression });
+        }
+        said.clear();
+    }
+    found
+}
+
+/// The name and the beginning of the value, if a line declares a constant.
+fn declared(line: &str) -> Option<(&str, String)> {
+    let line = match line.strip_prefix("pub") {
+        Some(rest) if rest.starts_with('(') => rest.split_once(')')?.1.trim_start(),
+        Some(rest) => rest.trim_start(),
+        None => line,
+    };
+    let (name, rest) = line.strip_prefix("const ")?.split_once(':')?;
+    let (_, value) = rest.split_once(" =")?;
+    let is_name = name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
+    is_name.then(|| (name, value.to_owned()))
+}
+
+/// What `name` holds, where `all` are the constants of its file. Others of the same file are followed.
+///
+/// # Errors
+///
+/// There is no such constant, or its value is written in a way that is not read here.
+pub(crate) fn of(name: &str, all: &[Constant]) -> Result<Value> {
+    nested(name, all, 8)
+}
+
+fn nested(name: &str, all: &[Constant], deep: u32) -> Result<Value> {
+    let constant = all.iter().find(|it| it.name == name).context("there is no such constant")?;
+    let mut reader = Reader { rest: &constant.expression, all, deep };
+    let value = reader.shift().with_context(|| format!("its value is `{}`", constant.expression))?;
+    if reader.rest.trim().is_empty() { Ok(value) } else { bail!("`{}` is not read", constant.expression) }
+}
+
+/// Reads as Rust binds: products first, then sums, then shifts.
+struct Reader<'a> {
+    rest: &'a str,
+    all: &'a [Constant],
+    /// How many names may still be followed.
+    deep: u32,
+}
+
+impl<'a> Reader<'a> {
+    fn shift(&mut self) -> Result<Value> {
+        let mut value = self.sum()?;
+        while self.take("<<") {
+            let by = u32::try_from(number(self.sum()?)?)?;
+            value = Value::Number(
+                number(value)?.checked_mul(1u64.checked_shl(by).unwrap_or(0)).context("it is too large")?,
+            );
+        }
+        Ok(value)
+    }
+
+    fn sum(&mut self) -> Result<Value> {
+        let mut value = self.product()?;
+        while self.take("+") {
+            let more = number(self.product()?)?;
+            value = Value::Number(number(value)?.checked_add(more).context("it is too large")?);
+        }
+        Ok(value)
+    }
+
+    fn product(&mut self) -> Result<Value> {
+        let mut value = self.single()?;
+        while self.take("*") {
+            let factor = number(self.single()?)?;
+            value = Value::Number(number(value)?.checked_mul(factor).context("it is too large")?);
+        }
+        Ok(value)
+    }
+
+    fn single(&mut self) -> Result<Value> {
+        if self.take("(") {
+            let inner = self.shift()?;
+            return if self.take(")") { Ok(inner) } else { bail!("a bracket is open") };
+        }
+        let word = self.word();
+        if let Ok(value) = word.replace('_', "").parse() {
+            return Ok(Value::Number(value));
+        }
+        if let Some((_, unit)) = word.rsplit_once("::").filter(|_| self.take("(")) {
+            let many = number(self.shift()?)?;
+            self.take(")");
+            return Ok(Value::Time(match unit {
+                "from_millis" => Duration::from_millis(many),
+                "from_secs" | "seconds" => Duration::from_secs(many),
+                "from_mins" | "minutes" => Duration::from_secs(many.saturating_mul(60)),
+                _ => bail!("`{unit}` is not known as a unit of time"),
+            }));
+        }
+        match self.deep.checked_sub(1) {
+            Some(deep) if !word.is_empty() => nested(word, self.all, deep),
+            _ => bail!("`{}` is not read", self.rest),
+        }
+    }
+
+    fn take(&mut self, sign: &str) -> bool {
+        let rest = self.rest.trim_start().strip_prefix(sign);
+        self.rest = rest.unwrap_or(self.rest);
+        rest.is_some()
+    }
+
+    /// A number, a name or a path.
+    fn word(&mut self) -> &'a str {
+        let rest = self.rest.trim_start();
+        let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == ':';
+        let (word, rest) = rest.split_at(rest.find(|letter| !is_part(letter)).unwrap_or(rest.len()));
+        self.rest = rest;
+        word
+    }
+}
+
+fn number(value: Value) -> Result<u64> {
+    match value {
+        Value::Number(number) => Ok(number),
+        Value::Time(_) => bail!("a span of time is no number"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOURCE: &str = "
+/// The most bytes
+/// of a file.
+pub(crate) const MAX_BYTES: usize = 2 * 1024 * 1024;
+const KEPT: u64 = (1 << 10) + 6 * MAX_BYTES;
+const TIME: Duration = Duration::from_millis(1_500);
+const LONG: Span = Span::minutes(24 * 60);
+const OTHER: Duration = something(5);
+const CIRCLE: u32 = CIRCLE + 1;
+";
+
+    #[test]
+    fn values_are_as_rust_has_them() {
+        let all = constants(SOURCE);
+        assert_eq!(all[0].said, "The most bytes of a file.");
+        assert_eq!(of("MAX_BYTES", &all).unwrap(), Value::Number(2 << 20));
+        assert_eq!(of("KEPT", &all).unwrap(), Value::Number((1 << 10) + 12 * (1 << 20)));
+        assert_eq!(of("TIME", &all).unwrap(), Value::Time(Duration::from_millis(1500)));
+        assert_eq!(of("LONG", &all).unwrap(), Value::Time(Duration::from_secs(86_400)));
+    }
+
+    #[test]
+    fn what_is_not_read_is_an_error() {
+        let all = constants(SOURCE);
+        for name in ["OTHER", "CIRCLE", "NOWHERE"] {
+            of(name, &all).unwrap_err();
+        }
+    }
+}
