@@ -117,6 +117,8 @@ impl StoreConfig {
 pub struct ServerConfig {
     /// The address to listen on.
     pub listen: SocketAddr,
+    /// The address of `/metrics` alone; none: it is on `listen`.
+    pub metrics: Option<SocketAddr>,
     /// Leases that a process holds at once.
     pub concurrency: usize,
     /// And for one owner's repositories; 0: as many.
@@ -442,6 +444,7 @@ impl Config {
             store: StoreConfig { path: of.store("store.url")? },
             server: ServerConfig {
                 listen: of.address("server.listen")?,
+                metrics: of.address_if_any("server.metrics_listen")?,
                 concurrency: of.number("server.concurrency")?,
                 concurrency_per_owner: of.number("server.concurrency_per_owner")?,
                 lease: of.duration("server.lease")?,

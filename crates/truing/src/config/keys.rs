@@ -254,6 +254,17 @@ pub const KEYS: &[Key] = &[
         doc: "The address that the service listens on; port 0 takes any free one.",
     },
     Key {
+        path: "server.metrics_listen",
+        kind: Kind::Address,
+        default: Default::Computed {
+            words: "none: `/metrics` is on `server.listen`",
+            example: "\"127.0.0.1:9090\"",
+        },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "An address for `/metrics` alone, which is then not on `server.listen` any more; port 0 takes any free one.",
+    },
+    Key {
         path: "server.concurrency",
         kind: Kind::Integer(1, 1024),
         default: Default::Text("4"),
