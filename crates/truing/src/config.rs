@@ -180,6 +180,8 @@ pub struct ReviewConfig {
     pub claude: String,
     /// The version that it must have.
     pub claude_version: String,
+    /// How long it may take until it asks the model.
+    pub claude_start: Duration,
     /// Answers of a model in one review.
     pub max_turns: u32,
     /// Do several reviewers look at each change?
@@ -466,6 +468,7 @@ impl Config {
                 })?,
                 claude: of.name("review.claude")?,
                 claude_version: of.name("review.claude_version")?,
+                claude_start: of.duration("review.claude_start")?,
                 max_turns: of.number("review.max_turns")?,
                 specialists: of.flag("review.specialists")?,
                 skills_dir: SkillsDir {
