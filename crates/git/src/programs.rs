@@ -42,6 +42,11 @@ impl Programs {
         named.filter(is_one).find(|file| !self.is_inside(file))
     }
 
+    /// The working trees of what is reviewed.
+    pub fn trees(&self) -> &[PathBuf] {
+        &self.trees
+    }
+
     /// The `PATH` for what is started.
     pub fn path(&self) -> OsString {
         // Whatever was split can be joined.

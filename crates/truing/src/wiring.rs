@@ -1,6 +1,7 @@
 //! The one place that puts the parts together: from a configuration to a store, clients and a service.
 
 pub mod agent;
+mod conceal;
 pub mod converge;
 pub mod jobs;
 mod mcp;

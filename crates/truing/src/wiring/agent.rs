@@ -48,6 +48,7 @@ const PROVIDERS: [(&str, &str); 2] = [(layer::USE_AWS, AWS), ("CLAUDE_CODE_USE_B
 /// Exit 2 for configuration that cannot be used, a missing key above all.
 pub fn native(config: &Config, environment: &Environment, ledger: Sqlite) -> Result<Agent, CliError> {
     let (login, prices) = ready(config, environment)?;
+    super::conceal::conceal(config, environment);
     let runtime = runtime(config, environment)?;
     let (servers, own_tools) = super::mcp::servers(config, environment, &ledger)?;
     Ok(Agent { servers, own_tools, ..agent(config, ledger, runtime, (login, prices))? })
