@@ -63,8 +63,8 @@ pub(crate) fn without(text: &str, place: &str, by: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once(place) {
-        let begins = !before.ends_with(in_name) && !(before.is_empty() && out.ends_with(in_name));
-        let is_whole = begins && !after.starts_with(in_name);
+        let goes_on = if before.is_empty() { out.ends_with(in_name) } else { before.ends_with(in_name) };
+        let is_whole = !goes_on && !after.starts_with(in_name);
         out.push_str(before);
         out.push_str(if is_whole { by } else { place });
         rest = after;

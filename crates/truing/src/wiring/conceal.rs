@@ -17,10 +17,12 @@ const MARKER_KEY: &str = "marker.key";
 /// From now on all of it is left out, whether this command needs it or not: what cannot be read is given to nobody.
 pub(super) fn conceal(config: &Config, environment: &Environment) {
     for (_, setting) in config.settings() {
-        let secrets = match &setting.value {
-            Value::Secret(secret) => std::slice::from_ref(secret),
-            Value::Secrets(all) => all,
-            _ => continue,
+        let secrets = if let Value::Secret(secret) = &setting.value {
+            std::slice::from_ref(secret)
+        } else if let Value::Secrets(all) = &setting.value {
+            all
+        } else {
+            continue;
         };
         // Reading keeps it; one that cannot be read was given to nobody.
         secrets.iter().for_each(|secret| drop(secret.read(environment)));
