@@ -419,9 +419,8 @@ impl Config {
 
     /// Every effective value with its path, in the table's order.
     pub fn settings(&self) -> impl Iterator<Item = (String, &Setting)> {
-        paths(&self.names)
-            .into_iter()
-            .filter_map(|(path, _)| self.settings.get(&path).map(|setting| (path, setting)))
+        let set = |path: String| self.settings.get(&path).map(|setting| (path, setting));
+        paths(&self.names).into_iter().filter_map(move |(path, _)| set(path))
     }
 
     /// Typed; what is missing is told where the key stands that made it needed.
