@@ -15,8 +15,9 @@ mod stream;
 mod wire;
 
 use std::ffi::OsString;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::{Child, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,8 +38,11 @@ use stream::Stream;
 /// The version that this runtime was measured with. Another one may behave otherwise: flags, events and retries of the
 /// program are nobody's promise.
 pub const VERSION: &str = "2.1.328";
-/// How long the program may take to tell its version, on a machine that is busy.
-const VERSION_TIME: Duration = Duration::from_secs(60);
+/// How long the program may take to tell its version, and a run's until it first asks the model, on a machine that is
+/// busy, unless another time is configured. One that does not ask by then never will, and the run's time is not for it.
+pub const START_TIME: Duration = Duration::from_secs(60);
+/// The most bytes that it may tell its version in.
+const MAX_VERSION_BYTES: u64 = 64 << 10;
 /// What a run's server is called in the program's variables: its own name for the place of the provider.
 const ADDRESS: &str = "ANTHROPIC_BASE_URL";
 /// Messages between the server and the run that may wait.
@@ -56,6 +60,8 @@ pub struct Cli {
     program: PathBuf,
     /// A start takes a processor for itself, for most of a second: more at once only wait for one another.
     starts: Arc<Semaphore>,
+    /// How long it may take until it asks.
+    within: Duration,
     /// Does the user's environment switch teams of agents on?
     teams: bool,
 }
@@ -96,17 +102,17 @@ pub enum Unusable {
 
 impl Cli {
     /// The program at this place, in this version, in the sandbox that the machine allows. It is asked for its version,
-    /// there.
+    /// there. `within`: as [`START_TIME`].
     ///
     /// # Errors
     /// [`Unusable`]; [`SandboxError::TooWeak`] below [`Level::Full`], whatever is accepted elsewhere: without a network and
     /// a namespace of its own the program could not be bounded.
-    pub fn new(program: &Path, version: &str, reached: Level) -> Result<Self, Unusable> {
+    pub fn new(program: &Path, version: &str, within: Duration, reached: Level) -> Result<Self, Unusable> {
         at_least(Level::Full, reached)?;
         let missing = |why| Unusable::Missing { program: program.to_owned(), why };
         let program = program.canonicalize().map_err(missing)?;
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-        let cli = Self { program, starts: Arc::new(Semaphore::new(cpus)), teams: false };
+        let cli = Self { program, starts: Arc::new(Semaphore::new(cpus)), within, teams: false };
         let silent = |why: String| Unusable::Silent { program: cli.program.clone(), why };
         let output = cli.version()?.map_err(|error| silent(error.to_string()))?;
         let said = String::from_utf8_lossy(&output.stdout);
@@ -116,6 +122,14 @@ impl Cli {
             let words = if said.trim().is_empty() { String::from_utf8_lossy(&output.stderr) } else { said };
             return Err(silent(clean(words.trim(), MAX_WORDS)));
         };
+        if !output.status.success() {
+            // Whatever it printed before: it failed.
+            let words = String::from_utf8_lossy(&output.stderr);
+            return Err(silent(clean(
+                &format!("it ends with {}. {}", output.status, words.trim()),
+                MAX_WORDS,
+            )));
+        }
         if found != version {
             let (found, wanted) = (clean(found, MAX_VERSION), version.to_owned());
             return Err(Unusable::Version { program: cli.program.clone(), found, wanted });
@@ -145,11 +159,11 @@ impl Cli {
             let child = command.spawn()?;
             let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
             let (tell, told) = std::sync::mpsc::channel();
-            std::thread::spawn(move || tell.send(child.wait_with_output()));
-            told.recv_timeout(VERSION_TIME).unwrap_or_else(|_| {
+            std::thread::spawn(move || tell.send(heard(child)));
+            told.recv_timeout(self.within).unwrap_or_else(|_| {
                 // With its helper the program ends, too.
                 pid.and_then(|pid| kill_process(pid, Signal::KILL).ok());
-                Err(std::io::Error::other(format!("it says nothing for {} s", VERSION_TIME.as_secs())))
+                Err(std::io::Error::other(format!("it does not end within {} s", self.within.as_secs_f32())))
             })
         }))
     }
@@ -201,7 +215,7 @@ impl Cli {
         let mut program = Box::pin(command::run_with(job, &bounds, around, |listener| relay.serve(listener)));
         tokio::select! {
             ended = &mut program => return Ok(how(ended?)),
-            () = Box::pin(conversation.held(said, start)) => {}
+            () = Box::pin(conversation.held(said, start, self.within)) => {}
         }
         if conversation.is_over() {
             // The run's own end counts; the program ends with this.
@@ -210,6 +224,34 @@ impl Cli {
         // Its server is gone. Without it the program ends, and tells why.
         Ok(how(program.await?))
     }
+}
+
+/// What a program says until it ends, within its bound; one that says more is ended.
+fn heard(mut child: Child) -> std::io::Result<Output> {
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    // Read to its end, so that the program never waits for a reader; only the beginning is kept.
+    let errors = std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        if let Some(mut err) = err {
+            let _ = err.by_ref().take(MAX_VERSION_BYTES).read_to_end(&mut kept);
+            let _ = std::io::copy(&mut err, &mut std::io::sink());
+        }
+        kept
+    });
+    let mut stdout = Vec::new();
+    if let Some(out) = out {
+        out.take(MAX_VERSION_BYTES + 1).read_to_end(&mut stdout)?;
+    }
+    let is_too_much = u64::try_from(stdout.len()).is_ok_and(|bytes| bytes > MAX_VERSION_BYTES);
+    if is_too_much {
+        child.kill()?;
+    }
+    let status = child.wait()?;
+    let stderr = errors.join().unwrap_or_default();
+    if is_too_much {
+        return Err(std::io::Error::other(format!("it prints more than {MAX_VERSION_BYTES} bytes")));
+    }
+    Ok(Output { status, stdout, stderr })
 }
 
 /// How a run ends that the program has ended.
@@ -244,7 +286,12 @@ mod tests {
     fn the_switch_for_teams_is_passed_on_if_it_is_one() {
         for (said, passed) in [(None, false), (Some("0"), false), (Some("true"), false), (Some(" 1 "), true)]
         {
-            let cli = Cli { program: "claude".into(), starts: Arc::new(Semaphore::new(1)), teams: false };
+            let cli = Cli {
+                program: "claude".into(),
+                starts: Arc::new(Semaphore::new(1)),
+                within: START_TIME,
+                teams: false,
+            };
             let variables = cli.with_teams(said).variables("token");
             let is_there = |(name, value): &(String, String)| {
                 name == "CLAUDE_CODE_EXPERIMENTAL_AGENT_TEAMS" && value == "1"

@@ -9,6 +9,7 @@ pub mod fixer;
 pub mod mcp;
 pub mod memory;
 pub mod native;
+pub mod outgoing;
 pub mod prompt;
 pub mod runtime;
 pub mod sandbox;

@@ -6,6 +6,7 @@ use truing_model::gateway::Model;
 
 use crate::cli::Cli;
 use crate::native::{self, Brief, Form, Limits, Ran, Tools};
+use crate::outgoing;
 
 /// One of the runtimes.
 #[derive(Clone, Debug)]
@@ -17,7 +18,8 @@ pub enum Runtime {
 }
 
 impl Runtime {
-    /// Lets a model work until it has reported, or a limit ends it: see [`native::run_judged`].
+    /// Lets a model work until it has reported, or a limit ends it: see [`native::run_judged`]. Of what it is told, secrets
+    /// and places of this machine are left out ([`crate::outgoing`]).
     ///
     /// Boxed and erased: what waits for a model is large and made of many parts, all of which would be part of everything
     /// that waits for it.
@@ -29,9 +31,12 @@ impl Runtime {
         limits: &'a Limits,
         judge: impl Fn(&F) -> Option<String> + Send + 'a,
     ) -> Pin<Box<dyn Future<Output = Ran<F>> + Send + 'a>> {
-        match self {
-            Self::Native => Box::pin(native::run_judged(model, tools, brief, limits, judge)),
-            Self::Cli(cli) => Box::pin(cli.run_judged(model, tools, brief, limits, judge)),
-        }
+        Box::pin(async move {
+            let (brief, tools) = (outgoing::brief(brief), outgoing::Outgoing(tools));
+            match self {
+                Self::Native => Box::pin(native::run_judged(model, &tools, &brief, limits, judge)).await,
+                Self::Cli(cli) => Box::pin(cli.run_judged(model, &tools, &brief, limits, judge)).await,
+            }
+        })
     }
 }

@@ -2,7 +2,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::future::Future;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
@@ -14,7 +13,8 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use truing_core::secret::Secret;
 
 use crate::options::{MAX_MESSAGE_CHARS, MAX_STDERR_BYTES, MIN_VERSION};
-use crate::{GitError, GitOptions, Limits, PrivateFolder, private};
+use crate::programs::NOT_FOUND;
+use crate::{GitError, GitOptions, Limits, PrivateFolder, Programs, private};
 
 /// Variables of every call. The child gets these, `PATH`, `HOME`, and what the call itself adds: nothing else.
 const ENVIRONMENT: &[(&str, &str)] = &[
@@ -93,10 +93,8 @@ impl Git {
     /// # Errors
     /// [`GitError::NoGit`], [`GitError::TooOld`], and [`GitError::Io`] if no private folder can be made.
     pub async fn new(options: GitOptions) -> Result<Self, GitError> {
-        let folders = std::env::split_paths(&options.path).filter(|folder| folder.is_absolute());
-        let folders = folders.collect::<Vec<_>>();
-        let program = find(&options.program, &folders)?;
-        let path = std::env::join_paths(&folders).unwrap_or_default();
+        let program = find(&options.program, &options.programs)?;
+        let path = options.programs.path();
         private::remove_dead(&options.temp);
         let home = private_folder(&options.temp)?;
         let git = Self { inner: Arc::new(Inner { program, path, home, options }) };
@@ -164,16 +162,13 @@ fn private_folder(temp: &Path) -> Result<PrivateFolder, GitError> {
 }
 
 /// The program as an absolute path, so that what is found does not depend on a call's folder.
-fn find(program: &Path, folders: &[PathBuf]) -> Result<PathBuf, GitError> {
+fn find(program: &Path, programs: &Programs) -> Result<PathBuf, GitError> {
     let no_git = |source| GitError::NoGit { program: program.to_owned(), source };
     if program.components().count() > 1 || program.is_absolute() {
         return std::fs::canonicalize(program).map_err(no_git);
     }
-    let executable = |path: &PathBuf| {
-        path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
-    };
-    let found = folders.iter().map(|folder| folder.join(program)).find(executable);
-    found.ok_or_else(|| no_git(std::io::Error::new(std::io::ErrorKind::NotFound, "not in PATH")))
+    let missing = || no_git(std::io::Error::new(std::io::ErrorKind::NotFound, NOT_FOUND));
+    programs.find(program).ok_or_else(missing)
 }
 
 /// The first two numbers of `git version 2.47.3 (…)`.
@@ -486,11 +481,5 @@ mod tests {
         let said = b"remote: \x1b[31mred canary-123\r\n\n  fatal: no\xff\n";
         assert_eq!(clean(said, Some(&secret)), "remote: [31mred ***; fatal: no\u{fffd}");
         assert_eq!(clean(&[b'x'; 5000], None).len(), MAX_MESSAGE_CHARS);
-    }
-
-    #[test]
-    fn relative_folders_supply_no_program() {
-        let folders = [PathBuf::from("/nowhere")];
-        assert!(matches!(find(Path::new("git"), &folders), Err(GitError::NoGit { .. })));
     }
 }

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::Programs;
+
 /// The oldest git that has all we ask for: `GIT_ATTR_SOURCE` (attributes never taken from a head).
 pub const MIN_VERSION: (u32, u32) = (2, 41);
 
@@ -31,11 +33,10 @@ pub const MAX_MESSAGE_CHARS: usize = 1000;
 /// How to run git.
 #[derive(Clone, Debug)]
 pub struct GitOptions {
-    /// The program: a name that is looked up in `path`, or a path.
+    /// The program: a name that is looked up in `programs`, or a path.
     pub program: PathBuf,
-    /// The `PATH` that git gets. Entries that are not absolute are dropped: the current folder is the
-    /// repository, which must not supply programs.
-    pub path: OsString,
+    /// Where programs are looked for, by git too.
+    pub programs: Programs,
     /// Where private folders (home, views, credentials) are made, each readable by this user only.
     pub temp: PathBuf,
     /// The user's own ignore file (git's `core.excludesFile`), used when a working tree's new files are
@@ -50,7 +51,10 @@ impl Default for GitOptions {
     fn default() -> Self {
         Self {
             program: PathBuf::from("git"),
-            path: std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/local/bin:/usr/bin:/bin")),
+            programs: Programs::of(
+                &std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/local/bin:/usr/bin:/bin")),
+                [],
+            ),
             temp: std::env::temp_dir(),
             excludes: None,
             limits: Limits::default(),

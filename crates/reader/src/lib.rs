@@ -15,6 +15,7 @@ mod fixed;
 mod flow;
 mod in_process;
 mod lines;
+mod literal;
 pub mod pack;
 mod part;
 mod proof;

@@ -1,14 +1,17 @@
 //! Text without the secrets in it, for what somebody else than a rule says: a model that quotes a key, what is traced,
-//! what is kept to be played again. The rules of kind `secret` know the forms.
+//! what is kept to be played again, and all that a model or a server of others is told. The rules of kind `secret` know the
+//! forms, [`crate::literal`] what has none, and what this process was given is known by its value ([`keep`]).
 
+use std::collections::BTreeSet;
 use std::ops::Range;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, PoisonError, RwLock};
 
 use truing_core::port::ReaderError;
 
+use crate::literal;
 use crate::pack::{Check, Packs, Rule};
 use crate::rules::text::TextRules;
-use crate::snippet::{CUT, REDACTED_PREFIX_BYTES, Secrets};
+use crate::snippet::{CUT, Secrets, readable};
 
 /// The pack that knows the forms.
 const PACK: &str = "core";
@@ -24,6 +27,28 @@ static RULES: LazyLock<Option<TextRules<'static>>> = LazyLock::new(|| {
         rules.into_iter().filter(|rule| matches!(rule.check, Check::Secret(_))).collect();
     TextRules::new(&secrets).ok()
 });
+
+/// What this process was given to keep.
+static GIVEN: RwLock<BTreeSet<String>> = RwLock::new(BTreeSet::new());
+/// A shorter one is not known by its value: it may be a word of any text.
+const MIN_GIVEN: usize = 8;
+/// So long is a part of one that is known by itself.
+const MIN_PART: usize = 16;
+
+/// Takes a credential that this process was given, of an operator or of the environment: from now on it is shown to nobody,
+/// whole or in parts (the lines of a key, the password of an address, what follows `Bearer`).
+pub fn keep(given: &str) {
+    let given = given.trim();
+    if given.len() < MIN_GIVEN {
+        return;
+    }
+    let address = given.split_once("://").and_then(|(_, rest)| rest.split_once('@')?.0.split_once(':'));
+    let password = address.map(|(_, password)| password).filter(|password| password.len() >= MIN_GIVEN);
+    let parts = given.split(|letter: char| letter.is_whitespace() || ",;'\"".contains(letter));
+    let is_own = |part: &&str| part.len() >= MIN_PART && part.bytes().any(|byte| byte.is_ascii_digit());
+    let all = std::iter::once(given).chain(password).chain(parts.filter(is_own));
+    GIVEN.write().unwrap_or_else(PoisonError::into_inner).extend(all.map(str::to_owned));
+}
 
 /// The secrets of one text, to be hidden in another that may quote it without what tells that they are secrets.
 #[derive(Default)]
@@ -73,16 +98,30 @@ pub fn redact(text: &str) -> String {
     shown
 }
 
+/// What stands for a secret of one text in another that was made of what is shown of it; none: nothing does. Text that has
+/// it already may keep it.
+pub fn stand_in(before: &str, after: &str) -> Option<String> {
+    let shown = |range: Range<usize>| Some(cut(before.get(range)?.lines().next()?));
+    let secrets = found(before).unwrap_or_default().0.into_iter().filter_map(shown);
+    let times = |text: &str, shown: &str| text.matches(shown).count();
+    secrets.into_iter().find(|shown| times(after, shown) > times(before, shown))
+}
+
 /// What is shown of a secret.
 fn cut(secret: &str) -> String {
-    let readable = secret.get(..secret.floor_char_boundary(REDACTED_PREFIX_BYTES)).unwrap_or_default();
+    let readable = secret.get(..secret.floor_char_boundary(readable(secret.len()))).unwrap_or_default();
     let ends: String = secret.chars().filter(|char| *char == '\n').collect();
     format!("{readable}{CUT}{ends}")
 }
 
 fn found(text: &str) -> Result<Secrets, ReaderError> {
     let rules = RULES.as_ref().ok_or_else(|| ReaderError::Failed("the rules cannot be read".to_owned()))?;
-    Ok(Secrets::of(rules.secrets(text.as_bytes())?))
+    let mut ranges = rules.secrets(text.as_bytes())?;
+    ranges.extend(literal::found(text.as_bytes()));
+    for value in GIVEN.read().unwrap_or_else(PoisonError::into_inner).iter() {
+        ranges.extend(text.match_indices(value.as_str()).map(|(at, value)| at..at + value.len()));
+    }
+    Ok(Secrets::of(ranges))
 }
 
 #[cfg(test)]
@@ -113,5 +152,25 @@ mod tests {
         let said = format!("the value {value} is in the file");
         assert_eq!(redact(&said), said, "by itself it could be anything");
         assert_eq!(Quoted::of(&file).hide_in(&said), "the value wJal… is in the file");
+    }
+
+    #[test]
+    fn what_this_process_was_given_is_known_by_its_value_and_its_parts() {
+        keep("short");
+        keep("given-canary-word");
+        keep("Authorization=Basic Z2l2ZW46Y2FuYXJ5LTE3");
+        keep("smtps://joe:given-canary-2@mail.example.org:465?to=a");
+        let said =
+            "short given-canary-word Z2l2ZW46Y2FuYXJ5LTE3 given-canary-2 Authorization mail.example.org";
+        assert_eq!(redact(said), "short give… Z2l2… giv… Authorization mail.example.org");
+    }
+
+    #[test]
+    fn what_was_hidden_once_stays_as_it_is() {
+        let text = ["password = \"hun", "ter2abc\"\ntoken: 9f86", "d081884c7d65\n", &key()].concat();
+        let once = redact(&text);
+        assert_eq!(once, "password = \"hu…\"\ntoken: 9f86…\nAKIA…");
+        assert_eq!(redact(&once), once);
+        assert_eq!(Quoted::of(&text).hide_in(&once), once);
     }
 }

@@ -333,6 +333,8 @@ fn groups(all: &clap::Command, header: impl Fn(&str) -> String, literal: impl Fn
     text
 }
 
+/// The flag that names the operator's file.
+const CONFIG: &str = "config";
 /// The flag whose values differ from command to command.
 const FORMAT: &str = "format";
 
@@ -402,6 +404,20 @@ fn words(matches: &ArgMatches) -> Vec<&str> {
     words
 }
 
+/// The values that may be paths of what a command is about: all but the operator's own file.
+fn named_paths(matches: &ArgMatches) -> Vec<PathBuf> {
+    let mut paths = Vec::new();
+    let mut at = Some(matches);
+    while let Some(matches) = at {
+        let ids = matches.ids().map(clap::Id::as_str).filter(|id| *id != CONFIG);
+        // A group of arguments has no values of its own.
+        let values = ids.filter_map(|id| matches.try_get_raw(id).ok().flatten()).flatten();
+        paths.extend(values.map(PathBuf::from));
+        at = matches.subcommand().map(|(_, below)| below);
+    }
+    paths
+}
+
 /// The program and its commands, without those that are not for people.
 fn visible() -> clap::Command {
     let all = program();
@@ -462,6 +478,7 @@ pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
     let Globals { format, quiet, verbose, color, .. } = cli.globals;
     let output = Output::new(format, quiet, verbose, color).with_config(cli.globals.config.as_deref());
     let log = logging::start(cli.command.log_style(), output);
+    let environment = environment.about(named_paths(&matches));
     let context = Context { globals: cli.globals, environment, output };
     let ended = check(&words(&matches), format).and_then(|()| cli.command.run(&context));
     // Before the error that it explains.

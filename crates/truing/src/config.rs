@@ -117,6 +117,8 @@ impl StoreConfig {
 pub struct ServerConfig {
     /// The address to listen on.
     pub listen: SocketAddr,
+    /// The address of `/metrics` alone; none: it is on `listen`.
+    pub metrics: Option<SocketAddr>,
     /// Leases that a process holds at once.
     pub concurrency: usize,
     /// And for one owner's repositories; 0: as many.
@@ -178,6 +180,8 @@ pub struct ReviewConfig {
     pub claude: String,
     /// The version that it must have.
     pub claude_version: String,
+    /// How long it may take until it asks the model.
+    pub claude_start: Duration,
     /// Answers of a model in one review.
     pub max_turns: u32,
     /// Do several reviewers look at each change?
@@ -415,9 +419,8 @@ impl Config {
 
     /// Every effective value with its path, in the table's order.
     pub fn settings(&self) -> impl Iterator<Item = (String, &Setting)> {
-        paths(&self.names)
-            .into_iter()
-            .filter_map(|(path, _)| self.settings.get(&path).map(|setting| (path, setting)))
+        let set = |path: String| self.settings.get(&path).map(|setting| (path, setting));
+        paths(&self.names).into_iter().filter_map(move |(path, _)| set(path))
     }
 
     /// Typed; what is missing is told where the key stands that made it needed.
@@ -442,6 +445,7 @@ impl Config {
             store: StoreConfig { path: of.store("store.url")? },
             server: ServerConfig {
                 listen: of.address("server.listen")?,
+                metrics: of.address_if_any("server.metrics_listen")?,
                 concurrency: of.number("server.concurrency")?,
                 concurrency_per_owner: of.number("server.concurrency_per_owner")?,
                 lease: of.duration("server.lease")?,
@@ -463,6 +467,7 @@ impl Config {
                 })?,
                 claude: of.name("review.claude")?,
                 claude_version: of.name("review.claude_version")?,
+                claude_start: of.duration("review.claude_start")?,
                 max_turns: of.number("review.max_turns")?,
                 specialists: of.flag("review.specialists")?,
                 skills_dir: SkillsDir {

@@ -314,6 +314,7 @@ impl Demo {
                 FORGE.to_owned(),
                 HookSecret::new(WEBHOOK_SECRET.as_bytes()),
             )])),
+            metrics: None,
         };
         let serving =
             tokio::spawn(service.run(listener, async move { drop(stopped.await) }, std::future::pending()));

@@ -5,11 +5,15 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use truing_git::Programs;
+
 /// Variables and current folder.
 #[derive(Clone, Default)]
 pub struct Environment {
     variables: BTreeMap<String, OsString>,
     directory: PathBuf,
+    /// The folders that the command line names.
+    named: Vec<PathBuf>,
 }
 
 /// Names only: values may be secrets.
@@ -31,6 +35,7 @@ impl Environment {
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
                 .collect(),
             directory: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
+            named: Vec::new(),
         }
     }
 
@@ -42,7 +47,23 @@ impl Environment {
         Self {
             variables: variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
             directory: directory.into(),
+            named: Vec::new(),
         }
+    }
+
+    /// The same for a command that is about these paths, from the current folder: their repositories have no say in
+    /// what programs are run.
+    #[must_use]
+    pub fn about(self, paths: impl IntoIterator<Item = PathBuf>) -> Self {
+        let folders = paths.into_iter().map(|path| self.directory.join(path));
+        let named = folders.filter(|path| path.is_dir()).collect();
+        Self { named, ..self }
+    }
+
+    /// The programs of `PATH`, without those of the repository that the command stands in, or is about.
+    pub fn programs(&self) -> Programs {
+        let reviewed = self.named.iter().chain([&self.directory]).map(PathBuf::as_path);
+        Programs::of(self.get("PATH").unwrap_or_default(), reviewed)
     }
 
     /// The same with these variables besides, standing in `directory`.

@@ -179,6 +179,8 @@ pub struct Service<S, W, R, C, I> {
     pub pace: Pace,
     /// How webhooks are taken.
     pub ingress: ingress::Settings,
+    /// Where `/metrics` is asked for, if not where webhooks arrive.
+    pub metrics: Option<TcpListener>,
 }
 
 /// Why a service ended by itself.
@@ -218,9 +220,11 @@ where
         let looked = Arc::new(AtomicI64::new(self.house.clock.now().0));
         let bounds = (self.ingress.bounds.clone(), self.ingress.trusted_proxies.clone());
         let (house, settings, seen) = (self.house.clone(), self.ingress, looked.clone());
-        let routes = move || ingress::router(house, settings, seen, poll);
+        let apart = self.metrics.is_some();
+        let routes = move || ingress::routes(house, settings, (seen, poll), apart);
         // Ends with this function, however that ends.
-        let http = ingress::listen::start(listener, routes, bounds, stopped).map_err(ServeError::Thread)?;
+        let http = ingress::listen::start((listener, self.metrics), routes, bounds, stopped)
+            .map_err(ServeError::Thread)?;
         let mut watching = JoinSet::new();
         if role.works() {
             watching.spawn(commands::run(self.house.clone(), poll));

@@ -1,6 +1,7 @@
 //! The one place that puts the parts together: from a configuration to a store, clients and a service.
 
 pub mod agent;
+mod conceal;
 pub mod converge;
 pub mod jobs;
 mod mcp;
@@ -188,7 +189,7 @@ pub fn cleared_temp(database: &Path) -> Result<PathBuf, CliError> {
     Ok(folder)
 }
 
-/// Git with this environment's `PATH`.
+/// Git with this environment's programs.
 ///
 /// # Errors
 /// Exit 3 if there is no usable git.
@@ -202,8 +203,8 @@ async fn git_in(environment: &Environment, temp: Option<&Path>) -> Result<Git, C
     if let Some(temp) = temp {
         options.temp = temp.to_owned();
     }
-    if let Some(path) = environment.get("PATH") {
-        options.path = path.to_owned();
+    if environment.get("PATH").is_some() {
+        options.programs = environment.programs();
     }
     options.excludes =
         environment.user_folder("XDG_CONFIG_HOME", ".config").map(|folder| folder.join("git/ignore"));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio::time::{Duration, timeout};
+use tokio::time::{Duration, Instant, timeout, timeout_at};
 use truing_core::ledger::Usage;
 use truing_core::line::clean;
 use truing_model::gateway::Model;
@@ -78,12 +78,27 @@ impl<'a, M: Model, T: Tools, F: Form, J: Fn(&F) -> Option<String>> Conversation<
     }
 
     /// Answers everything that the program says, until the run is over and the program had time to end. `start` is its
-    /// place in the queue, until it has said something.
-    pub(super) async fn held(&mut self, mut said: mpsc::Receiver<Said>, start: Option<OwnedSemaphorePermit>) {
+    /// place in the queue, until it has said something. The run is over, too, if it asks nothing `within` its time.
+    pub(super) async fn held(
+        &mut self,
+        mut said: mpsc::Receiver<Said>,
+        start: Option<OwnedSemaphorePermit>,
+        within: Duration,
+    ) {
         let mut start = start;
+        let latest = Instant::now() + within;
+        let mut has_asked = false;
         while self.over.is_none() {
-            let Some(said) = said.recv().await else { break };
+            let next = if has_asked { Ok(said.recv().await) } else { timeout_at(latest, said.recv()).await };
+            let Ok(next) = next else {
+                let why = format!("claude has not asked the model within {} s", within.as_secs_f32());
+                self.over = Some(End::Failed(why));
+                // It has nothing to end in order.
+                return;
+            };
+            let Some(said) = next else { break };
             drop(start.take());
+            has_asked |= matches!(said, Said::Ask { .. });
             self.hear(said).await;
         }
         let rest = async {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::Workshop;
 use crate::command::{self, Bounds, End, Ended, MAX_PRINTED, NotRun, Written};
+use crate::outgoing::in_tree;
 use crate::sandbox::{Job, Level, Run};
 use crate::verify::usage::{self, Usage};
 
@@ -41,7 +42,7 @@ fn told(workshop: &Workshop, ended: &Ended) -> String {
     };
     for (name, printed) in [("output", &ended.out), ("errors", &ended.err)] {
         if !printed.is_empty() {
-            text += &format!("--- {name}\n{}", printed.text());
+            text += &format!("--- {name}\n{}", in_tree(&printed.text(), &workshop.clone));
             if !text.ends_with('\n') {
                 text.push('\n');
             }

@@ -103,6 +103,9 @@ pub struct Answer {
     /// What is counted; none: a token for each four bytes.
     #[serde(default)]
     pub usage: Option<Usage>,
+    /// Is more counted than the request allows?
+    #[serde(default)]
+    pub overruns: bool,
     /// What goes wrong.
     #[serde(default)]
     pub fault: Option<Fault>,
@@ -124,6 +127,7 @@ impl Default for Answer {
             json: None,
             stop: None,
             usage: None,
+            overruns: false,
             fault: None,
         }
     }
@@ -390,6 +394,12 @@ impl Answer {
     pub fn by(mut self, role: Role) -> Self {
         self.when.role = Some(role);
         self
+    }
+
+    /// With so many tokens of the answer, whatever the request allows.
+    #[must_use]
+    pub fn overrun(self, output: u64) -> Self {
+        Self { overruns: true, ..self.usage(100, output) }
     }
 
     /// With this count.

@@ -287,7 +287,7 @@ fn ready(answer: &Answer, body: &Value, number: u64) -> Ready {
         ..Usage::default()
     });
     let most = body["max_tokens"].as_u64().unwrap_or(u64::MAX);
-    if usage.output > most {
+    if usage.output > most && !answer.overruns {
         usage.output = most;
         stop = "max_tokens".to_owned();
     }

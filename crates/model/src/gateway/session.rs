@@ -13,7 +13,7 @@ use truing_core::port::{Gate, Ledger, StoreError};
 
 use super::bound::{Bound, History, Measured, measure};
 use super::settling::{Account, UnderWay};
-use super::ticket::{Ticket, possible};
+use super::ticket::{Ticket, overrun, possible};
 use super::{Answer, Gateway, Model, Refused, Shared, body};
 use crate::client::{Answered, Failure};
 use crate::messages::Request;
@@ -144,7 +144,15 @@ impl<L: Ledger + 'static, G: Gate> Session<L, G> {
         ticket.sent(max_tokens);
         let answered = self.shared().client.stream(body, begin, |meter| ticket.note(meter)).await;
         match answered {
-            Ok(answered) => Ok(self.answer(answered, prompt, price, ticket).await),
+            Ok(answered) => {
+                let over = answered.complete.usage.and_then(|usage| overrun(&usage, max_tokens));
+                let answer = self.answer(answered, prompt, price, ticket).await;
+                match over {
+                    // It is paid, and the last one: who passes one limit holds no other.
+                    Some(what) => Err(Ended::Refused(Refused::Nonsense { what })),
+                    None => Ok(answer),
+                }
+            }
             Err(failure) => {
                 match &failure.seen {
                     retry::Seen::Unsent | retry::Seen::Status(_) => ticket.nothing().await,
@@ -212,7 +220,7 @@ impl<L: Ledger + 'static, G: Gate> Session<L, G> {
         let Answered { complete, request_id } = answered;
         let (usage, cost) = match complete.usage {
             Some(usage) => {
-                let usage = possible(usage, ticket.max_tokens);
+                let usage = possible(usage);
                 self.history().counted(prompt, prompt_tokens(&usage));
                 // A provider may answer with another model than it was asked for, by its own rules.
                 let cost = self.shared().prices.of(&complete.model).unwrap_or(price).cost(&usage);

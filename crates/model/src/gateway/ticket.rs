@@ -23,18 +23,28 @@ const MAX_UNSEEN_SECONDS: u64 = 5;
 /// No model reads so many tokens at once.
 const MAX_PROMPT_TOKENS: u64 = 20_000_000;
 
-/// What a provider counted, as far as it can be so: an answer has no more tokens than were asked for. A count beyond that is
-/// a provider's mistake, and no reason to call everybody's money spent.
-pub(super) fn possible(usage: Usage, max_tokens: u32) -> Usage {
+/// No model writes so many in one answer.
+const MAX_ANSWER_TOKENS: u64 = 1_000_000;
+
+/// What a provider counted, as far as it can be so: that is what it will bill, also where it wrote more than it was asked for
+/// ([`overrun`]). A count beyond what any model can is its mistake, and no reason to call everybody's money spent.
+pub(super) fn possible(usage: Usage) -> Usage {
     let Usage { input, output, cache_read, cache_write_5m, cache_write_1h } = usage;
     let [input, cache_read, cache_write_5m, cache_write_1h] =
         [input, cache_read, cache_write_5m, cache_write_1h].map(|tokens| tokens.min(MAX_PROMPT_TOKENS));
-    let bounded =
-        Usage { input, output: output.min(max_tokens.into()), cache_read, cache_write_5m, cache_write_1h };
+    let output = output.min(MAX_ANSWER_TOKENS);
+    let bounded = Usage { input, output, cache_read, cache_write_5m, cache_write_1h };
     if bounded != usage {
         tracing::warn!(counted = usage.all(), "the provider counts more tokens than there can be");
     }
     bounded
+}
+
+/// What is wrong with a provider that counts more tokens of an answer than it was asked for. What is set aside for a run's
+/// next answer would hold no more than for this one.
+pub(super) fn overrun(usage: &Usage, max_tokens: u32) -> Option<String> {
+    let is_over = usage.output > u64::from(max_tokens);
+    is_over.then(|| format!("it counts {} tokens of an answer of at most {max_tokens}", usage.output))
 }
 
 /// A reservation for one try.
@@ -117,7 +127,7 @@ impl<L: Ledger + 'static> Ticket<L> {
     fn estimate(&self) -> (MicroUsd, Known) {
         let Some(sent) = self.sent else { return (MicroUsd(0), Known::Metered) };
         if let (true, Some(usage)) = (self.meter.is_total, self.meter.usage) {
-            return (self.price.cost(&possible(usage, self.max_tokens)), Known::Metered);
+            return (self.price.cost(&possible(usage)), Known::Metered);
         }
         let most = u64::from(self.max_tokens);
         let cost = match self.meter.usage {
@@ -184,13 +194,15 @@ mod tests {
     fn no_more_tokens_are_believed_than_there_can_be() {
         let real =
             Usage { input: 190_000, output: 4096, cache_read: 9, cache_write_5m: 8, cache_write_1h: 7 };
-        assert_eq!(possible(real, 4096), real);
+        assert_eq!(possible(real), real);
         let huge = 1 << 63;
         let wrong =
             Usage { input: huge, output: huge, cache_read: huge, cache_write_5m: huge, cache_write_1h: huge };
-        let most = MAX_PROMPT_TOKENS;
+        let (most, output) = (MAX_PROMPT_TOKENS, MAX_ANSWER_TOKENS);
         let bounded =
-            Usage { input: most, output: 4096, cache_read: most, cache_write_5m: most, cache_write_1h: most };
-        assert_eq!(possible(wrong, 4096), bounded);
+            Usage { input: most, output, cache_read: most, cache_write_5m: most, cache_write_1h: most };
+        assert_eq!(possible(wrong), bounded);
+        assert_eq!(overrun(&real, 4096), None);
+        assert!(overrun(&real, 4095).is_some());
     }
 }

@@ -1,6 +1,7 @@
 //! `truing serve`: the service on this machine, until it is told to stop.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,20 +80,37 @@ async fn serve(
     };
     let sinks = wiring::sinks(&config.notify, &context.environment, &house.metrics)?;
     let operations = house.store.clone();
-    let listener = TcpListener::bind(config.server.listen).await.map_err(|error| {
-        CliError::failed("listen", format!("cannot listen on {}: {error}", config.server.listen))
-            .hint("stop what listens there, or choose another address: `--listen ADDR`")
-    })?;
-    let address = listener.local_addr().unwrap_or(config.server.listen);
+    let (listener, address) = bound(config.server.listen, "`--listen ADDR`").await?;
+    let apart = match config.server.metrics {
+        Some(wanted) => Some(bound(wanted, "`server.metrics_listen`").await?),
+        None => None,
+    };
     if let Err(error) = lock.listens(&address.to_string(), SystemClock.now()) {
         tracing::warn!(%error, "the lock file does not tell where this process listens");
     }
     for name in secrets.keys() {
         context.output.say(format_args!("webhooks of forge {name}: http://{address}/webhooks/{name}"));
     }
-    context
-        .output
-        .say(format_args!("health and metrics: http://{address}/healthz, http://{address}/metrics"));
+    match &apart {
+        None => context
+            .output
+            .say(format_args!("health and metrics: http://{address}/healthz, http://{address}/metrics")),
+        Some((_, metrics)) => {
+            context.output.say(format_args!("health: http://{address}/healthz"));
+            context.output.say(format_args!("metrics: http://{metrics}/metrics"));
+        }
+    }
+    for (address, is_behind_a_proxy) in [
+        Some((address, !config.server.trusted_proxies.is_empty())),
+        apart.as_ref().map(|(_, address)| (*address, false)),
+    ]
+    .into_iter()
+    .flatten()
+    {
+        if !is_behind_a_proxy {
+            warn_beyond_loopback(address, context);
+        }
+    }
     tracing::info!(%address, role = role.as_str(), database = %path.display(), "serving");
     // The first signal stops the service, the second one makes it hurry.
     let (tell, told) = watch::channel(Vec::new());
@@ -118,7 +136,8 @@ async fn serve(
     let (store, keep) = (house.store.clone(), wiring::keep(&config.retention));
     telling.spawn(async move { housekeeping::run(&store, keep).await });
     let house = Arc::new(house);
-    let service = Service { house: Arc::clone(&house), pace: wiring::pace(config, role), ingress };
+    let metrics = apart.map(|(listener, _)| listener);
+    let service = Service { house: Arc::clone(&house), pace: wiring::pace(config, role), ingress, metrics };
     let jobs = if role.works() { Some(Calendars::new(config, &context.environment, &house)?) } else { None };
     let (quit, quitting) = watch::channel(false);
     let mut ends = stop.clone();
@@ -151,6 +170,24 @@ async fn serve(
     tracing::info!("stopped");
     let by = told.borrow().first().copied();
     Ok(by.map_or(Exit::Done, exit))
+}
+
+/// A listener, and the address that it has got. `choose`: what names another one.
+async fn bound(wanted: SocketAddr, choose: &str) -> Result<(TcpListener, SocketAddr), CliError> {
+    let listener = TcpListener::bind(wanted).await.map_err(|error| {
+        CliError::failed("listen", format!("cannot listen on {wanted}: {error}"))
+            .hint(format!("stop what listens there, or choose another address: {choose}"))
+    })?;
+    let address = listener.local_addr().unwrap_or(wanted);
+    Ok((listener, address))
+}
+
+fn warn_beyond_loopback(address: SocketAddr, context: &Context) {
+    if !address.ip().is_loopback() {
+        context.output.warn(format_args!(
+            "{address} is reached from other machines, unencrypted: put a proxy with TLS in front, or listen on 127.0.0.1"
+        ));
+    }
 }
 
 /// What a server ends with that was told to.

@@ -8,18 +8,28 @@ use super::problem::{ConfigError, Problem};
 /// Pairs of values that do not go together.
 pub(super) fn all(of: &Typed<'_>) -> Result<Vec<Problem>, ConfigError> {
     let mut problems = Vec::new();
+    let conflict = |key: &'static str, relation, other: &'static str| {
+        let (one, another) = (of.setting(key)?, of.setting(other)?);
+        Ok::<_, ConfigError>(Problem::Conflict {
+            key,
+            value: one.value.to_string(),
+            at: one.origin.clone(),
+            relation,
+            other,
+            other_value: another.value.to_string(),
+            other_at: another.origin.clone(),
+        })
+    };
     for (key, relation, other, fits) in RELATIONS {
         if !fits(of.duration(key)?, of.duration(other)?) {
-            problems.push(Problem::Conflict {
-                key,
-                value: of.setting(key)?.value.to_string(),
-                at: of.setting(key)?.origin.clone(),
-                relation,
-                other,
-                other_value: of.setting(other)?.value.to_string(),
-                other_at: of.setting(other)?.origin.clone(),
-            });
+            problems.push(conflict(key, relation, other)?);
         }
+    }
+    let (metrics, all) = ("server.metrics_listen", "server.listen");
+    let (apart, usual) = (of.address_if_any(metrics)?, of.address(all)?);
+    // Port 0 is another one each time.
+    if apart.is_some_and(|apart| apart.port() != 0 && apart == usual) {
+        problems.push(conflict(metrics, "be another address than", all)?);
     }
     Ok(problems)
 }

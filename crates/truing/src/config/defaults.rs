@@ -26,6 +26,7 @@ pub(super) fn of(path: &str, key: &Key, environment: &Environment) -> Result<Opt
             ["sync", _, "branch"] => Some(Value::Name(format!("truing/sync-{}", name()))),
             ["reviewer", _, key] => Some(converge::default(name(), key)),
             ["sync", ..]
+            | ["server", "metrics_listen"]
             | ["mcp", _, "url" | "forge" | "transport" | "token" | "tools"]
             | ["forge", _, "app_id" | "private_key" | "marker_key"]
             | ["rules" | "prompts", "dir"]

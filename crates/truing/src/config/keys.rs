@@ -254,6 +254,17 @@ pub const KEYS: &[Key] = &[
         doc: "The address that the service listens on; port 0 takes any free one.",
     },
     Key {
+        path: "server.metrics_listen",
+        kind: Kind::Address,
+        default: Default::Computed {
+            words: "none: `/metrics` is on `server.listen`",
+            example: "\"127.0.0.1:9090\"",
+        },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "An address for `/metrics` alone, which is then not on `server.listen` any more; port 0 takes any free one.",
+    },
+    Key {
         path: "server.concurrency",
         kind: Kind::Integer(1, 1024),
         default: Default::Text("4"),
@@ -537,7 +548,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("claude"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "The program of Claude Code, for the runtime `cli`: a path (from the file's folder; whole in a variable), or a name that is looked for on `PATH`, but not in the repository that the command stands in. It runs in the sandbox (`full` only), without tools, settings and files of its own.",
+        doc: "The program of Claude Code, for the runtime `cli`: a path (from the file's folder; whole in a variable), or a name that is looked for on `PATH`, but not in a repository that the command stands in or names. It runs in the sandbox (`full` only), without tools, settings and files of its own.",
     },
     Key {
         path: "review.claude_version",
@@ -546,6 +557,14 @@ pub const KEYS: &[Key] = &[
         repository: Repository::No,
         since: "0.1.0",
         doc: "The version that this program must have, exactly: what it does between two versions is nobody's promise. To allow another one, name it.",
+    },
+    Key {
+        path: "review.claude_start",
+        kind: CALL,
+        default: Default::Text("60s"),
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "How long this program may take to tell its version, and in each run until it first asks the model. Then the run ends, and what the rules found is the review.",
     },
     Key {
         path: "review.max_turns",
@@ -641,7 +660,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text(""),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "The program that is the server, over its standard streams, and its arguments. It runs in an empty folder, and sees no file of the repository.",
+        doc: "The program that is the server, over its standard streams, and its arguments. With a `/` the program is a path, from the folder of the file that names it; its arguments are as they are, so files among them are to be named in full. It runs in an empty folder, and sees no file but those of the system and of `read`.",
     },
     Key {
         path: "mcp.NAME.read",

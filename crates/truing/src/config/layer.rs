@@ -273,9 +273,7 @@ pub(crate) fn of_variables(environment: &Environment, problems: &mut Vec<Problem
             }
             (Some(text), Some(SecretIn::Variable)) => value::secret_variable(text).map(Value::Secret),
             (Some(text), Some(SecretIn::File)) => value::secret_file(text, folder).map(Value::Secret),
-            (Some(text), None)
-                if key.kind == Kind::Program && text.contains('/') && !text.starts_with('/') =>
-            {
+            (Some(text), None) if value::starts_here(key.kind, text) => {
                 Err(Wrong::Value("must be a whole path, beginning with `/`, or a name".into()))
             }
             (Some(text), None) => Value::from_text(key.kind, text, folder),

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io::Read as _;
 use std::path::PathBuf;
 
+use truing_reader::redact;
+
 use crate::environment::Environment;
 
 /// Where a secret is kept. It is read when it is needed, not before.
@@ -21,14 +23,17 @@ pub enum Secret {
 const MAX_BYTES: u64 = 64 * 1024;
 
 impl Secret {
-    /// Reads the secret now.
+    /// Reads the secret now. From then on it is left out of all that is shown to others ([`redact::keep`]).
     ///
     /// # Errors
     /// Names the variable or file that is missing, empty, too long or not text.
     pub fn read(&self, environment: &Environment) -> Result<SecretText, SecretError> {
         let fail = |why: String| SecretError { from: self.clone(), why };
         let text = match self {
-            Self::Plain(text) => return Ok(text.clone()),
+            Self::Plain(text) => {
+                redact::keep(&text.0);
+                return Ok(text.clone());
+            }
             Self::Env(name) => match environment.get(name).map(|value| value.to_str()) {
                 Some(Some(value)) => value.to_owned(),
                 Some(None) => return Err(fail("is not UTF-8".to_owned())),
@@ -49,7 +54,10 @@ impl Secret {
         let text = text.strip_suffix('\r').unwrap_or(text);
         match text.len() as u64 {
             0 => Err(fail("is empty".to_owned())),
-            1..=MAX_BYTES => Ok(SecretText(text.to_owned())),
+            1..=MAX_BYTES => {
+                redact::keep(text);
+                Ok(SecretText(text.to_owned()))
+            }
             _ => Err(fail(format!("is longer than {MAX_BYTES} bytes"))),
         }
     }

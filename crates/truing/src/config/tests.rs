@@ -3,6 +3,7 @@
 // long: one short test for each rule, which share their files.
 
 use super::keys::KEYS;
+use super::mcp::McpWay;
 use super::problem::MAX_PROBLEMS;
 use super::*;
 
@@ -532,6 +533,17 @@ fn a_program_starts_at_the_operators_file_and_never_at_the_current_folder() {
         |value: &str| Config::resolve(&variables(&[("TRUING_REVIEW__CLAUDE", value)]), None, &[]).map(claude);
     assert_eq!(by_variable("/opt/claude").unwrap(), "/opt/claude");
     let told = told_of_variables(&[("TRUING_REVIEW__CLAUDE", "bin/claude")]);
+    assert!(told.contains("must be a whole path, beginning with `/`, or a name"), "{told}");
+    // The program of a server, too; its arguments are for it to understand.
+    let server = |command: &str| format!("[mcp.docs]\ntools = [\"a\"]\ncommand = {command}\n");
+    let words = |text: &str| {
+        let way = of_file(&server(text)).unwrap().mcp["docs"].way.clone();
+        let McpWay::Program { command, .. } = way else { panic!("{way:?}") };
+        command.join(" ")
+    };
+    assert_eq!(words(r#"["./bin/x", "tools/x.py"]"#), "/etc/truing/./bin/x tools/x.py");
+    assert_eq!(words(r#"["python", "tools/x.py"]"#), "python tools/x.py");
+    let told = told_of_variables(&[("TRUING_MCP__DOCS__COMMAND", r#"["./bin/x"]"#)]);
     assert!(told.contains("must be a whole path, beginning with `/`, or a name"), "{told}");
 }
 

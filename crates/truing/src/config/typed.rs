@@ -46,6 +46,10 @@ impl Typed<'_> {
         self.get(path, |value| if let Value::Address(address) = value { Some(*address) } else { None })
     }
 
+    pub(super) fn address_if_any(&self, path: &str) -> Result<Option<SocketAddr>, ConfigError> {
+        if self.setting(path)?.value == Value::Unset { Ok(None) } else { self.address(path).map(Some) }
+    }
+
     pub(super) fn list(&self, path: &str) -> Result<Vec<String>, ConfigError> {
         self.get(path, |value| if let Value::List(items) = value { Some(items.clone()) } else { None })
     }

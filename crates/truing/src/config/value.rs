@@ -28,6 +28,7 @@ pub use length::ShownDuration;
 use length::duration;
 pub(crate) use length::milliseconds;
 use places::{no_secrets, place, place_in_toml, secrets};
+pub(super) use program::starts_here;
 use program::{command, commands, no_command, no_commands, program};
 
 /// A checked value.
@@ -117,7 +118,7 @@ impl Value {
                 None => Err(must("be a list of strings, such as [\"a\", \"b\"]")),
             },
             Kind::Command => match strings(value) {
-                Some(words) => command(words),
+                Some(words) => command(words, folder),
                 None => Err(must(no_command())),
             },
             Kind::Commands => {
@@ -223,7 +224,7 @@ impl Value {
             }
             Kind::Command if text.trim().is_empty() => Ok(Self::List(Vec::new())),
             Kind::Command => match serde_json::from_str::<Vec<String>>(text) {
-                Ok(words) => command(words.iter().map(String::as_str).collect()),
+                Ok(words) => command(words.iter().map(String::as_str).collect(), folder),
                 Err(_) => Err(must(no_command())),
             },
             Kind::Commands if text.trim().is_empty() => Ok(Self::Commands(Vec::new())),

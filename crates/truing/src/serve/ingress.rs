@@ -133,13 +133,22 @@ struct Ingress<S, W, R, C, I> {
 
 type Shared<S, W, R, C, I> = State<Arc<Ingress<S, W, R, C, I>>>;
 
-/// The routes of the service. Starts the task that marks, which ends with them.
-pub fn router<S, W, R, C, I>(
+/// What is answered at which address.
+pub struct Routes {
+    /// Where webhooks arrive.
+    pub main: Router,
+    /// Where `/metrics` is, if it has an address of its own.
+    pub metrics: Router,
+}
+
+/// The routes of the service, with `/metrics` among the others unless it is `apart`. Starts the task that marks, which
+/// ends with them.
+pub fn routes<S, W, R, C, I>(
     house: Arc<House<S, W, R, C, I>>,
     settings: Settings,
-    looked: Arc<AtomicI64>,
-    poll: Duration,
-) -> Router
+    (looked, poll): (Arc<AtomicI64>, Duration),
+    apart: bool,
+) -> Routes
 where
     S: Slots + Records + Operations + Watchlist + 'static,
     W: Forges + 'static,
@@ -159,12 +168,14 @@ where
         written: Fresh::new(),
         scraped: Fresh::new(),
     };
-    Router::new()
+    let main = Router::new()
         .route("/webhooks/{name}", post(webhook::<S, W, R, C, I>))
         .route("/healthz", get(healthz::<S, W, R, C, I>))
-        .route("/readyz", get(readyz::<S, W, R, C, I>))
-        .route("/metrics", get(metrics::<S, W, R, C, I>))
-        .with_state(Arc::new(ingress))
+        .route("/readyz", get(readyz::<S, W, R, C, I>));
+    let metrics = Router::new().route("/metrics", get(metrics::<S, W, R, C, I>));
+    let (main, metrics) = if apart { (main, metrics) } else { (main.merge(metrics), Router::new()) };
+    let state = Arc::new(ingress);
+    Routes { main: main.with_state(state.clone()), metrics: metrics.with_state(state) }
 }
 
 /// 202 once the mark is durable, or if nothing is to be marked; else what [`Refusal`] says, with a line in the log.

@@ -9,6 +9,7 @@ use truing_agent::native::Limits;
 use truing_agent::runtime::Runtime as Conversation;
 use truing_agent::sandbox::SandboxError;
 use truing_core::secret::Secret;
+use truing_git::programs::NOT_FOUND;
 #[cfg(feature = "aws")]
 use truing_model::aws::AwsLogin;
 use truing_model::cassette::{Cassette, Hide, Recording, Tape};
@@ -47,6 +48,7 @@ const PROVIDERS: [(&str, &str); 2] = [(layer::USE_AWS, AWS), ("CLAUDE_CODE_USE_B
 /// Exit 2 for configuration that cannot be used, a missing key above all.
 pub fn native(config: &Config, environment: &Environment, ledger: Sqlite) -> Result<Agent, CliError> {
     let (login, prices) = ready(config, environment)?;
+    super::conceal::conceal(config, environment);
     let runtime = runtime(config, environment)?;
     let (servers, own_tools) = super::mcp::servers(config, environment, &ledger)?;
     Ok(Agent { servers, own_tools, ..agent(config, ledger, runtime, (login, prices))? })
@@ -178,7 +180,9 @@ fn runtime(config: &Config, environment: &Environment) -> Result<Conversation, C
         Runtime::Cli => {
             let version = &config.review.claude_version;
             let program = located(&config.review.claude, environment);
-            let cli = program.and_then(|program| Cli::new(&program, version, super::sandbox_level()));
+            let cli = program.and_then(|program| {
+                Cli::new(&program, version, config.review.claude_start, super::sandbox_level())
+            });
             let teams =
                 environment.get("CLAUDE_CODE_EXPERIMENTAL_AGENT_TEAMS").and_then(|said| said.to_str());
             let cli = cli.map(|cli| cli.with_teams(teams));
@@ -196,50 +200,16 @@ pub fn can_converse(config: &Config, environment: &Environment) -> Result<(), Cl
     runtime(config, environment).map(drop)
 }
 
-/// A program by its name: a path, or where `PATH` has it first. One in the repository that the command stands in is not
-/// taken for it, behind a link and in another of its working trees neither, nor is one in a folder that is named from
-/// there: who wrote what is reviewed does not say what runs.
+/// A program by its name: a path, or where `PATH` has it first, outside of what is reviewed.
 fn located(name: &str, environment: &Environment) -> Result<PathBuf, Unusable> {
     if name.contains('/') {
         return Ok(name.into());
     }
-    let here = environment.directory().canonicalize().unwrap_or_default();
-    let trees = here.ancestors().find(|folder| folder.join(".git").exists()).map(working_trees);
-    let is_elsewhere = |file: &PathBuf| {
-        let real = file.canonicalize().unwrap_or_default();
-        file.is_file() && !trees.iter().flatten().any(|tree| real.starts_with(tree) || file.starts_with(tree))
-    };
-    let folders = std::env::split_paths(environment.get("PATH").unwrap_or_default());
-    let named = folders.filter(|folder| folder.is_absolute()).map(|folder| folder.join(name));
-    let mut found = named.filter(is_elsewhere);
     let missing = || Unusable::Missing {
         program: name.into(),
-        why: std::io::Error::new(
-            ErrorKind::NotFound,
-            "no folder of `PATH` has it (those of this repository, or not named in full, do not count)",
-        ),
+        why: std::io::Error::new(ErrorKind::NotFound, NOT_FOUND),
     };
-    found.next().ok_or_else(missing)
-}
-
-/// The folders in which a repository's files are, for one of its working trees: it, the main one and those that are linked
-/// to it.
-fn working_trees(tree: &Path) -> Vec<PathBuf> {
-    // In a linked one it is a file: `gitdir: MAIN/.git/worktrees/NAME`.
-    let dot_git = tree.join(".git");
-    let named = std::fs::read_to_string(&dot_git).ok();
-    let named = named.as_deref().and_then(|text| text.strip_prefix("gitdir:"));
-    let own = named.map_or(dot_git, |named| tree.join(named.trim()));
-    let linked_to = own.parent().filter(|folder| folder.ends_with("worktrees")).and_then(Path::parent);
-    let shared = linked_to.map_or(own.clone(), Path::to_owned);
-    let main = shared.parent().filter(|_| shared.ends_with(".git")).map(Path::to_owned);
-    let entries = std::fs::read_dir(shared.join("worktrees")).into_iter().flatten().flatten();
-    let linked = entries.filter_map(|entry| {
-        let dot_git = std::fs::read_to_string(entry.path().join("gitdir")).ok()?;
-        Some(Path::new(dot_git.trim()).parent()?.to_owned())
-    });
-    let all = [tree.to_owned()].into_iter().chain(main).chain(linked);
-    all.filter_map(|tree| tree.canonicalize().ok()).collect()
+    environment.programs().find(Path::new(name)).ok_or_else(missing)
 }
 
 fn unusable(error: &Unusable, version: &str) -> CliError {
@@ -392,54 +362,5 @@ fn judge(config: &Config, environment: &Environment) -> Result<(), CliError> {
     match layer::wrong_address(environment).filter(|_| !ours) {
         Some(problem) => Err(ConfigError::from(problem).into()),
         None => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::os::unix::fs::symlink;
-
-    use super::*;
-
-    /// Who wrote what is reviewed does not say what runs.
-    #[test]
-    fn a_program_of_the_repository_is_not_taken_wherever_path_leads_to_it() {
-        let place = tempfile::tempdir().unwrap();
-        let at = |name: &str| place.path().join(name);
-        for folder in ["main/.git/worktrees/one", "main/bin", "linked/bin", "links", "outside"] {
-            fs::create_dir_all(at(folder)).unwrap();
-        }
-        let gitdir = at("main/.git/worktrees/one");
-        fs::write(at("linked/.git"), format!("gitdir: {}\n", gitdir.display())).unwrap();
-        fs::write(gitdir.join("gitdir"), format!("{}\n", at("linked/.git").display())).unwrap();
-        for program in ["main/bin/claude", "linked/bin/claude", "outside/claude"] {
-            fs::write(at(program), "").unwrap();
-        }
-        let found = |here: &str, folders: &[&str]| {
-            let path = std::env::join_paths(folders.iter().map(|folder| at(folder))).unwrap();
-            let environment =
-                Environment::new([("PATH", path.to_str().unwrap())], at(here).to_str().unwrap());
-            located("claude", &environment)
-                .ok()
-                .map(|file| file.strip_prefix(place.path()).unwrap().to_owned())
-        };
-        for link in ["main/bin/claude", "linked/bin/claude"] {
-            let _ = fs::remove_file(at("links/claude"));
-            symlink(at(link), at("links/claude")).unwrap();
-            for here in ["main", "main/bin", "linked"] {
-                assert_eq!(found(here, &["links", "main/bin", "linked/bin"]), None, "{here}: {link}");
-                assert_eq!(
-                    found(here, &["links", "outside"]),
-                    Some("outside/claude".into()),
-                    "{here}: {link}"
-                );
-            }
-        }
-        // A link to one outside is as good as that one, and elsewhere the repository's own may be named by `PATH`.
-        let _ = fs::remove_file(at("links/claude"));
-        symlink(at("outside/claude"), at("links/claude")).unwrap();
-        assert_eq!(found("main", &["links"]), Some("links/claude".into()));
-        assert_eq!(found("outside", &["main/bin"]), Some("main/bin/claude".into()));
     }
 }

@@ -16,7 +16,7 @@ use crate::environment::Environment;
 use crate::mcp::OwnTools;
 
 /// Variables of credentials that no key names. All that begin as our own may hold one, too.
-const CREDENTIALS: [&str; 5] =
+pub(super) const CREDENTIALS: [&str; 5] =
     ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GITHUB_TOKEN", "GH_TOKEN", "MCP_TOKEN"];
 
 /// The folder that all programs run in, beside the database.

@@ -228,6 +228,11 @@ fn in_a_clone_nothing_of_it_is_run() {
             let asked = scene.model.log().split_off(before);
             let hears = asked.iter().filter(|asked| asked.body.to_string().contains(WORD)).count();
             assert_eq!(hears > 0, name == "review", "{when}: {name}");
+            // Nor is a model told where on this machine it works.
+            for place in [home.to_str().unwrap(), "/truing-git-"] {
+                let told = asked.iter().map(|asked| asked.body.to_string()).find(|told| told.contains(place));
+                assert_eq!(told, None, "{when}: {name}: {place}");
+            }
         }
         let branch = scene.branch().unwrap();
         assert!(scene.place.git(["show", &format!("{branch}:total.py")]).contains(RIGHT), "{when}");

@@ -74,6 +74,39 @@ async fn metrics_tell_what_happened() {
     assert_eq!(get(&server.url, "/readyz").0, 200);
 }
 
+/// Where webhooks arrive others come, too: an operator keeps the metrics from them.
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_have_an_address_of_their_own_if_one_is_configured() {
+    let site = Site::new().await;
+    let mut command = site.command(&["serve", "--listen", "0.0.0.0:0"]);
+    command.env("TRUING_SERVER__METRICS_LISTEN", "127.0.0.1:0").stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let mut server = Server { child, log: None, url: String::new() };
+    let mut said = |what: &str| {
+        let line = lines.by_ref().find_map(|line| line.split_once(what).map(|(_, rest)| rest.to_owned()));
+        line.unwrap_or_else(|| panic!("no {what}"))
+    };
+    let (health, metrics) = (said("health: "), said("metrics: "));
+    assert!(said("warning: ").starts_with("0.0.0.0:"), "the main address is reached from elsewhere");
+    server.url = health;
+    let main = server.url.replace("0.0.0.0", "127.0.0.1");
+    assert_eq!((get(&main, "/healthz").0, get(&main, "/metrics").0), (200, 404));
+    let (status, text) = get(&metrics, "/metrics");
+    assert!(status == 200 && text.contains("truing_store_up 1"), "{text}");
+    for path in ["/healthz", "/readyz", "/webhooks/github"] {
+        assert_eq!(get(&metrics, path).0, 404, "{path}");
+    }
+    server.signal("-TERM");
+    let drained = lines.count();
+    assert!(server.child.wait().unwrap().success(), "{drained}");
+
+    // One address cannot be both.
+    let mut command = site.command(&["serve", "--listen", "127.0.0.1:1"]);
+    let same = Ran::of(command.env("TRUING_SERVER__METRICS_LISTEN", "127.0.0.1:1").output().unwrap());
+    assert!(same.exit == 2 && same.err.contains("server.metrics_listen"), "{same:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_cannot_be_written_is_not_ready() {
     let site = Site::new().await;

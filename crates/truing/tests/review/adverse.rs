@@ -114,7 +114,7 @@ fn each_misbehaviour_comes_to(runs: impl Fn(Scene) -> Scene) {
     let overloaded =
         Fault::Error { after: At::Block, error: "overloaded_error".into(), message: "later".into() };
     let receiver = Receiver::start();
-    let rows: [Row; 29] = [
+    let rows: [Row; 30] = [
         ("400", fails(400), "partial", "minimal", 1, false),
         ("402", fails(402), "partial", "minimal", 1, false),
         ("403", fails(403), "partial", "minimal", 1, false),
@@ -163,6 +163,14 @@ fn each_misbehaviour_comes_to(runs: impl Fn(Scene) -> Scene) {
         ("no model of that name", vec![Answer::status(404).times(0)], "partial", "minimal", 1, false),
         ("a refusal", vec![read("pay.py"), stops("refusal")], "partial", "refusal", 2, false),
         ("max_tokens", vec![stops("max_tokens")], "partial", "max_tokens", 3, false),
+        (
+            "more than was asked for",
+            vec![read("pay.py"), Answer::text("much").overrun(40_000)],
+            "partial",
+            "40000 tokens of an answer of at most",
+            2,
+            false,
+        ),
         ("a full context", vec![stops("model_context_window_exceeded")], "partial", "context", 1, false),
         ("arguments off schema", vec![says(off_schema), report(&[finding()])], "reviewed", "", 2, true),
         (

@@ -1,6 +1,8 @@
 //! Reviews with the real `claude` program in between, and the same scripted model behind it.
 
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use truing_fakes::model::{Answer, Script};
@@ -88,6 +90,10 @@ fn what_the_program_cannot_be_is_refused_before_anything_is_asked() {
         ("other", Some(format!("{script} '2.0.1 (Claude Code)'\n")), "claude_version = \"2.0.1\""),
         ("rubbish", Some(format!("{script} hello\n")), "not a script that starts it"),
         ("crash", Some("#!/bin/sh\nkill -SEGV $$\n".to_owned()), "not a script that starts it"),
+        ("fails", Some(format!("{script} {}\nexit 7\n", truing_agent::cli::VERSION)), "exit status: 7"),
+        ("floods", Some("#!/bin/sh\nexec cat /dev/zero\n".to_owned()), "more than 65536 bytes"),
+        ("shouts", Some("#!/bin/sh\nexec cat /dev/zero >&2\n".to_owned()), "does not end within 3 s"),
+        ("waits", Some("#!/bin/sh\nexec sleep 1000\n".to_owned()), "does not end within 3 s"),
     ] {
         let scene = Scene::of([]);
         let program = scene.place.home().join(name);
@@ -95,8 +101,10 @@ fn what_the_program_cannot_be_is_refused_before_anything_is_asked() {
             std::fs::write(&program, text).unwrap();
             assert!(Command::new("chmod").arg("755").arg(&program).status().unwrap().success());
         }
-        let scene = with_program(scene, &program.display().to_string());
+        let began = Instant::now();
+        let scene = scene.with(&format!("[review]\nclaude = {program:?}\nclaude_start = \"3s\"\n")).by("cli");
         let ran = scene.review(&[]);
+        assert!(began.elapsed() < Duration::from_secs(30), "{name}: {:?}", began.elapsed());
         assert!(ran.exit == 2 && ran.err.contains(hint), "{name}: {}", ran.err);
         assert_eq!(scene.model.log().len(), 0, "{name}");
     }
@@ -146,5 +154,73 @@ fn a_program_that_fails_leaves_a_review_by_the_rules_that_says_so() {
         let why = told["outcome"]["reason"].as_str().unwrap();
         assert!(why.contains(reason), "{name}: {why}");
         assert_eq!(told["findings"].as_array().unwrap().len(), 1, "{name}: the rules have reviewed");
+    }
+}
+
+/// The twenty minutes of a run are for one that works.
+#[test]
+fn a_program_that_never_asks_the_model_is_ended_soon() {
+    // It hears what it is told, and holds its streams open.
+    let scene = Scene::of([]);
+    scene.place.write("b.py", STOPS);
+    let program = scene.place.home().join("sleeps");
+    let version = truing_agent::cli::VERSION;
+    let text =
+        format!("#!/bin/sh\nif [ \"$1\" = --version ]; then echo {version}; exit; fi\ncat; sleep 1000\n");
+    std::fs::write(&program, text).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let scene = scene.with(&format!("[review]\nclaude = {program:?}\nclaude_start = \"2s\"\n")).by("cli");
+    let began = Instant::now();
+    let ran = scene.review(&[]);
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    let told = ran.json();
+    assert_eq!(told["outcome"]["kind"], "partial", "{}", ran.err);
+    let why = told["outcome"]["reason"].as_str().unwrap();
+    assert!(why.contains("has not asked the model within 2 s"), "{why}");
+    assert_eq!(told["findings"].as_array().unwrap().len(), 1, "the rules have reviewed");
+}
+
+/// From outside of a repository and from inside, by whatever `PATH` leads there, and in a linked working tree.
+#[test]
+fn no_program_of_the_repository_is_run_from_wherever_it_is_reviewed() {
+    let scene = Scene::of([]);
+    let (home, repo) = (scene.place.home().canonicalize().unwrap(), scene.place.repo());
+    let canary = home.join("canary");
+    let script = format!("#!/bin/sh\necho \"$0\" >> {}\nexit 1\n", canary.display());
+    for name in ["git", "claude", "gpg", "rg", "ssh"] {
+        scene.place.write(format!("bin/{name}"), &script);
+        let file = repo.join("bin").join(name);
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    scene.place.commit_unchecked("programs");
+    scene.place.git(["worktree", "add", "--quiet", "../linked"]);
+    // A folder that is a link, and one with links in it.
+    symlink(repo.join("bin"), home.join("whole")).unwrap();
+    std::fs::create_dir(home.join("each")).unwrap();
+    for name in ["git", "claude", "gpg", "rg", "ssh"] {
+        symlink(repo.join("bin").join(name), home.join("each").join(name)).unwrap();
+    }
+    let system = std::env::var_os("PATH").unwrap();
+    let ours = [home.join("whole"), home.join("each"), repo.join("bin"), home.join("linked/bin")]
+        .into_iter()
+        .chain(["", ".", "bin", "r/bin"].map(Into::into))
+        .chain(std::env::split_paths(&system).filter(|folder| !folder.join("claude").exists()));
+    let path = std::env::join_paths(ours).unwrap();
+    let reviews: [(&str, &[&str]); 4] = [("", &["r"]), ("r", &[]), ("linked", &[]), ("", &["linked"])];
+    for (here, target) in reviews {
+        for runtime in ["rules", "cli"] {
+            let fixed = ["review", "--runtime", runtime, "--base", "HEAD~1", "--fail-on", "never"];
+            let mut command = scene.place.command(&[&fixed[..], target].concat());
+            command.current_dir(home.join(here)).env("PATH", &path).env("ANTHROPIC_API_KEY", "key");
+            let ran = Ran::from(command.output().unwrap());
+            let when = format!("{runtime} {target:?} in {here:?}");
+            let said = std::fs::read_to_string(&canary).unwrap_or_default();
+            assert_eq!(said, "", "{when}: {ran:?}");
+            let exit = if runtime == "rules" { 0 } else { 2 };
+            assert_eq!(ran.exit, exit, "{when}: {ran:?}");
+            if runtime == "cli" {
+                assert!(ran.err.contains("those of the reviewed repository"), "{when}: {}", ran.err);
+            }
+        }
     }
 }

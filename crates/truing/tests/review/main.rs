@@ -18,6 +18,7 @@ mod memory;
 mod model;
 #[path = "../support/otlp.rs"]
 mod otlp;
+mod outgoing;
 mod parity;
 mod place;
 #[path = "../support/quiet.rs"]

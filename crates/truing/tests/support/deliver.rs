@@ -29,11 +29,11 @@ where
     let secrets = BTreeMap::from([(forge.to_owned(), HookSecret::new(secret.as_bytes()))]);
     let looked = Arc::new(AtomicI64::new(0));
     let settings = ingress::Settings::new(secrets);
-    let router = ingress::router(house.clone(), settings, looked, Duration::from_secs(2));
+    let routes = ingress::routes(house.clone(), settings, (looked, Duration::from_secs(2)), false);
     let mut request = Request::post(format!("/webhooks/{forge}"));
     for (name, value) in delivery.headers(secret) {
         request = request.header(name, value);
     }
     let request = request.body(Body::from(delivery.body.clone())).unwrap();
-    router.oneshot(request).await.unwrap().status()
+    routes.main.oneshot(request).await.unwrap().status()
 }

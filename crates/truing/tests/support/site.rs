@@ -285,7 +285,7 @@ impl Site {
     where
         S: Slots + Records + Operations + Watchlist + Converges + 'static,
     {
-        let service = Service { house: Arc::new(house), pace, ingress };
+        let service = Service { house: Arc::new(house), pace, ingress, metrics: None };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let hook = format!("{url}/webhooks/{FORGE}");

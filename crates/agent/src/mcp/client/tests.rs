@@ -371,17 +371,27 @@ async fn no_secret_and_nothing_endless_is_handed_to_a_server() {
     let tools = servers.beside(&Own);
     let key = format!("AKIA{}", "ABCDEFGHIJKLMNOP");
     let token = format!("ghp_{}", "a1B2c3D4e5F6".repeat(3));
-    for input in
-        [json!({"a": token}), json!({"a": [{"b": format!("see {key} here")}]}), json!({ (token.clone()): 1 })]
-    {
+    truing_reader::redact::keep("a-word-of-the-operators");
+    // Secrets of no known form, too, and what this process was given.
+    let password = ["hun", "ter2abc"].concat();
+    for input in [
+        json!({"a": token}),
+        json!({"a": [{"b": format!("see {key} here")}]}),
+        json!({ (token.clone()): 1 }),
+        json!({"password": password}),
+        json!({"a": format!("login failed: password={password}")}),
+        json!({"a": format!("GET https://joe:{password}@example.com/")}),
+        json!({"a": "what is a-word-of-the-operators?"}),
+    ] {
         let output = tools.call("mcp__docs__say", &input).await;
         assert!(output.denied && output.is_error, "{input}: {output:?}");
     }
     let long = tools.call("mcp__docs__say", &json!({"a": "x".repeat(40 << 10)})).await;
     assert!(long.is_error && !long.denied, "{long:?}");
     assert!(tools.call("mcp__docs__say", &json!([])).await.is_error);
-    assert_eq!(tools.call("mcp__docs__say", &json!({"a": 1})).await.text, "well");
-    assert_eq!(*heard.lock().unwrap(), [json!({"a": 1})]);
+    let asked = json!({"a": "where is password = form[\"password\"] tested?"});
+    assert_eq!(tools.call("mcp__docs__say", &asked).await.text, "well");
+    assert_eq!(*heard.lock().unwrap(), [asked]);
     assert_eq!(servers.end().await, []);
 }
 

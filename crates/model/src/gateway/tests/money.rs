@@ -40,6 +40,22 @@ async fn whole_answers_cost_what_the_provider_bills() {
     assert!(0 < cost && cost < whole);
 }
 
+/// What it wrote it bills; who passes one limit holds no other.
+#[tokio::test]
+async fn an_answer_of_more_tokens_than_were_asked_for_is_paid_told_and_the_last() {
+    let stage = Stage::new(Script::of([Says::text("much").overrun(9000), Says::text("more")])).await;
+    let session = stage.session();
+    let asked = request(&[user("hello")]);
+    let told = session.ask(&asked).await.unwrap_err();
+    assert!(matches!(told, Refused::Nonsense { .. }), "{told}");
+    assert!(told.to_string().contains("9000 tokens of an answer of at most 4000"), "{told}");
+    assert_eq!(stage.book.settled().len(), 1, "it is not tried again");
+    let (cost, known) = stage.book.settled()[0];
+    assert!(known == Known::Metered && cost >= 9000 * OUTPUT, "{cost}");
+    assert_eq!(session.cost().await.0, cost);
+    assert_eq!(stage.model.log().len(), 1);
+}
+
 #[tokio::test]
 async fn each_cut_answer_costs_between_its_prompt_and_its_reservation() {
     for after in [Place::Start, Place::Text, Place::Block, Place::Stop] {

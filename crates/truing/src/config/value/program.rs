@@ -19,18 +19,31 @@ pub(super) fn program(text: &str, folder: &Path) -> Result<String, Wrong> {
     }
 }
 
+/// Does a variable's value name a program from the current folder? That may be a repository that somebody else wrote.
+pub(in crate::config) fn starts_here(kind: Kind, text: &str) -> bool {
+    let name = if kind == Kind::Program {
+        text.to_owned()
+    } else if kind == Kind::Command {
+        let words = serde_json::from_str::<Vec<String>>(text).unwrap_or_default();
+        words.into_iter().next().unwrap_or_default()
+    } else {
+        return false;
+    };
+    name.contains('/') && !name.starts_with('/')
+}
+
 pub(super) fn no_command() -> String {
     format!("be a command as a list of words, such as {}", Kind::Command.sample())
 }
 
-/// A command that can be started, or none.
-pub(super) fn command(words: Vec<&str>) -> Result<Value, Wrong> {
-    let is_one = words.first().is_none_or(|name| !name.is_empty()) && !words.concat().contains('\0');
-    if is_one {
-        Ok(Value::List(words.into_iter().map(str::to_owned).collect()))
-    } else {
-        Err(must(no_command()))
+/// A command that can be started, or none. Its program is one as [`program`] takes it; its other words are as they are.
+pub(super) fn command(words: Vec<&str>, folder: &Path) -> Result<Value, Wrong> {
+    if words.concat().contains('\0') {
+        return Err(must(no_command()));
     }
+    let Some((name, rest)) = words.split_first() else { return Ok(Value::List(Vec::new())) };
+    let name = program(name, folder).map_err(|_| must(no_command()))?;
+    Ok(Value::List(std::iter::once(name).chain(rest.iter().map(|word| (*word).to_owned())).collect()))
 }
 
 pub(super) fn no_commands() -> String {

@@ -27,6 +27,8 @@ use super::errand::{Told, fence};
 use crate::loops::reading::{Change, Reading};
 use crate::telemetry;
 
+/// What the names of repositories begin with that no forge has.
+const LOCAL: &str = "local/";
 /// How much of the change is shown at first, in bytes; about a quarter of a context.
 const MAX_SHOWN_BYTES: usize = 160 << 10;
 /// A file's change that is larger comes in parts: the model asks for them.
@@ -138,6 +140,14 @@ impl Diffs {
     }
 }
 
+/// A repository as a model may know it: of one that is known by its place on this machine, its folder's name alone.
+fn named(repository: &str) -> String {
+    let Some(place) = repository.strip_prefix(LOCAL) else { return repository.to_owned() };
+    let is_elsewhere = place.contains("://") && !place.starts_with("file:");
+    let name = if is_elsewhere { place } else { place.rsplit('/').next().unwrap_or_default() };
+    format!("{LOCAL}{name}")
+}
+
 /// What a run begins with, and the files whose change is in it.
 ///
 /// # Errors
@@ -155,7 +165,7 @@ pub(super) fn prompt(
     let end = subject.description.floor_char_boundary(MAX_DESCRIPTION_BYTES);
     let description = subject.description.get(..end).unwrap_or_default();
     let task = Values::default()
-        .with("repository", repository)
+        .with("repository", named(repository))
         .with("title", line::cut(subject.title.clone(), MAX_LINE_CHARS))
         .with("description", description)
         .with("branch", line::cut(subject.branch.clone(), MAX_LINE_CHARS))

@@ -36,8 +36,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
 use tower::Service as _;
 
-use super::Bounds;
 use super::rate::network;
+use super::{Bounds, Routes};
 
 /// Headers of a request.
 pub const MAX_HEADERS: usize = 64;
@@ -47,6 +47,8 @@ pub const MAX_HEADER_BYTES: usize = 16 * 1024;
 const BUFFER: usize = 64 * 1024;
 /// After accepting failed for want of something (descriptors, memory): until it is tried again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+/// Connections at once where nothing is but the metrics.
+const METRICS_CONNECTIONS: usize = 64;
 /// What is read from a client that is still sending when it has its answer.
 const LINGER_BYTES: usize = 1024 * 1024;
 
@@ -54,7 +56,8 @@ const LINGER_BYTES: usize = 1024 * 1024;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer(pub(super) IpAddr);
 
-/// Serves on a thread of its own until it is told to stop, or nobody waits for its end any longer.
+/// Serves on a thread of its own until it is told to stop, or nobody waits for its end any longer. `apart`: the listener of
+/// the metrics, where they have one.
 ///
 /// One thread, because waking a second one for a request costs more than answering it; of its own, because what the
 /// workers do must not delay an acknowledgement. `routes` is called there: tasks that it starts run there as well.
@@ -62,21 +65,31 @@ pub(super) struct Peer(pub(super) IpAddr);
 /// # Errors
 /// If the system gives no thread.
 pub(in crate::serve) fn start(
-    listener: TcpListener,
-    routes: impl FnOnce() -> Router + Send + 'static,
+    (listener, apart): (TcpListener, Option<TcpListener>),
+    routes: impl FnOnce() -> Routes + Send + 'static,
     (bounds, trusted): (Bounds, Vec<IpNet>),
     stop: watch::Receiver<bool>,
 ) -> io::Result<oneshot::Receiver<()>> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let listener = {
+    let (listener, apart) = {
         let _here = runtime.enter();
-        TcpListener::from_std(listener.into_std()?)?
+        let here = |listener: TcpListener| TcpListener::from_std(listener.into_std()?);
+        (here(listener)?, apart.map(here).transpose()?)
     };
     let (mut end, ended) = oneshot::channel();
     let work = move || {
         runtime.block_on(async {
+            let Routes { main, metrics } = routes();
+            let few = Bounds { connections: bounds.connections.min(METRICS_CONNECTIONS), ..bounds.clone() };
+            let told = async {
+                if let Some(apart) = apart {
+                    serve(apart, metrics, (few, trusted.clone()), stop.clone()).await;
+                }
+            };
+            let both =
+                async { tokio::join!(serve(listener, main, (bounds, trusted.clone()), stop.clone()), told) };
             tokio::select! {
-                () = serve(listener, routes(), (bounds, trusted), stop) => {}
+                ((), ()) = both => {}
                 () = end.closed() => {}
             }
         });

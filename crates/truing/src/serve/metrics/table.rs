@@ -209,7 +209,8 @@ pub fn page() -> String {
          `truing serve` answers `GET /metrics` in Prometheus's text format, on the address of its webhooks. Counters and\n\
          histograms begin at nothing with the process; gauges are as things are when they are asked for. A scrape asks the\n\
          store for what its indexes answer, and waits two seconds for it at most; within a second all scrapes get one answer.\n\
-         Whoever reaches that address can read it: let a proxy in front pass `/webhooks/` alone to the outside.\n\n\
+         Whoever reaches that address can read it: let a proxy in front pass `/webhooks/` alone to the outside, or give the\n\
+         metrics an address of their own with `server.metrics_listen`.\n\n\
          Alert rules on these: [docs/alerts/truing.rules.yml](../alerts/truing.rules.yml); what to do then:\n\
          [docs/runbooks/](../runbooks/).\n\n\
          | Name | Kind | Labels | What it tells |\n|---|---|---|---|\n"

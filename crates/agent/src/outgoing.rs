@@ -1,0 +1,152 @@
+//! What leaves for a model, without what is none of its business: secrets, and where on this machine a repository lies.
+//!
+//! All that a model is told passes here, whatever runtime holds the conversation: what a run begins with, and what its
+//! tools answer.
+
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
+
+use serde_json::Value;
+use truing_model::messages::Tool;
+use truing_reader::redact::redact;
+
+use crate::native::{Brief, Output, Tools};
+
+/// What the names of folders begin with that are made for a run.
+const PRIVATE: &str = "/truing-git-";
+/// Stands for a folder that is none of the repository's.
+const ELSEWHERE: &str = "…";
+/// Stands for the repository: what is below it has the path that its tools take.
+const HERE: &str = ".";
+
+/// Folders of this machine and what stands for them; the longest first.
+static PLACES: RwLock<Vec<(String, &str)>> = RwLock::new(Vec::new());
+
+/// No model is told where this repository lies.
+pub fn hide_repository(folder: &Path) {
+    hide(folder, HERE);
+}
+
+/// No model is told of this folder, in which this program keeps its own.
+pub fn hide_folder(folder: &Path) {
+    hide(folder, ELSEWHERE);
+}
+
+fn hide(folder: &Path, by: &'static str) {
+    let real = folder.canonicalize().ok();
+    let mut places = PLACES.write().unwrap_or_else(PoisonError::into_inner);
+    for folder in [Some(folder.to_owned()), real].into_iter().flatten() {
+        // `/app` says nothing, and is a word of many files.
+        let says_something = folder.is_absolute() && folder.components().count() > 2;
+        if let (true, Some(text)) = (says_something, folder.to_str())
+            && !places.iter().any(|(known, _)| known == text)
+        {
+            places.push((text.to_owned(), by));
+        }
+    }
+    places.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
+}
+
+/// A text as a model may read it. It keeps its lines.
+pub(crate) fn hidden(text: &str) -> String {
+    let text = redact(text);
+    let places = PLACES.read().unwrap_or_else(PoisonError::into_inner);
+    let text = places.iter().fold(text, |text, (place, by)| without(&text, place, by));
+    without_private(&text)
+}
+
+/// A text with another word for a path, where it is one and not the beginning of another name.
+pub(crate) fn without(text: &str, place: &str, by: &str) -> String {
+    if !text.contains(place) {
+        return text.to_owned();
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(place) {
+        let goes_on = if before.is_empty() { out.ends_with(in_name) } else { before.ends_with(in_name) };
+        let is_whole = !goes_on && !after.starts_with(in_name);
+        out.push_str(before);
+        out.push_str(if is_whole { by } else { place });
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+fn in_name(letter: char) -> bool {
+    letter.is_alphanumeric() || matches!(letter, '_' | '-')
+}
+
+/// The same for folders that are made for a run, wherever they are made.
+fn without_private(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(PRIVATE) {
+        let is_path = |letter: char| letter == '/' || letter == '.' || in_name(letter);
+        let kept = before.trim_end_matches(is_path);
+        out.push_str(kept);
+        out.push_str(ELSEWHERE);
+        rest = after.trim_start_matches(in_name);
+    }
+    out.push_str(rest);
+    out
+}
+
+/// What a run begins with, as a model may read it.
+pub(crate) fn brief(brief: &Brief) -> Brief {
+    let Brief { model, system, task } = brief;
+    Brief { model: model.clone(), system: hidden(system), task: hidden(task) }
+}
+
+/// Tools whose answers a model may read.
+pub(crate) struct Outgoing<'a, T>(pub(crate) &'a T);
+
+impl<T: Tools> Tools for Outgoing<'_, T> {
+    fn offered(&self) -> Vec<Tool> {
+        self.0.offered()
+    }
+
+    async fn call(&self, name: &str, input: &Value) -> Output {
+        let output = self.0.call(name, input).await;
+        Output { text: hidden(&output.text), ..output }
+    }
+
+    async fn renew(&self) {
+        self.0.renew().await;
+    }
+}
+
+/// The text that a command printed in a tree, with `.` for it.
+pub(crate) fn in_tree(text: &str, tree: &Path) -> String {
+    let real: Option<PathBuf> = tree.canonicalize().ok();
+    let places = [Some(tree), real.as_deref()].into_iter().flatten().filter_map(Path::to_str);
+    places.fold(text.to_owned(), |text, place| without(&text, place, HERE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_place_of_this_machine_is_told() {
+        hide_repository(Path::new("/srv/joe/shop"));
+        hide_folder(Path::new("/srv/joe/.local/state/truing"));
+        hide_repository(Path::new("/app"));
+        for (text, told) in [
+            ("fatal: '/srv/joe/shop/x' is no tree", "fatal: './x' is no tree"),
+            ("rootdir: /srv/joe/shop\n", "rootdir: .\n"),
+            ("/srv/joe/shop-2/x /old/srv/joe/shop/x", "/srv/joe/shop-2/x /old/srv/joe/shop/x"),
+            ("in /srv/joe/.local/state/truing/mirrors/7.git: no", "in …/mirrors/7.git: no"),
+            ("(/var/tmp/truing-git-aB3x9/clone/a.py:3)", "(…/clone/a.py:3)"),
+            ("COPY . /app/src", "COPY . /app/src"),
+        ] {
+            assert_eq!(hidden(text), told);
+        }
+    }
+
+    #[test]
+    fn what_a_command_prints_of_its_tree_has_the_paths_that_tools_take() {
+        let told = in_tree("/t/x/clone/a.py:1\n/t/x/clones/b\n/t/x/clone", Path::new("/t/x/clone"));
+        assert_eq!(told, "./a.py:1\n/t/x/clones/b\n.");
+    }
+}

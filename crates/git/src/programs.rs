@@ -1,0 +1,159 @@
+//! The programs that `PATH` names, without those of a reviewed repository: who wrote what is reviewed does not say what runs.
+//!
+//! Every program of the machine that Truing starts by its name is found here. What runs in a sandbox finds its programs
+//! there, where `PATH` is another one.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// What is said where a program is not found.
+pub const NOT_FOUND: &str =
+    "no folder of `PATH` has it (those of the reviewed repository, or not named in full, do not count)";
+
+/// The folders that programs are looked for in.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Programs {
+    folders: Vec<PathBuf>,
+    /// The working trees that have no say.
+    trees: Vec<PathBuf>,
+}
+
+impl Programs {
+    /// Those of `PATH`, without folders that are not named in full (they begin wherever a program happens to stand), and
+    /// without those of the repositories that these paths are in: by whatever link, and in whichever of their working
+    /// trees.
+    pub fn of<'a>(path: &OsStr, reviewed: impl IntoIterator<Item = &'a Path>) -> Self {
+        let mut trees: Vec<PathBuf> = reviewed.into_iter().flat_map(trees_around).collect();
+        trees.sort();
+        trees.dedup();
+        let none = Self { folders: Vec::new(), trees };
+        let named = std::env::split_paths(path).filter(|folder| folder.is_absolute());
+        let folders = named.filter(|folder| !none.is_inside(folder)).collect();
+        Self { folders, ..none }
+    }
+
+    /// Where the program of this name is; none: nowhere.
+    pub fn find(&self, name: &Path) -> Option<PathBuf> {
+        let is_one = |file: &PathBuf| {
+            file.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+        };
+        let named = self.folders.iter().map(|folder| folder.join(name));
+        named.filter(is_one).find(|file| !self.is_inside(file))
+    }
+
+    /// The working trees of what is reviewed.
+    pub fn trees(&self) -> &[PathBuf] {
+        &self.trees
+    }
+
+    /// The `PATH` for what is started.
+    pub fn path(&self) -> OsString {
+        // Whatever was split can be joined.
+        std::env::join_paths(&self.folders).unwrap_or_default()
+    }
+
+    /// Is it in one of the trees, by its name or behind its links?
+    fn is_inside(&self, path: &Path) -> bool {
+        let real = path.canonicalize();
+        let real = real.as_deref().unwrap_or(path);
+        self.trees.iter().any(|tree| real.starts_with(tree) || path.starts_with(tree))
+    }
+}
+
+/// The folders in which the files of the repository are that a path is in: its main working tree, and those that are
+/// linked to it. None: it is in no repository.
+fn trees_around(path: &Path) -> Vec<PathBuf> {
+    let Ok(here) = path.canonicalize() else { return Vec::new() };
+    here.ancestors().find(|folder| folder.join(".git").exists()).map(working_trees).unwrap_or_default()
+}
+
+/// The same, for one of its working trees.
+fn working_trees(tree: &Path) -> Vec<PathBuf> {
+    // In a linked one it is a file: `gitdir: MAIN/.git/worktrees/NAME`.
+    let dot_git = tree.join(".git");
+    let named = text(&dot_git);
+    let named = named.as_deref().and_then(|text| text.strip_prefix("gitdir:"));
+    let own = named.map_or(dot_git, |named| tree.join(named.trim()));
+    let linked_to = own.parent().filter(|folder| folder.ends_with("worktrees")).and_then(Path::parent);
+    let shared = linked_to.map_or(own.clone(), Path::to_owned);
+    let main = shared.parent().filter(|_| shared.ends_with(".git")).map(Path::to_owned);
+    let entries = std::fs::read_dir(shared.join("worktrees")).into_iter().flatten().flatten();
+    let linked = entries.filter_map(|entry| {
+        let dot_git = text(&entry.path().join("gitdir"))?;
+        Some(Path::new(dot_git.trim()).parent()?.to_owned())
+    });
+    let all = [tree.to_owned()].into_iter().chain(main).chain(linked);
+    all.filter_map(|tree| tree.canonicalize().ok()).collect()
+}
+
+/// The text of a small file; nothing is waited for, and no device is read.
+fn text(file: &Path) -> Option<String> {
+    file.metadata().ok().filter(std::fs::Metadata::is_file)?;
+    std::fs::read_to_string(file).ok()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail")]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_program_of_the_repository_is_not_found_wherever_path_leads_to_it() {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path().canonicalize().unwrap();
+        let at = |name: &str| root.join(name);
+        for folder in ["main/.git/worktrees/one", "main/bin", "linked/bin", "links", "outside"] {
+            fs::create_dir_all(at(folder)).unwrap();
+        }
+        let gitdir = at("main/.git/worktrees/one");
+        fs::write(at("linked/.git"), format!("gitdir: {}\n", gitdir.display())).unwrap();
+        fs::write(gitdir.join("gitdir"), format!("{}\n", at("linked/.git").display())).unwrap();
+        for program in ["main/bin/claude", "linked/bin/claude", "outside/claude"] {
+            fs::write(at(program), "").unwrap();
+            fs::set_permissions(at(program), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        // A folder of its own name that is one of the repository's.
+        symlink(at("main/bin"), at("tools")).unwrap();
+        let of = |reviewed: &[&str], folders: &[&str]| {
+            let path = std::env::join_paths(folders.iter().map(|folder| match *folder {
+                "" | "." | "bin" => PathBuf::from(folder),
+                named => at(named),
+            }));
+            let reviewed: Vec<PathBuf> = reviewed.iter().map(|name| at(name)).collect();
+            Programs::of(&path.unwrap(), reviewed.iter().map(PathBuf::as_path))
+        };
+        let found = |reviewed: &[&str], folders: &[&str]| {
+            let file = of(reviewed, folders).find(Path::new("claude"));
+            file.map(|file| file.strip_prefix(&root).unwrap().to_owned())
+        };
+        let ours = ["links", "main/bin", "linked/bin", "tools", "", ".", "bin"];
+        for link in ["main/bin/claude", "linked/bin/claude"] {
+            let _ = fs::remove_file(at("links/claude"));
+            symlink(at(link), at("links/claude")).unwrap();
+            // Where the command stands, or what it names from outside.
+            for reviewed in [["main", "outside"], ["main/bin", "outside"], ["outside", "linked"]] {
+                assert_eq!(found(&reviewed, &ours), None, "{reviewed:?}: {link}");
+                let with_one = [&ours[..], &["outside"]].concat();
+                assert_eq!(
+                    found(&reviewed, &with_one),
+                    Some("outside/claude".into()),
+                    "{reviewed:?}: {link}"
+                );
+            }
+        }
+        let passed_on = of(&["outside", "main"], &ours);
+        assert_eq!(passed_on.path(), at("links"), "what is started gets none of them");
+        // A link to one outside is as good as that one, and elsewhere the repository's own may be named by `PATH`.
+        let _ = fs::remove_file(at("links/claude"));
+        symlink(at("outside/claude"), at("links/claude")).unwrap();
+        assert_eq!(found(&["main"], &["links"]), Some("links/claude".into()));
+        assert_eq!(found(&["outside"], &["main/bin"]), Some("main/bin/claude".into()));
+        // What cannot be run is no program.
+        fs::set_permissions(at("outside/claude"), fs::Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(found(&["main"], &["outside"]), None);
+    }
+}

@@ -1,0 +1,255 @@
+//! Secrets without a form of their own: a value beside a word such as `password`, a credential in an address, a JSON Web
+//! Token.
+//!
+//! A rule would report them too often, so none does; they are only taken out of what is shown to others. Code stays
+//! readable: a name, a call, a placeholder or a word of prose is no value (`password = form["password"]`).
+
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use regex::bytes::Regex;
+
+/// The fewest characters of a value.
+const MIN_VALUE: usize = 8;
+/// The same of one that a person chose.
+const MIN_CHOSEN: usize = 6;
+/// The most: what is longer is data.
+const MAX_VALUE: usize = 512;
+
+/// What a value is called. What follows tells the value from what is known of it (`token_type`, `password_field`).
+const NAME: &str = r#"(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|secret[_-]?key|private[_-]?key|signing[_-]?key|encryption[_-]?key|auth[_-]?key|account[_-]?key|credentials?)(?:[_-]?(?:value|text|raw|main|prod|production|dev|staging|test|old|new|[0-9]+))?"#;
+/// What a value is called that a person chose.
+const CHOSEN: &str = "(?:password|passwd|passphrase|pwd)";
+/// Between a name and its value: an assignment, a field, a comparison, with or without a type.
+const BETWEEN: &str =
+    r#"["'\x60]?\]?[ \t]*(?::[ \t]*[A-Za-z_][A-Za-z0-9_.\[\]|&<>?, ]{0,40}=|===?|!==?|=>|:=|[:=])[ \t]*"#;
+
+/// What is looked for; the value is the group `value`. None: a pattern is wrong, which a test would show.
+static FORMS: LazyLock<Vec<Form>> = LazyLock::new(|| {
+    let of = |pattern: &str, is_value: fn(&str) -> bool| {
+        Some(Form { pattern: Regex::new(pattern).ok()?, is_value })
+    };
+    let marks = ["\"", "'", "\\x60"];
+    let quoted = |name: &'static str, least: usize, is_value: fn(&str) -> bool| {
+        marks.map(|mark| {
+            let value = format!(r"(?P<value>[^{mark}\\\s]{{{least},{MAX_VALUE}}})");
+            of(&format!(r"(?i-u){name}{BETWEEN}(?:[bfru]{{1,2}})?{mark}{value}{mark}"), is_value)
+        })
+    };
+    // As variables and addresses have it: no blank, and the value ends where a word does.
+    let attached = |name: &'static str, least: usize, is_value: fn(&str) -> bool| {
+        let value = format!(r#"(?P<value>[^\s"'\x60(){{}}\[\]<>,;&$]{{{least},{MAX_VALUE}}})"#);
+        of(&format!(r#"(?im-u){name}={value}(?:[\s&"'\x60]|$)"#), is_value)
+    };
+    let others = [
+        of(
+            &format!(
+                r#"(?im-u){NAME}{BETWEEN}(?P<value>[A-Za-z0-9!#%+/=@^_~-]{{{MIN_VALUE},{MAX_VALUE}}})[ \t\r]*(?:#.*|//.*)?$"#
+            ),
+            is_bare,
+        ),
+        attached(NAME, MIN_VALUE, is_bare),
+        attached(CHOSEN, MIN_CHOSEN, is_chosen),
+        of(r"(?i-u)\b(?:bearer|basic)[ \t]+(?P<value>[A-Za-z0-9._~+/=-]{16,512})", |value| {
+            is_mixed(value) && !is_placeholder(value)
+        }),
+        of(r"(?-u)\beyJ[A-Za-z0-9_-]{8,}\.(?P<value>[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,})", |_| true),
+        of(
+            r#"(?-u)\b[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s/:@"'\x60<>]{0,100}:(?P<value>[^\s/@"'\x60<>]{3,200})@[A-Za-z0-9\[]"#,
+            is_password_of_address,
+        ),
+    ];
+    let quoted = quoted(NAME, MIN_VALUE, is_literal).into_iter().chain(quoted(CHOSEN, MIN_CHOSEN, is_chosen));
+    quoted.chain(others).flatten().collect()
+});
+
+struct Form {
+    pattern: Regex,
+    /// Is what stands there a value, and no code or placeholder?
+    is_value: fn(&str) -> bool,
+}
+
+/// Where values are, in no order.
+pub(crate) fn found(text: &[u8]) -> Vec<Range<usize>> {
+    let of = |form: &'static Form| {
+        form.pattern.captures_iter(text).filter_map(|captures| {
+            let value = captures.name("value")?;
+            let is_value = std::str::from_utf8(value.as_bytes()).is_ok_and(form.is_value);
+            is_value.then(|| value.range())
+        })
+    };
+    FORMS.iter().flat_map(of).collect()
+}
+
+/// Is a quoted text a value?
+fn is_literal(text: &str) -> bool {
+    is_mixed(text) && !has_code(text) && !is_placeholder(text) && !is_name(text) && !is_place(text)
+}
+
+/// Is a text without quotes a value? In code such a one is a name.
+fn is_bare(text: &str) -> bool {
+    text.bytes().filter(u8::is_ascii_digit).count() > 1 && !text.contains(['.', ':']) && is_literal(text)
+}
+
+/// Is it a value that a person chose? Those look like words with something added.
+fn is_chosen(text: &str) -> bool {
+    is_mixed(text)
+        && !has_code(text)
+        && !is_placeholder(text)
+        && !is_place(text)
+        && !text.contains(['.', '_', ':'])
+}
+
+/// Letters with digits or signs, as nobody writes words.
+fn is_mixed(text: &str) -> bool {
+    let has = |of: fn(&u8) -> bool| text.as_bytes().iter().any(of);
+    let is_sign = |byte: &u8| b"!#%^*+=@?~".contains(byte);
+    has(u8::is_ascii_alphabetic) && (has(u8::is_ascii_digit) || has(is_sign))
+}
+
+/// What stands for a value that comes from elsewhere.
+fn has_code(text: &str) -> bool {
+    text.contains(['{', '}', '<', '>', '(', ')', '[', ']', '|', '*', '$', '…'])
+        || text.contains("%s")
+        || text.contains("%2F")
+        || text.starts_with("0x")
+}
+
+/// A word with which people say that a value is to be put there.
+fn is_placeholder(text: &str) -> bool {
+    const WORDS: [&str; 17] = [
+        "example",
+        "sample",
+        "changeme",
+        "change_me",
+        "change-me",
+        "placeholder",
+        "your",
+        "dummy",
+        "fake",
+        "redacted",
+        "hidden",
+        "foobar",
+        "xxxx",
+        "password",
+        "secret",
+        "token",
+        "mytoken",
+    ];
+    let lower = text.to_ascii_lowercase();
+    let is_one_letter = lower.bytes().all(|byte| Some(byte) == lower.bytes().next());
+    is_one_letter || WORDS.iter().any(|word| lower.contains(word))
+}
+
+/// Words joined by signs, each with a short number at its end at most: what programs call things (`utf8_decoder`).
+fn is_name(text: &str) -> bool {
+    let is_word = |part: &str| {
+        let letters = part.trim_end_matches(|letter: char| letter.is_ascii_digit());
+        part.len() - letters.len() <= 2 && letters.bytes().all(|byte| byte.is_ascii_alphabetic())
+    };
+    text.split(|sign: char| !sign.is_ascii_alphanumeric()).all(is_word)
+}
+
+/// A path, or an address: its credentials are looked for by themselves.
+fn is_place(text: &str) -> bool {
+    text.contains("://")
+        || text.starts_with(['/', '.', '~', '@', '#'])
+        || text.matches('/').count() > 1 && !is_base64(text)
+}
+
+fn is_base64(text: &str) -> bool {
+    text.len() >= 32 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte))
+}
+
+/// Not what documents write there.
+fn is_password_of_address(text: &str) -> bool {
+    const WORDS: [&str; 10] =
+        ["guest", "pass", "passwd", "pwd", "pw", "user", "admin", "root", "test", "postgres"];
+    let lower = text.to_ascii_lowercase();
+    !has_code(text) && !is_placeholder(text) && !WORDS.contains(&lower.as_str()) && !text.starts_with('%')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hidden(text: &str) -> Vec<&str> {
+        crate::snippet::Secrets::of(found(text.as_bytes())).0.into_iter().map(|range| &text[range]).collect()
+    }
+
+    /// In two parts, so that this file has none.
+    fn joined(text: &str) -> String {
+        text.replace('·', "")
+    }
+
+    #[test]
+    fn values_are_found_wherever_they_are_written() {
+        for (text, value) in [
+            ("password = \"hun·ter2abc\"", "hunter2abc"),
+            ("password: str = 'cor·rect7horse'", "correct7horse"),
+            ("DB_PASSWORD=hun·ter22x", "hunter22x"),
+            ("mysql --password=hun·ter2 --host db", "hunter2"),
+            ("password = 'hun·ter2'", "hunter2"),
+            ("https://h/login?user=a&password=S3·cretly&x=1", "S3cretly"),
+            ("export API_KEY=a8f·5f167f44f4964e6c998dee827110c", "a8f5f167f44f4964e6c998dee827110c"),
+            ("  token: 9f8·6d081884c7d65", "9f86d081884c7d65"),
+            ("+    \"client_secret\": \"Zx8·Q~abcDEFghi123\",", "Zx8Q~abcDEFghi123"),
+            ("headers[\"X-Api-Key\"] = \"k3y·-4f9a2b7c\"", "k3y-4f9a2b7c"),
+            ("if token == 'tok·9384abcf':", "tok9384abcf"),
+            ("  12\tconst authToken = `ab12·cd34ef`;", "ab12cd34ef"),
+            ("Authorization: Bearer abc·def123456ghi789", "abcdef123456ghi789"),
+            ("git clone https://joe:s3·cr3tpw@example.com/x.git", "s3cr3tpw"),
+            ("postgres://app:q9·Zr@db/prod", "q9Zr"),
+        ] {
+            assert_eq!(hidden(&joined(text)), [value], "{text}");
+        }
+        let token =
+            ["eyJhbGciOiJIUzI1NiJ9", ".eyJzdWIiOiIxMjM0In0.", "dBjftJeZ4CVPmB92K27uhbUJU1p1r"].concat();
+        assert_eq!(hidden(&format!("the cookie was {token}")).len(), 1);
+    }
+
+    #[test]
+    fn code_prose_and_placeholders_stay_readable() {
+        for text in [
+            "password = form[\"password\"]",
+            "password = request.POST.get('password1')",
+            "token = next_token2(stream)",
+            "token := tokens[i+1]",
+            "let token = self.tokens.next();",
+            "secret = os.environ[\"SECRET_KEY_2\"]",
+            "password: \"Passwort\"",
+            "<input type=\"password\" name=\"password2\">",
+            "token_type = \"urn:ietf:params:oauth2\"",
+            "PASSWORD=${DB_PASSWORD_2}",
+            "password = \"<your-password-1>\"",
+            "api_key: YOUR_API_KEY_123",
+            "token: ${{ secrets.GITHUB_TOKEN }}",
+            "secret = sha256(key1 + key2)",
+            "access_key = settings.AWS_S3_KEY",
+            "postgres://user:password@localhost/db",
+            "https://user:${TOKEN}@host/x",
+            "mysql://root:root@127.0.0.1",
+            "def login(user, password=None, token2=None):",
+            "The password has 8 characters, and a token 16.",
+            "token: AccessToken2 = build()",
+            "pwd = os.getcwd()",
+            "CREATE_SECRET = 0x00000020",
+            "amqp://guest:guest@broker:1234//",
+            "&X-Amz-Credential=akid%2F20161107%2F'",
+            "connect(user=user2, password=password2, port=1)",
+            "connect(password=pass22)",
+            "connect(\n    password=value22,\n)",
+            "password = hasher2",
+            "password_field = \"id_password1\"",
+            "secret: utf8_decoder",
+            "max_tokens=4096",
+            "tokenizer = \"cl100k_base\"",
+            "credentials: 'same-origin'",
+            "secretName: my-secret-v2",
+            "token = \"/etc/app/token1\"",
+            "Authorization: Bearer ${ACCESS_TOKEN_1234}",
+        ] {
+            assert_eq!(hidden(text), [""; 0], "{text}");
+        }
+    }
+}

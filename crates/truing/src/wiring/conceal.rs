@@ -1,0 +1,49 @@
+//! What no model and no server of others is told: every credential that this process was given, and where things lie on
+//! this machine.
+
+use truing_agent::outgoing::{hide_folder, hide_repository};
+use truing_reader::redact::keep;
+
+use super::mcp::CREDENTIALS;
+use crate::config::Config;
+use crate::config::value::Value;
+use crate::environment::Environment;
+
+/// Words in the names of variables that hold credentials.
+const WORDS: [&str; 7] = ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "API_KEY", "ACCESS_KEY", "PRIVATE_KEY"];
+/// The key of the markers, beside the database.
+const MARKER_KEY: &str = "marker.key";
+
+/// From now on all of it is left out, whether this command needs it or not: what cannot be read is given to nobody.
+pub(super) fn conceal(config: &Config, environment: &Environment) {
+    for (_, setting) in config.settings() {
+        let secrets = if let Value::Secret(secret) = &setting.value {
+            std::slice::from_ref(secret)
+        } else if let Value::Secrets(all) = &setting.value {
+            all
+        } else {
+            continue;
+        };
+        // Reading keeps it; one that cannot be read was given to nobody.
+        secrets.iter().for_each(|secret| drop(secret.read(environment)));
+    }
+    for name in CREDENTIALS {
+        environment.get(name).and_then(|value| value.to_str()).into_iter().for_each(keep);
+    }
+    for (name, value) in environment.with_prefix("") {
+        let is_credential = WORDS.iter().any(|word| name.to_ascii_uppercase().contains(word));
+        // A path says where one is, and is none.
+        let value = value.to_str().filter(|value| is_credential && !value.starts_with('/'));
+        value.into_iter().for_each(keep);
+    }
+    for tree in environment.programs().trees() {
+        hide_repository(tree);
+    }
+    if let Ok(folder) = super::own_folder(config) {
+        let marker_key = crate::config::open_plain(&folder.join(MARKER_KEY)).map(std::io::read_to_string);
+        if let Ok(Ok(key)) = marker_key {
+            keep(&key);
+        }
+        hide_folder(&folder);
+    }
+}

@@ -1,0 +1,68 @@
+//! What leaves for a model, in both runtimes: no secret, with or without a form of its own, and no place of this machine.
+
+use serde_json::json;
+use truing_fakes::model::Answer;
+
+use crate::claude::claude;
+use crate::model::{Scene, read, report};
+use crate::place::{Ran, key};
+
+/// Credentials of the operator's, by value alone.
+const GIVEN: [(&str, &str); 3] = [
+    ("GITHUB_TOKEN", "canary forge word"),
+    ("NPM_TOKEN", "canary-of-npm-word"),
+    ("AWS_SESSION_TOKEN", "/canary/aws"),
+];
+
+#[test]
+fn a_model_is_told_neither_secrets_nor_where_the_repository_is() {
+    for runtime in ["native", "cli"] {
+        let Some(program) = (if runtime == "cli" { claude() } else { Some("claude".into()) }) else { return };
+        let calls = [
+            read("settings.py"),
+            read("b.py"),
+            read("../../etc/passwd"),
+            Answer::tool("grep", json!({ "pattern": "canary" })).usage(100, 10),
+            Answer::tool("diff", json!({ "path": "settings.py" })).usage(100, 10),
+            Answer::tool("list", json!({ "path": "no/such" })).usage(100, 10),
+        ];
+        let scene = Scene::of(calls.into_iter().chain([report(&[])]))
+            .with(&format!("[review]\nclaude = {:?}\n", program.display().to_string()))
+            .by(runtime);
+        let joined = |parts: [&str; 2]| parts.concat();
+        let secrets = [
+            joined(["hun", "ter2abc"]),
+            joined(["9f86d081", "884c7d659a2f"]),
+            joined(["eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0", ".dBjftJeZ4CVPmB92K27"]),
+            joined(["s3cr3t", "pw"]),
+            key(),
+        ];
+        let [password, token, signed, of_address, key] = &secrets;
+        let text = format!(
+            "password = \"{password}\"\npassword = form[\"password\"]\n# token: {token}\nCOOKIE = \"{signed}\"\n\
+             URL = \"https://joe:{of_address}@example.com/x\"\nKEY = \"{key}\"\n{}",
+            GIVEN.map(|(name, value)| format!("{name} = '{value}'\n")).concat(),
+        );
+        scene.place.write("settings.py", &text);
+        let home = scene.place.home().canonicalize().unwrap();
+        let temporary = home.join("temporary");
+        std::fs::create_dir(&temporary).unwrap();
+        let mut command = scene.command(&["--format", "json"]);
+        let ran = Ran::from(command.envs(GIVEN).env("TMPDIR", &temporary).output().unwrap());
+        assert!(ran.exit < 2, "{runtime}: {}", ran.err);
+        let asked: Vec<String> = scene.model.log().into_iter().map(|asked| asked.body.to_string()).collect();
+        assert_eq!(asked.len(), 7, "{runtime}");
+        let all = asked.join("\n");
+        let places = [home.display().to_string(), scene.place.home().display().to_string()];
+        let given = GIVEN.map(|(_, value)| value.to_owned());
+        for hidden in secrets.iter().chain(&given).chain(&places) {
+            let around = all.find(hidden.as_str()).map(|at| all.get(at.saturating_sub(200)..at + 80));
+            assert_eq!(around, None, "{runtime}: {hidden}");
+        }
+        // Code stays what it is.
+        assert!(
+            all.contains(r#"password = form[\\\"password\\\"]"#)
+                || all.contains(r#"password = form[\"password\"]"#)
+        );
+    }
+}
