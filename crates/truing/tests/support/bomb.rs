@@ -1,5 +1,7 @@
 //! Generated bombs: texts that repeat something of a grammar, and the figures of what reading them cost.
 
+#![allow(clippy::print_stdout, reason = "the figures are its result")]
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -107,7 +107,9 @@ impl WeakeningKind {
             Self::Starts => "code runs by itself when the program begins or ends",
             Self::Incomparable => "the code gives a value that is equal to nothing",
             Self::Answers => "the code decides by a value that the tests use",
-            Self::Knows => "the code has a case of its own for an input of the fix's tests, with what they expect",
+            Self::Knows => {
+                "the code has a case of its own for an input of the fix's tests, with what they expect"
+            }
             Self::Remembers => "the code keeps something from one call to the next",
             Self::Looks => "the code reads its own text, or looks for files where it runs",
             Self::Large => "this file is too large to be looked at: over 1 MiB",
