@@ -5,7 +5,11 @@
 //! A few are read with the other tests; `cargo xtask fuzz bombs` goes on until its time is over, and tells the worst.
 //! Syntax trees, which a child process reads, have bombs of their own: `tests/reader/bombs.rs`.
 
-#![allow(clippy::print_stdout, reason = "the figures are its result")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a helper of tests may fail them; the figures are its result"
+)]
 
 #[path = "support/bomb.rs"]
 mod bomb;
