@@ -1,14 +1,16 @@
-//! What leaves for a model, without what is none of its business: secrets, and where on this machine a repository lies.
+//! What leaves for a model, without what is none of its business: credentials of this program, and where on this machine a
+//! repository lies.
 //!
 //! All that a model is told passes here, whatever runtime holds the conversation: what a run begins with, and what its
-//! tools answer.
+//! tools answer. The text of a file is shown as it is but for those credentials: a model that is to quote or to mend it
+//! needs it to the letter.
 
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
 use serde_json::Value;
 use truing_model::messages::Tool;
-use truing_reader::redact::redact;
+use truing_reader::redact::without_given;
 
 use crate::native::{Brief, Output, Tools};
 
@@ -47,9 +49,9 @@ fn hide(folder: &Path, by: &'static str) {
     places.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
 }
 
-/// A text as a model may read it. It keeps its lines.
-pub(crate) fn hidden(text: &str) -> String {
-    let text = redact(text);
+/// A text as a model may read it, if it is none of a file. It keeps its lines.
+fn hidden(text: &str) -> String {
+    let text = without_given(text);
     let places = PLACES.read().unwrap_or_else(PoisonError::into_inner);
     let text = places.iter().fold(text, |text, (place, by)| without(&text, place, by));
     without_private(&text)
@@ -108,7 +110,9 @@ impl<T: Tools> Tools for Outgoing<'_, T> {
 
     async fn call(&self, name: &str, input: &Value) -> Output {
         let output = self.0.call(name, input).await;
-        Output { text: hidden(&output.text), ..output }
+        // An answer that is no error is text of files, or of a server of others; a command's has its paths taken out.
+        let text = if output.is_error { hidden(&output.text) } else { without_given(&output.text) };
+        Output { text, ..output }
     }
 
     async fn renew(&self) {

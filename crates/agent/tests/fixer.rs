@@ -34,7 +34,6 @@ type Test = fn(&Stage);
 const TESTS: &[(&str, Test)] = &[
     ("an_edit_replaces_exact_text_once", an_edit_replaces_exact_text_once),
     ("a_whole_file_is_written_with_the_folders_above_it", a_whole_file_is_written_with_the_folders_above_it),
-    ("what_stands_for_a_secret_takes_its_place_nowhere", what_stands_for_a_secret_takes_its_place_nowhere),
     (
         "a_command_tells_paths_as_the_other_tools_take_them",
         a_command_tells_paths_as_the_other_tools_take_them,
@@ -224,23 +223,6 @@ fn a_whole_file_is_written_with_the_folders_above_it(stage: &Stage) {
     let large = "x".repeat(6 << 20);
     assert!(stage.refused("write", &json!({ "path": "large", "content": large })).contains("at most"));
     assert!(!stage.path("clone/large").exists());
-}
-
-/// A model is shown no secret: what it was shown in its place is none, and must not take it.
-fn what_stands_for_a_secret_takes_its_place_nowhere(stage: &Stage) {
-    let before = ["password = \"hun", "ter2abc\"\nport = 1\n"].concat();
-    stage.write("clone/settings.py", &before);
-    let edit = |old: &str, new: &str| json!({ "path": "settings.py", "old": old, "new": new });
-    let whole = json!({ "path": "settings.py", "content": "password = \"hu…\"\nport = 2\n" });
-    for refused in [
-        stage.refused("write", &whole),
-        stage.refused("edit", &edit("port = 1", "# as in \"hu…\"\nport = 2")),
-    ] {
-        assert!(refused.contains("would hold `hu…`, which stands for a secret"), "{refused}");
-    }
-    assert_eq!(stage.text("clone/settings.py"), before);
-    stage.done("edit", &edit("port = 1", "port = 2"));
-    stage.done("write", &json!({ "path": "settings.py", "content": "password = environ[\"PASSWORD\"]\n" }));
 }
 
 fn a_command_tells_paths_as_the_other_tools_take_them(stage: &Stage) {

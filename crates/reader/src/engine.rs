@@ -13,7 +13,6 @@ use truing_diff::RepoPath;
 use crate::content::{Content, Form};
 use crate::flow::{self, FlowCheck};
 use crate::lines::Lines;
-use crate::literal;
 use crate::pack::{Check, Rule};
 use crate::part::{Part, in_use};
 use crate::proof::{Fix, Prover};
@@ -216,11 +215,6 @@ impl<'packs> RuleSet<'packs> {
         silenced.truncate(self.max_findings);
 
         let secrets = Secrets::of(hits.iter().filter_map(|hit| hit.secret.clone()).collect());
-        // What is shown holds no secret without a form either, which is no reason against a fix.
-        let unshown = match found.is_empty() && silenced.is_empty() {
-            true => Secrets::default(),
-            false => Secrets::of(secrets.0.iter().cloned().chain(literal::found(bytes)).collect()),
-        };
         // A fix is in characters: its offsets are the file's only where that is UTF-8.
         let mut prover = Language::of_path(file.path.as_bytes())
             .zip(std::str::from_utf8(bytes).ok().filter(|_| form == Form::Text))
@@ -232,7 +226,7 @@ impl<'packs> RuleSet<'packs> {
             let fix = hit.fix.as_ref().filter(|_| !secrets.overlap(&shown));
             let suggestion =
                 fix.zip(prover.as_mut()).and_then(|(fix, prover)| prover.suggestion(first, last, fix));
-            let snippet = snippet(&lines, first, last, hit.matched.start, &unshown);
+            let snippet = snippet(&lines, first, last, hit.matched.start, &secrets);
             let snippet = if form == Form::Binary { printable(&snippet) } else { snippet };
             findings.push(RawFinding {
                 severity,
@@ -241,7 +235,7 @@ impl<'packs> RuleSet<'packs> {
             });
         }
         let suppressed = silenced.into_iter().map(|(hit, severity, first, last, reason)| {
-            let snippet = snippet(&lines, first, last, hit.matched.start, &unshown);
+            let snippet = snippet(&lines, first, last, hit.matched.start, &secrets);
             let snippet = suppress::without_comment(&snippet);
             let found = finding(hit.rule, &file.path, first, last, snippet);
             let reason = suppress::told_reason(&lines, &reason);

@@ -1,6 +1,6 @@
 //! Text without the secrets in it, for what somebody else than a rule says: a model that quotes a key, what is traced,
-//! what is kept to be played again, and all that a model or a server of others is told. The rules of kind `secret` know the
-//! forms, [`crate::literal`] what has none, and what this process was given is known by its value ([`keep`]).
+//! what is kept to be played again. The rules of kind `secret` know the forms, and what this process was given is known by
+//! its value ([`keep`]). A server of others is told no secret without a form either ([`holds_any`]).
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -11,7 +11,7 @@ use truing_core::port::ReaderError;
 use crate::literal;
 use crate::pack::{Check, Packs, Rule};
 use crate::rules::text::TextRules;
-use crate::snippet::{CUT, Secrets, readable};
+use crate::snippet::{CUT, REDACTED_PREFIX_BYTES, Secrets};
 
 /// The pack that knows the forms.
 const PACK: &str = "core";
@@ -34,6 +34,15 @@ static GIVEN: RwLock<BTreeSet<String>> = RwLock::new(BTreeSet::new());
 const MIN_GIVEN: usize = 8;
 /// So long is a part of one that is known by itself.
 const MIN_PART: usize = 16;
+
+/// Takes what a variable holds whose name says that it is a credential. Only a value that can be nothing else is taken: the
+/// password of a test database is often a word of the code (`postgres`).
+pub fn keep_if_credential(value: &str) {
+    let (letters, digits) = (|byte: u8| byte.is_ascii_alphabetic(), |byte: u8| byte.is_ascii_digit());
+    if value.len() >= MIN_PART && value.bytes().any(letters) && value.bytes().any(digits) {
+        keep(value);
+    }
+}
 
 /// Takes a credential that this process was given, of an operator or of the environment: from now on it is shown to nobody,
 /// whole or in parts (the lines of a key, the password of an address, what follows `Bearer`).
@@ -83,7 +92,10 @@ impl Quoted {
 
 /// A text in which each secret is its first four characters and `…`. It keeps its lines.
 pub fn redact(text: &str) -> String {
-    let Ok(secrets) = found(text) else { return UNKNOWN.to_owned() };
+    found(text).map_or_else(|_| UNKNOWN.to_owned(), |secrets| without(text, secrets))
+}
+
+fn without(text: &str, secrets: Secrets) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut at = 0;
     for Range { start, end } in secrets.0 {
@@ -98,18 +110,9 @@ pub fn redact(text: &str) -> String {
     shown
 }
 
-/// What stands for a secret of one text in another that was made of what is shown of it; none: nothing does. Text that has
-/// it already may keep it.
-pub fn stand_in(before: &str, after: &str) -> Option<String> {
-    let shown = |range: Range<usize>| Some(cut(before.get(range)?.lines().next()?));
-    let secrets = found(before).unwrap_or_default().0.into_iter().filter_map(shown);
-    let times = |text: &str, shown: &str| text.matches(shown).count();
-    secrets.into_iter().find(|shown| times(after, shown) > times(before, shown))
-}
-
 /// What is shown of a secret.
 fn cut(secret: &str) -> String {
-    let readable = secret.get(..secret.floor_char_boundary(readable(secret.len()))).unwrap_or_default();
+    let readable = secret.get(..secret.floor_char_boundary(REDACTED_PREFIX_BYTES)).unwrap_or_default();
     let ends: String = secret.chars().filter(|char| *char == '\n').collect();
     format!("{readable}{CUT}{ends}")
 }
@@ -117,11 +120,34 @@ fn cut(secret: &str) -> String {
 fn found(text: &str) -> Result<Secrets, ReaderError> {
     let rules = RULES.as_ref().ok_or_else(|| ReaderError::Failed("the rules cannot be read".to_owned()))?;
     let mut ranges = rules.secrets(text.as_bytes())?;
-    ranges.extend(literal::found(text.as_bytes()));
-    for value in GIVEN.read().unwrap_or_else(PoisonError::into_inner).iter() {
-        ranges.extend(text.match_indices(value.as_str()).map(|(at, value)| at..at + value.len()));
-    }
+    ranges.extend(given_in(text));
     Ok(Secrets::of(ranges))
+}
+
+/// Where what this process was given stands as a word of its own.
+fn given_in(text: &str) -> Vec<Range<usize>> {
+    let given = GIVEN.read().unwrap_or_else(PoisonError::into_inner);
+    let is_apart = |letter: Option<char>| letter.is_none_or(|letter| !letter.is_alphanumeric());
+    let stands = |range: &Range<usize>| {
+        is_apart(text.get(..range.start).and_then(|before| before.chars().next_back()))
+            && is_apart(text.get(range.end..).and_then(|after| after.chars().next()))
+    };
+    let of = |value: &String| {
+        let all = text.match_indices(value.as_str()).map(|(at, value)| at..at + value.len());
+        all.filter(stands).collect::<Vec<_>>()
+    };
+    given.iter().flat_map(of).collect()
+}
+
+/// A text in which each credential that this process was given is its first four characters and `…`. It keeps its lines.
+pub fn without_given(text: &str) -> String {
+    without(text, Secrets::of(given_in(text)))
+}
+
+/// Does a text hold a secret of any kind: of a known form, given to this process, or without a form
+/// ([`crate::literal`])? One that cannot be searched does.
+pub fn holds_any(text: &str) -> bool {
+    !literal::found(text.as_bytes()).is_empty() || found(text).map_or(true, |secrets| !secrets.0.is_empty())
 }
 
 #[cfg(test)]
@@ -162,15 +188,34 @@ mod tests {
         keep("smtps://joe:given-canary-2@mail.example.org:465?to=a");
         let said =
             "short given-canary-word Z2l2ZW46Y2FuYXJ5LTE3 given-canary-2 Authorization mail.example.org";
-        assert_eq!(redact(said), "short give… Z2l2… giv… Authorization mail.example.org");
+        assert_eq!(redact(said), "short give… Z2l2… give… Authorization mail.example.org");
     }
 
     #[test]
     fn what_was_hidden_once_stays_as_it_is() {
-        let text = ["password = \"hun", "ter2abc\"\ntoken: 9f86", "d081884c7d65\n", &key()].concat();
+        let text = ["a \"", &key(), "\""].concat();
         let once = redact(&text);
-        assert_eq!(once, "password = \"hu…\"\ntoken: 9f86…\nAKIA…");
+        assert_eq!(once, "a \"AKIA…\"");
         assert_eq!(redact(&once), once);
         assert_eq!(Quoted::of(&text).hide_in(&once), once);
+    }
+
+    #[test]
+    fn a_variables_word_that_is_one_of_the_code_changes_nothing() {
+        for value in ["postgres", "kubernetes", "password", "correct-horse-battery"] {
+            keep_if_credential(value);
+        }
+        keep_if_credential("npm-0f-canary-w0rd");
+        let text = "postgres://postgresql kubernetes password correct-horse-battery npm-0f-canary-w0rd2";
+        assert_eq!(without_given(text), text);
+        assert_eq!(without_given("(npm-0f-canary-w0rd)"), "(npm-…)");
+    }
+
+    #[test]
+    fn servers_of_others_are_told_no_secret_without_a_form_either() {
+        let password = ["hun", "ter2abc"].concat();
+        assert!(holds_any(&format!("login failed: password={password}")) && holds_any(&key()));
+        assert!(!holds_any("where is password = form[\"password\"] tested?"));
+        assert_eq!(redact(&format!("password = \"{password}\"")), format!("password = \"{password}\""));
     }
 }

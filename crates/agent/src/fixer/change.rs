@@ -2,7 +2,6 @@
 
 use truing_core::RepoPath;
 use truing_reader::MAX_FILE_BYTES;
-use truing_reader::redact::stand_in;
 
 use crate::tree::{Kept, Tree};
 
@@ -26,11 +25,6 @@ pub(super) enum NotChanged {
     Several { path: String, times: usize },
     #[error("there is no file `{0}`, or it is too large to be edited")]
     NoFile(String),
-    #[error(
-        "`{path}` would hold `{shown}`, which stands for a secret that is not shown to you: leave its line as it is, and \
-         edit around it"
-    )]
-    Hidden { path: String, shown: String },
     #[error("`{0}` is no text (UTF-8)")]
     NoText(String),
     #[error("`{path}` would have {bytes} bytes; at most {MAX_FILE_BYTES} are written")]
@@ -61,7 +55,6 @@ pub(super) fn edit(tree: &Tree, path: &str, replacement: &Replacement<'_>) -> Re
     // Many long replacements would be more than there is memory for.
     fits(path, (text.len() - times * old.len()).saturating_add(times.saturating_mul(new.len())))?;
     let changed = text.replace(old, new);
-    keeps_secrets(path, text, &changed)?;
     tree.replace(&place, &bytes, changed.as_bytes()).map_err(|kept| told(path, kept))?;
     Ok(format!("{path}: replaced {times} time{}", if times == 1 { "" } else { "s" }))
 }
@@ -71,23 +64,12 @@ pub(super) fn write(tree: &Tree, path: &str, content: &str) -> Result<String, No
     let place = RepoPath::from(path);
     fits(path, content.len())?;
     let written = match tree.read(&place) {
-        Ok(before) => {
-            keeps_secrets(path, &String::from_utf8_lossy(&before), content)?;
-            tree.replace(&place, &before, content.as_bytes()).map(|_| "written anew")
-        }
+        Ok(before) => tree.replace(&place, &before, content.as_bytes()).map(|_| "written anew"),
         Err(Kept::Changed) => tree.create(&place, content.as_bytes()).map(|()| "written, a new file"),
         Err(kept) => Err(kept),
     };
     let how = written.map_err(|kept| told(path, kept))?;
     Ok(format!("{path}: {how}, {} bytes", content.len()))
-}
-
-/// A model that copies what it was shown in place of a secret would put that in the secret's place.
-fn keeps_secrets(path: &str, before: &str, after: &str) -> Result<(), NotChanged> {
-    match stand_in(before, after) {
-        Some(shown) => Err(NotChanged::Hidden { path: path.to_owned(), shown }),
-        None => Ok(()),
-    }
 }
 
 /// May a file have so many bytes?

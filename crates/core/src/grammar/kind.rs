@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use globset::GlobBuilder;
 use serde::Deserialize;
 use truing_diff::RepoPath;
+
+use crate::glob::is_bounded;
 
 /// The most digits of a number.
 const MAX_DIGITS: usize = 9;
@@ -75,7 +78,10 @@ impl Named {
             Self::Text => is_text(value),
             Self::Format => is_text(value) && !asks_for_signature(value),
             Self::Path => is_path(value),
-            Self::Glob => is_path(value.strip_prefix('!').unwrap_or(value)),
+            Self::Glob => match value.strip_prefix('!') {
+                Some(left_out) => is_path(left_out),
+                None => is_path(value) && !finds_gits_folder(value),
+            },
             Self::Pathspec => {
                 is_path(value.strip_prefix(":!").or_else(|| value.strip_prefix(":^")).unwrap_or(value))
             }
@@ -109,6 +115,20 @@ fn is_count(value: &str) -> bool {
 fn is_word(value: &str) -> bool {
     let begins = value.starts_with(|first: char| first.is_alphanumeric() || first == '_');
     begins && value.chars().all(|letter| letter.is_alphanumeric() || "_.,:+-@".contains(letter))
+}
+
+/// Does a glob find git's folder? To ripgrep that shows what is hidden otherwise.
+fn finds_gits_folder(value: &str) -> bool {
+    if is_bounded(value).is_err() {
+        return true;
+    }
+    // Without a `/` it is of names in any folder.
+    let glob = value.trim_start_matches('/').trim_end_matches('/');
+    let built = GlobBuilder::new(glob).literal_separator(true).case_insensitive(true).build();
+    built.map_or(true, |glob| {
+        let glob = glob.compile_matcher();
+        [".git", "a/.git", "a/b/.git"].iter().any(|folder| glob.is_match(folder))
+    })
 }
 
 /// Inside the tree, and nothing that programs take for more than a path: a flag (`-`), a file of arguments (`@`), git's

@@ -357,8 +357,9 @@ pub trait Conversation: Send + Sync {
     /// Who reacted with eyes to a comment in the conversation.
     fn eyes(&self, comment: &CommentId) -> impl Future<Output = Result<Vec<Actor>, ForgeError>> + Send;
 
-    /// Posts a review, unless it is there. Findings whose topic has an open thread of ours get no second one, nor do those
-    /// that a review of ours shows at these lines in one, and the text names them with its page; those whose place the forge refuses go into the text, too.
+    /// Posts a review, unless it is there. A finding that has an open thread gets no second one: of this loop, by its topic;
+    /// of a review, at the same lines. The text names it, with a link to that thread. A finding whose place the forge
+    /// refuses goes into the text, too.
     fn post_review(&self, draft: &ReviewDraft) -> impl Future<Output = Result<Posted, ForgeError>> + Send;
 
     /// Says all of a review in one comment, unless the review is there after all: for one that cannot be posted.

@@ -50,12 +50,13 @@ impl Cassette {
         if !metadata.is_file() {
             return Err(fail(io::Error::new(io::ErrorKind::InvalidInput, "it is not a plain file")));
         }
-        let mut text = String::new();
+        let mut bytes = Vec::new();
         let file = File::open(path).map_err(fail)?;
-        file.take(MAX_CASSETTE_BYTES + 1).read_to_string(&mut text).map_err(fail)?;
-        if text.len() as u64 > MAX_CASSETTE_BYTES {
+        file.take(MAX_CASSETTE_BYTES + 1).read_to_end(&mut bytes).map_err(fail)?;
+        if bytes.len() as u64 > MAX_CASSETTE_BYTES {
             return Err(CassetteError::TooLarge { path: name });
         }
+        let text = String::from_utf8(bytes).map_err(|error| fail(io::Error::other(error)))?;
         Self::parse(&text, &name, hide)
     }
 

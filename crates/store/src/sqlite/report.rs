@@ -100,7 +100,7 @@ impl Sqlite {
         self.money_since(
             since,
             "SELECT coalesce(sum(spent), 0) FROM paid
-             WHERE run NOT IN (SELECT id FROM run WHERE outcome IS NOT NULL)
+             WHERE expires >= ?1 AND run NOT IN (SELECT id FROM run WHERE outcome IS NOT NULL)
                AND EXISTS (SELECT 1 FROM draw JOIN level ON level.id = draw.level
                            WHERE draw.reservation = paid.id AND level.kind = 'review')",
         )
@@ -122,21 +122,20 @@ impl Sqlite {
                             WHEN json_type(body, '$.state.exit') IS NOT 'object' THEN 0
                             ELSE (SELECT coalesce(sum(json_extract(value, '$.cost_micro_usd')), 0)
                                   FROM json_each(body, '$.taken')) END AS told
-                FROM paid JOIN converge USING (run) GROUP BY run)",
+                FROM paid JOIN converge USING (run) GROUP BY run HAVING max(expires) >= ?1)",
         )
         .await
     }
 
-    /// What a statement says of `paid`: the id, run and cost of each call that expires since then and is settled, or
-    /// that nobody has settled in time.
+    /// What a statement says of `paid`: the id, run, cost and end of each call that is settled, or that nobody has settled
+    /// in time. `?1`: since when.
     async fn money_since(&self, since: Millis, sql: &'static str) -> Result<MicroUsd, StoreError> {
         let now = self.0.clock.now();
         self.read(move |connection| {
             let sql = format!(
-                "WITH paid AS (SELECT id, run, cost AS spent FROM reservation
-                               WHERE cost IS NOT NULL AND expires >= ?1
-                               UNION ALL SELECT id, run, amount FROM reservation
-                               WHERE cost IS NULL AND expires BETWEEN ?1 AND ?2) {sql}"
+                "WITH paid AS (SELECT id, run, cost AS spent, expires FROM reservation WHERE cost IS NOT NULL
+                               UNION ALL SELECT id, run, amount, expires FROM reservation
+                               WHERE cost IS NULL AND expires <= ?2) {sql}"
             );
             Ok(MicroUsd(connection.prepare_cached(&sql)?.query_row((since.0, now.0), |row| row.get(0))?))
         })
@@ -148,13 +147,14 @@ impl Sqlite {
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
     pub async fn cost_untold(&self, runs: &[Untold]) -> Result<MicroUsd, StoreError> {
-        let runs = runs.to_vec();
+        let (runs, now) = (runs.to_vec(), self.0.clock.now());
         self.read(move |connection| {
-            let sql = "SELECT coalesce(sum(cost), 0) FROM reservation WHERE run = ?1 AND cost IS NOT NULL";
+            let sql = "SELECT coalesce(sum(coalesce(cost, amount)), 0) FROM reservation
+                       WHERE run = ?1 AND (cost IS NOT NULL OR expires <= ?2)";
             let mut select = connection.prepare_cached(sql)?;
             let mut untold = 0_u64;
             for Untold { run, told } in &runs {
-                let spent: u64 = select.query_row([run.as_str()], |row| row.get(0))?;
+                let spent: u64 = select.query_row((run.as_str(), now.0), |row| row.get(0))?;
                 untold = untold.saturating_add(spent.saturating_sub(told.0));
             }
             Ok(MicroUsd(untold))

@@ -27,7 +27,8 @@ pub(super) fn existing_store(config: &Config) -> Result<Option<Sqlite>, CliError
 pub(super) fn tell_absent(store: Option<&Sqlite>, config: &Config, output: Output) -> Result<(), CliError> {
     if store.is_none() {
         let path = config.store.database()?.display();
-        output.warn(format!("there is no database at {path}: nothing has run with it yet"));
+        output
+            .warn(format!("there is no database at {path}: nothing has run with it yet, or it was deleted"));
     }
     Ok(())
 }

@@ -409,7 +409,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text(""),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "Keys that signed markers before `marker_key` was changed: comments with their markers are still known as ours. Those that records know are so without it.",
+        doc: "Keys that signed markers before `marker_key` was changed: comments with their markers are still known as ours. Comments in the database are recognised without the former key.",
     },
     Key {
         path: "forge.NAME.settle",
@@ -564,7 +564,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("60s"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "How long this program may take to tell its version, and in each run until it first asks the model. Then the run ends, and what the rules found is the review.",
+        doc: "How long this program may take to tell its version, and in each run until it first asks the model. A program that does not tell its version by then is refused; a run that has not asked by then ends, and a review is what the rules found.",
     },
     Key {
         path: "review.max_turns",

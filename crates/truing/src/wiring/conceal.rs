@@ -2,7 +2,7 @@
 //! this machine.
 
 use truing_agent::outgoing::{hide_folder, hide_repository};
-use truing_reader::redact::keep;
+use truing_reader::redact::{keep, keep_if_credential};
 
 use super::mcp::CREDENTIALS;
 use crate::config::Config;
@@ -34,7 +34,7 @@ pub(super) fn conceal(config: &Config, environment: &Environment) {
         let is_credential = WORDS.iter().any(|word| name.to_ascii_uppercase().contains(word));
         // A path says where one is, and is none.
         let value = value.to_str().filter(|value| is_credential && !value.starts_with('/'));
-        value.into_iter().for_each(keep);
+        value.into_iter().for_each(keep_if_credential);
     }
     for tree in environment.programs().trees() {
         hide_repository(tree);

@@ -151,7 +151,7 @@ fn an_audit_that_was_interrupted_is_a_run_with_its_cost() {
 
 #[test]
 fn an_audit_is_reported_as_an_audit() {
-    for (answer, result) in [(dirty(), "found 1"), (clean(), "clean")] {
+    for (answer, result, told) in [(dirty(), "found 1", "1 found 1 finding"), (clean(), "clean", "1 clean")] {
         let scene = Scene::new([answer]);
         scene.audit(&[]);
         let report = of(&scene.said("report", &["--format", "json"]));
@@ -162,10 +162,7 @@ fn an_audit_is_reported_as_an_audit() {
             "{outcome}"
         );
         let text = scene.said("report", &[]).out;
-        assert!(
-            text.contains(&format!("\nResults\n  {result}{} 1", if result == "clean" { "" } else { ":" })),
-            "{text}"
-        );
+        assert!(text.contains(&format!("\nResults\n  {told}")), "{text}");
         assert!(!text.contains("converged"), "{text}");
     }
 }

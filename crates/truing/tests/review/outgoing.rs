@@ -1,21 +1,21 @@
-//! What leaves for a model, in both runtimes: no secret, with or without a form of its own, and no place of this machine.
+//! What leaves for a model, in both runtimes: no credential of the operator's, and no place of this machine.
 
 use serde_json::json;
 use truing_fakes::model::Answer;
 
 use crate::claude::claude;
 use crate::model::{Scene, read, report};
-use crate::place::{Ran, key};
+use crate::place::Ran;
 
 /// Credentials of the operator's, by value alone.
 const GIVEN: [(&str, &str); 3] = [
     ("GITHUB_TOKEN", "canary forge word"),
-    ("NPM_TOKEN", "canary-of-npm-word"),
+    ("NPM_TOKEN", "canary-0f-npm-w0rd"),
     ("AWS_SESSION_TOKEN", "/canary/aws"),
 ];
 
 #[test]
-fn a_model_is_told_neither_secrets_nor_where_the_repository_is() {
+fn a_model_is_told_neither_the_operators_credentials_nor_where_the_repository_is() {
     for runtime in ["native", "cli"] {
         let Some(program) = (if runtime == "cli" { claude() } else { Some("claude".into()) }) else { return };
         let calls = [
@@ -29,18 +29,8 @@ fn a_model_is_told_neither_secrets_nor_where_the_repository_is() {
         let scene = Scene::of(calls.into_iter().chain([report(&[])]))
             .with(&format!("[review]\nclaude = {:?}\n", program.display().to_string()))
             .by(runtime);
-        let joined = |parts: [&str; 2]| parts.concat();
-        let secrets = [
-            joined(["hun", "ter2abc"]),
-            joined(["9f86d081", "884c7d659a2f"]),
-            joined(["eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0", ".dBjftJeZ4CVPmB92K27"]),
-            joined(["s3cr3t", "pw"]),
-            key(),
-        ];
-        let [password, token, signed, of_address, key] = &secrets;
         let text = format!(
-            "password = \"{password}\"\npassword = form[\"password\"]\n# token: {token}\nCOOKIE = \"{signed}\"\n\
-             URL = \"https://joe:{of_address}@example.com/x\"\nKEY = \"{key}\"\n{}",
+            "password = form[\"password\"]\nport = \"5432\"\n{}",
             GIVEN.map(|(name, value)| format!("{name} = '{value}'\n")).concat(),
         );
         scene.place.write("settings.py", &text);
@@ -55,7 +45,7 @@ fn a_model_is_told_neither_secrets_nor_where_the_repository_is() {
         let all = asked.join("\n");
         let places = [home.display().to_string(), scene.place.home().display().to_string()];
         let given = GIVEN.map(|(_, value)| value.to_owned());
-        for hidden in secrets.iter().chain(&given).chain(&places) {
+        for hidden in given.iter().chain(&places) {
             let around = all.find(hidden.as_str()).map(|at| all.get(at.saturating_sub(200)..at + 80));
             assert_eq!(around, None, "{runtime}: {hidden}");
         }

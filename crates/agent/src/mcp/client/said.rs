@@ -3,7 +3,7 @@
 use rmcp::model::{CallToolResult, ContentBlock};
 use serde_json::Value;
 use truing_core::line::is_hidden;
-use truing_reader::redact::redact;
+use truing_reader::redact::{holds_any, redact};
 
 use crate::native::Output;
 
@@ -54,23 +54,20 @@ pub(super) fn bounded(text: &str, most: usize) -> String {
     }
 }
 
-/// Is one of the texts in it, or one of the names, a secret by its form?
+/// Does one of the texts in it, or one of the names, hold a secret?
 pub(super) fn holds_a_secret(value: &Value) -> bool {
     match value {
-        Value::String(text) => redact(text) != *text,
+        Value::String(text) => holds_any(text),
         Value::Array(items) => items.iter().any(holds_a_secret),
         Value::Object(fields) => {
             // Some secrets are told by the name that they have.
             let named = |(name, value): (&String, &Value)| match value {
-                Value::String(text) => {
-                    let line = format!("{name} = \"{text}\"");
-                    redact(&line) != line
-                }
+                Value::String(text) => holds_any(&format!("{name} = \"{text}\"")),
                 Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => false,
             };
             fields.iter().any(named)
                 || fields.values().any(holds_a_secret)
-                || fields.keys().any(|name| redact(name) != *name)
+                || fields.keys().any(|name| holds_any(name))
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }

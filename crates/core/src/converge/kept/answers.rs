@@ -16,7 +16,8 @@ use truing_diff::RepoPath;
 use self::own::{Own, Special};
 use super::scan::{is_word, occurrences, part};
 use super::unit::literals;
-use super::{Half, Rewrite, Subject, Version, Weakening, WeakeningKind, is_test_side};
+use super::{Half, MAX_BYTES, Rewrite, Subject, Version, Weakening, WeakeningKind, is_test_side};
+use crate::glob::is_bounded;
 use crate::line::clean;
 
 /// What the tests of a repository are, as far as it was looked for.
@@ -110,6 +111,7 @@ pub struct Sought {
 
 /// What of this fix is to be looked for in the tests.
 pub fn sought(rewrites: &[Rewrite<'_>]) -> Sought {
+    let rewrites = looked_at(rewrites);
     let values: Vec<Value> = rewrites.iter().flat_map(news).collect();
     // As tests may have it, and as the fix spells it.
     let spelled = |value: &Value| {
@@ -123,10 +125,17 @@ pub fn sought(rewrites: &[Rewrite<'_>]) -> Sought {
     Sought { has_news: !values.is_empty(), texts: texts.into_iter().take(MAX_SOUGHT).collect() }
 }
 
+/// Those that are not too large to be looked at.
+fn looked_at<'a>(rewrites: &[Rewrite<'a>]) -> Vec<Rewrite<'a>> {
+    rewrites.iter().copied().filter(|rewrite| !rewrite.is_large()).collect()
+}
+
 /// What this fix has ready for the tests of the repository, to tell people.
 pub fn answers(rewrites: &[Rewrite<'_>], about: &BTreeSet<Subject>, tests: &Tests<'_>) -> Vec<Weakening> {
+    let rewrites = &looked_at(rewrites);
     let befores = rewrites.iter().filter_map(|rewrite| rewrite.before);
-    let of_tests = values_of(befores.chain(tests.files.iter().copied()));
+    let files = tests.files.iter().copied().filter(|file| file.bytes.len() <= MAX_BYTES);
+    let of_tests = values_of(befores.chain(files));
     let own = Own::new(rewrites);
     let mut found = Vec::new();
     for rewrite in rewrites {
@@ -312,6 +321,9 @@ fn is_date(text: &str) -> bool {
 /// Is this a pattern of paths that finds files of tests, and no others?
 fn finds_tests(text: &str, paths: &[RepoPath]) -> bool {
     if !text.contains(['*', '?', '[']) || !text.contains(['/', '.']) || text.contains(' ') {
+        return false;
+    }
+    if is_bounded(text).is_err() {
         return false;
     }
     let Ok(glob) = GlobBuilder::new(text).literal_separator(true).build() else { return false };

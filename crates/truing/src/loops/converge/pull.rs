@@ -236,9 +236,9 @@ impl<C: Conversation> Pull<'_, C> {
                     && is_open(thread)
                     && thread.comments.first().is_some_and(is_it)
             };
-            let own = open.or_else(|| all.iter().rfind(is_here));
-            let Some((thread, first)) = own
+            let Some((thread, first)) = open
                 .or_else(|| all.iter().rfind(shown))
+                .or_else(|| all.iter().rfind(is_here))
                 .and_then(|thread| Some((thread, thread.comments.first()?)))
             else {
                 unplaced.push(format!("- {}: {text}", named(finding)));
@@ -247,7 +247,7 @@ impl<C: Conversation> Pull<'_, C> {
             let about = Topic::new(format!("{ANSWER}{}/{round}/{}", record.run, finding.id));
             self.open(record).await?;
             self.talk.reply(&first.id, &about, &text).await.map_err(forge)?;
-            let ends = is_fixed && own.is_some() && is_open(thread);
+            let ends = is_fixed && is_here(&thread) && is_open(thread);
             if let (true, true, Some(known)) = (ends, self.resolves, &thread.thread) {
                 self.open(record).await?;
                 self.talk.resolve(&known.id).await.map_err(forge)?;
