@@ -223,7 +223,7 @@ impl Watch {
                 None => unread = unread.saturating_add(process.files),
             }
         }
-        let pipes = unread.saturating_add((pipes.len() as u64).saturating_sub(FEW_PIPES));
+        let pipes = unread.saturating_add(pipes.len() as u64).saturating_sub(FEW_PIPES);
         pipes.saturating_mul(pipe).saturating_add(others.saturating_mul(files::OTHER))
     }
 
@@ -482,4 +482,76 @@ fn field(text: &str, name: &str) -> Option<u64> {
 
 fn numbers(text: &str) -> Vec<u32> {
     text.split_whitespace().filter_map(|number| number.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::{Limits, Probe, Run};
+
+    const MIB: u64 = 1 << 20;
+
+    /// A watcher, and this process as one that may have more in common with others than the limit.
+    fn watched(folder: &Path) -> (Watch, BTreeMap<u32, Process>) {
+        let mut job = Job::new(Level::None, folder, Run::Probe(Probe::Nothing)).unwrap();
+        job.private = folder.to_owned();
+        job.limits = Limits { memory: 4096 * MIB, ..Limits::default() };
+        let process =
+            Process { threads: 1, own: 3000 * MIB, tables: MIB, shared: 2000 * MIB, files: 1_000_000 };
+        (Watch::new(&job).unwrap(), BTreeMap::from([(std::process::id(), process)]))
+    }
+
+    fn spent() -> Budget {
+        Budget { began: Instant::now().checked_sub(EXACT_ON_BUSY_MACHINE * 2).unwrap(), ..Budget::new() }
+    }
+
+    #[test]
+    fn what_is_not_read_in_time_counts_in_full() {
+        let folder = tempfile::tempdir().unwrap();
+        let (watch, processes) = watched(folder.path());
+        assert!(watch.sums_up);
+        let exact = watch.exact(&processes, 5 * MIB, 0, &Budget::new());
+        assert!((6 * MIB..1000 * MIB).contains(&exact), "{exact}");
+        assert_eq!(watch.exact(&processes, 5 * MIB, 0, &spent()), 5001 * MIB);
+        let pipe = files::most_of_a_pipe(Level::Full);
+        assert_eq!(watch.files(&processes, pipe, &spent()), (1_000_000 - FEW_PIPES) * pipe);
+    }
+
+    /// The file system's files may be among what is mapped, or not. Without time to look, the job has the doubt for it.
+    #[test]
+    fn who_may_be_within_the_limit_is_not_ended_for_want_of_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut watch, mut processes) = watched(folder.path());
+        watch.limits.memory = 5500 * MIB;
+        let counted = 1500 * MIB;
+        assert_eq!(watch.exact(&processes, counted, 0, &spent()), 5001 * MIB);
+        // What grew beside it in the machine's memory is taken for its own then.
+        assert_eq!(watch.exact(&processes, counted, 6000 * MIB, &spent()), 6000 * MIB);
+        if let Some(process) = processes.get_mut(&std::process::id()) {
+            process.own = 4000 * MIB;
+        }
+        assert_eq!(watch.exact(&processes, counted, 0, &spent()), 6001 * MIB);
+    }
+
+    /// Two processes with the same pipes have them once.
+    #[test]
+    fn pipes_are_counted_once_and_a_few_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let (watch, mut processes) = watched(folder.path());
+        let pipe = files::most_of_a_pipe(Level::Full);
+        let before = watch.files(&processes, pipe, &Budget::new());
+        assert!(before < FEW_PIPES * pipe, "{before}");
+        let pipes: Vec<_> = (0..FEW_PIPES + 20).map(|_| std::io::pipe().unwrap()).collect();
+        let this = std::process::id();
+        assert!(watch.of_table(this, files::count).unwrap() > 2 * FEW_PIPES);
+        let one = watch.files(&processes, pipe, &Budget::new());
+        assert!((20 * pipe..100 * pipe).contains(&one), "{one}");
+        // A thread has the same files as its process.
+        let thread = rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs();
+        assert_ne!(thread, this);
+        processes.insert(thread, Process::default());
+        let both = watch.files(&processes, pipe, &Budget::new());
+        assert!(both < one + 20 * pipe, "{one} {both}");
+        drop(pipes);
+    }
 }
