@@ -13,6 +13,7 @@
 pub mod check;
 mod enter;
 mod fence;
+mod files;
 mod filter;
 mod limits;
 mod listening;

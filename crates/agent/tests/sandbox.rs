@@ -25,7 +25,7 @@ use truing_agent::sandbox::{
 /// How long something may take that has to happen at once.
 const SOON: Duration = Duration::from_secs(60);
 /// Tries of using too much. At `landlock`, and to root, not all of them are stopped.
-const USES: [&str; 16] = [
+const USES: [&str; 17] = [
     "fork_bomb",
     "memory",
     "disk",
@@ -35,6 +35,7 @@ const USES: [&str; 16] = [
     "shared_folder",
     "empty_files",
     "sockets",
+    "pipes",
     "memory_forked",
     "memory_without_main_thread",
     "shared_memory",

@@ -25,6 +25,9 @@ const TIMES: u64 = 2;
 /// As many files and sockets as a job may have that may use so little.
 const FILES: u64 = 4096;
 const SOCKETS: u64 = 256;
+/// As many pipes as hold more than the limit, and how many one process has of them: fewer than it may open files.
+const PIPES: u64 = 7200;
+const PIPES_OF_ONE: u64 = 900;
 /// The temporary folder inside.
 const TEMPORARY: &str = "/tmp";
 /// Calls by other numbers, which not every kernel has.
@@ -324,6 +327,7 @@ fn uses() -> impl Iterator<Item = Escape> {
         ("shared_folder", hold(Probe::Unnamed("/dev/shm".into(), LIMITS.disk * TIMES))),
         ("empty_files", Probe::Files(FILES * TIMES)),
         ("sockets", hold(Probe::Sockets(SOCKETS * TIMES / 2))),
+        ("pipes", Probe::Family(PIPES / PIPES_OF_ONE, Box::new(hold(Probe::Pipes(PIPES_OF_ONE))))),
     ];
     all.into_iter().map(|(name, probe)| Escape { name, by: By::Command(Run::Probe(probe)), seen: Seen::End })
 }
@@ -362,6 +366,15 @@ fn written() -> Vec<Written> {
         Step::Fill { at: AT, bytes },
         Step::Hold,
     ];
+    // A page at `AT`, and a pipe in it: files 3 and 4.
+    let page_at = [call(9, &[AT, page, 3, private | anonymous | 0x10, u64::MAX, 0])];
+    let pipe = [&page_at[..], &[call(293, &[AT, 0])]].concat();
+    // Sends pages as they are: turned off, which works wherever the option is.
+    let copies = Step::Call {
+        by: Through::Syscall,
+        number: 54,
+        values: [kept(0), number(1), number(60), number(AT), number(4), number(0)],
+    };
     let written = |name, steps: &[&[Step]]| Written { name, steps: steps.concat() };
     let other = |by, number| Step::Call { by, number, values: [Value::Number(0); 6] };
     vec![
@@ -374,6 +387,12 @@ fn written() -> Vec<Written> {
             &[&[map(bytes, shared), Step::Keep, given(28, [kept(0), number(bytes), number(4)]), Step::Hold]],
         ),
         written("shmget", &[&segment]),
+        written("vmsplice", &[&pipe, &[call(278, &[4, AT, 0, 0])]]),
+        written("kernel_aio", &[&page_at, &[call(206, &[1, AT])]]),
+        written("zero_copy", &[&[call(41, &[2, 1, 0]), Step::Keep], &page_at, &[copies]]),
+        // Threads with open files of their own, made so or made so later.
+        written("files_of_threads", &[&[call(56, &[0x10b00 | 0x40000, 0, 0, 0, 0])]]),
+        written("files_unshared", &[&[call(436, &[200, 201, 2])]]),
         written("processes", &[&[Step::Processes(640), Step::Hold]]),
         written("x32_calls", &[&[other(Through::Syscall, 0x4000_0000 | 39)]]),
         written("i386_calls", &[&[other(Through::Interrupt, 20)]]),

@@ -61,7 +61,15 @@ const NEVER: &[i64] = &[
 
 /// Calls that hold memory which nobody can count: no process has it mapped, and no file system has it. To programs
 /// this is a kernel without them, and most do without.
-const UNCOUNTED: &[i64] = &[libc::SYS_memfd_create, libc::SYS_memfd_secret, libc::SYS_msgget];
+const UNCOUNTED: &[i64] = &[
+    libc::SYS_memfd_create,
+    libc::SYS_memfd_secret,
+    libc::SYS_msgget,
+    // A pipe keeps what a process has unmapped: 2 MiB for each piece of a large page.
+    libc::SYS_vmsplice,
+    // The machine has so many events of this kind for all its programs together.
+    libc::SYS_io_setup,
+];
 /// How many segments of shared memory a namespace may have, unless somebody has set it.
 const SEGMENTS: u64 = 4096;
 
@@ -69,7 +77,10 @@ const SEGMENTS: u64 = 4096;
 pub(super) fn put_up(job: &Job) -> io::Result<()> {
     uncounted(job)?;
     let mut denied: Rules = NEVER.iter().map(|call| (*call, Vec::new())).collect();
-    denied.insert(libc::SYS_clone, vec![rule(vec![bits(0, libc::CLONE_NEWUSER, libc::CLONE_NEWUSER)?])?]);
+    let namespace = rule(vec![bits(0, libc::CLONE_NEWUSER, libc::CLONE_NEWUSER)?])?;
+    // A thread with open files of its own: whoever counts those of processes would not see them.
+    let thread = rule(vec![bits(0, libc::CLONE_THREAD | libc::CLONE_FILES, libc::CLONE_THREAD)?])?;
+    denied.insert(libc::SYS_clone, vec![namespace, thread]);
     // Typing into somebody's terminal.
     let typing = |call| rule(vec![equal(1, call, Op::Eq)?]);
     denied.insert(libc::SYS_ioctl, vec![typing(libc::TIOCSTI)?, typing(TIOCLINUX)?]);
@@ -90,6 +101,12 @@ fn uncounted(job: &Job) -> io::Result<()> {
     absent.insert(libc::SYS_shmget, shared);
     // Pages that the machine keeps for others.
     absent.insert(libc::SYS_mmap, vec![rule(vec![bits(3, libc::MAP_HUGETLB, libc::MAP_HUGETLB)?])?]);
+    // It also gives a thread open files of its own.
+    absent
+        .insert(libc::SYS_close_range, vec![rule(vec![bits(2, CLOSE_RANGE_UNSHARE, CLOSE_RANGE_UNSHARE)?])?]);
+    // A connection that sends pages as they are keeps them, as a pipe does.
+    let without_copy = vec![equal(1, SOL_SOCKET, Op::Eq)?, equal(2, SO_ZEROCOPY, Op::Eq)?];
+    absent.insert(libc::SYS_setsockopt, vec![rule(without_copy)?]);
     apply(absent, SeccompAction::Allow, errno(libc::ENOSYS))
 }
 
@@ -208,6 +225,11 @@ pub(super) fn put_up_for_reading() -> io::Result<()> {
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
+/// A flag of `close_range`.
+const CLOSE_RANGE_UNSHARE: i32 = 2;
+/// The level and the name of an option of sockets, as numbers of a filter.
+const SOL_SOCKET: u64 = libc::SOL_SOCKET.unsigned_abs() as u64;
+const SO_ZEROCOPY: u64 = libc::SO_ZEROCOPY.unsigned_abs() as u64;
 /// `ioctl` of virtual consoles; not in `libc`.
 const TIOCLINUX: u64 = 0x541c;
 

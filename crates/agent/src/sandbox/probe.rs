@@ -23,6 +23,8 @@ const CONNECTS: Duration = Duration::from_secs(2);
 const HOLDS: Duration = Duration::from_nanos(machine_code::HOLDS);
 /// What is written at once.
 const CHUNK: usize = 1 << 20;
+/// What the kernel holds memory in units of: the least that a pipe takes at once.
+const PAGE: usize = 4096;
 /// The stack of a thread that does nothing.
 const SMALL_STACK: usize = 64 << 10;
 /// Files that what is written is divided into, so that no limit of one file stops it.
@@ -73,6 +75,8 @@ pub enum Probe {
     Unnamed(PathBuf, u64),
     /// Makes so many pairs of sockets.
     Sockets(u64),
+    /// Makes so many pipes with something in them.
+    Pipes(u64),
     /// Makes so many processes of this program, each of which does this.
     Family(u64, Box<Probe>),
     /// Does this, and then holds on to nothing more but what the process has.
@@ -144,6 +148,13 @@ impl Probe {
             Self::Sockets(pairs) => {
                 (0..*pairs).try_for_each(|_| UnixStream::pair().map(|pair| held.sockets.push(pair)))
             }
+            Self::Pipes(count) => (0..*count).try_for_each(|_| {
+                // The end that writes is closed: the pipe keeps what is in it for the other.
+                let (reads, mut writes) = io::pipe()?;
+                writes.write_all(&[1; PAGE])?;
+                held.pipes.push(reads);
+                Ok(())
+            }),
             Self::Family(count, probe) => (0..*count).try_for_each(|_| {
                 held.family.push(super::helper(&super::Stage::Probe((**probe).clone()))?.spawn()?);
                 Ok(())
@@ -169,6 +180,7 @@ struct Held {
     memory: Vec<Vec<u8>>,
     files: Vec<std::fs::File>,
     sockets: Vec<(UnixStream, UnixStream)>,
+    pipes: Vec<io::PipeReader>,
     family: Vec<Child>,
 }
 

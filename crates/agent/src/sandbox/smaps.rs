@@ -1,4 +1,4 @@
-//! What a process holds in memory, as its `/proc/PID/smaps` says, each page divided among the processes that have it.
+//! What a process holds in memory, as its `/proc/PID/smaps` and their sum say, each page divided among the processes that have it.
 
 /// How segments of shared memory are called in `smaps`. They are counted by the namespace's own table.
 const SEGMENT: &str = "/SYSV";
@@ -12,6 +12,25 @@ pub(super) struct Mapped {
     pub(super) bytes: u64,
     /// Has it mapped shared memory that has no name?
     pub(super) shares: bool,
+}
+
+/// The sum of all mappings of a process, each page divided among the processes that have it; in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Summary {
+    /// Memory that is no file's, swapped or not.
+    pub(super) own: u64,
+    /// Shared memory, with or without a name.
+    pub(super) shared: u64,
+}
+
+/// What a process's `smaps_rollup` says. None if the kernel does not divide it by kind.
+pub(super) fn summary(text: &str) -> Option<Summary> {
+    let of = |name: &str| {
+        let value = text.lines().find_map(|line| line.strip_prefix(name))?;
+        value.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(KIB)
+    };
+    let swapped = of("SwapPss:").unwrap_or(0);
+    Some(Summary { own: of("Pss_Anon:")?.saturating_add(swapped), shared: of("Pss_Shmem:")? })
 }
 
 /// One mapping, as its lines say; values in KiB.
@@ -104,6 +123,15 @@ mod tests {
         format!(
             "{first}\nSize: 99 kB\nRss: {resident} kB\nPss: {share} kB\nPss_Dirty: 7 kB\nAnonymous: {anonymous} kB\nSwapPss: 1 kB\nVmFlags: rd ex\n"
         )
+    }
+
+    #[test]
+    fn a_sum_is_told_by_kind_or_not_at_all() {
+        let text = "5600-7ffc ---p 00000000 00:00 0 [rollup]\nRss: 99 kB\nPss: 80 kB\nPss_Anon: 30 kB\n\
+                    Pss_File: 40 kB\nPss_Shmem: 10 kB\nSwap: 8 kB\nSwapPss: 2 kB\n";
+        assert_eq!(summary(text), Some(Summary { own: 32 * KIB, shared: 10 * KIB }));
+        assert_eq!(summary(&text.replace("Pss_", "Other_")), None);
+        assert_eq!(summary(&text.replace("30 kB", "99999999999999999999 kB")), None);
     }
 
     #[test]

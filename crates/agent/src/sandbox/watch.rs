@@ -4,7 +4,7 @@
 //! process that ends the job. It reads what the kernel says of each process, of shared memory, and of the job's file
 //! system in memory. It looks every [`PERIOD`]: between two looks a job can pass a bound by what it takes in that time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{Dir, Mode, OFlags, openat};
 use truing_core::sandbox::Bound;
 
+use super::files::{self, FEW_PIPES};
 use super::{Job, Level, smaps};
 use crate::verify::usage;
 
@@ -29,6 +30,12 @@ const INODE: u64 = 1 << 10;
 const SOCKET: u64 = 1 << 20;
 /// Sockets that a job may have however small its memory limit.
 const FEW_SOCKETS: u64 = 256;
+/// The processor time and the time that dividing shared pages may take in one look. A job that makes it longer, by very
+/// many mappings, would not be watched meanwhile.
+const EXACT: Duration = Duration::from_secs(1);
+const EXACT_ON_BUSY_MACHINE: Duration = Duration::from_secs(5);
+/// How much of what the kernel says of a process is read at once, in bytes.
+const CHUNK: usize = 64 << 10;
 /// What stands between the name of a bound and how much was seen.
 const EXCEEDED: &str = " limit exceeded by all processes together: ";
 /// The kernel tells memory in units of so many bytes.
@@ -77,6 +84,8 @@ pub(super) struct Watch {
     machine: u64,
     /// Where the kernel keeps shared memory that has no name in a file system.
     nameless: Option<u64>,
+    /// Does the kernel sum up what a process has mapped by its kind? It does since Linux 5.4.
+    sums_up: bool,
     /// Shared memory of the whole machine before the job, in bytes.
     shared_before: u64,
     /// Folders on a disk that are the job's alone.
@@ -95,6 +104,46 @@ struct Process {
     /// The tables of its pages, in bytes.
     tables: u64,
     /// Memory that it has mapped and may share, in bytes.
+    shared: u64,
+    /// Open files.
+    files: u64,
+}
+
+impl Process {
+    /// The most that can be its own of what it has mapped, in bytes.
+    fn in_full(&self) -> u64 {
+        self.own.saturating_add(self.shared)
+    }
+}
+
+/// What exact counting may still take in one look.
+struct Budget {
+    began: Instant,
+    processor: Duration,
+}
+
+impl Budget {
+    fn new() -> Self {
+        Self { began: Instant::now(), processor: processor_time() }
+    }
+
+    fn is_spent(&self) -> bool {
+        processor_time().saturating_sub(self.processor) > EXACT
+            || self.began.elapsed() > EXACT_ON_BUSY_MACHINE
+    }
+}
+
+/// What this thread has used of a processor.
+fn processor_time() -> Duration {
+    let used = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(used).unwrap_or_default()
+}
+
+/// What all processes have mapped, without files, each page divided among those that have it; in bytes.
+#[derive(Default)]
+struct Sum {
+    own: u64,
+    /// Shared memory; some of it may be the job's file system's, or a segment.
     shared: u64,
 }
 
@@ -116,11 +165,13 @@ impl Watch {
             limits: job.limits,
             machine: device("/")?,
             nameless: nameless(),
+            sums_up: false,
             shared_before: 0,
             disk_before: folders.iter().map(|folder| usage::of(folder).bytes).sum(),
             folders,
             next_disk: Instant::now() + DISK_PERIOD,
         };
+        watch.sums_up = watch.read("self/smaps_rollup").is_some_and(|told| smaps::summary(&told).is_some());
         watch.shared_before = watch.shared_of_machine();
         Ok(watch)
     }
@@ -137,44 +188,111 @@ impl Watch {
         passed.map(|(bound, seen, limit)| Passed { bound, seen, limit }).or_else(|| self.disk())
     }
 
-    /// The cheap sum first, which counts shared memory once for each process that has it. The exact one costs more, and
-    /// is needed only when the first passes the limit.
+    /// The cheap sum first, which counts shared memory once for each process that has it, and each open file as a full
+    /// pipe. The exact one costs more, and is needed only when the first passes the limit.
     fn seen(&self) -> Look {
         let processes = self.processes();
         let (file_system, segments) = (self.file_system(), self.segments());
         let sum = |of: fn(&Process) -> u64| processes.values().map(of).sum::<u64>();
         let counted = file_system.saturating_add(segments);
         let hidden = self.shared_of_machine().saturating_sub(self.shared_before).saturating_sub(counted);
-        let cheap = sum(|process| process.own + process.tables + process.shared).saturating_add(counted);
-        let memory = if cheap <= self.limits.memory && hidden <= self.limits.memory {
-            cheap
+        let pipe = files::most_of_a_pipe(self.level);
+        let files = sum(|process| process.files).saturating_mul(pipe);
+        let cheap = sum(|process| process.tables + process.in_full()).saturating_add(counted);
+        let memory = if cheap.saturating_add(files) <= self.limits.memory && hidden <= self.limits.memory {
+            cheap.saturating_add(files)
         } else {
-            self.exact(&processes, counted, hidden)
+            let budget = Budget::new();
+            let mapped = self.exact(&processes, counted, hidden, &budget);
+            let few = mapped.saturating_add(files) <= self.limits.memory;
+            mapped.saturating_add(if few { files } else { self.files(&processes, pipe, &budget) })
         };
         Look { memory, processes: sum(|process| process.threads), sockets: self.sockets() }
     }
 
-    fn exact(&self, processes: &BTreeMap<u32, Process>, counted: u64, hidden: u64) -> u64 {
-        let (mut all, mut shares) = (counted, false);
-        for (pid, process) in processes.iter().filter(|(pid, _)| !self.is_suspended(**pid, processes)) {
-            let mapped = self.alive(*pid, "smaps").map(|text| smaps::sum(&text, self.nameless));
+    /// What open files hold in memory: each pipe once, however many processes have it.
+    fn files(&self, processes: &BTreeMap<u32, Process>, pipe: u64, budget: &Budget) -> u64 {
+        let (mut pipes, mut others, mut unread) = (BTreeSet::new(), 0_u64, 0_u64);
+        for (pid, process) in processes {
+            let open = if budget.is_spent() { None } else { self.of_table(*pid, files::read) };
+            match open {
+                Some(open) => {
+                    pipes.extend(open.pipes);
+                    others = others.saturating_add(open.others);
+                }
+                None => unread = unread.saturating_add(process.files),
+            }
+        }
+        let pipes = unread.saturating_add(pipes.len() as u64).saturating_sub(FEW_PIPES);
+        pipes.saturating_mul(pipe).saturating_add(others.saturating_mul(files::OTHER))
+    }
+
+    /// Sums of whole processes first; mappings one by one only where that does not decide. What cannot be read within
+    /// the budget is counted in full.
+    fn exact(&self, processes: &BTreeMap<u32, Process>, counted: u64, hidden: u64, budget: &Budget) -> u64 {
+        let limit = self.limits.memory;
+        if !self.sums_up {
+            return self.mappings(processes, counted, hidden, budget).0;
+        }
+        let mut all = Sum::default();
+        for (pid, process) in processes {
+            let spent = budget.is_spent();
+            if !spent && self.is_suspended(*pid, processes) {
+                continue;
+            }
+            let told = if spent { None } else { self.alive(*pid, "smaps_rollup", None) };
+            let told = told.and_then(|text| smaps::summary(&text));
             // What a process does not show is counted in full.
-            let mapped =
-                mapped.filter(|mapped| process.own == 0 || mapped.bytes > 0).unwrap_or(smaps::Mapped {
-                    bytes: process.own.saturating_add(process.shared),
-                    shares: process.shared > 0,
-                });
+            let told = told.filter(|told| process.own == 0 || told.own > 0);
+            let (own, shared) = told.map_or((process.own, process.shared), |told| (told.own, told.shared));
+            all.own = all.own.saturating_add(own).saturating_add(process.tables);
+            all.shared = all.shared.saturating_add(shared);
+        }
+        let most = all.own.saturating_add(all.shared).saturating_add(counted);
+        let least = all.own.saturating_add(all.shared.max(counted));
+        if hidden <= limit && (most <= limit || least > limit) {
+            return if most <= limit { most } else { least };
+        }
+        match self.mappings(processes, counted, hidden, budget) {
+            (exact, true) => exact,
+            // It took too long: nobody is ended who may be within the limit, and nobody holds twice as much.
+            (_, false) if hidden > limit => least.max(hidden),
+            (_, false) => least,
+        }
+    }
+
+    /// Mapping by mapping; and, whether everything was read within the budget.
+    fn mappings(
+        &self,
+        processes: &BTreeMap<u32, Process>,
+        counted: u64,
+        hidden: u64,
+        budget: &Budget,
+    ) -> (u64, bool) {
+        let (mut all, mut shares) = (counted, false);
+        for (pid, process) in processes {
+            let spent = budget.is_spent();
+            if !spent && self.is_suspended(*pid, processes) {
+                continue;
+            }
+            let told = if spent { None } else { self.alive(*pid, "smaps", Some(budget)) };
+            let mapped = told.map(|text| smaps::sum(&text, self.nameless));
+            // What a process does not show is counted in full.
+            let mapped = mapped
+                .filter(|mapped| process.own == 0 || mapped.bytes > 0)
+                .unwrap_or(smaps::Mapped { bytes: process.in_full(), shares: process.shared > 0 });
             shares |= mapped.shares;
             all = all.saturating_add(mapped.bytes).saturating_add(process.tables);
         }
         // Shared memory that was filled and is mapped no more, but for a page, is in no process: only the machine's sum
         // has it. It is the job's if the job shares memory, and if it is more than the job could have elsewhere.
-        if shares && hidden > self.limits.memory { all.max(hidden) } else { all }
+        let all = if shares && hidden > self.limits.memory { all.max(hidden) } else { all };
+        (all, !budget.is_spent())
     }
 
     /// Does a thread of this process wait in `vfork`, while a child uses its memory? Then the child is counted alone.
     fn is_suspended(&self, pid: u32, processes: &BTreeMap<u32, Process>) -> bool {
-        let sizes = |pid| self.alive(pid, "status").map(|text| sizes(&text));
+        let sizes = |pid| self.alive(pid, "status", None).map(|text| sizes(&text));
         let mut lent = self.threads(pid).into_iter().flat_map(|thread| {
             let children = self.read(&format!("{pid}/task/{thread}/children")).unwrap_or_default();
             numbers(&children).into_iter().map(move |child| (thread, child))
@@ -192,8 +310,9 @@ impl Watch {
         let mut next = self.children(std::process::id());
         while let Some(pid) = next.pop() {
             // It may have ended since.
-            let Some(status) = self.alive(pid, "status") else { continue };
-            if all.insert(pid, process(&status)).is_none() {
+            let Some(status) = self.alive(pid, "status", None) else { continue };
+            let files = self.of_table(pid, files::count).unwrap_or(0);
+            if all.insert(pid, Process { files, ..process(&status) }).is_none() {
                 next.extend(self.children(pid));
             }
         }
@@ -219,16 +338,25 @@ impl Watch {
 
     /// A file of a process, as a thread of it sees it that has not ended: the first may have, and then it shows no
     /// memory.
-    fn alive(&self, pid: u32, file: &str) -> Option<String> {
-        let first = self.read(&format!("{pid}/{file}"));
+    fn alive(&self, pid: u32, file: &str, within: Option<&Budget>) -> Option<String> {
+        let first = self.read_within(&format!("{pid}/{file}"), within);
         let shows =
             |text: &String| if file == "status" { text.contains("\nVmRSS:") } else { !text.is_empty() };
         if first.as_ref().is_some_and(shows) {
             return first;
         }
         let others = self.threads(pid).into_iter().filter(|thread| *thread != pid);
-        let mut others = others.filter_map(|thread| self.read(&format!("{pid}/task/{thread}/{file}")));
+        let mut others =
+            others.filter_map(|thread| self.read_within(&format!("{pid}/task/{thread}/{file}"), within));
         others.find(shows).or(first)
+    }
+
+    /// What is told of the open files of a process. All its threads have the same, but one that has ended has none.
+    fn of_table<T>(&self, pid: u32, told: fn(&OwnedFd, &str) -> Option<T>) -> Option<T> {
+        told(&self.proc, &format!("{pid}/fd")).or_else(|| {
+            let mut threads = self.threads(pid).into_iter();
+            threads.find_map(|thread| told(&self.proc, &format!("{pid}/task/{thread}/fd")))
+        })
     }
 
     /// What the job's own file system holds, which is memory: home and temporary folders, and shared memory by name.
@@ -282,9 +410,18 @@ impl Watch {
     }
 
     fn read(&self, path: &str) -> Option<String> {
+        self.read_within(path, None)
+    }
+
+    /// None also if it takes longer than the budget has.
+    fn read_within(&self, path: &str, budget: Option<&Budget>) -> Option<String> {
         let file = openat(&self.proc, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
-        let mut text = Vec::new();
-        std::fs::File::from(file).read_to_end(&mut text).ok()?;
+        let (mut file, mut text) = (std::fs::File::from(file), Vec::new());
+        while (&mut file).take(CHUNK as u64).read_to_end(&mut text).ok()? > 0 {
+            if budget.is_some_and(Budget::is_spent) {
+                return None;
+            }
+        }
         // Names of processes and files are any bytes.
         Some(String::from_utf8_lossy(&text).into_owned())
     }
@@ -307,6 +444,7 @@ fn process(status: &str) -> Process {
         own: kib(status, "RssAnon:").saturating_add(kib(status, "VmSwap:")),
         tables: kib(status, "VmPTE:"),
         shared: kib(status, "RssShmem:"),
+        files: 0,
     }
 }
 
@@ -344,4 +482,76 @@ fn field(text: &str, name: &str) -> Option<u64> {
 
 fn numbers(text: &str) -> Vec<u32> {
     text.split_whitespace().filter_map(|number| number.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::{Limits, Probe, Run};
+
+    const MIB: u64 = 1 << 20;
+
+    /// A watcher, and this process as one that may have more in common with others than the limit.
+    fn watched(folder: &Path) -> (Watch, BTreeMap<u32, Process>) {
+        let mut job = Job::new(Level::None, folder, Run::Probe(Probe::Nothing)).unwrap();
+        job.private = folder.to_owned();
+        job.limits = Limits { memory: 4096 * MIB, ..Limits::default() };
+        let process =
+            Process { threads: 1, own: 3000 * MIB, tables: MIB, shared: 2000 * MIB, files: 1_000_000 };
+        (Watch::new(&job).unwrap(), BTreeMap::from([(std::process::id(), process)]))
+    }
+
+    fn spent() -> Budget {
+        Budget { began: Instant::now().checked_sub(EXACT_ON_BUSY_MACHINE * 2).unwrap(), ..Budget::new() }
+    }
+
+    #[test]
+    fn what_is_not_read_in_time_counts_in_full() {
+        let folder = tempfile::tempdir().unwrap();
+        let (watch, processes) = watched(folder.path());
+        assert!(watch.sums_up);
+        let exact = watch.exact(&processes, 5 * MIB, 0, &Budget::new());
+        assert!((6 * MIB..1000 * MIB).contains(&exact), "{exact}");
+        assert_eq!(watch.exact(&processes, 5 * MIB, 0, &spent()), 5001 * MIB);
+        let pipe = files::most_of_a_pipe(Level::Full);
+        assert_eq!(watch.files(&processes, pipe, &spent()), (1_000_000 - FEW_PIPES) * pipe);
+    }
+
+    /// The file system's files may be among what is mapped, or not. Without time to look, the job has the doubt for it.
+    #[test]
+    fn who_may_be_within_the_limit_is_not_ended_for_want_of_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut watch, mut processes) = watched(folder.path());
+        watch.limits.memory = 5500 * MIB;
+        let counted = 1500 * MIB;
+        assert_eq!(watch.exact(&processes, counted, 0, &spent()), 5001 * MIB);
+        // What grew beside it in the machine's memory is taken for its own then.
+        assert_eq!(watch.exact(&processes, counted, 6000 * MIB, &spent()), 6000 * MIB);
+        if let Some(process) = processes.get_mut(&std::process::id()) {
+            process.own = 4000 * MIB;
+        }
+        assert_eq!(watch.exact(&processes, counted, 0, &spent()), 6001 * MIB);
+    }
+
+    /// Two processes with the same pipes have them once.
+    #[test]
+    fn pipes_are_counted_once_and_a_few_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let (watch, mut processes) = watched(folder.path());
+        let pipe = files::most_of_a_pipe(Level::Full);
+        let before = watch.files(&processes, pipe, &Budget::new());
+        assert!(before < FEW_PIPES * pipe, "{before}");
+        let pipes: Vec<_> = (0..FEW_PIPES + 20).map(|_| std::io::pipe().unwrap()).collect();
+        let this = std::process::id();
+        assert!(watch.of_table(this, files::count).unwrap() > 2 * FEW_PIPES);
+        let one = watch.files(&processes, pipe, &Budget::new());
+        assert!((20 * pipe..100 * pipe).contains(&one), "{one}");
+        // A thread has the same files as its process.
+        let thread = rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs();
+        assert_ne!(thread, this);
+        processes.insert(thread, Process::default());
+        let both = watch.files(&processes, pipe, &Budget::new());
+        assert!(both < one + 20 * pipe, "{one} {both}");
+        drop(pipes);
+    }
 }
