@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use truing_core::secret::Secret;
 
-use crate::options::{COMPARED_BYTES, MAX_MESSAGE_CHARS, MAX_STDERR_BYTES, MIN_VERSION};
+use crate::options::{MAX_MESSAGE_CHARS, MAX_STDERR_BYTES, MIN_VERSION};
 use crate::{GitError, GitOptions, Limits, PrivateFolder, private};
 
 /// Variables of every call. The child gets these, `PATH`, `HOME`, and what the call itself adds: nothing else.
@@ -61,7 +61,6 @@ const CONFIGURATION: &[(&str, &str)] = &[
     ("core.untrackedCache", "false"),
     ("core.splitIndex", "false"),
     ("core.quotePath", "true"),
-    ("core.bigFileThreshold", COMPARED_BYTES),
     ("credential.helper", ""),
     ("submodule.recurse", "false"),
     ("fetch.recurseSubmodules", "false"),

@@ -25,9 +25,6 @@ pub const MAX_TOTAL_BYTES: u64 = 1 << 30;
 pub const MAX_FILES: usize = 200_000;
 /// How much of what git says on its error stream is kept: the last bytes.
 pub const MAX_STDERR_BYTES: usize = 16 << 10;
-/// How many bytes a file's two sides may have for git to compare them: a larger file is told as a binary one, without
-/// being loaded. More than [`MAX_FILE_BYTES`], beyond which the file itself is not read.
-pub(crate) const COMPARED_BYTES: &str = "8m";
 /// How much memory (data, not mapped files) one git process may take, in bytes.
 pub const MEMORY_BYTES: u64 = 2 << 30;
 /// How many bytes an index, or the list of packed refs, may have: ten million short entries have more, two million

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use truing_git::{Git, GitError, GitOptions, Limits, WorktreeDiff};
 
-use crate::support::{Place, Repo, text};
+use crate::support::{Place, Repo};
 
 /// Nothing here may wait for somebody who writes into a pipe.
 const SOON: Duration = Duration::from_secs(20);
@@ -167,22 +167,6 @@ async fn a_pipe_or_a_device_that_the_configuration_includes_is_an_error_and_no_w
         repo.write(".git/description", "[core]\n\teol = lf\n");
         diff(&git, &repo.root).await.unwrap_or_else(|error| panic!("{name}: {error}"));
     }
-}
-
-#[tokio::test]
-async fn a_file_over_the_bound_is_named_by_a_diff_and_not_loaded() {
-    let place = Place::new();
-    let repo = place.repo("r");
-    repo.write("near.txt", "line\n".repeat(1 << 20));
-    let base = repo.commit("5 MiB of text");
-    repo.write("huge.txt", "line\n".repeat(4 << 20));
-    repo.write("near.txt", "line\n".repeat((1 << 20) + 1));
-    let head = repo.commit("20 MiB of text");
-    let repository = place.git().await.open(&repo.root).await.unwrap();
-    let diff = repository.diff(&base, &head).await.unwrap();
-    let diff = text(&diff);
-    assert!(diff.contains("Binary files /dev/null and b/huge.txt differ"), "{} bytes", diff.len());
-    assert!(diff.contains("\n+line\n") && diff.len() < 2000, "{} bytes", diff.len());
 }
 
 /// To find out how like two files are, git loads both, whatever their size.
