@@ -9,6 +9,7 @@ pub mod client;
 mod conformance;
 pub(crate) mod connections;
 pub mod http;
+mod pace;
 #[cfg(test)]
 mod tests;
 
@@ -102,10 +103,12 @@ pub struct Ended(String);
 /// If it never begins a session.
 pub async fn over_stdio<T: Toolset>(tools: Arc<T>) -> Result<(), Ended> {
     let (reader, writer) = stdio_pipes();
-    over(tools, reader, writer).await
+    over_until(tools, reader, writer, pace::hung_up(std::io::stdin())).await
 }
 
-/// Serves a client over a pipe until it closes its end. A client that closes it without a word is no error.
+/// Serves a client over a pipe until it closes its end. A client that closes it without a word is no error. No more is
+/// read while [`pace::IN_FLIGHT`] of its calls are not answered; what is not answered within [`pace::LINGER`] after it
+/// has closed its end, is not answered.
 ///
 /// # Errors
 /// If it never begins a session.
@@ -114,11 +117,33 @@ pub async fn over<T: Toolset>(
     reader: impl AsyncRead + Send + Unpin + 'static,
     writer: impl AsyncWrite + Send + Unpin + 'static,
 ) -> Result<(), Ended> {
+    over_until(tools, reader, writer, std::future::pending()).await
+}
+
+/// As [`over`]; `gone` tells that the client has closed its end, though something may be left to read.
+async fn over_until<T: Toolset>(
+    tools: Arc<T>,
+    reader: impl AsyncRead + Send + Unpin + 'static,
+    writer: impl AsyncWrite + Send + Unpin + 'static,
+    gone: impl Future<Output = ()> + Send,
+) -> Result<(), Ended> {
     let pipe = AsyncRwTransport::new_server(reader, writer).with_max_line_length(MAX_MESSAGE);
-    match serve_server(Handler(tools), pipe).await {
-        Ok(session) => session.waiting().await.map(|_| ()).map_err(|error| Ended(error.to_string())),
-        Err(ServerInitializeError::ConnectionClosed(_)) => Ok(()),
-        Err(error) => Err(Ended(error.to_string())),
+    let (pipe, ended) = pace::Paced::new(pipe);
+    let session = match serve_server(Handler(tools), pipe).await {
+        Ok(session) => session,
+        Err(ServerInitializeError::ConnectionClosed(_)) => return Ok(()),
+        Err(error) => return Err(Ended(error.to_string())),
+    };
+    let late = async {
+        tokio::select! {
+            () = ended.notified() => {}
+            () = gone => {}
+        }
+        tokio::time::sleep(pace::LINGER).await;
+    };
+    tokio::select! {
+        waited = session.waiting() => waited.map(|_| ()).map_err(|error| Ended(error.to_string())),
+        () = late => Ok(()),
     }
 }
 

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
+#[cfg(target_os = "linux")]
+use rustix::process::{Resource, Rlimit, prlimit};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use truing_core::secret::Secret;
@@ -72,6 +74,9 @@ const CONFIGURATION: &[(&str, &str)] = &[
     ("http.lowSpeedLimit", "1"),
     ("http.lowSpeedTime", "60"),
 ];
+
+/// Git's words where it gets no more memory.
+const OUT_OF_MEMORY: [&str; 3] = ["Out of memory", "out of memory", "Cannot allocate memory"];
 
 /// The git program, found and its version checked once. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -276,6 +281,7 @@ impl Call {
     /// Runs it and gives the answer whatever the exit.
     pub(crate) async fn run(mut self) -> Result<Finished, GitError> {
         let (name, bound, partial) = (self.name, self.output, self.partial);
+        let memory = self.git.limits().memory_bytes;
         let input = self.input.take();
         let mut running = self.spawn(input.is_some())?;
         let (stdin, stdout) = (running.stdin.take(), running.stdout.take());
@@ -285,7 +291,7 @@ impl Call {
             stdout.map_err(|unread| unread.into_error(name, bound))
         };
         let (stdout, status, message) = running.supervise(talk).await?;
-        Ok(Finished { status, stdout, message, partial })
+        Ok(Finished { status, stdout, message, partial, memory })
     }
 
     /// Starts the process. Its standard streams are pipes; input only where some is to come.
@@ -311,17 +317,33 @@ impl Call {
         command.process_group(0).kill_on_drop(true);
         let mut child =
             command.spawn().map_err(|source| GitError::NoGit { program: inner.program.clone(), source })?;
+        let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        if let Some(id) = group {
+            bound_memory(id, self.git.limits().memory_bytes);
+        }
         Ok(Running {
             name: self.name,
             time: self.time,
             secret: self.secret,
             stdin: child.stdin.take(),
             stdout: child.stdout.take(),
-            group: child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)),
+            group,
             child,
         })
     }
 }
+
+/// Lets the kernel refuse a process more memory than this. It has only just begun, and what it starts inherits it.
+/// Mapped files do not count: packs may be larger.
+#[cfg(target_os = "linux")]
+fn bound_memory(id: Pid, bytes: u64) {
+    let bound = Rlimit { current: Some(bytes), maximum: Some(bytes) };
+    // Refused where our own bound is lower already, which it has inherited.
+    let _ = prlimit(Some(id), Resource::Data, bound);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn bound_memory(_: Pid, _: u64) {}
 
 /// What a call came to.
 pub(crate) struct Finished {
@@ -332,6 +354,8 @@ pub(crate) struct Finished {
     pub(crate) message: String,
     /// May objects be missing?
     partial: bool,
+    /// How much memory it could have, in bytes.
+    memory: u64,
 }
 
 impl Finished {
@@ -350,6 +374,9 @@ impl Finished {
         let message = if self.message.is_empty() { self.status.to_string() } else { self.message };
         if self.partial && message.contains("unable to read") {
             return GitError::NotFetched { call: name, message };
+        }
+        if OUT_OF_MEMORY.iter().any(|words| message.contains(words)) {
+            return GitError::OutOfMemory { call: name, mib: self.memory >> 20, message };
         }
         GitError::Failed { call: name, message }
     }

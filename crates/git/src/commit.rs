@@ -14,6 +14,7 @@ use truing_core::id::{Millis, Sha};
 use crate::clone::CheckedOut;
 use crate::command::Call;
 use crate::export::lines;
+use crate::repository::special::refuse_in_working_tree;
 use crate::view::{View, borrow, garbled, lay_out, sha};
 use crate::{GitError, Mirror, PrivateFolder};
 
@@ -177,6 +178,7 @@ impl Staged {
 
     /// Takes in what differs in a folder.
     async fn add(&self, folder: &Path) -> Result<(), GitError> {
+        refuse_in_working_tree(folder).await?;
         let add = self.view.call_with_attributes("add").folder(folder).env("GIT_WORK_TREE", folder);
         // A folder's own objects need not outlive a power failure: the commit is made again.
         add.args(["--all", "--", "."]).config("core.fsync", "none").read().await.map(drop)

@@ -67,6 +67,16 @@ pub enum GitError {
         /// Git's words, cut and cleaned.
         message: String,
     },
+    /// Git wants more memory than it gets.
+    #[error("git {call} needs more than the {mib} MiB of memory that it may have: {message}")]
+    OutOfMemory {
+        /// The subcommand.
+        call: &'static str,
+        /// The bound in MiB.
+        mib: u64,
+        /// Git's words, cut and cleaned.
+        message: String,
+    },
     /// Git's answer is not of the form we know.
     #[error("git {call} answers something unexpected: {answer}")]
     Garbled {
@@ -99,6 +109,16 @@ pub enum GitError {
     /// A pipe, a socket or a device stands where git reads a file.
     #[error("{} is a pipe, a socket or a device, and git would wait for it", .0.display())]
     SpecialFile(PathBuf),
+    /// A file that git or we would read whole is larger than any that git writes.
+    #[error("{} has {} MiB; up to {} MiB of such a file are read", path.display(), bytes >> 20, limit >> 20)]
+    HugeFile {
+        /// The file.
+        path: PathBuf,
+        /// Its size in bytes.
+        bytes: u64,
+        /// The bound in bytes.
+        limit: u64,
+    },
     /// Nothing has been committed yet.
     #[error("the repository at {} has no commit on its current branch", .0.display())]
     NoCommits(PathBuf),
@@ -216,6 +236,7 @@ impl GitError {
             | Self::NoWorkTree(_)
             | Self::ForeignWorkTree { .. }
             | Self::SpecialFile(_)
+            | Self::HugeFile { .. }
             | Self::NoCommits(_)
             | Self::BadRevision(_)
             | Self::BadBranch(_)
@@ -230,6 +251,7 @@ impl GitError {
             | Self::Io { .. }
             | Self::TooLarge { .. }
             | Self::NotFetched { .. }
+            | Self::OutOfMemory { .. }
             | Self::Garbled { .. }
             | Self::MissingHistory { .. }
             | Self::MirrorBusy { .. }
@@ -248,6 +270,7 @@ impl GitError {
             | Self::NoWorkTree(_)
             | Self::ForeignWorkTree { .. }
             | Self::SpecialFile(_)
+            | Self::HugeFile { .. }
             | Self::NoCommits(_)
             | Self::BadRevision(_)
             | Self::BadBranch(_)
@@ -264,6 +287,7 @@ impl GitError {
             | Self::TooLarge { .. }
             | Self::Failed { .. }
             | Self::NotFetched { .. }
+            | Self::OutOfMemory { .. }
             | Self::Garbled { .. }
             | Self::MissingHistory { .. }
             | Self::MirrorBusy { .. }
@@ -281,6 +305,13 @@ impl GitError {
             }
             Self::Io { .. } => "check that the folder exists, is writable and has room".into(),
             Self::TimedOut { .. } => "try again; if it lasts, run the same git command by hand".into(),
+            Self::HugeFile { path, .. } if path.file_name().is_some_and(|name| name == "index") => {
+                REMAKE_INDEX.into()
+            }
+            Self::HugeFile { .. } => "remove it, or clone the repository anew".into(),
+            Self::OutOfMemory { .. } => {
+                "files or a history of this size are not reviewed: name a nearer base, or leave them out".into()
+            }
             Self::TooLarge { .. } => "review a smaller range: name a nearer base".into(),
             Self::Failed { message, .. } => mend(message).into(),
             Self::NotFetched { .. } => {
@@ -347,6 +378,8 @@ const MENDS: &[(&str, &str)] = &[
 const NEWER_GIT: &str = "the repository is of a newer format: put a newer git in PATH";
 const BROKEN_INDEX: &str = "git's index is damaged, or GIT_INDEX_FILE names something else; \
                             `rm .git/index && git reset` makes it anew, and keeps the files";
+const REMAKE_INDEX: &str =
+    "it is no index that git wrote: `rm .git/index && git reset` makes it anew, and keeps the files";
 const LOST_OBJECT: &str = "the repository has lost an object: `git fsck` tells which ones; \
                            `git fetch --refetch origin` fetches what was pushed";
 

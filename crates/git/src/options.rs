@@ -27,6 +27,13 @@ pub const MAX_TOTAL_BYTES: u64 = 1 << 30;
 pub const MAX_FILES: usize = 200_000;
 /// How much of what git says on its error stream is kept: the last bytes.
 pub const MAX_STDERR_BYTES: usize = 16 << 10;
+/// How much memory (data, not mapped files) one git process may take, in bytes.
+pub const MEMORY_BYTES: u64 = 2 << 30;
+/// How many bytes an index, or the list of packed refs, may have: ten million short entries have more, two million
+/// have less.
+pub const MAX_INDEX_BYTES: u64 = 256 << 20;
+/// How many bytes the other files may have that git reads whole: its configuration, a ref, lists of patterns.
+pub const MAX_CONFIG_BYTES: u64 = 16 << 20;
 /// How many characters of it an error message shows.
 pub const MAX_MESSAGE_CHARS: usize = 1000;
 
@@ -81,6 +88,8 @@ pub struct Limits {
     pub total_bytes: u64,
     /// Number of files.
     pub files: usize,
+    /// Bytes of memory of one git process.
+    pub memory_bytes: u64,
 }
 
 impl Default for Limits {
@@ -94,6 +103,7 @@ impl Default for Limits {
             file_bytes: MAX_FILE_BYTES,
             total_bytes: MAX_TOTAL_BYTES,
             files: MAX_FILES,
+            memory_bytes: MEMORY_BYTES,
         }
     }
 }

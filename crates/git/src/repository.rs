@@ -5,7 +5,7 @@ mod branch;
 mod facts;
 mod hooks;
 mod index;
-mod special;
+pub(crate) mod special;
 mod worktree;
 
 use std::io::ErrorKind;
@@ -47,7 +47,8 @@ impl Git {
     ///
     /// # Errors
     /// [`GitError::PathMissing`], [`GitError::NotADirectory`], [`GitError::NotARepository`],
-    /// [`GitError::NoWorkTree`], [`GitError::ForeignWorkTree`], [`GitError::SpecialFile`], [`GitError::NoCommits`].
+    /// [`GitError::NoWorkTree`], [`GitError::ForeignWorkTree`], [`GitError::SpecialFile`],
+    /// [`GitError::HugeFile`], [`GitError::NoCommits`].
     pub async fn open(&self, path: &Path) -> Result<Repository, GitError> {
         let repository = self.open_unborn(path).await?;
         match repository.layout.head {
@@ -74,7 +75,8 @@ impl Git {
         if !folder.is_dir() {
             return Err(GitError::NotADirectory(path.to_owned()));
         }
-        special::refuse_special_files(&folder)?;
+        let folders = special::refuse_special_files(&folder)?;
+        special::refuse_included(self, &folders).await?;
         let layout = Layout::ask(self, &folder, path).await?;
         // A hostile `core.worktree` must not make us read the files of another folder.
         let root = &layout.root;

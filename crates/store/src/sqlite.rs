@@ -19,6 +19,7 @@ mod records;
 mod report;
 mod slots;
 mod watchlist;
+mod whole;
 mod writer;
 
 use std::os::unix::fs::MetadataExt as _;

@@ -165,6 +165,84 @@ async fn a_client_that_leaves_a_pipe_without_a_word_is_no_error() {
     Piped::new().leaves().await.unwrap();
 }
 
+/// A tool that never answers, and how often it was called.
+#[derive(Default)]
+struct Slow(std::sync::atomic::AtomicUsize);
+
+impl Toolset for Slow {
+    fn name(&self) -> &str {
+        "slow"
+    }
+
+    fn instructions(&self) -> Option<&str> {
+        None
+    }
+
+    fn tools(&self) -> Vec<Offer> {
+        Echo.tools()
+    }
+
+    async fn call(&self, _: &str, _: Value) -> Called {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        std::future::pending().await
+    }
+}
+
+/// What a client writes to a slow server, and the server.
+async fn calling(calls: u64) -> (Arc<Slow>, DuplexStream, JoinHandle<Result<(), Ended>>) {
+    let (mut ours, theirs) = tokio::io::duplex(1 << 20);
+    let (reader, writer) = tokio::io::split(theirs);
+    let slow = Arc::new(Slow::default());
+    let served = tokio::spawn(over(Arc::clone(&slow), reader, writer));
+    let mut said = format!("{}\n", initialize());
+    said.push_str("{\"jsonrpc\": \"2.0\", \"method\": \"notifications/initialized\"}\n");
+    for id in 2..calls + 2 {
+        said.push_str(&format!("{}\n", asks(id, "tools/call", json!({"name": "say", "arguments": {}}))));
+    }
+    ours.write_all(said.as_bytes()).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    (slow, ours, served)
+}
+
+#[tokio::test]
+async fn no_more_calls_are_taken_than_are_worked_on() {
+    let (slow, ours, served) = calling(500).await;
+    assert_eq!(slow.0.load(std::sync::atomic::Ordering::Relaxed), pace::IN_FLIGHT);
+    drop(ours);
+    served.abort();
+}
+
+#[tokio::test]
+async fn calls_that_last_do_not_keep_a_server_whose_client_has_left() {
+    let (slow, ours, served) = calling(3).await;
+    assert_eq!(slow.0.load(std::sync::atomic::Ordering::Relaxed), 3);
+    drop(ours);
+    tokio::time::timeout(std::time::Duration::from_secs(1), served).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_calls_often_and_reads_late_is_answered_each_time() {
+    let mut client = Piped::new();
+    client.asks(initialize()).await;
+    client.says(r#"{"jsonrpc": "2.0", "method": "notifications/initialized"}"#).await;
+    let (reader, mut writer) = tokio::io::split(client.pipe);
+    let write = async {
+        for id in 2..1002 {
+            let call = asks(id, "tools/call", json!({"name": "say", "arguments": {"word": "hm"}}));
+            writer.write_all(format!("{call}\n").as_bytes()).await.unwrap();
+        }
+    };
+    let read = async {
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        let mut lines = BufReader::new(reader).lines();
+        for _ in 2..1002 {
+            let line = lines.next_line().await.unwrap().unwrap();
+            assert!(line.contains("say: hm"), "{line}");
+        }
+    };
+    tokio::join!(write, read);
+}
+
 /// A server on this machine; gone with this.
 struct Served {
     port: u16,

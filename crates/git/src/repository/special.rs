@@ -1,32 +1,46 @@
-//! Pipes, sockets and devices where a repository's own files should be: git opens them without asking, and waits for
-//! ever for somebody who writes. They are looked for before git is started.
+//! Files that would hold git up, or us: pipes, sockets and devices where a file should be, which git opens without
+//! asking and waits for ever for somebody who writes, and files that are read whole and larger than any that git
+//! writes. They are looked for before git is started: in the repository's own folders, in what its configuration
+//! includes, and, where the working tree is read, among its lists of patterns.
 
+use std::ffi::OsStr;
 use std::fs;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
-use crate::GitError;
+use crate::options::{MAX_CONFIG_BYTES, MAX_INDEX_BYTES};
+use crate::{Git, GitError};
 
-/// The most entries of git folders that are looked at: beyond, git's own time limit is what ends a wait.
+/// The most entries of folders that are looked at, for git's and for those of the working tree: beyond, git's own time
+/// limit is what ends a wait.
 const MAX_ENTRIES: usize = 500_000;
 /// The most bytes of a file that names another folder (`.git`, `commondir`, `info/alternates`).
 const MAX_POINTER_BYTES: u64 = 64 << 10;
 /// The files that git reads at first in a folder that may be a bare repository.
 const OF_BARE: [&str; 3] = ["HEAD", "config", "commondir"];
+/// The files of configuration of a git folder.
+const CONFIGS: [&str; 2] = ["config", "config.worktree"];
+/// The most files of configuration that are looked at, with those that are included.
+const MAX_CONFIGS: usize = 100;
+/// The keys that include other files; git gives them in small letters.
+const INCLUDE: &str = r"^include(if\..*)?\.path$";
+/// What git opens in the folders of a working tree, of its own accord.
+const PATTERNS: [&str; 3] = [".gitignore", ".gitattributes", ".gitmodules"];
 
 /// Looks at the repository that git would find from `folder`: at its own folder, at the one that it shares with other
-/// working trees, and at those that it borrows objects from.
+/// working trees, and at those that it borrows objects from. Gives these folders.
 ///
 /// # Errors
-/// [`GitError::SpecialFile`] names the first file there that is none.
-pub(super) fn refuse_special_files(folder: &Path) -> Result<(), GitError> {
+/// [`GitError::SpecialFile`] names the first file there that is none, [`GitError::HugeFile`] one that is too large.
+pub(super) fn refuse_special_files(folder: &Path) -> Result<Vec<PathBuf>, GitError> {
     let mut left = Vec::new();
     for above in folder.ancestors() {
         let dot_git = above.join(".git");
         plain(&dot_git)?;
         if dot_git.is_dir() {
             left.push(dot_git);
-        } else if let Some(named) = pointer(&dot_git).first().and_then(|line| line.strip_prefix("gitdir:")) {
-            left.push(above.join(named.trim()));
+        } else if let Some(named) = named_by(&dot_git) {
+            left.push(named);
         } else {
             for name in OF_BARE {
                 plain(&above.join(name))?;
@@ -35,14 +49,101 @@ pub(super) fn refuse_special_files(folder: &Path) -> Result<(), GitError> {
         }
         break;
     }
-    let (mut seen, mut entries) = (Vec::new(), 0);
+    all_below(left, &mut 0)
+}
+
+/// Looks at the files that these git folders' configuration includes, whatever the condition.
+///
+/// # Errors
+/// As [`refuse_special_files`].
+pub(super) async fn refuse_included(git: &Git, folders: &[PathBuf]) -> Result<(), GitError> {
+    let mut left = folders
+        .iter()
+        .flat_map(|folder| CONFIGS.map(|name| folder.join(name)))
+        .filter(|path| mentions_include(path))
+        .collect::<Vec<_>>();
+    let mut seen = Vec::new();
+    while let Some(config) = left.pop() {
+        if seen.contains(&config) || seen.len() >= MAX_CONFIGS {
+            continue;
+        }
+        // Git itself reads the form and the short names of homes (`~`), and follows nothing.
+        let call = git.call("config").args(["-z", "--no-includes", "--type=path", "--file"]).arg(&config);
+        // What it cannot read, it complains of when it is asked in earnest.
+        let listing = call.args(["--get-regexp", INCLUDE]).run().await?.stdout;
+        let paths = listing.split(|byte| *byte == 0).filter_map(|entry| {
+            let (_, path) = entry.split_at_checked(entry.iter().position(|byte| *byte == b'\n')? + 1)?;
+            Some(config.parent()?.join(OsStr::from_bytes(path)))
+        });
+        for path in paths {
+            if path.as_os_str() == "/dev/null" {
+                continue;
+            }
+            plain(&path)?;
+            small(&path, MAX_CONFIG_BYTES)?;
+            if mentions_include(&path) {
+                left.push(path);
+            }
+        }
+        seen.push(config);
+    }
+    Ok(())
+}
+
+/// Looks at what git opens in the folders of a working tree, and at repositories in it, which git asks for their HEAD.
+/// Links are not followed: git does not either.
+///
+/// # Errors
+/// As [`refuse_special_files`].
+pub(crate) async fn refuse_in_working_tree(root: &Path) -> Result<(), GitError> {
+    let (root, path) = (root.to_owned(), root.to_owned());
+    let looked = tokio::task::spawn_blocking(move || in_working_tree(&root)).await;
+    looked.unwrap_or_else(|stopped| {
+        let source = std::io::Error::other(stopped);
+        Err(GitError::Io { doing: "cannot look at the files of", path, source })
+    })
+}
+
+fn in_working_tree(root: &Path) -> Result<(), GitError> {
+    let (mut folders, mut entries) = (vec![root.to_owned()], 0);
+    let mut nested = Vec::new();
+    let own = fs::canonicalize(root.join(".git")).ok();
+    'all: while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            entries += 1;
+            if entries > MAX_ENTRIES {
+                break 'all;
+            }
+            let (name, Ok(kind)) = (entry.file_name(), entry.file_type()) else { continue };
+            if name == ".git" {
+                let at = if kind.is_file() { named_by(&entry.path()) } else { Some(entry.path()) };
+                // The repository's own has been looked at, with those of its submodules.
+                let at = at.and_then(|at| fs::canonicalize(at).ok()).filter(|at| at.is_dir());
+                nested.extend(at.filter(|at| own.as_ref().is_none_or(|own| !at.starts_with(own))));
+            } else if kind.is_dir() {
+                folders.push(entry.path());
+            } else if PATTERNS.iter().any(|patterns| name == *patterns) {
+                if kind.is_file() {
+                    small(&entry.path(), MAX_CONFIG_BYTES)?;
+                } else if !kind.is_symlink() {
+                    return Err(GitError::SpecialFile(entry.path()));
+                }
+            }
+        }
+    }
+    all_below(nested, &mut 0).map(drop)
+}
+
+/// Looks at these git folders, at what they share and at what they borrow from. Gives all of them.
+fn all_below(mut left: Vec<PathBuf>, entries: &mut usize) -> Result<Vec<PathBuf>, GitError> {
+    let mut seen: Vec<PathBuf> = Vec::new();
     while let Some(next) = left.pop() {
         // Two repositories may borrow from each other.
         let Ok(next) = fs::canonicalize(next) else { continue };
         if seen.iter().any(|before| next.starts_with(before)) {
             continue;
         }
-        below(&next, &mut entries)?;
+        below(&next, entries)?;
         left.extend(pointer(&next.join("commondir")).iter().map(|shared| next.join(shared)));
         let objects = [next.join("objects"), next.clone()];
         left.extend(objects.iter().flat_map(|objects| {
@@ -51,13 +152,15 @@ pub(super) fn refuse_special_files(folder: &Path) -> Result<(), GitError> {
         }));
         seen.push(next);
     }
-    Ok(())
+    Ok(seen)
 }
 
 /// Everything in a folder and below it.
-fn below(folder: &Path, entries: &mut usize) -> Result<(), GitError> {
-    let mut folders = vec![folder.to_owned()];
+fn below(top: &Path, entries: &mut usize) -> Result<(), GitError> {
+    let mut folders = vec![top.to_owned()];
     while let Some(folder) = folders.pop() {
+        let inside = folder.strip_prefix(top).unwrap_or(&folder);
+        let of_refs = inside.components().any(|part| part.as_os_str() == "refs");
         // What cannot be listed is git's to complain of.
         for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
             *entries += 1;
@@ -65,13 +168,32 @@ fn below(folder: &Path, entries: &mut usize) -> Result<(), GitError> {
                 return Ok(());
             }
             match entry.file_type() {
-                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                Ok(kind) if kind.is_dir() => {
+                    folders.push(entry.path());
+                    continue;
+                }
                 Ok(kind) if kind.is_file() => {}
                 Ok(_) | Err(_) => plain(&entry.path())?,
+            }
+            if let Some(limit) = bound(&entry.file_name(), of_refs) {
+                small(&entry.path(), limit)?;
             }
         }
     }
     Ok(())
+}
+
+/// How many bytes a file of a git folder may have, if it is one that is read whole.
+fn bound(name: &OsStr, of_refs: bool) -> Option<u64> {
+    match name.as_bytes() {
+        b"index" | b"packed-refs" => Some(MAX_INDEX_BYTES),
+        name if name.starts_with(b"sharedindex.") => Some(MAX_INDEX_BYTES),
+        b"HEAD" | b"config" | b"config.worktree" | b"commondir" | b"gitdir" | b"shallow" => {
+            Some(MAX_CONFIG_BYTES)
+        }
+        b"exclude" | b"attributes" | b"alternates" | b"grafts" | b"sparse-checkout" => Some(MAX_CONFIG_BYTES),
+        _ => of_refs.then_some(MAX_CONFIG_BYTES),
+    }
 }
 
 /// Refuses what is there and neither a file nor a folder, over links, too.
@@ -80,6 +202,28 @@ fn plain(path: &Path) -> Result<(), GitError> {
         Ok(found) if !found.is_file() && !found.is_dir() => Err(GitError::SpecialFile(path.to_owned())),
         Ok(_) | Err(_) => Ok(()),
     }
+}
+
+/// Refuses a file of more bytes than this, over links, too.
+fn small(path: &Path, limit: u64) -> Result<(), GitError> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_file() && found.len() > limit => {
+            Err(GitError::HugeFile { path: path.to_owned(), bytes: found.len(), limit })
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// May a file of configuration include others? Almost none does, and git need not be asked. The file has been looked at.
+fn mentions_include(path: &Path) -> bool {
+    let text = fs::read(path).unwrap_or_default();
+    text.windows(7).any(|word| word.eq_ignore_ascii_case(b"include"))
+}
+
+/// The git folder that a file named `.git` names.
+fn named_by(dot_git: &Path) -> Option<PathBuf> {
+    let lines = pointer(dot_git);
+    Some(dot_git.parent()?.join(lines.first()?.strip_prefix("gitdir:")?.trim()))
 }
 
 /// The lines of a small file; none if it is not there, or too large.

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsStr;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -17,8 +17,10 @@ use truing_core::id::Sha;
 use truing_core::outcome::{NotReviewed, SkipReason};
 
 use super::Repository;
+use super::special::refuse_in_working_tree;
 use crate::command::Call;
 use crate::export::{Listed, lines};
+use crate::options::MAX_INDEX_BYTES;
 use crate::view::{borrow, garbled, make_objects};
 use crate::{GitError, Limits, PrivateFolder};
 
@@ -86,9 +88,10 @@ impl Repository {
     /// ignored. What is staged counts as it is on disk.
     ///
     /// # Errors
-    /// [`GitError::TooLarge`] over [`crate::Limits::diff_bytes`]; [`GitError::Failed`] if files change under
-    /// git's eyes.
+    /// [`GitError::TooLarge`] over [`crate::Limits::diff_bytes`]; [`GitError::SpecialFile`] and
+    /// [`GitError::HugeFile`] for a list of patterns; [`GitError::Failed`] if files change under git's eyes.
     pub async fn worktree_diff(&self, base: &Sha) -> Result<WorktreeDiff, GitError> {
+        refuse_in_working_tree(self.root()).await?;
         let work = Work::begin(self.clone(), None).await?;
         let (changed, new) = tokio::try_join!(work.changed(), work.new_files())?;
         let (root, limits) = (self.root().to_owned(), self.git.limits().clone());
@@ -122,8 +125,7 @@ impl Work {
     pub(super) async fn begin(repository: Repository, index: Option<&Path>) -> Result<Self, GitError> {
         let index = index.unwrap_or(&repository.layout.index).to_owned();
         let folder = repository.git.private_folder()?;
-        let copied = copy_index(&index, folder.path(), &repository.layout.git_dir, repository.view.dir());
-        let sparse = copied.map_err(|source| GitError::Io { doing: "cannot copy", path: index, source })?;
+        let sparse = copy_index(&index, folder.path(), &repository.layout.git_dir, repository.view.dir())?;
         make_objects(folder.path())?;
         let work = Self { repository, folder };
         if sparse {
@@ -368,21 +370,39 @@ fn look(root: &Path, path: &RepoPath) -> Disk {
 
 /// Copies the index, with its time: git takes files that are not older than their index as possibly changed. A
 /// split index has more files, which git looks for in the git folder. True if it may be a sparse one.
-fn copy_index(index: &Path, to: &Path, git_dir: &Path, view: &Path) -> std::io::Result<bool> {
-    let bytes = match std::fs::read(index) {
+fn copy_index(index: &Path, to: &Path, git_dir: &Path, view: &Path) -> Result<bool, GitError> {
+    let failed = |source| GitError::Io { doing: "cannot copy", path: index.to_owned(), source };
+    let bytes = match read_index(index) {
         // Without an index, every tracked file is a new one: the result is the same.
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(GitError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => return Ok(false),
         found => found?,
     };
-    let time = std::fs::metadata(index)?.modified()?;
-    let copy = to.join("index");
-    std::fs::write(&copy, &bytes)?;
-    std::fs::File::options().write(true).open(&copy)?.set_modified(time)?;
-    for entry in std::fs::read_dir(git_dir)? {
-        let entry = entry?;
+    let set_time = |copy: &Path| {
+        let time = std::fs::metadata(index)?.modified()?;
+        std::fs::write(copy, &bytes)?;
+        std::fs::File::options().write(true).open(copy)?.set_modified(time)
+    };
+    set_time(&to.join("index")).map_err(failed)?;
+    for entry in std::fs::read_dir(git_dir).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
         if entry.file_name().as_bytes().starts_with(b"sharedindex.") {
-            std::fs::copy(entry.path(), view.join(entry.file_name()))?;
+            let shared = read_index(&entry.path())?;
+            std::fs::write(view.join(entry.file_name()), shared).map_err(failed)?;
         }
     }
     Ok(bytes.windows(SPARSE_MARK.len()).any(|part| part == SPARSE_MARK))
+}
+
+/// All of an index. A file with holes costs its sender nothing, and would fill our disk.
+fn read_index(path: &Path) -> Result<Vec<u8>, GitError> {
+    let failed = |source| GitError::Io { doing: "cannot copy", path: path.to_owned(), source };
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let bytes = file.metadata().map_err(failed)?.len();
+    if bytes > MAX_INDEX_BYTES {
+        return Err(GitError::HugeFile { path: path.to_owned(), bytes, limit: MAX_INDEX_BYTES });
+    }
+    let mut read = Vec::new();
+    // It may grow meanwhile.
+    file.take(MAX_INDEX_BYTES).read_to_end(&mut read).map_err(failed)?;
+    Ok(read)
 }

@@ -1,6 +1,7 @@
 //! What the crate promises, tried with real git in temporary folders. Each file tries one part.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may fail loudly")]
 
+mod bounds;
 mod clone;
 mod commit;
 mod export;

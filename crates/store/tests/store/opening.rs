@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use truing_core::id::{Millis, Version};
-use truing_core::port::{Records, Slots};
+use truing_core::port::{Records, Slots, StoreError};
 use truing_store::{LockError, OpenError, ServeLock, Sqlite};
 
 use super::{Hand, NOW, open};
@@ -248,5 +248,36 @@ async fn names_that_mean_something_to_sqlite_are_just_files() {
         drop(store);
         assert!(path.is_file(), "{name}");
         assert!(open(&path).fresh_token().await.unwrap() > token, "{name}");
+    }
+}
+
+/// SQLite comes to most pages late: a look at all of them finds the damage.
+#[tokio::test]
+async fn a_damaged_page_anywhere_is_found_by_a_look_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("truing.db");
+    drop(open(&path));
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection
+        .execute_batch(
+            "CREATE TABLE filler (id INTEGER PRIMARY KEY, text TEXT);
+             WITH RECURSIVE rows (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM rows WHERE id < 20000)
+             INSERT INTO filler SELECT id, printf('%0100d', id) FROM rows;
+             PRAGMA wal_checkpoint(TRUNCATE);",
+        )
+        .unwrap();
+    drop(connection);
+    let whole = fs::read(&path).unwrap();
+    open(&path).check().await.unwrap();
+    let pages = whole.len() / 4096;
+    for page in [pages / 4, pages / 2, pages - 2] {
+        let mut damaged = whole.clone();
+        damaged[page * 4096..(page + 1) * 4096].fill(0xa5);
+        fs::write(&path, &damaged).unwrap();
+        let error = open(&path).check().await.unwrap_err();
+        let told = error.to_string();
+        assert!(matches!(error, StoreError::Corrupt(_)), "{page}: {told}");
+        assert!(told.contains("truing.db") && told.contains("restore a backup"), "{told}");
+        assert_eq!(fs::read(&path).unwrap(), damaged, "nothing is changed");
     }
 }

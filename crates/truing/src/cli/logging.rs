@@ -1,15 +1,20 @@
 //! Logs on stderr: how much of what the program does is told while it does it.
 
+mod human;
 mod json;
 mod unhindered;
 
+use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::Layer as _;
+use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use self::human::Shown;
 use self::unhindered::Unhindered;
 use super::output::Output;
 
@@ -47,19 +52,15 @@ pub(crate) fn start(style: LogStyle, output: Output) -> Log {
         LogStyle::Human => filter.with_target(BUDGET, level(told.saturating_sub(1))),
         LogStyle::Json => filter,
     };
-    let layer = tracing_subscriber::fmt::layer();
     let lines = match style {
         LogStyle::Human => None,
         // Without a thread, as before: a log that may wait is better than none.
         LogStyle::Json => Unhindered::start(std::io::stderr()).ok(),
     };
     let layer = match (style, &lines) {
-        (LogStyle::Human, _) => {
-            let layer = layer.with_writer(std::io::stderr);
-            layer.with_ansi(output.stderr_color()).without_time().boxed()
-        }
+        (LogStyle::Human, _) => human(output.stderr_color(), || Shown(std::io::stderr())).boxed(),
         (LogStyle::Json, lines) => {
-            let layer = layer.fmt_fields(JsonFields::new()).event_format(json::Lines);
+            let layer = tracing_subscriber::fmt::layer().fmt_fields(JsonFields::new()).event_format(json::Lines);
             match lines {
                 Some(lines) => layer.with_writer(lines.clone()).boxed(),
                 None => layer.with_writer(std::io::stderr).boxed(),
@@ -69,6 +70,17 @@ pub(crate) fn start(style: LogStyle, output: Output) -> Log {
     // Set already: a test ran two commands in one process.
     let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
     Log(lines)
+}
+
+/// Lines for a person.
+fn human<S, W, M>(colour: bool, writer: M) -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: std::io::Write,
+    M: Fn() -> Shown<W> + 'static,
+    M: for<'a> MakeWriter<'a, Writer = Shown<W>>,
+{
+    tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colour).without_time()
 }
 
 /// The log; its last lines are written when this is dropped, if somebody reads them.

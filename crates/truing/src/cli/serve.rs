@@ -16,6 +16,7 @@ use truing_store::{LockError, ServeLock};
 use super::Context;
 use super::error::{CliError, Exit};
 use super::runtime::{self, Signals, Told};
+use super::target::store_error;
 use crate::config::Config;
 use crate::config::layer::Flag;
 use crate::environment::Environment;
@@ -70,6 +71,11 @@ async fn serve(
     let store = wiring::open_store(path)?;
     // Before anybody is told that it serves: from here on a signal stops it in order.
     let mut signals = Signals::new()?;
+    tokio::select! {
+        whole = store.check() => whole.map_err(store_error)?,
+        // A large file on a slow disk is not waited for.
+        told = signals.next() => return Ok(exit(told)),
+    }
     let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
     // The lock is ours: what is in there was left by a server that was killed.
     let temp = wiring::cleared_temp(path)?;

@@ -354,6 +354,20 @@ async fn a_damaged_database_is_named_and_not_served_from() {
     assert_eq!(refused.exit, 3, "{refused:?}");
     assert!(refused.err.contains("truing.db") && refused.err.contains("restore a backup"), "{}", refused.err);
     assert_eq!(std::fs::read(&path).unwrap(), damaged, "it is left for whoever looks into it");
+    // One page, in the middle or the last: nothing at the start comes to it.
+    for at in [whole.len() / 2 / page, whole.len() / page - 1] {
+        let mut damaged = whole.clone();
+        damaged[at * page..(at + 1) * page].fill(0xa5);
+        std::fs::write(&path, &damaged).unwrap();
+        let refused = site.run(&["serve"]);
+        assert_eq!(refused.exit, 3, "page {at}: {refused:?}");
+        assert!(
+            refused.err.contains("truing.db") && refused.err.contains("restore a backup"),
+            "{}",
+            refused.err
+        );
+        assert_eq!(std::fs::read(&path).unwrap(), damaged, "it is left for whoever looks into it");
+    }
 
     std::fs::write(&path, whole).unwrap();
     let number = site.open("one").await;

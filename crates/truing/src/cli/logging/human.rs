@@ -1,0 +1,81 @@
+//! Log lines for a person: what cannot be seen in them is shown as its number. The library itself shows control
+//! characters so, but not those that change the direction of a line or take no room.
+
+use std::io::{self, Write};
+
+use truing_core::line::is_hidden;
+
+/// Where lines are written to.
+pub(super) struct Shown<W>(pub(super) W);
+
+impl<W: Write> Write for Shown<W> {
+    /// A whole line comes at once.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        if text.chars().any(misleads) {
+            self.0.write_all(shown(&text).as_bytes())?;
+        } else {
+            self.0.write_all(line)?;
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// Control characters that are left are the library's own: line ends and colours.
+fn misleads(char: char) -> bool {
+    is_hidden(char) && !char.is_control()
+}
+
+fn shown(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for char in text.chars() {
+        if misleads(char) { shown.extend(char.escape_unicode()) } else { shown.push(char) }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_shown_as_its_number_and_colours_stay() {
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let layer = super::super::human(true, move || Shown(writer.clone()));
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            tracing::warn!(
+                name = "a\u{202e}b",
+                "c\u{200b}d\u{e0041}e\u{1b}[2Jf é \u{1f468}\u{200d}\u{1f469}"
+            );
+        });
+        let said = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        assert!(!said.chars().any(misleads) && !said.contains("\u{1b}[2J"), "{said:?}");
+        for part in ["a\\u{202e}b", "c\\u{200b}d\\u{e0041}e", "é \u{1f468}\u{200d}\u{1f469}", "\u{1b}[33m"] {
+            assert!(said.contains(part), "{part}: {said:?}");
+        }
+        assert!(said.ends_with('\n') && said.lines().count() == 1, "{said:?}");
+    }
+}
