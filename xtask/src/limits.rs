@@ -62,6 +62,12 @@ impl Sources {
         Ok(Self { texts, tests })
     }
 
+    /// Is there a test of this name, or one in a table of a program that is its own harness?
+    fn is_test(&self, name: &str) -> bool {
+        let in_table = format!("\"{name}\",");
+        self.tests.contains(name) || self.texts.values().any(|text| text.contains(&in_table))
+    }
+
     /// The value of `FILE NAME`.
     fn value(&self, constant: &str) -> Result<Value> {
         let (path, name) = constant.split_once(' ').context("it is no file and name")?;
@@ -106,7 +112,7 @@ pub(crate) fn page(root: &Path) -> Result<String> {
         )?;
         for [of, constant, unit, beyond, test] in &input.bounds {
             let value = sources.value(constant).with_context(|| format!("{TABLE}: {constant}"))?;
-            if !test.is_empty() && !sources.tests.contains(test) {
+            if !test.is_empty() && !sources.is_test(test) {
                 bail!("{TABLE}: {of}: there is no test `{test}`");
             }
             let test = if test.is_empty() { "none of its own".to_owned() } else { format!("`{test}`") };

@@ -14,8 +14,9 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 /// The most calls of a client that are worked on at once, and the most answers that wait until it reads them. With
 /// messages of `MAX_MESSAGE` bytes, these are 128 MiB.
 pub(super) const IN_FLIGHT: usize = 16;
-/// How long calls may still be answered after the client has closed its end.
-pub(super) const LINGER: Duration = Duration::from_millis(700);
+/// How long calls may still be answered after the client has closed its end: a script that writes its calls and closes the
+/// pipe gets its answers.
+pub(super) const LINGER: Duration = Duration::from_secs(5);
 
 /// Goes with a request until it has been worked on.
 #[derive(Clone)]

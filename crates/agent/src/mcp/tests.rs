@@ -217,7 +217,7 @@ async fn calls_that_last_do_not_keep_a_server_whose_client_has_left() {
     let (slow, ours, served) = calling(3).await;
     assert_eq!(slow.0.load(std::sync::atomic::Ordering::Relaxed), 3);
     drop(ours);
-    tokio::time::timeout(std::time::Duration::from_secs(1), served).await.unwrap().unwrap().unwrap();
+    tokio::time::timeout(2 * pace::LINGER, served).await.unwrap().unwrap().unwrap();
 }
 
 #[tokio::test]

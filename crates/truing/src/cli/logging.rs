@@ -60,7 +60,8 @@ pub(crate) fn start(style: LogStyle, output: Output) -> Log {
     let layer = match (style, &lines) {
         (LogStyle::Human, _) => human(output.stderr_color(), || Shown(std::io::stderr())).boxed(),
         (LogStyle::Json, lines) => {
-            let layer = tracing_subscriber::fmt::layer().fmt_fields(JsonFields::new()).event_format(json::Lines);
+            let layer =
+                tracing_subscriber::fmt::layer().fmt_fields(JsonFields::new()).event_format(json::Lines);
             match lines {
                 Some(lines) => layer.with_writer(lines.clone()).boxed(),
                 None => layer.with_writer(std::io::stderr).boxed(),
