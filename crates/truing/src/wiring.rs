@@ -5,6 +5,7 @@ mod conceal;
 pub mod converge;
 pub mod jobs;
 mod mcp;
+mod threaded;
 pub mod verify;
 
 use std::collections::BTreeMap;
@@ -19,17 +20,17 @@ use truing_agent::prompt::{PromptError, Prompts};
 use truing_agent::sandbox::{self, Level};
 use truing_core::fair::Places;
 use truing_core::id::{IntentId, Millis, PrId, RunId, Span};
-use truing_core::port::{ChangedFile, Clock, ForgeError, Ids, ReadReport, ReadRequest, Reader, ReaderError};
+use truing_core::port::{Clock, ForgeError, Ids, Reader, ReaderError};
 use truing_core::slot::Limits;
-use truing_diff::RepoPath;
 use truing_forge::github::{AppKey, Credentials, GitHub, GitHubOptions, GitHubPull, RemoteError};
 use truing_forge::marker::MarkerKeys;
 use truing_git::{Git, GitError, GitOptions, PrivateFolder, Remote};
-use truing_reader::{InProcess, Packs};
+use truing_reader::Packs;
 use truing_store::{OpenError, Sqlite};
 use url::Url;
 use uuid::Uuid;
 
+pub use self::threaded::ThreadedReader;
 use crate::cli::error::CliError;
 use crate::config::login::Login;
 use crate::config::secret::Secret;
@@ -71,37 +72,6 @@ impl Ids for UniqueIds {
 
     fn intent(&self) -> IntentId {
         IntentId::new(Uuid::now_v7().to_string())
-    }
-}
-
-/// The in-process reader, on a thread for blocking work: for tests, which start no children.
-#[derive(Clone, Debug)]
-pub struct ThreadedReader(InProcess);
-
-impl ThreadedReader {
-    /// A reader with the embedded packs.
-    ///
-    /// # Errors
-    /// [`ReaderError::BadPack`] if the data built into the binary is wrong.
-    pub fn new() -> Result<Self, ReaderError> {
-        Ok(Self(InProcess::new()?))
-    }
-}
-
-impl Reader for ThreadedReader {
-    async fn read(&self, request: &ReadRequest) -> Result<ReadReport, ReaderError> {
-        let (reader, request) = (self.0.clone(), request.clone());
-        tokio::task::spawn_blocking(move || reader.read_blocking(&request))
-            .await
-            .unwrap_or_else(|error| Err(ReaderError::Failed(error.to_string())))
-    }
-
-    async fn companions(
-        &self,
-        packs: &[String],
-        files: &[ChangedFile],
-    ) -> Result<Vec<RepoPath>, ReaderError> {
-        self.0.companions_of(packs, files)
     }
 }
 

@@ -1,0 +1,36 @@
+//! A reader without children, for tests of what stands around it.
+
+use truing_core::port::{ChangedFile, ReadReport, ReadRequest, Reader, ReaderError};
+use truing_diff::RepoPath;
+use truing_reader::InProcess;
+
+/// The in-process reader, on a thread for blocking work.
+#[derive(Clone, Debug)]
+pub struct ThreadedReader(InProcess);
+
+impl ThreadedReader {
+    /// A reader with the embedded packs.
+    ///
+    /// # Errors
+    /// [`ReaderError::BadPack`] if the data built into the binary is wrong.
+    pub fn new() -> Result<Self, ReaderError> {
+        Ok(Self(InProcess::new()?))
+    }
+}
+
+impl Reader for ThreadedReader {
+    async fn read(&self, request: &ReadRequest) -> Result<ReadReport, ReaderError> {
+        let (reader, request) = (self.0.clone(), request.clone());
+        tokio::task::spawn_blocking(move || reader.read_blocking(&request))
+            .await
+            .unwrap_or_else(|error| Err(ReaderError::Failed(error.to_string())))
+    }
+
+    async fn companions(
+        &self,
+        packs: &[String],
+        files: &[ChangedFile],
+    ) -> Result<Vec<RepoPath>, ReaderError> {
+        self.0.companions_of(packs, files)
+    }
+}
