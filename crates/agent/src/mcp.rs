@@ -106,9 +106,9 @@ pub async fn over_stdio<T: Toolset>(tools: Arc<T>) -> Result<(), Ended> {
     over_until(tools, reader, writer, pace::hung_up(std::io::stdin())).await
 }
 
-/// Serves a client over a pipe until it closes its end. A client that closes it without a word is no error. No more is
-/// read while [`pace::IN_FLIGHT`] of its calls are not answered; what is not answered within [`pace::LINGER`] after it
-/// has closed its end, is not answered.
+/// Serves a client over a pipe until it closes its end. A client that closes it without a word is no error. No more is read
+/// while 16 of its calls are not answered; what is not answered within five seconds after it has closed its end, is not
+/// answered.
 ///
 /// # Errors
 /// If it never begins a session.

@@ -145,7 +145,7 @@ pub fn without_given(text: &str) -> String {
 }
 
 /// Does a text hold a secret of any kind: of a known form, given to this process, or without a form
-/// ([`crate::literal`])? One that cannot be searched does.
+/// (a value beside a word such as `password`)? One that cannot be searched does.
 pub fn holds_any(text: &str) -> bool {
     !literal::found(text.as_bytes()).is_empty() || found(text).map_or(true, |secrets| !secrets.0.is_empty())
 }
