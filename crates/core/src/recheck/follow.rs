@@ -240,9 +240,7 @@ impl Wanted {
         let at = places.next()?;
         places.next().is_none().then(|| (at + self.above, at + count - self.below - 1))
     }
-}
 
-impl Wanted {
     /// Of the lines between what stood above and below it, those that most likely are its own, as a range without its end. One
     /// that is as it was tells where the others are. Else, if as many lines are there as were, each is where it was. What
     /// changed in other ways is shown from its beginning.

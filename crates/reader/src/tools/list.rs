@@ -15,8 +15,6 @@ use crate::file::Tree;
 
 /// The most entries of one answer.
 const MAX_ENTRIES: usize = 500;
-/// The longest pattern of a path, in bytes.
-const MAX_GLOB_BYTES: usize = 500;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -113,11 +111,9 @@ impl Paths {
 }
 
 pub(super) fn matcher(pattern: &str) -> Result<Paths, Wrong> {
-    if pattern.len() > MAX_GLOB_BYTES {
-        return Err(Wrong::LongPattern { bytes: pattern.len(), most: MAX_GLOB_BYTES });
-    }
-    let built = GlobBuilder::new(pattern).literal_separator(true).build();
     let hint = "Use `*` within a name, `**` across folders, `{a,b}` for either, as in `src/**/*.{ts,tsx}`";
+    truing_core::glob::is_bounded(pattern).map_err(|why| Wrong::Pattern { why, hint })?;
+    let built = GlobBuilder::new(pattern).literal_separator(true).build();
     let glob = built.map_err(|error| Wrong::Pattern { why: error.kind().to_string(), hint })?;
     Ok(Paths { glob: glob.compile_matcher(), of_names: !pattern.contains('/') })
 }
