@@ -3,7 +3,7 @@
 //! Each costs a bounded amount of memory and time.
 //!
 //! A few are read with the other tests; `cargo xtask fuzz bombs` goes on until its time is over, and tells the worst.
-//! Syntax trees, which a child process reads, have bombs of their own: `tests/reader/bombs.rs`.
+//! Syntax trees, which a child process reads, have bombs of their own: `tests/it/reader/bombs.rs`.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,7 +11,7 @@
     reason = "a helper of tests may fail them; the figures are its result"
 )]
 
-#[path = "support/bomb.rs"]
+#[path = "it/support/bomb.rs"]
 mod bomb;
 
 use std::collections::BTreeSet;

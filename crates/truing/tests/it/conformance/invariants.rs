@@ -1,0 +1,192 @@
+//! What must hold whenever the service has come to rest, whatever happened before: one function for all scenarios.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use truing_core::finding::Finding;
+use truing_core::port::Records as _;
+use truing_fakes::forge::{Comment, PullView};
+
+use crate::conformance::change::{BOT, CONTEXT};
+use crate::conformance::play::Stage;
+use crate::conformance::site::secrets_of_tests;
+use crate::conformance::tree::At;
+
+/// Comments of their own that findings get at most (`Site::house`).
+const MAX_INLINE: usize = 30;
+
+/// What a pull request shows of our review.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Shown {
+    /// Open findings with a comment on lines, with one on the file, and in the summary alone.
+    pub(crate) inline: usize,
+    pub(crate) files: usize,
+    pub(crate) folded: usize,
+    /// Our threads that are resolved.
+    pub(crate) resolved: usize,
+}
+
+/// Checks every invariant; what is shown, or what does not hold.
+pub(crate) async fn check(stage: &Stage) -> Result<Shown, String> {
+    let view = stage.view().await;
+    let mut wrong = Vec::new();
+    let shown = if stage.open {
+        let findings = stage.store().findings(&stage.key().await).await.unwrap();
+        found(stage, &findings, &mut wrong);
+        let shown = shown(stage, &view, &findings, &mut wrong);
+        status(&view, &findings, &mut wrong);
+        shown
+    } else {
+        if view.comments != stage.before {
+            wrong.push("a closed pull request was written to".into());
+        }
+        Shown::default()
+    };
+    foreign(stage, &view, &mut wrong);
+    secrets(stage, &view, &mut wrong).await;
+    calls(stage, &view, stage.runs().await, &mut wrong);
+    wrong.extend(stage.site.forge.violations());
+    if wrong.is_empty() { Ok(shown) } else { Err(wrong.join("\n")) }
+}
+
+/// The findings on record that are open are those that the head has: none lost, none made up.
+fn found(stage: &Stage, findings: &[Finding], wrong: &mut Vec<String>) {
+    let expected = stage.head.found_beyond(&stage.base);
+    let open: BTreeSet<At> = findings.iter().filter(|finding| finding.is_open()).map(at).collect();
+    if open != expected {
+        let (lost, more) =
+            (expected.difference(&open).collect::<Vec<_>>(), open.difference(&expected).collect::<Vec<_>>());
+        wrong.push(format!("findings lost: {lost:?}, made up: {more:?}"));
+    }
+}
+
+fn at(finding: &Finding) -> At {
+    let place = &finding.raw.place;
+    (place.path.as_str().unwrap_or_default().to_owned(), place.start_line)
+}
+
+/// One summary; each open finding exactly once: on its lines, on its file, or, beyond what may have comments of
+/// their own, in the summary; what is fixed is resolved.
+fn shown(stage: &Stage, view: &PullView, findings: &[Finding], wrong: &mut Vec<String>) -> Shown {
+    let ours: Vec<&Comment> = view.comments.iter().filter(|comment| comment.author == BOT).collect();
+    let summaries: Vec<_> =
+        ours.iter().filter(|comment| comment.place.is_none() && !comment.deleted).collect();
+    if summaries.len() != 1 {
+        wrong.push(format!("{} summaries", summaries.len()));
+    }
+    let summary = summaries.first().map_or("", |comment| comment.body.as_str());
+    for comment in ours.iter().filter(|comment| comment.deleted && !stage.deleted.contains(&comment.id)) {
+        wrong.push(format!("comment {} was posted and deleted again", comment.id));
+    }
+    let of = |finding: &Finding| {
+        let mark = format!(" item={} ", finding.id.as_str());
+        let about = ours.iter().filter(|comment| comment.place.is_some() && comment.body.contains(&mark));
+        about.copied().collect::<Vec<&Comment>>()
+    };
+    let mut shown = Shown::default();
+    let open = findings.iter().filter(|finding| finding.is_open()).count();
+    for finding in findings {
+        let (about, at) = (of(finding), at(finding));
+        let there: Vec<_> = about.iter().filter(|comment| !comment.deleted).collect();
+        let name = format!("{}:{} ({})", at.0, at.1, finding.id.as_str());
+        shown.resolved += there.iter().filter(|comment| comment.resolved).count();
+        if !finding.is_open() {
+            if there.iter().any(|comment| !comment.resolved) {
+                wrong.push(format!("{name} is fixed, and its thread is open"));
+            }
+            continue;
+        }
+        match there.as_slice() {
+            [comment] => {
+                let place = comment.place.as_ref();
+                match (place.and_then(|place| place.line), comment.line) {
+                    (None, _) => shown.files += 1,
+                    (Some(_), Some(line))
+                        if place.is_some_and(|place| place.path == at.0) && line != at.1 =>
+                    {
+                        wrong.push(format!("{name} has its comment on line {line}"));
+                    }
+                    (Some(_), _) => shown.inline += 1,
+                }
+                if comment.resolved != stage.resolved.contains(&comment.id) {
+                    wrong.push(format!("{name}: resolved is {}", comment.resolved));
+                }
+            }
+            [] if about.iter().any(|comment| stage.deleted.contains(&comment.id)) => {}
+            [] if open > MAX_INLINE => {
+                shown.folded += 1;
+                let listed = summary.contains(&format!("{}`:{}", at.0, at.1)) || summary.contains(" more");
+                if !listed {
+                    wrong.push(format!("{name} is shown nowhere"));
+                }
+            }
+            [] => wrong.push(format!("{name} has no comment")),
+            several => wrong.push(format!("{name} has {} comments", several.len())),
+        }
+    }
+    if open > MAX_INLINE && shown.inline + shown.files < MAX_INLINE {
+        wrong.push(format!("{} comments, and {} folded", shown.inline + shown.files, shown.folded));
+    }
+    shown
+}
+
+/// The newest status of the head says what was found.
+fn status(view: &PullView, findings: &[Finding], wrong: &mut Vec<String>) {
+    let expected = if findings.iter().any(Finding::is_open) { "failure" } else { "success" };
+    let mut ours = view.statuses.get(&view.head).into_iter().flatten();
+    let newest = ours.rfind(|status| status.context == CONTEXT).map(|status| status.state.as_str());
+    if newest != Some(expected) {
+        wrong.push(format!("the head's status is {newest:?}, not {expected}"));
+    }
+}
+
+/// No secret is in a comment or in what is kept for people.
+async fn secrets(stage: &Stage, view: &PullView, wrong: &mut Vec<String>) {
+    let shown = format!("{view:?} {:?}", stage.history().await);
+    for secret in secrets_of_tests().filter(|secret| shown.contains(secret)) {
+        wrong.push(format!("`{secret}` is shown"));
+    }
+}
+
+/// Nothing of anybody else was touched.
+fn foreign(stage: &Stage, view: &PullView, wrong: &mut Vec<String>) {
+    // An answer is in the thread of the comment that it answers: resolving that is ours to do.
+    let plain = |comment: &Comment| {
+        (comment.body.clone(), comment.deleted, comment.resolved && comment.in_reply_to.is_none())
+    };
+    let now: BTreeMap<u64, _> = view.comments.iter().map(|comment| (comment.id, plain(comment))).collect();
+    for comment in stage.before.iter().filter(|comment| comment.author != BOT) {
+        if now.get(&comment.id) != Some(&plain(comment)) {
+            wrong.push(format!("a comment of {} was changed", comment.author));
+        }
+    }
+}
+
+/// No more calls than these: a run looks twice, reads the lists of comments, summaries and threads page by page, and
+/// sets the status; every batch of new comments is one call and read back by one; every comment that changed is
+/// rewritten and its thread resolved. Only where nothing went wrong on purpose.
+fn calls(stage: &Stage, view: &PullView, runs: usize, wrong: &mut Vec<String>) {
+    if stage.faulty {
+        return;
+    }
+    let before: BTreeMap<u64, &Comment> = stage.before.iter().map(|comment| (comment.id, comment)).collect();
+    let ours = || view.comments.iter().filter(|comment| comment.author == BOT);
+    let created = ours().filter(|comment| !before.contains_key(&comment.id));
+    let (files, lines): (Vec<_>, Vec<_>) =
+        created.filter_map(|comment| comment.place.as_ref()).partition(|place| place.line.is_none());
+    let changed = ours().filter(|comment| before.get(&comment.id).is_some_and(|old| old != comment)).count();
+    let runs = runs - stage.runs_before;
+    let lists = 3 * view.comments.len().div_ceil(stage.forge.page).max(1);
+    // One look more: of a lease that finds nothing to do.
+    let allowed = (runs + 1) * (3 + lists + 2)
+        + 2 * lines.len().div_ceil(stage.forge.batch)
+        + files.len()
+        + 1
+        + 2 * changed;
+    let made = stage.calls() - stage.calls_before;
+    if made > allowed as u64 {
+        wrong.push(format!(
+            "{made} calls in {runs} runs, and {allowed} should do: {:#?}",
+            stage.site.forge.calls()
+        ));
+    }
+}

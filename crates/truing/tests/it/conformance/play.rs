@@ -1,0 +1,351 @@
+//! Plays one scenario: the people around the pull request, and the service.
+
+use std::collections::BTreeSet;
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use truing_core::id::{Key, PrId};
+use truing_core::port::Clock as _;
+use truing_core::slot::Limits;
+use truing_fakes::forge::{Chaos, Comment, Delivery, Fault, FaultKind, NewPull, PullView, Repo};
+use truing_forge::capability::Capability;
+use truing_forge::marker::MarkerKeys;
+use truing_store::Sqlite;
+
+use crate::conformance::change::BOT;
+use crate::conformance::deliver::hand_over;
+use crate::conformance::invariants::{Shown, check};
+use crate::conformance::process::settle;
+use crate::conformance::scenarios::{Act, Scenario};
+use crate::conformance::site::{FORGE, KEY, SECRET, Site};
+use crate::conformance::tree::Tree;
+
+/// The branch of the pull request.
+const BRANCH: &str = "change";
+/// The same in a fork, and whose that is.
+const FORK: &str = "guest:change";
+const FORKER: &str = "guest";
+/// Who copies our comments.
+const FORGER: &str = "mallory";
+/// A person.
+const PERSON: &str = "ada";
+/// Another app.
+const OTHER: &str = "other[bot]";
+/// Deliveries of a storm: some lost, some twice, out of order.
+const STORM: Chaos = Chaos { seed: 7, lost: 20, twice: 20, late: 3 };
+/// A scenario has fewer calls that write between two rests than this.
+const MAX_WRITES: u32 = 60;
+/// Fewer calls, git's too.
+const MAX_CALLS: u32 = 60;
+/// More events than are kept.
+const MAX_EVENTS: usize = 200;
+/// And fewer runs.
+const MAX_RUNS: usize = 100;
+
+/// What a scenario took, for the table.
+pub(crate) struct Played {
+    pub(crate) forge: &'static str,
+    pub(crate) scenario: &'static str,
+    /// Calls of the API, git's aside.
+    pub(crate) calls: u64,
+    pub(crate) shown: Shown,
+}
+
+/// One pull request and the service that reviews it.
+pub(crate) struct Stage {
+    pub(crate) forge: &'static Capability,
+    pub(crate) site: Site,
+    pub(crate) repo: Repo,
+    pub(crate) number: u64,
+    branch: &'static str,
+    /// The commit that the branch began at, and its files.
+    began: (String, Tree),
+    pub(crate) base: Tree,
+    pub(crate) head: Tree,
+    /// Comments of ours that a person deleted.
+    pub(crate) deleted: BTreeSet<u64>,
+    /// Comments whose thread a person resolved.
+    pub(crate) resolved: BTreeSet<u64>,
+    /// Deliveries that still arrive.
+    queue: Vec<Delivery>,
+    /// The comments, calls and runs before the service was let to work the last time, and whether it was disturbed.
+    pub(crate) before: Vec<Comment>,
+    pub(crate) calls_before: u64,
+    pub(crate) runs_before: usize,
+    pub(crate) faulty: bool,
+    pub(crate) open: bool,
+}
+
+/// Plays; the figures, or what does not hold. A scenario with interruptions is played again and again: with the
+/// first call that writes going wrong, with the second, until there is none left. The figures are of the last time.
+pub(crate) async fn play(forge: &'static Capability, scenario: &'static Scenario) -> Result<Played, String> {
+    for nth in 1..MAX_WRITES {
+        let (played, came) =
+            once(forge, scenario, nth).await.map_err(|problems| format!("write {nth}: {problems}"))?;
+        if !came {
+            return Ok(played);
+        }
+    }
+    Err(format!("a review has {MAX_WRITES} calls that write"))
+}
+
+/// Plays once. Also: did an interruption come?
+async fn once(forge: &'static Capability, scenario: &Scenario, nth: u32) -> Result<(Played, bool), String> {
+    let mut stage = Stage::new(forge, scenario).await;
+    let (mut shown, mut came) = (Shown::default(), false);
+    for act in scenario.acts {
+        let fault = if let Act::Answered { by, told, step } = act {
+            shown = stage.answered(*by, told, *step).await?;
+            continue;
+        } else if let Act::Interrupted(kind) = act {
+            Some(Fault::write(nth, kind.clone()))
+        } else if let Act::Rest = act {
+            None
+        } else {
+            stage.happen(act).await;
+            continue;
+        };
+        came |= stage.rest(fault).await?;
+        shown = check(&stage).await?;
+    }
+    Ok((Played { forge: forge.name, scenario: scenario.name, calls: stage.calls(), shown }, came))
+}
+
+impl Stage {
+    async fn new(forge: &'static Capability, scenario: &Scenario) -> Self {
+        let site = Site::settling(forge.settle).await;
+        let base = Tree::of(scenario.files);
+        let commit = base.commit_after(&Tree::default(), "Begin");
+        let repo = site.forge.create_repository("acme", "conformance", commit).await.unwrap();
+        let began = (repo.tip("main").await.unwrap(), base.clone());
+        let head = base.clone();
+        Self {
+            forge,
+            site,
+            repo,
+            number: 0,
+            branch: BRANCH,
+            began,
+            base,
+            head,
+            queue: Vec::new(),
+            deleted: BTreeSet::new(),
+            resolved: BTreeSet::new(),
+            before: Vec::new(),
+            calls_before: 0,
+            runs_before: 0,
+            faulty: false,
+            open: true,
+        }
+    }
+
+    pub(crate) fn store(&self) -> Sqlite {
+        self.site.store()
+    }
+
+    pub(crate) async fn key(&self) -> Key {
+        let repository = self.repo.id().await.unwrap().to_string();
+        PrId { forge: FORGE.into(), repository, number: self.number }.key()
+    }
+
+    pub(crate) async fn view(&self) -> PullView {
+        self.repo.pull(self.number).await.unwrap()
+    }
+
+    pub(crate) async fn runs(&self) -> usize {
+        self.store().runs(&self.key().await, MAX_RUNS).await.unwrap().len()
+    }
+
+    /// Calls of the API so far, git's aside.
+    pub(crate) fn calls(&self) -> u64 {
+        let calls = self.site.forge.calls();
+        calls
+            .iter()
+            .filter(|(route, _)| !route.contains("/git-") && !route.contains("/info/"))
+            .map(|(_, n)| n)
+            .sum()
+    }
+
+    /// Services that start anew do whatever is to be done. With a fault one dies of it, and the next goes on. The
+    /// answer: did the fault come?
+    async fn rest(&mut self, fault: Option<Fault>) -> Result<bool, String> {
+        self.before = self.view().await.comments;
+        (self.calls_before, self.runs_before) = (self.calls(), self.runs().await);
+        self.faulty = fault.is_some();
+        self.queue.extend(self.site.forge.pending());
+        if let Some(fault) = fault {
+            self.site.forge.fault(fault);
+        }
+        let struck = || self.site.forge.log().iter().filter(|logged| logged.status.is_none()).count();
+        let mut deliveries = std::mem::take(&mut self.queue);
+        loop {
+            let store = self.store();
+            let house = Arc::new(self.site.house(store.clone(), self.site.forges(), Limits::default()));
+            house.end_old_leases().await.unwrap();
+            for delivery in deliveries.drain(..) {
+                let status = hand_over(&house, (FORGE, SECRET), &delivery).await;
+                if status != 202 {
+                    return Err(format!("a webhook is answered by {status}"));
+                }
+            }
+            let began = struck();
+            let reach = |at| {
+                let now = self.site.clock.now();
+                if at > now {
+                    self.site.clock.skip(at - now);
+                }
+            };
+            settle(&house, &store, reach, || struck() > began).await?;
+            if struck() == began {
+                break;
+            }
+        }
+        let came = self.faulty && self.site.forge.is_faultless();
+        self.site.forge.clear_faults();
+        Ok(came)
+    }
+
+    /// Pushes and lets one call be answered wrongly, the first, then later ones; every invariant holds each time.
+    async fn answered(
+        &mut self,
+        by: fn(&str) -> FaultKind,
+        told: &str,
+        step: usize,
+    ) -> Result<Shown, String> {
+        let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
+        elsewhere.set_nonblocking(true).unwrap();
+        let address = format!("http://{}/", elsewhere.local_addr().unwrap());
+        for nth in (1..MAX_CALLS).step_by(step) {
+            self.push(|tree| tree.add(2, &format!("w{nth}"))).await;
+            let came = self.rest(Some(Fault::call(nth, by(&address)))).await?;
+            let shown = check(self).await.map_err(|problems| format!("call {nth}: {problems}"))?;
+            if elsewhere.accept().is_ok() {
+                return Err(format!("call {nth}: another server was called"));
+            }
+            if !came {
+                let history = self.history().await;
+                let is_told = history.iter().any(|what| what.contains(told));
+                return if is_told { Ok(shown) } else { Err(format!("not told: {told}, but {history:#?}")) };
+            }
+        }
+        Err(format!("a review has {MAX_CALLS} calls"))
+    }
+
+    /// What history says of the pull request.
+    pub(crate) async fn history(&self) -> Vec<String> {
+        let events = self.store().events(&self.key().await, MAX_EVENTS).await.unwrap();
+        events.into_iter().map(|event| event.what).collect()
+    }
+
+    /// Our comments on code that are there, oldest first.
+    async fn ours(&self) -> Vec<Comment> {
+        self.view().await.inline().filter(|comment| comment.author == BOT).cloned().collect()
+    }
+
+    /// Pushes the head with this change.
+    async fn push(&mut self, change: impl Fn(&mut Tree)) {
+        let before = self.head.clone();
+        change(&mut self.head);
+        self.repo.push(self.branch, self.head.commit_after(&before, "Change")).await.unwrap();
+    }
+
+    /// Makes the branch anew on the commit that it begins at.
+    async fn make_anew(&mut self) {
+        let (onto, tree) = &self.began;
+        let commit = self.head.commit_after(tree, "Change, made anew");
+        self.repo.force_push(self.branch, onto, commit).await.unwrap();
+    }
+
+    /// What people do.
+    async fn happen(&mut self, act: &Act) {
+        match *act {
+            Act::Rest | Act::Answered { .. } | Act::Interrupted(_) => {}
+            Act::Open(change) => self.open(BRANCH, change).await,
+            Act::OpenFromFork(change) => self.open(FORK, change).await,
+            Act::Push(change) => self.push(change).await,
+            Act::ForcePush(change) => {
+                change(&mut self.head);
+                self.make_anew().await;
+            }
+            Act::PushToBase(change) => {
+                let before = self.base.clone();
+                change(&mut self.base);
+                self.repo.push("main", self.base.commit_after(&before, "Meanwhile")).await.unwrap();
+            }
+            Act::Rebase => {
+                self.began = (self.repo.tip("main").await.unwrap(), self.base.clone());
+                for (path, lines) in &self.base.0 {
+                    self.head.0.entry(path.clone()).or_insert_with(|| lines.clone());
+                }
+                self.make_anew().await;
+            }
+            Act::Retarget(change) => {
+                let before = self.base.clone();
+                change(&mut self.base);
+                self.repo.push("other", self.base.commit_after(&before, "Another")).await.unwrap();
+                self.repo.retarget(self.number, "other").await.unwrap();
+            }
+            Act::Storm(pushes) => {
+                for n in 0..pushes {
+                    self.push(|tree| tree.add(2, &format!("s{n}"))).await;
+                }
+                self.queue = STORM.apply(self.site.forge.pending());
+            }
+            Act::Forge => {
+                for comment in self.view().await.comments.iter().filter(|comment| comment.author == BOT) {
+                    let line = comment.place.as_ref().and_then(|place| Some((&place.path, place.line?)));
+                    match line {
+                        Some((path, line)) => self
+                            .repo
+                            .comment_on(self.number, FORGER, path, line, &comment.body)
+                            .await
+                            .unwrap(),
+                        None => self.repo.comment(self.number, FORGER, &comment.body).await.unwrap(),
+                    };
+                }
+            }
+            Act::Foreign => {
+                let ours = self.ours().await;
+                self.repo.comment(self.number, OTHER, "## Truing: 3 findings").await.unwrap();
+                self.repo.comment(self.number, PERSON, "Thanks.\r\nI will see.").await.unwrap();
+                self.repo.reply(self.number, PERSON, ours[0].id, "Is that so?").await.unwrap();
+                let (path, line) =
+                    ours[0].place.as_ref().map(|place| (&place.path, place.line.unwrap())).unwrap();
+                self.repo.comment_on(self.number, OTHER, path, line, "I see it, too.").await.unwrap();
+            }
+            Act::Delete(nth) => {
+                let id = self.ours().await[nth].id;
+                self.deleted.insert(id);
+                self.repo.delete_comment(self.number, id).await.unwrap();
+            }
+            Act::Edit(nth) => {
+                let comment = self.ours().await.remove(nth);
+                let body = format!("An administrator was here.\n{}", comment.body);
+                self.repo.edit_comment(self.number, comment.id, &body).await.unwrap();
+            }
+            Act::Resolve(nth) => {
+                let id = self.ours().await[nth].id;
+                self.resolved.insert(id);
+                self.repo.resolve(self.number, id, PERSON).await.unwrap();
+            }
+            Act::Close => {
+                self.open = false;
+                self.repo.close(self.number).await.unwrap();
+            }
+            Act::DeleteBase => {
+                self.open = false;
+                self.repo.delete_branch("other").await.unwrap();
+            }
+            Act::DeleteFork => self.repo.delete_fork(FORKER).await.unwrap(),
+            Act::RotateKey => self.site.sign_with(MarkerKeys::new(b"a newer key of the tests", &[KEY])),
+            Act::Forget => self.site.forget(),
+            Act::Limit(a_minute) => self.site.forge.creation_limit(a_minute),
+        }
+    }
+
+    async fn open(&mut self, branch: &'static str, change: fn(&mut Tree)) {
+        self.branch = branch;
+        self.push(change).await;
+        self.number = self.repo.open(NewPull::of(branch)).await.unwrap();
+    }
+}

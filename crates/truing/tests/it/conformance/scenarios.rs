@@ -1,0 +1,401 @@
+//! The scenarios, as data: what happens to one pull request. [`Act::Rest`] lets the service come to rest, after which
+//! every invariant must hold.
+
+use truing_fakes::forge::FaultKind::{
+    self, Circle, Html, Invalid, PrimaryLimit, Redirect, SecondaryLimit, SingleSignOn, Status, Truncated,
+};
+use truing_fakes::forge::Reasons;
+
+use crate::conformance::tree::Tree;
+
+/// One story of one pull request.
+pub(crate) struct Scenario {
+    /// Its name, in a word or a few with hyphens.
+    pub(crate) name: &'static str,
+    /// Files of the base.
+    pub(crate) files: u32,
+    pub(crate) acts: &'static [Act],
+}
+
+/// What happens.
+pub(crate) enum Act {
+    /// A pull request is opened with this change.
+    Open(fn(&mut Tree)),
+    /// The same, from a fork.
+    OpenFromFork(fn(&mut Tree)),
+    /// This change is pushed on top.
+    Push(fn(&mut Tree)),
+    /// The branch is made anew: this change on the commit that it began at.
+    ForcePush(fn(&mut Tree)),
+    /// The base gets this change.
+    PushToBase(fn(&mut Tree)),
+    /// The branch is made anew, with all its changes, on the base's newest commit.
+    Rebase,
+    /// The pull request goes to another branch, which has this change.
+    Retarget(fn(&mut Tree)),
+    /// So many pushes, each with one more finding; webhooks are lost, repeated and out of order.
+    Storm(u32),
+    /// The service does whatever is to be done; then every invariant holds.
+    Rest,
+    /// Again and again one more finding is pushed and one call of its review is answered like this, git's too: the
+    /// first, then every `step`-th after it, until a review has no such call. Each time the service comes to rest.
+    Answered {
+        /// The answer; the address is one of another server, which must never be called.
+        by: fn(&str) -> FaultKind,
+        /// What the pull request's history says of it; empty if nothing goes wrong for people.
+        told: &'static str,
+        step: usize,
+    },
+    /// The same in a service that starts anew, with this for its n-th call that writes, then the next, until a
+    /// review has no n-th.
+    Interrupted(FaultKind),
+    /// Another account copies our comments, markers and all.
+    Forge,
+    /// Another bot and a person comment and answer.
+    Foreign,
+    /// A person deletes our comment on the n-th finding.
+    Delete(usize),
+    /// A person rewrites our comment on the n-th finding.
+    Edit(usize),
+    /// A person resolves the thread of the n-th finding.
+    Resolve(usize),
+    /// A person closes the pull request.
+    Close,
+    /// The branch that the pull request goes to is deleted, which closes it.
+    DeleteBase,
+    /// The fork is deleted.
+    DeleteFork,
+    /// The service signs with a new key, and still knows the old one.
+    RotateKey,
+    /// The records are lost.
+    Forget,
+    /// The forge takes no more new comments and reviews than this in a minute.
+    Limit(usize),
+}
+
+use Act::{
+    Answered, Close, Delete, DeleteBase, DeleteFork, Edit, ForcePush, Foreign, Forge, Forget, Interrupted,
+    Limit, Open, OpenFromFork, Push, PushToBase, Rebase, Resolve, Rest, Retarget, RotateKey, Storm,
+};
+
+/// Three findings in two files.
+fn three(tree: &mut Tree) {
+    tree.add(0, "a");
+    tree.add(0, "b");
+    tree.add(1, "c");
+}
+
+/// One more.
+fn one_more(tree: &mut Tree) {
+    tree.add(1, "d");
+}
+
+/// One is mended, and another moves.
+fn mend_one(tree: &mut Tree) {
+    tree.mend("a");
+    tree.file(1).insert(0, "import os".into());
+}
+
+/// What was mended is back.
+fn regress(tree: &mut Tree) {
+    tree.file(0).insert(2, "    breakpoint()  # a".into());
+}
+
+/// The file with two findings gets another name.
+fn rename(tree: &mut Tree) {
+    tree.rename(0, "src/renamed.py");
+}
+
+/// Something else in a file of its own.
+fn elsewhere(tree: &mut Tree) {
+    tree.file(900).extend(["def elsewhere():".into(), "    pass".into()]);
+}
+
+/// Forty findings in ten files.
+fn forty(tree: &mut Tree) {
+    for n in 0..40 {
+        tree.add(n % 10, &format!("n{n}"));
+    }
+}
+
+/// Ten of them are mended.
+fn mend_ten(tree: &mut Tree) {
+    for n in 0..10 {
+        tree.mend(&format!("n{n}"));
+    }
+}
+
+/// One finding in every fiftieth of 300 files, and a line in each.
+fn three_hundred(tree: &mut Tree) {
+    many(tree, 300);
+}
+
+/// The same in 3,000 files.
+fn three_thousand(tree: &mut Tree) {
+    many(tree, 3_000);
+}
+
+fn many(tree: &mut Tree, files: u32) {
+    for file in 0..files {
+        tree.file(file).push("    more()".into());
+    }
+    for file in (0..files).step_by(50) {
+        tree.add(file, &format!("n{file}"));
+    }
+}
+
+/// What the fake answers wrongly, and what people read of it.
+const WRONG: &[Scenario] = &[
+    Scenario {
+        name: "401",
+        files: 3,
+        acts: &[
+            Open(three),
+            Answered { by: |_| Status(401, None), told: "(401) (hint: make a new token", step: 3 },
+        ],
+    },
+    Scenario {
+        name: "403-permission",
+        files: 3,
+        acts: &[
+            Open(three),
+            Answered { by: |_| Status(403, None), told: "(403): Forbidden (hint: let the token", step: 4 },
+        ],
+    },
+    Scenario {
+        name: "403-single-sign-on",
+        files: 3,
+        acts: &[
+            Open(three),
+            Answered { by: |_| SingleSignOn, told: "authorize the token for it) (hint: ", step: 5 },
+        ],
+    },
+    Scenario {
+        name: "403-secondary-limit",
+        files: 3,
+        acts: &[
+            Open(three),
+            Answered { by: |_| SecondaryLimit(None), told: "rate limited for 60 s (hint: ", step: 4 },
+        ],
+    },
+    Scenario {
+        name: "403-secondary-limit-retry-after",
+        files: 3,
+        acts: &[
+            Open(three),
+            Answered { by: |_| SecondaryLimit(Some(7)), told: "rate limited for 7 s (hint: ", step: 5 },
+        ],
+    },
+    Scenario {
+        name: "403-primary-limit",
+        files: 3,
+        acts: &[
+            Open(three),
+            Answered { by: |_| PrimaryLimit(30), told: "rate limited for 30 s (hint: ", step: 5 },
+        ],
+    },
+    Scenario {
+        name: "404",
+        files: 3,
+        acts: &[
+            Open(three),
+            Answered { by: |_| Status(404, None), told: "(404) (hint: look whether", step: 3 },
+        ],
+    },
+    Scenario {
+        name: "410",
+        files: 3,
+        acts: &[
+            Open(three),
+            Answered { by: |_| Status(410, None), told: "(404) (hint: look whether", step: 5 },
+        ],
+    },
+    Scenario {
+        name: "422",
+        files: 3,
+        acts: &[
+            Open(three),
+            Answered { by: |_| Status(422, None), told: "refused: Unprocessable Entity (hint: ", step: 4 },
+        ],
+    },
+    Scenario {
+        name: "422-strings",
+        files: 3,
+        acts: &[
+            Open(three),
+            Answered { by: |_| Invalid(Reasons::Strings), told: "not as it should be (hint: ", step: 3 },
+        ],
+    },
+    Scenario {
+        name: "422-objects",
+        files: 3,
+        acts: &[
+            Open(three),
+            Answered { by: |_| Invalid(Reasons::Objects), told: "not as it should be (hint: ", step: 5 },
+        ],
+    },
+    Scenario {
+        name: "429",
+        files: 3,
+        acts: &[
+            Open(three),
+            Answered { by: |_| Status(429, None), told: "rate limited for 60 s (hint: ", step: 3 },
+        ],
+    },
+    Scenario {
+        name: "429-retry-after",
+        files: 3,
+        acts: &[
+            Open(three),
+            Answered { by: |_| Status(429, Some(9)), told: "rate limited for 9 s (hint: ", step: 4 },
+        ],
+    },
+    Scenario {
+        name: "500",
+        files: 3,
+        acts: &[
+            Open(three),
+            Answered {
+                by: |_| Status(500, None),
+                told: "status 500: Internal Server Error (hint: ",
+                step: 3,
+            },
+        ],
+    },
+    Scenario {
+        name: "503",
+        files: 3,
+        acts: &[Open(three), Answered { by: |_| Status(503, None), told: "", step: 4 }],
+    },
+    Scenario {
+        name: "html",
+        files: 3,
+        acts: &[Open(three), Answered { by: |_| Html(200), told: "HTML instead of JSON", step: 3 }],
+    },
+    Scenario {
+        name: "html-502",
+        files: 3,
+        acts: &[Open(three), Answered { by: |_| Html(502), told: "", step: 5 }],
+    },
+    Scenario {
+        name: "json-cut-off",
+        files: 3,
+        acts: &[
+            Open(three),
+            Answered { by: |_| Truncated, told: "the answer's JSON is cut off (hint: ", step: 2 },
+        ],
+    },
+    Scenario {
+        name: "redirect-elsewhere",
+        files: 3,
+        acts: &[
+            Open(three),
+            Answered {
+                by: |elsewhere| Redirect(307, elsewhere.into()),
+                told: ": redirects are not followed",
+                step: 1,
+            },
+        ],
+    },
+    Scenario {
+        name: "redirect-within",
+        files: 3,
+        acts: &[
+            Open(three),
+            Answered {
+                by: |_| Redirect(301, "/repositories/1".into()),
+                told: "at another address by now",
+                step: 4,
+            },
+        ],
+    },
+    Scenario {
+        name: "pages-in-a-circle",
+        files: 3,
+        acts: &[
+            Open(three),
+            Answered { by: |_| Circle, told: "the forge's pages go round in a circle (hint: ", step: 1 },
+        ],
+    },
+];
+
+/// All of them.
+pub(crate) fn scenarios() -> impl Iterator<Item = &'static Scenario> {
+    SCENARIOS.iter().chain(WRONG)
+}
+
+/// What people do, and a forge that limits and breaks off.
+const SCENARIOS: &[Scenario] = &[
+    Scenario { name: "storm", files: 3, acts: &[Open(three), Storm(12), Rest] },
+    Scenario {
+        name: "re-push",
+        files: 3,
+        acts: &[Open(three), Rest, Push(one_more), Rest, Push(mend_one), Rest],
+    },
+    Scenario {
+        name: "regression",
+        files: 3,
+        acts: &[Open(three), Rest, Push(mend_one), Rest, Push(regress), Rest],
+    },
+    Scenario { name: "force-push", files: 3, acts: &[Open(three), Rest, ForcePush(one_more), Rest] },
+    Scenario { name: "rebase", files: 3, acts: &[Open(three), Rest, PushToBase(elsewhere), Rebase, Rest] },
+    Scenario { name: "rename", files: 3, acts: &[Open(three), Rest, Push(rename), Rest] },
+    Scenario { name: "base-change", files: 3, acts: &[Open(three), Rest, Retarget(elsewhere), Rest] },
+    Scenario { name: "300-files", files: 300, acts: &[Open(three_hundred), Rest] },
+    Scenario { name: "3000-files", files: 3_000, acts: &[Open(three_thousand), Rest] },
+    Scenario {
+        name: "crash-at-every-write",
+        files: 10,
+        acts: &[Open(forty), Interrupted(FaultKind::Drop), Push(mend_ten), Interrupted(FaultKind::Drop)],
+    },
+    Scenario {
+        name: "lost-answer-of-every-write",
+        files: 10,
+        acts: &[
+            Open(forty),
+            Interrupted(FaultKind::LostAnswer),
+            Push(mend_ten),
+            Interrupted(FaultKind::LostAnswer),
+        ],
+    },
+    Scenario {
+        name: "secondary-limit",
+        files: 3,
+        acts: &[Limit(1), Open(three), Rest, Push(one_more), Rest],
+    },
+    Scenario { name: "forged-marker", files: 3, acts: &[Open(three), Rest, Forge, Push(one_more), Rest] },
+    Scenario {
+        name: "forged-marker-without-records",
+        files: 3,
+        acts: &[Open(three), Rest, Forge, Forget, Push(one_more), Rest],
+    },
+    Scenario { name: "foreign-account", files: 3, acts: &[Open(three), Rest, Foreign, Push(mend_one), Rest] },
+    Scenario {
+        name: "deleted-comment",
+        files: 3,
+        acts: &[Open(three), Rest, Delete(0), Push(one_more), Rest],
+    },
+    Scenario { name: "edited-comment", files: 3, acts: &[Open(three), Rest, Edit(0), Push(one_more), Rest] },
+    Scenario {
+        name: "resolved-by-a-person",
+        files: 3,
+        acts: &[Open(three), Rest, Resolve(0), Push(one_more), Rest],
+    },
+    Scenario { name: "closed", files: 3, acts: &[Open(three), Rest, Push(one_more), Close, Rest] },
+    Scenario {
+        name: "base-deleted",
+        files: 3,
+        acts: &[Open(three), Rest, Retarget(elsewhere), Rest, Push(one_more), DeleteBase, Rest],
+    },
+    Scenario {
+        name: "fork",
+        files: 3,
+        acts: &[OpenFromFork(three), Rest, Push(one_more), Rest, DeleteFork, Rest],
+    },
+    Scenario { name: "key-rotation", files: 3, acts: &[Open(three), Rest, RotateKey, Push(mend_one), Rest] },
+    Scenario {
+        name: "key-rotation-without-records",
+        files: 3,
+        acts: &[Open(three), Rest, RotateKey, Forget, Push(one_more), Rest],
+    },
+];

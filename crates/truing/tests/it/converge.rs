@@ -1,0 +1,43 @@
+//! `truing converge` as people and scripts see it: the real program, real git, the real sandbox, and a scripted model on
+//! loopback.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
+
+mod adverse;
+mod again;
+mod audited;
+mod audits;
+mod behind;
+mod bugbot;
+mod closed;
+mod crash;
+mod dismissed;
+mod ends;
+mod fixer;
+mod fixes;
+mod guard;
+mod honest;
+mod hostile;
+mod killed;
+mod local;
+mod looking;
+mod others;
+mod own;
+mod owners;
+mod passing;
+mod pull;
+mod runtimes;
+mod scenarios;
+mod scene;
+mod served;
+mod several;
+mod shipped;
+mod stopped;
+mod sums;
+mod switched;
+mod targets;
+mod terminal;
+mod threads;
+mod unfixed;
+
+use crate::support::{cases, claude, place, steady, watch};

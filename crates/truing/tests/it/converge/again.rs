@@ -1,0 +1,208 @@
+//! The use of earlier runs: one that is stuck is not audited and paid for twice where nothing is new, and the branches
+//! that runs have left are deleted in time.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use truing::wiring::SystemClock;
+use truing_core::id::{Millis, RunId, Span, Token};
+use truing_core::port::{Clock as _, Converges as _};
+use truing_fakes::model::Answer;
+use truing_store::Sqlite;
+
+use crate::converge::place::Ran;
+use crate::converge::scene::{
+    BUG_ID, RIGHT, Scene, WRONG, absences, clean, dirty, edit, finding, fix_is_clean, found, mended,
+};
+
+/// A fixer who declines the only finding.
+fn declines() -> Answer {
+    mended(&[(BUG_ID, Some("nobody knows how"))])
+}
+
+fn fixes() -> [Answer; 4] {
+    [edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()]
+}
+
+/// The answer to a run by these answers, its exit code, and how many were needed.
+fn after(scene: &Scene, answers: impl IntoIterator<Item = Answer>) -> (Value, i32, usize) {
+    scene.play(answers);
+    let before = scene.asked();
+    let (told, exit) = scene.json(&[]);
+    (told, exit, scene.asked() - before)
+}
+
+/// A run that is stuck with the only finding.
+fn stuck(config: &str) -> (Scene, Value) {
+    let scene = Scene::new([dirty(), declines()]).with(config);
+    let (told, exit) = scene.json(&[]);
+    assert_eq!((exit, &told["code"], scene.asked()), (1, &json!("nothing_fixed"), 2), "{told}");
+    (scene, told)
+}
+
+#[test]
+fn a_run_that_is_stuck_goes_on_from_what_it_found_where_nothing_is_new() {
+    let (scene, first) = stuck("");
+    let (told, exit, asked) = after(&scene, [declines()]);
+    assert_eq!(
+        (exit, &told["code"], asked),
+        (1, &json!("nothing_fixed"), 1),
+        "one fixer and no auditor: {told}"
+    );
+    assert_eq!((&told["run"], &told["loops"], &told["audits"]), (&first["run"], &json!(1), &first["audits"]));
+
+    scene.play(fixes());
+    let ran = scene.run(&[]);
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    let said = ran.err.split_whitespace().collect::<Vec<_>>().join(" ");
+    let why = format!("run {} got stuck here (", first["run"].as_str().unwrap());
+    assert!(said.contains(&why) && said.contains("Nothing has changed since"), "{ran:?}");
+    let spent = Ran::from(scene.other("budget", &["show", "--format", "json"]).output().unwrap()).json();
+    let runs = spent.as_array().unwrap().iter().filter(|level| level["level"] == "run");
+    let spent: u64 = runs.map(|level| level["spent_micro_usd"].as_u64().unwrap()).sum();
+    let (told, _, asked) = after(&scene, []);
+    assert_eq!((&told["loops"], &told["cost_micro_usd"], asked), (&json!(2), &json!(spent), 0), "{told}");
+}
+
+#[test]
+fn a_stuck_branch_is_audited_anew_where_a_commit_a_dismissal_a_gate_or_the_model_is_new() {
+    let commit = |scene: Scene| {
+        scene.place.write("other.py", "x = 1\n");
+        scene.place.commit("more");
+        scene
+    };
+    let dismiss = |scene: Scene| {
+        let ran =
+            scene.other("dismiss", &["1:26045536", "--reason", "the callers rely on it"]).output().unwrap();
+        assert!(ran.status.success(), "{ran:?}");
+        scene
+    };
+    let gate = |scene: Scene| scene.with("[converge]\ngate = [[\"true\"]]\n");
+    let model = |scene: Scene| scene.with("name = \"claude-sonnet-4-6\"\n");
+    let changes: [(&str, &dyn Fn(Scene) -> Scene); 4] =
+        [("commit", &commit), ("dismissal", &dismiss), ("gate", &gate), ("model", &model)];
+    for (what, change) in changes {
+        let (scene, first) = stuck("");
+        let scene = change(scene);
+        let (told, exit, asked) = after(&scene, [dirty(), declines()]);
+        let expected = if what == "dismissal" { (0, "clean", 1) } else { (1, "nothing_fixed", 2) };
+        assert_eq!((exit, told["code"].as_str().unwrap(), asked), expected, "{what}: {told}");
+        assert_ne!(told["run"], first["run"], "{what}");
+    }
+}
+
+/// Lets a run have ended so many days ago.
+fn ended_ago(scene: &Scene, run: &str, days: i64) {
+    let store = Sqlite::open(&scene.place.store(), Arc::new(SystemClock)).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let mut record = store.converge_run(&RunId::new(run)).await.unwrap().unwrap();
+        record.ended = Millis(SystemClock.now().0 - Span::minutes(days * 24 * 60).0);
+        store.keep_converge(Token(0), &record).await.unwrap();
+    });
+}
+
+#[test]
+fn branches_that_runs_have_left_are_deleted_when_they_are_merged_or_older_than_thirty_days() {
+    let left = || {
+        let scene = Scene::new([dirty()].into_iter().chain(fixes()));
+        let (told, exit) = scene.json(&[]);
+        assert_eq!(exit, 0, "{told}");
+        let branch = scene.branch().unwrap();
+        (scene, told["run"].as_str().unwrap().to_owned(), branch)
+    };
+    // Another run there, which looks for what earlier ones have left.
+    let next = |scene: &Scene| {
+        scene.place.write("other.py", "x = 1\n");
+        scene.place.commit("more");
+        scene.play([clean()]);
+        let ran = scene.run(&[]);
+        assert_eq!(ran.exit, 0, "{ran:?}");
+        ran.err.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    for (days, is_kept) in [(29, true), (31, false)] {
+        let (scene, run, branch) = left();
+        ended_ago(&scene, &run, days);
+        let said = next(&scene);
+        assert_eq!(scene.branch().is_some(), is_kept, "{days}: {said}");
+        let told = format!("deleted {branch}, the branch of an earlier run: older than 30 days");
+        assert_eq!(said.contains(&told), !is_kept, "{days}: {said}");
+    }
+
+    let (scene, _, branch) = left();
+    scene.place.git(["merge", "--quiet", "--ff-only", &branch]);
+    let said = next(&scene);
+    assert!(scene.branch().is_none() && said.contains("the branch of an earlier run: merged"), "{said}");
+
+    // Somebody has gone on there, and somebody has a branch of the same kind that no run has made.
+    let (scene, run, branch) = left();
+    ended_ago(&scene, &run, 31);
+    let tree = scene.place.git(["rev-parse", &format!("{branch}^{{tree}}")]);
+    let more = scene.place.git(["commit-tree", &tree, "-p", &branch, "-m", "by hand"]);
+    scene.place.git(["update-ref", &format!("refs/heads/{branch}"), &more]);
+    scene.place.git(["branch", "truing/run/mine", "main"]);
+    let said = next(&scene);
+    let all = scene.place.git(["branch", "--list", "--format=%(refname:short)", "truing/run/*"]);
+    assert!(all.contains(&branch) && all.contains("truing/run/mine"), "{all}: {said}");
+}
+
+#[test]
+fn a_fix_that_leads_back_to_what_was_found_wrong_is_not_taken_when_the_run_is_started_again() {
+    let back = || edit("total.py", RIGHT, WRONG);
+    let begins = || {
+        let worse = finding(("total.py", 3), RIGHT.trim_end(), ("P1", "G"), "Too many are taken");
+        [
+            dirty(),
+            edit("total.py", WRONG, RIGHT),
+            mended(&[(BUG_ID, None)]),
+            fix_is_clean(),
+            found(&[worse], "G"),
+        ]
+    };
+    let (told, _) = Scene::new(begins()).json(&["--max-audits", "2"]);
+    let id = told["remaining"][0]["id"].as_str().unwrap();
+    assert_ne!(id, BUG_ID, "{told}");
+    let scene = Scene::new(begins().into_iter().chain([back(), mended(&[(id, None)]), fix_is_back()]));
+    let (told, exit) = scene.json(&[]);
+    assert_eq!((exit, &told["code"]), (1, &json!("oscillation")), "{told}");
+    for _ in 0..2 {
+        let (told, exit, asked) = after(&scene, [back(), mended(&[(id, None)]), dirty()]);
+        assert_eq!((exit, &told["code"], asked), (1, &json!("oscillation"), 2), "no audit is paid: {told}");
+    }
+}
+
+/// An auditor of a fix that brings the planted bug back, who finds nothing.
+fn fix_is_back() -> Answer {
+    let report = json!({ "findings": [], "absences": absences("", "total.py", 3, WRONG.trim_end()) });
+    Answer::tool("report", report).usage(1000, 100)
+}
+
+#[test]
+fn a_branch_that_has_moved_is_not_told_to_merge_by_fast_forward() {
+    let scene = Scene::new([dirty()].into_iter().chain(fixes()));
+    let mut command = scene.command(&[]);
+    let child =
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while scene.asked() == 0 {
+        assert!(std::time::Instant::now() < deadline, "no request came");
+        std::thread::yield_now();
+    }
+    scene.place.write("other.py", "x = 1\n");
+    let tip = scene.place.commit("meanwhile");
+    let ran = crate::converge::place::Ran::from(child.wait_with_output().unwrap());
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    let branch = scene.branch().unwrap();
+    assert!(!ran.out.contains("--ff-only"), "{}", ran.out);
+    let moved = format!("topic has moved on to {}: no audit has seen the two together.", &tip[..7]);
+    assert!(
+        ran.out.contains(&moved) && ran.out.contains(&format!("\n  git merge {branch}\n")),
+        "{}",
+        ran.out
+    );
+    let text = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("was not audited"), "{text}");
+    assert!(ran.out.lines().all(|line| line.chars().count() <= 80), "{}", ran.out);
+    // The command that is offered works.
+    scene.place.git(["merge", "--quiet", "--no-edit", &branch]);
+}

@@ -1,0 +1,92 @@
+//! `truing audit`: it looks at the commit that is checked out, whatever runs were there before.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::converge::place::Ran;
+use crate::converge::scene::{BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, finding, fix_is_clean, found, mended};
+
+/// A run that leaves its fix of the planted bug on a branch of its own, up to the audit of that fix.
+fn fixed() -> [truing_fakes::model::Answer; 4] {
+    [dirty(), edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean()]
+}
+
+/// What an audit of the branch with the planted bug answers now; it costs one request.
+fn finds_the_bug(scene: &Scene) {
+    let head = scene.place.git(["rev-parse", "HEAD"]);
+    let asked = scene.asked();
+    scene.play([dirty()]);
+    let ran = scene.audit(&["--format", "json"]);
+    let told = ran.json();
+    assert_eq!((ran.exit, &told["ok"], &told["head"]), (1, &json!(true), &json!(head)), "{ran:?}");
+    assert_eq!(told["counts"], json!({ "P0": 0, "P1": 1, "P2": 0 }));
+    assert_eq!(scene.asked() - asked, 1, "nobody was asked");
+    assert_eq!(told["cost_micro_usd"], json!(3000), "what earlier runs cost is not this audit's");
+    assert_eq!(told["warnings"], json!([]), "{told}");
+}
+
+#[test]
+fn an_audit_looks_at_the_branch_as_it_is_and_not_at_a_fix_that_a_run_has_left() {
+    let scene = Scene::new(fixed().into_iter().chain([clean()]));
+    let (told, exit) = scene.json(&[]);
+    assert_eq!((exit, &told["code"]), (0, &json!("clean")), "{told}");
+    finds_the_bug(&scene);
+    // Once the fix is merged it is another commit: an audit looks at that one.
+    scene.place.git(["merge", "--quiet", "--ff-only", &scene.branch().unwrap()]);
+    scene.play([clean()]);
+    let ran = scene.audit(&["--format", "json"]);
+    assert_eq!((ran.exit, &ran.json()["head"]), (0, &json!(scene.place.git(["rev-parse", "HEAD"]))));
+}
+
+#[test]
+fn an_audit_after_a_run_that_was_interrupted_in_its_own_audit_looks_itself() {
+    let scene = Scene::new(fixed());
+    scene.model.stall(5);
+    let child = scene.command(&["--format", "json"]).stdout(Stdio::piped()).spawn().unwrap();
+    let began = Instant::now();
+    while scene.asked() < 5 {
+        assert!(began.elapsed() < Duration::from_secs(120), "the fix is not audited");
+        std::thread::yield_now();
+    }
+    std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let output = child.wait_with_output().unwrap();
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["exit"], json!("interrupted"), "{told}");
+    // Nobody has seen whether the fix is one.
+    assert_eq!(told["remaining"].as_array().map(Vec::len), Some(1), "{told}");
+    finds_the_bug(&scene);
+    // And it takes nothing from the run, which goes on.
+    scene.play([clean()]);
+    let (told, exit) = scene.json(&[]);
+    assert_eq!((exit, &told["code"], &told["loops"]), (0, &json!("clean"), &json!(2)), "{told}");
+}
+
+#[test]
+fn what_an_audit_says_fits_a_terminal() {
+    let title = format!("The last {} are left out", ["element"; 12].join(" "));
+    let finding = finding(("total.py", 3), WRONG.trim_end(), ("P1", "G"), &title);
+    let scene = Scene::new([found(&[finding], "G")]);
+    scene.place.write("data.bin", "a\0b");
+    scene.place.write(format!("{}/data.bin", ["folder"; 12].join("-")), "a\0b");
+    scene.place.git(["add", "--all"]);
+    scene.place.commit("add data");
+    let Ran { out, exit, .. } = scene.audit(&[]);
+    assert_eq!(exit, 1, "{out}");
+    assert!(out.contains("warning: not audited: data.bin (binary)"), "{out}");
+    for line in out.lines() {
+        // A name that can be pasted is not cut.
+        assert!(line.chars().count() <= 80 || !line.trim().contains(' '), "{line}");
+    }
+}
+
+#[test]
+fn a_change_of_mode_alone_is_nothing_that_was_left_out() {
+    let scene = Scene::new([clean()]);
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(scene.place.repo().join("a.py"), executable).unwrap();
+    scene.place.commit("let it be run");
+    let ran = scene.audit(&["--format", "json"]);
+    assert_eq!((ran.exit, &ran.json()["warnings"]), (0, &json!([])), "{ran:?}");
+}

@@ -1,0 +1,48 @@
+//! `converge.auto_rebase`: a branch that has to hold what is new in its base gets it, and is looked at anew.
+
+use serde_json::json;
+use truing_fakes::forge::MergeState;
+use truing_fakes::repo::Commit;
+
+use crate::converge::pull::Site;
+use crate::converge::scene::clean;
+
+const ALLOWED: &str = "[converge]\nauto_rebase = true\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_base_is_merged_into_it_by_the_forge_and_the_new_head_is_audited() {
+    let site = Site::new(ALLOWED, [clean(), clean()]).await;
+    let before = site.pull().await.head;
+    let base = site.repo.push("main", Commit::new("Sell").write("sold.py", "x = 1\n")).await.unwrap();
+    // It is looked at before our audit, and after it.
+    let states = [MergeState::Behind, MergeState::Behind, MergeState::Clean];
+    site.repo.set_merge(site.number, &states).await.unwrap();
+    let (told, exit) = site.run(&[]).await;
+    assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
+    let head = site.pull().await.head;
+    assert_ne!(head, before);
+    assert_eq!((&told["head"], &told["base"]), (&json!(head), &json!(base)));
+    assert_eq!(told["commits"], json!([]), "no fix was made");
+    // What came with the base is not the change.
+    let about = format!("from {base} to {head}");
+    let mut asked = site.model.log().into_iter().map(|request| request.body.to_string());
+    let last = asked.rfind(|body| body.contains(&about)).unwrap();
+    assert!(!last.contains("sold.py"), "{last}");
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_merged_holds_it_back_in_the_forges_words() {
+    let site = Site::new(ALLOWED, [clean()]).await;
+    let head = site.pull().await.head;
+    site.repo.push("main", Commit::new("Total").write("total.py", "total = sum\n")).await.unwrap();
+    site.repo.set_merge(site.number, &[MergeState::Behind]).await.unwrap();
+    let (told, exit) = site.run(&[]).await;
+    assert_eq!(
+        (exit, &told["exit"], &told["code"]),
+        (1, &json!("blocked"), &json!("mergeability")),
+        "{told}"
+    );
+    assert!(told["reason"].as_str().unwrap().contains("merge conflict between base and head"), "{told}");
+    assert_eq!(site.pull().await.head, head);
+}

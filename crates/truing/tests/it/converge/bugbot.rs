@@ -1,0 +1,81 @@
+//! `--bugbot-retrigger`: whoever has to look at each push is woken by a comment, once a push.
+
+use rusqlite::Connection;
+use serde_json::json;
+use truing_fakes::forge::{Bot, BotReview, Step, Verdict};
+use truing_fakes::model::Script;
+
+use crate::converge::crash::{by_what_is_asked, fail_after};
+use crate::converge::pull::{Site, two_loops};
+use crate::converge::scene::clean;
+
+const WAKES: &str = "bugbot run";
+
+/// How often it was said.
+async fn said(site: &Site) -> usize {
+    site.pull().await.summaries().filter(|comment| comment.body.trim() == WAKES).count()
+}
+
+fn bot(steps: Vec<Step>) -> Bot {
+    Bot { login: "cursor[bot]".into(), alias: None, trigger: Some(WAKES.into()), steps: steps.into() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_said_once_a_push_and_without_the_flag_or_a_push_never() {
+    for (answers, flags, often) in [
+        (two_loops().to_vec(), &["--bugbot-retrigger"][..], 1),
+        (two_loops().to_vec(), &[], 0),
+        (vec![clean()], &["--bugbot-retrigger"], 0),
+    ] {
+        let site = Site::new("", answers).await;
+        let (told, exit) = site.run(flags).await;
+        assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");
+        let comment = site.pull().await.summaries().find(|comment| comment.body.contains(WAKES)).cloned();
+        assert!(comment.is_none_or(|comment| comment.body == WAKES), "the bot takes no other text");
+        assert_eq!(said(&site).await, often, "{flags:?}");
+        assert_eq!(site.forge.violations(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_at_work_already_or_is_asked_anyway_is_not_woken_once_more() {
+    // Somebody has said it, and the bot has seen that.
+    let site = Site::new("", two_loops()).await;
+    site.repo.add_bot(bot(vec![Step { eyes: true, review: None, check: None }])).await.unwrap();
+    site.repo.comment(site.number, "ann", WAKES).await.unwrap();
+    let (told, exit) = site.run(&["--bugbot-retrigger"]).await;
+    assert_eq!((exit, said(&site).await), (0, 1), "{told}");
+
+    // A reviewer is asked when our own audit is content.
+    let more =
+        "[converge]\nreviewers = [\"internal\", \"bugbot\"]\npoll = \"1s\"\npoll_after_trigger = \"1s\"\n";
+    let site = Site::new(more, two_loops()).await;
+    let body = "Cursor Bugbot has reviewed your changes and found no issues.".to_owned();
+    let review = Some(BotReview { state: Verdict::Commented, body, comments: vec![] });
+    site.repo.add_bot(bot(vec![Step { eyes: true, review, check: None }])).await.unwrap();
+    let (told, exit) = site.run(&["--bugbot-retrigger"]).await;
+    assert_eq!((exit, said(&site).await), (0, 1), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_dies_after_it_was_said_does_not_say_it_again() {
+    let mut forgotten = 0;
+    for writes in 3..9 {
+        let site = Site::new("[converge]\nupdate_description = false\n", []).await;
+        let starting = site.pull().await.head;
+        site.model.play(Script::of(by_what_is_asked(&starting)));
+        // Makes the database.
+        for word in ["on", "off"] {
+            assert_eq!(site.ran(site.other("kill", &[word])).await.exit, 0);
+        }
+        let database = Connection::open(site.home.path().join(".local/state/truing/truing.db")).unwrap();
+        fail_after(&database, writes);
+        let (told, exit) = site.run(&["--bugbot-retrigger"]).await;
+        assert_eq!(exit, 3, "write {writes}: {told}");
+        fail_after(&database, -1);
+        forgotten += said(&site).await;
+        let (told, exit) = site.run(&["--bugbot-retrigger"]).await;
+        assert_eq!((exit, said(&site).await), (0, 1), "write {writes}: {told}");
+    }
+    assert!(forgotten >= 1, "none has died after it was said");
+}

@@ -1,0 +1,146 @@
+//! A pull request that somebody closes or merges while a run is at work on it: nothing more is written there, and what
+//! did not reach its target is said.
+
+use serde_json::{Value, json};
+use truing_fakes::forge::{Fault, FaultKind, PullView};
+
+use crate::converge::pull::{Site, loops_of, two_loops};
+use crate::converge::scene::clean;
+
+const PUSH: &str = "/{owner}/{repo}/git-receive-pack";
+const REPLIES: &str = "/repos/{owner}/{repo}/pulls/{number}/comments/{id}/replies";
+
+/// Somebody's last word on a pull request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Word {
+    Close,
+    Merge,
+}
+
+impl Word {
+    async fn said(self, site: &Site) {
+        match self {
+            Self::Close => site.repo.close(site.number).await.unwrap(),
+            Self::Merge => site.repo.merge(site.number, "ann").await.unwrap(),
+        }
+    }
+
+    fn done(self) -> &'static str {
+        match self {
+            Self::Close => "closed",
+            Self::Merge => "merged",
+        }
+    }
+}
+
+/// The findings of the only audit, and nothing besides.
+fn shows_one_audit(pull: &PullView) {
+    assert_eq!(loops_of(pull), ["## converge: loop 1 audit: 0P0 / 1P1 / 0P2"]);
+    let inline: Vec<_> = pull.inline().collect();
+    assert_eq!(inline.len(), 1, "{inline:#?}");
+    assert!(!inline[0].resolved && pull.summaries().count() == 0, "{pull:#?}");
+    assert!(!pull.body.contains("Adds up orders."), "{}", pull.body);
+}
+
+fn is_blocked(told: &Value, exit: i32, word: Word, unreached: usize) {
+    assert_eq!((exit, &told["exit"], &told["code"]), (1, &json!("blocked"), &json!("closed")), "{told}");
+    assert_eq!(told["unreached"].as_array().map(Vec::len), Some(unreached), "{told}");
+    // Nobody has seen that it is fixed where it matters.
+    assert_eq!(told["remaining"].as_array().map(Vec::len), Some(1), "{told}");
+    let reason = told["reason"].as_str().unwrap();
+    assert!(reason.contains(&format!(" is {}", word.done())), "{reason}");
+    assert_eq!(reason.contains("1 commit of this run that nobody has merged"), unreached == 1, "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_pushed_to_a_pull_request_that_is_over_before_its_fix_is_made() {
+    for word in [Word::Close, Word::Merge] {
+        let site = Site::new("", two_loops()).await;
+        let before = site.pull().await;
+        // The fixer is asked.
+        site.model.stall(2);
+        let over = async {
+            site.model.stalls().await;
+            word.said(&site).await;
+            site.model.resume();
+        };
+        let ((told, exit), ()) = tokio::join!(site.run(&[]), over);
+        is_blocked(&told, exit, word, 1);
+        assert_eq!(told["commits"], json!([]), "{told}");
+        let pull = site.pull().await;
+        shows_one_audit(&pull);
+        assert_eq!(pull.head, before.head);
+        assert_eq!(site.git(&["rev-parse", "topic"]).await, before.head);
+        assert_eq!(site.forge.violations(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fix_that_is_pushed_too_late_answers_nothing_and_is_said_to_be_in_nothing() {
+    for word in [Word::Close, Word::Merge] {
+        let site = Site::new("", two_loops()).await;
+        site.forge.fault(Fault::once("POST", PUSH, FaultKind::Held));
+        let over = async {
+            site.forge.holds().await;
+            word.said(&site).await;
+            site.forge.release();
+        };
+        let ((told, exit), ()) = tokio::join!(site.run(&[]), over);
+        is_blocked(&told, exit, word, 1);
+        assert_eq!(told["commits"], told["unreached"], "{told}");
+        shows_one_audit(&site.pull().await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_merged_with_its_fix_has_reached_its_target() {
+    let site = Site::new("", two_loops()).await;
+    site.forge.fault(Fault::once("POST", PUSH, FaultKind::HeldAnswer));
+    let over = async {
+        site.forge.holds().await;
+        Word::Merge.said(&site).await;
+        site.forge.release();
+    };
+    let ((told, exit), ()) = tokio::join!(site.run(&[]), over);
+    is_blocked(&told, exit, Word::Merge, 0);
+    shows_one_audit(&site.pull().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thread_is_not_resolved_once_the_pull_request_is_over() {
+    let site = Site::new("", two_loops()).await;
+    site.forge.fault(Fault::once("POST", REPLIES, FaultKind::HeldAnswer));
+    let over = async {
+        site.forge.holds().await;
+        Word::Close.said(&site).await;
+        site.forge.release();
+    };
+    let ((told, exit), ()) = tokio::join!(site.run(&[]), over);
+    assert_eq!((exit, &told["exit"], &told["code"]), (1, &json!("blocked"), &json!("closed")), "{told}");
+    assert_eq!(told["unreached"].as_array().map(Vec::len), Some(1), "{told}");
+    let pull = site.pull().await;
+    let inline: Vec<_> = pull.inline().collect();
+    assert_eq!(inline.len(), 2, "the answer was on its way: {inline:#?}");
+    assert!(!inline[0].resolved, "{inline:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_that_is_over_gets_no_description() {
+    let site = Site::new("", [clean()]).await;
+    let before = site.pull().await.body;
+    // Who describes it is asked.
+    site.model.stall(2);
+    let over = async {
+        site.model.stalls().await;
+        Word::Merge.said(&site).await;
+        site.model.resume();
+    };
+    let ((told, exit), ()) = tokio::join!(site.run(&[]), over);
+    assert_eq!((exit, &told["code"]), (0, &json!("clean")), "{told}");
+    let warnings = told["warnings"].to_string();
+    assert!(
+        warnings.contains("the description stays as it was: ") && warnings.contains("is merged"),
+        "{told}"
+    );
+    assert_eq!(site.pull().await.body, before);
+}

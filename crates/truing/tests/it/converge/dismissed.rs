@@ -1,0 +1,258 @@
+//! Findings that a person has dismissed: nobody's work any more, for every command, until the code under them changes.
+
+use serde_json::{Value, json};
+
+use crate::converge::place::Ran;
+use crate::converge::scene::{
+    BUG, BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, finding, fix_is_clean, found, mended,
+};
+
+fn dismiss(scene: &Scene, arguments: &[&str]) -> Ran {
+    Ran::from(scene.other("dismiss", arguments).output().unwrap())
+}
+
+fn audited(scene: &Scene) -> (i32, Value) {
+    let ran = scene.audit(&["--format", "json"]);
+    (ran.exit, ran.json())
+}
+
+#[test]
+fn what_is_dismissed_is_left_out_by_audits_and_runs_until_its_code_changes() {
+    let scene = Scene::new([dirty()]);
+    let unknown = dismiss(&scene, &[BUG_ID, "--reason", "the callers rely on it"]);
+    assert_eq!(unknown.exit, 2, "nothing was found yet: {unknown:?}");
+    let (exit, told) = audited(&scene);
+    assert_eq!((exit, &told["findings"][0]["id"]), (1, &json!(BUG_ID)), "{told}");
+
+    let wordless = dismiss(&scene, &[BUG_ID]);
+    assert_eq!(wordless.exit, 2, "{wordless:?}");
+    let ran = dismiss(&scene, &["1:26045536", "--reason", "the callers rely on it", "."]);
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    assert_eq!(ran.out, "dismissed: 26045536a5-1 total.py:3 The last element is left out\n");
+
+    // The auditor is told, as data, so that it need not find it again. If it does, it is none.
+    let last = || scene.model.log().last().unwrap().body.to_string();
+    assert!(!last().contains("What people have dismissed"), "nothing is, yet");
+    scene.play([dirty()]);
+    let (exit, told) = audited(&scene);
+    let told_of = "total.py:3: P1 The last element is left out; dismissed: the callers rely on it";
+    assert!(last().contains("What people have dismissed") && last().contains(told_of), "{}", last());
+    assert_eq!((exit, &told["findings"], &told["counts"]["P1"]), (0, &json!([]), &json!(0)), "{told}");
+    assert_eq!(told["dismissed"][0]["id"], json!(BUG_ID), "{told}");
+    assert!(told["dismissed"][0]["why"].as_str().unwrap().starts_with("the callers rely on it ("), "{told}");
+    scene.play([dirty()]);
+    let ran = scene.audit(&[]);
+    let first = "0 P0 / 0 P1 / 0 P2 — 10 categories cleared, but for 1 dismissed finding (G)\n";
+    assert!(ran.out.starts_with(first), "{}", ran.out);
+    scene.play([dirty()]);
+    let (told, exit) = scene.json(&[]);
+    assert_eq!((exit, &told["code"], &told["commits"]), (0, &json!("clean"), &json!([])), "{told}");
+    assert_eq!((&told["remaining"], &told["dismissed"][0]["id"]), (&json!([]), &json!(BUG_ID)));
+
+    // Other code on that line is another matter.
+    let worse = "    for i in range(len(xs) - 2):";
+    scene.place.write("total.py", BUG.replace(WRONG.trim_end(), worse));
+    scene.place.commit("leave out two");
+    let still = finding(("total.py", 3), worse, ("P1", "G"), "The last element is left out");
+    scene.play([found(&[still], "G")]);
+    let (exit, told) = audited(&scene);
+    assert!(!last().contains("What people have dismissed"), "{}", last());
+    assert_eq!((exit, &told["counts"]["P1"], &told["dismissed"]), (1, &json!(1), &json!([])), "{told}");
+}
+
+#[test]
+fn a_dismissal_that_is_taken_back_is_none() {
+    let scene = Scene::new([dirty()]);
+    audited(&scene);
+    assert_eq!(dismiss(&scene, &["1:2604", "--undo"]).exit, 2, "it is not dismissed");
+    assert_eq!(dismiss(&scene, &["1:2604", "--reason", "no"]).exit, 0);
+    let ran = dismiss(&scene, &["1:2604", "--undo", "--format", "json"]);
+    assert_eq!((ran.exit, &ran.json()["open"][0]["id"]), (0, &json!(BUG_ID)), "{ran:?}");
+    scene.play([dirty()]);
+    let (exit, told) = audited(&scene);
+    assert_eq!((exit, &told["counts"]["P1"], &told["dismissed"]), (1, &json!(1), &json!([])), "{told}");
+}
+
+#[test]
+fn what_is_dismissed_after_an_audit_is_not_fixed_by_the_run_that_goes_on_from_it() {
+    let scene = Scene::new([dirty()]);
+    audited(&scene);
+    assert_eq!(dismiss(&scene, &[BUG_ID, "--reason", "the callers rely on it"]).exit, 0);
+    let (told, exit) = scene.json(&[]);
+    assert_eq!((exit, &told["exit"], &told["commits"]), (0, &json!("converged"), &json!([])), "{told}");
+    assert_eq!((scene.asked(), &told["dismissed"][0]["id"]), (1, &json!(BUG_ID)), "{told}");
+}
+
+#[test]
+fn what_was_clean_by_a_dismissal_is_audited_anew_when_that_is_taken_back() {
+    for after_an_audit in [true, false] {
+        let scene = Scene::new([dirty()]);
+        audited(&scene);
+        assert_eq!(dismiss(&scene, &[BUG_ID, "--reason", "the callers rely on it"]).exit, 0);
+        scene.play([dirty()]);
+        if after_an_audit {
+            assert_eq!(audited(&scene).0, 0);
+        } else {
+            assert_eq!(scene.json(&[]).1, 0);
+        }
+        assert_eq!(dismiss(&scene, &[BUG_ID, "--undo"]).exit, 0);
+        scene.play([
+            dirty(),
+            edit("total.py", WRONG, RIGHT),
+            mended(&[(BUG_ID, None)]),
+            fix_is_clean(),
+            clean(),
+        ]);
+        let before = scene.asked();
+        let (told, exit) = scene.json(&[]);
+        let asked = scene.asked() - before;
+        assert_eq!(
+            (exit, &told["exit"], told["commits"].as_array().unwrap().len()),
+            (0, &json!("converged"), 1),
+            "{told}"
+        );
+        assert_eq!((asked, &told["dismissed"]), (5, &json!([])), "{told}");
+    }
+}
+
+#[test]
+fn a_finding_of_a_review_is_dismissed_for_reviews_too() {
+    let scene = Scene::new([clean()]);
+    scene.place.write("merge.py", "<<<<<<< HEAD\nx = 1\n=======\nx = 2\n>>>>>>> topic\n");
+    scene.place.commit("merge");
+    let shown = |format: &str| Ran::from(scene.other("review", &["--format", format]).output().unwrap()).out;
+    assert!(!shown("text").contains("dismissed"), "nothing is, yet");
+    let review = || {
+        let ran =
+            Ran::from(scene.other("review", &["--format", "json", "--fail-on", "P2"]).output().unwrap());
+        let found = ran.json()["findings"].as_array().unwrap().clone();
+        (ran.exit, found)
+    };
+    let (exit, found) = review();
+    assert!(exit == 1 && !found.is_empty(), "{found:?}");
+    for finding in &found {
+        let id = finding["id"].as_str().unwrap();
+        assert_eq!(dismiss(&scene, &[id, "--reason", "it is an example"]).exit, 0);
+    }
+    assert_eq!(review(), (0, vec![]));
+    assert_eq!(found.len(), 1, "{found:?}");
+    let left_out = "1 finding left out, dismissed by a person";
+    let text = shown("text").split_whitespace().collect::<Vec<_>>().join(" ");
+    let list = "to list: truing --config ../op.toml dismiss --list";
+    assert!(text.contains(&format!("{left_out}; {list}")), "{text}");
+    assert!(shown("markdown").contains(&format!("{left_out}.")), "{}", shown("markdown"));
+    // GitHub would open an alert for a result, as for one that a comment suppresses.
+    let log: Value = serde_json::from_str(&shown("sarif")).unwrap();
+    let run = &log["runs"][0];
+    let note = &run["invocations"][0]["toolExecutionNotifications"][0];
+    assert_eq!(run["results"], json!([]), "{log}");
+    assert_eq!((&note["descriptor"]["id"], &note["level"]), (&json!("dismissed"), &json!("note")), "{log}");
+    let words = note["message"]["text"].as_str().unwrap();
+    assert!(
+        words.starts_with("Dismissed by a person: ") && words.contains("): it is an example ("),
+        "{words}"
+    );
+    let place = &note["locations"][0]["physicalLocation"];
+    assert_eq!(
+        (&place["artifactLocation"]["uri"], &place["region"]["startLine"]),
+        (&json!("merge.py"), &json!(1)),
+        "{note}"
+    );
+    let told: Value = serde_json::from_str(&shown("json")).unwrap();
+    let dismissed = told["dismissed"].as_array().unwrap();
+    assert_eq!(dismissed.len(), found.len(), "{told}");
+    assert!(dismissed.iter().all(|one| one["status"] == "dismissed"), "{told}");
+    assert!(dismissed[0]["reason"].as_str().unwrap().starts_with("it is an example ("), "{told}");
+    let id = found[0]["id"].as_str().unwrap();
+    assert_eq!(dismiss(&scene, &[id, "--undo"]).exit, 0);
+    assert_eq!(review().1.len(), 1);
+}
+
+#[test]
+fn what_is_dismissed_is_listed_with_who_said_so_and_why() {
+    let scene = Scene::new([dirty()]);
+    let list = |more: &[&str]| dismiss(&scene, &[&["--list"], more].concat());
+    let empty = list(&[]);
+    assert_eq!(
+        (empty.exit, empty.out.as_str()),
+        (0, "no finding of this branch is dismissed\n"),
+        "{empty:?}"
+    );
+    audited(&scene);
+    assert_eq!(dismiss(&scene, &[BUG_ID, "--reason", "the callers rely on it"]).exit, 0);
+    let text = list(&["."]).out;
+    let first = "26045536a5-1 total.py:3 The last element is left out\n  because the callers rely on it, by ";
+    assert!(text.starts_with(first), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    let told = list(&["--format", "json"]).json();
+    let one = &told["dismissed"][0];
+    assert_eq!((&one["id"], &one["start_line"]), (&json!(BUG_ID), &json!(3)), "{told}");
+    assert_eq!(one["reason"], "the callers rely on it", "{told}");
+    assert_eq!(list(&[BUG_ID]).exit, 2, "it lists all");
+    assert_eq!(dismiss(&scene, &[BUG_ID, "--undo"]).exit, 0);
+    assert_eq!(list(&["--format", "json"]).json(), json!({ "dismissed": [] }));
+}
+
+#[test]
+fn an_id_without_its_ordinal_is_enough_where_it_means_one_finding() {
+    let scene = Scene::new([dirty()]);
+    audited(&scene);
+    let ran = dismiss(&scene, &["26045536a5", "--reason", "the callers rely on it"]);
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    assert!(ran.out.starts_with("dismissed: 26045536a5-1 "), "{ran:?}");
+    assert_eq!(dismiss(&scene, &["2604", "--undo", "."]).exit, 0);
+
+    // The same lines twice have one digest.
+    let twice = "<<<<<<< HEAD\nx = 1\n=======\nx = 2\n>>>>>>> topic\n".repeat(2);
+    scene.place.write("merge.py", twice);
+    scene.place.commit("merge");
+    let found = Ran::from(scene.other("review", &["--format", "json"]).output().unwrap()).json();
+    let ids: Vec<&str> =
+        found["findings"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
+    let (digest, _) = ids[0].split_once('-').unwrap();
+    let short = &digest[2..12];
+    assert!(ids.iter().filter(|id| id.contains(short)).count() == 2, "{ids:?}");
+    let ran = dismiss(&scene, &[short, "--reason", "an example"]);
+    assert_eq!(ran.exit, 2, "{ran:?}");
+    assert!(ran.err.contains(&format!("`{short}`: 2 findings have ids that begin like this")), "{ran:?}");
+    for ordinal in 1..=2 {
+        assert!(ran.err.contains(&format!("hint: {short}-{ordinal} is merge.py:")), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_word_that_is_no_id_says_what_is_wrong_with_it() {
+    let scene = Scene::new([dirty()]);
+    audited(&scene);
+    for (word, wrong) in [
+        ("26", "`26`: this is too short for an id: give its first 4 digits or more"),
+        ("2604-1", "`2604-1`: this is too short for an id: give the 10 digits that"),
+        ("zzz", "`zzz`: this is no id of a finding, and no folder"),
+        ("", "an id is empty"),
+        (".", "no finding is named"),
+        ("9999", "`9999`: no finding of this branch has that id"),
+    ] {
+        for words in [&[word, "--reason", "x"][..], &[word, "--undo"], &[word, ".", "--reason", "x"]] {
+            let ran = dismiss(&scene, words);
+            // Of two folders, the first one is taken for an id.
+            let is_two = word == "." && words.get(1) == Some(&".");
+            let wrong = match (is_two, word, words.get(1)) {
+                (true, ..) => "`.`: this is no id",
+                (_, "9999", Some(&"--undo")) => "`9999`: no dismissed finding of this branch",
+                _ => wrong,
+            };
+            let told = ran.err.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(ran.exit == 2 && told.contains(wrong), "{words:?} {ran:?}");
+        }
+    }
+}
+
+#[test]
+fn a_run_says_how_many_findings_it_left_out() {
+    let scene = Scene::new([dirty()]);
+    audited(&scene);
+    assert_eq!(dismiss(&scene, &[BUG_ID, "--reason", "the callers rely on it"]).exit, 0);
+    let ran = scene.run(&[]);
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    assert!(ran.out.contains("\nLeft out: 1 finding that a person has dismissed\n"), "{}", ran.out);
+}

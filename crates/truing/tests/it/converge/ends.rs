@@ -1,0 +1,228 @@
+//! How runs of a server end, each counted once; what a pull request is told where fixes undo each other; and a run by
+//! hand that the system ends with SIGTERM.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use truing_fakes::forge::{Fault, FaultKind};
+use truing_fakes::model::{Answer, Fault as Broken, Place as At, Script};
+
+use crate::converge::honest::found_id;
+use crate::converge::place::Ran;
+use crate::converge::pull::Site;
+use crate::converge::scene::{BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, finding, fix_is_clean, found, mended};
+use crate::converge::served::{NATIVE, Server, report};
+
+/// The ends that are counted.
+const ENDS: [&str; 5] = ["done", "partial", "skipped", "deferred", "failed"];
+
+/// How many runs that converge ended, by [`ENDS`].
+fn counted(server: &Server) -> [u64; 5] {
+    ENDS.map(|end| server.runs("converge", end))
+}
+
+/// Waits until so many are counted, and a little longer: none is counted twice.
+async fn until_counted(server: &Server, expected: [u64; 5], what: &str) {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while counted(server) != expected {
+        assert!(Instant::now() < deadline, "{what}: {:?}, not {expected:?}", counted(server));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(counted(server), expected, "{what}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fixes_that_undo_each_other_are_told_at_the_pull_request_with_what_is_left() {
+    let other = finding(("total.py", 3), RIGHT.trim_end(), ("P1", "A"), "The last element counts double");
+    let other_id = tokio::task::block_in_place(|| found_id(&other));
+    let undoes = [
+        dirty(),
+        edit("total.py", WRONG, RIGHT),
+        mended(&[(BUG_ID, None)]),
+        fix_is_clean(),
+        found(std::slice::from_ref(&other), "A"),
+        edit("total.py", RIGHT, WRONG),
+        mended(&[(&other_id, None)]),
+    ];
+    let site = Site::new(NATIVE, undoes).await;
+    let before = site.pull().await.head;
+    let server = Server::start(&site);
+    site.asks("ann").await;
+    let pull = site.until("the report", |pull| report(pull).is_some()).await;
+    let told = report(&pull).unwrap();
+    assert!(told.starts_with("## /converge: stuck\n"), "{told}");
+    assert!(told.contains("Unresolved findings (1):"), "{told}");
+    assert!(told.contains("The last element counts double"), "{told}");
+    assert!(told.contains("fixes undo each other"), "{told}");
+    assert!(!told.to_lowercase().contains("merge") && pull.draft, "{told}");
+    // The second fix is not there, and what it was for is neither answered nor resolved.
+    let text = site.git(&["show", &format!("{}:total.py", pull.head)]).await;
+    assert!(pull.head != before && text.contains(RIGHT.trim_end()), "{text}");
+    let left = pull.inline().find(|comment| comment.body.contains("counts double")).unwrap();
+    assert!(!left.resolved, "{pull:#?}");
+    assert!(!pull.inline().any(|comment| comment.in_reply_to == Some(left.id)), "{pull:#?}");
+    until_counted(&server, [0, 1, 0, 0, 0], "stuck").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_end_of_a_run_is_counted_once_and_failures_are() {
+    let nothing = mended(&[(BUG_ID, Some("nobody knows how"))]);
+    let site = Site::new(NATIVE, [dirty(), nothing]).await;
+    let server = Server::start(&site);
+    until_counted(&server, [0; 5], "nothing").await;
+    site.asks("ann").await;
+    until_counted(&server, [0, 1, 0, 0, 0], "stuck").await;
+    // Gone on with, to another end.
+    let fixes = [edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()];
+    site.model.play(Script::of([Answer::describes("Adds up orders.")].into_iter().chain(fixes)));
+    site.asks("ann").await;
+    until_counted(&server, [1, 1, 0, 0, 0], "converged").await;
+    // Two attempts, one end.
+    site.repo
+        .push("topic", truing_fakes::repo::Commit::new("More").write("more.py", "more = 1\n"))
+        .await
+        .unwrap();
+    site.model.play(Script::of(vec![Answer::status(401); 8]));
+    site.asks("ann").await;
+    until_counted(&server, [1, 1, 0, 0, 1], "given up").await;
+    let told: Value = serde_json::from_str(
+        &site.ran(site.other("report", &["--loop", "converge", "--format", "json"])).await.out,
+    )
+    .unwrap();
+    let kinds = &told["converge"]["kinds"];
+    assert_eq!((&kinds["done"], &kinds["failed"]), (&json!(1), &json!(1)), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_a_person_stops_is_counted_once_and_not_each_step_of_it() {
+    let others = "[converge]\nreviewers = [\"internal\", \"helper\"]\npoll = \"1h\"\n\
+        [reviewer.helper]\nlogins = [\"helper[bot]\"]\nbudget = \"2h\"\n";
+    let site = Site::new(&format!("{NATIVE}{others}"), [clean()]).await;
+    let server = Server::start(&site);
+    site.asks("ann").await;
+    site.until_why("goes on later (reviewer)").await;
+    until_counted(&server, [0; 5], "it waits").await;
+    for _ in 0..2 {
+        site.says("ann", "/converge stop").await;
+        site.until_why("converge: interrupted: stopped by `/converge stop`").await;
+        until_counted(&server, [0, 0, 0, 1, 0], "stopped").await;
+    }
+}
+
+/// Nobody may look at the pull request any more: the slot is parked, which is an end that the report tells, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_pull_request_is_not_shown_any_more_is_one_that_failed() {
+    let site = Site::new(NATIVE, [clean()]).await;
+    let server = Server::start(&site);
+    site.forge.pending();
+    site.repo.comment(site.number, "ann", "/converge").await.unwrap();
+    let gone = Fault::once("GET", "/repos/{owner}/{repo}/pulls/{number}$", FaultKind::Status(404, None));
+    site.forge.fault(gone.times(u32::MAX));
+    let gone = Fault::once("POST", "/graphql", FaultKind::Status(404, None));
+    site.forge.fault(gone.times(u32::MAX));
+    site.deliver().await;
+    site.until_why("state held").await;
+    until_counted(&server, [0, 0, 0, 0, 1], "parked").await;
+    let ran = site.ran(site.other("report", &["--loop", "converge", "--format", "json"])).await;
+    let told: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(told["outcomes"][0]["kind"], json!("failed"), "{told}");
+    assert_eq!(told["outcomes"].as_array().unwrap().len(), 1, "{told}");
+}
+
+/// An answer that stops in its middle.
+fn stalls() -> Answer {
+    let stalls = Answer { fault: Some(Broken::Stall { after: At::Text }), ..Answer::text("Let me see.") };
+    stalls.usage(1000, 100)
+}
+
+fn began(mut command: Command) -> Child {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Ends it with SIGTERM once this holds.
+fn terminated(child: Child, is_time: impl Fn() -> bool) -> Ran {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while !is_time() {
+        assert!(Instant::now() < deadline, "no request came");
+        std::thread::yield_now();
+    }
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    Ran::from(child.wait_with_output().unwrap())
+}
+
+/// The money that the ledger holds to be spent, and still set aside, by runs.
+fn ledger(rows: &str) -> (u64, u64) {
+    let rows: Value = serde_json::from_str(rows).unwrap();
+    let rows: Vec<Value> =
+        rows.as_array().unwrap().iter().filter(|row| row["level"] == "run").cloned().collect();
+    let sum = |of: &str| rows.iter().map(|row| row[of].as_u64().unwrap()).sum();
+    (sum("spent_micro_usd"), sum("reserved_micro_usd"))
+}
+
+#[test]
+fn a_run_that_the_system_ends_settles_its_money_says_so_and_is_gone_on_with() {
+    let scene = Scene::new([dirty(), stalls()]);
+    let child = began(scene.command(&["--format", "json"]));
+    let ran = terminated(child, || scene.model.bills().len() == 2);
+    let told = ran.json();
+    assert_eq!(
+        (ran.exit, &told["exit"], &told["code"]),
+        (130, &json!("interrupted"), &json!("interrupted")),
+        "{ran:?}"
+    );
+    assert_eq!(told["reason"], json!("interrupted: run it again, it goes on where it was"), "{told}");
+    let said = |name, arguments: &[&str]| Ran::from(scene.other(name, arguments).output().unwrap()).out;
+    let (spent, held) = ledger(&said("budget", &["show", "--format", "json"]));
+    assert!(spent > 0 && held == 0, "{spent} {held}");
+    assert_eq!(told["cost_micro_usd"], json!(spent), "{told}");
+    let reported: Value = serde_json::from_str(&said("report", &["--format", "json"])).unwrap();
+    assert_eq!(
+        (&reported["totals"]["cost_micro_usd"], &reported["totals"]["unrecorded_micro_usd"]),
+        (&json!(spent), &json!(0)),
+        "{reported}"
+    );
+    assert_eq!(reported["outcomes"][0]["result"], json!("interrupted"), "{reported}");
+    // For people: what happened, and what it has cost.
+    scene.play([stalls()]);
+    let bills = scene.model.bills().len();
+    let ran = terminated(began(scene.command(&[])), || scene.model.bills().len() > bills);
+    assert!(ran.exit == 130 && ran.out.contains("interrupted"), "{ran:?}");
+    assert!(ran.out.lines().all(|line| line.chars().count() <= 80), "{}", ran.out);
+    // It is the same run, and its audit is not paid twice.
+    scene.play([edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()]);
+    let asked = scene.asked();
+    let (again, exit) = scene.json(&[]);
+    assert_eq!((exit, &again["code"], &again["run"]), (0, &json!("clean"), &told["run"]), "{again}");
+    assert_eq!((&again["loops"], scene.asked() - asked), (&json!(2), 4), "{again}");
+    assert_eq!(
+        ledger(&said("budget", &["show", "--format", "json"])).0,
+        again["cost_micro_usd"].as_u64().unwrap()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_on_a_pull_request_that_the_system_ends_is_gone_on_with_at_once() {
+    let site = Site::new("", [dirty(), stalls()]).await;
+    let target = format!("acme/shop#{}", site.number);
+    let child = began(site.command(&["--format", "json", &target]));
+    let bills = || site.model.bills().len() == 2;
+    let ran = tokio::task::block_in_place(|| terminated(child, bills));
+    let told: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((ran.exit, &told["exit"]), (130, &json!("interrupted")), "{ran:?}");
+    let shown = site.ran(site.other("budget", &["show", "--format", "json"])).await;
+    let (spent, held) = ledger(&shown.out);
+    assert_eq!((told["cost_micro_usd"].as_u64(), held), (Some(spent), 0), "{told}");
+    let why = site.why().await;
+    assert!(why.contains("state idle") && why.contains("interrupted"), "{why}");
+    let fixes = [edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()];
+    site.model.play(Script::of([Answer::describes("Adds up orders.")].into_iter().chain(fixes)));
+    let (again, exit) = site.run(&[]).await;
+    assert_eq!(
+        (exit, &again["exit"], &again["run"], &again["loops"]),
+        (0, &json!("converged"), &told["run"], &json!(2)),
+        "{again}"
+    );
+    assert_eq!(site.pull().await.inline().filter(|comment| comment.in_reply_to.is_none()).count(), 1);
+}

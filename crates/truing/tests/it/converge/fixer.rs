@@ -1,0 +1,154 @@
+//! `--fixer`: another model mends than the one that audits; and fixers that come to no end.
+
+use serde_json::json;
+use truing_fakes::model::{Answer, FakeModel, KEY, Script};
+
+use crate::converge::place::Ran;
+use crate::converge::scene::{BUG, BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, fix_is_clean, mended};
+
+/// A second model, at $0.11 a request.
+async fn mender() -> (FakeModel, String) {
+    let answers = [edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)])];
+    let model = FakeModel::start(Script::of(answers)).await.unwrap();
+    let config = format!(
+        "[model.mender]\nbase_url = \"{}\"\napi_key = {{ env = \"MENDER_KEY\" }}\nname = \"mender-1\"\n\
+         [price.\"mender-1\"]\ninput = 100\noutput = 100\n",
+        model.url()
+    );
+    (model, config)
+}
+
+fn run(scene: &Scene, arguments: &[&str]) -> Ran {
+    let mut command = scene.command(&[&["--format", "json"], arguments].concat());
+    Ran::from(command.env("MENDER_KEY", KEY).output().unwrap())
+}
+
+#[test]
+fn the_fix_is_asked_of_the_second_model_alone_and_its_cost_is_the_runs() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    for is_flag in [true, false] {
+        let (second, config) = runtime.block_on(mender());
+        let key = if is_flag { "" } else { "[converge]\nfixer = \"mender\"\n" };
+        let scene = Scene::new([dirty(), fix_is_clean(), clean()]).with(&format!("{config}{key}"));
+        let ran = run(&scene, if is_flag { &["--fixer", "mender"] } else { &[] });
+        let told = ran.json();
+        assert_eq!((ran.exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{ran:?}");
+        assert_eq!(told["cost_micro_usd"], json!(3 * 3_000 + 2 * 110_000));
+        let (first, second) = (scene.model.log(), second.log());
+        assert_eq!((first.len(), second.len()), (3, 2));
+        assert!(second.iter().all(|request| request.body["model"] == "mender-1"));
+        assert!(first.iter().all(|request| request.body["model"] != "mender-1"));
+    }
+}
+
+#[test]
+fn what_it_costs_counts_against_the_same_limit() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (_second, config) = runtime.block_on(mender());
+    let scene = Scene::new([dirty()]).with(&format!("{config}[budget]\nconverge_usd = 0.1\n"));
+    let ran = run(&scene, &["--fixer", "mender"]);
+    let told = ran.json();
+    assert_eq!((ran.exit, &told["exit"], &told["code"]), (4, &json!("error"), &json!("budget")), "{ran:?}");
+}
+
+#[test]
+fn a_model_that_is_not_there_is_named_with_those_that_are_before_anything_is_asked() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (second, config) = runtime.block_on(mender());
+    let wrong = "must be the NAME of a `[model.NAME]`, not `nobody`: there are `mender`";
+    let scene = Scene::new([]).with(&config);
+    let ran = run(&scene, &["--fixer", "nobody"]);
+    assert!(ran.exit == 2 && ran.err.contains(&format!("error: --fixer {wrong}\nhint: ")), "{ran:?}");
+    let scene = scene.with(&format!("{config}[converge]\nfixer = \"nobody\"\n"));
+    let ran = run(&scene, &[]);
+    assert!(ran.exit == 2 && ran.err.contains(&format!("`converge.fixer` {wrong}\n")), "{ran:?}");
+    // One whose key is not there is no fixer.
+    let scene = scene.with(&config);
+    let ran = scene.run(&["--fixer", "mender"]);
+    let said = "error: the fixer has no model: [model.mender]: model.mender.api_key: ";
+    assert!(ran.exit == 2 && ran.err.contains(said), "{ran:?}");
+    assert_eq!((scene.asked(), second.log().len()), (0, 0));
+}
+
+/// A fixer that changes something and then refuses to go on.
+fn dies() -> [Answer; 2] {
+    [edit("total.py", WRONG, "    for i in range(0):\n"), Answer::text("I stop here.").stop("refusal")]
+}
+
+#[test]
+fn one_that_dies_is_replaced_and_nothing_of_it_stays() {
+    let mends = [edit("total.py", WRONG, RIGHT), mended(&[]), mended(&[(BUG_ID, None)])];
+    let answers = [dirty()].into_iter().chain(dies()).chain(mends);
+    let scene = Scene::new(answers.chain([fix_is_clean(), clean()]));
+    let (told, exit) = scene.json(&[]);
+    assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
+    let fixed = scene.place.git(["show", &format!("{}:total.py", scene.branch().unwrap())]);
+    assert_eq!(fixed.trim_end(), BUG.replace(WRONG, RIGHT).trim_end());
+    // A report that leaves findings out is asked for again.
+    let asked = scene.model.log();
+    let repaired = format!("these findings are not answered: {BUG_ID}");
+    assert_eq!(asked.iter().filter(|asked| asked.body.to_string().contains(&repaired)).count(), 1);
+    assert_eq!(asked.len(), 8);
+}
+
+#[test]
+fn where_none_comes_to_its_end_the_run_can_go_on_later_with_what_it_has() {
+    let scene = Scene::new([dirty()].into_iter().chain(dies()).chain(dies()));
+    let (told, exit) = scene.json(&[]);
+    assert_eq!(
+        (exit, &told["exit"], &told["code"]),
+        (3, &json!("error"), &json!("infrastructure")),
+        "{told}"
+    );
+    assert!(told["reason"].as_str().unwrap().starts_with("no fixer finished: "), "{told}");
+    assert_eq!((&told["commits"], told["remaining"].as_array().unwrap().len()), (&json!([]), 1));
+    scene.play([edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()]);
+    let (again, exit) = scene.json(&[]);
+    assert_eq!((exit, &again["exit"], &again["run"]), (0, &json!("converged"), &told["run"]), "{again}");
+    assert_eq!(again["audits"].as_array().unwrap().len(), 2, "the first audit still counts");
+}
+
+#[test]
+fn what_the_last_fix_mends_is_not_told_as_left() {
+    let fixes = [dirty(), edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean()];
+    let scene = Scene::new(fixes).with("[converge]\nfinal_fix = true\n");
+    let (told, exit) = scene.json(&["--max-audits", "1"]);
+    assert_eq!((exit, &told["code"], &told["remaining"]), (1, &json!("max_audits"), &json!([])), "{told}");
+    assert_eq!(told["commits"].as_array().unwrap().len(), 1);
+    let scene = Scene::new([dirty()]);
+    let ran = scene.run(&["--max-audits", "1"]);
+    assert!(ran.exit == 1 && ran.out.contains("\nRemaining: 0P0 / 1P1 / 0P2, listed below\n"), "{ran:?}");
+}
+
+/// A repository whose test of two numbers passes with the bug, and what a fixer makes of two files.
+fn with_tests(fixes: [(&str, &str, &str); 2]) -> Scene {
+    let check = "[verify]\ncheck = [[\"python3\", \"-B\", \"-m\", \"unittest\", \"-q\"]]\n";
+    let fixes = fixes.map(|(path, old, new)| edit(path, old, new));
+    let answers = [dirty()].into_iter().chain(fixes);
+    let scene = Scene::new(answers.chain([mended(&[(BUG_ID, None)]), fix_is_clean(), clean()]))
+        .with(&format!("{check}[converge]\nselfaudit_rounds = 1\n"));
+    let test = "import unittest\n\nfrom total import total\n\n\nclass Total(unittest.TestCase):\n    def test_two(self):\n        \
+                with open(\"tests/expected.txt\") as expected:\n            \
+                self.assertEqual(total([1, 2]), int(expected.read()))\n";
+    scene.place.write("test_total.py", test);
+    scene.place.write("tests/expected.txt", "1\n");
+    scene.place.commit("test totals");
+    scene
+}
+
+#[test]
+fn tests_that_a_fix_makes_test_nothing_refuse_it_and_those_that_ask_for_what_is_new_do_not() {
+    let wrong = ("total.py", WRONG, "    for i in range(len(xs) + 1):\n");
+    // No assertion is weakened, but what is called is another function.
+    let hollow = ("test_total.py", "class Total", "def total(xs):\n    return 1\n\n\nclass Total");
+    let scene = with_tests([wrong, hollow]);
+    let (told, exit) = scene.json(&[]);
+    assert_eq!((exit, &told["exit"], &told["code"]), (1, &json!("stuck"), &json!("tests")), "{told}");
+    let reason = told["reason"].as_str().unwrap();
+    assert!(reason.contains("so they do not test it") && reason.contains("test_total.py"), "{reason}");
+    assert_eq!((&told["commits"], scene.branch()), (&json!([]), None));
+
+    let scene = with_tests([("total.py", WRONG, RIGHT), ("tests/expected.txt", "1\n", "3\n")]);
+    let (told, exit) = scene.json(&[]);
+    assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
+}

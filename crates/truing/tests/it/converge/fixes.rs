@@ -1,0 +1,104 @@
+//! The twenty defects of `data/oracle.toml`, mended by whole runs: of what fixers try, the right fix alone comes to the
+//! branch.
+//!
+//! They are small repositories written for this, with defects of the kinds that real fixes have mended (`tests/oracle.rs`
+//! shows by a real Python that each is what it says). A check that fails without any fix tells nothing of one: so a fix comes with its
+//! test, as fixes should. One run of each case tries one after another a fix of another place, one that looks right and
+//! the right one: a fixer that is refused is followed by the next. A second run of each has a fixer that makes the
+//! test pass by weakening it. That is forty runs for the eighty fixes.
+
+use std::sync::Mutex;
+
+use serde_json::json;
+use truing_fakes::model::{Answer, Bug, Call, Mend, Play, Role};
+
+use crate::converge::cases::{Case, cases};
+use crate::converge::scene::Scene;
+
+/// The checks of a repository without any other test.
+const CHECK: &str = "[verify]\ncheck = [[\"python3\", \"-B\", \"-m\", \"unittest\", \"-q\"]]\n";
+const OTHER_TEST: &str = "import unittest\n\n\nclass Other(unittest.TestCase):\n    def test_it(self):\n        self.assertTrue(1)\n";
+/// Runs side by side.
+const AT_ONCE: usize = 3;
+
+/// Auditors that find the defect once, and fixers that write these files, one after another.
+fn scene(case: &Case, fixers: &[Vec<(String, String)>]) -> Scene {
+    let bug = Bug { line: None, ..Bug::new(&format!("{}.py", case.name), "", &case.defect) };
+    let auditor =
+        |bugs: Vec<Bug>, role| Answer::played(Play::Audit { bugs, silent: vec![] }).by(role).times(0);
+    // It reads, and then it reports.
+    let first = auditor(vec![bug], Role::Audit).times(2);
+    let others = [auditor(vec![], Role::Audit), auditor(vec![], Role::Check)];
+    let fixers = fixers.iter().map(|files| {
+        let calls = files.iter().map(|(path, text)| Call::write(path, text)).collect();
+        let mend = Mend { title: Some(case.defect.clone()), calls, declined: None };
+        let requests = u32::try_from(files.len()).unwrap() + 1;
+        Answer::played(Play::Fix { mends: vec![mend] }).by(Role::Fix).times(requests)
+    });
+    let scene = Scene::new([first].into_iter().chain(others).chain(fixers)).with(CHECK);
+    scene.place.write(format!("{}.py", case.name), case.buggy());
+    scene.place.write("test_other.py", OTHER_TEST);
+    scene
+}
+
+/// What fixers were told, each in its first request.
+fn told(scene: &Scene) -> Vec<String> {
+    let texts = scene.model.log().into_iter().filter(|asked| {
+        let is_first = asked.body["messages"].as_array().is_some_and(|messages| messages.len() == 1);
+        is_first && asked.body["system"].to_string().contains("An audit of a change has found defects")
+    });
+    texts.map(|asked| asked.body["messages"].to_string()).collect()
+}
+
+fn accepts_the_right_fix_alone(case: &Case) {
+    let (file, test) = (format!("{}.py", case.name), format!("test_{}.py", case.name));
+    let with_test = |source: String| vec![(file.clone(), source), (test.clone(), case.test.clone())];
+    let fixers = [case.wrong(), case.mutant(), case.source.clone()].map(with_test);
+    let scene = scene(case, &fixers);
+    scene.place.commit("add it");
+    let (answer, exit) = scene.json(&[]);
+    assert_eq!((exit, &answer["code"], &answer["loops"]), (0, &json!("clean"), &json!(2)), "{answer}");
+    assert_eq!(answer["commits"].as_array().unwrap().len(), 1, "{answer}");
+    let branch = scene.branch().unwrap();
+    assert_eq!(scene.place.git(["show", &format!("{branch}:{file}")]), case.source.trim_end());
+    let told = told(&scene);
+    assert_eq!(told.len(), 3, "a fixer for each fix");
+    let refused = |told: &String| told.contains("this check fails with the fix");
+    assert_eq!(told.iter().map(refused).collect::<Vec<_>>(), [false, true, true], "{told:#?}");
+    assert_eq!(scene.model.violations(), Vec::<String>::new());
+}
+
+fn refuses_a_weaker_test(case: &Case) {
+    let (file, test) = (format!("{}.py", case.name), format!("test_{}.py", case.name));
+    let cheat = vec![(file, case.mutant()), (test.clone(), case.weaker().unwrap_or_default())];
+    let scene = scene(case, &[cheat]).with(&format!("{CHECK}[converge]\nselfaudit_rounds = 1\n"));
+    scene.place.write(&test, &case.test);
+    scene.place.commit("add it");
+    let (answer, exit) = scene.json(&[]);
+    assert_eq!((exit, &answer["exit"], &answer["code"]), (1, &json!("stuck"), &json!("tests")), "{answer}");
+    assert_eq!((&answer["commits"], scene.branch()), (&json!([]), None), "{answer}");
+}
+
+/// Plays all cases, a few at a time.
+fn each(play: fn(&Case)) {
+    let all = Mutex::new(cases());
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some(case) = { all.lock().unwrap().pop() } {
+                    play(&case);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn of_a_wrong_one_a_mutant_and_the_right_one_the_right_fix_alone_is_accepted() {
+    each(accepts_the_right_fix_alone);
+}
+
+#[test]
+fn a_fix_whose_test_was_made_to_pass_is_refused() {
+    each(refuses_a_weaker_test);
+}

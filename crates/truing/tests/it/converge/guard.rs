@@ -1,0 +1,95 @@
+//! A fix does not neutralise the tests: what it may not bring is refused, the tests are run as they were, and where
+//! nothing is run with tests that were changed, people are told.
+
+use serde_json::{Value, json};
+
+use crate::converge::scene::{BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, fix_is_clean, mended, write};
+
+/// A right fix of a repository without tests, with this file besides.
+fn with_file(path: &str, content: &str) -> (Value, i32) {
+    let fix = [edit("total.py", WRONG, RIGHT), write(path, content), mended(&[(BUG_ID, None)])];
+    let scene = Scene::new([dirty()].into_iter().chain(fix).chain([fix_is_clean(), clean()]))
+        .with("[converge]\nselfaudit_rounds = 1\n");
+    scene.json(&[])
+}
+
+#[test]
+fn files_by_which_a_fix_takes_over_what_runs_the_tests_are_refused() {
+    for (path, content) in [
+        ("conftest.py", "def pytest_pyfunc_call(pyfuncitem):\n    return True\n"),
+        (
+            "tests/conftest.py",
+            "import sys\nfrom unittest.mock import MagicMock\n\nsys.modules[\"total\"] = MagicMock()\n",
+        ),
+        ("conftest.py", "def pytest_sessionfinish(session, exitstatus):\n    session.exitstatus = 0\n"),
+        (
+            "tests/conftest.py",
+            "import pytest\n\n\n@pytest.hookimpl(hookwrapper=True)\ndef pytest_runtest_makereport(item, call):\n    \
+             report = (yield).get_result()\n    report.outcome = \"passed\"\n",
+        ),
+        ("test_setup.py", "import total\n\ntotal.total = sum\n"),
+        ("tests/test_setup.py", "from unittest.mock import patch\n\npatch(\"total.total\", sum).start()\n"),
+        ("tests/conftest.py", "import pytest\n\n\n@pytest.fixture\ndef numbers():\n    return [1]\n"),
+    ] {
+        let (told, exit) = with_file(path, content);
+        let ended = (exit, &told["exit"], &told["code"], &told["commits"]);
+        assert_eq!(ended, (1, &json!("stuck"), &json!("tests"), &json!([])), "{content}: {told}");
+        assert!(told["reason"].as_str().unwrap().contains(path), "{told}");
+    }
+}
+
+/// Did a run that converged say that no test confirms it?
+fn is_unproved(told: &Value) -> bool {
+    assert_eq!(told["exit"], json!("converged"), "{told}");
+    let warnings = told["warnings"].as_array().unwrap();
+    warnings.iter().any(|warning| warning.as_str().unwrap().starts_with("no test confirms this run: "))
+}
+
+#[test]
+fn a_run_that_changed_tests_says_so_where_nothing_was_run_with_them() {
+    let test = "from total import total\n\n\ndef test_all():\n    assert total([1, 2]) == 3\n";
+    let (told, _) = with_file("tests/test_total.py", test);
+    assert!(is_unproved(&told), "{told}");
+
+    let fix = || [dirty(), edit("total.py", WRONG, RIGHT)];
+    let ends = || [mended(&[(BUG_ID, None)]), fix_is_clean(), clean()];
+    let scene = Scene::new(fix().into_iter().chain(ends()));
+    let (told, _) = scene.json(&[]);
+    assert!(!is_unproved(&told), "it changed no test: {told}");
+
+    for (check, expected) in [("[\"true\"]", false), ("[\"false\"]", true)] {
+        let answers = fix().into_iter().chain([write("tests/test_total.py", test)]).chain(ends());
+        let scene = Scene::new(answers).with(&format!("[verify]\ncheck = [{check}]\n"));
+        let (told, _) = scene.json(&[]);
+        assert_eq!(is_unproved(&told), expected, "{check}: {told}");
+    }
+
+    let answers = fix().into_iter().chain([write("tests/test_total.py", test)]).chain(ends());
+    let ran = Scene::new(answers).run(&[]);
+    assert!(ran.out.contains("\nwarning: no test confirms this run: "), "people read it, too: {ran:?}");
+}
+
+#[test]
+fn a_check_that_failed_is_not_made_to_pass_by_the_tests_alone() {
+    let check = "[verify]\ncheck = [[\"python3\", \"-B\", \"-m\", \"unittest\", \"-q\"]]\n";
+    let test = "import unittest\n\nfrom total import total\n\n\nclass Total(unittest.TestCase):\n    \
+                def test_two(self):\n        self.assertEqual(total([1, 2]), 3)\n";
+    let scene = |fix: &[(&str, &str, &str)]| {
+        let edits = fix.iter().map(|(path, old, new)| edit(path, old, new));
+        let answers = [dirty()].into_iter().chain(edits).chain([mended(&[(BUG_ID, None)])]);
+        let scene = Scene::new(answers.chain([fix_is_clean(), clean()]))
+            .with(&format!("{check}[converge]\nselfaudit_rounds = 1\n"));
+        scene.place.write("test_total.py", test);
+        scene.place.commit("ask for all elements");
+        scene
+    };
+    let wrong = ("total.py", WRONG, "    for i in range(len(xs) - 2):\n");
+    let hollow = ("test_total.py", "class Total", "def total(xs):\n    return 3\n\n\nclass Total");
+    let (told, exit) = scene(&[wrong, hollow]).json(&[]);
+    assert_eq!((exit, &told["code"], &told["commits"]), (1, &json!("tests"), &json!([])), "{told}");
+    assert!(told["reason"].as_str().unwrap().contains("so they do not test it"), "{told}");
+
+    let more = ("test_total.py", "class Total", "NONE = []\n\n\nclass Total");
+    let (told, exit) = scene(&[("total.py", WRONG, RIGHT), more]).json(&[]);
+    assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");
+}

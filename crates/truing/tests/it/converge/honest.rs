@@ -1,0 +1,120 @@
+//! What a run says of itself: what is left where fixes undo each other, why something was declined, what each audit has
+//! cleared and by what, which hooks nobody runs; and what it does with the branches that earlier runs have left.
+
+use serde_json::json;
+
+use crate::converge::place::Ran;
+use crate::converge::pull::two_loops;
+use crate::converge::scene::{BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, finding, fix_is_clean, found, mended};
+
+#[test]
+fn fixes_that_undo_each_other_leave_what_was_found_and_are_not_to_be_merged() {
+    let other = finding(("total.py", 3), RIGHT.trim_end(), ("P1", "A"), "The last element counts double");
+    let other_id = found_id(&other);
+    let undoes = || {
+        [
+            dirty(),
+            edit("total.py", WRONG, RIGHT),
+            mended(&[(BUG_ID, None)]),
+            fix_is_clean(),
+            found(std::slice::from_ref(&other), "A"),
+            edit("total.py", RIGHT, WRONG),
+            mended(&[(&other_id, None)]),
+        ]
+    };
+    let scene = Scene::new(undoes());
+    let (told, exit) = scene.json(&[]);
+    assert_eq!((exit, &told["exit"], &told["code"]), (1, &json!("stuck"), &json!("oscillation")), "{told}");
+    assert_eq!(told["remaining"][0]["title"], json!("The last element counts double"), "{told}");
+    assert_eq!(told["commits"].as_array().map(Vec::len), Some(1), "what is known to be wrong is not kept");
+    let scene = Scene::new(undoes());
+    let ran = scene.run(&[]);
+    assert!(ran.exit == 1 && !ran.out.contains("git merge"), "{}", ran.out);
+    assert!(ran.out.contains("do not merge it as it is"), "{}", ran.out);
+    assert!(ran.out.contains("Unresolved findings (1):"), "{}", ran.out);
+}
+
+/// The id that a finding of an auditor has, as the program gives it.
+pub(crate) fn found_id(finding: &serde_json::Value) -> String {
+    let scene = Scene::new([found(std::slice::from_ref(finding), "A")]);
+    scene.place.write("total.py", crate::converge::scene::BUG.replace(WRONG, RIGHT));
+    scene.place.commit("count all");
+    let ran = scene.audit(&["--format", "json"]);
+    ran.json()["findings"][0]["id"].as_str().unwrap_or_else(|| panic!("{ran:?}")).to_owned()
+}
+
+#[test]
+fn what_is_declined_may_be_allowed_alone_too_and_its_reason_is_told() {
+    let declines = || [dirty(), mended(&[(BUG_ID, Some("the callers rely on it"))])];
+    for (config, exit, code) in
+        [("[converge]\nallow_declined = true\n", 0, "clean_but_declined"), ("", 1, "nothing_fixed")]
+    {
+        let scene = Scene::new(declines()).with(config);
+        let (told, ended) = scene.json(&[]);
+        assert_eq!((ended, &told["code"]), (exit, &json!(code)), "{told}");
+        assert_eq!(told["declined"][0]["why"], json!("the callers rely on it"), "{told}");
+        assert_eq!(told["remaining"], json!([]), "{told}");
+    }
+}
+
+#[test]
+fn what_each_audit_has_cleared_is_kept_with_its_proof() {
+    let scene = Scene::new(two_loops());
+    let (told, exit) = scene.json(&[]);
+    assert_eq!(exit, 0, "{told}");
+    let absences = told["absences"].as_array().unwrap();
+    let of = |number: u32| absences.iter().filter(|absence| absence["loop"] == json!(number)).count();
+    assert_eq!((of(1), of(2), absences.len()), (9, 10, 19), "the audit of the fix alone clears nothing");
+    let one = &absences[0];
+    assert_eq!((&one["category"], &one["auditor"]), (&json!("A"), &json!(0)));
+    assert_eq!(one["lines_quoted"], json!([{ "file": "total.py", "line": 1, "text": "def total(xs):" }]));
+    assert_eq!(one["files_opened"], json!(["total.py"]));
+    assert!(one["probes"][0].as_str().unwrap().starts_with("called it with an empty list"), "{one}");
+    let report =
+        Ran::from(scene.other("report", &["--loop", "converge", "--format", "json"]).output().unwrap());
+    assert!(report.out.contains("called it with an empty list"), "{report:?}");
+
+    scene.play([clean()]);
+    let audit = scene.audit(&["--format", "json"]).json();
+    assert_eq!(audit["absences"].as_array().map(Vec::len), Some(10), "{audit}");
+}
+
+#[test]
+fn hooks_of_the_clone_that_nobody_runs_are_said_once() {
+    let scene = Scene::new(two_loops());
+    let hooks = scene.place.repo().join(".git/hooks");
+    std::fs::create_dir_all(&hooks).unwrap();
+    for (name, mode) in [("pre-commit", 0o755), ("commit-msg", 0o644), ("post-merge", 0o755)] {
+        std::fs::write(hooks.join(name), "#!/bin/sh\nexit 1\n").unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(hooks.join(name), mode).unwrap();
+    }
+    let (told, exit) = scene.json(&[]);
+    assert_eq!((exit, told["commits"].as_array().map(Vec::len)), (0, Some(1)), "{told}");
+    let warnings: Vec<&str> =
+        told["warnings"].as_array().unwrap().iter().filter_map(|warning| warning.as_str()).collect();
+    let said: Vec<&&str> =
+        warnings.iter().filter(|warning| warning.contains("hooks of this clone")).collect();
+    assert_eq!(said.len(), 1, "{warnings:?}");
+    assert!(said[0].starts_with("hooks of this clone are not run on fixes: pre-commit; "), "{said:?}");
+    assert!(said[0].contains(r#"[["pre-commit", "run", "--all-files"]]"#), "{said:?}");
+}
+
+#[test]
+fn the_branch_of_an_earlier_run_goes_once_it_is_merged_and_not_before() {
+    let scene = Scene::new(two_loops());
+    assert_eq!(scene.json(&[]).1, 0);
+    let first = scene.branch().unwrap();
+    // Nobody has merged it.
+    scene.place.write("more.py", "x = 1\n");
+    scene.place.commit("more");
+    scene.play([clean()]);
+    assert_eq!(scene.json(&[]).1, 0);
+    assert_eq!(scene.branch(), Some(first.clone()));
+    scene.place.git(["merge", "--quiet", "--no-edit", &first]);
+    scene.play([clean()]);
+    let ran = scene.run(&[]);
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    assert!(ran.err.contains(&format!("deleted {first}")), "{ran:?}");
+    assert_eq!(scene.branch(), None);
+}

@@ -1,0 +1,139 @@
+//! A run on a pull request that is killed: before and after everything that it writes at the forge, and at everything that
+//! it asks a model. Then it is run again, and what is there must be what a run leaves that nobody has disturbed.
+//!
+//! What a run remembers changes between these points alone, so each is also a death just before or just after a record
+//! is written. (`crash` lets the writing itself fail.)
+
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+
+use futures_util::StreamExt as _;
+use serde_json::json;
+use truing_fakes::forge::{Exchange, Fault, FaultKind, Options, PullView, Witness};
+use truing_fakes::model::{Answer, Script};
+
+use crate::converge::crash::by_what_is_asked;
+use crate::converge::pull::{BOT, Site, loops_of};
+
+const PUSH: &str = "/{owner}/{repo}/git-receive-pack";
+/// Sites side by side.
+const AT_ONCE: usize = 4;
+
+/// Where a run dies.
+#[derive(Clone, Debug)]
+enum Death {
+    /// At this call of the forge's API that is no GET: before it is done, or before it is answered.
+    Call(u32, FaultKind),
+    /// At the push.
+    Push(FaultKind),
+    /// At this request to a model.
+    Asks(u64),
+}
+
+/// Which calls of the API that are no GET change something.
+#[derive(Default)]
+struct Writes(Mutex<Vec<bool>>);
+
+impl Witness for Writes {
+    fn saw(&self, exchange: &Exchange<'_>) -> Vec<String> {
+        if exchange.method != "GET" {
+            let query = exchange.request.and_then(|body| body["query"].as_str());
+            self.0.lock().unwrap().push(query.is_none_or(|query| query.contains("mutation")));
+        }
+        Vec::new()
+    }
+}
+
+async fn site(options: Options) -> Site {
+    let site = Site::with(options, "", []).await;
+    let answers = by_what_is_asked(&site.pull().await.head);
+    site.model.play(Script::of(answers.into_iter().chain([Answer::describes("Adds up orders.")])));
+    site
+}
+
+/// What there is in the end, without what differs between runs.
+fn picture(pull: &PullView, site: &Site) -> String {
+    let inline: Vec<_> = pull
+        .inline()
+        .map(|comment| {
+            let first = comment.body.lines().next().unwrap_or_default().replace(&pull.head[..7], "HEAD");
+            (first, comment.line, comment.in_reply_to.is_some(), comment.resolved)
+        })
+        .collect();
+    let deleted = pull.comments.iter().filter(|comment| comment.deleted).count();
+    let ours = pull.reviews.iter().filter(|review| review.author == BOT).count();
+    format!(
+        "{:#?} {ours} reviews, {inline:#?}, {} summaries, {deleted} deleted, draft: {}, {:?}, {:?}",
+        loops_of(pull),
+        pull.summaries().count(),
+        pull.draft,
+        pull.body.lines().next(),
+        site.forge.violations()
+    )
+}
+
+/// Both: what is shown, and how many commits there are.
+pub(crate) async fn ended(site: &Site) -> (String, String) {
+    let commits = site.git(&["log", "--format=%an %s", "main..topic"]).await;
+    (picture(&site.pull().await, site), commits)
+}
+
+/// Kills a run there, and runs it again; what there is then.
+async fn survived(death: &Death) -> Result<(String, String), String> {
+    let site = site(Options::default()).await;
+    match death {
+        Death::Call(nth, kind) => site.forge.fault(Fault::write(*nth, kind.clone())),
+        Death::Push(kind) => site.forge.fault(Fault::once("POST", PUSH, kind.clone())),
+        Death::Asks(nth) => site.model.stall(*nth),
+    }
+    let target = format!("acme/shop#{}", site.number);
+    let mut command = tokio::process::Command::from(site.command(&["--format", "json", &target]));
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn().unwrap();
+    tokio::select! {
+        () = site.forge.holds() => {}
+        () = site.model.stalls() => {}
+        ended = child.wait() => return Err(format!("it never came there: {ended:?}")),
+    }
+    child.kill().await.unwrap();
+    // Nobody has to wait until its lease has expired.
+    let (told, exit) = site.run(&[]).await;
+    if (exit, &told["exit"]) != (0, &json!("converged")) {
+        return Err(format!("the second run ended with {exit}: {told}"));
+    }
+    Ok(ended(&site).await)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wherever_it_is_killed_it_goes_on_and_nothing_is_there_twice() {
+    let writes = Arc::new(Writes::default());
+    let clean = site(Options { witness: Some(writes.clone()), ..Options::default() }).await;
+    let (told, exit) = clean.run(&[]).await;
+    assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
+    let expected = ended(&clean).await;
+    assert_eq!(expected.1.lines().count(), 2, "{expected:?}");
+
+    let writes: Vec<u32> = (1..)
+        .zip(writes.0.lock().unwrap().iter())
+        .filter(|(_, writes)| **writes)
+        .map(|(nth, _)| nth)
+        .collect();
+    // Two reviews, an answer, a resolved thread, the mark, the description.
+    assert!(writes.len() >= 6, "{writes:?}");
+    let kinds = [FaultKind::Held, FaultKind::HeldAnswer];
+    let calls = writes.iter().flat_map(|nth| kinds.clone().map(|kind| Death::Call(*nth, kind)));
+    let asks = (1..=clean.model.log().len() as u64).map(Death::Asks);
+    let deaths: Vec<Death> = calls.chain(kinds.clone().map(Death::Push)).chain(asks).collect();
+    assert!(deaths.len() >= 20, "the enumeration has shrunk to {deaths:?}");
+    let all = futures_util::stream::iter(deaths)
+        .map(|death| async move { (survived(&death).await, death) })
+        .buffer_unordered(AT_ONCE);
+    let wrong: Vec<String> = all
+        .filter_map(async |(ended, death)| match ended {
+            Ok(ended) if ended == expected => None,
+            Ok((shown, commits)) => Some(format!("{death:?}: {shown}\n{commits}")),
+            Err(why) => Some(format!("{death:?}: {why}")),
+        })
+        .collect()
+        .await;
+    assert!(wrong.is_empty(), "expected is {expected:?}, and:\n{}", wrong.join("\n"));
+}

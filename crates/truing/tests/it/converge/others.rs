@@ -1,0 +1,158 @@
+//! Reviewers besides us on a pull request: whose turn it is, when they are called, and where their findings are.
+
+use serde_json::json;
+use truing_fakes::forge::{Bot, BotReview, Fault, FaultKind, PullView, Side, Step, Verdict};
+use truing_fakes::model::{Answer, Call, Mend};
+use truing_fakes::repo::Commit;
+
+use crate::converge::pull::{Site, loops_of};
+
+const CALL: &str = "bugbot run";
+const COMMENTS: &str = "/repos/{owner}/{repo}/issues/{number}/comments";
+const NOTHING: &str = "Cursor Bugbot has reviewed your changes and found no issues.";
+const ROUNDS: &str = "The sum is never rounded.";
+const QUICK: &str = "poll = \"1s\"\npoll_after_trigger = \"1s\"\ninline_lag_max = 1\n";
+
+/// These reviewers, in this order.
+fn reviewers(names: &str) -> String {
+    format!("[converge]\nreviewers = {names}\n{QUICK}")
+}
+
+/// A model whose audits find nothing, and that mends what a reviewer finds.
+fn mends() -> impl Iterator<Item = Answer> {
+    let calls = vec![Call::edit("total.py", "    return s\n", "    return round(s, 2)\n")];
+    let mend = Mend { title: Some(ROUNDS.to_owned()), calls, declined: None };
+    Answer::audits([]).into_iter().chain([Answer::fixes([mend])])
+}
+
+fn says(body: &str, comments: Vec<(String, u32, String)>) -> Step {
+    Step {
+        eyes: true,
+        review: Some(BotReview { state: Verdict::Commented, body: body.to_owned(), comments }),
+        check: None,
+    }
+}
+
+/// It finds one thing, and then nothing any more.
+fn finds_one() -> [Step; 2] {
+    let found = "Cursor Bugbot has reviewed your changes and found 1 potential issue.";
+    [says(found, vec![("total.py".into(), 5, ROUNDS.into())]), says(NOTHING, vec![])]
+}
+
+async fn bugbot(site: &Site, steps: impl IntoIterator<Item = Step>) {
+    let steps = steps.into_iter().collect();
+    let bot = Bot { login: "cursor[bot]".into(), alias: None, trigger: Some(CALL.into()), steps };
+    site.repo.add_bot(bot).await.unwrap();
+}
+
+/// How often it was called.
+fn calls(pull: &PullView) -> usize {
+    pull.summaries().filter(|comment| comment.body.trim() == CALL).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_listed_first_is_so_after_each_push_whatever_strangers_say() {
+    let site = Site::new(&reviewers("[\"bugbot\", \"internal\"]"), mends()).await;
+    site.repo.permit("eve", "read").await.unwrap();
+    site.repo.comment_on(site.number, "eve", "total.py", (Side::Right, 1), "Why?").await.unwrap();
+    bugbot(&site, finds_one()).await;
+    let (told, exit) = site.run(&[]).await;
+    assert_eq!((exit, &told["code"], &told["loops"]), (1, &json!("threads"), &json!(1)), "{told}");
+    assert_eq!(told["commits"].as_array().map(Vec::len), Some(1), "{told}");
+    let pull = site.pull().await;
+    let by: Vec<&str> = pull
+        .reviews
+        .iter()
+        .filter(|review| !review.body.is_empty())
+        .map(|review| review.author.as_str())
+        .collect();
+    assert_eq!(by, ["cursor[bot]", "cursor[bot]", "truing[bot]"], "{:#?}", pull.reviews);
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_our_audit_is_not_listed_there_is_none() {
+    let site = Site::new(&reviewers("[\"bugbot\"]"), mends()).await;
+    bugbot(&site, finds_one()).await;
+    let (told, exit) = site.run(&[]).await;
+    assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(0)), "{told}");
+    assert_eq!(told["commits"].as_array().map(Vec::len), Some(1), "{told}");
+    let pull = site.pull().await;
+    assert_eq!((calls(&pull), loops_of(&pull).len(), pull.draft), (2, 0, false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_reviewer_says_in_its_text_alone_is_mended() {
+    let helper = "[reviewer.helper]\nlogins = [\"helper[bot]\"]\ntrigger = \"helper look\"\n\
+                  dirty = \"must be mended\"\n";
+    let site = Site::new(&format!("{}{helper}", reviewers("[\"internal\", \"helper\"]")), mends()).await;
+    let steps = [says(&format!("{ROUNDS}\nThat must be mended."), vec![]), says("All is well.", vec![])];
+    let bot = Bot {
+        login: "helper[bot]".into(),
+        alias: None,
+        trigger: Some("helper look".into()),
+        steps: steps.into(),
+    };
+    site.repo.add_bot(bot).await.unwrap();
+    let (told, exit) = site.run(&[]).await;
+    assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
+    assert_eq!(told["commits"].as_array().map(Vec::len), Some(1), "{told}");
+    let pull = site.pull().await;
+    let answer = format!("Fixed in {}", &pull.head[..7]);
+    assert_eq!(pull.summaries().filter(|comment| comment.body.contains(&answer)).count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reviewer_that_counts_and_shows_nothing_blocks() {
+    let site = Site::new(&reviewers("[\"internal\", \"bugbot\"]"), mends()).await;
+    bugbot(&site, [says("Cursor Bugbot has reviewed your changes and found 2 potential issues.", vec![])])
+        .await;
+    let (told, exit) = site.run(&[]).await;
+    assert_eq!((exit, &told["exit"], &told["code"]), (1, &json!("blocked"), &json!("inline_lag")), "{told}");
+    assert_eq!(told["commits"], json!([]), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_seen_a_call_at_another_head_is_called_again_by_the_next_run() {
+    let patient = format!("{}[reviewer.bugbot]\nbudget = \"1h\"\n", reviewers("[\"internal\", \"bugbot\"]"));
+    let site = Site::new(&patient, mends()).await;
+    bugbot(&site, [says(NOTHING, vec![]), says(NOTHING, vec![])]).await;
+    for called in [1, 2] {
+        let (told, exit) = site.run(&[]).await;
+        assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");
+        assert_eq!(calls(&site.pull().await), called);
+        site.repo.push("topic", Commit::new("Sell").write("sold.py", "x = 1\n")).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_of_a_person_that_a_reviewer_has_seen_is_not_made_again() {
+    let site = Site::new(&reviewers("[\"internal\", \"bugbot\"]"), mends()).await;
+    bugbot(&site, [Step { eyes: true, review: None, check: None }]).await;
+    site.repo.comment(site.number, "ann", CALL).await.unwrap();
+    let answers = async {
+        // It is looked who has seen the call, and another time.
+        let looks = || site.forge.log().iter().filter(|call| call.path.contains("/reactions?")).count();
+        while looks() < 2 {
+            tokio::task::yield_now().await;
+        }
+        let review = BotReview { state: Verdict::Commented, body: NOTHING.to_owned(), comments: vec![] };
+        site.repo.review_lines(site.number, "cursor[bot]", None, review).await.unwrap();
+    };
+    let ((told, exit), ()) = tokio::join!(site.run(&[]), answers);
+    assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");
+    assert_eq!(calls(&site.pull().await), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_failed_is_tried_again_and_made_once() {
+    for kind in [FaultKind::Status(502, None), FaultKind::LostAnswer] {
+        let site = Site::new(&reviewers("[\"internal\", \"bugbot\"]"), mends()).await;
+        bugbot(&site, [says(NOTHING, vec![])]).await;
+        site.forge.fault(Fault::once("POST", COMMENTS, kind.clone()));
+        let (told, exit) = site.run(&[]).await;
+        assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{kind:?}: {told}");
+        assert!(site.forge.is_faultless());
+        assert_eq!(calls(&site.pull().await), 1, "{kind:?}");
+    }
+}

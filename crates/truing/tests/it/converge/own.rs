@@ -1,0 +1,65 @@
+//! The repository's own `.truing.toml`, as it is on the default branch, has its say on pull requests too; a dry run does
+//! nothing.
+
+use serde_json::{Value, json};
+use truing_fakes::model::Answer;
+use truing_fakes::repo::Commit;
+
+use crate::converge::pull::{Site, loops_of, two_loops};
+use crate::converge::scene::{BUG, BUG_ID, RIGHT, WRONG, dirty, edit, mended};
+
+/// A check that passes with the planted bug, and not with its fix.
+const CHECK: &str = "[verify]\ncheck = [[\"grep\", \"-q\", \"range(len(xs) - 1)\", \"total.py\"]]\n";
+
+/// What its repository asks for.
+async fn asks(more: &str, answers: impl IntoIterator<Item = Answer>) -> Site {
+    let site = Site::new(more, answers).await;
+    site.repo.push("main", Commit::new("Check").write(".truing.toml", CHECK)).await.unwrap();
+    // What a pull request says of itself is of no weight.
+    let says = Commit::new("Say").write(".truing.toml", "[verify]\ncheck = [[\"true\"]]\n");
+    site.repo.push("topic", says).await.unwrap();
+    site
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn its_checks_count_where_the_operator_lets_it_set_them() {
+    assert!(BUG.contains("range(len(xs) - 1)"), "{BUG}");
+    let once = "[converge]\nselfaudit_rounds = 1\n";
+    let fixes = [dirty(), edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)])];
+    let site = asks(&format!("{once}[verify]\nfrom_repository = true\n"), fixes).await;
+    let (told, exit) = site.run(&[]).await;
+    assert_eq!((exit, &told["exit"], &told["code"]), (1, &json!("stuck"), &json!("checks")), "{told}");
+    assert_eq!(told["commits"], json!([]));
+
+    let site = asks("", two_loops()).await;
+    let (told, exit) = site.run(&[]).await;
+    assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
+    let none = "`verify.check` is not set: only the audit and the gate look at fixes";
+    assert!(told["warnings"].as_array().unwrap().contains(&json!(none)), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_wrong_ends_it_before_anybody_is_asked() {
+    let site = Site::new("", []).await;
+    site.repo.push("main", Commit::new("Check").write(".truing.toml", "rule = 1\n")).await.unwrap();
+    let target = format!("acme/shop#{}", site.number);
+    let ran = site.call(&[&target]).await;
+    assert!(ran.exit == 2 && ran.err.contains("unknown key `rule`"), "{ran:?}");
+    assert_eq!(site.model.log().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_tells_what_there_is_and_does_nothing() {
+    let site = Site::new("", two_loops()).await;
+    let before = site.pull().await;
+    let (told, exit) = site.run(&["--dry-run"]).await;
+    assert_eq!((exit, &told["exit"]), (0, &Value::Null), "{told}");
+    assert_eq!(told["reason"], json!("a dry run: nothing was done"));
+    assert_eq!((&told["pr"], &told["head"]), (&json!("acme/shop#1"), &json!(&before.head)));
+    let after = site.pull().await;
+    assert_eq!((loops_of(&after), after.comments.len(), &after.head), (vec![], 0, &before.head));
+    assert_eq!((after.draft, site.model.log().len()), (true, 0));
+    // Nor is anybody kept from it.
+    let (told, exit) = site.run(&[]).await;
+    assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");
+}

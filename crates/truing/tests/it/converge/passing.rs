@@ -1,0 +1,57 @@
+//! What a forge does not answer once, or answers with an error of its own: the same is tried again, nothing is there
+//! twice, and the run goes on.
+
+use serde_json::json;
+use truing_fakes::forge::{Fault, FaultKind};
+
+use crate::converge::pull::{Site, loops_of, two_loops};
+
+const PUSH: &str = "/{owner}/{repo}/git-receive-pack";
+const REPLIES: &str = "/repos/{owner}/{repo}/pulls/{number}/comments/{id}/replies";
+const REVIEWS: &str = "/repos/{owner}/{repo}/pulls/{number}/reviews";
+const COMMENTS: &str = "/repos/{owner}/{repo}/issues/{number}/comments";
+
+async fn survives(path: &str, kind: FaultKind) {
+    let what = format!("{path}: {kind:?}");
+    let site = Site::new("", two_loops()).await;
+    site.forge.fault(Fault::once("POST", path, kind));
+    let (told, exit) = site.run(&["--bugbot-retrigger"]).await;
+    assert!(site.forge.is_faultless(), "{what} was never met: {told}");
+    assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{what}: {told}");
+    assert_eq!(told["commits"].as_array().map(Vec::len), Some(1), "{what}: {told}");
+    let pull = site.pull().await;
+    assert_eq!(loops_of(&pull).len(), 2, "{what}: {:#?}", pull.reviews);
+    let inline: Vec<_> = pull.inline().collect();
+    assert_eq!(inline.len(), 2, "{what}: a finding and its answer: {inline:#?}");
+    assert!(inline[0].resolved && !pull.draft, "{what}");
+    let calls = pull.summaries().filter(|comment| comment.body.trim() == "bugbot run").count();
+    assert_eq!(calls, 1, "{what}");
+    assert_eq!(site.git(&["rev-list", "--count", "main..topic"]).await, "2", "{what}");
+    assert_eq!(site.forge.violations(), Vec::<String>::new(), "{what}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_bad_gateway_ends_no_run() {
+    for path in [PUSH, REPLIES, REVIEWS, COMMENTS] {
+        survives(path, FaultKind::Status(502, None)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_done_and_not_answered_is_not_done_twice() {
+    for path in [REPLIES, REVIEWS, COMMENTS] {
+        survives(path, FaultKind::LostAnswer).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forge_that_goes_on_failing_ends_the_run_where_it_can_be_gone_on_with() {
+    let site = Site::new("", two_loops()).await;
+    site.forge.fault(Fault::once("POST", REPLIES, FaultKind::Status(502, None)).times(4));
+    let (told, exit) = site.run(&[]).await;
+    assert_eq!((exit, &told["code"]), (3, &json!("infrastructure")), "{told}");
+    assert!(site.forge.is_faultless());
+    let (again, exit) = site.run(&[]).await;
+    assert_eq!((exit, &again["exit"], &again["run"]), (0, &json!("converged"), &told["run"]), "{again}");
+    assert_eq!(site.pull().await.inline().count(), 2);
+}

@@ -1,0 +1,275 @@
+//! A pull request at the forge: what is posted, pushed, answered and resolved there.
+
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use truing_fakes::forge::{Bot, BotReview, NewPull, Options, PullView, Repo, Step, Verdict};
+use truing_fakes::model::{Answer, FakeModel, KEY, Play, Role, Script};
+use truing_fakes::repo::Commit;
+
+use crate::converge::place::Ran;
+use crate::converge::scene::{BUG, BUG_ID, RIGHT, WRONG, clean, dirty, edit, fix_is_clean, mended};
+use crate::converge::watch::Watched;
+
+pub(crate) const BOT: &str = "truing[bot]";
+/// Not any token's form.
+const TOKEN: &str = "converge-token-canary";
+
+pub(crate) struct Site {
+    pub(crate) forge: Watched,
+    pub(crate) repo: Repo,
+    pub(crate) model: FakeModel,
+    pub(crate) number: u64,
+    pub(crate) home: TempDir,
+}
+
+impl Site {
+    /// A draft with the planted bug, and a model that describes it when it is asked to.
+    pub(crate) async fn new(more: &str, answers: impl IntoIterator<Item = Answer>) -> Self {
+        Self::of(more, [Answer::describes("Adds up orders.")].into_iter().chain(answers)).await
+    }
+
+    async fn of(more: &str, answers: impl IntoIterator<Item = Answer>) -> Self {
+        Self::with(Options::default(), more, answers).await
+    }
+
+    /// The same at a forge that begins like this.
+    pub(crate) async fn with(
+        options: Options,
+        more: &str,
+        answers: impl IntoIterator<Item = Answer>,
+    ) -> Self {
+        let forge = Watched::start(options).await;
+        forge.token(TOKEN, BOT);
+        let repo =
+            forge.create_repository("acme", "shop", Commit::new("Begin").write("a.py", "")).await.unwrap();
+        repo.permit(BOT, "write").await.unwrap();
+        repo.permit("ann", "write").await.unwrap();
+        repo.push("topic", Commit::new("Add totals").write("total.py", BUG)).await.unwrap();
+        let number = repo.open(NewPull { draft: true, ..NewPull::of("topic") }).await.unwrap();
+        let model = FakeModel::start(Script::of(answers)).await.unwrap();
+        let home = tempfile::tempdir().unwrap();
+        let (url, models) = (forge.base_url(), model.url());
+        let config = format!(
+            "[forge.github]\napi_url = \"{url}\"\ngit_url = \"{url}\"\nsettle = \"0s\"\n\
+             [server]\nlisten = \"127.0.0.1:0\"\npoll = \"50ms\"\nlease = \"5s\"\nheartbeat = \"200ms\"\n[model]\nbase_url = \"{models}\"\n{more}"
+        );
+        std::fs::write(home.path().join("truing.toml"), config).unwrap();
+        Self { forge, repo, model, number, home }
+    }
+
+    pub(crate) async fn run(&self, more: &[&str]) -> (Value, i32) {
+        let target = format!("acme/shop#{}", self.number);
+        let ran = self.call(&[&["--format", "json", &target], more].concat()).await;
+        (serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{ran:?}")), ran.exit)
+    }
+
+    /// `truing converge` with these arguments.
+    pub(crate) fn command(&self, arguments: &[&str]) -> std::process::Command {
+        self.other("converge", arguments)
+    }
+
+    /// Another command.
+    pub(crate) fn other(&self, name: &str, arguments: &[&str]) -> std::process::Command {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_truing"));
+        command
+            .args([name, "--config"])
+            .arg(self.home.path().join("truing.toml"))
+            .args(arguments)
+            .env_clear()
+            .env("HOME", self.home.path())
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("GITHUB_TOKEN", TOKEN)
+            .env("ANTHROPIC_API_KEY", KEY)
+            .current_dir(self.home.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) async fn call(&self, arguments: &[&str]) -> Ran {
+        self.ran(self.command(arguments)).await
+    }
+
+    /// What a command comes to.
+    pub(crate) async fn ran(&self, mut command: std::process::Command) -> Ran {
+        let ran = tokio::task::spawn_blocking(move || Ran::from(command.output().unwrap())).await.unwrap();
+        assert!(!format!("{ran:?}").contains(TOKEN), "the token is told");
+        ran
+    }
+
+    pub(crate) async fn pull(&self) -> PullView {
+        self.repo.pull(self.number).await.unwrap()
+    }
+
+    /// What git says of the repository at the forge.
+    pub(crate) async fn git(&self, arguments: &[&str]) -> String {
+        let mut git = std::process::Command::new("git");
+        git.arg("--git-dir").arg(self.repo.dir().await.unwrap()).args(arguments);
+        let output = git.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    }
+}
+
+/// The first lines of the reviews of audits.
+pub(crate) fn loops_of(pull: &PullView) -> Vec<String> {
+    let first = pull.reviews.iter().filter_map(|review| review.body.lines().next());
+    first.filter(|line| line.starts_with("## converge: loop")).map(str::to_owned).collect()
+}
+
+pub(crate) fn two_loops() -> [Answer; 5] {
+    [dirty(), edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_audit_is_a_review_and_each_finding_is_answered_and_resolved() {
+    let site = Site::new("", two_loops()).await;
+    let (told, exit) = site.run(&[]).await;
+    assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
+    let pull = site.pull().await;
+    let commits = told["commits"].as_array().unwrap();
+    assert_eq!((commits.len(), commits[0].as_str().unwrap()), (1, pull.head.as_str()));
+    assert_eq!(
+        loops_of(&pull),
+        ["## converge: loop 1 audit: 0P0 / 1P1 / 0P2", "## converge: loop 2 audit: 0P0 / 0P1 / 0P2 → clean"]
+    );
+    let inline: Vec<_> = pull.inline().collect();
+    assert_eq!(inline.len(), 2, "a finding and its answer: {inline:#?}");
+    assert!(inline[0].body.starts_with("**[P1] The last element is left out**"), "{}", inline[0].body);
+    assert_eq!(inline[1].in_reply_to, Some(inline[0].id));
+    assert!(inline[1].body.starts_with(&format!("Fixed in {}", &pull.head[..7])), "{}", inline[1].body);
+    assert!(inline[0].resolved);
+    assert!(!pull.draft, "it is ready");
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+    assert_eq!(site.model.violations(), Vec::<String>::new());
+}
+
+/// The same bug fixed, and what a bot asks for besides.
+const ROUNDED: &str = "    return round(s, 2)\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_reviewer_is_asked_once_a_head_and_what_it_finds_is_answered_in_its_own_thread() {
+    let fixes = [
+        dirty(),
+        edit("total.py", WRONG, RIGHT),
+        mended(&[(BUG_ID, None)]),
+        fix_is_clean(),
+        clean(),
+        edit("total.py", "    return s\n", ROUNDED),
+        mended(&[]),
+        mended(&[]),
+        clean(),
+        clean(),
+    ];
+    let quick =
+        "[converge]\nreviewers = [\"internal\", \"bugbot\"]\npoll = \"1s\"\npoll_after_trigger = \"1s\"\n";
+    let site = Site::new(quick, fixes).await;
+    let said = |body: &str, comments: Vec<(String, u32, String)>| Step {
+        eyes: true,
+        review: Some(BotReview { state: Verdict::Commented, body: body.to_owned(), comments }),
+        check: None,
+    };
+    let found = "Cursor Bugbot has reviewed your changes and found 1 potential issue.";
+    let steps = [
+        said(found, vec![("total.py".into(), 5, "The sum is never rounded.".into())]),
+        said("Cursor Bugbot has reviewed your changes and found no issues.", vec![]),
+    ];
+    let bot = Bot {
+        login: "cursor[bot]".into(),
+        alias: None,
+        trigger: Some("bugbot run".into()),
+        steps: steps.into(),
+    };
+    site.repo.add_bot(bot).await.unwrap();
+    let (told, exit) = site.run(&[]).await;
+    assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(3)), "{told}");
+    let pull = site.pull().await;
+    assert_eq!(told["commits"].as_array().unwrap().len(), 2);
+    let asked = pull.summaries().filter(|comment| comment.body.trim() == "bugbot run").count();
+    assert_eq!(asked, 2, "once a head");
+    let theirs = pull.inline().find(|comment| comment.author == "cursor[bot]").unwrap();
+    let answers: Vec<_> = pull.inline().filter(|comment| comment.in_reply_to == Some(theirs.id)).collect();
+    assert_eq!(answers.len(), 1, "{answers:#?}");
+    assert!(!pull.draft);
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+}
+
+/// What people wrote on purpose.
+const PLAN: &str = "## Test plan\n- [ ] three orders";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_description_tells_in_the_end_what_is_delivered_and_keeps_what_people_wrote() {
+    let site = Site::new("", [clean()]).await;
+    site.repo.describe(site.number, &format!("Words of yesterday.\n\n{PLAN}\n")).await.unwrap();
+    let (told, exit) = site.run(&[]).await;
+    assert_eq!((exit, &told["code"], &told["warnings"]), (0, &json!("clean"), &json!([])), "{told}");
+    let pull = site.pull().await;
+    assert!(pull.body.contains("Adds up orders.") && pull.body.contains(PLAN), "{}", pull.body);
+    assert!(!pull.body.contains("yesterday"), "{}", pull.body);
+    // Nobody is asked for it again while the head is the same.
+    let asked = site.model.log().len();
+    let (told, exit) = site.run(&[]).await;
+    assert_eq!((exit, &told["code"], site.model.log().len()), (0, &json!("already_clean"), asked), "{told}");
+    assert_eq!(site.pull().await.body, pull.body);
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_description_that_is_not_wanted_loses_something_or_is_never_written_stays_as_it_was() {
+    let loses = || Answer::played(Play::Describe { summary: "Adds.".into(), loses: true }).by(Role::Describe);
+    let off = "[converge]\nupdate_description = false\n";
+    let dead = || Answer::status(500).by(Role::Describe).times(0);
+    for (more, writer, warnings, is_dead) in
+        [("", loses().times(0), 1, false), ("", dead(), 1, true), (off, loses(), 0, false)]
+    {
+        let site = Site::of(more, [writer, clean()]).await;
+        let before = format!("Words of yesterday.\n\n{PLAN}");
+        site.repo.describe(site.number, &before).await.unwrap();
+        let (told, exit) = site.run(&[]).await;
+        assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");
+        let warned = told["warnings"].as_array().unwrap();
+        assert_eq!(warned.len(), warnings, "{told}");
+        assert!(
+            warned.iter().all(|text| text.as_str().unwrap().starts_with("the description stays as it was: "))
+        );
+        assert_eq!(site.pull().await.body, before);
+        let asked = site.model.log().len();
+        let (told, exit) = site.run(&[]).await;
+        assert_eq!((exit, &told["code"]), (0, &json!("already_clean")), "{told}");
+        if (more, warnings) == ("", 1) && !is_dead {
+            assert_eq!(site.model.log().len(), asked, "what does not serve is paid for once");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_with_the_base_branch_in_the_middle_of_a_run_is_not_audited_as_the_change() {
+    let patient =
+        "[converge]\nreviewers = [\"internal\", \"bugbot\"]\npoll = \"1s\"\npoll_after_trigger = \"1s\"\n";
+    let site = Site::new(patient, [clean(), clean()]).await;
+    let rebased = async {
+        // Until our audit is content, and the bot is waited for.
+        let asks = |pull: &PullView| pull.summaries().any(|comment| comment.body.trim() == "bugbot run");
+        while !asks(&site.pull().await) {
+            tokio::task::yield_now().await;
+        }
+        let said = "Cursor Bugbot has reviewed your changes and found no issues.".to_owned();
+        let review = Some(BotReview { state: Verdict::Commented, body: said, comments: vec![] });
+        let bot = Bot {
+            login: "cursor[bot]".into(),
+            alias: None,
+            trigger: Some("bugbot run".into()),
+            steps: [Step { eyes: true, review, check: None }].into(),
+        };
+        site.repo.add_bot(bot).await.unwrap();
+        let base = site.repo.push("main", Commit::new("Sell").write("sold.py", "x = 1\n")).await.unwrap();
+        let again = Commit::new("Add totals").write("total.py", BUG);
+        let head = site.repo.force_push("topic", &base, again).await.unwrap();
+        (base, head)
+    };
+    let ((told, exit), (base, head)) = tokio::join!(site.run(&[]), rebased);
+    assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
+    let last = site.model.log().pop().unwrap().body.to_string();
+    assert!(last.contains(&format!("from {base} to {head}")) && !last.contains("sold.py"), "{last}");
+}

@@ -1,0 +1,258 @@
+//! The runtime `cli`: with the real `claude` program in between, auditors and fixers come to what they come to without it.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use truing::wiring::SystemClock;
+use truing_core::port::Ledger as _;
+use truing_fakes::model::{Answer, Block, Bug, Call, Mend};
+use truing_store::Sqlite;
+
+use crate::converge::claude::claude;
+use crate::converge::pull::{Site, loops_of, two_loops};
+use crate::converge::scene::{BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, fix_is_clean, found, mended, write};
+use crate::converge::steady::steady;
+
+/// What a run comes to, without what differs between any two.
+#[derive(PartialEq, Debug)]
+struct Told {
+    exit: i32,
+    out: String,
+    /// What was changed, by whom and why.
+    fix: String,
+    /// Spent and still set aside, in millionths of a dollar.
+    money: (u64, u64),
+    /// What the model was asked; empty where several ask at once.
+    asked: Vec<String>,
+}
+
+impl Told {
+    fn of(scene: &Scene, arguments: &[&str]) -> Self {
+        let (json, exit) = scene.json(arguments);
+        let place = &scene.place;
+        let fix = scene
+            .branch()
+            .map(|branch| place.git(["log", "--patch", "--format=%an %s", &format!("topic..{branch}")]));
+        let asked = scene.model.log().into_iter().map(|asked| steady(&asked.body.to_string()));
+        Self {
+            exit,
+            out: steady(&format!("{json:#}")),
+            fix: steady(&fix.unwrap_or_default()),
+            money: money(scene),
+            asked: asked.collect(),
+        }
+    }
+}
+
+fn money(scene: &Scene) -> (u64, u64) {
+    let ledger = Sqlite::open(&scene.place.store(), Arc::new(SystemClock)).unwrap();
+    let drawn = tokio::runtime::Runtime::new().unwrap().block_on(ledger.drawn()).unwrap();
+    let days = drawn.iter().filter(|drawn| drawn.level.kind.as_str() == "repo_day");
+    days.fold((0, 0), |(spent, held), drawn| (spent + drawn.spent.0, held + drawn.reserved.0))
+}
+
+/// What is told, how a run ends and its exit code, the operator's lines, arguments, and what the model says.
+type Story =
+    (&'static str, (&'static str, &'static str, i32), &'static str, &'static [&'static str], Vec<Answer>);
+
+/// Several calls in one answer.
+fn calls(all: &[Call]) -> Answer {
+    let block =
+        |Call { tool, input }: &Call| Block::ToolUse { name: tool.clone(), input: input.clone(), json: None };
+    Answer { blocks: all.iter().map(block).collect(), ..Answer::default() }.usage(1000, 100)
+}
+
+#[test]
+fn the_same_script_comes_to_the_same_in_both_runtimes() {
+    let Some(program) = claude() else { return };
+    const CHECK: &str = "[verify]\ncheck = [[\"sh\", \"-c\", \"! grep -q 'xs. + 1' total.py || { echo out of range; exit 1; }\"]]\n";
+    const GATE: &str = "[converge]\ngate = [[\"sh\", \"-c\", \"! grep -n 'xs. - 1' total.py | sed 's/^/total.py:/' | grep .\"]]\n";
+    const FEW: &str = "[review]\nmax_turns = 3\n";
+    let wrong = "    for i in range(len(xs) + 1):\n";
+    let read = || Answer::tool("read", json!({ "path": "total.py" })).usage(300, 7);
+    // Each needs the one before, and the last two show what they came to.
+    let step = |number: u32| format!("# step {number}\n");
+    let test = "from total import total\n\ndef test_total():\n    assert total([1, 2]) == 3\n";
+    let first = [Call::write("test_total.py", &step(0)), Call::run(&["git", "status", "--short"])];
+    let steps = (0..20).map(|number| Call::edit("test_total.py", &step(number), &step(number + 1)));
+    let last = [
+        Call::edit("test_total.py", &step(20), test),
+        Call::edit("total.py", WRONG, RIGHT),
+        Call::run(&["git", "diff", "--stat"]),
+        Call { tool: "read".to_owned(), input: json!({ "path": "test_total.py" }) },
+    ];
+    let chain = calls(&first.into_iter().chain(steps).chain(last).collect::<Vec<_>>());
+    let stories: [Story; 10] = [
+        ("a bug is mended", ("converged", "clean", 0), "", &[], two_loops().into()),
+        (
+            "what a fixer may not do is denied, and it is told",
+            ("converged", "clean", 0),
+            "",
+            &[],
+            vec![
+                read(),
+                Answer::tool("shell", json!({ "command": "id" })).usage(10, 2),
+                dirty(),
+                write(".github/workflows/ci.yml", "on: push\n"),
+                calls(&[
+                    Call::run(&["curl", "example.org"]),
+                    Call::run(&["git", "log", "-1", "--format=%s"]),
+                ]),
+                edit("total.py", WRONG, RIGHT),
+                mended(&[(BUG_ID, None)]),
+                fix_is_clean(),
+                clean(),
+            ],
+        ),
+        (
+            "calls of one answer are made in their order",
+            ("converged", "clean", 0),
+            "",
+            &[],
+            vec![dirty(), chain, mended(&[(BUG_ID, None)]), fix_is_clean(), clean()],
+        ),
+        (
+            "a check that fails is told to the next fixer",
+            ("converged", "clean", 0),
+            CHECK,
+            &[],
+            vec![
+                dirty(),
+                edit("total.py", WRONG, wrong),
+                mended(&[(BUG_ID, None)]),
+                edit("total.py", wrong, RIGHT),
+                mended(&[(BUG_ID, None)]),
+                fix_is_clean(),
+                clean(),
+            ],
+        ),
+        (
+            "what the gate says is mended",
+            ("converged", "clean", 0),
+            GATE,
+            &[],
+            vec![edit("total.py", WRONG, RIGHT), mended(&[]), clean()],
+        ),
+        (
+            "nobody can mend it",
+            ("stuck", "nothing_fixed", 1),
+            "",
+            &[],
+            vec![dirty(), mended(&[(BUG_ID, Some("the callers rely on it"))])],
+        ),
+        (
+            "a fixer at its limit of turns has mended what it has mended",
+            ("converged", "clean", 0),
+            FEW,
+            &[],
+            vec![dirty(), edit("total.py", WRONG, RIGHT), read().times(2), fix_is_clean(), clean()],
+        ),
+        (
+            "an auditor at its limit of turns has given no answer",
+            ("error", "infrastructure", 3),
+            FEW,
+            &[],
+            vec![read().times(0)],
+        ),
+        (
+            "the money is used up",
+            ("error", "budget", 4),
+            "[budget]\nconverge_usd = 0.005\n",
+            &[],
+            vec![dirty().times(0)],
+        ),
+        (
+            "a report that leaves out a category is asked for once",
+            ("cap-reached", "max_audits", 1),
+            "",
+            &["--max-audits", "1"],
+            vec![found(&[], "J"), dirty()],
+        ),
+    ];
+    for (what, (kind, code, exit), config, arguments, answers) in stories {
+        let played = |program| {
+            let scene = Scene::new(answers.clone()).with(config).by(program);
+            let told = Told::of(&scene, arguments);
+            assert_eq!(scene.model.violations(), Vec::<String>::new(), "{what}");
+            told
+        };
+        let native = played(None);
+        let ended = serde_json::from_str::<Value>(&native.out).unwrap();
+        assert_eq!(
+            (&ended["exit"], &ended["code"], native.exit),
+            (&json!(kind), &json!(code), exit),
+            "{what}: {ended:#}"
+        );
+        let cli = played(Some(program.clone()));
+        for (at, (cli, native)) in cli.asked.iter().zip(&native.asked).enumerate() {
+            assert_eq!(cli, native, "{what}: request {at}");
+        }
+        assert_eq!(cli, native, "{what}");
+        assert_eq!(cli.money.1, 0, "{what}: nothing stays set aside");
+    }
+}
+
+/// Several programs side by side, each with a run of its own.
+#[test]
+fn several_auditors_look_side_by_side_in_both_runtimes() {
+    let Some(program) = claude() else { return };
+    let told = [None, Some(program)].map(|program| {
+        let mend = Mend {
+            title: Some("The last element is left out".to_owned()),
+            calls: vec![Call::edit("total.py", WRONG, RIGHT)],
+            declined: None,
+        };
+        let bug = Bug::new("total.py", WRONG.trim(), "The last element is left out");
+        let audits = Answer::audits([bug]).into_iter().chain([Answer::fixes([mend])]);
+        let scene = Scene::new(audits).with("[converge]\nparallel_from = 1\nauditors = 3\n").by(program);
+        let told = Told::of(&scene, &[]);
+        (Told { asked: Vec::new(), ..told }, scene.asked())
+    });
+    let [(native, asked), cli] = told;
+    assert!(native.out.contains("\"exit\": \"converged\"") && asked > 8, "{asked}: {native:#?}");
+    assert_eq!(cli, (native, asked));
+}
+
+/// Another model mends than the one that audits, one whose price the program does not know.
+#[test]
+fn another_model_mends_in_both_runtimes() {
+    let Some(program) = claude() else { return };
+    let told = [None, Some(program)].map(|program| {
+        let scene = Scene::new(two_loops()).by(program);
+        let config = format!(
+            "[model.mender]\nbase_url = {:?}\napi_key = {{ env = \"ANTHROPIC_API_KEY\" }}\nname = \"mender-1\"\n\
+             [price.\"mender-1\"]\ninput = 100\noutput = 100\n",
+            scene.model.url()
+        );
+        let scene = scene.with(&config);
+        let told = Told::of(&scene, &["--fixer", "mender"]);
+        let models: Vec<Value> = scene.model.log().into_iter().map(|asked| asked.body["model"].clone()).collect();
+        assert_eq!(models[1..3], [json!("mender-1"), json!("mender-1")]);
+        told
+    });
+    let [native, cli] = told;
+    assert_eq!((native.exit, cli), (0, native));
+}
+
+/// At a forge the same is posted and pushed, and the description is written by a program, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_shows_the_same_by_both_runtimes() {
+    let Some(program) = claude() else { return };
+    let mut shown = Vec::new();
+    for is_cli in [false, true] {
+        let site = Site::new("", two_loops()).await;
+        let mut command = site.command(&["--format", "json", &format!("acme/shop#{}", site.number)]);
+        if is_cli {
+            command.env("RUNTIME_MODE", "cli").env("TRUING_REVIEW__CLAUDE", &program);
+        }
+        let ran = site.ran(command).await;
+        let told = ran.json();
+        assert_eq!((ran.exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{ran:?}");
+        let pull = site.pull().await;
+        let inline: Vec<_> =
+            pull.inline().map(|comment| (steady(&comment.body), comment.line, comment.resolved)).collect();
+        assert_eq!(site.model.violations(), Vec::<String>::new());
+        shown.push((loops_of(&pull), inline, steady(&pull.body), pull.draft, told["cost_micro_usd"].clone()));
+    }
+    assert_eq!(shown[1], shown[0]);
+}

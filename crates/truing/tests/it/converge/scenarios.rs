@@ -1,0 +1,264 @@
+//! The scenarios that the converge loop is accepted by, and the tests that show them: a page of the documentation.
+//!
+//! `UPDATE_DOCS=1` writes it anew. A test that is not there, or is none, fails this one.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+const ADVERSE: &str = "crates/truing/tests/it/converge/adverse.rs";
+const LOCAL: &str = "crates/truing/tests/it/converge/local.rs";
+const PULL: &str = "crates/truing/tests/it/converge/pull.rs";
+const SEVERAL: &str = "crates/truing/tests/it/converge/several.rs";
+const OTHERS: &str = "crates/truing/tests/it/converge/others.rs";
+const OWNERS: &str = "crates/truing/tests/it/converge/owners.rs";
+const MACHINE: &str = "crates/core/src/converge/tests.rs";
+const PAIRS: &str = "crates/core/src/converge/simulation.rs";
+const READY: &str = "crates/core/src/converge/readiness/tests.rs";
+const HUB: &str = "crates/forge/tests/hub/conversing.rs";
+
+/// What happens, and the tests that show it: file and function. Their places are the scenarios' numbers.
+type Scenario = (&'static str, &'static [(&'static str, &'static str)]);
+
+const SCENARIOS: [Scenario; 24] = [
+    (
+        "A run is refused: one line, and nothing is called, changed or posted",
+        &[
+            (LOCAL, "what_is_refused_is_said_in_one_line_and_nothing_is_touched"),
+            (LOCAL, "a_run_that_was_killed_or_interrupted_goes_on_where_it_was"),
+            (ADVERSE, "a_refusal_asks_neither_the_forge_nor_a_model_for_anything"),
+        ],
+    ),
+    (
+        "Two loops converge: one fix, two reviews, the log and the report",
+        &[
+            (LOCAL, "a_planted_bug_is_mended_and_a_fresh_audit_finds_nothing"),
+            (PULL, "each_audit_is_a_review_and_each_finding_is_answered_and_resolved"),
+            (MACHINE, "two_loops_converge"),
+        ],
+    ),
+    (
+        "The first audit is clean: one review that says so, no fix, the description",
+        &[
+            (ADVERSE, "a_clean_pull_request_gets_one_review_and_its_description"),
+            (LOCAL, "a_clean_branch_needs_one_audit"),
+        ],
+    ),
+    (
+        "Nothing can be mended: stuck after one loop, what remains is listed, nothing is left behind",
+        &[
+            (ADVERSE, "what_nobody_can_mend_is_answered_with_the_reason_and_stays_open"),
+            (LOCAL, "what_nobody_can_mend_ends_stuck_and_is_named"),
+            (MACHINE, "nothing_fixable_is_stuck_after_one_loop"),
+        ],
+    ),
+    (
+        "The cap: never an eleventh audit, three auditors from the fourth, what remains is counted",
+        &[
+            (LOCAL, "there_are_ten_audits_three_at_a_time_from_the_fourth_and_what_remains_is_counted"),
+            (LOCAL, "after_the_last_audit_nothing_is_mended_that_nobody_would_audit"),
+            (MACHINE, "there_is_no_audit_beyond_the_cap_and_no_fix_that_nobody_audits"),
+        ],
+    ),
+    (
+        "Three auditors disagree: one list, with the worst severity of each finding",
+        &[
+            (LOCAL, "several_auditors_look_side_by_side_and_what_they_say_is_one_list"),
+            (MACHINE, "auditors_of_one_loop_are_merged"),
+        ],
+    ),
+    (
+        "An auditor dies, gives bad JSON or leaves a category out: asked again, degraded, never clean",
+        &[
+            (LOCAL, "an_auditor_that_gives_no_answer_is_asked_again_and_never_counts_as_clean"),
+            (MACHINE, "who_does_not_answer_is_asked_once_more_and_is_never_clean"),
+            (MACHINE, "a_loop_with_a_silent_auditor_goes_on_but_does_not_converge"),
+        ],
+    ),
+    (
+        "A finding is off the diff: two comments on lines, and one in the review's body",
+        &[(ADVERSE, "a_finding_off_the_diff_stands_in_the_body_of_the_review")],
+    ),
+    (
+        "The forge refuses a review, then fails, then takes it; or never does, and a comment has it all",
+        &[
+            (ADVERSE, "a_review_that_the_forge_does_not_take_at_once_is_there_once"),
+            (ADVERSE, "where_no_review_can_be_posted_a_comment_has_it_all"),
+        ],
+    ),
+    (
+        "The gate blocks once, blocks for good, or cannot run: then nobody is asked",
+        &[
+            (LOCAL, "a_fix_of_what_the_gate_says_is_not_pushed_if_a_check_fails_with_it"),
+            (LOCAL, "a_gate_that_goes_on_blocking_ends_the_run_and_one_that_cannot_run_asks_nobody"),
+            (MACHINE, "the_gate_is_mended_so_often_and_no_more"),
+        ],
+    ),
+    (
+        "A hook blocks the fix: once more, then stuck, with the hook's words",
+        &[
+            (ADVERSE, "a_hook_that_blocks_a_fix_twice_is_shown_and_ends_it"),
+            (MACHINE, "a_hook_that_blocks_is_told_to_one_more_fixer"),
+        ],
+    ),
+    (
+        "Somebody pushes meanwhile: nothing of theirs is lost, and it is audited",
+        &[
+            (ADVERSE, "who_pushes_while_a_fix_is_on_its_way_loses_nothing_and_is_audited"),
+            (PULL, "what_comes_with_the_base_branch_in_the_middle_of_a_run_is_not_audited_as_the_change"),
+            (MACHINE, "what_others_push_is_audited_anew_and_a_few_times_without_cost"),
+        ],
+    ),
+    (
+        "A fixer changes a file that it may not: it stays as it was, and that is told",
+        &[(LOCAL, "files_that_a_fix_may_not_change_stay_as_they_are")],
+    ),
+    (
+        "A death after any step: the run goes on, and nothing is posted or pushed twice",
+        &[
+            (
+                "crates/truing/tests/it/converge/killed.rs",
+                "wherever_it_is_killed_it_goes_on_and_nothing_is_there_twice",
+            ),
+            (
+                "crates/truing/tests/it/converge/crash.rs",
+                "whatever_is_forgotten_is_done_again_and_nothing_is_there_twice",
+            ),
+        ],
+    ),
+    (
+        "Two runs on one pull request: the second is refused; on two of them: side by side",
+        &[
+            (ADVERSE, "of_two_runs_on_one_pull_request_the_second_is_refused"),
+            (SEVERAL, "they_are_side_by_side_and_a_signal_ends_them_all_and_each_can_be_gone_on_with"),
+        ],
+    ),
+    (
+        "The description's writer fails, or drops what people wrote: it stays as it was",
+        &[
+            (PULL, "a_description_that_is_not_wanted_loses_something_or_is_never_written_stays_as_it_was"),
+            (PULL, "the_description_tells_in_the_end_what_is_delivered_and_keeps_what_people_wrote"),
+        ],
+    ),
+    (
+        "A head that was clean is converged at once; a forged marker makes nothing clean",
+        &[
+            (LOCAL, "a_planted_bug_is_mended_and_a_fresh_audit_finds_nothing"),
+            (LOCAL, "a_run_that_has_converged_is_told_again_and_not_paid_again"),
+            (ADVERSE, "a_marker_that_somebody_else_posts_makes_nothing_clean"),
+        ],
+    ),
+    (
+        "Bugbot before our audit: a stale review is asked for anew once, eyes are waited for, lag and silence block",
+        &[
+            (
+                ADVERSE,
+                "a_stale_review_of_another_is_asked_for_anew_once_and_our_audit_follows_when_it_is_clean",
+            ),
+            (ADVERSE, "a_reviewer_that_stays_silent_blocks_in_the_end"),
+            (READY, "a_stale_review_is_triggered_once_and_then_waited_for"),
+            (READY, "whoever_is_queued_is_not_triggered_but_not_waited_for_without_end"),
+            (READY, "comments_that_lag_are_looked_for_so_often_and_then_it_is_blocked"),
+            (READY, "the_silent_are_asked_so_often_and_then_block_or_are_left"),
+            (OTHERS, "a_call_of_a_person_that_a_reviewer_has_seen_is_not_made_again"),
+            (OTHERS, "a_reviewer_that_counts_and_shows_nothing_blocks"),
+        ],
+    ),
+    (
+        "We push: whatever others have said of the head before counts no more",
+        &[
+            (READY, "a_push_forgets_every_stamp_wait_and_lag"),
+            (OTHERS, "whoever_is_listed_first_is_so_after_each_push_whatever_strangers_say"),
+            (PULL, "another_reviewer_is_asked_once_a_head_and_what_it_finds_is_answered_in_its_own_thread"),
+        ],
+    ),
+    (
+        "Copilot comments with and without lines, in its body alone, or never comes",
+        &[
+            (READY, "copilot_is_clean_when_it_comments_and_shows_nothing"),
+            (OTHERS, "what_a_reviewer_says_in_its_text_alone_is_mended"),
+            (READY, "who_comes_by_itself_is_never_asked_and_who_cannot_be_asked_is_so_for_the_run"),
+        ],
+    ),
+    (
+        "Mergeability: unknown and then clean, a conflict, blocked while it is a draft, unstable",
+        &[
+            (ADVERSE, "a_conflict_with_the_base_blocks_and_what_is_not_known_yet_is_waited_for"),
+            (READY, "mergeability_is_waited_for_while_it_can_change_and_is_named_when_it_does_not"),
+            (HUB, "what_a_merge_would_be_and_why_not"),
+        ],
+    ),
+    (
+        "Pull requests of the same number in two repositories",
+        &[(SEVERAL, "two_repositories_have_pull_requests_of_the_same_number_and_neither_is_the_other")],
+    ),
+    (
+        "A sweep of no, one and many pull requests, and of more than one page of a list",
+        &[
+            (OWNERS, "where_nothing_is_open_that_is_said_and_no_model_is_asked"),
+            (OWNERS, "every_open_pull_request_of_the_owners_is_worked_on_whatever_others_have_its_number"),
+            (OWNERS, "all_pages_of_a_list_are_read"),
+        ],
+    ),
+    (
+        "Instructions that are planted in the change and in comments change nothing",
+        &[
+            (ADVERSE, "orders_that_are_planted_in_the_change_and_in_comments_change_nothing"),
+            (PAIRS, "a_thousand_pairs_end_as_they_must_and_within_their_limits"),
+        ],
+    ),
+];
+
+const HEAD: &str = "\
+# Scenarios of the converge loop
+
+<!-- Generated by crates/truing/tests/it/converge/scenarios.rs. To write it anew: UPDATE_DOCS=1 cargo test -p truing --test it converge:: -->
+
+What the loop is accepted by, and the tests that show it. Those below `crates/truing/tests` run the real program with a
+scripted model and a fake forge; those of `core` show the decision alone, in more of its cases.
+
+| | What happens | Shown by |
+|---:|---|---|
+";
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Is there such a test in this file?
+fn is_test(file: &str, name: &str) -> bool {
+    let text = std::fs::read_to_string(root().join(file)).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    let is_it = |line: &str| {
+        let line = line.trim_start_matches("async ");
+        line.strip_prefix("fn ")
+            .and_then(|rest| rest.strip_prefix(name))
+            .is_some_and(|rest| rest.starts_with('('))
+    };
+    lines.windows(2).any(|pair| {
+        let marks = pair[0].starts_with("#[test]") || pair[0].starts_with("#[tokio::test");
+        marks && is_it(pair[1])
+    })
+}
+
+#[test]
+fn the_page_tells_which_tests_show_each_scenario() {
+    let mut page = HEAD.to_owned();
+    for (number, (what, tests)) in (1..).zip(SCENARIOS) {
+        assert!(!tests.is_empty(), "scenario {number}: no test shows it");
+        for (file, name) in tests {
+            assert!(is_test(file, name), "scenario {number}: there is no test `{name}` in {file}");
+        }
+        let shown = tests.iter().map(|(file, name)| {
+            let file = file.trim_start_matches("crates/");
+            format!("[`{name}`](../../crates/{file})")
+        });
+        let shown = shown.collect::<Vec<_>>().join("<br>");
+        let _ = writeln!(page, "| {number} | {what} | {shown} |");
+    }
+    let path = root().join("docs/reference/converge-scenarios.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &page).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(written, page, "write it anew: UPDATE_DOCS=1 cargo test -p truing --test it converge::");
+}

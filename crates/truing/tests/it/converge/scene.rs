@@ -1,0 +1,174 @@
+//! A repository whose branch has a planted bug, and a model that is scripted.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+use truing_fakes::model::{Answer, FakeModel, KEY, Script};
+
+use crate::converge::place::{Place, Ran};
+
+/// The branch's file: it counts one too few.
+pub(crate) const BUG: &str =
+    "def total(xs):\n    s = 0\n    for i in range(len(xs) - 1):\n        s += xs[i]\n    return s\n";
+/// What the finding is called that [`dirty`] reports.
+pub(crate) const BUG_ID: &str = "1:26045536a50a2667385b172b6df13c7a-1";
+/// What is right.
+pub(crate) const RIGHT: &str = "    for i in range(len(xs)):\n";
+/// What is wrong.
+pub(crate) const WRONG: &str = "    for i in range(len(xs) - 1):\n";
+
+pub(crate) struct Scene {
+    pub(crate) place: Place,
+    pub(crate) model: FakeModel,
+    config: String,
+    program: Option<PathBuf>,
+    _runtime: Runtime,
+}
+
+impl Scene {
+    /// A branch `topic` with `total.py` beside `main`, and answers of the model.
+    pub(crate) fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
+        let runtime = Runtime::new().unwrap();
+        let model = runtime.block_on(FakeModel::start(Script::of(answers))).unwrap();
+        let place = Place::new();
+        place.git(["checkout", "--quiet", "-b", "topic"]);
+        place.write("total.py", BUG);
+        place.commit("add totals");
+        Self { place, model, config: String::new(), program: None, _runtime: runtime }
+    }
+
+    /// With these lines in the operator's file.
+    pub(crate) fn with(mut self, config: &str) -> Self {
+        self.config = config.to_owned();
+        self
+    }
+
+    /// With this `claude` program in between, if there is one.
+    pub(crate) fn by(mut self, program: Option<PathBuf>) -> Self {
+        self.program = program;
+        self
+    }
+
+    pub(crate) fn play(&self, answers: impl IntoIterator<Item = Answer>) {
+        self.model.play(Script::of(answers));
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> std::process::Command {
+        self.other("converge", arguments)
+    }
+
+    /// Another command.
+    pub(crate) fn other(&self, name: &str, arguments: &[&str]) -> std::process::Command {
+        let config = format!("[model]\nbase_url = \"{}\"\n{}", self.model.url(), self.config);
+        std::fs::write(self.place.home().join("op.toml"), config).unwrap();
+        let fixed = [name, "--config", "../op.toml"];
+        let mut command = self.place.command(&[&fixed, arguments].concat());
+        command.env("ANTHROPIC_API_KEY", KEY);
+        if let Some(program) = &self.program {
+            command.env("RUNTIME_MODE", "cli").env("TRUING_REVIEW__CLAUDE", program);
+        }
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
+        Ran::from(self.command(arguments).output().unwrap())
+    }
+
+    pub(crate) fn audit(&self, arguments: &[&str]) -> Ran {
+        Ran::from(self.other("audit", arguments).output().unwrap())
+    }
+
+    /// The answer as JSON, and the exit code.
+    pub(crate) fn json(&self, arguments: &[&str]) -> (Value, i32) {
+        let ran = self.run(&[&["--format", "json"], arguments].concat());
+        (serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{ran:?}")), ran.exit)
+    }
+
+    /// What was printed, without what differs between runs.
+    pub(crate) fn steady(&self, ran: &Ran) -> String {
+        let run = regex::Regex::new("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").unwrap();
+        let commit = regex::Regex::new(r"\b([0-9a-f]{10}|[0-9a-f]{7})\b").unwrap();
+        let text = format!("{}{}", ran.err, ran.out);
+        commit.replace_all(&run.replace_all(&text, "RUN"), "COMMIT").into_owned()
+    }
+
+    /// The branch of the run, if there is one.
+    pub(crate) fn branch(&self) -> Option<String> {
+        let found = self.place.git(["branch", "--list", "--format=%(refname:short)", "truing/run/*"]);
+        found.lines().next().map(str::to_owned)
+    }
+
+    /// How many requests the model got.
+    pub(crate) fn asked(&self) -> usize {
+        self.model.log().len()
+    }
+}
+
+/// An absence for each category but these.
+pub(crate) fn absences(but: &str, file: &str, line: u32, text: &str) -> Value {
+    let all = "ABCDEFGHIJ".chars().filter(|letter| !but.contains(*letter));
+    let one = |letter: char| {
+        json!({ "category": letter.to_string(), "files_opened": [file],
+            "lines_quoted": [{ "file": file, "line": line, "text": text }],
+            "probes": ["called it with an empty list, one element and many: each is counted"] })
+    };
+    all.map(one).collect()
+}
+
+/// An auditor that reports these findings, of these categories, and that the others hold none.
+pub(crate) fn found(findings: &[Value], categories: &str) -> Answer {
+    let absences = absences(categories, "total.py", 1, "def total(xs):");
+    Answer::tool("report", json!({ "findings": findings, "absences": absences })).usage(1000, 100)
+}
+
+/// An auditor that has evidence for these categories alone.
+pub(crate) fn absent(categories: &str) -> Answer {
+    let but: String = "ABCDEFGHIJ".chars().filter(|letter| !categories.contains(*letter)).collect();
+    found(&[], &but)
+}
+
+/// A finding on this line, which says `excerpt`, of this severity and category.
+pub(crate) fn finding(at: (&str, u32), excerpt: &str, kind: (&str, &str), title: &str) -> Value {
+    json!({ "path": at.0, "start_line": at.1, "severity": kind.0, "category": kind.1, "title": title,
+        "body": "`range(len(xs) - 1)` ends one too early.", "excerpt": excerpt,
+        "fix": "every element is counted", "validation": "total([1, 2]) is 3" })
+}
+
+/// An auditor that finds the planted bug.
+pub(crate) fn dirty() -> Answer {
+    let finding = finding(("total.py", 3), WRONG.trim_end(), ("P1", "G"), "The last element is left out");
+    found(&[finding], "G")
+}
+
+/// An auditor that finds nothing.
+pub(crate) fn clean() -> Answer {
+    found(&[], "")
+}
+
+/// An auditor of a fix of the planted bug that finds nothing.
+pub(crate) fn fix_is_clean() -> Answer {
+    let report = json!({ "findings": [], "absences": absences("", "total.py", 3, RIGHT.trim_end()) });
+    Answer::tool("report", report).usage(1000, 100)
+}
+
+/// A fixer's edit.
+pub(crate) fn edit(path: &str, old: &str, new: &str) -> Answer {
+    Answer::tool("edit", json!({ "path": path, "old": old, "new": new })).usage(1000, 100)
+}
+
+/// A file that a fixer writes.
+pub(crate) fn write(path: &str, content: &str) -> Answer {
+    Answer::tool("write", json!({ "path": path, "content": content })).usage(1000, 100)
+}
+
+/// A fixer's report on every finding that there is: by `ids`, mended or why not.
+pub(crate) fn mended(findings: &[(&str, Option<&str>)]) -> Answer {
+    let one = |(id, why): &(&str, Option<&str>)| match why {
+        None => json!({ "id": id, "status": "fixed" }),
+        Some(why) => json!({ "id": id, "status": "could_not_address", "reason": why }),
+    };
+    let findings: Vec<Value> = findings.iter().map(one).collect();
+    Answer::tool("report", json!({ "summary": "count the last element", "findings": findings }))
+        .usage(1000, 100)
+}

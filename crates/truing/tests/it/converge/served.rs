@@ -1,0 +1,417 @@
+//! Runs that the service does: asked for by a comment or a label, a step at a time, and gone on with after a kill.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use truing_fakes::forge::{Chaos, Fault, FaultKind, Hook, PullView, Verdict};
+use truing_fakes::model::{Answer, Script};
+
+use crate::converge::place::Ran;
+use crate::converge::pull::{Site, two_loops};
+use crate::converge::scene::{clean, dirty, mended, write};
+
+const SECRET: &str = "served-secret-canary";
+pub(crate) const NATIVE: &str =
+    "[review]\nruntime = \"native\"\nbackoff = \"50ms\"\nbackoff_max = \"100ms\"\nattempts = 2\n";
+/// How long a condition may take to come true on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The service, until it is dropped or killed.
+pub(crate) struct Server(Child, String);
+
+impl Server {
+    pub(crate) fn start(site: &Site) -> Self {
+        let mut command = site.other("serve", &[]);
+        command.env("GITHUB_WEBHOOK_SECRET", SECRET).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let listens = |line: String| {
+            Some(line.split_once("health and metrics: ")?.1.split_once("/healthz")?.0.to_owned())
+        };
+        let url = lines.find_map(listens).unwrap();
+        // Its log is read to the end, so that it never waits for a reader.
+        std::thread::spawn(move || lines.for_each(drop));
+        let hook = format!("{url}/webhooks/github");
+        site.forge.hook(Hook { url: hook, secret: SECRET.into(), automatic: false });
+        Self(child, url)
+    }
+
+    /// How many runs of this loop ended so, by its metrics.
+    pub(crate) fn runs(&self, of: &str, outcome: &str) -> u64 {
+        let address = self.1.strip_prefix("http://").unwrap();
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(stream, "GET /metrics HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
+        let mut metrics = String::new();
+        stream.read_to_string(&mut metrics).unwrap();
+        let name = format!("truing_runs_total{{loop=\"{of}\",outcome=\"{outcome}\"}} ");
+        let count = metrics.lines().find_map(|line| line.strip_prefix(&name)?.parse().ok());
+        count.unwrap_or_else(|| panic!("{name}: {metrics}"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Site {
+    pub(crate) async fn until(&self, what: &str, holds: impl Fn(&PullView) -> bool) -> PullView {
+        let deadline = Instant::now() + PATIENCE;
+        let mut look = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            look.tick().await;
+            let pull = self.pull().await;
+            if holds(&pull) {
+                return pull;
+            }
+            assert!(Instant::now() < deadline, "{what}: {pull:#?}\n{}", self.why().await);
+        }
+    }
+
+    pub(crate) async fn deliver(&self) {
+        let answers = self.forge.deliver_all(Chaos::default()).await.unwrap();
+        assert!(answers.iter().all(|status| *status == 202), "{answers:?}");
+    }
+
+    /// Forgets the webhooks that nobody has got yet, so that nothing but the run is at work.
+    pub(crate) async fn asks(&self, by: &str) {
+        self.says(by, "/converge").await;
+    }
+
+    pub(crate) async fn says(&self, by: &str, text: &str) {
+        self.forge.pending();
+        self.repo.comment(self.number, by, text).await.unwrap();
+        self.deliver().await;
+    }
+
+    pub(crate) async fn why(&self) -> String {
+        let mut command = self.other("why", &[&format!("acme/shop#{}", self.number)]);
+        let ran = tokio::task::spawn_blocking(move || Ran::from(command.output().unwrap())).await.unwrap();
+        // Nothing may be known of it yet.
+        assert!(matches!(ran.exit, 0 | 2), "{ran:?}");
+        // Lines are folded for a terminal.
+        ran.out.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// Waits until `why` tells this.
+    pub(crate) async fn until_why(&self, what: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let why = self.why().await;
+            if why.contains(what) {
+                return why;
+            }
+            assert!(Instant::now() < deadline, "{what} is not in {why}");
+        }
+    }
+}
+
+pub(crate) fn report(pull: &PullView) -> Option<&str> {
+    let mut reports = pull.comments.iter().map(|comment| comment.body.as_str());
+    reports.find(|body| body.starts_with("## /converge: "))
+}
+
+fn reviews(pull: &PullView) -> Vec<&str> {
+    let first = |body: &str| body.starts_with("## converge: loop");
+    pull.reviews.iter().filter_map(|review| review.body.lines().next()).filter(|line| first(line)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comment_of_whoever_may_write_starts_a_run_and_a_strangers_does_not() {
+    let site = Site::new(NATIVE, two_loops()).await;
+    let _server = Server::start(&site);
+    site.asks("eve").await;
+    site.repo.comment(site.number, "ann", "please `/converge`").await.unwrap();
+    site.deliver().await;
+    assert!(site.model.log().is_empty());
+    site.asks("ann").await;
+    let pull = site.until("the report", |pull| report(pull).is_some()).await;
+    let told = report(&pull).unwrap();
+    assert!(told.starts_with("## /converge: converged\n") && told.contains("Loops: 2\n"), "{told}");
+    assert!(!pull.draft, "it is marked ready");
+    assert_eq!(
+        reviews(&pull),
+        ["## converge: loop 1 audit: 0P0 / 1P1 / 0P2", "## converge: loop 2 audit: 0P0 / 0P1 / 0P2 → clean"]
+    );
+    let why = site.until_why("converge: converged").await;
+    for line in
+        ["`/converge` by ann@github", "converge: Loop 1 audit: 0P0 / 1P1 / 0P2", "goes on later (step)"]
+    {
+        assert!(why.contains(line), "{line} is not in {why}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_report_says_that_no_test_stood_behind_a_run_that_changed_tests() {
+    let test = "from total import total\n\n\ndef test_all():\n    assert total([1, 2]) == 3\n";
+    for (check, says_so) in [("", true), ("[verify]\ncheck = [[\"true\"]]\n", false)] {
+        let mut answers = two_loops().to_vec();
+        answers.insert(2, write("tests/test_total.py", test));
+        let site = Site::new(&format!("{NATIVE}{check}"), answers).await;
+        let _server = Server::start(&site);
+        site.asks("ann").await;
+        let pull = site.until("the report", |pull| report(pull).is_some()).await;
+        let told = report(&pull).unwrap();
+        assert!(told.starts_with("## /converge: converged\n"), "{told}");
+        assert_eq!(told.contains("no test confirms this run: "), says_so, "{check}: {told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_a_run_has_just_audited_clean_is_reviewed_without_a_model() {
+    let site = Site::new(NATIVE, two_loops()).await;
+    let _server = Server::start(&site);
+    site.asks("ann").await;
+    site.until("the report", |pull| report(pull).is_some()).await;
+    let asked = site.model.log().len();
+    // The push of the fix, and the mark, are told of now.
+    site.deliver().await;
+    let summary = |pull: &PullView| {
+        let mut said = pull.summaries().map(|comment| comment.body.clone());
+        said.find(|body| body.starts_with("## Truing: "))
+    };
+    let pull = site.until("the summary", |pull| summary(pull).is_some()).await;
+    let told = summary(&pull).unwrap();
+    assert!(
+        told.contains("has audited this commit and found nothing, so no other model was asked"),
+        "{told}"
+    );
+    assert!(told.contains("Rules only: no model was called"), "{told}");
+    assert_eq!(site.model.log().len(), asked, "it was paid for twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finding_of_a_run_is_dismissed_in_its_thread_and_no_run_finds_it_again() {
+    let nothing = mended(&[(crate::converge::scene::BUG_ID, Some("nobody knows how"))]);
+    let site = Site::new(NATIVE, [dirty(), nothing]).await;
+    let _server = Server::start(&site);
+    site.asks("ann").await;
+    let pull = site.until("the report", |pull| report(pull).is_some()).await;
+    assert!(report(&pull).unwrap().starts_with("## /converge: stuck\n"), "{pull:#?}");
+    let first = pull.inline().find(|comment| comment.in_reply_to.is_none()).unwrap().id;
+    site.forge.pending();
+    site.repo.reply(site.number, "ann", first, "/dismiss the callers rely on it").await.unwrap();
+    site.deliver().await;
+    site.until_why("`/dismiss 26045536a5-1` by ann@github: the callers rely on it").await;
+    site.model.play(Script::of([Answer::describes("Adds up orders."), dirty()]));
+    site.asks("ann").await;
+    let converged =
+        |pull: &PullView| report(pull).is_some_and(|told| told.contains("/converge: converged\n"));
+    site.until("the second report", converged).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_label_starts_a_run_if_whoever_set_it_may_write() {
+    let site = Site::new(NATIVE, [clean()]).await;
+    let _server = Server::start(&site);
+    site.forge.pending();
+    site.repo.label(site.number, "truing:converge", true, "eve").await.unwrap();
+    site.repo.label(site.number, "bug", true, "ann").await.unwrap();
+    site.deliver().await;
+    site.repo.label(site.number, "truing:converge", false, "ann").await.unwrap();
+    site.deliver().await;
+    assert!(site.model.log().is_empty());
+    site.repo.label(site.number, "truing:converge", true, "ann").await.unwrap();
+    site.deliver().await;
+    let pull = site.until("the report", |pull| report(pull).is_some()).await;
+    assert!(report(&pull).unwrap().starts_with("## /converge: converged\n"));
+    let why = site.why().await;
+    assert!(why.contains("`/converge` by ann@github") && !why.contains("eve@github"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_asks_no_model_says_so() {
+    let site = Site::new("", [clean()]).await;
+    let _server = Server::start(&site);
+    site.asks("ann").await;
+    let why = site.until_why("is not followed: this server asks no model").await;
+    assert!(why.contains("`/converge` by ann@github"), "{why}");
+    assert!(site.model.log().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_another_reviewer_is_waited_for_nobody_has_a_lease_and_its_answer_is_seen() {
+    let others = "[converge]\nreviewers = [\"internal\", \"helper\"]\npoll = \"1s\"\n\
+        [reviewer.helper]\nlogins = [\"helper[bot]\"]\nbudget = \"1h\"\n";
+    let site = Site::new(&format!("{NATIVE}{others}"), [clean()]).await;
+    let _server = Server::start(&site);
+    site.asks("ann").await;
+    site.until_why("goes on later (reviewer)").await;
+    // It looks once a second, and has a lease for that long.
+    site.until_why("state waiting").await;
+    // A command may take it over meanwhile: nobody is at work.
+    site.repo.review(site.number, "helper[bot]", Verdict::Approved, "fine").await.unwrap();
+    let pull = site.until("the report", |pull| report(pull).is_some()).await;
+    assert!(report(&pull).unwrap().starts_with("## /converge: converged\n"), "{pull:#?}");
+    assert_eq!(reviews(&pull).len(), 1, "it is audited once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_server_leaves_a_run_that_the_next_one_goes_on_with() {
+    let site = Site::new(NATIVE, two_loops()).await;
+    let server = Server::start(&site);
+    site.asks("ann").await;
+    site.until("the first review", |pull| !reviews(pull).is_empty()).await;
+    drop(server);
+    let _server = Server::start(&site);
+    let pull = site.until("the report", |pull| report(pull).is_some()).await;
+    assert!(report(&pull).unwrap().starts_with("## /converge: converged\n"), "{pull:#?}");
+    assert_eq!(reviews(&pull).len(), 2, "{pull:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_stuck_says_why_at_the_pull_request() {
+    let nothing = mended(&[(crate::converge::scene::BUG_ID, Some("nobody knows how"))]);
+    let site = Site::new(NATIVE, [dirty(), nothing]).await;
+    let _server = Server::start(&site);
+    site.asks("ann").await;
+    let pull = site.until("the report", |pull| report(pull).is_some()).await;
+    let told = report(&pull).unwrap();
+    assert!(told.starts_with("## /converge: stuck\n") && told.contains("write `/converge`"), "{told}");
+    assert!(pull.draft);
+    // Then it is tried again, from what is known.
+    let fixed = [Answer::describes("Adds up orders.")].into_iter().chain(two_loops().into_iter().skip(1));
+    site.model.play(Script::of(fixed));
+    site.asks("ann").await;
+    let converged =
+        |pull: &PullView| report(pull).is_some_and(|told| told.contains("/converge: converged\n"));
+    let pull = site.until("the second report", converged).await;
+    assert_eq!(reviews(&pull).len(), 2, "nothing was new, so nothing was audited twice: {pull:#?}");
+    assert_eq!(pull.comments.iter().filter(|comment| comment.body.contains("## /converge: ")).count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_that_cannot_be_posted_is_posted_later_and_nothing_is_audited_again() {
+    let site = Site::new(NATIVE, [clean()]).await;
+    let _server = Server::start(&site);
+    let comments = "/repos/{owner}/{repo}/issues/{number}/comments$";
+    site.forge.fault(Fault::once("POST", comments, FaultKind::SecondaryLimit(Some(1))));
+    site.asks("ann").await;
+    let pull = site.until("the report", |pull| report(pull).is_some()).await;
+    let told = report(&pull).unwrap();
+    assert!(told.starts_with("## /converge: converged\n") && told.contains("Loops: 1\n"), "{told}");
+    assert_eq!(reviews(&pull).len(), 1, "{pull:#?}");
+    assert!(site.why().await.contains("goes on later (rate_limit)"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_is_not_there_ends_the_run_and_the_pull_request_is_told() {
+    let site = Site::new(NATIVE, vec![Answer::status(401); 8]).await;
+    let _server = Server::start(&site);
+    site.asks("ann").await;
+    let pull = site.until("the report", |pull| report(pull).is_some()).await;
+    assert!(report(&pull).unwrap().starts_with("## /converge: error\n"), "{pull:#?}");
+    let why = site.until_why("converge: given up: ").await;
+    assert!(!why.contains("parked"), "reviews go on: {why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_audit_that_is_asked_for_is_one_review_and_a_run_goes_on_from_what_it_found() {
+    let site = Site::new(NATIVE, two_loops()).await;
+    let _server = Server::start(&site);
+    let head = site.pull().await.head;
+    site.says("ann", "/audit").await;
+    let pull = site.until("the review", |pull| !reviews(pull).is_empty()).await;
+    assert_eq!(reviews(&pull), ["## converge: loop 1 audit: 0P0 / 1P1 / 0P2"]);
+    site.until_why("the audit found 0 P0, 1 P1 and 0 P2").await;
+    let pull = site.pull().await;
+    assert_eq!((&pull.head, pull.draft, report(&pull), site.model.log().len()), (&head, true, None, 1));
+
+    site.asks("ann").await;
+    let pull = site.until("the report", |pull| report(pull).is_some()).await;
+    assert!(report(&pull).unwrap().starts_with("## /converge: converged\n"), "{pull:#?}");
+    assert_eq!(
+        reviews(&pull),
+        ["## converge: loop 1 audit: 0P0 / 1P1 / 0P2", "## converge: loop 2 audit: 0P0 / 0P1 / 0P2 → clean"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clean_audit_marks_nothing_ready_and_a_stranger_gets_none() {
+    let site = Site::new(NATIVE, [clean()]).await;
+    let _server = Server::start(&site);
+    site.says("eve", "/audit").await;
+    assert!(site.model.log().is_empty());
+    site.says("ann", "/audit").await;
+    let pull = site.until("the review", |pull| !reviews(pull).is_empty()).await;
+    assert_eq!(reviews(&pull), ["## converge: loop 1 audit: 0P0 / 0P1 / 0P2 → clean"]);
+    site.until_why("the audit found nothing at").await;
+    let pull = site.pull().await;
+    assert!(pull.draft && report(&pull).is_none(), "{pull:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_audit_with_a_silent_auditor_is_not_clean_says_so_and_is_made_anew_when_asked_again() {
+    // One of two auditors writes prose, asked to report and asked again; the other one finds nothing.
+    let answers = [clean(), Answer::text("Looks good to me.").usage(100, 10).times(4)];
+    let site = Site::new(&format!("{NATIVE}[converge]\nparallel_from = 1\nauditors = 2\n"), answers).await;
+    let _server = Server::start(&site);
+    site.says("ann", "/audit").await;
+    let pull = site.until("the report", |pull| report(pull).is_some()).await;
+    let told = report(&pull).unwrap();
+    assert!(told.starts_with("## /converge: error\n"), "{told}");
+    assert!(told.contains("an auditor gave no valid answer at"), "{told}");
+    assert_eq!(reviews(&pull).len(), 1, "{pull:#?}");
+    assert_eq!(site.model.log().len(), 5, "who was asked twice is not asked by another attempt");
+
+    site.model.play(Script::of(vec![clean(); 2]));
+    site.says("ann", "/audit").await;
+    site.until_why("the audit found nothing at").await;
+    assert_eq!(site.model.log().len(), 7, "both are asked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_a_person_stops_says_so_and_is_resumed() {
+    let others = "[converge]\nreviewers = [\"internal\", \"helper\"]\npoll = \"1h\"\n\
+        [reviewer.helper]\nlogins = [\"helper[bot]\"]\nbudget = \"2h\"\n";
+    let site = Site::new(&format!("{NATIVE}{others}"), [clean()]).await;
+    let _server = Server::start(&site);
+    site.asks("ann").await;
+    site.until_why("goes on later (reviewer)").await;
+    site.says("eve", "/converge stop").await;
+    site.says("ann", "/converge stop").await;
+    let pull = site.until("the report", |pull| report(pull).is_some()).await;
+    assert!(report(&pull).unwrap().starts_with("## /converge: interrupted\n"), "{pull:#?}");
+    let why = site.until_why("converge: interrupted: stopped by `/converge stop`").await;
+    assert!(why.contains("`/converge stop` by ann@github") && !why.contains("eve@github"), "{why}");
+
+    site.repo.review(site.number, "helper[bot]", Verdict::Approved, "fine").await.unwrap();
+    site.asks("ann").await;
+    let converged =
+        |pull: &PullView| report(pull).is_some_and(|told| told.starts_with("## /converge: converged\n"));
+    let pull = site.until("the second report", converged).await;
+    assert_eq!(reviews(&pull).len(), 1, "it is audited once: {pull:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_given_up_before_its_commits_are_known_is_told_by_the_report_and_hides_no_other() {
+    let site = Site::new(NATIVE, [clean()]).await;
+    let server = Server::start(&site);
+    assert_eq!((server.runs("converge", "done"), server.runs("converge", "failed")), (0, 0));
+    let git = Fault::once("GET", "/{owner}/{repo}/info/refs", FaultKind::Status(500, None));
+    site.forge.fault(git.times(u32::MAX));
+    site.asks("ann").await;
+    let pull = site.until("the report", |pull| report(pull).is_some()).await;
+    assert!(report(&pull).unwrap().starts_with("## /converge: error\n"), "{pull:#?}");
+    site.until_why("converge: given up: ").await;
+    let outcomes = async || {
+        let ran = site.ran(site.other("report", &["--loop", "converge", "--format", "json"])).await;
+        let told: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+        let all = told["outcomes"].as_array().unwrap();
+        all.iter().map(|one| (one["kind"].clone(), one["evidence"]["head"].is_null())).collect::<Vec<_>>()
+    };
+    assert_eq!(outcomes().await, [(serde_json::json!("failed"), true)]);
+    assert!(site.model.log().is_empty());
+
+    // There is nothing in it to go on from.
+    site.forge.clear_faults();
+    site.asks("ann").await;
+    let converged =
+        |pull: &PullView| report(pull).is_some_and(|told| told.contains("/converge: converged\n"));
+    site.until("the second report", converged).await;
+    assert_eq!(outcomes().await, [(serde_json::json!("done"), false), (serde_json::json!("failed"), true)]);
+}

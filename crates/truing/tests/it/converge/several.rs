@@ -1,0 +1,164 @@
+//! Several pull requests of one call: side by side, each by itself.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use truing_fakes::forge::NewPull;
+use truing_fakes::model::{Answer, Bug, Call, Fault, Mend, Place as At, Script};
+use truing_fakes::repo::Commit;
+
+use crate::converge::adverse::looks;
+use crate::converge::place::Ran;
+use crate::converge::pull::{BOT, Site, loops_of};
+use crate::converge::scene::{BUG, RIGHT, WRONG};
+
+/// The planted bug of the first pull request, and this many others without.
+async fn site(others: u64, answers: impl IntoIterator<Item = Answer>) -> (Site, Vec<String>) {
+    let site = Site::new("", answers).await;
+    for other in 1..=others {
+        let branch = format!("other-{other}");
+        let commit = Commit::new("Add a word").write(format!("word_{other}.py"), "WORD = 1\n");
+        site.repo.push(&branch, commit).await.unwrap();
+        site.repo.open(NewPull::of(&branch)).await.unwrap();
+    }
+    let names = (site.number..=site.number + others).map(|number| format!("acme/shop#{number}")).collect();
+    (site, names)
+}
+
+/// The answers of a call, one a line.
+fn lines(ran: &Ran) -> Vec<Value> {
+    ran.out.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{ran:?}"))).collect()
+}
+
+/// What each answer is about, and how it ended.
+fn ends(ran: &Ran) -> Vec<(Value, Value)> {
+    lines(ran).into_iter().map(|line| (line["pr"].clone(), line["exit"].clone())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn they_are_side_by_side_and_a_signal_ends_them_all_and_each_can_be_gone_on_with() {
+    // No auditor ever answers: that all are asked means that none waits for another.
+    let (site, names) = site(2, [Answer::fault(Fault::Stall { after: At::Headers }).times(0)]).await;
+    let mut command = site.command(&["--format", "json", &names[2], &names[0], &names[1], &names[0]]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let began = Instant::now();
+    while site.model.log().len() < 3 {
+        assert!(began.elapsed() < Duration::from_secs(60), "not all are at work");
+        tokio::task::yield_now().await;
+    }
+    std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let ran = tokio::task::spawn_blocking(|| Ran::from(child.wait_with_output().unwrap())).await.unwrap();
+    let interrupted = |name: &String| (json!(name), json!("interrupted"));
+    let expected: Vec<_> = [&names[2], &names[0], &names[1]].map(interrupted).into();
+    assert_eq!((ran.exit, ends(&ran)), (130, expected), "{ran:?}");
+
+    // Each has given its lease back, and the same runs go on, now one after the other.
+    let runs: Vec<Value> = lines(&ran).iter().map(|line| line["run"].clone()).collect();
+    let title = "The last element is left out";
+    let mend =
+        Mend { title: Some(title.into()), calls: vec![Call::edit("total.py", WRONG, RIGHT)], declined: None };
+    let bug = Bug::new("total.py", WRONG.trim(), title);
+    site.model.play(Script::of(Answer::audits([bug]).into_iter().chain([Answer::fixes([mend])])));
+    let asked = site.model.log().len();
+    let ran = site.call(&["--format", "json", "--serial", &names[2], &names[0], &names[1]]).await;
+    let again = lines(&ran);
+    assert_eq!(again.iter().map(|line| line["run"].clone()).collect::<Vec<_>>(), runs, "{ran:?}");
+    assert!(again.iter().all(|line| line["exit"] == "converged"), "{ran:?}");
+    assert_eq!((ran.exit, &again[1]["loops"]), (0, &json!(2)), "{ran:?}");
+    let said: Vec<&str> = ran.err.lines().filter(|line| line.contains("Loop ")).collect();
+    let first_of = |name: &str| said.iter().position(|line| line.starts_with(&format!("{name}: "))).unwrap();
+    assert!(
+        first_of(&names[2]) < first_of(&names[0]) && first_of(&names[0]) < first_of(&names[1]),
+        "{said:?}"
+    );
+    let files = site.model.log().split_off(asked).into_iter().map(|request| {
+        let text = request.body.to_string();
+        ["word_2.py", "total.py", "word_1.py"].iter().position(|file| text.contains(file)).unwrap()
+    });
+    assert!(files.is_sorted(), "one was begun before another had ended");
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_worked_on_keeps_no_other_waiting_and_the_highest_exit_code_is_told() {
+    let (site, names) = site(1, Answer::audits([])).await;
+    let ran = site.call(&["--format", "json", "/nonesuch", &names[1], "acme/shop#99"]).await;
+    let told = lines(&ran);
+    assert_eq!((ran.exit, told.len()), (3, 3), "{ran:?}");
+    let reason = "`/nonesuch`: there is no such folder";
+    assert_eq!(
+        (&told[0]["pr"], &told[0]["exit"], &told[0]["reason"]),
+        (&json!("/nonesuch"), &json!("refused"), &json!(reason))
+    );
+    assert_eq!((&told[1]["pr"], &told[1]["exit"]), (&json!(names[1]), &json!("converged")), "{ran:?}");
+    assert_eq!(
+        (&told[2]["pr"], &told[2]["exit"], &told[2]["code"]),
+        (&json!("acme/shop#99"), &json!("error"), &json!("infrastructure"))
+    );
+    // The same for people: each by its name.
+    let ran = site.call(&[&names[1], "./nonesuch"]).await;
+    assert_eq!(ran.exit, 2, "{ran:?}");
+    assert!(ran.out.starts_with(&format!("{}\nconverge: converged\n", names[1])), "{ran:?}");
+    assert!(ran.err.contains("error: `./nonesuch`: there is no such folder\nhint: "), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_repositories_have_pull_requests_of_the_same_number_and_neither_is_the_other() {
+    let site = Site::new("", looks()).await;
+    let begin = Commit::new("Begin").write("a.py", "");
+    let other = site.forge.create_repository("acme", "mill", begin).await.unwrap();
+    other.permit(BOT, "write").await.unwrap();
+    other.push("topic", Commit::new("Add totals").write("total.py", BUG)).await.unwrap();
+    let number = other.open(NewPull { draft: true, ..NewPull::of("topic") }).await.unwrap();
+    assert_eq!(number, site.number);
+    let (first, second) = (format!("acme/shop#{number}"), format!("acme/mill#{number}"));
+    let ran = site.call(&["--format", "json", &first, &second]).await;
+    let told = lines(&ran);
+    assert_eq!((ran.exit, told.len()), (0, 2), "{ran:?}");
+    assert_ne!(told[0]["run"], told[1]["run"]);
+    for (line, pull) in told.iter().zip([site.pull().await, other.pull(number).await.unwrap()]) {
+        assert_eq!((&line["exit"], &line["loops"]), (&json!("converged"), &json!(2)), "{ran:?}");
+        assert_eq!((line["commits"].as_array().unwrap().len(), loops_of(&pull).len()), (1, 2), "{line}");
+        assert_eq!((&line["commits"][0], pull.draft), (&json!(pull.head), false));
+    }
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+}
+
+/// The most that the process of a call may take for twenty pull requests, in kilobytes.
+const MOST_KILOBYTES: u64 = 300_000;
+
+/// The most memory that a process has taken until now, in kilobytes; none: it has ended.
+fn peak(process: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[allow(clippy::print_stdout, reason = "the figure is the test's result")]
+async fn twenty_at_once_take_less_memory_than_is_promised() {
+    let (site, names) = site(19, looks()).await;
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut command = tokio::process::Command::from(site.command(&[&["--format", "json"], &*names].concat()));
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let process = child.id().unwrap();
+    // Twenty answers are more than a pipe holds.
+    let mut out = child.stdout.take().unwrap();
+    let told = tokio::spawn(async move {
+        let mut told = String::new();
+        out.read_to_string(&mut told).await.unwrap();
+        told
+    });
+    // It is looked at with everything that it says; what is said last is not long before the end.
+    let (mut said, mut most) = (BufReader::new(child.stderr.take().unwrap()).lines(), 0);
+    while let Some(_line) = said.next_line().await.unwrap() {
+        most = peak(process).unwrap_or(0).max(most);
+    }
+    let (status, told) = (child.wait().await.unwrap(), told.await.unwrap());
+    assert_eq!(status.code(), Some(0), "{told}");
+    assert_eq!(told.matches("\"exit\":\"converged\"").count(), 20, "{told}");
+    println!("20 pull requests at once: {most} kB at most (VmHWM)");
+    assert!((1..MOST_KILOBYTES).contains(&most), "{most} kB");
+}

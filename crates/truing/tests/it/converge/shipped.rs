@@ -1,0 +1,150 @@
+//! Hostile fixes by people who have not seen the guard, on the way that is shipped: `truing converge`, a scripted
+//! fixer, and the project's own tests as `verify.check`. None of them reaches the branch, though the tests pass with
+//! each; or people are told what to look at.
+//!
+//! Where a runner is not installed, its cases are not tried, and that is printed.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use serde_json::json;
+use truing_fakes::model::{Answer, Bug, Call, Mend};
+
+use crate::converge::scene::Scene;
+
+struct Set {
+    text: &'static str,
+    /// The project's own tests.
+    check: &'static [&'static str],
+    /// Prints the folder of the toolchain.
+    toolchain: &'static [&'static str],
+    /// Fixes that are refused.
+    cases: &'static [&'static str],
+    /// Fixes that are made, and told of.
+    told: &'static [&'static str],
+}
+
+const SETS: [Set; 4] = [
+    Set {
+        text: include_str!("../../../../core/tests/data/neutralised/second/go.txt"),
+        check: &["go", "test", "./..."],
+        toolchain: &["go", "env", "GOROOT"],
+        cases: &[
+            "testmain-exits-zero",
+            "expected-from-the-code",
+            "vendored-check-logs-only",
+            "data-holds-the-wrong-medians",
+            "product-runtime-caller-test-file",
+        ],
+        told: &["product-special-cases", "product-nan-compares-as-near"],
+    },
+    Set {
+        text: include_str!("../../../../core/tests/data/neutralised/second/rust.txt"),
+        check: &["cargo", "test", "--offline", "--quiet"],
+        toolchain: &["rustc", "--print", "sysroot"],
+        cases: &[
+            "partialeq-ignores-line-breaks",
+            "expectations-changed-to-buggy",
+            "product-thread-name-is-not-main",
+            "widths-of-the-examples-made-larger",
+            "cargo-config-runner-true",
+        ],
+        told: &["product-special-cases"],
+    },
+    Set {
+        text: include_str!("../../../../core/tests/data/neutralised/third/python.txt"),
+        check: &["python3", "-m", "unittest"],
+        toolchain: &["python3", "-c", "import sys; print(sys.prefix)"],
+        cases: &["py-setattr-sys-exit", "py-case-patch", "py-gc", "py2-str-eq", "pymake3-oneshell"],
+        told: &["py2-time", "py2-tests-glob"],
+    },
+    Set {
+        text: include_str!("../../../../core/tests/data/neutralised/third/javascript.txt"),
+        check: &["node", "--test", "test/"],
+        toolchain: &["node", "-p", "path.dirname(path.dirname(process.execPath))"],
+        cases: &["js-assert-patch", "js-env-split", "js2-argv", "js2-require-main"],
+        told: &[],
+    },
+];
+
+type Files = BTreeMap<String, String>;
+
+/// The project, and what each fix writes: none of these moves or deletes.
+fn parsed(text: &str) -> (Files, BTreeMap<String, (String, Files)>) {
+    let mut parts = text.split("\n== ");
+    let project = files(parts.next().unwrap());
+    let case = |part: &str| {
+        let (head, body) = part.split_once('\n').unwrap();
+        let about = body.lines().find_map(|line| line.strip_prefix("about ")).unwrap();
+        let about = about.split([':', ' ']).next().unwrap().to_owned();
+        (head.split_once(' ').unwrap().1.to_owned(), (about, files(body)))
+    };
+    (project, parts.map(case).collect())
+}
+
+fn files(text: &str) -> Files {
+    let text = format!("\n{text}");
+    let parts = text.split("\n@@ ").skip(1);
+    parts
+        .map(|part| part.split_once('\n').unwrap_or((part, "")))
+        .map(|(path, text)| (path.to_owned(), format!("{text}\n")))
+        .collect()
+}
+
+/// The output of a program; none: it is not there.
+fn printed(argv: &[&str]) -> Option<String> {
+    let output =
+        Command::new(argv[0]).args(&argv[1..]).output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+#[test]
+fn no_hostile_fix_reaches_the_branch_though_the_projects_own_tests_pass_with_it() {
+    for Set { text, check, toolchain, cases, told } in SETS {
+        let Some(programs) = printed(toolchain) else {
+            println!("{}: not installed, {} cases are not tried", check[0], cases.len() + told.len());
+            continue;
+        };
+        let (project, fixes) = parsed(text);
+        for name in cases.iter().chain(told) {
+            let (about, written) = &fixes[*name];
+            // The scripted auditors find this line for as long as it is there.
+            let mark = if about.ends_with(".py") { "# unfinished" } else { "// unfinished" };
+            let first = match told.contains(name) {
+                true => mark,
+                false => project[about].lines().find(|line| !line.trim().is_empty()).unwrap(),
+            };
+            let calls = written.iter().map(|(path, text)| Call::write(path, text)).collect();
+            let fixer = Answer::fixes([Mend { title: None, calls, declined: None }]);
+            let bug = Bug::new(about, first, "The result is wrong");
+            let config = format!(
+                "[converge]\nselfaudit_rounds = 1\n[verify]\ncheck = [{}]\nprograms = [{programs:?}]\n",
+                json!(check)
+            );
+            let scene = Scene::new(Answer::audits([bug]).into_iter().chain([fixer])).with(&config);
+            for (path, text) in &project {
+                let end =
+                    if path == about && told.contains(name) { format!("{mark}\n") } else { String::new() };
+                scene.place.write(path, format!("{text}{end}"));
+            }
+            scene.place.commit("add the project");
+            let (output, exit) = scene.json(&[]);
+            println!("{} {name}: {exit} {} {}", check[0], output["code"], output["reason"]);
+            if told.contains(name) {
+                assert_eq!(output["exit"], "converged", "{name}: {output}");
+                let warnings = output["warnings"].to_string();
+                assert!(warnings.contains("may hide what tests would say"), "{name}: {output}");
+                continue;
+            }
+            assert_eq!(
+                (exit, &output["exit"], &output["commits"]),
+                (1, &json!("stuck"), &json!([])),
+                "{name}: {output}"
+            );
+            assert!(
+                ["tests", "checks", "nothing_fixed"].iter().any(|code| output["code"] == *code),
+                "{name}: {output}"
+            );
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! A run by hand that a person stops at its pull request: no server is there to hear it.
+
+use serde_json::json;
+use truing_fakes::model::{Answer, Script};
+
+use crate::converge::pull::{Site, loops_of, two_loops};
+use crate::converge::scene::{clean, fix_is_clean};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_by_hand_ends_before_its_next_act_when_a_maintainer_says_stop_and_is_resumed() {
+    let site = Site::new("", two_loops()).await;
+    // What was said to an earlier run is not said to this one.
+    site.repo.comment(site.number, "ann", "/converge stop").await.unwrap();
+    let before = site.pull().await;
+    // The fixer is asked.
+    site.model.stall(2);
+    let stopping = async {
+        site.model.stalls().await;
+        site.repo.comment(site.number, "ann", "/converge stop\nI want to look at it first.").await.unwrap();
+        site.model.resume();
+    };
+    let ((told, exit), ()) = tokio::join!(site.run(&[]), stopping);
+    assert_eq!(
+        (exit, &told["exit"], &told["code"]),
+        (130, &json!("interrupted"), &json!("interrupted")),
+        "{told}"
+    );
+    let reason = told["reason"].as_str().unwrap();
+    assert!(reason.contains("stopped by `/converge stop` of ann"), "{reason}");
+    let pull = site.pull().await;
+    assert_eq!((&pull.head, loops_of(&pull).len()), (&before.head, 1), "nothing is pushed: {pull:#?}");
+    assert_eq!(pull.inline().count(), 1, "and nothing answered: {pull:#?}");
+
+    site.model.play(Script::of([Answer::describes("Adds up orders."), fix_is_clean(), clean()]));
+    let (told, exit) = site.run(&[]).await;
+    assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_bots_other_words_and_what_is_taken_back_stop_no_run() {
+    let site = Site::new("", two_loops()).await;
+    site.repo.permit("eve", "read").await.unwrap();
+    site.model.stall(2);
+    let talking = async {
+        site.model.stalls().await;
+        for (by, text) in [
+            ("eve", "/converge stop"),
+            ("helper[bot]", "/converge stop"),
+            ("ann", "please do not `/converge stop`"),
+            ("ann", "/converge stop it"),
+            ("ann", "/converge stop"),
+            ("ann", "/converge"),
+        ] {
+            site.repo.comment(site.number, by, text).await.unwrap();
+        }
+        site.model.resume();
+    };
+    let ((told, exit), ()) = tokio::join!(site.run(&[]), talking);
+    assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_by_hand_that_waits_for_a_reviewer_hears_it_too() {
+    let others = "[converge]\nreviewers = [\"internal\", \"helper\"]\npoll = \"1s\"\n\
+        [reviewer.helper]\nlogins = [\"helper[bot]\"]\nbudget = \"1h\"\n";
+    let site = Site::new(others, [clean()]).await;
+    let stopping = async {
+        while loops_of(&site.pull().await).is_empty() {
+            tokio::task::yield_now().await;
+        }
+        site.repo.comment(site.number, "ann", "/converge stop").await.unwrap();
+    };
+    let ((told, exit), ()) = tokio::join!(site.run(&[]), stopping);
+    assert_eq!((exit, &told["code"]), (130, &json!("interrupted")), "{told}");
+    assert!(site.pull().await.draft, "nobody has marked it");
+}

@@ -1,0 +1,290 @@
+//! The cost of runs and audits, and their ends, are the same in the ledger, in `truing why` and in `truing report`.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use truing_fakes::model::{Answer, FakeModel, Fault, Place as At, Script};
+
+use crate::converge::adverse::{BOT_FIRST, bugbot};
+use crate::converge::place::Ran;
+use crate::converge::pull::Site;
+use crate::converge::scene::{BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, fix_is_clean, mended};
+
+fn of(ran: &Ran) -> Value {
+    serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{ran:?}"))
+}
+
+/// The money that the ledger holds to be spent, and still set aside, by reviews and by runs.
+fn ledger(rows: &Value) -> (u64, u64) {
+    let rows = rows.as_array().unwrap().iter();
+    let own = rows.filter(|row| ["review", "run"].contains(&row["level"].as_str().unwrap()));
+    let sum = |of: &str| own.clone().map(|row| row[of].as_u64().unwrap()).sum();
+    (sum("spent_micro_usd"), sum("reserved_micro_usd"))
+}
+
+/// An answer that stops in its middle.
+fn stalls() -> Answer {
+    let stalls = Answer { fault: Some(Fault::Stall { after: At::Text }), ..Answer::text("Let me see.") };
+    stalls.usage(1000, 100)
+}
+
+fn began(mut command: Command) -> Child {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Waits for so many bills.
+fn billed(model: &FakeModel, bills: usize) {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while model.bills().len() < bills {
+        assert!(Instant::now() < deadline, "no request came");
+        std::thread::yield_now();
+    }
+}
+
+fn interrupted(child: Child) -> Ran {
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    Ran::from(child.wait_with_output().unwrap())
+}
+
+impl Site {
+    async fn said(&self, name: &str, arguments: &[&str]) -> Ran {
+        self.ran(self.other(name, arguments)).await
+    }
+
+    async fn ledger(&self) -> (u64, u64) {
+        ledger(&of(&self.said("budget", &["show", "--format", "json"]).await))
+    }
+
+    async fn explained(&self) -> Value {
+        of(&self.said("why", &["--format", "json", &format!("acme/shop#{}", self.number)]).await)
+    }
+
+    async fn report(&self) -> Value {
+        of(&self.said("report", &["--format", "json"]).await)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn why_tells_what_a_run_and_an_audit_cost_and_how_each_loop_ended() {
+    let fixes = [edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()];
+    let site = Site::new("", [dirty()].into_iter().chain(fixes)).await;
+    let (told, exit) = site.run(&[]).await;
+    assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");
+    let (spent, held) = site.ledger().await;
+    let why = site.explained().await;
+    assert_eq!((&why["cost_micro_usd"], held), (&json!(spent), 0), "{why}");
+    assert!(spent > 0);
+    let last = &why["last_outcomes"][0];
+    assert_eq!((&last["loop"], &last["result"]), (&json!("converge"), &json!("converged")), "{why}");
+    assert_eq!(last["cost_micro_usd"], json!(spent));
+    let text = site.said("why", &[&format!("acme/shop#{}", site.number)]).await.out;
+    assert!(text.contains("converge: converged at ") && !text.contains("$0.00 for this head"), "{text}");
+    assert_eq!(site.report().await["totals"]["cost_micro_usd"], json!(spent));
+
+    // A person stops an audit.
+    site.model.play(Script::of([stalls()]));
+    let bills = site.model.bills().len();
+    let child = began(site.other("audit", &["--format", "json", &format!("acme/shop#{}", site.number)]));
+    billed(&site.model, bills + 1);
+    let ran = tokio::task::spawn_blocking(move || interrupted(child)).await.unwrap();
+    assert_eq!(ran.exit, 130, "{ran:?}");
+    let (all, held) = site.ledger().await;
+    assert!(all > spent && held == 0, "{all} {spent}");
+    assert_eq!(of(&ran)["cost_micro_usd"], json!(all - spent), "{ran:?}");
+    assert_eq!(site.explained().await["cost_micro_usd"], json!(all));
+    assert_eq!(site.report().await["totals"]["cost_micro_usd"], json!(all));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_was_stopped_while_it_waits_for_others_is_not_told_as_converged() {
+    let more = BOT_FIRST.replace("\"bugbot\", \"internal\"", "\"internal\", \"bugbot\"").replace("2s", "60s");
+    let site = Site::new(&more, [clean()]).await;
+    site.repo.add_bot(bugbot([])).await.unwrap();
+    let child = began(site.command(&["--format", "json", &format!("acme/shop#{}", site.number)]));
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while !site.pull().await.summaries().any(|comment| comment.body.trim() == "bugbot run") {
+        assert!(Instant::now() < deadline, "nobody was asked");
+    }
+    let ran = tokio::task::spawn_blocking(move || interrupted(child)).await.unwrap();
+    assert_eq!((ran.exit, &of(&ran)["exit"]), (130, &json!("interrupted")), "{ran:?}");
+    let report = site.report().await;
+    let outcome = &report["outcomes"][0];
+    assert_eq!(
+        (&outcome["kind"], &outcome["result"]),
+        (&json!("deferred"), &json!("interrupted")),
+        "{outcome}"
+    );
+    assert_eq!(outcome["exit_reason"], of(&ran)["reason"], "{outcome}");
+    assert_eq!(site.explained().await["last_outcomes"][0]["result"], json!("interrupted"));
+}
+
+impl Scene {
+    fn said(&self, name: &str, arguments: &[&str]) -> Ran {
+        Ran::from(self.other(name, arguments).output().unwrap())
+    }
+
+    fn ledger(&self) -> (u64, u64) {
+        ledger(&of(&self.said("budget", &["show", "--format", "json"])))
+    }
+}
+
+#[test]
+fn an_audit_that_was_interrupted_is_a_run_with_its_cost() {
+    let scene = Scene::new([stalls()]);
+    let child = began(scene.other("audit", &["--format", "json"]));
+    billed(&scene.model, 1);
+    let ran = interrupted(child);
+    assert_eq!(ran.exit, 130, "{ran:?}");
+    let (spent, held) = scene.ledger();
+    assert!(spent > 0 && held == 0, "{spent} {held}");
+    assert_eq!(of(&ran)["cost_micro_usd"], json!(spent), "{ran:?}");
+    let report = of(&scene.said("report", &["--format", "json"]));
+    assert_eq!(report["totals"]["cost_micro_usd"], json!(spent), "{report}");
+    let outcome = &report["outcomes"][0];
+    assert_eq!(
+        (&outcome["result"], &outcome["kind"], &outcome["highest_step"]["id"]),
+        (&json!("interrupted"), &json!("deferred"), &json!("audit")),
+        "{outcome}"
+    );
+}
+
+#[test]
+fn an_audit_is_reported_as_an_audit() {
+    for (answer, result, told) in [(dirty(), "found 1", "1 found 1 finding"), (clean(), "clean", "1 clean")] {
+        let scene = Scene::new([answer]);
+        scene.audit(&[]);
+        let report = of(&scene.said("report", &["--format", "json"]));
+        let outcome = &report["outcomes"][0];
+        assert_eq!(
+            (&outcome["result"], &outcome["kind"], &outcome["highest_step"]["id"]),
+            (&json!(result), &json!("done"), &json!("audit")),
+            "{outcome}"
+        );
+        let text = scene.said("report", &[]).out;
+        assert!(text.contains(&format!("\nResults\n  {told}")), "{text}");
+        assert!(!text.contains("converged"), "{text}");
+    }
+}
+
+#[test]
+fn a_damaged_row_of_a_run_stops_no_audit() {
+    let scene = Scene::new([clean(), clean(), clean()]);
+    assert_eq!(scene.audit(&[]).exit, 0);
+    assert_eq!(scene.run(&[]).exit, 0);
+    let file = rusqlite::Connection::open(scene.place.store()).unwrap();
+    file.execute("UPDATE converge SET body = '{broken'", []).unwrap();
+    let ran = scene.audit(&[]);
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    assert!(ran.err.contains("the record of run ") && ran.err.contains("is left out"), "{ran:?}");
+}
+
+/// Text, Markdown, HTML and CSV tell this sum; the last in millionths of a dollar, as the column of costs.
+fn every_format_tells(scene: &Scene, spent: u64) {
+    let told = |format| scene.said("report", &["--format", format]).out;
+    let json: Value = serde_json::from_str(&told("json")).unwrap();
+    assert_eq!(json["totals"]["cost_micro_usd"], json!(spent), "{json}");
+    assert_eq!(json["converge"]["cost_micro_usd"], json!(spent), "{json}");
+    let cents = (spent + 5_000) / 10_000;
+    let dollars = format!("${}.{:02}", cents / 100, cents % 100);
+    for format in ["text", "markdown", "html"] {
+        let told = told(format);
+        assert!(told.contains(&dollars) && told.contains("not recorded"), "{format}, {dollars}: {told}");
+    }
+    let table = told("csv");
+    let mut table = csv::Reader::from_reader(table.as_bytes());
+    let rows: Vec<csv::StringRecord> = table.records().map(Result::unwrap).collect();
+    let costs = rows.iter().map(|row| row[14].parse::<u64>().unwrap());
+    assert_eq!(costs.sum::<u64>(), spent, "{rows:?}");
+    let unrecorded = rows.iter().filter(|row| (&row[0], &row[4]) == ("converge", "unrecorded"));
+    assert_eq!(unrecorded.count(), 1, "{rows:?}");
+}
+
+/// Kills it in the middle of its second answer.
+fn killed(scene: &Scene, name: &str) {
+    let looks = Answer::tool("read", json!({ "path": "total.py" })).usage(4000, 1000);
+    scene.play([looks, stalls()]);
+    let bills = scene.model.bills().len();
+    let mut child = began(scene.other(name, &["--format", "json"]));
+    billed(&scene.model, bills + 2);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// As if the time of its last call were over.
+fn time_passes(scene: &Scene) {
+    let file = rusqlite::Connection::open(scene.place.store()).unwrap();
+    let sql = "UPDATE reservation SET expires = 1000 * unixepoch() WHERE cost IS NULL";
+    assert_eq!(file.execute(sql, []).unwrap(), 1);
+}
+
+#[test]
+fn what_a_run_and_an_audit_cost_that_were_killed_and_never_gone_on_with_is_told() {
+    for name in ["converge", "audit"] {
+        let scene = Scene::new([]);
+        killed(&scene, name);
+        let (spent, held) = scene.ledger();
+        assert!(spent > 0 && held > 0, "{name}: {spent} {held}");
+        every_format_tells(&scene, spent);
+        // What nobody settles in time counts in full, whoever is asked first.
+        time_passes(&scene);
+        every_format_tells(&scene, spent + held);
+        assert_eq!(scene.ledger(), (spent + held, 0), "{name}");
+        every_format_tells(&scene, spent + held);
+        // The branch moves on, and nobody comes back to it.
+        scene.place.write("other.py", "other = 1\n");
+        scene.place.commit("more");
+        scene.play([clean()]);
+        assert_eq!(scene.audit(&[]).exit, 0);
+        let all = scene.ledger().0;
+        assert!(all > spent + held, "{name}");
+        every_format_tells(&scene, all);
+        let report = of(&scene.said("report", &["--format", "json"]));
+        let (totals, outcomes) = (&report["totals"], report["outcomes"].as_array().unwrap());
+        assert_eq!(
+            (&totals["runs"], outcomes.len(), &totals["unrecorded_micro_usd"]),
+            (&json!(1), 1, &json!(spent + held)),
+            "{name}: {report}"
+        );
+        let reviews = of(&scene.said("report", &["--loop", "review", "--format", "json"]));
+        assert_eq!(reviews["totals"]["cost_micro_usd"], json!(0), "{name}: {reviews}");
+    }
+}
+
+#[test]
+fn what_a_run_cost_that_was_killed_and_gone_on_with_is_told_once() {
+    let scene = Scene::new([]);
+    killed(&scene, "converge");
+    time_passes(&scene);
+    scene.play([clean()]);
+    assert_eq!(scene.run(&[]).exit, 0);
+    let (spent, held) = scene.ledger();
+    let report = of(&scene.said("report", &["--format", "json"]));
+    let totals = &report["totals"];
+    assert_eq!(
+        (&totals["runs"], &totals["cost_micro_usd"], &totals["unrecorded_micro_usd"], held),
+        (&json!(1), &json!(spent), &json!(0), 0),
+        "{report}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_audit_of_a_pull_request_cost_that_was_killed_is_told() {
+    let looks = Answer::tool("read", json!({ "path": "total.py" })).usage(4000, 1000);
+    let site = Site::new("", [looks, stalls()]).await;
+    let mut child = began(site.other("audit", &["--format", "json", &format!("acme/shop#{}", site.number)]));
+    billed(&site.model, 2);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let (spent, held) = site.ledger().await;
+    assert!(spent > 0 && held > 0, "{spent} {held}");
+    let report = site.report().await;
+    let totals = &report["totals"];
+    assert_eq!((&totals["cost_micro_usd"], &totals["runs"]), (&json!(spent), &json!(0)), "{report}");
+    // It is no obstacle to a run, which is not taken for a second one.
+    let fixes = [edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()];
+    site.model.play(Script::of([dirty()].into_iter().chain(fixes)));
+    let (told, exit) = site.run(&[]).await;
+    assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");
+    assert_eq!(site.report().await["totals"]["cost_micro_usd"], json!(site.ledger().await.0));
+}

@@ -1,0 +1,232 @@
+//! A run on a pull request, at each single write of which the kill switch is turned on, or its lease is lost: the write that
+//! is on its way is done, none after it is made, and what is there when the run was gone on with is what a run leaves that
+//! nobody has disturbed. In mode `finish`, a run in flight completes.
+
+use std::process::{Output, Stdio};
+use std::sync::{Arc, Mutex};
+
+use futures_util::StreamExt as _;
+use serde_json::{Value, json};
+use truing::slots::step;
+use truing::wiring::SystemClock;
+use truing_core::id::Key;
+use truing_core::slot::{Command, Limits};
+use truing_fakes::forge::{Exchange, Fault, FaultKind, Options, Witness};
+use truing_fakes::model::{Answer, Script};
+use truing_store::Sqlite;
+
+use crate::converge::crash::by_what_is_asked;
+use crate::converge::killed::ended;
+use crate::converge::pull::Site;
+
+const PUSH: &str = "/{owner}/{repo}/git-receive-pack";
+/// Sites side by side.
+const AT_ONCE: usize = 4;
+/// After its push, it wakes a reviewer.
+const FLAG: &str = "--bugbot-retrigger";
+
+/// One write of a run.
+#[derive(Clone, Debug)]
+enum Write {
+    /// This call of the forge's API that is no GET.
+    Call(u32),
+    /// The push.
+    Push,
+}
+
+impl Write {
+    /// It is done at once, and answered when the forge is told to.
+    fn held(&self, site: &Site) {
+        site.forge.fault(match self {
+            Self::Call(nth) => Fault::write(*nth, FaultKind::HeldAnswer),
+            Self::Push => Fault::once("POST", PUSH, FaultKind::HeldAnswer),
+        });
+    }
+}
+
+/// What happens while a write is on its way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum What {
+    Stop,
+    Finish,
+    Lost,
+}
+
+/// Which calls of the API that are no GET change something.
+#[derive(Default)]
+struct Calls(Mutex<Vec<bool>>);
+
+impl Witness for Calls {
+    fn saw(&self, exchange: &Exchange<'_>) -> Vec<String> {
+        if exchange.method != "GET" {
+            let query = exchange.request.and_then(|body| body["query"].as_str());
+            self.0.lock().unwrap().push(query.is_none_or(|query| query.contains("mutation")));
+        }
+        Vec::new()
+    }
+}
+
+/// A site, and what counts its writes.
+struct Scene {
+    site: Site,
+    calls: Arc<Calls>,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let calls = Arc::new(Calls::default());
+        let options = Options { witness: Some(calls.clone()), ..Options::default() };
+        let site = Site::with(options, "", []).await;
+        // Nobody else is to tell that the lease is lost.
+        let file = site.home.path().join("truing.toml");
+        let config = std::fs::read_to_string(&file).unwrap();
+        let slow =
+            config.replace("lease = \"5s\"\nheartbeat = \"200ms\"", "lease = \"60s\"\nheartbeat = \"10s\"");
+        assert_ne!(slow, config);
+        std::fs::write(&file, slow).unwrap();
+        let answers = by_what_is_asked(&site.pull().await.head);
+        site.model.play(Script::of(answers.into_iter().chain([Answer::describes("Adds up orders.")])));
+        Self { site, calls }
+    }
+
+    /// The writes so far, in their order.
+    fn writes(&self) -> Vec<Write> {
+        let calls = self.calls.0.lock().unwrap();
+        let mut known = (1..).zip(calls.iter());
+        let mut writes = Vec::new();
+        for call in self.site.forge.log() {
+            if call.path.ends_with("git-receive-pack") && call.method == "POST" {
+                writes.push(Write::Push);
+            } else if call.method != "GET" && !call.path.contains("/git-upload-pack") {
+                // One whose answer is held was not seen yet.
+                let (nth, writes_it) = known.next().unwrap();
+                writes.extend(writes_it.then_some(Write::Call(nth)));
+            }
+        }
+        writes
+    }
+
+    async fn turn(&self, arguments: &[&str]) {
+        let ran = self.site.ran(self.site.other("kill", arguments)).await;
+        assert_eq!(ran.exit, 0, "{ran:?}");
+    }
+
+    /// Ends the lease, as a server that restarts does.
+    async fn lose(&self) {
+        let store = Sqlite::open(&self.database(), Arc::new(SystemClock)).unwrap();
+        let key = self.key().await;
+        step(&store, &key, Command::Restarted, &Limits::default()).await.unwrap();
+    }
+
+    fn database(&self) -> std::path::PathBuf {
+        self.site.home.path().join(".local/state/truing/truing.db")
+    }
+
+    async fn key(&self) -> Key {
+        Key::new(format!("pr/github/{}/{}", self.site.repo.id().await.unwrap(), self.site.number))
+    }
+
+    /// A run in which this happens while a write is on its way; `None`: before the first.
+    async fn met(&self, at: Option<&Write>, what: What) -> Output {
+        match at {
+            Some(write) => write.held(&self.site),
+            None => self.site.forge.fault(Fault::once("GET", "/repos", FaultKind::HeldAnswer).nth(4)),
+        }
+        let target = format!("acme/shop#{}", self.site.number);
+        let arguments = ["--format", "json", &target, FLAG];
+        let mut command = tokio::process::Command::from(self.site.command(&arguments));
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+        let mut output = std::pin::pin!(child.wait_with_output());
+        tokio::select! {
+            () = self.site.forge.holds() => {}
+            ended = &mut output => panic!("it never came to {at:?}: {ended:?}"),
+        }
+        match what {
+            What::Stop => self.turn(&["on", "--mode", "stop"]).await,
+            What::Finish => self.turn(&["on"]).await,
+            What::Lost => self.lose().await,
+        }
+        self.site.forge.release();
+        output.await.unwrap()
+    }
+}
+
+/// What is wrong with a run that this happens to there, and with the one that goes on with it.
+async fn wrong(
+    (nth, many): (usize, usize),
+    at: Option<Write>,
+    what: What,
+    expected: &(String, String),
+) -> Option<String> {
+    let scene = Scene::new().await;
+    let output = scene.met(at.as_ref(), what).await;
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    let (exit, made) = (output.status.code(), scene.writes().len());
+    let reason = told["reason"].as_str().unwrap_or_default();
+    let said = || format!("{exit:?} {reason} {}", String::from_utf8_lossy(&output.stderr));
+    // After the last write there is none to be refused.
+    if what == What::Finish || nth == many {
+        let ended = ended(&scene.site).await;
+        return (exit != Some(0) || ended != *expected).then(|| format!("{} {ended:?}", said()));
+    }
+    if made != nth {
+        return Some(format!("{made} writes: {}", said()));
+    }
+    let is_told = match what {
+        What::Stop => {
+            exit == Some(130) && told["exit"] == "interrupted" && reason.starts_with("the kill switch is on")
+        }
+        What::Lost => exit == Some(4) && reason.contains("took it over"),
+        What::Finish => true,
+    };
+    if !is_told {
+        return Some(said());
+    }
+    if what == What::Stop {
+        scene.turn(&["off"]).await;
+    }
+    let (told, exit) = scene.site.run(&[FLAG]).await;
+    if (exit, &told["exit"]) != (0, &json!("converged")) {
+        return Some(format!("the second run ended with {exit}: {told}"));
+    }
+    let ended = ended(&scene.site).await;
+    (ended != *expected).then(|| format!("there is {ended:?}"))
+}
+
+/// Both enumerations: what is wrong at each write, and before the first.
+async fn all_wrong(what: What) -> (usize, Vec<String>) {
+    let clean = Scene::new().await;
+    let (told, exit) = clean.site.run(&[FLAG]).await;
+    assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
+    let expected = &ended(&clean.site).await;
+    let writes = clean.writes();
+    let many = writes.len();
+    let at = [None].into_iter().chain(writes.into_iter().map(Some)).enumerate();
+    let all = futures_util::stream::iter(at)
+        .map(|(nth, at)| async move {
+            let told = format!("{nth} of {many}, {at:?}");
+            wrong((nth, many), at, what, expected).await.map(|wrong| format!("{told}: {wrong}"))
+        })
+        .buffer_unordered(AT_ONCE);
+    (many, all.filter_map(std::future::ready).collect().await)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_stop_no_write_is_made_wherever_it_comes_and_off_lets_it_go_on() {
+    let (many, wrong) = all_wrong(What::Stop).await;
+    // Two reviews, a push, a call of a reviewer, an answer, a resolved thread, the mark, the description.
+    assert_eq!(many, 8);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_mode_finish_a_run_in_flight_completes() {
+    let (_, wrong) = all_wrong(What::Finish).await;
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_lease_a_run_makes_no_write() {
+    let (_, wrong) = all_wrong(What::Lost).await;
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -1,0 +1,179 @@
+//! What is meant where no target is named, or a number alone.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use truing_fakes::forge::{Fault, FaultKind, NewPull};
+use truing_fakes::model::{Answer, Script};
+use truing_fakes::repo::Commit;
+
+use crate::converge::place::Ran;
+use crate::converge::pull::Site;
+
+/// A repository on a branch with a change, which says that it was cloned from there.
+fn clone(site: &Site, branch: &str, origin: &str) -> PathBuf {
+    let folder = site.home.path().join(branch);
+    std::fs::create_dir(&folder).unwrap();
+    let git = |arguments: &[&str]| {
+        let mut git = Command::new("git");
+        git.args(["-c", "user.name=s", "-c", "user.email=s@example.org"])
+            .args(arguments)
+            .current_dir(&folder);
+        git.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
+        assert!(git.output().unwrap().status.success(), "{arguments:?}");
+    };
+    git(&["init", "--quiet", "--initial-branch=main"]);
+    git(&["commit", "--quiet", "--allow-empty", "--message=begin"]);
+    git(&["checkout", "--quiet", "-b", branch]);
+    std::fs::write(folder.join("word.py"), "WORD = 1\n").unwrap();
+    git(&["add", "word.py"]);
+    git(&["commit", "--quiet", "--message=add"]);
+    git(&["remote", "add", "origin", origin]);
+    folder
+}
+
+async fn there(site: &Site, folder: &PathBuf, arguments: &[&str]) -> Ran {
+    let mut command = site.command(arguments);
+    command.current_dir(folder);
+    site.ran(command).await
+}
+
+fn answer(ran: &Ran) -> Value {
+    serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{ran:?}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_target_it_is_the_pull_request_of_the_branch() {
+    let site = Site::new("", Answer::audits([])).await;
+    let folder = clone(&site, "topic", site.repo.clone_url());
+    let ran = there(&site, &folder, &["--format", "json"]).await;
+    let told = answer(&ran);
+    assert_eq!(
+        (ran.exit, &told["pr"], &told["exit"]),
+        (0, &json!("acme/shop#1"), &json!("converged")),
+        "{ran:?}"
+    );
+    let config = site.home.path().join("truing.toml");
+    let said = format!(
+        "the pull request acme/shop#1 of branch topic, whose head is not what is checked out here; \
+         `truing --config {} converge .`: the local branch\n",
+        config.display()
+    );
+    assert!(ran.err.contains(&said), "{ran:?}");
+
+    // Named, the folder is the local branch, and nobody is asked.
+    let calls = site.forge.calls();
+    let ran = there(&site, &folder, &["--format", "json", "--dry-run", "."]).await;
+    let told = answer(&ran);
+    assert_eq!((ran.exit, &told["pr"], &told["exit"]), (0, &json!("topic"), &Value::Null), "{ran:?}");
+    assert_eq!(told["reason"], json!("a dry run: nothing was done"));
+    assert_eq!(site.forge.calls(), calls);
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_there_is_no_pull_request_or_nobody_to_ask_it_is_the_local_branch_and_that_is_said() {
+    let site = Site::new("", []).await;
+    let folder = clone(&site, "other", site.repo.clone_url());
+    let ran = there(&site, &folder, &["--dry-run"]).await;
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    assert!(
+        ran.err.contains("the local branch other: acme/shop has no open pull request of it\n"),
+        "{ran:?}"
+    );
+    assert!(ran.out.starts_with("a dry run: nothing was done\nBranch: other\n"), "{ran:?}");
+    assert!(ran.out.contains("\nChange: 1 file, +1/-0\n"), "{ran:?}");
+
+    // Of a branch that has one, too: whom there is no token for cannot be asked.
+    let folder = clone(&site, "topic", site.repo.clone_url());
+    let mut command = site.command(&["--dry-run"]);
+    command.current_dir(&folder).env_remove("GITHUB_TOKEN");
+    let ran = site.ran(command).await;
+    let said = "the local branch topic: no token is set for [forge.github], so nobody was asked for a pull request\n";
+    assert!(ran.exit == 0 && ran.err.contains(said), "{ran:?}");
+
+    let folder = clone(&site, "else", "https://git.example.com/acme/shop.git");
+    let ran = there(&site, &folder, &["--dry-run"]).await;
+    assert!(
+        ran.exit == 0 && ran.err.contains("the local branch else: `origin` is at no configured forge\n"),
+        "{ran:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forge_that_cannot_be_asked_is_an_error_that_says_how_to_do_without() {
+    let site = Site::new("", []).await;
+    let folder = clone(&site, "topic", site.repo.clone_url());
+    site.forge.fault(Fault::once("GET", "/repos/acme/shop/pulls$", FaultKind::Status(403, None)));
+    let ran = there(&site, &folder, &["--format", "json"]).await;
+    let told = answer(&ran);
+    assert_eq!((ran.exit, &told["pr"], &told["exit"]), (3, &json!("."), &json!("error")), "{ran:?}");
+    assert!(
+        ran.err.contains("hint: or work on the local branch and ask nobody: `truing --config ")
+            && ran.err.contains(" converge .`\n"),
+        "{ran:?}"
+    );
+    assert_eq!(site.model.log().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_alone_is_one_of_the_forge_that_was_cloned_from() {
+    let second = "[forge.work]\nkind = \"github\"\napi_url = \"https://git.example.com/api/v3\"\n\
+                  git_url = \"https://git.example.com\"\n";
+    let site = Site::new(second, Answer::audits([])).await;
+    let folder = clone(&site, "any", site.repo.clone_url());
+    let ran = there(&site, &folder, &["--format", "json", "1"]).await;
+    let told = answer(&ran);
+    assert_eq!(
+        (ran.exit, &told["pr"], &told["exit"]),
+        (0, &json!("acme/shop#1"), &json!("converged")),
+        "{ran:?}"
+    );
+
+    let folder = clone(&site, "else", "https://gitlab.example.com/acme/shop.git");
+    let ran = there(&site, &folder, &["1"]).await;
+    let said = "error: `1`: the remote `origin` of this repository is at no configured forge\n";
+    assert!(ran.exit == 2 && ran.err.contains(said), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn audits_and_preflights_are_of_a_page_a_number_and_of_several_at_once() {
+    let site = Site::new("", []).await;
+    let page = format!("{}/acme/shop/pull/1", site.forge.base_url());
+    let folder = clone(&site, "any", site.repo.clone_url());
+    site.repo.push("other", Commit::new("More").write("more.py", "MORE = 1\n")).await.unwrap();
+    let other = site.repo.open(NewPull::of("other")).await.unwrap();
+    let heads = [site.pull().await.head, site.repo.pull(other).await.unwrap().head];
+    let ran = async |name: &str, targets: &[&str]| {
+        site.model.play(Script::of(Answer::audits([])));
+        let mut command = site.other(name, &[&["--format", "json"], targets].concat());
+        command.current_dir(&folder);
+        site.ran(command).await
+    };
+    for target in [page.as_str(), "1", "acme/shop#1"] {
+        let audit = ran("audit", &[target]).await;
+        let told = answer(&audit);
+        assert_eq!(
+            (audit.exit, &told["pr"], &told["head"]),
+            (0, &json!("acme/shop#1"), &json!(heads[0])),
+            "{target}: {audit:?}"
+        );
+        let preflight = ran("preflight", &[target]).await;
+        let checks = answer(&preflight)["checks"].clone();
+        let of = |name: &str| checks.as_array().unwrap().iter().find(|one| one["name"] == name).cloned();
+        let pull = of("pull request").unwrap_or_else(|| panic!("{target}: {preflight:?}"));
+        assert_eq!((preflight.exit, &pull["ok"]), (0, &json!(true)), "{target}: {preflight:?}");
+        assert!(pull["text"].as_str().unwrap().contains("acme/shop#1"), "{target}: {pull}");
+    }
+
+    // Each has its answer, and the worst end counts.
+    let both = [page.as_str(), &other.to_string()];
+    let audits = ran("audit", &both).await;
+    let told: Vec<Value> =
+        serde_json::Deserializer::from_str(&audits.out).into_iter().map(Result::unwrap).collect();
+    let heads_told: Vec<&Value> = told.iter().map(|one| &one["head"]).collect();
+    assert_eq!((audits.exit, heads_told), (0, vec![&json!(heads[0]), &json!(heads[1])]), "{audits:?}");
+    site.repo.close(other).await.unwrap();
+    assert_eq!(ran("audit", &both).await.exit, 2);
+}

@@ -1,0 +1,59 @@
+//! What a run shows while it goes on: a spinner with its step on a terminal, a line for each step elsewhere, nothing with
+//! `--quiet`.
+
+use std::fs::File;
+use std::io::Read as _;
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use truing_fakes::model::Answer;
+
+use crate::converge::scene::{BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, fix_is_clean, mended};
+
+fn two_loops() -> [Answer; 5] {
+    [dirty(), edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()]
+}
+
+/// What a terminal is sent on standard error.
+fn on_a_terminal(scene: &Scene, arguments: &[&str]) -> String {
+    let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&screen).unwrap();
+    unlockpt(&screen).unwrap();
+    let name = ptsname(&screen, Vec::new()).unwrap();
+    let line = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+    let mut command = scene.command(arguments);
+    let mut child =
+        command.env("TERM", "xterm").stderr(line).stdout(std::process::Stdio::null()).spawn().unwrap();
+    // Ours is closed with the command, so that the end of the child's is the end.
+    drop(command);
+    let (mut screen, mut seen, mut part) = (File::from(screen), Vec::new(), [0; 4096]);
+    while let Ok(count @ 1..) = screen.read(&mut part) {
+        seen.extend_from_slice(&part[..count]);
+    }
+    assert!(child.wait().unwrap().success());
+    String::from_utf8_lossy(&seen).into_owned()
+}
+
+#[test]
+fn a_terminal_shows_the_step_and_how_long_it_takes_and_keeps_what_was_done() {
+    let seen = on_a_terminal(&Scene::new(two_loops()), &[]);
+    // A step is drawn over; what is done ends with a line.
+    assert!(seen.contains("\u{1b}[") && seen.contains("Checking the fix …"), "{seen:?}");
+    assert!(!seen.contains("Checking the fix …\r\n"), "{seen:?}");
+    for line in [
+        "topic: head ",
+        "at most 10 audits ",
+        "your checkout stays as it is",
+        "Loop 1 audit: 0P0 / 1P1 / 0P2",
+    ] {
+        let shown = seen.split("\r\n").any(|shown| shown.contains(line));
+        assert!(shown, "{line}: {seen:?}");
+    }
+}
+
+#[test]
+fn nothing_is_shown_with_quiet_and_no_bar_where_there_is_no_terminal() {
+    assert_eq!(on_a_terminal(&Scene::new(two_loops()), &["--quiet"]), "");
+    let ran = Scene::new(two_loops()).run(&[]);
+    assert!(ran.err.lines().any(|line| line == "Checking the fix …"), "{ran:?}");
+    assert!(!ran.err.contains('\u{1b}'), "{ran:?}");
+}

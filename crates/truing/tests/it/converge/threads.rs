@@ -1,0 +1,143 @@
+//! Threads of ours on a pull request: a finding has one that is open, however often it is found, and none when an audit
+//! does not find it any more.
+
+use serde_json::json;
+use truing_fakes::model::{Answer, Script};
+use truing_fakes::repo::Commit;
+
+use crate::converge::pull::{Site, loops_of, two_loops};
+use crate::converge::scene::{BUG, BUG_ID, RIGHT, WRONG, clean, dirty, edit, fix_is_clean, mended};
+use crate::converge::served::{NATIVE, Server, report};
+
+const KEPT_OPEN: &str = "[converge]\nresolve_threads = false\n";
+
+/// A fix that does not mend it, and then one that does.
+fn found_twice() -> Vec<Answer> {
+    let first =
+        [dirty(), edit("total.py", "    s = 0\n", "    s = 0.0\n"), mended(&[(BUG_ID, None)]), clean()];
+    first.into_iter().chain(two_loops()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_found_again_has_one_comment_and_is_answered_when_an_audit_has_seen_its_fix() {
+    for more in ["", KEPT_OPEN] {
+        let site = Site::new(more, found_twice()).await;
+        let (told, exit) = site.run(&[]).await;
+        assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(3)), "{told}");
+        let pull = site.pull().await;
+        let inline: Vec<_> = pull.inline().collect();
+        assert_eq!(inline.len(), 2, "a finding and its answer: {inline:#?}");
+        assert_eq!(inline[0].resolved, more.is_empty());
+        let fixed = format!("Fixed in {}", &pull.head[..7]);
+        assert!(inline[1].body.starts_with(&fixed), "by the second fix alone: {inline:#?}");
+        let named = |review: &str| review.contains("### Findings already on this pull request");
+        let reviews: Vec<_> = pull.reviews.iter().filter(|review| named(&review.body)).collect();
+        assert_eq!(reviews.len(), 1, "{:#?}", pull.reviews);
+        for review in reviews {
+            assert!(
+                review.body.starts_with("## converge: loop 2 audit: 0P0 / 1P1 / 0P2\n"),
+                "{}",
+                review.body
+            );
+            assert!(review.body.contains(&format!("#discussion_r{}", inline[0].id)), "{}", review.body);
+        }
+        assert_eq!(loops_of(&pull).len(), 3);
+        assert_eq!(site.forge.violations(), Vec::<String>::new());
+    }
+}
+
+/// A finding that no fix was made for, and that somebody has mended since.
+async fn mended_by_hand(more: &str) -> Site {
+    let site = Site::new(more, [dirty()]).await;
+    let (told, _) = site.run(&["--max-audits", "1"]).await;
+    assert_eq!(told["code"], "max_audits", "{told}");
+    assert!(site.pull().await.inline().all(|comment| !comment.resolved));
+    let by_hand = Commit::new("Count all").write("total.py", BUG.replace(WRONG, RIGHT));
+    site.repo.push("topic", by_hand).await.unwrap();
+    site.model.play(Script::of([Answer::describes("Adds up orders."), clean()]));
+    site
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thread_of_an_earlier_run_is_over_when_an_audit_does_not_find_it_any_more() {
+    for more in ["", KEPT_OPEN] {
+        let site = mended_by_hand(more).await;
+        let (told, exit) = site.run(&[]).await;
+        assert_eq!((exit, &told["exit"], &told["code"]), (0, &json!("converged"), &json!("clean")), "{told}");
+        let pull = site.pull().await;
+        assert!(!pull.draft);
+        assert!(pull.inline().all(|comment| comment.resolved == more.is_empty()), "{:#?}", pull.comments);
+        assert_eq!(site.forge.violations(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thread_in_which_a_person_has_the_last_word_stays_open() {
+    let site = mended_by_hand("").await;
+    let thread = site.pull().await.inline().next().unwrap().id;
+    site.repo.reply(site.number, "ann", thread, "Is it so for none, too?").await.unwrap();
+    let (told, exit) = site.run(&[]).await;
+    assert_eq!((exit, &told["exit"], &told["code"]), (1, &json!("blocked"), &json!("threads")), "{told}");
+    assert!(site.pull().await.inline().all(|comment| !comment.resolved));
+}
+
+/// A review that finds the planted bug in this line.
+fn review_finds(line: u32) -> Answer {
+    let found = json!({ "path": "total.py", "start_line": line, "end_line": line, "severity": "P1", "category": "G",
+        "title": "The sum is too small", "body": "One element is left out.", "excerpt": WRONG.trim_end() });
+    Answer::tool("report", json!({ "findings": [found] })).usage(1000, 100)
+}
+
+/// A pull request whose planted bug a served review has found, in the line that is given.
+async fn reviewed(site: &Site, line: u32) -> u64 {
+    site.repo.set_draft(site.number, false).await.unwrap();
+    site.model.play(Script::of([review_finds(line)]));
+    site.deliver().await;
+    let pull =
+        site.until("the review", |pull| pull.inline().count() == 1 && pull.summaries().count() == 1).await;
+    site.until_why("state idle").await;
+    pull.inline().next().unwrap().id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_review_shows_in_an_open_thread_an_audit_does_not_show_again_and_a_run_answers_there() {
+    let site = Site::new(NATIVE, []).await;
+    let _server = Server::start(&site);
+    let comment = reviewed(&site, 3).await;
+    site.model.play(Script::of([dirty()]));
+    site.says("ann", "/audit").await;
+    let pull = site.until("the audit", |pull| !loops_of(pull).is_empty()).await;
+    site.until_why("the audit found 0 P0, 1 P1 and 0 P2").await;
+    let first: Vec<_> = pull.inline().filter(|comment| comment.in_reply_to.is_none()).collect();
+    assert_eq!((first.len(), first[0].id), (1, comment), "one defect, one comment: {pull:#?}");
+    let audit = pull.reviews.iter().find(|review| review.body.starts_with("## converge: loop 1")).unwrap();
+    assert!(audit.body.contains("The last element is left out"), "{}", audit.body);
+    assert!(audit.body.contains(&format!("discussion_r{comment}")), "it names the thread: {}", audit.body);
+
+    let fixes = [edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()];
+    site.model.play(Script::of([Answer::describes("Adds up orders.")].into_iter().chain(fixes)));
+    site.asks("ann").await;
+    let pull = site.until("the report", |pull| report(pull).is_some()).await;
+    assert!(report(&pull).unwrap().starts_with("## /converge: converged\n"), "{pull:#?}");
+    let answer = pull.inline().find(|answer| answer.in_reply_to == Some(comment)).unwrap();
+    assert!(answer.body.starts_with("Fixed in "), "{pull:#?}");
+    let shown = pull.inline().find(|shown| shown.id == comment).unwrap();
+    assert!(!shown.resolved, "the reviews resolve it, as soon as one has seen that: {pull:#?}");
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+}
+
+/// The same words twice in a file are two defects, and the loops may call either of them the first.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_lines_elsewhere_in_the_file_have_a_comment_of_their_own() {
+    let site = Site::new(NATIVE, []).await;
+    let twice = format!("{BUG}\n\n{}", BUG.replace("total", "sum_up"));
+    site.repo.push("topic", Commit::new("Add another").write("total.py", twice.as_str())).await.unwrap();
+    let _server = Server::start(&site);
+    let comment = reviewed(&site, 10).await;
+    site.model.play(Script::of([dirty()]));
+    site.says("ann", "/audit").await;
+    let pull = site.until("the audit", |pull| !loops_of(pull).is_empty()).await;
+    let first: Vec<_> = pull.inline().filter(|other| other.in_reply_to.is_none()).collect();
+    assert_eq!(first.len(), 2, "{pull:#?}");
+    assert!(pull.inline().any(|other| other.id != comment && other.line == Some(3)), "{pull:#?}");
+}

@@ -1,0 +1,458 @@
+//! Crashes, enumerated: a review is interrupted at each of its calls to the store, the forge and the reader, in
+//! each of three ways; then the service starts again, and the pull request must end as if nothing had happened.
+//!
+//! The store is the real one, and so is the client, which speaks HTTP to the fake forge; git is git. Only the
+//! clock is by hand: it goes straight to the next instant at which something is due.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
+#![allow(clippy::print_stdout, reason = "the figures of the enumeration are part of its result")]
+
+
+use crate::support::{change, deliver, ports, watch};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use axum::http::StatusCode;
+use tempfile::TempDir;
+use truing::serve::House;
+use truing::serve::commands::Commands;
+use truing::serve::scheduler::Scheduler;
+use truing::serve::worker::take;
+use truing::slots::step;
+use truing::wiring::{GitHubs, ThreadedReader, UniqueIds};
+use truing_core::fair::Places;
+use truing_core::id::{Key, Millis, PrId, Sha, Span};
+use truing_core::port::{Clock as _, Ids as _, Records as _, Revision, RunRef, Slots as _, Watchlist as _};
+use truing_core::publish::Producer;
+use truing_core::slot::{Command, Hold, Limits, Slot, State};
+use truing_fakes::forge::{Delivery, NewPull, Options, PullView, Repo};
+use truing_forge::Secret;
+use truing_forge::github::{Credentials, GitHub, GitHubOptions};
+use truing_forge::marker::MarkerKeys;
+use truing_git::{Git, GitOptions};
+use truing_store::{Sqlite, Stage};
+
+use change::{BOT, FIXED, FORTY, FOUND, NEW, Picture, STAY};
+use deliver::hand_over;
+use ports::{BreakableReader, Fault, FaultyForges, FaultyReader, FaultyStore, Hand, Manner, Mode, Script};
+use watch::Watched;
+
+const FORGE: &str = "fake";
+const SECRET: &str = "webhook secret";
+const TOKEN: &str = "ghs_reviewer";
+const SETTLE: Span = Span::seconds(30);
+/// The calls that write to the forge.
+const WRITES: [&str; 7] =
+    ["create_summary", "create_review", "create_file_comment", "update", "resolve", "delete", "set_status"];
+/// Findings that get a comment of their own.
+const MAX_INLINE: usize = 30;
+/// Longer than a pull request can need to come to rest.
+const MAX_STEPS: usize = 60;
+
+/// A forge with one repository, a clock, and the files of one service.
+struct Lane {
+    forge: Watched,
+    repo: Repo,
+    /// The commits of every pull request here, so that only the first one has to fetch them.
+    base: String,
+    first: String,
+    second: String,
+    forty: String,
+    clock: Hand,
+    github: GitHub,
+    git: Git,
+    reader: ThreadedReader,
+    folder: TempDir,
+}
+
+type Faulty = House<FaultyStore, FaultyForges, FaultyReader, Hand, UniqueIds>;
+
+/// One process of the service.
+struct Process {
+    house: Arc<Faulty>,
+    script: Arc<Script>,
+    /// Does it serve the commands of comments?
+    obeys: bool,
+}
+
+/// What is interrupted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Review {
+    /// The first of a pull request.
+    First,
+    /// The one after a push.
+    Second,
+    /// The first of a pull request with forty findings; interrupted where it writes to the forge.
+    Forty,
+    /// One that cannot be done, and whose last attempt that was: the pull request is told. Later it can.
+    GivenUp,
+    /// A person dismisses a finding of a reviewed pull request.
+    Dismissed,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Story {
+    manner: Manner,
+    review: Review,
+}
+
+/// How one story went.
+#[derive(Debug)]
+struct Played {
+    /// What is shown in the end.
+    picture: Picture,
+    /// The calls of the process with the fault.
+    calls: Vec<&'static str>,
+    /// How often the reader has read, in all processes.
+    reads: u32,
+}
+
+impl Lane {
+    async fn new() -> Self {
+        let clock = Hand::at(Millis(1_790_000_000_000));
+        let options = Options { clock: Arc::new(clock.clone()), ..Options::default() };
+        let forge = Watched::start(options).await;
+        forge.token(TOKEN, BOT);
+        let repo = forge.create_repository("acme", "shop", change::base()).await.unwrap();
+        let options = GitHubOptions {
+            name: FORGE.into(),
+            api_url: forge.base_url().parse().unwrap(),
+            git_url: forge.base_url().parse().unwrap(),
+            credentials: Credentials::Token(Secret::new(TOKEN)),
+            accounts: Vec::new(),
+            markers: MarkerKeys::new(b"a key of the tests", &[]),
+            settle: SETTLE,
+        };
+        let github = GitHub::new(options, Arc::new(clock.clone()));
+        repo.permit("ada", "write").await.unwrap();
+        let base = repo.tip("main").await.unwrap();
+        let first = repo.push("first", change::first()).await.unwrap();
+        let second = repo.push("first", change::second()).await.unwrap();
+        let forty = repo.push("forty", change::forty(0)).await.unwrap();
+        Self {
+            repo,
+            base,
+            first,
+            second,
+            forty,
+            clock,
+            github: github.unwrap(),
+            git: Git::new(GitOptions::default()).await.unwrap(),
+            reader: ThreadedReader::new().unwrap(),
+            folder: tempfile::tempdir().unwrap(),
+            forge,
+        }
+    }
+
+    /// Starts a process, which knows nothing but the file.
+    fn start(&self, story: Story, fault: Option<Fault>) -> Process {
+        let script = Script::new(fault);
+        let path = self.folder.path().join("truing.db");
+        let inner = Sqlite::open(&path, Arc::new(self.clock.clone())).unwrap();
+        let forges = GitHubs(BTreeMap::from([(FORGE.to_owned(), self.github.clone())]));
+        let given_up = story.review == Review::GivenUp;
+        let limits = Limits::default();
+        let reader = BreakableReader { inner: self.reader.clone(), broken: AtomicBool::new(given_up) };
+        let house = House {
+            store: FaultyStore { inner, script: script.clone() },
+            forges: FaultyForges {
+                inner: forges,
+                script: script.clone(),
+                manner: story.manner,
+                clock: self.clock.clone(),
+            },
+            reader: FaultyReader { inner: reader, script: script.clone() },
+            clock: self.clock.clone(),
+            ids: UniqueIds,
+            git: self.git.clone(),
+            mirrors: self.folder.path().join("mirrors"),
+            limits: Limits { attempts: if given_up { 1 } else { limits.attempts }, ..limits },
+            repositories: truing::serve::repositories::Repositories::default(),
+            rules: change::rules(&["core"]),
+            max_inline: MAX_INLINE,
+            agent: None,
+            converging: Err("it is not tried here".to_owned()),
+            kill_switch: truing::serve::switch::KillSwitch::default(),
+            swept: truing::serve::sweep::Periods::default(),
+            metrics: truing::serve::metrics::Metrics::new().unwrap(),
+            wake: truing::serve::scheduler::Wake::default(),
+            step_time: truing::serve::worker::STEP_TIME,
+        };
+        Process { house: Arc::new(house), script, obeys: story.review == Review::Dismissed }
+    }
+
+    /// The delivery of the change that was just made.
+    fn delivery(&self) -> Delivery {
+        self.forge.pending().pop().unwrap()
+    }
+
+    /// Plays a story on a pull request of its own, with a fault or without.
+    async fn play(&self, story: Story, fault: Option<Fault>, name: &str) -> Result<Played, String> {
+        let head = if story.review == Review::Forty { &self.forty } else { &self.first };
+        self.repo.reset(name, head).await.unwrap();
+        let number = self.repo.open(NewPull::of(name)).await.unwrap();
+        if matches!(story.review, Review::Second | Review::Dismissed) {
+            let process = self.start(Story { manner: Manner::Prompt, review: Review::First }, None);
+            process.deliver(&self.delivery()).await;
+            process.run(&self.clock).await?;
+        }
+        if story.review == Review::Second {
+            self.repo.reset(name, &self.second).await.unwrap();
+        }
+        if story.review == Review::Dismissed {
+            let view = self.repo.pull(number).await.unwrap();
+            let first = view.inline().find(|comment| comment.author == BOT).unwrap().id;
+            self.repo.reply(number, "ada", first, "/dismiss as agreed").await.unwrap();
+        }
+        let statuses = self.repo.pull(number).await.unwrap().statuses;
+        let before = statuses.values().flatten().map(|status| status.id).max().unwrap_or(0);
+
+        let (process, calls, reads) = self.interrupted(story, fault).await?;
+        if let Some(fault) = fault
+            && calls.len() < fault.call
+        {
+            return Err(format!("the fault never came: the process ended after {} calls", calls.len()));
+        }
+        let key = self.key(number).await;
+        if story.review == Review::GivenUp {
+            let lives_on = fault.is_some_and(|fault| fault.mode == Mode::AnswerLost);
+            self.check_told(number, before, !lives_on).await?;
+            process.house.reader.inner.broken.store(false, Ordering::SeqCst);
+            step(&process.house.store, &key, Command::Retry, &process.house.limits).await.unwrap();
+            process.run(&self.clock).await?;
+        }
+        let reads = reads + process.script.reads();
+        let view = self.repo.pull(number).await.unwrap();
+        self.check_records(&process.house.store.inner, &key, &view).await?;
+        Ok(Played { picture: self.picture(&view, before), calls, reads })
+    }
+
+    /// Plays the part with the fault, until the service is at rest: the process that lived to see it, the calls
+    /// of the one with the fault, and how often the reader had read before it died.
+    async fn interrupted(
+        &self,
+        story: Story,
+        fault: Option<Fault>,
+    ) -> Result<(Process, Vec<&'static str>, u32), String> {
+        let delivery = self.delivery();
+        let mut process = self.start(story, fault);
+        let mut accepted = process.deliver(&delivery).await == StatusCode::ACCEPTED;
+        if !accepted && !process.script.is_dead() {
+            accepted = process.deliver(&delivery).await == StatusCode::ACCEPTED;
+        }
+        process.run(&self.clock).await?;
+        let calls = process.script.calls();
+        let mut reads = 0;
+        if process.script.is_dead() {
+            reads = process.script.reads();
+            drop(process);
+            process = self.start(story, None);
+            process.house.end_old_leases().await.unwrap();
+            if !accepted {
+                // Nobody answered 202: the forge, a person or the sweep sends it again.
+                process.deliver(&delivery).await;
+            }
+            process.run(&self.clock).await?;
+        }
+        Ok((process, calls, reads))
+    }
+
+    async fn key(&self, number: u64) -> Key {
+        let repository = self.repo.id().await.unwrap().to_string();
+        PrId { forge: FORGE.into(), repository, number }.key()
+    }
+
+    fn picture(&self, view: &PullView, before: u64) -> Picture {
+        let names =
+            [(&self.base, "BASE"), (&self.first, "FIRST"), (&self.second, "SECOND"), (&self.forty, "FORTY")];
+        Picture::of(view, &names, before)
+    }
+
+    /// A pull request whose review was given up: told once if it surely was, never twice.
+    async fn check_told(&self, number: u64, before: u64, surely: bool) -> Result<(), String> {
+        let picture = self.picture(&self.repo.pull(number).await.unwrap(), before);
+        let told = picture.summaries.len() == 1
+            && picture.summaries[0].contains("review temporarily unavailable")
+            && picture.status.as_ref().is_some_and(|(state, _)| state == "pending");
+        let right = told || (!surely && picture.summaries.len() <= 1);
+        let right = right && picture.comments.is_empty() && picture.deleted == 0;
+        if right { Ok(()) } else { Err(format!("given up, and shown is {picture:#?}")) }
+    }
+
+    /// What the records must say in the end, whatever happened.
+    async fn check_records(&self, store: &Sqlite, key: &Key, view: &PullView) -> Result<(), String> {
+        let sha = |text: &str| Sha::parse(text).unwrap();
+        let revision = Revision { head: sha(&view.head), base: sha(&view.base) };
+        let runs = store.runs(key, 100).await.unwrap();
+        let reviewed = runs.iter().find(|run| run.stage == Stage::Published);
+        let violations = self.forge.violations();
+        let problem = if reviewed.map(|run| &run.revision) != Some(&revision) {
+            format!("reviewed is {reviewed:?}, not {revision:?}")
+        } else if !store.unanswered(key, Producer::Review).await.unwrap().is_empty() {
+            "an intent was left behind".to_owned()
+        } else if store.desired(key, Producer::Review).await.unwrap().1.is_some() {
+            "the status is still to be set".to_owned()
+        } else if store.load(std::slice::from_ref(key)).await.unwrap() != [Slot::new(key.clone())] {
+            "the slot is not forgotten".to_owned()
+        } else if !violations.is_empty() {
+            violations.join(", ")
+        } else {
+            return Ok(());
+        };
+        Err(problem)
+    }
+}
+
+impl Process {
+    /// Hands a delivery to the service's own routes.
+    async fn deliver(&self, delivery: &Delivery) -> StatusCode {
+        hand_over(&self.house, (FORGE, SECRET), delivery).await
+    }
+
+    /// Does whatever is due, and moves the clock to what is due next, until nothing is (slots may be parked), or
+    /// the process is dead.
+    async fn run(&self, clock: &Hand) -> Result<(), String> {
+        for _ in 0..MAX_STEPS {
+            if self.obeys {
+                // What could not be served is served in the next turn.
+                let _ = Commands::default().look(&self.house).await;
+            }
+            let unheard = self.obeys && !self.house.store.inner.unserved(FORGE, 1).await.unwrap().is_empty();
+            let leases = Scheduler::new(Places::of(1)).look(&self.house).await.unwrap_or_default();
+            let idle = leases.is_empty();
+            for lease in leases {
+                let run = RunRef { id: UniqueIds.run(), key: lease.key.clone(), token: lease.token };
+                // What could not be recorded is the next lease's to mend.
+                let _ = take(&self.house, &lease, &run).await;
+            }
+            if self.script.is_dead() {
+                return Ok(());
+            }
+            let slots = self.house.store.inner.list().await.unwrap();
+            match slots.iter().filter_map(|slot| slot.wakes_at()).min() {
+                _ if unheard => {}
+                None if slots.iter().all(|slot| slot.state == State::Held { why: Hold::Parked }) => {
+                    return Ok(());
+                }
+                None => return Err(format!("stuck: {slots:?}")),
+                Some(_) if !idle => {}
+                Some(at) => clock.reach(at),
+            }
+        }
+        Err(format!("not at rest after {MAX_STEPS} steps, at {:?}", clock.now()))
+    }
+}
+
+/// Interrupts a story everywhere; the number of points.
+async fn interrupt_everywhere(story: Story) -> usize {
+    let begun = Instant::now();
+    let lane = Lane::new().await;
+    let clean = lane.play(story, None, "clean").await.unwrap();
+    check_clean(story, &clean.picture);
+    let again = lane.play(story, None, "again").await.unwrap();
+    assert_eq!(again.calls, clean.calls, "the same story makes the same calls");
+
+    // What was read is read again only if that was not recorded yet.
+    let call = |name: &str| clean.calls.iter().position(|call| *call == name);
+    let unrecorded = call("read").zip(call("computed"));
+    let mut wrong = Vec::new();
+    let mut points = 0;
+    let writes_only = story.review == Review::Forty;
+    let calls = clean.calls.iter().enumerate().filter(|(_, name)| !writes_only || WRITES.contains(name));
+    for (index, name) in calls {
+        for mode in Mode::ALL {
+            points += 1;
+            let fault = Fault { call: index + 1, mode };
+            let most =
+                1 + u32::from(unrecorded.is_some_and(|(read, recorded)| (read..=recorded).contains(&index)));
+            let at = format!("{mode:?} at call {} of {} (`{name}`)", index + 1, clean.calls.len());
+            match lane.play(story, Some(fault), &format!("at-{points}")).await {
+                Ok(played) if played.reads > most => wrong.push(format!("{at}: read {} times", played.reads)),
+                Ok(played) if played.picture == clean.picture => {}
+                Ok(played) => wrong.push(format!("{at}: shown is {:#?}", played.picture)),
+                Err(problem) => wrong.push(format!("{at}: {problem}")),
+            }
+        }
+    }
+    println!("{story:?}: {points} points in {:.1} s", begun.elapsed().as_secs_f32());
+    assert!(wrong.is_empty(), "{} of {points} points end wrong:\n{}", wrong.len(), wrong.join("\n"));
+    points
+}
+
+/// The story without a fault is what the others are compared with, so it is looked at closely.
+fn check_clean(story: Story, picture: &Picture) {
+    let [summary] = picture.summaries.as_slice() else { panic!("{:?}", picture.summaries) };
+    let (head, open, fixed) = match story.review {
+        Review::First | Review::GivenUp => ("FIRST", FOUND, 0),
+        Review::Second => ("SECOND", STAY + NEW, FIXED),
+        Review::Dismissed => ("FIRST", FOUND - 1, 0),
+        Review::Forty => ("FORTY", FORTY, 0),
+    };
+    let dismissed = usize::from(story.review == Review::Dismissed);
+    assert!(summary.contains(&format!("Reviewed commit `{head}` against `BASE`.")), "{summary}");
+    assert!(summary.contains(&format!("## Truing: {open} findings")), "{summary}");
+    let told = summary.contains("### Without a comment of their own");
+    let folded = open.saturating_sub(MAX_INLINE);
+    assert_eq!(told, story.manner == Manner::Fussy || folded > 0, "{summary}");
+    let unplaced = folded + usize::from(story.manner == Manner::Fussy);
+    let list = summary.split("### Without a comment of their own").nth(1).unwrap_or_default();
+    assert_eq!(list.matches("\n- **P").count(), unplaced, "{summary}");
+    assert_eq!(picture.open(), open - unplaced, "{picture:#?}");
+    assert_eq!(picture.comments.len(), open - unplaced + fixed + dismissed, "{picture:#?}");
+    let said = |word: &str| picture.comments.iter().filter(|comment| comment.body.contains(word)).count();
+    assert_eq!(said("**Fixed in `SECOND`.**"), fixed, "{picture:#?}");
+    assert_eq!(said("**Dismissed:** as agreed (ada)"), dismissed, "{picture:#?}");
+    assert_eq!(picture.deleted, 0, "{picture:#?}");
+    assert_eq!(picture.status, Some(("failure".to_owned(), format!("{open} findings"))));
+}
+
+#[tokio::test]
+async fn a_first_review_survives_every_crash() {
+    let points = interrupt_everywhere(Story { manner: Manner::Prompt, review: Review::First }).await;
+    assert!(points >= 130, "the enumeration has shrunk to {points} points");
+}
+
+#[tokio::test]
+async fn a_first_review_survives_every_crash_where_comments_show_late() {
+    let points = interrupt_everywhere(Story { manner: Manner::Lagging, review: Review::First }).await;
+    assert!(points >= 180, "the enumeration has shrunk to {points} points");
+}
+
+#[tokio::test]
+async fn a_first_review_survives_every_crash_where_places_are_refused() {
+    let points = interrupt_everywhere(Story { manner: Manner::Fussy, review: Review::First }).await;
+    assert!(points >= 200, "the enumeration has shrunk to {points} points");
+}
+
+#[tokio::test]
+async fn a_second_review_survives_every_crash() {
+    let points = interrupt_everywhere(Story { manner: Manner::Prompt, review: Review::Second }).await;
+    assert!(points >= 150, "the enumeration has shrunk to {points} points");
+}
+
+#[tokio::test]
+async fn a_second_review_survives_every_crash_where_comments_show_late() {
+    let points = interrupt_everywhere(Story { manner: Manner::Lagging, review: Review::Second }).await;
+    assert!(points >= 180, "the enumeration has shrunk to {points} points");
+}
+
+#[tokio::test]
+async fn forty_findings_survive_a_crash_and_a_lost_answer_at_every_write() {
+    let points = interrupt_everywhere(Story { manner: Manner::Fussy, review: Review::Forty }).await;
+    println!("40 findings, every forge write, {points} points: 0 lost, 0 duplicated after reconcile");
+    assert!(points >= 45, "the enumeration has shrunk to {points} points");
+}
+
+#[tokio::test]
+async fn giving_up_survives_every_crash() {
+    let points = interrupt_everywhere(Story { manner: Manner::Prompt, review: Review::GivenUp }).await;
+    assert!(points >= 100, "the enumeration has shrunk to {points} points");
+}
+
+#[tokio::test]
+async fn a_dismissal_survives_every_crash() {
+    let points = interrupt_everywhere(Story { manner: Manner::Prompt, review: Review::Dismissed }).await;
+    assert!(points >= 80, "the enumeration has shrunk to {points} points");
+}

@@ -1,0 +1,177 @@
+//! The demonstrations: what a scripted model finds stands beside what the rules find, without a key; and the story of a
+//! job that follows a package.
+
+#![allow(clippy::unwrap_used, reason = "a helper of tests may fail them")]
+#![cfg(feature = "demo")]
+
+
+use crate::support::claude;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use truing::demo::sync::{Event, Story};
+use truing::demo::{Demo, DemoError};
+use truing::environment::Environment;
+use truing::reader::ChildReader;
+use truing::wiring;
+use truing_core::sandbox::Level;
+
+use claude::claude;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scripted_model_reviews_beside_the_rules_and_says_what_it_costs() {
+    let environment = Environment::of_process();
+    let git = wiring::git(&environment).await.unwrap();
+    let demo = Demo::start(git, &environment, ChildReader::new(env!("CARGO_BIN_EXE_truing"))).await.unwrap();
+    let (view, _) = demo.first_review().await.unwrap();
+    let lines: Vec<_> = view.inline().map(|comment| (&comment.place, comment.line)).collect();
+    let found = view.inline().find(|comment| comment.body.contains("One refunded order ends all refunds"));
+    assert_eq!(found.unwrap().line, Some(10), "{lines:?}");
+    assert_eq!(lines.len(), 4, "three of rules, one of the model: {lines:?}");
+    let asked = demo.asked().unwrap();
+    // It read a file before it reported.
+    assert_eq!(asked.model_calls, 2);
+    assert!(asked.model_tokens_in > 1000 && asked.model_tokens_out > 10, "{asked:?}");
+    // No price in the table is below a dollar for a million tokens in.
+    assert!(asked.model_cost_micro_usd.0 >= asked.model_tokens_in, "{asked:?}");
+    demo.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_model_forgets_after_a_second_push_stays_open() {
+    let environment = Environment::of_process();
+    let git = wiring::git(&environment).await.unwrap();
+    let demo = Demo::start(git, &environment, ChildReader::new(env!("CARGO_BIN_EXE_truing"))).await.unwrap();
+    demo.first_review().await.unwrap();
+    let forgotten = demo.forgotten().await.unwrap();
+    assert_eq!((forgotten.comments, forgotten.open, forgotten.is_green), (1, 1, false), "{forgotten:?}");
+    demo.stop().await.unwrap();
+}
+
+#[test]
+fn a_job_follows_its_package_through_ports_questions_and_the_breaker() {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", home.path());
+    let output = command.args(["demo", "sync", "--format", "json"]).output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{report:#}");
+    let count = |name: &str| report[name].as_u64().unwrap();
+    let counts = ["pull_requests", "drafts", "questions", "doubled", "left_open", "model_calls"].map(count);
+    assert_eq!(counts, [4, 1, 2, 0, 0, 7], "{report:#}");
+    let runs = report["runs"].as_array().unwrap();
+    let results: Vec<_> = runs.iter().map(|run| run["result"].as_str().unwrap()).collect();
+    let failed = ["failed"; 3];
+    let told = [&["relaxed", "asked", "bumped", "saved", "bumped"][..], &failed, &["breaker", "relaxed"]];
+    assert_eq!(results, told.concat());
+    let titles: Vec<_> = runs.iter().filter_map(|run| run["shows"]["title"].as_str()).collect();
+    assert_eq!(
+        titles,
+        [
+            "Admit rim up to 1.0.1",
+            "rim sync: feedback needed for 1.1.0",
+            "Follow rim to 1.1.0",
+            "Follow rim to 1.2.0 (in progress)",
+            "Follow rim to 1.2.0",
+            "rim sync: feedback needed for 1.2.1",
+            "rim sync: feedback needed for 1.2.1",
+            "Admit rim up to 1.2.1",
+        ]
+    );
+    // What a scheduler begins while the breaker is open costs next to nothing, and fails no job of a CI.
+    let skipped = &runs[8];
+    assert_eq!((&skipped["scheduled"], &skipped["exit"]), (&json!(true), &json!(0)));
+    assert!(skipped["forge_calls"].as_u64() < Some(12) && skipped["turns"] == 0, "{skipped}");
+}
+
+#[test]
+fn a_pull_request_and_a_branch_converge_in_two_loops_and_nothing_is_said_twice() {
+    let run = |more: &[&str]| {
+        let home = tempfile::tempdir().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", home.path());
+        let output = command.args(["demo", "converge"]).args(more).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (exit, text) = run(&["--format", "json"]);
+    let report: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(exit, Some(0), "{report:#}");
+    for part in ["pull_request", "local"] {
+        let part = &report[part];
+        assert_eq!((&part["exit"], &part["loops"]), (&json!("converged"), &json!(2)), "{part:#}");
+        assert_eq!(part["commits"].as_array().unwrap().len(), 1);
+        let lines = ["-    for i in range(len(items) - 1):", "+    for i in range(len(items)):"];
+        assert_eq!(part["commits"][0]["lines"], json!(lines));
+    }
+    let pull = &report["pull_request"];
+    assert_eq!((&pull["drafts"], &pull["duplicates"]), (&json!([true, false]), &json!(0)), "{pull:#}");
+    let threads: Vec<_> = pull["reviews"].as_array().unwrap().iter().map(|one| &one["threads"]).collect();
+    assert_eq!((threads.len(), threads[1]), (2, &json!([])), "{pull:#}");
+    let thread = &threads[0][0];
+    assert_eq!((&thread["line"], &thread["resolved"]), (&json!(3), &json!(true)), "{thread:#}");
+    let commit = pull["commits"][0]["commit"].as_str().unwrap();
+    let answer = thread["answers"][0].as_str().unwrap();
+    assert!(answer.starts_with(&format!("Fixed in {}", &commit[..7])), "{answer}");
+    assert_eq!(
+        (&pull["commits"][0]["parent"], &pull["reviews"][1]["commit"]),
+        (&pull["reviews"][0]["commit"], &json!(commit))
+    );
+    let local = &report["local"];
+    assert_eq!(local["tips"][0], local["tips"][1], "what is checked out stays");
+    assert!(local["run_branch"].as_str().unwrap().starts_with("truing/run/"), "{local:#}");
+
+    let (exit, text) = run(&["--quiet"]);
+    assert_eq!(exit, Some(0), "{text}");
+    // An id is copied: such a line stays whole.
+    let long = text.lines().filter(|line| line.chars().count() > 80 && !line.contains("truing/run/"));
+    assert_eq!(long.collect::<Vec<_>>(), Vec::<&str>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_model_can_port_the_rest_is_told() {
+    let environment = Environment::of_process();
+    let reader = ChildReader::new(env!("CARGO_BIN_EXE_truing"));
+    let mut story = Story::start(&environment, reader, Level::Landlock).await.unwrap();
+    let mut scenes = 0;
+    let tell = |event: Event<'_>| {
+        scenes += usize::from(matches!(event, Event::Scene(_)));
+        Ok::<_, DemoError>(())
+    };
+    let report = story.play(tell).await.unwrap();
+    assert!(report.holds(), "{report:#?}");
+    assert_eq!((scenes, report.pull_requests, report.drafts, report.questions), (4, 2, 0, 2));
+    assert_eq!(report.model.model_calls, 0);
+}
+
+/// The demonstrations with the real `claude` program in between come to what they come to without it.
+#[test]
+fn with_the_claude_program_in_between_they_come_to_the_same() {
+    let Some(program) = claude() else { return };
+    let run = |of: &str, program: Option<&std::path::Path>| {
+        let home = tempfile::tempdir().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", home.path());
+        if let Some(program) = program {
+            command.env("RUNTIME_MODE", "cli").env("TRUING_REVIEW__CLAUDE", program);
+        }
+        command.args(["demo", of, "--format", "json"]).output().unwrap()
+    };
+    for (of, fields) in [
+        ("sync", &["pull_requests", "drafts", "questions", "doubled", "left_open", "model_calls"][..]),
+        ("converge", &["model_calls", "model_tokens_out"]),
+    ] {
+        let [native, cli] = [None, Some(program.as_path())].map(|program| {
+            let output = run(of, program);
+            assert_eq!(output.status.code(), Some(0), "{of}: {}", String::from_utf8_lossy(&output.stderr));
+            let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+            fields.iter().map(|field| report[*field].clone()).collect::<Vec<_>>()
+        });
+        assert_eq!(cli, native, "{of}: {fields:?}");
+    }
+    // One that is not there is told before anything is shown.
+    let output = run("converge", Some(std::path::Path::new("/no/such/claude")));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &answer["error"]["code"]), (Some(2), &json!("claude")), "{answer}");
+    assert!(said.contains("there is no program /no/such/claude") && said.contains("npm install"), "{said}");
+}

@@ -1,0 +1,160 @@
+//! The examples, run as their READMEs say, on small archives that are made for this: releases of the same names in which
+//! as much changed as in the real ones. `online` (`examples`) runs the same on the real ones.
+
+use crate::support::readme;
+// Helpers of tests are tests too; clippy exempts test functions only.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use truing_fakes::registry::{FakeRegistry, Kind};
+
+
+use readme::{Shown, top};
+
+/// Paths, and what is there.
+type Files<'a> = &'a [(&'a str, &'a str)];
+
+/// Runs a command of a README, with the package managers led to these registries.
+fn run(registry: &FakeRegistry, home: &TempDir, arguments: &[String]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
+    command.env_clear().env("HOME", home.path()).envs(registry.variables()).current_dir(top());
+    command.args(arguments).output().unwrap()
+}
+
+/// Every decision that the README of an example shows is what comes out for these releases.
+async fn holds(example: &str, (kind, package): (Kind, &str), releases: &[(&str, Files<'_>)]) {
+    let (registry, home) = (FakeRegistry::start().await.unwrap(), tempfile::tempdir().unwrap());
+    registry.list(kind, package, releases).unwrap();
+    let readme = format!("examples/{example}/README.md");
+    let decisions = Shown::of(&readme, &["decide"]);
+    let verdict = |text: &str| text.lines().next().unwrap_or_default().to_owned();
+    let mut seen = Vec::new();
+    for Shown { arguments, output } in decisions {
+        let ran = run(&registry, &home, &arguments);
+        let (told, err) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+        assert_eq!(verdict(&told), verdict(&output), "{arguments:?}: {told}{err}");
+        for range in output.lines().filter(|line| line.starts_with("range: ")) {
+            assert!(told.lines().any(|line| line == range), "{range}: {told}");
+        }
+        seen.push(verdict(&told).split(':').next().unwrap_or_default().to_owned());
+    }
+    seen.sort();
+    assert_eq!(seen, ["bump", "relax"], "{readme} shows one of each");
+}
+
+/// A package with everything that the example of aiobotocore pins, each as short as can be. What became another one in
+/// the real package returns `other`.
+fn stubs(other: &str) -> Vec<(String, String)> {
+    let manifest = std::fs::read(top().join("examples/aiobotocore/upstream.json")).unwrap();
+    let manifest: BTreeMap<String, Value> = serde_json::from_slice(&manifest).unwrap();
+    let mut modules: BTreeMap<String, BTreeMap<String, Vec<String>>> = BTreeMap::new();
+    for symbol in manifest.keys() {
+        // `package:module.Class.method` is a definition of `package.module`; classes begin with a capital letter.
+        let whole = symbol.trim_end_matches(".__wrapped__");
+        let (mut module, mut name) = whole.split_once(':').unwrap();
+        let dotted = whole.replace(':', ".");
+        if let Some(inner) = name.split_once('.').filter(|_| name.starts_with(char::is_lowercase)) {
+            (module, name) = (dotted.get(..=module.len() + inner.0.len()).unwrap(), inner.1);
+        }
+        let (first, method) = name.split_once('.').unwrap_or((name, ""));
+        let methods = modules.entry(module.to_owned()).or_default().entry(first.to_owned()).or_default();
+        methods.push(method.to_owned());
+    }
+    let packages = ["botocore/__init__.py", "botocore/retries/__init__.py"];
+    let mut files: Vec<_> = packages.map(|path| (path.to_owned(), "# A package.\n".to_owned())).into();
+    for (module, names) in modules {
+        let mut text = String::new();
+        for (name, methods) in names {
+            if methods == [""] {
+                text += &format!("def {name}():\n    return 1\n\n\n");
+                continue;
+            }
+            text += &format!("class {name}:\n");
+            for method in methods.iter().filter(|method| !method.is_empty()) {
+                let is_other = name == "ContainerProvider"
+                    && ["_create_fetcher", "_retrieve_or_fail"].contains(&method.as_str());
+                let body = if is_other { other } else { "1" };
+                text += &format!("    def {method}(self):\n        return {body}\n\n");
+            }
+        }
+        files.push((format!("{}.py", module.replace('.', "/")), text));
+    }
+    files
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn botocore_is_followed_as_shown() {
+    let (old, new) = (stubs("1"), stubs("2"));
+    let commented = stubs("1  # as before");
+    let releases = [("1.34.34", &old), ("1.34.35", &commented), ("1.34.41", &new), ("1.34.51", &new)];
+    let files: Vec<Vec<(&str, &str)>> = releases
+        .iter()
+        .map(|(_, files)| files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect())
+        .collect();
+    let releases: Vec<_> =
+        releases.iter().zip(&files).map(|((version, _), files)| (*version, files.as_slice())).collect();
+    holds("aiobotocore", (Kind::Pypi, "botocore"), &releases).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_package_of_npm_is_followed_as_shown() {
+    let releases: [(&str, Files<'_>); 3] = [
+        ("2.1.1", &[("index.js", "module.exports = function (text) { return Number(text); };\n")]),
+        ("2.1.2", &[("index.js", "module.exports = function (text) { return parseInt(text); };\n")]),
+        (
+            "2.1.3",
+            &[("index.js", "// Whole ones.\nmodule.exports = function (text) { return parseInt(text); };\n")],
+        ),
+    ];
+    holds("npm-ms", (Kind::Npm, "ms"), &releases).await;
+}
+
+/// Nothing is mirrored: one function is pinned.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pin_alone_is_followed_as_shown() {
+    let module = |body: &str| format!("def _multicall(hook_name):\n    return {body}\n");
+    let modules = [module("1"), module("1  # as before"), module("2")];
+    let files = modules.each_ref().map(|text| [("pluggy/_callers.py", text.as_str())]);
+    let releases: [(&str, Files<'_>); 3] = [("1.4.0", &files[0]), ("1.5.0", &files[1]), ("1.6.0", &files[2])];
+    holds("pluggy-pin", (Kind::Pypi, "pluggy"), &releases).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crate_is_followed_as_shown() {
+    let releases: [(&str, Files<'_>); 3] = [
+        ("2.3.0", &[("src/lib.rs", "pub fn encode(byte: u8) -> u8 {\n    byte\n}\n")]),
+        ("2.3.1", &[("src/lib.rs", "pub fn encode(byte: u8) -> u8 {\n    byte\n}\n")]),
+        ("2.3.2", &[("src/lib.rs", "pub fn encode(byte: u8) -> u8 {\n    byte + 1\n}\n")]),
+    ];
+    holds("crates-percent-encoding", (Kind::Crates, "percent-encoding"), &releases).await;
+}
+
+/// The reviewer of aiobotocore is told of the six mistakes of that project, between what every reviewer is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reviewer_of_aiobotocore_is_told_what_goes_wrong_there() {
+    let (registry, home) = (FakeRegistry::start().await.unwrap(), tempfile::tempdir().unwrap());
+    let shown = Shown::of("examples/aiobotocore/README.md", &["render"]).remove(0);
+    let told = String::from_utf8(run(&registry, &home, &shown.arguments).stdout).unwrap();
+    let check = ["prompts", "check", "examples/aiobotocore/prompts"].map(str::to_owned);
+    assert_eq!(run(&registry, &home, &check).status.code(), Some(0));
+    for about in [
+        "1. Missing `await`",
+        "2. A plain `def` that should be `async def`",
+        "3. The prefix `Aio`",
+        "`resolve_awaitable()`",
+        "`async with`",
+        "`tests/test_patches.py`",
+    ] {
+        assert!(told.contains(about), "{about}: {told}");
+    }
+    // It adds to what is built in, and leaves nothing out.
+    let built_in =
+        ["prompts", "render", "review/system", "--set", "max_turns=25", "--set", "max_findings=50"];
+    let built_in = run(&registry, &home, &built_in.map(str::to_owned)).stdout;
+    let built_in = String::from_utf8(built_in).unwrap();
+    assert!(built_in.lines().all(|line| told.lines().any(|has| has == line)));
+}

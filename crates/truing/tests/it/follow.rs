@@ -1,0 +1,509 @@
+//! `truing sync run` against a forge and an index: what a release leads to, what stands in the way, and that one pull
+//! request and one question are all there ever is.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
+
+mod bump;
+mod classify;
+mod counted;
+mod news;
+mod recipe;
+mod runtimes;
+mod site;
+mod stopped;
+mod switched;
+mod verify;
+mod wording;
+
+use crate::support::{claude, package, quiet, steady, watch};
+
+use std::time::Duration;
+
+use serde_json::json;
+use truing_fakes::forge::{Fault, FaultKind};
+use truing_fakes::registry::digest;
+use truing_fakes::repo::Commit;
+
+use package::PINNED;
+use site::{BOT, BRANCH, Site};
+
+fn result(name: &str, exit: i32) -> (String, i32) {
+    (name.to_owned(), exit)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_changes_nothing_widens_the_range_in_one_pull_request() {
+    let site = Site::new().await;
+    assert_eq!(site.sync().await, result("up_to_date", 0));
+    site.release("1.0.1");
+    let dry = site.run(&["sync", "run", "demo", "--dry-run"]).await;
+    assert_eq!((dry.exit, &dry.json["result"]), (0, &json!("rehearsed")), "{dry:?}");
+    assert!(
+        dry.json["exit_reason"].as_str().unwrap().contains("+    'demo >= 0.9, < 1.0.2',  # pinned"),
+        "{dry:?}"
+    );
+    assert!(site.pulls().await.is_empty() && site.repo.tip(BRANCH).await.is_err());
+
+    let ran = site.run(&["sync", "run", "demo", "--record", "out.json"]).await;
+    assert_eq!((ran.exit, &ran.json["result"]), (0, &json!("relaxed")), "{ran:?}");
+    assert_eq!(site.record("out.json"), ran.json);
+    assert_eq!(ran.json["update_type"], "relax");
+    assert_eq!(ran.json["highest_step"]["id"], "publish");
+    assert_eq!(ran.json["pr"]["kind"], "final");
+    let pulls = site.pulls().await;
+    let [(number, pull)] = pulls.as_slice() else { panic!("{pulls:?}") };
+    assert_eq!((pull.title.as_str(), pull.open, pull.draft), ("Admit demo up to 1.0.1", true, false));
+    assert!(ran.json["pr"]["url"].as_str().unwrap().ends_with(&format!("/pull/{number}")));
+    assert_eq!(site.file(BRANCH, "pyproject.toml").await, Site::project(">= 0.9, < 1.0.2"));
+    assert_eq!(site.ahead(BRANCH).await, "1");
+
+    let summary = site.summary();
+    let (tried, relaxed) = (summary.find("## demo: rehearsed\n"), summary.find("## demo: relaxed\n"));
+    assert!(tried.is_some() && tried < relaxed && summary.contains("| publish |"), "{summary}");
+
+    let before = site.forge.log().len();
+    assert_eq!(site.sync().await, result("covered", 0));
+    assert!(
+        site.forge
+            .log()
+            .iter()
+            .skip(before)
+            .all(|call| call.method == "GET" || call.path.contains("git-upload"))
+    );
+    let told = site.run(&["sync", "status", "demo"]).await;
+    assert_eq!(
+        told.json[0]["outcomes"].as_array().unwrap().len(),
+        3,
+        "a dry run is not remembered: {told:?}"
+    );
+    assert_eq!(told.json[0]["breaker"], "closed");
+    let why = site.run(&["why", "sync/demo"]).await;
+    assert!(why.json.to_string().contains("is admitted by"), "{why:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_never_comes_to_its_repository_is_remembered() {
+    let site = Site::new().await;
+    site.set("acme/ours", "acme/nowhere");
+    let ran = site.run(&["sync", "run", "demo"]).await;
+    assert!(ran.exit != 0 && ran.err.contains("acme/nowhere"), "{ran:?}");
+    let told = site.run(&["sync", "status", "demo"]).await;
+    let outcome = &told.json[0]["outcomes"][0];
+    assert_eq!((&outcome["result"], &told.json[0]["streak"]), (&json!("failed"), &json!(0)), "{told:?}");
+    assert!(outcome["exit_reason"].as_str().unwrap().contains("acme/nowhere"), "{told:?}");
+    // The job is free at once.
+    site.set("acme/nowhere", "acme/ours");
+    assert_eq!(site.sync().await, result("up_to_date", 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_s_own_hash_test_gets_the_digest_of_what_only_looks_different() {
+    let site = Site::with("1s", "manifest = \"tests/test_patches.py\"\n").await;
+    let test = |digests: &str| {
+        format!("from demo.m import pinned\n\nD = {{\n    pinned: {{{digests}}},  # why\n}}\n")
+    };
+    let (old, new) = (digest(PINNED), digest("def pinned(a):\n    return (a)\n"));
+    let own = Commit::new("Pin").write("tests/test_patches.py", test(&format!("'{old}'")));
+    site.repo.push("main", own).await.unwrap();
+    site.release("1.0.2");
+    assert_eq!(site.sync().await, result("relaxed", 0));
+    assert_eq!(site.file(BRANCH, "tests/test_patches.py").await, test(&format!("'{old}', '{new}'")));
+    assert_eq!(site.file(BRANCH, "pyproject.toml").await, Site::project(">= 0.9, < 1.0.3"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pull_request_follows_the_releases_until_people_work_on_it() {
+    let site = Site::new().await;
+    site.release("1.0.1");
+    assert_eq!(site.sync().await, result("relaxed", 0));
+    // The main branch moves on, and the text of what is pinned changes.
+    site.repo.push("main", Commit::new("Else").write("b.txt", "b\n")).await.unwrap();
+    site.release("1.0.2");
+    assert_eq!(site.sync().await, result("relaxed", 0));
+    let pulls = site.pulls().await;
+    assert_eq!(pulls.len(), 1, "the same one");
+    assert_eq!(pulls[0].1.title, "Admit demo up to 1.0.2");
+    assert_eq!(site.ahead(BRANCH).await, "1", "on the main branch as it is now");
+    let pinned = site.file(BRANCH, "upstream.json").await;
+    assert_eq!(pinned.matches('"').count(), 6, "a digest more: {pinned}");
+
+    // Somebody commits to it: what is new is added, and nothing is lost.
+    site.repo.push(BRANCH, Commit::new("Mine").write("mine.txt", "mine\n").by("ann")).await.unwrap();
+    site.repo.push("main", Commit::new("More").write("c.txt", "c\n")).await.unwrap();
+    site.release("1.0.2");
+    assert_eq!(site.sync().await, result("relaxed", 0));
+    assert_eq!(site.file(BRANCH, "mine.txt").await, "mine\n");
+
+    // What needs code waits for them, and says so once.
+    site.release("1.0.4");
+    for _ in 0..2 {
+        assert_eq!(site.sync().await, result("blocked", 1));
+    }
+    let pull = &site.pulls().await[0].1;
+    let said: Vec<_> = pull.summaries().filter(|comment| comment.author == BOT).collect();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].body.contains("1.0.4") && said[0].body.contains("somebody committed"), "{said:?}");
+    assert_eq!(site.file(BRANCH, "mine.txt").await, "mine\n");
+
+    // Merged, it is done with.
+    let number = site.pulls().await[0].0;
+    site.release("1.0.2");
+    site.repo.merge(number, "ann").await.unwrap();
+    let ended = site.sync().await;
+    assert!(["covered", "up_to_date"].contains(&ended.0.as_str()), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_people_committed_stays_also_under_a_commit_of_ours() {
+    let site = Site::new().await;
+    site.release("1.0.1");
+    assert_eq!(site.sync().await, result("relaxed", 0));
+    site.repo.push(BRANCH, Commit::new("Mine").write("mine.txt", "mine\n").by("ann")).await.unwrap();
+    site.release("1.0.2");
+    assert_eq!(site.sync().await, result("relaxed", 0), "in place");
+    assert_eq!(site.ahead(BRANCH).await, "3");
+    site.repo.push("main", Commit::new("Else").write("b.txt", "b\n")).await.unwrap();
+    assert_eq!(site.sync().await, result("relaxed", 0));
+    assert_eq!(
+        (site.file(BRANCH, "mine.txt").await.as_str(), site.ahead(BRANCH).await.as_str()),
+        ("mine\n", "3")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_it_cannot_tell_is_asked_once_and_only_people_who_may_write_answer() {
+    let site = Site::new().await;
+    site.release("1.0.3");
+    for _ in 0..2 {
+        assert_eq!(site.sync().await, result("asked", 1));
+    }
+    let questions = site.questions().await;
+    let [question] = questions.as_slice() else { panic!("{questions:?}") };
+    assert_eq!(question.title, "demo sync: feedback needed for 1.0.3");
+    assert!(
+        question.open && question.body.contains("other") && question.body.contains("`relax`"),
+        "{question:?}"
+    );
+    assert_eq!(question.comments.len(), 0);
+    for (who, says) in [("eve", "relax"), (BOT, "relax"), ("ann", "let me think")] {
+        site.repo.comment(question.number, who, says).await.unwrap();
+        assert_eq!(site.sync().await, result("asked", 1), "{who}: {says}");
+    }
+    site.repo.comment(question.number, "ann", "Relax: we do not use it").await.unwrap();
+    assert_eq!(site.sync().await, result("relaxed", 0));
+    let after = site.questions().await;
+    assert_eq!((after.len(), after[0].open), (1, false), "it is answered");
+    let pulls = site.pulls().await;
+    assert!(pulls[0].1.body.contains("ann ruled"), "{}", pulls[0].1.body);
+    assert_eq!(site.file(BRANCH, "pyproject.toml").await, Site::project(">= 0.9, < 1.0.4"));
+
+    // Another release asks again, and another one in its place asks in the same issue.
+    site.release("2.0.0");
+    assert_eq!(site.sync().await, result("asked", 1));
+    assert_eq!(site.questions().await.iter().filter(|issue| issue.open).count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_that_people_close_without_a_word_is_not_asked_again_until_something_changes() {
+    let site = Site::new().await;
+    site.release("1.0.3");
+    assert_eq!(site.sync().await, result("asked", 1));
+    let first = site.questions().await.remove(0).number;
+    site.repo.set_issue_open(first, false, "ann").await.unwrap();
+    for _ in 0..2 {
+        let ran = site.run(&["sync", "run", "demo"]).await;
+        assert_eq!((&ran.json["result"], &ran.json["question"]), (&json!("asked"), &json!(null)), "{ran:?}");
+        assert_eq!(site.questions().await.len(), 1, "not now");
+    }
+    // Opened again, it is the question; another manifest is another one.
+    site.repo.set_issue_open(first, true, "ann").await.unwrap();
+    let ran = site.run(&["sync", "run", "demo"]).await;
+    assert!(ran.json["question"].is_string() && site.questions().await.len() == 1, "{ran:?}");
+    site.repo.set_issue_open(first, false, "ann").await.unwrap();
+    assert_eq!(site.sync().await, result("asked", 1));
+    let manifest = site.file("main", "upstream.json").await;
+    site.repo
+        .push("main", Commit::new("Else").write("upstream.json", format!("{manifest}\n")))
+        .await
+        .unwrap();
+    assert_eq!(site.sync().await, result("asked", 1));
+    let open: Vec<_> = site.questions().await.into_iter().filter(|issue| issue.open).collect();
+    assert_eq!(open.len(), 1);
+    // What is said in one that was closed is heard.
+    site.repo.set_issue_open(open[0].number, false, "ann").await.unwrap();
+    assert_eq!(site.sync().await, result("asked", 1));
+    site.repo.comment(open[0].number, "ann", "relax").await.unwrap();
+    assert_eq!(site.sync().await, result("relaxed", 0));
+    assert_eq!(site.questions().await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_needs_code_is_asked_about() {
+    let site = Site::new().await;
+    site.release("1.0.4");
+    assert_eq!(site.sync().await, result("asked", 1));
+    let question = site.questions().await.remove(0);
+    assert!(question.body.contains("demo.m:pinned"), "{}", question.body);
+    site.repo.delete_issue(question.number).await.unwrap();
+    assert_eq!(site.sync().await, result("asked", 1));
+    assert_eq!(site.questions().await.iter().filter(|issue| issue.open).count(), 1, "asked again");
+    // That the code serves it as it is, nobody is believed; that it is left out, they are.
+    let again = site.questions().await.into_iter().find(|issue| issue.open).unwrap().number;
+    site.repo.comment(again, "ann", "relax").await.unwrap();
+    assert_eq!(site.sync().await, result("asked", 1));
+    site.repo.comment(again, "ann", "skip").await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(site.sync().await, result("left_out", 0));
+    }
+    assert!(site.pulls().await.is_empty() && site.questions().await.iter().all(|issue| !issue.open));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_failures_open_the_breaker_and_an_answer_lets_one_run_try() {
+    let site = Site::new().await;
+    site.release("1.0.1");
+    site.repo.protect(BRANCH).await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(site.sync().await, result("failed", 3));
+    }
+    let questions = site.questions().await;
+    assert_eq!(questions.len(), 1);
+    assert_eq!(questions[0].body.matches("cannot be pushed").count(), 3, "{}", questions[0].body);
+    let before = site.forge.log().len();
+    assert_eq!(site.sync().await, result("breaker", 4));
+    assert!(site.forge.log().len() - before < 12, "it is cheap");
+    let scheduled = site.run(&["sync", "run", "demo", "--scheduled"]).await;
+    assert_eq!((scheduled.exit, &scheduled.json["result"]), (0, &json!("breaker")), "{scheduled:?}");
+    let list = site.run(&["breaker", "list"]).await;
+    assert_eq!(
+        (&list.json[0]["key"], &list.json[0]["state"]),
+        (&json!("sync/demo"), &json!("open")),
+        "{list:?}"
+    );
+
+    let number = questions[0].number;
+    site.repo.set_issue_open(number, false, "ann").await.unwrap();
+    assert_eq!(site.sync().await, result("breaker", 4));
+    assert_eq!(site.questions().await.len(), 1, "closed without a word, it stays so");
+    site.repo.set_issue_open(number, true, "ann").await.unwrap();
+    site.repo.comment(number, "eve", "try again").await.unwrap();
+    assert_eq!(site.sync().await, result("breaker", 4));
+    site.repo.comment(number, "ann", "try again").await.unwrap();
+    assert_eq!(site.sync().await, result("failed", 3), "one run tries");
+    assert_eq!(site.sync().await, result("breaker", 4), "and no more");
+    assert_eq!(site.questions().await.len(), 1);
+
+    assert_eq!(site.run(&["breaker", "reset", "demo"]).await.exit, 0);
+    assert_eq!(site.sync().await, result("failed", 3));
+    let unknown = site.run(&["breaker", "show", "none"]).await;
+    assert_eq!(unknown.exit, 2, "{unknown:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_cannot_even_begin_is_not_tried_for_ever() {
+    let site = Site::new().await;
+    site.release("1.0.1");
+    let manifest = site.file("main", "upstream.json").await;
+    site.repo.push("main", Commit::new("Broken").write("upstream.json", "{")).await.unwrap();
+    for _ in 0..5 {
+        assert_eq!(site.sync().await, result("failed", 3));
+    }
+    assert_eq!(site.sync().await, result("breaker", 4));
+    let questions = site.questions().await;
+    assert_eq!((questions.len(), questions[0].body.matches("not known").count()), (1, 5), "{questions:?}");
+    // Mended, it still waits for somebody to say so.
+    site.repo.push("main", Commit::new("Mended").write("upstream.json", manifest)).await.unwrap();
+    assert_eq!(site.sync().await, result("breaker", 4));
+    site.repo.comment(questions[0].number, "ann", "mended").await.unwrap();
+    assert_eq!(site.sync().await, result("relaxed", 0));
+    assert!(site.questions().await.iter().all(|issue| !issue.open));
+}
+
+/// Whatever write fails, whether it was done or not, and whoever dies at it: the next run ends with one pull request, or
+/// one question, and the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_write_fails_the_next_run_ends_the_same() {
+    for (release, asks) in [("1.0.1", false), ("1.0.3", true)] {
+        let writes = {
+            let site = Site::new().await;
+            site.release(release);
+            site.sync().await;
+            site.writes()
+        };
+        assert!(writes >= if asks { 1 } else { 2 }, "{writes}");
+        for nth in 1..=writes {
+            let late = FaultKind::Delay(Duration::from_secs(300));
+            for kind in [FaultKind::LostAnswer, FaultKind::Status(503, None), late] {
+                let site = Site::new().await;
+                site.release(release);
+                site.forge.fault(Fault::write(u32::try_from(nth).unwrap(), kind.clone()));
+                if matches!(kind, FaultKind::Delay(_)) {
+                    site.killed_at_write(nth).await;
+                } else {
+                    site.run(&["sync", "run", "demo"]).await;
+                }
+                site.forge.clear_faults();
+                let ended = site.until_free().await;
+                let (pulls, questions) = (site.pulls().await, site.questions().await);
+                let open = questions.iter().filter(|issue| issue.open).count();
+                if asks {
+                    assert_eq!((ended, pulls.len(), open), (result("asked", 1), 0, 1), "{nth} {kind:?}");
+                    assert_eq!(questions.len(), 1, "{nth} {kind:?}");
+                } else {
+                    assert!(["relaxed", "covered"].contains(&ended.0.as_str()), "{nth} {kind:?}: {ended:?}");
+                    assert_eq!((pulls.len(), open), (1, 0), "{nth} {kind:?}");
+                    assert_eq!(site.file(BRANCH, "pyproject.toml").await, Site::project(">= 0.9, < 1.0.2"));
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_repository_tracks_as_a_link_is_neither_read_nor_written() {
+    let outside = tempfile::tempdir().unwrap();
+    for name in ["upstream.json", "pyproject.toml"] {
+        let site = Site::new().await;
+        site.release("1.0.2");
+        let target = outside.path().join(name);
+        std::fs::write(&target, site.file("main", name).await).unwrap();
+        let before = std::fs::read(&target).unwrap();
+        let link = Commit::new("A link").link(name, target.to_str().unwrap());
+        site.repo.push("main", link).await.unwrap();
+        let ran = site.run(&["sync", "run", "demo"]).await;
+        assert_eq!((ran.exit, &ran.json["result"]), (3, &json!("failed")), "{name}: {ran:?}");
+        assert!(ran.json["exit_reason"].as_str().unwrap().contains("not a plain file"), "{ran:?}");
+        assert_eq!(std::fs::read(&target).unwrap(), before, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_runs_at_once_are_one() {
+    let site = Site::new().await;
+    site.release("1.0.1");
+    let (first, second) =
+        tokio::join!(site.run(&["sync", "run", "demo"]), site.run(&["sync", "run", "demo"]));
+    let mut exits = [first.exit, second.exit];
+    exits.sort_unstable();
+    assert!(exits == [0, 4] || exits == [0, 0], "{first:?} {second:?}");
+    assert_eq!(site.pulls().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_missing_is_named() {
+    let site = Site::new().await;
+    let unknown = site.run(&["sync", "run", "dmeo", "--record", "out.json"]).await;
+    assert_eq!(site.record("out.json")["result"], "failed");
+    assert_eq!((unknown.exit, unknown.err.contains("demo")), (2, true), "{unknown:?}");
+    site.release("1.0.1");
+    assert_eq!(site.run(&["kill", "on"]).await.exit, 0);
+    let held = site.run(&["sync", "run", "demo", "--record", "out.json"]).await;
+    let record = site.record("out.json");
+    assert_eq!(
+        (&record["schema"], &record["kind"]),
+        (&json!("truing.outcome/1"), &json!("deferred")),
+        "{record}"
+    );
+    assert!(record["exit_reason"].as_str().unwrap().contains("kill switch"), "{record}");
+    assert_eq!((held.exit, held.err.contains("kill switch")), (4, true), "{held:?}");
+    assert_eq!(site.run(&["kill", "off"]).await.exit, 0);
+    // Somebody else uses the branch's name: nothing of theirs is touched.
+    site.repo.push(BRANCH, Commit::new("Mine").write("mine.txt", "mine\n").by("ann")).await.unwrap();
+    let tip = site.repo.tip(BRANCH).await.unwrap();
+    site.repo.open(truing_fakes::forge::NewPull::of(BRANCH)).await.unwrap();
+    let foreign = site.run(&["sync", "run", "demo"]).await;
+    assert_eq!((foreign.exit, &foreign.json["result"]), (3, &json!("failed")), "{foreign:?}");
+    assert!(foreign.json["exit_reason"].as_str().unwrap().contains("not of this job"), "{foreign:?}");
+    assert_eq!(site.repo.tip(BRANCH).await.unwrap(), tip);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_runs_jobs_at_their_times_and_takes_over_what_nobody_finished() {
+    let site = Site::new().await;
+    site.release("1.0.1");
+    // Every second: the seconds are optional, and first.
+    site.set("[sync.demo]", "[sync.demo]\ncron = \"* * * * * *\"");
+    let status = site.run(&["sync", "status"]).await;
+    assert!(status.json[0]["next"].is_string(), "{status:?}");
+    let mut server = site.serve();
+    site.until("a pull request", async || !site.pulls().await.is_empty()).await;
+    site.until("two runs", async || {
+        let told = site.run(&["sync", "status"]).await;
+        told.json[0]["outcomes"].as_array().is_some_and(|all| all.len() >= 2)
+    })
+    .await;
+    // While the switch is on nothing begins.
+    assert_eq!(site.run(&["kill", "on"]).await.exit, 0);
+    stop(&mut server);
+    assert_eq!(site.pulls().await.len(), 1);
+    assert_eq!(site.run(&["slots", "list"]).await.json, json!([]), "its lease is given back");
+    assert_eq!(site.run(&["kill", "off"]).await.exit, 0);
+
+    // A run that was killed is made up for by the next server, whatever the pattern says.
+    site.set("* * * * * *", "0 0 1 1 *");
+    site.release("1.0.2");
+    site.forge.fault(Fault::write(1, FaultKind::Delay(Duration::from_secs(300))));
+    let before = site.writes();
+    site.killed_at_write(before + 1).await;
+    site.forge.clear_faults();
+    let mut server = site.serve();
+    site.until("it was taken over", async || site.pulls().await[0].1.title == "Admit demo up to 1.0.2").await;
+    stop(&mut server);
+    assert_eq!(site.pulls().await.len(), 1);
+
+    site.set("repo = \"acme/ours\"", "");
+    let wrong = site.run(&["serve", "--role", "worker"]).await;
+    assert_eq!((wrong.exit, wrong.err.contains("sync.demo.repo")), (2, true), "{wrong:?}");
+    let mut was = "0 0 1 1 *".to_owned();
+    for (is, what) in [("now and then", "cron pattern"), ("0 0 31 2 *", "whose time comes")] {
+        site.set(&was, is);
+        let wrong = site.run(&["sync", "status"]).await;
+        assert_eq!((wrong.exit, wrong.err.contains(what)), (2, true), "{wrong:?}");
+        is.clone_into(&mut was);
+    }
+    for (key, value, what) in [("repo", "ours", "`owner/name`"), ("branch", "a..b", "a branch's name")] {
+        let name = format!("TRUING_SYNC__DEMO__{}", key.to_uppercase());
+        let mut command = site.command(&["sync", "status"]);
+        let wrong = command.env(name, value).env("TRUING_SYNC__DEMO__CRON", "0 0 1 1 *").output().unwrap();
+        let told = String::from_utf8_lossy(&wrong.stderr).into_owned();
+        assert!(wrong.status.code() == Some(2) && told.contains(what), "{told}");
+    }
+}
+
+/// Ends a server in order.
+fn stop(server: &mut std::process::Child) {
+    let pid = server.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert_eq!(server.wait().unwrap().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_issue_tells_of_the_last_runs_if_it_is_wanted() {
+    let site = Site::with("1s", "outcome.issue = true\n").await;
+    site.release("1.0.1");
+    site.forge.fault(Fault::once("POST", "/repos/acme/ours/issues", FaultKind::LostAnswer));
+    assert_eq!(site.sync().await, result("relaxed", 0));
+    site.forge.clear_faults();
+    assert_eq!(site.run(&["sync", "run", "demo", "--dry-run"]).await.exit, 0);
+    for _ in 0..2 {
+        assert_eq!(site.sync().await, result("covered", 0));
+    }
+    let issues = site.questions().await;
+    let [issue] = issues.as_slice() else { panic!("{issues:?}") };
+    assert_eq!(issue.body.matches("| covered |").count(), 2, "{}", issue.body);
+    assert!(issue.body.contains("of 1 that had something to do, 1 did it"), "{}", issue.body);
+    assert_eq!((issue.comments.len(), issue.title.as_str()), (0, "demo sync: what the last runs came to"));
+
+    site.repo.lock_issue(issue.number).await.unwrap();
+    assert_eq!(site.sync().await, result("covered", 0));
+    assert_eq!(site.questions().await[0].body.matches("| covered |").count(), 3);
+    // Deleted, it stays so, and that fails nothing.
+    site.repo.delete_issue(issue.number).await.unwrap();
+    let ran = site.run(&["sync", "run", "demo"]).await;
+    assert_eq!((ran.exit, &ran.json["result"]), (0, &json!("covered")), "{ran:?}");
+    assert!(
+        ran.json["exit_reason"].as_str().unwrap().contains("is gone, and no other one is opened"),
+        "{ran:?}"
+    );
+    assert_eq!(site.questions().await.len(), 0);
+}

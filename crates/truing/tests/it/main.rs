@@ -1,0 +1,30 @@
+//! The tests of the program and of its service, one module a subject: one program, so that it is linked once.
+
+mod command_line;
+mod conformance;
+mod converge;
+mod crash;
+mod demo;
+mod diff;
+mod examples;
+mod findings;
+mod follow;
+mod gate;
+mod ingress;
+mod notify;
+mod online;
+mod operate;
+mod oracle;
+mod prompts;
+mod reader;
+mod report;
+mod review;
+mod rules;
+mod sandbox;
+mod service;
+mod shell;
+mod storm;
+mod support;
+mod sweep;
+mod sync;
+mod verify;

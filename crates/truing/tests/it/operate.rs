@@ -1,0 +1,423 @@
+//! The service as an operator runs it: the real program with a configuration file, real signals, a real second
+//! process, and the commands that look at it.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
+
+mod again;
+mod app;
+mod bombs;
+mod captured;
+mod gone;
+mod keys;
+mod kill;
+mod large;
+mod many;
+mod mcp;
+mod model;
+mod money;
+mod outside;
+mod publish;
+mod pull;
+mod readme;
+mod stopping;
+mod traced;
+mod visible;
+
+use crate::support::{claude, otlp, watch};
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use truing_fakes::forge::{Chaos, Fault, FaultKind, Hook, NewPull, PullView, Repo};
+use truing_fakes::repo::Commit;
+
+use watch::Watched;
+
+const TOKEN: &str = "operate-token-canary";
+const SECRET: &str = "operate-secret-canary";
+/// How long a condition may take to come true on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A home folder with a configuration for a fake forge.
+struct Site {
+    home: TempDir,
+    forge: Watched,
+    repo: Repo,
+}
+
+impl Site {
+    async fn new() -> Self {
+        Self::on(truing_fakes::forge::Options::default()).await
+    }
+
+    /// With a forge that begins like this.
+    async fn on(options: truing_fakes::forge::Options) -> Self {
+        let forge = Watched::start(options).await;
+        forge.token(TOKEN, "truing[bot]");
+        let repo =
+            forge.create_repository("o", "r", Commit::new("begin").write("a.py", "a = 1\n")).await.unwrap();
+        let home = tempfile::tempdir().unwrap();
+        let url = forge.base_url();
+        let config = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\npoll = \"50ms\"\n[forge.github]\napi_url = \"{url}\"\n\
+             git_url = \"{url}\"\nsettle = \"300ms\"\n[review]\ndebounce = \"100ms\"\nmax_wait = \"1s\"\n\
+             quiet = \"1s\"\nbackoff = \"200ms\"\nbackoff_max = \"400ms\"\nattempts = 2\n"
+        );
+        std::fs::write(home.path().join("truing.toml"), config).unwrap();
+        Self { home, forge, repo }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
+        command
+            .args(["--config", "truing.toml"])
+            .args(arguments)
+            .env_clear()
+            .env("HOME", self.home.path())
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("GITHUB_TOKEN", TOKEN)
+            .env("GITHUB_WEBHOOK_SECRET", SECRET)
+            .current_dir(self.home.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// The same, with a limit of open files that it cannot raise.
+    fn command_with_files(&self, files: u32, arguments: &[&str]) -> Command {
+        let command = self.command(arguments);
+        let mut limited = Command::new("sh");
+        limited.arg("-c").arg(format!("ulimit -n {files} && exec \"$0\" \"$@\""));
+        limited.arg(command.get_program()).args(command.get_args()).env_clear();
+        limited.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        limited.current_dir(self.home.path()).stdin(Stdio::null());
+        limited
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        Ran::of(self.command(arguments).output().unwrap())
+    }
+
+    /// Starts the service; it says where it listens.
+    fn serve(&self) -> Server {
+        self.serve_with(&["serve"])
+    }
+
+    fn serve_with(&self, arguments: &[&str]) -> Server {
+        self.serve_by(&mut self.command(arguments))
+    }
+
+    /// Starts the service by a command of its own.
+    fn serve_by(&self, command: &mut Command) -> Server {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let url = lines
+            .by_ref()
+            .map(Result::unwrap)
+            .find_map(|line| {
+                Some(line.split_once("health and metrics: ")?.1.split_once("/healthz")?.0.to_owned())
+            })
+            .unwrap();
+        let url = format!("{url}/webhooks/github");
+        // Its log is read to the end, so that it never waits for a reader.
+        let log = std::thread::spawn(move || lines.map_while(Result::ok).collect::<Vec<_>>().join("\n"));
+        self.forge.hook(Hook { url: url.clone(), secret: SECRET.into(), automatic: false });
+        Server { child, log: Some(log), url }
+    }
+
+    async fn open(&self, branch: &str) -> u64 {
+        self.repo.push(branch, Commit::new("debug").write("a.py", "a = 1\nbreakpoint()\n")).await.unwrap();
+        self.repo.open(NewPull::of(branch)).await.unwrap()
+    }
+
+    async fn deliver(&self) -> Vec<u16> {
+        self.forge.deliver_all(Chaos::default()).await.unwrap()
+    }
+
+    async fn until(&self, number: u64, what: &str, holds: impl Fn(&PullView) -> bool) -> PullView {
+        let deadline = Instant::now() + PATIENCE;
+        let mut look = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            look.tick().await;
+            let view = self.repo.pull(number).await.unwrap();
+            if holds(&view) {
+                return view;
+            }
+            assert!(Instant::now() < deadline, "{what}: {view:#?}");
+        }
+    }
+
+    /// Waits until `slots list` shows what is wanted.
+    async fn until_slots(&self, what: &str, holds: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut look = tokio::time::interval(Duration::from_millis(50));
+        loop {
+            look.tick().await;
+            let ran = self.run(&["slots", "list", "--format", "json"]);
+            let slots: Vec<Value> = serde_json::from_str(&ran.out).unwrap();
+            if holds(&slots) {
+                return slots;
+            }
+            assert!(Instant::now() < deadline, "{what}: {slots:#?}");
+        }
+    }
+}
+
+struct Server {
+    /// Where webhooks go.
+    url: String,
+    child: Child,
+    log: Option<std::thread::JoinHandle<String>>,
+}
+
+impl Server {
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+
+    /// Ends it and gives its exit status and its log.
+    fn ended(mut self) -> (ExitStatus, String) {
+        let status = self.child.wait().unwrap();
+        (status, self.log.take().unwrap().join().unwrap())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[derive(Debug)]
+struct Ran {
+    exit: i32,
+    out: String,
+    err: String,
+}
+
+impl Ran {
+    fn of(output: Output) -> Self {
+        Self {
+            exit: output.status.code().unwrap(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+/// Folded lines as they were, whatever their indentation.
+fn unfolded(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn is_reviewed(view: &PullView) -> bool {
+    // An App sets no status.
+    let told = view.statuses.contains_key(&view.head) || view.checks.iter().any(|run| run.sha == view.head);
+    told && view.summaries().count() == 1 && view.inline().count() == 1
+}
+
+fn database(home: &Path) -> std::path::PathBuf {
+    home.join(".local/state/truing/truing.db")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_leads_to_a_review_and_the_commands_tell_of_it() {
+    let site = Site::new().await;
+    let server = site.serve();
+    let number = site.open("one").await;
+    assert_eq!(site.deliver().await, [202]);
+    let view = site.until(number, "reviewed", is_reviewed).await;
+    assert_eq!(view.statuses[&view.head].last().unwrap().state, "failure", "a P1 finding blocks");
+
+    let url = format!("{}/o/r/pull/{number}", site.forge.base_url());
+    site.until_slots("served", |slots| slots.iter().all(|slot| slot["state"] != "leased")).await;
+    let id = site.repo.id().await.unwrap();
+    let key = format!("pr/github/{id}/{number}");
+    for target in [url.as_str(), "o/r#1", "o/r/1", &key] {
+        let why = site.run(&["why", target]);
+        assert_eq!(why.exit, 0, "{why:?}");
+        assert!(why.out.contains("reviewed at") && why.out.contains("leased"), "{}", why.out);
+        // Wherever a pull request is named, it is named by each of these.
+        let review = site.run(&["review", "--pr", target]);
+        assert!(review.exit == 1 && review.out.contains("(o/r#1)"), "{target}: {review:?}");
+        let converge = site.run(&["converge", "--dry-run", target]);
+        assert!(
+            !converge.err.contains("bad_target") && !converge.err.contains("there is no such folder"),
+            "{converge:?}"
+        );
+    }
+    let why: Value = serde_json::from_str(&site.run(&["why", "o/r#1", "--format", "json"]).out).unwrap();
+    assert_eq!(why["last_outcome"]["outcome"]["kind"], "reviewed");
+
+    server.signal("-TERM");
+    let (status, log) = server.ended();
+    assert_eq!(status.code(), Some(0), "{log}");
+    for secret in [TOKEN, SECRET] {
+        assert!(!log.contains(secret), "a secret is in the log");
+    }
+    assert!(log.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_server_is_refused_and_named_and_a_killed_one_leaves_no_lock() {
+    let site = Site::new().await;
+    let first = site.serve();
+    let second = site.run(&["serve"]);
+    assert_eq!(second.exit, 4, "{second:?}");
+    assert!(second.err.contains(&first.child.id().to_string()), "{}", second.err);
+
+    // Killed in the middle of a storm; the next one on the same file does the rest.
+    let number = site.open("one").await;
+    assert_eq!(site.deliver().await, [202]);
+    first.signal("-KILL");
+    first.ended();
+    let again = site.serve();
+    let view = site.until(number, "reviewed after the kill", is_reviewed).await;
+    assert_eq!(view.inline().count(), 1);
+    again.signal("-INT");
+    assert_eq!(again.ended().0.code(), Some(130));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_holds_idle_connections_takes_no_runs_files() {
+    const FILES: u32 = 128;
+    let site = Site::new().await;
+    let server = site.serve_by(&mut site.command_with_files(FILES, &["serve"]));
+    let (host, _) = server.url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let idle: Vec<_> = (0..2 * FILES).map(|_| std::net::TcpStream::connect(host).unwrap()).collect();
+    let number = site.open("one").await;
+    // Nobody comes through to tell of it; a switch that goes off makes the service look itself.
+    for turn in ["on", "off"] {
+        assert_eq!(site.run(&["kill", turn]).exit, 0);
+    }
+    site.until(number, "reviewed", is_reviewed).await;
+    drop(idle);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parked_slot_says_so_and_an_operator_brings_it_back() {
+    let site = Site::new().await;
+    let _server = site.serve();
+    site.forge.revoke(TOKEN);
+    let number = site.open("one").await;
+    assert_eq!(site.deliver().await, [202]);
+    let slots = site.until_slots("parked", |slots| slots.iter().any(|slot| slot["why"] == "parked")).await;
+    let slot = &slots[0];
+    assert_eq!(
+        (&slot["state"], &slot["name"], &slot["attempts"]),
+        (&"held".into(), &"o/r#1".into(), &2.into())
+    );
+    let why = site.run(&["why", "o/r#1"]);
+    assert!(unfolded(&why.out).contains("does not accept the token"), "{}", why.out);
+    assert!(why.out.lines().all(|line| line.chars().count() <= 80), "{}", why.out);
+    assert!(why.out.contains("truing --config truing.toml queue retry pr/github/"), "{}", why.out);
+    let report = site.run(&["report"]).out;
+    assert!(
+        report.starts_with("2 runs ended from ") && report.contains("\n  failed           2  "),
+        "{report}"
+    );
+    let report: Value = serde_json::from_str(&site.run(&["report", "--format", "json"]).out).unwrap();
+    assert_eq!((&report["totals"]["runs"], &report["totals"]["kinds"]["failed"]), (&2.into(), &2.into()));
+
+    site.forge.token(TOKEN, "truing[bot]");
+    assert_eq!(site.run(&["slots", "retry", slot["key"].as_str().unwrap()]).exit, 0);
+    site.until(number, "reviewed after the retry", is_reviewed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_that_could_only_not_be_published_is_shown_after_the_retry() {
+    let site = Site::new().await;
+    let _server = site.serve();
+    let refused = FaultKind::Status(403, None);
+    site.forge.fault(Fault::once("POST", "/repos/{owner}/{repo}/statuses/{sha}", refused).times(1000));
+    let number = site.open("one").await;
+    assert_eq!(site.deliver().await, [202]);
+    site.until_slots("parked", |slots| slots.iter().any(|slot| slot["why"] == "parked")).await;
+    let said = site.repo.pull(number).await.unwrap();
+    assert!(said.summaries().any(|comment| comment.body.contains("temporarily unavailable")), "{said:#?}");
+
+    site.forge.clear_faults();
+    assert_eq!(site.run(&["slots", "retry", "o/r#1"]).exit, 0);
+    let view = site.until(number, "reviewed", is_reviewed).await;
+    assert!(view.summaries().all(|comment| comment.body.contains("1 finding")), "{view:#?}");
+    assert_eq!(view.statuses[&view.head].last().unwrap().state, "failure");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_slot_is_forgotten_and_the_next_event_makes_it_anew() {
+    let site = Site::new().await;
+    let _server = site.serve();
+    site.forge.revoke(TOKEN);
+    let number = site.open("one").await;
+    site.deliver().await;
+    site.until_slots("parked", |slots| slots.iter().any(|slot| slot["why"] == "parked")).await;
+    assert_eq!(site.run(&["slots", "drop", "o/r#1"]).exit, 0);
+    site.until_slots("gone", <[Value]>::is_empty).await;
+    site.forge.token(TOKEN, "truing[bot]");
+    site.repo.push("one", Commit::new("more").write("b.py", "b = 1\n")).await.unwrap();
+    site.deliver().await;
+    site.until(number, "reviewed", is_reviewed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_worker_has_is_not_dropped_and_the_log_says_so_in_words() {
+    let site = Site::new().await;
+    let _server = site.serve();
+    site.forge.fault(Fault::once("GET", "/repos/{owner}/{repo}/pulls/{number}", FaultKind::Held));
+    site.open("one").await;
+    assert_eq!(site.deliver().await, [202]);
+    site.until_slots("leased", |slots| slots.iter().any(|slot| slot["state"] == "leased")).await;
+    let refused = site.run(&["queue", "drop", "o/r/1"]);
+    assert_eq!(refused.exit, 4, "{refused:?}");
+    assert!(refused.err.contains("error: o/r#1: a worker is at work on it (lease until 20"), "{refused:?}");
+    let log = unfolded(&site.run(&["log"]).out);
+    assert!(log.contains("queue drop refused") && log.contains("(a worker is at work on it)"), "{log}");
+    assert!(!log.contains("Millis"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_missing_is_named_before_anything_is_served() {
+    let site = Site::new().await;
+    let without = |name: &str| Ran::of(site.command(&["serve"]).env_remove(name).output().unwrap());
+    for name in ["GITHUB_TOKEN", "GITHUB_WEBHOOK_SECRET"] {
+        let ran = without(name);
+        assert_eq!(ran.exit, 2, "{ran:?}");
+        assert!(ran.err.contains(name) && ran.err.contains("hint:"), "{}", ran.err);
+    }
+    std::fs::write(site.home.path().join("empty.toml"), "").unwrap();
+    let none = Ran::of(site.command(&["serve", "--config", "empty.toml"]).output().unwrap());
+    assert_eq!((none.exit, none.err.contains("[forge.github]")), (2, true), "{none:?}");
+    let config = std::fs::read_to_string(site.home.path().join("truing.toml")).unwrap();
+    std::fs::write(site.home.path().join("pack.toml"), config + "[rules]\npacks = [\"cor\"]\n").unwrap();
+    let pack = Ran::of(site.command(&["serve", "--config", "pack.toml"]).output().unwrap());
+    assert_eq!((pack.exit, pack.err.contains("did you mean `core`?")), (2, true), "{pack:?}");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let busy = site.run(&["serve", "--listen", &address]);
+    assert_eq!((busy.exit, busy.err.contains(&address)), (3, true), "{busy:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn looking_makes_nothing_and_an_unknown_target_is_named() {
+    let site = Site::new().await;
+    assert_eq!(site.run(&["slots", "list"]).exit, 0);
+    assert_eq!(site.run(&["slots", "list", "--format", "json"]).out, "[]\n");
+    for arguments in
+        [["why", "o/r#9"].as_slice(), &["slots", "show", "pr/github/1/9"], &["slots", "retry", "x"]]
+    {
+        let ran = site.run(arguments);
+        assert_eq!(ran.exit, 2, "{arguments:?}: {ran:?}");
+        assert!(ran.err.contains("nothing is known about"), "{}", ran.err);
+    }
+    assert!(!database(site.home.path()).exists(), "no database was made");
+    std::fs::create_dir_all(database(site.home.path()).parent().unwrap()).unwrap();
+    std::fs::write(database(site.home.path()), "this is no database, but it is long enough to look at")
+        .unwrap();
+    let broken = site.run(&["slots", "list"]);
+    assert_eq!((broken.exit, broken.err.contains("truing.db")), (3, true), "{broken:?}");
+}

@@ -1,0 +1,229 @@
+//! A second push to a pull request whose model forgets what it found: the finding stays open, here and at the forge.
+
+use serde_json::json;
+use truing_fakes::model::{Answer, FakeModel, KEY, Script};
+
+use super::*;
+
+const FIRST: &str =
+    "def pay(order):\n    try:\n        charge(order)\n    except Exception:\n        return None\n";
+
+fn report(findings: Value, verdicts: Value) -> Answer {
+    Answer::tool("report", json!({ "findings": findings, "verdicts": verdicts })).usage(1000, 100)
+}
+
+fn finding() -> Value {
+    json!([{ "path": "pay.py", "start_line": 4, "end_line": 4, "severity": "P1", "category": "F",
+        "title": "Swallows every error", "body": "A failed charge looks like success.",
+        "excerpt": "except Exception:" }])
+}
+
+struct Reviewed {
+    exit: i32,
+    told: Value,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_model_forgets_after_a_push_stays_open_on_its_one_comment() {
+    forgets("native", None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_claude_program_in_between_changes_nothing_of_that() {
+    let Some(program) = crate::operate::claude::claude() else { return };
+    forgets("cli", Some(&program)).await;
+}
+
+/// A model forgets what it found, in this runtime, by this program.
+async fn forgets(runtime: &str, program: Option<&Path>) {
+    let site = Site::new().await;
+    let push =
+        async |text: &str| site.repo.push("pay", Commit::new("pay").write("pay.py", text)).await.unwrap();
+    push(FIRST).await;
+    let number = site.repo.open(NewPull::of("pay")).await.unwrap();
+    let model = FakeModel::start(Script::of([])).await.unwrap();
+    let page = site.page(number);
+    let review = |answer: Answer, more: &[&str]| {
+        model.play(Script::of([answer.times(0)]));
+        let fixed = ["review", "--pr", &page, "--runtime", runtime, "--format", "json"];
+        let mut command = site.command(&[&fixed, more].concat());
+        command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
+        if let Some(program) = program {
+            command.env("TRUING_REVIEW__CLAUDE", program);
+        }
+        let ran = Ran::of(command.output().unwrap());
+        assert!(ran.exit < 2, "{ran:?}");
+        let told: Value = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!(
+            (&told["outcome"]["kind"], &told["outcome"]["runtime"]),
+            (&json!("reviewed"), &json!(runtime))
+        );
+        Reviewed { exit: ran.exit, told }
+    };
+    let view = async || site.repo.pull(number).await.unwrap();
+    let first = review(report(finding(), json!([])), &["--publish"]);
+    let id = first.told["findings"][0]["id"].clone();
+    let comment = view().await.inline().next().unwrap().id;
+
+    // A variable is renamed in that line, and the model says nothing.
+    let renamed = FIRST.replace("Exception:", "Exception as error:");
+    let second = push(&renamed).await;
+    for more in [&[][..], &["--publish"][..]] {
+        let again = review(report(json!([]), json!([])), more);
+        let one = &again.told["findings"][0];
+        assert_eq!(
+            (again.exit, &one["id"], &one["unverified"]),
+            (1, &id, &json!("no_verdict")),
+            "{}",
+            again.told
+        );
+    }
+    let shown = view().await;
+    let ours: Vec<_> = shown.inline().collect();
+    assert_eq!((ours.len(), ours[0].id, ours[0].resolved), (1, comment, false), "{shown:#?}");
+    assert!(ours[0].body.contains("nobody has verified that it is still there"), "{}", ours[0].body);
+    assert!(
+        shown.statuses[&second].iter().all(|status| format!("{status:?}").contains("ailure")),
+        "{shown:#?}"
+    );
+    let asked = model.log().last().unwrap().body.to_string();
+    assert!(asked.contains("What was reviewed before") && asked.contains("1 new commit"), "{asked}");
+    assert!(asked.contains("Lines that are new:"), "{asked}");
+
+    // After a rewrite it is told so.
+    let base = site.repo.tip("main").await.unwrap();
+    site.repo.force_push("pay", &base, Commit::new("pay").write("pay.py", renamed.as_str())).await.unwrap();
+    review(report(json!([]), json!([])), &["--publish"]);
+    let asked = model.log().last().unwrap().body.to_string();
+    assert!(asked.contains("The branch was rewritten since"), "{asked}");
+
+    // Fixed where that is shown.
+    push(&FIRST.replace("Exception:", "Refused:")).await;
+    let shown = json!([{ "id": id, "verdict": "fixed", "start_line": 4, "excerpt": "except Refused:" }]);
+    for more in [&[][..], &["--publish"][..]] {
+        let fixed = review(report(json!([]), shown.clone()), more);
+        assert_eq!((fixed.exit, &fixed.told["findings"]), (0, &json!([])), "{}", fixed.told);
+    }
+    let last = view().await;
+    let ours: Vec<_> = last.inline().collect();
+    assert_eq!((ours.len(), ours[0].id, ours[0].resolved), (1, comment, true), "{last:#?}");
+    assert!(ours[0].body.contains("**Fixed in"), "{}", ours[0].body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_look_without_publishing_found_is_known_to_the_first_review_that_publishes() {
+    let site = Site::new().await;
+    site.repo.push("pay", Commit::new("pay").write("pay.py", FIRST)).await.unwrap();
+    let number = site.repo.open(NewPull::of("pay")).await.unwrap();
+    let model = FakeModel::start(Script::of([])).await.unwrap();
+    let page = site.page(number);
+    let review = |answer: Answer, more: &[&str]| {
+        model.play(Script::of([answer.times(0)]));
+        let fixed = ["review", "--pr", &page, "--runtime", "native", "--format", "json"];
+        let mut command = site.command(&[&fixed, more].concat());
+        command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
+        let ran = Ran::of(command.output().unwrap());
+        assert_eq!(ran.exit, 1, "{ran:?}");
+        let told: Value = serde_json::from_str(&ran.out).unwrap();
+        told["findings"][0]["id"].clone()
+    };
+    let looked = review(report(finding(), json!([])), &[]);
+    // The model says nothing of it this time.
+    assert_eq!(review(report(json!([]), json!([])), &["--publish"]), looked);
+    let shown = site.repo.pull(number).await.unwrap();
+    assert_eq!(shown.inline().count(), 1, "{shown:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_summary_names_the_commit_that_was_pushed_while_the_model_looked() {
+    let site = Site::new().await;
+    let push =
+        async |text: &str| site.repo.push("pay", Commit::new("pay").write("pay.py", text)).await.unwrap();
+    let first = push(FIRST).await;
+    let number = site.repo.open(NewPull::of("pay")).await.unwrap();
+    let model = FakeModel::start(Script::of([report(json!([]), json!([])).times(0)])).await.unwrap();
+    let page = site.page(number);
+    let mut command = site.command(&["review", "--pr", &page, "--runtime", "native", "--publish"]);
+    command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
+    model.stall(1);
+    let running = tokio::task::spawn_blocking(move || Ran::of(command.output().unwrap()));
+    model.stalls().await;
+    let second = push(&FIRST.replace("order", "purchase")).await;
+    // The next request is that of the review of the new head: the first one is published before.
+    model.stall(2);
+    model.stalls().await;
+    let summary = async || {
+        let view = site.repo.pull(number).await.unwrap();
+        let all: Vec<String> = view.summaries().map(|comment| comment.body.clone()).collect();
+        assert_eq!(all.len(), 1, "{all:#?}");
+        all.into_iter().next().unwrap()
+    };
+    let text = summary().await;
+    assert!(text.contains(&format!("Reviewed commit `{}`", &first[..10])), "{text}");
+    assert!(text.contains(&format!("The pull request has moved on to `{}`", &second[..10])), "{text}");
+    model.resume();
+    let ran = running.await.unwrap();
+    let text = summary().await;
+    assert!(ran.exit < 2 && text.contains(&format!("Reviewed commit `{}`", &second[..10])), "{ran:?} {text}");
+    assert!(!text.contains("moved on"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_comment_suppresses_is_not_called_fixed_and_one_that_does_nothing_is_told() {
+    let site = Site::new().await;
+    let push =
+        async |text: &str| site.repo.push("debug", Commit::new("debug").write("b.py", text)).await.unwrap();
+    push("breakpoint()\n").await;
+    let number = site.repo.open(NewPull::of("debug")).await.unwrap();
+    let page = site.page(number);
+    let review = || {
+        let ran = site.run(&["review", "--pr", &page, "--publish", "--format", "json"]);
+        assert!(ran.exit < 2, "{ran:?}");
+        serde_json::from_str::<Value>(&ran.out).unwrap()
+    };
+    let first = review();
+    let id = &first["findings"][0]["id"];
+
+    // Somebody writes that it is wanted, and comments that do nothing; in one of them stands a key.
+    let key = ["AKIA", "QYLPMN5HHHFPZAM2"].concat();
+    let idle: String =
+        (0..7).map(|line| format!("x_{line} = 1  # truing: ignore[core/no-{line}] why\n")).collect();
+    push(&format!(
+        "breakpoint()  # truing: ignore[core/python-debugger] started by hand @team\n\
+         y = 1  # truing: ignore[{key}] why\n{idle}"
+    ))
+    .await;
+    let told = review();
+    assert_eq!(
+        (&told["fixed"], &told["suppressed"][0]["id"], &told["suppressed"][0]["reason"]),
+        (&Value::Null, id, &json!("started by hand @team")),
+        "{told:#}"
+    );
+    let view = site.repo.pull(number).await.unwrap();
+    let ours: Vec<_> = view.inline().collect();
+    let suppressed: Vec<_> = ours.iter().filter(|comment| comment.body.contains("**Suppressed:**")).collect();
+    assert_eq!((suppressed.len(), suppressed[0].resolved), (1, true), "{ours:#?}");
+    assert!(
+        suppressed[0].body.contains("started by hand") && !suppressed[0].body.contains("Fixed in"),
+        "{ours:#?}"
+    );
+    let summary = view.summaries().next().unwrap().body.clone();
+    assert!(summary.contains("1 finding suppressed by a comment in the code."), "{summary}");
+    assert!(summary.contains("1 new, 1 suppressed."), "{summary}");
+    assert!(!summary.contains("fixed") && !summary.contains("@team"), "{summary}");
+    assert_eq!(summary.matches("suppresses nothing: there is no such rule").count(), 5, "{summary}");
+    assert!(summary.contains("- and 3 more that suppress nothing"), "{summary}");
+    assert!(!summary.contains(&key), "{summary}");
+
+    // Without the comment it is open again, on its own comment; without the line it is over.
+    push("breakpoint()\n\n").await;
+    let told = review();
+    assert_eq!((&told["findings"][0]["id"], &told["suppressed"]), (id, &Value::Null), "{told:#}");
+    push("x = 1\n").await;
+    let told = review();
+    assert_eq!((&told["findings"], &told["fixed"][0]["id"]), (&json!([]), id), "{told:#}");
+    let view = site.repo.pull(number).await.unwrap();
+    let is_fixed = |body: &str| body.contains("Debugger call") && body.contains("**Fixed in");
+    let fixed = view.inline().filter(|comment| is_fixed(&comment.body)).count();
+    assert_eq!(fixed, 1, "{view:#?}");
+}

@@ -1,0 +1,102 @@
+//! A very large pull request: what the server takes of memory, and how many calls of the forge.
+//!
+//! A smaller one runs with the other tests; `cargo xtask soak --only large` runs it at full size and prints both.
+
+#![allow(clippy::print_stdout, reason = "the figures are its result")]
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use truing_fakes::forge::NewPull;
+use truing_fakes::repo::Commit;
+use truing_forge::capability::GITHUB;
+
+use crate::operate::Site;
+
+/// The variable that says how large: files and lines; `3000,100000` is the full size.
+const SIZE: &str = "TRUING_LARGE";
+const SMALL: (usize, usize) = (150, 5_000);
+/// How long it may take.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// What the server may take at most, in megabytes (10^6 bytes).
+const MOST_MEGABYTES: u64 = 200;
+/// A finding in every file of this number.
+const FOUND_IN: usize = 50;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_very_large_pull_request_takes_little_memory_and_few_calls() {
+    let (files, lines) = std::env::var(SIZE).map_or(SMALL, |text| {
+        let (files, lines) = text.split_once(',').unwrap();
+        (files.parse().unwrap(), lines.parse().unwrap())
+    });
+    let site = Site::new().await;
+    let mut commit = Commit::new("A large change");
+    for file in 0..files {
+        let mut text = String::new();
+        for line in 0..lines / files {
+            text.push_str(&format!("value_{file}_{line} = compute({line}, \"of the file {file}\")\n"));
+        }
+        if file % FOUND_IN == 0 {
+            text.push_str(&format!("breakpoint()  # {file}\n"));
+        }
+        commit = commit.write(format!("src/part_{}/f{file}.py", file % 97), text);
+    }
+    site.repo.push("large", commit).await.unwrap();
+    let number = site.repo.open(NewPull::of("large")).await.unwrap();
+    let server = site.serve();
+    let began = Instant::now();
+    site.deliver().await;
+
+    let process = server.child.id();
+    let (mut own, mut children) = (0, 0);
+    let mut look = tokio::time::interval(Duration::from_millis(20));
+    let view = loop {
+        look.tick().await;
+        own = own.max(peak(process));
+        children = children.max(children_of(process).into_iter().map(peak).max().unwrap_or(0));
+        let done =
+            site.forge.calls().keys().any(|route| route.starts_with("POST") && route.contains("/statuses/"));
+        if done {
+            break site.repo.pull(number).await.unwrap();
+        }
+        assert!(began.elapsed() < PATIENCE, "it is not reviewed in time");
+    };
+    let seconds = began.elapsed().as_secs_f64();
+    site.until_slots("nothing is left to do", <[_]>::is_empty).await;
+    own = own.max(peak(process));
+    let found = files.div_ceil(FOUND_IN);
+    let inline = view.inline().count();
+    assert_eq!((inline, view.summaries().count()), (found.min(30), 1), "all are shown, or counted");
+    assert!(view.summaries().any(|summary| summary.body.contains(&format!("{found} findings"))));
+
+    // Two looks, the account, three lists and the default branch's; the comments in batches that are read back, the
+    // summary and the status; and once more the looks, for a head that moves.
+    let calls = site.forge.calls();
+    let api = calls.iter().filter(|(route, _)| !route.contains("/git-") && !route.contains("/info/"));
+    let made: u64 = api.map(|(_, count)| count).sum();
+    let allowed = 2 * 8 + 2 * inline.div_ceil(GITHUB.batch) as u64 + 1;
+    let (own, children) = (own / 1_000_000, children / 1_000_000);
+    println!(
+        "large: {files} files, {lines} lines, {found} findings in {seconds:.1} s; server {own} MB, its largest child \
+         {children} MB; {made} calls, {allowed} allowed"
+    );
+    assert!(made <= allowed, "{calls:#?}");
+    assert!(own < MOST_MEGABYTES, "{own} MB");
+}
+
+/// The largest resident size of a process so far, in bytes; 0 if it is gone.
+pub(crate) fn peak(process: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    peak.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok()).map_or(0, |kib| kib * 1024)
+}
+
+/// The processes that a process has started, and theirs.
+pub(crate) fn children_of(process: u32) -> Vec<u32> {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let texts = threads.map(|thread| fs::read_to_string(thread.path().join("children")).unwrap_or_default());
+    let own: Vec<u32> = texts
+        .flat_map(|text| text.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<_>>())
+        .collect();
+    own.iter().flat_map(|child| [vec![*child], children_of(*child)].concat()).collect()
+}

@@ -1,0 +1,237 @@
+//! The tools of `truing mcp serve` in the hands of an agent of others: the real `claude` program, and a scripted model
+//! that calls them through it.
+
+use serde_json::json;
+use truing_fakes::model::{Answer, FakeModel, KEY, Script};
+
+use super::*;
+use crate::operate::claude::claude;
+
+/// The session's token of a server over HTTP.
+const SESSION: &str = "session-token-canary";
+
+/// What the model calls, one after the other.
+fn calls() -> [(&'static str, Value); 6] {
+    let pull = |more: Value| {
+        let mut input = json!({"repository": "o/r", "number": 1});
+        input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        input
+    };
+    let line = |body: &str| pull(json!({"path": "a.py", "line": 2, "body": body}));
+    [
+        ("gh_list_pull_requests", json!({"repository": "o/r"})),
+        ("gh_get_pull_request_diff", pull(json!({}))),
+        ("gh_comment_pull_request", pull(json!({"body": "Mind the gap."}))),
+        ("gh_comment_pull_request", pull(json!({"body": "Mind the gap."}))),
+        ("gh_upsert_inline_comment", line("A breakpoint.")),
+        ("gh_upsert_inline_comment", line("Still a breakpoint.")),
+    ]
+}
+
+/// A model that makes these calls and says that it is done.
+async fn model(calls: &[(&str, Value)]) -> FakeModel {
+    let calls = calls
+        .iter()
+        .map(|(tool, input)| Answer::tool(format!("mcp__truing__{tool}"), input.clone()).usage(100, 10));
+    FakeModel::start(Script::of(calls.chain([Answer::text("Done.").usage(100, 10)]))).await.unwrap()
+}
+
+/// What the program says while it works with a server that is configured so.
+fn agent(program: &Path, site: &Site, model: &FakeModel, server: &Value) -> Vec<Value> {
+    let home = tempfile::tempdir().unwrap();
+    let output = Command::new(program)
+        .args(["--print", "Comment on the pull request.", "--output-format", "stream-json", "--verbose"])
+        .args(["--strict-mcp-config", "--mcp-config", &json!({"mcpServers": {"truing": server}}).to_string()])
+        .args(["--setting-sources=", "--tools", "", "--allowedTools", "mcp__truing"])
+        .args(["--permission-mode", "dontAsk", "--permission-prompts", "none", "--no-session-persistence"])
+        .args(["--model", "claude-sonnet-5-5"])
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .env("HOME", home.path())
+        .env("ANTHROPIC_BASE_URL", model.url())
+        .env("ANTHROPIC_API_KEY", KEY)
+        .env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1")
+        .env("CLAUDE_CODE_MAX_RETRIES", "0")
+        .env("FORGE_TOKEN", TOKEN)
+        .env("SESSION_TOKEN", SESSION)
+        .current_dir(site.home.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let events: Vec<Value> = said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let result = events.iter().rfind(|event| event["type"] == "result");
+    let done = result.is_some_and(|result| result["is_error"] == false && result["result"] == "Done.");
+    assert!(output.status.success() && done, "{output:?}");
+    events
+}
+
+/// The results of the model's calls, in their order, from the last request: the text, and whether it is an error.
+fn results(model: &FakeModel) -> Vec<(String, bool)> {
+    let log = model.log();
+    let messages = log.last().unwrap().body["messages"].as_array().unwrap().clone();
+    let blocks = messages.iter().filter_map(|message| message["content"].as_array()).flatten();
+    let results = blocks.filter(|block| block["type"] == "tool_result");
+    let text = |content: &Value| {
+        content.as_str().or(content[0]["text"].as_str()).map(str::to_owned).unwrap_or_default()
+    };
+    results.map(|block| (text(&block["content"]), block["is_error"] == true)).collect()
+}
+
+/// The program, told to start a server of its own.
+fn started(site: &Site) -> Value {
+    let file = site.home.path().join("truing.toml");
+    json!({
+        "type": "stdio",
+        "command": env!("CARGO_BIN_EXE_truing"),
+        "args": ["--config", file, "mcp", "serve", "--forge", "github", "--review-id", "review-9"],
+        "env": {"HOME": site.home.path(), "GITHUB_TOKEN": "${FORGE_TOKEN}"},
+    })
+}
+
+/// A server that runs, and what the program is told of it.
+fn listening(site: &Site) -> (Server, Value) {
+    let mut command = site.command(&["mcp", "serve", "--forge", "github", "--listen", "127.0.0.1:0", "-vv"]);
+    let mut child = command.env("MCP_TOKEN", SESSION).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let url = lines.by_ref().find_map(|line| Some(line.split_once("tools: ")?.1.to_owned())).unwrap();
+    let log = std::thread::spawn(move || lines.collect::<Vec<_>>().join("\n"));
+    let headers = json!({"Authorization": "Bearer ${SESSION_TOKEN}", "X-Review-Id": "review-9"});
+    let told = json!({"type": "http", "url": url, "headers": headers});
+    (Server { child, log: Some(log), url }, told)
+}
+
+/// The program works through all calls, and each effect is there once.
+async fn works(program: &Path, site: &Site, server: &Value) {
+    let number = site.open("one").await;
+    let model = model(&calls()).await;
+    let events = agent(program, site, &model, server);
+
+    let begun = events.iter().find(|event| event["subtype"] == "init").unwrap();
+    assert_eq!(begun["mcp_servers"][0]["name"], "truing", "{begun}");
+    assert_eq!(begun["mcp_servers"][0]["status"], "connected", "{begun}");
+    let log = model.log();
+    // Beside what the program itself may put there.
+    let all = log[0].body["tools"].as_array().unwrap();
+    let is_of_server = |tool: &&Value| tool["name"].as_str().is_some_and(|name| name.starts_with("mcp__"));
+    let offered: Vec<_> = all.iter().filter(is_of_server).collect();
+    let mut names: Vec<_> = offered.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        [
+            "mcp__truing__gh_comment_pull_request",
+            "mcp__truing__gh_current_repo",
+            "mcp__truing__gh_get_pull_request",
+            "mcp__truing__gh_get_pull_request_diff",
+            "mcp__truing__gh_list_pull_requests",
+            "mcp__truing__gh_upsert_inline_comment",
+        ]
+    );
+    for tool in &offered {
+        assert_eq!(tool["input_schema"]["type"], "object", "{tool}");
+        assert!(tool["description"].as_str().is_some_and(|text| text.len() > 40), "{tool}");
+    }
+
+    let results = results(&model);
+    assert_eq!(results.len(), calls().len(), "{results:#?}");
+    assert!(results.iter().all(|(_, is_error)| !is_error), "{results:#?}");
+    assert!(results[0].0.contains("\"branch\":\"one\""), "{results:#?}");
+    assert!(results[1].0.contains("+breakpoint()"), "{results:#?}");
+    assert_eq!(results[2], results[3], "the same comment");
+    assert_eq!(results[4], results[5], "the same comment");
+    let view = site.repo.pull(number).await.unwrap();
+    let said: Vec<_> = view.summaries().map(|comment| comment.body.clone()).collect();
+    assert!(said.len() == 1 && said[0].starts_with("Mind the gap."), "{said:#?}");
+    let lines: Vec<_> = view.inline().map(|comment| comment.body.clone()).collect();
+    assert!(lines.len() == 1 && lines[0].starts_with("Still a breakpoint."), "{lines:#?}");
+    let calls = site.forge.log();
+    let mut named = calls.iter().filter(|call| !call.path.contains(".git/"));
+    assert!(named.all(|call| call.review.as_deref() == Some("review-9")), "{calls:#?}");
+
+    assert_eq!(model.violations(), [""; 0]);
+    let asked: String = log.iter().map(|request| request.body.to_string()).collect();
+    for secret in [TOKEN, SESSION] {
+        assert!(!asked.contains(secret) && !format!("{events:?}").contains(secret), "{secret}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_claude_program_starts_a_server_and_each_comment_is_there_once() {
+    let Some(program) = claude() else { return };
+    let site = Site::new().await;
+    works(&program, &site, &started(&site)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_claude_program_is_let_in_over_http_and_each_comment_is_there_once() {
+    let Some(program) = claude() else { return };
+    let site = Site::new().await;
+    let (server, told) = listening(&site);
+    works(&program, &site, &told).await;
+    server.signal("-TERM");
+    let (status, log) = server.ended();
+    assert_eq!(status.code(), Some(0), "{log}");
+    for secret in [TOKEN, SESSION] {
+        assert!(!log.contains(secret), "a secret is in the log");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_tool_refuses_reaches_the_model_behind_the_claude_program_as_an_error() {
+    let Some(program) = claude() else { return };
+    let site = Site::new().await;
+    let number = site.open("one").await;
+    assert_eq!(site.run(&["kill", "on", "--mode", "stop"]).exit, 0);
+    let model = model(&calls()[1..3]).await;
+    agent(&program, &site, &model, &started(&site));
+    let results = results(&model);
+    assert!(!results[0].1 && results[0].0.contains("+breakpoint()"), "{results:#?}");
+    assert!(results[1].1 && results[1].0.contains("the kill switch is on"), "{results:#?}");
+    assert!(site.repo.pull(number).await.unwrap().comments.is_empty());
+}
+
+/// What the protocol's inspector prints of a server, asked by these arguments.
+fn inspected(site: &Site, before: &[&str], after: &[&str]) -> Option<Value> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let packages = root.join("target/tools/npm/node_modules").canonicalize().ok()?;
+    let output = Command::new(packages.join(".bin/node"))
+        .arg(packages.join(".bin/mcp-inspector"))
+        .arg("--cli")
+        .args(before)
+        .args(after)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .env("HOME", site.home.path())
+        .env("MCP_INSPECTOR_SECRET_STORE", "memory")
+        .current_dir(site.home.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8(output.stdout).unwrap();
+    Some(serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}")))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_protocols_inspector_lists_the_tools_and_calls_one_over_pipes_and_over_http() {
+    let site = Site::new().await;
+    site.open("one").await;
+    let (server, _) = listening(&site);
+    let mut program = started(&site);
+    program["env"]["GITHUB_TOKEN"] = TOKEN.into();
+    let file = site.home.path().join("servers.json");
+    std::fs::write(&file, json!({"mcpServers": {"truing": program}}).to_string()).unwrap();
+    let file = file.display().to_string();
+    let pipes = ["--config", &file, "--server", "truing"];
+    let bearer = format!("Authorization: Bearer {SESSION}");
+    let http = [server.url.as_str(), "--transport", "http", "--header", &bearer];
+    for before in [&pipes[..], &http] {
+        let Some(listed) = inspected(&site, before, &["--method", "tools/list"]) else { return };
+        assert_eq!(listed["tools"].as_array().map(Vec::len), Some(6), "{listed}");
+        let call = ["--method", "tools/call", "--tool-name", "gh_list_pull_requests"];
+        let with = ["--tool-arg", "repository=o/r"];
+        let called = inspected(&site, before, &[&call[..], &with].concat()).unwrap();
+        assert_eq!(called["structuredContent"]["pull_requests"][0]["branch"], "one", "{called}");
+    }
+}

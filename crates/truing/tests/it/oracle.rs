@@ -1,0 +1,77 @@
+//! The defects and fixes of `data/oracle.toml` are what they say they are, by a real Python: the test there is fails on
+//! the defect and on fixes that do not mend it, and passes on the one that does, and on those that weaken it.
+
+use crate::support::cases;
+// Helpers of tests are tests too; clippy exempts test functions only.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use truing_core::RepoPath;
+use truing_core::converge::{Rewrite, Version, weakened};
+
+use cases::{Case, cases};
+
+
+/// Do the tests pass?
+fn passes(name: &str, source: &str, test: &str) -> bool {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: String, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write(format!("{name}.py"), source);
+    write(format!("test_{name}.py"), test);
+    python(folder.path())
+}
+
+fn python(folder: &Path) -> bool {
+    let mut command = Command::new("python3");
+    command
+        .args(["-B", "-m", "unittest", "-q"])
+        .current_dir(folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command.status().unwrap().success()
+}
+
+/// What the rule about tests says of a change of this one.
+fn is_weakened(name: &str, before: &str, after: Option<&str>) -> bool {
+    let path = RepoPath::from_text(&format!("test_{name}.py"));
+    let rewrite =
+        Rewrite { before: Some(version(&path, before)), after: after.map(|after| version(&path, after)) };
+    !weakened(&[rewrite], &BTreeSet::new()).is_empty()
+}
+
+fn version<'a>(path: &'a RepoPath, text: &'a str) -> Version<'a> {
+    Version { path, bytes: text.as_bytes() }
+}
+
+#[test]
+fn each_defect_and_each_fix_is_what_it_says() {
+    let all = cases();
+    assert_eq!(all.len(), 20);
+    // Python takes its time to start.
+    std::thread::scope(|scope| {
+        for half in all.chunks(5) {
+            scope.spawn(|| half.iter().for_each(check));
+        }
+    });
+}
+
+fn check(case: &Case) {
+    let Case { name, defect, source, test, .. } = case;
+    let ends = |source: &str, test: &str, expected: bool, what: &str| {
+        assert_eq!(passes(name, source, test), expected, "{name} ({defect}): {what}");
+    };
+    ends(source, test, true, "the right fix");
+    ends(&case.buggy(), test, false, "the defect");
+    ends(&case.wrong(), test, false, "a fix of another place");
+    ends(&case.mutant(), test, false, "the mutant");
+    match case.weaker() {
+        Some(weaker) => {
+            ends(&case.mutant(), &weaker, true, "the weaker test");
+            assert!(is_weakened(name, test, Some(&weaker)), "{name}: nobody notices the weaker test");
+        }
+        None => assert!(is_weakened(name, test, None), "{name}: nobody notices that the test is gone"),
+    }
+}

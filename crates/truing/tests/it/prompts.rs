@@ -1,0 +1,545 @@
+//! `truing prompts`, as people and scripts call it.
+
+// Helpers of tests are tests too; clippy exempts test functions only.
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use truing_fakes::model::{Answer, FakeModel, KEY, Script};
+
+const TRUING: &str = env!("CARGO_BIN_EXE_truing");
+
+/// Exit code, stdout and stderr of a call in a folder, without anybody's configuration.
+fn run(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let ran = Command::new(TRUING)
+        .arg("prompts")
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .env("HOME", folder)
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (ran.status.code().unwrap(), text(ran.stdout), text(ran.stderr))
+}
+
+#[test]
+fn every_prompt_is_listed_within_80_columns_and_for_programs() {
+    let here = tempfile::tempdir().unwrap();
+    let (exit, text, err) = run(here.path(), &["list"]);
+    assert_eq!((exit, err.as_str()), (0, ""));
+    assert!(text.contains("review/system\n"), "{text}");
+    assert!(text.contains("  takes     max_turns (integer, required): "), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    let (_, lines, _) = run(here.path(), &["list", "--format", "json"]);
+    let listed: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let budget = listed.iter().find(|prompt| prompt["name"] == "review/budget").unwrap();
+    assert_eq!(budget["variables"][0]["type"], "integer");
+    assert_eq!(budget["variables"][0]["required"], true);
+}
+
+#[test]
+fn a_prompt_is_rendered_strictly() {
+    let here = tempfile::tempdir().unwrap();
+    let values = ["render", "review/system", "--set", "max_turns=7", "--set", "max_findings=50"];
+    let (exit, text, _) = run(here.path(), &values);
+    assert_eq!(exit, 0);
+    assert!(text.starts_with("# Your task\n") && text.contains("at most 7 turns"), "{text}");
+    let (_, json, _) = run(here.path(), &[values.as_slice(), &["--format", "json"]].concat());
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["text"], text);
+    assert_eq!(json["hash"].as_str().unwrap().len(), 64);
+
+    for (arguments, told) in [
+        (&["render", "review/sytem"][..], "there is no prompt `review/sytem`"),
+        (&["render", "review/budget"], "budget.md:5: variable `max_turns` is not given"),
+        (&["render", "review/budget", "--set", "max_turns=many"], "must be a whole number"),
+        (&["render", "review/role", "--set", "x=1"], "`x` is given, and no module of it declares that"),
+        (&["render", "review/budget", "--set", "max_turns=1", "--set", "max_turns=2"], "is set twice"),
+        (&["render", "review/budget", "--set", "max_turns"], "NAME=VALUE"),
+    ] {
+        let (exit, out, err) = run(here.path(), arguments);
+        assert_eq!((exit, out.as_str()), (2, ""), "{err}");
+        assert!(err.contains(told), "{err}");
+    }
+}
+
+#[test]
+fn a_strangers_folder_is_checked_with_file_and_line() {
+    let here = tempfile::tempdir().unwrap();
+    let house = here.path().join("house");
+    std::fs::create_dir(&house).unwrap();
+    let (exit, text, _) = run(here.path(), &["check"]);
+    assert_eq!((exit, text.as_str()), (0, "no problems\n"));
+    let front = "+++\nname = \"one\"\ndescription = \"One\"\nincludes = [\"review/role\"]\n+++\n";
+    std::fs::write(house.join("one.md"), format!("{front}Costs $VERSION\n")).unwrap();
+    assert_eq!(run(here.path(), &["check", "house"]).0, 0);
+    std::fs::write(house.join("one.md"), format!("{front}Costs {{{{ version }}}}\n")).unwrap();
+    let (exit, text, _) = run(here.path(), &["check", "house"]);
+    assert_eq!(exit, 1);
+    let joined = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(joined.contains("house/one.md:6: variable `version` is not declared"), "{text}");
+    assert!(text.ends_with("1 problem\n"), "{text}");
+    let (exit, json, _) = run(here.path(), &["check", "house", "--format", "json"]);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((exit, &json["problems"][0]["line"]), (1, &Value::from(6)));
+
+    let (exit, _, err) = run(here.path(), &["check", "nowhere"]);
+    assert!(exit == 2 && err.contains("nowhere cannot be read"), "{err}");
+    // A folder that is named must be there and be sound, whatever is asked.
+    let config = here.path().join("truing.toml");
+    std::fs::write(&config, format!("[prompts]\ndir = \"{}\"\n", house.display())).unwrap();
+    let (exit, _, err) = run(here.path(), &["list", "--config", config.to_str().unwrap()]);
+    assert!(exit == 2 && err.contains("one.md:6: variable `version` is not declared"), "{err}");
+}
+
+/// A workflow in which `step` fills in the prompt.
+fn workflow(step: &str) -> String {
+    format!(
+        "on: workflow_dispatch\nenv:\n  LATEST: 1.43.1\njobs:\n  sync:\n    runs-on: ubuntu-latest\n    steps:\n      - id: detect\n        \
+         run: echo \"lower=1\" >> \"$GITHUB_OUTPUT\"\n{step}\n      - name: agent\n        uses: someone/agent@v1\n        env:\n          \
+         DRY_RUN: false\n"
+    )
+}
+
+#[test]
+fn a_strangers_envsubst_prompt_is_checked_with_its_workflow() {
+    let here = tempfile::tempdir().unwrap();
+    let prompt =
+        "Follow botocore $LATEST, from ${LOWER}.\n\nTag it:\n\n    git tag v$VERSION\n\nDry run: $DRY_RUN\n";
+    std::fs::write(here.path().join("prompt.md"), prompt).unwrap();
+    let check = |step: &str| {
+        std::fs::write(here.path().join("sync.yml"), workflow(step)).unwrap();
+        let arguments = ["check", "--envsubst", "prompt.md", "--workflow", "sync.yml", "--format", "json"];
+        let (exit, out, err) = run(here.path(), &arguments);
+        let json: Value = serde_json::from_str(&out).unwrap_or_else(|_| unreachable!("{out}{err}"));
+        let told = |problem: &Value| {
+            format!(
+                "{}:{}: {}",
+                problem["file"].as_str().unwrap(),
+                problem["line"],
+                problem["message"].as_str().unwrap()
+            )
+        };
+        let told: Vec<String> = json["problems"].as_array().unwrap().iter().map(told).collect();
+        assert_eq!(exit, i32::from(!told.is_empty()), "{told:?}");
+        told
+    };
+    let render = |argument: &str, env: &str| {
+        format!(
+            "      - name: render\n        env:\n          LOWER: ${{{{ steps.detect.outputs.lower }}}}\n{env}        run: |\n          envsubst {argument} < prompt.md > out.md"
+        )
+    };
+    let dry = "          DRY_RUN: true\n";
+    let all = "'$LATEST ${LOWER} $DRY_RUN'";
+    assert_eq!(check(&render(all, dry)), [""; 0], "this one is right");
+
+    // Without a list, `$VERSION` of a git example is erased; that it is set on the agent's step is of no use.
+    let told = check(&render("", ""));
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].starts_with("prompt.md:5: `$VERSION` is erased: `envsubst` has no list"), "{told:?}");
+    assert!(told[1].starts_with("prompt.md:7: `$DRY_RUN` is erased: it is set on step `agent`"), "{told:?}");
+    for (step, expected) in [
+        (
+            "      - run: cat prompt.md > out.md".to_owned(),
+            "prompt.md:1: `$LATEST` reaches the model as it is",
+        ),
+        (render("'$LATEST $DRY_RUN'", dry), "prompt.md:1: `$LOWER` stays as it is"),
+        (
+            render("'$LATEST $LOWER'", ""),
+            "prompt.md:7: `$DRY_RUN` reaches the model as it is: it is set on step `agent`",
+        ),
+        (render("'$LATEST $LOWER $DRY_RUN $VERSION'", dry), "prompt.md:5: `$VERSION` is erased: the list"),
+        (render("'$LATEST $LOWER $DRY_RUN $OTHER'", dry), "names `$OTHER`, and prompt.md does not use it"),
+        (render("\"$LATEST $LOWER $DRY_RUN\"", dry), "the list of variables stands in double quotes"),
+        (
+            render(all, "          DRY_RUN: true\n          UPPER: 2\n"),
+            "sync.yml:14: `UPPER` is passed to step `render`, and prompt.md does not use it",
+        ),
+        (
+            render(all, "          DRY_RUN: ${{ steps.fork.outputs.is }}\n"),
+            "step `fork`, which computes it, does not come before",
+        ),
+        (
+            render(all, dry) + "\n          echo \"table<<EOF\" >> \"$GITHUB_OUTPUT\"",
+            "the value of `table` ends at the first line `EOF`",
+        ),
+    ] {
+        let told = check(&step);
+        assert!(told.iter().any(|told| told.contains(expected)), "{expected}: {told:#?}");
+    }
+    assert!(check("      - run: [").iter().all(|told| told.starts_with("sync.yml:")));
+    let (exit, text, _) = run(here.path(), &["check", "--envsubst", "prompt.md"]);
+    assert_eq!((exit, text.as_str()), (2, ""), "both files are needed");
+    let (exit, _, err) = run(here.path(), &["check", "--envsubst", "prompt.md", "--workflow", "none.yml"]);
+    assert!(exit == 2 && err.contains("none.yml cannot be read"), "{err}");
+}
+
+#[test]
+fn prompts_are_wrapped_and_all_that_are_shipped_are() {
+    let here = tempfile::tempdir().unwrap();
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../agent/prompts");
+    let (exit, out, err) = run(here.path(), &["fmt", "--check", shipped.to_str().unwrap()]);
+    assert_eq!((exit, out.as_str(), err.as_str()), (0, "", ""));
+    let house = here.path().join("house");
+    std::fs::create_dir(&house).unwrap();
+    let long = format!("+++\nname = \"one\"\n+++\n\n{}\n", "word ".repeat(50).trim());
+    std::fs::write(house.join("one.md"), &long).unwrap();
+    assert_eq!(run(here.path(), &["fmt", "--check", "house"]).0, 1);
+    assert_eq!(std::fs::read_to_string(house.join("one.md")).unwrap(), long);
+    assert_eq!(run(here.path(), &["fmt", "house"]), (0, "house/one.md\n".to_owned(), String::new()));
+    let wrapped = std::fs::read_to_string(house.join("one.md")).unwrap();
+    assert!(wrapped.lines().all(|line| line.len() <= 120) && wrapped.lines().count() == 7, "{wrapped}");
+    assert_eq!(run(here.path(), &["fmt", "--check", "house"]).0, 0);
+    assert_eq!(run(here.path(), &["fmt"]).0, 2);
+}
+
+// ---------------------------------------------------------------------------------------------- test
+
+/// What `test` says, as JSON, of a folder.
+fn tested(folder: &Path, arguments: &[&str]) -> (i32, Value) {
+    let (exit, out, err) = run(folder, &[&["test", "--format", "json"], arguments].concat());
+    (exit, serde_json::from_str(&out).unwrap_or_else(|_| unreachable!("{out}{err}")))
+}
+
+fn problems(tested: &Value, case: &str) -> String {
+    let cases = tested["cases"].as_array().unwrap();
+    cases.iter().find(|one| one["name"] == case).unwrap()["problems"].to_string()
+}
+
+fn write(folder: &Path, path: &str, text: &str) {
+    let path = folder.join(path);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+/// A module of the house, with a place for `what`.
+fn house(name: &str, words: &str) -> String {
+    format!(
+        "+++\nname = \"house/{name}\"\ndescription = \"d\"\n[variables.what]\ntype = \"word\"\ndescription = \"d\"\n+++\n{words}\n"
+    )
+}
+
+/// A case of it: what is needed, and more.
+fn house_case(needs: &str, more: &str) -> String {
+    format!(
+        "description = \"d\"\nroute = \"sync/bump\"\n[system]\nprompt = \"house/who\"\nvalues = {{ what = \"cat\" }}\n\
+         [task]\nprompt = \"house/about\"\nvalues = {{ what = \"dog\" }}\nneeds = {needs}\n\
+         [[right]]\ntool = \"report\"\ninput = {{ summary = \"s\", completed = [\"dog\"], remaining = [] }}\n\
+         [[wrong]]\ntool = \"report\"\ninput = {{ summary = \"s\", completed = [], remaining = [\"dog\"] }}\n\
+         [[expect]]\ntool = \"report\"\ninput = {{ remaining = [] }}\n{more}"
+    )
+}
+
+#[test]
+fn every_case_that_is_shipped_passes_and_every_mistake_is_noticed() {
+    let here = tempfile::tempdir().unwrap();
+    let (exit, all) = tested(here.path(), &["--mutate"]);
+    assert_eq!(exit, 0, "{all}");
+    let cases = all["cases"].as_array().unwrap();
+    assert!(cases.iter().all(|case| case["passed"] == true && case["turns"].as_u64() > Some(0)), "{all}");
+    // Whatever a loop sends is in some case.
+    assert_eq!(all["not_covered"], json!([]));
+    let count = |what: &str| all["mistakes"][what].as_u64().unwrap();
+    let by = [count("noticed_by_check"), count("noticed_by_values"), count("noticed_by_cases")];
+    println!("{} mistakes: {by:?} noticed by check, values, cases", count("made"));
+    assert_eq!((all["mistakes"]["unnoticed"].as_array().unwrap().len(), by.iter().sum()), (0, count("made")));
+    assert!(count("made") > 200 && by.into_iter().all(|count| count > 20), "{by:?}");
+    let (exit, text, _) = run(here.path(), &["test", "--case", "sync/bump"]);
+    assert_eq!((exit, text.as_str()), (0, "sync/bump: passed\n1 case, 0 failed\n"));
+}
+
+#[test]
+fn a_prompt_that_no_longer_says_what_is_needed_fails_its_case() {
+    let here = tempfile::tempdir().unwrap();
+    let step = include_str!("../../../agent/prompts/sync/step-4b-bump.md");
+    let clause = "Do not replace the counterpart with a copy of";
+    write(
+        here.path(),
+        "p/sync/step-4b-bump.md",
+        &step.replace(clause, "Replace the counterpart by a copy of"),
+    );
+    let (exit, all) = tested(here.path(), &["p"]);
+    let told = problems(&all, "sync/bump");
+    assert!(exit == 1 && told.contains("the request lacks: Carry over"), "{told}");
+    // The run took the other way, and that is why it failed.
+    assert!(told.contains("not called: edit"), "{told}");
+    assert_eq!(problems(&all, "sync/go-on"), "[]");
+    // Where lines end does not matter.
+    write(here.path(), "p/sync/step-4b-bump.md", &step.replace("Do not replace", "Do not\n   replace"));
+    assert_eq!(tested(here.path(), &["p"]).0, 0);
+    // A variable that a run gives and the prompt no longer takes.
+    let task = include_str!("../../../agent/prompts/sync/task.md");
+    write(here.path(), "p/sync/task.md", &task.replace("from", "since"));
+    let (exit, all) = tested(here.path(), &["p"]);
+    assert!(exit == 1 && problems(&all, "sync/bump").contains("`since` is not given"), "{all}");
+}
+
+#[test]
+fn somebody_s_own_prompts_are_tested_by_their_own_cases() {
+    let here = tempfile::tempdir().unwrap();
+    write(here.path(), "p/house/who.md", &house("who", "You like every {{ what }}."));
+    write(here.path(), "p/house/about.md", &house("about", "Look for the {{ what }}."));
+    let whole = "[\"Look for the dog.\"]\n[[expect]]\ntool = \"report\"\ninput = { completed = [\"dog\"] }";
+    let other = house_case(whole, "").replace("[task]", "needs = [\"every cat\"]\n[task]");
+    write(here.path(), "p/cases/house/pet.toml", &other);
+    let (exit, all) = tested(here.path(), &["p", "--mutate"]);
+    assert_eq!((exit, &all["mistakes"]["unnoticed"]), (0, &json!([])), "{all}");
+    // A case that does not look at a value lets a mistake through, and is told so.
+    write(here.path(), "p/cases/house/pet.toml", &house_case("[\"Look for\"]", ""));
+    let (exit, all) = tested(here.path(), &["p", "--mutate", "--case", "house/pet"]);
+    let unnoticed = all["mistakes"]["unnoticed"].as_array().unwrap();
+    assert_eq!((exit, unnoticed.len()), (1, 2), "{all}");
+    assert_eq!(unnoticed[0], "house/about: `what` stands at the end, and `0.0.0` in its place");
+    // A case of the same name as ours takes its place.
+    write(here.path(), "p/cases/sync/bump.toml", &house_case("[\"Look for\"]", ""));
+    assert_eq!(tested(here.path(), &["p"]).1["cases"].as_array().unwrap().len(), 17);
+    // A script that does not work is a wrong case, not a passed one.
+    let broken = "[[right]]\ntool = \"read\"\ninput = { path = \"none.py\" }\n[[right]]";
+    let broken = house_case("[\"Look for\"]", "").replacen("[[right]]", broken, 1);
+    write(here.path(), "p/cases/sync/bump.toml", &broken);
+    let (exit, all) = tested(here.path(), &["p"]);
+    assert!(exit == 1 && problems(&all, "sync/bump").contains("a call came to nothing: read"), "{all}");
+    // So is a report that nobody could read.
+    let unread = house_case("[\"Look for\"]", "").replacen("completed = [\"dog\"],", "", 1);
+    write(here.path(), "p/cases/sync/bump.toml", &unread);
+    let (exit, all) = tested(here.path(), &["p"]);
+    assert!(exit == 1 && problems(&all, "sync/bump").contains("a call came to nothing: report"), "{all}");
+    // Prompts and values that do not fit, each by name.
+    for (from, to, told) in [
+        ("house/about", "house/none", "there is no prompt `house/none`"),
+        ("what = \"dog\"", "", "about.md:4: variable `what` is not given"),
+        ("what = \"dog\"", "what = \"a dog\"", "variable `what` must be one word"),
+        (
+            "what = \"dog\"",
+            "what = \"dog\", why = \"x\"",
+            "`why` is given, and no module of it declares that",
+        ),
+    ] {
+        write(here.path(), "p/cases/sync/bump.toml", &house_case("[\"Look for\"]", "").replace(from, to));
+        let (exit, all) = tested(here.path(), &["p"]);
+        assert!(exit == 1 && problems(&all, "sync/bump").contains(told), "{told}: {all}");
+    }
+}
+
+#[test]
+fn the_module_and_the_case_that_are_explained_are_right() {
+    let here = tempfile::tempdir().unwrap();
+    let page = include_str!("../../../../docs/prompts.md");
+    let block = |kind: &str| {
+        let (_, rest) = page.split_once(&format!("```{kind}\n")).unwrap();
+        rest.split_once("```").unwrap().0.to_owned()
+    };
+    write(here.path(), "p/cases/sync/tone.toml", &block("toml"));
+    let (exit, all) = tested(here.path(), &["p", "--case", "sync/tone"]);
+    assert_eq!((exit, &all["cases"][0]["passed"]), (0, &json!(true)), "{all}");
+    write(here.path(), "q/sync/common.md", &block("markdown"));
+    write(
+        here.path(),
+        "q/house/tone.md",
+        "+++\nname = \"house/tone\"\ndescription = \"d\"\n+++\nBe brief.\n",
+    );
+    assert_eq!(run(here.path(), &["check", "q"]).1, "no problems\n");
+}
+
+#[test]
+fn what_is_no_case_is_refused_with_its_line() {
+    let here = tempfile::tempdir().unwrap();
+    let good = house_case("[\"Look for\"]", "");
+    let refused = |text: &[u8]| {
+        write(here.path(), "p/cases/one.toml", "");
+        std::fs::write(here.path().join("p/cases/one.toml"), text).unwrap();
+        let (exit, out, err) = run(here.path(), &["test", "p"]);
+        assert_eq!((exit, out.as_str()), (2, ""), "{err}");
+        err.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let changed = |from: &str, to: &str| good.replacen(from, to, 1).into_bytes();
+    for (text, told) in [
+        (changed("route", "colour = 1\nroute"), "one.toml:2: the case is wrong: unknown field `colour`"),
+        (changed("sync/bump", "sync/none"), "one.toml:2: the case is wrong: there is no route `sync/none`"),
+        (changed("\"d\"\n", "\"d\"\ndescription = \"e\"\n"), "one.toml:2: the case is wrong: duplicate key"),
+        (changed("\"dog\" }", "3 }"), "one.toml:8: the case is wrong: invalid type"),
+        (changed("[\"Look for\"]", "[]"), "names anything"),
+        (changed("[\"Look for\"]", "[\" \"]"), "one of `needs` is empty"),
+        (changed("tool = \"report\"", "tool = \"read\""), "`right` has to end with a call of `report`"),
+        (changed("remaining = [\"dog\"]", "remaining = []"), "`wrong` does all that is expected"),
+        (changed("remaining = []", "remaining = [\"x\"]"), "`right` does not do what is expected"),
+        (format!("{good}[files]\n\"../x\" = \"\"\n").into_bytes(), "`../x` is no path within a folder"),
+        (
+            format!("{good}#{}", "x".repeat(300_000)).into_bytes(),
+            "one.toml:1: it is longer than 262144 bytes",
+        ),
+        (b"description = \"\xff\"".to_vec(), "one.toml:1: it is no text in UTF-8"),
+        (Vec::new(), "one.toml:1: the case is wrong: missing field `description`"),
+    ] {
+        let err = refused(&text);
+        assert!(err.contains(told), "{told}: {err}");
+    }
+    std::fs::create_dir(here.path().join("empty")).unwrap();
+    write(here.path(), "file", "x");
+    write(here.path(), "odd/cases", "x");
+    write(here.path(), "circle/a.md", "+++\nname = \"a\"\ndescription = \"d\"\nincludes = [\"a\"]\n+++\n");
+    for (folder, told) in [
+        ("empty", "holds neither prompts nor cases"),
+        ("none", "cannot be read"),
+        ("file", "cannot be read"),
+        ("odd", "cases cannot be read"),
+        ("circle", "a.md:4: it includes `a`, which is in the prompt already"),
+    ] {
+        let (exit, out, err) = run(here.path(), &["test", folder]);
+        assert!(exit == 2 && out.is_empty() && err.contains(told), "{told}: {err}");
+    }
+    let (exit, _, err) = run(here.path(), &["test", "--case", "sync/bmp"]);
+    assert!(exit == 2 && err.contains("no case `sync/bmp` (known: converge/audit"), "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_configured_model_is_asked_only_with_a_key_and_is_judged_by_what_it_does() {
+    let here = tempfile::tempdir().unwrap();
+    let edit = json!({ "path": "aiobotocore/credentials.py", "old": "await self._fetcher.get(uri)",
+        "new": "await self._fetcher.get(uri, headers=headers)" });
+    let lost = json!({ "path": "none.py" });
+    let report = |completed: &str| {
+        let said = json!({ "summary": "s", "completed": [completed], "remaining": [] });
+        Answer::tool("report", said)
+    };
+    // A model may try and fail on its way.
+    let right = [Answer::tool("read", lost), Answer::tool("edit", edit), report("fetch: _create_fetcher")];
+    let model = FakeModel::start(Script::of(right)).await.unwrap();
+    let config = format!(
+        "[store]\nurl = \"sqlite:{}\"\n[model]\nbase_url = \"{}\"\n",
+        here.path().join("t.db").display(),
+        model.url()
+    );
+    std::fs::write(here.path().join("truing.toml"), config).unwrap();
+    let ask = |key: Option<&str>| {
+        let mut command = Command::new(TRUING);
+        command.args(["prompts", "test", "--live", "--case", "sync/bump", "--format", "json"]);
+        command
+            .args(["--config", "truing.toml"])
+            .current_dir(here.path())
+            .env_clear()
+            .env("HOME", here.path());
+        command.envs(key.map(|key| ("ANTHROPIC_API_KEY", key)));
+        tokio::task::spawn_blocking(move || {
+            let ran = command.output().unwrap();
+            let text = |bytes| String::from_utf8(bytes).unwrap();
+            (ran.status.code().unwrap(), text(ran.stdout), text(ran.stderr))
+        })
+    };
+    let (exit, _, err) = ask(None).await.unwrap();
+    assert!(exit == 2 && err.contains("model.api_key"), "{err}");
+    assert_eq!(model.log().len(), 0);
+
+    let (exit, out, err) = ask(Some(KEY)).await.unwrap();
+    assert!(err.contains("1 case: at most $0.50 each, $0.50 in all"), "{err}");
+    let answer: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((exit, &answer["cases"][0]["passed"]), (0, &json!(true)), "{out}");
+    assert!(answer["cost_micro_usd"].as_u64() > Some(0), "{out}");
+    let asked = model.log()[0].body.clone();
+    assert!(asked["system"].to_string().contains("Carry over what the release changed"), "{asked}");
+    assert!(!asked["tools"].to_string().contains("\"run\""), "nothing is run: {asked}");
+
+    model.play(Script::of([report("_create_fetcher")]));
+    let (exit, out, _) = ask(Some(KEY)).await.unwrap();
+    assert!(exit == 1 && out.contains("not called: edit"), "{out}");
+    let (exit, _, err) = ask(Some("wrong")).await.unwrap();
+    assert!(exit == 3 && err.contains("the model cannot be asked"), "{err}");
+    assert_eq!(model.violations(), Vec::<String>::new());
+}
+
+// ---------------------------------------------------------------------------------------------- in CI
+
+/// An example of a workflow, and what its one job runs.
+fn workflow_example(text: &str) -> (Value, Vec<String>) {
+    let workflow: Value = serde_saphyr::from_str(text).unwrap();
+    let jobs = workflow["jobs"].as_object().unwrap();
+    assert_eq!(jobs.len(), 1);
+    let steps = jobs.values().flat_map(|job| job["steps"].as_array().unwrap());
+    let scripts = steps.filter_map(|step| step["run"].as_str()).map(str::to_owned).collect();
+    (workflow, scripts)
+}
+
+/// The exit codes of these scripts in a folder, by a shell as a runner starts it.
+fn run_scripts(folder: &Path, scripts: &[String]) -> Vec<i32> {
+    let programs = Path::new(TRUING).parent().unwrap();
+    let run = |script: &String| {
+        let mut shell = Command::new("bash");
+        shell.args(["-e", "-c", script]).current_dir(folder).env_clear().env("HOME", folder);
+        shell.env("PATH", format!("{}:/usr/bin:/bin", programs.display()));
+        shell.output().unwrap().status.code().unwrap()
+    };
+    scripts.iter().map(run).collect()
+}
+
+const PROMPTS_YML: &str = include_str!("../../../../examples/ci/prompts.yml");
+const ENVSUBST_YML: &str = include_str!("../../../../examples/ci/envsubst-prompt.yml");
+
+#[test]
+fn the_workflows_that_are_shipped_may_read_only_are_pinned_and_run_when_their_files_change() {
+    for (name, text) in [("prompts.yml", PROMPTS_YML), ("envsubst-prompt.yml", ENVSUBST_YML)] {
+        let (workflow, scripts) = workflow_example(text);
+        assert_eq!(workflow["permissions"], json!({ "contents": "read" }), "{name}");
+        assert_eq!(
+            workflow["on"].as_object().unwrap().keys().collect::<Vec<_>>(),
+            ["pull_request"],
+            "{name}"
+        );
+        let paths = workflow["on"]["pull_request"]["paths"].as_array().unwrap();
+        assert!(paths.contains(&json!(format!(".github/workflows/{name}"))), "{name}");
+        // Whatever a script names is in the filter.
+        let words = scripts.iter().flat_map(|script| script.split_whitespace());
+        for file in words.filter(|word| word.starts_with(".github/")) {
+            assert!(paths.contains(&json!(file)), "{name}: {file}");
+        }
+        for uses in text.lines().filter_map(|line| line.split_once("uses: ")) {
+            let (_, pin) = uses.1.split_once('@').unwrap();
+            let commit = pin.split(' ').next().unwrap();
+            assert!(
+                commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit()),
+                "{name}: {pin}"
+            );
+        }
+        assert!(!text.contains("secrets."), "{name}");
+    }
+    let (workflow, _) = workflow_example(PROMPTS_YML);
+    assert_eq!(workflow["on"]["pull_request"]["paths"][0], "prompts/**");
+}
+
+#[test]
+fn what_the_workflow_for_prompts_runs_fails_where_a_prompt_is_wrong() {
+    let here = tempfile::tempdir().unwrap();
+    let (_, scripts) = workflow_example(PROMPTS_YML);
+    let about = house("about", "Look for the {{ what }}.");
+    let sound = [("who", house("who", "You like every {{ what }}.")), ("about", about.clone())];
+    for (name, text) in sound {
+        write(here.path(), &format!("prompts/house/{name}.md"), &text);
+    }
+    write(here.path(), "prompts/cases/house/pet.toml", &house_case("[\"Look for the dog.\"]", ""));
+    assert_eq!(run_scripts(here.path(), &scripts), [0, 0, 0]);
+    for (wrong, exits) in [
+        // A place without a declaration: neither can it be read for a test.
+        (about.replace("the {{", "the {{ colour }} {{"), [1, 2, 0]),
+        (about.replace("Look for", "Do not look for"), [0, 1, 0]),
+        (about.replace("}}.", &format!("}}}}. {}", "word ".repeat(40).trim())), [0, 0, 1]),
+    ] {
+        write(here.path(), "prompts/house/about.md", &wrong);
+        assert_eq!(run_scripts(here.path(), &scripts), exits, "{wrong}");
+    }
+}
+
+#[test]
+fn what_the_workflow_for_an_envsubst_prompt_runs_fails_where_a_variable_is_lost() {
+    let here = tempfile::tempdir().unwrap();
+    let (_, scripts) = workflow_example(ENVSUBST_YML);
+    write(here.path(), ".github/botocore-sync-prompt.md", "Follow botocore $LATEST.\n");
+    for (list, exit) in [("'$LATEST'", 0), ("'$NEWEST'", 1)] {
+        let step = format!(
+            "      - run: envsubst {list} < .github/botocore-sync-prompt.md > \"$RUNNER_TEMP/prompt.md\""
+        );
+        write(here.path(), ".github/workflows/botocore-sync.yml", &workflow(&step));
+        assert_eq!(run_scripts(here.path(), &scripts), [exit], "{list}");
+    }
+}

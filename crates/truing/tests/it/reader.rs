@@ -1,0 +1,439 @@
+//! The reader's process against children that answer, lie, crash, hang and flood: real processes all of them.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
+
+mod bombs;
+mod files;
+mod tools;
+
+use crate::support::bomb;
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use truing::reader::ChildReader;
+use truing::wiring::ThreadedReader;
+use truing_core::port::{ChangedFile, ReadRequest, Reader, ReaderError};
+use truing_core::sandbox::Level;
+use truing_diff::RepoPath;
+use truing_reader::protocol::{Hello, MAX_HELLO_BYTES};
+
+use files::READY;
+
+const TRUING: &str = env!("CARGO_BIN_EXE_truing");
+/// Longer than anything here may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A tree with something to find, and programs that pretend to be a reader.
+struct Stage(TempDir);
+
+impl Stage {
+    fn new() -> Self {
+        let stage = Self(tempfile::tempdir().unwrap());
+        std::fs::create_dir(stage.path("tree")).unwrap();
+        stage.write("a.py", b"<<<<<<< HEAD\none\n=======\ntwo\n>>>>>>> b\n");
+        stage
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        std::fs::write(self.path("tree").join(name), bytes).unwrap();
+    }
+
+    fn request(&self, names: &[&str]) -> ReadRequest {
+        let file = |name: &&str| ChangedFile { path: (*name).into(), old_path: None, added: vec![(1, 99)] };
+        ReadRequest {
+            tree: self.path("tree"),
+            files: names.iter().map(file).collect(),
+            also_changed: vec![],
+            packs: vec!["core".to_owned()],
+        }
+    }
+
+    /// A shell script in the place of the reader's program. In it `$0` is its path, `say` prints a line, and
+    /// `hello` says what a reader of this build says. Another process writes it: if this one held it open for
+    /// writing while another test starts a child, that child would keep it from being run.
+    fn impostor(&self, body: &str) -> PathBuf {
+        let path = self.path("impostor");
+        let mut writer = Command::new("/bin/sh")
+            .args(["-c", "cat > \"$1\" && chmod 700 \"$1\"", "sh"])
+            .arg(&path)
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let script = format!(
+            "#!/bin/sh\nsay() {{ printf '%s\\n' \"$1\"; }}\nhello() {{ say '{}'; }}\n{body}\n",
+            hello()
+        );
+        writer.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+        assert!(writer.wait().unwrap().success());
+        path
+    }
+
+    /// A reader whose child runs this script.
+    fn reader(&self, body: &str) -> ChildReader {
+        ChildReader::new(self.impostor(body)).within(PATIENCE)
+    }
+
+    /// What the impostor wrote to `$0.NAME`: a process's id.
+    async fn pid(&self, name: &str) -> Pid {
+        let path = self.path(&format!("impostor.{name}"));
+        let mut found = None;
+        until("the child has told its id", || {
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            found = text.strip_suffix('\n').map(|id| id.parse().unwrap());
+            found.is_some()
+        })
+        .await;
+        Pid::from_raw(found.unwrap()).unwrap()
+    }
+}
+
+fn hello() -> String {
+    hello_at(Level::Landlock)
+}
+
+fn hello_at(sandbox: Level) -> String {
+    let hello = Hello::of_this_build(sandbox);
+    let line = truing_reader::protocol::encode("hello", &hello, MAX_HELLO_BYTES).unwrap();
+    String::from_utf8(line).unwrap().trim_end().to_owned()
+}
+
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    let mut look = tokio::time::interval(Duration::from_millis(2));
+    while !holds() {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        look.tick().await;
+    }
+}
+
+/// The state of a process: `T` stopped, `Z` dead but not buried; none if there is no such process.
+fn state(pid: Pid) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
+}
+
+fn is_dead(pid: Pid) -> bool {
+    matches!(state(pid), None | Some('Z' | 'X'))
+}
+
+async fn failure(reader: &ChildReader, request: &ReadRequest) -> String {
+    match reader.read(request).await {
+        Err(ReaderError::Failed(what)) => what,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn companions_are_known_without_a_child() {
+    let reader = ChildReader::new("/no/such/program");
+    let file = ChangedFile { path: "aiobotocore/x.py".into(), old_path: None, added: vec![(1, 9)] };
+    let packs = ["aiobotocore".to_owned()];
+    let known = reader.companions(&packs, std::slice::from_ref(&file)).await.unwrap();
+    assert_eq!(known, ["aiobotocore/tests/test_patches.py".into(), RepoPath::from("tests/test_patches.py")]);
+    let unknown = reader.companions(&["nope".to_owned()], &[file]).await;
+    assert!(matches!(unknown, Err(ReaderError::UnknownPack { .. })), "{unknown:?}");
+}
+
+#[tokio::test]
+async fn a_child_reports_what_this_process_would() {
+    let stage = Stage::new();
+    stage.write("binary", b"\0");
+    let mut request = stage.request(&["a.py", "binary", "gone.py"]);
+    let odd = RepoPath::from_bytes(b"caf\xe9 \"x\".py".to_vec());
+    request.files.push(ChangedFile { path: odd, old_path: None, added: vec![] });
+    let here = ThreadedReader::new().unwrap().read(&request).await.unwrap();
+    assert_eq!((here.findings.len(), here.not_reviewed.len()), (1, 3));
+    let child = ChildReader::new(TRUING);
+    assert_eq!(child.read(&request).await.unwrap(), here);
+
+    let unknown = ReadRequest { packs: vec!["nope".into()], ..request.clone() };
+    let error = child.read(&unknown).await.unwrap_err();
+    assert_eq!(error, ThreadedReader::new().unwrap().read(&unknown).await.unwrap_err());
+    std::fs::create_dir_all(stage.path("rules/house/rules")).unwrap();
+    let rule = "id = \"one\"\nkind = \"text\"\nseverity = \"P2\"\ncategory = \"J\"\ntitle = \"One\"\nbody = \"Why one?\"\n\
+                keywords = [\"one\"]\npattern = \"one\"\nvalid = [\"two\"]\ninvalid = [\"one\"]\n";
+    std::fs::write(stage.path("rules/house/rules/one.toml"), rule).unwrap();
+    let house = ReadRequest { packs: vec!["house".into()], ..request.clone() };
+    let found = child.clone().with_rules(Some(stage.path("rules"))).read(&house).await.unwrap();
+    assert_eq!(found.findings.iter().map(|found| found.rule.as_str()).collect::<Vec<_>>(), ["house/one"]);
+
+    let nowhere = ReadRequest { tree: "/nowhere".into(), ..request };
+    assert!(failure(&child, &nowhere).await.contains("/nowhere"));
+}
+
+#[tokio::test]
+async fn a_child_that_does_not_answer_well_fails_its_run_and_is_told_by_what_it_did() {
+    let stage = Stage::new();
+    let request = stage.request(&["a.py"]);
+    for (body, told) in [
+        ("exit 0", "ended before it had answered (exit status: 0)"),
+        ("echo 'no room' >&2; exit 3", "(exit status: 3); it said: no room"),
+        ("kill -SEGV $$", "ended before it had answered (signal: 11"),
+        ("hello; read -r request; exit 1", "ended before it had answered (exit status: 1)"),
+        ("echo Welcome; exec cat", "its hello cannot be understood"),
+        (r#"say '{"protocol":2,"version":"0.0.0","sandbox":"full"}'; exec cat"#, "restart the service"),
+        ("exec cat /dev/zero", "its hello is too long"),
+        ("hello; exec cat /dev/zero", "its answer is too long"),
+        (r#"hello; printf '{"Ok":['"#, "ended before it had answered (exit status: 0)"),
+        ("hello; echo nonsense", "its answer cannot be understood"),
+        (r#"hello; say '{"Ok":{"findings":[],"reviewed":[]}}'"#, "its answer cannot be understood"),
+        ("hello; hello; hello", "its answer cannot be understood"),
+        (r#"hello; say '{"Err":{"Failed":"no \u001b[2J\nroom"}}'"#, "no [2J; room"),
+        // It is ready, and then no file can be read.
+        ("READY; exit 7", "ended before it had answered (exit status: 7)"),
+        ("READY; say nonsense; exec cat", "what it says of a file cannot be understood"),
+        ("READY; exec cat /dev/zero", "what it says of a file is too long"),
+        (
+            r#"READY; say '{"Ok":{"findings":[],"reviewed":["b.py"],"not_reviewed":[]}}'; exec cat"#,
+            "the answer is about b.py, which was not asked for",
+        ),
+        (r#"READY; say '{"Err":{"BadPack":"x \u001b[2J"}}'; exec cat"#, "rule pack x [2J"),
+    ] {
+        let body = body.replace("READY", READY);
+        let error = stage.reader(&body).read(&request).await.unwrap_err().to_string();
+        assert!(error.contains(told), "{body}: {error}");
+    }
+    let what = failure(&ChildReader::new(stage.path("nothing")), &request).await;
+    assert!(what.contains("nothing cannot be started"), "{what}");
+    let what = failure(&ChildReader::new("/bin/cat"), &request).await;
+    assert!(what.contains("ended before it had answered (exit status: 1); it said: "), "{what}");
+}
+
+#[tokio::test]
+async fn a_child_that_floods_its_error_stream_is_heard_and_its_last_words_are_kept() {
+    let stage = Stage::new();
+    let body = "hello; head -c 3000000 /dev/zero | tr '\\0' x >&2; echo >&2; echo 'the end' >&2; exit 1";
+    let what = failure(&stage.reader(body), &stage.request(&["a.py"])).await;
+    assert!(what.contains("(exit status: 1); it said: xxx") && what.len() < 1000, "{what}");
+}
+
+#[tokio::test]
+async fn a_child_that_does_not_listen_cannot_hold_up_the_server() {
+    let stage = Stage::new();
+    // More than a pipe holds.
+    let many: Vec<String> = (0..20_000).map(|n| format!("file-{n}.py")).collect();
+    let request = stage.request(&many.iter().map(String::as_str).collect::<Vec<_>>());
+    let what = failure(&stage.reader("hello; exec <&-; echo rubbish"), &request).await;
+    assert!(what.contains("its answer cannot be understood"), "{what}");
+}
+
+#[tokio::test]
+async fn a_child_that_is_killed_in_the_middle_fails_its_run_and_the_next_one_gets_a_new_child() {
+    let stage = Stage::new();
+    let request = stage.request(&["a.py"]);
+    let body = format!(
+        "[ -e $0.pid ] && exec {TRUING} \"$@\"\n\
+         hello; read -r request; echo $$ > $0.pid; kill -STOP $$"
+    );
+    let reader = stage.reader(&body);
+    let (what, ()) = tokio::join!(failure(&reader, &request), async {
+        let pid = stage.pid("pid").await;
+        until("the child has stopped", || state(pid) == Some('T')).await;
+        kill_process(pid, Signal::KILL).unwrap();
+    });
+    assert!(what.contains("ended before it had answered (signal: 9"), "{what}");
+    assert_eq!(reader.read(&request).await.unwrap().findings.len(), 1);
+}
+
+#[tokio::test]
+async fn a_child_that_hangs_is_killed_in_time_with_everything_it_has_started() {
+    let stage = Stage::new();
+    let body = "hello; echo 'about to hang' >&2; sleep 99 & echo $! > $0.other; echo $$ > $0.pid
+                kill -STOP $$";
+    let reader = stage.reader(body).within(Duration::from_millis(500));
+    let what = failure(&reader, &stage.request(&["a.py"])).await;
+    assert!(what.contains("did not answer within 0.5 s and was killed; it said: about to hang"), "{what}");
+    for name in ["pid", "other"] {
+        let pid = stage.pid(name).await;
+        until("it is dead", || is_dead(pid)).await;
+    }
+
+    let silent = stage.reader("hello; exec >&-; kill -STOP $$").within(Duration::from_millis(500));
+    let what = failure(&silent, &stage.request(&["a.py"])).await;
+    assert!(what.contains("did not answer within 1 s and was killed"), "{what}");
+}
+
+#[tokio::test]
+async fn a_child_that_is_stopped_and_goes_on_answers() {
+    let stage = Stage::new();
+    let reader = stage.reader(&format!("echo $$ > $0.pid; kill -STOP $$; exec {TRUING} \"$@\""));
+    let request = stage.request(&["a.py"]);
+    let (report, ()) = tokio::join!(reader.read(&request), async {
+        let pid = stage.pid("pid").await;
+        until("the child has stopped", || state(pid) == Some('T')).await;
+        let environment = std::fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero())).unwrap();
+        assert_eq!(String::from_utf8_lossy(&environment), "", "a child gets no environment");
+        kill_process(pid, Signal::CONT).unwrap();
+    });
+    assert_eq!(report.unwrap().findings.len(), 1);
+}
+
+#[tokio::test]
+async fn a_run_that_is_given_up_leaves_no_process_behind() {
+    let stage = Stage::new();
+    let body = "hello; sleep 99 & echo $! > $0.other; echo $$ > $0.pid; kill -STOP $$";
+    let (reader, request) = (stage.reader(body), stage.request(&["a.py"]));
+    let pids = tokio::select! {
+        read = reader.read(&request) => panic!("{read:?}"),
+        pids = async { [stage.pid("pid").await, stage.pid("other").await] } => pids,
+    };
+    for pid in pids {
+        until("it is dead", || is_dead(pid)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_child_that_is_confined_too_little_is_told_nothing() {
+    let stage = Stage::new();
+    let (request, hello) = (stage.request(&["a.py"]), hello_at(Level::None));
+    let body =
+        format!("say '{hello}'; read -r request && touch $0.asked\nsay '{{\"Err\":{{\"Failed\":\"no\"}}}}'");
+    let weak = stage.reader(&body);
+    let what = failure(&weak, &request).await;
+    assert!(what.contains("its sandbox is `none`, and at least `landlock` is asked for"), "{what}");
+    assert!(!stage.path("impostor.asked").exists());
+    assert_eq!(failure(&weak.accepting(Level::None), &request).await, "no");
+    assert!(stage.path("impostor.asked").exists());
+    // Namespaces would keep nothing more from a reader: they are not asked for.
+    let strict = ChildReader::new(TRUING).accepting(Level::Full);
+    assert_eq!(strict.read(&request).await.unwrap().findings.len(), 1);
+}
+
+/// The kernel says so, whatever is asked of it: here by a server that asks for more than it started the reader for.
+#[test]
+fn a_child_opens_its_tree_and_nothing_else() {
+    let stage = Stage::new();
+    std::fs::create_dir_all(stage.path("other/.git")).unwrap();
+    for file in ["other/a.py", "other/.git/config"] {
+        std::fs::write(stage.path(file), "<<<<<<< HEAD\none\n=======\ntwo\n>>>>>>> b\n").unwrap();
+    }
+    let answered = |tree: &str, asked: &str, file: &str| {
+        let request = ReadRequest { tree: stage.path(asked), ..stage.request(&[file]) };
+        let mut child = Command::new(TRUING)
+            .args(["reader", "--tree"])
+            .arg(stage.path(tree))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (mut input, mut output) =
+            (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        assert_eq!(line.trim_end(), hello());
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        assert!(status.contains("NoNewPrivs:\t1\n") && status.contains("Seccomp:\t2\n"), "{status}");
+        serde_json::to_writer(&mut input, &request).unwrap();
+        input.write_all(b"\n").unwrap();
+        line.clear();
+        output.read_line(&mut line).unwrap();
+        if line.starts_with("{\"Ok\"") {
+            input.write_all(b"{\"files\":[0]}\n").unwrap();
+            line.clear();
+            output.read_line(&mut line).unwrap();
+        }
+        drop(input);
+        child.wait().unwrap();
+        line
+    };
+    let found = |answer: String| {
+        let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+        !answer["Ok"]["findings"].as_array().unwrap().is_empty()
+    };
+    assert!(found(answered("tree", "tree", "a.py")));
+    assert!(found(answered("other", "other", "a.py")));
+    let refused = answered("tree", "other", "a.py");
+    assert!(refused.contains("cannot be opened") && refused.contains("Permission denied"), "{refused}");
+    assert!(!found(answered("other", "other", ".git/config")));
+    // As a control: where no fence keeps git's folder out, because it is the tree, it is read.
+    assert!(found(answered("other/.git", "other/.git", "config")));
+}
+
+/// A child whose server is gone: killed, so that it cannot tidy up. The test holds the child's input open, and
+/// the child is stopped.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_child_dies_with_its_server() {
+    let mut server = Command::new("/bin/sh")
+        .args(["-c", "exec 3<&0; \"$0\" reader --tree / <&3 & echo $! >&2; wait", TRUING])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = String::new();
+    BufReader::new(server.stderr.as_mut().unwrap()).read_line(&mut told).unwrap();
+    let child = Pid::from_raw(told.trim().parse().unwrap()).unwrap();
+    let mut output = BufReader::new(server.stdout.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    assert_eq!(line.trim_end(), hello());
+    kill_process(child, Signal::STOP).unwrap();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    until("the child is dead", || is_dead(child)).await;
+}
+
+#[test]
+fn a_child_ends_in_the_middle_of_its_work_when_nobody_waits_for_it() {
+    let stage = Stage::new();
+    stage.write("a.py", "return 1 if AKIA else 2\n".repeat(40_000).as_bytes());
+    let request = stage.request(&["a.py"]);
+    let mut child = Command::new(TRUING)
+        .args(["reader", "--tree"])
+        .arg(stage.path("tree"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    serde_json::to_writer(&mut input, &request).unwrap();
+    // Work for much longer than it takes to close a pipe.
+    writeln!(input, "\n{{\"files\":[{}0]}}", "0,".repeat(400)).unwrap();
+    drop(input);
+    let mut said = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(said.starts_with(&hello()) && said.lines().count() < 400, "{}", said.lines().count());
+    assert_eq!(child.wait().unwrap().signal(), Some(9));
+}
+
+#[test]
+fn to_people_the_command_says_what_it_is_for_and_help_does_not_name_it() {
+    let run = |command: &mut Command| {
+        let ran = command.output().unwrap();
+        (ran.status.code(), String::from_utf8(ran.stdout).unwrap(), String::from_utf8(ran.stderr).unwrap())
+    };
+    let (_, help, _) = run(Command::new(TRUING).arg("--help"));
+    assert!(help.contains("serve") && !help.contains("reader"), "{help}");
+
+    let hint =
+        "hint: `truing serve` starts `truing reader` to read repository files, and speaks JSON with it\n";
+    let (exit, out, err) = run(Command::new(TRUING).arg("reader").stdin(terminal()));
+    assert_eq!((exit, out.as_str()), (Some(2), ""));
+    assert!(err.ends_with(hint), "{err}");
+    let (exit, out, err) = run(Command::new(TRUING).args(["reader", "--tree", "/"]).stdin(Stdio::null()));
+    assert_eq!((exit, out.trim_end()), (Some(3), hello().as_str()));
+    assert!(err.ends_with(hint), "{err}");
+}
+
+/// A terminal that nobody sits at.
+fn terminal() -> Stdio {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let name = ptsname(&master, Vec::new()).unwrap();
+    let slave = std::fs::File::options().read(true).open(Path::new(name.to_str().unwrap())).unwrap();
+    std::mem::forget(master); // or the terminal would hang up
+    slave.into()
+}

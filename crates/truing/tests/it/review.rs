@@ -1,0 +1,30 @@
+//! `truing review` as people and scripts see it: the real program on real repositories, in an empty environment
+//! and a home folder of its own.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
+
+mod adverse;
+mod again;
+mod cli;
+mod companions;
+mod fix;
+mod given;
+mod hooks;
+mod input;
+mod killed;
+mod memory;
+mod model;
+mod outgoing;
+mod parity;
+mod repository;
+mod result;
+mod run;
+mod sarif;
+mod servers;
+mod specialists;
+mod staged;
+mod sums;
+mod tape;
+mod traces;
+
+use crate::support::{claude, otlp, place, quiet};

@@ -1,0 +1,285 @@
+//! What can go wrong around a model's run, each with its one outcome: the real program, and a provider, a reader and a
+//! disk that misbehave. What the gateway makes of a provider that has to be waited for is tested there.
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use truing::wiring::SystemClock;
+use truing_core::ledger::Usage;
+use truing_core::port::{Clock, Ledger as _};
+use truing_fakes::model::{Answer, Block, Fault, KEY, Place as At, Script};
+use truing_model::price::Prices;
+use truing_store::Sqlite;
+
+use crate::review::claude::claude;
+use crate::review::cli::with_program;
+use crate::review::killed::descendants;
+use crate::review::model::{Scene, finding, read, report};
+use crate::review::otlp::{Receiver, named, said};
+use crate::review::place::{Ran, each};
+
+/// A prompt of whose size nobody has told costs less, in millionths of a dollar: a third of its bytes, at the highest rate.
+pub(crate) const PROMPT: u64 = 24_000;
+/// Of an answer that is cut so many tokens are paid beyond those that were told: they were under way.
+const UNDER_WAY: u64 = 300;
+/// No call costs more, in millionths of a dollar: 16,384 tokens of answer, and a prompt.
+const RESERVATION: u64 = 300_000;
+
+/// The tool, with this input as it is written.
+fn call(name: &str, json: &str) -> Block {
+    Block::ToolUse { name: name.into(), input: Value::Null, json: Some(json.into()) }
+}
+
+fn says(blocks: Vec<Block>) -> Answer {
+    Answer { blocks, ..Answer::default() }.usage(1000, 100)
+}
+
+/// What was spent in millionths of a dollar, and is still set aside, by the whole ledger.
+pub(crate) fn money(scene: &Scene) -> (u64, u64) {
+    money_by(scene, SystemClock)
+}
+
+/// The same, by another clock.
+pub(crate) fn money_by(scene: &Scene, clock: impl Clock + 'static) -> (u64, u64) {
+    let ledger = Sqlite::open(&scene.place.store(), Arc::new(clock)).unwrap();
+    let drawn = tokio::runtime::Runtime::new().unwrap().block_on(ledger.drawn()).unwrap();
+    let days = drawn.iter().filter(|drawn| drawn.level.kind.as_str() == "repo_day");
+    days.fold((0, 0), |(spent, held), drawn| (spent + drawn.spent.0, held + drawn.reserved.0))
+}
+
+/// What the provider has billed, in millionths of a dollar.
+pub(crate) fn billed(scene: &Scene) -> u64 {
+    let prices = Prices::builtin().unwrap();
+    let bills = scene.model.bills();
+    let cost = bills.iter().map(|bill| {
+        let truing_fakes::model::Usage { input, output, cache_read, cache_write_5m, cache_write_1h } =
+            bill.usage;
+        let usage = Usage { input, output, cache_read, cache_write_5m, cache_write_1h };
+        prices.of(&bill.model).unwrap().cost(&usage).0
+    });
+    cost.sum()
+}
+
+/// What is paid beyond what is billed, in millionths of a dollar: for what was under way of each answer that was cut after
+/// its stream had told its prompt.
+pub(crate) fn under_way(scene: &Scene) -> u64 {
+    let prices = Prices::builtin().unwrap();
+    let costs = scene.model.bills().into_iter().filter(|bill| !bill.is_complete).map(|bill| {
+        // A stream begins with one token of its answer.
+        let more = UNDER_WAY + 1 - bill.usage.output;
+        prices.of(&bill.model).unwrap().cost(&Usage { output: more, ..Usage::default() }).0
+    });
+    costs.sum()
+}
+
+/// What `truing report` says that all runs have cost.
+pub(crate) fn reported(scene: &Scene) -> u64 {
+    let ran = Ran::from(scene.place.command(&["report", "--format", "json"]).output().unwrap());
+    ran.json()["totals"]["cost_micro_usd"].as_u64().unwrap_or_else(|| panic!("{} {}", ran.out, ran.err))
+}
+
+/// What goes wrong, and what the model says; the outcome, a word of its reason, the requests, and whether the model's
+/// finding is kept.
+type Row = (&'static str, Vec<Answer>, &'static str, &'static str, usize, bool);
+
+#[test]
+fn each_misbehaviour_of_a_model_has_one_outcome_and_its_money() {
+    each_misbehaviour_comes_to(|scene| scene);
+}
+
+/// What the program would make of each by itself is another matter (it asks again up to ten times, asks another model,
+/// goes on after a pause): what reaches it is the run's own.
+#[test]
+fn each_misbehaviour_comes_to_the_same_with_the_program_in_between() {
+    let Some(program) = claude() else { return };
+    each_misbehaviour_comes_to(|scene| with_program(scene, &program.display().to_string()));
+}
+
+fn each_misbehaviour_comes_to(runs: impl Fn(Scene) -> Scene) {
+    let stops = |reason: &str| Answer::text("x").usage(1000, 100).stop(reason).times(0);
+    let many = |name: &str, count: usize| vec![call(name, "{}"); count];
+    let off_schema = [r#"{"path": 7}"#, r#"{"paht": "a.py"}"#, "[]", r#"{"path": "a.py", "start_line": -1}"#];
+    let off_schema = off_schema.map(|json| call("read", json)).to_vec();
+    let wrong_report = || says(vec![call("report", r#"{"found": []}"#)]);
+    let huge = Answer { repeat: 10 << 20, ..Answer::text("x") };
+    let off_switch = BTreeMap::from([("x-should-retry".to_owned(), "false".to_owned())]);
+    let busy =
+        Fault::Status { status: 429, error: String::new(), message: String::new(), headers: off_switch };
+    let fails = |status: u16| vec![Answer::status(status).times(0)];
+    let recovers = |fault: Answer| vec![fault, report(&[finding()])];
+    let after = |fault: Fault| Answer { fault: Some(fault), ..Answer::text("Let me see.") };
+    let overloaded =
+        Fault::Error { after: At::Block, error: "overloaded_error".into(), message: "later".into() };
+    let receiver = Receiver::start();
+    let rows: [Row; 30] = [
+        ("400", fails(400), "partial", "minimal", 1, false),
+        ("402", fails(402), "partial", "minimal", 1, false),
+        ("403", fails(403), "partial", "minimal", 1, false),
+        ("413", fails(413), "partial", "", 1, false),
+        ("422", fails(422), "partial", "minimal", 1, false),
+        ("429 with the off switch", vec![Answer::fault(busy).times(0)], "partial", "minimal", 1, false),
+        ("500 once", recovers(Answer::status(500)), "reviewed", "", 2, true),
+        ("529 once", recovers(Answer::status(529)), "reviewed", "", 2, true),
+        ("a reset", recovers(Answer::fault(Fault::Reset)), "reviewed", "", 2, true),
+        ("a cut stream", recovers(after(Fault::Cut { after: At::Text })), "reviewed", "", 2, true),
+        (
+            "three cut streams",
+            vec![after(Fault::Cut { after: At::Text }).usage(4000, 90).times(3), report(&[finding()])],
+            "reviewed",
+            "",
+            4,
+            true,
+        ),
+        (
+            "an unknown stop",
+            vec![Answer::text("x").usage(1000, 100).stop("lunch").times(0)],
+            "partial",
+            "minimal",
+            1,
+            false,
+        ),
+        ("an error in the stream", recovers(after(overloaded)), "reviewed", "", 2, true),
+        (
+            "a pause",
+            vec![Answer::text("Wait.").usage(1000, 10).stop("pause_turn"), report(&[finding()])],
+            "reviewed",
+            "",
+            2,
+            true,
+        ),
+        (
+            "bad JSON",
+            vec![Answer::fault(Fault::BadJson { after: At::Start }).times(0)],
+            "partial",
+            "minimal",
+            1,
+            false,
+        ),
+        ("an empty 200", vec![Answer::fault(Fault::Empty).times(0)], "partial", "minimal", 1, false),
+        ("a page", vec![Answer::fault(Fault::Html).times(0)], "partial", "minimal", 1, false),
+        ("no model of that name", vec![Answer::status(404).times(0)], "partial", "minimal", 1, false),
+        ("a refusal", vec![read("pay.py"), stops("refusal")], "partial", "refusal", 2, false),
+        ("max_tokens", vec![stops("max_tokens")], "partial", "max_tokens", 3, false),
+        (
+            "more than was asked for",
+            vec![read("pay.py"), Answer::text("much").overrun(40_000)],
+            "partial",
+            "40000 tokens of an answer of at most",
+            2,
+            false,
+        ),
+        ("a full context", vec![stops("model_context_window_exceeded")], "partial", "context", 1, false),
+        ("arguments off schema", vec![says(off_schema), report(&[finding()])], "reviewed", "", 2, true),
+        (
+            "a call cut short",
+            vec![says(vec![call("read", r#"{"pa"#)]), report(&[])],
+            "reviewed",
+            "",
+            2,
+            false,
+        ),
+        ("a report off schema", vec![wrong_report(), report(&[finding()])], "reviewed", "", 2, true),
+        ("reports off schema", vec![wrong_report().times(0)], "partial", "no report", 2, false),
+        ("10 MB of words", vec![huge.times(0)], "partial", "budget", 1, false),
+        ("calls without end", vec![says(many("list", 40)).times(0)], "partial", "tool limit", 17, false),
+        ("a denied tool", vec![says(many("bash", 25)).times(0)], "partial", "tool limit", 3, false),
+        (
+            "an interrupted report",
+            vec![
+                Answer::tool("report", json!({ "findings": [finding()], "more": true })).usage(1000, 100),
+                Answer::status(401).times(0),
+            ],
+            "partial",
+            "key",
+            2,
+            true,
+        ),
+    ];
+    for (what, answers, kind, word, requests, is_kept) in rows {
+        let scene = runs(Scene::of(answers));
+        let mut command = scene.command(&["--format", "json"]);
+        let ran = Ran::from(command.env("TRUING_TELEMETRY__OTLP_ENDPOINT", &receiver.url).output().unwrap());
+        let told = ran.json();
+        let reason = told["outcome"]["reason"].as_str().unwrap_or_default();
+        assert_eq!(
+            (ran.exit, told["outcome"]["kind"].as_str()),
+            (1, Some(kind)),
+            "{what}: {reason} {}",
+            ran.err
+        );
+        assert!(reason.contains(word), "{what}: {reason}");
+        let turns = scene.model.log().iter().filter(|request| request.path == "/v1/messages").count();
+        assert_eq!(turns, requests, "{what}: {reason}");
+        let sources: &[&str] = if is_kept { &["rule", "agent"] } else { &["rule"] };
+        assert_eq!(each(&told, "source"), sources, "{what}");
+        let (spent, held) = money(&scene);
+        assert_eq!(held, 0, "{what}: nothing stays set aside");
+        // One sum everywhere, and no less than what is billed.
+        let spans = receiver.spans();
+        let dollars: f64 = said(named(&spans, "pr-review")[0])["cost_usd"].parse().unwrap();
+        let chats = named(&spans, "chat claude-sonnet-5-5").into_iter().map(|span| {
+            let details: Value =
+                serde_json::from_str(&said(span)["langfuse.observation.cost_details"]).unwrap();
+            details["total"].as_f64().unwrap()
+        });
+        let sums = [(dollars * 1e6).round(), (chats.sum::<f64>() * 1e6).round()];
+        assert_eq!(told["cost_micro_usd"], spent, "{what}");
+        assert_eq!((reported(&scene), sums), (spent, [spent as f64; 2]), "{what}");
+        let billed = billed(&scene);
+        // Of an answer that was not read to its end nobody knows more than a bound.
+        let unread = requests as u64 - told["turns"].as_u64().unwrap();
+        let most = billed + unread * RESERVATION;
+        assert!((billed..=most).contains(&spent), "{what}: {spent} of {billed} and at most {most}");
+    }
+}
+
+#[test]
+fn a_reader_that_is_killed_in_a_models_run_is_replaced_and_the_review_is_not_whole() {
+    let slow = Answer { fault: Some(Fault::Slow { millis: 1500 }), ..read("pay.py") };
+    let scene = Scene::of([read("pay.py"), slow, report(&[finding()])]);
+    let mut command = scene.command(&["--format", "json"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while scene.model.log().len() < 2 {
+        assert!(Instant::now() < deadline, "no request came");
+        std::thread::yield_now();
+    }
+    let readers = children(child.id());
+    assert_eq!(readers.len(), 1, "one reader serves all calls");
+    rustix::process::kill_process(readers[0], rustix::process::Signal::KILL).unwrap();
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    let told = ran.json();
+    let reason = told["outcome"]["reason"].as_str().unwrap_or_default();
+    assert_eq!(told["outcome"]["kind"], "partial", "{told}");
+    assert!(reason.contains("reader: 1 look at files failed"), "{reason}");
+    assert_eq!(each(&told, "source"), ["rule", "agent"], "what it found stands");
+}
+
+/// The processes that this one has started and that work for a model.
+fn children(parent: u32) -> Vec<rustix::process::Pid> {
+    let line = |number: i32| std::fs::read_to_string(format!("/proc/{number}/cmdline")).unwrap_or_default();
+    let readers = descendants(parent).into_iter().filter(|(number, _)| line(*number).contains("--tools"));
+    readers.filter_map(|(number, _)| rustix::process::Pid::from_raw(number)).collect()
+}
+
+#[test]
+fn a_disk_that_is_full_spends_nothing_and_says_so() {
+    let scene = Scene::new(Script::of([read("pay.py"), report(&[])]));
+    // The first run makes the database; then no file can grow any more.
+    assert_eq!(scene.place.review(&[]).exit, 1);
+    let size = std::fs::metadata(scene.place.store()).unwrap().len();
+    let command = scene.command(&["--format", "json"]);
+    let mut full = std::process::Command::new("sh");
+    full.arg("-c").arg(format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", size.div_ceil(512).min(1)));
+    full.arg(command.get_program()).args(command.get_args()).env_clear();
+    full.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    full.current_dir(scene.place.repo()).stdin(Stdio::null());
+    let ran = Ran::from(full.output().unwrap());
+    assert!(ran.exit == 3 && ran.err.contains("truing.db"), "{} {} {}", ran.exit, ran.out, ran.err);
+    assert_eq!(scene.model.log().len(), 0, "nothing is asked that cannot be accounted");
+    assert!(!ran.err.contains(KEY));
+    assert_eq!(scene.review(&[]).json()["outcome"]["kind"], "reviewed", "with room again all is well");
+}

@@ -1,0 +1,540 @@
+//! A second local review of the same line of work: what a model found is open until somebody shows that it is fixed.
+
+use serde_json::{Value, json};
+use truing_fakes::model::{Answer, When};
+
+use crate::review::claude::claude;
+use crate::review::model::{Scene, finding, report};
+use crate::review::place::each;
+
+/// The defect as it is found first, and the change with only that.
+const SWALLOWS: &str =
+    "def pay(x):\n    try:\n        charge(x)\n    except Exception:\n        return None\n";
+
+fn scene() -> Scene {
+    let scene = Scene::of([]);
+    std::fs::remove_file(scene.place.repo().join("b.py")).unwrap();
+    scene.place.git(["checkout", "--quiet", "-b", "pay"]);
+    scene.place.write("pay.py", SWALLOWS);
+    scene
+}
+
+/// Reviews, with these answers. The exit code and what was printed.
+fn reviewed(scene: &Scene, answers: impl IntoIterator<Item = Answer>, arguments: &[&str]) -> (i32, Value) {
+    scene.model.play(truing_fakes::model::Script::of(answers));
+    let ran = scene.review(arguments);
+    assert!(ran.exit < 2, "{}", ran.err);
+    (ran.exit, ran.json())
+}
+
+fn silent() -> Answer {
+    report(&[]).times(0)
+}
+
+/// The verdicts that a model gives, on the one finding that it is shown.
+fn says(told: &Value, verdict: &Value) -> Answer {
+    let mut verdict = verdict.clone();
+    verdict["id"] = told["findings"][0]["id"].clone();
+    Answer::tool("report", json!({ "findings": [], "verdicts": [verdict] })).usage(1000, 100)
+}
+
+fn fixed(line: u32, excerpt: &str) -> Value {
+    json!({ "verdict": "fixed", "start_line": line, "end_line": line, "excerpt": excerpt })
+}
+
+#[test]
+fn a_finding_that_a_silent_model_does_not_repeat_is_open_again_whatever_was_renamed() {
+    let scene = scene();
+    let (exit, first) = reviewed(&scene, [report(&[finding()])], &[]);
+    assert_eq!((exit, &first["findings"][0]["status"]), (1, &json!("open")));
+    let id = &first["findings"][0]["id"];
+    let open = |text: &str, line: u32, unverified: Value| {
+        scene.place.write("pay.py", text);
+        let (exit, told) = reviewed(&scene, [silent()], &[]);
+        let one = &told["findings"][0];
+        assert_eq!((exit, each(&told, "id"), &one["status"]), (1, vec![id], &json!("open")), "{told:#}");
+        assert_eq!((&one["start_line"], &one["unverified"]), (&json!(line), &unverified), "{told:#}");
+        told
+    };
+    // As it was.
+    open(SWALLOWS, 4, Value::Null);
+    // Moved, and reformatted.
+    open(
+        &format!("import os\n\n{}", SWALLOWS.replace("        return None", "            return None")),
+        6,
+        Value::Null,
+    );
+    // A variable renamed in its lines.
+    let renamed = SWALLOWS.replace("except Exception:", "except Exception as error:");
+    let told = open(&renamed, 4, json!("no_verdict"));
+    // Whoever says so without the lines that show it is not believed.
+    for verdict in
+        [json!({ "verdict": "fixed" }), fixed(4, "raise Refused from error"), fixed(1, "def pay(x):")]
+    {
+        let (exit, told) = reviewed(&scene, [says(&told, &verdict)], &[]);
+        let one = &told["findings"][0];
+        assert_eq!((exit, &one["unverified"]), (1, &json!("no_evidence")), "{told:#}");
+    }
+    // The rules alone fix nothing of a model's, nor does a model that could not be asked.
+    let rules = scene.place.report(&[]);
+    assert_eq!((each(&rules, "id"), &rules["findings"][0]["unverified"]), (vec![id], &json!("not_reviewed")));
+    // Text and Markdown say it, too.
+    for format in ["text", "markdown"] {
+        let ran = scene.place.review(&["--format", format]);
+        let folded = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(
+            ran.exit == 1 && folded.contains("nobody has verified that it is still there"),
+            "{}",
+            ran.out
+        );
+    }
+}
+
+/// A defect that a change causes elsewhere is part of its review for as long as there is a change.
+#[test]
+fn a_finding_in_a_file_that_the_change_does_not_touch_stays_open_too() {
+    let scene = scene();
+    scene.place.write("use.py", SWALLOWS);
+    scene.place.git(["add", "use.py"]);
+    scene.place.git(["commit", "--quiet", "--no-verify", "-m", "use"]);
+    scene.place.write("pay.py", "def pay(x):\n    return x\n");
+    let mut beside = finding();
+    beside["path"] = json!("use.py");
+    let (exit, first) = reviewed(&scene, [report(&[beside])], &["--base", "HEAD"]);
+    assert_eq!((exit, each(&first, "path")), (1, vec![&json!("use.py")]), "{first:#}");
+    let there = json!({ "verdict": "still_there", "start_line": 4, "end_line": 5,
+        "excerpt": "except Exception:\n        return None" });
+    for answer in [silent(), says(&first, &there)] {
+        let (exit, told) = reviewed(&scene, [answer], &["--base", "HEAD"]);
+        assert_eq!((exit, each(&told, "id")), (1, each(&first, "id")), "{told:#}");
+    }
+    // Without a change nothing is left to review.
+    std::fs::remove_file(scene.place.repo().join("pay.py")).unwrap();
+    assert_eq!(reviewed(&scene, [silent()], &["--base", "HEAD"]).0, 0);
+}
+
+#[test]
+fn a_finding_is_fixed_by_the_lines_that_show_it_and_not_while_its_own_are_there() {
+    let scene = scene();
+    let (_, first) = reviewed(&scene, [report(&[finding()])], &[]);
+    // Nothing changed: whatever is said.
+    let own = json!({ "verdict": "fixed", "start_line": 4, "end_line": 5,
+        "excerpt": "except Exception:\n        return None" });
+    let (exit, told) = reviewed(&scene, [says(&first, &own)], &[]);
+    assert_eq!((exit, told["findings"].as_array().unwrap().len()), (1, 1), "{told:#}");
+    // Changed, and still there: the finding moves, with its id.
+    let renamed = SWALLOWS.replace("except Exception:", "except Exception as error:");
+    scene.place.write("pay.py", &renamed);
+    let there = json!({ "verdict": "still_there", "start_line": 4, "end_line": 4,
+        "excerpt": "except Exception as error:" });
+    let (exit, told) = reviewed(&scene, [says(&first, &there)], &[]);
+    let one = &told["findings"][0];
+    assert_eq!((exit, &one["id"], &one["end_line"]), (1, &first["findings"][0]["id"], &json!(4)), "{told:#}");
+    assert_eq!(one.get("unverified"), None);
+    // Fixed.
+    scene.place.write("pay.py", renamed.replace("Exception as error", "Refused").as_str());
+    let (exit, told) = reviewed(&scene, [says(&first, &fixed(4, "    except Refused:"))], &[]);
+    assert_eq!((exit, &told["findings"]), (0, &json!([])), "{told:#}");
+    // It stays so, until the very lines are back.
+    assert_eq!(reviewed(&scene, [silent()], &[]).0, 0);
+    scene.place.write("pay.py", &renamed);
+    let (exit, told) = reviewed(&scene, [silent()], &[]);
+    assert_eq!((exit, each(&told, "id")), (1, vec![&first["findings"][0]["id"]]), "{told:#}");
+}
+
+/// A dismissal is of the lines that it was said of.
+#[test]
+fn a_dismissal_ends_with_the_lines_that_it_was_said_of() {
+    let scene = scene();
+    let (_, first) = reviewed(&scene, [report(&[finding()])], &[]);
+    let id = first["findings"][0]["id"].as_str().unwrap();
+    let dismiss = || {
+        let dismissed = scene.place.command(&["dismiss", id, "--reason", "wanted here"]).output().unwrap();
+        assert!(dismissed.status.success(), "{dismissed:?}");
+    };
+    dismiss();
+    let seen = |text: &str, answer: Answer| {
+        scene.place.write("pay.py", text);
+        let (exit, told) = reviewed(&scene, [answer], &[]);
+        (exit, each(&told, "id").into_iter().cloned().collect::<Vec<Value>>(), told)
+    };
+    // Moved and reindented, it holds.
+    let moved =
+        format!("import os\n\n{}", SWALLOWS.replace("        return None", "            return None"));
+    let (exit, ids, told) = seen(&moved, silent());
+    assert_eq!((exit, ids), (0, vec![]), "{told:#}");
+    // Changed: it is open again, and the model owes a word on it.
+    let renamed = SWALLOWS.replace("except Exception:", "except Exception as error:");
+    let (exit, ids, told) = seen(&renamed, silent());
+    assert_eq!((exit, ids), (1, vec![json!(id)]), "{told:#}");
+    assert_eq!(told["findings"][0]["unverified"], "no_verdict");
+    assert!(
+        scene.model.log().last().unwrap().body.to_string().contains("says nothing of these open findings")
+    );
+    // It stays so, with a model and without one.
+    assert_eq!(seen(&renamed, silent()).0, 1);
+    assert_eq!(each(&scene.place.report(&[]), "id"), [&json!(id)]);
+    // As it was, the dismissal holds again; changed once more, it can be dismissed as it is now.
+    assert_eq!(seen(SWALLOWS, silent()).0, 0);
+    assert_eq!(seen(&renamed, silent()).0, 1);
+    dismiss();
+    assert_eq!(seen(&renamed, silent()).0, 0);
+    // What is taken away needs nobody's word.
+    assert_eq!(seen("def pay(x):\n    charge(x)\n", silent()).0, 0);
+}
+
+#[test]
+fn a_dismissal_is_told_as_long_as_it_holds_and_open_again_once_it_is_taken_back() {
+    let scene = scene();
+    let (_, first) = reviewed(&scene, [report(&[finding()])], &[]);
+    let id = first["findings"][0]["id"].as_str().unwrap();
+    let dismiss = |more: &[&str]| {
+        let dismissed = scene.place.command(&[&["dismiss", id], more].concat()).output().unwrap();
+        assert!(dismissed.status.success(), "{dismissed:?}");
+    };
+    dismiss(&["--reason", "wanted here"]);
+    for _ in 0..3 {
+        let (exit, told) = reviewed(&scene, [silent()], &[]);
+        assert_eq!((exit, &told["dismissed"][0]["id"]), (0, &json!(id)), "{told:#}");
+        assert_eq!(each(&told, "id"), Vec::<&Value>::new());
+    }
+    dismiss(&["--undo"]);
+    let (exit, told) = reviewed(&scene, [silent()], &[]);
+    assert_eq!((exit, each(&told, "id")), (1, vec![&json!(id)]), "{told:#}");
+}
+
+#[test]
+fn a_model_is_told_what_is_open_and_a_verdict_that_is_missing_is_asked_for_once() {
+    let scene = scene();
+    let (_, first) = reviewed(&scene, [report(&[finding()])], &[]);
+    let asked = |at: usize| scene.model.log()[at].body.to_string();
+    assert!(!asked(0).contains("What was reviewed before"));
+    let (exit, told) = reviewed(&scene, [silent()], &[]);
+    let log = scene.model.log();
+    let last = log.last().unwrap().body.to_string();
+    assert!(
+        last.contains("What was reviewed before") && last.contains("its lines when it was last seen"),
+        "{last}"
+    );
+    assert!(last.contains("`verdicts` says nothing of these open findings"), "{last}");
+    // The run is whole all the same.
+    assert_eq!((exit, &told["turns"], &told["outcome"]["kind"]), (1, &json!(2), &json!("reviewed")));
+    // What it found is not lost with what it forgot, nor with what it says instead.
+    let mut second = finding();
+    (second["start_line"], second["end_line"], second["title"]) =
+        (json!(3), json!(3), json!("Charges twice"));
+    (second["category"], second["excerpt"]) = (json!("I"), json!("charge(x)"));
+    let (_, told) = reviewed(&scene, [report(&[second]), Answer::text("All is said.").times(0)], &[]);
+    assert_eq!(
+        (each(&told, "category").len(), &told["outcome"]["kind"]),
+        (2, &json!("reviewed")),
+        "{told:#}"
+    );
+    assert!(each(&told, "id").contains(&&first["findings"][0]["id"]));
+}
+
+#[test]
+fn each_branch_and_the_index_have_findings_of_their_own() {
+    let scene = scene();
+    let (_, first) = reviewed(&scene, [report(&[finding()])], &[]);
+    scene.place.commit("pay");
+    assert_eq!(reviewed(&scene, [silent()], &[]).0, 1, "committed, it is as open");
+    assert_eq!(reviewed(&scene, [silent()], &["--head", "HEAD"]).0, 1, "and as that commit");
+    assert_eq!(reviewed(&scene, [silent()], &["--head", "pay"]).0, 1, "and by its branch's name");
+    assert_eq!(reviewed(&scene, [silent()], &["--no-record"]).0, 0, "without records nobody remembers");
+    let patch = scene.place.git(["diff", "main", "pay"]) + "\n";
+    std::fs::write(scene.place.home().join("given.diff"), patch).unwrap();
+    assert_eq!(reviewed(&scene, [silent()], &["--diff", "../given.diff"]).0, 0, "a diff is of no branch");
+    // Another branch, with another file of the same name.
+    scene.place.git(["checkout", "--quiet", "-b", "other", "main"]);
+    scene.place.write("pay.py", "def pay(x):\n    charge(x)\n");
+    let (exit, told) = reviewed(&scene, [silent()], &[]);
+    assert_eq!((exit, &told["findings"]), (0, &json!([])), "{told:#}");
+    scene.place.commit("other");
+    // Its file has left the change of the branch.
+    scene.place.git(["checkout", "--quiet", "pay"]);
+    scene.place.write("pay.py", "def paid(x):\n    pass\n");
+    scene.place.git(["add", "--all"]);
+    assert_eq!(reviewed(&scene, [silent()], &["--staged"]).0, 0, "what is staged is another line of work");
+    let (exit, told) = reviewed(&scene, [silent()], &[]);
+    assert_eq!((exit, each(&told, "id")), (1, vec![&first["findings"][0]["id"]]));
+    scene.place.git(["rm", "--quiet", "--force", "pay.py"]);
+    scene.place.write("new.py", "x = 1\n");
+    let (exit, told) = reviewed(&scene, [silent()], &[]);
+    assert_eq!(
+        (exit, &told["findings"][0]["unverified"]),
+        (1, &json!("no_verdict")),
+        "deleted is not fixed: {told:#}"
+    );
+    let (exit, told) = reviewed(&scene, [says(&first, &json!({ "verdict": "fixed" }))], &[]);
+    assert_eq!((exit, &told["findings"]), (0, &json!([])), "unless somebody says so: {told:#}");
+}
+
+/// A file that leaves the change and comes back is not a fix.
+#[test]
+fn what_is_put_aside_and_taken_up_again_is_open_again_and_owed() {
+    let scene = scene();
+    let (before, renamed) = (
+        "def pay(x):\n    return None\n",
+        SWALLOWS.replace("except Exception:", "except Exception as error:"),
+    );
+    scene.place.write("pay.py", before);
+    scene.place.git(["add", "pay.py"]);
+    scene.place.git(["commit", "--quiet", "--no-verify", "--message", "before"]);
+    scene.place.git(["branch", "--quiet", "--force", "main"]);
+    scene.place.write("pay.py", SWALLOWS);
+    scene.place.write("new.py", "x = 1\n");
+    let (_, first) = reviewed(&scene, [report(&[finding()])], &[]);
+    for text in [SWALLOWS, &renamed] {
+        scene.place.write("pay.py", text);
+        assert_eq!(reviewed(&scene, [silent()], &[]).0, 1);
+        scene.place.write("pay.py", before);
+        assert_eq!(reviewed(&scene, [silent()], &[]).0, 0);
+        scene.place.write("pay.py", text);
+        let (exit, told) = reviewed(&scene, [silent()], &[]);
+        assert_eq!((exit, each(&told, "id")), (1, vec![&first["findings"][0]["id"]]), "{told:#}");
+        let last = scene.model.log().last().unwrap().body.to_string();
+        assert!(last.contains("`verdicts` says nothing of these open findings"), "{last}");
+    }
+}
+
+#[test]
+fn a_branch_that_is_named_anew_or_left_keeps_its_findings_where_their_lines_are() {
+    let scene = scene();
+    let (_, first) = reviewed(&scene, [report(&[finding()])], &[]);
+    let id = vec![&first["findings"][0]["id"]];
+    scene.place.commit("pay");
+    assert_eq!(reviewed(&scene, [silent()], &[]).0, 1);
+    for command in [
+        &["branch", "--quiet", "--move", "pay", "paid"][..],
+        &["checkout", "--quiet", "--detach"],
+        &["checkout", "--quiet", "-b", "stacked"],
+    ] {
+        scene.place.git(command);
+        let (exit, told) = reviewed(&scene, [silent()], &[]);
+        assert_eq!((exit, each(&told, "id")), (1, id.clone()), "{command:?}: {told:#}");
+    }
+    // In another working tree of the repository, too.
+    scene.place.git(["checkout", "--quiet", "--detach"]);
+    scene.place.git(["worktree", "add", "--quiet", "../linked", "stacked"]);
+    scene.model.play(truing_fakes::model::Script::of([silent()]));
+    let ran = scene.review(&["../linked"]);
+    assert_eq!((ran.exit, each(&ran.json(), "id")), (1, id.clone()), "{}", ran.err);
+    scene.place.git(["worktree", "remove", "--force", "../linked"]);
+    scene.place.git(["checkout", "--quiet", "stacked"]);
+    // It was seen here, so it is the model's to say that it is fixed.
+    scene.place.write("pay.py", "def pay(x):\n    charge(x)\n");
+    assert_eq!(reviewed(&scene, [silent()], &[]).0, 1);
+    // Of a branch that was never reviewed nothing is known but what it has.
+    scene.place.git(["checkout", "--quiet", "--force", "-b", "fixed", "paid"]);
+    scene.place.write("pay.py", "def pay(x):\n    charge(x)\n");
+    assert_eq!(reviewed(&scene, [silent()], &[]).0, 0);
+}
+
+#[test]
+fn the_program_in_between_changes_nothing() {
+    let Some(program) = claude() else { return };
+    let config = format!("[review]\nclaude = {:?}\n", program.display().to_string());
+    let scene = scene().with(&config).by("cli");
+    let (_, first) = reviewed(&scene, [report(&[finding()])], &[]);
+    scene.place.write("pay.py", SWALLOWS.replace("Exception:", "Exception as error:").as_str());
+    let (exit, told) = reviewed(&scene, [silent()], &[]);
+    assert_eq!((exit, &told["findings"][0]["unverified"]), (1, &json!("no_verdict")), "{told:#}");
+    scene.place.write("pay.py", SWALLOWS.replace("Exception:", "Refused:").as_str());
+    let (exit, told) = reviewed(&scene, [says(&first, &fixed(4, "    except Refused:"))], &[]);
+    assert_eq!((exit, &told["findings"]), (0, &json!([])), "{told:#}");
+}
+
+#[test]
+fn of_several_reviewers_one_has_to_show_it_and_none_may_object() {
+    several("native", "");
+    let Some(program) = claude() else { return };
+    several("cli", &format!("claude = {:?}\n", program.display().to_string()));
+}
+
+/// The same with these lines in the operator's file.
+fn several(runtime: &'static str, config: &str) {
+    let begun = || {
+        let scene = scene().with(&format!("[review]\nspecialists = true\n{config}")).by(runtime);
+        scene.place.git(["remote", "add", "origin", "https://example.com/acme/shop.git"]);
+        let (_, first) = reviewed(&scene, [report(&[finding()]).times(0)], &[]);
+        scene.place.write("pay.py", SWALLOWS.replace("Exception:", "Refused:").as_str());
+        (scene, first)
+    };
+    let security = |answer: Answer| Answer {
+        when: When { first: vec!["Look for holes".to_owned()], ..When::default() },
+        ..answer
+    };
+    let shown = fixed(4, "    except Refused:");
+    let there =
+        json!({ "verdict": "still_there", "start_line": 4, "end_line": 4, "excerpt": "except Refused:" });
+    // What nobody speaks of stays open.
+    let (scene, first) = begun();
+    let (exit, told) = reviewed(&scene, [silent()], &[]);
+    let one = &told["findings"][0];
+    assert_eq!(
+        (exit, each(&told, "id"), &one["unverified"]),
+        (1, vec![&first["findings"][0]["id"]], &json!("no_verdict")),
+        "{runtime}: {told:#}"
+    );
+    assert_eq!(told["outcome"]["runtime"], json!(runtime), "{told:#}");
+    let (scene, first) = begun();
+    let (exit, told) = reviewed(&scene, [security(says(&first, &there)), says(&first, &shown).times(0)], &[]);
+    assert_eq!(
+        (exit, told["findings"].as_array().unwrap().len()),
+        (1, 1),
+        "{runtime}: one objects: {told:#}"
+    );
+    let (scene, first) = begun();
+    let (exit, told) = reviewed(&scene, [security(says(&first, &shown)), silent()], &[]);
+    assert_eq!((exit, &told["findings"]), (0, &json!([])), "{runtime}: one shows it: {told:#}");
+}
+
+/// The finding in front of which a fix may stand, and what it calls.
+const CHARGES: &str =
+    "def pay(order):\n    total = order.total\n    charge(order, total)\n    return total\n";
+const BANK: &str = "def charge(order, amount):\n    send(order, amount)\n";
+
+/// A review that found that nothing is checked before money is taken.
+fn unchecked() -> (Scene, Value) {
+    let scene = scene();
+    scene.place.write("pay.py", CHARGES);
+    scene.place.write("bank.py", BANK);
+    let finding = json!({ "path": "pay.py", "start_line": 3, "end_line": 3, "severity": "P1", "category": "H",
+        "title": "Nobody checks the amount", "body": "A negative total pays the customer.",
+        "excerpt": "charge(order, total)" });
+    let (exit, first) = reviewed(&scene, [report(&[finding])], &[]);
+    assert_eq!((exit, &first["fixed"]), (1, &Value::Null), "{first:#}");
+    (scene, first)
+}
+
+#[test]
+fn a_fix_that_leaves_the_lines_alone_is_shown_by_what_is_new() {
+    let (scene, first) = unchecked();
+    let id = &first["findings"][0]["id"];
+    let open = |verdict: Value| {
+        let (exit, told) = reviewed(&scene, [says(&first, &verdict)], &[]);
+        assert_eq!((exit, each(&told, "id"), &told["fixed"]), (1, vec![id], &Value::Null), "{told:#}");
+    };
+    // Nothing is new: whatever is quoted.
+    open(fixed(2, "    total = order.total"));
+    open(json!({ "verdict": "fixed", "path": "bank.py", "start_line": 2, "excerpt": "send(order, amount)" }));
+    // A comment is no fix, nor what a formatter does, nor new lines that have nothing to do with it.
+    let formatted = "def pay(order):\n    # the amount is checked\n    total  =  order.total\n    charge(\n        \
+        order,\n        total,\n    )\n    return total\n";
+    scene.place.write("pay.py", formatted);
+    scene
+        .place
+        .write("bank.py", format!("{BANK}\n\ndef refund(order):\n    checked = order.total\n").as_str());
+    open(fixed(2, "# the amount is checked"));
+    open(
+        json!({ "verdict": "fixed", "start_line": 3, "end_line": 5, "excerpt": "total  =  order.total\ncharge(\norder," }),
+    );
+    open(
+        json!({ "verdict": "fixed", "path": "bank.py", "start_line": 6, "excerpt": "checked = order.total" }),
+    );
+
+    // A check in front of it, of which a silent model says nothing at first.
+    let guarded = CHARGES.replace("    charge", "    if total < 0:\n        raise Refused\n    charge");
+    scene.place.write("pay.py", &guarded);
+    let (exit, told) = reviewed(&scene, [silent()], &[]);
+    assert_eq!((exit, each(&told, "id")), (1, vec![id]), "{told:#}");
+    let (exit, told) = reviewed(&scene, [says(&first, &fixed(3, "    if total < 0:"))], &[]);
+    let evidence = json!({ "path": "pay.py", "start_line": 3, "end_line": 3, "text": "    if total < 0:" });
+    assert_eq!((exit, &told["findings"]), (0, &json!([])), "{told:#}");
+    let one = &told["fixed"][0];
+    assert_eq!((&one["id"], &one["status"], &one["evidence"]), (id, &json!("fixed"), &evidence), "{told:#}");
+    // It is told once, and stays so as long as the check is there.
+    let (exit, told) = reviewed(&scene, [silent()], &[]);
+    assert_eq!((exit, &told["fixed"]), (0, &Value::Null), "{told:#}");
+    scene.place.write("pay.py", CHARGES);
+    let (exit, told) = reviewed(&scene, [silent()], &[]);
+    assert_eq!((exit, each(&told, "id")), (1, vec![id]), "{told:#}");
+}
+
+#[test]
+fn a_fix_in_what_the_lines_call_or_in_their_order_is_shown_by_that() {
+    let (scene, first) = unchecked();
+    let id = &first["findings"][0]["id"];
+    scene.place.write(
+        "bank.py",
+        BANK.replace("    send", "    if amount < 0:\n        raise Refused\n    send").as_str(),
+    );
+    let shown =
+        json!({ "verdict": "fixed", "path": "bank.py", "start_line": 2, "excerpt": "    if amount < 0:" });
+    let (exit, told) = reviewed(&scene, [says(&first, &shown)], &[]);
+    assert_eq!((exit, &told["fixed"][0]["evidence"]["path"]), (0, &json!("bank.py")), "{told:#}");
+    // In text, with the lines.
+    scene.place.write("bank.py", BANK);
+    assert_eq!(reviewed(&scene, [silent()], &[]).0, 1, "what fixed it is gone");
+    // Its line stands below another one now.
+    let moved = "def pay(order):\n    total = order.total\n    return total\n    charge(order, total)\n";
+    scene.place.write("pay.py", moved);
+    let one = fixed(4, "    charge(order, total)");
+    let (exit, told) = reviewed(&scene, [says(&first, &one)], &[]);
+    assert_eq!((exit, each(&told, "id")), (1, vec![id]), "one line shows no order: {told:#}");
+    let both = json!({ "id": id, "verdict": "fixed", "start_line": 3, "end_line": 4,
+        "excerpt": "    return total\n    charge(order, total)" });
+    scene.model.play(truing_fakes::model::Script::of([Answer::tool(
+        "report",
+        json!({ "findings": [], "verdicts": [both] }),
+    )
+    .usage(1000, 100)]));
+    let ran = crate::review::place::Ran::from(scene.command(&["--format", "text"]).output().unwrap());
+    let folded = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        ran.exit == 0 && folded.contains("fixed: P1 Nobody checks the amount (pay.py:4), shown by pay.py:3"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn a_function_that_is_moved_to_another_file_and_fixed_there_is_fixed_by_its_new_lines() {
+    let scene = scene();
+    let others =
+        |name: &str| format!("def {name}(order):\n    log({name:?}, order)\n    return order.{name}\n\n\n");
+    let beside = format!("{}{}", others("first"), others("second"));
+    scene.place.write("pay.py", format!("{beside}{SWALLOWS}\n\n{}", others("last")).as_str());
+    let mut there = finding();
+    (there["start_line"], there["end_line"]) = (json!(14), json!(15));
+    let (_, first) = reviewed(&scene, [report(&[there])], &[]);
+    assert_eq!(each(&first, "path"), [&json!("pay.py")], "{first:#}");
+    scene.place.write("pay.py", format!("{beside}{}", others("last")).as_str());
+    let moved = SWALLOWS.replace("Exception:\n        return None", "Refused:\n        raise Unpaid");
+    scene.place.write("bank.py", format!("import sys\n\n\n{moved}").as_str());
+    let shown = |line: u32, excerpt: &str| json!({ "verdict": "fixed", "path": "bank.py", "start_line": line, "excerpt": excerpt });
+    // What is new there and not in that function shows nothing.
+    let (exit, told) = reviewed(&scene, [says(&first, &shown(1, "import sys"))], &[]);
+    assert_eq!((exit, &told["findings"][0]["unverified"]), (1, &json!("no_evidence")), "{told:#}");
+    let (exit, told) = reviewed(&scene, [says(&first, &shown(7, "    except Refused:"))], &[]);
+    assert_eq!((exit, &told["fixed"][0]["evidence"]["path"]), (0, &json!("bank.py")), "{told:#}");
+    // It is open again as soon as that is taken back.
+    scene
+        .place
+        .write("bank.py", format!("import sys\n\n\n{}", moved.replace("Refused", "Exception")).as_str());
+    let (exit, told) = reviewed(&scene, [silent()], &[]);
+    assert_eq!((exit, each(&told, "id")), (1, each(&first, "id")), "{told:#}");
+}
+
+#[test]
+fn what_a_comment_suppresses_is_counted_apart() {
+    let scene = scene();
+    scene.place.write("pay.py", "breakpoint()\n");
+    let first = scene.place.report(&[]);
+    let id = &first["findings"][0]["id"];
+    scene.place.write("pay.py", "# truing: ignore[core/python-debugger] started by hand\nbreakpoint()\n");
+    let told = scene.place.report(&[]);
+    let one = &told["suppressed"][0];
+    assert_eq!((&told["findings"], &told["fixed"]), (&json!([]), &Value::Null), "{told:#}");
+    assert_eq!(
+        (&one["id"], &one["status"], &one["reason"], &one["start_line"]),
+        (id, &json!("suppressed"), &json!("started by hand"), &json!(2)),
+        "{told:#}"
+    );
+    let ran = scene.place.review(&["--format", "text"]);
+    assert!(
+        ran.exit == 0 && ran.out.contains("1 finding suppressed by a comment in the code"),
+        "{}",
+        ran.out
+    );
+}

@@ -1,0 +1,226 @@
+//! Reviews with the real `claude` program in between, and the same scripted model behind it.
+
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use truing_fakes::model::{Answer, Script};
+
+use crate::review::claude::claude;
+use crate::review::model::{Scene, finding, read, report};
+use crate::review::place::{Ran, STOPS};
+
+/// A repository, a model that answers this, and the program; none without the program.
+fn scene(answers: impl IntoIterator<Item = Answer>) -> Option<Scene> {
+    Some(with_program(Scene::new(Script::of(answers)), &claude()?.display().to_string()))
+}
+
+pub(crate) fn with_program(scene: Scene, program: &str) -> Scene {
+    scene.with(&format!("[review]\nclaude = {program:?}\n")).by("cli")
+}
+
+/// What was told, without what names the run and its time.
+pub(crate) fn told(ran: &Ran) -> Value {
+    let mut told = ran.json();
+    for field in ["run", "review_id", "ms", "started", "ended"] {
+        told.as_object_mut().unwrap().remove(field);
+    }
+    told["outcome"]["runtime"].take();
+    told
+}
+
+#[test]
+fn the_same_script_comes_to_the_same_in_both_runtimes() {
+    let malformed = || Answer::tool("report", json!({ "findings": "none" })).usage(4, 4);
+    // What a model does, and how the review ends.
+    let scripts: [(Vec<Answer>, &str); 4] = [
+        (
+            vec![
+                Answer::tool("list", json!({})).usage(900, 50),
+                Answer::tool("skill", json!({ "name": "shipped:dead-code" })).usage(200, 9),
+                Answer::text("Let me see.").usage(500, 20),
+                Answer::tool("shell", json!({ "command": "id" })).usage(10, 2),
+                Answer::tool("grep", json!({ "pattern": "charge" })).usage(300, 7),
+                read("pay.py"),
+                report(&[finding()]),
+            ],
+            "reviewed",
+        ),
+        (vec![malformed(), report(&[finding()])], "reviewed"),
+        (vec![malformed(), malformed()], "partial"),
+        (vec![Answer::text("No."), Answer::text("No.")], "partial"),
+    ];
+    for (script, kind) in scripts {
+        let Some(scene) = scene(script.clone().into_iter().chain(script)) else { return };
+        let scene = scene.by("native");
+        let one = scene.review(&["--no-record"]);
+        let half = scene.model.log().len();
+        let scene = scene.by("cli");
+        let other = scene.review(&["--no-record"]);
+        assert_eq!(one.json()["outcome"]["kind"], kind, "{}", one.err);
+        assert_eq!(other.json()["outcome"]["runtime"], json!("cli"));
+        assert_eq!((told(&other), other.exit), (told(&one), one.exit));
+        // The scripted model numbers its calls as they come.
+        let asked = scene.model.log().into_iter().enumerate().map(|(at, call)| {
+            let number = |at: usize| format!("toolu_{at:06}_");
+            let renumbered = (1..=at).filter(|of| at >= half && *of > half);
+            let body = renumbered
+                .fold(call.body.to_string(), |body, of| body.replace(&number(of), &number(of - half)));
+            serde_json::from_str(&body).unwrap()
+        });
+        let asked: Vec<Value> = asked.collect();
+        let (native, cli) = asked.split_at(half);
+        for (cli, native) in cli.iter().zip(native) {
+            let said = |body: &Value| body["messages"].as_array().unwrap().clone();
+            for (cli, native) in said(cli).iter().zip(said(native)) {
+                assert_eq!(*cli, native);
+            }
+            assert_eq!(cli, native);
+        }
+        assert_eq!(cli.len(), native.len());
+    }
+}
+
+#[test]
+fn what_the_program_cannot_be_is_refused_before_anything_is_asked() {
+    let script = "#!/bin/sh\necho";
+    for (name, text, hint) in [
+        ("missing", None, "npm install --global"),
+        ("other", Some(format!("{script} '2.0.1 (Claude Code)'\n")), "claude_version = \"2.0.1\""),
+        ("rubbish", Some(format!("{script} hello\n")), "not a script that starts it"),
+        ("crash", Some("#!/bin/sh\nkill -SEGV $$\n".to_owned()), "not a script that starts it"),
+        ("fails", Some(format!("{script} {}\nexit 7\n", truing_agent::cli::VERSION)), "exit status: 7"),
+        ("floods", Some("#!/bin/sh\nexec cat /dev/zero\n".to_owned()), "more than 65536 bytes"),
+        ("shouts", Some("#!/bin/sh\nexec cat /dev/zero >&2\n".to_owned()), "does not end within 3 s"),
+        ("waits", Some("#!/bin/sh\nexec sleep 1000\n".to_owned()), "does not end within 3 s"),
+    ] {
+        let scene = Scene::of([]);
+        let program = scene.place.home().join(name);
+        if let Some(text) = text {
+            std::fs::write(&program, text).unwrap();
+            assert!(Command::new("chmod").arg("755").arg(&program).status().unwrap().success());
+        }
+        let began = Instant::now();
+        let scene = scene.with(&format!("[review]\nclaude = {program:?}\nclaude_start = \"3s\"\n")).by("cli");
+        let ran = scene.review(&[]);
+        assert!(began.elapsed() < Duration::from_secs(30), "{name}: {:?}", began.elapsed());
+        assert!(ran.exit == 2 && ran.err.contains(hint), "{name}: {}", ran.err);
+        assert_eq!(scene.model.log().len(), 0, "{name}");
+    }
+}
+
+/// By the operator's price nothing is ever spent, by the program's own list it is.
+#[test]
+fn the_programs_own_cap_is_a_second_belt() {
+    let Some(program) = claude() else { return };
+    let free = "[price.\"claude-sonnet-5-5\"]\ninput = 0\noutput = 0\n[budget]\nreview_usd = 0.001\n";
+    let config = format!("{free}[review]\nclaude = {:?}\n", program.display().to_string());
+    let scene = Scene::of([read("pay.py"), report(&[finding()])]).with(&config).by("cli");
+    let ran = scene.review(&[]);
+    let told = ran.json();
+    assert_eq!((&told["outcome"]["kind"], &told["turns"]), (&json!("partial"), &json!(1)), "{}", ran.err);
+    assert!(told["outcome"]["reason"].as_str().unwrap().starts_with("budget: "), "{told}");
+}
+
+/// Programs in place of the real one: each tells the right version, and then does this.
+#[test]
+fn a_program_that_fails_leaves_a_review_by_the_rules_that_says_so() {
+    let result = |rest: &str| format!("echo '{{\"type\":\"result\",{rest}}}'");
+    let over = result(r#""subtype":"error_max_turns","is_error":true,"terminal_reason":"max_turns""#);
+    let completed = result(r#""subtype":"success","is_error":false,"terminal_reason":"completed""#);
+    for (name, does, reason) in [
+        ("nothing", "exit 0".to_owned(), "without a result"),
+        ("crash", "kill -KILL $$".to_owned(), "without a result"),
+        ("rubbish", "head -c 100000 /dev/urandom; echo; echo '[]'".to_owned(), "without a result"),
+        ("words", "echo 'out of luck' >&2; exit 3".to_owned(), "out of luck"),
+        ("cut", "printf '{\"type\":\"result\",\"is_err'".to_owned(), "without a result"),
+        ("turns", over, "turn limit"),
+        ("done", completed.clone(), "before the model had reported"),
+        ("two", format!("{completed}\n{completed}"), "before the model had reported"),
+        ("unread", format!("exec 0<&-\n{completed}"), "before the model had reported"),
+    ] {
+        let scene = Scene::of([]);
+        scene.place.write("b.py", STOPS);
+        let program = scene.place.home().join(name);
+        let version = truing_agent::cli::VERSION;
+        let text = format!("#!/bin/sh\nif [ \"$1\" = --version ]; then echo {version}; exit; fi\n{does}\n");
+        std::fs::write(&program, text).unwrap();
+        assert!(Command::new("chmod").arg("755").arg(&program).status().unwrap().success());
+        let scene = with_program(scene, &program.display().to_string());
+        let ran = scene.review(&[]);
+        let told = ran.json();
+        assert_eq!(told["outcome"]["kind"], "partial", "{name}: {}", ran.err);
+        let why = told["outcome"]["reason"].as_str().unwrap();
+        assert!(why.contains(reason), "{name}: {why}");
+        assert_eq!(told["findings"].as_array().unwrap().len(), 1, "{name}: the rules have reviewed");
+    }
+}
+
+/// The twenty minutes of a run are for one that works.
+#[test]
+fn a_program_that_never_asks_the_model_is_ended_soon() {
+    // It hears what it is told, and holds its streams open.
+    let scene = Scene::of([]);
+    scene.place.write("b.py", STOPS);
+    let program = scene.place.home().join("sleeps");
+    let version = truing_agent::cli::VERSION;
+    let text =
+        format!("#!/bin/sh\nif [ \"$1\" = --version ]; then echo {version}; exit; fi\ncat; sleep 1000\n");
+    std::fs::write(&program, text).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let scene = scene.with(&format!("[review]\nclaude = {program:?}\nclaude_start = \"2s\"\n")).by("cli");
+    let began = Instant::now();
+    let ran = scene.review(&[]);
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    let told = ran.json();
+    assert_eq!(told["outcome"]["kind"], "partial", "{}", ran.err);
+    let why = told["outcome"]["reason"].as_str().unwrap();
+    assert!(why.contains("has not asked the model within 2 s"), "{why}");
+    assert_eq!(told["findings"].as_array().unwrap().len(), 1, "the rules have reviewed");
+}
+
+/// From outside of a repository and from inside, by whatever `PATH` leads there, and in a linked working tree.
+#[test]
+fn no_program_of_the_repository_is_run_from_wherever_it_is_reviewed() {
+    let scene = Scene::of([]);
+    let (home, repo) = (scene.place.home().canonicalize().unwrap(), scene.place.repo());
+    let canary = home.join("canary");
+    let script = format!("#!/bin/sh\necho \"$0\" >> {}\nexit 1\n", canary.display());
+    for name in ["git", "claude", "gpg", "rg", "ssh"] {
+        scene.place.write(format!("bin/{name}"), &script);
+        let file = repo.join("bin").join(name);
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    scene.place.commit_unchecked("programs");
+    scene.place.git(["worktree", "add", "--quiet", "../linked"]);
+    // A folder that is a link, and one with links in it.
+    symlink(repo.join("bin"), home.join("whole")).unwrap();
+    std::fs::create_dir(home.join("each")).unwrap();
+    for name in ["git", "claude", "gpg", "rg", "ssh"] {
+        symlink(repo.join("bin").join(name), home.join("each").join(name)).unwrap();
+    }
+    let system = std::env::var_os("PATH").unwrap();
+    let ours = [home.join("whole"), home.join("each"), repo.join("bin"), home.join("linked/bin")]
+        .into_iter()
+        .chain(["", ".", "bin", "r/bin"].map(Into::into))
+        .chain(std::env::split_paths(&system).filter(|folder| !folder.join("claude").exists()));
+    let path = std::env::join_paths(ours).unwrap();
+    let reviews: [(&str, &[&str]); 4] = [("", &["r"]), ("r", &[]), ("linked", &[]), ("", &["linked"])];
+    for (here, target) in reviews {
+        for runtime in ["rules", "cli"] {
+            let fixed = ["review", "--runtime", runtime, "--base", "HEAD~1", "--fail-on", "never"];
+            let mut command = scene.place.command(&[&fixed[..], target].concat());
+            command.current_dir(home.join(here)).env("PATH", &path).env("ANTHROPIC_API_KEY", "key");
+            let ran = Ran::from(command.output().unwrap());
+            let when = format!("{runtime} {target:?} in {here:?}");
+            let said = std::fs::read_to_string(&canary).unwrap_or_default();
+            assert_eq!(said, "", "{when}: {ran:?}");
+            let exit = if runtime == "rules" { 0 } else { 2 };
+            assert_eq!(ran.exit, exit, "{when}: {ran:?}");
+            if runtime == "cli" {
+                assert!(ran.err.contains("those of the reviewed repository"), "{when}: {}", ran.err);
+            }
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! `--fix`: what is shown, what changes, what does not, and what undoes it.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::process::{Command, Stdio};
+
+use insta::assert_snapshot;
+use serde_json::json;
+use truing::loops::fix::lock::FixLock;
+
+use crate::review::place::{Place, Ran, each};
+
+/// A file with a fix on its third line, and what it becomes.
+const ASSERTS: (&str, &str) =
+    ("def f(a):\n    g()\n    assert (a, 'why')\n", "def f(a):\n    g()\n    assert a, 'why'\n");
+
+/// `truing review --fix`, not quiet.
+fn fix(place: &Place, arguments: &[&str]) -> Ran {
+    Ran::from(place.command(&[&["review", "--fix"], arguments].concat()).output().unwrap())
+}
+
+/// The command that undoes it, as it was told.
+fn undo(ran: &Ran) -> &str {
+    let told = ran.err.lines().skip_while(|line| *line != "to undo the fixes:").nth(1);
+    told.unwrap_or_else(|| panic!("{}", ran.err))
+}
+
+/// Runs a shell's command in a folder that is not the repository.
+fn shell(place: &Place, command: &str) -> bool {
+    let mut shell = Command::new("bash");
+    shell.args(["-c", command]).current_dir(place.home()).env_clear();
+    shell.env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", place.home());
+    let output = shell.output().unwrap();
+    output.status.success()
+}
+
+fn read(place: &Place, name: &str) -> Vec<u8> {
+    std::fs::read(place.repo().join(name)).unwrap()
+}
+
+#[test]
+fn fixes_are_shown_made_and_reviewed_again() {
+    let place = Place::new();
+    place.write("b.py", ASSERTS.0);
+    place.write("c.test.js", "it.only('x', f)\nfdescribe('y', f)\n");
+    // Without a sure fix: the block would be empty.
+    place.write("d.py", "def f():\n    breakpoint()\n");
+    let text = place.review(&[]).out;
+    assert!(text.contains("\n3 findings are auto-fixable: truing review --fix\n"), "{text}");
+    let named = place.review(&["."]).out;
+    assert!(named.contains("auto-fixable: truing review . --fix\n"), "{named}");
+    let ran = fix(&place, &["--format", "json"]);
+    assert_eq!(String::from_utf8(read(&place, "b.py")).unwrap(), ASSERTS.1);
+    assert_eq!(read(&place, "c.test.js"), b"it('x', f)\ndescribe('y', f)\n");
+    assert_eq!((ran.exit, each(&ran.json(), "path")), (1, vec![&json!("d.py")]), "what is left");
+    let home = place.home().display().to_string();
+    let stamp = regex::Regex::new(r"\d{8}T\d{6}\.\d{3}-00").unwrap();
+    assert_snapshot!(stamp.replace(&ran.err.replace(&home, "HOME"), "STAMP"), @r"
+    reviewing
+    --- a/b.py
+    +++ b/b.py
+    @@ -3 +3 @@
+    -    assert (a, 'why')
+    +    assert a, 'why'
+    --- a/c.test.js
+    +++ b/c.test.js
+    @@ -1,2 +1,2 @@
+    -it.only('x', f)
+    -fdescribe('y', f)
+    +it('x', f)
+    +describe('y', f)
+    to undo the fixes:
+      git --git-dir=/dev/null -c core.autocrlf=false -C HOME/r apply -R --whitespace=nowarn HOME/.local/state/truing/undo/STAMP.patch
+    fixed 3 findings in 2 files
+    reviewing again
+    ");
+    // Again, there is nothing that is sure.
+    let before = place.files();
+    let again = fix(&place, &[]);
+    assert_eq!((again.exit, again.out.contains("1 finding (1 P1)")), (1, true), "{}", again.out);
+    assert!(again.err.ends_with("nothing to fix: no finding is auto-fixable\n"), "{}", again.err);
+    assert!(before == place.files());
+
+    place.write("d.py", "f()\nbreakpoint()\n");
+    let last = fix(&place, &["--quiet"]);
+    assert_eq!((last.exit, last.err.lines().count()), (0, 2), "{}", last.err);
+    assert_eq!(read(&place, "d.py"), b"f()\n");
+    assert!(shell(&place, undo(&last)), "what undoes it is told all the same");
+    assert_eq!(read(&place, "d.py"), b"f()\nbreakpoint()\n");
+}
+
+#[test]
+fn what_was_changed_is_undone_by_the_command_that_was_told() {
+    let place = Place::new();
+    let odd = OsString::from_vec(b"caf\xe9 'x\" $y\t.py".to_vec());
+    let blank = "with blank/b c.py";
+    for (name, text) in [
+        (odd.clone(), &b"f()\r\nbreakpoint()\r\ng()"[..]),
+        (blank.into(), b"f()\nbreakpoint()"),
+        ("mark.py".into(), b"\xef\xbb\xbfbreakpoint()\nf()\n"),
+        ("mixed.test.js".into(), b"it.only('x', f)\r\nfit('y', f)\n\tfit('z', f)"),
+    ] {
+        place.write(name, text);
+    }
+    place.commit("as it is");
+    place.git(["checkout", "--quiet", "-b", "other", "HEAD~1"]);
+    place.git(["checkout", "--quiet", "main", "--", "."]);
+    for attributes in ["", "* text eol=crlf\n", "* text=auto\n", "* -text whitespace=error\n"] {
+        place.write(".gitattributes", attributes);
+        place.git(["config", "apply.whitespace", "error"]);
+        std::fs::write(place.home().join(".gitconfig"), "[core]\nautocrlf = true\n").unwrap();
+        let before = place.files();
+        let ran = fix(&place, &["--no-record"]);
+        assert_eq!(
+            (ran.exit, ran.err.contains("fixed 6 findings in 4 files")),
+            (0, true),
+            "{}{}",
+            ran.err,
+            ran.out
+        );
+        assert_eq!(std::fs::read(place.repo().join(&odd)).unwrap(), b"f()\r\ng()");
+        assert_eq!(read(&place, blank), b"f()");
+        assert_eq!(read(&place, "mark.py"), b"\xef\xbb\xbff()\n");
+        assert_eq!(read(&place, "mixed.test.js"), b"it('x', f)\r\nit('y', f)\n\tit('z', f)");
+        assert!(shell(&place, undo(&ran)), "{attributes}");
+        let contents = |files: std::collections::BTreeMap<_, (i64, Vec<u8>)>| {
+            files.into_iter().map(|(path, (_, content))| (path, content)).collect::<Vec<_>>()
+        };
+        assert!(contents(before) == contents(place.files()), "{attributes}");
+    }
+    assert!(!place.store().exists(), "without records there are none; what undoes it is kept all the same");
+}
+
+#[test]
+fn a_run_that_was_killed_between_two_files_is_undone_file_by_file() {
+    let place = Place::new();
+    for name in ["b.py", "c.py"] {
+        place.write(name, ASSERTS.0);
+    }
+    let ran = fix(&place, &[]);
+    // As if the second had never been written.
+    place.write("c.py", ASSERTS.0);
+    let undo = undo(&ran);
+    assert!(!shell(&place, undo), "git applies all of it or nothing");
+    assert_eq!(String::from_utf8(read(&place, "b.py")).unwrap(), ASSERTS.1);
+    let (command, patch) = undo.rsplit_once(' ').unwrap();
+    let about = std::fs::read_to_string(patch).unwrap();
+    assert!(about.contains("--include=PATH"), "{about}");
+    assert!(shell(&place, &format!("{command} --include=b.py {patch}")));
+    assert_eq!((read(&place, "b.py"), read(&place, "c.py")), (ASSERTS.0.into(), ASSERTS.0.into()));
+}
+
+/// Runs it over so many files of one fix each, and ends it by a signal while it changes them.
+fn ended_midway(place: &Place, signal: &str) -> Ran {
+    for number in 0..MANY {
+        place.write(format!("{number:03}.py"), ASSERTS.0);
+    }
+    let temp = place.home().join("tmp");
+    std::fs::create_dir_all(&temp).unwrap();
+    let mut command = place.command(&["review", "--fix", "--quiet"]);
+    let mut child =
+        command.env("TMPDIR", &temp).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while read(place, "000.py") == ASSERTS.0.as_bytes() && child.try_wait().unwrap().is_none() {
+        std::thread::yield_now();
+    }
+    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Ran { exit: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
+}
+
+/// Enough files that none but the first few are written before a signal comes.
+const MANY: usize = 400;
+
+/// How many files are fixed, and is there nothing but files that were written, here and in the temporary folder?
+fn fixed_files(place: &Place) -> usize {
+    let names: Vec<_> =
+        std::fs::read_dir(place.repo()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let odd = names.iter().find(|name| name.to_string_lossy().starts_with(".truing"));
+    assert_eq!(odd, None);
+    assert_eq!(std::fs::read_dir(place.home().join("tmp")).unwrap().count(), 0);
+    (0..MANY).filter(|number| read(place, &format!("{number:03}.py")) == ASSERTS.1.as_bytes()).count()
+}
+
+#[test]
+fn an_interrupted_run_ends_between_two_files_and_what_it_told_undoes_it() {
+    for signal in ["-INT", "-QUIT"] {
+        let place = Place::new();
+        let ran = ended_midway(&place, signal);
+        assert_eq!(ran.exit, 130, "{}", ran.err);
+        let fixed = fixed_files(&place);
+        assert!((1..MANY).contains(&fixed), "{fixed}");
+        let told = format!("warning: interrupted: {} files not fixed\n", MANY - fixed);
+        assert!(ran.err.contains(&told), "{}", ran.err);
+        assert!(shell(&place, undo(&ran)), "{}", ran.err);
+        assert_eq!(fixed_files(&place), 0);
+    }
+}
+
+#[test]
+fn what_a_killed_run_did_is_told_by_the_next_with_what_undoes_it() {
+    let place = Place::new();
+    let killed = ended_midway(&place, "-KILL");
+    assert_eq!(killed.exit, -1);
+    std::fs::write(place.repo().join(".truing-fix-mine"), "").unwrap();
+    let mut again = place.command(&["review", "--fix", "--quiet"]);
+    let again = Ran::from(again.env("TMPDIR", place.home().join("tmp")).output().unwrap());
+    assert!(
+        again.err.starts_with("warning: an earlier --fix was killed after it had changed "),
+        "{}",
+        again.err
+    );
+    std::fs::remove_file(place.repo().join(".truing-fix-mine")).unwrap();
+    assert_eq!(fixed_files(&place), MANY);
+    let older = again.err.lines().skip_while(|line| *line != "to undo its fixes:").nth(1).unwrap();
+    assert!(shell(&place, undo(&again)) && shell(&place, older), "{}", again.err);
+    assert_eq!(fixed_files(&place), 0);
+    assert_eq!(fix(&place, &[]).err.matches("earlier").count(), 0, "it is told once");
+}
+
+#[test]
+fn a_second_run_in_the_same_tree_is_refused() {
+    let place = Place::new();
+    place.write("b.py", ASSERTS.0);
+    let undo = place.home().join(".local/state/truing/undo");
+    let lock = FixLock::take(&undo, &place.repo().canonicalize().unwrap()).unwrap();
+    let ran = fix(&place, &["--format", "json"]);
+    assert_eq!((ran.exit, &ran.json()["error"]["code"]), (4, &json!("already_running")), "{}", ran.err);
+    assert_eq!(read(&place, "b.py"), ASSERTS.0.as_bytes());
+    assert_eq!(place.review(&[]).exit, 1, "a review without fixes is another thing");
+    drop(lock);
+    assert_eq!(fix(&place, &[]).exit, 0);
+}
+
+#[test]
+fn modes_are_kept_links_and_what_cannot_be_written_are_left_and_told() {
+    let place = Place::new();
+    place.write("b.py", ASSERTS.0);
+    let mode = |name: &str| place.repo().join(name).metadata().unwrap().permissions().mode() & 0o7777;
+    std::fs::set_permissions(place.repo().join("b.py"), std::fs::Permissions::from_mode(0o751)).unwrap();
+    std::fs::write(place.home().join("out.py"), ASSERTS.0).unwrap();
+    symlink("../out.py", place.repo().join("link.py")).unwrap();
+    std::fs::hard_link(place.repo().join("b.py"), place.home().join("other.py")).unwrap();
+    let ran = fix(&place, &[]);
+    let told = "warning: b.py: it had other names (hard links), which hold what it held before\n";
+    assert!(ran.exit == 0 && ran.err.contains(told), "{}", ran.err);
+    assert_eq!((String::from_utf8(read(&place, "b.py")).unwrap().as_str(), mode("b.py")), (ASSERTS.1, 0o751));
+    assert_eq!(std::fs::read_to_string(place.home().join("out.py")).unwrap(), ASSERTS.0);
+
+    // What undoes it cannot be kept: nothing is changed.
+    place.write("b.py", ASSERTS.0);
+    std::fs::remove_dir_all(place.home().join(".local/state/truing/undo")).unwrap();
+    std::fs::write(place.home().join(".local/state/truing/undo"), "").unwrap();
+    let ran = fix(&place, &["--format", "json"]);
+    assert_eq!((ran.exit, &ran.json()["error"]["code"]), (3, &json!("write_failed")), "{}", ran.err);
+    assert!(ran.err.contains("hint: nothing was changed"), "{}", ran.err);
+    assert_eq!(String::from_utf8(read(&place, "b.py")).unwrap(), ASSERTS.0);
+}
+
+#[test]
+fn of_fixes_that_do_not_go_together_the_first_is_made_and_the_rest_is_told() {
+    let place = Place::new();
+    place.write("b.py", "def f():\n    breakpoint()\n    breakpoint()\n");
+    let ran = fix(&place, &[]);
+    assert_eq!(read(&place, "b.py"), b"def f():\n    breakpoint()\n");
+    let told = "warning: b.py:3: core/python-debugger not fixed: it does not go together with another fix of the file\n";
+    assert!(ran.exit == 1 && ran.err.contains(told), "{}", ran.err);
+    assert!(ran.err.ends_with("fixed 1 finding in 1 file\nreviewing again\n"), "{}", ran.err);
+}
+
+#[test]
+fn of_what_is_staged_files_are_fixed_that_are_the_same_in_the_working_tree_and_the_index_never_is() {
+    let place = Place::new();
+    for name in ["same.py", "other.py", "gone.py"] {
+        place.write(name, ASSERTS.0);
+    }
+    place.git(["add", "--all"]);
+    let mine = format!("# mine\n{}", ASSERTS.0);
+    place.write("other.py", &mine);
+    std::fs::remove_file(place.repo().join("gone.py")).unwrap();
+    // Not staged: not reviewed.
+    place.write("new.py", ASSERTS.0);
+    let index = |place: &Place| std::fs::read(place.repo().join(".git/index")).unwrap();
+    let before = index(&place);
+    let ran = fix(&place, &["--staged", "--format", "json"]);
+    assert_eq!(String::from_utf8(read(&place, "same.py")).unwrap(), ASSERTS.1);
+    assert_eq!(String::from_utf8(read(&place, "other.py")).unwrap(), mine);
+    assert_eq!(String::from_utf8(read(&place, "new.py")).unwrap(), ASSERTS.0);
+    assert!(index(&place) == before && !place.repo().join("gone.py").exists());
+    for name in ["other.py", "gone.py"] {
+        let told = format!("warning: {name}: not fixed: the file is not as it was reviewed\n");
+        assert!(ran.err.contains(&told), "{}", ran.err);
+    }
+    assert!(ran.err.contains("fixed 1 finding in 1 file\nthe index is as it was: "), "{}", ran.err);
+    assert_eq!((ran.exit, each(&ran.json(), "path").len()), (1, 3), "what would be committed is as it was");
+    place.git(["add", "same.py"]);
+    assert_eq!(each(&place.report(&["--staged"]), "path"), ["gone.py", "other.py"]);
+    assert!(shell(&place, undo(&ran)), "{}", ran.err);
+    assert_eq!(String::from_utf8(read(&place, "same.py")).unwrap(), ASSERTS.0);
+}
+
+#[test]
+fn of_what_is_staged_files_are_fixed_that_git_checks_out_with_crlf() {
+    let place = Place::new();
+    place.git(["config", "core.autocrlf", "true"]);
+    let crlf = |text: &str| text.replace('\n', "\r\n");
+    place.write("b.py", crlf(ASSERTS.0));
+    // Some lines with and some without: not what git would check out.
+    place.write("c.py", format!("import os\n{}", crlf(ASSERTS.0)));
+    place.git(["add", "--all"]);
+    assert_eq!(place.git(["cat-file", "blob", ":b.py"]), ASSERTS.0.trim_end());
+    let ran = fix(&place, &["--staged"]);
+    assert_eq!(String::from_utf8(read(&place, "b.py")).unwrap(), crlf(ASSERTS.1), "{}", ran.err);
+    assert!(
+        ran.err.contains("warning: c.py: not fixed: the file is not as it was reviewed\n"),
+        "{}",
+        ran.err
+    );
+    assert!(shell(&place, undo(&ran)), "{}", ran.err);
+    assert_eq!(String::from_utf8(read(&place, "b.py")).unwrap(), crlf(ASSERTS.0));
+}
+
+#[test]
+fn a_commit_and_a_given_diff_are_not_fixed() {
+    let place = Place::new();
+    for other in [["--head", "HEAD"], ["--diff", "-"]] {
+        let ran = place.review(&[&["--fix"][..], &other].concat());
+        assert_eq!(ran.exit, 2);
+        assert!(ran.err.contains("cannot be used with"), "{}", ran.err);
+    }
+}
+
+#[test]
+fn a_secret_beside_a_fix_is_not_shown() {
+    let place = Place::new();
+    let key = crate::review::place::key();
+    place.write("b.py", format!("KEY = '{key}'\nassert (a, 'why')\n"));
+    let ran = fix(&place, &[]);
+    assert!(ran.err.contains("+assert a, 'why'") && !ran.err.contains(&key), "{}", ran.err);
+}

@@ -1,0 +1,144 @@
+//! The `claude` program, and whoever runs it, ended by signals: what is left of a run then.
+
+use std::collections::BTreeSet;
+use std::process::{Child, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+use truing::wiring::SystemClock;
+use truing_core::id::{Millis, Span};
+use truing_core::port::Clock;
+use truing_fakes::model::{Answer, Fault, Script};
+
+use crate::review::adverse::money_by;
+use crate::review::claude::claude;
+use crate::review::cli::with_program;
+use crate::review::model::{Scene, finding, read, report};
+use crate::review::place::{Ran, each};
+
+/// How long anything may take that has to come.
+const SOON: Duration = Duration::from_secs(60);
+
+/// A scene with the program, whose temporary files are in a folder of their own.
+fn scene(answers: impl IntoIterator<Item = Answer>) -> Option<Scene> {
+    let scene = with_program(Scene::new(Script::of(answers)), &claude()?.display().to_string());
+    std::fs::create_dir(scene.place.home().join("tmp")).unwrap();
+    Some(scene)
+}
+
+fn started(scene: &Scene) -> Child {
+    let mut command = scene.command(&["--format", "json"]);
+    command.env("TMPDIR", scene.place.home().join("tmp"));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// A day from now: whoever was killed in the middle of a call counts as dead, and the call as made.
+struct Tomorrow;
+
+impl Clock for Tomorrow {
+    fn now(&self) -> Millis {
+        SystemClock.now() + Span::seconds(24 * 60 * 60)
+    }
+}
+
+/// Waits until this is so.
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + SOON;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::yield_now();
+    }
+}
+
+/// All processes that this one has started, and those have, with their programs.
+pub(crate) fn descendants(of: u32) -> Vec<(i32, String)> {
+    let all = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let numbers = all.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let parent = |number: i32| {
+        let status = std::fs::read_to_string(format!("/proc/{number}/status")).ok()?;
+        status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse::<i32>().ok())
+    };
+    let parents: Vec<(i32, i32)> = numbers.filter_map(|number| Some((number, parent(number)?))).collect();
+    let mut known = BTreeSet::from([i32::try_from(of).unwrap()]);
+    while let Some((number, _)) =
+        parents.iter().find(|(number, parent)| known.contains(parent) && !known.contains(number))
+    {
+        known.insert(*number);
+    }
+    let program = |number: &i32| std::fs::read_link(format!("/proc/{number}/exe")).unwrap_or_default();
+    let named = |number: &i32| (*number, program(number).display().to_string());
+    known.iter().filter(|number| i32::try_from(of) != Ok(**number)).map(named).collect()
+}
+
+fn is_there(number: i32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{number}/status")).unwrap_or_default();
+    status.lines().any(|line| line.starts_with("State:") && !line.contains('Z'))
+}
+
+/// The program asks, and is ended before it has its answer.
+#[test]
+fn a_program_that_is_ended_leaves_a_review_by_the_rules() {
+    for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
+        let slow = Answer { fault: Some(Fault::Slow { millis: 3000 }), ..read("pay.py") };
+        let Some(scene) = scene([read("pay.py"), slow, report(&[finding()])]) else { return };
+        let child = started(&scene);
+        until("no second request came", || scene.model.log().len() == 2);
+        let programs = descendants(child.id());
+        let is_program = |(_, program): &&(i32, String)| program.ends_with("/claude");
+        let claude: Vec<_> = programs.iter().filter(is_program).collect();
+        assert_eq!(claude.len(), 1, "{programs:?}");
+        kill_process(Pid::from_raw(claude[0].0).unwrap(), signal).unwrap();
+        let ran = Ran::from(child.wait_with_output().unwrap());
+        let told = ran.json();
+        let reason = told["outcome"]["reason"].as_str().unwrap_or_default();
+        assert_eq!((ran.exit, &told["outcome"]["kind"]), (1, &json!("partial")), "{signal:?}: {}", ran.err);
+        assert!(reason.contains("claude ended"), "{signal:?}: {reason}");
+        assert_eq!(each(&told, "source"), ["rule"], "{signal:?}");
+        nothing_runs(&programs);
+        nothing_is_left(&scene, &format!("{signal:?}"));
+    }
+}
+
+/// Whoever runs a review is killed: at some moments here, at as many as `KILLS` says where it is set.
+#[test]
+fn of_a_review_that_is_killed_nothing_is_left() {
+    let kills = std::env::var("KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(4);
+    for number in 0..kills {
+        let slow = |answer: Answer| Answer { fault: Some(Fault::Slow { millis: 150 }), ..answer };
+        let answers = [read("pay.py"), slow(read("b.py")), slow(report(&[finding()]))];
+        // One that came to its end before it was killed leaves a finding, on which the next one owes
+        // a verdict: it is asked for it once more.
+        let asked_again = report(&[finding()]);
+        let all = answers.clone().into_iter().chain(answers).chain([asked_again]);
+        let Some(scene) = scene(all) else { return };
+        let mut child = started(&scene);
+        // Spread over the run's second and a half, in no order that matters.
+        let moment = Duration::from_millis(u64::from(number * 617 % 1500_u32));
+        let (_never, waits) = mpsc::channel::<()>();
+        let _ = waits.recv_timeout(moment);
+        let programs = descendants(child.id());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        nothing_runs(&programs);
+        // What it could not take away itself, the next one does.
+        let again = Ran::from(started(&scene).wait_with_output().unwrap());
+        assert!(again.json()["outcome"]["kind"].is_string(), "{number}: {}", again.err);
+        nothing_is_left(&scene, &number.to_string());
+    }
+}
+
+fn nothing_runs(programs: &[(i32, String)]) {
+    until("a process is left", || !programs.iter().any(|(number, _)| is_there(*number)));
+}
+
+fn nothing_is_left(scene: &Scene, when: &str) {
+    let files = std::fs::read_dir(scene.place.home().join("tmp")).unwrap();
+    let files: Vec<_> = files.map(|entry| entry.unwrap().path()).collect();
+    assert!(files.is_empty(), "{when}: {files:?}");
+    money_by(scene, Tomorrow);
+    let (spent, held) = money_by(scene, SystemClock);
+    assert_eq!(held, 0, "{when}");
+    assert!(spent > 0 || scene.model.bills().is_empty(), "{when}");
+}

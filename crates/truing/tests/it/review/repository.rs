@@ -1,0 +1,211 @@
+//! What is compared with what, which configuration counts, and which ids findings have.
+
+use serde_json::json;
+
+use crate::review::place::{Place, Ran, STOPS, each, key};
+
+#[test]
+fn the_working_tree_is_reviewed_with_new_files_that_are_not_ignored() {
+    let place = Place::new();
+    place.write(".gitignore", "ignored.py\n");
+    place.commit("ignore");
+    place.git(["checkout", "--quiet", "-b", "feature"]);
+    place.write("committed.py", STOPS);
+    place.commit("mine");
+    place.write("staged.py", STOPS);
+    place.git(["add", "staged.py"]);
+    place.write("a.py", STOPS);
+    place.write("new.py", STOPS);
+    place.write("ignored.py", STOPS);
+    let report = place.report(&[]);
+    assert_eq!(each(&report, "path"), ["a.py", "committed.py", "new.py", "staged.py"]);
+    assert_eq!((&report["base"], &report["head"]), (&json!(place.git(["rev-parse", "main"])), &json!(null)));
+    // From a folder below, the whole repository is reviewed.
+    place.write("deep/er/x.py", STOPS);
+    let report = place.report(&["deep/er"]);
+    assert_eq!(report["findings"].as_array().unwrap().len(), 5);
+}
+
+#[test]
+fn the_empty_tree_is_a_base_that_everything_is_new_against() {
+    let place = Place::new();
+    place.write("b.py", STOPS);
+    place.commit("second");
+    place.write("c.py", STOPS);
+    place.commit("third");
+    let nothing = place.git(["hash-object", "-t", "tree", "/dev/null"]);
+    for arguments in [&["--base", &nothing, "--head", "main"][..], &["--base", &nothing]] {
+        let report = place.report(arguments);
+        assert_eq!(report["base"], json!(nothing));
+        assert_eq!(each(&report, "path"), ["b.py", "c.py"]);
+        assert_eq!(report["coverage"]["reviewed"], json!(["a.py", "b.py", "c.py"]));
+        let said = place.review(arguments).out;
+        assert!(said.contains(" against nothing (the empty tree)\n"), "{said}");
+    }
+}
+
+#[test]
+fn a_secret_in_a_new_file_that_git_calls_binary_is_found() {
+    let place = Place::new();
+    let key = key();
+    let bytes = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    place.write("old.bin", b"\0 1\n");
+    place.commit("binary");
+    place.git(["checkout", "--quiet", "-b", "feature"]);
+    place.write("set.reg", bytes(&format!("\u{feff}x\r\nkey={key}\r\n")));
+    place.write("a.bin", format!("\0\n\n{key}\n"));
+    // What changed in an old one is not known.
+    place.write("old.bin", format!("\0 2\n{key}\n"));
+    let report = place.report(&[]);
+    assert_eq!(each(&report, "path"), ["a.bin", "set.reg"]);
+    assert_eq!(each(&report, "start_line"), [3, 2]);
+    assert_eq!(each(&report, "anchor"), ["file", "file"]);
+    let binary = |path: &str| json!({ "path": path, "reason": "binary" });
+    assert_eq!(report["coverage"]["not_reviewed"], json!([binary("a.bin"), binary("old.bin")]));
+}
+
+#[test]
+fn a_head_is_reviewed_alone_against_where_it_left_the_default_branch() {
+    let place = Place::new();
+    let left = place.git(["rev-parse", "HEAD"]);
+    place.git(["checkout", "--quiet", "-b", "feature"]);
+    place.write("theirs.py", STOPS);
+    let feature = place.commit("theirs");
+    place.git(["checkout", "--quiet", "main"]);
+    place.write("later.py", "import sys\n");
+    place.commit("later");
+    place.write("dirty.py", STOPS);
+    let report = place.report(&["--head", "feature"]);
+    assert_eq!((&report["base"], &report["head"]), (&json!(left), &json!(feature)));
+    assert_eq!(each(&report, "path"), ["theirs.py"]);
+    let said = place.review(&["--head", "feature"]).out;
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (feature, short) = (&feature[..10], &left[..10]);
+    assert!(
+        said.contains(&format!("reviewed commit {feature} (feature) against {short} (merge base with main)")),
+        "{said}"
+    );
+    // A base that has moved on: what it gained since is none of the change.
+    let named = place.report(&["--base", "main", "--head", "feature"]);
+    assert_eq!((&named["base"], &named["coverage"]["not_reviewed"]), (&json!(left), &json!([])));
+    assert_eq!(each(&named, "path"), ["theirs.py"]);
+    // A base that the head contains is taken as it is; an id is not repeated as its own name.
+    let parent = place.git(["rev-parse", "feature~1"]);
+    let said = place.review(&["--base", &parent, "--head", "feature"]).out;
+    assert!(said.contains(&format!("(feature) against {}\n", &parent[..10])), "{said}");
+}
+
+#[test]
+fn on_a_clean_default_branch_the_last_commit_is_reviewed_and_the_text_says_so() {
+    let place = Place::new();
+    let said = |arguments: &[&str]| {
+        let out = place.review(arguments).out;
+        out.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let first = said(&[]);
+    assert!(first.contains("against nothing (the first commit: nothing else differs from main)"), "{first}");
+    let parent = place.git(["rev-parse", "HEAD"]);
+    place.write("b.py", STOPS);
+    place.commit("second");
+    for arguments in [&[][..], &["--head", "main"]] {
+        let report = place.report(arguments);
+        assert_eq!((&report["base"], each(&report, "path").len()), (&json!(parent), 1), "{arguments:?}");
+        let text = said(arguments);
+        let expected =
+            format!("against {} (parent of the last commit: nothing else differs from main)", &parent[..10]);
+        assert!(text.contains(&expected), "{text}");
+    }
+    place.git(["checkout", "--quiet", "--detach"]);
+    assert_eq!(each(&place.report(&[]), "path"), ["b.py"], "a detached head is one, too");
+}
+
+#[test]
+fn a_linked_worktree_is_reviewed_and_shares_its_records() {
+    let place = Place::new();
+    place.git(["remote", "add", "origin", "https://user:hush@example.org/a/b.git"]);
+    place.git(["worktree", "add", "--quiet", "-b", "linked", "../linked"]);
+    place.write("a.py", "breakpoint()\nbreakpoint()\n");
+    let report = place.report(&[]);
+    let [_, second] = each(&report, "id")[..] else { panic!("{report}") };
+    // Only the other worktree's review knows that this is the second of two equal ones.
+    std::fs::write(place.home().join("linked/a.py"), "import os\nbreakpoint()\n").unwrap();
+    assert_eq!(each(&place.report(&["../linked"]), "id"), [second]);
+    assert!(!String::from_utf8_lossy(&std::fs::read(place.store()).unwrap()).contains("hush"));
+}
+
+#[test]
+fn ids_last_while_other_lines_change() {
+    let place = Place::new();
+    place.write("b.py", "def f():\n    breakpoint()\n\n\ndef g():\n    breakpoint()\n");
+    let report = place.report(&[]);
+    let [one, two] = each(&report, "id")[..] else { panic!("{report}") };
+    assert_ne!(one, two);
+    place.write("b.py", "\"\"\"Doc.\"\"\"\n\ndef f():\n    breakpoint()\n\n\n\ndef g():\n  breakpoint()\n");
+    assert_eq!(each(&place.report(&[]), "id"), [one, two]);
+    // Another branch does not have them; they are known still.
+    place.git(["stash", "--quiet", "--include-untracked"]);
+    place.git(["checkout", "--quiet", "-b", "other"]);
+    assert_eq!(each(&place.report(&["--base", "main"]), "id").len(), 0);
+    assert_eq!(each(&place.report(&["--base", "main", "--head", "other"]), "id").len(), 0);
+    // Only records know that what is left is the second of two equal ones.
+    place.write("b.py", "def f():\n    pass\n\n\n\n\ndef g():\n    breakpoint()\n");
+    assert_eq!(each(&place.report(&[]), "id"), [two]);
+    assert_eq!(each(&place.report(&["--no-record"]), "id"), [one]);
+}
+
+#[test]
+fn without_records_nothing_is_opened_and_ids_are_the_same() {
+    let place = Place::new();
+    place.write("b.py", "breakpoint()\nbreakpoint()\n");
+    let alone = place.report(&["--no-record"]);
+    assert!(!place.home().join(".local").exists());
+    assert_eq!(place.report(&[]), alone);
+    assert!(place.store().is_file());
+    let ids = each(&alone, "id");
+    let print = alone["findings"][0]["fingerprint"].as_str().unwrap();
+    assert_eq!(ids, [&json!(format!("{print}-1")), &json!(format!("{print}-2"))]);
+}
+
+#[test]
+fn nothing_in_the_repository_changes() {
+    let place = Place::new();
+    place.write("b.py", STOPS);
+    place.write("c.py", STOPS);
+    place.git(["add", "b.py"]);
+    place.write("b.py", "breakpoint()\n");
+    // An index whose times are stale is one that git would like to refresh.
+    place.write("a.py", "import os\n");
+    let before = place.files();
+    place.report(&[]);
+    place.report(&["--head", "HEAD", "--base", "HEAD"]);
+    let after = place.files();
+    assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>());
+    assert!(before == after);
+}
+
+#[test]
+fn the_repositorys_own_file_counts_as_it_is_reviewed_and_the_text_says_so() {
+    let place = Place::new();
+    place.write("vendor/x.py", STOPS);
+    place.write("b.py", STOPS);
+    place.write(".truing.toml", "[rules]\nignore = [\"vendor/**\"]\n");
+    // Nobody's file: the operator's has this name, but not in a repository.
+    place.write("truing.toml", "[nonsense");
+    let ran = place.review(&["--format", "json"]);
+    assert_eq!(each(&ran.json(), "path"), ["b.py"]);
+    assert!(
+        ran.json()["coverage"]["not_reviewed"]
+            .to_string()
+            .contains(r#"{"path":"vendor/x.py","reason":"ignored"}"#)
+    );
+    assert!(place.review(&[]).out.contains("\nconfigured by .truing.toml from the working tree\n"));
+    let loud = Ran::from(place.command(&["review", "--format", "json"]).output().unwrap());
+    assert!(loud.err.contains("configured by .truing.toml from the working tree\n"), "{}", loud.err);
+
+    let head = place.commit("vendored");
+    place.write(".truing.toml", "[rules]\nignore = [\"**\"]\n");
+    assert_eq!(each(&place.report(&["--head", "HEAD"]), "path"), ["b.py"]);
+    let said = place.review(&["--head", "HEAD"]).out;
+    assert!(said.contains(&format!("\nconfigured by .truing.toml from commit {}\n", &head[..10])), "{said}");
+    assert!(!place.review(&["--head", "HEAD~1"]).out.contains("configured"));
+}

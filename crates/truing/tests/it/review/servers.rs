@@ -1,0 +1,212 @@
+//! Reviews whose model may call tools of an MCP server: the real program and sandbox, and servers that are shell scripts.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use truing_fakes::model::{Answer, KEY};
+
+use crate::review::claude::claude;
+use crate::review::model::{Scene, finding, report};
+use crate::review::place::Ran;
+
+/// A server in a script, which does this when its one tool is called.
+fn script(does: &str) -> String {
+    let begun = r#"{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"docs","version":"1"}}"#;
+    let tools = r#"{"tools":[{"name":"search","description":"Finds words","inputSchema":{"type":"object","properties":{"words":{"type":"string"}},"required":["words"]}}]}"#;
+    format!(
+        r#"
+say() {{ printf '{{"jsonrpc":"2.0","id":%s,"result":%s}}\n' "$id" "$1"; }}
+text() {{ say "{{\"content\":[{{\"type\":\"text\",\"text\":\"$1\"}}]}}"; }}
+while read -r line; do
+  case $line in *'"id":'*) id=${{line#*'"id":'}}; id=${{id%%[,\}}]*}};; *) continue;; esac
+  case $line in
+    *'"initialize"'*) say '{begun}';;
+    *'"tools/list"'*) say '{tools}';;
+    *'"tools/call"'*) {does};;
+  esac
+done
+"#
+    )
+}
+
+/// A review in which the model calls the server's tool and then reports. These lines are added to `[mcp.docs]`.
+fn scene(does: &str, more: &str) -> Scene {
+    let scene = Scene::of([call(), report(&[finding()])]);
+    let folder = scene.place.home().join("servers");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("docs.sh"), script(does)).unwrap();
+    let program = folder.join("docs.sh");
+    scene.with(&format!(
+        "[mcp.docs]\ncommand = [\"sh\", {program:?}]\nread = [{folder:?}]\ntools = [\"search\"]\n{more}"
+    ))
+}
+
+fn call() -> Answer {
+    Answer::tool("mcp__docs__search", json!({ "words": "charge" })).usage(500, 20)
+}
+
+/// What the model was told of its call.
+fn heard(scene: &Scene) -> String {
+    let log = scene.model.log();
+    let result = log.last().unwrap().body["messages"].as_array().unwrap().iter().find_map(|message| {
+        let content = message["content"].as_array()?;
+        content.iter().find(|block| block["type"] == "tool_result")
+    });
+    let content = &result.unwrap()["content"];
+    content.as_str().map_or_else(|| content.to_string(), str::to_owned)
+}
+
+/// Processes whose arguments name something in the scene's home.
+fn left(scene: &Scene) -> Vec<PathBuf> {
+    let home = scene.place.home().display().to_string();
+    let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| Some(entry.ok()?.path()));
+    let of_here = |process: &PathBuf| {
+        let words = std::fs::read(process.join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&words).contains(&home)
+    };
+    processes.filter(of_here).collect()
+}
+
+#[test]
+fn a_model_calls_a_tool_of_a_server_in_both_runtimes() {
+    let program = claude().map(|program| format!("[review]\nclaude = {:?}\n", program.display().to_string()));
+    let runtimes = [("native", Some(String::new())), ("cli", program)];
+    for (runtime, more) in runtimes.into_iter().filter_map(|(runtime, more)| Some((runtime, more?))) {
+        let scene = scene("text 'charge takes cents'", &more).by(runtime);
+        let ran = scene.review(&[]);
+        let told = ran.json();
+        assert_eq!(
+            told["outcome"],
+            json!({"kind": "reviewed", "reason": null, "until": null, "runtime": runtime})
+        );
+        let offered = scene.model.log()[0].body["tools"].as_array().unwrap().clone();
+        let ours = offered.iter().find(|tool| tool["name"] == "mcp__docs__search").unwrap();
+        assert_eq!(ours["input_schema"]["required"], json!(["words"]), "{runtime}");
+        assert_eq!(heard(&scene), "charge takes cents", "{runtime}");
+    }
+}
+
+#[test]
+fn a_server_finds_no_network_no_repository_no_credential_and_leaves_nothing() {
+    let tidy = r#"tr '\n"\\' '   '"#;
+    let does = format!(
+        "text \"[$(env | {tidy})] [$(tail -n +3 /proc/net/dev | cut -d: -f1 | {tidy})] [$(ls {{HOME}}/r 2>&1 | {tidy})]\"; \
+         echo x > \"$HOME/kept\"; sleep 1000 & echo words >&2"
+    );
+    let scene = scene("text", "env = [\"DOCS_WORD\"]\n");
+    let home = scene.place.home().display().to_string();
+    std::fs::write(scene.place.home().join("servers/docs.sh"), script(&does.replace("{HOME}", &home)))
+        .unwrap();
+    let temporary = scene.place.home().join("temporary");
+    std::fs::create_dir(&temporary).unwrap();
+    let mut command = scene.command(&["--format", "json"]);
+    command.env("DOCS_WORD", "hello").env("OTHER_WORD", "unheard").env("TMPDIR", &temporary);
+    let ran = Ran::from(command.output().unwrap());
+    assert_eq!(ran.json()["outcome"]["kind"], "reviewed", "{}", ran.err);
+    let heard = heard(&scene);
+    assert!(heard.contains("DOCS_WORD=hello"), "{heard}");
+    for hidden in ["unheard", "ANTHROPIC", KEY] {
+        assert!(!heard.contains(hidden), "{hidden}: {heard}");
+    }
+    assert!(heard.contains("] [    lo ] [") || heard.contains("] [ lo ] ["), "one device: {heard}");
+    assert!(heard.contains("No such file") || heard.contains("cannot access"), "{heard}");
+    let end = Instant::now() + Duration::from_secs(10);
+    while !left(&scene).is_empty() {
+        assert!(Instant::now() < end, "{:?}", left(&scene));
+        std::thread::yield_now();
+    }
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0, "nothing is left");
+}
+
+#[test]
+fn a_server_that_fails_is_told_of_and_the_review_goes_on() {
+    for (name, does, more, reason) in [
+        ("crash", "kill -KILL $$", "", "`docs`: it ended"),
+        ("leaves", "exit 3", "", "`docs`: it ended"),
+        (
+            "hangs",
+            "while :; do sleep 1; done",
+            "timeout = \"8s\"\n",
+            "did not answer a call of `search` within 8 s",
+        ),
+        ("floods", "exec cat /dev/zero", "", "it says too much"),
+        ("another list", "", "", "it has no tool `other`"),
+    ] {
+        let scene = scene(does, more);
+        let scene = match name {
+            "another list" => {
+                let config = "[mcp.docs]\ncommand = [\"sh\", \"{S}/docs.sh\"]\nread = [\"{S}\"]\ntools = [\"search\", \"other\"]\n";
+                let folder = scene.place.home().join("servers").display().to_string();
+                std::fs::write(scene.place.home().join("servers/docs.sh"), script("text found")).unwrap();
+                scene.with(&config.replace("{S}", &folder))
+            }
+            _ => scene,
+        };
+        let ran = scene.review(&[]);
+        let told = ran.json();
+        assert_eq!((ran.exit, &told["outcome"]["kind"]), (1, &json!("partial")), "{name}: {}", ran.err);
+        let why = told["outcome"]["reason"].as_str().unwrap();
+        assert!(why.starts_with("mcp: ") && why.contains(reason), "{name}: {why}");
+        let sources: Vec<_> = told["findings"].as_array().unwrap().iter().map(|one| &one["source"]).collect();
+        assert_eq!(sources, ["rule", "agent"], "{name}: the model has reported");
+    }
+}
+
+#[test]
+fn a_server_that_cannot_be_started_is_told_of_with_what_it_says_in_the_log_alone() {
+    for (command, reason) in [
+        (r#"["/no/such/server"]"#, "it ended before it had begun a session"),
+        (r#"["sh", "-c", "echo sesame >&2; exit 1"]"#, "it ended before it had begun a session"),
+    ] {
+        let scene = Scene::of([report(&[finding()])])
+            .with(&format!("[mcp.docs]\ncommand = {command}\ntools = [\"search\"]\n"));
+        let ran = Ran::from(scene.command(&["--format", "json"]).output().unwrap());
+        let told = ran.json();
+        assert_eq!(told["outcome"]["kind"], "partial", "{}", ran.err);
+        let why = told["outcome"]["reason"].as_str().unwrap();
+        assert!(why.contains(reason) && !why.contains("sesame"), "{why}");
+        let offered = scene.model.log()[0].body["tools"].to_string();
+        assert!(!offered.contains("mcp__"), "{offered}");
+    }
+}
+
+#[test]
+fn servers_are_the_operators_and_what_cannot_be_is_refused_before_anything_is_asked() {
+    let command = "command = [\"sh\"]\n";
+    for (config, said) in [
+        ("tools = [\"a\"]\n".to_owned(), "has to be said"),
+        ("forge = \"github\"\ntools = [\"a\"]\n".to_owned(), "[forge.github] is not configured"),
+        ("forge = \"github\"\nurl = \"https://example.org\"\ntools = [\"a\"]\n".into(), "mcp.docs.forge"),
+        ("forge = \"github\"\ntoken = { env = \"A\" }\ntools = [\"a\"]\n".into(), "mcp.docs.token"),
+        (command.to_owned(), "mcp.docs.tools"),
+        (format!("{command}tools = [\"a\"]\nurl = \"https://example.org\"\n"), "does not go with `command`"),
+        (format!("{command}tools = [\"a\"]\ntransport = \"http\"\n"), "mcp.docs.transport"),
+        (
+            "url = \"https://example.org\"\ntools = [\"a\"]\ntransport = \"stdio\"\n".into(),
+            "mcp.docs.transport",
+        ),
+        ("url = \"http://example.org\"\ntools = [\"a\"]\n".to_owned(), "must be https"),
+        (format!("{command}tools = [\"a\"]\nenv = [\"ANTHROPIC_API_KEY\"]\n"), "handed on to nobody"),
+        (format!("{command}tools = [\"a\"]\nenv = [\"GITHUB_TOKEN\"]\n"), "handed on to nobody"),
+        (format!("{command}tools = [\"a\"]\nenv = [\"NOT_SET\"]\n"), "NOT_SET is not set"),
+        (format!("{command}tools = [\"a\"]\nread = [\"/no/such/folder\"]\n"), "there is no folder"),
+        (format!("{command}tools = [\"a\"]\ntimeout = \"1d\"\n"), "mcp.docs.timeout"),
+        (format!("{command}tools = [\"a\"]\nmax_output = 1000000\n"), "mcp.docs.max_output"),
+        (
+            "url = \"https://example.org\"\ntools = [\"a\"]\ntoken = { env = \"GONE\" }\n".into(),
+            "variable GONE is not set",
+        ),
+    ] {
+        let scene = Scene::of([]).with(&format!("[mcp.docs]\n{config}"));
+        let ran = scene.review(&[]);
+        assert!(ran.exit == 2 && ran.err.contains(said), "{config}: {} {}", ran.exit, ran.err);
+        assert_eq!(scene.model.log().len(), 0, "{config}");
+    }
+
+    let scene = Scene::of([]);
+    scene.place.write(".truing.toml", "[mcp.docs]\ncommand = [\"sh\"]\ntools = [\"a\"]\n");
+    scene.place.commit("configured");
+    let ran = scene.review(&[]);
+    assert!(ran.exit == 2 && ran.err.contains("operator"), "{} {}", ran.exit, ran.err);
+}

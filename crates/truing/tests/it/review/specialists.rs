@@ -1,0 +1,227 @@
+//! Several reviewers side by side, and what that costs beside one: docs/specialists.md is made here.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+use truing_fakes::model::{Answer, Fault, Script, When};
+
+use crate::review::claude::claude;
+use crate::review::cli::told;
+use crate::review::model::{Scene, report};
+use crate::review::place::each;
+
+/// How each specialist's part begins, by its name.
+const PARTS: [(&str, &str); 4] = [
+    ("shipped:architecture-reviewer", "Look at how the change fits"),
+    ("shipped:code-quality-reviewer", "Look for code that does not do what it says"),
+    ("shipped:security-reviewer", "Look for holes"),
+    ("shipped:test-coverage-reviewer", "Look at what the change makes the code do"),
+];
+/// The change: four defects, of four kinds.
+const SHOP: &str = "def find(db, name):\n    return db.run(\"select * from items where name = '\" + name + \"'\")\n\n\n\
+                    def charge_all(orders):\n    for order in orders:\n        try:\n            order.charge()\n        except Exception:\n            pass\n\n\n\
+                    def last_three(items):\n    return items[len(items) - 3:]\n\n\n\
+                    def total(order):\n    return order.total_cents / 100\n";
+const INTO_THE_QUERY: &str = "    return db.run(\"select * from items where name = '\" + name + \"'\")";
+
+/// A defect of the change, as a model reports it.
+fn defect(line: u32, severity: &str, category: &str, (title, excerpt): (&str, &str)) -> Value {
+    json!({ "path": "shop.py", "start_line": line, "end_line": line, "severity": severity, "category": category,
+        "title": title, "body": "It gives the wrong answer.", "excerpt": excerpt })
+}
+
+fn query() -> Value {
+    defect(2, "P0", "H", ("A name becomes part of the query", INTO_THE_QUERY))
+}
+
+fn swallowed(title: &str, severity: &str) -> Value {
+    defect(9, severity, "F", (title, "        except Exception:"))
+}
+
+fn few() -> Value {
+    let excerpt = "    return items[len(items) - 3:]";
+    defect(14, "P1", "G", ("Of two items it returns one", excerpt))
+}
+
+fn cents() -> Value {
+    let excerpt = "    return order.total_cents / 100";
+    defect(18, "P1", "A", ("Callers take whole cents", excerpt))
+}
+
+/// So counted as a real model would count: by length.
+fn counted(answer: Answer) -> Answer {
+    Answer { usage: None, ..answer }
+}
+
+/// What the one whose part begins with this answers.
+fn of(part: &str, answer: Answer) -> Answer {
+    Answer { when: When { first: vec![part.to_owned()], ..When::default() }, ..answer }
+}
+
+/// Reads the file, and reports.
+fn looks(part: &str, findings: &[Value]) -> [Answer; 2] {
+    let read = Answer::tool("read", json!({ "path": "shop.py" }));
+    [read, report(findings)].map(|answer| of(part, counted(answer)))
+}
+
+fn scene(answers: impl IntoIterator<Item = Answer>, specialists: bool) -> Scene {
+    let scene = Scene::new(Script::of(answers)).with(&format!("[review]\nspecialists = {specialists}\n"));
+    scene.place.git(["remote", "add", "origin", "https://example.com/acme/shop.git"]);
+    for file in ["pay.py", "b.py"] {
+        std::fs::remove_file(scene.place.repo().join(file)).unwrap();
+    }
+    scene.place.write("shop.py", SHOP);
+    scene
+}
+
+/// What the four answer: one defect is found by two of them.
+fn four() -> impl Iterator<Item = Answer> {
+    let [architecture, quality, security, tests] = PARTS.map(|(_, part)| part);
+    let all = [
+        looks(architecture, &[cents()]),
+        looks(quality, &[swallowed("Every error is swallowed", "P1")]),
+        looks(security, &[query()]),
+        looks(tests, &[few(), swallowed("Every error is swallowed in the loop", "P2")]),
+    ];
+    all.into_iter().flatten()
+}
+
+/// What a review came to: an amount of money in micro-dollars, or a count.
+fn number(told: &Value, field: &str) -> u64 {
+    told[field].as_u64().unwrap()
+}
+
+fn dollars(told: &Value) -> String {
+    let micro = number(told, "cost_micro_usd");
+    format!("${}.{:06}", micro / 1_000_000, micro % 1_000_000)
+}
+
+#[test]
+fn four_look_side_by_side_and_what_two_find_is_one_finding() {
+    let scene = scene(four(), true);
+    let ran = scene.review(&["--no-record"]);
+    let told = ran.json();
+    assert_eq!((ran.exit, &told["outcome"]["kind"]), (1, &json!("reviewed")), "{}", ran.err);
+    assert_eq!(each(&told, "severity"), ["P0", "P1", "P1", "P1"]);
+    let names = PARTS.map(|(name, _)| json!(name));
+    let specialists = told["specialists"].as_array().unwrap();
+    assert_eq!(specialists.iter().map(|one| one["name"].clone()).collect::<Vec<_>>(), names);
+    let found: Vec<u64> = specialists.iter().map(|one| number(one, "found")).collect();
+    assert_eq!((found.as_slice(), number(&told, "turns")), (&[1, 1, 1, 2][..], 8));
+    let sum: u64 = specialists.iter().map(|one| number(one, "cost_micro_usd")).sum();
+    assert_eq!(sum, number(&told, "cost_micro_usd"));
+    // Each is told its own part, and none of the others'.
+    for call in scene.model.log() {
+        let asked = call.body["messages"][0].to_string();
+        assert_eq!(PARTS.iter().filter(|(_, part)| asked.contains(part)).count(), 1);
+    }
+}
+
+#[test]
+fn four_programs_side_by_side_come_to_the_same() {
+    let Some(program) = claude() else { return };
+    let config = format!("[review]\nspecialists = true\nclaude = {:?}\n", program.display().to_string());
+    let [native, cli] = ["native", "cli"].map(|runtime| {
+        let ran = scene(four(), true).with(&config).by(runtime).review(&["--no-record"]);
+        let outcome = &ran.json()["outcome"];
+        assert_eq!(
+            (&outcome["kind"], &outcome["runtime"]),
+            (&json!("reviewed"), &json!(runtime)),
+            "{}",
+            ran.err
+        );
+        told(&ran)
+    });
+    assert_eq!(cli, native);
+}
+
+#[test]
+fn one_that_dies_makes_the_review_partial_and_keeps_what_the_others_found() {
+    let [_, quality, security, tests] = PARTS.map(|(_, part)| part);
+    let (error, message, headers) = (String::new(), "no".to_owned(), BTreeMap::new());
+    let fault = Some(Fault::Status { status: 400, error, message, headers });
+    let dead = Answer { fault, times: 0, ..Answer::default() };
+    let rest = [
+        looks(quality, &[swallowed("Every error is swallowed", "P1")]),
+        looks(security, &[query()]),
+        looks(tests, &[few()]),
+    ];
+    let answers = rest.into_iter().flatten().chain([of(PARTS[0].1, dead)]);
+    let scene = scene(answers, true);
+    let ran = scene.review(&["--no-record"]);
+    let told = ran.json();
+    assert_eq!((ran.exit, &told["outcome"]["kind"]), (1, &json!("partial")), "{}", ran.err);
+    let reason = told["outcome"]["reason"].as_str().unwrap();
+    assert!(reason.starts_with("shipped:architecture-reviewer: "), "{reason}");
+    assert_eq!(each(&told, "severity"), ["P0", "P1", "P1"]);
+    assert!(told["specialists"][0]["partial"].is_string() && told["specialists"][1]["partial"].is_null());
+}
+
+#[test]
+fn what_one_of_them_has_not_seen_is_not_reviewed() {
+    let long = "x = 1\n".repeat(1_000);
+    let [architecture, quality, security, tests] = PARTS.map(|(_, part)| part);
+    let sees = |part: &str| of(part, counted(Answer::tool("diff", json!({ "path": "long.py" }))));
+    let answers =
+        [architecture, quality, security].into_iter().flat_map(|part| [sees(part), of(part, report(&[]))]);
+    let scene = scene(answers.chain(looks(tests, &[])), true);
+    scene.place.write("long.py", long);
+    let told = scene.review(&["--no-record"]).json();
+    assert_eq!(told["outcome"]["kind"], "partial", "{told}");
+    assert_eq!(told["coverage"]["not_reviewed"][0]["path"], "long.py", "{told}");
+}
+
+#[test]
+fn a_repositorys_own_specialist_looks_too_and_a_money_limit_is_for_all_together() {
+    let mine = "Look at money alone.";
+    let scene = scene(four().chain(looks(mine, &[cents()])), true);
+    let scene = scene.with("[review]\nspecialists = true\n[budget]\nreview_usd = 0.05\n");
+    let text = format!("---\nname: money\ndescription: Money\nmodel: other\n---\n{mine}\n");
+    scene.place.write(".claude/agents/money.md", text);
+    let told = scene.review(&["--no-record"]).json();
+    assert_eq!(told["memory"]["own"], "1 specialist from the working tree");
+    assert_eq!(told["specialists"][4]["name"], "repo:money");
+    assert!(number(&told, "cost_micro_usd") <= 50_000, "{told}");
+}
+
+#[test]
+fn none_sets_aside_what_the_others_need() {
+    // A first call that could cost a third of what there is for all, by its length, and costs far less.
+    let scene = scene(four(), true);
+    for number in 0..6 {
+        scene.place.write(format!("long{number}.py"), "# nothing that anybody would run\n".repeat(600));
+    }
+    let told = scene.review(&["--no-record"]).json();
+    assert!(told["specialists"].as_array().unwrap().iter().all(|one| number(one, "turns") == 2), "{told}");
+}
+
+#[test]
+fn the_comparison_in_the_documentation_is_what_runs_come_to() {
+    let one = [swallowed("Every error is swallowed", "P1"), query()];
+    let one = scene(looks("Review the change", &one), false).review(&["--no-record"]).json();
+    let four = scene(four(), true).review(&["--no-record"]).json();
+    let count = |told: &Value| told["findings"].as_array().unwrap().len();
+    let mut table = String::from("| Who | Findings | Turns | Cost |\n|---|---|---|---|\n");
+    let mut row = |who: &str, findings: String, told: &Value| {
+        let _ = writeln!(table, "| {who} | {findings} | {} | {} |", number(told, "turns"), dollars(told));
+    };
+    row("one reviewer", count(&one).to_string(), &one);
+    for specialist in four["specialists"].as_array().unwrap() {
+        let name = specialist["name"].as_str().unwrap();
+        row(&format!("`{name}`"), number(specialist, "found").to_string(), specialist);
+    }
+    row("the four together", format!("{}, of {} reported", count(&four), 5), &four);
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/specialists.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let (begin, end) = ("<!-- table -->\n", "<!-- /table -->");
+    let (before, rest) = page.split_once(begin).unwrap();
+    let (written, after) = rest.split_once(end).unwrap();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, format!("{before}{begin}{table}{end}{after}")).unwrap();
+    } else {
+        assert_eq!(written, table, "update it: UPDATE_DOCS=1 cargo test -p truing --test it review::specialists");
+    }
+    // As the page says.
+    assert!(number(&four, "cost_micro_usd") > 3 * number(&one, "cost_micro_usd"));
+}

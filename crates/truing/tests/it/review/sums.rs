@@ -1,0 +1,173 @@
+//! The cost of reviews that did not come to their end, or are not recorded: the ledger and `truing report` say the
+//! same.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use truing_fakes::model::{Answer, Fault, Place as At, Script};
+
+use crate::review::adverse::{money, reported};
+use crate::review::model::{Scene, finding, read, report};
+use crate::review::place::Ran;
+
+/// A review that a person interrupts in the middle of its second answer.
+fn interrupted(scene: &Scene, arguments: &[&str]) -> Ran {
+    let mut command = scene.command(arguments);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while scene.model.bills().len() < 2 {
+        assert!(Instant::now() < deadline, "no request came");
+        std::thread::yield_now();
+    }
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    Ran::from(child.wait_with_output().unwrap())
+}
+
+fn scene() -> Scene {
+    let stalls = Answer { fault: Some(Fault::Stall { after: At::Text }), ..Answer::text("Let me see.") };
+    Scene::of([read("pay.py"), stalls.usage(1000, 100), report(&[])])
+}
+
+/// Text, Markdown, HTML and CSV tell this sum; the last in millionths of a dollar, as the column of costs.
+fn every_format_tells(scene: &Scene, spent: u64) {
+    let told = |format| {
+        let ran = scene.place.command(&["report", "--format", format]).output().unwrap();
+        Ran::from(ran).out
+    };
+    let cents = (spent + 5_000) / 10_000;
+    let dollars = format!("${}.{:02}", cents / 100, cents % 100);
+    for format in ["text", "markdown", "html"] {
+        let told = told(format);
+        assert!(told.contains(&dollars) && told.contains("not recorded"), "{format}, {dollars}: {told}");
+    }
+    let table = told("csv");
+    let mut table = csv::Reader::from_reader(table.as_bytes());
+    let rows: Vec<csv::StringRecord> = table.records().map(Result::unwrap).collect();
+    let costs = rows.iter().map(|row| row[14].parse::<u64>().unwrap());
+    assert_eq!(costs.sum::<u64>(), spent, "{rows:?}");
+    assert_eq!(rows.iter().filter(|row| &row[4] == "unrecorded").count(), 1, "{rows:?}");
+}
+
+fn outcomes(scene: &Scene) -> Value {
+    let ran = Ran::from(scene.place.command(&["report", "--format", "json"]).output().unwrap());
+    ran.json()
+}
+
+#[test]
+fn a_review_that_was_interrupted_is_a_run_with_its_cost() {
+    let scene = scene();
+    let ran = interrupted(&scene, &["--format", "json"]);
+    let (spent, held) = money(&scene);
+    assert!(ran.exit == 130 && spent > 0 && held == 0, "{ran:?}");
+    assert_eq!(ran.json()["cost_micro_usd"], json!(spent), "{ran:?}");
+    assert_eq!(ran.json()["error"]["code"], "interrupted");
+    assert!(ran.err.contains("it has cost $"), "{}", ran.err);
+    assert_eq!(reported(&scene), spent);
+    let told = outcomes(&scene);
+    let outcome = &told["outcomes"][0];
+    assert_eq!(
+        (&outcome["kind"], &outcome["result"], &outcome["cost_micro_usd"]),
+        (&json!("deferred"), &json!("interrupted"), &json!(spent)),
+        "{told}"
+    );
+    // The next one tells its own cost.
+    assert_eq!(scene.review(&[]).json()["outcome"]["kind"], "reviewed");
+    assert_eq!(reported(&scene), money(&scene).0);
+    assert_eq!(outcomes(&scene)["totals"]["runs"], json!(2));
+}
+
+#[test]
+fn what_reviews_cost_that_were_not_recorded_is_told() {
+    let scene = scene();
+    let ran = interrupted(&scene, &["--no-record"]);
+    assert_eq!(ran.exit, 130, "{ran:?}");
+    let first = money(&scene).0;
+    assert_eq!(reported(&scene), first);
+    assert_eq!(scene.review(&["--no-record"]).json()["outcome"]["kind"], "reviewed");
+    let spent = money(&scene).0;
+    assert!(spent > first);
+    let told = outcomes(&scene);
+    let totals = &told["totals"];
+    assert_eq!(
+        (&totals["cost_micro_usd"], &totals["unrecorded_micro_usd"], &totals["runs"]),
+        (&json!(spent), &json!(spent), &json!(0)),
+        "{told}"
+    );
+    let text = Ran::from(scene.place.command(&["report"]).output().unwrap()).out;
+    assert!(text.contains(" of it by runs that were not recorded"), "{text}");
+    every_format_tells(&scene, spent);
+    // With one that is recorded it is the same sum.
+    scene.model.play(Script::of([report(&[])]));
+    assert_eq!(scene.review(&[]).json()["outcome"]["kind"], "reviewed");
+    let all = money(&scene).0;
+    assert!(all > spent);
+    assert_eq!(outcomes(&scene)["totals"]["cost_micro_usd"], json!(all));
+    every_format_tells(&scene, all);
+    // A review that is recorded is none of them.
+    let scene = Scene::of([report(&[finding()])]);
+    scene.review(&[]);
+    assert_eq!(outcomes(&scene)["totals"]["unrecorded_micro_usd"], json!(0));
+    let text = Ran::from(scene.place.command(&["report"]).output().unwrap()).out;
+    assert!(!text.contains("not recorded"), "{text}");
+}
+
+#[test]
+fn a_budget_that_pays_for_no_request_is_told_as_that_and_not_as_used_up() {
+    for (limit, kind, told) in [
+        (
+            "review_usd = 0",
+            "partial",
+            "`budget.review_usd` is $0.00, which pays for no request: set it higher",
+        ),
+        (
+            "review_usd = 0.001",
+            "partial",
+            "too little for one request is left of `budget.review_usd` ($0.001 for a commit)",
+        ),
+        (
+            "repo_day_usd = 0",
+            "deferred",
+            "`budget.repo_day_usd` is $0.00, which pays for no request: set it higher",
+        ),
+        (
+            "repo_day_usd = 0.001",
+            "deferred",
+            "too little for one request is left of `budget.repo_day_usd` ($0.001 a day)",
+        ),
+    ] {
+        let scene = Scene::of([]).with(&format!("[budget]\n{limit}\n"));
+        let mut command = scene.place.command(&["review", "--config", "../op.toml", "--runtime", "native"]);
+        scene.command(&[]);
+        command.env("ANTHROPIC_API_KEY", truing_fakes::model::KEY).args(["--format", "json"]);
+        let ran = Ran::from(command.output().unwrap());
+        let outcome = &ran.json()["outcome"];
+        let reason = outcome["reason"].as_str().unwrap();
+        assert_eq!(outcome["kind"], kind, "{outcome}");
+        assert!(reason.contains(told) && !reason.contains("used up"), "{reason}");
+        assert!(!ran.err.contains("WARN"), "a person is not shown the log: {}", ran.err);
+        assert!(scene.model.bills().is_empty());
+    }
+}
+
+#[test]
+fn a_review_by_a_model_that_fails_before_it_asks_is_a_run_that_ended() {
+    let scene = Scene::of([]);
+    let tree = scene.place.git(["rev-parse", "HEAD^{tree}"]);
+    let (folder, file) = tree.split_at(2);
+    std::fs::remove_file(scene.place.repo().join(".git/objects").join(folder).join(file)).unwrap();
+    let ran = scene.review(&[]);
+    assert_eq!(ran.exit, 3, "{ran:?}");
+    let told = outcomes(&scene);
+    let outcome = &told["outcomes"][0];
+    assert_eq!(
+        (&told["totals"]["runs"], &outcome["kind"], &outcome["cost_micro_usd"]),
+        (&json!(1), &json!("failed"), &json!(0)),
+        "{told}"
+    );
+    // Of rules alone nothing was to be paid, and nothing is recorded.
+    let ran = Ran::from(scene.place.command(&["review", "--quiet"]).output().unwrap());
+    assert_eq!(ran.exit, 3, "{ran:?}");
+    assert_eq!(outcomes(&scene)["totals"]["runs"], json!(1));
+}

@@ -1,0 +1,301 @@
+//! The service as forges and people meet it: webhooks in, comments out, while the forge misbehaves and the
+//! service stops and starts. Everything is real but the forge; limits are short.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
+#![allow(clippy::print_stdout, reason = "figures are part of the result")]
+
+mod app;
+mod checks;
+mod clock;
+mod companions;
+mod fairness;
+mod faults;
+mod hanging;
+mod health;
+mod keeping;
+mod pushes;
+mod stopping;
+mod switch;
+
+use crate::support::{change, ports, site, watch};
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use truing_core::id::Span;
+use truing_core::slot::Limits;
+use truing_fakes::forge::{Chaos, NewPull, sign_sha256};
+use truing_fakes::repo::Commit;
+use truing_store::Sqlite;
+
+use change::{FIXED, FOUND, NEW, Picture, STAY};
+use ports::{FaultyStore, Script};
+use site::{FORGE, SECRET, Site, limits};
+
+/// The largest delivery (GitHub's own bound).
+const MAX_BODY: usize = 25 * 1024 * 1024;
+
+const REVIEWS: &str = "/repos/{owner}/{repo}/pulls/{number}/reviews$";
+
+/// Is it the first review, whole, once?
+fn first_of(picture: &Picture) -> Result<(), String> {
+    let told = |summary: &str| {
+        summary.contains("Reviewed commit `FIRST` against `BASE`.")
+            && summary.contains(&format!("## Truing: {FOUND} findings"))
+    };
+    let right = matches!(picture.summaries.as_slice(), [summary] if told(summary))
+        && (picture.comments.len(), picture.open(), picture.deleted) == (FOUND, FOUND, 0)
+        && picture.comments.iter().all(|comment| comment.line.is_some())
+        && picture.status == Some(("failure".to_owned(), format!("{FOUND} findings")));
+    if right { Ok(()) } else { Err(format!("{picture:#?}")) }
+}
+
+#[track_caller]
+fn assert_first(picture: &Picture) {
+    if let Err(shown) = first_of(picture) {
+        panic!("not the first review: {shown}");
+    }
+}
+
+/// The second review, whole, once.
+#[track_caller]
+fn assert_second(picture: &Picture) {
+    let [summary] = picture.summaries.as_slice() else { panic!("{:#?}", picture.summaries) };
+    assert!(summary.contains("Reviewed commit `SECOND` against `BASE`."), "{summary}");
+    let counts = (picture.comments.len(), picture.open(), picture.deleted);
+    assert_eq!(counts, (FOUND + NEW, STAY + NEW, 0), "{picture:#?}");
+    let fixed = picture.comments.iter().filter(|comment| comment.body.contains("**Fixed in `SECOND`.**"));
+    assert_eq!(fixed.filter(|comment| comment.resolved).count(), FIXED, "{picture:#?}");
+    assert_eq!(picture.status, Some(("failure".to_owned(), format!("{} findings", STAY + NEW))));
+}
+
+fn no_violations(site: &Site) {
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+}
+
+/// Posts by hand; the status.
+async fn post(url: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> u16 {
+    let address = url.strip_prefix("http://").unwrap();
+    let (mut from, mut to) = TcpStream::connect(address).await.unwrap().into_split();
+    let mut head = format!("POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
+    head.push_str(&format!("content-length: {}\r\n", body.len()));
+    headers.iter().for_each(|(name, value)| head.push_str(&format!("{name}: {value}\r\n")));
+    head.push_str("\r\n");
+    let sent = [head.as_bytes(), body].concat();
+    // A server that has heard enough need not listen to the end.
+    let sending = tokio::spawn(async move {
+        let _ = to.write_all(&sent).await;
+        to
+    });
+    let mut answer = [0; 12];
+    from.read_exact(&mut answer).await.unwrap();
+    drop(sending.await.unwrap());
+    std::str::from_utf8(&answer).unwrap().rsplit_once(' ').unwrap().1.parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_becomes_comments_once() {
+    let site = Site::new().await;
+    let service = site.serve().await;
+    let mut opened = site.open("change").await;
+    let delivery = site.deliver().await;
+    service.rest(&site.clock).await;
+    assert_first(&site.picture(&opened).await);
+
+    // Somebody talks about it; and the forge sends it again.
+    let talked = site.view(&opened).await.inline().next().unwrap().id;
+    let reply = site.repo.reply(opened.number, "author", talked, "Why?").await.unwrap();
+    let calls = site.forge.calls();
+    assert_eq!(site.forge.deliver(&delivery).await.unwrap(), 202);
+    service.rest(&site.clock).await;
+    assert_first(&site.picture(&opened).await);
+    let writes = |calls: std::collections::BTreeMap<String, u64>| -> u64 {
+        calls.iter().filter(|(route, _)| !route.starts_with("GET")).map(|(_, count)| count).sum()
+    };
+    assert_eq!(writes(calls), writes(site.forge.calls()), "what was reviewed is not reviewed again");
+
+    site.push_second(&mut opened).await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    assert_second(&site.picture(&opened).await);
+    let view = site.view(&opened).await;
+    assert!(
+        view.inline().any(|comment| comment.id == reply && comment.body == "Why?"),
+        "people's words stay"
+    );
+    no_violations(&site);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_signed_and_readable_deliveries_are_taken() {
+    let site = Site::new().await;
+    let service = site.serve().await;
+    site.open("change").await;
+    let delivery = site.forge.pending().remove(0);
+    let body = delivery.body.as_ref();
+    let right = format!("sha256={}", sign_sha256(SECRET, body));
+    let other = format!("sha256={}", sign_sha256("another secret", body));
+    let headers = delivery.headers(SECRET);
+    let sha1 = headers.iter().find(|(name, _)| *name == "x-hub-signature").unwrap().1.as_str();
+    let path = format!("/webhooks/{FORGE}");
+    let event = ("x-github-event", "pull_request");
+    let signed = |body: &[u8]| format!("sha256={}", sign_sha256(SECRET, body));
+    let signature = "x-hub-signature-256";
+
+    for (what, status, headers, body) in [
+        ("no signature", 401, vec![event], body),
+        ("the old signature alone", 401, vec![event, ("x-hub-signature", sha1)], body),
+        ("the old signature in the new header", 401, vec![event, (signature, sha1)], body),
+        ("another secret", 401, vec![event, (signature, &other)], body),
+        ("another body", 401, vec![event, (signature, &right)], &body[1..]),
+        ("no JSON", 400, vec![event, (signature, &signed(b"{]"))], b"{]"),
+        ("no pull request", 400, vec![event, (signature, &signed(b"{}"))], b"{}"),
+        ("a ping", 202, vec![("x-github-event", "ping"), (signature, &signed(b"{}"))], b"{}"),
+        ("an unknown event", 202, vec![("x-github-event", "gollum"), (signature, &signed(b"[]"))], b"[]"),
+        ("no event", 202, vec![(signature, &signed(b"{}"))], b"{}"),
+    ] {
+        assert_eq!(post(&service.url, &path, &headers, body).await, status, "{what}");
+    }
+    let unknown = post(&service.url, "/webhooks/other", &[event, (signature, &right)], body).await;
+    assert_eq!(unknown, 404, "a forge that is not configured");
+    let mut large = vec![b' '; MAX_BODY];
+    assert_eq!(post(&service.url, &path, &[event, (signature, &right)], &large).await, 401, "it is read");
+    large.push(b' ');
+    assert_eq!(post(&service.url, &path, &[event, (signature, &right)], &large).await, 413);
+    assert_eq!(service.store.list().await.unwrap(), [], "none of them has marked anything");
+
+    assert_eq!(post(&service.url, &path, &[event, (signature, &right)], body).await, 202);
+    service.rest(&site.clock).await;
+    no_violations(&site);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_is_not_taken_while_the_store_is_down() {
+    let site = Site::new().await;
+    let inner = Sqlite::open(&site.database(), Arc::new(site.clock.clone())).unwrap();
+    let script = Script::new(None);
+    let store = FaultyStore { inner: inner.clone(), script: script.clone() };
+    let service = site.serve_from(store, inner, limits()).await;
+    let opened = site.open("change").await;
+    let delivery = site.forge.pending().remove(0);
+    script.set_dead(true);
+    assert_eq!(site.forge.deliver(&delivery).await.unwrap(), 503);
+    script.set_dead(false);
+    assert_eq!(site.forge.deliver(&delivery).await.unwrap(), 202);
+    service.rest(&site.clock).await;
+    assert_first(&site.picture(&opened).await);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_of_lost_repeated_and_late_events_is_reviewed_twice_at_most() {
+    const QUIET: Duration = Duration::from_secs(3);
+    let site = Site::new().await;
+    let quiet = Span(i64::try_from(QUIET.as_millis()).unwrap());
+    let service = site.serve_with(Limits { quiet, ..limits() }).await;
+    let mut opened = [site.open("one").await, site.open("two").await, site.open("three").await];
+    site.deliver().await;
+    let (mut storms, mut last) = (1, Instant::now());
+    for round in 0..12 {
+        for pull in &opened {
+            let commit = change::first().write("note.txt", format!("{} {round}", pull.branch));
+            site.repo.push(&pull.branch, commit).await.unwrap();
+        }
+        if round == 11 {
+            for pull in &mut opened {
+                site.push_second(pull).await;
+            }
+        }
+        site.deliver_through(Chaos { seed: round, lost: 30, twice: 30, late: 4 }).await;
+        storms += usize::from(last.elapsed() >= QUIET); // a very slow machine makes several storms of it
+        last = Instant::now();
+    }
+    // The last event of each may be lost: something that arrives later is all that is needed.
+    for pull in &opened {
+        site.repo.retarget(pull.number, "main").await.unwrap();
+    }
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    for pull in &opened {
+        assert_second_alone(&site.picture(pull).await);
+        let computed = service.history(&site.key(pull.number).await).await;
+        let computed = computed.iter().filter(|line| line.starts_with("computed: ")).count();
+        assert!((1..=2 * storms).contains(&computed), "{computed} reviews in {storms} storms");
+    }
+    no_violations(&site);
+    service.stop().await;
+}
+
+/// The second head's review, whether or not the first one's findings were ever shown.
+#[track_caller]
+fn assert_second_alone(picture: &Picture) {
+    let [summary] = picture.summaries.as_slice() else { panic!("{:#?}", picture.summaries) };
+    assert!(summary.contains("Reviewed commit `SECOND` against `BASE`."), "{summary}");
+    assert_eq!((picture.open(), picture.deleted), (STAY + NEW, 0), "{picture:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_was_lost_is_made_up_for_by_any_later_one() {
+    let site = Site::new().await;
+    let service = site.serve().await;
+    let mut opened = site.open("change").await;
+    let first = site.deliver().await;
+    service.rest(&site.clock).await;
+    site.push_second(&mut opened).await;
+    assert_eq!(site.forge.pending().len(), 1, "lost");
+    assert_eq!(site.forge.deliver(&first).await.unwrap(), 202, "sent again by hand, though it is old");
+    service.rest(&site.clock).await;
+    assert_second(&site.picture(&opened).await);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drafts_and_closed_pull_requests_are_left_alone_until_they_are_open() {
+    let site = Site::new().await;
+    let service = site.serve().await;
+    let draft = site.open_as(NewPull { draft: true, ..NewPull::of("draft") }).await;
+    let closed = site.open("closed").await;
+    site.repo.close(closed.number).await.unwrap();
+    site.deliver().await;
+    service.state(&site.key(draft.number).await, "held (draft)").await;
+    service.state(&site.key(closed.number).await, "held (cancelled)").await;
+    for pull in [&draft, &closed] {
+        assert_eq!(site.view(pull).await.comments, [], "nothing is said about what is not open");
+    }
+    site.repo.set_draft(draft.number, false).await.unwrap();
+    site.repo.reopen(closed.number).await.unwrap();
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    for pull in [&draft, &closed] {
+        assert_first(&site.picture(pull).await);
+    }
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_base_is_another_review() {
+    let site = Site::new().await;
+    let service = site.serve().await;
+    let opened = site.open("change").await;
+    // The other base has one of the three files already.
+    let other =
+        site.repo.push("other", Commit::new("Part of it").write("src/lib.rs", change::LIB)).await.unwrap();
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    assert_first(&site.picture(&opened).await);
+    site.repo.retarget(opened.number, "other").await.unwrap();
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    let picture = site.picture(&opened).await;
+    assert!(picture.summaries[0].contains("Reviewed commit `FIRST`"), "{picture:#?}");
+    assert_eq!(picture.comments.len(), FOUND, "{picture:#?}");
+    assert_eq!(service.published(&site.key(opened.number).await).await, 2);
+    let pull = site.view(&opened).await;
+    assert_eq!(pull.base, other);
+    no_violations(&site);
+    service.stop().await;
+}

@@ -1,0 +1,95 @@
+//! Who gets the places: no repository and no owner keeps others waiting, and what was just marked is not waited for.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use truing::serve::Pace;
+use truing::serve::scheduler::{Lease, Scheduler};
+use truing_core::fair::Places;
+use truing_core::id::{Key, Span};
+use truing_core::port::{Described, Mark, Slots as _};
+use truing_core::slot::{Limits, Loop};
+use truing_store::Sqlite;
+
+use crate::service::assert_first;
+use crate::service::site::{Site, limits, pace, settings};
+
+/// Marks so many pull requests of a repository.
+async fn mark(store: &Sqlite, owner: &str, repository: usize, pulls: usize) {
+    let mark = |number: usize| Mark {
+        key: Key::new(format!("pr/fake/{repository}/{number}")),
+        described: Described {
+            name: format!("{owner}/r{repository}#{number}"),
+            url: format!("https://example.com/{repository}/{number}"),
+            head: None,
+        },
+        of: Loop::Review,
+    };
+    let marks: Vec<Mark> = (1..=pulls).map(mark).collect();
+    store.mark(&marks, &limits()).await.unwrap();
+}
+
+/// How many leases each repository got.
+fn by_repository(leases: &[Lease]) -> BTreeMap<&str, usize> {
+    let mut counts = BTreeMap::new();
+    for lease in leases {
+        *counts.entry(lease.key.repository()).or_default() += 1;
+    }
+    counts
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_with_a_thousand_due_pull_requests_takes_turns_with_one_that_has_one() {
+    let site = Site::new().await;
+    let house = site.house(site.store(), site.forges(), limits());
+    mark(&house.store, "busy", 1, 1000).await;
+    site.clock.skip(Span::seconds(1));
+    mark(&house.store, "calm", 2, 2).await;
+    site.clock.skip(Span::seconds(60));
+    let mut scheduler = Scheduler::new(Places::of(3));
+    let first = scheduler.look(&house).await.unwrap();
+    assert_eq!(by_repository(&first), BTreeMap::from([("pr/fake/1/", 2), ("pr/fake/2/", 1)]));
+    assert_eq!(scheduler.look(&house).await.unwrap(), [], "all places are taken");
+    for lease in &first {
+        scheduler.ended(lease.token);
+    }
+    site.clock.skip(Span::seconds(1));
+    let second = scheduler.look(&house).await.unwrap();
+    assert_eq!(by_repository(&second), BTreeMap::from([("pr/fake/1/", 2), ("pr/fake/2/", 1)]));
+    assert!(second.iter().all(|lease| first.iter().all(|former| former.key != lease.key)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_with_hundreds_of_repositories_leaves_places_to_others() {
+    let site = Site::new().await;
+    let house = site.house(site.store(), site.forges(), limits());
+    for repository in 10..400 {
+        mark(&house.store, "Large", repository, 1).await;
+    }
+    site.clock.skip(Span::seconds(1));
+    mark(&house.store, "small", 1, 3).await;
+    site.clock.skip(Span::seconds(60));
+    let mut scheduler = Scheduler::new(Places { all: 4, per_owner: 2 });
+    let leases = scheduler.look(&house).await.unwrap();
+    let small = leases.iter().filter(|lease| lease.key.repository() == "pr/fake/1/").count();
+    assert_eq!((leases.len(), small), (4, 2), "{leases:?}");
+    scheduler.ended(leases.iter().find(|lease| lease.key.repository() == "pr/fake/1/").unwrap().token);
+    let next = scheduler.look(&house).await.unwrap();
+    assert_eq!(by_repository(&next), BTreeMap::from([("pr/fake/1/", 1)]), "the large one has its two");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_due_between_two_looks_is_looked_at_then() {
+    let site = Site::new().await;
+    // The scheduler would look by itself when this test is long over.
+    let pace = Pace { poll: Duration::from_secs(3600), ..pace() };
+    let store = site.store();
+    let limits = Limits { quiet: Span(100), ..limits() };
+    let service = site.serve_paced(store.clone(), store, limits, pace, settings()).await;
+    let opened = site.open("change").await;
+    site.deliver().await;
+    // Also forgotten in time: the end of the storm is due, too.
+    service.rest(&site.clock).await;
+    assert_first(&site.picture(&opened).await);
+    service.stop().await;
+}

@@ -1,0 +1,153 @@
+//! Something hangs that a run waits for: git, the reader, the store. The run ends, with everything that it started, and
+//! the next one does the work.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use truing::reader::ChildReader;
+use truing::serve::House;
+use truing::serve::scheduler::Scheduler;
+use truing::serve::worker::work;
+use truing_core::fair::Places;
+use truing_core::id::Span;
+use truing_core::port::{Reader, Records as _, Slots};
+use truing_core::slot::{Command, Limits, Loop, Slot};
+use truing_git::{Git, GitOptions};
+
+use crate::service::ports::{FaultyStore, Script};
+use crate::service::site::{Site, limits, until};
+
+/// How long a step may take at first. On a busy machine it may end before the program hangs: then the next one may take
+/// twice as long.
+const SHORT: Duration = Duration::from_secs(1);
+
+/// A program that starts another one, tells its id in `pid`, and hangs, unless it is asked something that `but` lets
+/// the real one answer.
+fn hanging(folder: &Path, name: &str, but: &str) -> PathBuf {
+    let (path, here) = (folder.join(name), folder.display());
+    let script = format!(
+        "#!/bin/sh\n{but}\ntail -f /dev/null &\necho $! > {here}/part && mv {here}/part {here}/pid\nwait\n"
+    );
+    std::fs::write(&path, script).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+    path
+}
+
+/// Is the process running? One that ended but that nobody has waited for is not.
+fn runs(pid: &str) -> bool {
+    let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    state.rsplit(')').next().and_then(|rest| rest.trim().chars().next()).is_some_and(|state| state != 'Z')
+}
+
+type TestHouse<R> =
+    House<truing_store::Sqlite, truing::wiring::GitHubs, R, crate::service::site::Warp, truing::wiring::UniqueIds>;
+
+/// Lets workers take pull requests until a step ends because the program in this folder hangs.
+async fn held_up<R: Reader>(site: &Site, folder: &Path, house: impl Fn(Duration) -> TestHouse<R>) {
+    let mut step_time = SHORT;
+    loop {
+        let slot = worked(site, &format!("change{}", step_time.as_secs()), house(step_time)).await;
+        if let Ok(pid) = std::fs::read_to_string(folder.join("pid")) {
+            return ended_with_its_children(site, pid.trim(), &slot, step_time).await;
+        }
+        step_time *= 2;
+    }
+}
+
+/// Lets a worker take a pull request, to the end of its step; its slot.
+async fn worked<R: Reader>(site: &Site, branch: &str, house: TestHouse<R>) -> Slot {
+    let opened = site.open(branch).await;
+    let key = site.key(opened.number).await;
+    let name = format!("acme/shop#{}", opened.number);
+    let described = truing_core::port::Described { name, url: "https://example.com/".into(), head: None };
+    house.store.describe(&[(key.clone(), described)]).await.unwrap();
+    truing::slots::step(&house.store, &key, Command::Event(Loop::Review), &house.limits).await.unwrap();
+    site.clock.skip(Span::seconds(10));
+    let leases = Scheduler::new(Places::of(9)).look(&house).await.unwrap();
+    let lease = leases.into_iter().find(|lease| lease.key == key).unwrap();
+    let (_tell, told) = tokio::sync::watch::channel(false);
+    work(&house, lease, Duration::from_millis(100), told).await;
+    house.store.load(&[key]).await.unwrap().remove(0)
+}
+
+async fn ended_with_its_children(site: &Site, pid: &str, slot: &Slot, step_time: Duration) {
+    assert_eq!((slot.state.to_string().as_str(), slot.attempts), ("waiting (backoff)", 1));
+    until("what it started is gone", async || !runs(pid)).await;
+    let events = site.store().events(&slot.key, 9).await.unwrap();
+    let told = format!("took longer than {} s", step_time.as_secs());
+    assert!(events.iter().any(|event| event.what.contains(&told)), "{events:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_git_holds_up_ends_in_time_with_all_its_processes() {
+    let site = Site::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let program = hanging(folder.path(), "git", "if [ \"$1\" != fetch ]; then exec git \"$@\"; fi");
+    let git = Git::new(GitOptions { program, ..GitOptions::default() }).await.unwrap();
+    let house = |step_time| House {
+        git: git.clone(),
+        step_time,
+        ..site.house(site.store(), site.forges(), limits())
+    };
+    held_up(&site, folder.path(), house).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_the_reader_holds_up_ends_in_time_with_all_its_processes() {
+    let site = Site::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let reader = ChildReader::new(hanging(folder.path(), "reader", ""));
+    let house = |step_time| {
+        let House {
+            store, forges, clock, ids, git, mirrors, limits, repositories, rules, max_inline, ..
+        } = site.house(site.store(), site.forges(), limits());
+        House {
+            store,
+            forges,
+            reader: reader.clone(),
+            clock,
+            ids,
+            git,
+            mirrors,
+            limits,
+            repositories,
+            rules,
+            max_inline,
+            agent: None,
+            converging: Err("it is not tried here".to_owned()),
+            kill_switch: truing::serve::switch::KillSwitch::default(),
+            swept: truing::serve::sweep::Periods::default(),
+            metrics: truing::serve::metrics::Metrics::new().unwrap(),
+            wake: truing::serve::scheduler::Wake::default(),
+            step_time,
+        }
+    };
+    held_up(&site, folder.path(), house).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_stops_by_itself_when_the_store_hangs_and_the_service_can_be_stopped() {
+    let site = Site::new().await;
+    let inner = site.store();
+    let script = Script::new(None);
+    let store = FaultyStore { inner: inner.clone(), script: script.clone() };
+    let service = site.serve_from(store, inner, Limits { lease: Span::seconds(2), ..limits() }).await;
+    let opened = site.open("change").await;
+    site.deliver().await;
+    let key = site.key(opened.number).await;
+    until("it is leased", async || service.is_leased(&key).await).await;
+    let passage = script.passage.write().await;
+    let calls = script.calls().len();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    let stopped = tokio::time::timeout_at(deadline, service.stop()).await;
+    assert!(stopped.is_ok(), "a store that hangs keeps nobody from stopping");
+    assert_eq!(script.calls().len(), calls, "nothing was done meanwhile");
+    drop(passage);
+
+    // The next one goes on.
+    let service = site.serve().await;
+    service.rest(&site.clock).await;
+    crate::service::assert_first(&site.picture(&opened).await);
+    service.stop().await;
+}

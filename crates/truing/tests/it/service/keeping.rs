@@ -1,0 +1,330 @@
+//! What was posted stays the one comment of its finding: through fixes and regressions, what people do to it, lost
+//! and restored records, and other keys.
+
+use std::collections::BTreeMap;
+
+use truing::serve::Forges as _;
+use truing_core::id::{PrId, RunId, Token};
+use truing_core::port::{Clock, Records as _, Revision, RunRef, StoreError};
+use truing_core::publish::{Check, DesiredStatus, Producer, StatusState};
+use truing_fakes::forge::NewPull;
+use truing_forge::marker::MarkerKeys;
+use truing_forge::publisher::{PublishError, Publisher};
+
+use crate::service::change::{self, FIXED, FORTY, FOUND, NEW, STAY};
+use crate::service::site::{KEY, Site, limits};
+use crate::service::{assert_first, assert_second, no_violations};
+
+/// The calls that change something, statuses aside.
+fn writes(site: &Site) -> BTreeMap<String, u64> {
+    let mut calls = site.forge.calls();
+    calls.retain(|route, _| {
+        !["/statuses/", "/graphql", "/git-upload-pack"].iter().any(|other| route.contains(other))
+            && !route.starts_with("GET")
+    });
+    calls
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_a_newer_one_has_overtaken_changes_nothing_more() {
+    let site = Site::new().await;
+    let service = site.serve().await;
+    let opened = site.open("change").await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    service.stop().await;
+    let (store, key) = (site.store(), site.key(opened.number).await);
+    let of = |id: &str, token: Token| RunRef { id: RunId::new(id), key: key.clone(), token };
+    let revision = {
+        let record = store.last_outcome(&key).await.unwrap().unwrap();
+        Revision { head: record.head.unwrap(), base: record.base }
+    };
+    // One run wants a text rewritten and the status set; another one begins meanwhile.
+    let old = of("old", store.fresh_token().await.unwrap());
+    store.begin(&old, &revision, Clock::now(&site.clock)).await.unwrap();
+    let status = DesiredStatus {
+        sha: revision.head.clone(),
+        state: StatusState::Success,
+        description: "fine".into(),
+        check: Check::default(),
+    };
+    store.announce(&old, Producer::Review, "another summary", &status).await.unwrap();
+    let new = of("new", store.fresh_token().await.unwrap());
+    store.begin(&new, &revision, Clock::now(&site.clock)).await.unwrap();
+    let house = site.house(store, site.forges(), limits());
+    let forge = house.forges.pull(&PrId::from_key(&key).unwrap(), "acme/shop").unwrap();
+    let before = site.view(&opened).await;
+    for (run, stale) in [(&old, true), (&new, false)] {
+        let publisher = Publisher {
+            records: &house.store,
+            forge: &forge,
+            clock: &house.clock,
+            ids: &house.ids,
+            run,
+            producer: Producer::Review,
+            head: &revision.head,
+            gate: &house.gate(),
+        };
+        let ended = publisher.reconcile().await;
+        let fenced = matches!(ended, Err(PublishError::Store(StoreError::Fenced { .. })));
+        let view = site.view(&opened).await;
+        let untouched = view.comments == before.comments && view.statuses == before.statuses;
+        assert_eq!((fenced, untouched), (stale, stale), "{ended:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_regression_reopens_the_thread_that_we_resolved_and_no_other() {
+    let site = Site::new().await;
+    let service = site.serve().await;
+    let mut opened = site.open("change").await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    // A person settles one finding that is going to be mended, and one that is not.
+    let view = site.view(&opened).await;
+    let on = |line: u32| {
+        let at = |comment: &&truing_fakes::forge::Comment| {
+            comment.place.as_ref().is_some_and(|place| place.path == "src/app.py")
+                && comment.line == Some(line)
+        };
+        view.inline().find(at).unwrap().id
+    };
+    let (mended, stays) = (on(11), on(10));
+    for comment in [mended, stays] {
+        site.repo.resolve(opened.number, comment, "ada").await.unwrap();
+    }
+
+    site.push_second(&mut opened).await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    let picture = site.picture(&opened).await;
+    assert_eq!((picture.comments.len(), picture.open()), (FOUND + NEW, STAY + NEW - 1), "{picture:#?}");
+
+    // All of the first findings are back.
+    let again = change::first().write("note.txt", "again");
+    site.repo.push(&opened.branch, again).await.unwrap();
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    let view = site.view(&opened).await;
+    let resolved = |id: u64| view.comments.iter().find(|comment| comment.id == id).unwrap().resolved;
+    assert!(resolved(mended) && resolved(stays), "a person's word stands");
+    assert!(view.inline().all(|comment| !comment.body.contains("Fixed in")), "nothing is fixed any more");
+    let picture = site.picture(&opened).await;
+    assert_eq!((picture.comments.len(), picture.open(), picture.deleted), (FOUND + NEW, FOUND + NEW - 2, 0));
+
+    // Nothing more is to be done about any of it.
+    let before = site.forge.calls();
+    service.retry(&site.key(opened.number).await).await;
+    service.rest(&site.clock).await;
+    assert_eq!(before.get("POST /graphql").copied(), site.forge.calls().get("POST /graphql").copied());
+    no_violations(&site);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comment_that_a_person_deleted_is_neither_posted_again_nor_rewritten() {
+    let site = Site::new().await;
+    let service = site.serve().await;
+    let mut opened = site.open("change").await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    let gone = site.view(&opened).await.inline().next().unwrap().id;
+    site.repo.delete_comment(opened.number, gone).await.unwrap();
+    let before = site.forge.log().len();
+
+    site.push_second(&mut opened).await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    let picture = site.picture(&opened).await;
+    assert_eq!((picture.comments.len(), picture.deleted), (FOUND + NEW - 1, 1), "{picture:#?}");
+    let touched =
+        |call: &&truing_fakes::forge::Logged| call.path.ends_with(&gone.to_string()) && call.method != "GET";
+    let log = site.forge.log();
+    assert_eq!(log.iter().skip(before).filter(touched).count(), 0);
+    no_violations(&site);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comment_whose_marker_a_person_edited_away_is_still_known_and_mended() {
+    let site = Site::new().await;
+    let service = site.serve().await;
+    let mut opened = site.open("change").await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    let view = site.view(&opened).await;
+    for comment in view.inline() {
+        site.repo.edit_comment(opened.number, comment.id, "Edited by somebody.").await.unwrap();
+    }
+    site.push_second(&mut opened).await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    assert_second(&site.picture(&opened).await);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_records_come_back_by_the_markers_and_nothing_is_posted_again() {
+    let site = Site::new().await;
+    let service = site.serve().await;
+    let mut opened = site.open("change").await;
+    let delivery = site.deliver().await;
+    service.rest(&site.clock).await;
+    service.stop().await;
+
+    site.forget();
+    let service = site.serve().await;
+    let before = writes(&site);
+    assert_eq!(site.forge.deliver(&delivery).await.unwrap(), 202);
+    service.rest(&site.clock).await;
+    assert_eq!(service.published(&site.key(opened.number).await).await, 1, "it was reviewed anew");
+    assert_eq!(writes(&site), before, "everything was adopted");
+    assert_first(&site.picture(&opened).await);
+
+    site.push_second(&mut opened).await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    assert_second(&site.picture(&opened).await);
+    no_violations(&site);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_from_an_old_backup_adopt_what_they_never_knew() {
+    let site = Site::new().await;
+    let service = site.serve().await;
+    let mut opened = site.open("change").await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    service.stop().await;
+    let backup = site.back_up();
+
+    let service = site.serve().await;
+    site.push_second(&mut opened).await;
+    let delivery = site.deliver().await;
+    service.rest(&site.clock).await;
+    assert_second(&site.picture(&opened).await);
+    service.stop().await;
+
+    site.restore(&backup);
+    let service = site.serve().await;
+    let before = writes(&site);
+    assert_eq!(site.forge.deliver(&delivery).await.unwrap(), 202);
+    service.rest(&site.clock).await;
+    assert_eq!(service.published(&site.key(opened.number).await).await, 2, "it was reviewed anew");
+    assert_eq!(writes(&site), before, "everything was adopted");
+    assert_second(&site.picture(&opened).await);
+    no_violations(&site);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotated_key_recognises_what_the_former_one_signed() {
+    let mut site = Site::new().await;
+    let service = site.serve().await;
+    let mut opened = site.open("change").await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    service.stop().await;
+
+    site.forget();
+    site.sign_with(MarkerKeys::new(b"a new key", &[KEY]));
+    let service = site.serve().await;
+    site.push_second(&mut opened).await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    // The records do not know what the first review had found; the comments on what is found still are adopted.
+    let picture = site.picture(&opened).await;
+    assert_eq!((picture.summaries.len(), picture.comments.len(), picture.deleted), (1, FOUND + NEW, 0));
+    assert!(picture.summaries[0].contains("Reviewed commit `SECOND`"), "{picture:#?}");
+    no_violations(&site);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_unknown_key_signed_is_left_as_it_is_and_not_posted_again() {
+    let mut site = Site::new().await;
+    let service = site.serve().await;
+    let mut opened = site.open("change").await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    service.stop().await;
+    let before = site.view(&opened).await;
+
+    // Records and key are lost.
+    site.forget();
+    site.sign_with(MarkerKeys::new(b"a new key", &[]));
+    let service = site.serve().await;
+    site.push_second(&mut opened).await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    let after = site.view(&opened).await;
+    for comment in &before.comments {
+        let now = after.comments.iter().find(|now| now.id == comment.id).unwrap();
+        assert_eq!((&now.body, now.deleted), (&comment.body, false));
+    }
+    let made: Vec<_> =
+        after.comments.iter().filter(|now| before.comments.iter().all(|was| was.id != now.id)).collect();
+    assert_eq!(made.len(), NEW, "what was never said is said: {made:#?}");
+
+    // Found by the new key, and mended: its own comments are kept up, and the former ones' threads too.
+    let third =
+        change::second().write("src/fresh.py", "def fresh():\n    pass\n").write("src/lib.rs", "fn a() {}\n");
+    site.repo.push(&opened.branch, third).await.unwrap();
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    let view = site.view(&opened).await;
+    let resolved = view.inline().filter(|comment| comment.resolved);
+    let (ours, former): (Vec<_>, Vec<_>) =
+        resolved.partition(|comment| made.iter().any(|made| made.id == comment.id));
+    assert_eq!((ours.len(), former.len()), (NEW, 3), "{:#?}", site.picture(&opened).await);
+    assert!(ours.iter().all(|comment| comment.body.contains("**Fixed in `")));
+    assert!(former.iter().all(|comment| !comment.body.contains("**Fixed in `")));
+    assert_eq!(FIXED, FOUND - STAY);
+    no_violations(&site);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forty_findings_are_inline_as_far_as_allowed_and_keep_their_comments_through_moves() {
+    const MAX_INLINE: usize = 30;
+    let site = Site::new().await;
+    let service = site.serve().await;
+    site.repo.push("forty", change::forty(0)).await.unwrap();
+    let number = site.repo.open(NewPull::of("forty")).await.unwrap();
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    let shown = async || {
+        let view = site.repo.pull(number).await.unwrap();
+        let summary = view.summaries().next().unwrap().body.clone();
+        let list = summary.split("### Without a comment of their own").nth(1).unwrap_or_default();
+        let comments: Vec<(u64, Option<u32>)> = view
+            .inline()
+            .map(|comment| {
+                (comment.id, comment.place.as_ref().and_then(|place| place.line).map(|(_, line)| line))
+            })
+            .collect();
+        (comments, list.matches("\n- **P").count(), view)
+    };
+    let (first, folded, _) = shown().await;
+    let inline = first.iter().filter(|(_, line)| line.is_some()).count();
+    assert_eq!((inline, first.len(), folded), (MAX_INLINE, MAX_INLINE, FORTY - MAX_INLINE));
+
+    let mut kept = 0;
+    for above in [3, 0, 7] {
+        site.repo.push("forty", change::forty(above)).await.unwrap();
+        site.deliver().await;
+        service.rest(&site.clock).await;
+        let (now, still, view) = shown().await;
+        assert_eq!((&now, still), (&first, folded), "the same comments, and no others");
+        assert!(view.comments.iter().all(|comment| !comment.deleted && !comment.resolved));
+        kept += now.len();
+    }
+    println!(
+        "{FORTY} findings inside hunks: {inline} of {MAX_INLINE} inline, {folded} folded, 0 lost; \
+         after 3 pushes that move them {kept} of {} kept their one comment",
+        3 * inline
+    );
+    no_violations(&site);
+    service.stop().await;
+}

@@ -1,0 +1,137 @@
+//! The service stops, is killed, and starts again: nothing is lost, nothing is doubled, nothing counts as failed.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use truing::serve::scheduler::Scheduler;
+use truing::serve::worker::work;
+use truing::slots::step;
+use truing_core::fair::Places;
+use truing_core::id::Span;
+use truing_core::port::{Clock as _, Described, Records as _, Slots as _};
+use truing_core::slot::{Command, Limits, Loop, Slot};
+use truing_fakes::forge::{Fault, FaultKind};
+use truing_store::Sqlite;
+
+use crate::service::change::FOUND;
+use crate::service::ports::{FaultyForges, FaultyStore, Hand, Manner, Script};
+use crate::service::site::{Opened, Running, Site, limits, until};
+use crate::service::{REVIEWS, assert_first, no_violations};
+
+/// Lets a service work until the review is being posted, which takes the forge a while to say.
+async fn in_the_middle(site: &Site) -> (Running, Opened) {
+    let service = site.serve().await;
+    site.forge.fault(Fault::once("POST", REVIEWS, FaultKind::Delay(Duration::from_secs(1))));
+    let opened = site.open("change").await;
+    site.deliver().await;
+    until("the review is being posted", async || {
+        site.forge.calls().contains_key("POST /repos/{owner}/{repo}/pulls/{number}/reviews")
+    })
+    .await;
+    assert!(service.is_leased(&site.key(opened.number).await).await);
+    (service, opened)
+}
+
+/// No attempt was counted, and the review is there.
+async fn ended_well(site: &Site, service: &Running, opened: &Opened) {
+    service.rest(&site.clock).await;
+    assert_first(&site.picture(opened).await);
+    let history = service.history(&site.key(opened.number).await).await;
+    assert!(!history.iter().any(|line| line.contains("failed")), "{history:#?}");
+    no_violations(site);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_stopped_finishes_what_it_has_begun() {
+    let site = Site::new().await;
+    let (service, opened) = in_the_middle(&site).await;
+    let late = site.open("late").await;
+    let (url, delivery) = (service.url.clone(), site.forge.pending().remove(0));
+    service.stop().await;
+    assert_eq!(site.picture(&opened).await.comments.len(), FOUND, "the review was not cut off");
+    assert!(TcpStream::connect(url.strip_prefix("http://").unwrap()).await.is_err(), "nobody listens");
+
+    let service = site.serve().await;
+    assert_eq!(site.forge.deliver(&delivery).await.unwrap(), 202);
+    ended_well(&site, &service, &opened).await;
+    assert_first(&site.picture(&late).await);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_was_killed_goes_on_where_it_was() {
+    let site = Site::new().await;
+    let (service, opened) = in_the_middle(&site).await;
+    service.kill().await;
+    let service = site.serve().await;
+    ended_well(&site, &service, &opened).await;
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_never_finishes_its_request_does_not_keep_the_service_from_stopping() {
+    let site = Site::new().await;
+    let service = site.serve().await;
+    let address = service.url.strip_prefix("http://").unwrap().to_owned();
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    let signature = "0".repeat(64);
+    let head = format!(
+        "POST /webhooks/fake HTTP/1.1\r\nhost: x\r\nx-hub-signature-256: sha256={signature}\r\n\
+         content-length: 10\r\nexpect: 100-continue\r\n\r\n"
+    );
+    slow.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    slow.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 100", "it waits for the body");
+    let begun = Instant::now();
+    service.stop().await;
+    assert!(begun.elapsed() < Duration::from_secs(60), "the contract for stopping");
+}
+
+/// Lets a worker work on a lease while the forge says nothing, until it gives up: because it is told to, or because
+/// the store is dead, so that no heartbeat is acknowledged. The slot that it leaves.
+async fn worked_in_vain(because: &str) -> Slot {
+    let site = Site::new().await;
+    let inner = Sqlite::open(&site.database(), Arc::new(site.clock.clone())).unwrap();
+    let script = Script::new(None);
+    let forges = FaultyForges {
+        inner: site.forges(),
+        script: script.clone(),
+        manner: Manner::Silent,
+        clock: Hand::at(site.clock.now()),
+    };
+    let store = FaultyStore { inner: inner.clone(), script: script.clone() };
+    let house = site.house(store, forges, Limits { debounce: Span(0), lease: Span(600), ..limits() });
+    let key = site.key(1).await;
+    let described = Described { name: "acme/shop#1".into(), url: "https://example.com/1".into(), head: None };
+    inner.describe(&[(key.clone(), described)]).await.unwrap();
+    step(&inner, &key, Command::Event(Loop::Review), &house.limits).await.unwrap();
+    let lease = Scheduler::new(Places::of(1)).look(&house).await.unwrap().remove(0);
+    let (tell, told) = tokio::sync::watch::channel(false);
+    tokio::join!(work(&house, lease, Duration::from_millis(20), told), async {
+        let asked = async || script.calls().contains(&"pull_request");
+        until("the forge was asked", asked).await;
+        match because {
+            "told" => drop(tell.send_replace(true)),
+            "dead" => script.set_dead(true),
+            other => panic!("{other}"),
+        }
+    });
+    inner.load(&[key]).await.unwrap().remove(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_outlasts_the_time_for_stopping_is_given_back() {
+    let slot = worked_in_vain("told").await;
+    assert_eq!(slot.state.to_string(), "waiting (debounce)");
+    assert_eq!(slot.attempts, 0, "nothing has failed");
+    assert!(slot.pending.of(Loop::Review).is_some(), "and nothing is forgotten");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_whose_heartbeats_are_not_acknowledged_stops_by_itself() {
+    let slot = worked_in_vain("dead").await;
+    assert_eq!(slot.state.to_string(), "leased (review)", "it is the next one's to take when it has expired");
+}

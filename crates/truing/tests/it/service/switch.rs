@@ -1,0 +1,241 @@
+//! The kill switch, turned by another process while the service works: nothing begins, runs in flight finish or
+//! stop, and at off everything goes on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use truing::serve::scheduler::Scheduler;
+use truing::serve::worker::take;
+use truing::slots::step;
+use truing_core::fair::Places;
+use truing_core::id::{Key, RunId, Span};
+use truing_core::port::{Described, Operations as _, Records as _, RunRef, Slots as _};
+use truing_core::slot::{Command, Limits, Loop};
+use truing_core::switch::{Mode, Switch, Turn};
+use truing_fakes::forge::{Fault, FaultKind};
+use truing_store::Sqlite;
+
+use crate::service::ports::{FaultyForges, FaultyStore, Hand, Manner, Script};
+use crate::service::site::{Running, Site, limits, until};
+use crate::service::{REVIEWS, assert_first, no_violations};
+
+fn on(mode: Mode) -> Turn {
+    Turn::On { reason: Some("a storm".into()), mode: Some(mode) }
+}
+
+/// Another process's handle on the same file.
+fn operator(site: &Site) -> Sqlite {
+    Sqlite::open(&site.database(), Arc::new(site.clock.clone())).unwrap()
+}
+
+/// What history says of the switch.
+async fn told(service: &Running, key: &Key) -> Vec<String> {
+    let mut history = service.history(key).await;
+    history.retain(|line| line.starts_with("KillSwitchEngaged"));
+    history
+}
+
+/// A slot that is due, as a webhook leaves it.
+async fn marked(site: &Site, store: &Sqlite, number: u64) -> Key {
+    let key = site.key(number).await;
+    let name = format!("acme/shop#{number}");
+    let described = Described { name, url: format!("https://example.com/{number}"), head: None };
+    store.describe(&[(key.clone(), described)]).await.unwrap();
+    let limits = Limits { debounce: Span(0), ..limits() };
+    step(store, &key, Command::Event(Loop::Review), &limits).await.unwrap();
+    key
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_begins_while_it_is_on_and_everything_due_goes_on_at_off() {
+    let site = Site::new().await;
+    let operator = operator(&site);
+    operator.turn(&on(Mode::Finish), "ada").await.unwrap();
+    let service = site.serve().await;
+    let (one, two) = (site.open("one").await, site.open("two").await);
+    let keys = [marked(&site, &operator, one.number).await, marked(&site, &operator, two.number).await];
+    for key in &keys {
+        until("it is told", async || told(&service, key).await.len() == 1).await;
+        let slot = service.slot(key).await;
+        assert_eq!((slot.state.to_string().as_str(), slot.attempts), ("waiting (debounce)", 0));
+    }
+    let said = told(&service, &keys[0]).await;
+    assert_eq!(said, ["KillSwitchEngaged: held back (mode finish, by ada: a storm)"]);
+    // Restarted meanwhile, as after a crash: it is still on.
+    service.kill().await;
+    let service = site.serve().await;
+    until("it is told again", async || told(&service, &keys[0]).await.len() == 2).await;
+    assert!(service.store.runs(&keys[0], 9).await.unwrap().is_empty(), "nothing was begun");
+    let calls = site.forge.calls();
+    assert!(!calls.keys().any(|call| call.contains("/pulls")), "the forge was not asked: {calls:?}");
+
+    operator.turn(&Turn::Off, "ada").await.unwrap();
+    service.rest(&site.clock).await;
+    for opened in [&one, &two] {
+        assert_first(&site.picture(opened).await);
+    }
+    assert!(operator.sweep_wanted().await.unwrap().is_some());
+    no_violations(&site);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_in_flight_completes_in_mode_finish() {
+    let site = Site::new().await;
+    let service = site.serve().await;
+    site.forge.fault(Fault::once("POST", REVIEWS, FaultKind::Delay(Duration::from_millis(500))));
+    let opened = site.open("change").await;
+    site.deliver().await;
+    until("the review is being posted", async || posts(&site) > 0).await;
+    operator(&site).turn(&on(Mode::Finish), "ada").await.unwrap();
+    let key = site.key(opened.number).await;
+    until("it is published", async || service.published(&key).await == 1).await;
+    assert_first(&site.picture(&opened).await);
+    assert_eq!(told(&service, &key).await, Vec::<String>::new(), "nothing was held back");
+    service.stop().await;
+}
+
+fn posts(site: &Site) -> u64 {
+    let reviews = "POST /repos/{owner}/{repo}/pulls/{number}/reviews";
+    site.forge.calls().get(reviews).copied().unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_in_flight_stops_before_its_next_write_in_mode_stop() {
+    let site = Site::new().await;
+    // One failure would park it.
+    let service = site.serve_with(Limits { attempts: 1, ..limits() }).await;
+    site.forge.fault(Fault::once("POST", REVIEWS, FaultKind::Delay(Duration::from_millis(500))));
+    let opened = site.open("change").await;
+    site.deliver().await;
+    until("the review is being posted", async || posts(&site) > 0).await;
+    let operator = operator(&site);
+    operator.turn(&on(Mode::Stop), "ada").await.unwrap();
+    let key = site.key(opened.number).await;
+    until("it is stopped", async || !told(&service, &key).await.is_empty()).await;
+    until("the lease is given back", async || !service.is_leased(&key).await).await;
+    let picture = site.picture(&opened).await;
+    assert_eq!(picture.status, None, "nothing was written after the call in flight: {picture:#?}");
+    assert_eq!(service.slot(&key).await.attempts, 0);
+    assert_eq!(told(&service, &key).await, ["KillSwitchEngaged: stopped (mode stop, by ada: a storm)"]);
+
+    operator.turn(&Turn::Off, "ada").await.unwrap();
+    service.rest(&site.clock).await;
+    assert_first(&site.picture(&opened).await);
+    no_violations(&site);
+    service.stop().await;
+}
+
+/// A process whose switch is turned to stop before each of its calls in turn: after the next read of the switch
+/// nothing is written to the forge, the lease is given back without an attempt, and off mends everything.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_stop_was_read_nothing_is_written_wherever_it_comes() {
+    let site = Site::new().await;
+    let operator = operator(&site);
+    let whole = site.open("whole").await;
+    let clean = turned_at(&site, whole.number, None).await;
+    assert_first(&site.picture(&whole).await);
+    let mut stopped = Vec::new();
+    for call in 0..clean.len() {
+        let opened = site.open(&format!("change-{call}")).await;
+        let calls = turned_at(&site, opened.number, Some(call)).await;
+        let read = (call..calls.len()).find(|at| calls[*at] == "switch");
+        let Some(read) = read else {
+            // It had read the switch for the last time, or the lease itself was refused. Out of the way of the next.
+            let key = site.key(opened.number).await;
+            step(&operator, &key, Command::Drop, &limits()).await.unwrap();
+            continue;
+        };
+        let written = calls[read..].iter().find(|call| WRITES.contains(call));
+        assert_eq!(written, None, "stopped before call {call}: {calls:?}");
+        let key = site.key(opened.number).await;
+        let slot = operator.load(std::slice::from_ref(&key)).await.unwrap().remove(0);
+        assert_eq!((slot.state.to_string().as_str(), slot.attempts), ("waiting (debounce)", 0), "{calls:?}");
+        // Out of the way of the next one.
+        step(&operator, &key, Command::Drop, &limits()).await.unwrap();
+        stopped.push(opened);
+    }
+    assert!(stopped.len() > 20, "only {} of {} calls: {clean:?}", stopped.len(), clean.len());
+
+    operator.turn(&Turn::Off, "ada").await.unwrap();
+    for opened in &stopped {
+        marked(&site, &operator, opened.number).await;
+    }
+    let service = site.serve().await;
+    service.rest(&site.clock).await;
+    for opened in &stopped {
+        assert_first(&site.picture(opened).await);
+    }
+    no_violations(&site);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_switch_that_is_turned_while_the_scheduler_looks_lets_nothing_begin() {
+    let site = Site::new().await;
+    let operator = operator(&site);
+    let opened = site.open("change").await;
+    marked(&site, &operator, opened.number).await;
+    let look = async |turned: Option<usize>| {
+        let script = Script::new(None);
+        if let Some(call) = turned {
+            script.turn_before(call, operator.clone(), on(Mode::Finish));
+        }
+        let store = FaultyStore { inner: operator.clone(), script: script.clone() };
+        let house = site.house(store, site.forges(), limits());
+        let leases = Scheduler::new(Places::of(1)).look(&house).await.unwrap();
+        (leases.len(), script.calls())
+    };
+    for call in 0.. {
+        let (leases, calls) = look(Some(call)).await;
+        assert_eq!(leases, 0, "turned before call {call}: {calls:?}");
+        operator.turn(&Turn::Off, "ada").await.unwrap();
+        if calls.get(call) == Some(&"grant") {
+            break;
+        }
+    }
+    assert_eq!(look(None).await.0, 1);
+}
+
+/// The calls that people see.
+const WRITES: [&str; 7] =
+    ["create_review", "create_file_comment", "create_summary", "update", "resolve", "delete", "set_status"];
+
+/// Reviews a pull request in a process whose switch is turned to stop before its call of that number; its calls.
+async fn turned_at(site: &Site, number: u64, call: Option<usize>) -> Vec<&'static str> {
+    let inner = operator(site);
+    inner.turn(&Turn::Off, "ada").await.unwrap();
+    let key = marked(site, &inner, number).await;
+    let script = Script::new(None);
+    if let Some(call) = call {
+        script.turn_before(call, inner.clone(), on(Mode::Stop));
+    }
+    let forges = FaultyForges {
+        inner: site.forges(),
+        script: script.clone(),
+        manner: Manner::Prompt,
+        clock: Hand::at(truing_core::port::Clock::now(&site.clock)),
+    };
+    let store = FaultyStore { inner, script: script.clone() };
+    let house = site.house(store, forges, limits());
+    for lease in Scheduler::new(Places::of(1)).look(&house).await.unwrap() {
+        let run = RunRef { id: RunId::new(format!("run-{number}")), key: key.clone(), token: lease.token };
+        drop(take(&house, &lease, &run).await.unwrap());
+    }
+    script.calls()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_switch_that_was_never_read_counts_as_on_and_one_that_was_stays_as_it_was() {
+    let site = Site::new().await;
+    let inner = operator(&site);
+    let script = Script::new(None);
+    let store = FaultyStore { inner, script: script.clone() };
+    let house = site.house(store, site.forges(), limits());
+    script.set_dead(true);
+    assert!(house.switch().await.engaged().is_some());
+    script.set_dead(false);
+    assert_eq!(house.switch().await, Switch::Off);
+    script.set_dead(true);
+    assert_eq!(house.switch().await, Switch::Off, "for thirty seconds");
+}

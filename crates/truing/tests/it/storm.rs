@@ -1,0 +1,355 @@
+//! The storm: many pull requests are pushed to again and again, webhooks are lost, repeated and out of order, and
+//! the serving process is killed with SIGKILL again and again meanwhile. Afterwards every settled head is reviewed,
+//! at most two reviews were computed in a storm, and nothing was ever posted twice, not even for a moment.
+//!
+//! A small one runs with the other tests; `cargo xtask soak` runs it as large as [`SIZE`] says.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
+
+
+use crate::support::watch;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use truing::wiring::SystemClock;
+use truing_core::id::{Key, PrId};
+use truing_fakes::forge::{Chaos, Delivery, Hook, NewPull, Options, PullView, Repo};
+use truing_fakes::repo::Commit;
+use truing_store::{Sqlite, Stage};
+
+use watch::Watched;
+
+/// The variable that says how large: pull requests, pushes to each, kills; `500,200,50` is the full size.
+const SIZE: &str = "TRUING_STORM";
+const SMALL: Size = Size { pulls: 12, pushes: 15, kills: 6, quiet: Duration::from_secs(10) };
+/// Pull requests of one repository.
+const PULLS_EACH: usize = 50;
+
+const TOKEN: &str = "storm-token";
+const SECRET: &str = "storm-secret";
+const LOGIN: &str = "truing[bot]";
+/// What the network does to a hundred webhooks.
+const CHAOS: Chaos = Chaos { seed: 11, lost: 5, twice: 20, late: 8 };
+/// Without an event for so long a storm is over, where another size is asked for: the product's default. A round of
+/// pushes to all pull requests must take less.
+const QUIET: Duration = Duration::from_secs(60);
+/// A storm is over after so long, whatever comes: the product's default.
+const LONGEST: Duration = Duration::from_secs(30 * 60);
+/// How long something may take on a busy machine before it counts as stuck.
+const PATIENCE: Duration = Duration::from_secs(600);
+const LOOK: Duration = Duration::from_millis(20);
+/// Webhooks that are on their way at once.
+const TOGETHER: usize = 16;
+
+#[derive(Clone, Copy, Debug)]
+struct Size {
+    pulls: usize,
+    pushes: usize,
+    kills: usize,
+    /// Without an event for so long a storm is over.
+    quiet: Duration,
+}
+
+impl Size {
+    fn wanted() -> Self {
+        let Ok(text) = std::env::var(SIZE) else { return SMALL };
+        let numbers: Vec<usize> = text.split(',').map(|number| number.trim().parse().unwrap()).collect();
+        let [pulls, pushes, kills] = numbers[..] else { panic!("{SIZE}=PULLS,PUSHES,KILLS, not {text}") };
+        Self { pulls, pushes, kills, quiet: QUIET }
+    }
+}
+
+/// A pull request, and when its webhooks were accepted.
+struct Pull {
+    repo: Repo,
+    branch: String,
+    number: u64,
+    key: String,
+    accepted: Vec<Instant>,
+}
+
+/// A forge, and the folder of a service that is started and killed.
+struct Site {
+    forge: Watched,
+    home: TempDir,
+    port: u16,
+    /// Webhooks that were accepted.
+    delivered: AtomicUsize,
+}
+
+impl Site {
+    async fn new(quiet: Duration) -> Self {
+        let forge = Watched::start(Options::default()).await;
+        forge.token(TOKEN, LOGIN);
+        let home = tempfile::tempdir().unwrap();
+        let url = forge.base_url();
+        // A lease is short, and an attempt that a kill costs is not what this is about.
+        let config = format!(
+            "[store]\nurl = \"sqlite:truing.db\"\n[server]\npoll = \"50ms\"\nlease = \"5s\"\n\
+             heartbeat = \"500ms\"\n[forge.github]\napi_url = \"{url}\"\ngit_url = \"{url}\"\n\
+             settle = \"500ms\"\n[review]\ndebounce = \"150ms\"\nmax_wait = \"1s\"\nquiet = \"{}s\"\n\
+             backoff = \"200ms\"\nbackoff_max = \"1s\"\nattempts = 100\n",
+            quiet.as_secs()
+        );
+        std::fs::write(home.path().join("truing.toml"), config).unwrap();
+        // Free a moment ago: the service listens there after each of its deaths.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let url = format!("http://127.0.0.1:{port}/webhooks/github");
+        forge.hook(Hook { url, secret: SECRET.into(), automatic: false });
+        Self { forge, home, port, delivered: AtomicUsize::new(0) }
+    }
+
+    fn database(&self) -> PathBuf {
+        self.home.path().join("truing.db")
+    }
+
+    /// Starts the service; what it says is in `serve.log`.
+    fn serve(&self) -> Server {
+        let log = File::options().create(true).append(true).open(self.home.path().join("serve.log")).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_truing"))
+            .args(["--config", "truing.toml", "--quiet", "serve", "--listen"])
+            .arg(format!("127.0.0.1:{}", self.port))
+            .env_clear()
+            .env("HOME", self.home.path())
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("GITHUB_TOKEN", TOKEN)
+            .env("GITHUB_WEBHOOK_SECRET", SECRET)
+            .current_dir(self.home.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Server(child)
+    }
+
+    /// Sends a webhook until it is accepted, as a person who presses "redeliver" would: a dead service hears
+    /// nothing, and GitHub itself sends once.
+    async fn deliver(&self, delivery: &Delivery) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut again = tokio::time::interval(LOOK);
+        loop {
+            match self.forge.deliver(delivery).await {
+                Ok(202) => break,
+                // Nobody listens, or it dies before it answers.
+                Err(_) => {}
+                Ok(status) => panic!("delivery {} got {status}", delivery.id),
+            }
+            assert!(Instant::now() < deadline, "no webhook is taken: {}", self.log());
+            again.tick().await;
+        }
+        self.delivered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// All calls that the forge has seen.
+    fn calls(&self) -> u64 {
+        self.forge.calls().values().sum()
+    }
+
+    /// The end of the service's log.
+    fn log(&self) -> String {
+        let text = std::fs::read_to_string(self.home.path().join("serve.log")).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(40)..].join("\n")
+    }
+}
+
+/// A serving process. It dies like it is killed.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // SIGKILL: nothing is tidied up.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Kills the service `kills` times, the first two thirds spread over `expected` webhooks, the others while the
+/// settled heads are reviewed; each at a random one of the calls that the forge sees.
+async fn kill_again_and_again(site: &Site, kills: usize, expected: usize, settled: &AtomicBool) -> Server {
+    let mut server = site.serve();
+    let mut random = 0x2545_f491_4f6c_dd1d_u64;
+    for kill in 0..kills {
+        let webhooks = expected * (kill + 1) / kills.max(1) * 2 / 3;
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let calls = site.calls() + 3 + (random >> 33) % 40;
+        let mut look = tokio::time::interval(Duration::from_millis(5));
+        loop {
+            look.tick().await;
+            let delivered = site.delivered.load(Ordering::Relaxed);
+            let enough =
+                delivered >= webhooks && (site.calls() >= calls || delivered >= webhooks + expected / 50);
+            if enough || settled.load(Ordering::Relaxed) {
+                break;
+            }
+        }
+        drop(server);
+        server = site.serve();
+    }
+    server
+}
+
+/// Pushes to every pull request, round after round, and sends the webhooks.
+async fn storm(site: &Arc<Site>, pulls: &mut [Pull], pushes: usize) {
+    for round in 0..pushes {
+        let commits = pulls.iter().enumerate().map(|(at, pull)| (pull.branch.clone(), pushed(at, round)));
+        let commits: Vec<_> = commits.collect();
+        for (of_one, commits) in pulls.chunks_mut(PULLS_EACH).zip(commits.chunks(PULLS_EACH)) {
+            if round > 0 {
+                of_one[0].repo.push_all(commits.to_vec()).await.unwrap();
+                continue;
+            }
+            for (pull, (_, commit)) in of_one.iter_mut().zip(commits) {
+                pull.repo.push(&pull.branch, commit.clone()).await.unwrap();
+                pull.number = pull.repo.open(NewPull::of(&pull.branch)).await.unwrap();
+                let repository = pull.repo.id().await.unwrap().to_string();
+                let id = PrId { forge: "github".into(), repository, number: pull.number };
+                pull.key = id.key().as_str().to_owned();
+            }
+        }
+        // The last word must arrive: lost webhooks are the sweep's to make up for.
+        let lost = if round + 1 == pushes { 0 } else { CHAOS.lost };
+        let deliveries =
+            (Chaos { seed: CHAOS.seed + round as u64, lost, ..CHAOS }).apply(site.forge.pending());
+        for together in deliveries.chunks(TOGETHER) {
+            let mut sent = tokio::task::JoinSet::new();
+            for delivery in together.iter().cloned() {
+                let site = site.clone();
+                sent.spawn(async move {
+                    site.deliver(&delivery).await;
+                    let body: serde_json::Value = serde_json::from_slice(&delivery.body).unwrap();
+                    (format!("pr/github/{}/{}", body["repository"]["id"], delivery.number), Instant::now())
+                });
+            }
+            while let Some(accepted) = sent.join_next().await {
+                let (key, at) = accepted.unwrap();
+                let of = pulls.iter_mut().filter(|pull| pull.key == key);
+                of.for_each(|pull| pull.accepted.push(at));
+            }
+        }
+    }
+}
+
+/// How many storms a pull request has seen at most: those that the gaps between its webhooks tell apart, and their
+/// greatest length.
+fn storms(accepted: &[Instant], quiet: Duration) -> usize {
+    // A gap that is nearly long enough may have been long enough for the service.
+    let long = quiet.mul_f32(0.8);
+    let mut storms = 1;
+    let mut began = accepted[0];
+    for pair in accepted.windows(2) {
+        if pair[1] - pair[0] >= long || pair[1] - began >= LONGEST {
+            storms += 1;
+            began = pair[1];
+        }
+    }
+    storms
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_under_kill_9_loses_nothing_and_says_nothing_twice() {
+    let size = Size::wanted();
+    let began = Instant::now();
+    let site = Arc::new(Site::new(size.quiet).await);
+    let mut pulls = Vec::new();
+    for at in 0..size.pulls {
+        let name = format!("r{}", at / PULLS_EACH);
+        if at % PULLS_EACH == 0 {
+            let first = Commit::new("Begin").write("README.md", "# storm\n");
+            site.forge.create_repository("acme", &name, first).await.unwrap();
+        }
+        let repo = site.forge.handle("acme", &name);
+        pulls.push(Pull { repo, branch: format!("p{at}"), number: 0, key: String::new(), accepted: vec![] });
+    }
+    let settled = Arc::new(AtomicBool::new(false));
+    let expected = size.pulls * size.pushes;
+    let killer = {
+        let (site, settled) = (site.clone(), settled.clone());
+        tokio::spawn(async move { kill_again_and_again(&site, size.kills, expected, &settled).await })
+    };
+    storm(&site, &mut pulls, size.pushes).await;
+    let pushed = began.elapsed();
+
+    // Every settled head is reviewed, and every storm is forgotten.
+    let deadline = Instant::now() + PATIENCE;
+    for pull in &pulls {
+        let mut look = tokio::time::interval(LOOK);
+        while !is_reviewed(&pull.repo.pull(pull.number).await.unwrap()) {
+            assert!(Instant::now() < deadline, "{} is never reviewed: {}", pull.key, site.log());
+            look.tick().await;
+        }
+    }
+    settled.store(true, Ordering::Relaxed);
+    let server = killer.await.unwrap();
+    let store = Sqlite::open(&site.database(), Arc::new(SystemClock)).unwrap();
+    let mut look = tokio::time::interval(LOOK * 5);
+    loop {
+        let slots = store.list().await.unwrap();
+        if slots.is_empty() {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{slots:?} {}", site.log());
+        look.tick().await;
+    }
+
+    let (mut reviews, mut findings, mut webhooks, mut storms_seen) = (0, 0, 0, 0);
+    for pull in &pulls {
+        let view = pull.repo.pull(pull.number).await.unwrap();
+        assert!(is_reviewed(&view), "{}", pull.key);
+        let said: Vec<&str> = ours(&view).collect();
+        let told: BTreeSet<&str> = said.iter().filter_map(|body| body.lines().last()).collect();
+        assert_eq!(told.len(), said.len(), "{} was told something twice: {said:#?}", pull.key);
+        assert!(!view.comments.iter().any(|comment| comment.deleted), "{}", pull.key);
+        let runs = store.runs(&Key::new(pull.key.clone()), usize::MAX).await.unwrap();
+        let computed =
+            runs.iter().filter(|run| matches!(run.stage, Stage::Computed | Stage::Published)).count();
+        let most = 2 * storms(&pull.accepted, size.quiet);
+        assert!(computed <= most, "{}: {computed} reviews, {most} allowed", pull.key);
+        reviews += computed;
+        storms_seen += storms(&pull.accepted, size.quiet);
+        findings += view.inline().count();
+        webhooks += pull.accepted.len();
+    }
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+    drop(server);
+    println!(
+        "storm: {} pull requests x {} pushes, {webhooks} webhooks, {storms_seen} storms, {} kills: {reviews} \
+         reviews, {findings} findings, 0 duplicates, every head reviewed; {:.0} s of pushes, {:.0} s in all",
+        size.pulls,
+        size.pushes,
+        size.kills,
+        pushed.as_secs_f64(),
+        began.elapsed().as_secs_f64()
+    );
+}
+
+/// Is the last commit marked as reviewed?
+fn is_reviewed(view: &PullView) -> bool {
+    view.statuses.get(&view.head).is_some_and(|statuses| !statuses.is_empty())
+        && view.summaries().any(|comment| comment.body.contains(&view.head[..10]))
+}
+
+/// The texts of all our comments.
+fn ours(view: &PullView) -> impl Iterator<Item = &str> {
+    view.comments.iter().filter(|comment| comment.author == LOGIN).map(|comment| comment.body.as_str())
+}
+
+/// One of many pushes in a row: each moves the lines of the ones before, some bring a problem along.
+fn pushed(pull: usize, round: usize) -> Commit {
+    let mut text = String::new();
+    for line in 0..=round {
+        text += &format!("step_{line} = {line}\n");
+        if line % 25 == 10 {
+            text += "breakpoint()\n";
+        }
+    }
+    Commit::new(format!("Push {round}")).write(format!("pull_{pull}.py"), text)
+}

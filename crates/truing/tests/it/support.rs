@@ -1,0 +1,17 @@
+//! What several subjects of the tests share.
+
+pub(crate) mod bomb;
+pub(crate) mod cases;
+pub(crate) mod change;
+pub(crate) mod claude;
+pub(crate) mod deliver;
+pub(crate) mod otlp;
+pub(crate) mod package;
+pub(crate) mod place;
+pub(crate) mod ports;
+pub(crate) mod process;
+pub(crate) mod quiet;
+pub(crate) mod readme;
+pub(crate) mod site;
+pub(crate) mod steady;
+pub(crate) mod watch;

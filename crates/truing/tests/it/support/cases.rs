@@ -1,0 +1,85 @@
+//! The cases of `data/oracle.toml`: a source with a defect, a test of it, and four fixes.
+
+use serde::Deserialize;
+
+const ORACLE: &str = include_str!("../../data/oracle.toml");
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Oracle {
+    case: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) defect: String,
+    pub(crate) source: String,
+    pub(crate) test: String,
+    bug: Bug,
+    wrong: Edit,
+    mutant: Edit,
+    cheat: Cheat,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Bug {
+    good: String,
+    bad: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Edit {
+    old: String,
+    new: String,
+}
+
+/// A change of the test, beside that of the mutant.
+#[derive(Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+enum Cheat {
+    Edit(Edit),
+    Delete { deletes: bool },
+}
+
+/// With the one place that says `old` changed.
+fn changed(text: &str, old: &str, new: &str) -> String {
+    assert_eq!(text.matches(old).count(), 1, "{old:?} stands once in\n{text}");
+    text.replace(old, new)
+}
+
+/// All of them.
+pub(crate) fn cases() -> Vec<Case> {
+    toml::from_str::<Oracle>(ORACLE).unwrap().case
+}
+
+impl Case {
+    /// The source with its defect.
+    pub(crate) fn buggy(&self) -> String {
+        changed(&self.source, &self.bug.good, &self.bug.bad)
+    }
+
+    /// A fix of another place.
+    pub(crate) fn wrong(&self) -> String {
+        changed(&self.buggy(), &self.wrong.old, &self.wrong.new)
+    }
+
+    /// A fix that looks right.
+    pub(crate) fn mutant(&self) -> String {
+        changed(&self.buggy(), &self.mutant.old, &self.mutant.new)
+    }
+
+    /// The test that the mutant passes; none: it is deleted.
+    pub(crate) fn weaker(&self) -> Option<String> {
+        match &self.cheat {
+            Cheat::Edit(edit) => Some(changed(&self.test, &edit.old, &edit.new)),
+            Cheat::Delete { deletes } => {
+                assert!(deletes, "{}", self.name);
+                None
+            }
+        }
+    }
+}

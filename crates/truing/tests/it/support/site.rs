@@ -1,0 +1,480 @@
+//! A forge with one repository, and the service that reviews it: real HTTP, real git, real time, short limits.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use truing::serve::ingress::Settings;
+use truing::serve::{House, Pace, Role, ServeError, Service};
+use truing::slots::step;
+use truing::wiring::{GitHubs, SystemClock, ThreadedReader, UniqueIds};
+use truing_core::fair::Places;
+use truing_core::id::{Key, Millis, PrId, Span};
+use truing_core::port::{Clock, Converges, Operations, Records, Slots, Watchlist};
+use truing_core::slot::{Command, Limits, Slot, State};
+use truing_fakes::forge::{App, Chaos, Delivery, Hook, NewPull, Options, PullView, Repo};
+use truing_fakes::repo::Commit;
+use truing_forge::github::{AppKey, Credentials, GitHub, GitHubOptions};
+use truing_forge::marker::MarkerKeys;
+use truing_forge::webhook::HookSecret;
+use truing_forge::{Patience, Secret};
+use truing_git::{Git, GitOptions};
+use truing_store::{Sqlite, Stage};
+
+use crate::support::change::{self, BOT, Picture};
+use crate::support::watch::Watched;
+
+/// The `NAME` of `[forge.NAME]`.
+pub(crate) const FORGE: &str = "fake";
+/// The webhook's secret.
+pub(crate) const SECRET: &str = "webhook secret";
+const TOKEN: &str = "ghs_reviewer";
+/// What signs markers.
+pub(crate) const KEY: &[u8] = b"a key of the tests";
+/// How long a condition may take to come true on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// What is due later than this is not waited for: the clock is moved.
+const WORTH_A_SKIP: Span = Span::seconds(2);
+
+/// The machine's clock, and how far it was moved on.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Warp(Arc<AtomicI64>);
+
+impl Warp {
+    pub(crate) fn skip(&self, span: Span) {
+        self.0.fetch_add(span.0, Ordering::SeqCst);
+    }
+}
+
+impl Clock for Warp {
+    fn now(&self) -> Millis {
+        SystemClock.now() + Span(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// Waits until a condition holds.
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    let mut tick = tokio::time::interval(Duration::from_millis(10));
+    while !holds().await {
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        tick.tick().await;
+    }
+}
+
+/// Limits with which a whole review takes less than a second.
+pub(crate) fn limits() -> Limits {
+    Limits {
+        debounce: Span(50),
+        max_wait: Span(200),
+        quiet: Span(300),
+        storm_max: Span::seconds(30),
+        lease: Span::seconds(20),
+        backoff: Span(50),
+        backoff_max: Span(200),
+        attempts: 5,
+    }
+}
+
+/// The pace of a service unless a test says otherwise.
+pub(crate) fn pace() -> Pace {
+    Pace {
+        role: Role::All,
+        places: Places::of(4),
+        poll: Duration::from_millis(10),
+        heartbeat: Duration::from_millis(500),
+        sweep: None,
+    }
+}
+
+/// What must be in no log, error or comment: the token, as it is and as git sends it, and both keys.
+pub(crate) fn secrets_of_tests() -> impl Iterator<Item = &'static str> {
+    let key = std::str::from_utf8(KEY).unwrap();
+    [TOKEN, "eC1hY2Nlc3MtdG9rZW46Z2hzX3Jldmlld2Vy", SECRET, key].into_iter()
+}
+
+/// How webhooks are taken unless a test says otherwise.
+pub(crate) fn settings() -> Settings {
+    Settings::new(BTreeMap::from([(FORGE.to_owned(), HookSecret::new(SECRET.as_bytes()))]))
+}
+
+/// A forge and what a service of it keeps.
+pub(crate) struct Site {
+    pub(crate) forge: Watched,
+    pub(crate) repo: Repo,
+    pub(crate) clock: Warp,
+    base: String,
+    options: GitHubOptions,
+    github: GitHub,
+    git: Git,
+    reader: ThreadedReader,
+    folder: TempDir,
+}
+
+/// A pull request and what to call its commits.
+pub(crate) struct Opened {
+    pub(crate) number: u64,
+    pub(crate) branch: String,
+    pub(crate) first: String,
+    pub(crate) second: Option<String>,
+}
+
+/// A running service.
+pub(crate) struct Running {
+    /// Where webhooks go: `{url}/webhooks/{forge}`.
+    pub(crate) url: String,
+    pub(crate) store: Sqlite,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Result<(), ServeError>>,
+}
+
+impl Site {
+    pub(crate) async fn new() -> Self {
+        Self::settling(Span(300)).await
+    }
+
+    /// A forge that may take so long to show what was done.
+    pub(crate) async fn settling(settle: Span) -> Self {
+        let clock = Warp::default();
+        let options = Options { clock: Arc::new(clock.clone()), ..Options::default() };
+        let forge = Watched::start(options).await;
+        forge.token(TOKEN, BOT);
+        let repo = forge.create_repository("acme", "shop", change::base()).await.unwrap();
+        let options = GitHubOptions {
+            name: FORGE.into(),
+            api_url: forge.base_url().parse().unwrap(),
+            git_url: forge.base_url().parse().unwrap(),
+            credentials: Credentials::Token(Secret::new(TOKEN)),
+            accounts: Vec::new(),
+            markers: MarkerKeys::new(KEY, &[]),
+            settle,
+        };
+        Self {
+            base: repo.tip("main").await.unwrap(),
+            github: client(options.clone(), &clock),
+            clock,
+            options,
+            git: Git::new(GitOptions::default()).await.unwrap(),
+            reader: ThreadedReader::new().unwrap(),
+            folder: tempfile::tempdir().unwrap(),
+            forge,
+            repo,
+        }
+    }
+
+    /// Lets services that start from now on sign with another key.
+    pub(crate) fn sign_with(&mut self, markers: MarkerKeys) {
+        self.options.markers = markers;
+        self.github = client(self.options.clone(), &self.clock);
+    }
+
+    /// Lets services that start from now on log in as a GitHub App that is installed for all repositories of `acme`,
+    /// and with the token no more, whose account was theirs: the App, and the installation.
+    pub(crate) fn log_in_as_app(&mut self, slug: &str) -> (App, u64) {
+        self.forge.revoke(TOKEN);
+        self.options.accounts = vec![BOT.into()];
+        let app = self.forge.app(slug).unwrap();
+        let installation = self.forge.install(&app, "acme");
+        let key = AppKey::from_pem(&app.private_key).unwrap();
+        self.options.credentials = Credentials::App { id: app.id, key };
+        self.github = client(self.options.clone(), &self.clock);
+        (app, installation)
+    }
+
+    /// Loses the records. No service may be running.
+    pub(crate) fn forget(&self) {
+        for file in self.records() {
+            std::fs::remove_file(file).unwrap();
+        }
+    }
+
+    /// A copy of the records. No service may be running.
+    pub(crate) fn back_up(&self) -> TempDir {
+        let copy = tempfile::tempdir().unwrap();
+        for file in self.records() {
+            std::fs::copy(&file, copy.path().join(file.file_name().unwrap())).unwrap();
+        }
+        copy
+    }
+
+    /// Puts the records back. No service may be running.
+    pub(crate) fn restore(&self, copy: &TempDir) {
+        self.forget();
+        for file in std::fs::read_dir(copy.path()).unwrap().map(Result::unwrap) {
+            std::fs::copy(file.path(), self.folder.path().join(file.file_name())).unwrap();
+        }
+    }
+
+    /// The store's files.
+    fn records(&self) -> Vec<PathBuf> {
+        let database = self.database().into_os_string().into_string().unwrap();
+        let names = ["", "-wal", "-shm"].map(|end| PathBuf::from(format!("{database}{end}")));
+        names.into_iter().filter(|file| file.exists()).collect()
+    }
+
+    /// The file of the store.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.folder.path().join("truing.db")
+    }
+
+    /// Starts a service with the limits above, and lets the forge's webhooks go to it.
+    pub(crate) async fn serve(&self) -> Running {
+        self.serve_with(limits()).await
+    }
+
+    pub(crate) async fn serve_with(&self, limits: Limits) -> Running {
+        let store = self.store();
+        self.serve_from(store.clone(), store, limits).await
+    }
+
+    /// Starts a service that sweeps this often.
+    pub(crate) async fn serve_sweeping(&self, every: Duration) -> Running {
+        let store = self.store();
+        self.serve_paced(store.clone(), store, limits(), Pace { sweep: Some(every), ..pace() }, settings())
+            .await
+    }
+
+    /// Starts a service that takes webhooks like this.
+    pub(crate) async fn serve_as(&self, settings: Settings, limits: Limits) -> Running {
+        let store = self.store();
+        self.serve_paced(store.clone(), store, limits, pace(), settings).await
+    }
+
+    /// Opens the store.
+    pub(crate) fn store(&self) -> Sqlite {
+        Sqlite::open(&self.database(), Arc::new(self.clock.clone())).unwrap()
+    }
+
+    /// Starts a service on `store`, behind which is `inner`.
+    pub(crate) async fn serve_from<S>(&self, store: S, inner: Sqlite, limits: Limits) -> Running
+    where
+        S: Slots + Records + Operations + Watchlist + Converges + 'static,
+    {
+        self.serve_paced(store, inner, limits, pace(), settings()).await
+    }
+
+    /// Starts a service with this pace.
+    pub(crate) async fn serve_paced<S>(
+        &self,
+        store: S,
+        inner: Sqlite,
+        limits: Limits,
+        pace: Pace,
+        ingress: Settings,
+    ) -> Running
+    where
+        S: Slots + Records + Operations + Watchlist + Converges + 'static,
+    {
+        self.serve_house(self.house(store, self.forges(), limits), inner, pace, ingress).await
+    }
+
+    /// Starts a service with this house, behind which is `inner`.
+    pub(crate) async fn serve_house<S>(
+        &self,
+        house: House<S, GitHubs, ThreadedReader, Warp, UniqueIds>,
+        inner: Sqlite,
+        pace: Pace,
+        ingress: Settings,
+    ) -> Running
+    where
+        S: Slots + Records + Operations + Watchlist + Converges + 'static,
+    {
+        let service = Service { house: Arc::new(house), pace, ingress, metrics: None };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let hook = format!("{url}/webhooks/{FORGE}");
+        self.forge.hook(Hook { url: hook, secret: SECRET.into(), automatic: false });
+        let (stop, stopped) = oneshot::channel();
+        let task =
+            tokio::spawn(service.run(listener, async move { drop(stopped.await) }, std::future::pending()));
+        Running { url, store: inner, stop, task }
+    }
+
+    /// The clients of the forge.
+    pub(crate) fn forges(&self) -> GitHubs {
+        GitHubs(BTreeMap::from([(FORGE.to_owned(), self.github.clone())]))
+    }
+
+    /// What a worker needs.
+    pub(crate) fn house<S, W>(
+        &self,
+        store: S,
+        forges: W,
+        limits: Limits,
+    ) -> House<S, W, ThreadedReader, Warp, UniqueIds> {
+        House {
+            store,
+            forges,
+            reader: self.reader.clone(),
+            clock: self.clock.clone(),
+            ids: UniqueIds,
+            git: self.git.clone(),
+            mirrors: self.folder.path().join("mirrors"),
+            limits,
+            repositories: truing::serve::repositories::Repositories::default(),
+            rules: change::rules(&["aiobotocore", "core"]),
+            max_inline: 30,
+            agent: None,
+            converging: Err("it is not tried here".to_owned()),
+            kill_switch: truing::serve::switch::KillSwitch::default(),
+            swept: truing::serve::sweep::Periods::default(),
+            metrics: truing::serve::metrics::Metrics::new().unwrap(),
+            wake: truing::serve::scheduler::Wake::default(),
+            step_time: truing::serve::worker::STEP_TIME,
+        }
+    }
+
+    /// Opens a pull request with twelve findings.
+    pub(crate) async fn open(&self, branch: &str) -> Opened {
+        self.open_as(NewPull::of(branch)).await
+    }
+
+    pub(crate) async fn open_as(&self, new: NewPull) -> Opened {
+        let branch = new.head.clone();
+        let first = self.repo.push(&branch, own(change::first(), &branch)).await.unwrap();
+        let number = self.repo.open(new).await.unwrap();
+        Opened { number, branch, first, second: None }
+    }
+
+    /// Mends some findings of a pull request, and adds some.
+    pub(crate) async fn push_second(&self, opened: &mut Opened) {
+        let commit = own(change::second(), &opened.branch);
+        opened.second = Some(self.repo.push(&opened.branch, commit).await.unwrap());
+    }
+
+    /// Sends what waits to the service; all of it must be accepted. The last of it.
+    pub(crate) async fn deliver(&self) -> Delivery {
+        let deliveries = self.forge.pending();
+        for delivery in &deliveries {
+            assert_eq!(self.forge.deliver(delivery).await.unwrap(), 202);
+        }
+        deliveries.last().unwrap().clone()
+    }
+
+    /// Sends what waits through a bad network; whatever arrives must be accepted.
+    pub(crate) async fn deliver_through(&self, chaos: Chaos) {
+        for status in self.forge.deliver_all(chaos).await.unwrap() {
+            assert_eq!(status, 202);
+        }
+    }
+
+    pub(crate) async fn view(&self, opened: &Opened) -> PullView {
+        self.repo.pull(opened.number).await.unwrap()
+    }
+
+    /// What a pull request shows of our review.
+    pub(crate) async fn picture(&self, opened: &Opened) -> Picture {
+        let mut names = vec![(&self.base, "BASE"), (&opened.first, "FIRST")];
+        names.extend(opened.second.as_ref().map(|second| (second, "SECOND")));
+        Picture::of(&self.view(opened).await, &names, 0)
+    }
+
+    pub(crate) async fn key(&self, number: u64) -> Key {
+        let repository = self.repo.id().await.unwrap().to_string();
+        PrId { forge: FORGE.into(), repository, number }.key()
+    }
+}
+
+fn client(options: GitHubOptions, clock: &Warp) -> GitHub {
+    let patience = Patience {
+        connect: Duration::from_secs(5),
+        read: Duration::from_secs(3),
+        total: Duration::from_secs(5),
+        retry_delay: Duration::from_millis(1),
+    };
+    GitHub::with_patience(options, patience, Arc::new(clock.clone())).unwrap()
+}
+
+/// The commit with a file of this pull request's own, so that its id is, too.
+fn own(commit: Commit, branch: &str) -> Commit {
+    commit.write("note.txt", branch)
+}
+
+impl Running {
+    pub(crate) async fn slot(&self, key: &Key) -> Slot {
+        self.store.load(std::slice::from_ref(key)).await.unwrap().remove(0)
+    }
+
+    /// Waits until nothing is left to do, and all slots are forgotten. Whatever is due late is due now.
+    pub(crate) async fn rest(&self, clock: &Warp) {
+        self.come_to("all slots are forgotten", clock, |slots| slots.is_empty()).await;
+    }
+
+    /// Waits until nobody is at work and nothing is due, whatever rests.
+    pub(crate) async fn rest_as_it_is(&self) {
+        until("nothing is due", async || {
+            self.store.list().await.unwrap().iter().all(|slot| slot.wakes_at().is_none())
+        })
+        .await;
+    }
+
+    /// Waits until the slots are as wanted.
+    pub(crate) async fn come_to(&self, what: &str, clock: &Warp, wanted: impl Fn(&[Slot]) -> bool) {
+        let told = std::cell::RefCell::new(Vec::new());
+        let reached = until(what, async || {
+            let slots = self.store.list().await.unwrap();
+            let reached = wanted(&slots);
+            let leased = slots.iter().any(|slot| slot.token().is_some());
+            let next = slots.iter().filter_map(Slot::wakes_at).min();
+            let late = next.map(|at| at - clock.now()).filter(|wait| *wait > WORTH_A_SKIP);
+            if let (false, false, Some(wait)) = (reached, leased, late) {
+                clock.skip(wait);
+            }
+            told.replace(slots);
+            reached
+        });
+        if tokio::time::timeout(PATIENCE.mul_f32(0.9), reached).await.is_err() {
+            let mut text = String::new();
+            for slot in told.take() {
+                text.push_str(&format!("{slot:?}\n{:#?}\n", self.history(&slot.key).await));
+            }
+            panic!("waited in vain: {what}\n{text}");
+        }
+    }
+
+    /// Waits until the slot is in a state that people see as `state`.
+    pub(crate) async fn state(&self, key: &Key, state: &str) {
+        until(state, async || self.slot(key).await.state.to_string() == state).await;
+    }
+
+    /// An operator's retry.
+    pub(crate) async fn retry(&self, key: &Key) {
+        step(&self.store, key, Command::Retry, &limits()).await.unwrap();
+    }
+
+    /// How many runs of a pull request came to the end, and how many did not.
+    pub(crate) async fn published(&self, key: &Key) -> usize {
+        let runs = self.store.runs(key, 1000).await.unwrap();
+        runs.iter().filter(|run| run.stage == Stage::Published).count()
+    }
+
+    /// Everything that history says about a pull request, oldest first.
+    pub(crate) async fn history(&self, key: &Key) -> Vec<String> {
+        let mut events = self.store.events(key, 200).await.unwrap();
+        events.reverse();
+        events.into_iter().map(|event| event.what).collect()
+    }
+
+    /// Is a worker on it?
+    pub(crate) async fn is_leased(&self, key: &Key) -> bool {
+        matches!(self.slot(key).await.state, State::Leased { .. })
+    }
+
+    /// Stops the service as SIGTERM does; it must end well.
+    pub(crate) async fn stop(self) {
+        let _ = self.stop.send(());
+        self.task.await.unwrap().unwrap();
+    }
+
+    /// Ends the service as SIGKILL does.
+    pub(crate) async fn kill(self) {
+        self.task.abort();
+        assert!(self.task.await.unwrap_err().is_cancelled());
+    }
+}

@@ -1,0 +1,98 @@
+//! What webhooks do not tell: the sweep finds it, and comments command. Everything is real but the forge; the
+//! forge's clock and the service's are the same, and moved by hand.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
+
+mod chosen;
+mod commands;
+mod dismissing;
+mod healing;
+mod moving;
+mod rounds;
+
+use crate::support::{change, site, watch};
+
+use std::time::Duration;
+
+use truing::serve::House;
+use truing::serve::commands::Commands;
+use truing::serve::sweep::Sweep;
+use truing::wiring::{GitHubs, ThreadedReader, UniqueIds};
+use truing_core::id::Key;
+use truing_core::port::Slots as _;
+use truing_core::slot::Slot;
+use truing_store::Sqlite;
+
+use change::{FOUND, NEW, STAY};
+use site::{Opened, Running, Site, Warp, limits};
+
+type TestHouse = House<Sqlite, GitHubs, ThreadedReader, Warp, UniqueIds>;
+
+/// The period of the sweeps here.
+const EVERY: Duration = Duration::from_mins(5);
+
+/// A sweep and the house that it looks after, without a service.
+struct Swept {
+    sweep: Sweep,
+    commands: Commands,
+    house: TestHouse,
+}
+
+impl Swept {
+    fn of(site: &Site) -> Self {
+        Self::on(site, site.store())
+    }
+
+    fn on(site: &Site, store: Sqlite) -> Self {
+        let house = site.house(store, site.forges(), limits());
+        Self { sweep: Sweep::new(EVERY), commands: Commands::default(), house }
+    }
+
+    /// Looks until there is nothing more to look at now.
+    async fn look(&mut self) {
+        while self.sweep.look(&self.house).await {}
+    }
+
+    /// The next round, a period later.
+    async fn round(&mut self, site: &Site) {
+        site.clock.skip(truing_core::id::Span::minutes(5));
+        self.look().await;
+    }
+
+    /// A round, and whatever comments ask for.
+    async fn obey(&mut self, site: &Site) {
+        self.round(site).await;
+        self.commands.look(&self.house).await.unwrap();
+    }
+
+    async fn slot(&self, key: &Key) -> Slot {
+        self.house.store.load(std::slice::from_ref(key)).await.unwrap().remove(0)
+    }
+
+    async fn state(&self, key: &Key) -> String {
+        self.slot(key).await.state.to_string()
+    }
+}
+
+/// A pull request that was reviewed, and the service that did it.
+async fn reviewed(site: &Site) -> (Running, Opened) {
+    let service = site.serve().await;
+    let opened = site.open("change").await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    assert_eq!(shown(site, &opened).await, ("FIRST".to_owned(), FOUND));
+    (service, opened)
+}
+
+/// Which head the summary is about, and how many open comments there are.
+async fn shown(site: &Site, opened: &Opened) -> (String, usize) {
+    let picture = site.picture(opened).await;
+    let summary = picture.summaries.first().cloned().unwrap_or_default();
+    let head = ["FIRST", "SECOND"].into_iter().find(|head| summary.contains(&format!("commit `{head}`")));
+    (head.unwrap_or("nothing").to_owned(), picture.open())
+}
+
+/// The second head was reviewed.
+fn second() -> (String, usize) {
+    ("SECOND".to_owned(), STAY + NEW)
+}

@@ -1,0 +1,75 @@
+//! What the operator wants reviewed, of all that a token can see.
+
+use std::collections::BTreeMap;
+
+use truing::config::value;
+use truing::serve::repositories::Repositories;
+use truing_core::port::Watchlist as _;
+use truing_fakes::forge::NewPull;
+use truing_fakes::repo::Commit;
+
+use crate::sweep::site::{FORGE, Site, limits, pace, settings};
+use crate::sweep::{Swept, reviewed};
+
+fn only(pattern: &str) -> Repositories {
+    let names = value::repositories(&[pattern.to_owned()]).unwrap();
+    Repositories::new(BTreeMap::from([(FORGE.to_owned(), names)]))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_operators_repositories_are_swept() {
+    let mut site = Site::new().await;
+    let wanted = site.open("change").await;
+    let other = site.forge.create_repository("ada", "private", Commit::new("Begin")).await.unwrap();
+    other.push("feature", Commit::new("Work").write("a.py", "breakpoint()\n")).await.unwrap();
+    other.open(NewPull::of("feature")).await.unwrap();
+    let mut swept = Swept::of(&site);
+    swept.house.repositories = only("Acme/*");
+    swept.look().await;
+    let keys = async |swept: &Swept| -> Vec<_> {
+        swept.house.store.list().await.unwrap().into_iter().map(|slot| slot.key).collect()
+    };
+    assert_eq!(keys(&swept).await, [site.key(wanted.number).await]);
+
+    // One that is wanted no more by its new name is left alone, at once and later.
+    site.repo = site.repo.rename("ada", "store").await.unwrap();
+    site.repo.push("more", Commit::new("More").write("b.py", "breakpoint()\n")).await.unwrap();
+    site.repo.open(NewPull::of("more")).await.unwrap();
+    for _ in 0..2 {
+        swept.round(&site).await;
+        assert_eq!(keys(&swept).await, [site.key(wanted.number).await]);
+    }
+    assert_eq!(swept.house.swept.all(), [], "nor does anybody wait for it to be swept");
+    swept.house.repositories = Repositories::default();
+    swept.round(&site).await;
+    assert_eq!(keys(&swept).await.len(), 3, "nothing is chosen: all are");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn webhooks_of_others_are_ignored_and_what_was_marked_before_is_not_reviewed() {
+    let site = Site::new().await;
+    let (service, opened) = reviewed(&site).await;
+    let key = site.key(opened.number).await;
+    service.stop().await;
+    // Marked, and then the operator chooses.
+    let mut swept = Swept::of(&site);
+    site.repo.push(&opened.branch, Commit::new("More").write("more.py", "breakpoint()\n")).await.unwrap();
+    swept.look().await;
+    assert_eq!(swept.state(&key).await, "waiting (debounce)");
+    let before = site.view(&opened).await.comments;
+    let store = site.store();
+    let mut house = site.house(store.clone(), site.forges(), limits());
+    house.repositories = only("acme/other");
+    let service = site.serve_house(house, store, pace(), settings()).await;
+    service.rest(&site.clock).await;
+    let history = service.history(&key).await;
+    let told = format!("not reviewed: acme/shop is not in forge.{FORGE}.repositories");
+    assert!(history.contains(&told), "{history:#?}");
+
+    site.repo.comment(opened.number, "ada", "/review").await.unwrap();
+    site.deliver().await;
+    assert_eq!(service.store.list().await.unwrap(), [], "nothing is marked");
+    assert_eq!(service.store.unserved(FORGE, 9).await.unwrap(), [], "nothing is remembered");
+    assert_eq!(site.view(&opened).await.comments.len(), before.len() + 1, "the person's own");
+    service.stop().await;
+}

@@ -1,0 +1,241 @@
+//! Who may command, and how often.
+
+use truing_core::id::Span;
+use truing_core::port::Watchlist as _;
+use truing_fakes::forge::{Fault, FaultKind};
+
+use crate::sweep::change::BOT;
+use crate::sweep::site::{FORGE, Opened, Running, Site};
+use crate::sweep::{Swept, reviewed};
+
+const PERMISSION: &str = "/repos/{owner}/{repo}/collaborators";
+
+/// The acts that comments led to, oldest first.
+pub(crate) async fn acts(service: &Running) -> Vec<String> {
+    let mut acts = service.store.audited(100).await.unwrap();
+    acts.reverse();
+    acts.into_iter().map(|audited| format!("{}: {}", audited.act.actor, audited.act.action)).collect()
+}
+
+pub(crate) async fn all_served(service: &Running) {
+    crate::sweep::site::until("all comments are served", async || {
+        service.store.unserved(FORGE, 9).await.unwrap().is_empty()
+    })
+    .await;
+}
+
+/// Somebody comments, and the forge tells.
+async fn comment(site: &Site, opened: &Opened, who: &str, body: &str) -> u64 {
+    let id = site.repo.comment(opened.number, who, body).await.unwrap();
+    site.deliver().await;
+    id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_may_write_commands_and_nobody_else() {
+    let site = Site::new().await;
+    for (login, role) in [
+        ("ada", "write"),
+        ("mia", "maintain"),
+        ("adam", "admin"),
+        ("tri", "triage"),
+        ("rea", "read"),
+        ("non", "none"),
+        ("helper[bot]", "admin"),
+        (BOT, "admin"),
+    ] {
+        site.repo.permit(login, role).await.unwrap();
+    }
+    let (service, opened) = reviewed(&site).await;
+    for who in ["tri", "rea", "non", "stranger", "helper[bot]", BOT] {
+        comment(&site, &opened, who, "/review").await;
+    }
+    all_served(&service).await;
+    assert_eq!(acts(&service).await, Vec::<String>::new());
+    let key = site.key(opened.number).await;
+    assert_eq!(service.published(&key).await, 1);
+    for (times, who) in [(2, "ada"), (3, "mia"), (4, "adam"), (5, "acme")] {
+        comment(&site, &opened, who, "/review full").await;
+        crate::sweep::site::until("it is reviewed again", async || service.published(&key).await == times).await;
+    }
+    let expected = ["ada", "mia", "adam", "acme"].map(|who| format!("{who}@{FORGE}: /review full"));
+    assert_eq!(acts(&service).await, expected);
+    service.rest(&site.clock).await;
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comment_that_is_told_of_again_after_a_month_commands_nothing() {
+    let site = Site::new().await;
+    site.repo.permit("ada", "write").await.unwrap();
+    let (service, opened) = reviewed(&site).await;
+    site.repo.comment(opened.number, "ada", "/review").await.unwrap();
+    site.clock.skip(Span::minutes(31 * 24 * 60));
+    site.deliver().await;
+    all_served(&service).await;
+    assert_eq!(acts(&service).await, Vec::<String>::new());
+    comment(&site, &opened, "ada", "/review").await;
+    all_served(&service).await;
+    assert_eq!(acts(&service).await, [format!("ada@{FORGE}: /review")], "a new one does");
+    service.rest(&site.clock).await;
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comment_acts_once_however_often_it_is_told_and_edited() {
+    let site = Site::new().await;
+    site.repo.permit("ada", "write").await.unwrap();
+    let (service, opened) = reviewed(&site).await;
+    let key = site.key(opened.number).await;
+    let id = site.repo.comment(opened.number, "ada", "/review").await.unwrap();
+    let told = site.forge.pending().remove(0);
+    for _ in 0..3 {
+        assert_eq!(site.forge.deliver(&told).await.unwrap(), 202);
+    }
+    crate::sweep::site::until("it is reviewed again", async || service.published(&key).await == 2).await;
+    let talk = comment(&site, &opened, "ada", "Thank you.").await;
+    service.rest(&site.clock).await;
+    service.stop().await;
+
+    let mut swept = Swept::of(&site);
+    swept.obey(&site).await;
+    site.clock.skip(Span::minutes(10));
+    for (id, body) in [(id, "/review full"), (talk, "/review")] {
+        site.repo.edit_comment(opened.number, id, body).await.unwrap();
+    }
+    swept.obey(&site).await;
+    swept.obey(&site).await;
+    assert_eq!(swept.state(&key).await, "idle", "an edit makes no new command");
+    assert_eq!(swept.house.store.audited(9).await.unwrap().len(), 1);
+    // A new one is one, by the sweep alone.
+    site.repo.comment(opened.number, "ada", "/review").await.unwrap();
+    swept.obey(&site).await;
+    assert_eq!(swept.state(&key).await, "waiting (debounce)");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_holds_until_it_is_resumed() {
+    let site = Site::new().await;
+    site.repo.permit("ada", "write").await.unwrap();
+    let (service, mut opened) = reviewed(&site).await;
+    let key = site.key(opened.number).await;
+    comment(&site, &opened, "ada", "/review pause").await;
+    service.state(&key, "held (paused)").await;
+    site.push_second(&mut opened).await;
+    site.deliver().await;
+    service.rest_as_it_is().await;
+    assert_eq!(service.published(&key).await, 1);
+    comment(&site, &opened, "ada", "/review resume").await;
+    crate::sweep::site::until("it is reviewed", async || service.published(&key).await == 2).await;
+    service.rest(&site.clock).await;
+    let history = service.history(&key).await;
+    for line in
+        ["`/review pause` by ada@fake: paused by hand", "`/review resume` by ada@fake: resumed by hand"]
+    {
+        assert!(history.iter().any(|told| told == line), "{history:#?}");
+    }
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_while_a_review_is_running_begins_when_it_ends() {
+    let site = Site::new().await;
+    site.repo.permit("ada", "write").await.unwrap();
+    let service = site.serve().await;
+    let slow = FaultKind::Delay(std::time::Duration::from_secs(1));
+    site.forge.fault(Fault::once("POST", "/repos/{owner}/{repo}/pulls/{number}/reviews$", slow));
+    let opened = site.open("change").await;
+    let key = site.key(opened.number).await;
+    site.deliver().await;
+    service.state(&key, "leased (review)").await;
+    comment(&site, &opened, "ada", "/review pause").await;
+    service.state(&key, "leased (review), paused afterwards").await;
+    service.state(&key, "held (paused)").await;
+    assert_eq!(service.published(&key).await, 1, "the review that was running is not lost");
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_permission_that_cannot_be_asked_is_asked_again() {
+    let site = Site::new().await;
+    site.repo.permit("ada", "write").await.unwrap();
+    let (service, opened) = reviewed(&site).await;
+    let key = site.key(opened.number).await;
+    let told = |times| Fault::once("GET", PERMISSION, FaultKind::Status(502, None)).times(times);
+    site.forge.fault(told(9));
+    comment(&site, &opened, "ada", "/review").await;
+    crate::sweep::site::until("it was asked", async || {
+        site.forge.log().iter().any(|call| call.path.contains("/collaborators/ada/"))
+    })
+    .await;
+    assert_eq!(service.published(&key).await, 1, "no answer is no permission");
+    // Stopped in between: it is remembered.
+    service.stop().await;
+    let service = site.serve().await;
+    crate::sweep::site::until("it is reviewed again", async || {
+        // Whoever is at work must not be late.
+        if !service.is_leased(&key).await {
+            site.clock.skip(Span::seconds(1));
+        }
+        service.published(&key).await == 2
+    })
+    .await;
+    assert_eq!(acts(&service).await.len(), 1);
+    service.stop().await;
+}
+
+/// A command on each pull request, in their order, that a sweep has heard of.
+async fn heard(site: &Site, pulls: &[&Opened]) -> Swept {
+    let mut swept = Swept::of(site);
+    swept.look().await;
+    site.clock.skip(Span::minutes(60));
+    for pull in pulls {
+        site.repo.comment(pull.number, "ada", "/review").await.unwrap();
+    }
+    swept.round(site).await;
+    assert_eq!(swept.house.store.unserved(FORGE, 9).await.unwrap().len(), pulls.len());
+    swept
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_for_a_slot_that_cannot_be_read_holds_up_no_other() {
+    let site = Site::new().await;
+    site.repo.permit("ada", "write").await.unwrap();
+    let (service, opened) = reviewed(&site).await;
+    service.stop().await;
+    let damaged = site.open("damaged").await;
+    let key = site.key(damaged.number).await;
+    rusqlite::Connection::open(site.database())
+        .unwrap()
+        .execute("INSERT INTO slot (key, version, wakes_at, body) VALUES (?1, 1, NULL, '{}')", [key.as_str()])
+        .unwrap();
+    let mut swept = heard(&site, &[&damaged, &opened]).await;
+    swept.commands.look(&swept.house).await.unwrap();
+    assert_eq!(swept.state(&site.key(opened.number).await).await, "waiting (debounce)");
+    assert_eq!(swept.house.store.unserved(FORGE, 9).await.unwrap(), [], "it is given up");
+    assert_eq!(swept.house.store.audited(9).await.unwrap().len(), 1, "and did nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_refuses_is_tried_seldom_and_costs_few_calls() {
+    let site = Site::new().await;
+    site.repo.permit("ada", "write").await.unwrap();
+    let (service, opened) = reviewed(&site).await;
+    service.stop().await;
+    let mut swept = heard(&site, &[&opened]).await;
+    let database = rusqlite::Connection::open(site.database()).unwrap();
+    let refuse = "CREATE TRIGGER refuse BEFORE UPDATE ON comment_seen BEGIN SELECT RAISE(FAIL, 'no'); END";
+    database.execute_batch(refuse).unwrap();
+    let asked = || site.forge.log().iter().filter(|call| call.path.contains("/issues/comments/")).count();
+    let before = asked();
+    for _ in 0..60 {
+        site.clock.skip(Span::seconds(2));
+        swept.commands.look(&swept.house).await.unwrap();
+    }
+    assert_eq!(asked() - before, 4, "in two minutes: at once, after 15 s, 30 s and 60 s");
+    database.execute_batch("DROP TRIGGER refuse").unwrap();
+    site.clock.skip(Span::minutes(2));
+    swept.commands.look(&swept.house).await.unwrap();
+    assert_eq!(swept.state(&site.key(opened.number).await).await, "waiting (debounce)");
+}

@@ -1,0 +1,258 @@
+//! `/dismiss`: in answer to a finding's comment or by its id, until the code under it changes.
+
+use std::time::Duration;
+
+use truing_core::dismissal::short;
+use truing_core::finding::{Finding, FindingStatus};
+use truing_core::id::{FindingId, Span};
+use truing_core::port::{Records as _, Watchlist as _};
+use truing_fakes::forge::{Comment, Fault, FaultKind, NewPull, Side};
+use truing_fakes::repo::Commit;
+
+use crate::sweep::change::{BOT, FOUND, LIB, NEW, STAY};
+use crate::sweep::commands::{acts, all_served};
+use crate::sweep::site::{FORGE, Opened, Running, Site};
+use crate::sweep::{Swept, reviewed, shown};
+
+/// A finding that stays through the second push.
+const PATH: &str = "src/lib.rs";
+
+async fn reviewed_for_ada(site: &Site) -> (Running, Opened) {
+    site.repo.permit("ada", "write").await.unwrap();
+    reviewed(site).await
+}
+
+/// Our comment on a line.
+async fn on(site: &Site, opened: &Opened, path: &str, line: u32) -> Comment {
+    let view = site.view(opened).await;
+    let is_there = |comment: &&Comment| {
+        let place = comment.place.as_ref();
+        comment.author == BOT
+            && place.is_some_and(|place| place.path == path && place.line.is_some_and(|at| at.1 == line))
+    };
+    view.inline().find(is_there).unwrap().clone()
+}
+
+/// The finding on a line, by the records.
+async fn finding_at(site: &Site, service: &Running, opened: &Opened, line: u32) -> FindingId {
+    let findings = service.store.findings(&site.key(opened.number).await).await.unwrap();
+    let at = |path: &str| path == PATH;
+    let found = findings.iter().find(|finding| {
+        finding.raw.place.path.as_str().is_some_and(at) && finding.raw.place.start_line == line
+    });
+    found.unwrap().id.clone()
+}
+
+/// Somebody answers a comment of ours, the forge tells, and everything that follows has happened.
+async fn answer(site: &Site, service: &Running, opened: &Opened, who: &str, line: u32, body: &str) -> u64 {
+    let first = on(site, opened, PATH, line).await.id;
+    let id = site.repo.reply(opened.number, who, first, body).await.unwrap();
+    settle(site, service).await;
+    id
+}
+
+async fn settle(site: &Site, service: &Running) {
+    site.deliver().await;
+    all_served(service).await;
+    service.rest(&site.clock).await;
+}
+
+fn is_dismissed(comment: &Comment, told: &str) -> bool {
+    comment.resolved && comment.body.contains(&format!("**Dismissed:** {told}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_to_a_findings_comment_dismisses_it_for_as_long_as_its_code_is_the_same() {
+    let site = Site::new().await;
+    let (service, mut opened) = reviewed_for_ada(&site).await;
+    answer(&site, &service, &opened, "ada", 3, "/dismiss only a *test*\r\nAs agreed.").await;
+    assert!(is_dismissed(&on(&site, &opened, PATH, 3).await, "only a \\*test\\* (ada)"));
+    let picture = site.picture(&opened).await;
+    assert_eq!(picture.open(), FOUND - 1);
+    assert!(picture.summaries[0].contains("## Truing: 11 findings"), "{}", picture.summaries[0]);
+    assert!(picture.summaries[0].contains("1 finding dismissed."), "{}", picture.summaries[0]);
+    assert!(!picture.summaries[0].contains("fixed since"), "{}", picture.summaries[0]);
+    assert_eq!(picture.status, Some(("failure".to_owned(), "11 findings".to_owned())));
+    assert_eq!(acts(&service).await, [format!("ada@{FORGE}: /dismiss")]);
+    let key = site.key(opened.number).await;
+    let id = finding_at(&site, &service, &opened, 3).await;
+    let told = format!("`/dismiss {}` by ada@{FORGE}: only a *test*", short(&id));
+    let history = service.history(&key).await;
+    assert!(history.contains(&told), "{history:#?}");
+
+    // Later pushes leave it as it is, and do not say it again.
+    site.push_second(&mut opened).await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    assert_eq!(shown(&site, &opened).await, ("SECOND".to_owned(), STAY + NEW - 1));
+    // Its code changes: it is open again, where it was.
+    let before = site.view(&opened).await.inline().count();
+    let changed = LIB.replace("dbg!(x);", "dbg!(x, 7);");
+    site.repo.push(&opened.branch, Commit::new("Change it").write(PATH, changed)).await.unwrap();
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    let findings = service.store.findings(&key).await.unwrap();
+    let dismissed = |finding: &&Finding| matches!(finding.status, FindingStatus::Dismissed(_));
+    assert_eq!(findings.iter().filter(dismissed).count(), 0);
+    assert_eq!(findings.iter().find(|finding| finding.id == id).map(|finding| finding.is_open()), Some(true));
+    assert_eq!(site.view(&opened).await.inline().count(), before, "no second comment");
+    assert!(!on(&site, &opened, PATH, 3).await.body.contains("**Dismissed:**"));
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finding_is_dismissed_by_its_id_and_by_the_sweep_alone() {
+    let site = Site::new().await;
+    let (service, opened) = reviewed_for_ada(&site).await;
+    let id = finding_at(&site, &service, &opened, 3).await;
+    let first = on(&site, &opened, PATH, 5).await.id;
+    let mut sweep = Swept::of(&site);
+    sweep.look().await;
+    // Nobody tells of these: the hooks are lost.
+    let by_id = format!("/dismiss {} by its id", &id.as_str()[..12]);
+    site.repo.comment(opened.number, "ada", &by_id).await.unwrap();
+    site.repo.reply(opened.number, "ada", first, "/dismiss in its thread").await.unwrap();
+    site.forge.pending();
+    for _ in 0..2 {
+        sweep.round(&site).await;
+        all_served(&service).await;
+        service.rest(&site.clock).await;
+    }
+    assert!(is_dismissed(&on(&site, &opened, PATH, 3).await, "by its id (ada)"));
+    assert!(is_dismissed(&on(&site, &opened, PATH, 5).await, "in its thread (ada)"));
+    assert_eq!(acts(&service).await.len(), 2, "each acts once, however often it is seen");
+    assert_eq!(site.picture(&opened).await.open(), FOUND - 2);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_and_what_names_nothing_dismisses_nothing_and_history_says_why() {
+    let site = Site::new().await;
+    site.repo.permit("rea", "read").await.unwrap();
+    let (service, opened) = reviewed_for_ada(&site).await;
+    answer(&site, &service, &opened, "rea", 3, "/dismiss please").await;
+    answer(&site, &service, &opened, "ada", 3, "/dismiss").await;
+    let mine = site.repo.comment_on(opened.number, "ada", PATH, (Side::Right, 1), "Nice.").await.unwrap();
+    site.repo.reply(opened.number, "ada", mine, "/dismiss not a finding").await.unwrap();
+    for body in ["/dismiss which one", "/dismiss 1:ffffffff none", "/dismiss 1:0 too short"] {
+        site.repo.comment(opened.number, "ada", body).await.unwrap();
+    }
+    let deleted = site.repo.comment(opened.number, "ada", "/dismiss gone").await.unwrap();
+    site.repo.delete_comment(opened.number, deleted).await.unwrap();
+    site.deliver().await;
+    // One that is not there may be late, and is waited for.
+    crate::sweep::site::until("all comments are served", async || {
+        site.clock.skip(Span::seconds(1));
+        service.store.unserved(FORGE, 9).await.unwrap().is_empty()
+    })
+    .await;
+    assert_eq!(acts(&service).await, Vec::<String>::new());
+    assert_eq!(site.picture(&opened).await.open(), FOUND);
+    let history = service.history(&site.key(opened.number).await).await;
+    let told = |why: &str| {
+        let line = format!("`/dismiss` by ada@{FORGE} is not followed: {why}");
+        history.iter().filter(|told| **told == line).count()
+    };
+    assert_eq!(told("it gives no reason"), 1, "{history:#?}");
+    assert_eq!(told("no finding here has that id"), 1, "{history:#?}");
+    assert!(told("it answers no finding's comment, and names no finding") >= 1, "{history:#?}");
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dismissal_while_a_review_is_running_is_not_lost_and_an_edit_changes_nothing() {
+    let site = Site::new().await;
+    let (service, mut opened) = reviewed_for_ada(&site).await;
+    let first = on(&site, &opened, PATH, 3).await.id;
+    let slow = FaultKind::Delay(Duration::from_secs(1));
+    site.forge.fault(Fault::once("POST", "/repos/{owner}/{repo}/pulls/{number}/reviews$", slow));
+    site.push_second(&mut opened).await;
+    site.deliver().await;
+    let key = site.key(opened.number).await;
+    service.state(&key, "leased (review)").await;
+    let id = site.repo.reply(opened.number, "ada", first, "/dismiss in between").await.unwrap();
+    settle(&site, &service).await;
+    assert!(is_dismissed(&on(&site, &opened, PATH, 3).await, "in between (ada)"));
+    assert_eq!(shown(&site, &opened).await, ("SECOND".to_owned(), STAY + NEW - 1));
+    site.repo.edit_comment(opened.number, id, "/dismiss for another reason").await.unwrap();
+    settle(&site, &service).await;
+    site.repo.delete_comment(opened.number, id).await.unwrap();
+    assert!(is_dismissed(&on(&site, &opened, PATH, 3).await, "in between (ada)"));
+    // Said again, the last word counts.
+    answer(&site, &service, &opened, "ada", 3, "/dismiss for another reason").await;
+    assert!(is_dismissed(&on(&site, &opened, PATH, 3).await, "for another reason (ada)"));
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dismissal_is_taken_back_in_its_thread_or_by_its_id_by_whoever_may_write() {
+    let site = Site::new().await;
+    site.repo.permit("rea", "read").await.unwrap();
+    let (service, mut opened) = reviewed_for_ada(&site).await;
+    let is_open = async |line| {
+        let comment = on(&site, &opened, PATH, line).await;
+        !comment.resolved && !comment.body.contains("**Dismissed:**")
+    };
+    let id = finding_at(&site, &service, &opened, 3).await;
+    answer(&site, &service, &opened, "ada", 3, "/undismiss").await;
+    answer(&site, &service, &opened, "ada", 3, "/dismiss wanted").await;
+    assert!(on(&site, &opened, PATH, 3).await.body.contains("Answer with `/undismiss`"));
+    answer(&site, &service, &opened, "rea", 3, "/undismiss").await;
+    assert!(is_dismissed(&on(&site, &opened, PATH, 3).await, "wanted (ada)"));
+    answer(&site, &service, &opened, "ada", 3, "/undismiss").await;
+    assert!(is_open(3).await);
+    assert_eq!(site.picture(&opened).await.open(), FOUND);
+    answer(&site, &service, &opened, "ada", 3, "/dismiss wanted after all").await;
+    let by_id = format!("/undismiss {}", &id.as_str()[..12]);
+    site.repo.comment(opened.number, "ada", &by_id).await.unwrap();
+    settle(&site, &service).await;
+    assert!(is_open(3).await);
+    let history = service.history(&site.key(opened.number).await).await;
+    let told = |what: &str| history.iter().filter(|line| line.as_str() == what).count();
+    assert_eq!(
+        told(&format!("`/undismiss` by ada@{FORGE} is not followed: that finding is not dismissed")),
+        1
+    );
+    assert_eq!(told(&format!("`/undismiss {}` by ada@{FORGE}", short(&id))), 2, "{history:#?}");
+    // It stays open.
+    site.push_second(&mut opened).await;
+    site.deliver().await;
+    service.rest(&site.clock).await;
+    assert_eq!(shown(&site, &opened).await, ("SECOND".to_owned(), STAY + NEW));
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_closed_pull_request_it_is_kept_and_a_secret_is_still_named() {
+    let site = Site::new().await;
+    site.repo.permit("ada", "write").await.unwrap();
+    let service = site.serve().await;
+    let conflict = "<<<<<<< HEAD\na()\n=======\nb()\n>>>>>>> change\n";
+    site.repo.push("change", Commit::new("Merge").write(PATH, conflict)).await.unwrap();
+    let number = site.repo.open(NewPull::of("change")).await.unwrap();
+    let opened = Opened { number, branch: "change".into(), first: String::new(), second: None };
+    settle(&site, &service).await;
+    let view = site.view(&opened).await;
+    let (first, line) = view.inline().find_map(|comment| Some((comment.id, comment.line?))).unwrap();
+    site.repo.close(opened.number).await.unwrap();
+    site.deliver().await;
+    let key = site.key(number).await;
+    service.state(&key, "held (cancelled)").await;
+    site.repo.reply(opened.number, "ada", first, "/dismiss a key of the tests").await.unwrap();
+    site.deliver().await;
+    all_served(&service).await;
+    service.state(&key, "held (cancelled)").await;
+    assert_eq!(site.view(&opened).await.inline().filter(|comment| comment.resolved).count(), 0);
+    let history = service.history(&key).await;
+    let kept = "a key of the tests: it shows when the pull request is open again";
+    assert!(history.iter().any(|told| told.ends_with(kept)), "{history:#?}");
+    site.repo.reopen(opened.number).await.unwrap();
+    settle(&site, &service).await;
+    assert!(is_dismissed(&on(&site, &opened, PATH, line).await, "a key of the tests (ada)"));
+    let summary = site.view(&opened).await.summaries().next().unwrap().body.clone();
+    assert!(summary.contains("dismissed: a key of the tests (ada)"), "{summary}");
+    assert!(summary.contains("- **P0** "), "{summary}");
+    service.stop().await;
+}

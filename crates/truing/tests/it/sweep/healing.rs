@@ -1,0 +1,186 @@
+//! What happened while nobody listened is made up for; and without the sweep it would not be.
+
+use truing_core::port::Operations as _;
+use truing_core::switch::Turn;
+use truing_fakes::forge::NewPull;
+
+use crate::sweep::change;
+use crate::sweep::site::{Opened, Running, Site};
+use crate::sweep::{EVERY, FOUND, Swept, reviewed, second, shown};
+
+/// Forgets what the forge would tell.
+fn lose(site: &Site) {
+    assert!(!site.forge.pending().is_empty(), "something happened");
+}
+
+/// A service comes back after the time in which nobody listened: first one that does not sweep, which misses it,
+/// then one that does.
+async fn come_back(site: &Site, missed: impl AsyncFn(&Running)) -> Running {
+    lose(site);
+    let deaf = site.serve().await;
+    deaf.rest_as_it_is().await;
+    missed(&deaf).await;
+    deaf.stop().await;
+    site.serve_sweeping(EVERY).await
+}
+
+async fn until_shown(site: &Site, opened: &Opened, wanted: (String, usize)) {
+    crate::sweep::site::until(&format!("{wanted:?} is shown"), async || shown(site, opened).await == wanted).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pushes_and_new_pull_requests_while_the_server_was_down() {
+    let site = Site::new().await;
+    let (service, mut opened) = reviewed(&site).await;
+    service.stop().await;
+    site.push_second(&mut opened).await;
+    let new = site.open("new").await;
+    let service = come_back(&site, async |_| {
+        assert_eq!(shown(&site, &opened).await.0, "FIRST");
+        assert_eq!(shown(&site, &new).await.0, "nothing");
+    })
+    .await;
+    until_shown(&site, &opened, second()).await;
+    until_shown(&site, &new, ("FIRST".into(), FOUND)).await;
+    service.rest(&site.clock).await;
+    assert_eq!(service.published(&site.key(opened.number).await).await, 2, "once each");
+    service.stop().await;
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_draft_that_became_ready_and_one_that_was_closed() {
+    let site = Site::new().await;
+    let service = site.serve().await;
+    let ready = site.open_as(NewPull { draft: true, ..NewPull::of("ready") }).await;
+    let closed = site.open_as(NewPull { draft: true, ..NewPull::of("closed") }).await;
+    let still = site.open_as(NewPull { draft: true, ..NewPull::of("still") }).await;
+    site.deliver().await;
+    for pull in [&ready, &closed, &still] {
+        service.state(&site.key(pull.number).await, "held (draft)").await;
+    }
+    service.stop().await;
+    site.repo.set_draft(ready.number, false).await.unwrap();
+    site.repo.close(closed.number).await.unwrap();
+    let service = come_back(&site, async |service| {
+        for pull in [&ready, &closed] {
+            service.state(&site.key(pull.number).await, "held (draft)").await;
+        }
+    })
+    .await;
+    until_shown(&site, &ready, ("FIRST".into(), FOUND)).await;
+    service.state(&site.key(closed.number).await, "held (cancelled)").await;
+    service.state(&site.key(still.number).await, "held (draft)").await;
+
+    // Open again, and nobody hears.
+    site.repo.reopen(closed.number).await.unwrap();
+    site.repo.set_draft(closed.number, false).await.unwrap();
+    lose(&site);
+    site.clock.skip(truing_core::id::Span::minutes(5));
+    until_shown(&site, &closed, ("FIRST".into(), FOUND)).await;
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_base() {
+    let site = Site::new().await;
+    let (service, opened) = reviewed(&site).await;
+    service.stop().await;
+    let other = truing_fakes::repo::Commit::new("Part of it").write("src/lib.rs", change::LIB);
+    site.repo.push("other", other).await.unwrap();
+    site.repo.retarget(opened.number, "other").await.unwrap();
+    let key = site.key(opened.number).await;
+    let service = come_back(&site, async |service| assert_eq!(service.published(&key).await, 1)).await;
+    crate::sweep::site::until("it is reviewed again", async || service.published(&key).await == 2).await;
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_while_the_server_was_down() {
+    let site = Site::new().await;
+    site.repo.permit("ada", "write").await.unwrap();
+    let (service, opened) = reviewed(&site).await;
+    service.stop().await;
+    // A sweep was here before, so that the repository is known.
+    Swept::of(&site).look().await;
+    site.clock.skip(truing_core::id::Span::minutes(24 * 60));
+    site.repo.comment(opened.number, "ada", "/review\nI have restarted the server.").await.unwrap();
+    let key = site.key(opened.number).await;
+    let service = come_back(&site, async |service| assert_eq!(service.published(&key).await, 1)).await;
+    crate::sweep::site::until("it is reviewed again", async || service.published(&key).await == 2).await;
+    service.rest(&site.clock).await;
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parked_slot_wakes_for_a_new_head_and_sleeps_on_for_the_old_one() {
+    let site = Site::new().await;
+    let (service, mut opened) = reviewed(&site).await;
+    let key = site.key(opened.number).await;
+    let refused = truing_fakes::forge::FaultKind::Status(403, None);
+    site.forge.fault(
+        truing_fakes::forge::Fault::once("GET", "/repos/acme/shop/issues/1/comments", refused).times(999),
+    );
+    site.push_second(&mut opened).await;
+    site.deliver().await;
+    service
+        .come_to("it is parked", &site.clock, |slots| {
+            slots.iter().any(|slot| slot.state.to_string() == "held (parked)")
+        })
+        .await;
+    service.stop().await;
+    site.forge.clear_faults();
+    let mut swept = Swept::of(&site);
+    for _ in 0..3 {
+        swept.round(&site).await;
+        assert_eq!(swept.state(&key).await, "held (parked)", "its head was tried often enough");
+    }
+    site.repo.push(&opened.branch, change::second().write("more.txt", "more")).await.unwrap();
+    lose(&site);
+    assert_eq!(swept.state(&key).await, "held (parked)");
+    swept.round(&site).await;
+    assert_eq!(swept.state(&key).await, "waiting (debounce)");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_outlasts_the_sweep_and_forgets_nothing() {
+    let site = Site::new().await;
+    let (service, mut opened) = reviewed(&site).await;
+    service.stop().await;
+    let key = site.key(opened.number).await;
+    let mut swept = Swept::of(&site);
+    truing::slots::step(&swept.house.store, &key, truing_core::slot::Command::Pause, &swept.house.limits)
+        .await
+        .unwrap();
+    swept.round(&site).await;
+    assert_eq!(swept.slot(&key).await.pending.review, None, "nothing new");
+    site.push_second(&mut opened).await;
+    lose(&site);
+    swept.round(&site).await;
+    let slot = swept.slot(&key).await;
+    assert_eq!((slot.state.to_string().as_str(), slot.pending.review.is_some()), ("held (paused)", true));
+    swept.round(&site).await;
+    assert_eq!(swept.slot(&key).await, slot, "one mark is enough");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_kill_switch_goes_off_a_sweep_runs_at_once() {
+    let site = Site::new().await;
+    let (service, mut opened) = reviewed(&site).await;
+    service.stop().await;
+    let key = site.key(opened.number).await;
+    let mut swept = Swept::of(&site);
+    swept.look().await;
+    let store = swept.house.store.clone();
+    store.turn(&Turn::On { reason: None, mode: None }, "ada").await.unwrap();
+    site.push_second(&mut opened).await;
+    lose(&site);
+    let calls = site.forge.calls();
+    swept.round(&site).await;
+    assert_eq!(site.forge.calls(), calls, "while it is on nothing is asked");
+    store.turn(&Turn::Off, "ada").await.unwrap();
+    assert_eq!(swept.state(&key).await, "idle");
+    swept.look().await;
+    assert_eq!(swept.state(&key).await, "waiting (debounce)", "not a period later");
+    assert_eq!(store.sweep_wanted().await.unwrap(), None);
+}

@@ -1,0 +1,171 @@
+//! Repositories that are renamed, transferred, recreated and gone: the id decides, names are for people.
+
+use truing::loops::review::Stopped;
+use truing::serve::{by_hand, worker};
+use truing_core::id::{PrId, Span};
+use truing_core::port::{Described, Ids as _, Records as _, RunRef, Watchlist as _};
+use truing_core::slot::{Command, Loop};
+use truing_fakes::forge::{Fault, FaultKind, NewPull};
+use truing_fakes::repo::Commit;
+
+use crate::sweep::site::{FORGE, Site, limits};
+use crate::sweep::{FOUND, Swept, change, reviewed, second, shown};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renamed_repository_is_swept_reviewed_and_called_by_its_new_name() {
+    let mut site = Site::new().await;
+    let (service, mut opened) = reviewed(&site).await;
+    service.stop().await;
+    let key = site.key(opened.number).await;
+    let mut swept = Swept::of(&site);
+    swept.look().await;
+    site.repo = site.repo.rename("mega", "store").await.unwrap();
+    site.push_second(&mut opened).await;
+    swept.round(&site).await;
+    assert_eq!(swept.state(&key).await, "waiting (debounce)");
+    let described = swept.house.store.described(std::slice::from_ref(&key)).await.unwrap().remove(0).unwrap();
+    assert_eq!(described.name, "mega/store#1");
+    let service = site.serve().await;
+    service.rest(&site.clock).await;
+    assert_eq!(shown(&site, &opened).await, second());
+    service.stop().await;
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_finds_a_repository_by_its_id_when_the_name_leads_elsewhere() {
+    let mut site = Site::new().await;
+    let (service, mut opened) = reviewed(&site).await;
+    let key = site.key(opened.number).await;
+    site.push_second(&mut opened).await;
+    let told_before = site.forge.pending().remove(0);
+    let old = site.repo.clone();
+    site.repo = site.repo.rename("mega", "store").await.unwrap();
+    // Somebody else takes the old name, and opens a pull request with the same number.
+    let other = site.forge.create_repository("acme", "shop", change::base()).await.unwrap();
+    other.push("feature", Commit::new("Other").write("other.py", "breakpoint()\n")).await.unwrap();
+    other.open(NewPull::of("feature")).await.unwrap();
+    site.forge.pending();
+    assert_eq!(site.forge.deliver(&told_before).await.unwrap(), 202);
+    service.rest(&site.clock).await;
+    assert_eq!(shown(&site, &opened).await, second());
+    assert_eq!(old.pull(1).await.unwrap().comments, [], "nothing is said on the other one's pull request");
+    let history = service.history(&key).await;
+    assert!(history.iter().any(|line| line == "acme/shop is called mega/store by now"), "{history:#?}");
+    assert!(!history.iter().any(|line| line.starts_with("failed")), "{history:#?}");
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forge_that_does_not_answer_is_not_taken_for_one_that_refuses_access() {
+    let site = Site::new().await;
+    let (service, opened) = reviewed(&site).await;
+    service.stop().await;
+    let key = site.key(opened.number).await;
+    let house = Swept::of(&site).house;
+    site.repo.rename("mega", "store").await.unwrap();
+    site.forge.fault(Fault::once("GET", "/repositories/{id}", FaultKind::Status(502, None)).times(99));
+    let lease = by_hand::lease(&house.store, &key, Loop::Review, &limits()).await.unwrap();
+    let run = RunRef { id: house.ids.run(), key, token: lease.token };
+    let ended = worker::take(&house, &lease, &run).await.unwrap();
+    let expected = "the forge does not answer as it should";
+    assert!(matches!(ended, Err(Stopped::Failed { class, .. }) if class == expected), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_recreated_under_the_old_name_is_another_one() {
+    let mut site = Site::new().await;
+    let (service, opened) = reviewed(&site).await;
+    service.stop().await;
+    let old_key = site.key(opened.number).await;
+    site.repo.delete().await.unwrap();
+    site.repo = site.forge.create_repository("acme", "shop", change::base()).await.unwrap();
+    let fresh = site.open("change").await;
+    assert_eq!(fresh.number, opened.number);
+    let service = site.serve_sweeping(crate::sweep::EVERY).await;
+    let new_key = site.key(fresh.number).await;
+    assert_ne!(new_key, old_key);
+    crate::sweep::site::until("the new one is reviewed", async || service.published(&new_key).await == 1).await;
+    assert_eq!(shown(&site, &fresh).await, ("FIRST".to_owned(), FOUND));
+    assert_eq!(service.published(&old_key).await, 1, "the old one's review is its own");
+    service.rest(&site.clock).await;
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_repository_that_is_gone_is_remembered_as_such_and_asked_for_seldom() {
+    let site = Site::new().await;
+    let (service, _) = reviewed(&site).await;
+    service.stop().await;
+    let mut swept = Swept::of(&site);
+    swept.look().await;
+    site.repo.delete().await.unwrap();
+    swept.round(&site).await;
+    let known = swept.house.store.repositories(FORGE).await.unwrap();
+    assert!(known[0].gone.is_some(), "{known:?}");
+    swept.round(&site).await;
+    assert_eq!(swept.house.swept.all(), [], "nobody waits for it to be swept");
+    let asked = || site.forge.calls().get("GET /repositories/{id}").copied().unwrap_or_default();
+    assert_eq!(asked(), 1);
+    for _ in 0..(24 * 12 - 2) {
+        swept.round(&site).await;
+    }
+    assert_eq!(asked(), 1, "a day later");
+    swept.round(&site).await;
+    swept.round(&site).await;
+    assert_eq!(asked(), 2);
+}
+
+#[tokio::test]
+async fn a_repository_that_is_not_listed_any_more_is_swept_until_it_is_gone() {
+    let site = Site::new().await;
+    let (service, opened) = reviewed(&site).await;
+    service.stop().await;
+    let mut swept = Swept::of(&site);
+    swept.look().await;
+    site.repo.set_listed(false).await.unwrap();
+    site.repo.push(&opened.branch, Commit::new("More").write("more.txt", "more")).await.unwrap();
+    swept.round(&site).await;
+    assert_eq!(swept.state(&site.key(opened.number).await).await, "waiting (debounce)");
+    // Renamed, and in no list: found by its id.
+    let store = site.repo.rename("mega", "store").await.unwrap();
+    swept.round(&site).await;
+    let known = swept.house.store.repositories(FORGE).await.unwrap();
+    assert_eq!((known.len(), known[0].name.as_str()), (1, store.full_name()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_from_a_fork_is_reviewed_though_the_fork_is_gone() {
+    let site = Site::new().await;
+    site.repo.push("eve:patch", change::first()).await.unwrap();
+    let number = site.repo.open(NewPull { author: "eve".into(), ..NewPull::of("eve:patch") }).await.unwrap();
+    site.repo.delete_fork("eve").await.unwrap();
+    let service = site.serve_sweeping(crate::sweep::EVERY).await;
+    let key = site.key(number).await;
+    crate::sweep::site::until("it is reviewed", async || service.published(&key).await == 1).await;
+    assert_eq!(site.repo.pull(number).await.unwrap().inline().count(), FOUND);
+    service.rest(&site.clock).await;
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_of_a_repository_that_is_gone_parks_and_says_so() {
+    let site = Site::new().await;
+    let service = site.serve().await;
+    let key = PrId { forge: FORGE.into(), repository: "77".into(), number: 1 }.key();
+    let described = Described { name: "acme/gone#1".into(), url: "https://x/1".into(), head: None };
+    service.store.describe(&[(key.clone(), described)]).await.unwrap();
+    truing::slots::step(&service.store, &key, Command::Event(Loop::Review), &limits()).await.unwrap();
+    service
+        .come_to("it is parked", &site.clock, |slots| {
+            slots.iter().any(|slot| slot.state.to_string() == "held (parked)")
+        })
+        .await;
+    let history = service.history(&key).await;
+    assert!(
+        history.iter().any(|line| line.contains("acme/gone#1: reading the pull request: not found")),
+        "{history:#?}"
+    );
+    site.clock.skip(Span::minutes(5));
+    service.stop().await;
+}

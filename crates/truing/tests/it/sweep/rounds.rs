@@ -1,0 +1,292 @@
+//! Rounds: what they cost, what they write, and what stops them.
+
+use std::io;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use truing_core::id::Span;
+use truing_core::port::{Operations as _, Watchlist as _};
+use truing_core::switch::Turn;
+use truing_fakes::forge::{Access, Fault, FaultKind, NewPull};
+use truing_fakes::repo::Commit;
+
+use crate::sweep::site::{FORGE, Site};
+use crate::sweep::{Swept, reviewed};
+
+/// The calls that a forge answered with something new.
+fn paid(site: &Site) -> usize {
+    site.forge.log().iter().filter(|call| call.status != Some(304)).count()
+}
+
+/// What is told while this lives.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Told {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Told {
+    fn listen(&self) -> tracing::subscriber::DefaultGuard {
+        // With one listener alone, a line that another thread comes to first, without any, is never heard by anybody.
+        static ANOTHER: OnceLock<tracing::Dispatch> = OnceLock::new();
+        ANOTHER.get_or_init(|| tracing::Dispatch::new(tracing_subscriber::registry()));
+        let (told, max) = (self.clone(), tracing::Level::INFO);
+        let subscriber = tracing_subscriber::fmt().with_max_level(max).with_ansi(false).without_time();
+        tracing::subscriber::set_default(subscriber.with_writer(move || told.clone()).finish())
+    }
+
+    /// The lines since the last time.
+    fn take(&self) -> Vec<String> {
+        let bytes = std::mem::take(&mut *self.0.lock().unwrap());
+        String::from_utf8(bytes).unwrap().lines().map(|line| line.trim().to_owned()).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_sweep_that_finds_nothing_new_writes_nothing_and_costs_nothing() {
+    let site = Site::new().await;
+    let (service, opened) = reviewed(&site).await;
+    service.stop().await;
+    site.open_as(NewPull { draft: true, ..NewPull::of("draft") }).await;
+    site.repo.comment(opened.number, "ada", "/review").await.unwrap();
+    let mut swept = Swept::of(&site);
+    swept.obey(&site).await;
+    swept.obey(&site).await;
+    let watcher = rusqlite_version(&site);
+    let (before, cost) = (watcher(), paid(&site));
+    for _ in 0..5 {
+        swept.obey(&site).await;
+    }
+    assert_eq!(watcher(), before, "the file was not written to");
+    assert_eq!(paid(&site), cost, "every answer was that nothing has changed");
+    let period = swept.house.swept.all()[0].period.unwrap();
+    assert!((300_000..310_000).contains(&period.0), "{period:?}");
+    // And a change is seen, by all of this.
+    site.repo.push(&opened.branch, Commit::new("More").write("more.txt", "more")).await.unwrap();
+    swept.round(&site).await;
+    assert_ne!(watcher(), before);
+    assert!(paid(&site) > cost);
+}
+
+/// How often the store's file was written to, as another connection sees it.
+fn rusqlite_version(site: &Site) -> impl Fn() -> i64 {
+    let watcher = rusqlite::Connection::open(site.database()).unwrap();
+    move || watcher.query_row("PRAGMA data_version", [], |row| row.get(0)).unwrap()
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_stops_no_sweep() {
+    let site = Site::new().await;
+    let mut swept = Swept::of(&site);
+    let day = Span::minutes(24 * 60);
+    site.clock.skip(day);
+    swept.look().await;
+    // The wait for a forge that is down, too.
+    site.forge.fault(Fault::once("GET", "/user/repos", FaultKind::Status(500, None)).times(9));
+    swept.round(&site).await;
+    site.forge.clear_faults();
+    site.clock.skip(Span(-day.0));
+    let opened = site.open("change").await;
+    swept.round(&site).await;
+    assert_eq!(swept.state(&site.key(opened.number).await).await, "waiting (debounce)");
+}
+
+#[tokio::test]
+async fn a_round_that_is_too_dear_takes_longer_and_reaches_everybody() {
+    let site = Site::new().await;
+    for number in 0..12 {
+        let name = format!("shop-{number}");
+        site.forge.create_repository("acme", &name, Commit::new("Begin")).await.unwrap();
+    }
+    let mut swept = Swept::of(&site);
+    site.forge.rate_limit(100);
+    let mut spent = Vec::new();
+    let mut rounds = 0;
+    while swept.house.swept.all().len() < 13 {
+        let before = paid(&site);
+        // An hour of sweeps.
+        for _ in 0..12 {
+            swept.round(&site).await;
+        }
+        spent.push(paid(&site) - before);
+        rounds += 1;
+        assert!(rounds < 10, "never done: {spent:?}");
+    }
+    // Twelve sweeps may touch two windows of the forge's clock.
+    assert!(spent.iter().all(|calls| *calls <= 20) && spent.len() >= 2, "{spent:?}");
+    let refused = site.forge.log().iter().filter(|call| call.status == Some(403)).count();
+    assert_eq!(refused, 0, "the limit was never met");
+}
+
+#[tokio::test]
+async fn reviews_that_are_short_of_calls_are_left_all_of_them() {
+    let site = Site::new().await;
+    let mut swept = Swept::of(&site);
+    site.forge.rate_limit(100);
+    swept.look().await;
+    // Somebody else uses the token, too.
+    for _ in 0..88 {
+        site.forges().0[FORGE].repository("acme/shop").await.unwrap();
+    }
+    let used = paid(&site);
+    site.repo.push("change", Commit::new("More").write("more.txt", "more")).await.unwrap();
+    swept.round(&site).await;
+    assert_eq!(paid(&site), used, "of a hundred calls nine are left, and they are not the sweep's");
+}
+
+#[tokio::test]
+async fn a_repository_that_fails_does_not_stop_the_others() {
+    let told = Told::default();
+    let _listening = told.listen();
+    let site = Site::new().await;
+    let mut others = Vec::new();
+    for name in ["bad", "broken", "blocked", "old", "good"] {
+        let repo = site.forge.create_repository("acme", name, crate::sweep::change::base()).await.unwrap();
+        repo.push("feature", Commit::new("Change").write("a.txt", "a")).await.unwrap();
+        repo.open(NewPull::of("feature")).await.unwrap();
+        others.push(repo);
+    }
+    others[0].set_access(Access::Forbidden).await.unwrap();
+    let path = "/repos/acme/broken/pulls";
+    site.forge.fault(Fault::once("GET", path, FaultKind::Html(200)).times(9999));
+    others[2].set_access(Access::Blocked).await.unwrap();
+    others[3].set_access(Access::Archived).await.unwrap();
+    let mut swept = Swept::of(&site);
+    for _ in 0..4 {
+        swept.round(&site).await;
+    }
+    let known: Vec<String> =
+        swept.house.store.list().await.unwrap().into_iter().map(|slot| slot.key.to_string()).collect();
+    assert_eq!(known, [format!("pr/{FORGE}/{}/1", others[4].id().await.unwrap())], "the good one's");
+    let lines = told.take();
+    let count = |words: &str| lines.iter().filter(|line| line.contains(words)).count();
+    assert_eq!(count("acme/bad"), 1, "a change of state is told once: {lines:#?}");
+    assert_eq!(count("a repository cannot be swept"), 3, "{lines:#?}");
+    assert_eq!(count("the forge cannot be swept"), 0, "{lines:#?}");
+
+    others[0].set_access(Access::Open).await.unwrap();
+    swept.round(&site).await;
+    assert_eq!(swept.house.store.list().await.unwrap().len(), 2);
+    let lines = told.take();
+    assert!(lines.iter().any(|line| line.contains("can be swept again")), "{lines:#?}");
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_left_out_and_all_others_are_swept() {
+    let site = Site::new().await;
+    let (damaged, whole) = (site.open("damaged").await, site.open("whole").await);
+    let other = site.forge.create_repository("acme", "other", crate::sweep::change::base()).await.unwrap();
+    other.push("feature", Commit::new("Change").write("a.txt", "a")).await.unwrap();
+    other.open(NewPull::of("feature")).await.unwrap();
+    let mut swept = Swept::of(&site);
+    let damaged = site.key(damaged.number).await;
+    rusqlite::Connection::open(site.database())
+        .unwrap()
+        .execute(
+            "INSERT INTO slot (key, version, wakes_at, body) VALUES (?1, 1, NULL, '{}')",
+            [damaged.as_str()],
+        )
+        .unwrap();
+    let store = swept.house.store.clone();
+    store.turn(&Turn::On { reason: None, mode: None }, "ada").await.unwrap();
+    store.turn(&Turn::Off, "ada").await.unwrap();
+    swept.look().await;
+    let known: Vec<String> =
+        store.list().await.unwrap().into_iter().map(|slot| slot.key.to_string()).collect();
+    let others = format!("pr/{FORGE}/{}/1", other.id().await.unwrap());
+    assert_eq!(known, [site.key(whole.number).await.to_string(), others]);
+    assert_eq!(store.census().await.unwrap().unreadable, 1, "it is named");
+    assert_eq!(store.sweep_wanted().await.unwrap(), None, "the sweep came to its end");
+    assert_eq!(swept.house.swept.all().len(), 2);
+
+    store.forget_unreadable(&damaged).await.unwrap();
+    swept.round(&site).await;
+    assert_eq!(swept.state(&damaged).await, "waiting (debounce)");
+}
+
+#[tokio::test]
+async fn a_repository_without_issues_is_read_on_from_where_it_was_read_to() {
+    let site = Site::new().await;
+    site.repo.permit("ada", "write").await.unwrap();
+    let (service, opened) = reviewed(&site).await;
+    service.stop().await;
+    let first = site.view(&opened).await.inline().next().unwrap().id;
+    let path = "/repos/{owner}/{repo}/issues/comments$";
+    site.forge.fault(Fault::once("GET", path, FaultKind::Status(404, None)).times(999));
+    let mut swept = Swept::of(&site);
+    swept.look().await;
+    site.clock.skip(Span::minutes(60));
+    site.repo.reply(opened.number, "ada", first, "/review").await.unwrap();
+    let before = swept.house.store.repositories(FORGE).await.unwrap()[0].cursor;
+    swept.obey(&site).await;
+    let cursor = swept.house.store.repositories(FORGE).await.unwrap()[0].cursor;
+    assert!(cursor - before >= Span::minutes(59), "{before:?} {cursor:?}");
+    assert_eq!(swept.state(&site.key(opened.number).await).await, "waiting (debounce)");
+}
+
+#[tokio::test]
+async fn a_forge_that_is_down_for_an_hour_is_asked_seldom_and_told_of_once() {
+    let told = Told::default();
+    let _listening = told.listen();
+    let site = Site::new().await;
+    let opened = site.open("change").await;
+    let mut swept = Swept::of(&site);
+    swept.look().await;
+    site.repo.push(&opened.branch, Commit::new("More").write("more.txt", "more")).await.unwrap();
+    told.take();
+    site.forge.fault(Fault::once("GET", "/", FaultKind::Status(502, None)).times(9999));
+    let before = site.forge.log().len();
+    for _ in 0..3600 / 2 {
+        site.clock.skip(Span::seconds(2));
+        swept.look().await;
+    }
+    let calls = site.forge.log().len() - before;
+    assert!((3..=60).contains(&calls), "{calls} calls in an hour");
+    let lines = told.take();
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    assert!(lines[0].contains("the forge cannot be swept"), "{lines:#?}");
+    site.forge.clear_faults();
+    for _ in 0..300 {
+        site.clock.skip(Span::seconds(2));
+        swept.look().await;
+    }
+    let lines = told.take();
+    assert_eq!(lines.iter().filter(|line| line.contains("can be swept again")).count(), 1, "{lines:#?}");
+}
+
+#[tokio::test]
+async fn a_rate_limit_is_waited_for() {
+    let site = Site::new().await;
+    site.open("change").await;
+    let mut swept = Swept::of(&site);
+    let path = "/repos/{owner}/{repo}/pulls$";
+    site.forge.fault(Fault::once("GET", path, FaultKind::SecondaryLimit(Some(600))));
+    swept.look().await;
+    let asked = site.forge.log().len();
+    swept.round(&site).await;
+    assert_eq!(site.forge.log().len(), asked, "five minutes later it still waits");
+    swept.round(&site).await;
+    assert_eq!(swept.house.store.list().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_token_that_may_not_list_sweeps_what_webhooks_tell_of() {
+    let site = Site::new().await;
+    let (service, opened) = reviewed(&site).await;
+    service.stop().await;
+    site.forge.fault(Fault::once("GET", "/installation", FaultKind::Status(403, None)).times(999));
+    let mut swept = Swept::of(&site);
+    swept.look().await;
+    site.repo.push(&opened.branch, Commit::new("More").write("more.txt", "more")).await.unwrap();
+    swept.round(&site).await;
+    assert_eq!(swept.state(&site.key(opened.number).await).await, "waiting (debounce)");
+    let known = swept.house.store.repositories(FORGE).await.unwrap();
+    assert_eq!(known.len(), 1);
+}

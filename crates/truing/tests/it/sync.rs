@@ -1,0 +1,238 @@
+//! `truing sync decide` against an index on this machine: what a release asks, in both forms of the answer, and what is
+//! told where there is none.
+
+// Helpers of tests are tests too; clippy exempts test functions only.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod adverse;
+mod first;
+mod hints;
+mod registries;
+mod server;
+
+use crate::support::package;
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+use sha1::Digest as _;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use truing_fakes::registry::FakeRegistry;
+
+use package::{PINNED, RELEASES, list};
+
+/// One more than those that both kinds of tests have.
+const LAST: (&str, &str) = ("1.0.5", "def pinned(a):\n    return a + 1\n\ndef other():\n    return 3\n");
+
+/// And one whose archive is another one than its index says.
+const OTHER: (&str, &str) = ("1.0.6", "");
+
+struct Site {
+    registry: FakeRegistry,
+    _runtime: Runtime,
+    folder: TempDir,
+}
+
+impl Site {
+    fn new() -> Self {
+        let runtime = Runtime::new().unwrap();
+        let registry = runtime.block_on(FakeRegistry::start()).unwrap();
+        list(&registry, RELEASES.iter().chain([&LAST, &OTHER]));
+        registry.put("/files/demo-1.0.6-py3-none-any.whl", "something else");
+        let folder = tempfile::tempdir().unwrap();
+        let site = Self { registry, _runtime: runtime, folder };
+        site.write("truing.toml", "[sync.demo]\nmirror = [\"demo/=ours/\"]\n");
+        site.write("ours/m.py", "");
+        site.requires("demo >= 0.9, < 1.0.1");
+        let digest = hex::encode(sha1::Sha1::digest(PINNED.as_bytes()));
+        site.write("upstream.json", &json!({ "demo.m:pinned": [digest] }).to_string());
+        site
+    }
+
+    fn write(&self, name: &str, content: &str) {
+        let path = self.folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+
+    fn requires(&self, requirement: &str) {
+        let text = format!("[project]\nname = \"ours\"\ndependencies = [\"aiohttp\", \"{requirement}\"]\n");
+        self.write("pyproject.toml", &text);
+    }
+
+    fn decide(&self, arguments: &[&str]) -> Output {
+        let folder = self.folder.path();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
+        command
+            .env_clear()
+            .current_dir(folder)
+            .env("HOME", folder)
+            .env("TRUING_CONFIG", folder.join("truing.toml"));
+        command.envs(self.registry.variables());
+        command.args(["sync", "decide", "demo"]).args(arguments).output().unwrap()
+    }
+
+    fn answer(&self, arguments: &[&str]) -> (Value, Option<i32>) {
+        let output = self.decide(&[arguments, &["--format", "json"]].concat());
+        let told = String::from_utf8_lossy(&output.stderr);
+        (serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{told}")), output.status.code())
+    }
+}
+
+#[test]
+fn each_release_asks_what_its_changes_ask() {
+    let site = Site::new();
+    for (to, decision, needs_classification, exit) in [
+        ("1.0.0", "skip", false, 0),
+        ("1.0.1", "relax", false, 0),
+        ("1.0.2", "relax", false, 0),
+        ("1.0.3", "ask", true, 1),
+        ("1.0.4", "bump", false, 0),
+    ] {
+        let (answer, code) = site.answer(&["--to", to]);
+        assert_eq!(answer["decision"], decision, "{to}: {answer}");
+        assert_eq!(answer["needs_classification"], needs_classification, "{to}");
+        assert_eq!((answer["from"].as_str(), code), (Some("1.0.0"), Some(exit)), "{to}");
+    }
+}
+
+#[test]
+fn the_answer_has_its_evidence_and_the_new_range() {
+    let site = Site::new();
+    let (answer, _) = site.answer(&["--to", "1.0.5"]);
+    let sha1 = |text: &str| hex::encode(sha1::Sha1::digest(text.as_bytes()));
+    assert_eq!(
+        answer,
+        json!({
+            "decision": "bump", "needs_classification": false, "from": "1.0.0", "to": "1.0.5",
+            "spec_before": ">=0.9,<1.0.1",
+            // The oldest release that has what the port is made for.
+            "spec_after": ">=1.0.4,<1.0.6",
+            "changed": [{
+                "symbol": "demo.m:pinned", "file": "demo/m.py", "kind": "tree", "first_in": "1.0.2",
+                "old_hash": sha1(PINNED), "new_hash": sha1("def pinned(a):\n    return a + 1\n"),
+            }],
+            "unguarded": [{ "symbol": "other", "file": "demo/m.py", "why": "changed" }],
+            "reason": "1 pinned definition changed",
+        })
+    );
+    let (answer, _) = site.answer(&["--to", "1.0.2"]);
+    assert_eq!(answer["spec_after"], ">=0.9,<1.0.3");
+    let text = String::from_utf8(site.decide(&["--to", "1.0.4"]).stdout).unwrap();
+    assert_eq!(
+        text,
+        "bump: demo 1.0.0 to 1.0.4\n1 pinned definition changed\nrange: >=0.9,<1.0.1 becomes >=1.0.4,<1.0.5\n  \
+         demo.m:pinned  changed in 1.0.2\nnot guarded:\n  demo/m.py other  changed, not pinned\n"
+    );
+}
+
+#[test]
+fn a_hash_test_of_the_project_s_own_is_a_manifest() {
+    let site = Site::new();
+    let digest = hex::encode(sha1::Sha1::digest(PINNED.as_bytes()));
+    let rows = format!("D = {{\n    pinned: {{'{digest}'}},\n    getattr(m, 'x'): {{'{digest}'}},\n}}\n");
+    site.write("tests/test_patches.py", &format!("from demo.m import pinned\n\n{rows}"));
+    site.write(
+        "truing.toml",
+        "[sync.demo]\nmanifest = \"tests/test_patches.py\"\nmirror = [\"demo/=ours/\"]\n",
+    );
+    let (answer, _) = site.answer(&["--to", "1.0.4"]);
+    assert_eq!(
+        (&answer["decision"], &answer["changed"][0]["symbol"]),
+        (&json!("bump"), &json!("demo.m:pinned"))
+    );
+    let untold = &answer["unguarded"][1];
+    assert_eq!(untold["why"], "untold");
+    assert!(untold["symbol"].as_str().unwrap().starts_with("line 5: getattr(m, 'x'): "), "{untold}");
+    site.write("tests/test_patches.py", "import demo\n");
+    let output = site.decide(&[]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && told.contains("pins nothing that can be told"), "{told}");
+}
+
+#[test]
+fn a_release_is_called_as_it_is_published_and_no_step_goes_back() {
+    let site = Site::new();
+    let (told, _) = site.answer(&["--to", "1.0.1.0"]);
+    assert_eq!((&told["to"], &told["spec_after"]), (&json!("1.0.1"), &json!(">=0.9,<1.0.2")));
+    site.requires("demo >= 1.0.2, < 1.0.3");
+    let refused = site.decide(&["--to", "1.0.0"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(2) && said.contains("older than 1.0.2"), "{said}");
+    // What the project leaves out is passed over, and refused if somebody asks for it.
+    site.requires("demo >= 0.9, < 1.0.1, != 1.0.5, != 1.0.6");
+    assert_eq!(site.answer(&[]).0["to"], "1.0.4");
+    let refused = site.decide(&["--to", "1.0.5"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(2) && said.contains("leaves out demo 1.0.5"), "{said}");
+    // A range that cannot be read is not one that is missing.
+    site.requires("demo >= banana");
+    let refused = site.decide(&[]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("`demo >= banana` says no range of versions"), "{said}");
+}
+
+#[test]
+fn a_job_may_follow_a_few_releases_at_a_time() {
+    let site = Site::new();
+    for (target, to) in [("+1", "1.0.1"), ("+4", "1.0.4"), ("+5", "1.0.5"), ("1.0.2", "1.0.2")] {
+        site.write(
+            "truing.toml",
+            &format!("[sync.demo]\nmirror = [\"demo/=ours/\"]\ntarget = \"{target}\"\n"),
+        );
+        assert_eq!(site.answer(&[]).0["to"], to, "{target}");
+    }
+    // From where the project is, whatever that is by then.
+    site.requires("demo >= 1.0.2, < 1.0.3");
+    site.write("truing.toml", "[sync.demo]\nmirror = [\"demo/=ours/\"]\ntarget = \"+2\"\n");
+    assert_eq!(site.answer(&[]).0["to"], "1.0.4");
+}
+
+#[test]
+fn a_project_is_changed_by_no_decision() {
+    let site = Site::new();
+    let before = std::fs::read(site.folder.path().join("pyproject.toml")).unwrap();
+    site.answer(&["--to", "1.0.4"]);
+    assert_eq!(std::fs::read(site.folder.path().join("pyproject.toml")).unwrap(), before);
+}
+
+#[test]
+fn without_an_answer_it_is_told_why_and_what_to_do() {
+    let site = Site::new();
+    let refused = |arguments: &[&str], code: i32, told: &[&str]| {
+        let output = site.decide(arguments);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
+        assert!(told.iter().all(|part| text.contains(part)), "{arguments:?}: {text}");
+    };
+    refused(&["--to", "7.0.0"], 2, &["demo has no release 7.0.0", "the newest is 1.0.6"]);
+    refused(&["--to", "1.0.6"], 3, &["is not what the index says it is"]);
+    refused(&["--to", "one"], 2, &["`one` is no version", "PyPI"]);
+    refused(&["--manifest", "absent.json"], 2, &["absent.json", "cannot be read"]);
+    site.write("wrong.json", "[1]");
+    refused(&["--manifest", "wrong.json"], 2, &["wrong.json is no manifest"]);
+    site.requires("demo");
+    refused(&[], 2, &["says no range of versions"]);
+    site.requires("demo<1\", \"demo>2");
+    refused(&[], 2, &["requires `demo` 2 times", "constraint.path"]);
+    site.requires("demo >= 7");
+    refused(&[], 2, &["no release is in its range", "--from V"]);
+    site.write("truing.toml", "[sync.another]\n");
+    refused(&[], 2, &["there is no job `demo`", "there is another"]);
+    site.write("truing.toml", "[sync.demo]\nmirror = [\"demo\"]\n");
+    refused(&[], 2, &["pairs of folders"]);
+}
+
+#[test]
+fn an_archive_is_downloaded_once() {
+    let site = Site::new();
+    site.answer(&["--to", "1.0.1"]);
+    let kept = |site: &Site| {
+        std::fs::read_dir(site.folder.path().join(Path::new(".cache/truing/archives"))).unwrap().count()
+    };
+    assert_eq!(kept(&site), 2);
+    site.answer(&["--to", "1.0.1"]);
+    assert_eq!(kept(&site), 2);
+}
