@@ -11,7 +11,7 @@ mod play;
 mod scenarios;
 mod tree;
 
-use crate::support::{change, deliver, process, site, watch};
+use crate::support::{change, deliver, process, site};
 
 use std::io;
 use std::sync::Mutex;

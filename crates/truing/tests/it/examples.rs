@@ -1,10 +1,10 @@
 //! The examples, run as their READMEs say, on small archives that are made for this: releases of the same names in which
 //! as much changed as in the real ones. `online` (`examples`) runs the same on the real ones.
 
-use crate::support::readme;
 // Helpers of tests are tests too; clippy exempts test functions only.
 #![allow(clippy::unwrap_used)]
 
+use crate::support::readme;
 use std::collections::BTreeMap;
 use std::process::{Command, Output};
 

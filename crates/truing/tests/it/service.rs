@@ -17,7 +17,7 @@ mod pushes;
 mod stopping;
 mod switch;
 
-use crate::support::{change, ports, site, watch};
+use crate::support::{change, ports, site};
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

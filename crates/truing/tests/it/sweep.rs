@@ -10,7 +10,7 @@ mod healing;
 mod moving;
 mod rounds;
 
-use crate::support::{change, site, watch};
+use crate::support::{change, site};
 
 use std::time::Duration;
 
