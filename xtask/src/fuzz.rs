@@ -89,10 +89,10 @@ impl Bombs {
             None => PathBuf::new(),
         };
         let mut passed = true;
-        for program in ["reader", "bombs"] {
+        for (program, tests) in [("it", "reader::bombs::generated_bombs"), ("bombs", "generated_bombs")] {
             let ran = workspace::cargo(&workspace::root()?)
                 .args(["test", "--package", "truing", "--locked", "--test", program, "--", "--nocapture"])
-                .arg("generated_bombs")
+                .arg(tests)
                 .env("TRUING_FUZZ_BOMBS", format!("{},{seed},{}", seconds / 2, folder.display()))
                 .status()
                 .context("cannot start cargo")?;

@@ -1,20 +1,23 @@
 //! `cargo xtask test`: installs what the tests need, runs them all, and says what could not be run.
 
+mod programs;
 mod tally;
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Stdio;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::{say, tools, workspace};
 use tally::Tally;
 
-/// What chooses the tests that need the network: they are ignored by name, and print what they measured.
-const ONLINE: [&str; 6] =
-    ["--package=truing", "--test=online", "--", "--ignored", "--nocapture", "--test-threads=1"];
+/// What chooses the tests that need the network: for cargo, and for the program. They are ignored by name, and print what
+/// they measured.
+const ONLINE: ([&str; 2], [&str; 4]) =
+    (["--package=truing", "--test=it"], ["online::", "--ignored", "--nocapture", "--test-threads=1"]);
+
+/// How many of the slowest tests are named.
+const SLOWEST: usize = 10;
 
 /// The options of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -41,7 +44,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let root = workspace::root()?;
     let not_run = missing_tools(&root);
     let start = Instant::now();
-    let mut tally = cargo_test(&root, options, &not_run)?;
+    let mut tally = run_programs(&root, options, &not_run)?;
 
     for name in &tally.failures {
         say::line(&format!("failed: {name}"));
@@ -97,31 +100,63 @@ fn missing_tools(root: &Path) -> Vec<NotRun> {
     not_run
 }
 
-/// Runs `cargo test`, passing its output on while counting.
-fn cargo_test(root: &Path, options: &Options, not_run: &[NotRun]) -> Result<Tally> {
-    let mut command = workspace::cargo(root);
-    command.args(["test", "--locked", "--no-fail-fast"]);
-    if options.online {
-        command.args(ONLINE);
-    } else if !names_packages(&options.arguments) {
-        command.arg("--workspace");
-        command.args(left_out(not_run).flat_map(|package| ["--exclude", package]));
-    }
-    command.args(&options.arguments);
-    say::line(&format!("{command:?} (cargo downloads the crates of Cargo.lock that it does not have yet)"));
-
-    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo test")?;
-    let mut output = BufReader::new(child.stdout.take().context("cargo test has no output")?);
+/// Builds and runs the test programs one after the other, and says how long each took.
+fn run_programs(root: &Path, options: &Options, not_run: &[NotRun]) -> Result<Tally> {
+    let (cargos, own) = chosen(options, not_run);
     let mut tally = Tally::default();
-    let mut line = Vec::new();
-    while output.read_until(b'\n', &mut line).context("cannot read the output of cargo test")? > 0 {
-        say::bytes(&line);
-        tally.read(&String::from_utf8_lossy(&line));
-        line.clear();
+    let begun = Instant::now();
+    let Some(programs) = programs::build(root, &cargos)? else {
+        tally.fail("the tests could not be built (see above)".to_owned());
+        return Ok(tally);
+    };
+    let mut times = vec![("building".to_owned(), begun.elapsed())];
+    for program in &programs {
+        times.push((program.name().to_owned(), program.run(root, &own, &mut tally)?));
     }
-    let status = child.wait().context("cannot wait for cargo test")?;
-    tally.end(status.success());
+    if !options.online && !cargos.iter().any(|argument| chooses_targets(argument)) {
+        let took = programs::examples(root, &cargos, &own, &mut tally)?;
+        times.push(("examples of the documentation".to_owned(), took));
+    }
+    tell_times(&times, tally.slowest(SLOWEST));
     Ok(tally)
+}
+
+/// The arguments for cargo, and those for the programs.
+fn chosen(options: &Options, not_run: &[NotRun]) -> (Vec<String>, Vec<String>) {
+    let owned = |arguments: &[&str]| arguments.iter().map(|argument| (*argument).to_owned()).collect();
+    if options.online {
+        return (owned(&ONLINE.0), owned(&ONLINE.1));
+    }
+    let mut parts = options.arguments.splitn(2, |argument| argument == "--");
+    let mut cargos = parts.next().unwrap_or_default().to_vec();
+    if !names_packages(&options.arguments) {
+        cargos.push("--workspace".to_owned());
+        cargos.extend(left_out(not_run).flat_map(|package| ["--exclude".to_owned(), package.to_owned()]));
+    }
+    (cargos, parts.next().unwrap_or_default().to_vec())
+}
+
+/// Does an argument for cargo choose among the targets of a package, so that examples of the documentation are not meant?
+fn chooses_targets(argument: &str) -> bool {
+    let flag = argument.split('=').next().unwrap_or_default();
+    ["--lib", "--bin", "--bins", "--test", "--tests", "--bench", "--benches", "--example", "--examples"]
+        .contains(&flag)
+}
+
+/// Prints how long the programs took that took a second, and the slowest tests.
+fn tell_times(programs: &[(String, Duration)], slowest: &[(f64, String)]) {
+    let row = |seconds: f64, name: &str| say::line(&format!("{seconds:>8.1} s  {name}"));
+    say::line("\nTimes:");
+    for (name, took) in programs.iter().filter(|(_, took)| took.as_secs() > 0) {
+        row(took.as_secs_f64(), name);
+    }
+    if !slowest.is_empty() {
+        say::line("The slowest tests:");
+    }
+    for (seconds, name) in slowest {
+        row(*seconds, name);
+    }
+    say::line("");
 }
 
 /// Whether arguments for cargo itself (those before a second `--`) choose packages, so that `--workspace` must not.
@@ -135,6 +170,25 @@ fn names_packages(arguments: &[String]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn arguments_are_cargos_before_the_dashes_and_the_programs_behind_them() {
+        let options = |arguments: &[&str]| Options {
+            require_all: false,
+            online: false,
+            arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+        };
+        let (cargos, own) = chosen(&options(&["-p", "truing-core", "--", "slot::", "--nocapture"]), &[]);
+        assert_eq!(
+            (cargos, own),
+            (vec!["-p".into(), "truing-core".into()], vec!["slot::".into(), "--nocapture".into()])
+        );
+        let need = tools::Need::Packages(&["truing-store"]);
+        let (cargos, own) = chosen(&options(&[]), &[NotRun { need, why: String::new() }]);
+        assert_eq!(cargos, ["--workspace", "--exclude", "truing-store"]);
+        assert!(own.is_empty());
+        assert!(chooses_targets("--test=it") && chooses_targets("--lib") && !chooses_targets("-p"));
+    }
 
     #[test]
     fn only_cargos_own_arguments_choose_packages() {

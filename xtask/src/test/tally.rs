@@ -1,15 +1,19 @@
-//! Counts tests by reading what libtest prints.
+//! Counts tests, and keeps how long each took, by reading what libtest prints.
 
 /// What came of the tests so far.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Tally {
     pub(crate) passed: u64,
     pub(crate) failed: u64,
     pub(crate) skipped: u64,
     /// The names of the tests that failed.
     pub(crate) failures: Vec<String>,
+    /// How long each test took, in seconds, where its program tells it.
+    times: Vec<(f64, String)>,
     /// A test program said what it will run and has not said yet how that went.
     running: bool,
+    /// The failures of earlier programs.
+    failed_before: u64,
 }
 
 impl Tally {
@@ -17,35 +21,51 @@ impl Tally {
     pub(crate) fn read(&mut self, line: &str) {
         let line = line.trim_end();
         if line.starts_with("running ") && (line.ends_with(" tests") || line.ends_with(" test")) {
-            self.end_of_program();
+            self.end_of_run("an example");
             self.running = true;
         } else if let Some(counts) = line.strip_prefix("test result: ") {
             self.running = false;
             self.passed += count(counts, "passed");
             self.failed += count(counts, "failed");
             self.skipped += count(counts, "ignored");
-        } else if let Some(name) =
-            line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED"))
+        } else if let Some((name, end)) = line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... "))
         {
-            self.failures.push(name.to_owned());
+            let (end, time) = end.split_once(" <").unwrap_or((end, ""));
+            if end == "FAILED" {
+                self.failures.push(name.to_owned());
+            }
+            let time = time.strip_suffix("s>").and_then(|seconds| seconds.parse().ok());
+            self.times.extend(time.map(|seconds| (seconds, name.to_owned())));
         }
     }
 
-    /// Ends the count. `success`: whether cargo thinks that all is well; if not, at least one failure is counted.
-    pub(crate) fn end(&mut self, success: bool) {
-        self.end_of_program();
-        if !success && self.failed == 0 {
-            self.failed = 1;
-            self.failures.push("the tests could not be built or started (see above)".to_owned());
+    /// Ends the count of one program. `passed`: whether it says that all is well; if not, it counts as one failure at
+    /// least.
+    pub(crate) fn end_of_program(&mut self, program: &str, passed: bool) {
+        self.end_of_run(program);
+        if !passed && self.failed == self.failed_before {
+            self.fail(format!("{program} (see above)"));
         }
+        self.failed_before = self.failed;
     }
 
-    /// A program that stopped without a result (a crash, an abort) is one failure.
-    fn end_of_program(&mut self) {
+    /// A run that stopped without a result (a crash, an abort) is one failure.
+    fn end_of_run(&mut self, program: &str) {
         if std::mem::take(&mut self.running) {
-            self.failed += 1;
-            self.failures.push("a test program ended without a result (see above)".to_owned());
+            self.fail(format!("{program} ended without a result (see above)"));
         }
+    }
+
+    /// Counts what failed and is no test.
+    pub(crate) fn fail(&mut self, what: String) {
+        self.failed += 1;
+        self.failures.push(what);
+    }
+
+    /// The tests that took longest, with their seconds.
+    pub(crate) fn slowest(&mut self, count: usize) -> &[(f64, String)] {
+        self.times.sort_by(|one, other| other.0.total_cmp(&one.0));
+        self.times.get(..count.min(self.times.len())).unwrap_or_default()
     }
 }
 
@@ -68,40 +88,66 @@ fn count(counts: &str, what: &str) -> u64 {
 mod tests {
     use super::*;
 
-    fn tally(output: &str, success: bool) -> Tally {
+    /// Programs: what each printed, and whether it passed.
+    fn tally(programs: &[(&str, bool)]) -> Tally {
         let mut tally = Tally::default();
-        output.lines().for_each(|line| tally.read(line));
-        tally.end(success);
+        for (output, passed) in programs {
+            output.lines().for_each(|line| tally.read(line));
+            tally.end_of_program("core it", *passed);
+        }
         tally
     }
 
     #[test]
     fn the_results_of_all_programs_are_added() {
-        let tally = tally(
-            "running 3 tests\n\
-             test a ... ok\n\
-             test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 4 filtered out; finished in 0.00s\n\
-             \n\
-             running 1 test\n\
-             test b::c ... FAILED\n\
-             test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.10s\n",
-            false,
-        );
+        let tally = tally(&[
+            (
+                "running 3 tests\n\
+                 test a ... ok\n\
+                 test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 4 filtered out; finished in 0.00s\n",
+                true,
+            ),
+            (
+                "running 1 test\n\
+                 test b::c ... FAILED <0.100s>\n\
+                 test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.10s\n",
+                false,
+            ),
+        ]);
         assert_eq!(tally.to_string(), "2 passed, 1 failed, 1 skipped");
         assert_eq!(tally.failures, ["b::c"]);
     }
 
     #[test]
     fn a_program_that_dies_before_its_result_is_a_failure() {
-        let died = "running 3 tests\ntest a ... ok\n";
-        let fine = "running 1 test\ntest result: ok. 1 passed; 0 failed; 0 ignored\n";
-        assert_eq!(tally(&format!("{died}{fine}"), false).to_string(), "1 passed, 1 failed, 0 skipped");
-        assert_eq!(tally(&format!("{fine}{died}"), false).to_string(), "1 passed, 1 failed, 0 skipped");
+        let died = ("running 3 tests\ntest a ... ok\n", false);
+        let fine = ("running 1 test\ntest result: ok. 1 passed; 0 failed; 0 ignored\n", true);
+        for programs in [[died, fine], [fine, died]] {
+            let tally = tally(&programs);
+            assert_eq!(tally.to_string(), "1 passed, 1 failed, 0 skipped");
+            assert_eq!(tally.failures, ["core it ended without a result (see above)"]);
+        }
+        // Examples run in one program after the other.
+        let tally = tally(&[("running 1 test\nrunning 1 test\ntest result: ok. 1 passed; 0 failed\n", true)]);
+        assert_eq!(tally.to_string(), "1 passed, 1 failed, 0 skipped");
     }
 
     #[test]
-    fn tests_that_do_not_build_are_a_failure() {
-        assert_eq!(tally("", false).to_string(), "0 passed, 1 failed, 0 skipped");
-        assert_eq!(tally("", true).to_string(), "0 passed, 0 failed, 0 skipped");
+    fn a_program_that_fails_without_a_word_is_a_failure() {
+        let told = tally(&[("", false), ("", true)]);
+        assert_eq!(told.to_string(), "0 passed, 1 failed, 0 skipped");
+        assert_eq!(told.failures, ["core it (see above)"]);
+    }
+
+    #[test]
+    fn the_slowest_tests_are_those_that_took_longest() {
+        let mut tally = tally(&[(
+            "test a ... ok <1.500s>\ntest b - should panic ... ok <12.000s>\ntest c ... ok <0.001s>\n\
+             test d ... ignored\ntest e ... ok\n",
+            true,
+        )]);
+        let expected = [(12.0, "b - should panic".to_owned()), (1.5, "a".to_owned())];
+        assert_eq!(tally.slowest(2), expected);
+        assert_eq!(tally.slowest(9).len(), 3);
     }
 }

@@ -1,0 +1,176 @@
+//! The programs that hold the tests: building them, and running each by itself, which tells how long it and its tests take.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use super::tally::Tally;
+use crate::{say, workspace};
+
+/// Lets libtest tell how long each test took: it offers that to nightly compilers, and to whoever sets this variable.
+const TELLS_TIMES: (&str, &str) = ("RUSTC_BOOTSTRAP", "1");
+/// The arguments that ask for it.
+const TIMES: [&str; 2] = ["-Zunstable-options", "--report-time"];
+
+/// A test program.
+pub(super) struct Program {
+    /// The package and the target, such as `truing-core identity`.
+    name: String,
+    /// The package's folder, where its tests run.
+    folder: PathBuf,
+    file: PathBuf,
+}
+
+/// A message of cargo about something that it has built.
+#[derive(Deserialize)]
+struct Message {
+    reason: String,
+    package_id: Option<String>,
+    manifest_path: Option<PathBuf>,
+    target: Option<Target>,
+    profile: Option<Profile>,
+    executable: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
+    kind: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Profile {
+    test: bool,
+}
+
+/// Builds them. None: they do not build, and cargo has said why.
+pub(super) fn build(root: &Path, chosen: &[String]) -> Result<Option<Vec<Program>>> {
+    let mut command = workspace::cargo(root);
+    command.args(["test", "--locked", "--no-run", "--message-format=json-render-diagnostics"]).args(chosen);
+    say::line(&format!("{command:?} (cargo downloads the crates of Cargo.lock that it does not have yet)"));
+    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
+    let messages = BufReader::new(child.stdout.take().context("cargo has no output")?);
+    let mut programs = Vec::new();
+    for line in messages.lines() {
+        let line = line.context("cannot read the messages of cargo")?;
+        programs.extend(program(&line));
+    }
+    let built = child.wait().context("cannot wait for cargo")?.success();
+    Ok(built.then_some(programs))
+}
+
+/// The test program that a message is about.
+fn program(line: &str) -> Option<Program> {
+    let message: Message = serde_json::from_str(line).ok()?;
+    if message.reason != "compiler-artifact" || !message.profile?.test {
+        return None;
+    }
+    let folder = message.manifest_path?.parent()?.to_owned();
+    let id = message.package_id?;
+    // `path+file:///…/crates/core#truing-core@0.1.0`, or `…/crates/truing#0.1.0` where the folder has the package's name.
+    let (path, version) = id.rsplit_once('#')?;
+    let package = version.split_once('@').map_or_else(|| path.rsplit('/').next(), |(name, _)| Some(name))?;
+    let target = message.target?;
+    let unit = ["lib", "bin"].iter().any(|kind| target.kind.iter().any(|own| own == kind));
+    let name = if unit { package.to_owned() } else { format!("{package} {}", target.name) };
+    Some(Program { name, folder, file: message.executable? })
+}
+
+impl Program {
+    /// Runs its tests, passing on what they print; how long that took.
+    pub(super) fn run(&self, root: &Path, arguments: &[String], tally: &mut Tally) -> Result<Duration> {
+        let times: &[&str] = if self.tells_times() { &TIMES } else { &[] };
+        let mut command = self.command();
+        command.args(times).args(arguments).env("INSTA_WORKSPACE_ROOT", root);
+        say::line(&format!("\n== {}", self.name));
+        let begun = Instant::now();
+        let passed = follow(command, tally)?;
+        tally.end_of_program(&self.name, passed);
+        Ok(begun.elapsed())
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.file);
+        command.current_dir(&self.folder).stdin(Stdio::null()).env(TELLS_TIMES.0, TELLS_TIMES.1);
+        command.env("CARGO_MANIFEST_DIR", &self.folder);
+        command
+    }
+
+    /// Does it have libtest's harness? One with a harness of its own knows no times.
+    fn tells_times(&self) -> bool {
+        let mut command = self.command();
+        command.args(TIMES).args(["--list", "no test has this name"]);
+        let listed = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+        listed.is_ok_and(|status| status.success())
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// Runs the examples of the documentation.
+pub(super) fn examples(
+    root: &Path,
+    chosen: &[String],
+    arguments: &[String],
+    tally: &mut Tally,
+) -> Result<Duration> {
+    let mut command = workspace::cargo(root);
+    command
+        .args(["test", "--locked", "--doc", "--quiet", "--no-fail-fast"])
+        .args(chosen)
+        .arg("--")
+        .args(arguments);
+    say::line("\n== examples of the documentation");
+    let begun = Instant::now();
+    let passed = follow(command, tally)?;
+    tally.end_of_program("examples of the documentation", passed);
+    Ok(begun.elapsed())
+}
+
+/// Runs a command, passing its output on while counting. `false`: it failed.
+fn follow(mut command: Command, tally: &mut Tally) -> Result<bool> {
+    let shown = format!("{command:?}");
+    let mut child =
+        command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {shown}"))?;
+    let Some(output) = child.stdout.take() else { bail!("{shown} has no output") };
+    let mut output = BufReader::new(output);
+    let mut line = Vec::new();
+    while output.read_until(b'\n', &mut line).with_context(|| format!("cannot read the output of {shown}"))?
+        > 0
+    {
+        say::bytes(&line);
+        tally.read(&String::from_utf8_lossy(&line));
+        line.clear();
+    }
+    Ok(child.wait().with_context(|| format!("cannot wait for {shown}"))?.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn test_programs_are_told_from_what_else_is_built() {
+        let of = |id: &str, target: &str, kind: &str, test: bool| {
+            let line = serde_json::json!({
+                "reason": "compiler-artifact", "package_id": id, "manifest_path": "/w/crates/core/Cargo.toml",
+                "target": {"name": target, "kind": [kind]}, "profile": {"test": test}, "executable": "/w/target/a",
+            });
+            program(&line.to_string()).map(|program| (program.name, program.folder, program.file))
+        };
+        let (folder, file) = (PathBuf::from("/w/crates/core"), PathBuf::from("/w/target/a"));
+        let core = "path+file:///w/crates/core#truing-core@0.1.0";
+        let expected = |name: &str| Some((name.to_owned(), folder.clone(), file.clone()));
+        assert_eq!(of(core, "truing_core", "lib", true), expected("truing-core"));
+        assert_eq!(of(core, "it", "test", true), expected("truing-core it"));
+        assert_eq!(of("path+file:///w/crates/truing#0.1.0", "it", "test", true), expected("truing it"));
+        assert_eq!(of(core, "truing_core", "lib", false), None);
+        assert!(program("").is_none() && program("{\"reason\": \"build-finished\"}").is_none());
+    }
+}
