@@ -21,6 +21,9 @@ use crate::{GitError, Mirror, PrivateFolder};
 /// The mode of a submodule, or of a repository inside the folder.
 const GITLINK: &[u8] = b"160000";
 
+/// With more repositories in a folder that have no commit, nothing is committed: each takes one more call of git.
+const MAX_WITHOUT_COMMIT: usize = 16;
+
 /// Somebody in a commit.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Identity {
@@ -161,6 +164,13 @@ impl Mirror {
     }
 }
 
+/// The repository inside a folder that git complains of because it has no commit.
+fn without_commit(error: &GitError) -> Option<RepoPath> {
+    let GitError::Failed { call: "add", message } = error else { return None };
+    let (path, _) = message.split_once("error: '")?.1.split_once("/' does not have a commit checked out")?;
+    Some(RepoPath::from_text(path))
+}
+
 /// An entry as the commit has it, and how it differs.
 struct Difference {
     path: RepoPath,
@@ -176,12 +186,25 @@ impl Staged {
         self.view.call("read-tree").arg(self.parent.as_str()).read().await.map(drop)
     }
 
-    /// Takes in what differs in a folder.
-    async fn add(&self, folder: &Path) -> Result<(), GitError> {
+    /// Takes in what differs in a folder. Repositories inside it that have no commit are left out: git fails on each.
+    async fn add(&mut self, folder: &Path) -> Result<(), GitError> {
         refuse_in_working_tree(folder).await?;
-        let add = self.view.call_with_attributes("add").folder(folder).env("GIT_WORK_TREE", folder);
-        // A folder's own objects need not outlive a power failure: the commit is made again.
-        add.args(["--all", "--", "."]).config("core.fsync", "none").read().await.map(drop)
+        loop {
+            let add = self.view.call_with_attributes("add").folder(folder).env("GIT_WORK_TREE", folder);
+            let without = self.left_out.iter().map(|path| format!(":(exclude,literal){path}"));
+            // A folder's own objects need not outlive a power failure: the commit is made again.
+            let add = add.args(["--all", "--", "."]).args(without).env("GIT_LITERAL_PATHSPECS", "0");
+            let error = match add.config("core.fsync", "none").read().await {
+                Ok(_) => return Ok(()),
+                Err(error) => error,
+            };
+            match without_commit(&error) {
+                Some(path) if self.left_out.len() < MAX_WITHOUT_COMMIT && !self.left_out.contains(&path) => {
+                    self.left_out.push(path);
+                }
+                _ => return Err(error),
+            }
+        }
     }
 
     /// Looks at what differs, and puts back what is to be left out.
@@ -203,6 +226,7 @@ impl Staged {
                 self.left_out.push(found.path);
             }
         }
+        self.left_out.sort();
         if back.is_empty() {
             return Ok(());
         }

@@ -183,12 +183,18 @@ async fn repositories_inside_are_left_out_and_modes_and_links_are_kept() {
     inner.run(["init", "--quiet"]);
     inner.write("x", "x\n");
     inner.commit("inside");
+    for unborn in ["begun", "deep/begun too"] {
+        let unborn = Repo { root: dest.join(unborn) };
+        std::fs::create_dir_all(&unborn.root).unwrap();
+        unborn.run(["init", "--quiet"]);
+        unborn.write("x", "x\n");
+    }
     std::os::unix::fs::symlink("/etc/passwd", dest.join("link")).unwrap();
     std::fs::copy(place.script("tool", "true"), dest.join("tool")).unwrap();
 
     let staged = mirror.stage(&head, &dest, None).await.unwrap();
     assert_eq!(staged.paths, [(path("link"), Edited::Added), (path("tool"), Edited::Added)]);
-    assert_eq!(staged.left_out, [path("inner")]);
+    assert_eq!(staged.left_out, [path("begun"), path("deep/begun too"), path("inner")]);
     let made = staged.commit(&new("x")).await.unwrap();
     made.push(&Remote::local(&repo.root).unwrap(), "ours", None, &Open).await.unwrap();
     let modes = repo.run(["ls-tree", "--format=%(objectmode) %(path)", "ours"]);
