@@ -93,6 +93,11 @@ pub fn server_of(database: &Path) -> Option<Held> {
     is_locked(&file).then(|| read(&mut file).unwrap_or_default())
 }
 
+/// Has a server or a command ever had its lock of the database of this name?
+pub(crate) fn was_locked(database: &Path) -> bool {
+    [".lock", ".commands.lock"].iter().any(|end| beside(database, end).exists())
+}
+
 /// Who serves from a file, as its locks tell it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Standing {

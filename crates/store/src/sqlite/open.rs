@@ -10,7 +10,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, TransactionBehavior};
 
 use super::fault::sql_message;
-use crate::lock::{Held, by, server_of};
+use crate::lock::{Held, by, server_of, was_locked};
 
 /// How long a connection waits for another process's lock.
 pub(super) const BUSY_SECONDS: u64 = 5;
@@ -92,7 +92,7 @@ pub enum OpenError {
         names: u64,
     },
     /// A server has it open by another name.
-    #[error("{} is served already, by another name of it: a mount; use the name that the server uses, or name another file in `store.url`", path.display())]
+    #[error("{} is served already, by another name of it (a mount), or its lock file ({}.lock) was deleted; use the name that the server uses, or start the server again", path.display(), path.display())]
     Served {
         /// The file.
         path: PathBuf,
@@ -112,6 +112,12 @@ pub enum OpenError {
         path: PathBuf,
         /// Who serves.
         server: Held,
+    },
+    /// It holds nothing, and was used before.
+    #[error("{} is empty, and locks beside it tell that it was used: restore a backup, or delete it to begin anew, which forgets what waits, what is known and the kill switch", path.display())]
+    Emptied {
+        /// The file.
+        path: PathBuf,
     },
     /// Its tables are not those of the form that it says it has.
     #[error("{} says that its form is {said}, and its tables are not of that form; restore a backup, or name another file in `store.url`", path.display())]
@@ -190,6 +196,10 @@ fn make_file(path: &Path) -> Result<(), OpenError> {
     let metadata = std::fs::metadata(path).map_err(told)?;
     if metadata.is_dir() {
         return Err(OpenError::IsAFolder { path: path.into() });
+    }
+    // SQLite takes an empty file for a new database. Somebody who makes one at this moment has no lock yet, or serves.
+    if metadata.len() == 0 && server_of(path).is_none() && was_locked(path) {
+        return Err(OpenError::Emptied { path: path.into() });
     }
     // SQLite keeps its log beside one name: what is written by another is lost.
     if metadata.nlink() > 1 {

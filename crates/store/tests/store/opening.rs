@@ -77,6 +77,26 @@ fn a_file_with_several_names_is_refused_before_anything_is_written_beside_it() {
     open(&path);
 }
 
+#[test]
+fn a_file_that_lost_its_content_is_not_taken_for_a_new_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("truing.db");
+    // Whoever makes it empty before its first use begins with it.
+    fs::write(&path, "").unwrap();
+    drop(open(&path));
+    drop(ServeLock::take(&path, "127.0.0.1:1", Millis(NOW)).unwrap());
+    fs::write(&path, "").unwrap();
+    for beside in ["truing.db-wal", "truing.db-shm"] {
+        let _ = fs::remove_file(folder.path().join(beside));
+    }
+    let error = refused(&path);
+    let told = error.to_string();
+    assert!(matches!(error, OpenError::Emptied { .. }) && told.contains("restore a backup"), "{told}");
+    assert_eq!(fs::metadata(&path).unwrap().len(), 0, "it is as it was");
+    fs::remove_file(&path).unwrap();
+    drop(open(&path));
+}
+
 /// A mount of one file at another's place, until it is dropped; none where this process may not mount.
 struct Mount(std::path::PathBuf);
 
