@@ -121,6 +121,7 @@ fn not_opened(error: OpenError) -> CliError {
         OpenError::Served { .. }
         | OpenError::Deleted { .. }
         | OpenError::Replaced { .. }
+        | OpenError::Emptied { .. }
         | OpenError::Linked { .. } => told,
         OpenError::Folder { .. }
         | OpenError::IsAFolder { .. }

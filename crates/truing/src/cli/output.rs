@@ -376,7 +376,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// The text with invisible characters as `\u{202e}`, where they count.
-fn escaped(text: &str, counts: impl Fn(char) -> bool) -> Cow<'_, str> {
+pub(in crate::cli) fn escaped(text: &str, counts: impl Fn(char) -> bool) -> Cow<'_, str> {
     let is_escaped = |char: char| is_hidden(char) && counts(char);
     if !text.contains(is_escaped) {
         return Cow::Borrowed(text);

@@ -1,7 +1,7 @@
 //! `truing sandbox check | run`: what the sandbox of this machine stops, and a command inside it.
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal as _, Read, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::Duration;
@@ -18,6 +18,7 @@ use truing_git::PrivateFolder;
 
 use super::Context;
 use super::error::{CliError, Exit};
+use super::output::escaped;
 use crate::config::value::milliseconds;
 use crate::wiring;
 
@@ -49,7 +50,8 @@ enum What {
     ///
     /// Ends with the command's exit code; with 3 if there is no sandbox as strong as `sandbox.level`, or the command
     /// took too long, printed too much, or used more memory, processes, sockets or disk than it may. What you type at a
-    /// terminal is passed on line by line: the command never has the terminal itself.
+    /// terminal is passed on line by line: the command never has the terminal itself, and what it prints there is shown with
+    /// control characters as `\u{1b}`.
     Run(RunArgs),
 }
 
@@ -188,8 +190,8 @@ fn watched(mut child: Child, time: Duration) -> Result<Exit, CliError> {
     let end = pidfd_open(pid, PidfdFlags::empty()).map_err(|error| failed(error.into()))?;
     let (timely, complete, errors) = std::thread::scope(|scope| {
         let copies = (
-            scope.spawn(move || copy(out, io::stdout(), pid)),
-            scope.spawn(move || copy(err, io::stderr(), pid)),
+            scope.spawn(move || copy(out, shown(io::stdout()), pid)),
+            scope.spawn(move || copy(err, shown(io::stderr()), pid)),
         );
         let limit = Timespec::try_from(time).ok();
         let timely =
@@ -226,7 +228,7 @@ fn watched(mut child: Child, time: Duration) -> Result<Exit, CliError> {
 }
 
 /// Copies until the end, and kills where there is no end. The end of it, if that was all of it.
-fn copy(from: Option<impl Read>, mut to: impl Write, group: Pid) -> Option<Vec<u8>> {
+fn copy(from: Option<impl Read>, mut to: Box<dyn Write>, group: Pid) -> Option<Vec<u8>> {
     let mut last = Vec::new();
     let Some(mut from) = from else { return Some(last) };
     let (mut part, mut left) = (vec![0; CHUNK], MAX_OUTPUT_BYTES);
@@ -243,6 +245,36 @@ fn copy(from: Option<impl Read>, mut to: impl Write, group: Pid) -> Option<Vec<u
         }
     }
     Some(last)
+}
+
+/// Where output goes: as it is, but visible where a person sees it.
+fn shown(to: impl Write + IsTerminal + 'static) -> Box<dyn Write> {
+    if to.is_terminal() { Box::new(Visible { to, begun: Vec::new() }) } else { Box::new(to) }
+}
+
+/// Writes text that cannot steer a terminal: control characters but ends of lines and tabs, and what is invisible, as
+/// `\u{1b}`; what is no UTF-8 as U+FFFD.
+struct Visible<W> {
+    to: W,
+    /// The beginning of a character whose end has not come.
+    begun: Vec<u8>,
+}
+
+impl<W: Write> Write for Visible<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.begun.extend_from_slice(bytes);
+        let last = self.begun.utf8_chunks().last().map_or(&[][..], |chunk| chunk.invalid());
+        let is_begun = std::str::from_utf8(last).is_err_and(|error| error.error_len().is_none());
+        let whole = self.begun.len() - if is_begun { last.len() } else { 0 };
+        let text: Vec<u8> = self.begun.drain(..whole).collect();
+        let text = String::from_utf8_lossy(&text);
+        self.to.write_all(escaped(&text, |char| !matches!(char, '\n' | '\t')).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
 }
 
 /// Ends the helper, and with it everything inside. It has not been waited for: its id is nobody else's.
@@ -265,5 +297,21 @@ fn sandbox_error(error: SandboxError) -> CliError {
         SandboxError::Tree { .. } => CliError::usage("sandbox_tree", told).hint("change to the folder of a project"),
         SandboxError::Start(_) => CliError::failed("sandbox", told)
             .hint("see what this machine allows: `truing sandbox check`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_command_prints_at_a_terminal_does_not_steer_it() {
+        let mut visible = Visible { to: Vec::new(), begun: Vec::new() };
+        // In parts that end within a character, and bytes that are no text.
+        for part in [&b"a\tb\x1b]52;c;eA==\x07\r\n\xc3"[..], b"\xa9\xe2\x80", b"\xae\xff", b"z\xc2\x9b"] {
+            visible.write_all(part).unwrap();
+        }
+        let shown = String::from_utf8(visible.to).unwrap();
+        assert_eq!(shown, "a\tb\\u{1b}]52;c;eA==\\u{7}\\r\n\u{e9}\\u{202e}\u{fffd}z\\u{9b}");
     }
 }
