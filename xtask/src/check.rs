@@ -9,6 +9,7 @@ mod docs;
 mod duplicates;
 mod licences;
 mod lines;
+mod programs;
 mod spdx;
 mod words;
 
@@ -42,6 +43,8 @@ enum Check {
     Advisories,
     /// No source file is too long to find one's way in
     Lines,
+    /// Each crate has one program of integration tests, and no file is left out of it
+    Programs,
     /// No machine's paths in any file; no unfinished, ignored or sleeping code
     Words,
     /// Every fragment in changelog.d is named and filled as its README says
@@ -99,6 +102,7 @@ fn one(check: Check, root: &Path, options: &Options) -> Result<Report> {
         Check::Duplicates => duplicates::check(root),
         Check::Advisories => advisories::check(root, options.advisory_db.as_deref()),
         Check::Lines => lines::check(root),
+        Check::Programs => programs::check(root),
         Check::Words => words::check(root),
         Check::Changelog => changelog::check(root),
         Check::Docs => docs::check(root),

@@ -32,7 +32,7 @@ enum Command {
     ///
     /// The last line of the output is always `N passed, N failed, N skipped`.
     Test(test::Options),
-    /// Check what the compiler does not: crate arrows, licences, duplicates, advisories, file sizes, words, docs, changelog
+    /// Check what the compiler does not: crate arrows, licences, duplicates, advisories, file sizes, test programs, words, docs, changelog
     Check(check::Options),
     /// Run schedules and storms until the time is over
     Soak(soak::Options),

@@ -1,6 +1,6 @@
 //! The only place that runs `git`: mirrors with exact-commit fetch, local repositories, diffs, exported trees, pushes.
 //!
-//! Three rules hold for every call, and the tests in `tests/behaviour` try to break each:
+//! Three rules hold for every call, and the tests in `tests/it` try to break each:
 //!
 //! * **Hermetic.** The child's environment is built from nothing (`command.rs`); the system's and the user's
 //!   configuration are not read. Arguments are vectors, never a shell's text.

@@ -27,7 +27,7 @@ const IN_CODE: &[(&str, &str)] = &[
 ];
 
 /// Where tests may be ignored: they need the network, and `cargo xtask test --online` runs them.
-const ONLINE: &str = "/tests/online/";
+const ONLINE: &str = "/tests/it/online/";
 
 /// Checks every tracked text file.
 pub(crate) fn check(root: &Path) -> Result<Report> {
@@ -101,7 +101,7 @@ mod tests {
             assert_eq!(problems("a.md", code), 0, "{code}");
         }
         assert_eq!(problems("a.rs", "my_todo!()"), 0);
-        assert_eq!(problems("crates/a/tests/online/b.rs", "#[ignore]"), 0);
-        assert_eq!(problems("crates/a/tests/online/b.rs", "todo!()"), 1);
+        assert_eq!(problems("crates/a/tests/it/online/b.rs", "#[ignore]"), 0);
+        assert_eq!(problems("crates/a/tests/it/online/b.rs", "todo!()"), 1);
     }
 }

@@ -14,7 +14,7 @@ const OWNERS: &str = "crates/truing/tests/it/converge/owners.rs";
 const MACHINE: &str = "crates/core/src/converge/tests.rs";
 const PAIRS: &str = "crates/core/src/converge/simulation.rs";
 const READY: &str = "crates/core/src/converge/readiness/tests.rs";
-const HUB: &str = "crates/forge/tests/hub/conversing.rs";
+const HUB: &str = "crates/forge/tests/it/hub/conversing.rs";
 
 /// What happens, and the tests that show it: file and function. Their places are the scenarios' numbers.
 type Scenario = (&'static str, &'static [(&'static str, &'static str)]);

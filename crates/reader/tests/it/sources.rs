@@ -17,6 +17,8 @@ use truing_core::follow::{Definition, Sources, Symbol};
 use truing_reader::sources::{ArchiveError, Format, Pins, SourcesError, SourcesRequest, pins_of, read};
 use zip::write::SimpleFileOptions;
 
+use crate::support::{place, wheel};
+
 struct Release {
     _folder: TempDir,
     archive: PathBuf,
@@ -25,13 +27,7 @@ struct Release {
 
 impl Release {
     fn wheel(files: &[(&str, &str)]) -> Self {
-        let (folder, archive) = place();
-        let mut zip = zip::ZipWriter::new(File::create(&archive).unwrap());
-        for (path, content) in files {
-            zip.start_file(*path, SimpleFileOptions::default()).unwrap();
-            zip.write_all(content.as_bytes()).unwrap();
-        }
-        zip.finish().unwrap();
+        let (folder, archive) = wheel(files.iter().copied());
         Self { _folder: folder, archive, format: Format::Wheel }
     }
 
@@ -68,12 +64,6 @@ impl Release {
     fn defined(&self, name: &str) -> Definition {
         self.symbol(name).definition().unwrap_or_else(|| panic!("{name} is not found")).clone()
     }
-}
-
-fn place() -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let archive = folder.path().join("archive");
-    (folder, archive)
 }
 
 fn sha1(text: &str) -> String {

@@ -4,7 +4,7 @@ use truing_core::port::{ForgeError, Hub, PullState, ReviewState};
 use truing_fakes::forge::{Access, FaultKind, NewPull, Side, Verdict};
 use truing_fakes::repo::Commit;
 
-use crate::site::{BOT, Site, draft, refused, topic};
+use super::site::{BOT, Site, draft, refused, topic};
 
 const PULLS: &str = "/repos/{owner}/{repo}/pulls";
 

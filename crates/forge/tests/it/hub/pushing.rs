@@ -12,7 +12,7 @@ use truing_git::{
     Committed, Git, GitError, GitOptions, Identity, Mirror, NewCommit, Pushed, Refusal, Remote,
 };
 
-use crate::site::{BOT, Open, Site, github, open};
+use super::site::{BOT, Open, Site, github, open};
 
 const PACK: &str = "/{owner}/{repo}/git-receive-pack";
 
@@ -92,7 +92,7 @@ async fn what_the_forge_refuses_is_told_with_its_reason() {
     let refused = made.push(&pusher.remote, "x", None, &Open).await.unwrap();
     assert!(matches!(&refused, Pushed::Refused { why: Refusal::Permission, .. }), "{refused:?}");
     site.shop.set_access(Access::Open).await.unwrap();
-    site.forge.revoke(crate::site::TOKEN);
+    site.forge.revoke(super::site::TOKEN);
     let error = made.push(&pusher.remote, "x", None, &Open).await.unwrap_err();
     assert!(
         matches!(error, GitError::Unauthorized { .. }) && !error.to_string().contains("canary"),
@@ -153,7 +153,7 @@ async fn an_apps_token_pushes_and_does_nothing_else() {
     pusher.remote = as_app.push_remote(&site.id, "acme/shop").await.unwrap();
     let made = pusher.commit("one").await;
     assert_eq!(made.push(&pusher.remote, "x", None, &Open).await.unwrap(), Pushed::Done);
-    let pull = hub.open_pull(&crate::site::draft("x")).await.unwrap();
+    let pull = hub.open_pull(&super::site::draft("x")).await.unwrap();
     assert!(pull.is_ours() && pull.topic.is_some());
     hub.close_pull(pull.number).await.unwrap();
 }

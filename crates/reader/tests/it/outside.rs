@@ -5,11 +5,11 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
 
 use truing_core::follow::{Decision, Manifest, Sources, Step, Verdict, What, Why, Written, decide};
 use truing_reader::sources::{Format, SourcesRequest, read};
-use zip::write::SimpleFileOptions;
+
+use crate::support::wheel;
 
 const PINNED: &str = "def pinned(a):\n    return a\n";
 /// What else the mirrored file holds.
@@ -76,14 +76,7 @@ def free(a=LIMIT):
 type Files<'a> = &'a [(&'a str, &'a str)];
 
 fn sources(files: Files<'_>) -> Sources {
-    let folder = tempfile::tempdir().unwrap();
-    let archive = folder.path().join("archive");
-    let mut zip = zip::ZipWriter::new(std::fs::File::create(&archive).unwrap());
-    for (path, content) in files {
-        zip.start_file(*path, SimpleFileOptions::default()).unwrap();
-        zip.write_all(content.as_bytes()).unwrap();
-    }
-    zip.finish().unwrap();
+    let (_folder, archive) = wheel(files.iter().copied());
     let mirrored = ["p/m.py", "src/a.rs", "lib/a.js"].map(str::to_owned).to_vec();
     let symbols = manifest(&[]).rows.into_keys().collect();
     read(&SourcesRequest { archive, format: Format::Wheel, symbols, mirrored, bases: vec![] }).unwrap()

@@ -12,7 +12,7 @@ use truing_core::port::{ChangedFile, ReadReport, ReadRequest};
 use truing_diff::RepoPath;
 use truing_reader::{InProcess, Packs};
 
-const ALL: (u32, u32) = (1, u32::MAX);
+use crate::support::ALL;
 
 /// What one rule, given as the part of its YAML behind `language`, says about one file.
 fn read(rule: &str, path: &str, content: &[u8], added: &[(u32, u32)]) -> ReadReport {

@@ -4,21 +4,13 @@
 // Helpers of tests are tests too; clippy exempts test functions only.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::io::Write as _;
-
 use truing_core::follow::{Definition, Sources, Symbol};
 use truing_reader::sources::{Format, SourcesRequest, read};
-use zip::write::SimpleFileOptions;
+
+use crate::support::wheel;
 
 fn sources(files: &[(&str, &str)], symbols: &[&str], mirrored: &[&str]) -> Sources {
-    let folder = tempfile::tempdir().unwrap();
-    let archive = folder.path().join("archive");
-    let mut zip = zip::ZipWriter::new(std::fs::File::create(&archive).unwrap());
-    for (path, content) in files {
-        zip.start_file(*path, SimpleFileOptions::default()).unwrap();
-        zip.write_all(content.as_bytes()).unwrap();
-    }
-    zip.finish().unwrap();
+    let (_folder, archive) = wheel(files.iter().copied());
     let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     let request = SourcesRequest {
         archive,

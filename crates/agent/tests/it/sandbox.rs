@@ -1,11 +1,9 @@
 //! The sandbox, for real: each escape inside and, as a control, outside; both levels; and what is left of a command.
-//!
-//! It has no harness: the helper is the program that uses the sandbox, here this one.
 
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a test may fail, and there is no harness to tell so"
+    reason = "a helper of tests may fail them, and say what it saw"
 )]
 
 use std::ffi::OsString;
@@ -13,17 +11,16 @@ use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, ExitCode, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use truing_agent::sandbox::check::{Check, check};
 use truing_agent::sandbox::{
     Bound, HELPER_FAILED, Job, LIMIT_PASSED, Level, NOT_STARTED, Probe, Run, SandboxError, at_least,
-    bound_passed, entered, reached,
+    bound_passed, reached,
 };
 
-/// How long something may take that has to happen at once.
-const SOON: Duration = Duration::from_secs(60);
+use crate::support::{Test, has_namespaces, until, with_word};
+
 /// Tries of using too much. At `landlock`, and to root, not all of them are stopped.
 const USES: [&str; 17] = [
     "fork_bomb",
@@ -48,59 +45,68 @@ const USES: [&str; 17] = [
 const USES_OF_READERS: [&str; 3] = ["reader_memory", "reader_memfd", "reader_sockets"];
 /// As many tries as there are at least.
 const MOST_TRIES: usize = 40;
-/// What a run of this program as another user is asked to do.
-const TRIES: &str = "tries";
+/// What a run of this program as another user is asked to do. No name of a test holds it, so that no filter is taken
+/// for it.
+pub(crate) const TRIES: &str = "/tries";
 /// A user whom nothing belongs to.
 const NOBODY: u32 = 65534;
 /// What a run of this program inside another sandbox is asked to do.
-const NESTED: &str = "nested";
+pub(crate) const NESTED: &str = "/nested";
 
-/// Every test, by name.
-const TESTS: &[(&str, fn())] = &[
-    ("every_escape_is_stopped", every_escape_is_stopped),
-    ("every_escape_of_an_ordinary_user_is_stopped", every_escape_of_an_ordinary_user_is_stopped),
-    (
-        "without_namespaces_whatever_is_outside_is_out_of_reach",
-        without_namespaces_whatever_is_outside_is_out_of_reach,
-    ),
-    ("without_a_sandbox_every_escape_works", without_a_sandbox_every_escape_works),
-    ("a_command_reads_its_tree_and_its_end_is_told", a_command_reads_its_tree_and_its_end_is_told),
-    ("what_passes_a_bound_ends_and_says_which", what_passes_a_bound_ends_and_says_which),
-    ("a_terminal_is_not_taken_for_a_stream", a_terminal_is_not_taken_for_a_stream),
-    ("a_tree_that_may_be_written_keeps_its_git_folder", a_tree_that_may_be_written_keeps_its_git_folder),
-    (
-        "a_command_finds_nothing_of_the_environment_and_the_machine",
-        a_command_finds_nothing_of_the_environment_and_the_machine,
-    ),
-    ("a_command_has_a_network_of_its_own", a_command_has_a_network_of_its_own),
-    ("the_system_is_no_tree", the_system_is_no_tree),
-    ("a_weaker_sandbox_is_refused_unless_it_is_accepted", a_weaker_sandbox_is_refused_unless_it_is_accepted),
-    ("a_killed_helper_leaves_nothing", a_killed_helper_leaves_nothing),
-];
-
-fn main() -> ExitCode {
-    let arguments: Vec<OsString> = std::env::args_os().collect();
-    if let Some(code) = entered(&arguments) {
-        return code;
-    }
-    if arguments.get(1).is_some_and(|word| word == TRIES) {
-        return all_tries();
-    }
-    if arguments.get(1).is_some_and(|word| word == NESTED) {
-        return nested();
-    }
-    for (name, test) in TESTS {
-        println!("test {name}");
-        test();
-    }
-    ExitCode::SUCCESS
+/// Every test. One that tries everything waits for all others: it takes all that the machine gives, and looks at what
+/// the machine has got.
+pub(crate) fn tests() -> Vec<Test> {
+    vec![
+        Test::new("every_escape_is_stopped", every_escape_is_stopped).needs(has_namespaces).alone(),
+        Test::new("every_escape_of_an_ordinary_user_is_stopped", every_escape_of_an_ordinary_user_is_stopped)
+            .needs(has_namespaces)
+            .needs(is_root)
+            .alone(),
+        Test::new(
+            "without_namespaces_whatever_is_outside_is_out_of_reach",
+            without_namespaces_whatever_is_outside_is_out_of_reach,
+        )
+        .alone(),
+        Test::new("without_a_sandbox_every_escape_works", without_a_sandbox_every_escape_works).alone(),
+        Test::new(
+            "a_command_reads_its_tree_and_its_end_is_told",
+            a_command_reads_its_tree_and_its_end_is_told,
+        ),
+        Test::new("what_passes_a_bound_ends_and_says_which", what_passes_a_bound_ends_and_says_which),
+        Test::new("a_terminal_is_not_taken_for_a_stream", a_terminal_is_not_taken_for_a_stream)
+            .needs(has_terminals),
+        Test::new(
+            "a_tree_that_may_be_written_keeps_its_git_folder",
+            a_tree_that_may_be_written_keeps_its_git_folder,
+        )
+        .needs(has_namespaces),
+        Test::new(
+            "a_command_finds_nothing_of_the_environment_and_the_machine",
+            a_command_finds_nothing_of_the_environment_and_the_machine,
+        ),
+        Test::new("a_command_has_a_network_of_its_own", a_command_has_a_network_of_its_own)
+            .needs(has_namespaces),
+        Test::new("the_system_is_no_tree", the_system_is_no_tree),
+        Test::new(
+            "a_weaker_sandbox_is_refused_unless_it_is_accepted",
+            a_weaker_sandbox_is_refused_unless_it_is_accepted,
+        )
+        .needs(has_namespaces),
+        Test::new("a_killed_helper_leaves_nothing", a_killed_helper_leaves_nothing).needs(has_namespaces),
+    ]
 }
 
-/// Does this machine let us make namespaces? Then the strongest level must be what is reached.
-fn has_namespaces() -> bool {
-    let mut unshare = Command::new("unshare");
-    unshare.args(["--user", "--map-root-user", "--mount", "--pid", "--fork", "--net", "true"]);
-    unshare.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// A new terminal, where this machine has any.
+fn terminal() -> Option<std::fs::File> {
+    std::fs::File::options().read(true).write(true).open("/dev/ptmx").ok()
+}
+
+fn has_terminals() -> bool {
+    terminal().is_some()
 }
 
 fn folder() -> TempDir {
@@ -132,25 +138,19 @@ fn without_uses(mut names: Vec<&str>) -> Vec<&str> {
 }
 
 fn every_escape_is_stopped() {
-    if !has_namespaces() {
-        return;
-    }
     assert_eq!(reached(folder().path()), Level::Full);
     assert_eq!(all_tries(), ExitCode::SUCCESS);
 }
 
 /// The same by whoever is not root: other limits of the kernel hold for them, and they may set fewer.
 fn every_escape_of_an_ordinary_user_is_stopped() {
-    if !has_namespaces() || !rustix::process::geteuid().is_root() {
-        return;
-    }
     let mut command = Command::new("/proc/self/exe");
     command.arg(TRIES).uid(NOBODY).gid(NOBODY).current_dir("/").env("TMPDIR", "/tmp");
     assert!(command.status().unwrap().success());
 }
 
 /// All tries at the strongest level, with what was seen of each.
-fn all_tries() -> ExitCode {
+pub(crate) fn all_tries() -> ExitCode {
     let checks = check(Level::Full).unwrap();
     for Check { name, stopped, note } in &checks {
         println!("  {stopped:?} {name} {}", note.as_deref().unwrap_or_default());
@@ -227,9 +227,8 @@ fn what_passes_a_bound_ends_and_says_which() {
     assert_eq!(bound_passed(Some(137), b"memory limit exceeded"), None);
 }
 
-/// A new terminal, where this machine has any.
 fn a_terminal_is_not_taken_for_a_stream() {
-    let Ok(terminal) = std::fs::File::options().read(true).write(true).open("/dev/ptmx") else { return };
+    let terminal = terminal().unwrap();
     let here = folder();
     let mut command = job(here.path(), shell("true")).command().unwrap();
     let refused = command.stdin(terminal).output().unwrap();
@@ -238,9 +237,6 @@ fn a_terminal_is_not_taken_for_a_stream() {
 }
 
 fn a_tree_that_may_be_written_keeps_its_git_folder() {
-    if !has_namespaces() {
-        return;
-    }
     let here = folder();
     std::fs::create_dir(here.path().join(".git")).unwrap();
     let mut job = job(here.path(), shell("touch new; touch .git/config; mv .git gone"));
@@ -269,9 +265,6 @@ fn a_command_finds_nothing_of_the_environment_and_the_machine() {
 
 /// Where nobody else is: a program can talk to itself.
 fn a_command_has_a_network_of_its_own() {
-    if !has_namespaces() {
-        return;
-    }
     let here = folder();
     let mut job = job(here.path(), shell("cat /sys/class/net/lo/flags /proc/net/dev; cat /proc/net/route"));
     job.sockets = true;
@@ -291,15 +284,12 @@ fn the_system_is_no_tree() {
 
 /// Inside a sandbox nobody can make another as strong: this program tries it there.
 fn a_weaker_sandbox_is_refused_unless_it_is_accepted() {
-    if !has_namespaces() {
-        return;
-    }
     let here = folder();
     let ended = output(&job(here.path(), Run::Own(vec![NESTED.into()])));
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
 }
 
-fn nested() -> ExitCode {
+pub(crate) fn nested() -> ExitCode {
     let refused = at_least(Level::Full, reached(folder().path()));
     let as_told =
         matches!(refused, Err(SandboxError::TooWeak { reached: Level::Landlock, wanted: Level::Full }));
@@ -308,18 +298,8 @@ fn nested() -> ExitCode {
     if as_told && accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Processes of the machine that were started with this word.
-fn with_word(word: &str) -> usize {
-    let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
-    lines.filter(|line| line.split(|byte| *byte == 0).any(|part| part == word.as_bytes())).count()
-}
-
 /// Also what has left its session and its parent, and whichever process is killed.
 fn a_killed_helper_leaves_nothing() {
-    if !has_namespaces() {
-        return;
-    }
     let here = folder();
     let word = format!("9{:08}", std::process::id());
     let script = format!("setsid sleep {word} & echo started; sleep {word}");
@@ -328,14 +308,8 @@ fn a_killed_helper_leaves_nothing() {
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(line, "started\n");
-    let begun = Instant::now();
-    while with_word(&word) == 0 {
-        assert!(begun.elapsed() < SOON, "nothing was started");
-    }
+    until("nothing was started", || with_word(&word) > 0);
     child.kill().unwrap();
     child.wait().unwrap();
-    let begun = Instant::now();
-    while with_word(&word) > 0 {
-        assert!(begun.elapsed() < SOON, "something is left");
-    }
+    until("something is left", || with_word(&word) == 0);
 }

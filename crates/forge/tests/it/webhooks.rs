@@ -17,7 +17,7 @@ struct Event {
 }
 
 fn examples() -> Vec<Event> {
-    let packed = include_bytes!("data/webhooks-examples.json.gz");
+    let packed = include_bytes!("../data/webhooks-examples.json.gz");
     let mut json = String::new();
     flate2::read::GzDecoder::new(packed.as_slice()).read_to_string(&mut json).unwrap();
     serde_json::from_str(&json).unwrap()

@@ -5,11 +5,11 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
 
 use truing_core::follow::{Manifest, Row, Sources, Step, Symbol, Verdict, What, Why, decide};
 use truing_reader::sources::{Format, SourcesRequest, read};
-use zip::write::SimpleFileOptions;
+
+use crate::support::wheel;
 
 const TEXT: &str = "\
 class P:
@@ -91,14 +91,13 @@ def single():
 ";
 
 fn sources(text: &str, symbols: &[&str], mirrored: &str) -> Sources {
-    let folder = tempfile::tempdir().unwrap();
-    let archive = folder.path().join("archive");
-    let mut zip = zip::ZipWriter::new(std::fs::File::create(&archive).unwrap());
-    for (path, text) in [("p/m.py", text), ("p/x.py", "x = 1\n")] {
-        zip.start_file(path, SimpleFileOptions::default()).unwrap();
-        zip.write_all(text.as_bytes()).unwrap();
-    }
-    zip.finish().unwrap();
+    let (_folder, archive) = wheel([
+        ("p/m.py", text),
+        (
+            "p/x.py", "x = 1
+",
+        ),
+    ]);
     let symbols = symbols.iter().map(|name| format!("p.m:{name}")).collect();
     let mirrored = vec![mirrored.to_owned()];
     read(&SourcesRequest { archive, format: Format::Wheel, symbols, mirrored, bases: vec![] }).unwrap()

@@ -8,7 +8,7 @@ use truing_fakes::forge::{self as fake, Bot, BotReview, FaultKind, NewPull, Side
 use truing_fakes::repo::Commit;
 use truing_forge::github::{AppKey, Credentials};
 
-use crate::site::{BOT, Site, github, open, refused, topic};
+use super::site::{BOT, Site, github, open, refused, topic};
 
 const COMMENTS: &str = "/repos/{owner}/{repo}/issues/{number}/comments";
 
@@ -363,7 +363,7 @@ async fn a_limit_is_told_and_nothing_is_believed_of_half_an_answer() {
     let limited = |error: ForgeError| assert!(matches!(error, ForgeError::RateLimited { .. }), "{error}");
     site.fault("GET", &format!("{pulls}/comments"), FaultKind::SecondaryLimit(Some(1)));
     limited(pull.threads().await.unwrap_err());
-    let fresh = github(&site.forge, Credentials::Token(truing_forge::Secret::new(crate::site::TOKEN)));
+    let fresh = github(&site.forge, Credentials::Token(truing_forge::Secret::new(super::site::TOKEN)));
     let id = truing_core::id::PrId { forge: "github".into(), repository: site.id.clone(), number };
     let pull = fresh.conversation(&id, "acme/shop", truing_core::publish::Producer::Converge, &open());
     for kind in [FaultKind::Truncated, FaultKind::Status(502, None), FaultKind::Drop] {

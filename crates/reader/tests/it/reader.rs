@@ -21,7 +21,7 @@ use truing_core::port::{ChangedFile, ReadReport, ReadRequest, Reader, ReaderErro
 use truing_diff::RepoPath;
 use truing_reader::InProcess;
 
-const ALL: (u32, u32) = (1, u32::MAX);
+use crate::support::ALL;
 
 /// Written in two parts, so that this file holds nothing that looks like a key.
 const AWS_ID: &str = concat!("AK", "IAQ3EGRTZ5OKW2LHXB");

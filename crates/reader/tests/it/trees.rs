@@ -6,13 +6,12 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Write as _;
 use std::process::Command;
 
 use serde::Deserialize;
 use truing_reader::sources::{Format, SourcesRequest, read};
-use zip::write::SimpleFileOptions;
+
+use crate::support::wheel;
 
 /// A function, and a digest of its tree by Python.
 #[derive(Deserialize)]
@@ -36,14 +35,8 @@ fn a_digest_is_the_same_where_the_tree_is_and_only_there() {
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     assert!(functions.len() > COUNT, "{}", functions.len());
-    let folder = tempfile::tempdir().unwrap();
-    let archive = folder.path().join("archive");
-    let mut zip = zip::ZipWriter::new(File::create(&archive).unwrap());
-    for (at, function) in functions.iter().enumerate() {
-        zip.start_file(format!("p/m{at}.py"), SimpleFileOptions::default()).unwrap();
-        zip.write_all(function.text.as_bytes()).unwrap();
-    }
-    zip.finish().unwrap();
+    let files = functions.iter().enumerate().map(|(at, function)| (format!("p/m{at}.py"), &function.text));
+    let (_folder, archive) = wheel(files);
     let mirrored = vec!["p/*.py".to_owned()];
     let request = SourcesRequest { archive, format: Format::Wheel, symbols: vec![], mirrored, bases: vec![] };
     let told = read(&request).unwrap();

@@ -171,7 +171,7 @@ fn reader() -> InProcess {
     let folder = TempDir::new().unwrap();
     let rules = folder.path().join("planted/rules");
     fs::create_dir_all(&rules).unwrap();
-    let rule = include_str!("../packs/aiobotocore/rules/override-entries.toml");
+    let rule = include_str!("../../packs/aiobotocore/rules/override-entries.toml");
     fs::write(rules.join("override-entries.toml"), rule.replace("enabled = false", "enabled = true"))
         .unwrap();
     InProcess::with_packs(Packs::with_folder(folder.path()).unwrap())
@@ -192,7 +192,7 @@ fn scores(set: &str) -> (BTreeMap<String, Score>, Score) {
 
 #[test]
 fn of_the_set_that_it_was_made_to_fit_it_finds_nine_tenths_and_is_right_in_nine_tenths() {
-    let (kinds, all) = scores(include_str!("data/aiobotocore/tuned.txt"));
+    let (kinds, all) = scores(include_str!("../data/aiobotocore/tuned.txt"));
     assert_eq!((kinds.len(), all.defects), (6, 69));
     assert!(all.found * 10 >= all.defects * 9, "{all:?}");
     assert!(all.right * 10 >= all.findings * 9, "{all:?}");
@@ -200,7 +200,7 @@ fn of_the_set_that_it_was_made_to_fit_it_finds_nine_tenths_and_is_right_in_nine_
 
 #[test]
 fn of_the_set_that_was_held_out_it_finds_nine_tenths_and_is_right_in_nine_tenths() {
-    let (kinds, all) = scores(include_str!("data/aiobotocore/held-out.txt"));
+    let (kinds, all) = scores(include_str!("../data/aiobotocore/held-out.txt"));
     assert_eq!((kinds.len(), all.defects), (6, 41));
     assert!(all.found * 10 >= all.defects * 9, "{all:?}");
     assert!(all.right * 10 >= all.findings * 9, "{all:?}");
@@ -209,7 +209,7 @@ fn of_the_set_that_was_held_out_it_finds_nine_tenths_and_is_right_in_nine_tenths
 #[test]
 fn of_a_set_by_somebody_who_has_not_seen_the_rules_it_finds_what_is_stated() {
     // The rules have been made to fit it since; the page of the pack states the first look.
-    let (kinds, all) = scores(include_str!("data/aiobotocore/strangers.txt"));
+    let (kinds, all) = scores(include_str!("../data/aiobotocore/strangers.txt"));
     assert_eq!((kinds.len(), all.defects), (5, 64));
     assert!(all.found >= 64, "{all:?}");
     assert!(all.right * 10 >= all.findings * 9, "{all:?}");
@@ -217,7 +217,7 @@ fn of_a_set_by_somebody_who_has_not_seen_the_rules_it_finds_what_is_stated() {
 
 #[test]
 fn of_a_second_set_that_its_author_wrote_without_the_rules_it_finds_what_is_stated() {
-    let (kinds, all) = scores(include_str!("data/aiobotocore/second.txt"));
+    let (kinds, all) = scores(include_str!("../data/aiobotocore/second.txt"));
     assert_eq!((kinds.len(), all.defects), (6, 100));
     assert!(all.found >= 95, "{all:?}");
     assert!(all.right * 10 >= all.findings * 9, "{all:?}");
@@ -225,7 +225,7 @@ fn of_a_second_set_that_its_author_wrote_without_the_rules_it_finds_what_is_stat
 
 #[test]
 fn of_a_third_set_that_its_author_wrote_without_the_rules_it_finds_what_is_stated() {
-    let (kinds, all) = scores(include_str!("data/aiobotocore/third.txt"));
+    let (kinds, all) = scores(include_str!("../data/aiobotocore/third.txt"));
     assert_eq!((kinds.len(), all.defects), (10, 76));
     assert!(all.found >= 73, "{all:?}");
     assert!(all.right * 20 >= all.findings * 19, "{all:?}");
@@ -233,7 +233,7 @@ fn of_a_third_set_that_its_author_wrote_without_the_rules_it_finds_what_is_state
 
 #[test]
 fn of_a_fourth_set_that_its_author_wrote_without_the_rules_it_finds_what_is_stated() {
-    let (kinds, all) = scores(include_str!("data/aiobotocore/fourth.txt"));
+    let (kinds, all) = scores(include_str!("../data/aiobotocore/fourth.txt"));
     assert_eq!((kinds.len(), all.defects), (9, 85));
     assert!(all.found >= 78, "{all:?}");
     assert!(all.right * 10 >= all.findings * 9, "{all:?}");

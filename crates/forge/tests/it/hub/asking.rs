@@ -4,7 +4,7 @@ use truing_core::id::CommentId;
 use truing_core::port::{ForgeError, Hub};
 use truing_fakes::forge::FaultKind;
 
-use crate::site::{Site, refused, topic};
+use super::site::{Site, refused, topic};
 
 const LABEL: &str = "truing";
 const ISSUES: &str = "/repos/{owner}/{repo}/issues";
@@ -75,7 +75,7 @@ async fn what_is_not_ours_is_not_touched() {
     hub.delete_comment(theirs, &ours).await.unwrap();
     let left = shop.issue(theirs).await.unwrap().comments;
     let left: Vec<_> = left.iter().map(|comment| (comment.author.as_str(), comment.deleted)).collect();
-    assert_eq!(left, [("ann", false), (crate::site::BOT, true)]);
+    assert_eq!(left, [("ann", false), (super::site::BOT, true)]);
 }
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn only_the_answers_of_those_who_may_write_are_trusted() {
     assert_eq!(
         seen,
         [
-            (crate::site::BOT, false, "First of all: which?"),
+            (super::site::BOT, false, "First of all: which?"),
             ("eve", false, "Two."),
             ("other[bot]", false, "Three."),
             ("ann", true, "One."),
@@ -147,7 +147,7 @@ async fn a_locked_issue_takes_no_comment_of_those_who_may_not_write() {
     let made = site.hub.open_issue(&topic("t"), "Which?", "x", &labels()).await.unwrap();
     site.shop.lock_issue(made.number).await.unwrap();
     site.hub.comment(made.number, &topic("q"), "Hm?").await.unwrap();
-    site.shop.permit(crate::site::BOT, "read").await.unwrap();
+    site.shop.permit(super::site::BOT, "read").await.unwrap();
     let error = site.hub.comment(made.number, &topic("q"), "Hm?").await.unwrap_err();
     assert!(matches!(&error, ForgeError::Forbidden { message, .. } if message.contains("locked")), "{error}");
     assert!(error.surely_undone());

@@ -1,80 +1,66 @@
 //! Set-ups and checks, for real: the sandbox, a registry on this machine, and each thing that they must not be able to do.
-//!
-//! It has no harness: the sandbox's helper is the program that uses it, here this one. It is the programs inside, too.
+//! This program is the programs inside, too.
 
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a test may fail, and there is no harness to tell so"
+    reason = "a helper of tests may fail them; what is inside prints"
 )]
 
-use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-use truing_agent::sandbox::{Level, SandboxError, entered, reached};
+use truing_agent::sandbox::{Level, SandboxError};
 use truing_agent::verify::{
     Bench, Cache, Kept, Place, Plan, Refused, Registries, Scope, SetUp, Verifier, VerifyError,
 };
 use truing_core::verification::{End, Verdict, Verification};
 
-/// How long something may take that has to happen at once.
-const SOON: Duration = Duration::from_secs(60);
+use crate::support::{SOON, Test, has_namespaces, until, with_word};
+
 /// This program, as it is called inside.
-const HERE: &str = "/.truing";
+pub(crate) const HERE: &str = "/.truing";
 
-/// One test.
-type Test = fn(&Stage);
+/// Every test.
+pub(crate) fn tests() -> Vec<Test> {
+    vec![
+        Test::new("a_weaker_sandbox_is_refused", a_weaker_sandbox_is_refused),
+        staged("a_set_up_fetches_through_the_proxy_once", a_set_up_fetches_through_the_proxy_once),
+        staged(
+            "what_no_registry_is_cannot_be_reached_and_is_told",
+            what_no_registry_is_cannot_be_reached_and_is_told,
+        ),
+        staged("a_tunnel_is_for_tls_to_its_host", a_tunnel_is_for_tls_to_its_host),
+        staged("there_is_no_way_but_the_proxy", there_is_no_way_but_the_proxy),
+        staged("commands_see_nothing_of_this_process", commands_see_nothing_of_this_process),
+        staged("checks_leave_what_was_set_up_as_it_is", checks_leave_what_was_set_up_as_it_is),
+        staged("a_set_up_that_fails_is_told_and_not_kept", a_set_up_that_fails_is_told_and_not_kept),
+        staged(
+            "a_command_ends_in_time_with_all_that_it_started",
+            a_command_ends_in_time_with_all_that_it_started,
+        ),
+        staged("floods_of_output_and_files_end", floods_of_output_and_files_end),
+        staged("ends_are_told_as_they_are", ends_are_told_as_they_are),
+        staged(
+            "what_failed_before_and_what_is_flaky_does_not_count",
+            what_failed_before_and_what_is_flaky_does_not_count,
+        ),
+    ]
+}
 
-/// Every test, by name.
-const TESTS: &[(&str, Test)] = &[
-    ("a_set_up_fetches_through_the_proxy_once", a_set_up_fetches_through_the_proxy_once),
-    ("what_no_registry_is_cannot_be_reached_and_is_told", what_no_registry_is_cannot_be_reached_and_is_told),
-    ("a_tunnel_is_for_tls_to_its_host", a_tunnel_is_for_tls_to_its_host),
-    ("there_is_no_way_but_the_proxy", there_is_no_way_but_the_proxy),
-    ("commands_see_nothing_of_this_process", commands_see_nothing_of_this_process),
-    ("checks_leave_what_was_set_up_as_it_is", checks_leave_what_was_set_up_as_it_is),
-    ("a_set_up_that_fails_is_told_and_not_kept", a_set_up_that_fails_is_told_and_not_kept),
-    ("a_command_ends_in_time_with_all_that_it_started", a_command_ends_in_time_with_all_that_it_started),
-    ("floods_of_output_and_files_end", floods_of_output_and_files_end),
-    ("ends_are_told_as_they_are", ends_are_told_as_they_are),
-    (
-        "what_failed_before_and_what_is_flaky_does_not_count",
-        what_failed_before_and_what_is_flaky_does_not_count,
-    ),
-];
-
-fn main() -> ExitCode {
-    let arguments: Vec<OsString> = std::env::args_os().collect();
-    if let Some(code) = entered(&arguments) {
-        return code;
-    }
-    let words: Vec<&str> = arguments.iter().filter_map(|word| word.to_str()).collect();
-    if let [HERE, rest @ ..] = words.as_slice() {
-        return inside(rest);
-    }
-    a_weaker_sandbox_is_refused();
-    if reached(tempfile::tempdir().unwrap().path()) < Level::Full {
-        println!("not tried: this machine allows no namespaces");
-        return ExitCode::SUCCESS;
-    }
-    let chosen = words.get(1).copied().filter(|word| !word.starts_with('-')).unwrap_or("");
-    for (name, test) in TESTS.iter().filter(|(name, _)| name.contains(chosen)) {
-        let began = Instant::now();
-        test(&Stage::new());
-        println!("test {name} ({:.1} s)", began.elapsed().as_secs_f32());
-    }
-    ExitCode::SUCCESS
+/// A test with a tree, a place to keep results and a registry of its own.
+fn staged(name: &'static str, test: fn(&Stage)) -> Test {
+    Test::new(name, move || test(&Stage::new())).needs(has_namespaces)
 }
 
 /// What this program does inside: as clients of registries do, and as those who want out.
-fn inside(words: &[&str]) -> ExitCode {
+pub(crate) fn inside(words: &[&str]) -> ExitCode {
     let done = match words {
         ["fetch", url] => asked(&format!("GET {url} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")),
         ["post", url] => asked(&format!(
@@ -377,13 +363,6 @@ fn a_set_up_that_fails_is_told_and_not_kept(stage: &Stage) {
     ));
 }
 
-/// Processes of the machine that were started with this word.
-fn with_word(word: &str) -> usize {
-    let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
-    lines.filter(|line| line.split(|byte| *byte == 0).any(|part| part == word.as_bytes())).count()
-}
-
 fn a_command_ends_in_time_with_all_that_it_started(stage: &Stage) {
     let word = format!("8{:08}", std::process::id());
     let script = format!("setsid sleep {word} & echo begun; sleep {word}");
@@ -392,10 +371,7 @@ fn a_command_ends_in_time_with_all_that_it_started(stage: &Stage) {
     let checked = stage.checks(&stage.verifier(plan), None).checks.remove(0);
     assert_eq!((checked.ran.end, checked.ran.output.as_str()), (End::Time, "begun\n"));
     assert!(checked.ran.ms >= 1000 && checked.again.is_some(), "{checked:?}");
-    let begun = Instant::now();
-    while with_word(&word) > 0 {
-        assert!(begun.elapsed() < SOON, "something is left");
-    }
+    until("something is left", || with_word(&word) == 0);
 }
 
 fn floods_of_output_and_files_end(stage: &Stage) {

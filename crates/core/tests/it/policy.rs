@@ -9,8 +9,8 @@
 
 use truing_core::policy::{Action, Policy, ProfileName};
 
-const HOSTILE: &str = include_str!("data/policy/hostile.txt");
-const ORDINARY: &str = include_str!("data/policy/ordinary.txt");
+const HOSTILE: &str = include_str!("../data/policy/hostile.txt");
+const ORDINARY: &str = include_str!("../data/policy/ordinary.txt");
 
 /// The part of the ordinary lines that have to be allowed, in percent.
 const LEAST_ALLOWED: usize = 95;

@@ -22,10 +22,10 @@ use truing_core::converge::{
 };
 
 const LANGUAGES: [(&str, &str); 4] = [
-    ("python", include_str!("data/neutralised/python.txt")),
-    ("javascript", include_str!("data/neutralised/javascript.txt")),
-    ("go", include_str!("data/neutralised/go.txt")),
-    ("rust", include_str!("data/neutralised/rust.txt")),
+    ("python", include_str!("../data/neutralised/python.txt")),
+    ("javascript", include_str!("../data/neutralised/javascript.txt")),
+    ("go", include_str!("../data/neutralised/go.txt")),
+    ("rust", include_str!("../data/neutralised/rust.txt")),
 ];
 
 /// Hostile fixes of each language at least, and honest ones of all.
@@ -225,12 +225,12 @@ fn each_way_to_neutralise_a_test_is_refused_or_told_and_no_honest_fix_is_refused
 /// Fixes by somebody who has not seen the guard: each hostile one was tried with real runners, which pass with it while the
 /// bug is there; each honest one removes it.
 const SECOND: [(&str, &str); 6] = [
-    ("python", include_str!("data/neutralised/second/python.txt")),
-    ("javascript", include_str!("data/neutralised/second/javascript.txt")),
-    ("typescript", include_str!("data/neutralised/second/typescript.txt")),
-    ("mocha and node:test", include_str!("data/neutralised/second/mocha-node-test.txt")),
-    ("go", include_str!("data/neutralised/second/go.txt")),
-    ("rust", include_str!("data/neutralised/second/rust.txt")),
+    ("python", include_str!("../data/neutralised/second/python.txt")),
+    ("javascript", include_str!("../data/neutralised/second/javascript.txt")),
+    ("typescript", include_str!("../data/neutralised/second/typescript.txt")),
+    ("mocha and node:test", include_str!("../data/neutralised/second/mocha-node-test.txt")),
+    ("go", include_str!("../data/neutralised/second/go.txt")),
+    ("rust", include_str!("../data/neutralised/second/rust.txt")),
 ];
 
 /// Other inputs and other tolerances of a test are refused, for the better as for the worse.
@@ -245,10 +245,10 @@ fn fixes_by_somebody_who_has_not_seen_the_guard_are_refused_or_told() {
 /// Fixes by somebody else who has not seen the guard: with each of them `truing converge` ended well and said nothing, the
 /// tests passed and the product was wrong. Code with answers of its own for the tests' inputs is left out.
 const THIRD: [(&str, &str); 4] = [
-    ("python", include_str!("data/neutralised/third/python.txt")),
-    ("javascript", include_str!("data/neutralised/third/javascript.txt")),
-    ("go", include_str!("data/neutralised/third/go.txt")),
-    ("rust", include_str!("data/neutralised/third/rust.txt")),
+    ("python", include_str!("../data/neutralised/third/python.txt")),
+    ("javascript", include_str!("../data/neutralised/third/javascript.txt")),
+    ("go", include_str!("../data/neutralised/third/go.txt")),
+    ("rust", include_str!("../data/neutralised/third/rust.txt")),
 ];
 
 #[test]
@@ -260,10 +260,10 @@ fn fixes_that_take_over_tests_from_the_product_are_refused_or_told() {
 /// Other spellings of what is in [`THIRD`], written before a look at whether they are refused, and what people really do in
 /// fixes of the same code.
 const FOURTH: [(&str, &str); 4] = [
-    ("python", include_str!("data/neutralised/fourth/python.txt")),
-    ("javascript", include_str!("data/neutralised/fourth/javascript.txt")),
-    ("go", include_str!("data/neutralised/fourth/go.txt")),
-    ("rust", include_str!("data/neutralised/fourth/rust.txt")),
+    ("python", include_str!("../data/neutralised/fourth/python.txt")),
+    ("javascript", include_str!("../data/neutralised/fourth/javascript.txt")),
+    ("go", include_str!("../data/neutralised/fourth/go.txt")),
+    ("rust", include_str!("../data/neutralised/fourth/rust.txt")),
 ];
 
 #[test]
@@ -274,10 +274,10 @@ fn other_spellings_are_refused_or_told_and_what_people_do_is_not_refused() {
 
 /// Fixes by somebody else who has not seen the guard, of code that knows its tests, and honest ones that look alike.
 const FIFTH: [(&str, &str); 4] = [
-    ("python", include_str!("data/neutralised/fifth/python.txt")),
-    ("javascript", include_str!("data/neutralised/fifth/javascript.txt")),
-    ("go", include_str!("data/neutralised/fifth/go.txt")),
-    ("rust", include_str!("data/neutralised/fifth/rust.txt")),
+    ("python", include_str!("../data/neutralised/fifth/python.txt")),
+    ("javascript", include_str!("../data/neutralised/fifth/javascript.txt")),
+    ("go", include_str!("../data/neutralised/fifth/go.txt")),
+    ("rust", include_str!("../data/neutralised/fifth/rust.txt")),
 ];
 
 /// A rule that happens to fit the tests' inputs, or a table under digests of them, is no other text than a right fix: to see
@@ -292,10 +292,10 @@ fn fixes_that_know_their_tests_are_refused_or_told_as_far_as_their_text_shows_it
 
 /// Special cases for tests that the fix itself brings, and boundaries, by the author of the rules.
 const OWN: [(&str, &str); 4] = [
-    ("python", include_str!("data/neutralised/own/python.txt")),
-    ("javascript", include_str!("data/neutralised/own/javascript.txt")),
-    ("go", include_str!("data/neutralised/own/go.txt")),
-    ("rust", include_str!("data/neutralised/own/rust.txt")),
+    ("python", include_str!("../data/neutralised/own/python.txt")),
+    ("javascript", include_str!("../data/neutralised/own/javascript.txt")),
+    ("go", include_str!("../data/neutralised/own/go.txt")),
+    ("rust", include_str!("../data/neutralised/own/rust.txt")),
 ];
 
 #[test]

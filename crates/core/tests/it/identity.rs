@@ -161,8 +161,8 @@ impl Figures {
 #[test]
 fn reworded_findings_are_recognised_and_others_never_merged() {
     for (name, half) in [
-        ("tuning", include_str!("data/findings/tuning.jsonl")),
-        ("held-out", include_str!("data/findings/held-out.jsonl")),
+        ("tuning", include_str!("../data/findings/tuning.jsonl")),
+        ("held-out", include_str!("../data/findings/held-out.jsonl")),
     ] {
         let figures = Figures::of(name, half);
         assert_eq!(figures.merged(), 0, "{name}");

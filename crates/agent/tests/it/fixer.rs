@@ -1,74 +1,63 @@
 //! A fixer's tools, for real: git, processes and the sandbox, each try with what it must leave as it is.
-//!
-//! It has no harness: the sandbox's helper is the program that uses it, here this one.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "a test may fail, and there is no harness to tell so"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
 
-use std::ffi::OsString;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use truing_agent::fixer::{Fixer, FixerError, Workshop};
 use truing_agent::native::{MAX_OUTPUT_BYTES, Output, Tools};
-use truing_agent::sandbox::{Level, entered, reached};
+use truing_agent::sandbox::Level;
 use truing_model::messages::Tool;
 
-/// How long something may take that has to happen at once.
-const SOON: Duration = Duration::from_secs(60);
+use crate::support::{SOON, Test, has_namespaces, until, with_word};
 
-/// One test.
-type Test = fn(&Stage);
+/// Every test. The one with a bomb waits for all others: it takes every process that it can get.
+pub(crate) fn tests() -> Vec<Test> {
+    vec![
+        Test::new("a_weaker_sandbox_is_refused", a_weaker_sandbox_is_refused),
+        staged("an_edit_replaces_exact_text_once", an_edit_replaces_exact_text_once),
+        staged(
+            "a_whole_file_is_written_with_the_folders_above_it",
+            a_whole_file_is_written_with_the_folders_above_it,
+        ),
+        staged(
+            "a_command_tells_paths_as_the_other_tools_take_them",
+            a_command_tells_paths_as_the_other_tools_take_them,
+        ),
+        staged("nothing_outside_of_the_clone_is_changed", nothing_outside_of_the_clone_is_changed),
+        staged("a_denial_names_the_rule_that_would_allow_it", a_denial_names_the_rule_that_would_allow_it),
+        staged(
+            "a_command_is_run_on_the_clone_and_its_end_is_told",
+            a_command_is_run_on_the_clone_and_its_end_is_told,
+        ),
+        staged(
+            "a_command_changes_neither_git_nor_what_is_outside",
+            a_command_changes_neither_git_nor_what_is_outside,
+        ),
+        staged("what_a_repository_configures_is_not_run", what_a_repository_configures_is_not_run),
+        staged("an_endless_output_is_cut_and_says_so", an_endless_output_is_cut_and_says_so),
+        staged("a_command_that_never_ends_is_ended", a_command_that_never_ends_is_ended),
+        staged("a_fork_bomb_ends_with_its_command", a_fork_bomb_ends_with_its_command).alone(),
+        staged(
+            "what_a_command_writes_to_the_clone_is_bounded_as_a_whole",
+            what_a_command_writes_to_the_clone_is_bounded_as_a_whole,
+        )
+        .needs(|| has("fallocate")),
+        staged("a_call_that_is_given_up_leaves_nothing", a_call_that_is_given_up_leaves_nothing),
+        staged("what_reads_is_still_there_and_looks_anew", what_reads_is_still_there_and_looks_anew),
+    ]
+}
 
-/// Every test, by name.
-const TESTS: &[(&str, Test)] = &[
-    ("an_edit_replaces_exact_text_once", an_edit_replaces_exact_text_once),
-    ("a_whole_file_is_written_with_the_folders_above_it", a_whole_file_is_written_with_the_folders_above_it),
-    (
-        "a_command_tells_paths_as_the_other_tools_take_them",
-        a_command_tells_paths_as_the_other_tools_take_them,
-    ),
-    ("nothing_outside_of_the_clone_is_changed", nothing_outside_of_the_clone_is_changed),
-    ("a_denial_names_the_rule_that_would_allow_it", a_denial_names_the_rule_that_would_allow_it),
-    ("a_command_is_run_on_the_clone_and_its_end_is_told", a_command_is_run_on_the_clone_and_its_end_is_told),
-    ("a_command_changes_neither_git_nor_what_is_outside", a_command_changes_neither_git_nor_what_is_outside),
-    ("what_a_repository_configures_is_not_run", what_a_repository_configures_is_not_run),
-    ("an_endless_output_is_cut_and_says_so", an_endless_output_is_cut_and_says_so),
-    ("a_command_that_never_ends_is_ended", a_command_that_never_ends_is_ended),
-    ("a_fork_bomb_ends_with_its_command", a_fork_bomb_ends_with_its_command),
-    (
-        "what_a_command_writes_to_the_clone_is_bounded_as_a_whole",
-        what_a_command_writes_to_the_clone_is_bounded_as_a_whole,
-    ),
-    ("a_call_that_is_given_up_leaves_nothing", a_call_that_is_given_up_leaves_nothing),
-    ("what_reads_is_still_there_and_looks_anew", what_reads_is_still_there_and_looks_anew),
-];
-
-fn main() -> ExitCode {
-    let arguments: Vec<OsString> = std::env::args_os().collect();
-    if let Some(code) = entered(&arguments) {
-        return code;
-    }
-    a_weaker_sandbox_is_refused();
-    if reached(tempfile::tempdir().unwrap().path()) < Level::Full {
-        println!("not tried: this machine allows no namespaces");
-        return ExitCode::SUCCESS;
-    }
-    for (name, test) in TESTS {
-        println!("test {name}");
-        test(&Stage::new());
-    }
-    ExitCode::SUCCESS
+/// A test with a clone of its own.
+fn staged(name: &'static str, test: fn(&Stage)) -> Test {
+    Test::new(name, move || test(&Stage::new())).needs(has_namespaces)
 }
 
 /// Tools that read: one that says that it was called, and how often the tree had changed by then.
@@ -359,9 +348,6 @@ fn a_fork_bomb_ends_with_its_command(stage: &Stage) {
 
 /// Each file is smaller than one may be. Room for them is taken, and nothing written.
 fn what_a_command_writes_to_the_clone_is_bounded_as_a_whole(stage: &Stage) {
-    if !has("fallocate") {
-        return;
-    }
     let told = stage.tests("for n in 1 2 3; do fallocate -l 800M $n || echo cannot; done");
     stage.tests("rm -f 1 2 3");
     assert!(told.contains("ended because it wrote too much") || told.contains("cannot"), "{told}");
@@ -398,19 +384,4 @@ fn what_reads_is_still_there_and_looks_anew(stage: &Stage) {
 
 fn has(program: &str) -> bool {
     Path::new("/usr/bin").join(program).exists() || Path::new("/usr/local/bin").join(program).exists()
-}
-
-/// Processes of the machine that were started with this word.
-fn with_word(word: &str) -> usize {
-    let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
-    lines.filter(|line| line.split(|byte| *byte == 0).any(|part| part == word.as_bytes())).count()
-}
-
-fn until(what: &str, holds: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < SOON, "{what}");
-        std::thread::yield_now();
-    }
 }

@@ -1,0 +1,5 @@
+//! What somebody wrote who had not seen the code, played against it: one program, so that it is linked once.
+
+mod identity;
+mod neutralised;
+mod policy;

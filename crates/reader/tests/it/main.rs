@@ -1,0 +1,11 @@
+//! The reader of trees and of releases, on what is real and on what is hostile: one program, so that it is linked once.
+
+mod items;
+mod namesakes;
+mod outside;
+mod planted;
+mod reader;
+mod sources;
+mod support;
+mod syntax;
+mod trees;

@@ -1,0 +1,287 @@
+//! Each crate has one program of integration tests, so that it is linked once, and no file below it is forgotten: one
+//! that no `mod` names would never be compiled, and nobody would notice.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::{Report, code};
+use crate::workspace::{self, Tracked};
+
+/// Where a crate's program stands, in its folder `tests`.
+const PROGRAM: &str = "it";
+
+/// What is not a source file there.
+const DATA: &str = "data";
+
+/// Programs that are more than one of a crate, and why.
+const EXCEPTIONS: &[(&str, &str)] =
+    &[("crates/truing/tests/bombs.rs", "it measures the memory and time of its own process")];
+
+/// Checks the tests of every crate.
+pub(crate) fn check(root: &Path) -> Result<Report> {
+    let files = workspace::tracked(root)?;
+    let tests: Vec<Source> = files.iter().filter_map(Source::new).collect();
+    let mut problems = found(&tests, EXCEPTIONS);
+    problems.extend(files.iter().flat_map(declared));
+    let crates: BTreeSet<&str> = tests.iter().map(|test| test.name).collect();
+    let at = format!("{} files of {} programs", tests.len(), crates.len() + EXCEPTIONS.len());
+    Ok(Report::Looked { at, problems, warnings: Vec::new() })
+}
+
+/// A Rust file in the folder `tests` of a crate.
+struct Source<'a> {
+    /// Relative to the root.
+    path: &'a str,
+    /// The crate's folder.
+    name: &'a str,
+    /// Where it is in `tests`.
+    inside: Vec<&'a str>,
+    text: &'a str,
+}
+
+impl<'a> Source<'a> {
+    fn new(file: &'a Tracked) -> Option<Self> {
+        let (name, inside) = file.path.strip_prefix("crates/")?.split_once("/tests/")?;
+        let inside: Vec<&str> = inside.split('/').collect();
+        let is_source = file.path.ends_with(".rs") && !name.contains('/') && inside.first() != Some(&DATA);
+        is_source.then_some(Self { path: &file.path, name, inside, text: &file.text })
+    }
+
+    /// Does cargo make a program of it?
+    fn is_program(&self) -> bool {
+        matches!(self.inside.as_slice(), [_] | [_, "main.rs"])
+    }
+}
+
+/// Programs that are too many, and files that no program takes in.
+fn found(tests: &[Source<'_>], exceptions: &[(&str, &str)]) -> Vec<String> {
+    let is_exception = |path: &str| exceptions.iter().any(|(exception, _)| *exception == path);
+    let (mut problems, mut reached) = (Vec::new(), BTreeSet::new());
+    let texts: BTreeMap<&str, &str> = tests.iter().map(|test| (test.path, test.text)).collect();
+    for test in tests.iter().filter(|test| test.is_program()) {
+        if test.inside == [PROGRAM, "main.rs"] || is_exception(test.path) {
+            reach(test.path, true, &texts, &mut reached);
+        } else {
+            problems.push(format!(
+                "{}: another program of tests: make it a module of crates/{}/tests/{PROGRAM}/main.rs",
+                test.path, test.name
+            ));
+        }
+    }
+    for test in tests.iter().filter(|test| !test.is_program() && !reached.contains(test.path)) {
+        problems.push(format!("{}: no `mod` leads to it: its tests are never compiled", test.path));
+    }
+    let gone = exceptions.iter().filter(|(path, _)| !texts.contains_key(path));
+    problems.extend(gone.map(|(path, _)| format!("{path}: an exception, and no such file")));
+    problems
+}
+
+/// Adds a file, and all that its modules lead to. `is_root`: modules of it are beside it, and not in a folder of its
+/// name.
+fn reach(path: &str, is_root: bool, texts: &BTreeMap<&str, &str>, reached: &mut BTreeSet<String>) {
+    let Some(text) = texts.get(path) else { return };
+    if !reached.insert(path.to_owned()) {
+        return;
+    }
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let own = if is_root { folder.to_owned() } else { format!("{folder}/{}", name.trim_end_matches(".rs")) };
+    for Module { within, name, path } in modules(text) {
+        let place = [&[own.as_str()], within.as_slice()].concat().join("/");
+        match path {
+            Some(path) => {
+                let from = if within.is_empty() { folder } else { &place };
+                reach(&resolved(from, path), true, texts, reached);
+            }
+            None => {
+                reach(&format!("{place}/{name}.rs"), false, texts, reached);
+                reach(&format!("{place}/{name}/mod.rs"), true, texts, reached);
+            }
+        }
+    }
+}
+
+/// A path from a folder, without `.` and `..`.
+fn resolved(folder: &str, path: &str) -> String {
+    let mut parts: Vec<&str> = folder.split('/').collect();
+    for part in path.split('/').filter(|part| *part != ".") {
+        if part == ".." {
+            parts.pop();
+        } else {
+            parts.push(part);
+        }
+    }
+    parts.join("/")
+}
+
+/// A module whose text is in a file of its own.
+#[derive(Debug, PartialEq, Eq)]
+struct Module<'a> {
+    /// The modules around it that are in this file.
+    within: Vec<&'a str>,
+    name: &'a str,
+    /// Where `#[path]` says that it is.
+    path: Option<&'a str>,
+}
+
+/// Every `mod name;` of a source.
+fn modules(source: &str) -> Vec<Module<'_>> {
+    // As many characters, so that a place in the one is a place in the other.
+    let code = code::code_only(source);
+    let places: Vec<usize> = source.char_indices().map(|(at, _)| at).chain([source.len()]).collect();
+    let original = |from: usize, to: usize| {
+        let (from, to) = (places.get(from).copied(), places.get(to).copied());
+        from.zip(to).and_then(|(from, to)| source.get(from..to)).unwrap_or_default()
+    };
+    let (mut found, mut open, mut path) = (Vec::new(), Vec::new(), None);
+    // The word before, and whether it follows `mod`.
+    let (mut last, mut named): (&str, Option<&str>) = ("", None);
+    for (from, to) in words(&code) {
+        let word = original(from, to);
+        match word {
+            "{" => open.push(named),
+            "}" => drop(open.pop()),
+            ";" => {
+                if let Some(name) = named {
+                    let within = open.iter().copied().flatten().collect();
+                    found.push(Module { within, name, path });
+                }
+            }
+            "path" if last == "[" => {
+                let rest = original(to, places.len() - 1);
+                path = rest.split('"').nth(1).filter(|_| rest.trim_start().starts_with('='));
+                last = word;
+                continue;
+            }
+            _ => {}
+        }
+        if matches!(word, "{" | "}" | ";") {
+            path = None;
+        }
+        named = (last == "mod").then(|| word.trim_start_matches("r#"));
+        last = word;
+    }
+    found
+}
+
+/// Where names and signs begin and end, in characters.
+fn words(code: &str) -> Vec<(usize, usize)> {
+    let is_name = |char: char| char.is_alphanumeric() || char == '_' || char == '#';
+    let mut words: Vec<(usize, usize)> = Vec::new();
+    let mut in_name = false;
+    for (at, char) in code.chars().enumerate() {
+        match words.last_mut() {
+            Some((_, end)) if in_name && is_name(char) => *end = at + 1,
+            _ if !char.is_whitespace() => words.push((at, at + 1)),
+            _ => {}
+        }
+        in_name = is_name(char);
+    }
+    words
+}
+
+/// What a crate's manifest must not say of its tests.
+fn declared(file: &Tracked) -> Vec<String> {
+    let of_crate = file.path.strip_prefix("crates/").and_then(|path| path.strip_suffix("/Cargo.toml"));
+    let Some(name) = of_crate.filter(|name| !name.contains('/')) else { return Vec::new() };
+    let Ok(manifest) = toml::from_str::<toml::Table>(&file.text) else { return Vec::new() };
+    let mut problems = Vec::new();
+    let package = manifest.get("package").and_then(toml::Value::as_table);
+    if package.is_some_and(|package| package.contains_key("autotests")) {
+        problems.push(format!("{}: `autotests`: cargo finds the program of tests by itself", file.path));
+    }
+    let tests = manifest.get("test").and_then(toml::Value::as_array).into_iter().flatten();
+    for test in tests.filter_map(toml::Value::as_table) {
+        let program = test.get("name").and_then(toml::Value::as_str).unwrap_or_default();
+        let alone = format!("crates/{name}/tests/{program}.rs");
+        let is_known = program == PROGRAM || EXCEPTIONS.iter().any(|(path, _)| *path == alone);
+        let moves = ["path", "test", "required-features"].into_iter().find(|key| test.contains_key(*key));
+        if !is_known || moves.is_some() {
+            let key = moves.map(|key| format!(" with `{key}`")).unwrap_or_default();
+            problems.push(format!("{}: the test `{program}`{key}: there is `{PROGRAM}` alone", file.path));
+        }
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(files: &[(&str, &str)], exceptions: &[(&str, &str)]) -> Vec<String> {
+        let files: Vec<Tracked> = files
+            .iter()
+            .map(|(path, text)| Tracked { path: format!("crates/{path}"), text: (*text).to_owned() })
+            .collect();
+        let sources: Vec<Source> = files.iter().filter_map(Source::new).collect();
+        found(&sources, exceptions)
+    }
+
+    #[test]
+    fn a_file_that_no_mod_leads_to_is_told() {
+        let files = [
+            ("a/tests/it/main.rs", "mod b;\nmod c;\n// mod talk;\nconst TEXT: &str = \"mod text;\";\n"),
+            ("a/tests/it/b.rs", "pub(crate) mod d;\n"),
+            ("a/tests/it/b/d.rs", ""),
+            ("a/tests/it/c/mod.rs", "mod e;\n#[cfg(test)]\n#[path = \"../other/f.rs\"]\nmod g;\n"),
+            ("a/tests/it/c/e.rs", "mod inline {\n    fn f() {}\n    mod deep;\n}\nmod after;\n"),
+            ("a/tests/it/c/e/inline/deep.rs", ""),
+            ("a/tests/it/c/e/after.rs", ""),
+            ("a/tests/it/other/f.rs", "mod h;\n"),
+            ("a/tests/it/other/h.rs", ""),
+            ("a/tests/data/seed.rs", ""),
+            ("a/src/lib.rs", ""),
+        ];
+        assert_eq!(problems(&files, &[]), [""; 0]);
+        for forgotten in [
+            "a/tests/it/talk.rs",
+            "a/tests/it/text.rs",
+            "a/tests/it/d.rs",
+            "a/tests/it/c.inner.rs",
+            "a/tests/it/c/g.rs",
+            "a/tests/it/c/e/deep.rs",
+            "a/tests/it/c/e/inline/after.rs",
+            "a/tests/other/helper.rs",
+        ] {
+            let told = problems(&[&files[..], &[(forgotten, "")]].concat(), &[]);
+            assert_eq!(told.len(), 1, "{forgotten}: {told:?}");
+            assert!(told[0].starts_with(&format!("crates/{forgotten}: no `mod`")), "{told:?}");
+        }
+        // Without a main nothing is reached, and what is forgotten leads nowhere.
+        let main_is_gone: Vec<_> = files.iter().skip(1).copied().collect();
+        assert_eq!(problems(&main_is_gone, &[]).len(), 8);
+    }
+
+    #[test]
+    fn a_second_program_is_told_unless_it_is_an_exception() {
+        let exceptions = [("crates/a/tests/own.rs", "why")];
+        let one = [("a/tests/it/main.rs", "mod b;"), ("a/tests/it/b.rs", "")];
+        let own = ("a/tests/own.rs", "#[path = \"it/c.rs\"]\nmod c;");
+        let with = |more: &[(&'static str, &'static str)]| {
+            problems(&[&one[..], &[own, ("a/tests/it/c.rs", "")], more].concat(), &exceptions)
+        };
+        assert_eq!(with(&[]), [""; 0]);
+        for other in ["a/tests/more.rs", "a/tests/more/main.rs", "a/tests/it.rs", "b/tests/own.rs"] {
+            let told = with(&[(other, "")]);
+            assert_eq!(told.len(), 1, "{other}: {told:?}");
+            assert!(told[0].starts_with(&format!("crates/{other}: another program")), "{told:?}");
+        }
+        let gone = problems(&one, &exceptions);
+        assert_eq!(gone, ["crates/a/tests/own.rs: an exception, and no such file"]);
+    }
+
+    #[test]
+    fn a_manifest_adds_no_program_and_hides_none() {
+        let told = |path: &str, text: &str| declared(&Tracked { path: path.into(), text: text.into() }).len();
+        let a = "crates/a/Cargo.toml";
+        assert_eq!(told(a, "[package]\nname = \"a\"\n[[test]]\nname = \"it\"\nharness = false\n"), 0);
+        assert_eq!(told("crates/truing/Cargo.toml", "[[test]]\nname = \"bombs\"\n"), 0);
+        assert_eq!(told(a, "[package]\nautotests = false\n"), 1);
+        for test in ["name = \"other\"", "name = \"bombs\"", "name = \"it\"\npath = \"x.rs\"", "test = false"]
+        {
+            assert_eq!(told(a, &format!("[[test]]\n{test}\n")), 1, "{test}");
+        }
+        assert_eq!(told("examples/a/Cargo.toml", "[package]\nautotests = false\n"), 0);
+    }
+}
