@@ -222,14 +222,19 @@ mod tests {
     fn a_file_that_no_mod_leads_to_is_told() {
         let files = [
             ("a/tests/it/main.rs", "mod b;\nmod c;\n// mod talk;\nconst TEXT: &str = \"mod text;\";\n"),
-            ("a/tests/it/b.rs", "pub(crate) mod d;\n"),
+            ("a/tests/it/b.rs", "pub(crate) mod d;\n#[path = \"other/i.rs\"]\nmod j;\n"),
             ("a/tests/it/b/d.rs", ""),
             ("a/tests/it/c/mod.rs", "mod e;\n#[cfg(test)]\n#[path = \"../other/f.rs\"]\nmod g;\n"),
-            ("a/tests/it/c/e.rs", "mod inline {\n    fn f() {}\n    mod deep;\n}\nmod after;\n"),
+            (
+                "a/tests/it/c/e.rs",
+                "mod inline {\n    fn f() {}\n    mod deep;\n    #[path = \"k.rs\"]\n    mod l;\n}\nmod after;\n",
+            ),
             ("a/tests/it/c/e/inline/deep.rs", ""),
+            ("a/tests/it/c/e/inline/k.rs", ""),
             ("a/tests/it/c/e/after.rs", ""),
             ("a/tests/it/other/f.rs", "mod h;\n"),
             ("a/tests/it/other/h.rs", ""),
+            ("a/tests/it/other/i.rs", ""),
             ("a/tests/data/seed.rs", ""),
             ("a/src/lib.rs", ""),
         ];
@@ -250,7 +255,7 @@ mod tests {
         }
         // Without a main nothing is reached, and what is forgotten leads nowhere.
         let main_is_gone: Vec<_> = files.iter().skip(1).copied().collect();
-        assert_eq!(problems(&main_is_gone, &[]).len(), 8);
+        assert_eq!(problems(&main_is_gone, &[]).len(), 10);
     }
 
     #[test]
