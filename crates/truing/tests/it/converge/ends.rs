@@ -14,7 +14,7 @@ use crate::converge::scene::{
     BUG_ID, RIGHT, Scene, WRONG, began, billed, clean, dirty, edit, finding, fix_is_clean, found, ledger,
     mended, signalled, stalls,
 };
-use crate::converge::served::{NATIVE, Server, report};
+use crate::converge::served::{HASTY, NATIVE, Server, report};
 
 /// The ends that are counted.
 const ENDS: [&str; 5] = ["done", "partial", "skipped", "deferred", "failed"];
@@ -52,7 +52,7 @@ async fn fixes_that_undo_each_other_are_told_at_the_pull_request_with_what_is_le
         edit("total.py", RIGHT, WRONG),
         mended(&[(&other_id, None)]),
     ];
-    let site = Site::new(NATIVE, undoes).await;
+    let site = Site::new(HASTY, undoes).await;
     let before = site.pull().await.head;
     let server = Server::start(&site);
     site.asks("ann").await;
@@ -75,7 +75,7 @@ async fn fixes_that_undo_each_other_are_told_at_the_pull_request_with_what_is_le
 #[tokio::test(flavor = "multi_thread")]
 async fn each_end_of_a_run_is_counted_once_and_failures_are() {
     let nothing = mended(&[(BUG_ID, Some("nobody knows how"))]);
-    let site = Site::new(NATIVE, [dirty(), nothing]).await;
+    let site = Site::new(HASTY, [dirty(), nothing]).await;
     let server = Server::start(&site);
     assert_eq!(counted(&server), [0; 5], "nothing");
     site.asks("ann").await;
