@@ -943,7 +943,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("60s"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "How often reviewers, checks and the forge are asked for progress.",
+        doc: "How often reviewers, checks and the forge are asked for progress. What the forge did not answer is tried again after this time at the latest, though not before `forge.NAME.settle`.",
     },
     Key {
         path: "converge.poll_after_trigger",

@@ -141,8 +141,8 @@ const SETTLE_TIME: Duration = Duration::from_secs(1);
 /// Among those who are woken, the one that is called after each push: no reviewer can have this name.
 const AFTER_PUSH: &str = "after each push";
 
-/// The waits before an act is tried again that a forge did not answer, one after the other. After them the run ends,
-/// and can be gone on with.
+/// The waits before an act is tried again that a forge did not answer, one after the other, each no longer than
+/// `converge.poll`. After them the run ends, and can be gone on with.
 const PUT_OFF: [Span; 3] = [Span::seconds(1), Span::seconds(4), Span::seconds(15)];
 
 /// What came of bringing a fix to the branch.
@@ -322,7 +322,8 @@ impl<S: Site> Lap<'_, S> {
         let tried = usize::try_from(self.record.put_off).unwrap_or(usize::MAX);
         let wait = PUT_OFF.get(tried).filter(|_| stop.may_pass())?;
         self.record.put_off = self.record.put_off.saturating_add(1);
-        let wait = Span(wait.0.max(self.site.settle().0));
+        let poll = i64::try_from(self.config.poll.as_millis()).unwrap_or(i64::MAX);
+        let wait = Span(wait.0.min(poll).max(self.site.settle().0));
         Some(Left::Until(SystemClock.now() + wait, Why::Settling, stop.to_string()))
     }
 

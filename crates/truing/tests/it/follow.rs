@@ -19,6 +19,7 @@ use crate::support::{claude, package, quiet, steady, watch};
 
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use serde_json::json;
 use truing_fakes::forge::{Fault, FaultKind};
 use truing_fakes::registry::digest;
@@ -26,6 +27,9 @@ use truing_fakes::repo::Commit;
 
 use package::PINNED;
 use site::{BOT, BRANCH, Site};
+
+/// Sites side by side.
+const AT_ONCE: usize = 3;
 
 fn result(name: &str, exit: i32) -> (String, i32) {
     (name.to_owned(), exit)
@@ -319,44 +323,56 @@ async fn a_job_that_cannot_even_begin_is_not_tried_for_ever() {
     assert!(site.questions().await.iter().all(|issue| !issue.open));
 }
 
-/// Whatever write fails, whether it was done or not, and whoever dies at it: the next run ends with one pull request, or
-/// one question, and the same.
-#[tokio::test(flavor = "multi_thread")]
-async fn whatever_write_fails_the_next_run_ends_the_same() {
-    for (release, asks) in [("1.0.1", false), ("1.0.3", true)] {
-        let writes = {
-            let site = Site::new().await;
-            site.release(release);
-            site.sync().await;
-            site.writes()
-        };
-        assert!(writes >= if asks { 1 } else { 2 }, "{writes}");
-        for nth in 1..=writes {
-            let late = FaultKind::Delay(Duration::from_secs(300));
-            for kind in [FaultKind::LostAnswer, FaultKind::Status(503, None), late] {
-                let site = Site::new().await;
-                site.release(release);
-                site.forge.fault(Fault::write(u32::try_from(nth).unwrap(), kind.clone()));
-                if matches!(kind, FaultKind::Delay(_)) {
-                    site.killed_at_write(nth).await;
-                } else {
-                    site.run(&["sync", "run", "demo"]).await;
-                }
-                site.forge.clear_faults();
-                let ended = site.until_free().await;
-                let (pulls, questions) = (site.pulls().await, site.questions().await);
-                let open = questions.iter().filter(|issue| issue.open).count();
-                if asks {
-                    assert_eq!((ended, pulls.len(), open), (result("asked", 1), 0, 1), "{nth} {kind:?}");
-                    assert_eq!(questions.len(), 1, "{nth} {kind:?}");
-                } else {
-                    assert!(["relaxed", "covered"].contains(&ended.0.as_str()), "{nth} {kind:?}: {ended:?}");
-                    assert_eq!((pulls.len(), open), (1, 0), "{nth} {kind:?}");
-                    assert_eq!(site.file(BRANCH, "pyproject.toml").await, Site::project(">= 0.9, < 1.0.2"));
-                }
-            }
-        }
+/// A run whose nth write fails so, or that dies at it, and the next one: it ends with one pull request, or one question,
+/// and the same.
+async fn ends_the_same(release: &str, asks: bool, nth: u64, kind: FaultKind) {
+    let site = Site::new().await;
+    site.release(release);
+    site.forge.fault(Fault::write(u32::try_from(nth).unwrap(), kind.clone()));
+    if matches!(kind, FaultKind::Delay(_)) {
+        site.killed_at_write(nth).await;
+    } else {
+        site.run(&["sync", "run", "demo"]).await;
     }
+    site.forge.clear_faults();
+    let ended = site.until_free().await;
+    let (pulls, questions) = (site.pulls().await, site.questions().await);
+    let open = questions.iter().filter(|issue| issue.open).count();
+    if asks {
+        assert_eq!((ended, pulls.len(), open), (result("asked", 1), 0, 1), "{nth} {kind:?}");
+        assert_eq!(questions.len(), 1, "{nth} {kind:?}");
+    } else {
+        assert!(["relaxed", "covered"].contains(&ended.0.as_str()), "{nth} {kind:?}: {ended:?}");
+        assert_eq!((pulls.len(), open), (1, 0), "{nth} {kind:?}");
+        assert_eq!(site.file(BRANCH, "pyproject.toml").await, Site::project(">= 0.9, < 1.0.2"));
+    }
+}
+
+/// Whatever write fails, whether it was done or not, and whoever dies at it.
+async fn whatever_write_fails(release: &str, asks: bool, least: u64) {
+    let writes = {
+        let site = Site::new().await;
+        site.release(release);
+        site.sync().await;
+        site.writes()
+    };
+    assert!(writes >= least, "{writes}");
+    let late = FaultKind::Delay(Duration::from_secs(300));
+    let kinds = [FaultKind::LostAnswer, FaultKind::Status(503, None), late];
+    let all = (1..=writes).flat_map(|nth| kinds.clone().map(|kind| (nth, kind)));
+    futures_util::stream::iter(all)
+        .for_each_concurrent(AT_ONCE, |(nth, kind)| ends_the_same(release, asks, nth, kind))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_write_fails_the_next_run_ends_with_one_pull_request() {
+    whatever_write_fails("1.0.1", false, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_write_fails_the_next_run_ends_with_one_question() {
+    whatever_write_fails("1.0.3", true, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

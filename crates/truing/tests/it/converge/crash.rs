@@ -1,10 +1,19 @@
 //! A run that dies after any act, before it has remembered that it was done: it goes on, and nothing is there twice.
 
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use rusqlite::Connection;
-use serde_json::{Value, json};
+use serde_json::json;
+use truing::wiring::SystemClock;
 use truing_fakes::model::{Answer, When};
+use truing_store::Sqlite;
 
 use crate::converge::scene::{BUG, BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, fix_is_clean, mended};
+
+/// Runs side by side.
+const AT_ONCE: i64 = 3;
 
 /// Answers by what is asked, however often.
 pub(crate) fn by_what_is_asked(starting: &str) -> Vec<Answer> {
@@ -24,6 +33,13 @@ pub(crate) fn by_what_is_asked(starting: &str) -> Vec<Answer> {
     ]
 }
 
+/// The database, which a run would make.
+pub(crate) fn made(file: &Path) -> Connection {
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    drop(Sqlite::open(file, Arc::new(SystemClock)).unwrap());
+    Connection::open(file).unwrap()
+}
+
 /// Lets the write of a run fail that comes after so many.
 pub(crate) fn fail_after(database: &Connection, writes: i64) {
     let sql = format!(
@@ -36,42 +52,52 @@ pub(crate) fn fail_after(database: &Connection, writes: i64) {
     database.execute_batch(&sql).unwrap();
 }
 
+/// Lets a run fail after so many writes, and goes on with it; false: it came to its end before.
+fn is_forgotten(writes: i64) -> bool {
+    let scene = Scene::new([]);
+    let starting = scene.place.git(["rev-parse", "topic"]);
+    scene.play(by_what_is_asked(&starting));
+    let database = made(&scene.place.store());
+    fail_after(&database, writes);
+    let ran = scene.run(&["--format", "json"]);
+    if ran.exit == 0 {
+        return false;
+    }
+    assert_eq!(ran.exit, 3, "write {writes}: {ran:?}");
+    fail_after(&database, -1);
+    let (answer, exit) = scene.json(&[]);
+    assert_eq!(
+        (exit, &answer["code"], &answer["loops"]),
+        (0, &json!("clean"), &json!(2)),
+        "write {writes}: {answer}"
+    );
+    assert_eq!(answer["commits"].as_array().unwrap().len(), 1, "write {writes}: {answer}");
+    let branches = scene.place.git(["branch", "--list", "--format=%(refname:short)", "truing/run/*"]);
+    let branch = answer["branch"].as_str().unwrap();
+    // Of a run that had forgotten itself altogether, there is no branch either.
+    assert_eq!(branches, branch, "write {writes}");
+    assert_eq!(scene.place.git(["rev-list", "--count", &format!("topic..{branch}")]), "1", "write {writes}");
+    let text = scene.place.git(["show", &format!("{branch}:total.py")]);
+    assert_eq!(text, BUG.replace(WRONG, RIGHT).trim_end());
+    true
+}
+
 #[test]
 fn whatever_is_forgotten_is_done_again_and_nothing_is_there_twice() {
-    let mut writes = 0;
-    loop {
-        let scene = Scene::new([]);
-        let starting = scene.place.git(["rev-parse", "topic"]);
-        scene.play(by_what_is_asked(&starting));
-        let (dry, _) = scene.json(&["--dry-run"]);
-        assert_eq!((&dry["exit"], scene.asked()), (&Value::Null, 0));
-        let database = Connection::open(scene.place.store()).unwrap();
-        fail_after(&database, writes);
-        let ran = scene.run(&["--format", "json"]);
-        if ran.exit == 0 {
-            break;
+    let (next, forgotten) = (AtomicI64::new(0), AtomicI64::new(0));
+    // Each takes the next write until none is left to fail, so that all before that one are tried.
+    let tries = || {
+        while is_forgotten(next.fetch_add(1, Ordering::Relaxed)) {
+            forgotten.fetch_add(1, Ordering::Relaxed);
         }
-        assert_eq!(ran.exit, 3, "write {writes}: {ran:?}");
-        fail_after(&database, -1);
-        let (answer, exit) = scene.json(&[]);
-        assert_eq!(
-            (exit, &answer["code"], &answer["loops"]),
-            (0, &json!("clean"), &json!(2)),
-            "write {writes}: {answer}"
-        );
-        assert_eq!(answer["commits"].as_array().unwrap().len(), 1, "write {writes}: {answer}");
-        let branches = scene.place.git(["branch", "--list", "--format=%(refname:short)", "truing/run/*"]);
-        let branch = answer["branch"].as_str().unwrap();
-        // Of a run that had forgotten itself altogether, there is no branch either.
-        assert_eq!(branches, branch, "write {writes}");
-        assert_eq!(
-            scene.place.git(["rev-list", "--count", &format!("topic..{branch}")]),
-            "1",
-            "write {writes}"
-        );
-        let text = scene.place.git(["show", &format!("{branch}:total.py")]);
-        assert_eq!(text, BUG.replace(WRONG, RIGHT).trim_end());
-        writes += 1;
-    }
-    assert!(writes >= 10, "only {writes} acts were tried");
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(tries);
+        }
+    });
+    let forgotten = forgotten.into_inner();
+    assert!(forgotten >= 10, "only {forgotten} acts were tried");
+    // And each found one that came to its end.
+    assert_eq!(next.into_inner(), forgotten + AT_ONCE);
 }

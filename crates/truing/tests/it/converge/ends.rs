@@ -1,18 +1,20 @@
 //! How runs of a server end, each counted once; what a pull request is told where fixes undo each other; and a run by
 //! hand that the system ends with SIGTERM.
 
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use truing_fakes::forge::{Fault, FaultKind};
-use truing_fakes::model::{Answer, Fault as Broken, Place as At, Script};
+use truing_fakes::model::{Answer, Script};
 
 use crate::converge::honest::found_id;
 use crate::converge::place::Ran;
 use crate::converge::pull::Site;
-use crate::converge::scene::{BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, finding, fix_is_clean, found, mended};
-use crate::converge::served::{NATIVE, Server, report};
+use crate::converge::scene::{
+    BUG_ID, RIGHT, Scene, WRONG, began, billed, clean, dirty, edit, finding, fix_is_clean, found, ledger,
+    mended, signalled, stalls,
+};
+use crate::converge::served::{HASTY, NATIVE, Server, report};
 
 /// The ends that are counted.
 const ENDS: [&str; 5] = ["done", "partial", "skipped", "deferred", "failed"];
@@ -22,14 +24,18 @@ fn counted(server: &Server) -> [u64; 5] {
     ENDS.map(|end| server.runs("converge", end))
 }
 
-/// Waits until so many are counted, and a little longer: none is counted twice.
-async fn until_counted(server: &Server, expected: [u64; 5], what: &str) {
+/// Waits until so many are counted and the slot is at rest, which comes after the count of what brought it there: none
+/// is counted twice.
+async fn until_counted(site: &Site, server: &Server, expected: [u64; 5], what: &str) {
     let deadline = Instant::now() + Duration::from_secs(120);
     while counted(server) != expected {
         assert!(Instant::now() < deadline, "{what}: {:?}, not {expected:?}", counted(server));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    let rests = |why: &str| why.contains("state idle") || why.contains("state held");
+    while !rests(&site.why().await) {
+        assert!(Instant::now() < deadline, "{what}: {}", site.why().await);
+    }
     assert_eq!(counted(server), expected, "{what}");
 }
 
@@ -46,7 +52,7 @@ async fn fixes_that_undo_each_other_are_told_at_the_pull_request_with_what_is_le
         edit("total.py", RIGHT, WRONG),
         mended(&[(&other_id, None)]),
     ];
-    let site = Site::new(NATIVE, undoes).await;
+    let site = Site::new(HASTY, undoes).await;
     let before = site.pull().await.head;
     let server = Server::start(&site);
     site.asks("ann").await;
@@ -63,22 +69,22 @@ async fn fixes_that_undo_each_other_are_told_at_the_pull_request_with_what_is_le
     let left = pull.inline().find(|comment| comment.body.contains("counts double")).unwrap();
     assert!(!left.resolved, "{pull:#?}");
     assert!(!pull.inline().any(|comment| comment.in_reply_to == Some(left.id)), "{pull:#?}");
-    until_counted(&server, [0, 1, 0, 0, 0], "stuck").await;
+    until_counted(&site, &server, [0, 1, 0, 0, 0], "stuck").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_end_of_a_run_is_counted_once_and_failures_are() {
     let nothing = mended(&[(BUG_ID, Some("nobody knows how"))]);
-    let site = Site::new(NATIVE, [dirty(), nothing]).await;
+    let site = Site::new(HASTY, [dirty(), nothing]).await;
     let server = Server::start(&site);
-    until_counted(&server, [0; 5], "nothing").await;
+    assert_eq!(counted(&server), [0; 5], "nothing");
     site.asks("ann").await;
-    until_counted(&server, [0, 1, 0, 0, 0], "stuck").await;
+    until_counted(&site, &server, [0, 1, 0, 0, 0], "stuck").await;
     // Gone on with, to another end.
     let fixes = [edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()];
     site.model.play(Script::of([Answer::describes("Adds up orders.")].into_iter().chain(fixes)));
     site.asks("ann").await;
-    until_counted(&server, [1, 1, 0, 0, 0], "converged").await;
+    until_counted(&site, &server, [1, 1, 0, 0, 0], "converged").await;
     // Two attempts, one end.
     site.repo
         .push("topic", truing_fakes::repo::Commit::new("More").write("more.py", "more = 1\n"))
@@ -86,7 +92,7 @@ async fn each_end_of_a_run_is_counted_once_and_failures_are() {
         .unwrap();
     site.model.play(Script::of(vec![Answer::status(401); 8]));
     site.asks("ann").await;
-    until_counted(&server, [1, 1, 0, 0, 1], "given up").await;
+    until_counted(&site, &server, [1, 1, 0, 0, 1], "given up").await;
     let told: Value = serde_json::from_str(
         &site.ran(site.other("report", &["--loop", "converge", "--format", "json"])).await.out,
     )
@@ -97,18 +103,30 @@ async fn each_end_of_a_run_is_counted_once_and_failures_are() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_a_person_stops_is_counted_once_and_not_each_step_of_it() {
-    let others = "[converge]\nreviewers = [\"internal\", \"helper\"]\npoll = \"1h\"\n\
+    let others = "[converge]\nreviewers = [\"internal\", \"helper\"]\npoll = \"30s\"\n\
         [reviewer.helper]\nlogins = [\"helper[bot]\"]\nbudget = \"2h\"\n";
     let site = Site::new(&format!("{NATIVE}{others}"), [clean()]).await;
     let server = Server::start(&site);
     site.asks("ann").await;
-    site.until_why("goes on later (reviewer)").await;
-    until_counted(&server, [0; 5], "it waits").await;
-    for _ in 0..2 {
-        site.says("ann", "/converge stop").await;
-        site.until_why("converge: interrupted: stopped by `/converge stop`").await;
-        until_counted(&server, [0, 0, 0, 1, 0], "stopped").await;
+    let waits = async || site.why().await.matches("goes on later (reviewer)").count();
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while waits().await == 0 {
+        assert!(Instant::now() < deadline, "it does not wait: {}", site.why().await);
     }
+    assert_eq!(counted(&server), [0; 5], "it waits");
+    site.says("ann", "/converge stop").await;
+    site.until_why("converge: interrupted: stopped by `/converge stop`").await;
+    until_counted(&site, &server, [0, 0, 0, 1, 0], "stopped").await;
+    // There is nothing to stop: it has been heard when what was said after it is done.
+    let before = waits().await;
+    site.says("ann", "/converge stop").await;
+    site.asks("ann").await;
+    while waits().await == before {
+        assert!(Instant::now() < deadline, "it is not resumed: {}", site.why().await);
+    }
+    assert_eq!(counted(&server), [0, 0, 0, 1, 0], "it waits again");
+    site.says("ann", "/converge stop").await;
+    until_counted(&site, &server, [0, 0, 0, 2, 0], "stopped again").await;
 }
 
 /// Nobody may look at the pull request any more: the slot is parked, which is an end that the report tells, too.
@@ -124,48 +142,19 @@ async fn a_run_whose_pull_request_is_not_shown_any_more_is_one_that_failed() {
     site.forge.fault(gone.times(u32::MAX));
     site.deliver().await;
     site.until_why("state held").await;
-    until_counted(&server, [0, 0, 0, 0, 1], "parked").await;
+    until_counted(&site, &server, [0, 0, 0, 0, 1], "parked").await;
     let ran = site.ran(site.other("report", &["--loop", "converge", "--format", "json"])).await;
     let told: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(told["outcomes"][0]["kind"], json!("failed"), "{told}");
     assert_eq!(told["outcomes"].as_array().unwrap().len(), 1, "{told}");
 }
 
-/// An answer that stops in its middle.
-fn stalls() -> Answer {
-    let stalls = Answer { fault: Some(Broken::Stall { after: At::Text }), ..Answer::text("Let me see.") };
-    stalls.usage(1000, 100)
-}
-
-fn began(mut command: Command) -> Child {
-    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-}
-
-/// Ends it with SIGTERM once this holds.
-fn terminated(child: Child, is_time: impl Fn() -> bool) -> Ran {
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while !is_time() {
-        assert!(Instant::now() < deadline, "no request came");
-        std::thread::yield_now();
-    }
-    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
-    Ran::from(child.wait_with_output().unwrap())
-}
-
-/// The money that the ledger holds to be spent, and still set aside, by runs.
-fn ledger(rows: &str) -> (u64, u64) {
-    let rows: Value = serde_json::from_str(rows).unwrap();
-    let rows: Vec<Value> =
-        rows.as_array().unwrap().iter().filter(|row| row["level"] == "run").cloned().collect();
-    let sum = |of: &str| rows.iter().map(|row| row[of].as_u64().unwrap()).sum();
-    (sum("spent_micro_usd"), sum("reserved_micro_usd"))
-}
-
 #[test]
 fn a_run_that_the_system_ends_settles_its_money_says_so_and_is_gone_on_with() {
     let scene = Scene::new([dirty(), stalls()]);
     let child = began(scene.command(&["--format", "json"]));
-    let ran = terminated(child, || scene.model.bills().len() == 2);
+    billed(&scene.model, 2);
+    let ran = signalled(child, "-TERM");
     let told = ran.json();
     assert_eq!(
         (ran.exit, &told["exit"], &told["code"]),
@@ -187,7 +176,9 @@ fn a_run_that_the_system_ends_settles_its_money_says_so_and_is_gone_on_with() {
     // For people: what happened, and what it has cost.
     scene.play([stalls()]);
     let bills = scene.model.bills().len();
-    let ran = terminated(began(scene.command(&[])), || scene.model.bills().len() > bills);
+    let child = began(scene.command(&[]));
+    billed(&scene.model, bills + 1);
+    let ran = signalled(child, "-TERM");
     assert!(ran.exit == 130 && ran.out.contains("interrupted"), "{ran:?}");
     assert!(ran.out.lines().all(|line| line.chars().count() <= 80), "{}", ran.out);
     // It is the same run, and its audit is not paid twice.
@@ -207,8 +198,10 @@ async fn a_run_on_a_pull_request_that_the_system_ends_is_gone_on_with_at_once() 
     let site = Site::new("", [dirty(), stalls()]).await;
     let target = format!("acme/shop#{}", site.number);
     let child = began(site.command(&["--format", "json", &target]));
-    let bills = || site.model.bills().len() == 2;
-    let ran = tokio::task::block_in_place(|| terminated(child, bills));
+    let ran = tokio::task::block_in_place(|| {
+        billed(&site.model, 2);
+        signalled(child, "-TERM")
+    });
     let told: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!((ran.exit, &told["exit"]), (130, &json!("interrupted")), "{ran:?}");
     let shown = site.ran(site.other("budget", &["show", "--format", "json"])).await;

@@ -79,13 +79,15 @@ fn refuses_a_weaker_test(case: &Case) {
     assert_eq!((&answer["commits"], scene.branch()), (&json!([]), None), "{answer}");
 }
 
-/// Plays all cases, a few at a time.
-fn each(play: fn(&Case)) {
-    let all = Mutex::new(cases());
+/// Plays a quarter of the cases, a few at a time.
+fn each_of(quarter: usize, play: fn(&Case)) {
+    let all = cases();
+    assert_eq!(all.len(), 20);
+    let part = Mutex::new(all.into_iter().skip(5 * quarter).take(5));
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
-                while let Some(case) = { all.lock().unwrap().pop() } {
+                while let Some(case) = { part.lock().unwrap().next() } {
                     play(&case);
                 }
             });
@@ -93,12 +95,50 @@ fn each(play: fn(&Case)) {
     });
 }
 
-#[test]
-fn of_a_wrong_one_a_mutant_and_the_right_one_the_right_fix_alone_is_accepted() {
-    each(accepts_the_right_fix_alone);
+mod of_a_wrong_one_a_mutant_and_the_right_one_the_right_fix_alone_is_accepted {
+    use super::{accepts_the_right_fix_alone, each_of};
+
+    #[test]
+    fn in_cases_1_to_5() {
+        each_of(0, accepts_the_right_fix_alone);
+    }
+
+    #[test]
+    fn in_cases_6_to_10() {
+        each_of(1, accepts_the_right_fix_alone);
+    }
+
+    #[test]
+    fn in_cases_11_to_15() {
+        each_of(2, accepts_the_right_fix_alone);
+    }
+
+    #[test]
+    fn in_cases_16_to_20() {
+        each_of(3, accepts_the_right_fix_alone);
+    }
 }
 
-#[test]
-fn a_fix_whose_test_was_made_to_pass_is_refused() {
-    each(refuses_a_weaker_test);
+mod a_fix_whose_test_was_made_to_pass_is_refused {
+    use super::{each_of, refuses_a_weaker_test};
+
+    #[test]
+    fn in_cases_1_to_5() {
+        each_of(0, refuses_a_weaker_test);
+    }
+
+    #[test]
+    fn in_cases_6_to_10() {
+        each_of(1, refuses_a_weaker_test);
+    }
+
+    #[test]
+    fn in_cases_11_to_15() {
+        each_of(2, refuses_a_weaker_test);
+    }
+
+    #[test]
+    fn in_cases_16_to_20() {
+        each_of(3, refuses_a_weaker_test);
+    }
 }

@@ -45,28 +45,33 @@ fn is_unproved(told: &Value) -> bool {
     warnings.iter().any(|warning| warning.as_str().unwrap().starts_with("no test confirms this run: "))
 }
 
+/// A test that a fix brings.
+const TEST: &str = "from total import total\n\n\ndef test_all():\n    assert total([1, 2]) == 3\n";
+
+/// A right fix, with that test or without.
+fn fixed(has_test: bool) -> Scene {
+    let test = has_test.then(|| write("tests/test_total.py", TEST));
+    let fix = [dirty(), edit("total.py", WRONG, RIGHT)].into_iter().chain(test);
+    Scene::new(fix.chain([mended(&[(BUG_ID, None)]), fix_is_clean(), clean()]))
+}
+
 #[test]
-fn a_run_that_changed_tests_says_so_where_nothing_was_run_with_them() {
-    let test = "from total import total\n\n\ndef test_all():\n    assert total([1, 2]) == 3\n";
-    let (told, _) = with_file("tests/test_total.py", test);
+fn a_run_that_changed_tests_says_so_where_no_check_is_set() {
+    let (told, _) = with_file("tests/test_total.py", TEST);
     assert!(is_unproved(&told), "{told}");
-
-    let fix = || [dirty(), edit("total.py", WRONG, RIGHT)];
-    let ends = || [mended(&[(BUG_ID, None)]), fix_is_clean(), clean()];
-    let scene = Scene::new(fix().into_iter().chain(ends()));
-    let (told, _) = scene.json(&[]);
+    let (told, _) = fixed(false).json(&[]);
     assert!(!is_unproved(&told), "it changed no test: {told}");
+    let ran = fixed(true).run(&[]);
+    assert!(ran.out.contains("\nwarning: no test confirms this run: "), "people read it, too: {ran:?}");
+}
 
+#[test]
+fn a_run_that_changed_tests_says_so_where_no_check_passes() {
     for (check, expected) in [("[\"true\"]", false), ("[\"false\"]", true)] {
-        let answers = fix().into_iter().chain([write("tests/test_total.py", test)]).chain(ends());
-        let scene = Scene::new(answers).with(&format!("[verify]\ncheck = [{check}]\n"));
+        let scene = fixed(true).with(&format!("[verify]\ncheck = [{check}]\n"));
         let (told, _) = scene.json(&[]);
         assert_eq!(is_unproved(&told), expected, "{check}: {told}");
     }
-
-    let answers = fix().into_iter().chain([write("tests/test_total.py", test)]).chain(ends());
-    let ran = Scene::new(answers).run(&[]);
-    assert!(ran.out.contains("\nwarning: no test confirms this run: "), "people read it, too: {ran:?}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::StreamExt as _;
 use serde_json::json;
+use tokio::sync::OnceCell;
 use truing_fakes::forge::{Exchange, Fault, FaultKind, Options, PullView, Witness};
 use truing_fakes::model::{Answer, Script};
 
@@ -103,37 +104,71 @@ async fn survived(death: &Death) -> Result<(String, String), String> {
     Ok(ended(&site).await)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn wherever_it_is_killed_it_goes_on_and_nothing_is_there_twice() {
-    let writes = Arc::new(Writes::default());
-    let clean = site(Options { witness: Some(writes.clone()), ..Options::default() }).await;
-    let (told, exit) = clean.run(&[]).await;
-    assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
-    let expected = ended(&clean).await;
-    assert_eq!(expected.1.lines().count(), 2, "{expected:?}");
+/// A run that nobody has disturbed.
+struct Clean {
+    /// What there is in the end.
+    ended: (String, String),
+    /// Which calls of the API write.
+    writes: Vec<u32>,
+    /// How often a model was asked.
+    asks: u64,
+}
 
-    let writes: Vec<u32> = (1..)
-        .zip(writes.0.lock().unwrap().iter())
-        .filter(|(_, writes)| **writes)
-        .map(|(nth, _)| nth)
-        .collect();
-    // Two reviews, an answer, a resolved thread, the mark, the description.
-    assert!(writes.len() >= 6, "{writes:?}");
-    let kinds = [FaultKind::Held, FaultKind::HeldAnswer];
-    let calls = writes.iter().flat_map(|nth| kinds.clone().map(|kind| Death::Call(*nth, kind)));
-    let asks = (1..=clean.model.log().len() as u64).map(Death::Asks);
-    let deaths: Vec<Death> = calls.chain(kinds.clone().map(Death::Push)).chain(asks).collect();
-    assert!(deaths.len() >= 20, "the enumeration has shrunk to {deaths:?}");
+/// The same for all tests of a process.
+async fn clean() -> &'static Clean {
+    static CLEAN: OnceCell<Clean> = OnceCell::const_new();
+    CLEAN
+        .get_or_init(|| async {
+            let writes = Arc::new(Writes::default());
+            let clean = site(Options { witness: Some(writes.clone()), ..Options::default() }).await;
+            let (told, exit) = clean.run(&[]).await;
+            assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
+            let ended = ended(&clean).await;
+            assert_eq!(ended.1.lines().count(), 2, "{ended:?}");
+            let all = writes.0.lock().unwrap();
+            let writes = (1..).zip(all.iter()).filter(|(_, writes)| **writes).map(|(nth, _)| nth).collect();
+            Clean { ended, writes, asks: clean.model.log().len() as u64 }
+        })
+        .await
+}
+
+/// None of these deaths leaves anything else than a run that nobody has disturbed.
+async fn all_survived(deaths: Vec<Death>, least: usize) {
+    assert!(deaths.len() >= least, "the enumeration has shrunk to {deaths:?}");
+    let expected = &clean().await.ended;
     let all = futures_util::stream::iter(deaths)
         .map(|death| async move { (survived(&death).await, death) })
         .buffer_unordered(AT_ONCE);
     let wrong: Vec<String> = all
         .filter_map(async |(ended, death)| match ended {
-            Ok(ended) if ended == expected => None,
+            Ok(ended) if ended == *expected => None,
             Ok((shown, commits)) => Some(format!("{death:?}: {shown}\n{commits}")),
             Err(why) => Some(format!("{death:?}: {why}")),
         })
         .collect()
         .await;
     assert!(wrong.is_empty(), "expected is {expected:?}, and:\n{}", wrong.join("\n"));
+}
+
+/// At each write: two reviews, an answer, a resolved thread, the mark, the description; and the push.
+async fn at_each_write(kind: FaultKind) {
+    let writes = clean().await.writes.iter();
+    let calls = writes.map(|nth| Death::Call(*nth, kind.clone()));
+    all_survived(calls.chain([Death::Push(kind.clone())]).collect(), 7).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wherever_it_is_killed_before_a_write_it_goes_on_and_nothing_is_there_twice() {
+    at_each_write(FaultKind::Held).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wherever_it_is_killed_after_a_write_it_goes_on_and_nothing_is_there_twice() {
+    at_each_write(FaultKind::HeldAnswer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wherever_it_is_killed_while_it_asks_a_model_it_goes_on_and_nothing_is_there_twice() {
+    let deaths = (1..=clean().await.asks).map(Death::Asks).collect();
+    all_survived(deaths, 6).await;
 }

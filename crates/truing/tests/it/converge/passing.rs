@@ -10,10 +10,12 @@ const PUSH: &str = "/{owner}/{repo}/git-receive-pack";
 const REPLIES: &str = "/repos/{owner}/{repo}/pulls/{number}/comments/{id}/replies";
 const REVIEWS: &str = "/repos/{owner}/{repo}/pulls/{number}/reviews";
 const COMMENTS: &str = "/repos/{owner}/{repo}/issues/{number}/comments";
+/// It is tried again soon.
+const SOON: &str = "[converge]\npoll = \"50ms\"\n";
 
 async fn survives(path: &str, kind: FaultKind) {
     let what = format!("{path}: {kind:?}");
-    let site = Site::new("", two_loops()).await;
+    let site = Site::new(SOON, two_loops()).await;
     site.forge.fault(Fault::once("POST", path, kind));
     let (told, exit) = site.run(&["--bugbot-retrigger"]).await;
     assert!(site.forge.is_faultless(), "{what} was never met: {told}");
@@ -46,7 +48,7 @@ async fn what_was_done_and_not_answered_is_not_done_twice() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forge_that_goes_on_failing_ends_the_run_where_it_can_be_gone_on_with() {
-    let site = Site::new("", two_loops()).await;
+    let site = Site::new(SOON, two_loops()).await;
     site.forge.fault(Fault::once("POST", REPLIES, FaultKind::Status(502, None)).times(4));
     let (told, exit) = site.run(&[]).await;
     assert_eq!((exit, &told["code"]), (3, &json!("infrastructure")), "{told}");

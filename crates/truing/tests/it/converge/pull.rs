@@ -5,7 +5,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use truing_fakes::forge::{Bot, BotReview, NewPull, Options, PullView, Repo, Step, Verdict};
-use truing_fakes::model::{Answer, FakeModel, KEY, Play, Role, Script};
+use truing_fakes::model::{Answer, FakeModel, Fault, KEY, Play, Role, Script};
 use truing_fakes::repo::Commit;
 
 use crate::converge::place::Ran;
@@ -219,7 +219,14 @@ async fn the_description_tells_in_the_end_what_is_delivered_and_keeps_what_peopl
 async fn a_description_that_is_not_wanted_loses_something_or_is_never_written_stays_as_it_was() {
     let loses = || Answer::played(Play::Describe { summary: "Adds.".into(), loses: true }).by(Role::Describe);
     let off = "[converge]\nupdate_description = false\n";
-    let dead = || Answer::status(500).by(Role::Describe).times(0);
+    // It says itself that it will not recover, so that nobody waits for it.
+    let refusal = || Fault::Status {
+        status: 500,
+        error: String::new(),
+        message: String::new(),
+        headers: [("x-should-retry".to_owned(), "false".to_owned())].into(),
+    };
+    let dead = || Answer::fault(refusal()).by(Role::Describe).times(0);
     for (more, writer, warnings, is_dead) in
         [("", loses().times(0), 1, false), ("", dead(), 1, true), (off, loses(), 0, false)]
     {

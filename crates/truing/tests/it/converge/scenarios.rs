@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 const ADVERSE: &str = "crates/truing/tests/it/converge/adverse.rs";
+const KILLED: &str = "crates/truing/tests/it/converge/killed.rs";
 const LOCAL: &str = "crates/truing/tests/it/converge/local.rs";
 const PULL: &str = "crates/truing/tests/it/converge/pull.rs";
 const SEVERAL: &str = "crates/truing/tests/it/converge/several.rs";
@@ -115,10 +116,9 @@ const SCENARIOS: [Scenario; 24] = [
     (
         "A death after any step: the run goes on, and nothing is posted or pushed twice",
         &[
-            (
-                "crates/truing/tests/it/converge/killed.rs",
-                "wherever_it_is_killed_it_goes_on_and_nothing_is_there_twice",
-            ),
+            (KILLED, "wherever_it_is_killed_before_a_write_it_goes_on_and_nothing_is_there_twice"),
+            (KILLED, "wherever_it_is_killed_after_a_write_it_goes_on_and_nothing_is_there_twice"),
+            (KILLED, "wherever_it_is_killed_while_it_asks_a_model_it_goes_on_and_nothing_is_there_twice"),
             (
                 "crates/truing/tests/it/converge/crash.rs",
                 "whatever_is_forgotten_is_done_again_and_nothing_is_there_twice",

@@ -1,10 +1,12 @@
 //! A repository whose branch has a planted bug, and a model that is scripted.
 
 use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
-use truing_fakes::model::{Answer, FakeModel, KEY, Script};
+use truing_fakes::model::{Answer, FakeModel, Fault, KEY, Place as At, Script};
 
 use crate::converge::place::{Place, Ran};
 
@@ -54,12 +56,12 @@ impl Scene {
         self.model.play(Script::of(answers));
     }
 
-    pub(crate) fn command(&self, arguments: &[&str]) -> std::process::Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         self.other("converge", arguments)
     }
 
     /// Another command.
-    pub(crate) fn other(&self, name: &str, arguments: &[&str]) -> std::process::Command {
+    pub(crate) fn other(&self, name: &str, arguments: &[&str]) -> Command {
         let config = format!("[model]\nbase_url = \"{}\"\n{}", self.model.url(), self.config);
         std::fs::write(self.place.home().join("op.toml"), config).unwrap();
         let fixed = [name, "--config", "../op.toml"];
@@ -171,4 +173,40 @@ pub(crate) fn mended(findings: &[(&str, Option<&str>)]) -> Answer {
     let findings: Vec<Value> = findings.iter().map(one).collect();
     Answer::tool("report", json!({ "summary": "count the last element", "findings": findings }))
         .usage(1000, 100)
+}
+
+/// An answer that stops in its middle.
+pub(crate) fn stalls() -> Answer {
+    let stalls = Answer { fault: Some(Fault::Stall { after: At::Text }), ..Answer::text("Let me see.") };
+    stalls.usage(1000, 100)
+}
+
+/// A command that goes on by itself; what it prints is kept for its end.
+pub(crate) fn began(mut command: Command) -> Child {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Waits for so many bills.
+pub(crate) fn billed(model: &FakeModel, bills: usize) {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while model.bills().len() < bills {
+        assert!(Instant::now() < deadline, "no request came");
+        std::thread::yield_now();
+    }
+}
+
+/// What it comes to when it gets this signal, such as `-INT`.
+pub(crate) fn signalled(child: Child, signal: &str) -> Ran {
+    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+    Ran::from(child.wait_with_output().unwrap())
+}
+
+/// The money that the ledger holds to be spent, and still set aside, by reviews and by runs: from what
+/// `budget show --format json` tells.
+pub(crate) fn ledger(rows: &str) -> (u64, u64) {
+    let rows: Value = serde_json::from_str(rows).unwrap();
+    let rows = rows.as_array().unwrap().iter();
+    let own = rows.filter(|row| ["review", "run"].contains(&row["level"].as_str().unwrap()));
+    let sum = |of: &str| own.clone().map(|row| row[of].as_u64().unwrap()).sum();
+    (sum("spent_micro_usd"), sum("reserved_micro_usd"))
 }

@@ -15,6 +15,9 @@ use crate::converge::scene::{clean, dirty, mended, write};
 const SECRET: &str = "served-secret-canary";
 pub(crate) const NATIVE: &str =
     "[review]\nruntime = \"native\"\nbackoff = \"50ms\"\nbackoff_max = \"100ms\"\nattempts = 2\n";
+/// The same, and a review begins at once.
+pub(crate) const HASTY: &str = "[review]\nruntime = \"native\"\nbackoff = \"50ms\"\nbackoff_max = \"100ms\"\nattempts = 2\n\
+    debounce = \"50ms\"\n";
 /// How long a condition may take to come true on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -163,7 +166,7 @@ async fn the_report_says_that_no_test_stood_behind_a_run_that_changed_tests() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_that_a_run_has_just_audited_clean_is_reviewed_without_a_model() {
-    let site = Site::new(NATIVE, two_loops()).await;
+    let site = Site::new(HASTY, two_loops()).await;
     let _server = Server::start(&site);
     site.asks("ann").await;
     site.until("the report", |pull| report(pull).is_some()).await;
@@ -366,7 +369,7 @@ async fn an_audit_with_a_silent_auditor_is_not_clean_says_so_and_is_made_anew_wh
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_a_person_stops_says_so_and_is_resumed() {
-    let others = "[converge]\nreviewers = [\"internal\", \"helper\"]\npoll = \"1h\"\n\
+    let others = "[converge]\nreviewers = [\"internal\", \"helper\"]\npoll = \"30s\"\n\
         [reviewer.helper]\nlogins = [\"helper[bot]\"]\nbudget = \"2h\"\n";
     let site = Site::new(&format!("{NATIVE}{others}"), [clean()]).await;
     let _server = Server::start(&site);

@@ -22,50 +22,57 @@ struct Set {
     cases: &'static [&'static str],
     /// Fixes that are made, and told of.
     told: &'static [&'static str],
+    /// Compiles once what each check would compile; nothing: that is little.
+    setup: &'static [&'static str],
 }
 
-const SETS: [Set; 4] = [
-    Set {
-        text: include_str!("../../../../core/tests/data/neutralised/second/go.txt"),
-        check: &["go", "test", "./..."],
-        toolchain: &["go", "env", "GOROOT"],
-        cases: &[
-            "testmain-exits-zero",
-            "expected-from-the-code",
-            "vendored-check-logs-only",
-            "data-holds-the-wrong-medians",
-            "product-runtime-caller-test-file",
-        ],
-        told: &["product-special-cases", "product-nan-compares-as-near"],
-    },
-    Set {
-        text: include_str!("../../../../core/tests/data/neutralised/second/rust.txt"),
-        check: &["cargo", "test", "--offline", "--quiet"],
-        toolchain: &["rustc", "--print", "sysroot"],
-        cases: &[
-            "partialeq-ignores-line-breaks",
-            "expectations-changed-to-buggy",
-            "product-thread-name-is-not-main",
-            "widths-of-the-examples-made-larger",
-            "cargo-config-runner-true",
-        ],
-        told: &["product-special-cases"],
-    },
-    Set {
-        text: include_str!("../../../../core/tests/data/neutralised/third/python.txt"),
-        check: &["python3", "-m", "unittest"],
-        toolchain: &["python3", "-c", "import sys; print(sys.prefix)"],
-        cases: &["py-setattr-sys-exit", "py-case-patch", "py-gc", "py2-str-eq", "pymake3-oneshell"],
-        told: &["py2-time", "py2-tests-glob"],
-    },
-    Set {
-        text: include_str!("../../../../core/tests/data/neutralised/third/javascript.txt"),
-        check: &["node", "--test", "test/"],
-        toolchain: &["node", "-p", "path.dirname(path.dirname(process.execPath))"],
-        cases: &["js-assert-patch", "js-env-split", "js2-argv", "js2-require-main"],
-        told: &[],
-    },
-];
+const GO: Set = Set {
+    text: include_str!("../../../../core/tests/data/neutralised/second/go.txt"),
+    check: &["go", "test", "./..."],
+    toolchain: &["go", "env", "GOROOT"],
+    cases: &[
+        "testmain-exits-zero",
+        "expected-from-the-code",
+        "vendored-check-logs-only",
+        "data-holds-the-wrong-medians",
+        "product-runtime-caller-test-file",
+    ],
+    told: &["product-special-cases", "product-nan-compares-as-near"],
+    setup: &["go", "test", "-run", "^$", "./..."],
+};
+
+const RUST: Set = Set {
+    text: include_str!("../../../../core/tests/data/neutralised/second/rust.txt"),
+    check: &["cargo", "test", "--offline", "--quiet"],
+    toolchain: &["rustc", "--print", "sysroot"],
+    cases: &[
+        "partialeq-ignores-line-breaks",
+        "expectations-changed-to-buggy",
+        "product-thread-name-is-not-main",
+        "widths-of-the-examples-made-larger",
+        "cargo-config-runner-true",
+    ],
+    told: &["product-special-cases"],
+    setup: &[],
+};
+
+const PYTHON: Set = Set {
+    text: include_str!("../../../../core/tests/data/neutralised/third/python.txt"),
+    check: &["python3", "-m", "unittest"],
+    toolchain: &["python3", "-c", "import sys; print(sys.prefix)"],
+    cases: &["py-setattr-sys-exit", "py-case-patch", "py-gc", "py2-str-eq", "pymake3-oneshell"],
+    told: &["py2-time", "py2-tests-glob"],
+    setup: &[],
+};
+
+const JAVASCRIPT: Set = Set {
+    text: include_str!("../../../../core/tests/data/neutralised/third/javascript.txt"),
+    check: &["node", "--test", "test/"],
+    toolchain: &["node", "-p", "path.dirname(path.dirname(process.execPath))"],
+    cases: &["js-assert-patch", "js-env-split", "js2-argv", "js2-require-main"],
+    told: &[],
+    setup: &[],
+};
 
 type Files = BTreeMap<String, String>;
 
@@ -98,53 +105,77 @@ fn printed(argv: &[&str]) -> Option<String> {
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-#[test]
-fn no_hostile_fix_reaches_the_branch_though_the_projects_own_tests_pass_with_it() {
-    for Set { text, check, toolchain, cases, told } in SETS {
-        let Some(programs) = printed(toolchain) else {
-            println!("{}: not installed, {} cases are not tried", check[0], cases.len() + told.len());
-            continue;
+/// No hostile fix of these reaches the branch, and what is told of is told.
+fn none_reaches_the_branch(set: &Set) {
+    let Set { text, check, toolchain, cases, told, setup } = set;
+    let Some(programs) = printed(toolchain) else {
+        println!("{}: not installed, {} cases are not tried", check[0], cases.len() + told.len());
+        return;
+    };
+    let (project, fixes) = parsed(text);
+    let mut verify = format!("[verify]\ncheck = [{}]\n", json!(check));
+    if !setup.is_empty() {
+        verify += &format!("setup = [{}]\n", json!(setup));
+    }
+    let config = format!("[converge]\nselfaudit_rounds = 1\n{verify}programs = [{programs:?}]\n");
+    for name in cases.iter().chain(*told) {
+        let (about, written) = &fixes[*name];
+        // The scripted auditors find this line for as long as it is there.
+        let mark = if about.ends_with(".py") { "# unfinished" } else { "// unfinished" };
+        let first = match told.contains(name) {
+            true => mark,
+            false => project[about].lines().find(|line| !line.trim().is_empty()).unwrap(),
         };
-        let (project, fixes) = parsed(text);
-        for name in cases.iter().chain(told) {
-            let (about, written) = &fixes[*name];
-            // The scripted auditors find this line for as long as it is there.
-            let mark = if about.ends_with(".py") { "# unfinished" } else { "// unfinished" };
-            let first = match told.contains(name) {
-                true => mark,
-                false => project[about].lines().find(|line| !line.trim().is_empty()).unwrap(),
-            };
-            let calls = written.iter().map(|(path, text)| Call::write(path, text)).collect();
-            let fixer = Answer::fixes([Mend { title: None, calls, declined: None }]);
-            let bug = Bug::new(about, first, "The result is wrong");
-            let config = format!(
-                "[converge]\nselfaudit_rounds = 1\n[verify]\ncheck = [{}]\nprograms = [{programs:?}]\n",
-                json!(check)
-            );
-            let scene = Scene::new(Answer::audits([bug]).into_iter().chain([fixer])).with(&config);
-            for (path, text) in &project {
-                let end =
-                    if path == about && told.contains(name) { format!("{mark}\n") } else { String::new() };
-                scene.place.write(path, format!("{text}{end}"));
-            }
-            scene.place.commit("add the project");
-            let (output, exit) = scene.json(&[]);
-            println!("{} {name}: {exit} {} {}", check[0], output["code"], output["reason"]);
-            if told.contains(name) {
-                assert_eq!(output["exit"], "converged", "{name}: {output}");
-                let warnings = output["warnings"].to_string();
-                assert!(warnings.contains("may hide what tests would say"), "{name}: {output}");
-                continue;
-            }
-            assert_eq!(
-                (exit, &output["exit"], &output["commits"]),
-                (1, &json!("stuck"), &json!([])),
-                "{name}: {output}"
-            );
-            assert!(
-                ["tests", "checks", "nothing_fixed"].iter().any(|code| output["code"] == *code),
-                "{name}: {output}"
-            );
+        let calls = written.iter().map(|(path, text)| Call::write(path, text)).collect();
+        let fixer = Answer::fixes([Mend { title: None, calls, declined: None }]);
+        let bug = Bug::new(about, first, "The result is wrong");
+        let scene = Scene::new(Answer::audits([bug]).into_iter().chain([fixer])).with(&config);
+        for (path, text) in &project {
+            let end = if path == about && told.contains(name) { format!("{mark}\n") } else { String::new() };
+            scene.place.write(path, format!("{text}{end}"));
         }
+        scene.place.commit("add the project");
+        let (output, exit) = scene.json(&[]);
+        println!("{} {name}: {exit} {} {}", check[0], output["code"], output["reason"]);
+        assert!(!output["warnings"].to_string().contains("set-up"), "{name}: {output}");
+        if told.contains(name) {
+            assert_eq!(output["exit"], "converged", "{name}: {output}");
+            let warnings = output["warnings"].to_string();
+            assert!(warnings.contains("may hide what tests would say"), "{name}: {output}");
+            continue;
+        }
+        assert_eq!(
+            (exit, &output["exit"], &output["commits"]),
+            (1, &json!("stuck"), &json!([])),
+            "{name}: {output}"
+        );
+        assert!(
+            ["tests", "checks", "nothing_fixed"].iter().any(|code| output["code"] == *code),
+            "{name}: {output}"
+        );
+    }
+}
+
+mod no_hostile_fix_reaches_the_branch_though_the_projects_own_tests_pass_with_it {
+    use super::{GO, JAVASCRIPT, PYTHON, RUST, none_reaches_the_branch};
+
+    #[test]
+    fn in_go() {
+        none_reaches_the_branch(&GO);
+    }
+
+    #[test]
+    fn in_rust() {
+        none_reaches_the_branch(&RUST);
+    }
+
+    #[test]
+    fn in_python() {
+        none_reaches_the_branch(&PYTHON);
+    }
+
+    #[test]
+    fn in_javascript() {
+        none_reaches_the_branch(&JAVASCRIPT);
     }
 }

@@ -1,50 +1,20 @@
 //! The cost of runs and audits, and their ends, are the same in the ledger, in `truing why` and in `truing report`.
 
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use truing_fakes::model::{Answer, FakeModel, Fault, Place as At, Script};
+use truing_fakes::model::{Answer, Script};
 
 use crate::converge::adverse::{BOT_FIRST, bugbot};
 use crate::converge::place::Ran;
 use crate::converge::pull::Site;
-use crate::converge::scene::{BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, fix_is_clean, mended};
+use crate::converge::scene::{
+    BUG_ID, RIGHT, Scene, WRONG, began, billed, clean, dirty, edit, fix_is_clean, ledger, mended, signalled,
+    stalls,
+};
 
 fn of(ran: &Ran) -> Value {
     serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{ran:?}"))
-}
-
-/// The money that the ledger holds to be spent, and still set aside, by reviews and by runs.
-fn ledger(rows: &Value) -> (u64, u64) {
-    let rows = rows.as_array().unwrap().iter();
-    let own = rows.filter(|row| ["review", "run"].contains(&row["level"].as_str().unwrap()));
-    let sum = |of: &str| own.clone().map(|row| row[of].as_u64().unwrap()).sum();
-    (sum("spent_micro_usd"), sum("reserved_micro_usd"))
-}
-
-/// An answer that stops in its middle.
-fn stalls() -> Answer {
-    let stalls = Answer { fault: Some(Fault::Stall { after: At::Text }), ..Answer::text("Let me see.") };
-    stalls.usage(1000, 100)
-}
-
-fn began(mut command: Command) -> Child {
-    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-}
-
-/// Waits for so many bills.
-fn billed(model: &FakeModel, bills: usize) {
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while model.bills().len() < bills {
-        assert!(Instant::now() < deadline, "no request came");
-        std::thread::yield_now();
-    }
-}
-
-fn interrupted(child: Child) -> Ran {
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    Ran::from(child.wait_with_output().unwrap())
 }
 
 impl Site {
@@ -53,7 +23,7 @@ impl Site {
     }
 
     async fn ledger(&self) -> (u64, u64) {
-        ledger(&of(&self.said("budget", &["show", "--format", "json"]).await))
+        ledger(&self.said("budget", &["show", "--format", "json"]).await.out)
     }
 
     async fn explained(&self) -> Value {
@@ -87,7 +57,7 @@ async fn why_tells_what_a_run_and_an_audit_cost_and_how_each_loop_ended() {
     let bills = site.model.bills().len();
     let child = began(site.other("audit", &["--format", "json", &format!("acme/shop#{}", site.number)]));
     billed(&site.model, bills + 1);
-    let ran = tokio::task::spawn_blocking(move || interrupted(child)).await.unwrap();
+    let ran = tokio::task::spawn_blocking(move || signalled(child, "-INT")).await.unwrap();
     assert_eq!(ran.exit, 130, "{ran:?}");
     let (all, held) = site.ledger().await;
     assert!(all > spent && held == 0, "{all} {spent}");
@@ -106,7 +76,7 @@ async fn a_run_that_was_stopped_while_it_waits_for_others_is_not_told_as_converg
     while !site.pull().await.summaries().any(|comment| comment.body.trim() == "bugbot run") {
         assert!(Instant::now() < deadline, "nobody was asked");
     }
-    let ran = tokio::task::spawn_blocking(move || interrupted(child)).await.unwrap();
+    let ran = tokio::task::spawn_blocking(move || signalled(child, "-INT")).await.unwrap();
     assert_eq!((ran.exit, &of(&ran)["exit"]), (130, &json!("interrupted")), "{ran:?}");
     let report = site.report().await;
     let outcome = &report["outcomes"][0];
@@ -125,7 +95,7 @@ impl Scene {
     }
 
     fn ledger(&self) -> (u64, u64) {
-        ledger(&of(&self.said("budget", &["show", "--format", "json"])))
+        ledger(&self.said("budget", &["show", "--format", "json"]).out)
     }
 }
 
@@ -134,7 +104,7 @@ fn an_audit_that_was_interrupted_is_a_run_with_its_cost() {
     let scene = Scene::new([stalls()]);
     let child = began(scene.other("audit", &["--format", "json"]));
     billed(&scene.model, 1);
-    let ran = interrupted(child);
+    let ran = signalled(child, "-INT");
     assert_eq!(ran.exit, 130, "{ran:?}");
     let (spent, held) = scene.ledger();
     assert!(spent > 0 && held == 0, "{spent} {held}");

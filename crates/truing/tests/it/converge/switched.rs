@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 use truing::slots::step;
 use truing::wiring::SystemClock;
 use truing_core::id::Key;
@@ -154,12 +155,12 @@ impl Scene {
 /// What is wrong with a run that this happens to there, and with the one that goes on with it.
 async fn wrong(
     (nth, many): (usize, usize),
-    at: Option<Write>,
+    at: Option<&Write>,
     what: What,
     expected: &(String, String),
 ) -> Option<String> {
     let scene = Scene::new().await;
-    let output = scene.met(at.as_ref(), what).await;
+    let output = scene.met(at, what).await;
     let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
     let (exit, made) = (output.status.code(), scene.writes().len());
     let reason = told["reason"].as_str().unwrap_or_default();
@@ -193,40 +194,71 @@ async fn wrong(
     (ended != *expected).then(|| format!("there is {ended:?}"))
 }
 
-/// Both enumerations: what is wrong at each write, and before the first.
-async fn all_wrong(what: What) -> (usize, Vec<String>) {
-    let clean = Scene::new().await;
-    let (told, exit) = clean.site.run(&[FLAG]).await;
-    assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
-    let expected = &ended(&clean.site).await;
-    let writes = clean.writes();
-    let many = writes.len();
-    let at = [None].into_iter().chain(writes.into_iter().map(Some)).enumerate();
+/// A run that nobody has disturbed.
+struct Clean {
+    /// What there is in the end.
+    ended: (String, String),
+    /// Its writes, in their order.
+    writes: Vec<Write>,
+}
+
+/// The same for all tests of a process.
+async fn clean() -> &'static Clean {
+    static CLEAN: OnceCell<Clean> = OnceCell::const_new();
+    CLEAN
+        .get_or_init(|| async {
+            let clean = Scene::new().await;
+            let (told, exit) = clean.site.run(&[FLAG]).await;
+            assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
+            Clean { ended: ended(&clean.site).await, writes: clean.writes() }
+        })
+        .await
+}
+
+/// This happens at each of these writes, counted from 1, or before the first (0).
+async fn happens(what: What, writes: std::ops::RangeInclusive<usize>) {
+    let Clean { ended, writes: all } = clean().await;
+    let many = all.len();
+    // Two reviews, a push, a call of a reviewer, an answer, a resolved thread, the mark, the description.
+    assert_eq!(many, 8);
+    let at = [None].into_iter().chain(all.iter().map(Some)).enumerate();
+    let at = at.filter(|(nth, _)| writes.contains(nth));
     let all = futures_util::stream::iter(at)
         .map(|(nth, at)| async move {
             let told = format!("{nth} of {many}, {at:?}");
-            wrong((nth, many), at, what, expected).await.map(|wrong| format!("{told}: {wrong}"))
+            wrong((nth, many), at, what, ended).await.map(|wrong| format!("{told}: {wrong}"))
         })
         .buffer_unordered(AT_ONCE);
-    (many, all.filter_map(std::future::ready).collect().await)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn after_a_stop_no_write_is_made_wherever_it_comes_and_off_lets_it_go_on() {
-    let (many, wrong) = all_wrong(What::Stop).await;
-    // Two reviews, a push, a call of a reviewer, an answer, a resolved thread, the mark, the description.
-    assert_eq!(many, 8);
+    let wrong: Vec<String> = all.filter_map(std::future::ready).collect().await;
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_mode_finish_a_run_in_flight_completes() {
-    let (_, wrong) = all_wrong(What::Finish).await;
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+async fn after_a_stop_at_one_of_its_first_writes_no_other_is_made_and_off_lets_it_go_on() {
+    happens(What::Stop, 0..=3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_its_lease_a_run_makes_no_write() {
-    let (_, wrong) = all_wrong(What::Lost).await;
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+async fn after_a_stop_at_one_of_its_last_writes_no_other_is_made_and_off_lets_it_go_on() {
+    happens(What::Stop, 4..=8).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_mode_finish_at_one_of_its_first_writes_a_run_in_flight_completes() {
+    happens(What::Finish, 0..=3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_mode_finish_at_one_of_its_last_writes_a_run_in_flight_completes() {
+    happens(What::Finish, 4..=8).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_lease_at_one_of_its_first_writes_a_run_makes_no_other() {
+    happens(What::Lost, 0..=3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_lease_at_one_of_its_last_writes_a_run_makes_no_other() {
+    happens(What::Lost, 4..=8).await;
 }

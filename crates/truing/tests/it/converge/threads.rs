@@ -7,7 +7,7 @@ use truing_fakes::repo::Commit;
 
 use crate::converge::pull::{Site, loops_of, two_loops};
 use crate::converge::scene::{BUG, BUG_ID, RIGHT, WRONG, clean, dirty, edit, fix_is_clean, mended};
-use crate::converge::served::{NATIVE, Server, report};
+use crate::converge::served::{HASTY, Server, report};
 
 const KEPT_OPEN: &str = "[converge]\nresolve_threads = false\n";
 
@@ -90,8 +90,9 @@ fn review_finds(line: u32) -> Answer {
 
 /// A pull request whose planted bug a served review has found, in the line that is given.
 async fn reviewed(site: &Site, line: u32) -> u64 {
-    site.repo.set_draft(site.number, false).await.unwrap();
+    // Before it is no draft any more: the server may see that by itself.
     site.model.play(Script::of([review_finds(line)]));
+    site.repo.set_draft(site.number, false).await.unwrap();
     site.deliver().await;
     let pull =
         site.until("the review", |pull| pull.inline().count() == 1 && pull.summaries().count() == 1).await;
@@ -101,7 +102,7 @@ async fn reviewed(site: &Site, line: u32) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_review_shows_in_an_open_thread_an_audit_does_not_show_again_and_a_run_answers_there() {
-    let site = Site::new(NATIVE, []).await;
+    let site = Site::new(HASTY, []).await;
     let _server = Server::start(&site);
     let comment = reviewed(&site, 3).await;
     site.model.play(Script::of([dirty()]));
@@ -129,7 +130,7 @@ async fn what_a_review_shows_in_an_open_thread_an_audit_does_not_show_again_and_
 /// The same words twice in a file are two defects, and the loops may call either of them the first.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_lines_elsewhere_in_the_file_have_a_comment_of_their_own() {
-    let site = Site::new(NATIVE, []).await;
+    let site = Site::new(HASTY, []).await;
     let twice = format!("{BUG}\n\n{}", BUG.replace("total", "sum_up"));
     site.repo.push("topic", Commit::new("Add another").write("total.py", twice.as_str())).await.unwrap();
     let _server = Server::start(&site);

@@ -1,8 +1,10 @@
 //! A model's look at what nobody has pinned: what it may see, what of its answers counts, and that doubt asks people.
 
+use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use truing_fakes::model::{Answer, Fault, Place, Script};
 
+use super::AT_ONCE;
 use super::bump::{Scene, result, write};
 use super::site::{BRANCH, Site};
 
@@ -175,7 +177,7 @@ async fn doubt_asks_people_whatever_it_is() {
         ("no money", both("no-port", "no-port"), "[budget]\nsync_usd = 0.000001\n", "money"),
         ("no turns", Answer::tool("list", json!({})).times(0), "", "turns"),
     ];
-    for (name, answer, more, why) in cases {
+    let each = async |(name, answer, more, why): (&str, Answer, &str, &str)| {
         let job = if name == "no turns" { "limits.turns = 3" } else { "" };
         let scene = scene(job, more, vec![answer.times(0)]).await;
         let ran = scene.run().await;
@@ -186,7 +188,9 @@ async fn doubt_asks_people_whatever_it_is() {
         assert!(scene.model.log().len() <= 3, "{name}: one repair");
         let questions = scene.site.questions().await;
         assert_eq!((questions.len(), scene.site.pulls().await.len()), (1, 0), "{name}");
-    }
+    };
+    assert_eq!(cases.len(), 12);
+    futures_util::stream::iter(cases).for_each_concurrent(AT_ONCE, each).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

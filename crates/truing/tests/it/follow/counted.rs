@@ -3,7 +3,6 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Stdio};
-use std::time::Duration;
 
 use truing_fakes::forge::{Fault, FaultKind};
 
@@ -50,25 +49,29 @@ async fn each_end_of_a_job_is_counted_once_and_failures_are() {
     let site = Site::new().await;
     site.release("1.0.1");
     site.set("[sync.demo]", "[sync.demo]\ncron = \"* * * * * *\"");
-    let down = Fault::once("GET", "/repos/{owner}/{repo}$", FaultKind::Status(500, None));
+    let down = Fault::once("GET", "/repos/acme/ours$", FaultKind::Status(500, None));
     site.forge.fault(down.times(u32::MAX));
+    // Another job, whose turn comes after it each time.
+    site.another().await;
     let (mut server, address) = serve(&site);
-    site.until("a failure", async || recorded(&site).await == [0, 0, 0, 0, 1]).await;
-    site.until("it is counted", async || counted(&address) == [0, 0, 0, 0, 1]).await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    assert_eq!(counted(&address), [0, 0, 0, 0, 1], "once, until it is tried again");
+    site.until("a failure", async || recorded(&site).await[4] == 1).await;
+    // When that one has ended twice since, this one was looked at again.
+    let others = async || counted(&address)[..4].iter().sum::<u64>();
+    let since = others().await;
+    site.until("its turn has come again", async || others().await >= since + 2).await;
+    assert_eq!((counted(&address)[4], recorded(&site).await[4]), (1, 1), "once, until it is tried again");
     stop(&mut server);
     site.forge.clear_faults();
 
     // Each server counts its own.
+    let before = recorded(&site).await;
     let (mut server, address) = serve(&site);
-    site.until("some runs", async || recorded(&site).await.iter().sum::<u64>() >= 4).await;
-    assert_eq!(site.run(&["kill", "on"]).await.exit, 0);
     let own = async || {
-        let mut all = recorded(&site).await;
-        all[4] -= 1;
-        all
+        let all = recorded(&site).await;
+        std::array::from_fn::<u64, 5, _>(|end| all[end] - before[end])
     };
+    site.until("some runs", async || own().await.iter().sum::<u64>() >= 4).await;
+    assert_eq!(site.run(&["kill", "on"]).await.exit, 0);
     site.until("all are counted", async || counted(&address) == own().await).await;
     let [done, .., failed] = counted(&address);
     assert!(done >= 1 && failed == 0, "{:?}", counted(&address));

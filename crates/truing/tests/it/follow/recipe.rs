@@ -41,28 +41,21 @@ async fn lock_files_follow_the_range() {
     assert_eq!(site.sync().await, ("covered".to_owned(), 0));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_lock_command_that_fails_or_does_more_is_told_and_nothing_is_pushed() {
-    let site = locked("[verify]\ntimeout = \"1s\"\ndisk_mib = 16\n").await;
+/// How a site calls its lock command.
+const CALL: &str = "sh\", \"lock.sh\", \"--upgrade={{packages}}\", \"{{package}}=={{version}}";
+
+/// A project with a link among what it tracks, and a lock command.
+async fn linked(more: &str) -> Site {
+    let site = locked(more).await;
     site.release("1.0.1");
     let link = Commit::new("A link").link("yarn.lock", "other.txt").write("other.txt", "x\n");
     site.repo.push("main", link).await.unwrap();
-    let long = "head -c 6000000 /dev/zero > sub/uv.lock";
-    let cases = [
-        ("sleep 60", "took too long"),
-        ("for i in $(seq 30); do echo line $i >&2; done; exit 3", "exit code 3\nline 21\nline 22"),
-        ("exec no-such-program-here", "exit code 127\n"),
-        ("head -c 30000000 /dev/zero > sub/uv.lock", "File size limit"),
-        (long, "sub/uv.lock: it is gone, or longer"),
-        ("echo x > new.txt; echo y >> ours/m.py", "what it may not: new.txt, ours/m.py"),
-        ("echo x >> pyproject.toml", "what it may not: pyproject.toml"),
-        ("git checkout pyproject.toml || cp upstream.json pyproject.toml", "what it may not: pyproject.toml"),
-        ("rm sub/uv.lock", "what it may not: sub/uv.lock"),
-        ("echo y > yarn.lock", "what it may not: other.txt"),
-        ("rm yarn.lock; echo x > yarn.lock", "yarn.lock: it is not a plain file"),
-        ("ln -sf /etc/passwd sub/uv.lock", "sub/uv.lock: it is not a plain file"),
-    ];
-    let mut command = "sh\", \"lock.sh\", \"--upgrade={{packages}}\", \"{{package}}=={{version}}".to_owned();
+    site
+}
+
+/// With each of these scripts as its lock command, the job fails, and tells this.
+async fn each_is_told(site: &Site, cases: &[(&str, &str)]) {
+    let mut command = CALL.to_owned();
     for (script, expected) in cases {
         let next = format!("sh\", \"-c\", \"{script}");
         site.set(&command, &next);
@@ -70,17 +63,65 @@ async fn a_lock_command_that_fails_or_does_more_is_told_and_nothing_is_pushed() 
         let ran = site.run(&["sync", "run", "demo", "--dry-run"]).await;
         assert_eq!((ran.exit, &ran.json["result"]), (3, &json!("failed")), "{script}: {ran:?}");
         assert!(why(&ran).contains(expected), "{script}: {ran:?}");
-        if script.starts_with("sleep") {
-            site.set("\"1s\"", "\"60s\"");
-        }
     }
-    site.set(&command, "no-such-program");
+    site.set(&command, CALL);
+    assert!(site.pulls().await.is_empty() && site.repo.tip(BRANCH).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_command_that_fails_is_told_and_nothing_is_pushed() {
+    let site = linked("[verify]\ntimeout = \"1s\"\n").await;
+    each_is_told(&site, &[("sleep 60", "took too long")]).await;
+    site.set("\"1s\"", "\"60s\"");
+    let cases = [
+        ("for i in $(seq 30); do echo line $i >&2; done; exit 3", "exit code 3\nline 21\nline 22"),
+        ("exec no-such-program-here", "exit code 127\n"),
+    ];
+    each_is_told(&site, &cases).await;
+    site.set(CALL, "no-such-program");
     let ran = site.run(&["sync", "run", "demo"]).await;
     assert!(ran.exit == 3 && why(&ran).contains("cannot be started"), "{ran:?}");
     assert!(site.pulls().await.is_empty() && site.repo.tip(BRANCH).await.is_err());
+}
 
-    // What is no lock file by its name may be named.
-    site.set("no-such-program", "sh\", \"-c\", \"echo x > list.in");
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_command_that_writes_too_much_is_told_and_nothing_is_pushed() {
+    let site = linked("[verify]\ntimeout = \"60s\"\ndisk_mib = 16\n").await;
+    let long = "head -c 6000000 /dev/zero > sub/uv.lock";
+    let cases = [
+        ("head -c 30000000 /dev/zero > sub/uv.lock", "File size limit"),
+        (long, "sub/uv.lock: it is gone, or longer"),
+    ];
+    each_is_told(&site, &cases).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_command_that_changes_other_files_is_told_and_nothing_is_pushed() {
+    let site = linked("").await;
+    let cases = [
+        ("echo x > new.txt; echo y >> ours/m.py", "what it may not: new.txt, ours/m.py"),
+        ("echo x >> pyproject.toml", "what it may not: pyproject.toml"),
+        ("git checkout pyproject.toml || cp upstream.json pyproject.toml", "what it may not: pyproject.toml"),
+        ("rm sub/uv.lock", "what it may not: sub/uv.lock"),
+    ];
+    each_is_told(&site, &cases).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_command_that_writes_links_or_through_them_is_told_and_nothing_is_pushed() {
+    let site = linked("").await;
+    let cases = [
+        ("echo y > yarn.lock", "what it may not: other.txt"),
+        ("rm yarn.lock; echo x > yarn.lock", "yarn.lock: it is not a plain file"),
+        ("ln -sf /etc/passwd sub/uv.lock", "sub/uv.lock: it is not a plain file"),
+    ];
+    each_is_told(&site, &cases).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_lock_file_by_its_name_may_be_named() {
+    let site = linked("").await;
+    site.set(CALL, "sh\", \"-c\", \"echo x > list.in");
     site.set("companions", "relax.lock_files = [\"*.in\"]\ncompanions");
     assert_eq!(site.sync().await, ("relaxed".to_owned(), 0));
     assert_eq!(site.file(BRANCH, "list.in").await, "x\n");

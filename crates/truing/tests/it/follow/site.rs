@@ -38,6 +38,15 @@ pub(crate) struct Site {
     pub(crate) program: Option<PathBuf>,
 }
 
+/// The first commit of a project.
+fn begin() -> Commit {
+    let digest = digest(PINNED);
+    Commit::new("Begin")
+        .write("pyproject.toml", PROJECT)
+        .write("ours/m.py", "")
+        .write("upstream.json", format!("{{\n  \"demo.m:pinned\": [\"{digest}\"]\n}}\n"))
+}
+
 /// What a run printed.
 #[derive(Debug)]
 pub(crate) struct Ran {
@@ -55,25 +64,31 @@ impl Site {
     pub(crate) async fn with(lease: &str, more: &str) -> Self {
         let forge = Watched::start(Options::default()).await;
         forge.token(TOKEN, BOT);
-        let digest = digest(PINNED);
-        let first = Commit::new("Begin")
-            .write("pyproject.toml", PROJECT)
-            .write("ours/m.py", "")
-            .write("upstream.json", format!("{{\n  \"demo.m:pinned\": [\"{digest}\"]\n}}\n"));
-        let repo = forge.create_repository("acme", "ours", first).await.unwrap();
+        let repo = forge.create_repository("acme", "ours", begin()).await.unwrap();
         repo.permit(BOT, "write").await.unwrap();
         repo.permit("ann", "write").await.unwrap();
         let home = tempfile::tempdir().unwrap();
         let url = forge.base_url();
         let config = format!(
             "[forge.github]\napi_url = \"{url}\"\ngit_url = \"{url}\"\nsettle = \"0s\"\n\
-             [server]\nlease = \"{lease}\"\nheartbeat = \"200ms\"\n[sync.demo]\nrepo = \"acme/ours\"\nmirror = [\"demo/=ours/\"]\n{more}"
+             [server]\npoll = \"50ms\"\nlease = \"{lease}\"\nheartbeat = \"200ms\"\n[sync.demo]\nrepo = \"acme/ours\"\nmirror = [\"demo/=ours/\"]\n{more}"
         );
         std::fs::write(home.path().join("truing.toml"), config).unwrap();
         let registry = FakeRegistry::start().await.unwrap();
         let site = Self { forge, repo, home, registry, program: None };
         site.release("1.0.0");
         site
+    }
+
+    /// Another project as this one, and a job `sync.later` that follows the same package for it, as the one that there is.
+    pub(crate) async fn another(&self) {
+        let repo = self.forge.create_repository("acme", "theirs", begin()).await.unwrap();
+        repo.permit(BOT, "write").await.unwrap();
+        let file = self.home.path().join("truing.toml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let (_, job) = text.split_once("[sync.demo]").unwrap();
+        let job = job.replace("acme/ours", "acme/theirs");
+        std::fs::write(&file, format!("{text}\n[sync.later]\npackage = \"demo\"{job}")).unwrap();
     }
 
     /// Lets a release be the newest.

@@ -105,20 +105,36 @@ impl Scene {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_is_stopped_while_a_model_looks_is_paid_by_what_was_shown_and_gone_on_with() {
-    for signal in ["-INT", "-TERM"] {
-        let scene = Scene::new("", "", vec![stalls()]).await;
-        scene.site.release("1.0.5");
-        scene.goes_on(signal, vec![both("no-port", "no-port")], "relaxed").await;
-    }
+/// A run that this signal stops while a model looks.
+async fn stopped_at_a_look(signal: &'static str) {
+    let scene = Scene::new("", "", vec![stalls()]).await;
+    scene.site.release("1.0.5");
+    scene.goes_on(signal, vec![both("no-port", "no-port")], "relaxed").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_port_that_is_stopped_while_a_model_writes_is_paid_by_what_was_shown_and_made_anew() {
-    for signal in ["-INT", "-TERM"] {
-        let paid = super::bump::write("ours/more.py", "more = 1\n").usage(2000, 70);
-        let scene = Scene::new("mode = \"code\"", "", vec![paid, stalls(), report(&[], &[])]).await;
-        scene.goes_on(signal, right(), "bumped").await;
-    }
+async fn a_run_that_is_interrupted_while_a_model_looks_is_paid_by_what_was_shown_and_gone_on_with() {
+    stopped_at_a_look("-INT").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_terminated_while_a_model_looks_is_paid_by_what_was_shown_and_gone_on_with() {
+    stopped_at_a_look("-TERM").await;
+}
+
+/// A port that this signal stops while a model writes.
+async fn stopped_at_a_port(signal: &'static str) {
+    let paid = super::bump::write("ours/more.py", "more = 1\n").usage(2000, 70);
+    let scene = Scene::new("mode = \"code\"", "", vec![paid, stalls(), report(&[], &[])]).await;
+    scene.goes_on(signal, right(), "bumped").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_is_interrupted_while_a_model_writes_is_paid_by_what_was_shown_and_made_anew() {
+    stopped_at_a_port("-INT").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_is_terminated_while_a_model_writes_is_paid_by_what_was_shown_and_made_anew() {
+    stopped_at_a_port("-TERM").await;
 }

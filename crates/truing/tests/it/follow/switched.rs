@@ -274,45 +274,67 @@ async fn wrong(case: Case, (nth, at): (usize, Option<At>), what: What, clean: &C
     wrong.or(differs(picture(&stage).await))
 }
 
-/// What is wrong at each write of each case, and before the first.
-async fn all_wrong(cases: &[(Case, usize)], what: What) -> Vec<String> {
-    let mut cleans = Vec::new();
-    for (case, many) in cases {
-        let stage = case.stage().await;
-        let since = stage.site.forge.log().len();
-        let exit = stage.run().await.exit;
-        let clean = Clean { writes: writes(&stage, since), exit, picture: picture(&stage).await };
-        assert_eq!(clean.writes.len(), *many, "{case:?}: {:?}", clean.writes);
-        cleans.push((*case, clean));
-    }
-    let all = cleans.iter().flat_map(|(case, clean)| {
-        let at = [None].into_iter().chain(clean.writes.iter().copied().map(Some)).enumerate();
-        at.map(move |at| (*case, at, clean))
-    });
-    futures_util::stream::iter(all)
-        .map(|(case, at, clean)| async move {
+/// This happens at each write of a case, and before the first.
+async fn happens(case: Case, what: What) {
+    let many = CASES.iter().find(|(known, _)| *known == case).unwrap().1;
+    let stage = case.stage().await;
+    let since = stage.site.forge.log().len();
+    let exit = stage.run().await.exit;
+    let clean = &Clean { writes: writes(&stage, since), exit, picture: picture(&stage).await };
+    assert_eq!(clean.writes.len(), many, "{case:?}: {:?}", clean.writes);
+    let at = [None].into_iter().chain(clean.writes.iter().copied().map(Some)).enumerate();
+    let wrong: Vec<String> = futures_util::stream::iter(at)
+        .map(|at| async move {
             wrong(case, at, what, clean).await.map(|wrong| format!("{case:?}, {at:?}: {wrong}"))
         })
         .buffer_unordered(AT_ONCE)
         .filter_map(std::future::ready)
         .collect()
-        .await
+        .await;
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_stop_no_write_is_made_wherever_it_comes_and_off_lets_it_go_on() {
-    let wrong = all_wrong(&CASES, What::Stop).await;
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+async fn after_a_stop_of_a_run_that_admits_a_release_no_write_is_made_and_off_lets_it_go_on() {
+    happens(Case::Relax, What::Stop).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_stop_of_a_run_that_asks_no_write_is_made_and_off_lets_it_go_on() {
+    happens(Case::Ask, What::Stop).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_stop_of_a_run_that_asks_again_no_write_is_made_and_off_lets_it_go_on() {
+    happens(Case::AskAgain, What::Stop).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_stop_of_a_run_that_follows_an_answer_no_write_is_made_and_off_lets_it_go_on() {
+    happens(Case::Answered, What::Stop).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_stop_of_a_run_that_leaves_a_pull_request_to_people_no_write_is_made_and_off_lets_it_go_on() {
+    happens(Case::Blocked, What::Stop).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_stop_of_a_run_that_keeps_a_port_no_write_is_made_and_off_lets_it_go_on() {
+    happens(Case::Save, What::Stop).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_stop_of_a_run_that_finishes_a_port_no_write_is_made_and_off_lets_it_go_on() {
+    happens(Case::Finish, What::Stop).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_mode_finish_a_run_in_flight_completes() {
-    let wrong = all_wrong(&[(Case::Answered, 6)], What::Finish).await;
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    happens(Case::Answered, What::Finish).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_its_lease_a_run_makes_no_write() {
-    let wrong = all_wrong(&[(Case::Answered, 6)], What::Lost).await;
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    happens(Case::Answered, What::Lost).await;
 }

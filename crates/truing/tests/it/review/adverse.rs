@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -81,6 +81,9 @@ pub(crate) fn reported(scene: &Scene) -> u64 {
     ran.json()["totals"]["cost_micro_usd"].as_u64().unwrap_or_else(|| panic!("{} {}", ran.out, ran.err))
 }
 
+/// Reviews side by side.
+const AT_ONCE: usize = 3;
+
 /// What goes wrong, and what the model says; the outcome, a word of its reason, the requests, and whether the model's
 /// finding is kept.
 type Row = (&'static str, Vec<Answer>, &'static str, &'static str, usize, bool);
@@ -98,7 +101,7 @@ fn each_misbehaviour_comes_to_the_same_with_the_program_in_between() {
     each_misbehaviour_comes_to(|scene| with_program(scene, &program.display().to_string()));
 }
 
-fn each_misbehaviour_comes_to(runs: impl Fn(Scene) -> Scene) {
+fn each_misbehaviour_comes_to(runs: impl Fn(Scene) -> Scene + Sync) {
     let stops = |reason: &str| Answer::text("x").usage(1000, 100).stop(reason).times(0);
     let many = |name: &str, count: usize| vec![call(name, "{}"); count];
     let off_schema = [r#"{"path": 7}"#, r#"{"paht": "a.py"}"#, "[]", r#"{"path": "a.py", "start_line": -1}"#];
@@ -113,7 +116,6 @@ fn each_misbehaviour_comes_to(runs: impl Fn(Scene) -> Scene) {
     let after = |fault: Fault| Answer { fault: Some(fault), ..Answer::text("Let me see.") };
     let overloaded =
         Fault::Error { after: At::Block, error: "overloaded_error".into(), message: "later".into() };
-    let receiver = Receiver::start();
     let rows: [Row; 30] = [
         ("400", fails(400), "partial", "minimal", 1, false),
         ("402", fails(402), "partial", "minimal", 1, false),
@@ -198,42 +200,50 @@ fn each_misbehaviour_comes_to(runs: impl Fn(Scene) -> Scene) {
             true,
         ),
     ];
-    for (what, answers, kind, word, requests, is_kept) in rows {
-        let scene = runs(Scene::of(answers));
-        let mut command = scene.command(&["--format", "json"]);
-        let ran = Ran::from(command.env("TRUING_TELEMETRY__OTLP_ENDPOINT", &receiver.url).output().unwrap());
-        let told = ran.json();
-        let reason = told["outcome"]["reason"].as_str().unwrap_or_default();
-        assert_eq!(
-            (ran.exit, told["outcome"]["kind"].as_str()),
-            (1, Some(kind)),
-            "{what}: {reason} {}",
-            ran.err
-        );
-        assert!(reason.contains(word), "{what}: {reason}");
-        let turns = scene.model.log().iter().filter(|request| request.path == "/v1/messages").count();
-        assert_eq!(turns, requests, "{what}: {reason}");
-        let sources: &[&str] = if is_kept { &["rule", "agent"] } else { &["rule"] };
-        assert_eq!(each(&told, "source"), sources, "{what}");
-        let (spent, held) = money(&scene);
-        assert_eq!(held, 0, "{what}: nothing stays set aside");
-        // One sum everywhere, and no less than what is billed.
-        let spans = receiver.spans();
-        let dollars: f64 = said(named(&spans, "pr-review")[0])["cost_usd"].parse().unwrap();
-        let chats = named(&spans, "chat claude-sonnet-5-5").into_iter().map(|span| {
-            let details: Value =
-                serde_json::from_str(&said(span)["langfuse.observation.cost_details"]).unwrap();
-            details["total"].as_f64().unwrap()
-        });
-        let sums = [(dollars * 1e6).round(), (chats.sum::<f64>() * 1e6).round()];
-        assert_eq!(told["cost_micro_usd"], spent, "{what}");
-        assert_eq!((reported(&scene), sums), (spent, [spent as f64; 2]), "{what}");
-        let billed = billed(&scene);
-        // Of an answer that was not read to its end nobody knows more than a bound.
-        let unread = requests as u64 - told["turns"].as_u64().unwrap();
-        let most = billed + unread * RESERVATION;
-        assert!((billed..=most).contains(&spent), "{what}: {spent} of {billed} and at most {most}");
-    }
+    let rows = Mutex::new(rows.into_iter());
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                let receiver = Receiver::start();
+                while let Some(row) = { rows.lock().unwrap().next() } {
+                    comes_to(row, &runs, &receiver);
+                }
+            });
+        }
+    });
+}
+
+/// One review with a model that does so, which tells this receiver alone of it.
+fn comes_to(row: Row, runs: &impl Fn(Scene) -> Scene, receiver: &Receiver) {
+    let (what, answers, kind, word, requests, is_kept) = row;
+    let scene = runs(Scene::of(answers));
+    let mut command = scene.command(&["--format", "json"]);
+    let ran = Ran::from(command.env("TRUING_TELEMETRY__OTLP_ENDPOINT", &receiver.url).output().unwrap());
+    let told = ran.json();
+    let reason = told["outcome"]["reason"].as_str().unwrap_or_default();
+    assert_eq!((ran.exit, told["outcome"]["kind"].as_str()), (1, Some(kind)), "{what}: {reason} {}", ran.err);
+    assert!(reason.contains(word), "{what}: {reason}");
+    let turns = scene.model.log().iter().filter(|request| request.path == "/v1/messages").count();
+    assert_eq!(turns, requests, "{what}: {reason}");
+    let sources: &[&str] = if is_kept { &["rule", "agent"] } else { &["rule"] };
+    assert_eq!(each(&told, "source"), sources, "{what}");
+    let (spent, held) = money(&scene);
+    assert_eq!(held, 0, "{what}: nothing stays set aside");
+    // One sum everywhere, and no less than what is billed.
+    let spans = receiver.spans();
+    let dollars: f64 = said(named(&spans, "pr-review")[0])["cost_usd"].parse().unwrap();
+    let chats = named(&spans, "chat claude-sonnet-5-5").into_iter().map(|span| {
+        let details: Value = serde_json::from_str(&said(span)["langfuse.observation.cost_details"]).unwrap();
+        details["total"].as_f64().unwrap()
+    });
+    let sums = [(dollars * 1e6).round(), (chats.sum::<f64>() * 1e6).round()];
+    assert_eq!(told["cost_micro_usd"], spent, "{what}");
+    assert_eq!((reported(&scene), sums), (spent, [spent as f64; 2]), "{what}");
+    let billed = billed(&scene);
+    // Of an answer that was not read to its end nobody knows more than a bound.
+    let unread = requests as u64 - told["turns"].as_u64().unwrap();
+    let most = billed + unread * RESERVATION;
+    assert!((billed..=most).contains(&spent), "{what}: {spent} of {billed} and at most {most}");
 }
 
 #[test]

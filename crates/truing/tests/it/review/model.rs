@@ -371,52 +371,68 @@ fn an_interrupted_review_ends_soon_and_can_be_run_again() {
 
 /// A person gives up six times in a row, in the middle of an answer: the money of the head is not used up by it, and each
 /// answer is paid at the price of what its stream has told.
-fn interrupted_reviews_cost_what_their_streams_have_shown(runs: impl Fn(Scene) -> Scene) {
-    for signal in [rustix::process::Signal::INT, rustix::process::Signal::TERM] {
-        for place in [At::Headers, At::Start, At::Text] {
-            let stalls = Answer { fault: Some(Fault::Stall { after: place }), ..Answer::text("Let me see.") };
-            let scene = runs(Scene::of([stalls.usage(1000, 100).times(6), report(&[])]));
-            let mut before = 0;
-            for times in 1..=6 {
-                let mut command = scene.command(&["--format", "json"]);
-                let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-                let deadline = Instant::now() + Duration::from_secs(60);
-                while scene.model.hung() < times {
-                    assert!(Instant::now() < deadline, "no request came");
-                    std::thread::yield_now();
-                }
-                until_read(child.id());
-                let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
-                rustix::process::kill_process(pid, signal).unwrap();
-                let ran = Ran::from(child.wait_with_output().unwrap());
-                assert_eq!(ran.exit, 130, "{}", ran.err);
-                let (spent, held) = money(&scene);
-                assert_eq!(held, 0, "{signal:?} {place:?}: what was set aside is settled");
-                if place == At::Headers {
-                    // Nobody has told how large the prompt is: it is taken for as many tokens as its text may have, at
-                    // the highest rate.
-                    assert!((1..PROMPT).contains(&(spent - before)), "{signal:?}: {}", spent - before);
-                } else {
-                    assert_eq!(spent, billed(&scene) + under_way(&scene), "{signal:?} {place:?}");
-                }
-                before = spent;
+fn interrupted_reviews_cost_what_their_streams_have_shown(place: At, runs: impl Fn(Scene) -> Scene + Sync) {
+    let interrupted = |signal: rustix::process::Signal| {
+        let stalls = Answer { fault: Some(Fault::Stall { after: place }), ..Answer::text("Let me see.") };
+        let scene = runs(Scene::of([stalls.usage(1000, 100).times(6), report(&[])]));
+        let mut before = 0;
+        for times in 1..=6 {
+            let mut command = scene.command(&["--format", "json"]);
+            let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            let deadline = Instant::now() + Duration::from_secs(60);
+            while scene.model.hung() < times {
+                assert!(Instant::now() < deadline, "no request came");
+                std::thread::yield_now();
             }
-            assert_eq!(scene.review(&[]).json()["outcome"]["kind"], "reviewed", "{signal:?} {place:?}");
+            until_read(child.id());
+            let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+            rustix::process::kill_process(pid, signal).unwrap();
+            let ran = Ran::from(child.wait_with_output().unwrap());
+            assert_eq!(ran.exit, 130, "{}", ran.err);
+            let (spent, held) = money(&scene);
+            assert_eq!(held, 0, "{signal:?} {place:?}: what was set aside is settled");
+            if place == At::Headers {
+                // Nobody has told how large the prompt is: it is taken for as many tokens as its text may have, at
+                // the highest rate.
+                assert!((1..PROMPT).contains(&(spent - before)), "{signal:?}: {}", spent - before);
+            } else {
+                assert_eq!(spent, billed(&scene) + under_way(&scene), "{signal:?} {place:?}");
+            }
+            before = spent;
         }
-    }
+        assert_eq!(scene.review(&[]).json()["outcome"]["kind"], "reviewed", "{signal:?} {place:?}");
+    };
+    let interrupted = &interrupted;
+    std::thread::scope(|scope| {
+        for signal in [rustix::process::Signal::INT, rustix::process::Signal::TERM] {
+            scope.spawn(move || interrupted(signal));
+        }
+    });
 }
 
 #[test]
-fn six_interrupted_reviews_do_not_use_up_the_money_of_a_head() {
-    interrupted_reviews_cost_what_their_streams_have_shown(|scene| scene);
+fn six_reviews_interrupted_before_they_are_answered_do_not_use_up_the_money_of_a_head() {
+    interrupted_reviews_cost_what_their_streams_have_shown(At::Headers, |scene| scene);
+}
+
+#[test]
+fn six_reviews_interrupted_at_the_start_of_an_answer_do_not_use_up_the_money_of_a_head() {
+    interrupted_reviews_cost_what_their_streams_have_shown(At::Start, |scene| scene);
+}
+
+#[test]
+fn six_reviews_interrupted_in_the_text_of_an_answer_do_not_use_up_the_money_of_a_head() {
+    interrupted_reviews_cost_what_their_streams_have_shown(At::Text, |scene| scene);
 }
 
 #[test]
 fn six_interrupted_reviews_do_not_use_it_up_with_the_program_in_between_either() {
     let Some(program) = claude() else { return };
-    interrupted_reviews_cost_what_their_streams_have_shown(|scene| {
-        with_program(scene, &program.display().to_string())
-    });
+    for place in [At::Headers, At::Start, At::Text] {
+        interrupted_reviews_cost_what_their_streams_have_shown(place, |scene| {
+            with_program(scene, &program.display().to_string())
+        });
+    }
 }
 
 #[test]
