@@ -32,10 +32,10 @@ impl Tally {
         {
             let (end, time) = end.split_once(" <").unwrap_or((end, ""));
             if end == "FAILED" {
-                self.failures.push(name.to_owned());
+                self.failures.push(name.trim_end().to_owned());
             }
             let time = time.strip_suffix("s>").and_then(|seconds| seconds.parse().ok());
-            self.times.extend(time.map(|seconds| (seconds, name.to_owned())));
+            self.times.extend(time.map(|seconds| (seconds, name.trim_end().to_owned())));
         }
     }
 
