@@ -483,11 +483,11 @@ macro_rules! stories {
 
 stories! {
     a_first_review_survives_every_crash: Prompt, First, 55;
-    a_first_review_survives_every_crash_where_comments_show_late: Lagging, First, 60;
-    a_first_review_survives_every_crash_where_places_are_refused: Fussy, First, 67;
-    a_second_review_survives_every_crash: Prompt, Second, 50;
-    a_second_review_survives_every_crash_where_comments_show_late: Lagging, Second, 60;
-    forty_findings_survive_a_crash_and_a_lost_answer_at_every_write: Fussy, Forty, 15;
-    giving_up_survives_every_crash: Prompt, GivenUp, 34;
-    a_dismissal_survives_every_crash: Prompt, Dismissed, 27;
+    a_first_review_survives_every_crash_where_comments_show_late: Lagging, First, 88;
+    a_first_review_survives_every_crash_where_places_are_refused: Fussy, First, 115;
+    a_second_review_survives_every_crash: Prompt, Second, 78;
+    a_second_review_survives_every_crash_where_comments_show_late: Lagging, Second, 100;
+    forty_findings_survive_a_crash_and_a_lost_answer_at_every_write: Fussy, Forty, 18;
+    giving_up_survives_every_crash: Prompt, GivenUp, 42;
+    a_dismissal_survives_every_crash: Prompt, Dismissed, 60;
 }
