@@ -2,7 +2,7 @@
 //! answer it from `state`: `conversation` are comments, `pulls` and `issues` what loops open, `checks` those of Apps, `push`
 //! what git brings, `app` who may call, `estate` what becomes of whole repositories, `merging` what a merge would be, `reviewers` who else
 //! reviews, `json` GitHub's form of it all,
-//! `diff` what a diff contains; `people` is what tests do, `view` what they see, `witness` who looks at each exchange,
+//! `diff` what a diff contains, `kept` how tests go back; `people` is what tests do, `view` what they see, `witness` who looks at each exchange,
 //! `webhook` what the forge tells, `fault` how it misbehaves.
 
 mod app;
@@ -16,6 +16,7 @@ mod git_http;
 mod graphql;
 mod issues;
 mod json;
+mod kept;
 mod merging;
 mod page;
 mod people;
@@ -49,6 +50,7 @@ pub use diff::Side;
 pub use estate::Access;
 pub use fault::{Fault, FaultKind, Reasons};
 pub use issues::IssueView;
+pub use kept::Kept;
 pub use merging::{Decision, MergeState};
 pub use people::{NewPull, Repo};
 pub use reviewers::{Bot, BotReview, Step};

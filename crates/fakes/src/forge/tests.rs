@@ -6,6 +6,7 @@ mod faults;
 mod git;
 mod hooks;
 mod issues;
+mod kept;
 mod push;
 mod rest;
 mod reviewers;

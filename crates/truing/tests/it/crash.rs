@@ -1,21 +1,25 @@
 //! Crashes, enumerated: a review is interrupted at each of its calls to the store, the forge and the reader, in
 //! each of three ways; then the service starts again, and the pull request must end as if nothing had happened.
 //!
+//! What comes before the interrupted review is played once: every point begins with a copy of the records and of what
+//! the forge held then. Each way is a test of its own, so that they run side by side.
+//!
 //! The store is the real one, and so is the client, which speaks HTTP to the fake forge; git is git. Only the
 //! clock is by hand: it goes straight to the next instant at which something is due.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
 #![allow(clippy::print_stdout, reason = "the figures of the enumeration are part of its result")]
 
-
-use crate::support::{change, deliver, ports, watch};
+use crate::support::{change, deliver, folder, ports, watch};
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use axum::http::StatusCode;
 use tempfile::TempDir;
+use truing::loops::checkout::Rules;
 use truing::serve::House;
 use truing::serve::commands::Commands;
 use truing::serve::scheduler::Scheduler;
@@ -27,7 +31,7 @@ use truing_core::id::{Key, Millis, PrId, Sha, Span};
 use truing_core::port::{Clock as _, Ids as _, Records as _, Revision, RunRef, Slots as _, Watchlist as _};
 use truing_core::publish::Producer;
 use truing_core::slot::{Command, Hold, Limits, Slot, State};
-use truing_fakes::forge::{Delivery, NewPull, Options, PullView, Repo};
+use truing_fakes::forge::{Delivery, Kept, NewPull, Options, PullView, Repo};
 use truing_forge::Secret;
 use truing_forge::github::{Credentials, GitHub, GitHubOptions};
 use truing_forge::marker::MarkerKeys;
@@ -64,7 +68,24 @@ struct Lane {
     github: GitHub,
     git: Git,
     reader: ThreadedReader,
+    rules: Rules,
     folder: TempDir,
+}
+
+/// Where every point of a story begins: what comes before the interrupted review has happened.
+struct Scene {
+    story: Story,
+    number: u64,
+    key: Key,
+    /// Tells of what is to be reviewed.
+    delivery: Delivery,
+    /// The newest status until then.
+    status: u64,
+    /// What the forge held.
+    held: Kept,
+    /// A copy of the records.
+    records: PathBuf,
+    at: Millis,
 }
 
 type Faulty = House<FaultyStore, FaultyForges, FaultyReader, Hand, UniqueIds>;
@@ -141,16 +162,16 @@ impl Lane {
             github: github.unwrap(),
             git: Git::new(GitOptions::default()).await.unwrap(),
             reader: ThreadedReader::new().unwrap(),
-            folder: tempfile::tempdir().unwrap(),
+            rules: change::rules(&["core"]),
+            folder: folder::in_memory(),
             forge,
         }
     }
 
     /// Starts a process, which knows nothing but the file.
-    fn start(&self, story: Story, fault: Option<Fault>) -> Process {
+    fn start(&self, story: Story, fault: Option<Fault>, records: &Path) -> Process {
         let script = Script::new(fault);
-        let path = self.folder.path().join("truing.db");
-        let inner = Sqlite::open(&path, Arc::new(self.clock.clone())).unwrap();
+        let inner = Sqlite::open(records, Arc::new(self.clock.clone())).unwrap();
         let forges = GitHubs(BTreeMap::from([(FORGE.to_owned(), self.github.clone())]));
         let given_up = story.review == Review::GivenUp;
         let limits = Limits::default();
@@ -170,7 +191,7 @@ impl Lane {
             mirrors: self.folder.path().join("mirrors"),
             limits: Limits { attempts: if given_up { 1 } else { limits.attempts }, ..limits },
             repositories: truing::serve::repositories::Repositories::default(),
-            rules: change::rules(&["core"]),
+            rules: self.rules.clone(),
             max_inline: MAX_INLINE,
             agent: None,
             converging: Err("it is not tried here".to_owned()),
@@ -188,59 +209,85 @@ impl Lane {
         self.forge.pending().pop().unwrap()
     }
 
-    /// Plays a story on a pull request of its own, with a fault or without.
-    async fn play(&self, story: Story, fault: Option<Fault>, name: &str) -> Result<Played, String> {
+    /// Plays what comes before the interrupted review.
+    async fn set(&self, story: Story) -> Scene {
+        let (branch, records) = ("change", self.folder.path().join("begin.db"));
         let head = if story.review == Review::Forty { &self.forty } else { &self.first };
-        self.repo.reset(name, head).await.unwrap();
-        let number = self.repo.open(NewPull::of(name)).await.unwrap();
+        self.repo.reset(branch, head).await.unwrap();
+        let number = self.repo.open(NewPull::of(branch)).await.unwrap();
+        let process = self.start(
+            Story { manner: Manner::Prompt, review: Review::First },
+            None,
+            &self.folder.path().join("before.db"),
+        );
         if matches!(story.review, Review::Second | Review::Dismissed) {
-            let process = self.start(Story { manner: Manner::Prompt, review: Review::First }, None);
             process.deliver(&self.delivery()).await;
-            process.run(&self.clock).await?;
+            process.run(&self.clock).await.unwrap();
         }
         if story.review == Review::Second {
-            self.repo.reset(name, &self.second).await.unwrap();
+            self.repo.reset(branch, &self.second).await.unwrap();
         }
         if story.review == Review::Dismissed {
             let view = self.repo.pull(number).await.unwrap();
             let first = view.inline().find(|comment| comment.author == BOT).unwrap().id;
             self.repo.reply(number, "ada", first, "/dismiss as agreed").await.unwrap();
         }
+        process.house.store.inner.backup(&records).await.unwrap();
         let statuses = self.repo.pull(number).await.unwrap().statuses;
-        let before = statuses.values().flatten().map(|status| status.id).max().unwrap_or(0);
+        Scene {
+            story,
+            number,
+            key: self.key(number).await,
+            delivery: self.delivery(),
+            status: statuses.values().flatten().map(|status| status.id).max().unwrap_or(0),
+            held: self.repo.keep().await.unwrap(),
+            records,
+            at: self.clock.now(),
+        }
+    }
 
-        let (process, calls, reads) = self.interrupted(story, fault).await?;
+    /// Plays a story from its scene on, with a fault or without.
+    async fn play(&self, scene: &Scene, fault: Option<Fault>) -> Result<Played, String> {
+        let Scene { story, number, key, status: before, .. } = scene;
+        // A file of its own: the process of the last point may not have closed the former.
+        let folder = tempfile::tempdir_in(self.folder.path()).unwrap();
+        let records = folder.path().join("truing.db");
+        std::fs::copy(&scene.records, &records).unwrap();
+        self.repo.put_back(&scene.held).await.unwrap();
+        self.clock.set(scene.at);
+
+        let (process, calls, reads) = self.interrupted(scene, fault, &records).await?;
         if let Some(fault) = fault
             && calls.len() < fault.call
         {
             return Err(format!("the fault never came: the process ended after {} calls", calls.len()));
         }
-        let key = self.key(number).await;
         if story.review == Review::GivenUp {
             let lives_on = fault.is_some_and(|fault| fault.mode == Mode::AnswerLost);
-            self.check_told(number, before, !lives_on).await?;
+            self.check_told(*number, *before, !lives_on).await?;
             process.house.reader.inner.broken.store(false, Ordering::SeqCst);
-            step(&process.house.store, &key, Command::Retry, &process.house.limits).await.unwrap();
+            step(&process.house.store, key, Command::Retry, &process.house.limits).await.unwrap();
             process.run(&self.clock).await?;
         }
         let reads = reads + process.script.reads();
-        let view = self.repo.pull(number).await.unwrap();
-        self.check_records(&process.house.store.inner, &key, &view).await?;
-        Ok(Played { picture: self.picture(&view, before), calls, reads })
+        let view = self.repo.pull(*number).await.unwrap();
+        self.check_records(&process.house.store.inner, key, &view).await?;
+        Ok(Played { picture: self.picture(&view, *before), calls, reads })
     }
 
     /// Plays the part with the fault, until the service is at rest: the process that lived to see it, the calls
     /// of the one with the fault, and how often the reader had read before it died.
     async fn interrupted(
         &self,
-        story: Story,
+        scene: &Scene,
         fault: Option<Fault>,
+        records: &Path,
     ) -> Result<(Process, Vec<&'static str>, u32), String> {
-        let delivery = self.delivery();
-        let mut process = self.start(story, fault);
-        let mut accepted = process.deliver(&delivery).await == StatusCode::ACCEPTED;
+        let Scene { story, delivery, .. } = scene;
+        let mut process = self.start(*story, fault, records);
+        let mut accepted = process.deliver(delivery).await == StatusCode::ACCEPTED;
         if !accepted && !process.script.is_dead() {
-            accepted = process.deliver(&delivery).await == StatusCode::ACCEPTED;
+            accepted = process.deliver(delivery).await == StatusCode::ACCEPTED;
         }
         process.run(&self.clock).await?;
         let calls = process.script.calls();
@@ -248,11 +295,11 @@ impl Lane {
         if process.script.is_dead() {
             reads = process.script.reads();
             drop(process);
-            process = self.start(story, None);
+            process = self.start(*story, None, records);
             process.house.end_old_leases().await.unwrap();
             if !accepted {
                 // Nobody answered 202: the forge, a person or the sweep sends it again.
-                process.deliver(&delivery).await;
+                process.deliver(delivery).await;
             }
             process.run(&self.clock).await?;
         }
@@ -345,14 +392,16 @@ impl Process {
     }
 }
 
-/// Interrupts a story everywhere; the number of points.
-async fn interrupt_everywhere(story: Story) -> usize {
+/// Interrupts a story at each of its calls in one way; those must be as many as this at least.
+async fn interrupt_everywhere(story: Story, mode: Mode, least: usize) {
     let begun = Instant::now();
     let lane = Lane::new().await;
-    let clean = lane.play(story, None, "clean").await.unwrap();
+    let scene = lane.set(story).await;
+    let clean = lane.play(&scene, None).await.unwrap();
     check_clean(story, &clean.picture);
-    let again = lane.play(story, None, "again").await.unwrap();
+    let again = lane.play(&scene, None).await.unwrap();
     assert_eq!(again.calls, clean.calls, "the same story makes the same calls");
+    assert_eq!(again.picture, clean.picture, "and ends the same");
 
     // What was read is read again only if that was not recorded yet.
     let call = |name: &str| clean.calls.iter().position(|call| *call == name);
@@ -362,23 +411,21 @@ async fn interrupt_everywhere(story: Story) -> usize {
     let writes_only = story.review == Review::Forty;
     let calls = clean.calls.iter().enumerate().filter(|(_, name)| !writes_only || WRITES.contains(name));
     for (index, name) in calls {
-        for mode in Mode::ALL {
-            points += 1;
-            let fault = Fault { call: index + 1, mode };
-            let most =
-                1 + u32::from(unrecorded.is_some_and(|(read, recorded)| (read..=recorded).contains(&index)));
-            let at = format!("{mode:?} at call {} of {} (`{name}`)", index + 1, clean.calls.len());
-            match lane.play(story, Some(fault), &format!("at-{points}")).await {
-                Ok(played) if played.reads > most => wrong.push(format!("{at}: read {} times", played.reads)),
-                Ok(played) if played.picture == clean.picture => {}
-                Ok(played) => wrong.push(format!("{at}: shown is {:#?}", played.picture)),
-                Err(problem) => wrong.push(format!("{at}: {problem}")),
-            }
+        points += 1;
+        let fault = Fault { call: index + 1, mode };
+        let most =
+            1 + u32::from(unrecorded.is_some_and(|(read, recorded)| (read..=recorded).contains(&index)));
+        let at = format!("{mode:?} at call {} of {} (`{name}`)", index + 1, clean.calls.len());
+        match lane.play(&scene, Some(fault)).await {
+            Ok(played) if played.reads > most => wrong.push(format!("{at}: read {} times", played.reads)),
+            Ok(played) if played.picture == clean.picture => {}
+            Ok(played) => wrong.push(format!("{at}: shown is {:#?}", played.picture)),
+            Err(problem) => wrong.push(format!("{at}: {problem}")),
         }
     }
-    println!("{story:?}: {points} points in {:.1} s", begun.elapsed().as_secs_f32());
+    println!("{story:?} {mode:?}: {points} points in {:.1} s", begun.elapsed().as_secs_f32());
     assert!(wrong.is_empty(), "{} of {points} points end wrong:\n{}", wrong.len(), wrong.join("\n"));
-    points
+    assert!(points >= least, "the enumeration has shrunk to {points} points");
 }
 
 /// The story without a fault is what the others are compared with, so it is looked at closely.
@@ -408,51 +455,39 @@ fn check_clean(story: Story, picture: &Picture) {
     assert_eq!(picture.status, Some(("failure".to_owned(), format!("{open} findings"))));
 }
 
-#[tokio::test]
-async fn a_first_review_survives_every_crash() {
-    let points = interrupt_everywhere(Story { manner: Manner::Prompt, review: Review::First }).await;
-    assert!(points >= 130, "the enumeration has shrunk to {points} points");
+/// The tests of stories: whose forge, which review, and at how many calls it is interrupted at least.
+macro_rules! stories {
+    ($($name:ident: $manner:ident, $review:ident, $least:literal;)*) => {$(
+        mod $name {
+            use super::{Manner, Mode, Review, Story, interrupt_everywhere};
+
+            const STORY: Story = Story { manner: Manner::$manner, review: Review::$review };
+
+            #[tokio::test]
+            async fn before_it_is_done() {
+                interrupt_everywhere(STORY, Mode::CrashBefore, $least).await;
+            }
+
+            #[tokio::test]
+            async fn after_it_is_done() {
+                interrupt_everywhere(STORY, Mode::CrashAfter, $least).await;
+            }
+
+            #[tokio::test]
+            async fn and_every_lost_answer() {
+                interrupt_everywhere(STORY, Mode::AnswerLost, $least).await;
+            }
+        }
+    )*};
 }
 
-#[tokio::test]
-async fn a_first_review_survives_every_crash_where_comments_show_late() {
-    let points = interrupt_everywhere(Story { manner: Manner::Lagging, review: Review::First }).await;
-    assert!(points >= 180, "the enumeration has shrunk to {points} points");
-}
-
-#[tokio::test]
-async fn a_first_review_survives_every_crash_where_places_are_refused() {
-    let points = interrupt_everywhere(Story { manner: Manner::Fussy, review: Review::First }).await;
-    assert!(points >= 200, "the enumeration has shrunk to {points} points");
-}
-
-#[tokio::test]
-async fn a_second_review_survives_every_crash() {
-    let points = interrupt_everywhere(Story { manner: Manner::Prompt, review: Review::Second }).await;
-    assert!(points >= 150, "the enumeration has shrunk to {points} points");
-}
-
-#[tokio::test]
-async fn a_second_review_survives_every_crash_where_comments_show_late() {
-    let points = interrupt_everywhere(Story { manner: Manner::Lagging, review: Review::Second }).await;
-    assert!(points >= 180, "the enumeration has shrunk to {points} points");
-}
-
-#[tokio::test]
-async fn forty_findings_survive_a_crash_and_a_lost_answer_at_every_write() {
-    let points = interrupt_everywhere(Story { manner: Manner::Fussy, review: Review::Forty }).await;
-    println!("40 findings, every forge write, {points} points: 0 lost, 0 duplicated after reconcile");
-    assert!(points >= 45, "the enumeration has shrunk to {points} points");
-}
-
-#[tokio::test]
-async fn giving_up_survives_every_crash() {
-    let points = interrupt_everywhere(Story { manner: Manner::Prompt, review: Review::GivenUp }).await;
-    assert!(points >= 100, "the enumeration has shrunk to {points} points");
-}
-
-#[tokio::test]
-async fn a_dismissal_survives_every_crash() {
-    let points = interrupt_everywhere(Story { manner: Manner::Prompt, review: Review::Dismissed }).await;
-    assert!(points >= 80, "the enumeration has shrunk to {points} points");
+stories! {
+    a_first_review_survives_every_crash: Prompt, First, 55;
+    a_first_review_survives_every_crash_where_comments_show_late: Lagging, First, 88;
+    a_first_review_survives_every_crash_where_places_are_refused: Fussy, First, 115;
+    a_second_review_survives_every_crash: Prompt, Second, 78;
+    a_second_review_survives_every_crash_where_comments_show_late: Lagging, Second, 100;
+    forty_findings_survive_a_crash_and_a_lost_answer_at_every_write: Fussy, Forty, 18;
+    giving_up_survives_every_crash: Prompt, GivenUp, 42;
+    a_dismissal_survives_every_crash: Prompt, Dismissed, 60;
 }

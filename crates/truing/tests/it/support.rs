@@ -5,6 +5,7 @@ pub(crate) mod cases;
 pub(crate) mod change;
 pub(crate) mod claude;
 pub(crate) mod deliver;
+pub(crate) mod folder;
 pub(crate) mod otlp;
 pub(crate) mod package;
 pub(crate) mod place;

@@ -1,9 +1,12 @@
 //! The page of the documentation that tells what was played, and what it took.
 
-use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use truing_forge::capability::ALL;
 
 use crate::conformance::play::Played;
+use crate::conformance::scenarios::scenarios;
 
 const HEAD: &str = "\
 # Conformance
@@ -22,27 +25,64 @@ next time, until a review has none left: the attempt fails with words and a hint
 
 ";
 
-/// The page must be what was played.
-pub(crate) fn is_current(played: &[Played]) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/conformance.md");
-    let page = page(played);
+const TABLE: &str = "\
+| Scenario | Forge | Calls | On lines | On files | In the summary | Resolved | |
+|---|---|---:|---:|---:|---:|---:|---|
+";
+/// What is to be done about a page that is not current.
+const HINT: &str = "write it anew: UPDATE_DOCS=1 cargo test -p truing --test it conformance::";
+/// Only one test writes the page at a time.
+static PAGE: Mutex<()> = Mutex::new(());
+
+/// The page must tell of what was played.
+pub(crate) fn tells(played: &Played) {
+    let Played { forge, scenario, calls, shown } = played;
+    let (inline, files, folded, resolved) = (shown.inline, shown.files, shown.folded, shown.resolved);
+    let row =
+        format!("| {scenario} | {forge} | {calls} | {inline} | {files} | {folded} | {resolved} | holds |");
+    let _one = PAGE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut written = read();
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&path, &page).unwrap();
+        written = whole(&written, Some((&begin(scenario, forge), &row)));
+        std::fs::write(path(), &written).unwrap();
     }
-    let written = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(written, page, "write it anew: UPDATE_DOCS=1 cargo test -p truing --test it conformance::");
+    assert!(written.lines().any(|line| line == row), "{row}\n{HINT}");
 }
 
-fn page(played: &[Played]) -> String {
-    let mut page = HEAD.to_owned();
-    page.push_str("| Scenario | Forge | Calls | On lines | On files | In the summary | Resolved | |\n");
-    page.push_str("|---|---|---:|---:|---:|---:|---:|---|\n");
-    for Played { forge, scenario, calls, shown } in played {
-        let (inline, files, folded, resolved) = (shown.inline, shown.files, shown.folded, shown.resolved);
-        let _ = writeln!(
-            page,
-            "| {scenario} | {forge} | {calls} | {inline} | {files} | {folded} | {resolved} | holds |"
-        );
+/// The page must have a row for every scenario on every forge, in their order, and nothing else.
+pub(crate) fn is_whole() {
+    let _one = PAGE.lock().unwrap_or_else(PoisonError::into_inner);
+    let whole = whole(&read(), None);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path(), &whole).unwrap();
+        return;
+    }
+    assert_eq!(read(), whole, "{HINT}");
+    assert_eq!(whole.matches("| holds |").count(), scenarios().count() * ALL.len(), "{HINT}");
+}
+
+/// The page with the rows that are written, and with the one that begins like this instead of the former.
+fn whole(written: &str, new: Option<(&str, &str)>) -> String {
+    let mut page = format!("{HEAD}{TABLE}");
+    for forge in ALL {
+        for scenario in scenarios() {
+            let begin = begin(scenario.name, forge.name);
+            let former = written.lines().find(|line| line.starts_with(&begin));
+            let row = new.filter(|(of, _)| *of == begin).map(|(_, row)| row).or(former);
+            page.extend(row.into_iter().flat_map(|row| [row, "\n"]));
+        }
     }
     page
+}
+
+fn begin(scenario: &str, forge: &str) -> String {
+    format!("| {scenario} | {forge} | ")
+}
+
+fn read() -> String {
+    std::fs::read_to_string(path()).unwrap_or_default()
+}
+
+fn path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/conformance.md")
 }

@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::visible::get;
 use super::*;
@@ -129,6 +130,12 @@ impl HangingGit {
     }
 }
 
+/// Lets the children of this process hear SIGHUP from now on, also where `nohup` started the tests: a child ignores what
+/// is ignored here, and does as usual with what is listened to here.
+fn hear_hang_ups() {
+    drop(signal(SignalKind::hangup()).unwrap());
+}
+
 /// Is the process running? One that ended but that nobody has waited for is not.
 pub(crate) fn is_running(pid: &str) -> bool {
     let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -204,6 +211,7 @@ impl Server {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_gives_back_what_hangs_and_leaves_nothing_behind() {
+    hear_hang_ups();
     let (site, git) = (Site::new().await, HangingGit::new());
     let number = site.open("one").await;
     for (first, second, code) in [("-TERM", "-TERM", 0), ("-INT", "-TERM", 130), ("-HUP", "-INT", 0)] {

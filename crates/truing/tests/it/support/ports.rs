@@ -39,6 +39,11 @@ impl Hand {
         Self(Arc::new(AtomicI64::new(now.0)))
     }
 
+    /// Goes to this instant, back as well: a test begins again where it was.
+    pub(crate) fn set(&self, instant: Millis) {
+        self.0.store(instant.0, Ordering::SeqCst);
+    }
+
     /// Moves on to this instant; never back.
     pub(crate) fn reach(&self, instant: Millis) {
         self.0.fetch_max(instant.0, Ordering::SeqCst);
@@ -62,10 +67,6 @@ pub(crate) enum Mode {
     CrashAfter,
     /// The call is done, and the process, which lives on, is told that it failed.
     AnswerLost,
-}
-
-impl Mode {
-    pub(crate) const ALL: [Self; 3] = [Self::CrashBefore, Self::CrashAfter, Self::AnswerLost];
 }
 
 /// Which call goes wrong, from 1, and how.

@@ -28,6 +28,7 @@ use truing_git::{Git, GitOptions};
 use truing_store::{Sqlite, Stage};
 
 use crate::support::change::{self, BOT, Picture};
+use crate::support::folder::in_memory;
 use crate::support::watch::Watched;
 
 /// The `NAME` of `[forge.NAME]`.
@@ -162,7 +163,7 @@ impl Site {
             options,
             git: Git::new(GitOptions::default()).await.unwrap(),
             reader: ThreadedReader::new().unwrap(),
-            folder: tempfile::tempdir().unwrap(),
+            folder: in_memory(),
             forge,
             repo,
         }

@@ -1,0 +1,31 @@
+//! A repository that is put back to what it held.
+
+use serde_json::json;
+
+use super::*;
+
+#[tokio::test]
+async fn what_was_kept_is_there_again_and_what_came_since_is_gone() {
+    let stage = Stage::new().await;
+    stage.inline(10).await;
+    let view = async || format!("{:?}", stage.shop.pull(1).await.unwrap());
+    let (before, tip) = (view().await, stage.shop.tip("feature").await.unwrap());
+    let kept = stage.shop.keep().await.unwrap();
+
+    let later = stage.inline(30).await;
+    let comment = json!({"body": "Hm."});
+    assert_eq!(stage.ask("POST", "/repos/acme/shop/issues/1/comments", comment).await.0, 201);
+    let status = json!({"state": "success", "context": "c"});
+    assert_eq!(stage.ask("POST", &format!("/repos/acme/shop/statuses/{tip}"), status).await.0, 201);
+    stage.shop.push("feature", Commit::new("More").write("b", "b")).await.unwrap();
+    stage.shop.push("other", Commit::new("Other").write("c", "c")).await.unwrap();
+    stage.shop.open(NewPull::of("other")).await.unwrap();
+    assert_ne!(view().await, before);
+
+    stage.shop.put_back(&kept).await.unwrap();
+    assert_eq!(view().await, before);
+    assert_eq!(stage.shop.tip("feature").await.unwrap(), tip);
+    assert_eq!(stage.get(&format!("{PULLS}/1")).await["head"]["sha"], tip);
+    assert!(stage.shop.tip("other").await.is_err() && stage.shop.pull(2).await.is_err());
+    assert!(stage.inline(30).await > later, "no id is given twice");
+}
