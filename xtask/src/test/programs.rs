@@ -1,6 +1,7 @@
 //! The programs that hold the tests: building them, and running each by itself, which tells how long it and its tests take.
 
 use std::io::{BufRead, BufReader};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -15,6 +16,10 @@ use crate::{say, workspace};
 const TELLS_TIMES: (&str, &str) = ("RUSTC_BOOTSTRAP", "1");
 /// The arguments that ask for it.
 const TIMES: [&str; 2] = ["-Zunstable-options", "--report-time"];
+
+/// How many tests libtest runs at once: half as many again as there are cores, since tests wait for other processes a third of
+/// their time.
+const THREADS: &str = "RUST_TEST_THREADS";
 
 /// A test program.
 pub(super) struct Program {
@@ -97,6 +102,10 @@ impl Program {
         let mut command = Command::new(&self.file);
         command.current_dir(&self.folder).stdin(Stdio::null()).env(TELLS_TIMES.0, TELLS_TIMES.1);
         command.env("CARGO_MANIFEST_DIR", &self.folder);
+        if std::env::var_os(THREADS).is_none() {
+            let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+            command.env(THREADS, (cores + cores.div_ceil(2)).to_string());
+        }
         command
     }
 

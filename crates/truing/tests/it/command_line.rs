@@ -1,7 +1,5 @@
 //! The command line as scripts see it: the real program, in an empty environment and a home folder of its own.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
-
 use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

@@ -3,8 +3,6 @@
 //!
 //! `UPDATE_DOCS=1` writes the table anew, as far as it is played.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
-
 mod invariants;
 mod page;
 mod play;

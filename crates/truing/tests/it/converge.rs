@@ -1,8 +1,6 @@
 //! `truing converge` as people and scripts see it: the real program, real git, the real sandbox, and a scripted model on
 //! loopback.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
-
 mod adverse;
 mod again;
 mod audited;

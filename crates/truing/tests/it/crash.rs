@@ -7,9 +7,6 @@
 //! The store is the real one, and so is the client, which speaks HTTP to the fake forge; git is git. Only the
 //! clock is by hand: it goes straight to the next instant at which something is due.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
-#![allow(clippy::print_stdout, reason = "the figures of the enumeration are part of its result")]
-
 use crate::support::{change, deliver, folder, ports, watch};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

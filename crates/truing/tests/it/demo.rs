@@ -1,9 +1,7 @@
 //! The demonstrations: what a scripted model finds stands beside what the rules find, without a key; and the story of a
 //! job that follows a package.
 
-#![allow(clippy::unwrap_used, reason = "a helper of tests may fail them")]
 #![cfg(feature = "demo")]
-
 
 use crate::support::claude;
 use std::process::Command;

@@ -1,7 +1,5 @@
 //! `truing diff` as scripts see it: the real program on real repositories.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
-
 use std::fs;
 use std::io::Write;
 use std::path::Path;

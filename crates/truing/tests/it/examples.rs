@@ -1,9 +1,6 @@
 //! The examples, run as their READMEs say, on small archives that are made for this: releases of the same names in which
 //! as much changed as in the real ones. `online` (`examples`) runs the same on the real ones.
 
-// Helpers of tests are tests too; clippy exempts test functions only.
-#![allow(clippy::unwrap_used)]
-
 use crate::support::readme;
 use std::collections::BTreeMap;
 use std::process::{Command, Output};
@@ -11,7 +8,6 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use tempfile::TempDir;
 use truing_fakes::registry::{FakeRegistry, Kind};
-
 
 use readme::{Shown, top};
 

@@ -1,7 +1,5 @@
 //! `truing findings match` as scripts see it.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
-
 use std::io::Write;
 use std::process::{Command, Stdio};
 

@@ -1,8 +1,6 @@
 //! `truing sync run` against a forge and an index: what a release leads to, what stands in the way, and that one pull
 //! request and one question are all there ever is.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
-
 mod bump;
 mod classify;
 mod counted;

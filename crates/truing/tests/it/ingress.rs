@@ -1,9 +1,6 @@
 //! The ingress as clients of every kind meet it: slow, half closed, pipelining, old, hostile. Raw sockets against a
 //! service with short limits; whatever it answers is defined.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a helper of tests may fail them")]
-
-
 use crate::support::site;
 use std::time::Duration;
 

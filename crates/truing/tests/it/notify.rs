@@ -1,8 +1,6 @@
 //! Who is told, and how often: a real HTTP server takes webhooks, and a listener that speaks SMTP takes mail.
 //! TLS is not tried here.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
-
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex};

@@ -1,8 +1,6 @@
 //! The service as an operator runs it: the real program with a configuration file, real signals, a real second
 //! process, and the commands that look at it.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
-
 mod again;
 mod app;
 mod bombs;

@@ -1,9 +1,6 @@
 //! The defects and fixes of `data/oracle.toml` are what they say they are, by a real Python: the test there is fails on
 //! the defect and on fixes that do not mend it, and passes on the one that does, and on those that weaken it.
 
-// Helpers of tests are tests too; clippy exempts test functions only.
-#![allow(clippy::unwrap_used)]
-
 use crate::support::cases;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,7 +10,6 @@ use truing_core::RepoPath;
 use truing_core::converge::{Rewrite, Version, weakened};
 
 use cases::{Case, cases};
-
 
 /// Do the tests pass?
 fn passes(name: &str, source: &str, test: &str) -> bool {

@@ -1,8 +1,5 @@
 //! `truing prompts`, as people and scripts call it.
 
-// Helpers of tests are tests too; clippy exempts test functions only.
-#![allow(clippy::unwrap_used)]
-
 use std::path::Path;
 use std::process::Command;
 

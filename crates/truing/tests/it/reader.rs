@@ -1,7 +1,5 @@
 //! The reader's process against children that answer, lie, crash, hang and flood: real processes all of them.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
-
 mod bombs;
 mod files;
 mod tools;

@@ -1,8 +1,6 @@
 //! `truing review` as people and scripts see it: the real program on real repositories, in an empty environment
 //! and a home folder of its own.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
-
 mod adverse;
 mod again;
 mod cli;

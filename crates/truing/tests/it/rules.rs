@@ -1,8 +1,5 @@
 //! `truing rules` as scripts see it: what is listed, what is found in whole files, what a wrong rule costs.
 
-// Helpers of tests are tests too; clippy exempts test functions only.
-#![allow(clippy::unwrap_used, clippy::panic)]
-
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};

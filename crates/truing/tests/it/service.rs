@@ -1,9 +1,6 @@
 //! The service as forges and people meet it: webhooks in, comments out, while the forge misbehaves and the
 //! service stops and starts. Everything is real but the forge; limits are short.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
-#![allow(clippy::print_stdout, reason = "figures are part of the result")]
-
 mod app;
 mod checks;
 mod clock;

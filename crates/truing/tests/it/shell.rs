@@ -1,8 +1,5 @@
 //! Completions and the manual, as shells and `man` take them.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
-#![allow(clippy::print_stderr, reason = "what is not tried is told")]
-
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 

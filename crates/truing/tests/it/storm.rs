@@ -4,9 +4,6 @@
 //!
 //! A small one runs with the other tests; `cargo xtask soak` runs it as large as [`SIZE`] says.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
-
-
 use crate::support::watch;
 use std::collections::BTreeSet;
 use std::fs::File;

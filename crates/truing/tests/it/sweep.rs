@@ -1,8 +1,6 @@
 //! What webhooks do not tell: the sweep finds it, and comments command. Everything is real but the forge; the
 //! forge's clock and the service's are the same, and moved by hand.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
-
 mod chosen;
 mod commands;
 mod dismissing;

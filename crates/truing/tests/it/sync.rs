@@ -1,9 +1,6 @@
 //! `truing sync decide` against an index on this machine: what a release asks, in both forms of the answer, and what is
 //! told where there is none.
 
-// Helpers of tests are tests too; clippy exempts test functions only.
-#![allow(clippy::unwrap_used, clippy::panic)]
-
 mod adverse;
 mod first;
 mod hints;

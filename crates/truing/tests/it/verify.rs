@@ -1,8 +1,6 @@
 //! `truing verify` as its users and their scripts see it: real git, the sandbox, and an index on this machine.
 
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
-
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt as _;

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::converge::place::Ran;
-use crate::converge::scene::{BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, finding, fix_is_clean, found, mended};
+use crate::converge::scene::{
+    BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, finding, fix_is_clean, found, mended,
+};
 
 /// A run that leaves its fix of the planted bug on a branch of its own, up to the audit of that fix.
 fn fixed() -> [truing_fakes::model::Answer; 4] {

@@ -5,7 +5,9 @@ use serde_json::json;
 
 use crate::converge::place::Ran;
 use crate::converge::pull::two_loops;
-use crate::converge::scene::{BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, finding, fix_is_clean, found, mended};
+use crate::converge::scene::{
+    BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, finding, fix_is_clean, found, mended,
+};
 
 #[test]
 fn fixes_that_undo_each_other_leave_what_was_found_and_are_not_to_be_merged() {

@@ -10,7 +10,9 @@ use truing_store::Sqlite;
 
 use crate::converge::claude::claude;
 use crate::converge::pull::{Site, loops_of, two_loops};
-use crate::converge::scene::{BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, fix_is_clean, found, mended, write};
+use crate::converge::scene::{
+    BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, fix_is_clean, found, mended, write,
+};
 use crate::converge::steady::steady;
 
 /// What a run comes to, without what differs between any two.

@@ -1,9 +1,6 @@
 //! The examples, and the decision that the README of the project shows, on the real packages: every line that is shown
 //! is what is printed.
 
-// Helpers of tests are tests too; clippy exempts test functions only.
-#![allow(clippy::unwrap_used)]
-
 use std::process::Command;
 
 use super::readme::{Shown, top};

@@ -1,9 +1,6 @@
 //! Every version of aiobotocore's own hash test, read as it is written, against the manifests that were recorded of
 //! them by running it. `TRUING_AIOBOTOCORE` names a git folder of that project, else it is cloned.
 
-// Helpers of tests are tests too; clippy exempts test functions only.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
-
 use std::path::PathBuf;
 use std::process::Command;
 

@@ -6,7 +6,6 @@
 //! `sync-manifests-dev.json`, else it is `../shared/data` beside the checkout.
 
 // Helpers of tests are tests too; clippy exempts test functions only.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

@@ -1,9 +1,6 @@
 //! The three rules that were measured on the recorded releases (spec/sync.md 6.2), on what is read of them here: the
 //! project's own guard, definitions unchanged in their bytes, and unchanged in their trees.
 
-// Helpers of tests are tests too; clippy exempts test functions only.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 

@@ -1,9 +1,6 @@
 //! Real set-ups from the real registries: pip, npm and cargo, each through the proxy, and their checks without network.
 //! A program that is not in the system's folders is passed over, and that is said.
 
-// Helpers of tests are tests too; clippy exempts test functions only.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
-
 use std::path::Path;
 use std::process::{Command, Stdio};
 

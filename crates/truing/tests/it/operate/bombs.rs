@@ -2,8 +2,6 @@
 //!
 //! A few run with the other tests; `cargo xtask soak --only bombs` runs it at full size.
 
-#![allow(clippy::print_stdout, reason = "the figures are its result")]
-
 use std::time::{Duration, Instant};
 
 use truing_fakes::forge::NewPull;

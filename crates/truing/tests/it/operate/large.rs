@@ -2,8 +2,6 @@
 //!
 //! A smaller one runs with the other tests; `cargo xtask soak --only large` runs it at full size and prints both.
 
-#![allow(clippy::print_stdout, reason = "the figures are its result")]
-
 use std::fs;
 use std::time::{Duration, Instant};
 

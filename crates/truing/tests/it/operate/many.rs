@@ -3,8 +3,6 @@
 //!
 //! A few of them run with the other tests; `cargo xtask soak --only agents` runs fifty and prints the figures.
 
-#![allow(clippy::print_stdout, reason = "the figures are its result")]
-
 use std::fs;
 
 use serde_json::json;

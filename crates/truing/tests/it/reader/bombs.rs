@@ -3,8 +3,6 @@
 //!
 //! A few are read with the other tests; `cargo xtask fuzz bombs` goes on until its time is over, and tells the worst.
 
-#![allow(clippy::print_stdout, reason = "the figures are its result")]
-
 use truing::reader::{FILE_BYTES, FILE_MEMORY, FILE_TIME};
 
 use super::bomb::{self, Asked, Random, Worst};

@@ -6,6 +6,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::{Command, Stdio};
 
 use insta::assert_snapshot;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use truing::loops::fix::lock::FixLock;
 
@@ -152,7 +153,7 @@ fn a_run_that_was_killed_between_two_files_is_undone_file_by_file() {
 }
 
 /// Runs it over so many files of one fix each, and ends it by a signal while it changes them.
-fn ended_midway(place: &Place, signal: &str) -> Ran {
+fn ended_midway(place: &Place, signal: Signal) -> Ran {
     for number in 0..MANY {
         place.write(format!("{number:03}.py"), ASSERTS.0);
     }
@@ -164,14 +165,15 @@ fn ended_midway(place: &Place, signal: &str) -> Ran {
     while read(place, "000.py") == ASSERTS.0.as_bytes() && child.try_wait().unwrap().is_none() {
         std::thread::yield_now();
     }
-    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+    // At once: to start another program for it takes as long as to fix many files.
+    kill_process(Pid::from_child(&child), signal).unwrap();
     let output = child.wait_with_output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Ran { exit: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
 }
 
 /// Enough files that none but the first few are written before a signal comes.
-const MANY: usize = 400;
+const MANY: usize = 600;
 
 /// How many files are fixed, and is there nothing but files that were written, here and in the temporary folder?
 fn fixed_files(place: &Place) -> usize {
@@ -185,7 +187,7 @@ fn fixed_files(place: &Place) -> usize {
 
 #[test]
 fn an_interrupted_run_ends_between_two_files_and_what_it_told_undoes_it() {
-    for signal in ["-INT", "-QUIT"] {
+    for signal in [Signal::INT, Signal::QUIT] {
         let place = Place::new();
         let ran = ended_midway(&place, signal);
         assert_eq!(ran.exit, 130, "{}", ran.err);
@@ -201,7 +203,7 @@ fn an_interrupted_run_ends_between_two_files_and_what_it_told_undoes_it() {
 #[test]
 fn what_a_killed_run_did_is_told_by_the_next_with_what_undoes_it() {
     let place = Place::new();
-    let killed = ended_midway(&place, "-KILL");
+    let killed = ended_midway(&place, Signal::KILL);
     assert_eq!(killed.exit, -1);
     std::fs::write(place.repo().join(".truing-fix-mine"), "").unwrap();
     let mut again = place.command(&["review", "--fix", "--quiet"]);

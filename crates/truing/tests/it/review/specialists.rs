@@ -220,7 +220,10 @@ fn the_comparison_in_the_documentation_is_what_runs_come_to() {
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(&path, format!("{before}{begin}{table}{end}{after}")).unwrap();
     } else {
-        assert_eq!(written, table, "update it: UPDATE_DOCS=1 cargo test -p truing --test it review::specialists");
+        assert_eq!(
+            written, table,
+            "update it: UPDATE_DOCS=1 cargo test -p truing --test it review::specialists"
+        );
     }
     // As the page says.
     assert!(number(&four, "cost_micro_usd") > 3 * number(&one, "cost_micro_usd"));

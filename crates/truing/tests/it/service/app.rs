@@ -149,7 +149,10 @@ async fn what_a_former_account_wrote_is_ours_and_is_not_said_again() {
     service.rest(&site.clock).await;
     let view = site.view(&opened).await;
     let by = |login: &str| view.inline().filter(|comment| comment.author == login).count();
-    assert_eq!((by("truing[bot]"), by("truing-acme[bot]")), (crate::service::change::FOUND, crate::service::change::NEW));
+    assert_eq!(
+        (by("truing[bot]"), by("truing-acme[bot]")),
+        (crate::service::change::FOUND, crate::service::change::NEW)
+    );
     let summaries: Vec<&str> = view.summaries().map(|comment| comment.author.as_str()).collect();
     assert_eq!(summaries, ["truing[bot]", "truing-acme[bot]"], "the old one could never be rewritten");
     no_violations(&site);

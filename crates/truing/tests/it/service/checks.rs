@@ -139,7 +139,8 @@ async fn the_buttons_of_our_check_review_again_for_those_who_may_write() {
 
     for (times, again) in [(2, Again::Run), (3, Again::Suite)] {
         press(&site, &opened, "ada", again).await;
-        crate::service::site::until("it is reviewed again", async || service.published(&key).await == times).await;
+        crate::service::site::until("it is reviewed again", async || service.published(&key).await == times)
+            .await;
         service.rest(&site.clock).await;
         let view = site.view(&opened).await;
         assert_eq!((only(&view).asked, lines(only(&view))), (false, vec![2, 2]), "{again:?} has ended");

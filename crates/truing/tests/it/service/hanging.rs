@@ -40,8 +40,13 @@ fn runs(pid: &str) -> bool {
     state.rsplit(')').next().and_then(|rest| rest.trim().chars().next()).is_some_and(|state| state != 'Z')
 }
 
-type TestHouse<R> =
-    House<truing_store::Sqlite, truing::wiring::GitHubs, R, crate::service::site::Warp, truing::wiring::UniqueIds>;
+type TestHouse<R> = House<
+    truing_store::Sqlite,
+    truing::wiring::GitHubs,
+    R,
+    crate::service::site::Warp,
+    truing::wiring::UniqueIds,
+>;
 
 /// Lets workers take pull requests until a step ends because the program in this folder hangs.
 async fn held_up<R: Reader>(site: &Site, folder: &Path, house: impl Fn(Duration) -> TestHouse<R>) {

@@ -56,7 +56,8 @@ async fn whoever_may_write_commands_and_nobody_else() {
     assert_eq!(service.published(&key).await, 1);
     for (times, who) in [(2, "ada"), (3, "mia"), (4, "adam"), (5, "acme")] {
         comment(&site, &opened, who, "/review full").await;
-        crate::sweep::site::until("it is reviewed again", async || service.published(&key).await == times).await;
+        crate::sweep::site::until("it is reviewed again", async || service.published(&key).await == times)
+            .await;
     }
     let expected = ["ada", "mia", "adam", "acme"].map(|who| format!("{who}@{FORGE}: /review full"));
     assert_eq!(acts(&service).await, expected);

@@ -25,7 +25,8 @@ async fn come_back(site: &Site, missed: impl AsyncFn(&Running)) -> Running {
 }
 
 async fn until_shown(site: &Site, opened: &Opened, wanted: (String, usize)) {
-    crate::sweep::site::until(&format!("{wanted:?} is shown"), async || shown(site, opened).await == wanted).await;
+    crate::sweep::site::until(&format!("{wanted:?} is shown"), async || shown(site, opened).await == wanted)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

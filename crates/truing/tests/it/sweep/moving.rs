@@ -85,7 +85,8 @@ async fn a_repository_recreated_under_the_old_name_is_another_one() {
     let service = site.serve_sweeping(crate::sweep::EVERY).await;
     let new_key = site.key(fresh.number).await;
     assert_ne!(new_key, old_key);
-    crate::sweep::site::until("the new one is reviewed", async || service.published(&new_key).await == 1).await;
+    crate::sweep::site::until("the new one is reviewed", async || service.published(&new_key).await == 1)
+        .await;
     assert_eq!(shown(&site, &fresh).await, ("FIRST".to_owned(), FOUND));
     assert_eq!(service.published(&old_key).await, 1, "the old one's review is its own");
     service.rest(&site.clock).await;
