@@ -1,10 +1,12 @@
 //! Registries on this machine: whatever is put at a path is served there; and projects that follow a package of one.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::SocketAddr;
 use std::process::{Command, Output};
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
@@ -12,6 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use futures_util::stream::iter;
 use serde_json::Value;
 use sha1::Digest as _;
 use tempfile::TempDir;
@@ -28,9 +31,10 @@ pub(super) struct Registry {
 
 async fn serve(State(files): State<Files>, uri: Uri) -> Response {
     match files.get(uri.path()) {
-        // A page that lies about its length.
+        // A page that lies about its length: the connection ends in its middle.
         Some(bytes) if bytes.starts_with(b"SHORT") => {
-            ([(header::CONTENT_LENGTH, "999")], bytes.clone()).into_response()
+            let parts = [Ok(bytes.clone()), Err(io::Error::other("it ends here"))];
+            ([(header::CONTENT_LENGTH, "999")], Body::from_stream(iter(parts))).into_response()
         }
         Some(bytes) => bytes.clone().into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
