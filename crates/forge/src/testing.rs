@@ -19,15 +19,15 @@ use crate::Patience;
 /// A token that must not be seen anywhere.
 pub(crate) const CANARY: &str = "canary-8f14e45f";
 
-/// Short, so that a reply that never comes costs little, and without any delay before a repetition.
+/// Without any delay before a repetition.
 pub(crate) fn patience() -> Patience {
-    let brief = Duration::from_millis(400);
-    Patience {
-        connect: Duration::from_secs(5),
-        read: brief,
-        total: Duration::from_secs(20),
-        retry_delay: Duration::ZERO,
-    }
+    let long = Duration::from_secs(60);
+    Patience { connect: long, read: long, total: long, retry_delay: Duration::ZERO }
+}
+
+/// For replies that never come.
+pub(crate) fn brief() -> Patience {
+    Patience { read: Duration::from_millis(400), ..patience() }
 }
 
 /// A gate that is always open.
@@ -65,7 +65,7 @@ impl Clock for Hand {
 }
 
 /// What the server does with one request.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Reply {
     status: u16,
     headers: Vec<(String, String)>,

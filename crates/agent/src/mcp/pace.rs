@@ -109,6 +109,6 @@ mod tests {
             assert!(!gone.is_finished());
         }
         drop(writer);
-        tokio::time::timeout(Duration::from_secs(5), gone).await.unwrap().unwrap();
+        tokio::time::timeout(Duration::from_secs(60), gone).await.unwrap().unwrap();
     }
 }

@@ -204,7 +204,7 @@ async fn calling(calls: u64) -> (Arc<Slow>, DuplexStream, JoinHandle<Result<(), 
     (slow, ours, served)
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn no_more_calls_are_taken_than_are_worked_on() {
     let (slow, ours, served) = calling(500).await;
     assert_eq!(slow.0.load(std::sync::atomic::Ordering::Relaxed), pace::IN_FLIGHT);
@@ -212,7 +212,7 @@ async fn no_more_calls_are_taken_than_are_worked_on() {
     served.abort();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn calls_that_last_do_not_keep_a_server_whose_client_has_left() {
     let (slow, ours, served) = calling(3).await;
     assert_eq!(slow.0.load(std::sync::atomic::Ordering::Relaxed), 3);

@@ -290,6 +290,15 @@ impl Stream {
         self.shared.bill(self.number, ready, output, is_last);
     }
 
+    /// Ends when what was sent so far has arrived.
+    async fn flushed(&self) {
+        while self.sender.capacity() < MAX_WAITING && !self.sender.is_closed() {
+            tokio::task::yield_now().await;
+        }
+        // The connection has taken it, and now writes it.
+        tokio::time::sleep(FLUSH).await;
+    }
+
     async fn piece(&self, bytes: Vec<u8>) -> Result<(), Over> {
         self.sender.send(Ok(Bytes::from(bytes))).await.map_err(|_| Over)
     }
@@ -301,8 +310,7 @@ impl Stream {
                 let next = rest.first().map(|event| event.bytes.as_slice()).unwrap_or_default();
                 let half = next.get(..next.len() / 2).unwrap_or_default();
                 self.piece(half.to_vec()).await?;
-                // What was sent so far is to arrive.
-                tokio::time::sleep(FLUSH).await;
+                self.flushed().await;
                 let _ = self.sender.send(Err(io::Error::other("cut on purpose"))).await;
                 Err(Over)
             }
@@ -314,9 +322,7 @@ impl Stream {
                 self.piece(b"event: content_block_delta\ndata: {\"type\": \"content_blo\n\n".to_vec()).await
             }
             Some(Fault::Stall { after }) if *after == here => {
-                while self.sender.capacity() < MAX_WAITING && !self.sender.is_closed() {
-                    tokio::task::yield_now().await;
-                }
+                self.flushed().await;
                 self.shared.hangs();
                 self.sender.closed().await;
                 Err(Over)

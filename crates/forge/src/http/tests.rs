@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::testing::{CANARY, Hand, Reply, Server, patience};
+use crate::testing::{CANARY, Hand, Reply, Server, brief, patience};
 
 struct Client {
     http: Http,
@@ -12,8 +12,12 @@ struct Client {
 
 impl Client {
     fn at(api: &Url, clock: Arc<dyn Clock>) -> Self {
+        Self::with(api, patience(), clock)
+    }
+
+    fn with(api: &Url, patience: Patience, clock: Arc<dyn Clock>) -> Self {
         let by = Authorization::bearer(Secret::new(CANARY), Payer::Token).unwrap();
-        Self { http: Http::new(api, patience(), clock).unwrap(), by }
+        Self { http: Http::new(api, patience, clock).unwrap(), by }
     }
 
     async fn send(&self, call: &Call) -> Result<Answer, ForgeError> {
@@ -29,12 +33,19 @@ fn client(server: &Server) -> Client {
     Client::at(&server.url(""), Arc::new(Hand::at(NOW)))
 }
 
+/// One that does not wait long for an answer.
+fn impatient(server: &Server) -> Client {
+    Client::with(&server.url(""), brief(), Arc::new(Hand::at(NOW)))
+}
+
 /// A quarter of an hour before the window of the tests' answers ends.
 const NOW: Millis = Millis(1_795_161_300_000);
 
 async fn get(reply: Reply) -> ForgeError {
+    let comes = reply != Reply::never();
     let server = Server::new([reply.always()]).await;
-    let answer = client(&server).send(&Call::get("reading x", server.url("/x"))).await;
+    let client = if comes { client(&server) } else { impatient(&server) };
+    let answer = client.send(&Call::get("reading x", server.url("/x"))).await;
     let answer = answer.and_then(|answer| answer.json::<Value>());
     let error = answer.unwrap_err();
     assert!(!format!("{error} {error:?}").contains(CANARY), "{error:?}");
@@ -232,11 +243,14 @@ async fn harmless_calls_are_repeated_and_creating_ones_are_not() {
         assert!(client(&server).send(&Call::get("x", server.url("/x"))).await.is_err(), "{shown}");
         assert_eq!(server.requests().len(), 1 + MAX_RETRIES as usize, "{shown}");
     }
-    for lasting in [Reply::new(500, ""), Reply::new(429, ""), Reply::new(404, ""), Reply::never()] {
+    for lasting in [Reply::new(500, ""), Reply::new(429, ""), Reply::new(404, "")] {
         let server = Server::new([lasting, Reply::new(200, "{}")]).await;
         assert!(client(&server).send(&Call::get("x", server.url("/x"))).await.is_err());
         assert_eq!(server.requests().len(), 1);
     }
+    let silent = Server::new([Reply::never(), Reply::new(200, "{}")]).await;
+    assert!(impatient(&silent).send(&Call::get("x", silent.url("/x"))).await.is_err());
+    assert_eq!(silent.requests().len(), 1);
 }
 
 #[tokio::test]

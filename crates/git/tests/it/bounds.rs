@@ -11,7 +11,7 @@ use truing_git::{Git, GitError, GitOptions, Limits, WorktreeDiff};
 use crate::support::{Place, Repo};
 
 /// Nothing here may wait for somebody who writes into a pipe.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(120);
 
 async fn diff(git: &Git, folder: &Path) -> Result<WorktreeDiff, GitError> {
     let work = async {

@@ -257,10 +257,10 @@ async fn runs_share_a_mirror() {
 async fn a_mirror_in_use_is_waited_for_only_so_long() {
     let place = Place::new();
     let remote = Remote::local(&place.path("nowhere")).unwrap();
+    place.git().await.mirror(&place.path("m"), &remote).await.unwrap();
     let mut options = place.options();
     options.limits.network_time = Duration::from_millis(50);
     let git = Git::new(options).await.unwrap();
-    git.mirror(&place.path("m"), &remote).await.unwrap();
     let other = std::fs::File::open(place.path("m.lock")).unwrap();
     rustix::fs::flock(&other, rustix::fs::FlockOperation::LockExclusive).unwrap();
     let error = git.mirror(&place.path("m"), &remote).await.unwrap_err();

@@ -8,7 +8,7 @@ use truing_git::{Git, GitError, GitOptions};
 use crate::support::Place;
 
 /// How long a test waits for what must happen soon.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A program that answers the version check and then does `text`.
 fn fake(place: &Place, text: &str) -> GitOptions {
@@ -40,10 +40,15 @@ fn hanging(place: &Place) -> (GitOptions, std::path::PathBuf) {
 #[tokio::test]
 async fn a_call_that_hangs_is_ended_with_all_it_started() {
     let place = Place::new();
-    let (mut options, pid) = hanging(&place);
-    options.limits.local_time = Duration::from_millis(500);
+    let (options, pid) = hanging(&place);
     let git = Git::new(options).await.unwrap();
-    let error = git.open(&place.path("")).await.unwrap_err();
+    let folder = place.path("");
+    let call = tokio::spawn(async move { git.open(&folder).await.map(drop) });
+    until("the grandchild has begun", || pid.exists()).await;
+    tokio::time::pause();
+    tokio::time::advance(truing_git::options::LOCAL_TIME).await;
+    let error = call.await.unwrap().unwrap_err();
+    tokio::time::resume();
     assert!(matches!(error, GitError::TimedOut { call: "rev-parse", .. }), "{error}");
     assert!(!error.is_wrong_input());
     let pid = std::fs::read_to_string(pid).unwrap();

@@ -1,7 +1,6 @@
 //! Pushes: to one branch, from where it was expected, never past a refusal; and where credentials are seen.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use truing_core::id::{Millis, Sha};
 use truing_core::port::{Withheld, read_only};
@@ -175,15 +174,18 @@ async fn of_two_at_once_one_is_done() {
 
 #[tokio::test]
 async fn a_hook_that_hangs_ends_with_the_push() {
-    let place = Place::new();
-    let mut options = place.options();
-    options.limits.network_time = Duration::from_secs(3);
-    let git = Git::new(options).await.unwrap();
-    let it = Setting::with(place, git).await;
+    let it = Setting::new().await;
     let made = it.commit("one").await;
     let pid = it.place.path("pid");
     it.hook("pre-receive", &format!("echo $$ > {0}.part; mv {0}.part {0}; exec sleep 1000", pid.display()));
-    let error = it.push(&made, "x", None).await.unwrap_err();
+    let too_late = async {
+        until("the hook has begun", || pid.exists()).await;
+        tokio::time::pause();
+        tokio::time::advance(truing_git::options::NETWORK_TIME).await;
+    };
+    let (pushed, ()) = tokio::join!(it.push(&made, "x", None), too_late);
+    tokio::time::resume();
+    let error = pushed.unwrap_err();
     assert!(matches!(error, GitError::TimedOut { call: "push", .. }), "{error}");
     let pid = std::fs::read_to_string(&pid).unwrap();
     until("the hook is gone", || !runs(pid.trim())).await;

@@ -100,7 +100,7 @@ async fn a_run_that_never_comes_to_its_repository_is_remembered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_project_s_own_hash_test_gets_the_digest_of_what_only_looks_different() {
-    let site = Site::with("1s", "manifest = \"tests/test_patches.py\"\n").await;
+    let site = Site::with("manifest = \"tests/test_patches.py\"\n").await;
     let test = |digests: &str| {
         format!("from demo.m import pinned\n\nD = {{\n    pinned: {{{digests}}},  # why\n}}\n")
     };
@@ -493,7 +493,7 @@ fn stop(server: &mut std::process::Child) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_issue_tells_of_the_last_runs_if_it_is_wanted() {
-    let site = Site::with("1s", "outcome.issue = true\n").await;
+    let site = Site::with("outcome.issue = true\n").await;
     site.release("1.0.1");
     site.forge.fault(Fault::once("POST", "/repos/acme/ours/issues", FaultKind::LostAnswer));
     assert_eq!(site.sync().await, result("relaxed", 0));

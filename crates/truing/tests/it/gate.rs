@@ -43,7 +43,7 @@ impl Site {
     /// With a gate of one command, which is a script.
     fn with_script(script: &str) -> Self {
         let command = json!([["sh", "-c", script]]);
-        Self::new(&format!("[converge]\ngate = {command}\n[verify]\ntimeout = \"5s\"\n"))
+        Self::new(&format!("[converge]\ngate = {command}\n[verify]\ntimeout = \"60s\"\n"))
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
-use truing::serve::ingress::{Bounds, MAX_BODY, MAX_HEADER_BYTES, MAX_HEADERS, Settings};
+use truing::serve::ingress::{MAX_BODY, MAX_HEADER_BYTES, MAX_HEADERS, Settings};
 use truing_core::port::Operations as _;
 use truing_core::switch::Turn;
 use truing_fakes::forge::sign_sha256;
@@ -23,15 +23,6 @@ async fn serve(site: &Site, of: impl FnOnce(&mut Settings)) -> Running {
     let mut settings = settings();
     of(&mut settings);
     site.serve_as(settings, limits()).await
-}
-
-/// A service that waits for nobody.
-async fn impatient(site: &Site) -> Running {
-    serve(site, |settings| {
-        let bounds = Bounds { header: SHORT, body_idle: SHORT, body: SHORT * 4, ..Bounds::default() };
-        settings.bounds = bounds;
-    })
-    .await
 }
 
 async fn connect(service: &Running) -> TcpStream {
@@ -93,15 +84,23 @@ async fn status(service: &Running, request: &[u8]) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_do_not_finish_are_let_go() {
     let site = Site::new().await;
-    let service = impatient(&site).await;
+    let service = serve(&site, |settings| settings.bounds.header = SHORT).await;
     let mut idle = connect(&service).await;
     let mut slow_header = connect(&service).await;
-    slow_header.write_all(b"POST /webhooks/fake HTTP/1.1\r\nhost: x\r\nx-a: ").await.unwrap();
+    // It may be let go before it has said as much.
+    let _ = slow_header.write_all(b"POST /webhooks/fake HTTP/1.1\r\nhost: x\r\nx-a: ").await;
+    assert_eq!(rest(&mut idle).await, "");
+    assert_eq!(rest(&mut slow_header).await, "");
+    service.stop().await;
+
+    let service = serve(&site, |settings| {
+        settings.bounds.body_idle = SHORT;
+        settings.bounds.body = SHORT * 4;
+    })
+    .await;
     let mut slow_body = connect(&service).await;
     slow_body.write_all(head("ping", b"{}", "content-length: 2\r\n").as_bytes()).await.unwrap();
     slow_body.write_all(b"{").await.unwrap();
-    assert_eq!(rest(&mut idle).await, "");
-    assert_eq!(rest(&mut slow_header).await, "");
     let said = rest(&mut slow_body).await;
     assert!(said.starts_with("HTTP/1.1 408 ") && said.ends_with(r#"{"error":"too_slow"}"#), "{said}");
 
@@ -125,14 +124,16 @@ async fn clients_that_do_not_finish_are_let_go() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_is_used_again_until_it_is_idle_or_old() {
     let site = Site::new().await;
-    let service = serve(&site, |settings| settings.bounds.life = SHORT).await;
-    let mut stream = connect(&service).await;
+    // What is asked and answered in time does not take as long on a busy machine.
+    const A_WHILE: Duration = Duration::from_secs(3);
+    let service = serve(&site, |settings| settings.bounds.life = A_WHILE).await;
     let ping = delivery("ping", b"{}", "");
+    let mut stream = connect(&service).await;
     stream.write_all(&ping).await.unwrap();
     assert_eq!(answer(&mut stream).await.1, r#"{"status":"pong"}"#);
     assert_eq!(rest(&mut stream).await, "", "old, though the limit for a header is not over");
 
-    let service = serve(&site, |settings| settings.bounds.header = SHORT).await;
+    let service = serve(&site, |settings| settings.bounds.header = A_WHILE).await;
     let mut stream = connect(&service).await;
     for _ in 0..3 {
         stream.write_all(&ping).await.unwrap();
@@ -410,11 +411,12 @@ async fn a_source_that_floods_is_limited_and_others_are_not() {
     }
     assert_eq!(statuses[..2], ["202 Accepted", "202 Accepted"], "a burst");
     let mut stream = connect(&service).await;
-    stream.write_all(&[from("192.0.2.1"), from("192.0.2.1"), from("192.0.2.1")].concat()).await.unwrap();
+    // As many that a stop of some seconds between them changes nothing.
+    stream.write_all(&from("192.0.2.1").repeat(20)).await.unwrap();
     let said = rest(&mut stream).await;
     assert!(said.contains("HTTP/1.1 429 Too Many Requests\r\n"), "{said}");
     assert!(said.contains("\r\nretry-after: 1\r\n") || said.contains("\r\nretry-after: 2\r\n"), "{said}");
-    assert!(said.ends_with(r#"{"error":"rate_limited"}"#), "{said}");
+    assert!(said.contains(r#"{"error":"rate_limited"}"#), "{said}");
     assert_eq!(status(&service, &from("192.0.2.2")).await, "202 Accepted");
     service.stop().await;
 }

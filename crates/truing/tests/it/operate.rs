@@ -38,7 +38,7 @@ use watch::Watched;
 const TOKEN: &str = "operate-token-canary";
 const SECRET: &str = "operate-secret-canary";
 /// How long a condition may take to come true on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A home folder with a configuration for a fake forge.
 struct Site {

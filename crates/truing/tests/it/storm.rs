@@ -81,6 +81,14 @@ struct Site {
     delivered: AtomicUsize,
 }
 
+/// A port that the system gives to nobody who asks for any, so that the service can listen there after each of its deaths.
+fn lasting_port() -> u16 {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
+    let given: u16 = range.split_whitespace().next().unwrap().parse().unwrap();
+    let mut ports = (10_000..given).rev();
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a port that nobody uses")
+}
+
 impl Site {
     async fn new(quiet: Duration) -> Self {
         let forge = Watched::start(Options::default()).await;
@@ -96,8 +104,7 @@ impl Site {
             quiet.as_secs()
         );
         std::fs::write(home.path().join("truing.toml"), config).unwrap();
-        // Free a moment ago: the service listens there after each of its deaths.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = lasting_port();
         let url = format!("http://127.0.0.1:{port}/webhooks/github");
         forge.hook(Hook { url, secret: SECRET.into(), automatic: false });
         Self { forge, home, port, delivered: AtomicUsize::new(0) }

@@ -129,8 +129,8 @@ pub(crate) fn github(forge: &FakeForge, credentials: Credentials) -> GitHub {
     };
     let patience = Patience {
         connect: Duration::from_secs(5),
-        read: Duration::from_secs(5),
-        total: Duration::from_secs(20),
+        read: Duration::from_secs(60),
+        total: Duration::from_secs(60),
         retry_delay: Duration::ZERO,
     };
     GitHub::with_patience(options, patience, Arc::new(Wall)).unwrap()

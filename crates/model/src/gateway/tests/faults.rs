@@ -119,7 +119,7 @@ async fn what_never_ends_is_ended() {
     let short = Duration::from_millis(100);
     let impatient = Patience { piece: short, ..patience() };
     let rows = [
-        ("silent", Fault::Stall { after: Place::Headers }, Patience { begin: short * 10, ..patience() }, 1),
+        ("silent", Fault::Stall { after: Place::Headers }, Patience { begin: short * 50, ..patience() }, 1),
         ("silent after the start", Fault::Stall { after: Place::Start }, impatient, 3),
         ("silent in a block", Fault::Stall { after: Place::Text }, impatient, 3),
         ("pings", Fault::Pings { millis: 5 }, Patience { progress: short, ..patience() }, 3),

@@ -137,6 +137,13 @@ fn parse(text: &str) -> Option<Killed> {
     })
 }
 
+impl Drop for FixLock {
+    fn drop(&mut self) {
+        // A child that was being started at this moment may still hold the file open.
+        let _ = self.file.unlock();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

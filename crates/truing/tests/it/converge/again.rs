@@ -181,6 +181,7 @@ fn fix_is_back() -> Answer {
 fn a_branch_that_has_moved_is_not_told_to_merge_by_fast_forward() {
     let scene = Scene::new([dirty()].into_iter().chain(fixes()));
     let mut command = scene.command(&[]);
+    scene.model.stall(1);
     let child =
         command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
@@ -190,6 +191,7 @@ fn a_branch_that_has_moved_is_not_told_to_merge_by_fast_forward() {
     }
     scene.place.write("other.py", "x = 1\n");
     let tip = scene.place.commit("meanwhile");
+    scene.model.resume();
     let ran = crate::converge::place::Ran::from(child.wait_with_output().unwrap());
     assert_eq!(ran.exit, 0, "{ran:?}");
     let branch = scene.branch().unwrap();

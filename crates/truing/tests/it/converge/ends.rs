@@ -121,6 +121,7 @@ async fn a_run_that_a_person_stops_is_counted_once_and_not_each_step_of_it() {
     let before = waits().await;
     site.says("ann", "/converge stop").await;
     site.asks("ann").await;
+    let deadline = Instant::now() + Duration::from_secs(120);
     while waits().await == before {
         assert!(Instant::now() < deadline, "it is not resumed: {}", site.why().await);
     }

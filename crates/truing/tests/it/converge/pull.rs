@@ -53,7 +53,7 @@ impl Site {
         let (url, models) = (forge.base_url(), model.url());
         let config = format!(
             "[forge.github]\napi_url = \"{url}\"\ngit_url = \"{url}\"\nsettle = \"0s\"\n\
-             [server]\nlisten = \"127.0.0.1:0\"\npoll = \"50ms\"\nlease = \"5s\"\nheartbeat = \"200ms\"\n[model]\nbase_url = \"{models}\"\n{more}"
+             [server]\nlisten = \"127.0.0.1:0\"\npoll = \"50ms\"\nlease = \"20s\"\nheartbeat = \"200ms\"\n[model]\nbase_url = \"{models}\"\n{more}"
         );
         std::fs::write(home.path().join("truing.toml"), config).unwrap();
         Self { forge, repo, model, number, home }

@@ -82,7 +82,7 @@ impl Scene {
         let file = site.home.path().join("truing.toml");
         let config = std::fs::read_to_string(&file).unwrap();
         let slow =
-            config.replace("lease = \"5s\"\nheartbeat = \"200ms\"", "lease = \"60s\"\nheartbeat = \"10s\"");
+            config.replace("lease = \"20s\"\nheartbeat = \"200ms\"", "lease = \"60s\"\nheartbeat = \"10s\"");
         assert_ne!(slow, config);
         std::fs::write(&file, slow).unwrap();
         let answers = by_what_is_asked(&site.pull().await.head);

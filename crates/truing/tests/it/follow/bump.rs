@@ -27,7 +27,7 @@ pub(crate) struct Scene {
 impl Scene {
     pub(crate) async fn new(job: &str, more: &str, answers: Vec<Answer>) -> Self {
         let model = FakeModel::start(Script::of(answers)).await.unwrap();
-        let site = Site::with("5s", &format!("{job}\n[model]\nbase_url = \"{}\"\n{more}", model.url())).await;
+        let site = Site::with(&format!("{job}\n[model]\nbase_url = \"{}\"\n{more}", model.url())).await;
         site.release("1.0.4");
         Self { site, model }
     }

@@ -35,7 +35,7 @@ fn why(ran: &Ran) -> &str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relax_is_a_patch_with_one_line_until_it_is_released() {
-    let site = Site::with("5s", KEYS).await;
+    let site = Site::with(KEYS).await;
     begin(&site, CHANGES).await;
     tag(&site, "v1.2.3").await;
     site.release("1.0.1");
@@ -83,7 +83,7 @@ async fn a_bump_is_a_minor_also_of_a_patch_that_is_not_released_and_the_model_ha
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_counted_or_said_is_told_and_nothing_is_pushed() {
-    let site = Site::with("5s", KEYS).await;
+    let site = Site::with(KEYS).await;
     begin(&site, CHANGES).await;
     tag(&site, "1.2.3").await;
     site.release("1.0.1");

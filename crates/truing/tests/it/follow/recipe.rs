@@ -12,7 +12,7 @@ const KEYS: &str = "companions = [\"extra\", \"@own/more\"]\n\
     relax.lock = [[\"sh\", \"lock.sh\", \"--upgrade={{packages}}\", \"{{package}}=={{version}}\"]]";
 
 async fn locked(more: &str) -> Site {
-    let site = Site::with("5s", &format!("{KEYS}\n{more}")).await;
+    let site = Site::with(&format!("{KEYS}\n{more}")).await;
     add_lock(&site).await;
     site
 }

@@ -18,7 +18,7 @@ pub(crate) const BOT: &str = "truing[bot]";
 /// Not any token's form.
 const TOKEN: &str = "follow-token-canary";
 /// How long something may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 const PROJECT: &str = "[project]\nname = \"ours\" # what it is called\ndependencies = [\n    'demo >= 0.9, < 1.0.1',  # pinned\n]\n";
 
 /// One that changes what nobody has pinned, in two places, and tells programs that read it what to do.
@@ -57,11 +57,11 @@ pub(crate) struct Ran {
 
 impl Site {
     pub(crate) async fn new() -> Self {
-        Self::with("1s", "").await
+        Self::with("").await
     }
 
-    /// With a lease that lasts so long unless it is renewed, and more configuration; keys of the job come first.
-    pub(crate) async fn with(lease: &str, more: &str) -> Self {
+    /// With more configuration; keys of the job come first.
+    pub(crate) async fn with(more: &str) -> Self {
         let forge = Watched::start(Options::default()).await;
         forge.token(TOKEN, BOT);
         let repo = forge.create_repository("acme", "ours", begin()).await.unwrap();
@@ -71,7 +71,7 @@ impl Site {
         let url = forge.base_url();
         let config = format!(
             "[forge.github]\napi_url = \"{url}\"\ngit_url = \"{url}\"\nsettle = \"0s\"\n\
-             [server]\npoll = \"50ms\"\nlease = \"{lease}\"\nheartbeat = \"200ms\"\n[sync.demo]\nrepo = \"acme/ours\"\nmirror = [\"demo/=ours/\"]\n{more}"
+             [server]\npoll = \"50ms\"\nlease = \"20s\"\nheartbeat = \"200ms\"\n[sync.demo]\nrepo = \"acme/ours\"\nmirror = [\"demo/=ours/\"]\n{more}"
         );
         std::fs::write(home.path().join("truing.toml"), config).unwrap();
         let registry = FakeRegistry::start().await.unwrap();

@@ -90,12 +90,12 @@ impl Case {
                 Stage { site, model: Some(model) }
             }
             Self::Relax | Self::Ask | Self::AskAgain | Self::Answered | Self::Blocked => {
-                Stage { site: Site::with("5s", TRACKS).await, model: None }
+                Stage { site: Site::with(TRACKS).await, model: None }
             }
         };
         let site = &stage.site;
         // Nobody else is to tell that the lease is lost.
-        site.set("lease = \"5s\"\nheartbeat = \"200ms\"", "lease = \"60s\"\nheartbeat = \"10s\"");
+        site.set("lease = \"20s\"\nheartbeat = \"200ms\"", "lease = \"60s\"\nheartbeat = \"10s\"");
         match self {
             Self::Relax => site.release("1.0.1"),
             Self::Ask => site.release("1.0.3"),

@@ -8,7 +8,7 @@ use super::bump::result;
 use super::site::{BRANCH, Ran, Site};
 
 async fn site(check: &str) -> Site {
-    let site = Site::with("5s", &format!("[verify]\ncheck = [[\"sh\", \"-c\", \"{check}\"]]\n")).await;
+    let site = Site::with(&format!("[verify]\ncheck = [[\"sh\", \"-c\", \"{check}\"]]\n")).await;
     site.release("1.0.1");
     site
 }
@@ -78,7 +78,7 @@ async fn people_may_leave_out_a_release_whose_checks_fail() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_step_of_a_run_that_failed_is_the_one_where_it_did() {
-    let site = Site::with("1s", "breaker.failures = 1\n").await;
+    let site = Site::with("breaker.failures = 1\n").await;
     site.release("1.0.1");
     site.repo.protect(BRANCH).await.unwrap();
     let ran = site.run(&["sync", "run", "demo"]).await;

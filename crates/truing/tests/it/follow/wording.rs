@@ -10,7 +10,7 @@ const LABELS: &str = "labels = [\"dependencies\", \"Up to date\"]";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_repositorys_own_template_comes_first_unless_the_operator_has_one() {
-    let site = Site::with("5s", "").await;
+    let site = Site::with("").await;
     let theirs = Commit::new("Ask")
         .write(".github/PULL_REQUEST_TEMPLATE.md", "## Why\r\n\r\n<!-- in short -->\r\n")
         .write("pull_request_template.md", "not this one\n");
@@ -49,7 +49,7 @@ async fn a_template_that_is_a_link_or_no_text_is_not_used() {
         Commit::new("A link").link(".github/pull_request_template.md", secret.path().to_str().unwrap());
     let folder = Commit::new("A folder").link("docs", secret.path().parent().unwrap().to_str().unwrap());
     for commit in [link, folder, Commit::new("Bytes").write("pull_request_template.md", b"\xff\xfe")] {
-        let site = Site::with("5s", "").await;
+        let site = Site::with("").await;
         site.repo.push("main", commit).await.unwrap();
         site.release("1.0.1");
         assert_eq!(site.sync().await, ("relaxed".to_owned(), 0));
@@ -60,7 +60,7 @@ async fn a_template_that_is_a_link_or_no_text_is_not_used() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn labels_are_put_on_also_by_a_later_run_and_once() {
-    let site = Site::with("5s", LABELS).await;
+    let site = Site::with(LABELS).await;
     site.release("1.0.1");
     let labelling = Fault::once("POST", "/repos/acme/ours/issues/", FaultKind::Status(500, None));
     site.forge.fault(labelling.times(9));
@@ -80,7 +80,7 @@ async fn labels_are_put_on_also_by_a_later_run_and_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_push_that_is_refused_is_told_with_what_to_do() {
-    let site = Site::with("5s", "").await;
+    let site = Site::with("").await;
     site.release("1.0.1");
     site.repo.protect(BRANCH).await.unwrap();
     let ran = site.run(&["sync", "run", "demo"]).await;

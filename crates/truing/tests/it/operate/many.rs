@@ -134,7 +134,7 @@ async fn runs_side_by_side_take_little() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_left_of_stopped_runs() {
     let (runs, calls) = size();
-    let slow = Answer { fault: Some(ModelFault::Slow { millis: 20_000 }), ..looks(calls) };
+    let slow = Answer { fault: Some(ModelFault::Slow { millis: 120_000 }), ..looks(calls) };
     let (site, model) = Site::with_model([looks(calls).times(runs as u32), slow], BUDGET).await;
     let server = serve(&site, runs);
     for run in 0..runs {
@@ -150,7 +150,7 @@ async fn nothing_is_left_of_stopped_runs() {
     let readers = children_of(server.child.id());
     assert!(!readers.is_empty(), "what the model looks at is read by somebody");
     server.signal("-TERM");
-    until("it takes nothing new", || !server.listens()).await;
+    server.until_deaf().await;
     let stopped = Instant::now();
     server.signal("-TERM");
     let (status, log) = server.ended();

@@ -175,9 +175,9 @@ async fn a_review_that_was_paid_for_is_not_paid_for_again_when_the_forge_comes_b
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_switch_between_two_turns_stops_the_run_or_lets_it_finish() {
-    let slow = |answer: Answer| Answer { fault: Some(ModelFault::Slow { millis: 1500 }), ..answer };
-    let (site, model) = Site::with_model([slow(read(100)), report()], "").await;
+    let (site, model) = Site::with_model([read(100), report()], "").await;
     let _server = site.serve();
+    model.stall(1);
     let asked = async |count: usize| {
         let deadline = Instant::now() + PATIENCE;
         while turns(&model) < count {
@@ -189,15 +189,18 @@ async fn a_switch_between_two_turns_stops_the_run_or_lets_it_finish() {
     site.deliver().await;
     asked(1).await;
     assert_eq!(site.run(&["kill", "on", "--mode", "finish"]).exit, 0);
+    model.resume();
     let (state, summary) = site.told(number).await;
     assert_eq!((state.as_str(), turns(&model)), ("success", 2), "{summary}");
     assert_eq!(site.run(&["kill", "off"]).exit, 0);
 
-    model.play(Script::of([slow(read(100)), report().times(0)]));
+    model.play(Script::of([read(100), report().times(0)]));
+    model.stall(3);
     let number = site.open_clean("two").await;
     site.deliver().await;
     asked(3).await;
     assert_eq!(site.run(&["kill", "on", "--mode", "stop"]).exit, 0);
+    model.resume();
     site.until_slots("given back", |slots| {
         slots
             .iter()
@@ -330,7 +333,7 @@ async fn a_review_that_is_stopped_is_told_with_what_it_cost_by_hand_and_served()
     let server = site.serve();
     billed(&model, 4).await;
     server.signal("-TERM");
-    super::stopping::until("nobody listens any more", || !server.listens()).await;
+    server.until_deaf().await;
     server.signal("-TERM");
     assert_eq!(server.ended().0.code(), Some(0));
     let after = told_sums(&site);

@@ -65,7 +65,7 @@ async fn a_git_that_hangs_at_the_start_keeps_nobody_from_stopping_the_server() {
         tokio::task::yield_now().await;
     }
     server.signal("-INT");
-    let deadline = Instant::now() + Duration::from_secs(8);
+    let deadline = Instant::now() + HURRIED;
     let status = loop {
         if let Some(status) = server.child.try_wait().unwrap() {
             break status;
@@ -190,18 +190,23 @@ impl Server {
         targets.any(|target| sockets.iter().any(|socket| target.as_os_str() == socket.as_str()))
     }
 
-    /// Signals, and once more when it is stopping; how it ends.
-    async fn signal_twice(self, first: &str, second: &str) -> (ExitStatus, String) {
-        let begun = Instant::now();
-        self.signal(first);
-        // The table of sockets is read in parts, and may lack one while others come and go. A second signal of the same
-        // kind that comes before the first was taken is lost.
+    /// Ends when nobody listens any more: it has taken its first signal. A second one of the same kind that comes before
+    /// is lost.
+    pub(crate) async fn until_deaf(&self) {
+        // The table of sockets is read in parts, and may lack one while others come and go.
         let mut quiet = 0;
         until("nobody listens any more", || {
             quiet = if self.listens() { 0 } else { quiet + 1 };
             quiet == QUIET_LOOKS
         })
         .await;
+    }
+
+    /// Signals, and once more when it is stopping; how it ends.
+    async fn signal_twice(self, first: &str, second: &str) -> (ExitStatus, String) {
+        let begun = Instant::now();
+        self.signal(first);
+        self.until_deaf().await;
         self.signal(second);
         let ended = self.ended();
         assert!(begun.elapsed() < HURRIED, "{:?}", begun.elapsed());

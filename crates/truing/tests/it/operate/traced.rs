@@ -1,6 +1,6 @@
 //! What a server traces of a review that it posts, and of one that the kill switch ends.
 
-use truing_fakes::model::{Answer, Fault as ModelFault, Script};
+use truing_fakes::model::Script;
 
 use super::money::{report, turns};
 use super::otlp::{Receiver, hex, named, said};
@@ -16,8 +16,8 @@ async fn what_is_written_to_the_forge_is_traced_and_so_is_the_switch_that_ends_a
     site.deliver().await;
     let view = site.until(number, "reviewed", is_reviewed).await;
 
-    let slow = Answer { fault: Some(ModelFault::Slow { millis: 1500 }), ..report() };
-    model.play(Script::of([slow.times(0)]));
+    model.play(Script::of([report().times(0)]));
+    model.stall(2);
     site.open_clean("two").await;
     site.deliver().await;
     site.until_slots("at work", |slots| slots.iter().any(|slot| slot["state"] == "leased")).await;
@@ -27,6 +27,7 @@ async fn what_is_written_to_the_forge_is_traced_and_so_is_the_switch_that_ends_a
         tokio::task::yield_now().await;
     }
     assert_eq!(site.run(&["kill", "on", "--mode", "stop"]).exit, 0);
+    model.resume();
     site.until_slots("given back", |slots| {
         slots.iter().any(|slot| slot["name"] == "o/r#2" && slot["state"] == "waiting")
     })

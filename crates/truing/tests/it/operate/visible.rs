@@ -50,11 +50,12 @@ async fn metrics_tell_what_happened() {
         "truing_webhook_seconds_count 1",
         "truing_store_up 1",
         "truing_kill_switch_on 0",
-        "truing_oldest_due_seconds 0",
         "truing_store_write_failures_total 0",
     ] {
         assert!(text.lines().any(|told| told == line), "{line} is not in\n{text}");
     }
+    // A run that took longer than the quiet time leaves its slot due for a moment.
+    server.metric_is("truing_oldest_due_seconds 0").await;
     let figure = |name: &str| -> f64 {
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.unwrap_or_else(|| panic!("no {name} in\n{text}")).parse().unwrap()

@@ -80,7 +80,7 @@ async fn what_has_no_turn_in_time_is_named_and_small_files_come_first() {
     let read = r#"say '{"Ok":{"findings":[],"reviewed":["a.py"],"not_reviewed":[]}}'"#;
     let hanging = stage.reader(&format!("{READY}; {read}; kill -STOP $$"));
     let begun = Instant::now();
-    let report = hanging.reading_for(Duration::from_secs(2)).read(&request).await.unwrap();
+    let report = hanging.reading_for(Duration::from_secs(5)).read(&request).await.unwrap();
     assert!(begun.elapsed() < PATIENCE);
     assert_eq!(report.reviewed, ["a.py".into()]);
     assert_eq!(gaps(&report), [("large.py".to_owned(), SkipReason::OutOfTime)]);

@@ -248,8 +248,8 @@ fn comes_to(row: Row, runs: &impl Fn(Scene) -> Scene, receiver: &Receiver) {
 
 #[test]
 fn a_reader_that_is_killed_in_a_models_run_is_replaced_and_the_review_is_not_whole() {
-    let slow = Answer { fault: Some(Fault::Slow { millis: 1500 }), ..read("pay.py") };
-    let scene = Scene::of([read("pay.py"), slow, report(&[finding()])]);
+    let scene = Scene::of([read("pay.py"), read("pay.py"), report(&[finding()])]);
+    scene.model.stall(2);
     let mut command = scene.command(&["--format", "json"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
@@ -260,6 +260,7 @@ fn a_reader_that_is_killed_in_a_models_run_is_replaced_and_the_review_is_not_who
     let readers = children(child.id());
     assert_eq!(readers.len(), 1, "one reader serves all calls");
     rustix::process::kill_process(readers[0], rustix::process::Signal::KILL).unwrap();
+    scene.model.resume();
     let ran = Ran::from(child.wait_with_output().unwrap());
     let told = ran.json();
     let reason = told["outcome"]["reason"].as_str().unwrap_or_default();

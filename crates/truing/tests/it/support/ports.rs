@@ -160,9 +160,12 @@ impl Script {
         lost: fn() -> E,
         work: impl Future<Output = Result<T, E>> + Send,
     ) -> Result<T, E> {
-        drop(self.passage.read().await);
+        // Whoever stops the passage finds each call counted that is not held up by it.
+        let passing = self.passage.read().await;
         self.turned().await;
-        match self.fate(name) {
+        let fate = self.fate(name);
+        drop(passing);
+        match fate {
             Fate::Done => work.await,
             Fate::DoneUnheard => {
                 let _ = work.await;

@@ -39,7 +39,7 @@ const TOKEN: &str = "ghs_reviewer";
 /// What signs markers.
 pub(crate) const KEY: &[u8] = b"a key of the tests";
 /// How long a condition may take to come true on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(600);
 /// What is due later than this is not waited for: the clock is moved.
 const WORTH_A_SKIP: Span = Span::seconds(2);
 
@@ -384,9 +384,9 @@ impl Site {
 
 fn client(options: GitHubOptions, clock: &Warp) -> GitHub {
     let patience = Patience {
-        connect: Duration::from_secs(5),
-        read: Duration::from_secs(3),
-        total: Duration::from_secs(5),
+        connect: Duration::from_secs(30),
+        read: Duration::from_secs(60),
+        total: Duration::from_secs(120),
         retry_delay: Duration::from_millis(1),
     };
     GitHub::with_patience(options, patience, Arc::new(clock.clone())).unwrap()

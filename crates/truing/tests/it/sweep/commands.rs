@@ -144,14 +144,15 @@ async fn a_pause_while_a_review_is_running_begins_when_it_ends() {
     let site = Site::new().await;
     site.repo.permit("ada", "write").await.unwrap();
     let service = site.serve().await;
-    let slow = FaultKind::Delay(std::time::Duration::from_secs(1));
-    site.forge.fault(Fault::once("POST", "/repos/{owner}/{repo}/pulls/{number}/reviews$", slow));
+    let path = "/repos/{owner}/{repo}/pulls/{number}/reviews$";
+    site.forge.fault(Fault::once("POST", path, FaultKind::HeldAnswer));
     let opened = site.open("change").await;
     let key = site.key(opened.number).await;
     site.deliver().await;
     service.state(&key, "leased (review)").await;
     comment(&site, &opened, "ada", "/review pause").await;
     service.state(&key, "leased (review), paused afterwards").await;
+    site.forge.release();
     service.state(&key, "held (paused)").await;
     assert_eq!(service.published(&key).await, 1, "the review that was running is not lost");
     service.stop().await;
