@@ -75,6 +75,9 @@ impl Archives {
             index: archive.url.to_string(),
             why: told(&error),
         };
+        if answer.content_length().is_some_and(|announced| announced > MAX_ARCHIVE) {
+            return Err(ArchiveError::TooLong(archive.name.clone()));
+        }
         while let Some(piece) = answer.chunk().await.map_err(broken)? {
             length = length.saturating_add(piece.len() as u64);
             if length > MAX_ARCHIVE {

@@ -349,4 +349,20 @@ mod tests {
         let error = own(Registry::Crates, "a", &[], &[(".cargo/config.toml", "[")]).unwrap_err();
         assert!(matches!(error, OwnError::File { .. }), "{error}");
     }
+
+    #[test]
+    fn settings_are_read_up_to_their_bound() {
+        let most = usize::try_from(MAX_FILE).unwrap();
+        let of = |bytes: usize| {
+            own(
+                Registry::Npm,
+                "x",
+                &[],
+                &[(".npmrc", &format!("{NPMRC};{}", "x".repeat(bytes - NPMRC.len() - 1)))],
+            )
+        };
+        assert_eq!(of(most).unwrap().address, "https://npm.example/all/");
+        let told = of(most + 1).unwrap_err().to_string();
+        assert!(told.contains(".npmrc") && told.contains("longer than 256 KiB"), "{told}");
+    }
 }

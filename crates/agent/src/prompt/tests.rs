@@ -193,3 +193,22 @@ fn every_module_with_its_declared_values_reads_as_it_should() {
         });
     }
 }
+
+#[test]
+fn a_prompt_of_very_many_modules_is_refused() {
+    let problems_of = |count: usize| {
+        let last = count - 1;
+        let text = |number: usize| {
+            let includes = format!("includes = [\"m{}\"]\n", number + 1);
+            module(&format!("m{number}"), if number < last { &includes } else { "" }, "x")
+        };
+        let texts: Vec<(String, String)> =
+            (0..count).map(|number| (format!("m{number}"), text(number))).collect();
+        let modules: Vec<(&str, &str)> =
+            texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        problems(&modules)
+    };
+    assert_eq!(problems_of(MAX_PARTS), Vec::<String>::new());
+    let told = problems_of(MAX_PARTS + 1);
+    assert!(told.iter().any(|problem| problem.contains("100 modules")), "{told:?}");
+}

@@ -226,4 +226,15 @@ mod tests {
         assert!(matches!(read(1024), Err(ArchiveError::TooLarge { .. })));
         assert_eq!(read(MAX_STREAM), Ok(2));
     }
+
+    #[test]
+    fn an_archive_of_very_many_entries_is_refused() {
+        let wanted = |_: &str| false;
+        let content = Content { files: BTreeMap::new(), modules: BTreeSet::new() };
+        let mut taken = Taken { archive: Path::new("x"), wanted: &wanted, content, kept: 0, entries: 0 };
+        for _ in 0..MAX_ENTRIES {
+            assert_eq!(taken.is_wanted("p/a.py", "a.py"), Ok(false));
+        }
+        assert!(matches!(taken.is_wanted("p/a.py", "a.py"), Err(ArchiveError::TooLarge { .. })));
+    }
 }

@@ -392,3 +392,13 @@ fn every_tool_takes_what_its_schema_offers_and_nothing_else() {
         assert!(call(&input).text.contains("unknown field `other`"), "{}", tool.name);
     }
 }
+
+#[test]
+fn a_pattern_that_is_long_or_compiles_to_much_is_refused() {
+    let stage = Stage::new(&[("a", b"x\n")]);
+    stage.ask(TreeTool::Grep, json!({"pattern": "x".repeat(1000)}));
+    let long = stage.refusal(TreeTool::Grep, json!({"pattern": "x".repeat(1001)}));
+    assert!(long.contains("1001") && long.contains("1000"), "{long}");
+    let much = stage.refusal(TreeTool::Grep, json!({"pattern": r"(\w{200}){200}"}));
+    assert!(much.contains("size limit"), "{much}");
+}

@@ -144,3 +144,29 @@ async fn an_archive_is_kept_only_if_it_is_what_the_index_says() {
     let gone = Archive { url: "http://127.0.0.1:1/gone".parse().unwrap(), ..right };
     assert_eq!(archives.get(&index, &gone).await.unwrap(), kept);
 }
+
+#[tokio::test]
+async fn a_page_is_read_up_to_its_bound() {
+    let of = |bytes: usize| get(move || async move { vec![b' '; bytes].into_response() });
+    let router =
+        Router::new().route("/simple/large/", of(MAX_PAGE)).route("/simple/larger/", of(MAX_PAGE + 1));
+    let index = index_of(router).await;
+    assert!(index.page("large/", "large", "text/html").await.is_ok());
+    let told = index.page("larger/", "larger", "text/html").await.err().unwrap().to_string();
+    assert!(told.contains("longer than 64 MiB"), "{told}");
+}
+
+#[tokio::test]
+async fn an_archive_that_is_announced_as_too_long_is_not_downloaded() {
+    let announced = [(header::CONTENT_LENGTH, "536870913")];
+    let router =
+        Router::new().route("/file", get(move || async move { (announced, "content").into_response() }));
+    let address = serving(router).await;
+    let index = Index::new(Registry::Pypi, &format!("http://{address}/")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let archives = Archives::new(folder.path().to_owned());
+    let long = archive(&format!("http://{address}/file"), Some("0".repeat(64)));
+    let told = archives.get(&index, &long).await.unwrap_err();
+    assert!(matches!(told, ArchiveError::TooLong(_)), "{told}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
