@@ -242,23 +242,35 @@ impl Half {
                 (&scanned.code, of_units(&|unit| existing.contains(unit.name.as_str())))
             }
         };
-        let mut lines = Vec::new();
+        let mut found = Vec::new();
         for range in ranges {
-            for line in part(text, range).lines() {
-                let has = mark.words.iter().any(|words| match mark.place {
-                    Place::Statement => line.trim() == *words,
-                    Place::TopLevel if words.is_empty() => is_rebinding(line),
-                    Place::TopLevel => line.starts_with(words),
-                    Place::Comment | Place::Code | Place::Tests | Place::Existing | Place::Product => {
-                        occurrences(line, words).next().is_some()
-                    }
-                });
-                if has {
-                    lines.push(line.trim().to_owned());
+            let line = |number: usize| {
+                let line = scanned.line(number);
+                part(text, line.start.max(range.start)..line.end.min(range.end))
+            };
+            // Words are looked for in all lines at once: most texts have few of them.
+            let mut lines: Vec<usize> = Vec::new();
+            for words in mark.words {
+                if mark.place == Place::TopLevel && words.is_empty() {
+                    let all = scanned.line_of(range.start)..=scanned.line_of(range.end);
+                    lines.extend(all.filter(|number| is_rebinding(line(*number))));
+                    continue;
                 }
+                let hits = occurrences(part(text, range.clone()), words);
+                let mut hits: Vec<usize> = hits.map(|at| scanned.line_of(range.start + at)).collect();
+                hits.dedup();
+                match mark.place {
+                    Place::Statement => hits.retain(|number| line(*number).trim() == *words),
+                    Place::TopLevel => hits.retain(|number| line(*number).starts_with(words)),
+                    Place::Comment | Place::Code | Place::Tests | Place::Existing | Place::Product => {}
+                }
+                lines.extend(hits);
             }
+            lines.sort_unstable();
+            lines.dedup();
+            found.extend(lines.into_iter().map(|number| line(number).trim().to_owned()));
         }
-        lines
+        found
     }
 }
 
@@ -448,11 +460,10 @@ fn kept_tests(files: &[File<'_>], found: &mut Vec<Weakening>) {
         else {
             continue;
         };
-        let known: Vec<&Unit> = before.units().map(|(_, unit)| unit).collect();
+        let known: BTreeSet<&str> = before.units().map(|(_, unit)| unit.name.as_str()).collect();
         let were = before.read.as_ref().map(|read| doubled(&read.units)).unwrap_or_default();
-        let shadowed = doubled(&now.units)
-            .into_iter()
-            .filter(|name| !were.contains(name) && known.iter().any(|unit| unit.name == *name));
+        let shadowed =
+            doubled(&now.units).into_iter().filter(|name| !were.contains(name) && known.contains(name));
         found.extend(shadowed.map(|name| file.tell(WeakeningKind::Shadowed, name)));
     }
 }
