@@ -46,8 +46,9 @@ use truing_diff::RepoPath;
 use crate::line::clean;
 pub use alike::{alike, holds_code};
 pub use answers::{Sought, Tests, answers, sought};
+use claim::Come;
 use language::{FOLDERS, HELPERS, LANGUAGES, Language, Mark, PARTS, Place, STEMS};
-use runner::{RUNNERS, is_updated};
+use runner::{Lists, RUNNERS};
 use scan::{Scanned, is_word, occurrences, part};
 use settings::{Settings, is_subject, settings};
 use unit::{Unit, assertions, doubled, units};
@@ -339,11 +340,12 @@ impl<'a> File<'a> {
         };
         let (before, after) = (lines(&self.before), lines(&self.after));
         let has = |line: &str, words: &[&str]| words.iter().any(|words| line.contains(words));
+        let now = Lists::new(&after);
         let lost = missing(&before, &after).into_iter().filter(|line| {
             !line.starts_with(['#', ';'])
                 && !line.starts_with("//")
                 && (runner.kept.is_empty() || has(line, runner.kept))
-                && !is_updated(line, &after)
+                && !now.has_updated(line)
         });
         // A line that a finding names is what is to be changed: people are told to look at it.
         let text = self.before.as_ref().map_or("", |before| before.text.as_str());
@@ -475,8 +477,11 @@ fn compare(file: &File<'_>, test: &Found<'_>, now: &Found<'_>) -> Option<Weakeni
     let claims = test.unit.assertions(scanned, language);
     let still = now.unit.assertions(&now.read.scanned, now.read.language);
     let come = missing(&still, &claims);
-    let is_there = |gone: &&String| !come.iter().any(|now| claim::says_no_less(gone, now));
-    if let Some(gone) = missing(&claims, &still).into_iter().find(is_there) {
+    let known = Come::new(come.iter().map(|claim| claim.as_str()));
+    let mut gone = missing(&claims, &still);
+    // What is gone several times in a row is looked for once.
+    gone.dedup();
+    if let Some(gone) = gone.into_iter().find(|gone| !known.says_no_less(gone)) {
         let is_hollow = come.iter().any(|one| language.truisms.contains(&one.as_str()));
         let kind = if is_hollow { WeakeningKind::Truism } else { WeakeningKind::Assertion };
         return Some(file.tell(kind, &format!("{name}: {gone}")));

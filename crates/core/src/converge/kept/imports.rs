@@ -316,12 +316,12 @@ impl Import<'_> {
         let mut prefix: Vec<Token> = Vec::new();
         let mut at = start + 1;
         while let Some(token) = self.tokens.get(at).filter(|token| !token.is(";")) {
+            // What is read in vain is read again from the next `use` on.
+            self.left.take(1)?;
             if prefix.len() > MAX_INNER || stack.len() > MAX_NESTED {
                 return None;
             }
             match &*token.text {
-                // It begins no word of another's path, but as `r#use`.
-                "use" if !self.is(at - 1, "#") => return None,
                 "{" => {
                     self.left.take(prefix.len())?;
                     stack.push(prefix.clone());

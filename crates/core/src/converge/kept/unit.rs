@@ -13,6 +13,9 @@ const MAX_ATTRIBUTES: usize = 64;
 /// Bytes from a test's name to its first bracket, and from its last to its body.
 const MAX_HEADER: usize = 400;
 
+/// Bytes of a class's name that count: each of its tests bears it, and people write no longer ones.
+const MAX_CLASS: usize = 400;
+
 /// One test.
 #[derive(Debug)]
 pub(super) struct Unit {
@@ -70,7 +73,8 @@ pub(super) fn units(scanned: &Scanned, language: &Language, is_test_file: bool) 
             class = None;
         }
         if let Some(rest) = scanned.code.get(start..).and_then(|rest| rest.strip_prefix("class ")) {
-            class = Some((indent, names(first_line(rest)).next().unwrap_or_default().to_owned()));
+            let name = names(first_line(rest)).next().unwrap_or_default();
+            class = Some((indent, part(name, 0..name.floor_char_boundary(MAX_CLASS)).to_owned()));
         }
         let begin = past_attributes(scanned, start);
         let attributes = start..begin;
