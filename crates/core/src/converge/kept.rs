@@ -46,8 +46,9 @@ use truing_diff::RepoPath;
 use crate::line::clean;
 pub use alike::{alike, holds_code};
 pub use answers::{Sought, Tests, answers, sought};
+use claim::Come;
 use language::{FOLDERS, HELPERS, LANGUAGES, Language, Mark, PARTS, Place, STEMS};
-use runner::{RUNNERS, is_updated};
+use runner::{Lists, RUNNERS};
 use scan::{Scanned, is_word, occurrences, part};
 use settings::{Settings, is_subject, settings};
 use unit::{Unit, assertions, doubled, units};
@@ -242,23 +243,35 @@ impl Half {
                 (&scanned.code, of_units(&|unit| existing.contains(unit.name.as_str())))
             }
         };
-        let mut lines = Vec::new();
+        let mut found = Vec::new();
         for range in ranges {
-            for line in part(text, range).lines() {
-                let has = mark.words.iter().any(|words| match mark.place {
-                    Place::Statement => line.trim() == *words,
-                    Place::TopLevel if words.is_empty() => is_rebinding(line),
-                    Place::TopLevel => line.starts_with(words),
-                    Place::Comment | Place::Code | Place::Tests | Place::Existing | Place::Product => {
-                        occurrences(line, words).next().is_some()
-                    }
-                });
-                if has {
-                    lines.push(line.trim().to_owned());
+            let line = |number: usize| {
+                let line = scanned.line(number);
+                part(text, line.start.max(range.start)..line.end.min(range.end))
+            };
+            // Words are looked for in all lines at once: most texts have few of them.
+            let mut lines: Vec<usize> = Vec::new();
+            for words in mark.words {
+                if mark.place == Place::TopLevel && words.is_empty() {
+                    let all = scanned.line_of(range.start)..=scanned.line_of(range.end);
+                    lines.extend(all.filter(|number| is_rebinding(line(*number))));
+                    continue;
                 }
+                let hits = occurrences(part(text, range.clone()), words);
+                let mut hits: Vec<usize> = hits.map(|at| scanned.line_of(range.start + at)).collect();
+                hits.dedup();
+                match mark.place {
+                    Place::Statement => hits.retain(|number| line(*number).trim() == *words),
+                    Place::TopLevel => hits.retain(|number| line(*number).starts_with(words)),
+                    Place::Comment | Place::Code | Place::Tests | Place::Existing | Place::Product => {}
+                }
+                lines.extend(hits);
             }
+            lines.sort_unstable();
+            lines.dedup();
+            found.extend(lines.into_iter().map(|number| line(number).trim().to_owned()));
         }
-        lines
+        found
     }
 }
 
@@ -327,11 +340,12 @@ impl<'a> File<'a> {
         };
         let (before, after) = (lines(&self.before), lines(&self.after));
         let has = |line: &str, words: &[&str]| words.iter().any(|words| line.contains(words));
+        let now = Lists::new(&after);
         let lost = missing(&before, &after).into_iter().filter(|line| {
             !line.starts_with(['#', ';'])
                 && !line.starts_with("//")
                 && (runner.kept.is_empty() || has(line, runner.kept))
-                && !is_updated(line, &after)
+                && !now.has_updated(line)
         });
         // A line that a finding names is what is to be changed: people are told to look at it.
         let text = self.before.as_ref().map_or("", |before| before.text.as_str());
@@ -448,11 +462,10 @@ fn kept_tests(files: &[File<'_>], found: &mut Vec<Weakening>) {
         else {
             continue;
         };
-        let known: Vec<&Unit> = before.units().map(|(_, unit)| unit).collect();
+        let known: BTreeSet<&str> = before.units().map(|(_, unit)| unit.name.as_str()).collect();
         let were = before.read.as_ref().map(|read| doubled(&read.units)).unwrap_or_default();
-        let shadowed = doubled(&now.units)
-            .into_iter()
-            .filter(|name| !were.contains(name) && known.iter().any(|unit| unit.name == *name));
+        let shadowed =
+            doubled(&now.units).into_iter().filter(|name| !were.contains(name) && known.contains(name));
         found.extend(shadowed.map(|name| file.tell(WeakeningKind::Shadowed, name)));
     }
 }
@@ -464,8 +477,11 @@ fn compare(file: &File<'_>, test: &Found<'_>, now: &Found<'_>) -> Option<Weakeni
     let claims = test.unit.assertions(scanned, language);
     let still = now.unit.assertions(&now.read.scanned, now.read.language);
     let come = missing(&still, &claims);
-    let is_there = |gone: &&String| !come.iter().any(|now| claim::says_no_less(gone, now));
-    if let Some(gone) = missing(&claims, &still).into_iter().find(is_there) {
+    let known = Come::new(come.iter().map(|claim| claim.as_str()));
+    let mut gone = missing(&claims, &still);
+    // What is gone several times in a row is looked for once.
+    gone.dedup();
+    if let Some(gone) = gone.into_iter().find(|gone| !known.says_no_less(gone)) {
         let is_hollow = come.iter().any(|one| language.truisms.contains(&one.as_str()));
         let kind = if is_hollow { WeakeningKind::Truism } else { WeakeningKind::Assertion };
         return Some(file.tell(kind, &format!("{name}: {gone}")));

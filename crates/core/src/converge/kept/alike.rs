@@ -190,15 +190,22 @@ fn is_renamed(was: &[Placed<'_>], is: &[Placed<'_>]) -> bool {
             return false;
         }
     }
-    there.iter().filter(|(before, after)| before != after).all(|(before, _)| is_local(was, before))
+    let mut places: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (at, (token, _)) in was.iter().enumerate() {
+        if let Token::Word(name) = token {
+            places.entry(name).or_default().push(at);
+        }
+    }
+    let renamed = there.iter().filter(|(before, after)| before != after);
+    renamed.filter_map(|(before, _)| places.get(before)).all(|places| is_local(was, places))
 }
 
-/// Is a name that of a local variable, and of nothing that others may know by it?
-fn is_local(tokens: &[Placed<'_>], name: &str) -> bool {
+/// Is the name that stands in these places that of a local variable, and of nothing that others may know by it?
+fn is_local(tokens: &[Placed<'_>], places: &[usize]) -> bool {
     let token = |at: usize| tokens.get(at).map(|(token, _)| token);
     let is = |token: Option<&Token<'_>>, signs: &[&str]| matches!(token, Some(Token::Sign(sign)) if signs.contains(sign));
     let (mut times, mut is_bound) = (0, false);
-    for (at, (_, depth)) in tokens.iter().enumerate().filter(|(_, (token, _))| *token == Token::Word(name)) {
+    for (at, depth) in places.iter().filter_map(|at| Some((*at, &tokens.get(*at)?.1))) {
         let before = at.checked_sub(1).and_then(token);
         let (after, outer) = (token(at + 1), at.checked_sub(2).and_then(token));
         let is_member = is(before, &[".", "->", "::"]);

@@ -156,8 +156,7 @@ pub fn answers(rewrites: &[Rewrite<'_>], about: &BTreeSet<Subject>, tests: &Test
             } else {
                 continue;
             };
-            let what = clean(&value.line, super::MAX_QUOTE);
-            let told = Weakening { path: path.clone(), kind, what, is_told: true };
+            let told = Weakening { path: path.clone(), kind, what: value.line, is_told: true };
             if !found.contains(&told) {
                 found.push(told);
             }
@@ -173,7 +172,7 @@ pub fn answers(rewrites: &[Rewrite<'_>], about: &BTreeSet<Subject>, tests: &Test
 struct Value {
     /// As it is written, with its quotes.
     text: String,
-    /// The line that it stands in.
+    /// The line that it stands in, as it is told: many values may stand in one that is long.
     line: String,
     /// Does the code decide by it, and does it say enough to be a test's?
     is_deciding: bool,
@@ -228,7 +227,7 @@ fn values(half: &Half) -> Vec<Value> {
             special: is_case.then(|| Special::at(scanned, &range)).flatten(),
             is_looked_for: LOOKS.iter().any(|word| code.contains(word)),
             is_dated: is_clocked && is_date(text),
-            line: said.trim().to_owned(),
+            line: clean(said.trim(), super::MAX_QUOTE),
             text: text.to_owned(),
         }
     };
@@ -244,7 +243,7 @@ fn data(half: &Half) -> Vec<Value> {
     let words = |line: &str| -> Vec<Value> {
         let value = |word: &str| Value {
             text: format!("\"{word}\""),
-            line: line.trim().to_owned(),
+            line: clean(line.trim(), super::MAX_QUOTE),
             is_deciding: says_enough(&format!("\"{word}\"")),
             is_looked_for: false,
             is_dated: false,

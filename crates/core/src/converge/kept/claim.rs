@@ -1,5 +1,7 @@
 //! Assertions that a fix changes and that say no less than before.
 
+use std::collections::BTreeSet;
+
 /// Matchers, and others that hold for less.
 const STRICTER: &[(&str, &str)] = &[
     (".toEqual(", ".toStrictEqual("),
@@ -25,36 +27,54 @@ const WITH_WORDS: &[&str] = &[
 /// The beginnings of what fails a test in Go: the words behind them are for people.
 const SAYS: &[&str] = &["t.Error", "t.Fatal", "t.Log", "b.Error", "b.Fatal"];
 
-/// Does the second, both without blanks, assert all that the first does?
-pub(super) fn says_no_less(before: &str, after: &str) -> bool {
-    is_stricter(before, after) || has_words_more(before, after) || says_other_words(before, after)
+/// Assertions that a fix brings, without blanks, in an order that finds those that say no less than another.
+pub(super) struct Come<'c> {
+    all: BTreeSet<&'c str>,
+    /// Those that fail a test in Go, without their words.
+    said: BTreeSet<String>,
 }
 
-fn is_stricter(before: &str, after: &str) -> bool {
-    let is_negated = before.contains(".not.") || before.contains("not.to");
-    // What is not equal strictly may be equal.
-    !is_negated
-        && STRICTER.iter().any(|(weak, strict)| {
-            before.matches(weak).count() == 1 && before.replacen(weak, strict, 1) == after
-        })
+impl<'c> Come<'c> {
+    pub(super) fn new(claims: impl Iterator<Item = &'c str>) -> Self {
+        let all: BTreeSet<&str> = claims.collect();
+        let said = all.iter().filter_map(|claim| said(claim)).collect();
+        Self { all, said }
+    }
+
+    /// Does one of them assert all that this does?
+    pub(super) fn says_no_less(&self, before: &str) -> bool {
+        self.is_stricter(before)
+            || self.has_words_more(before)
+            || said(before).is_some_and(|before| self.said.contains(&before))
+    }
+
+    fn is_stricter(&self, before: &str) -> bool {
+        let is_negated = before.contains(".not.") || before.contains("not.to");
+        // What is not equal strictly may be equal.
+        !is_negated
+            && STRICTER.iter().any(|(weak, strict)| {
+                before.matches(weak).count() == 1
+                    && self.all.contains(before.replacen(weak, strict, 1).as_str())
+            })
+    }
+
+    /// The same, with words for people at its end.
+    fn has_words_more(&self, before: &str) -> bool {
+        let inner = match before.strip_suffix(')') {
+            Some(inner) if WITH_WORDS.iter().any(|begin| before.starts_with(begin)) => inner,
+            // A statement of Python.
+            _ if before.starts_with("assert") && !before.starts_with("assert(") => before,
+            _ => return false,
+        };
+        let begin = format!("{inner},");
+        let more = self.all.range(begin.as_str()..).map_while(|claim| claim.strip_prefix(&*begin));
+        more.into_iter().any(|words| words.trim_start_matches(['f', 'r']).starts_with(['"', '\'', '`']))
+    }
 }
 
-/// The same, with words for people at its end.
-fn has_words_more(before: &str, after: &str) -> bool {
-    let rest = match before.strip_suffix(')') {
-        Some(inner) if WITH_WORDS.iter().any(|begin| before.starts_with(begin)) => after.strip_prefix(inner),
-        // A statement of Python.
-        _ if before.starts_with("assert") && !before.starts_with("assert(") => after.strip_prefix(before),
-        _ => None,
-    };
-    let words = rest.and_then(|rest| rest.strip_prefix(','));
-    words.is_some_and(|words| words.trim_start_matches(['f', 'r']).starts_with(['"', '\'', '`']))
-}
-
-fn says_other_words(before: &str, after: &str) -> bool {
-    let call =
-        |text: &str| SAYS.iter().find_map(|begin| text.starts_with(begin).then(|| without_words(text)));
-    matches!((call(before), call(after)), (Some(before), Some(after)) if before == after)
+/// What fails a test in Go, without its words.
+fn said(claim: &str) -> Option<String> {
+    SAYS.iter().any(|begin| claim.starts_with(begin)).then(|| without_words(claim))
 }
 
 /// A call without its first text.
@@ -78,6 +98,10 @@ pub(super) fn is_said(line: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn says_no_less(before: &str, after: &str) -> bool {
+        Come::new(std::iter::once(after)).says_no_less(before)
+    }
 
     #[test]
     fn a_stricter_matcher_and_words_for_people_take_nothing_away() {

@@ -91,13 +91,15 @@ fn modules_of_tests(half: &Half) -> Vec<String> {
     let Some(read) = half.read.as_ref().filter(|read| read.language.endings.contains(&".rs")) else {
         return Vec::new();
     };
-    let rests = read
-        .scanned
-        .code
-        .match_indices(FOR_TESTS)
-        .filter_map(|(at, _)| read.scanned.code.get(at + FOR_TESTS.len()..));
-    let modules = rests.filter_map(|rest| {
-        let line = rest.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("#["))?;
+    let is_declaration = |line: &&str| !line.is_empty() && !line.starts_with("#[");
+    // From the end, with the declaration that stands next below.
+    let (mut lines, mut below) = (Vec::new(), None);
+    for line in read.scanned.code.lines().rev() {
+        let rests = line.match_indices(FOR_TESTS).filter_map(|(at, _)| line.get(at + FOR_TESTS.len()..));
+        lines.extend(rests.filter_map(|rest| Some(rest.trim()).filter(is_declaration).or(below)));
+        below = Some(line.trim()).filter(is_declaration).or(below);
+    }
+    let modules = lines.into_iter().filter_map(|line| {
         let declared = line.strip_prefix("pub(crate) ").or_else(|| line.strip_prefix("pub ")).unwrap_or(line);
         let name = declared.strip_prefix("mod ")?.split([';', '{', ' ']).next()?;
         Some(format!("mod {name}"))
@@ -200,7 +202,8 @@ fn compares(half: &Half) -> usize {
         let heads = code.match_indices(begin).filter_map(|(at, _)| code.get(at + begin.len()..));
         let is_hollow = |rest: &&str| {
             let close = if *begin == "def__eq__(" { ":\n" } else { "{" };
-            let body = rest.find(close).filter(|at| *at < MAX_HEAD).and_then(|at| rest.get(at..));
+            let head = rest.get(..rest.floor_char_boundary(MAX_HEAD + close.len() - 1)).unwrap_or(rest);
+            let body = head.find(close).and_then(|at| rest.get(at..));
             body.is_some_and(|body| body.starts_with(end))
         };
         heads.filter(is_hollow).count()

@@ -1,7 +1,10 @@
 //! The paths that names of a file stand for: imports of each language, and names that are given to what is imported.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
+use super::Half;
 use super::tokens::{MAX_INNER, Token};
 
 /// Words of a path, its dots with them, that a name stands for.
@@ -12,26 +15,44 @@ pub(super) fn path_tokens(place: &Token, module: &str, path: &str) -> Vec<Token>
     let module = module.strip_prefix("node:").unwrap_or(module);
     let parts: Vec<&str> = if path.ends_with(".py") { module.split('.').collect() } else { vec![module] };
     let tokens = parts.iter().flat_map(|part| [".", *part]).skip(1);
-    tokens.map(|text| place.with(text.to_owned(), true)).collect()
+    tokens.map(|text| place.with(text, true)).collect()
 }
 
 /// Brackets within one another in an import.
 const MAX_NESTED: usize = 6;
 
-/// Names, and the words of the paths for which they stand.
-type Names = BTreeMap<String, Vec<Token>>;
+/// Words that the paths of imports may have, wherever they stand for a name, besides one for each byte of the text: people who
+/// write so much that is imported write longer names than that.
+const MORE_WORDS: usize = 1 << 17;
 
-/// Each imported name as the path that it stands for, and each import as one of a path.
-pub(super) fn named(tokens: Vec<Token>, path: &str) -> Vec<Token> {
+/// Names, and the words of the paths for which they stand.
+type Names = BTreeMap<Rc<str>, Vec<Token>>;
+
+/// How many words of paths may still be brought; none: there were too many.
+struct Left(Cell<Option<usize>>);
+
+impl Left {
+    /// Takes so many, if they are left.
+    fn take(&self, words: usize) -> Option<()> {
+        self.0.set(self.0.get().and_then(|left| left.checked_sub(words)));
+        self.0.get().map(|_| ())
+    }
+}
+
+/// Each imported name as the path that it stands for, and each import as one of a path; and whether some names stay as they are,
+/// since their paths would be more than can be looked at.
+pub(super) fn named(tokens: Vec<Token>, half: &Half) -> (Vec<Token>, bool) {
+    let path = half.path.as_str();
+    let left = Left(Cell::new(half.text.len().checked_add(MORE_WORDS)));
     let mut names = Names::new();
-    let mut said: Vec<Token> = Vec::new();
+    let mut said: Vec<Token> = Vec::with_capacity(tokens.len());
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
-        let begins = said.last().is_none_or(|last| {
-            last.line != token.line || matches!(last.text.as_str(), ";" | ":" | "{" | "}")
-        });
-        let import = Import { tokens: &tokens, path };
-        let read = match token.text.as_str() {
+        let begins = said
+            .last()
+            .is_none_or(|last| last.line != token.line || matches!(&*last.text, ";" | ":" | "{" | "}"));
+        let import = Import { tokens: &tokens, path, left: &left };
+        let read = match &*token.text {
             _ if path.ends_with(".py") && begins => import.python(at),
             _ if path.ends_with(".go") && begins => import.go(at),
             "use" | "extern" if path.ends_with(".rs") => import.rust(at),
@@ -44,31 +65,36 @@ pub(super) fn named(tokens: Vec<Token>, path: &str) -> Vec<Token> {
             continue;
         };
         for (name, target) in imports {
-            said.push(token.with("import".to_owned(), false));
-            said.extend(target.iter().cloned());
-            if let Some(name) = name {
-                names.insert(name, target);
+            said.push(token.with("import", false));
+            match name.and_then(|name| left.take(target.len()).map(|()| name)) {
+                Some(name) => {
+                    said.extend(target.iter().cloned());
+                    names.insert(name, target);
+                }
+                None => said.extend(target),
             }
         }
         at = end;
     }
-    given_names(&said, &mut names);
-    let mut whole = Vec::new();
+    drop(tokens);
+    given_names(&said, &mut names, &left);
+    let mut whole = Vec::with_capacity(said.len());
     for (at, token) in said.iter().enumerate() {
         let is_part =
             at.checked_sub(1).and_then(|before| said.get(before)).is_some_and(|before| before.is("."));
         // Where it is given, a name is itself.
         let is_given = said.get(at + 1).is_some_and(|next| next.is("=") || next.is(":="));
-        match names.get(&token.text).filter(|_| !is_part && !is_given && !token.is_imported) {
+        let target = names.get(&token.text).filter(|_| !is_part && !is_given && !token.is_imported);
+        match target.filter(|target| left.take(target.len()).is_some()) {
             Some(target) => whole.extend(target.iter().map(|part| token.with(part.text.clone(), true))),
             None => whole.push(token.clone()),
         }
     }
-    whole
+    (whole, left.0.get().is_none())
 }
 
 /// Names that are given to what is imported: `const a = require("assert")`, `{ exit } = process`, `m = sys`.
-fn given_names(said: &[Token], names: &mut Names) {
+fn given_names(said: &[Token], names: &mut Names, left: &Left) {
     for (at, token) in said.iter().enumerate().filter(|(_, token)| token.is("=") || token.is(":=")) {
         let from = said.get(at + 1).is_some_and(|next| next.is("import") || next.is("await"));
         let mut path = Vec::new();
@@ -87,7 +113,7 @@ fn given_names(said: &[Token], names: &mut Names) {
         let end = at + 1 + path.len();
         let is_call = said.get(end + usize::from(from)).is_some_and(|next| next.is("(") || next.is("["));
         let Some(first) = path.first().cloned() else { continue };
-        let known = names.get(&first.text).cloned();
+        let known = names.get(&first.text);
         if is_call
             || path.len() > MAX_PATH
             || path.len() % 2 == 0
@@ -95,10 +121,10 @@ fn given_names(said: &[Token], names: &mut Names) {
         {
             continue;
         }
-        let mut target = known.unwrap_or_else(|| vec![first.with(first.text.clone(), true)]);
-        if target.len() > MAX_PATH {
+        if known.is_some_and(|known| known.len() > MAX_PATH) {
             continue;
         }
+        let mut target = known.cloned().unwrap_or_else(|| vec![first.with(first.text.clone(), true)]);
         target.extend(path.iter().skip(1).map(|part| part.with(part.text.clone(), true)));
         let before = |count: usize| at.checked_sub(count).and_then(|at| said.get(at));
         match before(1) {
@@ -112,8 +138,11 @@ fn given_names(said: &[Token], names: &mut Names) {
                 let fields = said.get(start + 1..at.saturating_sub(1)).unwrap_or_default();
                 for field in fields.split(|token| token.is(",")) {
                     let (Some(key), Some(name)) = (field.first(), field.last()) else { continue };
+                    if left.take(target.len() + 2).is_none() {
+                        return;
+                    }
                     let mut whole = target.clone();
-                    whole.extend([key.with(".".to_owned(), true), key.with(key.text.clone(), true)]);
+                    whole.extend([key.with(".", true), key.with(key.text.clone(), true)]);
                     names.insert(name.text.clone(), whole);
                 }
             }
@@ -123,12 +152,13 @@ fn given_names(said: &[Token], names: &mut Names) {
 }
 
 /// Names that a statement imports, where it gives them one, and what they stand for; and where it ends.
-type Imports = Option<(usize, Vec<(Option<String>, Vec<Token>)>)>;
+type Imports = Option<(usize, Vec<(Option<Rc<str>>, Vec<Token>)>)>;
 
 /// Reads statements that import.
 struct Import<'t> {
     tokens: &'t [Token],
     path: &'t str,
+    left: &'t Left,
 }
 
 impl Import<'_> {
@@ -154,7 +184,7 @@ impl Import<'_> {
     }
 
     /// `as NAME` here, or else that name.
-    fn renamed(&self, at: usize, known: Option<&Token>) -> (usize, Option<String>) {
+    fn renamed(&self, at: usize, known: Option<&Token>) -> (usize, Option<Rc<str>>) {
         match self
             .tokens
             .get(at + 1)
@@ -203,8 +233,9 @@ impl Import<'_> {
                 break;
             }
             let (end, name) = self.renamed(at + 1, Some(token));
+            self.left.take(module.len() + 2)?;
             let mut target = module.clone();
-            target.extend([token.with(".".to_owned(), true), token.with(token.text.clone(), true)]);
+            target.extend([token.with(".", true), token.with(token.text.clone(), true)]);
             found.push((name, target));
             at = end;
             if !self.is(at, ",") {
@@ -224,22 +255,21 @@ impl Import<'_> {
         if let Some(module) = rest.first().and_then(Token::string) {
             return Some((start + 2, vec![(None, path_tokens(rest.first()?, module, self.path))]));
         }
-        let is_clause =
-            |token: &Token| token.is_name() || matches!(token.text.as_str(), "{" | "}" | "," | "*");
+        let is_clause = |token: &Token| token.is_name() || matches!(&*token.text, "{" | "}" | "," | "*");
         let length = rest.iter().take(MAX_INNER).position(|token| token.is("from") || !is_clause(token))?;
         let module =
             rest.get(length + 1).filter(|_| rest.get(length).is_some_and(|token| token.is("from")))?;
         let target = path_tokens(module, module.string()?, self.path);
         let mut found = vec![(None, target.clone())];
         let mut is_inside = false;
-        for clause in rest.get(..length)?.split(|token| matches!(token.text.as_str(), ",")) {
+        for clause in rest.get(..length)?.split(|token| matches!(&*token.text, ",")) {
             is_inside |= clause.iter().any(|token| token.is("{"));
             let names: Vec<&Token> = clause.iter().filter(|token| token.is_name() || token.is("*")).collect();
             let names: Vec<&Token> = names.into_iter().filter(|token| !token.is("type")).collect();
             let (Some(first), Some(last)) = (names.first(), names.last()) else { continue };
             let mut whole = target.clone();
             if is_inside && !first.is("default") {
-                whole.extend([first.with(".".to_owned(), true), first.with(first.text.clone(), true)]);
+                whole.extend([first.with(".", true), first.with(first.text.clone(), true)]);
             }
             found.push((Some(last.text.clone()), whole));
         }
@@ -257,7 +287,7 @@ impl Import<'_> {
         let is_list = self.is(start + 1, "(");
         let mut at = start + 1 + usize::from(is_list);
         let mut found = Vec::new();
-        let mut name: Option<String> = None;
+        let mut name: Option<Rc<str>> = None;
         while let Some(token) = self.tokens.get(at).filter(|token| !token.is(")")) {
             at += 1;
             let Some(module) = token.string() else {
@@ -266,7 +296,7 @@ impl Import<'_> {
             };
             let last =
                 module.rsplit('/').find(|part| !(part.starts_with('v') && part.len() == 2)).unwrap_or(module);
-            found.push((name.take().or(Some(last.to_owned())), path_tokens(token, module, self.path)));
+            found.push((name.take().or_else(|| Some(last.into())), path_tokens(token, module, self.path)));
             if !is_list {
                 break;
             }
@@ -286,15 +316,24 @@ impl Import<'_> {
         let mut prefix: Vec<Token> = Vec::new();
         let mut at = start + 1;
         while let Some(token) = self.tokens.get(at).filter(|token| !token.is(";")) {
+            // What is read in vain is read again from the next `use` on.
+            self.left.take(1)?;
             if prefix.len() > MAX_INNER || stack.len() > MAX_NESTED {
                 return None;
             }
-            match token.text.as_str() {
-                "{" => stack.push(prefix.clone()),
-                "," => prefix = stack.last().cloned().unwrap_or_default(),
+            match &*token.text {
+                "{" => {
+                    self.left.take(prefix.len())?;
+                    stack.push(prefix.clone());
+                }
+                "," => {
+                    let outer = stack.last().map(Vec::as_slice).unwrap_or_default();
+                    self.left.take(outer.len())?;
+                    prefix = outer.to_vec();
+                }
                 "}" => drop(stack.pop()),
                 "." if prefix.is_empty() => {}
-                "." => prefix.push(token.with(".".to_owned(), true)),
+                "." => prefix.push(token.with(".", true)),
                 "as" => {
                     let name = self.tokens.get(at + 1)?.text.clone();
                     if let Some((last, _)) = found.last_mut() {
@@ -303,6 +342,7 @@ impl Import<'_> {
                     at += 1;
                 }
                 "self" => {
+                    self.left.take(prefix.len())?;
                     let target: Vec<Token> =
                         prefix.iter().take(prefix.len().saturating_sub(1)).cloned().collect();
                     found.push((target.last().map(|last| last.text.clone()), target));
@@ -310,6 +350,7 @@ impl Import<'_> {
                 _ => {
                     prefix.push(token.with(token.text.clone(), true));
                     if !self.is(at + 1, ".") {
+                        self.left.take(prefix.len())?;
                         found.push((Some(token.text.clone()), prefix.clone()));
                     }
                 }

@@ -6,11 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::rc::Rc;
 
 use super::patterns::*;
 use super::tokens::{Code, Token};
 use super::{File, Half, Subject, Weakening, WeakeningKind, is_test_side, loaded, more};
-use WeakeningKind::{Asks, Borrows, Ends, Hooked, Pieces};
+use WeakeningKind::{Asks, Borrows, Ends, Hooked, Large, Pieces};
 use truing_diff::RepoPath;
 
 /// What this fix newly does outside of tests.
@@ -50,6 +51,12 @@ pub(super) fn brought(files: &[File<'_>], about: &BTreeSet<Subject>, found: &mut
     each(Hooked, PATCHED, true, &|product| product.patched(false));
     each(Pieces, &[], false, &|product| product.pieced());
     each(Ends, ENDING, false, &|product| product.symbols());
+    for (file, before, after) in &products {
+        let is_cut = |side: &Option<Product<'_>>| side.as_ref().is_some_and(|side| side.code.is_cut);
+        if is_cut(after) {
+            found.push(Weakening { is_told: is_cut(before), ..file.tell(Large, "") });
+        }
+    }
 }
 
 /// Characters before the body of what is the program's own.
@@ -66,7 +73,7 @@ struct Product<'h> {
     half: &'h Half,
     code: Code,
     /// Where each word stands.
-    index: BTreeMap<String, Vec<usize>>,
+    index: BTreeMap<Rc<str>, Vec<usize>>,
     /// What of it only runs where it is the program.
     main: Vec<Range<usize>>,
     /// What of it is compiled for its tests alone.
@@ -82,9 +89,9 @@ impl<'h> Product<'h> {
 
     fn new(half: &'h Half) -> Self {
         let code = Code::new(half);
-        let mut index: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        let mut index: BTreeMap<Rc<str>, Vec<usize>> = BTreeMap::new();
         for (at, token) in code.tokens.iter().enumerate() {
-            index.entry(token.text.clone()).or_default().push(at);
+            index.entry(Rc::clone(&token.text)).or_default().push(at);
         }
         let mut product = Self { half, code, index, main: Vec::new(), for_tests: Vec::new() };
         product.main = product.regions(&[
@@ -181,7 +188,7 @@ impl<'h> Product<'h> {
         let candidates: Vec<usize> = match first.strip_suffix('*').filter(|begin| begin.starts_with('"')) {
             Some(begin) => {
                 let texts =
-                    self.index.range(begin.to_owned()..).take_while(|(text, _)| text.starts_with(begin));
+                    self.index.range(Rc::from(begin)..).take_while(|(text, _)| text.starts_with(begin));
                 texts.flat_map(|(_, places)| places).copied().collect()
             }
             None => self.index.get(*first).cloned().unwrap_or_default(),
@@ -190,7 +197,7 @@ impl<'h> Product<'h> {
     }
 
     fn is_at(&self, at: usize, text: &str) -> bool {
-        self.code.tokens.get(at).is_some_and(|token| token.text == text)
+        self.code.tokens.get(at).is_some_and(|token| token.is(text))
     }
 
     fn lines(&self, rule: &Rule) -> Vec<String> {
@@ -225,7 +232,7 @@ impl<'h> Product<'h> {
         let words = pattern.split(' ');
         words
             .enumerate()
-            .all(|(at, word)| self.code.tokens.get(start + at).is_some_and(|token| token.text == word))
+            .all(|(at, word)| self.code.tokens.get(start + at).is_some_and(|token| token.is(word)))
     }
 
     /// Comparisons; those of types that are taken for values of the language, or the others.
@@ -247,7 +254,7 @@ impl<'h> Product<'h> {
 
     fn stands_for_value(&self, at: usize, token: &Token) -> bool {
         let tokens = &self.code.tokens;
-        let (start, end) = match token.text.as_str() {
+        let (start, end) = match &*token.text {
             "PartialEq" | "PartialOrd" => (at + 1, at + 4),
             _ if self.half.path.ends_with(".rs") => (at, at),
             _ => {
@@ -260,11 +267,11 @@ impl<'h> Product<'h> {
                 let Some(class) = class else { return false };
                 let opens = if self.half.path.ends_with(".py") { ":" } else { "{" };
                 let head = tokens.get(class..at.min(class + MAX_CLASS)).unwrap_or_default();
-                (class, class + head.iter().position(|token| token.text == opens).unwrap_or(0))
+                (class, class + head.iter().position(|token| token.is(opens)).unwrap_or(0))
             }
         };
         let row = tokens.get(start..end.min(tokens.len())).unwrap_or_default();
-        row.iter().any(|token| VALUES.contains(&token.text.as_str()))
+        row.iter().any(|token| VALUES.contains(&&*token.text))
     }
 
     /// Libraries of tests that are imported or named.
@@ -283,8 +290,8 @@ impl<'h> Product<'h> {
         let tokens = &self.code.tokens;
         let mut lines = Vec::new();
         for (at, token) in tokens.iter().enumerate() {
-            let next = |count: usize| tokens.get(at + count).map_or("", |token| token.text.as_str());
-            let is_import = token.text == "import"
+            let next = |count: usize| tokens.get(at + count).map_or("", |token| &*token.text);
+            let is_import = token.is("import")
                 && (is_of(next(1)) || (next(2) == "." && is_of(&format!("{}.{}", next(1), next(3)))));
             // Names of libraries that are words of their own may be texts for any purpose.
             let is_named = token.text.strip_prefix('"').is_some_and(|text| {
@@ -314,20 +321,20 @@ impl<'h> Product<'h> {
         }
         for (at, token) in tokens.iter().enumerate() {
             let before = at.checked_sub(1).and_then(|at| tokens.get(at));
-            let begins = before.is_none_or(|before| before.text != ".");
-            if !begins || tokens.get(at + 1).is_none_or(|next| next.text != ".") {
+            let begins = before.is_none_or(|before| !before.is("."));
+            if !begins || tokens.get(at + 1).is_none_or(|next| !next.is(".")) {
                 continue;
             }
             let length = path_length(tokens.get(at..).unwrap_or_default());
-            let next = |count: usize| tokens.get(at + length + count).map_or("", |token| token.text.as_str());
+            let next = |count: usize| tokens.get(at + length + count).map_or("", |token| &*token.text);
             let is_first = before.is_none_or(|before| {
-                before.line != token.line || matches!(before.text.as_str(), ";" | ":" | "import")
+                before.line != token.line || matches!(&*before.text, ";" | ":" | "import")
             });
             let is_python = self.half.path.ends_with(".py");
             let is_set = next(0) == "=" && (is_first || !is_python);
             let is_updated = tokens.get(at..at + length).is_some_and(|path| {
-                path.iter().any(|part| part.text == "__dict__")
-                    && path.last().is_some_and(|last| last.text == "update" || last.text == "setdefault")
+                path.iter().any(|part| part.is("__dict__"))
+                    && path.last().is_some_and(|last| last.is("update") || last.is("setdefault"))
             });
             let last = (at + length).checked_sub(1).and_then(|last| tokens.get(last));
             let is_getter = last.is_some_and(|last| last.text.starts_with("__define"));
@@ -341,14 +348,14 @@ impl<'h> Product<'h> {
     /// Does what is named here belong to all code and to tests? None: it is this file's own, or something that programs set.
     fn owner(&self, at: usize) -> Option<bool> {
         let tokens = &self.code.tokens;
-        let at = at + usize::from(tokens.get(at).is_some_and(|token| token.text == "import"));
+        let at = at + usize::from(tokens.get(at).is_some_and(|token| token.is("import")));
         let first = tokens.get(at)?;
         let path = tokens.get(at..at + path_length(tokens.get(at..)?))?;
-        let words = path.iter().map(|token| token.text.as_str()).collect::<Vec<_>>().join(" ");
+        let words = path.iter().map(|token| &*token.text).collect::<Vec<_>>().join(" ");
         if SETTINGS.iter().any(|setting| words.starts_with(setting)) {
             return None;
         }
-        let name = first.text.as_str();
+        let name = &*first.text;
         let is_python = self.half.path.ends_with(".py");
         if !is_python && self.has_ending(SCRIPT) && GLOBALS.contains(&name) {
             return Some(true);
@@ -380,13 +387,13 @@ impl<'h> Product<'h> {
         let is_mangled = !self.places("no_mangle").is_empty();
         let mut lines = Vec::new();
         for (at, token) in tokens.iter().enumerate() {
-            let next = |count: usize| tokens.get(at + count).map_or("", |token| token.text.as_str());
+            let next = |count: usize| tokens.get(at + count).map_or("", |token| &*token.text);
             let is_symbol = |name: &str| SYMBOLS.contains(&name) || name.starts_with("__");
-            let is_function = matches!(token.text.as_str(), "fn" | "static")
+            let is_function = matches!(&*token.text, "fn" | "static")
                 && is_symbol(next(1))
                 && !(next(1) == "main" && next(3) == ")" && !is_mangled)
                 && !matches!(next(3), "self" | "&" | "mut");
-            let is_export = token.text == "export_name" && next(2).strip_prefix('"').is_some_and(is_symbol);
+            let is_export = token.is("export_name") && next(2).strip_prefix('"').is_some_and(is_symbol);
             if is_function || is_export {
                 lines.push(token.line);
             }
@@ -397,7 +404,7 @@ impl<'h> Product<'h> {
 
 /// Words of a path of names.
 fn path_length(tokens: &[Token]) -> usize {
-    let is_next = |(at, token): &(usize, &Token)| (at % 2 == 1) == (token.text == ".");
+    let is_next = |(at, token): &(usize, &Token)| (at % 2 == 1) == (token.is("."));
     let length = tokens.iter().enumerate().take_while(is_next).count();
     length - usize::from(length % 2 == 0 && length > 0)
 }
@@ -411,7 +418,7 @@ fn is_fitting(text: &str, word: &str) -> bool {
 
 /// Is this a number other than 0, which says that something failed?
 fn says_failure(rest: &[Token]) -> bool {
-    let number = rest.iter().find(|token| token.text != "(");
-    let is_direct = rest.iter().position(|token| token.text != "(").is_some_and(|at| at <= 1);
+    let number = rest.iter().find(|token| !token.is("("));
+    let is_direct = rest.iter().position(|token| !token.is("(")).is_some_and(|at| at <= 1);
     is_direct && number.is_some_and(|number| number.text.parse::<u8>().is_ok_and(|code| code > 0))
 }

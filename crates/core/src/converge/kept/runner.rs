@@ -1,5 +1,7 @@
 //! Files that say which tests are run and what is checked, as a table: what of them stays, and what they may not bring.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 /// A file that says which tests are run and what is checked.
 #[derive(Debug)]
 pub(super) struct Runner {
@@ -151,10 +153,31 @@ pub(super) const RUNNERS: &[Runner] = &[
     },
 ];
 
-/// Is it a list of packages that is there still, in other versions?
-pub(super) fn is_updated(line: &str, after: &[String]) -> bool {
-    let Some(packages) = packages(line).filter(|packages| !packages.is_empty()) else { return false };
-    after.iter().filter_map(|now| self::packages(now)).any(|now| packages.iter().all(|one| now.contains(one)))
+/// Lists of packages, one on a line, that a file has after a fix.
+pub(super) struct Lists<'l> {
+    /// By each package the lists that have it.
+    having: BTreeMap<&'l str, BTreeSet<usize>>,
+}
+
+impl<'l> Lists<'l> {
+    pub(super) fn new(lines: &'l [String]) -> Self {
+        let mut having: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
+        for (list, packages) in lines.iter().filter_map(|line| packages(line)).enumerate() {
+            for package in packages {
+                having.entry(package).or_default().insert(list);
+            }
+        }
+        Self { having }
+    }
+
+    /// Is this line a list of packages that is there still, in other versions?
+    pub(super) fn has_updated(&self, line: &str) -> bool {
+        let packages = packages(line).unwrap_or_default();
+        let having: Option<Vec<&BTreeSet<usize>>> = packages.iter().map(|one| self.having.get(one)).collect();
+        let having = having.unwrap_or_default();
+        let fewest = having.iter().min_by_key(|lists| lists.len());
+        fewest.is_some_and(|few| few.iter().any(|list| having.iter().all(|lists| lists.contains(list))))
+    }
 }
 
 /// The names that a line asks for, without versions: `dev = ["pytest>=8"]`, where nothing but such texts is in the

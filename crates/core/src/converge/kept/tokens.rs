@@ -3,6 +3,9 @@
 //!
 //! No types and no scopes: an imported name stands for what was imported in its whole file.
 
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
 use super::Half;
 use super::imports::{named, path_tokens};
 use super::scan::is_word;
@@ -10,8 +13,8 @@ use super::scan::is_word;
 /// A word, a text or a sign.
 #[derive(Clone, Debug)]
 pub(super) struct Token {
-    /// A text begins with `"`, and has nothing else of its quotes.
-    pub text: String,
+    /// A text begins with `"`, and has nothing else of its quotes. Tokens share it: a name may be as long as the file.
+    pub text: Rc<str>,
     /// Where it begins in the file.
     pub at: usize,
     /// The line of that, from 0.
@@ -26,15 +29,15 @@ impl Token {
     }
 
     pub(super) fn is(&self, text: &str) -> bool {
-        self.text == text
+        *self.text == *text
     }
 
     pub(super) fn string(&self) -> Option<&str> {
         self.text.strip_prefix('"')
     }
 
-    pub(super) fn with(&self, text: String, is_imported: bool) -> Self {
-        Self { text, at: self.at, line: self.line, is_imported }
+    pub(super) fn with(&self, text: impl Into<Rc<str>>, is_imported: bool) -> Self {
+        Self { text: text.into(), at: self.at, line: self.line, is_imported }
     }
 }
 
@@ -45,6 +48,8 @@ pub(super) struct Code {
     pub tokens: Vec<Token>,
     /// Lines in which a name is put together from pieces.
     pub pieced: Vec<usize>,
+    /// Do its imports bring more words than can be looked at?
+    pub is_cut: bool,
 }
 
 /// Signs of several letters.
@@ -95,7 +100,7 @@ impl Code {
             folding.push(token);
         }
         let mut code = folding.code;
-        code.tokens = named(code.tokens, &half.path);
+        (code.tokens, code.is_cut) = named(code.tokens, half);
         code
     }
 }
@@ -104,6 +109,7 @@ fn tokens(half: &Half) -> Vec<Token> {
     let mut tokens = Vec::new();
     let Some(read) = &half.read else { return tokens };
     let scanned = &read.scanned;
+    let mut known: BTreeMap<&str, Rc<str>> = BTreeMap::new();
     for range in half.outside() {
         let mut at = range.start;
         let mut strings = scanned.strings_in(&range).peekable();
@@ -113,12 +119,16 @@ fn tokens(half: &Half) -> Vec<Token> {
                 Some(string) => {
                     let raw = scanned.bare.get(string.clone()).unwrap_or_default();
                     let inner = raw.strip_prefix('r').unwrap_or(raw);
-                    let text = inner.trim_matches(['"', '\'', '`', '#']).to_owned();
+                    let text = inner.trim_matches(['"', '\'', '`', '#']);
                     // Letters before a text say how it is to be read.
                     let is_joined =
                         |last: &mut Token| last.is_name() && last.at + last.text.len() == string.start;
                     tokens.pop_if(|last| is_joined(last));
-                    tokens.push(token(format!("\"{text}"), string.start, scanned.line_of(string.start)));
+                    tokens.push(token(
+                        format!("\"{text}").into(),
+                        string.start,
+                        scanned.line_of(string.start),
+                    ));
                     at = string.end;
                     continue;
                 }
@@ -135,7 +145,8 @@ fn tokens(half: &Half) -> Vec<Token> {
             };
             if !text.trim().is_empty() {
                 let text = if matches!(text, "::" | "?.") { "." } else { text };
-                tokens.push(token(text.to_owned(), at, scanned.line_of(at)));
+                let shared = known.entry(text).or_insert_with(|| text.into());
+                tokens.push(token(Rc::clone(shared), at, scanned.line_of(at)));
             }
             at += text.len().max(1);
         }
@@ -143,7 +154,7 @@ fn tokens(half: &Half) -> Vec<Token> {
     tokens
 }
 
-fn token(text: String, at: usize, line: usize) -> Token {
+fn token(text: Rc<str>, at: usize, line: usize) -> Token {
     Token { text, at, line, is_imported: false }
 }
 
@@ -166,7 +177,7 @@ impl Folding<'_> {
     }
 
     fn push(&mut self, token: Token) {
-        match token.text.as_str() {
+        match &*token.text {
             "(" | "[" | "{" => {
                 self.opened.push(self.code.tokens.len());
                 self.code.tokens.push(token);
@@ -186,7 +197,7 @@ impl Folding<'_> {
                 self.code.tokens.pop();
             }
             _ => {
-                if self.ends_with(&[".", "__dict__", "."]) && !OF_TABLES.contains(&token.text.as_str()) {
+                if self.ends_with(&[".", "__dict__", "."]) && !OF_TABLES.contains(&&*token.text) {
                     self.code.tokens.truncate(self.code.tokens.len().saturating_sub(2));
                 }
                 self.code.tokens.push(token);
@@ -197,7 +208,7 @@ impl Folding<'_> {
     pub(super) fn string(&mut self, token: Token) {
         if self.ends_with(&["__name__", "=="]) && token.is("\"__main__") {
             self.code.tokens.truncate(self.code.tokens.len().saturating_sub(2));
-            self.code.tokens.push(token.with("@main".to_owned(), false));
+            self.code.tokens.push(token.with("@main", false));
             return;
         }
         // Long texts are no names, and are not copied again for each piece.
@@ -245,7 +256,7 @@ impl Folding<'_> {
     fn close(&mut self, open: usize, token: Token) {
         let inner: Vec<Token> = self.code.tokens.split_off(open + 1);
         let head = open.checked_sub(1).and_then(|at| self.code.tokens.get(at)).cloned();
-        let name = head.as_ref().map_or("", |head| head.text.as_str()).to_owned();
+        let name = head.as_ref().map_or("", |head| &*head.text).to_owned();
         let one = inner.first().filter(|_| inner.len() == 1).and_then(Token::string).map(str::to_owned);
         let place = head.clone().unwrap_or_else(|| token.clone());
         let takes_name = IMPORTS.contains(&name.as_str()) || BY_NAME.contains(&name.as_str());
@@ -254,19 +265,19 @@ impl Folding<'_> {
                 && inner.get(at + 1..at + 4).is_some_and(|row| row.iter().any(|token| token.is("-")))
         };
         if takes_name
-            && (inner.iter().any(|token| BUILDERS.contains(&token.text.as_str()))
+            && (inner.iter().any(|token| BUILDERS.contains(&&*token.text))
                 || inner.iter().enumerate().any(is_backwards))
         {
             self.code.pieced.push(place.line);
         }
-        match (token.text.as_str(), one) {
+        match (&*token.text, one) {
             ("]", Some(key)) if self.is_index(&name) && key.bytes().all(is_word) && !key.is_empty() => {
                 self.code.tokens.truncate(open);
                 if self.ends_with(&["sys", ".", "modules"]) {
                     self.code.tokens.truncate(open.saturating_sub(3));
                     self.imported(&place, &key);
                 } else {
-                    self.push(place.with(".".to_owned(), false));
+                    self.push(place.with(".", false));
                     self.push(place.with(key, false));
                 }
             }
@@ -303,14 +314,14 @@ impl Folding<'_> {
                 let back = if name == "getattr" { 1 } else { 3 };
                 self.code.tokens.truncate(open.saturating_sub(back));
                 self.code.tokens.extend(inner.into_iter().take(comma));
-                self.code.tokens.push(place.with(".".to_owned(), false));
+                self.code.tokens.push(place.with(".", false));
                 self.push(place.with(key, false));
             }
             (")", _) if name == "vars" && !inner.is_empty() => {
                 self.code.tokens.truncate(open.saturating_sub(1));
                 self.code.tokens.extend(inner);
-                self.code.tokens.push(place.with(".".to_owned(), false));
-                self.code.tokens.push(place.with("__dict__".to_owned(), false));
+                self.code.tokens.push(place.with(".", false));
+                self.code.tokens.push(place.with("__dict__", false));
             }
             (")", _) if is_texts(&inner) && self.ends_with(&["concat", "!", "("]) => {
                 let whole = self.joined(&texts(&inner), "");
@@ -356,8 +367,7 @@ impl Folding<'_> {
         let start = list.iter().rposition(|token| !is_text_or_comma(token)).map_or(0, |at| at + 1);
         let pieces = texts(list.get(start..).unwrap_or_default());
         if pieces.is_empty() || !list.get(start.saturating_sub(1)).is_some_and(|token| token.is("[")) {
-            return self
-                .keep(vec![place.with(format!("\"{between}"), false)], place.with(")".to_owned(), false));
+            return self.keep(vec![place.with(format!("\"{between}"), false)], place.with(")", false));
         }
         let whole = self.joined(&pieces, &between);
         self.code.tokens.truncate(start.saturating_sub(1));
@@ -366,7 +376,7 @@ impl Folding<'_> {
 
     /// A module that is imported in the middle of something.
     fn imported(&mut self, place: &Token, module: &str) {
-        let marked = place.with("import".to_owned(), false);
+        let marked = place.with("import", false);
         self.code.tokens.push(marked);
         self.code.tokens.extend(path_tokens(place, module, self.path));
     }

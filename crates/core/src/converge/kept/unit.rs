@@ -13,6 +13,9 @@ const MAX_ATTRIBUTES: usize = 64;
 /// Bytes from a test's name to its first bracket, and from its last to its body.
 const MAX_HEADER: usize = 400;
 
+/// Bytes of a class's name that count: each of its tests bears it, and people write no longer ones.
+const MAX_CLASS: usize = 400;
+
 /// One test.
 #[derive(Debug)]
 pub(super) struct Unit {
@@ -70,7 +73,8 @@ pub(super) fn units(scanned: &Scanned, language: &Language, is_test_file: bool) 
             class = None;
         }
         if let Some(rest) = scanned.code.get(start..).and_then(|rest| rest.strip_prefix("class ")) {
-            class = Some((indent, names(first_line(rest)).next().unwrap_or_default().to_owned()));
+            let name = names(first_line(rest)).next().unwrap_or_default();
+            class = Some((indent, part(name, 0..name.floor_char_boundary(MAX_CLASS)).to_owned()));
         }
         let begin = past_attributes(scanned, start);
         let attributes = start..begin;
@@ -105,17 +109,17 @@ fn unit(scanned: &Scanned, opening: &Opening, attributes: Range<usize>) -> Optio
     let after = begin + opening.words.len();
     let code = scanned.code.as_bytes();
     let (naming, end) = match opening.extent {
-        Extent::Call => called(scanned, after)?,
+        Extent::Call => called(scanned, after).map(|(naming, end)| (naming, Some(end)))?,
         Extent::Indent if opening.name.is_empty() => {
             let line = scanned.line(scanned.line_of(begin));
             let naming = scanned.strings_in(&(after..line.end)).next().cloned().unwrap_or(after..after);
-            (naming, indented(scanned, begin))
+            (naming, None)
         }
-        Extent::Indent => (begin..after + word_length(rest.as_bytes()), indented(scanned, begin)),
+        Extent::Indent => (begin..after + word_length(rest.as_bytes()), None),
         Extent::Braces => {
             let paren = after + header(rest.as_bytes())?;
             let brace = braced(scanned, paren)?;
-            (begin..paren, scanned.closing(brace).map_or(code.len(), |close| close + 1))
+            (begin..paren, Some(scanned.closing(brace).map_or(code.len(), |close| close + 1)))
         }
     };
     let name = match opening.extent {
@@ -124,7 +128,13 @@ fn unit(scanned: &Scanned, opening: &Opening, attributes: Range<usize>) -> Optio
         Extent::Indent | Extent::Braces => part(&scanned.bare, after..naming.end),
     };
     let name = name.trim();
-    name.starts_with(opening.name).then(|| Unit { name: name.to_owned(), start, naming, end })
+    // What is no test is not followed to its end.
+    name.starts_with(opening.name).then(|| Unit {
+        name: name.to_owned(),
+        start,
+        naming,
+        end: end.unwrap_or_else(|| indented(scanned, begin)),
+    })
 }
 
 /// A call like `it.each(table)("name", body)` after its word: where its name stands, and where it ends.
@@ -235,7 +245,7 @@ pub(super) fn assertions(scanned: &Scanned, language: &Language, range: Range<us
             line += 1;
             continue;
         }
-        let last = last_line(scanned, line, from);
+        let last = last_line(scanned, line, from..range.end);
         let end = scanned.line(last).end.min(range.end);
         found.push(compact(part(&scanned.bare, from..end)).trim_end_matches([';', ',']).to_owned());
         line = last + 1;
@@ -243,13 +253,14 @@ pub(super) fn assertions(scanned: &Scanned, language: &Language, range: Range<us
     found
 }
 
-/// The line in which a statement ends: where no more brackets are open than before it, and nothing is chained to it.
-fn last_line(scanned: &Scanned, line: usize, from: usize) -> usize {
-    let depth = scanned.depth(from);
+/// The line in which a statement ends: where no more brackets are open than before it, and nothing is chained to it; at the latest
+/// where the range ends.
+fn last_line(scanned: &Scanned, line: usize, range: Range<usize>) -> usize {
+    let depth = scanned.depth(range.start);
     let mut last = line;
     loop {
         let next = last + 1;
-        if next >= scanned.lines.len() {
+        if next >= scanned.lines.len() || scanned.line(next).start >= range.end {
             return last;
         }
         let is_open = scanned.depth(scanned.line(next).start) > depth;
@@ -262,9 +273,15 @@ fn last_line(scanned: &Scanned, line: usize, from: usize) -> usize {
 }
 
 pub(super) fn literals(scanned: &Scanned, range: &Range<usize>) -> Vec<String> {
-    let is_said = |string: &&Range<usize>| {
-        let line = scanned.line(scanned.line_of(string.start));
-        is_said(part(&scanned.bare, line).trim_start())
+    let mut known = None;
+    let mut is_said = |string: &&Range<usize>| {
+        let line = scanned.line_of(string.start);
+        // Each line is looked at once, however many strings it has.
+        let (_, said) = known
+            .filter(|(of, _)| *of == line)
+            .unwrap_or_else(|| (line, is_said(part(&scanned.bare, scanned.line(line)).trim_start())));
+        known = Some((line, said));
+        said
     };
     let strings = scanned.strings_in(range).filter(|string| !is_said(string));
     let mut found: Vec<String> =

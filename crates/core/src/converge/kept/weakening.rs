@@ -69,7 +69,7 @@ pub enum WeakeningKind {
     Remembers,
     /// Code reads itself, or looks for files.
     Looks,
-    /// A file is larger than is looked at.
+    /// A file is larger than is looked at, or its imports bring more than is.
     Large,
 }
 

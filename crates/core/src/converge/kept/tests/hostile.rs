@@ -1,0 +1,104 @@
+//! Texts that are made to cost much: what is looked at follows their length.
+
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use super::*;
+
+/// Texts that invite to be read again and again.
+#[test]
+fn hostile_texts_take_no_more_than_one_look() {
+    const SIZE: usize = 50_000;
+    let fill = |piece: &str| piece.repeat(SIZE / piece.len());
+    let began = spent();
+    for (path, text) in [
+        ("a.test.js", fill("it(\"a\", ")),
+        ("a.test.js", fill("it(\"a\", () => expect(1));")),
+        ("a.test.js", fill("it(\"a\", () => {\nexpect([(\n")),
+        ("a.test.js", fill("`${`")),
+        ("a_test.go", fill("func TestA()\n")),
+        ("a_test.go", fill("func TestA( {}\n")),
+        ("a.rs", fill("#[test]\n")),
+        ("a.rs", fill("#[test] fn a() ")),
+        ("a.rs", fill("'\\u{")),
+        ("test_a.py", fill("@a\n")),
+        ("test_a.py", fill("def test_a():\n assert (\n")),
+        ("test_a.py", fill("\"\"\"")),
+        ("test_a.py", fill(" ")),
+        ("test_a.py", fill("assert")),
+        ("ATest.java", fill("@Test ")),
+        ("a_spec.rb", fill("it \"a\" do\n expect(\n")),
+        ("pytest.ini", fill("a\n")),
+        ("a.py", fill("def main(\n")),
+        ("a.py", fill("def __eq__(")),
+        ("a.py", fill("import ")),
+        ("a.py", fill("'a' ")),
+        ("a.rs", fill("use a::{")),
+        ("a.rs", fill("fn main(){")),
+        ("a.js", fill("require('a')+'b'")),
+        ("a.js", fill("} = process.")),
+        ("a.js", fill("((")),
+        ("a.go", fill("import (")),
+    ] {
+        found(&[(path, &text, &text)]);
+        found(&[(path, &text, "x")]);
+        found(&[(path, "x", &text)]);
+    }
+    // Some seconds; who looks again at every step takes many minutes.
+    assert!(spent() - began < Duration::from_secs(120), "{:?}", spent() - began);
+}
+
+/// Names may stand for long paths, and the same words may be looked for again on each line.
+#[test]
+fn what_imports_bring_is_no_more_than_a_multiple_of_their_text() {
+    const HALF: usize = 100_000;
+    let fill = |piece: &str| piece.repeat(HALF / piece.len());
+    let began = spent();
+    for (path, first, then) in [
+        ("a.py", format!("import {}b as x\n", fill("a.")), "x "),
+        ("a.py", format!("import {} as x\n", fill("a")), "x "),
+        ("a.py", format!("from {}b import (x, ", fill("a.")), "x, "),
+        ("a.py", format!("import {}b as x\n", fill("a.")), "y = x\n"),
+        ("a.rs", format!("use {};", "a::".repeat(100) + "{b,"), "b, "),
+        ("a.rs", String::new(), "use "),
+        ("a.rs", fill("use a, ") + "{{{{{{{{", "use a, "),
+        ("a.js", format!("import x from '{}'\n", fill("a")), "x "),
+        ("a.rs", String::new(), "#[cfg(test)]\n"),
+        ("a.rs", String::new(), "fn eq("),
+        ("test_a.py", format!("class {}:\n", fill("A")), " def test_a(): 1\n"),
+        ("test_a.py", String::new(), "def a(\n"),
+        ("a.test.ts", String::new(), "it('a', { )\nexpect( }}\n"),
+        ("pytest.ini", fill("a = ['b']\n"), "c = ['d']\n"),
+    ] {
+        let text = first.clone() + &fill(then);
+        found(&[(path, &text, &first)]);
+        found(&[(path, "x", &text)]);
+    }
+    // The same assertions, each stricter than before.
+    let claims = |claim: &str| -> String {
+        (0..3_000).map(|number| format!("expect(f({number})).{claim}(1)\n")).collect()
+    };
+    let [before, after] =
+        ["toEqual", "toBe"].map(|claim| format!("it('a', () => {{\n{}}})\n", claims(claim)));
+    assert_eq!(kinds("a.test.ts", &before, &after), []);
+    assert!(spent() - began < Duration::from_secs(120), "{:?}", spent() - began);
+}
+
+#[test]
+fn a_text_whose_imports_bring_too_much_is_refused_and_one_with_many_is_not() {
+    let many = "use a::b::c::d::e::Name;\n".to_owned() + &"Name, other, 1;\n".repeat(20_000);
+    assert_eq!(kinds("a.rs", "x", &many), []);
+    let bomb = format!("import {}b as x\n", "a.".repeat(5_000)) + &"x ".repeat(5_000);
+    assert_eq!(kinds("a.py", "x", &bomb), [Large]);
+    let told = found(&[("a.py", &bomb, &format!("{bomb}y"))]);
+    assert_eq!(told.iter().map(|one| (one.kind, one.is_told)).collect::<Vec<_>>(), [(Large, true)]);
+}
+
+/// The processor's time of this thread, which other programs do not lengthen; where the system does not tell, the
+/// clock's.
+fn spent() -> Duration {
+    static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let nanos = told.and_then(|told| told.split(' ').next()?.parse().ok());
+    nanos.map_or_else(|| BEGAN.elapsed(), Duration::from_nanos)
+}
