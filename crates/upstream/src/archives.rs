@@ -9,7 +9,7 @@ use tempfile::NamedTempFile;
 use crate::index::{Archive, Index, IndexError, told};
 
 /// The longest archive, in bytes.
-const MAX_ARCHIVE: u64 = 512 << 20;
+pub(crate) const MAX_ARCHIVE: u64 = 512 << 20;
 
 /// The folder.
 #[derive(Clone, Debug)]
@@ -60,6 +60,16 @@ impl Archives {
     /// # Errors
     /// [`ArchiveError`]; nothing is kept that is not verified.
     pub async fn get(&self, index: &Index, archive: &Archive) -> Result<PathBuf, ArchiveError> {
+        self.get_up_to(MAX_ARCHIVE, index, archive).await
+    }
+
+    /// The same of an archive of at most so many bytes.
+    pub(crate) async fn get_up_to(
+        &self,
+        most: u64,
+        index: &Index,
+        archive: &Archive,
+    ) -> Result<PathBuf, ArchiveError> {
         let should =
             archive.integrity.as_ref().ok_or_else(|| ArchiveError::NoDigest(archive.name.clone()))?;
         let path = self.folder.join(should.file_name());
@@ -75,12 +85,12 @@ impl Archives {
             index: archive.url.to_string(),
             why: told(&error),
         };
-        if answer.content_length().is_some_and(|announced| announced > MAX_ARCHIVE) {
+        if answer.content_length().is_some_and(|announced| announced > most) {
             return Err(ArchiveError::TooLong(archive.name.clone()));
         }
         while let Some(piece) = answer.chunk().await.map_err(broken)? {
             length = length.saturating_add(piece.len() as u64);
-            if length > MAX_ARCHIVE {
+            if length > most {
                 return Err(ArchiveError::TooLong(archive.name.clone()));
             }
             hash.update(&piece);

@@ -330,7 +330,7 @@ fn an_endless_output_is_cut_and_says_so(stage: &Stage) {
 fn a_command_that_never_ends_is_ended(stage: &Stage) {
     let word = format!("7{:08}", std::process::id());
     stage.write("clone/test.sh", &format!("echo begun; setsid sleep {word} & sleep {word}"));
-    // On a busy machine it may be ended before it has begun.
+    // On a busy machine it may be ended before it has begun: then it is given more time.
     let tries = [2, 10, 60].into_iter().map(|seconds| {
         let fixer = stage.fixer(Duration::from_secs(seconds));
         let output = stage.runtime.block_on(fixer.call("run", &json!({ "argv": ["pytest"] })));

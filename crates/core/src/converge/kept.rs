@@ -46,7 +46,7 @@ use truing_diff::RepoPath;
 use crate::line::clean;
 pub use alike::{alike, holds_code};
 pub use answers::{Sought, Tests, answers, sought};
-use claim::Come;
+use claim::NewClaims;
 use language::{FOLDERS, HELPERS, LANGUAGES, Language, Mark, PARTS, Place, STEMS};
 use runner::{Lists, RUNNERS};
 use scan::{Scanned, is_word, occurrences, part};
@@ -477,11 +477,11 @@ fn compare(file: &File<'_>, test: &Found<'_>, now: &Found<'_>) -> Option<Weakeni
     let claims = test.unit.assertions(scanned, language);
     let still = now.unit.assertions(&now.read.scanned, now.read.language);
     let come = missing(&still, &claims);
-    let known = Come::new(come.iter().map(|claim| claim.as_str()));
+    let added = NewClaims::new(come.iter().map(|claim| claim.as_str()));
     let mut gone = missing(&claims, &still);
-    // What is gone several times in a row is looked for once.
+    // An assertion that is gone several times in a row is looked for once.
     gone.dedup();
-    if let Some(gone) = gone.into_iter().find(|gone| !known.says_no_less(gone)) {
+    if let Some(gone) = gone.into_iter().find(|gone| !added.says_no_less(gone)) {
         let is_hollow = come.iter().any(|one| language.truisms.contains(&one.as_str()));
         let kind = if is_hollow { WeakeningKind::Truism } else { WeakeningKind::Assertion };
         return Some(file.tell(kind, &format!("{name}: {gone}")));

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use hyper::body::Frame;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::watch;
 
 use super::events::{self, Event, Ready};
 use super::script::{Fault, KEY, Place};
@@ -26,8 +27,6 @@ use crate::server::HangUp;
 const MAX_BODY: usize = 32 * 1024 * 1024;
 /// Pieces that wait to be sent.
 const MAX_WAITING: usize = 16;
-/// How long what was sent gets to leave before its connection is cut.
-const FLUSH: Duration = Duration::from_millis(10);
 /// A page for people, as a proxy sends it.
 const PAGE: &str =
     "<!doctype html>\n<html><head><title>Sign in</title></head><body>Please sign in.</body></html>\n";
@@ -216,9 +215,11 @@ async fn say(shared: &Arc<Shared>, picked: Picked, is_stream: bool, number: u64)
         };
     }
     let (sender, receiver) = channel(MAX_WAITING);
-    let shared = shared.clone();
-    tokio::spawn(async move { Stream { shared, sender, number }.send(&ready, fault).await });
-    let mut response = Response::new(Body::new(Pieces(receiver)));
+    let (written, seen) = watch::channel(None);
+    let stream = Stream { shared: shared.clone(), sender, sent: 0, written: seen, number };
+    tokio::spawn(async move { stream.send(&ready, fault).await });
+    let pieces = Pieces { receiver, taken: 0, in_vain: None, written };
+    let mut response = Response::new(Body::new(pieces));
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
@@ -233,14 +234,34 @@ fn hang_up() -> Response {
 }
 
 /// A body that is sent piece by piece; an error ends the connection.
-struct Pieces(Receiver<io::Result<Bytes>>);
+struct Pieces {
+    receiver: Receiver<io::Result<Bytes>>,
+    /// How many pieces the connection has taken.
+    taken: usize,
+    /// How many it had taken when it last asked for one in vain.
+    in_vain: Option<usize>,
+    /// How many it has written; none: it has not even begun.
+    written: watch::Sender<Option<usize>>,
+}
 
 impl hyper::body::Body for Pieces {
     type Data = Bytes;
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        self.0.poll_recv(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+        let polled = self.receiver.poll_recv(cx);
+        match &polled {
+            Poll::Ready(_) => self.taken += 1,
+            // A connection writes what it has before it asks again: after two questions in vain, all is written.
+            Poll::Pending if self.in_vain == Some(self.taken) => {
+                self.written.send_replace(self.in_vain);
+            }
+            Poll::Pending => {
+                self.in_vain = Some(self.taken);
+                cx.waker().wake_by_ref();
+            }
+        }
+        polled.map(|piece| piece.map(|piece| piece.map(Frame::data)))
     }
 }
 
@@ -251,12 +272,16 @@ struct Over;
 struct Stream {
     shared: Arc<Shared>,
     sender: Sender<io::Result<Bytes>>,
+    /// How many pieces were sent.
+    sent: usize,
+    /// How many of them the connection has written.
+    written: watch::Receiver<Option<usize>>,
     number: u64,
 }
 
 impl Stream {
     /// Sends the events, and what goes wrong at its place. What was sent is billed.
-    async fn send(&self, ready: &Ready, fault: Option<Fault>) {
+    async fn send(mut self, ready: &Ready, fault: Option<Fault>) {
         let mut written = 0;
         if self.wrong(&fault, Place::Headers, &[]).await.is_err() {
             return;
@@ -290,21 +315,19 @@ impl Stream {
         self.shared.bill(self.number, ready, output, is_last);
     }
 
-    /// Ends when what was sent so far has arrived.
-    async fn flushed(&self) {
-        while self.sender.capacity() < MAX_WAITING && !self.sender.is_closed() {
-            tokio::task::yield_now().await;
-        }
-        // The connection has taken it, and now writes it.
-        tokio::time::sleep(FLUSH).await;
+    /// Ends when the connection has written what was sent, or is gone.
+    async fn flushed(&mut self) {
+        let sent = self.sent;
+        let _ = self.written.wait_for(|written| *written >= Some(sent)).await;
     }
 
-    async fn piece(&self, bytes: Vec<u8>) -> Result<(), Over> {
+    async fn piece(&mut self, bytes: Vec<u8>) -> Result<(), Over> {
+        self.sent += 1;
         self.sender.send(Ok(Bytes::from(bytes))).await.map_err(|_| Over)
     }
 
     /// Lets go wrong what is to go wrong here.
-    async fn wrong(&self, fault: &Option<Fault>, here: Place, rest: &[Event]) -> Result<(), Over> {
+    async fn wrong(&mut self, fault: &Option<Fault>, here: Place, rest: &[Event]) -> Result<(), Over> {
         match fault {
             Some(Fault::Cut { after }) if *after == here => {
                 let next = rest.first().map(|event| event.bytes.as_slice()).unwrap_or_default();

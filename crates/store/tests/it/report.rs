@@ -161,6 +161,6 @@ async fn a_hundred_thousand_runs_are_counted_at_once() {
     let last = store.last_ended(Millis(0), 100).await.unwrap().len();
     let took = began.elapsed();
     assert_eq!((counted, last), (100_000, 100));
-    assert!(took.as_secs() < 120, "{took:?}");
+    assert!(took.as_secs() < 20, "{took:?}");
     println!("{took:?}");
 }

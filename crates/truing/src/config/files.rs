@@ -88,3 +88,20 @@ pub(crate) fn open_plain(path: &Path) -> std::io::Result<std::fs::File> {
     }
     std::fs::File::open(path)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operators_file_is_read_up_to_its_bound() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("truing.toml");
+        let most = usize::try_from(MAX_FILE).unwrap();
+        std::fs::write(&path, format!("#{}", "x".repeat(most - 1))).unwrap();
+        assert_eq!(read(Path::new("truing.toml"), &path).unwrap().text.len(), most);
+        std::fs::write(&path, format!("#{}", "x".repeat(most))).unwrap();
+        let told = read(Path::new("truing.toml"), &path).unwrap_err().to_string();
+        assert!(told.contains("truing.toml") && told.contains("longer than 512 KiB"), "{told}");
+    }
+}

@@ -659,15 +659,3 @@ fn the_reference_page_is_up_to_date() {
         path.display()
     );
 }
-
-#[test]
-fn an_operators_file_is_read_up_to_its_bound() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("truing.toml");
-    let most = usize::try_from(files::MAX_FILE).unwrap();
-    std::fs::write(&path, format!("#{}", "x".repeat(most - 1))).unwrap();
-    assert_eq!(files::read(Path::new("truing.toml"), &path).unwrap().text.len(), most);
-    std::fs::write(&path, format!("#{}", "x".repeat(most))).unwrap();
-    let told = files::read(Path::new("truing.toml"), &path).unwrap_err().to_string();
-    assert!(told.contains("truing.toml") && told.contains("longer than 512 KiB"), "{told}");
-}

@@ -78,7 +78,7 @@ mod tests {
     fn what_a_process_uses_is_told() {
         let own = Usage::of(rustix::process::getpid());
         let before = (own.worked().unwrap(), own.data().unwrap());
-        // More than what other tests give back meanwhile; nothing of it is touched.
+        // More than other tests may free meanwhile. Nothing of it is touched, so it takes no memory.
         let large = std::hint::black_box(vec![0_u8; 1 << 30]);
         let mut held = vec![1_u8; 1 << 20];
         while own.worked().unwrap() < before.0 + Duration::from_millis(20) {

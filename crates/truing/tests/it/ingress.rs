@@ -87,7 +87,7 @@ async fn clients_that_do_not_finish_are_let_go() {
     let service = serve(&site, |settings| settings.bounds.header = SHORT).await;
     let mut idle = connect(&service).await;
     let mut slow_header = connect(&service).await;
-    // It may be let go before it has said as much.
+    // It may be let go before it has said that much.
     let _ = slow_header.write_all(b"POST /webhooks/fake HTTP/1.1\r\nhost: x\r\nx-a: ").await;
     assert_eq!(rest(&mut idle).await, "");
     assert_eq!(rest(&mut slow_header).await, "");
@@ -124,7 +124,7 @@ async fn clients_that_do_not_finish_are_let_go() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_is_used_again_until_it_is_idle_or_old() {
     let site = Site::new().await;
-    // What is asked and answered in time does not take as long on a busy machine.
+    // Longer than a question and its answer take on a busy machine.
     const A_WHILE: Duration = Duration::from_secs(3);
     let service = serve(&site, |settings| settings.bounds.life = A_WHILE).await;
     let ping = delivery("ping", b"{}", "");
@@ -411,7 +411,7 @@ async fn a_source_that_floods_is_limited_and_others_are_not() {
     }
     assert_eq!(statuses[..2], ["202 Accepted", "202 Accepted"], "a burst");
     let mut stream = connect(&service).await;
-    // As many that a stop of some seconds between them changes nothing.
+    // So many that some are refused although a second or two pass between them.
     stream.write_all(&from("192.0.2.1").repeat(20)).await.unwrap();
     let said = rest(&mut stream).await;
     assert!(said.contains("HTTP/1.1 429 Too Many Requests\r\n"), "{said}");

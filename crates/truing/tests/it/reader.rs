@@ -248,7 +248,7 @@ async fn a_child_that_hangs_is_killed_in_time_with_everything_it_has_started() {
     let stage = Stage::new();
     let body = "hello; echo 'about to hang' >&2; sleep 99 & echo $! > $0.other; echo $$ > $0.pid
                 kill -STOP $$";
-    // On a busy machine it may be killed before it is as far.
+    // On a busy machine it may be killed before it gets that far: then it is given more time.
     let mut time = Duration::from_millis(500);
     let what = loop {
         let what = failure(&stage.reader(body).within(time), &stage.request(&["a.py"])).await;

@@ -247,7 +247,7 @@ const LINGERS: &str = "setsid sleep \"$0\" & echo started; sleep \"$0\"";
 fn what_takes_too_long_ends_with_everything_it_started() {
     let here = folder();
     let word = format!("8{:08}", std::process::id());
-    // On a busy machine it may be ended before it has begun.
+    // On a busy machine it may be ended before it has begun: then it is given more time.
     for seconds in [1, 2, 4, 8, 16] {
         let time = format!("{seconds}s");
         let output =

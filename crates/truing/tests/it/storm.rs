@@ -81,7 +81,7 @@ struct Site {
     delivered: AtomicUsize,
 }
 
-/// A port that the system gives to nobody who asks for any, so that the service can listen there after each of its deaths.
+/// A free port outside of the range from which the system gives ports, so that it stays free while the service is down.
 fn lasting_port() -> u16 {
     let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
     let given: u16 = range.split_whitespace().next().unwrap().parse().unwrap();

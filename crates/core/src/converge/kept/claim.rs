@@ -27,14 +27,14 @@ const WITH_WORDS: &[&str] = &[
 /// The beginnings of what fails a test in Go: the words behind them are for people.
 const SAYS: &[&str] = &["t.Error", "t.Fatal", "t.Log", "b.Error", "b.Fatal"];
 
-/// Assertions that a fix brings, without blanks, in an order that finds those that say no less than another.
-pub(super) struct Come<'c> {
+/// The assertions that a fix adds, without blanks, sorted to find those that say no less than one that is gone.
+pub(super) struct NewClaims<'c> {
     all: BTreeSet<&'c str>,
     /// Those that fail a test in Go, without their words.
     said: BTreeSet<String>,
 }
 
-impl<'c> Come<'c> {
+impl<'c> NewClaims<'c> {
     pub(super) fn new(claims: impl Iterator<Item = &'c str>) -> Self {
         let all: BTreeSet<&str> = claims.collect();
         let said = all.iter().filter_map(|claim| said(claim)).collect();
@@ -67,12 +67,12 @@ impl<'c> Come<'c> {
             _ => return false,
         };
         let begin = format!("{inner},");
-        let more = self.all.range(begin.as_str()..).map_while(|claim| claim.strip_prefix(&*begin));
-        more.into_iter().any(|words| words.trim_start_matches(['f', 'r']).starts_with(['"', '\'', '`']))
+        let mut more = self.all.range(begin.as_str()..).map_while(|claim| claim.strip_prefix(&*begin));
+        more.any(|words| words.trim_start_matches(['f', 'r']).starts_with(['"', '\'', '`']))
     }
 }
 
-/// What fails a test in Go, without its words.
+/// A statement that fails a test in Go, without its words.
 fn said(claim: &str) -> Option<String> {
     SAYS.iter().any(|begin| claim.starts_with(begin)).then(|| without_words(claim))
 }
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     fn says_no_less(before: &str, after: &str) -> bool {
-        Come::new(std::iter::once(after)).says_no_less(before)
+        NewClaims::new(std::iter::once(after)).says_no_less(before)
     }
 
     #[test]

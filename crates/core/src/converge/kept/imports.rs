@@ -21,14 +21,15 @@ pub(super) fn path_tokens(place: &Token, module: &str, path: &str) -> Vec<Token>
 /// Brackets within one another in an import.
 const MAX_NESTED: usize = 6;
 
-/// Words that the paths of imports may have, wherever they stand for a name, besides one for each byte of the text: people who
-/// write so much that is imported write longer names than that.
+/// How many words may be written for imported names, beyond one for each byte of the text: each use of a name is replaced
+/// by the path that it stands for. Only a text that is made to cost much needs more: a name that people use often is
+/// longer than its path has words.
 const MORE_WORDS: usize = 1 << 17;
 
 /// Names, and the words of the paths for which they stand.
 type Names = BTreeMap<Rc<str>, Vec<Token>>;
 
-/// How many words of paths may still be brought; none: there were too many.
+/// How many words may still be written for names; none: there were too many.
 struct Left(Cell<Option<usize>>);
 
 impl Left {
@@ -39,8 +40,8 @@ impl Left {
     }
 }
 
-/// Each imported name as the path that it stands for, and each import as one of a path; and whether some names stay as they are,
-/// since their paths would be more than can be looked at.
+/// The tokens with each imported name as the path that it stands for, and each import as one of a path. The second is true
+/// if that were more words than are looked at, so that some names stay as they are.
 pub(super) fn named(tokens: Vec<Token>, half: &Half) -> (Vec<Token>, bool) {
     let path = half.path.as_str();
     let left = Left(Cell::new(half.text.len().checked_add(MORE_WORDS)));
@@ -316,7 +317,7 @@ impl Import<'_> {
         let mut prefix: Vec<Token> = Vec::new();
         let mut at = start + 1;
         while let Some(token) = self.tokens.get(at).filter(|token| !token.is(";")) {
-            // What is read in vain is read again from the next `use` on.
+            // A `use` that cannot be read to its end is read again from the next one on: that counts, too.
             self.left.take(1)?;
             if prefix.len() > MAX_INNER || stack.len() > MAX_NESTED {
                 return None;

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use super::patterns::*;
 use super::tokens::{Code, Token};
 use super::{File, Half, Subject, Weakening, WeakeningKind, is_test_side, loaded, more};
-use WeakeningKind::{Asks, Borrows, Ends, Hooked, Large, Pieces};
+use WeakeningKind::{Asks, Borrows, Ends, Hooked, Pieces, Unfollowed};
 use truing_diff::RepoPath;
 
 /// What this fix newly does outside of tests.
@@ -54,7 +54,7 @@ pub(super) fn brought(files: &[File<'_>], about: &BTreeSet<Subject>, found: &mut
     for (file, before, after) in &products {
         let is_cut = |side: &Option<Product<'_>>| side.as_ref().is_some_and(|side| side.code.is_cut);
         if is_cut(after) {
-            found.push(Weakening { is_told: is_cut(before), ..file.tell(Large, "") });
+            found.push(Weakening { is_told: is_cut(before), ..file.tell(Unfollowed, "") });
         }
     }
 }

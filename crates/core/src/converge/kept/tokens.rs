@@ -48,7 +48,7 @@ pub(super) struct Code {
     pub tokens: Vec<Token>,
     /// Lines in which a name is put together from pieces.
     pub pieced: Vec<usize>,
-    /// Do its imports bring more words than can be looked at?
+    /// Do its imports stand for more words than are looked at?
     pub is_cut: bool,
 }
 

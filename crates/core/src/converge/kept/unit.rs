@@ -13,8 +13,8 @@ const MAX_ATTRIBUTES: usize = 64;
 /// Bytes from a test's name to its first bracket, and from its last to its body.
 const MAX_HEADER: usize = 400;
 
-/// Bytes of a class's name that count: each of its tests bears it, and people write no longer ones.
-const MAX_CLASS: usize = 400;
+/// Bytes of a class's name that are kept: it is copied into the name of each of its tests.
+const MAX_CLASS_NAME: usize = 400;
 
 /// One test.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ pub(super) fn units(scanned: &Scanned, language: &Language, is_test_file: bool) 
         }
         if let Some(rest) = scanned.code.get(start..).and_then(|rest| rest.strip_prefix("class ")) {
             let name = names(first_line(rest)).next().unwrap_or_default();
-            class = Some((indent, part(name, 0..name.floor_char_boundary(MAX_CLASS)).to_owned()));
+            class = Some((indent, part(name, 0..name.floor_char_boundary(MAX_CLASS_NAME)).to_owned()));
         }
         let begin = past_attributes(scanned, start);
         let attributes = start..begin;
@@ -128,7 +128,7 @@ fn unit(scanned: &Scanned, opening: &Opening, attributes: Range<usize>) -> Optio
         Extent::Indent | Extent::Braces => part(&scanned.bare, after..naming.end),
     };
     let name = name.trim();
-    // What is no test is not followed to its end.
+    // Only a test is followed to its end.
     name.starts_with(opening.name).then(|| Unit {
         name: name.to_owned(),
         start,
@@ -253,8 +253,8 @@ pub(super) fn assertions(scanned: &Scanned, language: &Language, range: Range<us
     found
 }
 
-/// The line in which a statement ends: where no more brackets are open than before it, and nothing is chained to it; at the latest
-/// where the range ends.
+/// The line in which a statement ends: where no more brackets are open than before it, and nothing is chained to it. It
+/// ends with the range at the latest.
 fn last_line(scanned: &Scanned, line: usize, range: Range<usize>) -> usize {
     let depth = scanned.depth(range.start);
     let mut last = line;

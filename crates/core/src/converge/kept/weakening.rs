@@ -69,8 +69,10 @@ pub enum WeakeningKind {
     Remembers,
     /// Code reads itself, or looks for files.
     Looks,
-    /// A file is larger than is looked at, or its imports bring more than is.
+    /// A file is larger than is looked at.
     Large,
+    /// The imports of a file stand for more words than are looked at.
+    Unfollowed,
 }
 
 impl WeakeningKind {
@@ -113,6 +115,7 @@ impl WeakeningKind {
             Self::Remembers => "the code keeps something from one call to the next",
             Self::Looks => "the code reads its own text, or looks for files where it runs",
             Self::Large => "this file is too large to be looked at: over 1 MiB",
+            Self::Unfollowed => "the names that this file imports stand for more than can be looked at",
             Self::Dated => "the code compares the clock with a fixed date",
         }
     }

@@ -190,8 +190,8 @@ impl Server {
         targets.any(|target| sockets.iter().any(|socket| target.as_os_str() == socket.as_str()))
     }
 
-    /// Ends when nobody listens any more: it has taken its first signal. A second one of the same kind that comes before
-    /// is lost.
+    /// Ends when the server does not listen any more: then it has taken its first signal. A second one of the same kind that
+    /// came earlier would be lost.
     pub(crate) async fn until_deaf(&self) {
         // The table of sockets is read in parts, and may lack one while others come and go.
         let mut quiet = 0;

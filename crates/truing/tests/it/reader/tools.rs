@@ -126,7 +126,7 @@ async fn after_a_failure_there_is_a_new_process_but_not_for_ever() {
 async fn a_process_that_hangs_in_a_call_is_killed_in_time_or_with_its_run() {
     let stage = Stage::new();
     let body = r#"hello; read -r request; say '{"Ok":null}'; read -r call; echo $$ > $0.pid; kill -STOP $$"#;
-    // On a busy machine it may be killed before it is as far.
+    // On a busy machine it may be killed before it gets that far: then it is given more time.
     let mut time = Duration::from_millis(500);
     let failures = loop {
         let hanging = tools(&stage, stage.impostor(body)).within(time);

@@ -182,7 +182,7 @@ fn ended_midway(signal: Signal) -> (Place, Ran) {
     panic!("the signal always came too late");
 }
 
-/// On a busy machine all files may be changed before a signal comes: it is tried again so often.
+/// How often it is tried: on a busy machine all files may be changed before the signal comes.
 const TRIES: usize = 20;
 
 /// Enough files that none but the first few are written before a signal comes.

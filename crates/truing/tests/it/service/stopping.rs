@@ -103,7 +103,7 @@ async fn worked_in_vain(because: &str) -> Slot {
         clock: Hand::at(site.clock.now()),
     };
     let store = FaultyStore { inner: inner.clone(), script: script.clone() };
-    // Only where the store dies is the end of the lease waited for.
+    // The lease runs out only where the store is dead.
     let lease = if because == "dead" { Span::seconds(6) } else { limits().lease };
     let house = site.house(store, forges, Limits { debounce: Span(0), lease, ..limits() });
     let key = site.key(1).await;

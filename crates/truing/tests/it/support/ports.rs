@@ -160,7 +160,7 @@ impl Script {
         lost: fn() -> E,
         work: impl Future<Output = Result<T, E>> + Send,
     ) -> Result<T, E> {
-        // Whoever stops the passage finds each call counted that is not held up by it.
+        // A call is either counted before the passage is shut, or held up by it.
         let passing = self.passage.read().await;
         self.turned().await;
         let fate = self.fate(name);

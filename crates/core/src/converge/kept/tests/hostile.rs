@@ -45,7 +45,7 @@ fn hostile_texts_take_no_more_than_one_look() {
         found(&[(path, "x", &text)]);
     }
     // Some seconds; who looks again at every step takes many minutes.
-    assert!(spent() - began < Duration::from_secs(120), "{:?}", spent() - began);
+    assert!(spent() - began < Duration::from_secs(20), "{:?}", spent() - began);
 }
 
 /// Names may stand for long paths, and the same words may be looked for again on each line.
@@ -81,7 +81,7 @@ fn what_imports_bring_is_no_more_than_a_multiple_of_their_text() {
     let [before, after] =
         ["toEqual", "toBe"].map(|claim| format!("it('a', () => {{\n{}}})\n", claims(claim)));
     assert_eq!(kinds("a.test.ts", &before, &after), []);
-    assert!(spent() - began < Duration::from_secs(120), "{:?}", spent() - began);
+    assert!(spent() - began < Duration::from_secs(30), "{:?}", spent() - began);
 }
 
 #[test]
@@ -89,9 +89,9 @@ fn a_text_whose_imports_bring_too_much_is_refused_and_one_with_many_is_not() {
     let many = "use a::b::c::d::e::Name;\n".to_owned() + &"Name, other, 1;\n".repeat(20_000);
     assert_eq!(kinds("a.rs", "x", &many), []);
     let bomb = format!("import {}b as x\n", "a.".repeat(5_000)) + &"x ".repeat(5_000);
-    assert_eq!(kinds("a.py", "x", &bomb), [Large]);
+    assert_eq!(kinds("a.py", "x", &bomb), [Unfollowed]);
     let told = found(&[("a.py", &bomb, &format!("{bomb}y"))]);
-    assert_eq!(told.iter().map(|one| (one.kind, one.is_told)).collect::<Vec<_>>(), [(Large, true)]);
+    assert_eq!(told.iter().map(|one| (one.kind, one.is_told)).collect::<Vec<_>>(), [(Unfollowed, true)]);
 }
 
 /// The processor's time of this thread, which other programs do not lengthen; where the system does not tell, the
