@@ -58,7 +58,8 @@ pub fn serve_parent(
 /// [`ServeError`]; a file that is wrong is an answer.
 pub fn serve_sources_to_parent(sandbox: Level) -> Result<(), ServeError> {
     die_with_parent()?;
-    serve(io::stdin(), io::stdout(), sandbox, |asked: Asked| asked.answer(), die)
+    // Before it says hello: what it uses after that may be bounded.
+    on_large_stack(|| serve(io::stdin(), io::stdout(), sandbox, |asked: Asked| asked.answer(), die))?
 }
 
 /// Serves tools to the process that started this one, over standard input and output, until it closes the input or is

@@ -15,6 +15,7 @@ mod tools;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
@@ -37,6 +38,7 @@ use truing_reader::sources::{
     Asked, FilesRequest, Pins, Project, ProjectRequest, SourcesError, SourcesRequest, Told,
 };
 
+use self::bounds::Usage;
 pub use self::bounds::{FILE_BYTES, FILE_MEMORY, FILE_TIME};
 pub use self::files::MAX_LOST;
 pub use self::tools::{CALL_TIME, MAX_CHILDREN, ReaderTools};
@@ -81,6 +83,8 @@ enum ChildError {
     Streams(#[from] std::io::Error),
     #[error("its process ended before it had answered ({0})")]
     Ended(ExitStatus),
+    #[error("reading it takes more memory than a file of its size may")]
+    Bound,
     #[error("its process answered and then failed ({0})")]
     FailedLater(ExitStatus),
     #[error("its process did not answer within {} s and was killed", .0.as_secs_f32())]
@@ -195,7 +199,12 @@ impl ChildReader {
     ) -> Result<Result<Told, SourcesError>, ChildError> {
         let line = encode("the request", asked, MAX_REQUEST_BYTES)?;
         let running = self.program.start(asked.folder(), [OsStr::new("--sources")].into_iter())?;
-        let talked = running.converse(&line, self.program.weakest, said);
+        // One file is parsed: it may cost no more than a file of a review.
+        let file = match asked {
+            Asked::Pins(test) => std::fs::metadata(test).ok().map(|test| test.len()),
+            Asked::Release(_) | Asked::Project(_) | Asked::Files(_) => None,
+        };
+        let talked = running.converse(&line, file, self.program.weakest, said);
         let answer: Result<Told, SourcesError> =
             tokio::time::timeout(self.time, talked).await.unwrap_or(Err(ChildError::TimedOut(self.time)))?;
         Ok(match answer {
@@ -278,16 +287,24 @@ impl Program {
 impl Running {
     /// Asks and listens until the child has ended. It is only waited for when its streams have ended: until then
     /// it exists, if only as a zombie, and its id is safe to kill by.
+    ///
+    /// If it parses one file, `file` is the size of that: it may use no more memory than such a file may cost.
     async fn converse<Answer: DeserializeOwned>(
         mut self,
         request: &[u8],
+        file: Option<u64>,
         weakest: Level,
         said: &mut Vec<u8>,
     ) -> Result<Answer, ChildError> {
         let (stdin, stdout) = (self.child.stdin.take(), self.child.stdout.take());
         let stderr = self.child.stderr.take();
+        let bound = || {
+            if let (Some(process), Some(size)) = (self.group, file) {
+                allow_for(Usage::of(process), size);
+            }
+        };
         let talk = async {
-            let heard = talk(stdin, stdout, request, weakest).await;
+            let heard = talk(stdin, stdout, request, weakest, bound).await;
             if heard.is_err() {
                 self.kill(); // it may have more to say, without end
             }
@@ -297,6 +314,7 @@ impl Running {
         let status = self.child.wait().await?;
         self.group = None;
         match heard? {
+            None if file.is_some() && is_of_a_bound(status) => Err(ChildError::Bound),
             None => Err(ChildError::Ended(status)),
             Some(_) if !status.success() => Err(ChildError::FailedLater(status)),
             Some(line) => Ok(decode("its answer", &line, MAX_ANSWER_BYTES)?),
@@ -317,6 +335,18 @@ impl Drop for Running {
     }
 }
 
+/// Holds a reader to the memory that a file of this size may cost.
+fn allow_for(usage: Usage, size: u64) {
+    if !usage.allow_for(size) {
+        tracing::debug!("the kernel holds this reader to no more than what all readers may use");
+    }
+}
+
+/// Did the kernel refuse a child more memory, or a larger stack? Programs abort then.
+fn is_of_a_bound(status: ExitStatus) -> bool {
+    status.signal().is_some_and(|signal| [Signal::ABORT, Signal::SEGV].iter().any(|it| it.as_raw() == signal))
+}
+
 /// Makes sure that a child is one to talk to.
 fn accept(hello: Hello, weakest: Level) -> Result<(), ChildError> {
     if hello.sandbox < Level::OF_READERS {
@@ -329,17 +359,19 @@ fn accept(hello: Hello, weakest: Level) -> Result<(), ChildError> {
     Ok(hello.is_ours(weakest)?)
 }
 
-/// Hears the hello, sends the request, and returns the line that answers; none if the output ended before.
+/// Hears the hello, bounds the child, sends the request, and returns the line that answers; none if the output ended before.
 async fn talk(
     stdin: Option<ChildStdin>,
     stdout: Option<ChildStdout>,
     request: &[u8],
     weakest: Level,
+    bound: impl FnOnce(),
 ) -> Result<Option<Vec<u8>>, ChildError> {
     let (Some(mut stdin), Some(stdout)) = (stdin, stdout) else { return Ok(None) };
     let mut stdout = BufReader::new(stdout);
     let Some(hello) = line(&mut stdout, MAX_HELLO_BYTES).await? else { return Ok(None) };
     accept(decode("its hello", &hello, MAX_HELLO_BYTES)?, weakest)?;
+    bound();
 
     // A child that stops listening says by its answer, or by its end, why.
     let feed = async { drop(stdin.write_all(request).await) };

@@ -23,7 +23,7 @@ use truing_reader::protocol::{
 
 use super::bounds::{FILE_PATIENCE, FILE_TIME};
 use super::session::{Session, SessionError};
-use super::{ChildError, ChildReader, cleaned, told};
+use super::{ChildError, ChildReader, allow_for, cleaned, told};
 
 /// The most children that one review may lose. The files that are left then are not read.
 pub const MAX_LOST: usize = 200;
@@ -159,8 +159,8 @@ impl Work<'_> {
     async fn turns(&self, session: &mut Session) -> Result<Result<(), (Waiting, Lost)>, ReaderError> {
         while let Some(turn) = self.next_turn() {
             let largest = turn.iter().map(|file| file.size).max().unwrap_or_default();
-            if !session.usage().is_some_and(|usage| usage.allow_for(largest)) {
-                tracing::debug!("the kernel holds this reader to no more than what all readers may use");
+            if let Some(usage) = session.usage() {
+                allow_for(usage, largest);
             }
             let as_text = turn.iter().any(|file| file.as_text);
             let asked = Turn { files: turn.iter().map(|file| file.at).collect(), as_text };

@@ -1,12 +1,10 @@
 //! A child that is talked to for longer than one answer.
 
 use std::ffi::OsStr;
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use rustix::process::Signal;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncWriteExt as _, BufReader};
@@ -18,7 +16,7 @@ use truing_core::sandbox::Level;
 use truing_reader::protocol::{Hello, MAX_HELLO_BYTES, MAX_REQUEST_BYTES, decode, encode};
 
 use super::bounds::Usage;
-use super::{ChildError, Program, Running, accept, keep_last, line, told};
+use super::{ChildError, Program, Running, accept, is_of_a_bound, keep_last, line, told};
 
 /// The time for the last words of a process that was killed.
 const LAST_WORDS_TIME: Duration = Duration::from_secs(1);
@@ -56,8 +54,7 @@ pub(super) struct End {
 impl End {
     /// Did the kernel refuse it more memory, or a larger stack? Programs abort then.
     pub(super) fn is_of_a_bound(&self) -> bool {
-        let signal = self.status.and_then(|status| status.signal());
-        signal.is_some_and(|signal| [Signal::ABORT, Signal::SEGV].iter().any(|it| it.as_raw() == signal))
+        self.status.is_some_and(is_of_a_bound)
     }
 }
 

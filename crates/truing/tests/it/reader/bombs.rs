@@ -245,44 +245,132 @@ fn rules(stage: &Stage) -> PathBuf {
     stage.path("rules")
 }
 
+/// A reader whose children tell their ids, so that their peak is seen.
+fn watched(stage: &Stage) -> ChildReader {
+    let program = stage.impostor(&format!("echo $$ >> $0.pids; exec {TRUING} \"$@\""));
+    ChildReader::new(program).with_rules(Some(rules(stage)))
+}
+
+/// The answer, and what it cost the children that gave it.
+async fn measured<T>(stage: &Stage, asked: impl Future<Output = T>) -> (T, u64, Duration) {
+    let peak = Peak::of(stage.path("impostor.pids"));
+    let answer = asked.await;
+    let (bytes, work) = peak.ended();
+    let _ = std::fs::remove_file(stage.path("impostor.pids"));
+    (answer, bytes, work)
+}
+
+/// Bombs and what they cost above `idle` bytes and `start`, the cost of a file with nothing in it.
+struct Watch {
+    idle: u64,
+    start: Duration,
+    worst: Worst,
+    broken: Vec<String>,
+}
+
+impl Watch {
+    fn above(idle: u64, start: Duration) -> Self {
+        Self { idle, start, worst: Worst::default(), broken: Vec::new() }
+    }
+
+    fn add(
+        &mut self,
+        asked: &Asked,
+        grammar: &Grammar,
+        seed: u64,
+        text: &str,
+        (peak, work): (u64, Duration),
+    ) {
+        let (bytes, memory) = (text.len() as u64, peak.saturating_sub(self.idle));
+        let took = work.saturating_sub(self.start);
+        if memory > FILE_MEMORY + FILE_BYTES * bytes + SLACK || took > FILE_TIME + LATE {
+            let told =
+                format!("seed {seed}: {} of {bytes} bytes: {} MiB, {took:?}", grammar.name, memory >> 20);
+            println!("{told}");
+            self.broken.push(told);
+            asked.keep(&format!("{seed}.{}", grammar.ending), text);
+        }
+        self.worst.add(grammar.name, seed, bytes, memory, took);
+    }
+
+    fn ended(self) {
+        self.worst.print();
+        assert!(self.broken.is_empty(), "{:#?}", self.broken);
+    }
+}
+
 #[tokio::test]
 async fn generated_bombs_cost_no_more_than_their_bounds() {
     let stage = Stage::new();
     let asked = Asked::of_environment();
-    let program = stage.impostor(&format!("echo $$ >> $0.pids; exec {TRUING} \"$@\""));
-    let reader = ChildReader::new(program).with_rules(Some(rules(&stage)));
+    let reader = watched(&stage);
     stage.write("nothing.py", b"a = 1\n");
     let read = async |name: &str| {
         let request = ReadRequest { packs: vec!["all".to_owned()], ..stage.request(&[name]) };
-        let peak = Peak::of(stage.path("impostor.pids"));
-        let report = reader.read(&request).await.unwrap();
-        let (bytes, work) = peak.ended();
-        let _ = std::fs::remove_file(stage.path("impostor.pids"));
-        (report, bytes, work)
+        measured(&stage, async { reader.read(&request).await.unwrap() }).await
     };
     read("nothing.py").await;
     let (_, idle, start) = read("nothing.py").await;
 
-    let (mut worst, mut left_out, mut broken) = (Worst::default(), 0, Vec::new());
+    let (mut watch, mut left_out) = (Watch::above(idle, start), 0);
     for seed in asked.seeds(FEW) {
         let grammar = &GRAMMARS[(seed % 7) as usize];
         let text = bomb::text(grammar.begins, grammar.words, LARGEST, &mut Random(seed));
         let name = format!("bomb.{}", grammar.ending);
         stage.write(&name, text.as_bytes());
         let (report, peak, work) = read(&name).await;
-        let (bytes, memory) = (text.len() as u64, peak.saturating_sub(idle));
-        let took = work.saturating_sub(start);
-        if memory > FILE_MEMORY + FILE_BYTES * bytes + SLACK || took > FILE_TIME + LATE {
-            let told =
-                format!("seed {seed}: {} of {bytes} bytes: {} MiB, {took:?}", grammar.name, memory >> 20);
-            println!("{told}");
-            broken.push(told);
-            asked.keep(&format!("{seed}.{}", grammar.ending), &text);
-        }
         left_out += report.not_reviewed.len();
-        worst.add(grammar.name, seed, bytes, memory, took);
+        watch.add(&asked, grammar, seed, &text, (peak, work));
     }
-    worst.print();
     println!("bombs: {left_out} were left out, each by its name");
-    assert!(broken.is_empty(), "{broken:#?}");
+    watch.ended();
+}
+
+/// A project's hash test, which is parsed whole.
+const HASH_TEST: Grammar = Grammar {
+    name: "hash test",
+    ending: "py",
+    begins: &["", "def test_a():\n    ", "HASHES = {", "HASHES = [\n    ("],
+    words: &[
+        "import a",
+        "from a import b\n",
+        "a.b.c",
+        "'0000000000000000000000000000000000000000'",
+        "\"a\": {",
+        "},\n",
+        "({'",
+        "mock.patch('a')\n",
+        "lambda:",
+        "f'{",
+        "assert a == 1\n",
+        "    ",
+    ],
+};
+
+#[tokio::test]
+async fn generated_bombs_in_a_hash_test_cost_no_more_than_a_file_may() {
+    let stage = Stage::new();
+    let asked = Asked::of_environment();
+    let reader = watched(&stage);
+    let test = stage.path("tree/test_hashes.py");
+    let read = async |text: &str| {
+        std::fs::write(&test, text).unwrap();
+        measured(&stage, reader.pins(&test)).await
+    };
+    read("a = 1\n").await.0.unwrap();
+    let (_, idle, start) = read("a = 1\n").await;
+
+    let mut watch = Watch::above(idle, start);
+    for seed in asked.seeds(FEW) {
+        let text = bomb::text(HASH_TEST.begins, HASH_TEST.words, LARGEST, &mut Random(seed));
+        let (_, peak, work) = read(&text).await;
+        watch.add(&asked, &HASH_TEST, seed, &text, (peak, work));
+    }
+    // Found so: 16 KB of it took 259 MiB.
+    let bomb = format!("def test_a():\n    {}", "<mock.patch('a')\n//*/".repeat(780));
+    let (read, peak, work) = read(&bomb).await;
+    let why = read.unwrap_err().to_string();
+    assert!(why.contains("reading it takes more memory than a file of its size may"), "{why}");
+    watch.add(&asked, &HASH_TEST, 0, &bomb, (peak, work));
+    watch.ended();
 }
