@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use globset::GlobSet;
 use opentelemetry::KeyValue;
+use truing_config::Config;
+use truing_config::value;
 use truing_core::id::{Key, Millis, RunId};
 use truing_core::ledger::{self, Caps, Level, Purse, Room, Scope};
 use truing_core::money::MicroUsd;
 use truing_core::port::{Ledger, StoreError};
 use truing_model::price::{MAX_LITELLM_BYTES, Price, PriceError, Prices};
 
-use crate::config::value;
-use crate::config::{self, Config};
 use crate::telemetry;
 
 /// Limits of all repositories.
@@ -212,7 +212,7 @@ impl Priced {
 
 fn text_of(path: &Path) -> Result<String, PricesError> {
     let unreadable = |why: String| PricesError::Unreadable { path: path.to_owned(), why };
-    let file = config::open_plain(path).map_err(|error| unreadable(error.to_string()))?;
+    let file = truing_config::open_plain(path).map_err(|error| unreadable(error.to_string()))?;
     let mut bytes = Vec::new();
     file.take(MAX_LITELLM_BYTES + 1)
         .read_to_end(&mut bytes)
@@ -225,9 +225,10 @@ fn text_of(path: &Path) -> Result<String, PricesError> {
 
 #[cfg(test)]
 mod tests {
+    use truing_config::environment::Environment;
+    use truing_config::layer::SourceFile;
+
     use super::*;
-    use crate::config::layer::SourceFile;
-    use crate::environment::Environment;
 
     fn config(text: &str) -> Config {
         let file = SourceFile { name: "truing.toml".into(), folder: "/".into(), text: text.into() };

@@ -52,12 +52,12 @@ use clap::{
     ArgAction, ArgMatches, Args as _, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
 };
 
-use crate::config::Config;
-use crate::config::layer::Flag;
-use crate::environment::Environment;
 use error::{CliError, Exit};
 use logging::LogStyle;
 use output::Output;
+use truing_config::Config;
+use truing_config::environment::Environment;
+use truing_config::layer::Flag;
 
 /// The arguments of the whole program.
 #[derive(Parser, Debug)]
@@ -446,7 +446,7 @@ impl Context {
     /// # Errors
     /// Exit 2, with everything that is wrong.
     pub fn config(&self, flags: &[Flag]) -> Result<Config, CliError> {
-        let file = crate::config::operator_file(&self.environment, self.globals.config.as_deref())?;
+        let file = truing_config::operator_file(&self.environment, self.globals.config.as_deref())?;
         Ok(Config::resolve(&self.environment, file.as_ref(), flags)?)
     }
 
@@ -457,7 +457,7 @@ impl Context {
             || self.environment.get("TRUING_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
         match named.or_else(variable) {
             Some(path) => path.display().to_string(),
-            None => match crate::config::user_file(&self.environment) {
+            None => match truing_config::user_file(&self.environment) {
                 Some(path) if path.exists() => path.display().to_string(),
                 Some(path) => format!("{}, which is not there", path.display()),
                 None => "any configuration: name one by --config FILE".to_owned(),

@@ -6,10 +6,8 @@
 
 pub mod budget;
 pub mod cli;
-pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;
-pub mod environment;
 pub mod loops;
 pub mod mcp;
 pub mod reader;

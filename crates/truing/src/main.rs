@@ -13,5 +13,5 @@ fn main() -> ExitCode {
     if let Some(code) = truing_agent::sandbox::entered(&arguments) {
         return code;
     }
-    truing::cli::main(arguments, truing::environment::Environment::of_process())
+    truing::cli::main(arguments, truing_config::environment::Environment::of_process())
 }

@@ -17,6 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use truing_agent::mcp::{Called, Offer, Toolset};
+use truing_config::ForgeKind;
 use truing_core::id::PrId;
 use truing_core::port::{ForgeError, Withheld, WriteGate};
 use truing_core::publish::Producer;
@@ -24,7 +25,6 @@ use truing_forge::github::{GitHub, GitHubConversation, RemoteError};
 use truing_git::{Git, GitError};
 use truing_store::Sqlite;
 
-use crate::config::ForgeKind;
 use crate::loops::write_gate::StoreGate;
 use table::Tool;
 use writing::Writes;

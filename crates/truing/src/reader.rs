@@ -25,6 +25,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use truing_config::READING_TIME;
 use truing_core::follow::Sources;
 use truing_core::port::{ChangedFile, ReadReport, ReadRequest, Reader, ReaderError};
 use truing_core::sandbox::Level;
@@ -44,9 +45,8 @@ pub use self::files::MAX_LOST;
 pub use self::tools::{CALL_TIME, MAX_CHILDREN, ReaderTools};
 use crate::wiring::packs_with;
 
-/// The time for reading the files of one review, if nobody says otherwise; and the time that one child may take to get
-/// ready, or to answer what is asked once.
-pub const TIME: Duration = Duration::from_secs(120);
+/// The time that one child may take to get ready, or to answer what is asked once.
+const TIME: Duration = READING_TIME;
 
 /// How much of what a child says on its error stream is kept: the last bytes.
 const MAX_STDERR_BYTES: usize = 16 << 10;
@@ -106,7 +106,7 @@ impl ChildReader {
     /// A reader whose children are `program`, which is started as `truing reader`.
     pub fn new(program: impl Into<PathBuf>) -> Self {
         let program = Program { path: program.into(), weakest: Level::OF_READERS };
-        Self { program, rules: None, time: TIME, budget: TIME }
+        Self { program, rules: None, time: TIME, budget: READING_TIME }
     }
 
     /// Accepts children that are confined less, if the operator accepts that of sandboxes. More is never asked for than
@@ -123,13 +123,13 @@ impl ChildReader {
         Self { rules, ..self }
     }
 
-    /// With another time limit than [`TIME`] for what a child is to do.
+    /// With another time limit for what a child is to do.
     #[must_use]
     pub fn within(self, time: Duration) -> Self {
         Self { time, ..self }
     }
 
-    /// With another time than [`TIME`] for the files of a request. Those whose turn does not come in it are left out.
+    /// With another time than [`READING_TIME`] for the files of a request. Those whose turn does not come in it are left out.
     #[must_use]
     pub fn reading_for(self, budget: Duration) -> Self {
         Self { budget, ..self }

@@ -18,6 +18,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Handle;
 use truing_agent::prompt::{PromptError, Prompts};
 use truing_agent::sandbox::{self, Level};
+use truing_config::environment::Environment;
+use truing_config::login::Login;
+use truing_config::secret::Secret;
+use truing_config::value;
+use truing_config::{
+    Config, ForgeConfig, NotifyConfig, PromptsConfig, RetentionConfig, ReviewConfig, RulesConfig,
+    SandboxConfig,
+};
 use truing_core::fair::Places;
 use truing_core::id::{IntentId, Millis, PrId, RunId, Span};
 use truing_core::port::{Clock, ForgeError, Ids, Reader, ReaderError};
@@ -32,14 +40,6 @@ use uuid::Uuid;
 
 pub use self::threaded::ThreadedReader;
 use crate::cli::error::CliError;
-use crate::config::login::Login;
-use crate::config::secret::Secret;
-use crate::config::value;
-use crate::config::{
-    Config, ForgeConfig, NotifyConfig, PromptsConfig, RetentionConfig, ReviewConfig, RulesConfig,
-    SandboxConfig,
-};
-use crate::environment::Environment;
 use crate::loops::checkout::Rules;
 use crate::loops::reading::Scope;
 use crate::reader::ChildReader;

@@ -19,10 +19,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
-use truing::config::{self, Config, REPOSITORY_FILE};
-use truing::environment::Environment;
 use truing::reader::FILE_TIME;
 use truing_agent::memory::{File, Found, Memory, SkillFile};
+use truing_config::environment::Environment;
+use truing_config::{Config, REPOSITORY_FILE};
 use truing_core::RepoPath;
 use truing_core::converge::{Rewrite, Version, weakened};
 use truing_core::id::PrId;
@@ -391,14 +391,14 @@ const READERS: [Reader; 18] = [
 ];
 
 fn configuration(text: &str, folder: &Path) {
-    let Ok(file) = config::read(Path::new("a.toml"), &written(folder, "a.toml", text)) else { return };
+    let Ok(file) = truing_config::read(Path::new("a.toml"), &written(folder, "a.toml", text)) else { return };
     let environment = Environment::new([] as [(&str, &str); 0], folder);
     let _ = Config::resolve(&environment, Some(&file), &[]);
 }
 
 fn repository(text: &str, folder: &Path) {
     written(folder, REPOSITORY_FILE, text);
-    let Ok(Some(file)) = config::repository_file(folder) else { return };
+    let Ok(Some(file)) = truing_config::repository_file(folder) else { return };
     let environment = Environment::new([] as [(&str, &str); 0], folder);
     let _ = Config::resolve(&environment, None, &[]).unwrap().with_repository(&file);
 }

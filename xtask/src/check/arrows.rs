@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "truing",
         &[
             "truing-agent",
+            "truing-config",
             "truing-core",
             "truing-diff",
             "truing-fakes",
@@ -27,6 +28,10 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("truing-agent", &["truing-core", "truing-model", "truing-reader"]),
+    (
+        "truing-config",
+        &["truing-agent", "truing-core", "truing-git", "truing-model", "truing-reader", "truing-upstream"],
+    ),
     ("truing-contract", &[]),
     ("truing-core", &["truing-diff"]),
     ("truing-diff", &[]),

@@ -4,16 +4,16 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use serde_json::json;
+use truing_config::environment::Environment;
+use truing_config::problem::{ConfigError, Problem};
+use truing_config::secret::SecretError;
+use truing_config::{Config, REPOSITORY_FILE, Setting};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::Context;
 use super::columns::{COLUMNS, folded};
 use super::error::{CliError, Exit};
 use super::output::Output;
-use crate::config::problem::{ConfigError, Problem};
-use crate::config::secret::SecretError;
-use crate::config::{self, Config, REPOSITORY_FILE, Setting};
-use crate::environment::Environment;
 use crate::wiring;
 
 /// Show or check the configuration
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     match &args.what {
         What::Show => show(context)?,
         What::Schema => {
-            context.output.data(format_args!("{:#}\n", config::generate::schema()))?;
+            context.output.data(format_args!("{:#}\n", truing_config::generate::schema()))?;
         }
         What::Check { file } => check(file, context)?,
     }
@@ -52,7 +52,7 @@ fn show(context: &Context) -> Result<(), CliError> {
     let mut config = context.config(&[])?;
     say_file(context)?;
     if let Some(root) = working_tree(context.environment.directory())
-        && let Some(file) = config::repository_file(root)?
+        && let Some(file) = truing_config::repository_file(root)?
     {
         config = config.with_repository(&file)?;
         context
@@ -70,10 +70,10 @@ fn show(context: &Context) -> Result<(), CliError> {
 /// Which file is the operator's, or where one would be.
 fn say_file(context: &Context) -> Result<(), CliError> {
     let named = context.globals.config.as_deref();
-    match config::operator_file(&context.environment, named)? {
+    match truing_config::operator_file(&context.environment, named)? {
         Some(file) => context.output.say(format_args!("configuration file: {}", file.name)),
         None => {
-            if let Some(path) = config::user_file(&context.environment) {
+            if let Some(path) = truing_config::user_file(&context.environment) {
                 context.output.say(format_args!("configuration file: none; it would be {}", path.display()));
             }
         }
@@ -132,7 +132,7 @@ fn working_tree(folder: &Path) -> Option<&Path> {
 
 fn check(file: &Path, context: &Context) -> Result<(), CliError> {
     let here = context.environment.directory();
-    let source = config::read(file, &here.join(file))?;
+    let source = truing_config::read(file, &here.join(file))?;
     let nobody = Environment::new::<String, String>([], here);
     if file.file_name().is_some_and(|name| name == REPOSITORY_FILE) {
         Config::resolve(&nobody, None, &[])?.with_repository(&source)?;
@@ -169,7 +169,23 @@ impl From<SecretError> for CliError {
 
 #[cfg(test)]
 mod tests {
+    use truing_config::layer::SourceFile;
+    use truing_config::problem::MAX_PROBLEMS;
+
     use super::*;
+
+    #[test]
+    fn of_very_many_problems_the_last_that_is_shown_counts_the_others() {
+        let text = (0..3000).map(|n| format!("x{n} = 1\n")).collect();
+        let file = SourceFile { name: "truing.toml".into(), folder: "/".into(), text };
+        let error = Config::resolve(&Environment::default(), Some(&file), &[]).unwrap_err();
+        let told = CliError::from(error);
+        assert_eq!(told.more.len(), MAX_PROBLEMS - 1);
+        assert_eq!(
+            told.more.last().unwrap().hints.last().unwrap(),
+            "and 2980 more problems: fix these first"
+        );
+    }
 
     #[test]
     fn a_long_value_widens_no_other_line() {

@@ -12,15 +12,15 @@ mod turn;
 use std::path::Path;
 
 use clap::builder::NonEmptyStringValueParser;
+use truing_config::Config;
+use truing_config::converge::Bugteam;
+use truing_config::converge::no_model;
 use truing_core::converge::record::Record;
 use truing_core::converge::{Code, Kind};
 use truing_core::finding::Severity;
 
 use super::error::{CliError, Exit};
 use super::{Context, runtime};
-use crate::config::Config;
-use crate::config::converge::Bugteam;
-use crate::config::converge::{Lifecycle, no_model};
 use crate::wiring;
 
 /// Audit and fix a branch or a pull request until a fresh audit finds nothing
@@ -39,7 +39,7 @@ pub struct Args {
     way: Way,
     /// Lead the run of this name, join the run that leads it, or decide by what there is
     #[arg(long, value_enum, value_name = "HOW")]
-    lifecycle: Option<Lifecycle>,
+    lifecycle: Option<team::LifecycleFlag>,
     /// The name that runs are led and joined by [default: BUGTEAM_TEAM_NAME]
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     team: Option<String>,

@@ -6,6 +6,7 @@ mod sync;
 
 use std::path::Path;
 
+use truing_config::{Config, RulesConfig, SandboxConfig};
 use truing_core::sandbox::Level;
 
 use super::Context;
@@ -13,7 +14,6 @@ use super::columns::folded;
 use super::error::{CliError, Exit};
 use super::output::Output;
 use super::runtime::{self, Told};
-use crate::config::{Config, RulesConfig, SandboxConfig};
 use crate::demo::{
     self, Changes, DISMISSAL, Demo, DemoError, Forgotten, Lifecycle, PLANTED, Report, SETTLE, TIMINGS,
 };

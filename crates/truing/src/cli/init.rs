@@ -8,7 +8,6 @@ use serde_json::json;
 
 use super::Context;
 use super::error::{CliError, Exit};
-use crate::config;
 
 /// Write a commented configuration file with every key and its default
 #[derive(clap::Args, Debug)]
@@ -20,7 +19,7 @@ pub struct Args {
 
 /// Writes the file. One that exists is left alone.
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
-    let text = config::generate::commented_file();
+    let text = truing_config::generate::commented_file();
     if args.output.as_os_str() == "-" {
         context.output.data(text)?;
         return Ok(Exit::Done);
@@ -40,7 +39,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     context.output.answer(&json!({ "path": path }), || format!("{shown}\n"))?;
     let output = context.output;
     output.say(format_args!("to use it: `--config {shown}` or TRUING_CONFIG={}", path.display()));
-    if let Some(own) = config::user_file(&context.environment) {
+    if let Some(own) = truing_config::user_file(&context.environment) {
         output.say(format_args!("to use it without saying so: move it to {}", own.display()));
     }
     output.say("to serve github.com: set GITHUB_TOKEN and GITHUB_WEBHOOK_SECRET, then");

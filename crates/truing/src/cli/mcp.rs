@@ -8,6 +8,8 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use truing_agent::mcp::http::Door;
 use truing_agent::mcp::{Toolset as _, over_stdio};
+use truing_config::Config;
+use truing_config::secret::Secret;
 use truing_core::port::Ids as _;
 use truing_git::Git;
 
@@ -15,8 +17,6 @@ use super::Context;
 use super::error::{CliError, Exit};
 use super::review::Home;
 use super::runtime::{self, Signals, Told};
-use crate::config::Config;
-use crate::config::secret::Secret;
 use crate::mcp::{ForgeTools, Here, Parts};
 use crate::wiring::{self, UniqueIds};
 

@@ -5,6 +5,8 @@ use std::path::Path;
 use serde::Serialize;
 use truing_agent::sandbox::Level;
 use truing_agent::verify::{Scope, SetUp, Verified, Verifier, VerifyError};
+use truing_config::Config;
+use truing_config::converge::Bugteam;
 use truing_core::id::{PrId, Sha};
 use truing_core::line::visible;
 use truing_core::port::{Conversation as _, ForgeError, Ids as _, PullNow, PullState, read_only};
@@ -18,8 +20,6 @@ use super::converge::{NO_TARGET, SHALLOW, Site, UNCOMMITTED, not_disabled, not_w
 use super::error::{CliError, Exit};
 use super::review::{Target, own_file};
 use super::{Context, runtime};
-use crate::config::Config;
-use crate::config::converge::Bugteam;
 use crate::loops::checkout::Rules;
 use crate::loops::converge::local::branch;
 use crate::loops::verify::{State, laid_out, laid_out_of};

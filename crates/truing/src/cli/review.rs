@@ -19,6 +19,9 @@ use std::time::Duration;
 use clap::ValueEnum;
 use clap::builder::NonEmptyStringValueParser;
 use tokio::sync::watch;
+use truing_config::environment::Environment;
+use truing_config::layer::{Flag, SourceFile};
+use truing_config::{Config, REPOSITORY_FILE};
 use truing_core::finding::{Finding, Severity};
 use truing_core::id::{Key, Sha};
 use truing_core::outcome::OutcomeKind;
@@ -30,9 +33,6 @@ use super::destination::Destination;
 use super::error::{CliError, Exit};
 use super::output::{Output, quoted};
 use super::{ColorWhen, Context, Format, diff, runtime};
-use crate::config::layer::{Flag, SourceFile};
-use crate::config::{self, Config, REPOSITORY_FILE};
-use crate::environment::Environment;
 use crate::loops;
 use crate::loops::agent::AgentError;
 use crate::loops::attempts::Attempts;
@@ -371,9 +371,9 @@ impl Command {
     /// A review by a model is one to record, also where it fails before it has begun.
     fn asked_for(&self, key: Key) {
         let runtime = match self.config.review.runtime {
-            config::Runtime::Rules => return,
-            config::Runtime::Native => truing_core::outcome::Runtime::Native,
-            config::Runtime::Cli => truing_core::outcome::Runtime::Cli,
+            truing_config::Runtime::Rules => return,
+            truing_config::Runtime::Native => truing_core::outcome::Runtime::Native,
+            truing_config::Runtime::Cli => truing_core::outcome::Runtime::Cli,
         };
         self.attempts.asked((UniqueIds.run(), key), SystemClock.now(), runtime);
     }
@@ -513,7 +513,7 @@ pub(super) async fn own_file(
     head: Option<&Sha>,
 ) -> Result<Option<SourceFile>, CliError> {
     let Some(head) = head else {
-        return Ok(config::repository_file(repository.root())?);
+        return Ok(truing_config::repository_file(repository.root())?);
     };
     let folder = truing_git::PrivateFolder::new().map_err(LocalError::NoFolder)?;
     let only = [REPOSITORY_FILE.into()];

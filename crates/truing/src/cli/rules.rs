@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::NonEmptyStringValueParser;
 use serde::Serialize;
+use truing_config::Config;
+use truing_config::layer::Flag;
 use truing_core::finding::{AnchorKind, Finding, Severity};
 use truing_core::identity::{Placed, Sighting, identify};
 use truing_core::increment::Renames;
@@ -20,8 +22,6 @@ use super::error::{CliError, Exit};
 use super::output::json_line;
 use super::review::{json, markdown, sarif, text};
 use super::{Context, Format};
-use crate::config::Config;
-use crate::config::layer::Flag;
 use crate::loops::desired::worst_first;
 use crate::loops::text::{by_severity, counted};
 use crate::wiring;
@@ -169,7 +169,7 @@ fn configured(packs: &[String], context: &Context) -> Result<Config, CliError> {
     let flag =
         (!packs.is_empty()).then(|| Flag { name: "--pack", key: "rules.packs", values: packs.to_vec() });
     let config = context.config(flag.as_slice())?;
-    match crate::config::repository_file(context.environment.directory())? {
+    match truing_config::repository_file(context.environment.directory())? {
         Some(file) => Ok(config.with_repository(&file)?),
         None => Ok(config),
     }

@@ -14,12 +14,12 @@ use truing_agent::sandbox::check::{Check, check};
 use truing_agent::sandbox::{
     HELPER_FAILED, Job, Level, Run, SandboxError, WATCH_PERIOD, at_least, bound_passed,
 };
+use truing_config::value::milliseconds;
 use truing_git::PrivateFolder;
 
 use super::Context;
 use super::error::{CliError, Exit};
 use super::output::escaped;
-use crate::config::value::milliseconds;
 use crate::wiring;
 
 /// The most that a command may print, on each of its streams.

@@ -9,6 +9,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use truing_config::Config;
+use truing_config::environment::Environment;
+use truing_config::layer::Flag;
 use truing_core::port::Clock as _;
 use truing_forge::webhook::HookSecret;
 use truing_store::{LockError, ServeLock};
@@ -17,9 +20,6 @@ use super::Context;
 use super::error::{CliError, Exit};
 use super::runtime::{self, Signals, Told};
 use super::target::store_error;
-use crate::config::Config;
-use crate::config::layer::Flag;
-use crate::environment::Environment;
 use crate::serve::housekeeping;
 use crate::serve::ingress::{Bounds, Settings};
 use crate::serve::notify::keep_telling;
@@ -227,7 +227,7 @@ fn secrets(
     if !role.takes_webhooks() {
         return Ok(BTreeMap::new());
     }
-    let secret = |(name, forge): (&String, &crate::config::ForgeConfig)| {
+    let secret = |(name, forge): (&String, &truing_config::ForgeConfig)| {
         let text = forge.webhook_secret.read(environment).map_err(|error| {
             CliError::usage("no_webhook_secret", format!("forge.{name}.webhook_secret: {error}"))
                 .hint("set the same secret here and at the forge's webhook: unsigned webhooks are refused")

@@ -13,6 +13,10 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use jiff::Timestamp;
 use serde::Serialize;
+use truing_config::environment::Environment;
+use truing_config::layer::SourceFile;
+use truing_config::sync::JobConfig;
+use truing_config::{REPOSITORY_FILE, repository_file};
 use truing_core::follow::{Change, Kind, Unguarded, Verdict};
 use truing_upstream::archives::Archives;
 use truing_upstream::constraint::{self, ConstraintError};
@@ -25,10 +29,6 @@ use super::columns::{COLUMNS, folded};
 use super::error::{CliError, Exit};
 use super::output::quoted;
 use super::{Context, runtime};
-use crate::config::layer::SourceFile;
-use crate::config::sync::JobConfig;
-use crate::config::{self, REPOSITORY_FILE, repository_file};
-use crate::environment::Environment;
 use crate::loops::sync::{Decided, Pinned, Question, SyncError, decided, pinned, pinned_by};
 use crate::wiring::child_reader;
 
@@ -234,7 +234,7 @@ fn unknown(name: &str, jobs: &BTreeMap<String, JobConfig>, context: &Context) ->
     }
     let here = context.environment.directory().join(OPERATORS_FILE);
     let is_job = |file: SourceFile| file.text.contains(&format!("[sync.{name}]"));
-    if config::read(Path::new(OPERATORS_FILE), &here).is_ok_and(is_job) {
+    if truing_config::read(Path::new(OPERATORS_FILE), &here).is_ok_and(is_job) {
         error = error.hint(format!("{OPERATORS_FILE} here has one: name it by `--config {OPERATORS_FILE}`"));
     }
     let own = repository_file(context.environment.directory()).ok().flatten();

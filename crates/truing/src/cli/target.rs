@@ -3,6 +3,9 @@
 use std::path::Path;
 
 use jiff::Timestamp;
+use truing_config::Config;
+use truing_config::environment::Environment;
+use truing_config::problem::Origin;
 use truing_core::id::{Key, Millis};
 use truing_core::port::{Described, Operations as _, Records as _, Slots as _, StoreError};
 use truing_core::slot::{Command, Limits, Slot, State};
@@ -10,9 +13,6 @@ use truing_store::{CommandLock, LockError, Sqlite, is_served, server_of};
 
 use super::error::CliError;
 use super::output::Output;
-use crate::config::Config;
-use crate::config::problem::Origin;
-use crate::environment::Environment;
 use crate::slots::{StepError, end_orphans, step};
 use crate::wiring;
 

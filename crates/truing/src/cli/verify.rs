@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 use truing_agent::verify::{Reached, Verified};
+use truing_config::value::ShownDuration;
 use truing_core::line::{counted, visible};
 use truing_core::verification::{Checked, End, Ran, Verdict};
 
 use super::error::{CliError, Exit};
 use super::review::own_file;
 use super::{Context, runtime};
-use crate::config::value::ShownDuration;
 use crate::loops::verify::{Answer, LayOutError, Question, verified};
 use crate::wiring;
 

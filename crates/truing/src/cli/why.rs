@@ -1,6 +1,7 @@
 //! `truing why`: one screen on one pull request: what it waits for, what happened, what unblocks it.
 
 use serde::Serialize;
+use truing_config::Config;
 use truing_core::converge::record::{Record as Converge, abandoned_key};
 use truing_core::follow::job;
 use truing_core::follow::record::Record as Job;
@@ -22,7 +23,6 @@ use super::report::run::result as word_of;
 use super::target::{Target, existing_store, instant, state, store_error};
 use super::{Context, runtime};
 use crate::budget::Budgets;
-use crate::config::Config;
 use crate::loops::pull::own_key;
 use crate::loops::text;
 

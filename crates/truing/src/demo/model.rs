@@ -3,6 +3,9 @@
 use std::path::Path;
 
 use serde::Serialize;
+use truing_config::Config;
+use truing_config::environment::Environment;
+use truing_config::layer::SourceFile;
 use truing_core::ledger::Usage;
 use truing_core::money::MicroUsd;
 use truing_fakes::model::{FakeModel, KEY, Script};
@@ -10,9 +13,6 @@ use truing_model::price::Prices;
 use truing_store::Sqlite;
 
 use super::{DemoError, set_up, taken};
-use crate::config::Config;
-use crate::config::layer::SourceFile;
-use crate::environment::Environment;
 use crate::loops::agent::Agent;
 use crate::reader::ChildReader;
 use crate::wiring;

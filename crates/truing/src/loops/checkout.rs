@@ -10,6 +10,9 @@ use std::path::Path;
 
 use globset::GlobSet;
 use truing_agent::memory::{FOLDER, MEMORY_FILES};
+use truing_config::layer::SourceFile;
+use truing_config::problem::{ConfigError, Problem};
+use truing_config::{Config, REPOSITORY_FILE, value};
 use truing_core::id::Sha;
 use truing_core::port::{Gate, PullRequest, Reader, Revision};
 use truing_diff::{RepoPath, Status, parse};
@@ -18,9 +21,6 @@ use truing_git::{Exported, Git, GitError, Mirror, PrivateFolder, Remote};
 use super::agent::{self, AgentError, Asking, Part, Place, Recalled, Shelf};
 use super::earlier::Earlier;
 use super::reading::{self, Change, Reading, ReadingError, Scope};
-use crate::config::layer::SourceFile;
-use crate::config::problem::{ConfigError, Problem};
-use crate::config::{self, Config, REPOSITORY_FILE, value};
 
 /// What the rules look at, before a repository's own file is asked.
 #[derive(Clone, Debug)]
@@ -287,7 +287,7 @@ pub fn exported_file(
         let why = odd.reason.as_str().replace('_', " ");
         return Err(Problem::RepositoryFile { file: name, why }.into());
     }
-    let file = config::repository_file(folder.path())?;
+    let file = truing_config::repository_file(folder.path())?;
     Ok(file.map(|file| SourceFile { name, ..file }))
 }
 

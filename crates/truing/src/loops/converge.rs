@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use truing_agent::sandbox::Level;
 use truing_agent::verify::{Scope as Trust, Verifier};
+use truing_config::converge::ConvergeConfig;
 use truing_core::converge::record::{Record, Taken};
 use truing_core::converge::{Act, Candidate, Code, Event, Exit, Step};
 use truing_core::id::{Millis, Sha, Span, Token};
@@ -37,7 +38,6 @@ use truing_model::gateway;
 
 use super::agent::{Agent, Spent};
 use super::reading::{self, Change, Reading, Scope};
-use crate::config::converge::ConvergeConfig;
 use crate::wiring::SystemClock;
 use audit::Audited;
 use gate::{Commands, GateError, Gated};

@@ -14,8 +14,8 @@ use truing_core::recheck::Rechecked;
 use truing_core::suppression::{IdleSuppression, Suppressed};
 use truing_diff::{FileDiff, RepoPath, Status, added_ranges, anchor, parse};
 
-use crate::config::RulesConfig;
-use crate::config::value::globs;
+use truing_config::RulesConfig;
+use truing_config::value::globs;
 
 /// All lines of a file.
 const WHOLE: (u32, u32) = (1, u32::MAX);

@@ -44,8 +44,8 @@ use truing_upstream::version::{Range, Version};
 use history::{History, Request};
 pub use init::{Proposed, proposed};
 pub use pinned::{Pinned, PinnedError, pinned, pinned_by};
+use truing_config::sync::{JobConfig, Target};
 
-use crate::config::sync::{JobConfig, Target};
 use crate::reader::ChildReader;
 
 /// What is decided about.

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use serde_json::Value;
 use truing_agent::mcp::client::{Server, Way, Within};
 use truing_agent::mcp::{Called, Offer, Toolset};
+use truing_config::ForgeKind;
+use truing_config::environment::Environment;
 use truing_forge::github::GitHub;
 use truing_store::Sqlite;
 
 use super::{ForgeTools, Here, Parts};
-use crate::config::ForgeKind;
-use crate::environment::Environment;
 use crate::wiring;
 
 /// The input that says which repository is meant.

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 use truing_agent::mcp::{Hints, Offer};
+use truing_config::ForgeKind;
 
 use super::writing::MAX_BODY;
-use crate::config::ForgeKind;
 
 /// The tools. There are no others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use truing_config::converge::ConvergeConfig;
+use truing_config::environment::Environment;
 use truing_core::converge::record::Record;
 use truing_core::converge::{Code, Exit, Kind, Run};
 use truing_core::dismissal::Dismissal;
@@ -28,8 +30,6 @@ use truing_git::{Git, GitError, Mirror};
 use super::by_hand::{self, NotLeased};
 use super::scheduler::Lease;
 use super::worker;
-use crate::config::converge::ConvergeConfig;
-use crate::environment::Environment;
 use crate::loops::checkout::Rules;
 use crate::loops::converge::pull::{self, Pull};
 use crate::loops::converge::{Crew, Lap, Left, Looks, Stint, words};

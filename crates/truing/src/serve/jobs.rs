@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use truing_agent::verify::Verifier;
+use truing_config::sync::JobConfig;
 use truing_core::follow::breaker::End;
 use truing_core::follow::job;
 use truing_core::follow::record::{Evidence, Record, Result as Outcome, Step, Taken};
@@ -26,7 +27,6 @@ use super::by_hand::{self, NotLeased};
 use super::calendar::AGAIN;
 use super::switch::KillSwitch;
 use super::worker;
-use crate::config::sync::JobConfig;
 use crate::loops::sync::port::Porter;
 use crate::loops::sync::run::Following;
 use crate::loops::versions;

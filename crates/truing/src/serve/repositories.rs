@@ -9,7 +9,7 @@ use globset::GlobSet;
 pub struct Repositories(BTreeMap<String, GlobSet>);
 
 impl Repositories {
-    /// These; [`crate::config::value::repositories`] compiles the patterns of a forge. No pattern: all.
+    /// These; [`truing_config::value::repositories`] compiles the patterns of a forge. No pattern: all.
     pub fn new(forges: BTreeMap<String, GlobSet>) -> Self {
         Self(forges.into_iter().filter(|(_, names)| !names.is_empty()).collect())
     }

@@ -18,9 +18,9 @@ use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SdkTracerProvider
 use tokio::runtime::Handle;
 use url::Url;
 
-use crate::config::TelemetryConfig;
-use crate::config::secret::SecretError;
-use crate::environment::Environment;
+use truing_config::TelemetryConfig;
+use truing_config::environment::Environment;
+use truing_config::secret::SecretError;
 
 /// How long one export may take.
 const EXPORT_TIME: Duration = Duration::from_secs(10);
@@ -222,8 +222,9 @@ async fn send(http: reqwest::Client, request: Request<Bytes>) -> Result<Response
 
 #[cfg(test)]
 mod tests {
+    use truing_config::secret::{Secret, SecretText};
+
     use super::*;
-    use crate::config::secret::{Secret, SecretText};
 
     fn config(endpoint: Option<&str>, headers: Option<&str>) -> TelemetryConfig {
         let headers = headers.map(|text| Secret::Plain(SecretText::new(text)));

@@ -2,12 +2,12 @@
 //! this machine.
 
 use truing_agent::outgoing::{hide_folder, hide_repository};
+use truing_config::Config;
+use truing_config::environment::Environment;
+use truing_config::value::Value;
 use truing_reader::redact::{keep, keep_if_credential};
 
 use super::mcp::CREDENTIALS;
-use crate::config::Config;
-use crate::config::value::Value;
-use crate::environment::Environment;
 
 /// Words in the names of variables that hold credentials.
 const WORDS: [&str; 7] = ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "API_KEY", "ACCESS_KEY", "PRIVATE_KEY"];
@@ -40,7 +40,7 @@ pub(super) fn conceal(config: &Config, environment: &Environment) {
         hide_repository(tree);
     }
     if let Ok(folder) = super::own_folder(config) {
-        let marker_key = crate::config::open_plain(&folder.join(MARKER_KEY)).map(std::io::read_to_string);
+        let marker_key = truing_config::open_plain(&folder.join(MARKER_KEY)).map(std::io::read_to_string);
         if let Ok(Ok(key)) = marker_key {
             keep(&key);
         }

@@ -2,14 +2,14 @@
 
 use sha2::{Digest as _, Sha256};
 use truing_agent::sandbox::Level;
+use truing_config::converge::Bugteam;
+use truing_config::environment::Environment;
+use truing_config::{Config, Runtime};
 use truing_core::converge::Code;
 use truing_store::Sqlite;
 
 use super::{agent, verify};
 use crate::cli::error::CliError;
-use crate::config::converge::Bugteam;
-use crate::config::{Config, Runtime};
-use crate::environment::Environment;
 use crate::loops::checkout::Rules;
 use crate::loops::converge::{Crew, Looks};
 use crate::serve::converges::Converging;

@@ -4,15 +4,15 @@ use std::path::PathBuf;
 
 use truing_agent::mcp::client::{Address, Server, Way, Within};
 use truing_agent::sandbox::{Level, at_least};
+use truing_config::environment::Environment;
+use truing_config::mcp::{McpConfig, McpWay};
+use truing_config::secret::Secret;
+use truing_config::value::Value;
+use truing_config::{Config, ForgeKind};
 use truing_core::secret::Secret as Hidden;
 use truing_store::Sqlite;
 
 use crate::cli::error::CliError;
-use crate::config::mcp::{McpConfig, McpWay};
-use crate::config::secret::Secret;
-use crate::config::value::Value;
-use crate::config::{Config, ForgeKind};
-use crate::environment::Environment;
 use crate::mcp::OwnTools;
 
 /// Variables of credentials that no key names. All that begin as our own may hold one, too.

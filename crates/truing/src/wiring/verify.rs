@@ -6,14 +6,14 @@ use truing_agent::sandbox::SandboxError;
 use truing_agent::verify::{
     Cache, Index, Kept, Plan, Registries, Registry, RegistryError, Verifier, VerifyError,
 };
+use truing_config::Config;
+use truing_config::environment::Environment;
+use truing_config::sync::JobConfig;
+use truing_config::verify::VerifyConfig;
 use truing_upstream::own::User;
 use truing_upstream::version;
 
 use crate::cli::error::CliError;
-use crate::config::Config;
-use crate::config::sync::JobConfig;
-use crate::config::verify::VerifyConfig;
-use crate::environment::Environment;
 use crate::loops::converge::gate::Commands;
 
 /// Where it is kept what set-ups left, in the user's cache folder.

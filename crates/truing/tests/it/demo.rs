@@ -9,9 +9,9 @@ use std::process::Command;
 use serde_json::{Value, json};
 use truing::demo::sync::{Event, Story};
 use truing::demo::{Demo, DemoError};
-use truing::environment::Environment;
 use truing::reader::ChildReader;
 use truing::wiring;
+use truing_config::environment::Environment;
 use truing_core::sandbox::Level;
 
 use claude::claude;

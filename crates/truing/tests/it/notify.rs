@@ -12,10 +12,10 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-use truing::config::secret::SecretText;
 use truing::serve::metrics::Metrics;
 use truing::serve::notify::{Mail, Sinks, Webhook, keep_telling, parking};
 use truing::wiring::SystemClock;
+use truing_config::secret::SecretText;
 use truing_core::id::{Key, Millis, Span, Version};
 use truing_core::port::{
     Clock as _, Described, NewNotice, NoticeKind, Operations as _, Records as _, Slots as _,

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use truing_config::Config;
 use truing_core::converge::record::Record;
 use truing_core::converge::{Act, Code, Exit as End, Run};
 use truing_core::id::{Key, RunId, Sha, Span, Token};
@@ -17,7 +18,6 @@ use crate::budget::name_of_remote;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::review::own_file;
 use crate::cli::target::{store_error, switched_on};
-use crate::config::Config;
 use crate::loops::converge::local::{Local, RUNS, audit_key, branch, checked_out, key};
 use crate::loops::converge::lock::{RunLock, RunLockError};
 use crate::loops::converge::{Crew, Lap, Left, Looks, Stint, Told, words};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
+use truing_config::value;
 use truing_core::converge::Kind;
 use truing_core::line::counted;
 use truing_core::money::MicroUsd;
@@ -15,7 +16,6 @@ use super::{Args as ConvergeArgs, Way, not_disabled, refused, turn};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::review::{Owner, Target};
 use crate::cli::{Context, runtime};
-use crate::config::value;
 use crate::wiring;
 
 /// Converge every open pull request of these owners, once

@@ -2,15 +2,15 @@
 
 use std::path::PathBuf;
 
+use truing_config::Config;
+use truing_config::login::Login;
+use truing_config::secret::Secret;
 use truing_forge::github::OpenPull;
 use truing_git::Git;
 
 use crate::cli::Context;
 use crate::cli::error::CliError;
 use crate::cli::review::{Home, Target, is_key, is_name};
-use crate::config::Config;
-use crate::config::login::Login;
-use crate::config::secret::Secret;
 use crate::wiring;
 
 /// What a run works on.

@@ -2,14 +2,35 @@
 
 use std::path::Path;
 
+use truing_config::converge::{Bugteam, Lifecycle};
 use truing_core::converge::Code;
 use truing_core::id::Key;
 
 use super::{Args, refusal};
 use crate::cli::Context;
 use crate::cli::error::CliError;
-use crate::config::converge::{Bugteam, Lifecycle};
 use crate::loops::converge::lock::{RunLock, RunLockError};
+
+/// Who owns what a run works in, as `--lifecycle` takes it.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(super) enum LifecycleFlag {
+    /// The run: it tears it down.
+    Owned,
+    /// Another run, which this one joins.
+    Attach,
+    /// Another run if there is one, else this.
+    Auto,
+}
+
+impl From<LifecycleFlag> for Lifecycle {
+    fn from(flag: LifecycleFlag) -> Self {
+        match flag {
+            LifecycleFlag::Owned => Self::Owned,
+            LifecycleFlag::Attach => Self::Attach,
+            LifecycleFlag::Auto => Self::Auto,
+        }
+    }
+}
 
 /// The right to a name, if there is one: it ends with this value, or with the process.
 pub(super) struct Team {
@@ -24,7 +45,7 @@ impl Team {
     pub(super) fn of(args: &Args, context: &Context, folder: &Path) -> Result<Self, CliError> {
         let said = Bugteam::of(&context.environment)?;
         let name = args.team.clone().or(said.team);
-        let lifecycle = args.lifecycle.or(said.lifecycle).unwrap_or(Lifecycle::Auto);
+        let lifecycle = args.lifecycle.map(Lifecycle::from).or(said.lifecycle).unwrap_or(Lifecycle::Auto);
         let Some(name) = name else {
             if lifecycle == Lifecycle::Attach {
                 return Err(refusal(Code::NoTeam, NO_TEAM).hint("name it: `truing converge --team NAME`"));

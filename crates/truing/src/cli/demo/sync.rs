@@ -1,5 +1,6 @@
 //! `truing demo sync`: a job follows the releases of a package, told run by run.
 
+use truing_config::{RulesConfig, SandboxConfig};
 use truing_core::follow::record::Result as Outcome;
 use truing_core::line::counted;
 use truing_core::sandbox::Level;
@@ -7,7 +8,6 @@ use truing_core::sandbox::Level;
 use super::{Context, failed, staying};
 use crate::cli::columns::folded;
 use crate::cli::error::{CliError, Exit};
-use crate::config::{RulesConfig, SandboxConfig};
 use crate::demo::sync::{Event, Ran, Report, Story};
 use crate::demo::{DemoError, WRITER, pulls_page};
 use crate::wiring;

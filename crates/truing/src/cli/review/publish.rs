@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::watch;
+use truing_config::Config;
+use truing_config::environment::Environment;
 use truing_core::id::{Key, Millis, PrId};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{Coverage, Outcome, OutcomeKind, OutcomeRecord, Runtime};
@@ -19,8 +21,6 @@ use super::text::{filled, visible};
 use crate::cli::error::CliError;
 use crate::cli::output::Output;
 use crate::cli::target::{actor, at_work, instant, rehearsal, store_error, switched_on};
-use crate::config::Config;
-use crate::environment::Environment;
 use crate::loops::attempts::Attempts;
 use crate::loops::compare::Against;
 use crate::loops::local::{Review, Reviewed};

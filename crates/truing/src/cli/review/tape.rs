@@ -7,7 +7,6 @@ use truing_model::cassette::Recording;
 
 use super::Command;
 use crate::cli::error::CliError;
-use crate::config;
 use crate::loops::agent::Agent;
 use crate::wiring;
 
@@ -46,7 +45,7 @@ impl Command {
     /// The model that reviews, if one is to. It spends, so it is not asked while the kill switch is on.
     pub(super) async fn agent(&self) -> Result<Asked, CliError> {
         let Tapes { record, replay } = &self.args.tapes;
-        if self.config.review.runtime == config::Runtime::Rules {
+        if self.config.review.runtime == truing_config::Runtime::Rules {
             return match record.as_ref().or(replay.as_ref()) {
                 None => Ok(Asked::default()),
                 Some(_) => {

@@ -1,14 +1,14 @@
 //! What names mean at a configured forge or at github.com: a pull request by its page, `owner/name#7`, `owner/name/7` or
 //! its key in the queue, an owner, the repository that was cloned.
 
+use truing_config::environment::Environment;
+use truing_config::{Config, ForgeConfig};
 use truing_core::id::Key;
 use truing_core::port::Records as _;
 use url::Url;
 
 use crate::cli::error::CliError;
 use crate::cli::target::{existing_store, store_error};
-use crate::config::{Config, ForgeConfig};
-use crate::environment::Environment;
 
 /// The forge that needs no configuration, by the name and the host that it has then.
 const GITHUB: (&str, &str) = ("github", "github.com");
@@ -296,8 +296,9 @@ fn with_github(config: &Config, environment: &Environment) -> Result<Config, Cli
 
 #[cfg(test)]
 mod tests {
+    use truing_config::layer::SourceFile;
+
     use super::*;
-    use crate::config::layer::SourceFile;
 
     const OTHER: &str = "[forge.work]\nkind = \"github\"\napi_url = \"https://git.example.com/api/v3\"\n\
                          git_url = \"https://git.example.com/hub\"\n";

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Patch, Renderer, Snippet};
 use anstyle::{AnsiColor, Style};
+use truing_config::REPOSITORY_FILE;
 use truing_core::dismissal;
 use truing_core::finding::{Finding, Severity};
 use truing_core::id::Sha;
@@ -14,7 +15,6 @@ use truing_core::outcome::{Coverage, NotReviewed, Outcome, OutcomeKind, SkipReas
 use truing_git::options::MAX_FILE_BYTES;
 
 use crate::cli::columns::folded;
-use crate::config::REPOSITORY_FILE;
 use crate::loops::compare::Against;
 use crate::loops::local::{Review, Reviewed};
 use crate::loops::text::{by, counted, remembered};

@@ -11,6 +11,7 @@ use truing_agent::mcp::client::{Problem, Servers};
 use truing_agent::native::{End, Limit, Limits};
 use truing_agent::prompt::route::{AUDIT_TASK_DISMISSED, CONVERGE_AUDIT, CONVERGE_CHECK};
 use truing_agent::schema::audit::{Audit, Question};
+use truing_config::REPOSITORY_FILE;
 use truing_core::converge::record::{Absence, Quote};
 use truing_core::converge::{Answer, Claim, Code, Event, FindingHistory, Origin};
 use truing_core::dismissal::Dismissal;
@@ -29,7 +30,6 @@ use truing_reader::redact::redact;
 
 use super::pursue::HEARD;
 use super::{Lap, Stop};
-use crate::config::REPOSITORY_FILE;
 use crate::loops::agent::{Agent, Errand, Looked, Spent, unheld, without_secrets, words};
 use crate::loops::reading::{self, Change, Reading, Scope};
 use crate::telemetry;

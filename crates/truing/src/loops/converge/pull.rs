@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use truing_config::converge::{ConvergeConfig, Reviewer, Trigger};
 use truing_core::converge::record::Record;
 use truing_core::converge::{Candidate, Code, Exit, Line, Word};
 use truing_core::finding::{AnchorKind, Category, Finding};
@@ -24,7 +25,6 @@ use truing_git::{GitError, Mirror, Pushed, Refusal};
 use super::pursue::HEARD;
 use super::words::{counted, origin, short};
 use super::{Published, Site, Stop, Stops};
-use crate::config::converge::{ConvergeConfig, Reviewer, Trigger};
 
 /// How the topic of a finding begins.
 pub(crate) const FINDING: &str = Topic::FINDING;

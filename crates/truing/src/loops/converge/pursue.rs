@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use regex::Regex;
+use truing_config::converge::{ConvergeConfig, Detector, Reviewer, ReviewerConfig, Trigger};
 use truing_core::converge::readiness::{
     By, Check, Last, Merge as Mergeable, Readiness, Review, Reviewer as Who, Rule, Rules, SETTLE, Seen, Text,
     Thread, View, Want, Work,
@@ -29,7 +30,6 @@ use truing_reader::redact::redact;
 
 use super::pull::{ANSWER, FINDING, FIXED, Pull, forge, is_not_now, ours, topic};
 use super::{Lap, Left, Stop, Told};
-use crate::config::converge::{ConvergeConfig, Detector, Reviewer, ReviewerConfig, Trigger};
 use crate::wiring::SystemClock;
 
 /// How a rule is called that stands for what somebody said in a thread; its first comment follows.

@@ -5,13 +5,13 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 use truing_agent::tree::{Kept, Tree};
+use truing_config::sync::JobConfig;
 use truing_core::RepoPath;
 use truing_core::follow::{Kind, Verdict};
 use truing_upstream::constraint::{self, ConstraintError};
 use truing_upstream::manifest::{self, Added, FileError};
 
 use super::Decided;
-use crate::config::sync::JobConfig;
 use crate::loops::files::Change;
 
 /// Why the change cannot be made.

@@ -1,13 +1,13 @@
 //! A port in progress at the forge: the draft that holds it, from a branch of its own, for people to read and for the
 //! next run to go on from.
 
+use truing_config::sync::JobConfig;
 use truing_core::follow::record::{Pull, PullKind};
 use truing_core::follow::standing::{Active, active};
 use truing_core::id::Topic;
 use truing_core::port::{BranchPull, ForgeError, Hub, PullDraft, PullState};
 
 use super::words;
-use crate::config::sync::JobConfig;
 
 /// The drafts of one job at a forge.
 #[derive(Debug)]

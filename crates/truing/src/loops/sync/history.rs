@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use truing_config::sync::JobConfig;
 use truing_core::follow::{Decision, Manifest, Sources, Symbol, Verdict};
 use truing_reader::sources::SourcesRequest;
 use truing_upstream::archives::Archives;
@@ -10,7 +11,6 @@ use truing_upstream::index::{Index, Release};
 use truing_upstream::version::Version;
 
 use super::SyncError;
-use crate::config::sync::JobConfig;
 use crate::reader::ChildReader;
 
 /// What is asked about a release.

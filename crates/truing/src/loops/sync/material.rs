@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use truing_config::sync::JobConfig;
 use truing_reader::sources::FilesRequest;
 use truing_upstream::archives::Archives;
 use truing_upstream::index::Index;
 use truing_upstream::version::Version;
 
 use super::SyncError;
-use crate::config::sync::JobConfig;
 use crate::reader::ChildReader;
 
 /// Bytes of what changed in the package, and of what an earlier run has left.

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use truing_agent::prompt::Template;
+use truing_config::sync::{JobConfig, places};
 use truing_core::RepoPath;
 use truing_core::follow::Verdict;
 use truing_core::follow::changelog::{self, ChangelogError, Entry, Newest, News};
@@ -14,7 +15,6 @@ use truing_upstream::version::{Range, Style, Version, VersionError};
 
 use super::Decided;
 use super::change::{self, ChangeError};
-use crate::config::sync::{JobConfig, places};
 use crate::loops::files::Change;
 
 /// Why version or changelog cannot be written.

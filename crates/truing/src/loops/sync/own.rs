@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use truing_config::sync::JobConfig;
 use truing_core::follow::{Unguarded, Why};
 use truing_reader::sources::{Project, ProjectRequest, SourcesError};
 use truing_upstream::version::Registry;
 
 use super::SyncError;
-use crate::config::sync::JobConfig;
 use crate::reader::ChildReader;
 
 /// What a Python project overrides, what it inherits from, and what its files define.

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use truing_config::sync::JobConfig;
 use truing_core::follow::{Manifest, ManifestError, Unguarded, Why, Written};
 use truing_reader::sources::{Pins, SourcesError};
 use truing_upstream::manifest::{self, FileError};
 
-use crate::config::sync::JobConfig;
 use crate::reader::ChildReader;
 
 /// What is pinned.

@@ -16,6 +16,7 @@ use truing_agent::fixer::{Fixer, FixerError, Workshop};
 use truing_agent::native::{End, Limits, Ran};
 use truing_agent::prompt::PromptError;
 use truing_agent::schema::work::Work;
+use truing_config::sync::JobConfig;
 use truing_core::RepoPath;
 use truing_core::follow::job::Said;
 use truing_core::id::{Millis, RunId, Sha};
@@ -30,7 +31,6 @@ use truing_upstream::archives::Archives;
 use truing_upstream::index::Index;
 
 use super::{Decided, SyncError};
-use crate::config::sync::JobConfig;
 use crate::loops::agent::{Agent, Bounded, Errand, Halted, Spent, WatchedTools, words};
 use crate::loops::files::{Change, NotTaken, put};
 use crate::reader::ChildReader;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use truing_config::sync::JobConfig;
 use truing_core::follow::Verdict;
 use truing_core::follow::record::{Pull, PullKind};
 use truing_core::follow::standing::{Active, Course, Standing, active, course};
@@ -10,7 +11,6 @@ use truing_core::port::{BranchPull, ForgeError, Hub, PullDraft, PullRemark, Pull
 
 use super::change;
 use super::words::{self, About};
-use crate::config::sync::JobConfig;
 
 /// The pull requests of one job at a forge.
 #[derive(Debug)]

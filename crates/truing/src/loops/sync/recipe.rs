@@ -6,6 +6,8 @@ use std::path::Path;
 use globset::GlobSet;
 use tokio::task::spawn_blocking;
 use truing_agent::verify::{Reached, Verifier, VerifyError, Worked};
+use truing_config::sync::{JobConfig, places};
+use truing_config::value;
 use truing_core::RepoPath;
 use truing_core::id::Sha;
 use truing_core::verification::{End, Ran};
@@ -14,8 +16,6 @@ use truing_git::{Edited, GitError, Mirror};
 use super::Decided;
 use super::change::{self, ChangeError};
 use super::news::{NewsError, Telling};
-use crate::config::sync::{JobConfig, places};
-use crate::config::value;
 use crate::loops::files::{Change, NotTaken, named, put, taken};
 
 /// Lines of what a lock command printed that its failure tells, and characters of each.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use truing_agent::verify::Verifier;
+use truing_config::sync::JobConfig;
 use truing_core::RepoPath;
 use truing_core::follow::breaker::{Admission, Target};
 use truing_core::follow::job::Job;
@@ -34,7 +35,6 @@ use super::tracking::{self, Tracking};
 use super::verify::{CheckError, Checks};
 use super::words::{self, About};
 use super::{Decided, PinnedError, Question, Seen, SyncError, decided_of, pinned_by, untold};
-use crate::config::sync::JobConfig;
 use crate::loops::agent::Spent;
 use crate::loops::versions;
 use crate::reader::ChildReader;

@@ -3,6 +3,7 @@
 
 use truing_agent::prompt::Template;
 use truing_agent::schema::work::Work;
+use truing_config::sync::places;
 use truing_core::follow::breaker::{self, Breaker};
 use truing_core::follow::classify::{Classification, Judged};
 use truing_core::follow::record::{Kind as End, Record};
@@ -14,7 +15,6 @@ use truing_git::Refusal;
 use super::Decided;
 use super::port::Ported;
 use super::verify::Checked;
-use crate::config::sync::places;
 
 /// Rows of one table that are shown; the rest is counted.
 const SHOWN: usize = 40;

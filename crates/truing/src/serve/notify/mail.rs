@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use lettre::message::{Mailbox, Mailboxes};
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
+use truing_config::secret::SecretText;
+use truing_config::value::is_loopback;
 use truing_core::line::clean;
 use truing_core::port::Notice;
 use url::Url;
 
 use super::{SinkError, instant};
-use crate::config::secret::SecretText;
-use crate::config::value::is_loopback;
 
 /// The longest subject, in characters.
 const MAX_SUBJECT: usize = 100;

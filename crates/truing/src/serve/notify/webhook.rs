@@ -2,10 +2,10 @@
 
 use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode, Url};
+use truing_config::secret::SecretText;
 use truing_core::port::Notice;
 
 use super::{SinkError, instant};
-use crate::config::secret::SecretText;
 
 /// A webhook. Whoever knows its URL can post with it: it is shown nowhere.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ impl Webhook {
     /// What is wrong with the URL, without repeating it.
     pub fn new(url: &SecretText) -> Result<Self, String> {
         let parsed: Url = url.expose().parse().map_err(|error| format!("must be a URL: {error}"))?;
-        let loopback = crate::config::value::is_loopback(&parsed);
+        let loopback = truing_config::value::is_loopback(&parsed);
         match parsed.scheme() {
             "https" => {}
             "http" if loopback => {}

@@ -1,9 +1,9 @@
 //! The change that the tests let review, and what a pull request shows of it.
 
-use truing::config::Config;
-use truing::config::layer::Flag;
-use truing::environment::Environment;
 use truing::loops::checkout::Rules;
+use truing_config::Config;
+use truing_config::environment::Environment;
+use truing_config::layer::Flag;
 use truing_fakes::forge::{CheckRun, PullView};
 use truing_fakes::repo::Commit;
 

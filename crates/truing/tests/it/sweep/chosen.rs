@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use truing::config::value;
 use truing::serve::repositories::Repositories;
+use truing_config::value;
 use truing_core::port::Watchlist as _;
 use truing_fakes::forge::NewPull;
 use truing_fakes::repo::Commit;

@@ -16,6 +16,8 @@ use truing_agent::schema::judged::Answers;
 use truing_agent::schema::mended::Mended;
 use truing_agent::schema::work::Work;
 use truing_agent::schema::{Items, REPORT};
+use truing_config::environment::Environment;
+use truing_config::{Config, RulesConfig, SandboxConfig};
 use truing_core::ledger::Purse;
 use truing_core::money::MicroUsd;
 use truing_core::policy::ProfileName;
@@ -29,8 +31,6 @@ use truing_reader::tools::DIFF;
 use truing_store::Sqlite;
 
 use crate::cli::error::CliError;
-use crate::config::{Config, RulesConfig, SandboxConfig};
-use crate::environment::Environment;
 use crate::loops::agent::SwitchGate;
 use crate::reader::{ChildReader, ReaderTools};
 use crate::wiring;

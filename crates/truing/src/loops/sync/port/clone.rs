@@ -5,14 +5,14 @@ use std::path::Path;
 
 use globset::GlobSet;
 use truing_agent::verify::decides_set_up;
+use truing_config::sync::JobConfig;
+use truing_config::value;
 use truing_core::RepoPath;
 use truing_core::id::Sha;
 use truing_core::policy::{Action, Policy, ProfileName};
 use truing_git::{Mirror, PrivateFolder};
 
 use super::PortError;
-use crate::config::sync::JobConfig;
-use crate::config::value;
 use crate::loops::files::{Change, named, put, taken};
 use crate::loops::sync::news;
 

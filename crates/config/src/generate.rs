@@ -78,7 +78,7 @@ pub fn schema() -> Json {
 pub fn reference() -> String {
     let mut text = String::from(
         "# Configuration reference\n\n\
-         <!-- Generated from crates/truing/src/config/keys.rs. To write it anew: UPDATE_DOCS=1 cargo test -p truing -->\n\n\
+         <!-- Generated from crates/config/src/keys.rs. To write it anew: UPDATE_DOCS=1 cargo test -p truing-config -->\n\n\
          A value comes from the first of these that has one: a flag; a `TRUING_…` variable; `RUNTIME_MODE`; the operator's\n\
          file (`--config FILE`, else `TRUING_CONFIG`, else `truing/truing.toml` in the user's configuration folder); for some\n\
          keys, the repository's own `.truing.toml`; the default. `truing config show` tells which it was.\n\n\

@@ -1,4 +1,4 @@
-//! The configuration: which sources there are, how they are laid over each other, and the typed result.
+//! Configuration: which sources there are, how they are laid over each other, and the typed result.
 //!
 //! Precedence: flag, `TRUING_*` variable, variable of another program, the operator's file, the repository's own
 //! file, default. Every input is an argument; `files` is the only module that touches the file system, and
@@ -7,6 +7,7 @@
 mod conflict;
 pub mod converge;
 mod defaults;
+pub mod environment;
 mod files;
 pub mod generate;
 pub mod keys;
@@ -15,6 +16,7 @@ pub mod login;
 pub mod mcp;
 pub mod model;
 pub mod problem;
+mod rules;
 pub mod secret;
 pub mod sync;
 mod typed;
@@ -33,14 +35,14 @@ use truing_model::price::Declared;
 
 use crate::environment::Environment;
 use converge::ConvergeConfig;
-pub(crate) use files::open_plain;
-pub use files::{REPOSITORY_FILE, operator_file, read, repository_file, user_file};
+pub use files::{REPOSITORY_FILE, open_plain, operator_file, read, repository_file, user_file};
 use keys::{Key, Named, Repository, SECTIONS};
 use layer::{Flag, Names, Owner, SourceFile};
 use login::Login;
 use mcp::McpConfig;
 use model::ModelConfig;
 use problem::{ConfigError, Origin, Problem};
+pub use rules::{READING_TIME, RulesConfig};
 use secret::Secret;
 use sync::JobConfig;
 use typed::Typed;
@@ -224,26 +226,6 @@ pub enum Runtime {
     Native,
     /// The rules, and a model whose conversation the `claude` program holds.
     Cli,
-}
-
-/// Section `rules`.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RulesConfig {
-    /// Path globs of files that are not reviewed; [`value::globs`] compiles them.
-    pub ignore: Vec<String>,
-    /// The rule packs to use.
-    pub packs: Vec<String>,
-    /// A folder with further rule packs.
-    pub dir: Option<PathBuf>,
-    /// How long the files of one review may be read.
-    pub time: Duration,
-}
-
-impl Default for RulesConfig {
-    /// No packs, and all the time that there is if nobody says otherwise.
-    fn default() -> Self {
-        Self { ignore: Vec::new(), packs: Vec::new(), dir: None, time: crate::reader::TIME }
-    }
 }
 
 /// Section `prompts`.
@@ -484,12 +466,7 @@ impl Config {
                 max_inline: of.number("review.max_inline")?,
             },
             mcp: each(&names, Named::Mcp, |name| mcp::of(&of, name))?,
-            rules: RulesConfig {
-                ignore: of.list("rules.ignore")?,
-                packs: of.list("rules.packs")?,
-                dir: of.path("rules.dir")?,
-                time: of.duration("rules.time")?,
-            },
+            rules: rules::of(&of)?,
             prompts: PromptsConfig { dir: of.path("prompts.dir")? },
             sandbox: SandboxConfig { level: of.word("sandbox.level", Level::named)? },
             verify: verify::of(&of)?,

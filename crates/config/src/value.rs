@@ -15,7 +15,7 @@ use toml::de::DeValue;
 use truing_core::glob;
 use truing_core::money::MicroUsd;
 use truing_git::is_branch_name;
-pub(crate) use truing_model::provider::is_loopback;
+pub use truing_model::provider::is_loopback;
 use url::Url;
 
 mod length;
@@ -26,7 +26,7 @@ use super::keys::Kind;
 use super::secret::{Secret, SecretText};
 pub use length::ShownDuration;
 use length::duration;
-pub(crate) use length::milliseconds;
+pub use length::milliseconds;
 use places::{no_secrets, place, place_in_toml, secrets};
 pub(super) use program::starts_here;
 use program::{command, commands, no_command, no_commands, program};

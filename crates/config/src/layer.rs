@@ -388,7 +388,7 @@ pub(crate) fn of_foreign(
 }
 
 /// Why the address that another program's variable has for a model cannot be used, if it would count.
-pub(crate) fn wrong_address(environment: &Environment) -> Option<Problem> {
+pub fn wrong_address(environment: &Environment) -> Option<Problem> {
     let text = environment.get(ANTHROPIC_BASE_URL).filter(|text| !text.is_empty())?;
     let (origin, mut wrong) = (Origin::Foreign(ANTHROPIC_BASE_URL.to_owned()), Vec::new());
     let text = text.to_string_lossy();
@@ -401,7 +401,7 @@ const RUNTIME_MODE: &str = "RUNTIME_MODE";
 /// The variable that says where the Messages API is.
 const ANTHROPIC_BASE_URL: &str = "ANTHROPIC_BASE_URL";
 /// The key that it sets.
-pub(crate) const BASE_URL: &str = "model.base_url";
+pub const BASE_URL: &str = "model.base_url";
 /// Variables of other programs, each with the key that it sets; the last of a key counts.
 const FOREIGN: [(&str, &str); 5] = [
     (RUNTIME_MODE, "review.runtime"),
@@ -413,12 +413,12 @@ const FOREIGN: [(&str, &str); 5] = [
 /// What other programs say of models is judged only when one is asked.
 const OF_MODELS: &str = "model.";
 /// The variable that chooses the Messages API on AWS.
-pub(crate) const USE_AWS: &str = "CLAUDE_CODE_USE_ANTHROPIC_AWS";
+pub const USE_AWS: &str = "CLAUDE_CODE_USE_ANTHROPIC_AWS";
 /// The key that it sets.
 pub(crate) const PROVIDER: &str = "model.provider";
 
 /// Does a variable of another program that is a switch say yes?
-pub(crate) fn is_on(environment: &Environment, variable: &str) -> bool {
+pub fn is_on(environment: &Environment, variable: &str) -> bool {
     environment.get(variable).is_some_and(|value| !value.is_empty() && value != "0")
 }
 

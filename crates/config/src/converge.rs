@@ -234,7 +234,7 @@ pub(super) fn of(
 }
 
 /// What is wrong with the name of a model that there is not; `known` are those that there are.
-pub(crate) fn no_model<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> String {
+pub fn no_model<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> String {
     let known: Vec<String> = known.map(|name| format!("`{name}`")).collect();
     let those = match known.as_slice() {
         [] => "there is none".to_owned(),
@@ -295,7 +295,7 @@ fn bad(settings: &Typed<'_>, key: &str, wrong: String) -> ConfigError {
 }
 
 /// Who owns what a run works in.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Lifecycle {
     /// The run: it tears it down.
     Owned,

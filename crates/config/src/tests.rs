@@ -491,9 +491,6 @@ fn of_very_many_problems_the_first_are_told_and_the_others_counted() {
     assert_eq!(error.problems().count(), MAX_PROBLEMS);
     assert_eq!(error.left_out, 3000 - MAX_PROBLEMS);
     assert!(error.to_string().ends_with("\nand 2980 more"), "{error}");
-    let told = crate::cli::error::CliError::from(error);
-    assert_eq!(told.more.len(), MAX_PROBLEMS - 1);
-    assert_eq!(told.more.last().unwrap().hints.last().unwrap(), "and 2980 more problems: fix these first");
 }
 
 /// Each of these took minutes: a line was counted from the begin of the file, and each name was compared with every key.
@@ -655,7 +652,7 @@ fn the_reference_page_is_up_to_date() {
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         kept == now,
-        "{} is out of date: write it anew with UPDATE_DOCS=1 cargo test -p truing",
+        "{} is out of date: write it anew with UPDATE_DOCS=1 cargo test -p truing-config",
         path.display()
     );
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::{Wrong, must, secret_file, secret_variable, without_path};
-use crate::config::secret::Secret;
+use crate::secret::Secret;
 
 /// Where a secret is kept, as JSON.
 pub(super) fn place(secret: &Secret) -> serde_json::Value {

@@ -20,7 +20,7 @@ pub(super) fn program(text: &str, folder: &Path) -> Result<String, Wrong> {
 }
 
 /// Does a variable's value name a program from the current folder? That may be a repository that somebody else wrote.
-pub(in crate::config) fn starts_here(kind: Kind, text: &str) -> bool {
+pub(crate) fn starts_here(kind: Kind, text: &str) -> bool {
     let name = if kind == Kind::Program {
         text.to_owned()
     } else if kind == Kind::Command {

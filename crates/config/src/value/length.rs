@@ -25,8 +25,8 @@ pub(super) fn duration(text: &str, least: Duration, most: Duration) -> Result<Va
     Err(must(format_args!("be from {least} to {most}, not {text}")))
 }
 
-/// A length of time in milliseconds, as [`duration`] reads it; none if it is not one.
-pub(crate) fn milliseconds(text: &str) -> Option<u64> {
+/// A length of time in milliseconds, as a duration in the configuration is read; none if it is not one.
+pub fn milliseconds(text: &str) -> Option<u64> {
     let mut sum = 0_u64;
     let mut rest = text;
     let mut units = UNITS.iter();

@@ -1,0 +1,39 @@
+//! Section `rules`: which packs look at what, and for how long.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Typed;
+use super::problem::ConfigError;
+
+/// The time for reading the files of one review, if nobody says otherwise.
+pub const READING_TIME: Duration = Duration::from_secs(120);
+
+/// Section `rules`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RulesConfig {
+    /// Path globs of files that are not reviewed; [`globs`](super::value::globs) compiles them.
+    pub ignore: Vec<String>,
+    /// The rule packs to use.
+    pub packs: Vec<String>,
+    /// A folder with further rule packs.
+    pub dir: Option<PathBuf>,
+    /// How long the files of one review may be read.
+    pub time: Duration,
+}
+
+impl Default for RulesConfig {
+    /// No packs, and all the time that there is if nobody says otherwise.
+    fn default() -> Self {
+        Self { ignore: Vec::new(), packs: Vec::new(), dir: None, time: READING_TIME }
+    }
+}
+
+pub(super) fn of(settings: &Typed<'_>) -> Result<RulesConfig, ConfigError> {
+    Ok(RulesConfig {
+        ignore: settings.list("rules.ignore")?,
+        packs: settings.list("rules.packs")?,
+        dir: settings.path("rules.dir")?,
+        time: settings.duration("rules.time")?,
+    })
+}
