@@ -4,14 +4,9 @@
 // What a review awaits is nested deeper than the compiler follows by itself.
 #![recursion_limit = "256"]
 
-pub mod budget;
 pub mod cli;
 #[cfg(feature = "demo")]
 pub mod demo;
-pub mod loops;
 pub mod mcp;
-pub mod reader;
 pub mod serve;
-pub mod slots;
-pub mod telemetry;
 pub mod wiring;

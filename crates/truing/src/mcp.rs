@@ -25,8 +25,8 @@ use truing_forge::github::{GitHub, GitHubConversation, RemoteError};
 use truing_git::{Git, GitError};
 use truing_store::Sqlite;
 
-use crate::loops::write_gate::StoreGate;
 use table::Tool;
+use truing_loops::write_gate::StoreGate;
 use writing::Writes;
 
 pub use own::OwnTools;

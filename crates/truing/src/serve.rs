@@ -39,15 +39,15 @@ use truing_core::port::{
 use truing_core::slot::Limits;
 use truing_forge::github::{GitHub, RemoteError};
 use truing_git::{Git, Remote};
+use truing_loops::agent::Agent;
+use truing_loops::checkout::Rules;
+use truing_loops::slots::end_orphans;
 
 use self::converges::Converging;
 use self::metrics::Metrics;
 use self::repositories::Repositories;
 use self::scheduler::{Lease, Scheduler, Wake};
 use self::switch::KillSwitch;
-use crate::loops::agent::Agent;
-use crate::loops::checkout::Rules;
-use crate::slots::end_orphans;
 
 /// How long a stopping service lets its workers finish. The contract is 60 s for everything.
 const DRAIN: Duration = Duration::from_secs(40);

@@ -12,12 +12,12 @@ use std::collections::BTreeMap;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use truing_agent::prompt::{PromptError, Prompts};
-use truing_agent::sandbox::{self, Level};
+use truing_agent::sandbox::Level;
 use truing_config::environment::Environment;
 use truing_config::login::Login;
 use truing_config::secret::Secret;
@@ -27,53 +27,28 @@ use truing_config::{
     SandboxConfig,
 };
 use truing_core::fair::Places;
-use truing_core::id::{IntentId, Millis, PrId, RunId, Span};
-use truing_core::port::{Clock, ForgeError, Ids, Reader, ReaderError};
+use truing_core::id::{PrId, Span};
+use truing_core::port::{ForgeError, Reader, ReaderError};
 use truing_core::slot::Limits;
 use truing_forge::github::{AppKey, Credentials, GitHub, GitHubOptions, GitHubPull, RemoteError};
 use truing_forge::marker::MarkerKeys;
-use truing_git::{Git, GitError, GitOptions, PrivateFolder, Remote};
+use truing_git::{Git, GitError, GitOptions, Remote};
+use truing_loops::checkout::Rules;
+use truing_loops::machine::{SystemClock, UniqueIds};
+use truing_loops::reader::{ChildReader, packs_with};
+use truing_loops::reading::Scope;
+use truing_loops::telemetry::Exporting;
 use truing_reader::Packs;
 use truing_store::{OpenError, Sqlite};
 use url::Url;
-use uuid::Uuid;
 
 pub use self::threaded::ThreadedReader;
 use crate::cli::error::CliError;
-use crate::loops::checkout::Rules;
-use crate::loops::reading::Scope;
-use crate::reader::ChildReader;
 use crate::serve::housekeeping::Keep;
 use crate::serve::metrics::Metrics;
 use crate::serve::notify::{Mail, Sinks, Webhook};
 use crate::serve::repositories::Repositories;
 use crate::serve::{Forges, House, Pace, Role};
-use crate::telemetry::Exporting;
-
-/// The machine's clock.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now(&self) -> Millis {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-    }
-}
-
-/// Ids that are unique and sort by time (UUID version 7).
-#[derive(Clone, Copy, Debug, Default)]
-pub struct UniqueIds;
-
-impl Ids for UniqueIds {
-    fn run(&self) -> RunId {
-        RunId::new(Uuid::now_v7().to_string())
-    }
-
-    fn intent(&self) -> IntentId {
-        IntentId::new(Uuid::now_v7().to_string())
-    }
-}
 
 /// The configured GitHub servers.
 #[derive(Clone, Debug, Default)]
@@ -182,20 +157,6 @@ async fn git_in(environment: &Environment, temp: Option<&Path>) -> Result<Git, C
     Git::new(options).await.map_err(git_error)
 }
 
-/// The strongest sandbox that this machine allows, tried in a folder that a later process removes if this one is killed.
-/// A process that reached all of it need not try again.
-pub fn sandbox_level() -> Level {
-    static FULL: OnceLock<Level> = OnceLock::new();
-    if let Some(level) = FULL.get() {
-        return *level;
-    }
-    let level = PrivateFolder::new().map_or(Level::None, |here| sandbox::reached(here.path()));
-    match level {
-        Level::Full => *FULL.get_or_init(|| level),
-        Level::Landlock | Level::None => level,
-    }
-}
-
 /// A git error as the command line tells it.
 pub fn git_error(error: GitError) -> CliError {
     let hint = error.hint();
@@ -226,17 +187,6 @@ pub fn bad_pattern(error: globset::Error) -> CliError {
 /// [`ReaderError::BadPack`] if a folder that is named is not there, or a rule in it is wrong.
 pub fn packs(rules: &RulesConfig) -> Result<Packs, ReaderError> {
     packs_with(rules.dir.as_deref())
-}
-
-/// The embedded packs and those of a folder, if there is one.
-///
-/// # Errors
-/// As [`packs`].
-pub fn packs_with(folder: Option<&Path>) -> Result<Packs, ReaderError> {
-    match folder {
-        None => Packs::embedded(),
-        Some(folder) => Packs::with_folder(folder),
-    }
 }
 
 /// The embedded prompts and those of the operator's folder.
@@ -378,7 +328,7 @@ pub fn telemetry(
     environment: &Environment,
     runtime: &Handle,
 ) -> Result<Option<Exporting>, CliError> {
-    crate::telemetry::start(&config.telemetry, environment, runtime).map_err(|error| {
+    truing_loops::telemetry::start(&config.telemetry, environment, runtime).map_err(|error| {
         CliError::usage("telemetry", error.to_string())
             .hint("see `telemetry` in `truing config schema`, or remove the key: then nothing is traced")
     })

@@ -19,7 +19,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
-use truing::reader::FILE_TIME;
 use truing_agent::memory::{File, Found, Memory, SkillFile};
 use truing_config::environment::Environment;
 use truing_config::{Config, REPOSITORY_FILE};
@@ -29,6 +28,7 @@ use truing_core::id::PrId;
 use truing_core::markdown;
 use truing_core::policy::{Action, Policy, ProfileName};
 use truing_forge::marker::{self, MarkerKeys};
+use truing_loops::reader::FILE_TIME;
 use truing_model::cassette::{Cassette, Hide};
 use truing_model::stream::Fold;
 use truing_reader::{Packs, redact};

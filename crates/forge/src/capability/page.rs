@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What `truing::loops::desired` sets beside a commit, and tests.
+/// What `loops::desired` sets beside a commit, and tests.
 const STATUS: &str = "
 ## Beside the commit
 

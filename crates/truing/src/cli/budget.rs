@@ -6,6 +6,7 @@ use serde::Serialize;
 use truing_core::id::Key;
 use truing_core::ledger::{Drawn, LevelKind};
 use truing_core::port::{Ledger as _, Records as _, Watchlist as _};
+use truing_loops::budget::{Priced, PricedBy, PricesError};
 use truing_model::price::{Prices, Rates};
 use truing_store::Sqlite;
 
@@ -13,7 +14,6 @@ use super::columns::folded;
 use super::error::{CliError, Exit};
 use super::target::{existing_store, store_error};
 use super::{Context, runtime};
-use crate::budget::{Priced, PricedBy, PricesError};
 
 /// Show what models have cost, the limits, and the prices
 #[derive(clap::Args, Debug)]

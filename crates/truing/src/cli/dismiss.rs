@@ -9,15 +9,16 @@ use truing_core::id::Key;
 use truing_core::line;
 use truing_core::port::{Act, Clock as _, Converges as _, MAX_TEXT, Records as _, StoreError};
 use truing_git::Repository;
+use truing_loops::converge::local::{audit_key, checked_out, key};
+use truing_loops::local;
+use truing_loops::machine::SystemClock;
 use truing_store::Sqlite;
 
 use super::columns::folded;
 use super::error::{CliError, Exit};
 use super::target::{actor, existing_store, instant, store_error};
 use super::{Context, runtime};
-use crate::loops::converge::local::{audit_key, checked_out, key};
-use crate::loops::local;
-use crate::wiring::{self, SystemClock};
+use crate::wiring;
 
 /// Characters of a title.
 const MAX_TITLE: usize = 120;

@@ -11,17 +11,17 @@ use truing_core::line::{cut, visible};
 use truing_core::outcome::NotReviewed;
 use truing_diff::RepoPath;
 use truing_git::{Index, Repository};
+use truing_loops::compare::{Against, Comparing, Head};
+use truing_loops::converge::gate::{Came, Found, GateError, Gated, Said};
+use truing_loops::local::LocalError;
+use truing_loops::reading::{self, Change, ReadingError};
+use truing_loops::text::counted;
+use truing_loops::verify::{State, laid_out};
 
 use super::columns::folded;
 use super::error::{CliError, Exit};
 use super::review::own_file;
 use super::{Context, runtime};
-use crate::loops::compare::{Against, Comparing, Head};
-use crate::loops::converge::gate::{Came, Found, GateError, Gated, Said};
-use crate::loops::local::LocalError;
-use crate::loops::reading::{self, Change, ReadingError};
-use crate::loops::text::counted;
-use crate::loops::verify::{State, laid_out};
 use crate::wiring;
 
 /// Check a local change with the rule packs and the commands of `converge.gate`

@@ -4,6 +4,7 @@ use serde::Serialize;
 use truing_core::port::{Operations as _, Slots as _};
 use truing_core::slot::State;
 use truing_core::switch::{Engaged, Mode, Switch, Turn};
+use truing_loops::text::counted;
 use truing_store::Sqlite;
 
 use super::columns::folded;
@@ -11,7 +12,6 @@ use super::error::{CliError, Exit};
 use super::output::Output;
 use super::target::{actor, existing_store, instant, store_error, tell_absent};
 use super::{Context, runtime};
-use crate::loops::text::counted;
 use crate::wiring;
 
 /// The kill switch: stop everything that spends or writes, or resume it

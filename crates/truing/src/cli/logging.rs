@@ -28,7 +28,7 @@ pub enum LogStyle {
 }
 
 /// The module that tells of limits that are used up.
-const BUDGET: &str = "truing::budget";
+const BUDGET: &str = "truing_loops::budget";
 
 /// From least to most.
 const LEVELS: [LevelFilter; 5] =

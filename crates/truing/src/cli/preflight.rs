@@ -14,16 +14,17 @@ use truing_core::publish::Producer;
 use truing_core::verification::{End, Ran};
 use truing_forge::github::{GitHub, Protection};
 use truing_git::{Git, GitError, Mirror, Repository};
+use truing_loops::checkout::Rules;
+use truing_loops::converge::local::branch;
+use truing_loops::machine::UniqueIds;
+use truing_loops::verify::{State, laid_out, laid_out_of};
 
 use super::columns::folded;
 use super::converge::{NO_TARGET, SHALLOW, Site, UNCOMMITTED, not_disabled, not_written, site};
 use super::error::{CliError, Exit};
 use super::review::{Target, own_file};
 use super::{Context, runtime};
-use crate::loops::checkout::Rules;
-use crate::loops::converge::local::branch;
-use crate::loops::verify::{State, laid_out, laid_out_of};
-use crate::wiring::{self, UniqueIds};
+use crate::wiring;
 
 /// Check whether a converge run could start here, and say what is missing
 ///
@@ -352,7 +353,7 @@ async fn change(repository: &Repository, head: &Sha, found: &mut Found) -> Resul
 
 /// The strongest sandbox of the machine, if that is enough.
 async fn sandbox(found: &mut Found) -> Result<Level, CliError> {
-    let level = tokio::task::spawn_blocking(wiring::sandbox_level)
+    let level = tokio::task::spawn_blocking(truing_loops::machine::sandbox_level)
         .await
         .map_err(|error| CliError::failed("sandbox", format!("the sandbox could not be tried: {error}")))?;
     // A fixer may always run commands.

@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use truing_agent::prompt::case::FENCE;
 use truing_agent::prompt::{Fence, Listed, Problem, Prompts, Values, Wanted};
+use truing_loops::text::counted;
 
 use super::Context;
 use super::columns::folded;
 use super::error::{CliError, Exit};
-use crate::loops::text::counted;
 use crate::wiring;
 
 /// List, render, check and test prompts

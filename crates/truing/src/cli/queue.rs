@@ -4,13 +4,13 @@ use serde::Serialize;
 use truing_core::id::Key;
 use truing_core::port::{Act, Operations as _, Records as _};
 use truing_core::slot::{Command, Limits, Refused, Slot};
+use truing_loops::slots::{StepError, step};
 use truing_store::Sqlite;
 
 use super::error::{CliError, Exit};
 use super::kill::held_back;
 use super::target::{Target, actor, existing_records, instant, state, store_error, tell_absent};
 use super::{Context, runtime};
-use crate::slots::{StepError, step};
 use crate::wiring;
 
 /// Show the queue of pull requests and jobs, and retry or drop an entry

@@ -1,4 +1,4 @@
-//! `truing reader`: the other end of [`crate::reader`]. Hidden: it is for `truing serve` alone.
+//! `truing reader`: the other end of [`truing_loops::reader`]. Hidden: it is for `truing serve` alone.
 
 use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,6 @@ use truing_reader::serve::{ServeError, serve_parent, serve_sources_to_parent, se
 
 use super::Context;
 use super::error::{CliError, Exit};
-use crate::wiring;
 
 /// The process that reads repository files for `truing serve`, which starts it and speaks JSON with it
 #[derive(clap::Args, Debug)]
@@ -46,6 +45,6 @@ fn serve(tree: &Path, args: &Args) -> Result<(), ServeError> {
     match (args.tools, args.sources) {
         (true, _) => serve_tools_to_parent(sandbox),
         (_, true) => serve_sources_to_parent(sandbox),
-        (false, false) => serve_parent(sandbox, || wiring::packs_with(args.rules.as_deref())),
+        (false, false) => serve_parent(sandbox, || truing_loops::reader::packs_with(args.rules.as_deref())),
     }
 }

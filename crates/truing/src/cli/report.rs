@@ -24,12 +24,12 @@ use truing_core::id::{Key, Millis};
 use truing_core::line::counted;
 use truing_core::money::MicroUsd;
 use truing_core::port::{Clock as _, Converges as _, Described, Jobs as _, Records as _, Slots as _};
+use truing_loops::machine::SystemClock;
 use truing_store::{Ended, EndedRun, Sqlite};
 
 use super::error::{CliError, Exit};
 use super::target::{existing_records, instant, store_error, tell_absent};
 use super::{Context, Format, breaker, runtime, sync};
-use crate::wiring::SystemClock;
 use figures::{Figures, Tally};
 use run::Run;
 

@@ -5,6 +5,8 @@ pub(super) mod json;
 pub(super) mod markdown;
 mod publish;
 mod pull;
+#[cfg(test)]
+mod sample;
 pub(super) mod sarif;
 mod tape;
 mod target;
@@ -27,22 +29,22 @@ use truing_core::id::{Key, Sha};
 use truing_core::outcome::OutcomeKind;
 use truing_core::port::{Clock as _, Ids as _};
 use truing_git::{Git, GitError, Index, Repository};
+use truing_loops::agent::AgentError;
+use truing_loops::attempts::Attempts;
+use truing_loops::checkout;
+use truing_loops::compare::Head;
+use truing_loops::local::{Local, LocalError, Review};
+use truing_loops::machine::{SystemClock, UniqueIds};
+use truing_loops::memory::Unopened;
+use truing_loops::reader::ChildReader;
+use truing_loops::reading::ReadingError;
 use truing_store::{OpenError, Sqlite};
 
 use super::destination::Destination;
 use super::error::{CliError, Exit};
 use super::output::{Output, quoted};
 use super::{ColorWhen, Context, Format, diff, runtime};
-use crate::loops;
-use crate::loops::agent::AgentError;
-use crate::loops::attempts::Attempts;
-use crate::loops::checkout;
-use crate::loops::compare::Head;
-use crate::loops::local::{Local, LocalError, Review};
-use crate::loops::memory::Unopened;
-use crate::loops::reading::ReadingError;
-use crate::reader::ChildReader;
-use crate::wiring::{self, SystemClock, UniqueIds};
+use crate::wiring;
 use fix::Fixing;
 use publish::Published;
 use tape::Tapes;
@@ -303,7 +305,7 @@ impl Command {
         let reader = wiring::local_reader(&self.config.rules)?;
         let git = wiring::git(&self.environment).await?;
         let repository = self.open(&git).await.map_err(wiring::git_error)?;
-        self.asked_for(loops::local::key(&repository));
+        self.asked_for(truing_loops::local::key(&repository));
         // Before the review: it would see what a killed run has left.
         let mut fixing = if self.args.fix { Some(self.fixing(repository.root())?) } else { None };
         let head = match &self.args.head {
@@ -428,12 +430,12 @@ impl Command {
         let tree = match index {
             None => root,
             Some(index) => {
-                let paths = loops::fix::paths(&review.kept.open);
+                let paths = truing_loops::fix::paths(&review.kept.open);
                 index.export(folder.path(), Some(&paths)).await.map_err(wiring::git_error)?;
                 folder.path()
             }
         };
-        let plan = loops::fix::plan(&review.kept.open, tree, &config.rules.packs, reader).await?;
+        let plan = truing_loops::fix::plan(&review.kept.open, tree, &config.rules.packs, reader).await?;
         let fixed = fixing.carry_out(plan, SystemClock.now())?;
         if fixed && index.is_some() {
             self.output.say("the index is as it was: `git add` the files to commit them as they are now");
@@ -494,7 +496,7 @@ impl Command {
                     + &published.map_or_else(String::new, Published::text)
             }
             Format::Markdown => {
-                let by = loops::text::by(&review.record);
+                let by = truing_loops::text::by(&review.record);
                 markdown::report(&markdown::of(review, &findings, head, (configured, &by)))
             }
             Format::Sarif => {

@@ -15,6 +15,8 @@ use truing_core::increment::Renames;
 use truing_core::outcome::{Coverage, NotReviewed, SkipReason};
 use truing_core::suppression::IdleSuppression;
 use truing_diff::RepoPath;
+use truing_loops::desired::worst_first;
+use truing_loops::text::{by_severity, counted};
 use truing_reader::{InProcess, Listed, Packs, Tested};
 
 use super::destination::Destination;
@@ -22,8 +24,6 @@ use super::error::{CliError, Exit};
 use super::output::json_line;
 use super::review::{json, markdown, sarif, text};
 use super::{Context, Format};
-use crate::loops::desired::worst_first;
-use crate::loops::text::{by_severity, counted};
 use crate::wiring;
 
 /// List rules, check whole files with them, or run the rules' own examples

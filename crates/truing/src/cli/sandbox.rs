@@ -20,7 +20,6 @@ use truing_git::PrivateFolder;
 use super::Context;
 use super::error::{CliError, Exit};
 use super::output::escaped;
-use crate::wiring;
 
 /// The most that a command may print, on each of its streams.
 const MAX_OUTPUT_BYTES: u64 = 64 << 20;
@@ -117,7 +116,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
 
 impl CheckArgs {
     fn run(&self, context: &Context) -> Result<Exit, CliError> {
-        let level = self.level.map_or_else(wiring::sandbox_level, Level::from);
+        let level = self.level.map_or_else(truing_loops::machine::sandbox_level, Level::from);
         let answer = Answer { level, memory: WATCHER, checks: check(level).map_err(sandbox_error)? };
         context.output.answer(&answer, || answer.text())?;
         let escaped = answer.checks.iter().any(Check::escaped);
@@ -147,7 +146,7 @@ impl RunArgs {
     fn run(&self, context: &Context) -> Result<Exit, CliError> {
         let wanted = context.config(&[])?.sandbox.level;
         let private = PrivateFolder::new().map_err(|error| sandbox_error(error.into()))?;
-        let level = at_least(wanted, wiring::sandbox_level()).map_err(sandbox_error)?;
+        let level = at_least(wanted, truing_loops::machine::sandbox_level()).map_err(sandbox_error)?;
         let here = context.environment.directory();
         let mut job = Job::new(level, here, Run::Program(self.argv.clone())).map_err(sandbox_error)?;
         job.sockets = true;

@@ -14,6 +14,7 @@ use truing_config::environment::Environment;
 use truing_config::layer::Flag;
 use truing_core::port::Clock as _;
 use truing_forge::webhook::HookSecret;
+use truing_loops::machine::SystemClock;
 use truing_store::{LockError, ServeLock};
 
 use super::Context;
@@ -24,8 +25,8 @@ use crate::serve::housekeeping;
 use crate::serve::ingress::{Bounds, Settings};
 use crate::serve::notify::keep_telling;
 use crate::serve::{Role, ServeError, Service};
+use crate::wiring;
 use crate::wiring::jobs::Calendars;
-use crate::wiring::{self, SystemClock};
 
 /// Run the service: receive webhooks and review pull requests
 #[derive(clap::Args, Debug)]

@@ -18,6 +18,7 @@ use truing_config::layer::SourceFile;
 use truing_config::sync::JobConfig;
 use truing_config::{REPOSITORY_FILE, repository_file};
 use truing_core::follow::{Change, Kind, Unguarded, Verdict};
+use truing_loops::sync::{Decided, Pinned, Question, SyncError, decided, pinned, pinned_by};
 use truing_upstream::archives::Archives;
 use truing_upstream::constraint::{self, ConstraintError};
 use truing_upstream::index::Index;
@@ -29,7 +30,6 @@ use super::columns::{COLUMNS, folded};
 use super::error::{CliError, Exit};
 use super::output::quoted;
 use super::{Context, runtime};
-use crate::loops::sync::{Decided, Pinned, Question, SyncError, decided, pinned, pinned_by};
 use crate::wiring::child_reader;
 
 /// Follow an upstream package: decide what a new release requires, and do it

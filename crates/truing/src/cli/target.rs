@@ -9,11 +9,11 @@ use truing_config::problem::Origin;
 use truing_core::id::{Key, Millis};
 use truing_core::port::{Described, Operations as _, Records as _, Slots as _, StoreError};
 use truing_core::slot::{Command, Limits, Slot, State};
+use truing_loops::slots::{StepError, end_orphans, step};
 use truing_store::{CommandLock, LockError, Sqlite, is_served, server_of};
 
 use super::error::CliError;
 use super::output::Output;
-use crate::slots::{StepError, end_orphans, step};
 use crate::wiring;
 
 /// The store, unless nothing has ever been stored: looking does not make a database. One that was deleted under a server is

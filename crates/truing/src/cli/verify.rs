@@ -9,11 +9,11 @@ use truing_agent::verify::{Reached, Verified};
 use truing_config::value::ShownDuration;
 use truing_core::line::{counted, visible};
 use truing_core::verification::{Checked, End, Ran, Verdict};
+use truing_loops::verify::{Answer, LayOutError, Question, verified};
 
 use super::error::{CliError, Exit};
 use super::review::own_file;
 use super::{Context, runtime};
-use crate::loops::verify::{Answer, LayOutError, Question, verified};
 use crate::wiring;
 
 /// Run a repository's own set-up and checks as the loops do

@@ -12,6 +12,9 @@ use truing_core::money::MicroUsd;
 use truing_core::outcome::OutcomeRecord;
 use truing_core::port::{Event, Jobs as _, Ledger as _, Operations as _, Slots as _};
 use truing_core::slot::{Hold, State, Why};
+use truing_loops::budget::Budgets;
+use truing_loops::pull::own_key;
+use truing_loops::text;
 use truing_store::Sqlite;
 
 use super::budget::{Row, sums};
@@ -22,9 +25,6 @@ use super::output::Output;
 use super::report::run::result as word_of;
 use super::target::{Target, existing_store, instant, state, store_error};
 use super::{Context, runtime};
-use crate::budget::Budgets;
-use crate::loops::pull::own_key;
-use crate::loops::text;
 
 /// Events shown: one screen.
 const EVENTS: usize = 12;

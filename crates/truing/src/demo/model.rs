@@ -9,12 +9,12 @@ use truing_config::layer::SourceFile;
 use truing_core::ledger::Usage;
 use truing_core::money::MicroUsd;
 use truing_fakes::model::{FakeModel, KEY, Script};
+use truing_loops::agent::Agent;
+use truing_loops::reader::ChildReader;
 use truing_model::price::Prices;
 use truing_store::Sqlite;
 
 use super::{DemoError, set_up, taken};
-use crate::loops::agent::Agent;
-use crate::reader::ChildReader;
 use crate::wiring;
 
 /// What it says.

@@ -22,13 +22,13 @@ use truing_fakes::forge::{FakeForge, IssueView, PullView, Repo};
 use truing_fakes::model::{FakeModel, KEY, Script};
 use truing_fakes::registry::{FakeRegistry, Kind, digest};
 use truing_fakes::repo::Commit;
+use truing_loops::machine::SystemClock;
+use truing_loops::reader::ChildReader;
 use truing_store::Sqlite;
 
 use super::{Asked, DemoError, FORGE, LOGIN, NAME, OWNER, TOKEN, WRITER, set_up, taken};
 use crate::cli::breaker;
 use crate::cli::sync::run::Run;
-use crate::reader::ChildReader;
-use crate::wiring::SystemClock;
 use plot::{Act, CHECK, FIRST, MANIFEST, OURS, PACKAGE, PORTED, Scene, THEIRS, TURNS, UNPORTED};
 
 /// The job's branch.

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use truing_core::id::{PrId, Sha};
 use truing_core::port::{Conversation as _, PullState, Revision};
 use truing_diff::parse;
+use truing_loops::checkout::changed;
+use truing_loops::reading::Change;
 
 use super::{ForgeTools, Wanted, Why, input};
-use crate::loops::checkout::changed;
-use crate::loops::reading::Change;
 use crate::wiring;
 
 /// The most bytes of a diff that are told at once.

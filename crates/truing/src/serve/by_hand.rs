@@ -4,9 +4,9 @@
 use truing_core::id::{Key, Millis};
 use truing_core::port::{Records, Slots};
 use truing_core::slot::{Command, Limits, Loop, Refused, State};
+use truing_loops::slots::{StepError, step};
 
 use super::scheduler::{Lease, lease_of};
-use crate::slots::{StepError, step};
 
 /// Why there is no lease.
 #[derive(Debug, thiserror::Error)]

@@ -12,12 +12,13 @@ use truing_core::follow::record::{Kind as End, Record};
 use truing_core::id::Millis;
 use truing_core::port::{Clock as _, Jobs as _, Operations as _, Slots as _, StoreError};
 use truing_core::slot::{Loop, Slot, State};
+use truing_loops::machine::SystemClock;
+use truing_loops::review::Counts as _;
 use truing_store::Sqlite;
 
 use super::by_hand::NotLeased;
 use super::jobs::{JobRun, NoRun};
 use super::metrics::Metrics;
-use crate::wiring::SystemClock;
 
 /// First wait of a job that could not begin, in milliseconds; doubled each time.
 pub(super) const AGAIN: i64 = 5 * 60 * 1000;

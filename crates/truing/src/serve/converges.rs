@@ -26,18 +26,19 @@ use truing_core::publish::Producer;
 use truing_core::slot::{Command, Limits, Loop, Refused, State, Then, Why, Wish};
 use truing_forge::github::GitHub;
 use truing_git::{Git, GitError, Mirror};
+use truing_loops::checkout::Rules;
+use truing_loops::converge::pull::{self, Pull};
+use truing_loops::converge::{Crew, Lap, Left, Looks, Stint, words};
+use truing_loops::machine::{SystemClock, UniqueIds};
+use truing_loops::review::Stopped;
+use truing_loops::slots::{StepError, step};
+use truing_loops::versions;
+use truing_loops::write_gate::StoreGate;
 
 use super::by_hand::{self, NotLeased};
 use super::scheduler::Lease;
 use super::worker;
-use crate::loops::checkout::Rules;
-use crate::loops::converge::pull::{self, Pull};
-use crate::loops::converge::{Crew, Lap, Left, Looks, Stint, words};
-use crate::loops::review::Stopped;
-use crate::loops::versions;
-use crate::loops::write_gate::StoreGate;
-use crate::slots::{StepError, step};
-use crate::wiring::{self, SystemClock, UniqueIds};
+use crate::wiring;
 
 use listener::StopListener;
 pub use no_run::NoPullRun;

@@ -19,6 +19,13 @@ use truing_core::publish::Producer;
 use truing_core::slot::{Command, Limits, Loop, Refused, Then, Why};
 use truing_forge::github::{GitHub, RemoteError};
 use truing_git::{Git, Remote};
+use truing_loops::machine::{SystemClock, UniqueIds};
+use truing_loops::reader::ChildReader;
+use truing_loops::slots::{StepError, step};
+use truing_loops::sync::port::Porter;
+use truing_loops::sync::run::Following;
+use truing_loops::versions;
+use truing_loops::write_gate::StoreGate;
 use truing_store::Sqlite;
 use truing_upstream::archives::Archives;
 use truing_upstream::index::Index;
@@ -27,13 +34,7 @@ use super::by_hand::{self, NotLeased};
 use super::calendar::AGAIN;
 use super::switch::KillSwitch;
 use super::worker;
-use crate::loops::sync::port::Porter;
-use crate::loops::sync::run::Following;
-use crate::loops::versions;
-use crate::loops::write_gate::StoreGate;
-use crate::reader::ChildReader;
-use crate::slots::{StepError, step};
-use crate::wiring::{self, SystemClock, UniqueIds};
+use crate::wiring;
 
 /// A job with all that a run of it needs.
 #[derive(Debug)]

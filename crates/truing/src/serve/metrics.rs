@@ -18,6 +18,7 @@ use prometheus::{
 use truing_core::follow::record::Kind as End;
 use truing_core::ledger::Usage;
 use truing_core::outcome::{OutcomeKind, OutcomeRecord};
+use truing_loops::review::Counts;
 use truing_store::{Meter, Sqlite};
 
 pub use self::table::{Kind, METRICS, Metric, page};
@@ -162,30 +163,9 @@ impl Metrics {
         let _ = self.0.store.set(store.clone());
     }
 
-    /// A run of a loop has ended with an outcome, in that loop's word.
-    pub fn run_ended(&self, of: &str, outcome: &str) {
-        self.0.runs.with_label_values(&[of, outcome]).inc();
-    }
-
     /// A run's lease has ended, however that was, after so long.
     pub fn run_took(&self, took: Duration) {
         self.0.run_seconds.observe(took.as_secs_f64());
-    }
-
-    /// A review was computed; counts what its model did, if one took part.
-    pub fn reviewed(&self, record: &OutcomeRecord) {
-        let Some(modelled) = &record.modelled else { return };
-        let Usage { input, output, cache_read, cache_write_5m, cache_write_1h } = modelled.tokens;
-        let written = cache_write_5m.saturating_add(cache_write_1h);
-        for (kind, count) in TOKENS.into_iter().zip([input, output, cache_read, written]) {
-            self.0.model_tokens.with_label_values(&[kind]).inc_by(count);
-        }
-        let denials = modelled.denials.values().map(|count| u64::from(*count)).sum();
-        self.0.model_denials.inc_by(denials);
-        for (server, count) in &modelled.servers_failed {
-            self.0.mcp_failures.with_label_values(&[server]).inc_by(u64::from(*count));
-        }
-        self.0.review_cost.observe(record.cost_micro_usd.0 as f64 / MICRO);
     }
 
     /// Calls of models were tried again so often, since the service was started.
@@ -223,6 +203,27 @@ impl Metrics {
             tracing::error!(%error, "the metrics cannot be told");
         }
         String::from_utf8(text).unwrap_or_default()
+    }
+}
+
+impl Counts for Metrics {
+    fn run_ended(&self, of: &str, outcome: &str) {
+        self.0.runs.with_label_values(&[of, outcome]).inc();
+    }
+
+    fn reviewed(&self, record: &OutcomeRecord) {
+        let Some(modelled) = &record.modelled else { return };
+        let Usage { input, output, cache_read, cache_write_5m, cache_write_1h } = modelled.tokens;
+        let written = cache_write_5m.saturating_add(cache_write_1h);
+        for (kind, count) in TOKENS.into_iter().zip([input, output, cache_read, written]) {
+            self.0.model_tokens.with_label_values(&[kind]).inc_by(count);
+        }
+        let denials = modelled.denials.values().map(|count| u64::from(*count)).sum();
+        self.0.model_denials.inc_by(denials);
+        for (server, count) in &modelled.servers_failed {
+            self.0.mcp_failures.with_label_values(&[server]).inc_by(u64::from(*count));
+        }
+        self.0.review_cost.observe(record.cost_micro_usd.0 as f64 / MICRO);
     }
 }
 

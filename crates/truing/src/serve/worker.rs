@@ -16,16 +16,16 @@ use truing_core::port::{
 use truing_core::slot::{Command, Limits, Loop, Refused, Then, Why};
 use truing_forge::github::RemoteError;
 use truing_forge::publisher::Reconciled;
+use truing_loops::agent::Agent;
+use truing_loops::checkout::Checkout;
+use truing_loops::review::{Counts as _, Heard, Served, Stopped};
+use truing_loops::slots::{StepError, step};
+use truing_loops::telemetry;
 
 use super::converges::{self, PullRun};
 use super::scheduler::Lease;
 use super::writes::TracedPull;
 use super::{Forges, House, notify};
-use crate::loops::agent::Agent;
-use crate::loops::checkout::Checkout;
-use crate::loops::review::{Heard, Served, Stopped};
-use crate::slots::{StepError, step};
-use crate::telemetry;
 use crate::wiring;
 
 /// Wall clock of one review step (design.md section 2).
@@ -404,7 +404,7 @@ where
         asked: lease.asked,
         heard,
         gate: &house.gate(),
-        metrics: &house.metrics,
+        counts: &house.metrics,
     };
     // What runs for it, children too, ends with it.
     let trace = telemetry::review(&run.id, &run.key, Some(repo), Some(id.number));

@@ -10,9 +10,9 @@ use truing_core::port::{Forge, ForgeError, InlineDraft, PullRequest};
 use truing_core::publish::{Bounds, DesiredStatus, Hold, Item, Observed, Producer, StatusState};
 use truing_forge::github::{GitHub, RemoteError};
 use truing_git::Remote;
+use truing_loops::telemetry;
 
 use super::Forges;
-use crate::telemetry;
 
 /// One call that writes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]

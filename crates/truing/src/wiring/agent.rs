@@ -15,6 +15,10 @@ use truing_config::sync::JobConfig;
 use truing_config::{Config, Runtime, SkillsDir, layer};
 use truing_core::secret::Secret;
 use truing_git::programs::NOT_FOUND;
+use truing_loops::agent::{Agent, Hired, Shelf, SwitchGate};
+use truing_loops::budget::{Budgets, Priced};
+use truing_loops::machine::SystemClock;
+use truing_loops::sync::port::Porter;
 #[cfg(feature = "aws")]
 use truing_model::aws::AwsLogin;
 use truing_model::cassette::{Cassette, Hide, Recording, Tape};
@@ -24,11 +28,8 @@ use truing_model::provider::{Login, Provider, ProviderError};
 use truing_reader::redact::redact;
 use truing_store::Sqlite;
 
-use super::{SystemClock, bad_pattern, child_reader, open_store, prompts};
-use crate::budget::{Budgets, Priced};
+use super::{bad_pattern, child_reader, open_store, prompts};
 use crate::cli::error::CliError;
-use crate::loops::agent::{Agent, Hired, Shelf, SwitchGate};
-use crate::loops::sync::port::Porter;
 use crate::serve::worker::STEP_TIME;
 
 /// The model's share of the time of a served step, in percent.
@@ -181,7 +182,12 @@ fn runtime(config: &Config, environment: &Environment) -> Result<Conversation, C
             let version = &config.review.claude_version;
             let program = located(&config.review.claude, environment);
             let cli = program.and_then(|program| {
-                Cli::new(&program, version, config.review.claude_start, super::sandbox_level())
+                Cli::new(
+                    &program,
+                    version,
+                    config.review.claude_start,
+                    truing_loops::machine::sandbox_level(),
+                )
             });
             let teams =
                 environment.get("CLAUDE_CODE_EXPERIMENTAL_AGENT_TEAMS").and_then(|said| said.to_str());

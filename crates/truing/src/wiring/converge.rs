@@ -6,12 +6,12 @@ use truing_config::converge::Bugteam;
 use truing_config::environment::Environment;
 use truing_config::{Config, Runtime};
 use truing_core::converge::Code;
+use truing_loops::checkout::Rules;
+use truing_loops::converge::{Crew, Looks};
 use truing_store::Sqlite;
 
 use super::{agent, verify};
 use crate::cli::error::CliError;
-use crate::loops::checkout::Rules;
-use crate::loops::converge::{Crew, Looks};
 use crate::serve::converges::Converging;
 
 /// Who works.
@@ -25,7 +25,7 @@ pub fn crew(config: &Config, environment: &Environment, store: &Sqlite) -> Resul
         agent::native(&config, environment, store.clone()).map_err(|error| no_fixer(&name, error))
     });
     let fixer = fixer.transpose()?;
-    let sandbox = super::sandbox_level();
+    let sandbox = truing_loops::machine::sandbox_level();
     kept_in(sandbox)?;
     Ok(Crew { auditor, fixer, sandbox })
 }

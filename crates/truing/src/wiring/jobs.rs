@@ -7,14 +7,14 @@ use truing_agent::verify::Verifier;
 use truing_config::Config;
 use truing_config::environment::Environment;
 use truing_config::sync::JobConfig;
+use truing_loops::reader::ChildReader;
+use truing_loops::sync::port::Porter;
 use truing_upstream::archives::Archives;
 use truing_upstream::index::Index;
 
 use super::{ServedHouse, agent, mirrors, open_store, verify};
 use crate::cli::error::CliError;
 use crate::cli::sync::{cache, index_of};
-use crate::loops::sync::port::Porter;
-use crate::reader::ChildReader;
 use crate::serve::calendar::Calendar;
 use crate::serve::jobs::JobRun;
 

@@ -10,6 +10,7 @@ use truing_config::secret::Secret;
 use truing_config::value::Value;
 use truing_config::{Config, ForgeKind};
 use truing_core::secret::Secret as Hidden;
+use truing_loops::agent;
 use truing_store::Sqlite;
 
 use crate::cli::error::CliError;
@@ -31,10 +32,10 @@ pub(super) fn servers(
     config: &Config,
     environment: &Environment,
     store: &Sqlite,
-) -> Result<(Vec<Server>, Vec<OwnTools>), CliError> {
+) -> Result<(Vec<Server>, Vec<agent::OwnTools>), CliError> {
     let is_program = |server: &McpConfig| matches!(server.way, McpWay::Program { .. });
     if config.mcp.values().any(is_program) {
-        at_least(Level::Full, super::sandbox_level()).map_err(|error| {
+        at_least(Level::Full, truing_loops::machine::sandbox_level()).map_err(|error| {
             CliError::failed("sandbox_weak", format!("[mcp]: {error}"))
                 .hint("allow user namespaces; `truing sandbox check` tells what is stopped")
                 .hint("or run the server elsewhere, and give its `url`")
@@ -69,7 +70,7 @@ pub(super) fn servers(
                 let folder = super::own_folder(config)?;
                 let github = super::client(config, forge, environment, &folder)?;
                 let kind = config.forges.get(forge).map_or(ForgeKind::Github, |forge| forge.kind);
-                own.push(OwnTools {
+                let tools = OwnTools {
                     // Its way is known with the review.
                     server: server(Way::Within(Within::none())),
                     forge: forge.clone(),
@@ -78,7 +79,10 @@ pub(super) fn servers(
                     mirrors: super::mirrors(&folder),
                     store: store.clone(),
                     environment: environment.clone(),
-                });
+                };
+                own.push(Box::new(move |forge: &str, repository: &str, review: &str| {
+                    tools.of_review(forge, repository, review)
+                }) as agent::OwnTools);
             }
         }
     }

@@ -10,11 +10,11 @@ use truing_config::Config;
 use truing_config::environment::Environment;
 use truing_config::sync::JobConfig;
 use truing_config::verify::VerifyConfig;
+use truing_loops::converge::gate::Commands;
 use truing_upstream::own::User;
 use truing_upstream::version;
 
 use crate::cli::error::CliError;
-use crate::loops::converge::gate::Commands;
 
 /// Where it is kept what set-ups left, in the user's cache folder.
 const FOLDER: &str = "truing/verify";
@@ -55,7 +55,8 @@ fn runner(
         memory: config.memory,
         disk: config.disk,
     };
-    Verifier::new(plan, Cache::new(folder.join(FOLDER), kept), super::sandbox_level()).map_err(failed)
+    Verifier::new(plan, Cache::new(folder.join(FOLDER), kept), truing_loops::machine::sandbox_level())
+        .map_err(failed)
 }
 
 /// What runs the commands of the gate; none: it has none.

@@ -16,13 +16,11 @@ use std::time::Instant;
 
 use axum::http::StatusCode;
 use tempfile::TempDir;
-use truing::loops::checkout::Rules;
 use truing::serve::House;
 use truing::serve::commands::Commands;
 use truing::serve::scheduler::Scheduler;
 use truing::serve::worker::take;
-use truing::slots::step;
-use truing::wiring::{GitHubs, ThreadedReader, UniqueIds};
+use truing::wiring::{GitHubs, ThreadedReader};
 use truing_core::fair::Places;
 use truing_core::id::{Key, Millis, PrId, Sha, Span};
 use truing_core::port::{Clock as _, Ids as _, Records as _, Revision, RunRef, Slots as _, Watchlist as _};
@@ -33,6 +31,9 @@ use truing_forge::Secret;
 use truing_forge::github::{Credentials, GitHub, GitHubOptions};
 use truing_forge::marker::MarkerKeys;
 use truing_git::{Git, GitOptions};
+use truing_loops::checkout::Rules;
+use truing_loops::machine::UniqueIds;
+use truing_loops::slots::step;
 use truing_store::{Sqlite, Stage};
 
 use change::{BOT, FIXED, FORTY, FOUND, NEW, Picture, STAY};

@@ -9,10 +9,10 @@ use std::process::Command;
 use serde_json::{Value, json};
 use truing::demo::sync::{Event, Story};
 use truing::demo::{Demo, DemoError};
-use truing::reader::ChildReader;
 use truing::wiring;
 use truing_config::environment::Environment;
 use truing_core::sandbox::Level;
+use truing_loops::reader::ChildReader;
 
 use claude::claude;
 

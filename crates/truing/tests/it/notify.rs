@@ -14,7 +14,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use truing::serve::metrics::Metrics;
 use truing::serve::notify::{Mail, Sinks, Webhook, keep_telling, parking};
-use truing::wiring::SystemClock;
 use truing_config::secret::SecretText;
 use truing_core::id::{Key, Millis, Span, Version};
 use truing_core::port::{
@@ -22,6 +21,7 @@ use truing_core::port::{
 };
 use truing_core::slot::{self, Hold, Slot};
 use truing_core::switch::{Mode, Turn};
+use truing_loops::machine::SystemClock;
 use truing_store::Sqlite;
 
 fn store(folder: &Path) -> Sqlite {

@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use truing::reader::ChildReader;
 use truing::wiring::ThreadedReader;
 use truing_core::port::{ChangedFile, ReadRequest, Reader, ReaderError};
 use truing_core::sandbox::Level;
 use truing_diff::RepoPath;
+use truing_loops::reader::ChildReader;
 use truing_reader::protocol::{Hello, MAX_HELLO_BYTES};
 
 use files::READY;

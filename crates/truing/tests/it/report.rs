@@ -8,7 +8,6 @@ use std::process::Command;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use truing::wiring::SystemClock;
 use truing_core::converge::{self, Code, Exit, Line};
 use truing_core::follow::Verdict;
 use truing_core::follow::breaker::{End, Limits, Target};
@@ -17,6 +16,7 @@ use truing_core::follow::record::{Evidence, Pull, PullKind, Record, Result as Ou
 use truing_core::id::{Key, Millis, RunId, Sha, Token};
 use truing_core::money::MicroUsd;
 use truing_core::port::{Converges as _, Described, Jobs as _, Records as _, RunRef, Slots as _};
+use truing_loops::machine::SystemClock;
 use truing_store::Sqlite;
 
 const TRUING: &str = env!("CARGO_BIN_EXE_truing");

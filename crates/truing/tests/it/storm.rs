@@ -15,10 +15,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use truing::wiring::SystemClock;
 use truing_core::id::{Key, PrId};
 use truing_fakes::forge::{Chaos, Delivery, Hook, NewPull, Options, PullView, Repo};
 use truing_fakes::repo::Commit;
+use truing_loops::machine::SystemClock;
 use truing_store::{Sqlite, Stage};
 
 use watch::Watched;

@@ -11,6 +11,7 @@ use truing_core::finding::{Finding, Severity};
 use truing_core::line::counted;
 use truing_core::money::MicroUsd;
 use truing_core::{dismissal, line};
+use truing_loops::converge::words::origin;
 
 use super::local::Ready;
 use super::outcome::{self, MODEL_HINT, finding_of};
@@ -20,7 +21,6 @@ use super::{Args as ConvergeArgs, Way, exit, pull, refused, severity};
 use crate::cli::columns::folded;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::{Context, runtime};
-use crate::loops::converge::words::origin;
 
 /// Characters of a line that is shown.
 const MAX_CHARS: usize = 300;

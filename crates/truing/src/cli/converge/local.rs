@@ -9,20 +9,21 @@ use truing_core::converge::{Act, Code, Exit as End, Run};
 use truing_core::id::{Key, RunId, Sha, Span, Token};
 use truing_core::port::{Clock as _, Converges as _, Ids as _};
 use truing_git::{Git, GitError, Mirror, Remote, Repository};
+use truing_loops::budget::name_of_remote;
+use truing_loops::converge::local::{Local, RUNS, audit_key, branch, checked_out, key};
+use truing_loops::converge::lock::{RunLock, RunLockError};
+use truing_loops::converge::{Crew, Lap, Left, Looks, Stint, Told, words};
+use truing_loops::machine::{SystemClock, UniqueIds};
+use truing_loops::versions;
 use truing_store::Sqlite;
 
 use super::outcome::interrupted;
 use super::turn::Turn;
 use super::{Args, NO_TARGET, UNCOMMITTED, refusal};
-use crate::budget::name_of_remote;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::review::own_file;
 use crate::cli::target::{store_error, switched_on};
-use crate::loops::converge::local::{Local, RUNS, audit_key, branch, checked_out, key};
-use crate::loops::converge::lock::{RunLock, RunLockError};
-use crate::loops::converge::{Crew, Lap, Left, Looks, Stint, Told, words};
-use crate::loops::versions;
-use crate::wiring::{self, SystemClock, UniqueIds};
+use crate::wiring;
 
 /// Where locks of runs are, beside the database.
 pub(super) const LOCKS: &str = "converge";

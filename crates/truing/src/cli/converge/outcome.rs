@@ -11,14 +11,14 @@ use truing_core::id::Sha;
 use truing_core::line;
 use truing_core::money::MicroUsd;
 use truing_git::Mirror;
+use truing_loops::converge::local::branch;
+use truing_loops::converge::words;
 
 use super::{Args, exit};
 use crate::cli::Context;
 use crate::cli::columns::folded;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::review::json::found;
-use crate::loops::converge::local::branch;
-use crate::loops::converge::words;
 use crate::wiring;
 
 /// Characters of a reason.

@@ -9,6 +9,7 @@ use truing_core::port::{Act, Operations as _};
 use truing_core::slot::Limits;
 use truing_forge::github::GitHub;
 use truing_git::{Git, Mirror};
+use truing_loops::slots::StepError;
 use truing_store::Sqlite;
 
 use super::local::never_begun;
@@ -19,7 +20,6 @@ use crate::cli::review::Target;
 use crate::cli::target::{actor, at_work, instant, store_error, switched_on};
 use crate::serve::by_hand::NotLeased;
 use crate::serve::converges::{Converging, NoPullRun, PullRun};
-use crate::slots::StepError;
 use crate::wiring;
 
 /// Runs it, or goes on with the run that was interrupted.

@@ -5,11 +5,11 @@ use std::path::Path;
 use truing_config::converge::{Bugteam, Lifecycle};
 use truing_core::converge::Code;
 use truing_core::id::Key;
+use truing_loops::converge::lock::{RunLock, RunLockError};
 
 use super::{Args, refusal};
 use crate::cli::Context;
 use crate::cli::error::CliError;
-use crate::loops::converge::lock::{RunLock, RunLockError};
 
 /// Who owns what a run works in, as `--lifecycle` takes it.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]

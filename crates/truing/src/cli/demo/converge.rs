@@ -1,11 +1,12 @@
 //! `truing demo converge`: a pull request and a branch with a planted bug, audited and mended until an audit is clean.
 
+use truing_loops::converge::words::counted;
+
 use super::{Context, failed, staying};
 use crate::cli::columns::folded;
 use crate::cli::error::{CliError, Exit};
 use crate::demo::converge::{Fix, OnBranch, OnPull, Report, Reviewed, Story, Thread};
 use crate::demo::{WRITER, pulls_page};
-use crate::loops::converge::words::counted;
 use crate::wiring::converge::kept_in;
 
 /// Before a line of the story, and one of what somebody wrote.
@@ -16,7 +17,7 @@ const SHORT: usize = 7;
 
 pub(super) async fn tell(stay: bool, context: &Context) -> Result<Exit, CliError> {
     let output = context.output;
-    let level = tokio::task::spawn_blocking(crate::wiring::sandbox_level).await.map_err(|error| {
+    let level = tokio::task::spawn_blocking(truing_loops::machine::sandbox_level).await.map_err(|error| {
         CliError::failed("demo", format!("the sandbox of this machine cannot be tried: {error}"))
     })?;
     kept_in(level)?;

@@ -20,7 +20,7 @@ const LOOK: [&str; 2] = ["sync status rim", "report --loop sync --format html > 
 
 pub(super) async fn tell(stay: bool, context: &Context) -> Result<Exit, CliError> {
     let output = context.output;
-    let level = tokio::task::spawn_blocking(crate::wiring::sandbox_level).await.map_err(|error| {
+    let level = tokio::task::spawn_blocking(truing_loops::machine::sandbox_level).await.map_err(|error| {
         CliError::failed("demo", format!("the sandbox of this machine cannot be tried: {error}"))
     })?;
     let mut intro = folded(

@@ -11,11 +11,11 @@ use truing_agent::prompt::case::Case;
 use truing_agent::prompt::{Mutant, Prompts};
 use truing_config::PromptsConfig;
 use truing_core::money::MicroUsd;
+use truing_loops::text::counted;
 
 use super::super::columns::folded;
 use super::super::error::{CliError, Exit};
 use super::super::{Context, runtime};
-use crate::loops::text::counted;
 use crate::wiring;
 use stage::{CASE_MONEY, Played, Stage};
 

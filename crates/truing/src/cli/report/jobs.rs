@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use truing_core::id::Millis;
 use truing_core::line;
 use truing_core::money::MicroUsd;
+use truing_loops::text::counted;
 
 use super::amount::{dollars, duration, each, share, short, success};
 use super::figures::{Count, Figures};
@@ -12,7 +13,6 @@ use super::run::{KINDS, words_of};
 use super::screen::unrecorded;
 use super::{JobLine, LoopFlag, Section, date, instant};
 use crate::cli::columns::folded;
-use crate::loops::text::counted;
 
 /// Reasons that are shown, the most frequent ones.
 const REASONS: usize = 8;

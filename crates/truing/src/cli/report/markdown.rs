@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 
 use truing_core::follow::record::Record;
 use truing_core::markdown::plain;
+use truing_loops::text::counted;
 
 use super::amount::{dollars, duration, each, share, short, success};
 use super::figures::{Count, Figures};
 use super::run::{KINDS, Run, word, words_of};
 use super::{Report, Section, date, instant};
-use crate::loops::text::counted;
 
 /// Reasons that are shown, the most frequent ones.
 const REASONS: usize = 10;

@@ -4,11 +4,12 @@
 mod markup;
 mod plot;
 
+use truing_loops::text::counted;
+
 use super::amount::{dollars, duration, each, percent, share, success};
 use super::figures::{Count, Figures};
 use super::run::{KINDS, Run, word, words_of};
 use super::{JobLine, Report, Section, instant};
-use crate::loops::text::counted;
 use markup::{Markup, element, link, style, text, void};
 
 /// Runs that are told one by one, the last ones.

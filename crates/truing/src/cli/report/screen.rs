@@ -4,13 +4,13 @@ use truing_core::id::Millis;
 use truing_core::line;
 use truing_core::money::MicroUsd;
 use truing_core::outcome::OutcomeKind;
+use truing_loops::text::counted;
 use truing_store::Ended;
 
 use super::amount::{dollars, duration, share};
 use super::date;
 use super::outcome::{Totals, days, totals};
 use crate::cli::target::instant;
-use crate::loops::text::counted;
 
 /// Reasons that are shown, the most frequent ones.
 const REASONS: usize = 8;

@@ -7,13 +7,13 @@ use std::sync::atomic::AtomicBool;
 use anstyle::{AnsiColor, Style};
 use truing_agent::tree::{Kept, Tree};
 use truing_core::id::Millis;
+use truing_loops::fix::lock::{FixLock, FixLockError};
+use truing_loops::fix::{FixError, Left, Plan, undo};
+use truing_loops::text::counted;
 
 use super::text::visible;
 use crate::cli::error::CliError;
 use crate::cli::output::Output;
-use crate::loops::fix::lock::{FixLock, FixLockError};
-use crate::loops::fix::{FixError, Left, Plan, undo};
-use crate::loops::text::counted;
 
 /// How many lines around a change the kept patch has, as git's own have.
 const CONTEXT: usize = 3;
@@ -204,15 +204,16 @@ impl From<FixError> for CliError {
         match error {
             FixError::Io(_) => Self::failed("fix", text)
                 .hint("nothing was changed; see that the folder for temporary files has room, or set TMPDIR"),
-            FixError::Reading(error) => crate::loops::local::LocalError::Reading(error).into(),
+            FixError::Reading(error) => truing_loops::local::LocalError::Reading(error).into(),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use truing_loops::fix::Change;
+
     use super::*;
-    use crate::loops::fix::Change;
 
     #[test]
     fn a_line_that_looks_like_the_name_of_a_file_is_shown_as_a_line() {

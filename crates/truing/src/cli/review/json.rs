@@ -10,11 +10,11 @@ use truing_core::outcome::{Coverage, OutcomeKind, Remembered, Runtime, Specialis
 use truing_core::recheck::Unverified;
 use truing_core::suppression::IdleSuppression;
 use truing_diff::RepoPath;
+use truing_loops::local::Review;
 
 use super::publish::Published;
 use crate::cli::error::CliError;
 use crate::cli::output::json_line;
-use crate::loops::local::Review;
 
 /// The fields' meaning and order are a contract.
 #[derive(Serialize)]

@@ -8,10 +8,10 @@ use truing_core::finding::Finding;
 use truing_core::markdown::{block, code, fence, plain, titled};
 use truing_core::outcome::{NotReviewed, OutcomeKind};
 use truing_diff::RepoPath;
+use truing_loops::local::Review;
+use truing_loops::text::{by_line, counted, remembered};
 
 use super::text::{self, compared, files, found, is_whole, visible};
-use crate::loops::local::Review;
-use crate::loops::text::{by_line, counted, remembered};
 
 /// The longest text, in bytes. GitHub's job summary takes 1 MiB from a step, which may write more than this.
 const MAX_BYTES: usize = 1_000_000;
@@ -177,7 +177,7 @@ mod tests {
     use truing_core::outcome::SkipReason;
 
     use super::*;
-    use crate::loops::desired::tests::finding;
+    use crate::cli::review::sample::finding;
 
     fn told(findings: &[Finding], not_reviewed: &[NotReviewed]) -> String {
         let findings: Vec<&Finding> = findings.iter().collect();

@@ -15,24 +15,25 @@ use truing_core::port::{
 };
 use truing_core::publish::StatusState;
 use truing_core::slot::{Hold, Loop, Then, Why};
+use truing_loops::attempts::Attempts;
+use truing_loops::compare::Against;
+use truing_loops::local::{Review, Reviewed};
+use truing_loops::machine::{SystemClock, UniqueIds};
+use truing_loops::memory::Kept;
+use truing_loops::review::Stopped;
+use truing_loops::slots::StepError;
+use truing_loops::text::counted;
 use truing_store::Sqlite;
 
 use super::text::{filled, visible};
 use crate::cli::error::CliError;
 use crate::cli::output::Output;
 use crate::cli::target::{actor, at_work, instant, rehearsal, store_error, switched_on};
-use crate::loops::attempts::Attempts;
-use crate::loops::compare::Against;
-use crate::loops::local::{Review, Reviewed};
-use crate::loops::memory::Kept;
-use crate::loops::review::Stopped;
-use crate::loops::text::counted;
 use crate::serve::House;
 use crate::serve::by_hand::{self, NotLeased};
 use crate::serve::worker::work;
 use crate::serve::writes::{Comment, Watched, Write, Writes};
-use crate::slots::StepError;
-use crate::wiring::{self, SystemClock, UniqueIds};
+use crate::wiring;
 
 /// Leases that one command takes because the head moved or somebody else was ahead.
 const MAX_ROUNDS: u32 = 3;
@@ -91,7 +92,7 @@ impl Publishing<'_> {
     /// The review, and what this call has paid for it.
     async fn reviewed(&self, store: Sqlite, writes: &Writes) -> Result<(Review, MicroUsd), CliError> {
         // Gone when this is done, whatever that comes to.
-        let temp = truing_git::PrivateFolder::new().map_err(crate::loops::local::LocalError::NoFolder)?;
+        let temp = truing_git::PrivateFolder::new().map_err(truing_loops::local::LocalError::NoFolder)?;
         let key = self.id.key();
         let limits = wiring::limits(&self.config.review, self.config.server.lease);
         let store = if self.dry_run { rehearsal(&store, temp.path(), &key).await? } else { store };
@@ -262,7 +263,7 @@ impl Publishing<'_> {
             modelled: None,
             started: now,
             ended: now,
-            versions: crate::loops::versions(),
+            versions: truing_loops::versions(),
         };
         let against = Against::Named(record.base.short().to_owned());
         Review { record, reviewed: Reviewed::Commit, against, kept: Kept::default(), unrecorded: None }

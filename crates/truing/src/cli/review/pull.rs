@@ -6,6 +6,10 @@ use std::path::Path;
 use truing_core::id::PrId;
 use truing_core::port::{Described, Forge as _, PullRequest, Records as _};
 use truing_forge::github::{GitHub, RemoteError};
+use truing_loops::checkout::{Checkout, CheckoutError, Rules};
+use truing_loops::local::LocalError;
+use truing_loops::machine::{SystemClock, UniqueIds};
+use truing_loops::pull::{Pull, own_key};
 use truing_store::Sqlite;
 
 use super::publish::Publishing;
@@ -13,10 +17,7 @@ use super::target::Target;
 use super::{Command, Names, exit};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::target::{existing_store, store_error, switched_on};
-use crate::loops::checkout::{Checkout, CheckoutError, Rules};
-use crate::loops::local::LocalError;
-use crate::loops::pull::{Pull, own_key};
-use crate::wiring::{self, SystemClock, UniqueIds};
+use crate::wiring;
 
 impl Command {
     pub(super) async fn review_pull(&self, pr: &str) -> Result<Exit, CliError> {

@@ -17,13 +17,13 @@ use truing_core::finding::{Category, Finding, FindingStatus, Place, Severity};
 use truing_core::id::{Millis, Sha};
 use truing_core::outcome::{Coverage, NotReviewed, OutcomeKind};
 use truing_diff::RepoPath;
+use truing_loops::local::Review;
 use truing_reader::Listed;
 use url::Url;
 
 use super::json::instant;
 use crate::cli::error::CliError;
 use crate::cli::output::json_line;
-use crate::loops::local::Review;
 
 /// Results of a run; GitHub refuses more.
 const MAX_RESULTS: usize = 25_000;
@@ -426,7 +426,7 @@ mod tests {
     use truing_core::outcome::SkipReason;
 
     use super::*;
-    use crate::loops::desired::tests::finding;
+    use crate::cli::review::sample::finding;
 
     /// What GitHub takes of a file, compressed.
     const MAX_UPLOAD_BYTES: usize = 10_000_000;

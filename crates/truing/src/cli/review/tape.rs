@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use truing_loops::agent::Agent;
 use truing_model::cassette::Recording;
 
 use super::Command;
 use crate::cli::error::CliError;
-use crate::loops::agent::Agent;
 use crate::wiring;
 
 /// The cassette in a folder.

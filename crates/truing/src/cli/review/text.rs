@@ -13,11 +13,11 @@ use truing_core::finding::{Finding, Severity};
 use truing_core::id::Sha;
 use truing_core::outcome::{Coverage, NotReviewed, Outcome, OutcomeKind, SkipReason};
 use truing_git::options::MAX_FILE_BYTES;
+use truing_loops::compare::Against;
+use truing_loops::local::{Review, Reviewed};
+use truing_loops::text::{by, counted, remembered};
 
 use crate::cli::columns::folded;
-use crate::loops::compare::Against;
-use crate::loops::local::{Review, Reviewed};
-use crate::loops::text::{by, counted, remembered};
 
 /// How wide text is, in columns.
 const WIDTH: usize = 80;
@@ -385,7 +385,7 @@ mod tests {
     use truing_core::finding::{Finding, Severity, Suggestion};
 
     use super::*;
-    use crate::loops::desired::tests::finding;
+    use crate::cli::review::sample::finding;
 
     fn at(first: u32, last: u32, snippet: &str) -> Finding {
         let mut finding = finding("1:0123456789abcdef-2", "src/a.py", first);

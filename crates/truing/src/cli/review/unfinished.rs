@@ -7,13 +7,13 @@ use std::time::Duration;
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{INTERRUPTED, Outcome, OutcomeKind};
 use truing_core::port::{Clock as _, StoreError};
+use truing_loops::attempts::Attempts;
+use truing_loops::machine::SystemClock;
 use truing_model::gateway;
 use truing_store::Sqlite;
 
 use super::Command;
 use crate::cli::error::{CliError, Exit};
-use crate::loops::attempts::Attempts;
-use crate::wiring::SystemClock;
 
 /// The time in which its calls have to be settled.
 const SETTLE_TIME: Duration = Duration::from_secs(1);

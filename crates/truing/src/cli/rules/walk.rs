@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use ignore::WalkBuilder;
 use truing_core::port::{ChangedFile, ReadRequest};
 use truing_diff::RepoPath;
+use truing_loops::reading::Scope;
 
 use super::joined;
 use crate::cli::error::CliError;
-use crate::loops::reading::Scope;
 
 /// Files below one folder.
 pub(super) struct Part {

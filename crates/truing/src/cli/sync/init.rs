@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::Serialize;
 use truing_core::follow::Manifest;
+use truing_loops::sync::{Pinned, Proposed, Question, pinned, proposed};
 use truing_upstream::archives::Archives;
 
 use super::super::error::{CliError, Exit};
 use super::super::{Context, runtime};
 use super::{cache, failed, in_folder, index_of, item, unknown, version_of};
-use crate::loops::sync::{Pinned, Proposed, Question, pinned, proposed};
 use crate::wiring::child_reader;
 
 #[derive(clap::Args, Debug)]

@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use truing_core::follow::job;
 use truing_core::follow::record::{Record, Result as Outcome, Step};
 use truing_core::id::Millis;
+use truing_loops::text::counted;
+use truing_loops::versions;
 
 use crate::cli::error::{CliError, Exit};
 use crate::cli::report::amount::dollars;
 use crate::cli::target::instant;
-use crate::loops::text::counted;
-use crate::loops::versions;
 
 /// The record (`truing.outcome/1`).
 pub(in crate::cli) fn json(record: &Record) -> Value {

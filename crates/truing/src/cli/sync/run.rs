@@ -17,6 +17,9 @@ use truing_core::id::Millis;
 use truing_core::line::counted;
 use truing_core::port::{Act, Clock as _, Jobs as _, Operations as _};
 use truing_git::PrivateFolder;
+use truing_loops::machine::SystemClock;
+use truing_loops::reader::ChildReader;
+use truing_loops::slots::StepError;
 use truing_store::Sqlite;
 use truing_upstream::archives::Archives;
 
@@ -26,12 +29,10 @@ use crate::cli::output::Output;
 use crate::cli::report::markdown;
 use crate::cli::target::{actor, at_work, existing_store, instant, rehearsal, store_error, switched_on};
 use crate::cli::{Context, runtime};
-use crate::reader::ChildReader;
 use crate::serve::by_hand::NotLeased;
 use crate::serve::calendar;
 use crate::serve::jobs::{JobRun, NoRun};
-use crate::slots::StepError;
-use crate::wiring::{self, SystemClock, child_reader};
+use crate::wiring::{self, child_reader};
 
 /// How long a run that is told to stop may take to give its lease back.
 const GRACE: Duration = Duration::from_secs(2);
@@ -152,7 +153,7 @@ impl Run {
         let store = wiring::open_store(database)?;
         switched_on(&store).await?;
         // Gone when this is done.
-        let temp = PrivateFolder::new().map_err(crate::loops::local::LocalError::NoFolder)?;
+        let temp = PrivateFolder::new().map_err(truing_loops::local::LocalError::NoFolder)?;
         let key = job::key(&self.job);
         let store = if self.dry_run { rehearsal(&store, temp.path(), &key).await? } else { store };
         let act = Act::new(&actor(environment), "sync run", key.as_str(), repo);

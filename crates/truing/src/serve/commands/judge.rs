@@ -1,7 +1,7 @@
 //! Whether something that was asked for acts: what it is, who asks, and what they may do. All of it is asked of the
 //! forge.
 
-use truing_core::id::{CommentId, FindingId};
+use truing_core::id::{CommentId, FindingId, Topic};
 use truing_core::port::{
     Clock, CommentKind, Conversation as _, Forge as _, ForgeError, Origin, PrState, PullRequest, Repository,
     Told, read_only,
@@ -10,7 +10,6 @@ use truing_core::publish::{Item, Producer};
 use truing_forge::github::{Author, GitHub, PullComment};
 
 use super::{Asked, SETTLED, TOO_OLD, Unserved};
-use crate::loops::converge::pull::FINDING;
 use crate::serve::House;
 
 /// What it turns out to be.
@@ -192,7 +191,9 @@ async fn thread_of(
     // A run that converges has found it, perhaps.
     let talk = github.conversation(&told.pr, &repository.name, Producer::Converge, &read_only());
     match talk.about(first).await {
-        Ok(topic) => Ok(topic.and_then(|topic| topic.as_str().strip_prefix(FINDING).map(FindingId::new))),
+        Ok(topic) => {
+            Ok(topic.and_then(|topic| topic.as_str().strip_prefix(Topic::FINDING).map(FindingId::new)))
+        }
         Err(ForgeError::NotFound { .. }) => Ok(None),
         Err(error) => Err(error),
     }

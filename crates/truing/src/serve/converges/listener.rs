@@ -9,10 +9,10 @@ use tokio::sync::Mutex;
 use truing_core::id::{Millis, Span};
 use truing_core::port::{Clock as _, CommentKind, ForgeError};
 use truing_forge::github::{GitHub, Listing, PullComment};
+use truing_loops::converge::Stops;
+use truing_loops::machine::SystemClock;
 
-use crate::loops::converge::Stops;
 use crate::serve::commands::Asked;
-use crate::wiring::SystemClock;
 
 /// The time by which the forge's clock may be behind ours: comments are listed from so long before the run on.
 const LEAD: Span = Span::minutes(10);

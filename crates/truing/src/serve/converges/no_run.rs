@@ -7,16 +7,16 @@ use truing_core::id::{RunId, Span};
 use truing_core::port::{Clock as _, Converges, ForgeError, Ids as _, StoreError};
 use truing_forge::github::RemoteError;
 use truing_git::GitError;
+use truing_loops::checkout::CheckoutError;
+use truing_loops::machine::{SystemClock, UniqueIds};
+use truing_loops::review::Stopped;
+use truing_loops::slots::StepError;
+use truing_loops::versions;
 
 use crate::cli::error::CliError;
-use crate::loops::checkout::CheckoutError;
-use crate::loops::review::Stopped;
-use crate::loops::versions;
 use crate::serve::by_hand::NotLeased;
 use crate::serve::scheduler::Lease;
 use crate::serve::worker;
-use crate::slots::StepError;
-use crate::wiring::{SystemClock, UniqueIds};
 
 /// The class of failures of a run, in logs and `truing why`.
 pub(super) const CLASS: &str = "the converge run cannot work";

@@ -6,8 +6,8 @@ use truing_core::markdown;
 use truing_core::port::{Clock, Event, Records, StoreError};
 use truing_git::{GitError, Mirror};
 
-use crate::loops::converge::{Told, words};
-use crate::wiring::SystemClock;
+use truing_loops::converge::{Told, words};
+use truing_loops::machine::SystemClock;
 
 /// The next step of whoever asked.
 pub(super) const AGAIN: &str = "\n\nTo try it again, write `/converge`.";

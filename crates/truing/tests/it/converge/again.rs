@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use truing::wiring::SystemClock;
 use truing_core::id::{Millis, RunId, Span, Token};
 use truing_core::port::{Clock as _, Converges as _};
 use truing_fakes::model::Answer;
+use truing_loops::machine::SystemClock;
 use truing_store::Sqlite;
 
 use crate::converge::place::Ran;

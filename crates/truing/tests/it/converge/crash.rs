@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use rusqlite::Connection;
 use serde_json::json;
-use truing::wiring::SystemClock;
 use truing_fakes::model::{Answer, When};
+use truing_loops::machine::SystemClock;
 use truing_store::Sqlite;
 
 use crate::converge::scene::{BUG, BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, fix_is_clean, mended};

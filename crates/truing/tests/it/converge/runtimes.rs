@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use truing::wiring::SystemClock;
 use truing_core::port::Ledger as _;
 use truing_fakes::model::{Answer, Block, Bug, Call, Mend};
+use truing_loops::machine::SystemClock;
 use truing_store::Sqlite;
 
 use crate::converge::claude::claude;

@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex};
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
-use truing::slots::step;
-use truing::wiring::SystemClock;
 use truing_core::id::Key;
 use truing_core::slot::{Command, Limits};
 use truing_fakes::forge::{Exchange, Fault, FaultKind, Options, Witness};
 use truing_fakes::model::{Answer, Script};
+use truing_loops::machine::SystemClock;
+use truing_loops::slots::step;
 use truing_store::Sqlite;
 
 use crate::converge::crash::by_what_is_asked;

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use regex::Regex;
 use serde_json::Value;
-use truing::slots::step;
-use truing::wiring::SystemClock;
 use truing_core::follow::job;
 use truing_core::slot::{Command, Limits};
 use truing_fakes::forge::{Fault, FaultKind};
 use truing_fakes::model::{FakeModel, Script};
 use truing_fakes::repo::Commit;
+use truing_loops::machine::SystemClock;
+use truing_loops::slots::step;
 use truing_store::Sqlite;
 
 use super::bump::{CHECK, Scene, report, right, write};

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use truing::wiring::SystemClock;
 use truing_core::port::Ledger as _;
 use truing_fakes::model::{Answer, FakeModel, Fault as ModelFault, KEY, Script};
+use truing_loops::machine::SystemClock;
 use truing_store::Sqlite;
 
 use super::*;

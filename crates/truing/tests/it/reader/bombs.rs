@@ -3,7 +3,7 @@
 //!
 //! A few are read with the other tests; `cargo xtask fuzz bombs` goes on until its time is over, and tells the worst.
 
-use truing::reader::{FILE_BYTES, FILE_MEMORY, FILE_TIME};
+use truing_loops::reader::{FILE_BYTES, FILE_MEMORY, FILE_TIME};
 
 use super::bomb::{self, Asked, Random, Worst};
 use super::files::Peak;

@@ -2,9 +2,9 @@
 
 use std::sync::mpsc::RecvTimeoutError;
 
-use truing::reader::{FILE_TIME, MAX_LOST};
 use truing_core::outcome::SkipReason;
 use truing_core::port::ReadReport;
+use truing_loops::reader::{FILE_TIME, MAX_LOST};
 
 use super::*;
 

@@ -1,8 +1,8 @@
 //! A model's tools, in a process of their own.
 
 use serde_json::{Value, json};
-use truing::reader::{MAX_CHILDREN, ReaderTools};
 use truing_agent::native::{Output, Tools as _};
+use truing_loops::reader::{MAX_CHILDREN, ReaderTools};
 use truing_reader::protocol::{MAX_CALL_BYTES, ToolsRequest};
 use truing_reader::tools::MAX_REPLY_BYTES;
 

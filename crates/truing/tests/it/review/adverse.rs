@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use truing::wiring::SystemClock;
 use truing_core::ledger::Usage;
 use truing_core::port::{Clock, Ledger as _};
 use truing_fakes::model::{Answer, Block, Fault, KEY, Place as At, Script};
+use truing_loops::machine::SystemClock;
 use truing_model::price::Prices;
 use truing_store::Sqlite;
 

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use insta::assert_snapshot;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
-use truing::loops::fix::lock::FixLock;
+use truing_loops::fix::lock::FixLock;
 
 use crate::review::place::{Place, Ran, each};
 

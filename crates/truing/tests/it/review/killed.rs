@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
-use truing::wiring::SystemClock;
 use truing_core::id::{Millis, Span};
 use truing_core::port::Clock;
 use truing_fakes::model::{Answer, Fault, Script};
+use truing_loops::machine::SystemClock;
 
 use crate::review::adverse::money_by;
 use crate::review::claude::claude;

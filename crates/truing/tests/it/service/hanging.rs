@@ -5,7 +5,6 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use truing::reader::ChildReader;
 use truing::serve::House;
 use truing::serve::scheduler::Scheduler;
 use truing::serve::worker::work;
@@ -14,6 +13,7 @@ use truing_core::id::Span;
 use truing_core::port::{Reader, Records as _, Slots};
 use truing_core::slot::{Command, Limits, Loop, Slot};
 use truing_git::{Git, GitOptions};
+use truing_loops::reader::ChildReader;
 
 use crate::service::ports::{FaultyStore, Script};
 use crate::service::site::{Site, limits, until};
@@ -45,7 +45,7 @@ type TestHouse<R> = House<
     truing::wiring::GitHubs,
     R,
     crate::service::site::Warp,
-    truing::wiring::UniqueIds,
+    truing_loops::machine::UniqueIds,
 >;
 
 /// Lets workers take pull requests until a step ends because the program in this folder hangs.
@@ -67,7 +67,7 @@ async fn worked<R: Reader>(site: &Site, branch: &str, house: TestHouse<R>) -> Sl
     let name = format!("acme/shop#{}", opened.number);
     let described = truing_core::port::Described { name, url: "https://example.com/".into(), head: None };
     house.store.describe(&[(key.clone(), described)]).await.unwrap();
-    truing::slots::step(&house.store, &key, Command::Event(Loop::Review), &house.limits).await.unwrap();
+    truing_loops::slots::step(&house.store, &key, Command::Event(Loop::Review), &house.limits).await.unwrap();
     site.clock.skip(Span::seconds(10));
     let leases = Scheduler::new(Places::of(9)).look(&house).await.unwrap();
     let lease = leases.into_iter().find(|lease| lease.key == key).unwrap();

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use truing::serve::scheduler::Scheduler;
 use truing::serve::worker::take;
-use truing::slots::step;
 use truing_core::fair::Places;
 use truing_core::id::{Key, RunId, Span};
 use truing_core::port::{Described, Operations as _, Records as _, RunRef, Slots as _};
 use truing_core::slot::{Command, Limits, Loop};
 use truing_core::switch::{Mode, Switch, Turn};
 use truing_fakes::forge::{Fault, FaultKind};
+use truing_loops::slots::step;
 use truing_store::Sqlite;
 
 use crate::service::ports::{FaultyForges, FaultyStore, Hand, Manner, Script};

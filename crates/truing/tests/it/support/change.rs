@@ -1,11 +1,11 @@
 //! The change that the tests let review, and what a pull request shows of it.
 
-use truing::loops::checkout::Rules;
 use truing_config::Config;
 use truing_config::environment::Environment;
 use truing_config::layer::Flag;
 use truing_fakes::forge::{CheckRun, PullView};
 use truing_fakes::repo::Commit;
+use truing_loops::checkout::Rules;
 
 /// The login of the token that reviews.
 pub(crate) const BOT: &str = "truing[bot]";

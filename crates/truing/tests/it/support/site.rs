@@ -12,8 +12,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use truing::serve::ingress::Settings;
 use truing::serve::{House, Pace, Role, ServeError, Service};
-use truing::slots::step;
-use truing::wiring::{GitHubs, SystemClock, ThreadedReader, UniqueIds};
+use truing::wiring::{GitHubs, ThreadedReader};
 use truing_core::fair::Places;
 use truing_core::id::{Key, Millis, PrId, Span};
 use truing_core::port::{Clock, Converges, Operations, Records, Slots, Watchlist};
@@ -25,6 +24,8 @@ use truing_forge::marker::MarkerKeys;
 use truing_forge::webhook::HookSecret;
 use truing_forge::{Patience, Secret};
 use truing_git::{Git, GitOptions};
+use truing_loops::machine::{SystemClock, UniqueIds};
+use truing_loops::slots::step;
 use truing_store::{Sqlite, Stage};
 
 use crate::support::change::{self, BOT, Picture};

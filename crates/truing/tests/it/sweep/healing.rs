@@ -150,9 +150,14 @@ async fn a_pause_outlasts_the_sweep_and_forgets_nothing() {
     service.stop().await;
     let key = site.key(opened.number).await;
     let mut swept = Swept::of(&site);
-    truing::slots::step(&swept.house.store, &key, truing_core::slot::Command::Pause, &swept.house.limits)
-        .await
-        .unwrap();
+    truing_loops::slots::step(
+        &swept.house.store,
+        &key,
+        truing_core::slot::Command::Pause,
+        &swept.house.limits,
+    )
+    .await
+    .unwrap();
     swept.round(&site).await;
     assert_eq!(swept.slot(&key).await.pending.review, None, "nothing new");
     site.push_second(&mut opened).await;

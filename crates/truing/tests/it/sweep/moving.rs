@@ -1,12 +1,12 @@
 //! Repositories that are renamed, transferred, recreated and gone: the id decides, names are for people.
 
-use truing::loops::review::Stopped;
 use truing::serve::{by_hand, worker};
 use truing_core::id::{PrId, Span};
 use truing_core::port::{Described, Ids as _, Records as _, RunRef, Watchlist as _};
 use truing_core::slot::{Command, Loop};
 use truing_fakes::forge::{Fault, FaultKind, NewPull};
 use truing_fakes::repo::Commit;
+use truing_loops::review::Stopped;
 
 use crate::sweep::site::{FORGE, Site, limits};
 use crate::sweep::{FOUND, Swept, change, reviewed, second, shown};
@@ -156,7 +156,7 @@ async fn a_review_of_a_repository_that_is_gone_parks_and_says_so() {
     let key = PrId { forge: FORGE.into(), repository: "77".into(), number: 1 }.key();
     let described = Described { name: "acme/gone#1".into(), url: "https://x/1".into(), head: None };
     service.store.describe(&[(key.clone(), described)]).await.unwrap();
-    truing::slots::step(&service.store, &key, Command::Event(Loop::Review), &limits()).await.unwrap();
+    truing_loops::slots::step(&service.store, &key, Command::Event(Loop::Review), &limits()).await.unwrap();
     service
         .come_to("it is parked", &site.clock, |slots| {
             slots.iter().any(|slot| slot.state.to_string() == "held (parked)")

@@ -23,6 +23,8 @@ use truing_core::money::MicroUsd;
 use truing_core::policy::ProfileName;
 use truing_core::port::{Clock as _, Ids as _};
 use truing_fakes::model::{Answer, FakeModel, KEY, Script, When};
+use truing_loops::agent::SwitchGate;
+use truing_loops::reader::{ChildReader, ReaderTools};
 use truing_model::gateway::{self, Gateway, Model, Refused};
 use truing_model::messages::{Block, Known, Request, Tool};
 use truing_reader::protocol::ToolsRequest;
@@ -31,8 +33,6 @@ use truing_reader::tools::DIFF;
 use truing_store::Sqlite;
 
 use crate::cli::error::CliError;
-use crate::loops::agent::SwitchGate;
-use crate::reader::{ChildReader, ReaderTools};
 use crate::wiring;
 
 /// What one case may cost.
@@ -129,8 +129,8 @@ impl Stage {
         filled: &Filled,
         tools: T,
     ) -> Result<Played, CliError> {
-        let now = wiring::SystemClock.now();
-        let purse = Purse::of_run(wiring::UniqueIds.run(), CASE_MONEY, &[], now);
+        let now = truing_loops::machine::SystemClock.now();
+        let purse = Purse::of_run(truing_loops::machine::UniqueIds.run(), CASE_MONEY, &[], now);
         let gate = SwitchGate(self.ledger.clone());
         let heard = Heard::default();
         let session = self.gateway.session(purse, [self.model.clone()], gate);

@@ -1,0 +1,392 @@
+//! The model's part of a review, the same in every loop: what it is shown, within which limits it works, and what of
+//! its report is believed.
+//!
+//! The rules have read the change before. The model's findings are placed by the same code as theirs, and one that says
+//! what a rule has said already is left to the rule. The verdict is computed from findings and coverage, never taken
+//! from the model.
+
+mod ended;
+mod errand;
+mod look;
+mod recall;
+mod shown;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::pin::Pin;
+
+use futures_util::future::join_all;
+use truing_agent::mcp::client::{Server, Servers};
+use truing_agent::native::{End, Limits};
+use truing_agent::prompt::{PromptError, Prompts};
+use truing_agent::runtime::Runtime;
+use truing_agent::schema::{self, Checked, Dropped, MAX_FINDINGS};
+use truing_core::finding::RawFinding;
+use truing_core::id::{Millis, Sha};
+use truing_core::identity::{SAME, similarity, statement};
+use truing_core::ledger::{LevelKind, Purse, Room};
+use truing_core::money::MicroUsd;
+use truing_core::outcome::{self, Coverage, Modelled, Outcome};
+use truing_core::port::{Gate, Operations as _, StoreError};
+use truing_core::recheck::Reviewer;
+use truing_diff::RepoPath;
+use truing_model::cassette::Tape;
+use truing_model::gateway::{Gateway, Refused};
+use truing_reader::Tree;
+use truing_reader::redact::Quoted;
+use truing_store::Sqlite;
+
+use super::earlier::{Earlier, UNKNOWN, look_again};
+use super::reading::{self, Change, Reading};
+use crate::budget::{Budgets, room};
+use crate::reader::ChildReader;
+use crate::telemetry;
+
+pub use ended::Part;
+pub(crate) use errand::{Bounded, Errand, Halted, Spent, Told, WatchedTools, hash_of, unheld, words};
+use look::{Look, Table};
+pub use recall::{Recalled, Shelf};
+pub use shown::Subject;
+use shown::{Again, Shown};
+pub(crate) use shown::{Diffs, Looked};
+
+/// A model that reviews, shared by all runs of a process.
+pub struct Agent {
+    /// The way to it.
+    pub gateway: Gateway<Sqlite>,
+    /// What was spent.
+    pub ledger: Sqlite,
+    /// Its id.
+    pub model: String,
+    /// What holds the conversation with it.
+    pub runtime: Runtime,
+    /// What one run may use.
+    pub limits: Limits,
+    /// What a run may cost.
+    pub budgets: Budgets,
+    /// What it is told.
+    pub prompts: Prompts,
+    /// What the operator tells it besides, and repositories.
+    pub shelf: Shelf,
+    /// Starts the process that looks at files for it.
+    pub reader: ChildReader,
+    /// Servers whose tools it may call in reviews.
+    pub servers: Vec<Server>,
+    /// Tools of ours for reviews at a forge.
+    pub own_tools: Vec<OwnTools>,
+    /// What it is recorded on, or played from.
+    pub tape: Tape,
+}
+
+/// Makes the server of our own tools for one review: of the forge, of the repository (`owner/name`), and with the id
+/// that calls to the forge name. None, if the tools are of another forge.
+pub type OwnTools = Box<dyn Fn(&str, &str, &str) -> Option<Server> + Send + Sync>;
+
+/// The model of a review that no slot belongs to.
+pub struct Hired<'a> {
+    /// The model.
+    pub agent: &'a Agent,
+    /// The kill switch.
+    pub gate: SwitchGate,
+}
+
+impl<'a> Hired<'a> {
+    /// Its use for one review.
+    pub fn asking(
+        &self,
+        purse: Purse,
+        (subject, recalled): (Subject, Recalled),
+        now: Millis,
+    ) -> Asking<'a, SwitchGate> {
+        Asking { agent: self.agent, purse, subject, recalled, gate: self.gate.clone(), now }
+    }
+}
+
+/// The kill switch of the store, as a command asks it.
+#[derive(Clone)]
+pub struct SwitchGate(pub Sqlite);
+
+impl Gate for SwitchGate {
+    async fn is_open(&self) -> bool {
+        // What cannot be read counts as on.
+        self.0.switch().await.is_ok_and(|switch| !switch.stops_runs())
+    }
+}
+
+/// Where a review's files are, for the model's tools.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The folder.
+    pub tree: &'a Path,
+    /// It is somebody's working tree: what git ignores in it is not shown.
+    pub is_working_tree: bool,
+}
+
+/// A review by a model in progress: its part, and those who reported.
+type Reviewing<'a> = Pin<Box<dyn Future<Output = Result<(Part, Vec<Reviewer>), AgentError>> + Send + 'a>>;
+
+/// Lets the model review, if there is one, and looks what became of findings of earlier reviews.
+///
+/// # Errors
+/// [`AgentError`]
+pub async fn ask<G: Gate + Clone>(
+    asking: Option<Asking<'_, G>>,
+    change: &Change,
+    place: Place<'_>,
+    earlier: &Earlier,
+    reading: &mut Reading,
+) -> Result<Option<Part>, AgentError> {
+    reading.renames.extend(&earlier.renames);
+    let earlier = &earlier.at_head(place.tree, change, reading);
+    let (part, reviewers) = match asking {
+        // Boxed and erased: what waits for a model is large, and would be part of everything that waits for it.
+        Some(asking) => {
+            let runtime = asking.agent.named();
+            let reviewing: Reviewing<'_> = Box::pin(asking.review(change, place, earlier, reading));
+            let (part, reviewers) = reviewing.await?;
+            (Some(Part { runtime, ..part }), reviewers)
+        }
+        None => (None, Vec::new()),
+    };
+    // Who has not reported all has not said all.
+    let reviewers = if part.as_ref().is_some_and(Part::is_whole) { reviewers } else { Vec::new() };
+    reading.rechecked = look_again(earlier, place.tree, change, reading, reviewers);
+    Ok(part)
+}
+
+/// The outcome of a review in which the rules have read this, and a model has done its part, if there is one.
+pub fn outcome(coverage: &Coverage, part: Option<&Part>) -> Outcome {
+    match part {
+        Some(part) => Outcome::of_model(coverage, part.runtime, part.part.clone()),
+        None => Outcome::of_rules(coverage),
+    }
+}
+
+/// What a model's part took: answers, money, and what it did.
+pub fn spent(part: Option<Part>) -> (u32, MicroUsd, Option<Modelled>) {
+    part.map_or((0, MicroUsd(0), None), |part| (part.turns, part.cost, part.modelled))
+}
+
+/// Why a model could not even be refused.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// Nobody can say what may be spent.
+    #[error("the ledger cannot be asked what may be spent: {0}")]
+    Ledger(StoreError),
+    /// What it is told cannot be put together.
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
+    /// The kill switch was turned on meanwhile.
+    #[error("the kill switch is on")]
+    Halted,
+    /// The recording is of another review.
+    #[error("the recording has no answer to this review: {0}")]
+    Drift(String),
+}
+
+/// One review's use of it.
+pub struct Asking<'a, G> {
+    /// The model.
+    pub agent: &'a Agent,
+    /// What pays for it.
+    pub purse: Purse,
+    /// What people say of the change.
+    pub subject: Subject,
+    /// What the repository and the operator tell it.
+    pub recalled: Recalled,
+    /// The kill switch, asked between turns.
+    pub gate: G,
+    /// When the review began, for the periods of budgets.
+    pub now: Millis,
+}
+
+impl<G: Gate + Clone> Asking<'_, G> {
+    /// Lets the model review a change that the rules have read, and adds what it found.
+    ///
+    /// # Errors
+    /// [`AgentError`]
+    async fn review(
+        self,
+        change: &Change,
+        place: Place<'_>,
+        earlier: &Earlier,
+        reading: &mut Reading,
+    ) -> Result<(Part, Vec<Reviewer>), AgentError> {
+        // A cassette answers to the change alone, whatever was reviewed before: its findings of before stay unverified.
+        let is_told = !self.agent.tape.is_some();
+        let owed = if is_told { earlier.owed() } else { Vec::new() };
+        let is_nothing = change.diff.is_empty() && change.large.is_empty() && change.left_out.is_empty();
+        if is_nothing || reading.coverage.reviewed.is_empty() && owed.is_empty() {
+            // What is left out by design is not the model's either, and of no change nothing is owed.
+            telemetry::ended(&End::Done);
+            return Ok((Part::whole(), Vec::new()));
+        }
+        let Self { agent, purse, subject, recalled, gate, now } = self;
+        let left = match agent.tape.plays() {
+            true => Room::Enough,
+            false => room(&agent.ledger, &purse, MicroUsd(1), now).await.map_err(AgentError::Ledger)?,
+        };
+        match left {
+            Room::Enough => {}
+            Room::Deferred { until, level } => {
+                let part = Part::deferred(&level, until);
+                telemetry::ended(&End::Refused(Refused::Budget { level }));
+                return Ok((part, Vec::new()));
+            }
+            Room::Minimal { level } => {
+                let refused = Refused::Budget { level };
+                let part = Part::refused(&refused, now);
+                telemetry::ended(&End::Refused(refused));
+                return Ok((part, Vec::new()));
+            }
+        }
+        let memory = recalled.memory.as_ref();
+        let repository = purse.levels.iter().find(|level| level.kind == LevelKind::RepoDay);
+        let repository = repository.map_or("", |level| level.key.as_str());
+        let own = agent.own_tools.iter().filter_map(|own| {
+            // Of a local review nobody knows the forge.
+            let (forge, _) = repository.split_once('/')?;
+            own(forge, subject.repository.as_deref()?, purse.run.as_str())
+        });
+        let servers: Vec<Server> = agent.servers.iter().cloned().chain(own).collect();
+        let servers = Servers::start(&servers).await;
+        let again = (is_told && earlier.is_known()).then(|| Again {
+            last_head: earlier.head.as_ref().map_or(UNKNOWN, Sha::as_str).to_owned(),
+            landed: earlier.landed.clone(),
+            open: earlier.told(place.tree, change, reading),
+        });
+        let table = Table {
+            agent,
+            change,
+            place,
+            reading: &*reading,
+            subject: &subject,
+            again: again.as_ref(),
+            owed: &owed,
+            memory,
+            purse: &purse,
+            servers: &servers,
+        };
+        let seats = table.seats();
+        let looks = seats.iter().map(|seat| table.look(*seat, seats.len(), gate.clone()));
+        let looks = join_all(looks).await;
+        let problems = servers.end().await;
+        let looks = looks.into_iter().collect::<Result<Vec<_>, _>>()?;
+        // What one of them has not seen nobody has looked at for its part.
+        let mut asked = looks.iter().filter(|look| look.ran.turns > 0).map(|look| look.seen.clone());
+        if let Some(first) = asked.next() {
+            let seen = asked.fold(first, |seen, other| &seen & &other);
+            shown::leave_out(&seen, &mut reading.coverage);
+        }
+        let (found, dropped, lost) = add(&looks, place.tree, change, reading);
+        let reviewers = looks.iter().map(|look| Reviewer {
+            seen: look.seen.clone(),
+            verdicts: schema::verdicts(&look.ran.items.verdicts, owed.iter().copied()),
+        });
+        let reviewers = reviewers.collect();
+        let (memory, replayed) = (Some(recalled.told()), agent.tape.plays());
+        let servers_failed = telemetry::servers_failed(&problems);
+        let modelled = Modelled { memory, dropped, replayed, servers_failed, ..Modelled::default() };
+        let part = look::together(&looks, &found, modelled, now);
+        Ok((part.without_findings(lost).without_servers(&problems), reviewers))
+    }
+}
+
+impl Agent {
+    /// What holds the conversation, as outcomes name it.
+    pub fn named(&self) -> outcome::Runtime {
+        match &self.runtime {
+            Runtime::Native => outcome::Runtime::Native,
+            Runtime::Cli(_) => outcome::Runtime::Cli,
+        }
+    }
+
+    /// What a model begins with that sees a change and nothing that anybody said of it, but what it is to mend if it is a
+    /// fix, and what people have dismissed. The files whose change it is shown.
+    ///
+    /// # Errors
+    /// [`PromptError`], if the operator's own prompts want something else.
+    pub(crate) fn told_of_change(
+        &self,
+        names: (&str, &str),
+        (findings, dismissed): (Option<&str>, Option<&str>),
+        change: &Change,
+        reading: &Reading,
+    ) -> Result<(Told, BTreeSet<RepoPath>), PromptError> {
+        let shown = Shown {
+            change,
+            reading,
+            subject: &Subject::default(),
+            repository: "",
+            again: None,
+            memory: None,
+            findings,
+            dismissed,
+        };
+        shown::prompt(self, names, shown)
+    }
+}
+
+/// Adds what was found, worst first; what several say is said once. The answer: how many findings of each look were
+/// believed, how many were not, by reason, and how many of these nobody knows the meaning of.
+fn add(
+    looks: &[Look],
+    tree: &Path,
+    change: &Change,
+    reading: &mut Reading,
+) -> (Vec<u32>, BTreeMap<String, u32>, u32) {
+    let files = Tree::open(tree).ok();
+    let text = |path: &RepoPath| files.as_ref()?.text(path);
+    let (mut all, mut found, mut dropped) = (Vec::new(), Vec::new(), BTreeMap::<String, u32>::new());
+    let mut all_lost = 0_u32;
+    let mut drop = |why: Dropped, count: u32| {
+        let sum = dropped.entry(why.as_str().to_owned()).or_default();
+        *sum = sum.saturating_add(count);
+    };
+    for look in looks {
+        let Checked { findings, dropped, lost } = schema::check(look.ran.items.clone(), text);
+        all_lost = all_lost.saturating_add(lost);
+        dropped.into_iter().for_each(|(why, count)| drop(why, count));
+        found.push(u32::try_from(findings.len()).unwrap_or(u32::MAX));
+        all.extend(findings);
+    }
+    all.sort_by_key(|raw| raw.severity);
+    let sections = reading::sections(&change.diff);
+    let mut added = 0;
+    for raw in all {
+        let raw = without_secrets(raw, text);
+        // What a comment suppresses is known, too.
+        let mut known = reading.found.iter().chain(&reading.suppressed);
+        if known.any(|other| says_the_same(&raw, &other.raw)) {
+            continue;
+        }
+        if added >= MAX_FINDINGS {
+            drop(Dropped::TooMany, 1);
+            continue;
+        }
+        added += 1;
+        let old_path = reading::old_path(&sections, &raw.place.path);
+        reading.found.push(reading::placed(&sections, raw, old_path));
+    }
+    (found, dropped, all_lost)
+}
+
+/// A finding that quotes no secret: of its file, or of any form that the rules know. Its lines are compared with the
+/// file's without secrets later, too.
+pub(crate) fn without_secrets(raw: RawFinding, text: impl Fn(&RepoPath) -> Option<String>) -> RawFinding {
+    let quoted = text(&raw.place.path).map(|text| Quoted::of(&text)).unwrap_or_default();
+    let (title, body) = (quoted.hide_in(&raw.title), quoted.hide_in(&raw.body));
+    RawFinding { title, body, snippet: quoted.hide_in(&raw.snippet), ..raw }
+}
+
+/// Are two findings about the same lines, and of the same defect?
+fn says_the_same(a: &RawFinding, b: &RawFinding) -> bool {
+    let (at, other) = (&a.place, &b.place);
+    let overlap = at.path == other.path
+        && at.side == other.side
+        && at.start_line <= other.end_line
+        && other.start_line <= at.end_line;
+    let statement = |raw: &RawFinding| statement(&raw.place.path.to_string(), raw);
+    let same_kind = a.category == b.category && at.start_line == other.start_line;
+    overlap && (same_kind || similarity(&statement(a), &statement(b)) >= SAME)
+}

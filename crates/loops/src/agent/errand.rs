@@ -1,0 +1,214 @@
+//! A model's run: what it is told, what pays for it, and how it ended. What follows from its report, the loop knows.
+
+use std::mem::take;
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use truing_agent::fixer::{EDIT, WRITE};
+use truing_agent::native::{Brief, End, Form, Limit, Limits, Output, Ran, Tools};
+use truing_agent::prompt::route::Filled;
+use truing_agent::prompt::{Fence, PromptError, Values};
+use truing_core::RepoPath;
+use truing_core::ledger::Purse;
+use truing_core::money::MicroUsd;
+use truing_core::port::Gate;
+use truing_model::gateway::Refused;
+use truing_model::messages::Tool;
+use truing_reader::redact::redact;
+use truing_reader::tools::DIFF;
+
+use super::{Agent, SwitchGate};
+use crate::budget;
+use crate::telemetry::{self, Traced};
+
+/// Characters of the word in the marks around data.
+const FENCE_CHARS: usize = 32;
+
+/// What a model is to do.
+pub(crate) struct Errand<'a> {
+    /// What pays for it.
+    pub(crate) purse: Purse,
+    /// The loop and the part in it that traces and cassettes know it by.
+    pub(crate) name: (&'a str, &'a str),
+    /// What it begins with.
+    pub(crate) told: &'a Told,
+    /// Within which limits.
+    pub(crate) limits: Limits,
+}
+
+/// A prompt, and what it was made of.
+pub(crate) struct Told {
+    pub(crate) brief: Brief,
+    pub(crate) hash: String,
+}
+
+/// The kill switch was turned on.
+#[derive(Debug)]
+pub(crate) struct Halted;
+
+/// What asking models took, whatever became of it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Spent {
+    pub(crate) turns: u32,
+    pub(crate) tokens: u64,
+    pub(crate) cost: MicroUsd,
+    pub(crate) model: Option<String>,
+    pub(crate) prompt_hash: Option<String>,
+}
+
+impl Spent {
+    /// The numbers, once: turns, tokens, cost. Who was asked stays.
+    pub(crate) fn take(&mut self) -> (u32, u64, MicroUsd) {
+        (take(&mut self.turns), take(&mut self.tokens), take(&mut self.cost))
+    }
+}
+
+impl Agent {
+    /// What a model begins with: the modules of these names, with these values; those of the task are data of others.
+    ///
+    /// # Errors
+    /// [`PromptError`], if the operator's own prompts want something else.
+    pub(crate) fn told(
+        &self,
+        (frame, system): (&str, &Values),
+        (about, values): (&str, &[(&str, String)]),
+    ) -> Result<Told, PromptError> {
+        let fence = fence(values.iter().map(|(_, value)| value.as_bytes()))?;
+        let task = values.iter().fold(Values::default(), |all, (name, value)| all.with(name, value));
+        let Filled { system, task, hash } = self.prompts.filled((frame, about), (system, &task), &fence)?;
+        Ok(Told { brief: Brief { model: self.model.clone(), system, task }, hash })
+    }
+
+    /// Lets the model work until it has reported, or a limit ends it. `judge` says what is wrong with a report, for the
+    /// model, which is told once.
+    ///
+    /// # Errors
+    /// [`Halted`]
+    pub(crate) async fn sent<F: Form, T: Tools>(
+        &self,
+        errand: Errand<'_>,
+        tools: &T,
+        spent: &mut Spent,
+        judge: impl Fn(&F) -> Option<String> + Send,
+    ) -> Result<Ran<F>, Halted> {
+        (spent.model, spent.prompt_hash) = (Some(self.model.clone()), Some(errand.told.hash.clone()));
+        let ran = self.conversed(errand, SwitchGate(self.ledger.clone()), tools, judge).await;
+        spent.turns = spent.turns.saturating_add(ran.turns);
+        spent.tokens = spent.tokens.saturating_add(ran.usage.all());
+        spent.cost.0 = spent.cost.0.saturating_add(ran.cost.0);
+        if matches!(ran.end, End::Refused(Refused::Switch)) { Err(Halted) } else { Ok(ran) }
+    }
+
+    /// The same, however it ends. `gate` is asked between turns.
+    pub(super) async fn conversed<F: Form, T: Tools>(
+        &self,
+        errand: Errand<'_>,
+        gate: impl Gate,
+        tools: &T,
+        judge: impl Fn(&F) -> Option<String> + Send,
+    ) -> Ran<F> {
+        let Errand { purse, name: (run, who), told, limits } = errand;
+        let id = purse.run.clone();
+        let session = self.gateway.session(purse, [self.model.clone()], gate);
+        let model = Traced(self.tape.of(session, run, who));
+        let ran = self.runtime.run_judged(&model, tools, &told.brief, &limits, judge).await;
+        telemetry::ended(&ran.end);
+        if let End::Refused(Refused::Budget { level }) = &ran.end {
+            budget::exceeded(&id, level);
+        }
+        let end = redact(&words(&ran.end));
+        tracing::info!(run, who, end, turns = ran.turns, cost = ran.cost.0, "the model has ended");
+        ran
+    }
+}
+
+/// Tools whose calls are in the traces, for work that begins without a change: none is offered to look at one.
+pub(crate) struct WatchedTools<T>(pub(crate) T);
+
+impl<T: Tools> Tools for WatchedTools<T> {
+    fn offered(&self) -> Vec<Tool> {
+        self.0.offered().into_iter().filter(|tool| tool.name != DIFF).collect()
+    }
+
+    async fn call(&self, name: &str, input: &Value) -> Output {
+        let step = telemetry::tool(name, input);
+        let output = self.0.call(name, input).await;
+        step.answered(&output.text, output.is_error);
+        output
+    }
+}
+
+/// Tools of a fixer that change only files that may be changed.
+pub(crate) struct Bounded<T, A> {
+    pub(crate) tools: T,
+    /// May this one be changed?
+    pub(crate) admits: A,
+    /// What it is for, in a word for the model.
+    pub(crate) what: &'static str,
+}
+
+impl<T: Tools, A: Fn(&RepoPath) -> bool + Send + Sync> Tools for Bounded<T, A> {
+    fn offered(&self) -> Vec<Tool> {
+        self.tools.offered()
+    }
+
+    async fn call(&self, name: &str, input: &Value) -> Output {
+        if let (EDIT | WRITE, Some(path)) = (name, input.get("path").and_then(Value::as_str))
+            && !(self.admits)(&RepoPath::from_bytes(path.as_bytes()))
+        {
+            let text = format!("denied: `{path}` is not among the files that this {} may change", self.what);
+            return Output { text, is_error: true, denied: true };
+        }
+        self.tools.call(name, input).await
+    }
+}
+
+/// Why a report does not count, if it does not: what is wrong with it, or how the work ended. One that was made in the last
+/// turn counts.
+pub(crate) fn unheld(end: &End, wrong: Option<String>) -> Option<String> {
+    match (end, wrong) {
+        (End::Done | End::Limit(_), None) => None,
+        (End::Done, Some(why)) => Some(why),
+        (
+            End::Limit(_)
+            | End::Declined
+            | End::Cut
+            | End::Full
+            | End::Unreadable(_)
+            | End::Refused(_)
+            | End::Failed(_),
+            _,
+        ) => Some(words(end)),
+    }
+}
+
+/// How a model's work ended, for people.
+pub(crate) fn words(end: &End) -> String {
+    match end {
+        End::Done => "the model has handed its work over".to_owned(),
+        End::Limit(Limit::Turns) => "the model's turns are used up".to_owned(),
+        End::Limit(Limit::Time) => "the model's time is used up".to_owned(),
+        End::Limit(Limit::Money) => "the money for one run is nearly used up".to_owned(),
+        End::Limit(Limit::Calls) => "the model called tools without end".to_owned(),
+        End::Declined => "the model declines".to_owned(),
+        End::Cut | End::Full | End::Unreadable(_) | End::Refused(_) | End::Failed(_) => end.to_string(),
+    }
+}
+
+/// The word in the marks around data: of all that is shown, so that the same is asked the same way again, and nobody can
+/// have written it in there.
+pub(super) fn fence<'a>(data: impl IntoIterator<Item = &'a [u8]>) -> Result<Fence, PromptError> {
+    let mut word = hash_of(data);
+    word.truncate(FENCE_CHARS);
+    Fence::new(&word)
+}
+
+/// A digest of several values, each with its length.
+pub(crate) fn hash_of<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut hash = Sha256::new();
+    for value in values {
+        hash.update(value.len().to_le_bytes());
+        hash.update(value);
+    }
+    hex::encode(hash.finalize())
+}

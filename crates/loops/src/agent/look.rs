@@ -1,0 +1,243 @@
+//! One model's look at a change: alone, or as one of several specialists who look side by side.
+
+use std::collections::BTreeSet;
+use std::pin::Pin;
+use std::time::Instant;
+
+use truing_agent::mcp::client::Servers;
+use truing_agent::memory::{Memory, Skill, WithSkills};
+use truing_agent::native::{End, Limits, Ran};
+use truing_agent::prompt::route::{REVIEW, REVIEW_AGAIN, SPECIALIST_TASK, SPECIALIST_TASK_AGAIN};
+use truing_agent::schema::{self, Items};
+use truing_core::finding::Finding;
+use truing_core::id::Millis;
+use truing_core::ledger::{Level, LevelKind, Purse};
+use truing_core::money::MicroUsd;
+use truing_core::outcome::{ModelPart, Modelled, Specialist};
+use truing_core::port::Gate;
+use truing_diff::RepoPath;
+use truing_model::gateway::Refused;
+use truing_reader::Tree;
+use truing_reader::protocol::ToolsRequest;
+use truing_reader::redact::redact;
+
+use super::errand::Errand;
+use super::shown::{self, Again, Looked, Shown};
+use super::{Agent, AgentError, Part, Place, Subject};
+use crate::reading::{Change, Reading};
+
+/// What a review and its one agent are called on a cassette.
+const RUN: &str = "review";
+const AGENT: &str = "reviewer";
+/// What one of several reviewers may cost.
+const SPECIALIST_MONEY: MicroUsd = MicroUsd(500_000);
+
+/// What is looked at, by whom and with what.
+#[derive(Clone, Copy)]
+pub(super) struct Table<'a> {
+    pub(super) agent: &'a Agent,
+    pub(super) change: &'a Change,
+    pub(super) place: Place<'a>,
+    pub(super) reading: &'a Reading,
+    pub(super) subject: &'a Subject,
+    /// What is told of earlier reviews of it, if there were any.
+    pub(super) again: Option<&'a Again>,
+    /// The findings of these that each reviewer owes a verdict on.
+    pub(super) owed: &'a [&'a Finding],
+    pub(super) memory: &'a Memory,
+    pub(super) purse: &'a Purse,
+    /// What all of them may ask besides.
+    pub(super) servers: &'a Servers,
+}
+
+/// What a look came to.
+pub(super) struct Look {
+    /// Whose it was: a specialist's name; none: it was the only one.
+    pub(super) specialist: Option<String>,
+    pub(super) ran: Ran,
+    /// The files whose change it saw.
+    pub(super) seen: BTreeSet<RepoPath>,
+    /// Looks at files that came to nothing because the reader failed.
+    pub(super) failures: usize,
+    /// Names the prompt.
+    pub(super) hash: String,
+    pub(super) ms: u64,
+}
+
+impl<'a> Table<'a> {
+    /// Who looks: one reviewer, or the specialists.
+    pub(super) fn seats(&self) -> Vec<Option<&'a Skill>> {
+        match self.agent.shelf.specialists {
+            true => self.memory.specialists.iter().map(Some).collect(),
+            false => vec![None],
+        }
+    }
+
+    /// Lets one look. `side_by_side`: how many share the review's money.
+    ///
+    /// Boxed and erased: as many of these as there are specialists wait at the same time.
+    pub(super) fn look<G: Gate + 'a>(
+        self,
+        specialist: Option<&'a Skill>,
+        side_by_side: usize,
+        gate: G,
+    ) -> Pin<Box<dyn Future<Output = Result<Look, AgentError>> + Send + 'a>> {
+        Box::pin(self.looked(specialist, side_by_side, gate))
+    }
+
+    async fn looked<G: Gate>(
+        self,
+        specialist: Option<&Skill>,
+        side_by_side: usize,
+        gate: G,
+    ) -> Result<Look, AgentError> {
+        let Self { agent, change, place, reading, subject, again, owed, memory, purse, servers } = self;
+        let began = Instant::now();
+        let level = |kind| purse.levels.iter().find(|level| level.kind == kind);
+        let repository = level(LevelKind::RepoDay).map_or("", |level| level.key.as_str());
+        let part = specialist.map(|specialist| specialist.text.as_str());
+        let task = match (part, again) {
+            (None, None) => REVIEW.task,
+            (None, Some(_)) => REVIEW_AGAIN.task,
+            (Some(_), None) => SPECIALIST_TASK,
+            (Some(_), Some(_)) => SPECIALIST_TASK_AGAIN,
+        };
+        let recalled = Some((memory, part));
+        let shown = Shown {
+            change,
+            reading,
+            subject,
+            repository,
+            again,
+            memory: recalled,
+            findings: None,
+            dismissed: None,
+        };
+        let (told, seen) = shown::prompt(agent, (REVIEW.system, task), shown)?;
+        let request = ToolsRequest {
+            tree: place.tree.to_owned(),
+            hide_ignored: place.is_working_tree,
+            always: reading.coverage.reviewed.clone(),
+        };
+        let tools = agent.reader.tools(request, change.diff.as_slice());
+        let beside = servers.beside(&tools);
+        let skilled = WithSkills::new(&beside, &memory.skills);
+        let looked = Looked::new(&skilled, seen);
+        let name = specialist.map(|specialist| specialist.name.clone());
+        let whole = level(LevelKind::Review).map(|level| level.limit);
+        let money = specialist.map_or(whole, |_| Some(slice(whole, side_by_side)));
+        let limits = Limits { money, ..agent.limits };
+        // By a level of its own none can set aside what the others need.
+        let own = name.as_ref().zip(money).map(|(name, limit)| Level {
+            kind: LevelKind::Run,
+            key: format!("{} {name}", purse.run),
+            period: String::new(),
+            limit,
+        });
+        let levels = purse.levels.iter().cloned().chain(own).collect();
+        let drawn = Purse { run: purse.run.clone(), levels };
+        let who = (RUN, name.as_deref().unwrap_or(AGENT));
+        let errand = Errand { purse: drawn, name: who, told: &told, limits };
+        let files = Tree::open(place.tree).ok();
+        let text = |path: &RepoPath| files.as_ref()?.text(path);
+        let lacks = |items: &Items| {
+            let both = [schema::unfit(items, text), schema::missing(&items.verdicts, owed.iter().copied())];
+            let told: Vec<String> = both.into_iter().flatten().collect();
+            (!told.is_empty()).then(|| told.join("\n"))
+        };
+        let ran: Ran = agent.conversed(errand, gate, &looked, lacks).await;
+        let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if matches!(ran.end, End::Refused(Refused::Switch)) {
+            return Err(AgentError::Halted);
+        }
+        if let End::Refused(Refused::Drift { what }) = ran.end {
+            return Err(AgentError::Drift(what));
+        }
+        let (seen, failures) = (looked.seen(), tools.failures().await.len());
+        Ok(Look { specialist: name, ran, seen, failures, hash: told.hash, ms })
+    }
+}
+
+/// One's share of a review's money.
+fn slice(whole: Option<MicroUsd>, side_by_side: usize) -> MicroUsd {
+    let most = SPECIALIST_MONEY.0;
+    let seats = u64::try_from(side_by_side.max(1)).unwrap_or(u64::MAX);
+    MicroUsd(whole.map_or(most, |whole| most.min(whole.0 / seats)))
+}
+
+/// What several looks come to as one part of the review. `modelled`: what they did, as far as it is known by other means.
+pub(super) fn together(looks: &[Look], found: &[u32], modelled: Modelled, now: Millis) -> Part {
+    let mut all = modelled;
+    let (mut turns, mut cost) = (0_u32, MicroUsd(0));
+    let mut parts = Vec::new();
+    for (index, Look { specialist, ran, failures, hash, ms, .. }) in looks.iter().enumerate() {
+        turns = turns.saturating_add(ran.turns);
+        cost = MicroUsd(cost.0.saturating_add(ran.cost.0));
+        all.tokens = all.tokens.plus(&ran.usage);
+        all.ms = all.ms.max(*ms);
+        if !ran.model.is_empty() {
+            all.model.clone_from(&ran.model);
+        }
+        all.prompt_hash.clone_from(hash);
+        for (name, count) in &ran.calls {
+            let sum = all.calls.entry(name.clone()).or_default();
+            *sum = sum.saturating_add(*count);
+        }
+        // What is not offered is called what the model calls it.
+        for (name, count) in &ran.denials {
+            let sum = all.denials.entry(redact(name)).or_default();
+            *sum = sum.saturating_add(*count);
+        }
+        let part = Part::of(ran, Modelled::default(), now).after_failures(*failures).part;
+        if let Some(name) = specialist {
+            all.specialists.push(Specialist {
+                name: name.clone(),
+                turns: ran.turns,
+                cost_micro_usd: ran.cost,
+                found: found.get(index).copied().unwrap_or_default(),
+                partial: reason(ran, &part),
+            });
+        }
+        parts.push((specialist.as_deref(), part));
+    }
+    let part = match parts.as_slice() {
+        [(None, part)] => part.clone(),
+        // Nobody was asked anything, and all for the same reason.
+        [(_, first), others @ ..] if turns == 0 && others.iter().all(|(_, part)| part == first) => {
+            first.clone()
+        }
+        _ => {
+            let gaps = all.specialists.iter().filter_map(|one| {
+                let why = one.partial.as_ref()?;
+                Some(format!("{}: {why}", one.name))
+            });
+            match gaps.collect::<Vec<_>>().as_slice() {
+                [] => ModelPart::Whole,
+                gaps => ModelPart::Partial(gaps.join("; ")),
+            }
+        }
+    };
+    Part { part, turns, cost, modelled: Some(all), ..Part::whole() }
+}
+
+/// Why one's part is not whole. That the rules are left, which a review by one would say, is not so of several.
+fn reason(ran: &Ran, part: &ModelPart) -> Option<String> {
+    match (part, &ran.end) {
+        (ModelPart::Whole, _) => None,
+        (ModelPart::Partial(why) | ModelPart::Deferred { why, .. }, End::Done) => Some(why.clone()),
+        (ModelPart::Partial(_) | ModelPart::Deferred { .. }, end) => Some(redact(&end.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slice_is_half_a_dollar_and_all_of_them_no_more_than_the_review_has() {
+        assert_eq!(slice(Some(MicroUsd(2_000_000)), 4), MicroUsd(500_000));
+        assert_eq!(slice(Some(MicroUsd(9_000_000)), 4), MicroUsd(500_000));
+        assert_eq!(slice(Some(MicroUsd(2_000_000)), 8), MicroUsd(250_000));
+        assert_eq!(slice(None, 0), MicroUsd(500_000));
+    }
+}

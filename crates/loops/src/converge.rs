@@ -1,0 +1,594 @@
+//! The converge loop: audit, fix, verify, push, until a fresh audit finds nothing, or there is a reason to stop
+//! (spec/converge.md).
+//!
+//! What is next `truing_core::converge` decides; here each act is carried out: `audit`, `fix`, `check`, and [`gate`].
+//! Where the branch is and who sees what is the business of a [`Site`]: a branch of a local repository ([`local`]), or
+//! a pull request. After every act the run is kept, so whoever dies goes on where it was.
+
+mod audit;
+mod check;
+mod describe;
+mod fix;
+pub mod gate;
+pub mod local;
+pub mod lock;
+pub mod pull;
+pub mod pursue;
+mod stop;
+pub mod words;
+
+use std::fmt;
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use truing_agent::sandbox::Level;
+use truing_agent::verify::{Scope as Trust, Verifier};
+use truing_config::converge::ConvergeConfig;
+use truing_core::converge::record::{Record, Taken};
+use truing_core::converge::{Act, Candidate, Code, Event, Exit, Step};
+use truing_core::id::{Millis, Sha, Span, Token};
+use truing_core::ledger::Purse;
+use truing_core::money::MicroUsd;
+use truing_core::port::{Clock as _, Converges, ForgeError, Ledger as _, StoreError};
+use truing_core::slot::Why;
+use truing_core::verification::Verification;
+use truing_git::{GitError, Laid, Mirror, PrivateFolder};
+use truing_model::gateway;
+
+use super::agent::{Agent, Spent};
+use super::reading::{self, Change, Reading, Scope};
+use crate::machine::SystemClock;
+use audit::Audited;
+use gate::{Commands, GateError, Gated};
+pub use stop::Stop;
+
+/// Who does the work.
+pub struct Crew {
+    /// The model that audits, and that fixes unless another one does.
+    pub auditor: Agent,
+    /// The model that fixes, if it is another one.
+    pub fixer: Option<Agent>,
+    /// How well its commands are kept in.
+    pub sandbox: Level,
+}
+
+/// What a head is looked at with besides models. The repository's own file has a say in it.
+#[derive(Debug)]
+pub struct Looks {
+    /// What runs the repository's own checks; none: none are configured.
+    pub verifier: Option<Verifier>,
+    /// Folders with programs that a fixer's commands may run, besides the system's.
+    pub programs: Vec<std::path::PathBuf>,
+    /// What the gate's rules look at.
+    pub scope: Scope,
+    /// Commands of the gate; none: the rules alone.
+    pub commands: Option<Commands>,
+    /// Names the gate, the checks and the rules.
+    pub name: String,
+}
+
+impl Crew {
+    fn fixer(&self) -> &Agent {
+        self.fixer.as_ref().unwrap_or(&self.auditor)
+    }
+}
+
+impl fmt::Debug for Crew {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Crew").field("auditor", &self.auditor.model).finish_non_exhaustive()
+    }
+}
+
+/// Where the branch is that a run works on, and who sees what it does.
+pub trait Site: Sync {
+    /// Where the branch is now.
+    ///
+    /// # Errors
+    /// [`Stop::Over`]: the run cannot go on there, and nothing more is to be written.
+    fn head(&self, record: &Record) -> impl Future<Output = Result<Sha, Stop>> + Send;
+    /// How long something whose creation was not answered may stay unseen.
+    fn settle(&self) -> Span {
+        Span(0)
+    }
+    /// Why nothing can be pushed there, if that is known: then it is audited, and that is all.
+    fn read_only(&self) -> Option<String> {
+        None
+    }
+    /// Has the commits of a head that somebody else has pushed. What the change is compared with there.
+    fn follow(&self, record: &Record, head: &Sha) -> impl Future<Output = Result<Sha, Stop>> + Send;
+    /// Shows what an audit found. What people should know besides.
+    fn post(&self, record: &Record) -> impl Future<Output = Result<Vec<String>, Stop>> + Send;
+    /// Brings a fix to the branch, which must be where the run believes it to be.
+    fn publish(
+        &self,
+        record: &Record,
+        candidate: &Candidate,
+    ) -> impl Future<Output = Result<Published, Stop>> + Send;
+    /// How often the one was called that is called after each push; none: nobody is.
+    fn calls(&self) -> impl Future<Output = Result<Option<usize>, Stop>> + Send {
+        std::future::ready(Ok(None))
+    }
+    /// After a push: calls it, unless that was done since it had been called so often. What people should know besides.
+    fn call(
+        &self,
+        _record: &Record,
+        _calls: usize,
+    ) -> impl Future<Output = Result<Vec<String>, Stop>> + Send {
+        std::future::ready(Ok(Vec::new()))
+    }
+    /// Answers the findings of the newest audit. What people should know besides.
+    fn reply(&self, record: &Record) -> impl Future<Output = Result<Vec<String>, Stop>> + Send;
+}
+
+/// A person's wish that a run on a pull request end before its next act.
+pub trait Stops: fmt::Debug + Sync {
+    /// The person who has said so since the run was begun or resumed, in words for people; none: nobody who may.
+    fn stopped(&self) -> BoxFuture<'_, Result<Option<String>, ForgeError>>;
+}
+
+/// So many diffs are kept, each of so many bytes at most: of the change before and after a fix, of the fix, and of all
+/// fixes.
+const KEPT_DIFFS: usize = 4;
+const MAX_KEPT_DIFF: usize = 1 << 20;
+
+/// So many readings are kept: of the change before and after a fix.
+const KEPT_READINGS: usize = 2;
+
+/// How long calls of an interrupted act may take to be settled.
+const SETTLE_TIME: Duration = Duration::from_secs(1);
+
+/// Among those who are woken, the one that is called after each push: no reviewer can have this name.
+const AFTER_PUSH: &str = "after each push";
+
+/// The waits before an act is tried again that a forge did not answer, one after the other, each no longer than
+/// `converge.poll`. After them the run ends, and can be gone on with.
+const PUT_OFF: [Span; 3] = [Span::seconds(1), Span::seconds(4), Span::seconds(15)];
+
+/// What came of bringing a fix to the branch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Published {
+    /// It is there.
+    Done,
+    /// Somebody else has pushed this.
+    Moved(Sha),
+    /// A hook blocks it, in these words.
+    Blocked(String),
+}
+
+/// How far a run goes at a time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stint {
+    /// Until there is an end, or nothing can be done for now.
+    Whole,
+    /// At most until models are to be asked a second time: then others have their turn.
+    Step,
+}
+
+/// Who is told while a run goes on.
+pub trait Told: Sync {
+    /// An act begins that may take minutes.
+    fn begins(&self, record: &Record, act: &Act);
+    /// An act is done, and the run is kept; its log was so long before.
+    fn grown(&self, record: &Record, before: usize) -> impl Future<Output = ()> + Send;
+}
+
+/// Where a run is left.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Left {
+    /// At its end, or at rest because others have their turn.
+    Over,
+    /// Before its next step.
+    Between,
+    /// Where this keeps it from going on; what it came to before stands.
+    Failed(Exit),
+    /// Where nothing can be done before this instant, by the wall clock; and what is waited for, in words.
+    Until(Millis, Why, String),
+}
+
+/// One run with all that it needs.
+pub struct Lap<'a, S> {
+    /// Where the branch is.
+    pub site: &'a S,
+    /// The commits.
+    pub mirror: &'a Mirror,
+    /// Who works.
+    pub crew: &'a Crew,
+    /// What a head is looked at with.
+    pub looks: &'a Looks,
+    /// How it is configured.
+    pub config: &'a ConvergeConfig,
+    /// The repository's `owner/name`, if it has one: its teams pay, too.
+    pub repository: Option<&'a str>,
+    /// The run.
+    pub record: Record,
+    /// What differs between commits that were compared before.
+    diffs: Vec<((Sha, Sha), Vec<u8>)>,
+    /// The files of the commit that was looked at last.
+    laid: Option<Laid>,
+    /// What the rules say of changes that were read before.
+    readings: Vec<((Sha, Sha), Reading)>,
+    /// What the checks said of the newest head; none of them could be run: none.
+    baseline: Option<(Sha, Option<Verification>)>,
+    /// What asking models took in this act.
+    taken: Taken,
+    /// How far it goes.
+    stint: Stint,
+    /// Have models been asked in it?
+    has_asked: bool,
+}
+
+impl<'a, S> Lap<'a, S> {
+    /// A run on a branch, with its commits; who works on it, with what, and how; the repository's `owner/name`, if it
+    /// has one.
+    pub fn new(
+        (site, mirror): (&'a S, &'a Mirror),
+        (crew, looks, config): (&'a Crew, &'a Looks, &'a ConvergeConfig),
+        repository: Option<&'a str>,
+        record: Record,
+        stint: Stint,
+    ) -> Self {
+        let (diffs, laid, readings, baseline) = (Vec::new(), None, Vec::new(), None);
+        let (taken, has_asked) = (Taken::default(), false);
+        Self {
+            site,
+            mirror,
+            crew,
+            looks,
+            config,
+            repository,
+            record,
+            diffs,
+            laid,
+            readings,
+            baseline,
+            taken,
+            stint,
+            has_asked,
+        }
+    }
+}
+
+impl<S: Site> Lap<'_, S> {
+    /// Goes on until there is an end, or as far as its stint goes. After every act the run is kept, and somebody told.
+    ///
+    /// # Errors
+    /// [`StoreError`]: what was done last is not remembered; another run finds it done.
+    pub async fn run<R: Converges>(
+        &mut self,
+        store: &R,
+        token: Token,
+        told: &impl Told,
+    ) -> Result<Left, StoreError> {
+        while self.record.state.exit.is_none() {
+            let (began, before) = (Instant::now(), self.record.state.log.len());
+            let act = self.record.state.next.clone();
+            if act.asks() && std::mem::replace(&mut self.has_asked, true) && self.stint == Stint::Step {
+                return Ok(Left::Between);
+            }
+            if let Err(halted) = self.go_on().await {
+                return Ok(Left::Failed(halted.exit()));
+            }
+            told.begins(&self.record, &act);
+            if matches!(act.step(), Step::Gate | Step::Audit) {
+                self.record.state.dismiss(store.dismissals(&self.record.key).await?);
+            }
+            let event = match Box::pin(self.act(&act)).await {
+                Ok(event) => event,
+                // Nothing of the act was begun.
+                Err(stop @ Stop::Stopped(_)) => return Ok(Left::Failed(stop.exit())),
+                // What the act has written already, it finds when it is carried out again.
+                Err(stop @ Stop::Withheld { .. }) => {
+                    let exit = self.shut(&stop)?;
+                    self.keep_taken(act.step(), began);
+                    store.keep_converge(token, &self.record).await?;
+                    return Ok(Left::Failed(exit));
+                }
+                Err(stop) => match self.waits(&stop) {
+                    Some(left) => {
+                        self.keep_taken(act.step(), began);
+                        store.keep_converge(token, &self.record).await?;
+                        return Ok(left);
+                    }
+                    None => self.ends(stop),
+                },
+            };
+            self.record.put_off = 0;
+            if let Err(unexpected) = self.record.state.after(event) {
+                let exit = Exit::new(Code::Infrastructure, unexpected.to_string());
+                self.record.state.exit = Some(exit);
+            }
+            if self.ends_unchecked() {
+                let none =
+                    "nothing was fixed, so no check was run: whether `verify.check` passes is not known";
+                self.record.warn(none.to_owned());
+            }
+            self.keep_taken(act.step(), began);
+            self.settle(act.step()).await?;
+            store.keep_converge(token, &self.record).await?;
+            told.grown(&self.record, before).await;
+            if self.others_are_next() {
+                break;
+            }
+        }
+        Ok(Left::Over)
+    }
+
+    /// Where the run is left, if nothing is wrong and the same act is next a little later.
+    fn waits(&mut self, stop: &Stop) -> Option<Left> {
+        if let Stop::Later { wait, what } = stop {
+            return Some(Left::Until(SystemClock.now() + *wait, Why::RateLimit, what.clone()));
+        }
+        let tried = usize::try_from(self.record.put_off).unwrap_or(usize::MAX);
+        let wait = PUT_OFF.get(tried).filter(|_| stop.may_pass())?;
+        self.record.put_off = self.record.put_off.saturating_add(1);
+        let poll = i64::try_from(self.config.poll.as_millis()).unwrap_or(i64::MAX);
+        let wait = Span(wait.0.min(poll).max(self.site.settle().0));
+        Some(Left::Until(SystemClock.now() + wait, Why::Settling, stop.to_string()))
+    }
+
+    /// What follows from an act that came to nothing.
+    fn ends(&mut self, stop: Stop) -> Event {
+        let exit = stop.exit();
+        if let Stop::Over { unreached, .. } = stop {
+            self.record.unreached = unreached;
+        }
+        Event::Ended(exit)
+    }
+
+    /// Adds what an act took.
+    fn keep_taken(&mut self, step: Step, began: Instant) {
+        let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let taken = Taken { ms, ..std::mem::take(&mut self.taken) };
+        self.record.taken.entry(step).or_default().add(&taken);
+        self.record.ended = SystemClock.now();
+    }
+
+    /// Adds what the run has cost, by the ledger, and no act of it has told: an act that was cut off before, here or in
+    /// a process that died, tells nothing. It counts for this step.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the ledger cannot be asked.
+    pub async fn settle(&mut self, step: Step) -> Result<(), StoreError> {
+        let own = Purse::of_run(self.record.run.clone(), MicroUsd(0), &[], SystemClock.now()).levels;
+        let drawn = self.crew.auditor.ledger.look(&own).await?;
+        let spent = drawn.iter().map(|drawn| drawn.spent.0).fold(0, u64::saturating_add);
+        let untold = MicroUsd(spent.saturating_sub(self.record.cost().0));
+        if untold > MicroUsd(0) {
+            self.record
+                .taken
+                .entry(step)
+                .or_default()
+                .add(&Taken { cost_micro_usd: untold, ..Taken::default() });
+        }
+        Ok(())
+    }
+
+    /// The same for an act that was interrupted, as soon as its calls are settled.
+    ///
+    /// # Errors
+    /// As [`Self::settle`].
+    pub async fn interrupted(&mut self) -> Result<(), StoreError> {
+        // What is not settled by then expires, and counts in full; nobody tells it.
+        let _ = tokio::time::timeout(SETTLE_TIME, gateway::settled()).await;
+        self.settle(self.record.state.next.step()).await
+    }
+
+    /// Is it clean, and nobody has asked the checks, which are run on fixes?
+    fn ends_unchecked(&self) -> bool {
+        let state = &self.record.state;
+        let is_clean = state.exit.as_ref().is_some_and(|exit| exit.code == Code::Clean);
+        is_clean && !state.audits_only && state.commits.is_empty() && self.looks.verifier.is_some()
+    }
+
+    /// One audit and nothing else, without a gate before it; nothing is kept. Then the run has ended, or an audit of
+    /// its head is done and [`Act::Post`] is next. A head that moves meanwhile is audited instead.
+    pub async fn audit_once(&mut self) {
+        let began = Instant::now();
+        while self.record.state.exit.is_none() {
+            let event = match self.record.state.next.clone() {
+                Act::Gate => Event::Gated(None),
+                act @ Act::Audit { .. } => {
+                    Box::pin(self.act(&act)).await.unwrap_or_else(|stop| self.ends(stop))
+                }
+                Act::Mend { .. } | Act::Post | Act::Fix { .. } | Act::Check | Act::Publish | Act::Reply => {
+                    break;
+                }
+            };
+            if let Err(unexpected) = self.record.state.after(event) {
+                self.record.state.exit = Some(Exit::new(Code::Infrastructure, unexpected.to_string()));
+            }
+        }
+        self.keep_taken(Step::Audit, began);
+    }
+
+    /// The end of [`Self::audit_once`], also of one that was stopped: all that it has cost is in the record.
+    ///
+    /// # Errors
+    /// As [`Self::settle`].
+    pub async fn audited(&mut self, stopped: bool) -> Result<(), StoreError> {
+        if !stopped {
+            return self.settle(Step::Audit).await;
+        }
+        self.interrupted().await?;
+        self.record.state.exit = Some(Exit::new(Code::Interrupted, "interrupted before the audit was done"));
+        self.record.ended = SystemClock.now();
+        Ok(())
+    }
+
+    /// Carries one act out.
+    async fn act(&mut self, act: &Act) -> Result<Event, Stop> {
+        let head = self.site.head(&self.record).await?;
+        // Between a push and its answers a new head does not matter: the answers belong to what was found.
+        let follows = match act {
+            Act::Gate | Act::Mend { .. } | Act::Audit { .. } | Act::Fix { .. } => true,
+            Act::Post | Act::Check | Act::Publish | Act::Reply => false,
+        };
+        if follows && head != self.record.state.head {
+            return self.moved(head).await;
+        }
+        match act {
+            // What an audit finds is of use where nobody may push, too.
+            Act::Gate if self.site.read_only().is_some() => Ok(Event::Gated(None)),
+            Act::Fix { .. } if let Some(why) = self.site.read_only() => {
+                Ok(Event::Ended(Exit::new(Code::ReadOnly, why)))
+            }
+            Act::Gate => {
+                let head = self.record.state.head.clone();
+                Ok(Event::Gated(self.gate_says(&head).await?))
+            }
+            Act::Mend { output } => self.mend(output).await,
+            Act::Audit { auditors, attempt: _ } => {
+                let (base, head) = (self.record.base.clone(), self.record.state.head.clone());
+                let starting = self.record.state.starting.clone();
+                let audited = Audited::of(self, &base, &head).await?;
+                let event = audited.event(self, auditors, &starting).await;
+                self.laid = Some(audited.laid);
+                event
+            }
+            Act::Post => {
+                let warnings = self.site.post(&self.record).await?;
+                Ok(self.warned(warnings, Event::Posted))
+            }
+            Act::Fix { problems } => self.fix(problems).await,
+            Act::Check => {
+                // Asked before the check, which costs; kept with what it says: who dies after a push knows by it
+                // whether the call was made.
+                let calls = self.site.calls().await?;
+                let event = self.check().await?;
+                if let Some(calls) = calls {
+                    let head = self.record.state.head.clone();
+                    self.record.wakes.insert(AFTER_PUSH.to_owned(), (calls, head));
+                }
+                Ok(event)
+            }
+            Act::Publish => self.publish().await,
+            Act::Reply => {
+                let warnings = self.site.reply(&self.record).await?;
+                Ok(self.warned(warnings, Event::Replied))
+            }
+        }
+    }
+
+    fn warned(&mut self, warnings: Vec<String>, event: Event) -> Event {
+        for warning in warnings {
+            self.record.warn(warning);
+        }
+        event
+    }
+
+    async fn publish(&mut self) -> Result<Event, Stop> {
+        let Some(candidate) = &self.record.state.candidate else {
+            return Err(Stop::Model("there is no fix to be pushed".to_owned()));
+        };
+        match self.site.publish(&self.record, candidate).await? {
+            Published::Done => {
+                let head = candidate.commit.clone();
+                if let Some(readiness) = &mut self.record.readiness {
+                    readiness.pushed(&head, SystemClock.now());
+                }
+                let warnings = match self.record.wakes.get(AFTER_PUSH) {
+                    Some((calls, _)) => self.site.call(&self.record, *calls).await?,
+                    None => Vec::new(),
+                };
+                Ok(self.warned(warnings, Event::Pushed))
+            }
+            Published::Moved(head) => self.moved(head).await,
+            Published::Blocked(words) => Ok(Event::Blocked(words)),
+        }
+    }
+
+    /// Somebody else has pushed. What came with the base branch is not the change: it is compared anew.
+    async fn moved(&mut self, head: Sha) -> Result<Event, Stop> {
+        let tree = self.compared(&head).await?;
+        Ok(Event::Moved { head, tree })
+    }
+
+    /// The tree of a new head. What it is compared with is so from now on.
+    async fn compared(&mut self, head: &Sha) -> Result<Sha, Stop> {
+        let base = self.site.follow(&self.record, head).await?;
+        let tree = self.mirror.tree_of(head).await?;
+        self.record.base = base;
+        Ok(tree)
+    }
+}
+
+impl<S> Lap<'_, S> {
+    /// What differs between two commits. Several acts look at the same change.
+    async fn diff(&mut self, base: &Sha, head: &Sha) -> Result<Vec<u8>, GitError> {
+        let known = self.diffs.iter().find(|((from, to), _)| (from, to) == (base, head));
+        if let Some((_, diff)) = known {
+            return Ok(diff.clone());
+        }
+        let diff = self.mirror.diff(base, head).await?;
+        if diff.len() <= MAX_KEPT_DIFF {
+            self.diffs.truncate(KEPT_DIFFS - 1);
+            self.diffs.insert(0, ((base.clone(), head.clone()), diff.clone()));
+        }
+        Ok(diff)
+    }
+
+    /// What the gate says of the change up to this commit, if it blocks.
+    async fn gate_says(&mut self, head: &Sha) -> Result<Option<String>, Stop> {
+        let base = self.record.base.clone();
+        let change = self.change(&base, head).await?;
+        let mut gated = Gated::of_rules(self.read(&change, head).await?);
+        if let Some(commands) = &self.looks.commands {
+            // What code of a model sets up is kept apart, as it is of checks.
+            let own = format!("converge {}", self.record.key);
+            let trust = Trust::new(format!("{own} fix")).trusting(own);
+            let folder = PrivateFolder::new().map_err(Stop::Folder)?;
+            self.mirror.private_clone(head, std::slice::from_ref(&change.base), folder.path()).await?;
+            commands.look(folder.path(), &change, &trust, &mut gated).await?;
+        }
+        Ok(gated.seen()?.words())
+    }
+
+    /// The change between two commits.
+    async fn change(&mut self, base: &Sha, head: &Sha) -> Result<Change, GitError> {
+        let diff = self.diff(base, head).await?;
+        Ok(Change {
+            base: base.clone(),
+            head: Some(head.clone()),
+            diff,
+            left_out: Vec::new(),
+            large: Vec::new(),
+        })
+    }
+
+    /// What the rules say of a change up to this commit. They run nothing: auditors see the same files after them.
+    async fn read(&mut self, change: &Change, head: &Sha) -> Result<Reading, Stop> {
+        if let Some(reading) = self.known_reading(&change.base, head) {
+            return Ok(reading.clone());
+        }
+        let laid = self.mirror.lay(head, self.laid.take()).await?;
+        let (scope, reader) = (&self.looks.scope, &self.crew.auditor.reader);
+        let plan = reading::plan(change, scope).map_err(GateError::Reading)?;
+        let reading = plan.read(laid.path().to_owned(), scope, reader).await;
+        self.laid = Some(laid);
+        let reading = reading.map_err(GateError::Reading)?;
+        self.readings.truncate(KEPT_READINGS - 1);
+        self.readings.insert(0, ((change.base.clone(), head.clone()), reading.clone()));
+        Ok(reading)
+    }
+
+    /// What the rules have said of this change before.
+    fn known_reading(&self, base: &Sha, head: &Sha) -> Option<&Reading> {
+        let mut known = self.readings.iter();
+        known.find(|((from, to), _)| (from, to) == (base, head)).map(|(_, reading)| reading)
+    }
+
+    /// What pays for a model, and how much is left of what the run may cost.
+    fn purse(&self, agent: &Agent) -> (Purse, MicroUsd) {
+        let run = self.record.run.clone();
+        let (purse, most) = agent.budgets.purse_of_converge(run, self.repository, SystemClock.now());
+        let spent = self.record.cost().0.saturating_add(self.taken.cost_micro_usd.0);
+        (purse, MicroUsd(most.0.saturating_sub(spent)))
+    }
+
+    /// Adds what asking a model took.
+    fn spent(&mut self, spent: &Spent) {
+        let Spent { turns, tokens, cost, model: _, prompt_hash: _ } = spent;
+        self.taken.add(&Taken { turns: *turns, tokens: *tokens, cost_micro_usd: *cost, ms: 0 });
+    }
+}

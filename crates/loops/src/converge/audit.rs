@@ -1,0 +1,390 @@
+//! Auditors: fresh models that see a change, and nothing of what anybody said of it before (spec/converge.md 2.11, 3).
+//!
+//! Each has the files at the head to look at, and the diff. What it reports is compared with these files on receipt, and
+//! an auditor that has not looked at every changed file is told so. One that does not come to a report that holds has
+//! given no answer: that is never taken for "nothing found".
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::join_all;
+use truing_agent::mcp::client::{Problem, Servers};
+use truing_agent::native::{End, Limit, Limits};
+use truing_agent::prompt::route::{AUDIT_TASK_DISMISSED, CONVERGE_AUDIT, CONVERGE_CHECK};
+use truing_agent::schema::audit::{Audit, Question};
+use truing_config::REPOSITORY_FILE;
+use truing_core::converge::record::{Absence, Quote};
+use truing_core::converge::{Answer, Claim, Code, Event, FindingHistory, Origin};
+use truing_core::dismissal::Dismissal;
+use truing_core::finding::{Category, Finding, FindingStatus, Place, RawFinding};
+use truing_core::id::{FindingId, Sha};
+use truing_core::identity::Placed;
+use truing_core::line;
+use truing_core::outcome::{Coverage, NotReviewed, SkipReason};
+use truing_core::recheck::{Around, Head, Went, follow};
+use truing_diff::{FileDiff, RepoPath, added_ranges, parse};
+use truing_git::Laid;
+use truing_model::gateway::Refused;
+use truing_reader::Tree;
+use truing_reader::protocol::ToolsRequest;
+use truing_reader::redact::redact;
+
+use super::pursue::HEARD;
+use super::{Lap, Stop};
+use crate::agent::{Agent, Errand, Looked, Spent, unheld, without_secrets, words};
+use crate::reading::{self, Change, Reading, Scope};
+use crate::telemetry;
+
+/// What auditors are called in traces.
+pub(super) const RUN: &str = "converge";
+/// Open questions that people are told of.
+const MAX_QUESTIONS: usize = 10;
+/// Changed files that people are told are not audited.
+const MAX_GAPS: usize = 10;
+/// Of each list of an absence, so many entries are kept.
+const MAX_KEPT: usize = 10;
+/// Bytes of what an auditor is told of dismissals.
+const MAX_DISMISSED_BYTES: usize = 16 << 10;
+/// Characters of a question, or of another warning.
+const MAX_QUESTION_CHARS: usize = 300;
+
+/// What is audited.
+pub(super) struct Audited {
+    pub(super) change: Change,
+    pub(super) reading: Reading,
+    /// The files at the head.
+    pub(super) laid: Laid,
+    /// What it is to fix, if it is a fix.
+    mends: Option<String>,
+}
+
+/// What one auditor came to.
+struct Said {
+    answer: Answer,
+    absences: Vec<Absence>,
+    questions: Vec<Question>,
+    spent: Spent,
+    /// Servers that it went on without.
+    servers: Vec<Problem>,
+    /// Ends the run: the money is used up, or the switch was turned on.
+    stop: Option<Stop>,
+}
+
+impl Audited {
+    /// The change between two commits, which must be in the mirror.
+    pub(super) async fn of<S>(lap: &mut Lap<'_, S>, base: &Sha, head: &Sha) -> Result<Self, Stop> {
+        let change = lap.change(base, head).await?;
+        let laid = lap.mirror.lay(head, lap.laid.take()).await?;
+        // The rules are the gate's: here they only tell which files there are, all of them.
+        let is_whole =
+            |reading: &&Reading| reading.coverage.not_reviewed.iter().all(|gap| gap.reason.by_design());
+        let reading = match lap.known_reading(base, head).filter(is_whole) {
+            Some(reading) => Reading { found: Vec::new(), ..reading.clone() },
+            None => {
+                let scope = Scope { packs: Vec::new(), ignore: lap.looks.scope.ignore.clone() };
+                let mut plan = reading::plan(&change, &scope)?;
+                plan.leave_out(laid.left_out().to_vec());
+                plan.read(laid.path().to_owned(), &scope, &lap.crew.auditor.reader).await?
+            }
+        };
+        Ok(Self { change, reading, laid, mends: None })
+    }
+
+    /// As a fix of this.
+    pub(super) fn mending(self, findings: String) -> Self {
+        Self { mends: Some(findings), ..self }
+    }
+
+    /// Lets these auditors look, side by side. `starting`: where the run began, since when lines are fixes'.
+    pub(super) async fn event<S>(
+        &self,
+        lap: &mut Lap<'_, S>,
+        auditors: &BTreeSet<u32>,
+        starting: &Sha,
+    ) -> Result<Event, Stop> {
+        if let Some(why) = self.unseen() {
+            return Err(Stop::over(Code::Infrastructure, line::clean(&why, MAX_QUESTION_CHARS)));
+        }
+        let said = {
+            let lap = &*lap;
+            join_all(auditors.iter().map(|index| self.ask(lap, *index))).await
+        };
+        let mut answers = BTreeMap::new();
+        let (mut answered, mut stopped) = (Vec::new(), None);
+        for (index, Said { answer, absences, questions, spent, servers, stop }) in auditors.iter().zip(said) {
+            lap.spent(&spent);
+            // An audit of a fix alone clears nothing of the whole.
+            if self.mends.is_none() {
+                lap.record.prove(*index, absences);
+            }
+            if lap.record.model.is_none() {
+                (lap.record.model, lap.record.prompt_hash) = (spent.model, spent.prompt_hash);
+            }
+            telemetry::servers_failed(&servers);
+            for problem in servers {
+                lap.record.warn(format!("auditor {index} went on without an MCP server: {problem}"));
+            }
+            stopped = stopped.or(stop);
+            answered.push((index, answer, questions));
+        }
+        if let Some(stop) = stopped {
+            return Err(stop);
+        }
+        let has_content = |reason| !matches!(reason, SkipReason::Deleted | SkipReason::Unchanged);
+        let gaps = self.reading.coverage.not_reviewed.iter().filter(|gap| has_content(gap.reason));
+        for NotReviewed { path, reason } in gaps.take(MAX_GAPS) {
+            let why = if *reason == SkipReason::Ignored {
+                "ignored by `rules.ignore`".to_owned()
+            } else {
+                reason.as_str().replace('_', " ")
+            };
+            let told = format!("not audited: {path} ({why})");
+            lap.record.warn(line::clean(&told, MAX_QUESTION_CHARS));
+        }
+        let origins = Origins::of(lap, &self.change, starting).await?;
+        for (index, answer, questions) in answered {
+            for question in questions.into_iter().take(MAX_QUESTIONS) {
+                let Question { file, line, question } = question;
+                let told = redact(&format!("open question at {file}:{line}: {question}"));
+                lap.record.warn(line::clean(&told, MAX_QUESTION_CHARS));
+            }
+            let answer = match answer {
+                Answer::Whole(mut claims) => {
+                    for claim in &mut claims {
+                        claim.origin = origins.of_finding(&claim.placed.raw);
+                    }
+                    Answer::Whole(claims)
+                }
+                Answer::None(why) => {
+                    let why = line::clean(&redact(&why), MAX_QUESTION_CHARS);
+                    lap.record.warn(format!("auditor {index} gave no valid answer: {why}"));
+                    Answer::None(why)
+                }
+            };
+            answers.insert(*index, answer);
+        }
+        let standing = self.standing(&lap.record.state.history);
+        let Reading { coverage, renames, .. } = self.reading.clone();
+        Ok(Event::Audited { answers, standing, coverage, renames })
+    }
+
+    /// Nothing of the code would be looked at, because all of it is ignored.
+    fn unseen(&self) -> Option<String> {
+        let Coverage { reviewed, not_reviewed } = &self.reading.coverage;
+        let is_own = |path: &RepoPath| path.as_str() == Some(REPOSITORY_FILE);
+        let mut ignored = not_reviewed.iter().filter(|gap| gap.reason == SkipReason::Ignored);
+        let first = ignored.next().filter(|_| self.mends.is_none() && reviewed.iter().all(is_own))?;
+        let more = match ignored.count() {
+            0 => String::new(),
+            many => format!(" and {many} more"),
+        };
+        Some(format!("no code was audited: `rules.ignore` leaves out {}{more}", first.path))
+    }
+
+    /// One auditor.
+    async fn ask<S>(&self, lap: &Lap<'_, S>, index: u32) -> Said {
+        let (mut spent, mut servers) = (Spent::default(), Vec::new());
+        let none = |answer, stop| (answer, Vec::new(), Vec::new(), stop);
+        let (answer, absences, questions, stop) =
+            match self.look(lap, index, (&mut spent, &mut servers)).await {
+                Ok((claims, audit)) => {
+                    let number = lap.record.state.audits;
+                    let absences = kept(&audit, (number, index));
+                    (Answer::Whole(claims), absences, audit.questions, None)
+                }
+                Err(Stop::Silent(why)) => none(Answer::None(why), None),
+                Err(stop) => none(Answer::None(String::new()), Some(stop)),
+            };
+        Said { answer, absences, questions, spent, servers, stop }
+    }
+
+    async fn look<S>(
+        &self,
+        lap: &Lap<'_, S>,
+        index: u32,
+        (spent, without): (&mut Spent, &mut Vec<Problem>),
+    ) -> Result<(Vec<Claim>, Audit), Stop> {
+        let agent: &Agent = &lap.crew.auditor;
+        let files = Tree::open(self.laid.path()).ok();
+        let text = |path: &RepoPath| files.as_ref()?.text(path);
+        let dismissed = dismissed(&lap.record.state.dismissals, text);
+        // A fix is to mend what it is told, whatever people have said of the rest.
+        let dismissed = (self.mends.is_none() && !dismissed.is_empty()).then_some(dismissed.as_str());
+        let route = if self.mends.is_some() { CONVERGE_CHECK } else { CONVERGE_AUDIT };
+        let task = if dismissed.is_some() { AUDIT_TASK_DISMISSED } else { route.task };
+        let (told, seen) = agent.told_of_change(
+            (route.system, task),
+            (self.mends.as_deref(), dismissed),
+            &self.change,
+            &self.reading,
+        )?;
+        let request = ToolsRequest {
+            tree: self.laid.path().to_owned(),
+            hide_ignored: false,
+            always: self.reading.coverage.reviewed.clone(),
+        };
+        let tools = agent.reader.tools(request, self.change.diff.as_slice());
+        let servers = Servers::start(&agent.servers).await;
+        let beside = servers.beside(&tools);
+        let looked = Looked::new(&beside, seen);
+        let wrong = |audit: &Audit| {
+            let unseen = looked.unseen(&self.reading.coverage);
+            let unseen = (!unseen.is_empty())
+                .then(|| format!("these changed files were not looked at: {}", unseen.join(", ")));
+            let wrong: Vec<String> = audit.complaint(text).into_iter().chain(unseen).collect();
+            (!wrong.is_empty()).then(|| wrong.join("\n"))
+        };
+        let (purse, most) = lap.purse(agent);
+        let limits = Limits { time: lap.config.audit_timeout, money: Some(most), ..agent.limits };
+        let name = format!("auditor-{}", index.saturating_add(1));
+        let errand = Errand { purse, name: (RUN, &name), told: &told, limits };
+        let ran = agent.sent(errand, &looked, spent, wrong).await.map_err(Stop::from)?;
+        let complaint = wrong(&ran.items);
+        *without = servers.end().await;
+        if matches!(
+            (&ran.end, &complaint),
+            (End::Refused(Refused::Budget { .. }), _) | (End::Limit(Limit::Money), Some(_))
+        ) {
+            return Err(Stop::Budget(words(&ran.end)));
+        }
+        match unheld(&ran.end, complaint) {
+            None => Ok((self.claims(&ran.items, text), ran.items)),
+            Some(why) => Err(Stop::Silent(why)),
+        }
+    }
+
+    /// Findings that fixers declined, or say to be fixed, and whose own lines are still there, wherever in their file; of
+    /// what is said to be fixed the lines beside them are as they were, too.
+    fn standing(&self, history: &FindingHistory) -> BTreeMap<FindingId, Placed> {
+        let Ok(files) = Tree::open(self.laid.path()) else { return BTreeMap::new() };
+        let text = |path: &RepoPath| files.text(path).map(|text| redact(&text));
+        let (changed, renames) = (&self.reading.coverage.reviewed, &self.reading.renames);
+        let head = Head::new(text, changed, Default::default(), renames);
+        let stands = |finding: &Finding| {
+            let raw = &finding.raw;
+            let place = &raw.place;
+            match finding.status {
+                FindingStatus::Declined(_) => {
+                    let (start_line, end_line) =
+                        truing_core::excerpt::locate(&text(&place.path)?, &raw.snippet, place.start_line)?;
+                    Some(Place { start_line, end_line, ..place.clone() })
+                }
+                // Who heard it from others lets them look again.
+                FindingStatus::Claimed if !raw.rule.starts_with(HEARD) => match follow(finding, &head) {
+                    Went::There { path, start, end } => {
+                        let text = text(&path)?;
+                        // What is added beside it may be what was missing.
+                        let now = head.around(&path, (start, end), &raw.snippet)?;
+                        let beside = |around: &Around| (around.before.clone(), around.after.clone());
+                        let is_as_it_was =
+                            finding.around.as_ref().is_none_or(|was| beside(was) == beside(&now));
+                        // Of code rules, how it is written may be what was to be changed.
+                        let is_same = is_as_it_was
+                            && (raw.category != Category::J || text.contains(raw.snippet.as_str()));
+                        is_same.then_some(Place { path, side: place.side, start_line: start, end_line: end })
+                    }
+                    Went::Changed { .. } | Went::Lost { .. } | Went::NoFile => None,
+                },
+                FindingStatus::Claimed
+                | FindingStatus::Open
+                | FindingStatus::Fixed(_)
+                | FindingStatus::Outside
+                | FindingStatus::Suppressed(_)
+                | FindingStatus::Dismissed(_) => None,
+            }
+        };
+        let sections = reading::sections(&self.change.diff);
+        let placed = |finding: &Finding| {
+            let raw = RawFinding { place: stands(finding)?, ..finding.raw.clone() };
+            let mut placed = reading::placed(&sections, raw, finding.old_path.clone());
+            placed.sighting.around = finding.around.clone();
+            Some((finding.id.clone(), placed))
+        };
+        history.findings().iter().filter_map(placed).collect()
+    }
+
+    /// The findings of a report that holds, each with how near a comment can be placed.
+    fn claims(&self, audit: &Audit, text: impl Fn(&RepoPath) -> Option<String> + Copy) -> Vec<Claim> {
+        let sections = reading::sections(&self.change.diff);
+        let found = audit.check(text).unwrap_or_default();
+        let (changed, renames) = (&self.reading.coverage.reviewed, &self.reading.renames);
+        let head = Head::new(text, changed, Default::default(), renames);
+        let claim = |raw: RawFinding| {
+            let raw = without_secrets(raw, text);
+            let old_path = reading::old_path(&sections, &raw.place.path);
+            let mut placed = reading::placed(&sections, raw, old_path);
+            let Place { path, start_line, end_line, .. } = &placed.raw.place;
+            placed.sighting.around = head.around(path, (*start_line, *end_line), &placed.raw.snippet);
+            Claim { placed, origin: Origin::Change }
+        };
+        found.into_iter().map(claim).collect()
+    }
+}
+
+/// The absences of a report that holds, as they are kept. What a model quotes is data, and may be a secret of the files.
+fn kept(audit: &Audit, (number, auditor): (u32, u32)) -> Vec<Absence> {
+    let text = |text: &str| line::clean(&redact(text), MAX_QUESTION_CHARS);
+    let kept = |absence: &truing_agent::schema::audit::Absence| Absence {
+        r#loop: number,
+        auditor,
+        category: absence.category,
+        files_opened: absence.files_opened.iter().take(MAX_KEPT).map(|file| text(file)).collect(),
+        lines_quoted: absence
+            .lines_quoted
+            .iter()
+            .take(MAX_KEPT)
+            .map(|quote| Quote { file: text(&quote.file), line: quote.line, text: text(&quote.text) })
+            .collect(),
+        probes: absence.probes.iter().take(MAX_KEPT).map(|probe| text(probe)).collect(),
+    };
+    audit.absences.iter().map(kept).collect()
+}
+
+/// Lines of the change, and those of them that fixes of this run wrote.
+struct Origins {
+    change: BTreeMap<RepoPath, Vec<(u32, u32)>>,
+    fixes: BTreeMap<RepoPath, Vec<(u32, u32)>>,
+}
+
+impl Origins {
+    async fn of<S>(lap: &mut Lap<'_, S>, change: &Change, starting: &Sha) -> Result<Self, Stop> {
+        let lines = |files: &[FileDiff<'_>]| {
+            files.iter().map(|file| (file.path.clone(), added_ranges(file))).collect::<BTreeMap<_, _>>()
+        };
+        let head = change.head.as_ref().unwrap_or(starting);
+        let fixes = if head == starting { Vec::new() } else { lap.diff(starting, head).await? };
+        Ok(Self { change: lines(&parse(&change.diff).files), fixes: lines(&parse(&fixes).files) })
+    }
+
+    fn of_finding(&self, raw: &RawFinding) -> Origin {
+        let place = &raw.place;
+        let touches = |lines: &BTreeMap<RepoPath, Vec<(u32, u32)>>| {
+            let ranges = lines.get(&place.path).into_iter().flatten();
+            ranges.into_iter().any(|(first, last)| *first <= place.end_line && place.start_line <= *last)
+        };
+        match (touches(&self.fixes), touches(&self.change)) {
+            (true, _) => Origin::Fix,
+            (false, true) => Origin::Change,
+            (false, false) => Origin::PreExisting,
+        }
+    }
+}
+
+/// Findings that people have dismissed and whose lines are there, as an auditor is told of them: data, one a line. What it
+/// says of them all the same is left out later.
+fn dismissed(said: &[Dismissal], text: impl Fn(&RepoPath) -> Option<String>) -> String {
+    let mut told = String::new();
+    for said in said.iter().filter(|said| !said.withdrawn) {
+        let Some(raw) = said.about.as_ref().map(|finding| &finding.raw) else { continue };
+        let (path, was) = (&raw.place.path, raw.place.start_line);
+        let at = text(path).and_then(|text| truing_core::excerpt::locate(&text, &raw.snippet, was));
+        let Some((line, _)) = at else { continue };
+        let cleaned = |text: &str| line::clean(&redact(text), MAX_QUESTION_CHARS);
+        let (path, title, reason) = (cleaned(&path.to_string()), cleaned(&raw.title), cleaned(&said.reason));
+        let one = format!("{path}:{line}: {} {title}; dismissed: {reason}\n", raw.severity.as_str());
+        if told.len() + one.len() > MAX_DISMISSED_BYTES {
+            break;
+        }
+        told += &one;
+    }
+    told
+}

@@ -1,0 +1,384 @@
+//! Looking at a fix before anybody sees it (spec/converge.md 8.3, design.md section 6): are the tests kept, do the
+//! repository's own checks pass that passed before, does the gate let it through, and what does a fresh auditor say of
+//! the fix alone. The cheapest first; where one of them objects, the next is not paid for.
+
+use std::collections::BTreeSet;
+
+use truing_agent::verify::{Scope, Verified, Verifier};
+use truing_core::RepoPath;
+use truing_core::converge::{
+    Answer, Claim, Event, Problem, ProblemKind, Rewrite, Subject, Tests, Version, Weakening, Word, alike,
+    answers, holds_code, is_test_side, sought, weakened,
+};
+use truing_core::finding::{Category, Side};
+use truing_core::id::Sha;
+use truing_core::verification::{Checked, Verification};
+use truing_diff::parse;
+use truing_git::PrivateFolder;
+
+use super::audit::Audited;
+use super::fix::told_of;
+use super::{Lap, Stop};
+use crate::files::{Change, named, put};
+
+/// Files of tests in which values of a fix are looked for.
+const MAX_TESTS: usize = 64;
+
+/// Lines of what a failing check printed that a fixer is told.
+const MAX_LINES: usize = 60;
+
+impl<S> Lap<'_, S> {
+    /// What is wrong with the fix.
+    pub(super) async fn check(&mut self) -> Result<Event, Stop> {
+        let head = self.record.state.head.clone();
+        let candidate = self.record.state.candidate.as_ref().map(|candidate| candidate.commit.clone());
+        let Some(candidate) = candidate else { return Ok(Event::Checked(Vec::new())) };
+        let (mut problems, told) = self.rewritten(&head, &candidate).await?;
+        let mut warnings = told;
+        if problems.is_empty() {
+            let (failing, unproved) = self.failing(&head, &candidate).await?;
+            problems = failing;
+            warnings.extend(unproved);
+        }
+        // A fix of what the gate says has the gate and an audit of the whole change before it.
+        if self.record.state.is_mending() {
+            self.warn_of_taken(warnings, &problems);
+            return Ok(Event::Checked(problems));
+        }
+        if problems.is_empty() {
+            let says = self.gate_says(&candidate).await?;
+            problems = says.into_iter().map(|text| Problem { kind: ProblemKind::Gate, text }).collect();
+        }
+        if problems.is_empty() {
+            problems = self.self_audit(&head, &candidate).await?;
+        }
+        self.warn_of_taken(warnings, &problems);
+        Ok(Event::Checked(problems))
+    }
+
+    /// Warns people of what a fix does that is taken: it may neutralise tests, or no test was run with it.
+    fn warn_of_taken(&mut self, warnings: Vec<String>, problems: &[Problem]) {
+        for warning in warnings.into_iter().filter(|_| problems.is_empty()) {
+            self.record.warn(warning);
+        }
+    }
+
+    /// Subjects of findings.
+    fn about(&self) -> BTreeSet<Subject> {
+        self.record.state.found.iter().map(|finding| Subject::new(&finding.raw)).collect()
+    }
+
+    /// What is wrong with the files of the fix themselves: what nobody could look at, and tests that it deletes or weakens; and
+    /// what people are told of them if the fix is taken.
+    async fn rewritten(&mut self, head: &Sha, candidate: &Sha) -> Result<(Vec<Problem>, Vec<String>), Stop> {
+        let diff = self.diff(head, candidate).await?;
+        let mut files = Vec::new();
+        for file in parse(&diff).files {
+            let old = file.old_path.clone().unwrap_or_else(|| file.path.clone());
+            let before = self.mirror.read(head, &old).await?;
+            let after = self.mirror.read(candidate, &file.path).await?;
+            files.push(((old, before), (file.path.clone(), after)));
+        }
+        let rewrites: Vec<Rewrite<'_>> = files
+            .iter()
+            .map(|((old, before), (new, after))| Rewrite {
+                before: before.as_deref().map(|bytes| Version { path: old, bytes }),
+                after: after.as_deref().map(|bytes| Version { path: new, bytes }),
+            })
+            .collect();
+        let about = self.about();
+        let problem = |what: &Weakening| Problem { kind: ProblemKind::Test, text: what.to_string() };
+        let (told, refused): (Vec<Weakening>, Vec<Weakening>) =
+            weakened(&rewrites, &about).into_iter().partition(|weakening| weakening.is_told);
+        let mut problems: Vec<Problem> =
+            rewrites.iter().filter_map(hidden).chain(refused.iter().map(problem)).collect();
+        let mut told: Vec<String> = told.iter().map(hides).collect();
+        if problems.is_empty() {
+            problems.extend(self.unchanged(head, &rewrites).await?);
+        }
+        if problems.is_empty() {
+            told.extend(self.answered(head, &rewrites, &about).await?.iter().map(hides));
+        }
+        Ok((problems, told))
+    }
+
+    /// What the fix has ready for the tests as they were.
+    async fn answered(
+        &self,
+        head: &Sha,
+        rewrites: &[Rewrite<'_>],
+        about: &BTreeSet<Subject>,
+    ) -> Result<Vec<Weakening>, Stop> {
+        let sought = sought(rewrites);
+        if !sought.has_news {
+            return Ok(Vec::new());
+        }
+        let paths: Vec<RepoPath> =
+            self.mirror.list(head, &[]).await?.into_iter().map(|file| file.path).collect();
+        let mut files = Vec::new();
+        let having = self.mirror.containing(head, &sought.texts).await?;
+        for path in having.into_iter().filter(is_test_side).take(MAX_TESTS) {
+            files.extend(self.mirror.read(head, &path).await?.map(|bytes| (path, bytes)));
+        }
+        let files: Vec<Version<'_>> = files.iter().map(|(path, bytes)| Version { path, bytes }).collect();
+        Ok(answers(rewrites, about, &Tests { paths: &paths, files: &files }))
+    }
+
+    /// A fix of defects of code that changes white space, comments or names of local variables, and nothing else.
+    async fn unchanged(&self, head: &Sha, rewrites: &[Rewrite<'_>]) -> Result<Option<Problem>, Stop> {
+        let state = &self.record.state;
+        if state.is_mending() || rewrites.is_empty() || !rewrites.iter().all(alike) {
+            return Ok(None);
+        }
+        let mut ids = Vec::new();
+        for finding in &state.found {
+            let place = &finding.raw.place;
+            // Of code rules, how it is written may be what is to be changed.
+            let is_claimed = state.words.get(&finding.id) == Some(&Word::Fixed);
+            if !is_claimed || finding.raw.category == Category::J || place.side != Side::New {
+                continue;
+            }
+            let Some(bytes) = self.mirror.read(head, &place.path).await? else { continue };
+            let version = Version { path: &place.path, bytes: &bytes };
+            if holds_code(&version, (place.start_line, place.end_line)) {
+                ids.push(finding.id.as_str());
+            }
+        }
+        let text = format!(
+            "the fix changes nothing but white space, comments or names of local variables, so these findings stand as they \
+             were: {}. Change what the code does, or report that they could not be addressed",
+            ids.join(", ")
+        );
+        Ok((!ids.is_empty()).then_some(Problem { kind: ProblemKind::Unchanged, text }))
+    }
+
+    /// The repository's own checks that fail with the fix and do not without it; and why none of them says anything of
+    /// tests that the fix changes, if that is so.
+    async fn failing(&mut self, head: &Sha, candidate: &Sha) -> Result<(Vec<Problem>, Option<String>), Stop> {
+        let touched = self.touched(head, candidate).await?;
+        let Some(verifier) = &self.looks.verifier else {
+            let none = "`verify.check` is not set: only the audit and the gate look at fixes";
+            self.record.warn(none.to_owned());
+            return Ok((Vec::new(), unproved(&touched, "`verify.check` is not set")));
+        };
+        let own = format!("converge {}", self.record.key);
+        if self.baseline.as_ref().is_none_or(|(of, _)| of != head) {
+            let Verified { set_up, verification } =
+                self.verified(verifier, head, Scope::new(own.clone()), None).await?;
+            if !set_up.works() {
+                let failed = set_up.commands.iter().filter(|ran| !ran.end.is_success());
+                let failed = failed.map(|ran| ran.argv.join(" ")).collect::<Vec<_>>().join(", ");
+                self.record.warn(format!(
+                    "set-up failed ({failed}): no check is run; only the audit and the gate look at fixes"
+                ));
+            }
+            let checks = verification.iter().flat_map(|verification| &verification.checks);
+            let failed: Vec<String> =
+                checks.filter(|check| !check.passes()).map(|check| check.ran.argv.join(" ")).collect();
+            if !failed.is_empty() {
+                let failed = failed.join(", ");
+                self.record.warn(format!(
+                    "a check fails before any fix ({failed}), so it cannot show whether a fix breaks something"
+                ));
+            }
+            self.baseline = Some((head.clone(), verification));
+        }
+        let Some((_, Some(baseline))) = &self.baseline else {
+            return Ok((Vec::new(), unproved(&touched, "set-up failed")));
+        };
+        let scope = self.of_fixes();
+        let Verified { set_up, verification } =
+            self.verified(verifier, candidate, scope, Some(baseline)).await?;
+        let Some(now) = verification else {
+            let failed = set_up.commands.iter().find(|ran| !ran.end.is_success());
+            let text = failed.map(|ran| printed(&ran.argv, &ran.output, &ran.errors)).unwrap_or_default();
+            let text = format!("the set-up fails with the fix:\n{text}");
+            return Ok((vec![Problem { kind: ProblemKind::Check, text }], None));
+        };
+        let baseline = baseline.clone();
+        let verdicts = Verification::compare(Some(&baseline), &now);
+        let failing = now.checks.iter().zip(verdicts).filter(|(_, verdict)| verdict.blocks());
+        let told = |(Checked { ran, .. }, _): (&Checked, _)| Problem {
+            kind: ProblemKind::Check,
+            text: format!(
+                "this check fails with the fix, and passes without it ({}):\n{}",
+                ran.end,
+                printed(&ran.argv, &ran.output, &ran.errors)
+            ),
+        };
+        let mut failing: Vec<Problem> = failing.map(told).collect();
+        if failing.is_empty() {
+            failing = self.hollow((head, candidate), &touched, (&baseline, &now)).await?;
+        }
+        let passes = now.checks.iter().any(Checked::passes);
+        let unproved = if passes { None } else { unproved(&touched, "no check passes") };
+        Ok((failing, unproved))
+    }
+
+    /// Files that a fix touches and that decide what tests say.
+    async fn touched(&mut self, head: &Sha, candidate: &Sha) -> Result<BTreeSet<RepoPath>, Stop> {
+        let diff = self.diff(head, candidate).await?;
+        let paths = parse(&diff).files.into_iter().flat_map(|file| [Some(file.path), file.old_path]);
+        Ok(paths.flatten().filter(is_test_side).collect())
+    }
+
+    /// Tests that test nothing any more as the fix changes them. Its code has to pass with the tests as they were; where it
+    /// does not, since what they ask for is another thing now, the new ones have to fail without it.
+    async fn hollow(
+        &mut self,
+        (head, candidate): (&Sha, &Sha),
+        tests: &BTreeSet<RepoPath>,
+        (baseline, now): (&Verification, &Verification),
+    ) -> Result<Vec<Problem>, Stop> {
+        let Some(verifier) = &self.looks.verifier else { return Ok(Vec::new()) };
+        if tests.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Some(as_they_were) = self.crossed(verifier, (candidate, head), tests, now).await? else {
+            return Ok(Vec::new());
+        };
+        let verdicts = Verification::compare(Some(now), &as_they_were);
+        let failing = as_they_were.checks.iter().zip(verdicts).filter(|(_, verdict)| verdict.blocks());
+        // A test that failed and is what is to be fixed may be all that a fix changes.
+        let about: BTreeSet<RepoPath> = self.about().into_iter().map(|subject| subject.path).collect();
+        let is_about_tests = tests.is_subset(&about);
+        let passed = |check: &Checked| {
+            baseline.checks.iter().any(|before| before.ran.argv == check.ran.argv && before.passes())
+        };
+        let failing: Vec<&Checked> =
+            failing.map(|(check, _)| check).filter(|check| !is_about_tests || passed(check)).collect();
+        if failing.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Some(without) = self.crossed(verifier, (head, candidate), tests, now).await? else {
+            return Ok(Vec::new());
+        };
+        let tells = |check: &&Checked| {
+            without.checks.iter().any(|other| other.ran.argv == check.ran.argv && !other.passes())
+        };
+        let files = named(&tests.iter().collect::<Vec<_>>());
+        let told = |Checked { ran, .. }: &Checked| Problem {
+            kind: ProblemKind::Test,
+            text: format!(
+                "the fix fails the old tests, and its own tests ({files}) pass even without the fix, so they do not \
+                 test it:\n{}",
+                printed(&ran.argv, &ran.output, &ran.errors)
+            ),
+        };
+        Ok(failing.into_iter().filter(|check| !tells(check)).map(told).collect())
+    }
+
+    /// What the checks say of the files of one commit with these tests of another; none, where the set-up fails.
+    async fn crossed(
+        &self,
+        verifier: &Verifier,
+        (code, of): (&Sha, &Sha),
+        tests: &BTreeSet<RepoPath>,
+        baseline: &Verification,
+    ) -> Result<Option<Verification>, Stop> {
+        let mut changes = Vec::new();
+        for path in tests {
+            let (there, content) = (self.mirror.read(code, path).await?, self.mirror.read(of, path).await?);
+            if there != content {
+                changes.push(Change { path: path.clone(), content });
+            }
+        }
+        let tree = PrivateFolder::new().map_err(Stop::Folder)?;
+        self.mirror.private_clone(code, &[], tree.path()).await?;
+        put(tree.path(), &changes).await?;
+        let verified = verifier.verified(tree.path(), &self.of_fixes(), Some(baseline)).await?;
+        Ok(verified.verification)
+    }
+
+    /// What code of a model sets up is kept apart, and may be found by its own fixes alone.
+    fn of_fixes(&self) -> Scope {
+        let own = format!("converge {}", self.record.key);
+        Scope::new(format!("{own} fix")).trusting(own)
+    }
+
+    async fn verified(
+        &self,
+        verifier: &Verifier,
+        commit: &Sha,
+        scope: Scope,
+        baseline: Option<&Verification>,
+    ) -> Result<Verified, Stop> {
+        let tree = PrivateFolder::new().map_err(Stop::Folder)?;
+        self.mirror.private_clone(commit, &[], tree.path()).await?;
+        Ok(verifier.verified(tree.path(), &scope, baseline).await?)
+    }
+
+    /// What a fresh auditor finds in the fix alone. One that gives no answer is asked again, as the others are; a fix that
+    /// nobody looked at is not pushed.
+    async fn self_audit(&mut self, head: &Sha, candidate: &Sha) -> Result<Vec<Problem>, Stop> {
+        let mends = told_of(&self.record.state.found);
+        let audited = Audited::of(self, head, candidate).await?.mending(mends);
+        let problems = self.asked_of_fix(&audited, candidate).await;
+        self.laid = Some(audited.laid);
+        problems
+    }
+
+    async fn asked_of_fix(&mut self, audited: &Audited, candidate: &Sha) -> Result<Vec<Problem>, Stop> {
+        let mut why = String::new();
+        for _ in 0..self.record.state.limits.worker_attempts.max(1) {
+            let event = audited.event(self, &BTreeSet::from([0]), candidate).await?;
+            let Event::Audited { answers, .. } = event else { continue };
+            match answers.into_values().next() {
+                Some(Answer::Whole(claims)) => {
+                    let least = self.record.state.limits.min_blocking;
+                    let counts = |claim: &&Claim| claim.placed.raw.severity <= least;
+                    return Ok(claims.iter().filter(counts).map(problem).collect());
+                }
+                Some(Answer::None(silent)) => why = silent,
+                None => {}
+            }
+        }
+        Err(Stop::Model(format!("nobody audited the fix: {why}")))
+    }
+}
+
+/// For people: what a fix does that is taken.
+fn hides(told: &Weakening) -> String {
+    format!("a fix may hide what tests would say, look at it: {told}")
+}
+
+/// For people: tests were changed, and this is why nothing was run with them.
+fn unproved(touched: &BTreeSet<RepoPath>, why: &str) -> Option<String> {
+    let files = named(&touched.iter().collect::<Vec<_>>());
+    (!touched.is_empty()).then(|| {
+        format!("no test confirms this run: a fix changes tests or what runs them ({files}), and {why}")
+    })
+}
+
+fn problem(claim: &Claim) -> Problem {
+    let raw = &claim.placed.raw;
+    let place = &raw.place;
+    let text = format!(
+        "an audit of the fix finds, in {}, line {}, {}: {}\n{}",
+        place.path,
+        place.start_line,
+        raw.severity.as_str(),
+        raw.title,
+        raw.body
+    );
+    Problem { kind: ProblemKind::Finding, text }
+}
+
+/// The end of what a command printed, below its name.
+fn printed(argv: &[String], output: &str, errors: &str) -> String {
+    let lines: Vec<&str> = output.lines().chain(errors.lines()).collect();
+    let last = lines.get(lines.len().saturating_sub(MAX_LINES)..).unwrap_or_default();
+    format!("{}\n{}", argv.join(" "), last.join("\n"))
+}
+
+/// A file that becomes binary data: nobody could look at it, neither at the fix nor in any audit after it.
+fn hidden(rewrite: &Rewrite<'_>) -> Option<Problem> {
+    let has_nul = |version: &Version<'_>| version.bytes.contains(&0);
+    let after = rewrite.after.as_ref().filter(|after| has_nul(after))?;
+    if rewrite.before.as_ref().is_some_and(has_nul) {
+        return None;
+    }
+    let path = after.path;
+    let text = format!("the fix turns `{path}` into binary data, which no audit can read: keep it text");
+    Some(Problem { kind: ProblemKind::Check, text })
+}

@@ -1,0 +1,124 @@
+//! The description of a pull request, written when its run has ended (spec/converge.md 2.15): what the change delivers, and
+//! not how it came about. What people wrote in it on purpose stays word for word, or all of it stays as it was.
+//!
+//! Nothing follows from it: what goes wrong is told as a warning of the run. Only the kill switch, or a lease that is lost,
+//! leaves it to be done later.
+
+use truing_agent::native::Limits;
+use truing_agent::prompt::Values;
+use truing_agent::prompt::route::CONVERGE_DESCRIBE;
+use truing_agent::schema::described::{Described, MAX_DESCRIPTION_CHARS, curated};
+use truing_core::converge::{Exit, Step};
+use truing_core::line;
+use truing_core::port::{Conversation, Describing, StoreError};
+use truing_reader::protocol::ToolsRequest;
+use truing_reader::redact::redact;
+
+use super::audit::{Audited, RUN};
+use super::pull::{Pull, forge};
+use super::{Lap, Stop};
+use crate::agent::{Diffs, Errand, Looked, Spent, unheld};
+
+/// Who writes it, in traces.
+const WRITER: &str = "describer";
+/// Characters of a title, and of a warning.
+const MAX_LINE: usize = 300;
+
+impl<C: Conversation> Lap<'_, Pull<'_, C>> {
+    /// Describes the change, if it is wanted and was not done for this head. How the run is left, if the kill switch does
+    /// not let it.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`]: somebody else has taken over.
+    pub async fn describe(&mut self) -> Result<Option<Exit>, StoreError> {
+        if !self.config.update_description || !self.record.wants_description() {
+            return Ok(None);
+        }
+        let mut spent = Spent::default();
+        let written = Box::pin(self.written(&mut spent)).await;
+        self.spent(&spent);
+        let taken = std::mem::take(&mut self.taken);
+        self.record.taken.entry(Step::Describe).or_default().add(&taken);
+        match written {
+            Ok(()) => self.record.described = Some(self.record.state.head.clone()),
+            Err(stop @ (Stop::Halted | Stop::Withheld { .. })) => return self.shut(&stop).map(Some),
+            Err(why) => {
+                // What was paid for and does not serve would not serve the next time either.
+                if matches!(why, Stop::Silent(_)) {
+                    self.record.described = Some(self.record.state.head.clone());
+                }
+                let why = line::clean(&redact(&why.to_string()), MAX_LINE);
+                self.record.warn(format!("the description stays as it was: {why}"));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn written(&mut self, spent: &mut Spent) -> Result<(), Stop> {
+        let talk = self.site.talk;
+        let now = talk.now().await.map_err(forge)?;
+        let (base, head) = (self.record.base.clone(), self.record.state.head.clone());
+        if now.head.sha != head {
+            return Err(Stop::Model("somebody has pushed meanwhile".to_owned()));
+        }
+        let kept = curated(&now.body);
+        let audited = Audited::of(self, &base, &head).await?;
+        let agent = &self.crew.auditor;
+        let diffs = Diffs::of(&audited.change, &audited.reading);
+        let system = Values::default()
+            .with("max_turns", agent.limits.turns.to_string())
+            .with("max_chars", MAX_DESCRIPTION_CHARS.to_string());
+        let task = [
+            ("repository", self.repository.unwrap_or_default().to_owned()),
+            ("head", head.as_str().to_owned()),
+            ("base", base.as_str().to_owned()),
+            ("title", line::clean(&now.title, MAX_LINE)),
+            ("description", now.body.clone()),
+            ("kept", kept.join("\n\n")),
+            ("diff", diffs.text),
+            ("not_shown", diffs.others.join("\n")),
+            ("checks", self.checked()),
+        ];
+        let route = CONVERGE_DESCRIBE;
+        let told = agent.told((route.system, &system), (route.task, &task))?;
+        let request = ToolsRequest {
+            tree: audited.laid.path().to_owned(),
+            hide_ignored: false,
+            always: audited.reading.coverage.reviewed.clone(),
+        };
+        let tools = agent.reader.tools(request, audited.change.diff.as_slice());
+        let looked = Looked::new(&tools, Default::default());
+        let (purse, most) = self.purse(agent);
+        let limits = Limits { time: self.config.audit_timeout, money: Some(most), ..agent.limits };
+        let errand = Errand { purse, name: (RUN, WRITER), told: &told, limits };
+        let judge = |described: &Described| described.complaint(&kept);
+        let ran = agent.sent(errand, &looked, spent, judge).await?;
+        if let Some(why) = unheld(&ran.end, judge(&ran.items)) {
+            return Err(Stop::Silent(why));
+        }
+        // What has the form of a secret is shown to nobody; where people wrote it on purpose, all stays as it was.
+        let body = Described { body: redact(&ran.items.body) };
+        if let Some(why) = judge(&body) {
+            return Err(Stop::Silent(why));
+        }
+        let body = body.shown(&kept);
+        if body.encode_utf16().count() > talk.longest_body() {
+            return Err(Stop::Silent("what was written is longer than the forge takes".to_owned()));
+        }
+        self.site.open(&self.record).await?;
+        match talk.describe(&now.body, &body).await.map_err(forge)? {
+            Describing::Done => Ok(()),
+            Describing::Changed => Err(Stop::Silent("somebody has changed it meanwhile".to_owned())),
+        }
+    }
+
+    /// What was run on the head, one a line: only what is known of this very commit.
+    fn checked(&self) -> String {
+        let Some((of, Some(verification))) = &self.baseline else { return String::new() };
+        if *of != self.record.state.head {
+            return String::new();
+        }
+        let ran = verification.checks.iter().map(|checked| &checked.ran);
+        ran.map(|ran| format!("{}: {}", ran.argv.join(" "), ran.end)).collect::<Vec<_>>().join("\n")
+    }
+}

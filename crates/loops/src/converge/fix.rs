@@ -1,0 +1,327 @@
+//! Fixers: a fresh model for each fix, on a private clone, that sees what the newest audit or the gate says and nothing
+//! else (spec/converge.md 2.13, 8).
+//!
+//! Of its work only files that may be changed are taken, copied to where no command of it has run, and made
+//! one commit, which is kept where nobody looks until it is pushed. What it changes besides is left behind and told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use truing_agent::fixer::{Fixer, Workshop};
+use truing_agent::native::{End, Limit, Limits};
+use truing_agent::prompt::Values;
+use truing_agent::prompt::route::{CONVERGE_FIX, CONVERGE_GATE};
+use truing_agent::schema::mended::Mended;
+use truing_agent::verify::decides_set_up;
+use truing_core::converge::{Candidate, Event, Problem, Word};
+use truing_core::finding::Finding;
+use truing_core::id::{FindingId, Sha};
+use truing_core::policy::{Action, Policy, ProfileName};
+use truing_core::port::Clock as _;
+use truing_core::{RepoPath, line};
+use truing_diff::parse;
+use truing_git::{Identity, NewCommit, PrivateFolder};
+use truing_model::gateway::Refused;
+use truing_reader::protocol::ToolsRequest;
+use truing_reader::redact::redact;
+
+use super::{Lap, Stop};
+use crate::agent::{Bounded, Errand, Spent, WatchedTools, words};
+use crate::files::{Change, named, put, taken};
+use crate::machine::SystemClock;
+
+/// What a fixer is called in traces.
+const RUN: &str = "converge";
+const FIXER: &str = "fixer";
+/// Bytes of what a fixer is told of findings, of problems, or of the gate.
+const MAX_SHOWN: usize = 96 << 10;
+/// Characters of a commit's first line.
+const MAX_SUBJECT: usize = 72;
+/// Paths that a fixer is told it may change.
+const MAX_PATHS: usize = 500;
+
+/// What a fixer is to do.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Job<'a> {
+    /// Mend what the audit found, with what is wrong with the fix that there is.
+    Findings(&'a [Problem]),
+    /// Mend what the gate says.
+    Gate(&'a str),
+}
+
+/// How a fixer ended.
+enum Report {
+    /// With its report.
+    Whole(Mended),
+    /// Where a limit ended it: what it has changed until then is looked at as any fix is.
+    CutOff(String),
+    /// It died, or made no proper report: nothing of it counts.
+    None(String),
+}
+
+/// What came of a fixer.
+enum Work {
+    /// What it says, if it came to say it, and what it left.
+    Left(Option<Mended>, Option<Candidate>),
+    /// Nothing, and why.
+    None(String),
+}
+
+/// Which files a fixer may change.
+struct Allowed {
+    /// Those of the change, and those that findings name.
+    paths: BTreeSet<RepoPath>,
+    policy: Policy,
+}
+
+impl Allowed {
+    /// May this one be changed? New and other tests may, where they decide nothing that runs elsewhere.
+    fn admits(&self, path: &RepoPath) -> bool {
+        let Some(text) = path.as_str() else { return false };
+        let is_ours = self.paths.contains(path) || truing_core::converge::is_test_file(path);
+        is_ours && !decides_set_up(Path::new(text)) && self.policy.judge(Action::Edit(text)).is_allowed()
+    }
+}
+
+impl<S> Lap<'_, S> {
+    /// Lets a fixer fix what was found.
+    pub(super) async fn fix(&mut self, problems: &[Problem]) -> Result<Event, Stop> {
+        Ok(match self.mended(Job::Findings(problems)).await? {
+            Work::Left(mended, candidate) => {
+                let found = &self.record.state.found;
+                let words = mended.map(|mended| heard(found, mended)).unwrap_or_default();
+                Event::Fixed { words, candidate }
+            }
+            Work::None(why) => Event::Silent(why),
+        })
+    }
+
+    /// Lets a fixer fix what the gate reports.
+    pub(super) async fn mend(&mut self, output: &str) -> Result<Event, Stop> {
+        Ok(match self.mended(Job::Gate(output)).await? {
+            Work::Left(_, candidate) => Event::Mended(candidate),
+            Work::None(why) => Event::Silent(why),
+        })
+    }
+
+    /// What a fixer says, and what it left.
+    async fn mended(&mut self, job: Job<'_>) -> Result<Work, Stop> {
+        let head = self.record.state.head.clone();
+        let from = match (&job, &self.record.state.candidate) {
+            (Job::Findings(_), Some(candidate)) => candidate.commit.clone(),
+            (Job::Findings(_) | Job::Gate(_), _) => head.clone(),
+        };
+        let allowed = self.allowed(&head).await?;
+        let bench = PrivateFolder::new().map_err(Stop::Folder)?;
+        let also = std::slice::from_ref(&head);
+        let checked_out = self.mirror.private_clone(&from, also, bench.path()).await?;
+        let mut spent = Spent::default();
+        let asked = self.ask_fixer(job, bench.path(), &allowed, &mut spent).await;
+        self.spent(&spent);
+        let (mended, cut_off) = match asked? {
+            Report::Whole(mended) => (Some(mended), None),
+            Report::CutOff(why) => (None, Some(why)),
+            Report::None(why) => return Ok(Work::None(why)),
+        };
+
+        let staged = self.mirror.stage_work(&head, bench.path(), &checked_out).await?;
+        let (mut paths, mut refused): (Vec<_>, Vec<RepoPath>) = (Vec::new(), staged.left_out.clone());
+        for (path, edited) in staged.paths {
+            if allowed.admits(&path) { paths.push((path, edited)) } else { refused.push(path) }
+        }
+        if !refused.is_empty() {
+            let refused: Vec<&RepoPath> = refused.iter().collect();
+            self.record.warn(format!("commit touched unexpected files: {} (left out)", named(&refused)));
+        }
+        let changes = taken(bench.path(), paths).await?;
+        drop(bench);
+        let summary = mended.as_ref().map(|mended| mended.summary.as_str()).unwrap_or_default();
+        let message = self.message(job, summary);
+        let candidate = self.candidate(&head, &changes, message).await?;
+        Ok(match (cut_off, &candidate) {
+            (Some(why), None) => Work::None(why),
+            (Some(_) | None, _) => Work::Left(mended, candidate),
+        })
+    }
+
+    /// A commit of these changes, in the mirror; none if nothing differs.
+    async fn candidate(
+        &self,
+        head: &Sha,
+        changes: &[Change],
+        message: String,
+    ) -> Result<Option<Candidate>, Stop> {
+        if changes.is_empty() {
+            return Ok(None);
+        }
+        let clean = PrivateFolder::new().map_err(Stop::Folder)?;
+        let (written, gone): (Vec<Change>, Vec<Change>) =
+            changes.iter().cloned().partition(|change| change.content.is_some());
+        put(clean.path(), &written).await?;
+        let [there, gone] =
+            [written, gone].map(|changes| changes.into_iter().map(|change| change.path).collect::<Vec<_>>());
+        let staged = self.mirror.stage_alone(head, clean.path(), (&there, &gone)).await?;
+        if staged.paths.is_empty() {
+            return Ok(None);
+        }
+        let author = Identity { name: AUTHOR.0.to_owned(), email: AUTHOR.1.to_owned() };
+        let new = NewCommit { message, author: author.clone(), committer: author, at: SystemClock.now() };
+        let commit = staged.commit(&new).await?;
+        self.mirror.keep(&commit).await?;
+        let tree = match commit.tree() {
+            Some(tree) => tree.clone(),
+            None => self.mirror.tree_of(commit.sha()).await?,
+        };
+        Ok(Some(Candidate { commit: commit.sha().clone(), tree }))
+    }
+
+    /// Files of the change up to `head`, and those that findings name.
+    async fn allowed(&mut self, head: &Sha) -> Result<Allowed, Stop> {
+        let base = self.record.base.clone();
+        let diff = self.diff(&base, head).await?;
+        let changed = parse(&diff).files.into_iter().map(|file| file.path);
+        let found = self.record.state.found.iter().map(|finding| finding.raw.place.path.clone());
+        let policy = Policy::shipped(ProfileName::Fixer)?;
+        Ok(Allowed { paths: changed.chain(found).collect(), policy })
+    }
+
+    /// Asks the fixer.
+    async fn ask_fixer(
+        &self,
+        job: Job<'_>,
+        clone: &Path,
+        allowed: &Allowed,
+        spent: &mut Spent,
+    ) -> Result<Report, Stop> {
+        let agent = self.crew.fixer();
+        let state = &self.record.state;
+        let mut paths: Vec<String> =
+            allowed.paths.iter().filter(|path| allowed.admits(path)).map(RepoPath::to_string).collect();
+        paths.truncate(MAX_PATHS);
+        let paths = paths.join("\n");
+        let system = Values::default().with("max_turns", agent.limits.turns.to_string());
+        let head = state.head.to_string();
+        let told = match job {
+            Job::Findings(problems) => {
+                let problems: Vec<&str> = problems.iter().map(|problem| problem.text.as_str()).collect();
+                let values = [
+                    ("repository", self.record.name.clone()),
+                    ("head", head),
+                    ("base", self.record.base.to_string()),
+                    ("paths", paths),
+                    ("findings", cut(&told_of(&state.found))),
+                    ("problems", cut(&problems.join("\n\n"))),
+                ];
+                agent.told((CONVERGE_FIX.system, &system), (CONVERGE_FIX.task, &values))?
+            }
+            Job::Gate(output) => {
+                let values = [
+                    ("repository", self.record.name.clone()),
+                    ("head", head),
+                    ("paths", paths),
+                    ("output", cut(output)),
+                ];
+                agent.told((CONVERGE_GATE.system, &system), (CONVERGE_GATE.task, &values))?
+            }
+        };
+        let request = ToolsRequest { tree: clone.to_owned(), hide_ignored: false, always: Vec::new() };
+        let time = self.config.fix_timeout;
+        let workshop = Workshop {
+            programs: self.looks.programs.clone(),
+            time: time.min(truing_agent::fixer::TIME),
+            ..Workshop::new(clone.to_owned())
+        };
+        let fixer = Fixer::new(agent.reader.tools(request, Vec::new()), workshop, self.crew.sandbox)?;
+        let admits = |path: &RepoPath| allowed.admits(path);
+        // Of its own changes, `git diff` tells.
+        let tools = WatchedTools(Bounded { tools: fixer, admits, what: "fix" });
+        let (purse, most) = self.purse(agent);
+        let limits = Limits { time, money: Some(most), ..agent.limits };
+        let errand = Errand { purse, name: (RUN, FIXER), told: &told, limits };
+        let unanswered = |mended: &Mended| match job {
+            Job::Findings(_) => unanswered(&state.found, mended),
+            Job::Gate(_) => None,
+        };
+        let ran = agent.sent(errand, &tools, spent, unanswered).await?;
+        let end = redact(&words(&ran.end));
+        Ok(match &ran.end {
+            End::Done => Report::Whole(ran.items),
+            End::Refused(Refused::Budget { .. }) | End::Limit(Limit::Money) => return Err(Stop::Budget(end)),
+            // Who could not be asked at all has not tried.
+            End::Refused(_) | End::Failed(_) if ran.turns == 0 => return Err(Stop::Model(end)),
+            End::Limit(_) | End::Full => Report::CutOff(end),
+            End::Declined | End::Cut | End::Unreadable(_) | End::Refused(_) | End::Failed(_) => {
+                Report::None(end)
+            }
+        })
+    }
+
+    /// The commit's message: of what the fixer says, one clean line.
+    fn message(&self, job: Job<'_>, summary: &str) -> String {
+        let (kind, without, of) = match job {
+            Job::Findings(_) => ("fix(review)", "address what the audit found", "Found by audit"),
+            Job::Gate(_) => {
+                ("fix(gate)", "address what the gate reports", "Asked for by the gate before audit")
+            }
+        };
+        // Forges and their checks read words in brackets, numbers of issues and names as commands.
+        let summary: String = redact(summary).chars().filter(|letter| !"[]#@".contains(*letter)).collect();
+        let summary = line::clean(&summary, MAX_SUBJECT);
+        let summary = if summary.trim().is_empty() { without } else { summary.trim() };
+        let number = match job {
+            Job::Findings(_) => self.record.state.audits,
+            Job::Gate(_) => self.record.state.audits.saturating_add(1),
+        };
+        format!("{kind}: {summary}\n\n{of} {number} of run {}.\n", self.record.run)
+    }
+}
+
+/// Whose commits these are.
+const AUTHOR: (&str, &str) = ("truing", "truing@localhost");
+
+/// What a fixer says of each finding, by the name that it was given under.
+fn heard(found: &[Finding], mended: Mended) -> BTreeMap<FindingId, Word> {
+    let word = |finding: &Finding| {
+        let word = match mended.findings.get(finding.id.as_str())? {
+            None => Word::Fixed,
+            Some(why) => Word::Declined(redact(why)),
+        };
+        Some((finding.id.clone(), word))
+    };
+    found.iter().filter_map(word).collect()
+}
+
+/// Findings that a report does not answer, for whoever made it.
+fn unanswered(found: &[Finding], mended: &Mended) -> Option<String> {
+    let ids = found.iter().map(|finding| finding.id.as_str());
+    let left: Vec<&str> = ids.filter(|id| !mended.findings.contains_key(*id)).collect();
+    (!left.is_empty()).then(|| format!("these findings are not answered: {}", left.join(", ")))
+}
+
+/// Findings as a fixer is told of them.
+pub(super) fn told_of(found: &[Finding]) -> String {
+    let one = |finding: &Finding| {
+        let raw = &finding.raw;
+        let place = &raw.place;
+        format!(
+            "id: {}\nplace: {}, lines {} to {}\nseverity: {}, category {:?}\n{}\n{}\nThe lines:\n{}\n",
+            finding.id,
+            place.path,
+            place.start_line,
+            place.end_line,
+            raw.severity.as_str(),
+            raw.category,
+            raw.title,
+            raw.body,
+            raw.snippet
+        )
+    };
+    found.iter().map(one).collect::<Vec<_>>().join("\n")
+}
+
+/// The beginning of a text, if it is long.
+fn cut(text: &str) -> String {
+    let end = text.floor_char_boundary(MAX_SHOWN);
+    let cut = text.get(..end).unwrap_or_default();
+    if end < text.len() { format!("{cut}\n… (cut)") } else { cut.to_owned() }
+}

@@ -1,0 +1,598 @@
+//! After our own audit: other reviewers, their threads, mergeability, and the mark (spec/converge.md 10, 13.4). What is next
+//! `truing_core::converge::readiness` decides; here it is looked at and carried out.
+//!
+//! What others found becomes the work of the next fix, in their own threads. Their words are data: a fixer is told them
+//! as findings, and nothing else follows from them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use regex::Regex;
+use truing_config::converge::{ConvergeConfig, Detector, Reviewer, ReviewerConfig, Trigger};
+use truing_core::converge::readiness::{
+    By, Check, Last, Merge as Mergeable, Readiness, Review, Reviewer as Who, Rule, Rules, SETTLE, Seen, Text,
+    Thread, View, Want, Work,
+};
+use truing_core::converge::{Claim, Code, Event, Exit, Origin};
+use truing_core::finding::{AnchorKind, Category, Place, RawFinding, Severity, Side, Source};
+use truing_core::id::{Millis, Sha, Span, Token, Topic};
+use truing_core::identity::{Placed, Sighting};
+use truing_core::increment::Renames;
+use truing_core::line;
+use truing_core::port::{
+    Actor, CheckState, Clock as _, CommitCheck, Converges, Conversation, Decision, ForgeError, LineComment,
+    PullReview, ReviewThread, Said, StoreError,
+};
+use truing_core::publish::ThreadState;
+use truing_core::slot::Why;
+use truing_diff::RepoPath;
+use truing_reader::redact::redact;
+
+use super::pull::{ANSWER, FINDING, FIXED, Pull, forge, is_not_now, ours, topic};
+use super::{Lap, Left, Stop, Told};
+use crate::machine::SystemClock;
+
+/// How a rule is called that stands for what somebody said in a thread; its first comment follows.
+pub(super) const HEARD: &str = "reviewer/";
+/// Bytes of what somebody said, as a fixer is told of it.
+const MAX_SAID: usize = 4 << 10;
+/// Limit on immediate re-checks after the head moved.
+const MAX_LOOKS: u32 = 3;
+/// Characters of a finding's title.
+const MAX_TITLE: usize = 120;
+/// Characters of a reason.
+const MAX_WHY: usize = 400;
+
+/// What is to be done now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Next {
+    /// Look again then, and not before; what for.
+    Wait(Millis, String),
+    /// Our own audit is next, at this head.
+    Internal(Sha),
+    /// The run goes on with this.
+    Go(Box<Event>),
+    /// Something was done: look again.
+    Again,
+    /// It is over.
+    Over(Exit),
+    /// All is clean. What people should know all the same.
+    Ready(Vec<String>),
+}
+
+/// The rules, as they are configured.
+fn rules(config: &ConvergeConfig) -> Rules {
+    let rule = |other: &ReviewerConfig| Rule {
+        name: other.name.clone(),
+        is_required: other.required,
+        budget: span(other.budget),
+        requests: if other.trigger == Trigger::Nothing { 0 } else { other.requests },
+    };
+    let who = |reviewer: &Reviewer| match reviewer {
+        Reviewer::Internal => Who::Internal,
+        Reviewer::Other(other) => Who::Other(rule(other)),
+    };
+    Rules {
+        reviewers: config.reviewers.iter().map(who).collect(),
+        poll: span(config.poll),
+        poll_after_trigger: span(config.poll_after_trigger),
+        inline_lag_max: config.inline_lag_max,
+        resolve_threads: config.resolve_threads,
+        allow_declined: config.limits.allow_declined,
+        mark_ready: config.mark_ready,
+        auto_rebase: config.auto_rebase,
+    }
+}
+
+fn span(time: Duration) -> Span {
+    Span(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// What is shown at the forge, with what it was made of.
+struct Look {
+    seen: Seen,
+    threads: Vec<ReviewThread>,
+    reviews: Vec<PullReview>,
+}
+
+impl<C: Conversation> Lap<'_, Pull<'_, C>> {
+    /// Goes on until all reviewers are content and it is ready, until there is an end, or as far as its stint goes. It is
+    /// kept after everything that was done, and before whatever is waited for.
+    ///
+    /// # Errors
+    /// [`StoreError`]: what was done last is not remembered.
+    pub async fn pursue<R: Converges>(
+        &mut self,
+        store: &R,
+        token: Token,
+        told: &impl Told,
+    ) -> Result<Left, StoreError> {
+        let is_busy = self.record.state.exit.is_none() && !self.record.state.is_at_rest();
+        let mut left = if is_busy { self.run(store, token, told).await? } else { Left::Over };
+        while left == Left::Over && self.record.state.is_at_rest() && !self.record.state.audits_only {
+            self.record.is_pursued = true;
+            let next = match Box::pin(self.next(SystemClock.now())).await {
+                Ok(next) => next,
+                // A look that fails takes nothing back.
+                Err(stop) => {
+                    self.shut(&stop)?;
+                    match self.left_by(stop) {
+                        Ok(left) => {
+                            store.keep_converge(token, &self.record).await?;
+                            return Ok(left);
+                        }
+                        Err(exit) => Next::Over(exit),
+                    }
+                }
+            };
+            self.record.put_off = 0;
+            let before = self.record.state.log.len();
+            let state = &mut self.record.state;
+            match next {
+                Next::Internal(head) => {
+                    if let Err(stop) = self.cleared_by_us(head).await {
+                        match self.left_by(stop) {
+                            Ok(left) => return Ok(left),
+                            Err(exit) => {
+                                self.record.state.exit = Some(exit);
+                                self.record.is_pursued = false;
+                                store.keep_converge(token, &self.record).await?;
+                                return Ok(Left::Over);
+                            }
+                        }
+                    }
+                    told.grown(&self.record, before).await;
+                    left = self.run(store, token, told).await?;
+                    continue;
+                }
+                Next::Go(event) => match state.after(*event) {
+                    Ok(()) => {
+                        told.grown(&self.record, before).await;
+                        left = self.run(store, token, told).await?;
+                        continue;
+                    }
+                    Err(unexpected) => {
+                        state.exit = Some(Exit::new(Code::Infrastructure, unexpected.to_string()));
+                    }
+                },
+                Next::Again => {}
+                Next::Wait(until, what) => {
+                    store.keep_converge(token, &self.record).await?;
+                    return Ok(Left::Until(until, Why::Reviewer, what));
+                }
+                Next::Over(exit) => {
+                    state.exit = Some(exit);
+                    self.record.is_pursued = false;
+                }
+                Next::Ready(notes) => {
+                    self.record.is_pursued = false;
+                    for note in notes {
+                        self.record.warn(note);
+                    }
+                    let head = self.record.state.head.short();
+                    let clean = format!("every reviewer is content with {head}");
+                    self.record.state.exit.get_or_insert_with(|| Exit::new(Code::Clean, clean));
+                    store.keep_converge(token, &self.record).await?;
+                    return Ok(Left::Over);
+                }
+            }
+            store.keep_converge(token, &self.record).await?;
+        }
+        Ok(left)
+    }
+
+    /// Where the run is left by what keeps it from going on; or its end.
+    fn left_by(&mut self, stop: Stop) -> Result<Left, Exit> {
+        if let Some(left) = self.waits(&stop) {
+            return Ok(left);
+        }
+        let exit = stop.exit();
+        if let Stop::Over { unreached, .. } = stop {
+            self.record.unreached = unreached;
+            return Err(exit);
+        }
+        Ok(Left::Failed(exit))
+    }
+
+    /// Lets the run know the head that our audit is to clear.
+    async fn cleared_by_us(&mut self, head: Sha) -> Result<(), Stop> {
+        if self.record.state.exit.is_none() && self.record.state.head == head {
+            return Ok(());
+        }
+        let is_update = self.record.readiness.as_ref().is_some_and(|known| known.is_update(&head));
+        self.follow(head, is_update).await
+    }
+
+    /// Lets the run know a head: what we had the forge make, or somebody's push.
+    async fn follow(&mut self, head: Sha, is_update: bool) -> Result<(), Stop> {
+        let tree = self.compared(&head).await?;
+        let event = if is_update { Event::Updated { head, tree } } else { Event::Moved { head, tree } };
+        self.record.state.after(event).map_err(|unexpected| Stop::Model(unexpected.to_string()))
+    }
+
+    /// One look, and what follows from it.
+    ///
+    /// # Errors
+    /// [`Stop`]
+    async fn next(&mut self, now: Millis) -> Result<Next, Stop> {
+        self.go_on().await?;
+        let talk = self.site.talk;
+        let others: Vec<&ReviewerConfig> = others(self.config).collect();
+        let rules = rules(self.config);
+        let mut look = None;
+        for _ in 0..MAX_LOOKS {
+            look = self.look(&others, now).await?;
+            if look.is_some() {
+                break;
+            }
+        }
+        let Some(mut look) = look else {
+            let until = Millis(now.0.saturating_add(rules.poll.0));
+            let what = "the head moved each time Truing looked".to_owned();
+            return Ok(Next::Wait(until, what));
+        };
+        let head = self.record.state.head.clone();
+        let base = self.site.onto.to_owned();
+        let mut readiness =
+            self.record.readiness.clone().unwrap_or_else(|| Readiness::begin(head.clone(), base, now));
+        if self.record.state.exit.is_some() && look.seen.head == head {
+            readiness.cleared(&head, now);
+            self.close(&mut look).await?;
+        }
+        let want = readiness.next(&rules, &look.seen, now);
+        let next = match want {
+            Want::Internal => Next::Internal(look.seen.head),
+            Want::Ask(name) => {
+                self.site.open(&self.record).await?;
+                let asked = match others.iter().find(|other| other.name == name) {
+                    Some(other) => self.ask(other, &look.seen.head).await,
+                    None => Ok(()),
+                };
+                let told = |error: &ForgeError| line::clean(&error.to_string(), MAX_TITLE);
+                match asked {
+                    Ok(()) => {
+                        readiness.asked(&name, now);
+                        Next::Again
+                    }
+                    Err(error) if is_not_now(&error) => return Err(forge(error)),
+                    Err(error) if error.surely_undone() => {
+                        readiness.unreachable(&name, told(&error));
+                        Next::Again
+                    }
+                    // Perhaps it was asked: whoever tries again finds that.
+                    Err(error) => {
+                        readiness.failed(&name, told(&error));
+                        Next::Wait(now + rules.poll, format!("{name} could not be asked: {}", told(&error)))
+                    }
+                }
+            }
+            Want::Wait { until, why } => Next::Wait(until, why.to_string()),
+            Want::Fix(work) => {
+                let head = &look.seen.head;
+                if self.record.state.head != *head {
+                    self.follow(head.clone(), readiness.is_update(head)).await?;
+                }
+                match self.heard(&work, &look).await? {
+                    // Nobody whom we listen to: whoever is next in the list is next.
+                    claims if claims.is_empty() => Next::Again,
+                    claims => Next::Go(Box::new(Event::Heard { claims, renames: Renames::default() })),
+                }
+            }
+            Want::UpdateBranch => {
+                self.site.open(&self.record).await?;
+                match talk.update_branch(&look.seen.head).await {
+                    Ok(()) => Next::Again,
+                    // Somebody has pushed meanwhile, or it cannot be merged.
+                    Err(error @ ForgeError::Rejected { .. }) => {
+                        if talk.now().await.map_err(forge)?.head.sha == look.seen.head {
+                            let why = format!("{} cannot be merged into it: {error}", self.site.onto);
+                            Next::Over(Exit::new(Code::Mergeability, line::clean(&why, MAX_WHY)))
+                        } else {
+                            Next::Again
+                        }
+                    }
+                    Err(error) => return Err(forge(error)),
+                }
+            }
+            Want::MarkReady => {
+                self.site.open(&self.record).await?;
+                talk.mark_ready().await.map_err(forge)?;
+                readiness.marked();
+                Next::Again
+            }
+            Want::Done { notes } => Next::Ready(notes),
+            Want::End(exit) => Next::Over(exit),
+        };
+        self.record.readiness = Some(readiness);
+        Ok(next)
+    }
+
+    /// Our audit has cleared the head that is shown: our threads about what it does not find there are over, whichever run
+    /// began them and however it was fixed. Not those in which somebody else has the last word.
+    async fn close(&mut self, look: &mut Look) -> Result<(), Stop> {
+        let state = &self.record.state;
+        let standing: BTreeSet<Topic> =
+            state.found.iter().chain(state.history.declined()).map(|finding| topic(&finding.id)).collect();
+        let dismissed: BTreeSet<Topic> =
+            state.history.dismissed_now().map(|finding| topic(&finding.id)).collect();
+        for thread in &look.threads {
+            let (Some(known), true) = (&thread.thread, is_over(thread, &standing, &dismissed)) else {
+                continue;
+            };
+            let resolved = if self.site.resolves {
+                self.site.open(&self.record).await?;
+                self.site.talk.resolve(&known.id).await
+            } else {
+                Ok(())
+            };
+            match resolved {
+                Ok(()) => look.seen.threads.retain(|seen| seen.id != known.id),
+                Err(error) if is_not_now(&error) => return Err(forge(error)),
+                Err(error) if error.surely_undone() => {
+                    self.record.warn(format!("could not resolve a thread: {error}"));
+                }
+                Err(error) => return Err(forge(error)),
+            }
+        }
+        Ok(())
+    }
+
+    async fn ask(&mut self, other: &ReviewerConfig, head: &Sha) -> Result<(), ForgeError> {
+        match &other.trigger {
+            Trigger::Nothing => Ok(()),
+            Trigger::Request => match other.logins.first() {
+                Some(login) => self.site.talk.request_review(login).await,
+                None => Ok(()),
+            },
+            Trigger::Comment(text) => {
+                let said = ours(self.site.talk.said(text).await?);
+                let known = self.record.wakes.get(&other.name).map_or(0, |(known, _)| *known);
+                self.site.wake(text, &said, known).await?;
+                let (many, head) = (known.saturating_add(1).max(said.len()), head.clone());
+                self.record.wakes.insert(other.name.clone(), (many, head));
+                Ok(())
+            }
+        }
+    }
+
+    /// Everything that is shown, about one head; nothing, if another head was there before all was seen.
+    async fn look(&mut self, others: &[&ReviewerConfig], now: Millis) -> Result<Option<Look>, Stop> {
+        let talk = self.site.talk;
+        // Where nobody else reviews, nobody is given time to begin; and who looks more often does not want to wait.
+        let settles = !others.is_empty() && span(self.config.poll) >= SETTLE;
+        let pull = talk.now().await.map_err(forge)?;
+        self.site.not_over(&self.record, &pull).await?;
+        self.site.not_stopped().await?;
+        let merge = talk.merge().await.map_err(forge)?;
+        let checks = talk.checks(&pull.head.sha).await.map_err(forge)?;
+        let threads = talk.threads().await.map_err(forge)?;
+        let reviews = if others.is_empty() { Vec::new() } else { talk.reviews().await.map_err(forge)? };
+        let mut views = BTreeMap::new();
+        for other in others {
+            let newest = reviews.iter().rfind(|review| {
+                review.commit.as_ref() == Some(&pull.head.sha) && is_by(review.author.as_ref(), other)
+            });
+            let queued = match &other.trigger {
+                Trigger::Nothing => false,
+                Trigger::Request => pull.requested.iter().any(|login| is_named(login, other)),
+                Trigger::Comment(text) => {
+                    let said = talk.said(text).await.map_err(forge)?;
+                    let theirs = reviews.iter().filter(|review| is_by(review.author.as_ref(), other));
+                    let answered = theirs.filter_map(|review| review.at).max();
+                    let many = ours(said.clone()).len();
+                    let begun = (many, pull.head.sha.clone());
+                    let asked = self.record.wakes.entry(other.name.clone()).or_insert(begun);
+                    match awaited(&said, answered, (asked, many), &pull.head.sha) {
+                        Some(newest) => !talk.eyes(&newest.id).await.map_err(forge)?.is_empty(),
+                        None => false,
+                    }
+                }
+            };
+            views.insert(other.name.clone(), view(other, newest, &threads, &checks, queued));
+        }
+        let again = talk.now().await.map_err(forge)?;
+        if again.head.sha != pull.head.sha {
+            return Ok(None);
+        }
+        let named = |state: CheckState| {
+            checks.iter().filter(|check| check.state == state).map(|check| check.name.clone()).collect()
+        };
+        let seen = Seen {
+            head: pull.head.sha,
+            committed: if settles { now } else { Millis(0) },
+            base: pull.base_branch,
+            state: pull.state,
+            views,
+            threads: threads.iter().filter_map(|thread| talked(thread, others)).collect(),
+            merge: if merge.conflicts == Some(true) { Mergeable::Dirty } else { merge.state },
+            pending: named(CheckState::Pending),
+            failed: named(CheckState::Failed),
+            lacks_review: merge.decision == Some(Decision::Required),
+        };
+        Ok(Some(Look { seen, threads, reviews }))
+    }
+
+    /// What others found, as findings at the head.
+    async fn heard(&self, work: &Work, look: &Look) -> Result<Vec<Claim>, Stop> {
+        let mut claims = Vec::new();
+        let listed: Vec<&ReviewerConfig> = others(self.config).collect();
+        for thread in &look.threads {
+            if !thread.thread.as_ref().is_some_and(|known| work.threads.contains(&known.id)) {
+                continue;
+            }
+            // What a fixer is told comes from reviewers that are configured: anybody can write on a pull request. Threads
+            // of others stay open, and hold it back.
+            let author = thread.comments.first().and_then(|first| first.author.as_ref());
+            if !listed.iter().any(|other| is_by(author, other)) {
+                continue;
+            }
+            let (Some(first), Some(last)) = (thread.comments.first(), thread.comments.last()) else {
+                continue;
+            };
+            let path = RepoPath::from_bytes(thread.path.as_bytes());
+            let at = first.line.or(last.line);
+            let text = self.mirror.read(&look.seen.head, &path).await?.unwrap_or_default();
+            let text = String::from_utf8_lossy(&text).into_owned();
+            let line = at.and_then(|at| text.lines().nth(usize::try_from(at).ok()?.checked_sub(1)?));
+            let heard = thread.comments.iter().filter(|comment| counts(comment, &listed));
+            let said: Vec<&str> = heard.map(|comment| comment.body.as_str()).collect();
+            let (rule, place) = (format!("{HEARD}{}", first.id), (path, at.unwrap_or(1)));
+            claims.push(claim_of(rule, place, line.unwrap_or_default(), &said.join("\n\n")));
+        }
+        for name in &work.reviews {
+            let newest = look.reviews.iter().rfind(|review| {
+                review.commit.as_ref() == Some(&look.seen.head)
+                    && others(self.config)
+                        .any(|other| other.name == *name && is_by(review.author.as_ref(), other))
+            });
+            let Some(review) = newest else { continue };
+            let place = (RepoPath::from_bytes(b"."), 1);
+            claims.push(claim_of(format!("{HEARD}{name}"), place, "", &review.body));
+        }
+        Ok(claims)
+    }
+}
+
+impl<S> Lap<'_, S> {
+    /// Is it the turn of reviewers that the list has before our audit? After any push the first is next.
+    pub(super) fn others_are_next(&self) -> bool {
+        let state = &self.record.state;
+        let is_first = matches!(self.config.reviewers.first(), Some(Reviewer::Internal) | None);
+        self.record.is_pursued && !is_first && state.exit.is_none() && state.is_at_rest()
+    }
+}
+
+fn others(config: &ConvergeConfig) -> impl Iterator<Item = &ReviewerConfig> {
+    config.reviewers.iter().filter_map(|reviewer| match reviewer {
+        Reviewer::Internal => None,
+        Reviewer::Other(other) => Some(other),
+    })
+}
+
+fn is_named(login: &str, other: &ReviewerConfig) -> bool {
+    other.logins.iter().any(|name| name.eq_ignore_ascii_case(login))
+}
+
+/// Is it ours, or a configured reviewer's? Anybody else may write there, and is not heard.
+fn counts(comment: &LineComment, others: &[&ReviewerConfig]) -> bool {
+    is_ours(comment) || others.iter().any(|other| is_by(comment.author.as_ref(), other))
+}
+
+/// The newest call of a reviewer, by anyone, if it may be at work on it: it has not answered since, and it is not a call of
+/// ours at another head. `asked`: how often we had called when it was asked last, and at which head; now it is `many` times.
+fn awaited<'a>(
+    said: &'a [Said],
+    answered: Option<Millis>,
+    (asked, many): (&(usize, Sha), usize),
+    head: &Sha,
+) -> Option<&'a Said> {
+    let newest = said.last()?;
+    let is_known = newest.author.as_ref().is_some_and(|author| author.ours) && many <= asked.0;
+    let is_old = answered.is_some_and(|at| at >= newest.at) || is_known && asked.1 != *head;
+    (!is_old).then_some(newest)
+}
+
+fn is_by(author: Option<&Actor>, other: &ReviewerConfig) -> bool {
+    author.is_some_and(|author| is_named(&author.login, other))
+}
+
+/// What a reviewer has said of the head.
+fn view(
+    other: &ReviewerConfig,
+    review: Option<&PullReview>,
+    threads: &[ReviewThread],
+    checks: &[CommitCheck],
+    is_queued: bool,
+) -> View {
+    let inline = |review: &PullReview| {
+        let comments = threads.iter().flat_map(|thread| &thread.comments);
+        let many = comments.filter(|comment| comment.review.as_ref() == Some(&review.id)).count();
+        u32::try_from(many).unwrap_or(u32::MAX)
+    };
+    // The configuration has compiled it before.
+    let dirty = other.dirty.as_deref().and_then(|pattern| Regex::new(pattern).ok());
+    let text = |review: &PullReview| match &dirty {
+        Some(dirty) if dirty.is_match(&review.body) && other.counts_alone => Text::Counts,
+        Some(dirty) if dirty.is_match(&review.body) => Text::Holds,
+        Some(_) | None => Text::Silent,
+    };
+    let check = match &other.detector {
+        Detector::Review => None,
+        Detector::CheckRun(name) => checks.iter().find(|check| check.name == *name),
+    };
+    View {
+        review: review.map(|review| Review {
+            state: review.state,
+            text: text(review),
+            inline: inline(review),
+        }),
+        check: check.map(|check| match check.state {
+            CheckState::Pending => Check::Running,
+            CheckState::Passed | CheckState::Neutral | CheckState::Skipped => Check::Passed,
+            CheckState::Failed => Check::Failed,
+        }),
+        is_queued,
+    }
+}
+
+/// Is it an open thread of ours about something that does not stand any more, in which we have the last word; or about
+/// something that a person has dismissed, whoever has?
+fn is_over(thread: &ReviewThread, standing: &BTreeSet<Topic>, dismissed: &BTreeSet<Topic>) -> bool {
+    let is_open = thread.thread.as_ref().is_some_and(|known| known.state == ThreadState::Open);
+    let about = thread.comments.first().and_then(|first| first.topic.as_ref());
+    let is_gone = about.is_some_and(|about| about.as_str().starts_with(FINDING) && !standing.contains(about));
+    let is_none = about.is_some_and(|about| dismissed.contains(about));
+    is_open && (is_none || is_gone && thread.comments.last().is_some_and(is_ours))
+}
+
+fn is_ours(comment: &LineComment) -> bool {
+    comment.author.as_ref().is_some_and(|author| author.ours)
+}
+
+/// A thread that nobody has resolved.
+fn talked(thread: &ReviewThread, others: &[&ReviewerConfig]) -> Option<Thread> {
+    let known = thread.thread.as_ref().filter(|known| known.state == ThreadState::Open)?;
+    let (first, last) = (thread.comments.first()?, thread.comments.last()?);
+    // Of a thread of ours it is of interest who has answered.
+    let who = if is_ours(first) { last } else { first };
+    let by = match &who.author {
+        Some(author) => match others.iter().find(|other| is_named(&author.login, other)) {
+            Some(other) => By::Reviewer(other.name.clone()),
+            // With a person's token we are no person either.
+            None if author.person && !author.ours => By::Person,
+            None => By::Bot,
+        },
+        None => By::Person,
+    };
+    // In a thread of a reviewer, or of ours, what others add is for people.
+    let last = thread.comments.iter().rfind(|comment| counts(comment, others)).unwrap_or(last);
+    let is_answer = last.topic.as_ref().is_some_and(|topic| topic.as_str().starts_with(ANSWER));
+    let said = match (is_ours(last), is_answer) {
+        (false, _) => Last::Theirs,
+        (true, true) if !last.body.starts_with(FIXED) => Last::Declined,
+        // A finding of ours that no audit finds any more.
+        (true, _) => Last::Fixed,
+    };
+    Some(Thread { id: known.id.clone(), by, is_outdated: thread.outdated, last: said })
+}
+
+fn claim_of(rule: String, (path, at): (RepoPath, u32), snippet: &str, said: &str) -> Claim {
+    let said = redact(said);
+    let body = said.get(..said.floor_char_boundary(MAX_SAID)).unwrap_or_default().to_owned();
+    let first = body.lines().find(|line| !line.trim().is_empty()).unwrap_or("a reviewer wants a change");
+    let place = Place { path, side: Side::New, start_line: at, end_line: at };
+    let raw = RawFinding {
+        place: place.clone(),
+        severity: Severity::P1,
+        category: Category::J,
+        rule,
+        title: line::clean(first.trim(), MAX_TITLE),
+        body,
+        snippet: snippet.to_owned(),
+        suggestion: None,
+        source: Source::Agent,
+    };
+    let anchor = AnchorKind::Summary;
+    let placed = Placed { raw, anchor, at: place, old_path: None, sighting: Sighting::default() };
+    Claim { placed, origin: Origin::Change }
+}

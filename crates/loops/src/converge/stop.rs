@@ -1,0 +1,192 @@
+//! Why an act of a run came to nothing, and what follows: the same act a little later, or an end.
+
+use std::io;
+
+use truing_agent::fixer::FixerError;
+use truing_agent::prompt::PromptError;
+use truing_agent::verify::VerifyError;
+use truing_core::converge::{Code, Exit};
+use truing_core::id::{Sha, Span, Token};
+use truing_core::policy::PolicyError;
+use truing_core::port::{Gate as _, ReaderError, StoreError, Withheld};
+use truing_git::GitError;
+
+use super::Lap;
+use super::gate::GateError;
+use crate::agent::{Halted, SwitchGate};
+use crate::files::NotTaken;
+use crate::reading::ReadingError;
+
+/// What is to be done where the kill switch stops a run.
+const AGAIN: &str = "run it again when it is off, it goes on where it was";
+
+/// Why an act came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum Stop {
+    /// An auditor gave no valid answer.
+    #[error("{0}")]
+    Silent(String),
+    /// The money is used up.
+    #[error("{0}")]
+    Budget(String),
+    /// The kill switch is on.
+    #[error("the kill switch is on: {AGAIN}")]
+    Halted,
+    /// The gate that is asked right before each write refuses one. It was surely not made.
+    #[error("{why}; not done: {what}: {AGAIN}")]
+    Withheld {
+        /// Which write.
+        what: String,
+        /// Why.
+        why: Withheld,
+    },
+    /// A person has stopped the run at its pull request; in words for people.
+    #[error("{0}")]
+    Stopped(String),
+    /// No model could be asked.
+    #[error("{0}")]
+    Model(String),
+    /// The gate could not run.
+    #[error(transparent)]
+    Gate(#[from] GateError),
+    /// Git.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The change cannot be read.
+    #[error(transparent)]
+    Reading(#[from] ReadingError),
+    /// A reader.
+    #[error(transparent)]
+    Reader(#[from] ReaderError),
+    /// What a model is told cannot be put together.
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
+    /// A fixer has no tools.
+    #[error(transparent)]
+    Fixer(#[from] FixerError),
+    /// What may be changed is not known.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// A file that cannot be taken over.
+    #[error("the fix is refused: {0}")]
+    File(#[from] NotTaken),
+    /// The checks could not be run.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// A folder.
+    #[error("could not create a temporary folder: {0}")]
+    Folder(io::Error),
+    /// The forge refuses it.
+    #[error("{0}")]
+    Forge(String),
+    /// The forge gave no answer, or none that is known: it may have been done, and is tried again.
+    #[error("{0}")]
+    Unanswered(String),
+    /// There is no going on.
+    #[error("{}", exit.reason)]
+    Over {
+        /// Why.
+        exit: Exit,
+        /// Commits of fixes that are not in what the branch went to.
+        unreached: Vec<Sha>,
+    },
+    /// The forge wants us to wait: nothing is wrong, and the same act is next then.
+    #[error("{what}")]
+    Later {
+        /// For so long.
+        wait: Span,
+        /// The forge's words.
+        what: String,
+    },
+}
+
+impl From<Halted> for Stop {
+    fn from(Halted: Halted) -> Self {
+        Self::Halted
+    }
+}
+
+impl Stop {
+    /// There is no going on, and nothing is lost by it.
+    pub(super) fn over(code: Code, why: impl Into<String>) -> Self {
+        Self::Over { exit: Exit::new(code, why), unreached: Vec::new() }
+    }
+
+    /// May the same act go well a little later?
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Unanswered(_) => true,
+            Self::Git(error) => error.may_pass(),
+            Self::Silent(_)
+            | Self::Budget(_)
+            | Self::Halted
+            | Self::Withheld { .. }
+            | Self::Stopped(_)
+            | Self::Model(_)
+            | Self::Gate(_)
+            | Self::Reading(_)
+            | Self::Reader(_)
+            | Self::Prompt(_)
+            | Self::Fixer(_)
+            | Self::Policy(_)
+            | Self::File(_)
+            | Self::Verify(_)
+            | Self::Folder(_)
+            | Self::Forge(_)
+            | Self::Over { .. }
+            | Self::Later { .. } => false,
+        }
+    }
+
+    /// The newest token that was given to anybody, if the lease that the run was under is lost.
+    pub(super) fn lost(&self) -> Option<Token> {
+        if let Self::Withheld { why: Withheld::Lost { last }, .. } = self { Some(*last) } else { None }
+    }
+
+    /// How the run ends with it.
+    pub(super) fn exit(&self) -> Exit {
+        let code = match self {
+            Self::Budget(_) => Code::Budget,
+            Self::Halted | Self::Withheld { .. } | Self::Stopped(_) => Code::Interrupted,
+            Self::Over { exit, .. } => exit.code,
+            Self::Silent(_)
+            | Self::Model(_)
+            | Self::Gate(_)
+            | Self::Git(_)
+            | Self::Reading(_)
+            | Self::Reader(_)
+            | Self::Prompt(_)
+            | Self::Fixer(_)
+            | Self::Policy(_)
+            | Self::File(_)
+            | Self::Verify(_)
+            | Self::Folder(_)
+            | Self::Forge(_)
+            | Self::Unanswered(_)
+            | Self::Later { .. } => Code::Infrastructure,
+        };
+        Exit::new(code, self.to_string())
+    }
+}
+
+impl<S> Lap<'_, S> {
+    /// May it go on?
+    ///
+    /// # Errors
+    /// [`Stop::Halted`]
+    pub(super) async fn go_on(&self) -> Result<(), Stop> {
+        let gate = SwitchGate(self.crew.auditor.ledger.clone());
+        if gate.is_open().await { Ok(()) } else { Err(Stop::Halted) }
+    }
+
+    /// How the run is left by a gate that is shut.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`]: somebody else has taken over, and nothing more is written anywhere.
+    pub(super) fn shut(&self, stop: &Stop) -> Result<Exit, StoreError> {
+        match stop.lost() {
+            Some(last) => Err(StoreError::Fenced { key: self.record.key.clone(), last }),
+            None => Ok(stop.exit()),
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! One run of fixes at a time in a working tree, and what a run that was killed has begun.
+//!
+//! The lock is a file in the folder of the patches. While files are changed it holds a journal: the process, its
+//! patch, and every file with the digest of what it becomes. A journal that is still there when the lock is free is
+//! that of a killed run; which of its files were changed is seen by their digests.
+
+use std::ffi::OsString;
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+use truing_agent::tree::Tree;
+use truing_diff::RepoPath;
+
+use super::Plan;
+
+/// The largest journal that is read, in bytes (64 MiB); a longer one was not written by us.
+const MAX_BYTES: u64 = 64 << 20;
+
+/// Why the lock cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum FixLockError {
+    /// Another process has it.
+    #[error("another `truing review --fix` is at work there")]
+    Held,
+    /// The folder or the file cannot be used.
+    #[error("{path}: {source}")]
+    Io {
+        /// The folder or the file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+/// The right to change files of a working tree. It ends with this value, or with the process.
+#[derive(Debug)]
+pub struct FixLock {
+    file: File,
+}
+
+/// What a killed run has begun.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Killed {
+    /// What undoes it, once it is cut to what was done.
+    pub patch: PathBuf,
+    process: u32,
+    /// In the patch's order.
+    files: Vec<(String, RepoPath)>,
+}
+
+impl FixLock {
+    /// Takes the lock of a working tree, in the folder of the patches.
+    ///
+    /// # Errors
+    /// [`FixLockError`]
+    pub fn take(folder: &Path, root: &Path) -> Result<Self, FixLockError> {
+        let name = digest(root.as_os_str().as_bytes());
+        let path = folder.join(format!("{name}.lock"));
+        let told = |source| FixLockError::Io { path: path.clone(), source };
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(told)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = options.open(&path).map_err(told)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { file }),
+            Err(TryLockError::WouldBlock) => Err(FixLockError::Held),
+            Err(TryLockError::Error(source)) => Err(told(source)),
+        }
+    }
+
+    /// What the run before has begun, if it was killed.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub fn killed(&mut self) -> io::Result<Option<Killed>> {
+        self.file.rewind()?;
+        let mut text = Vec::new();
+        (&self.file).take(MAX_BYTES).read_to_end(&mut text)?;
+        Ok(parse(&String::from_utf8_lossy(&text)))
+    }
+
+    /// Writes the journal, before the first file is changed.
+    ///
+    /// # Errors
+    /// There is no room.
+    pub fn begin(&mut self, patch: &Path, plan: &Plan) -> io::Result<()> {
+        let mut text = format!("{} {}\n", std::process::id(), hex::encode(patch.as_os_str().as_bytes()));
+        for change in &plan.changes {
+            text += &format!("{} {}\n", digest(&change.new), hex::encode(change.path.as_bytes()));
+        }
+        self.end()?;
+        self.file.rewind()?;
+        self.file.write_all(text.as_bytes())?;
+        self.file.sync_all()
+    }
+
+    /// Clears the journal: what was begun is done, or told.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn end(&mut self) -> io::Result<()> {
+        self.file.set_len(0)
+    }
+}
+
+impl Killed {
+    /// Which of the patch's files were changed and are as they were left; what was being written is removed.
+    pub fn done(&self, tree: &Tree) -> Vec<bool> {
+        let done = |(new, path): &(String, RepoPath)| {
+            tree.remove_temporary(path, self.process);
+            tree.read(path).is_ok_and(|bytes| digest(&bytes) == *new)
+        };
+        self.files.iter().map(done).collect()
+    }
+}
+
+fn digest(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+
+/// A journal. One that is cut off was never acted on.
+fn parse(text: &str) -> Option<Killed> {
+    let (first, rest) = text.split_once('\n')?;
+    let (process, patch) = first.split_once(' ')?;
+    let file = |line: &str| {
+        let (new, path) = line.split_once(' ')?;
+        Some((new.to_owned(), RepoPath::from_bytes(hex::decode(path).ok()?)))
+    };
+    Some(Killed {
+        process: process.parse().ok()?,
+        patch: OsString::from_vec(hex::decode(patch).ok()?).into(),
+        files: rest.lines().map_while(file).collect(),
+    })
+}
+
+impl Drop for FixLock {
+    fn drop(&mut self) {
+        // A child that was being started at this moment may still hold the file open.
+        let _ = self.file.unlock();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fix::Change;
+
+    #[test]
+    fn a_tree_has_one_run_at_a_time_and_its_journal_outlives_it() {
+        let place = tempfile::tempdir().unwrap();
+        let (folder, root) = (place.path().join("undo"), place.path().join("r"));
+        let mut first = FixLock::take(&folder, &root).unwrap();
+        assert!(matches!(FixLock::take(&folder, &root), Err(FixLockError::Held)));
+        assert!(FixLock::take(&folder, place.path()).is_ok(), "another tree");
+        assert_eq!(first.killed().unwrap(), None);
+
+        let change = |path: &[u8]| Change {
+            path: RepoPath::from_bytes(path),
+            old: "old".into(),
+            new: "new".into(),
+            fixes: 1,
+        };
+        let changes = vec![change(b"a"), change(b"b\xff\n c"), change(b"gone")];
+        let plan = Plan { changes, ..Plan::default() };
+        first.begin(Path::new("/p 1"), &plan).unwrap();
+        drop(first);
+        std::fs::create_dir(&root).unwrap();
+        std::fs::write(root.join("a"), "new").unwrap();
+        std::fs::write(root.join(std::ffi::OsStr::from_bytes(b"b\xff\n c")), "old").unwrap();
+        let half = root.join(format!(".truing-fix-{}", std::process::id()));
+        std::fs::write(&half, "ne").unwrap();
+
+        let mut next = FixLock::take(&folder, &root).unwrap();
+        let killed = next.killed().unwrap().unwrap();
+        assert_eq!(killed.patch, Path::new("/p 1"));
+        assert_eq!(killed.done(&Tree::open(&root).unwrap()), [true, false, false]);
+        assert!(!half.exists());
+        next.end().unwrap();
+        assert_eq!(next.killed().unwrap(), None);
+    }
+}

@@ -1,0 +1,48 @@
+//! The loops (review, converge, sync) and what they share: each reads as a list of steps, and every step is a
+//! function of its own.
+//!
+//! [`review`] is the served review of a pull request, [`pull`] the one that publishes nothing, [`local`] the one of a
+//! local repository. All take the same steps from a change to findings with ids ([`reading`]): the local ones from
+//! where [`compare`] says that the change begins, those of pull requests from their commits on ([`checkout`]).
+//! [`agent`] is a model's part in each of them. [`memory`] is what reviews without a slot remember, [`attempts`] which
+//! of them have not ended. [`desired`] says what the pull request should show, in the words of [`text`]. [`fix`]
+//! applies what a local review suggests. [`converge`] fixes a branch until an audit finds nothing. [`sync`] follows an
+//! upstream package. [`verify`] runs a repository's own checks on two of its states. [`write_gate`] is asked before
+//! each write of those two.
+//!
+//! They share [`budget`] (limits of what models cost), [`reader`] (the processes that parse repository bytes),
+//! [`slots`] (steps of slots on a store), [`telemetry`] (traces) and [`machine`] (clock, ids, level of the sandbox).
+
+// What a review awaits is nested deeper than the compiler follows by itself.
+#![recursion_limit = "256"]
+
+pub mod agent;
+pub mod attempts;
+pub mod budget;
+pub mod checkout;
+pub mod compare;
+pub mod converge;
+pub mod desired;
+pub mod earlier;
+mod files;
+pub mod fix;
+pub mod given;
+pub mod local;
+pub mod machine;
+pub mod memory;
+pub mod pull;
+pub mod reader;
+pub mod reading;
+pub mod review;
+pub mod since;
+pub mod slots;
+pub mod sync;
+pub mod telemetry;
+pub mod text;
+pub mod verify;
+pub mod write_gate;
+
+/// What makes outcomes, for their records.
+pub fn versions() -> std::collections::BTreeMap<String, String> {
+    [("truing".to_owned(), env!("CARGO_PKG_VERSION").to_owned())].into()
+}

@@ -1,0 +1,357 @@
+//! What a review that no slot belongs to remembers: findings and outcome in the user's own records, so that ids and
+//! dismissals last. A review whose records fail is still a review.
+
+use std::collections::BTreeSet;
+
+use truing_core::dismissal::{self, Dismissal};
+use truing_core::finding::{Finding, FindingStatus, SeenOn, Source};
+use truing_core::id::{FindingId, Key, Sha};
+use truing_core::identity::{Placed, identify};
+use truing_core::increment::Renames;
+use truing_core::outcome::OutcomeRecord;
+use truing_core::port::{Clock, Computed, Records, Revision, RunRef, StoreError};
+use truing_core::publish::Producer;
+use truing_core::recheck::Rechecked;
+
+use super::desired::worst_first;
+use super::text::by_severity;
+
+/// How often recording begins anew because another review of the same repository began in between.
+const MAX_TRIES: u32 = 16;
+
+/// How many open findings are remembered that the present review did not meet (those of other branches). What
+/// people dismissed or declined is always remembered.
+const MAX_UNMET: usize = 2000;
+
+/// Lines of work on which one finding is remembered, the latest.
+const MAX_LINES: usize = 20;
+
+/// What a review found, the names that files had, and what became of findings of before.
+pub type Found<'a> = (&'a [Placed], &'a Renames, &'a Rechecked);
+
+/// Records that cannot be opened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unopened {
+    /// Words for people.
+    pub why: String,
+    /// Is there something at their place, which may hold findings?
+    pub holds: bool,
+}
+
+/// The facts known before a review.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Recall {
+    /// The findings, each with its status on this line of work.
+    pub known: Vec<Finding>,
+    /// The revision that they are of.
+    pub before: Option<Revision>,
+    /// Those that were seen on another line of work alone, at a commit of this one: it may have had another name.
+    pub elsewhere: BTreeSet<FindingId>,
+    /// Why nobody knows what earlier reviews left open, if there may be something.
+    pub unread: Option<String>,
+}
+
+/// The line of work of a local repository whose findings count.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// What findings know it by.
+    pub name: String,
+    /// The commits that it has and its base has not.
+    pub commits: BTreeSet<Sha>,
+}
+
+/// The findings after a review by their fate, each worst first.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Kept {
+    /// What is open.
+    pub open: Vec<Finding>,
+    /// What was open after the review before, and is fixed.
+    pub fixed: Vec<Finding>,
+    /// What a comment suppresses.
+    pub suppressed: Vec<Finding>,
+    /// What was found again, and a person has said that it is no defect.
+    pub dismissed: Vec<Finding>,
+}
+
+impl Kept {
+    /// Of all that is recorded of a pull request, whose last review was of this commit.
+    pub fn of_records(findings: &[Finding], head: Option<&Sha>) -> Self {
+        let is_fixed =
+            |finding: &Finding| matches!(&finding.status, FindingStatus::Fixed(at) if Some(at) == head);
+        Self::sorted(findings, Finding::is_open, is_fixed)
+    }
+
+    fn sorted(
+        findings: &[Finding],
+        is_open: impl Fn(&Finding) -> bool,
+        is_fixed: impl Fn(&Finding) -> bool,
+    ) -> Self {
+        let of = |wanted: &dyn Fn(&Finding) -> bool| -> Vec<Finding> {
+            worst_first(findings.iter().filter(|finding| wanted(finding))).into_iter().cloned().collect()
+        };
+        let is_suppressed = |finding: &Finding| matches!(finding.status, FindingStatus::Suppressed(_));
+        let is_dismissed = |finding: &Finding| matches!(finding.status, FindingStatus::Dismissed(_));
+        Self {
+            open: of(&is_open),
+            fixed: of(&is_fixed),
+            suppressed: of(&is_suppressed),
+            dismissed: of(&is_dismissed),
+        }
+    }
+}
+
+/// Where it is remembered, and how.
+pub struct Memory<'a, O, C> {
+    /// Opens the records, once there is something to record; none if nothing is to be. May block.
+    pub records: O,
+    /// Whose findings count if anything is known of them: the service's own, of the same pull request.
+    pub served: Option<&'a Key>,
+    /// The commit in which a rule's finding that is known and was not met is fixed; none if it may be elsewhere.
+    pub fixed_at: Option<&'a Sha>,
+    /// None: a pull request's, all of whose findings count.
+    pub line: Option<&'a Line>,
+    /// Wall clock.
+    pub clock: &'a C,
+}
+
+impl<O, S, C> Memory<'_, O, C>
+where
+    O: Fn() -> Result<Option<S>, Unopened> + Clone + Send + 'static,
+    S: Records + 'static,
+    C: Clock,
+{
+    /// What is known before the review.
+    pub async fn recall(&self, own: &Key) -> Recall {
+        let unread = |why: String| Recall { unread: Some(why), ..Recall::default() };
+        let store = match tokio::task::spawn_blocking(self.records.clone()).await {
+            Ok(Ok(Some(store))) => store,
+            Ok(Err(Unopened { why, holds: true })) => return unread(why),
+            Ok(Ok(None) | Err(Unopened { holds: false, .. })) | Err(_) => return Recall::default(),
+        };
+        let (known, key) = match self.known(&store, own).await {
+            Ok(known) => known,
+            Err(error) => return unread(error.to_string()),
+        };
+        let is_elsewhere =
+            |finding: &Finding, line: &Line| finding.seen_on.iter().all(|on| on.line != line.name);
+        let mut elsewhere = BTreeSet::new();
+        let (known, before) = match self.line {
+            Some(line) => {
+                let known: Vec<Finding> =
+                    known.into_iter().filter_map(|known| on_line(known, line)).collect();
+                let others = known.iter().filter(|finding| is_elsewhere(finding, line));
+                elsewhere.extend(others.map(|finding| finding.id.clone()));
+                (known, None)
+            }
+            None => (known, store.known(key).await.unwrap_or_default()),
+        };
+        Recall { known, before, elsewhere, unread: None }
+    }
+
+    /// Gives the findings their ids by what is known, and records them under the commit `filed`. The answer: what
+    /// became of them, and why nothing was recorded, though it should have been.
+    pub async fn keep(
+        &self,
+        found: Found<'_>,
+        record: &mut OutcomeRecord,
+        filed: &Sha,
+    ) -> (Kept, Option<String>) {
+        match self.remember(found, record, filed).await {
+            Ok(kept) => (kept, None),
+            Err(why) => (self.recognise((&[], &[]), found, record, filed).0, Some(why)),
+        }
+    }
+
+    /// Recognises the findings by what is known, and records them.
+    async fn remember(
+        &self,
+        found: Found<'_>,
+        record: &mut OutcomeRecord,
+        filed: &Sha,
+    ) -> Result<Kept, String> {
+        let opened = tokio::task::spawn_blocking(self.records.clone()).await;
+        let opened = opened.map_err(|stopped| stopped.to_string())?;
+        let Some(store) = opened.map_err(|unopened| unopened.why)? else {
+            return Ok(self.recognise((&[], &[]), found, record, filed).0);
+        };
+        let mut tries = 0;
+        loop {
+            match self.recorded(&store, found, record, filed).await {
+                Ok(kept) => return Ok(kept),
+                Err(StoreError::Fenced { .. }) if tries < MAX_TRIES => tries += 1,
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+    }
+
+    /// Begins, recognises and records in one go: another review of the same repository may begin at any moment,
+    /// and then this one begins anew, from what that one has recorded.
+    async fn recorded(
+        &self,
+        store: &S,
+        found: Found<'_>,
+        record: &mut OutcomeRecord,
+        filed: &Sha,
+    ) -> Result<Kept, StoreError> {
+        let token = store.fresh_token().await?;
+        let run = RunRef { id: record.run.clone(), key: record.key.clone(), token };
+        let revision = Revision { head: filed.clone(), base: record.base.clone() };
+        let begun = store.begin(&run, &revision, record.started).await?;
+        let (mut known, _) = self.known(store, &run.key).await?;
+        dismissal::remember(&mut known, &begun.dismissals);
+        let (kept, findings) = self.recognise((&known, &begun.dismissals), found, record, filed);
+        let outcome = record.clone();
+        let producer = Producer::Review;
+        let computed =
+            Computed { producer, findings, desired: vec![], status: None, outcome: outcome.clone() };
+        store.computed(&run, &computed).await?;
+        // There is no forge to show it: what is recorded is published.
+        store.published(&run, &outcome).await?;
+        Ok(kept)
+    }
+
+    /// What is known of it, and under which key.
+    async fn known<'k>(&'k self, store: &S, own: &'k Key) -> Result<(Vec<Finding>, &'k Key), StoreError> {
+        if let Some(served) = self.served {
+            let known = store.findings(served).await?;
+            if !known.is_empty() {
+                return Ok((known, served));
+            }
+        }
+        Ok((store.findings(own).await?, own))
+    }
+
+    /// Gives the findings their ids, by what is known and was dismissed: what became of them, and all that records should hold.
+    fn recognise(
+        &self,
+        (known, dismissals): (&[Finding], &[Dismissal]),
+        (found, renames, rechecked): Found<'_>,
+        record: &mut OutcomeRecord,
+        filed: &Sha,
+    ) -> (Kept, Vec<Finding>) {
+        let mut identified = identify(known, found.to_vec(), self.fixed_at, (&record.coverage, renames));
+        rechecked.settle(&mut identified.gone, known, filed);
+        dismissal::apply(&mut identified.current, dismissals);
+        let was_open = |finding: &Finding| known.iter().any(|was| was.id == finding.id && was.is_open());
+        let is_fixed = |finding: &Finding| matches!(finding.status, FindingStatus::Fixed(_));
+        let fixed = identified.gone.iter().filter(|finding| match self.line {
+            Some(_) => rechecked.fixed.contains_key(&finding.id),
+            None => is_fixed(finding) && was_open(finding),
+        });
+        let fixed = worst_first(fixed).into_iter().cloned().collect();
+        if let Some(line) = self.line {
+            for finding in identified.current.iter_mut().filter(|finding| is_of_a_model(finding)) {
+                see(finding, &line.name, filed, &FindingStatus::Open);
+            }
+            let over = |id: &FindingId| rechecked.fixed.contains_key(id) || rechecked.outside.contains(id);
+            for finding in identified.gone.iter_mut().filter(|finding| over(&finding.id)) {
+                let status = finding.status.clone();
+                see(finding, &line.name, filed, &status);
+                // Elsewhere it may still be there.
+                if finding.seen_on.iter().any(|on| on.is_open) {
+                    finding.status = FindingStatus::Open;
+                }
+            }
+        }
+        let kept = Kept { fixed, ..Kept::sorted(&identified.current, Finding::is_open, |_| false) };
+        record.open = by_severity(&kept.open.iter().collect::<Vec<_>>());
+        record.ended = self.clock.now();
+        forget(&mut identified.gone);
+        (kept, identified.all())
+    }
+}
+
+fn is_of_a_model(finding: &Finding) -> bool {
+    match finding.raw.source {
+        Source::Agent => true,
+        Source::Rule => false,
+    }
+}
+
+/// A finding as it is on a line of work; none: it was never seen there, nor at one of its commits. Who dismissed it did so
+/// everywhere.
+fn on_line(finding: Finding, line: &Line) -> Option<Finding> {
+    let its = finding.seen_on.iter().find(|on| on.line == line.name);
+    let on = its.or_else(|| finding.seen_on.iter().rfind(|on| line.commits.contains(&on.commit)))?;
+    let status = match &finding.status {
+        status @ (FindingStatus::Declined(_) | FindingStatus::Dismissed(_)) => status.clone(),
+        FindingStatus::Open
+        | FindingStatus::Claimed
+        | FindingStatus::Fixed(_)
+        | FindingStatus::Outside
+        | FindingStatus::Suppressed(_) => {
+            if on.is_open {
+                FindingStatus::Open
+            } else if on.is_outside {
+                FindingStatus::Outside
+            } else {
+                FindingStatus::Fixed(on.commit.clone())
+            }
+        }
+    };
+    Some(Finding { status, ..finding })
+}
+
+/// Remembers a finding of a line of work.
+fn see(finding: &mut Finding, line: &str, commit: &Sha, status: &FindingStatus) {
+    let (is_open, is_outside) = (*status == FindingStatus::Open, *status == FindingStatus::Outside);
+    finding.seen_on.retain(|on| on.line != line);
+    finding.seen_on.push(SeenOn { line: line.to_owned(), commit: commit.clone(), is_open, is_outside });
+    let beyond = finding.seen_on.len().saturating_sub(MAX_LINES);
+    finding.seen_on.drain(..beyond);
+}
+
+/// Forgets the open findings that have not been met for longest. Each review records what it met before the
+/// rest, so those are the last ones.
+fn forget(unmet: &mut Vec<Finding>) {
+    let mut left = MAX_UNMET;
+    unmet.retain(|finding| match finding.status {
+        FindingStatus::Declined(_) | FindingStatus::Dismissed(_) => true,
+        FindingStatus::Open
+        | FindingStatus::Claimed
+        | FindingStatus::Fixed(_)
+        | FindingStatus::Outside
+        | FindingStatus::Suppressed(_) => {
+            let kept = left > 0;
+            left = left.saturating_sub(1);
+            kept
+        }
+    });
+}
+
+/// A name that can stand in a key, a table and an argument: other bytes are written as `%` and two digits.
+pub(super) fn clean(name: &[u8]) -> String {
+    name.iter().fold(String::with_capacity(name.len()), |mut clean, byte| {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b':' | b'.' | b'-' | b'_' | b'@' | b'~' => {
+                clean.push(char::from(*byte));
+            }
+            other => clean.push_str(&format!("%{other:02x}")),
+        }
+        clean
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desired::tests::finding;
+
+    #[test]
+    fn what_was_not_met_for_longest_is_forgotten_but_never_what_people_said() {
+        let number = u32::try_from(MAX_UNMET).unwrap() + 2;
+        let mut unmet: Vec<Finding> = (1..=number).map(|line| finding("1:a-1", "a.py", line)).collect();
+        unmet.last_mut().unwrap().status = FindingStatus::Dismissed("wanted".into());
+        forget(&mut unmet);
+        let lines: Vec<u32> = unmet.iter().map(|finding| finding.raw.place.start_line).collect();
+        assert_eq!(lines.len(), MAX_UNMET + 1);
+        assert_eq!(lines[..2], [1, 2]);
+        assert_eq!(lines[MAX_UNMET - 1..], [number - 2, number]);
+    }
+
+    #[test]
+    fn a_name_is_clean_and_two_names_stay_two() {
+        assert_eq!(clean(b"https://h/a-b_c.git"), "https://h/a-b_c.git");
+        assert_eq!(clean("/a b\n%20/é".as_bytes()), "/a%20b%0a%2520/%c3%a9");
+    }
+}

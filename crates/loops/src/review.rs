@@ -1,0 +1,538 @@
+//! The review loop of a pull request: one lease, from the forge's head to the comments on it.
+//!
+//! [`Served::run`] is the list of steps. Each can be repeated: a crash anywhere is mended by the next lease,
+//! which goes on from what records hold (stages `prepared`, `computed`, `published`).
+
+use truing_core::dismissal::{self, Dismissal};
+use truing_core::finding::{Finding, Source};
+use truing_core::id::{Millis, RunId, Sha, Span, Token};
+use truing_core::identity::{Identified, identify};
+use truing_core::increment::{Increment, Tally};
+use truing_core::outcome::{Coverage, Outcome, OutcomeKind, OutcomeRecord, Runtime};
+use truing_core::port::{
+    Clock, Computed, Converges, Event, Forge, ForgeError, Gate, Ids, PrState, PullRequest, Reader, Records,
+    Revision, RunRef, Slots, StoreError, Withheld,
+};
+use truing_core::publish::Producer;
+use truing_core::slot::{Command, Hold, Limits, Refused, Then, Why};
+use truing_forge::publisher::{PublishError, Publisher, Reconciled};
+use truing_git::GitError;
+
+use super::agent::{self, Agent, AgentError, Asking, Recalled, Subject};
+use super::checkout::{Checkout, CheckoutError, changed, configuring};
+use super::earlier::Earlier;
+use super::pull::own_key;
+use super::reading::{Change, Reading};
+use super::{desired, since, text};
+use crate::slots::{StepError, step};
+use crate::telemetry;
+
+/// Counts how runs end and what they used.
+pub trait Counts: Sync {
+    /// A run of a loop has ended with an outcome, in that loop's word.
+    fn run_ended(&self, of: &str, outcome: &str);
+
+    /// A review was computed; what its model did counts, if one took part.
+    fn reviewed(&self, record: &OutcomeRecord);
+}
+
+/// One leased pull request and everything its review needs.
+pub struct Served<'a, S, F, R, C, I, G> {
+    /// Slots and records.
+    pub store: &'a S,
+    /// The pull request's side of the forge.
+    pub forge: &'a F,
+    /// Wall clock.
+    pub clock: &'a C,
+    /// New ids.
+    pub ids: &'a I,
+    /// Where its commits are, and who reads them.
+    pub checkout: Checkout<'a, R>,
+    /// The model that reviews beside the rules; none: the rules alone.
+    pub agent: Option<&'a Agent>,
+    /// Limits of the slot machine.
+    pub limits: &'a Limits,
+    /// Comments on lines and files, at most.
+    pub max_inline: usize,
+    /// This run, with the lease's token.
+    pub run: &'a RunRef,
+    /// A person asked for it: a revision that was reviewed is reviewed again.
+    pub asked: bool,
+    /// What the last event told.
+    pub heard: Option<Heard>,
+    /// Asked before every step that costs and every call that writes.
+    pub gate: &'a G,
+    /// Where it is counted how runs end.
+    pub counts: &'a dyn Counts,
+}
+
+/// The head that an event told of. It is never reviewed for that; but if the forge shows another one, the forge
+/// may not have caught up with its own event.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Heard {
+    /// The head.
+    pub head: Sha,
+    /// When the event came, by the wall clock.
+    pub at: Millis,
+}
+
+/// Why a run stopped before its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Stopped {
+    /// Another run holds the pull request by now: write nothing more.
+    #[error("the lease is lost")]
+    Lost,
+    /// Records have seen a greater token on this key: the slots have forgotten one, or somebody else is ahead.
+    #[error("the records know a newer run (token {0:?})")]
+    Fenced(Token),
+    /// The forge does not show the pull request where its name says: the repository may have another one by now.
+    #[error("{what}")]
+    NotThere {
+        /// The forge's words.
+        what: String,
+    },
+    /// The head moved while its review was being published: look again.
+    #[error("the head has moved on")]
+    Moved,
+    /// The kill switch was turned on, and stops runs in flight: what is recorded stays, nothing more is done.
+    #[error("the kill switch is on")]
+    Halted,
+    /// The forge wants us to wait.
+    #[error("{what}")]
+    RateLimited {
+        /// Until when.
+        until: Millis,
+        /// The forge's words.
+        what: String,
+    },
+    /// It could not be done now.
+    #[error("{what}")]
+    Failed {
+        /// For the people on the pull request: what kind of thing failed.
+        class: &'static str,
+        /// For the log and `truing why`.
+        what: String,
+        /// Not to be tried before: a comment may still become visible.
+        not_before: Option<Millis>,
+    },
+}
+
+/// What computing came to.
+enum Computing {
+    /// It is recorded.
+    Done(Box<OutcomeRecord>),
+    /// Not now: the day's budget is used up.
+    Deferred {
+        /// Why, for people.
+        why: String,
+        /// When.
+        until: Millis,
+    },
+}
+
+impl<S, F, R, C, I, G> Served<'_, S, F, R, C, I, G>
+where
+    S: Slots + Records + Converges,
+    F: Forge,
+    R: Reader,
+    C: Clock,
+    I: Ids,
+    G: Gate,
+{
+    /// Reviews the pull request's current head.
+    ///
+    /// # Errors
+    /// [`Stopped`]
+    pub async fn run(&self) -> Result<Then, Stopped> {
+        self.pass().await?;
+        let pull = self.look().await?;
+        let Revision { head, base } = &pull.revision;
+        tracing::info!(pull = pull.name, %head, %base, state = ?pull.state, "the forge was asked");
+        match pull.state {
+            PrState::Closed => return Ok(Then::Held(Hold::Cancelled)),
+            PrState::Draft => return Ok(Then::Held(Hold::Draft)),
+            PrState::Open => {}
+        }
+        let begun = self.store.begin(self.run, &pull.revision, self.clock.now()).await?;
+        let done = begun.computed.is_none() && begun.reviewed.as_ref() == Some(&pull.revision) && !self.asked;
+        let computed = match begun.outcome.filter(|_| done) {
+            Some(outcome) if self.is_dismissed_since(&begun.dismissals).await? => Some(outcome),
+            Some(_) | None if done => {
+                let (at, key, run) = (self.clock.now(), self.run.key.clone(), Some(self.run.id.clone()));
+                let what = "nothing to do: this head and base are reviewed already".to_owned();
+                tracing::info!("{what}");
+                self.store.note(&[Event { at, key, run, what }]).await?;
+                return Ok(self.done(&pull.revision.head));
+            }
+            Some(_) | None => begun.computed,
+        };
+        let outcome = match computed {
+            Some(outcome) => self.restate(&pull.revision.head, outcome, &begun.dismissals).await?,
+            None => {
+                if let Some(ends) = self.storm_forbids().await? {
+                    return Ok(Then::DueAt(ends, Why::Storm));
+                }
+                match Box::pin(self.compute(&pull, begun.known.as_ref(), &begun.dismissals)).await? {
+                    Computing::Done(record) => {
+                        self.counts.reviewed(&record);
+                        *record
+                    }
+                    Computing::Deferred { why, until } => {
+                        return self.defer(&pull.revision.head, &why, until).await;
+                    }
+                }
+            }
+        };
+        match self.publish(&pull.revision.head).await? {
+            Reconciled::Settling { until } => return Ok(Then::DueAt(until, Why::Settling)),
+            Reconciled::Done => {}
+        }
+        let published = OutcomeRecord { run: self.run.id.clone(), ended: self.clock.now(), ..outcome };
+        self.store.published(self.run, &published).await?;
+        self.counts.run_ended("review", published.outcome.kind.as_str());
+        tracing::info!(outcome = published.outcome.kind.as_str(), "published");
+        let after = self.look().await?;
+        let unmoved = after.revision == pull.revision && after.state == pull.state;
+        Ok(if unmoved { self.done(&pull.revision.head) } else { Then::Again })
+    }
+
+    /// Nothing is left to do for the head that the forge shows. If the last event told of another one, the forge
+    /// is asked again when the event is as old as the settle delay; after that, what it shows is believed.
+    fn done(&self, shown: &Sha) -> Then {
+        let Some(heard) = self.heard.as_ref().filter(|heard| heard.head != *shown) else { return Then::Idle };
+        let settled = heard.at + self.forge.settle();
+        // A request that is served is not served again.
+        if self.asked || self.clock.now() >= settled {
+            Then::Idle
+        } else {
+            Then::DueAt(settled, Why::Settling)
+        }
+    }
+
+    /// Passes the gate, or stops.
+    async fn pass(&self) -> Result<(), Stopped> {
+        if self.gate.is_open().await { Ok(()) } else { Err(Stopped::Halted) }
+    }
+
+    /// What the forge says now. An event's own words are never believed.
+    async fn look(&self) -> Result<PullRequest, Stopped> {
+        self.forge.pull_request().await.map_err(|error| match error {
+            ForgeError::NotFound { .. } | ForgeError::Moved { .. } => {
+                Stopped::NotThere { what: error.with_hint() }
+            }
+            ForgeError::Unauthorized { .. }
+            | ForgeError::Forbidden { .. }
+            | ForgeError::Rejected { .. }
+            | ForgeError::RateLimited { .. }
+            | ForgeError::Unavailable { .. }
+            | ForgeError::Withheld { .. } => Stopped::of(error, self.clock.now(), Span(0)),
+        })
+    }
+
+    /// When a review may be computed again, if the storm has had its leading one.
+    async fn storm_forbids(&self) -> Result<Option<Millis>, Stopped> {
+        let now = self.store.now().await?;
+        let slots = self.store.load(std::slice::from_ref(&self.run.key)).await?;
+        let Some(slot) = slots.first() else { return Ok(None) };
+        Ok(slot.storm.filter(|_| !slot.may_compute(now)).map(|storm| storm.ends))
+    }
+
+    /// Has somebody dismissed what the records still hold as open?
+    async fn is_dismissed_since(&self, dismissals: &[Dismissal]) -> Result<bool, Stopped> {
+        if dismissals.is_empty() {
+            return Ok(false);
+        }
+        Ok(dismissal::apply(&mut self.store.findings(&self.run.key).await?, dismissals) > 0)
+    }
+
+    /// What is known of the pull request. Before its first review that is what a model found for somebody who looked at it
+    /// without publishing.
+    async fn known(&self, pull: &PullRequest) -> Result<Vec<Finding>, Stopped> {
+        let known = self.store.findings(&self.run.key).await?;
+        if !known.is_empty() {
+            return Ok(known);
+        }
+        let mut looked = self.store.findings(&own_key(&pull.url)).await?;
+        looked.retain(|finding| finding.raw.source == Source::Agent && finding.is_open());
+        Ok(looked)
+    }
+
+    /// Fetches, reads, recognises and records; afterwards only publishing is left. `before` is the revision that the
+    /// recorded findings are of.
+    async fn compute(
+        &self,
+        pull: &PullRequest,
+        before: Option<&Revision>,
+        dismissals: &[Dismissal],
+    ) -> Result<Computing, Stopped> {
+        let revision = &pull.revision;
+        let started = self.clock.now();
+        telemetry::head(revision.head.as_str());
+        let known = self.known(pull).await?;
+        let (mirror, pinned) = self.checkout.fetch(pull).await?;
+        tracing::info!(configured_by = pinned.configured.as_ref().map(tracing::field::display), "fetched");
+        let change = changed(&mirror, revision).await?;
+        self.pass().await?;
+        let cleared = self.cleared(&revision.head, &change.base, &known).await?;
+        let recalled = match self.agent.filter(|_| cleared.is_none()) {
+            Some(agent) => Some(pinned.recall(&agent.shelf, &mirror).await?),
+            None => None,
+        };
+        let since = since::compare(&mirror, &change, &revision.head, before).await;
+        let earlier = since::earlier(known, before, since.as_ref());
+        let asking = (self.asking(pull, recalled, started), &earlier);
+        let read = self.checkout.read(&mirror, &change, (&revision.head, &pinned.scope), asking);
+        let (reading, part) = read.await?;
+        let found = reading.all();
+        let Reading { coverage, renames, rechecked, suppressions, .. } = reading;
+        let Earlier { known, .. } = earlier;
+        let mut outcome = agent::outcome(&coverage, part.as_ref());
+        if let (Some(run), OutcomeKind::Reviewed) = (&cleared, outcome.kind) {
+            outcome.reason = Some(text::audited_clean(run));
+        }
+        if let Outcome { kind: OutcomeKind::Deferred, until: Some(until), reason, .. } = &outcome {
+            let (turns, cost, _) = agent::spent(part);
+            telemetry::deferred(&outcome, (turns, cost));
+            let (reason, until) = (reason.clone(), *until);
+            return Ok(Computing::Deferred { why: reason.unwrap_or_default(), until });
+        }
+        let mut identified = identify(&known, found, Some(&revision.head), (&coverage, &renames));
+        if let Some(since) = &since {
+            since.leave(&mut identified.gone, &known, &change);
+        }
+        rechecked.settle(&mut identified.gone, &known, &revision.head);
+        dismissal::apply(&mut identified.current, dismissals);
+        dismissal::apply(&mut identified.gone, dismissals);
+        let mut record = self.record(&change, revision, &identified, outcome, coverage, started);
+        record.suppressions = suppressions;
+        (record.turns, record.cost_micro_usd, record.modelled) = agent::spent(part);
+        telemetry::done(&record);
+        let findings = identified.all();
+        let increment = since.and_then(|since| since.increment);
+        record.since =
+            increment.map(|increment| Increment { findings: Tally::of(&known, &findings), ..increment });
+        // Nothing depends on it: a forge that does not answer now is asked again before the run ends.
+        let now = self.forge.pull_request().await.ok().map(|now| now.revision.head);
+        let now = now.filter(|now| *now != revision.head);
+        let computed = self.shown((&revision.head, now.as_ref()), findings, &record);
+        step(self.store, &self.run.key, Command::Computed(self.run.token), self.limits).await?;
+        self.store.computed(self.run, &computed).await?;
+        let (files, findings) = (record.coverage.reviewed.len(), computed.findings.len());
+        tracing::info!(files, findings, outcome = record.outcome.kind.as_str(), "computed");
+        Ok(Computing::Done(Box::new(record)))
+    }
+
+    /// The run that converges and has audited exactly this change and found nothing, if no model need look at it again:
+    /// nobody asks for a review, and no model has a finding to follow up.
+    async fn cleared(&self, head: &Sha, base: &Sha, known: &[Finding]) -> Result<Option<RunId>, Stopped> {
+        let is_followed = |finding: &Finding| finding.is_open() && finding.raw.source == Source::Agent;
+        if self.asked || self.agent.is_none() || known.iter().any(is_followed) {
+            return Ok(None);
+        }
+        let last = self.store.last_converge(&self.run.key).await?;
+        let last = last.filter(|last| last.base == *base && last.state.cleared.as_ref() == Some(head));
+        Ok(last.map(|last| last.run))
+    }
+
+    /// The model's use for this review, if there is one.
+    fn asking<'b>(
+        &'b self,
+        pull: &PullRequest,
+        recalled: Option<Recalled>,
+        now: Millis,
+    ) -> Option<Asking<'b, &'b G>> {
+        let (agent, recalled) = (self.agent?, recalled?);
+        let RunRef { id, key, .. } = self.run;
+        let purse = agent.budgets.purse(id.clone(), key, pull.revision.head.as_str(), pull.repository(), now);
+        Some(Asking { agent, purse, subject: Subject::of(pull), recalled, gate: self.gate, now })
+    }
+
+    /// Says that the review waits for money, and waits: what was found before stays as it is.
+    async fn defer(&self, head: &Sha, why: &str, until: Millis) -> Result<Then, Stopped> {
+        let summary = text::deferred(why);
+        let status = desired::deferred(head, why, &summary);
+        self.store.announce(self.run, Producer::Review, &summary, &status).await?;
+        if let Reconciled::Settling { until } = self.publish(head).await? {
+            return Ok(Then::DueAt(until, Why::Settling));
+        }
+        let outcome = Outcome {
+            kind: OutcomeKind::Deferred,
+            reason: Some(why.to_owned()),
+            until: Some(until),
+            runtime: self.agent.map_or(Runtime::Native, Agent::named),
+        };
+        self.store.ended(self.run, &outcome, self.clock.now()).await?;
+        self.counts.run_ended("review", outcome.kind.as_str());
+        tracing::info!(until = until.0, "deferred");
+        Ok(Then::DueAt(until, Why::Deferred))
+    }
+
+    /// What was computed before, by a run that this one took over or by the last review of this revision: says
+    /// again what should be shown, because the former may have given up and said so on the pull request, and
+    /// people may have dismissed findings since.
+    async fn restate(
+        &self,
+        head: &Sha,
+        record: OutcomeRecord,
+        dismissals: &[Dismissal],
+    ) -> Result<OutcomeRecord, Stopped> {
+        let mut findings = self.store.findings(&self.run.key).await?;
+        let changed = dismissal::apply(&mut findings, dismissals) > 0;
+        let open: Vec<&Finding> = findings.iter().filter(|finding| finding.is_open()).collect();
+        // What was counted then is not so any more.
+        let since = record.since.filter(|_| !changed);
+        let record = OutcomeRecord { open: text::by_severity(&open), since, ..record };
+        self.store.computed(self.run, &self.shown((head, None), findings, &record)).await?;
+        Ok(record)
+    }
+
+    fn record(
+        &self,
+        change: &Change,
+        revision: &Revision,
+        identified: &Identified,
+        outcome: Outcome,
+        coverage: Coverage,
+        started: Millis,
+    ) -> OutcomeRecord {
+        let open: Vec<&Finding> = identified.current.iter().filter(|finding| finding.is_open()).collect();
+        OutcomeRecord {
+            run: self.run.id.clone(),
+            key: self.run.key.clone(),
+            head: Some(revision.head.clone()),
+            base: change.base.clone(),
+            outcome,
+            open: text::by_severity(&open),
+            coverage,
+            since: None,
+            configuring: configuring(change, self.agent.is_some()),
+            suppressions: vec![],
+            cost_micro_usd: truing_core::money::MicroUsd(0),
+            turns: 0,
+            modelled: None,
+            started,
+            ended: self.clock.now(),
+            versions: super::versions(),
+        }
+    }
+
+    /// What records should hold: findings, the rows they are shown by, and the head's status. `now`: the pull request's head,
+    /// if it is another one by now.
+    fn shown(
+        &self,
+        (head, now): (&Sha, Option<&Sha>),
+        findings: Vec<Finding>,
+        record: &OutcomeRecord,
+    ) -> Computed {
+        let desired = desired::rows(&findings, (head, now), record, self.max_inline);
+        let summary = desired.first().map_or("", |summary| &summary.body);
+        let status = Some(desired::status(&findings, &record.outcome, head, summary));
+        Computed { producer: Producer::Review, findings, desired, status, outcome: record.clone() }
+    }
+
+    async fn publish(&self, head: &Sha) -> Result<Reconciled, Stopped> {
+        let publisher = Publisher {
+            records: self.store,
+            forge: self.forge,
+            clock: self.clock,
+            ids: self.ids,
+            run: self.run,
+            producer: Producer::Review,
+            head,
+            gate: self.gate,
+        };
+        publisher.reconcile().await.map_err(|error| match error {
+            PublishError::Store(error) => error.into(),
+            PublishError::Forge(error) => Stopped::of(error, self.clock.now(), self.forge.settle()),
+            PublishError::Moved => Stopped::Moved,
+            PublishError::Halted => Stopped::Halted,
+        })
+    }
+
+    /// Marks the pull request before its slot is parked: its head is not reviewed, and says so. If it is still
+    /// settling, it has not been told, and is to be told then.
+    ///
+    /// # Errors
+    /// [`Stopped`], if that cannot be done either; then only `truing why` can tell.
+    pub async fn give_up(&self, class: &'static str) -> Result<Reconciled, Stopped> {
+        self.pass().await?;
+        let pull = self.look().await?;
+        let head = &pull.revision.head;
+        self.store.begin(self.run, &pull.revision, self.clock.now()).await?;
+        let summary = text::unavailable(head, class);
+        let status = desired::unavailable(head, class, &summary);
+        self.store.announce(self.run, Producer::Review, &summary, &status).await?;
+        self.publish(head).await
+    }
+}
+
+impl Stopped {
+    /// What a call to the forge that failed at `now` comes to. What it may have made is visible `settle` later.
+    pub fn of(error: ForgeError, now: Millis, settle: Span) -> Self {
+        let what = error.with_hint();
+        let (class, not_before) = match error {
+            ForgeError::RateLimited { wait, .. } => return Self::RateLimited { until: now + wait, what },
+            ForgeError::Unavailable { .. } => ("the forge does not answer as it should", Some(now + settle)),
+            ForgeError::Unauthorized { .. }
+            | ForgeError::Forbidden { .. }
+            | ForgeError::NotFound { .. }
+            | ForgeError::Moved { .. } => ("the forge refuses access", None),
+            ForgeError::Rejected { .. } => ("the forge refuses the request", None),
+            ForgeError::Withheld { why: Withheld::Halted | Withheld::Unread, .. } => return Self::Halted,
+            ForgeError::Withheld { why: Withheld::Lost { last }, .. } => return Self::Fenced(last),
+            ForgeError::Withheld { why: Withheld::Reading, .. } => ("it only looks", None),
+        };
+        Self::Failed { class, what, not_before }
+    }
+}
+
+impl From<StoreError> for Stopped {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Fenced { last, .. } => Self::Fenced(last),
+            StoreError::Unavailable(_) | StoreError::Corrupt(_) => Self::Failed {
+                class: "the server's records are not available",
+                what: error.to_string(),
+                not_before: None,
+            },
+        }
+    }
+}
+
+impl From<StepError> for Stopped {
+    fn from(error: StepError) -> Self {
+        match error {
+            StepError::Store(error) => error.into(),
+            StepError::Refused(Refused::LeaseLost) => Self::Lost,
+            StepError::Refused(refused) => {
+                Self::Failed { class: "the server is at fault", what: refused.to_string(), not_before: None }
+            }
+        }
+    }
+}
+
+impl From<GitError> for Stopped {
+    fn from(error: GitError) -> Self {
+        let class = "the repository cannot be fetched or read";
+        Self::Failed { class, what: error.to_string(), not_before: None }
+    }
+}
+
+impl From<CheckoutError> for Stopped {
+    fn from(error: CheckoutError) -> Self {
+        let what = error.to_string();
+        let class = match error {
+            CheckoutError::Agent(AgentError::Halted) => return Self::Halted,
+            CheckoutError::Agent(AgentError::Ledger(error)) => return error.into(),
+            CheckoutError::Agent(AgentError::Prompt(_) | AgentError::Drift(_)) => {
+                "the server is not set up for it"
+            }
+            CheckoutError::Git(error) => return error.into(),
+            CheckoutError::Reading(_) => "the change cannot be read",
+            CheckoutError::Config(_) | CheckoutError::Pattern(_) => {
+                "the repository's own configuration (.truing.toml) is wrong"
+            }
+        };
+        Self::Failed { class, what, not_before: None }
+    }
+}

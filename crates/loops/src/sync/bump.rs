@@ -1,0 +1,237 @@
+//! The end of a run that ports code: a pull request for people to merge if nothing is left to do and no check fails that
+//! should not, or else a draft that the next run goes on from.
+
+use jiff::Timestamp;
+use truing_core::follow::Verdict;
+use truing_core::follow::job::{Job, Progress};
+use truing_core::follow::record::{Pull, PullKind, Result as Outcome, Step};
+use truing_core::id::Sha;
+use truing_core::port::{Clock, Gate, Hub, Jobs};
+use truing_git::{Mirror, NewCommit, PrivateFolder, Staged};
+
+use super::Decided;
+use super::drafts::{Drafts, Saved};
+use super::port::{Port, PortError, Ported};
+use super::pulls::{Pulls, Stands};
+use super::question::Wanted;
+use super::recipe::Recipe;
+use super::run::{Following, RunError};
+use super::tale::{Asks, Ended, Tale};
+use super::verify::Checked;
+use super::words::{self, About};
+use crate::agent::Spent;
+
+/// What a port is made on, and what stands.
+pub(super) struct Ground<'a, H> {
+    pub(super) mirror: &'a Mirror,
+    /// The newest commit of the default branch,
+    pub(super) tip: &'a Sha,
+    /// and its name.
+    pub(super) base: &'a str,
+    pub(super) stands: &'a Stands,
+    pub(super) saved: &'a Saved,
+    pub(super) pulls: &'a Pulls<'a, H>,
+}
+
+impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
+    pub(super) fn recipe<'b>(&'b self, mirror: &'b Mirror, decided: &'b Decided) -> Recipe<'b> {
+        let now = Timestamp::from_millisecond(self.clock.now().0).unwrap_or_default();
+        let date = now.strftime("%Y-%m-%d").to_string();
+        Recipe { job: self.job, decided, mirror, date, locker: self.locker }
+    }
+
+    pub(super) fn drafts(&self) -> Drafts<'_, H> {
+        Drafts { hub: self.hub, job: self.job, name: self.name }
+    }
+
+    /// Ports, checks, and shows what came of it.
+    pub(super) async fn bump(
+        &self,
+        job: &mut Job,
+        tale: &mut Tale,
+        ground: Ground<'_, H>,
+        decided: &Decided,
+    ) -> Result<Ended, RunError> {
+        let version = decided.to.to_string();
+        let Some(porter) = self.porter else { return Ok(self.asking(&version, decided)) };
+        let Ground { mirror, tip, saved, .. } = ground;
+        if let Some(url) = saved.foreign.clone() {
+            return Err(RunError::Foreign { branch: self.drafts().branch(), url });
+        }
+        let draft = saved.draft.as_ref();
+        if let Some((draft, active)) = draft.and_then(|draft| Some((draft, draft.active.as_ref()?))) {
+            let why = format!("{} is somebody's: {}", draft.pull.url, active.words());
+            return Ok(Ended::of(Outcome::Blocked, why, Asks::Same));
+        }
+        if let (Some(draft), Some(port)) =
+            (draft, job.progress.as_ref().filter(|port| port.version == version && port.waits))
+        {
+            let url = &draft.pull.url;
+            tale.pull = Some(Pull { kind: PullKind::Wip, url: url.clone() });
+            let (title, text) = words::undecided(self.about(&version), url, &port.questions);
+            let why = format!("{url} waits for an answer of people");
+            return Ok(Ended::of(Outcome::Asked, why, Asks::This(Wanted { version, title, text })));
+        }
+        if self.dry_run {
+            let why = format!("a model would port the code to {version}: nobody has asked it");
+            return Ok(Ended::of(Outcome::Rehearsed, why, Asks::Same));
+        }
+
+        tale.begin(Step::Change);
+        self.go_on().await?;
+        let clone = PrivateFolder::new().map_err(RunError::Folder)?;
+        mirror.private_clone(tip, &[], clone.path()).await?;
+        // A port that no lock file could follow is not paid for; and code of a model has no say in lock files.
+        let written = self.recipe(mirror, decided).make(tip, clone.path()).await?;
+        let port = Port {
+            porter,
+            job: self.job,
+            run: &self.run.id,
+            mirror,
+            tip,
+            decided,
+            written: &written,
+            tools: (self.index, self.archives, self.reader),
+            now: self.clock.now(),
+            before: tale.cost(),
+            answers: draft.and(job.progress.as_ref()).map(|port| port.answers.as_slice()).unwrap_or_default(),
+        };
+        let mut spent = Spent::default();
+        let before = draft.map(|draft| (&draft.pull.head, draft.pull.body.as_str()));
+        let ported = Box::pin(port.make(before, &mut spent)).await;
+        tale.spent(spent);
+        let ported = match ported {
+            Ok(ported) => ported,
+            Err(PortError::Money(why)) => return Ok(Ended::of(Outcome::Held, why, Asks::Same)),
+            Err(PortError::Halted) => return Err(RunError::Halted),
+            Err(error) => return Err(error.into()),
+        };
+
+        tale.begin(Step::Verify);
+        self.go_on().await?;
+        let changes = [ported.changes.as_slice(), &written];
+        let checked = Box::pin(self.checks(mirror).of(tip, &changes, "port")).await?;
+
+        tale.begin(Step::Publish);
+        self.go_on().await?;
+        let work = &ported.work;
+        let is_done = ported.cut_off.is_none()
+            && work.remaining.is_empty()
+            && work.questions.is_empty()
+            && checked.failing.is_empty();
+        if is_done {
+            self.finish(job, tale, &ground, decided, (&ported, &checked)).await
+        } else {
+            self.save(job, tale, &ground, decided, (&ported, &checked)).await
+        }
+    }
+
+    /// The pull request for people to merge; the draft has had its day.
+    async fn finish(
+        &self,
+        job: &mut Job,
+        tale: &mut Tale,
+        ground: &Ground<'_, H>,
+        decided: &Decided,
+        (ported, checked): (&Ported, &Checked),
+    ) -> Result<Ended, RunError> {
+        let Ground { mirror, tip, base, stands, saved, pulls } = *ground;
+        let version = decided.to.to_string();
+        let about = self.about(&version);
+        let staged = mirror.stage(tip, ported.folder.path(), None).await?;
+        let expected = match stands.head() {
+            Some(head) => Some(head.clone()),
+            // Left over from one that is closed, or from a run that died before it opened one.
+            None => mirror.branch_tip(&self.job.branch).await?,
+        };
+        self.push(staged, &self.job.branch, expected.as_ref(), &self.message(about, decided)).await?;
+        self.go_on().await?;
+        let body = words::ported(about, decided, (ported, checked));
+        let shown = pulls.show(stands, base, Verdict::Bump, &body).await?;
+        let why = format!("{} {version} is followed by {}", self.job.package, shown.url);
+        if let Some(draft) = &saved.draft {
+            self.drafts().close(draft, &format!("Finished in {}", shown.url)).await?;
+        }
+        tale.pull = Some(shown);
+        job.progress = None;
+        Ok(Ended::of(Outcome::Bumped, why, Asks::Nothing))
+    }
+
+    /// The draft.
+    async fn save(
+        &self,
+        job: &mut Job,
+        tale: &mut Tale,
+        ground: &Ground<'_, H>,
+        decided: &Decided,
+        (ported, checked): (&Ported, &Checked),
+    ) -> Result<Ended, RunError> {
+        let Ground { mirror, tip, base, saved, .. } = *ground;
+        let version = decided.to.to_string();
+        let about = self.about(&version);
+        let drafts = self.drafts();
+        let staged = mirror.stage(tip, ported.folder.path(), None).await?;
+        let branch = drafts.branch();
+        let expected = match &saved.draft {
+            Some(draft) => Some(draft.pull.head.clone()),
+            None => mirror.branch_tip(&branch).await?,
+        };
+        self.push(staged, &branch, expected.as_ref(), &self.message(about, decided)).await?;
+        self.go_on().await?;
+        let (title, body) = words::draft(about, decided, (ported, checked));
+        let shown = drafts.show(saved.draft.as_ref(), base, &version, (&title, &body)).await?;
+        let questions = &ported.work.questions;
+        let asks = if questions.is_empty() {
+            Asks::Same
+        } else {
+            let (title, text) = words::undecided(about, &shown.url, questions);
+            Asks::This(Wanted { version: version.clone(), title, text })
+        };
+        let known = job.progress.as_ref().filter(|port| port.version == version);
+        let now = Progress {
+            answers: known.map(|port| port.answers.clone()).unwrap_or_default(),
+            version,
+            completed: ported.work.completed.len(),
+            failing: checked.failing.len(),
+            waits: !questions.is_empty(),
+            questions: questions.clone(),
+        };
+        let what = words::open_ends((ported, checked));
+        // Who waits for people has not failed.
+        let ended = if now.waits || now.is_beyond(saved.draft.as_ref().and(job.progress.as_ref())) {
+            Ended::of(
+                Outcome::Saved,
+                format!("the port is not finished: {what}; {} holds it", shown.url),
+                asks,
+            )
+        } else {
+            let why = format!("the port is no further than before: {what}; {} holds it", shown.url);
+            Ended::of(Outcome::Failed, why, Asks::Same)
+        };
+        tale.pull = Some(shown);
+        job.progress = Some(now);
+        Ok(ended)
+    }
+
+    pub(super) fn message(&self, about: About<'_>, decided: &Decided) -> String {
+        format!("{}\n\n{}\n", words::title(about, decided.decision.verdict), decided.decision.reason)
+    }
+
+    /// Commits what is staged and brings it to a branch, if that is where it was found.
+    pub(super) async fn push(
+        &self,
+        staged: Staged,
+        branch: &str,
+        expected: Option<&Sha>,
+        message: &str,
+    ) -> Result<(), RunError> {
+        let new = NewCommit {
+            message: message.to_owned(),
+            author: self.job.author.clone(),
+            committer: self.job.author.clone(),
+            at: self.clock.now(),
+        };
+        let commit = staged.commit(&new).await?;
+        super::run::pushed(commit.push(self.remote, branch, expected, &**self.writes).await?, branch)
+    }
+}

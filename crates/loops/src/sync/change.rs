@@ -1,0 +1,115 @@
+//! The change that a range asks for, without any model: bounds, and digests. Where the code was ported, a definition's new
+//! digest takes the place of those before; where its text alone changed and the code stays, it is one more.
+
+use std::path::Path;
+
+use sha2::{Digest as _, Sha256};
+use truing_agent::tree::{Kept, Tree};
+use truing_config::sync::JobConfig;
+use truing_core::RepoPath;
+use truing_core::follow::{Kind, Verdict};
+use truing_upstream::constraint::{self, ConstraintError};
+use truing_upstream::manifest::{self, Added, FileError};
+
+use super::Decided;
+use crate::files::Change;
+
+/// Why the change cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// The project's requirement.
+    #[error(transparent)]
+    Constraint(#[from] ConstraintError),
+    /// What it pins.
+    #[error(transparent)]
+    Manifest(#[from] FileError),
+    /// There is no range to write.
+    #[error("there is no requirement of {0} that could be widened")]
+    NoRange(String),
+    /// A file cannot be read or written.
+    #[error("{path}: {why}")]
+    File {
+        /// The file.
+        path: String,
+        /// Why not: a link, for one, could lead anywhere.
+        why: String,
+    },
+}
+
+/// Makes the change in the project's folder: the new range, and the digest of each pinned definition that changed. The
+/// files that it wrote.
+///
+/// # Errors
+/// [`ChangeError`]; what was written stays.
+pub(super) fn made(project: &Path, job: &JobConfig, decided: &Decided) -> Result<Vec<Change>, ChangeError> {
+    let spec = decided.spec_after.as_ref().ok_or_else(|| ChangeError::NoRange(job.package.clone()))?;
+    let mut files = Vec::new();
+    let file = project.join(&job.constraint_file);
+    let old = plain(project, &job.constraint_file)?;
+    let text = constraint::rewritten(&job.place(&file), spec)?;
+    files.push(replace(project, &job.constraint_file, old, text)?);
+    let changed = decided.decision.changed.iter().filter(|change| match change.kind {
+        Kind::Bytes => true,
+        Kind::Tree => decided.decision.verdict == Verdict::Bump,
+        Kind::Gone => false,
+    });
+    let added: Vec<Added<'_>> = changed
+        .filter_map(|change| {
+            let (old, new) = (change.old_hash.as_deref()?, change.new_hash.as_deref()?);
+            Some(Added { symbol: &change.symbol, old, new })
+        })
+        .collect();
+    if !added.is_empty() {
+        let file = project.join(&job.manifest);
+        let old = plain(project, &job.manifest)?;
+        let is_test = file.extension().is_some_and(|extension| extension == "py");
+        let digests: Vec<(&str, &str)> = added.iter().map(|one| (one.symbol, one.new)).collect();
+        let text = match (decided.decision.verdict, is_test) {
+            (Verdict::Relax, true) => manifest::with_digests_in_test(&file, &added)?,
+            (Verdict::Relax, false) => manifest::with_digests(&file, &digests)?,
+            (Verdict::Bump, true) => manifest::with_only_in_test(&file, &added)?,
+            (Verdict::Bump, false) => manifest::with_only(&file, &digests)?,
+            (Verdict::Ask | Verdict::Skip, _) => return Ok(files),
+        };
+        files.push(replace(project, &job.manifest, old, text)?);
+    }
+    Ok(files)
+}
+
+/// The digest of a manifest's bytes, in hexadecimal digits.
+pub(super) fn digest(manifest: &[u8]) -> String {
+    hex::encode(Sha256::digest(manifest))
+}
+
+/// What one of the job's own files holds; none if it is not there. It must be a plain file inside of the project: what
+/// the repository tracks as a link could lead anywhere.
+///
+/// # Errors
+/// [`ChangeError::File`]
+pub(super) fn plain(project: &Path, name: &str) -> Result<Option<Vec<u8>>, ChangeError> {
+    let told = |why: String| ChangeError::File { path: name.to_owned(), why };
+    let tree = Tree::open(project).map_err(|error| told(error.to_string()))?;
+    match tree.read(&RepoPath::from(name)) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(Kept::Changed) => Ok(None),
+        Err(error) => Err(told(error.to_string())),
+    }
+}
+
+/// Puts a text in the place of what a plain file holds.
+///
+/// # Errors
+/// [`ChangeError::File`]
+pub(super) fn replace(
+    project: &Path,
+    name: &str,
+    old: Option<Vec<u8>>,
+    new: String,
+) -> Result<Change, ChangeError> {
+    let told = |why: String| ChangeError::File { path: name.to_owned(), why };
+    let tree = Tree::open(project).map_err(|error| told(error.to_string()))?;
+    let path = RepoPath::from(name);
+    let replaced = tree.replace(&path, &old.unwrap_or_default(), new.as_bytes());
+    replaced.map_err(|error| told(error.to_string()))?;
+    Ok(Change { path, content: Some(new.into_bytes()) })
+}

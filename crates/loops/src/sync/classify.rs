@@ -1,0 +1,277 @@
+//! A model's look at functions that changed beside what is pinned, before a person is asked: each gets a verdict that
+//! rests on lines, and the rule in `truing_core::follow::classify` makes one of them all.
+//!
+//! It reads the mirrored files of both releases and the project's counterparts, copied into a folder of their own, and
+//! nothing else. What it says is taken only if every function is answered once and the lines are there; whatever goes
+//! wrong, a person is asked. The same is not asked twice, unless people have answered since.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::Path;
+
+use truing_agent::native::Limits;
+use truing_agent::prompt::route::SYNC_CLASSIFY;
+use truing_agent::prompt::{PromptError, Values};
+use truing_agent::schema::judged::Answers;
+use truing_core::RepoPath;
+use truing_core::follow::classify::{Classification, Function, Judged, Release, asked, complete};
+use truing_core::follow::job::{Classified, Job};
+use truing_core::follow::record::Result as Outcome;
+use truing_core::follow::{Manifest, Unguarded};
+use truing_core::id::CommentId;
+use truing_core::line;
+use truing_core::port::{Clock, Gate, Hub, Jobs};
+use truing_git::PrivateFolder;
+use truing_reader::protocol::ToolsRequest;
+use truing_reader::redact::redact;
+
+use super::material::{cut, files_of, patches};
+use super::port::Porter;
+use super::run::{Following, RunError};
+use super::tale::{Asks, Ended, Tale};
+use super::{Decided, SyncError, change, counterparts};
+use crate::agent::{Errand, Halted, Spent, Told, WatchedTools, hash_of, unheld};
+
+/// What the model is called in traces.
+const RUN: &str = "sync";
+const AGENT: &str = "classifier";
+/// Where the project's files are, beside the folders of the releases.
+const PROJECT: &str = "project";
+/// Characters of the lines that an answer rests on, as far as they are remembered.
+const MAX_EXCERPT: usize = 400;
+/// Functions that a rehearsal names, and definitions that the model is told of.
+const NAMED: usize = 10;
+const MAX_PINNED: usize = 400;
+
+/// What a release is compared with.
+#[derive(Clone, Copy)]
+pub(super) struct Beside<'a> {
+    /// The project's folder.
+    pub(super) project: &'a Path,
+    /// What it pins.
+    pub(super) manifest: &'a Manifest,
+    /// The newest answer of people.
+    pub(super) heard: Option<&'a CommentId>,
+}
+
+/// What the model can look at, and what it is told.
+struct Material {
+    before: BTreeMap<String, String>,
+    after: BTreeMap<String, String>,
+    ours: BTreeMap<String, Vec<u8>>,
+    told: Told,
+    /// A digest of all of it.
+    digest: String,
+}
+
+/// Why nobody can be asked.
+#[derive(Debug, thiserror::Error)]
+enum NotAsked {
+    #[error(transparent)]
+    Sync(#[from] SyncError),
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
+    #[error("no folder can be made for the files: {0}")]
+    Folder(#[from] io::Error),
+}
+
+impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
+    /// Lets a model look at what nobody has pinned, if the job has one that may, and decides by what it says. The answer:
+    /// how a rehearsal ends here, for which no model is paid.
+    pub(super) async fn classify(
+        &self,
+        (job, tale): (&mut Job, &mut Tale),
+        beside: Beside<'_>,
+        decided: &mut Decided,
+    ) -> Result<Option<Ended>, RunError> {
+        let Some(porter) = self.porter.filter(|_| self.job.classifies) else { return Ok(None) };
+        let functions = match asked(&decided.decision) {
+            Ok(functions) => functions,
+            Err(why) => {
+                self.conclude(decided, &[], Classification::in_vain(why));
+                return Ok(None);
+            }
+        };
+        let material = match self.material(porter, beside, &functions, decided).await {
+            Ok(material) => material,
+            Err(error) => {
+                self.conclude(decided, &functions, Classification::in_vain(error.to_string()));
+                return Ok(None);
+            }
+        };
+        let known = job
+            .classified
+            .as_ref()
+            .filter(|known| known.asked == material.digest)
+            // A question that is closed has no newest answer: nothing new was said.
+            .filter(|known| beside.heard.is_none_or(|heard| known.heard.as_ref() == Some(heard)));
+        let said = match known {
+            Some(known) => known.said.clone(),
+            None if self.dry_run => return Ok(Some(rehearsed(&functions))),
+            None => {
+                self.go_on().await?;
+                let mut spent = Spent::default();
+                let said = Box::pin(self.look(porter, &functions, &material, &mut spent)).await;
+                let was_paid = spent.turns > 0;
+                tale.spent(spent);
+                let said = said?;
+                // What nobody was paid for can be asked again.
+                if was_paid {
+                    let heard = beside.heard.cloned();
+                    job.classified = Some(Classified { asked: material.digest, heard, said: said.clone() });
+                    self.store.keep_job(self.run, job).await?;
+                }
+                said
+            }
+        };
+        self.conclude(decided, &functions, said);
+        Ok(None)
+    }
+
+    fn conclude(&self, decided: &mut Decided, functions: &[Function], said: Classification) {
+        let verdict = said.verdict(functions);
+        let reason = said.reason(verdict, &decided.decision);
+        decided.ruled(self.job, verdict, reason);
+        decided.classification = Some(said);
+    }
+
+    /// Everything that the model may see.
+    async fn material(
+        &self,
+        porter: &Porter,
+        beside: Beside<'_>,
+        functions: &[Function],
+        decided: &Decided,
+    ) -> Result<Material, NotAsked> {
+        let Beside { project, manifest, .. } = beside;
+        let tools = (self.index, self.archives, self.reader);
+        let pairs = counterparts(self.job, project);
+        let mut files: Vec<String> = functions.iter().map(|one| one.file.clone()).collect();
+        files.dedup();
+        // What is not mirrored, and new in what a mirrored file imports, is shown, too.
+        let theirs: BTreeSet<String> =
+            pairs.iter().map(|(theirs, _)| theirs).chain(&files).cloned().collect();
+        let theirs: Vec<String> = theirs.into_iter().collect();
+        let before = files_of(self.job, tools, &decided.from, &theirs).await?;
+        let after = files_of(self.job, tools, &decided.to, &theirs).await?;
+        let mut ours = BTreeMap::new();
+        for (_, path) in &pairs {
+            // What is tracked as a link is not shown.
+            if let Ok(Some(bytes)) = change::plain(project, path) {
+                ours.insert(path.clone(), bytes);
+            }
+        }
+        let what = |one: &Function| {
+            let found =
+                decided.decision.unguarded.iter().find(|known| {
+                    known.symbol == one.symbol && known.file.as_deref() == Some(one.file.as_str())
+                });
+            let why = found.map(Unguarded::words).unwrap_or_default();
+            format!("{} {}: {why}", one.file, one.symbol)
+        };
+        let mirror = pairs.iter().filter(|(theirs, _)| files.contains(theirs));
+        let pinned = manifest.rows.iter().take(MAX_PINNED).map(|(symbol, row)| match &row.counterpart {
+            Some(own) => format!("{symbol} = {own}"),
+            None => symbol.clone(),
+        });
+        let values = [
+            ("package", self.job.package.clone()),
+            ("from", decided.from.to_string()),
+            ("to", decided.to.to_string()),
+            ("functions", functions.iter().map(what).collect::<Vec<_>>().join("\n")),
+            (
+                "mirror",
+                mirror.map(|(theirs, own)| format!("{theirs} = {own}")).collect::<Vec<_>>().join("\n"),
+            ),
+            ("pinned", pinned.collect::<Vec<_>>().join("\n")),
+            ("changes", cut(&patches(&files, (&decided.from, &before), (&decided.to, &after)))),
+        ];
+        let system = Values::default().with("max_turns", self.job.turns.to_string());
+        let agent = &porter.agent;
+        let told = agent.told((SYNC_CLASSIFY.system, &system), (SYNC_CLASSIFY.task, &values))?;
+        let own = hash_of(ours.iter().flat_map(|(path, bytes)| [path.as_bytes(), bytes.as_slice()]));
+        let digest = [told.hash.as_str(), &agent.model, &told.brief.task, &own].map(str::as_bytes);
+        let digest = hash_of(digest);
+        Ok(Material { before, after, ours, told, digest })
+    }
+
+    /// Asks the model. Only the kill switch is an error: what else goes wrong is doubt.
+    async fn look(
+        &self,
+        porter: &Porter,
+        functions: &[Function],
+        material: &Material,
+        spent: &mut Spent,
+    ) -> Result<Classification, RunError> {
+        let agent = &porter.agent;
+        let repository = self.job.repo.as_deref().unwrap_or_default();
+        let (purse, most) = agent.budgets.purse_of_sync(self.run.id.clone(), repository, self.clock.now());
+        let folder = match laid_out(material) {
+            Ok(folder) => folder,
+            Err(error) => return Ok(Classification::in_vain(NotAsked::from(error).to_string())),
+        };
+        let request =
+            ToolsRequest { tree: folder.path().to_owned(), hide_ignored: false, always: Vec::new() };
+        // There is no change to be shown.
+        let tools = WatchedTools(self.reader.tools(request, Vec::new()));
+        let limits = Limits { turns: self.job.turns, time: self.job.wall, money: Some(most), ..agent.limits };
+        let wrong = |answers: &Answers| {
+            let whole = complete(functions, answers.functions.iter().map(|one| &one.function));
+            let there = || {
+                answers.check(|release, file| match release {
+                    Release::Before => material.before.get(file).cloned(),
+                    Release::After => material.after.get(file).cloned(),
+                })
+            };
+            whole.and_then(|()| there()).err()
+        };
+        let errand = Errand { purse, name: (RUN, AGENT), told: &material.told, limits };
+        let ran = agent.sent(errand, &tools, spent, wrong).await.map_err(|Halted| RunError::Halted)?;
+        let wrong = wrong(&ran.items).map(|why| format!("what it reported does not hold: {why}"));
+        Ok(match unheld(&ran.end, wrong) {
+            None => Classification { functions: kept(ran.items), in_vain: None },
+            Some(why) => Classification::in_vain(redact(&why)),
+        })
+    }
+}
+
+/// How a rehearsal ends: what would be asked.
+fn rehearsed(functions: &[Function]) -> Ended {
+    let names = functions.iter().take(NAMED).map(|one| format!("{} in {}", one.symbol, one.file));
+    let mut names = names.collect::<Vec<_>>().join(", ");
+    if let Some(more @ 1..) = functions.len().checked_sub(NAMED) {
+        names += &format!(" and {more} more");
+    }
+    let why = format!(
+        "a model would be asked whether these functions have to be ported: {names}; nobody has asked it"
+    );
+    Ended::of(Outcome::Rehearsed, why, Asks::Same)
+}
+
+/// The files in a folder of their own. Paths come from the project and from archives: none leads out of it.
+fn laid_out(material: &Material) -> io::Result<PrivateFolder> {
+    let folder = PrivateFolder::new()?;
+    let releases = [(Release::Before, &material.before), (Release::After, &material.after)];
+    let theirs = releases.into_iter().flat_map(|(release, files)| {
+        files.iter().map(move |(path, text)| (release.as_str(), path, text.as_bytes()))
+    });
+    let ours = material.ours.iter().map(|(path, bytes)| (PROJECT, path, bytes.as_slice()));
+    for (top, path, bytes) in
+        theirs.chain(ours).filter(|(_, path, _)| RepoPath::from(path.as_str()).is_inside())
+    {
+        let at = folder.path().join(top).join(path);
+        std::fs::create_dir_all(at.parent().unwrap_or(folder.path()))?;
+        std::fs::write(at, bytes)?;
+    }
+    Ok(folder)
+}
+
+/// Answers as they are remembered and shown: no secrets, and not long.
+fn kept(answers: Answers) -> Vec<Judged> {
+    let one = |one: Judged| Judged {
+        reason: redact(&one.reason),
+        excerpt: line::cut(redact(&one.excerpt), MAX_EXCERPT),
+        ..one
+    };
+    answers.functions.into_iter().map(one).collect()
+}

@@ -1,0 +1,201 @@
+//! The project's own version and its changelog, as far as the job says that a change moves them. What is released is told
+//! by the tags of the repository.
+
+use std::path::Path;
+
+use truing_agent::prompt::Template;
+use truing_config::sync::{JobConfig, places};
+use truing_core::RepoPath;
+use truing_core::follow::Verdict;
+use truing_core::follow::changelog::{self, ChangelogError, Entry, Newest, News};
+use truing_core::follow::release::Release;
+use truing_git::{GitError, Mirror};
+use truing_upstream::constraint::{self, ConstraintError, Place};
+use truing_upstream::version::{Range, Style, Version, VersionError};
+
+use super::Decided;
+use super::change::{self, ChangeError};
+use crate::files::Change;
+
+/// Why version or changelog cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum NewsError {
+    /// A file.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+    /// The version in one.
+    #[error("the project's version: {0}")]
+    Version(ConstraintError),
+    /// None, or several.
+    #[error("the project's version: {path} has `{at}` {count} times; it must be there once")]
+    Count {
+        /// The file.
+        path: String,
+        /// Where in it.
+        at: String,
+        /// How often.
+        count: usize,
+    },
+    /// The next one.
+    #[error("the project's version: {0}")]
+    Next(#[from] VersionError),
+    /// It cannot be counted.
+    #[error(
+        "the project's version: {path} has {text}, which is not MAJOR.MINOR.PATCH: set `version_rule` to \"none\""
+    )]
+    Uncounted {
+        /// The file.
+        path: String,
+        /// What it has.
+        text: String,
+    },
+    /// The changelog.
+    #[error("{path}: {why}")]
+    Changelog {
+        /// The file.
+        path: String,
+        /// Why not.
+        why: ChangelogError,
+    },
+    /// It is not there, or no text.
+    #[error("{0}: there is no such file in the repository, or it is not UTF-8")]
+    NoText(String),
+    /// Its newest entry is done with.
+    #[error(
+        "{path}: its newest entry, {version}, is released: set `version_rule`, or begin an entry that says `Unreleased`"
+    )]
+    Released {
+        /// The file.
+        path: String,
+        /// The version.
+        version: Release,
+    },
+    /// Git.
+    #[error(transparent)]
+    Git(#[from] GitError),
+}
+
+impl From<ConstraintError> for NewsError {
+    fn from(error: ConstraintError) -> Self {
+        match error {
+            ConstraintError::Count { path, at, count, .. } => {
+                let path = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                Self::Count { path, at, count }
+            }
+            ConstraintError::Unread { .. } | ConstraintError::Form { .. } | ConstraintError::Range { .. } => {
+                Self::Version(error)
+            }
+        }
+    }
+}
+
+/// What is told, and where.
+#[derive(Debug)]
+pub(super) struct Telling<'a> {
+    pub(super) job: &'a JobConfig,
+    pub(super) decided: &'a Decided,
+    pub(super) mirror: &'a Mirror,
+    /// The day, `2026-11-21`.
+    pub(super) date: &'a str,
+}
+
+impl Telling<'_> {
+    /// Writes version and changelog into a clone in which no command has run. The files that it wrote.
+    ///
+    /// # Errors
+    /// [`NewsError`]
+    pub(super) async fn write(&self, project: &Path) -> Result<Vec<Change>, NewsError> {
+        let mut written = Vec::new();
+        let next = if self.job.counts { Some(self.count(project, &mut written).await?) } else { None };
+        if let Some(path) = &self.job.changelog_file {
+            let old = change::plain(project, path)?.and_then(|bytes| String::from_utf8(bytes).ok());
+            let old = old.ok_or_else(|| NewsError::NoText(path.clone()))?;
+            let wrong = |why| NewsError::Changelog { path: path.clone(), why };
+            let newest = changelog::newest(&old).map_err(wrong)?;
+            let entry = self.entry(newest, next, path).await?;
+            let line = self.line();
+            let was_ours = |one: &str| self.was_ours(one);
+            let news = News { line: &line, was_ours: &was_ours, date: self.date };
+            let text = changelog::with(&old, news, entry).map_err(wrong)?;
+            if text != old {
+                written.push(change::replace(project, path, Some(old.into_bytes()), text)?);
+            }
+        }
+        Ok(written)
+    }
+
+    /// Counts the project's version, if this change moves it. The version that it has now.
+    async fn count(&self, project: &Path, written: &mut Vec<Change>) -> Result<Release, NewsError> {
+        let JobConfig { version_file: name, version_path: at, package, registry, .. } = self.job;
+        let old = change::plain(project, name)?;
+        let file = project.join(name);
+        let style = Style::VendoredVersion;
+        let place = Place { file: &file, at, package, registry: *registry, style };
+        let text = constraint::read(&place)?.to_string();
+        let version = Release::parse(&text)
+            .ok_or_else(|| NewsError::Uncounted { path: name.clone(), text: text.clone() })?;
+        let is_released = self.is_released(version).await?;
+        let next = version.next(self.decided.decision.verdict, is_released);
+        if next != version {
+            let next = Range::of_copy(Version::parse(*registry, &next.to_string())?);
+            let text = constraint::rewritten(&place, &next)?;
+            written.push(change::replace(project, name, old, text)?);
+        }
+        Ok(next)
+    }
+
+    /// Where the changelog's line goes.
+    async fn entry(&self, newest: Newest, next: Option<Release>, path: &str) -> Result<Entry, NewsError> {
+        let version = match newest {
+            Newest::Unreleased => return Ok(Entry::Newest),
+            Newest::Of(version) => version,
+        };
+        let is_released = self.is_released(version).await?;
+        match next {
+            Some(next) if is_released => Ok(Entry::New(next)),
+            // Somebody has prepared one that is further: it is theirs to name.
+            Some(next) if version > next => Ok(Entry::Newest),
+            Some(next) => Ok(Entry::Renamed(next)),
+            None if is_released => Err(NewsError::Released { path: path.to_owned(), version }),
+            None => Ok(Entry::Newest),
+        }
+    }
+
+    async fn is_released(&self, version: Release) -> Result<bool, GitError> {
+        self.mirror.has_tag(&version.tags()).await
+    }
+
+    /// What is said of this change.
+    fn line(&self) -> String {
+        let version = self.decided.to.to_string();
+        let range = self.decided.spec_after.as_ref().map(ToString::to_string).unwrap_or_default();
+        let text = self.job.changelog_entry.filled(|name| match name {
+            places::VERSION => version.clone(),
+            places::RANGE => range.clone(),
+            places::DECISION => self.decided.decision.verdict.as_str().to_owned(),
+            _ => self.job.package.clone(),
+        });
+        text.lines().collect::<Vec<_>>().join(" ")
+    }
+
+    /// Would a change for another release have said this?
+    fn was_ours(&self, line: &str) -> bool {
+        let verdicts = [Verdict::Relax, Verdict::Bump].map(Verdict::as_str);
+        verdicts.into_iter().any(|verdict| is_of(&self.job.changelog_entry, &self.job.package, verdict, line))
+    }
+}
+
+/// Is the line made of this template, for this package and decision, and any release?
+fn is_of(template: &Template, package: &str, verdict: &str, line: &str) -> bool {
+    template.matches(line, |name| match name {
+        places::PACKAGE => Some(package),
+        places::DECISION => Some(verdict),
+        _ => None,
+    })
+}
+
+/// The files that this writes.
+pub(super) fn paths(job: &JobConfig) -> impl Iterator<Item = RepoPath> {
+    let version = job.counts.then_some(&job.version_file);
+    version.into_iter().chain(&job.changelog_file).map(|path| RepoPath::from(path.as_str()))
+}

@@ -1,0 +1,102 @@
+//! The files of a port: which may differ, what does, and copying that into a clone that nobody has touched. No link is
+//! followed: a model's commands may have left some.
+
+use std::path::Path;
+
+use globset::GlobSet;
+use truing_agent::verify::decides_set_up;
+use truing_config::sync::JobConfig;
+use truing_config::value;
+use truing_core::RepoPath;
+use truing_core::id::Sha;
+use truing_core::policy::{Action, Policy, ProfileName};
+use truing_git::{Mirror, PrivateFolder};
+
+use super::PortError;
+use crate::files::{Change, named, put, taken};
+use crate::sync::news;
+
+/// Which files a port may change.
+#[derive(Debug)]
+pub(in crate::sync) struct Allowed {
+    globs: GlobSet,
+    policy: Policy,
+    /// What the server writes itself,
+    own: Vec<RepoPath>,
+    /// and lock commands do.
+    locks: GlobSet,
+}
+
+impl Allowed {
+    /// By the job's globs and the policy of the profile `sync`.
+    pub(super) fn new(job: &JobConfig) -> Result<Self, PortError> {
+        let own = [&job.constraint_file, &job.manifest].map(|path| RepoPath::from(path.as_str())).into_iter();
+        Ok(Self {
+            globs: value::globs(&job.ports)?,
+            policy: Policy::shipped(ProfileName::Sync)?,
+            locks: value::globs(&job.lock_files)?,
+            own: own.chain(news::paths(job)).collect(),
+        })
+    }
+
+    /// May this file be changed?
+    pub(super) fn admits(&self, path: &RepoPath) -> bool {
+        let Some(text) = path.as_str() else { return false };
+        let is_own = self.own.contains(path) || self.locks.is_match(text);
+        let named = self.globs.is_match(text) && !is_own && !decides_set_up(Path::new(text));
+        named && self.policy.judge(Action::Edit(text)).is_allowed()
+    }
+}
+
+/// What differs between a commit and the folder that was made of it.
+///
+/// # Errors
+/// [`PortError::Paths`] for a file that may not be changed.
+pub(super) async fn changes(
+    mirror: &Mirror,
+    base: &Sha,
+    folder: &Path,
+    allowed: &Allowed,
+) -> Result<Vec<Change>, PortError> {
+    let staged = mirror.stage(base, folder, None).await?;
+    let paths = staged.paths.iter().map(|(path, _)| path).chain(&staged.left_out);
+    let refused: Vec<&RepoPath> = paths.filter(|path| !allowed.admits(path)).collect();
+    if !refused.is_empty() {
+        return Err(PortError::Paths(named(&refused)));
+    }
+    Ok(taken(folder, staged.paths).await?)
+}
+
+/// Brings what an earlier run has saved at `head` into a clone of `tip`. The answer: files of it that do not go together
+/// with what has come to the base branch since, and are as they are there.
+pub(super) async fn lay_over(
+    mirror: &Mirror,
+    (tip, head): (&Sha, &Sha),
+    folder: &Path,
+    allowed: &Allowed,
+) -> Result<Vec<RepoPath>, PortError> {
+    mirror.fetch(std::slice::from_ref(head)).await?;
+    let base = mirror.merge_base(tip, head).await?.unwrap_or_else(|| tip.clone());
+    let theirs = PrivateFolder::new()?;
+    mirror.private_clone(head, &[], theirs.path()).await?;
+    let mut staged = mirror.stage(&base, theirs.path(), None).await?;
+    // Range and digests are written anew.
+    staged.paths.retain(|(path, _)| allowed.admits(path));
+    let (mut changes, mut left) = (Vec::new(), Vec::new());
+    for saved in taken(theirs.path(), staged.paths).await? {
+        let (was, is) = (mirror.read(&base, &saved.path).await?, mirror.read(tip, &saved.path).await?);
+        if is == saved.content {
+            continue;
+        }
+        match (was == is, was, is, &saved.content) {
+            (true, ..) => changes.push(saved),
+            (false, Some(was), Some(is), Some(mine)) => match diffy::merge_bytes(&was, &is, mine) {
+                Ok(merged) => changes.push(Change { content: Some(merged), ..saved }),
+                Err(_) => left.push(saved.path),
+            },
+            (false, ..) => left.push(saved.path),
+        }
+    }
+    put(folder, &changes).await?;
+    Ok(left)
+}

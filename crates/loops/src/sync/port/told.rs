@@ -1,0 +1,83 @@
+//! What a model is told of a port. What the package and the project hold is data, between marks that it cannot contain.
+
+use std::collections::BTreeSet;
+
+use truing_agent::prompt::Values;
+use truing_agent::prompt::route::SYNC_BUMP;
+use truing_core::RepoPath;
+use truing_core::follow::Kind;
+use truing_core::follow::classify::Judged;
+
+use super::{Port, PortError};
+use crate::agent::Told;
+use crate::sync::material::{cut, files_of, patches};
+
+/// Definitions that nobody has pinned.
+const MAX_NAMED: usize = 200;
+
+/// What an earlier run has left, and what of it could not be brought over.
+pub(super) fn handover(words: &str, left: &[RepoPath]) -> String {
+    let mut text = cut(words);
+    for path in left {
+        text += &format!("\nnot brought over, since the file has changed meanwhile: {path}");
+    }
+    text
+}
+
+/// What the model begins with.
+pub(super) async fn prompt(port: &Port<'_>, handover: Option<&str>) -> Result<Told, PortError> {
+    let (agent, decided, job) = (&port.porter.agent, port.decided, port.job);
+    let mirror: Vec<String> = job.mirror.iter().map(|(theirs, ours)| format!("{theirs} = {ours}")).collect();
+    let unguarded = decided.decision.unguarded.iter().take(MAX_NAMED);
+    let unguarded = unguarded.map(|one| format!("{}: {}", one.name(), one.words()));
+    let looked = decided.classification.iter().flat_map(|said| &said.functions);
+    let looked = looked.map(|one| {
+        let Judged { function, verdict, reason, .. } = one;
+        format!(
+            "{} {}: {}, says a model that looked: {reason}",
+            function.file,
+            function.symbol,
+            verdict.as_str()
+        )
+    });
+    let unguarded = unguarded.chain(looked);
+    let answers = port.answers.iter().map(|said| format!("{}:\n{}", said.by, said.text));
+    let values = [
+        ("package", job.package.clone()),
+        ("from", decided.from.to_string()),
+        ("to", decided.to.to_string()),
+        ("reason", decided.decision.reason.clone()),
+        ("mirror", mirror.join("\n")),
+        ("paths", job.ports.join("\n")),
+        ("definitions", definitions(port).await?),
+        ("unguarded", unguarded.collect::<Vec<_>>().join("\n")),
+        ("handover", handover.unwrap_or_default().to_owned()),
+        ("answers", answers.collect::<Vec<_>>().join("\n\n")),
+    ];
+    let system = Values::default().with("max_turns", job.turns.to_string());
+    Ok(agent.told((SYNC_BUMP.system, &system), (SYNC_BUMP.task, &values))?)
+}
+
+/// The definitions that changed, and the changes of the files that they are in.
+async fn definitions(port: &Port<'_>) -> Result<String, PortError> {
+    let decided = port.decided;
+    let mut text = String::new();
+    let mut files = BTreeSet::new();
+    for change in &decided.decision.changed {
+        let what = match change.kind {
+            Kind::Tree => "changed",
+            Kind::Bytes => "changed in layout, comments or docstring alone",
+            Kind::Gone => "gone",
+        };
+        let file = change.file.as_deref().unwrap_or("in no file");
+        text += &format!("{} ({file}): {what}\n", change.symbol);
+        files.extend(change.file.clone());
+    }
+    let news = decided.decision.unguarded.iter().filter(|one| one.why.is_news());
+    files.extend(news.filter_map(|one| one.file.clone()));
+    let files: Vec<String> = files.into_iter().collect();
+    let before = files_of(port.job, port.tools, &decided.from, &files).await?;
+    let after = files_of(port.job, port.tools, &decided.to, &files).await?;
+    text += &patches(&files, (&decided.from, &before), (&decided.to, &after));
+    Ok(cut(&text))
+}

@@ -1,0 +1,172 @@
+//! The part of a change that needs no model: range and digests (`change`), version and changelog (`news`), and the lock files that the project's own
+//! command makes of them. That command runs in the sandbox, on a copy: what it changes besides lock files voids the change.
+
+use std::path::Path;
+
+use globset::GlobSet;
+use tokio::task::spawn_blocking;
+use truing_agent::verify::{Reached, Verifier, VerifyError, Worked};
+use truing_config::sync::{JobConfig, places};
+use truing_config::value;
+use truing_core::RepoPath;
+use truing_core::id::Sha;
+use truing_core::verification::{End, Ran};
+use truing_git::{Edited, GitError, Mirror};
+
+use super::Decided;
+use super::change::{self, ChangeError};
+use super::news::{NewsError, Telling};
+use crate::files::{Change, NotTaken, named, put, taken};
+
+/// Lines of what a lock command printed that its failure tells, and characters of each.
+const SHOWN: (usize, usize) = (10, 300);
+
+/// Why the change cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum RecipeError {
+    /// Range or digests.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+    /// Version or changelog.
+    #[error(transparent)]
+    News(#[from] NewsError),
+    /// Git.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The sandbox.
+    #[error("the lock command cannot be run: {0}")]
+    Sandbox(#[from] VerifyError),
+    /// There is none.
+    #[error("the lock command cannot be run: there is no sandbox for it")]
+    NoSandbox,
+    /// A glob of the job.
+    #[error("`relax.lock_files` of the job: {0}")]
+    Globs(#[from] globset::Error),
+    /// A lock command failed.
+    #[error("the lock command `{command}` failed: {end}{said}")]
+    Failed {
+        /// The command.
+        command: String,
+        /// How it ended.
+        end: End,
+        /// The last lines that it printed, and what it may not reach.
+        said: String,
+    },
+    /// It changed other files.
+    #[error("the lock command changed what it may not: {0}; `relax.lock_files` names the files that it may")]
+    Paths(String),
+    /// A file that cannot be read or written.
+    #[error("the change is refused: {0}")]
+    File(#[from] NotTaken),
+}
+
+/// What makes the change.
+#[derive(Debug)]
+pub(super) struct Recipe<'a> {
+    pub(super) job: &'a JobConfig,
+    pub(super) decided: &'a Decided,
+    pub(super) mirror: &'a Mirror,
+    /// The day, `2026-11-21`.
+    pub(super) date: String,
+    /// What runs lock commands; none: the job has none.
+    pub(super) locker: Option<&'a Verifier>,
+}
+
+impl Recipe<'_> {
+    /// Makes the change in a clone of `on` in which no command has run. The files that it wrote.
+    ///
+    /// # Errors
+    /// [`RecipeError`]; what was written stays.
+    pub(super) async fn make(&self, on: &Sha, folder: &Path) -> Result<Vec<Change>, RecipeError> {
+        let (at, job, decided) = (folder.to_owned(), self.job.clone(), self.decided.clone());
+        let made = spawn_blocking(move || change::made(&at, &job, &decided)).await;
+        let mut written = made.map_err(|error| NotTaken::of(folder, std::io::Error::from(error)))??;
+        let Self { job, decided, mirror, date, .. } = self;
+        let told = Telling { job, decided, mirror, date }.write(folder).await?;
+        // The version may be in the file of the range.
+        written.retain(|one| told.iter().all(|later| later.path != one.path));
+        written.extend(told);
+        written.extend(self.lock(on, folder, &written).await?);
+        Ok(written)
+    }
+
+    /// Lets the project's own commands bring its lock files up to date.
+    async fn lock(&self, on: &Sha, folder: &Path, written: &[Change]) -> Result<Vec<Change>, RecipeError> {
+        if self.job.lock.is_empty() {
+            return Ok(Vec::new());
+        }
+        let locker = self.locker.ok_or(RecipeError::NoSandbox)?;
+        let worked = locker.worked(folder, &self.commands()).await?;
+        if let Some(failed) = worked.commands.iter().find(|ran| !ran.end.is_success()) {
+            return Err(failure(failed, &worked.reached));
+        }
+        let locked = self.locked(on, &worked, written).await?;
+        put(folder, &locked).await?;
+        Ok(locked)
+    }
+
+    /// The commands, with names and release in their places. A word with the place of all packages stands once for each.
+    fn commands(&self) -> Vec<Vec<String>> {
+        let JobConfig { package, companions, .. } = self.job;
+        let version = self.decided.to.to_string();
+        let of = |name: &str, one: &str| match name {
+            places::PACKAGE => package.clone(),
+            places::VERSION => version.clone(),
+            _ => one.to_owned(),
+        };
+        let words = |word: &truing_agent::prompt::Template| -> Vec<String> {
+            let each = if word.has(places::PACKAGES) { companions.as_slice() } else { &[] };
+            let names = std::iter::once(package).chain(each);
+            names.map(|one| word.filled(|name| of(name, one))).collect()
+        };
+        self.job.lock.iter().map(|command| command.iter().flat_map(words).collect()).collect()
+    }
+
+    /// The lock files as the commands left them, if nothing else differs.
+    async fn locked(
+        &self,
+        on: &Sha,
+        worked: &Worked,
+        written: &[Change],
+    ) -> Result<Vec<Change>, RecipeError> {
+        let globs: GlobSet = value::globs(&self.job.lock_files)?;
+        let staged = self.mirror.stage(on, &worked.tree(), None).await?;
+        let own = |path: &RepoPath| written.iter().any(|change| change.path == *path);
+        let is_lock = |path: &RepoPath| path.as_str().is_some_and(|path| globs.is_match(path));
+        let may =
+            |(path, edited): &(RepoPath, Edited)| own(path) || (is_lock(path) && *edited != Edited::Deleted);
+        let refused = staged.paths.iter().filter(|found| !may(found)).map(|(path, _)| path);
+        let mut refused: Vec<&RepoPath> = refused.chain(&staged.left_out).collect();
+        // What was written before has to be as it was written.
+        let ours = written.iter().map(|change| (change.path.clone(), Edited::Modified)).collect();
+        let kept = taken(&worked.tree(), ours).await?;
+        let changed = written.iter().zip(&kept).filter(|(ours, kept)| ours != kept);
+        refused.extend(changed.map(|(ours, _)| &ours.path));
+        if !refused.is_empty() {
+            return Err(RecipeError::Paths(named(&refused)));
+        }
+        let locks = staged.paths.into_iter().filter(|(path, _)| !own(path)).collect();
+        Ok(taken(&worked.tree(), locks).await?)
+    }
+}
+
+/// What a failed command is told as: how it ended, the last lines that it printed, and the hosts that it was kept from.
+fn failure(ran: &Ran, reached: &[Reached]) -> RecipeError {
+    let text = if ran.errors.trim().is_empty() { &ran.output } else { &ran.errors };
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let (count, length) = SHOWN;
+    let mut said = String::new();
+    for line in lines.iter().skip(lines.len().saturating_sub(count)) {
+        said += "\n";
+        said.extend(line.chars().filter(|c| !c.is_control()).take(length));
+    }
+    if ran.end == End::NoProgram {
+        said += " in the system's folders and those of `verify.programs`";
+    }
+    for Reached { host, port, refused, .. } in reached {
+        if let Some(why) = refused {
+            said += &format!("\nit asked for {host}:{port}, which {}", why.words());
+        }
+    }
+    RecipeError::Failed { command: ran.argv.join(" "), end: ran.end, said }
+}

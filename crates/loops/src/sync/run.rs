@@ -1,0 +1,595 @@
+//! One run of a job, from the newest release to a pull request or a question, as a list of steps. Each can be repeated:
+//! whatever a run that died has done, the next one finds and goes on from.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use truing_agent::verify::Verifier;
+use truing_config::sync::JobConfig;
+use truing_core::RepoPath;
+use truing_core::follow::breaker::{Admission, Target};
+use truing_core::follow::job::Job;
+use truing_core::follow::record::{Evidence, Record, Result as Outcome, Step};
+use truing_core::follow::standing::Course;
+use truing_core::follow::{NOTHING_PINNED, Verdict};
+use truing_core::id::Sha;
+use truing_core::port::{
+    Clock, ForgeError, Gate, Hub, Jobs, Ledger, RunRef, StoreError, Withheld, WriteGate,
+};
+use truing_git::{Git, GitError, Mirror, PrivateFolder, Pushed, Refusal, Remote};
+use truing_upstream::archives::Archives;
+use truing_upstream::index::Index;
+use truing_upstream::version::Version;
+
+use super::bump::Ground;
+use super::change::{self, ChangeError};
+use super::classify::Beside;
+use super::drafts::{Draft, Saved};
+use super::port::{PortError, Porter};
+use super::pulls::{self, Pulls, Stands};
+use super::question::{Questions, Wanted};
+use super::recipe::RecipeError;
+use super::tale::{Asks, Ended, Tale};
+use super::tracking::{self, Tracking};
+use super::verify::{CheckError, Checks};
+use super::words::{self, About};
+use super::{Decided, PinnedError, Question, Seen, SyncError, decided_of, pinned_by, untold};
+use crate::agent::Spent;
+use crate::reader::ChildReader;
+use crate::versions;
+
+/// What a run works with.
+#[derive(Debug)]
+pub struct Following<'a, S, H, C, G> {
+    /// The job's name.
+    pub name: &'a str,
+    /// What it follows, and how.
+    pub job: &'a JobConfig,
+    /// The run.
+    pub run: &'a RunRef,
+    /// Where it is remembered.
+    pub store: &'a S,
+    /// The repository's side of its forge.
+    pub hub: &'a H,
+    /// The wall clock.
+    pub clock: &'a C,
+    /// May it go on?
+    pub gate: &'a G,
+    /// Asked right before each push; the repository's side of its forge has asked it, too.
+    pub writes: &'a Arc<dyn WriteGate>,
+    /// Git.
+    pub git: &'a Git,
+    /// Where the repository's mirror is.
+    pub mirror: &'a Path,
+    /// Where the repository is.
+    pub remote: &'a Remote,
+    /// The package's index.
+    pub index: &'a Index,
+    /// Where archives are kept.
+    pub archives: &'a Archives,
+    /// Who reads them.
+    pub reader: &'a ChildReader,
+    /// Who ports code; none: nobody.
+    pub porter: Option<&'a Porter>,
+    /// What runs lock commands; none: the job has none.
+    pub locker: Option<&'a Verifier>,
+    /// What runs the project's own checks; none: none are configured.
+    pub verifier: Option<&'a Verifier>,
+    /// Write nothing at the forge and remember nothing but the record?
+    pub dry_run: bool,
+}
+
+/// Why a run cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Its records. It writes nothing more.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The forge.
+    #[error(transparent)]
+    Forge(#[from] ForgeError),
+    /// Git.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The package.
+    #[error(transparent)]
+    Sync(#[from] SyncError),
+    /// What the project pins.
+    #[error(transparent)]
+    Pinned(#[from] PinnedError),
+    /// What the project's own files are.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+    /// The change.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
+    /// The port.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// The project's checks.
+    #[error(transparent)]
+    Check(#[from] CheckError),
+    /// A folder.
+    #[error("no folder can be made for the project's files: {0}")]
+    Folder(std::io::Error),
+    /// The branch is not as it was found.
+    #[error("{branch} was pushed to by somebody else meanwhile")]
+    Moved {
+        /// The branch.
+        branch: String,
+    },
+    /// The remote does not take the branch.
+    #[error("{branch} cannot be pushed, {}: {message}", words::refusal(*.why))]
+    Refused {
+        /// The branch.
+        branch: String,
+        /// Why not.
+        why: Refusal,
+        /// The remote's words.
+        message: String,
+    },
+    /// The branch is somebody's.
+    #[error(
+        "{url} comes from {branch}, and it is not of this job: close it, or give the job another `branch`"
+    )]
+    Foreign {
+        /// The branch.
+        branch: String,
+        /// The pull request.
+        url: String,
+    },
+    /// An issue whose creation was not answered may still show.
+    #[error("an issue that was to be opened may still show up: the next run looks for it")]
+    Settling,
+    /// The repository has no commit.
+    #[error("the repository has no default branch with a commit")]
+    Empty,
+    /// The repository takes nothing.
+    #[error("the repository is archived: nothing can be changed in it")]
+    Archived,
+    /// The switch.
+    #[error("the kill switch is on")]
+    Halted,
+    /// The gate that is asked right before each push refuses it.
+    #[error("{why}; not done: pushing to {branch}")]
+    Withheld {
+        /// The branch.
+        branch: String,
+        /// Why.
+        why: Withheld,
+    },
+}
+
+impl<S: Jobs + Ledger, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
+    /// Runs the job. The record is kept, whatever it came to.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing can be remembered.
+    pub async fn run(&self) -> Result<Record, StoreError> {
+        let mut job = self.store.begin_job(self.run).await?;
+        let began = self.clock.now();
+        if job.breaker.lost(self.job.breaker, began) {
+            self.store.keep_job(self.run, &job).await?;
+        }
+        let (from, to, update, pull) = (None, None, None, None);
+        let evidence = Evidence::default();
+        let spent = Spent::default();
+        let mut tale = Tale { began, at: None, steps: vec![], from, to, update, evidence, pull, spent };
+        let ended = Box::pin(self.steps(&mut job, &mut tale)).await;
+        let ended = match ended.map_err(|error| error.of_store(self.run)) {
+            Ok(ended) => ended,
+            Err(Ok(error)) => return Err(error),
+            Err(Err(error)) if error.is_halt() => Ended::of(Outcome::Held, error.to_string(), Asks::Same),
+            // It would not have been let through.
+            Err(Err(error)) if !self.dry_run && job.breaker.open().is_some() && !job.breaker.is_running() => {
+                Ended::of(Outcome::Breaker, format!("the circuit breaker is open; {error}"), Asks::Same)
+            }
+            Err(Err(error)) => Ended::of(Outcome::Failed, error.to_string(), Asks::Same),
+        };
+        let reached = tale.reached();
+        let now = self.clock.now();
+        job.breaker.ended(ended.to_breaker(), self.job.breaker, now);
+        let asked =
+            if self.dry_run { Ok(None) } else { Box::pin(self.ask(&mut job, &mut tale, &ended)).await };
+        tale.end();
+        let mut outcome = ended.outcome;
+        let (question, why) = match asked.map_err(|error| error.of_store(self.run)) {
+            Ok(question) => (question, ended.why),
+            Err(Ok(error)) => return Err(error),
+            // The next run asks.
+            Err(Err(error)) => {
+                if error.is_halt() {
+                    outcome = Outcome::Held;
+                }
+                (None, format!("{}; people could not be asked: {error}", ended.why))
+            }
+        };
+        // What is asked after a failure is no step of what was to be done.
+        let highest_step = if ended.outcome == Outcome::Asked { tale.reached() } else { reached };
+        let carried = untold::carried(self.store, &mut job, &self.run.id).await?;
+        let mut record = Record {
+            run: self.run.id.clone(),
+            job: self.name.to_owned(),
+            result: outcome,
+            exit_reason: why,
+            update_type: tale.update,
+            package: self.job.package.clone(),
+            from: tale.from,
+            to: tale.to,
+            highest_step,
+            steps: tale.steps,
+            carried_micro_usd: carried,
+            pull: tale.pull,
+            question,
+            model: tale.spent.model,
+            prompt_hash: tale.spent.prompt_hash,
+            evidence: tale.evidence,
+            versions: versions(),
+            started: tale.began,
+            ended: self.clock.now(),
+        };
+        if let Err(error) = Box::pin(self.track(&mut job, &record)).await {
+            let error = match error.of_store(self.run) {
+                Ok(error) => return Err(error),
+                Err(error) => error,
+            };
+            record.exit_reason += &format!("; {}", tracking::not_kept(&job, &error));
+            if error.is_halt() {
+                record.result = Outcome::Held;
+            }
+        }
+        self.store.end_job(self.run, &job, &record).await?;
+        Ok(record)
+    }
+}
+
+impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
+    pub(super) fn about<'b>(&'b self, version: &'b str) -> About<'b> {
+        About { job: self.name, package: &self.job.package, version, title: self.job.title.as_ref() }
+    }
+
+    fn pulls<'b>(&'b self, version: &'b str, project: &Path) -> Pulls<'b, H> {
+        let template = pulls::template(project);
+        Pulls { hub: self.hub, job: self.job, about: self.about(version), template }
+    }
+
+    pub(super) fn checks<'b>(&'b self, mirror: &'b Mirror) -> Checks<'b> {
+        Checks { verifier: self.verifier, mirror, repo: self.job.repo.as_deref().unwrap_or_default() }
+    }
+
+    fn questions(&self) -> Questions<'_, S, H> {
+        Questions {
+            store: self.store,
+            run: self.run,
+            hub: self.hub,
+            job: self.name,
+            label: &self.job.question_label,
+        }
+    }
+
+    /// The steps, up to the one that ends the run.
+    async fn steps(&self, job: &mut Job, tale: &mut Tale) -> Result<Ended, RunError> {
+        tale.begin(Step::Detect);
+        self.go_on().await?;
+        let repository = self.hub.repository().await?;
+        if repository.writable.archived {
+            return Err(RunError::Archived);
+        }
+        let mirror = self.git.mirror(self.mirror, self.remote).await?;
+        let tip = mirror.default_tip().await?.ok_or(RunError::Empty)?;
+        mirror.fetch(std::slice::from_ref(&tip)).await?;
+        let folder = PrivateFolder::new().map_err(RunError::Folder)?;
+        mirror.private_clone(&tip, &[], folder.path()).await?;
+        let project = folder.path();
+        // The manifest is read by path from here on, and so is the requirement.
+        let manifest = if self.job.has_manifest() {
+            change::plain(project, &self.job.manifest)?.unwrap_or_default()
+        } else {
+            Vec::new()
+        };
+        change::plain(project, &self.job.constraint_file)?;
+        let pins = pinned_by(self.job, project, self.reader).await?;
+        let now = Timestamp::from_millisecond(tale.began.0).unwrap_or_default();
+        let question =
+            |to| Question { job: self.job, project, manifest: &pins.manifest, from: None, to, now };
+        // What people have ruled decides also whether there may be a port in progress.
+        let answers = self.questions().answers(job).await?;
+        job.hear(answers.ruling, answers.said);
+        let mut saved = self.saved(job).await?;
+        // What was begun is finished first, even if there is something newer.
+        let begun =
+            saved.draft.as_ref().and_then(|draft| Version::parse(self.job.registry, &draft.version).ok());
+        let mut seen = super::seen(&question(begun.clone()), self.index).await;
+        if let (Some(draft), true) = (&saved.draft, is_past(begun.as_ref(), &seen)) {
+            self.drop_draft(draft, "Nothing is left to be done for this release").await?;
+            saved.draft = None;
+            seen = super::seen(&question(None), self.index).await;
+        }
+        let seen = seen?;
+        let (from, to) = (seen.from.to_string(), seen.to.to_string());
+        (tale.from, tale.to) = (Some(from), Some(to.clone()));
+        if seen.is_in_range() {
+            tale.update = Some(Verdict::Skip);
+            let why = format!("{} {to} is in the range already", self.job.package);
+            return Ok(Ended::of(Outcome::UpToDate, why, Asks::Nothing));
+        }
+
+        let target = Target { version: to.clone(), manifest: change::digest(&manifest) };
+        if !self.dry_run {
+            let now = self.clock.now();
+            untold::begun(job, &self.run.id);
+            let admission = job.breaker.admit(&target, answers.newest.as_ref(), self.job.breaker, now);
+            // Before anything is tried: whoever dies from here on has failed.
+            self.store.keep_job(self.run, job).await?;
+            if let Admission::Skip(_) = admission {
+                return Ok(Ended::of(Outcome::Breaker, "the circuit breaker is open", Asks::Same));
+            }
+        }
+
+        tale.begin(Step::Decide);
+        let tools = (self.index, self.archives, self.reader);
+        let mut decided = Box::pin(decided_of(question(None), seen, tools)).await?;
+        decided.decision.unguarded.extend(pins.untold.iter().cloned());
+        let rules = job.ruling.as_ref().filter(|ruling| ruling.version == to);
+        if let Some(ruling) = rules.filter(|ruling| ruling.overrides(decided.decision.verdict)) {
+            let reason = &decided.decision.reason;
+            let why = format!("{reason}; {} ruled: {}", ruling.by, ruling.verdict.as_str());
+            decided.ruled(self.job, ruling.verdict, why);
+        }
+        if decided.decision.reason == NOTHING_PINNED && self.verifier.is_some() {
+            let why = "nothing is pinned, and the project's own checks decide".to_owned();
+            decided.ruled(self.job, Verdict::Relax, why);
+        }
+        let unanswered = decided.decision.verdict == Verdict::Ask && decided.decision.needs_classification;
+        let may_port = self.job.writes_code || rules.is_some_and(|ruling| ruling.verdict == Verdict::Bump);
+        if unanswered {
+            let about = Beside { project, manifest: &pins.manifest, heard: answers.newest.as_ref() };
+            let rehearsed = Box::pin(self.classify((job, tale), about, &mut decided)).await?;
+            if let Some(ended) = rehearsed {
+                (tale.update, tale.evidence) = (Some(Verdict::Ask), Tale::evidence(&decided));
+                return Ok(ended);
+            }
+        }
+        tale.update = Some(decided.decision.verdict);
+        tale.evidence = Tale::evidence(&decided);
+        let needs_port = matches!(decided.decision.verdict, Verdict::Bump | Verdict::Ask);
+        if let Some(draft) = saved.draft.take_if(|_| !needs_port) {
+            self.drop_draft(&draft, "No port is needed any more").await?;
+        }
+        match decided.decision.verdict {
+            Verdict::Skip => Ok(Ended::of(Outcome::LeftOut, decided.decision.reason.clone(), Asks::Nothing)),
+            Verdict::Ask => Ok(self.asking(&to, &decided)),
+            Verdict::Relax | Verdict::Bump => {
+                let at = (project, repository.default_branch.as_str());
+                Box::pin(self.publish((job, tale), (&mirror, &tip), at, may_port.then_some(&saved), &decided))
+                    .await
+            }
+        }
+    }
+
+    /// The port in progress, if this job may have one.
+    async fn saved(&self, job: &Job) -> Result<Saved, RunError> {
+        let ruled = job.ruling.as_ref().is_some_and(|ruling| ruling.verdict == Verdict::Bump);
+        if self.porter.is_some() && (self.job.writes_code || ruled) {
+            Ok(self.drafts().look().await?)
+        } else {
+            Ok(Saved::default())
+        }
+    }
+
+    /// Closes a draft that nobody needs any more.
+    async fn drop_draft(&self, draft: &Draft, why: &str) -> Result<(), RunError> {
+        if !self.dry_run {
+            self.go_on().await?;
+            self.drafts().close(draft, why).await?;
+        }
+        Ok(())
+    }
+
+    /// People have to say.
+    pub(super) fn asking(&self, version: &str, decided: &Decided) -> Ended {
+        let (title, text) = words::question(self.about(version), decided);
+        let wanted = Wanted { version: version.to_owned(), title, text };
+        Ended::of(Outcome::Asked, decided.decision.reason.clone(), Asks::This(wanted))
+    }
+
+    /// Makes the change and brings it to the forge.
+    async fn publish(
+        &self,
+        (job, tale): (&mut Job, &mut Tale),
+        (mirror, tip): (&Mirror, &Sha),
+        (project, base): (&Path, &str),
+        saved: Option<&Saved>,
+        decided: &Decided,
+    ) -> Result<Ended, RunError> {
+        tale.begin(Step::Look);
+        let version = decided.to.to_string();
+        let pulls = self.pulls(&version, project);
+        let reaches =
+            |theirs: &str| Version::parse(self.job.registry, theirs).is_ok_and(|theirs| theirs >= decided.to);
+        let stands = pulls.look(reaches).await?;
+        if let Some(url) = stands.foreign.clone() {
+            return Err(RunError::Foreign { branch: self.job.branch.clone(), url });
+        }
+        let verdict = decided.decision.verdict;
+        // A port is not made again only because the base has moved on: people see to that when they merge it.
+        let same = verdict == Verdict::Bump || self.is_on(mirror, tip, &stands).await?;
+        let draft = saved.and_then(|saved| saved.draft.as_ref());
+        let course = stands.course(verdict, draft.is_some(), same);
+        if let (Course::Stands | Course::Covered, Some(draft)) = (course, draft) {
+            let url = stands.last.as_ref().map(|pull| pull.url.as_str()).unwrap_or_default();
+            self.drop_draft(draft, &format!("Finished in {url}")).await?;
+        }
+        let (page, pull) =
+            (stands.last.as_ref().map(|pull| pull.url.clone()).unwrap_or_default(), &stands.last);
+        match (course, pull) {
+            (Course::Covered, _) => {
+                return Ok(Ended::of(
+                    Outcome::Covered,
+                    format!("{page} has it, and is merged"),
+                    Asks::Nothing,
+                ));
+            }
+            (Course::Stands, pull) => {
+                if let (Some(pull), false) = (pull, self.dry_run) {
+                    pulls.label(pull).await?;
+                }
+                return Ok(Ended::of(Outcome::Covered, format!("{page} has it"), Asks::Nothing));
+            }
+            (Course::Blocked, Some(pull)) => {
+                if !self.dry_run {
+                    tale.pull = Some(pulls.say_blocked(&stands, pull).await?);
+                }
+                let why = format!(
+                    "{page} is somebody's: {}",
+                    stands.active.as_ref().map(|active| active.words()).unwrap_or_default()
+                );
+                return Ok(Ended::of(Outcome::Blocked, why, Asks::Same));
+            }
+            (Course::Continue | Course::Begin | Course::Redo | Course::InPlace | Course::Blocked, _) => {}
+        }
+        if verdict == Verdict::Bump {
+            // Without a person's ruling, or a job that may, nobody ports code.
+            let Some(saved) = saved else { return Ok(self.asking(&version, decided)) };
+            let ground = Ground { mirror, tip, base, stands: &stands, saved, pulls: &pulls };
+            return Box::pin(self.bump(job, tale, ground, decided)).await;
+        }
+
+        tale.begin(Step::Change);
+        let (parent, own);
+        let (at, on) = match (course, stands.head()) {
+            (Course::InPlace, Some(head)) => {
+                mirror.fetch(std::slice::from_ref(head)).await?;
+                own = PrivateFolder::new().map_err(RunError::Folder)?;
+                mirror.private_clone(head, &[], own.path()).await?;
+                parent = head.clone();
+                (own.path(), &parent)
+            }
+            _ => (project, tip),
+        };
+        let made = Box::pin(self.recipe(mirror, decided).make(on, at)).await?;
+        let only: Vec<RepoPath> = made.iter().map(|change| change.path.clone()).collect();
+        let staged = mirror.stage(on, at, Some(&only)).await?;
+        if self.dry_run {
+            let diff = staged.diff().await?;
+            let why =
+                format!("this would be pushed to {}:\n{}", self.job.branch, String::from_utf8_lossy(&diff));
+            return Ok(Ended::of(Outcome::Rehearsed, why, Asks::Same));
+        }
+
+        if self.verifier.is_some() {
+            tale.begin(Step::Verify);
+            self.go_on().await?;
+        }
+        let checked = Box::pin(self.checks(mirror).of(on, &[&made], "relax")).await?;
+        let is_ruled = job
+            .ruling
+            .as_ref()
+            .is_some_and(|ruling| ruling.version == version && ruling.verdict == Verdict::Relax);
+        if !checked.failing.is_empty() && !is_ruled {
+            tale.update = Some(Verdict::Ask);
+            let failing = checked.failing.join("; ");
+            let why = format!("with the wider range checks fail that did not before: {failing}");
+            let (title, text) = words::failing(self.about(&version), decided, &checked);
+            return Ok(Ended::of(Outcome::Asked, why, Asks::This(Wanted { version, title, text })));
+        }
+
+        tale.begin(Step::Publish);
+        if !staged.paths.is_empty() {
+            self.go_on().await?;
+            let expected = match stands.head() {
+                Some(head) => Some(head.clone()),
+                // Left over from one that is closed, or from a run that died before it opened one.
+                None => mirror.branch_tip(&self.job.branch).await?,
+            };
+            let message = self.message(self.about(&version), decided);
+            self.push(staged, &self.job.branch, expected.as_ref(), &message).await?;
+        }
+        self.go_on().await?;
+        let files: Vec<String> = only.iter().map(RepoPath::to_string).collect();
+        let body = words::relaxed(self.about(&version), decided, &files, &checked);
+        let shown = pulls.show(&stands, base, verdict, &body).await?;
+        let why = format!("{} {version} is admitted by {}", self.job.package, shown.url);
+        tale.pull = Some(shown);
+        Ok(Ended::of(Outcome::Relaxed, why, Asks::Nothing))
+    }
+
+    /// Is the branch of the open pull request on the newest commit of the default one?
+    async fn is_on(&self, mirror: &Mirror, tip: &Sha, stands: &Stands) -> Result<bool, RunError> {
+        let Some(head) = stands.head() else { return Ok(false) };
+        mirror.fetch(std::slice::from_ref(head)).await?;
+        Ok(mirror.merge_base(tip, head).await?.as_ref() == Some(tip))
+    }
+
+    /// Tells of the run in the issue that the job may have for it.
+    async fn track(&self, job: &mut Job, record: &Record) -> Result<(), RunError> {
+        if !self.job.tracks || self.dry_run {
+            job.tracked = job.tracked.take().filter(|_| self.job.tracks);
+            return Ok(());
+        }
+        self.go_on().await?;
+        let (store, run, hub) = (self.store, self.run, self.hub);
+        let tracking = Tracking { store, run, hub, job: self.name, label: &self.job.outcome_label };
+        tracking.tell(job, record, self.clock.now()).await
+    }
+
+    /// Lets the right question be open, and one only. Its page.
+    async fn ask(&self, job: &mut Job, tale: &mut Tale, ended: &Ended) -> Result<Option<String>, RunError> {
+        let version = tale.to.clone().unwrap_or_default();
+        let open = job.breaker.open().is_some().then(|| {
+            let version = job.breaker.target().map_or(version.as_str(), |target| target.version.as_str());
+            let (title, text) = words::open(self.about(version), &job.breaker);
+            Wanted { version: version.to_owned(), title, text }
+        });
+        match (open, &ended.asks) {
+            (Some(wanted), _) => {
+                tale.begin(Step::Ask);
+                self.asked(job, &wanted).await
+            }
+            (None, Asks::This(wanted)) => {
+                tale.begin(Step::Ask);
+                self.asked(job, wanted).await
+            }
+            (None, Asks::Same) => Ok(job
+                .question
+                .as_ref()
+                .filter(|question| !question.closed)
+                .and_then(|question| question.url.clone())),
+            (None, Asks::Nothing) => {
+                self.questions().close(job, &ended.why).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn asked(&self, job: &mut Job, wanted: &Wanted) -> Result<Option<String>, RunError> {
+        self.go_on().await?;
+        self.questions().ask(job, wanted, self.clock.now()).await
+    }
+
+    /// Before each effect.
+    pub(super) async fn go_on(&self) -> Result<(), RunError> {
+        if self.gate.is_open().await { Ok(()) } else { Err(RunError::Halted) }
+    }
+}
+
+/// What a remote says of a push.
+pub(super) fn pushed(pushed: Pushed, branch: &str) -> Result<(), RunError> {
+    let branch = branch.to_owned();
+    match pushed {
+        Pushed::Done => Ok(()),
+        Pushed::Moved { .. } => Err(RunError::Moved { branch }),
+        Pushed::Withheld(why) => Err(RunError::Withheld { branch, why }),
+        Pushed::Refused { why, message } => Err(RunError::Refused { branch, why, message }),
+    }
+}
+
+/// Is there nothing left to be done for the release that a port was begun for?
+fn is_past(begun: Option<&Version>, seen: &Result<Seen, SyncError>) -> bool {
+    match seen {
+        Ok(seen) => begun.is_none() || seen.is_in_range() || !seen.is_there(),
+        Err(SyncError::Yanked { .. } | SyncError::Excluded { .. } | SyncError::Older { .. }) => true,
+        Err(_) => false,
+    }
+}

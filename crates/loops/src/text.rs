@@ -1,0 +1,520 @@
+//! What people read on a pull request: pure functions from findings and outcomes to Markdown. Whatever others wrote
+//! (paths, rules, reasons) goes through [`truing_core::markdown`].
+
+use std::fmt::Write as _;
+
+use truing_core::dismissal;
+use truing_core::finding::{AnchorKind, Finding, FindingStatus, Severity};
+use truing_core::id::{RunId, Sha};
+use truing_core::increment::{History, Increment, Tally};
+use truing_core::line::clean;
+use truing_core::markdown::{block, code, plain, titled};
+use truing_core::outcome::{Coverage, Modelled, Outcome, OutcomeKind, OutcomeRecord, Remembered};
+use truing_core::suppression::IdleSuppression;
+use truing_diff::RepoPath;
+
+/// Findings and files listed in a summary; the rest is counted.
+const MAX_LISTED: usize = 50;
+/// Characters of a model's name.
+const MAX_MODEL_CHARS: usize = 80;
+/// Comments that suppress nothing and are listed in a summary; the rest is counted.
+const MAX_IDLE: usize = 5;
+/// Commits named in a summary.
+const MAX_COMMITS: usize = 10;
+
+/// What the summary is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Summary<'a> {
+    /// How the review ended.
+    pub outcome: &'a Outcome,
+    /// The commit that was reviewed.
+    pub head: &'a Sha,
+    /// The pull request's head, if it is another one by now.
+    pub now: Option<&'a Sha>,
+    /// The commit it was compared with.
+    pub base: &'a Sha,
+    /// What came since the review before.
+    pub since: Option<&'a Increment>,
+    /// Files of the change that configure reviews, and do not count for this one.
+    pub configuring: &'a [RepoPath],
+    /// Comments of the change that suppress nothing.
+    pub suppressions: &'a [IdleSuppression],
+    /// What the repository told the model, and what of that did not count: [`remembered`].
+    pub remembered: &'a [String],
+    /// Open findings.
+    pub open: &'a [&'a Finding],
+    /// How many earlier findings are fixed.
+    pub fixed: usize,
+    /// How many findings a comment suppresses.
+    pub suppressed: usize,
+    /// What people have dismissed.
+    pub dismissed: &'a [&'a Finding],
+    /// What was looked at.
+    pub coverage: &'a Coverage,
+    /// Who reviewed: [`by`].
+    pub by: &'a str,
+}
+
+/// Who reviewed, and what it cost: the last line of every report.
+pub fn by(record: &OutcomeRecord) -> String {
+    let Some(Modelled { model, replayed, .. }) = &record.modelled else {
+        return "rules only: no model was called".to_owned();
+    };
+    let turns = counted(usize::try_from(record.turns).unwrap_or(usize::MAX), "turn");
+    let of = if *replayed { "a recording of " } else { "" };
+    format!("rules and {of}{}: {turns}, {}", clean(model, MAX_MODEL_CHARS), record.cost_micro_usd)
+}
+
+/// Why no model was asked about a head: a run that converges has audited it and found nothing.
+pub fn audited_clean(run: &RunId) -> String {
+    format!("converge run {run} has audited this commit and found nothing, so no other model was asked")
+}
+
+/// The same as a sentence in Markdown.
+pub fn by_line(by: &str) -> String {
+    format!("_{}._", plain(&capitalised(by)))
+}
+
+/// The text with a capital at its beginning.
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
+}
+
+/// What the repository told the model besides, and where that is from; what of memory and skills did not count.
+pub fn remembered(record: &OutcomeRecord) -> Vec<String> {
+    let Some(Remembered { own, notes, .. }) =
+        record.modelled.as_ref().and_then(|modelled| modelled.memory.as_ref())
+    else {
+        return Vec::new();
+    };
+    let own = own.iter().map(|own| format!("the model was told what the repository's {own} says"));
+    own.chain(notes.iter().cloned()).collect()
+}
+
+/// The summary comment.
+pub fn summary(summary: &Summary<'_>) -> String {
+    let Summary { outcome, head, now, base, since, configuring, suppressions, remembered, .. } = summary;
+    let Summary { open, fixed, suppressed, dismissed, coverage, by, .. } = summary;
+    let mut text = format!("## Truing: {}\n\n", headline(outcome, open));
+    if let Some(reason) = &outcome.reason {
+        let _ = writeln!(text, "{}.\n", plain(reason));
+    }
+    let _ = writeln!(text, "Reviewed commit `{}` against `{}`.", head.short(), base.short());
+    if let Some(now) = now {
+        let now = now.short();
+        let _ = writeln!(text, "\nThe pull request has moved on to `{now}`; this review does not cover it.");
+    }
+    if !configuring.is_empty() {
+        let changed: Vec<String> = configuring.iter().map(path).collect();
+        let _ = writeln!(
+            text,
+            "\nThis pull request changes the configuration of reviews: {}. Its own review does not use these changes.",
+            changed.join(", ")
+        );
+    }
+    if !remembered.is_empty() {
+        text.push('\n');
+        for told in *remembered {
+            let _ = writeln!(text, "- {}", plain(told));
+        }
+    }
+    if let Some(since) = since {
+        self::since(&mut text, since);
+    }
+    if !open.is_empty() {
+        text.push_str("\n| Severity | Open |\n|---|---|\n");
+        for (severity, count) in by_severity(open) {
+            let _ = writeln!(text, "| {} | {count} |", severity.as_str());
+        }
+        text.push('\n');
+        for finding in open.iter().take(MAX_LISTED) {
+            let raw = &finding.raw;
+            let line = raw.place.start_line;
+            let _ = writeln!(
+                text,
+                "- **{}** {} in {}:{line} ({}){}",
+                raw.severity.as_str(),
+                titled(&raw.title),
+                path(&raw.place.path),
+                code(&dismissal::short(&finding.id)),
+                finding.unverified.map(|why| format!(", not verified: {}", why.reason())).unwrap_or_default()
+            );
+        }
+        if open.len() > MAX_LISTED {
+            let _ = writeln!(text, "- and {} more", open.len() - MAX_LISTED);
+        }
+    }
+    if *fixed > 0 {
+        let _ = writeln!(text, "\n{} fixed since the first review.", counted(*fixed, "finding"));
+    }
+    if *suppressed > 0 {
+        let _ = writeln!(text, "\n{} suppressed by a comment in the code.", counted(*suppressed, "finding"));
+    }
+    self::dismissed(&mut text, dismissed);
+    self::idle(&mut text, suppressions);
+    files(&mut text, coverage);
+    if !open.is_empty() {
+        text.push_str(
+            "\nTo dismiss a finding, answer its comment with `/dismiss` and the reason, or comment here with \
+             `/dismiss`, its id and the reason.\n",
+        );
+    }
+    if !dismissed.is_empty() {
+        text.push_str("\nTo take a dismissal back, answer its comment with `/undismiss`.\n");
+    }
+    text.push('\n');
+    text + &by_line(by)
+}
+
+/// What came since the review before: what became of the findings, and of which commits and lines.
+fn since(text: &mut String, increment: &Increment) {
+    let Increment { since, history, lines, findings } = increment;
+    let Tally { new, reopened, fixed, suppressed, still } = findings;
+    let counts = [
+        (new, "new"),
+        (reopened, "open again"),
+        (fixed, "fixed"),
+        (suppressed, "suppressed"),
+        (still, "still open"),
+    ];
+    let counts = counts.into_iter().filter(|(count, _)| **count > 0);
+    let counts: Vec<String> = counts.map(|(count, what)| format!("{count} {what}")).collect();
+    let counts = if counts.is_empty() { "no finding changed".to_owned() } else { counts.join(", ") };
+    let _ = writeln!(text, "\nSince `{}`: {counts}.", since.short());
+    let mut parts = Vec::new();
+    match history {
+        Some(History::Grown { new }) => parts.push(counted(new.len(), "commit")),
+        Some(History::Rewritten { new, changed, same, gone }) => {
+            parts.push(format!("the branch was rewritten: {}", commits(new, "new")));
+            parts.extend((!changed.is_empty()).then(|| commits(changed, "changed")));
+            parts.extend((*same > 0).then(|| format!("{same} as before")));
+            parts.extend((*gone > 0).then(|| format!("{gone} gone")));
+        }
+        None => {}
+    }
+    let count: u64 = lines.values().flatten().map(|(start, end)| u64::from(end - start) + 1).sum();
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    parts.push(format!("{} in {}", counted(count, "new line"), counted(lines.len(), "file")));
+    let _ = writeln!(text, "{}.", capitalised(&parts.join(", ")));
+}
+
+/// `2 new commits (…, …)`.
+fn commits(commits: &[Sha], what: &str) -> String {
+    let listed: Vec<String> =
+        commits.iter().take(MAX_COMMITS).map(|commit| format!("`{}`", commit.short())).collect();
+    let more = if commits.len() > MAX_COMMITS { ", …" } else { "" };
+    let names = if listed.is_empty() { String::new() } else { format!(" ({}{more})", listed.join(", ")) };
+    format!("{}{names}", counted(commits.len(), &format!("{what} commit")))
+}
+
+/// How many findings people have dismissed; the worst ones by name, because nobody else mentions them.
+fn dismissed(text: &mut String, dismissed: &[&Finding]) {
+    if dismissed.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "\n{} dismissed.", counted(dismissed.len(), "finding"));
+    let worst = dismissed.iter().filter(|finding| finding.raw.severity == Severity::P0);
+    for (index, finding) in worst.take(MAX_LISTED).enumerate() {
+        let raw = &finding.raw;
+        let reason = match &finding.status {
+            FindingStatus::Dismissed(reason) => plain(reason),
+            FindingStatus::Open
+            | FindingStatus::Claimed
+            | FindingStatus::Fixed(_)
+            | FindingStatus::Outside
+            | FindingStatus::Suppressed(_)
+            | FindingStatus::Declined(_) => continue,
+        };
+        let (line, path) = (raw.place.start_line, path(&raw.place.path));
+        let gap = if index == 0 { "\n" } else { "" };
+        let _ = writeln!(text, "{gap}- **P0** {} in {path}:{line}, dismissed: {reason}", titled(&raw.title));
+    }
+}
+
+/// Comments that suppress nothing, though whoever wrote them believes that they do.
+fn idle(text: &mut String, suppressions: &[IdleSuppression]) {
+    for (index, IdleSuppression { path, line, rule, problem }) in
+        suppressions.iter().take(MAX_IDLE).enumerate()
+    {
+        let gap = if index == 0 { "\n" } else { "" };
+        let (path, comment) = (self::path(path), code(&format!("truing: ignore[{rule}]")));
+        let _ = writeln!(text, "{gap}- {path}:{line}: {comment} suppresses nothing: {}", problem.advice());
+    }
+    if let Some(more @ 1..) = suppressions.len().checked_sub(MAX_IDLE) {
+        let _ = writeln!(text, "- and {more} more that suppress nothing");
+    }
+}
+
+fn files(text: &mut String, coverage: &Coverage) {
+    let read = coverage.reviewed.len();
+    let _ = write!(text, "\n{} reviewed", counted(read, "file"));
+    if coverage.not_reviewed.is_empty() {
+        text.push_str(".\n");
+        return;
+    }
+    let _ = writeln!(text, ", {} not:\n", coverage.not_reviewed.len());
+    for gap in coverage.not_reviewed.iter().take(MAX_LISTED) {
+        let _ = writeln!(text, "- {}: {}", path(&gap.path), gap.reason.as_str());
+    }
+    if coverage.not_reviewed.len() > MAX_LISTED {
+        let _ = writeln!(text, "- and {} more", coverage.not_reviewed.len() - MAX_LISTED);
+    }
+}
+
+/// One line that says how it ended.
+pub fn headline(outcome: &Outcome, open: &[&Finding]) -> String {
+    match outcome.kind {
+        OutcomeKind::Reviewed if open.is_empty() => "nothing found".into(),
+        OutcomeKind::Reviewed => counted(open.len(), "finding"),
+        OutcomeKind::Partial => format!("{}, review incomplete", counted(open.len(), "finding")),
+        OutcomeKind::Skipped => "nothing to review".into(),
+        OutcomeKind::Deferred => "review deferred".into(),
+        OutcomeKind::Failed => "review failed".into(),
+    }
+}
+
+/// The summary of a pull request that could not be reviewed: the class of the reason, no details.
+pub fn unavailable(head: &Sha, class: &str) -> String {
+    format!(
+        "## Truing: review temporarily unavailable\n\nCommit `{}` has not been reviewed: {class}. Truing tries \
+         again with the next push, or when an operator retries it.",
+        head.short()
+    )
+}
+
+/// The summary of a head whose review waits for money. It is the same for every head of a day.
+pub fn deferred(why: &str) -> String {
+    format!(
+        "## Truing: {}\n\nThe head has not been reviewed. Truing reviews it when the next day (UTC) begins; earlier \
+         findings stay as they are.",
+        plain(why)
+    )
+}
+
+/// An inline comment, or one on a file. What became of it stands first: a text that is cut must still say so.
+pub fn comment(finding: &Finding) -> String {
+    let raw = &finding.raw;
+    let mut text = format!("**{}: {}** ({})\n\n", raw.severity.as_str(), titled(&raw.title), code(&raw.rule));
+    match &finding.status {
+        FindingStatus::Open | FindingStatus::Claimed => {
+            if let Some(why) = finding.unverified {
+                let _ = writeln!(
+                    text,
+                    "**Open; nobody has verified that it is still there:** {}.\n",
+                    why.reason()
+                );
+            }
+        }
+        FindingStatus::Fixed(sha) => {
+            let _ = writeln!(text, "**Fixed in `{}`.**\n", sha.short());
+        }
+        FindingStatus::Outside => text.push_str(
+            "**No longer part of this review:** the change has left these lines, or the rule is off.\n\n",
+        ),
+        FindingStatus::Suppressed(reason) => {
+            let comment = code(&format!("truing: ignore[{}]", raw.rule));
+            let _ = writeln!(
+                text,
+                "**Suppressed:** a comment in the code, {comment}, says why: {}\n",
+                plain(reason)
+            );
+        }
+        FindingStatus::Declined(reason) => {
+            let _ = writeln!(text, "**Declined:** {}\n", plain(reason));
+        }
+        FindingStatus::Dismissed(reason) => {
+            let _ = writeln!(text, "**Dismissed:** {}\n", plain(reason));
+        }
+    }
+    if finding.anchor != AnchorKind::Inline {
+        let _ = writeln!(text, "{}:{}\n", path(&raw.place.path), raw.place.start_line);
+    }
+    text.push_str(&block(&raw.body));
+    match &finding.status {
+        FindingStatus::Open | FindingStatus::Claimed => {
+            text.push_str("\n\n_Not a problem? Answer with `/dismiss` and the reason._");
+        }
+        FindingStatus::Dismissed(_) => text.push_str("\n\n_A problem after all? Answer with `/undismiss`._"),
+        FindingStatus::Fixed(_)
+        | FindingStatus::Outside
+        | FindingStatus::Suppressed(_)
+        | FindingStatus::Declined(_) => {}
+    }
+    text
+}
+
+/// The line beside the commit.
+pub fn status(outcome: &Outcome, open: &[&Finding]) -> String {
+    match &outcome.reason {
+        Some(reason) => format!("{}: {reason}", headline(outcome, open)),
+        None => headline(outcome, open),
+    }
+}
+
+/// How many findings of each severity, worst first, without zeros.
+pub fn by_severity(open: &[&Finding]) -> Vec<(Severity, u32)> {
+    let count = |severity| open.iter().filter(|finding| finding.raw.severity == severity).count();
+    Severity::ALL
+        .into_iter()
+        .map(|severity| (severity, u32::try_from(count(severity)).unwrap_or(u32::MAX)))
+        .filter(|(_, count)| *count > 0)
+        .collect()
+}
+
+pub use truing_core::line::counted;
+
+/// A path as code.
+fn path(path: &RepoPath) -> String {
+    code(&path.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+    use truing_core::outcome::{NotReviewed, SkipReason};
+    use truing_core::suppression::Idleness;
+
+    use super::*;
+    use crate::desired::tests::finding;
+
+    fn sha(digit: char) -> Sha {
+        Sha::parse(&digit.to_string().repeat(40)).unwrap()
+    }
+
+    #[test]
+    fn the_summary_tells_outcome_commit_findings_and_files() {
+        let coverage = Coverage {
+            reviewed: vec!["a.py".into(), "b`c.py".into()],
+            not_reviewed: vec![NotReviewed { path: "x.bin".into(), reason: SkipReason::Binary }],
+        };
+        let one = finding("1:aaaaaaaaaaaa-1", "a.py", 3);
+        let open = [&one];
+        let mut secret = finding("1:bb-1", "b.py", 5);
+        secret.raw.severity = Severity::P0;
+        secret.status = FindingStatus::Dismissed("a key of the tests (ada)".into());
+        let idle = |line| IdleSuppression {
+            path: "c`_.py".into(),
+            line,
+            rule: "core/`@team`".into(),
+            problem: Idleness::NoReason,
+        };
+        let text = summary(&Summary {
+            outcome: &Outcome::of_rules(&coverage),
+            head: &sha('a'),
+            now: Some(&sha('d')),
+            base: &sha('b'),
+            since: None,
+            configuring: &[".truing.toml".into()],
+            suppressions: &(1..=7).map(idle).collect::<Vec<_>>(),
+            remembered: &["`.claude/skills/x/SKILL.md` is left out: it is <b>bad</b>".into()],
+            open: &open,
+            fixed: 1,
+            suppressed: 2,
+            dismissed: &[&secret],
+            coverage: &coverage,
+            by: "rules only: no model was called",
+        });
+        assert_snapshot!(text, @r"
+        ## Truing: 1 finding
+
+        Reviewed commit `aaaaaaaaaa` against `bbbbbbbbbb`.
+
+        The pull request has moved on to `dddddddddd`; this review does not cover it.
+
+        This pull request changes the configuration of reviews: `.truing.toml`. Its own review does not use these changes.
+
+        - \`.claude/skills/x/SKILL.md\` is left out: it is \<b\>bad\</b\>
+
+        | Severity | Open |
+        |---|---|
+        | P1 | 1 |
+
+        - **P1** Swallowed error in `a.py`:3 (`aaaaaaaaaa-1`)
+
+        1 finding fixed since the first review.
+
+        2 findings suppressed by a comment in the code.
+
+        1 finding dismissed.
+
+        - **P0** Swallowed error in `b.py`:5, dismissed: a key of the tests (ada)
+
+        - `` c`_.py ``:1: `` truing: ignore[core/`@team`] `` suppresses nothing: give a reason after the bracket
+        - `` c`_.py ``:2: `` truing: ignore[core/`@team`] `` suppresses nothing: give a reason after the bracket
+        - `` c`_.py ``:3: `` truing: ignore[core/`@team`] `` suppresses nothing: give a reason after the bracket
+        - `` c`_.py ``:4: `` truing: ignore[core/`@team`] `` suppresses nothing: give a reason after the bracket
+        - `` c`_.py ``:5: `` truing: ignore[core/`@team`] `` suppresses nothing: give a reason after the bracket
+        - and 2 more that suppress nothing
+
+        2 files reviewed, 1 not:
+
+        - `x.bin`: binary
+
+        To dismiss a finding, answer its comment with `/dismiss` and the reason, or comment here with `/dismiss`, its id and the reason.
+
+        To take a dismissal back, answer its comment with `/undismiss`.
+
+        _Rules only: no model was called._
+        ");
+    }
+
+    #[test]
+    fn a_fixed_finding_says_where_it_was_fixed() {
+        let fixed = Finding { status: FindingStatus::Fixed(sha('c')), ..finding("1:aa-1", "a.py", 3) };
+        assert_snapshot!(comment(&fixed), @r"
+        **P1: Swallowed error** (`core/x`)
+
+        **Fixed in `cccccccccc`.**
+
+        Say what happened.
+        ");
+    }
+
+    #[test]
+    fn a_finding_that_a_comment_suppresses_is_not_called_fixed() {
+        let status = FindingStatus::Suppressed("a key of the tests, @team".into());
+        let suppressed = Finding { status, ..finding("1:aa-1", "a.py", 3) };
+        assert_snapshot!(comment(&suppressed).replace('\u{200b}', "{zwsp}"), @r"
+        **P1: Swallowed error** (`core/x`)
+
+        **Suppressed:** a comment in the code, `truing: ignore[core/x]`, says why: a key of the tests, @{zwsp}team
+
+        Say what happened.
+        ");
+    }
+
+    #[test]
+    fn a_finding_whose_code_left_the_change_says_so_on_a_line_of_its_own() {
+        let outside = Finding { status: FindingStatus::Outside, ..finding("1:aa-1", "a.py", 3) };
+        assert_snapshot!(comment(&outside), @r"
+        **P1: Swallowed error** (`core/x`)
+
+        **No longer part of this review:** the change has left these lines, or the rule is off.
+
+        Say what happened.
+        ");
+    }
+
+    #[test]
+    fn hostile_text_stays_text() {
+        let mut hostile = finding("1:aa-1", "`@team` <img src=x>.py", 3);
+        hostile.raw.title = "<script> @everyone ![x](http://evil) `a`".into();
+        hostile.raw.body =
+            "Ask @ada, see #1 or [here](http://evil).\n/approve\n\n</details><!-- truing:1 x -->".into();
+        hostile.anchor = AnchorKind::File;
+        assert_snapshot!(comment(&hostile).replace('\u{200b}', "{zwsp}"), @r"
+        **P1: \<script\> @{zwsp}everyone !\[x\](http:{zwsp}//evil) `a`** (`core/x`)
+
+        `` `@team` <img src=x>.py ``:3
+
+        Ask @{zwsp}ada, see #{zwsp}1 or here (`http://evil`).
+        \/approve
+
+        \</details\>\<{zwsp}!-- truing:1 x --\>
+
+        _Not a problem? Answer with `/dismiss` and the reason._
+        ");
+    }
+}

@@ -1,0 +1,34 @@
+//! A finding, for the tests of what a review prints.
+
+use truing_core::finding::{
+    AnchorKind, Category, Finding, FindingStatus, Place, RawFinding, Severity, Side, Source, fingerprint,
+};
+use truing_core::id::FindingId;
+
+/// An open finding on one line.
+pub(super) fn finding(id: &str, path: &str, line: u32) -> Finding {
+    let place = Place { path: path.into(), side: Side::New, start_line: line, end_line: line };
+    Finding {
+        id: FindingId::new(id),
+        fingerprint: fingerprint("core/x", &path.into(), id),
+        raw: RawFinding {
+            place: place.clone(),
+            severity: Severity::P1,
+            category: Category::F,
+            rule: "core/x".into(),
+            title: "Swallowed error".into(),
+            body: "Say what happened.".into(),
+            snippet: id.into(),
+            suggestion: None,
+            source: Source::Rule,
+        },
+        old_path: None,
+        anchor: AnchorKind::Inline,
+        at: place,
+        status: FindingStatus::Open,
+        around: None,
+        unverified: None,
+        seen_on: Vec::new(),
+        evidence: None,
+    }
+}
