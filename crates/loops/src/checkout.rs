@@ -6,14 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use globset::GlobSet;
 use truing_agent::memory::{FOLDER, MEMORY_FILES};
 use truing_config::layer::SourceFile;
 use truing_config::problem::{ConfigError, Problem};
 use truing_config::{Config, REPOSITORY_FILE, value};
-use truing_core::id::Sha;
+use truing_core::id::{PrId, Sha};
 use truing_core::port::{Gate, PullRequest, Reader, Revision};
 use truing_diff::{RepoPath, Status, parse};
 use truing_git::{Exported, Git, GitError, Mirror, PrivateFolder, Remote};
@@ -21,6 +21,11 @@ use truing_git::{Exported, Git, GitError, Mirror, PrivateFolder, Remote};
 use super::agent::{self, AgentError, Asking, Part, Place, Recalled, Shelf};
 use super::earlier::Earlier;
 use super::reading::{self, Change, Reading, ReadingError, Scope};
+
+/// Where the mirror of a pull request's repository is among them.
+pub fn mirror(mirrors: &Path, id: &PrId) -> PathBuf {
+    mirrors.join(&id.forge).join(format!("{}.git", id.repository))
+}
 
 /// What the rules look at, before a repository's own file is asked.
 #[derive(Clone, Debug)]

@@ -40,12 +40,12 @@ use truing_git::Git;
 use truing_loops::checkout::Rules;
 use truing_loops::machine::{SystemClock, UniqueIds};
 use truing_loops::reader::ChildReader;
+use truing_service::ingress::Settings;
+use truing_service::metrics::Metrics;
+use truing_service::{House, Pace, Role, ServeError, Service};
 use truing_store::{Sqlite, Stage};
 use url::Url;
 
-use crate::serve::ingress::Settings;
-use crate::serve::metrics::Metrics;
-use crate::serve::{House, Pace, Role, ServeError, Service};
 use crate::wiring::{GitHubs, ServedHouse};
 use code::{cart, first_commit, planted, pushed, refunding};
 pub use model::Asked;
@@ -609,15 +609,15 @@ fn house(
         git,
         mirrors: folder.join("mirrors"),
         limits: TIMINGS,
-        repositories: crate::serve::repositories::Repositories::default(),
+        repositories: truing_service::repositories::Repositories::default(),
         rules: Rules::new(model.config.clone()).map_err(set_up)?,
         max_inline: 30,
         agent,
-        kill_switch: crate::serve::switch::KillSwitch::default(),
-        swept: crate::serve::sweep::Periods::default(),
+        kill_switch: truing_service::switch::KillSwitch::default(),
+        swept: truing_service::sweep::Periods::default(),
         metrics,
-        wake: crate::serve::scheduler::Wake::default(),
-        step_time: crate::serve::worker::STEP_TIME,
+        wake: truing_service::scheduler::Wake::default(),
+        step_time: truing_service::worker::STEP_TIME,
     })
 }
 

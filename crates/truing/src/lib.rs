@@ -7,6 +7,4 @@
 pub mod cli;
 #[cfg(feature = "demo")]
 pub mod demo;
-pub mod mcp;
-pub mod serve;
 pub mod wiring;

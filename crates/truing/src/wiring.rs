@@ -39,16 +39,16 @@ use truing_loops::reader::{ChildReader, packs_with};
 use truing_loops::reading::Scope;
 use truing_loops::telemetry::Exporting;
 use truing_reader::Packs;
+use truing_service::housekeeping::Keep;
+use truing_service::metrics::Metrics;
+use truing_service::notify::{Mail, Sinks, Webhook};
+use truing_service::repositories::Repositories;
+use truing_service::{Forges, House, Pace, Role};
 use truing_store::{OpenError, Sqlite};
 use url::Url;
 
 pub use self::threaded::ThreadedReader;
 use crate::cli::error::CliError;
-use crate::serve::housekeeping::Keep;
-use crate::serve::metrics::Metrics;
-use crate::serve::notify::{Mail, Sinks, Webhook};
-use crate::serve::repositories::Repositories;
-use crate::serve::{Forges, House, Pace, Role};
 
 /// The configured GitHub servers.
 #[derive(Clone, Debug, Default)]
@@ -140,21 +140,24 @@ pub fn cleared_temp(database: &Path) -> Result<PathBuf, CliError> {
 /// # Errors
 /// Exit 3 if there is no usable git.
 pub async fn git(environment: &Environment) -> Result<Git, CliError> {
-    git_in(environment, None).await
+    Git::new(git_options(environment)).await.map_err(git_error)
 }
 
 /// As [`git`], with its private folders in this one.
-async fn git_in(environment: &Environment, temp: Option<&Path>) -> Result<Git, CliError> {
+async fn git_in(environment: &Environment, temp: &Path) -> Result<Git, CliError> {
+    let options = GitOptions { temp: temp.to_owned(), ..git_options(environment) };
+    Git::new(options).await.map_err(git_error)
+}
+
+/// How git is run with this environment's programs.
+fn git_options(environment: &Environment) -> GitOptions {
     let mut options = GitOptions::default();
-    if let Some(temp) = temp {
-        options.temp = temp.to_owned();
-    }
     if environment.get("PATH").is_some() {
         options.programs = environment.programs();
     }
     options.excludes =
         environment.user_folder("XDG_CONFIG_HOME", ".config").map(|folder| folder.join("git/ignore"));
-    Git::new(options).await.map_err(git_error)
+    options
 }
 
 /// A git error as the command line tells it.
@@ -272,7 +275,7 @@ pub async fn house<R: Reader>(
         reader,
         clock: SystemClock,
         ids: UniqueIds,
-        git: git_in(environment, Some(temp)).await?,
+        git: git_in(environment, temp).await?,
         mirrors: mirrors(&folder),
         limits: limits(&config.review, config.server.lease),
         repositories: Repositories::new(repositories),
@@ -280,11 +283,11 @@ pub async fn house<R: Reader>(
         max_inline: config.review.max_inline,
         agent: agent::served(config, environment)?,
         converging: converge::served(config, environment, &store),
-        kill_switch: crate::serve::switch::KillSwitch::default(),
-        swept: crate::serve::sweep::Periods::default(),
+        kill_switch: truing_service::switch::KillSwitch::default(),
+        swept: truing_service::sweep::Periods::default(),
         metrics: metrics(&store)?,
-        wake: crate::serve::scheduler::Wake::default(),
-        step_time: crate::serve::worker::STEP_TIME,
+        wake: truing_service::scheduler::Wake::default(),
+        step_time: truing_service::worker::STEP_TIME,
         store,
     })
 }
@@ -358,11 +361,6 @@ pub fn sinks(notify: &NotifyConfig, environment: &Environment, metrics: &Metrics
 /// Where mirrors are kept, beside the database.
 pub fn mirrors(folder: &Path) -> PathBuf {
     folder.join("mirrors")
-}
-
-/// Where the mirror of a pull request's repository is among them.
-pub fn mirror(mirrors: &Path, id: &PrId) -> PathBuf {
-    mirrors.join(&id.forge).join(format!("{}.git", id.repository))
 }
 
 /// How alike a name must be to a known one to be taken for it, from 0 to 1.

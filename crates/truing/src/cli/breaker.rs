@@ -11,13 +11,13 @@ use truing_core::port::{Act, Ids as _, Jobs as _, Operations as _, RunRef};
 use truing_core::slot::{Command, Loop, Then};
 use truing_loops::machine::UniqueIds;
 use truing_loops::slots::{StepError, step};
+use truing_service::by_hand;
 use truing_store::Sqlite;
 
 use super::error::{CliError, Exit};
 use super::sync::not_leased;
 use super::target::{actor, at_work, existing_store, instant, store_error};
 use super::{Context, runtime};
-use crate::serve::by_hand;
 use crate::wiring;
 
 /// Show and close the circuit breakers of sync jobs

@@ -13,12 +13,12 @@ use truing_config::secret::Secret;
 use truing_core::port::Ids as _;
 use truing_git::Git;
 use truing_loops::machine::UniqueIds;
+use truing_service::mcp::{ForgeTools, Here, Parts};
 
 use super::Context;
 use super::error::{CliError, Exit};
 use super::review::Home;
 use super::runtime::{self, Signals, Told};
-use crate::mcp::{ForgeTools, Here, Parts};
 use crate::wiring;
 
 /// Offer tools to agents, over the Model Context Protocol

@@ -14,6 +14,7 @@ use truing_core::publish::Producer;
 use truing_core::verification::{End, Ran};
 use truing_forge::github::{GitHub, Protection};
 use truing_git::{Git, GitError, Mirror, Repository};
+use truing_loops::checkout;
 use truing_loops::checkout::Rules;
 use truing_loops::converge::local::branch;
 use truing_loops::machine::UniqueIds;
@@ -241,7 +242,7 @@ impl Fetched {
         config: &Config,
     ) -> Result<Self, CliError> {
         let remote = client.push_remote(&id.repository, repo).await.map_err(wiring::remote_error)?;
-        let place = wiring::mirror(&wiring::mirrors(&wiring::own_folder(config)?), id);
+        let place = checkout::mirror(&wiring::mirrors(&wiring::own_folder(config)?), id);
         let mirror = git.mirror(&place, &remote).await.map_err(wiring::git_error)?;
         mirror.fetch(std::slice::from_ref(&now.head.sha)).await.map_err(wiring::git_error)?;
         let rules = Rules::new(config.clone()).map_err(wiring::bad_pattern)?;

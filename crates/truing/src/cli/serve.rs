@@ -15,16 +15,16 @@ use truing_config::layer::Flag;
 use truing_core::port::Clock as _;
 use truing_forge::webhook::HookSecret;
 use truing_loops::machine::SystemClock;
+use truing_service::housekeeping;
+use truing_service::ingress::{Bounds, Settings};
+use truing_service::notify::keep_telling;
+use truing_service::{Role, ServeError, Service};
 use truing_store::{LockError, ServeLock};
 
 use super::Context;
 use super::error::{CliError, Exit};
 use super::runtime::{self, Signals, Told};
 use super::target::store_error;
-use crate::serve::housekeeping;
-use crate::serve::ingress::{Bounds, Settings};
-use crate::serve::notify::keep_telling;
-use crate::serve::{Role, ServeError, Service};
 use crate::wiring;
 use crate::wiring::jobs::Calendars;
 
@@ -36,8 +36,29 @@ pub struct Args {
     listen: Option<String>,
 
     /// The part of the work to do; on SQLite one process serves, so the other parts wait
-    #[arg(long, value_enum, default_value_t = Role::All)]
-    role: Role,
+    #[arg(long, value_enum, default_value_t = RoleFlag::All)]
+    role: RoleFlag,
+}
+
+/// The part of the work, as `--role` takes it.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum RoleFlag {
+    /// Everything
+    All,
+    /// Take webhooks; lease nothing and do not sweep
+    Ingress,
+    /// Lease, review and sweep; take no webhooks
+    Worker,
+}
+
+impl From<RoleFlag> for Role {
+    fn from(flag: RoleFlag) -> Self {
+        match flag {
+            RoleFlag::All => Self::All,
+            RoleFlag::Ingress => Self::Ingress,
+            RoleFlag::Worker => Self::Worker,
+        }
+    }
 }
 
 /// How long work that cannot be interrupted, such as a read of a disk that hangs, keeps a stopped process.
@@ -50,10 +71,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         values: vec![listen.clone()],
     });
     let config = context.config(&listen.collect::<Vec<_>>())?;
-    let secrets = secrets(&config, args.role, &context.environment)?;
+    let role = args.role.into();
+    let secrets = secrets(&config, role, &context.environment)?;
     let runtime = runtime::start()?;
     let traces = wiring::telemetry(&config, &context.environment, runtime.handle())?;
-    let ended = runtime.block_on(serve(&config, args.role, secrets, context));
+    let ended = runtime.block_on(serve(&config, role, secrets, context));
     drop(traces);
     runtime.end_within(LEAVE);
     ended

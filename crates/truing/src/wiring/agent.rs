@@ -26,11 +26,11 @@ use truing_model::gateway::{Gateway, Patience};
 use truing_model::price::Prices;
 use truing_model::provider::{Login, Provider, ProviderError};
 use truing_reader::redact::redact;
+use truing_service::worker::STEP_TIME;
 use truing_store::Sqlite;
 
 use super::{bad_pattern, child_reader, open_store, prompts};
 use crate::cli::error::CliError;
-use crate::serve::worker::STEP_TIME;
 
 /// The model's share of the time of a served step, in percent.
 const SHARE: u32 = 80;

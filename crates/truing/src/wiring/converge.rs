@@ -8,11 +8,11 @@ use truing_config::{Config, Runtime};
 use truing_core::converge::Code;
 use truing_loops::checkout::Rules;
 use truing_loops::converge::{Crew, Looks};
+use truing_service::converges::{Converging, Unusable};
 use truing_store::Sqlite;
 
 use super::{agent, verify};
-use crate::cli::error::CliError;
-use crate::serve::converges::Converging;
+use crate::cli::error::{CliError, Exit};
 
 /// Who works.
 ///
@@ -119,7 +119,14 @@ pub fn converging(config: Config, environment: &Environment, store: &Sqlite) -> 
     // What is wrong with the operator's own is told before anything begins.
     looks(&config, environment)?;
     let rules = Rules::new(config).map_err(super::bad_pattern)?;
-    Ok(Converging { crew, rules, environment: environment.clone() })
+    let environment = environment.clone();
+    let looks = move |config: &Config| looks(config, &environment).map_err(unusable);
+    Ok(Converging { crew, rules, looks: Box::new(looks) })
+}
+
+fn unusable(error: CliError) -> Unusable {
+    let CliError { exit, code, message, hints, .. } = error;
+    Unusable { is_wrong_use: exit == Exit::Usage, code, message, hints }
 }
 
 /// Runs are switched off by a variable (R0).
@@ -160,7 +167,6 @@ fn no_agent(worker: &str, error: CliError) -> CliError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::error::Exit;
 
     #[test]
     fn where_commands_cannot_be_kept_in_nothing_begins_and_what_helps_is_said() {

@@ -9,14 +9,14 @@ use truing_config::environment::Environment;
 use truing_config::sync::JobConfig;
 use truing_loops::reader::ChildReader;
 use truing_loops::sync::port::Porter;
+use truing_service::calendar::Calendar;
+use truing_service::jobs::JobRun;
 use truing_upstream::archives::Archives;
 use truing_upstream::index::Index;
 
 use super::{ServedHouse, agent, mirrors, open_store, verify};
 use crate::cli::error::CliError;
 use crate::cli::sync::{cache, index_of};
-use crate::serve::calendar::Calendar;
-use crate::serve::jobs::JobRun;
 
 /// What the jobs of a server need beside its house: an index each, and where archives are.
 #[derive(Debug)]

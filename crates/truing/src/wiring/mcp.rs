@@ -11,10 +11,10 @@ use truing_config::value::Value;
 use truing_config::{Config, ForgeKind};
 use truing_core::secret::Secret as Hidden;
 use truing_loops::agent;
+use truing_service::mcp::OwnTools;
 use truing_store::Sqlite;
 
 use crate::cli::error::CliError;
-use crate::mcp::OwnTools;
 
 /// Variables of credentials that no key names. All that begin as our own may hold one, too.
 pub(super) const CREDENTIALS: [&str; 5] =
@@ -78,7 +78,7 @@ pub(super) fn servers(
                     github,
                     mirrors: super::mirrors(&folder),
                     store: store.clone(),
-                    environment: environment.clone(),
+                    git: super::git_options(environment),
                 };
                 own.push(Box::new(move |forge: &str, repository: &str, review: &str| {
                     tools.of_review(forge, repository, review)

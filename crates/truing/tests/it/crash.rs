@@ -16,10 +16,6 @@ use std::time::Instant;
 
 use axum::http::StatusCode;
 use tempfile::TempDir;
-use truing::serve::House;
-use truing::serve::commands::Commands;
-use truing::serve::scheduler::Scheduler;
-use truing::serve::worker::take;
 use truing::wiring::{GitHubs, ThreadedReader};
 use truing_core::fair::Places;
 use truing_core::id::{Key, Millis, PrId, Sha, Span};
@@ -34,6 +30,10 @@ use truing_git::{Git, GitOptions};
 use truing_loops::checkout::Rules;
 use truing_loops::machine::UniqueIds;
 use truing_loops::slots::step;
+use truing_service::House;
+use truing_service::commands::Commands;
+use truing_service::scheduler::Scheduler;
+use truing_service::worker::take;
 use truing_store::{Sqlite, Stage};
 
 use change::{BOT, FIXED, FORTY, FOUND, NEW, Picture, STAY};
@@ -188,16 +188,16 @@ impl Lane {
             git: self.git.clone(),
             mirrors: self.folder.path().join("mirrors"),
             limits: Limits { attempts: if given_up { 1 } else { limits.attempts }, ..limits },
-            repositories: truing::serve::repositories::Repositories::default(),
+            repositories: truing_service::repositories::Repositories::default(),
             rules: self.rules.clone(),
             max_inline: MAX_INLINE,
             agent: None,
             converging: Err("it is not tried here".to_owned()),
-            kill_switch: truing::serve::switch::KillSwitch::default(),
-            swept: truing::serve::sweep::Periods::default(),
-            metrics: truing::serve::metrics::Metrics::new().unwrap(),
-            wake: truing::serve::scheduler::Wake::default(),
-            step_time: truing::serve::worker::STEP_TIME,
+            kill_switch: truing_service::switch::KillSwitch::default(),
+            swept: truing_service::sweep::Periods::default(),
+            metrics: truing_service::metrics::Metrics::new().unwrap(),
+            wake: truing_service::scheduler::Wake::default(),
+            step_time: truing_service::worker::STEP_TIME,
         };
         Process { house: Arc::new(house), script, obeys: story.review == Review::Dismissed }
     }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
-use truing::serve::ingress::{MAX_BODY, MAX_HEADER_BYTES, MAX_HEADERS, Settings};
 use truing_core::port::Operations as _;
 use truing_core::switch::Turn;
 use truing_fakes::forge::sign_sha256;
+use truing_service::ingress::{MAX_BODY, MAX_HEADER_BYTES, MAX_HEADERS, Settings};
 
 use site::{FORGE, Running, SECRET, Site, limits, settings};
 

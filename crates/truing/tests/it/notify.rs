@@ -12,8 +12,6 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-use truing::serve::metrics::Metrics;
-use truing::serve::notify::{Mail, Sinks, Webhook, keep_telling, parking};
 use truing_config::secret::SecretText;
 use truing_core::id::{Key, Millis, Span, Version};
 use truing_core::port::{
@@ -22,6 +20,8 @@ use truing_core::port::{
 use truing_core::slot::{self, Hold, Slot};
 use truing_core::switch::{Mode, Turn};
 use truing_loops::machine::SystemClock;
+use truing_service::metrics::Metrics;
+use truing_service::notify::{Mail, Sinks, Webhook, keep_telling, parking};
 use truing_store::Sqlite;
 
 fn store(folder: &Path) -> Sqlite {

@@ -12,14 +12,14 @@ use crate::support::{change, site};
 
 use std::time::Duration;
 
-use truing::serve::House;
-use truing::serve::commands::Commands;
-use truing::serve::sweep::Sweep;
 use truing::wiring::{GitHubs, ThreadedReader};
 use truing_core::id::Key;
 use truing_core::port::Slots as _;
 use truing_core::slot::Slot;
 use truing_loops::machine::UniqueIds;
+use truing_service::House;
+use truing_service::commands::Commands;
+use truing_service::sweep::Sweep;
 use truing_store::Sqlite;
 
 use change::{FOUND, NEW, STAY};

@@ -10,16 +10,16 @@ use truing_core::slot::Limits;
 use truing_forge::github::GitHub;
 use truing_git::{Git, Mirror};
 use truing_loops::slots::StepError;
+use truing_service::by_hand::NotLeased;
+use truing_service::converges::{Converging, NoPullRun, PullRun, Unusable};
 use truing_store::Sqlite;
 
 use super::local::never_begun;
 use super::turn::Turn;
 use super::{Args, refusal};
-use crate::cli::error::CliError;
+use crate::cli::error::{CliError, Exit};
 use crate::cli::review::Target;
 use crate::cli::target::{actor, at_work, instant, store_error, switched_on};
-use crate::serve::by_hand::NotLeased;
-use crate::serve::converges::{Converging, NoPullRun, PullRun};
 use crate::wiring;
 
 /// Runs it, or goes on with the run that was interrupted.
@@ -138,7 +138,10 @@ fn failed(name: &str, error: NoPullRun) -> CliError {
         NoPullRun::Remote(error) => wiring::remote_error(error),
         NoPullRun::Git(error) => wiring::git_error(error),
         NoPullRun::Checkout(error) => error.into(),
-        NoPullRun::Looks(error) => *error,
+        NoPullRun::Looks(Unusable { is_wrong_use, code, message, hints }) => {
+            let exit = if is_wrong_use { Exit::Usage } else { Exit::Failed };
+            CliError { hints, ..CliError::new(exit, code, message) }
+        }
         NoPullRun::Lost => refusal(Code::AlreadyRunning, &format!("{name}: another process took it over"))
             .hint(format!("see who, and how it ended: `truing why {name}`")),
     }

@@ -7,6 +7,7 @@ use futures_util::stream::FuturesOrdered;
 use tokio::sync::{Semaphore, watch};
 use truing_core::converge::record::Record;
 use truing_git::Mirror;
+use truing_service::converges::Said;
 
 use super::outcome::Ended;
 use super::targets::{Asked, Site};
@@ -14,7 +15,6 @@ use super::{Args, local, outcome, pull};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Progress;
 use crate::cli::{Context, runtime};
-use crate::serve::converges::Said;
 
 /// So many runs of one call are at work at once: each has processes, connections and copies of its own.
 const MAX_AT_ONCE: usize = 20;

@@ -23,16 +23,16 @@ use truing_loops::memory::Kept;
 use truing_loops::review::Stopped;
 use truing_loops::slots::StepError;
 use truing_loops::text::counted;
+use truing_service::House;
+use truing_service::by_hand::{self, NotLeased};
+use truing_service::worker::work;
+use truing_service::writes::{Comment, Watched, Write, Writes};
 use truing_store::Sqlite;
 
 use super::text::{filled, visible};
 use crate::cli::error::CliError;
 use crate::cli::output::Output;
 use crate::cli::target::{actor, at_work, instant, rehearsal, store_error, switched_on};
-use crate::serve::House;
-use crate::serve::by_hand::{self, NotLeased};
-use crate::serve::worker::work;
-use crate::serve::writes::{Comment, Watched, Write, Writes};
 use crate::wiring;
 
 /// Leases that one command takes because the head moved or somebody else was ahead.
@@ -143,7 +143,7 @@ impl Publishing<'_> {
         limits: &truing_core::slot::Limits,
     ) -> Result<Option<Hold>, CliError>
     where
-        W: crate::serve::Forges,
+        W: truing_service::Forges,
         R: truing_core::port::Reader,
     {
         let name = &self.pull.name;

@@ -6,6 +6,7 @@ use std::path::Path;
 use truing_core::id::PrId;
 use truing_core::port::{Described, Forge as _, PullRequest, Records as _};
 use truing_forge::github::{GitHub, RemoteError};
+use truing_loops::checkout;
 use truing_loops::checkout::{Checkout, CheckoutError, Rules};
 use truing_loops::local::LocalError;
 use truing_loops::machine::{SystemClock, UniqueIds};
@@ -48,7 +49,7 @@ impl Command {
         let checkout = Checkout {
             git: &git,
             forge: &forge,
-            mirror: &wiring::mirror(&wiring::mirrors(folder), &id),
+            mirror: &checkout::mirror(&wiring::mirrors(folder), &id),
             remote: &remote,
             rules: &Rules::new(config.clone()).map_err(wiring::bad_pattern)?,
             reader: &reader,

@@ -20,6 +20,9 @@ use truing_git::PrivateFolder;
 use truing_loops::machine::SystemClock;
 use truing_loops::reader::ChildReader;
 use truing_loops::slots::StepError;
+use truing_service::by_hand::NotLeased;
+use truing_service::calendar;
+use truing_service::jobs::{JobRun, NoRun};
 use truing_store::Sqlite;
 use truing_upstream::archives::Archives;
 
@@ -29,9 +32,6 @@ use crate::cli::output::Output;
 use crate::cli::report::markdown;
 use crate::cli::target::{actor, at_work, existing_store, instant, rehearsal, store_error, switched_on};
 use crate::cli::{Context, runtime};
-use crate::serve::by_hand::NotLeased;
-use crate::serve::calendar;
-use crate::serve::jobs::{JobRun, NoRun};
 use crate::wiring::{self, child_reader};
 
 /// How long a run that is told to stop may take to give its lease back.

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use truing::serve::by_hand;
 use truing_core::id::{Key, PrId, RunId};
 use truing_core::port::{Clock as _, Records as _, Revision, RunRef};
 use truing_core::publish::Producer;
 use truing_core::slot::{Limits, Loop};
 use truing_loops::machine::SystemClock;
+use truing_service::by_hand;
 use truing_store::{CommandLock, Sqlite};
 
 use super::*;

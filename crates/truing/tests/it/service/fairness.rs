@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use truing::serve::Pace;
-use truing::serve::scheduler::{Lease, Scheduler};
 use truing_core::fair::Places;
 use truing_core::id::{Key, Span};
 use truing_core::port::{Described, Mark, Slots as _};
 use truing_core::slot::{Limits, Loop};
+use truing_service::Pace;
+use truing_service::scheduler::{Lease, Scheduler};
 use truing_store::Sqlite;
 
 use crate::service::assert_first;

@@ -5,15 +5,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use truing::serve::House;
-use truing::serve::scheduler::Scheduler;
-use truing::serve::worker::work;
 use truing_core::fair::Places;
 use truing_core::id::Span;
 use truing_core::port::{Reader, Records as _, Slots};
 use truing_core::slot::{Command, Limits, Loop, Slot};
 use truing_git::{Git, GitOptions};
 use truing_loops::reader::ChildReader;
+use truing_service::House;
+use truing_service::scheduler::Scheduler;
+use truing_service::worker::work;
 
 use crate::service::ports::{FaultyStore, Script};
 use crate::service::site::{Site, limits, until};
@@ -121,10 +121,10 @@ async fn a_step_that_the_reader_holds_up_ends_in_time_with_all_its_processes() {
             max_inline,
             agent: None,
             converging: Err("it is not tried here".to_owned()),
-            kill_switch: truing::serve::switch::KillSwitch::default(),
-            swept: truing::serve::sweep::Periods::default(),
-            metrics: truing::serve::metrics::Metrics::new().unwrap(),
-            wake: truing::serve::scheduler::Wake::default(),
+            kill_switch: truing_service::switch::KillSwitch::default(),
+            swept: truing_service::sweep::Periods::default(),
+            metrics: truing_service::metrics::Metrics::new().unwrap(),
+            wake: truing_service::scheduler::Wake::default(),
             step_time,
         }
     };

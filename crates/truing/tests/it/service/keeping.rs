@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use truing::serve::Forges as _;
 use truing_core::id::{PrId, RunId, Token};
 use truing_core::port::{Clock, Records as _, Revision, RunRef, StoreError};
 use truing_core::publish::{Check, DesiredStatus, Producer, StatusState};
 use truing_fakes::forge::NewPull;
 use truing_forge::marker::MarkerKeys;
 use truing_forge::publisher::{PublishError, Publisher};
+use truing_service::Forges as _;
 
 use crate::service::change::{self, FIXED, FORTY, FOUND, NEW, STAY};
 use crate::service::site::{KEY, Site, limits};

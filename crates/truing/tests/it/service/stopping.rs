@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use truing::serve::scheduler::Scheduler;
-use truing::serve::worker::work;
 use truing_core::fair::Places;
 use truing_core::id::Span;
 use truing_core::port::{Clock as _, Described, Records as _, Slots as _};
 use truing_core::slot::{Command, Limits, Loop, Slot};
 use truing_fakes::forge::{Fault, FaultKind};
 use truing_loops::slots::step;
+use truing_service::scheduler::Scheduler;
+use truing_service::worker::work;
 use truing_store::Sqlite;
 
 use crate::service::change::FOUND;

@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use truing::serve::scheduler::Scheduler;
-use truing::serve::worker::take;
 use truing_core::fair::Places;
 use truing_core::id::{Key, RunId, Span};
 use truing_core::port::{Described, Operations as _, Records as _, RunRef, Slots as _};
@@ -12,6 +10,8 @@ use truing_core::slot::{Command, Limits, Loop};
 use truing_core::switch::{Mode, Switch, Turn};
 use truing_fakes::forge::{Fault, FaultKind};
 use truing_loops::slots::step;
+use truing_service::scheduler::Scheduler;
+use truing_service::worker::take;
 use truing_store::Sqlite;
 
 use crate::service::ports::{FaultyForges, FaultyStore, Hand, Manner, Script};

@@ -8,10 +8,10 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use tower::ServiceExt as _;
-use truing::serve::{Forges, House, ingress};
 use truing_core::port::{Clock, Ids, Operations, Reader, Records, Slots, Watchlist};
 use truing_fakes::forge::Delivery;
 use truing_forge::webhook::HookSecret;
+use truing_service::{Forges, House, ingress};
 
 /// Hands a delivery to the service's own routes.
 pub(crate) async fn hand_over<S, W, R, C, I>(

@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::RwLock;
-use truing::serve::Forges;
 use truing::wiring::{GitHubs, ThreadedReader};
 use truing_core::converge::record::Record;
 use truing_core::dismissal::Dismissal;
@@ -28,6 +27,7 @@ use truing_core::switch::{Switch, Turn};
 use truing_diff::RepoPath;
 use truing_forge::github::{GitHub, GitHubPull, RemoteError};
 use truing_git::Remote;
+use truing_service::Forges;
 use truing_store::Sqlite;
 
 /// A clock that stands still until it is moved. Clones are the same clock.

@@ -1,13 +1,13 @@
 //! A service without its own loops: what is due is done until nothing is, on a clock that goes straight to the next
 //! instant.
 
-use truing::serve::scheduler::Scheduler;
-use truing::serve::worker::take;
-use truing::serve::{Forges, House};
 use truing_core::fair::Places;
 use truing_core::id::Millis;
 use truing_core::port::{Clock, Converges, Ids, Operations, Reader, Records, RunRef, Slots};
 use truing_core::slot::{Hold, State};
+use truing_service::scheduler::Scheduler;
+use truing_service::worker::take;
+use truing_service::{Forges, House};
 use truing_store::Sqlite;
 
 /// More than pull requests need to come to rest.

@@ -10,8 +10,6 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use truing::serve::ingress::Settings;
-use truing::serve::{House, Pace, Role, ServeError, Service};
 use truing::wiring::{GitHubs, ThreadedReader};
 use truing_core::fair::Places;
 use truing_core::id::{Key, Millis, PrId, Span};
@@ -26,6 +24,8 @@ use truing_forge::{Patience, Secret};
 use truing_git::{Git, GitOptions};
 use truing_loops::machine::{SystemClock, UniqueIds};
 use truing_loops::slots::step;
+use truing_service::ingress::Settings;
+use truing_service::{House, Pace, Role, ServeError, Service};
 use truing_store::{Sqlite, Stage};
 
 use crate::support::change::{self, BOT, Picture};
@@ -319,16 +319,16 @@ impl Site {
             git: self.git.clone(),
             mirrors: self.folder.path().join("mirrors"),
             limits,
-            repositories: truing::serve::repositories::Repositories::default(),
+            repositories: truing_service::repositories::Repositories::default(),
             rules: change::rules(&["aiobotocore", "core"]),
             max_inline: 30,
             agent: None,
             converging: Err("it is not tried here".to_owned()),
-            kill_switch: truing::serve::switch::KillSwitch::default(),
-            swept: truing::serve::sweep::Periods::default(),
-            metrics: truing::serve::metrics::Metrics::new().unwrap(),
-            wake: truing::serve::scheduler::Wake::default(),
-            step_time: truing::serve::worker::STEP_TIME,
+            kill_switch: truing_service::switch::KillSwitch::default(),
+            swept: truing_service::sweep::Periods::default(),
+            metrics: truing_service::metrics::Metrics::new().unwrap(),
+            wake: truing_service::scheduler::Wake::default(),
+            step_time: truing_service::worker::STEP_TIME,
         }
     }
 

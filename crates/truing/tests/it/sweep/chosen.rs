@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use truing::serve::repositories::Repositories;
 use truing_config::value;
 use truing_core::port::Watchlist as _;
 use truing_fakes::forge::NewPull;
 use truing_fakes::repo::Commit;
+use truing_service::repositories::Repositories;
 
 use crate::sweep::site::{FORGE, Site, limits, pace, settings};
 use crate::sweep::{Swept, reviewed};

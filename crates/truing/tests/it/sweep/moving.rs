@@ -1,12 +1,12 @@
 //! Repositories that are renamed, transferred, recreated and gone: the id decides, names are for people.
 
-use truing::serve::{by_hand, worker};
 use truing_core::id::{PrId, Span};
 use truing_core::port::{Described, Ids as _, Records as _, RunRef, Watchlist as _};
 use truing_core::slot::{Command, Loop};
 use truing_fakes::forge::{Fault, FaultKind, NewPull};
 use truing_fakes::repo::Commit;
 use truing_loops::review::Stopped;
+use truing_service::{by_hand, worker};
 
 use crate::sweep::site::{FORGE, Site, limits};
 use crate::sweep::{FOUND, Swept, change, reviewed, second, shown};

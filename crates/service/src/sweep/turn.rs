@@ -11,8 +11,8 @@ use truing_core::slot::{Hold, Loop, Slot, State};
 use truing_forge::github::{GitHub, Listing, OpenPull, PullComment};
 
 use super::{Failed, Task, Watched};
-use crate::serve::House;
-use crate::serve::commands::Asked;
+use crate::House;
+use crate::commands::Asked;
 
 /// Comments are listed again from so long before the newest that was seen: a list made at once may miss some.
 const OVERLAP: Span = Span::minutes(2);

@@ -12,7 +12,7 @@ use truing_forge::github::{GitHub, Listing, PullComment};
 use truing_loops::converge::Stops;
 use truing_loops::machine::SystemClock;
 
-use crate::serve::commands::Asked;
+use crate::commands::Asked;
 
 /// The time by which the forge's clock may be behind ours: comments are listed from so long before the run on.
 const LEAD: Span = Span::minutes(10);

@@ -205,7 +205,7 @@ pub const METRICS: &[Metric] = &[
 /// The page of all metrics, as Markdown.
 pub fn page() -> String {
     let mut page = "# Metrics\n\n\
-         <!-- Generated from crates/truing/src/serve/metrics/table.rs. To write it anew: UPDATE_DOCS=1 cargo test -p truing -->\n\n\
+         <!-- Generated from crates/service/src/metrics/table.rs. To write it anew: UPDATE_DOCS=1 cargo test -p truing-service -->\n\n\
          `truing serve` answers `GET /metrics` in Prometheus's text format, on the address of its webhooks. Counters and\n\
          histograms begin at nothing with the process; gauges are as things are when they are asked for. A scrape asks the\n\
          store for what its indexes answer, and waits two seconds for it at most; within a second all scrapes get one answer.\n\

@@ -5,13 +5,14 @@ mod listener;
 mod no_run;
 mod progress;
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use truing_config::Config;
 use truing_config::converge::ConvergeConfig;
-use truing_config::environment::Environment;
 use truing_core::converge::record::Record;
 use truing_core::converge::{Code, Exit, Kind, Run};
 use truing_core::dismissal::Dismissal;
@@ -26,6 +27,7 @@ use truing_core::publish::Producer;
 use truing_core::slot::{Command, Limits, Loop, Refused, State, Then, Why, Wish};
 use truing_forge::github::GitHub;
 use truing_git::{Git, GitError, Mirror};
+use truing_loops::checkout;
 use truing_loops::checkout::Rules;
 use truing_loops::converge::pull::{self, Pull};
 use truing_loops::converge::{Crew, Lap, Left, Looks, Stint, words};
@@ -38,12 +40,11 @@ use truing_loops::write_gate::StoreGate;
 use super::by_hand::{self, NotLeased};
 use super::scheduler::Lease;
 use super::worker;
-use crate::wiring;
 
 use listener::StopListener;
-pub use no_run::NoPullRun;
 use no_run::failed;
 pub(super) use no_run::give_up;
+pub use no_run::{NoPullRun, Unusable};
 pub use progress::Said;
 use progress::{AGAIN, Timeline, event, note_end, report};
 
@@ -51,14 +52,22 @@ use progress::{AGAIN, Timeline, event, note_end, report};
 const REPORT: &str = "converge/report";
 
 /// What it takes to converge on pull requests.
-#[derive(Debug)]
 pub struct Converging {
     /// Who works.
     pub crew: Crew,
     /// How the operator has configured it, and who else may.
     pub rules: Rules,
-    /// Variables of the process, for what runs commands.
-    pub environment: Environment,
+    /// Makes what a head is looked at with, of a configuration that the repository's own file has added to.
+    pub looks: Box<dyn Fn(&Config) -> Result<Looks, Unusable> + Send + Sync>,
+}
+
+impl fmt::Debug for Converging {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Converging")
+            .field("crew", &self.crew)
+            .field("rules", &self.rules)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Converging {
@@ -478,12 +487,11 @@ impl PullRun<'_> {
             Some(fork) => (fork.id.clone(), fork.name.clone()),
             None => (id.repository.clone(), self.repo.to_owned()),
         };
-        let mirror = self.git.mirror(&wiring::mirror(self.mirrors, id), &theirs).await?;
+        let mirror = self.git.mirror(&checkout::mirror(self.mirrors, id), &theirs).await?;
         let base = pull::base(&mirror, (&now.base_branch, &now.base), &now.head.sha).await?;
-        let Converging { rules, environment, .. } = self.converging;
+        let Converging { rules, looks, .. } = self.converging;
         let config = rules.configuration((self.git, &mirror), (self.forge.0, &now.base_branch)).await?;
-        let looks = wiring::converge::looks(&config, environment)
-            .map_err(|error| NoPullRun::Looks(Box::new(error)))?;
+        let looks = looks(&config).map_err(NoPullRun::Looks)?;
         Ok(Ground { mirror, home, now, base, looks })
     }
 

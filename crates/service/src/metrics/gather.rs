@@ -13,8 +13,8 @@ use truing_forge::github::GitHub;
 use truing_store::Census;
 
 use super::Metrics;
-use crate::serve::sweep::Swept;
-use crate::serve::{Forges, House};
+use crate::sweep::Swept;
+use crate::{Forges, House};
 
 /// How long a scrape waits for the store: Prometheus gives up after ten seconds.
 const STORE_TIME: Duration = Duration::from_secs(2);

@@ -8,7 +8,7 @@ use serde_json::json;
 use truing_forge::webhook::{BadHook, Unsigned};
 
 use super::body::MAX_BODY;
-use crate::serve::marks::NotMarked;
+use crate::marks::NotMarked;
 
 /// When a forge may try again what could not be taken now, in seconds.
 const RETRY_SECONDS: u64 = 5;

@@ -6,12 +6,11 @@ use serde_json::Value;
 use truing_agent::mcp::client::{Server, Way, Within};
 use truing_agent::mcp::{Called, Offer, Toolset};
 use truing_config::ForgeKind;
-use truing_config::environment::Environment;
 use truing_forge::github::GitHub;
+use truing_git::{Git, GitOptions};
 use truing_store::Sqlite;
 
 use super::{ForgeTools, Here, Parts};
-use crate::wiring;
 
 /// The input that says which repository is meant.
 const REPOSITORY: &str = "repository";
@@ -31,8 +30,8 @@ pub struct OwnTools {
     pub mirrors: PathBuf,
     /// Where the kill switch is.
     pub store: Sqlite,
-    /// Where git is looked for.
-    pub environment: Environment,
+    /// How git is run.
+    pub git: GitOptions,
 }
 
 impl OwnTools {
@@ -45,10 +44,10 @@ impl OwnTools {
     }
 
     async fn made(self, repository: String, review: String) -> Option<OneRepository> {
-        let git = match wiring::git(&self.environment).await {
+        let git = match Git::new(self.git.clone()).await {
             Ok(git) => git,
             Err(error) => {
-                tracing::warn!(why = error.message, "there is no git for the tools of a review");
+                tracing::warn!(why = %error, "there is no git for the tools of a review");
                 return None;
             }
         };

@@ -1,6 +1,9 @@
 //! The service: webhooks mark slots ([`ingress`]), the scheduler leases what is due ([`scheduler`]), a worker
 //! takes one lease to its end ([`worker`]). [`Service::run`] is all three in one process, or what its [`Role`] says,
-//! until it is told to stop.
+//! until it is told to stop. [`mcp`] serves tools to agents.
+
+// What a review awaits is nested deeper than the compiler follows by itself.
+#![recursion_limit = "256"]
 
 pub mod by_hand;
 pub mod calendar;
@@ -10,6 +13,7 @@ pub mod housekeeping;
 pub mod ingress;
 pub mod jobs;
 pub mod marks;
+pub mod mcp;
 pub mod metrics;
 pub mod notify;
 mod pause;
@@ -119,13 +123,13 @@ pub struct House<S, W, R, C, I> {
 }
 
 /// Which parts of the work one process does. On SQLite one process serves: the other parts then rest.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Role {
-    /// Everything
+    /// Everything.
     All,
-    /// Take webhooks; lease nothing and do not sweep
+    /// Take webhooks; lease nothing and do not sweep.
     Ingress,
-    /// Lease, review and sweep; take no webhooks
+    /// Lease, review and sweep; take no webhooks.
     Worker,
 }
 

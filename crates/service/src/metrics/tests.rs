@@ -11,7 +11,7 @@ use truing_core::outcome::{Coverage, Modelled, Outcome, OutcomeKind, OutcomeReco
 use truing_store::Census;
 
 use super::*;
-use crate::serve::sweep::Swept;
+use crate::sweep::Swept;
 
 /// Every metric has a value.
 fn told() -> (Metrics, String) {
@@ -140,7 +140,7 @@ fn the_page_is_what_the_table_says() {
         std::fs::write(&path, page()).unwrap();
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(written, page(), "write it anew: UPDATE_DOCS=1 cargo test -p truing");
+    assert_eq!(written, page(), "write it anew: UPDATE_DOCS=1 cargo test -p truing-service");
 }
 
 fn docs() -> std::path::PathBuf {

@@ -13,13 +13,25 @@ use truing_loops::review::Stopped;
 use truing_loops::slots::StepError;
 use truing_loops::versions;
 
-use crate::cli::error::CliError;
-use crate::serve::by_hand::NotLeased;
-use crate::serve::scheduler::Lease;
-use crate::serve::worker;
+use crate::by_hand::NotLeased;
+use crate::scheduler::Lease;
+use crate::worker;
 
 /// The class of failures of a run, in logs and `truing why`.
 pub(super) const CLASS: &str = "the converge run cannot work";
+
+/// The reason why what a run works with cannot be made of the configuration, for whoever reports it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unusable {
+    /// The configuration is wrong; else the machine lacks something.
+    pub is_wrong_use: bool,
+    /// A stable word for scripts, in snake case.
+    pub code: &'static str,
+    /// The thing and what is wrong with it: one line.
+    pub message: String,
+    /// What to do next: one line each.
+    pub hints: Vec<String>,
+}
 
 /// The reason why there is no record of a run.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +59,7 @@ pub enum NoPullRun {
     Checkout(#[from] CheckoutError),
     /// What a head is looked at with cannot be used.
     #[error("{}", .0.message)]
-    Looks(Box<CliError>),
+    Looks(Unusable),
     /// The lease was lost: somebody else has taken over.
     #[error("somebody else has taken it over")]
     Lost,
@@ -94,7 +106,7 @@ pub(super) fn failed(exit: &Exit) -> Stopped {
 ///
 /// # Errors
 /// [`StoreError`]: it is not recorded.
-pub(in crate::serve) async fn give_up<S: Converges>(
+pub(crate) async fn give_up<S: Converges>(
     store: &S,
     lease: &Lease,
     name: String,

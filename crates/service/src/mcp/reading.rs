@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 use truing_core::id::{PrId, Sha};
 use truing_core::port::{Conversation as _, PullState, Revision};
 use truing_diff::parse;
+use truing_loops::checkout;
 use truing_loops::checkout::changed;
 use truing_loops::reading::Change;
 
 use super::{ForgeTools, Wanted, Why, input};
-use crate::wiring;
 
 /// The most bytes of a diff that are told at once.
 const MAX_DIFF: usize = 400_000;
@@ -117,7 +117,7 @@ impl ForgeTools {
         head: &Sha,
     ) -> Result<Change, Why> {
         let remote = self.github.remote(id, name).await?;
-        let mirror = self.forge.git.mirror(&wiring::mirror(&self.forge.mirrors, id), &remote).await?;
+        let mirror = self.forge.git.mirror(&checkout::mirror(&self.forge.mirrors, id), &remote).await?;
         mirror.fetch(&[head.clone(), base.clone()]).await?;
         Ok(changed(&mirror, &Revision { head: head.clone(), base: base.clone() }).await?)
     }

@@ -64,7 +64,7 @@ pub(super) struct Peer(pub(super) IpAddr);
 ///
 /// # Errors
 /// If the system gives no thread.
-pub(in crate::serve) fn start(
+pub(crate) fn start(
     (listener, apart): (TcpListener, Option<TcpListener>),
     routes: impl FnOnce() -> Routes + Send + 'static,
     (bounds, trusted): (Bounds, Vec<IpNet>),

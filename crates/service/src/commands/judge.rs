@@ -10,7 +10,7 @@ use truing_core::publish::{Item, Producer};
 use truing_forge::github::{Author, GitHub, PullComment};
 
 use super::{Asked, SETTLED, TOO_OLD, Unserved};
-use crate::serve::House;
+use crate::House;
 
 /// What it turns out to be.
 pub(super) enum Verdict {

@@ -19,6 +19,7 @@ use truing_core::publish::Producer;
 use truing_core::slot::{Command, Limits, Loop, Refused, Then, Why};
 use truing_forge::github::{GitHub, RemoteError};
 use truing_git::{Git, Remote};
+use truing_loops::checkout;
 use truing_loops::machine::{SystemClock, UniqueIds};
 use truing_loops::reader::ChildReader;
 use truing_loops::slots::{StepError, step};
@@ -34,7 +35,6 @@ use super::by_hand::{self, NotLeased};
 use super::calendar::AGAIN;
 use super::switch::KillSwitch;
 use super::worker;
-use crate::wiring;
 
 /// A job with all that a run of it needs.
 #[derive(Debug)]
@@ -133,7 +133,7 @@ impl JobRun<'_> {
             gate: &switch.gate(store, &SystemClock),
             writes: &writes,
             git: self.git,
-            mirror: &wiring::mirror(self.mirrors, &place),
+            mirror: &checkout::mirror(self.mirrors, &place),
             remote: &remote,
             index: self.index,
             archives: self.archives,

@@ -17,6 +17,7 @@ use truing_core::slot::{Command, Limits, Loop, Refused, Then, Why};
 use truing_forge::github::RemoteError;
 use truing_forge::publisher::Reconciled;
 use truing_loops::agent::Agent;
+use truing_loops::checkout;
 use truing_loops::checkout::Checkout;
 use truing_loops::review::{Counts as _, Heard, Served, Stopped};
 use truing_loops::slots::{StepError, step};
@@ -26,7 +27,6 @@ use super::converges::{self, PullRun};
 use super::scheduler::Lease;
 use super::writes::TracedPull;
 use super::{Forges, House, notify};
-use crate::wiring;
 
 /// Wall clock of one review step (design.md section 2).
 pub const STEP_TIME: Duration = Duration::from_mins(20);
@@ -392,7 +392,7 @@ where
         checkout: Checkout {
             git: &house.git,
             forge: &id.forge,
-            mirror: &wiring::mirror(&house.mirrors, id),
+            mirror: &checkout::mirror(&house.mirrors, id),
             remote: &remote,
             rules: &house.rules,
             reader: &house.reader,
