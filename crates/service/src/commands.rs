@@ -35,14 +35,14 @@ use truing_core::dismissal;
 use truing_core::id::{Millis, PrId, Span};
 use truing_core::line;
 use truing_core::port::{
-    Act, Clock, Converges, Described, Event, ForgeError, Obeyed, Origin, Records, Repository, Slots,
+    Act, Clock as _, Described, Event, ForgeError, Obeyed, Origin, Records as _, Repository, Slots,
     StoreError, Told, Watchlist,
 };
 use truing_core::publish::Producer;
 use truing_forge::github::GitHub;
 
 use super::pause::Pause;
-use super::{Forges, House};
+use super::{Forges as _, Parts, ServiceContext};
 pub use asked::Asked;
 use judge::{Asker, Verdict, judge};
 
@@ -88,18 +88,13 @@ pub async fn hear<S: Slots + Watchlist>(
 }
 
 /// Serves comments for as long as it is polled.
-pub async fn run<S, W, R, C, I>(house: Arc<House<S, W, R, C, I>>, poll: Duration)
-where
-    S: Slots + Records + Watchlist + Converges,
-    W: Forges,
-    C: Clock,
-{
+pub async fn run<P: Parts>(context: Arc<ServiceContext<P>>, poll: Duration) {
     let (mut commands, mut failing) = (Commands::default(), false);
     let mut poll = tokio::time::interval(poll);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         poll.tick().await;
-        let looked = commands.look(&house).await;
+        let looked = commands.look(&context).await;
         if let (Err(error), false) = (&looked, failing) {
             tracing::error!(%error, "commands of comments cannot be served");
         }
@@ -170,30 +165,30 @@ impl Commands {
     ///
     /// # Errors
     /// [`StoreError`] if it cannot be known what that is.
-    pub async fn look<S, W, R, C, I>(&mut self, house: &House<S, W, R, C, I>) -> Result<(), StoreError>
-    where
-        S: Slots + Records + Watchlist + Converges,
-        W: Forges,
-        C: Clock,
-    {
-        for (forge, github) in house.forges.servers() {
-            if self.waits(&(forge.clone(), String::new()), house.clock.now()) {
+    pub async fn look<P: Parts>(&mut self, context: &ServiceContext<P>) -> Result<(), StoreError> {
+        for (forge, github) in context.forges.servers() {
+            if self.waits(&(forge.clone(), String::new()), context.clock.now()) {
                 continue;
             }
-            let unserved = house.store.unserved(forge, BATCH).await?;
+            let unserved = context.store.unserved(forge, BATCH).await?;
             if unserved.is_empty() {
                 continue;
             }
-            let mut repositories: BTreeMap<String, Repository> =
-                house.store.repositories(forge).await?.into_iter().map(|one| (one.id.clone(), one)).collect();
+            let mut repositories: BTreeMap<String, Repository> = context
+                .store
+                .repositories(forge)
+                .await?
+                .into_iter()
+                .map(|one| (one.id.clone(), one))
+                .collect();
             for told in unserved {
                 let own = (forge.clone(), told.pr.repository.clone());
-                if self.waits(&own, house.clock.now()) {
+                if self.waits(&own, context.clock.now()) {
                     continue; // those of a repository are served in their order
                 }
                 let repository = repositories.get_mut(&told.pr.repository);
-                let served = serve(house, github, &told, repository).await;
-                if self.put_off(house, &told, served).await {
+                let served = serve(context, github, &told, repository).await;
+                if self.put_off(context, &told, served).await {
                     break;
                 }
             }
@@ -202,25 +197,21 @@ impl Commands {
     }
 
     /// Remembers what has to wait after a comment was served, or was not. True: all of its forge.
-    async fn put_off<S, W, R, C, I>(
+    async fn put_off<P: Parts>(
         &mut self,
-        house: &House<S, W, R, C, I>,
+        context: &ServiceContext<P>,
         told: &Told,
         served: Result<(), Unserved>,
-    ) -> bool
-    where
-        S: Watchlist,
-        C: Clock,
-    {
+    ) -> bool {
         let all = (told.pr.forge.clone(), String::new());
         let own = (told.pr.forge.clone(), told.pr.repository.clone());
-        let now = house.clock.now();
+        let now = context.clock.now();
         let Err(error) = served else {
             self.came_through([&own, &all]);
             return false;
         };
         let wait = match error.waits(now - told.at) {
-            Waits::Nothing => match ignore(&house.store, told, &format!("given up: {error}")).await {
+            Waits::Nothing => match ignore(&context.store, told, &format!("given up: {error}")).await {
                 Ok(()) => return false,
                 Err(_) => None,
             },
@@ -259,44 +250,37 @@ impl Commands {
 }
 
 /// Serves one comment.
-async fn serve<S, W, R, C, I>(
-    house: &House<S, W, R, C, I>,
+async fn serve<P: Parts>(
+    context: &ServiceContext<P>,
     github: &GitHub,
     told: &Told,
     repository: Option<&mut Repository>,
-) -> Result<(), Unserved>
-where
-    S: Slots + Records + Watchlist + Converges,
-    C: Clock,
-{
-    let store = &house.store;
+) -> Result<(), Unserved> {
+    let store = &context.store;
     let Some(repository) = repository else {
         return Ok(ignore(store, told, "its repository is not known").await?);
     };
     let rows = store.desired(&told.pr.key(), Producer::Review).await?.0.into_iter();
     let known: Vec<_> = rows.filter_map(|row| Some((row.item, row.comment?))).collect();
-    match judge(house, github, told, (repository, &known)).await? {
+    match judge(context, github, told, (repository, &known)).await? {
         Verdict::Ignore(why) => ignore(store, told, &why).await?,
         Verdict::Obey(asker) => {
             store.remember(std::slice::from_ref(repository)).await?;
             let name = format!("{}#{}", repository.name, told.pr.number);
-            obey(house, told, &asker, name).await?;
+            obey(context, told, &asker, name).await?;
         }
     }
     Ok(())
 }
 
 /// Does what is asked for, and remembers that it is served.
-async fn obey<S, W, R, C, I>(
-    house: &House<S, W, R, C, I>,
+async fn obey<P: Parts>(
+    context: &ServiceContext<P>,
     told: &Told,
     Asker { asked, by: who, url, thread }: &Asker,
     name: String,
-) -> Result<(), StoreError>
-where
-    S: Slots + Records + Watchlist + Converges,
-{
-    let (store, key) = (&house.store, told.pr.key());
+) -> Result<(), StoreError> {
+    let (store, key) = (&context.store, told.pr.key());
     let login = &who.login;
     let by = match who.account {
         Some(account) => format!("{} by account {account}", shown(&told.origin)),
@@ -306,7 +290,7 @@ where
     // The name first: a slot is of no use to a worker that cannot find its repository.
     store.describe(&[(key.clone(), Described { name, url: url.clone(), head: None })]).await?;
     let word = match asked {
-        Asked::Converge | Asked::Audit => house.converging.as_ref().err().map(|why| Err(why.clone())),
+        Asked::Converge | Asked::Audit => context.converging.as_ref().err().map(|why| Err(why.clone())),
         Asked::Review | Asked::Full | Asked::Rerun | Asked::Stop | Asked::Pause | Asked::Resume => None,
         Asked::Dismiss { finding, reason } => {
             let said = (finding.as_deref(), reason.as_str());
@@ -334,7 +318,7 @@ where
         let now = store.now().await?;
         let Some(slot) = store.load(std::slice::from_ref(&key)).await?.pop() else { break };
         let version = slot.version;
-        let decision = match act::decide(asked, &slot, &house.limits, now) {
+        let decision = match act::decide(asked, &slot, &context.limits, now) {
             Ok(decision) => decision,
             Err(refused) => return ignore(store, told, &format!("{}: {refused}", asked.as_str())).await,
         };

@@ -30,9 +30,7 @@ use ipnet::IpNet;
 use serde_json::json;
 use tokio::sync::{Mutex, Semaphore};
 use truing_core::id::{Millis, PrId};
-use truing_core::port::{
-    Clock, Described, Ids, Mark, Operations, Origin, Reader, Records, Slots, StoreError, Watchlist,
-};
+use truing_core::port::{Clock as _, Described, Mark, Origin, Slots as _, StoreError, Watchlist as _};
 use truing_core::slot::Loop;
 use truing_forge::github::GitHub;
 use truing_forge::webhook::{
@@ -48,7 +46,7 @@ use self::refusal::Refusal;
 use self::sampled::Sampled;
 use super::commands::{self, Asked};
 use super::marks::{Marks, NotMarked};
-use super::{Forges, House};
+use super::{Forges as _, Parts, ServiceContext};
 
 /// Deliveries a second from one source, unless configured.
 pub const RATE_LIMIT: u32 = 5000;
@@ -114,8 +112,8 @@ impl Default for Bounds {
     }
 }
 
-struct Ingress<S, W, R, C, I> {
-    house: Arc<House<S, W, R, C, I>>,
+struct Ingress<P: Parts> {
+    context: Arc<ServiceContext<P>>,
     settings: Settings,
     rates: Rates,
     refused: Sampled,
@@ -131,7 +129,7 @@ struct Ingress<S, W, R, C, I> {
     scraped: Fresh<String>,
 }
 
-type Shared<S, W, R, C, I> = State<Arc<Ingress<S, W, R, C, I>>>;
+type Shared<P> = State<Arc<Ingress<P>>>;
 
 /// What is answered at which address.
 pub struct Routes {
@@ -143,25 +141,18 @@ pub struct Routes {
 
 /// The routes of the service, with `/metrics` among the others unless it is `apart`. Starts the task that marks, which
 /// ends with them.
-pub fn routes<S, W, R, C, I>(
-    house: Arc<House<S, W, R, C, I>>,
+pub fn routes<P: Parts>(
+    context: Arc<ServiceContext<P>>,
     settings: Settings,
     (looked, poll): (Arc<AtomicI64>, Duration),
     apart: bool,
-) -> Routes
-where
-    S: Slots + Records + Operations + Watchlist + 'static,
-    W: Forges + 'static,
-    R: Reader + 'static,
-    C: Clock + 'static,
-    I: Ids + 'static,
-{
+) -> Routes {
     let ingress = Ingress {
-        marks: Marks::start(house.clone()),
+        marks: Marks::start(context.clone()),
         rates: Rates::new(settings.rate_limit),
         refused: Sampled::default(),
         memory: Arc::new(Semaphore::new(settings.bounds.memory)),
-        house,
+        context,
         settings,
         looked,
         poll,
@@ -169,26 +160,21 @@ where
         scraped: Fresh::new(),
     };
     let main = Router::new()
-        .route("/webhooks/{name}", post(webhook::<S, W, R, C, I>))
-        .route("/healthz", get(healthz::<S, W, R, C, I>))
-        .route("/readyz", get(readyz::<S, W, R, C, I>));
-    let metrics = Router::new().route("/metrics", get(metrics::<S, W, R, C, I>));
+        .route("/webhooks/{name}", post(webhook::<P>))
+        .route("/healthz", get(healthz::<P>))
+        .route("/readyz", get(readyz::<P>));
+    let metrics = Router::new().route("/metrics", get(metrics::<P>));
     let (main, metrics) = if apart { (main, metrics) } else { (main.merge(metrics), Router::new()) };
     let state = Arc::new(ingress);
     Routes { main: main.with_state(state.clone()), metrics: metrics.with_state(state) }
 }
 
 /// 202 once the mark is durable, or if nothing is to be marked; else what [`Refusal`] says, with a line in the log.
-async fn webhook<S, W, R, C, I>(
-    State(ingress): Shared<S, W, R, C, I>,
+async fn webhook<P: Parts>(
+    State(ingress): Shared<P>,
     name: Result<Path<String>, PathRejection>,
     request: Request,
-) -> Response
-where
-    S: Slots + Operations + Watchlist,
-    W: Forges,
-    C: Clock,
-{
+) -> Response {
     // The forge name is not valid UTF-8.
     let name = name.map_or_else(|_| String::new(), |Path(name)| name);
     let peer = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
@@ -200,7 +186,7 @@ where
         Some(Limited { wait, .. }) => Err(Refusal::Limited { seconds: wait.as_secs() + 1 }),
         None => ingress.take(&name, request).await,
     };
-    let told = &ingress.house.metrics;
+    let told = &ingress.context.metrics;
     let refusal = match taken {
         Ok(answer) => {
             let result = if answer["status"] == "accepted" { "accepted" } else { "ignored" };
@@ -220,12 +206,7 @@ where
     refusal.answer()
 }
 
-impl<S, W, R, C, I> Ingress<S, W, R, C, I>
-where
-    S: Slots + Operations + Watchlist,
-    W: Forges,
-    C: Clock,
-{
+impl<P: Parts> Ingress<P> {
     /// Takes one delivery; what to answer.
     async fn take(&self, name: &str, request: Request) -> Result<serde_json::Value, Refusal> {
         let (parts, body) = request.into_parts();
@@ -251,7 +232,7 @@ where
             | Hook::Pull { repo, .. }
             | Hook::Rerun(Rerun { repo, .. })
             | Hook::Label(Label { repo, .. })
-                if !self.house.repositories.has(name, &repo) =>
+                if !self.context.repositories.has(name, &repo) =>
             {
                 Ok(
                     json!({ "status": "ignored", "what": format!("{repo} is not in forge.{name}.repositories") }),
@@ -281,7 +262,7 @@ where
 
     /// The same for a label, if it is the one that starts a run.
     async fn labelled(&self, label: Label) -> Result<serde_json::Value, Refusal> {
-        let converging = self.house.converging.as_ref().ok();
+        let converging = self.context.converging.as_ref().ok();
         let wanted = converging.and_then(|converging| converging.config().label.as_ref());
         if wanted.is_none_or(|wanted| !wanted.eq_ignore_ascii_case(&label.name)) {
             return Ok(json!({ "status": "ignored", "what": "a label that starts nothing" }));
@@ -292,14 +273,14 @@ where
     /// The same for the button of a check, if it is one of ours.
     async fn rerun(&self, forge: &str, rerun: Rerun) -> Result<serde_json::Value, Refusal> {
         let ignored = |what: &str| Ok(json!({ "status": "ignored", "what": what }));
-        if self.house.forges.servers().get(forge).and_then(GitHub::app) != Some(rerun.app) {
+        if self.context.forges.servers().get(forge).and_then(GitHub::app) != Some(rerun.app) {
             return ignored("a check of another app");
         }
         let pulls = match rerun.of {
             Rechecked::Pull(pr) => vec![pr],
             // The payload names none from a fork: what we made checks of is in the records.
             Rechecked::Head(head) => {
-                let pulls = self.house.store.reviewed_at(forge, &rerun.repository, &head).await;
+                let pulls = self.context.store.reviewed_at(forge, &rerun.repository, &head).await;
                 pulls.map_err(|error| Refusal::NotMarked(NotMarked::Store(error)))?
             }
         };
@@ -319,10 +300,10 @@ where
     ) -> Result<serde_json::Value, Refusal> {
         // The sweep at its end finds the comment, and a label is set again. One that slips in while the switch goes on harms nobody: a command
         // marks a slot, like those that were heard before, and no run begins while the switch is on.
-        if self.house.switch().await.engaged().is_some() {
+        if self.context.switch().await.engaged().is_some() {
             return Err(Refusal::NotMarked(NotMarked::KillSwitch));
         }
-        let heard = commands::hear(&self.house.store, (pulls, repo), origin).await;
+        let heard = commands::hear(&self.context.store, (pulls, repo), origin).await;
         heard.map_err(|error| Refusal::NotMarked(NotMarked::Store(error)))?;
         Ok(json!({ "status": "accepted", "key": pulls.first().map(PrId::key) }))
     }
@@ -353,9 +334,9 @@ fn visible(text: &str, most: usize) -> String {
 }
 
 /// 200 while the scheduler looks at the slots, else 503.
-async fn healthz<S, W, R, C: Clock, I>(State(ingress): Shared<S, W, R, C, I>) -> Response {
+async fn healthz<P: Parts>(State(ingress): Shared<P>) -> Response {
     // Whichever way the clock was set since: the next look is by the new one.
-    let age = ingress.house.clock.now().0.abs_diff(ingress.looked.load(Ordering::Relaxed));
+    let age = ingress.context.clock.now().0.abs_diff(ingress.looked.load(Ordering::Relaxed));
     let stale = STALE.max(ingress.poll * 5).as_millis();
     if u128::from(age) > stale {
         let since = json!({"status": "scheduler_stopped", "ms_since_last_look": age});
@@ -365,11 +346,11 @@ async fn healthz<S, W, R, C: Clock, I>(State(ingress): Shared<S, W, R, C, I>) ->
 }
 
 /// 200 if the store can be written, else 503. A service that drains has no listener any more.
-async fn readyz<S: Slots, W, R, C, I>(State(ingress): Shared<S, W, R, C, I>) -> Response {
+async fn readyz<P: Parts>(State(ingress): Shared<P>) -> Response {
     // That the file is gone is told at once; a write is tried now and then.
     let tried = async {
-        ingress.house.store.is_in_place()?;
-        ingress.written.or(ingress.house.store.try_writing()).await
+        ingress.context.store.is_in_place()?;
+        ingress.written.or(ingress.context.store.try_writing()).await
     };
     let error = match tokio::time::timeout(READY_TIME, tried).await {
         Ok(Ok(())) => return answer(StatusCode::OK, json!({"status": "ready"})),
@@ -402,14 +383,9 @@ impl<T: Clone> Fresh<T> {
 }
 
 /// What is counted and measured, for Prometheus.
-async fn metrics<S, W, R, C, I>(State(ingress): Shared<S, W, R, C, I>) -> Response
-where
-    S: Operations,
-    W: Forges,
-    C: Clock,
-{
+async fn metrics<P: Parts>(State(ingress): Shared<P>) -> Response {
     let looked = Millis(ingress.looked.load(Ordering::Relaxed));
-    let text = ingress.scraped.or(ingress.house.scrape(looked)).await;
+    let text = ingress.scraped.or(ingress.context.scrape(looked)).await;
     ([(CONTENT_TYPE, super::metrics::CONTENT_TYPE)], text).into_response()
 }
 

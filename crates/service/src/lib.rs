@@ -82,18 +82,32 @@ pub trait Forges: Send + Sync {
     ) -> impl Future<Output = Option<Result<Remote, RemoteError>>> + Send;
 }
 
-/// Everything a worker needs. Shared by all of them.
-pub struct House<S, W, R, C, I> {
+/// The types that a service is made of: one choice for the program, others for tests.
+pub trait Parts: 'static {
     /// Slots and records.
-    pub store: S,
+    type Store: Slots + Records + Operations + Watchlist + Converges + 'static;
     /// The forges.
-    pub forges: W,
+    type Forges: Forges + 'static;
     /// The plane that parses repository bytes.
-    pub reader: R,
+    type Reader: Reader + 'static;
     /// Wall clock.
-    pub clock: C,
+    type Clock: Clock + 'static;
     /// New ids.
-    pub ids: I,
+    type Ids: Ids + 'static;
+}
+
+/// Everything a worker needs. Shared by all of them.
+pub struct ServiceContext<P: Parts> {
+    /// Slots and records.
+    pub store: P::Store,
+    /// The forges.
+    pub forges: P::Forges,
+    /// The plane that parses repository bytes.
+    pub reader: P::Reader,
+    /// Wall clock.
+    pub clock: P::Clock,
+    /// New ids.
+    pub ids: P::Ids,
     /// Git.
     pub git: Git,
     /// Folder of the mirrors: `{forge}/{repository id}.git`.
@@ -176,9 +190,9 @@ pub struct Pace {
 }
 
 /// A service that is about to run.
-pub struct Service<S, W, R, C, I> {
+pub struct Service<P: Parts> {
     /// What its workers need.
-    pub house: Arc<House<S, W, R, C, I>>,
+    pub context: Arc<ServiceContext<P>>,
     /// Its pace.
     pub pace: Pace,
     /// How webhooks are taken.
@@ -198,14 +212,7 @@ pub enum ServeError {
     Thread(std::io::Error),
 }
 
-impl<S, W, R, C, I> Service<S, W, R, C, I>
-where
-    S: Slots + Records + Operations + Watchlist + Converges + 'static,
-    W: Forges + 'static,
-    R: Reader + 'static,
-    C: Clock + 'static,
-    I: Ids + 'static,
-{
+impl<P: Parts> Service<P> {
     /// Serves until `stop` ends, then drains: takes nothing new, lets the workers finish, and gives back the leases
     /// of those that do not, or do not before `hurry` ends.
     ///
@@ -217,23 +224,23 @@ where
         stop: impl Future<Output = ()>,
         hurry: impl Future<Output = ()>,
     ) -> Result<(), ServeError> {
-        self.house.end_old_leases().await?;
+        self.context.end_old_leases().await?;
         let Pace { role, places, poll, heartbeat, sweep } = self.pace;
         let (stopping, stopped) = watch::channel(false);
         let (giving_back, give_back) = watch::channel(false);
-        let looked = Arc::new(AtomicI64::new(self.house.clock.now().0));
+        let looked = Arc::new(AtomicI64::new(self.context.clock.now().0));
         let bounds = (self.ingress.bounds.clone(), self.ingress.trusted_proxies.clone());
-        let (house, settings, seen) = (self.house.clone(), self.ingress, looked.clone());
+        let (context, settings, seen) = (self.context.clone(), self.ingress, looked.clone());
         let apart = self.metrics.is_some();
-        let routes = move || ingress::routes(house, settings, (seen, poll), apart);
+        let routes = move || ingress::routes(context, settings, (seen, poll), apart);
         // Ends with this function, however that ends.
         let http = ingress::listen::start((listener, self.metrics), routes, bounds, stopped)
             .map_err(ServeError::Thread)?;
         let mut watching = JoinSet::new();
         if role.works() {
-            watching.spawn(commands::run(self.house.clone(), poll));
+            watching.spawn(commands::run(self.context.clone(), poll));
             if let Some(every) = sweep {
-                watching.spawn(sweep::run(self.house.clone(), every, poll));
+                watching.spawn(sweep::run(self.context.clone(), every, poll));
             }
         }
         let mut scheduler = Scheduler::new(if role.works() { places } else { Places::of(0) });
@@ -243,10 +250,10 @@ where
         let in_a_look = loop {
             tokio::select! {
                 () = &mut stop => break false,
-                () = self.house.wake.woken() => {
+                () = self.context.wake.woken() => {
                     tokio::select! {
                         () = &mut stop => break false,
-                        pause = scheduler.pause(&self.house, poll) => next = next.min(Instant::now() + pause),
+                        pause = scheduler.pause(&self.context, poll) => next = next.min(Instant::now() + pause),
                     }
                     continue;
                 }
@@ -254,8 +261,8 @@ where
                 Some(lease) = workers.ended() => scheduler.ended(lease),
             }
             let look = async {
-                let leases = scheduler.look(&self.house).await;
-                (leases, scheduler.pause(&self.house, poll).await)
+                let leases = scheduler.look(&self.context).await;
+                (leases, scheduler.pause(&self.context, poll).await)
             };
             // A store that hangs must not keep the service from stopping.
             let (leases, pause) = tokio::select! {
@@ -265,9 +272,9 @@ where
             next = Instant::now() + pause;
             match leases {
                 Ok(leases) => {
-                    looked.store(self.house.clock.now().0, Ordering::Relaxed);
+                    looked.store(self.context.clock.now().0, Ordering::Relaxed);
                     for lease in leases {
-                        workers.start(self.house.clone(), lease, heartbeat, give_back.clone());
+                        workers.start(self.context.clone(), lease, heartbeat, give_back.clone());
                     }
                 }
                 Err(error) => tracing::error!(%error, "the scheduler cannot look for due slots"),
@@ -288,7 +295,7 @@ where
         if in_a_look || !given_back {
             workers.running.shutdown().await;
             // What cannot be ended now is ended by the next start.
-            match tokio::time::timeout(END_LEASES, self.house.end_old_leases()).await {
+            match tokio::time::timeout(END_LEASES, self.context.end_old_leases()).await {
                 Ok(ended) => ended?,
                 Err(_) => {
                     tracing::error!("the store does not answer; leases are left for the next start to end");
@@ -308,21 +315,15 @@ struct Workers {
 }
 
 impl Workers {
-    fn start<S, W, R, C, I>(
+    fn start<P: Parts>(
         &mut self,
-        house: Arc<House<S, W, R, C, I>>,
+        context: Arc<ServiceContext<P>>,
         lease: Lease,
         heartbeat: Duration,
         give_back: watch::Receiver<bool>,
-    ) where
-        S: Slots + Records + Operations + Converges + 'static,
-        W: Forges + 'static,
-        R: Reader + 'static,
-        C: Clock + 'static,
-        I: Ids + 'static,
-    {
+    ) {
         let token = lease.token;
-        let task = async move { drop(worker::work(&*house, lease, heartbeat, give_back).await) };
+        let task = async move { drop(worker::work(&*context, lease, heartbeat, give_back).await) };
         self.leases.insert(self.running.spawn(task).id(), token);
     }
 
@@ -346,10 +347,13 @@ async fn drained(workers: &mut JoinSet<()>, within: Duration) -> bool {
     tokio::time::timeout(within, ended).await.is_ok()
 }
 
-impl<S, W, R, C, I> House<S, W, R, C, I> {
+impl<P: Parts> ServiceContext<P> {
     /// The same with other forges, made of these.
-    pub fn with_forges<V>(self, make: impl FnOnce(W) -> V) -> House<S, V, R, C, I> {
-        House {
+    pub fn with_forges<Q>(self, make: impl FnOnce(P::Forges) -> Q::Forges) -> ServiceContext<Q>
+    where
+        Q: Parts<Store = P::Store, Reader = P::Reader, Clock = P::Clock, Ids = P::Ids>,
+    {
+        ServiceContext {
             store: self.store,
             forges: make(self.forges),
             reader: self.reader,
@@ -370,9 +374,7 @@ impl<S, W, R, C, I> House<S, W, R, C, I> {
             step_time: self.step_time,
         }
     }
-}
 
-impl<S: Slots + Records, W, R, C, I> House<S, W, R, C, I> {
     /// Ends the leases whose holders are dead. The slots are due at once, and no attempt is counted.
     ///
     /// # Errors

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
-use truing_core::port::{Mark, Marked, Slots, StoreError};
+use truing_core::port::{Mark, Marked, Slots as _, StoreError};
 
-use super::House;
+use super::{Parts, ServiceContext};
 
 /// Marks that may wait; with more the forge is asked to try again.
 const QUEUE: usize = 1024;
@@ -45,14 +45,7 @@ pub trait Marking: Send + Sync + 'static {
     fn mark(&self, batch: &[Mark]) -> impl Future<Output = Result<(), NotMarked>> + Send;
 }
 
-impl<S, W, R, C, I> Marking for House<S, W, R, C, I>
-where
-    S: Slots + 'static,
-    W: Send + Sync + 'static,
-    R: Send + Sync + 'static,
-    C: Send + Sync + 'static,
-    I: Send + Sync + 'static,
-{
+impl<P: Parts> Marking for ServiceContext<P> {
     async fn mark(&self, batch: &[Mark]) -> Result<(), NotMarked> {
         match self.store.mark(batch, &self.limits).await? {
             Marked::All => {

@@ -8,10 +8,10 @@ use tokio::sync::Notify;
 use truing_core::fair::{Busy, Due, Places, choose};
 use truing_core::follow::job;
 use truing_core::id::{Key, Millis, PrId, Token, Version};
-use truing_core::port::{Clock, Event, Ids, Operations, Records, Slots, StoreError};
+use truing_core::port::{Event, Records, Slots as _, StoreError};
 use truing_core::slot::{Command, Decision, Loop, Note, Slot, State, Wish};
 
-use super::{House, notify};
+use super::{Parts, ServiceContext, notify};
 
 /// Slots looked at a time, the oldest of each repository before the second oldest of any.
 const BATCH: usize = 256;
@@ -81,14 +81,10 @@ impl Scheduler {
     }
 
     /// How long to wait for the next look, at most `poll`: something is due then that was not yet in the last.
-    pub async fn pause<S: Slots, W, R, C, I>(
-        &self,
-        house: &House<S, W, R, C, I>,
-        poll: Duration,
-    ) -> Duration {
+    pub async fn pause<P: Parts>(&self, context: &ServiceContext<P>, poll: Duration) -> Duration {
         let until_due = async {
-            let next = house.store.next_due(self.seen).await?;
-            Ok::<_, StoreError>((next, house.store.now().await?))
+            let next = context.store.next_due(self.seen).await?;
+            Ok::<_, StoreError>((next, context.store.now().await?))
         };
         match until_due.await {
             Ok((Some(at), now)) => {
@@ -105,24 +101,16 @@ impl Scheduler {
     ///
     /// # Errors
     /// [`StoreError`]; whatever was committed stays so.
-    pub async fn look<S, W, R, C, I>(
-        &mut self,
-        house: &House<S, W, R, C, I>,
-    ) -> Result<Vec<Lease>, StoreError>
-    where
-        S: Slots + Records + Operations,
-        C: Clock,
-        I: Ids,
-    {
-        let store = &house.store;
+    pub async fn look<P: Parts>(&mut self, context: &ServiceContext<P>) -> Result<Vec<Lease>, StoreError> {
+        let store = &context.store;
         let now = store.now().await?;
-        let switch = house.switch().await;
+        let switch = context.switch().await;
         let places = if switch.engaged().is_some() { Places::of(0) } else { self.places };
         // Beyond those that are known to be held back, so that each is told of.
-        let batch = if switch.engaged().is_some() { BATCH + house.kill_switch.held_back() } else { BATCH };
-        let Picked { due, leased, oldest } = self.pick(house, places, batch, now).await?;
+        let batch = if switch.engaged().is_some() { BATCH + context.kill_switch.held_back() } else { BATCH };
+        let Picked { due, leased, oldest } = self.pick(context, places, batch, now).await?;
         if let Some(engaged) = switch.engaged() {
-            house.hold_back(engaged, &due).await?;
+            context.hold_back(engaged, &due).await?;
         }
         self.busy.forget(oldest);
         let mut decided: Vec<(Slot, Decision, Option<&str>)> = Vec::new();
@@ -136,7 +124,7 @@ impl Scheduler {
                 State::Held { .. } => continue,
             };
             // Refused: it is not due after all. The next look sees it again.
-            let Ok(decision) = slot.step(command, &house.limits, now) else { continue };
+            let Ok(decision) = slot.step(command, &context.limits, now) else { continue };
             if let Some(Note::Parked(attempts)) = decision.note {
                 notify::parking(store, &slot.key, attempts, now).await;
             }
@@ -168,7 +156,7 @@ impl Scheduler {
                 run: None,
                 what: note.to_string(),
             }));
-            if let Some(lease) = lease_of(slot, house.limits.attempts) {
+            if let Some(lease) = lease_of(slot, context.limits.attempts) {
                 self.busy.begin(lease.token, lease.key.repository(), owner, now);
                 leases.push(lease);
             }
@@ -183,19 +171,16 @@ impl Scheduler {
     }
 
     /// Reads what is due and chooses what to lease of it.
-    async fn pick<S, W, R, C, I>(
+    async fn pick<P: Parts>(
         &self,
-        house: &House<S, W, R, C, I>,
+        context: &ServiceContext<P>,
         places: Places,
         mut batch: usize,
         now: Millis,
-    ) -> Result<Picked, StoreError>
-    where
-        S: Slots + Records,
-    {
+    ) -> Result<Picked, StoreError> {
         let free = places.all.saturating_sub(self.busy.len());
         loop {
-            let due = house.store.due(now, batch).await?;
+            let due = context.store.due(now, batch).await?;
             let waiting: Vec<(usize, Who)> = due
                 .iter()
                 .enumerate()
@@ -208,7 +193,7 @@ impl Scheduler {
                 })
                 .collect();
             let waiting = if free > 0 && places.limits_owners() {
-                with_owners(&house.store, waiting).await?
+                with_owners(&context.store, waiting).await?
             } else {
                 waiting
             };

@@ -15,13 +15,13 @@ use std::time::Duration;
 
 use truing_core::id::{Key, Millis, Span};
 use truing_core::port::{
-    Clock, ForgeError, Operations, Records, Repository, Revision, Slots, StoreError, Watchlist,
+    Clock as _, ForgeError, Operations as _, Repository, Revision, Slots as _, StoreError, Watchlist as _,
 };
 use truing_forge::github::{GitHub, Listing, OpenPull, PullComment, Repositories, Seen};
 
 use self::share::Share;
 use super::pause::Pause;
-use super::{Forges, House};
+use super::{Forges as _, Parts, ServiceContext};
 
 /// A repository that is gone is asked for again after this time.
 const GONE_AGAIN: Span = Span::minutes(24 * 60);
@@ -136,18 +136,13 @@ enum Failed {
 }
 
 /// Sweeps for as long as it is polled.
-pub async fn run<S, W, R, C, I>(house: Arc<House<S, W, R, C, I>>, every: Duration, poll: Duration)
-where
-    S: Slots + Records + Operations + Watchlist,
-    W: Forges,
-    C: Clock,
-{
+pub async fn run<P: Parts>(context: Arc<ServiceContext<P>>, every: Duration, poll: Duration) {
     let mut sweep = Sweep::new(every);
     let mut poll = tokio::time::interval(poll);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         // While a round is going on each turn follows the one before.
-        if !sweep.look(&house).await {
+        if !sweep.look(&context).await {
             poll.tick().await;
         }
     }
@@ -162,13 +157,8 @@ impl Sweep {
 
     /// Looks at the next repository of each forge, if it is time. Nothing while the kill switch is on; a round at
     /// once when it goes off. True: there is more to look at now.
-    pub async fn look<S, W, R, C, I>(&mut self, house: &House<S, W, R, C, I>) -> bool
-    where
-        S: Slots + Records + Operations + Watchlist,
-        W: Forges,
-        C: Clock,
-    {
-        let looked = self.try_look(house).await;
+    pub async fn look<P: Parts>(&mut self, context: &ServiceContext<P>) -> bool {
+        let looked = self.try_look(context).await;
         if let (Err(error), false) = (&looked, self.failing) {
             tracing::error!(%error, "the sweep cannot use the store");
         }
@@ -176,30 +166,25 @@ impl Sweep {
         looked.unwrap_or(false)
     }
 
-    async fn try_look<S, W, R, C, I>(&mut self, house: &House<S, W, R, C, I>) -> Result<bool, StoreError>
-    where
-        S: Slots + Records + Operations + Watchlist,
-        W: Forges,
-        C: Clock,
-    {
-        if house.switch().await.engaged().is_some() {
+    async fn try_look<P: Parts>(&mut self, context: &ServiceContext<P>) -> Result<bool, StoreError> {
+        if context.switch().await.engaged().is_some() {
             return Ok(false);
         }
-        let wanted = house.store.sweep_wanted().await?;
+        let wanted = context.store.sweep_wanted().await?;
         let (mut over, mut more) = (true, false);
-        for (forge, github) in house.forges.servers() {
+        for (forge, github) in context.forges.servers() {
             let round = self.forges.entry(forge.clone()).or_default();
-            let now = house.clock.now();
+            let now = context.clock.now();
             if round.is_due(now, wanted) {
-                round.begin(house, forge, github, self.every).await?;
+                round.begin(context, forge, github, self.every).await?;
             } else {
-                round.go_on(house, github).await?;
+                round.go_on(context, github).await?;
             }
             more |= !round.queue.is_empty() && round.waits.is_none();
             over &= round.queue.is_empty() && round.began.is_some_and(|began| Some(began) >= wanted);
         }
         if let (Some(wanted), true) = (wanted, over) {
-            house.store.swept(wanted).await?;
+            context.store.swept(wanted).await?;
         }
         Ok(more)
     }
@@ -215,18 +200,14 @@ impl Round {
     }
 
     /// Begins a round: which repositories are there? Those that the token lists come first, in its order.
-    async fn begin<S, W, R, C, I>(
+    async fn begin<P: Parts>(
         &mut self,
-        house: &House<S, W, R, C, I>,
+        context: &ServiceContext<P>,
         forge: &str,
         github: &GitHub,
         every: Span,
-    ) -> Result<(), StoreError>
-    where
-        S: Slots + Watchlist,
-        C: Clock,
-    {
-        let now = house.clock.now();
+    ) -> Result<(), StoreError> {
+        let now = context.clock.now();
         self.waits = None;
         let mut calls = self.share.allowed(github.quota(), now);
         if calls == 0 {
@@ -254,11 +235,11 @@ impl Round {
             }
             Err(_) => {}
         }
-        let cursor = house.store.now().await?;
-        let known = house.store.repositories(forge).await?;
+        let cursor = context.store.now().await?;
+        let known = context.store.repositories(forge).await?;
         let mut known: BTreeMap<String, Repository> =
             known.into_iter().map(|repository| (repository.id.clone(), repository)).collect();
-        let wanted = |name: &str| house.repositories.has(forge, name);
+        let wanted = |name: &str| context.repositories.has(forge, name);
         let mut queue = VecDeque::new();
         let mut names = HashSet::new();
         for seen in self.listed.items().filter(|seen| wanted(&seen.name)) {
@@ -276,7 +257,7 @@ impl Round {
         let queued: HashSet<&str> = queue.iter().map(|task| task.repository.id.as_str()).collect();
         // Of those that are gone: when they were asked for.
         self.repositories.retain(|id, one| queued.contains(id.as_str()) || one.gone_asked.is_some());
-        house.swept.retain(forge, |id| queued.contains(id));
+        context.swept.retain(forge, |id| queued.contains(id));
         // A sweep that is wanted is by the store's clock, which may be a little ahead.
         self.began = Some(cursor.max(now));
         self.period = Some(Pause::of(now, every));
@@ -291,16 +272,12 @@ impl Round {
     }
 
     /// The next repository's turn.
-    async fn go_on<S, W, R, C, I>(
+    async fn go_on<P: Parts>(
         &mut self,
-        house: &House<S, W, R, C, I>,
+        context: &ServiceContext<P>,
         github: &GitHub,
-    ) -> Result<(), StoreError>
-    where
-        S: Slots + Records + Watchlist,
-        C: Clock,
-    {
-        let now = house.clock.now();
+    ) -> Result<(), StoreError> {
+        let now = context.clock.now();
         if self.waits.is_some_and(|pause| pause.lasts(now)) {
             return Ok(());
         }
@@ -314,7 +291,7 @@ impl Round {
         }
         let before = calls;
         let watched = self.repositories.entry(task.repository.id.clone()).or_default();
-        let turn = watched.turn(house, github, &mut task, &mut calls).await;
+        let turn = watched.turn(context, github, &mut task, &mut calls).await;
         self.share.use_up(before - calls);
         let error = match turn {
             Ok(()) => {
@@ -329,7 +306,7 @@ impl Round {
                 if let Some(watched) = self.repositories.get_mut(&task.repository.id) {
                     watched.came_through(&task.repository);
                 }
-                house.swept.swept(&task.repository, now);
+                context.swept.swept(&task.repository, now);
                 return Ok(());
             }
             Err(Failed::Store(error @ (StoreError::Unavailable(_) | StoreError::Fenced { .. }))) => {

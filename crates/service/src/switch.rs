@@ -6,11 +6,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use truing_core::id::{Key, Millis};
-use truing_core::port::{Clock, Event, Gate, Ids, Operations, Records, RunRef, StoreError};
+use truing_core::port::{Clock, Event, Gate, Ids as _, Operations, Records as _, RunRef, StoreError};
 use truing_core::slot::{Slot, State};
 use truing_core::switch::{Engaged, Mode, Switch};
 
-use super::House;
+use super::{Parts, ServiceContext};
 
 /// A switch that could not be read for this long counts as on (design.md section 5).
 pub const UNREADABLE: Duration = Duration::from_secs(30);
@@ -94,14 +94,14 @@ fn believed(last: Option<(&Switch, Duration)>, since: Millis) -> Switch {
     }
 }
 
-impl<S: Operations, W, R, C: Clock, I> House<S, W, R, C, I> {
+impl<P: Parts> ServiceContext<P> {
     /// The kill switch now.
     pub async fn switch(&self) -> Switch {
         self.kill_switch.read(&self.store, self.clock.now()).await
     }
 
     /// What a run asks before each of its effects.
-    pub fn gate(&self) -> RunGate<'_, S, C> {
+    pub fn gate(&self) -> RunGate<'_, P::Store, P::Clock> {
         self.kill_switch.gate(&self.store, &self.clock)
     }
 }
@@ -119,7 +119,7 @@ impl<S: Operations, C: Clock> Gate for RunGate<'_, S, C> {
     }
 }
 
-impl<S: Records + Operations, W, R, C: Clock, I: Ids> House<S, W, R, C, I> {
+impl<P: Parts> ServiceContext<P> {
     /// Tells of each due slot, once an engagement, that its run is held back.
     pub(super) async fn hold_back(&self, engaged: &Engaged, due: &[Slot]) -> Result<(), StoreError> {
         let waiting = due.iter().filter(|slot| matches!(slot.state, State::Waiting { .. }));

@@ -10,8 +10,7 @@ use truing_core::follow::record::Kind as End;
 use truing_core::id::{Millis, PrId, Sha, Span, Version};
 use truing_core::outcome::{Outcome, OutcomeKind, Runtime};
 use truing_core::port::{
-    Clock, Converges, Described, Event, Forge as _, ForgeError, Ids, Operations, Reader, Records, RunRef,
-    Slots, StoreError,
+    Clock as _, Described, Event, Forge as _, ForgeError, Ids as _, Records, RunRef, Slots, StoreError,
 };
 use truing_core::slot::{Command, Limits, Loop, Refused, Then, Why};
 use truing_forge::github::RemoteError;
@@ -26,7 +25,7 @@ use truing_loops::telemetry;
 use super::converges::{self, PullRun};
 use super::scheduler::Lease;
 use super::writes::TracedPull;
-use super::{Forges, House, notify};
+use super::{Forges as _, Parts, ServiceContext, notify};
 
 /// Wall clock of one review step (design.md section 2).
 pub const STEP_TIME: Duration = Duration::from_mins(20);
@@ -41,37 +40,30 @@ const NOTHING_MADE: Span = Span(0);
 /// answer is how its run ended; none if it was cut short.
 ///
 /// A store that fails while the end is recorded leaves the lease to expire; the next one goes on from there.
-pub async fn work<S, W, R, C, I>(
-    house: &House<S, W, R, C, I>,
+pub async fn work<P: Parts>(
+    context: &ServiceContext<P>,
     lease: Lease,
     heartbeat: Duration,
     give_back: watch::Receiver<bool>,
-) -> Option<Result<Then, Stopped>>
-where
-    S: Slots + Records + Operations + Converges,
-    W: Forges,
-    R: Reader,
-    C: Clock,
-    I: Ids,
-{
-    let run = RunRef { id: house.ids.run(), key: lease.key.clone(), token: lease.token };
+) -> Option<Result<Then, Stopped>> {
+    let run = RunRef { id: context.ids.run(), key: lease.key.clone(), token: lease.token };
     // Every line of the run says whose it is, wherever it comes from.
     let span = tracing::error_span!("run", key = %run.key, review_id = %run.id);
     let began = std::time::Instant::now();
     let working = async {
         tracing::info!(token = lease.token.0, asked = lease.asked, "leased");
         let ended = tokio::select! {
-            ended = take(house, &lease, &run) => ended.map(Some),
-            () = lost(&house.store, &lease, &house.limits, heartbeat) => {
+            ended = take(context, &lease, &run) => ended.map(Some),
+            () = lost(&context.store, &lease, &context.limits, heartbeat) => {
                 tracing::warn!("the lease is lost; stopped");
                 return None;
             }
             () = told(give_back) => {
                 // The lease is given back whatever becomes of that.
-                if let Err(error) = interrupted(house, lease.of, &run).await {
+                if let Err(error) = interrupted(context, lease.of, &run).await {
                     tracing::warn!(%error, "what the run has cost is not told");
                 }
-                step(&house.store, &lease.key, Command::HandBack(lease.token), &house.limits)
+                step(&context.store, &lease.key, Command::HandBack(lease.token), &context.limits)
                     .await.map(|_| None)
             }
         };
@@ -83,7 +75,7 @@ where
         })
     };
     let ended = working.instrument(span).await;
-    house.metrics.run_took(began.elapsed());
+    context.metrics.run_took(began.elapsed());
     ended
 }
 
@@ -91,22 +83,15 @@ where
 ///
 /// # Errors
 /// [`StepError`] if the end could not be recorded.
-pub async fn take<S, W, R, C, I>(
-    house: &House<S, W, R, C, I>,
+pub async fn take<P: Parts>(
+    context: &ServiceContext<P>,
     lease: &Lease,
     run: &RunRef,
-) -> Result<Result<Then, Stopped>, StepError>
-where
-    S: Slots + Records + Operations + Converges,
-    W: Forges,
-    R: Reader,
-    C: Clock,
-    I: Ids,
-{
+) -> Result<Result<Then, Stopped>, StepError> {
     let token = lease.token;
-    let ended = one(house, lease, run).await;
+    let ended = one(context, lease, run).await;
     // Runs count by the wall clock, and slots by the store's.
-    let lead = house.lead().await?;
+    let lead = context.lead().await?;
     let command = match &ended {
         Ok(Then::DueAt(at, why)) => Command::Finish(token, Then::DueAt(*at + lead, *why)),
         Ok(then @ (Then::Idle | Then::Again | Then::Held(_))) => Command::Finish(token, *then),
@@ -114,84 +99,76 @@ where
         Err(Stopped::Lost) => return Ok(ended),
         // If the lease is ours still, the slots have forgotten a token: the next one is greater.
         Err(Stopped::Fenced(last)) => {
-            house.store.raise(Version(last.0)).await?;
+            context.store.raise(Version(last.0)).await?;
             Command::HandBack(token)
         }
         Err(Stopped::Halted) => {
-            house.halted(run).await?;
-            interrupted(house, lease.of, run).await?;
+            context.halted(run).await?;
+            interrupted(context, lease.of, run).await?;
             Command::HandBack(token)
         }
         Err(Stopped::RateLimited { until, what }) => {
-            say(house, run, format!("waits for the forge: {what}")).await?;
+            say(context, run, format!("waits for the forge: {what}")).await?;
             Command::Finish(token, Then::DueAt(*until + lead, Why::RateLimit))
         }
         Err(Stopped::Failed { class, what, not_before }) => {
-            failed(house, lease, run, (*class, what)).await?;
+            failed(context, lease, run, (*class, what)).await?;
             Command::Fail(token, not_before.map(|instant| instant + lead))
         }
         Err(Stopped::NotThere { what }) => {
-            failed(house, lease, run, ("the forge refuses access", what)).await?;
+            failed(context, lease, run, ("the forge refuses access", what)).await?;
             Command::Fail(token, None)
         }
     };
     if lease.last_attempt && matches!(command, Command::Fail(..)) {
-        notify::parking(&house.store, &lease.key, house.limits.attempts, house.clock.now()).await;
+        notify::parking(&context.store, &lease.key, context.limits.attempts, context.clock.now()).await;
     }
-    let after = step(&house.store, &lease.key, command, &house.limits).await?;
+    let after = step(&context.store, &lease.key, command, &context.limits).await?;
     tracing::info!("the lease has ended: the slot is {}", after.slot.state);
     Ok(ended)
 }
 
 /// A review was told to stop: what it has cost is told. A run that converges tells it when it goes on.
-async fn interrupted<S, W, R, C, I>(
-    house: &House<S, W, R, C, I>,
+async fn interrupted<P: Parts>(
+    context: &ServiceContext<P>,
     of: Loop,
     run: &RunRef,
-) -> Result<(), StoreError>
-where
-    S: Records,
-    C: Clock,
-{
+) -> Result<(), StoreError> {
     match of {
         Loop::Review => {}
         Loop::Converge | Loop::Sync => return Ok(()),
     }
-    quiet(house).await;
-    house.store.interrupted(run, house.clock.now()).await
+    quiet(context).await;
+    context.store.interrupted(run, context.clock.now()).await
 }
 
 /// The cost of a run is known when what it asked is settled; others ask through the same gateway.
-async fn quiet<S, W, R, C, I>(house: &House<S, W, R, C, I>) {
-    if let Some(agent) = &house.agent {
+async fn quiet<P: Parts>(context: &ServiceContext<P>) {
+    if let Some(agent) = &context.agent {
         let _ = tokio::time::timeout(SETTLE_TIME, agent.gateway.quiet()).await;
     }
 }
 
 /// An attempt has failed: it is counted, and `truing report` and `truing why` tell of it. A review is a run of its own
 /// at each attempt; a run that converges goes on with the next.
-async fn failed<S, W, R, C, I>(
-    house: &House<S, W, R, C, I>,
+async fn failed<P: Parts>(
+    context: &ServiceContext<P>,
     lease: &Lease,
     run: &RunRef,
     (class, what): (&'static str, &str),
-) -> Result<(), StoreError>
-where
-    S: Slots + Records + Converges,
-    C: Clock,
-{
-    house.metrics.attempt_failed(class, lease.last_attempt);
-    say(house, run, format!("failed: {what}")).await?;
+) -> Result<(), StoreError> {
+    context.metrics.attempt_failed(class, lease.last_attempt);
+    say(context, run, format!("failed: {what}")).await?;
     match lease.of {
         Loop::Review => {}
-        Loop::Converge if lease.last_attempt => return gave_up(house, lease, what).await,
+        Loop::Converge if lease.last_attempt => return gave_up(context, lease, what).await,
         Loop::Converge | Loop::Sync => return Ok(()),
     }
-    quiet(house).await;
-    let runtime = house.agent.as_ref().map_or(Runtime::Rules, Agent::named);
+    quiet(context).await;
+    let runtime = context.agent.as_ref().map_or(Runtime::Rules, Agent::named);
     let outcome = Outcome { kind: OutcomeKind::Failed, reason: Some(class.to_owned()), until: None, runtime };
-    match house.store.failed(run, &outcome, house.clock.now()).await {
-        Ok(()) => house.metrics.run_ended(lease.of.as_str(), outcome.kind.as_str()),
+    match context.store.failed(run, &outcome, context.clock.now()).await {
+        Ok(()) => context.metrics.run_ended(lease.of.as_str(), outcome.kind.as_str()),
         // Somebody else is ahead, and tells of it.
         Err(StoreError::Fenced { .. }) => {}
         Err(error) => return Err(error),
@@ -200,15 +177,11 @@ where
 }
 
 /// A run that converges was given up where the pull request cannot be told so: it has ended all the same.
-async fn gave_up<S: Records + Converges, W, R, C, I>(
-    house: &House<S, W, R, C, I>,
-    lease: &Lease,
-    what: &str,
-) -> Result<(), StoreError> {
-    let described = house.store.described(std::slice::from_ref(&lease.key)).await?.pop().flatten();
+async fn gave_up<P: Parts>(context: &ServiceContext<P>, lease: &Lease, what: &str) -> Result<(), StoreError> {
+    let described = context.store.described(std::slice::from_ref(&lease.key)).await?.pop().flatten();
     let name = described.map_or_else(|| lease.key.to_string(), |described| described.name);
-    match converges::give_up(&house.store, lease, name, what).await {
-        Ok(()) => house.metrics.run_ended(lease.of.as_str(), End::Failed.as_str()),
+    match converges::give_up(&context.store, lease, name, what).await {
+        Ok(()) => context.metrics.run_ended(lease.of.as_str(), End::Failed.as_str()),
         // Somebody else is ahead, and tells of it.
         Err(StoreError::Fenced { .. }) => {}
         Err(error) => return Err(error),
@@ -218,112 +191,81 @@ async fn gave_up<S: Records + Converges, W, R, C, I>(
 
 /// One step on a pull request, by the name of its repository; where that leads elsewhere by now, by the repository's
 /// id.
-async fn one<S, W, R, C, I>(
-    house: &House<S, W, R, C, I>,
-    lease: &Lease,
-    run: &RunRef,
-) -> Result<Then, Stopped>
-where
-    S: Slots + Records + Operations + Converges,
-    W: Forges,
-    R: Reader,
-    C: Clock,
-    I: Ids,
-{
+async fn one<P: Parts>(context: &ServiceContext<P>, lease: &Lease, run: &RunRef) -> Result<Then, Stopped> {
     let id = PrId::from_key(&lease.key)
         .ok_or_else(|| misconfigured(format!("{} is not a pull request", lease.key)))?;
-    let names = house.store.described(std::slice::from_ref(&lease.key)).await?;
+    let names = context.store.described(std::slice::from_ref(&lease.key)).await?;
     let described = names.into_iter().flatten().next();
     let name = described.as_ref().map_or("", |described| described.name.as_str());
     let repo = name.rsplit_once('#').map_or("", |(repo, _)| repo);
     let head = described.as_ref().and_then(|described| described.head.clone());
-    let ended = one_at(house, lease, run, (&id, repo), head.clone()).await;
+    let ended = one_at(context, lease, run, (&id, repo), head.clone()).await;
     let Err(Stopped::NotThere { what }) = ended else { return ended };
-    match whereabouts(house, &id).await? {
+    match whereabouts(context, &id).await? {
         Some(name) if name != repo => {
-            say(house, run, format!("{repo} is called {name} by now")).await?;
-            one_at(house, lease, run, (&id, &name), head).await
+            say(context, run, format!("{repo} is called {name} by now")).await?;
+            one_at(context, lease, run, (&id, &name), head).await
         }
         Some(_) | None => Err(Stopped::NotThere { what }),
     }
 }
 
 /// One step on the pull request of the repository that is called `repo`.
-async fn one_at<S, W, R, C, I>(
-    house: &House<S, W, R, C, I>,
+async fn one_at<P: Parts>(
+    context: &ServiceContext<P>,
     lease: &Lease,
     run: &RunRef,
     (id, repo): (&PrId, &str),
     head: Option<Sha>,
-) -> Result<Then, Stopped>
-where
-    S: Slots + Records + Operations + Converges,
-    W: Forges,
-    R: Reader,
-    C: Clock,
-    I: Ids,
-{
+) -> Result<Then, Stopped> {
     // It was marked before the operator said so, or has got another name.
-    if !house.repositories.has(&id.forge, repo) {
-        say(house, run, format!("not reviewed: {repo} is not in forge.{}.repositories", id.forge)).await?;
+    if !context.repositories.has(&id.forge, repo) {
+        say(context, run, format!("not reviewed: {repo} is not in forge.{}.repositories", id.forge)).await?;
         return Ok(Then::Idle);
     }
     match lease.of {
-        Loop::Review => review_at(house, lease, run, (id, repo), head).await,
-        Loop::Converge => converge_at(house, lease, run, (id, repo)).await,
+        Loop::Review => review_at(context, lease, run, (id, repo), head).await,
+        Loop::Converge => converge_at(context, lease, run, (id, repo)).await,
         // Jobs have slots of their own.
         Loop::Sync => Ok(Then::Idle),
     }
 }
 
 /// One step of a run that converges.
-async fn converge_at<S, W, R, C, I>(
-    house: &House<S, W, R, C, I>,
+async fn converge_at<P: Parts>(
+    context: &ServiceContext<P>,
     lease: &Lease,
     run: &RunRef,
     (id, repo): (&PrId, &str),
-) -> Result<Then, Stopped>
-where
-    S: Slots + Records + Operations + Converges,
-    W: Forges,
-    C: Clock,
-{
-    let converging = match &house.converging {
+) -> Result<Then, Stopped> {
+    let converging = match &context.converging {
         Ok(converging) => converging,
         Err(why) => {
-            say(house, run, format!("it does not converge: {why}")).await?;
+            say(context, run, format!("it does not converge: {why}")).await?;
             return Ok(Then::Idle);
         }
     };
-    let forge = house.forges.servers().get(&id.forge);
+    let forge = context.forges.servers().get(&id.forge);
     let forge = forge.ok_or_else(|| misconfigured(format!("[forge.{}] is not configured", id.forge)))?;
     let pull = PullRun {
         repo,
         number: id.number,
         forge: (&id.forge, forge),
-        git: &house.git,
-        mirrors: &house.mirrors,
+        git: &context.git,
+        mirrors: &context.mirrors,
         converging,
-        limits: &house.limits,
+        limits: &context.limits,
     };
-    let (then, end) = Box::pin(pull.step(&house.store, lease, id)).await?;
+    let (then, end) = Box::pin(pull.step(&context.store, lease, id)).await?;
     if let Some(end) = end {
-        house.metrics.run_ended(lease.of.as_str(), end.as_str());
+        context.metrics.run_ended(lease.of.as_str(), end.as_str());
     }
     Ok(then)
 }
 
 /// What the repository is called now, by its id, and remembers it; none if the forge does not show the pull request.
-async fn whereabouts<S, W, R, C, I>(
-    house: &House<S, W, R, C, I>,
-    id: &PrId,
-) -> Result<Option<String>, Stopped>
-where
-    S: Records,
-    W: Forges,
-    C: Clock,
-{
-    let Some(github) = house.forges.servers().get(&id.forge) else { return Ok(None) };
+async fn whereabouts<P: Parts>(context: &ServiceContext<P>, id: &PrId) -> Result<Option<String>, Stopped> {
+    let Some(github) = context.forges.servers().get(&id.forge) else { return Ok(None) };
     let found = async {
         let name = github.repository_by_id(&id.repository).await?.name;
         let pull = github.pull(id.clone(), &name).pull_request().await?;
@@ -332,10 +274,10 @@ where
     let (name, pull) = match found.await {
         Ok(found) => found,
         Err(ForgeError::NotFound { .. } | ForgeError::Moved { .. }) => return Ok(None),
-        Err(error) => return Err(Stopped::of(error, house.clock.now(), NOTHING_MADE)),
+        Err(error) => return Err(Stopped::of(error, context.clock.now(), NOTHING_MADE)),
     };
     let described = Described { name: pull.name, url: pull.url, head: None };
-    house.store.describe(&[(id.key(), described)]).await?;
+    context.store.describe(&[(id.key(), described)]).await?;
     Ok(Some(name))
 }
 
@@ -364,51 +306,44 @@ pub(super) fn unserved(error: RemoteError, now: Millis, settle: Span) -> Stopped
 }
 
 /// Reviews the pull request of the repository that is called `repo`.
-async fn review_at<S, W, R, C, I>(
-    house: &House<S, W, R, C, I>,
+async fn review_at<P: Parts>(
+    context: &ServiceContext<P>,
     lease: &Lease,
     run: &RunRef,
     (id, repo): (&PrId, &str),
     head: Option<Sha>,
-) -> Result<Then, Stopped>
-where
-    S: Slots + Records + Operations + Converges,
-    W: Forges,
-    R: Reader,
-    C: Clock,
-    I: Ids,
-{
+) -> Result<Then, Stopped> {
     let unknown = || misconfigured(format!("[forge.{}] is not configured", id.forge));
-    let forge = TracedPull(house.forges.pull(id, repo).ok_or_else(unknown)?);
-    let remote = house.forges.remote(id, repo).await.ok_or_else(unknown)?;
-    let remote = remote.map_err(|error| unserved(error, house.clock.now(), NOTHING_MADE))?;
-    let lead = house.lead().await?;
+    let forge = TracedPull(context.forges.pull(id, repo).ok_or_else(unknown)?);
+    let remote = context.forges.remote(id, repo).await.ok_or_else(unknown)?;
+    let remote = remote.map_err(|error| unserved(error, context.clock.now(), NOTHING_MADE))?;
+    let lead = context.lead().await?;
     let heard = head.zip(lease.marked).map(|(head, at)| Heard { head, at: at + Span(-lead.0) });
     let served = Served {
-        store: &house.store,
+        store: &context.store,
         forge: &forge,
-        clock: &house.clock,
-        ids: &house.ids,
+        clock: &context.clock,
+        ids: &context.ids,
         checkout: Checkout {
-            git: &house.git,
+            git: &context.git,
             forge: &id.forge,
-            mirror: &checkout::mirror(&house.mirrors, id),
+            mirror: &checkout::mirror(&context.mirrors, id),
             remote: &remote,
-            rules: &house.rules,
-            reader: &house.reader,
+            rules: &context.rules,
+            reader: &context.reader,
         },
-        agent: house.agent.as_ref(),
-        limits: &house.limits,
-        max_inline: house.max_inline,
+        agent: context.agent.as_ref(),
+        limits: &context.limits,
+        max_inline: context.max_inline,
         run,
         asked: lease.asked,
         heard,
-        gate: &house.gate(),
-        counts: &house.metrics,
+        gate: &context.gate(),
+        counts: &context.metrics,
     };
     // What runs for it, children too, ends with it.
     let trace = telemetry::review(&run.id, &run.key, Some(repo), Some(id.number));
-    let ended = within(house.step_time, Box::pin(served.run())).with_context(trace.clone()).await;
+    let ended = within(context.step_time, Box::pin(served.run())).with_context(trace.clone()).await;
     match &ended {
         Ok(_) | Err(Stopped::Moved | Stopped::RateLimited { .. }) => {}
         Err(stopped @ Stopped::Halted) => {
@@ -427,7 +362,7 @@ where
     if !lease.last_attempt {
         return ended;
     }
-    match within(house.step_time.min(GIVE_UP_TIME), Box::pin(served.give_up(class))).await {
+    match within(context.step_time.min(GIVE_UP_TIME), Box::pin(served.give_up(class))).await {
         Ok(Reconciled::Done) => ended,
         // What a former lease began to say may still become visible: this attempt is not over.
         Ok(Reconciled::Settling { until }) => Ok(Then::DueAt(until, Why::Settling)),
@@ -439,7 +374,7 @@ where
             | Stopped::Moved
             | Stopped::Failed { .. }),
         ) => {
-            say(house, run, format!("could not update the pull request: {error}")).await?;
+            say(context, run, format!("could not update the pull request: {error}")).await?;
             ended
         }
     }
@@ -453,7 +388,7 @@ async fn within<T>(time: Duration, work: impl Future<Output = Result<T, Stopped>
     })
 }
 
-impl<S: Slots, W, R, C: Clock, I> House<S, W, R, C, I> {
+impl<P: Parts> ServiceContext<P> {
     /// How far the store's instant leads the wall clock, which was set back.
     async fn lead(&self) -> Result<Span, StoreError> {
         let wall = self.clock.now();
@@ -490,16 +425,8 @@ pub(super) async fn told(mut give_back: watch::Receiver<bool>) {
     }
 }
 
-async fn say<S, W, R, C, I>(
-    house: &House<S, W, R, C, I>,
-    run: &RunRef,
-    what: String,
-) -> Result<(), StoreError>
-where
-    S: Slots + Records,
-    C: Clock,
-{
+async fn say<P: Parts>(context: &ServiceContext<P>, run: &RunRef, what: String) -> Result<(), StoreError> {
     tracing::warn!("{what}");
-    let event = Event { at: house.clock.now(), key: run.key.clone(), run: Some(run.id.clone()), what };
-    house.store.note(&[event]).await
+    let event = Event { at: context.clock.now(), key: run.key.clone(), run: Some(run.id.clone()), what };
+    context.store.note(&[event]).await
 }

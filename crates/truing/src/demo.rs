@@ -42,11 +42,11 @@ use truing_loops::machine::{SystemClock, UniqueIds};
 use truing_loops::reader::ChildReader;
 use truing_service::ingress::Settings;
 use truing_service::metrics::Metrics;
-use truing_service::{House, Pace, Role, ServeError, Service};
+use truing_service::{Pace, Role, ServeError, Service, ServiceContext};
 use truing_store::{Sqlite, Stage};
 use url::Url;
 
-use crate::wiring::{GitHubs, ServedHouse};
+use crate::wiring::{GitHubs, ServedContext};
 use code::{cart, first_commit, planted, pushed, refunding};
 pub use model::Asked;
 use model::Scripted;
@@ -293,7 +293,7 @@ impl Demo {
         std::fs::write(folder.path().join(CONFIG), operator(folder.path(), forge.base_url()))
             .map_err(set_up)?;
         std::fs::write(folder.path().join("token"), TOKEN).map_err(set_up)?;
-        let house = house((&forge, &model), git, store.clone(), reader, folder.path())?;
+        let context = context((&forge, &model), git, store.clone(), reader, folder.path())?;
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(set_up)?;
         let address = listener.local_addr().map_err(set_up)?;
         forge.hook(Hook {
@@ -303,7 +303,7 @@ impl Demo {
         });
         let (stop, stopped) = oneshot::channel();
         let service = Service {
-            house: Arc::new(house),
+            context: Arc::new(context),
             pace: Pace {
                 role: Role::All,
                 places: Places::of(4),
@@ -578,13 +578,13 @@ fn operator(folder: &Path, forge: &str) -> String {
     )
 }
 
-fn house(
+fn context(
     (forge, model): (&FakeForge, &Scripted),
     git: Git,
     store: Sqlite,
     reader: ChildReader,
     folder: &Path,
-) -> Result<ServedHouse<ChildReader>, DemoError> {
+) -> Result<ServedContext<ChildReader>, DemoError> {
     let url = Url::parse(forge.base_url()).map_err(set_up)?;
     let options = GitHubOptions {
         name: FORGE.into(),
@@ -599,7 +599,7 @@ fn house(
     let metrics = Metrics::new().map_err(set_up)?;
     metrics.watch(&store);
     let agent = Some(model.agent(store.clone(), reader.clone())?);
-    Ok(House {
+    Ok(ServiceContext {
         converging: Err("the demo converges by its own command".to_owned()),
         store,
         forges: GitHubs(BTreeMap::from([(FORGE.to_owned(), client.map_err(set_up)?)])),

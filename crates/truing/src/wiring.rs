@@ -10,6 +10,7 @@ pub mod verify;
 
 use std::collections::BTreeMap;
 use std::fs::DirBuilder;
+use std::marker::PhantomData;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,7 +44,7 @@ use truing_service::housekeeping::Keep;
 use truing_service::metrics::Metrics;
 use truing_service::notify::{Mail, Sinks, Webhook};
 use truing_service::repositories::Repositories;
-use truing_service::{Forges, House, Pace, Role};
+use truing_service::{Forges, Pace, Parts, Role, ServiceContext};
 use truing_store::{OpenError, Sqlite};
 use url::Url;
 
@@ -71,7 +72,19 @@ impl Forges for GitHubs {
 }
 
 /// What the service works with. Its reader is a [`ChildReader`]; tests may read in their own process.
-pub type ServedHouse<R> = House<Sqlite, GitHubs, R, SystemClock, UniqueIds>;
+pub type ServedContext<R> = ServiceContext<ProgramParts<GitHubs, R>>;
+
+/// The types of a service that this program runs, with these forges and this reader.
+#[derive(Debug)]
+pub struct ProgramParts<F, R>(PhantomData<(F, R)>);
+
+impl<F: Forges + 'static, R: Reader + 'static> Parts for ProgramParts<F, R> {
+    type Store = Sqlite;
+    type Forges = F;
+    type Reader = R;
+    type Clock = SystemClock;
+    type Ids = UniqueIds;
+}
 
 /// Opens the database, making it where there is none.
 ///
@@ -254,13 +267,13 @@ pub fn pace(config: &Config, role: Role) -> Pace {
 ///
 /// # Errors
 /// Exit 2 for configuration that cannot be used, exit 3 for what cannot be opened.
-pub async fn house<R: Reader>(
+pub async fn service_context<R: Reader + 'static>(
     config: &Config,
     environment: &Environment,
     store: Sqlite,
     reader: R,
     temp: &Path,
-) -> Result<ServedHouse<R>, CliError> {
+) -> Result<ServedContext<R>, CliError> {
     // Not the opened store's: that may be a copy, which has no key and no mirrors beside it.
     let folder = config.store.database()?.parent().unwrap_or(Path::new(".")).to_owned();
     let (mut forges, mut repositories) = (BTreeMap::new(), BTreeMap::new());
@@ -270,7 +283,7 @@ pub async fn house<R: Reader>(
             .map_err(|error| CliError::usage("bad_value", format!("forge.{name}.repositories: {error}")))?;
         repositories.insert(name.clone(), wanted);
     }
-    Ok(House {
+    Ok(ServiceContext {
         forges: GitHubs(forges),
         reader,
         clock: SystemClock,

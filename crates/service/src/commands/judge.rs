@@ -3,14 +3,14 @@
 
 use truing_core::id::{CommentId, FindingId, Topic};
 use truing_core::port::{
-    Clock, CommentKind, Conversation as _, Forge as _, ForgeError, Origin, PrState, PullRequest, Repository,
-    Told, read_only,
+    Clock as _, CommentKind, Conversation as _, Forge as _, ForgeError, Origin, PrState, PullRequest,
+    Repository, Told, read_only,
 };
 use truing_core::publish::{Item, Producer};
 use truing_forge::github::{Author, GitHub, PullComment};
 
 use super::{Asked, SETTLED, TOO_OLD, Unserved};
-use crate::House;
+use crate::{Parts, ServiceContext};
 
 /// What it turns out to be.
 pub(super) enum Verdict {
@@ -44,18 +44,15 @@ impl From<Author> for By {
 }
 
 /// Asks the forge what it is, and what whoever asks may do.
-pub(super) async fn judge<S, W, R, C, I>(
-    house: &House<S, W, R, C, I>,
+pub(super) async fn judge<P: Parts>(
+    context: &ServiceContext<P>,
     github: &GitHub,
     told: &Told,
     (repository, known): (&mut Repository, &[(Item, CommentId)]),
-) -> Result<Verdict, Unserved>
-where
-    C: Clock,
-{
+) -> Result<Verdict, Unserved> {
     match &told.origin {
         Origin::Comment { kind, id } => {
-            judge_comment(house, github, told, (*kind, *id), (repository, known)).await
+            judge_comment(context, github, told, (*kind, *id), (repository, known)).await
         }
         Origin::Check { account, login } => {
             let author = Author { id: *account, login: login.clone(), is_person: true };
@@ -135,26 +132,23 @@ async fn find_pull(
 }
 
 /// A comment, as it reads now.
-async fn judge_comment<S, W, R, C, I>(
-    house: &House<S, W, R, C, I>,
+async fn judge_comment<P: Parts>(
+    context: &ServiceContext<P>,
     github: &GitHub,
     told: &Told,
     of: (CommentKind, u64),
     (repository, known): (&mut Repository, &[(Item, CommentId)]),
-) -> Result<Verdict, Unserved>
-where
-    C: Clock,
-{
+) -> Result<Verdict, Unserved> {
     let comment = match find_comment(github, told, of, repository).await {
         Ok(Some(comment)) if comment.number == told.pr.number => comment,
         Ok(_) => return Ok(Verdict::Ignore("it is not on that pull request".into())),
-        Err(ForgeError::NotFound { .. }) if house.clock.now() - told.at < SETTLED => {
+        Err(ForgeError::NotFound { .. }) if context.clock.now() - told.at < SETTLED => {
             return Err(Unserved::NotYet);
         }
         Err(ForgeError::NotFound { .. }) => return Ok(Verdict::Ignore("it is gone".into())),
         Err(error) => return Err(error.into()),
     };
-    if house.clock.now() - comment.created > TOO_OLD {
+    if context.clock.now() - comment.created > TOO_OLD {
         return Ok(Verdict::Ignore("it is too old".into()));
     }
     let Some(asked) = Asked::parse(&comment.body) else {

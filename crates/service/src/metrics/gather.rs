@@ -8,13 +8,13 @@ use rustix::param::page_size;
 use rustix::time::{ClockId, clock_gettime};
 use truing_core::id::Millis;
 use truing_core::ledger::LevelKind;
-use truing_core::port::{Clock, Operations};
+use truing_core::port::Clock as _;
 use truing_forge::github::GitHub;
 use truing_store::Census;
 
 use super::Metrics;
 use crate::sweep::Swept;
-use crate::{Forges, House};
+use crate::{Forges as _, Parts, ServiceContext};
 
 /// How long a scrape waits for the store: Prometheus gives up after ten seconds.
 const STORE_TIME: Duration = Duration::from_secs(2);
@@ -22,7 +22,7 @@ const STORE_TIME: Duration = Duration::from_secs(2);
 /// The words of a slot's state.
 const STATES: [&str; 4] = ["idle", "waiting", "leased", "held"];
 
-impl<S: Operations, W: Forges, R, C: Clock, I> House<S, W, R, C, I> {
+impl<P: Parts> ServiceContext<P> {
     /// The answer to a scrape. `looked` is when the scheduler last looked.
     pub async fn scrape(&self, looked: Millis) -> String {
         let (metrics, now) = (&self.metrics, self.clock.now());

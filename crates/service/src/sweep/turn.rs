@@ -4,15 +4,15 @@ use std::collections::HashMap;
 
 use truing_core::id::{Key, Millis, PrId, Span};
 use truing_core::port::{
-    Clock, CommentKind, Described, ForgeError, Mark, Marked, Origin, Records, Repository, Revision, Slots,
-    StoreError, Told, Watchlist,
+    Clock as _, CommentKind, Described, ForgeError, Mark, Marked, Origin, Records as _, Repository, Revision,
+    Slots, StoreError, Told, Watchlist,
 };
 use truing_core::slot::{Hold, Loop, Slot, State};
 use truing_forge::github::{GitHub, Listing, OpenPull, PullComment};
 
 use super::{Failed, Task, Watched};
-use crate::House;
 use crate::commands::Asked;
+use crate::{Parts, ServiceContext};
 
 /// Comments are listed again from so long before the newest that was seen: a list made at once may miss some.
 const OVERLAP: Span = Span::minutes(2);
@@ -26,38 +26,30 @@ impl Watched {
     ///
     /// # Errors
     /// [`Failed`]; what was marked until then stays so.
-    pub(super) async fn turn<S, W, R, C, I>(
+    pub(super) async fn turn<P: Parts>(
         &mut self,
-        house: &House<S, W, R, C, I>,
+        context: &ServiceContext<P>,
         github: &GitHub,
         task: &mut Task,
         calls: &mut u64,
-    ) -> Result<(), Failed>
-    where
-        S: Slots + Records + Watchlist,
-        C: Clock,
-    {
-        if !self.find(house, github, task, calls).await? {
+    ) -> Result<(), Failed> {
+        if !self.find(context, github, task, calls).await? {
             return Ok(());
         }
         let repository = &task.repository;
         github.open_pulls(&repository.name, &mut self.pulls, calls).await?;
-        self.mark(house, repository).await?;
-        self.hear(house, github, repository, calls).await
+        self.mark(context, repository).await?;
+        self.hear(context, github, repository, calls).await
     }
 
     /// Learns what the repository is called now. False: there is nothing to look at.
-    async fn find<S, W, R, C, I>(
+    async fn find<P: Parts>(
         &mut self,
-        house: &House<S, W, R, C, I>,
+        context: &ServiceContext<P>,
         github: &GitHub,
         task: &mut Task,
         calls: &mut u64,
-    ) -> Result<bool, Failed>
-    where
-        S: Watchlist,
-        C: Clock,
-    {
+    ) -> Result<bool, Failed> {
         let id = task.repository.id.clone();
         let found = match &task.listed {
             Some(seen) => Ok(seen.clone()),
@@ -75,7 +67,7 @@ impl Watched {
             }
         };
         let repository = &mut task.repository;
-        let now = house.clock.now();
+        let now = context.clock.now();
         let seen = match found {
             Ok(seen) => seen,
             Err(ForgeError::NotFound { .. }) => {
@@ -84,7 +76,7 @@ impl Watched {
                 }
                 repository.gone = repository.gone.or(Some(now));
                 *self = Self { gone_asked: Some(now), ..Self::default() };
-                house.store.remember(std::slice::from_ref(repository)).await?;
+                context.store.remember(std::slice::from_ref(repository)).await?;
                 return Ok(false);
             }
             Err(error) => return Err(error.into()),
@@ -93,21 +85,18 @@ impl Watched {
             tracing::info!(from = %repository.name, to = %seen.name, "the repository was renamed or transferred");
         }
         (repository.name, repository.gone, self.gone_asked) = (seen.name, None, None);
-        house.store.remember(std::slice::from_ref(repository)).await?;
+        context.store.remember(std::slice::from_ref(repository)).await?;
         // In an archived one nobody can comment; one that got another name may be wanted no more.
-        Ok(!seen.archived && house.repositories.has(&repository.forge, &repository.name))
+        Ok(!seen.archived && context.repositories.has(&repository.forge, &repository.name))
     }
 
     /// Marks what is open and was not looked at as it is, and what rests but is not open any more.
-    async fn mark<S, W, R, C, I>(
+    async fn mark<P: Parts>(
         &mut self,
-        house: &House<S, W, R, C, I>,
+        context: &ServiceContext<P>,
         repository: &Repository,
-    ) -> Result<(), Failed>
-    where
-        S: Slots + Records + Watchlist,
-    {
-        let (store, Self { pulls, roused, .. }) = (&house.store, self);
+    ) -> Result<(), Failed> {
+        let (store, Self { pulls, roused, .. }) = (&context.store, self);
         if let Some(other) = pulls.items().find(|pull| pull.repository != repository.id) {
             let what = format!("{}: it is repository {} by now", repository.name, other.repository);
             return Err(ForgeError::Moved { what }.into());
@@ -141,7 +130,7 @@ impl Watched {
             }
         }
         for batch in marks.chunks(BATCH) {
-            let marked = store.mark(batch, &house.limits).await;
+            let marked = store.mark(batch, &context.limits).await;
             if marked != Ok(Marked::All) {
                 roused.clear(); // a later sweep rouses them again
             }
@@ -158,16 +147,13 @@ impl Watched {
     }
 
     /// Remembers the commands in comments since the last turn.
-    async fn hear<S, W, R, C, I>(
+    async fn hear<P: Parts>(
         &mut self,
-        house: &House<S, W, R, C, I>,
+        context: &ServiceContext<P>,
         github: &GitHub,
         repository: &Repository,
         calls: &mut u64,
-    ) -> Result<(), Failed>
-    where
-        S: Slots + Watchlist,
-    {
+    ) -> Result<(), Failed> {
         let since = Millis(repository.cursor.0.saturating_sub(OVERLAP.0));
         for (kind, comments) in CommentKind::ALL.into_iter().zip(&mut self.comments) {
             match github.comments_since(&repository.name, (kind, since), comments, calls).await {
@@ -180,7 +166,7 @@ impl Watched {
             }
         }
         let mut told = Vec::new();
-        let at = house.store.now().await?;
+        let at = context.store.now().await?;
         for comment in self.comments.iter().flat_map(Listing::items) {
             // What was written before and only edited now was looked at when it was new. What was written before
             // and is as it was may have been missing from the list; not for long, and served ones are forgotten.
@@ -197,7 +183,7 @@ impl Watched {
         }
         let until = read_until(&self.comments);
         if until.is_some_and(|until| until > repository.cursor) || !told.is_empty() {
-            house.store.tell(&told, repository, until).await?;
+            context.store.tell(&told, repository, until).await?;
         }
         Ok(())
     }

@@ -102,13 +102,13 @@ async fn serve(
     let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
     // The lock is ours: what is in there was left by a server that was killed.
     let temp = wiring::cleared_temp(path)?;
-    let house = tokio::select! {
-        house = wiring::house(config, &context.environment, store, reader, &temp) => house?,
+    let shared = tokio::select! {
+        shared = wiring::service_context(config, &context.environment, store, reader, &temp) => shared?,
         // A git that hangs is not waited for.
         told = signals.next() => return Ok(exit(told)),
     };
-    let sinks = wiring::sinks(&config.notify, &context.environment, &house.metrics)?;
-    let operations = house.store.clone();
+    let sinks = wiring::sinks(&config.notify, &context.environment, &shared.metrics)?;
+    let operations = shared.store.clone();
     let (listener, address) = bound(config.server.listen, "`--listen ADDR`").await?;
     let apart = match config.server.metrics {
         Some(wanted) => Some(bound(wanted, "`server.metrics_listen`").await?),
@@ -162,12 +162,13 @@ async fn serve(
         std::future::pending().await
     });
     telling.spawn(async move { keep_telling(&operations, &sinks, every).await });
-    let (store, keep) = (house.store.clone(), wiring::keep(&config.retention));
+    let (store, keep) = (shared.store.clone(), wiring::keep(&config.retention));
     telling.spawn(async move { housekeeping::run(&store, keep).await });
-    let house = Arc::new(house);
+    let shared = Arc::new(shared);
     let metrics = apart.map(|(listener, _)| listener);
-    let service = Service { house: Arc::clone(&house), pace: wiring::pace(config, role), ingress, metrics };
-    let jobs = if role.works() { Some(Calendars::new(config, &context.environment, &house)?) } else { None };
+    let service =
+        Service { context: Arc::clone(&shared), pace: wiring::pace(config, role), ingress, metrics };
+    let jobs = if role.works() { Some(Calendars::new(config, &context.environment, &shared)?) } else { None };
     let (quit, quitting) = watch::channel(false);
     let mut ends = stop.clone();
     let stop = async move { drop(stop.wait_for(|told| !told.is_empty()).await) };
@@ -183,7 +184,7 @@ async fn serve(
     };
     let running = async {
         if let Some(jobs) = &jobs {
-            Box::pin(jobs.calendar(&house).run((&house.store, &house.metrics), every, quitting)).await;
+            Box::pin(jobs.calendar(&shared).run((&shared.store, &shared.metrics), every, quitting)).await;
         }
     };
     // Jobs give their leases back when the first signal comes.

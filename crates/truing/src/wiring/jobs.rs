@@ -14,11 +14,11 @@ use truing_service::jobs::JobRun;
 use truing_upstream::archives::Archives;
 use truing_upstream::index::Index;
 
-use super::{ServedHouse, agent, mirrors, open_store, verify};
+use super::{ServedContext, agent, mirrors, open_store, verify};
 use crate::cli::error::CliError;
 use crate::cli::sync::{cache, index_of};
 
-/// What the jobs of a server need beside its house: an index each, and where archives are.
+/// What the jobs of a server need beside its context: an index each, and where archives are.
 #[derive(Debug)]
 pub struct Calendars<'a> {
     jobs: Vec<Served<'a>>,
@@ -46,12 +46,12 @@ impl<'a> Calendars<'a> {
     pub fn new(
         config: &'a Config,
         environment: &Environment,
-        house: &ServedHouse<ChildReader>,
+        context: &ServedContext<ChildReader>,
     ) -> Result<Self, CliError> {
         let wanted = config.jobs.iter().filter(|(_, job)| job.cron.is_some());
         let mut jobs = Vec::new();
         for (name, job) in wanted {
-            if job.repo.is_none() || !house.forges.0.contains_key(&job.forge) {
+            if job.repo.is_none() || !context.forges.0.contains_key(&job.forge) {
                 let message = format!(
                     "sync.{name}.cron is set, and its repository is not, or [forge.{}] is not",
                     job.forge
@@ -74,22 +74,22 @@ impl<'a> Calendars<'a> {
     }
 
     /// When they run.
-    pub fn calendar<'b>(&'b self, house: &'b ServedHouse<ChildReader>) -> Calendar<'b> {
+    pub fn calendar<'b>(&'b self, context: &'b ServedContext<ChildReader>) -> Calendar<'b> {
         let run = |Served { name, job, index, porter, locker, verifier }: &'b Served<'a>| {
             Some(JobRun {
                 name,
                 job,
                 repo: job.repo.as_deref()?,
-                forge: house.forges.0.get(&job.forge)?,
-                git: &house.git,
+                forge: context.forges.0.get(&job.forge)?,
+                git: &context.git,
                 mirrors: &self.mirrors,
                 index,
                 archives: &self.archives,
-                reader: &house.reader,
+                reader: &context.reader,
                 porter: porter.as_ref(),
                 locker: locker.as_ref(),
                 verifier: verifier.as_ref(),
-                limits: &house.limits,
+                limits: &context.limits,
                 heartbeat: self.heartbeat,
                 dry_run: false,
             })

@@ -7,6 +7,7 @@
 //! The store is the real one, and so is the client, which speaks HTTP to the fake forge; git is git. Only the
 //! clock is by hand: it goes straight to the next instant at which something is due.
 
+use crate::support::site::TestParts;
 use crate::support::{change, deliver, folder, ports, watch};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -30,7 +31,7 @@ use truing_git::{Git, GitOptions};
 use truing_loops::checkout::Rules;
 use truing_loops::machine::UniqueIds;
 use truing_loops::slots::step;
-use truing_service::House;
+use truing_service::ServiceContext;
 use truing_service::commands::Commands;
 use truing_service::scheduler::Scheduler;
 use truing_service::worker::take;
@@ -86,11 +87,11 @@ struct Scene {
     at: Millis,
 }
 
-type Faulty = House<FaultyStore, FaultyForges, FaultyReader, Hand, UniqueIds>;
+type Faulty = ServiceContext<TestParts<FaultyStore, FaultyForges, FaultyReader, Hand>>;
 
 /// One process of the service.
 struct Process {
-    house: Arc<Faulty>,
+    context: Arc<Faulty>,
     script: Arc<Script>,
     /// Does it serve the commands of comments?
     obeys: bool,
@@ -174,7 +175,7 @@ impl Lane {
         let given_up = story.review == Review::GivenUp;
         let limits = Limits::default();
         let reader = BreakableReader { inner: self.reader.clone(), broken: AtomicBool::new(given_up) };
-        let house = House {
+        let context = ServiceContext {
             store: FaultyStore { inner, script: script.clone() },
             forges: FaultyForges {
                 inner: forges,
@@ -199,7 +200,7 @@ impl Lane {
             wake: truing_service::scheduler::Wake::default(),
             step_time: truing_service::worker::STEP_TIME,
         };
-        Process { house: Arc::new(house), script, obeys: story.review == Review::Dismissed }
+        Process { context: Arc::new(context), script, obeys: story.review == Review::Dismissed }
     }
 
     /// The delivery of the change that was just made.
@@ -230,7 +231,7 @@ impl Lane {
             let first = view.inline().find(|comment| comment.author == BOT).unwrap().id;
             self.repo.reply(number, "ada", first, "/dismiss as agreed").await.unwrap();
         }
-        process.house.store.inner.backup(&records).await.unwrap();
+        process.context.store.inner.backup(&records).await.unwrap();
         let statuses = self.repo.pull(number).await.unwrap().statuses;
         Scene {
             story,
@@ -263,13 +264,13 @@ impl Lane {
         if story.review == Review::GivenUp {
             let lives_on = fault.is_some_and(|fault| fault.mode == Mode::AnswerLost);
             self.check_told(*number, *before, !lives_on).await?;
-            process.house.reader.inner.broken.store(false, Ordering::SeqCst);
-            step(&process.house.store, key, Command::Retry, &process.house.limits).await.unwrap();
+            process.context.reader.inner.broken.store(false, Ordering::SeqCst);
+            step(&process.context.store, key, Command::Retry, &process.context.limits).await.unwrap();
             process.run(&self.clock).await?;
         }
         let reads = reads + process.script.reads();
         let view = self.repo.pull(*number).await.unwrap();
-        self.check_records(&process.house.store.inner, key, &view).await?;
+        self.check_records(&process.context.store.inner, key, &view).await?;
         Ok(Played { picture: self.picture(&view, *before), calls, reads })
     }
 
@@ -294,7 +295,7 @@ impl Lane {
             reads = process.script.reads();
             drop(process);
             process = self.start(*story, None, records);
-            process.house.end_old_leases().await.unwrap();
+            process.context.end_old_leases().await.unwrap();
             if !accepted {
                 // Nobody answered 202: the forge, a person or the sweep sends it again.
                 process.deliver(delivery).await;
@@ -353,7 +354,7 @@ impl Lane {
 impl Process {
     /// Hands a delivery to the service's own routes.
     async fn deliver(&self, delivery: &Delivery) -> StatusCode {
-        hand_over(&self.house, (FORGE, SECRET), delivery).await
+        hand_over(&self.context, (FORGE, SECRET), delivery).await
     }
 
     /// Does whatever is due, and moves the clock to what is due next, until nothing is (slots may be parked), or
@@ -362,20 +363,21 @@ impl Process {
         for _ in 0..MAX_STEPS {
             if self.obeys {
                 // What could not be served is served in the next turn.
-                let _ = Commands::default().look(&self.house).await;
+                let _ = Commands::default().look(&self.context).await;
             }
-            let unheard = self.obeys && !self.house.store.inner.unserved(FORGE, 1).await.unwrap().is_empty();
-            let leases = Scheduler::new(Places::of(1)).look(&self.house).await.unwrap_or_default();
+            let unheard =
+                self.obeys && !self.context.store.inner.unserved(FORGE, 1).await.unwrap().is_empty();
+            let leases = Scheduler::new(Places::of(1)).look(&self.context).await.unwrap_or_default();
             let idle = leases.is_empty();
             for lease in leases {
                 let run = RunRef { id: UniqueIds.run(), key: lease.key.clone(), token: lease.token };
                 // What could not be recorded is the next lease's to mend.
-                let _ = take(&self.house, &lease, &run).await;
+                let _ = take(&self.context, &lease, &run).await;
             }
             if self.script.is_dead() {
                 return Ok(());
             }
-            let slots = self.house.store.inner.list().await.unwrap();
+            let slots = self.context.store.inner.list().await.unwrap();
             match slots.iter().filter_map(|slot| slot.wakes_at()).min() {
                 _ if unheard => {}
                 None if slots.iter().all(|slot| slot.state == State::Held { why: Hold::Parked }) => {

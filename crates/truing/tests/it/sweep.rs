@@ -16,25 +16,24 @@ use truing::wiring::{GitHubs, ThreadedReader};
 use truing_core::id::Key;
 use truing_core::port::Slots as _;
 use truing_core::slot::Slot;
-use truing_loops::machine::UniqueIds;
-use truing_service::House;
+use truing_service::ServiceContext;
 use truing_service::commands::Commands;
 use truing_service::sweep::Sweep;
 use truing_store::Sqlite;
 
 use change::{FOUND, NEW, STAY};
-use site::{Opened, Running, Site, Warp, limits};
+use site::{Opened, Running, Site, TestParts, Warp, limits};
 
-type TestHouse = House<Sqlite, GitHubs, ThreadedReader, Warp, UniqueIds>;
+type TestContext = ServiceContext<TestParts<Sqlite, GitHubs, ThreadedReader, Warp>>;
 
 /// The period of the sweeps here.
 const EVERY: Duration = Duration::from_mins(5);
 
-/// A sweep and the house that it looks after, without a service.
+/// A sweep and the context that it looks after, without a service.
 struct Swept {
     sweep: Sweep,
     commands: Commands,
-    house: TestHouse,
+    context: TestContext,
 }
 
 impl Swept {
@@ -43,13 +42,13 @@ impl Swept {
     }
 
     fn on(site: &Site, store: Sqlite) -> Self {
-        let house = site.house(store, site.forges(), limits());
-        Self { sweep: Sweep::new(EVERY), commands: Commands::default(), house }
+        let context = site.context(store, site.forges(), limits());
+        Self { sweep: Sweep::new(EVERY), commands: Commands::default(), context }
     }
 
     /// Looks until there is nothing more to look at now.
     async fn look(&mut self) {
-        while self.sweep.look(&self.house).await {}
+        while self.sweep.look(&self.context).await {}
     }
 
     /// The next round, a period later.
@@ -61,11 +60,11 @@ impl Swept {
     /// A round, and whatever comments ask for.
     async fn obey(&mut self, site: &Site) {
         self.round(site).await;
-        self.commands.look(&self.house).await.unwrap();
+        self.commands.look(&self.context).await.unwrap();
     }
 
     async fn slot(&self, key: &Key) -> Slot {
-        self.house.store.load(std::slice::from_ref(key)).await.unwrap().remove(0)
+        self.context.store.load(std::slice::from_ref(key)).await.unwrap().remove(0)
     }
 
     async fn state(&self, key: &Key) -> String {

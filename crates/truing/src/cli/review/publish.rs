@@ -23,7 +23,7 @@ use truing_loops::memory::Kept;
 use truing_loops::review::Stopped;
 use truing_loops::slots::StepError;
 use truing_loops::text::counted;
-use truing_service::House;
+use truing_service::ServiceContext;
 use truing_service::by_hand::{self, NotLeased};
 use truing_service::worker::work;
 use truing_service::writes::{Comment, Watched, Write, Writes};
@@ -33,7 +33,7 @@ use super::text::{filled, visible};
 use crate::cli::error::CliError;
 use crate::cli::output::Output;
 use crate::cli::target::{actor, at_work, instant, rehearsal, store_error, switched_on};
-use crate::wiring;
+use crate::wiring::{self, ProgramParts};
 
 /// Leases that one command takes because the head moved or somebody else was ahead.
 const MAX_ROUNDS: u32 = 3;
@@ -97,21 +97,22 @@ impl Publishing<'_> {
         let limits = wiring::limits(&self.config.review, self.config.server.lease);
         let store = if self.dry_run { rehearsal(&store, temp.path(), &key).await? } else { store };
         let reader = wiring::child_reader(&self.config.rules, &self.config.sandbox)?;
-        let house = wiring::house(self.config, self.environment, store, reader, temp.path()).await?;
-        if !house.repositories.has(&self.id.forge, self.repo) {
+        let context =
+            wiring::service_context(self.config, self.environment, store, reader, temp.path()).await?;
+        if !context.repositories.has(&self.id.forge, self.repo) {
             let message = format!("{} is not in forge.{}.repositories", self.repo, self.id.forge);
             return Err(
                 CliError::refused("not_chosen", message).hint("add it there, or review it without --publish")
             );
         }
         let (rehearsal, writes) = (self.dry_run, writes.clone());
-        let house = house.with_forges(|inner| Watched { inner, rehearsal, writes });
-        self.announce(&house.store, &key).await?;
+        let context = context.with_forges::<ProgramParts<_, _>>(|inner| Watched { inner, rehearsal, writes });
+        self.announce(&context.store, &key).await?;
         // Until the last lease is over: a server that starts meanwhile does not take it for a dead one's.
-        let _at_work = at_work(&house.store, &limits).await?;
-        let before = paid(&house.store, &key).await?;
-        let held = Box::pin(self.rounds(&house, &key, &limits)).await?;
-        let after = paid(&house.store, &key).await?;
+        let _at_work = at_work(&context.store, &limits).await?;
+        let before = paid(&context.store, &key).await?;
+        let held = Box::pin(self.rounds(&context, &key, &limits)).await?;
+        let after = paid(&context.store, &key).await?;
         let now = MicroUsd(after.0.saturating_sub(before.0));
         if before > MicroUsd(0) {
             // The review that is printed tells the cost of its commit, whoever paid for it.
@@ -121,7 +122,7 @@ impl Publishing<'_> {
         }
         let review = match held {
             Some(hold) => self.skipped(hold),
-            None => self.of_records(&house.store, &key).await?,
+            None => self.of_records(&context.store, &key).await?,
         };
         Ok((review, now))
     }
@@ -136,28 +137,28 @@ impl Publishing<'_> {
     }
 
     /// Leases the slot until its review is published. What it is held for instead, if it is.
-    async fn rounds<W, R>(
+    async fn rounds<F, R>(
         &self,
-        house: &House<Sqlite, W, R, SystemClock, UniqueIds>,
+        context: &ServiceContext<ProgramParts<F, R>>,
         key: &Key,
         limits: &truing_core::slot::Limits,
     ) -> Result<Option<Hold>, CliError>
     where
-        W: truing_service::Forges,
-        R: truing_core::port::Reader,
+        F: truing_service::Forges + 'static,
+        R: truing_core::port::Reader + 'static,
     {
         let name = &self.pull.name;
         let mut left = MAX_WAIT;
         for _ in 0..MAX_ROUNDS {
             let ended = loop {
-                let lease = match by_hand::lease(&house.store, key, Loop::Review, limits).await {
+                let lease = match by_hand::lease(&context.store, key, Loop::Review, limits).await {
                     Ok(lease) => lease,
-                    Err(error) => return Err(refused(&house.store, (key, name), error).await),
+                    Err(error) => return Err(refused(&context.store, (key, name), error).await),
                 };
                 let (heartbeat, token) = (self.config.server.heartbeat, lease.token);
-                let worked = work(house, lease, heartbeat, self.told.clone()).await;
+                let worked = work(context, lease, heartbeat, self.told.clone()).await;
                 if *self.told.borrow() {
-                    let run = house.store.runs(key, 1).await.map_err(store_error)?.pop();
+                    let run = context.store.runs(key, 1).await.map_err(store_error)?.pop();
                     let ended = run.filter(|run| run.token == token).and_then(|run| run.outcome);
                     self.attempts.stopped(ended.map_or(MicroUsd(0), |ended| ended.cost_micro_usd));
                 }
@@ -186,7 +187,7 @@ impl Publishing<'_> {
                 }
                 Some(Err(Stopped::Fenced(_))) => {}
                 Some(Err(Stopped::Halted)) => {
-                    switched_on(&house.store).await?;
+                    switched_on(&context.store).await?;
                     return Err(CliError::refused(
                         "killswitch_engaged",
                         "the kill switch was on for a moment",

@@ -11,7 +11,7 @@ use crate::conformance::play::Stage;
 use crate::conformance::site::secrets_of_tests;
 use crate::conformance::tree::At;
 
-/// Comments of their own that findings get at most (`Site::house`).
+/// Comments of their own that findings get at most (`Site::context`).
 const MAX_INLINE: usize = 30;
 
 /// What a pull request shows of our review.

@@ -180,10 +180,10 @@ impl Stage {
         let mut deliveries = std::mem::take(&mut self.queue);
         loop {
             let store = self.store();
-            let house = Arc::new(self.site.house(store.clone(), self.site.forges(), Limits::default()));
-            house.end_old_leases().await.unwrap();
+            let context = Arc::new(self.site.context(store.clone(), self.site.forges(), Limits::default()));
+            context.end_old_leases().await.unwrap();
             for delivery in deliveries.drain(..) {
-                let status = hand_over(&house, (FORGE, SECRET), &delivery).await;
+                let status = hand_over(&context, (FORGE, SECRET), &delivery).await;
                 if status != 202 {
                     return Err(format!("a webhook is answered by {status}"));
                 }
@@ -195,7 +195,7 @@ impl Stage {
                     self.site.clock.skip(at - now);
                 }
             };
-            settle(&house, &store, reach, || struck() > began).await?;
+            settle(&context, &store, reach, || struck() > began).await?;
             if struck() == began {
                 break;
             }

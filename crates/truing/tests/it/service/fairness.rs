@@ -41,20 +41,20 @@ fn by_repository(leases: &[Lease]) -> BTreeMap<&str, usize> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repository_with_a_thousand_due_pull_requests_takes_turns_with_one_that_has_one() {
     let site = Site::new().await;
-    let house = site.house(site.store(), site.forges(), limits());
-    mark(&house.store, "busy", 1, 1000).await;
+    let context = site.context(site.store(), site.forges(), limits());
+    mark(&context.store, "busy", 1, 1000).await;
     site.clock.skip(Span::seconds(1));
-    mark(&house.store, "calm", 2, 2).await;
+    mark(&context.store, "calm", 2, 2).await;
     site.clock.skip(Span::seconds(60));
     let mut scheduler = Scheduler::new(Places::of(3));
-    let first = scheduler.look(&house).await.unwrap();
+    let first = scheduler.look(&context).await.unwrap();
     assert_eq!(by_repository(&first), BTreeMap::from([("pr/fake/1/", 2), ("pr/fake/2/", 1)]));
-    assert_eq!(scheduler.look(&house).await.unwrap(), [], "all places are taken");
+    assert_eq!(scheduler.look(&context).await.unwrap(), [], "all places are taken");
     for lease in &first {
         scheduler.ended(lease.token);
     }
     site.clock.skip(Span::seconds(1));
-    let second = scheduler.look(&house).await.unwrap();
+    let second = scheduler.look(&context).await.unwrap();
     assert_eq!(by_repository(&second), BTreeMap::from([("pr/fake/1/", 2), ("pr/fake/2/", 1)]));
     assert!(second.iter().all(|lease| first.iter().all(|former| former.key != lease.key)));
 }
@@ -62,19 +62,19 @@ async fn a_repository_with_a_thousand_due_pull_requests_takes_turns_with_one_tha
 #[tokio::test(flavor = "multi_thread")]
 async fn an_owner_with_hundreds_of_repositories_leaves_places_to_others() {
     let site = Site::new().await;
-    let house = site.house(site.store(), site.forges(), limits());
+    let context = site.context(site.store(), site.forges(), limits());
     for repository in 10..400 {
-        mark(&house.store, "Large", repository, 1).await;
+        mark(&context.store, "Large", repository, 1).await;
     }
     site.clock.skip(Span::seconds(1));
-    mark(&house.store, "small", 1, 3).await;
+    mark(&context.store, "small", 1, 3).await;
     site.clock.skip(Span::seconds(60));
     let mut scheduler = Scheduler::new(Places { all: 4, per_owner: 2 });
-    let leases = scheduler.look(&house).await.unwrap();
+    let leases = scheduler.look(&context).await.unwrap();
     let small = leases.iter().filter(|lease| lease.key.repository() == "pr/fake/1/").count();
     assert_eq!((leases.len(), small), (4, 2), "{leases:?}");
     scheduler.ended(leases.iter().find(|lease| lease.key.repository() == "pr/fake/1/").unwrap().token);
-    let next = scheduler.look(&house).await.unwrap();
+    let next = scheduler.look(&context).await.unwrap();
     assert_eq!(by_repository(&next), BTreeMap::from([("pr/fake/1/", 1)]), "the large one has its two");
 }
 

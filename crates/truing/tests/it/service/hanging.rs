@@ -11,12 +11,12 @@ use truing_core::port::{Reader, Records as _, Slots};
 use truing_core::slot::{Command, Limits, Loop, Slot};
 use truing_git::{Git, GitOptions};
 use truing_loops::reader::ChildReader;
-use truing_service::House;
+use truing_service::ServiceContext;
 use truing_service::scheduler::Scheduler;
 use truing_service::worker::work;
 
 use crate::service::ports::{FaultyStore, Script};
-use crate::service::site::{Site, limits, until};
+use crate::service::site::{Site, TestParts, Warp, limits, until};
 
 /// How long a step may take at first. On a busy machine it may end before the program hangs: then the next one may take
 /// twice as long.
@@ -40,19 +40,17 @@ fn runs(pid: &str) -> bool {
     state.rsplit(')').next().and_then(|rest| rest.trim().chars().next()).is_some_and(|state| state != 'Z')
 }
 
-type TestHouse<R> = House<
-    truing_store::Sqlite,
-    truing::wiring::GitHubs,
-    R,
-    crate::service::site::Warp,
-    truing_loops::machine::UniqueIds,
->;
+type TestContext<R> = ServiceContext<TestParts<truing_store::Sqlite, truing::wiring::GitHubs, R, Warp>>;
 
 /// Lets workers take pull requests until a step ends because the program in this folder hangs.
-async fn held_up<R: Reader>(site: &Site, folder: &Path, house: impl Fn(Duration) -> TestHouse<R>) {
+async fn held_up<R: Reader + 'static>(
+    site: &Site,
+    folder: &Path,
+    context: impl Fn(Duration) -> TestContext<R>,
+) {
     let mut step_time = SHORT;
     loop {
-        let slot = worked(site, &format!("change{}", step_time.as_secs()), house(step_time)).await;
+        let slot = worked(site, &format!("change{}", step_time.as_secs()), context(step_time)).await;
         if let Ok(pid) = std::fs::read_to_string(folder.join("pid")) {
             return ended_with_its_children(site, pid.trim(), &slot, step_time).await;
         }
@@ -61,19 +59,21 @@ async fn held_up<R: Reader>(site: &Site, folder: &Path, house: impl Fn(Duration)
 }
 
 /// Lets a worker take a pull request, to the end of its step; its slot.
-async fn worked<R: Reader>(site: &Site, branch: &str, house: TestHouse<R>) -> Slot {
+async fn worked<R: Reader + 'static>(site: &Site, branch: &str, context: TestContext<R>) -> Slot {
     let opened = site.open(branch).await;
     let key = site.key(opened.number).await;
     let name = format!("acme/shop#{}", opened.number);
     let described = truing_core::port::Described { name, url: "https://example.com/".into(), head: None };
-    house.store.describe(&[(key.clone(), described)]).await.unwrap();
-    truing_loops::slots::step(&house.store, &key, Command::Event(Loop::Review), &house.limits).await.unwrap();
+    context.store.describe(&[(key.clone(), described)]).await.unwrap();
+    truing_loops::slots::step(&context.store, &key, Command::Event(Loop::Review), &context.limits)
+        .await
+        .unwrap();
     site.clock.skip(Span::seconds(10));
-    let leases = Scheduler::new(Places::of(9)).look(&house).await.unwrap();
+    let leases = Scheduler::new(Places::of(9)).look(&context).await.unwrap();
     let lease = leases.into_iter().find(|lease| lease.key == key).unwrap();
     let (_tell, told) = tokio::sync::watch::channel(false);
-    work(&house, lease, Duration::from_millis(100), told).await;
-    house.store.load(&[key]).await.unwrap().remove(0)
+    work(&context, lease, Duration::from_millis(100), told).await;
+    context.store.load(&[key]).await.unwrap().remove(0)
 }
 
 async fn ended_with_its_children(site: &Site, pid: &str, slot: &Slot, step_time: Duration) {
@@ -90,12 +90,12 @@ async fn a_step_that_git_holds_up_ends_in_time_with_all_its_processes() {
     let folder = tempfile::tempdir().unwrap();
     let program = hanging(folder.path(), "git", "if [ \"$1\" != fetch ]; then exec git \"$@\"; fi");
     let git = Git::new(GitOptions { program, ..GitOptions::default() }).await.unwrap();
-    let house = |step_time| House {
+    let context = |step_time| ServiceContext {
         git: git.clone(),
         step_time,
-        ..site.house(site.store(), site.forges(), limits())
+        ..site.context(site.store(), site.forges(), limits())
     };
-    held_up(&site, folder.path(), house).await;
+    held_up(&site, folder.path(), context).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,11 +103,21 @@ async fn a_step_that_the_reader_holds_up_ends_in_time_with_all_its_processes() {
     let site = Site::new().await;
     let folder = tempfile::tempdir().unwrap();
     let reader = ChildReader::new(hanging(folder.path(), "reader", ""));
-    let house = |step_time| {
-        let House {
-            store, forges, clock, ids, git, mirrors, limits, repositories, rules, max_inline, ..
-        } = site.house(site.store(), site.forges(), limits());
-        House {
+    let context = |step_time| {
+        let ServiceContext {
+            store,
+            forges,
+            clock,
+            ids,
+            git,
+            mirrors,
+            limits,
+            repositories,
+            rules,
+            max_inline,
+            ..
+        } = site.context(site.store(), site.forges(), limits());
+        ServiceContext {
             store,
             forges,
             reader: reader.clone(),
@@ -128,7 +138,7 @@ async fn a_step_that_the_reader_holds_up_ends_in_time_with_all_its_processes() {
             step_time,
         }
     };
-    held_up(&site, folder.path(), house).await;
+    held_up(&site, folder.path(), context).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -51,19 +51,19 @@ async fn a_run_that_a_newer_one_has_overtaken_changes_nothing_more() {
     store.announce(&old, Producer::Review, "another summary", &status).await.unwrap();
     let new = of("new", store.fresh_token().await.unwrap());
     store.begin(&new, &revision, Clock::now(&site.clock)).await.unwrap();
-    let house = site.house(store, site.forges(), limits());
-    let forge = house.forges.pull(&PrId::from_key(&key).unwrap(), "acme/shop").unwrap();
+    let context = site.context(store, site.forges(), limits());
+    let forge = context.forges.pull(&PrId::from_key(&key).unwrap(), "acme/shop").unwrap();
     let before = site.view(&opened).await;
     for (run, stale) in [(&old, true), (&new, false)] {
         let publisher = Publisher {
-            records: &house.store,
+            records: &context.store,
             forge: &forge,
-            clock: &house.clock,
-            ids: &house.ids,
+            clock: &context.clock,
+            ids: &context.ids,
             run,
             producer: Producer::Review,
             head: &revision.head,
-            gate: &house.gate(),
+            gate: &context.gate(),
         };
         let ended = publisher.reconcile().await;
         let fenced = matches!(ended, Err(PublishError::Store(StoreError::Fenced { .. })));

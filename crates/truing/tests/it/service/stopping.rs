@@ -105,14 +105,14 @@ async fn worked_in_vain(because: &str) -> Slot {
     let store = FaultyStore { inner: inner.clone(), script: script.clone() };
     // The lease runs out only where the store is dead.
     let lease = if because == "dead" { Span::seconds(6) } else { limits().lease };
-    let house = site.house(store, forges, Limits { debounce: Span(0), lease, ..limits() });
+    let context = site.context(store, forges, Limits { debounce: Span(0), lease, ..limits() });
     let key = site.key(1).await;
     let described = Described { name: "acme/shop#1".into(), url: "https://example.com/1".into(), head: None };
     inner.describe(&[(key.clone(), described)]).await.unwrap();
-    step(&inner, &key, Command::Event(Loop::Review), &house.limits).await.unwrap();
-    let lease = Scheduler::new(Places::of(1)).look(&house).await.unwrap().remove(0);
+    step(&inner, &key, Command::Event(Loop::Review), &context.limits).await.unwrap();
+    let lease = Scheduler::new(Places::of(1)).look(&context).await.unwrap().remove(0);
     let (tell, told) = tokio::sync::watch::channel(false);
-    tokio::join!(work(&house, lease, Duration::from_millis(20), told), async {
+    tokio::join!(work(&context, lease, Duration::from_millis(20), told), async {
         let asked = async || script.calls().contains(&"pull_request");
         until("the forge was asked", asked).await;
         match because {

@@ -178,8 +178,8 @@ async fn a_switch_that_is_turned_while_the_scheduler_looks_lets_nothing_begin() 
             script.turn_before(call, operator.clone(), on(Mode::Finish));
         }
         let store = FaultyStore { inner: operator.clone(), script: script.clone() };
-        let house = site.house(store, site.forges(), limits());
-        let leases = Scheduler::new(Places::of(1)).look(&house).await.unwrap();
+        let context = site.context(store, site.forges(), limits());
+        let leases = Scheduler::new(Places::of(1)).look(&context).await.unwrap();
         (leases.len(), script.calls())
     };
     for call in 0.. {
@@ -213,10 +213,10 @@ async fn turned_at(site: &Site, number: u64, call: Option<usize>) -> Vec<&'stati
         clock: Hand::at(truing_core::port::Clock::now(&site.clock)),
     };
     let store = FaultyStore { inner, script: script.clone() };
-    let house = site.house(store, forges, limits());
-    for lease in Scheduler::new(Places::of(1)).look(&house).await.unwrap() {
+    let context = site.context(store, forges, limits());
+    for lease in Scheduler::new(Places::of(1)).look(&context).await.unwrap() {
         let run = RunRef { id: RunId::new(format!("run-{number}")), key: key.clone(), token: lease.token };
-        drop(take(&house, &lease, &run).await.unwrap());
+        drop(take(&context, &lease, &run).await.unwrap());
     }
     script.calls()
 }
@@ -227,11 +227,11 @@ async fn a_switch_that_was_never_read_counts_as_on_and_one_that_was_stays_as_it_
     let inner = operator(&site);
     let script = Script::new(None);
     let store = FaultyStore { inner, script: script.clone() };
-    let house = site.house(store, site.forges(), limits());
+    let context = site.context(store, site.forges(), limits());
     script.set_dead(true);
-    assert!(house.switch().await.engaged().is_some());
+    assert!(context.switch().await.engaged().is_some());
     script.set_dead(false);
-    assert_eq!(house.switch().await, Switch::Off);
+    assert_eq!(context.switch().await, Switch::Off);
     script.set_dead(true);
-    assert_eq!(house.switch().await, Switch::Off, "for thirty seconds");
+    assert_eq!(context.switch().await, Switch::Off, "for thirty seconds");
 }

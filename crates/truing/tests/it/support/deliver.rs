@@ -8,28 +8,20 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use tower::ServiceExt as _;
-use truing_core::port::{Clock, Ids, Operations, Reader, Records, Slots, Watchlist};
 use truing_fakes::forge::Delivery;
 use truing_forge::webhook::HookSecret;
-use truing_service::{Forges, House, ingress};
+use truing_service::{Parts, ServiceContext, ingress};
 
 /// Hands a delivery to the service's own routes.
-pub(crate) async fn hand_over<S, W, R, C, I>(
-    house: &Arc<House<S, W, R, C, I>>,
+pub(crate) async fn hand_over<P: Parts>(
+    context: &Arc<ServiceContext<P>>,
     (forge, secret): (&str, &str),
     delivery: &Delivery,
-) -> StatusCode
-where
-    S: Slots + Records + Operations + Watchlist + 'static,
-    W: Forges + 'static,
-    R: Reader + 'static,
-    C: Clock + 'static,
-    I: Ids + 'static,
-{
+) -> StatusCode {
     let secrets = BTreeMap::from([(forge.to_owned(), HookSecret::new(secret.as_bytes()))]);
     let looked = Arc::new(AtomicI64::new(0));
     let settings = ingress::Settings::new(secrets);
-    let routes = ingress::routes(house.clone(), settings, (looked, Duration::from_secs(2)), false);
+    let routes = ingress::routes(context.clone(), settings, (looked, Duration::from_secs(2)), false);
     let mut request = Request::post(format!("/webhooks/{forge}"));
     for (name, value) in delivery.headers(secret) {
         request = request.header(name, value);

@@ -3,11 +3,11 @@
 
 use truing_core::fair::Places;
 use truing_core::id::Millis;
-use truing_core::port::{Clock, Converges, Ids, Operations, Reader, Records, RunRef, Slots};
+use truing_core::port::{Clock as _, Ids as _, RunRef};
 use truing_core::slot::{Hold, State};
 use truing_service::scheduler::Scheduler;
 use truing_service::worker::take;
-use truing_service::{Forges, House};
+use truing_service::{Parts, ServiceContext};
 use truing_store::Sqlite;
 
 /// More than pull requests need to come to rest.
@@ -15,26 +15,19 @@ const MAX_STEPS: usize = 60;
 
 /// Does whatever is due, and moves the clock to what is due next, until nothing is (slots may be parked or
 /// cancelled), or the process is dead.
-pub(crate) async fn settle<S, W, R, C, I>(
-    house: &House<S, W, R, C, I>,
+pub(crate) async fn settle<P: Parts>(
+    context: &ServiceContext<P>,
     store: &Sqlite,
     reach: impl Fn(Millis),
     is_dead: impl Fn() -> bool,
-) -> Result<(), String>
-where
-    S: Slots + Records + Operations + Converges,
-    W: Forges,
-    R: Reader,
-    C: Clock,
-    I: Ids,
-{
+) -> Result<(), String> {
     for _ in 0..MAX_STEPS {
-        let leases = Scheduler::new(Places::of(1)).look(house).await.unwrap_or_default();
+        let leases = Scheduler::new(Places::of(1)).look(context).await.unwrap_or_default();
         let idle = leases.is_empty();
         for lease in leases {
-            let run = RunRef { id: house.ids.run(), key: lease.key.clone(), token: lease.token };
+            let run = RunRef { id: context.ids.run(), key: lease.key.clone(), token: lease.token };
             // What could not be recorded is the next lease's to mend.
-            let _ = take(house, &lease, &run).await;
+            let _ = take(context, &lease, &run).await;
         }
         if is_dead() {
             return Ok(());
@@ -47,7 +40,7 @@ where
             Some(at) => reach(at),
         }
     }
-    Err(format!("not at rest after {MAX_STEPS} steps, at {:?}", house.clock.now()))
+    Err(format!("not at rest after {MAX_STEPS} steps, at {:?}", context.clock.now()))
 }
 
 /// Is there nothing more to wait for?

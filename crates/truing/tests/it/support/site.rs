@@ -1,6 +1,7 @@
 //! A forge with one repository, and the service that reviews it: real HTTP, real git, real time, short limits.
 
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -13,7 +14,7 @@ use tokio::task::JoinHandle;
 use truing::wiring::{GitHubs, ThreadedReader};
 use truing_core::fair::Places;
 use truing_core::id::{Key, Millis, PrId, Span};
-use truing_core::port::{Clock, Converges, Operations, Records, Slots, Watchlist};
+use truing_core::port::{Clock, Converges, Operations, Reader, Records, Slots, Watchlist};
 use truing_core::slot::{Command, Limits, Slot, State};
 use truing_fakes::forge::{App, Chaos, Delivery, Hook, NewPull, Options, PullView, Repo};
 use truing_fakes::repo::Commit;
@@ -25,7 +26,7 @@ use truing_git::{Git, GitOptions};
 use truing_loops::machine::{SystemClock, UniqueIds};
 use truing_loops::slots::step;
 use truing_service::ingress::Settings;
-use truing_service::{House, Pace, Role, ServeError, Service};
+use truing_service::{Forges, Pace, Parts, Role, ServeError, Service, ServiceContext};
 use truing_store::{Sqlite, Stage};
 
 use crate::support::change::{self, BOT, Picture};
@@ -58,6 +59,23 @@ impl Clock for Warp {
     fn now(&self) -> Millis {
         SystemClock.now() + Span(self.0.load(Ordering::SeqCst))
     }
+}
+
+/// The types of a service under test.
+pub(crate) struct TestParts<S, F, R, C>(PhantomData<(S, F, R, C)>);
+
+impl<S, F, R, C> Parts for TestParts<S, F, R, C>
+where
+    S: Slots + Records + Operations + Watchlist + Converges + 'static,
+    F: Forges + 'static,
+    R: Reader + 'static,
+    C: Clock + 'static,
+{
+    type Store = S;
+    type Forges = F;
+    type Reader = R;
+    type Clock = C;
+    type Ids = UniqueIds;
 }
 
 /// Waits until a condition holds.
@@ -273,13 +291,13 @@ impl Site {
     where
         S: Slots + Records + Operations + Watchlist + Converges + 'static,
     {
-        self.serve_house(self.house(store, self.forges(), limits), inner, pace, ingress).await
+        self.serve_context(self.context(store, self.forges(), limits), inner, pace, ingress).await
     }
 
-    /// Starts a service with this house, behind which is `inner`.
-    pub(crate) async fn serve_house<S>(
+    /// Starts a service with this context, behind which is `inner`.
+    pub(crate) async fn serve_context<S>(
         &self,
-        house: House<S, GitHubs, ThreadedReader, Warp, UniqueIds>,
+        context: ServiceContext<TestParts<S, GitHubs, ThreadedReader, Warp>>,
         inner: Sqlite,
         pace: Pace,
         ingress: Settings,
@@ -287,7 +305,7 @@ impl Site {
     where
         S: Slots + Records + Operations + Watchlist + Converges + 'static,
     {
-        let service = Service { house: Arc::new(house), pace, ingress, metrics: None };
+        let service = Service { context: Arc::new(context), pace, ingress, metrics: None };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let hook = format!("{url}/webhooks/{FORGE}");
@@ -304,13 +322,17 @@ impl Site {
     }
 
     /// What a worker needs.
-    pub(crate) fn house<S, W>(
+    pub(crate) fn context<S, W>(
         &self,
         store: S,
         forges: W,
         limits: Limits,
-    ) -> House<S, W, ThreadedReader, Warp, UniqueIds> {
-        House {
+    ) -> ServiceContext<TestParts<S, W, ThreadedReader, Warp>>
+    where
+        S: Slots + Records + Operations + Watchlist + Converges + 'static,
+        W: Forges + 'static,
+    {
+        ServiceContext {
             store,
             forges,
             reader: self.reader.clone(),

@@ -24,10 +24,10 @@ async fn only_the_operators_repositories_are_swept() {
     other.push("feature", Commit::new("Work").write("a.py", "breakpoint()\n")).await.unwrap();
     other.open(NewPull::of("feature")).await.unwrap();
     let mut swept = Swept::of(&site);
-    swept.house.repositories = only("Acme/*");
+    swept.context.repositories = only("Acme/*");
     swept.look().await;
     let keys = async |swept: &Swept| -> Vec<_> {
-        swept.house.store.list().await.unwrap().into_iter().map(|slot| slot.key).collect()
+        swept.context.store.list().await.unwrap().into_iter().map(|slot| slot.key).collect()
     };
     assert_eq!(keys(&swept).await, [site.key(wanted.number).await]);
 
@@ -39,8 +39,8 @@ async fn only_the_operators_repositories_are_swept() {
         swept.round(&site).await;
         assert_eq!(keys(&swept).await, [site.key(wanted.number).await]);
     }
-    assert_eq!(swept.house.swept.all(), [], "nor does anybody wait for it to be swept");
-    swept.house.repositories = Repositories::default();
+    assert_eq!(swept.context.swept.all(), [], "nor does anybody wait for it to be swept");
+    swept.context.repositories = Repositories::default();
     swept.round(&site).await;
     assert_eq!(keys(&swept).await.len(), 3, "nothing is chosen: all are");
 }
@@ -58,9 +58,9 @@ async fn webhooks_of_others_are_ignored_and_what_was_marked_before_is_not_review
     assert_eq!(swept.state(&key).await, "waiting (debounce)");
     let before = site.view(&opened).await.comments;
     let store = site.store();
-    let mut house = site.house(store.clone(), site.forges(), limits());
-    house.repositories = only("acme/other");
-    let service = site.serve_house(house, store, pace(), settings()).await;
+    let mut context = site.context(store.clone(), site.forges(), limits());
+    context.repositories = only("acme/other");
+    let service = site.serve_context(context, store, pace(), settings()).await;
     service.rest(&site.clock).await;
     let history = service.history(&key).await;
     let told = format!("not reviewed: acme/shop is not in forge.{FORGE}.repositories");

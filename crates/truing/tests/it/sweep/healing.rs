@@ -151,10 +151,10 @@ async fn a_pause_outlasts_the_sweep_and_forgets_nothing() {
     let key = site.key(opened.number).await;
     let mut swept = Swept::of(&site);
     truing_loops::slots::step(
-        &swept.house.store,
+        &swept.context.store,
         &key,
         truing_core::slot::Command::Pause,
-        &swept.house.limits,
+        &swept.context.limits,
     )
     .await
     .unwrap();
@@ -177,7 +177,7 @@ async fn when_the_kill_switch_goes_off_a_sweep_runs_at_once() {
     let key = site.key(opened.number).await;
     let mut swept = Swept::of(&site);
     swept.look().await;
-    let store = swept.house.store.clone();
+    let store = swept.context.store.clone();
     store.turn(&Turn::On { reason: None, mode: None }, "ada").await.unwrap();
     site.push_second(&mut opened).await;
     lose(&site);

@@ -23,7 +23,8 @@ async fn a_renamed_repository_is_swept_reviewed_and_called_by_its_new_name() {
     site.push_second(&mut opened).await;
     swept.round(&site).await;
     assert_eq!(swept.state(&key).await, "waiting (debounce)");
-    let described = swept.house.store.described(std::slice::from_ref(&key)).await.unwrap().remove(0).unwrap();
+    let described =
+        swept.context.store.described(std::slice::from_ref(&key)).await.unwrap().remove(0).unwrap();
     assert_eq!(described.name, "mega/store#1");
     let service = site.serve().await;
     service.rest(&site.clock).await;
@@ -62,12 +63,12 @@ async fn a_forge_that_does_not_answer_is_not_taken_for_one_that_refuses_access()
     let (service, opened) = reviewed(&site).await;
     service.stop().await;
     let key = site.key(opened.number).await;
-    let house = Swept::of(&site).house;
+    let context = Swept::of(&site).context;
     site.repo.rename("mega", "store").await.unwrap();
     site.forge.fault(Fault::once("GET", "/repositories/{id}", FaultKind::Status(502, None)).times(99));
-    let lease = by_hand::lease(&house.store, &key, Loop::Review, &limits()).await.unwrap();
-    let run = RunRef { id: house.ids.run(), key, token: lease.token };
-    let ended = worker::take(&house, &lease, &run).await.unwrap();
+    let lease = by_hand::lease(&context.store, &key, Loop::Review, &limits()).await.unwrap();
+    let run = RunRef { id: context.ids.run(), key, token: lease.token };
+    let ended = worker::take(&context, &lease, &run).await.unwrap();
     let expected = "the forge does not answer as it should";
     assert!(matches!(ended, Err(Stopped::Failed { class, .. }) if class == expected), "{ended:?}");
 }
@@ -102,10 +103,10 @@ async fn a_repository_that_is_gone_is_remembered_as_such_and_asked_for_seldom() 
     swept.look().await;
     site.repo.delete().await.unwrap();
     swept.round(&site).await;
-    let known = swept.house.store.repositories(FORGE).await.unwrap();
+    let known = swept.context.store.repositories(FORGE).await.unwrap();
     assert!(known[0].gone.is_some(), "{known:?}");
     swept.round(&site).await;
-    assert_eq!(swept.house.swept.all(), [], "nobody waits for it to be swept");
+    assert_eq!(swept.context.swept.all(), [], "nobody waits for it to be swept");
     let asked = || site.forge.calls().get("GET /repositories/{id}").copied().unwrap_or_default();
     assert_eq!(asked(), 1);
     for _ in 0..(24 * 12 - 2) {
@@ -131,7 +132,7 @@ async fn a_repository_that_is_not_listed_any_more_is_swept_until_it_is_gone() {
     // Renamed, and in no list: found by its id.
     let store = site.repo.rename("mega", "store").await.unwrap();
     swept.round(&site).await;
-    let known = swept.house.store.repositories(FORGE).await.unwrap();
+    let known = swept.context.store.repositories(FORGE).await.unwrap();
     assert_eq!((known.len(), known[0].name.as_str()), (1, store.full_name()));
 }
 
