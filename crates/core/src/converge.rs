@@ -21,7 +21,6 @@ mod again;
 mod exit;
 mod fix;
 mod gate;
-mod kept;
 mod merge;
 mod others;
 mod progress;
@@ -46,10 +45,6 @@ use crate::outcome::Coverage;
 pub use act::{Act, Answer, Candidate, Event, Problem, ProblemKind, Step, Word};
 use exit::NO_AUDITOR;
 pub use exit::{Code, Exit, Kind, no_answer};
-pub use kept::{
-    MAX_WEAKENINGS, Rewrite, Sought, Subject, Tests, Version, Weakening, WeakeningKind, alike, answers,
-    holds_code, is_test_file, is_test_side, sought, weakened,
-};
 pub use merge::{Claim, Origin};
 use merge::{Merged, merged};
 pub use others::Aside;

@@ -40,6 +40,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("truing-fakes", &["truing-core"]),
     ("truing-forge", &["truing-core", "truing-diff", "truing-git"]),
     ("truing-git", &["truing-core"]),
+    ("truing-guard", &["truing-core", "truing-diff"]),
     (
         "truing-loops",
         &[
@@ -49,6 +50,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "truing-diff",
             "truing-forge",
             "truing-git",
+            "truing-guard",
             "truing-model",
             "truing-reader",
             "truing-store",
@@ -77,7 +79,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// The crates that decide, and so see no clock, randomness, environment, file system or network.
-const PURE: &[&str] = &["truing-core", "truing-diff"];
+const PURE: &[&str] = &["truing-core", "truing-diff", "truing-guard"];
 
 /// What would bring those in, however far down.
 const IMPURE: &[&str] = &[

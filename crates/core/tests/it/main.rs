@@ -1,5 +1,4 @@
 //! What somebody wrote who had not seen the code, played against it: one program, so that it is linked once.
 
 mod identity;
-mod neutralised;
 mod policy;

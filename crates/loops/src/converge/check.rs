@@ -6,15 +6,15 @@ use std::collections::BTreeSet;
 
 use truing_agent::verify::{Scope, Verified, Verifier};
 use truing_core::RepoPath;
-use truing_core::converge::{
-    Answer, Claim, Event, Problem, ProblemKind, Rewrite, Subject, Tests, Version, Weakening, Word, alike,
-    answers, holds_code, is_test_side, sought, weakened,
-};
+use truing_core::converge::{Answer, Claim, Event, Problem, ProblemKind, Word};
 use truing_core::finding::{Category, Side};
 use truing_core::id::Sha;
 use truing_core::verification::{Checked, Verification};
 use truing_diff::parse;
 use truing_git::PrivateFolder;
+use truing_guard::{
+    Rewrite, Subject, Tests, Version, Weakening, alike, answers, holds_code, is_test_side, sought, weakened,
+};
 
 use super::audit::Audited;
 use super::fix::told_of;

@@ -78,7 +78,7 @@ impl Allowed {
     /// May this one be changed? New and other tests may, where they decide nothing that runs elsewhere.
     fn admits(&self, path: &RepoPath) -> bool {
         let Some(text) = path.as_str() else { return false };
-        let is_ours = self.paths.contains(path) || truing_core::converge::is_test_file(path);
+        let is_ours = self.paths.contains(path) || truing_guard::is_test_file(path);
         is_ours && !decides_set_up(Path::new(text)) && self.policy.judge(Action::Edit(text)).is_allowed()
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use truing_core::RepoPath;
-use truing_core::converge::{Rewrite, Version, weakened};
+use truing_guard::{Rewrite, Version, weakened};
 
 use cases::{Case, cases};
 

@@ -27,7 +27,7 @@ struct Set {
 }
 
 const GO: Set = Set {
-    text: include_str!("../../../../core/tests/data/neutralised/second/go.txt"),
+    text: include_str!("../../../../guard/tests/data/neutralised/second/go.txt"),
     check: &["go", "test", "./..."],
     toolchain: &["go", "env", "GOROOT"],
     cases: &[
@@ -42,7 +42,7 @@ const GO: Set = Set {
 };
 
 const RUST: Set = Set {
-    text: include_str!("../../../../core/tests/data/neutralised/second/rust.txt"),
+    text: include_str!("../../../../guard/tests/data/neutralised/second/rust.txt"),
     check: &["cargo", "test", "--offline", "--quiet"],
     toolchain: &["rustc", "--print", "sysroot"],
     cases: &[
@@ -57,7 +57,7 @@ const RUST: Set = Set {
 };
 
 const PYTHON: Set = Set {
-    text: include_str!("../../../../core/tests/data/neutralised/third/python.txt"),
+    text: include_str!("../../../../guard/tests/data/neutralised/third/python.txt"),
     check: &["python3", "-m", "unittest"],
     toolchain: &["python3", "-c", "import sys; print(sys.prefix)"],
     cases: &["py-setattr-sys-exit", "py-case-patch", "py-gc", "py2-str-eq", "pymake3-oneshell"],
@@ -66,7 +66,7 @@ const PYTHON: Set = Set {
 };
 
 const JAVASCRIPT: Set = Set {
-    text: include_str!("../../../../core/tests/data/neutralised/third/javascript.txt"),
+    text: include_str!("../../../../guard/tests/data/neutralised/third/javascript.txt"),
     check: &["node", "--test", "test/"],
     toolchain: &["node", "-p", "path.dirname(path.dirname(process.execPath))"],
     cases: &["js-assert-patch", "js-env-split", "js2-argv", "js2-require-main"],

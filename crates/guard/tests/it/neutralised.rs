@@ -17,9 +17,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use truing_core::RepoPath;
-use truing_core::converge::{
-    Rewrite, Subject, Tests, Version, Weakening, answers, is_test_side, sought, weakened,
-};
+use truing_guard::{Rewrite, Subject, Tests, Version, Weakening, answers, is_test_side, sought, weakened};
 
 const LANGUAGES: [(&str, &str); 4] = [
     ("python", include_str!("../data/neutralised/python.txt")),

@@ -43,7 +43,6 @@ use std::ops::Range;
 
 use truing_diff::RepoPath;
 
-use crate::line::clean;
 pub use alike::{alike, holds_code};
 pub use answers::{Sought, Tests, answers, sought};
 use claim::NewClaims;
@@ -51,6 +50,7 @@ use language::{FOLDERS, HELPERS, LANGUAGES, Language, Mark, PARTS, Place, STEMS}
 use runner::{Lists, RUNNERS};
 use scan::{Scanned, is_word, occurrences, part};
 use settings::{Settings, is_subject, settings};
+use truing_core::line::clean;
 use unit::{Unit, assertions, doubled, units};
 pub use weakening::{Subject, Weakening, WeakeningKind};
 

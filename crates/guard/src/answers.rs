@@ -17,8 +17,8 @@ use self::own::{Own, Special};
 use super::scan::{is_word, occurrences, part};
 use super::unit::literals;
 use super::{Half, MAX_BYTES, Rewrite, Subject, Version, Weakening, WeakeningKind, is_test_side};
-use crate::glob::is_bounded;
-use crate::line::clean;
+use truing_core::glob::is_bounded;
+use truing_core::line::clean;
 
 /// What the tests of a repository are, as far as it was looked for.
 #[derive(Clone, Copy, Debug, Default)]

@@ -3,8 +3,8 @@
 use truing_diff::RepoPath;
 
 use super::MAX_QUOTE;
-use crate::finding::RawFinding;
-use crate::line::clean;
+use truing_core::finding::RawFinding;
+use truing_core::line::clean;
 
 /// How a fix weakens what guards the code.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
