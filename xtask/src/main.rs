@@ -3,6 +3,8 @@
 mod bench;
 mod check;
 mod contract;
+#[cfg(test)]
+mod effects;
 mod fuzz;
 #[cfg(test)]
 mod limits;

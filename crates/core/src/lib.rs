@@ -4,6 +4,7 @@
 pub mod breaker;
 pub mod converge;
 pub mod dismissal;
+pub mod effect;
 pub mod excerpt;
 pub mod fair;
 pub mod finding;

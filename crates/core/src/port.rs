@@ -1,11 +1,12 @@
 //! The ports: what the loops need from the world, as traits with native `async fn`, used through generics.
 //!
 //! Implementations: `store` ([`Slots`], [`Records`], [`Operations`], [`Watchlist`], [`Jobs`],
-//! [`Converges`]), `forge` ([`Forge`], [`Hub`], [`Conversation`]),
+//! [`Converges`], [`EffectLog`]), `forge` ([`Forge`], [`Hub`], [`Conversation`], [`ForgeWrite`]),
 //! `reader` ([`Reader`]); wall clock and ids are made at the edge (crate `truing`), and by tests.
 
 mod converges;
 mod conversation;
+mod effects;
 mod forge_error;
 mod hub;
 mod jobs;
@@ -21,9 +22,10 @@ use serde::{Deserialize, Serialize};
 
 pub use self::converges::Converges;
 pub use self::conversation::{
-    AuditMark, CheckState, CommitCheck, Conversation, Decision, Describing, HeadRepository, LineComment,
-    LineDraft, Merge, Posted, PullHead, PullNow, ReviewDraft, ReviewEvent, ReviewThread, Said, SetLabel,
+    AuditMark, CheckState, CommitCheck, Conversation, Decision, HeadRepository, LineComment, LineDraft,
+    Merge, Posted, PullHead, PullNow, ReviewDraft, ReviewEvent, ReviewThread, Said, SetLabel,
 };
+pub use self::effects::{EffectLog, Entry, EntryState, ForgeWrite, Performed, Writer};
 pub use self::hub::{
     Actor, BranchPull, Hub, HubRepository, OwnIssue, PullActivity, PullCommit, PullDraft, PullRemark,
     PullReview, PullState, Reply, ReviewState, Writable,

@@ -2,6 +2,7 @@
 //! known again, and webhooks.
 
 pub mod capability;
+pub mod effects;
 pub mod github;
 pub mod marker;
 pub mod publisher;

@@ -10,6 +10,7 @@ mod check;
 mod describe;
 mod fix;
 pub mod gate;
+mod heard;
 pub mod local;
 pub mod lock;
 pub mod pull;
@@ -316,8 +317,8 @@ impl<S: Site> Lap<'_, S> {
 
     /// Where the run is left, if nothing is wrong and the same act is next a little later.
     fn waits(&mut self, stop: &Stop) -> Option<Left> {
-        if let Stop::Later { wait, what } = stop {
-            return Some(Left::Until(SystemClock.now() + *wait, Why::RateLimit, what.clone()));
+        if let Stop::Later { until, why, what } = stop {
+            return Some(Left::Until(*until, *why, what.clone()));
         }
         let tried = usize::try_from(self.record.put_off).unwrap_or(usize::MAX);
         let wait = PUT_OFF.get(tried).filter(|_| stop.may_pass())?;

@@ -17,15 +17,16 @@ use truing_core::converge::record::Record;
 use truing_core::converge::{Code, Exit, Kind, Run};
 use truing_core::dismissal::Dismissal;
 use truing_core::follow::record::Kind as End;
-use truing_core::id::{Key, PrId, Sha, Token, Topic, Version};
+use truing_core::id::{Key, PrId, Sha, Token, Version};
 use truing_core::markdown;
 use truing_core::port::{
-    Clock as _, Converges, Conversation, Described, Event, ForgeError, Ids as _, PullNow, Records, Slots,
-    StoreError, WriteGate, read_only,
+    Clock as _, Converges, Conversation as _, Described, Event, ForgeError, ForgeWrite as _, Ids as _,
+    PullNow, Records, Slots, StoreError, WriteGate, Writer, read_only,
 };
 use truing_core::publish::Producer;
 use truing_core::slot::{Command, Limits, Loop, Refused, State, Then, Why, Wish};
-use truing_forge::github::GitHub;
+use truing_forge::effects::Effects;
+use truing_forge::github::{GitHub, GitHubConversation};
 use truing_git::{Git, GitError, Mirror};
 use truing_loops::checkout;
 use truing_loops::checkout::Rules;
@@ -36,20 +37,18 @@ use truing_loops::review::Stopped;
 use truing_loops::slots::{StepError, step};
 use truing_loops::versions;
 use truing_loops::write_gate::StoreGate;
+use truing_store::Sqlite;
 
 use super::by_hand::{self, NotLeased};
 use super::scheduler::Lease;
 use super::worker;
 
 use listener::StopListener;
-use no_run::failed;
+use no_run::{failed, reported, unreported};
 pub(super) use no_run::give_up;
 pub use no_run::{NoPullRun, Unusable};
 pub use progress::Said;
 use progress::{AGAIN, Timeline, event, note_end, report};
-
-/// The comment with the report of a served run: one a pull request.
-const REPORT: &str = "converge/report";
 
 /// What it takes to converge on pull requests.
 pub struct Converging {
@@ -201,7 +200,8 @@ impl PullRun<'_> {
         let now = talk.now().await?;
         let url = now.url.clone();
         let ground = self.ground(&id, now).await?;
-        let (key, site) = (id.key(), self.site(&talk, &ground, &looks));
+        let key = id.key();
+        let site = self.site(self.effects(&talk, &looks, (&key, None)), &ground);
         let mut record = self.audit(None, &key, &ground).await?;
         record.state.dismiss(store.dismissals(&key).await?);
         store.keep_converge(Token(0), &record.set_aside()).await?;
@@ -237,11 +237,11 @@ impl PullRun<'_> {
     }
 
     /// All of a run. What is waited for is waited for here.
-    async fn whole<S: Records + Converges, C: Conversation>(
+    async fn whole<S: Records + Converges>(
         &self,
         store: &S,
         lease: &Lease,
-        (id, talk, now): (&PrId, &C, PullNow),
+        (id, talk, now): (&PrId, &GitHubConversation, PullNow),
         gate: &Arc<dyn WriteGate>,
         give_back: watch::Receiver<bool>,
         say: impl Fn(Said<'_>) + Sync,
@@ -261,7 +261,8 @@ impl PullRun<'_> {
         for line in words::opening(&record, most) {
             say(Said::Line(&line));
         }
-        let site = Pull { stops: Some(&listener), ..self.site(talk, &ground, gate) };
+        let effects = self.effects(talk, gate, (&lease.key, Some(lease.token)));
+        let site = Pull { stops: Some(&listener), ..self.site(effects, &ground) };
         let mut lap = self.lap(&ground, &site, record, Stint::Whole);
         let work = async {
             let told = Timeline { store, mirror: &ground.mirror, say: &say };
@@ -327,7 +328,8 @@ impl PullRun<'_> {
                 let at = SystemClock.now();
                 store.note(&[Event { at, key: lease.key.clone(), run: None, what: gone }]).await?;
                 let body = format!("## /converge: error\n\n{}{AGAIN}", markdown::fence("text", &what));
-                if let Err(error) = talk.put_comment(&Topic::new(REPORT), &body).await {
+                let effects = self.effects(&talk, &gate, (&lease.key, Some(lease.token)));
+                if let Err(error) = effects.perform(&reported(body)).await {
                     tracing::warn!(%error, "could not update the pull request");
                 }
                 Ok((Then::Idle, Some(End::Failed)))
@@ -341,18 +343,19 @@ impl PullRun<'_> {
         }
     }
 
-    async fn stepped<S: Records + Converges, C: Conversation>(
+    async fn stepped<S: Records + Converges>(
         &self,
         store: &S,
         lease: &Lease,
         id: &PrId,
-        (talk, gate): (&C, &Arc<dyn WriteGate>),
+        (talk, gate): (&GitHubConversation, &Arc<dyn WriteGate>),
     ) -> Result<Then, Stopped> {
         let settle = talk.settle();
         let of = |error: ForgeError| NoPullRun::Forge(error).stopped(settle);
         let last = store.last_converge(&lease.key).await?;
+        let effects = || self.effects(talk, gate, (&lease.key, Some(lease.token)));
         if lease.wish == Some(Wish::Stop) {
-            return self.stopped(store, lease, last, talk).await;
+            return self.stopped(store, lease, last, &effects()).await;
         }
         let now = talk.now().await.map_err(of)?;
         let ground = self.ground(id, now).await.map_err(|error| error.stopped(settle))?;
@@ -365,7 +368,7 @@ impl PullRun<'_> {
                 self.record((last, &said), &lease.key, &ground).await?
             }
         };
-        let site = self.site(talk, &ground, gate);
+        let site = self.site(effects(), &ground);
         let mut lap = self.lap(&ground, &site, record, Stint::Step);
         let told = Timeline {
             store,
@@ -401,7 +404,9 @@ impl PullRun<'_> {
         let is_shown = record.state.audits_only && record.state.exit.as_ref().is_some_and(is_review);
         if !is_shown && exit_code(&record) != Some(Code::Closed) {
             let body = report(&ground.mirror, &record).await?;
-            talk.put_comment(&Topic::new(REPORT), &body).await.map_err(of)?;
+            if let Err(error) = effects().perform(&reported(body)).await {
+                return unreported(error, settle);
+            }
         }
         record.is_told = true;
         store.keep_converge(lease.token, &record).await?;
@@ -409,12 +414,12 @@ impl PullRun<'_> {
     }
 
     /// The end of a run that a person has stopped, which the pull request is told. It can be resumed.
-    async fn stopped<S: Records + Converges, C: Conversation>(
+    async fn stopped<S: Records + Converges>(
         &self,
         store: &S,
         lease: &Lease,
         last: Option<Record>,
-        talk: &C,
+        effects: &Effects<'_, GitHubConversation, Sqlite>,
     ) -> Result<Then, Stopped> {
         let Some(mut record) = last.filter(Record::is_unfinished) else { return Ok(Then::Idle) };
         let exit = Exit::new(Code::Interrupted, STOPPED);
@@ -422,10 +427,10 @@ impl PullRun<'_> {
         record.halt(exit.clone());
         record.ended = SystemClock.now();
         store.note(&[event(&record, format!("converge: {}: {}", exit.kind().as_str(), exit.reason))]).await?;
-        let settle = talk.settle();
         let body = format!("## /converge: {}\n\n{STOPPED}.", exit.kind().as_str());
-        let told = talk.put_comment(&Topic::new(REPORT), &body).await;
-        told.map_err(|error| NoPullRun::Forge(error).stopped(settle))?;
+        if let Err(error) = effects.perform(&reported(body)).await {
+            return unreported(error, effects.forge.settle());
+        }
         record.is_told = true;
         store.keep_converge(lease.token, &record).await?;
         Ok(Then::Idle)
@@ -445,14 +450,25 @@ impl PullRun<'_> {
         StoreGate::of_run(&self.converging.crew.auditor.ledger, &lease.key, lease.token)
     }
 
-    fn site<'b, C>(&'b self, talk: &'b C, ground: &'b Ground, gate: &'b Arc<dyn WriteGate>) -> Pull<'b, C> {
+    /// What is written to the pull request under this lease; none, where nothing is written.
+    fn effects<'b>(
+        &'b self,
+        talk: &'b GitHubConversation,
+        gate: &'b Arc<dyn WriteGate>,
+        (key, token): (&Key, Option<Token>),
+    ) -> Effects<'b, GitHubConversation, Sqlite> {
+        let writer = Writer { key: key.clone(), producer: Producer::Converge, token };
+        Effects { forge: talk, log: &self.converging.crew.auditor.ledger, gate, clock: &SystemClock, writer }
+    }
+
+    fn site<'b>(&'b self, effects: Effects<'b, GitHubConversation, Sqlite>, ground: &'b Ground) -> Pull<'b> {
         let head = &ground.now.head;
         Pull {
-            talk,
+            talk: effects.forge,
+            effects,
             mirror: &ground.mirror,
             forge: self.forge.1,
             home: (&ground.home.0, &ground.home.1),
-            gate,
             onto: &ground.now.base_branch,
             event: self.config().event,
             resolves: self.config().resolve_threads,
@@ -468,13 +484,13 @@ impl PullRun<'_> {
         }
     }
 
-    fn lap<'b, C>(
+    fn lap<'b>(
         &'b self,
         ground: &'b Ground,
-        site: &'b Pull<'b, C>,
+        site: &'b Pull<'b>,
         record: Record,
         stint: Stint,
-    ) -> Lap<'b, Pull<'b, C>> {
+    ) -> Lap<'b, Pull<'b>> {
         let how = (&self.converging.crew, &ground.looks, self.config());
         Lap::new((site, &ground.mirror), how, Some(self.repo), record, stint)
     }

@@ -32,8 +32,8 @@ pub async fn run(store: &Sqlite, keep: Keep) -> Infallible {
         tick.tick().await;
         match round(store, keep, PAUSE).await {
             Ok(gone) if gone == Gone::default() => {}
-            Ok(Gone { acts, runs, events, comments, money, slots }) => {
-                tracing::info!(acts, runs, events, comments, money, slots, "forgot what is old");
+            Ok(Gone { acts, runs, effects, events, comments, money, slots }) => {
+                tracing::info!(acts, runs, effects, events, comments, money, slots, "forgot what is old");
             }
             Err(error) => tracing::error!(%error, "what is old cannot be forgotten"),
         }
@@ -47,6 +47,8 @@ pub struct Gone {
     pub acts: usize,
     /// Runs.
     pub runs: usize,
+    /// Intents of effects, and their ends.
+    pub effects: usize,
     /// Lines of history.
     pub events: usize,
     /// Comments that were served.
@@ -77,11 +79,12 @@ pub async fn round(store: &Sqlite, keep: Keep, pause: Duration) -> Result<Gone, 
         tokio::time::sleep(pause).await;
     }
     runs += all(pause, || store.forget_job_runs(before)).await?;
+    let effects = all(pause, || store.forget_effects(before)).await?;
     let events = all(pause, || store.forget_events(before)).await?;
     let comments = all(pause, || store.forget_comments(ago(commands::REMEMBERED))).await?;
     let money = all(pause, || store.forget_money(before)).await?;
     let slots = all(pause, || store.forget_closed()).await?;
-    Ok(Gone { acts, runs, events, comments, money, slots })
+    Ok(Gone { acts, runs, effects, events, comments, money, slots })
 }
 
 /// Forgets some, with a pause after each batch, until there are no more. How many.
@@ -103,14 +106,15 @@ where
 mod tests {
     use std::sync::Arc;
 
-    use truing_core::id::{Key, PrId, RunId, Sha, Token, Version};
+    use truing_core::id::{Key, PrId, RunId, Sha, Token, Topic, Version};
     use truing_core::ledger::{Ask, Level, LevelKind, Purse};
     use truing_core::money::MicroUsd;
     use truing_core::outcome::{Outcome, OutcomeKind, Runtime};
     use truing_core::port::{
-        Act, Clock, CommentKind, Event, Ledger as _, Origin, Records as _, Repository, Revision, RunRef,
-        Told, Watchlist as _,
+        Act, Clock, CommentKind, EffectLog as _, Entry, EntryState, Event, Ledger as _, Origin, Records as _,
+        Repository, Revision, RunRef, Told, Watchlist as _, Writer,
     };
+    use truing_core::publish::Producer;
     use truing_core::slot::{Hold, Slot, State};
 
     use super::*;
@@ -179,10 +183,19 @@ mod tests {
         let ask = Ask { least: MicroUsd(1), most: MicroUsd(1), expires: Millis(20) };
         store.reserve(&purse, &ask).await.unwrap();
 
+        let writer = Writer { key: key(1), producer: Producer::Converge, token: None };
+        for (topic, at) in [("old", Millis(10)), ("new", Millis(999_000))] {
+            let intent = Entry { content: String::new(), at, state: EntryState::Open { lost: 0 } };
+            assert!(store.replace_effect(&writer, &Topic::new(topic), None, Some(&intent)).await.unwrap());
+        }
+
         let keep = Keep { runs: Span::seconds(100), acts: Span::seconds(2000) };
         store.audit(&[Act::new("ada", "retry", "pr/github/1/1", "")]).await.unwrap();
         let gone = round(&store, keep, Duration::ZERO).await.unwrap();
-        assert_eq!(gone, Gone { acts: 0, runs: 597, events: 570, comments: 1, money: 1, slots: 1 });
+        assert_eq!(
+            gone,
+            Gone { acts: 0, runs: 597, effects: 1, events: 570, comments: 1, money: 1, slots: 1 }
+        );
         assert_eq!(store.unserved("github", 9).await.unwrap(), [comments[1].clone()], "it is to be served");
         store.tell(&[comments[2].clone()], &of, None).await.unwrap();
         assert_eq!(

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::sync::Mutex;
 use truing_agent::mcp::{Called, Offer, Toolset};
 use truing_config::ForgeKind;
 use truing_core::id::PrId;
@@ -27,7 +28,6 @@ use truing_store::Sqlite;
 
 use table::Tool;
 use truing_loops::write_gate::StoreGate;
-use writing::Writes;
 
 pub use own::OwnTools;
 
@@ -52,9 +52,12 @@ struct Forge {
     mirrors: PathBuf,
     /// Asked right before each write.
     gate: Arc<dyn WriteGate>,
+    /// The record of what is written.
+    store: Sqlite,
+    /// Whoever holds it writes alone.
+    writing: Mutex<()>,
     /// The repository and the branch that the server was started in, if that is one of this forge.
     here: Option<Here>,
-    writes: Writes,
 }
 
 /// A repository that was cloned here.
@@ -78,7 +81,7 @@ pub struct Parts {
     pub git: Git,
     /// Where mirrors are.
     pub mirrors: PathBuf,
-    /// Where the kill switch is.
+    /// Where the kill switch is, and the record of what is written.
     pub store: Sqlite,
     /// The repository that the server was started in.
     pub here: Option<Here>,
@@ -89,7 +92,7 @@ impl ForgeTools {
     pub fn new(parts: Parts) -> Self {
         let Parts { name, kind, github, git, mirrors, store, here } = parts;
         let gate = StoreGate::of_caller(&store);
-        let forge = Forge { name, kind, git, mirrors, gate, here, writes: Writes::default() };
+        let forge = Forge { name, kind, git, mirrors, gate, store, writing: Mutex::default(), here };
         Self { forge: Arc::new(forge), github }
     }
 

@@ -5,6 +5,7 @@ mod backup;
 mod clock;
 mod converges;
 mod dismissals;
+mod effects;
 mod fault;
 mod history;
 mod insight;

@@ -5,10 +5,12 @@
 
 use std::future::Future;
 
+use serde::Serialize;
+
 use super::{Actor, ForgeError, PullReview, PullState};
 use crate::converge::readiness::Merge as Mergeable;
 use crate::finding::Place;
-use crate::id::{CommentId, Millis, ReviewId, RunId, Sha, Span, ThreadId, Topic};
+use crate::id::{CommentId, Millis, ReviewId, RunId, Sha, Topic};
 use crate::publish::Thread;
 
 /// The heading above findings that have no place in the diff.
@@ -176,7 +178,7 @@ pub struct Said {
 }
 
 /// Which audit a review of ours tells of: in its marker.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct AuditMark {
     /// The run.
     pub run: RunId,
@@ -223,7 +225,7 @@ impl PullReview {
 }
 
 /// What a review of ours says of merging. It never approves.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub enum ReviewEvent {
     /// Nothing.
     Comment,
@@ -232,7 +234,7 @@ pub enum ReviewEvent {
 }
 
 /// A review to be posted.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct ReviewDraft {
     /// The audit that it tells of.
     pub mark: AuditMark,
@@ -247,7 +249,7 @@ pub struct ReviewDraft {
 }
 
 /// A comment on lines of the audited commit.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct LineDraft {
     /// The lines, validated against the diff.
     pub place: Place,
@@ -317,20 +319,8 @@ pub enum Posted {
     Comment(CommentId),
 }
 
-/// What became of a new description.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Describing {
-    /// It is there.
-    Done,
-    /// Somebody has changed the description since it was read: theirs stays.
-    Changed,
-}
-
-/// One pull request's side of a forge, for one producer. The implementation adds markers to what it writes and verifies
-/// them on what it reads; texts are given without.
-///
-/// Every call may be made again. One that creates first looks for what it creates; where an answer was lost
-/// ([`ForgeError::surely_undone`] is false), let [`Self::settle`] pass before.
+/// One pull request's side of a forge that reads, for one producer. The implementation verifies markers on what it
+/// reads; texts are given without. Writes are effects ([`crate::effect`]).
 pub trait Conversation: Send + Sync {
     /// The pull request now.
     fn now(&self) -> impl Future<Output = Result<PullNow, ForgeError>> + Send;
@@ -356,66 +346,6 @@ pub trait Conversation: Send + Sync {
 
     /// Who reacted with eyes to a comment in the conversation.
     fn eyes(&self, comment: &CommentId) -> impl Future<Output = Result<Vec<Actor>, ForgeError>> + Send;
-
-    /// Posts a review, unless it is there. A finding that has an open thread gets no second one: of this loop, by its topic;
-    /// of a review, at the same lines. The text names it, with a link to that thread. A finding whose place the forge
-    /// refuses goes into the text, too.
-    fn post_review(&self, draft: &ReviewDraft) -> impl Future<Output = Result<Posted, ForgeError>> + Send;
-
-    /// Says all of a review in one comment, unless the review is there after all: for one that cannot be posted.
-    fn post_as_comment(&self, draft: &ReviewDraft)
-    -> impl Future<Output = Result<Posted, ForgeError>> + Send;
-
-    /// Answers in the thread that this comment began, once a topic.
-    fn reply(
-        &self,
-        first: &CommentId,
-        topic: &Topic,
-        body: &str,
-    ) -> impl Future<Output = Result<CommentId, ForgeError>> + Send;
-
-    /// Resolves a thread.
-    fn resolve(&self, thread: &ThreadId) -> impl Future<Output = Result<(), ForgeError>> + Send;
-
-    /// Lets the conversation hold one comment of ours on this topic, with this text.
-    fn put_comment(
-        &self,
-        topic: &Topic,
-        body: &str,
-    ) -> impl Future<Output = Result<CommentId, ForgeError>> + Send;
-
-    /// Lets the diff have one comment of ours on this topic, with this text. A new one is at this place of this commit; one
-    /// whose lines have changed since counts as gone.
-    fn put_line_comment(
-        &self,
-        commit: &Sha,
-        place: &Place,
-        topic: &Topic,
-        body: &str,
-    ) -> impl Future<Output = Result<CommentId, ForgeError>> + Send;
-
-    /// Asks the forge to merge the base branch into the branch, if that is still at `head`; it does so after it has
-    /// answered. Nothing but a merge commit comes of it.
-    fn update_branch(&self, head: &Sha) -> impl Future<Output = Result<(), ForgeError>> + Send;
-
-    /// Says exactly this, without marker, because a bot takes no other text; unless we have said it at that time, by the
-    /// forge's clock, or later.
-    fn trigger(&self, text: &str, since: Millis) -> impl Future<Output = Result<Said, ForgeError>> + Send;
-
-    /// Asks somebody for a review. Success is no proof: GitHub takes some names of its own bots and does nothing.
-    fn request_review(&self, login: &str) -> impl Future<Output = Result<(), ForgeError>> + Send;
-
-    /// Makes it ready for review, whoever opened it. One that is ready stays so; a closed one is refused
-    /// ([`ForgeError::Rejected`]).
-    fn mark_ready(&self) -> impl Future<Output = Result<(), ForgeError>> + Send;
-
-    /// Gives it a new description in place of the one that was `read` ([`PullNow::body`]). Our marker in it stays. What
-    /// somebody writes between the look and the change is lost: forges take no condition with it.
-    fn describe(&self, read: &str, body: &str)
-    -> impl Future<Output = Result<Describing, ForgeError>> + Send;
-
-    /// How long something whose creation was not answered may stay unseen.
-    fn settle(&self) -> Span;
 
     /// The longest text without its marker, in UTF-16 units.
     fn longest_body(&self) -> usize;

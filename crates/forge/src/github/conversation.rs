@@ -1,21 +1,22 @@
-//! A pull request at GitHub, for a loop that audits and fixes it: [`Conversation`]. What is looked at is in `looking`,
-//! reviews in `reviewing`, what else is said in `saying`, what changes the pull request itself in `changing`.
+//! A pull request at GitHub, for a loop that audits and fixes it: [`Conversation`], and its writes, `ForgeWrite`, in
+//! `effects`. What is looked at is in `looking`, reviews in `reviewing`, what else is said in `saying`, what changes the
+//! pull request itself in `changing`.
 //!
 //! Whatever is believed of a text has a marker that verifies, in a text by one of our accounts.
 
 mod bodies;
 mod changing;
+mod effects;
 mod looking;
 mod reviewing;
 mod saying;
 
 use std::sync::Arc;
 
-use truing_core::finding::Place;
-use truing_core::id::{CommentId, Millis, PrId, Sha, Span, ThreadId, Topic};
+use truing_core::id::{CommentId, PrId, Sha, Topic};
 use truing_core::port::{
-    Actor, CommitCheck, Conversation, Describing, ForgeError, Hub as _, Merge, Posted, PullNow, PullReview,
-    ReviewDraft, ReviewThread, Said, SetLabel, WriteGate,
+    Actor, CommitCheck, Conversation, ForgeError, Hub as _, Merge, PullNow, PullReview, ReviewThread, Said,
+    SetLabel, WriteGate,
 };
 use truing_core::publish::Producer;
 
@@ -98,60 +99,6 @@ impl Conversation for GitHubConversation {
 
     async fn eyes(&self, comment: &CommentId) -> Result<Vec<Actor>, ForgeError> {
         self.list_eyes(comment).await
-    }
-
-    async fn post_review(&self, draft: &ReviewDraft) -> Result<Posted, ForgeError> {
-        self.send_review(draft).await
-    }
-
-    async fn post_as_comment(&self, draft: &ReviewDraft) -> Result<Posted, ForgeError> {
-        self.say_review(draft).await
-    }
-
-    async fn reply(&self, first: &CommentId, topic: &Topic, body: &str) -> Result<CommentId, ForgeError> {
-        self.answer(first, topic, body).await
-    }
-
-    async fn resolve(&self, thread: &ThreadId) -> Result<(), ForgeError> {
-        self.pull.set_resolved(thread, true).await
-    }
-
-    async fn put_comment(&self, topic: &Topic, body: &str) -> Result<CommentId, ForgeError> {
-        self.say_once(topic, body).await
-    }
-
-    async fn put_line_comment(
-        &self,
-        commit: &Sha,
-        place: &Place,
-        topic: &Topic,
-        body: &str,
-    ) -> Result<CommentId, ForgeError> {
-        self.say_once_on(commit, place, (topic, body)).await
-    }
-
-    async fn trigger(&self, text: &str, since: Millis) -> Result<Said, ForgeError> {
-        self.say_exactly(text, since).await
-    }
-
-    async fn request_review(&self, login: &str) -> Result<(), ForgeError> {
-        self.request(login).await
-    }
-
-    async fn update_branch(&self, head: &Sha) -> Result<(), ForgeError> {
-        self.merge_base_into(head).await
-    }
-
-    async fn mark_ready(&self) -> Result<(), ForgeError> {
-        self.make_ready().await
-    }
-
-    async fn describe(&self, read: &str, body: &str) -> Result<Describing, ForgeError> {
-        self.redescribe(read, body).await
-    }
-
-    fn settle(&self) -> Span {
-        self.hub.settle()
     }
 
     fn longest_body(&self) -> usize {

@@ -7,6 +7,6 @@ mod asking;
 mod conversing;
 mod gated;
 mod proposing;
-mod pushing;
+pub(crate) mod pushing;
 mod reviewing;
-mod site;
+pub(crate) mod site;

@@ -1,5 +1,6 @@
 //! The clients of forges against forges of tests, and what they cannot do: one program, so that it is linked once.
 
 mod absent;
+mod effects;
 mod hub;
 mod webhooks;

@@ -28,7 +28,7 @@ use truing_reader::Tree;
 use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact;
 
-use super::pursue::HEARD;
+use super::heard::HEARD;
 use super::{Lap, Stop};
 use crate::agent::{Agent, Errand, Looked, Spent, unheld, without_secrets, words};
 use crate::reading::{self, Change, Reading, Scope};

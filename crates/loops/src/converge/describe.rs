@@ -9,13 +9,14 @@ use truing_agent::prompt::Values;
 use truing_agent::prompt::route::CONVERGE_DESCRIBE;
 use truing_agent::schema::described::{Described, MAX_DESCRIPTION_CHARS, curated};
 use truing_core::converge::{Exit, Step};
+use truing_core::effect::Effect;
 use truing_core::line;
-use truing_core::port::{Conversation, Describing, StoreError};
+use truing_core::port::{Conversation as _, Performed, StoreError};
 use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact;
 
 use super::audit::{Audited, RUN};
-use super::pull::{Pull, forge};
+use super::pull::{Pull, forge, unperformed};
 use super::{Lap, Stop};
 use crate::agent::{Diffs, Errand, Looked, Spent, unheld};
 
@@ -24,7 +25,7 @@ const WRITER: &str = "describer";
 /// Characters of a title, and of a warning.
 const MAX_LINE: usize = 300;
 
-impl<C: Conversation> Lap<'_, Pull<'_, C>> {
+impl Lap<'_, Pull<'_>> {
     /// Describes the change, if it is wanted and was not done for this head. How the run is left, if the kill switch does
     /// not let it.
     ///
@@ -106,9 +107,10 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
             return Err(Stop::Silent("what was written is longer than the forge takes".to_owned()));
         }
         self.site.open(&self.record).await?;
-        match talk.describe(&now.body, &body).await.map_err(forge)? {
-            Describing::Done => Ok(()),
-            Describing::Changed => Err(Stop::Silent("somebody has changed it meanwhile".to_owned())),
+        match self.site.effects.perform(&Effect::Describe { read: now.body, body }).await {
+            Ok(Performed::Superseded) => Err(Stop::Silent("somebody has changed it meanwhile".to_owned())),
+            Ok(_) => Ok(()),
+            Err(error) => Err(unperformed(error)),
         }
     }
 

@@ -2,53 +2,53 @@
 //! nothing but the head it was made on, and each finding of an audit gets one answer (spec/converge.md 7): that it is
 //! fixed when the audit after the fix does not find it any more.
 //!
-//! Whatever is written can be written again: it is looked for first. A review that cannot be posted becomes one
-//! comment, and one that cannot be posted either way stops nothing: the report has all findings.
-
-use std::sync::Arc;
-use std::time::Duration;
+//! Whatever is written is an effect, there once however often it is performed. A review that cannot be posted becomes
+//! one comment, and one that cannot be posted either way stops nothing: the report has all findings.
 
 use truing_config::converge::{ConvergeConfig, Reviewer, Trigger};
 use truing_core::converge::record::Record;
 use truing_core::converge::{Candidate, Code, Exit, Line, Word};
+use truing_core::effect::Effect;
 use truing_core::finding::{AnchorKind, Category, Finding};
 use truing_core::id::{FindingId, Millis, Sha, Span, Topic};
 use truing_core::port::{
-    AuditMark, Conversation, ForgeError, LineComment, LineDraft, PullNow, PullState, ReviewDraft,
-    ReviewEvent, ReviewThread, Said, WriteGate,
+    AuditMark, Clock as _, Conversation as _, ForgeError, ForgeWrite as _, LineComment, LineDraft, PullNow,
+    PullState, ReviewDraft, ReviewEvent, ReviewThread, Said,
 };
 use truing_core::publish::ThreadState;
+use truing_core::slot::Why;
 use truing_core::{line, markdown};
-use truing_forge::github::{GitHub, RemoteError};
+use truing_forge::effects::{EffectError, Effects};
+use truing_forge::github::{GitHub, GitHubConversation, RemoteError};
 use truing_git::{GitError, Mirror, Pushed, Refusal};
+use truing_store::Sqlite;
 
-use super::pursue::HEARD;
+use super::heard::HEARD;
 use super::words::{counted, origin, short};
 use super::{Published, Site, Stop, Stops};
+use crate::machine::SystemClock;
 
 /// How the topic of a finding begins.
 pub(crate) const FINDING: &str = Topic::FINDING;
 /// The beginnings of an answer's topic, and of an answer that says that it is fixed.
 pub(super) const ANSWER: &str = "answer/";
 pub(super) const FIXED: &str = "Fixed";
-/// So often a review is posted whose answer is lost.
-const REVIEW_TRIES: usize = 2;
 /// Characters of a title, and of a reason.
 const MAX_LINE: usize = 300;
 
 /// A pull request.
 #[derive(Debug)]
-pub struct Pull<'a, C> {
-    /// What is said there.
-    pub talk: &'a C,
+pub struct Pull<'a> {
+    /// What is read there.
+    pub talk: &'a GitHubConversation,
+    /// What is written there, pushes too.
+    pub effects: Effects<'a, GitHubConversation, Sqlite>,
     /// Its commits.
     pub mirror: &'a Mirror,
     /// Where it is.
     pub forge: &'a GitHub,
     /// The id and the name of the repository that its branch is in.
     pub home: (&'a str, &'a str),
-    /// Asked right before each push; what is said there has asked it, too.
-    pub gate: &'a Arc<dyn WriteGate>,
     /// The branch that it goes to.
     pub onto: &'a str,
     /// What reviews that found something are.
@@ -88,7 +88,7 @@ struct Reply<'a> {
     round: usize,
 }
 
-impl<C: Conversation> Pull<'_, C> {
+impl Pull<'_> {
     /// Asks the forge whether the pull request is still open: before everything that is written there.
     ///
     /// # Errors
@@ -151,35 +151,18 @@ impl<C: Conversation> Pull<'_, C> {
         self.mirror.merge_base(commit, head).await.is_ok_and(|base| base.as_ref() == Some(commit))
     }
 
-    /// Posts a review; where that cannot be done, a comment.
-    async fn show(&self, draft: &ReviewDraft) -> Result<(), ForgeError> {
-        for _ in 0..REVIEW_TRIES {
-            match self.talk.post_review(draft).await {
-                Ok(_) => return Ok(()),
-                Err(error) if is_not_now(&error) => return Err(error),
-                Err(error) if error.surely_undone() => break,
-                // Whether it is there will be seen, by the next try and by the comment: not before it can be.
-                Err(_) => {
-                    let settle = u64::try_from(self.talk.settle().0).unwrap_or_default();
-                    tokio::time::sleep(Duration::from_millis(settle)).await;
-                }
-            }
-        }
-        self.talk.post_as_comment(draft).await.map(drop)
-    }
-
     /// Says what wakes somebody, unless we have said it more than so often: a run that died has.
-    pub(super) async fn wake(&self, text: &str, ours: &[Said], known: usize) -> Result<(), ForgeError> {
+    pub(super) async fn wake(&self, text: &str, ours: &[Said], known: usize) -> Result<(), EffectError> {
         if ours.len() > known {
             return Ok(());
         }
         // By the forge's clock, later than any before.
         let since = ours.last().map_or(Millis(0), |newest| Millis(newest.at.0.saturating_add(1000)));
-        self.talk.trigger(text, since).await.map(drop)
+        self.effects.perform(&Effect::Trigger { text: text.to_owned(), since }).await.map(drop)
     }
 
     /// The same, unless somebody is at work on the newest, whoever said that.
-    async fn say(&self, text: &str, calls: usize) -> Result<(), ForgeError> {
+    async fn say(&self, text: &str, calls: usize) -> Result<(), EffectError> {
         let said = self.talk.said(text).await?;
         if let Some(newest) = said.last()
             && !self.talk.eyes(&newest.id).await?.is_empty()
@@ -246,24 +229,27 @@ impl<C: Conversation> Pull<'_, C> {
             };
             let about = Topic::new(format!("{ANSWER}{}/{round}/{}", record.run, finding.id));
             self.open(record).await?;
-            self.talk.reply(&first.id, &about, &text).await.map_err(forge)?;
+            let reply = Effect::Reply { first: first.id.clone(), topic: about, body: text };
+            self.effects.perform(&reply).await.map_err(unperformed)?;
             let ends = is_fixed && is_here(&thread) && is_open(thread);
             if let (true, true, Some(known)) = (ends, self.resolves, &thread.thread) {
                 self.open(record).await?;
-                self.talk.resolve(&known.id).await.map_err(forge)?;
+                let resolve = Effect::Resolve { thread: known.id.clone() };
+                self.effects.perform(&resolve).await.map_err(unperformed)?;
             }
         }
         if !unplaced.is_empty() {
             let text =
                 format!("## converge: loop {} answers\n\n{}", record.state.audits, unplaced.join("\n"));
             self.open(record).await?;
-            self.talk.put_comment(&about, &text).await.map_err(forge)?;
+            let comment = Effect::Comment { topic: about, body: text };
+            self.effects.perform(&comment).await.map_err(unperformed)?;
         }
         Ok(())
     }
 }
 
-impl<C: Conversation> Site for Pull<'_, C> {
+impl Site for Pull<'_> {
     fn read_only(&self) -> Option<String> {
         self.read_only.clone()
     }
@@ -289,12 +275,14 @@ impl<C: Conversation> Site for Pull<'_, C> {
 
     async fn post(&self, record: &Record) -> Result<Vec<String>, Stop> {
         let draft = draft(record, self.event);
-        let mut warnings = match self.show(&draft).await {
-            Ok(()) => Vec::new(),
-            Err(error) if is_not_now(&error) => return Err(forge(error)),
-            Err(error) => {
+        let mut warnings = match self.effects.perform(&Effect::Review(draft)).await {
+            Ok(_) => Vec::new(),
+            Err(error @ (EffectError::Refused(_) | EffectError::Unanswered { is_last: true, .. }))
+                if !is_not_now(&error) =>
+            {
                 vec![format!("could not post the review of audit {}: {error}", record.state.audits)]
             }
+            Err(error) => return Err(unperformed(error)),
         };
         match self.uphold(record).await {
             Ok(()) => {}
@@ -318,8 +306,8 @@ impl<C: Conversation> Site for Pull<'_, C> {
             RemoteError::Forge(error) => forge(error),
             RemoteError::Git(error) => error.into(),
         })?;
-        let pushed = commit.push(&remote, &record.branch, Some(&record.state.head), &**self.gate).await?;
-        Ok(match pushed {
+        let onto = (record.branch.as_str(), Some(&record.state.head));
+        Ok(match self.effects.push(&commit, &remote, onto).await.map_err(unperformed)? {
             Pushed::Done => Published::Done,
             Pushed::Withheld(why) => {
                 let what = format!("pushing {} to {}", short(commit.sha()), record.branch);
@@ -353,11 +341,10 @@ impl<C: Conversation> Site for Pull<'_, C> {
         }
         match self.say(text, calls).await {
             Ok(()) => Ok(Vec::new()),
-            Err(error @ ForgeError::Withheld { .. }) => Err(forge(error)),
-            Err(error) if error.surely_undone() => {
+            Err(EffectError::Refused(error)) => {
                 Ok(vec![format!("could not post the comment `{text}`: {error}")])
             }
-            Err(error) => Err(forge(error)),
+            Err(error) => Err(unperformed(error)),
         }
     }
 
@@ -398,14 +385,31 @@ fn round(record: &Record) -> usize {
 }
 
 /// Is it the whole run that may not go on for now? Then the write is made by the same act, later.
-pub(super) fn is_not_now(error: &ForgeError) -> bool {
-    matches!(error, ForgeError::RateLimited { .. } | ForgeError::Withheld { .. })
+pub(super) fn is_not_now(error: &EffectError) -> bool {
+    match error {
+        EffectError::Refused(error) => matches!(error, ForgeError::RateLimited { .. }),
+        EffectError::Withheld { .. } | EffectError::Settling { .. } | EffectError::Store(_) => true,
+        EffectError::Unanswered { .. } | EffectError::Git(_) => false,
+    }
+}
+
+/// An effect that is not known to be there.
+pub(super) fn unperformed(error: EffectError) -> Stop {
+    match error {
+        EffectError::Withheld { what, why } => Stop::Withheld { what, why },
+        EffectError::Refused(error) | EffectError::Unanswered { error, .. } => forge(error),
+        EffectError::Settling { until, what } => Stop::Later { until, why: Why::Settling, what },
+        EffectError::Store(error) => error.into(),
+        EffectError::Git(error) => error.into(),
+    }
 }
 
 pub(super) fn forge(error: ForgeError) -> Stop {
     let what = error.to_string();
     match error {
-        ForgeError::RateLimited { wait, .. } => Stop::Later { wait, what },
+        ForgeError::RateLimited { wait, .. } => {
+            Stop::Later { until: SystemClock.now() + wait, why: Why::RateLimit, what }
+        }
         ForgeError::Unavailable { .. } => Stop::Unanswered(what),
         ForgeError::Withheld { what, why } => Stop::Withheld { what, why },
         ForgeError::Unauthorized { .. }

@@ -13,33 +13,27 @@ use truing_core::converge::readiness::{
     By, Check, Last, Merge as Mergeable, Readiness, Review, Reviewer as Who, Rule, Rules, SETTLE, Seen, Text,
     Thread, View, Want, Work,
 };
-use truing_core::converge::{Claim, Code, Event, Exit, Origin};
-use truing_core::finding::{AnchorKind, Category, Place, RawFinding, Severity, Side, Source};
+use truing_core::converge::{Claim, Code, Event, Exit};
+use truing_core::effect::Effect;
 use truing_core::id::{Millis, Sha, Span, Token, Topic};
-use truing_core::identity::{Placed, Sighting};
 use truing_core::increment::Renames;
 use truing_core::line;
 use truing_core::port::{
-    Actor, CheckState, Clock as _, CommitCheck, Converges, Conversation, Decision, ForgeError, LineComment,
-    PullReview, ReviewThread, Said, StoreError,
+    Actor, CheckState, Clock as _, CommitCheck, Converges, Conversation as _, Decision, ForgeError,
+    LineComment, PullReview, ReviewThread, Said, StoreError,
 };
 use truing_core::publish::ThreadState;
 use truing_core::slot::Why;
 use truing_diff::RepoPath;
-use truing_reader::redact::redact;
+use truing_forge::effects::EffectError;
 
-use super::pull::{ANSWER, FINDING, FIXED, Pull, forge, is_not_now, ours, topic};
+use super::heard::{HEARD, MAX_TITLE, claim_of};
+use super::pull::{ANSWER, FINDING, FIXED, Pull, forge, is_not_now, ours, topic, unperformed};
 use super::{Lap, Left, Stop, Told};
 use crate::machine::SystemClock;
 
-/// How a rule is called that stands for what somebody said in a thread; its first comment follows.
-pub(super) const HEARD: &str = "reviewer/";
-/// Bytes of what somebody said, as a fixer is told of it.
-const MAX_SAID: usize = 4 << 10;
 /// Limit on immediate re-checks after the head moved.
 const MAX_LOOKS: u32 = 3;
-/// Characters of a finding's title.
-const MAX_TITLE: usize = 120;
 /// Characters of a reason.
 const MAX_WHY: usize = 400;
 
@@ -95,7 +89,7 @@ struct Look {
     reviews: Vec<PullReview>,
 }
 
-impl<C: Conversation> Lap<'_, Pull<'_, C>> {
+impl Lap<'_, Pull<'_>> {
     /// Goes on until all reviewers are content and it is ready, until there is an end, or as far as its stint goes. It is
     /// kept after everything that was done, and before whatever is waited for.
     ///
@@ -248,14 +242,14 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
                     Some(other) => self.ask(other, &look.seen.head).await,
                     None => Ok(()),
                 };
-                let told = |error: &ForgeError| line::clean(&error.to_string(), MAX_TITLE);
+                let told = |error: &EffectError| line::clean(&error.to_string(), MAX_TITLE);
                 match asked {
                     Ok(()) => {
                         readiness.asked(&name, now);
                         Next::Again
                     }
-                    Err(error) if is_not_now(&error) => return Err(forge(error)),
-                    Err(error) if error.surely_undone() => {
+                    Err(error) if is_not_now(&error) => return Err(unperformed(error)),
+                    Err(error @ EffectError::Refused(_)) => {
                         readiness.unreachable(&name, told(&error));
                         Next::Again
                     }
@@ -280,10 +274,11 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
             }
             Want::UpdateBranch => {
                 self.site.open(&self.record).await?;
-                match talk.update_branch(&look.seen.head).await {
-                    Ok(()) => Next::Again,
+                let update = Effect::UpdateBranch { head: look.seen.head.clone() };
+                match self.site.effects.perform(&update).await {
+                    Ok(_) => Next::Again,
                     // Somebody has pushed meanwhile, or it cannot be merged.
-                    Err(error @ ForgeError::Rejected { .. }) => {
+                    Err(EffectError::Refused(error @ ForgeError::Rejected { .. })) => {
                         if talk.now().await.map_err(forge)?.head.sha == look.seen.head {
                             let why = format!("{} cannot be merged into it: {error}", self.site.onto);
                             Next::Over(Exit::new(Code::Mergeability, line::clean(&why, MAX_WHY)))
@@ -291,12 +286,12 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
                             Next::Again
                         }
                     }
-                    Err(error) => return Err(forge(error)),
+                    Err(error) => return Err(unperformed(error)),
                 }
             }
             Want::MarkReady => {
                 self.site.open(&self.record).await?;
-                talk.mark_ready().await.map_err(forge)?;
+                self.site.effects.perform(&Effect::MarkReady).await.map_err(unperformed)?;
                 readiness.marked();
                 Next::Again
             }
@@ -321,27 +316,30 @@ impl<C: Conversation> Lap<'_, Pull<'_, C>> {
             };
             let resolved = if self.site.resolves {
                 self.site.open(&self.record).await?;
-                self.site.talk.resolve(&known.id).await
+                let resolve = Effect::Resolve { thread: known.id.clone() };
+                self.site.effects.perform(&resolve).await.map(drop)
             } else {
                 Ok(())
             };
             match resolved {
                 Ok(()) => look.seen.threads.retain(|seen| seen.id != known.id),
-                Err(error) if is_not_now(&error) => return Err(forge(error)),
-                Err(error) if error.surely_undone() => {
+                Err(error @ EffectError::Refused(_)) if !is_not_now(&error) => {
                     self.record.warn(format!("could not resolve a thread: {error}"));
                 }
-                Err(error) => return Err(forge(error)),
+                Err(error) => return Err(unperformed(error)),
             }
         }
         Ok(())
     }
 
-    async fn ask(&mut self, other: &ReviewerConfig, head: &Sha) -> Result<(), ForgeError> {
+    async fn ask(&mut self, other: &ReviewerConfig, head: &Sha) -> Result<(), EffectError> {
         match &other.trigger {
             Trigger::Nothing => Ok(()),
             Trigger::Request => match other.logins.first() {
-                Some(login) => self.site.talk.request_review(login).await,
+                Some(login) => {
+                    let request = Effect::RequestReview { login: login.clone() };
+                    self.site.effects.perform(&request).await.map(drop)
+                }
                 None => Ok(()),
             },
             Trigger::Comment(text) => {
@@ -574,25 +572,4 @@ fn talked(thread: &ReviewThread, others: &[&ReviewerConfig]) -> Option<Thread> {
         (true, _) => Last::Fixed,
     };
     Some(Thread { id: known.id.clone(), by, is_outdated: thread.outdated, last: said })
-}
-
-fn claim_of(rule: String, (path, at): (RepoPath, u32), snippet: &str, said: &str) -> Claim {
-    let said = redact(said);
-    let body = said.get(..said.floor_char_boundary(MAX_SAID)).unwrap_or_default().to_owned();
-    let first = body.lines().find(|line| !line.trim().is_empty()).unwrap_or("a reviewer wants a change");
-    let place = Place { path, side: Side::New, start_line: at, end_line: at };
-    let raw = RawFinding {
-        place: place.clone(),
-        severity: Severity::P1,
-        category: Category::J,
-        rule,
-        title: line::clean(first.trim(), MAX_TITLE),
-        body,
-        snippet: snippet.to_owned(),
-        suggestion: None,
-        source: Source::Agent,
-    };
-    let anchor = AnchorKind::Summary;
-    let placed = Placed { raw, anchor, at: place, old_path: None, sighting: Sighting::default() };
-    Claim { placed, origin: Origin::Change }
 }

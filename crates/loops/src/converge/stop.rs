@@ -6,9 +6,10 @@ use truing_agent::fixer::FixerError;
 use truing_agent::prompt::PromptError;
 use truing_agent::verify::VerifyError;
 use truing_core::converge::{Code, Exit};
-use truing_core::id::{Sha, Span, Token};
+use truing_core::id::{Millis, Sha, Token};
 use truing_core::policy::PolicyError;
 use truing_core::port::{Gate as _, ReaderError, StoreError, Withheld};
+use truing_core::slot::Why;
 use truing_git::GitError;
 
 use super::Lap;
@@ -90,14 +91,19 @@ pub enum Stop {
         /// Commits of fixes that are not in what the branch went to.
         unreached: Vec<Sha>,
     },
-    /// The forge wants us to wait: nothing is wrong, and the same act is next then.
+    /// The forge is to be given time: nothing is wrong, and the same act is next then.
     #[error("{what}")]
     Later {
-        /// For so long.
-        wait: Span,
-        /// The forge's words.
+        /// Until when.
+        until: Millis,
+        /// Why.
+        why: Why,
+        /// The same in words.
         what: String,
     },
+    /// The store cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl From<Halted> for Stop {
@@ -134,7 +140,8 @@ impl Stop {
             | Self::Folder(_)
             | Self::Forge(_)
             | Self::Over { .. }
-            | Self::Later { .. } => false,
+            | Self::Later { .. }
+            | Self::Store(_) => false,
         }
     }
 
@@ -163,7 +170,8 @@ impl Stop {
             | Self::Folder(_)
             | Self::Forge(_)
             | Self::Unanswered(_)
-            | Self::Later { .. } => Code::Infrastructure,
+            | Self::Later { .. }
+            | Self::Store(_) => Code::Infrastructure,
         };
         Exit::new(code, self.to_string())
     }

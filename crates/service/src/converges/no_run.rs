@@ -1,10 +1,13 @@
-//! A run on a pull request that has no record: the reasons, and the worker's answer to each; and the record of one that
-//! is given up.
+//! A run on a pull request that has no record, or no report: the reasons, and the worker's answer to each; and the record
+//! of one that is given up.
 
 use truing_core::converge::record::Record;
 use truing_core::converge::{Code, Exit, Kind};
-use truing_core::id::{RunId, Span};
+use truing_core::effect::Effect;
+use truing_core::id::{RunId, Span, Topic};
 use truing_core::port::{Clock as _, Converges, ForgeError, Ids as _, StoreError};
+use truing_core::slot::{Then, Why};
+use truing_forge::effects::EffectError;
 use truing_forge::github::RemoteError;
 use truing_git::GitError;
 use truing_loops::checkout::CheckoutError;
@@ -19,6 +22,8 @@ use crate::worker;
 
 /// The class of failures of a run, in logs and `truing why`.
 pub(super) const CLASS: &str = "the converge run cannot work";
+/// The topic of the comment with the report.
+const REPORT: &str = "converge/report";
 
 /// The reason why what a run works with cannot be made of the configuration, for whoever reports it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -131,4 +136,27 @@ pub(crate) async fn give_up<S: Converges>(
         }
     };
     store.keep_converge(lease.token, &record).await
+}
+
+/// The comment with the report of a served run: one a pull request.
+pub(super) fn reported(body: String) -> Effect {
+    Effect::Comment { topic: Topic::new(REPORT), body }
+}
+
+/// A step whose report is not known to be there.
+pub(super) fn unreported(error: EffectError, settle: Span) -> Result<Then, Stopped> {
+    Err(match error {
+        EffectError::Settling { until, what } => {
+            tracing::info!("waiting: {what}");
+            return Ok(Then::DueAt(until, Why::Settling));
+        }
+        EffectError::Withheld { what, why } => {
+            NoPullRun::Forge(ForgeError::Withheld { what, why }).stopped(settle)
+        }
+        EffectError::Refused(error) | EffectError::Unanswered { error, .. } => {
+            NoPullRun::Forge(error).stopped(settle)
+        }
+        EffectError::Store(error) => error.into(),
+        EffectError::Git(error) => error.into(),
+    })
 }

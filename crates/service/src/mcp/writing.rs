@@ -1,40 +1,30 @@
 //! The tools that write: comments, each once a topic.
 //!
-//! A comment is looked for by its marker before it is posted. What was posted may not be in the forge's lists yet, and
-//! what was not answered may be there all the same: until that is over (`settle`), the same comment is not looked for
-//! again, and a repeated call waits or is answered from memory.
+//! A comment is an effect: it is looked for by its marker before it is posted, and what was posted is answered from its
+//! record while the forge's lists may not show it yet. After an answer that was lost, a repeated call waits until they
+//! must.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::{Mutex, MutexGuard};
-use tokio::time::Instant;
+use truing_core::effect::Effect;
 use truing_core::finding::{AnchorKind, Place, Side};
 use truing_core::id::{CommentId, PrId, Sha, Topic};
 use truing_core::markdown;
-use truing_core::port::{Conversation, ForgeError};
+use truing_core::port::{Clock as _, Conversation as _, ForgeWrite as _, Writer};
+use truing_core::publish::Producer;
 use truing_diff::{RepoPath, anchor, parse};
+use truing_forge::effects::{EffectError, Effects};
 
 use super::{ForgeTools, Wanted, Why, answer, input};
+use truing_loops::machine::SystemClock;
 
 /// The most characters of a comment: people read it, and taking a much longer text apart takes long.
 pub(super) const MAX_BODY: usize = 10_000;
 /// The most characters of a comment's key.
 const MAX_KEY: usize = 100;
-
-/// What was written lately. Whoever holds it writes alone.
-#[derive(Default)]
-pub(super) struct Writes(Mutex<HashMap<(PrId, Topic), Lately>>);
-
-/// A comment whose presence the forge's lists may not show yet.
-struct Lately {
-    until: Instant,
-    /// The text, and the comment that has it; none if no answer came.
-    known: Option<(String, CommentId)>,
-}
 
 /// One comment that is to be there.
 struct Wish {
@@ -81,7 +71,7 @@ enum OnSide {
 struct Posted<'a> {
     repository: &'a str,
     number: u64,
-    comment: &'a CommentId,
+    comment: Option<&'a CommentId>,
 }
 
 impl ForgeTools {
@@ -123,57 +113,45 @@ impl ForgeTools {
         if long > most {
             return Err(Why(format!("the comment has {long} characters, and may have {most}: shorten it")));
         }
-        let mut lately = self.forge.writes.0.lock().await;
-        let comment = self.posted(&mut lately, &talk, &wish).await?;
-        answer(&Posted { repository: &wish.pull.1, number: wish.pull.0.number, comment: &comment })
-    }
-
-    async fn posted(
-        &self,
-        lately: &mut MutexGuard<'_, HashMap<(PrId, Topic), Lately>>,
-        talk: &impl Conversation,
-        wish: &Wish,
-    ) -> Result<CommentId, Why> {
-        let name = (wish.pull.0.clone(), wish.topic.clone());
-        lately.retain(|_, lately| lately.until > Instant::now());
-        match lately.get(&name) {
-            Some(Lately { known: Some((body, comment)), .. }) if *body == wish.body => {
-                return Ok(comment.clone());
+        let writer = Writer { key: wish.pull.0.key(), producer: Producer::Mcp, token: None };
+        let (log, gate) = (&self.forge.store, &self.forge.gate);
+        let effects = Effects { forge: &talk, log, gate, clock: &SystemClock, writer };
+        let effect = match wish.lines {
+            None => Effect::Comment { topic: wish.topic, body: wish.body },
+            Some((commit, place)) => {
+                Effect::LineComment { commit, place, topic: wish.topic, body: wish.body }
             }
-            Some(Lately { until, .. }) => tokio::time::sleep_until(*until).await,
-            None => {}
-        }
-        // Before it is looked for, too; the client asks again right before it writes.
-        self.forge.gate.ask().await?;
-        let settle = u64::try_from(talk.settle().0).unwrap_or_default();
-        let until = || Instant::now() + Duration::from_millis(settle);
-        // Whoever called may go away before there is an answer.
-        lately.insert(name.clone(), Lately { until: until(), known: None });
-        let put = match &wish.lines {
-            None => talk.put_comment(&wish.topic, &wish.body).await,
-            Some((commit, place)) => talk.put_line_comment(commit, place, &wish.topic, &wish.body).await,
         };
-        match put {
-            Ok(comment) => {
-                let known = Some((wish.body.clone(), comment.clone()));
-                lately.insert(name, Lately { until: until(), known });
-                Ok(comment)
-            }
-            Err(error) if error.surely_undone() => {
-                lately.remove(&name);
-                Err(error.into())
-            }
-            Err(error) => {
-                lately.insert(name, Lately { until: until(), known: None });
-                Err(unsure(&error))
-            }
+        // Two calls about one comment are made one after the other.
+        let _alone = self.forge.writing.lock().await;
+        let mut performed = effects.perform(&effect).await;
+        if let Err(EffectError::Settling { until, .. }) = &performed {
+            let wait = (*until - SystemClock.now()).0.clamp(0, talk.settle().0);
+            tokio::time::sleep(Duration::from_millis(u64::try_from(wait).unwrap_or_default())).await;
+            performed = effects.perform(&effect).await;
+        }
+        let performed = performed?;
+        let comment = performed.comment();
+        answer(&Posted { repository: &wish.pull.1, number: wish.pull.0.number, comment })
+    }
+}
+
+impl From<EffectError> for Why {
+    fn from(error: EffectError) -> Self {
+        match error {
+            EffectError::Withheld { why, .. } => why.into(),
+            EffectError::Refused(error) => error.into(),
+            EffectError::Unanswered { error, .. } => unsure(&error.to_string()),
+            EffectError::Settling { what, .. } => unsure(&what),
+            EffectError::Store(error) => Self(format!("{error}: nothing was written")),
+            EffectError::Git(error) => error.into(),
         }
     }
 }
 
-fn unsure(error: &ForgeError) -> Why {
+fn unsure(why: &str) -> Why {
     Why(format!(
-        "{error}; the comment may be there all the same. Call this again with the same input: it is posted once"
+        "{why}; the comment may be there all the same. Call this again with the same input: it is posted once"
     ))
 }
 

@@ -7,6 +7,7 @@ mod backup;
 mod converges;
 mod crash;
 mod desired;
+mod effects;
 mod history;
 mod insight;
 mod jobs;

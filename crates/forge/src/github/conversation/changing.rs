@@ -4,7 +4,7 @@
 use reqwest::Method;
 use serde_json::json;
 use truing_core::id::Sha;
-use truing_core::port::{Describing, ForgeError, PullState};
+use truing_core::port::{ForgeError, Performed, PullState};
 
 use super::GitHubConversation;
 use super::looking::state_of;
@@ -41,17 +41,17 @@ impl GitHubConversation {
         }
     }
 
-    pub(super) async fn redescribe(&self, read: &str, body: &str) -> Result<Describing, ForgeError> {
+    pub(super) async fn redescribe(&self, read: &str, body: &str) -> Result<Performed, ForgeError> {
         let what = self.what("changing its description");
         let accounts = self.hub.accounts().await?;
         let pull = self.raw(&what).await?;
         let (now, marker) = split(pull.body.as_deref().unwrap_or_default());
         let new = normal(&strip(body));
         if now == new {
-            return Ok(Describing::Done);
+            return Ok(Performed::Done);
         }
         if now != normal(read) {
-            return Ok(Describing::Changed);
+            return Ok(Performed::Superseded);
         }
         // A loop of ours that opened it knows it by its marker. In anybody else's text a marker means nothing.
         let is_ours = pull.user.as_ref().is_some_and(|user| accounts.whose(user).is_some());
@@ -61,6 +61,6 @@ impl GitHubConversation {
         };
         let url = self.pull.url(&what, &["pulls", &self.pull.number()])?;
         self.hub.set(what, Method::PATCH, url, Some(json!({ "body": new }))).await?;
-        Ok(Describing::Done)
+        Ok(Performed::Done)
     }
 }

@@ -104,10 +104,24 @@ impl GitHubConversation {
         Ok(self.with_comments(&what, draft, id, there).await)
     }
 
-    pub(super) async fn say_review(&self, draft: &ReviewDraft) -> Result<Posted, ForgeError> {
+    /// The review, if it is there.
+    pub(super) async fn sent_review(&self, draft: &ReviewDraft) -> Result<Option<Posted>, ForgeError> {
         let what = self.what(&format!("looking for the review of audit {}", draft.mark.audit));
         let there = comments(&own(&self.list_threads().await?));
-        if let Some(posted) = self.posted(&what, draft, &there).await? {
+        self.posted(&what, draft, &there).await
+    }
+
+    /// The review, or the comment that has all of it, if one is there.
+    pub(super) async fn said_review(&self, draft: &ReviewDraft) -> Result<Option<Posted>, ForgeError> {
+        if let Some(posted) = self.sent_review(draft).await? {
+            return Ok(Some(posted));
+        }
+        let text = draft.whole(self.most());
+        Ok(self.said_once(&draft.mark.topic(), &text).await?.map(Posted::Comment))
+    }
+
+    pub(super) async fn say_review(&self, draft: &ReviewDraft) -> Result<Posted, ForgeError> {
+        if let Some(posted) = self.sent_review(draft).await? {
             return Ok(posted);
         }
         let text = draft.whole(self.most());
@@ -119,7 +133,6 @@ impl GitHubConversation {
         crate::capability::GITHUB.bounds(self.hub.github.inner.options.settle).body
     }
 
-    /// The review, if it is there.
     async fn posted(
         &self,
         what: &str,

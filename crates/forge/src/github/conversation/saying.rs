@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::json;
 use truing_core::finding::Place;
 use truing_core::id::{CommentId, Millis, Sha, Topic};
-use truing_core::port::{ForgeError, Said};
+use truing_core::port::{ForgeError, LineComment, Said};
 
 use super::GitHubConversation;
 use crate::github::auth::Whose;
@@ -28,17 +28,56 @@ impl GitHubConversation {
             let message = "it began no thread".to_owned();
             return Err(ForgeError::Rejected { what, message });
         };
-        let there = self.lines(&what).await?.into_iter();
-        let mut ours =
-            there.filter(|(began, _, comment)| *began == id && comment.topic.as_ref() == Some(topic));
-        if let Some((_, _, comment)) = ours.next() {
-            return Ok(comment.id);
+        if let Some(comment) = self.answered(&what, id, topic).await? {
+            return Ok(comment);
         }
         let tail = ["pulls", &self.pull.number(), "comments", &id.to_string(), "replies"];
         let new = json!({ "body": self.hub.marked(self.number(), topic, body) });
         let url = self.pull.url(&what, &tail)?;
         let made: wire::Made = self.pull.send(&Call::create(what, url, new)).await?.json()?;
         Ok(Id::Review(made.id).text())
+    }
+
+    /// Our answer on this topic, in the thread that this comment began.
+    pub(super) async fn answered(
+        &self,
+        what: &str,
+        first: u64,
+        topic: &Topic,
+    ) -> Result<Option<CommentId>, ForgeError> {
+        let there = self.lines(what).await?.into_iter();
+        let mut ours =
+            there.filter(|(began, _, comment)| *began == first && comment.topic.as_ref() == Some(topic));
+        Ok(ours.next().map(|(_, _, comment)| comment.id))
+    }
+
+    /// Our comment in the conversation on this topic, if it has this text.
+    pub(super) async fn said_once(&self, topic: &Topic, body: &str) -> Result<Option<CommentId>, ForgeError> {
+        let what = self.what("looking for a comment of ours");
+        let accounts = self.hub.accounts().await?;
+        let is = |comment: &Comment| {
+            let is_ours = comment.user.as_ref().is_some_and(|user| accounts.whose(user).is_some());
+            let (about, text) = self.hub.verified(self.number(), is_ours, comment.body.as_deref());
+            about.as_ref() == Some(topic) && text == normal(&with_marker(body, ""))
+        };
+        let comments = self.hub.comments(&what, self.number()).await?;
+        Ok(comments.into_iter().find(is).map(|comment| Id::Issue(comment.id).text()))
+    }
+
+    /// Our comment on the diff on this topic, if it has this text.
+    pub(super) async fn said_once_on(
+        &self,
+        topic: &Topic,
+        body: &str,
+    ) -> Result<Option<CommentId>, ForgeError> {
+        let what = self.what("looking for a comment of ours on the diff");
+        let is = |comment: &LineComment| {
+            comment.topic.as_ref() == Some(topic)
+                && comment.line.is_some()
+                && comment.body == normal(&with_marker(body, ""))
+        };
+        let mut there = self.lines(&what).await?.into_iter().map(|(_, _, comment)| comment);
+        Ok(there.find(is).map(|comment| comment.id))
     }
 
     pub(super) async fn say_once(&self, topic: &Topic, body: &str) -> Result<CommentId, ForgeError> {
@@ -98,13 +137,18 @@ impl GitHubConversation {
         comments.map(read).collect()
     }
 
-    pub(super) async fn say_exactly(&self, text: &str, since: Millis) -> Result<Said, ForgeError> {
-        let what = self.what("waking a reviewer");
+    /// What we have said with exactly this text at that time, by the forge's clock, or later.
+    pub(super) async fn said_exactly(&self, text: &str, since: Millis) -> Result<Option<Said>, ForgeError> {
         // The forge's clock has whole seconds.
         let since = Millis(since.0.div_euclid(1000) * 1000);
-        let mut said = self.find_said(&what, text).await?.into_iter();
+        let mut said = self.find_said(&self.what("waking a reviewer"), text).await?.into_iter();
         let ours = |said: &Said| said.author.as_ref().is_some_and(|author| author.ours) && said.at >= since;
-        if let Some(said) = said.rfind(ours) {
+        Ok(said.rfind(ours))
+    }
+
+    pub(super) async fn say_exactly(&self, text: &str, since: Millis) -> Result<Said, ForgeError> {
+        let what = self.what("waking a reviewer");
+        if let Some(said) = self.said_exactly(text, since).await? {
             return Ok(said);
         }
         let accounts = self.hub.accounts().await?;

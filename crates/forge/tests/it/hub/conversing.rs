@@ -2,13 +2,13 @@
 
 use truing_core::converge::readiness::Merge as Mergeable;
 use truing_core::id::{CommentId, Millis, Sha};
-use truing_core::port::{CheckState, Conversation as _, Decision, Describing, ForgeError, PullState};
+use truing_core::port::{CheckState, Conversation as _, Decision, ForgeError, Performed, PullState};
 use truing_core::publish::ThreadState;
 use truing_fakes::forge::{self as fake, Bot, BotReview, FaultKind, NewPull, Side, Step, Verdict};
 use truing_fakes::repo::Commit;
 use truing_forge::github::{AppKey, Credentials};
 
-use super::site::{BOT, Site, github, open, refused, topic};
+use super::site::{BOT, Calls as _, Site, github, open, refused, topic};
 
 const COMMENTS: &str = "/repos/{owner}/{repo}/issues/{number}/comments";
 
@@ -322,7 +322,7 @@ async fn an_app_makes_ready_with_a_token_that_may() {
     pull.mark_ready().await.unwrap();
     assert!(!site.shop.pull(number).await.unwrap().draft);
     // What others describe is changed with the token that pushes nothing.
-    assert_eq!(pull.describe("What it does.", "Anew.").await.unwrap(), Describing::Done);
+    assert_eq!(pull.describe("What it does.", "Anew.").await.unwrap(), Performed::Done);
 }
 
 #[tokio::test]
@@ -331,12 +331,12 @@ async fn a_description_is_replaced_only_if_it_is_the_one_that_was_read() {
     let body = async || site.shop.pull(number).await.unwrap().body;
     let read = pull.now().await.unwrap().body;
     site.fault("PATCH", "/repos/{owner}/{repo}/pulls/{number}", FaultKind::LostAnswer);
-    assert_eq!(pull.describe(&read, "New.\r\n<!-- truing:1 x -->").await.unwrap(), Describing::Done);
+    assert_eq!(pull.describe(&read, "New.\r\n<!-- truing:1 x -->").await.unwrap(), Performed::Done);
     assert_eq!(body().await, "New.\n&lt;!-- truing:1 x -->");
     let same = pull.describe(&read, "New.\r\n<!-- truing:1 x -->").await;
-    assert_eq!(same.unwrap(), Describing::Done);
+    assert_eq!(same.unwrap(), Performed::Done);
     site.shop.describe(number, "By hand.").await.unwrap();
-    assert_eq!(pull.describe(&read, "Newer.").await.unwrap(), Describing::Changed);
+    assert_eq!(pull.describe(&read, "Newer.").await.unwrap(), Performed::Superseded);
     assert_eq!(body().await, "By hand.");
 
     // One of ours stays known by its marker; somebody else's marker means nothing.
@@ -345,13 +345,13 @@ async fn a_description_is_replaced_only_if_it_is_the_one_that_was_read() {
     let conversation = site.conversation(ours.number);
     let read = conversation.now().await.unwrap().body;
     assert_eq!(read, ours.body);
-    assert_eq!(conversation.describe(&read, "Ours, anew.").await.unwrap(), Describing::Done);
+    assert_eq!(conversation.describe(&read, "Ours, anew.").await.unwrap(), Performed::Done);
     use truing_core::port::Hub as _;
     let again = site.hub.pulls_from("ours").await.unwrap().remove(0);
     assert_eq!((again.topic, again.body.as_str()), (ours.topic, "Ours, anew."));
     let marked = site.shop.pull(ours.number).await.unwrap().body;
     site.shop.describe(number, &marked).await.unwrap();
-    assert_eq!(pull.describe("Ours, anew.", "Theirs.").await.unwrap(), Describing::Done);
+    assert_eq!(pull.describe("Ours, anew.", "Theirs.").await.unwrap(), Performed::Done);
     assert_eq!(body().await, "Theirs.");
 }
 

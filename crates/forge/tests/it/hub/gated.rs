@@ -14,7 +14,7 @@ use truing_core::publish::Producer;
 use truing_diff::RepoPath;
 use truing_forge::github::{GitHubConversation, GitHubHub};
 
-use super::site::{Site, draft, topic};
+use super::site::{Calls as _, Site, draft, topic};
 
 /// Open for so many writes.
 #[derive(Debug)]

@@ -17,15 +17,15 @@ use super::site::{BOT, Open, Site, github, open};
 const PACK: &str = "/{owner}/{repo}/git-receive-pack";
 
 /// What pushes to a site.
-struct Pusher {
+pub(crate) struct Pusher {
     folder: tempfile::TempDir,
     mirror: Mirror,
-    remote: Remote,
+    pub(crate) remote: Remote,
     base: Sha,
 }
 
 impl Pusher {
-    async fn new(site: &Site) -> Self {
+    pub(crate) async fn new(site: &Site) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let git =
             Git::new(GitOptions { temp: folder.path().to_owned(), ..GitOptions::default() }).await.unwrap();
@@ -40,7 +40,7 @@ impl Pusher {
         self.folder.path().join(name)
     }
 
-    async fn commit(&self, name: &str) -> Committed {
+    pub(crate) async fn commit(&self, name: &str) -> Committed {
         let clone = self.clone(name);
         std::fs::create_dir(&clone).unwrap();
         self.mirror.private_clone(&self.base, &[], &clone).await.unwrap();

@@ -10,7 +10,7 @@ use truing_diff::RepoPath;
 use truing_fakes::forge::{FaultKind, Reasons, Verdict};
 use truing_forge::github::GitHubConversation;
 
-use super::site::{BOT, Site, open, refused, topic};
+use super::site::{BOT, Calls as _, Site, open, refused, topic};
 
 const REVIEWS: &str = "/repos/{owner}/{repo}/pulls/{number}/reviews$";
 const LINES: &str = "/repos/{owner}/{repo}/pulls/{number}/comments$";

@@ -4,8 +4,13 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use truing_contract::Contract;
-use truing_core::id::{Millis, PrId, Span, Topic};
-use truing_core::port::{Asked, BranchPull, Clock, ForgeError, Hub as _, PullDraft, WriteGate};
+use truing_core::effect::Effect;
+use truing_core::finding::Place;
+use truing_core::id::{CommentId, Millis, PrId, Sha, Span, ThreadId, Topic};
+use truing_core::port::{
+    Asked, BranchPull, Clock, ForgeError, ForgeWrite as _, Hub as _, Performed, Posted, PullDraft,
+    ReviewDraft, Said, WriteGate,
+};
 use truing_core::publish::Producer;
 use truing_fakes::forge::{Exchange, FakeForge, Fault, FaultKind, NewPull, Options, Repo, Witness};
 use truing_fakes::repo::Commit;
@@ -102,8 +107,12 @@ impl Site {
     }
 
     pub(crate) fn conversation(&self, number: u64) -> GitHubConversation {
+        self.conversation_behind(number, &open())
+    }
+
+    pub(crate) fn conversation_behind(&self, number: u64, gate: &Arc<dyn WriteGate>) -> GitHubConversation {
         let id = PrId { forge: "github".into(), repository: self.id.clone(), number };
-        self.github.conversation(&id, "acme/shop", Producer::Converge, &open())
+        self.github.conversation(&id, "acme/shop", Producer::Converge, gate)
     }
 
     pub(crate) async fn open(&self, branch: &str) -> BranchPull {
@@ -157,4 +166,94 @@ pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T, ForgeError>) {
         matches!(&result, Err(error @ ForgeError::Rejected { .. }) if error.surely_undone()),
         "{result:?}"
     );
+}
+
+/// Each effect as a call, for tests of the client alone.
+pub(crate) trait Calls {
+    async fn post_review(&self, draft: &ReviewDraft) -> Result<Posted, ForgeError>;
+    async fn post_as_comment(&self, draft: &ReviewDraft) -> Result<Posted, ForgeError>;
+    async fn reply(&self, first: &CommentId, topic: &Topic, body: &str) -> Result<CommentId, ForgeError>;
+    async fn resolve(&self, thread: &ThreadId) -> Result<(), ForgeError>;
+    async fn put_comment(&self, topic: &Topic, body: &str) -> Result<CommentId, ForgeError>;
+    async fn put_line_comment(
+        &self,
+        commit: &Sha,
+        place: &Place,
+        topic: &Topic,
+        body: &str,
+    ) -> Result<CommentId, ForgeError>;
+    async fn update_branch(&self, head: &Sha) -> Result<(), ForgeError>;
+    async fn trigger(&self, text: &str, since: Millis) -> Result<Said, ForgeError>;
+    async fn request_review(&self, login: &str) -> Result<(), ForgeError>;
+    async fn mark_ready(&self) -> Result<(), ForgeError>;
+    async fn describe(&self, read: &str, body: &str) -> Result<Performed, ForgeError>;
+}
+
+fn review(performed: Performed) -> Posted {
+    match performed {
+        Performed::Review(posted) => posted,
+        other => panic!("{other:?} is no review"),
+    }
+}
+
+fn comment(performed: Performed) -> CommentId {
+    performed.comment().unwrap().clone()
+}
+
+impl Calls for GitHubConversation {
+    async fn post_review(&self, draft: &ReviewDraft) -> Result<Posted, ForgeError> {
+        self.perform(&Effect::Review(draft.clone())).await.map(review)
+    }
+
+    async fn post_as_comment(&self, draft: &ReviewDraft) -> Result<Posted, ForgeError> {
+        self.perform(&Effect::ReviewAsComment(draft.clone())).await.map(review)
+    }
+
+    async fn reply(&self, first: &CommentId, topic: &Topic, body: &str) -> Result<CommentId, ForgeError> {
+        let (first, topic, body) = (first.clone(), topic.clone(), body.to_owned());
+        self.perform(&Effect::Reply { first, topic, body }).await.map(comment)
+    }
+
+    async fn resolve(&self, thread: &ThreadId) -> Result<(), ForgeError> {
+        self.perform(&Effect::Resolve { thread: thread.clone() }).await.map(drop)
+    }
+
+    async fn put_comment(&self, topic: &Topic, body: &str) -> Result<CommentId, ForgeError> {
+        self.perform(&Effect::Comment { topic: topic.clone(), body: body.to_owned() }).await.map(comment)
+    }
+
+    async fn put_line_comment(
+        &self,
+        commit: &Sha,
+        place: &Place,
+        topic: &Topic,
+        body: &str,
+    ) -> Result<CommentId, ForgeError> {
+        let (commit, place) = (commit.clone(), place.clone());
+        let (topic, body) = (topic.clone(), body.to_owned());
+        self.perform(&Effect::LineComment { commit, place, topic, body }).await.map(comment)
+    }
+
+    async fn update_branch(&self, head: &Sha) -> Result<(), ForgeError> {
+        self.perform(&Effect::UpdateBranch { head: head.clone() }).await.map(drop)
+    }
+
+    async fn trigger(&self, text: &str, since: Millis) -> Result<Said, ForgeError> {
+        match self.perform(&Effect::Trigger { text: text.to_owned(), since }).await? {
+            Performed::Said(said) => Ok(said),
+            other => panic!("{other:?} was not said"),
+        }
+    }
+
+    async fn request_review(&self, login: &str) -> Result<(), ForgeError> {
+        self.perform(&Effect::RequestReview { login: login.to_owned() }).await.map(drop)
+    }
+
+    async fn mark_ready(&self) -> Result<(), ForgeError> {
+        self.perform(&Effect::MarkReady).await.map(drop)
+    }
+
+    async fn describe(&self, read: &str, body: &str) -> Result<Performed, ForgeError> {
+        self.perform(&Effect::Describe { read: read.to_owned(), body: body.to_owned() }).await
+    }
 }

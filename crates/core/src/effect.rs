@@ -1,0 +1,348 @@
+//! Effects: each write that a loop wants of a forge, as data, with its topic (the key of idempotency), how it is found
+//! again, and what a refusal leads to. `truing_forge::effects` performs them, by one path.
+
+mod cases;
+
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+pub use self::cases::{Case, End};
+
+use crate::finding::Place;
+use crate::id::{CommentId, Millis, Sha, Span, ThreadId, Topic};
+use crate::port::ReviewDraft;
+
+/// The most lost answers of an effect that another one can replace, before that one is performed.
+pub const MAX_LOST: u32 = 2;
+
+/// One write to a pull request.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub enum Effect {
+    /// A review, with its comments on lines. A finding that has an open thread gets no second one.
+    Review(ReviewDraft),
+    /// All of a review in one comment, for one that cannot be posted.
+    ReviewAsComment(ReviewDraft),
+    /// One comment in the conversation on this topic, with this text.
+    Comment {
+        /// The subject of the comment.
+        topic: Topic,
+        /// The text, without marker.
+        body: String,
+    },
+    /// One comment on the diff on this topic, with this text.
+    LineComment {
+        /// The commit that a new one is placed on.
+        commit: Sha,
+        /// The lines.
+        place: Place,
+        /// The subject of the comment.
+        topic: Topic,
+        /// The text, without marker.
+        body: String,
+    },
+    /// An answer in the thread that a comment began.
+    Reply {
+        /// That comment.
+        first: CommentId,
+        /// The subject of the answer.
+        topic: Topic,
+        /// The text, without marker.
+        body: String,
+    },
+    /// A thread is resolved.
+    Resolve {
+        /// The thread.
+        thread: ThreadId,
+    },
+    /// Exactly this text, without marker, because a bot takes no other; unless we have said it at that time, by the
+    /// forge's clock, or later.
+    Trigger {
+        /// The whole text.
+        text: String,
+        /// The earliest time that counts.
+        since: Millis,
+    },
+    /// Somebody is asked for a review.
+    RequestReview {
+        /// The account's name.
+        login: String,
+    },
+    /// The base branch is merged into the branch, if that is still at this commit.
+    UpdateBranch {
+        /// The commit.
+        head: Sha,
+    },
+    /// The pull request is made ready for review.
+    MarkReady,
+    /// The pull request has another description, if it still has the one that was read.
+    Describe {
+        /// The description that was read.
+        read: String,
+        /// The new one, without marker.
+        body: String,
+    },
+}
+
+/// One push: the branch is at the commit, if it was where it is expected.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Push {
+    /// The branch.
+    pub branch: String,
+    /// The commit.
+    pub commit: Sha,
+    /// The commit that the branch is at before; none: it must not be there.
+    pub expected: Option<Sha>,
+}
+
+/// What of an effect its intent holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Intended {
+    /// The kind.
+    pub kind: Kind,
+    /// The key of idempotency, of one writer on one pull request.
+    pub topic: Topic,
+    /// A digest of everything that is to be written.
+    pub content: String,
+    /// The write in words, for errors.
+    pub what: String,
+}
+
+/// The kinds of effects.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Kind {
+    /// [`Effect::Review`]
+    Review,
+    /// [`Effect::ReviewAsComment`]
+    ReviewAsComment,
+    /// [`Effect::Comment`]
+    Comment,
+    /// [`Effect::LineComment`]
+    LineComment,
+    /// [`Effect::Reply`]
+    Reply,
+    /// [`Effect::Resolve`]
+    Resolve,
+    /// [`Effect::Trigger`]
+    Trigger,
+    /// [`Effect::RequestReview`]
+    RequestReview,
+    /// [`Effect::UpdateBranch`]
+    UpdateBranch,
+    /// [`Effect::MarkReady`]
+    MarkReady,
+    /// [`Effect::Describe`]
+    Describe,
+    /// [`Push`]
+    Push,
+}
+
+/// How an effect is found again at the forge.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Observed {
+    /// By the marker in a text of ours. Lists may show it late.
+    Marker,
+    /// By its text, our account and the time. Lists may show it late.
+    Text,
+    /// By the state that it leads to. Making it again leads to the same state.
+    State,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::Review,
+        Self::ReviewAsComment,
+        Self::Comment,
+        Self::LineComment,
+        Self::Reply,
+        Self::Resolve,
+        Self::Trigger,
+        Self::RequestReview,
+        Self::UpdateBranch,
+        Self::MarkReady,
+        Self::Describe,
+        Self::Push,
+    ];
+
+    /// Its name, as tests and documents have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Review => "review",
+            Self::ReviewAsComment => "review_as_comment",
+            Self::Comment => "comment",
+            Self::LineComment => "line_comment",
+            Self::Reply => "reply",
+            Self::Resolve => "resolve",
+            Self::Trigger => "trigger",
+            Self::RequestReview => "request_review",
+            Self::UpdateBranch => "update_branch",
+            Self::MarkReady => "mark_ready",
+            Self::Describe => "describe",
+            Self::Push => "push",
+        }
+    }
+
+    /// How it is found again.
+    pub fn observed(self) -> Observed {
+        match self {
+            Self::Review | Self::ReviewAsComment | Self::Comment | Self::LineComment | Self::Reply => {
+                Observed::Marker
+            }
+            Self::Trigger => Observed::Text,
+            Self::Resolve
+            | Self::RequestReview
+            | Self::UpdateBranch
+            | Self::MarkReady
+            | Self::Describe
+            | Self::Push => Observed::State,
+        }
+    }
+
+    /// The time that it may stay unseen after it was made, `forge` being the forge's settle delay.
+    pub fn settle(self, forge: Span) -> Span {
+        match self.observed() {
+            Observed::Marker | Observed::Text => forge,
+            Observed::State => Span(0),
+        }
+    }
+
+    /// The kind that is performed where this one is refused.
+    pub fn instead(self) -> Option<Self> {
+        match self {
+            Self::Review => Some(Self::ReviewAsComment),
+            Self::ReviewAsComment
+            | Self::Comment
+            | Self::LineComment
+            | Self::Reply
+            | Self::Resolve
+            | Self::Trigger
+            | Self::RequestReview
+            | Self::UpdateBranch
+            | Self::MarkReady
+            | Self::Describe
+            | Self::Push => None,
+        }
+    }
+}
+
+impl Effect {
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Review(_) => Kind::Review,
+            Self::ReviewAsComment(_) => Kind::ReviewAsComment,
+            Self::Comment { .. } => Kind::Comment,
+            Self::LineComment { .. } => Kind::LineComment,
+            Self::Reply { .. } => Kind::Reply,
+            Self::Resolve { .. } => Kind::Resolve,
+            Self::Trigger { .. } => Kind::Trigger,
+            Self::RequestReview { .. } => Kind::RequestReview,
+            Self::UpdateBranch { .. } => Kind::UpdateBranch,
+            Self::MarkReady => Kind::MarkReady,
+            Self::Describe { .. } => Kind::Describe,
+        }
+    }
+
+    /// What its intent holds.
+    pub fn intended(&self) -> Intended {
+        let of = |kind: Kind, rest: &str| Topic::new(format!("{}/{rest}", kind.as_str()));
+        let kind = self.kind();
+        let (topic, what) = match self {
+            Self::Review(draft) => {
+                (draft.mark.topic(), format!("posting the review of audit {}", draft.mark.audit))
+            }
+            Self::ReviewAsComment(draft) => (
+                of(kind, draft.mark.topic().as_str()),
+                format!("posting the review of audit {} as a comment", draft.mark.audit),
+            ),
+            Self::Comment { topic, .. } => (topic.clone(), "commenting".to_owned()),
+            Self::LineComment { topic, .. } => (topic.clone(), "commenting on the diff".to_owned()),
+            Self::Reply { topic, first, .. } => (topic.clone(), format!("answering comment {first}")),
+            Self::Resolve { thread } => (of(kind, thread.as_str()), "resolving a thread".to_owned()),
+            Self::Trigger { text, since } => {
+                let text = digest(text.as_bytes());
+                (of(kind, &format!("{text}/{}", since.0)), "waking a reviewer".to_owned())
+            }
+            Self::RequestReview { login } => (of(kind, login), format!("asking {login} for a review")),
+            Self::UpdateBranch { head } => {
+                (of(kind, head.as_str()), "merging its base into its branch".to_owned())
+            }
+            Self::MarkReady => (of(kind, ""), "making it ready for review".to_owned()),
+            Self::Describe { .. } => (of(kind, ""), "changing its description".to_owned()),
+        };
+        Intended { kind, topic, content: content(self), what }
+    }
+
+    /// The effect that is performed where this one is refused.
+    pub fn instead(&self) -> Option<Self> {
+        match self {
+            Self::Review(draft) => Some(Self::ReviewAsComment(draft.clone())),
+            Self::ReviewAsComment(_)
+            | Self::Comment { .. }
+            | Self::LineComment { .. }
+            | Self::Reply { .. }
+            | Self::Resolve { .. }
+            | Self::Trigger { .. }
+            | Self::RequestReview { .. }
+            | Self::UpdateBranch { .. }
+            | Self::MarkReady
+            | Self::Describe { .. } => None,
+        }
+    }
+}
+
+impl Push {
+    /// What its intent holds.
+    pub fn intended(&self) -> Intended {
+        let Self { branch, commit, .. } = self;
+        Intended {
+            kind: Kind::Push,
+            topic: Topic::new(format!("{}/{branch}/{commit}", Kind::Push.as_str())),
+            content: content(self),
+            what: format!("pushing {} to {branch}", commit.short()),
+        }
+    }
+}
+
+/// A digest of a value. One that cannot be written as JSON is like no other, so it is never taken for done.
+fn content(value: &impl Serialize) -> String {
+    serde_json::to_vec(value).map(|json| digest(&json)).unwrap_or_default()
+}
+
+fn digest(bytes: &[u8]) -> String {
+    let mut hex = hex::encode(Sha256::digest(bytes));
+    hex.truncate(32);
+    hex
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn effects_on_one_topic_differ_by_their_content() {
+        let comment = |body: &str| Effect::Comment { topic: Topic::new("report"), body: body.into() };
+        let (one, other) = (comment("1").intended(), comment("2").intended());
+        assert_eq!((&one.topic, one.kind), (&other.topic, Kind::Comment));
+        assert_ne!(one.content, other.content);
+        assert_eq!(one, comment("1").intended());
+    }
+
+    #[test]
+    fn what_is_said_at_another_time_is_another_effect() {
+        let trigger = |since| Effect::Trigger { text: "bugbot run".into(), since: Millis(since) }.intended();
+        assert_ne!(trigger(1).topic, trigger(2).topic);
+    }
+
+    #[test]
+    fn every_kind_has_a_name_of_its_own_and_only_what_lists_show_settles() {
+        let names: BTreeSet<&str> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
+        assert_eq!(names.len(), Kind::ALL.len());
+        for kind in Kind::ALL {
+            let waits = kind.settle(Span::seconds(30)) > Span(0);
+            assert_eq!(waits, kind.observed() != Observed::State, "{}", kind.as_str());
+        }
+    }
+}

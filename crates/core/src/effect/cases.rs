@@ -1,0 +1,71 @@
+//! Everything that can happen while an effect is performed, and where each comes to: the table that tests and
+//! `docs/reference/effects.md` are made from.
+
+use super::Kind;
+
+/// A thing that happens to one effect.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Case {
+    /// The kill switch is on.
+    GateClosed,
+    /// Somebody else has the lease.
+    LeaseLost,
+    /// The forge refuses it.
+    Refused,
+    /// The forge did it, and its answer is lost.
+    LostDone,
+    /// The forge did not do it, and gives no answer.
+    LostUndone,
+    /// The process dies after the intent and before the call.
+    KilledBefore,
+    /// The process dies after the call and before its end is recorded.
+    KilledAfter,
+}
+
+/// Where an effect comes to, after the run was tried again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    /// Nothing was written, and the run stops.
+    Withheld,
+    /// It is not there, and the loop is told the forge's reason.
+    Told,
+    /// Another effect is there in its place, once.
+    Replaced(Kind),
+    /// It is there, once.
+    Once,
+}
+
+impl Case {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::GateClosed,
+        Self::LeaseLost,
+        Self::Refused,
+        Self::LostDone,
+        Self::LostUndone,
+        Self::KilledBefore,
+        Self::KilledAfter,
+    ];
+
+    /// Its name, as tests have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::GateClosed => "gate_closed",
+            Self::LeaseLost => "lease_lost",
+            Self::Refused => "refused",
+            Self::LostDone => "answer_lost_done",
+            Self::LostUndone => "answer_lost_undone",
+            Self::KilledBefore => "killed_before",
+            Self::KilledAfter => "killed_after",
+        }
+    }
+
+    /// Where an effect comes to.
+    pub fn end(self, kind: Kind) -> End {
+        match self {
+            Self::GateClosed | Self::LeaseLost => End::Withheld,
+            Self::Refused => kind.instead().map_or(End::Told, End::Replaced),
+            Self::LostDone | Self::LostUndone | Self::KilledBefore | Self::KilledAfter => End::Once,
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The ports of effects: the record of their intents, and the side of a forge that writes.
+
+use std::future::Future;
+
+use super::{ForgeError, Posted, Said, StoreError};
+use crate::effect::Effect;
+use crate::id::{CommentId, Key, Millis, Span, Token, Topic};
+use crate::publish::Producer;
+
+/// Who performs effects, and where.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Writer {
+    /// The pull request, or the job.
+    pub key: Key,
+    /// The loop. Topics of two loops are two topics.
+    pub producer: Producer,
+    /// The lease's token; none for a caller that holds no lease, and is fenced by none.
+    pub token: Option<Token>,
+}
+
+/// What is recorded of one effect.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Entry {
+    /// The digest of what was to be written.
+    pub content: String,
+    /// When it was announced, failed or ended: whichever was last.
+    pub at: Millis,
+    /// How far it is.
+    pub state: EntryState,
+}
+
+/// How far an effect is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum EntryState {
+    /// It is announced, and no end is known. So many answers were lost.
+    Open {
+        /// How many.
+        lost: u32,
+    },
+    /// It is made.
+    Done {
+        /// The comment that it made, if it made one.
+        comment: Option<CommentId>,
+    },
+}
+
+/// The record of effects: intents, written before the call, and their ends.
+pub trait EffectLog: Send + Sync {
+    /// The newest entry of this writer on this topic.
+    fn effect(
+        &self,
+        writer: &Writer,
+        topic: &Topic,
+    ) -> impl Future<Output = Result<Option<Entry>, StoreError>> + Send;
+
+    /// Puts `new` in place of `known`, durably, and answers true; false, and nothing is changed, if another entry is
+    /// there: of two processes that announce one effect, one does. `new`: none forgets it. Refused
+    /// ([`StoreError::Fenced`]) once a writer with a greater token has written on the same key.
+    fn replace_effect(
+        &self,
+        writer: &Writer,
+        topic: &Topic,
+        known: Option<&Entry>,
+        new: Option<&Entry>,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+}
+
+/// What an effect came to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Performed {
+    /// It is there.
+    Done,
+    /// This comment has it.
+    Comment(CommentId),
+    /// The review is there.
+    Review(Posted),
+    /// The text was said.
+    Said(Said),
+    /// Somebody has changed what it rests on: theirs stays.
+    Superseded,
+}
+
+impl Performed {
+    /// The comment that it made, if it made one.
+    pub fn comment(&self) -> Option<&CommentId> {
+        match self {
+            Self::Comment(comment) | Self::Review(Posted::Comment(comment)) => Some(comment),
+            Self::Said(said) => Some(&said.id),
+            Self::Done | Self::Review(Posted::Review { .. }) | Self::Superseded => None,
+        }
+    }
+}
+
+/// One pull request's side of a forge that writes, for one producer. The implementation adds markers to what it writes.
+/// Only `truing_forge::effects` calls it.
+pub trait ForgeWrite: Send + Sync {
+    /// Makes it. It is looked for first: one that is there stays the only one.
+    fn perform(&self, effect: &Effect) -> impl Future<Output = Result<Performed, ForgeError>> + Send;
+
+    /// Looks whether it is there, and changes nothing.
+    fn observe(&self, effect: &Effect) -> impl Future<Output = Result<Option<Performed>, ForgeError>> + Send;
+
+    /// How long something whose creation was not answered may stay unseen.
+    fn settle(&self) -> Span;
+}

@@ -1,0 +1,78 @@
+//! The effects on a pull request at GitHub: each made, and each looked for.
+
+use truing_core::effect::Effect;
+use truing_core::id::Span;
+use truing_core::port::{ForgeError, ForgeWrite, Hub as _, Performed, PullState};
+use truing_core::publish::ThreadState;
+
+use super::GitHubConversation;
+use crate::github::id::Id;
+use crate::marker::{normal, split, strip};
+
+impl ForgeWrite for GitHubConversation {
+    async fn perform(&self, effect: &Effect) -> Result<Performed, ForgeError> {
+        match effect {
+            Effect::Review(draft) => self.send_review(draft).await.map(Performed::Review),
+            Effect::ReviewAsComment(draft) => self.say_review(draft).await.map(Performed::Review),
+            Effect::Comment { topic, body } => self.say_once(topic, body).await.map(Performed::Comment),
+            Effect::LineComment { commit, place, topic, body } => {
+                self.say_once_on(commit, place, (topic, body)).await.map(Performed::Comment)
+            }
+            Effect::Reply { first, topic, body } => {
+                self.answer(first, topic, body).await.map(Performed::Comment)
+            }
+            Effect::Resolve { thread } => {
+                self.pull.set_resolved(thread, true).await.map(|()| Performed::Done)
+            }
+            Effect::Trigger { text, since } => self.say_exactly(text, *since).await.map(Performed::Said),
+            Effect::RequestReview { login } => self.request(login).await.map(|()| Performed::Done),
+            Effect::UpdateBranch { head } => self.merge_base_into(head).await.map(|()| Performed::Done),
+            Effect::MarkReady => self.make_ready().await.map(|()| Performed::Done),
+            Effect::Describe { read, body } => self.redescribe(read, body).await,
+        }
+    }
+
+    async fn observe(&self, effect: &Effect) -> Result<Option<Performed>, ForgeError> {
+        let is_so = match effect {
+            Effect::Review(draft) => return Ok(self.sent_review(draft).await?.map(Performed::Review)),
+            Effect::ReviewAsComment(draft) => {
+                return Ok(self.said_review(draft).await?.map(Performed::Review));
+            }
+            Effect::Comment { topic, body } => {
+                return Ok(self.said_once(topic, body).await?.map(Performed::Comment));
+            }
+            Effect::LineComment { topic, body, .. } => {
+                return Ok(self.said_once_on(topic, body).await?.map(Performed::Comment));
+            }
+            Effect::Reply { first, topic, .. } => {
+                let what = self.what(&format!("looking for an answer to comment {first}"));
+                let Id::Review(first) = Id::parse(&what, first)? else { return Ok(None) };
+                return Ok(self.answered(&what, first, topic).await?.map(Performed::Comment));
+            }
+            Effect::Trigger { text, since } => {
+                return Ok(self.said_exactly(text, *since).await?.map(Performed::Said));
+            }
+            Effect::Resolve { thread } => {
+                let threads = self.list_threads().await?;
+                let known =
+                    threads.iter().filter_map(|one| one.thread.as_ref()).find(|one| one.id == *thread);
+                known.is_some_and(|known| known.state != ThreadState::Open)
+            }
+            Effect::RequestReview { login } => {
+                let now = self.look().await?;
+                now.requested.iter().any(|asked| asked.eq_ignore_ascii_case(login))
+            }
+            Effect::UpdateBranch { head } => self.look().await?.head.sha != *head,
+            Effect::MarkReady => self.look().await?.state == PullState::Open,
+            Effect::Describe { body, .. } => {
+                let pull = self.raw(&self.what("reading its description")).await?;
+                split(pull.body.as_deref().unwrap_or_default()).0 == normal(&strip(body))
+            }
+        };
+        Ok(is_so.then_some(Performed::Done))
+    }
+
+    fn settle(&self) -> Span {
+        self.hub.settle()
+    }
+}

@@ -1,0 +1,498 @@
+//! Every kind of effect, and everything that may happen while it is performed: one cell, one test, one end. The table is
+//! `truing_core::effect`'s; `docs/reference/effects.md` is generated from it and names these tests.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use truing_core::effect::{Case, Effect, End, Intended, Kind, Push};
+use truing_core::finding::{Place, Side};
+use truing_core::id::{Millis, RunId, Sha, Span, Token, Topic};
+use truing_core::port::{
+    Asked, AuditMark, Clock, Conversation as _, EffectLog, Entry, EntryState, ForgeError, ReviewDraft,
+    ReviewEvent, StoreError, Withheld, WriteGate, Writer,
+};
+use truing_core::publish::Producer;
+use truing_diff::RepoPath;
+use truing_fakes::forge::{Fault, FaultKind, Reasons};
+use truing_fakes::repo::Commit;
+use truing_forge::effects::{EffectError, Effects};
+use truing_forge::github::GitHubConversation;
+use truing_git::{Committed, Pushed};
+
+use crate::hub::pushing::Pusher;
+use crate::hub::site::{Calls as _, Site, Wall, topic};
+
+const ISSUES: &str = "/repos/{owner}/{repo}/issues/{number}/comments";
+const PULL: &str = "/repos/{owner}/{repo}/pulls/{number}";
+/// The forge's settle delay.
+const SETTLE: Span = Span::seconds(30);
+/// As often as a call that may be repeated is sent.
+const SENT: u32 = 3;
+
+/// A gate that a test shuts.
+#[derive(Debug, Default)]
+struct Switch(AtomicBool);
+
+impl WriteGate for Switch {
+    fn ask(&self) -> Asked<'_> {
+        let shut = self.0.load(Ordering::SeqCst);
+        Box::pin(std::future::ready(if shut { Err(Withheld::Halted) } else { Ok(()) }))
+    }
+}
+
+/// A clock that a test moves.
+struct Hand(AtomicI64);
+
+impl Clock for Hand {
+    fn now(&self) -> Millis {
+        Millis(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// A record in memory, which a test lets fail.
+#[derive(Default)]
+struct Log {
+    entries: Mutex<HashMap<Topic, Entry>>,
+    is_fenced: AtomicBool,
+    /// Does the process die where it would record an end?
+    dies: AtomicBool,
+}
+
+impl Log {
+    fn get(&self, topic: &Topic) -> Option<Entry> {
+        self.entries.lock().unwrap().get(topic).cloned()
+    }
+
+    fn put(&self, topic: &Topic, entry: Entry) {
+        self.entries.lock().unwrap().insert(topic.clone(), entry);
+    }
+}
+
+impl EffectLog for Log {
+    async fn effect(&self, _: &Writer, topic: &Topic) -> Result<Option<Entry>, StoreError> {
+        Ok(self.get(topic))
+    }
+
+    async fn replace_effect(
+        &self,
+        writer: &Writer,
+        topic: &Topic,
+        known: Option<&Entry>,
+        new: Option<&Entry>,
+    ) -> Result<bool, StoreError> {
+        if self.is_fenced.load(Ordering::SeqCst) {
+            return Err(StoreError::Fenced { key: writer.key.clone(), last: Token(9) });
+        }
+        let is_intent = |entry: &Entry| matches!(entry.state, EntryState::Open { .. });
+        if !new.is_some_and(is_intent) && self.dies.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable("the process died".into()));
+        }
+        let mut entries = self.entries.lock().unwrap();
+        if entries.get(topic) != known {
+            return Ok(false);
+        }
+        match new {
+            Some(new) => entries.insert(topic.clone(), new.clone()),
+            None => entries.remove(topic),
+        };
+        Ok(true)
+    }
+}
+
+/// What is performed.
+enum What {
+    Effect(Effect),
+    Push(Box<(Pusher, Committed)>),
+}
+
+/// One effect on a pull request.
+struct Scene {
+    site: Site,
+    number: u64,
+    pull: GitHubConversation,
+    log: Log,
+    clock: Hand,
+    gate: Arc<Switch>,
+    what: What,
+    /// The head before.
+    head: String,
+}
+
+const BRANCH: &str = "truing/fix";
+
+impl Scene {
+    async fn of(kind: Kind) -> Self {
+        let (site, number, open) = Site::with_pull().await;
+        let head = site.shop.tip("feature").await.unwrap();
+        let commit = Sha::parse(&head).unwrap();
+        let place = |line: u32| Place {
+            path: RepoPath::from_bytes("a.txt"),
+            side: Side::New,
+            start_line: line,
+            end_line: line,
+        };
+        let draft = ReviewDraft {
+            mark: AuditMark { run: RunId::new("run-1"), audit: 1, clean: false, commit: commit.clone() },
+            event: ReviewEvent::Comment,
+            body: "## audit 1".into(),
+            unplaced: vec!["Wrong".into()],
+            findings: Vec::new(),
+        };
+        if matches!(kind, Kind::Reply | Kind::Resolve) {
+            open.put_line_comment(&commit, &place(3), &topic("finding/1"), "Wrong.").await.unwrap();
+        }
+        let began = open.threads().await.unwrap().pop();
+        let effect = match kind {
+            Kind::Review => Effect::Review(draft),
+            Kind::ReviewAsComment => Effect::ReviewAsComment(draft),
+            Kind::Comment => Effect::Comment { topic: topic("report"), body: "Done.".into() },
+            Kind::LineComment => {
+                Effect::LineComment { commit, place: place(5), topic: topic("line"), body: "Hm.".into() }
+            }
+            Kind::Reply => {
+                let first = began.unwrap().comments[0].id.clone();
+                Effect::Reply { first, topic: topic("answer"), body: "Fixed.".into() }
+            }
+            Kind::Resolve => Effect::Resolve { thread: began.unwrap().thread.unwrap().id },
+            Kind::Trigger => Effect::Trigger { text: "bugbot run".into(), since: Millis(0) },
+            Kind::RequestReview => {
+                site.shop.permit("ann", "write").await.unwrap();
+                Effect::RequestReview { login: "ann".into() }
+            }
+            Kind::UpdateBranch => {
+                site.shop.push("main", Commit::new("More").write("b.txt", "b\n")).await.unwrap();
+                Effect::UpdateBranch { head: commit }
+            }
+            Kind::MarkReady => {
+                site.shop.set_draft(number, true).await.unwrap();
+                Effect::MarkReady
+            }
+            Kind::Describe => {
+                let read = open.now().await.unwrap().body;
+                Effect::Describe { read, body: "Anew.".into() }
+            }
+            Kind::Push => {
+                let pusher = Pusher::new(&site).await;
+                let made = pusher.commit("one").await;
+                let what = What::Push(Box::new((pusher, made)));
+                return Self::with(site, number, what, head);
+            }
+        };
+        Self::with(site, number, What::Effect(effect), head)
+    }
+
+    fn with(site: Site, number: u64, what: What, head: String) -> Self {
+        let gate: Arc<Switch> = Arc::default();
+        let pull = site.conversation_behind(number, &(gate.clone() as Arc<dyn WriteGate>));
+        let clock = Hand(AtomicI64::new(Wall.now().0));
+        Self { site, number, pull, log: Log::default(), clock, gate, what, head }
+    }
+
+    fn intended(&self) -> Intended {
+        match &self.what {
+            What::Effect(effect) => effect.intended(),
+            What::Push(push) => {
+                let commit = push.1.sha().clone();
+                Push { branch: BRANCH.into(), commit, expected: None }.intended()
+            }
+        }
+    }
+
+    async fn perform(&self) -> Result<(), EffectError> {
+        let gate: Arc<dyn WriteGate> = self.gate.clone();
+        let key = truing_core::id::Key::new("pr/github/1/1");
+        let effects = Effects {
+            forge: &self.pull,
+            log: &self.log,
+            gate: &gate,
+            clock: &self.clock,
+            writer: Writer { key, producer: Producer::Converge, token: Some(Token(3)) },
+        };
+        match &self.what {
+            What::Effect(effect) => effects.perform(effect).await.map(drop),
+            What::Push(push) => match effects.push(&push.1, &push.0.remote, (BRANCH, None)).await? {
+                Pushed::Done => Ok(()),
+                Pushed::Refused { message, .. } => {
+                    Err(EffectError::Refused(ForgeError::Rejected { what: "push".into(), message }))
+                }
+                Pushed::Withheld(why) => Err(EffectError::Withheld { what: "push".into(), why }),
+                moved @ Pushed::Moved { .. } => panic!("{moved:?}"),
+            },
+        }
+    }
+
+    fn pass(&self, time: Span) {
+        self.clock.0.fetch_add(time.0, Ordering::SeqCst);
+    }
+
+    /// Lets the calls that make this go wrong, as often as they are sent.
+    fn fault(&self, kind: Kind, fault: FaultKind) {
+        let (method, path, sent) = match kind {
+            Kind::Review => ("POST", format!("{PULL}/reviews"), 1),
+            Kind::ReviewAsComment | Kind::Comment | Kind::Trigger => ("POST", ISSUES.to_owned(), 1),
+            Kind::LineComment => ("POST", format!("{PULL}/comments$"), 1),
+            Kind::Reply => ("POST", format!("{PULL}/comments/{{id}}/replies"), 1),
+            Kind::Resolve | Kind::MarkReady => ("POST", "/graphql".to_owned(), SENT),
+            Kind::RequestReview => ("POST", format!("{PULL}/requested_reviewers"), SENT),
+            Kind::UpdateBranch => ("PUT", format!("{PULL}/update-branch"), SENT),
+            Kind::Describe => ("PATCH", format!("{PULL}$"), SENT),
+            Kind::Push => ("POST", "/{owner}/{repo}/git-receive-pack".to_owned(), 2),
+        };
+        let is_once = matches!(fault, FaultKind::Invalid(_) | FaultKind::Status(..));
+        let times = if is_once { 1 } else { sent };
+        self.site.forge.fault(Fault::once(method, &path, fault).times(times));
+    }
+
+    /// So often this is there.
+    async fn count(&self, kind: Kind) -> usize {
+        let view = self.site.shop.pull(self.number).await.unwrap();
+        match kind {
+            Kind::Review => view.reviews.iter().filter(|review| review.body.starts_with("## audit")).count(),
+            Kind::ReviewAsComment | Kind::Comment | Kind::Trigger => view.summaries().count(),
+            Kind::LineComment => view.inline().count(),
+            Kind::Reply => view.inline().count() - 1,
+            Kind::Resolve => usize::from(view.inline().any(|comment| comment.resolved)),
+            Kind::RequestReview => {
+                let now = self.site.conversation(self.number).now().await.unwrap();
+                now.requested.iter().filter(|login| *login == "ann").count()
+            }
+            Kind::UpdateBranch => {
+                let now = self.site.conversation(self.number).now().await.unwrap();
+                usize::from(now.head.sha.as_str() != self.head)
+            }
+            Kind::MarkReady => usize::from(!view.draft),
+            Kind::Describe => usize::from(view.body == "Anew."),
+            Kind::Push => usize::from(self.site.shop.tip(BRANCH).await.is_ok()),
+        }
+    }
+
+    /// Calls of the API that wrote. Reads by GraphQL are none; what changes something by it is in [`Self::count`].
+    fn writes(&self) -> usize {
+        let log = self.site.forge.log();
+        let is_write = |method: &str, path: &str| {
+            method != "GET" && path != "/graphql" && !path.contains("/git-upload-pack")
+        };
+        log.iter().filter(|call| is_write(&call.method, &call.path)).count()
+    }
+
+    /// Performs it again as a loop does: not before the time that it is told.
+    async fn performed_later(&self, kind: Kind) {
+        if kind.settle(SETTLE) > Span(0) {
+            let early = self.perform().await.unwrap_err();
+            let EffectError::Settling { until, .. } = early else { panic!("{early:?}") };
+            self.pass(until - self.clock.now());
+        }
+        self.perform().await.unwrap();
+    }
+}
+
+async fn cell(kind: Kind, case: Case) {
+    let scene = Scene::of(kind).await;
+    let topic = scene.intended().topic;
+    let (writes, before) = (scene.writes(), scene.count(kind).await);
+    assert_eq!(before, 0);
+    match case {
+        Case::GateClosed => {
+            scene.gate.0.store(true, Ordering::SeqCst);
+            let error = scene.perform().await.unwrap_err();
+            assert!(matches!(error, EffectError::Withheld { why: Withheld::Halted, .. }), "{error:?}");
+        }
+        Case::LeaseLost => {
+            scene.log.is_fenced.store(true, Ordering::SeqCst);
+            let error = scene.perform().await.unwrap_err();
+            let last = Token(9);
+            assert!(
+                matches!(&error, EffectError::Withheld { why: Withheld::Lost { last: now }, .. } if *now == last),
+                "{error:?}"
+            );
+        }
+        Case::Refused => {
+            let refusal = match kind {
+                Kind::Push => FaultKind::Status(403, None),
+                _ => FaultKind::Invalid(Reasons::Objects),
+            };
+            scene.fault(kind, refusal);
+            let ended = scene.perform().await;
+            match kind.instead() {
+                Some(_) => ended.unwrap(),
+                None => {
+                    let error = ended.unwrap_err();
+                    assert!(matches!(error, EffectError::Refused(_)), "{error:?}");
+                }
+            }
+            assert_eq!(scene.log.get(&topic), None, "nothing is open");
+        }
+        Case::LostDone | Case::LostUndone => {
+            let is_done = case == Case::LostDone;
+            let fault = match (is_done, kind) {
+                (true, _) => FaultKind::LostAnswer,
+                // Git sends a push again whose connection ended.
+                (false, Kind::Push) => FaultKind::Status(502, None),
+                (false, _) => FaultKind::Drop,
+            };
+            scene.fault(kind, fault);
+            let error = scene.perform().await.unwrap_err();
+            let is_lost =
+                matches!(error, EffectError::Unanswered { is_last: false, .. } | EffectError::Git(_));
+            assert!(is_lost && scene.site.forge.is_faultless(), "{error:?}");
+            assert_eq!(scene.count(kind).await, usize::from(is_done));
+            scene.performed_later(kind).await;
+        }
+        Case::KilledBefore => {
+            let content = scene.intended().content;
+            let (at, state) = (scene.clock.now(), EntryState::Open { lost: 0 });
+            scene.log.put(&topic, Entry { content, at, state });
+            scene.performed_later(kind).await;
+        }
+        Case::KilledAfter => {
+            scene.log.dies.store(true, Ordering::SeqCst);
+            let error = scene.perform().await.unwrap_err();
+            assert!(matches!(error, EffectError::Store(_)), "{error:?}");
+            assert_eq!(scene.count(kind).await, 1);
+            let made = scene.writes();
+            scene.log.dies.store(false, Ordering::SeqCst);
+            scene.performed_later(kind).await;
+            assert_eq!(scene.writes(), made, "it is adopted");
+        }
+    }
+    match case.end(kind) {
+        End::Withheld => {
+            assert_eq!((scene.count(kind).await, scene.writes()), (0, writes), "nothing was written");
+            assert_eq!(scene.log.get(&topic), None);
+        }
+        End::Told => assert_eq!(scene.count(kind).await, 0),
+        End::Replaced(other) => {
+            assert_eq!((scene.count(kind).await, scene.count(other).await), (0, 1));
+        }
+        End::Once => {
+            assert_eq!(scene.count(kind).await, 1);
+            let done = scene.log.get(&topic).unwrap();
+            assert!(matches!(done.state, EntryState::Done { .. }), "{done:?}");
+            // Whoever performs it another time changes nothing.
+            for _ in 0..2 {
+                // At another head a merge of the base is another effect.
+                if kind != Kind::UpdateBranch {
+                    scene.perform().await.unwrap();
+                }
+                scene.pass(SETTLE);
+            }
+            assert_eq!(scene.count(kind).await, 1);
+        }
+    }
+}
+
+macro_rules! table {
+    ($($kind:ident: $name:ident,)*) => {
+        $(mod $name {
+            use super::*;
+
+            #[tokio::test]
+            async fn gate_closed() { cell(Kind::$kind, Case::GateClosed).await; }
+            #[tokio::test]
+            async fn lease_lost() { cell(Kind::$kind, Case::LeaseLost).await; }
+            #[tokio::test]
+            async fn refused() { cell(Kind::$kind, Case::Refused).await; }
+            #[tokio::test]
+            async fn answer_lost_done() { cell(Kind::$kind, Case::LostDone).await; }
+            #[tokio::test]
+            async fn answer_lost_undone() { cell(Kind::$kind, Case::LostUndone).await; }
+            #[tokio::test]
+            async fn killed_before() { cell(Kind::$kind, Case::KilledBefore).await; }
+            #[tokio::test]
+            async fn killed_after() { cell(Kind::$kind, Case::KilledAfter).await; }
+        })*
+
+        #[test]
+        fn every_kind_and_every_case_has_its_cell() {
+            let kinds = [$((Kind::$kind, stringify!($name)),)*];
+            assert_eq!(kinds, Kind::ALL.map(|kind| (kind, kind.as_str())));
+            let cases = Case::ALL.map(Case::as_str);
+            let tests = [
+                "gate_closed", "lease_lost", "refused", "answer_lost_done", "answer_lost_undone", "killed_before",
+                "killed_after",
+            ];
+            assert_eq!(cases, tests);
+        }
+    };
+}
+
+table! {
+    Review: review,
+    ReviewAsComment: review_as_comment,
+    Comment: comment,
+    LineComment: line_comment,
+    Reply: reply,
+    Resolve: resolve,
+    Trigger: trigger,
+    RequestReview: request_review,
+    UpdateBranch: update_branch,
+    MarkReady: mark_ready,
+    Describe: describe,
+    Push: push,
+}
+
+#[tokio::test]
+async fn a_review_without_an_answer_twice_becomes_a_comment() {
+    let scene = Scene::of(Kind::Review).await;
+    for _ in 0..2 {
+        scene.fault(Kind::Review, FaultKind::Drop);
+        let error = scene.perform().await.unwrap_err();
+        assert!(matches!(error, EffectError::Unanswered { is_last: false, .. }), "{error:?}");
+        scene.pass(SETTLE);
+    }
+    for is_last in [false, true] {
+        scene.fault(Kind::ReviewAsComment, FaultKind::Drop);
+        let error = scene.perform().await.unwrap_err();
+        assert!(
+            matches!(error, EffectError::Unanswered { is_last: last, .. } if last == is_last),
+            "{error:?}"
+        );
+        scene.pass(SETTLE);
+    }
+    scene.perform().await.unwrap();
+    assert_eq!((scene.count(Kind::Review).await, scene.count(Kind::ReviewAsComment).await), (0, 1));
+}
+
+#[tokio::test]
+async fn an_intent_from_a_clock_that_was_ahead_is_waited_for_no_longer_than_another() {
+    let scene = Scene::of(Kind::Comment).await;
+    let Intended { topic, content, .. } = scene.intended();
+    let at = scene.clock.now() + Span::seconds(1_000_000);
+    scene.log.put(&topic, Entry { content, at, state: EntryState::Open { lost: 0 } });
+    let early = scene.perform().await.unwrap_err();
+    assert!(matches!(early, EffectError::Settling { until, .. } if until == scene.clock.now() + SETTLE));
+    scene.pass(SETTLE);
+    scene.perform().await.unwrap();
+    assert_eq!(scene.count(Kind::Comment).await, 1);
+}
+
+#[tokio::test]
+async fn the_delay_counts_from_the_answer_that_was_lost() {
+    let scene = Scene::of(Kind::Comment).await;
+    let Intended { topic, content, .. } = scene.intended();
+    let at = Millis(scene.clock.now().0 - SETTLE.0);
+    scene.log.put(&topic, Entry { content, at, state: EntryState::Open { lost: 0 } });
+    scene.fault(Kind::Comment, FaultKind::LostAnswer);
+    scene.perform().await.unwrap_err();
+    let until = scene.clock.now() + SETTLE;
+    let early = scene.perform().await.unwrap_err();
+    assert!(matches!(early, EffectError::Settling { until: told, .. } if told == until), "{early:?}");
+}
+
+#[tokio::test]
+async fn another_text_on_a_topic_waits_until_lists_must_show_the_one_before() {
+    let scene = Scene::of(Kind::Comment).await;
+    scene.perform().await.unwrap();
+    let next = Effect::Comment { topic: topic("report"), body: "Done again.".into() };
+    let scene = Scene { what: What::Effect(next), ..scene };
+    let early = scene.perform().await.unwrap_err();
+    assert!(matches!(early, EffectError::Settling { .. }), "{early:?}");
+    scene.pass(SETTLE);
+    scene.perform().await.unwrap();
+    let view = scene.site.shop.pull(scene.number).await.unwrap();
+    let said: Vec<_> = view.summaries().map(|comment| comment.body.lines().next().unwrap()).collect();
+    assert_eq!(said, ["Done again."]);
+}

@@ -1,0 +1,37 @@
+//! What another reviewer said, as a finding that a fixer is given. Its words are data.
+
+use truing_core::converge::{Claim, Origin};
+use truing_core::finding::{AnchorKind, Category, Place, RawFinding, Severity, Side, Source};
+use truing_core::identity::{Placed, Sighting};
+use truing_core::line;
+use truing_diff::RepoPath;
+use truing_reader::redact::redact;
+
+/// How a rule is called that stands for what somebody said in a thread; its first comment follows.
+pub(super) const HEARD: &str = "reviewer/";
+/// Bytes of what somebody said, as a fixer is told of it.
+const MAX_SAID: usize = 4 << 10;
+/// Characters of a finding's title.
+pub(super) const MAX_TITLE: usize = 120;
+
+/// The finding of what was said at a place, whose line has this text.
+pub(super) fn claim_of(rule: String, (path, at): (RepoPath, u32), snippet: &str, said: &str) -> Claim {
+    let said = redact(said);
+    let body = said.get(..said.floor_char_boundary(MAX_SAID)).unwrap_or_default().to_owned();
+    let first = body.lines().find(|line| !line.trim().is_empty()).unwrap_or("a reviewer wants a change");
+    let place = Place { path, side: Side::New, start_line: at, end_line: at };
+    let raw = RawFinding {
+        place: place.clone(),
+        severity: Severity::P1,
+        category: Category::J,
+        rule,
+        title: line::clean(first.trim(), MAX_TITLE),
+        body,
+        snippet: snippet.to_owned(),
+        suggestion: None,
+        source: Source::Agent,
+    };
+    let anchor = AnchorKind::Summary;
+    let placed = Placed { raw, anchor, at: place, old_path: None, sighting: Sighting::default() };
+    Claim { placed, origin: Origin::Change }
+}

@@ -1,0 +1,74 @@
+//! `docs/reference/effects.md`: every kind of effect and everything that may happen while it is performed, from the
+//! table that tests are made from.
+
+use std::fmt::Write as _;
+
+use anyhow::{Result, bail};
+use truing_core::effect::{Case, End, Kind, Observed};
+
+/// The page.
+const PAGE: &str = "docs/reference/effects.md";
+/// The tests.
+const TESTS: &str = "crates/forge/tests/it/effects.rs";
+
+/// The page; `tests` is the text of the program with the cells' tests.
+fn page(tests: &str) -> Result<String> {
+    let mut page = format!(
+        "# Effects\n\n<!-- Generated from truing_core::effect. To write it anew: UPDATE_DOCS=1 cargo test -p xtask -->\n\n\
+         Each write of the converge loop, and of the tools for agents, is an effect (ADR 75): asked of the gate, \
+         announced, made, and its end recorded. Where an answer was lost or the process died, Truing waits for \
+         `forge.NAME.settle`, looks, and adopts what is there or makes it again. A kind that is found by the state that \
+         it leads to is not waited for: making it again leads to the same state.\n\n\
+         | Effect | Found again by | Waits | Refused |\n|---|---|---|---|\n"
+    );
+    for kind in Kind::ALL {
+        let (found, waits) = match kind.observed() {
+            Observed::Marker => ("its marker", "`forge.NAME.settle`"),
+            Observed::Text => ("its text, our account and the time", "`forge.NAME.settle`"),
+            Observed::State => ("the state that it leads to", "no"),
+        };
+        let refused = kind.instead().map_or("the loop is told the reason".to_owned(), |other| {
+            format!("`{}` is performed instead", other.as_str())
+        });
+        writeln!(page, "| `{}` | {found} | {waits} | {refused} |", kind.as_str())?;
+    }
+    page += "\n## What each comes to\n\nOne test a cell, `effects::EFFECT::CASE` in `";
+    page += TESTS;
+    page += "`. `withheld`: nothing is written, and the run stops. `told`: it is not there, and the loop is told the reason. \
+             `once`: it is there, once.\n\n| Effect |";
+    for case in Case::ALL {
+        write!(page, " `{}` |", case.as_str())?;
+    }
+    writeln!(page, "\n|---|{}", "---|".repeat(Case::ALL.len()))?;
+    for kind in Kind::ALL {
+        if !tests.contains(&format!(": {},\n", kind.as_str())) {
+            bail!("{TESTS}: `{}` has no row", kind.as_str());
+        }
+        write!(page, "| `{}` |", kind.as_str())?;
+        for case in Case::ALL {
+            if !tests.contains(&format!("async fn {}()", case.as_str())) {
+                bail!("{TESTS}: `{}` has no test", case.as_str());
+            }
+            let end = match case.end(kind) {
+                End::Withheld => "withheld".to_owned(),
+                End::Told => "told".to_owned(),
+                End::Replaced(other) => format!("`{}`, once", other.as_str()),
+                End::Once => "once".to_owned(),
+            };
+            write!(page, " {end} |")?;
+        }
+        writeln!(page)?;
+    }
+    Ok(page)
+}
+
+#[test]
+fn the_page_of_effects_is_what_their_table_says_and_every_cell_has_its_test() {
+    let root = crate::workspace::root().unwrap();
+    let page = page(&std::fs::read_to_string(root.join(TESTS)).unwrap()).unwrap();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(root.join(PAGE), &page).unwrap();
+    }
+    let written = std::fs::read_to_string(root.join(PAGE)).unwrap_or_default();
+    assert!(written == page, "{PAGE}: write it anew: UPDATE_DOCS=1 cargo test -p xtask");
+}
