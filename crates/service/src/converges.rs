@@ -44,9 +44,9 @@ use super::scheduler::Lease;
 use super::worker;
 
 use listener::StopListener;
-use no_run::{failed, reported, unreported};
 pub(super) use no_run::give_up;
 pub use no_run::{NoPullRun, Unusable};
+use no_run::{failed, reported, unreported};
 pub use progress::Said;
 use progress::{AGAIN, Timeline, event, note_end, report};
 
