@@ -109,8 +109,7 @@ struct Ground {
 }
 
 impl PullRun<'_> {
-    /// Leases the slot, goes on with the run that was interrupted or begins one, until there is an end, and frees the slot.
-    /// The record, and where its commits are. `say`: what people are told while it goes on.
+    /// Leases the slot, goes on with an interrupted run or begins one until it ends, and frees the slot. `say`: the progress.
     ///
     /// # Errors
     /// [`NoPullRun`]
@@ -398,8 +397,7 @@ impl PullRun<'_> {
             return Err(failed(exit));
         }
         note_end(store, &record).await?;
-        // What an audit found is told by its review. Nothing is written where nobody works any more: `truing why` and
-        // `truing report` tell of it.
+        // An audit's review tells what it found. Of a closed pull request, `truing why` and `truing report` tell.
         let is_review = |exit: &Exit| matches!(exit.kind(), Kind::Converged | Kind::CapReached);
         let is_shown = record.state.audits_only && record.state.exit.as_ref().is_some_and(is_review);
         if !is_shown && exit_code(&record) != Some(Code::Closed) {
