@@ -13,13 +13,13 @@ const TESTS: &str = "crates/forge/tests/it/effects.rs";
 
 /// The page; `tests` is the text of the program with the cells' tests.
 fn page(tests: &str) -> Result<String> {
-    let mut page = format!(
+    let mut page = String::from(
         "# Effects\n\n<!-- Generated from truing_core::effect. To write it anew: UPDATE_DOCS=1 cargo test -p xtask -->\n\n\
          Each write of the converge loop, and of the tools for agents, is an effect (ADR 75): asked of the gate, \
          announced, made, and its end recorded. Where an answer was lost or the process died, Truing waits for \
          `forge.NAME.settle`, looks, and adopts what is there or makes it again. A kind that is found by the state that \
          it leads to is not waited for: making it again leads to the same state.\n\n\
-         | Effect | Found again by | Waits | Refused |\n|---|---|---|---|\n"
+         | Effect | Found again by | Waits | Refused |\n|---|---|---|---|\n",
     );
     for kind in Kind::ALL {
         let (found, waits) = match kind.observed() {

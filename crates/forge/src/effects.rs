@@ -74,7 +74,7 @@ pub enum EffectError {
 
 impl From<ForgeError> for EffectError {
     fn from(error: ForgeError) -> Self {
-        failed(error)
+        failed(error, false)
     }
 }
 
@@ -217,13 +217,8 @@ impl<W: ForgeWrite, L: EffectLog> Effects<'_, W, L> {
             Err(_) => Some(EntryState::Open { lost }),
         };
         self.record(intended, &entry, state).await?;
-        answer.map_err(|error| match failed(error) {
-            EffectError::Unanswered { error, .. } => {
-                let is_last = lost >= MAX_LOST && intended.kind.instead().is_none();
-                EffectError::Unanswered { error, is_last }
-            }
-            other => other,
-        })
+        let is_last = lost >= MAX_LOST && intended.kind.instead().is_none();
+        answer.map_err(|error| failed(error, is_last))
     }
 
     /// Records this state as of now; none: the effect is not there, and nothing is open.
@@ -249,12 +244,15 @@ impl<W: ForgeWrite, L: EffectLog> Effects<'_, W, L> {
     }
 }
 
-/// An error of the forge.
-fn failed(error: ForgeError) -> EffectError {
-    match error {
-        ForgeError::Withheld { what, why } => EffectError::Withheld { what, why },
-        error if error.surely_undone() => EffectError::Refused(error),
-        error => EffectError::Unanswered { error, is_last: false },
+/// An error of the forge; `is_last`: no other try is of use, if it gave no answer.
+fn failed(error: ForgeError, is_last: bool) -> EffectError {
+    if let ForgeError::Withheld { what, why } = error {
+        return EffectError::Withheld { what, why };
+    }
+    if error.surely_undone() {
+        EffectError::Refused(error)
+    } else {
+        EffectError::Unanswered { error, is_last }
     }
 }
 

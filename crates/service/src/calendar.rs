@@ -92,6 +92,7 @@ impl<'a> Calendar<'a> {
                 Ok(record) => {
                     self.waiting.remove(run.name);
                     metrics.run_ended(Loop::Sync.as_str(), record.result.kind().as_str());
+                    metrics.run_cost(Loop::Sync, record.cost());
                     tracing::info!(job = run.name, result = record.result.as_str(), "{}", record.exit_reason);
                 }
                 // A command runs it.

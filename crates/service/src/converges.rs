@@ -16,7 +16,6 @@ use truing_config::converge::ConvergeConfig;
 use truing_core::converge::record::Record;
 use truing_core::converge::{Code, Exit, Kind, Run};
 use truing_core::dismissal::Dismissal;
-use truing_core::follow::record::Kind as End;
 use truing_core::id::{Key, PrId, Sha, Token, Version};
 use truing_core::markdown;
 use truing_core::port::{
@@ -28,8 +27,7 @@ use truing_core::slot::{Command, Limits, Loop, Refused, State, Then, Why, Wish};
 use truing_forge::effects::Effects;
 use truing_forge::github::{GitHub, GitHubConversation};
 use truing_git::{Git, GitError, Mirror};
-use truing_loops::checkout;
-use truing_loops::checkout::Rules;
+use truing_loops::checkout::{self, Rules};
 use truing_loops::converge::pull::{self, Pull};
 use truing_loops::converge::{Crew, Lap, Left, Looks, Stint, words};
 use truing_loops::machine::{SystemClock, UniqueIds};
@@ -47,8 +45,10 @@ use listener::StopListener;
 pub(super) use no_run::give_up;
 pub use no_run::{NoPullRun, Unusable};
 use no_run::{failed, reported, unreported};
-pub use progress::Said;
 use progress::{AGAIN, Timeline, event, note_end, report};
+pub use progress::{Ended, Said};
+
+type LooksOf = dyn Fn(&Config) -> Result<Looks, Unusable> + Send + Sync;
 
 /// What it takes to converge on pull requests.
 pub struct Converging {
@@ -57,7 +57,7 @@ pub struct Converging {
     /// How the operator has configured it, and who else may.
     pub rules: Rules,
     /// Makes what a head is looked at with, of a configuration that the repository's own file has added to.
-    pub looks: Box<dyn Fn(&Config) -> Result<Looks, Unusable> + Send + Sync>,
+    pub looks: Box<LooksOf>,
 }
 
 impl fmt::Debug for Converging {
@@ -314,7 +314,7 @@ impl PullRun<'_> {
         store: &S,
         lease: &Lease,
         id: &PrId,
-    ) -> Result<(Then, Option<End>), Stopped> {
+    ) -> Result<(Then, Option<Ended>), Stopped> {
         let gate = self.gate(lease);
         let talk = self.forge.1.conversation(id, self.repo, Producer::Converge, &gate);
         let stepped = Box::pin(self.stepped(store, lease, id, (&talk, &gate))).await;
@@ -322,7 +322,7 @@ impl PullRun<'_> {
             // Reviews are not to wait for it: whoever asked may ask again.
             Err(Stopped::Failed { class, what, .. }) if lease.last_attempt => {
                 tracing::warn!(class, "given up: {what}");
-                give_up(store, lease, self.called(), &what).await?;
+                let ended = give_up(store, lease, self.called(), &what).await?;
                 let gone = format!("converge: given up: {class}: {what}");
                 let at = SystemClock.now();
                 store.note(&[Event { at, key: lease.key.clone(), run: None, what: gone }]).await?;
@@ -331,12 +331,12 @@ impl PullRun<'_> {
                 if let Err(error) = effects.perform(&reported(body)).await {
                     tracing::warn!(%error, "could not update the pull request");
                 }
-                Ok((Then::Idle, Some(End::Failed)))
+                Ok((Then::Idle, Some(ended)))
             }
             Err(stopped) => Err(stopped),
             Ok(Then::Idle) => {
                 let last = store.last_converge(&lease.key).await?;
-                Ok((Then::Idle, last.map(|last| last.end())))
+                Ok((Then::Idle, last.as_ref().map(Ended::of)))
             }
             Ok(then) => Ok((then, None)),
         }

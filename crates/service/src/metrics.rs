@@ -12,12 +12,14 @@ use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Counter, Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    Counter, Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter,
+    IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use truing_core::follow::record::Kind as End;
 use truing_core::ledger::Usage;
+use truing_core::money::MicroUsd;
 use truing_core::outcome::{OutcomeKind, OutcomeRecord};
+use truing_core::slot::Loop;
 use truing_loops::review::Counts;
 use truing_store::{Meter, Sqlite};
 
@@ -34,7 +36,7 @@ const COMMIT_SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05
 /// Seconds that a run may take: the last is the longest that it is let.
 const RUN_SECONDS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1200.0];
 
-/// Dollars that a review may cost: up to some times the default limit of one.
+/// Dollars that a run may cost: up to some times the default limit of a review, which is one.
 const COST_USD: &[f64] = &[0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 1.5, 2.0, 5.0, 10.0];
 /// The ends of runs that are no reviews.
 const ENDS: [End; 5] = [End::Done, End::Partial, End::Skipped, End::Deferred, End::Failed];
@@ -70,9 +72,9 @@ struct Inner {
     model_denials: IntCounter,
     model_retries: IntCounter,
     mcp_failures: IntCounterVec,
-    review_cost: Histogram,
+    run_cost: HistogramVec,
     failures: IntCounterVec,
-    parked: IntCounter,
+    parked: IntCounterVec,
     webhooks: IntCounterVec,
     webhook_seconds: Histogram,
     meter: Meter,
@@ -111,9 +113,9 @@ impl Metrics {
             model_denials: made.one("truing_model_denials_total", IntCounter::with_opts)?,
             model_retries: made.one("truing_model_retries_total", IntCounter::with_opts)?,
             mcp_failures: made.vec("truing_mcp_failures_total", IntCounterVec::new)?,
-            review_cost: made.histogram("truing_review_cost_usd", COST_USD)?,
+            run_cost: made.histograms("truing_run_cost_usd", COST_USD)?,
             failures: made.vec("truing_attempts_failed_total", IntCounterVec::new)?,
-            parked: made.one("truing_parked_total", IntCounter::with_opts)?,
+            parked: made.vec("truing_parked_total", IntCounterVec::new)?,
             webhooks: made.vec("truing_webhooks_total", IntCounterVec::new)?,
             webhook_seconds: made.histogram("truing_webhook_seconds", WEBHOOK_SECONDS)?,
             meter: Meter {
@@ -148,6 +150,10 @@ impl Metrics {
         for (of, kind) in ["converge", "sync"].into_iter().flat_map(|of| ENDS.map(|kind| (of, kind))) {
             inner.runs.with_label_values(&[of, kind.as_str()]);
         }
+        for of in Loop::ALL {
+            inner.parked.with_label_values(&[of.as_str()]);
+            inner.run_cost.with_label_values(&[of.as_str()]);
+        }
         for kind in TOKENS {
             inner.model_tokens.with_label_values(&[kind]);
         }
@@ -173,10 +179,21 @@ impl Metrics {
         self.0.model_retries.inc_by(times.saturating_sub(self.0.model_retries.get()));
     }
 
-    /// An attempt has failed; `class` is what people on the pull request are told.
-    pub fn attempt_failed(&self, class: &str, parked: bool) {
-        self.0.failures.with_label_values(&[class]).inc();
-        self.0.parked.inc_by(u64::from(parked));
+    /// An attempt of a loop has failed; `class` is what people on the pull request are told.
+    pub fn attempt_failed(&self, of: Loop, class: &str, parked: bool) {
+        self.0.failures.with_label_values(&[of.as_str(), class]).inc();
+        self.0.parked.with_label_values(&[of.as_str()]).inc_by(u64::from(parked));
+    }
+
+    /// A run of a loop has ended and cost this. One that cost nothing asked no model, and is not counted.
+    pub fn run_cost(&self, of: Loop, cost: MicroUsd) {
+        if cost > MicroUsd(0) {
+            self.cost(of, cost);
+        }
+    }
+
+    fn cost(&self, of: Loop, cost: MicroUsd) {
+        self.0.run_cost.with_label_values(&[of.as_str()]).observe(cost.0 as f64 / MICRO);
     }
 
     /// A delivery was answered, after so long. `result` is a word of the table's.
@@ -223,7 +240,7 @@ impl Counts for Metrics {
         for (server, count) in &modelled.servers_failed {
             self.0.mcp_failures.with_label_values(&[server]).inc_by(u64::from(*count));
         }
-        self.0.review_cost.observe(record.cost_micro_usd.0 as f64 / MICRO);
+        self.cost(Loop::Review, record.cost_micro_usd);
     }
 }
 
@@ -256,6 +273,12 @@ impl Making {
     ) -> prometheus::Result<M> {
         let metric = Self::metric(name)?;
         self.kept(make(Opts::new(name, metric.help), metric.labels)?)
+    }
+
+    fn histograms(&self, name: &str, bounds: &[f64]) -> prometheus::Result<HistogramVec> {
+        let metric = Self::metric(name)?;
+        let opts = HistogramOpts::new(name, metric.help).buckets(bounds.to_vec());
+        self.kept(HistogramVec::new(opts, metric.labels)?)
     }
 
     fn histogram(&self, name: &str, bounds: &[f64]) -> prometheus::Result<Histogram> {

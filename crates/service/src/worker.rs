@@ -6,7 +6,6 @@ use opentelemetry::trace::{FutureExt as _, TraceContextExt as _};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::Instrument as _;
-use truing_core::follow::record::Kind as End;
 use truing_core::id::{Millis, PrId, Sha, Span, Version};
 use truing_core::outcome::{Outcome, OutcomeKind, Runtime};
 use truing_core::port::{
@@ -22,7 +21,7 @@ use truing_loops::review::{Counts as _, Heard, Served, Stopped};
 use truing_loops::slots::{StepError, step};
 use truing_loops::telemetry;
 
-use super::converges::{self, PullRun};
+use super::converges::{self, Ended, PullRun};
 use super::scheduler::Lease;
 use super::writes::TracedPull;
 use super::{Forges as _, Parts, ServiceContext, notify};
@@ -157,7 +156,7 @@ async fn failed<P: Parts>(
     run: &RunRef,
     (class, what): (&'static str, &str),
 ) -> Result<(), StoreError> {
-    context.metrics.attempt_failed(class, lease.last_attempt);
+    context.metrics.attempt_failed(lease.of, class, lease.last_attempt);
     say(context, run, format!("failed: {what}")).await?;
     match lease.of {
         Loop::Review => {}
@@ -181,12 +180,18 @@ async fn gave_up<P: Parts>(context: &ServiceContext<P>, lease: &Lease, what: &st
     let described = context.store.described(std::slice::from_ref(&lease.key)).await?.pop().flatten();
     let name = described.map_or_else(|| lease.key.to_string(), |described| described.name);
     match converges::give_up(&context.store, lease, name, what).await {
-        Ok(()) => context.metrics.run_ended(lease.of.as_str(), End::Failed.as_str()),
+        Ok(ended) => count(context, lease.of, ended),
         // Somebody else is ahead, and tells of it.
         Err(StoreError::Fenced { .. }) => {}
         Err(error) => return Err(error),
     }
     Ok(())
+}
+
+/// A run that has steps has ended.
+fn count<P: Parts>(context: &ServiceContext<P>, of: Loop, Ended { end, cost }: Ended) {
+    context.metrics.run_ended(of.as_str(), end.as_str());
+    context.metrics.run_cost(of, cost);
 }
 
 /// One step on a pull request, by the name of its repository; where that leads elsewhere by now, by the repository's
@@ -257,8 +262,8 @@ async fn converge_at<P: Parts>(
         limits: &context.limits,
     };
     let (then, end) = Box::pin(pull.step(&context.store, lease, id)).await?;
-    if let Some(end) = end {
-        context.metrics.run_ended(lease.of.as_str(), end.as_str());
+    if let Some(ended) = end {
+        count(context, lease.of, ended);
     }
     Ok(then)
 }

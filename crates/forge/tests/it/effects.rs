@@ -310,9 +310,10 @@ async fn cell(kind: Kind, case: Case) {
             );
         }
         Case::Refused => {
-            let refusal = match kind {
-                Kind::Push => FaultKind::Status(403, None),
-                _ => FaultKind::Invalid(Reasons::Objects),
+            let refusal = if kind == Kind::Push {
+                FaultKind::Status(403, None)
+            } else {
+                FaultKind::Invalid(Reasons::Objects)
             };
             scene.fault(kind, refusal);
             let ended = scene.perform().await;

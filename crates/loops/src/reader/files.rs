@@ -33,8 +33,9 @@ const MAX_READERS: usize = 8;
 /// The bytes of files that make another child worth its start: compiling the rules takes as long as reading some 700
 /// KB.
 const BYTES_PER_READER: u64 = 1 << 20;
-/// The number of files that do, however small.
-const FILES_PER_READER: usize = 64;
+/// The number of files that do, however small: a child that is ready reads some hundred of them in the time that
+/// another one takes to compile the rules.
+const FILES_PER_READER: usize = 512;
 /// The most bytes of files that are read in one turn: the memory that its largest file may take is allowed for all of
 /// them.
 const MAX_TURN_SIZE: u64 = 256 << 10;

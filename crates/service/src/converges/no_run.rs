@@ -20,6 +20,8 @@ use crate::by_hand::NotLeased;
 use crate::scheduler::Lease;
 use crate::worker;
 
+use super::progress::Ended;
+
 /// The class of failures of a run, in logs and `truing why`.
 pub(super) const CLASS: &str = "the converge run cannot work";
 /// The topic of the comment with the report.
@@ -107,7 +109,7 @@ pub(super) fn failed(exit: &Exit) -> Stopped {
     Stopped::Failed { class: CLASS, what: exit.reason.clone(), not_before: None }
 }
 
-/// A run that is given up has ended so, also where nothing was known of the branch yet (ADR 56).
+/// A run that is given up has ended so, also where nothing was known of the branch yet (ADR 56). The answer is its end.
 ///
 /// # Errors
 /// [`StoreError`]: it is not recorded.
@@ -116,12 +118,12 @@ pub(crate) async fn give_up<S: Converges>(
     lease: &Lease,
     name: String,
     what: &str,
-) -> Result<(), StoreError> {
+) -> Result<Ended, StoreError> {
     let (exit, now) = (Exit::new(Code::Infrastructure, what), SystemClock.now());
     let record = match store.last_converge(&lease.key).await?.filter(Record::is_unfinished) {
         // What our audit has cleared stays cleared.
         Some(last) if last.state.exit.as_ref().is_some_and(|exit| exit.kind() != Kind::Converged) => {
-            return Ok(());
+            return Ok(Ended::failed(&last));
         }
         Some(mut last) => {
             last.halt(exit);
@@ -135,7 +137,7 @@ pub(crate) async fn give_up<S: Converges>(
             Record { is_told: true, versions, ..record }
         }
     };
-    store.keep_converge(lease.token, &record).await
+    store.keep_converge(lease.token, &record).await.map(|()| Ended::failed(&record))
 }
 
 /// The comment with the report of a served run: one a pull request.

@@ -2,12 +2,34 @@
 
 use truing_core::converge::record::Record;
 use truing_core::converge::{Act, Code, Kind};
+use truing_core::follow::record::Kind as End;
 use truing_core::markdown;
+use truing_core::money::MicroUsd;
 use truing_core::port::{Clock, Event, Records, StoreError};
 use truing_git::{GitError, Mirror};
-
 use truing_loops::converge::{Told, words};
 use truing_loops::machine::SystemClock;
+
+/// The end of a run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ended {
+    /// How it ended.
+    pub end: End,
+    /// The part of its cost that was paid since it was gone on with.
+    pub cost: MicroUsd,
+}
+
+impl Ended {
+    /// The end that is recorded.
+    pub(super) fn of(record: &Record) -> Self {
+        Self { end: record.end(), cost: record.paid_now() }
+    }
+
+    /// A run that was given up.
+    pub(super) fn failed(record: &Record) -> Self {
+        Self { end: End::Failed, cost: record.paid_now() }
+    }
+}
 
 /// The next step of whoever asked.
 pub(super) const AGAIN: &str = "\n\nTo try it again, write `/converge`.";

@@ -89,10 +89,10 @@ pub const METRICS: &[Metric] = &[
         "How long the leases of runs took, from grant to end, however they ended.",
     ),
     metric(
-        "truing_review_cost_usd",
+        "truing_run_cost_usd",
         Kind::Histogram,
-        &[],
-        "What the reviews cost in which a model took part, in US dollars.",
+        &["loop"],
+        "What runs cost in which a model took part, in US dollars.",
     ),
     metric(
         "truing_model_tokens_total",
@@ -116,11 +116,16 @@ pub const METRICS: &[Metric] = &[
     metric(
         "truing_attempts_failed_total",
         Kind::Counter,
-        &["class"],
+        &["loop", "class"],
         "Attempts that failed, by what pull requests are told of it; the slot is tried again or parked. A reader \
          child that crashed, hung or lied is `the change cannot be read`.",
     ),
-    metric("truing_parked_total", Kind::Counter, &[], "Slots that were parked after their last attempt."),
+    metric(
+        "truing_parked_total",
+        Kind::Counter,
+        &["loop"],
+        "Slots that were parked after their last attempt.",
+    ),
     metric(
         "truing_webhooks_total",
         Kind::Counter,

@@ -27,7 +27,9 @@ fn told() -> (Metrics, String) {
     let swept =
         |name: &str, at| Swept { forge: "hub".into(), name: name.into(), at: Millis(at), period: None };
     metrics.sweeps(&[swept("a/b", 4_000), swept("a/c", 9_000)], Millis(10_000));
-    metrics.attempt_failed("the forge refuses access", true);
+    metrics.attempt_failed(Loop::Converge, "the forge refuses access", true);
+    metrics.run_cost(Loop::Sync, MicroUsd(500_000));
+    metrics.run_cost(Loop::Sync, MicroUsd(0));
     metrics.run_ended("review", OutcomeKind::Reviewed.as_str());
     metrics.run_took(Duration::from_secs(2));
     metrics.reviewed(&by_a_model());
@@ -72,9 +74,12 @@ fn every_metric_of_the_table_is_told_as_it_says_and_no_other() {
     let table: Vec<String> =
         METRICS.iter().map(|metric| format!("{} {}", metric.name, metric.kind.as_str())).collect();
     assert_eq!(types, table.iter().map(String::as_str).collect());
-    for Metric { name, labels, .. } in METRICS {
+    for Metric { name, kind, labels, .. } in METRICS {
         for label in *labels {
-            let sample = format!("{name}{{");
+            let sample = match kind {
+                Kind::Counter | Kind::Gauge => format!("{name}{{"),
+                Kind::Histogram => format!("{name}_count{{"),
+            };
             let labelled = |line: &str| line.starts_with(&sample) && line.contains(&format!("{label}=\""));
             assert!(text.lines().any(labelled), "{name} has no {label}");
         }
@@ -98,10 +103,14 @@ fn figures_are_told_as_they_are() {
         "truing_runs_total{loop=\"review\",outcome=\"failed\"} 0",
         "truing_webhooks_total{result=\"accepted\"} 1",
         "truing_webhooks_total{result=\"store_down\"} 0",
-        "truing_parked_total 1",
+        "truing_attempts_failed_total{class=\"the forge refuses access\",loop=\"converge\"} 1",
+        "truing_parked_total{loop=\"converge\"} 1",
+        "truing_parked_total{loop=\"review\"} 0",
         "truing_run_seconds_sum 2",
-        "truing_review_cost_usd_count 1",
-        "truing_review_cost_usd_sum 0.25",
+        "truing_run_cost_usd_count{loop=\"review\"} 1",
+        "truing_run_cost_usd_sum{loop=\"review\"} 0.25",
+        "truing_run_cost_usd_count{loop=\"sync\"} 1",
+        "truing_run_cost_usd_sum{loop=\"sync\"} 0.5",
         "truing_model_tokens_total{kind=\"input\"} 1",
         "truing_model_tokens_total{kind=\"output\"} 2",
         "truing_model_tokens_total{kind=\"cache_read\"} 3",

@@ -190,10 +190,8 @@ pub(crate) trait Calls {
 }
 
 fn review(performed: Performed) -> Posted {
-    match performed {
-        Performed::Review(posted) => posted,
-        other => panic!("{other:?} is no review"),
-    }
+    let Performed::Review(posted) = performed else { panic!("{performed:?} is no review") };
+    posted
 }
 
 fn comment(performed: Performed) -> CommentId {
@@ -239,10 +237,9 @@ impl Calls for GitHubConversation {
     }
 
     async fn trigger(&self, text: &str, since: Millis) -> Result<Said, ForgeError> {
-        match self.perform(&Effect::Trigger { text: text.to_owned(), since }).await? {
-            Performed::Said(said) => Ok(said),
-            other => panic!("{other:?} was not said"),
-        }
+        let performed = self.perform(&Effect::Trigger { text: text.to_owned(), since }).await?;
+        let Performed::Said(said) = performed else { panic!("{performed:?} was not said") };
+        Ok(said)
     }
 
     async fn request_review(&self, login: &str) -> Result<(), ForgeError> {
