@@ -15,8 +15,8 @@ const TESTS: &str = "crates/forge/tests/it/effects.rs";
 fn page(tests: &str) -> Result<String> {
     let mut page = String::from(
         "# Effects\n\n<!-- Generated from truing_core::effect. To write it anew: UPDATE_DOCS=1 cargo test -p xtask -->\n\n\
-         Each write of the converge loop, and of the tools for agents, is an effect (ADR 75): asked of the gate, \
-         announced, made, and its end recorded. Where an answer was lost or the process died, Truing waits for \
+         Each write of the converge loop, and of the tools for agents, is an effect (ADR 75): Truing asks the \
+         gate, records the intent, makes the call and records its end. Where an answer was lost or the process died, Truing waits for \
          `forge.NAME.settle`, looks, and adopts what is there or makes it again. A kind that is found by the state that \
          it leads to is not waited for: making it again leads to the same state.\n\n\
          | Effect | Found again by | Waits | Refused |\n|---|---|---|---|\n",
@@ -32,9 +32,9 @@ fn page(tests: &str) -> Result<String> {
         });
         writeln!(page, "| `{}` | {found} | {waits} | {refused} |", kind.as_str())?;
     }
-    page += "\n## What each comes to\n\nOne test a cell, `effects::EFFECT::CASE` in `";
+    page += "\n## What each comes to\n\nEach cell has one test, `effects::EFFECT::CASE` in `";
     page += TESTS;
-    page += "`. `withheld`: nothing is written, and the run stops. `told`: it is not there, and the loop is told the reason. \
+    page += "`. `withheld`: nothing is written, and the run stops. `told`: nothing is there, and the loop is told the reason. \
              `once`: it is there, once.\n\n| Effect |";
     for case in Case::ALL {
         write!(page, " `{}` |", case.as_str())?;

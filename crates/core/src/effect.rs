@@ -12,7 +12,7 @@ use crate::finding::Place;
 use crate::id::{CommentId, Millis, Sha, Span, ThreadId, Topic};
 use crate::port::ReviewDraft;
 
-/// The most lost answers of an effect that another one can replace, before that one is performed.
+/// So many lost answers of an effect that another one can replace lead to that one.
 pub const MAX_LOST: u32 = 2;
 
 /// One write to a pull request.
@@ -54,8 +54,8 @@ pub enum Effect {
         /// The thread.
         thread: ThreadId,
     },
-    /// Exactly this text, without marker, because a bot takes no other; unless we have said it at that time, by the
-    /// forge's clock, or later.
+    /// A comment of exactly this text, without marker, because a bot takes no other. It is there if our account has said
+    /// it at that time, by the forge's clock, or later.
     Trigger {
         /// The whole text.
         text: String,
@@ -304,7 +304,7 @@ impl Push {
     }
 }
 
-/// A digest of a value. One that cannot be written as JSON is like no other, so it is never taken for done.
+/// A digest of a value. One that cannot be written as JSON has an empty digest, which never counts as equal.
 fn content(value: &impl Serialize) -> String {
     serde_json::to_vec(value).map(|json| digest(&json)).unwrap_or_default()
 }

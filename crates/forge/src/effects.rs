@@ -1,12 +1,12 @@
 //! The one path of every write that is an effect: the gate is asked, the intent is recorded under the lease's token, the
-//! call is made, its end is recorded. After an answer that was lost, or a process that died: wait until the forge must
-//! show it, look, then adopt it or make it again. Nothing here waits: [`EffectError::Settling`] tells until when.
+//! call is made, its end is recorded. After an answer that was lost, or a process that died: wait until the forge is
+//! sure to show it, look, then adopt it or make it again. Nothing here waits: [`EffectError::Settling`] tells until when.
 
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use truing_core::effect::{Effect, Intended, MAX_LOST, Push};
+use truing_core::effect::{Effect, Intended, Kind, MAX_LOST, Push};
 use truing_core::id::{Millis, Sha, Span};
 use truing_core::port::{
     Clock, EffectLog, Entry, EntryState, ForgeError, ForgeWrite, Performed, StoreError, Withheld, WriteGate,
@@ -53,11 +53,11 @@ pub enum EffectError {
     Unanswered {
         /// What was seen instead of an answer.
         error: ForgeError,
-        /// Were so many lost that another try is of no use?
+        /// Were as many answers lost as may be, and is there no other effect to take its place?
         is_last: bool,
     },
-    /// It was begun before, and the forge may still come to show it.
-    #[error("{what}: begun before, and its answer was lost; the forge shows by then whether it is there")]
+    /// Something on its topic was written, or begun, and the forge may still come to show it.
+    #[error("{what}: the forge may not show yet what was written before")]
     Settling {
         /// When to perform it again.
         until: Millis,
@@ -82,7 +82,7 @@ impl From<ForgeError> for EffectError {
 enum Before {
     /// It is there.
     There(Performed),
-    /// It is not, and its newest entry is this; so many answers were lost since it was announced first.
+    /// It is to be made; the entry to replace, and how many answers were lost since it was announced first.
     Missing { known: Option<Entry>, lost: u32 },
 }
 
@@ -213,6 +213,12 @@ impl<W: ForgeWrite, L: EffectLog> Effects<'_, W, L> {
         let state = match &answer {
             Ok(Performed::Superseded) => None,
             Ok(performed) => Some(EntryState::Done { comment: performed.comment().cloned() }),
+            // Its comments were made one by one: some may be there.
+            Err(ForgeError::RateLimited { .. } | ForgeError::Withheld { .. })
+                if intended.kind == Kind::Review =>
+            {
+                Some(EntryState::Open { lost: lost.saturating_sub(1) })
+            }
             Err(error) if error.surely_undone() => None,
             Err(_) => Some(EntryState::Open { lost }),
         };
@@ -238,7 +244,7 @@ impl<W: ForgeWrite, L: EffectLog> Effects<'_, W, L> {
         state: Option<EntryState>,
     ) -> Result<(), EffectError> {
         let new = state.map(|state| Entry { content: intended.content.clone(), at, state });
-        // Where another entry is there by now, its writer records the end.
+        // A process that has replaced the entry records the end as well.
         let replaced = self.log.replace_effect(&self.writer, &intended.topic, Some(entry), new.as_ref());
         replaced.await.map(drop).map_err(|error| stored(intended, error))
     }

@@ -278,6 +278,7 @@ impl<S: Site> Lap<'_, S> {
                 Ok(event) => event,
                 // Nothing of the act was begun.
                 Err(stop @ Stop::Stopped(_)) => return Ok(Left::Failed(stop.exit())),
+                Err(Stop::Store(error)) => return Err(error),
                 // What the act has written already, it finds when it is carried out again.
                 Err(stop @ Stop::Withheld { .. }) => {
                     let exit = self.shut(&stop)?;

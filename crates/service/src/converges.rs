@@ -44,7 +44,7 @@ use super::worker;
 use listener::StopListener;
 pub(super) use no_run::give_up;
 pub use no_run::{NoPullRun, Unusable};
-use no_run::{failed, reported, unreported};
+use no_run::{failed, reported, tell_given_up, unreported};
 use progress::{AGAIN, Timeline, event, note_end, report};
 pub use progress::{Ended, Said};
 
@@ -327,10 +327,7 @@ impl PullRun<'_> {
                 let at = SystemClock.now();
                 store.note(&[Event { at, key: lease.key.clone(), run: None, what: gone }]).await?;
                 let body = format!("## /converge: error\n\n{}{AGAIN}", markdown::fence("text", &what));
-                let effects = self.effects(&talk, &gate, (&lease.key, Some(lease.token)));
-                if let Err(error) = effects.perform(&reported(body)).await {
-                    tracing::warn!(%error, "could not update the pull request");
-                }
+                tell_given_up(&self.effects(&talk, &gate, (&lease.key, Some(lease.token))), body).await;
                 Ok((Then::Idle, Some(ended)))
             }
             Err(stopped) => Err(stopped),
@@ -424,11 +421,11 @@ impl PullRun<'_> {
         // What our audit has cleared stays cleared.
         record.halt(exit.clone());
         record.ended = SystemClock.now();
-        store.note(&[event(&record, format!("converge: {}: {}", exit.kind().as_str(), exit.reason))]).await?;
         let body = format!("## /converge: {}\n\n{STOPPED}.", exit.kind().as_str());
         if let Err(error) = effects.perform(&reported(body)).await {
             return unreported(error, effects.forge.settle());
         }
+        store.note(&[event(&record, format!("converge: {}: {}", exit.kind().as_str(), exit.reason))]).await?;
         record.is_told = true;
         store.keep_converge(lease.token, &record).await?;
         Ok(Then::Idle)

@@ -149,9 +149,15 @@ impl From<ForgeError> for Why {
 
 impl From<Withheld> for Why {
     fn from(why: Withheld) -> Self {
-        Self(format!(
-            "{why}: nothing is written to the forge until an operator turns it off (`truing kill status` tells why)"
-        ))
+        Self(match why {
+            Withheld::Halted => format!(
+                "{why}: nothing is written to the forge until an operator turns it off (`truing kill status` tells \
+                 why)"
+            ),
+            Withheld::Unread | Withheld::Lost { .. } | Withheld::Reading => {
+                format!("{why}: nothing is written to the forge (hint: {})", why.hint())
+            }
+        })
     }
 }
 

@@ -54,8 +54,8 @@ pub trait EffectLog: Send + Sync {
     ) -> impl Future<Output = Result<Option<Entry>, StoreError>> + Send;
 
     /// Puts `new` in place of `known`, durably, and answers true; false, and nothing is changed, if another entry is
-    /// there: of two processes that announce one effect, one does. `new`: none forgets it. Refused
-    /// ([`StoreError::Fenced`]) once a writer with a greater token has written on the same key.
+    /// there: of two processes that announce one effect, one does. Without `new` the entry is deleted. Refused
+    /// ([`StoreError::Fenced`]) while an entry of the same key has a greater token.
     fn replace_effect(
         &self,
         writer: &Writer,
@@ -76,7 +76,7 @@ pub enum Performed {
     Review(Posted),
     /// The text was said.
     Said(Said),
-    /// Somebody has changed what it rests on: theirs stays.
+    /// Nothing was written: somebody has changed the text that it was to replace.
     Superseded,
 }
 
@@ -94,7 +94,7 @@ impl Performed {
 /// One pull request's side of a forge that writes, for one producer. The implementation adds markers to what it writes.
 /// Only `truing_forge::effects` calls it.
 pub trait ForgeWrite: Send + Sync {
-    /// Makes it. It is looked for first: one that is there stays the only one.
+    /// Makes it. It is looked for first, and no second one is made.
     fn perform(&self, effect: &Effect) -> impl Future<Output = Result<Performed, ForgeError>> + Send;
 
     /// Looks whether it is there, and changes nothing.

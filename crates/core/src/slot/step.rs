@@ -368,7 +368,10 @@ impl Slot {
         if self.owner.is_none() && of == Loop::Converge {
             self.wish = None;
         }
-        self.stop_at_once(now);
+        // The comment that tells of the stop cannot be made before the forge shows what was written last.
+        if !matches!(then, Then::DueAt(_, Why::Settling)) {
+            self.stop_at_once(now);
+        }
         self.drop_ended_storm(now);
         Ok(Note::Finished(then))
     }

@@ -265,6 +265,13 @@ fn a_run_that_is_stopped_ends_with_its_next_step_whatever_it_waits_for() {
         assert_eq!((over.owner, over.wish), (None, None));
     }
 
+    // The comment that tells of it cannot be made yet.
+    let last = step(&step(&waits(&leased, 2), Command::Stop, 3), Command::Lease, 3);
+    let settles = Then::DueAt(Millis(30_000), Why::Settling);
+    let early = step(&last, Command::Finish(last.token().unwrap(), settles), 4);
+    assert_eq!(early.state, State::Waiting { at: Millis(30_000), why: Why::Settling });
+    assert_eq!(early.wish, Some(Wish::Stop));
+
     // Who asks for it again has the last word.
     let again = step(&step(&leased, Command::Stop, 2), Command::Request(Loop::Converge), 3);
     assert_eq!(again.wish, None);

@@ -484,7 +484,7 @@ async fn the_delay_counts_from_the_answer_that_was_lost() {
 }
 
 #[tokio::test]
-async fn another_text_on_a_topic_waits_until_lists_must_show_the_one_before() {
+async fn another_text_on_a_topic_waits_until_lists_show_the_one_before() {
     let scene = Scene::of(Kind::Comment).await;
     scene.perform().await.unwrap();
     let next = Effect::Comment { topic: topic("report"), body: "Done again.".into() };
@@ -496,4 +496,15 @@ async fn another_text_on_a_topic_waits_until_lists_must_show_the_one_before() {
     let view = scene.site.shop.pull(scene.number).await.unwrap();
     let said: Vec<_> = view.summaries().map(|comment| comment.body.lines().next().unwrap()).collect();
     assert_eq!(said, ["Done again."]);
+}
+
+#[tokio::test]
+async fn a_review_that_a_limit_ends_stays_announced_for_comments_of_it_may_be_there() {
+    let scene = Scene::of(Kind::Review).await;
+    let topic = scene.intended().topic;
+    scene.fault(Kind::Review, FaultKind::SecondaryLimit(Some(1)));
+    let error = scene.perform().await.unwrap_err();
+    assert!(matches!(error, EffectError::Refused(ForgeError::RateLimited { .. })), "{error:?}");
+    let entry = scene.log.get(&topic).unwrap();
+    assert_eq!(entry.state, EntryState::Open { lost: 0 });
 }

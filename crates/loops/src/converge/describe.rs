@@ -12,6 +12,7 @@ use truing_core::converge::{Exit, Step};
 use truing_core::effect::Effect;
 use truing_core::line;
 use truing_core::port::{Conversation as _, Performed, StoreError};
+use truing_forge::effects::EffectError;
 use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact;
 
@@ -26,8 +27,8 @@ const WRITER: &str = "describer";
 const MAX_LINE: usize = 300;
 
 impl Lap<'_, Pull<'_>> {
-    /// Describes the change, if it is wanted and was not done for this head. How the run is left, if the kill switch does
-    /// not let it.
+    /// Describes the change, if it is wanted and was not done for this head. The answer is how the run is left, if the
+    /// kill switch forbids the write.
     ///
     /// # Errors
     /// [`StoreError::Fenced`]: somebody else has taken over.
@@ -48,8 +49,10 @@ impl Lap<'_, Pull<'_>> {
                 if matches!(why, Stop::Silent(_)) {
                     self.record.described = Some(self.record.state.head.clone());
                 }
+                let is_sure = !matches!(why, Stop::Unanswered(_));
+                let stays = if is_sure { "stays" } else { "may be" };
                 let why = line::clean(&redact(&why.to_string()), MAX_LINE);
-                self.record.warn(format!("the description stays as it was: {why}"));
+                self.record.warn(format!("the description {stays} as it was: {why}"));
             }
         }
         Ok(None)
@@ -107,7 +110,13 @@ impl Lap<'_, Pull<'_>> {
             return Err(Stop::Silent("what was written is longer than the forge takes".to_owned()));
         }
         self.site.open(&self.record).await?;
-        match self.site.effects.perform(&Effect::Describe { read: now.body, body }).await {
+        let describe = Effect::Describe { read: now.body, body };
+        let mut made = self.site.effects.perform(&describe).await;
+        // The run has no later act that would make it.
+        if matches!(made, Err(EffectError::Unanswered { .. })) {
+            made = self.site.effects.perform(&describe).await;
+        }
+        match made {
             Ok(Performed::Superseded) => Err(Stop::Silent("somebody has changed it meanwhile".to_owned())),
             Ok(_) => Ok(()),
             Err(error) => Err(unperformed(error)),

@@ -2,7 +2,7 @@
 //! nothing but the head it was made on, and each finding of an audit gets one answer (spec/converge.md 7): that it is
 //! fixed when the audit after the fix does not find it any more.
 //!
-//! Whatever is written is an effect, there once however often it is performed. A review that cannot be posted becomes
+//! Whatever is written is an effect: performing it again makes no second one. A review that cannot be posted becomes
 //! one comment, and one that cannot be posted either way stops nothing: the report has all findings.
 
 use truing_config::converge::{ConvergeConfig, Reviewer, Trigger};
@@ -341,7 +341,7 @@ impl Site for Pull<'_> {
         }
         match self.say(text, calls).await {
             Ok(()) => Ok(Vec::new()),
-            Err(EffectError::Refused(error)) => {
+            Err(error @ EffectError::Refused(_)) if !is_not_now(&error) => {
                 Ok(vec![format!("could not post the comment `{text}`: {error}")])
             }
             Err(error) => Err(unperformed(error)),
@@ -395,10 +395,11 @@ pub(super) fn is_not_now(error: &EffectError) -> bool {
 
 /// An effect that is not known to be there.
 pub(super) fn unperformed(error: EffectError) -> Stop {
+    let words = error.to_string();
     match error {
         EffectError::Withheld { what, why } => Stop::Withheld { what, why },
         EffectError::Refused(error) | EffectError::Unanswered { error, .. } => forge(error),
-        EffectError::Settling { until, what } => Stop::Later { until, why: Why::Settling, what },
+        EffectError::Settling { until, .. } => Stop::Later { until, why: Why::Settling, what: words },
         EffectError::Store(error) => error.into(),
         EffectError::Git(error) => error.into(),
     }

@@ -107,6 +107,7 @@ impl Lap<'_, Pull<'_>> {
             self.record.is_pursued = true;
             let next = match Box::pin(self.next(SystemClock.now())).await {
                 Ok(next) => next,
+                Err(Stop::Store(error)) => return Err(error),
                 // A look that fails takes nothing back.
                 Err(stop) => {
                     self.shut(&stop)?;

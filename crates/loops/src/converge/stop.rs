@@ -33,7 +33,7 @@ pub enum Stop {
     /// The kill switch is on.
     #[error("the kill switch is on: {AGAIN}")]
     Halted,
-    /// The gate that is asked right before each write refuses one. It was surely not made.
+    /// The gate that is asked right before each write refuses one. This run makes no further write.
     #[error("{why}; not done: {what}: {AGAIN}")]
     Withheld {
         /// Which write.
@@ -96,9 +96,9 @@ pub enum Stop {
     Later {
         /// Until when.
         until: Millis,
-        /// Why.
+        /// The kind of wait.
         why: Why,
-        /// The same in words.
+        /// The reason, for people.
         what: String,
     },
     /// The store cannot be read or written.

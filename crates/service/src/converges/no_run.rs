@@ -7,14 +7,15 @@ use truing_core::effect::Effect;
 use truing_core::id::{RunId, Span, Topic};
 use truing_core::port::{Clock as _, Converges, ForgeError, Ids as _, StoreError};
 use truing_core::slot::{Then, Why};
-use truing_forge::effects::EffectError;
-use truing_forge::github::RemoteError;
+use truing_forge::effects::{EffectError, Effects};
+use truing_forge::github::{GitHubConversation, RemoteError};
 use truing_git::GitError;
 use truing_loops::checkout::CheckoutError;
 use truing_loops::machine::{SystemClock, UniqueIds};
 use truing_loops::review::Stopped;
 use truing_loops::slots::StepError;
 use truing_loops::versions;
+use truing_store::Sqlite;
 
 use crate::by_hand::NotLeased;
 use crate::scheduler::Lease;
@@ -26,6 +27,8 @@ use super::progress::Ended;
 pub(super) const CLASS: &str = "the converge run cannot work";
 /// The topic of the comment with the report.
 const REPORT: &str = "converge/report";
+/// The topic of the comment with which a run is given up.
+const GIVEN_UP: &str = "converge/given-up";
 
 /// The reason why what a run works with cannot be made of the configuration, for whoever reports it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -145,11 +148,24 @@ pub(super) fn reported(body: String) -> Effect {
     Effect::Comment { topic: Topic::new(REPORT), body }
 }
 
+/// Tells the pull request that a run is given up: in its report, or in a comment of its own where a report that was
+/// written just now may not be shown yet. No later step of the run would tell it.
+pub(super) async fn tell_given_up(effects: &Effects<'_, GitHubConversation, Sqlite>, body: String) {
+    let mut told = effects.perform(&reported(body.clone())).await;
+    if matches!(told, Err(EffectError::Settling { .. })) {
+        told = effects.perform(&Effect::Comment { topic: Topic::new(GIVEN_UP), body }).await;
+    }
+    if let Err(error) = told {
+        tracing::warn!(%error, "could not update the pull request");
+    }
+}
+
 /// A step whose report is not known to be there.
 pub(super) fn unreported(error: EffectError, settle: Span) -> Result<Then, Stopped> {
+    let why = error.to_string();
     Err(match error {
-        EffectError::Settling { until, what } => {
-            tracing::info!("waiting: {what}");
+        EffectError::Settling { until, .. } => {
+            tracing::info!("waiting: {why}");
             return Ok(Then::DueAt(until, Why::Settling));
         }
         EffectError::Withheld { what, why } => {

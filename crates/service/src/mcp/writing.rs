@@ -1,8 +1,8 @@
 //! The tools that write: comments, each once a topic.
 //!
 //! A comment is an effect: it is looked for by its marker before it is posted, and what was posted is answered from its
-//! record while the forge's lists may not show it yet. After an answer that was lost, a repeated call waits until they
-//! must.
+//! record while the forge's lists may not show it yet. After an answer that was lost, a repeated call waits until the
+//! lists are sure to show it.
 
 use std::time::Duration;
 
@@ -20,6 +20,9 @@ use truing_forge::effects::{EffectError, Effects};
 
 use super::{ForgeTools, Wanted, Why, answer, input};
 use truing_loops::machine::SystemClock;
+
+/// How often one call waits until the forge is sure to show what was written before.
+const WAITS: usize = 2;
 
 /// The most characters of a comment: people read it, and taking a much longer text apart takes long.
 pub(super) const MAX_BODY: usize = 10_000;
@@ -122,10 +125,12 @@ impl ForgeTools {
                 Effect::LineComment { commit, place, topic: wish.topic, body: wish.body }
             }
         };
-        // Two calls about one comment are made one after the other.
+        // This process makes one write at a time: two calls about one comment are made one after the other.
         let _alone = self.forge.writing.lock().await;
         let mut performed = effects.perform(&effect).await;
-        if let Err(EffectError::Settling { until, .. }) = &performed {
+        // Where another process was writing it, the delay begins again with the answer to that.
+        for _ in 0..WAITS {
+            let Err(EffectError::Settling { until, .. }) = &performed else { break };
             let wait = (*until - SystemClock.now()).0.clamp(0, talk.settle().0);
             tokio::time::sleep(Duration::from_millis(u64::try_from(wait).unwrap_or_default())).await;
             performed = effects.perform(&effect).await;
@@ -142,8 +147,10 @@ impl From<EffectError> for Why {
             EffectError::Withheld { why, .. } => why.into(),
             EffectError::Refused(error) => error.into(),
             EffectError::Unanswered { error, .. } => unsure(&error.to_string()),
-            EffectError::Settling { what, .. } => unsure(&what),
-            EffectError::Store(error) => Self(format!("{error}: nothing was written")),
+            error @ EffectError::Settling { .. } => {
+                Self(format!("{error}. Call this again with the same input in a while: it is posted once"))
+            }
+            EffectError::Store(error) => unsure(&error.to_string()),
             EffectError::Git(error) => error.into(),
         }
     }
