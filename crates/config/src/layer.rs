@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use truing_core::nesting::{TOO_DEEP, is_too_deep};
 
 use super::keys::{self, Key, Kind, Named, Place, Repository};
 use super::problem::{Origin, Problem};
@@ -80,6 +81,11 @@ impl Layer {
 pub(crate) fn of_file(file: &SourceFile, owner: Owner, problems: &mut Vec<Problem>) -> Layer {
     let line_ends = file.text.match_indices('\n').map(|(end, _)| end).collect();
     let mut walk = Walk { file, owner, line_ends, layer: Layer::default(), problems: Vec::new() };
+    if is_too_deep(&file.text) {
+        walk.problem(0, |at| Problem::Syntax { at, why: TOO_DEEP.to_owned() });
+        problems.extend(walk.problems.into_iter().map(|(_, problem)| problem));
+        return walk.layer;
+    }
     let (document, errors) = DeTable::parse_recoverable(&file.text);
     if errors.is_empty() {
         walk.table(&[], document.get_ref());

@@ -18,6 +18,7 @@ pub mod ledger;
 pub mod line;
 pub mod markdown;
 pub mod money;
+pub mod nesting;
 pub mod outcome;
 pub mod policy;
 pub mod port;

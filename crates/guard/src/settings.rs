@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use truing_core::nesting::is_too_deep;
 
 use super::Subject;
 use super::scan::is_word;
@@ -56,6 +57,7 @@ const SOURCES: &[&str] = &["path", "git", "package", "registry"];
 pub(super) fn settings(name: &str, text: &str) -> Option<Settings> {
     let mut settings = Settings::new();
     match name {
+        "Cargo.toml" | "pyproject.toml" if is_too_deep(text) => return None,
         "Cargo.toml" => cargo(&toml::from_str(text).ok()?, &mut settings),
         "pyproject.toml" => pyproject(&toml::from_str(text).ok()?, &mut settings),
         "package.json" => package(&serde_json::from_str(text).ok()?, &mut settings),

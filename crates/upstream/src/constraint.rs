@@ -18,6 +18,7 @@ mod toml;
 use std::ops::Range as Span;
 use std::path::{Path, PathBuf};
 
+pub(crate) use self::toml::document;
 use crate::version::{Range, Registry, Style, Version, VersionError};
 
 /// The longest file, in bytes.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use toml_edit::DocumentMut;
 use truing_core::follow::{Manifest, ManifestError, Written};
+use truing_core::nesting::{TOO_DEEP, is_too_deep};
 
 /// The longest manifest, in bytes.
 pub(crate) const MAX_MANIFEST: u64 = 2 << 20;
@@ -169,6 +170,9 @@ fn in_json(text: &str, (symbol, digest, edit): (&str, &str, Edit)) -> Result<Str
 
 /// The same in TOML.
 fn in_toml(text: &str, (symbol, digest, edit): (&str, &str, Edit)) -> Result<String, String> {
+    if is_too_deep(text) {
+        return Err(TOO_DEEP.to_owned());
+    }
     let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| error.to_string())?;
     let row = document.get_mut(symbol).ok_or("it is not there")?;
     let row = if row.is_array() { row } else { row.get_mut("raw").ok_or("it has no `raw`")? };
@@ -209,6 +213,9 @@ fn file(path: &Path) -> Result<String, FileError> {
 fn of_text(text: &str, is_toml: bool) -> Result<BTreeMap<String, Written>, String> {
     if text.starts_with('\u{feff}') {
         return Err("it begins with a byte order mark: save it without".to_owned());
+    }
+    if is_toml && is_too_deep(text) {
+        return Err(TOO_DEEP.to_owned());
     }
     let Rows(rows) = if is_toml {
         toml_edit::de::from_str(text).map_err(|error| error.message().to_owned())?

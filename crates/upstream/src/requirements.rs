@@ -11,11 +11,11 @@ use std::str::FromStr as _;
 
 use pep440_rs::{Version, VersionSpecifiers};
 use pep508_rs::{ExtraName, MarkerTree, Pep508Error, VerbatimUrl, VersionOrUrl};
-use toml_edit::{Document, Item};
+use toml_edit::Item;
 use truing_core::follow::{METADATA, Sources, Why};
 use version_ranges::Ranges;
 
-use crate::constraint::{self, Place, pep508};
+use crate::constraint::{self, Place, document, pep508};
 
 /// The name under which the versions of Python itself are required.
 const PYTHON: &str = "Python";
@@ -54,7 +54,7 @@ impl Follower {
         }
         for file in [place.file, &project.join("pyproject.toml")] {
             let Ok(text) = constraint::content(file) else { continue };
-            if let Ok(document) = Document::parse(text.as_str()) {
+            if let Ok(document) = document(&text) {
                 follower.add(document.as_item());
             } else {
                 let lines = text.lines().filter(|line| !line.trim_start().starts_with('-'));

@@ -2,13 +2,14 @@
 //! `Cargo.toml`.
 
 use toml_edit::{Document, Item, Value};
+use truing_core::nesting::{TOO_DEEP, is_too_deep};
 
 use super::{Found, MAX_TABLES, Place, is_requirement, pep508, within_quotes};
 use crate::version::Style;
 
 /// The requirements of the package at the place.
 pub(super) fn find(text: &str, place: &Place<'_>) -> Result<Vec<Found>, String> {
-    let document = Document::parse(text).map_err(|error| error.to_string())?;
+    let document = document(text)?;
     let mut item = document.as_item();
     for key in place.at.split('.') {
         item = item.get(key).unwrap_or(&Item::None);
@@ -35,9 +36,20 @@ pub(super) fn find(text: &str, place: &Place<'_>) -> Result<Vec<Found>, String> 
     found.collect()
 }
 
+/// A file as its tables.
+///
+/// # Errors
+/// The reason why it is none.
+pub(crate) fn document(text: &str) -> Result<Document<&str>, String> {
+    if is_too_deep(text) {
+        return Err(TOO_DEEP.to_owned());
+    }
+    Document::parse(text).map_err(|error| error.to_string())
+}
+
 /// All tables and lists of a file, by their keys; those with a dot in a key have no such name.
 pub(super) fn paths(text: &str) -> Vec<String> {
-    let Ok(document) = Document::parse(text) else { return Vec::new() };
+    let Ok(document) = document(text) else { return Vec::new() };
     let mut found = Vec::new();
     let mut next = vec![(String::new(), document.as_item(), 0)];
     while let Some((at, item, depth)) = next.pop() {

@@ -1,0 +1,55 @@
+//! The nesting of foreign TOML, looked at before it is parsed. The parser recurses for each bracket that is open, and
+//! its own limit counts closing brackets that close nothing: a text of errors can take it past any stack.
+
+use toml_parser::Source;
+use toml_parser::lexer::TokenKind;
+
+/// The most brackets that may be open at once. The parser's own limit for a text without errors is 80.
+pub const MAX_NESTING: usize = 100;
+
+/// The reason why such a text is refused.
+pub const TOO_DEEP: &str = "more than 100 brackets are open at once";
+
+/// Does a text open more brackets than [`MAX_NESTING`] without closing them? A bracket of another kind closes none.
+///
+/// # Examples
+/// ```
+/// use truing_core::nesting::is_too_deep;
+///
+/// assert!(!is_too_deep("a = [[1], { b = '[[[' }]"));
+/// assert!(is_too_deep(&"a = {b = ]".repeat(200)));
+/// ```
+pub fn is_too_deep(text: &str) -> bool {
+    // The kinds of bracket that close those that are open.
+    let mut awaited = Vec::new();
+    for token in Source::new(text).lex() {
+        let kind = token.kind();
+        if kind == TokenKind::LeftSquareBracket {
+            awaited.push(TokenKind::RightSquareBracket);
+        } else if kind == TokenKind::LeftCurlyBracket {
+            awaited.push(TokenKind::RightCurlyBracket);
+        } else if awaited.last() == Some(&kind) {
+            awaited.pop();
+        }
+        if awaited.len() > MAX_NESTING {
+            return true;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brackets_of_another_kind_close_none_and_those_in_strings_and_comments_are_none() {
+        let most = MAX_NESTING;
+        assert!(!is_too_deep(&format!("a = {}{}", "[".repeat(most), "]".repeat(most))));
+        assert!(is_too_deep(&format!("a = {}", "[".repeat(most + 1))));
+        assert!(is_too_deep(&"{a=|| [[a]]\n%==".repeat(most + 1)));
+        assert!(is_too_deep(&"a = {b = ]\n".repeat(most + 1)));
+        assert!(!is_too_deep(&"[[a]]\nb = [1, '[', \"{\"] # {[\n".repeat(most + 1)));
+        assert!(!is_too_deep(&"]}".repeat(most + 1)));
+    }
+}
