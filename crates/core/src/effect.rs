@@ -10,12 +10,12 @@ pub use self::cases::{Case, End};
 
 use crate::finding::Place;
 use crate::id::{CommentId, Millis, Sha, Span, ThreadId, Topic};
-use crate::port::ReviewDraft;
+use crate::port::{PullDraft, ReviewDraft};
 
 /// So many lost answers of an effect that another one can replace lead to that one.
 pub const MAX_LOST: u32 = 2;
 
-/// One write to a pull request.
+/// One write to a pull request, or, from [`Effect::OpenPull`] on, to its repository.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub enum Effect {
     /// A review, with its comments on lines. A finding that has an open thread gets no second one.
@@ -81,6 +81,81 @@ pub enum Effect {
         /// The new one, without marker.
         body: String,
     },
+    /// A pull request from this branch to this base is open. One that is open already, whoever opened it, stays as it is.
+    OpenPull(PullDraft),
+    /// A pull request of ours has this title and this text.
+    EditPull {
+        /// Its number.
+        number: u64,
+        /// The subject, for its marker.
+        topic: Topic,
+        /// The title.
+        title: String,
+        /// The text, without marker.
+        body: String,
+    },
+    /// A pull request of ours is a draft, or ready for review.
+    SetDraft {
+        /// Its number.
+        number: u64,
+        /// True: a draft.
+        draft: bool,
+    },
+    /// A pull request of ours is closed, not merged.
+    ClosePull {
+        /// Its number.
+        number: u64,
+    },
+    /// A pull request has these labels, beside those that it has.
+    Label {
+        /// Its number.
+        number: u64,
+        /// The labels. One that the repository does not have is created.
+        labels: Vec<String>,
+    },
+    /// An issue of ours on this topic is open.
+    OpenIssue {
+        /// The subject.
+        topic: Topic,
+        /// The title of a new one.
+        title: String,
+        /// The text of a new one, without marker.
+        body: String,
+        /// The label that it is found by.
+        label: String,
+    },
+    /// An issue of ours has this title and this text.
+    EditIssue {
+        /// Its number.
+        number: u64,
+        /// The subject, for its marker.
+        topic: Topic,
+        /// The title.
+        title: String,
+        /// The text, without marker.
+        body: String,
+    },
+    /// An issue of ours is closed as completed.
+    CloseIssue {
+        /// Its number.
+        number: u64,
+    },
+    /// The newest comment of ours in the conversation of a pull request or an issue is on this topic, with this text.
+    NewComment {
+        /// The number of the pull request or issue.
+        number: u64,
+        /// The subject of the comment.
+        topic: Topic,
+        /// The text, without marker.
+        body: String,
+    },
+    /// A comment of ours is deleted.
+    DeleteComment {
+        /// The number of the pull request or issue.
+        number: u64,
+        /// The comment.
+        comment: CommentId,
+    },
 }
 
 /// One push: the branch is at the commit, if it was where it is expected.
@@ -99,7 +174,7 @@ pub struct Push {
 pub struct Intended {
     /// The kind.
     pub kind: Kind,
-    /// The key of idempotency, of one writer on one pull request.
+    /// The key of idempotency, of one writer on one key.
     pub topic: Topic,
     /// A digest of everything that is to be written.
     pub content: String,
@@ -132,6 +207,26 @@ pub enum Kind {
     MarkReady,
     /// [`Effect::Describe`]
     Describe,
+    /// [`Effect::OpenPull`]
+    OpenPull,
+    /// [`Effect::EditPull`]
+    EditPull,
+    /// [`Effect::SetDraft`]
+    SetDraft,
+    /// [`Effect::ClosePull`]
+    ClosePull,
+    /// [`Effect::Label`]
+    Label,
+    /// [`Effect::OpenIssue`]
+    OpenIssue,
+    /// [`Effect::EditIssue`]
+    EditIssue,
+    /// [`Effect::CloseIssue`]
+    CloseIssue,
+    /// [`Effect::NewComment`]
+    NewComment,
+    /// [`Effect::DeleteComment`]
+    DeleteComment,
     /// [`Push`]
     Push,
 }
@@ -149,7 +244,7 @@ pub enum Observed {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 22] = [
         Self::Review,
         Self::ReviewAsComment,
         Self::Comment,
@@ -161,6 +256,16 @@ impl Kind {
         Self::UpdateBranch,
         Self::MarkReady,
         Self::Describe,
+        Self::OpenPull,
+        Self::EditPull,
+        Self::SetDraft,
+        Self::ClosePull,
+        Self::Label,
+        Self::OpenIssue,
+        Self::EditIssue,
+        Self::CloseIssue,
+        Self::NewComment,
+        Self::DeleteComment,
         Self::Push,
     ];
 
@@ -178,6 +283,16 @@ impl Kind {
             Self::UpdateBranch => "update_branch",
             Self::MarkReady => "mark_ready",
             Self::Describe => "describe",
+            Self::OpenPull => "open_pull",
+            Self::EditPull => "edit_pull",
+            Self::SetDraft => "set_draft",
+            Self::ClosePull => "close_pull",
+            Self::Label => "label",
+            Self::OpenIssue => "open_issue",
+            Self::EditIssue => "edit_issue",
+            Self::CloseIssue => "close_issue",
+            Self::NewComment => "new_comment",
+            Self::DeleteComment => "delete_comment",
             Self::Push => "push",
         }
     }
@@ -185,15 +300,28 @@ impl Kind {
     /// How it is found again.
     pub fn observed(self) -> Observed {
         match self {
-            Self::Review | Self::ReviewAsComment | Self::Comment | Self::LineComment | Self::Reply => {
-                Observed::Marker
-            }
+            Self::Review
+            | Self::ReviewAsComment
+            | Self::Comment
+            | Self::LineComment
+            | Self::Reply
+            | Self::OpenIssue
+            | Self::NewComment => Observed::Marker,
             Self::Trigger => Observed::Text,
             Self::Resolve
             | Self::RequestReview
             | Self::UpdateBranch
             | Self::MarkReady
             | Self::Describe
+            // The forge opens no second one from a branch to a base.
+            | Self::OpenPull
+            | Self::EditPull
+            | Self::SetDraft
+            | Self::ClosePull
+            | Self::Label
+            | Self::EditIssue
+            | Self::CloseIssue
+            | Self::DeleteComment
             | Self::Push => Observed::State,
         }
     }
@@ -220,8 +348,23 @@ impl Kind {
             | Self::UpdateBranch
             | Self::MarkReady
             | Self::Describe
+            | Self::OpenPull
+            | Self::EditPull
+            | Self::SetDraft
+            | Self::ClosePull
+            | Self::Label
+            | Self::OpenIssue
+            | Self::EditIssue
+            | Self::CloseIssue
+            | Self::NewComment
+            | Self::DeleteComment
             | Self::Push => None,
         }
+    }
+
+    /// True where its caller needs the number that the forge gave it, which its record does not hold.
+    pub fn has_number(self) -> bool {
+        matches!(self, Self::OpenPull | Self::OpenIssue)
     }
 }
 
@@ -240,6 +383,16 @@ impl Effect {
             Self::UpdateBranch { .. } => Kind::UpdateBranch,
             Self::MarkReady => Kind::MarkReady,
             Self::Describe { .. } => Kind::Describe,
+            Self::OpenPull(_) => Kind::OpenPull,
+            Self::EditPull { .. } => Kind::EditPull,
+            Self::SetDraft { .. } => Kind::SetDraft,
+            Self::ClosePull { .. } => Kind::ClosePull,
+            Self::Label { .. } => Kind::Label,
+            Self::OpenIssue { .. } => Kind::OpenIssue,
+            Self::EditIssue { .. } => Kind::EditIssue,
+            Self::CloseIssue { .. } => Kind::CloseIssue,
+            Self::NewComment { .. } => Kind::NewComment,
+            Self::DeleteComment { .. } => Kind::DeleteComment,
         }
     }
 
@@ -269,6 +422,31 @@ impl Effect {
             }
             Self::MarkReady => (of(kind, ""), "making it ready for review".to_owned()),
             Self::Describe { .. } => (of(kind, ""), "changing its description".to_owned()),
+            Self::OpenPull(PullDraft { branch, base, .. }) => {
+                (of(kind, &format!("{branch}/{base}")), format!("opening a pull request from {branch}"))
+            }
+            Self::EditPull { number, .. } => {
+                (of(kind, &number.to_string()), format!("rewriting pull request {number}"))
+            }
+            Self::SetDraft { number, draft } => {
+                let state = if *draft { "a draft" } else { "ready for review" };
+                (of(kind, &number.to_string()), format!("making pull request {number} {state}"))
+            }
+            Self::ClosePull { number } => {
+                (of(kind, &number.to_string()), format!("closing pull request {number}"))
+            }
+            Self::Label { number, .. } => (of(kind, &number.to_string()), format!("labelling {number}")),
+            Self::OpenIssue { topic, .. } => (of(kind, topic.as_str()), "opening an issue".to_owned()),
+            Self::EditIssue { number, .. } => {
+                (of(kind, &number.to_string()), format!("rewriting issue {number}"))
+            }
+            Self::CloseIssue { number } => (of(kind, &number.to_string()), format!("closing issue {number}")),
+            Self::NewComment { number, topic, .. } => {
+                (of(kind, &format!("{number}/{topic}")), format!("commenting in {number}"))
+            }
+            Self::DeleteComment { number, comment } => {
+                (of(kind, &format!("{number}/{comment}")), format!("deleting comment {comment} in {number}"))
+            }
         };
         Intended { kind, topic, content: content(self), what }
     }
@@ -286,7 +464,17 @@ impl Effect {
             | Self::RequestReview { .. }
             | Self::UpdateBranch { .. }
             | Self::MarkReady
-            | Self::Describe { .. } => None,
+            | Self::Describe { .. }
+            | Self::OpenPull(_)
+            | Self::EditPull { .. }
+            | Self::SetDraft { .. }
+            | Self::ClosePull { .. }
+            | Self::Label { .. }
+            | Self::OpenIssue { .. }
+            | Self::EditIssue { .. }
+            | Self::CloseIssue { .. }
+            | Self::NewComment { .. }
+            | Self::DeleteComment { .. } => None,
         }
     }
 }

@@ -14,9 +14,9 @@ use truing_core::port::{
 };
 use truing_git::{Committed, GitError, Pushed, Remote};
 
-/// The effects of one writer on one pull request.
+/// The effects of one writer on one pull request, or on one repository.
 pub struct Effects<'a, W, L> {
-    /// The pull request's side that writes.
+    /// The side of the forge that writes.
     pub forge: &'a W,
     /// The record of intents and ends.
     pub log: &'a L,
@@ -117,6 +117,24 @@ impl<W: ForgeWrite, L: EffectLog> Effects<'_, W, L> {
         }
     }
 
+    /// Looks for an effect on this topic that was begun and whose end is not known, and records the end. None: there is no
+    /// such effect, or it was not made. Nothing is made.
+    ///
+    /// # Errors
+    /// [`EffectError`]
+    pub async fn unfinished(&self, effect: &Effect) -> Result<Option<Performed>, EffectError> {
+        let intended = effect.intended();
+        let known = self.log.effect(&self.writer, &intended.topic).await;
+        let known = known.map_err(|error| stored(&intended, error))?;
+        let Some(entry) = known.filter(|entry| matches!(entry.state, EntryState::Open { .. })) else {
+            return Ok(None);
+        };
+        match self.before(&intended, || self.forge.observe(effect)).await? {
+            Before::There(performed) => Ok(Some(performed)),
+            Before::Missing { .. } => self.record(&intended, &entry, None).await.map(|()| None),
+        }
+    }
+
     /// Pushes a commit to a branch that is at the expected commit.
     ///
     /// # Errors
@@ -163,6 +181,11 @@ impl<W: ForgeWrite, L: EffectLog> Effects<'_, W, L> {
             // Lists may not show yet what was made just now.
             EntryState::Done { comment } if entry.at <= now && now < shown => {
                 let is_same = entry.content == intended.content && !entry.content.is_empty();
+                if is_same && intended.kind.has_number() {
+                    return observe()
+                        .await?
+                        .map_or_else(|| settling(shown), |found| Ok(Before::There(found)));
+                }
                 let there = comment.clone().map_or(Performed::Done, Performed::Comment);
                 return if is_same { Ok(Before::There(there)) } else { settling(shown) };
             }

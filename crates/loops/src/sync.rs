@@ -1,13 +1,15 @@
 //! The sync loop: what a new release of an upstream package asks of the project that follows it, and doing it
 //! (spec/sync.md). What is pinned (`pinned`), what the releases hold (`history`), the decision and its evidence are here;
 //! a whole run ([`run`]) makes the change (`recipe`), or lets a model port the code ([`port`], `bump`), brings it to the
-//! forge (`pulls`, `drafts`), and asks people what it cannot tell (`question`), in the words of `words`. What nobody has pinned
-//! a model may look at (`classify`); what models are told of releases is made in `material`.
+//! forge (`pulls`, `drafts`), and asks people what it cannot tell (`question`), in the words of `words`; each write is an
+//! effect (`effects`). What nobody has pinned a model may look at (`classify`); what models are told of releases is made in
+//! `material`.
 
 mod bump;
 mod change;
 mod classify;
 mod drafts;
+mod effects;
 mod history;
 mod init;
 mod material;

@@ -13,10 +13,11 @@ use truing_core::follow::record::{Evidence, Record, Result as Outcome, Step, Tak
 use truing_core::id::{Millis, PrId, Token};
 use truing_core::money::MicroUsd;
 use truing_core::port::{
-    Clock as _, Described, Event, Ids as _, Jobs as _, Records as _, RunRef, StoreError, read_only,
+    Clock as _, Described, Event, Ids as _, Jobs as _, Records as _, RunRef, StoreError, Writer, read_only,
 };
 use truing_core::publish::Producer;
 use truing_core::slot::{Command, Limits, Loop, Refused, Then, Why};
+use truing_forge::effects::Effects;
 use truing_forge::github::{GitHub, RemoteError};
 use truing_git::{Git, Remote};
 use truing_loops::checkout;
@@ -119,19 +120,24 @@ impl JobRun<'_> {
                 return Err(error.into());
             }
         };
-        let writes = if self.dry_run { read_only() } else { StoreGate::of_run(store, &run.key, token) };
-        let hub = self.forge.hub(&id, self.repo, Producer::Sync, &writes);
+        let gate = if self.dry_run { read_only() } else { StoreGate::of_run(store, &run.key, token) };
+        let hub = self.forge.hub(&id, self.repo, Producer::Sync, &gate);
         let switch = KillSwitch::default();
         let place = PrId { forge: self.job.forge.clone(), repository: id.clone(), number: 0 };
+        let effects = Effects {
+            forge: &self.forge.conversation(&place, self.repo, Producer::Sync, &gate),
+            log: store,
+            gate: &gate,
+            clock: &SystemClock,
+            writer: Writer { key: run.key.clone(), producer: Producer::Sync, token: Some(token) },
+        };
         let following = Following {
             name: self.name,
             job: self.job,
             run: &run,
-            store,
             hub: &hub,
-            clock: &SystemClock,
+            effects,
             gate: &switch.gate(store, &SystemClock),
-            writes: &writes,
             git: self.git,
             mirror: &checkout::mirror(self.mirrors, &place),
             remote: &remote,
@@ -159,14 +165,17 @@ impl JobRun<'_> {
                 Err(NoRun::Stopped)
             }
         };
-        if let Ok(record) = &ended {
+        if let Ok((record, _)) = &ended {
             let why = record.exit_reason.lines().next().unwrap_or_default();
             let what = format!("{}: {why}", record.result.as_str().replace('_', " "));
             let event = Event { at: record.ended, key: run.key.clone(), run: Some(run.id.clone()), what };
             store.note(&[event]).await?;
         }
-        self.free(store, &run, token, Then::Idle).await?;
-        ended
+        // Only a server serves what is due.
+        let again = ended.as_ref().ok().and_then(|(_, again)| *again).filter(|_| self.job.cron.is_some());
+        let then = again.map_or(Then::Idle, |until| Then::DueAt(until, Why::Settling));
+        self.free(store, &run, token, then).await?;
+        ended.map(|(record, _)| record)
     }
 
     /// The repository's id, and where to push to.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::Verdict;
 use super::breaker::Breaker;
 use super::classify::Classification;
-use crate::id::{CommentId, Key, Millis, RunId};
+use crate::id::{CommentId, Key, RunId};
 use crate::money::MicroUsd;
 
 /// What is remembered of a job.
@@ -15,7 +15,7 @@ use crate::money::MicroUsd;
 pub struct Job {
     /// Its circuit breaker.
     pub breaker: Breaker,
-    /// The question that is open, or was to be opened.
+    /// The question that is open.
     pub question: Option<Question>,
     /// The last ruling of a person.
     pub ruling: Option<Ruling>,
@@ -32,10 +32,8 @@ pub struct Job {
 /// The issue that tells of a job's last runs.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Tracked {
-    /// Its number; none: it was to be opened, and nobody knows yet whether it was.
-    pub issue: Option<u64>,
-    /// When that was.
-    pub begun: Millis,
+    /// Its number.
+    pub issue: u64,
 }
 
 /// A run whose cost is in the ledger, and in no record.
@@ -130,14 +128,12 @@ pub struct Question {
     pub id: String,
     /// The release that it is about.
     pub version: String,
-    /// The issue's number; none: it was to be opened, and nobody knows yet whether it was.
-    pub issue: Option<u64>,
+    /// The issue's number.
+    pub issue: u64,
     /// Its page.
     pub url: Option<String>,
     /// The last comment in it when the question was asked: only newer ones answer it.
     pub after: Option<CommentId>,
-    /// When it was asked, or was to be.
-    pub asked: Millis,
     /// The manifest with which it was asked.
     #[serde(default)]
     pub manifest: Option<String>,

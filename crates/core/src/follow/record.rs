@@ -102,7 +102,7 @@ pub enum Result {
     Breaker,
     /// A dry run: nothing was written.
     Rehearsed,
-    /// The kill switch is on, or the money is used up.
+    /// The kill switch is on, the money is used up, or the forge may still come to show a write whose answer was lost.
     Held,
     /// It could not be done.
     Failed,

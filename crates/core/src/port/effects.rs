@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use super::{ForgeError, Posted, Said, StoreError};
+use super::{BranchPull, ForgeError, OwnIssue, Posted, Said, StoreError};
 use crate::effect::Effect;
 use crate::id::{CommentId, Key, Millis, Span, Token, Topic};
 use crate::publish::Producer;
@@ -76,6 +76,10 @@ pub enum Performed {
     Review(Posted),
     /// The text was said.
     Said(Said),
+    /// This pull request is open.
+    Pull(Box<BranchPull>),
+    /// This issue is open.
+    Issue(Box<OwnIssue>),
     /// Nothing was written: somebody has changed the text that it was to replace.
     Superseded,
 }
@@ -86,12 +90,17 @@ impl Performed {
         match self {
             Self::Comment(comment) | Self::Review(Posted::Comment(comment)) => Some(comment),
             Self::Said(said) => Some(&said.id),
-            Self::Done | Self::Review(Posted::Review { .. }) | Self::Superseded => None,
+            Self::Done
+            | Self::Review(Posted::Review { .. })
+            | Self::Pull(_)
+            | Self::Issue(_)
+            | Self::Superseded => None,
         }
     }
 }
 
-/// One pull request's side of a forge that writes, for one producer. The implementation adds markers to what it writes.
+/// The side of a forge that writes to one pull request and to its repository, for one producer; the number 0 is no pull
+/// request's, and leaves the repository. The implementation adds markers to what it writes.
 /// Only `truing_forge::effects` calls it.
 pub trait ForgeWrite: Send + Sync {
     /// Makes it. It is looked for first, and no second one is made.

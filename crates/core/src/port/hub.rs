@@ -1,13 +1,14 @@
-//! A repository's side of a forge, for loops that bring changes to it: pull requests from branches of its own, and
-//! questions that are asked in issues.
+//! A repository's side of a forge that reads, for loops that bring changes to it: pull requests from branches of its own,
+//! and questions that are asked in issues. Writes are effects (`core::effect`).
 //!
-//! Branches and commits are git's (crate `git`). Nothing here merges, approves or deletes what people wrote: those
-//! calls do not exist.
+//! Branches and commits are git's (crate `git`).
 
 use std::future::Future;
 
+use serde::Serialize;
+
 use super::ForgeError;
-use crate::id::{CommentId, Millis, ReviewId, Sha, Span, Topic};
+use crate::id::{CommentId, Millis, ReviewId, Sha, Topic};
 
 /// A repository at a forge, as it is now.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -104,7 +105,7 @@ impl BranchPull {
 }
 
 /// A pull request to be opened. Its branch is pushed before.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct PullDraft {
     /// What it is about: in its marker.
     pub topic: Topic,
@@ -236,46 +237,14 @@ pub struct Reply {
     pub topic: Option<Topic>,
 }
 
-/// A repository's side of a forge, for one producer. The implementation adds markers to what it writes and verifies
-/// them on what it reads; texts are given without.
-///
-/// A call that creates something is sent once. [`ForgeError::surely_undone`] tells whether it may have worked all the
-/// same: if so, look for what it creates (by its [`Topic`]) until [`Self::settle`] has passed, before it is made
-/// again. All other calls are repeated by the implementation where that helps.
+/// A repository's side of a forge that reads, for one producer. The implementation verifies markers on what it reads;
+/// texts are given without.
 pub trait Hub: Send + Sync {
     /// The repository now.
     fn repository(&self) -> impl Future<Output = Result<HubRepository, ForgeError>> + Send;
 
     /// The pull requests from a branch of this very repository (not from forks), in any state, newest first.
     fn pulls_from(&self, branch: &str) -> impl Future<Output = Result<Vec<BranchPull>, ForgeError>> + Send;
-
-    /// Opens a pull request. If one of that branch to that base is open already, whoever opened it, nothing is
-    /// done and that one is the answer: compare what it says with what was wanted.
-    fn open_pull(&self, draft: &PullDraft) -> impl Future<Output = Result<BranchPull, ForgeError>> + Send;
-
-    /// Rewrites title and text of a pull request of ours. One that our accounts did not open is refused
-    /// ([`ForgeError::Rejected`]).
-    fn edit_pull(
-        &self,
-        number: u64,
-        topic: &Topic,
-        title: &str,
-        body: &str,
-    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
-
-    /// Makes a pull request of ours a draft, or ready for review. One that is so already stays so.
-    fn set_draft(&self, number: u64, draft: bool) -> impl Future<Output = Result<(), ForgeError>> + Send;
-
-    /// Closes a pull request of ours, without merging it. One that our accounts did not open is refused
-    /// ([`ForgeError::Rejected`]); one that is closed stays so.
-    fn close_pull(&self, number: u64) -> impl Future<Output = Result<(), ForgeError>> + Send;
-
-    /// Adds labels to a pull request or an issue; those that it has stay. A label that the repository has not is made.
-    fn add_labels(
-        &self,
-        number: u64,
-        labels: &[String],
-    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
 
     /// What was done on a pull request.
     fn activity(&self, number: u64) -> impl Future<Output = Result<PullActivity, ForgeError>> + Send;
@@ -284,28 +253,6 @@ pub trait Hub: Send + Sync {
     /// closed, newest first.
     fn issues(&self, label: &str) -> impl Future<Output = Result<Vec<OwnIssue>, ForgeError>> + Send;
 
-    /// Opens an issue.
-    fn open_issue(
-        &self,
-        topic: &Topic,
-        title: &str,
-        body: &str,
-        labels: &[String],
-    ) -> impl Future<Output = Result<OwnIssue, ForgeError>> + Send;
-
-    /// Rewrites title and text of an issue of ours. Another one is refused ([`ForgeError::Rejected`]).
-    fn edit_issue(
-        &self,
-        number: u64,
-        topic: &Topic,
-        title: &str,
-        body: &str,
-    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
-
-    /// Closes an issue of ours as completed. Another one is refused ([`ForgeError::Rejected`]); one that is closed
-    /// stays so.
-    fn close_issue(&self, number: u64) -> impl Future<Output = Result<(), ForgeError>> + Send;
-
     /// The comments in the conversation of an issue or a pull request, ours too, oldest first; those that came after
     /// `since`, if given, whether that one is still there or not.
     fn replies(
@@ -313,33 +260,6 @@ pub trait Hub: Send + Sync {
         number: u64,
         since: Option<&CommentId>,
     ) -> impl Future<Output = Result<Vec<Reply>, ForgeError>> + Send;
-
-    /// Posts a comment in the conversation of an issue or a pull request.
-    fn comment(
-        &self,
-        number: u64,
-        topic: &Topic,
-        body: &str,
-    ) -> impl Future<Output = Result<CommentId, ForgeError>> + Send;
-
-    /// Rewrites a comment of ours. Another one is refused ([`ForgeError::Rejected`]).
-    fn edit_comment(
-        &self,
-        number: u64,
-        topic: &Topic,
-        comment: &CommentId,
-        body: &str,
-    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
-
-    /// Deletes a comment of ours. Another one is refused ([`ForgeError::Rejected`]); one that is gone is well.
-    fn delete_comment(
-        &self,
-        number: u64,
-        comment: &CommentId,
-    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
-
-    /// How long something whose creation was not answered may stay unseen.
-    fn settle(&self) -> Span;
 
     /// The longest text of a pull request, an issue or a comment without its marker, in UTF-16 units: a longer one is
     /// refused.

@@ -1,5 +1,5 @@
-//! A repository at GitHub, for loops that bring changes to it: [`Hub`]. Its branches are pushed with git, to where
-//! [`GitHub::push_remote`] says.
+//! A repository at GitHub, for loops that bring changes to it: [`Hub`]; its writes are in `conversation::effects`. Its
+//! branches are pushed with git, to where [`GitHub::push_remote`] says.
 //!
 //! Pull requests, issues and comments are changed only if one of our accounts wrote them and our marker is in their
 //! text: both are looked at before each change. Closing a pull request of ours is the only end that is made of one.
@@ -7,6 +7,7 @@
 pub(super) mod bodies;
 mod conversation;
 mod issues;
+mod observed;
 pub(super) mod pulls;
 #[cfg(test)]
 mod tests;
@@ -17,8 +18,7 @@ use reqwest::Method;
 use serde_json::Value;
 use truing_core::id::{CommentId, PrId, Span, Topic};
 use truing_core::port::{
-    Actor, BranchPull, ForgeError, Hub, HubRepository, OwnIssue, PullActivity, PullDraft, Reply, Writable,
-    WriteGate,
+    Actor, BranchPull, ForgeError, Hub, HubRepository, OwnIssue, PullActivity, Reply, Writable, WriteGate,
 };
 use truing_core::publish::Producer;
 use truing_git::Remote;
@@ -167,26 +167,6 @@ impl Hub for GitHubHub {
         self.list_pulls(branch).await
     }
 
-    async fn open_pull(&self, draft: &PullDraft) -> Result<BranchPull, ForgeError> {
-        self.create_pull(draft).await
-    }
-
-    async fn edit_pull(&self, number: u64, topic: &Topic, title: &str, body: &str) -> Result<(), ForgeError> {
-        self.rewrite_pull(number, (topic, title, body)).await
-    }
-
-    async fn set_draft(&self, number: u64, draft: bool) -> Result<(), ForgeError> {
-        self.change_draft(number, draft).await
-    }
-
-    async fn close_pull(&self, number: u64) -> Result<(), ForgeError> {
-        self.end_pull(number).await
-    }
-
-    async fn add_labels(&self, number: u64, labels: &[String]) -> Result<(), ForgeError> {
-        self.label(number, labels).await
-    }
-
     async fn activity(&self, number: u64) -> Result<PullActivity, ForgeError> {
         self.look_at(number).await
     }
@@ -195,54 +175,8 @@ impl Hub for GitHubHub {
         self.list_issues(label).await
     }
 
-    async fn open_issue(
-        &self,
-        topic: &Topic,
-        title: &str,
-        body: &str,
-        labels: &[String],
-    ) -> Result<OwnIssue, ForgeError> {
-        self.create_issue((topic, title, body), labels).await
-    }
-
-    async fn edit_issue(
-        &self,
-        number: u64,
-        topic: &Topic,
-        title: &str,
-        body: &str,
-    ) -> Result<(), ForgeError> {
-        self.rewrite_issue(number, (topic, title, body)).await
-    }
-
-    async fn close_issue(&self, number: u64) -> Result<(), ForgeError> {
-        self.end_issue(number).await
-    }
-
     async fn replies(&self, number: u64, since: Option<&CommentId>) -> Result<Vec<Reply>, ForgeError> {
         self.list_replies(number, since).await
-    }
-
-    async fn comment(&self, number: u64, topic: &Topic, body: &str) -> Result<CommentId, ForgeError> {
-        self.create_comment(number, topic, body).await
-    }
-
-    async fn edit_comment(
-        &self,
-        number: u64,
-        topic: &Topic,
-        comment: &CommentId,
-        body: &str,
-    ) -> Result<(), ForgeError> {
-        self.rewrite_comment(number, topic, comment, body).await
-    }
-
-    async fn delete_comment(&self, number: u64, comment: &CommentId) -> Result<(), ForgeError> {
-        self.remove_comment(number, comment).await
-    }
-
-    fn settle(&self) -> Span {
-        self.github.inner.options.settle
     }
 
     fn longest_body(&self) -> usize {
@@ -251,6 +185,11 @@ impl Hub for GitHubHub {
 }
 
 impl GitHubHub {
+    /// How long something whose creation was not answered may stay unseen.
+    pub(super) fn settle(&self) -> Span {
+        self.github.inner.options.settle
+    }
+
     /// May we push? `told`: what the repository says of the account that asks.
     pub(super) async fn may_push(&self, told: Option<bool>) -> Result<Option<bool>, ForgeError> {
         if self.github.app().is_none() {

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
+mod repository;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -112,6 +114,8 @@ enum What {
 struct Scene {
     site: Site,
     number: u64,
+    /// The number of what an effect on the repository changes.
+    own: u64,
     pull: GitHubConversation,
     log: Log,
     clock: Hand,
@@ -178,17 +182,30 @@ impl Scene {
                 let pusher = Pusher::new(&site).await;
                 let made = pusher.commit("one").await;
                 let what = What::Push(Box::new((pusher, made)));
-                return Self::with(site, number, what, head);
+                return Self::with(site, (number, 0), what, head);
+            }
+            Kind::OpenPull
+            | Kind::EditPull
+            | Kind::SetDraft
+            | Kind::ClosePull
+            | Kind::Label
+            | Kind::OpenIssue
+            | Kind::EditIssue
+            | Kind::CloseIssue
+            | Kind::NewComment
+            | Kind::DeleteComment => {
+                let (effect, own) = repository::effect(kind, &site, (&open, number)).await;
+                return Self::with(site, (number, own), What::Effect(effect), head);
             }
         };
-        Self::with(site, number, What::Effect(effect), head)
+        Self::with(site, (number, 0), What::Effect(effect), head)
     }
 
-    fn with(site: Site, number: u64, what: What, head: String) -> Self {
+    fn with(site: Site, (number, own): (u64, u64), what: What, head: String) -> Self {
         let gate: Arc<Switch> = Arc::default();
         let pull = site.conversation_behind(number, &(gate.clone() as Arc<dyn WriteGate>));
         let clock = Hand(AtomicI64::new(Wall.now().0));
-        Self { site, number, pull, log: Log::default(), clock, gate, what, head }
+        Self { site, number, own, pull, log: Log::default(), clock, gate, what, head }
     }
 
     fn intended(&self) -> Intended {
@@ -201,16 +218,15 @@ impl Scene {
         }
     }
 
+    fn effects<'a>(&'a self, gate: &'a Arc<dyn WriteGate>) -> Effects<'a, GitHubConversation, Log> {
+        let key = truing_core::id::Key::new("pr/github/1/1");
+        let writer = Writer { key, producer: Producer::Converge, token: Some(Token(3)) };
+        Effects { forge: &self.pull, log: &self.log, gate, clock: &self.clock, writer }
+    }
+
     async fn perform(&self) -> Result<(), EffectError> {
         let gate: Arc<dyn WriteGate> = self.gate.clone();
-        let key = truing_core::id::Key::new("pr/github/1/1");
-        let effects = Effects {
-            forge: &self.pull,
-            log: &self.log,
-            gate: &gate,
-            clock: &self.clock,
-            writer: Writer { key, producer: Producer::Converge, token: Some(Token(3)) },
-        };
+        let effects = self.effects(&gate);
         match &self.what {
             What::Effect(effect) => effects.perform(effect).await.map(drop),
             What::Push(push) => match effects.push(&push.1, &push.0.remote, (BRANCH, None)).await? {
@@ -240,6 +256,16 @@ impl Scene {
             Kind::UpdateBranch => ("PUT", format!("{PULL}/update-branch"), SENT),
             Kind::Describe => ("PATCH", format!("{PULL}$"), SENT),
             Kind::Push => ("POST", "/{owner}/{repo}/git-receive-pack".to_owned(), 2),
+            Kind::OpenPull
+            | Kind::EditPull
+            | Kind::SetDraft
+            | Kind::ClosePull
+            | Kind::Label
+            | Kind::OpenIssue
+            | Kind::EditIssue
+            | Kind::CloseIssue
+            | Kind::NewComment
+            | Kind::DeleteComment => repository::call(kind),
         };
         let is_once = matches!(fault, FaultKind::Invalid(_) | FaultKind::Status(..));
         let times = if is_once { 1 } else { sent };
@@ -266,6 +292,16 @@ impl Scene {
             Kind::MarkReady => usize::from(!view.draft),
             Kind::Describe => usize::from(view.body == "Anew."),
             Kind::Push => usize::from(self.site.shop.tip(BRANCH).await.is_ok()),
+            Kind::OpenPull
+            | Kind::EditPull
+            | Kind::SetDraft
+            | Kind::ClosePull
+            | Kind::Label
+            | Kind::OpenIssue
+            | Kind::EditIssue
+            | Kind::CloseIssue
+            | Kind::NewComment
+            | Kind::DeleteComment => repository::count(kind, &self.site, self.own).await,
         }
     }
 
@@ -432,6 +468,16 @@ table! {
     UpdateBranch: update_branch,
     MarkReady: mark_ready,
     Describe: describe,
+    OpenPull: open_pull,
+    EditPull: edit_pull,
+    SetDraft: set_draft,
+    ClosePull: close_pull,
+    Label: label,
+    OpenIssue: open_issue,
+    EditIssue: edit_issue,
+    CloseIssue: close_issue,
+    NewComment: new_comment,
+    DeleteComment: delete_comment,
     Push: push,
 }
 

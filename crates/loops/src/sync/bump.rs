@@ -6,11 +6,12 @@ use truing_core::follow::Verdict;
 use truing_core::follow::job::{Job, Progress};
 use truing_core::follow::record::{Pull, PullKind, Result as Outcome, Step};
 use truing_core::id::Sha;
-use truing_core::port::{Clock, Gate, Hub, Jobs};
+use truing_core::port::Gate;
 use truing_git::{Mirror, NewCommit, PrivateFolder, Staged};
 
 use super::Decided;
 use super::drafts::{Drafts, Saved};
+use super::effects::pushed;
 use super::port::{Port, PortError, Ported};
 use super::pulls::{Pulls, Stands};
 use super::question::Wanted;
@@ -22,7 +23,7 @@ use super::words::{self, About};
 use crate::agent::Spent;
 
 /// What a port is made on, and what stands.
-pub(super) struct Ground<'a, H> {
+pub(super) struct Ground<'a> {
     pub(super) mirror: &'a Mirror,
     /// The newest commit of the default branch,
     pub(super) tip: &'a Sha,
@@ -30,18 +31,18 @@ pub(super) struct Ground<'a, H> {
     pub(super) base: &'a str,
     pub(super) stands: &'a Stands,
     pub(super) saved: &'a Saved,
-    pub(super) pulls: &'a Pulls<'a, H>,
+    pub(super) pulls: &'a Pulls<'a>,
 }
 
-impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
+impl<G: Gate> Following<'_, G> {
     pub(super) fn recipe<'b>(&'b self, mirror: &'b Mirror, decided: &'b Decided) -> Recipe<'b> {
-        let now = Timestamp::from_millisecond(self.clock.now().0).unwrap_or_default();
+        let now = Timestamp::from_millisecond(self.effects.clock.now().0).unwrap_or_default();
         let date = now.strftime("%Y-%m-%d").to_string();
         Recipe { job: self.job, decided, mirror, date, locker: self.locker }
     }
 
-    pub(super) fn drafts(&self) -> Drafts<'_, H> {
-        Drafts { hub: self.hub, job: self.job, name: self.name }
+    pub(super) fn drafts(&self) -> Drafts<'_> {
+        Drafts { hub: self.hub, writes: &self.effects, job: self.job, name: self.name }
     }
 
     /// Ports, checks, and shows what came of it.
@@ -49,7 +50,7 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         &self,
         job: &mut Job,
         tale: &mut Tale,
-        ground: Ground<'_, H>,
+        ground: Ground<'_>,
         decided: &Decided,
     ) -> Result<Ended, RunError> {
         let version = decided.to.to_string();
@@ -92,7 +93,7 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
             decided,
             written: &written,
             tools: (self.index, self.archives, self.reader),
-            now: self.clock.now(),
+            now: self.effects.clock.now(),
             before: tale.cost(),
             answers: draft.and(job.progress.as_ref()).map(|port| port.answers.as_slice()).unwrap_or_default(),
         };
@@ -131,7 +132,7 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         &self,
         job: &mut Job,
         tale: &mut Tale,
-        ground: &Ground<'_, H>,
+        ground: &Ground<'_>,
         decided: &Decided,
         (ported, checked): (&Ported, &Checked),
     ) -> Result<Ended, RunError> {
@@ -162,7 +163,7 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         &self,
         job: &mut Job,
         tale: &mut Tale,
-        ground: &Ground<'_, H>,
+        ground: &Ground<'_>,
         decided: &Decided,
         (ported, checked): (&Ported, &Checked),
     ) -> Result<Ended, RunError> {
@@ -229,9 +230,9 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
             message: message.to_owned(),
             author: self.job.author.clone(),
             committer: self.job.author.clone(),
-            at: self.clock.now(),
+            at: self.effects.clock.now(),
         };
         let commit = staged.commit(&new).await?;
-        super::run::pushed(commit.push(self.remote, branch, expected, &**self.writes).await?, branch)
+        pushed(self.effects.push(&commit, self.remote, (branch, expected)).await?, branch)
     }
 }

@@ -20,7 +20,7 @@ use truing_core::follow::record::Result as Outcome;
 use truing_core::follow::{Manifest, Unguarded};
 use truing_core::id::CommentId;
 use truing_core::line;
-use truing_core::port::{Clock, Gate, Hub, Jobs};
+use truing_core::port::{Gate, Jobs as _};
 use truing_git::PrivateFolder;
 use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact;
@@ -75,7 +75,7 @@ enum NotAsked {
     Folder(#[from] io::Error),
 }
 
-impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
+impl<G: Gate> Following<'_, G> {
     /// Lets a model look at what nobody has pinned, if the job has one that may, and decides by what it says. The answer:
     /// how a rehearsal ends here, for which no model is paid.
     pub(super) async fn classify(
@@ -119,7 +119,7 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
                 if was_paid {
                     let heard = beside.heard.cloned();
                     job.classified = Some(Classified { asked: material.digest, heard, said: said.clone() });
-                    self.store.keep_job(self.run, job).await?;
+                    self.effects.log.keep_job(self.run, job).await?;
                 }
                 said
             }
@@ -205,7 +205,8 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
     ) -> Result<Classification, RunError> {
         let agent = &porter.agent;
         let repository = self.job.repo.as_deref().unwrap_or_default();
-        let (purse, most) = agent.budgets.purse_of_sync(self.run.id.clone(), repository, self.clock.now());
+        let (purse, most) =
+            agent.budgets.purse_of_sync(self.run.id.clone(), repository, self.effects.clock.now());
         let folder = match laid_out(material) {
             Ok(folder) => folder,
             Err(error) => return Ok(Classification::in_vain(NotAsked::from(error).to_string())),

@@ -2,17 +2,22 @@
 //! next run to go on from.
 
 use truing_config::sync::JobConfig;
+use truing_core::effect::Effect;
 use truing_core::follow::record::{Pull, PullKind};
 use truing_core::follow::standing::{Active, active};
 use truing_core::id::Topic;
-use truing_core::port::{BranchPull, ForgeError, Hub, PullDraft, PullState};
+use truing_core::port::{BranchPull, ForgeError, Hub as _, PullDraft, PullState};
+use truing_forge::github::GitHubHub;
 
+use super::effects::{Writes, open_pull};
+use super::run::RunError;
 use super::words;
 
 /// The drafts of one job at a forge.
 #[derive(Debug)]
-pub(super) struct Drafts<'a, H> {
-    pub(super) hub: &'a H,
+pub(super) struct Drafts<'a> {
+    pub(super) hub: &'a GitHubHub,
+    pub(super) writes: &'a Writes<'a>,
     pub(super) job: &'a JobConfig,
     /// The job's name.
     pub(super) name: &'a str,
@@ -37,7 +42,7 @@ pub(super) struct Draft {
     pub(super) active: Option<Active>,
 }
 
-impl<H: Hub> Drafts<'_, H> {
+impl Drafts<'_> {
     /// The branch that drafts come from.
     pub(super) fn branch(&self) -> String {
         format!("{}-wip", self.job.branch)
@@ -73,7 +78,7 @@ impl<H: Hub> Drafts<'_, H> {
         base: &str,
         version: &str,
         (title, body): (&str, &str),
-    ) -> Result<Pull, ForgeError> {
+    ) -> Result<Pull, RunError> {
         let topic = self.topic(version);
         let pull = match draft {
             Some(draft) => draft.pull.clone(),
@@ -86,25 +91,28 @@ impl<H: Hub> Drafts<'_, H> {
                     body: body.to_owned(),
                     draft: true,
                 };
-                self.hub.open_pull(&new).await?
+                open_pull(self.writes, new).await?
             }
         };
         if pull.title != title || pull.body.trim() != body.trim() || pull.topic.as_ref() != Some(&topic) {
-            self.hub.edit_pull(pull.number, &topic, title, body).await?;
+            let (number, title, body) = (pull.number, title.to_owned(), body.to_owned());
+            self.writes.perform(&Effect::EditPull { number, topic, title, body }).await?;
         }
         if pull.state != PullState::Draft {
-            self.hub.set_draft(pull.number, true).await?;
+            self.writes.perform(&Effect::SetDraft { number: pull.number, draft: true }).await?;
         }
         Ok(Pull { kind: PullKind::Wip, url: pull.url })
     }
 
     /// Closes the draft, and says there why. Repeated, it says it once.
-    pub(super) async fn close(&self, draft: &Draft, why: &str) -> Result<(), ForgeError> {
+    pub(super) async fn close(&self, draft: &Draft, why: &str) -> Result<(), RunError> {
         let Draft { pull, version, .. } = draft;
-        let body = words::ended(why, &pull.body);
+        let (number, body) = (pull.number, words::ended(why, &pull.body));
         if pull.body.trim() != body.trim() {
-            self.hub.edit_pull(pull.number, &self.topic(version), &pull.title, &body).await?;
+            let (topic, title) = (self.topic(version), pull.title.clone());
+            self.writes.perform(&Effect::EditPull { number, topic, title, body }).await?;
         }
-        self.hub.close_pull(pull.number).await
+        self.writes.perform(&Effect::ClosePull { number }).await?;
+        Ok(())
     }
 }

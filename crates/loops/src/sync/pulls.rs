@@ -3,19 +3,24 @@
 use std::path::Path;
 
 use truing_config::sync::JobConfig;
+use truing_core::effect::Effect;
 use truing_core::follow::Verdict;
 use truing_core::follow::record::{Pull, PullKind};
 use truing_core::follow::standing::{Active, Course, Standing, active, course};
 use truing_core::id::{Sha, Topic};
-use truing_core::port::{BranchPull, ForgeError, Hub, PullDraft, PullRemark, PullState};
+use truing_core::port::{BranchPull, ForgeError, Hub as _, PullDraft, PullRemark, PullState};
+use truing_forge::github::GitHubHub;
 
 use super::change;
+use super::effects::{Writes, open_pull};
+use super::run::RunError;
 use super::words::{self, About};
 
 /// The pull requests of one job at a forge.
 #[derive(Debug)]
-pub(super) struct Pulls<'a, H> {
-    pub(super) hub: &'a H,
+pub(super) struct Pulls<'a> {
+    pub(super) hub: &'a GitHubHub,
+    pub(super) writes: &'a Writes<'a>,
     pub(super) job: &'a JobConfig,
     pub(super) about: About<'a>,
     /// The repository's own template; empty: it has none.
@@ -37,7 +42,7 @@ pub(super) struct Stands {
     said: Vec<PullRemark>,
 }
 
-impl<H: Hub> Pulls<'_, H> {
+impl Pulls<'_> {
     /// What a final pull request is about: the release is in its marker, which only we can make.
     fn topic(&self, version: &str) -> Topic {
         Topic::new(format!("sync/{}/final/{version}", self.about.job))
@@ -80,7 +85,7 @@ impl<H: Hub> Pulls<'_, H> {
         base: &str,
         verdict: Verdict,
         text: &str,
-    ) -> Result<Pull, ForgeError> {
+    ) -> Result<Pull, RunError> {
         let title = words::title(self.about, verdict);
         let body = words::body(self.about, verdict, self.job.body.as_ref(), (&self.template, text));
         let body = body.as_str();
@@ -97,42 +102,52 @@ impl<H: Hub> Pulls<'_, H> {
                     body: body.to_owned(),
                     draft: false,
                 };
-                self.hub.open_pull(&draft).await?
+                open_pull(self.writes, draft).await?
             }
         };
         // One that was there already says what it said before.
         if pull.title != title || pull.body.trim() != body.trim() || pull.topic.as_ref() != Some(&topic) {
-            self.hub.edit_pull(pull.number, &topic, &title, body).await?;
+            let (number, body) = (pull.number, body.to_owned());
+            self.writes.perform(&Effect::EditPull { number, topic, title, body }).await?;
         }
         if pull.state == PullState::Draft {
-            self.hub.set_draft(pull.number, false).await?;
+            self.writes.perform(&Effect::SetDraft { number: pull.number, draft: false }).await?;
         }
         self.label(&pull).await?;
-        for remark in &stands.said {
-            self.hub.delete_comment(pull.number, &remark.id).await?;
-        }
+        self.unsay(stands, &pull).await?;
         Ok(Pull { kind: PullKind::Final, url: pull.url })
     }
 
     /// Gives a pull request the labels that it has not yet.
-    pub(super) async fn label(&self, pull: &BranchPull) -> Result<(), ForgeError> {
+    pub(super) async fn label(&self, pull: &BranchPull) -> Result<(), RunError> {
         let wanted = self.job.labels.iter().filter(|label| !has(pull, label));
-        let wanted: Vec<String> = wanted.cloned().collect();
-        if wanted.is_empty() { Ok(()) } else { self.hub.add_labels(pull.number, &wanted).await }
+        let labels: Vec<String> = wanted.cloned().collect();
+        if !labels.is_empty() {
+            self.writes.perform(&Effect::Label { number: pull.number, labels }).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes what we said there of releases that wait.
+    async fn unsay(&self, stands: &Stands, pull: &BranchPull) -> Result<(), RunError> {
+        for remark in &stands.said {
+            let (number, comment) = (pull.number, remark.id.clone());
+            self.writes.perform(&Effect::DeleteComment { number, comment }).await?;
+        }
+        Ok(())
     }
 
     /// Says on the pull request that a release waits for it: once, and as the last word.
-    pub(super) async fn say_blocked(&self, stands: &Stands, pull: &BranchPull) -> Result<Pull, ForgeError> {
+    pub(super) async fn say_blocked(&self, stands: &Stands, pull: &BranchPull) -> Result<Pull, RunError> {
         let why = stands.active.as_ref().map(Active::words).unwrap_or_default();
         let text = words::blocked(self.about, &why);
         let shown = Pull { kind: PullKind::Final, url: pull.url.clone() };
         if stands.said.iter().any(|remark| remark.body.trim() == text.trim()) {
             return Ok(shown);
         }
-        for remark in &stands.said {
-            self.hub.delete_comment(pull.number, &remark.id).await?;
-        }
-        self.hub.comment(pull.number, &self.blocked(), &text).await?;
+        self.unsay(stands, pull).await?;
+        let (number, topic) = (pull.number, self.blocked());
+        self.writes.perform(&Effect::NewComment { number, topic, body: text }).await?;
         Ok(shown)
     }
 }

@@ -1,10 +1,13 @@
 //! The one question that a job may have open: an issue. What it says is desired state; each run compares and mends.
 
 use sha2::{Digest as _, Sha256};
+use truing_core::effect::Effect;
 use truing_core::follow::job::{Job, Question, Ruling, Said, ruled};
-use truing_core::id::{CommentId, Millis, Topic};
-use truing_core::port::{ForgeError, Hub, Jobs, OwnIssue, Reply, RunRef};
+use truing_core::id::{CommentId, Topic};
+use truing_core::port::{ForgeError, Hub as _, OwnIssue, Reply};
+use truing_forge::github::GitHubHub;
 
+use super::effects::{Writes, open_issue};
 use super::run::RunError;
 use super::words;
 
@@ -29,10 +32,9 @@ impl Wanted {
 
 /// The questions of one job at a forge.
 #[derive(Debug)]
-pub(super) struct Questions<'a, S, H> {
-    pub(super) store: &'a S,
-    pub(super) run: &'a RunRef,
-    pub(super) hub: &'a H,
+pub(super) struct Questions<'a> {
+    pub(super) hub: &'a GitHubHub,
+    pub(super) writes: &'a Writes<'a>,
     pub(super) job: &'a str,
     pub(super) label: &'a str,
 }
@@ -48,7 +50,7 @@ pub(super) struct Answers {
     pub(super) said: Vec<Said>,
 }
 
-impl<S: Jobs, H: Hub> Questions<'_, S, H> {
+impl Questions<'_> {
     fn topic(&self) -> Topic {
         Topic::new(format!("sync/{}/question", self.job))
     }
@@ -61,7 +63,7 @@ impl<S: Jobs, H: Hub> Questions<'_, S, H> {
 
     /// What people have answered since the question was asked, and since the last answer that let a run try.
     pub(super) async fn answers(&self, job: &Job) -> Result<Answers, ForgeError> {
-        let Some(Question { issue: Some(number), after, version, .. }) = &job.question else {
+        let Some(Question { issue: number, after, version, .. }) = &job.question else {
             return Ok(Answers::default());
         };
         let after = newer(job.breaker.heard(), after.as_ref());
@@ -85,15 +87,9 @@ impl<S: Jobs, H: Hub> Questions<'_, S, H> {
         Ok(Answers { newest: trusted.last().map(|reply| reply.id.clone()), ruling, said: said.collect() })
     }
 
-    /// Lets one question be open, and this one. `job` knows afterwards what it is. That an issue is about to be opened is
-    /// kept before: one whose creation was not answered is looked for, until it must have shown, before another one is.
-    /// None: people have closed the issue about this without a word, so nobody is asked.
-    pub(super) async fn ask(
-        &self,
-        job: &mut Job,
-        wanted: &Wanted,
-        now: Millis,
-    ) -> Result<Option<String>, RunError> {
+    /// Lets one question be open, and this one. `job` knows afterwards what it is. None: people have closed the issue about
+    /// this without a word, so nobody is asked.
+    pub(super) async fn ask(&self, job: &mut Job, wanted: &Wanted) -> Result<Option<String>, RunError> {
         let id = wanted.id();
         let manifest = job.breaker.target().map(|target| target.manifest.clone());
         let mut issues = self.issues().await?;
@@ -104,36 +100,37 @@ impl<S: Jobs, H: Hub> Questions<'_, S, H> {
                 return Ok(None);
             }
         }
-        let known = job.question.as_ref().and_then(|question| question.issue);
+        let known = job.question.as_ref().map(|question| question.issue);
         let at = issues.iter().position(|issue| issue.open && Some(issue.number) == known);
         let at = at.or_else(|| issues.iter().position(|issue| issue.open));
         let issue = match at.map(|at| issues.swap_remove(at)) {
             Some(issue) => issue,
-            None => self.open(job, wanted, &id, now).await?,
+            None => open_issue(self.writes, self.opening(&wanted.title, &wanted.text)).await?,
         };
         for other in issues.iter().filter(|other| other.open && other.number != issue.number) {
-            self.hub.close_issue(other.number).await?;
+            self.writes.perform(&Effect::CloseIssue { number: other.number }).await?;
         }
         let same = job.question.as_ref().is_some_and(|question| question.id == id);
         let is_new = issue.title == wanted.title && issue.body.trim() == wanted.text.trim();
         if !same && !is_new {
             // First what people are told of: whoever dies in between says it again.
             self.renew(issue.number, &wanted.text).await?;
-            self.hub.edit_issue(issue.number, &self.topic(), &wanted.title, &wanted.text).await?;
+            let (number, topic) = (issue.number, self.topic());
+            let (title, body) = (wanted.title.clone(), wanted.text.clone());
+            self.writes.perform(&Effect::EditIssue { number, topic, title, body }).await?;
         }
-        let last = self.hub.replies(issue.number, None).await?.pop().map(|reply| reply.id);
-        // Of one that was opened by a run that died, what was said since then is an answer.
-        let was_begun = same && job.question.as_ref().is_some_and(|question| question.issue.is_none());
-        let before = job.question.take().filter(|question| question.issue == Some(issue.number) && same);
+        // Of one that was opened by a run that died, everything that was said since then is an answer.
+        let replies = self.hub.replies(issue.number, None).await?;
+        let last = replies.into_iter().rfind(|reply| reply.topic.is_some()).map(|reply| reply.id);
+        let before = job.question.take().filter(|question| question.issue == issue.number && same);
         job.question = Some(match before {
             Some(question) => question,
             None => Question {
                 id,
                 version: wanted.version.clone(),
-                issue: Some(issue.number),
+                issue: issue.number,
                 url: Some(issue.url.clone()),
-                after: last.filter(|_| !was_begun),
-                asked: now,
+                after: last,
                 manifest,
                 closed: false,
             },
@@ -145,53 +142,25 @@ impl<S: Jobs, H: Hub> Questions<'_, S, H> {
     /// to be asked, and forget it then; nobody else may but those who maintain the repository.
     fn not_now(question: &Question, wanted: &Wanted, manifest: Option<&String>, issues: &[OwnIssue]) -> bool {
         let is_same = question.version == wanted.version && question.manifest.as_ref() == manifest;
-        let was = issues.iter().any(|issue| Some(issue.number) == question.issue && !issue.open);
+        let was = issues.iter().any(|issue| issue.number == question.issue && !issue.open);
         is_same && was && issues.iter().all(|issue| !issue.open)
     }
 
     /// Has anybody who is trusted said a word since it was asked?
     async fn answered(&self, question: &Question) -> Result<bool, ForgeError> {
-        let Some(number) = question.issue else { return Ok(false) };
-        let replies = self.hub.replies(number, question.after.as_ref()).await?;
+        let replies = self.hub.replies(question.issue, question.after.as_ref()).await?;
         Ok(replies.iter().any(|reply| reply.trusted))
     }
 
-    /// Opens the issue, unless one that was to be opened may still show.
-    async fn open(
-        &self,
-        job: &mut Job,
-        wanted: &Wanted,
-        id: &str,
-        now: Millis,
-    ) -> Result<OwnIssue, RunError> {
-        let begun = job.question.as_ref().filter(|question| question.issue.is_none());
-        if begun.is_some_and(|begun| begun.asked + self.hub.settle() > now) {
-            return Err(RunError::Settling);
-        }
-        job.question = Some(Question {
-            id: id.to_owned(),
-            version: wanted.version.clone(),
-            issue: None,
-            url: None,
-            after: None,
-            asked: now,
-            manifest: job.breaker.target().map(|target| target.manifest.clone()),
-            closed: false,
-        });
-        self.store.keep_job(self.run, job).await?;
-        let labels = [self.label.to_owned()];
-        match self.hub.open_issue(&self.topic(), &wanted.title, &wanted.text, &labels).await {
-            Err(error) if error.surely_undone() => {
-                job.question = None;
-                Err(error.into())
-            }
-            opened => Ok(opened?),
-        }
+    /// What opens the issue. It has one topic, whatever is asked.
+    fn opening(&self, title: &str, text: &str) -> Effect {
+        let (title, body, label) = (title.to_owned(), text.to_owned(), self.label.to_owned());
+        Effect::OpenIssue { topic: self.topic(), title, body, label }
     }
 
     /// Says the question again as the last comment, so that people are told of it; what was said of the one before goes. A
     /// run that ended right after it has said it already.
-    async fn renew(&self, number: u64, text: &str) -> Result<(), ForgeError> {
+    async fn renew(&self, number: u64, text: &str) -> Result<(), RunError> {
         let topic = self.topic();
         let replies = self.hub.replies(number, None).await?;
         let is_said = |last: &Reply| last.topic.as_ref() == Some(&topic) && last.body.trim() == text.trim();
@@ -200,25 +169,29 @@ impl<S: Jobs, H: Hub> Questions<'_, S, H> {
         }
         for reply in replies {
             if reply.topic.as_ref() == Some(&topic) {
-                self.hub.delete_comment(number, &reply.id).await?;
+                self.writes.perform(&Effect::DeleteComment { number, comment: reply.id }).await?;
             }
         }
-        self.hub.comment(number, &topic, text).await.map(drop)
+        self.writes.perform(&Effect::NewComment { number, topic, body: text.to_owned() }).await?;
+        Ok(())
     }
 
     /// Lets no question be open.
-    pub(super) async fn close(&self, job: &mut Job, why: &str) -> Result<(), ForgeError> {
-        if job.question.is_none() {
+    pub(super) async fn close(&self, job: &mut Job, why: &str) -> Result<(), RunError> {
+        // A run that died may have opened one that the job does not know.
+        if job.question.is_none() && self.writes.unfinished(&self.opening("", "")).await?.is_none() {
             return Ok(());
         }
         let topic = Topic::new(format!("{}/settled", self.topic()));
         for issue in self.issues().await?.iter().filter(|issue| issue.open) {
             // A run that ended right after it has said it already.
-            let last = self.hub.replies(issue.number, None).await?.pop();
+            let number = issue.number;
+            let last = self.hub.replies(number, None).await?.pop();
             if last.is_none_or(|last| last.topic.as_ref() != Some(&topic)) {
-                self.hub.comment(issue.number, &topic, &words::settled(why)).await?;
+                let (topic, body) = (topic.clone(), words::settled(why));
+                self.writes.perform(&Effect::NewComment { number, topic, body }).await?;
             }
-            self.hub.close_issue(issue.number).await?;
+            self.writes.perform(&Effect::CloseIssue { number }).await?;
         }
         job.question = None;
         Ok(())

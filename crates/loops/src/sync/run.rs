@@ -2,7 +2,6 @@
 //! whatever a run that died has done, the next one finds and goes on from.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use truing_agent::verify::Verifier;
@@ -13,11 +12,12 @@ use truing_core::follow::job::Job;
 use truing_core::follow::record::{Evidence, Record, Result as Outcome, Step};
 use truing_core::follow::standing::Course;
 use truing_core::follow::{NOTHING_PINNED, Verdict};
-use truing_core::id::Sha;
-use truing_core::port::{
-    Clock, ForgeError, Gate, Hub, Jobs, Ledger, RunRef, StoreError, Withheld, WriteGate,
-};
-use truing_git::{Git, GitError, Mirror, PrivateFolder, Pushed, Refusal, Remote};
+use truing_core::id::{Millis, Sha};
+use truing_core::port::{ForgeError, Gate, Hub as _, Jobs as _, RunRef, StoreError, Withheld};
+use truing_forge::effects::Effects;
+use truing_forge::github::{GitHubConversation, GitHubHub};
+use truing_git::{Git, GitError, Mirror, PrivateFolder, Refusal, Remote};
+use truing_store::Sqlite;
 use truing_upstream::archives::Archives;
 use truing_upstream::index::Index;
 use truing_upstream::version::Version;
@@ -41,23 +41,19 @@ use crate::versions;
 
 /// What a run works with.
 #[derive(Debug)]
-pub struct Following<'a, S, H, C, G> {
+pub struct Following<'a, G> {
     /// The job's name.
     pub name: &'a str,
     /// What it follows, and how.
     pub job: &'a JobConfig,
     /// The run.
     pub run: &'a RunRef,
-    /// Where it is remembered.
-    pub store: &'a S,
-    /// The repository's side of its forge.
-    pub hub: &'a H,
-    /// The wall clock.
-    pub clock: &'a C,
+    /// What is read in the repository at its forge.
+    pub hub: &'a GitHubHub,
+    /// What is written there, pushes too; its record is where the job is remembered.
+    pub effects: Effects<'a, GitHubConversation, Sqlite>,
     /// May it go on?
     pub gate: &'a G,
-    /// Asked right before each push; the repository's side of its forge has asked it, too.
-    pub writes: &'a Arc<dyn WriteGate>,
     /// Git.
     pub git: &'a Git,
     /// Where the repository's mirror is.
@@ -139,9 +135,14 @@ pub enum RunError {
         /// The pull request.
         url: String,
     },
-    /// An issue whose creation was not answered may still show.
-    #[error("an issue that was to be opened may still show up: the next run looks for it")]
-    Settling,
+    /// A write was begun before, and its answer was lost.
+    #[error("{what}: begun before, and its answer was lost; the next run looks whether it is there")]
+    Settling {
+        /// When the forge must show it.
+        until: Millis,
+        /// The write.
+        what: String,
+    },
     /// The repository has no commit.
     #[error("the repository has no default branch with a commit")]
     Empty,
@@ -151,36 +152,40 @@ pub enum RunError {
     /// The switch.
     #[error("the kill switch is on")]
     Halted,
-    /// The gate that is asked right before each push refuses it.
-    #[error("{why}; not done: pushing to {branch}")]
+    /// The gate that is asked right before each write refuses it.
+    #[error("{why}; not done: {what}")]
     Withheld {
-        /// The branch.
-        branch: String,
+        /// The write.
+        what: String,
         /// Why.
         why: Withheld,
     },
 }
 
-impl<S: Jobs + Ledger, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
-    /// Runs the job. The record is kept, whatever it came to.
+impl<G: Gate> Following<'_, G> {
+    /// Runs the job. The record is kept, whatever it came to. The instant: when to run again, where the forge may still
+    /// come to show a write whose answer was lost.
     ///
     /// # Errors
     /// [`StoreError`]: nothing can be remembered.
-    pub async fn run(&self) -> Result<Record, StoreError> {
-        let mut job = self.store.begin_job(self.run).await?;
-        let began = self.clock.now();
+    pub async fn run(&self) -> Result<(Record, Option<Millis>), StoreError> {
+        let mut job = self.effects.log.begin_job(self.run).await?;
+        let began = self.effects.clock.now();
         if job.breaker.lost(self.job.breaker, began) {
-            self.store.keep_job(self.run, &job).await?;
+            self.effects.log.keep_job(self.run, &job).await?;
         }
         let (from, to, update, pull) = (None, None, None, None);
         let evidence = Evidence::default();
         let spent = Spent::default();
         let mut tale = Tale { began, at: None, steps: vec![], from, to, update, evidence, pull, spent };
         let ended = Box::pin(self.steps(&mut job, &mut tale)).await;
+        let mut again = ended.as_ref().err().and_then(RunError::settles);
         let ended = match ended.map_err(|error| error.of_store(self.run)) {
             Ok(ended) => ended,
             Err(Ok(error)) => return Err(error),
-            Err(Err(error)) if error.is_halt() => Ended::of(Outcome::Held, error.to_string(), Asks::Same),
+            Err(Err(error)) if error.is_halt() || again.is_some() => {
+                Ended::of(Outcome::Held, error.to_string(), Asks::Same)
+            }
             // It would not have been let through.
             Err(Err(error)) if !self.dry_run && job.breaker.open().is_some() && !job.breaker.is_running() => {
                 Ended::of(Outcome::Breaker, format!("the circuit breaker is open; {error}"), Asks::Same)
@@ -188,11 +193,12 @@ impl<S: Jobs + Ledger, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
             Err(Err(error)) => Ended::of(Outcome::Failed, error.to_string(), Asks::Same),
         };
         let reached = tale.reached();
-        let now = self.clock.now();
+        let now = self.effects.clock.now();
         job.breaker.ended(ended.to_breaker(), self.job.breaker, now);
         let asked =
             if self.dry_run { Ok(None) } else { Box::pin(self.ask(&mut job, &mut tale, &ended)).await };
         tale.end();
+        again = again.max(asked.as_ref().err().and_then(RunError::settles));
         let mut outcome = ended.outcome;
         let (question, why) = match asked.map_err(|error| error.of_store(self.run)) {
             Ok(question) => (question, ended.why),
@@ -207,7 +213,7 @@ impl<S: Jobs + Ledger, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
         };
         // What is asked after a failure is no step of what was to be done.
         let highest_step = if ended.outcome == Outcome::Asked { tale.reached() } else { reached };
-        let carried = untold::carried(self.store, &mut job, &self.run.id).await?;
+        let carried = untold::carried(self.effects.log, &mut job, &self.run.id).await?;
         let mut record = Record {
             run: self.run.id.clone(),
             job: self.name.to_owned(),
@@ -227,9 +233,10 @@ impl<S: Jobs + Ledger, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
             evidence: tale.evidence,
             versions: versions(),
             started: tale.began,
-            ended: self.clock.now(),
+            ended: self.effects.clock.now(),
         };
         if let Err(error) = Box::pin(self.track(&mut job, &record)).await {
+            again = again.max(error.settles());
             let error = match error.of_store(self.run) {
                 Ok(error) => return Err(error),
                 Err(error) => error,
@@ -239,33 +246,27 @@ impl<S: Jobs + Ledger, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
                 record.result = Outcome::Held;
             }
         }
-        self.store.end_job(self.run, &job, &record).await?;
-        Ok(record)
+        self.effects.log.end_job(self.run, &job, &record).await?;
+        Ok((record, again))
     }
-}
 
-impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
     pub(super) fn about<'b>(&'b self, version: &'b str) -> About<'b> {
         About { job: self.name, package: &self.job.package, version, title: self.job.title.as_ref() }
     }
 
-    fn pulls<'b>(&'b self, version: &'b str, project: &Path) -> Pulls<'b, H> {
+    fn pulls<'b>(&'b self, version: &'b str, project: &Path) -> Pulls<'b> {
         let template = pulls::template(project);
-        Pulls { hub: self.hub, job: self.job, about: self.about(version), template }
+        let (hub, writes, about) = (self.hub, &self.effects, self.about(version));
+        Pulls { hub, writes, job: self.job, about, template }
     }
 
     pub(super) fn checks<'b>(&'b self, mirror: &'b Mirror) -> Checks<'b> {
         Checks { verifier: self.verifier, mirror, repo: self.job.repo.as_deref().unwrap_or_default() }
     }
 
-    fn questions(&self) -> Questions<'_, S, H> {
-        Questions {
-            store: self.store,
-            run: self.run,
-            hub: self.hub,
-            job: self.name,
-            label: &self.job.question_label,
-        }
+    fn questions(&self) -> Questions<'_> {
+        let (hub, writes) = (self.hub, &self.effects);
+        Questions { hub, writes, job: self.name, label: &self.job.question_label }
     }
 
     /// The steps, up to the one that ends the run.
@@ -317,11 +318,11 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
 
         let target = Target { version: to.clone(), manifest: change::digest(&manifest) };
         if !self.dry_run {
-            let now = self.clock.now();
+            let now = self.effects.clock.now();
             untold::begun(job, &self.run.id);
             let admission = job.breaker.admit(&target, answers.newest.as_ref(), self.job.breaker, now);
             // Before anything is tried: whoever dies from here on has failed.
-            self.store.keep_job(self.run, job).await?;
+            self.effects.log.keep_job(self.run, job).await?;
             if let Admission::Skip(_) = admission {
                 return Ok(Ended::of(Outcome::Breaker, "the circuit breaker is open", Asks::Same));
             }
@@ -529,9 +530,9 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
             return Ok(());
         }
         self.go_on().await?;
-        let (store, run, hub) = (self.store, self.run, self.hub);
-        let tracking = Tracking { store, run, hub, job: self.name, label: &self.job.outcome_label };
-        tracking.tell(job, record, self.clock.now()).await
+        let (key, hub, writes) = (&self.run.key, self.hub, &self.effects);
+        let tracking = Tracking { key, hub, writes, job: self.name, label: &self.job.outcome_label };
+        tracking.tell(job, record).await
     }
 
     /// Lets the right question be open, and one only. Its page.
@@ -565,23 +566,15 @@ impl<S: Jobs, H: Hub, C: Clock, G: Gate> Following<'_, S, H, C, G> {
 
     async fn asked(&self, job: &mut Job, wanted: &Wanted) -> Result<Option<String>, RunError> {
         self.go_on().await?;
-        self.questions().ask(job, wanted, self.clock.now()).await
+        let page = self.questions().ask(job, wanted).await?;
+        // Whoever dies from here on has asked it.
+        self.effects.log.keep_job(self.run, job).await?;
+        Ok(page)
     }
 
     /// Before each effect.
     pub(super) async fn go_on(&self) -> Result<(), RunError> {
         if self.gate.is_open().await { Ok(()) } else { Err(RunError::Halted) }
-    }
-}
-
-/// What a remote says of a push.
-pub(super) fn pushed(pushed: Pushed, branch: &str) -> Result<(), RunError> {
-    let branch = branch.to_owned();
-    match pushed {
-        Pushed::Done => Ok(()),
-        Pushed::Moved { .. } => Err(RunError::Moved { branch }),
-        Pushed::Withheld(why) => Err(RunError::Withheld { branch, why }),
-        Pushed::Refused { why, message } => Err(RunError::Refused { branch, why, message }),
     }
 }
 

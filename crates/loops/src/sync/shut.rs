@@ -1,16 +1,22 @@
 //! What a gate that is shut comes to: the kill switch holds the run, and somebody who has taken over ends it unheard.
 
-use truing_core::port::{ForgeError, RunRef, StoreError, Withheld};
+use truing_core::id::Millis;
+use truing_core::port::{RunRef, StoreError, Withheld};
 
 use super::run::RunError;
 
 impl RunError {
     /// Is it the kill switch alone?
     pub(super) fn is_halt(&self) -> bool {
-        if let Self::Withheld { why, .. } | Self::Forge(ForgeError::Withheld { why, .. }) = self {
+        if let Self::Withheld { why, .. } = self {
             return matches!(why, Withheld::Halted | Withheld::Unread);
         }
         matches!(self, Self::Halted)
+    }
+
+    /// The time from which the forge must show whether a write was made, if the run waits for that.
+    pub(super) fn settles(&self) -> Option<Millis> {
+        if let Self::Settling { until, .. } = self { Some(*until) } else { None }
     }
 
     /// The store's error, if it is one. A lost lease counts as [`StoreError::Fenced`].
@@ -21,9 +27,7 @@ impl RunError {
         if let Self::Store(error) = self {
             return Ok(error);
         }
-        if let Self::Withheld { why: Withheld::Lost { last }, .. }
-        | Self::Forge(ForgeError::Withheld { why: Withheld::Lost { last }, .. }) = self
-        {
+        if let Self::Withheld { why: Withheld::Lost { last }, .. } = self {
             return Ok(StoreError::Fenced { key: run.key.clone(), last });
         }
         Err(self)

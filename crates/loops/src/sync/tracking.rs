@@ -1,11 +1,14 @@
 //! The issue that tells of a job's last runs, if the job wants one: known by its topic, and edited in place. There is one,
 //! ever: what people delete or take over is told, and no other one is opened.
 
+use truing_core::effect::Effect;
 use truing_core::follow::job::{Job, Tracked};
 use truing_core::follow::record::Record;
-use truing_core::id::{Millis, Topic};
-use truing_core::port::{ForgeError, Hub, Jobs, RunRef};
+use truing_core::id::{Key, Millis, Topic};
+use truing_core::port::{ForgeError, Hub as _, Jobs as _};
+use truing_forge::github::GitHubHub;
 
+use super::effects::{Writes, open_issue};
 use super::run::RunError;
 use super::words;
 
@@ -14,15 +17,15 @@ const SHOWN: usize = 20;
 
 /// The issue of one job at a forge.
 #[derive(Debug)]
-pub(super) struct Tracking<'a, S, H> {
-    pub(super) store: &'a S,
-    pub(super) run: &'a RunRef,
-    pub(super) hub: &'a H,
+pub(super) struct Tracking<'a> {
+    pub(super) key: &'a Key,
+    pub(super) hub: &'a GitHubHub,
+    pub(super) writes: &'a Writes<'a>,
     pub(super) job: &'a str,
     pub(super) label: &'a str,
 }
 
-impl<S: Jobs, H: Hub> Tracking<'_, S, H> {
+impl Tracking<'_> {
     fn topic(&self) -> Topic {
         Topic::new(format!("sync/{}/outcome", self.job))
     }
@@ -31,48 +34,33 @@ impl<S: Jobs, H: Hub> Tracking<'_, S, H> {
     ///
     /// # Errors
     /// [`RunError`], which fails nothing: the records have it.
-    pub(super) async fn tell(&self, job: &mut Job, record: &Record, now: Millis) -> Result<(), RunError> {
+    pub(super) async fn tell(&self, job: &mut Job, record: &Record) -> Result<(), RunError> {
         let mut records = vec![record.clone()];
-        records.extend(self.store.job_records(Some(&self.run.key), Millis(0), SHOWN - 1).await?);
-        let (title, text) = words::runs(self.job, &records);
-        let number = match job.tracked.as_ref().and_then(|tracked| tracked.issue) {
-            Some(number) => number,
+        records.extend(self.writes.log.job_records(Some(self.key), Millis(0), SHOWN - 1).await?);
+        let (title, body) = words::runs(self.job, &records);
+        let topic = self.topic();
+        let number = match &job.tracked {
+            Some(tracked) => Some(tracked.issue),
             None => {
-                match self.hub.issues(self.label).await?.into_iter().find(|issue| issue.topic == self.topic())
-                {
-                    Some(issue) => issue.number,
-                    None => return self.open(job, (&title, &text), now).await,
-                }
+                let mut issues = self.hub.issues(self.label).await?.into_iter();
+                issues.find(|issue| issue.topic == topic).map(|issue| issue.number)
             }
         };
-        job.tracked = Some(Tracked { issue: Some(number), begun: now });
-        Ok(self.hub.edit_issue(number, &self.topic(), &title, &text).await?)
-    }
-
-    /// Opens it, unless one that was to be opened may still show. That it is about to be is kept before.
-    async fn open(&self, job: &mut Job, (title, text): (&str, &str), now: Millis) -> Result<(), RunError> {
-        if job.tracked.as_ref().is_some_and(|begun| begun.begun + self.hub.settle() > now) {
-            return Err(RunError::Settling);
+        if let Some(number) = number {
+            job.tracked = Some(Tracked { issue: number });
+            self.writes.perform(&Effect::EditIssue { number, topic, title, body }).await?;
+            return Ok(());
         }
-        job.tracked = Some(Tracked { issue: None, begun: now });
-        self.store.keep_job(self.run, job).await?;
-        match self.hub.open_issue(&self.topic(), title, text, &[self.label.to_owned()]).await {
-            Ok(issue) => {
-                job.tracked = Some(Tracked { issue: Some(issue.number), begun: now });
-                Ok(())
-            }
-            Err(error) if error.surely_undone() => {
-                job.tracked = None;
-                Err(error.into())
-            }
-            Err(error) => Err(error.into()),
-        }
+        let label = self.label.to_owned();
+        let issue = open_issue(self.writes, Effect::OpenIssue { topic, title, body, label }).await?;
+        job.tracked = Some(Tracked { issue: issue.number });
+        Ok(())
     }
 }
 
 /// Why it is not kept, for people.
 pub(super) fn not_kept(job: &Job, error: &RunError) -> String {
-    let number = job.tracked.as_ref().and_then(|tracked| tracked.issue);
+    let number = job.tracked.as_ref().map(|tracked| tracked.issue);
     match (error, number) {
         (RunError::Forge(ForgeError::NotFound { .. }), Some(number)) => format!(
             "the issue #{number} that told of the runs is gone, and no other one is opened; one run with \

@@ -1,6 +1,6 @@
 //! What is remembered of jobs, and who may write it.
 
-use truing_core::follow::job::{self, Job, Question};
+use truing_core::follow::job::{self, Job, Question, Tracked};
 use truing_core::follow::record::{Evidence, Record, Result, Step};
 use truing_core::port::{Jobs as _, Records as _, StoreError};
 
@@ -14,10 +14,9 @@ fn asked(version: &str) -> Job {
     let question = Question {
         id: "1".into(),
         version: version.into(),
-        issue: Some(7),
+        issue: 7,
         url: None,
         after: None,
-        asked: Millis(NOW),
         manifest: None,
         closed: false,
     };
@@ -93,4 +92,27 @@ async fn old_records_are_forgotten_and_the_job_is_not() {
     assert_eq!(store.forget_job_runs(Millis(NOW)).await.unwrap(), 0);
     assert_eq!(store.job_records(None, Millis(0), 9).await.unwrap(), [record("2", NOW)]);
     assert_eq!(store.jobs().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_issue_that_was_to_be_opened_is_no_more_remembered_and_an_open_one_is() {
+    let (folder, store) = new_store();
+    let path = folder.path().join("truing.db");
+    store.begin_job(&run("a", 3)).await.unwrap();
+    store.keep_job(&run("a", 3), &asked("1.0")).await.unwrap();
+    drop(store);
+    let question =
+        |issue: &str| format!("{{\"id\":\"1\",\"version\":\"1.0\",\"issue\":{issue},\"asked\":1}}");
+    for (issue, tracked, job) in [
+        ("null", "null", Job::default()),
+        ("7", "8", Job { tracked: Some(Tracked { issue: 8 }), ..asked("1.0") }),
+    ] {
+        let body =
+            format!("{{\"question\":{},\"tracked\":{{\"issue\":{tracked},\"begun\":1}}}}", question(issue));
+        let old = rusqlite::Connection::open(&path).unwrap();
+        old.execute("UPDATE job SET body = ?1", [body]).unwrap();
+        old.pragma_update(None, "user_version", 8).unwrap();
+        drop(old);
+        assert_eq!(open(&path).jobs().await.unwrap(), [(job::key("botocore"), job)]);
+    }
 }

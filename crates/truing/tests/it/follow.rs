@@ -373,6 +373,47 @@ async fn whatever_write_fails_the_next_run_ends_with_one_question() {
     whatever_write_fails("1.0.3", true, 1).await;
 }
 
+const ISSUES: &str = "/repos/acme/ours/issues";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_whose_answer_was_lost_is_closed_when_nothing_is_to_be_asked() {
+    let site = Site::new().await;
+    site.release("1.0.3");
+    site.forge.fault(Fault::once("POST", ISSUES, FaultKind::LostAnswer));
+    let ran = site.run(&["sync", "run", "demo"]).await;
+    assert!(ran.json["exit_reason"].as_str().unwrap().contains("people could not be asked"), "{ran:?}");
+    site.forge.clear_faults();
+    site.release("1.0.1");
+    for end in ["relaxed", "covered"] {
+        assert_eq!(site.sync().await, result(end, 0));
+        let questions = site.questions().await;
+        let [question] = questions.as_slice() else { panic!("{questions:?}") };
+        assert!(!question.open && question.comments.len() == 1, "{question:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_that_may_still_show_is_waited_for_and_not_asked_twice() {
+    let site = Site::new().await;
+    site.set("settle = \"0s\"", "settle = \"10m\"");
+    site.set("[sync.demo]", "[sync.demo]\ncron = \"0 0 1 1 *\"");
+    site.release("1.0.3");
+    site.forge.fault(Fault::once("POST", ISSUES, FaultKind::Status(503, None)));
+    let ran = site.run(&["sync", "run", "demo"]).await;
+    assert!(ran.json["exit_reason"].as_str().unwrap().contains("people could not be asked"), "{ran:?}");
+    site.forge.clear_faults();
+    for _ in 0..2 {
+        let ran = site.run(&["sync", "run", "demo"]).await;
+        assert!(ran.json["exit_reason"].as_str().unwrap().contains("begun before"), "{ran:?}");
+        assert!(site.questions().await.is_empty());
+        let slots = site.run(&["slots", "list"]).await;
+        assert_eq!(slots.json[0]["why"], "settling", "{slots:?}");
+    }
+    site.set("settle = \"10m\"", "settle = \"0s\"");
+    assert_eq!(site.sync().await, result("asked", 1));
+    assert_eq!(site.questions().await.len(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_repository_tracks_as_a_link_is_neither_read_nor_written() {
     let outside = tempfile::tempdir().unwrap();

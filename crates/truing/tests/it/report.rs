@@ -123,10 +123,9 @@ async fn remember(file: &Path) -> Vec<Record> {
         job.question = record.question.clone().map(|url| Question {
             id: "q".into(),
             version: "1.43.70".into(),
-            issue: Some(7),
+            issue: 7,
             url: Some(url),
             after: None,
-            asked: record.ended,
             manifest: None,
             closed: false,
         });

@@ -1,8 +1,8 @@
-//! The effects on a pull request at GitHub: each made, and each looked for.
+//! The effects on a pull request at GitHub, and on its repository: each made, and each looked for.
 
 use truing_core::effect::Effect;
 use truing_core::id::Span;
-use truing_core::port::{ForgeError, ForgeWrite, Hub as _, Performed, PullState};
+use truing_core::port::{ForgeError, ForgeWrite, Performed, PullDraft, PullState};
 use truing_core::publish::ThreadState;
 
 use super::GitHubConversation;
@@ -29,6 +29,33 @@ impl ForgeWrite for GitHubConversation {
             Effect::UpdateBranch { head } => self.merge_base_into(head).await.map(|()| Performed::Done),
             Effect::MarkReady => self.make_ready().await.map(|()| Performed::Done),
             Effect::Describe { read, body } => self.redescribe(read, body).await,
+            Effect::OpenPull(draft) => {
+                self.hub.create_pull(draft).await.map(|pull| Performed::Pull(Box::new(pull)))
+            }
+            Effect::EditPull { number, topic, title, body } => {
+                self.hub.rewrite_pull(*number, (topic, title, body)).await.map(|()| Performed::Done)
+            }
+            Effect::SetDraft { number, draft } => {
+                self.hub.change_draft(*number, *draft).await.map(|()| Performed::Done)
+            }
+            Effect::ClosePull { number } => self.hub.end_pull(*number).await.map(|()| Performed::Done),
+            Effect::Label { number, labels } => {
+                self.hub.label(*number, labels).await.map(|()| Performed::Done)
+            }
+            Effect::OpenIssue { topic, title, body, label } => {
+                let issue = self.hub.create_issue((topic, title, body), label).await;
+                issue.map(|issue| Performed::Issue(Box::new(issue)))
+            }
+            Effect::EditIssue { number, topic, title, body } => {
+                self.hub.rewrite_issue(*number, (topic, title, body)).await.map(|()| Performed::Done)
+            }
+            Effect::CloseIssue { number } => self.hub.end_issue(*number).await.map(|()| Performed::Done),
+            Effect::NewComment { number, topic, body } => {
+                self.hub.append_comment(*number, topic, body).await.map(Performed::Comment)
+            }
+            Effect::DeleteComment { number, comment } => {
+                self.hub.remove_comment(*number, comment).await.map(|()| Performed::Done)
+            }
         }
     }
 
@@ -68,6 +95,28 @@ impl ForgeWrite for GitHubConversation {
                 let pull = self.raw(&self.what("reading its description")).await?;
                 split(pull.body.as_deref().unwrap_or_default()).0 == normal(&strip(body))
             }
+            Effect::OpenPull(PullDraft { branch, base, .. }) => {
+                let there = self.hub.opened_pull(branch, base).await?;
+                return Ok(there.map(|pull| Performed::Pull(Box::new(pull))));
+            }
+            Effect::EditPull { number, topic, title, body } => {
+                self.hub.says_pull(*number, (topic, title, body)).await?
+            }
+            Effect::SetDraft { number, draft } => self.hub.is_draft(*number).await? == *draft,
+            Effect::ClosePull { number } => !self.hub.is_open_pull(*number).await?,
+            Effect::Label { number, labels } => self.hub.has_labels(*number, labels).await?,
+            Effect::OpenIssue { topic, label, .. } => {
+                let there = self.hub.opened_issue(topic, label).await?;
+                return Ok(there.map(|issue| Performed::Issue(Box::new(issue))));
+            }
+            Effect::EditIssue { number, topic, title, body } => {
+                self.hub.says_issue(*number, (topic, title, body)).await?
+            }
+            Effect::CloseIssue { number } => !self.hub.is_open_issue(*number).await?,
+            Effect::NewComment { number, topic, body } => {
+                return Ok(self.hub.newest_comment(*number, topic, body).await?.map(Performed::Comment));
+            }
+            Effect::DeleteComment { number, comment } => self.hub.is_gone(*number, comment).await?,
         };
         Ok(is_so.then_some(Performed::Done))
     }

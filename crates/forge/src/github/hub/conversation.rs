@@ -74,6 +74,19 @@ impl GitHubHub {
         Ok(trusted)
     }
 
+    /// A new comment, unless it is our newest one already.
+    pub(in crate::github) async fn append_comment(
+        &self,
+        number: u64,
+        topic: &Topic,
+        body: &str,
+    ) -> Result<CommentId, ForgeError> {
+        match self.newest_comment(number, topic, body).await? {
+            Some(comment) => Ok(comment),
+            None => self.create_comment(number, topic, body).await,
+        }
+    }
+
     pub(in crate::github) async fn create_comment(
         &self,
         number: u64,
@@ -87,21 +100,11 @@ impl GitHubHub {
         Ok(Id::Issue(made.id).text())
     }
 
-    pub(super) async fn rewrite_comment(
+    pub(in crate::github) async fn remove_comment(
         &self,
         number: u64,
-        topic: &Topic,
         comment: &CommentId,
-        body: &str,
     ) -> Result<(), ForgeError> {
-        let what = self.what(&format!("rewriting comment {comment} in {number}"));
-        let id = self.own_comment(&what, number, comment).await?;
-        let url = self.url(&what, &["issues", "comments", &id])?;
-        let new = json!({ "body": self.marked(number, topic, body) });
-        self.set(what, Method::PATCH, url, Some(new)).await
-    }
-
-    pub(super) async fn remove_comment(&self, number: u64, comment: &CommentId) -> Result<(), ForgeError> {
         let what = self.what(&format!("deleting comment {comment} in {number}"));
         let id = match self.own_comment(&what, number, comment).await {
             Ok(id) => id,
@@ -117,7 +120,12 @@ impl GitHubHub {
     }
 
     /// The number of a comment, if it is ours and in this conversation, which its marker is for.
-    async fn own_comment(&self, what: &str, number: u64, comment: &CommentId) -> Result<String, ForgeError> {
+    pub(super) async fn own_comment(
+        &self,
+        what: &str,
+        number: u64,
+        comment: &CommentId,
+    ) -> Result<String, ForgeError> {
         let Id::Issue(id) = Id::parse(what, comment)? else { return Err(not_ours(what)) };
         let accounts = self.accounts().await?;
         let url = self.url(what, &["issues", "comments", &id.to_string()])?;

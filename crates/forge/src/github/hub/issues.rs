@@ -25,21 +25,24 @@ impl GitHubHub {
         issues.collect()
     }
 
-    pub(super) async fn create_issue(
+    pub(in crate::github) async fn create_issue(
         &self,
         (topic, title, body): (&Topic, &str, &str),
-        labels: &[String],
+        label: &str,
     ) -> Result<OwnIssue, ForgeError> {
+        if let Some(issue) = self.opened_issue(topic, label).await? {
+            return Ok(issue);
+        }
         let what = self.what("opening an issue");
         let accounts = self.accounts().await?;
-        let new = json!({ "title": title, "body": self.marked(0, topic, body), "labels": labels });
+        let new = json!({ "title": title, "body": self.marked(0, topic, body), "labels": [label] });
         let call = Call::create(what.as_str(), self.url(&what, &["issues"])?, new);
         let issue = self.github.send(self.scope(), &call).await?.json()?;
         let made = self.own_issue(&what, &accounts, issue)?;
         made.ok_or_else(|| unavailable(&what, "the forge reports success, but the issue is not as written"))
     }
 
-    pub(super) async fn rewrite_issue(
+    pub(in crate::github) async fn rewrite_issue(
         &self,
         number: u64,
         (topic, title, body): (&Topic, &str, &str),
@@ -51,7 +54,7 @@ impl GitHubHub {
         self.set(what, Method::PATCH, url, Some(new)).await
     }
 
-    pub(super) async fn end_issue(&self, number: u64) -> Result<(), ForgeError> {
+    pub(in crate::github) async fn end_issue(&self, number: u64) -> Result<(), ForgeError> {
         let what = self.what(&format!("closing issue {number}"));
         if !self.one_issue(&what, number).await?.open {
             return Ok(());
@@ -61,7 +64,7 @@ impl GitHubHub {
         self.set(what, Method::PATCH, url, Some(closed)).await
     }
 
-    pub(super) async fn label(&self, number: u64, labels: &[String]) -> Result<(), ForgeError> {
+    pub(in crate::github) async fn label(&self, number: u64, labels: &[String]) -> Result<(), ForgeError> {
         if labels.is_empty() {
             return Ok(());
         }
@@ -73,7 +76,7 @@ impl GitHubHub {
     }
 
     /// An issue, if it is ours.
-    async fn one_issue(&self, what: &str, number: u64) -> Result<OwnIssue, ForgeError> {
+    pub(super) async fn one_issue(&self, what: &str, number: u64) -> Result<OwnIssue, ForgeError> {
         let accounts = self.accounts().await?;
         let url = self.url(what, &["issues", &number.to_string()])?;
         let issue = self.github.send(self.scope(), &Call::get(what, url)).await?.json()?;

@@ -61,7 +61,7 @@ impl GitHubHub {
         pulls.into_iter().map(|pull| self.branch_pull(&what, &accounts, pull)).collect()
     }
 
-    pub(super) async fn create_pull(&self, draft: &PullDraft) -> Result<BranchPull, ForgeError> {
+    pub(in crate::github) async fn create_pull(&self, draft: &PullDraft) -> Result<BranchPull, ForgeError> {
         let PullDraft { topic, branch, base, title, body, draft } = draft;
         let what = self.what(&format!("opening a pull request from {branch}"));
         check_branch(&what, branch)?;
@@ -77,11 +77,10 @@ impl GitHubHub {
             Err(error) => return Err(error),
         };
         // One of a branch to a base is all that there can be: is that the reason?
-        let there = self.list_pulls(branch).await?;
-        there.into_iter().find(|pull| pull.is_open() && pull.base == *base).ok_or(refused)
+        self.opened_pull(branch, base).await?.ok_or(refused)
     }
 
-    pub(super) async fn rewrite_pull(
+    pub(in crate::github) async fn rewrite_pull(
         &self,
         number: u64,
         (topic, title, body): (&Topic, &str, &str),
@@ -93,7 +92,7 @@ impl GitHubHub {
         self.set(what, Method::PATCH, url, Some(new)).await
     }
 
-    pub(super) async fn change_draft(&self, number: u64, draft: bool) -> Result<(), ForgeError> {
+    pub(in crate::github) async fn change_draft(&self, number: u64, draft: bool) -> Result<(), ForgeError> {
         let doing = if draft { "a draft" } else { "ready for review" };
         let what = self.what(&format!("making pull request {number} {doing}"));
         let pull = self.own_pull(&what, number).await?;
@@ -124,7 +123,7 @@ impl GitHubHub {
         self.github.send(scope, call).await?.done()
     }
 
-    pub(super) async fn end_pull(&self, number: u64) -> Result<(), ForgeError> {
+    pub(in crate::github) async fn end_pull(&self, number: u64) -> Result<(), ForgeError> {
         let what = self.what(&format!("closing pull request {number}"));
         let pull = self.own_pull(&what, number).await?;
         if pull.state != "open" {
@@ -134,8 +133,15 @@ impl GitHubHub {
         self.set(what, Method::PATCH, url, Some(json!({ "state": "closed" }))).await
     }
 
+    /// The labels of a pull request, whoever opened it.
+    pub(super) async fn labels_of(&self, what: &str, number: u64) -> Result<Vec<String>, ForgeError> {
+        let url = self.url(what, &["pulls", &number.to_string()])?;
+        let pull: Pull = self.github.send(self.scope(), &Call::get(what, url)).await?.json()?;
+        Ok(pull.labels.into_iter().map(|label| label.name).collect())
+    }
+
     /// A pull request, if it is ours.
-    async fn own_pull(&self, what: &str, number: u64) -> Result<Pull, ForgeError> {
+    pub(super) async fn own_pull(&self, what: &str, number: u64) -> Result<Pull, ForgeError> {
         let accounts = self.accounts().await?;
         let url = self.url(what, &["pulls", &number.to_string()])?;
         let pull: Pull = self.github.send(self.scope(), &Call::get(what, url)).await?.json()?;

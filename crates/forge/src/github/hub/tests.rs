@@ -66,7 +66,7 @@ async fn success_that_changed_nothing_is_no_success() {
         json!({ "convertPullRequestToDraft": null }),
     ] {
         let server = Server::new([me(), ok(&ours), ok(&json!({ "data": data }))]).await;
-        let error = hub(&server).set_draft(1, true).await.unwrap_err();
+        let error = hub(&server).change_draft(1, true).await.unwrap_err();
         assert!(matches!(error, ForgeError::Unavailable { .. }), "{error}");
     }
     // An issue without our text may be there all the same.
@@ -74,8 +74,8 @@ async fn success_that_changed_nothing_is_no_success() {
         "number": 5, "html_url": "u", "title": "t", "body": null, "state": "open", "locked": false,
         "created_at": "2026-11-21T00:00:00Z", "user": { "id": ME, "login": "truing-bot" },
     });
-    let server = Server::new([me(), Answer::new(201, issue.to_string())]).await;
-    let error = hub(&server).open_issue(&Topic::new("t"), "t", "b", &[]).await.unwrap_err();
+    let server = Server::new([me(), ok(&json!([])), Answer::new(201, issue.to_string())]).await;
+    let error = hub(&server).create_issue((&Topic::new("t"), "t", "b"), "l").await.unwrap_err();
     assert!(!error.surely_undone(), "{error}");
 }
 

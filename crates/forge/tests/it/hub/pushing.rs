@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use truing_core::id::{Millis, Sha};
 use truing_core::port::{ForgeError, Hub as _};
-use truing_core::publish::Producer;
 use truing_fakes::forge::{Access, FaultKind};
 use truing_fakes::repo::Commit;
 use truing_forge::github::{AppKey, Credentials, RemoteError};
@@ -12,7 +11,7 @@ use truing_git::{
     Committed, Git, GitError, GitOptions, Identity, Mirror, NewCommit, Pushed, Refusal, Remote,
 };
 
-use super::site::{BOT, Open, Site, github, open};
+use super::site::{BOT, Open, Ours, Site, github, open};
 
 const PACK: &str = "/{owner}/{repo}/git-receive-pack";
 
@@ -137,7 +136,7 @@ async fn an_apps_token_pushes_and_does_nothing_else() {
     let installation = site.forge.install(&app, "acme");
     let key = AppKey::from_pem(&app.private_key).unwrap();
     let as_app = github(&site.forge, Credentials::App { id: app.id, key });
-    let hub = as_app.hub(&site.id, "acme/shop", Producer::Sync, &open());
+    let hub = Ours::new(&as_app, &site.id, &open());
     let push = async || hub.repository().await.unwrap().writable.push;
 
     // It was granted what reviews need.

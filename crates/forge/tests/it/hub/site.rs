@@ -1,5 +1,6 @@
 //! A forge with the repository `acme/shop`, and our side of it.
 
+use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,7 +9,7 @@ use truing_core::effect::Effect;
 use truing_core::finding::Place;
 use truing_core::id::{CommentId, Millis, PrId, Sha, Span, ThreadId, Topic};
 use truing_core::port::{
-    Asked, BranchPull, Clock, ForgeError, ForgeWrite as _, Hub as _, Performed, Posted, PullDraft,
+    Asked, BranchPull, Clock, ForgeError, ForgeWrite as _, OwnIssue, Performed, Posted, PullDraft,
     ReviewDraft, Said, WriteGate,
 };
 use truing_core::publish::Producer;
@@ -63,7 +64,7 @@ pub(crate) struct Site {
     pub(crate) shop: Repo,
     pub(crate) github: GitHub,
     pub(crate) id: String,
-    pub(crate) hub: GitHubHub,
+    pub(crate) hub: Ours,
 }
 
 impl Drop for Site {
@@ -85,7 +86,7 @@ impl Site {
         shop.permit(BOT, "write").await.unwrap();
         let github = github(&forge, Credentials::Token(Secret::new(TOKEN)));
         let id = shop.id().await.unwrap().to_string();
-        let hub = github.hub(&id, "acme/shop", Producer::Sync, &open());
+        let hub = Ours::new(&github, &id, &open());
         Self { forge, shop, github, id, hub }
     }
 
@@ -166,6 +167,100 @@ pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T, ForgeError>) {
         matches!(&result, Err(error @ ForgeError::Rejected { .. }) if error.surely_undone()),
         "{result:?}"
     );
+}
+
+/// The repository as sync has it: what is read there, and each effect on it as a call.
+pub(crate) struct Ours {
+    read: GitHubHub,
+    write: GitHubConversation,
+}
+
+impl Deref for Ours {
+    type Target = GitHubHub;
+
+    fn deref(&self) -> &GitHubHub {
+        &self.read
+    }
+}
+
+impl Ours {
+    pub(crate) fn new(github: &GitHub, id: &str, gate: &Arc<dyn WriteGate>) -> Self {
+        let place = PrId { forge: "github".into(), repository: id.to_owned(), number: 0 };
+        let read = github.hub(id, "acme/shop", Producer::Sync, gate);
+        Self { read, write: github.conversation(&place, "acme/shop", Producer::Sync, gate) }
+    }
+
+    pub(crate) async fn open_pull(&self, draft: &PullDraft) -> Result<BranchPull, ForgeError> {
+        let performed = self.write.perform(&Effect::OpenPull(draft.clone())).await?;
+        let Performed::Pull(pull) = performed else { panic!("{performed:?} is no pull request") };
+        Ok(*pull)
+    }
+
+    pub(crate) async fn edit_pull(
+        &self,
+        number: u64,
+        topic: &Topic,
+        title: &str,
+        body: &str,
+    ) -> Result<(), ForgeError> {
+        let (topic, title, body) = (topic.clone(), title.to_owned(), body.to_owned());
+        self.write.perform(&Effect::EditPull { number, topic, title, body }).await.map(drop)
+    }
+
+    pub(crate) async fn set_draft(&self, number: u64, draft: bool) -> Result<(), ForgeError> {
+        self.write.perform(&Effect::SetDraft { number, draft }).await.map(drop)
+    }
+
+    pub(crate) async fn close_pull(&self, number: u64) -> Result<(), ForgeError> {
+        self.write.perform(&Effect::ClosePull { number }).await.map(drop)
+    }
+
+    pub(crate) async fn add_labels(&self, number: u64, labels: &[String]) -> Result<(), ForgeError> {
+        self.write.perform(&Effect::Label { number, labels: labels.to_vec() }).await.map(drop)
+    }
+
+    pub(crate) async fn open_issue(
+        &self,
+        topic: &Topic,
+        title: &str,
+        body: &str,
+        label: &str,
+    ) -> Result<OwnIssue, ForgeError> {
+        let (topic, title, body, label) =
+            (topic.clone(), title.to_owned(), body.to_owned(), label.to_owned());
+        let performed = self.write.perform(&Effect::OpenIssue { topic, title, body, label }).await?;
+        let Performed::Issue(issue) = performed else { panic!("{performed:?} is no issue") };
+        Ok(*issue)
+    }
+
+    pub(crate) async fn edit_issue(
+        &self,
+        number: u64,
+        topic: &Topic,
+        title: &str,
+        body: &str,
+    ) -> Result<(), ForgeError> {
+        let (topic, title, body) = (topic.clone(), title.to_owned(), body.to_owned());
+        self.write.perform(&Effect::EditIssue { number, topic, title, body }).await.map(drop)
+    }
+
+    pub(crate) async fn close_issue(&self, number: u64) -> Result<(), ForgeError> {
+        self.write.perform(&Effect::CloseIssue { number }).await.map(drop)
+    }
+
+    pub(crate) async fn comment(
+        &self,
+        number: u64,
+        topic: &Topic,
+        body: &str,
+    ) -> Result<CommentId, ForgeError> {
+        let (topic, body) = (topic.clone(), body.to_owned());
+        self.write.perform(&Effect::NewComment { number, topic, body }).await.map(comment)
+    }
+
+    pub(crate) async fn delete_comment(&self, number: u64, comment: &CommentId) -> Result<(), ForgeError> {
+        self.write.perform(&Effect::DeleteComment { number, comment: comment.clone() }).await.map(drop)
+    }
 }
 
 /// Each effect as a call, for tests of the client alone.

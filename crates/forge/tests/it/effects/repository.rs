@@ -1,0 +1,165 @@
+//! The kinds of effects on a repository: what is there before each, the call that makes it, and what is there after.
+
+#![allow(clippy::wildcard_enum_match_arm, reason = "the other kinds are effects on one pull request")]
+
+use std::sync::Arc;
+
+use truing_core::effect::{Effect, Kind};
+use truing_core::port::{BranchPull, ForgeWrite as _, Hub as _, OwnIssue, Performed, WriteGate};
+use truing_fakes::forge::FaultKind;
+use truing_fakes::repo::Commit;
+use truing_forge::effects::EffectError;
+use truing_forge::github::GitHubConversation;
+
+use super::{ISSUES, PULL, SENT, SETTLE, Scene};
+use crate::hub::site::{BOT, Site, draft, topic};
+
+const REPO: &str = "/repos/{owner}/{repo}";
+const ISSUE: &str = "/repos/{owner}/{repo}/issues/{number}$";
+const OURS: &str = "ours";
+const LABEL: &str = "truing";
+
+/// A pull request of ours.
+async fn pull(site: &Site, open: &GitHubConversation) -> BranchPull {
+    site.shop.push(OURS, Commit::new("Follow").write("b.txt", "b\n").by(BOT)).await.unwrap();
+    let performed = open.perform(&Effect::OpenPull(draft(OURS))).await.unwrap();
+    let Performed::Pull(pull) = performed else { panic!("{performed:?}") };
+    *pull
+}
+
+fn question() -> Effect {
+    let (title, body) = ("Which?".into(), "One or two.".into());
+    Effect::OpenIssue { topic: topic("question"), title, body, label: LABEL.into() }
+}
+
+/// An issue of ours.
+async fn issue(open: &GitHubConversation) -> OwnIssue {
+    let performed = open.perform(&question()).await.unwrap();
+    let Performed::Issue(issue) = performed else { panic!("{performed:?}") };
+    *issue
+}
+
+/// One of this kind, and the number of what it changes; `somebodys`: the number of a pull request that is not ours.
+pub(super) async fn effect(
+    kind: Kind,
+    site: &Site,
+    (open, somebodys): (&GitHubConversation, u64),
+) -> (Effect, u64) {
+    match kind {
+        Kind::OpenPull => {
+            site.shop.push(OURS, Commit::new("Follow").write("b.txt", "b\n").by(BOT)).await.unwrap();
+            (Effect::OpenPull(draft(OURS)), 0)
+        }
+        Kind::EditPull => {
+            let number = pull(site, open).await.number;
+            let (title, body) = ("Anew".into(), "Anew.".into());
+            (Effect::EditPull { number, topic: topic("sync/boto3"), title, body }, number)
+        }
+        Kind::SetDraft => {
+            let number = pull(site, open).await.number;
+            (Effect::SetDraft { number, draft: true }, number)
+        }
+        Kind::ClosePull => {
+            let number = pull(site, open).await.number;
+            (Effect::ClosePull { number }, number)
+        }
+        Kind::Label => (Effect::Label { number: somebodys, labels: vec!["new".into()] }, somebodys),
+        Kind::OpenIssue => (question(), 0),
+        Kind::EditIssue => {
+            let number = issue(open).await.number;
+            let (title, body) = ("Anew".into(), "Anew.".into());
+            (Effect::EditIssue { number, topic: topic("question"), title, body }, number)
+        }
+        Kind::CloseIssue => {
+            let number = issue(open).await.number;
+            (Effect::CloseIssue { number }, number)
+        }
+        Kind::NewComment => {
+            let number = issue(open).await.number;
+            (Effect::NewComment { number, topic: topic("blocked"), body: "Because.".into() }, number)
+        }
+        Kind::DeleteComment => {
+            let number = issue(open).await.number;
+            let said = Effect::NewComment { number, topic: topic("blocked"), body: "Because.".into() };
+            let comment = open.perform(&said).await.unwrap().comment().unwrap().clone();
+            (Effect::DeleteComment { number, comment }, number)
+        }
+        other => panic!("{other:?} is an effect on one pull request"),
+    }
+}
+
+/// The calls that make it, and how often each is sent.
+pub(super) fn call(kind: Kind) -> (&'static str, String, u32) {
+    match kind {
+        Kind::OpenPull => ("POST", format!("{REPO}/pulls$"), 1),
+        Kind::EditPull | Kind::ClosePull => ("PATCH", format!("{PULL}$"), SENT),
+        Kind::SetDraft => ("POST", "/graphql".to_owned(), SENT),
+        Kind::Label => ("POST", format!("{REPO}/issues/{{number}}/labels"), SENT),
+        Kind::OpenIssue => ("POST", format!("{REPO}/issues$"), 1),
+        Kind::EditIssue | Kind::CloseIssue => ("PATCH", ISSUE.to_owned(), SENT),
+        Kind::NewComment => ("POST", ISSUES.to_owned(), 1),
+        Kind::DeleteComment => ("DELETE", format!("{REPO}/issues/comments/{{id}}"), SENT),
+        other => panic!("{other:?} is an effect on one pull request"),
+    }
+}
+
+/// So often it is there.
+pub(super) async fn count(kind: Kind, site: &Site, number: u64) -> usize {
+    match kind {
+        Kind::OpenPull => site.hub.pulls_from(OURS).await.unwrap().len(),
+        Kind::EditPull => {
+            let view = site.shop.pull(number).await.unwrap();
+            usize::from(view.title == "Anew" && view.body.starts_with("Anew."))
+        }
+        Kind::SetDraft => usize::from(site.shop.pull(number).await.unwrap().draft),
+        Kind::ClosePull => usize::from(!site.shop.pull(number).await.unwrap().open),
+        Kind::Label => site.shop.pull(number).await.unwrap().labels.len(),
+        Kind::OpenIssue => site.shop.issues().await.unwrap().len(),
+        Kind::EditIssue => {
+            let view = site.shop.issue(number).await.unwrap();
+            usize::from(view.title == "Anew" && view.body.starts_with("Anew."))
+        }
+        Kind::CloseIssue => usize::from(!site.shop.issue(number).await.unwrap().open),
+        Kind::NewComment => site.shop.issue(number).await.unwrap().comments.len(),
+        Kind::DeleteComment => {
+            let comments = site.shop.issue(number).await.unwrap().comments;
+            comments.iter().filter(|comment| comment.deleted).count()
+        }
+        other => panic!("{other:?} is an effect on one pull request"),
+    }
+}
+
+#[tokio::test]
+async fn what_was_begun_is_looked_for_and_not_made() {
+    for (fault, there) in [(FaultKind::LostAnswer, true), (FaultKind::Drop, false)] {
+        let scene = Scene::of(Kind::OpenIssue).await;
+        let gate: Arc<dyn WriteGate> = scene.gate.clone();
+        let effects = scene.effects(&gate);
+        assert_eq!(effects.unfinished(&question()).await.unwrap(), None, "nothing was begun");
+        scene.fault(Kind::OpenIssue, fault);
+        scene.perform().await.unwrap_err();
+        let early = effects.unfinished(&question()).await.unwrap_err();
+        assert!(matches!(early, EffectError::Settling { .. }), "{early:?}");
+        scene.pass(SETTLE);
+        let found = effects.unfinished(&question()).await.unwrap();
+        assert_eq!(matches!(found, Some(Performed::Issue(_))), there, "{found:?}");
+        assert_eq!(effects.unfinished(&question()).await.unwrap(), None, "its end is known");
+        assert_eq!(scene.count(Kind::OpenIssue).await, usize::from(there));
+    }
+}
+
+#[tokio::test]
+async fn what_was_opened_just_now_is_waited_for_while_lists_do_not_show_it() {
+    let scene = Scene::of(Kind::OpenIssue).await;
+    let gate: Arc<dyn WriteGate> = scene.gate.clone();
+    let effects = scene.effects(&gate);
+    let Performed::Issue(issue) = effects.perform(&question()).await.unwrap() else { panic!("no issue") };
+    assert_eq!(effects.perform(&question()).await.unwrap(), Performed::Issue(issue.clone()));
+    // Lists that do not show it yet, or somebody has closed it.
+    scene.site.shop.set_issue_open(issue.number, false, "ann").await.unwrap();
+    let early = effects.perform(&question()).await.unwrap_err();
+    assert!(matches!(early, EffectError::Settling { .. }), "{early:?}");
+    scene.pass(SETTLE);
+    let again = effects.perform(&question()).await.unwrap();
+    assert!(matches!(&again, Performed::Issue(other) if other.number != issue.number), "{again:?}");
+}
