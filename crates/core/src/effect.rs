@@ -169,7 +169,7 @@ pub struct Push {
     pub expected: Option<Sha>,
 }
 
-/// What of an effect its intent holds.
+/// The part of an effect that its intent holds.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Intended {
     /// The kind.
@@ -231,7 +231,7 @@ pub enum Kind {
     Push,
 }
 
-/// How an effect is found again at the forge.
+/// The way in which an effect is found again at the forge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Observed {
     /// By the marker in a text of ours. Lists may show it late.
@@ -297,7 +297,7 @@ impl Kind {
         }
     }
 
-    /// How it is found again.
+    /// The way in which it is found again.
     pub fn observed(self) -> Observed {
         match self {
             Self::Review
@@ -396,7 +396,7 @@ impl Effect {
         }
     }
 
-    /// What its intent holds.
+    /// Its intent.
     pub fn intended(&self) -> Intended {
         let of = |kind: Kind, rest: &str| Topic::new(format!("{}/{rest}", kind.as_str()));
         let kind = self.kind();
@@ -480,7 +480,7 @@ impl Effect {
 }
 
 impl Push {
-    /// What its intent holds.
+    /// Its intent.
     pub fn intended(&self) -> Intended {
         let Self { branch, commit, .. } = self;
         Intended {

@@ -34,7 +34,7 @@ impl<W, L> fmt::Debug for Effects<'_, W, L> {
     }
 }
 
-/// Why an effect is not known to be there. Performing it again is always safe.
+/// The reason why an effect is not known to be there. Performing it again is always safe.
 #[derive(Debug, thiserror::Error)]
 pub enum EffectError {
     /// The gate is shut, or the lease is lost: nothing more is written.
@@ -51,7 +51,7 @@ pub enum EffectError {
     /// The forge gave no answer: it may be there.
     #[error("{error}")]
     Unanswered {
-        /// What was seen instead of an answer.
+        /// The error that was seen instead of an answer.
         error: ForgeError,
         /// Were as many answers lost as may be, and is there no other effect to take its place?
         is_last: bool,
@@ -59,7 +59,7 @@ pub enum EffectError {
     /// Something on its topic was written, or begun, and the forge may still come to show it.
     #[error("{what}: the forge may not show yet what was written before")]
     Settling {
-        /// When to perform it again.
+        /// The time to perform it again.
         until: Millis,
         /// The write.
         what: String,
@@ -78,7 +78,7 @@ impl From<ForgeError> for EffectError {
     }
 }
 
-/// How an effect stands before it is made.
+/// The state of an effect before it is made.
 enum Before {
     /// It is there.
     There(Performed),

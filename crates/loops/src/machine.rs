@@ -1,4 +1,4 @@
-//! What the loops take from the machine they run on: its clock, unique ids, and how well it can confine a program.
+//! The machine that the loops run on: its clock, unique ids, and how well it can confine a program.
 
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -18,18 +18,18 @@ pub struct Writer {
     pub token: Option<Token>,
 }
 
-/// What is recorded of one effect.
+/// The record of one effect.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Entry {
     /// The digest of what was to be written.
     pub content: String,
-    /// When it was announced, failed or ended: whichever was last.
+    /// The time at which it was announced, failed or ended: whichever was last.
     pub at: Millis,
-    /// How far it is.
+    /// Its state.
     pub state: EntryState,
 }
 
-/// How far an effect is.
+/// The state of an effect.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum EntryState {
     /// It is announced, and no end is known. So many answers were lost.
@@ -65,7 +65,7 @@ pub trait EffectLog: Send + Sync {
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 }
 
-/// What an effect came to.
+/// The outcome of an effect.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Performed {
     /// It is there.

@@ -104,7 +104,7 @@ impl EffectLog for Log {
     }
 }
 
-/// What is performed.
+/// The effect that is performed.
 enum What {
     Effect(Effect),
     Push(Box<(Pusher, Committed)>),

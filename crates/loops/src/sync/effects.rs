@@ -9,7 +9,7 @@ use truing_store::Sqlite;
 
 use super::run::RunError;
 
-/// What writes to the repository of a job.
+/// The side of a forge that writes to the repository of a job.
 pub(super) type Writes<'a> = Effects<'a, GitHubConversation, Sqlite>;
 
 impl From<EffectError> for RunError {

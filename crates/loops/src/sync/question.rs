@@ -152,7 +152,7 @@ impl Questions<'_> {
         Ok(replies.iter().any(|reply| reply.trusted))
     }
 
-    /// What opens the issue. It has one topic, whatever is asked.
+    /// The effect that opens the issue. It has one topic, whatever is asked.
     fn opening(&self, title: &str, text: &str) -> Effect {
         let (title, body, label) = (title.to_owned(), text.to_owned(), self.label.to_owned());
         Effect::OpenIssue { topic: self.topic(), title, body, label }

@@ -138,7 +138,7 @@ pub enum RunError {
     /// A write was begun before, and its answer was lost.
     #[error("{what}: begun before, and its answer was lost; the next run looks whether it is there")]
     Settling {
-        /// When the forge must show it.
+        /// The time by which the forge must show it.
         until: Millis,
         /// The write.
         what: String,

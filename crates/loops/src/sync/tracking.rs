@@ -58,7 +58,7 @@ impl Tracking<'_> {
     }
 }
 
-/// Why it is not kept, for people.
+/// The reason why it is not kept, for people.
 pub(super) fn not_kept(job: &Job, error: &RunError) -> String {
     let number = job.tracked.as_ref().map(|tracked| tracked.issue);
     match (error, number) {

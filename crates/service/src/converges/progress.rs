@@ -13,7 +13,7 @@ use truing_loops::machine::SystemClock;
 /// The end of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Ended {
-    /// How it ended.
+    /// Its end.
     pub end: End,
     /// The part of its cost that was paid since it was gone on with.
     pub cost: MicroUsd,

@@ -21,7 +21,7 @@ use truing_forge::effects::{EffectError, Effects};
 use super::{ForgeTools, Wanted, Why, answer, input};
 use truing_loops::machine::SystemClock;
 
-/// How often one call waits until the forge is sure to show what was written before.
+/// The number of times that one call waits until the forge is sure to show what was written before.
 const WAITS: usize = 2;
 
 /// The most characters of a comment: people read it, and taking a much longer text apart takes long.

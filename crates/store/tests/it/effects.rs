@@ -1,4 +1,4 @@
-//! What is recorded of effects, and who may write it.
+//! The record of effects, and who may write it.
 
 use truing_core::id::{CommentId, Topic};
 use truing_core::port::{EffectLog as _, Entry, EntryState, Records as _, StoreError, Writer};

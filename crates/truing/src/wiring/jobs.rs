@@ -18,7 +18,7 @@ use super::{ServedContext, agent, mirrors, open_store, verify};
 use crate::cli::error::CliError;
 use crate::cli::sync::{cache, index_of};
 
-/// What the jobs of a server need beside its context: an index each, and where archives are.
+/// The needs of the jobs of a server beside its context: an index each, and where archives are.
 #[derive(Debug)]
 pub struct Calendars<'a> {
     jobs: Vec<Served<'a>>,
