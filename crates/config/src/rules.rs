@@ -18,7 +18,7 @@ pub struct RulesConfig {
     pub packs: Vec<String>,
     /// A folder with further rule packs.
     pub dir: Option<PathBuf>,
-    /// How long the files of one review may be read.
+    /// The time for reading the files of one review.
     pub time: Duration,
 }
 

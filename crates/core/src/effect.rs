@@ -362,6 +362,11 @@ impl Kind {
         }
     }
 
+    /// Is it made by several calls, so that a limit or a gate may end it with a part of it there?
+    pub fn has_parts(self) -> bool {
+        self == Self::Review
+    }
+
     /// True where its caller needs the number that the forge gave it, which its record does not hold.
     pub fn has_number(self) -> bool {
         matches!(self, Self::OpenPull | Self::OpenIssue)

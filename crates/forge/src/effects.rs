@@ -6,7 +6,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use truing_core::effect::{Effect, Intended, Kind, MAX_LOST, Push};
+use truing_core::effect::{Effect, Intended, MAX_LOST, Push};
 use truing_core::id::{Millis, Sha, Span};
 use truing_core::port::{
     Clock, EffectLog, Entry, EntryState, ForgeError, ForgeWrite, Performed, StoreError, Withheld, WriteGate,
@@ -236,9 +236,9 @@ impl<W: ForgeWrite, L: EffectLog> Effects<'_, W, L> {
         let state = match &answer {
             Ok(Performed::Superseded) => None,
             Ok(performed) => Some(EntryState::Done { comment: performed.comment().cloned() }),
-            // Its comments were made one by one: some may be there.
+            // Some of its parts may be there.
             Err(ForgeError::RateLimited { .. } | ForgeError::Withheld { .. })
-                if intended.kind == Kind::Review =>
+                if intended.kind.has_parts() =>
             {
                 Some(EntryState::Open { lost: lost.saturating_sub(1) })
             }

@@ -12,7 +12,7 @@
 //! people to decide: the fixer leaves the code and says why. Nothing may be brought that skips tests or leaves them,
 //! silences a checker or narrows what a runner runs.
 //!
-//! What a runner of tests loads besides them (`loaded`) and is told (`settings`) decides as much as they do: a fix
+//! The files that a runner of tests loads besides them (`loaded`) and its settings (`settings`) decide as much: a fix
 //! brings no such file and changes no such setting, unless a finding is about that file. And code does not ask whether it
 //! is tested.
 //!

@@ -88,7 +88,7 @@ pub trait Site: Sync {
     /// # Errors
     /// [`Stop::Over`]: the run cannot go on there, and nothing more is to be written.
     fn head(&self, record: &Record) -> impl Future<Output = Result<Sha, Stop>> + Send;
-    /// How long something whose creation was not answered may stay unseen.
+    /// The time that something whose creation was not answered may stay unseen.
     fn settle(&self) -> Span {
         Span(0)
     }

@@ -42,7 +42,7 @@ pub mod text;
 pub mod verify;
 pub mod write_gate;
 
-/// What makes outcomes, for their records.
+/// The programs that make outcomes and their versions, for records.
 pub fn versions() -> std::collections::BTreeMap<String, String> {
     [("truing".to_owned(), env!("CARGO_PKG_VERSION").to_owned())].into()
 }

@@ -445,7 +445,7 @@ impl PullRun<'_> {
         StoreGate::of_run(&self.converging.crew.auditor.ledger, &lease.key, lease.token)
     }
 
-    /// What is written to the pull request under this lease; none, where nothing is written.
+    /// Every write to the pull request, under this lease.
     fn effects<'b>(
         &'b self,
         talk: &'b GitHubConversation,

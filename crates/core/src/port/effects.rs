@@ -34,7 +34,7 @@ pub struct Entry {
 pub enum EntryState {
     /// It is announced, and no end is known. So many answers were lost.
     Open {
-        /// How many.
+        /// The number of them.
         lost: u32,
     },
     /// It is made.
@@ -99,8 +99,8 @@ impl Performed {
     }
 }
 
-/// The side of a forge that writes to one pull request and to its repository, for one producer; the number 0 is no pull
-/// request's, and leaves the repository. The implementation adds markers to what it writes.
+/// The side of a forge that writes to one pull request and to its repository, for one producer; number 0 is that
+/// of no pull request: effects on the repository alone use it. The implementation adds markers to what it writes.
 /// Only `truing_forge::effects` calls it.
 pub trait ForgeWrite: Send + Sync {
     /// Makes it. It is looked for first, and no second one is made.
@@ -109,6 +109,6 @@ pub trait ForgeWrite: Send + Sync {
     /// Looks whether it is there, and changes nothing.
     fn observe(&self, effect: &Effect) -> impl Future<Output = Result<Option<Performed>, ForgeError>> + Send;
 
-    /// How long something whose creation was not answered may stay unseen.
+    /// The time that something whose creation was not answered may stay unseen.
     fn settle(&self) -> Span;
 }

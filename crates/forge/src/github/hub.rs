@@ -185,7 +185,7 @@ impl Hub for GitHubHub {
 }
 
 impl GitHubHub {
-    /// How long something whose creation was not answered may stay unseen.
+    /// The time that something whose creation was not answered may stay unseen.
     pub(super) fn settle(&self) -> Span {
         self.github.inner.options.settle
     }

@@ -1,3 +1,3 @@
-//! What somebody wrote who had not seen the code, played against it: one program, so that it is linked once.
+//! Cases by somebody who had not seen the code, played against it: one program, so that it is linked once.
 
 mod neutralised;

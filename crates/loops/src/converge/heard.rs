@@ -1,4 +1,4 @@
-//! What another reviewer said, as a finding that a fixer is given. Its words are data.
+//! The words of another reviewer, as a finding that a fixer is given: they are data.
 
 use truing_core::converge::{Claim, Origin};
 use truing_core::finding::{AnchorKind, Category, Place, RawFinding, Severity, Side, Source};
@@ -7,7 +7,7 @@ use truing_core::line;
 use truing_diff::RepoPath;
 use truing_reader::redact::redact;
 
-/// How a rule is called that stands for what somebody said in a thread; its first comment follows.
+/// The name of a rule that stands for what somebody said in a thread, up to its first comment.
 pub(super) const HEARD: &str = "reviewer/";
 /// Bytes of what somebody said, as a fixer is told of it.
 const MAX_SAID: usize = 4 << 10;

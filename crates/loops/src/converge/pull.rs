@@ -39,9 +39,9 @@ const MAX_LINE: usize = 300;
 /// A pull request.
 #[derive(Debug)]
 pub struct Pull<'a> {
-    /// What is read there.
+    /// The side of the forge that is read.
     pub talk: &'a GitHubConversation,
-    /// What is written there, pushes too.
+    /// Every write to the pull request, pushes too.
     pub effects: Effects<'a, GitHubConversation, Sqlite>,
     /// Its commits.
     pub mirror: &'a Mirror,

@@ -48,9 +48,9 @@ pub struct Following<'a, G> {
     pub job: &'a JobConfig,
     /// The run.
     pub run: &'a RunRef,
-    /// What is read in the repository at its forge.
+    /// The side of the forge that is read.
     pub hub: &'a GitHubHub,
-    /// What is written there, pushes too; its record is where the job is remembered.
+    /// Every write to the repository, pushes too. The store of its record keeps the job as well.
     pub effects: Effects<'a, GitHubConversation, Sqlite>,
     /// May it go on?
     pub gate: &'a G,
@@ -135,8 +135,8 @@ pub enum RunError {
         /// The pull request.
         url: String,
     },
-    /// A write was begun before, and its answer was lost.
-    #[error("{what}: begun before, and its answer was lost; the next run looks whether it is there")]
+    /// Something was written before, or begun, and the forge may still come to show it.
+    #[error("{what}: the forge may not show yet what was written before; the next run looks for it")]
     Settling {
         /// The time by which the forge must show it.
         until: Millis,

@@ -39,7 +39,7 @@ pub struct Unusable {
     pub code: &'static str,
     /// The thing and what is wrong with it: one line.
     pub message: String,
-    /// What to do next: one line each.
+    /// The next things to do, a line each.
     pub hints: Vec<String>,
 }
 

@@ -30,7 +30,7 @@ pub struct OwnTools {
     pub mirrors: PathBuf,
     /// Where the kill switch is.
     pub store: Sqlite,
-    /// How git is run.
+    /// The options of git.
     pub git: GitOptions,
 }
 

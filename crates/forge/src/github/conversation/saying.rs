@@ -137,7 +137,7 @@ impl GitHubConversation {
         comments.map(read).collect()
     }
 
-    /// What we have said with exactly this text at that time, by the forge's clock, or later.
+    /// Our comment of exactly this text, said at that time by the forge's clock, or later.
     pub(super) async fn said_exactly(&self, text: &str, since: Millis) -> Result<Option<Said>, ForgeError> {
         // The forge's clock has whole seconds.
         let since = Millis(since.0.div_euclid(1000) * 1000);
