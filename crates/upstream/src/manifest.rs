@@ -13,8 +13,10 @@ use toml_edit::DocumentMut;
 use truing_core::follow::{Manifest, ManifestError, Written};
 use truing_core::nesting::{TOO_DEEP, is_too_deep};
 
-/// The longest manifest, in bytes.
+/// The longest manifest in JSON or Python, in bytes.
 pub(crate) const MAX_MANIFEST: u64 = 2 << 20;
+/// The longest manifest in TOML, in bytes: its parser takes up to 216 bytes of memory for each.
+pub(crate) const MAX_TOML_MANIFEST: u64 = 512 << 10;
 
 /// Why a file is no manifest.
 #[derive(Debug, thiserror::Error)]
@@ -204,8 +206,9 @@ fn file(path: &Path) -> Result<String, FileError> {
     if !found.is_file() {
         return Err(unread("it is no plain file".to_owned()));
     }
-    if found.len() > MAX_MANIFEST {
-        return Err(unread(format!("it is longer than {} MiB", MAX_MANIFEST >> 20)));
+    let longest = if is_toml(path) { MAX_TOML_MANIFEST } else { MAX_MANIFEST };
+    if found.len() > longest {
+        return Err(unread(format!("it is longer than {} KiB", longest >> 10)));
     }
     std::fs::read_to_string(path).map_err(|error| unread(error.to_string()))
 }

@@ -281,7 +281,13 @@ fn what_is_too_large_to_be_a_projects_own_file_is_not_read() {
     let error = content(&project).unwrap_err();
     assert!(error.to_string().contains("longer than 512 KiB"), "{error}");
     assert!(content(&file("small.toml", MAX_FILE)).is_ok());
-    let pins = file("pins.json", crate::manifest::MAX_MANIFEST + 1);
-    let error = crate::manifest::read(&pins).unwrap_err();
-    assert!(error.to_string().contains("longer than 2 MiB"), "{error}");
+    for (name, longest, told) in [
+        ("pins.json", crate::manifest::MAX_MANIFEST, "longer than 2048 KiB"),
+        ("pins.toml", crate::manifest::MAX_TOML_MANIFEST, "longer than 512 KiB"),
+    ] {
+        let error = crate::manifest::read(&file(name, longest + 1)).unwrap_err();
+        assert!(error.to_string().contains(told), "{error}");
+        let error = crate::manifest::read(&file(name, longest)).unwrap_err();
+        assert!(!error.to_string().contains("longer"), "{error}");
+    }
 }
