@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use truing_core::nesting::{TOO_DEEP, is_too_deep};
 use truing_core::secret::Secret;
 
 use crate::version::Registry;
@@ -153,6 +154,9 @@ impl User<'_> {
         let path = home.map(|home| home.join("config.toml"));
         let text = path.as_deref().map(content).transpose()?.flatten().unwrap_or_default();
         let wrong = |why: String| OwnError::File { path: path.clone().unwrap_or_default(), why };
+        if is_too_deep(&text) {
+            return Err(wrong(TOO_DEEP.to_owned()));
+        }
         let config: CargoConfig =
             toml_edit::de::from_str(&text).map_err(|error| wrong(error.message().to_owned()))?;
         let named_by = path.as_ref().map_or(String::new(), |path| path.display().to_string());
@@ -348,6 +352,9 @@ mod tests {
         }
         let error = own(Registry::Crates, "a", &[], &[(".cargo/config.toml", "[")]).unwrap_err();
         assert!(matches!(error, OwnError::File { .. }), "{error}");
+        let deep = "[".repeat(101);
+        let error = own(Registry::Crates, "a", &[], &[(".cargo/config.toml", &deep)]).unwrap_err();
+        assert!(error.to_string().contains("more than 100 brackets are open at once"), "{error}");
     }
 
     #[test]

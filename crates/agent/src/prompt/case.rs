@@ -8,6 +8,7 @@ use std::path::{Component, Path};
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use truing_core::nesting::{TOO_DEEP, is_too_deep};
 
 use super::folder;
 use super::problem::{Problem, PromptError, What};
@@ -124,6 +125,9 @@ impl Case {
         let wrong = |line, what| Problem { file: file.to_owned(), line, what };
         if text.len() > MAX_CASE_BYTES {
             return Err(wrong(1, What::TooLong(MAX_CASE_BYTES)));
+        }
+        if is_too_deep(text) {
+            return Err(wrong(1, What::Case(TOO_DEEP.to_owned())));
         }
         let written: Written = toml::from_str(text).map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();

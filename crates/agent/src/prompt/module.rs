@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use truing_core::nesting::{TOO_DEEP, is_too_deep};
 
 use super::problem::{Problem, What};
 use super::value::Kind;
@@ -86,6 +87,10 @@ impl Module {
             wrong(1, What::NoFrontMatter);
             return None;
         };
+        if is_too_deep(front) {
+            wrong(2, What::FrontMatter(TOO_DEEP.to_owned()));
+            return None;
+        }
         let FrontMatter { name: given, description, variables, includes } = match toml::from_str(front) {
             Ok(front) => front,
             Err(error) => {

@@ -121,6 +121,9 @@ fn what_is_not_declared_not_used_or_badly_written_is_told_with_its_line() {
     assert!(found[0].starts_with("A b.md:1: `A b` is no name of a module"), "{found:?}");
     let long = module("a", "", &"x".repeat(70_000));
     assert_eq!(problems(&[("a", &long)]), ["a.md:1: it is longer than 65536 bytes"]);
+    let deep = module("a", &("[".repeat(101) + "\n"), "x");
+    let told = "a.md:2: the front matter is wrong: more than 100 brackets are open at once";
+    assert_eq!(problems(&[("a", &deep)]), [told]);
 }
 
 #[test]

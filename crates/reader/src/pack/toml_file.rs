@@ -8,6 +8,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use toml::Spanned;
 use truing_core::finding::{Category, Severity};
 use truing_core::glob::is_bounded;
+use truing_core::nesting::{TOO_DEEP, is_too_deep};
 use truing_diff::RepoPath;
 
 use super::error::{PackError, place};
@@ -20,6 +21,8 @@ use crate::rules::text::{TextCheck, TextFix};
 
 /// The shortest keyword, in bytes: shorter ones occur everywhere and save nothing.
 const MIN_KEYWORD_BYTES: usize = 3;
+/// The largest example of a rule of size, in bytes or lines: `rules test` makes it.
+const MAX_SIZE_EXAMPLE: u32 = 32 << 20;
 
 /// The part of a rule file that tells what kind of rule it is.
 #[derive(Deserialize)]
@@ -228,6 +231,10 @@ struct Source<'a> {
 
 impl Source<'_> {
     fn read<T: DeserializeOwned>(&self) -> Result<T, PackError> {
+        if is_too_deep(self.text) {
+            let (file, message) = (self.file.to_owned(), TOO_DEEP.to_owned());
+            return Err(PackError::Wrong { file, line: 1, column: 1, message });
+        }
         toml::from_str(self.text).map_err(|error| {
             let (line, column) = place(self.text, error.span().map_or(0, |span| span.start));
             PackError::Wrong { file: self.file.to_owned(), line, column, message: error.message().to_owned() }
@@ -357,6 +364,11 @@ fn size_rule(source: &Source<'_>) -> Result<Rule, PackError> {
     let check = SizeCheck { max_bytes: file.max_bytes, max_lines: file.max_lines };
     let limited = file.max_bytes.is_some() || file.max_lines.is_some();
     source.check(limited, "max_bytes", 0, "one of max_bytes and max_lines is needed")?;
+    for (field, examples) in [("valid", &file.valid), ("invalid", &file.invalid)] {
+        let small = |example: &SizeExample| example.bytes.max(example.lines) <= MAX_SIZE_EXAMPLE;
+        let message = format!("an example has {MAX_SIZE_EXAMPLE} bytes and lines at most");
+        source.check(examples.get_ref().iter().all(small), field, examples.span().start, &message)?;
+    }
     let path = RepoPath::from_text(&file.example_path);
     file.rule(source, Check::Size(check), |SizeExample { bytes, lines }| {
         let mut text = vec![b'\n'; lines as usize];

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use truing_core::follow::METADATA;
+use truing_core::nesting::is_too_deep;
 
 /// Of npm.
 const PACKAGE: &str = "package.json";
@@ -127,6 +128,9 @@ fn npm(text: &str) -> Option<Found> {
 }
 
 fn cargo(text: &str) -> Option<Found> {
+    if is_too_deep(text) {
+        return None;
+    }
     let package: toml::Table = text.parse().ok()?;
     let mut found = Found::new();
     let mut of = |place: &str, table: &toml::Table| {
@@ -156,6 +160,11 @@ mod tests {
     fn of(path: &str, text: &str) -> Found {
         let (path, bytes) = (path.to_owned(), text.as_bytes().to_vec());
         of_files([(&path, &bytes)].into_iter()).into_values().next().unwrap_or_default()
+    }
+
+    #[test]
+    fn a_text_whose_parser_would_recurse_without_end_requires_nothing() {
+        assert_eq!(of("p-1/Cargo.toml", &"{a=|| [[a]]\n%==".repeat(5_000)), Found::new());
     }
 
     #[test]

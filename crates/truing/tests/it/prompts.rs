@@ -368,6 +368,10 @@ fn what_is_no_case_is_refused_with_its_line() {
             format!("{good}#{}", "x".repeat(300_000)).into_bytes(),
             "one.toml:1: it is longer than 262144 bytes",
         ),
+        (
+            "[".repeat(101).into_bytes(),
+            "one.toml:1: the case is wrong: more than 100 brackets are open at once",
+        ),
         (b"description = \"\xff\"".to_vec(), "one.toml:1: it is no text in UTF-8"),
         (Vec::new(), "one.toml:1: the case is wrong: missing field `description`"),
     ] {
