@@ -7,6 +7,8 @@ use super::secret::Secret;
 /// Section `model`, or `model.NAME`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ModelConfig {
+    /// Its section: `model`, or `model.NAME`.
+    pub section: String,
     /// Who serves it.
     pub provider: ProviderKind,
     /// Where the Messages API is, without a slash at the end; of [`ProviderKind::Aws`] none, where that is the
@@ -71,6 +73,7 @@ fn read(settings: &Typed<'_>, section: &str) -> Result<ModelConfig, ConfigError>
         (None, ProviderKind::Aws) => Secret::Env("AWS_SECRET_ACCESS_KEY".to_owned()),
     };
     Ok(ModelConfig {
+        section: section.to_owned(),
         provider,
         base_url: if is_elsewhere { None } else { Some(settings.url(&address)?) },
         api_key,

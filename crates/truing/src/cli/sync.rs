@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use jiff::Timestamp;
 use serde::Serialize;
-use truing_config::environment::Environment;
 use truing_config::layer::SourceFile;
 use truing_config::sync::JobConfig;
 use truing_config::{REPOSITORY_FILE, repository_file};
@@ -21,8 +20,6 @@ use truing_core::follow::{Change, Kind, Unguarded, Verdict};
 use truing_loops::sync::{Decided, Pinned, Question, SyncError, decided, pinned, pinned_by};
 use truing_upstream::archives::Archives;
 use truing_upstream::constraint::{self, ConstraintError};
-use truing_upstream::index::Index;
-use truing_upstream::own::User;
 use truing_upstream::version::{Range, Registry, Version};
 use unicode_width::UnicodeWidthStr as _;
 
@@ -31,6 +28,7 @@ use super::error::{CliError, Exit};
 use super::output::quoted;
 use super::{Context, runtime};
 use crate::wiring::child_reader;
+use crate::wiring::jobs::{archives_folder, index_of};
 
 /// Follow an upstream package: decide what a new release requires, and do it
 #[derive(clap::Args, Debug)]
@@ -165,7 +163,7 @@ impl Decide {
         let index = index_of(job, environment)?;
         let version =
             |text: &Option<String>| text.as_deref().map(|text| version_of(job.registry, text)).transpose();
-        let archives = Archives::new(cache(environment)?);
+        let archives = Archives::new(archives_folder(environment)?);
         let question = Question {
             job,
             project: &self.repo,
@@ -196,30 +194,6 @@ fn no_project(project: &Path) -> CliError {
 
 fn version_of(registry: Registry, text: &str) -> Result<Version, CliError> {
     Version::parse(registry, text).map_err(|error| CliError::usage("version", error.to_string()))
-}
-
-/// The index that this user's package manager takes.
-pub(crate) fn index_of(job: &JobConfig, environment: &Environment) -> Result<Index, CliError> {
-    let variable = |name: &str| environment.get(name)?.to_str().map(str::to_owned);
-    let home = environment.get("HOME").map(PathBuf::from);
-    let user = User { variable: &variable, home: home.as_deref() };
-    let wrong = |why: String| CliError::usage("index", why);
-    let own = user.index(job.registry, &job.package).map_err(|error| wrong(error.to_string()))?;
-    let index = Index::new(job.registry, &own.address).map_err(|error| {
-        let named_by = own.named_by.as_ref().map_or(String::new(), |name| format!("{name}: "));
-        wrong(format!("{named_by}{error}"))
-    })?;
-    Ok(index.with_token(own.token))
-}
-
-/// Where archives are kept.
-pub(crate) fn cache(environment: &Environment) -> Result<PathBuf, CliError> {
-    let folder = environment.user_folder("XDG_CACHE_HOME", ".cache");
-    let folder = folder.ok_or_else(|| {
-        CliError::usage("no_cache", "there is no folder to keep archives in")
-            .hint("set HOME or XDG_CACHE_HOME")
-    })?;
-    Ok(folder.join("truing/archives"))
 }
 
 /// A job that nobody has configured, and where it was looked for.

@@ -13,6 +13,7 @@ use truing_config::model::{ModelConfig, ProviderKind};
 use truing_config::problem::{ConfigError, Origin};
 use truing_config::sync::JobConfig;
 use truing_config::{Config, Runtime, SkillsDir, layer};
+use truing_core::converge::Code;
 use truing_core::secret::Secret;
 use truing_git::programs::NOT_FOUND;
 use truing_loops::agent::{Agent, Hired, Shelf, SwitchGate};
@@ -35,8 +36,38 @@ use crate::cli::error::CliError;
 /// The model's share of the time of a served step, in percent.
 const SHARE: u32 = 80;
 
-/// What reviews can do where no key is, and nobody else.
-pub(super) const WITHOUT: &str = ", or review without a model: `--runtime rules`";
+/// The work that a model is asked for: an error tells who cannot do theirs without it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// A review.
+    Reviewer,
+    /// The audits of a converge run.
+    Auditor,
+    /// The fixes of a converge run.
+    Fixer,
+    /// Code for a sync job.
+    Porter,
+}
+
+impl Role {
+    /// The error where its model cannot be asked; of a converge run it is the refusal R3.
+    fn refused(self, code: &'static str, message: String) -> CliError {
+        let worker = match self {
+            Self::Reviewer | Self::Porter => return CliError::usage(code, message),
+            Self::Auditor => "auditor",
+            Self::Fixer => "fixer",
+        };
+        CliError::usage(Code::NoAgent.as_str(), format!("the {worker} has no model: {message}"))
+    }
+
+    /// The way to do the work without a model, to be added to a hint.
+    fn without(self) -> &'static str {
+        match self {
+            Self::Reviewer => ", or review without a model: `--runtime rules`",
+            Self::Auditor | Self::Fixer | Self::Porter => "",
+        }
+    }
+}
 
 /// The provider that another program's variable chooses.
 const AWS: &str = "aws";
@@ -47,38 +78,40 @@ const PROVIDERS: [(&str, &str); 2] = [(layer::USE_AWS, AWS), ("CLAUDE_CODE_USE_B
 ///
 /// # Errors
 /// Exit 2 for configuration that cannot be used, a missing key above all.
-pub fn native(config: &Config, environment: &Environment, ledger: Sqlite) -> Result<Agent, CliError> {
-    let (login, prices) = ready(config, environment)?;
+pub fn native(
+    config: &Config,
+    environment: &Environment,
+    ledger: Sqlite,
+    role: Role,
+) -> Result<Agent, CliError> {
+    let (login, prices) = ready(config, environment, role)?;
     super::conceal::conceal(config, environment);
-    let runtime = runtime(config, environment)?;
+    let runtime = runtime(config, environment, role)?;
     let (servers, own_tools) = super::mcp::servers(config, environment, &ledger)?;
-    Ok(Agent { servers, own_tools, ..agent(config, ledger, runtime, (login, prices))? })
+    Ok(Agent { servers, own_tools, ..agent(config, ledger, runtime, (login, prices, role))? })
 }
 
 /// Could the model that the configuration names be asked? Nothing is sent.
 ///
 /// # Errors
 /// As [`native`].
-pub fn is_ready(config: &Config, environment: &Environment) -> Result<(), CliError> {
-    ready(config, environment).and_then(|_| address(&config.model)).map(drop)
+pub fn is_ready(config: &Config, environment: &Environment, role: Role) -> Result<(), CliError> {
+    ready(config, environment, role).and_then(|_| address(&config.model, role)).map(drop)
 }
 
 /// What opens the model, and what it costs.
-fn ready(config: &Config, environment: &Environment) -> Result<(Login, Prices), CliError> {
-    judge(config, environment)?;
-    let login = login(config, environment)?;
+fn ready(config: &Config, environment: &Environment, role: Role) -> Result<(Login, Prices), CliError> {
+    judge(config, environment, role)?;
+    let login = login(config, environment, role)?;
     let prices = Priced::new(config).map_err(|error| {
         CliError::usage("prices", error.to_string()).hint("see `budget.prices` in `truing config schema`")
     })?;
     let (prices, model) = (prices.prices, &config.model);
     if prices.of(&model.name).is_none() {
-        return Err(CliError::usage(
-            "model_price",
-            format!("nobody knows what the model `{}` costs, so it is not asked", model.name),
-        )
-        .hint(format!(
-            "name another in `model.name`, or declare its price, which may be 0: [price.\"{}\"] input = … output = …",
-            model.name
+        let ModelConfig { section, name, .. } = model;
+        let message = format!("nobody knows what the model `{name}` costs, so it is not asked");
+        return Err(role.refused("model_price", message).hint(format!(
+            "name another in `{section}.name`, or declare its price, which may be 0: [price.\"{name}\"] input = … output = …"
         )));
     }
     Ok((login, prices))
@@ -94,8 +127,8 @@ pub async fn recorded(
     ledger: Sqlite,
     file: &Path,
 ) -> Result<(Agent, Arc<Recording>), CliError> {
-    let agent = native(config, environment, ledger)?;
-    let hide = Hide { secrets: login(config, environment)?.secrets(), redact };
+    let agent = native(config, environment, ledger, Role::Reviewer)?;
+    let hide = Hide { secrets: login(config, environment, Role::Reviewer)?.secrets(), redact };
     let recording = Recording::create(file, hide).await.map_err(|error| {
         CliError::usage("cassette", error.to_string())
             .hint("a cassette is never written over: name a new folder")
@@ -116,7 +149,8 @@ pub fn played(config: &Config, ledger: Sqlite, file: &Path) -> Result<Agent, Cli
     let cassette = Cassette::read(file, hide).map_err(|error| {
         CliError::usage("cassette", error.to_string()).hint("record one with `--record FOLDER`, with a key")
     })?;
-    let agent = agent(config, ledger, Conversation::Native, (Login::Open, Prices::default()))?;
+    let agent =
+        agent(config, ledger, Conversation::Native, (Login::Open, Prices::default(), Role::Reviewer))?;
     Ok(Agent { tape: Tape::Play(cassette), ..agent })
 }
 
@@ -128,24 +162,31 @@ pub fn played(config: &Config, ledger: Sqlite, file: &Path) -> Result<Agent, Cli
 pub fn scripted(address: &str, key: &str, ledger: Sqlite) -> Result<(Gateway<Sqlite>, String), CliError> {
     let prices = Prices::builtin().map_err(|error| CliError::failed("prices", error.to_string()))?;
     let model = prices.all().next().map(|(model, _)| model.to_owned()).unwrap_or_default();
-    Ok((gateway(address, Login::Key(Secret::new(key)), prices, ledger)?, model))
+    let gateway = gateway(address, Login::Key(Secret::new(key)), prices, ledger);
+    Ok((gateway.map_err(|error| CliError::failed("model", error.to_string()))?, model))
 }
 
-fn gateway(address: &str, login: Login, prices: Prices, ledger: Sqlite) -> Result<Gateway<Sqlite>, CliError> {
-    let wrong = |error: ProviderError| CliError::usage("model", format!("[model]: {error}"));
-    let provider = Provider::new(address, login).map_err(wrong)?;
-    Gateway::new(provider, prices, ledger, Arc::new(SystemClock), Patience::default()).map_err(wrong)
+fn gateway(
+    address: &str,
+    login: Login,
+    prices: Prices,
+    ledger: Sqlite,
+) -> Result<Gateway<Sqlite>, ProviderError> {
+    let provider = Provider::new(address, login)?;
+    Gateway::new(provider, prices, ledger, Arc::new(SystemClock), Patience::default())
 }
 
 fn agent(
     config: &Config,
     ledger: Sqlite,
     runtime: Conversation,
-    (login, prices): (Login, Prices),
+    (login, prices, role): (Login, Prices, Role),
 ) -> Result<Agent, CliError> {
+    let wrong = |error: ProviderError| role.refused("model", format!("[{}]: {error}", config.model.section));
+    let address = address(&config.model, role)?;
     Ok(Agent {
         runtime,
-        gateway: gateway(&address(&config.model)?, login, prices, ledger.clone())?,
+        gateway: gateway(&address, login, prices, ledger.clone()).map_err(wrong)?,
         ledger,
         model: config.model.name.clone(),
         budgets: Budgets::new(config).map_err(bad_pattern)?,
@@ -175,7 +216,7 @@ fn shelf(folder: &SkillsDir) -> Result<Shelf, CliError> {
 
 /// What holds the conversation. Where no model is configured to review, one that works for another loop is asked by this
 /// process.
-fn runtime(config: &Config, environment: &Environment) -> Result<Conversation, CliError> {
+fn runtime(config: &Config, environment: &Environment, role: Role) -> Result<Conversation, CliError> {
     match config.review.runtime {
         Runtime::Rules | Runtime::Native => Ok(Conversation::Native),
         Runtime::Cli => {
@@ -192,7 +233,7 @@ fn runtime(config: &Config, environment: &Environment) -> Result<Conversation, C
             let teams =
                 environment.get("CLAUDE_CODE_EXPERIMENTAL_AGENT_TEAMS").and_then(|said| said.to_str());
             let cli = cli.map(|cli| cli.with_teams(teams));
-            cli.map(Conversation::Cli).map_err(|error| unusable(&error, version))
+            cli.map(Conversation::Cli).map_err(|error| unusable(&error, version, role))
         }
     }
 }
@@ -203,7 +244,7 @@ fn runtime(config: &Config, environment: &Environment) -> Result<Conversation, C
 /// Exit 2 if not, and exit 3 if there is no sandbox for it.
 #[cfg(feature = "demo")]
 pub fn can_converse(config: &Config, environment: &Environment) -> Result<(), CliError> {
-    runtime(config, environment).map(drop)
+    runtime(config, environment, Role::Reviewer).map(drop)
 }
 
 /// A program by its name: a path, or where `PATH` has it first, outside of what is reviewed.
@@ -218,8 +259,8 @@ fn located(name: &str, environment: &Environment) -> Result<PathBuf, Unusable> {
     environment.programs().find(Path::new(name)).ok_or_else(missing)
 }
 
-fn unusable(error: &Unusable, version: &str) -> CliError {
-    let told = CliError::usage("claude", format!("the runtime \"cli\": {error}"));
+fn unusable(error: &Unusable, version: &str, role: Role) -> CliError {
+    let told = role.refused("claude", format!("the runtime \"cli\": {error}"));
     let install = format!("install it: npm install --global @anthropic-ai/claude-code@{version}");
     match error {
         Unusable::Missing { .. } => told.hint(install).hint("or say where it is: `review.claude`"),
@@ -230,62 +271,69 @@ fn unusable(error: &Unusable, version: &str) -> CliError {
             .hint("`review.claude` is to name the program itself, not a script that starts it: npm has it in the package claude-code-linux-x64")
             .hint(install),
         Unusable::Sandbox(SandboxError::TooWeak { .. }) => {
-            CliError::failed("sandbox_weak", told.message).hint("allow user namespaces, or review with `--runtime native`")
+            CliError::failed("sandbox_weak", format!("the runtime \"cli\": {error}")).hint("allow user namespaces, or review with `--runtime native`")
         }
         Unusable::Sandbox(_) => told.hint("`truing sandbox check` tells what this machine allows"),
     }
 }
 
 /// Where the model is.
-fn address(model: &ModelConfig) -> Result<String, CliError> {
+fn address(model: &ModelConfig, role: Role) -> Result<String, CliError> {
     match (&model.base_url, model.provider) {
         (Some(address), _) => Ok(address.clone()),
-        (None, ProviderKind::Anthropic) => Err(missing("base_url", "https://api.anthropic.com")),
+        (None, ProviderKind::Anthropic) => {
+            Err(missing((model, "base_url"), "https://api.anthropic.com", role))
+        }
         #[cfg(feature = "aws")]
         (None, ProviderKind::Aws) => {
             let region = model.region.as_deref().unwrap_or_default();
-            AwsLogin::address(region).ok_or_else(|| missing("region", "AWS_REGION=eu-central-1"))
+            AwsLogin::address(region).ok_or_else(|| missing((model, "region"), REGION, role))
         }
     }
 }
 
-fn missing(key: &str, sample: &str) -> CliError {
-    CliError::usage("model", format!("[model]: `{key}` says nothing that can be used"))
+/// A region of AWS, as other programs take it.
+#[cfg(feature = "aws")]
+const REGION: &str = "AWS_REGION=eu-central-1";
+
+fn missing((model, key): (&ModelConfig, &str), sample: &str, role: Role) -> CliError {
+    role.refused("model", format!("[{}]: `{key}` says nothing that can be used", model.section))
         .hint(format!("say it in the configuration, or as other programs take it: {sample}"))
 }
 
 /// What opens the provider.
-fn login(config: &Config, environment: &Environment) -> Result<Login, CliError> {
+fn login(config: &Config, environment: &Environment, role: Role) -> Result<Login, CliError> {
     match config.model.provider {
         ProviderKind::Anthropic => {
             let key = config.model.api_key.read(environment).map_err(|error| {
-                CliError::usage("model_key", format!("model.api_key: {error}"))
-                    .hint(format!("set it to the provider's key{WITHOUT}"))
+                role.refused("model_key", format!("{}.api_key: {error}", config.model.section))
+                    .hint(format!("set it to the provider's key{}", role.without()))
             })?;
             Ok(Login::Key(Secret::new(key.expose())))
         }
         #[cfg(feature = "aws")]
-        ProviderKind::Aws => aws(&config.model, environment).map(Login::Aws),
+        ProviderKind::Aws => aws(&config.model, environment, role).map(Login::Aws),
     }
 }
 
 /// A key of AWS, from the variables that all of its programs take.
 #[cfg(feature = "aws")]
-fn aws(model: &ModelConfig, environment: &Environment) -> Result<AwsLogin, CliError> {
+fn aws(model: &ModelConfig, environment: &Environment, role: Role) -> Result<AwsLogin, CliError> {
     let variable = |name: &'static str| {
         let value = environment.get(name).and_then(|value| value.to_str()).filter(|value| !value.is_empty());
         value.ok_or_else(|| {
-            CliError::usage("model_key", format!("variable {name} is not set, but the provider \"aws\" needs it"))
+            let message = format!("variable {name} is not set, but the provider \"aws\" needs it");
+            role.refused("model_key", message)
                 .hint("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: `aws configure export-credentials --format env` prints them")
         })
     };
     let region = model.region.clone().filter(|region| AwsLogin::address(region).is_some());
     Ok(AwsLogin {
-        region: region.ok_or_else(|| missing("region", "AWS_REGION=eu-central-1"))?,
+        region: region.ok_or_else(|| missing((model, "region"), REGION, role))?,
         workspace_id: model
             .workspace_id
             .clone()
-            .ok_or_else(|| missing("workspace_id", "ANTHROPIC_AWS_WORKSPACE_ID=wrkspc_01"))?,
+            .ok_or_else(|| missing((model, "workspace_id"), "ANTHROPIC_AWS_WORKSPACE_ID=wrkspc_01", role))?,
         key_id: variable("AWS_ACCESS_KEY_ID")?.to_owned(),
         secret_key: Secret::new(variable("AWS_SECRET_ACCESS_KEY")?),
         session_token: variable("AWS_SESSION_TOKEN").ok().map(Secret::new),
@@ -302,7 +350,7 @@ pub fn served(config: &Config, environment: &Environment) -> Result<Option<Agent
         Runtime::Rules => Ok(None),
         Runtime::Native | Runtime::Cli => {
             let ledger = open_store(config.store.database()?)?;
-            let mut agent = native(config, environment, ledger)?;
+            let mut agent = native(config, environment, ledger, Role::Reviewer)?;
             // A step that took all of its time would be over before it had told anybody.
             agent.limits.time = STEP_TIME * SHARE / 100;
             Ok(Some(agent))
@@ -329,7 +377,7 @@ pub fn porter(
     let porter = || {
         let verify = &config.verify;
         Ok::<_, CliError>(Porter {
-            agent: native(config, environment, ledger.clone())?,
+            agent: native(config, environment, ledger.clone(), Role::Porter)?,
             programs: verify.programs.clone(),
         })
     };
@@ -344,21 +392,22 @@ pub fn porter(
 }
 
 /// What is wrong with variables of other programs, which count for nothing as long as no model is asked.
-fn judge(config: &Config, environment: &Environment) -> Result<(), CliError> {
+fn judge(config: &Config, environment: &Environment, role: Role) -> Result<(), CliError> {
     let chosen: Vec<_> =
         PROVIDERS.into_iter().filter(|(variable, _)| layer::is_on(environment, variable)).collect();
     match chosen.as_slice() {
         [] => {}
         [(_, provider)] if cfg!(feature = "aws") && *provider == AWS => {}
         [(variable, provider)] => {
-            return Err(CliError::usage(
-                "provider",
-                format!("{variable} is set, but the provider \"{provider}\" is not built in this version of truing"),
-            )
-            .hint(format!("unset {variable} to use model.provider = \"anthropic\"")));
+            let message = format!(
+                "{variable} is set, but the provider \"{provider}\" is not built in this version of truing"
+            );
+            let hint = format!("unset {variable} to use {}.provider = \"anthropic\"", config.model.section);
+            return Err(role.refused("provider", message).hint(hint));
         }
         [(one, _), (other, _), ..] => {
-            return Err(CliError::usage("provider", format!("{one} and {other} are both set"))
+            return Err(role
+                .refused("provider", format!("{one} and {other} are both set"))
                 .hint("unset one of them: a model has one provider"));
         }
     }

@@ -11,6 +11,7 @@ use truing_loops::converge::{Crew, Looks};
 use truing_service::converges::{Converging, Unusable};
 use truing_store::Sqlite;
 
+use super::agent::Role;
 use super::{agent, verify};
 use crate::cli::error::{CliError, Exit};
 
@@ -19,12 +20,10 @@ use crate::cli::error::{CliError, Exit};
 /// # Errors
 /// The refusal R3, and exit 3 where a fixer cannot be kept in.
 pub fn crew(config: &Config, environment: &Environment, store: &Sqlite) -> Result<Crew, CliError> {
-    let auditor =
-        agent::native(config, environment, store.clone()).map_err(|error| no_agent(AUDITOR, error))?;
-    let fixer = fixer(config).map(|(name, config)| {
-        agent::native(&config, environment, store.clone()).map_err(|error| no_fixer(&name, error))
-    });
-    let fixer = fixer.transpose()?;
+    let auditor = agent::native(config, environment, store.clone(), Role::Auditor)?;
+    let fixer = fixer(config)
+        .map(|config| agent::native(&config, environment, store.clone(), Role::Fixer))
+        .transpose()?;
     let sandbox = truing_loops::machine::sandbox_level();
     kept_in(sandbox)?;
     Ok(Crew { auditor, fixer, sandbox })
@@ -53,23 +52,18 @@ fn named(config: &Config) -> String {
     hex::encode(Sha256::digest(format!("{all:?}")))
 }
 
-/// The two workers.
-const AUDITOR: &str = "auditor";
-const FIXER: &str = "fixer";
-
 /// Could the model that audits be asked? Nothing is sent.
 ///
 /// # Errors
 /// The refusal R3.
 pub fn is_auditor_ready(config: &Config, environment: &Environment) -> Result<(), CliError> {
-    agent::is_ready(config, environment).map_err(|error| no_agent(AUDITOR, error))
+    agent::is_ready(config, environment, Role::Auditor)
 }
 
-/// The configuration of the model that fixes, if that is another one, with its name.
-pub fn fixer(config: &Config) -> Option<(String, Config)> {
-    let name = config.converge.fixer.clone()?;
-    let model = config.models.get(&name)?.clone();
-    Some((name, config.with_model(model)))
+/// The configuration of the model that fixes, if that is another one.
+fn fixer(config: &Config) -> Option<Config> {
+    let model = config.models.get(config.converge.fixer.as_ref()?)?.clone();
+    Some(config.with_model(model))
 }
 
 /// Could the model that fixes be asked, if that is another one? Nothing is sent.
@@ -77,21 +71,9 @@ pub fn fixer(config: &Config) -> Option<(String, Config)> {
 /// # Errors
 /// The refusal R3.
 pub fn is_fixer_ready(config: &Config, environment: &Environment) -> Result<Option<String>, CliError> {
-    let Some((name, config)) = fixer(config) else { return Ok(None) };
-    agent::is_ready(&config, environment).map_err(|error| no_fixer(&name, error))?;
+    let Some(config) = fixer(config) else { return Ok(None) };
+    agent::is_ready(&config, environment, Role::Fixer)?;
     Ok(Some(config.model.name))
-}
-
-fn no_fixer(name: &str, mut error: CliError) -> CliError {
-    // Its keys are those of a model with a name.
-    let named = |text: &str| {
-        let text = text.replace("[model]", &format!("[model.{name}]"));
-        text.replace("model.api_key", &format!("model.{name}.api_key"))
-            .replace("`model.name`", &format!("`model.{name}.name`"))
-    };
-    error.message = format!("[model.{name}]: {}", named(&error.message));
-    error.hints = error.hints.iter().map(|hint| named(hint)).collect();
-    no_agent(FIXER, error)
 }
 
 /// What a service needs to converge; or why it cannot, in words. It may where the configuration lets it ask a model.
@@ -146,22 +128,6 @@ pub fn kept_in(level: Level) -> Result<(), CliError> {
     Err(CliError::failed("sandbox_weak", "the sandbox of this machine is too weak for a fixer's commands").hint(
         "allow user namespaces, or run where they are allowed; `truing sandbox check` tells what is stopped",
     ))
-}
-
-/// What is wrong where a model cannot be asked: without it there is no worker. Other mistakes are told as they are.
-const OF_MODELS: [&str; 5] = ["model", "model_key", "model_price", "provider", "claude"];
-
-/// A model cannot be asked (R3).
-fn no_agent(worker: &str, error: CliError) -> CliError {
-    if !OF_MODELS.contains(&error.code) {
-        return error;
-    }
-    let mut refused =
-        CliError::usage(Code::NoAgent.as_str(), format!("the {worker} has no model: {}", error.message));
-    // Without a model there are reviews, but no loop.
-    let hints = error.hints.into_iter().map(|hint| hint.replace(agent::WITHOUT, ""));
-    refused.hints.extend(hints);
-    refused
 }
 
 #[cfg(test)]

@@ -13,10 +13,10 @@ use truing_service::calendar::Calendar;
 use truing_service::jobs::JobRun;
 use truing_upstream::archives::Archives;
 use truing_upstream::index::Index;
+use truing_upstream::own::User;
 
 use super::{ServedContext, agent, mirrors, open_store, verify};
 use crate::cli::error::CliError;
-use crate::cli::sync::{cache, index_of};
 
 /// The needs of the jobs of a server beside its context: an index each, and where archives are.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl<'a> Calendars<'a> {
         }
         let folder = config.store.database()?.parent().unwrap_or(Path::new("."));
         // Where nothing is to be kept nothing is looked for.
-        let archives = if jobs.is_empty() { folder.to_owned() } else { cache(environment)? };
+        let archives = if jobs.is_empty() { folder.to_owned() } else { archives_folder(environment)? };
         let (mirrors, heartbeat) = (mirrors(folder), config.server.heartbeat);
         Ok(Self { jobs, mirrors, archives: Archives::new(archives), heartbeat })
     }
@@ -96,4 +96,28 @@ impl<'a> Calendars<'a> {
         };
         Calendar::new(self.jobs.iter().filter_map(run).collect())
     }
+}
+
+/// The index that this user's package manager takes.
+pub(crate) fn index_of(job: &JobConfig, environment: &Environment) -> Result<Index, CliError> {
+    let variable = |name: &str| environment.get(name)?.to_str().map(str::to_owned);
+    let home = environment.get("HOME").map(PathBuf::from);
+    let user = User { variable: &variable, home: home.as_deref() };
+    let wrong = |why: String| CliError::usage("index", why);
+    let own = user.index(job.registry, &job.package).map_err(|error| wrong(error.to_string()))?;
+    let index = Index::new(job.registry, &own.address).map_err(|error| {
+        let named_by = own.named_by.as_ref().map_or(String::new(), |name| format!("{name}: "));
+        wrong(format!("{named_by}{error}"))
+    })?;
+    Ok(index.with_token(own.token))
+}
+
+/// Where archives are kept.
+pub(crate) fn archives_folder(environment: &Environment) -> Result<PathBuf, CliError> {
+    let folder = environment.user_folder("XDG_CACHE_HOME", ".cache");
+    let folder = folder.ok_or_else(|| {
+        CliError::usage("no_cache", "there is no folder to keep archives in")
+            .hint("set HOME or XDG_CACHE_HOME")
+    })?;
+    Ok(folder.join("truing/archives"))
 }

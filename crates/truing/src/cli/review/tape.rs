@@ -72,7 +72,15 @@ impl Command {
                 (recorded.0, Some(recorded.1))
             }
             (None, Some(folder)) => (wiring::agent::played(&self.config, ledger, &file(folder))?, None),
-            (None, None) => (wiring::agent::native(&self.config, &self.environment, ledger)?, None),
+            (None, None) => (
+                wiring::agent::native(
+                    &self.config,
+                    &self.environment,
+                    ledger,
+                    wiring::agent::Role::Reviewer,
+                )?,
+                None,
+            ),
         };
         Ok(Asked { agent: Some(agent), recording })
     }

@@ -14,8 +14,9 @@ use truing_upstream::archives::Archives;
 
 use super::super::error::{CliError, Exit};
 use super::super::{Context, runtime};
-use super::{cache, failed, in_folder, index_of, item, unknown, version_of};
+use super::{failed, in_folder, item, unknown, version_of};
 use crate::wiring::child_reader;
+use crate::wiring::jobs::{archives_folder, index_of};
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Init {
@@ -75,7 +76,7 @@ impl Init {
         let Pinned { manifest, untold } =
             imported.unwrap_or_else(|| Pinned { manifest: Manifest::default(), untold: Vec::new() });
         let index = index_of(job, &context.environment)?;
-        let archives = Archives::new(cache(&context.environment)?);
+        let archives = Archives::new(archives_folder(&context.environment)?);
         let question = Question {
             job,
             project: &self.repo,

@@ -26,12 +26,13 @@ use truing_service::jobs::{JobRun, NoRun};
 use truing_store::Sqlite;
 use truing_upstream::archives::Archives;
 
-use super::{cache, index_of, item, outcome, unknown};
+use super::{item, outcome, unknown};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
 use crate::cli::report::markdown;
 use crate::cli::target::{actor, at_work, existing_store, instant, rehearsal, store_error, switched_on};
 use crate::cli::{Context, runtime};
+use crate::wiring::jobs::{archives_folder, index_of};
 use crate::wiring::{self, child_reader};
 
 /// How long a run that is told to stop may take to give its lease back.
@@ -171,7 +172,7 @@ impl Run {
             git: &wiring::git(environment).await?,
             mirrors: &wiring::mirrors(folder),
             index: &index_of(job, environment)?,
-            archives: &Archives::new(cache(environment)?),
+            archives: &Archives::new(archives_folder(environment)?),
             reader,
             porter: porter.as_ref(),
             locker: locker.as_ref(),

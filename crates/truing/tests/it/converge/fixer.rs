@@ -65,7 +65,7 @@ fn a_model_that_is_not_there_is_named_with_those_that_are_before_anything_is_ask
     // One whose key is not there is no fixer.
     let scene = scene.with(&config);
     let ran = scene.run(&["--fixer", "mender"]);
-    let said = "error: the fixer has no model: [model.mender]: model.mender.api_key: ";
+    let said = "error: the fixer has no model: model.mender.api_key: ";
     assert!(ran.exit == 2 && ran.err.contains(said), "{ran:?}");
     assert_eq!((scene.asked(), second.log().len()), (0, 0));
 }

@@ -80,8 +80,12 @@ impl Stage {
     /// With the configured model. What it costs is in the records.
     pub(super) fn live(config: &Config, environment: &Environment) -> Result<Self, CliError> {
         // Its own prompts are not what is tested.
-        let agent =
-            wiring::agent::native(config, environment, wiring::open_store(config.store.database()?)?)?;
+        let agent = wiring::agent::native(
+            config,
+            environment,
+            wiring::open_store(config.store.database()?)?,
+            wiring::agent::Role::Reviewer,
+        )?;
         let (gateway, ledger, model, reader) = (agent.gateway, agent.ledger, agent.model, agent.reader);
         Ok(Self { gateway, ledger, model, reader, script: None })
     }
