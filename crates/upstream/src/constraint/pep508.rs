@@ -7,13 +7,25 @@ use pep508_rs::{Requirement, VerbatimUrl, VersionOrUrl};
 
 use crate::version::{Range, is_lower, is_upper};
 
-/// A text as a requirement. The parser panics at a name that ends in a sign (pep508_rs 0.9.2), so it is not shown one.
+/// A text as a requirement. The parser panics at a name or an extra that ends in a sign (pep508_rs 0.9.2), so it is not
+/// shown one.
 pub(crate) fn requirement(text: &str) -> Result<Requirement<VerbatimUrl>, String> {
     let text = text.trim();
-    let name = text.split(|letter: char| !is_name(letter)).next().unwrap_or_default();
-    let ends_well = |at: Option<char>| at.is_some_and(|letter| letter.is_ascii_alphanumeric());
-    if !ends_well(name.chars().next()) || !ends_well(name.chars().next_back()) {
+    let end = text.find(|letter: char| !is_name(letter)).unwrap_or(text.len());
+    let (name, rest) = text.split_at(end);
+    let ends_well = |name: &str| {
+        let is_right = |at: Option<char>| at.is_some_and(|letter| letter.is_ascii_alphanumeric());
+        is_right(name.chars().next()) && is_right(name.chars().next_back())
+    };
+    if !ends_well(name) {
         return Err("it begins with no name of a package".to_owned());
+    }
+    if let Some(rest) = rest.trim_start().strip_prefix('[') {
+        let extras = rest.split(']').next().unwrap_or_default();
+        let words = extras.split(|letter: char| letter == ',' || letter.is_whitespace());
+        if let Some(wrong) = words.filter(|word| !word.is_empty()).find(|word| !ends_well(word)) {
+            return Err(format!("`{wrong}` is no name of an extra"));
+        }
     }
     Requirement::from_str(text).map_err(|error| error.to_string())
 }

@@ -228,7 +228,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_breaks_an_edit(text in ".{0,80}", at in "[a-z.]{0,6}") {
+    fn no_text_breaks_an_edit(text in "(.{0,80}|a ?\\[[ab.,_ -]{0,9}\\]?.{0,9})", at in "[a-z.]{0,6}") {
         for (file, registry) in [("a.toml", Registry::Pypi), ("a.toml", Registry::Crates), ("a.json", Registry::Npm)] {
             let range = Range::parse(registry, "1.0.0").or_else(|_| Range::parse(registry, "==1.0.0")).unwrap();
             let _ = edited(&place(file, &at, "demo", registry, UPPER), &text, &range);
@@ -266,6 +266,16 @@ fn a_version_in_a_python_module_is_a_line_of_its_own() {
     }
     std::fs::write(&file, "__version__ = '1.2.3'\n".repeat(2)).unwrap();
     assert!(matches!(read(&place), Err(ConstraintError::Count { count: 2, .. })));
+}
+
+#[test]
+fn a_name_or_an_extra_that_ends_in_a_sign_is_refused_before_the_parser_panics_at_it() {
+    for text in ["a.", "a-", "-", "a[b.]", "a[b_", "a [b, c-]", "a[b. c]", "a[b-,c]>=1", "a[é.]", "a[.]"] {
+        assert!(super::pep508::requirement(text).is_err(), "{text}");
+    }
+    for text in ["a", "a.b-c_d", "a[b]", "a [ b , c.d ] >= 1", "a[]", "a[b]==1.*; os_name == 'a-'"] {
+        assert!(super::pep508::requirement(text).is_ok(), "{text}");
+    }
 }
 
 #[test]
