@@ -28,7 +28,7 @@ use cache::{Entry, Held};
 use proxy::Proxy;
 use usage::{Over, Usage};
 
-pub use cache::{Cache, Kept, Scope};
+pub use cache::{Cache, Retention, Scope};
 pub use key::decides_set_up;
 pub use proxy::{Reached, Refused};
 pub use registry::{Index, Place, Registries, Registry, RegistryError};

@@ -112,7 +112,12 @@ pub fn new_lines(change: &[FileDiff<'_>], since: &[FileDiff<'_>]) -> BTreeMap<Re
 
 /// Does not call fixed what only left the change: findings of `known` that are gone though all their lines are there
 /// at the head, outside of the lines that `change` adds. `since` is the diff from the head at which they were known.
-pub fn leave(gone: &mut [Finding], known: &[Finding], change: &[FileDiff<'_>], since: &[FileDiff<'_>]) {
+pub fn mark_out_of_scope(
+    gone: &mut [Finding],
+    known: &[Finding],
+    change: &[FileDiff<'_>],
+    since: &[FileDiff<'_>],
+) {
     let open: BTreeMap<&FindingId, &Finding> =
         known.iter().filter(|finding| finding.is_open()).map(|finding| (&finding.id, finding)).collect();
     let paths: BTreeSet<&RepoPath> = open.values().map(|finding| &finding.raw.place.path).collect();

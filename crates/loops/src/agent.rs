@@ -6,10 +6,10 @@
 //! from the model.
 
 mod ended;
-mod errand;
-mod look;
 mod recall;
+mod reviewer;
 mod shown;
+mod task;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -43,12 +43,12 @@ use crate::reader::ChildReader;
 use crate::telemetry;
 
 pub use ended::Part;
-pub(crate) use errand::{Bounded, Errand, Halted, Spent, Told, WatchedTools, hash_of, unheld, words};
-use look::{Look, Table};
-pub use recall::{Recalled, Shelf};
+pub use recall::{ContextSources, Recalled};
+use reviewer::{ReviewInput, ReviewerRun};
 pub use shown::Subject;
 use shown::{Again, Shown};
 pub(crate) use shown::{Diffs, Looked};
+pub(crate) use task::{Bounded, Halted, ModelTask, Spent, Told, WatchedTools, hash_of, unheld, words};
 
 /// A model that reviews, shared by all runs of a process.
 pub struct Agent {
@@ -67,7 +67,7 @@ pub struct Agent {
     /// What it is told.
     pub prompts: Prompts,
     /// What the operator tells it besides, and repositories.
-    pub shelf: Shelf,
+    pub sources: ContextSources,
     /// Starts the process that looks at files for it.
     pub reader: ChildReader,
     /// Servers whose tools it may call in reviews.
@@ -83,14 +83,14 @@ pub struct Agent {
 pub type OwnTools = Box<dyn Fn(&str, &str, &str) -> Option<Server> + Send + Sync>;
 
 /// The model of a review that no slot belongs to.
-pub struct Hired<'a> {
+pub struct ModelUse<'a> {
     /// The model.
     pub agent: &'a Agent,
     /// The kill switch.
     pub gate: SwitchGate,
 }
 
-impl<'a> Hired<'a> {
+impl<'a> ModelUse<'a> {
     /// Its use for one review.
     pub fn asking(
         &self,
@@ -255,7 +255,7 @@ impl<G: Gate + Clone> Asking<'_, G> {
             landed: earlier.landed.clone(),
             open: earlier.told(place.tree, change, reading),
         });
-        let table = Table {
+        let input = ReviewInput {
             agent,
             change,
             place,
@@ -267,8 +267,8 @@ impl<G: Gate + Clone> Asking<'_, G> {
             purse: &purse,
             servers: &servers,
         };
-        let seats = table.seats();
-        let looks = seats.iter().map(|seat| table.look(*seat, seats.len(), gate.clone()));
+        let reviewers = input.reviewers();
+        let looks = reviewers.iter().map(|skill| input.look(*skill, reviewers.len(), gate.clone()));
         let looks = join_all(looks).await;
         let problems = servers.end().await;
         let looks = looks.into_iter().collect::<Result<Vec<_>, _>>()?;
@@ -287,7 +287,7 @@ impl<G: Gate + Clone> Asking<'_, G> {
         let (memory, replayed) = (Some(recalled.told()), agent.tape.plays());
         let servers_failed = telemetry::servers_failed(&problems);
         let modelled = Modelled { memory, dropped, replayed, servers_failed, ..Modelled::default() };
-        let part = look::together(&looks, &found, modelled, now);
+        let part = reviewer::together(&looks, &found, modelled, now);
         Ok((part.without_findings(lost).without_servers(&problems), reviewers))
     }
 }
@@ -330,7 +330,7 @@ impl Agent {
 /// Adds what was found, worst first; what several say is said once. The answer: how many findings of each look were
 /// believed, how many were not, by reason, and how many of these nobody knows the meaning of.
 fn add(
-    looks: &[Look],
+    looks: &[ReviewerRun],
     tree: &Path,
     change: &Change,
     reading: &mut Reading,

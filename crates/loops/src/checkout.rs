@@ -18,7 +18,7 @@ use truing_core::port::{Gate, PullRequest, Reader, Revision};
 use truing_diff::{RepoPath, Status, parse};
 use truing_git::{Exported, Git, GitError, Mirror, PrivateFolder, Remote};
 
-use super::agent::{self, AgentError, Asking, Part, Place, Recalled, Shelf};
+use super::agent::{self, AgentError, Asking, ContextSources, Part, Place, Recalled};
 use super::earlier::Earlier;
 use super::reading::{self, Change, Reading, ReadingError, Scope};
 
@@ -140,8 +140,8 @@ impl Pinned {
     ///
     /// # Errors
     /// [`GitError`]
-    pub async fn recall(&self, shelf: &Shelf, mirror: &Mirror) -> Result<Recalled, GitError> {
-        let memory = shelf.of_commit(mirror, self.tip.as_ref().map(|tip| &tip.commit)).await?;
+    pub async fn recall(&self, sources: &ContextSources, mirror: &Mirror) -> Result<Recalled, GitError> {
+        let memory = sources.of_commit(mirror, self.tip.as_ref().map(|tip| &tip.commit)).await?;
         Ok(Recalled { memory, from: self.tip.as_ref().map(ToString::to_string).unwrap_or_default() })
     }
 }

@@ -2,7 +2,7 @@
 //! (spec/converge.md).
 //!
 //! What is next `truing_core::converge` decides; here each act is carried out: `audit`, `fix`, `check`, and [`gate`].
-//! Where the branch is and who sees what is the business of a [`Site`]: a branch of a local repository ([`local`]), or
+//! Where the branch is and who sees what is the business of a [`Workspace`]: a branch of a local repository ([`local`]), or
 //! a pull request. After every act the run is kept, so whoever dies goes on where it was.
 
 mod audit;
@@ -45,7 +45,7 @@ use gate::{Commands, GateError, Gated};
 pub use stop::Stop;
 
 /// Who does the work.
-pub struct Crew {
+pub struct Agents {
     /// The model that audits, and that fixes unless another one does.
     pub auditor: Agent,
     /// The model that fixes, if it is another one.
@@ -69,20 +69,20 @@ pub struct Looks {
     pub name: String,
 }
 
-impl Crew {
+impl Agents {
     fn fixer(&self) -> &Agent {
         self.fixer.as_ref().unwrap_or(&self.auditor)
     }
 }
 
-impl fmt::Debug for Crew {
+impl fmt::Debug for Agents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Crew").field("auditor", &self.auditor.model).finish_non_exhaustive()
+        f.debug_struct("Agents").field("auditor", &self.auditor.model).finish_non_exhaustive()
     }
 }
 
 /// Where the branch is that a run works on, and who sees what it does.
-pub trait Site: Sync {
+pub trait Workspace: Sync {
     /// Where the branch is now.
     ///
     /// # Errors
@@ -159,7 +159,7 @@ pub enum Published {
 
 /// How far a run goes at a time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Stint {
+pub enum RunMode {
     /// Until there is an end, or nothing can be done for now.
     Whole,
     /// At most until models are to be asked a second time: then others have their turn.
@@ -167,7 +167,7 @@ pub enum Stint {
 }
 
 /// Who is told while a run goes on.
-pub trait Told: Sync {
+pub trait Observer: Sync {
     /// An act begins that may take minutes.
     fn begins(&self, record: &Record, act: &Act);
     /// An act is done, and the run is kept; its log was so long before.
@@ -176,7 +176,7 @@ pub trait Told: Sync {
 
 /// Where a run is left.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Left {
+pub enum Progress {
     /// At its end, or at rest because others have their turn.
     Over,
     /// Before its next step.
@@ -188,13 +188,13 @@ pub enum Left {
 }
 
 /// One run with all that it needs.
-pub struct Lap<'a, S> {
+pub struct Runner<'a, S> {
     /// Where the branch is.
-    pub site: &'a S,
+    pub workspace: &'a S,
     /// The commits.
     pub mirror: &'a Mirror,
     /// Who works.
-    pub crew: &'a Crew,
+    pub agents: &'a Agents,
     /// What a head is looked at with.
     pub looks: &'a Looks,
     /// How it is configured.
@@ -214,27 +214,27 @@ pub struct Lap<'a, S> {
     /// What asking models took in this act.
     taken: Taken,
     /// How far it goes.
-    stint: Stint,
+    mode: RunMode,
     /// Have models been asked in it?
     has_asked: bool,
 }
 
-impl<'a, S> Lap<'a, S> {
+impl<'a, S> Runner<'a, S> {
     /// A run on a branch, with its commits; who works on it, with what, and how; the repository's `owner/name`, if it
     /// has one.
     pub fn new(
-        (site, mirror): (&'a S, &'a Mirror),
-        (crew, looks, config): (&'a Crew, &'a Looks, &'a ConvergeConfig),
+        (workspace, mirror): (&'a S, &'a Mirror),
+        (agents, looks, config): (&'a Agents, &'a Looks, &'a ConvergeConfig),
         repository: Option<&'a str>,
         record: Record,
-        stint: Stint,
+        mode: RunMode,
     ) -> Self {
         let (diffs, laid, readings, baseline) = (Vec::new(), None, Vec::new(), None);
         let (taken, has_asked) = (Taken::default(), false);
         Self {
-            site,
+            workspace,
             mirror,
-            crew,
+            agents,
             looks,
             config,
             repository,
@@ -244,14 +244,14 @@ impl<'a, S> Lap<'a, S> {
             readings,
             baseline,
             taken,
-            stint,
+            mode,
             has_asked,
         }
     }
 }
 
-impl<S: Site> Lap<'_, S> {
-    /// Goes on until there is an end, or as far as its stint goes. After every act the run is kept, and somebody told.
+impl<S: Workspace> Runner<'_, S> {
+    /// Goes on until there is an end, or as far as its mode allows. After every act the run is kept, and somebody told.
     ///
     /// # Errors
     /// [`StoreError`]: what was done last is not remembered; another run finds it done.
@@ -259,16 +259,16 @@ impl<S: Site> Lap<'_, S> {
         &mut self,
         store: &R,
         token: Token,
-        told: &impl Told,
-    ) -> Result<Left, StoreError> {
+        told: &impl Observer,
+    ) -> Result<Progress, StoreError> {
         while self.record.state.exit.is_none() {
             let (began, before) = (Instant::now(), self.record.state.log.len());
             let act = self.record.state.next.clone();
-            if act.asks() && std::mem::replace(&mut self.has_asked, true) && self.stint == Stint::Step {
-                return Ok(Left::Between);
+            if act.asks() && std::mem::replace(&mut self.has_asked, true) && self.mode == RunMode::Step {
+                return Ok(Progress::Between);
             }
             if let Err(halted) = self.go_on().await {
-                return Ok(Left::Failed(halted.exit()));
+                return Ok(Progress::Failed(halted.exit()));
             }
             told.begins(&self.record, &act);
             if matches!(act.step(), Step::Gate | Step::Audit) {
@@ -277,14 +277,14 @@ impl<S: Site> Lap<'_, S> {
             let event = match Box::pin(self.act(&act)).await {
                 Ok(event) => event,
                 // Nothing of the act was begun.
-                Err(stop @ Stop::Stopped(_)) => return Ok(Left::Failed(stop.exit())),
+                Err(stop @ Stop::Stopped(_)) => return Ok(Progress::Failed(stop.exit())),
                 Err(Stop::Store(error)) => return Err(error),
                 // What the act has written already, it finds when it is carried out again.
                 Err(stop @ Stop::Withheld { .. }) => {
                     let exit = self.shut(&stop)?;
                     self.keep_taken(act.step(), began);
                     store.keep_converge(token, &self.record).await?;
-                    return Ok(Left::Failed(exit));
+                    return Ok(Progress::Failed(exit));
                 }
                 Err(stop) => match self.waits(&stop) {
                     Some(left) => {
@@ -313,20 +313,20 @@ impl<S: Site> Lap<'_, S> {
                 break;
             }
         }
-        Ok(Left::Over)
+        Ok(Progress::Over)
     }
 
     /// Where the run is left, if nothing is wrong and the same act is next a little later.
-    fn waits(&mut self, stop: &Stop) -> Option<Left> {
+    fn waits(&mut self, stop: &Stop) -> Option<Progress> {
         if let Stop::Later { until, why, what } = stop {
-            return Some(Left::Until(*until, *why, what.clone()));
+            return Some(Progress::Until(*until, *why, what.clone()));
         }
         let tried = usize::try_from(self.record.put_off).unwrap_or(usize::MAX);
         let wait = PUT_OFF.get(tried).filter(|_| stop.may_pass())?;
         self.record.put_off = self.record.put_off.saturating_add(1);
         let poll = i64::try_from(self.config.poll.as_millis()).unwrap_or(i64::MAX);
-        let wait = Span(wait.0.min(poll).max(self.site.settle().0));
-        Some(Left::Until(SystemClock.now() + wait, Why::Settling, stop.to_string()))
+        let wait = Span(wait.0.min(poll).max(self.workspace.settle().0));
+        Some(Progress::Until(SystemClock.now() + wait, Why::Settling, stop.to_string()))
     }
 
     /// What follows from an act that came to nothing.
@@ -353,7 +353,7 @@ impl<S: Site> Lap<'_, S> {
     /// [`StoreError`]: the ledger cannot be asked.
     pub async fn settle(&mut self, step: Step) -> Result<(), StoreError> {
         let own = Purse::of_run(self.record.run.clone(), MicroUsd(0), &[], SystemClock.now()).levels;
-        let drawn = self.crew.auditor.ledger.look(&own).await?;
+        let drawn = self.agents.auditor.ledger.look(&own).await?;
         let spent = drawn.iter().map(|drawn| drawn.spent.0).fold(0, u64::saturating_add);
         let untold = MicroUsd(spent.saturating_sub(self.record.cost().0));
         if untold > MicroUsd(0) {
@@ -420,7 +420,7 @@ impl<S: Site> Lap<'_, S> {
 
     /// Carries one act out.
     async fn act(&mut self, act: &Act) -> Result<Event, Stop> {
-        let head = self.site.head(&self.record).await?;
+        let head = self.workspace.head(&self.record).await?;
         // Between a push and its answers a new head does not matter: the answers belong to what was found.
         let follows = match act {
             Act::Gate | Act::Mend { .. } | Act::Audit { .. } | Act::Fix { .. } => true,
@@ -431,8 +431,8 @@ impl<S: Site> Lap<'_, S> {
         }
         match act {
             // What an audit finds is of use where nobody may push, too.
-            Act::Gate if self.site.read_only().is_some() => Ok(Event::Gated(None)),
-            Act::Fix { .. } if let Some(why) = self.site.read_only() => {
+            Act::Gate if self.workspace.read_only().is_some() => Ok(Event::Gated(None)),
+            Act::Fix { .. } if let Some(why) = self.workspace.read_only() => {
                 Ok(Event::Ended(Exit::new(Code::ReadOnly, why)))
             }
             Act::Gate => {
@@ -449,14 +449,14 @@ impl<S: Site> Lap<'_, S> {
                 event
             }
             Act::Post => {
-                let warnings = self.site.post(&self.record).await?;
+                let warnings = self.workspace.post(&self.record).await?;
                 Ok(self.warned(warnings, Event::Posted))
             }
             Act::Fix { problems } => self.fix(problems).await,
             Act::Check => {
                 // Asked before the check, which costs; kept with what it says: who dies after a push knows by it
                 // whether the call was made.
-                let calls = self.site.calls().await?;
+                let calls = self.workspace.calls().await?;
                 let event = self.check().await?;
                 if let Some(calls) = calls {
                     let head = self.record.state.head.clone();
@@ -466,7 +466,7 @@ impl<S: Site> Lap<'_, S> {
             }
             Act::Publish => self.publish().await,
             Act::Reply => {
-                let warnings = self.site.reply(&self.record).await?;
+                let warnings = self.workspace.reply(&self.record).await?;
                 Ok(self.warned(warnings, Event::Replied))
             }
         }
@@ -483,14 +483,14 @@ impl<S: Site> Lap<'_, S> {
         let Some(candidate) = &self.record.state.candidate else {
             return Err(Stop::Model("there is no fix to be pushed".to_owned()));
         };
-        match self.site.publish(&self.record, candidate).await? {
+        match self.workspace.publish(&self.record, candidate).await? {
             Published::Done => {
                 let head = candidate.commit.clone();
                 if let Some(readiness) = &mut self.record.readiness {
                     readiness.pushed(&head, SystemClock.now());
                 }
                 let warnings = match self.record.wakes.get(AFTER_PUSH) {
-                    Some((calls, _)) => self.site.call(&self.record, *calls).await?,
+                    Some((calls, _)) => self.workspace.call(&self.record, *calls).await?,
                     None => Vec::new(),
                 };
                 Ok(self.warned(warnings, Event::Pushed))
@@ -508,14 +508,14 @@ impl<S: Site> Lap<'_, S> {
 
     /// The tree of a new head. What it is compared with is so from now on.
     async fn compared(&mut self, head: &Sha) -> Result<Sha, Stop> {
-        let base = self.site.follow(&self.record, head).await?;
+        let base = self.workspace.follow(&self.record, head).await?;
         let tree = self.mirror.tree_of(head).await?;
         self.record.base = base;
         Ok(tree)
     }
 }
 
-impl<S> Lap<'_, S> {
+impl<S> Runner<'_, S> {
     /// What differs between two commits. Several acts look at the same change.
     async fn diff(&mut self, base: &Sha, head: &Sha) -> Result<Vec<u8>, GitError> {
         let known = self.diffs.iter().find(|((from, to), _)| (from, to) == (base, head));
@@ -564,7 +564,7 @@ impl<S> Lap<'_, S> {
             return Ok(reading.clone());
         }
         let laid = self.mirror.lay(head, self.laid.take()).await?;
-        let (scope, reader) = (&self.looks.scope, &self.crew.auditor.reader);
+        let (scope, reader) = (&self.looks.scope, &self.agents.auditor.reader);
         let plan = reading::plan(change, scope).map_err(GateError::Reading)?;
         let reading = plan.read(laid.path().to_owned(), scope, reader).await;
         self.laid = Some(laid);

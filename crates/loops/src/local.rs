@@ -11,7 +11,9 @@ use truing_core::outcome::OutcomeRecord;
 use truing_core::port::{Clock, Ids, Reader, Records, Revision};
 use truing_git::{Exported, GitError, Repository, is_branch_name};
 
-use super::agent::{self, AgentError, Asking, Hired, Part, Place, Recalled, Shelf, Subject, SwitchGate};
+use super::agent::{
+    self, AgentError, Asking, ContextSources, ModelUse, Part, Place, Recalled, Subject, SwitchGate,
+};
 use super::attempts::{Attempt, Attempts};
 use super::compare::{Against, Comparing, Head};
 use super::earlier::Earlier;
@@ -39,7 +41,7 @@ pub struct Local<'a, O, R, C, I> {
     /// The plane that parses repository bytes.
     pub reader: &'a R,
     /// The model that reviews beside the rules; none: the rules alone.
-    pub model: Option<Hired<'a>>,
+    pub model: Option<ModelUse<'a>>,
     /// Where it is noted while it may ask a model.
     pub attempts: &'a Attempts,
     /// Opens the records, once there is something to record; none if nothing is to be. May block.
@@ -180,7 +182,7 @@ where
                 let name = self.repository.remote_url().and_then(name_of_remote);
                 let budgets = &model.agent.budgets;
                 let purse = budgets.purse(run.clone(), &key, filed.as_str(), name.as_deref(), started);
-                let recalled = self.recall(&model.agent.shelf).await?;
+                let recalled = self.recall(&model.agent.sources).await?;
                 let revision = Revision { head: filed.clone(), base: change.base.clone() };
                 let (run, key) = (run.clone(), key.clone());
                 let runtime = model.agent.named();
@@ -221,14 +223,14 @@ where
 
     /// What the repository tells a model besides, from where its own file is taken: the reviewed commit, else the working
     /// tree.
-    async fn recall(&self, shelf: &Shelf) -> Result<Recalled, GitError> {
+    async fn recall(&self, sources: &ContextSources) -> Result<Recalled, GitError> {
         match self.head {
             Head::Commit(commit) => {
-                let memory = shelf.of_commit(self.repository, Some(commit)).await?;
+                let memory = sources.of_commit(self.repository, Some(commit)).await?;
                 Ok(Recalled { memory, from: format!("commit {}", commit.short()) })
             }
             Head::WorkingTree | Head::Index(_) | Head::Diff(_) => {
-                let memory = shelf.of_tree(self.repository.root());
+                let memory = sources.of_tree(self.repository.root());
                 Ok(Recalled { memory, from: "the working tree".to_owned() })
             }
         }

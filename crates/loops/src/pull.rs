@@ -6,7 +6,7 @@ use truing_core::id::{Key, PrId, RunId};
 use truing_core::outcome::OutcomeRecord;
 use truing_core::port::{Clock, Ids, PullRequest, Reader, Records, Revision};
 
-use super::agent::{self, Hired, Subject};
+use super::agent::{self, ModelUse, Subject};
 use super::attempts::{Attempt, Attempts};
 use super::checkout::{Checkout, CheckoutError, Pinned, changed, configuring};
 use super::compare::Against;
@@ -25,7 +25,7 @@ pub struct Pull<'a, O, R, C, I> {
     /// Where its commits are, and who reads them.
     pub checkout: Checkout<'a, R>,
     /// The model that reviews beside the rules; none: the rules alone.
-    pub model: Option<Hired<'a>>,
+    pub model: Option<ModelUse<'a>>,
     /// Where it is noted while it may ask a model.
     pub attempts: &'a Attempts,
     /// Opens the records, once there is something to record; none if nothing is to be. May block. An error is
@@ -83,7 +83,7 @@ where
             Some(model) => {
                 let (head, repository) = (revision.head.as_str(), self.pull.repository());
                 let purse = model.agent.budgets.purse(run.clone(), &key, head, repository, started);
-                let recalled = pinned.recall(&model.agent.shelf, &mirror).await?;
+                let recalled = pinned.recall(&model.agent.sources, &mirror).await?;
                 let revision = Revision { head: revision.head.clone(), base: change.base.clone() };
                 let (run, key) = (run.clone(), own.clone());
                 let runtime = model.agent.named();

@@ -275,7 +275,7 @@ where
         self.pass().await?;
         let cleared = self.cleared(&revision.head, &change.base, &known).await?;
         let recalled = match self.agent.filter(|_| cleared.is_none()) {
-            Some(agent) => Some(pinned.recall(&agent.shelf, &mirror).await?),
+            Some(agent) => Some(pinned.recall(&agent.sources, &mirror).await?),
             None => None,
         };
         let since = since::compare(&mirror, &change, &revision.head, before).await;
@@ -298,7 +298,7 @@ where
         }
         let mut identified = identify(&known, found, Some(&revision.head), (&coverage, &renames));
         if let Some(since) = &since {
-            since.leave(&mut identified.gone, &known, &change);
+            since.mark_out_of_scope(&mut identified.gone, &known, &change);
         }
         rechecked.settle(&mut identified.gone, &known, &revision.head);
         dismissal::apply(&mut identified.current, dismissals);

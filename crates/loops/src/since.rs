@@ -4,7 +4,7 @@
 
 use truing_core::finding::Finding;
 use truing_core::id::Sha;
-use truing_core::increment::{History, Increment, Renames, Tally, leave, new_lines};
+use truing_core::increment::{History, Increment, Renames, Tally, mark_out_of_scope, new_lines};
 use truing_core::line;
 use truing_core::port::Revision;
 use truing_diff::parse;
@@ -34,8 +34,8 @@ pub struct Compared {
 
 impl Compared {
     /// Does not call fixed what only left the change.
-    pub fn leave(&self, gone: &mut [Finding], known: &[Finding], change: &Change) {
-        leave(gone, known, &parse(&change.diff).files, &parse(&self.diff).files);
+    pub fn mark_out_of_scope(&self, gone: &mut [Finding], known: &[Finding], change: &Change) {
+        mark_out_of_scope(gone, known, &parse(&change.diff).files, &parse(&self.diff).files);
     }
 }
 

@@ -21,10 +21,10 @@ mod pulls;
 mod question;
 mod recipe;
 pub mod run;
+mod run_log;
 mod shut;
-mod tale;
 mod tracking;
-mod untold;
+mod unreported;
 mod verify;
 mod words;
 
@@ -300,7 +300,7 @@ pub async fn decided_of(
     let is_in_range = seen.is_in_range();
     let Seen { releases, newest, spec, from, to } = seen;
     let pairs = counterparts(job, project);
-    let (taken, untold) = own::taken(job, project, &pairs, reader).await;
+    let (taken, unreported) = own::taken(job, project, &pairs, reader).await;
     let bases: Vec<String> = taken.inherited.iter().cloned().collect();
     let mirrored = pairs.iter().map(|(theirs, _)| escape(theirs)).collect();
     let request = Request { manifest, mirrored, bases: &bases };
@@ -308,7 +308,7 @@ pub async fn decided_of(
     let mut history = History { job, index, archives, reader, releases: &releases, newest, known };
     let before = history.sources(&from, &request).await?;
     let after = history.sources(&to, &request).await?;
-    let harmless = match &untold {
+    let harmless = match &unreported {
         // Nobody knows what the project imports.
         Some(_) => BTreeMap::new(),
         None => {
@@ -326,7 +326,7 @@ pub async fn decided_of(
         to: &after,
     };
     let mut decision = decide(&step);
-    decision.unguarded.extend(untold);
+    decision.unguarded.extend(unreported);
     if is_in_range && spec.as_ref().is_some_and(|spec| spec.is_open_after(&to)) {
         decision.reason += &open_range(&to);
     }

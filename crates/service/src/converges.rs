@@ -28,8 +28,8 @@ use truing_forge::effects::Effects;
 use truing_forge::github::{GitHub, GitHubConversation};
 use truing_git::{Git, GitError, Mirror};
 use truing_loops::checkout::{self, Rules};
-use truing_loops::converge::pull::{self, Pull};
-use truing_loops::converge::{Crew, Lap, Left, Looks, Stint, words};
+use truing_loops::converge::pull::{self, PullRequestWorkspace};
+use truing_loops::converge::{Agents, Looks, Progress, RunMode, Runner, words};
 use truing_loops::machine::{SystemClock, UniqueIds};
 use truing_loops::review::Stopped;
 use truing_loops::slots::{StepError, step};
@@ -50,10 +50,12 @@ pub use progress::{Ended, Said};
 
 type LooksOf = dyn Fn(&Config) -> Result<Looks, Unusable> + Send + Sync;
 
+type Writes<'a> = Effects<'a, GitHubConversation, Sqlite>;
+
 /// What it takes to converge on pull requests.
 pub struct Converging {
     /// Who works.
-    pub crew: Crew,
+    pub agents: Agents,
     /// How the operator has configured it, and who else may.
     pub rules: Rules,
     /// Makes what a head is looked at with, of a configuration that the repository's own file has added to.
@@ -63,7 +65,7 @@ pub struct Converging {
 impl fmt::Debug for Converging {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Converging")
-            .field("crew", &self.crew)
+            .field("agents", &self.agents)
             .field("rules", &self.rules)
             .finish_non_exhaustive()
     }
@@ -200,39 +202,39 @@ impl PullRun<'_> {
         let url = now.url.clone();
         let ground = self.ground(&id, now).await?;
         let key = id.key();
-        let site = self.site(self.effects(&talk, &looks, (&key, None)), &ground);
+        let workspace = self.workspace(self.effects(&talk, &looks, (&key, None)), &ground);
         let mut record = self.audit(None, &key, &ground).await?;
         record.state.dismiss(store.dismissals(&key).await?);
         store.keep_converge(Token(0), &record.set_aside()).await?;
-        let mut lap = self.lap(&ground, &site, record, Stint::Whole);
+        let mut runner = self.runner(&ground, &workspace, record, RunMode::Whole);
         let stopped = tokio::select! {
-            () = Box::pin(lap.audit_once()) => false,
+            () = Box::pin(runner.audit_once()) => false,
             () = worker::told(give_back) => true,
         };
-        lap.audited(stopped).await?;
+        runner.audited(stopped).await?;
         store.describe(&[(key.clone(), Described { name: self.called(), url, head: None })]).await?;
         let slots = store.load(std::slice::from_ref(&key)).await?;
         let is_free = slots.first().is_none_or(|slot| slot.state == State::Idle && slot.pending.is_empty());
         let unfinished = store.last_converge(&key).await?.is_some_and(|last| last.is_unfinished());
         if is_free
             && !unfinished
-            && let Some(kept) = lap.record.as_audit()
+            && let Some(kept) = runner.record.as_audit()
         {
             match by_hand::lease(store, &key, Loop::Converge, self.limits).await {
                 Ok(lease) => {
                     store.keep_converge(lease.token, &kept).await?;
                     step(store, &key, Command::Finish(lease.token, Then::Idle), self.limits).await?;
-                    return Ok(lap.record);
+                    return Ok(runner.record);
                 }
                 // Whoever is at work there audits by itself.
                 Err(NotLeased::Busy(_) | NotLeased::Owned) => {}
                 Err(error @ NotLeased::Step(_)) => return Err(error.into()),
             }
         }
-        let mut kept = lap.record.set_aside();
-        kept.state.exit.get_or_insert_with(|| lap.record.state.audit_end());
+        let mut kept = runner.record.set_aside();
+        kept.state.exit.get_or_insert_with(|| runner.record.state.audit_end());
         store.keep_converge(Token(0), &kept).await?;
-        Ok(lap.record)
+        Ok(runner.record)
     }
 
     /// All of a run. What is waited for is waited for here.
@@ -256,28 +258,28 @@ impl PullRun<'_> {
         if let Some(before) = before.filter(|last| last.run == record.run && is_stuck(last)) {
             say(Said::Line(&words::stuck_before(&before)));
         }
-        let most = self.converging.crew.auditor.budgets.most_of_converge();
+        let most = self.converging.agents.auditor.budgets.most_of_converge();
         for line in words::opening(&record, most) {
             say(Said::Line(&line));
         }
         let effects = self.effects(talk, gate, (&lease.key, Some(lease.token)));
-        let site = Pull { stops: Some(&listener), ..self.site(effects, &ground) };
-        let mut lap = self.lap(&ground, &site, record, Stint::Whole);
+        let workspace = PullRequestWorkspace { stops: Some(&listener), ..self.workspace(effects, &ground) };
+        let mut runner = self.runner(&ground, &workspace, record, RunMode::Whole);
         let work = async {
             let told = Timeline { store, mirror: &ground.mirror, say: &say };
             loop {
-                match lap.pursue(store, lease.token, &told).await? {
-                    Left::Until(at, _, what) => {
+                match runner.pursue(store, lease.token, &told).await? {
+                    Progress::Until(at, _, what) => {
                         say(Said::Step(&format!("waiting: {what}")));
                         let wait = u64::try_from((at - SystemClock.now()).0).unwrap_or(0);
                         tokio::time::sleep(Duration::from_millis(wait)).await;
                     }
-                    Left::Failed(exit) => return Ok::<_, StoreError>(Some(exit)),
-                    Left::Between => {}
-                    Left::Over => break,
+                    Progress::Failed(exit) => return Ok::<_, StoreError>(Some(exit)),
+                    Progress::Between => {}
+                    Progress::Over => break,
                 }
             }
-            lap.describe().await
+            runner.describe().await
         };
         let left = tokio::select! {
             ended = work => ended?,
@@ -287,9 +289,9 @@ impl PullRun<'_> {
             }
         };
         if left.is_some() {
-            lap.interrupted().await?;
+            runner.interrupted().await?;
         }
-        let mut record = lap.record;
+        let mut record = runner.record;
         record.ended = SystemClock.now();
         if let Some(exit) = &left {
             record.halt(exit.clone());
@@ -364,28 +366,28 @@ impl PullRun<'_> {
                 self.record((last, &said), &lease.key, &ground).await?
             }
         };
-        let site = self.site(effects(), &ground);
-        let mut lap = self.lap(&ground, &site, record, Stint::Step);
+        let workspace = self.workspace(effects(), &ground);
+        let mut runner = self.runner(&ground, &workspace, record, RunMode::Step);
         let told = Timeline {
             store,
             mirror: &ground.mirror,
             say: &|said: Said<'_>| tracing::info!("{}", said.text()),
         };
-        let mut left = Box::pin(lap.pursue(store, lease.token, &told)).await?;
-        if left == Left::Over {
-            left = Box::pin(lap.describe()).await?.map_or(left, Left::Failed);
+        let mut left = Box::pin(runner.pursue(store, lease.token, &told)).await?;
+        if left == Progress::Over {
+            left = Box::pin(runner.describe()).await?.map_or(left, Progress::Failed);
         }
-        let mut record = lap.record;
+        let mut record = runner.record;
         record.ended = SystemClock.now();
         store.keep_converge(lease.token, &record).await?;
         match left {
-            Left::Between => return Ok(Then::DueAt(record.ended, Why::Step)),
-            Left::Until(at, why, what) => {
+            Progress::Between => return Ok(Then::DueAt(record.ended, Why::Step)),
+            Progress::Until(at, why, what) => {
                 tracing::info!("waiting: {what}");
                 return Ok(Then::DueAt(at, why));
             }
-            Left::Failed(exit) => return Err(failed(&exit)),
-            Left::Over => {}
+            Progress::Failed(exit) => return Err(failed(&exit)),
+            Progress::Over => {}
         }
         let is_failed = |exit: &&Exit| matches!(exit.code, Code::Interrupted | Code::Infrastructure);
         // Auditors that gave no valid answer were asked again already.
@@ -414,7 +416,7 @@ impl PullRun<'_> {
         store: &S,
         lease: &Lease,
         last: Option<Record>,
-        effects: &Effects<'_, GitHubConversation, Sqlite>,
+        effects: &Writes<'_>,
     ) -> Result<Then, Stopped> {
         let Some(mut record) = last.filter(Record::is_unfinished) else { return Ok(Then::Idle) };
         let exit = Exit::new(Code::Interrupted, STOPPED);
@@ -442,7 +444,7 @@ impl PullRun<'_> {
 
     /// What is asked right before each write under this lease.
     fn gate(&self, lease: &Lease) -> Arc<dyn WriteGate> {
-        StoreGate::of_run(&self.converging.crew.auditor.ledger, &lease.key, lease.token)
+        StoreGate::of_run(&self.converging.agents.auditor.ledger, &lease.key, lease.token)
     }
 
     /// Every write to the pull request, under this lease.
@@ -451,14 +453,15 @@ impl PullRun<'_> {
         talk: &'b GitHubConversation,
         gate: &'b Arc<dyn WriteGate>,
         (key, token): (&Key, Option<Token>),
-    ) -> Effects<'b, GitHubConversation, Sqlite> {
+    ) -> Writes<'b> {
         let writer = Writer { key: key.clone(), producer: Producer::Converge, token };
-        Effects { forge: talk, log: &self.converging.crew.auditor.ledger, gate, clock: &SystemClock, writer }
+        let log = &self.converging.agents.auditor.ledger;
+        Effects { forge: talk, log, gate, clock: &SystemClock, writer }
     }
 
-    fn site<'b>(&'b self, effects: Effects<'b, GitHubConversation, Sqlite>, ground: &'b Ground) -> Pull<'b> {
+    fn workspace<'b>(&'b self, effects: Writes<'b>, ground: &'b Ground) -> PullRequestWorkspace<'b> {
         let head = &ground.now.head;
-        Pull {
+        PullRequestWorkspace {
             talk: effects.forge,
             effects,
             mirror: &ground.mirror,
@@ -479,15 +482,15 @@ impl PullRun<'_> {
         }
     }
 
-    fn lap<'b>(
+    fn runner<'b>(
         &'b self,
         ground: &'b Ground,
-        site: &'b Pull<'b>,
+        workspace: &'b PullRequestWorkspace<'b>,
         record: Record,
-        stint: Stint,
-    ) -> Lap<'b, Pull<'b>> {
-        let how = (&self.converging.crew, &ground.looks, self.config());
-        Lap::new((site, &ground.mirror), how, Some(self.repo), record, stint)
+        mode: RunMode,
+    ) -> Runner<'b, PullRequestWorkspace<'b>> {
+        let how = (&self.converging.agents, &ground.looks, self.config());
+        Runner::new((workspace, &ground.mirror), how, Some(self.repo), record, mode)
     }
 
     /// The commits, and where the branch is that fixes are pushed to.
@@ -520,7 +523,7 @@ impl PullRun<'_> {
             record.take_up(limits);
             return Ok(record);
         }
-        let known = (looks.as_str(), self.converging.crew.auditor.model.as_str());
+        let known = (looks.as_str(), self.converging.agents.auditor.model.as_str());
         let is_stuck = |last: &Record| last.state.head == head && last.is_stuck_with(base, known, said);
         if let Some(mut record) = last.clone().filter(is_stuck) {
             record.retry(limits);

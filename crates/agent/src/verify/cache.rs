@@ -54,7 +54,7 @@ impl Scope {
 
 /// How much is kept, and for how long.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Kept {
+pub struct Retention {
     /// In bytes, all entries together. What was not used for longest goes first.
     pub bytes: u64,
     /// Since an entry was made.
@@ -65,7 +65,7 @@ pub struct Kept {
 #[derive(Clone, Debug)]
 pub struct Cache {
     folder: PathBuf,
-    kept: Kept,
+    kept: Retention,
 }
 
 /// What a set-up left.
@@ -132,7 +132,7 @@ impl Entry {
 
 impl Cache {
     /// In this folder, which is made when the first comes.
-    pub fn new(folder: PathBuf, kept: Kept) -> Self {
+    pub fn new(folder: PathBuf, kept: Retention) -> Self {
         Self { folder, kept }
     }
 
@@ -287,7 +287,7 @@ mod tests {
     impl Shelf {
         fn new(bytes: u64) -> Self {
             let folder = tempfile::tempdir().unwrap();
-            let cache = Cache::new(folder.path().join("cache"), Kept { bytes, age: DAY });
+            let cache = Cache::new(folder.path().join("cache"), Retention { bytes, age: DAY });
             Self { folder, cache }
         }
 
@@ -389,7 +389,7 @@ mod tests {
             ["old", "a", "b", "c"].map(|key| shelf.found(&scope, key, now).is_some()).into();
         assert_eq!(there.iter().filter(|there| **there).count(), 2, "{there:?}");
         assert!(!there[0] && there[1]);
-        let small = Cache { kept: Kept { bytes: 0, age: DAY }, ..shelf.cache.clone() };
+        let small = Cache { kept: Retention { bytes: 0, age: DAY }, ..shelf.cache.clone() };
         small.clean(now);
         assert!(used.tree().join("made").exists(), "it is in use");
         drop((used, held));

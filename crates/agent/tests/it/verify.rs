@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use truing_agent::sandbox::{Level, SandboxError};
 use truing_agent::verify::{
-    Bench, Cache, Kept, Place, Plan, Refused, Registries, Scope, SetUp, Verifier, VerifyError,
+    Bench, Cache, Place, Plan, Refused, Registries, Retention, Scope, SetUp, Verifier, VerifyError,
 };
 use truing_core::verification::{End, Verdict, Verification};
 
@@ -86,7 +86,7 @@ fn asked(request: &str) -> bool {
 
 fn a_weaker_sandbox_is_refused() {
     for level in [Level::None, Level::Landlock] {
-        let cache = Cache::new(PathBuf::from("/nowhere"), Kept { bytes: 0, age: Duration::ZERO });
+        let cache = Cache::new(PathBuf::from("/nowhere"), Retention { bytes: 0, age: Duration::ZERO });
         let refused = Verifier::new(Plan::default(), cache, level).map(drop);
         let too_weak = SandboxError::TooWeak { reached: level, wanted: Level::Full };
         assert!(matches!(refused, Err(VerifyError::Sandbox(why)) if why.to_string() == too_weak.to_string()));
@@ -168,7 +168,7 @@ impl Stage {
     }
 
     fn verifier(&self, plan: Plan) -> Verifier {
-        let kept = Kept { bytes: 1 << 30, age: Duration::from_secs(3600) };
+        let kept = Retention { bytes: 1 << 30, age: Duration::from_secs(3600) };
         Verifier::new(plan, Cache::new(self.folder.path().join("cache"), kept), Level::Full).unwrap()
     }
 

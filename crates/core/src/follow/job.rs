@@ -24,7 +24,7 @@ pub struct Job {
     /// What a model has said of functions that nobody has pinned.
     pub classified: Option<Classified>,
     /// Runs that have begun and whose cost no record tells yet, or not all of it.
-    pub untold: Vec<Untold>,
+    pub untold: Vec<UnreportedCost>,
     /// The issue that tells of the last runs.
     pub tracked: Option<Tracked>,
 }
@@ -38,7 +38,7 @@ pub struct Tracked {
 
 /// A run whose cost is in the ledger, and in no record.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Untold {
+pub struct UnreportedCost {
     /// The run.
     pub run: RunId,
     /// What later records have told of it.

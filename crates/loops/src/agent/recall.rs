@@ -20,7 +20,7 @@ use truing_git::{GitError, Mirror, Repository, TreeFile};
 use truing_reader::Tree;
 use truing_reader::redact::redact;
 
-use super::errand::hash_of;
+use super::task::hash_of;
 
 /// How many repositories' memories are kept.
 const MAX_KEPT: usize = 64;
@@ -40,7 +40,7 @@ const MAX_WORDS_CHARS: usize = 100;
 
 /// What the operator tells every review, and what was put together lately.
 #[derive(Debug, Default)]
-pub struct Shelf {
+pub struct ContextSources {
     operators: Found,
     /// Do several reviewers look at each change? Else a repository's own are not even read.
     pub(super) specialists: bool,
@@ -102,7 +102,7 @@ impl Commits for Repository {
     }
 }
 
-impl Shelf {
+impl ContextSources {
     /// With the skills of the operator's folder, `NAME/SKILL.md`. Links in it are followed: it is the operator's, and
     /// some deployments are made of links.
     ///

@@ -23,7 +23,7 @@ use truing_model::messages::Tool;
 use truing_reader::tools::{DIFF, TreeTool, diff};
 
 use super::Agent;
-use super::errand::{Told, fence};
+use super::task::{Told, fence};
 use crate::reading::{Change, Reading};
 use crate::telemetry;
 

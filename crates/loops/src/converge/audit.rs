@@ -29,8 +29,8 @@ use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact;
 
 use super::heard::HEARD;
-use super::{Lap, Stop};
-use crate::agent::{Agent, Errand, Looked, Spent, unheld, without_secrets, words};
+use super::{Runner, Stop};
+use crate::agent::{Agent, Looked, ModelTask, Spent, unheld, without_secrets, words};
 use crate::reading::{self, Change, Reading, Scope};
 use crate::telemetry;
 
@@ -71,19 +71,19 @@ struct Said {
 
 impl Audited {
     /// The change between two commits, which must be in the mirror.
-    pub(super) async fn of<S>(lap: &mut Lap<'_, S>, base: &Sha, head: &Sha) -> Result<Self, Stop> {
-        let change = lap.change(base, head).await?;
-        let laid = lap.mirror.lay(head, lap.laid.take()).await?;
+    pub(super) async fn of<S>(runner: &mut Runner<'_, S>, base: &Sha, head: &Sha) -> Result<Self, Stop> {
+        let change = runner.change(base, head).await?;
+        let laid = runner.mirror.lay(head, runner.laid.take()).await?;
         // The rules are the gate's: here they only tell which files there are, all of them.
         let is_whole =
             |reading: &&Reading| reading.coverage.not_reviewed.iter().all(|gap| gap.reason.by_design());
-        let reading = match lap.known_reading(base, head).filter(is_whole) {
+        let reading = match runner.known_reading(base, head).filter(is_whole) {
             Some(reading) => Reading { found: Vec::new(), ..reading.clone() },
             None => {
-                let scope = Scope { packs: Vec::new(), ignore: lap.looks.scope.ignore.clone() };
+                let scope = Scope { packs: Vec::new(), ignore: runner.looks.scope.ignore.clone() };
                 let mut plan = reading::plan(&change, &scope)?;
                 plan.leave_out(laid.left_out().to_vec());
-                plan.read(laid.path().to_owned(), &scope, &lap.crew.auditor.reader).await?
+                plan.read(laid.path().to_owned(), &scope, &runner.agents.auditor.reader).await?
             }
         };
         Ok(Self { change, reading, laid, mends: None })
@@ -97,7 +97,7 @@ impl Audited {
     /// Lets these auditors look, side by side. `starting`: where the run began, since when lines are fixes'.
     pub(super) async fn event<S>(
         &self,
-        lap: &mut Lap<'_, S>,
+        runner: &mut Runner<'_, S>,
         auditors: &BTreeSet<u32>,
         starting: &Sha,
     ) -> Result<Event, Stop> {
@@ -105,23 +105,23 @@ impl Audited {
             return Err(Stop::over(Code::Infrastructure, line::clean(&why, MAX_QUESTION_CHARS)));
         }
         let said = {
-            let lap = &*lap;
-            join_all(auditors.iter().map(|index| self.ask(lap, *index))).await
+            let runner = &*runner;
+            join_all(auditors.iter().map(|index| self.ask(runner, *index))).await
         };
         let mut answers = BTreeMap::new();
         let (mut answered, mut stopped) = (Vec::new(), None);
         for (index, Said { answer, absences, questions, spent, servers, stop }) in auditors.iter().zip(said) {
-            lap.spent(&spent);
+            runner.spent(&spent);
             // An audit of a fix alone clears nothing of the whole.
             if self.mends.is_none() {
-                lap.record.prove(*index, absences);
+                runner.record.prove(*index, absences);
             }
-            if lap.record.model.is_none() {
-                (lap.record.model, lap.record.prompt_hash) = (spent.model, spent.prompt_hash);
+            if runner.record.model.is_none() {
+                (runner.record.model, runner.record.prompt_hash) = (spent.model, spent.prompt_hash);
             }
             telemetry::servers_failed(&servers);
             for problem in servers {
-                lap.record.warn(format!("auditor {index} went on without an MCP server: {problem}"));
+                runner.record.warn(format!("auditor {index} went on without an MCP server: {problem}"));
             }
             stopped = stopped.or(stop);
             answered.push((index, answer, questions));
@@ -138,14 +138,14 @@ impl Audited {
                 reason.as_str().replace('_', " ")
             };
             let told = format!("not audited: {path} ({why})");
-            lap.record.warn(line::clean(&told, MAX_QUESTION_CHARS));
+            runner.record.warn(line::clean(&told, MAX_QUESTION_CHARS));
         }
-        let origins = Origins::of(lap, &self.change, starting).await?;
+        let origins = Origins::of(runner, &self.change, starting).await?;
         for (index, answer, questions) in answered {
             for question in questions.into_iter().take(MAX_QUESTIONS) {
                 let Question { file, line, question } = question;
                 let told = redact(&format!("open question at {file}:{line}: {question}"));
-                lap.record.warn(line::clean(&told, MAX_QUESTION_CHARS));
+                runner.record.warn(line::clean(&told, MAX_QUESTION_CHARS));
             }
             let answer = match answer {
                 Answer::Whole(mut claims) => {
@@ -156,13 +156,13 @@ impl Audited {
                 }
                 Answer::None(why) => {
                     let why = line::clean(&redact(&why), MAX_QUESTION_CHARS);
-                    lap.record.warn(format!("auditor {index} gave no valid answer: {why}"));
+                    runner.record.warn(format!("auditor {index} gave no valid answer: {why}"));
                     Answer::None(why)
                 }
             };
             answers.insert(*index, answer);
         }
-        let standing = self.standing(&lap.record.state.history);
+        let standing = self.standing(&runner.record.state.history);
         let Reading { coverage, renames, .. } = self.reading.clone();
         Ok(Event::Audited { answers, standing, coverage, renames })
     }
@@ -181,13 +181,13 @@ impl Audited {
     }
 
     /// One auditor.
-    async fn ask<S>(&self, lap: &Lap<'_, S>, index: u32) -> Said {
+    async fn ask<S>(&self, runner: &Runner<'_, S>, index: u32) -> Said {
         let (mut spent, mut servers) = (Spent::default(), Vec::new());
         let none = |answer, stop| (answer, Vec::new(), Vec::new(), stop);
         let (answer, absences, questions, stop) =
-            match self.look(lap, index, (&mut spent, &mut servers)).await {
+            match self.look(runner, index, (&mut spent, &mut servers)).await {
                 Ok((claims, audit)) => {
-                    let number = lap.record.state.audits;
+                    let number = runner.record.state.audits;
                     let absences = kept(&audit, (number, index));
                     (Answer::Whole(claims), absences, audit.questions, None)
                 }
@@ -199,14 +199,14 @@ impl Audited {
 
     async fn look<S>(
         &self,
-        lap: &Lap<'_, S>,
+        runner: &Runner<'_, S>,
         index: u32,
         (spent, without): (&mut Spent, &mut Vec<Problem>),
     ) -> Result<(Vec<Claim>, Audit), Stop> {
-        let agent: &Agent = &lap.crew.auditor;
+        let agent: &Agent = &runner.agents.auditor;
         let files = Tree::open(self.laid.path()).ok();
         let text = |path: &RepoPath| files.as_ref()?.text(path);
-        let dismissed = dismissed(&lap.record.state.dismissals, text);
+        let dismissed = dismissed(&runner.record.state.dismissals, text);
         // A fix is to mend what it is told, whatever people have said of the rest.
         let dismissed = (self.mends.is_none() && !dismissed.is_empty()).then_some(dismissed.as_str());
         let route = if self.mends.is_some() { CONVERGE_CHECK } else { CONVERGE_AUDIT };
@@ -233,11 +233,11 @@ impl Audited {
             let wrong: Vec<String> = audit.complaint(text).into_iter().chain(unseen).collect();
             (!wrong.is_empty()).then(|| wrong.join("\n"))
         };
-        let (purse, most) = lap.purse(agent);
-        let limits = Limits { time: lap.config.audit_timeout, money: Some(most), ..agent.limits };
+        let (purse, most) = runner.purse(agent);
+        let limits = Limits { time: runner.config.audit_timeout, money: Some(most), ..agent.limits };
         let name = format!("auditor-{}", index.saturating_add(1));
-        let errand = Errand { purse, name: (RUN, &name), told: &told, limits };
-        let ran = agent.sent(errand, &looked, spent, wrong).await.map_err(Stop::from)?;
+        let task = ModelTask { purse, name: (RUN, &name), told: &told, limits };
+        let ran = agent.sent(task, &looked, spent, wrong).await.map_err(Stop::from)?;
         let complaint = wrong(&ran.items);
         *without = servers.end().await;
         if matches!(
@@ -346,12 +346,12 @@ struct Origins {
 }
 
 impl Origins {
-    async fn of<S>(lap: &mut Lap<'_, S>, change: &Change, starting: &Sha) -> Result<Self, Stop> {
+    async fn of<S>(runner: &mut Runner<'_, S>, change: &Change, starting: &Sha) -> Result<Self, Stop> {
         let lines = |files: &[FileDiff<'_>]| {
             files.iter().map(|file| (file.path.clone(), added_ranges(file))).collect::<BTreeMap<_, _>>()
         };
         let head = change.head.as_ref().unwrap_or(starting);
-        let fixes = if head == starting { Vec::new() } else { lap.diff(starting, head).await? };
+        let fixes = if head == starting { Vec::new() } else { runner.diff(starting, head).await? };
         Ok(Self { change: lines(&parse(&change.diff).files), fixes: lines(&parse(&fixes).files) })
     }
 

@@ -18,7 +18,7 @@ use truing_guard::{
 
 use super::audit::Audited;
 use super::fix::told_of;
-use super::{Lap, Stop};
+use super::{Runner, Stop};
 use crate::files::{Change, named, put};
 
 /// Files of tests in which values of a fix are looked for.
@@ -27,7 +27,7 @@ const MAX_TESTS: usize = 64;
 /// Lines of what a failing check printed that a fixer is told.
 const MAX_LINES: usize = 60;
 
-impl<S> Lap<'_, S> {
+impl<S> Runner<'_, S> {
     /// What is wrong with the fix.
     pub(super) async fn check(&mut self) -> Result<Event, Stop> {
         let head = self.record.state.head.clone();

@@ -17,16 +17,16 @@ use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact;
 
 use super::audit::{Audited, RUN};
-use super::pull::{Pull, forge, unperformed};
-use super::{Lap, Stop};
-use crate::agent::{Diffs, Errand, Looked, Spent, unheld};
+use super::pull::{PullRequestWorkspace, forge, unperformed};
+use super::{Runner, Stop};
+use crate::agent::{Diffs, Looked, ModelTask, Spent, unheld};
 
 /// Who writes it, in traces.
 const WRITER: &str = "describer";
 /// Characters of a title, and of a warning.
 const MAX_LINE: usize = 300;
 
-impl Lap<'_, Pull<'_>> {
+impl Runner<'_, PullRequestWorkspace<'_>> {
     /// Describes the change, if it is wanted and was not done for this head. The answer is how the run is left, if the
     /// kill switch forbids the write.
     ///
@@ -59,7 +59,7 @@ impl Lap<'_, Pull<'_>> {
     }
 
     async fn written(&mut self, spent: &mut Spent) -> Result<(), Stop> {
-        let talk = self.site.talk;
+        let talk = self.workspace.talk;
         let now = talk.now().await.map_err(forge)?;
         let (base, head) = (self.record.base.clone(), self.record.state.head.clone());
         if now.head.sha != head {
@@ -67,7 +67,7 @@ impl Lap<'_, Pull<'_>> {
         }
         let kept = curated(&now.body);
         let audited = Audited::of(self, &base, &head).await?;
-        let agent = &self.crew.auditor;
+        let agent = &self.agents.auditor;
         let diffs = Diffs::of(&audited.change, &audited.reading);
         let system = Values::default()
             .with("max_turns", agent.limits.turns.to_string())
@@ -94,9 +94,9 @@ impl Lap<'_, Pull<'_>> {
         let looked = Looked::new(&tools, Default::default());
         let (purse, most) = self.purse(agent);
         let limits = Limits { time: self.config.audit_timeout, money: Some(most), ..agent.limits };
-        let errand = Errand { purse, name: (RUN, WRITER), told: &told, limits };
+        let task = ModelTask { purse, name: (RUN, WRITER), told: &told, limits };
         let judge = |described: &Described| described.complaint(&kept);
-        let ran = agent.sent(errand, &looked, spent, judge).await?;
+        let ran = agent.sent(task, &looked, spent, judge).await?;
         if let Some(why) = unheld(&ran.end, judge(&ran.items)) {
             return Err(Stop::Silent(why));
         }
@@ -109,12 +109,12 @@ impl Lap<'_, Pull<'_>> {
         if body.encode_utf16().count() > talk.longest_body() {
             return Err(Stop::Silent("what was written is longer than the forge takes".to_owned()));
         }
-        self.site.open(&self.record).await?;
+        self.workspace.open(&self.record).await?;
         let describe = Effect::Describe { read: now.body, body };
-        let mut made = self.site.effects.perform(&describe).await;
+        let mut made = self.workspace.effects.perform(&describe).await;
         // The run has no later act that would make it.
         if matches!(made, Err(EffectError::Unanswered { .. })) {
-            made = self.site.effects.perform(&describe).await;
+            made = self.workspace.effects.perform(&describe).await;
         }
         match made {
             Ok(Performed::Superseded) => Err(Stop::Silent("somebody has changed it meanwhile".to_owned())),

@@ -25,8 +25,8 @@ use truing_model::gateway::Refused;
 use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact;
 
-use super::{Lap, Stop};
-use crate::agent::{Bounded, Errand, Spent, WatchedTools, words};
+use super::{Runner, Stop};
+use crate::agent::{Bounded, ModelTask, Spent, WatchedTools, words};
 use crate::files::{Change, named, put, taken};
 use crate::machine::SystemClock;
 
@@ -83,7 +83,7 @@ impl Allowed {
     }
 }
 
-impl<S> Lap<'_, S> {
+impl<S> Runner<'_, S> {
     /// Lets a fixer fix what was found.
     pub(super) async fn fix(&mut self, problems: &[Problem]) -> Result<Event, Stop> {
         Ok(match self.mended(Job::Findings(problems)).await? {
@@ -193,7 +193,7 @@ impl<S> Lap<'_, S> {
         allowed: &Allowed,
         spent: &mut Spent,
     ) -> Result<Report, Stop> {
-        let agent = self.crew.fixer();
+        let agent = self.agents.fixer();
         let state = &self.record.state;
         let mut paths: Vec<String> =
             allowed.paths.iter().filter(|path| allowed.admits(path)).map(RepoPath::to_string).collect();
@@ -231,18 +231,18 @@ impl<S> Lap<'_, S> {
             time: time.min(truing_agent::fixer::TIME),
             ..Workshop::new(clone.to_owned())
         };
-        let fixer = Fixer::new(agent.reader.tools(request, Vec::new()), workshop, self.crew.sandbox)?;
+        let fixer = Fixer::new(agent.reader.tools(request, Vec::new()), workshop, self.agents.sandbox)?;
         let admits = |path: &RepoPath| allowed.admits(path);
         // Of its own changes, `git diff` tells.
         let tools = WatchedTools(Bounded { tools: fixer, admits, what: "fix" });
         let (purse, most) = self.purse(agent);
         let limits = Limits { time, money: Some(most), ..agent.limits };
-        let errand = Errand { purse, name: (RUN, FIXER), told: &told, limits };
+        let task = ModelTask { purse, name: (RUN, FIXER), told: &told, limits };
         let unanswered = |mended: &Mended| match job {
             Job::Findings(_) => unanswered(&state.found, mended),
             Job::Gate(_) => None,
         };
-        let ran = agent.sent(errand, &tools, spent, unanswered).await?;
+        let ran = agent.sent(task, &tools, spent, unanswered).await?;
         let end = redact(&words(&ran.end));
         Ok(match &ran.end {
             End::Done => Report::Whole(ran.items),

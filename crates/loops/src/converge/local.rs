@@ -1,4 +1,4 @@
-//! A branch of a local repository as a [`Site`]: nobody else is there to see reviews, and fixes go to a branch of the run's
+//! A branch of a local repository as a [`Workspace`]: nobody else is there to see reviews, and fixes go to a branch of the run's
 //! own, `truing/run/ID`. What is checked out stays as it is.
 
 use truing_core::converge::record::Record;
@@ -6,7 +6,7 @@ use truing_core::converge::{Candidate, Code};
 use truing_core::id::{Key, RunId, Sha};
 use truing_git::{GitError, Mirror, Repository};
 
-use super::{Published, Site, Stop};
+use super::{Published, Stop, Workspace};
 
 /// A local repository.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl Local<'_> {
     }
 }
 
-impl Site for Local<'_> {
+impl Workspace for Local<'_> {
     async fn head(&self, record: &Record) -> Result<Sha, Stop> {
         Ok(self.tip(record).await?.unwrap_or_else(|| record.state.starting.clone()))
     }

@@ -1,4 +1,4 @@
-//! A pull request as a [`Site`]: each audit is one review, each finding one comment, each fix one push that replaces
+//! A pull request as a [`Workspace`]: each audit is one review, each finding one comment, each fix one push that replaces
 //! nothing but the head it was made on, and each finding of an audit gets one answer (spec/converge.md 7): that it is
 //! fixed when the audit after the fix does not find it any more.
 //!
@@ -25,7 +25,7 @@ use truing_store::Sqlite;
 
 use super::heard::HEARD;
 use super::words::{counted, origin, short};
-use super::{Published, Site, Stop, Stops};
+use super::{Published, Stop, Stops, Workspace};
 use crate::machine::SystemClock;
 
 /// How the topic of a finding begins.
@@ -38,7 +38,7 @@ const MAX_LINE: usize = 300;
 
 /// A pull request.
 #[derive(Debug)]
-pub struct Pull<'a> {
+pub struct PullRequestWorkspace<'a> {
     /// The side of the forge that is read.
     pub talk: &'a GitHubConversation,
     /// Every write to the pull request, pushes too.
@@ -88,7 +88,7 @@ struct Reply<'a> {
     round: usize,
 }
 
-impl Pull<'_> {
+impl PullRequestWorkspace<'_> {
     /// Asks the forge whether the pull request is still open: before everything that is written there.
     ///
     /// # Errors
@@ -249,7 +249,7 @@ impl Pull<'_> {
     }
 }
 
-impl Site for Pull<'_> {
+impl Workspace for PullRequestWorkspace<'_> {
     fn read_only(&self) -> Option<String> {
         self.read_only.clone()
     }

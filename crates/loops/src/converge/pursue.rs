@@ -28,8 +28,10 @@ use truing_diff::RepoPath;
 use truing_forge::effects::EffectError;
 
 use super::heard::{HEARD, MAX_TITLE, claim_of};
-use super::pull::{ANSWER, FINDING, FIXED, Pull, forge, is_not_now, ours, topic, unperformed};
-use super::{Lap, Left, Stop, Told};
+use super::pull::{
+    ANSWER, FINDING, FIXED, PullRequestWorkspace, forge, is_not_now, ours, topic, unperformed,
+};
+use super::{Observer, Progress, Runner, Stop};
 use crate::machine::SystemClock;
 
 /// Limit on immediate re-checks after the head moved.
@@ -89,8 +91,8 @@ struct Look {
     reviews: Vec<PullReview>,
 }
 
-impl Lap<'_, Pull<'_>> {
-    /// Goes on until all reviewers are content and it is ready, until there is an end, or as far as its stint goes. It is
+impl Runner<'_, PullRequestWorkspace<'_>> {
+    /// Goes on until all reviewers are content and it is ready, until there is an end, or as far as its mode allows. It is
     /// kept after everything that was done, and before whatever is waited for.
     ///
     /// # Errors
@@ -99,11 +101,11 @@ impl Lap<'_, Pull<'_>> {
         &mut self,
         store: &R,
         token: Token,
-        told: &impl Told,
-    ) -> Result<Left, StoreError> {
+        told: &impl Observer,
+    ) -> Result<Progress, StoreError> {
         let is_busy = self.record.state.exit.is_none() && !self.record.state.is_at_rest();
-        let mut left = if is_busy { self.run(store, token, told).await? } else { Left::Over };
-        while left == Left::Over && self.record.state.is_at_rest() && !self.record.state.audits_only {
+        let mut left = if is_busy { self.run(store, token, told).await? } else { Progress::Over };
+        while left == Progress::Over && self.record.state.is_at_rest() && !self.record.state.audits_only {
             self.record.is_pursued = true;
             let next = match Box::pin(self.next(SystemClock.now())).await {
                 Ok(next) => next,
@@ -132,7 +134,7 @@ impl Lap<'_, Pull<'_>> {
                                 self.record.state.exit = Some(exit);
                                 self.record.is_pursued = false;
                                 store.keep_converge(token, &self.record).await?;
-                                return Ok(Left::Over);
+                                return Ok(Progress::Over);
                             }
                         }
                     }
@@ -153,7 +155,7 @@ impl Lap<'_, Pull<'_>> {
                 Next::Again => {}
                 Next::Wait(until, what) => {
                     store.keep_converge(token, &self.record).await?;
-                    return Ok(Left::Until(until, Why::Reviewer, what));
+                    return Ok(Progress::Until(until, Why::Reviewer, what));
                 }
                 Next::Over(exit) => {
                     state.exit = Some(exit);
@@ -168,7 +170,7 @@ impl Lap<'_, Pull<'_>> {
                     let clean = format!("every reviewer is content with {head}");
                     self.record.state.exit.get_or_insert_with(|| Exit::new(Code::Clean, clean));
                     store.keep_converge(token, &self.record).await?;
-                    return Ok(Left::Over);
+                    return Ok(Progress::Over);
                 }
             }
             store.keep_converge(token, &self.record).await?;
@@ -177,7 +179,7 @@ impl Lap<'_, Pull<'_>> {
     }
 
     /// Where the run is left by what keeps it from going on; or its end.
-    fn left_by(&mut self, stop: Stop) -> Result<Left, Exit> {
+    fn left_by(&mut self, stop: Stop) -> Result<Progress, Exit> {
         if let Some(left) = self.waits(&stop) {
             return Ok(left);
         }
@@ -186,7 +188,7 @@ impl Lap<'_, Pull<'_>> {
             self.record.unreached = unreached;
             return Err(exit);
         }
-        Ok(Left::Failed(exit))
+        Ok(Progress::Failed(exit))
     }
 
     /// Lets the run know the head that our audit is to clear.
@@ -211,7 +213,7 @@ impl Lap<'_, Pull<'_>> {
     /// [`Stop`]
     async fn next(&mut self, now: Millis) -> Result<Next, Stop> {
         self.go_on().await?;
-        let talk = self.site.talk;
+        let talk = self.workspace.talk;
         let others: Vec<&ReviewerConfig> = others(self.config).collect();
         let rules = rules(self.config);
         let mut look = None;
@@ -227,7 +229,7 @@ impl Lap<'_, Pull<'_>> {
             return Ok(Next::Wait(until, what));
         };
         let head = self.record.state.head.clone();
-        let base = self.site.onto.to_owned();
+        let base = self.workspace.onto.to_owned();
         let mut readiness =
             self.record.readiness.clone().unwrap_or_else(|| Readiness::begin(head.clone(), base, now));
         if self.record.state.exit.is_some() && look.seen.head == head {
@@ -238,7 +240,7 @@ impl Lap<'_, Pull<'_>> {
         let next = match want {
             Want::Internal => Next::Internal(look.seen.head),
             Want::Ask(name) => {
-                self.site.open(&self.record).await?;
+                self.workspace.open(&self.record).await?;
                 let asked = match others.iter().find(|other| other.name == name) {
                     Some(other) => self.ask(other, &look.seen.head).await,
                     None => Ok(()),
@@ -274,14 +276,14 @@ impl Lap<'_, Pull<'_>> {
                 }
             }
             Want::UpdateBranch => {
-                self.site.open(&self.record).await?;
+                self.workspace.open(&self.record).await?;
                 let update = Effect::UpdateBranch { head: look.seen.head.clone() };
-                match self.site.effects.perform(&update).await {
+                match self.workspace.effects.perform(&update).await {
                     Ok(_) => Next::Again,
                     // Somebody has pushed meanwhile, or it cannot be merged.
                     Err(EffectError::Refused(error @ ForgeError::Rejected { .. })) => {
                         if talk.now().await.map_err(forge)?.head.sha == look.seen.head {
-                            let why = format!("{} cannot be merged into it: {error}", self.site.onto);
+                            let why = format!("{} cannot be merged into it: {error}", self.workspace.onto);
                             Next::Over(Exit::new(Code::Mergeability, line::clean(&why, MAX_WHY)))
                         } else {
                             Next::Again
@@ -291,8 +293,8 @@ impl Lap<'_, Pull<'_>> {
                 }
             }
             Want::MarkReady => {
-                self.site.open(&self.record).await?;
-                self.site.effects.perform(&Effect::MarkReady).await.map_err(unperformed)?;
+                self.workspace.open(&self.record).await?;
+                self.workspace.effects.perform(&Effect::MarkReady).await.map_err(unperformed)?;
                 readiness.marked();
                 Next::Again
             }
@@ -315,10 +317,10 @@ impl Lap<'_, Pull<'_>> {
             let (Some(known), true) = (&thread.thread, is_over(thread, &standing, &dismissed)) else {
                 continue;
             };
-            let resolved = if self.site.resolves {
-                self.site.open(&self.record).await?;
+            let resolved = if self.workspace.resolves {
+                self.workspace.open(&self.record).await?;
                 let resolve = Effect::Resolve { thread: known.id.clone() };
-                self.site.effects.perform(&resolve).await.map(drop)
+                self.workspace.effects.perform(&resolve).await.map(drop)
             } else {
                 Ok(())
             };
@@ -339,14 +341,14 @@ impl Lap<'_, Pull<'_>> {
             Trigger::Request => match other.logins.first() {
                 Some(login) => {
                     let request = Effect::RequestReview { login: login.clone() };
-                    self.site.effects.perform(&request).await.map(drop)
+                    self.workspace.effects.perform(&request).await.map(drop)
                 }
                 None => Ok(()),
             },
             Trigger::Comment(text) => {
-                let said = ours(self.site.talk.said(text).await?);
+                let said = ours(self.workspace.talk.said(text).await?);
                 let known = self.record.wakes.get(&other.name).map_or(0, |(known, _)| *known);
-                self.site.wake(text, &said, known).await?;
+                self.workspace.wake(text, &said, known).await?;
                 let (many, head) = (known.saturating_add(1).max(said.len()), head.clone());
                 self.record.wakes.insert(other.name.clone(), (many, head));
                 Ok(())
@@ -356,12 +358,12 @@ impl Lap<'_, Pull<'_>> {
 
     /// Everything that is shown, about one head; nothing, if another head was there before all was seen.
     async fn look(&mut self, others: &[&ReviewerConfig], now: Millis) -> Result<Option<Look>, Stop> {
-        let talk = self.site.talk;
+        let talk = self.workspace.talk;
         // Where nobody else reviews, nobody is given time to begin; and who looks more often does not want to wait.
         let settles = !others.is_empty() && span(self.config.poll) >= SETTLE;
         let pull = talk.now().await.map_err(forge)?;
-        self.site.not_over(&self.record, &pull).await?;
-        self.site.not_stopped().await?;
+        self.workspace.not_over(&self.record, &pull).await?;
+        self.workspace.not_stopped().await?;
         let merge = talk.merge().await.map_err(forge)?;
         let checks = talk.checks(&pull.head.sha).await.map_err(forge)?;
         let threads = talk.threads().await.map_err(forge)?;
@@ -452,7 +454,7 @@ impl Lap<'_, Pull<'_>> {
     }
 }
 
-impl<S> Lap<'_, S> {
+impl<S> Runner<'_, S> {
     /// Is it the turn of reviewers that the list has before our audit? After any push the first is next.
     pub(super) fn others_are_next(&self) -> bool {
         let state = &self.record.state;

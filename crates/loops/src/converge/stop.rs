@@ -12,7 +12,7 @@ use truing_core::port::{Gate as _, ReaderError, StoreError, Withheld};
 use truing_core::slot::Why;
 use truing_git::GitError;
 
-use super::Lap;
+use super::Runner;
 use super::gate::GateError;
 use crate::agent::{Halted, SwitchGate};
 use crate::files::NotTaken;
@@ -177,13 +177,13 @@ impl Stop {
     }
 }
 
-impl<S> Lap<'_, S> {
+impl<S> Runner<'_, S> {
     /// May it go on?
     ///
     /// # Errors
     /// [`Stop::Halted`]
     pub(super) async fn go_on(&self) -> Result<(), Stop> {
-        let gate = SwitchGate(self.crew.auditor.ledger.clone());
+        let gate = SwitchGate(self.agents.auditor.ledger.clone());
         if gate.is_open().await { Ok(()) } else { Err(Stop::Halted) }
     }
 

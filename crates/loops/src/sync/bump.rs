@@ -13,11 +13,11 @@ use super::Decided;
 use super::drafts::{Drafts, Saved};
 use super::effects::pushed;
 use super::port::{Port, PortError, Ported};
-use super::pulls::{Pulls, Stands};
+use super::pulls::{BranchState, Pulls};
 use super::question::Wanted;
 use super::recipe::Recipe;
 use super::run::{Following, RunError};
-use super::tale::{Asks, Ended, Tale};
+use super::run_log::{Ended, QuestionUpdate, RunLog};
 use super::verify::Checked;
 use super::words::{self, About};
 use crate::agent::Spent;
@@ -29,7 +29,7 @@ pub(super) struct Ground<'a> {
     pub(super) tip: &'a Sha,
     /// and its name.
     pub(super) base: &'a str,
-    pub(super) stands: &'a Stands,
+    pub(super) stands: &'a BranchState,
     pub(super) saved: &'a Saved,
     pub(super) pulls: &'a Pulls<'a>,
 }
@@ -49,7 +49,7 @@ impl<G: Gate> Following<'_, G> {
     pub(super) async fn bump(
         &self,
         job: &mut Job,
-        tale: &mut Tale,
+        log: &mut RunLog,
         ground: Ground<'_>,
         decided: &Decided,
     ) -> Result<Ended, RunError> {
@@ -62,23 +62,23 @@ impl<G: Gate> Following<'_, G> {
         let draft = saved.draft.as_ref();
         if let Some((draft, active)) = draft.and_then(|draft| Some((draft, draft.active.as_ref()?))) {
             let why = format!("{} is somebody's: {}", draft.pull.url, active.words());
-            return Ok(Ended::of(Outcome::Blocked, why, Asks::Same));
+            return Ok(Ended::of(Outcome::Blocked, why, QuestionUpdate::Same));
         }
         if let (Some(draft), Some(port)) =
             (draft, job.progress.as_ref().filter(|port| port.version == version && port.waits))
         {
             let url = &draft.pull.url;
-            tale.pull = Some(Pull { kind: PullKind::Wip, url: url.clone() });
+            log.pull = Some(Pull { kind: PullKind::Wip, url: url.clone() });
             let (title, text) = words::undecided(self.about(&version), url, &port.questions);
             let why = format!("{url} waits for an answer of people");
-            return Ok(Ended::of(Outcome::Asked, why, Asks::This(Wanted { version, title, text })));
+            return Ok(Ended::of(Outcome::Asked, why, QuestionUpdate::This(Wanted { version, title, text })));
         }
         if self.dry_run {
             let why = format!("a model would port the code to {version}: nobody has asked it");
-            return Ok(Ended::of(Outcome::Rehearsed, why, Asks::Same));
+            return Ok(Ended::of(Outcome::Rehearsed, why, QuestionUpdate::Same));
         }
 
-        tale.begin(Step::Change);
+        log.begin(Step::Change);
         self.go_on().await?;
         let clone = PrivateFolder::new().map_err(RunError::Folder)?;
         mirror.private_clone(tip, &[], clone.path()).await?;
@@ -94,26 +94,26 @@ impl<G: Gate> Following<'_, G> {
             written: &written,
             tools: (self.index, self.archives, self.reader),
             now: self.effects.clock.now(),
-            before: tale.cost(),
+            before: log.cost(),
             answers: draft.and(job.progress.as_ref()).map(|port| port.answers.as_slice()).unwrap_or_default(),
         };
         let mut spent = Spent::default();
         let before = draft.map(|draft| (&draft.pull.head, draft.pull.body.as_str()));
         let ported = Box::pin(port.make(before, &mut spent)).await;
-        tale.spent(spent);
+        log.spent(spent);
         let ported = match ported {
             Ok(ported) => ported,
-            Err(PortError::Money(why)) => return Ok(Ended::of(Outcome::Held, why, Asks::Same)),
+            Err(PortError::Money(why)) => return Ok(Ended::of(Outcome::Held, why, QuestionUpdate::Same)),
             Err(PortError::Halted) => return Err(RunError::Halted),
             Err(error) => return Err(error.into()),
         };
 
-        tale.begin(Step::Verify);
+        log.begin(Step::Verify);
         self.go_on().await?;
         let changes = [ported.changes.as_slice(), &written];
         let checked = Box::pin(self.checks(mirror).of(tip, &changes, "port")).await?;
 
-        tale.begin(Step::Publish);
+        log.begin(Step::Publish);
         self.go_on().await?;
         let work = &ported.work;
         let is_done = ported.cut_off.is_none()
@@ -121,9 +121,9 @@ impl<G: Gate> Following<'_, G> {
             && work.questions.is_empty()
             && checked.failing.is_empty();
         if is_done {
-            self.finish(job, tale, &ground, decided, (&ported, &checked)).await
+            self.finish(job, log, &ground, decided, (&ported, &checked)).await
         } else {
-            self.save(job, tale, &ground, decided, (&ported, &checked)).await
+            self.save(job, log, &ground, decided, (&ported, &checked)).await
         }
     }
 
@@ -131,7 +131,7 @@ impl<G: Gate> Following<'_, G> {
     async fn finish(
         &self,
         job: &mut Job,
-        tale: &mut Tale,
+        log: &mut RunLog,
         ground: &Ground<'_>,
         decided: &Decided,
         (ported, checked): (&Ported, &Checked),
@@ -153,16 +153,16 @@ impl<G: Gate> Following<'_, G> {
         if let Some(draft) = &saved.draft {
             self.drafts().close(draft, &format!("Finished in {}", shown.url)).await?;
         }
-        tale.pull = Some(shown);
+        log.pull = Some(shown);
         job.progress = None;
-        Ok(Ended::of(Outcome::Bumped, why, Asks::Nothing))
+        Ok(Ended::of(Outcome::Bumped, why, QuestionUpdate::Nothing))
     }
 
     /// The draft.
     async fn save(
         &self,
         job: &mut Job,
-        tale: &mut Tale,
+        log: &mut RunLog,
         ground: &Ground<'_>,
         decided: &Decided,
         (ported, checked): (&Ported, &Checked),
@@ -183,10 +183,10 @@ impl<G: Gate> Following<'_, G> {
         let shown = drafts.show(saved.draft.as_ref(), base, &version, (&title, &body)).await?;
         let questions = &ported.work.questions;
         let asks = if questions.is_empty() {
-            Asks::Same
+            QuestionUpdate::Same
         } else {
             let (title, text) = words::undecided(about, &shown.url, questions);
-            Asks::This(Wanted { version: version.clone(), title, text })
+            QuestionUpdate::This(Wanted { version: version.clone(), title, text })
         };
         let known = job.progress.as_ref().filter(|port| port.version == version);
         let now = Progress {
@@ -207,9 +207,9 @@ impl<G: Gate> Following<'_, G> {
             )
         } else {
             let why = format!("the port is no further than before: {what}; {} holds it", shown.url);
-            Ended::of(Outcome::Failed, why, Asks::Same)
+            Ended::of(Outcome::Failed, why, QuestionUpdate::Same)
         };
-        tale.pull = Some(shown);
+        log.pull = Some(shown);
         job.progress = Some(now);
         Ok(ended)
     }

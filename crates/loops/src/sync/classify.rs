@@ -28,9 +28,9 @@ use truing_reader::redact::redact;
 use super::material::{cut, files_of, patches};
 use super::port::Porter;
 use super::run::{Following, RunError};
-use super::tale::{Asks, Ended, Tale};
+use super::run_log::{Ended, QuestionUpdate, RunLog};
 use super::{Decided, SyncError, change, counterparts};
-use crate::agent::{Errand, Halted, Spent, Told, WatchedTools, hash_of, unheld};
+use crate::agent::{Halted, ModelTask, Spent, Told, WatchedTools, hash_of, unheld};
 
 /// What the model is called in traces.
 const RUN: &str = "sync";
@@ -80,7 +80,7 @@ impl<G: Gate> Following<'_, G> {
     /// how a rehearsal ends here, for which no model is paid.
     pub(super) async fn classify(
         &self,
-        (job, tale): (&mut Job, &mut Tale),
+        (job, log): (&mut Job, &mut RunLog),
         beside: Beside<'_>,
         decided: &mut Decided,
     ) -> Result<Option<Ended>, RunError> {
@@ -113,7 +113,7 @@ impl<G: Gate> Following<'_, G> {
                 let mut spent = Spent::default();
                 let said = Box::pin(self.look(porter, &functions, &material, &mut spent)).await;
                 let was_paid = spent.turns > 0;
-                tale.spent(spent);
+                log.spent(spent);
                 let said = said?;
                 // What nobody was paid for can be asked again.
                 if was_paid {
@@ -226,8 +226,8 @@ impl<G: Gate> Following<'_, G> {
             };
             whole.and_then(|()| there()).err()
         };
-        let errand = Errand { purse, name: (RUN, AGENT), told: &material.told, limits };
-        let ran = agent.sent(errand, &tools, spent, wrong).await.map_err(|Halted| RunError::Halted)?;
+        let task = ModelTask { purse, name: (RUN, AGENT), told: &material.told, limits };
+        let ran = agent.sent(task, &tools, spent, wrong).await.map_err(|Halted| RunError::Halted)?;
         let wrong = wrong(&ran.items).map(|why| format!("what it reported does not hold: {why}"));
         Ok(match unheld(&ran.end, wrong) {
             None => Classification { functions: kept(ran.items), in_vain: None },
@@ -246,7 +246,7 @@ fn rehearsed(functions: &[Function]) -> Ended {
     let why = format!(
         "a model would be asked whether these functions have to be ported: {names}; nobody has asked it"
     );
-    Ended::of(Outcome::Rehearsed, why, Asks::Same)
+    Ended::of(Outcome::Rehearsed, why, QuestionUpdate::Same)
 }
 
 /// The files in a folder of their own. Paths come from the project and from archives: none leads out of it.

@@ -31,7 +31,7 @@ use truing_upstream::archives::Archives;
 use truing_upstream::index::Index;
 
 use super::{Decided, SyncError};
-use crate::agent::{Agent, Bounded, Errand, Halted, Spent, WatchedTools, words};
+use crate::agent::{Agent, Bounded, Halted, ModelTask, Spent, WatchedTools, words};
 use crate::files::{Change, NotTaken, put};
 use crate::reader::ChildReader;
 
@@ -197,9 +197,9 @@ impl Port<'_> {
         let tools = WatchedTools(Bounded { tools: fixer, admits, what: "port" });
         let most = MicroUsd(most.0.saturating_sub(self.before.0));
         let limits = Limits { turns: self.job.turns, time: self.job.wall, money: Some(most), ..agent.limits };
-        let errand = Errand { purse, name: (RUN, AGENT), told: &told, limits };
+        let task = ModelTask { purse, name: (RUN, AGENT), told: &told, limits };
         let ran =
-            agent.sent(errand, &tools, spent, |_: &Work| None).await.map_err(|Halted| PortError::Halted)?;
+            agent.sent(task, &tools, spent, |_: &Work| None).await.map_err(|Halted| PortError::Halted)?;
         if ran.turns == 0 && matches!(ran.end, End::Refused(Refused::Budget { .. })) {
             return Err(PortError::Money(words(&ran.end)));
         }

@@ -29,7 +29,7 @@ pub(super) struct Pulls<'a> {
 
 /// What stands at the forge.
 #[derive(Debug)]
-pub(super) struct Stands {
+pub(super) struct BranchState {
     /// The newest final pull request of ours, open or not.
     pub(super) last: Option<BranchPull>,
     /// An open one from our branch that is not ours: somebody uses its name.
@@ -53,7 +53,7 @@ impl Pulls<'_> {
     }
 
     /// Looks what stands. `reaches`: is this version the release to follow, or one after it?
-    pub(super) async fn look(&self, reaches: impl Fn(&str) -> bool) -> Result<Stands, ForgeError> {
+    pub(super) async fn look(&self, reaches: impl Fn(&str) -> bool) -> Result<BranchState, ForgeError> {
         let prefix = self.topic("");
         let all = self.hub.pulls_from(&self.job.branch).await?;
         let is_ours = |pull: &&BranchPull| {
@@ -75,13 +75,13 @@ impl Pulls<'_> {
                 .filter(|remark| remark.topic.as_ref() == Some(&blocked))
                 .collect();
         }
-        Ok(Stands { last, foreign, covers, active: somebody, said })
+        Ok(BranchState { last, foreign, covers, active: somebody, said })
     }
 
     /// Opens or rewrites the final pull request, whose branch is pushed.
     pub(super) async fn show(
         &self,
-        stands: &Stands,
+        stands: &BranchState,
         base: &str,
         verdict: Verdict,
         text: &str,
@@ -129,7 +129,7 @@ impl Pulls<'_> {
     }
 
     /// Deletes what we said there of releases that wait.
-    async fn unsay(&self, stands: &Stands, pull: &BranchPull) -> Result<(), RunError> {
+    async fn unsay(&self, stands: &BranchState, pull: &BranchPull) -> Result<(), RunError> {
         for remark in &stands.said {
             let (number, comment) = (pull.number, remark.id.clone());
             self.writes.perform(&Effect::DeleteComment { number, comment }).await?;
@@ -138,7 +138,11 @@ impl Pulls<'_> {
     }
 
     /// Says on the pull request that a release waits for it: once, and as the last word.
-    pub(super) async fn say_blocked(&self, stands: &Stands, pull: &BranchPull) -> Result<Pull, RunError> {
+    pub(super) async fn say_blocked(
+        &self,
+        stands: &BranchState,
+        pull: &BranchPull,
+    ) -> Result<Pull, RunError> {
         let why = stands.active.as_ref().map(Active::words).unwrap_or_default();
         let text = words::blocked(self.about, &why);
         let shown = Pull { kind: PullKind::Final, url: pull.url.clone() };
@@ -187,7 +191,7 @@ fn has_it(pull: &BranchPull) -> bool {
     }
 }
 
-impl Stands {
+impl BranchState {
     /// What to do, for a decision to relax or to bump. `same`: is the branch where it would be put?
     pub(super) fn course(&self, verdict: Verdict, wip: bool, same: bool) -> Course {
         let standing = Standing {

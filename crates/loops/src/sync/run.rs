@@ -27,14 +27,14 @@ use super::change::{self, ChangeError};
 use super::classify::Beside;
 use super::drafts::{Draft, Saved};
 use super::port::{PortError, Porter};
-use super::pulls::{self, Pulls, Stands};
+use super::pulls::{self, BranchState, Pulls};
 use super::question::{Questions, Wanted};
 use super::recipe::RecipeError;
-use super::tale::{Asks, Ended, Tale};
+use super::run_log::{Ended, QuestionUpdate, RunLog};
 use super::tracking::{self, Tracking};
 use super::verify::{CheckError, Checks};
 use super::words::{self, About};
-use super::{Decided, PinnedError, Question, Seen, SyncError, decided_of, pinned_by, untold};
+use super::{Decided, PinnedError, Question, Seen, SyncError, decided_of, pinned_by, unreported};
 use crate::agent::Spent;
 use crate::reader::ChildReader;
 use crate::versions;
@@ -177,27 +177,31 @@ impl<G: Gate> Following<'_, G> {
         let (from, to, update, pull) = (None, None, None, None);
         let evidence = Evidence::default();
         let spent = Spent::default();
-        let mut tale = Tale { began, at: None, steps: vec![], from, to, update, evidence, pull, spent };
-        let ended = Box::pin(self.steps(&mut job, &mut tale)).await;
+        let mut log = RunLog { began, at: None, steps: vec![], from, to, update, evidence, pull, spent };
+        let ended = Box::pin(self.steps(&mut job, &mut log)).await;
         let mut again = ended.as_ref().err().and_then(RunError::settles);
         let ended = match ended.map_err(|error| error.of_store(self.run)) {
             Ok(ended) => ended,
             Err(Ok(error)) => return Err(error),
             Err(Err(error)) if error.is_halt() || again.is_some() => {
-                Ended::of(Outcome::Held, error.to_string(), Asks::Same)
+                Ended::of(Outcome::Held, error.to_string(), QuestionUpdate::Same)
             }
             // It would not have been let through.
             Err(Err(error)) if !self.dry_run && job.breaker.open().is_some() && !job.breaker.is_running() => {
-                Ended::of(Outcome::Breaker, format!("the circuit breaker is open; {error}"), Asks::Same)
+                Ended::of(
+                    Outcome::Breaker,
+                    format!("the circuit breaker is open; {error}"),
+                    QuestionUpdate::Same,
+                )
             }
-            Err(Err(error)) => Ended::of(Outcome::Failed, error.to_string(), Asks::Same),
+            Err(Err(error)) => Ended::of(Outcome::Failed, error.to_string(), QuestionUpdate::Same),
         };
-        let reached = tale.reached();
+        let reached = log.reached();
         let now = self.effects.clock.now();
         job.breaker.ended(ended.to_breaker(), self.job.breaker, now);
         let asked =
-            if self.dry_run { Ok(None) } else { Box::pin(self.ask(&mut job, &mut tale, &ended)).await };
-        tale.end();
+            if self.dry_run { Ok(None) } else { Box::pin(self.ask(&mut job, &mut log, &ended)).await };
+        log.end();
         again = again.max(asked.as_ref().err().and_then(RunError::settles));
         let mut outcome = ended.outcome;
         let (question, why) = match asked.map_err(|error| error.of_store(self.run)) {
@@ -212,27 +216,27 @@ impl<G: Gate> Following<'_, G> {
             }
         };
         // What is asked after a failure is no step of what was to be done.
-        let highest_step = if ended.outcome == Outcome::Asked { tale.reached() } else { reached };
-        let carried = untold::carried(self.effects.log, &mut job, &self.run.id).await?;
+        let highest_step = if ended.outcome == Outcome::Asked { log.reached() } else { reached };
+        let carried = unreported::carried(self.effects.log, &mut job, &self.run.id).await?;
         let mut record = Record {
             run: self.run.id.clone(),
             job: self.name.to_owned(),
             result: outcome,
             exit_reason: why,
-            update_type: tale.update,
+            update_type: log.update,
             package: self.job.package.clone(),
-            from: tale.from,
-            to: tale.to,
+            from: log.from,
+            to: log.to,
             highest_step,
-            steps: tale.steps,
+            steps: log.steps,
             carried_micro_usd: carried,
-            pull: tale.pull,
+            pull: log.pull,
             question,
-            model: tale.spent.model,
-            prompt_hash: tale.spent.prompt_hash,
-            evidence: tale.evidence,
+            model: log.spent.model,
+            prompt_hash: log.spent.prompt_hash,
+            evidence: log.evidence,
             versions: versions(),
-            started: tale.began,
+            started: log.began,
             ended: self.effects.clock.now(),
         };
         if let Err(error) = Box::pin(self.track(&mut job, &record)).await {
@@ -270,8 +274,8 @@ impl<G: Gate> Following<'_, G> {
     }
 
     /// The steps, up to the one that ends the run.
-    async fn steps(&self, job: &mut Job, tale: &mut Tale) -> Result<Ended, RunError> {
-        tale.begin(Step::Detect);
+    async fn steps(&self, job: &mut Job, log: &mut RunLog) -> Result<Ended, RunError> {
+        log.begin(Step::Detect);
         self.go_on().await?;
         let repository = self.hub.repository().await?;
         if repository.writable.archived {
@@ -291,7 +295,7 @@ impl<G: Gate> Following<'_, G> {
         };
         change::plain(project, &self.job.constraint_file)?;
         let pins = pinned_by(self.job, project, self.reader).await?;
-        let now = Timestamp::from_millisecond(tale.began.0).unwrap_or_default();
+        let now = Timestamp::from_millisecond(log.began.0).unwrap_or_default();
         let question =
             |to| Question { job: self.job, project, manifest: &pins.manifest, from: None, to, now };
         // What people have ruled decides also whether there may be a port in progress.
@@ -309,26 +313,26 @@ impl<G: Gate> Following<'_, G> {
         }
         let seen = seen?;
         let (from, to) = (seen.from.to_string(), seen.to.to_string());
-        (tale.from, tale.to) = (Some(from), Some(to.clone()));
+        (log.from, log.to) = (Some(from), Some(to.clone()));
         if seen.is_in_range() {
-            tale.update = Some(Verdict::Skip);
+            log.update = Some(Verdict::Skip);
             let why = format!("{} {to} is in the range already", self.job.package);
-            return Ok(Ended::of(Outcome::UpToDate, why, Asks::Nothing));
+            return Ok(Ended::of(Outcome::UpToDate, why, QuestionUpdate::Nothing));
         }
 
         let target = Target { version: to.clone(), manifest: change::digest(&manifest) };
         if !self.dry_run {
             let now = self.effects.clock.now();
-            untold::begun(job, &self.run.id);
+            unreported::begun(job, &self.run.id);
             let admission = job.breaker.admit(&target, answers.newest.as_ref(), self.job.breaker, now);
             // Before anything is tried: whoever dies from here on has failed.
             self.effects.log.keep_job(self.run, job).await?;
             if let Admission::Skip(_) = admission {
-                return Ok(Ended::of(Outcome::Breaker, "the circuit breaker is open", Asks::Same));
+                return Ok(Ended::of(Outcome::Breaker, "the circuit breaker is open", QuestionUpdate::Same));
             }
         }
 
-        tale.begin(Step::Decide);
+        log.begin(Step::Decide);
         let tools = (self.index, self.archives, self.reader);
         let mut decided = Box::pin(decided_of(question(None), seen, tools)).await?;
         decided.decision.unguarded.extend(pins.untold.iter().cloned());
@@ -346,24 +350,26 @@ impl<G: Gate> Following<'_, G> {
         let may_port = self.job.writes_code || rules.is_some_and(|ruling| ruling.verdict == Verdict::Bump);
         if unanswered {
             let about = Beside { project, manifest: &pins.manifest, heard: answers.newest.as_ref() };
-            let rehearsed = Box::pin(self.classify((job, tale), about, &mut decided)).await?;
+            let rehearsed = Box::pin(self.classify((job, log), about, &mut decided)).await?;
             if let Some(ended) = rehearsed {
-                (tale.update, tale.evidence) = (Some(Verdict::Ask), Tale::evidence(&decided));
+                (log.update, log.evidence) = (Some(Verdict::Ask), RunLog::evidence(&decided));
                 return Ok(ended);
             }
         }
-        tale.update = Some(decided.decision.verdict);
-        tale.evidence = Tale::evidence(&decided);
+        log.update = Some(decided.decision.verdict);
+        log.evidence = RunLog::evidence(&decided);
         let needs_port = matches!(decided.decision.verdict, Verdict::Bump | Verdict::Ask);
         if let Some(draft) = saved.draft.take_if(|_| !needs_port) {
             self.drop_draft(&draft, "No port is needed any more").await?;
         }
         match decided.decision.verdict {
-            Verdict::Skip => Ok(Ended::of(Outcome::LeftOut, decided.decision.reason.clone(), Asks::Nothing)),
+            Verdict::Skip => {
+                Ok(Ended::of(Outcome::LeftOut, decided.decision.reason.clone(), QuestionUpdate::Nothing))
+            }
             Verdict::Ask => Ok(self.asking(&to, &decided)),
             Verdict::Relax | Verdict::Bump => {
                 let at = (project, repository.default_branch.as_str());
-                Box::pin(self.publish((job, tale), (&mirror, &tip), at, may_port.then_some(&saved), &decided))
+                Box::pin(self.publish((job, log), (&mirror, &tip), at, may_port.then_some(&saved), &decided))
                     .await
             }
         }
@@ -392,19 +398,19 @@ impl<G: Gate> Following<'_, G> {
     pub(super) fn asking(&self, version: &str, decided: &Decided) -> Ended {
         let (title, text) = words::question(self.about(version), decided);
         let wanted = Wanted { version: version.to_owned(), title, text };
-        Ended::of(Outcome::Asked, decided.decision.reason.clone(), Asks::This(wanted))
+        Ended::of(Outcome::Asked, decided.decision.reason.clone(), QuestionUpdate::This(wanted))
     }
 
     /// Makes the change and brings it to the forge.
     async fn publish(
         &self,
-        (job, tale): (&mut Job, &mut Tale),
+        (job, log): (&mut Job, &mut RunLog),
         (mirror, tip): (&Mirror, &Sha),
         (project, base): (&Path, &str),
         saved: Option<&Saved>,
         decided: &Decided,
     ) -> Result<Ended, RunError> {
-        tale.begin(Step::Look);
+        log.begin(Step::Look);
         let version = decided.to.to_string();
         let pulls = self.pulls(&version, project);
         let reaches =
@@ -429,24 +435,24 @@ impl<G: Gate> Following<'_, G> {
                 return Ok(Ended::of(
                     Outcome::Covered,
                     format!("{page} has it, and is merged"),
-                    Asks::Nothing,
+                    QuestionUpdate::Nothing,
                 ));
             }
             (Course::Stands, pull) => {
                 if let (Some(pull), false) = (pull, self.dry_run) {
                     pulls.label(pull).await?;
                 }
-                return Ok(Ended::of(Outcome::Covered, format!("{page} has it"), Asks::Nothing));
+                return Ok(Ended::of(Outcome::Covered, format!("{page} has it"), QuestionUpdate::Nothing));
             }
             (Course::Blocked, Some(pull)) => {
                 if !self.dry_run {
-                    tale.pull = Some(pulls.say_blocked(&stands, pull).await?);
+                    log.pull = Some(pulls.say_blocked(&stands, pull).await?);
                 }
                 let why = format!(
                     "{page} is somebody's: {}",
                     stands.active.as_ref().map(|active| active.words()).unwrap_or_default()
                 );
-                return Ok(Ended::of(Outcome::Blocked, why, Asks::Same));
+                return Ok(Ended::of(Outcome::Blocked, why, QuestionUpdate::Same));
             }
             (Course::Continue | Course::Begin | Course::Redo | Course::InPlace | Course::Blocked, _) => {}
         }
@@ -454,10 +460,10 @@ impl<G: Gate> Following<'_, G> {
             // Without a person's ruling, or a job that may, nobody ports code.
             let Some(saved) = saved else { return Ok(self.asking(&version, decided)) };
             let ground = Ground { mirror, tip, base, stands: &stands, saved, pulls: &pulls };
-            return Box::pin(self.bump(job, tale, ground, decided)).await;
+            return Box::pin(self.bump(job, log, ground, decided)).await;
         }
 
-        tale.begin(Step::Change);
+        log.begin(Step::Change);
         let (parent, own);
         let (at, on) = match (course, stands.head()) {
             (Course::InPlace, Some(head)) => {
@@ -476,11 +482,11 @@ impl<G: Gate> Following<'_, G> {
             let diff = staged.diff().await?;
             let why =
                 format!("this would be pushed to {}:\n{}", self.job.branch, String::from_utf8_lossy(&diff));
-            return Ok(Ended::of(Outcome::Rehearsed, why, Asks::Same));
+            return Ok(Ended::of(Outcome::Rehearsed, why, QuestionUpdate::Same));
         }
 
         if self.verifier.is_some() {
-            tale.begin(Step::Verify);
+            log.begin(Step::Verify);
             self.go_on().await?;
         }
         let checked = Box::pin(self.checks(mirror).of(on, &[&made], "relax")).await?;
@@ -489,14 +495,14 @@ impl<G: Gate> Following<'_, G> {
             .as_ref()
             .is_some_and(|ruling| ruling.version == version && ruling.verdict == Verdict::Relax);
         if !checked.failing.is_empty() && !is_ruled {
-            tale.update = Some(Verdict::Ask);
+            log.update = Some(Verdict::Ask);
             let failing = checked.failing.join("; ");
             let why = format!("with the wider range checks fail that did not before: {failing}");
             let (title, text) = words::failing(self.about(&version), decided, &checked);
-            return Ok(Ended::of(Outcome::Asked, why, Asks::This(Wanted { version, title, text })));
+            return Ok(Ended::of(Outcome::Asked, why, QuestionUpdate::This(Wanted { version, title, text })));
         }
 
-        tale.begin(Step::Publish);
+        log.begin(Step::Publish);
         if !staged.paths.is_empty() {
             self.go_on().await?;
             let expected = match stands.head() {
@@ -512,12 +518,12 @@ impl<G: Gate> Following<'_, G> {
         let body = words::relaxed(self.about(&version), decided, &files, &checked);
         let shown = pulls.show(&stands, base, verdict, &body).await?;
         let why = format!("{} {version} is admitted by {}", self.job.package, shown.url);
-        tale.pull = Some(shown);
-        Ok(Ended::of(Outcome::Relaxed, why, Asks::Nothing))
+        log.pull = Some(shown);
+        Ok(Ended::of(Outcome::Relaxed, why, QuestionUpdate::Nothing))
     }
 
     /// Is the branch of the open pull request on the newest commit of the default one?
-    async fn is_on(&self, mirror: &Mirror, tip: &Sha, stands: &Stands) -> Result<bool, RunError> {
+    async fn is_on(&self, mirror: &Mirror, tip: &Sha, stands: &BranchState) -> Result<bool, RunError> {
         let Some(head) = stands.head() else { return Ok(false) };
         mirror.fetch(std::slice::from_ref(head)).await?;
         Ok(mirror.merge_base(tip, head).await?.as_ref() == Some(tip))
@@ -536,8 +542,8 @@ impl<G: Gate> Following<'_, G> {
     }
 
     /// Lets the right question be open, and one only. Its page.
-    async fn ask(&self, job: &mut Job, tale: &mut Tale, ended: &Ended) -> Result<Option<String>, RunError> {
-        let version = tale.to.clone().unwrap_or_default();
+    async fn ask(&self, job: &mut Job, log: &mut RunLog, ended: &Ended) -> Result<Option<String>, RunError> {
+        let version = log.to.clone().unwrap_or_default();
         let open = job.breaker.open().is_some().then(|| {
             let version = job.breaker.target().map_or(version.as_str(), |target| target.version.as_str());
             let (title, text) = words::open(self.about(version), &job.breaker);
@@ -545,19 +551,19 @@ impl<G: Gate> Following<'_, G> {
         });
         match (open, &ended.asks) {
             (Some(wanted), _) => {
-                tale.begin(Step::Ask);
+                log.begin(Step::Ask);
                 self.asked(job, &wanted).await
             }
-            (None, Asks::This(wanted)) => {
-                tale.begin(Step::Ask);
+            (None, QuestionUpdate::This(wanted)) => {
+                log.begin(Step::Ask);
                 self.asked(job, wanted).await
             }
-            (None, Asks::Same) => Ok(job
+            (None, QuestionUpdate::Same) => Ok(job
                 .question
                 .as_ref()
                 .filter(|question| !question.closed)
                 .and_then(|question| question.url.clone())),
-            (None, Asks::Nothing) => {
+            (None, QuestionUpdate::Nothing) => {
                 self.questions().close(job, &ended.why).await?;
                 Ok(None)
             }

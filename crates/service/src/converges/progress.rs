@@ -7,7 +7,7 @@ use truing_core::markdown;
 use truing_core::money::MicroUsd;
 use truing_core::port::{Clock, Event, Records, StoreError};
 use truing_git::{GitError, Mirror};
-use truing_loops::converge::{Told, words};
+use truing_loops::converge::{Observer, words};
 use truing_loops::machine::SystemClock;
 
 /// The end of a run.
@@ -59,7 +59,7 @@ pub(super) struct Timeline<'a, S, F> {
     pub(super) say: &'a F,
 }
 
-impl<S: Records, F: Fn(Said<'_>) + Sync> Told for Timeline<'_, S, F> {
+impl<S: Records, F: Fn(Said<'_>) + Sync> Observer for Timeline<'_, S, F> {
     fn begins(&self, record: &Record, act: &Act) {
         if let Some(line) = words::beginning(record, act) {
             (self.say)(Said::Step(&line));

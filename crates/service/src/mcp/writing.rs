@@ -30,7 +30,7 @@ pub(super) const MAX_BODY: usize = 10_000;
 const MAX_KEY: usize = 100;
 
 /// One comment that is to be there.
-struct Wish {
+struct PendingComment {
     pull: (PrId, String),
     topic: Topic,
     body: String,
@@ -86,7 +86,7 @@ impl ForgeTools {
             None => topic("comment", &["text", &body]),
         };
         let pull = self.pull(&Wanted { repository, number }).await?;
-        self.put(Wish { pull, topic, body, lines: None }).await
+        self.put(PendingComment { pull, topic, body, lines: None }).await
     }
 
     pub(super) async fn upsert_inline_comment(&self, given: Value) -> Result<Value, Why> {
@@ -105,11 +105,11 @@ impl ForgeTools {
         let Place { path, side, start_line, end_line } = &place;
         let (path, side) = (path.to_string(), format!("{side:?}"));
         let topic = topic("line", &[&path, &side, &start_line.to_string(), &end_line.to_string(), key]);
-        self.put(Wish { pull, topic, body, lines: Some((head, place)) }).await
+        self.put(PendingComment { pull, topic, body, lines: Some((head, place)) }).await
     }
 
     /// Lets a comment be there, once.
-    async fn put(&self, wish: Wish) -> Result<Value, Why> {
+    async fn put(&self, wish: PendingComment) -> Result<Value, Why> {
         let talk = self.talk(&wish.pull);
         let most = talk.longest_body();
         let long = wish.body.encode_utf16().count();

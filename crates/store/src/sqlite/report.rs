@@ -1,6 +1,6 @@
 //! The outcome records that `truing report` shows: totals by day, kind and reason, and the last ones as they are.
 
-use truing_core::follow::job::Untold;
+use truing_core::follow::job::UnreportedCost;
 use truing_core::id::{Millis, RunId, Token};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::OutcomeRecord;
@@ -146,14 +146,14 @@ impl Sqlite {
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
-    pub async fn cost_untold(&self, runs: &[Untold]) -> Result<MicroUsd, StoreError> {
+    pub async fn cost_untold(&self, runs: &[UnreportedCost]) -> Result<MicroUsd, StoreError> {
         let (runs, now) = (runs.to_vec(), self.0.clock.now());
         self.read(move |connection| {
             let sql = "SELECT coalesce(sum(coalesce(cost, amount)), 0) FROM reservation
                        WHERE run = ?1 AND (cost IS NOT NULL OR expires <= ?2)";
             let mut select = connection.prepare_cached(sql)?;
             let mut untold = 0_u64;
-            for Untold { run, told } in &runs {
+            for UnreportedCost { run, told } in &runs {
                 let spent: u64 = select.query_row((run.as_str(), now.0), |row| row.get(0))?;
                 untold = untold.saturating_add(spent.saturating_sub(told.0));
             }

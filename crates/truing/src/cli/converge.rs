@@ -97,7 +97,7 @@ impl Way {
 }
 
 pub(in crate::cli) use local::{SHALLOW, not_written};
-pub(in crate::cli) use targets::{Site, site};
+pub(in crate::cli) use targets::{Workspace, workspace};
 
 pub use audit::Args as AuditArgs;
 pub(crate) use audit::run as run_audit;
@@ -116,8 +116,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
 #[cfg(feature = "demo")]
 pub(crate) async fn ended(target: &str, context: &Context) -> Result<(Record, String), CliError> {
     let args = Args { targets: vec![target.to_owned()], ..Args::default() };
-    let site = targets::site(target, &wiring::git(&context.environment).await?, context).await?;
-    let (record, mirror) = turn::Turn::alone(context).run(&args, &site).await?;
+    let workspace = targets::workspace(target, &wiring::git(&context.environment).await?, context).await?;
+    let (record, mirror) = turn::Turn::alone(context).run(&args, &workspace).await?;
     let text = outcome::text(&record, &mirror, &outcome::Merge::FastForward).await?;
     Ok((record, text))
 }

@@ -21,7 +21,7 @@ use truing_loops::machine::UniqueIds;
 use truing_loops::verify::{State, laid_out, laid_out_of};
 
 use super::columns::folded;
-use super::converge::{NO_TARGET, SHALLOW, Site, UNCOMMITTED, not_disabled, not_written, site};
+use super::converge::{NO_TARGET, SHALLOW, UNCOMMITTED, Workspace, not_disabled, not_written, workspace};
 use super::error::{CliError, Exit};
 use super::review::{Target, own_file};
 use super::{Context, runtime};
@@ -137,9 +137,9 @@ async fn look(target: Option<&str>, context: &Context, found: &mut Found) -> Res
     found.good("git", "it is there and new enough");
     let folder = match target {
         None => context.environment.directory().to_owned(),
-        Some(target) => match site(target, &git, context).await? {
-            Site::Folder(folder) => folder,
-            Site::Pull(pull) => return pull_request(&pull, &git, context, found).await,
+        Some(target) => match workspace(target, &git, context).await? {
+            Workspace::Folder(folder) => folder,
+            Workspace::Pull(pull) => return pull_request(&pull, &git, context, found).await,
         },
     };
     let repository = match git.open(&folder).await {

@@ -331,7 +331,7 @@ impl Command {
             },
             scope: &wiring::scope(&config.rules)?,
             reader: &reader,
-            model: asked.agent.as_ref().map(wiring::agent::hired),
+            model: asked.agent.as_ref().map(wiring::agent::model_use),
             attempts: &self.attempts,
             records: self.records(&config),
             clock: &SystemClock,

@@ -16,7 +16,7 @@ use truing_config::{Config, Runtime, SkillsDir, layer};
 use truing_core::converge::Code;
 use truing_core::secret::Secret;
 use truing_git::programs::NOT_FOUND;
-use truing_loops::agent::{Agent, Hired, Shelf, SwitchGate};
+use truing_loops::agent::{Agent, ContextSources, ModelUse, SwitchGate};
 use truing_loops::budget::{Budgets, Priced};
 use truing_loops::machine::SystemClock;
 use truing_loops::sync::port::Porter;
@@ -191,7 +191,7 @@ fn agent(
         model: config.model.name.clone(),
         budgets: Budgets::new(config).map_err(bad_pattern)?,
         prompts: prompts(&config.prompts)?,
-        shelf: shelf(&config.review.skills_dir)?.with_specialists(config.review.specialists),
+        sources: sources(&config.review.skills_dir)?.with_specialists(config.review.specialists),
         limits: Limits { turns: config.review.max_turns, ..Limits::default() },
         reader: child_reader(&config.rules, &config.sandbox)?,
         servers: Vec::new(),
@@ -201,11 +201,11 @@ fn agent(
 }
 
 /// The operator's skills.
-fn shelf(folder: &SkillsDir) -> Result<Shelf, CliError> {
+fn sources(folder: &SkillsDir) -> Result<ContextSources, CliError> {
     let SkillsDir { path, is_named } = folder;
-    match Shelf::new(path) {
-        Ok(shelf) => Ok(shelf),
-        Err(error) if error.kind() == ErrorKind::NotFound && !is_named => Ok(Shelf::default()),
+    match ContextSources::new(path) {
+        Ok(sources) => Ok(sources),
+        Err(error) if error.kind() == ErrorKind::NotFound && !is_named => Ok(ContextSources::default()),
         Err(error) => Err(CliError::usage(
             "skills_folder",
             format!("review.skills_dir: {} cannot be read: {error}", path.display()),
@@ -359,8 +359,8 @@ pub fn served(config: &Config, environment: &Environment) -> Result<Option<Agent
 }
 
 /// A model for a review that no slot belongs to.
-pub fn hired(agent: &Agent) -> Hired<'_> {
-    Hired { agent, gate: SwitchGate(agent.ledger.clone()) }
+pub fn model_use(agent: &Agent) -> ModelUse<'_> {
+    ModelUse { agent, gate: SwitchGate(agent.ledger.clone()) }
 }
 
 /// The model that ports code for a job, and the project's checks. A job that writes no code by itself may do without: then

@@ -7,7 +7,7 @@ use truing_config::environment::Environment;
 use truing_config::{Config, Runtime};
 use truing_core::converge::Code;
 use truing_loops::checkout::Rules;
-use truing_loops::converge::{Crew, Looks};
+use truing_loops::converge::{Agents, Looks};
 use truing_service::converges::{Converging, Unusable};
 use truing_store::Sqlite;
 
@@ -19,14 +19,14 @@ use crate::cli::error::{CliError, Exit};
 ///
 /// # Errors
 /// The refusal R3, and exit 3 where a fixer cannot be kept in.
-pub fn crew(config: &Config, environment: &Environment, store: &Sqlite) -> Result<Crew, CliError> {
+pub fn agents(config: &Config, environment: &Environment, store: &Sqlite) -> Result<Agents, CliError> {
     let auditor = agent::native(config, environment, store.clone(), Role::Auditor)?;
     let fixer = fixer(config)
         .map(|config| agent::native(&config, environment, store.clone(), Role::Fixer))
         .transpose()?;
     let sandbox = truing_loops::machine::sandbox_level();
     kept_in(sandbox)?;
-    Ok(Crew { auditor, fixer, sandbox })
+    Ok(Agents { auditor, fixer, sandbox })
 }
 
 /// What a head is looked at with besides models. `config`: with what the repository's own file adds.
@@ -97,13 +97,13 @@ pub fn converging(config: Config, environment: &Environment, store: &Sqlite) -> 
     if Bugteam::of(environment)?.is_disabled {
         return Err(disabled());
     }
-    let crew = crew(&config, environment, store)?;
+    let agents = agents(&config, environment, store)?;
     // What is wrong with the operator's own is told before anything begins.
     looks(&config, environment)?;
     let rules = Rules::new(config).map_err(super::bad_pattern)?;
     let environment = environment.clone();
     let looks = move |config: &Config| looks(config, &environment).map_err(unusable);
-    Ok(Converging { crew, rules, looks: Box::new(looks) })
+    Ok(Converging { agents, rules, looks: Box::new(looks) })
 }
 
 fn unusable(error: CliError) -> Unusable {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use truing_agent::sandbox::SandboxError;
 use truing_agent::verify::{
-    Cache, Index, Kept, Plan, Registries, Registry, RegistryError, Verifier, VerifyError,
+    Cache, Index, Plan, Registries, Registry, RegistryError, Retention, Verifier, VerifyError,
 };
 use truing_config::Config;
 use truing_config::environment::Environment;
@@ -45,7 +45,7 @@ fn runner(
         CliError::usage("no_cache", "there is no folder to keep set-ups in")
             .hint("set HOME or XDG_CACHE_HOME")
     })?;
-    let kept = Kept { bytes: config.cache_bytes, age: config.cache_age };
+    let kept = Retention { bytes: config.cache_bytes, age: config.cache_age };
     let plan = Plan {
         setup: config.setup.clone(),
         check: config.check.clone(),

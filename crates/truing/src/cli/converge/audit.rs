@@ -15,7 +15,7 @@ use truing_loops::converge::words::origin;
 
 use super::local::Ready;
 use super::outcome::{self, MODEL_HINT, finding_of};
-use super::targets::{self, Site};
+use super::targets::{self, Workspace};
 use super::turn::Turn;
 use super::{Args as ConvergeArgs, Way, exit, pull, refused, severity};
 use crate::cli::columns::folded;
@@ -74,25 +74,25 @@ impl Args {
             if *told.borrow() {
                 return Err(outcome::interrupted());
             }
-            let record = Box::pin(audited(&asked.site?, &turn)).await?;
+            let record = Box::pin(audited(&asked.workspace?, &turn)).await?;
             worst = worst.max(print(&record, self.min_severity, context)?);
         }
         Ok(worst)
     }
 }
 
-async fn audited(site: &Site, turn: &Turn<'_>) -> Result<Record, CliError> {
+async fn audited(workspace: &Workspace, turn: &Turn<'_>) -> Result<Record, CliError> {
     let context = turn.context;
     let way = Way { max_audits: Some(1), ..Way::default() };
     let once = ConvergeArgs { way, is_audit: true, ..ConvergeArgs::default() };
-    match site {
-        Site::Pull(target) => {
+    match workspace {
+        Workspace::Pull(target) => {
             let progress = context.output.progress("auditing", None);
             let record = pull::audited(&once, turn, target).await;
             drop(progress);
             record
         }
-        Site::Folder(folder) => {
+        Workspace::Folder(folder) => {
             let mut ready = Ready::new(&once, turn, folder).await?;
             let progress = context.output.progress("auditing", None);
             let record = ready.audited(turn).await;

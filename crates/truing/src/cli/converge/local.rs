@@ -12,7 +12,7 @@ use truing_git::{Git, GitError, Mirror, Remote, Repository};
 use truing_loops::budget::name_of_remote;
 use truing_loops::converge::local::{Local, RUNS, audit_key, branch, checked_out, key};
 use truing_loops::converge::lock::{RunLock, RunLockError};
-use truing_loops::converge::{Crew, Lap, Left, Looks, Stint, Told, words};
+use truing_loops::converge::{Agents, Looks, Observer, Progress, RunMode, Runner, words};
 use truing_loops::machine::{SystemClock, UniqueIds};
 use truing_loops::versions;
 use truing_store::Sqlite;
@@ -41,7 +41,7 @@ struct Ground {
 /// A run, and all that it needs.
 pub(super) struct Ready {
     ground: Ground,
-    crew: Crew,
+    agents: Agents,
     looks: Looks,
     config: Config,
     store: Sqlite,
@@ -71,8 +71,8 @@ impl Ready {
         let ground = Ground::of(repository, &git, &folder).await?;
         let store = wiring::open_store(config.store.database()?)?;
         switched_on(&store).await?;
-        let crew = match wiring::converge::crew(&config, &context.environment, &store) {
-            Ok(crew) => crew,
+        let agents = match wiring::converge::agents(&config, &context.environment, &store) {
+            Ok(agents) => agents,
             Err(error) => return Err(ground.failed(&store, args.is_audit, error).await),
         };
         let looks = match wiring::converge::looks(&config, &context.environment) {
@@ -82,35 +82,36 @@ impl Ready {
         let key = ground.key();
         let mut lock = RunLock::take(&folder.join(LOCKS), &key).map_err(|error| not_locked(&error))?;
         let (record, earlier) =
-            ground.record(&config, &store, key, (&looks.name, &crew.auditor.model)).await?;
+            ground.record(&config, &store, key, (&looks.name, &agents.auditor.model)).await?;
         lock.name(&record.run).map_err(|error| CliError::failed("lock", error.to_string()))?;
         let record = Record { paid_before: record.cost(), ..record };
-        Ok(Self { ground, crew, looks, config, store, record, earlier, lock })
+        Ok(Self { ground, agents, looks, config, store, record, earlier, lock })
     }
 
     /// Goes on until it ends, or is interrupted.
     pub(super) async fn run(self, turn: &Turn<'_>) -> Result<(Record, Mirror), CliError> {
-        let Self { ground, crew, looks, config, store, record, earlier: _, lock: _ } = &self;
-        let (name, site) = (ground.name(), ground.site());
-        let told = Progress { mirror: &ground.mirror, turn };
-        let mut lap = lap(ground, (crew, looks), config, (name.as_deref(), &site), record.clone());
+        let Self { ground, agents, looks, config, store, record, earlier: _, lock: _ } = &self;
+        let (name, workspace) = (ground.name(), ground.workspace());
+        let told = ProgressReport { mirror: &ground.mirror, turn };
+        let mut runner =
+            runner(ground, (agents, looks), config, (name.as_deref(), &workspace), record.clone());
         if let Some(told) = hooks_not_run(&ground.repository.hooks(), !config.converge.gate.is_empty()) {
-            lap.record.warn(told);
+            runner.record.warn(told);
         }
         let left = tokio::select! {
-            left = wholly(&mut lap, store, &told) => left?,
+            left = wholly(&mut runner, store, &told) => left?,
             () = turn.stopped() => {
                 let why = "interrupted: run it again, it goes on where it was";
-                Left::Failed(End::new(Code::Interrupted, why))
+                Progress::Failed(End::new(Code::Interrupted, why))
             }
         };
-        if let Left::Failed(exit) = left {
-            lap.interrupted().await.map_err(store_error)?;
-            lap.record.state.exit = Some(exit);
-            lap.record.ended = SystemClock.now();
-            store.keep_converge(Token(0), &lap.record).await.map_err(store_error)?;
+        if let Progress::Failed(exit) = left {
+            runner.interrupted().await.map_err(store_error)?;
+            runner.record.state.exit = Some(exit);
+            runner.record.ended = SystemClock.now();
+            store.keep_converge(Token(0), &runner.record).await.map_err(store_error)?;
         }
-        let mut record = lap.record;
+        let mut record = runner.record;
         if let Some(tip) = ground.moved(&record.state.head).await {
             record.warn(format!(
                 "{} is at {} by now: what came to it after {} was not audited",
@@ -125,7 +126,7 @@ impl Ready {
     /// One audit of the commit that is checked out. Earlier runs have no part in it, neither what they found nor the
     /// branches that they left.
     pub(super) async fn audited(&mut self, turn: &Turn<'_>) -> Result<Record, CliError> {
-        let Self { ground, crew, looks, config, store, record, lock, .. } = self;
+        let Self { ground, agents, looks, config, store, record, lock, .. } = self;
         let tree = ground.mirror.tree_of(&ground.head).await.map_err(wiring::git_error)?;
         let state = Run::audit(config.converge.limits.clone(), (ground.head.clone(), tree));
         let mut record = ground.begun(record.key.clone(), state, &looks.name);
@@ -133,14 +134,14 @@ impl Ready {
         lock.name(&record.run).map_err(|error| CliError::failed("lock", error.to_string()))?;
         // One that is killed is told by its cost alone.
         store.keep_converge(Token(0), &record.set_aside()).await.map_err(store_error)?;
-        let (name, site) = (ground.name(), ground.site());
-        let mut lap = lap(ground, (crew, looks), config, (name.as_deref(), &site), record);
+        let (name, workspace) = (ground.name(), ground.workspace());
+        let mut runner = runner(ground, (agents, looks), config, (name.as_deref(), &workspace), record);
         let stopped = tokio::select! {
-            () = lap.audit_once() => false,
+            () = runner.audit_once() => false,
             () = turn.stopped() => true,
         };
-        lap.audited(stopped).await.map_err(store_error)?;
-        let record = lap.record;
+        runner.audited(stopped).await.map_err(store_error)?;
+        let record = runner.record;
         // Its findings can be dismissed, and what it cost is told; a run may go on from it.
         let mut kept = record.clone();
         kept.key = audit_key(&ground.repository, &ground.branch);
@@ -151,26 +152,30 @@ impl Ready {
 }
 
 /// Goes on until there is an end; what is waited for is waited for here.
-async fn wholly(lap: &mut Lap<'_, Local<'_>>, store: &Sqlite, told: &Progress<'_>) -> Result<Left, CliError> {
+async fn wholly(
+    runner: &mut Runner<'_, Local<'_>>,
+    store: &Sqlite,
+    told: &ProgressReport<'_>,
+) -> Result<Progress, CliError> {
     loop {
-        match lap.run(store, Token(0), told).await.map_err(store_error)? {
-            Left::Until(at, _, what) => {
+        match runner.run(store, Token(0), told).await.map_err(store_error)? {
+            Progress::Until(at, _, what) => {
                 told.turn.say(format_args!("waiting: {what}"));
                 let wait = u64::try_from((at - SystemClock.now()).0).unwrap_or(0);
                 tokio::time::sleep(Duration::from_millis(wait)).await;
             }
-            left @ (Left::Over | Left::Between | Left::Failed(_)) => return Ok(left),
+            left @ (Progress::Over | Progress::Between | Progress::Failed(_)) => return Ok(left),
         }
     }
 }
 
 /// Tells what is new in the log of a run.
-struct Progress<'a> {
+struct ProgressReport<'a> {
     mirror: &'a Mirror,
     turn: &'a Turn<'a>,
 }
 
-impl Told for Progress<'_> {
+impl Observer for ProgressReport<'_> {
     fn begins(&self, record: &Record, act: &Act) {
         if let Some(line) = words::beginning(record, act) {
             self.turn.step(line);
@@ -185,14 +190,20 @@ impl Told for Progress<'_> {
     }
 }
 
-fn lap<'a>(
+fn runner<'a>(
     ground: &'a Ground,
-    (crew, looks): (&'a Crew, &'a Looks),
+    (agents, looks): (&'a Agents, &'a Looks),
     config: &'a Config,
-    (repository, site): (Option<&'a str>, &'a Local<'a>),
+    (repository, workspace): (Option<&'a str>, &'a Local<'a>),
     record: Record,
-) -> Lap<'a, Local<'a>> {
-    Lap::new((site, &ground.mirror), (crew, looks, &config.converge), repository, record, Stint::Whole)
+) -> Runner<'a, Local<'a>> {
+    Runner::new(
+        (workspace, &ground.mirror),
+        (agents, looks, &config.converge),
+        repository,
+        record,
+        RunMode::Whole,
+    )
 }
 
 /// Runs it, or goes on with the run that was interrupted.
@@ -210,7 +221,7 @@ pub(super) async fn run(args: &Args, turn: &Turn<'_>, path: &Path) -> Result<(Re
     ready.ground.can_write(&ready.record).await?;
     ready.ground.prune(&ready.store, &ready.record.run, turn).await;
     if ready.record.is_unfinished() {
-        for line in words::opening(&ready.record, ready.crew.auditor.budgets.most_of_converge()) {
+        for line in words::opening(&ready.record, ready.agents.auditor.budgets.most_of_converge()) {
             turn.say(line);
         }
         turn.say("your checkout stays as it is; fixes go to a branch of their own:");
@@ -323,7 +334,7 @@ impl Ground {
         error
     }
 
-    fn site(&self) -> Local<'_> {
+    fn workspace(&self) -> Local<'_> {
         Local { repository: &self.repository, mirror: &self.mirror }
     }
 

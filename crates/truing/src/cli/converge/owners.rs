@@ -11,7 +11,7 @@ use truing_core::money::MicroUsd;
 use truing_forge::github::{GitHub, Listing, Repositories};
 
 use super::outcome::{Ended, interrupted};
-use super::targets::{Asked, Site};
+use super::targets::{Asked, Workspace};
 use super::{Args as ConvergeArgs, Way, not_disabled, refused, turn};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::review::{Owner, Target};
@@ -122,7 +122,7 @@ async fn of(
         found.repositories += 1;
         let mut open = Listing::default();
         if let Err(error) = client.open_pulls(&seen.name, &mut open, &mut { u64::MAX }).await {
-            asked.push(Asked { name: Some(seen.name.clone()), site: Err(wiring::forge_error(error)) });
+            asked.push(Asked { name: Some(seen.name.clone()), workspace: Err(wiring::forge_error(error)) });
             continue;
         }
         if !open.is_complete() {
@@ -136,7 +136,7 @@ async fn of(
         asked.extend(numbers.into_iter().map(|number| {
             let (forge, repo, config) = (forge.clone(), seen.name.clone(), config.clone());
             let name = Some(format!("{repo}#{number}"));
-            Asked { name, site: Ok(Site::Pull(Box::new(Target { forge, repo, number, config }))) }
+            Asked { name, workspace: Ok(Workspace::Pull(Box::new(Target { forge, repo, number, config }))) }
         }));
     }
     Ok((found, asked))

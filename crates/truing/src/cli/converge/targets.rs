@@ -14,7 +14,7 @@ use crate::cli::review::{Home, Target, is_key, is_name};
 use crate::wiring;
 
 /// What a run works on.
-pub(in crate::cli) enum Site {
+pub(in crate::cli) enum Workspace {
     /// A pull request at a forge.
     Pull(Box<Target>),
     /// The branch that is checked out in the repository that this folder is in.
@@ -26,18 +26,18 @@ pub(super) struct Asked {
     /// What people call it; none where none was named.
     pub(super) name: Option<String>,
     /// What it is, or why it is nothing that could be worked on.
-    pub(super) site: Result<Site, CliError>,
+    pub(super) workspace: Result<Workspace, CliError>,
 }
 
 impl Asked {
     /// The same text for whatever is the same thing.
     fn identity(&self) -> String {
-        match &self.site {
+        match &self.workspace {
             // Forges do not tell names apart by case.
-            Ok(Site::Pull(pull)) => {
+            Ok(Workspace::Pull(pull)) => {
                 format!("pull {} {} {}", pull.forge, pull.repo.to_ascii_lowercase(), pull.number)
             }
-            Ok(Site::Folder(root)) => format!("folder {root:?}"),
+            Ok(Workspace::Folder(root)) => format!("folder {root:?}"),
             Err(_) => format!("unknown {:?}", self.name),
         }
     }
@@ -55,12 +55,12 @@ pub(super) async fn of(targets: &[String], context: &Context) -> Result<Vec<Aske
     }
     let mut all: Vec<Asked> = Vec::new();
     for target in targets {
-        let site = site(target, &git, context).await;
-        let name = match &site {
-            Ok(Site::Pull(pull)) => format!("{}#{}", pull.repo, pull.number),
-            Ok(Site::Folder(_)) | Err(_) => target.clone(),
+        let workspace = workspace(target, &git, context).await;
+        let name = match &workspace {
+            Ok(Workspace::Pull(pull)) => format!("{}#{}", pull.repo, pull.number),
+            Ok(Workspace::Folder(_)) | Err(_) => target.clone(),
         };
-        let asked = Asked { name: Some(name), site };
+        let asked = Asked { name: Some(name), workspace };
         if !all.iter().any(|other| other.identity() == asked.identity()) {
             all.push(asked);
         }
@@ -69,11 +69,15 @@ pub(super) async fn of(targets: &[String], context: &Context) -> Result<Vec<Aske
 }
 
 /// What one target names.
-pub(in crate::cli) async fn site(target: &str, git: &Git, context: &Context) -> Result<Site, CliError> {
+pub(in crate::cli) async fn workspace(
+    target: &str,
+    git: &Git,
+    context: &Context,
+) -> Result<Workspace, CliError> {
     let folder = context.environment.directory().join(target);
     if folder.is_dir() && !target.contains("://") {
         let repository = git.open(&folder).await.map_err(wiring::git_error)?;
-        return Ok(Site::Folder(repository.root().to_owned()));
+        return Ok(Workspace::Folder(repository.root().to_owned()));
     }
     if is_path(target) {
         let what = if folder.exists() { "is no folder" } else { "there is no such folder" };
@@ -85,7 +89,7 @@ pub(in crate::cli) async fn site(target: &str, git: &Git, context: &Context) -> 
         Ok(number) => of_origin(number, git, &config, context).await?,
         Err(_) => Target::find_or_key(target, &config, &context.environment).await?,
     };
-    Ok(Site::Pull(Box::new(pull)))
+    Ok(Workspace::Pull(Box::new(pull)))
 }
 
 /// Can it be nothing but a folder? `a/b` may be meant for a repository; what begins as a path does not.
@@ -115,7 +119,7 @@ async fn of_origin(number: u64, git: &Git, config: &Config, context: &Context) -
 async fn here(git: &Git, context: &Context) -> Result<Asked, CliError> {
     let folder = context.environment.directory();
     let config = context.config(&[])?;
-    let of_branch = Asked { name: None, site: Ok(Site::Folder(folder.to_owned())) };
+    let of_branch = Asked { name: None, workspace: Ok(Workspace::Folder(folder.to_owned())) };
     // What is wrong with the folder is said by whoever works on it.
     let Ok(repository) = git.open(folder).await else { return Ok(of_branch) };
     let Some(origin) = repository.remote_url() else { return Ok(of_branch) };
@@ -133,8 +137,9 @@ async fn here(git: &Git, context: &Context) -> Result<Asked, CliError> {
     let pulls = match open_pulls(&config, &forge, &repo, &branch, context).await {
         Ok(pulls) => pulls,
         Err(error) => {
-            let site = Err(error.hint("or work on the local branch and ask nobody: `truing converge .`"));
-            return Ok(Asked { name: Some(".".to_owned()), site });
+            let workspace =
+                Err(error.hint("or work on the local branch and ask nobody: `truing converge .`"));
+            return Ok(Asked { name: Some(".".to_owned()), workspace });
         }
     };
     match pulls.as_slice() {
@@ -149,15 +154,15 @@ async fn here(git: &Git, context: &Context) -> Result<Asked, CliError> {
             context.output.say(format_args!(
                 "the pull request {name} of branch {branch}{here}; `truing converge .`: the local branch"
             ));
-            let site = Site::Pull(Box::new(Target { forge, repo, number: pull.number, config }));
-            Ok(Asked { name: Some(name), site: Ok(site) })
+            let workspace = Workspace::Pull(Box::new(Target { forge, repo, number: pull.number, config }));
+            Ok(Asked { name: Some(name), workspace: Ok(workspace) })
         }
         several => {
             let numbers: Vec<String> = several.iter().map(|pull| format!("#{}", pull.number)).collect();
             let message = format!("branch {branch} has several pull requests: {}", numbers.join(", "));
             let error = CliError::usage("which_pull", message)
                 .hint("name one by its number, or the local branch: `truing converge .`");
-            Ok(Asked { name: Some(".".to_owned()), site: Err(error) })
+            Ok(Asked { name: Some(".".to_owned()), workspace: Err(error) })
         }
     }
 }

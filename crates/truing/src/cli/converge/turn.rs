@@ -10,7 +10,7 @@ use truing_git::Mirror;
 use truing_service::converges::Said;
 
 use super::outcome::Ended;
-use super::targets::{Asked, Site};
+use super::targets::{Asked, Workspace};
 use super::{Args, local, outcome, pull};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Progress;
@@ -75,10 +75,10 @@ impl<'a> Turn<'a> {
     }
 
     /// Works on it.
-    pub(super) async fn run(&self, args: &Args, site: &Site) -> Result<(Record, Mirror), CliError> {
-        match site {
-            Site::Pull(target) => Box::pin(pull::run(args, self, target)).await,
-            Site::Folder(folder) => Box::pin(local::run(args, self, folder)).await,
+    pub(super) async fn run(&self, args: &Args, workspace: &Workspace) -> Result<(Record, Mirror), CliError> {
+        match workspace {
+            Workspace::Pull(target) => Box::pin(pull::run(args, self, target)).await,
+            Workspace::Folder(folder) => Box::pin(local::run(args, self, folder)).await,
         }
     }
 }
@@ -101,7 +101,7 @@ pub(super) async fn run_all(
     let bar = context.output.steps();
     let (room, told, bar) = (&room, &told, &bar);
     let runs = asked.iter().map(|asked| async move {
-        let site = asked.site.as_ref().map_err(CliError::clone)?;
+        let workspace = asked.workspace.as_ref().map_err(CliError::clone)?;
         let name = asked.name.as_deref().filter(|_| is_named);
         let turn = Turn { context, name, told: told.clone(), bar: Some(bar) };
         let _place = tokio::select! {
@@ -109,7 +109,7 @@ pub(super) async fn run_all(
             () = turn.stopped() => return Err(outcome::interrupted()),
             place = room.acquire() => place,
         };
-        turn.run(args, site).await
+        turn.run(args, workspace).await
     });
     let mut runs: FuturesOrdered<_> = runs.collect();
     let (mut names, mut all, mut printed) = (asked.iter(), Vec::with_capacity(asked.len()), Ok(()));
@@ -123,9 +123,9 @@ pub(super) async fn run_all(
         };
         let (Some(ended), Some(asked)) = (ended, names.next()) else { break };
         bar.rest();
-        let folder = match &asked.site {
-            Ok(Site::Folder(folder)) => Some(folder.as_path()),
-            Ok(Site::Pull(_)) | Err(_) => None,
+        let folder = match &asked.workspace {
+            Ok(Workspace::Folder(folder)) => Some(folder.as_path()),
+            Ok(Workspace::Pull(_)) | Err(_) => None,
         };
         match outcome::print(asked.name.as_deref(), folder, (is_named, args), ended, context).await {
             Ok(ended) => all.push(ended),

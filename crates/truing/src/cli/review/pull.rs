@@ -82,7 +82,7 @@ impl Command {
                 let records = move || Ok(records.clone());
                 let (clock, ids) = (&SystemClock, &UniqueIds);
                 let asked = self.agent().await?;
-                let model = asked.agent.as_ref().map(wiring::agent::hired);
+                let model = asked.agent.as_ref().map(wiring::agent::model_use);
                 let attempts = &self.attempts;
                 let reviewing = Pull { id: &id, pull: &pull, checkout, model, attempts, records, clock, ids };
                 let (review, pinned) = reviewing.run().await?;

@@ -21,8 +21,8 @@ use truing_reader::Tree;
 use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact;
 
-use super::errand::Errand;
 use super::shown::{self, Again, Looked, Shown};
+use super::task::ModelTask;
 use super::{Agent, AgentError, Part, Place, Subject};
 use crate::reading::{Change, Reading};
 
@@ -34,7 +34,7 @@ const SPECIALIST_MONEY: MicroUsd = MicroUsd(500_000);
 
 /// What is looked at, by whom and with what.
 #[derive(Clone, Copy)]
-pub(super) struct Table<'a> {
+pub(super) struct ReviewInput<'a> {
     pub(super) agent: &'a Agent,
     pub(super) change: &'a Change,
     pub(super) place: Place<'a>,
@@ -51,7 +51,7 @@ pub(super) struct Table<'a> {
 }
 
 /// What a look came to.
-pub(super) struct Look {
+pub(super) struct ReviewerRun {
     /// Whose it was: a specialist's name; none: it was the only one.
     pub(super) specialist: Option<String>,
     pub(super) ran: Ran,
@@ -64,10 +64,10 @@ pub(super) struct Look {
     pub(super) ms: u64,
 }
 
-impl<'a> Table<'a> {
+impl<'a> ReviewInput<'a> {
     /// Who looks: one reviewer, or the specialists.
-    pub(super) fn seats(&self) -> Vec<Option<&'a Skill>> {
-        match self.agent.shelf.specialists {
+    pub(super) fn reviewers(&self) -> Vec<Option<&'a Skill>> {
+        match self.agent.sources.specialists {
             true => self.memory.specialists.iter().map(Some).collect(),
             false => vec![None],
         }
@@ -81,7 +81,7 @@ impl<'a> Table<'a> {
         specialist: Option<&'a Skill>,
         side_by_side: usize,
         gate: G,
-    ) -> Pin<Box<dyn Future<Output = Result<Look, AgentError>> + Send + 'a>> {
+    ) -> Pin<Box<dyn Future<Output = Result<ReviewerRun, AgentError>> + Send + 'a>> {
         Box::pin(self.looked(specialist, side_by_side, gate))
     }
 
@@ -90,7 +90,7 @@ impl<'a> Table<'a> {
         specialist: Option<&Skill>,
         side_by_side: usize,
         gate: G,
-    ) -> Result<Look, AgentError> {
+    ) -> Result<ReviewerRun, AgentError> {
         let Self { agent, change, place, reading, subject, again, owed, memory, purse, servers } = self;
         let began = Instant::now();
         let level = |kind| purse.levels.iter().find(|level| level.kind == kind);
@@ -137,7 +137,7 @@ impl<'a> Table<'a> {
         let levels = purse.levels.iter().cloned().chain(own).collect();
         let drawn = Purse { run: purse.run.clone(), levels };
         let who = (RUN, name.as_deref().unwrap_or(AGENT));
-        let errand = Errand { purse: drawn, name: who, told: &told, limits };
+        let task = ModelTask { purse: drawn, name: who, told: &told, limits };
         let files = Tree::open(place.tree).ok();
         let text = |path: &RepoPath| files.as_ref()?.text(path);
         let lacks = |items: &Items| {
@@ -145,7 +145,7 @@ impl<'a> Table<'a> {
             let told: Vec<String> = both.into_iter().flatten().collect();
             (!told.is_empty()).then(|| told.join("\n"))
         };
-        let ran: Ran = agent.conversed(errand, gate, &looked, lacks).await;
+        let ran: Ran = agent.conversed(task, gate, &looked, lacks).await;
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         if matches!(ran.end, End::Refused(Refused::Switch)) {
             return Err(AgentError::Halted);
@@ -154,23 +154,23 @@ impl<'a> Table<'a> {
             return Err(AgentError::Drift(what));
         }
         let (seen, failures) = (looked.seen(), tools.failures().await.len());
-        Ok(Look { specialist: name, ran, seen, failures, hash: told.hash, ms })
+        Ok(ReviewerRun { specialist: name, ran, seen, failures, hash: told.hash, ms })
     }
 }
 
 /// One's share of a review's money.
 fn slice(whole: Option<MicroUsd>, side_by_side: usize) -> MicroUsd {
     let most = SPECIALIST_MONEY.0;
-    let seats = u64::try_from(side_by_side.max(1)).unwrap_or(u64::MAX);
-    MicroUsd(whole.map_or(most, |whole| most.min(whole.0 / seats)))
+    let reviewers = u64::try_from(side_by_side.max(1)).unwrap_or(u64::MAX);
+    MicroUsd(whole.map_or(most, |whole| most.min(whole.0 / reviewers)))
 }
 
 /// What several looks come to as one part of the review. `modelled`: what they did, as far as it is known by other means.
-pub(super) fn together(looks: &[Look], found: &[u32], modelled: Modelled, now: Millis) -> Part {
+pub(super) fn together(looks: &[ReviewerRun], found: &[u32], modelled: Modelled, now: Millis) -> Part {
     let mut all = modelled;
     let (mut turns, mut cost) = (0_u32, MicroUsd(0));
     let mut parts = Vec::new();
-    for (index, Look { specialist, ran, failures, hash, ms, .. }) in looks.iter().enumerate() {
+    for (index, ReviewerRun { specialist, ran, failures, hash, ms, .. }) in looks.iter().enumerate() {
         turns = turns.saturating_add(ran.turns);
         cost = MicroUsd(cost.0.saturating_add(ran.cost.0));
         all.tokens = all.tokens.plus(&ran.usage);

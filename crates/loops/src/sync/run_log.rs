@@ -13,7 +13,7 @@ use super::question::Wanted;
 use crate::agent::Spent;
 
 /// What a run has done so far.
-pub(super) struct Tale {
+pub(super) struct RunLog {
     pub(super) began: Millis,
     pub(super) at: Option<(Step, Instant)>,
     pub(super) steps: Vec<Taken>,
@@ -25,7 +25,7 @@ pub(super) struct Tale {
     pub(super) spent: Spent,
 }
 
-impl Tale {
+impl RunLog {
     pub(super) fn begin(&mut self, step: Step) {
         self.end();
         self.at = Some((step, Instant::now()));
@@ -72,11 +72,11 @@ impl Tale {
 pub(super) struct Ended {
     pub(super) outcome: Outcome,
     pub(super) why: String,
-    pub(super) asks: Asks,
+    pub(super) asks: QuestionUpdate,
 }
 
 /// What becomes of the question.
-pub(super) enum Asks {
+pub(super) enum QuestionUpdate {
     /// This is asked.
     This(Wanted),
     /// Whatever is asked stays so.
@@ -86,7 +86,7 @@ pub(super) enum Asks {
 }
 
 impl Ended {
-    pub(super) fn of(outcome: Outcome, why: impl Into<String>, asks: Asks) -> Self {
+    pub(super) fn of(outcome: Outcome, why: impl Into<String>, asks: QuestionUpdate) -> Self {
         Self { outcome, why: why.into(), asks }
     }
 

@@ -1,6 +1,6 @@
 //! What runs have cost that never told how they ended: it is in the ledger, and the record of a later run tells it.
 
-use truing_core::follow::job::{Job, Untold};
+use truing_core::follow::job::{Job, UnreportedCost};
 use truing_core::id::RunId;
 use truing_core::ledger::{Level, LevelKind};
 use truing_core::money::MicroUsd;
@@ -9,7 +9,7 @@ use truing_core::port::{Ledger, StoreError};
 /// A run begins: until its own record tells what it costs, nobody does.
 pub(super) fn begun(job: &mut Job, run: &RunId) {
     if job.untold.iter().all(|known| known.run != *run) {
-        job.untold.push(Untold { run: run.clone(), told: MicroUsd(0) });
+        job.untold.push(UnreportedCost { run: run.clone(), told: MicroUsd(0) });
     }
 }
 
@@ -22,7 +22,7 @@ pub(super) async fn carried<S: Ledger>(
 ) -> Result<MicroUsd, StoreError> {
     let mut carried = 0_u64;
     let mut left = Vec::new();
-    for Untold { run: other, told } in std::mem::take(&mut job.untold) {
+    for UnreportedCost { run: other, told } in std::mem::take(&mut job.untold) {
         if other == *run {
             continue;
         }
@@ -32,7 +32,7 @@ pub(super) async fn carried<S: Ledger>(
         let spent = drawn.iter().map(|drawn| drawn.spent.0).fold(0, u64::saturating_add);
         carried = carried.saturating_add(spent.saturating_sub(told.0));
         if drawn.iter().any(|drawn| drawn.reserved.0 > 0) {
-            left.push(Untold { run: other, told: MicroUsd(spent) });
+            left.push(UnreportedCost { run: other, told: MicroUsd(spent) });
         }
     }
     job.untold = left;

@@ -25,7 +25,7 @@ use crate::telemetry::{self, Traced};
 const FENCE_CHARS: usize = 32;
 
 /// What a model is to do.
-pub(crate) struct Errand<'a> {
+pub(crate) struct ModelTask<'a> {
     /// What pays for it.
     pub(crate) purse: Purse,
     /// The loop and the part in it that traces and cassettes know it by.
@@ -86,13 +86,13 @@ impl Agent {
     /// [`Halted`]
     pub(crate) async fn sent<F: Form, T: Tools>(
         &self,
-        errand: Errand<'_>,
+        task: ModelTask<'_>,
         tools: &T,
         spent: &mut Spent,
         judge: impl Fn(&F) -> Option<String> + Send,
     ) -> Result<Ran<F>, Halted> {
-        (spent.model, spent.prompt_hash) = (Some(self.model.clone()), Some(errand.told.hash.clone()));
-        let ran = self.conversed(errand, SwitchGate(self.ledger.clone()), tools, judge).await;
+        (spent.model, spent.prompt_hash) = (Some(self.model.clone()), Some(task.told.hash.clone()));
+        let ran = self.conversed(task, SwitchGate(self.ledger.clone()), tools, judge).await;
         spent.turns = spent.turns.saturating_add(ran.turns);
         spent.tokens = spent.tokens.saturating_add(ran.usage.all());
         spent.cost.0 = spent.cost.0.saturating_add(ran.cost.0);
@@ -102,12 +102,12 @@ impl Agent {
     /// The same, however it ends. `gate` is asked between turns.
     pub(super) async fn conversed<F: Form, T: Tools>(
         &self,
-        errand: Errand<'_>,
+        task: ModelTask<'_>,
         gate: impl Gate,
         tools: &T,
         judge: impl Fn(&F) -> Option<String> + Send,
     ) -> Ran<F> {
-        let Errand { purse, name: (run, who), told, limits } = errand;
+        let ModelTask { purse, name: (run, who), told, limits } = task;
         let id = purse.run.clone();
         let session = self.gateway.session(purse, [self.model.clone()], gate);
         let model = Traced(self.tape.of(session, run, who));
