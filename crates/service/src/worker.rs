@@ -1,5 +1,6 @@
 //! A worker: takes one lease to its end, keeps it alive meanwhile, and says how it ended.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::trace::{FutureExt as _, TraceContextExt as _};
@@ -10,7 +11,9 @@ use truing_core::id::{Millis, PrId, Sha, Span, Version};
 use truing_core::outcome::{Outcome, OutcomeKind, Runtime};
 use truing_core::port::{
     Clock as _, Described, Event, Forge as _, ForgeError, Ids as _, Records, RunRef, Slots, StoreError,
+    WriteGate,
 };
+use truing_core::publish::Producer;
 use truing_core::slot::{Command, Limits, Loop, Refused, Then, Why};
 use truing_forge::github::RemoteError;
 use truing_forge::publisher::Reconciled;
@@ -23,7 +26,6 @@ use truing_loops::telemetry;
 
 use super::converges::{self, Ended, PullRun};
 use super::scheduler::Lease;
-use super::writes::TracedPull;
 use super::{Forges as _, Parts, ServiceContext, notify};
 
 /// Wall clock of one review step (design.md section 2).
@@ -319,7 +321,10 @@ async fn review_at<P: Parts>(
     head: Option<Sha>,
 ) -> Result<Then, Stopped> {
     let unknown = || misconfigured(format!("[forge.{}] is not configured", id.forge));
-    let forge = TracedPull(context.forges.pull(id, repo).ok_or_else(unknown)?);
+    let gate = context.gate();
+    let writing: Arc<dyn WriteGate> = Arc::new(gate.clone());
+    let pull = context.forges.pull(id, repo, Producer::Review, &writing).ok_or_else(unknown)?;
+    let forge = context.watch.of(pull);
     let remote = context.forges.remote(id, repo).await.ok_or_else(unknown)?;
     let remote = remote.map_err(|error| unserved(error, context.clock.now(), NOTHING_MADE))?;
     let lead = context.lead().await?;
@@ -328,7 +333,6 @@ async fn review_at<P: Parts>(
         store: &context.store,
         forge: &forge,
         clock: &context.clock,
-        ids: &context.ids,
         checkout: Checkout {
             git: &context.git,
             forge: &id.forge,
@@ -343,7 +347,7 @@ async fn review_at<P: Parts>(
         run,
         asked: lease.asked,
         heard,
-        gate: &context.gate(),
+        gate: &gate,
         counts: &context.metrics,
     };
     // What runs for it, children too, ends with it.

@@ -19,9 +19,11 @@ use axum::http::StatusCode;
 use tempfile::TempDir;
 use truing::wiring::{GitHubs, ThreadedReader};
 use truing_core::fair::Places;
-use truing_core::id::{Key, Millis, PrId, Sha, Span};
-use truing_core::port::{Clock as _, Ids as _, Records as _, Revision, RunRef, Slots as _, Watchlist as _};
-use truing_core::publish::Producer;
+use truing_core::id::{Key, Millis, PrId, Sha, Span, Topic};
+use truing_core::port::{
+    Clock as _, EffectLog as _, Ids as _, Records as _, Revision, RunRef, Slots as _, Watchlist as _, Writer,
+};
+use truing_core::publish::{Item, Producer};
 use truing_core::slot::{Command, Hold, Limits, Slot, State};
 use truing_fakes::forge::{Delivery, Kept, NewPull, Options, PullView, Repo};
 use truing_forge::Secret;
@@ -195,6 +197,7 @@ impl Lane {
             agent: None,
             converging: Err("it is not tried here".to_owned()),
             kill_switch: truing_service::switch::KillSwitch::default(),
+            watch: truing_service::writes::Watch::default(),
             swept: truing_service::sweep::Periods::default(),
             metrics: truing_service::metrics::Metrics::new().unwrap(),
             wake: truing_service::scheduler::Wake::default(),
@@ -334,10 +337,12 @@ impl Lane {
         let runs = store.runs(key, 100).await.unwrap();
         let reviewed = runs.iter().find(|run| run.stage == Stage::Published);
         let violations = self.forge.violations();
+        let writer = Writer { key: key.clone(), producer: Producer::Review, token: None };
+        let is_item = |topic: &Topic| Item::of_topic(topic).is_some();
         let problem = if reviewed.map(|run| &run.revision) != Some(&revision) {
             format!("reviewed is {reviewed:?}, not {revision:?}")
-        } else if !store.unanswered(key, Producer::Review).await.unwrap().is_empty() {
-            "an intent was left behind".to_owned()
+        } else if store.open_effects(&writer).await.unwrap().iter().any(|(topic, _)| is_item(topic)) {
+            "a comment is pending".to_owned()
         } else if store.desired(key, Producer::Review).await.unwrap().1.is_some() {
             "the status is still to be set".to_owned()
         } else if store.load(std::slice::from_ref(key)).await.unwrap() != [Slot::new(key.clone())] {
