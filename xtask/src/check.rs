@@ -3,6 +3,7 @@
 mod advisories;
 mod arrows;
 mod changelog;
+mod circles;
 mod code;
 mod deny;
 mod docs;
@@ -35,6 +36,8 @@ pub(crate) struct Options {
 enum Check {
     /// Which crate may depend on which, what is banned, and where crates may come from
     Arrows,
+    /// No circle of more than three files among the modules of a crate
+    Circles,
     /// Every crate's licence is on the list of deny.toml
     Licences,
     /// Every crate is built in one version, or deny.toml says why not
@@ -98,6 +101,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 fn one(check: Check, root: &Path, options: &Options) -> Result<Report> {
     match check {
         Check::Arrows => arrows::check(root),
+        Check::Circles => circles::check(root),
         Check::Licences => licences::check(root),
         Check::Duplicates => duplicates::check(root),
         Check::Advisories => advisories::check(root, options.advisory_db.as_deref()),
