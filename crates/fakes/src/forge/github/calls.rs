@@ -1,12 +1,13 @@
 //! The REST calls. Each reads top to bottom as GitHub decides it: is it there, is it allowed, is it valid, do it.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::forge::diff::{BadPlace, Side};
-use crate::forge::routes::{Call, Reply};
-use crate::forge::state::{
-    InlineComment, Note, Place, Pull, Repository, Review, State, Status, Verdict, World, visible,
-};
+use crate::forge::diff::Side;
+use crate::forge::github::call::{Answer, Call, Page, Reply};
+use crate::forge::operations::comments::{Spot, add_inline, add_reply};
+use crate::forge::state::notes::visible;
+use crate::forge::state::pulls::{InlineComment, Place, Pull, Review, Verdict};
+use crate::forge::state::{Repository, State, Status, World};
 
 /// Longest comment, in characters (facts: 65,536).
 pub const MAX_COMMENT: usize = 65_536;
@@ -14,22 +15,9 @@ pub const MAX_COMMENT: usize = 65_536;
 pub const MAX_DESCRIPTION: usize = 140;
 /// Statuses of one context on one commit.
 const MAX_STATUSES: usize = 1_000;
-/// Items of a page when the call does not say, and at most.
-const PAGE: (usize, usize) = (30, 100);
 /// What a comment inside a review may have; file comments are not among them.
 const DRAFT_FIELDS: &[&str] = &["path", "position", "body", "line", "side", "start_line", "start_side"];
 pub(crate) const TOO_LONG: &str = "Body is too long (maximum is 65536 characters)";
-
-pub(crate) type Answer = Result<Reply, Reply>;
-
-impl State {
-    /// The pull request that the path names.
-    pub(crate) fn pull(&mut self, call: &Call) -> Result<(&mut World, &mut Repository, u64), Reply> {
-        let number = call.number("number")?;
-        let (world, repo) = self.repo(call)?;
-        if repo.pulls.contains_key(&number) { Ok((world, repo, number)) } else { Err(Reply::not_found()) }
-    }
-}
 
 // ------------------------------------------------------------------------------------------------ reading
 
@@ -41,7 +29,7 @@ pub(crate) fn user(state: &mut State, call: &Call) -> Answer {
 /// `GET /repos/{owner}/{repo}`.
 pub(crate) fn repository(state: &mut State, call: &Call) -> Answer {
     let (world, repo) = state.repo(call)?;
-    Ok(Reply::json(200, world.full_repository_json(repo, call)))
+    Ok(Reply::json(200, world.full_repository_json(repo, call.is_pusher(repo))))
 }
 
 /// `GET /repos/{owner}/{repo}/pulls`: by `state`, `head` (`owner:branch`), `base`, `sort` created or updated,
@@ -155,7 +143,7 @@ pub(crate) fn create_review(state: &mut State, call: &Call) -> Answer {
     let text = call.body["body"].as_str().unwrap_or_default();
     let mut errors = Vec::new();
     check_body(text).unwrap_or_else(|error| errors.push(error));
-    let spot = Spot::of(repo, number, &call.body["commit_id"]).map_err(|error| refused(vec![error]))?;
+    let spot = Spot::of(repo, number, commit_of(&call.body)).map_err(|error| refused(vec![error]))?;
     let none = Vec::new();
     let mut drafts = Vec::new();
     for comment in call.body["comments"].as_array().unwrap_or(&none) {
@@ -185,7 +173,7 @@ pub(crate) fn create_review(state: &mut State, call: &Call) -> Answer {
         author: call.login.clone(),
         body: text.to_owned(),
         state,
-        commit: spot.commit.clone(),
+        commit: spot.commit().to_owned(),
         created: world.now(),
     };
     let notes: Vec<_> = drafts
@@ -216,7 +204,7 @@ pub(crate) fn create_inline(state: &mut State, call: &Call) -> Answer {
         return Err(Reply::invalid(resource, "commit_id", "missing_field", "commit_id is missing"));
     }
     let spot =
-        Spot::of(repo, number, &call.body["commit_id"]).map_err(|message| invalid("commit_id", message))?;
+        Spot::of(repo, number, commit_of(&call.body)).map_err(|message| invalid("commit_id", message))?;
     let place = match call.body["subject_type"].as_str() {
         Some("file") => match call.body["path"].as_str() {
             Some(path) => Ok(Place { path: path.to_owned(), line: None, start: None }),
@@ -255,104 +243,10 @@ fn created_inline(world: &World, repo: &mut Repository, number: u64, id: u64) ->
     Ok(Reply::json(201, world.inline_json(repo, pull, comment, now)))
 }
 
-/// Adds a comment on code in a review of its own, as GitHub does; its id.
-pub(crate) fn add_inline(
-    world: &mut World,
-    repo: &mut Repository,
-    number: u64,
-    author: &str,
-    body: &str,
-    (spot, place, hunk): (&Spot, Place, String),
-) -> u64 {
-    let note = world.note(author, body);
-    let commit = spot.commit.clone();
-    let review = Review {
-        id: world.id(),
-        author: author.to_owned(),
-        body: String::new(),
-        state: Verdict::Commented,
-        commit,
-        created: note.created,
-    };
-    let comment = spot.comment(note, review.id, place, hunk);
-    let id = comment.note.id;
-    if let Some(pull) = repo.pulls.get_mut(&number) {
-        pull.updated = comment.note.created;
-        pull.inline.push(comment);
-        pull.reviews.push(review);
-    }
-    id
-}
-
-/// Answers in the thread that this comment began; none: it began none.
-pub(crate) fn add_reply(
-    world: &mut World,
-    repo: &mut Repository,
-    number: u64,
-    author: &str,
-    first: u64,
-    body: &str,
-) -> Option<u64> {
-    let pull = repo.pulls.get_mut(&number)?;
-    let began = pull.comment(first).filter(|comment| comment.in_reply_to.is_none())?.clone();
-    let spot = Spot { commit: began.commit, merge_base: began.merge_base };
-    let id = add_inline(world, repo, number, author, body, (&spot, began.place, began.diff_hunk));
-    repo.pulls.get_mut(&number)?.comment(id)?.in_reply_to = Some(first);
-    Some(id)
-}
-
-/// The commit that comments are put on, and its merge base with the pull request's base.
-pub(crate) struct Spot {
-    commit: String,
-    merge_base: String,
-}
-
-impl Spot {
-    /// The named commit, or the head when there is none.
-    pub(crate) fn of(repo: &Repository, number: u64, commit: &Value) -> Result<Self, String> {
-        let no_commit = || format!("No commit found for SHA: {}", commit.as_str().unwrap_or_default());
-        let pull = repo.pulls.get(&number).ok_or_else(no_commit)?;
-        let sha = if commit.is_null() { &pull.head } else { commit.as_str().ok_or_else(no_commit)? };
-        let merge_base = repo.git.merge_base(&pull.base, sha).ok_or_else(no_commit)?;
-        Ok(Self { commit: sha.to_owned(), merge_base })
-    }
-
-    /// GitHub's check of a place against the diff; the answer is the hunk to show.
-    pub(crate) fn check(&self, repo: &mut Repository, number: u64, place: &Place) -> Result<String, String> {
-        let Some(pull) = repo.pulls.get(&number) else { return Err("the pull request is gone".into()) };
-        let diff =
-            repo.diffs.of_pull(&repo.git, &pull.base, &self.commit).map_err(|error| error.to_string())?;
-        let thread = "Pull request review thread";
-        match place.line {
-            None if diff.has(&place.path) => Ok(String::new()),
-            None => Err("Path could not be resolved".into()),
-            Some(line) => diff.place(&place.path, line, place.start).map_err(|bad| match bad {
-                BadPlace::Path => "Path could not be resolved".to_owned(),
-                BadPlace::Line => format!("{thread} line must be part of the diff"),
-                BadPlace::Start => format!("{thread} start line must be part of the same hunk as the line."),
-            }),
-        }
-    }
-
-    /// The named commit.
-    pub(crate) fn commit(&self) -> &str {
-        &self.commit
-    }
-
-    /// A comment here.
-    pub(crate) fn comment(&self, note: Note, review: u64, place: Place, diff_hunk: String) -> InlineComment {
-        let (commit, merge_base) = (self.commit.clone(), self.merge_base.clone());
-        InlineComment {
-            note,
-            review,
-            place,
-            commit,
-            merge_base,
-            diff_hunk,
-            in_reply_to: None,
-            resolved_by: None,
-        }
-    }
+/// The commit that a comment names; none: the head. What is no text is no commit.
+fn commit_of(comment: &Value) -> Option<&str> {
+    let commit = &comment["commit_id"];
+    (!commit.is_null()).then(|| commit.as_str().unwrap_or_default())
 }
 
 /// The place that a comment's fields name.
@@ -484,49 +378,4 @@ pub(crate) fn create_status(state: &mut State, call: &Call) -> Answer {
     let reply = Reply::json(201, world.status_json(repo, &status));
     repo.statuses.push(status);
     Ok(reply)
-}
-
-// -------------------------------------------------------------------------------------------------- pages
-
-/// Which part of a list is asked for.
-pub(crate) struct Page {
-    number: usize,
-    size: usize,
-}
-
-impl Page {
-    pub(crate) fn of(call: &Call) -> Self {
-        let ask = |name: &str| {
-            call.query.get(name).and_then(|value| value.parse::<usize>().ok()).filter(|n| *n > 0)
-        };
-        Self { number: ask("page").unwrap_or(1), size: ask("per_page").unwrap_or(PAGE.0).min(PAGE.1) }
-    }
-
-    pub(crate) fn cut<'a, T>(&self, all: &'a [T]) -> &'a [T] {
-        let from = (self.number - 1).saturating_mul(self.size).min(all.len());
-        all.get(from..from.saturating_add(self.size).min(all.len())).unwrap_or_default()
-    }
-
-    /// The list with its `Link` header: other pages at the same address, all other query fields kept.
-    pub(crate) fn reply(&self, world: &World, call: &Call, total: usize, items: Vec<Value>) -> Reply {
-        let last = total.div_ceil(self.size).max(1);
-        let mut others: Vec<_> = call.query.iter().filter(|(name, _)| *name != "page").collect();
-        others.sort();
-        let link = |rel: &str, page: usize| {
-            let fields: String = others.iter().map(|(name, value)| format!("{name}={value}&")).collect();
-            format!("<{}{}?{fields}page={page}>; rel=\"{rel}\"", world.base_url, call.path)
-        };
-        let mut links = Vec::new();
-        if self.number > 1 {
-            links.extend([link("prev", self.number - 1), link("first", 1)]);
-        }
-        if self.number < last {
-            links.extend([link("next", self.number + 1), link("last", last)]);
-        }
-        let mut reply = Reply::json(200, json!(items));
-        if !links.is_empty() {
-            reply.headers.push(("link", links.join(", ")));
-        }
-        reply
-    }
 }

@@ -2,13 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::forge::FakeError;
-use crate::forge::app::Pass;
-use crate::forge::calls::{Answer, Page};
-use crate::forge::json::time;
-use crate::forge::people::Repo;
-use crate::forge::routes::{Call, Reply};
-use crate::forge::state::{Repository, State, World, node_id};
+use crate::forge::github::call::{Answer, Call, Page, Reply};
+use crate::forge::state::apps::Pass;
+use crate::forge::state::checks::CheckRun;
+use crate::forge::state::{Repository, State, World};
 
 /// Most annotations of one call.
 pub const MAX_ANNOTATIONS: usize = 50;
@@ -17,70 +14,6 @@ pub const MAX_TEXT: usize = 65_535;
 /// What a finished check run may have come to.
 const CONCLUSIONS: &[&str] =
     &["action_required", "cancelled", "failure", "neutral", "skipped", "success", "timed_out"];
-
-/// A check run.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct CheckRun {
-    /// Its id.
-    pub id: u64,
-    /// The commit.
-    pub sha: String,
-    /// What it is called.
-    pub name: String,
-    /// What its maker knows it by.
-    pub external_id: Option<String>,
-    /// `queued`, `in_progress` or `completed`.
-    pub status: String,
-    /// What it came to.
-    pub conclusion: Option<String>,
-    /// Its heading.
-    pub title: Option<String>,
-    /// Its text.
-    pub summary: Option<String>,
-    /// What was said of lines, as it was sent.
-    pub annotations: Vec<Value>,
-    /// Whose it is: the App's account.
-    pub creator: String,
-    /// When it was made, seconds since 1970.
-    pub created: i64,
-    /// Has somebody asked for it again, and its App not updated it since? Its suite is shown as queued until then.
-    pub asked: bool,
-}
-
-/// Which of GitHub's buttons is pressed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Again {
-    /// "Re-run" of one check.
-    Run,
-    /// "Re-run all checks" of its App on the commit.
-    Suite,
-}
-
-impl Repo {
-    /// Asks for a check run, or all of its suite, again, as this person.
-    pub async fn rerun(&self, run: u64, by: &str, again: Again) -> Result<(), FakeError> {
-        let by = by.to_owned();
-        self.with(move |world, repo| {
-            world.account(&by);
-            let known = repo.checks.iter_mut().find(|known| known.id == run);
-            let known = known.ok_or_else(|| FakeError::Missing(format!("check run {run}")))?;
-            known.asked = true;
-            let run = known.clone();
-            let (event, of) = match again {
-                Again::Run => ("check_run", world.check_json(repo, &run)),
-                Again::Suite => ("check_suite", world.suite_json(repo, &run)),
-            };
-            let payload = json!({
-                "action": "rerequested", event: of, "repository": world.repository_json(repo),
-                "sender": world.user_json(&by),
-                "installation": {"id": repo.id, "node_id": node_id("Installation", repo.id)},
-            });
-            world.send(event, "rerequested", 0, &payload);
-            Ok(())
-        })
-        .await
-    }
-}
 
 /// `POST …/check-runs`.
 pub(crate) fn create(state: &mut State, call: &Call) -> Answer {
@@ -199,34 +132,6 @@ impl CheckRun {
         next.asked = false;
         *self = next;
         Ok(())
-    }
-}
-
-impl World {
-    /// The suite of a check run, as an event has it. It names no pull request, as for one from a fork.
-    fn suite_json(&self, repo: &Repository, run: &CheckRun) -> Value {
-        json!({
-            "id": repo.id, "node_id": node_id("CheckSuite", repo.id), "head_sha": run.sha, "status": "queued",
-            "conclusion": null, "app": self.app_json(&run.creator), "pull_requests": [],
-        })
-    }
-
-    /// A check run (`check-run`).
-    fn check_json(&self, repo: &Repository, run: &CheckRun) -> Value {
-        let own = format!("{}/repos/{}/check-runs/{}", self.base_url, repo.full_name(), run.id);
-        let page = format!("{}/{}/runs/{}", self.base_url, repo.full_name(), run.id);
-        let done = run.conclusion.as_ref().map(|_| time(run.created));
-        json!({
-            "id": run.id, "node_id": node_id("CheckRun", run.id), "head_sha": run.sha, "name": run.name,
-            "external_id": run.external_id, "url": own, "html_url": page, "details_url": page,
-            "status": run.status, "conclusion": run.conclusion, "started_at": time(run.created),
-            "completed_at": done, "check_suite": {"id": repo.id}, "pull_requests": [],
-            "app": self.app_json(&run.creator),
-            "output": {
-                "title": run.title, "summary": run.summary, "text": null,
-                "annotations_count": run.annotations.len(), "annotations_url": format!("{own}/annotations"),
-            },
-        })
     }
 }
 

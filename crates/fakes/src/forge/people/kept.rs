@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::forge::checks::CheckRun;
-use crate::forge::issues::Issue;
-use crate::forge::reviewers::Bot;
-use crate::forge::state::{Pull, Status};
-use crate::forge::{FakeError, Repo};
+use crate::forge::error::FakeError;
+use crate::forge::people::Repo;
+use crate::forge::state::Status;
+use crate::forge::state::bots::Bot;
+use crate::forge::state::checks::CheckRun;
+use crate::forge::state::issues::Issue;
+use crate::forge::state::pulls::Pull;
 
 /// Branches, pull requests with all that was said on them, issues, labels, statuses, check runs and what bots have
 /// still to say.

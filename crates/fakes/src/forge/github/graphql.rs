@@ -6,10 +6,12 @@ mod select;
 
 use serde_json::{Value, json};
 
-use crate::forge::json::time;
-use crate::forge::pulls;
-use crate::forge::routes::{Call, Reply};
-use crate::forge::state::{InlineComment, Lines, Pull, Repository, State, World, node_id, visible};
+use crate::forge::github::call::{Call, Reply};
+use crate::forge::github::json::{node_id, time};
+use crate::forge::github::pulls;
+use crate::forge::state::notes::visible;
+use crate::forge::state::pulls::{InlineComment, Lines, Pull};
+use crate::forge::state::{Repository, State, World};
 
 /// Nodes of a page when the query does not say, and at most.
 const MAX_NODES: usize = 100;

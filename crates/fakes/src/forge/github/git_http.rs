@@ -1,38 +1,20 @@
 //! Git over HTTP: `git upload-pack` itself behind the two calls of the smart protocol. What git brings is in `push`.
 
-use std::io::Read;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, header};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use flate2::read::GzDecoder;
 use tokio::io::AsyncWriteExt;
 
-use crate::forge::routes::{Call, Reply};
-use crate::forge::{Shared, push};
+use crate::forge::github::call::{Call, Reply};
+use crate::forge::github::git_call::{key, uncached, unpacked, who_are_you};
+use crate::forge::github::push;
+use crate::forge::shared::Shared;
 use crate::repo::{hermetic, program};
 
-/// Largest unpacked request, in bytes: wants and haves, 50 bytes each.
-const MAX_REQUEST: u64 = 64 * 1024 * 1024;
-/// The service's name on the wire.
 const SERVICE: &str = "git-upload-pack";
-
-/// The token of a request: `Bearer`, GitHub's older `token`, or the password of `Basic`.
-pub(crate) fn token(headers: &HeaderMap) -> Option<String> {
-    let (scheme, value) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    match scheme.to_ascii_lowercase().as_str() {
-        "bearer" | "token" => Some(value.trim().to_owned()),
-        "basic" => {
-            let pair = String::from_utf8(STANDARD.decode(value.trim()).ok()?).ok()?;
-            pair.split_once(':').map(|(_, password)| password.to_owned())
-        }
-        _ => None,
-    }
-}
 
 /// `GET /{owner}/{repo}.git/info/refs`.
 pub(crate) async fn refs(shared: &Arc<Shared>, headers: &HeaderMap, call: &Call) -> Reply {
@@ -77,40 +59,8 @@ pub(crate) async fn pack(shared: &Arc<Shared>, headers: &HeaderMap, call: &Call,
     }
 }
 
-/// A request's body as it was before it was packed.
-pub(crate) fn unpacked(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Reply> {
-    let zipped =
-        headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding == "gzip" || coding == "x-gzip");
-    if !zipped {
-        return Ok(body);
-    }
-    let mut plain = Vec::new();
-    match GzDecoder::new(body.as_ref()).take(MAX_REQUEST).read_to_end(&mut plain) {
-        Ok(_) => Ok(plain.into()),
-        Err(error) => Err(Reply::bytes(400, "text/plain", format!("the body is not gzip: {error}\n"))),
-    }
-}
-
-pub(crate) fn uncached(mut reply: Reply) -> Reply {
-    reply.headers.push(("cache-control", "no-cache, max-age=0, must-revalidate".into()));
-    reply
-}
-
 fn protocol(headers: &HeaderMap) -> Option<String> {
     headers.get("git-protocol").and_then(|value| value.to_str().ok()).map(str::to_owned)
-}
-
-/// The refusal of somebody who is not known.
-pub(crate) fn who_are_you() -> Reply {
-    let mut refused = Reply::bytes(401, "text/plain", "a known token is needed\n");
-    refused.headers.push(("www-authenticate", "Basic realm=\"GitHub\"".into()));
-    refused
-}
-
-/// The repository that a call names.
-pub(crate) fn key(call: &Call) -> String {
-    let name = call.param("repo").strip_suffix(".git").unwrap_or(call.param("repo"));
-    format!("{}/{name}", call.param("owner")).to_lowercase()
 }
 
 /// The folder of the repository a call names, if the caller may read it.

@@ -1,13 +1,18 @@
 //! The objects in the form GitHub gives them: every compulsory field of its OpenAPI document, as far as used.
 
+mod apps;
+mod checks;
+mod commits;
+mod issues;
+mod merging;
+
 use serde_json::{Value, json};
 
-use crate::forge::app::Pass;
 use crate::forge::diff::{Side, Stats};
-use crate::forge::estate::Access;
-use crate::forge::reviewers::counted;
-use crate::forge::routes::Call;
-use crate::forge::state::{InlineComment, Lines, Note, Pull, Repository, Review, Status, World, node_id};
+use crate::forge::state::access::Access;
+use crate::forge::state::notes::{Note, Reaction};
+use crate::forge::state::pulls::{InlineComment, Lines, Pull, Review, Verdict};
+use crate::forge::state::{Repository, Status, World};
 
 /// The addresses of a user: field, and what follows the user's own address.
 const USER_URLS: &[(&str, &str)] = &[
@@ -119,9 +124,8 @@ impl World {
         with(self.user_json(login), more)
     }
 
-    /// A repository that was asked for by itself (`full-repository`).
-    pub(crate) fn full_repository_json(&self, repo: &Repository, call: &Call) -> Value {
-        let push = matches!(call.pass, Pass::Account) && repo.may_push(call);
+    /// A repository that was asked for by itself (`full-repository`). `push`: may an account that asks push to it?
+    pub(crate) fn full_repository_json(&self, repo: &Repository, push: bool) -> Value {
         // An installation's permissions are not those of an account: nothing is said of them here.
         let permissions =
             json!({"admin": false, "maintain": false, "push": push, "triage": push, "pull": true});
@@ -353,5 +357,32 @@ pub(crate) fn association(repo: &Repository, login: &str) -> &'static str {
         "NONE"
     } else {
         "COLLABORATOR"
+    }
+}
+
+/// The reactions to a thing at this address, counted.
+pub(crate) fn counted(url: &str, all: &[Reaction]) -> Value {
+    let of = |content: &str| all.iter().filter(|reaction| reaction.content == content).count();
+    json!({
+        "url": format!("{url}/reactions"), "total_count": all.len(), "+1": of("+1"), "-1": of("-1"),
+        "laugh": of("laugh"), "hooray": of("hooray"), "confused": of("confused"), "heart": of("heart"),
+        "rocket": of("rocket"), "eyes": of("eyes"),
+    })
+}
+
+/// An opaque id in the form GitHub gives to GraphQL nodes.
+pub(crate) fn node_id(kind: &str, id: u64) -> String {
+    let prefix: String = kind.chars().filter(char::is_ascii_uppercase).collect();
+    format!("{prefix}_kwDO{}", hex::encode(id.to_be_bytes()))
+}
+
+impl Verdict {
+    /// GitHub's word.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Commented => "COMMENTED",
+            Self::Approved => "APPROVED",
+            Self::ChangesRequested => "CHANGES_REQUESTED",
+        }
     }
 }

@@ -2,8 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::forge::calls::Answer;
-use crate::forge::routes::{Call, Reply};
+use crate::forge::github::call::{Answer, Call, Reply};
 use crate::forge::state::State;
 use crate::forge::view::{PullView, view};
 

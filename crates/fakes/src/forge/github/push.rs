@@ -6,12 +6,13 @@ use std::sync::Arc;
 use axum::http::HeaderMap;
 use bytes::Bytes;
 
-use crate::forge::estate::Access;
-use crate::forge::people::{Repo, open_from, pushed};
-use crate::forge::pulls::failed;
-use crate::forge::routes::{Call, Reply};
+use crate::forge::github::call::{Call, Reply};
+use crate::forge::github::git_call::{key, uncached, unpacked, who_are_you};
+use crate::forge::github::pulls::failed;
+use crate::forge::operations::branches::{open_from, pushed};
+use crate::forge::shared::Shared;
+use crate::forge::state::access::Access;
 use crate::forge::state::{Repository, State};
-use crate::forge::{FakeError, Shared, git_http};
 
 /// The service's name on the wire.
 pub(crate) const SERVICE: &str = "git-receive-pack";
@@ -36,7 +37,7 @@ pub(crate) fn refs(shared: &Shared, call: &Call) -> Reply {
             let mut answer = packet(format!("# service={SERVICE}\n").as_bytes());
             answer.extend(b"0000");
             answer.extend(refs);
-            git_http::uncached(Reply::bytes(200, "application/x-git-receive-pack-advertisement", answer))
+            uncached(Reply::bytes(200, "application/x-git-receive-pack-advertisement", answer))
         }
         Err(refused) => refused,
     }
@@ -44,7 +45,7 @@ pub(crate) fn refs(shared: &Shared, call: &Call) -> Reply {
 
 /// `POST /{owner}/{repo}.git/git-receive-pack`.
 pub(crate) async fn pack(shared: &Arc<Shared>, headers: &HeaderMap, call: Call, body: Bytes) -> Reply {
-    let body = match git_http::unpacked(headers, body) {
+    let body = match unpacked(headers, body) {
         Ok(body) => body,
         Err(refused) => return refused,
     };
@@ -52,9 +53,7 @@ pub(crate) async fn pack(shared: &Arc<Shared>, headers: &HeaderMap, call: Call, 
     // Git is waited for, with everything locked: two pushes are one after the other.
     let done = tokio::task::spawn_blocking(move || receive(&mut shared.lock(), &call, &body)).await;
     match done {
-        Ok(Ok(answer)) => {
-            git_http::uncached(Reply::bytes(200, "application/x-git-receive-pack-result", answer))
-        }
+        Ok(Ok(answer)) => uncached(Reply::bytes(200, "application/x-git-receive-pack-result", answer)),
         Ok(Err(refused)) => refused,
         Err(error) => Reply::bytes(500, "text/plain", format!("the fake forge failed: {error}\n")),
     }
@@ -65,10 +64,10 @@ fn admitted<'a>(state: &'a mut State, call: &Call) -> Result<&'a mut Repository,
     let refused = |status, words: String| Err(Reply::bytes(status, "text/plain", words));
     // Git asks without a token first, if it has one in an address.
     if call.login.is_empty() {
-        return Err(git_http::who_are_you());
+        return Err(who_are_you());
     }
     let State { world, repos, moved: _ } = state;
-    let repo = repos.get_mut(&git_http::key(call)).filter(|repo| call.pass.sees(repo));
+    let repo = repos.get_mut(&key(call)).filter(|repo| call.pass.sees(repo));
     let Some(repo) = repo else { return refused(404, "Repository not found.\n".into()) };
     if !repo.may_push(call) {
         world.violation(format!("a push over git: {}", call.path));
@@ -96,7 +95,7 @@ fn receive(state: &mut State, call: &Call, body: &[u8]) -> Result<Vec<u8>, Reply
         return Ok(report(&commands, side_band, "pre-receive hook declined", &words));
     }
     let answer = repo.git.receive(&[], body)?;
-    let key = git_http::key(call);
+    let key = key(call);
     for command in commands {
         let State { world, repos, moved: _ } = &mut *state;
         let Some(repo) = repos.get_mut(&key) else { continue };
@@ -172,46 +171,4 @@ fn report(commands: &[Command], side_band: bool, why: &str, words: &str) -> Vec<
     answer.extend(band(1, &report));
     answer.extend(b"0000");
     answer
-}
-
-impl Repo {
-    /// Protects a branch: nobody may push to it. The default branch is protected always.
-    pub async fn protect(&self, branch: &str) -> Result<(), FakeError> {
-        let branch = branch.to_owned();
-        self.with(move |_, repo| {
-            repo.protected.insert(branch);
-            Ok(())
-        })
-        .await
-    }
-
-    /// Lets a ruleset have a rule of this kind for a branch, such as `required_signatures`. Pushes are let through.
-    pub async fn rule(&self, branch: &str, kind: &str) -> Result<(), FakeError> {
-        let (branch, kind) = (branch.to_owned(), kind.to_owned());
-        self.with(move |_, repo| {
-            repo.rules.entry(branch).or_default().insert(kind);
-            Ok(())
-        })
-        .await
-    }
-
-    /// Has a hook decline the next push, in these words; once more each time that this is called.
-    pub async fn decline(&self, words: &str) -> Result<(), FakeError> {
-        let words = words.to_owned();
-        self.with(move |_, repo| {
-            repo.declines.push_back(words);
-            Ok(())
-        })
-        .await
-    }
-
-    /// Lets a branch be pushed to again.
-    pub async fn unprotect(&self, branch: &str) -> Result<(), FakeError> {
-        let branch = branch.to_owned();
-        self.with(move |_, repo| {
-            repo.protected.remove(&branch);
-            Ok(())
-        })
-        .await
-    }
 }

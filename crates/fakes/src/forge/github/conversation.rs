@@ -1,9 +1,11 @@
 //! The conversation of pull requests and issues: its comments by REST.
 
-use crate::forge::calls::{Answer, Page, TOO_LONG, check_body};
-use crate::forge::reviewers;
-use crate::forge::routes::{Call, Reply};
-use crate::forge::state::{Repository, State, World, visible};
+use crate::forge::github::call::{Answer, Call, Page, Reply};
+use crate::forge::github::calls::{TOO_LONG, check_body};
+use crate::forge::github::reviewers::unplayable;
+use crate::forge::operations::reviewers::hear;
+use crate::forge::state::notes::visible;
+use crate::forge::state::{Repository, State, World};
 
 impl State {
     /// The pull request or issue that the path names.
@@ -39,7 +41,7 @@ pub(crate) fn create(state: &mut State, call: &Call) -> Answer {
     let comment = world.note(&call.login, body);
     repo.touch(number, comment.created);
     repo.notes_mut(number).into_iter().for_each(|notes| notes.push(comment.clone()));
-    reviewers::hear(world, repo, number, comment.id)?;
+    hear(world, repo, number, comment.id).map_err(|words| unplayable(&words))?;
     Ok(Reply::json(201, world.summary_json(repo, number, &comment)))
 }
 

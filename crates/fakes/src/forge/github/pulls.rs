@@ -1,63 +1,19 @@
-//! Pull requests as loops open and change them, and what people do on them that loops look at: commits and reviews.
+//! Pull requests as loops open and change them.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::forge::FakeError;
-use crate::forge::calls::{Answer, Page};
-use crate::forge::issues::{check_text, check_title};
-use crate::forge::json::time;
-use crate::forge::merging::Around;
-use crate::forge::people::{NewPull, Repo, close, there, tip};
-use crate::forge::reviewers::BotReview;
-use crate::forge::routes::{Call, Reply};
-use crate::forge::state::{Pull, Repository, State, Verdict, World, node_id};
-use crate::repo::{Logged, Signed};
+use crate::forge::error::FakeError;
+use crate::forge::github::call::{Answer, Call, Page, Reply};
+use crate::forge::github::issues::{check_text, check_title};
+use crate::forge::github::json::node_id;
+use crate::forge::operations::branches::tip;
+use crate::forge::operations::pulls::{NewPull, close, is_there, open};
+use crate::forge::state::event::Change;
+use crate::forge::state::pulls::Pull;
+use crate::forge::state::{Repository, State, World};
 
 /// Commits of a pull request that are listed, at most.
 const MAX_COMMITS: usize = 250;
-
-/// Opens a pull request; its number.
-pub(crate) fn open(world: &mut World, repo: &mut Repository, new: NewPull) -> Result<u64, FakeError> {
-    let (head, base) = (tip(repo, &new.head)?, tip(repo, &new.base)?);
-    if is_there(repo, &new.head, &new.base) {
-        return Err(FakeError::Refused(format!("a pull request already exists for {}", new.head)));
-    }
-    world.account(&new.author);
-    let number = repo.next_number();
-    repo.git.set_ref(&format!("refs/pull/{number}/head"), &head)?;
-    let now = world.now();
-    let pull = Pull {
-        id: world.id(),
-        number,
-        title: new.title,
-        body: new.body,
-        author: new.author.clone(),
-        head_ref: new.head,
-        head,
-        base_ref: new.base,
-        base,
-        draft: new.draft,
-        labels: Vec::new(),
-        labelled: Vec::new(),
-        around: Around::default(),
-        open: true,
-        merged_by: None,
-        created: now,
-        updated: now,
-        closed: None,
-        stale: None,
-        summary: Vec::new(),
-        inline: Vec::new(),
-        reviews: Vec::new(),
-    };
-    repo.pulls.insert(number, pull);
-    world.emit(repo, number, "opened", &new.author, Value::Null)?;
-    Ok(number)
-}
-
-fn is_there(repo: &Repository, head: &str, base: &str) -> bool {
-    repo.pulls.values().any(|pull| pull.open && pull.head_ref == head && pull.base_ref == base)
-}
 
 /// What could not be done, as GitHub says it.
 pub(crate) fn failed(error: &FakeError) -> Reply {
@@ -83,8 +39,6 @@ fn shown(world: &World, repo: &mut Repository, number: u64, status: u16) -> Answ
     let pull = repo.pulls.get(&number).ok_or_else(Reply::not_found)?;
     Ok(Reply::json(status, world.pull_json(repo, pull, &head, Some(stats))))
 }
-
-// -------------------------------------------------------------------------------------------------- calls
 
 /// `POST …/pulls`, from a branch of the repository itself.
 pub(crate) fn create(state: &mut State, call: &Call) -> Answer {
@@ -127,15 +81,14 @@ pub(crate) fn update(state: &mut State, call: &Call) -> Answer {
     }
     check_text("PullRequest", text("body").unwrap_or_default())?;
     let pull = repo.pulls.get_mut(&number).ok_or_else(Reply::not_found)?;
-    let mut changes = serde_json::Map::new();
-    for (field, old) in [("title", &mut pull.title), ("body", &mut pull.body)] {
-        if let Some(new) = call.body[field].as_str().filter(|new| *new != old.as_str()) {
-            changes.insert(field.to_owned(), json!({"from": std::mem::replace(old, new.to_owned())}));
-        }
-    }
+    let replaced = |field: &str, old: &mut String| {
+        let new = text(field).filter(|new| *new != old.as_str())?;
+        Some(std::mem::replace(old, new.to_owned()))
+    };
+    let (title, body) = (replaced("title", &mut pull.title), replaced("body", &mut pull.body));
     let is_open = pull.open;
-    if !changes.is_empty() {
-        world.emit(repo, number, "edited", &call.login, json!({"changes": changes}))?;
+    if title.is_some() || body.is_some() {
+        world.changed(repo, number, &call.login, Change::Edited { title, body })?;
     }
     match (text("state"), is_open) {
         (Some("closed"), true) => close(world, repo, number, None).map_err(|error| failed(&error))?,
@@ -190,77 +143,9 @@ pub(crate) fn set_draft(state: &mut State, call: &Call, ids: &[String], draft: b
         }
         let (number, was) = (pull.number, std::mem::replace(&mut pull.draft, draft));
         if was != draft {
-            let action = if draft { "converted_to_draft" } else { "ready_for_review" };
-            world.emit(repo, number, action, &call.login, Value::Null)?;
+            world.changed(repo, number, &call.login, Change::Draft(draft))?;
         }
         return Ok(true);
     }
     Ok(false)
-}
-
-impl World {
-    /// A commit (`commit`).
-    pub(crate) fn commit_json(&self, repo: &Repository, commit: &Logged) -> Value {
-        let (base, name, sha) = (&self.base_url, repo.full_name(), &commit.sha);
-        let api = format!("{base}/repos/{name}");
-        let signed = |who: &Signed| json!({"name": who.name, "email": who.email, "date": time(who.at)});
-        let parents = commit.parents.iter().map(|parent| {
-            json!({
-                "sha": parent, "url": format!("{api}/commits/{parent}"),
-                "html_url": format!("{base}/{name}/commit/{parent}"),
-            })
-        });
-        json!({
-            "url": format!("{api}/commits/{sha}"), "sha": sha,
-            "node_id": format!("C_kwDO{}", sha.get(..20).unwrap_or_default()),
-            "html_url": format!("{base}/{name}/commit/{sha}"),
-            "comments_url": format!("{api}/commits/{sha}/comments"),
-            "commit": {
-                "url": format!("{api}/git/commits/{sha}"), "author": signed(&commit.author),
-                "committer": signed(&commit.committer), "message": commit.message, "comment_count": 0,
-                "tree": {"sha": commit.tree, "url": format!("{api}/git/trees/{}", commit.tree)},
-                "verification": {
-                    "verified": false, "reason": "unsigned", "signature": null, "payload": null,
-                    "verified_at": null,
-                },
-            },
-            "author": self.account_of(&commit.author), "committer": self.account_of(&commit.committer),
-            "parents": parents.collect::<Vec<_>>(),
-        })
-    }
-
-    /// The account with an address: `LOGIN@…`, or `ID+LOGIN@…` as GitHub gives out; null if there is none, as of
-    /// somebody whose name has a space.
-    fn account_of(&self, who: &Signed) -> Value {
-        let login = who.email.split('@').next().unwrap_or_default();
-        let login = login.split_once('+').map_or(login, |(_, login)| login);
-        let is_login = !login.contains(char::is_whitespace);
-        if is_login && self.accounts.contains_key(login) { self.user_json(login) } else { Value::Null }
-    }
-}
-
-// ------------------------------------------------------------------------------------------------- people
-
-impl Repo {
-    /// Reviews a pull request at its head, without comments on its lines.
-    pub async fn review(
-        &self,
-        number: u64,
-        author: &str,
-        state: Verdict,
-        body: &str,
-    ) -> Result<(), FakeError> {
-        let review = BotReview { state, body: body.to_owned(), comments: Vec::new() };
-        self.review_lines(number, author, None, review).await.map(drop)
-    }
-
-    /// Changes a pull request's description.
-    pub async fn describe(&self, number: u64, body: &str) -> Result<(), FakeError> {
-        let body = body.to_owned();
-        self.with(move |_, repo| {
-            there(repo, number)?.body = body;
-            Ok(())
-        })
-        .await
-    }
 }

@@ -13,120 +13,23 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::forge::app::Pass;
 use crate::forge::fault::{FaultKind, Reasons};
+use crate::forge::github::call::{Call, DOCS, Reply, ReplyBody};
+use crate::forge::github::{
+    app, calls, checks, conversation, estate, git_call, git_http, graphql, issues, merging, page, pulls,
+    push, reviewers,
+};
+use crate::forge::shared::Shared;
 use crate::forge::state::{Logged, MAX_LOGGED, State};
 use crate::forge::witness::Exchange;
-use crate::forge::{
-    Shared, app, calls, checks, conversation, estate, git_http, graphql, issues, merging, page, pulls, push,
-    reviewers,
-};
-use crate::repo::GitError;
 use crate::server::HangUp;
 
 /// Largest request body that is read, in bytes.
 const MAX_BODY: usize = 25 * 1024 * 1024;
-/// Where errors say they are explained.
-const DOCS: &str = "https://docs.github.com/rest";
 /// The primary rate limit that headers tell of unless another is set; this one is never reached.
 const RATE_LIMIT: u64 = 5_000;
 /// The route of everything that is not in the table.
 const UNKNOWN: &str = "unknown";
-
-/// One call, read.
-pub(crate) struct Call {
-    pub(crate) login: String,
-    pub(crate) pass: Pass,
-    pub(crate) method: String,
-    /// Path without query.
-    pub(crate) path: String,
-    pub(crate) params: HashMap<String, String>,
-    pub(crate) query: HashMap<String, String>,
-    pub(crate) body: Value,
-}
-
-impl Call {
-    /// A part of the path.
-    pub(crate) fn param(&self, name: &str) -> &str {
-        self.params.get(name).map_or("", String::as_str)
-    }
-
-    /// A part of the path that is a number; what is no number is not found.
-    pub(crate) fn number(&self, name: &str) -> Result<u64, Reply> {
-        self.param(name).parse().map_err(|_| Reply::not_found())
-    }
-}
-
-/// An answer.
-#[derive(Debug)]
-pub(crate) struct Reply {
-    pub(crate) status: u16,
-    pub(crate) headers: Vec<(&'static str, String)>,
-    pub(crate) body: ReplyBody,
-}
-
-/// What an answer carries.
-#[derive(Debug)]
-pub(crate) enum ReplyBody {
-    Empty,
-    Json(Value),
-    /// Bytes of this media type.
-    Bytes(&'static str, Bytes),
-}
-
-impl ReplyBody {
-    fn json(&self) -> Option<&Value> {
-        match self {
-            Self::Json(value) => Some(value),
-            Self::Empty | Self::Bytes(..) => None,
-        }
-    }
-}
-
-impl Reply {
-    pub(crate) fn json(status: u16, body: Value) -> Self {
-        Self { status, headers: Vec::new(), body: ReplyBody::Json(body) }
-    }
-
-    /// 204.
-    pub(crate) fn done() -> Self {
-        Self { status: 204, headers: Vec::new(), body: ReplyBody::Empty }
-    }
-
-    pub(crate) fn bytes(status: u16, kind: &'static str, bytes: impl Into<Bytes>) -> Self {
-        Self { status, headers: Vec::new(), body: ReplyBody::Bytes(kind, bytes.into()) }
-    }
-
-    /// GitHub's error form. `errors` null: left out.
-    pub(crate) fn error(status: u16, message: &str, errors: Value) -> Self {
-        let mut body = json!({"message": message, "documentation_url": DOCS, "status": status.to_string()});
-        if let (false, Some(body)) = (errors.is_null(), body.as_object_mut()) {
-            body.insert("errors".into(), errors);
-        }
-        Self::json(status, body)
-    }
-
-    pub(crate) fn not_found() -> Self {
-        Self::error(404, "Not Found", Value::Null)
-    }
-
-    /// 422 with one error object, as most calls answer.
-    pub(crate) fn invalid(resource: &str, field: &str, code: &str, message: &str) -> Self {
-        let error = json!({"resource": resource, "field": field, "code": code, "message": message});
-        Self::error(422, "Validation Failed", json!([error]))
-    }
-
-    fn header(mut self, name: &'static str, value: impl ToString) -> Self {
-        self.headers.push((name, value.to_string()));
-        self
-    }
-}
-
-impl From<GitError> for Reply {
-    fn from(error: GitError) -> Self {
-        Self::error(500, &format!("the fake forge's git failed: {error}"), Value::Null)
-    }
-}
 
 /// How a call is answered.
 #[derive(Clone, Copy)]
@@ -256,7 +159,7 @@ async fn answer(
         let world = &mut state.world;
         *world.calls.entry(format!("{method} {route}")).or_default() += 1;
         world.used += 1;
-        let bearer = git_http::token(&parts.headers).and_then(|token| world.bearer(&token));
+        let bearer = git_call::token(&parts.headers).and_then(|token| world.bearer(&token));
         let spent = resource == "core" && bearer.is_some() && !world.spend();
         (world.faults.take(&method, &path, route), bearer, spent)
     };

@@ -1,107 +1,18 @@
-//! What becomes of repositories: renamed, transferred, archived, blocked, deleted; and who may do what in them.
+//! Whole repositories: the list of them, all their comments, and who may do what in them.
 
 use serde_json::{Value, json};
 
-use crate::forge::app::Pass;
-use crate::forge::calls::{Answer, Page};
-use crate::forge::people::{Repo, run, tip};
-use crate::forge::routes::{Call, Reply};
-use crate::forge::state::{Note, Repository, State, World};
-use crate::forge::{FakeError, FakeForge};
-
-/// How a repository answers.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Access {
-    /// As usual.
-    #[default]
-    Open,
-    /// Read only: whatever writes answers 403.
-    Archived,
-    /// Every call answers 403, as when an organization has taken the token's access away.
-    Forbidden,
-    /// Every call answers 451.
-    Blocked,
-}
-
-impl State {
-    /// The repository that the path names, if it answers such a call.
-    pub(crate) fn repo(&mut self, call: &Call) -> Result<(&mut World, &mut Repository), Reply> {
-        let key = format!("{}/{}", call.param("owner"), call.param("repo")).to_lowercase();
-        if let (Some(id), false) = (self.moved.get(&key), self.repos.contains_key(&key)) {
-            return Err(self.world.moved(*id, &key, call));
-        }
-        let repo = self.repos.get_mut(&key).ok_or_else(Reply::not_found)?;
-        repo.admits(call)?;
-        Ok((&mut self.world, repo))
-    }
-}
-
-impl World {
-    /// The redirect of a repository that has another name by now.
-    fn moved(&self, id: u64, key: &str, call: &Call) -> Reply {
-        let rest = call.path.get("/repos/".len() + key.len()..).unwrap_or_default();
-        let to = format!("{}/repositories/{id}{rest}", self.base_url);
-        let documentation =
-            "https://docs.github.com/rest/guides/best-practices-for-using-the-rest-api#follow-redirects";
-        let body = json!({"message": "Moved Permanently", "url": to, "documentation_url": documentation});
-        let mut reply = Reply::json(301, body);
-        reply.headers.push(("location", to));
-        reply
-    }
-}
-
-impl Repository {
-    fn admits(&self, call: &Call) -> Result<(), Reply> {
-        call.pass.admits(self, call)?;
-        let refused = |status, message| Err(Reply::error(status, message, Value::Null));
-        match self.access {
-            Access::Open => Ok(()),
-            Access::Archived if call.method == "GET" => Ok(()),
-            Access::Archived => refused(403, "Repository was archived so is read-only."),
-            Access::Forbidden => refused(403, "Resource not accessible by personal access token"),
-            Access::Blocked => refused(451, "Repository access blocked"),
-        }
-    }
-
-    /// May whoever calls push, and change what others wrote?
-    pub(crate) fn may_push(&self, call: &Call) -> bool {
-        match &call.pass {
-            Pass::Account => ["admin", "write"].contains(&self.permission(&call.login).0),
-            Pass::App(_) => false,
-            pass @ Pass::Installation { .. } => pass.holds("contents", true),
-        }
-    }
-
-    /// The role of an account.
-    pub(crate) fn role(&self, login: &str) -> &str {
-        match self.permissions.get(login) {
-            Some(role) => role.as_str(),
-            None if login == self.owner => "admin",
-            None => "none",
-        }
-    }
-
-    /// The permission of an account, in GitHub's older words and as the name of a role.
-    pub(crate) fn permission(&self, login: &str) -> (&'static str, String) {
-        let role = self.role(login);
-        let word = match role {
-            "admin" => "admin",
-            "write" | "maintain" => "write",
-            "read" | "triage" => "read",
-            _ => "none",
-        };
-        (word, role.to_owned())
-    }
-}
-
-// -------------------------------------------------------------------------------------------------- calls
+use crate::forge::github::call::{Answer, Call, Page, Reply};
+use crate::forge::operations::branches::tip;
+use crate::forge::state::notes::{Note, visible};
+use crate::forge::state::{Repository, State};
 
 /// `GET /repositories/{id}`: where every redirect leads.
 pub(crate) fn repository_by_id(state: &mut State, call: &Call) -> Answer {
     let id = call.number("id")?;
     let repo = state.repos.values().find(|repo| repo.id == id).ok_or_else(Reply::not_found)?;
     repo.admits(call)?;
-    Ok(Reply::json(200, state.world.full_repository_json(repo, call)))
+    Ok(Reply::json(200, state.world.full_repository_json(repo, call.is_pusher(repo))))
 }
 
 /// `GET /user/repos`.
@@ -201,7 +112,7 @@ impl Order {
         found: &mut Vec<(i64, u64, u64)>,
     ) {
         let mut notes: Vec<&mut Note> = notes.collect();
-        let ids = crate::forge::state::visible(notes.iter_mut().map(|note| &mut **note));
+        let ids = visible(notes.iter_mut().map(|note| &mut **note));
         for note in notes.iter().filter(|note| ids.contains(&note.id) && note.updated >= self.since) {
             let by = if self.by_update { note.updated } else { note.created };
             found.push((by, note.id, number));
@@ -279,88 +190,4 @@ pub(crate) fn rules(state: &mut State, call: &Call) -> Answer {
     let rule = |kind: &String| json!({ "type": kind, "ruleset_source_type": "Repository", "ruleset_source": name, "ruleset_id": 1 });
     let rules: Vec<Value> = repo.rules.get(call.param("branch")).into_iter().flatten().map(rule).collect();
     Ok(Reply::json(200, Value::Array(rules)))
-}
-
-// ------------------------------------------------------------------------------------------------- people
-
-impl FakeForge {
-    /// Lets the primary rate limit be this, from now on and really: what is above it in an hour of the forge's
-    /// clock is refused.
-    pub fn rate_limit(&self, calls: u64) {
-        let world = &mut self.shared.lock().world;
-        world.limit = Some(calls);
-        world.spent = (world.now().div_euclid(3600), 0);
-    }
-}
-
-impl FakeForge {
-    /// Lets the secondary limit on making comments and reviews be this in a minute of the forge's clock, from now
-    /// on: what is above it is refused with the time to wait. GitHub's is 80; there is none unless it is set.
-    pub fn creation_limit(&self, a_minute: usize) {
-        self.shared.lock().world.creations = Some((a_minute, Default::default()));
-    }
-}
-
-impl Repo {
-    /// Gives the repository another name, or another owner too; the old name redirects until somebody takes it.
-    pub async fn rename(&self, owner: &str, name: &str) -> Result<Self, FakeError> {
-        let new = self.called(owner, name);
-        let (from, to) = (self.key.clone(), new.key.clone());
-        let (owner, name) = (owner.to_owned(), name.to_owned());
-        run(&self.shared, move |shared| {
-            let state = &mut *shared.lock();
-            if state.repos.contains_key(&to) {
-                return Err(FakeError::Refused(format!("the repository {to} is there already")));
-            }
-            let mut repo =
-                state.repos.remove(&from).ok_or_else(|| FakeError::Missing(format!("repository {from}")))?;
-            state.world.account(&owner);
-            (repo.owner, repo.name) = (owner, name);
-            state.moved.insert(from, repo.id);
-            state.moved.remove(&to);
-            state.repos.insert(to, repo);
-            Ok(())
-        })
-        .await?;
-        Ok(new)
-    }
-
-    /// Deletes the repository. Its name is free.
-    pub async fn delete(&self) -> Result<(), FakeError> {
-        let key = self.key.clone();
-        run(&self.shared, move |shared| {
-            let removed = shared.lock().repos.remove(&key);
-            removed.map(drop).ok_or_else(|| FakeError::Missing(format!("repository {key}")))
-        })
-        .await
-    }
-
-    /// Changes how it answers.
-    pub async fn set_access(&self, access: Access) -> Result<(), FakeError> {
-        self.with(move |_, repo| {
-            repo.access = access;
-            Ok(())
-        })
-        .await
-    }
-
-    /// Is it among the repositories that a token lists?
-    pub async fn set_listed(&self, listed: bool) -> Result<(), FakeError> {
-        self.with(move |_, repo| {
-            repo.listed = listed;
-            Ok(())
-        })
-        .await
-    }
-
-    /// Gives somebody a role: `admin`, `maintain`, `write`, `triage`, `read`, `none`.
-    pub async fn permit(&self, login: &str, role: &str) -> Result<(), FakeError> {
-        let (login, role) = (login.to_owned(), role.to_owned());
-        self.with(move |world, repo| {
-            world.account(&login);
-            repo.permissions.insert(login, role);
-            Ok(())
-        })
-        .await
-    }
 }
