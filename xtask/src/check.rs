@@ -11,6 +11,7 @@ mod duplicates;
 mod licences;
 mod lines;
 mod programs;
+mod report;
 mod spdx;
 mod words;
 
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 
+use self::report::Report;
 use crate::{say, workspace};
 
 /// The options of `cargo xtask check`.
@@ -54,21 +56,6 @@ enum Check {
     Changelog,
     /// The documentation builds without a warning
     Docs,
-}
-
-/// What a check found.
-enum Report {
-    /// It looked.
-    Looked {
-        /// At what: `12 crates, 30 arrows`.
-        at: String,
-        /// What must be mended.
-        problems: Vec<String>,
-        /// What is worth knowing.
-        warnings: Vec<String>,
-    },
-    /// It needs data outside the repository, which is not there.
-    NotRun(String),
 }
 
 /// Runs one check, or all. `false`: one of them found a problem.

@@ -1,4 +1,4 @@
-//! The modules of one crate, and which file uses which.
+//! The modules of one crate, and the files that each file uses.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ const MAX_STEPS: usize = 32;
 /// A module by the names that lead to it from the crate's root.
 type Path = Vec<String>;
 
-/// Which files each file uses.
+/// For each file those that it uses.
 pub(super) type Arrows = BTreeMap<String, BTreeSet<String>>;
 
 /// The arrows between the files of a crate. `root`: its `lib.rs` or `main.rs`; `texts`: the text of each file.
@@ -25,7 +25,7 @@ pub(super) fn arrows(root: &str, texts: &BTreeMap<&str, &str>) -> Arrows {
     arrows
 }
 
-/// Where a path leads.
+/// The target of a path.
 #[derive(Clone, Debug)]
 enum Target {
     Module(Path),
