@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use opentelemetry::trace::FutureExt as _;
 use tokio::sync::watch;
 use truing_agent::verify::Verifier;
 use truing_config::sync::JobConfig;
@@ -26,6 +27,7 @@ use truing_loops::reader::ChildReader;
 use truing_loops::slots::{StepError, step};
 use truing_loops::sync::port::Porter;
 use truing_loops::sync::run::Following;
+use truing_loops::telemetry;
 use truing_loops::versions;
 use truing_loops::write_gate::StoreGate;
 use truing_store::Sqlite;
@@ -109,9 +111,12 @@ impl JobRun<'_> {
         let token = lease.token;
         let run = RunRef { id: UniqueIds.run(), key, token };
         let began = SystemClock.now();
+        // What runs for it ends with it.
+        let trace = telemetry::sync(&run.id, &run.key, self.repo, (self.name, &self.job.package));
         let (id, remote) = match self.repository().await {
             Ok(found) => found,
             Err(error) => {
+                telemetry::failed(&trace, &error.to_string());
                 let ended = self.unreached(store, &run, began, &error).await?;
                 // A server tries again soon: the next time of the pattern may be a week away.
                 let soon = Then::DueAt(Millis(ended.0.saturating_add(AGAIN)), Why::Backoff);
@@ -155,16 +160,24 @@ impl JobRun<'_> {
         store.describe(&[(run.key.clone(), named)]).await?;
         let ended = tokio::select! {
             // Whoever has lost the lease to a token that the slots have forgotten has it still, and gives it back below.
-            ended = Box::pin(following.run()) => match ended {
+            ended = Box::pin(following.run()).with_context(trace.clone()) => match ended {
                 Err(StoreError::Fenced { .. }) => Err(NoRun::Lost),
                 ended => ended.map_err(NoRun::from),
             },
-            () = worker::lost(store, &lease, self.limits, self.heartbeat) => return Err(NoRun::Lost),
+            () = worker::lost(store, &lease, self.limits, self.heartbeat) => {
+                telemetry::failed(&trace, &NoRun::Lost.to_string());
+                return Err(NoRun::Lost);
+            }
             () = worker::told(give_back) => {
                 self.given_back(store, &run).await?;
                 Err(NoRun::Stopped)
             }
         };
+        match &ended {
+            Ok((record, _)) => telemetry::synced(&trace, record),
+            Err(error) => telemetry::failed(&trace, &error.to_string()),
+        }
+        drop(trace);
         if let Ok((record, _)) = &ended {
             let why = record.exit_reason.lines().next().unwrap_or_default();
             let what = format!("{}: {why}", record.result.as_str().replace('_', " "));

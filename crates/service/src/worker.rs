@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use opentelemetry::Context;
 use opentelemetry::trace::{FutureExt as _, TraceContextExt as _};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -261,7 +262,7 @@ async fn converge_at<P: Parts>(
         converging,
         limits: &context.limits,
     };
-    let (then, end) = Box::pin(pull.step(&context.store, lease, id)).await?;
+    let (then, end) = Box::pin(pull.step(&context.store, (lease, run), id)).await?;
     if let Some(ended) = end {
         count(context, lease.of, ended);
     }
@@ -349,18 +350,8 @@ async fn review_at<P: Parts>(
     // What runs for it, children too, ends with it.
     let trace = telemetry::review(&run.id, &run.key, Some(repo), Some(id.number));
     let ended = within(context.step_time, Box::pin(served.run())).with_context(trace.clone()).await;
-    match &ended {
-        Ok(_) | Err(Stopped::Moved | Stopped::RateLimited { .. }) => {}
-        Err(stopped @ Stopped::Halted) => {
-            trace.span().add_event("KillSwitchEngaged", Vec::new());
-            telemetry::failed(&trace, &stopped.to_string());
-        }
-        Err(
-            stopped
-            @ (Stopped::Lost | Stopped::Fenced(_) | Stopped::NotThere { .. } | Stopped::Failed { .. }),
-        ) => {
-            telemetry::failed(&trace, &stopped.to_string());
-        }
+    if let Err(stopped) = &ended {
+        trace_stop(&trace, stopped);
     }
     drop(trace);
     let Err(Stopped::Failed { class, .. }) = &ended else { return ended };
@@ -381,6 +372,20 @@ async fn review_at<P: Parts>(
         ) => {
             say(context, run, format!("could not update the pull request: {error}")).await?;
             ended
+        }
+    }
+}
+
+/// Says in a run's trace why it stopped, if that is a failure.
+pub(super) fn trace_stop(trace: &Context, stopped: &Stopped) {
+    match stopped {
+        Stopped::Moved | Stopped::RateLimited { .. } => {}
+        Stopped::Halted => {
+            trace.span().add_event("KillSwitchEngaged", Vec::new());
+            telemetry::failed(trace, &stopped.to_string());
+        }
+        Stopped::Lost | Stopped::Fenced(_) | Stopped::NotThere { .. } | Stopped::Failed { .. } => {
+            telemetry::failed(trace, &stopped.to_string());
         }
     }
 }

@@ -98,8 +98,9 @@ impl Run {
         let forge = job.forge.clone();
         config.forges.retain(|name, _| *name == forge);
         let runtime = runtime::start()?;
+        let traces = wiring::telemetry(&config, &context.environment, runtime.handle())?;
         let (tell, told) = watch::channel(false);
-        runtime.block_on(async {
+        let ran = runtime.block_on(async {
             let mut signals = runtime::Signals::new()?;
             let reader = child_reader(&config.rules, &config.sandbox)?;
             let mut work = Box::pin(self.record(&config, &context.environment, &reader, told));
@@ -113,7 +114,9 @@ impl Run {
                         .hint("run it again: it goes on from what is there, and nothing is written twice"))
                 }
             }
-        })
+        });
+        drop(traces);
+        ran
     }
 
     /// What a run says that came to this.
