@@ -1,8 +1,8 @@
 //! Runs that converge on a pull request, whose slot they lease: by hand, or a step at a time by a worker of the service.
 //! No review and no other run is at work there meanwhile, and what one began the other can go on with.
 
+mod end;
 mod listener;
-mod no_run;
 mod progress;
 mod step;
 mod whole;
@@ -33,10 +33,10 @@ use truing_loops::versions;
 use truing_loops::write_gate::StoreGate;
 use truing_store::Sqlite;
 
-use super::scheduler::Lease;
+use super::lease::Lease;
+use super::no_run::{NoRun, Unusable};
 
-pub(super) use no_run::give_up;
-pub use no_run::{NoPullRun, Unusable};
+pub(super) use end::give_up;
 pub use progress::{Ended, Said};
 
 type LooksOf = dyn Fn(&Config) -> Result<Looks, Unusable> + Send + Sync;
@@ -165,7 +165,7 @@ impl PullRun<'_> {
     }
 
     /// The commits, and where the branch is that fixes are pushed to.
-    async fn ground(&self, id: &PrId, now: PullNow) -> Result<Ground, NoPullRun> {
+    async fn ground(&self, id: &PrId, now: PullNow) -> Result<Ground, NoRun> {
         let (_, forge) = self.forge;
         let theirs = forge.push_remote(&id.repository, self.repo).await?;
         let home = match now.head.repository.as_ref().filter(|head| !head.is_same) {
@@ -176,7 +176,7 @@ impl PullRun<'_> {
         let base = pull::base(&mirror, (&now.base_branch, &now.base), &now.head.sha).await?;
         let Converging { rules, looks, .. } = self.converging;
         let config = rules.configuration((self.git, &mirror), (self.forge.0, &now.base_branch)).await?;
-        let looks = looks(&config).map_err(NoPullRun::Looks)?;
+        let looks = looks(&config).map_err(NoRun::Looks)?;
         Ok(Ground { mirror, home, now, base, looks })
     }
 

@@ -16,13 +16,14 @@ use truing_forge::github::GitHubConversation;
 use truing_loops::converge::pull::PullRequestWorkspace;
 use truing_loops::converge::{Progress, RunMode, Runner};
 use truing_loops::machine::SystemClock;
-use truing_loops::review::Stopped;
+use truing_loops::stopped::Stopped;
 use truing_loops::telemetry;
 
-use crate::scheduler::Lease;
-use crate::worker::trace_stop;
+use crate::drive::trace_stop;
+use crate::lease::Lease;
+use crate::no_run::NoRun;
 
-use super::no_run::{NoPullRun, failed, give_up, reported, tell_given_up, unreported};
+use super::end::{failed, give_up, reported, tell_given_up, unreported};
 use super::progress::{AGAIN, Ended, Said, Timeline, event, note_end, report};
 use super::{Ground, PullRun, Writes};
 
@@ -112,7 +113,7 @@ impl PullRun<'_> {
         talk: &GitHubConversation,
     ) -> Result<(Ground, Record), Stopped> {
         let settle = talk.settle();
-        let of = |error: ForgeError| NoPullRun::Forge(error).stopped(settle);
+        let of = |error: ForgeError| NoRun::Forge(error).stopped(settle);
         let last = store.last_converge(&lease.key).await?;
         let now = talk.now().await.map_err(of)?;
         let ground = self.ground(id, now).await.map_err(|error| error.stopped(settle))?;

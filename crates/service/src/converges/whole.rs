@@ -6,41 +6,42 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 use truing_core::converge::record::Record;
 use truing_core::converge::{Code, Exit, Kind};
-use truing_core::id::{PrId, Token, Version};
+use truing_core::id::{PrId, Token};
 use truing_core::port::{
-    Clock as _, Converges, Conversation as _, Described, PullNow, Records, Slots, StoreError, WriteGate,
-    read_only,
+    Clock as _, Converges, Conversation as _, Described, Operations, PullNow, Records, Slots, StoreError,
+    WriteGate, read_only,
 };
 use truing_core::publish::Producer;
-use truing_core::slot::{Command, Loop, Refused, State, Then};
+use truing_core::slot::{Command, Loop, State, Then};
 use truing_forge::github::GitHubConversation;
 use truing_git::Mirror;
 use truing_loops::converge::pull::PullRequestWorkspace;
 use truing_loops::converge::{Progress, RunMode, words};
 use truing_loops::machine::SystemClock;
-use truing_loops::slots::{StepError, step};
+use truing_loops::slots::step;
+use truing_loops::stopped::Stopped;
 
 use crate::by_hand::{self, NotLeased};
-use crate::scheduler::Lease;
-use crate::worker;
+use crate::drive::{self, After, Driver, Heir, Leased};
+use crate::lease::Lease;
+use crate::no_run::NoRun;
 
 use super::PullRun;
 use super::listener::StopListener;
-use super::no_run::NoPullRun;
 use super::progress::{Said, Timeline, note_end};
 
 impl PullRun<'_> {
     /// Leases the slot, goes on with an interrupted run or begins one until it ends, and frees the slot. `say`: the progress.
     ///
     /// # Errors
-    /// [`NoPullRun`]
-    pub async fn by_hand<S: Slots + Records + Converges>(
+    /// [`NoRun`]
+    pub async fn by_hand<S: Slots + Records + Converges + Operations>(
         &self,
         store: &S,
         heartbeat: Duration,
         give_back: watch::Receiver<bool>,
         say: impl Fn(Said<'_>) + Sync,
-    ) -> Result<(Record, Mirror), NoPullRun> {
+    ) -> Result<(Record, Mirror), NoRun> {
         let (name, forge) = self.forge;
         let repository = forge.repository(self.repo).await?.id;
         let id = PrId { forge: name.to_owned(), repository, number: self.number };
@@ -56,41 +57,28 @@ impl PullRun<'_> {
         let lease = match by_hand::lease(store, &key, Loop::Converge, self.limits).await {
             Err(busy @ NotLeased::Busy(_)) if is_run => {
                 let last = store.last_converge(&key).await?.filter(Record::is_unfinished);
-                return Err(last.map_or(busy.into(), |last| NoPullRun::Running(last.run)));
+                return Err(last.map_or(busy.into(), |last| NoRun::Running(last.run)));
             }
             leased => leased?,
         };
         tracing::info!(%key, token = lease.token.0, "leased");
         let gate = self.gate(&lease);
         let talk = forge.conversation(&id, self.repo, Producer::Converge, &gate);
-        let work = self.whole(store, &lease, (&id, &talk, now), &gate, give_back, say);
-        let ended = tokio::select! {
-            ended = Box::pin(work) => ended,
-            () = worker::lost(store, &lease, self.limits, heartbeat) => return Err(NoPullRun::Lost),
-        };
-        if let Err(NoPullRun::Store(StoreError::Fenced { last, .. })) = &ended {
-            // The slots have forgotten a token: the next one is greater.
-            store.raise(Version(last.0)).await?;
-        }
+        let of = (&id, &talk, &now);
+        let whole = WholeRun { pull: self, store, lease: &lease, of, gate: &gate, give_back, say };
         // What a server was at, and is not at its end, it goes on with.
-        let is_over = ended.as_ref().is_ok_and(|(record, _)| !record.is_unfinished());
-        let end = if is_served && !is_over {
-            Command::HandBack(lease.token)
-        } else {
-            Command::Finish(lease.token, Then::Idle)
-        };
-        match step(store, &key, end, self.limits).await {
-            Ok(_) | Err(StepError::Refused(Refused::LeaseLost)) => {}
-            Err(error) => return Err(error.into()),
-        }
-        ended.map_err(NoPullRun::or_lost)
+        let heir = if is_served { Heir::Server } else { Heir::Nobody };
+        let driver = Driver { store, clock: &SystemClock, limits: self.limits };
+        // It hears itself that it is told to stop, and ends in order.
+        let ended = driver.drive((&lease, heir), heartbeat, std::future::pending(), &whole).await?;
+        ended.unwrap_or_else(|stopped| Err(NoRun::Stopped(stopped)))
     }
 
     /// The run that there would be. Nothing is leased, kept or said.
     ///
     /// # Errors
-    /// [`NoPullRun`]
-    pub async fn dry<S: Converges>(&self, store: &S) -> Result<(Record, Mirror), NoPullRun> {
+    /// [`NoRun`]
+    pub async fn dry<S: Converges>(&self, store: &S) -> Result<(Record, Mirror), NoRun> {
         let (name, forge) = self.forge;
         let repository = forge.repository(self.repo).await?.id;
         let id = PrId { forge: name.to_owned(), repository, number: self.number };
@@ -106,12 +94,12 @@ impl PullRun<'_> {
     /// request, it is kept so that a run goes on from what it found; else beside the runs, for what it cost.
     ///
     /// # Errors
-    /// [`NoPullRun`]
+    /// [`NoRun`]
     pub async fn audited<S: Slots + Records + Converges>(
         &self,
         store: &S,
         give_back: watch::Receiver<bool>,
-    ) -> Result<Record, NoPullRun> {
+    ) -> Result<Record, NoRun> {
         let (name, forge) = self.forge;
         let repository = forge.repository(self.repo).await?.id;
         let id = PrId { forge: name.to_owned(), repository, number: self.number };
@@ -129,7 +117,7 @@ impl PullRun<'_> {
         let mut runner = self.runner(&ground, &workspace, record, RunMode::Whole);
         let stopped = tokio::select! {
             () = Box::pin(span.around(runner.audit_once())) => false,
-            () = worker::told(give_back) => true,
+            () = drive::told(give_back) => true,
         };
         runner.audited(stopped).await?;
         span.over(&runner.record);
@@ -166,8 +154,8 @@ impl PullRun<'_> {
         (id, talk, now): (&PrId, &GitHubConversation, PullNow),
         gate: &Arc<dyn WriteGate>,
         give_back: watch::Receiver<bool>,
-        say: impl Fn(Said<'_>) + Sync,
-    ) -> Result<(Record, Mirror), NoPullRun> {
+        say: &(impl Fn(Said<'_>) + Sync),
+    ) -> Result<(Record, Mirror), NoRun> {
         // What is said while the commits are fetched counts.
         let listener = StopListener::open(self.forge.1, (self.repo, self.number)).await?;
         let ground = self.ground(id, now).await?;
@@ -188,7 +176,7 @@ impl PullRun<'_> {
         let span = self.span(&record, SystemTime::now());
         let mut runner = self.runner(&ground, &workspace, record, RunMode::Whole);
         let work = async {
-            let told = Timeline { store, mirror: &ground.mirror, say: &say };
+            let told = Timeline { store, mirror: &ground.mirror, say };
             loop {
                 match runner.pursue(store, lease.token, &told).await? {
                     Progress::Until(at, _, what) => {
@@ -205,7 +193,7 @@ impl PullRun<'_> {
         };
         let left = tokio::select! {
             ended = span.around(work) => ended.inspect_err(|error| span.failed(&error.to_string()))?,
-            () = worker::told(give_back) => {
+            () = drive::told(give_back) => {
                 let why = "interrupted: run it again, it goes on where it was";
                 Some(Exit::new(Code::Interrupted, why))
             }
@@ -227,6 +215,37 @@ impl PullRun<'_> {
         span.over(&record);
         note_end(store, &record).await?;
         Ok((record, ground.mirror))
+    }
+}
+
+/// A whole run under its lease.
+struct WholeRun<'a, S, F> {
+    pull: &'a PullRun<'a>,
+    store: &'a S,
+    lease: &'a Lease,
+    of: (&'a PrId, &'a GitHubConversation, &'a PullNow),
+    gate: &'a Arc<dyn WriteGate>,
+    give_back: watch::Receiver<bool>,
+    say: F,
+}
+
+impl<S: Records + Converges, F: Fn(Said<'_>) + Sync> Leased for WholeRun<'_, S, F> {
+    /// Its record and its commits; or why there is none, for the person who asked.
+    type Ended = Result<(Record, Mirror), NoRun>;
+
+    async fn step(&self) -> Result<(After, Self::Ended), Stopped> {
+        let Self { pull, store, lease, of: (id, talk, now), gate, give_back, say } = self;
+        let of = (*id, *talk, (*now).clone());
+        let ended = Box::pin(pull.whole(*store, lease, of, gate, give_back.clone(), say)).await;
+        let ended = NoRun::unless_fenced(ended)?;
+        let is_over = ended.as_ref().is_ok_and(|(record, _)| !record.is_unfinished());
+        let after = if is_over { After::Then(Then::Idle) } else { After::GivenBack };
+        Ok((after, ended))
+    }
+
+    /// The run is kept after each act, and tells itself why it ends.
+    async fn stopped(&self, _why: &Stopped) -> Result<(), StoreError> {
+        Ok(())
     }
 }
 
