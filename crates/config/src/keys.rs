@@ -192,7 +192,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ),
     (
         "telemetry",
-        "Traces of reviews, over OTLP (HTTP, protobuf), in the form that Langfuse reads. Without an address here, `OTEL_EXPORTER_OTLP_ENDPOINT` (and `_HEADERS`) counts, else `LANGFUSE_PUBLIC_KEY`, `LANGFUSE_SECRET_KEY` and `LANGFUSE_BASE_URL`. An export that fails changes nothing.",
+        "Traces of the runs of every loop, over OTLP (HTTP, protobuf), in the form that Langfuse reads. Without an address here, `OTEL_EXPORTER_OTLP_ENDPOINT` (and `_HEADERS`) counts, else `LANGFUSE_PUBLIC_KEY`, `LANGFUSE_SECRET_KEY` and `LANGFUSE_BASE_URL`. An export that fails changes nothing.",
     ),
     ("retention", "How long is remembered what is no longer needed."),
 ];

@@ -11,7 +11,7 @@
 //! each write of those two.
 //!
 //! They share [`budget`] (limits of what models cost), [`reader`] (the processes that parse repository bytes),
-//! [`slots`] (steps of slots on a store), [`telemetry`] (traces) and [`machine`] (clock, ids, level of the sandbox).
+//! [`slots`] (steps of slots on a store), [`stopped`] (the reasons why a lease's step stops), [`telemetry`] (traces) and [`machine`] (clock, ids, level of the sandbox).
 
 // What a review awaits is nested deeper than the compiler follows by itself.
 #![recursion_limit = "256"]
@@ -36,6 +36,7 @@ pub mod reading;
 pub mod review;
 pub mod since;
 pub mod slots;
+pub mod stopped;
 pub mod sync;
 pub mod telemetry;
 pub mod text;

@@ -5,27 +5,27 @@
 
 use truing_core::dismissal::{self, Dismissal};
 use truing_core::finding::{Finding, Source};
-use truing_core::id::{Millis, RunId, Sha, Span, Token};
+use truing_core::id::{Millis, RunId, Sha, Span};
 use truing_core::identity::{Identified, identify};
 use truing_core::increment::{Increment, Tally};
 use truing_core::outcome::{Coverage, Outcome, OutcomeKind, OutcomeRecord, Runtime};
 use truing_core::port::{
     Clock, Computed, Converges, EffectLog, Event, Forge, ForgeError, ForgeWrite, Gate, PrState, PullRequest,
-    Reader, Records, Revision, RunRef, Slots, StoreError, Withheld, WriteGate, Writer,
+    Reader, Records, Revision, RunRef, Slots, WriteGate, Writer,
 };
 use truing_core::publish::Producer;
-use truing_core::slot::{Command, Hold, Limits, Refused, Then, Why};
+use truing_core::slot::{Command, Hold, Limits, Then, Why};
 use truing_forge::effects::Effects;
 use truing_forge::publisher::{PublishError, Publisher, Reconciled};
-use truing_git::GitError;
 
-use super::agent::{self, Agent, AgentError, Asking, Recalled, Subject};
-use super::checkout::{Checkout, CheckoutError, changed, configuring};
+use super::agent::{self, Agent, Asking, Recalled, Subject};
+use super::checkout::{Checkout, changed, configuring};
 use super::earlier::Earlier;
 use super::pull::own_key;
 use super::reading::{Change, Reading};
 use super::{desired, since, text};
-use crate::slots::{StepError, step};
+use crate::slots::step;
+use crate::stopped::Stopped;
 use crate::telemetry;
 
 /// Counts how runs end and what they used.
@@ -73,47 +73,6 @@ pub struct Heard {
     pub head: Sha,
     /// When the event came, by the wall clock.
     pub at: Millis,
-}
-
-/// Why a run stopped before its end.
-#[derive(Debug, thiserror::Error)]
-pub enum Stopped {
-    /// Another run holds the pull request by now: write nothing more.
-    #[error("the lease is lost")]
-    Lost,
-    /// Records have seen a greater token on this key: the slots have forgotten one, or somebody else is ahead.
-    #[error("the records know a newer run (token {0:?})")]
-    Fenced(Token),
-    /// The forge does not show the pull request where its name says: the repository may have another one by now.
-    #[error("{what}")]
-    NotThere {
-        /// The forge's words.
-        what: String,
-    },
-    /// The head moved while its review was being published: look again.
-    #[error("the head has moved on")]
-    Moved,
-    /// The kill switch was turned on, and stops runs in flight: what is recorded stays, nothing more is done.
-    #[error("the kill switch is on")]
-    Halted,
-    /// The forge wants us to wait.
-    #[error("{what}")]
-    RateLimited {
-        /// Until when.
-        until: Millis,
-        /// The forge's words.
-        what: String,
-    },
-    /// It could not be done now.
-    #[error("{what}")]
-    Failed {
-        /// For the people on the pull request: what kind of thing failed.
-        class: &'static str,
-        /// For the log and `truing why`.
-        what: String,
-        /// Not to be tried before: a comment may still become visible.
-        not_before: Option<Millis>,
-    },
 }
 
 /// What computing came to.
@@ -466,76 +425,5 @@ where
         let status = desired::unavailable(head, class, &summary);
         self.store.announce(self.run, Producer::Review, &summary, &status).await?;
         self.publish(head).await
-    }
-}
-
-impl Stopped {
-    /// What a call to the forge that failed at `now` comes to. What it may have made is visible `settle` later.
-    pub fn of(error: ForgeError, now: Millis, settle: Span) -> Self {
-        let what = error.with_hint();
-        let (class, not_before) = match error {
-            ForgeError::RateLimited { wait, .. } => return Self::RateLimited { until: now + wait, what },
-            ForgeError::Unavailable { .. } => ("the forge does not answer as it should", Some(now + settle)),
-            ForgeError::Unauthorized { .. }
-            | ForgeError::Forbidden { .. }
-            | ForgeError::NotFound { .. }
-            | ForgeError::Moved { .. } => ("the forge refuses access", None),
-            ForgeError::Rejected { .. } => ("the forge refuses the request", None),
-            ForgeError::Withheld { why: Withheld::Halted | Withheld::Unread, .. } => return Self::Halted,
-            ForgeError::Withheld { why: Withheld::Lost { last }, .. } => return Self::Fenced(last),
-            ForgeError::Withheld { why: Withheld::Reading, .. } => ("it only looks", None),
-        };
-        Self::Failed { class, what, not_before }
-    }
-}
-
-impl From<StoreError> for Stopped {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Fenced { last, .. } => Self::Fenced(last),
-            StoreError::Unavailable(_) | StoreError::Corrupt(_) => Self::Failed {
-                class: "the server's records are not available",
-                what: error.to_string(),
-                not_before: None,
-            },
-        }
-    }
-}
-
-impl From<StepError> for Stopped {
-    fn from(error: StepError) -> Self {
-        match error {
-            StepError::Store(error) => error.into(),
-            StepError::Refused(Refused::LeaseLost) => Self::Lost,
-            StepError::Refused(refused) => {
-                Self::Failed { class: "the server is at fault", what: refused.to_string(), not_before: None }
-            }
-        }
-    }
-}
-
-impl From<GitError> for Stopped {
-    fn from(error: GitError) -> Self {
-        let class = "the repository cannot be fetched or read";
-        Self::Failed { class, what: error.to_string(), not_before: None }
-    }
-}
-
-impl From<CheckoutError> for Stopped {
-    fn from(error: CheckoutError) -> Self {
-        let what = error.to_string();
-        let class = match error {
-            CheckoutError::Agent(AgentError::Halted) => return Self::Halted,
-            CheckoutError::Agent(AgentError::Ledger(error)) => return error.into(),
-            CheckoutError::Agent(AgentError::Prompt(_) | AgentError::Drift(_)) => {
-                "the server is not set up for it"
-            }
-            CheckoutError::Git(error) => return error.into(),
-            CheckoutError::Reading(_) => "the change cannot be read",
-            CheckoutError::Config(_) | CheckoutError::Pattern(_) => {
-                "the repository's own configuration (.truing.toml) is wrong"
-            }
-        };
-        Self::Failed { class, what, not_before: None }
     }
 }

@@ -6,7 +6,7 @@ use truing_core::port::{Records, Slots};
 use truing_core::slot::{Command, Limits, Loop, Refused, State};
 use truing_loops::slots::{StepError, step};
 
-use super::scheduler::{Lease, lease_of};
+use super::lease::{Lease, lease_of};
 
 /// Why there is no lease.
 #[derive(Debug, thiserror::Error)]

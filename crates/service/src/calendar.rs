@@ -14,11 +14,13 @@ use truing_core::port::{Clock as _, Jobs as _, Operations as _, Slots as _, Stor
 use truing_core::slot::{Loop, Slot, State};
 use truing_loops::machine::SystemClock;
 use truing_loops::review::Counts as _;
+use truing_loops::stopped::Stopped;
 use truing_store::Sqlite;
 
 use super::by_hand::NotLeased;
-use super::jobs::{JobRun, NoRun};
+use super::jobs::JobRun;
 use super::metrics::Metrics;
+use super::no_run::NoRun;
 
 /// First wait of a job that could not begin, in milliseconds; doubled each time.
 pub(super) const AGAIN: i64 = 5 * 60 * 1000;
@@ -96,7 +98,10 @@ impl<'a> Calendar<'a> {
                     tracing::info!(job = run.name, result = record.result.as_str(), "{}", record.exit_reason);
                 }
                 // A command runs it.
-                Err(NoRun::NotLeased(NotLeased::Busy(_) | NotLeased::Owned) | NoRun::Stopped) => {}
+                Err(
+                    NoRun::NotLeased(NotLeased::Busy(_) | NotLeased::Owned)
+                    | NoRun::Stopped(Stopped::Interrupted),
+                ) => {}
                 Err(error) => {
                     if let NoRun::Remote(_) = &error {
                         metrics.run_ended(Loop::Sync.as_str(), End::Failed.as_str());

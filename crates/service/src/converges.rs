@@ -1,51 +1,42 @@
 //! Runs that converge on a pull request, whose slot they lease: by hand, or a step at a time by a worker of the service.
 //! No review and no other run is at work there meanwhile, and what one began the other can go on with.
 
+mod end;
 mod listener;
-mod no_run;
 mod progress;
+mod step;
+mod whole;
 
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::SystemTime;
 
-use tokio::sync::watch;
 use truing_config::Config;
 use truing_config::converge::ConvergeConfig;
+use truing_core::converge::Run;
 use truing_core::converge::record::Record;
-use truing_core::converge::{Code, Exit, Kind, Run};
 use truing_core::dismissal::Dismissal;
-use truing_core::id::{Key, PrId, Sha, Token, Version};
-use truing_core::markdown;
-use truing_core::port::{
-    Clock as _, Converges, Conversation as _, Described, Event, ForgeError, ForgeWrite as _, Ids as _,
-    PullNow, Records, Slots, StoreError, WriteGate, Writer, read_only,
-};
+use truing_core::id::{Key, PrId, Sha, Token};
+use truing_core::port::{Clock as _, Ids as _, PullNow, WriteGate, Writer};
 use truing_core::publish::Producer;
-use truing_core::slot::{Command, Limits, Loop, Refused, State, Then, Why, Wish};
+use truing_core::slot::Limits;
 use truing_forge::effects::Effects;
 use truing_forge::github::{GitHub, GitHubConversation};
 use truing_git::{Git, GitError, Mirror};
 use truing_loops::checkout::{self, Rules};
 use truing_loops::converge::pull::{self, PullRequestWorkspace};
-use truing_loops::converge::{Agents, Looks, Progress, RunMode, Runner, words};
+use truing_loops::converge::{Agents, Looks, RunMode, Runner};
 use truing_loops::machine::{SystemClock, UniqueIds};
-use truing_loops::review::Stopped;
-use truing_loops::slots::{StepError, step};
+use truing_loops::telemetry::ConvergeSpan;
 use truing_loops::versions;
 use truing_loops::write_gate::StoreGate;
 use truing_store::Sqlite;
 
-use super::by_hand::{self, NotLeased};
-use super::scheduler::Lease;
-use super::worker;
+use super::lease::Lease;
+use super::no_run::{NoRun, Unusable};
 
-use listener::StopListener;
-pub(super) use no_run::give_up;
-pub use no_run::{NoPullRun, Unusable};
-use no_run::{failed, reported, tell_given_up, unreported};
-use progress::{AGAIN, Timeline, event, note_end, report};
+pub(super) use end::give_up;
 pub use progress::{Ended, Said};
 
 type LooksOf = dyn Fn(&Config) -> Result<Looks, Unusable> + Send + Sync;
@@ -78,9 +69,6 @@ impl Converging {
     }
 }
 
-/// Why a run ends that a person has stopped.
-const STOPPED: &str = "stopped by `/converge stop`: `/converge` resumes it";
-
 /// A pull request, and all that a run on it needs.
 #[derive(Debug)]
 pub struct PullRun<'a> {
@@ -111,330 +99,13 @@ struct Ground {
 }
 
 impl PullRun<'_> {
-    /// Leases the slot, goes on with an interrupted run or begins one until it ends, and frees the slot. `say`: the progress.
-    ///
-    /// # Errors
-    /// [`NoPullRun`]
-    pub async fn by_hand<S: Slots + Records + Converges>(
-        &self,
-        store: &S,
-        heartbeat: Duration,
-        give_back: watch::Receiver<bool>,
-        say: impl Fn(Said<'_>) + Sync,
-    ) -> Result<(Record, Mirror), NoPullRun> {
-        let (name, forge) = self.forge;
-        let repository = forge.repository(self.repo).await?.id;
-        let id = PrId { forge: name.to_owned(), repository, number: self.number };
-        let now = forge.conversation(&id, self.repo, Producer::Converge, &read_only()).now().await?;
-        let key = id.key();
-        let described = Described { name: self.called(), url: now.url.clone(), head: None };
-        store.describe(&[(key.clone(), described)]).await?;
-        let slots = store.load(std::slice::from_ref(&key)).await?;
-        let is_served = slots.first().is_some_and(|slot| slot.owner == Some(Loop::Converge));
-        // A review may be at work there as well: then no run of ours is, though one may wait to go on.
-        let of = slots.first().map(|slot| &slot.state);
-        let is_run = matches!(of, Some(State::Leased { of: Loop::Converge, .. }));
-        let lease = match by_hand::lease(store, &key, Loop::Converge, self.limits).await {
-            Err(busy @ NotLeased::Busy(_)) if is_run => {
-                let last = store.last_converge(&key).await?.filter(Record::is_unfinished);
-                return Err(last.map_or(busy.into(), |last| NoPullRun::Running(last.run)));
-            }
-            leased => leased?,
-        };
-        tracing::info!(%key, token = lease.token.0, "leased");
-        let gate = self.gate(&lease);
-        let talk = forge.conversation(&id, self.repo, Producer::Converge, &gate);
-        let work = self.whole(store, &lease, (&id, &talk, now), &gate, give_back, say);
-        let ended = tokio::select! {
-            ended = Box::pin(work) => ended,
-            () = worker::lost(store, &lease, self.limits, heartbeat) => return Err(NoPullRun::Lost),
-        };
-        if let Err(NoPullRun::Store(StoreError::Fenced { last, .. })) = &ended {
-            // The slots have forgotten a token: the next one is greater.
-            store.raise(Version(last.0)).await?;
-        }
-        // What a server was at, and is not at its end, it goes on with.
-        let is_over = ended.as_ref().is_ok_and(|(record, _)| !record.is_unfinished());
-        let end = if is_served && !is_over {
-            Command::HandBack(lease.token)
-        } else {
-            Command::Finish(lease.token, Then::Idle)
-        };
-        match step(store, &key, end, self.limits).await {
-            Ok(_) | Err(StepError::Refused(Refused::LeaseLost)) => {}
-            Err(error) => return Err(error.into()),
-        }
-        ended.map_err(NoPullRun::or_lost)
-    }
-
-    /// The run that there would be. Nothing is leased, kept or said.
-    ///
-    /// # Errors
-    /// [`NoPullRun`]
-    pub async fn dry<S: Converges>(&self, store: &S) -> Result<(Record, Mirror), NoPullRun> {
-        let (name, forge) = self.forge;
-        let repository = forge.repository(self.repo).await?.id;
-        let id = PrId { forge: name.to_owned(), repository, number: self.number };
-        let now = forge.conversation(&id, self.repo, Producer::Converge, &read_only()).now().await?;
-        let ground = self.ground(&id, now).await?;
-        let (key, last) = (id.key(), store.last_converge(&id.key()).await?);
-        let said = store.dismissals(&key).await?;
-        let record = self.record((last, &said), &key, &ground).await?;
-        Ok((record, ground.mirror))
-    }
-
-    /// One audit of the head, of which nothing is said anywhere, until it is to stop. Where nobody is at work on the pull
-    /// request, it is kept so that a run goes on from what it found; else beside the runs, for what it cost.
-    ///
-    /// # Errors
-    /// [`NoPullRun`]
-    pub async fn audited<S: Slots + Records + Converges>(
-        &self,
-        store: &S,
-        give_back: watch::Receiver<bool>,
-    ) -> Result<Record, NoPullRun> {
-        let (name, forge) = self.forge;
-        let repository = forge.repository(self.repo).await?.id;
-        let id = PrId { forge: name.to_owned(), repository, number: self.number };
-        let looks = read_only();
-        let talk = forge.conversation(&id, self.repo, Producer::Converge, &looks);
-        let now = talk.now().await?;
-        let url = now.url.clone();
-        let ground = self.ground(&id, now).await?;
-        let key = id.key();
-        let workspace = self.workspace(self.effects(&talk, &looks, (&key, None)), &ground);
-        let mut record = self.audit(None, &key, &ground).await?;
-        record.state.dismiss(store.dismissals(&key).await?);
-        store.keep_converge(Token(0), &record.set_aside()).await?;
-        let mut runner = self.runner(&ground, &workspace, record, RunMode::Whole);
-        let stopped = tokio::select! {
-            () = Box::pin(runner.audit_once()) => false,
-            () = worker::told(give_back) => true,
-        };
-        runner.audited(stopped).await?;
-        store.describe(&[(key.clone(), Described { name: self.called(), url, head: None })]).await?;
-        let slots = store.load(std::slice::from_ref(&key)).await?;
-        let is_free = slots.first().is_none_or(|slot| slot.state == State::Idle && slot.pending.is_empty());
-        let unfinished = store.last_converge(&key).await?.is_some_and(|last| last.is_unfinished());
-        if is_free
-            && !unfinished
-            && let Some(kept) = runner.record.as_audit()
-        {
-            match by_hand::lease(store, &key, Loop::Converge, self.limits).await {
-                Ok(lease) => {
-                    store.keep_converge(lease.token, &kept).await?;
-                    step(store, &key, Command::Finish(lease.token, Then::Idle), self.limits).await?;
-                    return Ok(runner.record);
-                }
-                // Whoever is at work there audits by itself.
-                Err(NotLeased::Busy(_) | NotLeased::Owned) => {}
-                Err(error @ NotLeased::Step(_)) => return Err(error.into()),
-            }
-        }
-        let mut kept = runner.record.set_aside();
-        kept.state.exit.get_or_insert_with(|| runner.record.state.audit_end());
-        store.keep_converge(Token(0), &kept).await?;
-        Ok(runner.record)
-    }
-
-    /// All of a run. What is waited for is waited for here.
-    async fn whole<S: Records + Converges>(
-        &self,
-        store: &S,
-        lease: &Lease,
-        (id, talk, now): (&PrId, &GitHubConversation, PullNow),
-        gate: &Arc<dyn WriteGate>,
-        give_back: watch::Receiver<bool>,
-        say: impl Fn(Said<'_>) + Sync,
-    ) -> Result<(Record, Mirror), NoPullRun> {
-        // What is said while the commits are fetched counts.
-        let listener = StopListener::open(self.forge.1, (self.repo, self.number)).await?;
-        let ground = self.ground(id, now).await?;
-        let last = store.last_converge(&lease.key).await?;
-        let said = store.dismissals(&lease.key).await?;
-        let before = last.clone();
-        let record = self.record((last, &said), &lease.key, &ground).await?;
-        let record = Record { paid_before: record.cost(), ..record };
-        if let Some(before) = before.filter(|last| last.run == record.run && is_stuck(last)) {
-            say(Said::Line(&words::stuck_before(&before)));
-        }
-        let most = self.converging.agents.auditor.budgets.most_of_converge();
-        for line in words::opening(&record, most) {
-            say(Said::Line(&line));
-        }
-        let effects = self.effects(talk, gate, (&lease.key, Some(lease.token)));
-        let workspace = PullRequestWorkspace { stops: Some(&listener), ..self.workspace(effects, &ground) };
-        let mut runner = self.runner(&ground, &workspace, record, RunMode::Whole);
-        let work = async {
-            let told = Timeline { store, mirror: &ground.mirror, say: &say };
-            loop {
-                match runner.pursue(store, lease.token, &told).await? {
-                    Progress::Until(at, _, what) => {
-                        say(Said::Step(&format!("waiting: {what}")));
-                        let wait = u64::try_from((at - SystemClock.now()).0).unwrap_or(0);
-                        tokio::time::sleep(Duration::from_millis(wait)).await;
-                    }
-                    Progress::Failed(exit) => return Ok::<_, StoreError>(Some(exit)),
-                    Progress::Between => {}
-                    Progress::Over => break,
-                }
-            }
-            runner.describe().await
-        };
-        let left = tokio::select! {
-            ended = work => ended?,
-            () = worker::told(give_back) => {
-                let why = "interrupted: run it again, it goes on where it was";
-                Some(Exit::new(Code::Interrupted, why))
-            }
-        };
-        if left.is_some() {
-            runner.interrupted().await?;
-        }
-        let mut record = runner.record;
-        record.ended = SystemClock.now();
-        if let Some(exit) = &left {
-            record.halt(exit.clone());
-        }
-        record.is_told = true;
-        store.keep_converge(lease.token, &record).await?;
-        if left.is_some() {
-            // What our audit has cleared stays cleared; the caller is told all the same.
-            record.state.exit = left;
-        }
-        note_end(store, &record).await?;
-        Ok((record, ground.mirror))
-    }
-
-    /// One step of a run under a worker's lease: goes on with the run that there is, or begins one. When it goes on, if it
-    /// does, and else how it ended; whoever stopped may be told why by a comment.
-    ///
-    /// # Errors
-    /// [`Stopped`]
-    pub async fn step<S: Records + Converges>(
-        &self,
-        store: &S,
-        lease: &Lease,
-        id: &PrId,
-    ) -> Result<(Then, Option<Ended>), Stopped> {
-        let gate = self.gate(lease);
-        let talk = self.forge.1.conversation(id, self.repo, Producer::Converge, &gate);
-        let stepped = Box::pin(self.stepped(store, lease, id, (&talk, &gate))).await;
-        match stepped {
-            // Reviews are not to wait for it: whoever asked may ask again.
-            Err(Stopped::Failed { class, what, .. }) if lease.last_attempt => {
-                tracing::warn!(class, "given up: {what}");
-                let ended = give_up(store, lease, self.called(), &what).await?;
-                let gone = format!("converge: given up: {class}: {what}");
-                let at = SystemClock.now();
-                store.note(&[Event { at, key: lease.key.clone(), run: None, what: gone }]).await?;
-                let body = format!("## /converge: error\n\n{}{AGAIN}", markdown::fence("text", &what));
-                tell_given_up(&self.effects(&talk, &gate, (&lease.key, Some(lease.token))), body).await;
-                Ok((Then::Idle, Some(ended)))
-            }
-            Err(stopped) => Err(stopped),
-            Ok(Then::Idle) => {
-                let last = store.last_converge(&lease.key).await?;
-                Ok((Then::Idle, last.as_ref().map(Ended::of)))
-            }
-            Ok(then) => Ok((then, None)),
-        }
-    }
-
-    async fn stepped<S: Records + Converges>(
-        &self,
-        store: &S,
-        lease: &Lease,
-        id: &PrId,
-        (talk, gate): (&GitHubConversation, &Arc<dyn WriteGate>),
-    ) -> Result<Then, Stopped> {
-        let settle = talk.settle();
-        let of = |error: ForgeError| NoPullRun::Forge(error).stopped(settle);
-        let last = store.last_converge(&lease.key).await?;
-        let effects = || self.effects(talk, gate, (&lease.key, Some(lease.token)));
-        if lease.wish == Some(Wish::Stop) {
-            return self.stopped(store, lease, last, &effects()).await;
-        }
-        let now = talk.now().await.map_err(of)?;
-        let ground = self.ground(id, now).await.map_err(|error| error.stopped(settle))?;
-        let record = match last {
-            // What has ended is told before another one begins.
-            Some(last) if !last.is_told && !last.is_unfinished() => last,
-            last if lease.wish == Some(Wish::Audit) => self.audit(last, &lease.key, &ground).await?,
-            last => {
-                let said = store.dismissals(&lease.key).await?;
-                self.record((last, &said), &lease.key, &ground).await?
-            }
-        };
-        let workspace = self.workspace(effects(), &ground);
-        let mut runner = self.runner(&ground, &workspace, record, RunMode::Step);
-        let told = Timeline {
-            store,
-            mirror: &ground.mirror,
-            say: &|said: Said<'_>| tracing::info!("{}", said.text()),
-        };
-        let mut left = Box::pin(runner.pursue(store, lease.token, &told)).await?;
-        if left == Progress::Over {
-            left = Box::pin(runner.describe()).await?.map_or(left, Progress::Failed);
-        }
-        let mut record = runner.record;
-        record.ended = SystemClock.now();
-        store.keep_converge(lease.token, &record).await?;
-        match left {
-            Progress::Between => return Ok(Then::DueAt(record.ended, Why::Step)),
-            Progress::Until(at, why, what) => {
-                tracing::info!("waiting: {what}");
-                return Ok(Then::DueAt(at, why));
-            }
-            Progress::Failed(exit) => return Err(failed(&exit)),
-            Progress::Over => {}
-        }
-        let is_failed = |exit: &&Exit| matches!(exit.code, Code::Interrupted | Code::Infrastructure);
-        // Auditors that gave no valid answer were asked again already.
-        let exit = record.state.exit.as_ref().filter(|_| !record.state.is_degraded_audit());
-        if let Some(exit) = exit.filter(is_failed) {
-            return Err(failed(exit));
-        }
-        note_end(store, &record).await?;
-        // An audit's review tells what it found. Of a closed pull request, `truing why` and `truing report` tell.
-        let is_review = |exit: &Exit| matches!(exit.kind(), Kind::Converged | Kind::CapReached);
-        let is_shown = record.state.audits_only && record.state.exit.as_ref().is_some_and(is_review);
-        if !is_shown && exit_code(&record) != Some(Code::Closed) {
-            let body = report(&ground.mirror, &record).await?;
-            if let Err(error) = effects().perform(&reported(body)).await {
-                return unreported(error, settle);
-            }
-        }
-        record.is_told = true;
-        store.keep_converge(lease.token, &record).await?;
-        Ok(Then::Idle)
-    }
-
-    /// The end of a run that a person has stopped, which the pull request is told. It can be resumed.
-    async fn stopped<S: Records + Converges>(
-        &self,
-        store: &S,
-        lease: &Lease,
-        last: Option<Record>,
-        effects: &Writes<'_>,
-    ) -> Result<Then, Stopped> {
-        let Some(mut record) = last.filter(Record::is_unfinished) else { return Ok(Then::Idle) };
-        let exit = Exit::new(Code::Interrupted, STOPPED);
-        // What our audit has cleared stays cleared.
-        record.halt(exit.clone());
-        record.ended = SystemClock.now();
-        let body = format!("## /converge: {}\n\n{STOPPED}.", exit.kind().as_str());
-        if let Err(error) = effects.perform(&reported(body)).await {
-            return unreported(error, effects.forge.settle());
-        }
-        store.note(&[event(&record, format!("converge: {}: {}", exit.kind().as_str(), exit.reason))]).await?;
-        record.is_told = true;
-        store.keep_converge(lease.token, &record).await?;
-        Ok(Then::Idle)
-    }
-
     fn config(&self) -> &ConvergeConfig {
         self.converging.config()
+    }
+
+    /// The span of what goes on with this run since `began`.
+    fn span(&self, record: &Record, began: SystemTime) -> ConvergeSpan {
+        ConvergeSpan::begin(record, Some(self.repo), Some(self.number), began)
     }
 
     /// What people call the pull request.
@@ -494,7 +165,7 @@ impl PullRun<'_> {
     }
 
     /// The commits, and where the branch is that fixes are pushed to.
-    async fn ground(&self, id: &PrId, now: PullNow) -> Result<Ground, NoPullRun> {
+    async fn ground(&self, id: &PrId, now: PullNow) -> Result<Ground, NoRun> {
         let (_, forge) = self.forge;
         let theirs = forge.push_remote(&id.repository, self.repo).await?;
         let home = match now.head.repository.as_ref().filter(|head| !head.is_same) {
@@ -505,7 +176,7 @@ impl PullRun<'_> {
         let base = pull::base(&mirror, (&now.base_branch, &now.base), &now.head.sha).await?;
         let Converging { rules, looks, .. } = self.converging;
         let config = rules.configuration((self.git, &mirror), (self.forge.0, &now.base_branch)).await?;
-        let looks = looks(&config).map_err(NoPullRun::Looks)?;
+        let looks = looks(&config).map_err(NoRun::Looks)?;
         Ok(Ground { mirror, home, now, base, looks })
     }
 
@@ -589,12 +260,4 @@ impl PullRun<'_> {
             )
         }
     }
-}
-
-fn is_stuck(record: &Record) -> bool {
-    record.state.exit.as_ref().is_some_and(|exit| exit.kind() == Kind::Stuck)
-}
-
-fn exit_code(record: &Record) -> Option<Code> {
-    record.state.exit.as_ref().map(|exit| exit.code)
 }

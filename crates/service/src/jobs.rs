@@ -4,38 +4,42 @@
 use std::path::Path;
 use std::time::Duration;
 
+use opentelemetry::Context;
+use opentelemetry::trace::FutureExt as _;
 use tokio::sync::watch;
 use truing_agent::verify::Verifier;
 use truing_config::sync::JobConfig;
 use truing_core::follow::breaker::End;
 use truing_core::follow::job;
 use truing_core::follow::record::{Evidence, Record, Result as Outcome, Step, Taken};
-use truing_core::id::{Millis, PrId, Token};
+use truing_core::id::{Millis, PrId};
 use truing_core::money::MicroUsd;
 use truing_core::port::{
     Clock as _, Described, Event, Ids as _, Jobs as _, Records as _, RunRef, StoreError, Writer, read_only,
 };
 use truing_core::publish::Producer;
-use truing_core::slot::{Command, Limits, Loop, Refused, Then, Why};
+use truing_core::slot::{Limits, Loop, Then, Why};
 use truing_forge::effects::Effects;
 use truing_forge::github::{GitHub, RemoteError};
 use truing_git::{Git, Remote};
 use truing_loops::checkout;
 use truing_loops::machine::{SystemClock, UniqueIds};
 use truing_loops::reader::ChildReader;
-use truing_loops::slots::{StepError, step};
+use truing_loops::stopped::Stopped;
 use truing_loops::sync::port::Porter;
 use truing_loops::sync::run::Following;
+use truing_loops::telemetry;
 use truing_loops::versions;
 use truing_loops::write_gate::StoreGate;
 use truing_store::Sqlite;
 use truing_upstream::archives::Archives;
 use truing_upstream::index::Index;
 
-use super::by_hand::{self, NotLeased};
+use super::by_hand;
 use super::calendar::AGAIN;
+use super::drive::{self, After, Driver, Heir, Leased, trace_stop};
+use super::no_run::NoRun;
 use super::switch::KillSwitch;
-use super::worker;
 
 /// A job with all that a run of it needs.
 #[derive(Debug)]
@@ -72,32 +76,6 @@ pub struct JobRun<'a> {
     pub dry_run: bool,
 }
 
-/// Why there is no record of a run.
-#[derive(Debug, thiserror::Error)]
-pub enum NoRun {
-    /// Somebody else runs it.
-    #[error(transparent)]
-    NotLeased(#[from] NotLeased),
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The repository cannot be had.
-    #[error(transparent)]
-    Remote(#[from] RemoteError),
-    /// The lease was lost: somebody else has taken over.
-    #[error("somebody else has taken it over")]
-    Lost,
-    /// It was told to stop. Nothing counts as failed.
-    #[error("it was told to stop")]
-    Stopped,
-}
-
-impl From<StepError> for NoRun {
-    fn from(error: StepError) -> Self {
-        Self::NotLeased(NotLeased::Step(error))
-    }
-}
-
 impl JobRun<'_> {
     /// Leases the job's slot, runs it, and frees the slot. The record, whatever the run came to.
     ///
@@ -106,41 +84,79 @@ impl JobRun<'_> {
     pub async fn run(&self, store: &Sqlite, give_back: watch::Receiver<bool>) -> Result<Record, NoRun> {
         let key = job::key(self.name);
         let lease = by_hand::lease(store, &key, Loop::Sync, self.limits).await?;
-        let token = lease.token;
-        let run = RunRef { id: UniqueIds.run(), key, token };
+        tracing::info!(%key, token = lease.token.0, "leased");
+        let run = RunRef { id: UniqueIds.run(), key, token: lease.token };
+        // What runs for it ends with it.
+        let trace = telemetry::sync(&run.id, &run.key, self.repo, (self.name, &self.job.package));
+        let leased = LeasedJob { job: self, store, run: &run, trace: &trace };
+        let driver = Driver { store, clock: &SystemClock, limits: self.limits };
+        let told = drive::told(give_back);
+        let ended = driver.drive((&lease, Heir::Nobody), self.heartbeat, told, &leased).await?;
+        ended.unwrap_or_else(|stopped| {
+            trace_stop(&trace, &stopped);
+            Err(NoRun::Stopped(stopped))
+        })
+    }
+
+    /// One run, under its lease: its record, or why there is none; and when the slot is due again.
+    async fn leased(&self, store: &Sqlite, run: &RunRef, trace: &Context) -> (Then, Result<Record, NoRun>) {
         let began = SystemClock.now();
         let (id, remote) = match self.repository().await {
             Ok(found) => found,
             Err(error) => {
-                let ended = self.unreached(store, &run, began, &error).await?;
-                // A server tries again soon: the next time of the pattern may be a week away.
-                let soon = Then::DueAt(Millis(ended.0.saturating_add(AGAIN)), Why::Backoff);
-                let then = if self.job.cron.is_some() { soon } else { Then::Idle };
-                self.free(store, &run, token, then).await?;
-                return Err(error.into());
+                telemetry::failed(trace, &error.to_string());
+                return match self.unreached(store, run, began, &error).await {
+                    // A server tries again soon: the next time of the pattern may be a week away.
+                    Ok(ended) => {
+                        let soon = Then::DueAt(Millis(ended.0.saturating_add(AGAIN)), Why::Backoff);
+                        (if self.job.cron.is_some() { soon } else { Then::Idle }, Err(error.into()))
+                    }
+                    Err(error) => (Then::Idle, Err(error.into())),
+                };
             }
         };
-        let gate = if self.dry_run { read_only() } else { StoreGate::of_run(store, &run.key, token) };
-        let hub = self.forge.hub(&id, self.repo, Producer::Sync, &gate);
+        match self.followed(store, run, (&id, &remote)).with_context(trace.clone()).await {
+            Ok((record, again)) => {
+                telemetry::synced(trace, &record);
+                // Only a server serves what is due.
+                let again = again.filter(|_| self.job.cron.is_some());
+                (again.map_or(Then::Idle, |until| Then::DueAt(until, Why::Settling)), Ok(record))
+            }
+            Err(error) => {
+                telemetry::failed(trace, &error.to_string());
+                (Then::Idle, Err(error.into()))
+            }
+        }
+    }
+
+    /// Follows the package in the repository of this id. The record, and when to run again if that is known.
+    async fn followed(
+        &self,
+        store: &Sqlite,
+        run: &RunRef,
+        (id, remote): (&str, &Remote),
+    ) -> Result<(Record, Option<Millis>), StoreError> {
+        let gate = if self.dry_run { read_only() } else { StoreGate::of_run(store, &run.key, run.token) };
+        let hub = self.forge.hub(id, self.repo, Producer::Sync, &gate);
         let switch = KillSwitch::default();
-        let place = PrId { forge: self.job.forge.clone(), repository: id.clone(), number: 0 };
+        let place = PrId { forge: self.job.forge.clone(), repository: id.to_owned(), number: 0 };
         let effects = Effects {
             forge: &self.forge.conversation(&place, self.repo, Producer::Sync, &gate),
             log: store,
             gate: &*gate,
             clock: &SystemClock,
-            writer: Writer { key: run.key.clone(), producer: Producer::Sync, token: Some(token) },
+            writer: Writer { key: run.key.clone(), producer: Producer::Sync, token: Some(run.token) },
         };
         let following = Following {
             name: self.name,
             job: self.job,
-            run: &run,
+            run,
             hub: &hub,
             effects,
             gate: &switch.gate(store, &SystemClock),
             git: self.git,
             mirror: &checkout::mirror(self.mirrors, &place),
-            remote: &remote,
+            remote,
             index: self.index,
             archives: self.archives,
             reader: self.reader,
@@ -149,33 +165,15 @@ impl JobRun<'_> {
             verifier: self.verifier,
             dry_run: self.dry_run,
         };
-        tracing::info!(key = %run.key, token = token.0, "leased");
         let page = remote.url().trim_end_matches(".git").to_owned();
         let named = Described { name: run.key.to_string(), url: page, head: None };
         store.describe(&[(run.key.clone(), named)]).await?;
-        let ended = tokio::select! {
-            // Whoever has lost the lease to a token that the slots have forgotten has it still, and gives it back below.
-            ended = Box::pin(following.run()) => match ended {
-                Err(StoreError::Fenced { .. }) => Err(NoRun::Lost),
-                ended => ended.map_err(NoRun::from),
-            },
-            () = worker::lost(store, &lease, self.limits, self.heartbeat) => return Err(NoRun::Lost),
-            () = worker::told(give_back) => {
-                self.given_back(store, &run).await?;
-                Err(NoRun::Stopped)
-            }
-        };
-        if let Ok((record, _)) = &ended {
-            let why = record.exit_reason.lines().next().unwrap_or_default();
-            let what = format!("{}: {why}", record.result.as_str().replace('_', " "));
-            let event = Event { at: record.ended, key: run.key.clone(), run: Some(run.id.clone()), what };
-            store.note(&[event]).await?;
-        }
-        // Only a server serves what is due.
-        let again = ended.as_ref().ok().and_then(|(_, again)| *again).filter(|_| self.job.cron.is_some());
-        let then = again.map_or(Then::Idle, |until| Then::DueAt(until, Why::Settling));
-        self.free(store, &run, token, then).await?;
-        ended.map(|(record, _)| record)
+        let (record, again) = Box::pin(following.run()).await?;
+        let why = record.exit_reason.lines().next().unwrap_or_default();
+        let what = format!("{}: {why}", record.result.as_str().replace('_', " "));
+        let event = Event { at: record.ended, key: run.key.clone(), run: Some(run.id.clone()), what };
+        store.note(&[event]).await?;
+        Ok((record, again))
     }
 
     /// The repository's id, and where to push to.
@@ -223,18 +221,41 @@ impl JobRun<'_> {
         store.end_job(run, &job, &record).await?;
         Ok(ended)
     }
+}
 
-    /// A run that was told to stop says nothing of its target.
-    async fn given_back(&self, store: &Sqlite, run: &RunRef) -> Result<(), StoreError> {
-        let mut job = store.begin_job(run).await?;
-        job.breaker.ended(End::GivenBack, self.job.breaker, SystemClock.now());
-        store.keep_job(run, &job).await
+/// A run of a job under its lease.
+struct LeasedJob<'a> {
+    job: &'a JobRun<'a>,
+    store: &'a Sqlite,
+    run: &'a RunRef,
+    trace: &'a Context,
+}
+
+impl Leased for LeasedJob<'_> {
+    /// Its record; or why there is none, for whoever asked.
+    type Ended = Result<Record, NoRun>;
+
+    async fn step(&self) -> Result<(After, Self::Ended), Stopped> {
+        let (then, ended) = Box::pin(self.job.leased(self.store, self.run, self.trace)).await;
+        Ok((After::Then(then), NoRun::unless_fenced(ended)?))
     }
 
-    async fn free(&self, store: &Sqlite, run: &RunRef, token: Token, then: Then) -> Result<(), NoRun> {
-        match step(store, &run.key, Command::Finish(token, then), self.limits).await {
-            Ok(_) | Err(StepError::Refused(Refused::LeaseLost)) => Ok(()),
-            Err(error) => Err(error.into()),
+    async fn stopped(&self, why: &Stopped) -> Result<(), StoreError> {
+        match why {
+            // A run that was told to stop says nothing of its target.
+            Stopped::Interrupted => {
+                let mut job = self.store.begin_job(self.run).await?;
+                job.breaker.ended(End::GivenBack, self.job.job.breaker, SystemClock.now());
+                self.store.keep_job(self.run, &job).await
+            }
+            // What else there is to say stands in its record.
+            Stopped::Lost
+            | Stopped::Fenced(_)
+            | Stopped::NotThere { .. }
+            | Stopped::Moved
+            | Stopped::Halted
+            | Stopped::RateLimited { .. }
+            | Stopped::Failed { .. } => Ok(()),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! The service: webhooks mark slots ([`ingress`]), the scheduler leases what is due ([`scheduler`]), a worker
-//! takes one lease to its end ([`worker`]). [`Service::run`] is all three in one process, or what its [`Role`] says,
+//! takes one lease to its end ([`worker`], by the way of every lease, [`drive`]). [`Service::run`] is all three in one process, or what its [`Role`] says,
 //! until it is told to stop. [`mcp`] serves tools to agents.
 
 // What a review awaits is nested deeper than the compiler follows by itself.
@@ -9,12 +9,15 @@ pub mod by_hand;
 pub mod calendar;
 pub mod commands;
 pub mod converges;
+pub mod drive;
 pub mod housekeeping;
 pub mod ingress;
 pub mod jobs;
+pub mod lease;
 pub mod marks;
 pub mod mcp;
 pub mod metrics;
+pub mod no_run;
 pub mod notify;
 mod pause;
 pub mod repositories;
@@ -50,9 +53,10 @@ use truing_loops::checkout::Rules;
 use truing_loops::slots::end_orphans;
 
 use self::converges::Converging;
+use self::lease::Lease;
 use self::metrics::Metrics;
 use self::repositories::Repositories;
-use self::scheduler::{Lease, Scheduler, Wake};
+use self::scheduler::{Scheduler, Wake};
 use self::switch::KillSwitch;
 use self::writes::Watch;
 

@@ -9,8 +9,9 @@ use truing_core::fair::{Busy, Due, Places, choose};
 use truing_core::follow::job;
 use truing_core::id::{Key, Millis, PrId, Token, Version};
 use truing_core::port::{Event, Records, Slots as _, StoreError};
-use truing_core::slot::{Command, Decision, Loop, Note, Slot, State, Wish};
+use truing_core::slot::{Command, Decision, Note, Slot, State};
 
+use super::lease::{Lease, lease_of};
 use super::{Parts, ServiceContext, notify};
 
 /// Slots looked at a time, the oldest of each repository before the second oldest of any.
@@ -23,25 +24,6 @@ const MAX_BATCH: usize = 16_384;
 /// From one look to the next by the time of a slot, at least; also from a wake-up to what follows from it, so that
 /// a storm of events wakes the scheduler no more often.
 const BREATH: Duration = Duration::from_millis(25);
-
-/// A granted lease.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Lease {
-    /// The slot.
-    pub key: Key,
-    /// Its fencing token.
-    pub token: Token,
-    /// The loop to run.
-    pub of: Loop,
-    /// Did a person ask for it?
-    pub asked: bool,
-    /// If this attempt fails the slot is parked.
-    pub last_attempt: bool,
-    /// When the last of the events came that it serves.
-    pub marked: Option<Millis>,
-    /// What a person wants of a converge run, if it is not that it goes on.
-    pub wish: Option<Wish>,
-}
 
 /// Wakes the scheduler when something was marked that may be due before it would look again.
 #[derive(Debug, Default)]
@@ -253,18 +235,4 @@ async fn with_owners<S: Records>(
 fn owner_of(key: &Key, name: &str) -> Option<String> {
     let (owner, _) = name.split_once('/')?;
     Some(format!("{}/{}", PrId::from_key(key)?.forge, owner.to_ascii_lowercase()))
-}
-
-/// The lease that a slot is held by, if it is.
-pub(super) fn lease_of(slot: Slot, attempts: u32) -> Option<Lease> {
-    let State::Leased { token, of, serving, .. } = slot.state else { return None };
-    Some(Lease {
-        key: slot.key,
-        token,
-        of,
-        asked: serving.is_some_and(|served| served.asked.is_some()),
-        last_attempt: slot.attempts.saturating_add(1) >= attempts,
-        marked: serving.map(|served| served.last),
-        wish: slot.wish,
-    })
 }

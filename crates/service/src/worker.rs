@@ -3,30 +3,30 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use opentelemetry::trace::{FutureExt as _, TraceContextExt as _};
+use opentelemetry::trace::FutureExt as _;
 use tokio::sync::watch;
-use tokio::time::Instant;
 use tracing::Instrument as _;
-use truing_core::id::{Millis, PrId, Sha, Span, Version};
+use truing_core::id::{PrId, Sha, Span};
 use truing_core::outcome::{Outcome, OutcomeKind, Runtime};
 use truing_core::port::{
-    Clock as _, Described, Event, Forge as _, ForgeError, Ids as _, Records, RunRef, Slots, StoreError,
+    Clock as _, Described, Event, Forge as _, ForgeError, Ids as _, Records as _, RunRef, StoreError,
     WriteGate,
 };
 use truing_core::publish::Producer;
-use truing_core::slot::{Command, Limits, Loop, Refused, Then, Why};
-use truing_forge::github::RemoteError;
+use truing_core::slot::{Loop, Then, Why};
 use truing_forge::publisher::Reconciled;
 use truing_loops::agent::Agent;
 use truing_loops::checkout;
 use truing_loops::checkout::Checkout;
-use truing_loops::review::{Counts as _, Heard, Served, Stopped};
-use truing_loops::slots::{StepError, step};
+use truing_loops::review::{Counts as _, Heard, Served};
+use truing_loops::slots::StepError;
+use truing_loops::stopped::Stopped;
 use truing_loops::telemetry;
 
 use super::converges::{self, Ended, PullRun};
-use super::scheduler::Lease;
-use super::{Forges as _, Parts, ServiceContext, notify};
+use super::drive::{self, After, Driver, Heir, Leased, told, trace_stop};
+use super::lease::Lease;
+use super::{Forges as _, Parts, ServiceContext};
 
 /// Wall clock of one review step (design.md section 2).
 pub const STEP_TIME: Duration = Duration::from_mins(20);
@@ -38,7 +38,7 @@ const SETTLE_TIME: Duration = Duration::from_secs(1);
 const NOTHING_MADE: Span = Span(0);
 
 /// Works on a lease with heartbeats until it ends, is lost, or is to be given back because the service stops. The
-/// answer is how its run ended; none if it was cut short.
+/// answer is how its run ended; none if that could not be recorded.
 ///
 /// A store that fails while the end is recorded leaves the lease to expire; the next one goes on from there.
 pub async fn work<P: Parts>(
@@ -53,27 +53,10 @@ pub async fn work<P: Parts>(
     let began = std::time::Instant::now();
     let working = async {
         tracing::info!(token = lease.token.0, asked = lease.asked, "leased");
-        let ended = tokio::select! {
-            ended = take(context, &lease, &run) => ended.map(Some),
-            () = lost(&context.store, &lease, &context.limits, heartbeat) => {
-                tracing::warn!("the lease is lost; stopped");
-                return None;
-            }
-            () = told(give_back) => {
-                // The lease is given back whatever becomes of that.
-                if let Err(error) = interrupted(context, lease.of, &run).await {
-                    tracing::warn!(%error, "what the run has cost is not told");
-                }
-                step(&context.store, &lease.key, Command::HandBack(lease.token), &context.limits)
-                    .await.map(|_| None)
-            }
-        };
-        ended.unwrap_or_else(|error| {
-            if !matches!(error, StepError::Refused(Refused::LeaseLost)) {
-                tracing::error!(%error, "cannot end the lease");
-            }
-            None
-        })
+        let work = Work { context, lease: &lease, run: &run };
+        let given = (&lease, Heir::Server);
+        let ended = context.driver().drive(given, heartbeat, told(give_back), &work).await;
+        ended.inspect_err(|error| tracing::error!(%error, "cannot end the lease")).ok()
     };
     let ended = working.instrument(span).await;
     context.metrics.run_took(began.elapsed());
@@ -89,44 +72,42 @@ pub async fn take<P: Parts>(
     lease: &Lease,
     run: &RunRef,
 ) -> Result<Result<Then, Stopped>, StepError> {
-    let token = lease.token;
-    let ended = one(context, lease, run).await;
-    // Runs count by the wall clock, and slots by the store's.
-    let lead = context.lead().await?;
-    let command = match &ended {
-        Ok(Then::DueAt(at, why)) => Command::Finish(token, Then::DueAt(*at + lead, *why)),
-        Ok(then @ (Then::Idle | Then::Again | Then::Held(_))) => Command::Finish(token, *then),
-        Err(Stopped::Moved) => Command::Finish(token, Then::Again),
-        Err(Stopped::Lost) => return Ok(ended),
-        // If the lease is ours still, the slots have forgotten a token: the next one is greater.
-        Err(Stopped::Fenced(last)) => {
-            context.store.raise(Version(last.0)).await?;
-            Command::HandBack(token)
-        }
-        Err(Stopped::Halted) => {
-            context.halted(run).await?;
-            interrupted(context, lease.of, run).await?;
-            Command::HandBack(token)
-        }
-        Err(Stopped::RateLimited { until, what }) => {
-            say(context, run, format!("waits for the forge: {what}")).await?;
-            Command::Finish(token, Then::DueAt(*until + lead, Why::RateLimit))
-        }
-        Err(Stopped::Failed { class, what, not_before }) => {
-            failed(context, lease, run, (*class, what)).await?;
-            Command::Fail(token, not_before.map(|instant| instant + lead))
-        }
-        Err(Stopped::NotThere { what }) => {
-            failed(context, lease, run, ("the forge refuses access", what)).await?;
-            Command::Fail(token, None)
-        }
-    };
-    if lease.last_attempt && matches!(command, Command::Fail(..)) {
-        notify::parking(&context.store, &lease.key, context.limits.attempts, context.clock.now()).await;
+    context.driver().take((lease, Heir::Server), &Work { context, lease, run }).await
+}
+
+/// A worker's part of a lease.
+struct Work<'a, P: Parts> {
+    context: &'a ServiceContext<P>,
+    lease: &'a Lease,
+    run: &'a RunRef,
+}
+
+impl<P: Parts> Leased for Work<'_, P> {
+    type Ended = Then;
+
+    async fn step(&self) -> Result<(After, Then), Stopped> {
+        let then = one(self.context, self.lease, self.run).await?;
+        Ok((After::Then(then), then))
     }
-    let after = step(&context.store, &lease.key, command, &context.limits).await?;
-    tracing::info!("the lease has ended: the slot is {}", after.slot.state);
-    Ok(ended)
+
+    async fn stopped(&self, why: &Stopped) -> Result<(), StoreError> {
+        let Self { context, lease, run } = self;
+        match why {
+            Stopped::Moved | Stopped::Lost | Stopped::Fenced(_) => Ok(()),
+            Stopped::Interrupted => interrupted(context, lease.of, run).await,
+            Stopped::Halted => {
+                context.halted(run).await?;
+                interrupted(context, lease.of, run).await
+            }
+            Stopped::RateLimited { what, .. } => {
+                say(context, run, format!("waits for the forge: {what}")).await
+            }
+            Stopped::Failed { class, what, .. } => failed(context, lease, run, (*class, what)).await,
+            Stopped::NotThere { what } => {
+                failed(context, lease, run, ("the forge refuses access", what)).await
+            }
+        }
+    }
 }
 
 /// A review was told to stop: what it has cost is told. A run that converges tells it when it goes on.
@@ -263,7 +244,7 @@ async fn converge_at<P: Parts>(
         converging,
         limits: &context.limits,
     };
-    let (then, end) = Box::pin(pull.step(&context.store, lease, id)).await?;
+    let (then, end) = Box::pin(pull.step(&context.store, (lease, run), id)).await?;
     if let Some(ended) = end {
         count(context, lease.of, ended);
     }
@@ -292,26 +273,6 @@ fn misconfigured(what: String) -> Stopped {
     Stopped::Failed { class: "the server is not set up for it", what, not_before: None }
 }
 
-/// What a step is stopped by that the forge or git does not serve. `settle`: how long what it may have made all the
-/// same stays unseen.
-pub(super) fn unserved(error: RemoteError, now: Millis, settle: Span) -> Stopped {
-    let error = match error {
-        RemoteError::Git(error) => return error.into(),
-        RemoteError::Forge(error) => error,
-    };
-    match error {
-        ForgeError::NotFound { .. } | ForgeError::Moved { .. } => {
-            Stopped::NotThere { what: error.with_hint() }
-        }
-        ForgeError::RateLimited { .. }
-        | ForgeError::Unauthorized { .. }
-        | ForgeError::Forbidden { .. }
-        | ForgeError::Rejected { .. }
-        | ForgeError::Unavailable { .. }
-        | ForgeError::Withheld { .. } => Stopped::of(error, now, settle),
-    }
-}
-
 /// Reviews the pull request of the repository that is called `repo`.
 async fn review_at<P: Parts>(
     context: &ServiceContext<P>,
@@ -326,7 +287,7 @@ async fn review_at<P: Parts>(
     let pull = context.forges.pull(id, repo, Producer::Review, &writing).ok_or_else(unknown)?;
     let forge = context.watch.of(pull);
     let remote = context.forges.remote(id, repo).await.ok_or_else(unknown)?;
-    let remote = remote.map_err(|error| unserved(error, context.clock.now(), NOTHING_MADE))?;
+    let remote = remote.map_err(|error| Stopped::of_remote(error, context.clock.now(), NOTHING_MADE))?;
     let lead = context.lead().await?;
     let heard = head.zip(lease.marked).map(|(head, at)| Heard { head, at: at + Span(-lead.0) });
     let served = Served {
@@ -353,18 +314,8 @@ async fn review_at<P: Parts>(
     // What runs for it, children too, ends with it.
     let trace = telemetry::review(&run.id, &run.key, Some(repo), Some(id.number));
     let ended = within(context.step_time, Box::pin(served.run())).with_context(trace.clone()).await;
-    match &ended {
-        Ok(_) | Err(Stopped::Moved | Stopped::RateLimited { .. }) => {}
-        Err(stopped @ Stopped::Halted) => {
-            trace.span().add_event("KillSwitchEngaged", Vec::new());
-            telemetry::failed(&trace, &stopped.to_string());
-        }
-        Err(
-            stopped
-            @ (Stopped::Lost | Stopped::Fenced(_) | Stopped::NotThere { .. } | Stopped::Failed { .. }),
-        ) => {
-            telemetry::failed(&trace, &stopped.to_string());
-        }
+    if let Err(stopped) = &ended {
+        trace_stop(&trace, stopped);
     }
     drop(trace);
     let Err(Stopped::Failed { class, .. }) = &ended else { return ended };
@@ -378,6 +329,7 @@ async fn review_at<P: Parts>(
         Err(later @ (Stopped::RateLimited { .. } | Stopped::Halted)) => Err(later),
         Err(
             error @ (Stopped::Lost
+            | Stopped::Interrupted
             | Stopped::Fenced(_)
             | Stopped::NotThere { .. }
             | Stopped::Moved
@@ -398,39 +350,14 @@ async fn within<T>(time: Duration, work: impl Future<Output = Result<T, Stopped>
 }
 
 impl<P: Parts> ServiceContext<P> {
-    /// How far the store's instant leads the wall clock, which was set back.
+    /// How far the store's instant leads the wall clock.
     async fn lead(&self) -> Result<Span, StoreError> {
-        let wall = self.clock.now();
-        Ok(Span((self.store.now().await? - wall).0.max(0)))
+        drive::lead(&self.store, &self.clock).await
     }
-}
 
-/// Sends heartbeats; ends when the lease is lost, or none was acknowledged for so long that it may be.
-pub(super) async fn lost<S: Slots + Records>(store: &S, lease: &Lease, limits: &Limits, every: Duration) {
-    let patience = Duration::from_millis(u64::try_from(limits.self_stop().0).unwrap_or(0));
-    let mut acknowledged = Instant::now();
-    loop {
-        tokio::time::sleep(every).await;
-        let sent = Instant::now();
-        let beat = step(store, &lease.key, Command::Heartbeat(lease.token), limits);
-        match tokio::time::timeout_at(acknowledged + patience, beat).await {
-            Ok(Ok(_)) => acknowledged = sent,
-            Ok(Err(StepError::Refused(_))) | Err(_) => return,
-            Ok(Err(StepError::Store(error))) => {
-                tracing::warn!(key = %lease.key, %error, "heartbeat not acknowledged");
-                // A store that refuses at once never runs into the limit above.
-                if acknowledged.elapsed() >= patience {
-                    return;
-                }
-            }
-        }
-    }
-}
-
-/// Ends when it is told to.
-pub(super) async fn told(mut give_back: watch::Receiver<bool>) {
-    if give_back.wait_for(|told| *told).await.is_err() {
-        std::future::pending::<()>().await;
+    /// Drives the leases of its workers.
+    fn driver(&self) -> Driver<'_, P::Store, P::Clock> {
+        Driver { store: &self.store, clock: &self.clock, limits: &self.limits }
     }
 }
 

@@ -27,6 +27,7 @@ pub mod log;
 pub mod logging;
 pub mod man;
 pub mod mcp;
+mod no_run;
 pub mod output;
 pub mod policy;
 pub mod preflight;

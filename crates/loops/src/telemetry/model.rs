@@ -7,7 +7,7 @@ use truing_core::money::MicroUsd;
 use truing_model::gateway::{Answer, Model, Refused};
 use truing_model::messages::Request;
 
-use super::step::{Content, Step, content};
+use super::step::{Content, Step, content, dollars};
 
 const INPUT: Content = Content {
     convention: "gen_ai.input.messages",
@@ -60,8 +60,7 @@ fn asked(request: &Request) -> Vec<KeyValue> {
 
 /// What all tries of a call cost.
 fn cost(of: MicroUsd) -> Vec<KeyValue> {
-    #[allow(clippy::cast_precision_loss, reason = "an answer costs no billions")]
-    let details = json!({ "total": of.0 as f64 / 1e6 });
+    let details = json!({ "total": dollars(of) });
     vec![KeyValue::new("langfuse.observation.cost_details", details.to_string())]
 }
 

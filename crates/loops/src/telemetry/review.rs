@@ -1,67 +1,21 @@
-//! A review's own span, and what is said of it while it goes on.
+//! The words on a review in its own span, while it goes on and at its end.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use opentelemetry::trace::{SpanKind, Status, TraceContextExt as _, TraceId, Tracer as _};
-use opentelemetry::{Context, KeyValue, global};
-use sha2::{Digest as _, Sha256};
+use opentelemetry::trace::{Status, TraceContextExt as _};
+use opentelemetry::{Context, KeyValue};
 use truing_agent::mcp::client::Problem;
 use truing_agent::native::{End, Limit};
-use truing_core::id::{Key, RunId};
 use truing_core::line;
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{Outcome, OutcomeKind, OutcomeRecord, Runtime};
 use truing_model::gateway::Refused;
 use truing_reader::redact::redact;
-use uuid::Uuid;
 
-use super::export::begin_as;
-use super::step::{Common, SCOPE};
+use super::step::dollars;
 
-/// What operators look for.
-const NAME: &str = "pr-review";
 /// The most characters of a reason.
-const MAX_REASON_CHARS: usize = 300;
-
-/// Begins the trace of a review: the context that its future is to be polled in, and dropped with.
-pub fn review(run: &RunId, key: &Key, repository: Option<&str>, number: Option<u64>) -> Context {
-    let mut common = vec![
-        KeyValue::new("langfuse.trace.name", NAME),
-        KeyValue::new("langfuse.session.id", key.as_str().to_owned()),
-        KeyValue::new("gen_ai.conversation.id", run.as_str().to_owned()),
-        KeyValue::new("reviewId", run.as_str().to_owned()),
-    ];
-    common.extend(repository.map(|name| KeyValue::new("repo", name.to_owned())));
-    common.extend(
-        number.and_then(|number| i64::try_from(number).ok()).map(|number| KeyValue::new("prNumber", number)),
-    );
-    let own = [
-        KeyValue::new("gen_ai.operation.name", "invoke_agent"),
-        KeyValue::new("gen_ai.agent.name", NAME),
-        KeyValue::new("gen_ai.agent.version", env!("CARGO_PKG_VERSION")),
-        KeyValue::new("langfuse.observation.type", "agent"),
-    ];
-    let attributes: Vec<KeyValue> = common.iter().cloned().chain(own).collect();
-    let tracer = global::tracer(SCOPE);
-    let builder = tracer.span_builder(NAME).with_kind(SpanKind::Internal).with_attributes(attributes);
-    begin_as(trace_id(run));
-    let span = tracer.build_with_context(builder, &Context::new());
-    Context::new().with_value(Common(Arc::from(common))).with_span(span)
-}
-
-/// A review's id is a UUID, which is a trace's id, too; of any other name its hash is.
-fn trace_id(run: &RunId) -> TraceId {
-    let id = Uuid::parse_str(run.as_str()).map_or_else(
-        |_| {
-            let mut half = [0; 16];
-            half.copy_from_slice(Sha256::digest(run.as_str()).get(..16).unwrap_or(&[1; 16]));
-            half
-        },
-        |id| *id.as_bytes(),
-    );
-    TraceId::from_bytes(id)
-}
+pub(super) const MAX_REASON_CHARS: usize = 300;
 
 /// Which commit is reviewed.
 pub fn head(sha: &str) {
@@ -121,10 +75,8 @@ fn came_to(outcome: &Outcome, (turns, cost): (u32, MicroUsd), denials: i64) {
     if !span.is_recording() {
         return;
     }
-    #[allow(clippy::cast_precision_loss, reason = "a review costs no billions")]
-    let cost = cost.0 as f64 / 1e6;
     span.set_attributes([
-        KeyValue::new("cost_usd", cost),
+        KeyValue::new("cost_usd", dollars(cost)),
         KeyValue::new("num_turns", i64::from(turns)),
         KeyValue::new("permission_denials", denials),
         KeyValue::new("truing.outcome", outcome.kind.as_str()),
@@ -143,11 +95,4 @@ fn came_to(outcome: &Outcome, (turns, cost): (u32, MicroUsd), denials: i64) {
         (_, Some(reason)) => span.set_attribute(KeyValue::new("truing.outcome.reason", reason)),
         (_, None) => {}
     }
-}
-
-/// The review of this context could not be done.
-pub fn failed(context: &Context, why: &str) {
-    let why = line::clean(&redact(why), MAX_REASON_CHARS);
-    context.span().set_attribute(KeyValue::new("subtype", "error_during_execution"));
-    context.span().set_status(Status::error(why));
 }

@@ -1,4 +1,4 @@
-//! Spans below a review's: one begins if a review is traced, and ends with its value.
+//! Spans below a root: one begins if its run is traced, and ends with its value.
 
 use std::sync::Arc;
 
@@ -7,6 +7,7 @@ use opentelemetry::{Context, KeyValue, global};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use truing_core::line;
+use truing_core::money::MicroUsd;
 use truing_reader::redact::redact;
 
 use super::export::captures;
@@ -17,6 +18,12 @@ pub(super) const SCOPE: &str = "truing";
 const MAX_TEXT_CHARS: usize = 32 << 10;
 /// The most characters of why something failed.
 const MAX_WHY_CHARS: usize = 300;
+
+/// Micro-dollars as traces have them.
+#[allow(clippy::cast_precision_loss, reason = "a run costs no billions")]
+pub(super) fn dollars(cost: MicroUsd) -> f64 {
+    cost.0 as f64 / 1e6
+}
 
 /// What every span of a trace says.
 #[derive(Clone)]

@@ -15,7 +15,7 @@ use truing_service::by_hand;
 use truing_store::Sqlite;
 
 use super::error::{CliError, Exit};
-use super::sync::not_leased;
+use super::sync::not_run;
 use super::target::{actor, at_work, existing_store, instant, store_error};
 use super::{Context, runtime};
 use crate::wiring;
@@ -101,7 +101,7 @@ async fn reset(
     by: &str,
 ) -> Result<(), CliError> {
     let lease = by_hand::lease(store, key, Loop::Sync, limits).await;
-    let lease = lease.map_err(|error| not_leased(job::of_key(key).unwrap_or_default(), error))?;
+    let lease = lease.map_err(|error| not_run(job::of_key(key).unwrap_or_default(), error.into()))?;
     let run = RunRef { id: UniqueIds.run(), key: key.clone(), token: lease.token };
     let mut job = store.begin_job(&run).await.map_err(store_error)?;
     job.breaker.reset();

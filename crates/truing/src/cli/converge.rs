@@ -105,8 +105,7 @@ pub use owners::Args as WatchArgs;
 pub(crate) use owners::run as run_watch;
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
-    let ended = runtime::start()?.block_on(args.run(context));
-    ended.or_else(|error| refused(error, context))
+    args.run(context).or_else(|error| refused(error, context))
 }
 
 /// A run on one target as the command makes it, and its report.
@@ -123,9 +122,17 @@ pub(crate) async fn ended(target: &str, context: &Context) -> Result<(Record, St
 }
 
 impl Args {
-    async fn run(&self, context: &Context) -> Result<Exit, CliError> {
+    fn run(&self, context: &Context) -> Result<Exit, CliError> {
         not_disabled(context)?;
         let config = context.config(&[])?;
+        let runtime = runtime::start()?;
+        let traces = wiring::telemetry(&config, &context.environment, runtime.handle())?;
+        let ended = runtime.block_on(self.run_all(&config, context));
+        drop(traces);
+        ended
+    }
+
+    async fn run_all(&self, config: &Config, context: &Context) -> Result<Exit, CliError> {
         let folder = config.store.database()?.parent().unwrap_or(Path::new(".")).join(local::LOCKS);
         let _team = team::Team::of(self, context, &folder)?;
         let asked = targets::of(&self.targets, context).await?;

@@ -4,7 +4,7 @@ mod init;
 pub(super) mod outcome;
 pub(crate) mod run;
 
-pub(super) use run::not_leased;
+pub(super) use run::not_run;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

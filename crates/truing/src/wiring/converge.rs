@@ -8,7 +8,8 @@ use truing_config::{Config, Runtime};
 use truing_core::converge::Code;
 use truing_loops::checkout::Rules;
 use truing_loops::converge::{Agents, Looks};
-use truing_service::converges::{Converging, Unusable};
+use truing_service::converges::Converging;
+use truing_service::no_run::Unusable;
 use truing_store::Sqlite;
 
 use super::agent::Role;

@@ -36,6 +36,7 @@ mod switched;
 mod targets;
 mod terminal;
 mod threads;
+mod traced;
 mod unfixed;
 
-use crate::support::{cases, claude, place, steady, watch};
+use crate::support::{cases, claude, otlp, place, steady, watch};

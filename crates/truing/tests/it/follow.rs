@@ -10,10 +10,11 @@ mod runtimes;
 mod site;
 mod stopped;
 mod switched;
+mod traced;
 mod verify;
 mod wording;
 
-use crate::support::{claude, package, quiet, steady, watch};
+use crate::support::{claude, otlp, package, quiet, steady, watch};
 
 use std::time::Duration;
 

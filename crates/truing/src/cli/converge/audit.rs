@@ -21,6 +21,7 @@ use super::{Args as ConvergeArgs, Way, exit, pull, refused, severity};
 use crate::cli::columns::folded;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::{Context, runtime};
+use crate::wiring;
 
 /// Characters of a line that is shown.
 const MAX_CHARS: usize = 300;
@@ -44,28 +45,39 @@ pub struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
-    let ended = runtime::start()?.block_on(async {
-        let (tell, told) = watch::channel(false);
-        let mut work = Box::pin(args.run(told, context));
-        tokio::select! {
-            ended = &mut work => ended,
-            heard = runtime::told_to_stop() => {
-                heard?;
-                tell.send_replace(true);
-                // What it has asked is settled, and kept.
-                tokio::time::timeout(GRACE, work).await.unwrap_or_else(|_| {
-                    Err(CliError::new(Exit::Interrupted, "interrupted", "interrupted before the audit was done")
-                        .hint("nothing was changed; run it again"))
-                })
-            }
+    args.begin(context).or_else(|error| refused(error, context))
+}
+
+/// Runs it until it ends, or is told to stop.
+async fn until_interrupted(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    let (tell, told) = watch::channel(false);
+    let mut work = Box::pin(args.run(told, context));
+    tokio::select! {
+        ended = &mut work => ended,
+        heard = runtime::told_to_stop() => {
+            heard?;
+            tell.send_replace(true);
+            // What it has asked is settled, and kept.
+            tokio::time::timeout(GRACE, work).await.unwrap_or_else(|_| {
+                Err(CliError::new(Exit::Interrupted, "interrupted", "interrupted before the audit was done")
+                    .hint("nothing was changed; run it again"))
+            })
         }
-    });
-    ended.or_else(|error| refused(error, context))
+    }
 }
 
 impl Args {
-    async fn run(&self, told: watch::Receiver<bool>, context: &Context) -> Result<Exit, CliError> {
+    fn begin(&self, context: &Context) -> Result<Exit, CliError> {
         super::not_disabled(context)?;
+        let config = context.config(&[])?;
+        let runtime = runtime::start()?;
+        let traces = wiring::telemetry(&config, &context.environment, runtime.handle())?;
+        let ended = runtime.block_on(until_interrupted(self, context));
+        drop(traces);
+        ended
+    }
+
+    async fn run(&self, told: watch::Receiver<bool>, context: &Context) -> Result<Exit, CliError> {
         let here = [".".to_owned()];
         let targets = if self.targets.is_empty() { &here[..] } else { &self.targets };
         let mut worst = Exit::Done;

@@ -1,7 +1,7 @@
 //! A run on a branch of a local repository.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use truing_config::Config;
 use truing_core::converge::record::Record;
@@ -14,6 +14,7 @@ use truing_loops::converge::local::{Local, RUNS, audit_key, branch, checked_out,
 use truing_loops::converge::lock::{RunLock, RunLockError};
 use truing_loops::converge::{Agents, Looks, Observer, Progress, RunMode, Runner, words};
 use truing_loops::machine::{SystemClock, UniqueIds};
+use truing_loops::telemetry::ConvergeSpan;
 use truing_loops::versions;
 use truing_store::Sqlite;
 
@@ -98,8 +99,11 @@ impl Ready {
         if let Some(told) = hooks_not_run(&ground.repository.hooks(), !config.converge.gate.is_empty()) {
             runner.record.warn(told);
         }
+        let span = ConvergeSpan::begin(&runner.record, name.as_deref(), None, SystemTime::now());
         let left = tokio::select! {
-            left = wholly(&mut runner, store, &told) => left?,
+            left = span.around(wholly(&mut runner, store, &told)) => {
+                left.inspect_err(|error| span.failed(&error.message))?
+            }
             () = turn.stopped() => {
                 let why = "interrupted: run it again, it goes on where it was";
                 Progress::Failed(End::new(Code::Interrupted, why))
@@ -112,6 +116,7 @@ impl Ready {
             store.keep_converge(Token(0), &runner.record).await.map_err(store_error)?;
         }
         let mut record = runner.record;
+        span.over(&record);
         if let Some(tip) = ground.moved(&record.state.head).await {
             record.warn(format!(
                 "{} is at {} by now: what came to it after {} was not audited",
@@ -136,12 +141,14 @@ impl Ready {
         store.keep_converge(Token(0), &record.set_aside()).await.map_err(store_error)?;
         let (name, workspace) = (ground.name(), ground.workspace());
         let mut runner = runner(ground, (agents, looks), config, (name.as_deref(), &workspace), record);
+        let span = ConvergeSpan::begin(&runner.record, name.as_deref(), None, SystemTime::now());
         let stopped = tokio::select! {
-            () = runner.audit_once() => false,
+            () = span.around(runner.audit_once()) => false,
             () = turn.stopped() => true,
         };
         runner.audited(stopped).await.map_err(store_error)?;
         let record = runner.record;
+        span.over(&record);
         // Its findings can be dismissed, and what it cost is told; a run may go on from it.
         let mut kept = record.clone();
         kept.key = audit_key(&ground.repository, &ground.branch);

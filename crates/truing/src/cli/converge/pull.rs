@@ -9,15 +9,16 @@ use truing_core::port::{Act, Operations as _};
 use truing_core::slot::Limits;
 use truing_forge::github::GitHub;
 use truing_git::{Git, Mirror};
-use truing_loops::slots::StepError;
 use truing_service::by_hand::NotLeased;
-use truing_service::converges::{Converging, NoPullRun, PullRun, Unusable};
+use truing_service::converges::{Converging, PullRun};
+use truing_service::no_run::NoRun;
 use truing_store::Sqlite;
 
 use super::local::never_begun;
 use super::turn::Turn;
 use super::{Args, refusal};
-use crate::cli::error::{CliError, Exit};
+use crate::cli::error::CliError;
+use crate::cli::no_run::{Elsewhere, no_run};
 use crate::cli::review::Target;
 use crate::cli::target::{actor, at_work, instant, store_error, switched_on};
 use crate::wiring;
@@ -78,14 +79,14 @@ impl<'a> Place<'a> {
     }
 
     /// Records a run that failed before it had a record, if the pull request is known (ADR 56).
-    async fn ended<T>(&self, ended: Result<T, NoPullRun>, is_audit: bool) -> Result<T, CliError> {
+    async fn ended<T>(&self, ended: Result<T, NoRun>, is_audit: bool) -> Result<T, CliError> {
         let name = self.name();
         let error = match ended {
             Ok(ended) => return Ok(ended),
             Err(error) => error,
         };
         // The store fails after the run has a record, too.
-        let may_have_one = matches!(error, NoPullRun::Store(_) | NoPullRun::NotLeased(NotLeased::Step(_)));
+        let may_have_one = matches!(error, NoRun::Store(_) | NoRun::NotLeased(NotLeased::Step(_)));
         let error = failed(&name, error);
         if may_have_one {
             return Err(error);
@@ -113,36 +114,23 @@ impl<'a> Place<'a> {
     }
 }
 
-fn failed(name: &str, error: NoPullRun) -> CliError {
-    match error {
-        NoPullRun::NotLeased(NotLeased::Busy(until)) => {
+fn failed(name: &str, error: NoRun) -> CliError {
+    no_run(name, error, |elsewhere| match elsewhere {
+        Elsewhere::Leased(until) => {
             let message =
                 format!("already running: {name} (lease until {}, renewed while it lives)", instant(until));
             refusal(Code::AlreadyRunning, &message)
                 .hint(format!("wait for it: `truing why {name}` tells how it goes"))
         }
-        NoPullRun::Running(run) => refusal(Code::AlreadyRunning, &format!("already running: {run}"))
+        Elsewhere::Running(run) => refusal(Code::AlreadyRunning, &format!("already running: {run}"))
             .hint(format!("it is at work on {name}: `truing why {name}` tells how it goes")),
-        NoPullRun::NotLeased(NotLeased::Owned) => {
+        Elsewhere::Owned => {
             refusal(Code::AlreadyRunning, &format!("already running: {name}: another loop is at work on it"))
                 .hint(format!("`truing why {name}` tells which"))
         }
-        NoPullRun::NotLeased(NotLeased::Step(StepError::Store(error))) | NoPullRun::Store(error) => {
-            store_error(error)
+        Elsewhere::TakenOver => {
+            refusal(Code::AlreadyRunning, &format!("{name}: another process took it over"))
+                .hint(format!("see who, and how it ended: `truing why {name}`"))
         }
-        NoPullRun::NotLeased(NotLeased::Step(StepError::Refused(refused))) => {
-            CliError::refused("refused", format!("{name}: {refused}"))
-        }
-        NoPullRun::Forge(error) => CliError::failed("forge", format!("{name}: {error}"))
-            .hint("see that the token of the forge may read and write pull requests, and run it again"),
-        NoPullRun::Remote(error) => wiring::remote_error(error),
-        NoPullRun::Git(error) => wiring::git_error(error),
-        NoPullRun::Checkout(error) => error.into(),
-        NoPullRun::Looks(Unusable { is_wrong_use, code, message, hints }) => {
-            let exit = if is_wrong_use { Exit::Usage } else { Exit::Failed };
-            CliError { hints, ..CliError::new(exit, code, message) }
-        }
-        NoPullRun::Lost => refusal(Code::AlreadyRunning, &format!("{name}: another process took it over"))
-            .hint(format!("see who, and how it ended: `truing why {name}`")),
-    }
+    })
 }

@@ -20,8 +20,8 @@ use truing_loops::compare::Against;
 use truing_loops::local::{Review, Reviewed};
 use truing_loops::machine::{SystemClock, UniqueIds};
 use truing_loops::memory::Kept;
-use truing_loops::review::Stopped;
 use truing_loops::slots::StepError;
+use truing_loops::stopped::Stopped;
 use truing_loops::text::counted;
 use truing_service::ServiceContext;
 use truing_service::by_hand::{self, NotLeased};
@@ -198,7 +198,11 @@ impl Publishing<'_> {
                     return Err(CliError::failed("review", format!("{name}: {what}"))
                         .hint("run it again: nothing is posted twice"));
                 }
-                Some(Ok(Then::DueAt(..)) | Err(Stopped::RateLimited { .. } | Stopped::Lost)) | None => {
+                Some(
+                    Ok(Then::DueAt(..))
+                    | Err(Stopped::RateLimited { .. } | Stopped::Lost | Stopped::Interrupted),
+                )
+                | None => {
                     return Err(CliError::refused("lost", format!("{name}: another process took it over"))
                         .hint(format!("see who, and how it ended: `truing why {name}`")));
                 }

@@ -19,15 +19,15 @@ use truing_core::port::{Act, Clock as _, Jobs as _, Operations as _};
 use truing_git::PrivateFolder;
 use truing_loops::machine::SystemClock;
 use truing_loops::reader::ChildReader;
-use truing_loops::slots::StepError;
-use truing_service::by_hand::NotLeased;
 use truing_service::calendar;
-use truing_service::jobs::{JobRun, NoRun};
+use truing_service::jobs::JobRun;
+use truing_service::no_run::NoRun;
 use truing_store::Sqlite;
 use truing_upstream::archives::Archives;
 
 use super::{item, outcome, unknown};
 use crate::cli::error::{CliError, Exit};
+use crate::cli::no_run::{Elsewhere, no_run};
 use crate::cli::output::Output;
 use crate::cli::report::markdown;
 use crate::cli::target::{actor, at_work, existing_store, instant, rehearsal, store_error, switched_on};
@@ -98,8 +98,9 @@ impl Run {
         let forge = job.forge.clone();
         config.forges.retain(|name, _| *name == forge);
         let runtime = runtime::start()?;
+        let traces = wiring::telemetry(&config, &context.environment, runtime.handle())?;
         let (tell, told) = watch::channel(false);
-        runtime.block_on(async {
+        let ran = runtime.block_on(async {
             let mut signals = runtime::Signals::new()?;
             let reader = child_reader(&config.rules, &config.sandbox)?;
             let mut work = Box::pin(self.record(&config, &context.environment, &reader, told));
@@ -113,7 +114,9 @@ impl Run {
                         .hint("run it again: it goes on from what is there, and nothing is written twice"))
                 }
             }
-        })
+        });
+        drop(traces);
+        ran
     }
 
     /// What a run says that came to this.
@@ -181,7 +184,7 @@ impl Run {
             heartbeat: config.server.heartbeat,
             dry_run: self.dry_run,
         };
-        work.run(&store, told).await.map_err(|error| no_run(&self.job, error))
+        work.run(&store, told).await.map_err(|error| not_run(&self.job, error))
     }
 }
 
@@ -202,31 +205,17 @@ fn running(name: &str, what: &str) -> CliError {
         .hint(format!("wait for it: `truing sync status {name}` tells what it came to"))
 }
 
-/// Why a job's slot cannot be had.
-pub(in crate::cli) fn not_leased(name: &str, error: NotLeased) -> CliError {
-    match error {
-        NotLeased::Busy(until) => {
+/// The error of a command that got no record of a run of a job, or not its slot.
+pub(in crate::cli) fn not_run(name: &str, error: NoRun) -> CliError {
+    no_run(name, error, |elsewhere| match elsewhere {
+        Elsewhere::Leased(until) => {
             let until = instant(until);
             running(name, &format!("already running (lease until {until}, renewed while it lives)"))
         }
-        NotLeased::Owned => running(name, "another loop is at work on it"),
-        NotLeased::Step(StepError::Store(error)) => store_error(error),
-        NotLeased::Step(StepError::Refused(refused)) => {
-            CliError::refused("refused", format!("{name}: {refused}"))
-        }
-    }
-}
-
-fn no_run(name: &str, error: NoRun) -> CliError {
-    match error {
-        NoRun::NotLeased(error) => not_leased(name, error),
-        NoRun::Store(error) => store_error(error),
-        NoRun::Remote(error) => wiring::remote_error(error),
-        NoRun::Lost => running(name, "somebody else has taken it over"),
-        NoRun::Stopped => {
-            CliError::new(Exit::Interrupted, "interrupted", "interrupted before the run was done")
-        }
-    }
+        Elsewhere::Running(run) => running(name, &format!("already running: {run}")),
+        Elsewhere::Owned => running(name, "another loop is at work on it"),
+        Elsewhere::TakenOver => running(name, "somebody else has taken it over"),
+    })
 }
 
 impl Status {

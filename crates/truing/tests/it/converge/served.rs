@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use truing_fakes::forge::{Chaos, Fault, FaultKind, Hook, PullView, Verdict};
@@ -39,6 +39,13 @@ impl Server {
         let hook = format!("{url}/webhooks/github");
         site.forge.hook(Hook { url: hook, secret: SECRET.into(), automatic: false });
         Self(child, url)
+    }
+
+    /// Stops it in order: what it has begun it finishes.
+    pub(crate) fn stop(mut self) {
+        let pid = self.0.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(self.0.wait().unwrap().success());
     }
 
     /// How many runs of this loop ended so, by its metrics.

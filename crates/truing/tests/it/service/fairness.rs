@@ -8,7 +8,8 @@ use truing_core::id::{Key, Span};
 use truing_core::port::{Described, Mark, Slots as _};
 use truing_core::slot::{Limits, Loop};
 use truing_service::Pace;
-use truing_service::scheduler::{Lease, Scheduler};
+use truing_service::lease::Lease;
+use truing_service::scheduler::Scheduler;
 use truing_store::Sqlite;
 
 use crate::service::assert_first;

@@ -5,7 +5,7 @@ use truing_core::port::{Described, Ids as _, Records as _, RunRef, Watchlist as 
 use truing_core::slot::{Command, Loop};
 use truing_fakes::forge::{Fault, FaultKind, NewPull};
 use truing_fakes::repo::Commit;
-use truing_loops::review::Stopped;
+use truing_loops::stopped::Stopped;
 use truing_service::{by_hand, worker};
 
 use crate::sweep::site::{FORGE, Site, limits};

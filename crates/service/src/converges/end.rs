@@ -1,115 +1,35 @@
-//! A run on a pull request that has no record, or no report: the reasons, and the worker's answer to each; and the record
-//! of one that is given up.
+//! The ends of a run on a pull request that its step does not come to: one that is given up, and a report that is not known
+//! to be there.
 
 use truing_core::converge::record::Record;
 use truing_core::converge::{Code, Exit, Kind};
 use truing_core::effect::Effect;
-use truing_core::id::{RunId, Span, Topic};
+use truing_core::id::{Span, Topic};
 use truing_core::port::{Clock as _, Converges, ForgeError, Ids as _, StoreError};
 use truing_core::slot::{Then, Why};
 use truing_forge::effects::{EffectError, Effects};
-use truing_forge::github::{GitHubConversation, RemoteError};
-use truing_git::GitError;
-use truing_loops::checkout::CheckoutError;
+use truing_forge::github::GitHubConversation;
 use truing_loops::machine::{SystemClock, UniqueIds};
-use truing_loops::review::Stopped;
-use truing_loops::slots::StepError;
+use truing_loops::stopped::Stopped;
 use truing_loops::versions;
 use truing_store::Sqlite;
 
-use crate::by_hand::NotLeased;
-use crate::scheduler::Lease;
-use crate::worker;
+use crate::lease::Lease;
+use crate::no_run::{CONVERGE_CLASS, NoRun};
 
 use super::progress::Ended;
 
-/// The class of failures of a run, in logs and `truing why`.
-pub(super) const CLASS: &str = "the converge run cannot work";
 /// The topic of the comment with the report.
 const REPORT: &str = "converge/report";
 /// The topic of the comment with which a run is given up.
 const GIVEN_UP: &str = "converge/given-up";
-
-/// The reason why what a run works with cannot be made of the configuration, for whoever reports it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Unusable {
-    /// The configuration is wrong; else the machine lacks something.
-    pub is_wrong_use: bool,
-    /// A stable word for scripts, in snake case.
-    pub code: &'static str,
-    /// The thing and what is wrong with it: one line.
-    pub message: String,
-    /// The next things to do, a line each.
-    pub hints: Vec<String>,
-}
-
-/// The reason why there is no record of a run.
-#[derive(Debug, thiserror::Error)]
-pub enum NoPullRun {
-    /// Somebody else is at work on it.
-    #[error(transparent)]
-    NotLeased(#[from] NotLeased),
-    /// It is this run that is.
-    #[error("already running: {0}")]
-    Running(RunId),
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The forge.
-    #[error(transparent)]
-    Forge(#[from] ForgeError),
-    /// The repository cannot be had.
-    #[error(transparent)]
-    Remote(#[from] RemoteError),
-    /// Git.
-    #[error(transparent)]
-    Git(#[from] GitError),
-    /// The repository's own configuration.
-    #[error(transparent)]
-    Checkout(#[from] CheckoutError),
-    /// What a head is looked at with cannot be used.
-    #[error("{}", .0.message)]
-    Looks(Unusable),
-    /// The lease was lost: somebody else has taken over.
-    #[error("somebody else has taken it over")]
-    Lost,
-}
-
-impl NoPullRun {
-    /// A write that the records refuse because somebody else has taken over is a lost lease.
-    pub(super) fn or_lost(self) -> Self {
-        if matches!(self, Self::Store(StoreError::Fenced { .. })) { Self::Lost } else { self }
-    }
-
-    /// As a worker has it.
-    pub(super) fn stopped(self, settle: Span) -> Stopped {
-        match self {
-            Self::Store(error) => error.into(),
-            Self::Forge(error) => worker::unserved(error.into(), SystemClock.now(), settle),
-            Self::Remote(error) => worker::unserved(error, SystemClock.now(), settle),
-            Self::Git(error) => error.into(),
-            Self::Checkout(error) => error.into(),
-            Self::Looks(error) => {
-                let what = [error.message].into_iter().chain(error.hints).collect::<Vec<_>>().join("; ");
-                Stopped::Failed { class: CLASS, what, not_before: None }
-            }
-            Self::NotLeased(_) | Self::Running(_) | Self::Lost => Stopped::Lost,
-        }
-    }
-}
-
-impl From<StepError> for NoPullRun {
-    fn from(error: StepError) -> Self {
-        Self::NotLeased(NotLeased::Step(error))
-    }
-}
 
 /// A step that keeps its run from going on.
 pub(super) fn failed(exit: &Exit) -> Stopped {
     if exit.code == Code::Interrupted {
         return Stopped::Halted;
     }
-    Stopped::Failed { class: CLASS, what: exit.reason.clone(), not_before: None }
+    Stopped::Failed { class: CONVERGE_CLASS, what: exit.reason.clone(), not_before: None }
 }
 
 /// A run that is given up has ended so, also where nothing was known of the branch yet (ADR 56). The answer is its end.
@@ -169,10 +89,10 @@ pub(super) fn unreported(error: EffectError, settle: Span) -> Result<Then, Stopp
             return Ok(Then::DueAt(until, Why::Settling));
         }
         EffectError::Withheld { what, why } => {
-            NoPullRun::Forge(ForgeError::Withheld { what, why }).stopped(settle)
+            NoRun::Forge(ForgeError::Withheld { what, why }).stopped(settle)
         }
         EffectError::Refused(error) | EffectError::Unanswered { error, .. } => {
-            NoPullRun::Forge(error).stopped(settle)
+            NoRun::Forge(error).stopped(settle)
         }
         EffectError::Store(error) => error.into(),
         EffectError::Git(error) => error.into(),

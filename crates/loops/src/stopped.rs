@@ -1,0 +1,151 @@
+//! The reason why a step under a lease stopped before its end: one enum for every loop. The lease driver makes of it what
+//! the slot is told.
+
+use truing_core::id::{Millis, Span, Token};
+use truing_core::port::{ForgeError, StoreError, Withheld};
+use truing_core::slot::Refused;
+use truing_forge::github::RemoteError;
+use truing_git::GitError;
+
+use crate::agent::AgentError;
+use crate::checkout::CheckoutError;
+use crate::slots::StepError;
+
+/// The reason why a step stopped before its end.
+///
+/// Two enums are about parts of a step and do not reach its lease: [`crate::converge::Stop`], why one act of a run that
+/// converges came to nothing, and [`crate::sync::run::RunError`], why a job's run goes no further. The record of the run
+/// says both.
+#[derive(Debug, thiserror::Error)]
+pub enum Stopped {
+    /// Another run holds the slot by now: write nothing more.
+    #[error("the lease is lost")]
+    Lost,
+    /// Records have seen a greater token on this key: the slots have forgotten one, or somebody else is ahead.
+    #[error("the records know a newer run (token {0:?})")]
+    Fenced(Token),
+    /// The process ends, or a person wants it to: what is recorded stays, and nothing counts as failed.
+    #[error("it was told to stop")]
+    Interrupted,
+    /// The forge does not show the pull request where its name says: the repository may have another one by now.
+    #[error("{what}")]
+    NotThere {
+        /// The forge's words.
+        what: String,
+    },
+    /// The head moved while its review was being published: look again.
+    #[error("the head has moved on")]
+    Moved,
+    /// The kill switch was turned on, and stops runs in flight: what is recorded stays, nothing more is done.
+    #[error("the kill switch is on")]
+    Halted,
+    /// The forge wants us to wait.
+    #[error("{what}")]
+    RateLimited {
+        /// Until when.
+        until: Millis,
+        /// The forge's words.
+        what: String,
+    },
+    /// It could not be done now.
+    #[error("{what}")]
+    Failed {
+        /// For the people on the pull request: what kind of thing failed.
+        class: &'static str,
+        /// For the log and `truing why`.
+        what: String,
+        /// Not to be tried before: a comment may still become visible.
+        not_before: Option<Millis>,
+    },
+}
+
+impl Stopped {
+    /// What a step is stopped by that the forge or git does not serve. `settle`: how long what it may have made all the
+    /// same stays unseen.
+    pub fn of_remote(error: RemoteError, now: Millis, settle: Span) -> Self {
+        let error = match error {
+            RemoteError::Git(error) => return error.into(),
+            RemoteError::Forge(error) => error,
+        };
+        match error {
+            ForgeError::NotFound { .. } | ForgeError::Moved { .. } => {
+                Self::NotThere { what: error.with_hint() }
+            }
+            ForgeError::RateLimited { .. }
+            | ForgeError::Unauthorized { .. }
+            | ForgeError::Forbidden { .. }
+            | ForgeError::Rejected { .. }
+            | ForgeError::Unavailable { .. }
+            | ForgeError::Withheld { .. } => Self::of(error, now, settle),
+        }
+    }
+
+    /// What a call to the forge that failed at `now` comes to. What it may have made is visible `settle` later.
+    pub fn of(error: ForgeError, now: Millis, settle: Span) -> Self {
+        let what = error.with_hint();
+        let (class, not_before) = match error {
+            ForgeError::RateLimited { wait, .. } => return Self::RateLimited { until: now + wait, what },
+            ForgeError::Unavailable { .. } => ("the forge does not answer as it should", Some(now + settle)),
+            ForgeError::Unauthorized { .. }
+            | ForgeError::Forbidden { .. }
+            | ForgeError::NotFound { .. }
+            | ForgeError::Moved { .. } => ("the forge refuses access", None),
+            ForgeError::Rejected { .. } => ("the forge refuses the request", None),
+            ForgeError::Withheld { why: Withheld::Halted | Withheld::Unread, .. } => return Self::Halted,
+            ForgeError::Withheld { why: Withheld::Lost { last }, .. } => return Self::Fenced(last),
+            ForgeError::Withheld { why: Withheld::Reading, .. } => ("it only looks", None),
+        };
+        Self::Failed { class, what, not_before }
+    }
+}
+
+impl From<StoreError> for Stopped {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Fenced { last, .. } => Self::Fenced(last),
+            StoreError::Unavailable(_) | StoreError::Corrupt(_) => Self::Failed {
+                class: "the server's records are not available",
+                what: error.to_string(),
+                not_before: None,
+            },
+        }
+    }
+}
+
+impl From<StepError> for Stopped {
+    fn from(error: StepError) -> Self {
+        match error {
+            StepError::Store(error) => error.into(),
+            StepError::Refused(Refused::LeaseLost) => Self::Lost,
+            StepError::Refused(refused) => {
+                Self::Failed { class: "the server is at fault", what: refused.to_string(), not_before: None }
+            }
+        }
+    }
+}
+
+impl From<GitError> for Stopped {
+    fn from(error: GitError) -> Self {
+        let class = "the repository cannot be fetched or read";
+        Self::Failed { class, what: error.to_string(), not_before: None }
+    }
+}
+
+impl From<CheckoutError> for Stopped {
+    fn from(error: CheckoutError) -> Self {
+        let what = error.to_string();
+        let class = match error {
+            CheckoutError::Agent(AgentError::Halted) => return Self::Halted,
+            CheckoutError::Agent(AgentError::Ledger(error)) => return error.into(),
+            CheckoutError::Agent(AgentError::Prompt(_) | AgentError::Drift(_)) => {
+                "the server is not set up for it"
+            }
+            CheckoutError::Git(error) => return error.into(),
+            CheckoutError::Reading(_) => "the change cannot be read",
+            CheckoutError::Config(_) | CheckoutError::Pattern(_) => {
+                "the repository's own configuration (.truing.toml) is wrong"
+            }
+        };
+        Self::Failed { class, what, not_before: None }
+    }
+}

@@ -1,0 +1,197 @@
+//! The root span of each loop: of a review, of a step of a run that converges, and of a run of a sync job.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use opentelemetry::trace::{FutureExt as _, SpanKind, Status, TraceContextExt as _, TraceId, Tracer as _};
+use opentelemetry::{Context, KeyValue, global};
+use sha2::{Digest as _, Sha256};
+use truing_core::converge::record::Record as Converged;
+use truing_core::follow::record::{Kind as End, Record as Synced};
+use truing_core::id::{Key, RunId};
+use truing_core::line;
+use truing_core::money::MicroUsd;
+use truing_reader::redact::redact;
+use uuid::Uuid;
+
+use super::export::begin_as;
+use super::review::MAX_REASON_CHARS;
+use super::step::{Common, SCOPE, dollars};
+
+/// The name of a review's span.
+const REVIEW: &str = "pr-review";
+/// The name of the span of a step of a run that converges.
+const CONVERGE: &str = "pr-converge";
+/// The name of the span of a run of a sync job.
+const SYNC: &str = "sync";
+
+/// Begins the trace of a review: the context that its future is to be polled in, and dropped with.
+pub fn review(run: &RunId, key: &Key, repository: Option<&str>, number: Option<u64>) -> Context {
+    let mut about = vec![KeyValue::new("reviewId", run.as_str().to_owned())];
+    about.extend(pull_request(repository, number));
+    begin(REVIEW, (run, key), about, None)
+}
+
+/// Begins the trace of a run of a sync job: the context that its future is to be polled in, and dropped with.
+pub fn sync(run: &RunId, key: &Key, repository: &str, (job, package): (&str, &str)) -> Context {
+    let about = [("repo", repository), ("job", job), ("package", package)];
+    let about = about.map(|(name, value)| KeyValue::new(name, value.to_owned()));
+    begin(SYNC, (run, key), about.into(), None)
+}
+
+/// The span of one step of a run that converges; of a whole run, where that is one step. The steps of a run have one
+/// trace.
+#[derive(Debug)]
+pub struct ConvergeSpan {
+    context: Context,
+    /// The cost and the turns of the run before.
+    before: (MicroUsd, u32),
+}
+
+impl ConvergeSpan {
+    /// Begins the span of a step that goes on with this run since `began`. `number`: the pull request's.
+    pub fn begin(
+        record: &Converged,
+        repository: Option<&str>,
+        number: Option<u64>,
+        began: SystemTime,
+    ) -> Self {
+        let about = pull_request(repository, number);
+        let context = begin(CONVERGE, (&record.run, &record.key), about, Some(began));
+        context.span().set_attribute(KeyValue::new("headSha", record.state.head.to_string()));
+        Self { context, before: (record.cost(), turns(record)) }
+    }
+
+    /// The step: what runs for it is below the span.
+    pub fn around<F: Future>(&self, step: F) -> impl Future<Output = F::Output> {
+        step.with_context(self.context.clone())
+    }
+
+    /// The span as a context.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// Says where the step has left its run.
+    pub fn over(&self, record: &Converged) {
+        self.spent(record);
+        // A run that goes on has no end yet.
+        if let Some(exit) = record.final_exit() {
+            came_to(&self.context, record.end(), &exit.reason, self.turns(record));
+        }
+    }
+
+    /// Says what the step took, of one that stopped before its end.
+    pub fn spent(&self, record: &Converged) {
+        let cost = record.cost().0.saturating_sub(self.before.0.0);
+        spent(&self.context, MicroUsd(cost), self.turns(record));
+    }
+
+    fn turns(&self, record: &Converged) -> u32 {
+        turns(record).saturating_sub(self.before.1)
+    }
+
+    /// Says that the step could not be done.
+    pub fn failed(&self, why: &str) {
+        failed(&self.context, why);
+    }
+}
+
+/// Begins the span of a step that converges and whose run nobody came to know. It goes by the id of its lease.
+pub fn converge_unknown(
+    (run, key): (&RunId, &Key),
+    (repository, number): (&str, u64),
+    began: SystemTime,
+) -> Context {
+    begin(CONVERGE, (run, key), pull_request(Some(repository), Some(number)), Some(began))
+}
+
+/// Says what a run of a sync job came to.
+pub fn synced(context: &Context, record: &Synced) {
+    spent(context, record.cost(), record.turns());
+    came_to(context, record.result.kind(), &record.exit_reason, record.turns());
+}
+
+/// The run of this context could not be done.
+pub fn failed(context: &Context, why: &str) {
+    let why = line::clean(&redact(why), MAX_REASON_CHARS);
+    context.span().set_attribute(KeyValue::new("subtype", "error_during_execution"));
+    context.span().set_status(Status::error(why));
+}
+
+/// What a run took: its cost, and answers of models.
+fn spent(context: &Context, cost: MicroUsd, turns: u32) {
+    let took = [KeyValue::new("cost_usd", dollars(cost)), KeyValue::new("num_turns", i64::from(turns))];
+    context.span().set_attributes(took);
+}
+
+/// How a run ended, and why.
+fn came_to(context: &Context, end: End, why: &str, turns: u32) {
+    let span = context.span();
+    if !span.is_recording() {
+        return;
+    }
+    span.set_attribute(KeyValue::new("truing.outcome", end.as_str()));
+    match end {
+        End::Failed => return failed(context, why),
+        End::Done | End::Partial | End::Skipped | End::Deferred => {}
+    }
+    // With a model, how its part ended says it.
+    if turns == 0 {
+        span.set_attribute(KeyValue::new("subtype", "success"));
+    }
+    let why = line::clean(&redact(why), MAX_REASON_CHARS);
+    span.set_attribute(KeyValue::new("truing.outcome.reason", why));
+}
+
+fn turns(record: &Converged) -> u32 {
+    record.taken.values().map(|taken| taken.turns).fold(0, u32::saturating_add)
+}
+
+fn pull_request(repository: Option<&str>, number: Option<u64>) -> Vec<KeyValue> {
+    let repository = repository.map(|name| KeyValue::new("repo", name.to_owned()));
+    let number = number.and_then(|number| i64::try_from(number).ok());
+    repository.into_iter().chain(number.map(|number| KeyValue::new("prNumber", number))).collect()
+}
+
+/// Begins a root span, since `began` if it did before. Every span below it says what it is about.
+fn begin(
+    name: &'static str,
+    (run, key): (&RunId, &Key),
+    about: Vec<KeyValue>,
+    began: Option<SystemTime>,
+) -> Context {
+    let mut common = vec![
+        KeyValue::new("langfuse.trace.name", name),
+        KeyValue::new("langfuse.session.id", key.as_str().to_owned()),
+        KeyValue::new("gen_ai.conversation.id", run.as_str().to_owned()),
+        KeyValue::new("runId", run.as_str().to_owned()),
+    ];
+    common.extend(about);
+    let own = [
+        KeyValue::new("gen_ai.operation.name", "invoke_agent"),
+        KeyValue::new("gen_ai.agent.name", name),
+        KeyValue::new("gen_ai.agent.version", env!("CARGO_PKG_VERSION")),
+        KeyValue::new("langfuse.observation.type", "agent"),
+    ];
+    let attributes: Vec<KeyValue> = common.iter().cloned().chain(own).collect();
+    let tracer = global::tracer(SCOPE);
+    let mut builder = tracer.span_builder(name).with_kind(SpanKind::Internal).with_attributes(attributes);
+    builder.start_time = began;
+    begin_as(trace_id(run));
+    let span = tracer.build_with_context(builder, &Context::new());
+    Context::new().with_value(Common(Arc::from(common))).with_span(span)
+}
+
+/// A run's id is a UUID, which is a trace's id, too; of any other name its hash is.
+fn trace_id(run: &RunId) -> TraceId {
+    let id = Uuid::parse_str(run.as_str()).map_or_else(
+        |_| {
+            let mut half = [0; 16];
+            half.copy_from_slice(Sha256::digest(run.as_str()).get(..16).unwrap_or(&[1; 16]));
+            half
+        },
+        |id| *id.as_bytes(),
+    );
+    TraceId::from_bytes(id)
+}

@@ -1,0 +1,209 @@
+//! One step of a run on a pull request, under a worker's lease.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use truing_core::converge::record::Record;
+use truing_core::converge::{Code, Exit, Kind};
+use truing_core::id::PrId;
+use truing_core::markdown;
+use truing_core::port::{
+    Clock as _, Converges, Conversation as _, Event, ForgeError, ForgeWrite as _, Records, RunRef, WriteGate,
+};
+use truing_core::publish::Producer;
+use truing_core::slot::{Then, Why, Wish};
+use truing_forge::github::GitHubConversation;
+use truing_loops::converge::pull::PullRequestWorkspace;
+use truing_loops::converge::{Progress, RunMode, Runner};
+use truing_loops::machine::SystemClock;
+use truing_loops::stopped::Stopped;
+use truing_loops::telemetry;
+
+use crate::drive::trace_stop;
+use crate::lease::Lease;
+use crate::no_run::NoRun;
+
+use super::end::{failed, give_up, reported, tell_given_up, unreported};
+use super::progress::{AGAIN, Ended, Said, Timeline, event, note_end, report};
+use super::{Ground, PullRun, Writes};
+
+/// Why a run ends that a person has stopped.
+const STOPPED: &str = "stopped by `/converge stop`: `/converge` resumes it";
+
+impl PullRun<'_> {
+    /// One step of a run under a worker's lease: goes on with the run that there is, or begins one. When it goes on, if it
+    /// does, and else how it ended; whoever stopped may be told why by a comment.
+    ///
+    /// # Errors
+    /// [`Stopped`]
+    pub async fn step<S: Records + Converges>(
+        &self,
+        store: &S,
+        (lease, run): (&Lease, &RunRef),
+        id: &PrId,
+    ) -> Result<(Then, Option<Ended>), Stopped> {
+        let gate = self.gate(lease);
+        let talk = self.forge.1.conversation(id, self.repo, Producer::Converge, &gate);
+        let stepped = Box::pin(self.stepped(store, (lease, run), id, (&talk, &gate))).await;
+        match stepped {
+            // Reviews are not to wait for it: whoever asked may ask again.
+            Err(Stopped::Failed { class, what, .. }) if lease.last_attempt => {
+                tracing::warn!(class, "given up: {what}");
+                let ended = give_up(store, lease, self.called(), &what).await?;
+                let gone = format!("converge: given up: {class}: {what}");
+                let at = SystemClock.now();
+                store.note(&[Event { at, key: lease.key.clone(), run: None, what: gone }]).await?;
+                let body = format!("## /converge: error\n\n{}{AGAIN}", markdown::fence("text", &what));
+                tell_given_up(&self.effects(&talk, &gate, (&lease.key, Some(lease.token))), body).await;
+                Ok((Then::Idle, Some(ended)))
+            }
+            Err(stopped) => Err(stopped),
+            Ok(Then::Idle) => {
+                let last = store.last_converge(&lease.key).await?;
+                Ok((Then::Idle, last.as_ref().map(Ended::of)))
+            }
+            Ok(then) => Ok((then, None)),
+        }
+    }
+
+    async fn stepped<S: Records + Converges>(
+        &self,
+        store: &S,
+        (lease, run): (&Lease, &RunRef),
+        id: &PrId,
+        (talk, gate): (&GitHubConversation, &Arc<dyn WriteGate>),
+    ) -> Result<Then, Stopped> {
+        let began = SystemTime::now();
+        let effects = || self.effects(talk, gate, (&lease.key, Some(lease.token)));
+        if lease.wish == Some(Wish::Stop) {
+            let last = store.last_converge(&lease.key).await?;
+            return self.stopped(store, lease, last, &effects()).await;
+        }
+        let (ground, record) = match self.prepared(store, lease, id, talk).await {
+            Ok(prepared) => prepared,
+            Err(stopped) => {
+                let about = (&run.id, &run.key);
+                let trace = telemetry::converge_unknown(about, (self.repo, self.number), began);
+                trace_stop(&trace, &stopped);
+                return Err(stopped);
+            }
+        };
+        // What runs for it, children too, ends with it.
+        let span = self.span(&record, began);
+        let workspace = self.workspace(effects(), &ground);
+        let mut runner = self.runner(&ground, &workspace, record, RunMode::Step);
+        let stepping = Box::pin(self.pursued(store, lease, &ground, &mut runner));
+        let ended = span.around(stepping).await;
+        match &ended {
+            Ok(_) => span.over(&runner.record),
+            Err(stopped) => {
+                span.spent(&runner.record);
+                trace_stop(span.context(), stopped);
+            }
+        }
+        ended
+    }
+
+    /// The commits that a step works on, and its run: the one that there is, or a new one.
+    async fn prepared<S: Records + Converges>(
+        &self,
+        store: &S,
+        lease: &Lease,
+        id: &PrId,
+        talk: &GitHubConversation,
+    ) -> Result<(Ground, Record), Stopped> {
+        let settle = talk.settle();
+        let of = |error: ForgeError| NoRun::Forge(error).stopped(settle);
+        let last = store.last_converge(&lease.key).await?;
+        let now = talk.now().await.map_err(of)?;
+        let ground = self.ground(id, now).await.map_err(|error| error.stopped(settle))?;
+        let record = match last {
+            // What has ended is told before another one begins.
+            Some(last) if !last.is_told && !last.is_unfinished() => last,
+            last if lease.wish == Some(Wish::Audit) => self.audit(last, &lease.key, &ground).await?,
+            last => {
+                let said = store.dismissals(&lease.key).await?;
+                self.record((last, &said), &lease.key, &ground).await?
+            }
+        };
+        Ok((ground, record))
+    }
+
+    /// Goes on with the run as far as a step goes. At its end the pull request is told.
+    async fn pursued<S: Records + Converges>(
+        &self,
+        store: &S,
+        lease: &Lease,
+        ground: &Ground,
+        runner: &mut Runner<'_, PullRequestWorkspace<'_>>,
+    ) -> Result<Then, Stopped> {
+        let told = Timeline {
+            store,
+            mirror: &ground.mirror,
+            say: &|said: Said<'_>| tracing::info!("{}", said.text()),
+        };
+        let mut left = Box::pin(runner.pursue(store, lease.token, &told)).await?;
+        if left == Progress::Over {
+            left = Box::pin(runner.describe()).await?.map_or(left, Progress::Failed);
+        }
+        let effects = &{ runner.workspace }.effects;
+        let record = &mut runner.record;
+        record.ended = SystemClock.now();
+        store.keep_converge(lease.token, record).await?;
+        match left {
+            Progress::Between => return Ok(Then::DueAt(record.ended, Why::Step)),
+            Progress::Until(at, why, what) => {
+                tracing::info!("waiting: {what}");
+                return Ok(Then::DueAt(at, why));
+            }
+            Progress::Failed(exit) => return Err(failed(&exit)),
+            Progress::Over => {}
+        }
+        let is_failed = |exit: &&Exit| matches!(exit.code, Code::Interrupted | Code::Infrastructure);
+        // Auditors that gave no valid answer were asked again already.
+        let exit = record.state.exit.as_ref().filter(|_| !record.state.is_degraded_audit());
+        if let Some(exit) = exit.filter(is_failed) {
+            return Err(failed(exit));
+        }
+        note_end(store, record).await?;
+        // An audit's review tells what it found. Of a closed pull request, `truing why` and `truing report` tell.
+        let is_review = |exit: &Exit| matches!(exit.kind(), Kind::Converged | Kind::CapReached);
+        let is_shown = record.state.audits_only && record.state.exit.as_ref().is_some_and(is_review);
+        if !is_shown && exit_code(record) != Some(Code::Closed) {
+            let body = report(&ground.mirror, record).await?;
+            if let Err(error) = effects.perform(&reported(body)).await {
+                return unreported(error, effects.forge.settle());
+            }
+        }
+        record.is_told = true;
+        store.keep_converge(lease.token, record).await?;
+        Ok(Then::Idle)
+    }
+
+    /// The end of a run that a person has stopped, which the pull request is told. It can be resumed.
+    async fn stopped<S: Records + Converges>(
+        &self,
+        store: &S,
+        lease: &Lease,
+        last: Option<Record>,
+        effects: &Writes<'_>,
+    ) -> Result<Then, Stopped> {
+        let Some(mut record) = last.filter(Record::is_unfinished) else { return Ok(Then::Idle) };
+        let exit = Exit::new(Code::Interrupted, STOPPED);
+        // What our audit has cleared stays cleared.
+        record.halt(exit.clone());
+        record.ended = SystemClock.now();
+        let body = format!("## /converge: {}\n\n{STOPPED}.", exit.kind().as_str());
+        if let Err(error) = effects.perform(&reported(body)).await {
+            return unreported(error, effects.forge.settle());
+        }
+        store.note(&[event(&record, format!("converge: {}: {}", exit.kind().as_str(), exit.reason))]).await?;
+        record.is_told = true;
+        store.keep_converge(lease.token, &record).await?;
+        Ok(Then::Idle)
+    }
+}
+
+fn exit_code(record: &Record) -> Option<Code> {
+    record.state.exit.as_ref().map(|exit| exit.code)
+}

@@ -1,0 +1,254 @@
+//! Runs on a pull request by hand: the whole of one, one that is not begun, and one audit.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::watch;
+use truing_core::converge::record::Record;
+use truing_core::converge::{Code, Exit, Kind};
+use truing_core::id::{PrId, Token};
+use truing_core::port::{
+    Clock as _, Converges, Conversation as _, Described, Operations, PullNow, Records, Slots, StoreError,
+    WriteGate, read_only,
+};
+use truing_core::publish::Producer;
+use truing_core::slot::{Command, Loop, State, Then};
+use truing_forge::github::GitHubConversation;
+use truing_git::Mirror;
+use truing_loops::converge::pull::PullRequestWorkspace;
+use truing_loops::converge::{Progress, RunMode, words};
+use truing_loops::machine::SystemClock;
+use truing_loops::slots::step;
+use truing_loops::stopped::Stopped;
+
+use crate::by_hand::{self, NotLeased};
+use crate::drive::{self, After, Driver, Heir, Leased};
+use crate::lease::Lease;
+use crate::no_run::NoRun;
+
+use super::PullRun;
+use super::listener::StopListener;
+use super::progress::{Said, Timeline, note_end};
+
+impl PullRun<'_> {
+    /// Leases the slot, goes on with an interrupted run or begins one until it ends, and frees the slot. `say`: the progress.
+    ///
+    /// # Errors
+    /// [`NoRun`]
+    pub async fn by_hand<S: Slots + Records + Converges + Operations>(
+        &self,
+        store: &S,
+        heartbeat: Duration,
+        give_back: watch::Receiver<bool>,
+        say: impl Fn(Said<'_>) + Sync,
+    ) -> Result<(Record, Mirror), NoRun> {
+        let (name, forge) = self.forge;
+        let repository = forge.repository(self.repo).await?.id;
+        let id = PrId { forge: name.to_owned(), repository, number: self.number };
+        let now = forge.conversation(&id, self.repo, Producer::Converge, &read_only()).now().await?;
+        let key = id.key();
+        let described = Described { name: self.called(), url: now.url.clone(), head: None };
+        store.describe(&[(key.clone(), described)]).await?;
+        let slots = store.load(std::slice::from_ref(&key)).await?;
+        let is_served = slots.first().is_some_and(|slot| slot.owner == Some(Loop::Converge));
+        // A review may be at work there as well: then no run of ours is, though one may wait to go on.
+        let of = slots.first().map(|slot| &slot.state);
+        let is_run = matches!(of, Some(State::Leased { of: Loop::Converge, .. }));
+        let lease = match by_hand::lease(store, &key, Loop::Converge, self.limits).await {
+            Err(busy @ NotLeased::Busy(_)) if is_run => {
+                let last = store.last_converge(&key).await?.filter(Record::is_unfinished);
+                return Err(last.map_or(busy.into(), |last| NoRun::Running(last.run)));
+            }
+            leased => leased?,
+        };
+        tracing::info!(%key, token = lease.token.0, "leased");
+        let gate = self.gate(&lease);
+        let talk = forge.conversation(&id, self.repo, Producer::Converge, &gate);
+        let of = (&id, &talk, &now);
+        let whole = WholeRun { pull: self, store, lease: &lease, of, gate: &gate, give_back, say };
+        // What a server was at, and is not at its end, it goes on with.
+        let heir = if is_served { Heir::Server } else { Heir::Nobody };
+        let driver = Driver { store, clock: &SystemClock, limits: self.limits };
+        // It hears itself that it is told to stop, and ends in order.
+        let ended = driver.drive((&lease, heir), heartbeat, std::future::pending(), &whole).await?;
+        ended.unwrap_or_else(|stopped| Err(NoRun::Stopped(stopped)))
+    }
+
+    /// The run that there would be. Nothing is leased, kept or said.
+    ///
+    /// # Errors
+    /// [`NoRun`]
+    pub async fn dry<S: Converges>(&self, store: &S) -> Result<(Record, Mirror), NoRun> {
+        let (name, forge) = self.forge;
+        let repository = forge.repository(self.repo).await?.id;
+        let id = PrId { forge: name.to_owned(), repository, number: self.number };
+        let now = forge.conversation(&id, self.repo, Producer::Converge, &read_only()).now().await?;
+        let ground = self.ground(&id, now).await?;
+        let (key, last) = (id.key(), store.last_converge(&id.key()).await?);
+        let said = store.dismissals(&key).await?;
+        let record = self.record((last, &said), &key, &ground).await?;
+        Ok((record, ground.mirror))
+    }
+
+    /// One audit of the head, of which nothing is said anywhere, until it is to stop. Where nobody is at work on the pull
+    /// request, it is kept so that a run goes on from what it found; else beside the runs, for what it cost.
+    ///
+    /// # Errors
+    /// [`NoRun`]
+    pub async fn audited<S: Slots + Records + Converges>(
+        &self,
+        store: &S,
+        give_back: watch::Receiver<bool>,
+    ) -> Result<Record, NoRun> {
+        let (name, forge) = self.forge;
+        let repository = forge.repository(self.repo).await?.id;
+        let id = PrId { forge: name.to_owned(), repository, number: self.number };
+        let looks = read_only();
+        let talk = forge.conversation(&id, self.repo, Producer::Converge, &looks);
+        let now = talk.now().await?;
+        let url = now.url.clone();
+        let ground = self.ground(&id, now).await?;
+        let key = id.key();
+        let workspace = self.workspace(self.effects(&talk, &looks, (&key, None)), &ground);
+        let mut record = self.audit(None, &key, &ground).await?;
+        record.state.dismiss(store.dismissals(&key).await?);
+        store.keep_converge(Token(0), &record.set_aside()).await?;
+        let span = self.span(&record, SystemTime::now());
+        let mut runner = self.runner(&ground, &workspace, record, RunMode::Whole);
+        let stopped = tokio::select! {
+            () = Box::pin(span.around(runner.audit_once())) => false,
+            () = drive::told(give_back) => true,
+        };
+        runner.audited(stopped).await?;
+        span.over(&runner.record);
+        store.describe(&[(key.clone(), Described { name: self.called(), url, head: None })]).await?;
+        let slots = store.load(std::slice::from_ref(&key)).await?;
+        let is_free = slots.first().is_none_or(|slot| slot.state == State::Idle && slot.pending.is_empty());
+        let unfinished = store.last_converge(&key).await?.is_some_and(|last| last.is_unfinished());
+        if is_free
+            && !unfinished
+            && let Some(kept) = runner.record.as_audit()
+        {
+            match by_hand::lease(store, &key, Loop::Converge, self.limits).await {
+                Ok(lease) => {
+                    store.keep_converge(lease.token, &kept).await?;
+                    step(store, &key, Command::Finish(lease.token, Then::Idle), self.limits).await?;
+                    return Ok(runner.record);
+                }
+                // Whoever is at work there audits by itself.
+                Err(NotLeased::Busy(_) | NotLeased::Owned) => {}
+                Err(error @ NotLeased::Step(_)) => return Err(error.into()),
+            }
+        }
+        let mut kept = runner.record.set_aside();
+        kept.state.exit.get_or_insert_with(|| runner.record.state.audit_end());
+        store.keep_converge(Token(0), &kept).await?;
+        Ok(runner.record)
+    }
+
+    /// All of a run. What is waited for is waited for here.
+    async fn whole<S: Records + Converges>(
+        &self,
+        store: &S,
+        lease: &Lease,
+        (id, talk, now): (&PrId, &GitHubConversation, PullNow),
+        gate: &Arc<dyn WriteGate>,
+        give_back: watch::Receiver<bool>,
+        say: &(impl Fn(Said<'_>) + Sync),
+    ) -> Result<(Record, Mirror), NoRun> {
+        // What is said while the commits are fetched counts.
+        let listener = StopListener::open(self.forge.1, (self.repo, self.number)).await?;
+        let ground = self.ground(id, now).await?;
+        let last = store.last_converge(&lease.key).await?;
+        let said = store.dismissals(&lease.key).await?;
+        let before = last.clone();
+        let record = self.record((last, &said), &lease.key, &ground).await?;
+        let record = Record { paid_before: record.cost(), ..record };
+        if let Some(before) = before.filter(|last| last.run == record.run && is_stuck(last)) {
+            say(Said::Line(&words::stuck_before(&before)));
+        }
+        let most = self.converging.agents.auditor.budgets.most_of_converge();
+        for line in words::opening(&record, most) {
+            say(Said::Line(&line));
+        }
+        let effects = self.effects(talk, gate, (&lease.key, Some(lease.token)));
+        let workspace = PullRequestWorkspace { stops: Some(&listener), ..self.workspace(effects, &ground) };
+        let span = self.span(&record, SystemTime::now());
+        let mut runner = self.runner(&ground, &workspace, record, RunMode::Whole);
+        let work = async {
+            let told = Timeline { store, mirror: &ground.mirror, say };
+            loop {
+                match runner.pursue(store, lease.token, &told).await? {
+                    Progress::Until(at, _, what) => {
+                        say(Said::Step(&format!("waiting: {what}")));
+                        let wait = u64::try_from((at - SystemClock.now()).0).unwrap_or(0);
+                        tokio::time::sleep(Duration::from_millis(wait)).await;
+                    }
+                    Progress::Failed(exit) => return Ok::<_, StoreError>(Some(exit)),
+                    Progress::Between => {}
+                    Progress::Over => break,
+                }
+            }
+            runner.describe().await
+        };
+        let left = tokio::select! {
+            ended = span.around(work) => ended.inspect_err(|error| span.failed(&error.to_string()))?,
+            () = drive::told(give_back) => {
+                let why = "interrupted: run it again, it goes on where it was";
+                Some(Exit::new(Code::Interrupted, why))
+            }
+        };
+        if left.is_some() {
+            runner.interrupted().await?;
+        }
+        let mut record = runner.record;
+        record.ended = SystemClock.now();
+        if let Some(exit) = &left {
+            record.halt(exit.clone());
+        }
+        record.is_told = true;
+        store.keep_converge(lease.token, &record).await?;
+        if left.is_some() {
+            // What our audit has cleared stays cleared; the caller is told all the same.
+            record.state.exit = left;
+        }
+        span.over(&record);
+        note_end(store, &record).await?;
+        Ok((record, ground.mirror))
+    }
+}
+
+/// A whole run under its lease.
+struct WholeRun<'a, S, F> {
+    pull: &'a PullRun<'a>,
+    store: &'a S,
+    lease: &'a Lease,
+    of: (&'a PrId, &'a GitHubConversation, &'a PullNow),
+    gate: &'a Arc<dyn WriteGate>,
+    give_back: watch::Receiver<bool>,
+    say: F,
+}
+
+impl<S: Records + Converges, F: Fn(Said<'_>) + Sync> Leased for WholeRun<'_, S, F> {
+    /// Its record and its commits; or why there is none, for the person who asked.
+    type Ended = Result<(Record, Mirror), NoRun>;
+
+    async fn step(&self) -> Result<(After, Self::Ended), Stopped> {
+        let Self { pull, store, lease, of: (id, talk, now), gate, give_back, say } = self;
+        let of = (*id, *talk, (*now).clone());
+        let ended = Box::pin(pull.whole(*store, lease, of, gate, give_back.clone(), say)).await;
+        let ended = NoRun::unless_fenced(ended)?;
+        let is_over = ended.as_ref().is_ok_and(|(record, _)| !record.is_unfinished());
+        let after = if is_over { After::Then(Then::Idle) } else { After::GivenBack };
+        Ok((after, ended))
+    }
+
+    /// The run is kept after each act, and tells itself why it ends.
+    async fn stopped(&self, _why: &Stopped) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+fn is_stuck(record: &Record) -> bool {
+    record.state.exit.as_ref().is_some_and(|exit| exit.kind() == Kind::Stuck)
+}

@@ -1,0 +1,278 @@
+//! The way of a lease, the same for every loop: heartbeats keep it alive while its step is at work. The step comes to its
+//! end or is stopped; the loop records that; then the slot is told.
+//!
+//! A loop gives its part as [`Leased`]. [`Driver::drive`] is the whole way, [`Driver::take`] the same without heartbeats.
+
+use std::time::Duration;
+
+use opentelemetry::Context;
+use opentelemetry::trace::TraceContextExt as _;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use truing_core::id::{Span, Token, Version};
+use truing_core::port::{Clock, Operations, Records, Slots, StoreError};
+use truing_core::slot::{Command, Limits, Refused, Then, Why};
+use truing_loops::slots::{StepError, step};
+use truing_loops::stopped::Stopped;
+use truing_loops::telemetry;
+
+use super::lease::Lease;
+use super::notify;
+
+/// The part of a lease that is a loop's own.
+pub trait Leased: Sync {
+    /// The result of a step that came to its end, for whoever drives the lease.
+    type Ended: Send;
+
+    /// Does the step.
+    ///
+    /// # Errors
+    /// [`Stopped`]
+    fn step(&self) -> impl Future<Output = Result<(After, Self::Ended), Stopped>> + Send;
+
+    /// Records why the step stopped. The slot is told after that. Where heartbeats find the lease lost nothing is recorded.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the lease is left to expire, unless the step was told to stop.
+    fn stopped(&self, why: &Stopped) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// The slot's state after a step that came to its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum After {
+    /// The step says it. Instants are of the wall clock.
+    Then(Then),
+    /// The run is not at its end: its [`Heir`] goes on with it, if there is one.
+    GivenBack,
+}
+
+/// Who goes on with what a lease leaves undone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Heir {
+    /// A server: it waits as the forge wants, and counts attempts that fail.
+    Server,
+    /// Nobody but the person or the calendar that asked, by asking again: the slot is free.
+    Nobody,
+}
+
+/// Leases are driven with this.
+#[derive(Debug)]
+pub struct Driver<'a, S, C> {
+    /// Slots and records.
+    pub store: &'a S,
+    /// The wall clock, which runs count by.
+    pub clock: &'a C,
+    /// Limits of the slot machine.
+    pub limits: &'a Limits,
+}
+
+impl<S: Slots + Records + Operations, C: Clock> Driver<'_, S, C> {
+    /// Drives a lease until its step comes to its end, it is lost, or `told` ends: then it is given back. A step that ends in
+    /// its own order when it is told to stop gets a `told` that never ends.
+    ///
+    /// # Errors
+    /// [`StepError`]: the end could not be recorded. The lease is left to expire.
+    pub async fn drive<L: Leased>(
+        &self,
+        (lease, heir): (&Lease, Heir),
+        heartbeat: Duration,
+        told: impl Future<Output = ()>,
+        leased: &L,
+    ) -> Result<Result<L::Ended, Stopped>, StepError> {
+        tokio::select! {
+            ended = self.take((lease, heir), leased) => ended,
+            () = self.lost(lease, heartbeat) => {
+                tracing::warn!("the lease is lost; stopped");
+                Ok(Err(Stopped::Lost))
+            }
+            () = told => {
+                // The lease is given back whatever becomes of that.
+                if let Err(error) = leased.stopped(&Stopped::Interrupted).await {
+                    tracing::warn!(%error, "what the run has cost is not told");
+                }
+                self.end((lease, heir), Err(&Stopped::Interrupted)).await?;
+                Ok(Err(Stopped::Interrupted))
+            }
+        }
+    }
+
+    /// Does the step, records how it stopped if it did, and tells the slot.
+    ///
+    /// # Errors
+    /// As [`Self::drive`].
+    pub async fn take<L: Leased>(
+        &self,
+        (lease, heir): (&Lease, Heir),
+        leased: &L,
+    ) -> Result<Result<L::Ended, Stopped>, StepError> {
+        match Box::pin(leased.step()).await {
+            Ok((after, ended)) => {
+                self.end((lease, heir), Ok(after)).await?;
+                Ok(Ok(ended))
+            }
+            Err(stopped) => {
+                leased.stopped(&stopped).await?;
+                self.end((lease, heir), Err(&stopped)).await?;
+                Ok(Err(stopped))
+            }
+        }
+    }
+
+    /// Tells the slot. What is recorded stays so, also where the lease was lost meanwhile.
+    async fn end(
+        &self,
+        (lease, heir): (&Lease, Heir),
+        ended: Result<After, &Stopped>,
+    ) -> Result<(), StepError> {
+        if let Err(Stopped::Fenced(last)) = ended {
+            // If the lease is ours still, the slots have forgotten a token: the next one is greater.
+            self.store.raise(Version(last.0)).await?;
+        }
+        let lead = lead(self.store, self.clock).await?;
+        let Some(command) = command(lease.token, (ended, lead), heir) else { return Ok(()) };
+        if lease.last_attempt && matches!(command, Command::Fail(..)) {
+            notify::parking(self.store, &lease.key, self.limits.attempts, self.clock.now()).await;
+        }
+        match step(self.store, &lease.key, command, self.limits).await {
+            Ok(after) => tracing::info!("the lease has ended: the slot is {}", after.slot.state),
+            Err(StepError::Refused(Refused::LeaseLost)) => tracing::warn!("the lease was lost at its end"),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Sends heartbeats; ends when the lease is lost, or none was acknowledged for so long that it may be.
+    async fn lost(&self, lease: &Lease, every: Duration) {
+        let patience = Duration::from_millis(u64::try_from(self.limits.self_stop().0).unwrap_or(0));
+        let mut acknowledged = Instant::now();
+        loop {
+            tokio::time::sleep(every).await;
+            let sent = Instant::now();
+            let beat = step(self.store, &lease.key, Command::Heartbeat(lease.token), self.limits);
+            match tokio::time::timeout_at(acknowledged + patience, beat).await {
+                Ok(Ok(_)) => acknowledged = sent,
+                Ok(Err(StepError::Refused(_))) | Err(_) => return,
+                Ok(Err(StepError::Store(error))) => {
+                    tracing::warn!(key = %lease.key, %error, "heartbeat not acknowledged");
+                    // A store that refuses at once never runs into the limit above.
+                    if acknowledged.elapsed() >= patience {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// How far the store's instant leads the wall clock, which was set back. Runs count by the wall clock, and slots by the
+/// store's.
+pub(super) async fn lead<S: Slots>(store: &S, clock: &impl Clock) -> Result<Span, StoreError> {
+    let wall = clock.now();
+    Ok(Span((store.now().await? - wall).0.max(0)))
+}
+
+/// Ends when it is told to.
+pub(super) async fn told(mut give_back: watch::Receiver<bool>) {
+    if give_back.wait_for(|told| *told).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Says in a run's trace why it stopped, if that is a failure.
+pub(super) fn trace_stop(trace: &Context, stopped: &Stopped) {
+    match stopped {
+        Stopped::Moved | Stopped::RateLimited { .. } | Stopped::Interrupted => {}
+        Stopped::Halted => {
+            trace.span().add_event("KillSwitchEngaged", Vec::new());
+            telemetry::failed(trace, &stopped.to_string());
+        }
+        Stopped::Lost | Stopped::Fenced(_) | Stopped::NotThere { .. } | Stopped::Failed { .. } => {
+            telemetry::failed(trace, &stopped.to_string());
+        }
+    }
+}
+
+/// The end of a lease as the slot is told it; nothing is told of one that is lost. `lead`: what the store's instant is ahead
+/// of the wall clock.
+fn command(token: Token, (ended, lead): (Result<After, &Stopped>, Span), heir: Heir) -> Option<Command> {
+    let given_back = match heir {
+        Heir::Server => Command::HandBack(token),
+        Heir::Nobody => Command::Finish(token, Then::Idle),
+    };
+    let stopped = match ended {
+        Ok(After::Then(Then::DueAt(at, why))) => {
+            return Some(Command::Finish(token, Then::DueAt(at + lead, why)));
+        }
+        Ok(After::Then(then @ (Then::Idle | Then::Again | Then::Held(_)))) => {
+            return Some(Command::Finish(token, then));
+        }
+        Ok(After::GivenBack) => return Some(given_back),
+        Err(stopped) => stopped,
+    };
+    match (stopped, heir) {
+        (Stopped::Lost, Heir::Server | Heir::Nobody) => None,
+        (_, Heir::Nobody) | (Stopped::Fenced(_) | Stopped::Halted | Stopped::Interrupted, Heir::Server) => {
+            Some(given_back)
+        }
+        (Stopped::Moved, Heir::Server) => Some(Command::Finish(token, Then::Again)),
+        (Stopped::RateLimited { until, .. }, Heir::Server) => {
+            Some(Command::Finish(token, Then::DueAt(*until + lead, Why::RateLimit)))
+        }
+        (Stopped::Failed { not_before, .. }, Heir::Server) => {
+            Some(Command::Fail(token, not_before.map(|at| at + lead)))
+        }
+        (Stopped::NotThere { .. }, Heir::Server) => Some(Command::Fail(token, None)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use truing_core::id::Millis;
+    use truing_core::slot::Hold;
+
+    use super::*;
+
+    const TOKEN: Token = Token(7);
+    const LEAD: Span = Span(100);
+
+    fn told(ended: Result<After, &Stopped>) -> [Option<Command>; 2] {
+        [Heir::Server, Heir::Nobody].map(|heir| command(TOKEN, (ended, LEAD), heir))
+    }
+
+    fn finish(then: Then) -> Option<Command> {
+        Some(Command::Finish(TOKEN, then))
+    }
+
+    #[test]
+    fn a_step_that_came_to_its_end_says_itself_when_the_slot_is_due() {
+        let later = Then::DueAt(Millis(1_100), Why::Settling);
+        assert_eq!(
+            told(Ok(After::Then(Then::DueAt(Millis(1_000), Why::Settling)))),
+            [finish(later); 2],
+            "by the store's clock"
+        );
+        for then in [Then::Idle, Then::Again, Then::Held(Hold::Draft)] {
+            assert_eq!(told(Ok(After::Then(then))), [finish(then); 2]);
+        }
+        assert_eq!(told(Ok(After::GivenBack)), [Some(Command::HandBack(TOKEN)), finish(Then::Idle)]);
+    }
+
+    #[test]
+    fn each_reason_to_stop_tells_the_slot_one_thing() {
+        let failed = |not_before| Stopped::Failed { class: "class", what: "what".into(), not_before };
+        let limited = Stopped::RateLimited { until: Millis(1_000), what: "wait".into() };
+        for (stopped, by_server) in [
+            (Stopped::Fenced(Token(9)), Some(Command::HandBack(TOKEN))),
+            (Stopped::Halted, Some(Command::HandBack(TOKEN))),
+            (Stopped::Interrupted, Some(Command::HandBack(TOKEN))),
+            (Stopped::Moved, finish(Then::Again)),
+            (limited, finish(Then::DueAt(Millis(1_100), Why::RateLimit))),
+            (failed(None), Some(Command::Fail(TOKEN, None))),
+            (failed(Some(Millis(1_000))), Some(Command::Fail(TOKEN, Some(Millis(1_100))))),
+            (Stopped::NotThere { what: "gone".into() }, Some(Command::Fail(TOKEN, None))),
+        ] {
+            assert_eq!(told(Err(&stopped)), [by_server, finish(Then::Idle)], "{stopped}");
+        }
+        assert_eq!(told(Err(&Stopped::Lost)), [None, None], "it is another one's");
+    }
+}

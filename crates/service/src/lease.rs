@@ -1,0 +1,37 @@
+//! A lease of a slot, as its holder has it.
+
+use truing_core::id::{Key, Millis, Token};
+use truing_core::slot::{Loop, Slot, State, Wish};
+
+/// A granted lease.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Lease {
+    /// The slot.
+    pub key: Key,
+    /// Its fencing token.
+    pub token: Token,
+    /// The loop to run.
+    pub of: Loop,
+    /// Did a person ask for it?
+    pub asked: bool,
+    /// If this attempt fails the slot is parked.
+    pub last_attempt: bool,
+    /// When the last of the events came that it serves.
+    pub marked: Option<Millis>,
+    /// What a person wants of a converge run, if it is not that it goes on.
+    pub wish: Option<Wish>,
+}
+
+/// The lease that a slot is held by, if it is.
+pub(super) fn lease_of(slot: Slot, attempts: u32) -> Option<Lease> {
+    let State::Leased { token, of, serving, .. } = slot.state else { return None };
+    Some(Lease {
+        key: slot.key,
+        token,
+        of,
+        asked: serving.is_some_and(|served| served.asked.is_some()),
+        last_attempt: slot.attempts.saturating_add(1) >= attempts,
+        marked: serving.map(|served| served.last),
+        wish: slot.wish,
+    })
+}

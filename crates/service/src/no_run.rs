@@ -1,0 +1,98 @@
+//! The reasons why a run that a person or the calendar has asked for gives no record.
+
+use truing_core::id::{RunId, Span};
+use truing_core::port::{Clock as _, ForgeError, StoreError};
+use truing_forge::github::RemoteError;
+use truing_git::GitError;
+use truing_loops::checkout::CheckoutError;
+use truing_loops::machine::SystemClock;
+use truing_loops::slots::StepError;
+use truing_loops::stopped::Stopped;
+
+use super::by_hand::NotLeased;
+
+/// The class of failures of a run that converges, in logs and `truing why`.
+pub(super) const CONVERGE_CLASS: &str = "the converge run cannot work";
+
+/// The reason why what a run works with cannot be made of the configuration, for whoever reports it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unusable {
+    /// The configuration is wrong; else the machine lacks something.
+    pub is_wrong_use: bool,
+    /// A stable word for scripts, in snake case.
+    pub code: &'static str,
+    /// The thing and what is wrong with it: one line.
+    pub message: String,
+    /// The next things to do, a line each.
+    pub hints: Vec<String>,
+}
+
+/// The reason why there is no record of a run. It keeps the error itself, of which whoever asked makes a message, hints and
+/// an exit code; [`Stopped`] is what a slot needs of it.
+#[derive(Debug, thiserror::Error)]
+pub enum NoRun {
+    /// Somebody else is at work on it.
+    #[error(transparent)]
+    NotLeased(#[from] NotLeased),
+    /// It is this run that is.
+    #[error("already running: {0}")]
+    Running(RunId),
+    /// Its step stopped under its lease: the lease was lost, or it was told to stop.
+    #[error(transparent)]
+    Stopped(Stopped),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The forge.
+    #[error(transparent)]
+    Forge(#[from] ForgeError),
+    /// The repository cannot be had.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// Git.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The repository's own configuration.
+    #[error(transparent)]
+    Checkout(#[from] CheckoutError),
+    /// What a head is looked at with cannot be used.
+    #[error("{}", .0.message)]
+    Looks(Unusable),
+}
+
+impl NoRun {
+    /// The end of a step that reports to whoever asked: all but a write that the records refuse, because somebody else has
+    /// taken over.
+    ///
+    /// # Errors
+    /// [`Stopped::Fenced`]
+    pub(super) fn unless_fenced<T>(ended: Result<T, Self>) -> Result<Result<T, Self>, Stopped> {
+        match ended {
+            Err(Self::Store(StoreError::Fenced { last, .. })) => Err(Stopped::Fenced(last)),
+            ended => Ok(ended),
+        }
+    }
+
+    /// As a worker has it. `settle`: how long what it may have made at the forge stays unseen.
+    pub(super) fn stopped(self, settle: Span) -> Stopped {
+        match self {
+            Self::Stopped(stopped) => stopped,
+            Self::Store(error) => error.into(),
+            Self::Forge(error) => Stopped::of_remote(error.into(), SystemClock.now(), settle),
+            Self::Remote(error) => Stopped::of_remote(error, SystemClock.now(), settle),
+            Self::Git(error) => error.into(),
+            Self::Checkout(error) => error.into(),
+            Self::Looks(error) => {
+                let what = [error.message].into_iter().chain(error.hints).collect::<Vec<_>>().join("; ");
+                Stopped::Failed { class: CONVERGE_CLASS, what, not_before: None }
+            }
+            Self::NotLeased(_) | Self::Running(_) => Stopped::Lost,
+        }
+    }
+}
+
+impl From<StepError> for NoRun {
+    fn from(error: StepError) -> Self {
+        Self::NotLeased(NotLeased::Step(error))
+    }
+}
