@@ -41,16 +41,15 @@ use truing_store::{Sqlite, Stage};
 
 use change::{BOT, FIXED, FORTY, FOUND, NEW, Picture, STAY};
 use deliver::hand_over;
-use ports::{BreakableReader, Fault, FaultyForges, FaultyReader, FaultyStore, Hand, Manner, Mode, Script};
+use ports::{
+    BreakableReader, Fault, FaultyForges, FaultyReader, FaultyStore, Hand, Manner, Mode, Script, WRITES,
+};
 use watch::Watched;
 
 const FORGE: &str = "fake";
 const SECRET: &str = "webhook secret";
 const TOKEN: &str = "ghs_reviewer";
 const SETTLE: Span = Span::seconds(30);
-/// The calls that write to the forge.
-const WRITES: [&str; 7] =
-    ["create_summary", "create_review", "create_file_comment", "update", "resolve", "delete", "set_status"];
 /// Findings that get a comment of their own.
 const MAX_INLINE: usize = 30;
 /// Longer than a pull request can need to come to rest.

@@ -340,6 +340,10 @@ pub(crate) struct FaultyPull {
     script: Arc<Script>,
 }
 
+/// The calls of a review that people see, by the names of their effects.
+pub(crate) const WRITES: [&str; 7] =
+    ["summary", "findings", "file_finding", "edit_comment", "resolve", "delete_duplicate", "status"];
+
 fn no_forge() -> ForgeError {
     let message = "the call to the forge went wrong on purpose".into();
     ForgeError::Unavailable { what: "a call".into(), message }
