@@ -3,6 +3,7 @@
 //!
 //! A loop gives its part as [`Leased`]. [`Driver::drive`] is the whole way, [`Driver::take`] the same without heartbeats.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use opentelemetry::Context;
@@ -79,9 +80,21 @@ impl<S: Slots + Records + Operations, C: Clock> Driver<'_, S, C> {
         told: impl Future<Output = ()>,
         leased: &L,
     ) -> Result<Result<L::Ended, Stopped>, StepError> {
+        let ending = AtomicBool::new(false);
+        let told = async {
+            told.await;
+            // What has come to its end is not stopped any more.
+            if ending.load(Ordering::Relaxed) {
+                std::future::pending().await
+            }
+        };
         tokio::select! {
-            ended = self.take((lease, heir), leased) => ended,
-            () = self.lost(lease, heartbeat) => {
+            ended = self.taken((lease, heir), leased, &ending) => ended,
+            () = self.lost(lease, heartbeat, &ending) => {
+                if ending.load(Ordering::Relaxed) {
+                    let what = format!("{}: the end of the lease is not acknowledged", lease.key);
+                    return Err(StoreError::Unavailable(what).into());
+                }
                 tracing::warn!("the lease is lost; stopped");
                 Ok(Err(Stopped::Lost))
             }
@@ -105,14 +118,26 @@ impl<S: Slots + Records + Operations, C: Clock> Driver<'_, S, C> {
         (lease, heir): (&Lease, Heir),
         leased: &L,
     ) -> Result<Result<L::Ended, Stopped>, StepError> {
+        self.taken((lease, heir), leased, &AtomicBool::new(false)).await
+    }
+
+    /// The same. `ending` becomes true right before the slot is told.
+    async fn taken<L: Leased>(
+        &self,
+        given: (&Lease, Heir),
+        leased: &L,
+        ending: &AtomicBool,
+    ) -> Result<Result<L::Ended, Stopped>, StepError> {
         match Box::pin(leased.step()).await {
             Ok((after, ended)) => {
-                self.end((lease, heir), Ok(after)).await?;
+                ending.store(true, Ordering::Relaxed);
+                self.end(given, Ok(after)).await?;
                 Ok(Ok(ended))
             }
             Err(stopped) => {
                 leased.stopped(&stopped).await?;
-                self.end((lease, heir), Err(&stopped)).await?;
+                ending.store(true, Ordering::Relaxed);
+                self.end(given, Err(&stopped)).await?;
                 Ok(Err(stopped))
             }
         }
@@ -141,8 +166,9 @@ impl<S: Slots + Records + Operations, C: Clock> Driver<'_, S, C> {
         Ok(())
     }
 
-    /// Sends heartbeats; ends when the lease is lost, or none was acknowledged for so long that it may be.
-    async fn lost(&self, lease: &Lease, every: Duration) {
+    /// Sends heartbeats; ends when the lease is lost, or none was acknowledged for so long that it may be. Where the lease is
+    /// `ending`, a slot that has none any more is what is wanted.
+    async fn lost(&self, lease: &Lease, every: Duration, ending: &AtomicBool) {
         let patience = Duration::from_millis(u64::try_from(self.limits.self_stop().0).unwrap_or(0));
         let mut acknowledged = Instant::now();
         loop {
@@ -151,6 +177,7 @@ impl<S: Slots + Records + Operations, C: Clock> Driver<'_, S, C> {
             let beat = step(self.store, &lease.key, Command::Heartbeat(lease.token), self.limits);
             match tokio::time::timeout_at(acknowledged + patience, beat).await {
                 Ok(Ok(_)) => acknowledged = sent,
+                Ok(Err(StepError::Refused(_))) if ending.load(Ordering::Relaxed) => acknowledged = sent,
                 Ok(Err(StepError::Refused(_))) | Err(_) => return,
                 Ok(Err(StepError::Store(error))) => {
                     tracing::warn!(key = %lease.key, %error, "heartbeat not acknowledged");
@@ -226,53 +253,4 @@ fn command(token: Token, (ended, lead): (Result<After, &Stopped>, Span), heir: H
 }
 
 #[cfg(test)]
-mod tests {
-    use truing_core::id::Millis;
-    use truing_core::slot::Hold;
-
-    use super::*;
-
-    const TOKEN: Token = Token(7);
-    const LEAD: Span = Span(100);
-
-    fn told(ended: Result<After, &Stopped>) -> [Option<Command>; 2] {
-        [Heir::Server, Heir::Nobody].map(|heir| command(TOKEN, (ended, LEAD), heir))
-    }
-
-    fn finish(then: Then) -> Option<Command> {
-        Some(Command::Finish(TOKEN, then))
-    }
-
-    #[test]
-    fn a_step_that_came_to_its_end_says_itself_when_the_slot_is_due() {
-        let later = Then::DueAt(Millis(1_100), Why::Settling);
-        assert_eq!(
-            told(Ok(After::Then(Then::DueAt(Millis(1_000), Why::Settling)))),
-            [finish(later); 2],
-            "by the store's clock"
-        );
-        for then in [Then::Idle, Then::Again, Then::Held(Hold::Draft)] {
-            assert_eq!(told(Ok(After::Then(then))), [finish(then); 2]);
-        }
-        assert_eq!(told(Ok(After::GivenBack)), [Some(Command::HandBack(TOKEN)), finish(Then::Idle)]);
-    }
-
-    #[test]
-    fn each_reason_to_stop_tells_the_slot_one_thing() {
-        let failed = |not_before| Stopped::Failed { class: "class", what: "what".into(), not_before };
-        let limited = Stopped::RateLimited { until: Millis(1_000), what: "wait".into() };
-        for (stopped, by_server) in [
-            (Stopped::Fenced(Token(9)), Some(Command::HandBack(TOKEN))),
-            (Stopped::Halted, Some(Command::HandBack(TOKEN))),
-            (Stopped::Interrupted, Some(Command::HandBack(TOKEN))),
-            (Stopped::Moved, finish(Then::Again)),
-            (limited, finish(Then::DueAt(Millis(1_100), Why::RateLimit))),
-            (failed(None), Some(Command::Fail(TOKEN, None))),
-            (failed(Some(Millis(1_000))), Some(Command::Fail(TOKEN, Some(Millis(1_100))))),
-            (Stopped::NotThere { what: "gone".into() }, Some(Command::Fail(TOKEN, None))),
-        ] {
-            assert_eq!(told(Err(&stopped)), [by_server, finish(Then::Idle)], "{stopped}");
-        }
-        assert_eq!(told(Err(&Stopped::Lost)), [None, None], "it is another one's");
-    }
-}
+mod tests;
