@@ -200,8 +200,6 @@ fn summarize(record: &Record, context: &Context) {
     }
 }
 
-}
-
 impl Status {
     pub(super) fn run(&self, context: &Context) -> Result<Exit, CliError> {
         let config = context.config(&[])?;
