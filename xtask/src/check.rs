@@ -14,6 +14,7 @@ mod programs;
 mod report;
 mod spdx;
 mod words;
+mod writers;
 
 use std::path::{Path, PathBuf};
 
@@ -40,6 +41,8 @@ enum Check {
     Arrows,
     /// No circle of more than three files among the modules of a crate
     Circles,
+    /// No file but those that are listed has the side of a forge that writes
+    Writers,
     /// Every crate's licence is on the list of deny.toml
     Licences,
     /// Every crate is built in one version, or deny.toml says why not
@@ -89,6 +92,7 @@ fn one(check: Check, root: &Path, options: &Options) -> Result<Report> {
     match check {
         Check::Arrows => arrows::check(root),
         Check::Circles => circles::check(root),
+        Check::Writers => writers::check(root),
         Check::Licences => licences::check(root),
         Check::Duplicates => duplicates::check(root),
         Check::Advisories => advisories::check(root, options.advisory_db.as_deref()),

@@ -12,7 +12,7 @@ use truing_core::effect::Effect;
 use truing_core::finding::{AnchorKind, Category, Finding};
 use truing_core::id::{FindingId, Millis, Sha, Span, Topic};
 use truing_core::port::{
-    AuditMark, Clock as _, Conversation as _, ForgeError, ForgeWrite as _, LineComment, LineDraft, PullNow,
+    AuditMark, Clock as _, Conversation as _, Forge as _, ForgeError, LineComment, LineDraft, PullNow,
     PullState, ReviewDraft, ReviewEvent, ReviewThread, Said,
 };
 use truing_core::publish::ThreadState;
@@ -266,7 +266,7 @@ impl Workspace for PullRequestWorkspace<'_> {
     }
 
     fn settle(&self) -> Span {
-        self.talk.settle()
+        self.talk.bounds().settle
     }
 
     async fn follow(&self, record: &Record, head: &Sha) -> Result<Sha, Stop> {

@@ -8,7 +8,7 @@ use truing_core::converge::{Code, Exit, Kind};
 use truing_core::id::PrId;
 use truing_core::markdown;
 use truing_core::port::{
-    Clock as _, Converges, Conversation as _, Event, ForgeError, ForgeWrite as _, Records, RunRef, WriteGate,
+    Clock as _, Converges, Conversation as _, Event, Forge as _, ForgeError, Records, RunRef, WriteGate,
 };
 use truing_core::publish::Producer;
 use truing_core::slot::{Then, Why, Wish};
@@ -112,7 +112,7 @@ impl PullRun<'_> {
         id: &PrId,
         talk: &GitHubConversation,
     ) -> Result<(Ground, Record), Stopped> {
-        let settle = talk.settle();
+        let settle = talk.bounds().settle;
         let of = |error: ForgeError| NoRun::Forge(error).stopped(settle);
         let last = store.last_converge(&lease.key).await?;
         let now = talk.now().await.map_err(of)?;
@@ -172,7 +172,7 @@ impl PullRun<'_> {
         if !is_shown && exit_code(record) != Some(Code::Closed) {
             let body = report(&ground.mirror, record).await?;
             if let Err(error) = effects.perform(&reported(body)).await {
-                return unreported(error, effects.forge.settle());
+                return unreported(error, effects.forge.bounds().settle);
             }
         }
         record.is_told = true;
@@ -195,7 +195,7 @@ impl PullRun<'_> {
         record.ended = SystemClock.now();
         let body = format!("## /converge: {}\n\n{STOPPED}.", exit.kind().as_str());
         if let Err(error) = effects.perform(&reported(body)).await {
-            return unreported(error, effects.forge.settle());
+            return unreported(error, effects.forge.bounds().settle);
         }
         store.note(&[event(&record, format!("converge: {}: {}", exit.kind().as_str(), exit.reason))]).await?;
         record.is_told = true;

@@ -13,7 +13,7 @@ use truing_core::effect::Effect;
 use truing_core::finding::{AnchorKind, Place, Side};
 use truing_core::id::{CommentId, PrId, Sha, Topic};
 use truing_core::markdown;
-use truing_core::port::{Clock as _, Conversation as _, ForgeWrite as _, Writer};
+use truing_core::port::{Clock as _, Conversation as _, Forge as _, Writer};
 use truing_core::publish::Producer;
 use truing_diff::{RepoPath, anchor, parse};
 use truing_forge::effects::{EffectError, Effects};
@@ -131,7 +131,7 @@ impl ForgeTools {
         // Where another process was writing it, the delay begins again with the answer to that.
         for _ in 0..WAITS {
             let Err(EffectError::Settling { until, .. }) = &performed else { break };
-            let wait = (*until - SystemClock.now()).0.clamp(0, talk.settle().0);
+            let wait = (*until - SystemClock.now()).0.clamp(0, talk.bounds().settle.0);
             tokio::time::sleep(Duration::from_millis(u64::try_from(wait).unwrap_or_default())).await;
             performed = effects.perform(&effect).await;
         }

@@ -1,0 +1,59 @@
+//! Who may write to a forge. The calls of `ForgeWrite` are there only for a file that names it, and `forge::effects` is the
+//! one path of every write (ADR 75, 76): a file that names it anew would be the second.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::code;
+use super::report::Report;
+use crate::workspace::{self, Tracked};
+
+/// The side of a forge that writes.
+const PORT: &str = "ForgeWrite";
+
+/// The files that may name it, and why.
+const NAMED_IN: &[(&str, &str)] = &[
+    ("crates/core/src/port.rs", "lists the ports"),
+    ("crates/core/src/port/effects.rs", "defines it"),
+    ("crates/forge/src/effects.rs", "is the path"),
+    ("crates/forge/src/publisher.rs", "hands it to the path"),
+    ("crates/forge/src/github/conversation/effects.rs", "implements it"),
+    ("crates/loops/src/review.rs", "hands it to the publisher"),
+    ("crates/service/src/lib.rs", "says that a service's pull requests have it"),
+    ("crates/service/src/writes.rs", "wraps it, to trace and to rehearse"),
+];
+
+/// Checks every source file that is not a test.
+pub(crate) fn check(root: &Path) -> Result<Report> {
+    let files = workspace::tracked(root)?;
+    let (at, problems) = found(&files);
+    Ok(Report::Looked { at: format!("{at} files name {PORT}"), problems, warnings: Vec::new() })
+}
+
+/// So many files name it; and those of them that may not.
+fn found(files: &[Tracked]) -> (usize, Vec<String>) {
+    let is_source = |file: &&Tracked| file.path.starts_with("crates/") && file.path.contains("/src/");
+    let named = files.iter().filter(is_source).filter(|file| code::code_only(&file.text).contains(PORT));
+    let named: Vec<&str> = named.map(|file| file.path.as_str()).collect();
+    let is_known = |path: &str| NAMED_IN.iter().any(|(known, _)| *known == path);
+    let problems = named.iter().filter(|path| !is_known(path));
+    let problems =
+        problems.map(|path| format!("{path}: names {PORT}: perform an effect by `forge::effects`"));
+    (named.len(), problems.collect())
+}
+
+#[test]
+fn a_file_that_names_it_anew_is_told_and_one_that_talks_about_it_is_not() {
+    let file = |path: &str, text: &str| Tracked { path: path.into(), text: text.into() };
+    let files = [
+        file("crates/loops/src/sync/new.rs", "use truing_core::port::ForgeWrite as _;"),
+        file("crates/loops/src/sync/old.rs", "// Not by ForgeWrite."),
+        file("crates/forge/src/effects.rs", "use truing_core::port::ForgeWrite;"),
+        file("crates/forge/tests/it/effects.rs", "use truing_core::port::ForgeWrite as _;"),
+    ];
+    let (named, problems) = found(&files);
+    assert_eq!(named, 2);
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].starts_with("crates/loops/src/sync/new.rs"), "{problems:?}");
+}
