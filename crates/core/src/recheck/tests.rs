@@ -3,6 +3,7 @@
 use super::*;
 use crate::finding::{AnchorKind, Category, Severity};
 use crate::id::Fingerprint;
+use crate::increment::Renames;
 
 fn of_a_rule(rule: &str) -> Finding {
     let place = Place { path: "a.py".into(), side: Side::New, start_line: 1, end_line: 1 };
