@@ -19,14 +19,14 @@ use truing_core::port::{Act, Clock as _, Jobs as _, Operations as _};
 use truing_git::PrivateFolder;
 use truing_loops::machine::SystemClock;
 use truing_loops::reader::ChildReader;
-use truing_loops::slots::StepError;
-use truing_service::by_hand::NotLeased;
 use truing_service::calendar;
 use truing_service::jobs::{JobRun, NoRun};
 use truing_store::Sqlite;
 use truing_upstream::archives::Archives;
 
-use super::{item, outcome, unknown};
+use super::leased::{not_leased, running};
+use super::outcome;
+use super::wrong::{item, unknown};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
 use crate::cli::report::markdown;
@@ -194,26 +194,6 @@ fn summarize(record: &Record, context: &Context) {
     let written = opened.and_then(|mut to| to.write_all(format!("{}\n", markdown::one(record)).as_bytes()));
     if let Err(error) = written {
         context.output.warn(format_args!("{SUMMARY}: {} cannot be written: {error}", file.display()));
-    }
-}
-
-fn running(name: &str, what: &str) -> CliError {
-    CliError::refused("already_running", format!("{name}: {what}"))
-        .hint(format!("wait for it: `truing sync status {name}` tells what it came to"))
-}
-
-/// Why a job's slot cannot be had.
-pub(in crate::cli) fn not_leased(name: &str, error: NotLeased) -> CliError {
-    match error {
-        NotLeased::Busy(until) => {
-            let until = instant(until);
-            running(name, &format!("already running (lease until {until}, renewed while it lives)"))
-        }
-        NotLeased::Owned => running(name, "another loop is at work on it"),
-        NotLeased::Step(StepError::Store(error)) => store_error(error),
-        NotLeased::Step(StepError::Refused(refused)) => {
-            CliError::refused("refused", format!("{name}: {refused}"))
-        }
     }
 }
 
