@@ -97,10 +97,8 @@ pub(super) fn read(text: &str) -> Source {
                 });
                 at = end;
             }
-            _ if NAMING.contains(&word) && is_name(next(1)) => {
-                if open.iter().all(Option::is_some) {
-                    source.items.insert((within(), plain(next(1))));
-                }
+            _ if NAMING.contains(&word) && is_name(next(1)) && open.iter().all(Option::is_some) => {
+                source.items.insert((within(), plain(next(1))));
             }
             "macro_rules" if next(1) == "!" => {
                 source.items.insert((within(), plain(next(2))));

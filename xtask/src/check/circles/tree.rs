@@ -31,6 +31,8 @@ enum Target {
     Module(Path),
     /// Something in this module.
     Item(Path),
+    /// Something of another crate.
+    Outside,
 }
 
 /// A module.
@@ -99,19 +101,19 @@ impl Tree {
                 }
                 (Target::Module(module) | Target::Item(module), None) => (!import.is_shown).then_some(module),
                 // A module that was brought in is used by the paths that begin with it.
-                (Target::Module(_), Some(_)) => None,
+                (Target::Module(_), Some(_)) | (Target::Outside, _) => None,
             }
         });
         let named = source.paths.iter().filter_map(move |(within, path)| {
             match self.target(&[own.as_slice(), within].concat(), path, MAX_STEPS)? {
                 Target::Item(module) => Some(module),
-                Target::Module(_) => None,
+                Target::Module(_) | Target::Outside => None,
             }
         });
         imported.chain(named).filter_map(|module| Some(self.modules.get(&module)?.file.clone()))
     }
 
-    /// Where a path in a module leads; none: out of this crate.
+    /// Where a path in a module leads; none: its first name is not known here.
     fn target(&self, within: &Path, path: &[String], steps: usize) -> Option<Target> {
         let (first, rest) = path.split_first()?;
         let mut at = match first.as_str() {
@@ -124,7 +126,7 @@ impl Tree {
             at = match at {
                 Target::Module(module) if name == "super" => Target::Module(module.split_last()?.1.to_vec()),
                 Target::Module(module) => self.named(&module, name, steps).unwrap_or(Target::Item(module)),
-                Target::Item(_) => return Some(at),
+                Target::Item(_) | Target::Outside => return Some(at),
             };
         }
         Some(at)
@@ -144,11 +146,12 @@ impl Tree {
         if let Some(path) = here.aliases.get(name) {
             // `use log::log`: the name is looked for outside.
             let circular = path.first().is_some_and(|first| first == name);
-            return if circular { None } else { self.target(module, path, steps) };
+            let target = if circular { None } else { self.target(module, path, steps) };
+            return Some(target.unwrap_or(Target::Outside));
         }
         here.globs.iter().find_map(|glob| match self.target(module, glob, steps)? {
             Target::Module(from) if from != *module => self.named(&from, name, steps),
-            Target::Module(_) | Target::Item(_) => None,
+            Target::Module(_) | Target::Item(_) | Target::Outside => None,
         })
     }
 }
