@@ -13,7 +13,8 @@ use truing_diff::RepoPath;
 use crate::content::{Content, Form};
 use crate::fix::Fix;
 use crate::flow::{self, FlowCheck};
-use crate::lines::Lines;
+use crate::hit::Hit;
+use crate::lines::{Lines, touches};
 use crate::pack::{Check, Rule};
 use crate::part::{Part, in_use};
 use crate::proof::Prover;
@@ -56,18 +57,6 @@ impl Examined {
     const fn nothing(incomplete: Option<SkipReason>) -> Self {
         Self { findings: Vec::new(), incomplete, suppressed: Vec::new(), suppressions: Vec::new() }
     }
-}
-
-/// One match of a rule, as byte offsets.
-pub(crate) struct Hit<'packs> {
-    pub(crate) rule: &'packs Rule,
-    pub(crate) matched: Range<usize>,
-    /// A place of it that must be code: not within a text or a comment.
-    pub(crate) code: Option<usize>,
-    /// The part that may not be shown.
-    pub(crate) secret: Option<Range<usize>>,
-    /// What the rule would do about it.
-    pub(crate) fix: Option<Fix>,
 }
 
 impl Hit<'_> {
@@ -388,12 +377,6 @@ fn finding(rule: &Rule, path: &RepoPath, first: u32, last: u32, snippet: String)
 /// Without control characters: what is around a secret in a file that is no text can be anything.
 fn printable(snippet: &str) -> String {
     snippet.replace(|c: char| c.is_control() && c != '\n' && c != '\t', "\u{FFFD}")
-}
-
-/// Does one of the ascending ranges overlap `first..=last`?
-pub(crate) fn touches(added: &[(u32, u32)], first: u32, last: u32) -> bool {
-    let next = added.partition_point(|(_, end)| *end < first);
-    added.get(next).is_some_and(|(start, _)| *start <= last)
 }
 
 #[cfg(test)]

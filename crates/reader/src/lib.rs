@@ -14,6 +14,7 @@ mod file;
 mod fix;
 mod fixed;
 mod flow;
+mod hit;
 mod in_process;
 mod lines;
 mod literal;

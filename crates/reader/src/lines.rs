@@ -64,6 +64,12 @@ impl<'text> Lines<'text> {
     }
 }
 
+/// Does one of the ascending ranges overlap `first..=last`?
+pub(crate) fn touches(added: &[(u32, u32)], first: u32, last: u32) -> bool {
+    let next = added.partition_point(|(_, end)| *end < first);
+    added.get(next).is_some_and(|(start, _)| *start <= last)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,7 @@
 //! A package index: the releases of a package, as the index lists them. Each registry has its form: Python's simple
 //! repository API, in JSON or in HTML (`pypi`), npm's documents (`npm`), and Cargo's sparse index (`sparse`).
 
+mod client;
 mod integrity;
 mod npm;
 mod page;
@@ -10,167 +11,26 @@ mod sparse;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
-
-use reqwest::header::{ACCEPT, CONTENT_TYPE};
-use reqwest::{Client, Response, StatusCode};
-use truing_core::secret::Secret;
-use url::Url;
-
+pub use client::Index;
+pub(crate) use client::told;
 pub use integrity::Integrity;
 use release::Page;
 pub use release::{Archive, IndexError, Release};
 
 use crate::version::Registry;
 
-/// The longest page of a package, in bytes: ten times that of one with a release a day for ten years.
-const MAX_PAGE: usize = 64 << 20;
-const CONNECT_TIME: Duration = Duration::from_secs(10);
-/// The longest wait between two pieces of an answer.
-const READ_TIME: Duration = Duration::from_secs(30);
-
-/// A package index.
-#[derive(Clone, Debug)]
-pub struct Index {
-    registry: Registry,
-    client: Client,
-    base: Url,
-    login: Option<Login>,
-}
-
-/// What an index wants to be shown.
-#[derive(Clone, Debug)]
-enum Login {
-    Password(String, Secret),
-    Token(Secret),
-}
-
 impl Index {
-    /// The index at this address, which may hold a login: `https://USER:PASSWORD@HOST/simple/`.
-    ///
-    /// # Errors
-    /// [`IndexError::Address`]
-    pub fn new(registry: Registry, address: &str) -> Result<Self, IndexError> {
-        // What follows an `@` is shown; a password never.
-        let shown = address.rsplit('@').next().unwrap_or_default();
-        let wrong = || IndexError::Address(shown.to_owned());
-        let mut base = Url::parse(address).map_err(|_| wrong())?;
-        let is_local = base.host_str().is_some_and(|host| host == "localhost" || is_loopback(host));
-        if !(base.scheme() == "https" || base.scheme() == "http" && is_local) {
-            return Err(wrong());
-        }
-        let login = base
-            .password()
-            .map(|password| Login::Password(base.username().to_owned(), Secret::new(password)));
-        base.set_password(None).map_err(|()| wrong())?;
-        base.set_username("").map_err(|()| wrong())?;
-        if !base.path().ends_with('/') {
-            base.set_path(&format!("{}/", base.path()));
-        }
-        let client = Client::builder()
-            .connect_timeout(CONNECT_TIME)
-            .read_timeout(READ_TIME)
-            .user_agent(concat!("truing/", env!("CARGO_PKG_VERSION")));
-        let client = client.build().map_err(|_| wrong())?;
-        Ok(Self { registry, client, base, login })
-    }
-
-    /// With a token, if there is one and the address holds no login.
-    #[must_use]
-    pub fn with_token(mut self, token: Option<Secret>) -> Self {
-        self.login = self.login.or(token.map(Login::Token));
-        self
-    }
-
-    /// Whose index it is.
-    pub fn registry(&self) -> Registry {
-        self.registry
-    }
-
     /// A package's releases, oldest first. What is no version of the registry's form, and releases without an archive
     /// that can be read, are left out.
     ///
     /// # Errors
     /// [`IndexError`]
     pub async fn releases(&self, package: &str) -> Result<Vec<Release>, IndexError> {
-        let releases = match self.registry {
+        let releases = match self.registry() {
             Registry::Pypi => pypi::releases(self, package).await?,
             Registry::Npm => npm::releases(self, package).await?,
             Registry::Crates => sparse::releases(self, package).await?,
         };
         Ok(releases.into_values().collect())
     }
-
-    /// The page below the index's address that tells of a package.
-    async fn page(&self, path: &str, package: &str, accept: &'static str) -> Result<Page, IndexError> {
-        let url = self.base.join(path).map_err(|_| IndexError::Name(package.to_owned()))?;
-        let index = url.to_string();
-        let request = self.with_login(self.client.get(url.clone()), &url).header(ACCEPT, accept);
-        let broken =
-            |error: reqwest::Error| IndexError::Unreachable { index: index.clone(), why: told(&error) };
-        let mut answer = request.send().await.map_err(broken)?;
-        match answer.status() {
-            StatusCode::OK => {}
-            // What was removed for legal reasons is not there either; a sparse index says so.
-            StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS => {
-                let (index, package) = (self.base.to_string(), package.to_owned());
-                return Err(IndexError::Missing { index, package });
-            }
-            status => return Err(IndexError::Status { index, status }),
-        }
-        let is_json = answer
-            .headers()
-            .get(CONTENT_TYPE)
-            .is_some_and(|kind| kind.to_str().is_ok_and(|kind| kind.contains("json")));
-        let base = answer.url().clone();
-        let mut body = Vec::new();
-        while let Some(piece) = answer.chunk().await.map_err(broken)? {
-            body.extend_from_slice(&piece);
-            if body.len() > MAX_PAGE {
-                let why = format!("it is longer than {} MiB", MAX_PAGE >> 20);
-                return Err(IndexError::Rubbish { index, why });
-            }
-        }
-        Ok(Page { base, is_json, body })
-    }
-
-    /// Begins to download an archive.
-    ///
-    /// # Errors
-    /// [`IndexError`]
-    pub(crate) async fn open(&self, archive: &Archive) -> Result<Response, IndexError> {
-        let request = self.with_login(self.client.get(archive.url.clone()), &archive.url);
-        let index = archive.url.to_string();
-        let answer = request.send().await;
-        let answer =
-            answer.map_err(|error| IndexError::Unreachable { index: index.clone(), why: told(&error) })?;
-        match answer.status() {
-            StatusCode::OK => Ok(answer),
-            status => Err(IndexError::Status { index, status }),
-        }
-    }
-
-    /// The login is for the index's own host.
-    fn with_login(&self, request: reqwest::RequestBuilder, url: &Url) -> reqwest::RequestBuilder {
-        match &self.login {
-            Some(_) if url.origin() != self.base.origin() => request,
-            Some(Login::Password(user, password)) => request.basic_auth(user, Some(password.expose())),
-            Some(Login::Token(token)) => request.bearer_auth(token.expose()),
-            None => request,
-        }
-    }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-/// What happened, to its cause, without the address.
-pub(crate) fn told(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
 }

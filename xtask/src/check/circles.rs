@@ -24,16 +24,13 @@ const MAX_FILES: usize = 3;
 /// Circles that are larger for now, by one of their files, with how many there are: no circle may grow, none may be
 /// added, and a smaller one is entered here as what it is.
 const EXCEPTIONS: &[(&str, usize)] = &[
-    ("crates/config/src/lib.rs", 21),
-    ("crates/service/src/lib.rs", 16),
+    ("crates/service/src/lib.rs", 12),
     ("crates/store/src/sqlite.rs", 13),
-    ("crates/reader/src/pack.rs", 11),
     ("crates/loops/src/sync/run.rs", 9),
     ("crates/forge/src/github.rs", 6),
     ("crates/loops/src/agent.rs", 5),
     ("crates/truing/src/wiring.rs", 5),
     ("crates/loops/src/reader.rs", 4),
-    ("crates/upstream/src/index.rs", 4),
 ];
 
 /// Checks the modules of every crate.

@@ -1,6 +1,11 @@
 //! What rule files mean, what is wrong with them, and whether ours do what they say.
 
+use truing_diff::RepoPath;
+
+use super::examples::examine;
+use super::rule::Example;
 use super::*;
+use crate::engine::RuleSet;
 
 const GOOD: &str = r#"id = "x"
 kind = "secret"

@@ -12,7 +12,8 @@ use truing_core::nesting::{TOO_DEEP, is_too_deep};
 use truing_diff::RepoPath;
 
 use super::error::{PackError, place};
-use super::rule::{Check, Example, Examples, Pattern, Rule, TextExample};
+use super::pattern::Pattern;
+use super::rule::{Check, Example, Examples, Rule, TextExample};
 use crate::flow::{FlowCheck, Follows};
 use crate::part::{Part, There};
 use crate::rules::companion::CompanionCheck;

@@ -7,8 +7,8 @@ use truing_core::port::ReaderError;
 use truing_diff::RepoPath;
 
 use crate::content::Form;
-use crate::engine::Hit;
 use crate::fix::Fix;
+use crate::hit::Hit;
 use crate::pack::{Check, Pattern, Rule};
 
 /// A regular expression behind keywords.

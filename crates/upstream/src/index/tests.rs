@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use truing_reader::sources::Format;
 
+use super::client::MAX_PAGE;
 use super::*;
 use crate::archives::{ArchiveError, Archives, MAX_ARCHIVE};
 

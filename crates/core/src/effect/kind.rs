@@ -1,0 +1,242 @@
+//! The kinds of effects: how each is found again, how long it may stay unseen, and what a refusal of it leads to.
+
+use crate::id::Span;
+
+/// The kinds of effects.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Kind {
+    /// [`super::Effect::Review`]
+    Review,
+    /// [`super::Effect::ReviewAsComment`]
+    ReviewAsComment,
+    /// [`super::Effect::Comment`]
+    Comment,
+    /// [`super::Effect::LineComment`]
+    LineComment,
+    /// [`super::Effect::Reply`]
+    Reply,
+    /// [`super::Effect::Resolve`]
+    Resolve,
+    /// [`super::Effect::Trigger`]
+    Trigger,
+    /// [`super::Effect::RequestReview`]
+    RequestReview,
+    /// [`super::Effect::UpdateBranch`]
+    UpdateBranch,
+    /// [`super::Effect::MarkReady`]
+    MarkReady,
+    /// [`super::Effect::Describe`]
+    Describe,
+    /// [`super::Effect::OpenPull`]
+    OpenPull,
+    /// [`super::Effect::EditPull`]
+    EditPull,
+    /// [`super::Effect::SetDraft`]
+    SetDraft,
+    /// [`super::Effect::ClosePull`]
+    ClosePull,
+    /// [`super::Effect::Label`]
+    Label,
+    /// [`super::Effect::OpenIssue`]
+    OpenIssue,
+    /// [`super::Effect::EditIssue`]
+    EditIssue,
+    /// [`super::Effect::CloseIssue`]
+    CloseIssue,
+    /// [`super::Effect::NewComment`]
+    NewComment,
+    /// [`super::Effect::DeleteComment`]
+    DeleteComment,
+    /// [`super::Effect::Summary`]
+    Summary,
+    /// [`super::Effect::Findings`]
+    Findings,
+    /// [`super::Effect::FileFinding`]
+    FileFinding,
+    /// [`super::Effect::EditComment`]
+    EditComment,
+    /// [`super::Effect::DeleteDuplicate`]
+    DeleteDuplicate,
+    /// [`super::Effect::Reopen`]
+    Reopen,
+    /// [`super::Effect::Status`]
+    Status,
+    /// [`super::Push`]
+    Push,
+}
+
+/// The way in which an effect is found again at the forge.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Observed {
+    /// By the marker in a text of ours. Lists may show it late.
+    Marker,
+    /// By its text, our account and the time. Lists may show it late.
+    Text,
+    /// By the state that it leads to. Making it again leads to the same state.
+    State,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 29] = [
+        Self::Review,
+        Self::ReviewAsComment,
+        Self::Comment,
+        Self::LineComment,
+        Self::Reply,
+        Self::Resolve,
+        Self::Trigger,
+        Self::RequestReview,
+        Self::UpdateBranch,
+        Self::MarkReady,
+        Self::Describe,
+        Self::OpenPull,
+        Self::EditPull,
+        Self::SetDraft,
+        Self::ClosePull,
+        Self::Label,
+        Self::OpenIssue,
+        Self::EditIssue,
+        Self::CloseIssue,
+        Self::NewComment,
+        Self::DeleteComment,
+        Self::Summary,
+        Self::Findings,
+        Self::FileFinding,
+        Self::EditComment,
+        Self::DeleteDuplicate,
+        Self::Reopen,
+        Self::Status,
+        Self::Push,
+    ];
+
+    /// Its name, as tests and documents have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Review => "review",
+            Self::ReviewAsComment => "review_as_comment",
+            Self::Comment => "comment",
+            Self::LineComment => "line_comment",
+            Self::Reply => "reply",
+            Self::Resolve => "resolve",
+            Self::Trigger => "trigger",
+            Self::RequestReview => "request_review",
+            Self::UpdateBranch => "update_branch",
+            Self::MarkReady => "mark_ready",
+            Self::Describe => "describe",
+            Self::OpenPull => "open_pull",
+            Self::EditPull => "edit_pull",
+            Self::SetDraft => "set_draft",
+            Self::ClosePull => "close_pull",
+            Self::Label => "label",
+            Self::OpenIssue => "open_issue",
+            Self::EditIssue => "edit_issue",
+            Self::CloseIssue => "close_issue",
+            Self::NewComment => "new_comment",
+            Self::DeleteComment => "delete_comment",
+            Self::Summary => "summary",
+            Self::Findings => "findings",
+            Self::FileFinding => "file_finding",
+            Self::EditComment => "edit_comment",
+            Self::DeleteDuplicate => "delete_duplicate",
+            Self::Reopen => "reopen",
+            Self::Status => "status",
+            Self::Push => "push",
+        }
+    }
+
+    /// The way in which it is found again.
+    pub fn observed(self) -> Observed {
+        match self {
+            Self::Review
+            | Self::ReviewAsComment
+            | Self::Comment
+            | Self::LineComment
+            | Self::Reply
+            | Self::OpenIssue
+            | Self::NewComment
+            | Self::Summary
+            | Self::Findings
+            | Self::FileFinding => Observed::Marker,
+            Self::Trigger => Observed::Text,
+            Self::Resolve
+            | Self::RequestReview
+            | Self::UpdateBranch
+            | Self::MarkReady
+            | Self::Describe
+            // The forge opens no second one from a branch to a base.
+            | Self::OpenPull
+            | Self::EditPull
+            | Self::SetDraft
+            | Self::ClosePull
+            | Self::Label
+            | Self::EditIssue
+            | Self::CloseIssue
+            | Self::DeleteComment
+            | Self::EditComment
+            | Self::DeleteDuplicate
+            | Self::Reopen
+            | Self::Status
+            | Self::Push => Observed::State,
+        }
+    }
+
+    /// The time that it may stay unseen after it was made, `forge` being the forge's settle delay.
+    pub fn settle(self, forge: Span) -> Span {
+        match self.observed() {
+            Observed::Marker | Observed::Text => forge,
+            Observed::State => Span(0),
+        }
+    }
+
+    /// The kind that is performed where this one is refused.
+    pub fn instead(self) -> Option<Self> {
+        match self {
+            Self::Review => Some(Self::ReviewAsComment),
+            Self::ReviewAsComment
+            | Self::Comment
+            | Self::LineComment
+            | Self::Reply
+            | Self::Resolve
+            | Self::Trigger
+            | Self::RequestReview
+            | Self::UpdateBranch
+            | Self::MarkReady
+            | Self::Describe
+            | Self::OpenPull
+            | Self::EditPull
+            | Self::SetDraft
+            | Self::ClosePull
+            | Self::Label
+            | Self::OpenIssue
+            | Self::EditIssue
+            | Self::CloseIssue
+            | Self::NewComment
+            | Self::DeleteComment
+            | Self::Summary
+            | Self::Findings
+            | Self::FileFinding
+            | Self::EditComment
+            | Self::DeleteDuplicate
+            | Self::Reopen
+            | Self::Status
+            | Self::Push => None,
+        }
+    }
+
+    /// Is it made by several calls, so that a limit or a gate may end it with a part of it there?
+    pub fn has_parts(self) -> bool {
+        self == Self::Review
+    }
+
+    /// True where only a plan makes it, which has just read the comments of ours and has seen none of its parts: to perform
+    /// it once more, when lists show it, is to make another one.
+    pub fn is_planned(self) -> bool {
+        matches!(self, Self::Summary | Self::Findings | Self::FileFinding)
+    }
+
+    /// True where its caller needs the number that the forge gave it, which its record does not hold.
+    pub fn has_number(self) -> bool {
+        matches!(self, Self::OpenPull | Self::OpenIssue)
+    }
+}

@@ -1,0 +1,18 @@
+//! Matches of rules, before they are findings.
+
+use std::ops::Range;
+
+use crate::fix::Fix;
+use crate::pack::Rule;
+
+/// One match of a rule, as byte offsets.
+pub(crate) struct Hit<'packs> {
+    pub(crate) rule: &'packs Rule,
+    pub(crate) matched: Range<usize>,
+    /// A place of it that must be code: not within a text or a comment.
+    pub(crate) code: Option<usize>,
+    /// The part that may not be shown.
+    pub(crate) secret: Option<Range<usize>>,
+    /// What the rule would do about it.
+    pub(crate) fix: Option<Fix>,
+}

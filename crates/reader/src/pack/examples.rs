@@ -1,0 +1,88 @@
+//! Rules on their own examples.
+
+use truing_core::port::{ChangedFile, ReaderError};
+use truing_diff::RepoPath;
+
+use super::rule::Example;
+use super::{PackError, Packs};
+use crate::content::Content;
+use crate::engine::RuleSet;
+use crate::fixed::{Edit, apply};
+use crate::rules::companion::Change;
+use crate::stack::on_large_stack;
+use crate::syntax::Parsers;
+
+impl Packs {
+    /// Runs every rule of these packs (none: of all), enabled or not, on its own examples.
+    ///
+    /// # Errors
+    /// [`ReaderError::UnknownPack`] for a pack there is not, [`ReaderError::BadPack`] for a pattern over the size
+    /// limit.
+    pub fn test(&self, names: &[String]) -> Result<Tested, ReaderError> {
+        let names: Vec<&str> =
+            if names.is_empty() { self.names() } else { names.iter().map(String::as_str).collect() };
+        let packs = names.into_iter().map(|name| self.pack(name)).collect::<Result<Vec<_>, _>>()?;
+        on_large_stack(|| {
+            let mut tested = Tested::default();
+            for rule in packs.into_iter().flatten() {
+                tested.rules += 1;
+                if rule.examples.valid.is_empty() && rule.examples.invalid.is_empty() {
+                    tested.untested.push(rule.name.clone());
+                }
+                let alone = RuleSet::new(vec![rule])?;
+                let valid = rule.examples.valid.iter().map(|example| (example, false));
+                for (example, expected) in valid.chain(rule.examples.invalid.iter().map(|it| (it, true))) {
+                    tested.examples += 1;
+                    let (found, fixed) = examine(&alone, example)?;
+                    let (name, shown) = (&rule.name, &example.shown);
+                    if found != expected {
+                        let what =
+                            if expected { "finds nothing in invalid" } else { "finds something in valid" };
+                        tested.failing.push(format!("{name} {what} example {shown}"));
+                    } else if fixed != example.fixed {
+                        let made = fixed.map_or("no suggestion".to_owned(), |fixed| format!("{fixed:?}"));
+                        tested.failing.push(format!("{name} makes {made} of example {shown}"));
+                    }
+                }
+            }
+            Ok(tested)
+        })
+        .unwrap_or_else(|error| Err(PackError::Thread(error.to_string()).into()))
+    }
+}
+
+/// What became of the rules' own examples.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Tested {
+    /// Rules that were tried.
+    pub rules: usize,
+    /// Examples they were tried on.
+    pub examples: usize,
+    /// One line for each `valid` example in which something is found, and each `invalid` one in which nothing is.
+    pub failing: Vec<String>,
+    /// Rules without an example: nothing shows what they find.
+    pub untested: Vec<String>,
+}
+
+/// Does a rule find something in an example, and what do its suggestions make of the file, if it has any? A file
+/// of it that is not read is an error.
+pub(super) fn examine(alone: &RuleSet<'_>, example: &Example) -> Result<(bool, Option<String>), ReaderError> {
+    let new = |(path, _): &(RepoPath, Vec<u8>)| ChangedFile {
+        path: path.clone(),
+        old_path: None,
+        added: vec![(1, u32::MAX)],
+    };
+    let files: Vec<ChangedFile> = example.changed.iter().map(new).collect();
+    let change = Change::new(&files, &[], example);
+    let (mut found, mut fixed) = (false, None);
+    for (file, (path, text)) in files.iter().zip(&example.changed) {
+        let content = Content::of(text.clone());
+        let examined = alone.examine(file, &content, &change, &mut Parsers::default())?;
+        found = found || !examined.findings.is_empty();
+        let edits: Vec<Edit> = examined.findings.iter().filter_map(Edit::of).collect();
+        if !edits.is_empty() {
+            fixed = Some(String::from_utf8_lossy(&apply(path, text, &edits).bytes).into_owned());
+        }
+    }
+    Ok((found, fixed))
+}

@@ -1,0 +1,45 @@
+//! Patterns of rules.
+
+use std::sync::OnceLock;
+
+use regex::bytes::{Regex, RegexBuilder};
+use truing_core::port::ReaderError;
+
+use super::error::PackError;
+
+/// A regular expression that is known to be well-formed, compiled at first use.
+#[derive(Debug)]
+pub(crate) struct Pattern {
+    text: String,
+    regex: OnceLock<Result<Regex, regex::Error>>,
+}
+
+impl Pattern {
+    /// Checks the form, with the options it will be compiled with. The error says where in the pattern.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let mut parser = regex_syntax::ParserBuilder::new();
+        let parsed = parser.unicode(false).utf8(false).multi_line(true).crlf(true).build().parse(text);
+        let at = |span: &regex_syntax::ast::Span, what: String| {
+            format!("{what} (at line {}, column {} of the pattern)", span.start.line, span.start.column)
+        };
+        match parsed {
+            Ok(parsed) if parsed.properties().minimum_len() == Some(0) => {
+                Err("it matches empty text".to_owned())
+            }
+            Ok(_) => Ok(Self { text: text.to_owned(), regex: OnceLock::new() }),
+            Err(regex_syntax::Error::Parse(error)) => Err(at(error.span(), error.kind().to_string())),
+            Err(regex_syntax::Error::Translate(error)) => Err(at(error.span(), error.kind().to_string())),
+            Err(other) => Err(other.to_string()),
+        }
+    }
+
+    /// Compiled, at first use; `rule` is named where it is too large.
+    pub(crate) fn compiled(&self, rule: &str) -> Result<&Regex, ReaderError> {
+        let mut builder = RegexBuilder::new(&self.text);
+        let compile = || builder.unicode(false).multi_line(true).crlf(true).build();
+        self.regex
+            .get_or_init(compile)
+            .as_ref()
+            .map_err(|error| PackError::Compile { rule: rule.to_owned(), message: error.to_string() }.into())
+    }
+}
