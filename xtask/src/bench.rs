@@ -6,12 +6,11 @@ mod diff;
 pub(crate) mod hard;
 mod ingress;
 mod meter;
+mod program;
 mod review;
 mod rules;
 mod runtimes;
 mod watch;
-
-use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
@@ -63,11 +62,4 @@ fn optimized() -> Result<bool> {
     command.args(std::env::args_os().skip(1)).current_dir(std::env::current_dir()?);
     let status = command.status().with_context(|| format!("cannot start {command:?}"))?;
     Ok(status.success())
-}
-
-/// Builds the program, optimized, beside this one.
-fn build(root: &Path) -> Result<PathBuf> {
-    let build = ["build", "--release", "--locked", "--package", "truing"];
-    workspace::output(workspace::cargo(root).args(build))?;
-    Ok(std::env::current_exe()?.with_file_name("truing"))
 }

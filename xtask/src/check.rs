@@ -3,6 +3,7 @@
 mod advisories;
 mod arrows;
 mod changelog;
+mod circles;
 mod code;
 mod deny;
 mod docs;
@@ -10,6 +11,7 @@ mod duplicates;
 mod licences;
 mod lines;
 mod programs;
+mod report;
 mod spdx;
 mod words;
 
@@ -18,6 +20,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 
+use self::report::Report;
 use crate::{say, workspace};
 
 /// The options of `cargo xtask check`.
@@ -35,6 +38,8 @@ pub(crate) struct Options {
 enum Check {
     /// Which crate may depend on which, what is banned, and where crates may come from
     Arrows,
+    /// No circle of more than three files among the modules of a crate
+    Circles,
     /// Every crate's licence is on the list of deny.toml
     Licences,
     /// Every crate is built in one version, or deny.toml says why not
@@ -51,21 +56,6 @@ enum Check {
     Changelog,
     /// The documentation builds without a warning
     Docs,
-}
-
-/// What a check found.
-enum Report {
-    /// It looked.
-    Looked {
-        /// At what: `12 crates, 30 arrows`.
-        at: String,
-        /// What must be mended.
-        problems: Vec<String>,
-        /// What is worth knowing.
-        warnings: Vec<String>,
-    },
-    /// It needs data outside the repository, which is not there.
-    NotRun(String),
 }
 
 /// Runs one check, or all. `false`: one of them found a problem.
@@ -98,6 +88,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 fn one(check: Check, root: &Path, options: &Options) -> Result<Report> {
     match check {
         Check::Arrows => arrows::check(root),
+        Check::Circles => circles::check(root),
         Check::Licences => licences::check(root),
         Check::Duplicates => duplicates::check(root),
         Check::Advisories => advisories::check(root, options.advisory_db.as_deref()),

@@ -15,10 +15,10 @@ const TESTS: &str = "crates/forge/tests/it/effects.rs";
 fn page(tests: &str) -> Result<String> {
     let mut page = String::from(
         "# Effects\n\n<!-- Generated from truing_core::effect. To write it anew: UPDATE_DOCS=1 cargo test -p xtask -->\n\n\
-         Each write of the converge and sync loops, and of the tools for agents, is an effect (ADR 75): Truing asks the \
-         gate, records the intent, makes the call and records its end. Where an answer was lost or the process died, Truing waits for \
+         Each write of the loops, and of the tools for agents, is an effect (ADR 75, 76): Truing asks the gate, records the intent, makes the call and records its end. Where an answer was lost or the process died, Truing waits for \
          `forge.NAME.settle`, looks, and adopts what is there or makes it again. A kind that is found by the state that \
-         it leads to is not waited for: making it again leads to the same state.\n\n\
+         it leads to is not waited for: making it again leads to the same state. `findings` is several comments in one call, \
+         and each is found by itself.\n\n\
          | Effect | Found again by | Waits | Refused |\n|---|---|---|---|\n",
     );
     for kind in Kind::ALL {

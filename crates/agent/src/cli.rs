@@ -32,6 +32,7 @@ use crate::native::turns::Turns;
 use crate::native::{Brief, End, Form, Limit, Limits, Ran, Tools};
 use crate::sandbox::{Job, Level, Run, SandboxError, at_least};
 use conversation::Conversation;
+use invocation::ADDRESS;
 use relay::Relay;
 use stream::Stream;
 
@@ -43,8 +44,6 @@ pub const VERSION: &str = "2.1.328";
 pub const START_TIME: Duration = Duration::from_secs(60);
 /// The most bytes that it may tell its version in.
 const MAX_VERSION_BYTES: u64 = 64 << 10;
-/// What a run's server is called in the program's variables: its own name for the place of the provider.
-const ADDRESS: &str = "ANTHROPIC_BASE_URL";
 /// Messages between the server and the run that may wait.
 const WAITING: usize = 16;
 /// The most characters of what a program says in place of its version.

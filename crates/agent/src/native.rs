@@ -4,6 +4,7 @@
 //! limit ends it. It decides nothing about a change: what the model says is data that [`crate::schema`] checks. At a
 //! limit the model is asked once for what it has, so that the partial result is not lost.
 
+mod brief;
 mod ended;
 pub(crate) mod turns;
 mod window;
@@ -11,122 +12,15 @@ mod window;
 #[cfg(test)]
 mod tests;
 
-use std::future::Future;
-use std::time::Duration;
-
-use serde_json::Value;
-use truing_core::money::MicroUsd;
 use truing_model::gateway::Model;
-use truing_model::messages::Tool;
 
 use crate::schema::Items;
 
+pub use brief::{
+    ANSWER, Brief, Form, Limits, MAX_CALLS, MAX_CALLS_AT_ONCE, MAX_DENIALS, MAX_OUTPUT_BYTES, Output, TIME,
+    TURNS, Tools, WINDOW,
+};
 pub use ended::{End, Limit, Ran};
-
-/// What a model reports with the tool [`crate::schema::REPORT`], and in which words it is asked for that.
-pub trait Form: Default + Send {
-    /// What is said to a model that did not report.
-    const ASK_AGAIN: &str;
-    /// What is said to a model that was cut off.
-    const BE_BRIEF: &str;
-    /// What is said to a model before its last turn.
-    const CONCLUDE: &str;
-
-    /// Does a report count that was objected to, with what is reported after it?
-    const STANDS: bool = false;
-
-    /// The tool, as the model is told of it.
-    fn tool() -> Tool;
-
-    /// Reads a call's input. The answer: what it says, and whether another report will follow.
-    ///
-    /// # Errors
-    /// What is wrong with it, in words for the model.
-    fn read(input: &Value) -> Result<(Self, bool), String>;
-
-    /// A report that a model wrote out instead of calling the tool.
-    fn in_text(text: &str) -> Option<(Self, bool)>;
-
-    /// Adds another report of the same run.
-    fn add(&mut self, more: Self);
-
-    /// What the model is told of a report that was taken.
-    fn taken(&self) -> String;
-}
-
-/// What a model may call in one run.
-pub trait Tools: Send + Sync {
-    /// The tools, as the model is told of them.
-    fn offered(&self) -> Vec<Tool>;
-
-    /// Calls one. A failure is an answer too: the model is told and may go on.
-    fn call(&self, name: &str, input: &Value) -> impl Future<Output = Output> + Send;
-
-    /// Somebody else has changed what they look at: what they remember of it counts no more.
-    fn renew(&self) -> impl Future<Output = ()> + Send {
-        async {}
-    }
-}
-
-/// What a call came to. Text of a repository: data.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Output {
-    /// For the model, within the tool's bound.
-    pub text: String,
-    /// Did it fail?
-    pub is_error: bool,
-    /// Was it not allowed? So many of those as [`MAX_DENIALS`] end a run.
-    pub denied: bool,
-}
-
-/// What a run begins with.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Brief {
-    /// The model's id.
-    pub model: String,
-    /// Who it is and what it is to do: the operator's words.
-    pub system: String,
-    /// What it is to look at: data.
-    pub task: String,
-}
-
-/// What a run may use.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Limits {
-    /// Answers of the model.
-    pub turns: u32,
-    /// Wall clock, from beginning to end.
-    pub time: Duration,
-    /// What the run's answers may cost; none: the gateway alone bounds it. Near it, the model is asked to conclude.
-    pub money: Option<MicroUsd>,
-    /// The model's context, in tokens.
-    pub window: u64,
-    /// Tokens of one answer, thinking included.
-    pub answer: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { turns: TURNS, time: TIME, money: None, window: WINDOW, answer: ANSWER }
-    }
-}
-
-/// Answers of one run.
-pub const TURNS: u32 = 25;
-/// Wall clock of one run.
-pub const TIME: Duration = Duration::from_secs(20 * 60);
-/// Tokens of context that every model in the price table has.
-pub const WINDOW: u64 = 200_000;
-/// Tokens of one answer: more than fifty findings take.
-pub const ANSWER: u32 = 16_384;
-/// Calls that one run may make, denied ones among them.
-pub const MAX_CALLS: u32 = 500;
-/// Calls of one run that may be denied.
-pub const MAX_DENIALS: u32 = 50;
-/// Calls that one answer may make; what is beyond is told to be too much.
-pub const MAX_CALLS_AT_ONCE: usize = 32;
-/// Bytes of one call's output.
-pub const MAX_OUTPUT_BYTES: usize = 128 << 10;
 
 /// Lets a model work until it has reported, or a limit ends it. Dropping the future ends it at once.
 pub async fn run<M: Model, T: Tools>(model: &M, tools: &T, brief: &Brief, limits: &Limits) -> Ran {

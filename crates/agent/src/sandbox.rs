@@ -15,101 +15,36 @@ mod enter;
 mod fence;
 mod files;
 mod filter;
+mod job;
 mod limits;
 mod listening;
 mod loopback;
 mod machine_code;
 mod mounts;
 mod probe;
+mod read_only;
 mod reading;
 mod smaps;
 mod watch;
 
 use std::ffi::OsString;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
-
-use serde::{Deserialize, Serialize};
+use std::process::{ExitCode, Stdio};
 
 pub(crate) use enter::SYSTEM_PATH;
+pub(crate) use job::COMPLAINT;
+pub use job::{Job, LIMIT_PASSED, NAME, NOT_STARTED, Room, Run};
 pub use limits::Limits;
 pub use listening::{Listening, PROXY};
 pub use probe::Probe;
-pub use reading::{READER_MEMORY, Reading};
+pub use read_only::{READER_MEMORY, Reading};
 pub use truing_core::sandbox::{Bound, Level};
 pub use watch::PERIOD as WATCH_PERIOD;
 
-/// The name under which the program is the sandbox's helper.
-pub const NAME: &str = "truing-sandbox";
-/// The running program, under a name that stays its own even when its file is replaced or removed.
-const THIS_PROGRAM: &str = "/proc/self/exe";
-/// Where the running program is inside, for commands that are it.
-const PROGRAM_INSIDE: &str = "/.truing";
+use job::{PROGRAM_INSIDE, Stage, THIS_PROGRAM, helper};
+
 /// What the helper ends with when it could not do its work, as `timeout` and `env` do.
 pub const HELPER_FAILED: u8 = 125;
-/// How everything begins that the helper says.
-pub(crate) const COMPLAINT: &str = "truing sandbox: ";
-/// What the helper ends with when the command cannot be started.
-pub const NOT_STARTED: u8 = 127;
-
-/// What the helper ends with when it ended the job for passing a bound: as shells tell of a killed program. Its last line
-/// on the error stream says which; see [`bound_passed`].
-pub const LIMIT_PASSED: u8 = 128 + 9;
-
-/// What to run, and what it may see and use.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Job {
-    /// How strong the sandbox is.
-    pub level: Level,
-    /// The folder that it runs in; absolute, without links.
-    pub tree: PathBuf,
-    /// What that folder is called inside: its own name, unless what is made there must not depend on it. Below
-    /// [`Level::Full`] every folder has its own name.
-    pub inside: PathBuf,
-    /// May it change the tree? Not git's folder in it.
-    pub writable: bool,
-    /// Further folders that it may read and run programs from.
-    pub read: Vec<PathBuf>,
-    /// May it make sockets? They reach nothing outside.
-    pub sockets: bool,
-    /// What it may use.
-    pub limits: Limits,
-    /// What stays of it, and what it is told ([`Level::Full`] alone).
-    pub room: Option<Room>,
-    /// Further variables that it finds.
-    pub variables: Vec<(String, String)>,
-    /// Variables that name a server on its loopback interface; none: there is none. See [`Job::listening`].
-    pub listens: Vec<String>,
-    /// Does it read what [`Listening::say`] says, as its standard input?
-    pub hears: bool,
-    /// Home and temporary folders where there is no own file system (below [`Level::Full`]).
-    pub private: PathBuf,
-    /// The command.
-    pub run: Run,
-}
-
-/// Folders of a job's own that outlast it, for programs that build on what others have left: they have names of users
-/// and hosts, too, which test suites ask for.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Room {
-    /// Its home folder.
-    pub home: PathBuf,
-    /// Its temporary folder.
-    pub temporary: PathBuf,
-}
-
-/// The command of a job.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum Run {
-    /// A program of the system, found on the sandbox's own `PATH`, with its arguments.
-    Program(Vec<OsString>),
-    /// This program, with these arguments.
-    Own(Vec<OsString>),
-    /// A try to escape.
-    Probe(Probe),
-}
-
 /// Why a job cannot be run.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
@@ -132,19 +67,6 @@ pub enum SandboxError {
     /// A process could not be started or talked to.
     #[error("the sandbox cannot be started: {0}")]
     Start(#[from] std::io::Error),
-}
-
-/// What the helper is told, as its one argument.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-enum Stage {
-    /// To make a sandbox for a job of this parent.
-    Outside { job: Job, parent: i32 },
-    /// To be the first process inside; `outside` is the helper's own process that watches.
-    Inside { job: Job, outside: i32 },
-    /// To try an escape.
-    Probe(Probe),
-    /// To try one from where a reader is.
-    Reading { reading: Reading, probe: Probe },
 }
 
 impl Job {
@@ -174,48 +96,6 @@ impl Job {
             run,
         })
     }
-
-    /// What the command is, for messages.
-    pub(crate) fn program(&self) -> String {
-        match &self.run {
-            Run::Program(argv) => {
-                argv.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default()
-            }
-            Run::Own(_) | Run::Probe(_) => NAME.to_owned(),
-        }
-    }
-
-    /// What the tree is called inside.
-    fn place(&self) -> &Path {
-        match self.level {
-            Level::Full => &self.inside,
-            Level::Landlock | Level::None => &self.tree,
-        }
-    }
-
-    /// The process to start for it: with no environment and no input, in the tree, in a process group of its own. It
-    /// takes no terminal for a stream. Killing that process, or this one, ends everything inside.
-    ///
-    /// # Errors
-    /// If a path in it is no text.
-    pub fn command(&self) -> std::io::Result<Command> {
-        let parent = rustix::process::getpid().as_raw_nonzero().get();
-        // What arguments say anybody may read, and a value may be a secret of the run: it is told by the environment.
-        let names = self.variables.iter().map(|(name, _)| (name.clone(), String::new())).collect();
-        let job = Self { variables: names, ..self.clone() };
-        let mut command = helper(&Stage::Outside { job, parent })?;
-        let variables = self.variables.iter().map(|(name, value)| (name, value));
-        // What this process reads, a terminal or a protocol, is not the command's, unless the caller says so.
-        command.env_clear().envs(variables).process_group(0).stdin(Stdio::null());
-        Ok(command)
-    }
-}
-
-/// The program as its own helper.
-fn helper(stage: &Stage) -> std::io::Result<Command> {
-    let mut command = Command::new(THIS_PROGRAM);
-    command.arg0(NAME).arg(serde_json::to_string(stage)?);
-    Ok(command)
 }
 
 /// What [`NAME`] is called with: the helper's whole life. `None` if the program was not called as the helper.

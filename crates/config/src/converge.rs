@@ -8,6 +8,7 @@ use truing_core::converge::Limits;
 use truing_core::finding::Severity;
 use truing_core::port::ReviewEvent;
 
+pub use super::keys::INTERNAL;
 use super::problem::{ConfigError, Origin, Problem};
 use super::value::Value;
 use super::{Setting, Typed};
@@ -102,8 +103,6 @@ pub enum Detector {
     CheckRun(String),
 }
 
-/// The name of Truing's own auditor among reviewers.
-pub const INTERNAL: &str = "internal";
 /// A trigger that is no comment: nobody asks.
 const BY_ITSELF: &str = "none";
 /// A trigger that is no comment: a review is requested.

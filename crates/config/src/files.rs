@@ -4,14 +4,12 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::layer::{CONFIG_VARIABLE, SourceFile};
-use super::problem::{ConfigError, Problem};
+use super::plain::open_plain;
+use super::problem::{ConfigError, MAX_REPOSITORY_FILE, Problem};
 use crate::environment::Environment;
 
 /// The most bytes of the operator's or the user's file: reading one takes up to four hundred times its size in memory.
 pub(super) const MAX_FILE: u64 = 512 << 10;
-/// The most bytes of a repository's own file, which a stranger may have written.
-pub(super) const MAX_REPOSITORY_FILE: u64 = 128 << 10;
-
 /// The name of a repository's own file, at its root.
 pub const REPOSITORY_FILE: &str = ".truing.toml";
 
@@ -79,14 +77,6 @@ fn text_of(path: &Path, most: u64) -> Result<String, String> {
         return Err(format!("it is longer than {} KiB", most >> 10));
     }
     String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())
-}
-
-/// Opens a plain file, perhaps through a link. Another thing can be waited for without end (a FIFO), or read (a device).
-pub fn open_plain(path: &Path) -> std::io::Result<std::fs::File> {
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not a plain file"));
-    }
-    std::fs::File::open(path)
 }
 
 #[cfg(test)]

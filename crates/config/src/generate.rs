@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::keys::{self, Default, Key, Kind, Named, Repository, SECTIONS, own_variable};
-use super::value::ShownDuration;
+use super::value::{NAME_PATTERN, ShownDuration};
 
 /// The greatest line of a comment in the commented file.
 const WIDTH: usize = 100;
@@ -208,8 +208,6 @@ fn comment(text: &str) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Names of forges, teams and packs, as a regular expression.
-pub(super) const NAME_PATTERN: &str = "^[a-z][a-z0-9-]*$";
 /// `owner/name` and globs of it, as a regular expression.
 const REPOSITORY_PATTERN: &str = "^[^/]*/[^/]*$";
 /// Lengths of time, as a regular expression.

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+pub use super::kind::Kind;
+
 /// One key.
 #[derive(Debug)]
 pub struct Key {
@@ -20,88 +22,6 @@ pub struct Key {
     pub since: &'static str,
     /// What it is for: one sentence or two.
     pub doc: &'static str,
-}
-
-/// What a value is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
-    /// `sqlite:PATH`.
-    Store,
-    /// `host:port` to listen on, the host an IP address.
-    Address,
-    /// A whole number of this range, ends included.
-    Integer(i64, i64),
-    /// A length of time of this range, ends included.
-    Duration(Duration, Duration),
-    /// One of `built`; those `planned` have an own error, since documents name them.
-    Choice {
-        /// What this version knows.
-        built: &'static [&'static str],
-        /// What it does not know yet.
-        planned: &'static [&'static str],
-    },
-    /// Yes or no.
-    Flag,
-    /// A URL: https, or http to a loopback address.
-    Url,
-    /// The same, for requests to it alone: it is kept as it is, a slash at its end and a query too.
-    Endpoint,
-    /// A name without blanks, such as a model's.
-    Name,
-    /// A program: a name that is looked for on `PATH`, or a path; one that is not whole starts at the file's folder.
-    Program,
-    /// The `NAME` of a `[model.NAME]`, or nothing.
-    Model,
-    /// Words and lines.
-    Text,
-    /// Where a secret is kept: `{ env = "VARIABLE" }` or `{ file = "PATH" }`, never the secret itself.
-    Secret,
-    /// Where several secrets are kept.
-    Secrets,
-    /// A URL that may be a secret, such as a webhook's: written out, or kept where secrets are. Of one of these
-    /// schemes; where it is written out, without a password, and shown without its path.
-    Sink(&'static [&'static str]),
-    /// When something is done again and again: a cron pattern, in UTC.
-    Cron,
-    /// A repository at a forge, `owner/name`.
-    Repository,
-    /// A branch, without `refs/heads/`.
-    Branch,
-    /// A folder's path.
-    Folder,
-    /// A file's path.
-    File,
-    /// Dollars, from nothing to this many, with six digits after the point at most.
-    Usd(u32),
-    /// Globs of files or branches.
-    Globs,
-    /// Pairs of folders or files, `UPSTREAM=OURS`.
-    Pairs,
-    /// Globs of repositories' names, `owner/name`.
-    Repositories,
-    /// Rule packs' names.
-    Packs,
-    /// Names of things elsewhere, such as packages.
-    Names,
-    /// Accounts' ids and names.
-    Accounts,
-    /// Words of these.
-    Words(&'static [&'static str]),
-    /// Folders' paths.
-    Folders,
-    /// A command: a program and its arguments; or none.
-    Command,
-    /// Commands: each a program and its arguments.
-    Commands,
-    /// Networks: addresses, or the first of so many with a common prefix (`10.0.0.0/8`).
-    Networks,
-}
-
-impl Kind {
-    /// May its value be kept where secrets are?
-    pub(crate) fn is_secret(self) -> bool {
-        matches!(self, Self::Secret | Self::Sink(_))
-    }
 }
 
 /// What a key is worth when nobody sets it.
@@ -132,6 +52,9 @@ pub enum Repository {
     /// Add to what the operator's list holds.
     Adds,
 }
+
+/// The name of Truing's own auditor among reviewers.
+pub const INTERNAL: &str = "internal";
 
 /// The key by which an operator lets repositories say what is run for them.
 pub(crate) const ALLOWS_COMMANDS: &str = "verify.from_repository";
@@ -1737,7 +1660,7 @@ impl Named {
         let visible = !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control());
         match self {
             Self::Forge | Self::Team | Self::Sync | Self::Model | Self::Mcp => super::value::is_name(name),
-            Self::Reviewer => super::value::is_name(name) && name != super::converge::INTERNAL,
+            Self::Reviewer => super::value::is_name(name) && name != INTERNAL,
             Self::Repo => {
                 visible
                     && name.split('/').filter(|part| !part.is_empty()).count() == 2
@@ -1751,7 +1674,7 @@ impl Named {
     pub(crate) fn pattern(self) -> &'static str {
         match self {
             Self::Forge | Self::Team | Self::Sync | Self::Reviewer | Self::Model | Self::Mcp => {
-                super::generate::NAME_PATTERN
+                super::value::NAME_PATTERN
             }
             Self::Repo => "^[^/\\s]+/[^/\\s]+$",
             Self::Price => "^\\S+$",

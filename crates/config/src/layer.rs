@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 use truing_core::nesting::{TOO_DEEP, is_too_deep};
 
 use super::keys::{self, Key, Kind, Named, Place, Repository};
-use super::problem::{Origin, Problem};
+use super::problem::{DUPLICATE, Origin, Problem};
 use super::value::{self, Value, Wrong};
 use crate::environment::Environment;
 
@@ -104,9 +104,6 @@ pub(crate) fn of_file(file: &SourceFile, owner: Owner, problems: &mut Vec<Proble
     problems.extend(walk.problems.into_iter().map(|(_, problem)| problem));
     walk.layer
 }
-
-/// The parser's words for a key that is there already.
-pub(super) const DUPLICATE: &str = "duplicate key";
 
 /// The most characters of a name that are shown, and compared with the names that there are.
 const MAX_NAME_CHARS: usize = 60;

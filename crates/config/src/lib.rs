@@ -1,7 +1,7 @@
 //! Configuration: which sources there are, how they are laid over each other, and the typed result.
 //!
 //! Precedence: flag, `TRUING_*` variable, variable of another program, the operator's file, the repository's own
-//! file, default. Every input is an argument; `files` is the only module that touches the file system, and
+//! file, default. Every input is an argument; `files`, `plain` and `secret` are the only modules that touch the file system, and
 //! [`Environment`] is the only one that reads variables.
 
 mod conflict;
@@ -9,15 +9,19 @@ pub mod converge;
 mod defaults;
 pub mod environment;
 mod files;
+mod forges;
 pub mod generate;
 pub mod keys;
+mod kind;
 pub mod layer;
 pub mod login;
 pub mod mcp;
 pub mod model;
+mod plain;
 pub mod problem;
 mod rules;
 pub mod secret;
+mod setting;
 pub mod sync;
 mod typed;
 pub mod value;
@@ -35,15 +39,18 @@ use truing_model::price::Declared;
 
 use crate::environment::Environment;
 use converge::ConvergeConfig;
-pub use files::{REPOSITORY_FILE, open_plain, operator_file, read, repository_file, user_file};
+pub use files::{REPOSITORY_FILE, operator_file, read, repository_file, user_file};
+pub use forges::{ForgeConfig, ForgeKind};
 use keys::{Key, Named, Repository, SECTIONS};
 use layer::{Flag, Names, Owner, SourceFile};
-use login::Login;
 use mcp::McpConfig;
 use model::ModelConfig;
+pub use plain::open_plain;
 use problem::{ConfigError, Origin, Problem};
 pub use rules::{READING_TIME, RulesConfig};
 use secret::Secret;
+pub use setting::Setting;
+use setting::bug;
 use sync::JobConfig;
 use typed::Typed;
 use value::Value;
@@ -137,40 +144,6 @@ pub struct ServerConfig {
     pub rate_limit: u32,
     /// Who may say for whom it forwards webhooks.
     pub trusted_proxies: Vec<IpNet>,
-}
-
-/// Section `forge.NAME`.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ForgeConfig {
-    /// What kind of forge it is.
-    pub kind: ForgeKind,
-    /// Where its REST API is, without a slash at the end.
-    pub api_url: String,
-    /// Where its repositories are, without a slash at the end.
-    pub git_url: String,
-    /// What to log in with at both.
-    pub login: Login,
-    /// Accounts that comments were written as before: ids and names.
-    pub accounts: Vec<String>,
-    /// The secret of its webhooks.
-    pub webhook_secret: Secret,
-    /// The key of the markers; none: `marker.key` beside the database, made once.
-    pub marker_key: Option<Secret>,
-    /// Keys that signed them before.
-    pub previous_marker_keys: Vec<Secret>,
-    /// How long a create without an answer may stay unseen.
-    pub settle: Duration,
-    /// Globs of the repositories to review, [`value::repositories`] compiles them; empty: all.
-    pub repositories: Vec<String>,
-    /// Globs of the branches, besides the default branch, whose tip may configure; [`value::globs`] compiles them.
-    pub config_branches: Vec<String>,
-}
-
-/// The kinds of forges.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ForgeKind {
-    /// GitHub, also GitHub Enterprise Server.
-    Github,
 }
 
 /// Section `review`.
@@ -295,17 +268,6 @@ pub struct RetentionConfig {
     pub runs: Duration,
     /// The audit log, and notices that were told.
     pub audit: Duration,
-}
-
-/// An effective value and who set it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Setting {
-    /// The value.
-    pub value: Value,
-    /// Who set it.
-    pub origin: Origin,
-    /// Who added to it.
-    pub added: Option<Origin>,
 }
 
 impl Config {
@@ -566,11 +528,6 @@ fn fill_with_defaults(
         }
     }
     ConfigError::if_any(problems)
-}
-
-/// The table of keys and this file disagree.
-fn bug(path: &str) -> ConfigError {
-    Problem::Table { key: path.to_owned() }.into()
 }
 
 #[cfg(test)]

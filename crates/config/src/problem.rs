@@ -5,6 +5,11 @@ use std::fmt;
 use super::keys::Named;
 use super::value::Wrong;
 
+/// The most bytes of a repository's own file, which a stranger may have written.
+pub(super) const MAX_REPOSITORY_FILE: u64 = 128 << 10;
+/// The parser's words for a key that is there already.
+pub(super) const DUPLICATE: &str = "duplicate key";
+
 /// Who set a value, weakest first.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Origin {
@@ -261,9 +266,9 @@ impl Problem {
             }
             Self::Unreadable { .. } => "name a file that exists and may be read; `truing init` writes a new one".to_owned(),
             Self::RepositoryFile { .. } => {
-                format!("make it a plain file of UTF-8 text, of {} KiB at most, or delete it", super::files::MAX_REPOSITORY_FILE >> 10)
+                format!("make it a plain file of UTF-8 text, of {} KiB at most, or delete it", MAX_REPOSITORY_FILE >> 10)
             }
-            Self::Syntax { why, .. } if why.starts_with(super::layer::DUPLICATE) => {
+            Self::Syntax { why, .. } if why.starts_with(DUPLICATE) => {
                 "say it once: a key or table that is there already cannot be written again".to_owned()
             }
             Self::Syntax { .. } => "the file must be TOML (https://toml.io)".to_owned(),
@@ -278,7 +283,7 @@ impl Problem {
                     .to_owned()
             }
             Self::UnknownVariable { nearest, .. } => format!("did you mean {nearest}? All keys: `truing config schema`"),
-            Self::Name { named: Named::Reviewer, name, .. } if name == super::converge::INTERNAL => {
+            Self::Name { named: Named::Reviewer, name, .. } if name == super::keys::INTERNAL => {
                 "it is Truing's own auditor: `[converge]` says how it audits; choose another name".to_owned()
             }
             Self::Name { named: Named::Forge | Named::Team | Named::Sync | Named::Reviewer | Named::Model | Named::Mcp, .. } => {

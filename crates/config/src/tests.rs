@@ -3,6 +3,7 @@
 // long: one short test for each rule, which share their files.
 
 use super::keys::KEYS;
+use super::login::Login;
 use super::mcp::McpWay;
 use super::problem::MAX_PROBLEMS;
 use super::*;

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use ipnet::IpNet;
@@ -18,69 +17,22 @@ use truing_git::is_branch_name;
 pub use truing_model::provider::is_loopback;
 use url::Url;
 
+mod checked;
 mod length;
 mod places;
 mod program;
 
-use super::keys::Kind;
+use super::kind::Kind;
 use super::secret::{Secret, SecretText};
+pub use checked::Value;
+pub(crate) use checked::Wrong;
+use checked::must;
 pub use length::ShownDuration;
 use length::duration;
 pub use length::milliseconds;
 use places::{no_secrets, place, place_in_toml, secrets};
 pub(super) use program::starts_here;
 use program::{command, commands, no_command, no_commands, program};
-
-/// A checked value.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Value {
-    /// Nothing: a computed default that is worked out where it is used.
-    Unset,
-    /// The database's file.
-    Store(PathBuf),
-    /// An address to listen on.
-    Address(SocketAddr),
-    /// A number.
-    Integer(i64),
-    /// A length of time, and how it was written.
-    Duration(Duration, String),
-    /// One of the words of the key's kind.
-    Choice(&'static str),
-    /// Yes or no.
-    Flag(bool),
-    /// A URL without a slash at its end.
-    Url(String),
-    /// A folder or a file.
-    Path(PathBuf),
-    /// Dollars, and how they were written.
-    Usd(MicroUsd, String),
-    /// A name, or a text.
-    Name(String),
-    /// Where a secret is kept.
-    Secret(Secret),
-    /// Where several are.
-    Secrets(Vec<Secret>),
-    /// Globs, names, networks or folders.
-    List(Vec<String>),
-    /// Commands, each a program and its arguments.
-    Commands(Vec<Vec<String>>),
-}
-
-/// What is wrong with a value.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Wrong {
-    /// It must be something else; in words that follow the key's name.
-    Value(String),
-    /// A word that this version does not know yet.
-    Planned {
-        /// The word.
-        word: String,
-        /// Those it knows.
-        built: &'static [&'static str],
-    },
-    /// A secret itself, written out.
-    Literal,
-}
 
 impl Value {
     /// A value of a file. Relative paths start at `folder`. Secrets' tables are read by the caller, which knows
@@ -393,10 +345,6 @@ fn is_model(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_NAME && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-fn must(what: impl fmt::Display) -> Wrong {
-    Wrong::Value(format!("must {what}"))
-}
-
 /// `"a"`, `"a" or "b"`.
 fn or<S: fmt::Display>(words: &[S]) -> String {
     words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" or ")
@@ -570,6 +518,9 @@ pub(crate) fn unique(items: impl IntoIterator<Item = String>) -> Vec<String> {
     let mut seen = BTreeSet::new();
     items.into_iter().filter(|item| seen.insert(item.clone())).collect()
 }
+
+/// Names of forges, teams and packs, as a regular expression.
+pub(crate) const NAME_PATTERN: &str = "^[a-z][a-z0-9-]*$";
 
 /// Lower-case letters, digits and `-`, a letter first: names of forges and packs.
 pub(crate) fn is_name(text: &str) -> bool {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::finding::{Finding, FindingStatus, RawFinding, fingerprint};
 use crate::id::{FindingId, Millis};
-use crate::port::MAX_TEXT;
+use crate::line::MAX_TEXT;
 
 /// Hexadecimal digits of an id that people are shown.
 const SHOWN_DIGITS: usize = 10;

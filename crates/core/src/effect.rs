@@ -10,7 +10,8 @@ pub use self::cases::{Case, End};
 
 use crate::finding::Place;
 use crate::id::{CommentId, Millis, Sha, Span, ThreadId, Topic};
-use crate::port::{PullDraft, ReviewDraft};
+use crate::port::{InlineDraft, PullDraft, ReviewDraft};
+use crate::publish::{DesiredStatus, Item};
 
 /// So many lost answers of an effect that another one can replace lead to that one.
 pub const MAX_LOST: u32 = 2;
@@ -156,6 +157,48 @@ pub enum Effect {
         /// The comment.
         comment: CommentId,
     },
+    /// A new comment in the conversation is the summary.
+    Summary {
+        /// The text, without marker.
+        body: String,
+    },
+    /// New comments on lines, each of its item, in one call: all of them or none.
+    Findings {
+        /// The commit that they are placed on.
+        commit: Sha,
+        /// The comments.
+        comments: Vec<InlineDraft>,
+    },
+    /// A new comment on a file of the diff.
+    FileFinding {
+        /// The commit that it is placed on.
+        commit: Sha,
+        /// The comment.
+        comment: InlineDraft,
+    },
+    /// A comment of ours has this text.
+    EditComment {
+        /// The subject of the comment.
+        item: Item,
+        /// The comment.
+        comment: CommentId,
+        /// The text, without marker.
+        body: String,
+    },
+    /// A comment of ours that says again what another one of ours says is deleted.
+    DeleteDuplicate {
+        /// The subject of both.
+        item: Item,
+        /// The comment.
+        comment: CommentId,
+    },
+    /// A thread that we had resolved is open again.
+    Reopen {
+        /// The thread.
+        thread: ThreadId,
+    },
+    /// A commit has this status.
+    Status(DesiredStatus),
 }
 
 /// One push: the branch is at the commit, if it was where it is expected.
@@ -174,12 +217,19 @@ pub struct Push {
 pub struct Intended {
     /// The kind.
     pub kind: Kind,
+    /// The parts that are found again each by itself: one, but for [`Effect::Findings`].
+    pub parts: Vec<Part>,
+    /// The write in words, for errors.
+    pub what: String,
+}
+
+/// One part of an intent.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Part {
     /// The key of idempotency, of one writer on one key.
     pub topic: Topic,
     /// A digest of everything that is to be written.
     pub content: String,
-    /// The write in words, for errors.
-    pub what: String,
 }
 
 /// The kinds of effects.
@@ -227,6 +277,20 @@ pub enum Kind {
     NewComment,
     /// [`Effect::DeleteComment`]
     DeleteComment,
+    /// [`Effect::Summary`]
+    Summary,
+    /// [`Effect::Findings`]
+    Findings,
+    /// [`Effect::FileFinding`]
+    FileFinding,
+    /// [`Effect::EditComment`]
+    EditComment,
+    /// [`Effect::DeleteDuplicate`]
+    DeleteDuplicate,
+    /// [`Effect::Reopen`]
+    Reopen,
+    /// [`Effect::Status`]
+    Status,
     /// [`Push`]
     Push,
 }
@@ -244,7 +308,7 @@ pub enum Observed {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 29] = [
         Self::Review,
         Self::ReviewAsComment,
         Self::Comment,
@@ -266,6 +330,13 @@ impl Kind {
         Self::CloseIssue,
         Self::NewComment,
         Self::DeleteComment,
+        Self::Summary,
+        Self::Findings,
+        Self::FileFinding,
+        Self::EditComment,
+        Self::DeleteDuplicate,
+        Self::Reopen,
+        Self::Status,
         Self::Push,
     ];
 
@@ -293,6 +364,13 @@ impl Kind {
             Self::CloseIssue => "close_issue",
             Self::NewComment => "new_comment",
             Self::DeleteComment => "delete_comment",
+            Self::Summary => "summary",
+            Self::Findings => "findings",
+            Self::FileFinding => "file_finding",
+            Self::EditComment => "edit_comment",
+            Self::DeleteDuplicate => "delete_duplicate",
+            Self::Reopen => "reopen",
+            Self::Status => "status",
             Self::Push => "push",
         }
     }
@@ -306,7 +384,10 @@ impl Kind {
             | Self::LineComment
             | Self::Reply
             | Self::OpenIssue
-            | Self::NewComment => Observed::Marker,
+            | Self::NewComment
+            | Self::Summary
+            | Self::Findings
+            | Self::FileFinding => Observed::Marker,
             Self::Trigger => Observed::Text,
             Self::Resolve
             | Self::RequestReview
@@ -322,6 +403,10 @@ impl Kind {
             | Self::EditIssue
             | Self::CloseIssue
             | Self::DeleteComment
+            | Self::EditComment
+            | Self::DeleteDuplicate
+            | Self::Reopen
+            | Self::Status
             | Self::Push => Observed::State,
         }
     }
@@ -358,6 +443,13 @@ impl Kind {
             | Self::CloseIssue
             | Self::NewComment
             | Self::DeleteComment
+            | Self::Summary
+            | Self::Findings
+            | Self::FileFinding
+            | Self::EditComment
+            | Self::DeleteDuplicate
+            | Self::Reopen
+            | Self::Status
             | Self::Push => None,
         }
     }
@@ -365,6 +457,12 @@ impl Kind {
     /// Is it made by several calls, so that a limit or a gate may end it with a part of it there?
     pub fn has_parts(self) -> bool {
         self == Self::Review
+    }
+
+    /// True where only a plan makes it, which has just read the comments of ours and has seen none of its parts: to perform
+    /// it once more, when lists show it, is to make another one.
+    pub fn is_planned(self) -> bool {
+        matches!(self, Self::Summary | Self::Findings | Self::FileFinding)
     }
 
     /// True where its caller needs the number that the forge gave it, which its record does not hold.
@@ -398,6 +496,13 @@ impl Effect {
             Self::CloseIssue { .. } => Kind::CloseIssue,
             Self::NewComment { .. } => Kind::NewComment,
             Self::DeleteComment { .. } => Kind::DeleteComment,
+            Self::Summary { .. } => Kind::Summary,
+            Self::Findings { .. } => Kind::Findings,
+            Self::FileFinding { .. } => Kind::FileFinding,
+            Self::EditComment { .. } => Kind::EditComment,
+            Self::DeleteDuplicate { .. } => Kind::DeleteDuplicate,
+            Self::Reopen { .. } => Kind::Reopen,
+            Self::Status(_) => Kind::Status,
         }
     }
 
@@ -452,8 +557,27 @@ impl Effect {
             Self::DeleteComment { number, comment } => {
                 (of(kind, &format!("{number}/{comment}")), format!("deleting comment {comment} in {number}"))
             }
+            Self::Summary { .. } => (Item::Summary.topic(), "posting the summary".to_owned()),
+            Self::Findings { comments, .. } => {
+                let part = |draft: &InlineDraft| Part { topic: draft.item.topic(), content: content(draft) };
+                let what = format!("posting a review (inline comments: {})", comments.len());
+                return Intended { kind, parts: comments.iter().map(part).collect(), what };
+            }
+            Self::FileFinding { comment, .. } => {
+                (comment.item.topic(), "posting a comment on a file".to_owned())
+            }
+            Self::EditComment { comment, .. } => {
+                (of(kind, comment.as_str()), format!("rewriting comment {comment}"))
+            }
+            Self::DeleteDuplicate { comment, .. } => {
+                (of(kind, comment.as_str()), format!("deleting comment {comment}"))
+            }
+            Self::Reopen { thread } => (of(kind, thread.as_str()), "reopening a thread".to_owned()),
+            Self::Status(status) => {
+                (of(kind, status.sha.as_str()), format!("setting the status of {}", status.sha.short()))
+            }
         };
-        Intended { kind, topic, content: content(self), what }
+        Intended { kind, parts: vec![Part { topic, content: content(self) }], what }
     }
 
     /// The effect that is performed where this one is refused.
@@ -479,7 +603,14 @@ impl Effect {
             | Self::EditIssue { .. }
             | Self::CloseIssue { .. }
             | Self::NewComment { .. }
-            | Self::DeleteComment { .. } => None,
+            | Self::DeleteComment { .. }
+            | Self::Summary { .. }
+            | Self::Findings { .. }
+            | Self::FileFinding { .. }
+            | Self::EditComment { .. }
+            | Self::DeleteDuplicate { .. }
+            | Self::Reopen { .. }
+            | Self::Status(_) => None,
         }
     }
 }
@@ -488,12 +619,9 @@ impl Push {
     /// Its intent.
     pub fn intended(&self) -> Intended {
         let Self { branch, commit, .. } = self;
-        Intended {
-            kind: Kind::Push,
-            topic: Topic::new(format!("{}/{branch}/{commit}", Kind::Push.as_str())),
-            content: content(self),
-            what: format!("pushing {} to {branch}", commit.short()),
-        }
+        let topic = Topic::new(format!("{}/{branch}/{commit}", Kind::Push.as_str()));
+        let what = format!("pushing {} to {branch}", commit.short());
+        Intended { kind: Kind::Push, parts: vec![Part { topic, content: content(self) }], what }
     }
 }
 
@@ -518,15 +646,15 @@ mod tests {
     fn effects_on_one_topic_differ_by_their_content() {
         let comment = |body: &str| Effect::Comment { topic: Topic::new("report"), body: body.into() };
         let (one, other) = (comment("1").intended(), comment("2").intended());
-        assert_eq!((&one.topic, one.kind), (&other.topic, Kind::Comment));
-        assert_ne!(one.content, other.content);
+        assert_eq!((&one.parts[0].topic, one.kind), (&other.parts[0].topic, Kind::Comment));
+        assert_ne!(one.parts[0].content, other.parts[0].content);
         assert_eq!(one, comment("1").intended());
     }
 
     #[test]
     fn what_is_said_at_another_time_is_another_effect() {
         let trigger = |since| Effect::Trigger { text: "bugbot run".into(), since: Millis(since) }.intended();
-        assert_ne!(trigger(1).topic, trigger(2).topic);
+        assert_ne!(trigger(1).parts[0].topic, trigger(2).parts[0].topic);
     }
 
     #[test]

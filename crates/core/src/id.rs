@@ -179,10 +179,6 @@ text_id! {
     /// key, the name of a question. At most one is wanted of each.
     Topic
 }
-text_id! {
-    /// One creating call that was about to be made: see [`crate::publish`].
-    IntentId
-}
 
 impl Topic {
     /// How the topic of a finding begins.

@@ -1,5 +1,8 @@
 //! Words of people and of other programs on one line, before they are kept or shown.
 
+/// The longest text of an act, a notice or a reason that is kept, in characters.
+pub const MAX_TEXT: usize = 1000;
+
 /// One line of visible text of at most `most` characters, and `…` where it was cut.
 pub fn clean(text: &str, most: usize) -> String {
     // What is far beyond the bound need not be looked at.

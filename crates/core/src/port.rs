@@ -25,7 +25,7 @@ pub use self::conversation::{
     AuditMark, CheckState, CommitCheck, Conversation, Decision, HeadRepository, LineComment, LineDraft,
     Merge, Posted, PullHead, PullNow, ReviewDraft, ReviewEvent, ReviewThread, Said, SetLabel,
 };
-pub use self::effects::{EffectLog, Entry, EntryState, ForgeWrite, Performed, Writer};
+pub use self::effects::{EffectLog, Entry, EntryState, ForgeWrite, Performed, Replacement, Writer};
 pub use self::hub::{
     Actor, BranchPull, Hub, HubRepository, OwnIssue, PullActivity, PullCommit, PullDraft, PullRemark,
     PullReview, PullState, Reply, ReviewState, Writable,
@@ -41,9 +41,9 @@ pub use self::write_gate::{Asked, Withheld, WriteGate, read_only};
 
 use crate::dismissal::Dismissal;
 use crate::finding::{Finding, Place};
-use crate::id::{CommentId, IntentId, Key, Millis, RunId, Sha, Span, ThreadId, Token, Version};
+use crate::id::{CommentId, Key, Millis, RunId, Sha, Span, Token, Version};
 use crate::outcome::{Outcome, OutcomeRecord};
-use crate::publish::{Bounds, Desired, DesiredStatus, Intent, Item, Observed, Producer};
+use crate::publish::{Bounds, Desired, DesiredStatus, Item, Observed, Producer};
 use crate::slot::{Limits, Loop, Slot};
 
 /// The wall clock.
@@ -56,8 +56,6 @@ pub trait Clock: Send + Sync {
 pub trait Ids: Send + Sync {
     /// A run that has never been.
     fn run(&self) -> RunId;
-    /// An intent that has never been.
-    fn intent(&self) -> IntentId;
 }
 
 // ---------------------------------------------------------------------------------------------- slots
@@ -276,27 +274,7 @@ pub trait Records: Send + Sync {
         producer: Producer,
     ) -> impl Future<Output = Result<(Vec<Desired>, Option<DesiredStatus>), StoreError>> + Send;
 
-    /// The producer's intents without a recorded answer, oldest first.
-    fn unanswered(
-        &self,
-        key: &Key,
-        producer: Producer,
-    ) -> impl Future<Output = Result<Vec<Intent>, StoreError>> + Send;
-
-    /// Lets a run that writes to the forge know whether it may: refused as all its writes are once a newer run has
-    /// begun.
-    fn holds(&self, run: &RunRef) -> impl Future<Output = Result<(), StoreError>> + Send;
-
-    /// Writes an intent, durable before the call it announces. Repeating it changes nothing.
-    fn intend(
-        &self,
-        run: &RunRef,
-        producer: Producer,
-        intent: &Intent,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
-
-    /// The items' comments are now known: remembers them and removes the items from all unanswered intents;
-    /// an intent without items left is answered.
+    /// The items' comments are now known: remembers them, and ends the effects on these items that are open.
     fn shown(
         &self,
         run: &RunRef,
@@ -304,14 +282,12 @@ pub trait Records: Send + Sync {
         comments: &[(Item, CommentId)],
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// The creating call surely did nothing (the forge refused it, or its settle delay has passed and nothing
-    /// was found): forgets the intent. `lowered` rows get another place first.
-    fn withdraw(
+    /// The forge refuses the places of these rows: they get others.
+    fn lower(
         &self,
         run: &RunRef,
         producer: Producer,
-        intent: &IntentId,
-        lowered: &[(Item, crate::finding::AnchorKind)],
+        rows: &[(Item, crate::finding::AnchorKind)],
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// The status was set at the forge.
@@ -430,7 +406,7 @@ pub enum PrState {
 }
 
 /// A comment to be posted: a place that was validated, and its text.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct InlineDraft {
     /// The lines.
     pub place: Place,
@@ -440,8 +416,8 @@ pub struct InlineDraft {
     pub body: String,
 }
 
-/// One pull request's side of a forge. The implementation adds markers to what it writes and verifies them on
-/// what it reads; nothing here approves, merges, closes or changes code, and nothing can.
+/// The side of a forge that reads one pull request and the comments of ours on it. The implementation verifies markers.
+/// Writes are effects ([`crate::effect`]).
 pub trait Forge: Send + Sync {
     /// The pull request now. Not cached.
     fn pull_request(&self) -> impl Future<Output = Result<PullRequest, ForgeError>> + Send;
@@ -456,60 +432,8 @@ pub trait Forge: Send + Sync {
         known: &[(Item, CommentId)],
     ) -> impl Future<Output = Result<Vec<Observed>, ForgeError>> + Send;
 
-    /// Posts inline comments in one call, on `commit`. All or nothing. The answer holds the comments that the
-    /// forge named at once; the others are found by their markers later.
-    fn create_review(
-        &self,
-        producer: Producer,
-        commit: &Sha,
-        comments: &[InlineDraft],
-    ) -> impl Future<Output = Result<Vec<(Item, CommentId)>, ForgeError>> + Send;
-
-    /// Posts one comment on a file of the diff.
-    fn create_file_comment(
-        &self,
-        producer: Producer,
-        commit: &Sha,
-        comment: &InlineDraft,
-    ) -> impl Future<Output = Result<CommentId, ForgeError>> + Send;
-
-    /// Posts the summary.
-    fn create_summary(
-        &self,
-        producer: Producer,
-        body: &str,
-    ) -> impl Future<Output = Result<CommentId, ForgeError>> + Send;
-
-    /// Rewrites a comment of ours.
-    fn update(
-        &self,
-        producer: Producer,
-        item: &Item,
-        comment: &CommentId,
-        body: &str,
-    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
-
-    /// Resolves (`true`) or reopens a thread that a comment of ours began.
-    fn resolve(
-        &self,
-        thread: &ThreadId,
-        resolved: bool,
-    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
-
-    /// Deletes a comment of ours: an exact duplicate without replies, nothing else.
-    fn delete(&self, item: &Item, comment: &CommentId)
-    -> impl Future<Output = Result<(), ForgeError>> + Send;
-
-    /// Sets the commit's status under our context.
-    fn set_status(&self, status: &DesiredStatus) -> impl Future<Output = Result<(), ForgeError>> + Send;
-
     /// What it takes.
     fn bounds(&self) -> Bounds;
-
-    /// How long a create without an answer may stay unseen.
-    fn settle(&self) -> Span {
-        self.bounds().settle
-    }
 }
 
 /// Why a forge did not do it. `Display` says what happened to which thing, for people.

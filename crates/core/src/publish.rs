@@ -1,6 +1,6 @@
 //! What a pull request should show, what it shows, and the steps between (design.md section 4).
 //!
-//! Pure: [`plan`] compares the desired rows with the observed comments and the intents still without an answer.
+//! Pure: [`plan`] compares the desired rows with the observed comments and the comments that may have been made.
 //! The publisher (crate `forge`) carries the plan out.
 
 mod check;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use self::check::{Annotation, Check, Conclusion, MAX_ANNOTATIONS};
 use crate::dismissal::short;
 use crate::finding::{AnchorKind, Place, Suggestion};
-use crate::id::{CommentId, FindingId, IntentId, Millis, Sha, Span, ThreadId};
+use crate::id::{CommentId, FindingId, Millis, Sha, Span, ThreadId, Topic};
 use crate::markdown;
 use fit::{fit, units};
 
@@ -46,6 +46,9 @@ impl Producer {
     }
 }
 
+/// The beginning of the topics of items.
+const TOPICS: &str = "item/";
+
 /// What one comment is about; at most one comment an item.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -63,6 +66,16 @@ impl Item {
             Self::Summary => "summary",
             Self::Finding(id) => id.as_str(),
         }
+    }
+
+    /// The key of idempotency of the comment on it.
+    pub fn topic(&self) -> Topic {
+        Topic::new(format!("{TOPICS}{}", self.as_str()))
+    }
+
+    /// The item of a topic, if it is one of those; the inverse of [`Item::topic`].
+    pub fn of_topic(topic: &Topic) -> Option<Self> {
+        topic.as_str().strip_prefix(TOPICS).map(Self::from_word)
     }
 
     /// The item a word names; the inverse of [`Item::as_str`].
@@ -190,15 +203,13 @@ pub enum ThreadState {
     ResolvedByOthers,
 }
 
-/// One creating call that was about to be made. Written before the call; a batch is one call.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Intent {
-    /// Its name.
-    pub id: IntentId,
-    /// What the call creates.
-    pub items: Vec<Item>,
-    /// When it was written.
-    pub created: Millis,
+/// A comment that was about to be made, and may have been: its effect is open.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pending {
+    /// The subject.
+    pub item: Item,
+    /// The time at which it was announced, or failed last.
+    pub at: Millis,
 }
 
 /// What the head commit's status should be (spec review-service section 2).
@@ -227,14 +238,9 @@ pub enum StatusState {
     Pending,
 }
 
-/// One step of reconciling. Creating steps need an intent first; the others can be repeated.
+/// One step of reconciling.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Step {
-    /// The call of this intent did nothing: its settle delay has passed and something of it is not there.
-    Withdraw {
-        /// The intent.
-        intent: IntentId,
-    },
     /// The row has no known comment, but one with its marker is there: remember it.
     Adopt {
         /// The row.
@@ -296,15 +302,15 @@ pub enum Plan {
     Steps(Vec<Step>),
 }
 
-/// Compares what should be shown with what is, and with the creating calls that never got an answer.
+/// Compares what should be shown with what is, and with what is `pending`.
 ///
-/// Nothing is done while a creating call without an answer may still become visible. A row whose comment is known
+/// Nothing is done while a pending comment may still become visible. A row whose comment is known
 /// is never created again, also when the comment is not there: a person deleted it. So `observed` must hold every
 /// known comment that is.
 pub fn plan(
     desired: &[Desired],
     observed: &[Observed],
-    unanswered: &[Intent],
+    pending: &[Pending],
     bounds: &Bounds,
     now: Millis,
 ) -> Plan {
@@ -314,18 +320,15 @@ pub fn plan(
     for row in &mut desired {
         row.comment.take_if(|comment| left.iter().any(|seen| seen.id == *comment));
     }
-    let is_known = |item: &Item| {
-        observed.iter().any(|seen| seen.hold == Hold::Ours && seen.item == *item)
+    let is_shown = |item: &Item| {
+        observed.iter().any(|seen| seen.item == *item)
             || desired.iter().any(|row| row.item == *item && row.comment.is_some())
     };
-    let is_shown = |item: &Item| is_known(item) || observed.iter().any(|seen| seen.item == *item);
-    let open = unanswered.iter().filter(|intent| !intent.items.iter().all(is_shown));
-    if let Some(until) = open.map(|intent| intent.created + bounds.settle).filter(|until| *until > now).max()
-    {
+    let open = pending.iter().filter(|one| !is_shown(&one.item)).map(|one| one.at + bounds.settle);
+    if let Some(until) = open.filter(|until| *until > now).max() {
         return Plan::Settling { until };
     }
-    let undone = unanswered.iter().filter(|intent| !intent.items.iter().all(is_known));
-    let mut steps: Vec<Step> = undone.map(|intent| Step::Withdraw { intent: intent.id.clone() }).collect();
+    let mut steps = Vec::new();
     let mut review = Vec::new();
     let mut files = Vec::new();
     for row in &desired {

@@ -6,8 +6,10 @@
 //! show it (`evidence`); it is verified to be there if its lines are as they were, or a reviewer names what they are
 //! now. Else it stays open where its lines went ([`follow`]), unverified.
 
+mod around;
 mod evidence;
 mod follow;
+mod head;
 mod page;
 #[cfg(test)]
 mod simulation;
@@ -17,14 +19,13 @@ mod tests;
 #[cfg(test)]
 mod unchanged;
 
-use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
 
-use serde::{Deserialize, Serialize};
 use truing_diff::RepoPath;
 
-pub use follow::{Around, MAX_AROUND, Seen, Went, follow};
+pub use around::{Around, MAX_AROUND, MAX_SNIPPET_LINES, Seen, Unverified};
+pub use follow::{Went, follow};
+pub use head::{Added, Head, Reviewer, Verdict, Word, owed};
 use page::Page;
 pub use statement::Marks;
 
@@ -32,154 +33,6 @@ use crate::excerpt;
 use crate::finding::{AnchorKind, Evidence, Finding, FindingStatus, Place, RawFinding, Side, Source};
 use crate::id::{FindingId, Sha};
 use crate::identity::{Placed, SAME, Sighting, Statement, similarity};
-use crate::increment::Renames;
-use crate::line::cut;
-
-/// Lines of a finding that are kept for its identity and shown with it.
-pub const MAX_SNIPPET_LINES: usize = 20;
-
-/// Lines above a finding and below it that are remembered as they were: some more than those that are beside it.
-const MAX_NEAR: u32 = evidence::NEAR + 4;
-
-/// What a reviewer says of an open finding.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Word {
-    /// The defect is there as before.
-    StillThere,
-    /// The defect is fixed.
-    Fixed,
-}
-
-/// A reviewer's word, with the lines of the file that show it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Verdict {
-    /// On which finding.
-    pub finding: FindingId,
-    /// The word.
-    pub word: Word,
-    /// The file of the lines that show it; none: the finding's own.
-    pub path: Option<RepoPath>,
-    /// The lines that show it, first and last; none: no lines are named.
-    pub lines: Option<(u32, u32)>,
-    /// What these lines say.
-    pub excerpt: String,
-}
-
-/// One reviewer who has reported all it found.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Reviewer {
-    /// The files that it was shown, or has read.
-    pub seen: BTreeSet<RepoPath>,
-    /// Its verdicts.
-    pub verdicts: Vec<Verdict>,
-}
-
-/// Why nobody knows whether an open finding is still there.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Unverified {
-    /// No model has reviewed this head to the end.
-    NotReviewed,
-    /// No reviewer was shown the file.
-    NotShown,
-    /// No reviewer said anything of it.
-    NoVerdict,
-    /// What a reviewer said of it is not borne out by the file.
-    NoEvidence,
-}
-
-impl Unverified {
-    /// For people: the reason, as the end of a sentence.
-    pub fn reason(self) -> &'static str {
-        match self {
-            Self::NotReviewed => "no model has reviewed this head to the end",
-            Self::NotShown => "no reviewer has looked at its file",
-            Self::NoVerdict => "the model did not say what became of it",
-            Self::NoEvidence => "the file does not bear out what the model says of it",
-        }
-    }
-}
-
-/// The lines that a change adds, first and last, by file.
-pub type Added = BTreeMap<RepoPath, Vec<(u32, u32)>>;
-
-/// The head, as far as findings of before need it.
-pub struct Head<'a, T> {
-    /// The text of a file, without secrets; none if there is no such file, or it cannot be read.
-    text: T,
-    /// The changed files that can be read.
-    changed: &'a [RepoPath],
-    /// Every file that the change is about, whether it can be read or not, and its added lines.
-    added: Added,
-    /// Files of the change that are deleted at the head.
-    deleted: BTreeSet<RepoPath>,
-    /// The names that files had.
-    renames: &'a Renames,
-    /// The files that were looked at.
-    pages: RefCell<BTreeMap<RepoPath, Option<Rc<Page>>>>,
-    /// What the change says; none: it says more than is kept.
-    marks: OnceCell<Option<Marks>>,
-}
-
-impl<'a, T: Fn(&RepoPath) -> Option<String>> Head<'a, T> {
-    /// `text`: the text of a file, without secrets; none if there is no such file, or it cannot be read. `changed`: the
-    /// changed files that can be read. `added`: every file that the change is about, whether it can be read or not, and its
-    /// added lines. `deleted`: files of the change that are deleted at the head. `renames`: the names that files had.
-    pub fn new(
-        text: T,
-        changed: &'a [RepoPath],
-        (added, deleted): (Added, BTreeSet<RepoPath>),
-        renames: &'a Renames,
-    ) -> Self {
-        let (pages, marks) = (RefCell::default(), OnceCell::new());
-        Self { text, changed, added, deleted, renames, pages, marks }
-    }
-
-    /// What is beside these lines of a file; none if it cannot be read.
-    pub fn around(&self, path: &RepoPath, lines: (u32, u32), snippet: &str) -> Option<Around> {
-        Some(Around::of(&*self.page(path)?, lines, snippet, None))
-    }
-
-    /// A file, if it can be read.
-    fn page(&self, path: &RepoPath) -> Option<Rc<Page>> {
-        if let Some(page) = self.pages.borrow().get(path) {
-            return page.clone();
-        }
-        let page = (self.text)(path).map(|text| Rc::new(Page::new(text)));
-        self.pages.borrow_mut().insert(path.clone(), page.clone());
-        page
-    }
-
-    /// What the change says, for a finding that is seen at these lines.
-    fn seen(&self, page: &Page, lines: (u32, u32)) -> Seen {
-        let marks = Marks::beside(page, lines);
-        let said = self.marks.get_or_init(|| self.said());
-        let is_whole = said.as_ref().is_some_and(|said| said.len() + marks.len() <= statement::MAX_MARKS);
-        let (first, last) = (lines.0.saturating_sub(MAX_NEAR), lines.1.saturating_add(MAX_NEAR));
-        let near = page.text.lines().zip(1_u32..).filter(|(_, line)| (first..=last).contains(line));
-        let near =
-            near.map(|(text, _)| cut(text.to_owned(), page::MAX_LINE_CHARS)).collect::<Vec<_>>().join("\n");
-        let marks = match said.as_ref().filter(|_| is_whole) {
-            Some(said) => marks.with(said),
-            None => marks,
-        };
-        Seen { marks, is_whole, near }
-    }
-
-    fn said(&self) -> Option<Marks> {
-        let mut marks = Vec::new();
-        for (path, added) in self.changed.iter().filter_map(|path| Some((path, self.added.get(path)?))) {
-            let Some(page) = self.page(path) else { continue };
-            let is_added = |one: &&statement::Statement| added.iter().any(|lines| one.touches(*lines));
-            marks.extend(page.statements().iter().filter(is_added).map(|one| one.own));
-            if marks.len() > statement::MAX_MARKS {
-                return None;
-            }
-        }
-        Some(Marks::of(marks))
-    }
-}
 
 /// What became of findings that were not found again.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -245,17 +98,6 @@ pub fn reopen<T: Fn(&RepoPath) -> Option<String>>(known: &mut [Finding], head: &
             finding.status = FindingStatus::Open;
         }
     }
-}
-
-/// The findings that a model owes a word on: its own that are open.
-pub fn owed(known: &[Finding]) -> impl Iterator<Item = &Finding> {
-    known.iter().filter(|finding| is_owed(finding))
-}
-
-fn is_owed(finding: &Finding) -> bool {
-    finding.raw.source == Source::Agent
-        && finding.raw.place.side == Side::New
-        && matches!(finding.status, FindingStatus::Open | FindingStatus::Claimed)
 }
 
 /// Decides what became of a model's `known` findings. `found` is what was found at this head; what is still there is added

@@ -1,29 +1,15 @@
-//! [`FakeForge`]: GitHub's semantics on loopback. `routes` receives every call, `calls`, `graphql` and `git_http`
-//! answer it from `state`: `conversation` are comments, `pulls` and `issues` what loops open, `checks` those of Apps, `push`
-//! what git brings, `app` who may call, `estate` what becomes of whole repositories, `merging` what a merge would be, `reviewers` who else
-//! reviews, `json` GitHub's form of it all,
-//! `diff` what a diff contains, `kept` how tests go back; `people` is what tests do, `view` what they see, `witness` who looks at each exchange,
-//! `webhook` what the forge tells, `fault` how it misbehaves.
+//! [`FakeForge`]: a forge on loopback. `state` is what it holds, and knows nothing above it; `operations` change it;
+//! `github` answers calls in GitHub's way, and tells of changes in its form. `people` is what tests do, `view` what they see.
+//! `shared` is what the server and its handles share, `diff` what a diff contains, `webhook` how deliveries are sent, `fault`
+//! how it all misbehaves, `witness` who looks at each exchange.
 
-mod app;
-mod calls;
-mod checks;
-mod conversation;
 mod diff;
-mod estate;
+mod error;
 mod fault;
-mod git_http;
-mod graphql;
-mod issues;
-mod json;
-mod kept;
-mod merging;
-mod page;
+mod github;
+mod operations;
 mod people;
-mod pulls;
-mod push;
-mod reviewers;
-mod routes;
+mod shared;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -33,7 +19,7 @@ mod witness;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::net::TcpListener;
@@ -43,45 +29,26 @@ use tokio::task::AbortHandle;
 use truing_core::id::Millis;
 use truing_core::port::Clock;
 
-pub use app::App;
-pub use calls::{MAX_COMMENT, MAX_DESCRIPTION};
-pub use checks::{Again, CheckRun, MAX_ANNOTATIONS, MAX_TEXT};
 pub use diff::Side;
-pub use estate::Access;
+pub use error::FakeError;
 pub use fault::{Fault, FaultKind, Reasons};
-pub use issues::IssueView;
-pub use kept::Kept;
-pub use merging::{Decision, MergeState};
-pub use people::{NewPull, Repo};
-pub use reviewers::{Bot, BotReview, Step};
-pub use state::{Logged, MAX_LOGGED, Place, Status, Verdict};
-pub use view::{Comment, PullView, ReviewView};
-pub use webhook::{Chaos, DELIVERY_TIMEOUT, Delivery, Hook, MAX_QUEUED, sign_sha256};
+pub use github::{MAX_ANNOTATIONS, MAX_COMMENT, MAX_DESCRIPTION, MAX_TEXT};
+pub use operations::pulls::NewPull;
+pub use people::{App, Kept, Repo};
+pub use state::access::Access;
+pub use state::bots::{Bot, BotReview, Step};
+pub use state::checks::{Again, CheckRun};
+pub use state::delivery::{Delivery, Hook, MAX_QUEUED};
+pub use state::merging::{Decision, MergeState};
+pub use state::pulls::{Place, Verdict};
+pub use state::{Logged, MAX_LOGGED, Status};
+pub use view::{Comment, IssueView, PullView, ReviewView};
+pub use webhook::{Chaos, DELIVERY_TIMEOUT, sign_sha256};
 pub use witness::{Exchange, Witness};
 
-use crate::repo::GitError;
 use crate::server::serve;
+use shared::Shared;
 use state::{State, World};
-
-/// Why the fake could not do it.
-#[derive(Debug, thiserror::Error)]
-pub enum FakeError {
-    /// No port, no folder.
-    #[error("the fake forge cannot start: {0} (is loopback usable, and the temporary folder writable?)")]
-    Start(#[from] std::io::Error),
-    /// Git refused.
-    #[error(transparent)]
-    Git(#[from] GitError),
-    /// A name nobody has made.
-    #[error("there is no {0} here: make it first")]
-    Missing(String),
-    /// GitHub would not allow it.
-    #[error("refused: {0}")]
-    Refused(String),
-    /// A delivery got no answer.
-    #[error("the webhook's receiver does not answer: {0}")]
-    Delivery(#[from] reqwest::Error),
-}
 
 /// How a forge begins.
 #[derive(Clone)]
@@ -114,41 +81,6 @@ impl Clock for WallClock {
     fn now(&self) -> Millis {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-    }
-}
-
-/// What the server and its handles share.
-pub(crate) struct Shared {
-    state: Mutex<State>,
-    pub(crate) witness: Option<Arc<dyn Witness>>,
-    /// Calls that were held, and that were let go.
-    held: watch::Sender<(u32, u32)>,
-    /// The repositories' folder; deleted with the last handle.
-    dir: tempfile::TempDir,
-}
-
-impl std::fmt::Debug for Shared {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").field("dir", &self.dir).finish_non_exhaustive()
-    }
-}
-
-impl Shared {
-    /// The state. A panic of another thread does not make it unusable.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Ends when whatever is held is let go.
-    pub(crate) async fn hold(&self) {
-        let mut mine = 0;
-        self.held.send_modify(|(held, _)| {
-            *held += 1;
-            mine = *held;
-        });
-        let mut now = self.held.subscribe();
-        // The sender lives as long as this.
-        let _ = now.wait_for(|(_, released)| *released >= mine).await;
     }
 }
 
@@ -192,6 +124,7 @@ impl FakeForge {
             queued: Default::default(),
             outbox,
             events: 0,
+            form: github::delivery,
             used: 0,
             limit: None,
             creations: None,
@@ -207,7 +140,7 @@ impl FakeForge {
             dir,
         });
         let tasks = [
-            tokio::spawn(serve(listener, routes::router(&shared))).abort_handle(),
+            tokio::spawn(serve(listener, github::router(&shared))).abort_handle(),
             tokio::spawn(deliver(deliveries, client.clone())).abort_handle(),
         ];
         Ok(Self { shared, base_url, client, tasks })

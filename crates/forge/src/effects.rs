@@ -4,14 +4,14 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
 
-use truing_core::effect::{Effect, Intended, MAX_LOST, Push};
-use truing_core::id::{Millis, Sha, Span};
+use truing_core::effect::{Effect, Intended, MAX_LOST, Part, Push};
+use truing_core::id::{CommentId, Millis, Sha, Span, Topic};
 use truing_core::port::{
-    Clock, EffectLog, Entry, EntryState, ForgeError, ForgeWrite, Performed, StoreError, Withheld, WriteGate,
-    Writer,
+    Clock, EffectLog, Entry, EntryState, ForgeError, ForgeWrite, Performed, Replacement, StoreError,
+    Withheld, WriteGate, Writer,
 };
+use truing_core::publish::{Item, Pending};
 use truing_git::{Committed, GitError, Pushed, Remote};
 
 /// The effects of one writer on one pull request, or on one repository.
@@ -21,7 +21,7 @@ pub struct Effects<'a, W, L> {
     /// The record of intents and ends.
     pub log: &'a L,
     /// Asked before each write.
-    pub gate: &'a Arc<dyn WriteGate>,
+    pub gate: &'a dyn WriteGate,
     /// The wall clock.
     pub clock: &'a dyn Clock,
     /// Who writes.
@@ -82,8 +82,22 @@ impl From<ForgeError> for EffectError {
 enum Before {
     /// It is there.
     There(Performed),
-    /// It is to be made; the entry to replace, and how many answers were lost since it was announced first.
-    Missing { known: Option<Entry>, lost: u32 },
+    /// It is to be made; the entries of its parts, and how many answers were lost since it was announced first.
+    Missing { known: Vec<Option<Entry>>, lost: u32 },
+}
+
+/// The entry of one part, as it stands now.
+enum Stands {
+    /// There is none, or lists show by now what it tells of.
+    Past,
+    /// The same was made just now.
+    Made(Option<CommentId>),
+    /// It may still come to show until then.
+    Settling(Millis),
+    /// The same, of an entry of a clock that was ahead.
+    Ahead,
+    /// It was begun; so many answers were lost, and it would show by now.
+    Begun { lost: u32 },
 }
 
 impl<W: ForgeWrite, L: EffectLog> Effects<'_, W, L> {
@@ -103,9 +117,9 @@ impl<W: ForgeWrite, L: EffectLog> Effects<'_, W, L> {
                 effect = other;
                 continue;
             }
-            let entry = self.announce(&intended, (known, lost)).await?;
+            let entries = self.announce(&intended, (known, lost)).await?;
             let answer = self.forge.perform(&effect).await;
-            match (self.ended(&intended, (entry, lost), answer).await, effect.instead()) {
+            match (self.ended(&intended, (entries, lost), answer).await, effect.instead()) {
                 // The forge's limit says nothing of the content.
                 (Err(EffectError::Refused(error)), Some(other))
                     if !matches!(error, ForgeError::RateLimited { .. }) =>
@@ -124,15 +138,40 @@ impl<W: ForgeWrite, L: EffectLog> Effects<'_, W, L> {
     /// [`EffectError`]
     pub async fn unfinished(&self, effect: &Effect) -> Result<Option<Performed>, EffectError> {
         let intended = effect.intended();
-        let known = self.log.effect(&self.writer, &intended.topic).await;
-        let known = known.map_err(|error| stored(&intended, error))?;
-        let Some(entry) = known.filter(|entry| matches!(entry.state, EntryState::Open { .. })) else {
+        let known = self.known(&intended).await?;
+        let is_open = |entry: &Entry| matches!(entry.state, EntryState::Open { .. });
+        if !known.iter().flatten().any(is_open) {
             return Ok(None);
-        };
+        }
         match self.before(&intended, || self.forge.observe(effect)).await? {
             Before::There(performed) => Ok(Some(performed)),
-            Before::Missing { .. } => self.record(&intended, &entry, None).await.map(|()| None),
+            Before::Missing { known, .. } => {
+                let ends = vec![None; known.len()];
+                self.record(&intended, known, ends).await.map(|()| None)
+            }
         }
+    }
+
+    /// The comments of items that may have been made, and are not known to be. The delay of what was announced by a clock
+    /// that was ahead counts from now on.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn pending(&self) -> Result<Vec<Pending>, StoreError> {
+        let now = self.clock.now();
+        let (mut pending, mut ahead) = (Vec::new(), Vec::new());
+        for (topic, entry) in self.log.open_effects(&self.writer).await? {
+            let Some(item) = Item::of_topic(&topic) else { continue };
+            pending.push(Pending { item, at: entry.at.min(now) });
+            if entry.at > now {
+                let new = Some(Entry { at: now, ..entry.clone() });
+                ahead.push(Replacement { topic, known: Some(entry), new });
+            }
+        }
+        if !ahead.is_empty() {
+            self.log.replace_effects(&self.writer, &ahead).await?;
+        }
+        Ok(pending)
     }
 
     /// Pushes a commit to a branch that is at the expected commit.
@@ -152,14 +191,14 @@ impl<W: ForgeWrite, L: EffectLog> Effects<'_, W, L> {
             Before::There(_) => return Ok(Pushed::Done),
             Before::Missing { known, lost } => (known, lost),
         };
-        let entry = self.announce(&intended, (known, lost)).await?;
-        let pushed = commit.push(remote, branch, expected, &**self.gate).await;
-        let state = match &pushed {
+        let entries = self.announce(&intended, (known, lost)).await?;
+        let pushed = commit.push(remote, branch, expected, self.gate).await;
+        let end = match &pushed {
             Ok(Pushed::Done) => Some(EntryState::Done { comment: None }),
             Ok(Pushed::Moved { .. } | Pushed::Refused { .. } | Pushed::Withheld(_)) => None,
             Err(_) => Some(EntryState::Open { lost: lost.saturating_add(1) }),
         };
-        self.record(&intended, &entry, state).await?;
+        self.record(&intended, entries, vec![end]).await?;
         Ok(pushed?)
     }
 
@@ -170,56 +209,64 @@ impl<W: ForgeWrite, L: EffectLog> Effects<'_, W, L> {
     {
         let withheld = |why| EffectError::Withheld { what: intended.what.clone(), why };
         self.gate.ask().await.map_err(withheld)?;
-        let known = self.log.effect(&self.writer, &intended.topic).await;
-        let Some(entry) = known.map_err(|error| stored(intended, error))? else {
-            return Ok(Before::Missing { known: None, lost: 0 });
-        };
+        let known = self.known(intended).await?;
         let (now, settle) = (self.clock.now(), intended.kind.settle(self.forge.settle()));
-        let shown = entry.at + settle;
         let settling = |until| Err(EffectError::Settling { until, what: intended.what.clone() });
-        let lost = match &entry.state {
-            // Lists may not show yet what was made just now.
-            EntryState::Done { comment } if entry.at <= now && now < shown => {
-                let is_same = entry.content == intended.content && !entry.content.is_empty();
-                if is_same && intended.kind.has_number() {
-                    return observe()
-                        .await?
-                        .map_or_else(|| settling(shown), |found| Ok(Before::There(found)));
-                }
-                let there = comment.clone().map_or(Performed::Done, Performed::Comment);
-                return if is_same { Ok(Before::There(there)) } else { settling(shown) };
+        let (mut made, mut until, mut begun, mut is_ahead) = (Vec::new(), None, None, false);
+        for (part, entry) in intended.parts.iter().zip(&known) {
+            match stands(part, entry.as_ref(), now, settle) {
+                Stands::Past => {}
+                Stands::Made(comment) => made.push((part, comment)),
+                Stands::Settling(shown) => until = until.max(Some(shown)),
+                Stands::Ahead => is_ahead = true,
+                Stands::Begun { lost } => begun = begun.max(Some(lost)),
             }
-            EntryState::Done { .. } => return Ok(Before::Missing { known: Some(entry), lost: 0 }),
-            EntryState::Open { lost } => *lost,
-        };
-        if settle > Span(0) && now < shown {
-            if entry.at <= now {
-                return settling(shown);
-            }
-            // The clock was ahead then: the delay counts from now on.
-            self.record_at(intended, (&entry, now), Some(entry.state.clone())).await?;
+        }
+        if is_ahead {
+            let same = known.iter().map(|entry| entry.as_ref().map(|entry| entry.state.clone())).collect();
+            self.record(intended, known, same).await?;
             return settling(now + settle);
         }
-        let found = observe().await?;
-        let Some(found) = found else { return Ok(Before::Missing { known: Some(entry), lost }) };
-        let comment = found.comment().cloned();
-        self.record(intended, &entry, Some(EntryState::Done { comment })).await?;
+        if let Some(until) = until {
+            return settling(until);
+        }
+        if !made.is_empty() {
+            let shown = known.iter().flatten().map(|entry| entry.at + settle).max().unwrap_or(now);
+            if made.len() < intended.parts.len() {
+                return settling(shown);
+            }
+            if intended.kind.has_number() {
+                return observe().await?.map_or_else(|| settling(shown), |found| Ok(Before::There(found)));
+            }
+            return Ok(Before::There(performed(made)));
+        }
+        let Some(lost) = begun else { return Ok(Before::Missing { known, lost: 0 }) };
+        let Some(found) = observe().await? else { return Ok(Before::Missing { known, lost }) };
+        let ends = intended.parts.iter().map(|part| done(&found, &part.topic)).collect();
+        self.record(intended, known, ends).await?;
         Ok(Before::There(found))
+    }
+
+    /// The entries of its parts.
+    async fn known(&self, intended: &Intended) -> Result<Vec<Option<Entry>>, EffectError> {
+        let topics: Vec<Topic> = intended.parts.iter().map(|part| part.topic.clone()).collect();
+        self.log.effects(&self.writer, &topics).await.map_err(|error| stored(intended, error))
     }
 
     /// Records the intent; of two processes that do, one comes to make the call.
     async fn announce(
         &self,
         intended: &Intended,
-        (known, lost): (Option<Entry>, u32),
-    ) -> Result<Entry, EffectError> {
+        (known, lost): (Vec<Option<Entry>>, u32),
+    ) -> Result<Vec<Option<Entry>>, EffectError> {
         let now = self.clock.now();
-        let (content, state) = (intended.content.clone(), EntryState::Open { lost });
-        let entry = Entry { content, at: now, state };
-        let (writer, topic) = (&self.writer, &intended.topic);
-        let announced = self.log.replace_effect(writer, topic, known.as_ref(), Some(&entry)).await;
-        if announced.map_err(|error| stored(intended, error))? {
-            return Ok(entry);
+        let open = |part: &Part| {
+            let content = part.content.clone();
+            Some(Entry { content, at: now, state: EntryState::Open { lost } })
+        };
+        let new: Vec<Option<Entry>> = intended.parts.iter().map(open).collect();
+        if self.replace(intended, known, new.clone()).await? {
+            return Ok(new);
         }
         let until = now + intended.kind.settle(self.forge.settle());
         Err(EffectError::Settling { until, what: intended.what.clone() })
@@ -229,48 +276,100 @@ impl<W: ForgeWrite, L: EffectLog> Effects<'_, W, L> {
     async fn ended(
         &self,
         intended: &Intended,
-        (entry, lost): (Entry, u32),
+        (entries, lost): (Vec<Option<Entry>>, u32),
         answer: Result<Performed, ForgeError>,
     ) -> Result<Performed, EffectError> {
         let lost = lost.saturating_add(1);
-        let state = match &answer {
-            Ok(Performed::Superseded) => None,
-            Ok(performed) => Some(EntryState::Done { comment: performed.comment().cloned() }),
+        let every = |end: Option<EntryState>| vec![end; entries.len()];
+        let ends = match &answer {
+            Ok(Performed::Superseded) => every(None),
+            // A part that the forge has not named will show.
+            Ok(made) => {
+                let end = |part: &Part| done(made, &part.topic).or(Some(EntryState::Open { lost: 0 }));
+                intended.parts.iter().map(end).collect()
+            }
             // Some of its parts may be there.
             Err(ForgeError::RateLimited { .. } | ForgeError::Withheld { .. })
                 if intended.kind.has_parts() =>
             {
-                Some(EntryState::Open { lost: lost.saturating_sub(1) })
+                every(Some(EntryState::Open { lost: lost.saturating_sub(1) }))
             }
-            Err(error) if error.surely_undone() => None,
-            Err(_) => Some(EntryState::Open { lost }),
+            Err(error) if error.surely_undone() => every(None),
+            Err(_) => every(Some(EntryState::Open { lost })),
         };
-        self.record(intended, &entry, state).await?;
+        self.record(intended, entries, ends).await?;
         let is_last = lost >= MAX_LOST && intended.kind.instead().is_none();
         answer.map_err(|error| failed(error, is_last))
     }
 
-    /// Records this state as of now; none: the effect is not there, and nothing is open.
+    /// Records these ends of its parts as of now, in place of what is `known`; none: the part is not there, and nothing is
+    /// open. A process that has replaced an entry records the end as well.
     async fn record(
         &self,
         intended: &Intended,
-        entry: &Entry,
-        state: Option<EntryState>,
+        known: Vec<Option<Entry>>,
+        ends: Vec<Option<EntryState>>,
     ) -> Result<(), EffectError> {
-        self.record_at(intended, (entry, self.clock.now()), state).await
+        let at = self.clock.now();
+        let new = intended.parts.iter().zip(ends);
+        let new = new.map(|(part, end)| end.map(|state| Entry { content: part.content.clone(), at, state }));
+        self.replace(intended, known, new.collect()).await.map(drop)
     }
 
-    async fn record_at(
+    async fn replace(
         &self,
         intended: &Intended,
-        (entry, at): (&Entry, Millis),
-        state: Option<EntryState>,
-    ) -> Result<(), EffectError> {
-        let new = state.map(|state| Entry { content: intended.content.clone(), at, state });
-        // A process that has replaced the entry records the end as well.
-        let replaced = self.log.replace_effect(&self.writer, &intended.topic, Some(entry), new.as_ref());
-        replaced.await.map(drop).map_err(|error| stored(intended, error))
+        known: Vec<Option<Entry>>,
+        new: Vec<Option<Entry>>,
+    ) -> Result<bool, EffectError> {
+        let entries = intended.parts.iter().zip(known).zip(new);
+        let changes: Vec<Replacement> = entries
+            .map(|((part, known), new)| Replacement { topic: part.topic.clone(), known, new })
+            .collect();
+        let replaced = self.log.replace_effects(&self.writer, &changes).await;
+        replaced.map_err(|error| stored(intended, error))
     }
+}
+
+/// The way that the entry of one part stands.
+fn stands(part: &Part, entry: Option<&Entry>, now: Millis, settle: Span) -> Stands {
+    let Some(entry) = entry else { return Stands::Past };
+    // The clock was ahead then: the delay counts from now on.
+    if entry.at > now && settle > Span(0) {
+        return Stands::Ahead;
+    }
+    let shown = entry.at + settle;
+    let is_recent = entry.at <= now && now < shown;
+    match &entry.state {
+        // Lists may not show yet what was made just now.
+        EntryState::Done { comment } if is_recent => {
+            let is_same = entry.content == part.content && !entry.content.is_empty();
+            if is_same { Stands::Made(comment.clone()) } else { Stands::Settling(shown) }
+        }
+        EntryState::Done { .. } => Stands::Past,
+        EntryState::Open { .. } if is_recent => Stands::Settling(shown),
+        EntryState::Open { lost } => Stands::Begun { lost: *lost },
+    }
+}
+
+/// The outcome of an effect whose parts were made just now.
+fn performed(made: Vec<(&Part, Option<CommentId>)>) -> Performed {
+    let item =
+        |(part, comment): &(&Part, Option<CommentId>)| Some((Item::of_topic(&part.topic)?, comment.clone()?));
+    let comments: Vec<(Item, CommentId)> = made.iter().filter_map(item).collect();
+    if !comments.is_empty() {
+        return Performed::Comments(comments);
+    }
+    made.into_iter().find_map(|(_, comment)| comment).map_or(Performed::Done, Performed::Comment)
+}
+
+/// The end of the part on this topic, by an outcome; none: it is not told.
+fn done(performed: &Performed, topic: &Topic) -> Option<EntryState> {
+    let Performed::Comments(comments) = performed else {
+        return Some(EntryState::Done { comment: performed.comment().cloned() });
+    };
+    let (_, comment) = comments.iter().find(|(item, _)| item.topic() == *topic)?;
+    Some(EntryState::Done { comment: Some(comment.clone()) })
 }
 
 /// An error of the forge; `is_last`: no other try is of use, if it gave no answer.

@@ -1,20 +1,19 @@
 //! GitHub: what one review needs of its REST and GraphQL APIs (facts/forges.md 4.1).
 //!
-//! [`GitHub`] is one server with one token; [`GitHubPull`] one pull request of it, and the port; [`GitHubHub`] one
-//! repository, for loops that open pull requests; [`GitHubConversation`] one pull request, for loops that work on
-//! it. Nothing here approves, merges or changes code, or closes what others
-//! opened: those calls do not exist.
+//! [`GitHub`] is one server with one token; [`GitHubPull`] reads one pull request of it; [`GitHubHub`] one repository, for
+//! loops that open pull requests; [`GitHubConversation`] one pull request, for loops that work on it, and the only one
+//! whose effects are performed. Nothing here approves, merges or changes code, or closes what others opened: those calls
+//! do not exist.
 
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use reqwest::Method;
 use serde_json::{Value, json};
 use truing_core::finding::{Place, Side};
-use truing_core::id::{CommentId, PrId, Sha, Span, ThreadId};
-use truing_core::port::{Clock, Forge, ForgeError, InlineDraft, PrState, PullRequest, Revision, WriteGate};
-use truing_core::publish::{Bounds, DesiredStatus, Item, Observed, Producer, StatusState};
+use truing_core::id::{CommentId, PrId, Sha, Span};
+use truing_core::port::{Clock, Forge, ForgeError, PrState, PullRequest, Revision, WriteGate};
+use truing_core::publish::{Bounds, Item, Observed, Producer};
 use truing_diff::RepoPath;
 use truing_git::{GitError, Remote, Secret};
 use url::Url;
@@ -23,13 +22,13 @@ use crate::capability::GITHUB;
 use crate::http::{Answer, Call, ClientError, Http, Patience, Quota, unavailable};
 use crate::marker::{Found, MarkerKeys};
 use auth::{Auth, Scope};
-use body::with_marker;
 use id::Id;
 use observed::Listed;
 
 mod auth;
 mod body;
 mod checks;
+mod comments;
 mod conversation;
 mod graphql;
 mod hub;
@@ -57,11 +56,6 @@ pub use server::{Author, OpenPull, Protection, PullComment, PullLine, Seen};
 pub(crate) const STATUS_CONTEXT: &str = "truing/review";
 /// The longest description of a commit status, in characters.
 const MAX_STATUS_CHARS: usize = GITHUB.status_text;
-/// The body that GitHub demands for a review; all that matters is in the summary and the comments.
-const REVIEW_BODY: &str = "The summary of this review is in Truing's comment on this pull request.";
-/// The word of a review body's marker. No finding has it: their ids begin with a version and a colon.
-const REVIEW_BODY_WORD: &str = "review-body";
-
 /// One server and how to speak to it.
 #[derive(Clone, Debug)]
 pub struct GitHubOptions {
@@ -286,11 +280,6 @@ impl GitHubPull {
         self.id.number.to_string()
     }
 
-    /// A text as it is posted: with the marker as its last line.
-    fn marked(&self, producer: Producer, item: &Item, text: &str) -> String {
-        with_marker(text, &self.markers().sign(&self.id, producer, item))
-    }
-
     fn markers(&self) -> &MarkerKeys {
         &self.github.inner.options.markers
     }
@@ -327,25 +316,6 @@ impl GitHubPull {
         let read: wire::Comment = self.send(&Call::get(what.as_str(), url)).await?.json()?;
         let ours = read.user.as_ref().is_some_and(|user| accounts.whose(user).is_some());
         Ok(self.marked_item(producer, &read).filter(|_| ours).map(|(item, ..)| item))
-    }
-
-    /// The ids of the comments that a new review made, by their markers. What cannot be learnt now is found by
-    /// its marker later, so this has no error.
-    async fn comments_of_review(&self, producer: Producer, review: u64) -> Vec<(Item, CommentId)> {
-        let what = self.what("listing the comments of a new review");
-        let mut known = Vec::new();
-        let url =
-            self.list_url(&what, &["pulls", &self.number(), "reviews", &review.to_string(), "comments"]);
-        if let Ok(url) = url {
-            let each = |comment: wire::Comment| {
-                if let Some((item, ..)) = self.marked_item(producer, &comment) {
-                    known.push((item, Id::Review(comment.id).text()));
-                }
-            };
-            // The review is there: an error here would say that it may not be.
-            let _ = self.github.pages(self.scope(), &what, url, each).await;
-        }
-        known
     }
 }
 
@@ -425,100 +395,6 @@ impl Forge for GitHubPull {
         }
         let threads = if listed.has_threads() { self.threads().await? } else { Vec::new() };
         listed.observed(&what, threads)
-    }
-
-    async fn create_review(
-        &self,
-        producer: Producer,
-        commit: &Sha,
-        comments: &[InlineDraft],
-    ) -> Result<Vec<(Item, CommentId)>, ForgeError> {
-        if comments.is_empty() {
-            return Ok(Vec::new());
-        }
-        let what = self.what(&format!("posting a review (inline comments: {})", comments.len()));
-        let mut drafts = Vec::with_capacity(comments.len());
-        for draft in comments {
-            let mut comment = placed(&what, &draft.place)?;
-            comment["body"] = self.marked(producer, &draft.item, &draft.body).into();
-            drafts.push(comment);
-        }
-        let body = self.marked(producer, &Item::from_word(REVIEW_BODY_WORD), REVIEW_BODY);
-        let review =
-            json!({ "commit_id": commit.as_str(), "event": "COMMENT", "body": body, "comments": drafts });
-        let url = self.url(&what, &["pulls", &self.number(), "reviews"])?;
-        let made: wire::Made = self.send(&Call::create(what, url, review)).await?.json()?;
-        Ok(self.comments_of_review(producer, made.id).await)
-    }
-
-    async fn create_file_comment(
-        &self,
-        producer: Producer,
-        commit: &Sha,
-        comment: &InlineDraft,
-    ) -> Result<CommentId, ForgeError> {
-        let what = self.what("posting a comment on a file");
-        let body = json!({
-            "commit_id": commit.as_str(),
-            "path": path_text(&what, &comment.place.path)?,
-            "subject_type": "file",
-            "body": self.marked(producer, &comment.item, &comment.body),
-        });
-        let url = self.url(&what, &["pulls", &self.number(), "comments"])?;
-        let made: wire::Made = self.send(&Call::create(what, url, body)).await?.json()?;
-        Ok(Id::Review(made.id).text())
-    }
-
-    async fn create_summary(&self, producer: Producer, body: &str) -> Result<CommentId, ForgeError> {
-        let what = self.what("posting the summary");
-        let body = json!({ "body": self.marked(producer, &Item::Summary, body) });
-        let url = self.url(&what, &["issues", &self.number(), "comments"])?;
-        let made: wire::Made = self.send(&Call::create(what, url, body)).await?.json()?;
-        Ok(Id::Issue(made.id).text())
-    }
-
-    async fn update(
-        &self,
-        producer: Producer,
-        item: &Item,
-        comment: &CommentId,
-        body: &str,
-    ) -> Result<(), ForgeError> {
-        let what = self.what(&format!("rewriting comment {comment}"));
-        let url = self.comment_url(&what, comment)?;
-        let body = json!({ "body": self.marked(producer, item, body) });
-        self.send(&Call::set(what, Method::PATCH, url, Some(body))).await?.done()
-    }
-
-    async fn resolve(&self, thread: &ThreadId, resolved: bool) -> Result<(), ForgeError> {
-        self.set_resolved(thread, resolved).await
-    }
-
-    async fn delete(&self, _item: &Item, comment: &CommentId) -> Result<(), ForgeError> {
-        let what = self.what(&format!("deleting comment {comment}"));
-        let url = self.comment_url(&what, comment)?;
-        match self.send(&Call::set(what, Method::DELETE, url, None)).await {
-            // Gone is what was asked for; a first try without an answer may have done it.
-            Ok(_) | Err(ForgeError::NotFound { .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn set_status(&self, status: &DesiredStatus) -> Result<(), ForgeError> {
-        if let Some(app) = self.github.inner.auth.app() {
-            return self.set_check(app, status).await;
-        }
-        let what = self.what(&format!("setting the status of {}", status.sha.short()));
-        let state = match status.state {
-            StatusState::Success => "success",
-            StatusState::Failure => "failure",
-            StatusState::Pending => "pending",
-        };
-        let description = body::cut(&status.description, MAX_STATUS_CHARS, "…");
-        let body = json!({ "state": state, "context": STATUS_CONTEXT, "description": description });
-        let url = self.url(&what, &["statuses", status.sha.as_str()])?;
-        // Each call adds a row to the commit's history of statuses, so it is sent once.
-        self.send(&Call::create(what, url, body)).await?.done()
     }
 
     fn bounds(&self) -> Bounds {

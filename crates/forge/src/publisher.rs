@@ -1,16 +1,20 @@
 //! The publisher: makes a pull request show what records say it should (design.md section 4).
 //!
-//! Observe, plan ([`truing_core::publish::plan`]), apply. Every creating call is announced by an intent first, so
-//! a crash or a lost answer anywhere is mended by the next reconcile: what became visible is adopted, what did
-//! not is made again, and nothing is shown twice.
+//! Observe, plan ([`truing_core::publish::plan`]), perform: each step is an effect, and [`Effects`] is the one path of
+//! each. A crash or a lost answer anywhere is mended by the next reconcile: what became visible is adopted, what did not
+//! is made again, and nothing is shown twice.
 
+use truing_core::effect::Effect;
 use truing_core::finding::AnchorKind;
 use truing_core::id::{CommentId, Millis, Sha};
-use truing_core::port::{Clock, Forge, ForgeError, Gate, Ids, InlineDraft, Records, RunRef, StoreError};
-use truing_core::publish::{Desired, Intent, Item, Plan, Producer, Step, plan};
+use truing_core::port::{
+    EffectLog, Forge, ForgeError, ForgeWrite, InlineDraft, Performed, Records, RunRef, StoreError, Withheld,
+};
+use truing_core::publish::{Desired, Item, Plan, Step, plan};
 
 mod bisect;
 
+use crate::effects::{EffectError, Effects};
 use crate::marker::{normal, strip};
 use bisect::Bisection;
 
@@ -47,24 +51,33 @@ pub enum PublishError {
     Halted,
 }
 
+/// The reason why a reconcile did not come to its end.
+enum Ended {
+    /// What was written before may still come to show.
+    Settling { until: Millis },
+    /// It stopped.
+    Stopped(PublishError),
+}
+
+impl<E: Into<PublishError>> From<E> for Ended {
+    fn from(error: E) -> Self {
+        Self::Stopped(error.into())
+    }
+}
+
 /// One reconcile of one pull request for one producer.
-pub struct Publisher<'a, R, F, C, I, G> {
-    /// Where desired state and intents are.
+#[derive(Debug)]
+pub struct Publisher<'a, R, F> {
+    /// The desired state.
     pub records: &'a R,
     /// The pull request.
     pub forge: &'a F,
-    /// For the instants of intents.
-    pub clock: &'a C,
-    /// For the names of intents.
-    pub ids: &'a I,
+    /// The path of every write. Its producer's comments are touched, and no others.
+    pub effects: Effects<'a, F, R>,
     /// The run whose token fences every write.
     pub run: &'a RunRef,
-    /// Whose comments are touched.
-    pub producer: Producer,
     /// The commit that new inline comments are placed on.
     pub head: &'a Sha,
-    /// Asked before every call that writes to the forge.
-    pub gate: &'a G,
 }
 
 /// What came of creating calls, the later the stronger.
@@ -78,20 +91,30 @@ enum Created {
     Lowered,
 }
 
-impl<R: Records, F: Forge, C: Clock, I: Ids, G: Gate> Publisher<'_, R, F, C, I, G> {
+impl<R: Records + EffectLog, F: Forge + ForgeWrite> Publisher<'_, R, F> {
     /// Makes the pull request show what it should, then sets the head's status.
     ///
     /// # Errors
     /// [`PublishError`]; whatever was done stays done, and the next reconcile goes on from there.
     pub async fn reconcile(&self) -> Result<Reconciled, PublishError> {
+        match self.rounds().await {
+            Ok(reconciled) => Ok(reconciled),
+            Err(Ended::Settling { until }) => Ok(Reconciled::Settling { until }),
+            Err(Ended::Stopped(error)) => Err(error),
+        }
+    }
+
+    async fn rounds(&self) -> Result<Reconciled, Ended> {
+        let producer = self.effects.writer.producer;
         for _ in 0..MAX_ROUNDS {
-            let (mut rows, status) = self.records.desired(&self.run.key, self.producer).await?;
+            let (mut rows, status) = self.records.desired(&self.run.key, producer).await?;
             // As they are posted, so that they compare equal with what is read back.
             rows.iter_mut().for_each(|row| row.body = normal(&strip(&row.body)));
-            let unanswered = self.records.unanswered(&self.run.key, self.producer).await?;
+            let pending = self.effects.pending().await?;
             let known = rows.iter().filter_map(|row| Some((row.item.clone(), row.comment.clone()?)));
-            let observed = self.forge.comments(self.producer, &known.collect::<Vec<_>>()).await?;
-            let steps = match plan(&rows, &observed, &unanswered, &self.forge.bounds(), self.clock.now()) {
+            let observed = self.forge.comments(producer, &known.collect::<Vec<_>>()).await?;
+            let now = self.effects.clock.now();
+            let steps = match plan(&rows, &observed, &pending, &self.forge.bounds(), now) {
                 Plan::Settling { until } => return Ok(Reconciled::Settling { until }),
                 Plan::Steps(steps) => steps,
             };
@@ -105,58 +128,46 @@ impl<R: Records, F: Forge, C: Clock, I: Ids, G: Gate> Publisher<'_, R, F, C, I, 
                 }
             }
             if unseen {
-                return Ok(Reconciled::Settling { until: self.clock.now() + self.forge.settle() });
+                let until = self.effects.clock.now() + self.forge.bounds().settle;
+                return Ok(Reconciled::Settling { until });
             }
             if lowered {
                 continue;
             }
             if let Some(status) = status {
-                self.may_write().await?;
-                self.forge.set_status(&status).await?;
+                self.perform(&Effect::Status(status.clone())).await?;
                 self.records.status_set(self.run, &status).await?;
             }
             return Ok(Reconciled::Done);
         }
-        Err(PublishError::Forge(ForgeError::Rejected {
-            what: "placing comments".into(),
-            message: "the forge refuses every place, also the summary".into(),
-        }))
+        let what = "placing comments".into();
+        let message = "the forge refuses every place, also the summary".into();
+        Err(ForgeError::Rejected { what, message }.into())
     }
 
-    async fn apply(&self, rows: &[Desired], step: Step) -> Result<Created, PublishError> {
+    async fn apply(&self, rows: &[Desired], step: Step) -> Result<Created, Ended> {
         match step {
-            Step::Withdraw { intent } => {
-                self.records.withdraw(self.run, self.producer, &intent, &[]).await?;
-            }
-            Step::Adopt { item, comment } => {
-                self.records.shown(self.run, self.producer, &[(item, comment)]).await?;
-            }
+            Step::Adopt { item, comment } => self.shown(&[(item, comment)]).await?,
             Step::DeleteDuplicate { comment, item } => {
-                self.may_write().await?;
-                ignore_gone(self.forge.delete(&item, &comment).await)?;
+                self.change(&Effect::DeleteDuplicate { item, comment }).await?;
             }
             Step::Update { comment, item, body } => {
-                self.may_write().await?;
-                ignore_gone(self.forge.update(self.producer, &item, &comment, &body).await)?;
+                self.change(&Effect::EditComment { item, comment, body }).await?;
             }
-            Step::Settle { thread, resolved, .. } => {
-                self.may_write().await?;
-                ignore_gone(self.forge.resolve(&thread, resolved).await)?;
-            }
+            Step::Settle { thread, resolved: true, .. } => self.change(&Effect::Resolve { thread }).await?,
+            Step::Settle { thread, resolved: false, .. } => self.change(&Effect::Reopen { thread }).await?,
             Step::CreateSummary { body } => {
-                let intent = self.intend(vec![Item::Summary]).await?;
-                let created = self.forge.create_summary(self.producer, &body).await;
-                return self
-                    .answered(intent, created.map(|comment| vec![(Item::Summary, comment)]), None)
-                    .await;
+                return self.create(&Effect::Summary { body }, &[Item::Summary]).await;
             }
             Step::CreateReview { items } => return self.create_review(rows, items).await,
             Step::CreateFileComment { item } => {
-                let Some(draft) = self.draft(rows, &item) else { return Ok(Created::All) };
-                let intent = self.intend(vec![item.clone()]).await?;
-                let created = self.forge.create_file_comment(self.producer, self.head, &draft).await;
-                let created = created.map(|comment| vec![(item, comment)]);
-                return self.answered(intent, created, Some(AnchorKind::Summary)).await;
+                let Some(comment) = self.draft(rows, &item) else { return Ok(Created::All) };
+                let effect = Effect::FileFinding { commit: self.head.clone(), comment };
+                let items = [item];
+                return match self.create(&effect, &items).await {
+                    Err(error) if is_rejected(&error) => self.lower(&items, AnchorKind::Summary).await,
+                    created => created,
+                };
             }
         }
         Ok(Created::All)
@@ -164,24 +175,21 @@ impl<R: Records, F: Forge, C: Clock, I: Ids, G: Gate> Publisher<'_, R, F, C, I, 
 
     /// Posts inline comments in one call; if the forge refuses them, in halves, until the refused one is alone
     /// and goes to its file instead.
-    async fn create_review(&self, rows: &[Desired], items: Vec<Item>) -> Result<Created, PublishError> {
+    async fn create_review(&self, rows: &[Desired], items: Vec<Item>) -> Result<Created, Ended> {
         let mut bisection = Bisection::new(items);
         let mut outcome = Created::All;
         while let Some(batch) = bisection.next() {
-            let drafts: Vec<InlineDraft> =
+            let comments: Vec<InlineDraft> =
                 batch.items.iter().filter_map(|item| self.draft(rows, item)).collect();
-            let intent = self.intend(batch.items.clone()).await?;
-            let created = self.forge.create_review(self.producer, self.head, &drafts).await;
-            if bisection.answered(&batch, matches!(created, Err(ForgeError::Rejected { .. }))) {
-                self.records.withdraw(self.run, self.producer, &intent.id, &[]).await?;
+            let effect = Effect::Findings { commit: self.head.clone(), comments };
+            let created = self.create(&effect, &batch.items).await;
+            let refused = created.as_ref().is_err_and(is_rejected);
+            if bisection.answered(&batch, refused) {
                 self.same_head().await?;
                 continue;
             }
-            match self.answered(intent, created, Some(AnchorKind::File)).await? {
-                Created::All => {}
-                Created::Some => outcome = outcome.max(Created::Some),
-                Created::Lowered => outcome = Created::Lowered,
-            }
+            let created = if refused { self.lower(&batch.items, AnchorKind::File).await } else { created };
+            outcome = outcome.max(created?);
         }
         Ok(outcome)
     }
@@ -194,73 +202,62 @@ impl<R: Records, F: Forge, C: Clock, I: Ids, G: Gate> Publisher<'_, R, F, C, I, 
     }
 
     /// A place that is refused because its commit is gone says nothing about the next one.
-    async fn same_head(&self) -> Result<(), PublishError> {
+    async fn same_head(&self) -> Result<(), Ended> {
         let head = self.forge.pull_request().await?.revision.head;
-        if head == *self.head { Ok(()) } else { Err(PublishError::Moved) }
+        if head == *self.head { Ok(()) } else { Err(PublishError::Moved.into()) }
     }
 
-    /// Announces a creating call that is made at once.
-    async fn intend(&self, items: Vec<Item>) -> Result<Intent, PublishError> {
-        self.pass().await?;
-        let intent = Intent { id: self.ids.intent(), items, created: self.clock.now() };
-        self.records.intend(self.run, self.producer, &intent).await?;
-        Ok(intent)
+    /// These items get another place, unless the head has moved on.
+    async fn lower(&self, items: &[Item], kind: AnchorKind) -> Result<Created, Ended> {
+        self.same_head().await?;
+        let rows: Vec<(Item, AnchorKind)> = items.iter().map(|item| (item.clone(), kind)).collect();
+        self.records.lower(self.run, self.effects.writer.producer, &rows).await?;
+        Ok(Created::Lowered)
     }
 
-    /// Passes the gate, unless a newer run has begun: a call that creates nothing is announced by no intent, which
-    /// would be refused then.
-    async fn may_write(&self) -> Result<(), PublishError> {
-        self.pass().await?;
-        Ok(self.records.holds(self.run).await?)
+    /// Makes the comments of these items, and remembers those that the forge has named.
+    async fn create(&self, effect: &Effect, items: &[Item]) -> Result<Created, Ended> {
+        let Performed::Comments(made) = self.perform(effect).await? else { return Ok(Created::Some) };
+        self.shown(&made).await?;
+        let all = items.iter().all(|item| made.iter().any(|(shown, _)| shown == item));
+        Ok(if all { Created::All } else { Created::Some })
     }
 
-    /// Passes the gate, or stops: what was done and announced stays as it is.
-    async fn pass(&self) -> Result<(), PublishError> {
-        if self.gate.is_open().await { Ok(()) } else { Err(PublishError::Halted) }
+    async fn shown(&self, comments: &[(Item, CommentId)]) -> Result<(), Ended> {
+        Ok(self.records.shown(self.run, self.effects.writer.producer, comments).await?)
     }
 
-    /// Records what a creating call answered. Refused for its content: the row goes to `lower`, if there is a
-    /// lower place. Surely undone: the intent is withdrawn. Anything else: the intent stays.
-    async fn answered(
-        &self,
-        intent: Intent,
-        created: Result<Vec<(Item, CommentId)>, ForgeError>,
-        lower: Option<AnchorKind>,
-    ) -> Result<Created, PublishError> {
-        match created {
-            Ok(shown) => {
-                let all = intent.items.iter().all(|item| shown.iter().any(|(shown, _)| shown == item));
-                self.records.shown(self.run, self.producer, &shown).await?;
-                Ok(if all { Created::All } else { Created::Some })
-            }
-            Err(error @ ForgeError::Rejected { .. }) => {
-                let Some(kind) = lower else {
-                    self.records.withdraw(self.run, self.producer, &intent.id, &[]).await?;
-                    return Err(error.into());
-                };
-                if let Err(moved) = self.same_head().await {
-                    self.records.withdraw(self.run, self.producer, &intent.id, &[]).await?;
-                    return Err(moved);
-                }
-                let lowered: Vec<(Item, AnchorKind)> =
-                    intent.items.iter().map(|item| (item.clone(), kind)).collect();
-                self.records.withdraw(self.run, self.producer, &intent.id, &lowered).await?;
-                Ok(Created::Lowered)
-            }
-            Err(error) => {
-                if error.surely_undone() {
-                    self.records.withdraw(self.run, self.producer, &intent.id, &[]).await?;
-                }
-                Err(error.into())
-            }
+    /// Changes what is there. A comment that a person deleted needs no more care.
+    async fn change(&self, effect: &Effect) -> Result<(), Ended> {
+        match self.perform(effect).await {
+            Err(Ended::Stopped(PublishError::Forge(ForgeError::NotFound { .. }))) => Ok(()),
+            changed => changed.map(drop),
         }
+    }
+
+    async fn perform(&self, effect: &Effect) -> Result<Performed, Ended> {
+        self.effects.perform(effect).await.map_err(|error| {
+            Ended::Stopped(match error {
+                EffectError::Settling { until, .. } => return Ended::Settling { until },
+                EffectError::Withheld { why: Withheld::Halted, .. } => PublishError::Halted,
+                EffectError::Withheld { why: Withheld::Lost { last }, .. } => {
+                    StoreError::Fenced { key: self.run.key.clone(), last }.into()
+                }
+                EffectError::Withheld { what, why: why @ (Withheld::Unread | Withheld::Reading) } => {
+                    ForgeError::Withheld { what, why }.into()
+                }
+                EffectError::Refused(error) | EffectError::Unanswered { error, .. } => error.into(),
+                EffectError::Store(error) => error.into(),
+                EffectError::Git(error) => {
+                    let (what, message) = ("git".into(), error.to_string());
+                    ForgeError::Unavailable { what, message }.into()
+                }
+            })
+        })
     }
 }
 
-/// A comment that a person deleted needs no more care.
-fn ignore_gone(done: Result<(), ForgeError>) -> Result<(), ForgeError> {
-    match done {
-        Err(ForgeError::NotFound { .. }) => Ok(()),
-        Ok(()) | Err(_) => done,
-    }
+/// Did the forge refuse the place or the content?
+fn is_rejected(error: &Ended) -> bool {
+    matches!(error, Ended::Stopped(PublishError::Forge(ForgeError::Rejected { .. })))
 }

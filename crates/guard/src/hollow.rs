@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 
 use super::unit::compact;
-use super::{File, Half, Weakening, WeakeningKind, language_of, missing};
+use crate::file::{File, Half, language_of};
+use crate::lines::missing;
+use crate::weakening::{Weakening, WeakeningKind};
 
 /// The attribute before a module of tests in Rust.
 const FOR_TESTS: &str = "#[cfg(test)]";

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use truing_agent::sandbox::{self, Level};
-use truing_core::id::{IntentId, Millis, RunId};
+use truing_core::id::{Millis, RunId};
 use truing_core::port::{Clock, Ids};
 use truing_git::PrivateFolder;
 use uuid::Uuid;
@@ -27,10 +27,6 @@ pub struct UniqueIds;
 impl Ids for UniqueIds {
     fn run(&self) -> RunId {
         RunId::new(Uuid::now_v7().to_string())
-    }
-
-    fn intent(&self) -> IntentId {
-        IntentId::new(Uuid::now_v7().to_string())
     }
 }
 

@@ -10,11 +10,12 @@ use truing_core::identity::{Identified, identify};
 use truing_core::increment::{Increment, Tally};
 use truing_core::outcome::{Coverage, Outcome, OutcomeKind, OutcomeRecord, Runtime};
 use truing_core::port::{
-    Clock, Computed, Converges, Event, Forge, ForgeError, Gate, Ids, PrState, PullRequest, Reader, Records,
-    Revision, RunRef, Slots,
+    Clock, Computed, Converges, EffectLog, Event, Forge, ForgeError, ForgeWrite, Gate, PrState, PullRequest,
+    Reader, Records, Revision, RunRef, Slots, WriteGate, Writer,
 };
 use truing_core::publish::Producer;
 use truing_core::slot::{Command, Hold, Limits, Then, Why};
+use truing_forge::effects::Effects;
 use truing_forge::publisher::{PublishError, Publisher, Reconciled};
 
 use super::agent::{self, Agent, Asking, Recalled, Subject};
@@ -37,15 +38,13 @@ pub trait Counts: Sync {
 }
 
 /// One leased pull request and everything its review needs.
-pub struct Served<'a, S, F, R, C, I, G> {
+pub struct Served<'a, S, F, R, C, G> {
     /// Slots and records.
     pub store: &'a S,
-    /// The pull request's side of the forge.
+    /// The pull request.
     pub forge: &'a F,
     /// Wall clock.
     pub clock: &'a C,
-    /// New ids.
-    pub ids: &'a I,
     /// Where its commits are, and who reads them.
     pub checkout: Checkout<'a, R>,
     /// The model that reviews beside the rules; none: the rules alone.
@@ -89,14 +88,13 @@ enum Computing {
     },
 }
 
-impl<S, F, R, C, I, G> Served<'_, S, F, R, C, I, G>
+impl<S, F, R, C, G> Served<'_, S, F, R, C, G>
 where
-    S: Slots + Records + Converges,
-    F: Forge,
+    S: Slots + Records + Converges + EffectLog,
+    F: Forge + ForgeWrite,
     R: Reader,
     C: Clock,
-    I: Ids,
-    G: Gate,
+    G: Gate + WriteGate,
 {
     /// Reviews the pull request's current head.
     ///
@@ -390,15 +388,20 @@ where
     }
 
     async fn publish(&self, head: &Sha) -> Result<Reconciled, Stopped> {
+        let RunRef { key, token, .. } = self.run;
+        let writer = Writer { key: key.clone(), producer: Producer::Review, token: Some(*token) };
         let publisher = Publisher {
             records: self.store,
             forge: self.forge,
-            clock: self.clock,
-            ids: self.ids,
+            effects: Effects {
+                forge: self.forge,
+                log: self.store,
+                gate: self.gate,
+                clock: self.clock,
+                writer,
+            },
             run: self.run,
-            producer: Producer::Review,
             head,
-            gate: self.gate,
         };
         publisher.reconcile().await.map_err(|error| match error {
             PublishError::Store(error) => error.into(),

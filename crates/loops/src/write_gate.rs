@@ -1,5 +1,6 @@
 //! What converge, sync and the tools for agents ask right before each single write: the kill switch, and whether the
-//! lease is still theirs. (A review asks both where it announces what it writes: `truing_forge::publisher`.)
+//! lease is still theirs. (A served review has a gate of its own, `truing_service::switch`; its lease is asked for where an
+//! effect is announced.)
 
 use std::fmt;
 use std::sync::Arc;

@@ -11,11 +11,12 @@ use truing_core::suppression::{IdleSuppression, Suppressed};
 use truing_diff::RepoPath;
 
 use crate::content::{Content, Form};
+use crate::fix::Fix;
 use crate::flow::{self, FlowCheck};
 use crate::lines::Lines;
 use crate::pack::{Check, Rule};
 use crate::part::{Part, in_use};
-use crate::proof::{Fix, Prover};
+use crate::proof::Prover;
 use crate::rules::companion::{Change, CompanionCheck};
 use crate::rules::size::{SizeCheck, is_new};
 use crate::rules::text::TextRules;

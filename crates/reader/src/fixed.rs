@@ -2,32 +2,14 @@
 
 use std::ops::Range;
 
-use truing_core::finding::RawFinding;
 use truing_diff::RepoPath;
 
 use crate::content::BYTE_ORDER_MARK;
+pub use crate::fix::Edit;
+use crate::fix::Fix;
 use crate::lines::Lines;
-use crate::proof::{Fix, MAX_PARSED_BYTES, edited, keeps};
+use crate::proof::{MAX_PARSED_BYTES, edited, keeps};
 use crate::syntax::{Language, Parsers, Shape};
-
-/// A suggestion that is to be applied to its file.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Edit {
-    /// The first line that is replaced, from 1.
-    pub first: u32,
-    /// The last line that is replaced.
-    pub last: u32,
-    /// What the lines become, without the last line end; empty: they go, line ends and all.
-    pub replacement: String,
-}
-
-impl Edit {
-    /// What a finding suggests, if it does.
-    pub fn of(finding: &RawFinding) -> Option<Self> {
-        let replacement = finding.suggestion.as_ref()?.replacement.clone();
-        Some(Self { first: finding.place.start_line, last: finding.place.end_line, replacement })
-    }
-}
 
 /// A file with suggestions applied.
 #[derive(Clone, PartialEq, Eq, Debug)]

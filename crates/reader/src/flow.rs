@@ -12,6 +12,7 @@ mod blocking;
 mod callbacks;
 mod cancel;
 mod context;
+mod found;
 mod guess;
 mod imports;
 mod iterate;
@@ -19,19 +20,19 @@ mod model;
 mod pieces;
 mod prefix;
 mod streams;
+mod table;
 mod things;
 mod types;
 mod uses;
 mod value;
 
-use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::Deserialize;
 use truing_diff::RepoPath;
 
-use crate::proof::Fix;
 use crate::syntax::{Language, MAX_SOURCE_BYTES, Parsers, TooComplex, text_of};
+pub(crate) use found::Found;
 use model::Model;
 use value::Values;
 
@@ -71,24 +72,6 @@ pub(crate) enum Follows {
     Callbacks,
     /// Names of overrides.
     Names,
-}
-
-/// A place that a rule finds, and what is to be done about it.
-pub(crate) struct Found {
-    pub(crate) range: Range<usize>,
-    pub(crate) fix: Option<Fix>,
-    /// The imports that make it what it is: if a change adds one of these and not the place, it is said there.
-    pub(crate) imports: Vec<Range<usize>>,
-}
-
-impl Found {
-    fn at(node: tree_sitter::Node<'_>) -> Self {
-        Self::within(node.byte_range())
-    }
-
-    fn within(range: Range<usize>) -> Self {
-        Self { range, fix: None, imports: Vec::new() }
-    }
 }
 
 /// The findings of rules of this kind in a file: (index of the rule, place). Without a coroutine and without botocore

@@ -11,6 +11,7 @@
 mod content;
 mod engine;
 mod file;
+mod fix;
 mod fixed;
 mod flow;
 mod in_process;

@@ -9,7 +9,7 @@ use std::ops::Range;
 use tree_sitter::Tree;
 use truing_core::finding::Suggestion;
 
-use crate::fixed::Edit;
+use crate::fix::{Edit, Fix};
 use crate::lines::Lines;
 use crate::syntax::{Language, Parsers, Shape};
 
@@ -19,13 +19,6 @@ const MAX_BYTES: usize = 8 * 1024;
 /// How many bytes are parsed to prove the suggestions of one file: those of a hundred findings in files of
 /// up to 320 KiB.
 pub(crate) const MAX_PARSED_BYTES: usize = 32 * 1024 * 1024;
-
-/// What a `fix` does: these bytes become this text.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Fix {
-    pub(crate) range: Range<usize>,
-    pub(crate) replacement: String,
-}
 
 /// A file whose fixes are to be proven.
 pub(crate) struct Prover<'a> {

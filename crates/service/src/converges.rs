@@ -127,7 +127,7 @@ impl PullRun<'_> {
     ) -> Writes<'b> {
         let writer = Writer { key: key.clone(), producer: Producer::Converge, token };
         let log = &self.converging.agents.auditor.ledger;
-        Effects { forge: talk, log, gate, clock: &SystemClock, writer }
+        Effects { forge: talk, log, gate: &**gate, clock: &SystemClock, writer }
     }
 
     fn workspace<'b>(&'b self, effects: Writes<'b>, ground: &'b Ground) -> PullRequestWorkspace<'b> {

@@ -112,7 +112,7 @@ mod tests {
     use truing_core::outcome::{Outcome, OutcomeKind, Runtime};
     use truing_core::port::{
         Act, Clock, CommentKind, EffectLog as _, Entry, EntryState, Event, Ledger as _, Origin, Records as _,
-        Repository, Revision, RunRef, Told, Watchlist as _, Writer,
+        Replacement, Repository, Revision, RunRef, Told, Watchlist as _, Writer,
     };
     use truing_core::publish::Producer;
     use truing_core::slot::{Hold, Slot, State};
@@ -185,8 +185,9 @@ mod tests {
 
         let writer = Writer { key: key(1), producer: Producer::Converge, token: None };
         for (topic, at) in [("old", Millis(10)), ("new", Millis(999_000))] {
-            let intent = Entry { content: String::new(), at, state: EntryState::Open { lost: 0 } };
-            assert!(store.replace_effect(&writer, &Topic::new(topic), None, Some(&intent)).await.unwrap());
+            let new = Some(Entry { content: String::new(), at, state: EntryState::Open { lost: 0 } });
+            let change = Replacement { topic: Topic::new(topic), known: None, new };
+            assert!(store.replace_effects(&writer, &[change]).await.unwrap());
         }
 
         let keep = Keep { runs: Span::seconds(100), acts: Span::seconds(2000) };

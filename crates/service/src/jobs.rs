@@ -115,7 +115,7 @@ impl JobRun<'_> {
         let effects = Effects {
             forge: &self.forge.conversation(&place, self.repo, Producer::Sync, &gate),
             log: store,
-            gate: &gate,
+            gate: &*gate,
             clock: &SystemClock,
             writer: Writer { key: run.key.clone(), producer: Producer::Sync, token: Some(run.token) },
         };

@@ -41,8 +41,10 @@ use tokio::time::Instant;
 use truing_core::fair::Places;
 use truing_core::id::{PrId, Token};
 use truing_core::port::{
-    Clock, Converges, Forge, Ids, Operations, Reader, Records, Slots, StoreError, Watchlist,
+    Clock, Converges, EffectLog, Forge, ForgeWrite, Ids, Operations, Reader, Records, Slots, StoreError,
+    Watchlist, WriteGate,
 };
+use truing_core::publish::Producer;
 use truing_core::slot::Limits;
 use truing_forge::github::{GitHub, RemoteError};
 use truing_git::{Git, Remote};
@@ -56,6 +58,7 @@ use self::metrics::Metrics;
 use self::repositories::Repositories;
 use self::scheduler::{Scheduler, Wake};
 use self::switch::KillSwitch;
+use self::writes::Watch;
 
 /// How long a stopping service lets its workers finish. The contract is 60 s for everything.
 const DRAIN: Duration = Duration::from_secs(40);
@@ -68,12 +71,18 @@ const LINGER: Duration = Duration::from_secs(5);
 
 /// Which pull requests there are: one client a configured forge.
 pub trait Forges: Send + Sync {
-    /// One pull request's side of a forge.
-    type Pull: Forge;
+    /// One pull request.
+    type Pull: Forge + ForgeWrite;
 
-    /// The pull request of the repository that people call `repo` (`owner/name`); none if the forge is not
-    /// configured.
-    fn pull(&self, id: &PrId, repo: &str) -> Option<Self::Pull>;
+    /// The pull request of the repository that people call `repo` (`owner/name`), for this producer; none if the forge is
+    /// not configured. The gate is asked right before each call that writes.
+    fn pull(
+        &self,
+        id: &PrId,
+        repo: &str,
+        producer: Producer,
+        gate: &Arc<dyn WriteGate>,
+    ) -> Option<Self::Pull>;
 
     /// The configured forges beyond one pull request, by the `NAME` of `[forge.NAME]`.
     fn servers(&self) -> &BTreeMap<String, GitHub>;
@@ -89,13 +98,13 @@ pub trait Forges: Send + Sync {
 /// The types that a service is made of: one choice for the program, others for tests.
 pub trait Parts: 'static {
     /// Slots and records.
-    type Store: Slots + Records + Operations + Watchlist + Converges + 'static;
+    type Store: Slots + Records + Operations + Watchlist + Converges + EffectLog + Clone + 'static;
     /// The forges.
     type Forges: Forges + 'static;
     /// The plane that parses repository bytes.
     type Reader: Reader + 'static;
     /// Wall clock.
-    type Clock: Clock + 'static;
+    type Clock: Clock + Clone + 'static;
     /// New ids.
     type Ids: Ids + 'static;
 }
@@ -130,6 +139,8 @@ pub struct ServiceContext<P: Parts> {
     pub converging: Result<Converging, String>,
     /// What is known of the kill switch.
     pub kill_switch: KillSwitch,
+    /// The way that writes of reviews are told, or rehearsed.
+    pub watch: Watch,
     /// How often each repository was swept.
     pub swept: sweep::Periods,
     /// What is counted and measured.
@@ -352,33 +363,6 @@ async fn drained(workers: &mut JoinSet<()>, within: Duration) -> bool {
 }
 
 impl<P: Parts> ServiceContext<P> {
-    /// The same with other forges, made of these.
-    pub fn with_forges<Q>(self, make: impl FnOnce(P::Forges) -> Q::Forges) -> ServiceContext<Q>
-    where
-        Q: Parts<Store = P::Store, Reader = P::Reader, Clock = P::Clock, Ids = P::Ids>,
-    {
-        ServiceContext {
-            store: self.store,
-            forges: make(self.forges),
-            reader: self.reader,
-            clock: self.clock,
-            ids: self.ids,
-            git: self.git,
-            mirrors: self.mirrors,
-            limits: self.limits,
-            repositories: self.repositories,
-            rules: self.rules,
-            max_inline: self.max_inline,
-            agent: self.agent,
-            converging: self.converging,
-            kill_switch: self.kill_switch,
-            swept: self.swept,
-            metrics: self.metrics,
-            wake: self.wake,
-            step_time: self.step_time,
-        }
-    }
-
     /// Ends the leases whose holders are dead. The slots are due at once, and no attempt is counted.
     ///
     /// # Errors

@@ -2,11 +2,14 @@
 //! when it cannot be read for too long.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use truing_core::id::{Key, Millis};
-use truing_core::port::{Clock, Event, Gate, Ids as _, Operations, Records as _, RunRef, StoreError};
+use truing_core::port::{
+    Asked, Clock, Event, Gate, Ids as _, Operations, Records as _, RunRef, StoreError, Withheld, WriteGate,
+};
 use truing_core::slot::{Slot, State};
 use truing_core::switch::{Engaged, Mode, Switch};
 
@@ -17,9 +20,9 @@ pub const UNREADABLE: Duration = Duration::from_secs(30);
 /// One read may take this long.
 const READ_TIME: Duration = Duration::from_secs(5);
 
-/// What is known of the switch, and who was told of it.
-#[derive(Debug, Default)]
-pub struct KillSwitch(Mutex<Known>);
+/// What is known of the switch, and who was told of it. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct KillSwitch(Arc<Mutex<Known>>);
 
 #[derive(Debug, Default)]
 struct Known {
@@ -55,8 +58,8 @@ impl KillSwitch {
     }
 
     /// What a run asks before each of its effects.
-    pub fn gate<'a, S: Operations, C: Clock>(&'a self, store: &'a S, clock: &'a C) -> RunGate<'a, S, C> {
-        RunGate { switch: self, store, clock }
+    pub fn gate<S: Operations + Clone, C: Clock + Clone>(&self, store: &S, clock: &C) -> RunGate<S, C> {
+        RunGate { switch: self.clone(), store: store.clone(), clock: clock.clone() }
     }
 
     /// How many slots are known to be held back.
@@ -101,21 +104,35 @@ impl<P: Parts> ServiceContext<P> {
     }
 
     /// What a run asks before each of its effects.
-    pub fn gate(&self) -> RunGate<'_, P::Store, P::Clock> {
+    pub fn gate(&self) -> RunGate<P::Store, P::Clock> {
         self.kill_switch.gate(&self.store, &self.clock)
     }
 }
 
 /// Closed while the switch is on and stops runs in flight.
-pub struct RunGate<'a, S, C> {
-    switch: &'a KillSwitch,
-    store: &'a S,
-    clock: &'a C,
+#[derive(Clone)]
+pub struct RunGate<S, C> {
+    switch: KillSwitch,
+    store: S,
+    clock: C,
 }
 
-impl<S: Operations, C: Clock> Gate for RunGate<'_, S, C> {
+impl<S, C> fmt::Debug for RunGate<S, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunGate").field("switch", &self.switch).finish_non_exhaustive()
+    }
+}
+
+impl<S: Operations, C: Clock> Gate for RunGate<S, C> {
     async fn is_open(&self) -> bool {
-        !self.switch.read(self.store, self.clock.now()).await.stops_runs()
+        !self.switch.read(&self.store, self.clock.now()).await.stops_runs()
+    }
+}
+
+// The lease is asked for where the intent is recorded, in the same transaction.
+impl<S: Operations, C: Clock> WriteGate for RunGate<S, C> {
+    fn ask(&self) -> Asked<'_> {
+        Box::pin(async { if self.is_open().await { Ok(()) } else { Err(Withheld::Halted) } })
     }
 }
 

@@ -1,5 +1,6 @@
 //! A worker: takes one lease to its end, keeps it alive meanwhile, and says how it ended.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::trace::FutureExt as _;
@@ -9,7 +10,9 @@ use truing_core::id::{PrId, Sha, Span};
 use truing_core::outcome::{Outcome, OutcomeKind, Runtime};
 use truing_core::port::{
     Clock as _, Described, Event, Forge as _, ForgeError, Ids as _, Records as _, RunRef, StoreError,
+    WriteGate,
 };
+use truing_core::publish::Producer;
 use truing_core::slot::{Loop, Then, Why};
 use truing_forge::publisher::Reconciled;
 use truing_loops::agent::Agent;
@@ -23,7 +26,6 @@ use truing_loops::telemetry;
 use super::converges::{self, Ended, PullRun};
 use super::drive::{self, After, Driver, Heir, Leased, told, trace_stop};
 use super::lease::Lease;
-use super::writes::TracedPull;
 use super::{Forges as _, Parts, ServiceContext};
 
 /// Wall clock of one review step (design.md section 2).
@@ -280,7 +282,10 @@ async fn review_at<P: Parts>(
     head: Option<Sha>,
 ) -> Result<Then, Stopped> {
     let unknown = || misconfigured(format!("[forge.{}] is not configured", id.forge));
-    let forge = TracedPull(context.forges.pull(id, repo).ok_or_else(unknown)?);
+    let gate = context.gate();
+    let writing: Arc<dyn WriteGate> = Arc::new(gate.clone());
+    let pull = context.forges.pull(id, repo, Producer::Review, &writing).ok_or_else(unknown)?;
+    let forge = context.watch.of(pull);
     let remote = context.forges.remote(id, repo).await.ok_or_else(unknown)?;
     let remote = remote.map_err(|error| Stopped::of_remote(error, context.clock.now(), NOTHING_MADE))?;
     let lead = context.lead().await?;
@@ -289,7 +294,6 @@ async fn review_at<P: Parts>(
         store: &context.store,
         forge: &forge,
         clock: &context.clock,
-        ids: &context.ids,
         checkout: Checkout {
             git: &context.git,
             forge: &id.forge,
@@ -304,7 +308,7 @@ async fn review_at<P: Parts>(
         run,
         asked: lease.asked,
         heard,
-        gate: &context.gate(),
+        gate: &gate,
         counts: &context.metrics,
     };
     // What runs for it, children too, ends with it.

@@ -1,18 +1,14 @@
 //! What is written to a forge, told to whoever asked for it. In a rehearsal nothing is written: it is only told.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
+use truing_core::effect::Effect;
 use truing_core::finding::Place;
-use truing_core::id::{CommentId, PrId, Sha, ThreadId};
-use truing_core::port::{Forge, ForgeError, InlineDraft, PullRequest};
-use truing_core::publish::{Bounds, DesiredStatus, Hold, Item, Observed, Producer, StatusState};
-use truing_forge::github::{GitHub, RemoteError};
-use truing_git::Remote;
+use truing_core::id::{CommentId, Sha, Span};
+use truing_core::port::{Forge, ForgeError, ForgeWrite, InlineDraft, Performed, PullRequest};
+use truing_core::publish::{Bounds, Hold, Item, Observed, Producer, StatusState};
 use truing_loops::telemetry;
-
-use super::Forges;
 
 /// One call that writes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -86,60 +82,27 @@ impl Writes {
     }
 }
 
-/// Forges whose writes are told.
-#[derive(Debug)]
-pub struct Watched<W> {
-    /// The forges.
-    pub inner: W,
+/// The way that writes are told.
+#[derive(Clone, Debug, Default)]
+pub struct Watch {
     /// Is nothing to be written?
     pub rehearsal: bool,
-    /// What was written, or would have been.
-    pub writes: Writes,
+    /// The writes that were made, or would have been, if somebody wants to know them.
+    pub writes: Option<Writes>,
 }
 
-impl<W: Forges> Forges for Watched<W> {
-    type Pull = WatchedPull<W::Pull>;
-
-    fn pull(&self, id: &PrId, repo: &str) -> Option<Self::Pull> {
-        let inner = self.inner.pull(id, repo)?;
-        Some(WatchedPull { inner, rehearsal: self.rehearsal, writes: self.writes.clone() })
-    }
-
-    fn servers(&self) -> &BTreeMap<String, GitHub> {
-        self.inner.servers()
-    }
-
-    async fn remote(&self, id: &PrId, repo: &str) -> Option<Result<Remote, RemoteError>> {
-        self.inner.remote(id, repo).await
+impl Watch {
+    /// A pull request whose writes are told.
+    pub fn of<F>(&self, inner: F) -> WatchedPull<F> {
+        WatchedPull { inner, watch: self.clone() }
     }
 }
 
-/// A pull request whose writes are told.
+/// A pull request whose writes are traced and told. In a rehearsal none is made.
 #[derive(Debug)]
 pub struct WatchedPull<F> {
     inner: F,
-    rehearsal: bool,
-    writes: Writes,
-}
-
-impl<F: Forge> WatchedPull<F> {
-    /// Makes the call, unless this is a rehearsal, in which it would have been answered like this; and tells of it
-    /// when it is done.
-    async fn write<T>(
-        &self,
-        write: Write,
-        rehearsed: T,
-        call: impl Future<Output = Result<T, ForgeError>>,
-    ) -> Result<T, ForgeError> {
-        let answer = if self.rehearsal { rehearsed } else { call.await? };
-        self.writes.push(write);
-        Ok(answer)
-    }
-}
-
-/// A comment that would have been made.
-fn rehearsed(item: &Item) -> CommentId {
-    CommentId::new(format!("rehearsed/{}", item.as_str()))
+    watch: Watch,
 }
 
 impl<F: Forge> Forge for WatchedPull<F> {
@@ -152,82 +115,7 @@ impl<F: Forge> Forge for WatchedPull<F> {
         producer: Producer,
         known: &[(Item, CommentId)],
     ) -> Result<Vec<Observed>, ForgeError> {
-        self.inner.comments(producer, known).await
-    }
-
-    async fn create_review(
-        &self,
-        producer: Producer,
-        commit: &Sha,
-        comments: &[InlineDraft],
-    ) -> Result<Vec<(Item, CommentId)>, ForgeError> {
-        let made = comments.iter().map(|draft| (draft.item.clone(), rehearsed(&draft.item))).collect();
-        let write = Write::CreateReview { comments: comments.iter().map(Comment::of).collect() };
-        self.write(write, made, self.inner.create_review(producer, commit, comments)).await
-    }
-
-    async fn create_file_comment(
-        &self,
-        producer: Producer,
-        commit: &Sha,
-        comment: &InlineDraft,
-    ) -> Result<CommentId, ForgeError> {
-        let write = Write::CreateFileComment { comment: Comment::of(comment) };
-        let call = self.inner.create_file_comment(producer, commit, comment);
-        self.write(write, rehearsed(&comment.item), call).await
-    }
-
-    async fn create_summary(&self, producer: Producer, body: &str) -> Result<CommentId, ForgeError> {
-        let call = self.inner.create_summary(producer, body);
-        self.write(Write::CreateSummary, rehearsed(&Item::Summary), call).await
-    }
-
-    async fn update(
-        &self,
-        producer: Producer,
-        item: &Item,
-        comment: &CommentId,
-        body: &str,
-    ) -> Result<(), ForgeError> {
-        let write = Write::Update { item: item.as_str().to_owned() };
-        self.write(write, (), self.inner.update(producer, item, comment, body)).await
-    }
-
-    async fn resolve(&self, thread: &ThreadId, resolved: bool) -> Result<(), ForgeError> {
-        let write = if resolved { Write::Resolve } else { Write::Reopen };
-        self.write(write, (), self.inner.resolve(thread, resolved)).await
-    }
-
-    async fn delete(&self, item: &Item, comment: &CommentId) -> Result<(), ForgeError> {
-        let write = Write::Delete { item: item.as_str().to_owned() };
-        self.write(write, (), self.inner.delete(item, comment)).await
-    }
-
-    async fn set_status(&self, status: &DesiredStatus) -> Result<(), ForgeError> {
-        let (head, state, description) = (status.sha.clone(), status.state, status.description.clone());
-        self.write(Write::Status { head, state, description }, (), self.inner.set_status(status)).await
-    }
-
-    fn bounds(&self) -> Bounds {
-        self.inner.bounds()
-    }
-}
-
-/// A pull request whose writes are traced.
-#[derive(Debug)]
-pub struct TracedPull<F>(pub F);
-
-impl<F: Forge> Forge for TracedPull<F> {
-    async fn pull_request(&self) -> Result<PullRequest, ForgeError> {
-        self.0.pull_request().await
-    }
-
-    async fn comments(
-        &self,
-        producer: Producer,
-        known: &[(Item, CommentId)],
-    ) -> Result<Vec<Observed>, ForgeError> {
-        let observed = self.0.comments(producer, known).await?;
+        let observed = self.inner.comments(producer, known).await?;
         let unknown = observed.iter().filter(|seen| seen.hold == Hold::UnknownKey).count();
         if unknown > 0 {
             tracing::warn!(
@@ -239,66 +127,101 @@ impl<F: Forge> Forge for TracedPull<F> {
         Ok(observed)
     }
 
-    async fn create_review(
-        &self,
-        producer: Producer,
-        commit: &Sha,
-        comments: &[InlineDraft],
-    ) -> Result<Vec<(Item, CommentId)>, ForgeError> {
-        traced("create_review", comments.len(), self.0.create_review(producer, commit, comments)).await
-    }
-
-    async fn create_file_comment(
-        &self,
-        producer: Producer,
-        commit: &Sha,
-        comment: &InlineDraft,
-    ) -> Result<CommentId, ForgeError> {
-        traced("create_file_comment", 1, self.0.create_file_comment(producer, commit, comment)).await
-    }
-
-    async fn create_summary(&self, producer: Producer, body: &str) -> Result<CommentId, ForgeError> {
-        traced("create_summary", 1, self.0.create_summary(producer, body)).await
-    }
-
-    async fn update(
-        &self,
-        producer: Producer,
-        item: &Item,
-        comment: &CommentId,
-        body: &str,
-    ) -> Result<(), ForgeError> {
-        traced("update", 1, self.0.update(producer, item, comment, body)).await
-    }
-
-    async fn resolve(&self, thread: &ThreadId, resolved: bool) -> Result<(), ForgeError> {
-        let action = if resolved { "resolve" } else { "reopen" };
-        traced(action, 1, self.0.resolve(thread, resolved)).await
-    }
-
-    async fn delete(&self, item: &Item, comment: &CommentId) -> Result<(), ForgeError> {
-        traced("delete", 1, self.0.delete(item, comment)).await
-    }
-
-    async fn set_status(&self, status: &DesiredStatus) -> Result<(), ForgeError> {
-        traced("set_status", 1, self.0.set_status(status)).await
-    }
-
     fn bounds(&self) -> Bounds {
-        self.0.bounds()
+        self.inner.bounds()
     }
 }
 
-/// One call, as a span of the review that is traced.
-async fn traced<T>(
-    action: &'static str,
-    items: usize,
-    call: impl Future<Output = Result<T, ForgeError>>,
-) -> Result<T, ForgeError> {
-    let step = telemetry::write(action, items);
-    let answer = call.await;
-    if let Err(error) = &answer {
-        step.failed("forge", &error.to_string());
+impl<F: ForgeWrite> ForgeWrite for WatchedPull<F> {
+    async fn perform(&self, effect: &Effect) -> Result<Performed, ForgeError> {
+        let (action, items) = traced(effect);
+        let step = telemetry::write(action, items);
+        let answer =
+            if self.watch.rehearsal { Ok(rehearsed(effect)) } else { self.inner.perform(effect).await };
+        match &answer {
+            Ok(_) => {
+                if let Some((writes, write)) = self.watch.writes.as_ref().zip(Write::of(effect)) {
+                    writes.push(write);
+                }
+            }
+            Err(error) => step.failed("forge", &error.to_string()),
+        }
+        answer
     }
-    answer
+
+    async fn observe(&self, effect: &Effect) -> Result<Option<Performed>, ForgeError> {
+        self.inner.observe(effect).await
+    }
+
+    fn settle(&self) -> Span {
+        self.inner.settle()
+    }
+}
+
+impl Write {
+    /// The write that an effect of a review is.
+    fn of(effect: &Effect) -> Option<Self> {
+        Some(match effect {
+            Effect::Summary { .. } => Self::CreateSummary,
+            Effect::Findings { comments, .. } => {
+                Self::CreateReview { comments: comments.iter().map(Comment::of).collect() }
+            }
+            Effect::FileFinding { comment, .. } => Self::CreateFileComment { comment: Comment::of(comment) },
+            Effect::EditComment { item, .. } => Self::Update { item: item.as_str().to_owned() },
+            Effect::Resolve { .. } => Self::Resolve,
+            Effect::Reopen { .. } => Self::Reopen,
+            Effect::DeleteDuplicate { item, .. } => Self::Delete { item: item.as_str().to_owned() },
+            Effect::Status(status) => Self::Status {
+                head: status.sha.clone(),
+                state: status.state,
+                description: status.description.clone(),
+            },
+            Effect::Review(_)
+            | Effect::ReviewAsComment(_)
+            | Effect::Comment { .. }
+            | Effect::LineComment { .. }
+            | Effect::Reply { .. }
+            | Effect::Trigger { .. }
+            | Effect::RequestReview { .. }
+            | Effect::UpdateBranch { .. }
+            | Effect::MarkReady
+            | Effect::Describe { .. }
+            | Effect::OpenPull(_)
+            | Effect::EditPull { .. }
+            | Effect::SetDraft { .. }
+            | Effect::ClosePull { .. }
+            | Effect::Label { .. }
+            | Effect::OpenIssue { .. }
+            | Effect::EditIssue { .. }
+            | Effect::CloseIssue { .. }
+            | Effect::NewComment { .. }
+            | Effect::DeleteComment { .. } => return None,
+        })
+    }
+}
+
+/// The name of an effect in traces, and the number of its comments.
+fn traced(effect: &Effect) -> (&'static str, usize) {
+    match Write::of(effect) {
+        Some(Write::CreateSummary) => ("create_summary", 1),
+        Some(Write::CreateReview { comments }) => ("create_review", comments.len()),
+        Some(Write::CreateFileComment { .. }) => ("create_file_comment", 1),
+        Some(Write::Update { .. }) => ("update", 1),
+        Some(Write::Resolve) => ("resolve", 1),
+        Some(Write::Reopen) => ("reopen", 1),
+        Some(Write::Delete { .. }) => ("delete", 1),
+        Some(Write::Status { .. }) => ("set_status", 1),
+        None => (effect.kind().as_str(), 1),
+    }
+}
+
+/// The answer that a forge would have given.
+fn rehearsed(effect: &Effect) -> Performed {
+    let made = |item: Item| {
+        let comment = CommentId::new(format!("rehearsed/{}", item.as_str()));
+        (item, comment)
+    };
+    let parts = effect.intended().parts;
+    let made: Vec<_> = parts.iter().filter_map(|part| Item::of_topic(&part.topic)).map(made).collect();
+    if made.is_empty() { Performed::Done } else { Performed::Comments(made) }
 }

@@ -9,6 +9,7 @@ pub mod budget;
 mod columns;
 pub mod completions;
 pub mod config;
+mod context;
 pub mod converge;
 #[cfg(feature = "demo")]
 pub mod demo;
@@ -18,6 +19,7 @@ pub mod dismiss;
 pub mod error;
 pub mod findings;
 pub mod gate;
+mod globals;
 pub mod init;
 mod json_lines;
 pub mod kill;
@@ -49,16 +51,15 @@ use std::process::ExitCode;
 
 use clap::builder::{EnumValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
-use clap::{
-    ArgAction, ArgMatches, Args as _, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
-};
+use clap::{ArgMatches, Args as _, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+
+pub use context::Context;
+pub use globals::{ColorWhen, Format, Globals};
 
 use error::{CliError, Exit};
 use logging::LogStyle;
 use output::Output;
-use truing_config::Config;
 use truing_config::environment::Environment;
-use truing_config::layer::Flag;
 
 /// The arguments of the whole program.
 #[derive(Parser, Debug)]
@@ -75,80 +76,6 @@ struct Cli {
     globals: Globals,
     #[command(subcommand)]
     command: Command,
-}
-
-/// Flags of every command, before or after its name.
-#[derive(clap::Args, Clone, Debug)]
-pub struct Globals {
-    /// The operator's configuration file, instead of TRUING_CONFIG and the user's own
-    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
-    pub config: Option<PathBuf>,
-    /// The format of the answer on standard output
-    #[arg(long, global = true, value_enum, default_value = "text", help_heading = "Global options")]
-    pub format: Format,
-    /// Print only the answer, warnings and errors
-    #[arg(short, long, global = true, help_heading = "Global options")]
-    pub quiet: bool,
-    /// Log more to standard error; twice: still more
-    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Global options")]
-    pub verbose: u8,
-    /// When to use colour
-    #[arg(
-        long,
-        global = true,
-        value_name = "WHEN",
-        value_enum,
-        default_value = "auto",
-        help_heading = "Global options"
-    )]
-    pub color: ColorWhen,
-}
-
-/// What a command's answer looks like.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
-pub enum Format {
-    /// For people.
-    #[default]
-    Text,
-    /// For programs: stable fields.
-    Json,
-    /// SARIF 2.1.0, for code scanning.
-    Sarif,
-    /// For comments and job summaries.
-    Markdown,
-    /// For spreadsheets: a header, and one row each.
-    Csv,
-    /// For browsers: one page that loads nothing.
-    Html,
-}
-
-impl Format {
-    /// What can be read by one kind of reader alone.
-    const TEXT: &[Self] = &[Self::Text];
-    /// What most commands can print.
-    const PLAIN: &[Self] = &[Self::Text, Self::Json];
-    /// What can be made of findings.
-    const OF_FINDINGS: &[Self] = &[Self::Text, Self::Json, Self::Sarif, Self::Markdown];
-
-    /// What can be made of many runs.
-    const OF_RUNS: &[Self] = &[Self::Text, Self::Json, Self::Csv, Self::Markdown, Self::Html];
-
-    /// The word of `--format`.
-    fn name(self) -> String {
-        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
-    }
-}
-
-/// When to use colour.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
-pub enum ColorWhen {
-    /// On a terminal, unless `NO_COLOR` is set.
-    #[default]
-    Auto,
-    /// Also into files and pipes.
-    Always,
-    /// Never.
-    Never,
 }
 
 /// The commands.
@@ -427,44 +354,6 @@ fn visible() -> clap::Command {
     Globals::augment_args(bare)
         .about(all.get_about().cloned().unwrap_or_default())
         .subcommands(shown.collect::<Vec<_>>())
-}
-
-/// What every command gets beside its own arguments.
-#[derive(Debug)]
-pub struct Context {
-    /// The flags of every command.
-    pub globals: Globals,
-    /// Variables and current folder.
-    pub environment: Environment,
-    /// The only way to print.
-    pub output: Output,
-}
-
-impl Context {
-    /// The configuration that holds for all repositories: defaults, the operator's file, variables and these
-    /// flags. For one repository's own file see [`Config::with_repository`].
-    ///
-    /// # Errors
-    /// Exit 2, with everything that is wrong.
-    pub fn config(&self, flags: &[Flag]) -> Result<Config, CliError> {
-        let file = truing_config::operator_file(&self.environment, self.globals.config.as_deref())?;
-        Ok(Config::resolve(&self.environment, file.as_ref(), flags)?)
-    }
-
-    /// The operator's file, as people know it.
-    pub fn operator_place(&self) -> String {
-        let named = self.globals.config.clone();
-        let variable =
-            || self.environment.get("TRUING_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
-        match named.or_else(variable) {
-            Some(path) => path.display().to_string(),
-            None => match truing_config::user_file(&self.environment) {
-                Some(path) if path.exists() => path.display().to_string(),
-                Some(path) => format!("{}, which is not there", path.display()),
-                None => "any configuration: name one by --config FILE".to_owned(),
-            },
-        }
-    }
 }
 
 /// The whole program: parses the arguments, runs the command, prints its error, if any.

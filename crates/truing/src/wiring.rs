@@ -29,9 +29,10 @@ use truing_config::{
 };
 use truing_core::fair::Places;
 use truing_core::id::{PrId, Span};
-use truing_core::port::{ForgeError, Reader, ReaderError};
+use truing_core::port::{ForgeError, Reader, ReaderError, WriteGate};
+use truing_core::publish::Producer;
 use truing_core::slot::Limits;
-use truing_forge::github::{AppKey, Credentials, GitHub, GitHubOptions, GitHubPull, RemoteError};
+use truing_forge::github::{AppKey, Credentials, GitHub, GitHubConversation, GitHubOptions, RemoteError};
 use truing_forge::marker::MarkerKeys;
 use truing_git::{Git, GitError, GitOptions, Remote};
 use truing_loops::checkout::Rules;
@@ -56,10 +57,16 @@ use crate::cli::error::CliError;
 pub struct GitHubs(pub BTreeMap<String, GitHub>);
 
 impl Forges for GitHubs {
-    type Pull = GitHubPull;
+    type Pull = GitHubConversation;
 
-    fn pull(&self, id: &PrId, repo: &str) -> Option<GitHubPull> {
-        Some(self.0.get(&id.forge)?.pull(id.clone(), repo))
+    fn pull(
+        &self,
+        id: &PrId,
+        repo: &str,
+        producer: Producer,
+        gate: &Arc<dyn WriteGate>,
+    ) -> Option<GitHubConversation> {
+        Some(self.0.get(&id.forge)?.conversation(id, repo, producer, gate))
     }
 
     fn servers(&self) -> &BTreeMap<String, GitHub> {
@@ -297,6 +304,7 @@ pub async fn service_context<R: Reader + 'static>(
         agent: agent::served(config, environment)?,
         converging: converge::served(config, environment, &store),
         kill_switch: truing_service::switch::KillSwitch::default(),
+        watch: truing_service::writes::Watch::default(),
         swept: truing_service::sweep::Periods::default(),
         metrics: metrics(&store)?,
         wake: truing_service::scheduler::Wake::default(),

@@ -8,6 +8,7 @@
 //! * a list of Python requirements, one a line (`requirements.txt`);
 //! * any other file: a version, and nothing else.
 
+mod found;
 mod json;
 pub(crate) mod pep508;
 mod python;
@@ -15,29 +16,15 @@ mod python;
 mod tests;
 mod toml;
 
-use std::ops::Range as Span;
 use std::path::{Path, PathBuf};
 
+pub use self::found::Place;
+use self::found::{Found, is_requirement, within_quotes};
 pub(crate) use self::toml::document;
-use crate::version::{Range, Registry, Style, Version, VersionError};
+use crate::version::{Range, Style, Version, VersionError};
 
 /// The longest file, in bytes.
 const MAX_FILE: u64 = 512 << 10;
-
-/// Where a project's requirement is.
-#[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
-    /// The file.
-    pub file: &'a Path,
-    /// Keys in it, with dots between them; empty: the whole file.
-    pub at: &'a str,
-    /// The package.
-    pub package: &'a str,
-    /// Where that is published.
-    pub registry: Registry,
-    /// What the requirement looks like.
-    pub style: Style,
-}
 
 /// Why a project's requirement cannot be told.
 #[derive(Debug, thiserror::Error)]
@@ -89,14 +76,6 @@ fn shown(at: &str) -> String {
     if at.is_empty() { String::new() } else { format!("{at} ") }
 }
 
-/// A requirement in a file's text.
-struct Found {
-    /// Its bytes: of the range or, in Python, of the whole requirement.
-    span: Span<usize>,
-    /// What they say.
-    text: String,
-}
-
 /// The requirement of a package in a project's file.
 ///
 /// # Errors
@@ -124,9 +103,6 @@ pub fn elsewhere(place: &Place<'_>) -> Vec<String> {
     paths.into_iter().filter(holds).collect()
 }
 
-/// The most tables around one in which requirements are looked for.
-const MAX_TABLES: usize = 4;
-
 /// The whole text of a project's file with another range in place of the one that it has; every other byte stays.
 ///
 /// # Errors
@@ -145,11 +121,6 @@ fn edited(place: &Place<'_>, text: &str, range: &Range) -> Result<String, Constr
     };
     let (before, after) = (text.get(..found.span.start), text.get(found.span.end..));
     Ok([before.unwrap_or_default(), &written, after.unwrap_or_default()].concat())
-}
-
-/// Only lists in TOML hold whole requirements, with the package's name.
-fn is_requirement(place: &Place<'_>) -> bool {
-    place.registry == Registry::Pypi && place.style != Style::VendoredVersion
 }
 
 fn of_text(place: &Place<'_>, text: &str) -> Result<(Found, Range), ConstraintError> {
@@ -222,14 +193,4 @@ pub(crate) fn content(path: &Path) -> Result<String, ConstraintError> {
         return Err(unread(format!("it is longer than {} KiB", MAX_FILE >> 10)));
     }
     std::fs::read_to_string(path).map_err(|error| unread(error.to_string()))
-}
-
-/// The bytes of a string's content within its quotes, if it is written without escapes.
-fn within_quotes(text: &str, span: Span<usize>, content: &str) -> Option<Span<usize>> {
-    let raw = text.get(span.clone())?;
-    let at = raw.find(content).filter(|_| !content.is_empty())?;
-    let (before, after) = (raw.get(..at)?, raw.get(at + content.len()..)?);
-    let are_quotes = |side: &str| !side.is_empty() && side.chars().all(|quote| matches!(quote, '"' | '\''));
-    let start = span.start + at;
-    (are_quotes(before) && are_quotes(after)).then_some(start..start + content.len())
 }

@@ -5,22 +5,23 @@ mod integrity;
 mod npm;
 mod page;
 mod pypi;
+mod release;
 mod sparse;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Client, Response, StatusCode};
 use truing_core::secret::Secret;
-use truing_reader::sources::Format;
 use url::Url;
 
 pub use integrity::Integrity;
+use release::Page;
+pub use release::{Archive, IndexError, Release};
 
-use crate::version::{Registry, Version};
+use crate::version::Registry;
 
 /// The longest page of a package, in bytes: ten times that of one with a release a day for ten years.
 const MAX_PAGE: usize = 64 << 20;
@@ -42,98 +43,6 @@ pub struct Index {
 enum Login {
     Password(String, Secret),
     Token(Secret),
-}
-
-/// A release of a package.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Release {
-    /// Its version.
-    pub version: Version,
-    /// The archive that is read of it: a wheel where there is one.
-    pub archive: Archive,
-    /// It was taken back, or its publishers advise against it.
-    pub is_yanked: bool,
-    /// When it was published, if the index says so.
-    pub published: Option<Timestamp>,
-}
-
-/// A file of a release.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Archive {
-    /// Its name.
-    pub name: String,
-    /// Where it is.
-    pub url: Url,
-    /// Its digest, as the index gives it.
-    pub integrity: Option<Integrity>,
-    /// How it is packed.
-    pub format: Format,
-}
-
-/// Why an index does not serve.
-#[derive(Debug, thiserror::Error)]
-pub enum IndexError {
-    /// Its address.
-    #[error("`{0}` is no address of a package index: write https://HOST/PATH/")]
-    Address(String),
-    /// A package's name.
-    #[error("`{0}` is no name of a package")]
-    Name(String),
-    /// The package is not there.
-    #[error("{index} has no package `{package}`")]
-    Missing {
-        /// The index.
-        index: String,
-        /// The package.
-        package: String,
-    },
-    /// It refuses.
-    #[error("{index} answers {status}{}", advice(*status))]
-    Status {
-        /// What was asked for.
-        index: String,
-        /// The answer.
-        status: StatusCode,
-    },
-    /// It cannot be reached, or broke off.
-    #[error("{index} cannot be read: {why}")]
-    Unreachable {
-        /// What was asked for.
-        index: String,
-        /// What happened.
-        why: String,
-    },
-    /// It says something else.
-    #[error("{index} gives no list of releases: {why}")]
-    Rubbish {
-        /// What was asked for.
-        index: String,
-        /// What is wrong with it.
-        why: String,
-    },
-}
-
-fn advice(status: StatusCode) -> &'static str {
-    match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            ": put the login where the package manager has it"
-        }
-        _ => "",
-    }
-}
-
-/// What an index says of a package.
-struct Page {
-    /// Where it was found: addresses in it begin there.
-    base: Url,
-    is_json: bool,
-    body: Vec<u8>,
-}
-
-impl Page {
-    fn rubbish(&self, why: impl ToString) -> IndexError {
-        IndexError::Rubbish { index: self.base.to_string(), why: why.to_string() }
-    }
 }
 
 impl Index {

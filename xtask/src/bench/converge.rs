@@ -40,7 +40,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let program = match &options.program {
         Some(program) => program.canonicalize().with_context(|| format!("no {}", program.display()))?,
-        None => super::build(&workspace::root()?)?,
+        None => super::program::build(&workspace::root()?)?,
     };
     let runtime = tokio::runtime::Runtime::new().context("no threads can be had")?;
     let model = runtime.block_on(FakeModel::start(script())).context("the model cannot start")?;

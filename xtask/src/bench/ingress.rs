@@ -74,7 +74,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let root = workspace::root()?;
     let program = match &options.program {
         Some(program) => program.canonicalize().with_context(|| format!("no {}", program.display()))?,
-        None => super::build(&root)?,
+        None => super::program::build(&root)?,
     };
     let mut kinds = vec![Kind::Ours { program }];
     if !options.alone {

@@ -58,7 +58,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let program = match &options.program {
         Some(program) => program.canonicalize().with_context(|| format!("no {}", program.display()))?,
-        None => super::build(&workspace::root()?)?,
+        None => super::program::build(&workspace::root()?)?,
     };
     let temporary = tempfile::tempdir().context("no temporary folder can be made")?;
     let folder = options.keep.as_deref().unwrap_or(temporary.path());

@@ -68,7 +68,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 
     let program = match &options.program {
         Some(program) => program.canonicalize()?,
-        None => super::build(&workspace::root()?)?,
+        None => super::program::build(&workspace::root()?)?,
     };
     let mut ours = Command::new(program);
     ours.args(["--config", "truing.toml", "--format", "json", "rules", "check", "tree"]);

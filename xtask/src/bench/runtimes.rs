@@ -29,7 +29,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let root = workspace::root()?;
     let program = match &options.program {
         Some(program) => program.canonicalize().with_context(|| format!("no {}", program.display()))?,
-        None => super::build(&root)?,
+        None => super::program::build(&root)?,
     };
     let [claude] = tools::PACKED else { bail!("which of the packed tools is the claude program?") };
     let claude = tools::unpack(&root, claude).map_err(anyhow::Error::msg)?;

@@ -7,8 +7,8 @@ use anyhow::{Context, Result, bail};
 use semver::{Version, VersionReq};
 use serde::Deserialize;
 
-use super::Report;
 use super::deny::{self, Ignored};
+use super::report::Report;
 use crate::workspace::{self, Locked};
 
 /// What to do for a database.

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::Report;
 use super::deny::{self, Banned};
+use super::report::Report;
 use crate::workspace::{self, Locked, Member, Package, Part};
 
 /// Every arrow there may be between crates of this workspace (ARCHITECTURE.md, "Crates"). Normal dependencies only:

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::Report;
+use super::report::Report;
 
 /// The kinds of change, as Keep a Changelog names them.
 const KINDS: &[&str] = &["added", "changed", "fixed", "removed"];

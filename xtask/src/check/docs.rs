@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::Report;
+use super::report::Report;
 use crate::workspace;
 
 /// Builds the documentation of the workspace's own crates; rustdoc prints what is wrong as it goes.

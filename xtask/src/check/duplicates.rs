@@ -5,8 +5,8 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::Report;
 use super::deny::{self, Skipped};
+use super::report::Report;
 use crate::workspace::{self, Package, Part};
 
 /// Checks the packages that are built in, of all platforms.

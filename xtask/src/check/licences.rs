@@ -6,7 +6,8 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::deny::{self, Licenses};
-use super::{Report, spdx};
+use super::report::Report;
+use super::spdx;
 use crate::workspace::{self, Package, Part};
 
 /// Checks the packages that are built in; what only tests use is not given to anybody.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::Report;
+use super::report::Report;
 use crate::workspace::{self, Tracked};
 
 /// Lines that a source file may have.

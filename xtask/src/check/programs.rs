@@ -6,7 +6,8 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::{Report, code};
+use super::code;
+use super::report::Report;
 use crate::workspace::{self, Tracked};
 
 /// Where a crate's program stands, in its folder `tests`.

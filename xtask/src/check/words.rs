@@ -4,7 +4,8 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::{Report, code};
+use super::code;
+use super::report::Report;
 use crate::workspace::{self, Tracked};
 
 /// Where a path or an address of one machine begins, and why it may not stand in any file. Written in two halves, so

@@ -5,9 +5,10 @@ use std::ffi::OsString;
 
 use serde_json::json;
 
-use super::ADDRESS;
 use crate::native::Limits;
 
+/// What a run's server is called in the program's variables: its own name for the place of the provider.
+pub(super) const ADDRESS: &str = "ANTHROPIC_BASE_URL";
 /// What our server is called in the program: its tools have this before their names.
 pub(super) const SERVER: &str = "truing";
 /// The variables that the run's token is in: for the model, and for the tools. What opens the model the program keeps from

@@ -9,31 +9,30 @@ mod bound;
 mod offer;
 mod said;
 mod schema;
+mod server;
 mod session;
 mod sse;
 #[cfg(test)]
 mod tests;
 mod web;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::sync::PoisonError;
 
 use futures_util::future::join_all;
 use serde_json::Value;
-use tokio::io::DuplexStream;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
-use truing_core::secret::Secret;
 use truing_model::messages::Tool;
 use truing_reader::redact::redact;
 
-use super::Toolset;
 use crate::native::{MAX_OUTPUT_BYTES, Output, Tools};
+pub use server::{Address, Server, Way, Within};
+
 use offer::Offered;
+use server::Serving;
 use session::{CallError, Session, Why};
 
 /// The most bytes of one call's input: what a model asks, not what it hands over.
@@ -42,93 +41,6 @@ const MAX_INPUT: usize = 32 << 10;
 const MAX_WORDS: usize = 200;
 /// The most problems that are told of one server.
 const MAX_PROBLEMS: usize = 8;
-
-/// One server, as it is configured.
-#[derive(Clone, Debug)]
-pub struct Server {
-    /// What its tools are called by: `mcp__NAME__TOOL`.
-    pub name: String,
-    /// The way to it.
-    pub way: Way,
-    /// The tools that may be called. All others are as if it had none.
-    pub tools: BTreeSet<String>,
-    /// How long it may take to be ready, and for one call.
-    pub time: Duration,
-    /// The most bytes of one answer that a model is shown.
-    pub most: usize,
-}
-
-/// The way to a server.
-#[derive(Clone)]
-pub enum Way {
-    /// A program that speaks over its standard streams, in the sandbox: without a network, and without any file but the
-    /// system's programs and these folders.
-    Program {
-        /// The program and its arguments.
-        command: Vec<String>,
-        /// The empty folder that it runs in, and cannot write to; made where there is none.
-        folder: PathBuf,
-        /// Folders that it may read and run programs from.
-        read: Vec<PathBuf>,
-        /// The variables that it finds, besides those of every sandbox.
-        variables: Vec<(String, Secret)>,
-    },
-    /// Streamable HTTP.
-    Http(Address),
-    /// HTTP with events, as servers spoke it before 2025.
-    Sse(Address),
-    /// In this process.
-    Within(Within),
-}
-
-/// Where a server is.
-#[derive(Clone, Debug)]
-pub struct Address {
-    /// Its URL.
-    pub url: String,
-    /// What opens it.
-    pub token: Option<Secret>,
-}
-
-/// Tools of this process, served to whoever holds the other end of a pipe.
-#[derive(Clone)]
-pub struct Within(Arc<dyn Fn(DuplexStream) -> Serving + Send + Sync>);
-
-type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-impl Within {
-    /// Nobody: a server that ends at once.
-    pub fn none() -> Self {
-        Self(Arc::new(|_| Box::pin(std::future::ready(()))))
-    }
-
-    /// The tools that this makes, for each run anew; without them, there is no server.
-    pub fn new<T: Toolset, F: Future<Output = Option<T>> + Send + 'static>(
-        make: impl Fn() -> F + Send + Sync + 'static,
-    ) -> Self {
-        Self(Arc::new(move |pipe| {
-            let made = make();
-            Box::pin(async move {
-                let (reader, writer) = tokio::io::split(pipe);
-                if let Some(tools) = made.await {
-                    // Its other end is ours: that it closes is how it ends.
-                    let _ = super::over(Arc::new(tools), reader, writer).await;
-                }
-            })
-        }))
-    }
-}
-
-impl fmt::Debug for Way {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Program { command, .. } => f.debug_tuple("Program").field(command).finish(),
-            Self::Http(address) => f.debug_tuple("Http").field(address).finish(),
-            Self::Sse(address) => f.debug_tuple("Sse").field(address).finish(),
-            Self::Within(_) => f.write_str("Within"),
-        }
-    }
-}
 
 /// What a server did not do as it should, for people: each on one line, without secrets.
 #[derive(Clone, PartialEq, Eq, Debug)]

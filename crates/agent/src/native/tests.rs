@@ -1,10 +1,12 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use truing_core::ledger::{Level, LevelKind, Usage};
+use truing_core::money::MicroUsd;
 use truing_model::gateway::{Answer, Refused};
-use truing_model::messages::{Block, Known, Message, Request, Role, Stop};
+use truing_model::messages::{Block, Known, Message, Request, Role, Stop, Tool};
 
 use super::*;
 use crate::schema::REPORT;

@@ -10,14 +10,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use truing_core::nesting::{TOO_DEEP, is_too_deep};
 
-use super::folder;
+use super::folder::{self, MAX_CASE_BYTES};
 use super::problem::{Problem, PromptError, What};
 use super::route::{Filled, Route};
 use super::{Fence, Prompts, Values, embedded};
 use crate::schema::REPORT;
 
-/// The longest case, in bytes.
-pub(super) const MAX_CASE_BYTES: usize = 256 << 10;
 /// Marks data in the requests of cases, and in what `truing prompts render` shows.
 pub const FENCE: &str = "0000000000000000";
 

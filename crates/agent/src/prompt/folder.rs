@@ -3,10 +3,11 @@
 use std::io::{ErrorKind, Read as _};
 use std::path::Path;
 
-use super::case::MAX_CASE_BYTES;
 use super::module::MAX_MODULE_BYTES;
 use super::problem::{Problem, PromptError, What};
 
+/// The longest case, in bytes.
+pub(super) const MAX_CASE_BYTES: usize = 256 << 10;
 /// How many files and folders are looked at.
 const MAX_FILES: usize = 1_000;
 

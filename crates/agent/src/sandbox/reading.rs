@@ -2,17 +2,13 @@
 //! it. It starts nothing, so it needs no namespaces, and costs hardly more than any process.
 
 use std::io;
-use std::path::PathBuf;
 
 use rustix::thread::{CapabilitySet, set_no_new_privs};
-use serde::{Deserialize, Serialize};
 use truing_core::sandbox::Level;
 
+use super::read_only::Reading;
 use super::{Limits, enter, fence, filter};
 
-/// Memory of a reader, in bytes, whatever it reads: large stacks, and what a syntax tree of the largest file takes. Who
-/// starts it for a review holds it to less.
-pub const READER_MEMORY: u64 = 2 << 30;
 /// How many more threads there may come to be on the machine until a reader cannot start one.
 const MORE_THREADS: u64 = 512;
 /// Where the kernel says how many there are.
@@ -20,23 +16,7 @@ const LOAD: &str = "/proc/loadavg";
 /// Root without rights may not read what others own. Where it may now, it still may, within the fence.
 const KEPT: CapabilitySet = CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::DAC_READ_SEARCH);
 
-/// What a process that only reads may read.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Reading {
-    /// The folder with hostile files. Git's folder directly in it is no part of it.
-    pub tree: PathBuf,
-    /// A folder with rules.
-    pub rules: Option<PathBuf>,
-    /// Its memory, in bytes.
-    pub memory: u64,
-}
-
 impl Reading {
-    /// Reads this tree, with a reader's memory.
-    pub fn new(tree: PathBuf, rules: Option<PathBuf>) -> Self {
-        Self { tree, rules, memory: READER_MEMORY }
-    }
-
     /// Confines this process for good, and says how well. Afterwards it can read these folders, work with threads, and
     /// talk over the streams that it has: not open another file, change one, start a program, connect, or signal.
     ///

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 
 const ANY: Kind = Kind::Duration(Duration::ZERO, Duration::from_secs(86_400));

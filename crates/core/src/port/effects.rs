@@ -5,7 +5,7 @@ use std::future::Future;
 use super::{BranchPull, ForgeError, OwnIssue, Posted, Said, StoreError};
 use crate::effect::Effect;
 use crate::id::{CommentId, Key, Millis, Span, Token, Topic};
-use crate::publish::Producer;
+use crate::publish::{Item, Producer};
 
 /// Who performs effects, and where.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -44,24 +44,39 @@ pub enum EntryState {
     },
 }
 
+/// A change of one entry.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Replacement {
+    /// The topic.
+    pub topic: Topic,
+    /// The entry that is there; none: there is none.
+    pub known: Option<Entry>,
+    /// The one in its place; none: it is deleted.
+    pub new: Option<Entry>,
+}
+
 /// The record of effects: intents, written before the call, and their ends.
 pub trait EffectLog: Send + Sync {
-    /// The newest entry of this writer on this topic.
-    fn effect(
+    /// The entries of this writer on these topics, in their order.
+    fn effects(
         &self,
         writer: &Writer,
-        topic: &Topic,
-    ) -> impl Future<Output = Result<Option<Entry>, StoreError>> + Send;
+        topics: &[Topic],
+    ) -> impl Future<Output = Result<Vec<Option<Entry>>, StoreError>> + Send;
 
-    /// Puts `new` in place of `known`, durably, and answers true; false, and nothing is changed, if another entry is
-    /// there: of two processes that announce one effect, one does. Without `new` the entry is deleted. Refused
-    /// ([`StoreError::Fenced`]) while an entry of the same key has a greater token.
-    fn replace_effect(
+    /// The topics on which this writer announced something whose end is not known, oldest first.
+    fn open_effects(
         &self,
         writer: &Writer,
-        topic: &Topic,
-        known: Option<&Entry>,
-        new: Option<&Entry>,
+    ) -> impl Future<Output = Result<Vec<(Topic, Entry)>, StoreError>> + Send;
+
+    /// Makes all of these changes, durably and in one transaction, and answers true; false, and nothing is changed, if
+    /// another entry than the known one is there: of two processes that announce one effect, one does. Refused
+    /// ([`StoreError::Fenced`]) while a run or an entry of the same key has a greater token.
+    fn replace_effects(
+        &self,
+        writer: &Writer,
+        changes: &[Replacement],
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 }
 
@@ -72,6 +87,8 @@ pub enum Performed {
     Done,
     /// This comment has it.
     Comment(CommentId),
+    /// These comments have their items. Others of the effect may be there, too, and the forge has not named them.
+    Comments(Vec<(Item, CommentId)>),
     /// The review is there.
     Review(Posted),
     /// The text was said.
@@ -91,6 +108,7 @@ impl Performed {
             Self::Comment(comment) | Self::Review(Posted::Comment(comment)) => Some(comment),
             Self::Said(said) => Some(&said.id),
             Self::Done
+            | Self::Comments(_)
             | Self::Review(Posted::Review { .. })
             | Self::Pull(_)
             | Self::Issue(_)
@@ -103,7 +121,8 @@ impl Performed {
 /// of no pull request: effects on the repository alone use it. The implementation adds markers to what it writes.
 /// Only `truing_forge::effects` calls it.
 pub trait ForgeWrite: Send + Sync {
-    /// Makes it. It is looked for first, and no second one is made.
+    /// Makes it. It is looked for first, unless a plan has looked ([`crate::effect::Kind::is_planned`]): no second one is
+    /// made.
     fn perform(&self, effect: &Effect) -> impl Future<Output = Result<Performed, ForgeError>> + Send;
 
     /// Looks whether it is there, and changes nothing.

@@ -4,14 +4,12 @@ use std::future::Future;
 
 use super::StoreError;
 use crate::id::Millis;
+pub use crate::line::MAX_TEXT;
 use crate::line::clean;
 use crate::switch::{Switch, Turn};
 
 /// The longest name of a person or thing that is kept, in characters.
 pub const MAX_NAME: usize = 200;
-/// The longest text of an act or notice that is kept, in characters.
-pub const MAX_TEXT: usize = 1000;
-
 /// Rows of operators: versioned by the store's own order, in the audit log, not fenced by a run's token.
 pub trait Operations: Send + Sync {
     /// The kill switch as it is now. Not cached.

@@ -58,15 +58,13 @@ fn an_empty_pull_request_gets_one_summary_and_one_review() {
 #[test]
 fn a_create_without_an_answer_is_waited_for_then_adopted_or_made_again() {
     let desired = [row(finding("a"), "A")];
-    let intent = Intent { id: IntentId::new("i"), items: vec![finding("a")], created: Millis(1_000) };
-    let ask =
-        |observed: &[Observed], now| plan(&desired, observed, std::slice::from_ref(&intent), &BOUNDS, now);
+    let pending = [Pending { item: finding("a"), at: Millis(1_000) }];
+    let ask = |observed: &[Observed], now| plan(&desired, observed, &pending, &BOUNDS, now);
     assert_eq!(ask(&[], Millis(2_000)), Plan::Settling { until: Millis(31_000) });
     let visible = [seen("1", finding("a"), "A", 1_500)];
     let adopted = vec![Step::Adopt { item: finding("a"), comment: CommentId::new("1") }];
     assert_eq!(steps(ask(&visible, Millis(2_000))), adopted, "no need to wait for what is there");
-    let again =
-        vec![Step::Withdraw { intent: IntentId::new("i") }, Step::CreateReview { items: vec![finding("a")] }];
+    let again = vec![Step::CreateReview { items: vec![finding("a")] }];
     assert_eq!(steps(ask(&[], Millis(31_000))), again);
 }
 
@@ -173,12 +171,11 @@ fn a_summary_that_a_former_account_wrote_is_followed_by_one_of_ours() {
 }
 
 #[test]
-fn an_intent_for_what_somebody_else_shows_is_not_waited_for() {
+fn a_pending_comment_is_not_waited_for_where_another_account_shows_its_item() {
     let desired = [row(finding("a"), "A")];
-    let intent = Intent { id: IntentId::new("i"), items: vec![finding("a")], created: Millis(0) };
+    let pending = [Pending { item: finding("a"), at: Millis(0) }];
     let observed = [Observed { hold: Hold::UnknownKey, ..seen("1", finding("a"), "A", 1) }];
-    let made = steps(plan(&desired, &observed, std::slice::from_ref(&intent), &BOUNDS, Millis(1)));
-    assert_eq!(made, [Step::Withdraw { intent: intent.id }]);
+    assert_eq!(steps(plan(&desired, &observed, &pending, &BOUNDS, Millis(1))), []);
 }
 
 #[test]
@@ -305,7 +302,7 @@ proptest! {
                         forge.retain(|_, seen| seen.id != comment);
                         vec![]
                     }
-                    Step::Withdraw { .. } | Step::Settle { .. } | Step::CreateFileComment { .. } => vec![],
+                    Step::Settle { .. } | Step::CreateFileComment { .. } => vec![],
                 };
                 for (item, comment) in known {
                     desired.iter_mut().filter(|row| row.item == item).for_each(|row| row.comment = Some(comment.clone()));

@@ -13,15 +13,15 @@ use truing_diff::RepoPath;
 
 use moved::Moved;
 
+use super::around::Seen;
+use super::follow::{Went, follow};
+use super::head::{Head, NEAR, Verdict, owed};
 use super::page::{Page, Tokens};
 use super::statement::Statement;
-use super::{Head, Seen, Verdict, Went, follow, owed};
 use crate::excerpt;
 use crate::finding::{Evidence, Finding};
 use crate::id::FindingId;
 
-/// Lines from a finding to what is beside it.
-pub(super) const NEAR: u32 = 12;
 /// Lines that a verdict may quote: of more, nobody says which show a fix.
 const MAX_QUOTED: u32 = 20;
 /// The shortest name that is told apart, in bytes.

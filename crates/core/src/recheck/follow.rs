@@ -7,16 +7,13 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
 use truing_diff::RepoPath;
 
-use super::Head;
-use super::page::{Page, Sought, key, key_hash};
-use super::statement::Marks;
+use super::around::index;
+use super::head::Head;
+use super::page::{Page, Sought, key_hash};
 use crate::finding::Finding;
 
-/// Lines that are remembered above a finding, and below it.
-pub const MAX_AROUND: usize = 12;
 /// Lines of a file that is searched; what was found in a longer one cannot be followed.
 const MAX_LINES: usize = 60_000;
 /// Files beside its own in which a finding is looked for.
@@ -35,49 +32,6 @@ const ELSEWHERE: i32 = 3 * WORDS;
 /// So many of its lines, and so much of all of them in percent, may be what is left of it in a file that was rewritten.
 const LIKE_LINES: usize = 3;
 const LIKE_PERCENT: usize = 25;
-
-/// The surroundings of a finding, as they were when it was last seen.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Around {
-    /// Lines above it, the nearest last, without indentation.
-    pub before: Vec<String>,
-    /// Lines below it, the nearest first.
-    pub after: Vec<String>,
-    /// How often its lines stood in the file.
-    pub copies: u32,
-    /// What the change said when a reviewer saw the finding last: what it says besides is new.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seen: Option<Seen>,
-}
-
-/// The text of a change, as it is remembered.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Seen {
-    /// What stood in the finding's file near it, and what the change added.
-    pub marks: Marks,
-    /// Are they of all that the change added?
-    pub is_whole: bool,
-    /// The finding's lines and those near it.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub near: String,
-}
-
-impl Around {
-    /// Of these lines of a file, first and last. `seen`: see there.
-    pub(super) fn of(page: &Page, (start, end): (u32, u32), snippet: &str, seen: Option<Seen>) -> Self {
-        let lines: Vec<&str> = page.text.lines().collect();
-        let first = index(start).min(lines.len());
-        let last = (index(end) + 1).clamp(first, lines.len());
-        let kept = |lines: &[&str]| lines.iter().map(|line| key(line)).collect();
-        let copies = page.places(&Sought::of(snippet)).len();
-        Self {
-            before: kept(lines.get(first.saturating_sub(MAX_AROUND)..first).unwrap_or_default()),
-            after: kept(lines.get(last..(last + MAX_AROUND).min(lines.len())).unwrap_or_default()),
-            copies: u32::try_from(copies).unwrap_or(u32::MAX),
-            seen,
-        }
-    }
-}
 
 /// Where a finding's lines are now. Lines are 1-based and inclusive.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -440,11 +394,6 @@ fn worth(line: &str) -> i32 {
     } else {
         SIGNS
     }
-}
-
-/// The index of a line.
-fn index(line: u32) -> usize {
-    usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX)
 }
 
 /// The line of an index.

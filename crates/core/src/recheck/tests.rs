@@ -3,6 +3,7 @@
 use super::*;
 use crate::finding::{AnchorKind, Category, Severity};
 use crate::id::Fingerprint;
+use crate::increment::Renames;
 
 fn of_a_rule(rule: &str) -> Finding {
     let place = Place { path: "a.py".into(), side: Side::New, start_line: 1, end_line: 1 };
@@ -52,10 +53,8 @@ fn a_finding_of_a_rule_that_did_not_look_is_not_called_fixed() {
 const BEFORE: &str = "def head():
     return 1
 
-
 def one():
     return 2
-
 
 def refund(orders):
     total = 0

@@ -1,19 +1,34 @@
 //! What people do to a repository: push, open, close, comment, answer, resolve.
 
+mod apps;
+mod checks;
+mod estate;
+mod issues;
+mod kept;
+mod merging;
+mod push;
+mod reviewers;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-
+pub use self::apps::App;
+pub use self::kept::Kept;
+use crate::forge::FakeForge;
 use crate::forge::diff::{Diffs, Side};
-use crate::forge::estate::Access;
-use crate::forge::state::{Note, Place, Pull, Repository, State, World, ref_name};
+use crate::forge::error::FakeError;
+use crate::forge::operations::branches::{open_from, push, pushed, refs_of, tip};
+use crate::forge::operations::comments::{Spot, add_inline, add_reply};
+use crate::forge::operations::pulls::{self, NewPull, close, there};
+use crate::forge::operations::reviewers::hear;
+use crate::forge::shared::Shared;
+use crate::forge::state::access::Access;
+use crate::forge::state::event::{Change, Event};
+use crate::forge::state::notes::Note;
+use crate::forge::state::pulls::Place;
+use crate::forge::state::{DEFAULT_BRANCH, Repository, State, World, ref_name};
 use crate::forge::view::{PullView, view};
-use crate::forge::{FakeError, FakeForge, Shared, calls, pulls, reviewers};
 use crate::repo::{Commit, New, RepoBuilder};
-
-/// The branch of a new repository.
-const DEFAULT_BRANCH: &str = "main";
 
 /// A repository of a forge, in a person's hands. A branch of a fork is named `owner:branch`.
 #[derive(Clone, Debug)]
@@ -22,37 +37,6 @@ pub struct Repo {
     pub(crate) key: String,
     full_name: String,
     url: String,
-}
-
-/// A pull request to be opened.
-#[derive(Clone, Debug)]
-pub struct NewPull {
-    /// Its title.
-    pub title: String,
-    /// Its description.
-    pub body: String,
-    /// Who opens it.
-    pub author: String,
-    /// `branch`, or `owner:branch` in a fork.
-    pub head: String,
-    /// The branch it goes to.
-    pub base: String,
-    /// Not ready yet?
-    pub draft: bool,
-}
-
-impl NewPull {
-    /// A pull request of this branch to `main`, opened by `author`.
-    pub fn of(head: &str) -> Self {
-        Self {
-            title: format!("Change {head}"),
-            body: "What it does.".into(),
-            author: "author".into(),
-            head: head.into(),
-            base: DEFAULT_BRANCH.into(),
-            draft: false,
-        }
-    }
 }
 
 impl FakeForge {
@@ -265,7 +249,7 @@ impl Repo {
 
     /// Opens a closed pull request again, at its branch's tip.
     pub async fn reopen(&self, number: u64) -> Result<(), FakeError> {
-        self.change(number, "reopened", |repo, number| {
+        self.change(number, |repo, number| {
             let pull = there(repo, number)?;
             if pull.open || pull.merged_by.is_some() {
                 return Err(FakeError::Refused(format!("pull request {number} cannot be reopened")));
@@ -275,17 +259,16 @@ impl Repo {
             repo.git.set_ref(&format!("refs/pull/{number}/head"), &head)?;
             let pull = there(repo, number)?;
             (pull.open, pull.closed, pull.head) = (true, None, head);
-            Ok(Value::Null)
+            Ok(Change::Reopened)
         })
         .await
     }
 
     /// Makes a pull request a draft, or ready.
     pub async fn set_draft(&self, number: u64, draft: bool) -> Result<(), FakeError> {
-        let action = if draft { "converted_to_draft" } else { "ready_for_review" };
-        self.change(number, action, move |repo, number| {
+        self.change(number, move |repo, number| {
             there(repo, number)?.draft = draft;
-            Ok(Value::Null)
+            Ok(Change::Draft(draft))
         })
         .await
     }
@@ -293,12 +276,12 @@ impl Repo {
     /// Lets a pull request go to another branch.
     pub async fn retarget(&self, number: u64, base: &str) -> Result<(), FakeError> {
         let base = base.to_owned();
-        self.change(number, "edited", move |repo, number| {
+        self.change(number, move |repo, number| {
             let sha = tip(repo, &base)?;
             let pull = there(repo, number)?;
-            let from = json!({"ref": {"from": pull.base_ref}, "sha": {"from": pull.base}});
-            (pull.base_ref, pull.base) = (base, sha);
-            Ok(json!({"changes": {"base": from}}))
+            let branch = std::mem::replace(&mut pull.base_ref, base);
+            let commit = std::mem::replace(&mut pull.base, sha);
+            Ok(Change::Retargeted { branch, commit })
         })
         .await
     }
@@ -306,10 +289,10 @@ impl Repo {
     /// Changes a pull request's title.
     pub async fn retitle(&self, number: u64, title: &str) -> Result<(), FakeError> {
         let title = title.to_owned();
-        self.change(number, "edited", move |repo, number| {
+        self.change(number, move |repo, number| {
             let pull = there(repo, number)?;
             let from = std::mem::replace(&mut pull.title, title);
-            Ok(json!({"changes": {"title": {"from": from}}}))
+            Ok(Change::Edited { title: Some(from), body: None })
         })
         .await
     }
@@ -323,8 +306,8 @@ impl Repo {
             let id = comment.id;
             notes.push(comment);
             let refused = |_| FakeError::Refused("the script of a bot is wrong".into());
-            reviewers::hear(world, repo, number, id).map_err(refused)?;
-            world.emit_comment(repo, number, id, "created");
+            hear(world, repo, number, id).map_err(refused)?;
+            world.tell(repo, &Event::Comment { number, id, is_edit: false })?;
             Ok(id)
         })
         .await
@@ -337,14 +320,13 @@ impl Repo {
             let now = world.now();
             if let Some(comment) = repo.pulls.get_mut(&number).and_then(|pull| pull.comment(id)) {
                 (comment.note.body, comment.note.updated) = (body, now);
-                return Ok(world.emit_inline(repo, number, id, "edited")?);
+                return Ok(world.tell(repo, &Event::Inline { number, id, is_edit: true })?);
             }
             let mut comments = notes(repo, number)?.iter_mut();
             let comment = comments.find(|comment| comment.id == id && !comment.deleted);
             let comment = comment.ok_or_else(|| FakeError::Missing(format!("comment {id}")))?;
             (comment.body, comment.updated) = (body, now);
-            world.emit_comment(repo, number, id, "edited");
-            Ok(())
+            Ok(world.tell(repo, &Event::Comment { number, id, is_edit: true })?)
         })
         .await
     }
@@ -361,10 +343,10 @@ impl Repo {
         let (author, body) = (author.to_owned(), body.to_owned());
         let place = Place { path: path.to_owned(), line: Some(line), start: None };
         self.with(move |world, repo| {
-            let spot = calls::Spot::of(repo, number, &Value::Null).map_err(FakeError::Refused)?;
+            let spot = Spot::of(repo, number, None).map_err(FakeError::Refused)?;
             let hunk = spot.check(repo, number, &place).map_err(FakeError::Refused)?;
-            let id = calls::add_inline(world, repo, number, &author, &body, (&spot, place, hunk));
-            world.emit_inline(repo, number, id, "created")?;
+            let id = add_inline(world, repo, number, &author, &body, (&spot, place, hunk));
+            world.tell(repo, &Event::Inline { number, id, is_edit: false })?;
             Ok(id)
         })
         .await
@@ -374,9 +356,9 @@ impl Repo {
     pub async fn reply(&self, number: u64, author: &str, first: u64, body: &str) -> Result<u64, FakeError> {
         let (author, body) = (author.to_owned(), body.to_owned());
         self.with(move |world, repo| {
-            let id = calls::add_reply(world, repo, number, &author, first, &body)
+            let id = add_reply(world, repo, number, &author, first, &body)
                 .ok_or_else(|| FakeError::Missing(format!("thread of comment {first}")))?;
-            world.emit_inline(repo, number, id, "created")?;
+            world.tell(repo, &Event::Inline { number, id, is_edit: false })?;
             Ok(id)
         })
         .await
@@ -419,17 +401,16 @@ impl Repo {
         .await
     }
 
-    /// A change that makes one event; `work` gives the event's own fields.
+    /// A change that makes one event, which `work` names.
     async fn change(
         &self,
         number: u64,
-        action: &'static str,
-        work: impl FnOnce(&mut Repository, u64) -> Result<Value, FakeError> + Send + 'static,
+        work: impl FnOnce(&mut Repository, u64) -> Result<Change, FakeError> + Send + 'static,
     ) -> Result<(), FakeError> {
         self.with(move |world, repo| {
             let author = there(repo, number)?.author.clone();
-            let more = work(repo, number)?;
-            Ok(world.emit(repo, number, action, &author, more)?)
+            let change = work(repo, number)?;
+            Ok(world.changed(repo, number, &author, change)?)
         })
         .await
     }
@@ -447,88 +428,7 @@ impl Repo {
     }
 }
 
-pub(crate) fn tip(repo: &Repository, branch: &str) -> Result<String, FakeError> {
-    let missing = || FakeError::Missing(format!("branch {branch}"));
-    repo.git.tip(&ref_name(branch)).map(str::to_owned).ok_or_else(missing)
-}
-
-pub(crate) fn there(repo: &mut Repository, number: u64) -> Result<&mut Pull, FakeError> {
-    repo.pulls.get_mut(&number).ok_or_else(|| FakeError::Missing(format!("pull request {number}")))
-}
-
 /// The conversation of a pull request or an issue.
 fn notes(repo: &mut Repository, number: u64) -> Result<&mut Vec<Note>, FakeError> {
     repo.notes_mut(number).ok_or_else(|| FakeError::Missing(format!("pull request or issue {number}")))
-}
-
-pub(crate) fn open_from(repo: &Repository, branch: &str) -> Vec<u64> {
-    repo.pulls.values().filter(|pull| pull.open && pull.head_ref == branch).map(|pull| pull.number).collect()
-}
-
-/// The refs that move with a branch: its own, and those of the open pull requests from it.
-pub(crate) fn refs_of(repo: &Repository, branch: &str) -> Vec<String> {
-    let pulls = open_from(repo, branch).into_iter().map(|number| format!("refs/pull/{number}/head"));
-    std::iter::once(ref_name(branch)).chain(pulls).collect()
-}
-
-/// Commits to a branch, and to `refs/pull/{n}/head` of its pull requests.
-fn push(
-    world: &mut World,
-    repo: &mut Repository,
-    branch: &str,
-    parent: &str,
-    commit: &Commit,
-) -> Result<String, FakeError> {
-    if let Some((owner, _)) = branch.split_once(':')
-        && !repo.forks.contains_key(owner)
-    {
-        world.account(owner);
-        repo.forks.insert(owner.to_owned(), Some(world.id()));
-    }
-    let refs = refs_of(repo, branch);
-    let refs: Vec<&str> = refs.iter().map(String::as_str).collect();
-    let sha = repo.git.commit(&refs, Some(parent), commit)?;
-    pushed(world, repo, branch, &sha, commit.author())?;
-    Ok(sha)
-}
-
-/// A branch has moved: so have the pull requests from it and to it.
-pub(crate) fn pushed(
-    world: &mut World,
-    repo: &mut Repository,
-    branch: &str,
-    sha: &str,
-    by: &str,
-) -> Result<(), FakeError> {
-    repo.pushed = world.now();
-    for pull in repo.pulls.values_mut().filter(|pull| pull.open && pull.base_ref == branch) {
-        pull.base = sha.to_owned();
-    }
-    for number in open_from(repo, branch) {
-        let stale = world.stale_heads;
-        let pull = there(repo, number)?;
-        if pull.head == sha {
-            continue;
-        }
-        let before = std::mem::replace(&mut pull.head, sha.to_owned());
-        pull.stale = (stale > 0).then(|| (before.clone(), stale));
-        world.emit(repo, number, "synchronize", by, json!({"before": before, "after": sha}))?;
-    }
-    Ok(())
-}
-
-pub(crate) fn close(
-    world: &mut World,
-    repo: &mut Repository,
-    number: u64,
-    merged_by: Option<String>,
-) -> Result<(), FakeError> {
-    let now = world.now();
-    let pull = there(repo, number)?;
-    if !pull.open {
-        return Err(FakeError::Refused(format!("pull request {number} is closed already")));
-    }
-    let sender = merged_by.clone().unwrap_or_else(|| pull.author.clone());
-    (pull.open, pull.closed, pull.merged_by) = (false, Some(now), merged_by);
-    Ok(world.emit(repo, number, "closed", &sender, Value::Null)?)
 }

@@ -1,21 +1,34 @@
-//! What the forge holds: accounts, repositories, pull requests, comments; and the events it makes of changes.
+//! What the forge holds: accounts, repositories, pull requests, comments. It knows no call, and no form in which a forge
+//! shows something; [`World::form`] makes its deliveries.
+
+pub(crate) mod access;
+pub(crate) mod apps;
+pub(crate) mod bots;
+pub(crate) mod checks;
+pub(crate) mod delivery;
+pub(crate) mod event;
+pub(crate) mod issues;
+pub(crate) mod merging;
+pub(crate) mod notes;
+pub(crate) mod pulls;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use serde_json::{Value, json};
 use tokio::sync::mpsc::Sender;
 use truing_core::port::Clock;
 
-use crate::forge::app::Apps;
-use crate::forge::checks::CheckRun;
 use crate::forge::diff::{Diffs, Side, Stats};
-use crate::forge::estate::Access;
 use crate::forge::fault::Faults;
-use crate::forge::issues::{Issue, Labelled};
-use crate::forge::merging::Around;
-use crate::forge::reviewers::{Bot, Reaction};
-use crate::forge::webhook::{Delivery, Hook, MAX_QUEUED};
+use crate::forge::state::access::Access;
+use crate::forge::state::apps::{Apps, Pass};
+use crate::forge::state::bots::Bot;
+use crate::forge::state::checks::CheckRun;
+use crate::forge::state::delivery::{Delivery, Hook, MAX_QUEUED};
+use crate::forge::state::event::{Change, Event};
+use crate::forge::state::issues::Issue;
+use crate::forge::state::notes::Note;
+use crate::forge::state::pulls::{Lines, Pull};
 use crate::repo::{GitError, RepoBuilder};
 
 /// Requests that the log remembers; the oldest is forgotten for one more.
@@ -26,6 +39,12 @@ const MAX_VIOLATIONS: usize = 1_000;
 const MINUTE: i64 = 60;
 /// Ids begin here: above 32 bits, as GitHub's newer ones soon are.
 const FIRST_ID: u64 = 5_000_000_001;
+
+/// The branch of a new repository.
+pub(crate) const DEFAULT_BRANCH: &str = "main";
+
+/// Makes the delivery with this serial number of an event; none if there is nothing to tell.
+pub(crate) type Form = fn(&World, &mut Repository, &Event, u64) -> Result<Option<Delivery>, GitError>;
 
 /// Everything, behind one lock.
 #[derive(Debug)]
@@ -55,6 +74,8 @@ pub(crate) struct World {
     pub(crate) queued: VecDeque<Delivery>,
     pub(crate) outbox: Sender<(Delivery, Hook)>,
     pub(crate) events: u64,
+    /// Makes the delivery of an event, in the form of this forge.
+    pub(crate) form: Form,
     pub(crate) used: u64,
     /// The primary rate limit, if it is one; and the hour of the clock with the calls that it counts.
     pub(crate) limit: Option<u64>,
@@ -121,109 +142,6 @@ pub(crate) struct Repository {
     pub(crate) listed: bool,
 }
 
-/// A pull request.
-#[derive(Clone, Debug)]
-pub(crate) struct Pull {
-    pub(crate) id: u64,
-    pub(crate) number: u64,
-    pub(crate) title: String,
-    pub(crate) body: String,
-    pub(crate) author: String,
-    /// `branch`, or `owner:branch` in a fork.
-    pub(crate) head_ref: String,
-    pub(crate) head: String,
-    pub(crate) base_ref: String,
-    pub(crate) base: String,
-    pub(crate) draft: bool,
-    pub(crate) labels: Vec<String>,
-    pub(crate) labelled: Vec<Labelled>,
-    pub(crate) around: Around,
-    pub(crate) open: bool,
-    pub(crate) merged_by: Option<String>,
-    pub(crate) created: i64,
-    pub(crate) updated: i64,
-    pub(crate) closed: Option<i64>,
-    /// The head that reads still show, and how many of them.
-    pub(crate) stale: Option<(String, u32)>,
-    /// On the pull request itself.
-    pub(crate) summary: Vec<Note>,
-    pub(crate) inline: Vec<InlineComment>,
-    pub(crate) reviews: Vec<Review>,
-}
-
-/// What every comment has.
-#[derive(Clone, Debug)]
-pub(crate) struct Note {
-    pub(crate) id: u64,
-    pub(crate) author: String,
-    pub(crate) body: String,
-    pub(crate) created: i64,
-    pub(crate) updated: i64,
-    pub(crate) deleted: bool,
-    /// List calls that do not show it yet.
-    pub(crate) hidden_for: u32,
-    pub(crate) reactions: Vec<Reaction>,
-}
-
-/// A comment on code.
-#[derive(Clone, Debug)]
-pub(crate) struct InlineComment {
-    pub(crate) note: Note,
-    pub(crate) review: u64,
-    pub(crate) place: Place,
-    /// The commit it was made on, and the merge base then.
-    pub(crate) commit: String,
-    pub(crate) merge_base: String,
-    pub(crate) diff_hunk: String,
-    pub(crate) in_reply_to: Option<u64>,
-    /// Who resolved its thread; kept at the thread's first comment, deleted or not.
-    pub(crate) resolved_by: Option<String>,
-}
-
-/// Where an inline comment was put.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Place {
-    /// The file.
-    pub path: String,
-    /// The side and the last line; none for a comment on the file.
-    pub line: Option<(Side, u32)>,
-    /// The side and the first line, if there are several.
-    pub start: Option<(Side, u32)>,
-}
-
-/// A review.
-#[derive(Clone, Debug)]
-pub(crate) struct Review {
-    pub(crate) id: u64,
-    pub(crate) author: String,
-    pub(crate) body: String,
-    pub(crate) state: Verdict,
-    pub(crate) commit: String,
-    pub(crate) created: i64,
-}
-
-/// What a review says.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Verdict {
-    /// Nothing about merging.
-    Commented,
-    /// It may be merged.
-    Approved,
-    /// It may not, as it is.
-    ChangesRequested,
-}
-
-impl Verdict {
-    /// GitHub's word.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Commented => "COMMENTED",
-            Self::Approved => "APPROVED",
-            Self::ChangesRequested => "CHANGES_REQUESTED",
-        }
-    }
-}
-
 /// A commit's status.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Status {
@@ -244,9 +162,6 @@ pub struct Status {
     /// When, seconds since 1970.
     pub created: i64,
 }
-
-/// Where the lines of a comment are now: last and first. None: outdated, or on no line.
-pub(crate) type Lines = Option<(u32, Option<u32>)>;
 
 impl World {
     /// The next id.
@@ -291,79 +206,26 @@ impl World {
         }
     }
 
-    /// Makes the `pull_request` event of a change; `more` holds its other top-level fields.
-    pub(crate) fn emit(
+    /// A pull request was changed by somebody.
+    pub(crate) fn changed(
         &mut self,
         repo: &mut Repository,
         number: u64,
-        action: &str,
-        sender: &str,
-        more: Value,
+        by: &str,
+        change: Change,
     ) -> Result<(), GitError> {
-        self.account(sender);
+        self.account(by);
         let now = self.now();
         let Some(pull) = repo.pulls.get_mut(&number) else { return Ok(()) };
         pull.updated = now;
-        let head = pull.head.clone();
-        let stats = repo.stats(number, &head)?;
-        let Some(pull) = repo.pulls.get(&number) else { return Ok(()) };
-        let mut payload = json!({
-            "action": action,
-            "number": number,
-            "pull_request": self.pull_json(repo, pull, &head, Some(stats)),
-            "repository": self.repository_json(repo),
-            "sender": self.user_json(sender),
-            "installation": {"id": repo.id, "node_id": node_id("Installation", repo.id)},
-        });
-        if let (Some(payload), Value::Object(more)) = (payload.as_object_mut(), more) {
-            payload.extend(more);
-        }
-        self.send("pull_request", action, number, &payload);
-        Ok(())
+        self.tell(repo, &Event::Pull { number, change, by: by.to_owned() })
     }
 
-    /// Makes the `issue_comment` event of somebody's comment.
-    pub(crate) fn emit_comment(&mut self, repo: &Repository, number: u64, id: u64, action: &str) {
-        let mut notes = repo.notes(number).iter();
-        let Some(comment) = notes.find(|comment| comment.id == id) else { return };
-        let payload = json!({
-            "action": action,
-            "issue": self.conversation_json(repo, number),
-            "comment": self.summary_json(repo, number, comment),
-            "repository": self.repository_json(repo),
-            "sender": self.user_json(&comment.author),
-            "installation": {"id": repo.id, "node_id": node_id("Installation", repo.id)},
-        });
-        self.send("issue_comment", action, number, &payload);
-    }
-
-    /// Makes the `pull_request_review_comment` event of somebody's comment on the diff.
-    pub(crate) fn emit_inline(
-        &mut self,
-        repo: &mut Repository,
-        number: u64,
-        id: u64,
-        action: &str,
-    ) -> Result<(), GitError> {
-        let lines = repo.lines_now(number)?.get(&id).copied().flatten();
-        let Some(pull) = repo.pulls.get(&number) else { return Ok(()) };
-        let Some(comment) = pull.inline.iter().find(|comment| comment.note.id == id) else { return Ok(()) };
-        let payload = json!({
-            "action": action,
-            "pull_request": self.pull_json(repo, pull, &pull.head, None),
-            "comment": self.inline_json(repo, pull, comment, lines),
-            "repository": self.repository_json(repo),
-            "sender": self.user_json(&comment.note.author),
-            "installation": {"id": repo.id, "node_id": node_id("Installation", repo.id)},
-        });
-        self.send("pull_request_review_comment", action, number, &payload);
-        Ok(())
-    }
-
-    /// Sends an event, or lets it wait. `number` is the pull request's, if it is about one.
-    pub(crate) fn send(&mut self, event: &str, action: &str, number: u64, payload: &Value) {
+    /// Sends the delivery of an event, or lets it wait.
+    pub(crate) fn tell(&mut self, repo: &mut Repository, event: &Event) -> Result<(), GitError> {
+        let form = self.form;
+        let Some(delivery) = form(self, repo, event, self.events + 1)? else { return Ok(()) };
         self.events += 1;
-        let delivery = Delivery::new(self.events, event, action, number, payload);
         let automatic = self.hook.as_ref().filter(|hook| hook.automatic);
         // An outbox that is full (its receiver hangs) makes the delivery wait to be taken by hand.
         let sent =
@@ -374,6 +236,7 @@ impl World {
             }
             self.queued.push_back(delivery);
         }
+        Ok(())
     }
 
     /// Counts a call that makes comments against the secondary limit on that; the seconds to wait if there were
@@ -409,6 +272,27 @@ impl Repository {
     /// `owner/name`.
     pub(crate) fn full_name(&self) -> String {
         format!("{}/{}", self.owner, self.name)
+    }
+
+    /// The role of an account.
+    pub(crate) fn role(&self, login: &str) -> &str {
+        match self.permissions.get(login) {
+            Some(role) => role.as_str(),
+            None if login == self.owner => "admin",
+            None => "none",
+        }
+    }
+
+    /// The permission of an account, in GitHub's older words and as the name of a role.
+    pub(crate) fn permission(&self, login: &str) -> (&'static str, String) {
+        let role = self.role(login);
+        let word = match role {
+            "admin" => "admin",
+            "write" | "maintain" => "write",
+            "read" | "triage" => "read",
+            _ => "none",
+        };
+        (word, role.to_owned())
     }
 
     /// The comments in the conversation of a pull request or an issue, deleted ones too.
@@ -480,59 +364,16 @@ impl Repository {
     }
 }
 
-impl Pull {
-    /// The head to show to a read, which counts as one.
-    pub(crate) fn read_head(&mut self) -> String {
-        match self.stale.take() {
-            Some((old, left)) if left > 0 => {
-                self.stale = Some((old.clone(), left - 1));
-                old
+impl Pass {
+    /// Does it show this repository?
+    pub(crate) fn sees(&self, repo: &Repository) -> bool {
+        match self {
+            Self::Account | Self::App(_) => true,
+            Self::Installation { owner, only, .. } => {
+                *owner == repo.owner && only.as_ref().is_none_or(|only| only.contains(&repo.id))
             }
-            Some(_) | None => self.head.clone(),
         }
     }
-
-    /// An inline comment that is there.
-    pub(crate) fn comment(&mut self, id: u64) -> Option<&mut InlineComment> {
-        self.inline.iter_mut().find(|comment| comment.note.id == id && !comment.note.deleted)
-    }
-
-    /// The id of the first comment of a comment's thread.
-    pub(crate) fn thread_of(&self, id: u64) -> Option<u64> {
-        self.inline.iter().find(|c| c.note.id == id).map(|c| c.in_reply_to.unwrap_or(c.note.id))
-    }
-
-    /// Resolves a thread, or opens it again; false: there is no such thread.
-    pub(crate) fn resolve(&mut self, thread: u64, by: Option<&str>) -> bool {
-        let there =
-            self.inline.iter().any(|c| c.in_reply_to.unwrap_or(c.note.id) == thread && !c.note.deleted);
-        match self.inline.iter_mut().find(|comment| comment.note.id == thread) {
-            Some(first) if there => {
-                first.resolved_by = by.map(str::to_owned);
-                true
-            }
-            Some(_) | None => false,
-        }
-    }
-
-    /// Who resolved the thread that a comment belongs to.
-    pub(crate) fn resolved_by(&self, id: u64) -> Option<&str> {
-        let thread = self.thread_of(id)?;
-        self.inline.iter().find(|comment| comment.note.id == thread)?.resolved_by.as_deref()
-    }
-}
-
-/// The comments a list call shows: those that are there and old enough. The call counts for the others.
-pub(crate) fn visible<'a>(notes: impl Iterator<Item = &'a mut Note>) -> Vec<u64> {
-    let mut shown = Vec::new();
-    for note in notes.filter(|note| !note.deleted) {
-        if note.hidden_for > 0 {
-            note.hidden_for -= 1;
-        } else {
-            shown.push(note.id);
-        }
-    }
-    shown
 }
 
 /// The full name of the ref behind `branch` or `owner:branch`.
@@ -541,10 +382,4 @@ pub(crate) fn ref_name(branch: &str) -> String {
         Some((owner, branch)) => format!("refs/forks/{owner}/{branch}"),
         None => format!("refs/heads/{branch}"),
     }
-}
-
-/// An opaque id in the form GitHub gives to GraphQL nodes.
-pub(crate) fn node_id(kind: &str, id: u64) -> String {
-    let prefix: String = kind.chars().filter(char::is_ascii_uppercase).collect();
-    format!("{prefix}_kwDO{}", hex::encode(id.to_be_bytes()))
 }

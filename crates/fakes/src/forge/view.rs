@@ -1,9 +1,12 @@
-//! A pull request for assertions: everything that was ever posted, also what the API no longer shows.
+//! Pull requests and issues for assertions: everything that was ever posted, also what the API no longer shows.
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::forge::checks::CheckRun;
-use crate::forge::state::{Lines, Note, Place, Pull, Review, Status, Verdict};
+use crate::forge::state::Status;
+use crate::forge::state::checks::CheckRun;
+use crate::forge::state::issues::Issue;
+use crate::forge::state::notes::Note;
+use crate::forge::state::pulls::{Lines, Place, Pull, Review, Verdict};
 
 /// A pull request as it is, also where the API would not show it.
 #[derive(Clone, Debug)]
@@ -150,5 +153,40 @@ pub(crate) fn view(
         reviews: pull.reviews.iter().map(review).collect(),
         statuses,
         checks: checks.to_vec(),
+    }
+}
+
+/// An issue for assertions, with every comment ever made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct IssueView {
+    /// Its number.
+    pub number: u64,
+    /// Its title.
+    pub title: String,
+    /// Its text.
+    pub body: String,
+    /// Who opened it.
+    pub author: String,
+    /// Its labels.
+    pub labels: Vec<String>,
+    /// Open?
+    pub open: bool,
+    /// Locked?
+    pub locked: bool,
+    /// Its comments, deleted ones too.
+    pub comments: Vec<Comment>,
+}
+
+/// The view of an issue.
+pub(crate) fn issue_view(issue: &Issue) -> IssueView {
+    IssueView {
+        number: issue.number,
+        title: issue.title.clone(),
+        body: issue.body.clone(),
+        author: issue.author.clone(),
+        labels: issue.labels.clone(),
+        open: issue.open,
+        locked: issue.locked,
+        comments: issue.notes.iter().map(Comment::in_conversation).collect(),
     }
 }

@@ -3,44 +3,16 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
 use sha1::Sha1;
 use sha2::Sha256;
 
-/// Deliveries that wait to be sent; the oldest is forgotten for one more.
-pub const MAX_QUEUED: usize = 10_000;
+use crate::forge::state::delivery::{Delivery, Hook};
 /// How long GitHub waits for an answer (facts: 10 s).
 pub const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The hook's id in headers.
 const HOOK_ID: &str = "4200000001";
-
-/// Where deliveries go.
-#[derive(Clone, Debug)]
-pub struct Hook {
-    /// The address to post to.
-    pub url: String,
-    /// The key they are signed with.
-    pub secret: String,
-    /// Sent as changes happen? Otherwise they wait for [`crate::forge::FakeForge::pending`].
-    pub automatic: bool,
-}
-
-/// One event as it goes over the wire. Sending it again is a redelivery: the same id and the same bytes.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Delivery {
-    /// `X-GitHub-Delivery`: names the event.
-    pub id: String,
-    /// `X-GitHub-Event`.
-    pub event: String,
-    /// The payload's `action`.
-    pub action: String,
-    /// The pull request's number.
-    pub number: u64,
-    /// The payload.
-    pub body: Bytes,
-}
 
 impl Delivery {
     pub(crate) fn new(serial: u64, event: &str, action: &str, number: u64, payload: &Value) -> Self {

@@ -1,4 +1,4 @@
-//! A pull request at GitHub, for a loop that audits and fixes it: [`Conversation`], and its writes, `ForgeWrite`, in
+//! A pull request at GitHub, for a loop that works on it: [`Forge`], [`Conversation`], and its writes, `ForgeWrite`, in
 //! `effects`. What is looked at is in `looking`, reviews in `reviewing`, what else is said in `saying`, what changes the
 //! pull request itself in `changing`.
 //!
@@ -15,10 +15,10 @@ use std::sync::Arc;
 
 use truing_core::id::{CommentId, PrId, Sha, Topic};
 use truing_core::port::{
-    Actor, CommitCheck, Conversation, ForgeError, Hub as _, Merge, PullNow, PullReview, ReviewThread, Said,
-    SetLabel, WriteGate,
+    Actor, CommitCheck, Conversation, Forge, ForgeError, Hub as _, Merge, PullNow, PullRequest, PullReview,
+    ReviewThread, Said, SetLabel, WriteGate,
 };
-use truing_core::publish::Producer;
+use truing_core::publish::{Bounds, Item, Observed, Producer};
 
 use super::id::Id;
 use super::{GitHub, GitHubHub, GitHubPull};
@@ -65,6 +65,28 @@ impl GitHubConversation {
 
     fn number(&self) -> u64 {
         self.pull.id.number
+    }
+
+    fn producer(&self) -> Producer {
+        self.hub.producer
+    }
+}
+
+impl Forge for GitHubConversation {
+    async fn pull_request(&self) -> Result<PullRequest, ForgeError> {
+        self.pull.pull_request().await
+    }
+
+    async fn comments(
+        &self,
+        producer: Producer,
+        known: &[(Item, CommentId)],
+    ) -> Result<Vec<Observed>, ForgeError> {
+        self.pull.comments(producer, known).await
+    }
+
+    fn bounds(&self) -> Bounds {
+        self.pull.bounds()
     }
 }
 

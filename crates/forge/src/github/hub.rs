@@ -38,7 +38,7 @@ pub struct GitHubHub {
     /// With the number 0: what no number is known of.
     place: PrId,
     pub(super) repo: String,
-    producer: Producer,
+    pub(super) producer: Producer,
 }
 
 impl GitHub {

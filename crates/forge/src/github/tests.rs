@@ -2,9 +2,11 @@
 //! tested elsewhere, against a stateful one.
 
 use truing_core::finding::Place;
-use truing_core::id::{FindingId, Millis};
-use truing_core::publish::{Hold, Thread, ThreadState};
+use truing_core::id::{FindingId, Millis, ThreadId};
+use truing_core::port::InlineDraft;
+use truing_core::publish::{DesiredStatus, Hold, StatusState, Thread, ThreadState};
 
+use super::comments::{REVIEW_BODY, REVIEW_BODY_WORD};
 use super::*;
 use crate::testing::{CANARY, Hand, Reply, Request, Server, patience};
 
@@ -374,10 +376,10 @@ async fn comments_are_rewritten_and_deleted_by_their_kind() {
     assert_eq!(pull.update(Producer::Review, &item, &review, "new").await, Ok(()));
     let gone = pull.update(Producer::Review, &item, &review, "new").await;
     assert!(matches!(gone, Err(ForgeError::NotFound { .. })), "{gone:?}");
-    assert_eq!(pull.delete(&item, &review).await, Ok(()));
-    assert_eq!(pull.delete(&item, &issue).await, Ok(()), "gone is what was asked for");
-    assert!(pull.delete(&item, &issue).await.is_err());
-    assert!(matches!(pull.delete(&item, &CommentId::new("7")).await, Err(ForgeError::Rejected { .. })));
+    assert_eq!(pull.delete(&review).await, Ok(()));
+    assert_eq!(pull.delete(&issue).await, Ok(()), "gone is what was asked for");
+    assert!(pull.delete(&issue).await.is_err());
+    assert!(matches!(pull.delete(&CommentId::new("7")).await, Err(ForgeError::Rejected { .. })));
 
     let requests = server.requests();
     let expected = [
@@ -402,8 +404,8 @@ fn changed(id: &str, resolved: bool) -> Reply {
 async fn a_thread_is_changed_by_its_id_in_one_call() {
     let server = Server::new([changed("T2", true), changed("T1", false)]).await;
     let pull = pull(&server);
-    assert_eq!(pull.resolve(&ThreadId::new("T2"), true).await, Ok(()));
-    assert_eq!(pull.resolve(&ThreadId::new("T1"), false).await, Ok(()));
+    assert_eq!(pull.set_resolved(&ThreadId::new("T2"), true).await, Ok(()));
+    assert_eq!(pull.set_resolved(&ThreadId::new("T1"), false).await, Ok(()));
 
     let requests = server.requests();
     assert_eq!(requests.len(), 2);
@@ -425,7 +427,7 @@ async fn a_success_that_changed_nothing_is_no_success() {
         ok(&json!({})),
     ] {
         let server = Server::new([answer]).await;
-        let error = pull(&server).resolve(&ThreadId::new("T2"), true).await.unwrap_err();
+        let error = pull(&server).set_resolved(&ThreadId::new("T2"), true).await.unwrap_err();
         assert!(matches!(error, ForgeError::Unavailable { .. }), "{error}");
     }
 }
@@ -444,11 +446,11 @@ async fn errors_of_graphql_have_the_meaning_of_their_type() {
     for (kind, expected) in table {
         let errors = json!([{ "type": kind, "message": format!("no\n{CANARY}") }]);
         let server = Server::new([ok(&json!({ "data": null, "errors": errors }))]).await;
-        assert_eq!(pull(&server).resolve(&ThreadId::new("T2"), true).await, Err(expected), "{kind}");
+        assert_eq!(pull(&server).set_resolved(&ThreadId::new("T2"), true).await, Err(expected), "{kind}");
     }
     let untyped = ok(&json!({ "data": null, "errors": [{ "message": "Something went wrong" }] }));
     let server = Server::new([untyped]).await;
-    let result = pull(&server).resolve(&ThreadId::new("T2"), true).await;
+    let result = pull(&server).set_resolved(&ThreadId::new("T2"), true).await;
     assert_eq!(result, Err(unavailable(&what(), "Something went wrong")));
 }
 

@@ -3,18 +3,19 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
+mod comments;
 mod repository;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use truing_core::effect::{Case, Effect, End, Intended, Kind, Push};
+use truing_core::effect::{Case, Effect, End, Intended, Kind, Part, Push};
 use truing_core::finding::{Place, Side};
 use truing_core::id::{Millis, RunId, Sha, Span, Token, Topic};
 use truing_core::port::{
-    Asked, AuditMark, Clock, Conversation as _, EffectLog, Entry, EntryState, ForgeError, ReviewDraft,
-    ReviewEvent, StoreError, Withheld, WriteGate, Writer,
+    Asked, AuditMark, Clock, Conversation as _, EffectLog, Entry, EntryState, ForgeError, Replacement,
+    ReviewDraft, ReviewEvent, StoreError, Withheld, WriteGate, Writer,
 };
 use truing_core::publish::Producer;
 use truing_diff::RepoPath;
@@ -68,38 +69,47 @@ impl Log {
         self.entries.lock().unwrap().get(topic).cloned()
     }
 
+    fn entries_of(&self, parts: &[Part]) -> Vec<Entry> {
+        parts.iter().filter_map(|part| self.get(&part.topic)).collect()
+    }
+
     fn put(&self, topic: &Topic, entry: Entry) {
         self.entries.lock().unwrap().insert(topic.clone(), entry);
     }
 }
 
 impl EffectLog for Log {
-    async fn effect(&self, _: &Writer, topic: &Topic) -> Result<Option<Entry>, StoreError> {
-        Ok(self.get(topic))
+    async fn effects(&self, _: &Writer, topics: &[Topic]) -> Result<Vec<Option<Entry>>, StoreError> {
+        Ok(topics.iter().map(|topic| self.get(topic)).collect())
     }
 
-    async fn replace_effect(
-        &self,
-        writer: &Writer,
-        topic: &Topic,
-        known: Option<&Entry>,
-        new: Option<&Entry>,
-    ) -> Result<bool, StoreError> {
+    async fn open_effects(&self, _: &Writer) -> Result<Vec<(Topic, Entry)>, StoreError> {
+        let entries = self.entries.lock().unwrap();
+        let is_open = |entry: &Entry| matches!(entry.state, EntryState::Open { .. });
+        let open = entries.iter().filter(|(_, entry)| is_open(entry));
+        Ok(open.map(|(topic, entry)| (topic.clone(), entry.clone())).collect())
+    }
+
+    async fn replace_effects(&self, writer: &Writer, changes: &[Replacement]) -> Result<bool, StoreError> {
         if self.is_fenced.load(Ordering::SeqCst) {
             return Err(StoreError::Fenced { key: writer.key.clone(), last: Token(9) });
         }
-        let is_intent = |entry: &Entry| matches!(entry.state, EntryState::Open { .. });
-        if !new.is_some_and(is_intent) && self.dies.load(Ordering::SeqCst) {
+        let is_intent = |change: &Replacement| {
+            change.new.as_ref().is_some_and(|new| matches!(new.state, EntryState::Open { .. }))
+        };
+        if !changes.iter().all(is_intent) && self.dies.load(Ordering::SeqCst) {
             return Err(StoreError::Unavailable("the process died".into()));
         }
         let mut entries = self.entries.lock().unwrap();
-        if entries.get(topic) != known {
+        if changes.iter().any(|change| entries.get(&change.topic) != change.known.as_ref()) {
             return Ok(false);
         }
-        match new {
-            Some(new) => entries.insert(topic.clone(), new.clone()),
-            None => entries.remove(topic),
-        };
+        for Replacement { topic, new, .. } in changes {
+            match new {
+                Some(new) => entries.insert(topic.clone(), new.clone()),
+                None => entries.remove(topic),
+            };
+        }
         Ok(true)
     }
 }
@@ -197,6 +207,13 @@ impl Scene {
                 let (effect, own) = repository::effect(kind, &site, (&open, number)).await;
                 return Self::with(site, (number, own), What::Effect(effect), head);
             }
+            Kind::Summary
+            | Kind::Findings
+            | Kind::FileFinding
+            | Kind::EditComment
+            | Kind::DeleteDuplicate
+            | Kind::Reopen
+            | Kind::Status => comments::effect(kind, &open, (&commit, place)).await,
         };
         Self::with(site, (number, 0), What::Effect(effect), head)
     }
@@ -218,15 +235,14 @@ impl Scene {
         }
     }
 
-    fn effects<'a>(&'a self, gate: &'a Arc<dyn WriteGate>) -> Effects<'a, GitHubConversation, Log> {
+    fn effects(&self) -> Effects<'_, GitHubConversation, Log> {
         let key = truing_core::id::Key::new("pr/github/1/1");
         let writer = Writer { key, producer: Producer::Converge, token: Some(Token(3)) };
-        Effects { forge: &self.pull, log: &self.log, gate, clock: &self.clock, writer }
+        Effects { forge: &self.pull, log: &self.log, gate: &*self.gate, clock: &self.clock, writer }
     }
 
     async fn perform(&self) -> Result<(), EffectError> {
-        let gate: Arc<dyn WriteGate> = self.gate.clone();
-        let effects = self.effects(&gate);
+        let effects = self.effects();
         match &self.what {
             What::Effect(effect) => effects.perform(effect).await.map(drop),
             What::Push(push) => match effects.push(&push.1, &push.0.remote, (BRANCH, None)).await? {
@@ -266,6 +282,13 @@ impl Scene {
             | Kind::CloseIssue
             | Kind::NewComment
             | Kind::DeleteComment => repository::call(kind),
+            Kind::Summary
+            | Kind::Findings
+            | Kind::FileFinding
+            | Kind::EditComment
+            | Kind::DeleteDuplicate
+            | Kind::Reopen
+            | Kind::Status => comments::call(kind),
         };
         let is_once = matches!(fault, FaultKind::Invalid(_) | FaultKind::Status(..));
         let times = if is_once { 1 } else { sent };
@@ -302,6 +325,13 @@ impl Scene {
             | Kind::CloseIssue
             | Kind::NewComment
             | Kind::DeleteComment => repository::count(kind, &self.site, self.own).await,
+            Kind::Summary
+            | Kind::Findings
+            | Kind::FileFinding
+            | Kind::EditComment
+            | Kind::DeleteDuplicate
+            | Kind::Reopen
+            | Kind::Status => comments::count(kind, &view),
         }
     }
 
@@ -327,7 +357,7 @@ impl Scene {
 
 async fn cell(kind: Kind, case: Case) {
     let scene = Scene::of(kind).await;
-    let topic = scene.intended().topic;
+    let parts = scene.intended().parts;
     let (writes, before) = (scene.writes(), scene.count(kind).await);
     assert_eq!(before, 0);
     match case {
@@ -360,7 +390,7 @@ async fn cell(kind: Kind, case: Case) {
                     assert!(matches!(error, EffectError::Refused(_)), "{error:?}");
                 }
             }
-            assert_eq!(scene.log.get(&topic), None, "nothing is open");
+            assert!(scene.log.entries_of(&parts).is_empty(), "nothing is open");
         }
         Case::LostDone | Case::LostUndone => {
             let is_done = case == Case::LostDone;
@@ -379,9 +409,10 @@ async fn cell(kind: Kind, case: Case) {
             scene.performed_later(kind).await;
         }
         Case::KilledBefore => {
-            let content = scene.intended().content;
-            let (at, state) = (scene.clock.now(), EntryState::Open { lost: 0 });
-            scene.log.put(&topic, Entry { content, at, state });
+            let at = scene.clock.now();
+            for Part { topic, content } in parts.clone() {
+                scene.log.put(&topic, Entry { content, at, state: EntryState::Open { lost: 0 } });
+            }
             scene.performed_later(kind).await;
         }
         Case::KilledAfter => {
@@ -398,7 +429,7 @@ async fn cell(kind: Kind, case: Case) {
     match case.end(kind) {
         End::Withheld => {
             assert_eq!((scene.count(kind).await, scene.writes()), (0, writes), "nothing was written");
-            assert_eq!(scene.log.get(&topic), None);
+            assert!(scene.log.entries_of(&parts).is_empty());
         }
         End::Told => assert_eq!(scene.count(kind).await, 0),
         End::Replaced(other) => {
@@ -406,13 +437,18 @@ async fn cell(kind: Kind, case: Case) {
         }
         End::Once => {
             assert_eq!(scene.count(kind).await, 1);
-            let done = scene.log.get(&topic).unwrap();
-            assert!(matches!(done.state, EntryState::Done { .. }), "{done:?}");
+            let done = scene.log.entries_of(&parts);
+            let is_done = |entry: &Entry| matches!(entry.state, EntryState::Done { .. });
+            assert!(done.len() == parts.len() && done.iter().all(is_done), "{done:?}");
             // Whoever performs it another time changes nothing.
             for _ in 0..2 {
                 // At another head a merge of the base is another effect.
                 if kind != Kind::UpdateBranch {
                     scene.perform().await.unwrap();
+                }
+                // Later a plan would see it.
+                if kind.is_planned() {
+                    break;
                 }
                 scene.pass(SETTLE);
             }
@@ -478,6 +514,13 @@ table! {
     CloseIssue: close_issue,
     NewComment: new_comment,
     DeleteComment: delete_comment,
+    Summary: summary,
+    Findings: findings,
+    FileFinding: file_finding,
+    EditComment: edit_comment,
+    DeleteDuplicate: delete_duplicate,
+    Reopen: reopen,
+    Status: status,
     Push: push,
 }
 
@@ -506,7 +549,7 @@ async fn a_review_without_an_answer_twice_becomes_a_comment() {
 #[tokio::test]
 async fn an_intent_from_a_clock_that_was_ahead_is_waited_for_no_longer_than_another() {
     let scene = Scene::of(Kind::Comment).await;
-    let Intended { topic, content, .. } = scene.intended();
+    let Part { topic, content } = scene.intended().parts.remove(0);
     let at = scene.clock.now() + Span::seconds(1_000_000);
     scene.log.put(&topic, Entry { content, at, state: EntryState::Open { lost: 0 } });
     let early = scene.perform().await.unwrap_err();
@@ -514,12 +557,19 @@ async fn an_intent_from_a_clock_that_was_ahead_is_waited_for_no_longer_than_anot
     scene.pass(SETTLE);
     scene.perform().await.unwrap();
     assert_eq!(scene.count(Kind::Comment).await, 1);
+    // Nor is an end that it recorded.
+    let mut done = scene.log.get(&topic).unwrap();
+    done.at = scene.clock.now() + Span::seconds(1_000_000);
+    scene.log.put(&topic, done);
+    scene.perform().await.unwrap_err();
+    scene.perform().await.unwrap();
+    assert_eq!(scene.count(Kind::Comment).await, 1);
 }
 
 #[tokio::test]
 async fn the_delay_counts_from_the_answer_that_was_lost() {
     let scene = Scene::of(Kind::Comment).await;
-    let Intended { topic, content, .. } = scene.intended();
+    let Part { topic, content } = scene.intended().parts.remove(0);
     let at = Millis(scene.clock.now().0 - SETTLE.0);
     scene.log.put(&topic, Entry { content, at, state: EntryState::Open { lost: 0 } });
     scene.fault(Kind::Comment, FaultKind::LostAnswer);
@@ -547,7 +597,7 @@ async fn another_text_on_a_topic_waits_until_lists_show_the_one_before() {
 #[tokio::test]
 async fn a_review_that_a_limit_ends_stays_announced_for_comments_of_it_may_be_there() {
     let scene = Scene::of(Kind::Review).await;
-    let topic = scene.intended().topic;
+    let Part { topic, .. } = scene.intended().parts.remove(0);
     scene.fault(Kind::Review, FaultKind::SecondaryLimit(Some(1)));
     let error = scene.perform().await.unwrap_err();
     assert!(matches!(error, EffectError::Refused(ForgeError::RateLimited { .. })), "{error:?}");

@@ -6,7 +6,7 @@ use super::Found;
 use super::model::{Bound, Model, children, is_field};
 use super::things::is_loaded;
 use super::value::{Thing, Value, Values, carrier, last_name};
-use crate::proof::Fix;
+use crate::fix::Fix;
 
 /// Who takes a coroutine for a value: it is used up at once.
 const PLAIN: &[&str] = &[

@@ -3,7 +3,7 @@
 use tree_sitter::Node;
 
 use super::Found;
-use super::pieces;
+use super::table;
 use super::value::{Value, Values};
 
 /// The names of overrides of botocore's classes begin so.
@@ -25,7 +25,7 @@ fn wrong_name<'t>(values: &Values<'_, 't>, class: Node<'t>) -> Option<Node<'t>> 
     let is_wrong = bases.any(|base| {
         // What is not exported and not aiobotocore's to override is a helper.
         let is_of_botocore = values.is(base, |value| {
-            is_botocore_s(value) && (!written.starts_with('_') || value.path().is_some_and(pieces::is_piece))
+            is_botocore_s(value) && (!written.starts_with('_') || value.path().is_some_and(table::is_piece))
         });
         is_of_botocore && !begins(OF_BOTOCORE) || is_override(values, base) && !begins(OF_OVERRIDES)
     });

@@ -8,7 +8,7 @@ use tree_sitter::Node;
 
 use super::believe;
 use super::model::{Bound, Model, Statement, children, is_field};
-use super::pieces;
+use super::table;
 pub(super) use super::things::Thing;
 use super::things::{awaited, elements_by, entered, is_collection, item, made_by, of_method, of_type, part};
 
@@ -520,7 +520,7 @@ impl<'m, 't> Values<'m, 't> {
     pub(super) fn inherits(&self, class: Node<'t>, name: &str) -> bool {
         self.bases(class).into_iter().any(|base| {
             let base = self.model.text(base);
-            pieces::has_coroutine(base.rsplit('.').next().unwrap_or(base), name)
+            table::has_coroutine(base.rsplit('.').next().unwrap_or(base), name)
         })
     }
 

@@ -8,8 +8,8 @@ use truing_diff::RepoPath;
 
 use crate::content::Form;
 use crate::engine::Hit;
+use crate::fix::Fix;
 use crate::pack::{Check, Pattern, Rule};
-use crate::proof::Fix;
 
 /// A regular expression behind keywords.
 #[derive(Debug)]

@@ -5,90 +5,9 @@ use std::time::Instant;
 
 use tree_sitter::Node;
 
+use super::kinds::Kind;
 use super::scan::{MAX_DEPTH, MAX_SOURCE_BYTES, lines};
 use super::{Language, Parsers, TooComplex};
-
-/// A kind of node that names something.
-#[derive(Debug)]
-pub(crate) struct Kind {
-    /// The grammar's word for it.
-    node: &'static str,
-    /// The field with the name.
-    name: &'static str,
-    /// Is it of no interest within a function, as variables are?
-    is_variable: bool,
-}
-
-const fn of(node: &'static str) -> Kind {
-    Kind { node, name: "name", is_variable: false }
-}
-
-const fn variable(node: &'static str, name: &'static str) -> Kind {
-    Kind { node, name, is_variable: true }
-}
-
-pub(super) const PYTHON: &[Kind] =
-    &[of("function_definition"), of("class_definition"), variable("assignment", "left")];
-
-/// Of JavaScript, TypeScript and both with markup: a grammar without some of these has no such nodes.
-pub(super) const SCRIPT: &[Kind] = &[
-    of("function_declaration"),
-    of("generator_function_declaration"),
-    of("function_signature"),
-    of("class_declaration"),
-    of("abstract_class_declaration"),
-    of("method_definition"),
-    of("method_signature"),
-    of("abstract_method_signature"),
-    of("public_field_definition"),
-    Kind { node: "field_definition", name: "property", is_variable: false },
-    of("interface_declaration"),
-    of("type_alias_declaration"),
-    of("enum_declaration"),
-    of("internal_module"),
-    of("module"),
-    variable("variable_declarator", "name"),
-];
-
-pub(super) const RUST: &[Kind] = &[
-    of("function_item"),
-    of("function_signature_item"),
-    of("struct_item"),
-    of("enum_item"),
-    of("enum_variant"),
-    of("field_declaration"),
-    of("union_item"),
-    of("trait_item"),
-    of("type_item"),
-    of("associated_type"),
-    of("const_item"),
-    of("static_item"),
-    of("mod_item"),
-    of("macro_definition"),
-];
-
-pub(super) const GO: &[Kind] = &[
-    of("function_declaration"),
-    of("method_declaration"),
-    of("method_elem"),
-    of("field_declaration"),
-    of("type_spec"),
-    of("type_alias"),
-    variable("const_spec", "name"),
-    variable("var_spec", "name"),
-];
-
-pub(super) const JAVA: &[Kind] = &[
-    of("class_declaration"),
-    of("interface_declaration"),
-    of("enum_declaration"),
-    of("enum_constant"),
-    of("record_declaration"),
-    of("annotation_type_declaration"),
-    of("method_declaration"),
-    of("constructor_declaration"),
-    variable("variable_declarator", "name"),
-];
 
 /// Words in the kinds of nodes whose insides are a function's.
 const FUNCTIONS: [&str; 6] = ["function", "method", "constructor", "lambda", "closure", "func_literal"];

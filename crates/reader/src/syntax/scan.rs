@@ -17,7 +17,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tree_sitter::{Node, ParseOptions, ParseState, Parser, Tree};
 
 use super::{LANGUAGES, Language, SyntaxCheck};
-use crate::proof::Fix;
+use crate::fix::Fix;
 
 /// How deep a syntax tree may be, in nodes.
 pub(crate) const MAX_DEPTH: usize = 4_000;

@@ -117,7 +117,7 @@ impl ForgeTools {
             return Err(Why(format!("the comment has {long} characters, and may have {most}: shorten it")));
         }
         let writer = Writer { key: wish.pull.0.key(), producer: Producer::Mcp, token: None };
-        let (log, gate) = (&self.forge.store, &self.forge.gate);
+        let (log, gate) = (&self.forge.store, &*self.forge.gate);
         let effects = Effects { forge: &talk, log, gate, clock: &SystemClock, writer };
         let effect = match wish.lines {
             None => Effect::Comment { topic: wish.topic, body: wish.body },

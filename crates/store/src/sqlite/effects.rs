@@ -3,7 +3,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _};
 use truing_core::id::{CommentId, Millis, Token, Topic};
-use truing_core::port::{EffectLog, Entry, EntryState, StoreError, Writer};
+use truing_core::port::{EffectLog, Entry, EntryState, Replacement, StoreError, Writer};
 
 use super::Sqlite;
 use super::backup::BATCH;
@@ -27,20 +27,31 @@ impl Sqlite {
 }
 
 impl EffectLog for Sqlite {
-    async fn effect(&self, writer: &Writer, topic: &Topic) -> Result<Option<Entry>, StoreError> {
-        let (writer, topic) = (writer.clone(), topic.clone());
-        self.read(move |connection| entry(connection, &writer, &topic)).await
+    async fn effects(&self, writer: &Writer, topics: &[Topic]) -> Result<Vec<Option<Entry>>, StoreError> {
+        let (writer, topics) = (writer.clone(), topics.to_vec());
+        self.read(move |connection| topics.iter().map(|topic| entry(connection, &writer, topic)).collect())
+            .await
     }
 
-    async fn replace_effect(
-        &self,
-        writer: &Writer,
-        topic: &Topic,
-        known: Option<&Entry>,
-        new: Option<&Entry>,
-    ) -> Result<bool, StoreError> {
-        let (writer, topic, known, new) = (writer.clone(), topic.clone(), known.cloned(), new.cloned());
-        self.write(move |connection| replace(connection, &writer, &topic, (known, new))).await
+    async fn open_effects(&self, writer: &Writer) -> Result<Vec<(Topic, Entry)>, StoreError> {
+        let writer = writer.clone();
+        self.read(move |connection| {
+            let sql = "SELECT topic, content, at, lost FROM effect
+                       WHERE key = ?1 AND producer = ?2 AND lost IS NOT NULL ORDER BY at, topic";
+            let mut select = connection.prepare_cached(sql)?;
+            let open = select.query_map((writer.key.as_str(), writer.producer.as_str()), |row| {
+                let state = EntryState::Open { lost: row.get(3)? };
+                let entry = Entry { content: row.get(1)?, at: Millis(row.get(2)?), state };
+                Ok((Topic::new(row.get::<_, String>(0)?), entry))
+            })?;
+            Ok(open.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    async fn replace_effects(&self, writer: &Writer, changes: &[Replacement]) -> Result<bool, StoreError> {
+        let (writer, changes) = (writer.clone(), changes.to_vec());
+        self.write(move |connection| replace(connection, &writer, &changes)).await
     }
 }
 
@@ -57,38 +68,38 @@ fn entry(connection: &Connection, writer: &Writer, topic: &Topic) -> Result<Opti
     Ok(entry.optional()?)
 }
 
-fn replace(
-    connection: &Connection,
-    writer: &Writer,
-    topic: &Topic,
-    (known, new): (Option<Entry>, Option<Entry>),
-) -> Result<bool, Fault> {
+fn replace(connection: &Connection, writer: &Writer, changes: &[Replacement]) -> Result<bool, Fault> {
     if let Some(token) = writer.token {
-        let newest = "SELECT max(token) FROM effect WHERE key = ?1";
+        let newest = "SELECT max(token) FROM (SELECT token FROM effect WHERE key = ?1
+                                              UNION ALL SELECT token FROM run WHERE key = ?1)";
         let newest: Option<u64> =
             connection.prepare_cached(newest)?.query_row([writer.key.as_str()], |row| row.get(0))?;
         if let Some(newest) = newest.filter(|newest| *newest > token.0) {
             return Err(fenced(&writer.key, Token(newest)));
         }
     }
-    if entry(connection, writer, topic)? != known {
-        return Ok(false);
+    for Replacement { topic, known, .. } in changes {
+        if entry(connection, writer, topic)? != *known {
+            return Ok(false);
+        }
     }
-    let key = (writer.key.as_str(), writer.producer.as_str(), topic.as_str());
-    let Some(new) = new else {
-        let sql = "DELETE FROM effect WHERE key = ?1 AND producer = ?2 AND topic = ?3";
-        connection.prepare_cached(sql)?.execute(key)?;
-        return Ok(true);
-    };
-    let (lost, comment) = match &new.state {
-        EntryState::Open { lost } => (Some(*lost), None),
-        EntryState::Done { comment } => (None, comment.as_ref().map(CommentId::as_str)),
-    };
     let token = writer.token.map_or(0, |token| token.0);
-    let sql = "INSERT OR REPLACE INTO effect (key, producer, topic, token, content, at, lost, comment) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-    let row = (key.0, key.1, key.2, token, &new.content, new.at.0, lost, comment);
-    connection.prepare_cached(sql)?.execute(row)?;
+    let delete = "DELETE FROM effect WHERE key = ?1 AND producer = ?2 AND topic = ?3";
+    let insert = "INSERT OR REPLACE INTO effect (key, producer, topic, token, content, at, lost, comment) \
+                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    for Replacement { topic, new, .. } in changes {
+        let key = (writer.key.as_str(), writer.producer.as_str(), topic.as_str());
+        let Some(new) = new else {
+            connection.prepare_cached(delete)?.execute(key)?;
+            continue;
+        };
+        let (lost, comment) = match &new.state {
+            EntryState::Open { lost } => (Some(*lost), None),
+            EntryState::Done { comment } => (None, comment.as_ref().map(CommentId::as_str)),
+        };
+        let row = (key.0, key.1, key.2, token, &new.content, new.at.0, lost, comment);
+        connection.prepare_cached(insert)?.execute(row)?;
+    }
     raise_counter(connection, token)?;
     Ok(true)
 }

@@ -4,11 +4,11 @@ mod desired;
 mod runs;
 
 use truing_core::finding::{AnchorKind, Finding};
-use truing_core::id::{CommentId, IntentId, Key, Millis, RunId, Token};
+use truing_core::id::{CommentId, Key, Millis, RunId, Token};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{Outcome, OutcomeRecord};
 use truing_core::port::{Begun, Computed, Described, Event, Records, Revision, RunRef, StoreError};
-use truing_core::publish::{Desired, DesiredStatus, Intent, Item, Producer};
+use truing_core::publish::{Desired, DesiredStatus, Item, Producer};
 
 pub use self::runs::Stage;
 
@@ -101,25 +101,6 @@ impl Records for Sqlite {
         .await
     }
 
-    async fn unanswered(&self, key: &Key, producer: Producer) -> Result<Vec<Intent>, StoreError> {
-        let key = key.clone();
-        self.read(move |connection| desired::unanswered(connection, &key, producer)).await
-    }
-
-    async fn holds(&self, run: &RunRef) -> Result<(), StoreError> {
-        let run = run.clone();
-        self.read(move |connection| runs::fence(connection, &run)).await
-    }
-
-    async fn intend(&self, run: &RunRef, producer: Producer, intent: &Intent) -> Result<(), StoreError> {
-        let (run, intent) = (run.clone(), intent.clone());
-        self.write(move |connection| {
-            runs::fence(connection, &run)?;
-            desired::intend(connection, &run.key, producer, &intent)
-        })
-        .await
-    }
-
     async fn shown(
         &self,
         run: &RunRef,
@@ -134,17 +115,16 @@ impl Records for Sqlite {
         .await
     }
 
-    async fn withdraw(
+    async fn lower(
         &self,
         run: &RunRef,
         producer: Producer,
-        intent: &IntentId,
-        lowered: &[(Item, AnchorKind)],
+        rows: &[(Item, AnchorKind)],
     ) -> Result<(), StoreError> {
-        let (run, intent, lowered) = (run.clone(), intent.clone(), lowered.to_vec());
+        let (run, rows) = (run.clone(), rows.to_vec());
         self.write(move |connection| {
             runs::fence(connection, &run)?;
-            desired::withdraw(connection, &run.key, producer, &intent, &lowered)
+            desired::lower(connection, &run.key, producer, &rows)
         })
         .await
     }

@@ -1,9 +1,9 @@
-//! Desired rows and intents across runs: comments are never forgotten, refused places never tried again.
+//! Desired rows and pending comments across runs: comments are never forgotten, refused places never tried again.
 
 use truing_core::finding::AnchorKind;
-use truing_core::id::{CommentId, IntentId, Millis};
-use truing_core::port::Records;
-use truing_core::publish::{Desired, Intent, Item, Producer};
+use truing_core::id::{CommentId, Millis, Token};
+use truing_core::port::{EffectLog as _, Entry, EntryState, Records, Replacement, Writer};
+use truing_core::publish::{Desired, Item, Producer};
 use truing_store::Sqlite;
 
 use super::{NOW, computed, item, key, new_store, revision, row, run, status, summary};
@@ -20,12 +20,21 @@ async fn rows(store: &Sqlite) -> Vec<Desired> {
     store.desired(&key(), REVIEW).await.unwrap().0
 }
 
-fn intent(id: &str, created: i64, items: &[&str]) -> Intent {
-    Intent {
-        id: IntentId::new(id),
-        items: items.iter().map(|id| item(id)).collect(),
-        created: Millis(created),
-    }
+fn writer() -> Writer {
+    Writer { key: key(), producer: REVIEW, token: Some(Token(1)) }
+}
+
+/// A run announces a comment on each of these items.
+async fn announce(store: &Sqlite, items: &[&str]) {
+    let new = Entry { content: "1".into(), at: Millis(NOW), state: EntryState::Open { lost: 0 } };
+    let change = |id: &&str| Replacement { topic: item(id).topic(), known: None, new: Some(new.clone()) };
+    let changes: Vec<Replacement> = items.iter().map(change).collect();
+    assert!(store.replace_effects(&writer(), &changes).await.unwrap());
+}
+
+async fn pending(store: &Sqlite) -> Vec<Item> {
+    let open = store.open_effects(&writer()).await.unwrap();
+    open.iter().filter_map(|(topic, _)| Item::of_topic(topic)).collect()
 }
 
 fn shown_as(row: Desired, comment: &str) -> Desired {
@@ -60,7 +69,7 @@ async fn a_row_that_is_shown_or_may_be_is_not_forgotten() {
     let (_folder, store) = new_store();
     compute(&store, 1, vec![row("shown", 1), row("sent", 2), row("planned", 3)]).await;
     store.shown(&run(1), REVIEW, &[comment("shown", "c1")]).await.unwrap();
-    store.intend(&run(1), REVIEW, &intent("i1", NOW, &["sent"])).await.unwrap();
+    announce(&store, &["sent"]).await;
     compute(&store, 2, vec![summary("nothing left")]).await;
     let mut left = rows(&store).await;
     left.sort_by(|a, b| a.body.cmp(&b.body));
@@ -71,9 +80,7 @@ async fn a_row_that_is_shown_or_may_be_is_not_forgotten() {
 async fn a_refused_place_stays_lowered_until_the_row_moves() {
     let (_folder, store) = new_store();
     compute(&store, 1, vec![row("f1", 1), row("f2", 2)]).await;
-    store.intend(&run(1), REVIEW, &intent("i1", NOW, &["f1", "f2"])).await.unwrap();
-    let id = IntentId::new("i1");
-    store.withdraw(&run(1), REVIEW, &id, &[(item("f1"), AnchorKind::File)]).await.unwrap();
+    store.lower(&run(1), REVIEW, &[(item("f1"), AnchorKind::File)]).await.unwrap();
     let kind_of = |rows: &[Desired], id: &str| {
         rows.iter().find(|row| row.item == item(id)).and_then(|row| row.place.clone()).unwrap().0
     };
@@ -85,59 +92,38 @@ async fn a_refused_place_stays_lowered_until_the_row_moves() {
         assert_eq!(kind_of(&rows, "f1"), AnchorKind::File, "run {token}");
         assert_eq!(kind_of(&rows, "f2"), AnchorKind::Inline, "run {token}");
     }
-    store.withdraw(&run(2), REVIEW, &id, &[(item("f1"), AnchorKind::Summary)]).await.unwrap();
+    store.lower(&run(2), REVIEW, &[(item("f1"), AnchorKind::Summary)]).await.unwrap();
     assert_eq!(kind_of(&rows(&store).await, "f1"), AnchorKind::Summary);
     compute(&store, 3, vec![row("f1", 7)]).await;
     assert_eq!(kind_of(&rows(&store).await, "f1"), AnchorKind::Inline, "another line may be tried");
 }
 
 #[tokio::test]
-async fn an_intent_is_unanswered_until_each_item_is_shown_or_it_is_withdrawn() {
+async fn a_comment_that_was_announced_is_pending_until_it_is_shown() {
     let (_folder, store) = new_store();
     compute(&store, 1, vec![row("f1", 1), row("f2", 2)]).await;
-    let (late, early) = (intent("i-a", NOW + 2, &["f2", "f1"]), intent("i-b", NOW + 1, &["f1", "summary"]));
-    store.intend(&run(1), REVIEW, &late).await.unwrap();
-    store.intend(&run(1), REVIEW, &early).await.unwrap();
-    assert_eq!(store.unanswered(&key(), REVIEW).await.unwrap(), [early.clone(), late.clone()]);
-    assert_eq!(store.unanswered(&key(), Producer::Converge).await.unwrap(), []);
-
+    announce(&store, &["f2", "f1"]).await;
+    assert_eq!(pending(&store).await, [item("f1"), item("f2")]);
     store.shown(&run(1), REVIEW, &[comment("f1", "c1")]).await.unwrap();
-    let left = [intent("i-b", NOW + 1, &["summary"]), intent("i-a", NOW + 2, &["f2"])];
-    assert_eq!(store.unanswered(&key(), REVIEW).await.unwrap(), left);
-    store.shown(&run(1), REVIEW, &[comment("f2", "c2")]).await.unwrap();
-    assert_eq!(store.unanswered(&key(), REVIEW).await.unwrap(), left[..1]);
-    store.withdraw(&run(1), REVIEW, &early.id, &[]).await.unwrap();
-    assert_eq!(store.unanswered(&key(), REVIEW).await.unwrap(), []);
-    // Late repetitions bring nothing back.
-    store.intend(&run(1), REVIEW, &late).await.unwrap();
-    store.intend(&run(1), REVIEW, &early).await.unwrap();
-    assert_eq!(store.unanswered(&key(), REVIEW).await.unwrap(), []);
-}
-
-#[tokio::test]
-async fn unanswered_intents_survive_into_the_next_run_and_answered_ones_do_not() {
-    let (_folder, store) = new_store();
-    compute(&store, 1, vec![row("f1", 1), row("f2", 2)]).await;
-    store.intend(&run(1), REVIEW, &intent("i1", NOW, &["f1"])).await.unwrap();
-    store.intend(&run(1), REVIEW, &intent("i2", NOW, &["f2"])).await.unwrap();
-    store.shown(&run(1), REVIEW, &[comment("f1", "c1")]).await.unwrap();
+    assert_eq!(pending(&store).await, [item("f2")]);
+    let known = store.effects(&writer(), &[item("f1").topic()]).await.unwrap().remove(0).unwrap();
+    assert_eq!(known.state, EntryState::Done { comment: Some(CommentId::new("c1")) });
+    // The next run still waits for what this one has begun.
     store.begin(&run(2), &revision('a'), Millis(NOW)).await.unwrap();
-    assert_eq!(store.unanswered(&key(), REVIEW).await.unwrap(), [intent("i2", NOW, &["f2"])]);
-    let intents = super::dump(&store).iter().filter(|row| row.starts_with("intent:")).count();
-    assert_eq!(intents, 1, "answered intents do not pile up");
+    assert_eq!(pending(&store).await, [item("f2")]);
 }
 
 #[tokio::test]
 async fn producers_do_not_touch_each_others_rows() {
     let (_folder, store) = new_store();
     compute(&store, 1, vec![row("f1", 1)]).await;
-    store.intend(&run(1), REVIEW, &intent("i1", NOW, &["f1"])).await.unwrap();
+    announce(&store, &["f1"]).await;
     let mut theirs = computed(&run(1), 'a', vec![row("f1", 5)]);
     theirs.producer = Producer::Converge;
     store.computed(&run(1), &theirs).await.unwrap();
     store.shown(&run(1), Producer::Converge, &[comment("f1", "c5")]).await.unwrap();
     assert_eq!(rows(&store).await, [row("f1", 1)]);
-    assert_eq!(store.unanswered(&key(), REVIEW).await.unwrap().len(), 1);
+    assert_eq!(pending(&store).await, [item("f1")]);
 }
 
 #[tokio::test]

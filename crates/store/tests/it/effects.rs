@@ -1,12 +1,27 @@
 //! The record of effects, and who may write it.
 
 use truing_core::id::{CommentId, Topic};
-use truing_core::port::{EffectLog as _, Entry, EntryState, Records as _, StoreError, Writer};
+use truing_core::port::{EffectLog as _, Entry, EntryState, Records as _, Replacement, StoreError, Writer};
 
 use super::*;
 
 fn writer(producer: Producer, token: Option<u64>) -> Writer {
     Writer { key: key(), producer, token: token.map(Token) }
+}
+
+async fn replace(
+    store: &Sqlite,
+    writer: &Writer,
+    topic: &Topic,
+    known: Option<&Entry>,
+    new: Option<&Entry>,
+) -> Result<bool, StoreError> {
+    let change = Replacement { topic: topic.clone(), known: known.cloned(), new: new.cloned() };
+    store.replace_effects(writer, &[change]).await
+}
+
+async fn entry(store: &Sqlite, writer: &Writer, topic: &Topic) -> Option<Entry> {
+    store.effects(writer, std::slice::from_ref(topic)).await.unwrap().remove(0)
 }
 
 fn announced(content: &str, at: i64) -> Entry {
@@ -20,16 +35,16 @@ async fn one_of_two_announces_an_effect_and_the_other_is_told_so() {
     let (one, two) = (announced("1", NOW), announced("2", NOW));
     let other = open(&folder.path().join("truing.db"));
     let (first, second) = tokio::join!(
-        store.replace_effect(&ours, &topic, None, Some(&one)),
-        other.replace_effect(&ours, &topic, None, Some(&two)),
+        replace(&store, &ours, &topic, None, Some(&one)),
+        replace(&other, &ours, &topic, None, Some(&two)),
     );
     assert!(first.unwrap() != second.unwrap(), "exactly one of them");
-    let there = store.effect(&ours, &topic).await.unwrap();
+    let there = entry(&store, &ours, &topic).await;
     assert!(there == Some(one.clone()) || there == Some(two.clone()));
     // Another loop's effect on the same topic is another one.
     let converge = writer(Producer::Converge, Some(3));
-    assert_eq!(store.effect(&converge, &topic).await.unwrap(), None);
-    assert!(store.replace_effect(&converge, &topic, None, Some(&one)).await.unwrap());
+    assert_eq!(entry(&store, &converge, &topic).await, None);
+    assert!(replace(&store, &converge, &topic, None, Some(&one)).await.unwrap());
 }
 
 #[tokio::test]
@@ -37,22 +52,22 @@ async fn an_end_is_recorded_in_place_of_its_intent_and_outlives_the_process() {
     let (folder, store) = new_store();
     let (topic, ours) = (Topic::new("report"), writer(Producer::Converge, Some(3)));
     let intent = announced("1", NOW);
-    assert!(store.replace_effect(&ours, &topic, None, Some(&intent)).await.unwrap());
+    assert!(replace(&store, &ours, &topic, None, Some(&intent)).await.unwrap());
     let lost = Entry { at: Millis(NOW + 5), state: EntryState::Open { lost: 2 }, ..intent.clone() };
-    assert!(store.replace_effect(&ours, &topic, Some(&intent), Some(&lost)).await.unwrap());
-    assert!(!store.replace_effect(&ours, &topic, Some(&intent), None).await.unwrap(), "it is not there");
+    assert!(replace(&store, &ours, &topic, Some(&intent), Some(&lost)).await.unwrap());
+    assert!(!replace(&store, &ours, &topic, Some(&intent), None).await.unwrap(), "it is not there");
     drop(store);
     let store = open(&folder.path().join("truing.db"));
-    assert_eq!(store.effect(&ours, &topic).await.unwrap(), Some(lost.clone()));
+    assert_eq!(entry(&store, &ours, &topic).await, Some(lost.clone()));
     for comment in [None, Some(CommentId::new("issue/7"))] {
         let done = Entry { at: Millis(NOW + 9), state: EntryState::Done { comment }, ..intent.clone() };
-        let known = store.effect(&ours, &topic).await.unwrap();
-        assert!(store.replace_effect(&ours, &topic, known.as_ref(), Some(&done)).await.unwrap());
-        assert_eq!(store.effect(&ours, &topic).await.unwrap(), Some(done));
+        let known = entry(&store, &ours, &topic).await;
+        assert!(replace(&store, &ours, &topic, known.as_ref(), Some(&done)).await.unwrap());
+        assert_eq!(entry(&store, &ours, &topic).await, Some(done));
     }
     assert_eq!(store.forget_effects(Millis(NOW + 9)).await.unwrap(), 0);
     assert_eq!(store.forget_effects(Millis(NOW + 10)).await.unwrap(), 1);
-    assert_eq!(store.effect(&ours, &topic).await.unwrap(), None);
+    assert_eq!(entry(&store, &ours, &topic).await, None);
 }
 
 #[tokio::test]
@@ -61,12 +76,12 @@ async fn a_lease_that_was_taken_over_announces_nothing_more() {
     let topic = |text: &str| Topic::new(text);
     let (old, new) = (writer(Producer::Converge, Some(3)), writer(Producer::Converge, Some(5)));
     let intent = announced("1", NOW);
-    assert!(store.replace_effect(&old, &topic("a"), None, Some(&intent)).await.unwrap());
-    assert!(store.replace_effect(&new, &topic("b"), None, Some(&intent)).await.unwrap());
+    assert!(replace(&store, &old, &topic("a"), None, Some(&intent)).await.unwrap());
+    assert!(replace(&store, &new, &topic("b"), None, Some(&intent)).await.unwrap());
     let before = dump(&store);
     let late = [
-        store.replace_effect(&old, &topic("a"), Some(&intent), None).await.unwrap_err(),
-        store.replace_effect(&old, &topic("c"), None, Some(&intent)).await.unwrap_err(),
+        replace(&store, &old, &topic("a"), Some(&intent), None).await.unwrap_err(),
+        replace(&store, &old, &topic("c"), None, Some(&intent)).await.unwrap_err(),
     ];
     for error in late {
         assert_eq!(error, StoreError::Fenced { key: key(), last: Token(5) });
@@ -75,7 +90,60 @@ async fn a_lease_that_was_taken_over_announces_nothing_more() {
     assert!(store.fresh_token().await.unwrap() > Token(5));
     // Whoever holds no lease is fenced by none.
     let caller = writer(Producer::Mcp, None);
-    assert!(store.replace_effect(&caller, &topic("c"), None, Some(&intent)).await.unwrap());
+    assert!(replace(&store, &caller, &topic("c"), None, Some(&intent)).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_run_that_a_newer_one_has_overtaken_announces_nothing_more() {
+    let (_folder, store) = new_store();
+    let (topic, old) = (Topic::new("item/summary"), writer(Producer::Review, Some(3)));
+    store.begin(&run(3), &revision('a'), Millis(NOW)).await.unwrap();
+    assert!(replace(&store, &old, &topic, None, Some(&announced("1", NOW))).await.unwrap());
+    store.begin(&run(5), &revision('a'), Millis(NOW)).await.unwrap();
+    let late = replace(&store, &old, &topic, Some(&announced("1", NOW)), None).await;
+    assert_eq!(late, Err(StoreError::Fenced { key: key(), last: Token(5) }));
+}
+
+#[tokio::test]
+async fn the_parts_of_one_call_are_announced_together_or_not_at_all() {
+    let (_folder, store) = new_store();
+    let ours = writer(Producer::Review, Some(3));
+    let new = |topic: &str, at: i64| {
+        let new = Some(announced(topic, at));
+        Replacement { topic: Topic::new(topic), known: None, new }
+    };
+    assert!(store.replace_effects(&ours, &[new("b", NOW + 1), new("a", NOW)]).await.unwrap());
+    assert!(!store.replace_effects(&ours, &[new("c", NOW), new("a", NOW)]).await.unwrap());
+    let topics = ["a", "b", "c"].map(Topic::new);
+    let known = store.effects(&ours, &topics).await.unwrap();
+    assert_eq!(known, [Some(announced("a", NOW)), Some(announced("b", NOW + 1)), None]);
+    let open = [(topics[0].clone(), announced("a", NOW)), (topics[1].clone(), announced("b", NOW + 1))];
+    assert_eq!(store.open_effects(&ours).await.unwrap(), open, "the oldest first");
+    let done = Entry { state: EntryState::Done { comment: None }, ..announced("a", NOW) };
+    assert!(replace(&store, &ours, &topics[0], known[0].as_ref(), Some(&done)).await.unwrap());
+    assert_eq!(store.open_effects(&ours).await.unwrap(), open[1..]);
+    assert_eq!(store.open_effects(&writer(Producer::Converge, None)).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_call_without_an_answer_of_an_older_version_is_an_open_effect_of_each_item() {
+    let (folder, store) = new_store();
+    let path = folder.path().join("truing.db");
+    store.begin(&run(3), &revision('a'), Millis(NOW)).await.unwrap();
+    drop(store);
+    let old = rusqlite::Connection::open(&path).unwrap();
+    old.execute_batch(&format!("{} PRAGMA user_version = 9;", intent_tables())).unwrap();
+    let key = key();
+    old.execute("INSERT INTO intent VALUES (?1, 'review', 'i1', ?2)", (key.as_str(), NOW)).unwrap();
+    let item = "INSERT INTO intent_item VALUES (?1, 'review', 'i1', ?2, ?3)";
+    for (position, word) in ["summary", "f1"].into_iter().enumerate() {
+        old.execute(item, (key.as_str(), word, position)).unwrap();
+    }
+    drop(old);
+    let store = open(&path);
+    let open = store.open_effects(&writer(Producer::Review, Some(3))).await.unwrap();
+    let expected = ["item/f1", "item/summary"].map(|topic| (Topic::new(topic), announced("", NOW)));
+    assert_eq!(open, expected);
 }
 
 #[tokio::test]
@@ -86,10 +154,10 @@ async fn a_database_from_before_effects_is_opened_with_all_that_it_held() {
     let before = dump(&store);
     drop(store);
     let old = rusqlite::Connection::open(&path).unwrap();
-    old.execute_batch("DROP TABLE effect; PRAGMA user_version = 7;").unwrap();
+    old.execute_batch(&format!("DROP TABLE effect; {} PRAGMA user_version = 7;", intent_tables())).unwrap();
     drop(old);
     let store = open(&path);
     assert_eq!(dump(&store), before);
     let (ours, intent) = (writer(Producer::Converge, Some(3)), announced("1", NOW));
-    assert!(store.replace_effect(&ours, &Topic::new("report"), None, Some(&intent)).await.unwrap());
+    assert!(replace(&store, &ours, &Topic::new("report"), None, Some(&intent)).await.unwrap());
 }

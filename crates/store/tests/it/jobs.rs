@@ -111,6 +111,7 @@ async fn an_issue_that_was_to_be_opened_is_no_more_remembered_and_an_open_one_is
             format!("{{\"question\":{},\"tracked\":{{\"issue\":{tracked},\"begun\":1}}}}", question(issue));
         let old = rusqlite::Connection::open(&path).unwrap();
         old.execute("UPDATE job SET body = ?1", [body]).unwrap();
+        old.execute_batch(super::intent_tables()).unwrap();
         old.pragma_update(None, "user_version", 8).unwrap();
         drop(old);
         assert_eq!(open(&path).jobs().await.unwrap(), [(job::key("botocore"), job)]);

@@ -70,6 +70,13 @@ fn new_store() -> (TempDir, Sqlite) {
     (folder, store)
 }
 
+/// The tables of intents that versions before 10 had.
+fn intent_tables() -> &'static str {
+    let (_, tables) = include_str!("../../migrations/0001.sql").split_once("-- Creating calls.").unwrap();
+    let (tables, _) = tables.split_once("-- The status that").unwrap();
+    tables.split_at(tables.find("CREATE TABLE").unwrap()).1
+}
+
 /// Every row of every table, except the clock.
 fn dump(store: &Sqlite) -> Vec<String> {
     let connection = rusqlite::Connection::open(store.path()).unwrap();

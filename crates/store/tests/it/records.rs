@@ -2,10 +2,10 @@
 
 use truing_core::RepoPath;
 use truing_core::finding::AnchorKind;
-use truing_core::id::{CommentId, IntentId, Key, Millis, RunId, Token, Version};
+use truing_core::id::{CommentId, Key, Millis, RunId, Token, Version};
 use truing_core::outcome::OutcomeKind;
 use truing_core::port::{Begun, Records, RunRef, Slots, StoreError};
-use truing_core::publish::{Intent, Producer};
+use truing_core::publish::Producer;
 use truing_store::{Sqlite, Stage};
 
 use super::{
@@ -13,16 +13,14 @@ use super::{
     summary,
 };
 
-/// Every write of a run, and what it asks before it writes to the forge.
+/// Every write of a run.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Write {
     Begin,
     Computed,
     Announce,
-    Holds,
-    Intend,
     Shown,
-    Withdraw,
+    Lower,
     StatusSet,
     Ended,
     Published,
@@ -30,14 +28,12 @@ enum Write {
 
 impl Write {
     /// In the order of a run that ends without publishing, and publishes after all.
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 8] = [
         Self::Begin,
         Self::Computed,
         Self::Announce,
-        Self::Holds,
-        Self::Intend,
         Self::Shown,
-        Self::Withdraw,
+        Self::Lower,
         Self::StatusSet,
         Self::Ended,
         Self::Published,
@@ -52,22 +48,13 @@ impl Write {
                 store.computed(run, &computed(run, 'a', rows)).await
             }
             Self::Announce => store.announce(run, producer, "sum", &status('a')).await,
-            Self::Holds => store.holds(run).await,
-            Self::Intend => store.intend(run, producer, &intent("i1", &["summary", "f1", "f2"])).await,
             Self::Shown => store.shown(run, producer, &[(item("f1"), CommentId::new("c1"))]).await,
-            Self::Withdraw => {
-                let lowered = [(item("f2"), AnchorKind::File)];
-                store.withdraw(run, producer, &IntentId::new("i1"), &lowered).await
-            }
+            Self::Lower => store.lower(run, producer, &[(item("f2"), AnchorKind::File)]).await,
             Self::StatusSet => store.status_set(run, &status('a')).await,
             Self::Ended => store.ended(run, &outcome(OutcomeKind::Deferred), Millis(NOW + 9)).await,
             Self::Published => store.published(run, &record(run, 'a')).await,
         }
     }
-}
-
-fn intent(id: &str, items: &[&str]) -> Intent {
-    Intent { id: IntentId::new(id), items: items.iter().map(|id| item(id)).collect(), created: Millis(NOW) }
 }
 
 #[tokio::test]

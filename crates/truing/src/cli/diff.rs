@@ -1,20 +1,18 @@
 //! `truing diff`: what a diff says, where a comment can be anchored in it, and where lines went. One JSON object a
 //! line, for programs.
 
+mod compared;
 mod parse;
 mod position;
 mod track;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Subcommand;
-use truing_core::id::Sha;
-use truing_git::Repository;
 
 use super::Context;
 use super::error::{CliError, Exit};
-use crate::wiring;
-
+pub(super) use compared::malformed;
 pub(super) use parse::{input, name_of};
 
 /// Parse diffs, anchor comments, track lines between commits: JSON lines for scripts
@@ -77,30 +75,4 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         What::Anchor { base, head, path } => position::anchor(base, head, path, context),
         What::Track { from, to, path } => track::run(from, to, path, context),
     }
-}
-
-/// Two commits of a repository, and the diff between them.
-struct Compared {
-    repository: Repository,
-    old: Sha,
-    new: Sha,
-    diff: Vec<u8>,
-}
-
-impl Compared {
-    async fn open(old: &str, new: &str, path: &Path, context: &Context) -> Result<Self, CliError> {
-        let git = wiring::git(&context.environment).await?;
-        let path = context.environment.directory().join(path);
-        let repository = git.open(&path).await.map_err(wiring::git_error)?;
-        let old = repository.resolve(old).await.map_err(wiring::git_error)?;
-        let new = repository.resolve(new).await.map_err(wiring::git_error)?;
-        let diff = repository.diff(&old, &new).await.map_err(wiring::git_error)?;
-        Ok(Self { repository, old, new, diff })
-    }
-}
-
-/// A diff that was malformed, by where it comes from.
-pub(super) fn malformed(name: &str, error: &truing_diff::ParseError) -> CliError {
-    CliError::usage("malformed_diff", format!("{name}: {error}"))
-        .hint("is it whole, and as git printed it? Colours, word diffs and `--graph` are no unified diff")
 }

@@ -4,24 +4,24 @@ mod alike;
 pub(in crate::cli) mod amount;
 mod figures;
 mod jobs;
+mod loops;
 pub(super) mod markdown;
 mod outcome;
 mod page;
 pub(in crate::cli) mod run;
 mod screen;
+mod section;
 mod table;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::Value;
 use truing_config::value::milliseconds;
 use truing_core::converge;
-use truing_core::follow::job::{self, Job};
-use truing_core::follow::record::{Record, Step};
+use truing_core::follow::record::Record;
 use truing_core::id::{Key, Millis};
-use truing_core::line::counted;
 use truing_core::money::MicroUsd;
 use truing_core::port::{Clock as _, Converges as _, Described, Jobs as _, Records as _, Slots as _};
 use truing_loops::machine::SystemClock;
@@ -29,19 +29,14 @@ use truing_store::{Ended, EndedRun, Sqlite};
 
 use super::error::{CliError, Exit};
 use super::target::{existing_records, instant, store_error, tell_absent};
-use super::{Context, Format, breaker, runtime, sync};
-use figures::{Figures, Tally};
+use super::{Context, Format, runtime, sync};
+use figures::Figures;
+use loops::{DAY, LoopFlag, MOST, MOST_CONVERGES, date};
 use run::Run;
+use section::{JobLine, Report, Section};
 
-/// A day, in milliseconds.
-const DAY: i64 = 86_400_000;
 /// Outcome records that are printed unless told otherwise.
 const RECORDS: usize = 1000;
-/// Runs of a loop that are read one by one at most: a report stays within memory.
-const MOST: usize = 20_000;
-/// The same of runs that converge: each record holds all that was found.
-const MOST_CONVERGES: usize = 2000;
-
 /// Show how runs ended: totals, trends and cost
 ///
 /// Covers runs that have ended, including those that failed before a model was asked. Runs are kept for `retention.runs`.
@@ -60,54 +55,6 @@ pub struct Args {
     /// With --format json: so many of the last outcome records at most
     #[arg(long, value_name = "N", default_value_t = RECORDS)]
     limit: usize,
-}
-
-/// The loops that there are.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
-pub(super) enum LoopFlag {
-    /// Reviews, of the service and on this machine
-    Review,
-    /// Jobs that follow packages
-    Sync,
-    /// Branches that converge
-    Converge,
-}
-
-impl LoopFlag {
-    /// Its name in records.
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Review => "review",
-            Self::Sync => "sync",
-            Self::Converge => "converge",
-        }
-    }
-
-    /// Its name for people.
-    fn title(self) -> &'static str {
-        match self {
-            Self::Review => "Reviews",
-            Self::Sync => "Jobs that follow packages",
-            Self::Converge => "Branches that converge",
-        }
-    }
-
-    /// Runs of it that are read at most.
-    fn most(self) -> usize {
-        match self {
-            Self::Review | Self::Sync => MOST,
-            Self::Converge => MOST_CONVERGES,
-        }
-    }
-
-    /// The names of its steps, in order.
-    fn steps(self) -> Vec<&'static str> {
-        match self {
-            Self::Review => vec!["prepared", "review", "agent", "computed", "published"],
-            Self::Sync => Step::ALL.iter().map(|step| step.as_str()).collect(),
-            Self::Converge => converge::Step::ALL.iter().map(|step| step.as_str()).collect(),
-        }
-    }
 }
 
 /// Since when.
@@ -145,60 +92,6 @@ impl Since {
     }
 }
 
-/// What is told, of one loop or of all.
-struct Report {
-    since: Millis,
-    now: Millis,
-    sections: Vec<Section>,
-}
-
-/// What is told of one loop.
-struct Section {
-    of: LoopFlag,
-    /// Newest first.
-    runs: Vec<Run>,
-    /// There are more.
-    is_cut: bool,
-    /// Its sum of costs includes `unrecorded`.
-    figures: Figures,
-    /// Money of this loop's runs that no record tells of.
-    unrecorded: MicroUsd,
-    jobs: Vec<JobLine>,
-}
-
-impl Section {
-    /// With what its runs have cost that no record tells of.
-    #[must_use]
-    fn with(mut self, unrecorded: MicroUsd) -> Self {
-        self.figures.cost_micro_usd = self.figures.cost_micro_usd.saturating_add(unrecorded.0);
-        self.unrecorded = unrecorded;
-        self
-    }
-
-    /// The part of its sum that is in none of its runs, as a sentence; none if each micro-dollar is.
-    fn unrecorded(&self) -> Option<String> {
-        let MicroUsd(cost) = self.unrecorded;
-        (cost > 0)
-            .then(|| format!("{} of it by runs that were not recorded, or go on.", amount::dollars(cost)))
-    }
-}
-
-/// How a job stands now.
-#[derive(Serialize)]
-struct JobLine {
-    name: String,
-    breaker: &'static str,
-    #[serde(serialize_with = "as_instant")]
-    open_since: Option<Millis>,
-    failures: u32,
-    streak: u32,
-    question: Option<String>,
-    /// What runs have cost that told nothing: the record of the next one does.
-    untold_micro_usd: MicroUsd,
-    #[serde(flatten)]
-    tally: Tally,
-}
-
 /// The answer for scripts: totals, trends, and `truing.outcome/1` records (cli.md, "Prompts, reports, health").
 #[derive(Serialize)]
 struct Answer {
@@ -226,47 +119,6 @@ struct SyncAnswer {
     #[serde(flatten)]
     figures: Figures,
     jobs: Vec<JobLine>,
-}
-
-fn as_instant<S: Serializer>(at: &Option<Millis>, to: S) -> Result<S::Ok, S::Error> {
-    at.map(instant).serialize(to)
-}
-
-impl JobLine {
-    fn new(key: &Key, (job, untold_micro_usd): (&Job, MicroUsd), runs: &[Run]) -> Self {
-        let (failures, streak) = job.breaker.counts();
-        Self {
-            name: job::of_key(key).unwrap_or(key.as_str()).to_owned(),
-            breaker: breaker::state(job),
-            open_since: job.breaker.open().map(|open| open.since),
-            failures,
-            streak,
-            question: job.question.as_ref().and_then(|question| question.url.clone()),
-            untold_micro_usd,
-            tally: Tally::of(runs.iter().filter(|run| run.key == key.as_str())),
-        }
-    }
-
-    /// Is a person needed before it goes on?
-    fn is_open(&self) -> bool {
-        self.open_since.is_some()
-    }
-
-    /// Its breaker, in words.
-    fn told(&self) -> String {
-        let mut told = format!("breaker {}", self.breaker);
-        if let Some(since) = self.open_since {
-            told += &format!(" since {}", instant(since));
-        }
-        if self.streak > 0 {
-            told +=
-                &format!(", {} of this release, {} in a row", counted(self.failures, "failure"), self.streak);
-        }
-        if let MicroUsd(untold @ 1..) = self.untold_micro_usd {
-            told += &format!("; {} by runs that were stopped or go on", amount::dollars(untold));
-        }
-        told
-    }
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
@@ -476,11 +328,6 @@ impl Asked<'_> {
             None => Ok(Vec::new()),
         }
     }
-}
-
-/// A UTC day, in days since 1970, as people write it.
-fn date(day: i64) -> String {
-    instant(Millis(day.saturating_mul(DAY))).chars().take(10).collect()
 }
 
 #[cfg(test)]

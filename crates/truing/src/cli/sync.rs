@@ -1,29 +1,27 @@
 //! `truing sync`: what a new release of an upstream package asks of the project that follows it.
 
 mod init;
+mod leased;
 pub(super) mod outcome;
 pub(crate) mod run;
+mod wrong;
 
-pub(super) use run::not_run;
+pub(super) use leased::not_run;
+use wrong::{failed, in_folder, item, unknown, version_of};
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use jiff::Timestamp;
 use serde::Serialize;
-use truing_config::layer::SourceFile;
 use truing_config::sync::JobConfig;
-use truing_config::{REPOSITORY_FILE, repository_file};
 use truing_core::follow::{Change, Kind, Unguarded, Verdict};
-use truing_loops::sync::{Decided, Pinned, Question, SyncError, decided, pinned, pinned_by};
+use truing_loops::sync::{Decided, Pinned, Question, decided, pinned, pinned_by};
 use truing_upstream::archives::Archives;
-use truing_upstream::constraint::{self, ConstraintError};
-use truing_upstream::version::{Range, Registry, Version};
-use unicode_width::UnicodeWidthStr as _;
+use truing_upstream::version::Range;
 
-use super::columns::{COLUMNS, folded};
+use super::columns::folded;
 use super::error::{CliError, Exit};
 use super::output::quoted;
 use super::{Context, runtime};
@@ -109,8 +107,6 @@ impl Decide {
     }
 }
 
-/// The name of the operator's file in examples.
-const OPERATORS_FILE: &str = "truing.toml";
 /// How many of what is not guarded are shown to people.
 const SHOWN: usize = 12;
 
@@ -180,86 +176,6 @@ impl Decide {
         context.output.answer(&answer, || answer.text(job))?;
         Ok(exit)
     }
-}
-
-/// The project's folder, if there is one.
-fn in_folder(project: &Path) -> Result<(), CliError> {
-    if project.is_dir() { Ok(()) } else { Err(no_project(project)) }
-}
-
-fn no_project(project: &Path) -> CliError {
-    CliError::usage("no_project", format!("there is no folder {}", project.display()))
-        .hint("name the project's folder: --repo PATH")
-}
-
-fn version_of(registry: Registry, text: &str) -> Result<Version, CliError> {
-    Version::parse(registry, text).map_err(|error| CliError::usage("version", error.to_string()))
-}
-
-/// A job that nobody has configured, and where it was looked for.
-fn unknown(name: &str, jobs: &BTreeMap<String, JobConfig>, context: &Context) -> CliError {
-    let place = context.operator_place();
-    let mut error = CliError::usage("unknown_job", format!("there is no job `{name}` in {place}"));
-    if jobs.is_empty() {
-        error = error.hint(format!("configure it there: [sync.{name}]; see `truing config schema`"));
-    } else {
-        let names: Vec<&str> = jobs.keys().map(String::as_str).collect();
-        error = error.hint(format!("there is {}", names.join(", ")));
-    }
-    let here = context.environment.directory().join(OPERATORS_FILE);
-    let is_job = |file: SourceFile| file.text.contains(&format!("[sync.{name}]"));
-    if truing_config::read(Path::new(OPERATORS_FILE), &here).is_ok_and(is_job) {
-        error = error.hint(format!("{OPERATORS_FILE} here has one: name it by `--config {OPERATORS_FILE}`"));
-    }
-    let own = repository_file(context.environment.directory()).ok().flatten();
-    match own {
-        Some(own) if own.text.contains("[sync.") => error.hint(format!(
-            "{REPOSITORY_FILE} is the repository's own file and configures no jobs: move its [sync.…] to {place}"
-        )),
-        Some(_) | None => error,
-    }
-}
-
-fn failed(error: SyncError, job: &JobConfig, project: &Path) -> CliError {
-    let text = error.to_string();
-    match error {
-        SyncError::Constraint(ConstraintError::Count { count: 0, .. }) => {
-            let mut told = CliError::usage("constraint", text);
-            for at in constraint::elsewhere(&job.place(&project.join(&job.constraint_file))) {
-                told = told.hint(format!("it is required there: `constraint.path = '{at}'` of the job"));
-            }
-            told.hint("if another package brings it, say which releases to compare: --from V --to V")
-                .hint("if the requirement is elsewhere: `constraint.file` and `constraint.path` of the job")
-        }
-        SyncError::Constraint(_) => CliError::usage("constraint", text)
-            .hint("`constraint.file` and `constraint.path` of the job say where the requirement is"),
-        SyncError::Project { .. } => CliError::failed("project", text),
-        SyncError::NoFrom(_) => CliError::usage("no_from", text).hint("say it: --from V"),
-        SyncError::NoFile { .. } => CliError::usage("no_from", text).hint("say it: --from V").hint(
-            "or name the file that requires it, for example `constraint.file = \"requirements.txt\"` of the job",
-        ),
-        SyncError::NoProject(project) => no_project(&project),
-        SyncError::NoRelease { .. } => CliError::usage("no_release", text),
-        SyncError::Yanked { .. } => CliError::usage("yanked", text).hint("choose another release: --to V"),
-        SyncError::AllYanked(_) => CliError::usage("yanked", text).hint("there is nothing to follow"),
-        SyncError::Excluded { .. } => CliError::usage("excluded", text)
-            .hint("choose another release: --to V; or take the exclusion out of the requirement"),
-        SyncError::Older { .. } => CliError::usage("older", text)
-            .hint("choose a later release: --to V; or say what it was made for: --from V"),
-        SyncError::NoDates(_) => {
-            CliError::usage("no_dates", text).hint("leave out `min_age`, or choose a release: --to V")
-        }
-        SyncError::Index(_) => CliError::failed("index", text)
-            .hint("the index is the one that pip, npm or cargo is configured to take"),
-        SyncError::Archive(_) | SyncError::Sources { .. } => CliError::failed("archive", text)
-            .hint("try again; if it lasts, choose another release: --to V, or another index"),
-    }
-}
-
-/// A name, and what is said of it: below the name if they are too long for one line of a terminal.
-fn item(name: &str, words: &str) -> String {
-    let line = format!("  {name}  {words}\n");
-    if line.trim_end().width() <= COLUMNS { line } else { format!("  {name}\n{}", folded("      ", words)) }
 }
 
 impl From<Decided> for Answer {

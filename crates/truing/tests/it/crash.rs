@@ -19,9 +19,11 @@ use axum::http::StatusCode;
 use tempfile::TempDir;
 use truing::wiring::{GitHubs, ThreadedReader};
 use truing_core::fair::Places;
-use truing_core::id::{Key, Millis, PrId, Sha, Span};
-use truing_core::port::{Clock as _, Ids as _, Records as _, Revision, RunRef, Slots as _, Watchlist as _};
-use truing_core::publish::Producer;
+use truing_core::id::{Key, Millis, PrId, Sha, Span, Topic};
+use truing_core::port::{
+    Clock as _, EffectLog as _, Ids as _, Records as _, Revision, RunRef, Slots as _, Watchlist as _, Writer,
+};
+use truing_core::publish::{Item, Producer};
 use truing_core::slot::{Command, Hold, Limits, Slot, State};
 use truing_fakes::forge::{Delivery, Kept, NewPull, Options, PullView, Repo};
 use truing_forge::Secret;
@@ -39,16 +41,15 @@ use truing_store::{Sqlite, Stage};
 
 use change::{BOT, FIXED, FORTY, FOUND, NEW, Picture, STAY};
 use deliver::hand_over;
-use ports::{BreakableReader, Fault, FaultyForges, FaultyReader, FaultyStore, Hand, Manner, Mode, Script};
+use ports::{
+    BreakableReader, Fault, FaultyForges, FaultyReader, FaultyStore, Hand, Manner, Mode, Script, WRITES,
+};
 use watch::Watched;
 
 const FORGE: &str = "fake";
 const SECRET: &str = "webhook secret";
 const TOKEN: &str = "ghs_reviewer";
 const SETTLE: Span = Span::seconds(30);
-/// The calls that write to the forge.
-const WRITES: [&str; 7] =
-    ["create_summary", "create_review", "create_file_comment", "update", "resolve", "delete", "set_status"];
 /// Findings that get a comment of their own.
 const MAX_INLINE: usize = 30;
 /// Longer than a pull request can need to come to rest.
@@ -195,6 +196,7 @@ impl Lane {
             agent: None,
             converging: Err("it is not tried here".to_owned()),
             kill_switch: truing_service::switch::KillSwitch::default(),
+            watch: truing_service::writes::Watch::default(),
             swept: truing_service::sweep::Periods::default(),
             metrics: truing_service::metrics::Metrics::new().unwrap(),
             wake: truing_service::scheduler::Wake::default(),
@@ -334,10 +336,12 @@ impl Lane {
         let runs = store.runs(key, 100).await.unwrap();
         let reviewed = runs.iter().find(|run| run.stage == Stage::Published);
         let violations = self.forge.violations();
+        let writer = Writer { key: key.clone(), producer: Producer::Review, token: None };
+        let is_item = |topic: &Topic| Item::of_topic(topic).is_some();
         let problem = if reviewed.map(|run| &run.revision) != Some(&revision) {
             format!("reviewed is {reviewed:?}, not {revision:?}")
-        } else if !store.unanswered(key, Producer::Review).await.unwrap().is_empty() {
-            "an intent was left behind".to_owned()
+        } else if store.open_effects(&writer).await.unwrap().iter().any(|(topic, _)| is_item(topic)) {
+            "a comment is pending".to_owned()
         } else if store.desired(key, Producer::Review).await.unwrap().1.is_some() {
             "the status is still to be set".to_owned()
         } else if store.load(std::slice::from_ref(key)).await.unwrap() != [Slot::new(key.clone())] {

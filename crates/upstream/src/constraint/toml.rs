@@ -4,7 +4,8 @@
 use toml_edit::{Document, Item, Value};
 use truing_core::nesting::{TOO_DEEP, is_too_deep};
 
-use super::{Found, MAX_TABLES, Place, is_requirement, pep508, within_quotes};
+use super::found::MAX_TABLES;
+use super::{Found, Place, is_requirement, pep508, within_quotes};
 use crate::version::Style;
 
 /// The requirements of the package at the place.

@@ -7,6 +7,8 @@ use axum::routing::get;
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use truing_reader::sources::Format;
+
 use super::*;
 use crate::archives::{ArchiveError, Archives, MAX_ARCHIVE};
 

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 use std::convert::Infallible;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
@@ -17,8 +18,10 @@ use rmcp::service::{RequestContext, RoleServer};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
+use truing_core::secret::Secret;
 
 use super::*;
+use crate::mcp::Toolset;
 use crate::mcp::connections::{Bounds, serve};
 use crate::mcp::http::{Answer, Door};
 use crate::mcp::{Called, Handler, Hints, Offer};

@@ -7,9 +7,11 @@ use truing_diff::RepoPath;
 
 use super::defined;
 use crate::finding::Finding;
+use crate::recheck::around::Seen;
+use crate::recheck::follow::Went;
+use crate::recheck::head::Head;
 use crate::recheck::page::{Page, Sought};
 use crate::recheck::statement::Statement;
-use crate::recheck::{Head, Seen, Went};
 
 /// The definition that a finding was in when it was last seen.
 pub(super) struct Moved {

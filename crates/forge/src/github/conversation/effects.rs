@@ -3,7 +3,7 @@
 use truing_core::effect::Effect;
 use truing_core::id::Span;
 use truing_core::port::{ForgeError, ForgeWrite, Performed, PullDraft, PullState};
-use truing_core::publish::ThreadState;
+use truing_core::publish::{Item, ThreadState};
 
 use super::GitHubConversation;
 use crate::github::id::Id;
@@ -56,6 +56,31 @@ impl ForgeWrite for GitHubConversation {
             Effect::DeleteComment { number, comment } => {
                 self.hub.remove_comment(*number, comment).await.map(|()| Performed::Done)
             }
+            Effect::Summary { body } => {
+                let made = self.pull.create_summary(self.producer(), body).await?;
+                Ok(Performed::Comments(vec![(Item::Summary, made)]))
+            }
+            Effect::Findings { commit, comments } => {
+                self.pull.create_review(self.producer(), commit, comments).await.map(Performed::Comments)
+            }
+            Effect::FileFinding { commit, comment } => {
+                let made = self.pull.create_file_comment(self.producer(), commit, comment).await?;
+                Ok(Performed::Comments(vec![(comment.item.clone(), made)]))
+            }
+            Effect::EditComment { item, comment, body } => {
+                match self.pull.update(self.producer(), item, comment, body).await {
+                    // A person deleted it.
+                    Err(ForgeError::NotFound { .. }) => Ok(Performed::Superseded),
+                    edited => edited.map(|()| Performed::Done),
+                }
+            }
+            Effect::DeleteDuplicate { comment, .. } => {
+                self.pull.delete(comment).await.map(|()| Performed::Done)
+            }
+            Effect::Reopen { thread } => {
+                self.pull.set_resolved(thread, false).await.map(|()| Performed::Done)
+            }
+            Effect::Status(status) => self.pull.set_status(status).await.map(|()| Performed::Done),
         }
     }
 
@@ -117,11 +142,29 @@ impl ForgeWrite for GitHubConversation {
                 return Ok(self.hub.newest_comment(*number, topic, body).await?.map(Performed::Comment));
             }
             Effect::DeleteComment { number, comment } => self.hub.is_gone(*number, comment).await?,
+            Effect::Summary { .. } => return self.shown(&[&Item::Summary]).await,
+            Effect::Findings { comments, .. } => {
+                let items: Vec<&Item> = comments.iter().map(|draft| &draft.item).collect();
+                return self.shown(&items).await;
+            }
+            Effect::FileFinding { comment, .. } => return self.shown(&[&comment.item]).await,
+            Effect::EditComment { comment, body, .. } => self.pull.says(comment, body).await?,
+            Effect::DeleteDuplicate { comment, .. } => self.pull.is_gone(comment).await?,
+            Effect::Reopen { thread } => self.pull.is_open(thread).await?,
+            Effect::Status(status) => self.pull.has_status(status).await?,
         };
         Ok(is_so.then_some(Performed::Done))
     }
 
     fn settle(&self) -> Span {
         self.hub.settle()
+    }
+}
+
+impl GitHubConversation {
+    /// The comments of ours on these items; none: there is none of them.
+    async fn shown(&self, items: &[&Item]) -> Result<Option<Performed>, ForgeError> {
+        let shown = self.pull.shown(self.producer(), items).await?;
+        Ok((!shown.is_empty()).then_some(Performed::Comments(shown)))
     }
 }

@@ -2,10 +2,8 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "the other kinds are effects on one pull request")]
 
-use std::sync::Arc;
-
 use truing_core::effect::{Effect, Kind};
-use truing_core::port::{BranchPull, ForgeWrite as _, Hub as _, OwnIssue, Performed, WriteGate};
+use truing_core::port::{BranchPull, ForgeWrite as _, Hub as _, OwnIssue, Performed};
 use truing_fakes::forge::FaultKind;
 use truing_fakes::repo::Commit;
 use truing_forge::effects::EffectError;
@@ -133,8 +131,7 @@ pub(super) async fn count(kind: Kind, site: &Site, number: u64) -> usize {
 async fn what_was_begun_is_looked_for_and_not_made() {
     for (fault, there) in [(FaultKind::LostAnswer, true), (FaultKind::Drop, false)] {
         let scene = Scene::of(Kind::OpenIssue).await;
-        let gate: Arc<dyn WriteGate> = scene.gate.clone();
-        let effects = scene.effects(&gate);
+        let effects = scene.effects();
         assert_eq!(effects.unfinished(&question()).await.unwrap(), None, "nothing was begun");
         scene.fault(Kind::OpenIssue, fault);
         scene.perform().await.unwrap_err();
@@ -151,8 +148,7 @@ async fn what_was_begun_is_looked_for_and_not_made() {
 #[tokio::test]
 async fn what_was_opened_just_now_is_waited_for_while_lists_do_not_show_it() {
     let scene = Scene::of(Kind::OpenIssue).await;
-    let gate: Arc<dyn WriteGate> = scene.gate.clone();
-    let effects = scene.effects(&gate);
+    let effects = scene.effects();
     let Performed::Issue(issue) = effects.perform(&question()).await.unwrap() else { panic!("no issue") };
     assert_eq!(effects.perform(&question()).await.unwrap(), Performed::Issue(issue.clone()));
     // Lists that do not show it yet, or somebody has closed it.

@@ -1,11 +1,11 @@
-//! Findings, the rows of desired state, the intents and the status: what publishing works from. Every function
+//! Findings, the rows of desired state and the status: what publishing works from. Every function
 //! that writes expects the caller to have passed the fence.
 
 use rusqlite::{Connection, OptionalExtension};
 use truing_core::finding::{AnchorKind, Finding};
-use truing_core::id::{CommentId, IntentId, Key, Millis};
+use truing_core::id::{CommentId, Key};
 use truing_core::port::Computed;
-use truing_core::publish::{Desired, DesiredStatus, Intent, Item, Producer};
+use truing_core::publish::{Desired, DesiredStatus, Item, Producer};
 
 use super::super::fault::{Fault, from_json, to_json};
 
@@ -106,14 +106,21 @@ fn forget_rows(
     producer: Producer,
     given: &[Desired],
 ) -> Result<(), Fault> {
-    let given: Vec<&str> = given.iter().map(|row| row.item.as_str()).collect();
-    connection
-        .prepare_cached(
-            "DELETE FROM desired WHERE key = ?1 AND producer = ?2 AND comment IS NULL
-             AND item NOT IN (SELECT value FROM json_each(?3))
-             AND item NOT IN (SELECT item FROM intent_item WHERE key = ?1 AND producer = ?2)",
-        )?
-        .execute((key.as_str(), producer.as_str(), to_json(&given)?))?;
+    let mut find = connection
+        .prepare_cached("SELECT item FROM desired WHERE key = ?1 AND producer = ?2 AND comment IS NULL")?;
+    let known = find.query_map((key.as_str(), producer.as_str()), |row| row.get::<_, String>(0))?;
+    let known: Vec<Item> =
+        known.map(|word| word.map(|word| Item::from_word(&word))).collect::<Result<_, _>>()?;
+    // A comment on it was announced, and may be there.
+    let begun = "SELECT 1 FROM effect WHERE key = ?1 AND producer = ?2 AND topic = ?3";
+    let mut begun = connection.prepare_cached(begun)?;
+    let delete = "DELETE FROM desired WHERE key = ?1 AND producer = ?2 AND item = ?3";
+    let mut delete = connection.prepare_cached(delete)?;
+    for item in known.iter().filter(|item| !given.iter().any(|row| row.item == **item)) {
+        if !begun.exists((key.as_str(), producer.as_str(), item.topic().as_str()))? {
+            delete.execute((key.as_str(), producer.as_str(), item.as_str()))?;
+        }
+    }
     Ok(())
 }
 
@@ -140,54 +147,7 @@ fn row_name(key: &Key, item: &str) -> String {
     format!("desired row {item} of {key}")
 }
 
-/// Writes an intent, unless it was written before, answered or not.
-pub(super) fn intend(
-    connection: &Connection,
-    key: &Key,
-    producer: Producer,
-    intent: &Intent,
-) -> Result<(), Fault> {
-    let sql =
-        "INSERT INTO intent (key, producer, id, created) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
-    let id = (key.as_str(), producer.as_str(), intent.id.as_str());
-    if connection.prepare_cached(sql)?.execute((id.0, id.1, id.2, intent.created.0))? == 0 {
-        return Ok(());
-    }
-    let sql = "INSERT INTO intent_item (key, producer, intent, item, position) VALUES (?1, ?2, ?3, ?4, ?5)
-               ON CONFLICT DO NOTHING";
-    let mut insert = connection.prepare_cached(sql)?;
-    for (position, item) in intent.items.iter().enumerate() {
-        insert.execute((id.0, id.1, id.2, item.as_str(), position))?;
-    }
-    Ok(())
-}
-
-/// The producer's intents that still have items without an answer, oldest first, each with these items.
-pub(super) fn unanswered(
-    connection: &Connection,
-    key: &Key,
-    producer: Producer,
-) -> Result<Vec<Intent>, Fault> {
-    let sql = "SELECT intent.id, intent.created, item.item
-               FROM intent JOIN intent_item AS item
-               ON item.key = intent.key AND item.producer = intent.producer AND item.intent = intent.id
-               WHERE intent.key = ?1 AND intent.producer = ?2
-               ORDER BY intent.created, intent.id, item.position";
-    let mut select = connection.prepare_cached(sql)?;
-    let mut found = select.query((key.as_str(), producer.as_str()))?;
-    let mut intents: Vec<Intent> = Vec::new();
-    while let Some(row) = found.next()? {
-        let id = IntentId::new(row.get::<_, String>(0)?);
-        let item = Item::from_word(&row.get::<_, String>(2)?);
-        match intents.last_mut() {
-            Some(last) if last.id == id => last.items.push(item),
-            Some(_) | None => intents.push(Intent { id, items: vec![item], created: Millis(row.get(1)?) }),
-        }
-    }
-    Ok(intents)
-}
-
-/// These comments show these items: remembers them, and nothing about the items is unanswered any more.
+/// These comments show these items: remembers them, and ends the effects on the items that are open.
 pub(super) fn shown(
     connection: &Connection,
     key: &Key,
@@ -196,31 +156,29 @@ pub(super) fn shown(
 ) -> Result<(), Fault> {
     let remember = "UPDATE desired SET comment = ?4 WHERE key = ?1 AND producer = ?2 AND item = ?3";
     let mut remember = connection.prepare_cached(remember)?;
-    let answer = "DELETE FROM intent_item WHERE key = ?1 AND producer = ?2 AND item = ?3";
-    let mut answer = connection.prepare_cached(answer)?;
+    let end = "UPDATE effect SET lost = NULL, comment = ?4
+               WHERE key = ?1 AND producer = ?2 AND topic = ?3 AND lost IS NOT NULL";
+    let mut end = connection.prepare_cached(end)?;
     for (item, comment) in comments {
-        remember.execute((key.as_str(), producer.as_str(), item.as_str(), comment.as_str()))?;
-        answer.execute((key.as_str(), producer.as_str(), item.as_str()))?;
+        let (key, producer, comment) = (key.as_str(), producer.as_str(), comment.as_str());
+        remember.execute((key, producer, item.as_str(), comment))?;
+        end.execute((key, producer, item.topic().as_str(), comment))?;
     }
     Ok(())
 }
 
-/// The call did nothing: nothing about the intent is unanswered any more, and some rows go elsewhere.
-pub(super) fn withdraw(
+/// These rows go elsewhere: the forge refuses their places.
+pub(super) fn lower(
     connection: &Connection,
     key: &Key,
     producer: Producer,
-    intent: &IntentId,
-    lowered: &[(Item, AnchorKind)],
+    rows: &[(Item, AnchorKind)],
 ) -> Result<(), Fault> {
     let lower = "UPDATE desired SET lowered = ?4 WHERE key = ?1 AND producer = ?2 AND item = ?3";
     let mut lower = connection.prepare_cached(lower)?;
-    for (item, kind) in lowered {
+    for (item, kind) in rows {
         lower.execute((key.as_str(), producer.as_str(), item.as_str(), to_json(kind)?))?;
     }
-    connection
-        .prepare_cached("DELETE FROM intent_item WHERE key = ?1 AND producer = ?2 AND intent = ?3")?
-        .execute((key.as_str(), producer.as_str(), intent.as_str()))?;
     Ok(())
 }
 

@@ -90,14 +90,6 @@ pub(super) fn begin(
         // What it told under another token it tells anew.
         let sql = "UPDATE run SET outcome = NULL, ended = NULL WHERE key = ?1 AND id = ?2 AND token < ?3";
         connection.prepare_cached(sql)?.execute((run.key.as_str(), run.id.as_str(), run.token.0))?;
-        // No earlier run can repeat its intents any more.
-        connection
-            .prepare_cached(
-                "DELETE FROM intent WHERE key = ?1 AND NOT EXISTS (
-                     SELECT 1 FROM intent_item AS item
-                     WHERE item.key = intent.key AND item.producer = intent.producer AND item.intent = intent.id)",
-            )?
-            .execute([run.key.as_str()])?;
         raise_counter(connection, run.token.0)?;
     }
     let computed = computed.map(|json| from_json(&json, || format!("run {}", run.id))).transpose()?;

@@ -1,10 +1,12 @@
 //! What one worker does with one lease, step by step, as `loops/review.rs` does it.
 
 use truing_core::finding::Finding;
-use truing_core::id::{CommentId, IntentId, Key};
+use truing_core::id::{CommentId, Key};
 use truing_core::outcome::OutcomeRecord;
-use truing_core::port::{Computed, Records, Revision, Slots, StoreError};
-use truing_core::publish::{Desired, DesiredStatus, Intent, Producer, StatusState};
+use truing_core::port::{
+    Computed, EffectLog as _, Entry, EntryState, Records, Replacement, Revision, Slots, StoreError, Writer,
+};
+use truing_core::publish::{Desired, DesiredStatus, Item, Producer, StatusState};
 use truing_core::slot::{Command, Hold, Limits, Refused, Slot, Then, Why};
 use truing_store::Sqlite;
 
@@ -114,9 +116,13 @@ pub(super) async fn publish(store: &Sqlite, work: &Work, down: bool, limits: &Li
         rows.iter().filter(|row| row.comment.is_none()).map(|row| row.item.clone()).collect();
     let now = store.now().await.unwrap();
     if !missing.is_empty() {
-        let id = IntentId::new(format!("intent-{}", run.token.0));
-        let intent = Intent { id, items: missing.clone(), created: now };
-        if accepted(store.intend(run, Producer::Review, &intent).await).is_none() {
+        let writer = Writer { key: run.key.clone(), producer: Producer::Review, token: Some(run.token) };
+        let topics: Vec<_> = missing.iter().map(Item::topic).collect();
+        let known = store.effects(&writer, &topics).await.unwrap();
+        let entry = || Entry { content: String::new(), at: now, state: EntryState::Open { lost: 0 } };
+        let change = |(topic, known)| Replacement { topic, known, new: Some(entry()) };
+        let changes: Vec<_> = topics.into_iter().zip(known).map(change).collect();
+        if accepted(store.replace_effects(&writer, &changes).await).is_none() {
             return Came::Lost;
         }
         if down {

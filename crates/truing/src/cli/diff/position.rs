@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use truing_diff::{Anchored, RepoPath, Side};
 
-use super::{Compared, malformed};
+use super::compared::{Compared, malformed};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::json_lines::Questions;
 use crate::cli::{Context, runtime};

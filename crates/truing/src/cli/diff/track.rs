@@ -11,8 +11,8 @@ use truing_core::id::Sha;
 use truing_diff::{FileDiff, MAX_TRACKED_BYTES, RepoPath, Side, Source, Status, Tracked, Tracker};
 use truing_git::Repository;
 
+use super::compared::{Compared, malformed};
 use super::position::{POSITIONS, check};
-use super::{Compared, malformed};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::{Context, runtime};
 use crate::wiring;

@@ -26,7 +26,7 @@ use truing_loops::text::counted;
 use truing_service::ServiceContext;
 use truing_service::by_hand::{self, NotLeased};
 use truing_service::worker::work;
-use truing_service::writes::{Comment, Watched, Write, Writes};
+use truing_service::writes::{Comment, Watch, Write, Writes};
 use truing_store::Sqlite;
 
 use super::text::{filled, visible};
@@ -105,8 +105,8 @@ impl Publishing<'_> {
                 CliError::refused("not_chosen", message).hint("add it there, or review it without --publish")
             );
         }
-        let (rehearsal, writes) = (self.dry_run, writes.clone());
-        let context = context.with_forges::<ProgramParts<_, _>>(|inner| Watched { inner, rehearsal, writes });
+        let watch = Watch { rehearsal: self.dry_run, writes: Some(writes.clone()) };
+        let context = ServiceContext { watch, ..context };
         self.announce(&context.store, &key).await?;
         // Until the last lease is over: a server that starts meanwhile does not take it for a dead one's.
         let _at_work = at_work(&context.store, &limits).await?;

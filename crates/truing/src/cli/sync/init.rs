@@ -14,7 +14,7 @@ use truing_upstream::archives::Archives;
 
 use super::super::error::{CliError, Exit};
 use super::super::{Context, runtime};
-use super::{failed, in_folder, item, unknown, version_of};
+use super::wrong::{failed, in_folder, item, unknown, version_of};
 use crate::wiring::child_reader;
 use crate::wiring::jobs::{archives_folder, index_of};
 

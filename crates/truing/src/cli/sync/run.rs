@@ -22,13 +22,13 @@ use truing_loops::reader::ChildReader;
 use truing_loops::sync::run::SyncJob;
 use truing_service::calendar;
 use truing_service::jobs::JobRun;
-use truing_service::no_run::NoRun;
 use truing_store::Sqlite;
 use truing_upstream::archives::Archives;
 
-use super::{item, outcome, unknown};
+use super::leased::not_run;
+use super::outcome;
+use super::wrong::{item, unknown};
 use crate::cli::error::{CliError, Exit};
-use crate::cli::no_run::{Elsewhere, no_run};
 use crate::cli::output::Output;
 use crate::cli::report::markdown;
 use crate::cli::target::{actor, at_work, existing_store, instant, rehearsal, store_error, switched_on};
@@ -202,24 +202,6 @@ fn summarize(record: &Record, context: &Context) {
     if let Err(error) = written {
         context.output.warn(format_args!("{SUMMARY}: {} cannot be written: {error}", file.display()));
     }
-}
-
-fn running(name: &str, what: &str) -> CliError {
-    CliError::refused("already_running", format!("{name}: {what}"))
-        .hint(format!("wait for it: `truing sync status {name}` tells what it came to"))
-}
-
-/// The error of a command that got no record of a run of a job, or not its slot.
-pub(in crate::cli) fn not_run(name: &str, error: NoRun) -> CliError {
-    no_run(name, error, |elsewhere| match elsewhere {
-        Elsewhere::Leased(until) => {
-            let until = instant(until);
-            running(name, &format!("already running (lease until {until}, renewed while it lives)"))
-        }
-        Elsewhere::Running(run) => running(name, &format!("already running: {run}")),
-        Elsewhere::Owned => running(name, "another loop is at work on it"),
-        Elsewhere::TakenOver => running(name, "somebody else has taken it over"),
-    })
 }
 
 impl Status {

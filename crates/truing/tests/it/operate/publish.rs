@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use truing_core::id::{Key, PrId, RunId};
-use truing_core::port::{Clock as _, Records as _, Revision, RunRef};
+use truing_core::port::{Clock as _, EffectLog as _, Records as _, Revision, RunRef, Writer};
 use truing_core::publish::Producer;
 use truing_core::slot::{Limits, Loop};
 use truing_loops::machine::SystemClock;
@@ -258,8 +258,8 @@ async fn a_dry_run_tells_every_step_and_changes_nothing() {
     assert!(view.comments.is_empty() && view.statuses.is_empty(), "{view:#?}");
     let (store, key) = (site.store(), site.key(number).await);
     let untouched = async || {
-        store.unanswered(&key, Producer::Review).await.unwrap().is_empty()
-            && store.list().await.unwrap().is_empty()
+        let writer = Writer { key: key.clone(), producer: Producer::Review, token: None };
+        store.open_effects(&writer).await.unwrap().is_empty() && store.list().await.unwrap().is_empty()
     };
     assert!(untouched().await, "no intent, no slot");
     assert!(store.runs(&key, 10).await.unwrap().is_empty());

@@ -2,11 +2,13 @@
 //! and restored records, and other keys.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use truing_core::id::{PrId, RunId, Token};
-use truing_core::port::{Clock, Records as _, Revision, RunRef, StoreError};
+use truing_core::port::{Clock, Records as _, Revision, RunRef, StoreError, WriteGate, Writer};
 use truing_core::publish::{Check, DesiredStatus, Producer, StatusState};
 use truing_fakes::forge::NewPull;
+use truing_forge::effects::Effects;
 use truing_forge::marker::MarkerKeys;
 use truing_forge::publisher::{PublishError, Publisher};
 use truing_service::Forges as _;
@@ -52,19 +54,16 @@ async fn a_run_that_a_newer_one_has_overtaken_changes_nothing_more() {
     let new = of("new", store.fresh_token().await.unwrap());
     store.begin(&new, &revision, Clock::now(&site.clock)).await.unwrap();
     let context = site.context(store, site.forges(), limits());
-    let forge = context.forges.pull(&PrId::from_key(&key).unwrap(), "acme/shop").unwrap();
+    let (gate, id) = (context.gate(), PrId::from_key(&key).unwrap());
+    let writing: Arc<dyn WriteGate> = Arc::new(gate.clone());
+    let forge = context.forges.pull(&id, "acme/shop", Producer::Review, &writing).unwrap();
     let before = site.view(&opened).await;
     for (run, stale) in [(&old, true), (&new, false)] {
-        let publisher = Publisher {
-            records: &context.store,
-            forge: &forge,
-            clock: &context.clock,
-            ids: &context.ids,
-            run,
-            producer: Producer::Review,
-            head: &revision.head,
-            gate: &context.gate(),
-        };
+        let writer = Writer { key: key.clone(), producer: Producer::Review, token: Some(run.token) };
+        let (log, clock) = (&context.store, &context.clock);
+        let effects = Effects { forge: &forge, log, gate: &gate, clock, writer };
+        let publisher =
+            Publisher { records: &context.store, forge: &forge, effects, run, head: &revision.head };
         let ended = publisher.reconcile().await;
         let fenced = matches!(ended, Err(PublishError::Store(StoreError::Fenced { .. })));
         let view = site.view(&opened).await;

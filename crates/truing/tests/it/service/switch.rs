@@ -14,7 +14,7 @@ use truing_service::scheduler::Scheduler;
 use truing_service::worker::take;
 use truing_store::Sqlite;
 
-use crate::service::ports::{FaultyForges, FaultyStore, Hand, Manner, Script};
+use crate::service::ports::{FaultyForges, FaultyStore, Hand, Manner, Script, WRITES};
 use crate::service::site::{Running, Site, limits, until};
 use crate::service::{REVIEWS, assert_first, no_violations};
 
@@ -192,10 +192,6 @@ async fn a_switch_that_is_turned_while_the_scheduler_looks_lets_nothing_begin() 
     }
     assert_eq!(look(None).await.0, 1);
 }
-
-/// The calls that people see.
-const WRITES: [&str; 7] =
-    ["create_review", "create_file_comment", "create_summary", "update", "resolve", "delete", "set_status"];
 
 /// Reviews a pull request in a process whose switch is turned to stop before its call of that number; its calls.
 async fn turned_at(site: &Site, number: u64, call: Option<usize>) -> Vec<&'static str> {

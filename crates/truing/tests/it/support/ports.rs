@@ -12,20 +12,21 @@ use tokio::sync::RwLock;
 use truing::wiring::{GitHubs, ThreadedReader};
 use truing_core::converge::record::Record;
 use truing_core::dismissal::Dismissal;
+use truing_core::effect::Effect;
 use truing_core::finding::{AnchorKind, Finding};
-use truing_core::id::{CommentId, IntentId, Key, Millis, PrId, RunId, Sha, Span, ThreadId, Token, Version};
+use truing_core::id::{CommentId, Key, Millis, PrId, RunId, Sha, Span, Token, Topic, Version};
 use truing_core::outcome::{Outcome, OutcomeRecord};
 use truing_core::port::{
-    Act, Begun, ChangedFile, Clock, Computed, Converges, Described, Event, Forge, ForgeError, InlineDraft,
-    Mark, Marked, Moved, NewNotice, NotGranted, Notice, Obeyed, Operations, PullRequest, ReadReport,
-    ReadRequest, Reader, ReaderError, Records, Repository, Revision, RunRef, Slots, StoreError, Told,
-    Watchlist,
+    Act, Begun, ChangedFile, Clock, Computed, Converges, Described, EffectLog, Entry, Event, Forge,
+    ForgeError, ForgeWrite, InlineDraft, Mark, Marked, Moved, NewNotice, NotGranted, Notice, Obeyed,
+    Operations, Performed, PullRequest, ReadReport, ReadRequest, Reader, ReaderError, Records, Replacement,
+    Repository, Revision, RunRef, Slots, StoreError, Told, Watchlist, WriteGate, Writer,
 };
-use truing_core::publish::{Bounds, Desired, DesiredStatus, Intent, Item, Observed, Producer};
+use truing_core::publish::{Bounds, Desired, DesiredStatus, Item, Observed, Producer};
 use truing_core::slot::{Limits, Slot};
 use truing_core::switch::{Switch, Turn};
 use truing_diff::RepoPath;
-use truing_forge::github::{GitHub, GitHubPull, RemoteError};
+use truing_forge::github::{GitHub, GitHubConversation, RemoteError};
 use truing_git::Remote;
 use truing_service::Forges;
 use truing_store::Sqlite;
@@ -221,11 +222,8 @@ impl Records for FaultyStore {
         computed(run: &RunRef, computed: &Computed) -> ();
         announce(run: &RunRef, producer: Producer, summary: &str, status: &DesiredStatus) -> ();
         desired(key: &Key, producer: Producer) -> (Vec<Desired>, Option<DesiredStatus>);
-        unanswered(key: &Key, producer: Producer) -> Vec<Intent>;
-        holds(run: &RunRef) -> ();
-        intend(run: &RunRef, producer: Producer, intent: &Intent) -> ();
         shown(run: &RunRef, producer: Producer, comments: &[(Item, CommentId)]) -> ();
-        withdraw(run: &RunRef, producer: Producer, intent: &IntentId, lowered: &[(Item, AnchorKind)]) -> ();
+        lower(run: &RunRef, producer: Producer, rows: &[(Item, AnchorKind)]) -> ();
         status_set(run: &RunRef, status: &DesiredStatus) -> ();
         published(run: &RunRef, outcome: &OutcomeRecord) -> ();
         ended(run: &RunRef, outcome: &Outcome, now: Millis) -> ();
@@ -235,6 +233,14 @@ impl Records for FaultyStore {
         describe(described: &[(Key, Described)]) -> ();
         described(keys: &[Key]) -> Vec<Option<Described>>;
         fresh_token() -> Token;
+    }
+}
+
+impl EffectLog for FaultyStore {
+    through! { no_store, StoreError;
+        effects(writer: &Writer, topics: &[Topic]) -> Vec<Option<Entry>>;
+        open_effects(writer: &Writer) -> Vec<(Topic, Entry)>;
+        replace_effects(writer: &Writer, changes: &[Replacement]) -> bool;
     }
 }
 
@@ -307,9 +313,15 @@ pub(crate) struct FaultyForges {
 impl Forges for FaultyForges {
     type Pull = FaultyPull;
 
-    fn pull(&self, id: &PrId, repo: &str) -> Option<FaultyPull> {
-        let inner =
-            MannerPull { inner: self.inner.pull(id, repo)?, manner: self.manner, clock: self.clock.clone() };
+    fn pull(
+        &self,
+        id: &PrId,
+        repo: &str,
+        producer: Producer,
+        gate: &Arc<dyn WriteGate>,
+    ) -> Option<FaultyPull> {
+        let inner = self.inner.pull(id, repo, producer, gate)?;
+        let inner = MannerPull { inner, manner: self.manner, clock: self.clock.clone() };
         Some(FaultyPull { inner, script: self.script.clone() })
     }
 
@@ -328,6 +340,10 @@ pub(crate) struct FaultyPull {
     script: Arc<Script>,
 }
 
+/// The calls of a review that people see, by the names of their effects.
+pub(crate) const WRITES: [&str; 7] =
+    ["summary", "findings", "file_finding", "edit_comment", "resolve", "delete_duplicate", "status"];
+
 fn no_forge() -> ForgeError {
     let message = "the call to the forge went wrong on purpose".into();
     ForgeError::Unavailable { what: "a call".into(), message }
@@ -337,13 +353,6 @@ impl Forge for FaultyPull {
     through! { no_forge, ForgeError;
         pull_request() -> PullRequest;
         comments(producer: Producer, known: &[(Item, CommentId)]) -> Vec<Observed>;
-        create_review(producer: Producer, commit: &Sha, comments: &[InlineDraft]) -> Vec<(Item, CommentId)>;
-        create_file_comment(producer: Producer, commit: &Sha, comment: &InlineDraft) -> CommentId;
-        create_summary(producer: Producer, body: &str) -> CommentId;
-        update(producer: Producer, item: &Item, comment: &CommentId, body: &str) -> ();
-        resolve(thread: &ThreadId, resolved: bool) -> ();
-        delete(item: &Item, comment: &CommentId) -> ();
-        set_status(status: &DesiredStatus) -> ();
     }
 
     fn bounds(&self) -> Bounds {
@@ -351,9 +360,23 @@ impl Forge for FaultyPull {
     }
 }
 
+impl ForgeWrite for FaultyPull {
+    async fn perform(&self, effect: &Effect) -> Result<Performed, ForgeError> {
+        self.script.call(effect.kind().as_str(), no_forge, self.inner.perform(effect)).await
+    }
+
+    async fn observe(&self, effect: &Effect) -> Result<Option<Performed>, ForgeError> {
+        self.script.call("observe", no_forge, self.inner.observe(effect)).await
+    }
+
+    fn settle(&self) -> Span {
+        self.inner.inner.settle()
+    }
+}
+
 /// The real client of a forge with its manner.
 struct MannerPull {
-    inner: GitHubPull,
+    inner: GitHubConversation,
     manner: Manner,
     clock: Hand,
 }
@@ -385,55 +408,23 @@ impl MannerPull {
         Ok(seen)
     }
 
-    async fn create_review(
-        &self,
-        producer: Producer,
-        commit: &Sha,
-        comments: &[InlineDraft],
-    ) -> Result<Vec<(Item, CommentId)>, ForgeError> {
-        if comments.iter().any(|draft| self.refuses(draft, &REFUSED.1)) {
-            return Err(refused());
+    async fn perform(&self, effect: &Effect) -> Result<Performed, ForgeError> {
+        match effect {
+            Effect::Findings { comments, .. } if comments.iter().any(|one| self.refuses(one, &REFUSED.1)) => {
+                return Err(refused());
+            }
+            Effect::FileFinding { comment, .. } if self.refuses(comment, &REFUSED.1[1..]) => {
+                return Err(refused());
+            }
+            _ => {}
         }
-        let named = self.inner.create_review(producer, commit, comments).await?;
-        Ok(if self.manner == Manner::Lagging { Vec::new() } else { named })
+        let made = self.inner.perform(effect).await?;
+        let is_named = self.manner != Manner::Lagging || !matches!(effect, Effect::Findings { .. });
+        Ok(if is_named { made } else { Performed::Comments(Vec::new()) })
     }
 
-    async fn create_file_comment(
-        &self,
-        producer: Producer,
-        commit: &Sha,
-        comment: &InlineDraft,
-    ) -> Result<CommentId, ForgeError> {
-        if self.refuses(comment, &REFUSED.1[1..]) {
-            return Err(refused());
-        }
-        self.inner.create_file_comment(producer, commit, comment).await
-    }
-
-    async fn create_summary(&self, producer: Producer, body: &str) -> Result<CommentId, ForgeError> {
-        self.inner.create_summary(producer, body).await
-    }
-
-    async fn update(
-        &self,
-        producer: Producer,
-        item: &Item,
-        comment: &CommentId,
-        body: &str,
-    ) -> Result<(), ForgeError> {
-        self.inner.update(producer, item, comment, body).await
-    }
-
-    async fn resolve(&self, thread: &ThreadId, resolved: bool) -> Result<(), ForgeError> {
-        self.inner.resolve(thread, resolved).await
-    }
-
-    async fn delete(&self, item: &Item, comment: &CommentId) -> Result<(), ForgeError> {
-        self.inner.delete(item, comment).await
-    }
-
-    async fn set_status(&self, status: &DesiredStatus) -> Result<(), ForgeError> {
-        self.inner.set_status(status).await
+    async fn observe(&self, effect: &Effect) -> Result<Option<Performed>, ForgeError> {
+        self.inner.observe(effect).await
     }
 }
 

@@ -1,0 +1,100 @@
+//! Servers as they are configured, and the ways to them.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::DuplexStream;
+use truing_core::secret::Secret;
+
+use crate::mcp::{Toolset, over};
+
+/// One server, as it is configured.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// What its tools are called by: `mcp__NAME__TOOL`.
+    pub name: String,
+    /// The way to it.
+    pub way: Way,
+    /// The tools that may be called. All others are as if it had none.
+    pub tools: BTreeSet<String>,
+    /// How long it may take to be ready, and for one call.
+    pub time: Duration,
+    /// The most bytes of one answer that a model is shown.
+    pub most: usize,
+}
+
+/// The way to a server.
+#[derive(Clone)]
+pub enum Way {
+    /// A program that speaks over its standard streams, in the sandbox: without a network, and without any file but the
+    /// system's programs and these folders.
+    Program {
+        /// The program and its arguments.
+        command: Vec<String>,
+        /// The empty folder that it runs in, and cannot write to; made where there is none.
+        folder: PathBuf,
+        /// Folders that it may read and run programs from.
+        read: Vec<PathBuf>,
+        /// The variables that it finds, besides those of every sandbox.
+        variables: Vec<(String, Secret)>,
+    },
+    /// Streamable HTTP.
+    Http(Address),
+    /// HTTP with events, as servers spoke it before 2025.
+    Sse(Address),
+    /// In this process.
+    Within(Within),
+}
+
+/// Where a server is.
+#[derive(Clone, Debug)]
+pub struct Address {
+    /// Its URL.
+    pub url: String,
+    /// What opens it.
+    pub token: Option<Secret>,
+}
+
+/// Tools of this process, served to whoever holds the other end of a pipe.
+#[derive(Clone)]
+pub struct Within(pub(super) Arc<dyn Fn(DuplexStream) -> Serving + Send + Sync>);
+
+pub(super) type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl Within {
+    /// Nobody: a server that ends at once.
+    pub fn none() -> Self {
+        Self(Arc::new(|_| Box::pin(std::future::ready(()))))
+    }
+
+    /// The tools that this makes, for each run anew; without them, there is no server.
+    pub fn new<T: Toolset, F: Future<Output = Option<T>> + Send + 'static>(
+        make: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(move |pipe| {
+            let made = make();
+            Box::pin(async move {
+                let (reader, writer) = tokio::io::split(pipe);
+                if let Some(tools) = made.await {
+                    // Its other end is ours: that it closes is how it ends.
+                    let _ = over(Arc::new(tools), reader, writer).await;
+                }
+            })
+        }))
+    }
+}
+
+impl fmt::Debug for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Program { command, .. } => f.debug_tuple("Program").field(command).finish(),
+            Self::Http(address) => f.debug_tuple("Http").field(address).finish(),
+            Self::Sse(address) => f.debug_tuple("Sse").field(address).finish(),
+            Self::Within(_) => f.write_str("Within"),
+        }
+    }
+}

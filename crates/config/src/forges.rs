@@ -1,0 +1,40 @@
+//! Section `forge.NAME`.
+
+use std::time::Duration;
+
+use super::login::Login;
+use super::secret::Secret;
+
+/// Section `forge.NAME`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ForgeConfig {
+    /// What kind of forge it is.
+    pub kind: ForgeKind,
+    /// Where its REST API is, without a slash at the end.
+    pub api_url: String,
+    /// Where its repositories are, without a slash at the end.
+    pub git_url: String,
+    /// What to log in with at both.
+    pub login: Login,
+    /// Accounts that comments were written as before: ids and names.
+    pub accounts: Vec<String>,
+    /// The secret of its webhooks.
+    pub webhook_secret: Secret,
+    /// The key of the markers; none: `marker.key` beside the database, made once.
+    pub marker_key: Option<Secret>,
+    /// Keys that signed them before.
+    pub previous_marker_keys: Vec<Secret>,
+    /// How long a create without an answer may stay unseen.
+    pub settle: Duration,
+    /// Globs of the repositories to review, [`crate::value::repositories`] compiles them; empty: all.
+    pub repositories: Vec<String>,
+    /// Globs of the branches, besides the default branch, whose tip may configure; [`crate::value::globs`] compiles them.
+    pub config_branches: Vec<String>,
+}
+
+/// The kinds of forges.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ForgeKind {
+    /// GitHub, also GitHub Enterprise Server.
+    Github,
+}

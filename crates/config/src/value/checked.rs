@@ -1,0 +1,65 @@
+//! A checked value, or what is wrong with it.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use truing_core::money::MicroUsd;
+
+use crate::secret::Secret;
+
+/// A checked value.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Value {
+    /// Nothing: a computed default that is worked out where it is used.
+    Unset,
+    /// The database's file.
+    Store(PathBuf),
+    /// An address to listen on.
+    Address(SocketAddr),
+    /// A number.
+    Integer(i64),
+    /// A length of time, and how it was written.
+    Duration(Duration, String),
+    /// One of the words of the key's kind.
+    Choice(&'static str),
+    /// Yes or no.
+    Flag(bool),
+    /// A URL without a slash at its end.
+    Url(String),
+    /// A folder or a file.
+    Path(PathBuf),
+    /// Dollars, and how they were written.
+    Usd(MicroUsd, String),
+    /// A name, or a text.
+    Name(String),
+    /// Where a secret is kept.
+    Secret(Secret),
+    /// Where several are.
+    Secrets(Vec<Secret>),
+    /// Globs, names, networks or folders.
+    List(Vec<String>),
+    /// Commands, each a program and its arguments.
+    Commands(Vec<Vec<String>>),
+}
+
+/// What is wrong with a value.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Wrong {
+    /// It must be something else; in words that follow the key's name.
+    Value(String),
+    /// A word that this version does not know yet.
+    Planned {
+        /// The word.
+        word: String,
+        /// Those it knows.
+        built: &'static [&'static str],
+    },
+    /// A secret itself, written out.
+    Literal,
+}
+
+pub(super) fn must(what: impl fmt::Display) -> Wrong {
+    Wrong::Value(format!("must {what}"))
+}

@@ -1,0 +1,28 @@
+//! GitHub's semantics: `routes` receives every call, `call` is one with its answer, `admission` says what it may do;
+//! `calls`, `conversation`, `pulls`, `issues`, `checks`, `merging`, `reviewers`, `estate`, `app` and `graphql` answer it, `push`
+//! and `git_http` where git asks (`git_call`), `page` where a person does; `json` is GitHub's form of it all, `events` that of webhooks.
+
+mod admission;
+mod app;
+mod call;
+mod calls;
+mod checks;
+mod conversation;
+mod estate;
+mod events;
+mod git_call;
+mod git_http;
+mod graphql;
+mod issues;
+mod json;
+mod merging;
+mod page;
+mod pulls;
+mod push;
+mod reviewers;
+mod routes;
+
+pub use self::calls::{MAX_COMMENT, MAX_DESCRIPTION};
+pub use self::checks::{MAX_ANNOTATIONS, MAX_TEXT};
+pub(crate) use self::events::delivery;
+pub(crate) use self::routes::router;

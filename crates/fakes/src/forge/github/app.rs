@@ -1,0 +1,172 @@
+//! GitHub Apps: their logins, where they are installed, and the tokens of installations, which are for some
+//! repositories, some permissions and one hour.
+
+use std::collections::BTreeSet;
+
+use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha512};
+
+use crate::forge::github::call::{Answer, Call, Page, Reply};
+use crate::forge::github::json::time;
+use crate::forge::state::apps::{Issued, Pass};
+use crate::forge::state::{Repository, State, World};
+
+/// How long a token lasts, in seconds.
+const TOKEN_LIFE: i64 = 3600;
+/// How long after now a login may end, in seconds.
+const LOGIN_LIFE: i64 = 600;
+
+impl World {
+    /// Whose token it is, and what it is good for.
+    pub(crate) fn bearer(&self, token: &str) -> Option<(String, Pass)> {
+        if let Some(login) = self.tokens.get(token) {
+            return Some((login.clone(), Pass::Account));
+        }
+        if let Some(issued) = self.apps.issued.get(token) {
+            return (self.now() < issued.expires).then(|| (issued.login.clone(), issued.pass.clone()));
+        }
+        let app = self.app_of(token)?;
+        Some((format!("{}[bot]", self.apps.registered.get(&app)?.slug), Pass::App(app)))
+    }
+
+    /// The App that signed this login, if it is one and is valid now.
+    fn app_of(&self, login: &str) -> Option<u64> {
+        let (signed, signature) = login.rsplit_once('.')?;
+        let (header, claims) = signed.split_once('.')?;
+        let read = |part: &str| -> Option<Value> {
+            serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).ok()?).ok()
+        };
+        let (header, claims) = (read(header)?, read(claims)?);
+        let issuer = &claims["iss"];
+        let app = issuer.as_u64().or_else(|| issuer.as_str()?.parse().ok())?;
+        let key = &self.apps.registered.get(&app)?.public_key;
+        let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key);
+        key.verify(signed.as_bytes(), &BASE64_URL_SAFE_NO_PAD.decode(signature).ok()?).ok()?;
+        let (from, to, now) = (claims["iat"].as_i64()?, claims["exp"].as_i64()?, self.now());
+        (header["alg"] == "RS256" && from <= now && now < to && to <= now + LOGIN_LIFE).then_some(app)
+    }
+}
+
+/// The App that calls.
+fn caller(call: &Call) -> Result<u64, Reply> {
+    match call.pass {
+        Pass::App(app) => Ok(app),
+        Pass::Account | Pass::Installation { .. } => Err(Reply::not_found()),
+    }
+}
+
+/// `GET /app`.
+pub(crate) fn app(state: &mut State, call: &Call) -> Answer {
+    let (id, world) = (caller(call)?, &state.world);
+    let app = world.apps.registered.get(&id).ok_or_else(Reply::not_found)?;
+    Ok(Reply::json(200, world.one_app_json(id, app)))
+}
+
+/// `GET /app/installations`.
+pub(crate) fn installations(state: &mut State, call: &Call) -> Answer {
+    let (app, world) = (caller(call)?, &state.world);
+    let all: Vec<_> = world.apps.installations.iter().filter(|(_, one)| one.app == app).collect();
+    let page = Page::of(call);
+    let shown = page.cut(&all).iter().map(|(id, one)| world.installation_json(**id, one)).collect();
+    Ok(page.reply(world, call, all.len(), shown))
+}
+
+/// `GET /repos/{owner}/{repo}/installation`, and by the repository's id.
+pub(crate) fn installation(state: &mut State, call: &Call) -> Answer {
+    let app = caller(call)?;
+    let owner = match call.params.get("id") {
+        Some(_) => {
+            let id = call.number("id")?;
+            let repo = state.repos.values().find(|repo| repo.id == id).ok_or_else(Reply::not_found)?;
+            repo.owner.clone()
+        }
+        None => state.repo(call)?.1.owner.clone(),
+    };
+    let world = &state.world;
+    let found = world.apps.installations.iter().find(|(_, one)| one.app == app && one.owner == owner);
+    let (id, one) = found.ok_or_else(Reply::not_found)?;
+    Ok(Reply::json(200, world.installation_json(*id, one)))
+}
+
+/// `POST /app/installations/{id}/access_tokens`: for all of it, or for what the body narrows it to.
+pub(crate) fn access_token(state: &mut State, call: &Call) -> Answer {
+    let (app, id) = (caller(call)?, call.number("id")?);
+    let world = &state.world;
+    let found = world.apps.installations.get(&id).filter(|one| one.app == app);
+    let one = found.ok_or_else(Reply::not_found)?;
+    if one.suspended.is_some() {
+        return Err(Reply::error(403, "This installation has been suspended", Value::Null));
+    }
+    let empty = Vec::new();
+    let list = |name: &str| call.body[name].as_array().unwrap_or(&empty);
+    let mut only = BTreeSet::new();
+    let own = |repo: &&Repository| repo.owner == one.owner;
+    for wanted in list("repository_ids").iter().chain(list("repositories")) {
+        let is = |repo: &&Repository| {
+            wanted.as_u64() == Some(repo.id)
+                || wanted.as_str().is_some_and(|name| name.eq_ignore_ascii_case(&repo.name))
+        };
+        let repo = state.repos.values().filter(own).find(is).ok_or_else(|| {
+            let words = "There is at least one repository that does not exist or is not accessible to the parent installation.";
+            Reply::error(422, words, Value::Null)
+        })?;
+        only.insert(repo.id);
+    }
+    let only = (!only.is_empty()).then_some(only);
+    let mut permissions = one.permissions.clone();
+    if let Some(wanted) = call.body["permissions"].as_object() {
+        permissions.clear();
+        for (name, level) in wanted {
+            let level = level.as_str().unwrap_or_default();
+            let granted =
+                one.permissions.get(name).is_some_and(|granted| granted == "write" || granted == level);
+            if !granted {
+                let words = "The permissions requested are not granted to this installation.";
+                return Err(Reply::error(422, words, Value::Null));
+            }
+            permissions.insert(name.clone(), level.to_owned());
+        }
+    }
+    let login = format!("{}[bot]", world.apps.registered.get(&app).map_or("", |app| &app.slug));
+    let pass =
+        Pass::Installation { owner: one.owner.clone(), only: only.clone(), permissions: permissions.clone() };
+    let shown: Vec<Value> = state
+        .repos
+        .values()
+        .filter(|repo| only.as_ref().is_some_and(|only| only.contains(&repo.id)))
+        .map(|repo| world.repository_json(repo))
+        .collect();
+    let expires = world.now() + TOKEN_LIFE;
+    let apps = &mut state.world.apps;
+    apps.tokens += 1;
+    let token = token_text(app, apps.tokens);
+    apps.issued.insert(token.clone(), Issued { login, pass, expires });
+    let mut body = json!({
+        "token": token, "expires_at": time(expires), "permissions": permissions,
+        "repository_selection": if only.is_some() { "selected" } else { "all" },
+    });
+    if let (Some(body), true) = (body.as_object_mut(), only.is_some()) {
+        body.insert("repositories".into(), shown.into());
+    }
+    Ok(Reply::json(201, body))
+}
+
+/// Long, and each of another length.
+fn token_text(app: u64, count: u64) -> String {
+    let pieces = 3 + count % 3;
+    let digests = (0..pieces).map(|piece| Sha512::digest(format!("{app} {count} {piece}")));
+    let words: Vec<String> = digests.map(|digest| BASE64_URL_SAFE_NO_PAD.encode(digest)).collect();
+    format!("ghs_{app}_{}", words.join("."))
+}
+
+/// `GET /users/{login}`.
+pub(crate) fn account(state: &mut State, call: &Call) -> Answer {
+    let login = call.param("login");
+    if !state.world.accounts.contains_key(login) {
+        return Err(Reply::not_found());
+    }
+    Ok(Reply::json(200, state.world.viewer_json(login)))
+}

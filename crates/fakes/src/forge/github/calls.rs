@@ -1,0 +1,381 @@
+//! The REST calls. Each reads top to bottom as GitHub decides it: is it there, is it allowed, is it valid, do it.
+
+use serde_json::Value;
+
+use crate::forge::diff::Side;
+use crate::forge::github::call::{Answer, Call, Page, Reply};
+use crate::forge::operations::comments::{Spot, add_inline, add_reply};
+use crate::forge::state::notes::visible;
+use crate::forge::state::pulls::{InlineComment, Place, Pull, Review, Verdict};
+use crate::forge::state::{Repository, State, Status, World};
+
+/// Longest comment, in characters (facts: 65,536).
+pub const MAX_COMMENT: usize = 65_536;
+/// Longest description of a status, in characters.
+pub const MAX_DESCRIPTION: usize = 140;
+/// Statuses of one context on one commit.
+const MAX_STATUSES: usize = 1_000;
+/// What a comment inside a review may have; file comments are not among them.
+const DRAFT_FIELDS: &[&str] = &["path", "position", "body", "line", "side", "start_line", "start_side"];
+pub(crate) const TOO_LONG: &str = "Body is too long (maximum is 65536 characters)";
+
+// ------------------------------------------------------------------------------------------------ reading
+
+/// `GET /user`.
+pub(crate) fn user(state: &mut State, call: &Call) -> Answer {
+    Ok(Reply::json(200, state.world.viewer_json(&call.login)))
+}
+
+/// `GET /repos/{owner}/{repo}`.
+pub(crate) fn repository(state: &mut State, call: &Call) -> Answer {
+    let (world, repo) = state.repo(call)?;
+    Ok(Reply::json(200, world.full_repository_json(repo, call.is_pusher(repo))))
+}
+
+/// `GET /repos/{owner}/{repo}/pulls`: by `state`, `head` (`owner:branch`), `base`, `sort` created or updated,
+/// `direction`.
+pub(crate) fn pulls(state: &mut State, call: &Call) -> Answer {
+    let (world, repo) = state.repo(call)?;
+    let asked = |name: &str| call.query.get(name).map(String::as_str);
+    let wanted = asked("state").unwrap_or("open");
+    let from = asked("head").map(|head| head.strip_prefix(&format!("{}:", repo.owner)).unwrap_or(head));
+    let mut numbers: Vec<u64> = repo
+        .pulls
+        .values()
+        .filter(|pull| wanted == "all" || pull.open == (wanted == "open"))
+        .filter(|pull| from.is_none_or(|from| pull.head_ref == from))
+        .filter(|pull| asked("base").is_none_or(|base| pull.base_ref == base))
+        .map(|pull| pull.number)
+        .collect();
+    let by_update = asked("sort") == Some("updated");
+    numbers.sort_by_key(|number| {
+        (repo.pulls.get(number).filter(|_| by_update).map(|pull| pull.updated), *number)
+    });
+    // Newest first, unless a sort order was named without a direction other than `desc`.
+    if asked("direction").unwrap_or("desc") == "desc" {
+        numbers.reverse();
+    }
+    let page = Page::of(call);
+    let mut shown = Vec::new();
+    for number in page.cut(&numbers) {
+        let Some(pull) = repo.pulls.get_mut(number) else { continue };
+        let head = pull.read_head();
+        shown.extend(repo.pulls.get(number).map(|pull| world.pull_json(repo, pull, &head, None)));
+    }
+    Ok(page.reply(world, call, numbers.len(), shown))
+}
+
+/// `GET /repos/{owner}/{repo}/pulls/{number}`.
+pub(crate) fn pull(state: &mut State, call: &Call) -> Answer {
+    let (world, repo, number) = state.pull(call)?;
+    let head = repo.pulls.get_mut(&number).map(Pull::read_head).unwrap_or_default();
+    let stats = repo.stats(number, &head)?;
+    let pull = repo.pulls.get(&number).ok_or_else(Reply::not_found)?;
+    Ok(Reply::json(200, world.pull_json(repo, pull, &head, Some(stats))))
+}
+
+/// `GET …/pulls/{number}/comments`, oldest first.
+pub(crate) fn inline_comments(state: &mut State, call: &Call) -> Answer {
+    list_inline(state, call, None)
+}
+
+/// `GET …/pulls/{number}/reviews/{id}/comments`, in the older form, without lines.
+pub(crate) fn review_comments(state: &mut State, call: &Call) -> Answer {
+    let review = call.number("id")?;
+    let (_, repo, number) = state.pull(call)?;
+    if !repo.pulls.get(&number).is_some_and(|pull| pull.reviews.iter().any(|known| known.id == review)) {
+        return Err(Reply::not_found());
+    }
+    list_inline(state, call, Some(review))
+}
+
+fn list_inline(state: &mut State, call: &Call, review: Option<u64>) -> Answer {
+    let (world, repo, number) = state.pull(call)?;
+    let of_review = |comment: &&mut InlineComment| review.is_none_or(|review| comment.review == review);
+    let pull = repo.pulls.get_mut(&number).ok_or_else(Reply::not_found)?;
+    let ids = visible(pull.inline.iter_mut().filter(of_review).map(|comment| &mut comment.note));
+    let lines = repo.lines_now(number)?;
+    let pull = repo.pulls.get(&number).ok_or_else(Reply::not_found)?;
+    let page = Page::of(call);
+    let shown = page.cut(&ids).iter().filter_map(|id| {
+        let comment = pull.inline.iter().find(|comment| comment.note.id == *id)?;
+        let now = lines.get(id).copied().flatten();
+        Some(match review {
+            Some(_) => world.review_comment_json(repo, pull, comment, now),
+            None => world.inline_json(repo, pull, comment, now),
+        })
+    });
+    let shown = shown.collect();
+    Ok(page.reply(world, call, ids.len(), shown))
+}
+
+/// `GET …/commits/{sha}/statuses`, newest first.
+pub(crate) fn statuses(state: &mut State, call: &Call) -> Answer {
+    let (world, repo) = state.repo(call)?;
+    let all: Vec<&Status> =
+        repo.statuses.iter().rev().filter(|status| status.sha == call.param("sha")).collect();
+    let page = Page::of(call);
+    let shown = page.cut(&all).iter().map(|status| world.status_json(repo, status)).collect();
+    Ok(page.reply(world, call, all.len(), shown))
+}
+
+// ------------------------------------------------------------------------------------------------ reviews
+
+/// `POST …/pulls/{number}/reviews`: all of it or nothing, and the refusal does not say which comment was wrong.
+pub(crate) fn create_review(state: &mut State, call: &Call) -> Answer {
+    let (world, repo, number) = state.pull(call)?;
+    match call.body["event"].as_str() {
+        Some("COMMENT" | "REQUEST_CHANGES") => {}
+        Some(event @ "APPROVE") => {
+            world.violation(format!("{event} of {}#{number} by {}", repo.full_name(), call.login));
+            return Err(Reply::error(403, "Resource not accessible by integration", Value::Null));
+        }
+        other => {
+            world.violation(format!("a review of {}#{number} with event {other:?}", repo.full_name()));
+            return Err(refused(vec!["Event is invalid".into()]));
+        }
+    }
+    let state = if call.body["event"] == "COMMENT" { Verdict::Commented } else { Verdict::ChangesRequested };
+    let own = repo.pulls.get(&number).is_some_and(|pull| pull.author == call.login);
+    if own && state == Verdict::ChangesRequested {
+        return Err(refused(vec!["Review Can not request changes on your own pull request".into()]));
+    }
+    let text = call.body["body"].as_str().unwrap_or_default();
+    let mut errors = Vec::new();
+    check_body(text).unwrap_or_else(|error| errors.push(error));
+    let spot = Spot::of(repo, number, commit_of(&call.body)).map_err(|error| refused(vec![error]))?;
+    let none = Vec::new();
+    let mut drafts = Vec::new();
+    for comment in call.body["comments"].as_array().unwrap_or(&none) {
+        let unknown =
+            comment.as_object().and_then(|o| o.keys().find(|key| !DRAFT_FIELDS.contains(&key.as_str())));
+        if let Some(field) = unknown {
+            let message = format!("Invalid request.\n\n\"{field}\" is not a permitted key.");
+            return Err(Reply::error(422, &message, Value::Null));
+        }
+        let body = comment["body"].as_str().unwrap_or_default();
+        let checked =
+            check_body(body).and_then(|()| place_of(comment).map_err(str::to_owned)).and_then(|place| {
+                let hunk = spot.check(repo, number, &place)?;
+                Ok((place, hunk))
+            });
+        match checked {
+            Ok((place, hunk)) => drafts.push((body, place, hunk)),
+            Err(error) => errors.push(error),
+        }
+    }
+    if !errors.is_empty() {
+        errors.dedup();
+        return Err(refused(errors));
+    }
+    let review = Review {
+        id: world.id(),
+        author: call.login.clone(),
+        body: text.to_owned(),
+        state,
+        commit: spot.commit().to_owned(),
+        created: world.now(),
+    };
+    let notes: Vec<_> = drafts
+        .into_iter()
+        .map(|(body, place, hunk)| spot.comment(world.note(&call.login, body), review.id, place, hunk))
+        .collect();
+    let now = world.now();
+    let pull = repo.pulls.get_mut(&number).ok_or_else(Reply::not_found)?;
+    pull.updated = now;
+    pull.inline.extend(notes);
+    pull.reviews.push(review.clone());
+    let pull = repo.pulls.get(&number).ok_or_else(Reply::not_found)?;
+    Ok(Reply::json(200, world.review_json(repo, pull, &review)))
+}
+
+/// `POST …/pulls/{number}/comments`: one comment on lines or, with `subject_type: file`, on a file; or, with
+/// `in_reply_to`, an answer.
+pub(crate) fn create_inline(state: &mut State, call: &Call) -> Answer {
+    if let Some(first) = call.body["in_reply_to"].as_u64() {
+        return reply_to(state, call, first);
+    }
+    let (world, repo, number) = state.pull(call)?;
+    let resource = "PullRequestReviewComment";
+    let invalid = |field: &str, message: String| Reply::invalid(resource, field, "custom", &message);
+    let body = call.body["body"].as_str().unwrap_or_default();
+    check_body(body).map_err(|message| invalid("body", message))?;
+    if call.body["commit_id"].is_null() {
+        return Err(Reply::invalid(resource, "commit_id", "missing_field", "commit_id is missing"));
+    }
+    let spot =
+        Spot::of(repo, number, commit_of(&call.body)).map_err(|message| invalid("commit_id", message))?;
+    let place = match call.body["subject_type"].as_str() {
+        Some("file") => match call.body["path"].as_str() {
+            Some(path) => Ok(Place { path: path.to_owned(), line: None, start: None }),
+            None => Err("path is missing"),
+        },
+        Some("line") | None => place_of(&call.body),
+        Some(_) => Err("subject_type is invalid"),
+    };
+    let place = place.map_err(|message| invalid("pull_request_review_thread", message.to_owned()))?;
+    let hunk = spot
+        .check(repo, number, &place)
+        .map_err(|message| invalid("pull_request_review_thread.line", message))?;
+    let comment = add_inline(world, repo, number, &call.login, body, (&spot, place, hunk));
+    created_inline(world, repo, number, comment)
+}
+
+/// `POST …/pulls/{number}/comments/{id}/replies`: only to a thread's first comment.
+pub(crate) fn reply(state: &mut State, call: &Call) -> Answer {
+    let first = call.number("id")?;
+    reply_to(state, call, first)
+}
+
+fn reply_to(state: &mut State, call: &Call, first: u64) -> Answer {
+    let (world, repo, number) = state.pull(call)?;
+    let body = call.body["body"].as_str().unwrap_or_default();
+    check_body(body).map_err(|error| Reply::invalid("PullRequestReviewComment", "body", "custom", &error))?;
+    let comment = add_reply(world, repo, number, &call.login, first, body).ok_or_else(Reply::not_found)?;
+    created_inline(world, repo, number, comment)
+}
+
+fn created_inline(world: &World, repo: &mut Repository, number: u64, id: u64) -> Answer {
+    let now = repo.lines_now(number)?.get(&id).copied().flatten();
+    let found =
+        repo.pulls.get(&number).and_then(|pull| Some((pull, pull.inline.iter().find(|c| c.note.id == id)?)));
+    let (pull, comment) = found.ok_or_else(Reply::not_found)?;
+    Ok(Reply::json(201, world.inline_json(repo, pull, comment, now)))
+}
+
+/// The commit that a comment names; none: the head. What is no text is no commit.
+fn commit_of(comment: &Value) -> Option<&str> {
+    let commit = &comment["commit_id"];
+    (!commit.is_null()).then(|| commit.as_str().unwrap_or_default())
+}
+
+/// The place that a comment's fields name.
+fn place_of(comment: &Value) -> Result<Place, &'static str> {
+    let given = |field: &str| Some(&comment[field]).filter(|value| !value.is_null());
+    let number = |field| {
+        let line =
+            |value: &Value| value.as_u64().and_then(|n| u32::try_from(n).ok()).ok_or("Line is not a number");
+        given(field).map(line).transpose()
+    };
+    let side = |field| {
+        let known = |value: &Value| {
+            value.as_str().and_then(Side::from_word).ok_or("Side is not included in the list")
+        };
+        given(field).map_or(Ok(Side::Right), known)
+    };
+    let path = comment["path"].as_str().ok_or("Path can't be blank")?.to_owned();
+    let line = number("line")?.ok_or("Line could not be resolved")?;
+    let start_side = if comment["start_side"].is_null() { "side" } else { "start_side" };
+    let start = match number("start_line")? {
+        Some(first) => Some((side(start_side)?, first)),
+        None => None,
+    };
+    Ok(Place { path, line: Some((side("side")?, line)), start })
+}
+
+/// Text must be there, and not too long.
+pub(crate) fn check_body(body: &str) -> Result<(), String> {
+    if body.trim().is_empty() {
+        Err("Body can't be blank".into())
+    } else if body.chars().count() > MAX_COMMENT {
+        Err(TOO_LONG.into())
+    } else {
+        Ok(())
+    }
+}
+
+/// 422 in the form reviews have: strings.
+fn refused(errors: Vec<String>) -> Reply {
+    Reply::error(422, "Unprocessable Entity", errors.into())
+}
+
+// ----------------------------------------------------------------------------------- comments, statuses
+
+/// `PATCH …/pulls/comments/{id}`.
+pub(crate) fn update_inline(state: &mut State, call: &Call) -> Answer {
+    let (number, id) = find(state, call)?;
+    let (world, repo) = state.repo(call)?;
+    let body = call.body["body"].as_str().unwrap_or_default();
+    check_body(body).map_err(|error| Reply::invalid("PullRequestReviewComment", "body", "custom", &error))?;
+    let now = world.now();
+    let pull = repo.pulls.get_mut(&number).ok_or_else(Reply::not_found)?;
+    let comment = pull.comment(id).ok_or_else(Reply::not_found)?;
+    (comment.note.body, comment.note.updated) = (body.to_owned(), now);
+    let mut reply = created_inline(world, repo, number, id)?;
+    reply.status = 200;
+    Ok(reply)
+}
+
+/// `GET …/pulls/comments/{id}`.
+pub(crate) fn inline_comment(state: &mut State, call: &Call) -> Answer {
+    let id = call.number("id")?;
+    let (world, repo) = state.repo(call)?;
+    let there =
+        |pull: &Pull| pull.inline.iter().any(|comment| comment.note.id == id && !comment.note.deleted);
+    let number = repo.pulls.values().find(|pull| there(pull)).map(|pull| pull.number);
+    let mut reply = created_inline(world, repo, number.ok_or_else(Reply::not_found)?, id)?;
+    reply.status = 200;
+    Ok(reply)
+}
+
+/// `DELETE …/pulls/comments/{id}`: its answers stay.
+pub(crate) fn delete_inline(state: &mut State, call: &Call) -> Answer {
+    let (number, id) = find(state, call)?;
+    let (_, repo) = state.repo(call)?;
+    let pull = repo.pulls.get_mut(&number).ok_or_else(Reply::not_found)?;
+    pull.comment(id).ok_or_else(Reply::not_found)?.note.deleted = true;
+    Ok(Reply::done())
+}
+
+/// The pull request and id of the comment on code that the path names. Only its author may touch it.
+fn find(state: &mut State, call: &Call) -> Result<(u64, u64), Reply> {
+    let id = call.number("id")?;
+    let (world, repo) = state.repo(call)?;
+    let found = repo.pulls.values().find_map(|pull| {
+        let mut notes = pull.inline.iter().map(|comment| &comment.note);
+        notes.find(|note| note.id == id && !note.deleted).map(|note| (pull.number, note))
+    });
+    let (number, note) = found.ok_or_else(Reply::not_found)?;
+    if note.author == call.login {
+        Ok((number, id))
+    } else {
+        world.violation(format!("{} touched comment {id} of {}", call.login, note.author));
+        Err(Reply::error(403, "Resource not accessible by integration", Value::Null))
+    }
+}
+
+/// `POST …/statuses/{sha}`.
+pub(crate) fn create_status(state: &mut State, call: &Call) -> Answer {
+    let (world, repo) = state.repo(call)?;
+    let sha = call.param("sha");
+    if !repo.git.contains(sha) {
+        return Err(Reply::error(422, &format!("No commit found for SHA: {sha}"), Value::Null));
+    }
+    let invalid = |field: &str, message: &str| Reply::invalid("Status", field, "custom", message);
+    let text = |field: &str| call.body[field].as_str().map(str::to_owned);
+    let value =
+        text("state").filter(|state| matches!(state.as_str(), "error" | "failure" | "pending" | "success"));
+    let value = value.ok_or_else(|| invalid("state", "state is not included in the list"))?;
+    let description = text("description");
+    if description.as_ref().is_some_and(|words| words.chars().count() > MAX_DESCRIPTION) {
+        return Err(invalid("description", "description is too long (maximum is 140 characters)"));
+    }
+    let context = text("context").unwrap_or_else(|| "default".into());
+    let same = repo.statuses.iter().filter(|status| status.sha == sha && status.context == context).count();
+    if same >= MAX_STATUSES {
+        return Err(invalid("base", "This SHA and context has reached the maximum number of statuses."));
+    }
+    let status = Status {
+        id: world.id(),
+        sha: sha.to_owned(),
+        state: value,
+        description,
+        target_url: text("target_url"),
+        context,
+        creator: call.login.clone(),
+        created: world.now(),
+    };
+    let reply = Reply::json(201, world.status_json(repo, &status));
+    repo.statuses.push(status);
+    Ok(reply)
+}

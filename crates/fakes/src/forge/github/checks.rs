@@ -1,0 +1,179 @@
+//! Check runs: made and changed by GitHub Apps alone, with annotations that are only ever added, 50 a call.
+
+use serde_json::{Value, json};
+
+use crate::forge::github::call::{Answer, Call, Page, Reply};
+use crate::forge::state::apps::Pass;
+use crate::forge::state::checks::CheckRun;
+use crate::forge::state::{Repository, State, World};
+
+/// Most annotations of one call.
+pub const MAX_ANNOTATIONS: usize = 50;
+/// Longest summary or text, in characters.
+pub const MAX_TEXT: usize = 65_535;
+/// What a finished check run may have come to.
+const CONCLUSIONS: &[&str] =
+    &["action_required", "cancelled", "failure", "neutral", "skipped", "success", "timed_out"];
+
+/// `POST …/check-runs`.
+pub(crate) fn create(state: &mut State, call: &Call) -> Answer {
+    let (world, repo) = of_an_app(state, call)?;
+    let text = |field: &str| call.body[field].as_str().map(str::to_owned);
+    let name = text("name").ok_or_else(|| invalid("name is missing"))?;
+    let sha = text("head_sha").filter(|sha| repo.git.contains(sha));
+    let sha = sha.ok_or_else(|| invalid("No commit found for SHA"))?;
+    let mut run = CheckRun {
+        id: world.id(),
+        sha,
+        name,
+        external_id: None,
+        status: "queued".into(),
+        conclusion: None,
+        title: None,
+        summary: None,
+        annotations: Vec::new(),
+        creator: call.login.clone(),
+        created: world.now(),
+        asked: false,
+    };
+    run.change(&call.body)?;
+    let reply = Reply::json(201, world.check_json(repo, &run));
+    repo.checks.push(run);
+    Ok(reply)
+}
+
+/// `PATCH …/check-runs/{id}`.
+pub(crate) fn update(state: &mut State, call: &Call) -> Answer {
+    let id = call.number("id")?;
+    let (world, repo) = of_an_app(state, call)?;
+    let run = repo.checks.iter_mut().find(|run| run.id == id && run.creator == call.login);
+    let run = run.ok_or_else(Reply::not_found)?;
+    run.change(&call.body)?;
+    let run = run.clone();
+    Ok(Reply::json(200, world.check_json(repo, &run)))
+}
+
+/// `GET …/commits/{sha}/check-runs`, newest first.
+pub(crate) fn list(state: &mut State, call: &Call) -> Answer {
+    let (world, repo) = state.repo(call)?;
+    let wanted = |run: &&CheckRun| {
+        let app = world.app_json(&run.creator)["id"].to_string();
+        run.sha == call.param("sha")
+            && call.query.get("check_name").is_none_or(|name| *name == run.name)
+            && call.query.get("app_id").is_none_or(|id| *id == app)
+    };
+    let mut found: Vec<&CheckRun> = repo.checks.iter().rev().filter(wanted).collect();
+    let all = found.len();
+    if call.query.get("filter").is_none_or(|filter| filter == "latest") {
+        let mut seen = std::collections::BTreeSet::new();
+        found.retain(|run| seen.insert((run.name.clone(), run.creator.clone())));
+    }
+    let page = Page::of(call);
+    let shown: Vec<Value> = page.cut(&found).iter().map(|run| world.check_json(repo, run)).collect();
+    Ok(Reply::json(200, json!({"total_count": all, "check_runs": shown})))
+}
+
+/// The repository, for the token of an App's installation.
+fn of_an_app<'a>(state: &'a mut State, call: &Call) -> Result<(&'a mut World, &'a mut Repository), Reply> {
+    match call.pass {
+        Pass::Installation { .. } => state.repo(call),
+        Pass::Account | Pass::App(_) => {
+            Err(Reply::error(403, "You must authenticate via a GitHub App.", Value::Null))
+        }
+    }
+}
+
+fn invalid(message: &str) -> Reply {
+    Reply::error(422, &format!("Invalid request.\n\n{message}"), Value::Null)
+}
+
+impl CheckRun {
+    /// Sets what the body says, and adds its annotations; all of it or nothing.
+    fn change(&mut self, body: &Value) -> Result<(), Reply> {
+        let mut next = self.clone();
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        next.external_id = text(&body["external_id"]).or(next.external_id);
+        next.status = text(&body["status"]).unwrap_or(next.status);
+        if let Some(conclusion) = text(&body["conclusion"]) {
+            if !CONCLUSIONS.contains(&conclusion.as_str()) {
+                return Err(invalid("conclusion is not in the list"));
+            }
+            (next.status, next.conclusion) = ("completed".into(), Some(conclusion));
+        }
+        if next.status == "completed" && next.conclusion.is_none() {
+            return Err(invalid("conclusion is missing"));
+        }
+        let output = &body["output"];
+        if !output.is_null() {
+            let summary = text(&output["summary"]).ok_or_else(|| invalid("output.summary is missing"))?;
+            if summary.chars().count() > MAX_TEXT {
+                return Err(invalid("output.summary exceeds a maximum of 65535 characters"));
+            }
+            next.title = text(&output["title"]).or(next.title);
+            next.summary = Some(summary);
+            let more = output["annotations"].as_array().cloned().unwrap_or_default();
+            if more.len() > MAX_ANNOTATIONS {
+                return Err(invalid("No more than 50 items are allowed; 51 were supplied."));
+            }
+            let right = |one: &Value| {
+                let (start, end) = (one["start_line"].as_u64(), one["end_line"].as_u64());
+                one["path"].is_string()
+                    && one["message"].is_string()
+                    && start.is_some_and(|start| start > 0 && Some(start) <= end)
+                    && one["annotation_level"]
+                        .as_str()
+                        .is_some_and(|level| matches!(level, "notice" | "warning" | "failure"))
+            };
+            if !more.iter().all(right) {
+                return Err(invalid("an annotation is not as it must be"));
+            }
+            next.annotations.extend(more);
+        }
+        next.asked = false;
+        *self = next;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn annotations_are_added_fifty_a_call_all_or_nothing() {
+        let mut run = CheckRun {
+            id: 1,
+            sha: String::new(),
+            name: "x".into(),
+            external_id: None,
+            status: "queued".into(),
+            conclusion: None,
+            title: None,
+            summary: None,
+            annotations: Vec::new(),
+            creator: "x[bot]".into(),
+            created: 0,
+            asked: false,
+        };
+        let one = json!({
+            "path": "a.py", "start_line": 1, "end_line": 1, "annotation_level": "warning", "message": "m",
+        });
+        let with =
+            |count: usize| json!({"output": {"summary": "s", "annotations": vec![one.clone(); count]}});
+        assert_eq!(run.change(&with(51)).unwrap_err().status, 422);
+        assert_eq!((run.annotations.len(), &run.summary), (0, &None));
+        for _ in 0..2 {
+            run.change(&with(50)).unwrap();
+        }
+        assert_eq!(run.annotations.len(), 100);
+        for wrong in [
+            json!({"conclusion": "good"}),
+            json!({"status": "completed"}),
+            json!({"output": {}}),
+            json!({"output": {"summary": "x".repeat(MAX_TEXT + 1)}}),
+            json!({"output": {"summary": "s", "annotations": [{"path": "a.py"}]}}),
+        ] {
+            assert_eq!(run.change(&wrong).unwrap_err().status, 422, "{wrong}");
+        }
+    }
+}

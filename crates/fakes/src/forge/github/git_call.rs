@@ -1,0 +1,60 @@
+//! Calls of git: their token, body and repository.
+
+use std::io::Read;
+
+use axum::http::{HeaderMap, header};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use flate2::read::GzDecoder;
+
+use crate::forge::github::call::{Call, Reply};
+
+/// Largest unpacked request, in bytes: wants and haves, 50 bytes each.
+const MAX_REQUEST: u64 = 64 * 1024 * 1024;
+
+/// The token of a request: `Bearer`, GitHub's older `token`, or the password of `Basic`.
+pub(crate) fn token(headers: &HeaderMap) -> Option<String> {
+    let (scheme, value) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    match scheme.to_ascii_lowercase().as_str() {
+        "bearer" | "token" => Some(value.trim().to_owned()),
+        "basic" => {
+            let pair = String::from_utf8(STANDARD.decode(value.trim()).ok()?).ok()?;
+            pair.split_once(':').map(|(_, password)| password.to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// A request's body as it was before it was packed.
+pub(crate) fn unpacked(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Reply> {
+    let zipped =
+        headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding == "gzip" || coding == "x-gzip");
+    if !zipped {
+        return Ok(body);
+    }
+    let mut plain = Vec::new();
+    match GzDecoder::new(body.as_ref()).take(MAX_REQUEST).read_to_end(&mut plain) {
+        Ok(_) => Ok(plain.into()),
+        Err(error) => Err(Reply::bytes(400, "text/plain", format!("the body is not gzip: {error}\n"))),
+    }
+}
+
+/// Says that the answer is not to be kept.
+pub(crate) fn uncached(mut reply: Reply) -> Reply {
+    reply.headers.push(("cache-control", "no-cache, max-age=0, must-revalidate".into()));
+    reply
+}
+
+/// The refusal of somebody who is not known.
+pub(crate) fn who_are_you() -> Reply {
+    let mut refused = Reply::bytes(401, "text/plain", "a known token is needed\n");
+    refused.headers.push(("www-authenticate", "Basic realm=\"GitHub\"".into()));
+    refused
+}
+
+/// The repository that a call names.
+pub(crate) fn key(call: &Call) -> String {
+    let name = call.param("repo").strip_suffix(".git").unwrap_or(call.param("repo"));
+    format!("{}/{name}", call.param("owner")).to_lowercase()
+}

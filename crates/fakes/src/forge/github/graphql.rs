@@ -1,0 +1,304 @@
+//! The operations that only GraphQL has: review threads, resolving them, what a merge would be, and making a pull
+//! request a draft or ready. A query is not parsed but
+//! searched, for the operation's name and its arguments, literal or by variable.
+
+mod select;
+
+use serde_json::{Value, json};
+
+use crate::forge::github::call::{Call, Reply};
+use crate::forge::github::json::{node_id, time};
+use crate::forge::github::pulls;
+use crate::forge::state::notes::visible;
+use crate::forge::state::pulls::{InlineComment, Lines, Pull};
+use crate::forge::state::{Repository, State, World};
+
+/// Nodes of a page when the query does not say, and at most.
+const MAX_NODES: usize = 100;
+/// The operations a reviewer must never use.
+const FORBIDDEN: &[&str] =
+    &["mergePullRequest", "addPullRequestReview", "submitPullRequestReview", "closePullRequest", "deleteRef"];
+
+/// Making a pull request a draft, and ready.
+const DRAFTS: &[(&str, bool)] =
+    &[("convertPullRequestToDraft", true), ("markPullRequestReadyForReview", false)];
+
+/// `POST /graphql`. Errors are in the body, with status 200, as at GitHub.
+pub(crate) fn graphql(state: &mut State, call: &Call) -> Result<Reply, Reply> {
+    let (query, variables) = (call.body["query"].as_str().unwrap_or_default(), &call.body["variables"]);
+    let asks = |name: &str| names(query, name).next().is_some();
+    let drafts = DRAFTS.iter().find(|(name, _)| asks(name));
+    let writes = asks("resolveReviewThread") || asks("unresolveReviewThread") || drafts.is_some();
+    let reads = asks("reviewThreads") || asks("mergeStateStatus");
+    let data = if (reads || writes) && !call.pass.holds("pull_requests", writes) {
+        failed("FORBIDDEN", "Resource not accessible by integration")
+    } else if FORBIDDEN.iter().any(|name| asks(name)) {
+        state.world.violation(format!("a forbidden GraphQL operation by {}", call.login));
+        failed("FORBIDDEN", "Resource not accessible by integration")
+    } else if asks("resolveReviewThread") {
+        set_resolved(state, call, "resolveReviewThread", query, variables, true)
+    } else if asks("unresolveReviewThread") {
+        set_resolved(state, call, "unresolveReviewThread", query, variables, false)
+    } else if let Some((operation, draft)) = drafts {
+        set_draft(state, call, (operation, *draft), query, variables)?
+    } else if asks("mergeStateStatus") {
+        merge_state(state, query, variables, call)
+    } else if asks("reviewThreads") {
+        review_threads(state, query, variables, call)?
+    } else if asks("viewer") {
+        json!({"data": {"viewer": {"login": bare(&call.login)}}})
+    } else {
+        state.world.violation(format!("an unknown GraphQL operation by {}", call.login));
+        failed("undefinedField", "Field doesn't exist on type 'Query'")
+    };
+    Ok(Reply::json(200, select::only(query, data)))
+}
+
+/// What a pull request's merge would be.
+fn merge_state(state: &mut State, query: &str, variables: &Value, call: &Call) -> Value {
+    let text = |name| argument(query, variables, name).and_then(|value| value.as_str().map(str::to_owned));
+    let number = argument(query, variables, "number").and_then(|value| value.as_u64()).unwrap_or_default();
+    let (owner, name) = (text("owner").unwrap_or_default(), text("name").unwrap_or_default());
+    let repo = state.repos.get_mut(&format!("{owner}/{name}").to_lowercase());
+    let Some(repo) = repo.filter(|repo| call.pass.sees(repo)) else {
+        let message = format!("Could not resolve to a Repository with the name '{owner}/{name}'.");
+        return failed("NOT_FOUND", &message);
+    };
+    let told = repo.ask_merge_state(number);
+    let Some((told, pull)) = told.zip(repo.pulls.get(&number)) else {
+        return failed(
+            "NOT_FOUND",
+            &format!("Could not resolve to a PullRequest with the number of {number}."),
+        );
+    };
+    json!({"data": {"repository": {"pullRequest": pull.merge_fields(told)}}})
+}
+
+/// One page of a pull request's threads.
+fn review_threads(state: &mut State, query: &str, variables: &Value, call: &Call) -> Result<Value, Reply> {
+    let viewer = call.login.as_str();
+    let text = |name| argument(query, variables, name).and_then(|value| value.as_str().map(str::to_owned));
+    let number = argument(query, variables, "number").and_then(|value| value.as_u64());
+    let (owner, name) = (text("owner").unwrap_or_default(), text("name").unwrap_or_default());
+    let State { world, repos, moved: _ } = state;
+    let repo = repos.get_mut(&format!("{owner}/{name}").to_lowercase());
+    let Some(repo) = repo.filter(|repo| call.pass.sees(repo)) else {
+        let message = format!("Could not resolve to a Repository with the name '{owner}/{name}'.");
+        return Ok(failed("NOT_FOUND", &message));
+    };
+    let number = number.unwrap_or_default();
+    let Some(pull) = repo.pulls.get_mut(&number) else {
+        let message = format!("Could not resolve to a PullRequest with the number of {number}.");
+        return Ok(failed("NOT_FOUND", &message));
+    };
+    let shown = visible(pull.inline.iter_mut().map(|comment| &mut comment.note));
+    let lines = repo.lines_now(number)?;
+    let Some(pull) = repo.pulls.get(&number) else { return Ok(Value::Null) };
+    // A thread is its first comment and the replies; the first may be deleted.
+    let mut threads: Vec<u64> = pull
+        .inline
+        .iter()
+        .filter(|c| shown.contains(&c.note.id))
+        .filter_map(|c| pull.thread_of(c.note.id))
+        .collect();
+    threads.sort_unstable();
+    threads.dedup();
+    let (own, inner) = (after(query, "reviewThreads"), after(after(query, "reviewThreads"), "comments"));
+    let size = |text| {
+        argument(text, variables, "first").and_then(|value| value.as_u64()).map_or(MAX_NODES, |n| n as usize)
+    };
+    let (size_of_page, comments) = (size(own).min(MAX_NODES), size(inner).min(MAX_NODES));
+    let cursor = argument(own, variables, "after").and_then(|value| value.as_str()?.parse::<u64>().ok());
+    let rest: Vec<u64> =
+        threads.iter().copied().filter(|id| cursor.is_none_or(|cursor| *id > cursor)).collect();
+    let page: Vec<u64> = rest.iter().copied().take(size_of_page).collect();
+    let nodes: Vec<Value> = page
+        .iter()
+        .map(|thread| {
+            let of_thread: Vec<&InlineComment> =
+                pull.inline.iter().filter(|c| pull.thread_of(c.note.id) == Some(*thread)).collect();
+            let now = lines.get(thread).copied().flatten();
+            let alive: Vec<_> = of_thread.iter().copied().filter(|c| shown.contains(&c.note.id)).collect();
+            thread_json(world, repo, pull, *thread, of_thread.first().copied(), now, &alive, comments, viewer)
+        })
+        .collect();
+    let connection = json!({
+        "totalCount": threads.len(), "nodes": nodes, "edges": nodes.iter().map(|node| json!({"node": node})).collect::<Vec<_>>(),
+        "pageInfo": {
+            "hasNextPage": rest.len() > page.len(), "hasPreviousPage": cursor.is_some(),
+            "startCursor": page.first().map(u64::to_string), "endCursor": page.last().map(u64::to_string),
+        },
+    });
+    Ok(json!({"data": {
+        "viewer": {"login": bare(viewer)},
+        "repository": {"pullRequest": {"id": node_id("PullRequest", pull.id), "number": number, "reviewThreads": connection}},
+    }}))
+}
+
+/// A thread with every field a query may select.
+#[expect(clippy::too_many_arguments, reason = "one call, a plain list of facts")]
+fn thread_json(
+    world: &World,
+    repo: &Repository,
+    pull: &Pull,
+    thread: u64,
+    first: Option<&InlineComment>,
+    now: Lines,
+    comments: &[&InlineComment],
+    size: usize,
+    viewer: &str,
+) -> Value {
+    let place = first.map(|comment| &comment.place);
+    let on_line = place.is_some_and(|place| place.line.is_some());
+    let resolved = pull.resolved_by(thread);
+    let nodes: Vec<Value> = comments
+        .iter()
+        .take(size)
+        .map(|comment| {
+            let note = &comment.note;
+            json!({
+                "id": node_id("PullRequestReviewComment", note.id), "databaseId": note.id,
+                "fullDatabaseId": note.id.to_string(), "body": note.body, "createdAt": time(note.created),
+                "updatedAt": time(note.updated), "path": comment.place.path, "outdated": on_line && now.is_none(),
+                "author": {"login": bare(&note.author), "__typename": if note.author == bare(&note.author) { "User" } else { "Bot" }},
+                "viewerDidAuthor": note.author == viewer, "isMinimized": false,
+                "replyTo": comment.in_reply_to.map(|id| json!({"databaseId": id})),
+                "url": format!("{}/{}/pull/{}#discussion_r{}", world.base_url, repo.full_name(), pull.number, note.id),
+            })
+        })
+        .collect();
+    json!({
+        "id": node_id("PullRequestReviewThread", thread), "isResolved": resolved.is_some(),
+        "isOutdated": on_line && now.is_none(), "isCollapsed": resolved.is_some(),
+        "viewerCanResolve": resolved.is_none(), "viewerCanUnresolve": resolved.is_some(),
+        "resolvedBy": resolved.map(|login| json!({"login": bare(login)})),
+        "path": place.map(|place| &place.path), "line": now.map(|(line, _)| line),
+        "startLine": now.and_then(|(_, first)| first),
+        "originalLine": place.and_then(|place| place.line).map(|(_, line)| line),
+        "diffSide": place.and_then(|place| place.line).map_or("RIGHT", |(side, _)| side.as_str()),
+        "subjectType": if on_line { "LINE" } else { "FILE" },
+        "comments": {
+            "totalCount": comments.len(), "nodes": nodes,
+            "pageInfo": {"hasNextPage": comments.len() > size, "endCursor": Value::Null},
+        },
+    })
+}
+
+/// Resolves the thread that the query or its variables name.
+fn set_resolved(
+    state: &mut State,
+    call: &Call,
+    operation: &str,
+    query: &str,
+    variables: &Value,
+    resolved: bool,
+) -> Value {
+    let by = resolved.then_some(call.login.as_str());
+    let mut strings = Vec::new();
+    strings_in(variables, &mut strings);
+    strings.extend(query.split('"').skip(1).step_by(2).map(str::to_owned));
+    let seen = state.repos.values_mut().filter(|repo| call.pass.sees(repo));
+    for pull in seen.flat_map(|repo| repo.pulls.values_mut()) {
+        let threads: Vec<u64> =
+            pull.inline.iter().filter(|c| c.in_reply_to.is_none()).map(|c| c.note.id).collect();
+        for thread in threads {
+            let id = node_id("PullRequestReviewThread", thread);
+            if strings.contains(&id) && pull.resolve(thread, by) {
+                let thread = json!({"id": id, "isResolved": by.is_some(), "resolvedBy": by.map(|login| json!({"login": bare(login)}))});
+                return json!({"data": {operation: {"clientMutationId": null, "thread": thread}}});
+            }
+        }
+    }
+    let id = strings.first().cloned().unwrap_or_default();
+    failed("NOT_FOUND", &format!("Could not resolve to a node with the global id of '{id}'."))
+}
+
+/// Makes the pull request that the query or its variables name a draft, or ready.
+fn set_draft(
+    state: &mut State,
+    call: &Call,
+    (operation, draft): (&str, bool),
+    query: &str,
+    variables: &Value,
+) -> Result<Value, Reply> {
+    let mut strings = Vec::new();
+    strings_in(variables, &mut strings);
+    strings.extend(query.split('"').skip(1).step_by(2).map(str::to_owned));
+    let id = strings.first().cloned().unwrap_or_default();
+    if pulls::set_draft(state, call, &strings, draft)? {
+        let pull = json!({"id": id, "isDraft": draft});
+        return Ok(json!({"data": {operation: {"clientMutationId": null, "pullRequest": pull}}}));
+    }
+    Ok(failed("NOT_FOUND", &format!("Could not resolve to a node with the global id of '{id}'.")))
+}
+
+fn failed(kind: &str, message: &str) -> Value {
+    json!({"data": null, "errors": [{"type": kind, "path": [], "locations": [], "message": message}]})
+}
+
+/// GraphQL shows an app's login without `[bot]`.
+fn bare(login: &str) -> &str {
+    login.strip_suffix("[bot]").unwrap_or(login)
+}
+
+/// What follows the first use of a field.
+fn after<'a>(query: &'a str, name: &str) -> &'a str {
+    names(query, name).next().unwrap_or_default()
+}
+
+/// What follows each whole word `name` that is no variable.
+fn names<'a>(query: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    query.match_indices(name).filter_map(move |(at, found)| {
+        let (before, rest) = (query.get(..at)?, query.get(at + found.len()..)?);
+        let whole = !before.ends_with(|c| word(c) || c == '$') && !rest.starts_with(word);
+        whole.then_some(rest)
+    })
+}
+
+/// The value of the first argument of this name: a literal, or its variable's value.
+fn argument(query: &str, variables: &Value, name: &str) -> Option<Value> {
+    names(query, name).find_map(|rest| {
+        let value = rest.trim_start().strip_prefix(':')?.trim_start();
+        let end = |rest: &str, more: &str| {
+            rest.find(|c: char| !(c.is_ascii_alphanumeric() || more.contains(c))).unwrap_or(rest.len())
+        };
+        match value.strip_prefix('$') {
+            Some(variable) => variables.get(variable.get(..end(variable, "_"))?).cloned(),
+            None => match value.strip_prefix('"') {
+                Some(text) => text.split('"').next().map(Value::from),
+                None => value.get(..end(value, "-"))?.parse::<u64>().ok().map(Value::from),
+            },
+        }
+    })
+}
+
+/// Every string of a value.
+fn strings_in(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::String(text) => found.push(text.clone()),
+        Value::Array(items) => items.iter().for_each(|item| strings_in(item, found)),
+        Value::Object(fields) => fields.values().for_each(|item| strings_in(item, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_found_as_literals_and_as_variables() {
+        let query = "query Threads($owner: String!, $n: Int!) { repository(owner: $owner, name: \"shop\") \
+            { pullRequest(number: $n) { reviewThreads(first: 50, after: $cursor) { nodes { comments(first: 1) { nodes { databaseId } } } } } } }";
+        let variables = json!({"owner": "acme", "n": 7, "cursor": null});
+        let ask = |text, name| argument(text, &variables, name);
+        assert_eq!(ask(query, "owner"), Some("acme".into()));
+        assert_eq!(ask(query, "name"), Some("shop".into()));
+        assert_eq!(ask(query, "number"), Some(7.into()));
+        assert_eq!(ask(after(query, "reviewThreads"), "first"), Some(50.into()));
+        assert_eq!(ask(after(query, "comments"), "first"), Some(1.into()));
+        assert_eq!(ask(query, "after"), Some(Value::Null));
+        assert_eq!(ask("mutation { unresolveReviewThread }", "resolveReviewThread"), None);
+    }
+}

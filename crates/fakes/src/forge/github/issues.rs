@@ -1,0 +1,188 @@
+//! Issues and labels by REST.
+
+use serde_json::{Value, json};
+
+use crate::forge::github::call::{Answer, Call, Page, Reply};
+use crate::forge::github::calls::check_body;
+use crate::forge::github::json::{node_id, time};
+use crate::forge::operations::issues::{make_labels, open, set_label};
+use crate::forge::state::{Repository, State, World};
+
+/// The longest title of an issue or a pull request, in characters.
+pub(crate) const MAX_TITLE: usize = 256;
+
+impl State {
+    /// The issue that the path names.
+    fn issue(&mut self, call: &Call) -> Result<(&mut World, &mut Repository, u64), Reply> {
+        let number = call.number("number")?;
+        let (world, repo) = self.repo(call)?;
+        if repo.issues.contains_key(&number) { Ok((world, repo, number)) } else { Err(Reply::not_found()) }
+    }
+}
+
+/// 422 for a text that is missing or too long.
+pub(crate) fn check_title(resource: &str, title: Option<&str>) -> Result<(), Reply> {
+    let words = match title {
+        Some(title) if title.trim().is_empty() => "title can't be blank",
+        Some(title) if title.chars().count() > MAX_TITLE => "title is too long (maximum is 256 characters)",
+        Some(_) => return Ok(()),
+        None => return Err(Reply::invalid(resource, "title", "missing_field", "title is missing")),
+    };
+    Err(Reply::invalid(resource, "title", "custom", words))
+}
+
+/// 422 for a body that is too long; one may be empty.
+pub(crate) fn check_text(resource: &str, body: &str) -> Result<(), Reply> {
+    if body.trim().is_empty() {
+        return Ok(());
+    }
+    check_body(body).map_err(|_| {
+        Reply::invalid(resource, "body", "custom", "body is too long (maximum is 65536 characters)")
+    })
+}
+
+fn names(value: &Value) -> Vec<String> {
+    let all = value.as_array().into_iter().flatten();
+    all.filter_map(|name| name.as_str().or_else(|| name["name"].as_str())).map(str::to_owned).collect()
+}
+
+/// `GET …/issues`: issues and pull requests by `state`, `labels` (all of them), `creator`; newest first.
+pub(crate) fn list(state: &mut State, call: &Call) -> Answer {
+    let (world, repo) = state.repo(call)?;
+    let asked = |name: &str| call.query.get(name).map(String::as_str);
+    let wanted = asked("state").unwrap_or("open");
+    let labels: Vec<&str> = asked("labels").into_iter().flat_map(|all| all.split(',')).collect();
+    let fits = |open: bool, of: &[String], author: &str| {
+        (wanted == "all" || open == (wanted == "open"))
+            && labels.iter().all(|label| of.iter().any(|name| name.eq_ignore_ascii_case(label)))
+            && asked("creator").is_none_or(|creator| creator == author)
+    };
+    let mut numbers: Vec<u64> = Vec::new();
+    for issue in repo.issues.values_mut().filter(|issue| fits(issue.open, &issue.labels, &issue.author)) {
+        if issue.hidden_for > 0 {
+            issue.hidden_for -= 1;
+        } else {
+            numbers.push(issue.number);
+        }
+    }
+    let pulls = repo.pulls.values().filter(|pull| fits(pull.open, &pull.labels, &pull.author));
+    numbers.extend(pulls.map(|pull| pull.number));
+    numbers.sort_unstable();
+    if asked("direction") != Some("asc") {
+        numbers.reverse();
+    }
+    let page = Page::of(call);
+    let shown = page.cut(&numbers).iter().map(|number| world.conversation_json(repo, *number)).collect();
+    Ok(page.reply(world, call, numbers.len(), shown))
+}
+
+/// `GET …/issues/{number}`: an issue, or a pull request as one.
+pub(crate) fn one(state: &mut State, call: &Call) -> Answer {
+    let number = call.number("number")?;
+    let (world, repo) = state.repo(call)?;
+    let found = world.conversation_json(repo, number);
+    if found.is_null() { Err(Reply::not_found()) } else { Ok(Reply::json(200, found)) }
+}
+
+/// `POST …/issues`. Labels that are not there are made, if whoever calls may do so, and left out otherwise.
+pub(crate) fn create(state: &mut State, call: &Call) -> Answer {
+    let (world, repo) = state.repo(call)?;
+    let title = call.body["title"].as_str();
+    check_title("Issue", title)?;
+    let body = call.body["body"].as_str().unwrap_or_default();
+    check_text("Issue", body)?;
+    let labels = if may_label(repo, call) { names(&call.body["labels"]) } else { Vec::new() };
+    let number = open(world, repo, &call.login, (title.unwrap_or_default(), body), labels);
+    let issue = repo.issues.get(&number).ok_or_else(Reply::not_found)?;
+    Ok(Reply::json(201, world.own_issue_json(repo, issue)))
+}
+
+/// `PATCH …/issues/{number}`: only its author may, here.
+pub(crate) fn update(state: &mut State, call: &Call) -> Answer {
+    let (world, repo, number) = state.issue(call)?;
+    let issue = repo.issues.get_mut(&number).ok_or_else(Reply::not_found)?;
+    if issue.author != call.login {
+        world.violation(format!("{} touched issue {number} of {}", call.login, issue.author));
+        return Err(Reply::error(403, "Resource not accessible by integration", Value::Null));
+    }
+    let text = |field: &str| call.body[field].as_str();
+    if text("title").is_some() {
+        check_title("Issue", text("title"))?;
+    }
+    check_text("Issue", text("body").unwrap_or_default())?;
+    if let Some(title) = text("title") {
+        title.clone_into(&mut issue.title);
+    }
+    if let Some(body) = text("body") {
+        body.clone_into(&mut issue.body);
+    }
+    let now = world.now();
+    issue.updated = now;
+    match text("state") {
+        Some("closed") if issue.open => {
+            (issue.open, issue.closed) = (false, Some((now, call.login.clone())));
+            issue.reason = Some(text("state_reason").unwrap_or("completed").to_owned());
+        }
+        Some("open") if !issue.open => {
+            (issue.open, issue.closed, issue.reason) = (true, None, Some("reopened".into()));
+        }
+        Some(_) | None => {}
+    }
+    let issue = repo.issues.get(&number).ok_or_else(Reply::not_found)?;
+    Ok(Reply::json(200, world.own_issue_json(repo, issue)))
+}
+
+/// `POST …/issues/{number}/labels`: of an issue or a pull request; the answer is all that it has.
+pub(crate) fn add_labels(state: &mut State, call: &Call) -> Answer {
+    let number = call.number("number")?;
+    let (world, repo) = state.repo(call)?;
+    if !repo.pulls.contains_key(&number) && !repo.issues.contains_key(&number) {
+        return Err(Reply::not_found());
+    }
+    if !may_label(repo, call) {
+        return Err(Reply::error(403, "Must have triage rights to Repository.", Value::Null));
+    }
+    let added = names(&call.body["labels"]);
+    make_labels(world, repo, &added);
+    let labels = match (repo.pulls.get_mut(&number), repo.issues.get_mut(&number)) {
+        (Some(pull), _) => {
+            for name in &added {
+                set_label(world, pull, (&call.login, name, true));
+            }
+            pull.labels.clone()
+        }
+        (None, Some(issue)) => {
+            for name in added {
+                if !issue.labels.contains(&name) {
+                    issue.labels.push(name);
+                }
+            }
+            issue.labels.clone()
+        }
+        (None, None) => return Err(Reply::not_found()),
+    };
+    Ok(Reply::json(200, world.labels_json(repo, &labels)))
+}
+
+/// `GET …/issues/{number}/events`: those about the labels of a pull request, oldest first.
+pub(crate) fn events(state: &mut State, call: &Call) -> Answer {
+    let (world, repo, number) = state.pull(call)?;
+    let pull = repo.pulls.get(&number).ok_or_else(Reply::not_found)?;
+    let page = Page::of(call);
+    let shown = page.cut(&pull.labelled).iter().map(|of| {
+        json!({
+            "id": of.id, "node_id": node_id("LabeledEvent", of.id),
+            "url": format!("{}/repos/{}/issues/events/{}", world.base_url, repo.full_name(), of.id),
+            "actor": world.user_json(&of.by), "event": if of.on { "labeled" } else { "unlabeled" },
+            "commit_id": null, "commit_url": null, "created_at": time(of.at),
+            "label": {"name": of.label, "color": "ededed"}, "performed_via_github_app": null,
+        })
+    });
+    let shown = shown.collect();
+    Ok(page.reply(world, call, pull.labelled.len(), shown))
+}
+
+/// An installation that may write issues labels them; an account needs a role.
+fn may_label(repo: &Repository, call: &Call) -> bool {
+    !call.pass.is_account() || ["admin", "maintain", "write", "triage"].contains(&repo.role(&call.login))
+}

@@ -1,0 +1,46 @@
+//! Apps and installations in the form GitHub gives them.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::forge::github::json::{node_id, time};
+use crate::forge::state::World;
+use crate::forge::state::apps::{GRANTED, Installation, Registered};
+
+impl World {
+    /// An App (`integration`).
+    pub(crate) fn one_app_json(&self, id: u64, app: &Registered) -> Value {
+        let permissions: BTreeMap<_, _> = GRANTED.iter().copied().collect();
+        json!({
+            "id": id, "slug": app.slug, "node_id": node_id("App", id), "name": app.slug, "description": null,
+            "owner": self.user_json("acme"), "external_url": format!("{}/about", self.base_url),
+            "html_url": format!("{}/apps/{}", self.base_url, app.slug), "created_at": time(app.created),
+            "updated_at": time(app.created), "permissions": permissions,
+            "events": ["pull_request", "issue_comment"],
+        })
+    }
+
+    /// The App that has this account; null if none has.
+    pub(crate) fn app_json(&self, login: &str) -> Value {
+        let slug = login.strip_suffix("[bot]").unwrap_or(login);
+        let found = self.apps.registered.iter().find(|(_, app)| app.slug == slug);
+        found.map_or(Value::Null, |(id, app)| self.one_app_json(*id, app))
+    }
+
+    /// An installation (`installation`).
+    pub(crate) fn installation_json(&self, id: u64, one: &Installation) -> Value {
+        let (base, slug) = (&self.base_url, self.apps.registered.get(&one.app).map_or("", |app| &app.slug));
+        json!({
+            "id": id, "app_id": one.app, "app_slug": slug, "account": self.user_json(&one.owner),
+            "target_id": self.accounts.get(&one.owner), "target_type": "Organization",
+            "repository_selection": "all", "single_file_name": null,
+            "access_tokens_url": format!("{base}/app/installations/{id}/access_tokens"),
+            "repositories_url": format!("{base}/installation/repositories"),
+            "html_url": format!("{base}/organizations/{}/settings/installations/{id}", one.owner),
+            "permissions": one.permissions, "events": ["pull_request", "issue_comment"],
+            "created_at": time(one.created), "updated_at": time(one.created),
+            "suspended_at": one.suspended.map(time), "suspended_by": null,
+        })
+    }
+}

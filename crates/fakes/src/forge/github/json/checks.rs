@@ -1,0 +1,35 @@
+//! Check runs in the form GitHub gives them.
+
+use serde_json::{Value, json};
+
+use crate::forge::github::json::{node_id, time};
+use crate::forge::state::checks::CheckRun;
+use crate::forge::state::{Repository, World};
+
+impl World {
+    /// The suite of a check run, as an event has it. It names no pull request, as for one from a fork.
+    pub(crate) fn suite_json(&self, repo: &Repository, run: &CheckRun) -> Value {
+        json!({
+            "id": repo.id, "node_id": node_id("CheckSuite", repo.id), "head_sha": run.sha, "status": "queued",
+            "conclusion": null, "app": self.app_json(&run.creator), "pull_requests": [],
+        })
+    }
+
+    /// A check run (`check-run`).
+    pub(crate) fn check_json(&self, repo: &Repository, run: &CheckRun) -> Value {
+        let own = format!("{}/repos/{}/check-runs/{}", self.base_url, repo.full_name(), run.id);
+        let page = format!("{}/{}/runs/{}", self.base_url, repo.full_name(), run.id);
+        let done = run.conclusion.as_ref().map(|_| time(run.created));
+        json!({
+            "id": run.id, "node_id": node_id("CheckRun", run.id), "head_sha": run.sha, "name": run.name,
+            "external_id": run.external_id, "url": own, "html_url": page, "details_url": page,
+            "status": run.status, "conclusion": run.conclusion, "started_at": time(run.created),
+            "completed_at": done, "check_suite": {"id": repo.id}, "pull_requests": [],
+            "app": self.app_json(&run.creator),
+            "output": {
+                "title": run.title, "summary": run.summary, "text": null,
+                "annotations_count": run.annotations.len(), "annotations_url": format!("{own}/annotations"),
+            },
+        })
+    }
+}

@@ -1,0 +1,48 @@
+//! Commits in the form GitHub gives them.
+
+use serde_json::{Value, json};
+
+use crate::forge::github::json::time;
+use crate::forge::state::{Repository, World};
+use crate::repo::{Logged, Signed};
+
+impl World {
+    /// A commit (`commit`).
+    pub(crate) fn commit_json(&self, repo: &Repository, commit: &Logged) -> Value {
+        let (base, name, sha) = (&self.base_url, repo.full_name(), &commit.sha);
+        let api = format!("{base}/repos/{name}");
+        let signed = |who: &Signed| json!({"name": who.name, "email": who.email, "date": time(who.at)});
+        let parents = commit.parents.iter().map(|parent| {
+            json!({
+                "sha": parent, "url": format!("{api}/commits/{parent}"),
+                "html_url": format!("{base}/{name}/commit/{parent}"),
+            })
+        });
+        json!({
+            "url": format!("{api}/commits/{sha}"), "sha": sha,
+            "node_id": format!("C_kwDO{}", sha.get(..20).unwrap_or_default()),
+            "html_url": format!("{base}/{name}/commit/{sha}"),
+            "comments_url": format!("{api}/commits/{sha}/comments"),
+            "commit": {
+                "url": format!("{api}/git/commits/{sha}"), "author": signed(&commit.author),
+                "committer": signed(&commit.committer), "message": commit.message, "comment_count": 0,
+                "tree": {"sha": commit.tree, "url": format!("{api}/git/trees/{}", commit.tree)},
+                "verification": {
+                    "verified": false, "reason": "unsigned", "signature": null, "payload": null,
+                    "verified_at": null,
+                },
+            },
+            "author": self.account_of(&commit.author), "committer": self.account_of(&commit.committer),
+            "parents": parents.collect::<Vec<_>>(),
+        })
+    }
+
+    /// The account with an address: `LOGIN@…`, or `ID+LOGIN@…` as GitHub gives out; null if there is none, as of
+    /// somebody whose name has a space.
+    fn account_of(&self, who: &Signed) -> Value {
+        let login = who.email.split('@').next().unwrap_or_default();
+        let login = login.split_once('+').map_or(login, |(_, login)| login);
+        let is_login = !login.contains(char::is_whitespace);
+        if is_login && self.accounts.contains_key(login) { self.user_json(login) } else { Value::Null }
+    }
+}

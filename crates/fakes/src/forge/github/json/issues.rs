@@ -1,0 +1,54 @@
+//! Issues and labels in the form GitHub gives them.
+
+use serde_json::{Value, json};
+
+use crate::forge::github::json::{association, counted, node_id, time};
+use crate::forge::state::issues::Issue;
+use crate::forge::state::{Repository, World};
+
+impl World {
+    /// Labels of a repository (`label`).
+    pub(crate) fn labels_json(&self, repo: &Repository, names: &[String]) -> Value {
+        let api = format!("{}/repos/{}", self.base_url, repo.full_name());
+        let label = |name: &String| {
+            let id = repo.labels.get(name).copied().unwrap_or(0);
+            json!({
+                "id": id, "node_id": node_id("Label", id), "url": format!("{api}/labels/{name}"), "name": name,
+                "description": null, "color": "ededed", "default": false,
+            })
+        };
+        names.iter().map(label).collect()
+    }
+
+    /// An issue (`issue`).
+    pub(crate) fn own_issue_json(&self, repo: &Repository, issue: &Issue) -> Value {
+        let (base, number) = (&self.base_url, issue.number);
+        let api = format!("{base}/repos/{}", repo.full_name());
+        let own = format!("{api}/issues/{number}");
+        let closed = issue.closed.as_ref();
+        json!({
+            "url": own, "repository_url": api, "labels_url": format!("{own}/labels{{/name}}"),
+            "comments_url": format!("{own}/comments"), "events_url": format!("{own}/events"),
+            "html_url": format!("{base}/{}/issues/{number}", repo.full_name()), "id": issue.id,
+            "node_id": node_id("Issue", issue.id), "number": number, "title": issue.title,
+            "user": self.user_json(&issue.author), "labels": self.labels_json(repo, &issue.labels),
+            "state": if issue.open { "open" } else { "closed" }, "locked": issue.locked, "assignee": null,
+            "assignees": [], "milestone": null,
+            "comments": issue.notes.iter().filter(|comment| !comment.deleted).count(),
+            "created_at": time(issue.created), "updated_at": time(issue.updated),
+            "closed_at": closed.map(|(at, _)| time(*at)), "closed_by": closed.map(|(_, by)| self.user_json(by)),
+            "author_association": association(repo, &issue.author),
+            "active_lock_reason": null, "body": issue.body, "timeline_url": format!("{own}/timeline"),
+            "performed_via_github_app": null, "state_reason": issue.reason, "reactions": counted(&own, &[]),
+        })
+    }
+
+    /// A pull request or an issue, as comments' events show it.
+    pub(crate) fn conversation_json(&self, repo: &Repository, number: u64) -> Value {
+        match (repo.pulls.get(&number), repo.issues.get(&number)) {
+            (Some(pull), _) => self.issue_json(repo, pull),
+            (None, Some(issue)) => self.own_issue_json(repo, issue),
+            (None, None) => Value::Null,
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What a merge would be, in GitHub's words.
+
+use serde_json::{Value, json};
+
+use crate::forge::state::Repository;
+use crate::forge::state::merging::{Decision, MergeState};
+use crate::forge::state::pulls::Pull;
+
+impl MergeState {
+    /// GitHub's word.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Clean => "CLEAN",
+            Self::Unstable => "UNSTABLE",
+            Self::HasHooks => "HAS_HOOKS",
+            Self::Behind => "BEHIND",
+            Self::Blocked => "BLOCKED",
+            Self::Dirty => "DIRTY",
+            Self::Draft => "DRAFT",
+            Self::Unknown => "UNKNOWN",
+        }
+    }
+
+    /// Is there no conflict? None: not known.
+    fn mergeable(self) -> Option<bool> {
+        match self {
+            Self::Unknown => None,
+            Self::Dirty => Some(false),
+            Self::Clean | Self::Unstable | Self::HasHooks | Self::Behind | Self::Blocked | Self::Draft => {
+                Some(true)
+            }
+        }
+    }
+}
+
+impl Decision {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::ReviewRequired => "REVIEW_REQUIRED",
+            Self::Approved => "APPROVED",
+            Self::ChangesRequested => "CHANGES_REQUESTED",
+        }
+    }
+}
+
+impl Repository {
+    /// The fields of a pull request at REST that say so.
+    pub(crate) fn merge_json(&self, pull: &Pull) -> Value {
+        let state = self.merge_state(pull);
+        json!({
+            "mergeable": state.mergeable(), "rebaseable": state.mergeable(),
+            "mergeable_state": state.as_str().to_lowercase(),
+        })
+    }
+}
+
+impl Pull {
+    /// The fields at GraphQL that say so.
+    pub(crate) fn merge_fields(&self, state: MergeState) -> Value {
+        let mergeable = match state.mergeable() {
+            Some(true) => "MERGEABLE",
+            Some(false) => "CONFLICTING",
+            None => "UNKNOWN",
+        };
+        json!({
+            "headRefOid": self.head, "mergeable": mergeable, "mergeStateStatus": state.as_str(),
+            "reviewDecision": self.around.decision.map(Decision::as_str), "isDraft": self.draft,
+        })
+    }
+}

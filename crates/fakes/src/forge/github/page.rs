@@ -1,0 +1,69 @@
+//! Pages for people: what a browser shows of a repository's pull requests, as plain text. No token is needed to look.
+
+use std::fmt::Write as _;
+
+use crate::forge::github::call::{Answer, Call, Reply};
+use crate::forge::state::State;
+use crate::forge::view::{PullView, view};
+
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// `GET /{owner}/{repo}/pulls`: every pull request, newest first.
+pub(crate) fn pulls(state: &mut State, call: &Call) -> Answer {
+    let root = state.world.base_url.clone();
+    let (_, repo) = state.repo(call)?;
+    let mut text = format!("Pull requests of {}/{}\n\n", repo.owner, repo.name);
+    for pull in repo.pulls.values().rev() {
+        let state = word(pull.open, pull.draft);
+        let (owner, name, number) = (&repo.owner, &repo.name, pull.number);
+        let _ = writeln!(text, "#{number} {} ({state})\n  {root}/{owner}/{name}/pull/{number}", pull.title);
+    }
+    Ok(Reply::bytes(200, TEXT, text))
+}
+
+/// `GET /{owner}/{repo}/pull/{number}`: one with its comments.
+pub(crate) fn pull(state: &mut State, call: &Call) -> Answer {
+    let (_, repo, number) = state.pull(call)?;
+    let lines = repo.lines_now(number)?;
+    let (statuses, checks) = (repo.statuses.clone(), repo.checks.clone());
+    let pull = repo.pulls.get(&number).ok_or_else(Reply::not_found)?;
+    let view = view(pull, &lines, &statuses, &checks);
+    Ok(Reply::bytes(200, TEXT, page(&format!("{}/{}#{number}", repo.owner, repo.name), &view)))
+}
+
+fn word(open: bool, draft: bool) -> &'static str {
+    match (open, draft) {
+        (false, _) => "closed",
+        (true, true) => "draft",
+        (true, false) => "open",
+    }
+}
+
+fn page(name: &str, pull: &PullView) -> String {
+    let mut text = format!("{name}: {} ({})\nhead {}\n", pull.title, word(pull.open, pull.draft), pull.head);
+    for status in pull.statuses.get(&pull.head).into_iter().flatten() {
+        let description = status.description.as_deref().unwrap_or_default();
+        let _ = writeln!(text, "status {}: {} {description}", status.context, status.state);
+    }
+    if !pull.body.is_empty() {
+        let _ = write!(text, "\n{}\n", visible(&pull.body));
+    }
+    for review in pull.reviews.iter().filter(|review| !review.body.is_empty()) {
+        let _ =
+            write!(text, "\n---- {} reviewed {}\n{}\n", review.author, review.commit, visible(&review.body));
+    }
+    for comment in pull.summaries().chain(pull.inline()) {
+        let place = comment.place.as_ref().map_or_else(String::new, |place| {
+            let line = comment.line.map(|line| format!(", line {line}")).unwrap_or_default();
+            let resolved = if comment.resolved { ", resolved" } else { "" };
+            format!(" on {}{line}{resolved}", place.path)
+        });
+        let _ = write!(text, "\n---- {}{place}\n{}\n", comment.author, visible(&comment.body));
+    }
+    text
+}
+
+/// Without what a browser does not show.
+fn visible(body: &str) -> String {
+    body.lines().filter(|line| !line.starts_with("<!--")).collect::<Vec<_>>().join("\n")
+}

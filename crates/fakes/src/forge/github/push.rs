@@ -1,0 +1,174 @@
+//! Pushes over HTTP: `git receive-pack` itself, behind GitHub's rules of who may push where. What was pushed moves the
+//! pull requests of the branch, and is told as they are told of a person's push.
+
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
+use bytes::Bytes;
+
+use crate::forge::github::call::{Call, Reply};
+use crate::forge::github::git_call::{key, uncached, unpacked, who_are_you};
+use crate::forge::github::pulls::failed;
+use crate::forge::operations::branches::{open_from, pushed};
+use crate::forge::shared::Shared;
+use crate::forge::state::access::Access;
+use crate::forge::state::{Repository, State};
+
+/// The service's name on the wire.
+pub(crate) const SERVICE: &str = "git-receive-pack";
+/// Digits of the length that a packet begins with.
+const LENGTH: usize = 4;
+/// The most data of one packet of a side band.
+const MAX_BAND: usize = 900;
+
+/// One ref that a push is to move.
+struct Command {
+    to: String,
+    name: String,
+}
+
+/// `GET /{owner}/{repo}.git/info/refs?service=git-receive-pack`.
+pub(crate) fn refs(shared: &Shared, call: &Call) -> Reply {
+    let state = &mut *shared.lock();
+    let advertised =
+        admitted(state, call).and_then(|repo| Ok(repo.git.receive(&["--http-backend-info-refs"], &[])?));
+    match advertised {
+        Ok(refs) => {
+            let mut answer = packet(format!("# service={SERVICE}\n").as_bytes());
+            answer.extend(b"0000");
+            answer.extend(refs);
+            uncached(Reply::bytes(200, "application/x-git-receive-pack-advertisement", answer))
+        }
+        Err(refused) => refused,
+    }
+}
+
+/// `POST /{owner}/{repo}.git/git-receive-pack`.
+pub(crate) async fn pack(shared: &Arc<Shared>, headers: &HeaderMap, call: Call, body: Bytes) -> Reply {
+    let body = match unpacked(headers, body) {
+        Ok(body) => body,
+        Err(refused) => return refused,
+    };
+    let shared = Arc::clone(shared);
+    // Git is waited for, with everything locked: two pushes are one after the other.
+    let done = tokio::task::spawn_blocking(move || receive(&mut shared.lock(), &call, &body)).await;
+    match done {
+        Ok(Ok(answer)) => uncached(Reply::bytes(200, "application/x-git-receive-pack-result", answer)),
+        Ok(Err(refused)) => refused,
+        Err(error) => Reply::bytes(500, "text/plain", format!("the fake forge failed: {error}\n")),
+    }
+}
+
+/// The repository, if whoever calls may push to it at all.
+fn admitted<'a>(state: &'a mut State, call: &Call) -> Result<&'a mut Repository, Reply> {
+    let refused = |status, words: String| Err(Reply::bytes(status, "text/plain", words));
+    // Git asks without a token first, if it has one in an address.
+    if call.login.is_empty() {
+        return Err(who_are_you());
+    }
+    let State { world, repos, moved: _ } = state;
+    let repo = repos.get_mut(&key(call)).filter(|repo| call.pass.sees(repo));
+    let Some(repo) = repo else { return refused(404, "Repository not found.\n".into()) };
+    if !repo.may_push(call) {
+        world.violation(format!("a push over git: {}", call.path));
+        return refused(403, format!("Permission to {}.git denied to {}.\n", repo.full_name(), call.login));
+    }
+    match repo.access {
+        Access::Open => Ok(repo),
+        Access::Archived => refused(403, "This repository was archived so it is read-only.\n".into()),
+        Access::Forbidden => refused(403, "Write access to repository not granted.\n".into()),
+        Access::Blocked => refused(451, "Repository access blocked\n".into()),
+    }
+}
+
+/// Takes a push, or refuses all of it: what git is told.
+fn receive(state: &mut State, call: &Call, body: &[u8]) -> Result<Vec<u8>, Reply> {
+    let repo = admitted(state, call)?;
+    let (commands, side_band) = commands(body);
+    if let Some((why, words, violation)) = commands.iter().find_map(|command| refusal(repo, command)) {
+        if violation {
+            state.world.violation(format!("a push over git: {} by {}: {words}", call.path, call.login));
+        }
+        return Ok(report(&commands, side_band, why, &words));
+    }
+    if let Some(words) = repo.declines.pop_front() {
+        return Ok(report(&commands, side_band, "pre-receive hook declined", &words));
+    }
+    let answer = repo.git.receive(&[], body)?;
+    let key = key(call);
+    for command in commands {
+        let State { world, repos, moved: _ } = &mut *state;
+        let Some(repo) = repos.get_mut(&key) else { continue };
+        let Some(tip) = repo.git.learn(&command.name)? else { continue };
+        let branch = command.name.strip_prefix("refs/heads/").unwrap_or_default();
+        for number in open_from(repo, branch) {
+            repo.git.set_ref(&format!("refs/pull/{number}/head"), &tip)?;
+        }
+        pushed(world, repo, branch, &tip, &call.login).map_err(|error| failed(&error))?;
+    }
+    Ok(answer)
+}
+
+/// Why this may not be: the word of the report, what people read, and whether nobody of ours should have tried.
+fn refusal(repo: &Repository, command: &Command) -> Option<(&'static str, String, bool)> {
+    let Some(branch) = command.name.strip_prefix("refs/heads/") else {
+        return Some(("deny updating a hidden ref", format!("{} is no branch", command.name), true));
+    };
+    if command.to.bytes().all(|digit| digit == b'0') {
+        return Some(("deletion prohibited", format!("a deletion of {branch}"), true));
+    }
+    let is_default = branch == repo.default_branch;
+    (is_default || repo.protected.contains(branch)).then(|| {
+        let words = format!("error: GH006: Protected branch update failed for {}.", command.name);
+        ("protected branch hook declined", words, is_default)
+    })
+}
+
+/// The commands of a push, and whether its answer is to be in a side band.
+fn commands(body: &[u8]) -> (Vec<Command>, bool) {
+    let (mut commands, mut side_band, mut rest) = (Vec::new(), false, body);
+    while let Some((line, after)) = next_packet(rest) {
+        rest = after;
+        let mut halves = line.splitn(2, |byte| *byte == 0);
+        let text = String::from_utf8_lossy(halves.next().unwrap_or_default()).trim_end().to_owned();
+        side_band |= halves.next().is_some_and(|caps| caps.windows(13).any(|word| word == b"side-band-64k"));
+        let mut words = text.splitn(3, ' ').skip(1).map(str::to_owned);
+        if let (Some(to), Some(name)) = (words.next(), words.next()) {
+            commands.push(Command { to, name });
+        }
+    }
+    (commands, side_band)
+}
+
+/// The first packet, and what follows it; none at the end of a list.
+fn next_packet(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let length = std::str::from_utf8(bytes.get(..LENGTH)?).ok()?;
+    let length = usize::from_str_radix(length, 16).ok().filter(|length| *length > LENGTH)?;
+    Some((bytes.get(LENGTH..length)?, bytes.get(length..)?))
+}
+
+fn packet(data: &[u8]) -> Vec<u8> {
+    let mut packet = format!("{:04x}", data.len() + LENGTH).into_bytes();
+    packet.extend_from_slice(data);
+    packet
+}
+
+/// The report of a push of which nothing was done.
+fn report(commands: &[Command], side_band: bool, why: &str, words: &str) -> Vec<u8> {
+    let mut report = packet(b"unpack ok\n");
+    for command in commands {
+        report.extend(packet(format!("ng {} {why}\n", command.name).as_bytes()));
+    }
+    report.extend(b"0000");
+    if !side_band {
+        return report;
+    }
+    let band = |number: u8, data: &[u8]| {
+        let pieces = data.chunks(MAX_BAND).map(|piece| packet(&[&[number], piece].concat()));
+        pieces.collect::<Vec<_>>().concat()
+    };
+    let mut answer = band(2, format!("{words}\n").as_bytes());
+    answer.extend(band(1, &report));
+    answer.extend(b"0000");
+    answer
+}

@@ -1,0 +1,67 @@
+//! Branches, and the pull requests that move with them.
+
+use crate::forge::error::FakeError;
+use crate::forge::state::event::Change;
+use crate::forge::state::{Repository, World, ref_name};
+use crate::repo::Commit;
+
+pub(crate) fn tip(repo: &Repository, branch: &str) -> Result<String, FakeError> {
+    let missing = || FakeError::Missing(format!("branch {branch}"));
+    repo.git.tip(&ref_name(branch)).map(str::to_owned).ok_or_else(missing)
+}
+
+pub(crate) fn open_from(repo: &Repository, branch: &str) -> Vec<u64> {
+    repo.pulls.values().filter(|pull| pull.open && pull.head_ref == branch).map(|pull| pull.number).collect()
+}
+
+/// The refs that move with a branch: its own, and those of the open pull requests from it.
+pub(crate) fn refs_of(repo: &Repository, branch: &str) -> Vec<String> {
+    let pulls = open_from(repo, branch).into_iter().map(|number| format!("refs/pull/{number}/head"));
+    std::iter::once(ref_name(branch)).chain(pulls).collect()
+}
+
+/// Commits to a branch, and to `refs/pull/{n}/head` of its pull requests.
+pub(crate) fn push(
+    world: &mut World,
+    repo: &mut Repository,
+    branch: &str,
+    parent: &str,
+    commit: &Commit,
+) -> Result<String, FakeError> {
+    if let Some((owner, _)) = branch.split_once(':')
+        && !repo.forks.contains_key(owner)
+    {
+        world.account(owner);
+        repo.forks.insert(owner.to_owned(), Some(world.id()));
+    }
+    let refs = refs_of(repo, branch);
+    let refs: Vec<&str> = refs.iter().map(String::as_str).collect();
+    let sha = repo.git.commit(&refs, Some(parent), commit)?;
+    pushed(world, repo, branch, &sha, commit.author())?;
+    Ok(sha)
+}
+
+/// A branch has moved: so have the pull requests from it and to it.
+pub(crate) fn pushed(
+    world: &mut World,
+    repo: &mut Repository,
+    branch: &str,
+    sha: &str,
+    by: &str,
+) -> Result<(), FakeError> {
+    repo.pushed = world.now();
+    for pull in repo.pulls.values_mut().filter(|pull| pull.open && pull.base_ref == branch) {
+        pull.base = sha.to_owned();
+    }
+    for number in open_from(repo, branch) {
+        let stale = world.stale_heads;
+        let Some(pull) = repo.pulls.get_mut(&number) else { continue };
+        if pull.head == sha {
+            continue;
+        }
+        let before = std::mem::replace(&mut pull.head, sha.to_owned());
+        pull.stale = (stale > 0).then(|| (before.clone(), stale));
+        world.changed(repo, number, by, Change::Pushed { before, after: sha.to_owned() })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,46 @@
+//! The state of a merge, by checks and statuses or as a test said.
+
+use std::collections::BTreeMap;
+
+use crate::forge::state::Repository;
+use crate::forge::state::merging::MergeState;
+use crate::forge::state::pulls::Pull;
+
+impl Repository {
+    /// What a merge would be, without counting as asked.
+    pub(crate) fn merge_state(&self, pull: &Pull) -> MergeState {
+        if let Some(told) = pull.around.merge.front() {
+            return *told;
+        }
+        if !pull.open {
+            return MergeState::Unknown;
+        }
+        if pull.draft {
+            return MergeState::Draft;
+        }
+        // The newest of a name counts; those of one name follow each other in time.
+        let mut passed = BTreeMap::new();
+        for run in self.checks.iter().filter(|run| run.sha == pull.head) {
+            let good = run
+                .conclusion
+                .as_deref()
+                .is_some_and(|word| matches!(word, "success" | "neutral" | "skipped"));
+            passed.insert((&run.name, &run.creator), good);
+        }
+        for status in self.statuses.iter().filter(|status| status.sha == pull.head) {
+            passed.insert((&status.context, &status.sha), status.state == "success");
+        }
+        let unstable = passed.values().any(|good| !good);
+        if unstable { MergeState::Unstable } else { MergeState::Clean }
+    }
+
+    /// What a merge would be, asked once more.
+    pub(crate) fn ask_merge_state(&mut self, number: u64) -> Option<MergeState> {
+        let told = self.merge_state(self.pulls.get(&number)?);
+        let merge = &mut self.pulls.get_mut(&number)?.around.merge;
+        if merge.len() > 1 {
+            merge.pop_front();
+        }
+        Some(told)
+    }
+}

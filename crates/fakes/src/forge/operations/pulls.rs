@@ -1,0 +1,103 @@
+//! Pull requests that are opened and closed.
+
+use crate::forge::error::FakeError;
+use crate::forge::operations::branches::tip;
+use crate::forge::state::event::Change;
+use crate::forge::state::merging::Around;
+use crate::forge::state::pulls::Pull;
+use crate::forge::state::{DEFAULT_BRANCH, Repository, World};
+
+/// A pull request to be opened.
+#[derive(Clone, Debug)]
+pub struct NewPull {
+    /// Its title.
+    pub title: String,
+    /// Its description.
+    pub body: String,
+    /// Who opens it.
+    pub author: String,
+    /// `branch`, or `owner:branch` in a fork.
+    pub head: String,
+    /// The branch it goes to.
+    pub base: String,
+    /// Not ready yet?
+    pub draft: bool,
+}
+
+impl NewPull {
+    /// A pull request of this branch to `main`, opened by `author`.
+    pub fn of(head: &str) -> Self {
+        Self {
+            title: format!("Change {head}"),
+            body: "What it does.".into(),
+            author: "author".into(),
+            head: head.into(),
+            base: DEFAULT_BRANCH.into(),
+            draft: false,
+        }
+    }
+}
+
+pub(crate) fn there(repo: &mut Repository, number: u64) -> Result<&mut Pull, FakeError> {
+    repo.pulls.get_mut(&number).ok_or_else(|| FakeError::Missing(format!("pull request {number}")))
+}
+
+/// Opens a pull request; its number.
+pub(crate) fn open(world: &mut World, repo: &mut Repository, new: NewPull) -> Result<u64, FakeError> {
+    let (head, base) = (tip(repo, &new.head)?, tip(repo, &new.base)?);
+    if is_there(repo, &new.head, &new.base) {
+        return Err(FakeError::Refused(format!("a pull request already exists for {}", new.head)));
+    }
+    world.account(&new.author);
+    let number = repo.next_number();
+    repo.git.set_ref(&format!("refs/pull/{number}/head"), &head)?;
+    let now = world.now();
+    let pull = Pull {
+        id: world.id(),
+        number,
+        title: new.title,
+        body: new.body,
+        author: new.author.clone(),
+        head_ref: new.head,
+        head,
+        base_ref: new.base,
+        base,
+        draft: new.draft,
+        labels: Vec::new(),
+        labelled: Vec::new(),
+        around: Around::default(),
+        open: true,
+        merged_by: None,
+        created: now,
+        updated: now,
+        closed: None,
+        stale: None,
+        summary: Vec::new(),
+        inline: Vec::new(),
+        reviews: Vec::new(),
+    };
+    repo.pulls.insert(number, pull);
+    world.changed(repo, number, &new.author, Change::Opened)?;
+    Ok(number)
+}
+
+/// Is there an open pull request between these branches?
+pub(crate) fn is_there(repo: &Repository, head: &str, base: &str) -> bool {
+    repo.pulls.values().any(|pull| pull.open && pull.head_ref == head && pull.base_ref == base)
+}
+
+pub(crate) fn close(
+    world: &mut World,
+    repo: &mut Repository,
+    number: u64,
+    merged_by: Option<String>,
+) -> Result<(), FakeError> {
+    let now = world.now();
+    let pull = there(repo, number)?;
+    if !pull.open {
+        return Err(FakeError::Refused(format!("pull request {number} is closed already")));
+    }
+    let sender = merged_by.clone().unwrap_or_else(|| pull.author.clone());
+    (pull.open, pull.closed, pull.merged_by) = (false, Some(now), merged_by);
+    Ok(world.changed(repo, number, &sender, Change::Closed)?)
+}

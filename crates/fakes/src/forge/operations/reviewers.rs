@@ -1,0 +1,125 @@
+//! Reviews, reactions, and bots that are woken.
+
+use crate::forge::diff::Side;
+use crate::forge::operations::comments::Spot;
+use crate::forge::state::bots::{Bot, BotReview, Step};
+use crate::forge::state::checks::CheckRun;
+use crate::forge::state::notes::Reaction;
+use crate::forge::state::pulls::{Place, Review};
+use crate::forge::state::{Repository, World};
+
+/// A comment was made: those bots wake whose trigger it is. An error says what is wrong with a script.
+pub(crate) fn hear(
+    world: &mut World,
+    repo: &mut Repository,
+    number: u64,
+    comment: u64,
+) -> Result<(), String> {
+    let said = repo.notes(number).iter().find(|note| note.id == comment);
+    let Some(said) = said.map(|note| note.body.trim().to_owned()) else { return Ok(()) };
+    if !repo.pulls.contains_key(&number) {
+        return Ok(());
+    }
+    wake(world, repo, number, |bot| bot.trigger.as_deref() == Some(said.as_str()), Some(comment))
+}
+
+/// Lets the bots that are meant take their next step.
+pub(crate) fn wake(
+    world: &mut World,
+    repo: &mut Repository,
+    number: u64,
+    meant: impl Fn(&Bot) -> bool,
+    comment: Option<u64>,
+) -> Result<(), String> {
+    let steps: Vec<(Bot, Step)> = repo
+        .bots
+        .iter_mut()
+        .filter(|bot| meant(bot))
+        .filter_map(|bot| Some((bot.clone(), bot.steps.pop_front()?)))
+        .collect();
+    for (bot, step) in steps {
+        if let (true, Some(comment)) = (step.eyes, comment) {
+            react(world, repo, number, comment, (&bot.login, "eyes"));
+        }
+        if let Some(review) = &step.review {
+            let by = (bot.login.as_str(), bot.alias.as_deref().unwrap_or(&bot.login));
+            post(world, repo, number, by, None, review)?;
+        }
+        if let Some((name, conclusion)) = step.check {
+            let sha = repo.pulls.get(&number).map(|pull| pull.head.clone()).unwrap_or_default();
+            check(world, repo, &sha, &bot.login, (&name, conclusion));
+        }
+    }
+    Ok(())
+}
+
+/// Reacts to a comment in a conversation.
+pub(crate) fn react(
+    world: &mut World,
+    repo: &mut Repository,
+    number: u64,
+    comment: u64,
+    (by, content): (&str, &str),
+) {
+    world.account(by);
+    let (id, at) = (world.id(), world.now());
+    let note = repo.notes_mut(number).into_iter().flatten().find(|note| note.id == comment);
+    let Some(note) = note else { return };
+    if !note.reactions.iter().any(|known| known.by == by && known.content == content) {
+        note.reactions.push(Reaction { id, by: by.to_owned(), content: content.to_owned(), at });
+    }
+}
+
+/// Posts a review by `by`, whose comments on lines are by the second name; on the head unless told otherwise. Its id.
+pub(crate) fn post(
+    world: &mut World,
+    repo: &mut Repository,
+    number: u64,
+    (by, by_lines): (&str, &str),
+    commit: Option<&str>,
+    review: &BotReview,
+) -> Result<u64, String> {
+    world.account(by);
+    let spot = Spot::of(repo, number, commit)?;
+    let (id, created) = (world.id(), world.now());
+    let mut comments = Vec::new();
+    for (path, line, body) in &review.comments {
+        let place = Place { path: path.clone(), line: Some((Side::Right, *line)), start: None };
+        let hunk = spot.check(repo, number, &place)?;
+        comments.push(spot.comment(world.note(by_lines, body), id, place, hunk));
+    }
+    let pull = repo.pulls.get_mut(&number).ok_or("there is no such pull request")?;
+    pull.updated = created;
+    pull.around.requested.retain(|login| login != by);
+    pull.inline.extend(comments);
+    let (author, body, state) = (by.to_owned(), review.body.clone(), review.state);
+    pull.reviews.push(Review { id, author, body, state, commit: spot.commit().to_owned(), created });
+    Ok(id)
+}
+
+/// Makes a check run; without a conclusion it is still at work.
+pub(crate) fn check(
+    world: &mut World,
+    repo: &mut Repository,
+    sha: &str,
+    by: &str,
+    (name, conclusion): (&str, Option<String>),
+) {
+    world.account(by);
+    let status = if conclusion.is_some() { "completed" } else { "in_progress" };
+    let run = CheckRun {
+        id: world.id(),
+        sha: sha.to_owned(),
+        name: name.to_owned(),
+        external_id: None,
+        status: status.to_owned(),
+        conclusion,
+        title: None,
+        summary: None,
+        annotations: Vec::new(),
+        creator: by.to_owned(),
+        created: world.now(),
+        asked: false,
+    };
+    repo.checks.push(run);
+}

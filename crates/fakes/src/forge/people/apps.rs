@@ -1,0 +1,93 @@
+//! Apps, as their owners register and install them.
+
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::signature::KeyPair as _;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+use crate::forge::FakeForge;
+use crate::forge::error::FakeError;
+use crate::forge::state::apps::{GRANTED, Installation, Registered};
+
+/// Bytes in front of PKCS #1 in a PKCS #8 of 2048 bits.
+const PKCS8_FRAME: usize = 26;
+
+/// A GitHub App, as its owner knows it.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// Its number.
+    pub id: u64,
+    /// Its name in addresses; `{slug}[bot]` is its account.
+    pub slug: String,
+    /// Its private key, in the form that GitHub gives out.
+    pub private_key: String,
+}
+
+impl FakeForge {
+    /// Registers an App.
+    pub fn app(&self, slug: &str) -> Result<App, FakeError> {
+        let failed = |_| FakeError::Refused("no key could be made for the App".into());
+        let pair = KeyPair::generate(KeySize::Rsa2048).map_err(failed)?;
+        let der: Pkcs8V1Der<'_> = pair.as_der().map_err(failed)?;
+        let text = BASE64_STANDARD.encode(der.as_ref().get(PKCS8_FRAME..).unwrap_or_default());
+        let lines: Vec<&str> =
+            (0..text.len()).step_by(64).filter_map(|at| text.get(at..text.len().min(at + 64))).collect();
+        let private_key =
+            format!("-----BEGIN RSA PRIVATE KEY-----\n{}\n-----END RSA PRIVATE KEY-----\n", lines.join("\n"));
+        let world = &mut self.shared.lock().world;
+        world.account(&format!("{slug}[bot]"));
+        let (id, created) = (world.id(), world.now());
+        let public_key = pair.public_key().as_ref().to_vec();
+        world.apps.registered.insert(id, Registered { slug: slug.to_owned(), public_key, created });
+        Ok(App { id, slug: slug.to_owned(), private_key })
+    }
+
+    /// Installs it for all repositories of an owner, with what reviews need; the installation's number.
+    pub fn install(&self, app: &App, owner: &str) -> u64 {
+        let world = &mut self.shared.lock().world;
+        world.account(owner);
+        let (id, created) = (world.id(), world.now());
+        let permissions = GRANTED.iter().map(|(name, level)| ((*name).into(), (*level).into())).collect();
+        let one =
+            Installation { app: app.id, owner: owner.to_owned(), permissions, suspended: None, created };
+        world.apps.installations.insert(id, one);
+        id
+    }
+
+    /// Gives an installation a permission, or another level of it.
+    pub fn grant(&self, installation: u64, permission: &str, level: &str) {
+        let world = &mut self.shared.lock().world;
+        if let Some(one) = world.apps.installations.get_mut(&installation) {
+            one.permissions.insert(permission.to_owned(), level.to_owned());
+        }
+    }
+
+    /// Takes a permission from an installation.
+    pub fn ungrant(&self, installation: u64, permission: &str) {
+        let world = &mut self.shared.lock().world;
+        if let Some(one) = world.apps.installations.get_mut(&installation) {
+            one.permissions.remove(permission);
+        }
+    }
+
+    /// Switches an installation off: it gives out no tokens, and those that are out do not work.
+    pub fn suspend(&self, installation: u64) {
+        let world = &mut self.shared.lock().world;
+        let now = world.now();
+        if let Some(one) = world.apps.installations.get_mut(&installation) {
+            one.suspended = Some(now);
+        }
+        world.apps.issued.clear();
+    }
+
+    /// Lets all tokens of installations end now.
+    pub fn end_tokens(&self) {
+        self.shared.lock().world.apps.issued.clear();
+    }
+
+    /// The tokens of installations that are out.
+    pub fn issued_tokens(&self) -> Vec<String> {
+        self.shared.lock().world.apps.issued.keys().cloned().collect()
+    }
+}

@@ -1,0 +1,86 @@
+//! Repositories that are renamed, deleted or blocked; limits, and roles.
+
+use crate::forge::FakeForge;
+use crate::forge::error::FakeError;
+use crate::forge::people::{Repo, run};
+use crate::forge::state::access::Access;
+
+impl FakeForge {
+    /// Lets the primary rate limit be this, from now on and really: what is above it in an hour of the forge's
+    /// clock is refused.
+    pub fn rate_limit(&self, calls: u64) {
+        let world = &mut self.shared.lock().world;
+        world.limit = Some(calls);
+        world.spent = (world.now().div_euclid(3600), 0);
+    }
+
+    /// Lets the secondary limit on making comments and reviews be this in a minute of the forge's clock, from now
+    /// on: what is above it is refused with the time to wait. GitHub's is 80; there is none unless it is set.
+    pub fn creation_limit(&self, a_minute: usize) {
+        self.shared.lock().world.creations = Some((a_minute, Default::default()));
+    }
+}
+
+impl Repo {
+    /// Gives the repository another name, or another owner too; the old name redirects until somebody takes it.
+    pub async fn rename(&self, owner: &str, name: &str) -> Result<Self, FakeError> {
+        let new = self.called(owner, name);
+        let (from, to) = (self.key.clone(), new.key.clone());
+        let (owner, name) = (owner.to_owned(), name.to_owned());
+        run(&self.shared, move |shared| {
+            let state = &mut *shared.lock();
+            if state.repos.contains_key(&to) {
+                return Err(FakeError::Refused(format!("the repository {to} is there already")));
+            }
+            let mut repo =
+                state.repos.remove(&from).ok_or_else(|| FakeError::Missing(format!("repository {from}")))?;
+            state.world.account(&owner);
+            (repo.owner, repo.name) = (owner, name);
+            state.moved.insert(from, repo.id);
+            state.moved.remove(&to);
+            state.repos.insert(to, repo);
+            Ok(())
+        })
+        .await?;
+        Ok(new)
+    }
+
+    /// Deletes the repository. Its name is free.
+    pub async fn delete(&self) -> Result<(), FakeError> {
+        let key = self.key.clone();
+        run(&self.shared, move |shared| {
+            let removed = shared.lock().repos.remove(&key);
+            removed.map(drop).ok_or_else(|| FakeError::Missing(format!("repository {key}")))
+        })
+        .await
+    }
+
+    /// Changes how it answers.
+    pub async fn set_access(&self, access: Access) -> Result<(), FakeError> {
+        self.with(move |_, repo| {
+            repo.access = access;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Is it among the repositories that a token lists?
+    pub async fn set_listed(&self, listed: bool) -> Result<(), FakeError> {
+        self.with(move |_, repo| {
+            repo.listed = listed;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Gives somebody a role: `admin`, `maintain`, `write`, `triage`, `read`, `none`.
+    pub async fn permit(&self, login: &str, role: &str) -> Result<(), FakeError> {
+        let (login, role) = (login.to_owned(), role.to_owned());
+        self.with(move |world, repo| {
+            world.account(&login);
+            repo.permissions.insert(login, role);
+            Ok(())
+        })
+        .await
+    }
+}

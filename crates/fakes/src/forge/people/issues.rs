@@ -1,0 +1,98 @@
+//! Issues and labels in the hands of people.
+
+use crate::forge::error::FakeError;
+use crate::forge::operations::issues::{make_labels, open, set_label};
+use crate::forge::operations::pulls::there;
+use crate::forge::people::Repo;
+use crate::forge::state::event::Change;
+use crate::forge::state::issues::Issue;
+use crate::forge::view::{IssueView, issue_view};
+
+impl Repo {
+    /// Opens an issue as a person; its number.
+    pub async fn open_issue(
+        &self,
+        author: &str,
+        title: &str,
+        body: &str,
+        label: &str,
+    ) -> Result<u64, FakeError> {
+        let (author, title, body) = (author.to_owned(), title.to_owned(), body.to_owned());
+        let labels = vec![label.to_owned()];
+        self.with(move |world, repo| Ok(open(world, repo, &author, (&title, &body), labels))).await
+    }
+
+    /// Sets a label of a pull request as a person, or takes it away.
+    pub async fn label(&self, number: u64, label: &str, on: bool, by: &str) -> Result<(), FakeError> {
+        let (label, by) = (label.to_owned(), by.to_owned());
+        self.with(move |world, repo| {
+            world.account(&by);
+            make_labels(world, repo, std::slice::from_ref(&label));
+            if set_label(world, there(repo, number)?, (&by, &label, on)) {
+                world.changed(repo, number, &by, Change::Labelled { label, on })?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Closes or reopens an issue as a person.
+    pub async fn set_issue_open(&self, number: u64, open: bool, by: &str) -> Result<(), FakeError> {
+        let by = by.to_owned();
+        self.with_issue(number, move |now, issue| {
+            issue.open = open;
+            issue.closed = (!open).then_some((now, by));
+            issue.reason = Some(if open { "reopened" } else { "not_planned" }.to_owned());
+        })
+        .await
+    }
+
+    /// Locks an issue: only who may write comments there.
+    pub async fn lock_issue(&self, number: u64) -> Result<(), FakeError> {
+        self.with_issue(number, |_, issue| issue.locked = true).await
+    }
+
+    /// Changes an issue's text as a person.
+    pub async fn edit_issue(&self, number: u64, body: &str) -> Result<(), FakeError> {
+        let body = body.to_owned();
+        self.with_issue(number, move |_, issue| issue.body = body).await
+    }
+
+    /// Takes all labels off an issue.
+    pub async fn unlabel_issue(&self, number: u64) -> Result<(), FakeError> {
+        self.with_issue(number, |_, issue| issue.labels.clear()).await
+    }
+
+    /// Deletes an issue, as an administrator can.
+    pub async fn delete_issue(&self, number: u64) -> Result<(), FakeError> {
+        let missing = move || FakeError::Missing(format!("issue {number}"));
+        self.with(move |_, repo| repo.issues.remove(&number).map(drop).ok_or_else(missing)).await
+    }
+
+    /// An issue with all its comments.
+    pub async fn issue(&self, number: u64) -> Result<IssueView, FakeError> {
+        let mut all = self.issues().await?;
+        let at = all.iter().position(|issue| issue.number == number);
+        at.map(|at| all.swap_remove(at)).ok_or_else(|| FakeError::Missing(format!("issue {number}")))
+    }
+
+    /// Every issue that is there, oldest first.
+    pub async fn issues(&self) -> Result<Vec<IssueView>, FakeError> {
+        self.with(|_, repo| Ok(repo.issues.values().map(issue_view).collect())).await
+    }
+
+    async fn with_issue(
+        &self,
+        number: u64,
+        change: impl FnOnce(i64, &mut Issue) + Send + 'static,
+    ) -> Result<(), FakeError> {
+        self.with(move |world, repo| {
+            let missing = || FakeError::Missing(format!("issue {number}"));
+            let issue = repo.issues.get_mut(&number).ok_or_else(missing)?;
+            issue.updated = world.now();
+            change(world.now(), issue);
+            Ok(())
+        })
+        .await
+    }
+}

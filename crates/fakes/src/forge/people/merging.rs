@@ -1,0 +1,52 @@
+//! States of merges, decisions of reviews and statuses, as a test sets them.
+
+use crate::forge::error::FakeError;
+use crate::forge::operations::pulls::there;
+use crate::forge::people::Repo;
+use crate::forge::state::Status;
+use crate::forge::state::merging::{Decision, MergeState};
+
+impl Repo {
+    /// Says what a pull request's merge would be: one for each time that GraphQL is asked, the last for ever. None: as
+    /// things are.
+    pub async fn set_merge(&self, number: u64, states: &[MergeState]) -> Result<(), FakeError> {
+        let states = states.iter().copied().collect();
+        self.with(move |_, repo| {
+            there(repo, number)?.around.merge = states;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Says what reviews decide.
+    pub async fn decide(&self, number: u64, decision: Option<Decision>) -> Result<(), FakeError> {
+        self.with(move |_, repo| {
+            there(repo, number)?.around.decision = decision;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Lets those who may write to the repository push to the branch of a fork, or not.
+    pub async fn let_modify(&self, number: u64, may: bool) -> Result<(), FakeError> {
+        self.with(move |_, repo| {
+            there(repo, number)?.around.modifiable = may;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Sets a status of a commit as somebody.
+    pub async fn set_status(&self, sha: &str, context: &str, state: &str, by: &str) -> Result<(), FakeError> {
+        let (sha, context, state, by) = (sha.to_owned(), context.to_owned(), state.to_owned(), by.to_owned());
+        self.with(move |world, repo| {
+            world.account(&by);
+            let (id, created) = (world.id(), world.now());
+            let (description, target_url) = (None, None);
+            let creator = by;
+            repo.statuses.push(Status { id, sha, state, description, target_url, context, creator, created });
+            Ok(())
+        })
+        .await
+    }
+}

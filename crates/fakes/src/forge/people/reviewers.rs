@@ -1,0 +1,86 @@
+//! People who review, and bots that are let in to do so.
+
+use crate::forge::error::FakeError;
+use crate::forge::operations::pulls::there;
+use crate::forge::operations::reviewers::{check, post, react};
+use crate::forge::people::Repo;
+use crate::forge::state::bots::{Bot, BotReview};
+use crate::forge::state::pulls::Verdict;
+
+impl Repo {
+    /// Lets this bot review here.
+    pub async fn add_bot(&self, bot: Bot) -> Result<(), FakeError> {
+        self.with(move |world, repo| {
+            world.account(&bot.login);
+            repo.bots.push(bot);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Reviews a pull request as somebody, on this commit or on the head, with comments on its lines; the review's id.
+    pub async fn review_lines(
+        &self,
+        number: u64,
+        author: &str,
+        commit: Option<&str>,
+        review: BotReview,
+    ) -> Result<u64, FakeError> {
+        let (author, commit) = (author.to_owned(), commit.map(str::to_owned));
+        self.with(move |world, repo| {
+            there(repo, number)?;
+            let by = (author.as_str(), author.as_str());
+            post(world, repo, number, by, commit.as_deref(), &review).map_err(FakeError::Refused)
+        })
+        .await
+    }
+
+    /// Reacts to a comment in a conversation: `+1`, `eyes`, …
+    pub async fn react(&self, number: u64, comment: u64, by: &str, content: &str) -> Result<(), FakeError> {
+        let (by, content) = (by.to_owned(), content.to_owned());
+        self.with(move |world, repo| {
+            react(world, repo, number, comment, (&by, &content));
+            Ok(())
+        })
+        .await
+    }
+
+    /// Makes a check run as an App's account; without a conclusion it is still at work.
+    pub async fn check(
+        &self,
+        sha: &str,
+        by: &str,
+        name: &str,
+        conclusion: Option<&str>,
+    ) -> Result<(), FakeError> {
+        let (sha, by, name) = (sha.to_owned(), by.to_owned(), name.to_owned());
+        let conclusion = conclusion.map(str::to_owned);
+        self.with(move |world, repo| {
+            check(world, repo, &sha, &by, (&name, conclusion));
+            Ok(())
+        })
+        .await
+    }
+
+    /// Reviews a pull request at its head, without comments on its lines.
+    pub async fn review(
+        &self,
+        number: u64,
+        author: &str,
+        state: Verdict,
+        body: &str,
+    ) -> Result<(), FakeError> {
+        let review = BotReview { state, body: body.to_owned(), comments: Vec::new() };
+        self.review_lines(number, author, None, review).await.map(drop)
+    }
+
+    /// Changes a pull request's description.
+    pub async fn describe(&self, number: u64, body: &str) -> Result<(), FakeError> {
+        let body = body.to_owned();
+        self.with(move |_, repo| {
+            there(repo, number)?.body = body;
+            Ok(())
+        })
+        .await
+    }
+}

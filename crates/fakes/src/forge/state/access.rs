@@ -1,0 +1,15 @@
+//! How a repository answers.
+
+/// How a repository answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Access {
+    /// As usual.
+    #[default]
+    Open,
+    /// Read only: whatever writes answers 403.
+    Archived,
+    /// Every call answers 403, as when an organization has taken the token's access away.
+    Forbidden,
+    /// Every call answers 451.
+    Blocked,
+}

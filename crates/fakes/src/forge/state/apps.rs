@@ -1,0 +1,84 @@
+//! GitHub Apps: what they are installed for, and the tokens that are out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What an installation grants unless a test says otherwise: what reviews need.
+pub(crate) const GRANTED: &[(&str, &str)] = &[
+    ("checks", "write"),
+    ("contents", "read"),
+    ("issues", "write"),
+    ("metadata", "read"),
+    ("pull_requests", "write"),
+    ("statuses", "write"),
+];
+
+/// All apps, what they are installed for, and the tokens that are out.
+#[derive(Debug, Default)]
+pub(crate) struct Apps {
+    pub(crate) registered: BTreeMap<u64, Registered>,
+    pub(crate) installations: BTreeMap<u64, Installation>,
+    pub(crate) issued: BTreeMap<String, Issued>,
+    /// Tokens that were ever given out.
+    pub(crate) tokens: u64,
+}
+
+/// An App.
+#[derive(Debug)]
+pub(crate) struct Registered {
+    pub(crate) slug: String,
+    pub(crate) public_key: Vec<u8>,
+    pub(crate) created: i64,
+}
+
+/// An App for the repositories of an owner.
+#[derive(Debug)]
+pub(crate) struct Installation {
+    pub(crate) app: u64,
+    pub(crate) owner: String,
+    pub(crate) permissions: BTreeMap<String, String>,
+    pub(crate) suspended: Option<i64>,
+    pub(crate) created: i64,
+}
+
+/// A token that was given out.
+#[derive(Clone, Debug)]
+pub(crate) struct Issued {
+    pub(crate) login: String,
+    pub(crate) pass: Pass,
+    pub(crate) expires: i64,
+}
+
+/// What a token is good for.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Pass {
+    /// Everything that its account may.
+    #[default]
+    Account,
+    /// To speak as the App itself.
+    App(u64),
+    /// For an installation, perhaps for a part of it.
+    Installation {
+        /// Whose repositories.
+        owner: String,
+        /// Only these of them.
+        only: Option<BTreeSet<u64>>,
+        permissions: BTreeMap<String, String>,
+    },
+}
+
+impl Pass {
+    /// Is it a person's, or the one of a bot that is used as one?
+    pub(crate) fn is_account(&self) -> bool {
+        matches!(self, Self::Account)
+    }
+
+    /// Has it this permission?
+    pub(crate) fn holds(&self, name: &str, write: bool) -> bool {
+        match self {
+            Self::Account | Self::App(_) => true,
+            Self::Installation { permissions, .. } => {
+                permissions.get(name).is_some_and(|level| !write || level == "write")
+            }
+        }
+    }
+}

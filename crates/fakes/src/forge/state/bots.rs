@@ -1,0 +1,41 @@
+//! Bots that review, and what they will do.
+
+use std::collections::VecDeque;
+
+use crate::forge::state::pulls::Verdict;
+
+/// A bot that reviews when it is asked.
+#[derive(Clone, Debug, Default)]
+pub struct Bot {
+    /// Its account, `…[bot]`.
+    pub login: String,
+    /// What its comments on lines are by, where that differs, as Copilot's do. Asking this name for a review is
+    /// answered with success and does nothing.
+    pub alias: Option<String>,
+    /// The whole text of a comment that wakes it. Nothing else in the comment.
+    pub trigger: Option<String>,
+    /// What it does each time that it is woken, one after the other; then nothing.
+    pub steps: VecDeque<Step>,
+}
+
+/// What a bot does once it is woken. Empty: it stays silent.
+#[derive(Clone, Debug, Default)]
+pub struct Step {
+    /// It looks at the comment that woke it: the reaction `eyes`.
+    pub eyes: bool,
+    /// It reviews the head.
+    pub review: Option<BotReview>,
+    /// It makes a check run of this name, with this conclusion; without one it is still at work.
+    pub check: Option<(String, Option<String>)>,
+}
+
+/// A review of a bot.
+#[derive(Clone, Debug)]
+pub struct BotReview {
+    /// What it says.
+    pub state: Verdict,
+    /// Its text.
+    pub body: String,
+    /// Its comments: file, line at the head, text.
+    pub comments: Vec<(String, u32, String)>,
+}

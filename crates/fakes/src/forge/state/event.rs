@@ -1,0 +1,46 @@
+//! Events that webhooks are told of, as data: each forge has its own form for them.
+
+use crate::forge::state::checks::{Again, CheckRun};
+
+/// Something that is told.
+#[derive(Clone, Debug)]
+pub(crate) enum Event {
+    /// A pull request was changed by somebody.
+    Pull { number: u64, change: Change, by: String },
+    /// A comment in the conversation of a pull request or an issue was made, or edited, by its author.
+    Comment { number: u64, id: u64, is_edit: bool },
+    /// The same of a comment on the diff.
+    Inline { number: u64, id: u64, is_edit: bool },
+    /// Somebody asks for a check run, or its suite, once more.
+    Check { run: Box<CheckRun>, again: Again, by: String },
+}
+
+/// A change of a pull request.
+#[derive(Clone, Debug)]
+pub(crate) enum Change {
+    Opened,
+    Closed,
+    Reopened,
+    /// Made a draft, or ready.
+    Draft(bool),
+    /// It goes to another branch than this one, which was at this commit.
+    Retargeted {
+        branch: String,
+        commit: String,
+    },
+    /// Its text is another: the former title and description, where they have changed.
+    Edited {
+        title: Option<String>,
+        body: Option<String>,
+    },
+    /// Its branch has moved.
+    Pushed {
+        before: String,
+        after: String,
+    },
+    /// It was given a label, or has lost it.
+    Labelled {
+        label: String,
+        on: bool,
+    },
+}

@@ -1,0 +1,33 @@
+//! Issues and labels.
+
+use crate::forge::state::notes::Note;
+
+/// An issue.
+#[derive(Clone, Debug)]
+pub(crate) struct Issue {
+    pub(crate) id: u64,
+    pub(crate) number: u64,
+    pub(crate) title: String,
+    pub(crate) body: String,
+    pub(crate) author: String,
+    pub(crate) labels: Vec<String>,
+    pub(crate) open: bool,
+    pub(crate) locked: bool,
+    pub(crate) reason: Option<String>,
+    pub(crate) created: i64,
+    pub(crate) updated: i64,
+    pub(crate) closed: Option<(i64, String)>,
+    pub(crate) notes: Vec<Note>,
+    /// Lists that do not show it yet.
+    pub(crate) hidden_for: u32,
+}
+
+/// A label that somebody set, or took away.
+#[derive(Clone, Debug)]
+pub(crate) struct Labelled {
+    pub(crate) id: u64,
+    pub(crate) by: String,
+    pub(crate) label: String,
+    pub(crate) on: bool,
+    pub(crate) at: i64,
+}

@@ -1,0 +1,37 @@
+//! Comments, and reactions to them.
+
+/// What every comment has.
+#[derive(Clone, Debug)]
+pub(crate) struct Note {
+    pub(crate) id: u64,
+    pub(crate) author: String,
+    pub(crate) body: String,
+    pub(crate) created: i64,
+    pub(crate) updated: i64,
+    pub(crate) deleted: bool,
+    /// List calls that do not show it yet.
+    pub(crate) hidden_for: u32,
+    pub(crate) reactions: Vec<Reaction>,
+}
+
+/// A reaction to a comment.
+#[derive(Clone, Debug)]
+pub(crate) struct Reaction {
+    pub(crate) id: u64,
+    pub(crate) by: String,
+    pub(crate) content: String,
+    pub(crate) at: i64,
+}
+
+/// The comments a list call shows: those that are there and old enough. The call counts for the others.
+pub(crate) fn visible<'a>(notes: impl Iterator<Item = &'a mut Note>) -> Vec<u64> {
+    let mut shown = Vec::new();
+    for note in notes.filter(|note| !note.deleted) {
+        if note.hidden_for > 0 {
+            note.hidden_for -= 1;
+        } else {
+            shown.push(note.id);
+        }
+    }
+    shown
+}

@@ -1,0 +1,129 @@
+//! Pull requests, with the comments and reviews that they have.
+
+use crate::forge::diff::Side;
+use crate::forge::state::issues::Labelled;
+use crate::forge::state::merging::Around;
+use crate::forge::state::notes::Note;
+
+/// A pull request.
+#[derive(Clone, Debug)]
+pub(crate) struct Pull {
+    pub(crate) id: u64,
+    pub(crate) number: u64,
+    pub(crate) title: String,
+    pub(crate) body: String,
+    pub(crate) author: String,
+    /// `branch`, or `owner:branch` in a fork.
+    pub(crate) head_ref: String,
+    pub(crate) head: String,
+    pub(crate) base_ref: String,
+    pub(crate) base: String,
+    pub(crate) draft: bool,
+    pub(crate) labels: Vec<String>,
+    pub(crate) labelled: Vec<Labelled>,
+    pub(crate) around: Around,
+    pub(crate) open: bool,
+    pub(crate) merged_by: Option<String>,
+    pub(crate) created: i64,
+    pub(crate) updated: i64,
+    pub(crate) closed: Option<i64>,
+    /// The head that reads still show, and how many of them.
+    pub(crate) stale: Option<(String, u32)>,
+    /// On the pull request itself.
+    pub(crate) summary: Vec<Note>,
+    pub(crate) inline: Vec<InlineComment>,
+    pub(crate) reviews: Vec<Review>,
+}
+
+/// A comment on code.
+#[derive(Clone, Debug)]
+pub(crate) struct InlineComment {
+    pub(crate) note: Note,
+    pub(crate) review: u64,
+    pub(crate) place: Place,
+    /// The commit it was made on, and the merge base then.
+    pub(crate) commit: String,
+    pub(crate) merge_base: String,
+    pub(crate) diff_hunk: String,
+    pub(crate) in_reply_to: Option<u64>,
+    /// Who resolved its thread; kept at the thread's first comment, deleted or not.
+    pub(crate) resolved_by: Option<String>,
+}
+
+/// Where an inline comment was put.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// The file.
+    pub path: String,
+    /// The side and the last line; none for a comment on the file.
+    pub line: Option<(Side, u32)>,
+    /// The side and the first line, if there are several.
+    pub start: Option<(Side, u32)>,
+}
+
+/// A review.
+#[derive(Clone, Debug)]
+pub(crate) struct Review {
+    pub(crate) id: u64,
+    pub(crate) author: String,
+    pub(crate) body: String,
+    pub(crate) state: Verdict,
+    pub(crate) commit: String,
+    pub(crate) created: i64,
+}
+
+/// What a review says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Nothing about merging.
+    Commented,
+    /// It may be merged.
+    Approved,
+    /// It may not, as it is.
+    ChangesRequested,
+}
+
+/// Where the lines of a comment are now: last and first. None: outdated, or on no line.
+pub(crate) type Lines = Option<(u32, Option<u32>)>;
+
+impl Pull {
+    /// The head to show to a read, which counts as one.
+    pub(crate) fn read_head(&mut self) -> String {
+        match self.stale.take() {
+            Some((old, left)) if left > 0 => {
+                self.stale = Some((old.clone(), left - 1));
+                old
+            }
+            Some(_) | None => self.head.clone(),
+        }
+    }
+
+    /// An inline comment that is there.
+    pub(crate) fn comment(&mut self, id: u64) -> Option<&mut InlineComment> {
+        self.inline.iter_mut().find(|comment| comment.note.id == id && !comment.note.deleted)
+    }
+
+    /// The id of the first comment of a comment's thread.
+    pub(crate) fn thread_of(&self, id: u64) -> Option<u64> {
+        self.inline.iter().find(|c| c.note.id == id).map(|c| c.in_reply_to.unwrap_or(c.note.id))
+    }
+
+    /// Resolves a thread, or opens it again; false: there is no such thread.
+    pub(crate) fn resolve(&mut self, thread: u64, by: Option<&str>) -> bool {
+        let there =
+            self.inline.iter().any(|c| c.in_reply_to.unwrap_or(c.note.id) == thread && !c.note.deleted);
+        match self.inline.iter_mut().find(|comment| comment.note.id == thread) {
+            Some(first) if there => {
+                first.resolved_by = by.map(str::to_owned);
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+
+    /// Who resolved the thread that a comment belongs to.
+    pub(crate) fn resolved_by(&self, id: u64) -> Option<&str> {
+        let thread = self.thread_of(id)?;
+        self.inline.iter().find(|comment| comment.note.id == thread)?.resolved_by.as_deref()
+    }
+}

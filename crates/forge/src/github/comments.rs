@@ -1,0 +1,215 @@
+//! The comments of ours on a pull request at GitHub, and the status of its head: each call that makes or changes one,
+//! and whether it was made.
+
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::json;
+use truing_core::id::{CommentId, Sha, ThreadId};
+use truing_core::port::{Forge as _, ForgeError, InlineDraft};
+use truing_core::publish::{DesiredStatus, Hold, Item, Producer, StatusState, ThreadState};
+
+use super::body::with_marker;
+use super::id::Id;
+use super::{GitHubPull, MAX_STATUS_CHARS, STATUS_CONTEXT, body, path_text, placed, wire};
+use crate::http::Call;
+use crate::marker::{normal, split, strip};
+
+/// The body that GitHub demands for a review; all that matters is in the summary and the comments.
+pub(super) const REVIEW_BODY: &str =
+    "The summary of this review is in Truing's comment on this pull request.";
+/// The word of a review body's marker. No finding has it: their ids begin with a version and a colon.
+pub(super) const REVIEW_BODY_WORD: &str = "review-body";
+
+/// A commit's status, as it is listed.
+#[derive(Deserialize)]
+struct Status {
+    context: String,
+    state: String,
+    description: Option<String>,
+}
+
+/// A status in GitHub's words.
+fn told(status: &DesiredStatus) -> (&'static str, String) {
+    let state = match status.state {
+        StatusState::Success => "success",
+        StatusState::Failure => "failure",
+        StatusState::Pending => "pending",
+    };
+    (state, body::cut(&status.description, MAX_STATUS_CHARS, "…"))
+}
+
+impl GitHubPull {
+    /// Posts inline comments in one call, on `commit`: all or none. The answer holds the comments that the forge named at
+    /// once; the others are found by their markers later.
+    pub(super) async fn create_review(
+        &self,
+        producer: Producer,
+        commit: &Sha,
+        comments: &[InlineDraft],
+    ) -> Result<Vec<(Item, CommentId)>, ForgeError> {
+        if comments.is_empty() {
+            return Ok(Vec::new());
+        }
+        let what = self.what(&format!("posting a review (inline comments: {})", comments.len()));
+        let mut drafts = Vec::with_capacity(comments.len());
+        for draft in comments {
+            let mut comment = placed(&what, &draft.place)?;
+            comment["body"] = self.marked(producer, &draft.item, &draft.body).into();
+            drafts.push(comment);
+        }
+        let body = self.marked(producer, &Item::from_word(REVIEW_BODY_WORD), REVIEW_BODY);
+        let review =
+            json!({ "commit_id": commit.as_str(), "event": "COMMENT", "body": body, "comments": drafts });
+        let url = self.url(&what, &["pulls", &self.number(), "reviews"])?;
+        let made: wire::Made = self.send(&Call::create(what, url, review)).await?.json()?;
+        Ok(self.comments_of_review(producer, made.id).await)
+    }
+
+    /// Posts one comment on a file of the diff.
+    pub(super) async fn create_file_comment(
+        &self,
+        producer: Producer,
+        commit: &Sha,
+        comment: &InlineDraft,
+    ) -> Result<CommentId, ForgeError> {
+        let what = self.what("posting a comment on a file");
+        let body = json!({
+            "commit_id": commit.as_str(),
+            "path": path_text(&what, &comment.place.path)?,
+            "subject_type": "file",
+            "body": self.marked(producer, &comment.item, &comment.body),
+        });
+        let url = self.url(&what, &["pulls", &self.number(), "comments"])?;
+        let made: wire::Made = self.send(&Call::create(what, url, body)).await?.json()?;
+        Ok(Id::Review(made.id).text())
+    }
+
+    /// Posts the summary.
+    pub(super) async fn create_summary(
+        &self,
+        producer: Producer,
+        body: &str,
+    ) -> Result<CommentId, ForgeError> {
+        let what = self.what("posting the summary");
+        let body = json!({ "body": self.marked(producer, &Item::Summary, body) });
+        let url = self.url(&what, &["issues", &self.number(), "comments"])?;
+        let made: wire::Made = self.send(&Call::create(what, url, body)).await?.json()?;
+        Ok(Id::Issue(made.id).text())
+    }
+
+    /// Rewrites a comment of ours.
+    pub(super) async fn update(
+        &self,
+        producer: Producer,
+        item: &Item,
+        comment: &CommentId,
+        body: &str,
+    ) -> Result<(), ForgeError> {
+        let what = self.what(&format!("rewriting comment {comment}"));
+        let url = self.comment_url(&what, comment)?;
+        let body = json!({ "body": self.marked(producer, item, body) });
+        self.send(&Call::set(what, Method::PATCH, url, Some(body))).await?.done()
+    }
+
+    /// Deletes a comment of ours.
+    pub(super) async fn delete(&self, comment: &CommentId) -> Result<(), ForgeError> {
+        let what = self.what(&format!("deleting comment {comment}"));
+        let url = self.comment_url(&what, comment)?;
+        match self.send(&Call::set(what, Method::DELETE, url, None)).await {
+            // Gone is what was asked for; a first try without an answer may have done it.
+            Ok(_) | Err(ForgeError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sets the commit's status under our context.
+    pub(super) async fn set_status(&self, status: &DesiredStatus) -> Result<(), ForgeError> {
+        if let Some(app) = self.github.inner.auth.app() {
+            return self.set_check(app, status).await;
+        }
+        let what = self.what(&format!("setting the status of {}", status.sha.short()));
+        let (state, description) = told(status);
+        let body = json!({ "state": state, "context": STATUS_CONTEXT, "description": description });
+        let url = self.url(&what, &["statuses", status.sha.as_str()])?;
+        // Each call adds a row to the commit's history of statuses, so it is sent once.
+        self.send(&Call::create(what, url, body)).await?.done()
+    }
+
+    /// Has the commit this status under our context? As a check it is not looked for: to set one again changes the one
+    /// that is there.
+    pub(super) async fn has_status(&self, status: &DesiredStatus) -> Result<bool, ForgeError> {
+        if self.github.inner.auth.app().is_some() {
+            return Ok(false);
+        }
+        let what = self.what(&format!("reading the status of {}", status.sha.short()));
+        let url = self.list_url(&what, &["commits", status.sha.as_str(), "statuses"])?;
+        let newest_first: Vec<Status> = self.send(&Call::get(what.as_str(), url)).await?.json()?;
+        let ours = newest_first.into_iter().find(|one| one.context == STATUS_CONTEXT);
+        let (state, description) = told(status);
+        Ok(ours.is_some_and(|ours| ours.state == state && ours.description == Some(description)))
+    }
+
+    /// Those of these items that a comment of ours shows.
+    pub(super) async fn shown(
+        &self,
+        producer: Producer,
+        items: &[&Item],
+    ) -> Result<Vec<(Item, CommentId)>, ForgeError> {
+        let seen = self.comments(producer, &[]).await?.into_iter();
+        let ours = seen.filter(|seen| seen.hold == Hold::Ours && items.contains(&&seen.item));
+        Ok(ours.map(|seen| (seen.item, seen.id)).collect())
+    }
+
+    /// Has this comment of ours this text?
+    pub(super) async fn says(&self, comment: &CommentId, text: &str) -> Result<bool, ForgeError> {
+        let read = self.read_comment(comment).await?;
+        Ok(read.is_some_and(|read| split(&read).0 == normal(&strip(text))))
+    }
+
+    /// Is this comment gone?
+    pub(super) async fn is_gone(&self, comment: &CommentId) -> Result<bool, ForgeError> {
+        Ok(self.read_comment(comment).await?.is_none())
+    }
+
+    /// Is this thread open?
+    pub(super) async fn is_open(&self, thread: &ThreadId) -> Result<bool, ForgeError> {
+        let threads = self.threads().await?;
+        let mut these = threads.iter().filter(|one| one.thread.id == *thread);
+        Ok(these.any(|one| one.thread.state == ThreadState::Open))
+    }
+
+    /// The text of a comment, with its marker; none: it is gone.
+    async fn read_comment(&self, comment: &CommentId) -> Result<Option<String>, ForgeError> {
+        let what = self.what(&format!("reading comment {comment}"));
+        let url = self.comment_url(&what, comment)?;
+        match self.send(&Call::get(what.as_str(), url)).await {
+            Ok(answer) => Ok(Some(answer.json::<wire::Comment>()?.body.unwrap_or_default())),
+            Err(ForgeError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A text as it is posted: with the marker as its last line.
+    fn marked(&self, producer: Producer, item: &Item, text: &str) -> String {
+        with_marker(text, &self.markers().sign(&self.id, producer, item))
+    }
+
+    /// The ids of the comments that a new review made, by their markers. What cannot be learnt now is found by
+    /// its marker later, so this has no error.
+    async fn comments_of_review(&self, producer: Producer, review: u64) -> Vec<(Item, CommentId)> {
+        let what = self.what("listing the comments of a new review");
+        let mut known = Vec::new();
+        let url =
+            self.list_url(&what, &["pulls", &self.number(), "reviews", &review.to_string(), "comments"]);
+        if let Ok(url) = url {
+            let each = |comment: wire::Comment| {
+                if let Some((item, ..)) = self.marked_item(producer, &comment) {
+                    known.push((item, Id::Review(comment.id).text()));
+                }
+            };
+            // The review is there: an error here would say that it may not be.
+            let _ = self.github.pages(self.scope(), &what, url, each).await;
+        }
+        known
+    }
+}

@@ -1,0 +1,96 @@
+//! The languages whose grammars are compiled in.
+
+use ast_grep_language::SupportLang;
+
+use super::kinds;
+
+/// A language whose grammar is compiled in.
+#[derive(Debug)]
+pub(crate) struct Language {
+    /// What rules may call it, in lower case; the first is the one shown.
+    pub(super) names: &'static [&'static str],
+    /// What its files' names end with, after the dot; the first is for examples.
+    pub(super) extensions: &'static [&'static str],
+    pub(super) grammar: SupportLang,
+    /// What gives things their names in it.
+    pub(super) definitions: &'static [kinds::Kind],
+}
+
+/// Every language there is. ast-grep knows more names, but panics at one whose grammar is not compiled in.
+pub(crate) const LANGUAGES: &[Language] = &[
+    Language {
+        names: &["python", "py"],
+        extensions: &["py", "pyi", "py3"],
+        grammar: SupportLang::Python,
+        definitions: kinds::PYTHON,
+    },
+    Language {
+        names: &["typescript", "ts"],
+        extensions: &["ts", "mts", "cts"],
+        grammar: SupportLang::TypeScript,
+        definitions: kinds::SCRIPT,
+    },
+    Language { names: &["tsx"], extensions: &["tsx"], grammar: SupportLang::Tsx, definitions: kinds::SCRIPT },
+    Language {
+        names: &["javascript", "js", "jsx"],
+        extensions: &["js", "mjs", "cjs", "jsx"],
+        grammar: SupportLang::JavaScript,
+        definitions: kinds::SCRIPT,
+    },
+    Language {
+        names: &["rust", "rs"],
+        extensions: &["rs"],
+        grammar: SupportLang::Rust,
+        definitions: kinds::RUST,
+    },
+    Language {
+        names: &["go", "golang"],
+        extensions: &["go"],
+        grammar: SupportLang::Go,
+        definitions: kinds::GO,
+    },
+    Language {
+        names: &["java"],
+        extensions: &["java"],
+        grammar: SupportLang::Java,
+        definitions: kinds::JAVA,
+    },
+];
+
+impl Language {
+    /// By a name that a rule gives it, in any case.
+    pub(crate) fn named(name: &str) -> Option<&'static Self> {
+        LANGUAGES.iter().find(|language| language.names.iter().any(|known| known.eq_ignore_ascii_case(name)))
+    }
+
+    /// By a file's path.
+    pub(crate) fn of_path(path: &[u8]) -> Option<&'static Self> {
+        let name = path.rsplit(|byte| *byte == b'/').next()?;
+        let dot = name.iter().rposition(|byte| *byte == b'.')?;
+        let extension = name.get(dot + 1..)?;
+        LANGUAGES
+            .iter()
+            .find(|language| language.extensions.iter().any(|known| known.as_bytes() == extension))
+    }
+
+    /// The name that errors and lists show.
+    pub(crate) fn name(&self) -> &'static str {
+        self.names.first().copied().unwrap_or_default()
+    }
+
+    /// What an example's file is called.
+    pub(crate) fn example_path(&self) -> String {
+        format!("file.{}", self.extensions.first().copied().unwrap_or_default())
+    }
+
+    /// All names, for errors.
+    pub(crate) fn known() -> String {
+        LANGUAGES.iter().map(Self::name).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl PartialEq for Language {
+    fn eq(&self, other: &Self) -> bool {
+        self.grammar == other.grammar
+    }
+}

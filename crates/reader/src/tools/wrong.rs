@@ -1,0 +1,45 @@
+//! Calls that cannot be answered.
+
+use truing_diff::RepoPath;
+
+/// Why a call cannot be answered, in words for the model.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Wrong {
+    #[error("the input of `{tool}` is wrong: {source}")]
+    Input { tool: &'static str, source: serde_json::Error },
+    #[error(
+        "`{0}` is no path of this tree: paths are relative to the root of the repository and separated by `/`, \
+         without a leading `/` and without `..`"
+    )]
+    NotAPath(String),
+    #[error(
+        "there is no file `{path}` in this tree{near}; links, submodules and files over a bound are left out"
+    )]
+    NoSuchFile { path: RepoPath, near: String },
+    #[error("there is no file or folder `{0}` in this tree; `list` without a path shows the root")]
+    NoSuchPlace(RepoPath),
+    #[error("`{0}` is a folder: `list` shows what is in it")]
+    IsAFolder(RepoPath),
+    #[error("`{path}` cannot be read: {why}")]
+    NotReadable { path: RepoPath, why: &'static str },
+    #[error("`{path}` has {lines} lines: `start_line` must be between 1 and that")]
+    NoSuchLine { path: RepoPath, lines: u32 },
+    #[error("`end_line` is before `start_line`")]
+    Backwards,
+    #[error("`{what}` must be between {least} and {most}")]
+    OutOfRange { what: &'static str, least: usize, most: usize },
+    #[error("the pattern is too long ({bytes} bytes; at most {most})")]
+    LongPattern { bytes: usize, most: usize },
+    #[error("the pattern cannot be used: {why}. {hint}")]
+    Pattern { why: String, hint: &'static str },
+    #[error(
+        "`{0}` is no name: give the bare name of what is defined, such as `parse` and not `Parser.parse(`"
+    )]
+    NotAName(String),
+    #[error("the change does not touch `{0}`; `diff` without a path shows all of it")]
+    NotInChange(RepoPath),
+    #[error("`skip` is {skip}, but there are only {total}")]
+    BeyondTheEnd { skip: usize, total: usize },
+    #[error("the call could not be carried out: {0}")]
+    Broken(String),
+}

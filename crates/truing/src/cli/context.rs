@@ -1,0 +1,49 @@
+//! The flags, environment and output that every command is given.
+
+use std::path::PathBuf;
+
+use truing_config::Config;
+use truing_config::environment::Environment;
+use truing_config::layer::Flag;
+
+use crate::cli::error::CliError;
+use crate::cli::globals::Globals;
+use crate::cli::output::Output;
+
+/// All that a command gets beside its own arguments.
+#[derive(Debug)]
+pub struct Context {
+    /// The flags of every command.
+    pub globals: Globals,
+    /// Variables and current folder.
+    pub environment: Environment,
+    /// The only way to print.
+    pub output: Output,
+}
+
+impl Context {
+    /// The configuration that holds for all repositories: defaults, the operator's file, variables and these
+    /// flags. For one repository's own file see [`Config::with_repository`].
+    ///
+    /// # Errors
+    /// Exit 2, with everything that is wrong.
+    pub fn config(&self, flags: &[Flag]) -> Result<Config, CliError> {
+        let file = truing_config::operator_file(&self.environment, self.globals.config.as_deref())?;
+        Ok(Config::resolve(&self.environment, file.as_ref(), flags)?)
+    }
+
+    /// The operator's file, as people know it.
+    pub fn operator_place(&self) -> String {
+        let named = self.globals.config.clone();
+        let variable =
+            || self.environment.get("TRUING_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
+        match named.or_else(variable) {
+            Some(path) => path.display().to_string(),
+            None => match truing_config::user_file(&self.environment) {
+                Some(path) if path.exists() => path.display().to_string(),
+                Some(path) => format!("{}, which is not there", path.display()),
+                None => "any configuration: name one by --config FILE".to_owned(),
+            },
+        }
+    }
+}

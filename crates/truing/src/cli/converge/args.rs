@@ -1,0 +1,118 @@
+//! The arguments of a run, its refusals and its exit code.
+
+use clap::builder::NonEmptyStringValueParser;
+use truing_config::Config;
+use truing_config::converge::no_model;
+use truing_core::converge::Code;
+use truing_core::converge::record::Record;
+use truing_core::finding::Severity;
+
+use super::team;
+use crate::cli::error::{CliError, Exit};
+
+/// Audit and fix a branch or a pull request until a fresh audit finds nothing
+///
+/// A model audits the whole change. A model fixes what was found, on a private copy in the sandbox. The repository's own
+/// checks and the gate test the fix, and Truing commits it. This repeats until an audit finds nothing, or a limit or an
+/// obstacle stops it. Fixes of a local branch go to a new branch, `truing/run/ID`; your checkout stays as it is. It costs
+/// money, at most `budget.converge_usd`. If it was interrupted, run it again: it continues where it was.
+#[derive(clap::Args, Default, Debug)]
+pub struct Args {
+    /// Pull requests: URL, OWNER/NAME#NUMBER, OWNER/NAME/NUMBER, or NUMBER in a clone; or a folder of a repository, for
+    /// the branch that is checked out there [default: the pull request of the current branch, else that branch]
+    #[arg(value_name = "TARGET")]
+    pub(super) targets: Vec<String>,
+    #[command(flatten)]
+    pub(super) way: Way,
+    /// Lead the run of this name, join the run that leads it, or decide by what there is
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub(super) lifecycle: Option<team::LifecycleFlag>,
+    /// The name that runs are led and joined by [default: BUGTEAM_TEAM_NAME]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub(super) team: Option<String>,
+    /// Show what would be worked on, and call no model
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// It is an audit alone
+    #[arg(skip)]
+    pub(super) is_audit: bool,
+}
+
+/// Flags of a run.
+#[derive(clap::Args, Clone, Default, Debug)]
+pub(super) struct Way {
+    /// The most audits of a run [default: converge.max_audits]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(super) max_audits: Option<u32>,
+    /// Work on several targets one after the other, not side by side
+    #[arg(long)]
+    pub(super) serial: bool,
+    /// The `NAME` of the `[model.NAME]` that fixes what is found [default: converge.fixer]
+    #[arg(long, value_name = "NAME")]
+    pub(super) fixer: Option<String>,
+    /// Findings of less weight are fixed once and then left [default: converge.min_blocking_severity]
+    #[arg(long, value_name = "SEVERITY", value_parser = severity)]
+    pub(super) min_severity: Option<Severity>,
+    /// After each push to a pull request, comment `bugbot run` to trigger Cursor's Bugbot
+    #[arg(long)]
+    pub(super) bugbot_retrigger: bool,
+}
+
+impl Way {
+    /// The configuration as the flags want it.
+    ///
+    /// # Errors
+    /// Exit 2 for a model that is not configured.
+    pub(super) fn of(&self, mut config: Config) -> Result<Config, CliError> {
+        if let Some(many) = self.max_audits {
+            config.converge.limits.max_audits = many;
+        }
+        if let Some(severity) = self.min_severity {
+            config.converge.limits.min_blocking = severity;
+        }
+        config.converge.bugbot_retrigger = self.bugbot_retrigger;
+        if let Some(name) = &self.fixer {
+            if !config.models.contains_key(name) {
+                let wrong = no_model(name, config.models.keys());
+                return Err(CliError::usage("bad_value", format!("--fixer {wrong}"))
+                    .hint(format!("configure it: [model.{name}] with base_url, api_key and name")));
+            }
+            config.converge.fixer = Some(name.clone());
+        }
+        Ok(config)
+    }
+}
+
+/// A severity as flags name it.
+pub(super) fn severity(name: &str) -> Result<Severity, String> {
+    let known = Severity::ALL.into_iter().find(|severity| severity.as_str() == name);
+    known.ok_or_else(|| "must be P0, P1 or P2".to_owned())
+}
+
+/// What is said where nothing differs from the default branch (R1).
+pub(in crate::cli) const NO_TARGET: &str = "No PR or upstream diff: there is nothing to work on.";
+
+/// What is said where an audit would not see everything (R2).
+pub(in crate::cli) const UNCOMMITTED: &str =
+    "Uncommitted changes detected. Stash, commit, or revert them first.";
+
+/// A run that is not begun.
+pub(super) fn refusal(code: Code, line: &str) -> CliError {
+    let exit = match code.exit_code() {
+        2 => Exit::Usage,
+        _ => Exit::Refused,
+    };
+    CliError::new(exit, code.as_str(), line)
+}
+
+/// What a run means to a script.
+pub(super) fn exit(record: &Record) -> Exit {
+    match record.state.exit.as_ref().map(|exit| exit.code.exit_code()) {
+        Some(0) => Exit::Done,
+        Some(1) => Exit::No,
+        Some(2) => Exit::Usage,
+        Some(4) => Exit::Refused,
+        Some(130) | None => Exit::Interrupted,
+        Some(_) => Exit::Failed,
+    }
+}

@@ -1,0 +1,36 @@
+//! Two commits that are compared, and diffs that are malformed.
+
+use std::path::Path;
+
+use truing_core::id::Sha;
+use truing_git::Repository;
+
+use crate::cli::Context;
+use crate::cli::error::CliError;
+use crate::wiring;
+
+/// Two commits of a repository, and the diff between them.
+pub(super) struct Compared {
+    pub(super) repository: Repository,
+    pub(super) old: Sha,
+    pub(super) new: Sha,
+    pub(super) diff: Vec<u8>,
+}
+
+impl Compared {
+    pub(super) async fn open(old: &str, new: &str, path: &Path, context: &Context) -> Result<Self, CliError> {
+        let git = wiring::git(&context.environment).await?;
+        let path = context.environment.directory().join(path);
+        let repository = git.open(&path).await.map_err(wiring::git_error)?;
+        let old = repository.resolve(old).await.map_err(wiring::git_error)?;
+        let new = repository.resolve(new).await.map_err(wiring::git_error)?;
+        let diff = repository.diff(&old, &new).await.map_err(wiring::git_error)?;
+        Ok(Self { repository, old, new, diff })
+    }
+}
+
+/// A diff that was malformed, by where it comes from.
+pub(in crate::cli) fn malformed(name: &str, error: &truing_diff::ParseError) -> CliError {
+    CliError::usage("malformed_diff", format!("{name}: {error}"))
+        .hint("is it whole, and as git printed it? Colours, word diffs and `--graph` are no unified diff")
+}

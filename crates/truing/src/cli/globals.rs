@@ -1,0 +1,79 @@
+//! The flags of every command.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, ValueEnum};
+
+/// Flags of every command, before or after its name.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Globals {
+    /// The operator's configuration file, instead of TRUING_CONFIG and the user's own
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    pub config: Option<PathBuf>,
+    /// The format of the answer on standard output
+    #[arg(long, global = true, value_enum, default_value = "text", help_heading = "Global options")]
+    pub format: Format,
+    /// Print only the answer, warnings and errors
+    #[arg(short, long, global = true, help_heading = "Global options")]
+    pub quiet: bool,
+    /// Log more to standard error; twice: still more
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Global options")]
+    pub verbose: u8,
+    /// When to use colour
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        value_enum,
+        default_value = "auto",
+        help_heading = "Global options"
+    )]
+    pub color: ColorWhen,
+}
+
+/// The format of a command's answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: stable fields.
+    Json,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
+    /// For comments and job summaries.
+    Markdown,
+    /// For spreadsheets: a header, and one row each.
+    Csv,
+    /// For browsers: one page that loads nothing.
+    Html,
+}
+
+impl Format {
+    /// For what can be read by one kind of reader alone.
+    pub(super) const TEXT: &[Self] = &[Self::Text];
+    /// For most commands.
+    pub(super) const PLAIN: &[Self] = &[Self::Text, Self::Json];
+    /// For findings.
+    pub(super) const OF_FINDINGS: &[Self] = &[Self::Text, Self::Json, Self::Sarif, Self::Markdown];
+
+    /// For many runs.
+    pub(super) const OF_RUNS: &[Self] = &[Self::Text, Self::Json, Self::Csv, Self::Markdown, Self::Html];
+
+    /// The word of `--format`.
+    pub(super) fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+}
+
+/// The use of colour.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub enum ColorWhen {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Also into files and pipes.
+    Always,
+    /// Never.
+    Never,
+}

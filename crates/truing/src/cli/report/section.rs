@@ -1,0 +1,109 @@
+//! A report, by loop and by job.
+
+use serde::{Serialize, Serializer};
+use truing_core::follow::job::{self, Job};
+use truing_core::id::{Key, Millis};
+use truing_core::line::counted;
+use truing_core::money::MicroUsd;
+
+use super::amount;
+use super::figures::{Figures, Tally};
+use super::loops::LoopFlag;
+use super::run::Run;
+use crate::cli::breaker;
+use crate::cli::target::instant;
+
+/// What is told, of one loop or of all.
+pub(super) struct Report {
+    pub(super) since: Millis,
+    pub(super) now: Millis,
+    pub(super) sections: Vec<Section>,
+}
+
+/// What is told of one loop.
+pub(super) struct Section {
+    pub(super) of: LoopFlag,
+    /// Newest first.
+    pub(super) runs: Vec<Run>,
+    /// There are more.
+    pub(super) is_cut: bool,
+    /// Its sum of costs includes `unrecorded`.
+    pub(super) figures: Figures,
+    /// Money of this loop's runs that no record tells of.
+    pub(super) unrecorded: MicroUsd,
+    pub(super) jobs: Vec<JobLine>,
+}
+
+impl Section {
+    /// With what its runs have cost that no record tells of.
+    #[must_use]
+    pub(super) fn with(mut self, unrecorded: MicroUsd) -> Self {
+        self.figures.cost_micro_usd = self.figures.cost_micro_usd.saturating_add(unrecorded.0);
+        self.unrecorded = unrecorded;
+        self
+    }
+
+    /// The part of its sum that is in none of its runs, as a sentence; none if each micro-dollar is.
+    pub(super) fn unrecorded(&self) -> Option<String> {
+        let MicroUsd(cost) = self.unrecorded;
+        (cost > 0)
+            .then(|| format!("{} of it by runs that were not recorded, or go on.", amount::dollars(cost)))
+    }
+}
+
+/// How a job stands now.
+#[derive(Serialize)]
+pub(super) struct JobLine {
+    pub(super) name: String,
+    pub(super) breaker: &'static str,
+    #[serde(serialize_with = "as_instant")]
+    pub(super) open_since: Option<Millis>,
+    pub(super) failures: u32,
+    pub(super) streak: u32,
+    pub(super) question: Option<String>,
+    /// What runs have cost that told nothing: the record of the next one does.
+    pub(super) untold_micro_usd: MicroUsd,
+    #[serde(flatten)]
+    pub(super) tally: Tally,
+}
+
+fn as_instant<S: Serializer>(at: &Option<Millis>, to: S) -> Result<S::Ok, S::Error> {
+    at.map(instant).serialize(to)
+}
+
+impl JobLine {
+    pub(super) fn new(key: &Key, (job, untold_micro_usd): (&Job, MicroUsd), runs: &[Run]) -> Self {
+        let (failures, streak) = job.breaker.counts();
+        Self {
+            name: job::of_key(key).unwrap_or(key.as_str()).to_owned(),
+            breaker: breaker::state(job),
+            open_since: job.breaker.open().map(|open| open.since),
+            failures,
+            streak,
+            question: job.question.as_ref().and_then(|question| question.url.clone()),
+            untold_micro_usd,
+            tally: Tally::of(runs.iter().filter(|run| run.key == key.as_str())),
+        }
+    }
+
+    /// Is a person needed before it goes on?
+    pub(super) fn is_open(&self) -> bool {
+        self.open_since.is_some()
+    }
+
+    /// Its breaker, in words.
+    pub(super) fn told(&self) -> String {
+        let mut told = format!("breaker {}", self.breaker);
+        if let Some(since) = self.open_since {
+            told += &format!(" since {}", instant(since));
+        }
+        if self.streak > 0 {
+            told +=
+                &format!(", {} of this release, {} in a row", counted(self.failures, "failure"), self.streak);
+        }
+        if let MicroUsd(untold @ 1..) = self.untold_micro_usd {
+            told += &format!("; {} by runs that were stopped or go on", amount::dollars(untold));
+        }
+        told
+    }
+}

@@ -1,0 +1,25 @@
+//! Jobs that were not run because their slot cannot be had, or for another reason.
+
+use truing_service::no_run::NoRun;
+
+use crate::cli::error::CliError;
+use crate::cli::no_run::{Elsewhere, no_run};
+use crate::cli::target::instant;
+
+fn running(name: &str, what: &str) -> CliError {
+    CliError::refused("already_running", format!("{name}: {what}"))
+        .hint(format!("wait for it: `truing sync status {name}` tells what it came to"))
+}
+
+/// The error of a command that got no record of a run of a job, or not its slot.
+pub(in crate::cli) fn not_run(name: &str, error: NoRun) -> CliError {
+    no_run(name, error, |elsewhere| match elsewhere {
+        Elsewhere::Leased(until) => {
+            let until = instant(until);
+            running(name, &format!("already running (lease until {until}, renewed while it lives)"))
+        }
+        Elsewhere::Running(run) => running(name, &format!("already running: {run}")),
+        Elsewhere::Owned => running(name, "another loop is at work on it"),
+        Elsewhere::TakenOver => running(name, "somebody else has taken it over"),
+    })
+}

@@ -1,0 +1,47 @@
+//! The place of a requirement in a file, and its text there.
+
+use std::ops::Range as Span;
+use std::path::Path;
+
+use crate::version::{Registry, Style};
+
+/// Where a project's requirement is.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The file.
+    pub file: &'a Path,
+    /// Keys in it, with dots between them; empty: the whole file.
+    pub at: &'a str,
+    /// The package.
+    pub package: &'a str,
+    /// Where that is published.
+    pub registry: Registry,
+    /// What the requirement looks like.
+    pub style: Style,
+}
+
+/// A requirement in a file's text.
+pub(super) struct Found {
+    /// Its bytes: of the range or, in Python, of the whole requirement.
+    pub(super) span: Span<usize>,
+    /// What they say.
+    pub(super) text: String,
+}
+
+/// The most tables around one in which requirements are looked for.
+pub(super) const MAX_TABLES: usize = 4;
+
+/// Only lists in TOML hold whole requirements, with the package's name.
+pub(super) fn is_requirement(place: &Place<'_>) -> bool {
+    place.registry == Registry::Pypi && place.style != Style::VendoredVersion
+}
+
+/// The bytes of a string's content within its quotes, if it is written without escapes.
+pub(super) fn within_quotes(text: &str, span: Span<usize>, content: &str) -> Option<Span<usize>> {
+    let raw = text.get(span.clone())?;
+    let at = raw.find(content).filter(|_| !content.is_empty())?;
+    let (before, after) = (raw.get(..at)?, raw.get(at + content.len()..)?);
+    let are_quotes = |side: &str| !side.is_empty() && side.chars().all(|quote| matches!(quote, '"' | '\''));
+    let start = span.start + at;
+    (are_quotes(before) && are_quotes(after)).then_some(start..start + content.len())
+}

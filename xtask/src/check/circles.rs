@@ -1,0 +1,311 @@
+//! No circle of more than three files among the modules of a crate: who changes one file of a circle has to know them
+//! all.
+//!
+//! A file uses another whose items it names, in an import or by a path. A `mod` is no use, nor is a `pub use` of what
+//! a file only hands on: who takes such a name uses the file that defines it. Code for tests does not count, and neither
+//! do methods that a file adds to a type of another: they are found by the type, not by a path.
+
+mod source;
+mod tree;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::path::Path;
+
+use anyhow::Result;
+
+use self::tree::Arrows;
+use super::report::Report;
+use crate::workspace;
+
+/// Files that may know each other.
+const MAX_FILES: usize = 3;
+
+/// Circles that are larger for now, by one of their files, with how many there are: no circle may grow, none may be
+/// added, and a smaller one is entered here as what it is.
+const EXCEPTIONS: &[(&str, usize)] = &[
+    ("crates/config/src/lib.rs", 21),
+    ("crates/service/src/lib.rs", 16),
+    ("crates/store/src/sqlite.rs", 13),
+    ("crates/reader/src/pack.rs", 11),
+    ("crates/loops/src/sync/run.rs", 9),
+    ("crates/forge/src/github.rs", 6),
+    ("crates/loops/src/agent.rs", 5),
+    ("crates/truing/src/wiring.rs", 5),
+    ("crates/loops/src/reader.rs", 4),
+    ("crates/upstream/src/index.rs", 4),
+];
+
+/// Checks the modules of every crate.
+pub(crate) fn check(root: &Path) -> Result<Report> {
+    let files = workspace::tracked(root)?;
+    let texts: BTreeMap<&str, &str> = files
+        .iter()
+        .filter(|file| file.path.ends_with(".rs"))
+        .map(|file| (file.path.as_str(), file.text.as_str()))
+        .collect();
+    Ok(found(&texts, EXCEPTIONS))
+}
+
+/// The circles among these files by path, of every crate that has its root there.
+fn found(texts: &BTreeMap<&str, &str>, exceptions: &[(&str, usize)]) -> Report {
+    let (mut files, mut uses, mut circles) = (0, 0, Vec::new());
+    for root in texts.keys().filter(|path| is_root(path)) {
+        let arrows = tree::arrows(root, texts);
+        files += arrows.len();
+        uses += arrows.values().map(BTreeSet::len).sum::<usize>();
+        circles.extend(components(&arrows).into_iter().map(|files| Circle::new(files, &arrows)));
+    }
+    circles.retain(|circle| circle.files.len() > MAX_FILES);
+    circles.sort_by_key(|circle| std::cmp::Reverse(circle.files.len()));
+    let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+    for circle in &circles {
+        let (size, listed) = (circle.files.len(), circle.exception(exceptions));
+        match listed {
+            Some((_, allowed)) if size == allowed => {}
+            Some((file, allowed)) if size < allowed => {
+                warnings
+                    .push(format!("{file}: its circle has {size} files now, and the list allows {allowed}"));
+            }
+            Some((_, allowed)) => {
+                problems.push(format!("a circle of {size} files, and the list allows {allowed}: {circle}"));
+            }
+            None => problems.push(format!("a circle of {size} files, more than {MAX_FILES}: {circle}")),
+        }
+    }
+    let holds = |file: &str| circles.iter().any(|circle| circle.files.iter().any(|known| known == file));
+    let gone = exceptions.iter().filter(|(file, _)| !holds(file));
+    warnings
+        .extend(gone.map(|(file, _)| format!("{file}: on the list of exceptions, and in no large circle")));
+    Report::Looked { at: format!("{files} files, {uses} uses"), problems, warnings }
+}
+
+/// Is this file the root of a crate?
+fn is_root(path: &str) -> bool {
+    let source = path.strip_suffix("/lib.rs").or_else(|| path.strip_suffix("/main.rs"));
+    source.and_then(|source| source.strip_suffix("/src")).is_some()
+}
+
+/// Files each of which uses, directly or not, each other.
+struct Circle {
+    files: Vec<String>,
+    /// The shortest way from one of them back to it.
+    shortest: Vec<String>,
+}
+
+impl Circle {
+    fn new(files: Vec<String>, arrows: &Arrows) -> Self {
+        let ways = files.iter().filter_map(|file| way_back(file, arrows));
+        let shortest = ways.min_by_key(Vec::len).unwrap_or_default();
+        Self { files, shortest }
+    }
+
+    /// The exception that names one of its files.
+    fn exception<'a>(&self, exceptions: &[(&'a str, usize)]) -> Option<(&'a str, usize)> {
+        exceptions.iter().find(|(file, _)| self.files.iter().any(|known| known == file)).copied()
+    }
+}
+
+impl fmt::Display for Circle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; the shortest way around: {}", self.files.join(", "), self.shortest.join(" → "))
+    }
+}
+
+/// The shortest way from a file back to it, which it begins and ends with.
+fn way_back(from: &str, arrows: &Arrows) -> Option<Vec<String>> {
+    let mut reached = BTreeSet::new();
+    let mut ways = VecDeque::from([vec![from.to_owned()]]);
+    while let Some(way) = ways.pop_front() {
+        for next in way.last().and_then(|last| arrows.get(last)).into_iter().flatten() {
+            let further = [way.as_slice(), std::slice::from_ref(next)].concat();
+            if next == from {
+                return Some(further);
+            }
+            if reached.insert(next) {
+                ways.push_back(further);
+            }
+        }
+    }
+    None
+}
+
+/// Tarjan's strongly connected components of at least two files.
+fn components(arrows: &Arrows) -> Vec<Vec<String>> {
+    let mut search = Search { arrows, seen: BTreeMap::new(), stack: Vec::new(), found: Vec::new() };
+    for file in arrows.keys() {
+        if !search.seen.contains_key(file.as_str()) {
+            search.visit(file);
+        }
+    }
+    search.found
+}
+
+struct Search<'a> {
+    arrows: &'a Arrows,
+    /// When each file was first seen.
+    seen: BTreeMap<&'a str, usize>,
+    stack: Vec<&'a str>,
+    found: Vec<Vec<String>>,
+}
+
+impl<'a> Search<'a> {
+    /// The first seen file on the stack that this one reaches. No deeper than a crate has files, some hundreds.
+    fn visit(&mut self, file: &'a str) -> usize {
+        let index = self.seen.len();
+        self.seen.insert(file, index);
+        self.stack.push(file);
+        let mut low = index;
+        for next in self.arrows.get(file).into_iter().flatten() {
+            match self.seen.get(next.as_str()) {
+                None => low = low.min(self.visit(next)),
+                Some(seen) if self.stack.contains(&next.as_str()) => low = low.min(*seen),
+                Some(_) => {}
+            }
+        }
+        if low == index {
+            let begin = self.stack.iter().position(|known| *known == file).unwrap_or_default();
+            let mut files: Vec<String> = self.stack.drain(begin..).map(str::to_owned).collect();
+            files.sort();
+            if files.len() > 1 {
+                self.found.push(files);
+            }
+        }
+        low
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Problems and warnings of a made-up crate.
+    fn told(files: &[(&str, &str)], exceptions: &[(&str, usize)]) -> (Vec<String>, Vec<String>) {
+        let paths: Vec<String> = files.iter().map(|(path, _)| format!("crates/a/src/{path}")).collect();
+        let texts = paths.iter().map(String::as_str).zip(files.iter().map(|(_, text)| *text)).collect();
+        match found(&texts, exceptions) {
+            Report::Looked { at: _, problems, warnings } => (problems, warnings),
+            Report::NotRun(why) => panic!("{why}"),
+        }
+    }
+
+    /// Each file with those that it uses.
+    fn uses(files: &[(&str, &str)]) -> Vec<String> {
+        let paths: Vec<String> = files.iter().map(|(path, _)| format!("src/{path}")).collect();
+        let texts = paths.iter().map(String::as_str).zip(files.iter().map(|(_, text)| *text)).collect();
+        let plain = |path: &str| path.trim_start_matches("src/").to_owned();
+        let arrows = tree::arrows("src/lib.rs", &texts).into_iter().filter(|(_, to)| !to.is_empty());
+        arrows
+            .map(|(from, to)| (plain(&from), to.iter().map(|to| plain(to)).collect::<Vec<_>>().join(" ")))
+            .map(|(from, to)| format!("{from}: {to}"))
+            .collect()
+    }
+
+    const RING: &[(&str, &str)] = &[
+        ("lib.rs", "mod one; mod two; mod three; mod four;"),
+        ("one.rs", "use crate::two::Two; pub struct One;"),
+        ("two.rs", "pub struct Two(super::three::Three);"),
+        ("three.rs", "use super::four::{self, Four}; pub struct Three;"),
+        ("four.rs", "pub struct Four(crate::one::One);"),
+    ];
+
+    #[test]
+    fn a_circle_of_more_than_three_files_is_a_problem_that_names_them_and_the_way_around() {
+        let (problems, warnings) = told(RING, &[]);
+        let name = |name: &str| format!("crates/a/src/{name}.rs");
+        let all = ["four", "one", "three", "two"].map(name).join(", ");
+        let way = ["four", "one", "two", "three", "four"].map(name).join(" → ");
+        let expected = format!("a circle of 4 files, more than 3: {all}; the shortest way around: {way}");
+        assert_eq!((problems, warnings.len()), (vec![expected], 0));
+        let three = [("three.rs", "pub struct Three(super::one::One);")];
+        assert_eq!(
+            told(&[&RING[..3], &three, &RING[4..]].concat(), &[]).0,
+            [""; 0],
+            "three may know each other"
+        );
+    }
+
+    #[test]
+    fn of_the_ways_around_the_shortest_is_told() {
+        let short = [("three.rs", "use super::{four::Four, two::Two}; pub struct Three;")];
+        let (problems, _) = told(&[&RING[..3], &short, &RING[4..]].concat(), &[]);
+        let way = "around: crates/a/src/three.rs → crates/a/src/two.rs → crates/a/src/three.rs";
+        assert!(problems.len() == 1 && problems[0].ends_with(way), "{problems:?}");
+    }
+
+    #[test]
+    fn an_exception_may_not_grow_and_one_that_shrinks_is_to_be_lowered() {
+        let exception = |size| [("crates/a/src/two.rs", size)];
+        assert_eq!(told(RING, &exception(4)), (vec![], vec![]));
+        let (problems, _) = told(RING, &[("crates/a/src/two.rs", 3)]);
+        assert!(
+            problems.concat().starts_with("a circle of 4 files, and the list allows 3: "),
+            "{problems:?}"
+        );
+        let lower = "crates/a/src/two.rs: its circle has 4 files now, and the list allows 5";
+        assert_eq!(told(RING, &exception(5)), (vec![], vec![lower.to_owned()]));
+        let gone = "crates/a/src/two.rs: on the list of exceptions, and in no large circle";
+        assert_eq!(told(&RING[..1], &exception(5)), (vec![], vec![gone.to_owned()]));
+    }
+
+    #[test]
+    fn a_use_is_an_import_or_a_path_into_another_file() {
+        let files = [
+            ("lib.rs", "mod a; mod b; mod c; mod d; mod e; mod f; fn main() { a::run(); } pub struct Root;"),
+            (
+                "a.rs",
+                "pub mod inner; use crate::b::{self, X as Y, deep::Z}; fn run() { b::go(self::inner::W) }",
+            ),
+            (
+                "a/inner.rs",
+                "fn f() -> super::super::Root { r#\"crate::c::Text\"#; /* crate::c::Talk */ 'x'; }",
+            ),
+            ("b.rs", "pub mod deep; pub struct X; fn go() {}"),
+            ("b/deep.rs", "mod own { use super::super::X; } pub struct Z;"),
+            ("c.rs", "use crate::d::*; use std::fmt; fn f() { fmt::Result; Self::new(); }"),
+            ("d.rs", "use ::a::run; pub trait T where Self: crate::e::U {}"),
+            ("e.rs", "macro_rules! m { () => { $crate::f::call() } }"),
+            ("f.rs", "impl X { fn f(&self) -> impl Fn() + use<'_> { self.run() } }"),
+        ];
+        let expected = [
+            "a.rs: a/inner.rs b.rs b/deep.rs",
+            "a/inner.rs: lib.rs",
+            "b/deep.rs: b.rs",
+            "c.rs: d.rs",
+            "d.rs: e.rs",
+            "e.rs: f.rs",
+            "lib.rs: a.rs",
+        ];
+        assert_eq!(uses(&files), expected);
+    }
+
+    #[test]
+    fn a_name_that_is_handed_on_leads_to_the_file_that_defines_it() {
+        let files = [
+            (
+                "lib.rs",
+                "mod a; mod b; mod c; pub use a::Shown; pub(crate) use a::Own; fn f(_: Own) {} pub use serde::X;",
+            ),
+            ("a.rs", "pub mod low; pub use low::{Low as Shown, Own}; pub use self::low::*;"),
+            ("a/low.rs", "pub struct Low; pub struct Own; pub fn more() {}"),
+            ("b.rs", "use crate::Shown; use crate::{X, a};"),
+            ("c.rs", "use crate::a; fn f() { a::more() }"),
+        ];
+        assert_eq!(uses(&files), ["b.rs: a/low.rs", "c.rs: a/low.rs", "lib.rs: a/low.rs"]);
+    }
+
+    #[test]
+    fn what_is_for_tests_alone_does_not_count() {
+        let files = [
+            ("lib.rs", "mod a; mod b; mod c; #[cfg(test)] mod tests;"),
+            ("a.rs", "#[cfg(test)] use crate::b::X; #[cfg(test)] mod t { use crate::c::Y; fn f() { {} } }"),
+            ("b.rs", "struct S { #[cfg(test)] x: crate::a::A<(u8, u8)>, y: u8 } fn f() -> crate::c::Y {}"),
+            (
+                "c.rs",
+                "#[cfg(all(test, unix))] #[must_use] fn f() { crate::a::A } #[cfg(not(test))] use crate::b::X;",
+            ),
+            ("tests.rs", "use crate::a::A;"),
+        ];
+        assert_eq!(uses(&files), ["b.rs: c.rs", "c.rs: b.rs"]);
+    }
+}

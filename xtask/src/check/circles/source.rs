@@ -1,0 +1,234 @@
+//! The modules, imports and paths of one source file, read from its words. Code for tests alone is left out.
+
+use std::collections::BTreeSet;
+
+use crate::check::code;
+
+/// Words that begin an item, which ends with its first block or semicolon; anything else ends with a comma too.
+const ITEMS: &[&str] = &[
+    "async",
+    "const",
+    "enum",
+    "extern",
+    "fn",
+    "impl",
+    "let",
+    "macro_rules",
+    "mod",
+    "pub",
+    "static",
+    "struct",
+    "trait",
+    "type",
+    "union",
+    "unsafe",
+    "use",
+];
+
+/// Words that name an item of a module.
+const NAMING: &[&str] = &["const", "enum", "fn", "static", "struct", "trait", "type", "union"];
+
+/// One source file as it was read.
+#[derive(Debug, Default)]
+pub(super) struct Source {
+    /// Modules whose text is in other files (`mod a;`).
+    pub(super) files: Vec<Vec<String>>,
+    /// Modules whose text is in this file; the file's own is the empty path.
+    pub(super) modules: BTreeSet<Vec<String>>,
+    /// Items by module of this file.
+    pub(super) items: BTreeSet<(Vec<String>, String)>,
+    pub(super) imports: Vec<Import>,
+    /// Paths of at least two names, by module of this file.
+    pub(super) paths: BTreeSet<(Vec<String>, Vec<String>)>,
+    /// Every name outside of imports.
+    pub(super) names: BTreeSet<String>,
+}
+
+/// One name that a `use` brings in.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Import {
+    /// The module of this file that it stands in.
+    pub(super) within: Vec<String>,
+    pub(super) path: Vec<String>,
+    /// The name it has here; none: everything (`*`).
+    pub(super) alias: Option<String>,
+    /// Is it shown to others as well (`pub use`)?
+    pub(super) is_shown: bool,
+}
+
+/// Reads one file.
+pub(super) fn read(text: &str) -> Source {
+    let code = code::code_only(text);
+    let words = words(&code);
+    let mut source = Source::default();
+    source.modules.insert(Vec::new());
+    // For each open brace: the module that it opens.
+    let mut open: Vec<Option<String>> = Vec::new();
+    let mut at = 0;
+    while let Some(word) = words.get(at).copied() {
+        let next = |more: usize| words.get(at + more).copied().unwrap_or_default();
+        let within = || open.iter().flatten().cloned().collect::<Vec<String>>();
+        let before = at.checked_sub(1).and_then(|at| words.get(at)).copied().unwrap_or_default();
+        match word {
+            "#" if next(1) == "[" => {
+                let end = closing(&words, at + 1);
+                let attribute = words.get(at + 2..end).unwrap_or_default();
+                at = if is_for_tests(attribute) { end_of_item(&words, end + 1) } else { end + 1 };
+                continue;
+            }
+            "{" => open.push(None),
+            "}" => drop(open.pop()),
+            "mod" if next(2) == ";" => {
+                source.files.push([within(), vec![plain(next(1))]].concat());
+                at += 2;
+            }
+            "mod" if next(2) == "{" => {
+                let name = plain(next(1));
+                source.modules.insert([within(), vec![name.clone()]].concat());
+                open.push(Some(name));
+                at += 2;
+            }
+            "use" if next(1) != "<" => {
+                let end = (at..words.len()).find(|&at| words.get(at) == Some(&";")).unwrap_or(words.len());
+                let tree = words.get(at + 1..end).unwrap_or_default();
+                let is_shown = matches!(before, "pub" | ")");
+                imports(tree, &mut Vec::new(), &mut |path, alias| {
+                    source.imports.push(Import { within: within(), path, alias, is_shown });
+                });
+                at = end;
+            }
+            _ if NAMING.contains(&word) && is_name(next(1)) && open.iter().all(Option::is_some) => {
+                source.items.insert((within(), plain(next(1))));
+            }
+            "macro_rules" if next(1) == "!" => {
+                source.items.insert((within(), plain(next(2))));
+            }
+            _ if is_name(word) && before != "::" && next(1) == "::" => {
+                let mut path = vec![plain(word)];
+                while words.get(at + 1) == Some(&"::") {
+                    let Some(name) = words.get(at + 2).filter(|name| is_name(name)) else { break };
+                    path.push(plain(name));
+                    at += 2;
+                }
+                source.names.extend(path.iter().cloned());
+                if path.len() > 1 {
+                    source.paths.insert((within(), path));
+                }
+            }
+            _ if is_name(word) => {
+                source.names.insert(plain(word));
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    source
+}
+
+/// Names, `::` and single signs.
+fn words(code: &str) -> Vec<&str> {
+    let of_name = |char: char| char.is_alphanumeric() || char == '_';
+    let mut words = Vec::new();
+    let mut rest = code.trim_start();
+    while let Some(first) = rest.chars().next() {
+        let rest_of_name = rest.strip_prefix("r#").filter(|rest| rest.starts_with(of_name));
+        let length = match (rest_of_name, rest.starts_with("::")) {
+            (Some(name), _) => 2 + name.find(|char| !of_name(char)).unwrap_or(name.len()),
+            (None, true) => 2,
+            (None, false) if of_name(first) => rest.find(|char| !of_name(char)).unwrap_or(rest.len()),
+            (None, false) => first.len_utf8(),
+        };
+        let (word, after) = rest.split_at(length);
+        words.push(word);
+        rest = after.trim_start();
+    }
+    words
+}
+
+fn is_name(word: &str) -> bool {
+    word.starts_with(|char: char| char.is_alphabetic() || char == '_')
+}
+
+fn plain(word: &str) -> String {
+    word.trim_start_matches("r#").to_owned()
+}
+
+/// Is what has this attribute compiled for tests only?
+fn is_for_tests(attribute: &[&str]) -> bool {
+    matches!(attribute, ["cfg", "(", "test", ")"] | ["cfg", "(", "all", "(", "test", ..])
+}
+
+/// The place of the bracket that closes the one at `at`.
+fn closing(words: &[&str], at: usize) -> usize {
+    let mut depth = 0_usize;
+    for (place, word) in words.iter().enumerate().skip(at) {
+        match *word {
+            "(" | "[" | "{" => depth += 1,
+            ")" | "]" | "}" => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth == 0 {
+            return place;
+        }
+    }
+    words.len()
+}
+
+/// The place after the item (or field, or variant) that begins at `at`, perhaps with more attributes.
+fn end_of_item(words: &[&str], mut at: usize) -> usize {
+    while words.get(at) == Some(&"#") {
+        at = closing(words, at + 1) + 1;
+    }
+    let is_item = words.get(at).is_some_and(|word| ITEMS.contains(word));
+    while let Some(word) = words.get(at) {
+        match *word {
+            ";" => return at + 1,
+            "," if !is_item => return at + 1,
+            "}" => return at,
+            "{" => return closing(words, at) + 1,
+            "(" | "[" => at = closing(words, at),
+            _ => {}
+        }
+        at += 1;
+    }
+    at
+}
+
+/// Every name that a tree of imports brings in. `path`: what stands before the tree.
+fn imports(tree: &[&str], path: &mut Vec<String>, found: &mut impl FnMut(Vec<String>, Option<String>)) {
+    let depth_before = path.len();
+    match tree {
+        [] => {}
+        ["{", inner @ .., "}"] => {
+            let (mut depth, mut begin) = (0_usize, 0);
+            for (at, word) in inner.iter().enumerate() {
+                match *word {
+                    "{" => depth += 1,
+                    "}" => depth = depth.saturating_sub(1),
+                    "," if depth == 0 => {
+                        imports(inner.get(begin..at).unwrap_or_default(), path, found);
+                        begin = at + 1;
+                    }
+                    _ => {}
+                }
+            }
+            imports(inner.get(begin..).unwrap_or_default(), path, found);
+        }
+        ["*"] => found(path.clone(), None),
+        ["self"] if depth_before > 0 => found(path.clone(), path.last().cloned()),
+        ["self", "as", alias] if depth_before > 0 => found(path.clone(), Some(plain(alias))),
+        [name, "as", alias] => found([path.as_slice(), &[plain(name)]].concat(), Some(plain(alias))),
+        [name] => found([path.as_slice(), &[plain(name)]].concat(), Some(plain(name))),
+        ["::", rest @ ..] => {
+            // A crate of others, whatever a module here is called.
+            path.push(String::new());
+            imports(rest, path, found);
+        }
+        [name, "::", rest @ ..] => {
+            path.push(plain(name));
+            imports(rest, path, found);
+        }
+        [_, ..] => {}
+    }
+    path.truncate(depth_before);
+}
