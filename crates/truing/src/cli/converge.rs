@@ -12,6 +12,7 @@ mod turn;
 
 use std::path::Path;
 
+use truing_config::Config;
 use truing_config::converge::Bugteam;
 use truing_core::converge::record::Record;
 use truing_core::converge::{Code, Kind};
