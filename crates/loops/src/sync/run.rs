@@ -4,8 +4,6 @@
 use std::path::Path;
 
 use jiff::Timestamp;
-use truing_agent::verify::Verifier;
-use truing_config::sync::JobConfig;
 use truing_core::RepoPath;
 use truing_core::follow::breaker::{Admission, Target};
 use truing_core::follow::job::Job;
@@ -16,17 +14,16 @@ use truing_core::id::{Millis, Sha};
 use truing_core::port::{ForgeError, Gate, Hub as _, Jobs as _, RunRef, StoreError, Withheld};
 use truing_forge::effects::Effects;
 use truing_forge::github::{GitHubConversation, GitHubHub};
-use truing_git::{Git, GitError, Mirror, PrivateFolder, Refusal, Remote};
+use truing_git::{GitError, Mirror, PrivateFolder, Refusal, Remote};
 use truing_store::Sqlite;
-use truing_upstream::archives::Archives;
-use truing_upstream::index::Index;
 use truing_upstream::version::Version;
 
 use super::bump::Ground;
 use super::change::{self, ChangeError};
 use super::classify::Beside;
 use super::drafts::{Draft, Saved};
-use super::port::{PortError, Porter};
+use super::job::SyncJob;
+use super::port::PortError;
 use super::pulls::{self, BranchState, Pulls};
 use super::question::{Questions, Wanted};
 use super::recipe::RecipeError;
@@ -36,33 +33,7 @@ use super::verify::{CheckError, Checks};
 use super::words::{self, About};
 use super::{Decided, PinnedError, Question, Seen, SyncError, decided_of, pinned_by, unreported};
 use crate::agent::Spent;
-use crate::reader::ChildReader;
 use crate::versions;
-
-/// A sync job, and all that each run of it works with.
-#[derive(Debug)]
-pub struct SyncJob<'a> {
-    /// Its name.
-    pub name: &'a str,
-    /// What it follows, and how.
-    pub config: &'a JobConfig,
-    /// Git.
-    pub git: &'a Git,
-    /// The package's index.
-    pub index: &'a Index,
-    /// Where archives are kept.
-    pub archives: &'a Archives,
-    /// Who reads them.
-    pub reader: &'a ChildReader,
-    /// Who ports code; none: nobody.
-    pub porter: Option<&'a Porter>,
-    /// What runs lock commands; none: the job has none.
-    pub locker: Option<&'a Verifier>,
-    /// What runs the project's own checks; none: none are configured.
-    pub verifier: Option<&'a Verifier>,
-    /// Write nothing at the forge and remember nothing but the record?
-    pub dry_run: bool,
-}
 
 /// One run of a job.
 #[derive(Debug)]

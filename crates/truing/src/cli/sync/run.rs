@@ -19,7 +19,7 @@ use truing_core::port::{Act, Clock as _, Jobs as _, Operations as _};
 use truing_git::PrivateFolder;
 use truing_loops::machine::SystemClock;
 use truing_loops::reader::ChildReader;
-use truing_loops::sync::run::SyncJob;
+use truing_loops::sync::job::SyncJob;
 use truing_service::calendar;
 use truing_service::jobs::JobRun;
 use truing_store::Sqlite;
