@@ -12,6 +12,7 @@ mod drafts;
 mod effects;
 mod history;
 mod init;
+pub mod job;
 mod material;
 mod news;
 mod own;

@@ -42,7 +42,7 @@ impl<'a> Calendar<'a> {
     /// Those jobs that have a pattern.
     pub fn new(jobs: Vec<JobRun<'a>>) -> Self {
         let with_pattern = |run: JobRun<'a>| {
-            let cron = run.job.cron.as_deref()?.parse().ok()?;
+            let cron = run.job.config.cron.as_deref()?.parse().ok()?;
             Some((run, cron))
         };
         let jobs = jobs.into_iter().filter_map(with_pattern).collect();
@@ -79,9 +79,9 @@ impl<'a> Calendar<'a> {
             if *told.borrow() || store.switch().await?.engaged().is_some() {
                 return Ok(());
             }
-            let key = job::key(run.name);
+            let key = job::key(run.job.name);
             let now = SystemClock.now();
-            let waits = self.waiting.get(run.name).copied();
+            let waits = self.waiting.get(run.job.name).copied();
             if waits.is_some_and(|(until, _)| until > now) {
                 continue;
             }
@@ -92,10 +92,15 @@ impl<'a> Calendar<'a> {
             }
             match run.run(store, told.clone()).await {
                 Ok(record) => {
-                    self.waiting.remove(run.name);
+                    self.waiting.remove(run.job.name);
                     metrics.run_ended(Loop::Sync.as_str(), record.result.kind().as_str());
                     metrics.run_cost(Loop::Sync, record.cost());
-                    tracing::info!(job = run.name, result = record.result.as_str(), "{}", record.exit_reason);
+                    tracing::info!(
+                        job = run.job.name,
+                        result = record.result.as_str(),
+                        "{}",
+                        record.exit_reason
+                    );
                 }
                 // A command runs it.
                 Err(
@@ -106,9 +111,9 @@ impl<'a> Calendar<'a> {
                     if let NoRun::Remote(_) = &error {
                         metrics.run_ended(Loop::Sync.as_str(), End::Failed.as_str());
                     }
-                    tracing::warn!(job = run.name, %error, "the job could not begin");
+                    tracing::warn!(job = run.job.name, %error, "the job could not begin");
                     let long = waits.map_or(AGAIN, |(_, long)| long.saturating_mul(2).min(AGAIN_AT_MOST));
-                    self.waiting.insert(run.name.to_owned(), (Millis(now.0.saturating_add(long)), long));
+                    self.waiting.insert(run.job.name.to_owned(), (Millis(now.0.saturating_add(long)), long));
                 }
             }
         }

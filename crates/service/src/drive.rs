@@ -85,7 +85,7 @@ impl<S: Slots + Records + Operations, C: Clock> Driver<'_, S, C> {
             told.await;
             // What has come to its end is not stopped any more.
             if ending.load(Ordering::Relaxed) {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         };
         tokio::select! {

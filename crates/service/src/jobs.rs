@@ -7,8 +7,6 @@ use std::time::Duration;
 use opentelemetry::Context;
 use opentelemetry::trace::FutureExt as _;
 use tokio::sync::watch;
-use truing_agent::verify::Verifier;
-use truing_config::sync::JobConfig;
 use truing_core::follow::breaker::End;
 use truing_core::follow::job;
 use truing_core::follow::record::{Evidence, Record, Result as Outcome, Step, Taken};
@@ -21,19 +19,16 @@ use truing_core::publish::Producer;
 use truing_core::slot::{Limits, Loop, Then, Why};
 use truing_forge::effects::Effects;
 use truing_forge::github::{GitHub, RemoteError};
-use truing_git::{Git, Remote};
+use truing_git::Remote;
 use truing_loops::checkout;
 use truing_loops::machine::{SystemClock, UniqueIds};
-use truing_loops::reader::ChildReader;
 use truing_loops::stopped::Stopped;
-use truing_loops::sync::port::Porter;
+use truing_loops::sync::job::SyncJob;
 use truing_loops::sync::run::Following;
 use truing_loops::telemetry;
 use truing_loops::versions;
 use truing_loops::write_gate::StoreGate;
 use truing_store::Sqlite;
-use truing_upstream::archives::Archives;
-use truing_upstream::index::Index;
 
 use super::by_hand;
 use super::calendar::AGAIN;
@@ -41,39 +36,21 @@ use super::drive::{self, After, Driver, Heir, Leased, trace_stop};
 use super::no_run::NoRun;
 use super::switch::KillSwitch;
 
-/// A job with all that a run of it needs.
+/// A job, and where its runs go.
 #[derive(Debug)]
 pub struct JobRun<'a> {
-    /// Its name.
-    pub name: &'a str,
-    /// What it follows.
-    pub job: &'a JobConfig,
+    /// The job.
+    pub job: SyncJob<'a>,
     /// The project's repository, `owner/name`.
     pub repo: &'a str,
     /// The forge that it is at.
     pub forge: &'a GitHub,
-    /// Git.
-    pub git: &'a Git,
     /// Where mirrors are.
     pub mirrors: &'a Path,
-    /// The package's index.
-    pub index: &'a Index,
-    /// Where archives are kept.
-    pub archives: &'a Archives,
-    /// Who reads them.
-    pub reader: &'a ChildReader,
-    /// Who ports code; none: nobody.
-    pub porter: Option<&'a Porter>,
-    /// What runs lock commands; none: the job has none.
-    pub locker: Option<&'a Verifier>,
-    /// What runs the project's own checks; none: none are configured.
-    pub verifier: Option<&'a Verifier>,
     /// The limits of slots.
     pub limits: &'a Limits,
     /// How often the lease is renewed.
     pub heartbeat: Duration,
-    /// Write nothing at the forge?
-    pub dry_run: bool,
 }
 
 impl JobRun<'_> {
@@ -82,12 +59,12 @@ impl JobRun<'_> {
     /// # Errors
     /// [`NoRun`]; of a run that did not come to its repository there is a record all the same.
     pub async fn run(&self, store: &Sqlite, give_back: watch::Receiver<bool>) -> Result<Record, NoRun> {
-        let key = job::key(self.name);
+        let key = job::key(self.job.name);
         let lease = by_hand::lease(store, &key, Loop::Sync, self.limits).await?;
         tracing::info!(%key, token = lease.token.0, "leased");
         let run = RunRef { id: UniqueIds.run(), key, token: lease.token };
         // What runs for it ends with it.
-        let trace = telemetry::sync(&run.id, &run.key, self.repo, (self.name, &self.job.package));
+        let trace = telemetry::sync(&run.id, &run.key, self.repo, (self.job.name, &self.job.config.package));
         let leased = LeasedJob { job: self, store, run: &run, trace: &trace };
         let driver = Driver { store, clock: &SystemClock, limits: self.limits };
         let told = drive::told(give_back);
@@ -104,12 +81,11 @@ impl JobRun<'_> {
         let (id, remote) = match self.repository().await {
             Ok(found) => found,
             Err(error) => {
-                telemetry::failed(trace, &error.to_string());
                 return match self.unreached(store, run, began, &error).await {
                     // A server tries again soon: the next time of the pattern may be a week away.
                     Ok(ended) => {
                         let soon = Then::DueAt(Millis(ended.0.saturating_add(AGAIN)), Why::Backoff);
-                        (if self.job.cron.is_some() { soon } else { Then::Idle }, Err(error.into()))
+                        (if self.job.config.cron.is_some() { soon } else { Then::Idle }, Err(error.into()))
                     }
                     Err(error) => (Then::Idle, Err(error.into())),
                 };
@@ -119,13 +95,10 @@ impl JobRun<'_> {
             Ok((record, again)) => {
                 telemetry::synced(trace, &record);
                 // Only a server serves what is due.
-                let again = again.filter(|_| self.job.cron.is_some());
+                let again = again.filter(|_| self.job.config.cron.is_some());
                 (again.map_or(Then::Idle, |until| Then::DueAt(until, Why::Settling)), Ok(record))
             }
-            Err(error) => {
-                telemetry::failed(trace, &error.to_string());
-                (Then::Idle, Err(error.into()))
-            }
+            Err(error) => (Then::Idle, Err(error.into())),
         }
     }
 
@@ -136,10 +109,10 @@ impl JobRun<'_> {
         run: &RunRef,
         (id, remote): (&str, &Remote),
     ) -> Result<(Record, Option<Millis>), StoreError> {
-        let gate = if self.dry_run { read_only() } else { StoreGate::of_run(store, &run.key, run.token) };
+        let gate = if self.job.dry_run { read_only() } else { StoreGate::of_run(store, &run.key, run.token) };
         let hub = self.forge.hub(id, self.repo, Producer::Sync, &gate);
         let switch = KillSwitch::default();
-        let place = PrId { forge: self.job.forge.clone(), repository: id.to_owned(), number: 0 };
+        let place = PrId { forge: self.job.config.forge.clone(), repository: id.to_owned(), number: 0 };
         let effects = Effects {
             forge: &self.forge.conversation(&place, self.repo, Producer::Sync, &gate),
             log: store,
@@ -148,22 +121,13 @@ impl JobRun<'_> {
             writer: Writer { key: run.key.clone(), producer: Producer::Sync, token: Some(run.token) },
         };
         let following = Following {
-            name: self.name,
-            job: self.job,
+            job: &self.job,
             run,
             hub: &hub,
             effects,
             gate: &switch.gate(store, &SystemClock),
-            git: self.git,
             mirror: &checkout::mirror(self.mirrors, &place),
             remote,
-            index: self.index,
-            archives: self.archives,
-            reader: self.reader,
-            porter: self.porter,
-            locker: self.locker,
-            verifier: self.verifier,
-            dry_run: self.dry_run,
         };
         let page = remote.url().trim_end_matches(".git").to_owned();
         let named = Described { name: run.key.to_string(), url: page, head: None };
@@ -194,16 +158,16 @@ impl JobRun<'_> {
     ) -> Result<Millis, StoreError> {
         let mut job = store.begin_job(run).await?;
         let ended = SystemClock.now();
-        job.breaker.lost(self.job.breaker, ended);
+        job.breaker.lost(self.job.config.breaker, ended);
         let ms = u64::try_from(ended.0.saturating_sub(began.0)).unwrap_or_default();
         let detect = Taken { id: Step::Detect, turns: 0, tokens: 0, cost_micro_usd: MicroUsd(0), ms };
         let record = Record {
             run: run.id.clone(),
-            job: self.name.to_owned(),
+            job: self.job.name.to_owned(),
             result: Outcome::Failed,
             exit_reason: error.to_string(),
             update_type: None,
-            package: self.job.package.clone(),
+            package: self.job.config.package.clone(),
             from: None,
             to: None,
             highest_step: Step::Detect,
@@ -237,7 +201,11 @@ impl Leased for LeasedJob<'_> {
 
     async fn step(&self) -> Result<(After, Self::Ended), Stopped> {
         let (then, ended) = Box::pin(self.job.leased(self.store, self.run, self.trace)).await;
-        Ok((After::Then(then), NoRun::unless_fenced(ended)?))
+        let ended = NoRun::unless_fenced(ended)?;
+        if let Err(error) = &ended {
+            telemetry::failed(self.trace, &error.to_string());
+        }
+        Ok((After::Then(then), ended))
     }
 
     async fn stopped(&self, why: &Stopped) -> Result<(), StoreError> {
@@ -245,7 +213,7 @@ impl Leased for LeasedJob<'_> {
             // A run that was told to stop says nothing of its target.
             Stopped::Interrupted => {
                 let mut job = self.store.begin_job(self.run).await?;
-                job.breaker.ended(End::GivenBack, self.job.job.breaker, SystemClock.now());
+                job.breaker.ended(End::GivenBack, self.job.job.config.breaker, SystemClock.now());
                 self.store.keep_job(self.run, &job).await
             }
             // What else there is to say stands in its record.

@@ -38,11 +38,11 @@ impl<G: Gate> Following<'_, G> {
     pub(super) fn recipe<'b>(&'b self, mirror: &'b Mirror, decided: &'b Decided) -> Recipe<'b> {
         let now = Timestamp::from_millisecond(self.effects.clock.now().0).unwrap_or_default();
         let date = now.strftime("%Y-%m-%d").to_string();
-        Recipe { job: self.job, decided, mirror, date, locker: self.locker }
+        Recipe { job: self.job.config, decided, mirror, date, locker: self.job.locker }
     }
 
     pub(super) fn drafts(&self) -> Drafts<'_> {
-        Drafts { hub: self.hub, writes: &self.effects, job: self.job, name: self.name }
+        Drafts { hub: self.hub, writes: &self.effects, job: self.job.config, name: self.job.name }
     }
 
     /// Ports, checks, and shows what came of it.
@@ -54,7 +54,7 @@ impl<G: Gate> Following<'_, G> {
         decided: &Decided,
     ) -> Result<Ended, RunError> {
         let version = decided.to.to_string();
-        let Some(porter) = self.porter else { return Ok(self.asking(&version, decided)) };
+        let Some(porter) = self.job.porter else { return Ok(self.asking(&version, decided)) };
         let Ground { mirror, tip, saved, .. } = ground;
         if let Some(url) = saved.foreign.clone() {
             return Err(RunError::Foreign { branch: self.drafts().branch(), url });
@@ -73,7 +73,7 @@ impl<G: Gate> Following<'_, G> {
             let why = format!("{url} waits for an answer of people");
             return Ok(Ended::of(Outcome::Asked, why, QuestionUpdate::This(Wanted { version, title, text })));
         }
-        if self.dry_run {
+        if self.job.dry_run {
             let why = format!("a model would port the code to {version}: nobody has asked it");
             return Ok(Ended::of(Outcome::Rehearsed, why, QuestionUpdate::Same));
         }
@@ -86,13 +86,13 @@ impl<G: Gate> Following<'_, G> {
         let written = self.recipe(mirror, decided).make(tip, clone.path()).await?;
         let port = Port {
             porter,
-            job: self.job,
+            job: self.job.config,
             run: &self.run.id,
             mirror,
             tip,
             decided,
             written: &written,
-            tools: (self.index, self.archives, self.reader),
+            tools: (self.job.index, self.job.archives, self.job.reader),
             now: self.effects.clock.now(),
             before: log.cost(),
             answers: draft.and(job.progress.as_ref()).map(|port| port.answers.as_slice()).unwrap_or_default(),
@@ -143,13 +143,13 @@ impl<G: Gate> Following<'_, G> {
         let expected = match stands.head() {
             Some(head) => Some(head.clone()),
             // Left over from one that is closed, or from a run that died before it opened one.
-            None => mirror.branch_tip(&self.job.branch).await?,
+            None => mirror.branch_tip(&self.job.config.branch).await?,
         };
-        self.push(staged, &self.job.branch, expected.as_ref(), &self.message(about, decided)).await?;
+        self.push(staged, &self.job.config.branch, expected.as_ref(), &self.message(about, decided)).await?;
         self.go_on().await?;
         let body = words::ported(about, decided, (ported, checked));
         let shown = pulls.show(stands, base, Verdict::Bump, &body).await?;
-        let why = format!("{} {version} is followed by {}", self.job.package, shown.url);
+        let why = format!("{} {version} is followed by {}", self.job.config.package, shown.url);
         if let Some(draft) = &saved.draft {
             self.drafts().close(draft, &format!("Finished in {}", shown.url)).await?;
         }
@@ -228,8 +228,8 @@ impl<G: Gate> Following<'_, G> {
     ) -> Result<(), RunError> {
         let new = NewCommit {
             message: message.to_owned(),
-            author: self.job.author.clone(),
-            committer: self.job.author.clone(),
+            author: self.job.config.author.clone(),
+            committer: self.job.config.author.clone(),
             at: self.effects.clock.now(),
         };
         let commit = staged.commit(&new).await?;

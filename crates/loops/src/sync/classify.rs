@@ -84,7 +84,7 @@ impl<G: Gate> Following<'_, G> {
         beside: Beside<'_>,
         decided: &mut Decided,
     ) -> Result<Option<Ended>, RunError> {
-        let Some(porter) = self.porter.filter(|_| self.job.classifies) else { return Ok(None) };
+        let Some(porter) = self.job.porter.filter(|_| self.job.config.classifies) else { return Ok(None) };
         let functions = match asked(&decided.decision) {
             Ok(functions) => functions,
             Err(why) => {
@@ -107,7 +107,7 @@ impl<G: Gate> Following<'_, G> {
             .filter(|known| beside.heard.is_none_or(|heard| known.heard.as_ref() == Some(heard)));
         let said = match known {
             Some(known) => known.said.clone(),
-            None if self.dry_run => return Ok(Some(rehearsed(&functions))),
+            None if self.job.dry_run => return Ok(Some(rehearsed(&functions))),
             None => {
                 self.go_on().await?;
                 let mut spent = Spent::default();
@@ -131,7 +131,7 @@ impl<G: Gate> Following<'_, G> {
     fn conclude(&self, decided: &mut Decided, functions: &[Function], said: Classification) {
         let verdict = said.verdict(functions);
         let reason = said.reason(verdict, &decided.decision);
-        decided.ruled(self.job, verdict, reason);
+        decided.ruled(self.job.config, verdict, reason);
         decided.classification = Some(said);
     }
 
@@ -144,16 +144,16 @@ impl<G: Gate> Following<'_, G> {
         decided: &Decided,
     ) -> Result<Material, NotAsked> {
         let Beside { project, manifest, .. } = beside;
-        let tools = (self.index, self.archives, self.reader);
-        let pairs = counterparts(self.job, project);
+        let tools = (self.job.index, self.job.archives, self.job.reader);
+        let pairs = counterparts(self.job.config, project);
         let mut files: Vec<String> = functions.iter().map(|one| one.file.clone()).collect();
         files.dedup();
         // What is not mirrored, and new in what a mirrored file imports, is shown, too.
         let theirs: BTreeSet<String> =
             pairs.iter().map(|(theirs, _)| theirs).chain(&files).cloned().collect();
         let theirs: Vec<String> = theirs.into_iter().collect();
-        let before = files_of(self.job, tools, &decided.from, &theirs).await?;
-        let after = files_of(self.job, tools, &decided.to, &theirs).await?;
+        let before = files_of(self.job.config, tools, &decided.from, &theirs).await?;
+        let after = files_of(self.job.config, tools, &decided.to, &theirs).await?;
         let mut ours = BTreeMap::new();
         for (_, path) in &pairs {
             // What is tracked as a link is not shown.
@@ -175,7 +175,7 @@ impl<G: Gate> Following<'_, G> {
             None => symbol.clone(),
         });
         let values = [
-            ("package", self.job.package.clone()),
+            ("package", self.job.config.package.clone()),
             ("from", decided.from.to_string()),
             ("to", decided.to.to_string()),
             ("functions", functions.iter().map(what).collect::<Vec<_>>().join("\n")),
@@ -186,7 +186,7 @@ impl<G: Gate> Following<'_, G> {
             ("pinned", pinned.collect::<Vec<_>>().join("\n")),
             ("changes", cut(&patches(&files, (&decided.from, &before), (&decided.to, &after)))),
         ];
-        let system = Values::default().with("max_turns", self.job.turns.to_string());
+        let system = Values::default().with("max_turns", self.job.config.turns.to_string());
         let agent = &porter.agent;
         let told = agent.told((SYNC_CLASSIFY.system, &system), (SYNC_CLASSIFY.task, &values))?;
         let own = hash_of(ours.iter().flat_map(|(path, bytes)| [path.as_bytes(), bytes.as_slice()]));
@@ -204,7 +204,7 @@ impl<G: Gate> Following<'_, G> {
         spent: &mut Spent,
     ) -> Result<Classification, RunError> {
         let agent = &porter.agent;
-        let repository = self.job.repo.as_deref().unwrap_or_default();
+        let repository = self.job.config.repo.as_deref().unwrap_or_default();
         let (purse, most) =
             agent.budgets.purse_of_sync(self.run.id.clone(), repository, self.effects.clock.now());
         let folder = match laid_out(material) {
@@ -214,8 +214,13 @@ impl<G: Gate> Following<'_, G> {
         let request =
             ToolsRequest { tree: folder.path().to_owned(), hide_ignored: false, always: Vec::new() };
         // There is no change to be shown.
-        let tools = WatchedTools(self.reader.tools(request, Vec::new()));
-        let limits = Limits { turns: self.job.turns, time: self.job.wall, money: Some(most), ..agent.limits };
+        let tools = WatchedTools(self.job.reader.tools(request, Vec::new()));
+        let limits = Limits {
+            turns: self.job.config.turns,
+            time: self.job.config.wall,
+            money: Some(most),
+            ..agent.limits
+        };
         let wrong = |answers: &Answers| {
             let whole = complete(functions, answers.functions.iter().map(|one| &one.function));
             let there = || {

@@ -4,8 +4,6 @@
 use std::path::Path;
 
 use jiff::Timestamp;
-use truing_agent::verify::Verifier;
-use truing_config::sync::JobConfig;
 use truing_core::RepoPath;
 use truing_core::follow::breaker::{Admission, Target};
 use truing_core::follow::job::Job;
@@ -16,17 +14,16 @@ use truing_core::id::{Millis, Sha};
 use truing_core::port::{ForgeError, Gate, Hub as _, Jobs as _, RunRef, StoreError, Withheld};
 use truing_forge::effects::Effects;
 use truing_forge::github::{GitHubConversation, GitHubHub};
-use truing_git::{Git, GitError, Mirror, PrivateFolder, Refusal, Remote};
+use truing_git::{GitError, Mirror, PrivateFolder, Refusal, Remote};
 use truing_store::Sqlite;
-use truing_upstream::archives::Archives;
-use truing_upstream::index::Index;
 use truing_upstream::version::Version;
 
 use super::bump::Ground;
 use super::change::{self, ChangeError};
 use super::classify::Beside;
 use super::drafts::{Draft, Saved};
-use super::port::{PortError, Porter};
+use super::job::SyncJob;
+use super::port::PortError;
 use super::pulls::{self, BranchState, Pulls};
 use super::question::{Questions, Wanted};
 use super::recipe::RecipeError;
@@ -36,16 +33,13 @@ use super::verify::{CheckError, Checks};
 use super::words::{self, About};
 use super::{Decided, PinnedError, Question, Seen, SyncError, decided_of, pinned_by, unreported};
 use crate::agent::Spent;
-use crate::reader::ChildReader;
 use crate::versions;
 
-/// What a run works with.
+/// One run of a job.
 #[derive(Debug)]
 pub struct Following<'a, G> {
-    /// The job's name.
-    pub name: &'a str,
-    /// What it follows, and how.
-    pub job: &'a JobConfig,
+    /// The job.
+    pub job: &'a SyncJob<'a>,
     /// The run.
     pub run: &'a RunRef,
     /// The side of the forge that is read.
@@ -54,29 +48,13 @@ pub struct Following<'a, G> {
     pub effects: Effects<'a, GitHubConversation, Sqlite>,
     /// May it go on?
     pub gate: &'a G,
-    /// Git.
-    pub git: &'a Git,
     /// Where the repository's mirror is.
     pub mirror: &'a Path,
     /// Where the repository is.
     pub remote: &'a Remote,
-    /// The package's index.
-    pub index: &'a Index,
-    /// Where archives are kept.
-    pub archives: &'a Archives,
-    /// Who reads them.
-    pub reader: &'a ChildReader,
-    /// Who ports code; none: nobody.
-    pub porter: Option<&'a Porter>,
-    /// What runs lock commands; none: the job has none.
-    pub locker: Option<&'a Verifier>,
-    /// What runs the project's own checks; none: none are configured.
-    pub verifier: Option<&'a Verifier>,
-    /// Write nothing at the forge and remember nothing but the record?
-    pub dry_run: bool,
 }
 
-/// Why a run cannot go on.
+/// Why a run goes no further. Its record says so: it does not stop what its lease's [`crate::stopped::Stopped`] stops.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// Its records. It writes nothing more.
@@ -171,7 +149,7 @@ impl<G: Gate> Following<'_, G> {
     pub async fn run(&self) -> Result<(Record, Option<Millis>), StoreError> {
         let mut job = self.effects.log.begin_job(self.run).await?;
         let began = self.effects.clock.now();
-        if job.breaker.lost(self.job.breaker, began) {
+        if job.breaker.lost(self.job.config.breaker, began) {
             self.effects.log.keep_job(self.run, &job).await?;
         }
         let (from, to, update, pull) = (None, None, None, None);
@@ -187,7 +165,9 @@ impl<G: Gate> Following<'_, G> {
                 Ended::of(Outcome::Held, error.to_string(), QuestionUpdate::Same)
             }
             // It would not have been let through.
-            Err(Err(error)) if !self.dry_run && job.breaker.open().is_some() && !job.breaker.is_running() => {
+            Err(Err(error))
+                if !self.job.dry_run && job.breaker.open().is_some() && !job.breaker.is_running() =>
+            {
                 Ended::of(
                     Outcome::Breaker,
                     format!("the circuit breaker is open; {error}"),
@@ -198,9 +178,9 @@ impl<G: Gate> Following<'_, G> {
         };
         let reached = log.reached();
         let now = self.effects.clock.now();
-        job.breaker.ended(ended.to_breaker(), self.job.breaker, now);
+        job.breaker.ended(ended.to_breaker(), self.job.config.breaker, now);
         let asked =
-            if self.dry_run { Ok(None) } else { Box::pin(self.ask(&mut job, &mut log, &ended)).await };
+            if self.job.dry_run { Ok(None) } else { Box::pin(self.ask(&mut job, &mut log, &ended)).await };
         log.end();
         again = again.max(asked.as_ref().err().and_then(RunError::settles));
         let mut outcome = ended.outcome;
@@ -220,11 +200,11 @@ impl<G: Gate> Following<'_, G> {
         let carried = unreported::carried(self.effects.log, &mut job, &self.run.id).await?;
         let mut record = Record {
             run: self.run.id.clone(),
-            job: self.name.to_owned(),
+            job: self.job.name.to_owned(),
             result: outcome,
             exit_reason: why,
             update_type: log.update,
-            package: self.job.package.clone(),
+            package: self.job.config.package.clone(),
             from: log.from,
             to: log.to,
             highest_step,
@@ -255,22 +235,31 @@ impl<G: Gate> Following<'_, G> {
     }
 
     pub(super) fn about<'b>(&'b self, version: &'b str) -> About<'b> {
-        About { job: self.name, package: &self.job.package, version, title: self.job.title.as_ref() }
+        About {
+            job: self.job.name,
+            package: &self.job.config.package,
+            version,
+            title: self.job.config.title.as_ref(),
+        }
     }
 
     fn pulls<'b>(&'b self, version: &'b str, project: &Path) -> Pulls<'b> {
         let template = pulls::template(project);
         let (hub, writes, about) = (self.hub, &self.effects, self.about(version));
-        Pulls { hub, writes, job: self.job, about, template }
+        Pulls { hub, writes, job: self.job.config, about, template }
     }
 
     pub(super) fn checks<'b>(&'b self, mirror: &'b Mirror) -> Checks<'b> {
-        Checks { verifier: self.verifier, mirror, repo: self.job.repo.as_deref().unwrap_or_default() }
+        Checks {
+            verifier: self.job.verifier,
+            mirror,
+            repo: self.job.config.repo.as_deref().unwrap_or_default(),
+        }
     }
 
     fn questions(&self) -> Questions<'_> {
         let (hub, writes) = (self.hub, &self.effects);
-        Questions { hub, writes, job: self.name, label: &self.job.question_label }
+        Questions { hub, writes, job: self.job.name, label: &self.job.config.question_label }
     }
 
     /// The steps, up to the one that ends the run.
@@ -281,50 +270,52 @@ impl<G: Gate> Following<'_, G> {
         if repository.writable.archived {
             return Err(RunError::Archived);
         }
-        let mirror = self.git.mirror(self.mirror, self.remote).await?;
+        let mirror = self.job.git.mirror(self.mirror, self.remote).await?;
         let tip = mirror.default_tip().await?.ok_or(RunError::Empty)?;
         mirror.fetch(std::slice::from_ref(&tip)).await?;
         let folder = PrivateFolder::new().map_err(RunError::Folder)?;
         mirror.private_clone(&tip, &[], folder.path()).await?;
         let project = folder.path();
         // The manifest is read by path from here on, and so is the requirement.
-        let manifest = if self.job.has_manifest() {
-            change::plain(project, &self.job.manifest)?.unwrap_or_default()
+        let manifest = if self.job.config.has_manifest() {
+            change::plain(project, &self.job.config.manifest)?.unwrap_or_default()
         } else {
             Vec::new()
         };
-        change::plain(project, &self.job.constraint_file)?;
-        let pins = pinned_by(self.job, project, self.reader).await?;
+        change::plain(project, &self.job.config.constraint_file)?;
+        let pins = pinned_by(self.job.config, project, self.job.reader).await?;
         let now = Timestamp::from_millisecond(log.began.0).unwrap_or_default();
         let question =
-            |to| Question { job: self.job, project, manifest: &pins.manifest, from: None, to, now };
+            |to| Question { job: self.job.config, project, manifest: &pins.manifest, from: None, to, now };
         // What people have ruled decides also whether there may be a port in progress.
         let answers = self.questions().answers(job).await?;
         job.hear(answers.ruling, answers.said);
         let mut saved = self.saved(job).await?;
         // What was begun is finished first, even if there is something newer.
-        let begun =
-            saved.draft.as_ref().and_then(|draft| Version::parse(self.job.registry, &draft.version).ok());
-        let mut seen = super::seen(&question(begun.clone()), self.index).await;
+        let begun = saved
+            .draft
+            .as_ref()
+            .and_then(|draft| Version::parse(self.job.config.registry, &draft.version).ok());
+        let mut seen = super::seen(&question(begun.clone()), self.job.index).await;
         if let (Some(draft), true) = (&saved.draft, is_past(begun.as_ref(), &seen)) {
             self.drop_draft(draft, "Nothing is left to be done for this release").await?;
             saved.draft = None;
-            seen = super::seen(&question(None), self.index).await;
+            seen = super::seen(&question(None), self.job.index).await;
         }
         let seen = seen?;
         let (from, to) = (seen.from.to_string(), seen.to.to_string());
         (log.from, log.to) = (Some(from), Some(to.clone()));
         if seen.is_in_range() {
             log.update = Some(Verdict::Skip);
-            let why = format!("{} {to} is in the range already", self.job.package);
+            let why = format!("{} {to} is in the range already", self.job.config.package);
             return Ok(Ended::of(Outcome::UpToDate, why, QuestionUpdate::Nothing));
         }
 
         let target = Target { version: to.clone(), manifest: change::digest(&manifest) };
-        if !self.dry_run {
+        if !self.job.dry_run {
             let now = self.effects.clock.now();
             unreported::begun(job, &self.run.id);
-            let admission = job.breaker.admit(&target, answers.newest.as_ref(), self.job.breaker, now);
+            let admission = job.breaker.admit(&target, answers.newest.as_ref(), self.job.config.breaker, now);
             // Before anything is tried: whoever dies from here on has failed.
             self.effects.log.keep_job(self.run, job).await?;
             if let Admission::Skip(_) = admission {
@@ -333,21 +324,22 @@ impl<G: Gate> Following<'_, G> {
         }
 
         log.begin(Step::Decide);
-        let tools = (self.index, self.archives, self.reader);
+        let tools = (self.job.index, self.job.archives, self.job.reader);
         let mut decided = Box::pin(decided_of(question(None), seen, tools)).await?;
         decided.decision.unguarded.extend(pins.untold.iter().cloned());
         let rules = job.ruling.as_ref().filter(|ruling| ruling.version == to);
         if let Some(ruling) = rules.filter(|ruling| ruling.overrides(decided.decision.verdict)) {
             let reason = &decided.decision.reason;
             let why = format!("{reason}; {} ruled: {}", ruling.by, ruling.verdict.as_str());
-            decided.ruled(self.job, ruling.verdict, why);
+            decided.ruled(self.job.config, ruling.verdict, why);
         }
-        if decided.decision.reason == NOTHING_PINNED && self.verifier.is_some() {
+        if decided.decision.reason == NOTHING_PINNED && self.job.verifier.is_some() {
             let why = "nothing is pinned, and the project's own checks decide".to_owned();
-            decided.ruled(self.job, Verdict::Relax, why);
+            decided.ruled(self.job.config, Verdict::Relax, why);
         }
         let unanswered = decided.decision.verdict == Verdict::Ask && decided.decision.needs_classification;
-        let may_port = self.job.writes_code || rules.is_some_and(|ruling| ruling.verdict == Verdict::Bump);
+        let may_port =
+            self.job.config.writes_code || rules.is_some_and(|ruling| ruling.verdict == Verdict::Bump);
         if unanswered {
             let about = Beside { project, manifest: &pins.manifest, heard: answers.newest.as_ref() };
             let rehearsed = Box::pin(self.classify((job, log), about, &mut decided)).await?;
@@ -378,7 +370,7 @@ impl<G: Gate> Following<'_, G> {
     /// The port in progress, if this job may have one.
     async fn saved(&self, job: &Job) -> Result<Saved, RunError> {
         let ruled = job.ruling.as_ref().is_some_and(|ruling| ruling.verdict == Verdict::Bump);
-        if self.porter.is_some() && (self.job.writes_code || ruled) {
+        if self.job.porter.is_some() && (self.job.config.writes_code || ruled) {
             Ok(self.drafts().look().await?)
         } else {
             Ok(Saved::default())
@@ -387,7 +379,7 @@ impl<G: Gate> Following<'_, G> {
 
     /// Closes a draft that nobody needs any more.
     async fn drop_draft(&self, draft: &Draft, why: &str) -> Result<(), RunError> {
-        if !self.dry_run {
+        if !self.job.dry_run {
             self.go_on().await?;
             self.drafts().close(draft, why).await?;
         }
@@ -413,11 +405,12 @@ impl<G: Gate> Following<'_, G> {
         log.begin(Step::Look);
         let version = decided.to.to_string();
         let pulls = self.pulls(&version, project);
-        let reaches =
-            |theirs: &str| Version::parse(self.job.registry, theirs).is_ok_and(|theirs| theirs >= decided.to);
+        let reaches = |theirs: &str| {
+            Version::parse(self.job.config.registry, theirs).is_ok_and(|theirs| theirs >= decided.to)
+        };
         let stands = pulls.look(reaches).await?;
         if let Some(url) = stands.foreign.clone() {
-            return Err(RunError::Foreign { branch: self.job.branch.clone(), url });
+            return Err(RunError::Foreign { branch: self.job.config.branch.clone(), url });
         }
         let verdict = decided.decision.verdict;
         // A port is not made again only because the base has moved on: people see to that when they merge it.
@@ -439,13 +432,13 @@ impl<G: Gate> Following<'_, G> {
                 ));
             }
             (Course::Stands, pull) => {
-                if let (Some(pull), false) = (pull, self.dry_run) {
+                if let (Some(pull), false) = (pull, self.job.dry_run) {
                     pulls.label(pull).await?;
                 }
                 return Ok(Ended::of(Outcome::Covered, format!("{page} has it"), QuestionUpdate::Nothing));
             }
             (Course::Blocked, Some(pull)) => {
-                if !self.dry_run {
+                if !self.job.dry_run {
                     log.pull = Some(pulls.say_blocked(&stands, pull).await?);
                 }
                 let why = format!(
@@ -478,14 +471,17 @@ impl<G: Gate> Following<'_, G> {
         let made = Box::pin(self.recipe(mirror, decided).make(on, at)).await?;
         let only: Vec<RepoPath> = made.iter().map(|change| change.path.clone()).collect();
         let staged = mirror.stage(on, at, Some(&only)).await?;
-        if self.dry_run {
+        if self.job.dry_run {
             let diff = staged.diff().await?;
-            let why =
-                format!("this would be pushed to {}:\n{}", self.job.branch, String::from_utf8_lossy(&diff));
+            let why = format!(
+                "this would be pushed to {}:\n{}",
+                self.job.config.branch,
+                String::from_utf8_lossy(&diff)
+            );
             return Ok(Ended::of(Outcome::Rehearsed, why, QuestionUpdate::Same));
         }
 
-        if self.verifier.is_some() {
+        if self.job.verifier.is_some() {
             log.begin(Step::Verify);
             self.go_on().await?;
         }
@@ -508,16 +504,16 @@ impl<G: Gate> Following<'_, G> {
             let expected = match stands.head() {
                 Some(head) => Some(head.clone()),
                 // Left over from one that is closed, or from a run that died before it opened one.
-                None => mirror.branch_tip(&self.job.branch).await?,
+                None => mirror.branch_tip(&self.job.config.branch).await?,
             };
             let message = self.message(self.about(&version), decided);
-            self.push(staged, &self.job.branch, expected.as_ref(), &message).await?;
+            self.push(staged, &self.job.config.branch, expected.as_ref(), &message).await?;
         }
         self.go_on().await?;
         let files: Vec<String> = only.iter().map(RepoPath::to_string).collect();
         let body = words::relaxed(self.about(&version), decided, &files, &checked);
         let shown = pulls.show(&stands, base, verdict, &body).await?;
-        let why = format!("{} {version} is admitted by {}", self.job.package, shown.url);
+        let why = format!("{} {version} is admitted by {}", self.job.config.package, shown.url);
         log.pull = Some(shown);
         Ok(Ended::of(Outcome::Relaxed, why, QuestionUpdate::Nothing))
     }
@@ -531,13 +527,14 @@ impl<G: Gate> Following<'_, G> {
 
     /// Tells of the run in the issue that the job may have for it.
     async fn track(&self, job: &mut Job, record: &Record) -> Result<(), RunError> {
-        if !self.job.tracks || self.dry_run {
-            job.tracked = job.tracked.take().filter(|_| self.job.tracks);
+        if !self.job.config.tracks || self.job.dry_run {
+            job.tracked = job.tracked.take().filter(|_| self.job.config.tracks);
             return Ok(());
         }
         self.go_on().await?;
         let (key, hub, writes) = (&self.run.key, self.hub, &self.effects);
-        let tracking = Tracking { key, hub, writes, job: self.name, label: &self.job.outcome_label };
+        let tracking =
+            Tracking { key, hub, writes, job: self.job.name, label: &self.job.config.outcome_label };
         tracking.tell(job, record).await
     }
 

@@ -8,6 +8,7 @@ use truing_config::Config;
 use truing_config::environment::Environment;
 use truing_config::sync::JobConfig;
 use truing_loops::reader::ChildReader;
+use truing_loops::sync::job::SyncJob;
 use truing_loops::sync::port::Porter;
 use truing_service::calendar::Calendar;
 use truing_service::jobs::JobRun;
@@ -76,22 +77,25 @@ impl<'a> Calendars<'a> {
     /// When they run.
     pub fn calendar<'b>(&'b self, context: &'b ServedContext<ChildReader>) -> Calendar<'b> {
         let run = |Served { name, job, index, porter, locker, verifier }: &'b Served<'a>| {
-            Some(JobRun {
+            let job = SyncJob {
                 name,
-                job,
-                repo: job.repo.as_deref()?,
-                forge: context.forges.0.get(&job.forge)?,
+                config: job,
                 git: &context.git,
-                mirrors: &self.mirrors,
                 index,
                 archives: &self.archives,
                 reader: &context.reader,
                 porter: porter.as_ref(),
                 locker: locker.as_ref(),
                 verifier: verifier.as_ref(),
+                dry_run: false,
+            };
+            Some(JobRun {
+                repo: job.config.repo.as_deref()?,
+                forge: context.forges.0.get(&job.config.forge)?,
+                job,
+                mirrors: &self.mirrors,
                 limits: &context.limits,
                 heartbeat: self.heartbeat,
-                dry_run: false,
             })
         };
         Calendar::new(self.jobs.iter().filter_map(run).collect())

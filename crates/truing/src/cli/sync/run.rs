@@ -19,6 +19,7 @@ use truing_core::port::{Act, Clock as _, Jobs as _, Operations as _};
 use truing_git::PrivateFolder;
 use truing_loops::machine::SystemClock;
 use truing_loops::reader::ChildReader;
+use truing_loops::sync::job::SyncJob;
 use truing_service::calendar;
 use truing_service::jobs::JobRun;
 use truing_store::Sqlite;
@@ -167,22 +168,25 @@ impl Run {
         let porter = wiring::agent::porter(config, environment, &store, job)?;
         let locker = wiring::verify::locker(&config.verify, environment, job)?;
         let verifier = wiring::verify::checker(&config.verify, environment)?;
+        let forge = wiring::client(config, &job.forge, environment, folder)?;
         let work = JobRun {
-            name: &self.job,
-            job,
+            job: SyncJob {
+                name: &self.job,
+                config: job,
+                git: &wiring::git(environment).await?,
+                index: &index_of(job, environment)?,
+                archives: &Archives::new(archives_folder(environment)?),
+                reader,
+                porter: porter.as_ref(),
+                locker: locker.as_ref(),
+                verifier: verifier.as_ref(),
+                dry_run: self.dry_run,
+            },
             repo,
-            forge: &wiring::client(config, &job.forge, environment, folder)?,
-            git: &wiring::git(environment).await?,
+            forge: &forge,
             mirrors: &wiring::mirrors(folder),
-            index: &index_of(job, environment)?,
-            archives: &Archives::new(archives_folder(environment)?),
-            reader,
-            porter: porter.as_ref(),
-            locker: locker.as_ref(),
-            verifier: verifier.as_ref(),
             limits: &limits,
             heartbeat: config.server.heartbeat,
-            dry_run: self.dry_run,
         };
         work.run(&store, told).await.map_err(|error| not_run(&self.job, error))
     }

@@ -1,0 +1,35 @@
+//! A sync job with its tools.
+
+use truing_agent::verify::Verifier;
+use truing_config::sync::JobConfig;
+use truing_git::Git;
+use truing_upstream::archives::Archives;
+use truing_upstream::index::Index;
+
+use super::port::Porter;
+use crate::reader::ChildReader;
+
+/// A sync job, and all that each run of it works with.
+#[derive(Debug)]
+pub struct SyncJob<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// What it follows, and how.
+    pub config: &'a JobConfig,
+    /// Git.
+    pub git: &'a Git,
+    /// The package's index.
+    pub index: &'a Index,
+    /// Where archives are kept.
+    pub archives: &'a Archives,
+    /// Who reads them.
+    pub reader: &'a ChildReader,
+    /// Who ports code; none: nobody.
+    pub porter: Option<&'a Porter>,
+    /// What runs lock commands; none: the job has none.
+    pub locker: Option<&'a Verifier>,
+    /// What runs the project's own checks; none: none are configured.
+    pub verifier: Option<&'a Verifier>,
+    /// Write nothing at the forge and remember nothing but the record?
+    pub dry_run: bool,
+}
