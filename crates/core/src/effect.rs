@@ -11,7 +11,7 @@ pub use self::cases::{Case, End};
 pub use self::kind::{Kind, Observed};
 
 use crate::finding::Place;
-use crate::id::{CommentId, Millis, Sha, Span, ThreadId, Topic};
+use crate::id::{CommentId, Millis, Sha, ThreadId, Topic};
 use crate::port::{InlineDraft, PullDraft, ReviewDraft};
 use crate::publish::{DesiredStatus, Item};
 
@@ -404,6 +404,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::id::Span;
 
     #[test]
     fn effects_on_one_topic_differ_by_their_content() {

@@ -11,7 +11,6 @@ use truing_core::suppression::{IdleSuppression, Suppressed};
 use truing_diff::RepoPath;
 
 use crate::content::{Content, Form};
-use crate::fix::Fix;
 use crate::flow::{self, FlowCheck};
 use crate::hit::Hit;
 use crate::lines::{Lines, touches};

@@ -4,18 +4,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
 mod comments;
+mod doubles;
 mod repository;
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use truing_core::effect::{Case, Effect, End, Intended, Kind, Part, Push};
 use truing_core::finding::{Place, Side};
-use truing_core::id::{Millis, RunId, Sha, Span, Token, Topic};
+use truing_core::id::{Millis, RunId, Sha, Span, Token};
 use truing_core::port::{
-    Asked, AuditMark, Clock, Conversation as _, EffectLog, Entry, EntryState, ForgeError, Replacement,
-    ReviewDraft, ReviewEvent, StoreError, Withheld, WriteGate, Writer,
+    AuditMark, Clock as _, Conversation as _, Entry, EntryState, ForgeError, ReviewDraft, ReviewEvent,
+    Withheld, WriteGate, Writer,
 };
 use truing_core::publish::Producer;
 use truing_diff::RepoPath;
@@ -25,6 +25,7 @@ use truing_forge::effects::{EffectError, Effects};
 use truing_forge::github::GitHubConversation;
 use truing_git::{Committed, Pushed};
 
+use self::doubles::{Hand, Log, Switch};
 use crate::hub::pushing::Pusher;
 use crate::hub::site::{Calls as _, Site, Wall, topic};
 
@@ -34,85 +35,6 @@ const PULL: &str = "/repos/{owner}/{repo}/pulls/{number}";
 const SETTLE: Span = Span::seconds(30);
 /// As often as a call that may be repeated is sent.
 const SENT: u32 = 3;
-
-/// A gate that a test shuts.
-#[derive(Debug, Default)]
-struct Switch(AtomicBool);
-
-impl WriteGate for Switch {
-    fn ask(&self) -> Asked<'_> {
-        let shut = self.0.load(Ordering::SeqCst);
-        Box::pin(std::future::ready(if shut { Err(Withheld::Halted) } else { Ok(()) }))
-    }
-}
-
-/// A clock that a test moves.
-struct Hand(AtomicI64);
-
-impl Clock for Hand {
-    fn now(&self) -> Millis {
-        Millis(self.0.load(Ordering::SeqCst))
-    }
-}
-
-/// A record in memory, which a test lets fail.
-#[derive(Default)]
-struct Log {
-    entries: Mutex<HashMap<Topic, Entry>>,
-    is_fenced: AtomicBool,
-    /// Does the process die where it would record an end?
-    dies: AtomicBool,
-}
-
-impl Log {
-    fn get(&self, topic: &Topic) -> Option<Entry> {
-        self.entries.lock().unwrap().get(topic).cloned()
-    }
-
-    fn entries_of(&self, parts: &[Part]) -> Vec<Entry> {
-        parts.iter().filter_map(|part| self.get(&part.topic)).collect()
-    }
-
-    fn put(&self, topic: &Topic, entry: Entry) {
-        self.entries.lock().unwrap().insert(topic.clone(), entry);
-    }
-}
-
-impl EffectLog for Log {
-    async fn effects(&self, _: &Writer, topics: &[Topic]) -> Result<Vec<Option<Entry>>, StoreError> {
-        Ok(topics.iter().map(|topic| self.get(topic)).collect())
-    }
-
-    async fn open_effects(&self, _: &Writer) -> Result<Vec<(Topic, Entry)>, StoreError> {
-        let entries = self.entries.lock().unwrap();
-        let is_open = |entry: &Entry| matches!(entry.state, EntryState::Open { .. });
-        let open = entries.iter().filter(|(_, entry)| is_open(entry));
-        Ok(open.map(|(topic, entry)| (topic.clone(), entry.clone())).collect())
-    }
-
-    async fn replace_effects(&self, writer: &Writer, changes: &[Replacement]) -> Result<bool, StoreError> {
-        if self.is_fenced.load(Ordering::SeqCst) {
-            return Err(StoreError::Fenced { key: writer.key.clone(), last: Token(9) });
-        }
-        let is_intent = |change: &Replacement| {
-            change.new.as_ref().is_some_and(|new| matches!(new.state, EntryState::Open { .. }))
-        };
-        if !changes.iter().all(is_intent) && self.dies.load(Ordering::SeqCst) {
-            return Err(StoreError::Unavailable("the process died".into()));
-        }
-        let mut entries = self.entries.lock().unwrap();
-        if changes.iter().any(|change| entries.get(&change.topic) != change.known.as_ref()) {
-            return Ok(false);
-        }
-        for Replacement { topic, new, .. } in changes {
-            match new {
-                Some(new) => entries.insert(topic.clone(), new.clone()),
-                None => entries.remove(topic),
-            };
-        }
-        Ok(true)
-    }
-}
 
 /// The effect that is performed.
 enum What {

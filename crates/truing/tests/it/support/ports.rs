@@ -409,14 +409,15 @@ impl MannerPull {
     }
 
     async fn perform(&self, effect: &Effect) -> Result<Performed, ForgeError> {
-        match effect {
-            Effect::Findings { comments, .. } if comments.iter().any(|one| self.refuses(one, &REFUSED.1)) => {
-                return Err(refused());
-            }
-            Effect::FileFinding { comment, .. } if self.refuses(comment, &REFUSED.1[1..]) => {
-                return Err(refused());
-            }
-            _ => {}
+        let is_refused = if let Effect::Findings { comments, .. } = effect {
+            comments.iter().any(|one| self.refuses(one, &REFUSED.1))
+        } else if let Effect::FileFinding { comment, .. } = effect {
+            self.refuses(comment, &REFUSED.1[1..])
+        } else {
+            false
+        };
+        if is_refused {
+            return Err(refused());
         }
         let made = self.inner.perform(effect).await?;
         let is_named = self.manner != Manner::Lagging || !matches!(effect, Effect::Findings { .. });

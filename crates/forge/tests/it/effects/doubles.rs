@@ -1,0 +1,90 @@
+//! The doubles that effects are performed with: a gate, a clock, and a record of effects.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use truing_core::effect::Part;
+use truing_core::id::{Millis, Token, Topic};
+use truing_core::port::{
+    Asked, Clock, EffectLog, Entry, EntryState, Replacement, StoreError, Withheld, WriteGate, Writer,
+};
+
+/// A gate that a test shuts.
+#[derive(Debug, Default)]
+pub(super) struct Switch(pub(super) AtomicBool);
+
+impl WriteGate for Switch {
+    fn ask(&self) -> Asked<'_> {
+        let shut = self.0.load(Ordering::SeqCst);
+        Box::pin(std::future::ready(if shut { Err(Withheld::Halted) } else { Ok(()) }))
+    }
+}
+
+/// A clock that a test moves.
+pub(super) struct Hand(pub(super) AtomicI64);
+
+impl Clock for Hand {
+    fn now(&self) -> Millis {
+        Millis(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// A record in memory, which a test lets fail.
+#[derive(Default)]
+pub(super) struct Log {
+    entries: Mutex<HashMap<Topic, Entry>>,
+    pub(super) is_fenced: AtomicBool,
+    /// Does the process die where it would record an end?
+    pub(super) dies: AtomicBool,
+}
+
+impl Log {
+    pub(super) fn get(&self, topic: &Topic) -> Option<Entry> {
+        self.entries.lock().unwrap().get(topic).cloned()
+    }
+
+    pub(super) fn entries_of(&self, parts: &[Part]) -> Vec<Entry> {
+        parts.iter().filter_map(|part| self.get(&part.topic)).collect()
+    }
+
+    pub(super) fn put(&self, topic: &Topic, entry: Entry) {
+        self.entries.lock().unwrap().insert(topic.clone(), entry);
+    }
+}
+
+impl EffectLog for Log {
+    async fn effects(&self, _: &Writer, topics: &[Topic]) -> Result<Vec<Option<Entry>>, StoreError> {
+        Ok(topics.iter().map(|topic| self.get(topic)).collect())
+    }
+
+    async fn open_effects(&self, _: &Writer) -> Result<Vec<(Topic, Entry)>, StoreError> {
+        let entries = self.entries.lock().unwrap();
+        let is_open = |entry: &Entry| matches!(entry.state, EntryState::Open { .. });
+        let open = entries.iter().filter(|(_, entry)| is_open(entry));
+        Ok(open.map(|(topic, entry)| (topic.clone(), entry.clone())).collect())
+    }
+
+    async fn replace_effects(&self, writer: &Writer, changes: &[Replacement]) -> Result<bool, StoreError> {
+        if self.is_fenced.load(Ordering::SeqCst) {
+            return Err(StoreError::Fenced { key: writer.key.clone(), last: Token(9) });
+        }
+        let is_intent = |change: &Replacement| {
+            change.new.as_ref().is_some_and(|new| matches!(new.state, EntryState::Open { .. }))
+        };
+        if !changes.iter().all(is_intent) && self.dies.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable("the process died".into()));
+        }
+        let mut entries = self.entries.lock().unwrap();
+        if changes.iter().any(|change| entries.get(&change.topic) != change.known.as_ref()) {
+            return Ok(false);
+        }
+        for Replacement { topic, new, .. } in changes {
+            match new {
+                Some(new) => entries.insert(topic.clone(), new.clone()),
+                None => entries.remove(topic),
+            };
+        }
+        Ok(true)
+    }
+}
