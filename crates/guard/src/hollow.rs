@@ -4,9 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::unit::compact;
-use crate::file::{File, Half, language_of};
-use crate::lines::missing;
-use crate::weakening::{Weakening, WeakeningKind};
+use super::{File, Half, Weakening, WeakeningKind, language_of, missing};
 
 /// The attribute before a module of tests in Rust.
 const FOR_TESTS: &str = "#[cfg(test)]";

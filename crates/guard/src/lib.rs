@@ -22,11 +22,9 @@
 mod alike;
 mod answers;
 mod claim;
-mod file;
 mod hollow;
 mod imports;
 mod language;
-mod lines;
 mod loaded;
 mod patterns;
 mod product;
@@ -41,21 +39,46 @@ mod unit;
 mod weakening;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use truing_diff::RepoPath;
 
 pub use alike::{alike, holds_code};
 pub use answers::{Sought, Tests, answers, sought};
 use claim::NewClaims;
-use file::{File, Half, Read, language_of};
-pub use file::{Rewrite, Version, is_test_file, is_test_side};
-use language::LANGUAGES;
-use lines::{counted, missing, more, take};
+use language::{FOLDERS, HELPERS, LANGUAGES, Language, Mark, PARTS, Place, STEMS};
 use runner::{Lists, RUNNERS};
-use scan::{is_word, part};
+use scan::{Scanned, is_word, occurrences, part};
 use settings::{Settings, is_subject, settings};
-use unit::{Unit, assertions, doubled};
-pub use weakening::{MAX_WEAKENINGS, Subject, Weakening, WeakeningKind};
+use truing_core::line::clean;
+use unit::{Unit, assertions, doubled, units};
+pub use weakening::{Subject, Weakening, WeakeningKind};
+
+/// So many are told.
+pub const MAX_WEAKENINGS: usize = 20;
+
+/// Characters of a name or a line that is told.
+const MAX_QUOTE: usize = 120;
+/// The longest side of a file that is looked at, in bytes: a text may take two hundred times its size in memory.
+const MAX_BYTES: usize = 1 << 20;
+
+/// One version of a file.
+#[derive(Clone, Copy, Debug)]
+pub struct Version<'a> {
+    /// Its path.
+    pub path: &'a RepoPath,
+    /// Its bytes.
+    pub bytes: &'a [u8],
+}
+
+/// A file that a fix changed, under its names before and after.
+#[derive(Clone, Copy, Debug)]
+pub struct Rewrite<'a> {
+    /// Before; none: it is new.
+    pub before: Option<Version<'a>>,
+    /// After; none: it is deleted.
+    pub after: Option<Version<'a>>,
+}
 
 /// The tests and checks that these changes delete or weaken; at most [`MAX_WEAKENINGS`]. `about`:
 /// what findings are about, where the fixer has to change what is otherwise not its business.
@@ -87,6 +110,12 @@ pub fn weakened(rewrites: &[Rewrite<'_>], about: &BTreeSet<Subject>) -> Vec<Weak
     found
 }
 
+impl Rewrite<'_> {
+    fn is_large(&self) -> bool {
+        [self.before, self.after].into_iter().flatten().any(|side| side.bytes.len() > MAX_BYTES)
+    }
+}
+
 /// Of a file that nobody can look at: what might guard the code is refused, and people are told of other files.
 fn too_large(rewrite: &Rewrite<'_>) -> Option<Weakening> {
     let path = rewrite.before.or(rewrite.after)?.path;
@@ -95,7 +124,174 @@ fn too_large(rewrite: &Rewrite<'_>) -> Option<Weakening> {
     Some(Weakening { path: path.clone(), kind: WeakeningKind::Large, what: String::new(), is_told: !guards })
 }
 
-impl File<'_> {
+/// Does this file decide what tests say: is it one of tests, loaded by what runs them, or a copy of others' code, which tests
+/// may use?
+pub fn is_test_side(path: &RepoPath) -> bool {
+    let name = String::from_utf8_lossy(path.as_bytes());
+    is_test_file(path) || loaded::is_loaded(&name) || loaded::is_vendored(&name)
+}
+
+/// Is this a file of tests? By folders and by the form of its name, never by a part of a word.
+pub fn is_test_file(path: &RepoPath) -> bool {
+    let path = String::from_utf8_lossy(path.as_bytes());
+    let mut parts = path.rsplit('/');
+    let name = parts.next().unwrap_or_default();
+    if parts.any(|folder| FOLDERS.contains(&folder)) {
+        return true;
+    }
+    match language_of(name) {
+        Some(language) => {
+            language.is_named_test(name) || HELPERS.iter().any(|prefix| name.starts_with(prefix))
+        }
+        None => {
+            let stem = name.split('.').next().unwrap_or_default();
+            name.split(['.', '-', '_']).any(|part| PARTS.contains(&part))
+                || STEMS.iter().any(|ending| stem.len() > ending.len() && stem.ends_with(ending))
+        }
+    }
+}
+
+impl Language {
+    /// Has a file of this name the form of one of tests, in any folder?
+    fn is_named_test(&self, name: &str) -> bool {
+        self.prefixes.iter().any(|prefix| name.starts_with(prefix))
+            || self.suffixes.iter().any(|suffix| ends_with(name, suffix))
+    }
+}
+
+/// A whole name, or an ending that no letter of a small word stands before: `contest.py` is no test.
+fn ends_with(name: &str, suffix: &str) -> bool {
+    let Some(rest) = name.strip_suffix(suffix) else { return false };
+    rest.is_empty() || !suffix.starts_with(|first: char| first.is_ascii_lowercase())
+}
+
+fn language_of(name: &str) -> Option<&'static Language> {
+    LANGUAGES.iter().find(|language| language.endings.iter().any(|ending| name.ends_with(ending)))
+}
+
+/// One side of a file that changed.
+struct Half {
+    text: String,
+    path: String,
+    is_test: bool,
+    is_loaded: bool,
+    read: Option<Read>,
+}
+
+/// What is known of a text in a language.
+struct Read {
+    language: &'static Language,
+    scanned: Scanned,
+    units: Vec<Unit>,
+}
+
+impl Half {
+    fn new(version: Version<'_>) -> Self {
+        let is_test = is_test_file(version.path);
+        let text = String::from_utf8_lossy(version.bytes).into_owned();
+        let path = String::from_utf8_lossy(version.path.as_bytes()).into_owned();
+        let is_loaded = loaded::is_loaded(&path);
+        let mut half = Self { text: String::new(), path, is_test, is_loaded, read: None };
+        half.say(text);
+        half
+    }
+
+    /// Gives it another text.
+    fn say(&mut self, text: String) {
+        let name = self.path.rsplit('/').next().unwrap_or_default();
+        self.read = language_of(name).map(|language| {
+            let scanned = Scanned::new(&text, language);
+            let units = units(&scanned, language, self.is_test);
+            Read { language, scanned, units }
+        });
+        self.text = text;
+    }
+
+    fn units(&self) -> impl Iterator<Item = (&Read, &Unit)> {
+        self.read.iter().flat_map(|read| read.units.iter().map(move |unit| (read, unit)))
+    }
+
+    /// What of it is in no test.
+    fn outside(&self) -> Vec<Range<usize>> {
+        let Some(read) = &self.read else { return Vec::new() };
+        let (mut ranges, mut at) = (Vec::new(), 0);
+        for unit in &read.units {
+            ranges.push(at..unit.start);
+            at = unit.end;
+        }
+        ranges.push(at..read.scanned.code.len());
+        ranges
+    }
+
+    /// Lines in which a mark stands.
+    fn marked(&self, mark: &Mark, existing: &BTreeSet<&str>) -> Vec<String> {
+        let Some(read) = &self.read else { return Vec::new() };
+        let scanned = &read.scanned;
+        let whole = std::slice::from_ref(&(0..scanned.code.len())).to_vec();
+        let of_units = |is_wanted: &dyn Fn(&Unit) -> bool| {
+            read.units.iter().filter(|unit| is_wanted(unit)).map(|unit| unit.start..unit.end).collect()
+        };
+        let (text, ranges) = match mark.place {
+            Place::Comment => (&scanned.comments, whole),
+            Place::Code => (&scanned.code, whole),
+            Place::Tests if self.is_test => (&scanned.code, whole),
+            Place::Tests => (&scanned.code, of_units(&|_| true)),
+            Place::TopLevel => (&scanned.code, if self.is_test { whole } else { Vec::new() }),
+            Place::Product if self.is_test => (&scanned.bare, Vec::new()),
+            Place::Product => (&scanned.bare, self.outside()),
+            Place::Existing | Place::Statement => {
+                (&scanned.code, of_units(&|unit| existing.contains(unit.name.as_str())))
+            }
+        };
+        let mut found = Vec::new();
+        for range in ranges {
+            let line = |number: usize| {
+                let line = scanned.line(number);
+                part(text, line.start.max(range.start)..line.end.min(range.end))
+            };
+            // Words are looked for in all lines at once: most texts have few of them.
+            let mut lines: Vec<usize> = Vec::new();
+            for words in mark.words {
+                if mark.place == Place::TopLevel && words.is_empty() {
+                    let all = scanned.line_of(range.start)..=scanned.line_of(range.end);
+                    lines.extend(all.filter(|number| is_rebinding(line(*number))));
+                    continue;
+                }
+                let hits = occurrences(part(text, range.clone()), words);
+                let mut hits: Vec<usize> = hits.map(|at| scanned.line_of(range.start + at)).collect();
+                hits.dedup();
+                match mark.place {
+                    Place::Statement => hits.retain(|number| line(*number).trim() == *words),
+                    Place::TopLevel => hits.retain(|number| line(*number).starts_with(words)),
+                    Place::Comment | Place::Code | Place::Tests | Place::Existing | Place::Product => {}
+                }
+                lines.extend(hits);
+            }
+            lines.sort_unstable();
+            lines.dedup();
+            found.extend(lines.into_iter().map(|number| line(number).trim().to_owned()));
+        }
+        found
+    }
+}
+
+/// A file on both sides.
+struct File<'a> {
+    before: Option<Half>,
+    after: Option<Half>,
+    path: &'a RepoPath,
+}
+
+impl<'a> File<'a> {
+    fn new(rewrite: &Rewrite<'a>) -> Option<Self> {
+        let path = rewrite.before.or(rewrite.after)?.path;
+        Some(Self { before: rewrite.before.map(Half::new), after: rewrite.after.map(Half::new), path })
+    }
+
+    fn tell(&self, kind: WeakeningKind, what: &str) -> Weakening {
+        Weakening { path: self.path.clone(), kind, what: clean(what, MAX_QUOTE), is_told: false }
+    }
+
     /// Is it loaded by what runs tests, and was it not before?
     fn loaded(&self, found: &mut Vec<Weakening>) {
         let is_loaded = |half: &Option<Half>| half.as_ref().is_some_and(|half| half.is_loaded);
@@ -162,8 +358,40 @@ impl File<'_> {
     }
 }
 
+/// Does a line that belongs to no function give another value to what is somewhere else, such as `shop.total = fake`?
+fn is_rebinding(line: &str) -> bool {
+    let Some((target, rest)) = line.split_once('=') else { return false };
+    let target = target.trim_end();
+    let is_name = |part: &str| !part.is_empty() && part.bytes().all(is_word);
+    !rest.starts_with('=') && target.contains('.') && target.split('.').all(is_name)
+}
+
 fn name_of(path: &RepoPath) -> String {
     String::from_utf8_lossy(path.as_bytes()).rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+/// Of these, what is not among those, each as often as it is missing.
+fn missing<'t>(these: &'t [String], those: &[String]) -> Vec<&'t String> {
+    let mut left = counted(those);
+    these.iter().filter(|one| !take(&mut left, one)).collect()
+}
+
+fn counted(all: &[String]) -> BTreeMap<&str, usize> {
+    let mut counts = BTreeMap::new();
+    for one in all {
+        *counts.entry(one.as_str()).or_insert(0) += 1;
+    }
+    counts
+}
+
+fn take(left: &mut BTreeMap<&str, usize>, one: &str) -> bool {
+    match left.get_mut(one) {
+        Some(count) if *count > 0 => {
+            *count -= 1;
+            true
+        }
+        Some(_) | None => false,
+    }
 }
 
 /// A test, its file by index, and what it says.
@@ -288,6 +516,23 @@ fn kept_assertions(files: &[File<'_>], found: &mut Vec<Weakening>) {
                 .map(|claim| file.tell(WeakeningKind::Assertion, claim)),
         );
     }
+}
+
+/// Lines of each file that say something, before and after a fix.
+type Sides<'f, 'a> = Vec<(&'f File<'a>, Vec<String>, Vec<String>)>;
+
+/// Those of after that are more than there were; what was in another file of this fix has only moved.
+fn more<'f, 'a>(sides: &Sides<'f, 'a>) -> Vec<(&'f File<'a>, String)> {
+    let gone: Vec<String> =
+        sides.iter().flat_map(|(_, before, after)| missing(before, after)).cloned().collect();
+    let mut moved = counted(&gone);
+    let mut found = Vec::new();
+    for (file, before, after) in sides {
+        let more = after.len().saturating_sub(before.len());
+        let new = missing(after, before).into_iter().filter(|line| !take(&mut moved, line));
+        found.extend(new.take(more).map(|line| (*file, line.clone())));
+    }
+    found
 }
 
 /// Words that a fix may not bring, where it brings more of them than it takes away.

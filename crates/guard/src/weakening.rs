@@ -2,13 +2,9 @@
 
 use truing_diff::RepoPath;
 
+use super::MAX_QUOTE;
 use truing_core::finding::RawFinding;
 use truing_core::line::clean;
-
-/// So many are told.
-pub const MAX_WEAKENINGS: usize = 20;
-/// Characters of a name or a line that is told.
-pub(crate) const MAX_QUOTE: usize = 120;
 
 /// How a fix weakens what guards the code.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

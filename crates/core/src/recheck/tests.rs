@@ -53,8 +53,10 @@ fn a_finding_of_a_rule_that_did_not_look_is_not_called_fixed() {
 const BEFORE: &str = "def head():
     return 1
 
+
 def one():
     return 2
+
 
 def refund(orders):
     total = 0
