@@ -223,8 +223,10 @@ impl<W: ForgeWrite, L: EffectLog> Effects<'_, W, L> {
             }
         }
         if is_ahead {
-            let same = known.iter().map(|entry| entry.as_ref().map(|entry| entry.state.clone())).collect();
-            self.record(intended, known, same).await?;
+            let dated =
+                |entry: &Option<Entry>| entry.clone().map(|entry| Entry { at: entry.at.min(now), ..entry });
+            let dated = known.iter().map(dated).collect();
+            self.replace(intended, known, dated).await?;
             return settling(now + settle);
         }
         if let Some(until) = until {
@@ -242,7 +244,12 @@ impl<W: ForgeWrite, L: EffectLog> Effects<'_, W, L> {
         }
         let Some(lost) = begun else { return Ok(Before::Missing { known, lost: 0 }) };
         let Some(found) = observe().await? else { return Ok(Before::Missing { known, lost }) };
-        let ends = intended.parts.iter().map(|part| done(&found, &part.topic)).collect();
+        // Its text may be another one: the next plan sees it, and adopts it.
+        if intended.kind.is_planned() {
+            return settling(now);
+        }
+        let end = EntryState::Done { comment: found.comment().cloned() };
+        let ends = vec![Some(end); known.len()];
         self.record(intended, known, ends).await?;
         Ok(Before::There(found))
     }
@@ -272,7 +279,8 @@ impl<W: ForgeWrite, L: EffectLog> Effects<'_, W, L> {
         Err(EffectError::Settling { until, what: intended.what.clone() })
     }
 
-    /// Records how a call ended.
+    /// Records how a call ended. A comment that a plan has made stays open until `Records::shown` remembers it: one that
+    /// no row knows is pending.
     async fn ended(
         &self,
         intended: &Intended,
@@ -282,12 +290,9 @@ impl<W: ForgeWrite, L: EffectLog> Effects<'_, W, L> {
         let lost = lost.saturating_add(1);
         let every = |end: Option<EntryState>| vec![end; entries.len()];
         let ends = match &answer {
+            Ok(_) if intended.kind.is_planned() => return Ok(answer?),
             Ok(Performed::Superseded) => every(None),
-            // A part that the forge has not named will show.
-            Ok(made) => {
-                let end = |part: &Part| done(made, &part.topic).or(Some(EntryState::Open { lost: 0 }));
-                intended.parts.iter().map(end).collect()
-            }
+            Ok(made) => every(Some(EntryState::Done { comment: made.comment().cloned() })),
             // Some of its parts may be there.
             Err(ForgeError::RateLimited { .. } | ForgeError::Withheld { .. })
                 if intended.kind.has_parts() =>
@@ -361,15 +366,6 @@ fn performed(made: Vec<(&Part, Option<CommentId>)>) -> Performed {
         return Performed::Comments(comments);
     }
     made.into_iter().find_map(|(_, comment)| comment).map_or(Performed::Done, Performed::Comment)
-}
-
-/// The end of the part on this topic, by an outcome; none: it is not told.
-fn done(performed: &Performed, topic: &Topic) -> Option<EntryState> {
-    let Performed::Comments(comments) = performed else {
-        return Some(EntryState::Done { comment: performed.comment().cloned() });
-    };
-    let (_, comment) = comments.iter().find(|(item, _)| item.topic() == *topic)?;
-    Some(EntryState::Done { comment: Some(comment.clone()) })
 }
 
 /// An error of the forge; `is_last`: no other try is of use, if it gave no answer.

@@ -1,6 +1,6 @@
 //! What converge, sync and the tools for agents ask right before each single write: the kill switch, and whether the
-//! lease is still theirs. (A served review has a gate of its own, `truing_service::switch`; its lease is asked for where an
-//! effect is announced.)
+//! lease is still theirs. (A served review has a gate of its own, `truing_service::switch`; a newer run is looked for where
+//! an effect is announced.)
 
 use std::fmt;
 use std::sync::Arc;

@@ -129,7 +129,7 @@ impl<S: Operations, C: Clock> Gate for RunGate<S, C> {
     }
 }
 
-// The lease is asked for where the intent is recorded, in the same transaction.
+// A newer run is looked for where the intent is recorded, in the same transaction.
 impl<S: Operations, C: Clock> WriteGate for RunGate<S, C> {
     fn ask(&self) -> Asked<'_> {
         Box::pin(async { if self.is_open().await { Ok(()) } else { Err(Withheld::Halted) } })

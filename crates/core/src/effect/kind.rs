@@ -229,8 +229,8 @@ impl Kind {
         self == Self::Review
     }
 
-    /// True where only a plan makes it, which has just read the comments of ours and has seen none of its parts: to perform
-    /// it once more, when lists show it, is to make another one.
+    /// True where its call does not look first, because the plan that wants it has just looked. Performed again, it makes a
+    /// second one. Where the path finds it, the next plan adopts it.
     pub fn is_planned(self) -> bool {
         matches!(self, Self::Summary | Self::Findings | Self::FileFinding)
     }

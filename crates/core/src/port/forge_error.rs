@@ -30,8 +30,7 @@ impl ForgeError {
         format!("{self} (hint: {})", self.hint())
     }
 
-    /// Is it certain that the call changed nothing? If not, a creating call's intent stays until the settle
-    /// delay has passed.
+    /// Is it certain that the call changed nothing? If not, its effect stays open.
     pub fn surely_undone(&self) -> bool {
         match self {
             Self::Unauthorized { .. }

@@ -68,11 +68,7 @@ impl ForgeWrite for GitHubConversation {
                 Ok(Performed::Comments(vec![(comment.item.clone(), made)]))
             }
             Effect::EditComment { item, comment, body } => {
-                match self.pull.update(self.producer(), item, comment, body).await {
-                    // A person deleted it.
-                    Err(ForgeError::NotFound { .. }) => Ok(Performed::Superseded),
-                    edited => edited.map(|()| Performed::Done),
-                }
+                self.pull.update(self.producer(), item, comment, body).await.map(|()| Performed::Done)
             }
             Effect::DeleteDuplicate { comment, .. } => {
                 self.pull.delete(comment).await.map(|()| Performed::Done)

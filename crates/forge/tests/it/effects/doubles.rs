@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use truing_core::effect::Part;
 use truing_core::id::{Millis, Token, Topic};
 use truing_core::port::{
-    Asked, Clock, EffectLog, Entry, EntryState, Replacement, StoreError, Withheld, WriteGate, Writer,
+    Asked, Clock, EffectLog, Entry, EntryState, Performed, Replacement, StoreError, Withheld, WriteGate,
+    Writer,
 };
 
 /// A gate that a test shuts.
@@ -46,6 +47,21 @@ impl Log {
 
     pub(super) fn entries_of(&self, parts: &[Part]) -> Vec<Entry> {
         parts.iter().filter_map(|part| self.get(&part.topic)).collect()
+    }
+
+    /// Ends what these comments show, as records do when their rows know them.
+    pub(super) fn shown(&self, made: &Performed) -> Result<(), StoreError> {
+        let Performed::Comments(made) = made else { return Ok(()) };
+        if self.dies.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable("the process died".into()));
+        }
+        let mut entries = self.entries.lock().unwrap();
+        for (item, comment) in made {
+            if let Some(entry) = entries.get_mut(&item.topic()) {
+                entry.state = EntryState::Done { comment: Some(comment.clone()) };
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn put(&self, topic: &Topic, entry: Entry) {
