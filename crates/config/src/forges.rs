@@ -8,13 +8,13 @@ use super::secret::Secret;
 /// Section `forge.NAME`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ForgeConfig {
-    /// What kind of forge it is.
+    /// The kind of forge.
     pub kind: ForgeKind,
     /// Where its REST API is, without a slash at the end.
     pub api_url: String,
     /// Where its repositories are, without a slash at the end.
     pub git_url: String,
-    /// What to log in with at both.
+    /// The login at both.
     pub login: Login,
     /// Accounts that comments were written as before: ids and names.
     pub accounts: Vec<String>,
@@ -24,7 +24,7 @@ pub struct ForgeConfig {
     pub marker_key: Option<Secret>,
     /// Keys that signed them before.
     pub previous_marker_keys: Vec<Secret>,
-    /// How long a create without an answer may stay unseen.
+    /// The time that a create without an answer may stay unseen.
     pub settle: Duration,
     /// Globs of the repositories to review, [`crate::value::repositories`] compiles them; empty: all.
     pub repositories: Vec<String>,

@@ -15,9 +15,9 @@ pub enum Kind {
     Duration(Duration, Duration),
     /// One of `built`; those `planned` have an own error, since documents name them.
     Choice {
-        /// What this version knows.
+        /// The kinds that this version knows.
         built: &'static [&'static str],
-        /// What it does not know yet.
+        /// The kinds that it does not know yet.
         planned: &'static [&'static str],
     },
     /// Yes or no.
@@ -41,7 +41,7 @@ pub enum Kind {
     /// A URL that may be a secret, such as a webhook's: written out, or kept where secrets are. Of one of these
     /// schemes; where it is written out, without a password, and shown without its path.
     Sink(&'static [&'static str]),
-    /// When something is done again and again: a cron pattern, in UTC.
+    /// The times at which something is done again and again: a cron pattern, in UTC.
     Cron,
     /// A repository at a forge, `owner/name`.
     Repository,

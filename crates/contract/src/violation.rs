@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-/// Why there is nothing to check against.
+/// The reason why there is nothing to check against.
 #[derive(Debug, thiserror::Error)]
 pub enum ContractError {
     /// The packed document cannot be read.
@@ -45,7 +45,7 @@ pub enum Part {
     Answer(u16),
 }
 
-/// What is not as described.
+/// Something that is not as described.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Violation {
     /// `GET /user`, as the document writes it; `POST /graphql`.
@@ -54,7 +54,7 @@ pub struct Violation {
     pub part: Part,
     /// The place in it, as a JSON pointer with `*` for every index.
     pub place: String,
-    /// What is wrong with it.
+    /// The fault in it.
     pub what: String,
 }
 

@@ -345,36 +345,7 @@ impl Effect {
 
     /// The effect that is performed where this one is refused.
     pub fn instead(&self) -> Option<Self> {
-        match self {
-            Self::Review(draft) => Some(Self::ReviewAsComment(draft.clone())),
-            Self::ReviewAsComment(_)
-            | Self::Comment { .. }
-            | Self::LineComment { .. }
-            | Self::Reply { .. }
-            | Self::Resolve { .. }
-            | Self::Trigger { .. }
-            | Self::RequestReview { .. }
-            | Self::UpdateBranch { .. }
-            | Self::MarkReady
-            | Self::Describe { .. }
-            | Self::OpenPull(_)
-            | Self::EditPull { .. }
-            | Self::SetDraft { .. }
-            | Self::ClosePull { .. }
-            | Self::Label { .. }
-            | Self::OpenIssue { .. }
-            | Self::EditIssue { .. }
-            | Self::CloseIssue { .. }
-            | Self::NewComment { .. }
-            | Self::DeleteComment { .. }
-            | Self::Summary { .. }
-            | Self::Findings { .. }
-            | Self::FileFinding { .. }
-            | Self::EditComment { .. }
-            | Self::DeleteDuplicate { .. }
-            | Self::Reopen { .. }
-            | Self::Status(_) => None,
-        }
+        if let Self::Review(draft) = self { Some(Self::ReviewAsComment(draft.clone())) } else { None }
     }
 }
 

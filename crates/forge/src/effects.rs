@@ -293,9 +293,9 @@ impl<W: ForgeWrite, L: EffectLog> Effects<'_, W, L> {
             Ok(_) if intended.kind.is_planned() => return Ok(answer?),
             Ok(Performed::Superseded) => every(None),
             Ok(made) => every(Some(EntryState::Done { comment: made.comment().cloned() })),
-            // Some of its parts may be there.
+            // Some of it may be there.
             Err(ForgeError::RateLimited { .. } | ForgeError::Withheld { .. })
-                if intended.kind.has_parts() =>
+                if intended.kind.takes_several_calls() =>
             {
                 every(Some(EntryState::Open { lost: lost.saturating_sub(1) }))
             }

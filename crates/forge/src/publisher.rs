@@ -53,7 +53,7 @@ pub enum PublishError {
 
 /// The reason why a reconcile did not come to its end.
 enum Ended {
-    /// What was written before may still come to show.
+    /// Something that was written before may still come to show.
     Settling { until: Millis },
     /// It stopped.
     Stopped(PublishError),
@@ -68,11 +68,8 @@ impl<E: Into<PublishError>> From<E> for Ended {
 /// One reconcile of one pull request for one producer.
 #[derive(Debug)]
 pub struct Publisher<'a, R, F> {
-    /// The desired state.
-    pub records: &'a R,
-    /// The pull request.
-    pub forge: &'a F,
-    /// The path of every write. Its producer's comments are touched, and no others.
+    /// The path of every write. Its forge is the pull request, its log the records, which hold the desired state as well. The
+    /// comments of its producer are touched, and no others.
     pub effects: Effects<'a, F, R>,
     /// The run whose token fences every write.
     pub run: &'a RunRef,
@@ -107,14 +104,14 @@ impl<R: Records + EffectLog, F: Forge + ForgeWrite> Publisher<'_, R, F> {
     async fn rounds(&self) -> Result<Reconciled, Ended> {
         let producer = self.effects.writer.producer;
         for _ in 0..MAX_ROUNDS {
-            let (mut rows, status) = self.records.desired(&self.run.key, producer).await?;
+            let (mut rows, status) = self.effects.log.desired(&self.run.key, producer).await?;
             // As they are posted, so that they compare equal with what is read back.
             rows.iter_mut().for_each(|row| row.body = normal(&strip(&row.body)));
             let pending = self.effects.pending().await?;
             let known = rows.iter().filter_map(|row| Some((row.item.clone(), row.comment.clone()?)));
-            let observed = self.forge.comments(producer, &known.collect::<Vec<_>>()).await?;
+            let observed = self.effects.forge.comments(producer, &known.collect::<Vec<_>>()).await?;
             let now = self.effects.clock.now();
-            let steps = match plan(&rows, &observed, &pending, &self.forge.bounds(), now) {
+            let steps = match plan(&rows, &observed, &pending, &self.effects.forge.bounds(), now) {
                 Plan::Settling { until } => return Ok(Reconciled::Settling { until }),
                 Plan::Steps(steps) => steps,
             };
@@ -128,7 +125,7 @@ impl<R: Records + EffectLog, F: Forge + ForgeWrite> Publisher<'_, R, F> {
                 }
             }
             if unseen {
-                let until = self.effects.clock.now() + self.forge.bounds().settle;
+                let until = self.effects.clock.now() + self.effects.forge.bounds().settle;
                 return Ok(Reconciled::Settling { until });
             }
             if lowered {
@@ -136,7 +133,7 @@ impl<R: Records + EffectLog, F: Forge + ForgeWrite> Publisher<'_, R, F> {
             }
             if let Some(status) = status {
                 self.perform(&Effect::Status(status.clone())).await?;
-                self.records.status_set(self.run, &status).await?;
+                self.effects.log.status_set(self.run, &status).await?;
             }
             return Ok(Reconciled::Done);
         }
@@ -198,12 +195,12 @@ impl<R: Records + EffectLog, F: Forge + ForgeWrite> Publisher<'_, R, F> {
     fn draft(&self, rows: &[Desired], item: &Item) -> Option<InlineDraft> {
         let row = rows.iter().find(|row| row.item == *item)?;
         let (_, place) = row.place.clone()?;
-        Some(InlineDraft { place, item: item.clone(), body: row.new_body(&self.forge.bounds()) })
+        Some(InlineDraft { place, item: item.clone(), body: row.new_body(&self.effects.forge.bounds()) })
     }
 
     /// A place that is refused because its commit is gone says nothing about the next one.
     async fn same_head(&self) -> Result<(), Ended> {
-        let head = self.forge.pull_request().await?.revision.head;
+        let head = self.effects.forge.pull_request().await?.revision.head;
         if head == *self.head { Ok(()) } else { Err(PublishError::Moved.into()) }
     }
 
@@ -211,7 +208,7 @@ impl<R: Records + EffectLog, F: Forge + ForgeWrite> Publisher<'_, R, F> {
     async fn lower(&self, items: &[Item], kind: AnchorKind) -> Result<Created, Ended> {
         self.same_head().await?;
         let rows: Vec<(Item, AnchorKind)> = items.iter().map(|item| (item.clone(), kind)).collect();
-        self.records.lower(self.run, self.effects.writer.producer, &rows).await?;
+        self.effects.log.lower(self.run, self.effects.writer.producer, &rows).await?;
         Ok(Created::Lowered)
     }
 
@@ -224,7 +221,7 @@ impl<R: Records + EffectLog, F: Forge + ForgeWrite> Publisher<'_, R, F> {
     }
 
     async fn shown(&self, comments: &[(Item, CommentId)]) -> Result<(), Ended> {
-        Ok(self.records.shown(self.run, self.effects.writer.producer, comments).await?)
+        Ok(self.effects.log.shown(self.run, self.effects.writer.producer, comments).await?)
     }
 
     /// Changes what is there. A comment that a person deleted needs no more care.

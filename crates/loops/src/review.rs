@@ -390,19 +390,9 @@ where
     async fn publish(&self, head: &Sha) -> Result<Reconciled, Stopped> {
         let RunRef { key, token, .. } = self.run;
         let writer = Writer { key: key.clone(), producer: Producer::Review, token: Some(*token) };
-        let publisher = Publisher {
-            records: self.store,
-            forge: self.forge,
-            effects: Effects {
-                forge: self.forge,
-                log: self.store,
-                gate: self.gate,
-                clock: self.clock,
-                writer,
-            },
-            run: self.run,
-            head,
-        };
+        let (forge, log, gate, clock) = (self.forge, self.store, self.gate, self.clock);
+        let publisher =
+            Publisher { effects: Effects { forge, log, gate, clock, writer }, run: self.run, head };
         publisher.reconcile().await.map_err(|error| match error {
             PublishError::Store(error) => error.into(),
             PublishError::Forge(error) => Stopped::of(error, self.clock.now(), self.forge.settle()),

@@ -60,8 +60,8 @@ pub enum Stopped {
 }
 
 impl Stopped {
-    /// What a step is stopped by that the forge or git does not serve. `settle`: how long what it may have made all the
-    /// same stays unseen.
+    /// The reason to stop a step that the forge or git does not serve. `settle`: the time that a write of it stays unseen, if the
+    /// forge has made it all the same.
     pub fn of_remote(error: RemoteError, now: Millis, settle: Span) -> Self {
         let error = match error {
             RemoteError::Git(error) => return error.into(),
@@ -80,7 +80,7 @@ impl Stopped {
         }
     }
 
-    /// What a call to the forge that failed at `now` comes to. What it may have made is visible `settle` later.
+    /// The reason to stop after a call to the forge that failed at `now`. A write that it has made all the same shows `settle` later.
     pub fn of(error: ForgeError, now: Millis, settle: Span) -> Self {
         let what = error.with_hint();
         let (class, not_before) = match error {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use truing_core::finding::RawFinding;
 
-/// What a `fix` does: these bytes become this text.
+/// The change that a `fix` makes: these bytes become this text.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Fix {
     pub(crate) range: Range<usize>,
@@ -18,12 +18,12 @@ pub struct Edit {
     pub first: u32,
     /// The last line that is replaced.
     pub last: u32,
-    /// What the lines become, without the last line end; empty: they go, line ends and all.
+    /// The text in place of the lines, without the last line end; empty: they go, line ends and all.
     pub replacement: String,
 }
 
 impl Edit {
-    /// What a finding suggests, if it does.
+    /// The suggestion of a finding, if it has one.
     pub fn of(finding: &RawFinding) -> Option<Self> {
         let replacement = finding.suggestion.as_ref()?.replacement.clone();
         Some(Self { first: finding.place.start_line, last: finding.place.end_line, replacement })

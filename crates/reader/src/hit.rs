@@ -13,6 +13,6 @@ pub(crate) struct Hit<'packs> {
     pub(crate) code: Option<usize>,
     /// The part that may not be shown.
     pub(crate) secret: Option<Range<usize>>,
-    /// What the rule would do about it.
+    /// The rule's own fix of it.
     pub(crate) fix: Option<Fix>,
 }

@@ -191,7 +191,7 @@ impl<S: Slots + Records + Operations, C: Clock> Driver<'_, S, C> {
     }
 }
 
-/// How far the store's instant leads the wall clock, which was set back. Runs count by the wall clock, and slots by the
+/// The time by which the store's instant leads the wall clock, which was set back. Runs count by the wall clock, and slots by the
 /// store's.
 pub(super) async fn lead<S: Slots>(store: &S, clock: &impl Clock) -> Result<Span, StoreError> {
     let wall = clock.now();

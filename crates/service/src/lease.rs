@@ -16,9 +16,9 @@ pub struct Lease {
     pub asked: bool,
     /// If this attempt fails the slot is parked.
     pub last_attempt: bool,
-    /// When the last of the events came that it serves.
+    /// The time at which the last event came that it serves.
     pub marked: Option<Millis>,
-    /// What a person wants of a converge run, if it is not that it goes on.
+    /// A person's wish for a converge run, if it is not that it goes on.
     pub wish: Option<Wish>,
 }
 

@@ -55,7 +55,7 @@ pub enum NoRun {
     /// The repository's own configuration.
     #[error(transparent)]
     Checkout(#[from] CheckoutError),
-    /// What a head is looked at with cannot be used.
+    /// A tool that a head is looked at with cannot be used.
     #[error("{}", .0.message)]
     Looks(Unusable),
 }

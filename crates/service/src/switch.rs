@@ -20,7 +20,7 @@ pub const UNREADABLE: Duration = Duration::from_secs(30);
 /// One read may take this long.
 const READ_TIME: Duration = Duration::from_secs(5);
 
-/// What is known of the switch, and who was told of it. Clones share it.
+/// The last known state of the switch, and who was told of it. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct KillSwitch(Arc<Mutex<Known>>);
 

@@ -288,7 +288,7 @@ async fn review_at<P: Parts>(
     let forge = context.watch.of(pull);
     let remote = context.forges.remote(id, repo).await.ok_or_else(unknown)?;
     let remote = remote.map_err(|error| Stopped::of_remote(error, context.clock.now(), NOTHING_MADE))?;
-    let lead = context.lead().await?;
+    let lead = drive::lead(&context.store, &context.clock).await?;
     let heard = head.zip(lease.marked).map(|(head, at)| Heard { head, at: at + Span(-lead.0) });
     let served = Served {
         store: &context.store,
@@ -350,11 +350,6 @@ async fn within<T>(time: Duration, work: impl Future<Output = Result<T, Stopped>
 }
 
 impl<P: Parts> ServiceContext<P> {
-    /// How far the store's instant leads the wall clock.
-    async fn lead(&self) -> Result<Span, StoreError> {
-        drive::lead(&self.store, &self.clock).await
-    }
-
     /// Drives the leases of its workers.
     fn driver(&self) -> Driver<'_, P::Store, P::Clock> {
         Driver { store: &self.store, clock: &self.clock, limits: &self.limits }

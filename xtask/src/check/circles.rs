@@ -141,7 +141,7 @@ fn components(arrows: &Arrows) -> Vec<Vec<String>> {
 
 struct Search<'a> {
     arrows: &'a Arrows,
-    /// When each file was first seen.
+    /// The order in which each file was first seen.
     seen: BTreeMap<&'a str, usize>,
     stack: Vec<&'a str>,
     found: Vec<Vec<String>>,

@@ -1,14 +1,14 @@
 //! The result of a check.
 
-/// What a check found.
+/// The findings of a check.
 pub(crate) enum Report {
     /// It looked.
     Looked {
         /// At what: `12 crates, 30 arrows`.
         at: String,
-        /// What must be mended.
+        /// The problems that must be fixed.
         problems: Vec<String>,
-        /// What is worth knowing.
+        /// The things that are worth knowing.
         warnings: Vec<String>,
     },
     /// It needs data outside the repository, which is not there.

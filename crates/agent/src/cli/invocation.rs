@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::native::Limits;
 
-/// What a run's server is called in the program's variables: its own name for the place of the provider.
+/// The name of a run's server in the program's variables: its own name for the place of the provider.
 pub(super) const ADDRESS: &str = "ANTHROPIC_BASE_URL";
 /// What our server is called in the program: its tools have this before their names.
 pub(super) const SERVER: &str = "truing";

@@ -7,13 +7,13 @@ use serde_json::Value;
 use truing_core::money::MicroUsd;
 use truing_model::messages::Tool;
 
-/// What a model reports with the tool [`crate::schema::REPORT`], and in which words it is asked for that.
+/// The report that a model gives with the tool [`crate::schema::REPORT`], and in which words it is asked for that.
 pub trait Form: Default + Send {
-    /// What is said to a model that did not report.
+    /// The message to a model that did not report.
     const ASK_AGAIN: &str;
-    /// What is said to a model that was cut off.
+    /// The message to a model that was cut off.
     const BE_BRIEF: &str;
-    /// What is said to a model before its last turn.
+    /// The message to a model before its last turn.
     const CONCLUDE: &str;
 
     /// Does a report count that was objected to, with what is reported after it?
@@ -25,7 +25,7 @@ pub trait Form: Default + Send {
     /// Reads a call's input. The answer: what it says, and whether another report will follow.
     ///
     /// # Errors
-    /// What is wrong with it, in words for the model.
+    /// The fault in it, in words for the model.
     fn read(input: &Value) -> Result<(Self, bool), String>;
 
     /// A report that a model wrote out instead of calling the tool.
@@ -34,11 +34,11 @@ pub trait Form: Default + Send {
     /// Adds another report of the same run.
     fn add(&mut self, more: Self);
 
-    /// What the model is told of a report that was taken.
+    /// The message to a model whose report was taken.
     fn taken(&self) -> String;
 }
 
-/// What a model may call in one run.
+/// The tools that a model may call in one run.
 pub trait Tools: Send + Sync {
     /// The tools, as the model is told of them.
     fn offered(&self) -> Vec<Tool>;
@@ -52,7 +52,7 @@ pub trait Tools: Send + Sync {
     }
 }
 
-/// What a call came to. Text of a repository: data.
+/// The result of a call. Text of a repository: data.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Output {
     /// For the model, within the tool's bound.
@@ -63,25 +63,25 @@ pub struct Output {
     pub denied: bool,
 }
 
-/// What a run begins with.
+/// The beginning of a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Brief {
     /// The model's id.
     pub model: String,
     /// Who it is and what it is to do: the operator's words.
     pub system: String,
-    /// What it is to look at: data.
+    /// The text that it is to look at: data.
     pub task: String,
 }
 
-/// What a run may use.
+/// The limits of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
     /// Answers of the model.
     pub turns: u32,
     /// Wall clock, from beginning to end.
     pub time: Duration,
-    /// What the run's answers may cost; none: the gateway alone bounds it. Near it, the model is asked to conclude.
+    /// The most that the run's answers may cost; none: the gateway alone bounds it. Near it, the model is asked to conclude.
     pub money: Option<MicroUsd>,
     /// The model's context, in tokens.
     pub window: u64,

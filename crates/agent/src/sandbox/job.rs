@@ -21,24 +21,24 @@ pub(super) const THIS_PROGRAM: &str = "/proc/self/exe";
 /// Where the running program is inside, for commands that are it.
 pub(super) const PROGRAM_INSIDE: &str = "/.truing";
 
-/// How everything begins that the helper says.
+/// The beginning of everything that the helper says.
 pub(crate) const COMPLAINT: &str = "truing sandbox: ";
 
-/// What the helper ends with when the command cannot be started.
+/// The helper's exit code when the command cannot be started.
 pub const NOT_STARTED: u8 = 127;
 
-/// What the helper ends with when it ended the job for passing a bound: as shells tell of a killed program. Its last line
+/// The helper's exit code when it ended the job for passing a bound: as shells tell of a killed program. Its last line
 /// on the error stream says which; see [`super::bound_passed`].
 pub const LIMIT_PASSED: u8 = 128 + 9;
 
-/// What to run, and what it may see and use.
+/// A command to run, and all that it may see and use.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Job {
-    /// How strong the sandbox is.
+    /// The strength of the sandbox.
     pub level: Level,
     /// The folder that it runs in; absolute, without links.
     pub tree: PathBuf,
-    /// What that folder is called inside: its own name, unless what is made there must not depend on it. Below
+    /// The name of that folder inside: its own name, unless what is made there must not depend on it. Below
     /// [`Level::Full`] every folder has its own name.
     pub inside: PathBuf,
     /// May it change the tree? Not git's folder in it.
@@ -47,9 +47,9 @@ pub struct Job {
     pub read: Vec<PathBuf>,
     /// May it make sockets? They reach nothing outside.
     pub sockets: bool,
-    /// What it may use.
+    /// The resources that it may use.
     pub limits: Limits,
-    /// What stays of it, and what it is told ([`Level::Full`] alone).
+    /// Its folders that outlast it ([`Level::Full`] alone).
     pub room: Option<Room>,
     /// Further variables that it finds.
     pub variables: Vec<(String, String)>,
@@ -84,7 +84,7 @@ pub enum Run {
     Probe(Probe),
 }
 
-/// What the helper is told, as its one argument.
+/// The one argument of the helper.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum Stage {
     /// To make a sandbox for a job of this parent.
@@ -98,7 +98,7 @@ pub(super) enum Stage {
 }
 
 impl Job {
-    /// What the command is, for messages.
+    /// The name of the command, for messages.
     pub(crate) fn program(&self) -> String {
         match &self.run {
             Run::Program(argv) => {
@@ -108,7 +108,7 @@ impl Job {
         }
     }
 
-    /// What the tree is called inside.
+    /// The name of the tree inside.
     pub(super) fn place(&self) -> &Path {
         match self.level {
             Level::Full => &self.inside,

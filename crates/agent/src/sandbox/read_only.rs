@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// starts it for a review holds it to less.
 pub const READER_MEMORY: u64 = 2 << 30;
 
-/// What a process that only reads may read.
+/// The files that a process that only reads may read.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Reading {
     /// The folder with hostile files. Git's folder directly in it is no part of it.

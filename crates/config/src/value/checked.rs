@@ -44,7 +44,7 @@ pub enum Value {
     Commands(Vec<Vec<String>>),
 }
 
-/// What is wrong with a value.
+/// The fault in a value.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Wrong {
     /// It must be something else; in words that follow the key's name.

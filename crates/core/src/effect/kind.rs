@@ -191,41 +191,11 @@ impl Kind {
 
     /// The kind that is performed where this one is refused.
     pub fn instead(self) -> Option<Self> {
-        match self {
-            Self::Review => Some(Self::ReviewAsComment),
-            Self::ReviewAsComment
-            | Self::Comment
-            | Self::LineComment
-            | Self::Reply
-            | Self::Resolve
-            | Self::Trigger
-            | Self::RequestReview
-            | Self::UpdateBranch
-            | Self::MarkReady
-            | Self::Describe
-            | Self::OpenPull
-            | Self::EditPull
-            | Self::SetDraft
-            | Self::ClosePull
-            | Self::Label
-            | Self::OpenIssue
-            | Self::EditIssue
-            | Self::CloseIssue
-            | Self::NewComment
-            | Self::DeleteComment
-            | Self::Summary
-            | Self::Findings
-            | Self::FileFinding
-            | Self::EditComment
-            | Self::DeleteDuplicate
-            | Self::Reopen
-            | Self::Status
-            | Self::Push => None,
-        }
+        (self == Self::Review).then_some(Self::ReviewAsComment)
     }
 
-    /// Is it made by several calls, so that a limit or a gate may end it with a part of it there?
-    pub fn has_parts(self) -> bool {
+    /// True where it is made by several calls: a limit or a gate may end it when some of it is there.
+    pub fn takes_several_calls(self) -> bool {
         self == Self::Review
     }
 

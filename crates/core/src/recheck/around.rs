@@ -11,7 +11,7 @@ pub const MAX_SNIPPET_LINES: usize = 20;
 /// Lines that are remembered above a finding, and below it.
 pub const MAX_AROUND: usize = 12;
 
-/// Why nobody knows whether an open finding is still there.
+/// The reason why nobody knows whether an open finding is still there.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unverified {
@@ -21,7 +21,7 @@ pub enum Unverified {
     NotShown,
     /// No reviewer said anything of it.
     NoVerdict,
-    /// What a reviewer said of it is not borne out by the file.
+    /// The file does not bear out a reviewer's word on it.
     NoEvidence,
 }
 
@@ -44,9 +44,9 @@ pub struct Around {
     pub before: Vec<String>,
     /// Lines below it, the nearest first.
     pub after: Vec<String>,
-    /// How often its lines stood in the file.
+    /// The number of times that its lines stood in the file.
     pub copies: u32,
-    /// What the change said when a reviewer saw the finding last: what it says besides is new.
+    /// The lines of the change when a reviewer saw the finding last: all others are new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<Seen>,
 }
@@ -54,7 +54,7 @@ pub struct Around {
 /// The text of a change, as it is remembered.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Seen {
-    /// What stood in the finding's file near it, and what the change added.
+    /// The lines of the finding's file near it, and those that the change added.
     pub marks: Marks,
     /// Are they of all that the change added?
     pub is_whole: bool,

@@ -21,7 +21,7 @@ pub(super) const NEAR: u32 = 12;
 /// Lines above a finding and below it that are remembered as they were: some more than those that are beside it.
 const MAX_NEAR: u32 = NEAR + 4;
 
-/// What a reviewer says of an open finding.
+/// A reviewer's word on an open finding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Word {
@@ -42,7 +42,7 @@ pub struct Verdict {
     pub path: Option<RepoPath>,
     /// The lines that show it, first and last; none: no lines are named.
     pub lines: Option<(u32, u32)>,
-    /// What these lines say.
+    /// The text of these lines.
     pub excerpt: String,
 }
 
@@ -72,7 +72,7 @@ pub struct Head<'a, T> {
     pub(super) renames: &'a Renames,
     /// The files that were looked at.
     pub(super) pages: RefCell<BTreeMap<RepoPath, Option<Rc<Page>>>>,
-    /// What the change says; none: it says more than is kept.
+    /// The lines of the change; none: they are more than is kept.
     pub(super) marks: OnceCell<Option<Marks>>,
 }
 
@@ -90,7 +90,7 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> Head<'a, T> {
         Self { text, changed, added, deleted, renames, pages, marks }
     }
 
-    /// What is beside these lines of a file; none if it cannot be read.
+    /// The lines beside these of a file; none if it cannot be read.
     pub fn around(&self, path: &RepoPath, lines: (u32, u32), snippet: &str) -> Option<Around> {
         Some(Around::of(&*self.page(path)?, lines, snippet, None))
     }
@@ -105,7 +105,7 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> Head<'a, T> {
         page
     }
 
-    /// What the change says, for a finding that is seen at these lines.
+    /// The lines of the change, for a finding that is seen at these lines.
     pub(super) fn seen(&self, page: &Page, lines: (u32, u32)) -> Seen {
         let marks = Marks::beside(page, lines);
         let said = self.marks.get_or_init(|| self.said());

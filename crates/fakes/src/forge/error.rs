@@ -2,7 +2,7 @@
 
 use crate::repo::GitError;
 
-/// Why the fake could not do it.
+/// The reason why the fake could not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum FakeError {
     /// No port, no folder.

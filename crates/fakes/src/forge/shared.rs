@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use crate::forge::state::State;
 use crate::forge::witness::Witness;
 
-/// What the server and its handles share.
+/// The state that the server and its handles share.
 pub(crate) struct Shared {
     pub(crate) state: Mutex<State>,
     pub(crate) witness: Option<Arc<dyn Witness>>,

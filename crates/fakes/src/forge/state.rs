@@ -1,4 +1,4 @@
-//! What the forge holds: accounts, repositories, pull requests, comments. It knows no call, and no form in which a forge
+//! The state of the forge: accounts, repositories, pull requests, comments. It knows no call, and no form in which a forge
 //! shows something; [`World::form`] makes its deliveries.
 
 pub(crate) mod access;

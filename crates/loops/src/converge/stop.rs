@@ -21,7 +21,7 @@ use crate::reading::ReadingError;
 /// What is to be done where the kill switch stops a run.
 const AGAIN: &str = "run it again when it is off, it goes on where it was";
 
-/// Why an act came to nothing. The run waits, tries it again or ends by it, and its record says which: a lease's
+/// The reason why an act came to nothing. The run waits, tries it again or ends, and its record says which: a lease's
 /// [`crate::stopped::Stopped`] comes of that record.
 #[derive(Debug, thiserror::Error)]
 pub enum Stop {

@@ -14,7 +14,7 @@ use crate::reader::ChildReader;
 pub struct SyncJob<'a> {
     /// Its name.
     pub name: &'a str,
-    /// What it follows, and how.
+    /// The package that it follows, and the way.
     pub config: &'a JobConfig,
     /// Git.
     pub git: &'a Git,
@@ -26,9 +26,9 @@ pub struct SyncJob<'a> {
     pub reader: &'a ChildReader,
     /// Who ports code; none: nobody.
     pub porter: Option<&'a Porter>,
-    /// What runs lock commands; none: the job has none.
+    /// The runner of lock commands; none: the job has none.
     pub locker: Option<&'a Verifier>,
-    /// What runs the project's own checks; none: none are configured.
+    /// The runner of the project's own checks; none: none are configured.
     pub verifier: Option<&'a Verifier>,
     /// Write nothing at the forge and remember nothing but the record?
     pub dry_run: bool,

@@ -54,7 +54,7 @@ pub struct Following<'a, G> {
     pub remote: &'a Remote,
 }
 
-/// Why a run goes no further. Its record says so: it does not stop what its lease's [`crate::stopped::Stopped`] stops.
+/// The reason why a run goes no further. Its record says so: it does not stop what its lease's [`crate::stopped::Stopped`] stops.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// Its records. It writes nothing more.

@@ -119,13 +119,13 @@ pub fn failed(context: &Context, why: &str) {
     context.span().set_status(Status::error(why));
 }
 
-/// What a run took: its cost, and answers of models.
+/// The use of a run: its cost, and answers of models.
 fn spent(context: &Context, cost: MicroUsd, turns: u32) {
     let took = [KeyValue::new("cost_usd", dollars(cost)), KeyValue::new("num_turns", i64::from(turns))];
     context.span().set_attributes(took);
 }
 
-/// How a run ended, and why.
+/// The end of a run, and its reason.
 fn came_to(context: &Context, end: End, why: &str, turns: u32) {
     let span = context.span();
     if !span.is_recording() {

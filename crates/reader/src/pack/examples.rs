@@ -51,7 +51,7 @@ impl Packs {
     }
 }
 
-/// What became of the rules' own examples.
+/// The results of the rules' own examples.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Tested {
     /// Rules that were tried.

@@ -7,12 +7,12 @@ use super::kinds;
 /// A language whose grammar is compiled in.
 #[derive(Debug)]
 pub(crate) struct Language {
-    /// What rules may call it, in lower case; the first is the one shown.
+    /// The names that rules may use for it, in lower case; the first is the one shown.
     pub(super) names: &'static [&'static str],
-    /// What its files' names end with, after the dot; the first is for examples.
+    /// The endings of its files' names, after the dot; the first is for examples.
     pub(super) extensions: &'static [&'static str],
     pub(super) grammar: SupportLang,
-    /// What gives things their names in it.
+    /// The nodes that give things their names in it.
     pub(super) definitions: &'static [kinds::Kind],
 }
 
@@ -78,7 +78,7 @@ impl Language {
         self.names.first().copied().unwrap_or_default()
     }
 
-    /// What an example's file is called.
+    /// The name of an example's file.
     pub(crate) fn example_path(&self) -> String {
         format!("file.{}", self.extensions.first().copied().unwrap_or_default())
     }

@@ -2,7 +2,7 @@
 
 use truing_diff::RepoPath;
 
-/// Why a call cannot be answered, in words for the model.
+/// The reason why a call cannot be answered, in words for the model.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Wrong {
     #[error("the input of `{tool}` is wrong: {source}")]

@@ -27,7 +27,7 @@ use super::end::{failed, give_up, reported, tell_given_up, unreported};
 use super::progress::{AGAIN, Ended, Said, Timeline, event, note_end, report};
 use super::{Ground, PullRun, Writes};
 
-/// Why a run ends that a person has stopped.
+/// The reason for the end of a run that a person has stopped.
 const STOPPED: &str = "stopped by `/converge stop`: `/converge` resumes it";
 
 impl PullRun<'_> {

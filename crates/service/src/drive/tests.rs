@@ -1,4 +1,4 @@
-//! What becomes of a lease, by each way in which its step ends: as the slot is told it, and on a store.
+//! The end of a lease, by each way in which its step ends: as the slot is told it, and on a store.
 
 use std::sync::{Arc, Mutex};
 
@@ -59,7 +59,7 @@ fn each_reason_to_stop_tells_the_slot_one_thing() {
 struct Scripted<E> {
     ends: E,
     recorded: Mutex<Vec<String>>,
-    /// What it records with.
+    /// The store that it records in.
     record: fn() -> Result<(), StoreError>,
 }
 

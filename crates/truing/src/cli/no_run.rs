@@ -22,7 +22,7 @@ pub(super) enum Elsewhere {
     TakenOver,
 }
 
-/// What a command says that got no record of its run. `elsewhere`: what it says where somebody else is at work.
+/// The error of a command that got no record of its run. `elsewhere`: the error where somebody else is at work.
 pub(super) fn no_run(name: &str, error: NoRun, elsewhere: impl FnOnce(Elsewhere) -> CliError) -> CliError {
     match error {
         NoRun::NotLeased(NotLeased::Busy(until)) => elsewhere(Elsewhere::Leased(until)),

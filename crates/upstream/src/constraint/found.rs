@@ -16,7 +16,7 @@ pub struct Place<'a> {
     pub package: &'a str,
     /// Where that is published.
     pub registry: Registry,
-    /// What the requirement looks like.
+    /// The form of the requirement.
     pub style: Style,
 }
 
@@ -24,7 +24,7 @@ pub struct Place<'a> {
 pub(super) struct Found {
     /// Its bytes: of the range or, in Python, of the whole requirement.
     pub(super) span: Span<usize>,
-    /// What they say.
+    /// Their text.
     pub(super) text: String,
 }
 

@@ -27,7 +27,7 @@ pub struct Index {
     login: Option<Login>,
 }
 
-/// What an index wants to be shown.
+/// The login that an index wants.
 #[derive(Clone, Debug)]
 enum Login {
     Password(String, Secret),
@@ -146,7 +146,7 @@ fn is_loopback(host: &str) -> bool {
     host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// What happened, to its cause, without the address.
+/// The error with its causes, without the address.
 pub(crate) fn told(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(next) = cause.source() {

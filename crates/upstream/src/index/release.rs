@@ -17,7 +17,7 @@ pub struct Release {
     pub archive: Archive,
     /// It was taken back, or its publishers advise against it.
     pub is_yanked: bool,
-    /// When it was published, if the index says so.
+    /// The time at which it was published, if the index says so.
     pub published: Option<Timestamp>,
 }
 
@@ -30,11 +30,11 @@ pub struct Archive {
     pub url: Url,
     /// Its digest, as the index gives it.
     pub integrity: Option<Integrity>,
-    /// How it is packed.
+    /// The form in which it is packed.
     pub format: Format,
 }
 
-/// Why an index does not serve.
+/// The reason why an index does not serve.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
     /// Its address.
@@ -54,7 +54,7 @@ pub enum IndexError {
     /// It refuses.
     #[error("{index} answers {status}{}", advice(*status))]
     Status {
-        /// What was asked for.
+        /// The index that was asked.
         index: String,
         /// The answer.
         status: StatusCode,
@@ -62,17 +62,17 @@ pub enum IndexError {
     /// It cannot be reached, or broke off.
     #[error("{index} cannot be read: {why}")]
     Unreachable {
-        /// What was asked for.
+        /// The index that was asked.
         index: String,
-        /// What happened.
+        /// The error.
         why: String,
     },
     /// It says something else.
     #[error("{index} gives no list of releases: {why}")]
     Rubbish {
-        /// What was asked for.
+        /// The index that was asked.
         index: String,
-        /// What is wrong with it.
+        /// The fault in it.
         why: String,
     },
 }
@@ -86,7 +86,7 @@ fn advice(status: StatusCode) -> &'static str {
     }
 }
 
-/// What an index says of a package.
+/// The answer of an index about a package.
 pub(super) struct Page {
     /// Where it was found: addresses in it begin there.
     pub(super) base: Url,

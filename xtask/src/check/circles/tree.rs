@@ -40,7 +40,7 @@ enum Target {
 struct Module {
     file: String,
     items: BTreeSet<String>,
-    /// What each name that was brought in stands for.
+    /// The file or item that each name that was brought in stands for.
     aliases: BTreeMap<String, Path>,
     /// Paths whose whole content was brought in.
     globs: Vec<Path>,

@@ -15,13 +15,13 @@ use crate::mcp::{Toolset, over};
 /// One server, as it is configured.
 #[derive(Clone, Debug)]
 pub struct Server {
-    /// What its tools are called by: `mcp__NAME__TOOL`.
+    /// The part of its tools' names that is its own: `mcp__NAME__TOOL`.
     pub name: String,
     /// The way to it.
     pub way: Way,
     /// The tools that may be called. All others are as if it had none.
     pub tools: BTreeSet<String>,
-    /// How long it may take to be ready, and for one call.
+    /// The time that it has to be ready, and for one call.
     pub time: Duration,
     /// The most bytes of one answer that a model is shown.
     pub most: usize,
@@ -55,7 +55,7 @@ pub enum Way {
 pub struct Address {
     /// Its URL.
     pub url: String,
-    /// What opens it.
+    /// The secret that opens it.
     pub token: Option<Secret>,
 }
 

@@ -14,9 +14,9 @@ use crate::forge::github::json::time;
 use crate::forge::state::apps::{Issued, Pass};
 use crate::forge::state::{Repository, State, World};
 
-/// How long a token lasts, in seconds.
+/// The life of a token, in seconds.
 const TOKEN_LIFE: i64 = 3600;
-/// How long after now a login may end, in seconds.
+/// The longest time from now to the end of a login, in seconds.
 const LOGIN_LIFE: i64 = 600;
 
 impl World {

@@ -49,7 +49,7 @@ pub(crate) struct Reply {
     pub(crate) body: ReplyBody,
 }
 
-/// What an answer carries.
+/// The body of an answer.
 #[derive(Debug)]
 pub(crate) enum ReplyBody {
     Empty,
@@ -112,7 +112,7 @@ impl From<GitError> for Reply {
     }
 }
 
-/// Which part of a list is asked for.
+/// The part of a list that is asked for.
 pub(crate) struct Page {
     number: usize,
     size: usize,

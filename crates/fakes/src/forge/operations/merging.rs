@@ -7,7 +7,7 @@ use crate::forge::state::merging::MergeState;
 use crate::forge::state::pulls::Pull;
 
 impl Repository {
-    /// What a merge would be, without counting as asked.
+    /// The result that a merge would have, without counting as asked.
     pub(crate) fn merge_state(&self, pull: &Pull) -> MergeState {
         if let Some(told) = pull.around.merge.front() {
             return *told;
@@ -34,7 +34,7 @@ impl Repository {
         if unstable { MergeState::Unstable } else { MergeState::Clean }
     }
 
-    /// What a merge would be, asked once more.
+    /// The result that a merge would have, asked once more.
     pub(crate) fn ask_merge_state(&mut self, number: u64) -> Option<MergeState> {
         let told = self.merge_state(self.pulls.get(&number)?);
         let merge = &mut self.pulls.get_mut(&number)?.around.merge;

@@ -1,6 +1,6 @@
-//! How a repository answers.
+//! The ways in which a repository answers.
 
-/// How a repository answers.
+/// The ways in which a repository answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Access {
     /// As usual.

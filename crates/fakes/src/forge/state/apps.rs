@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What an installation grants unless a test says otherwise: what reviews need.
+/// The permissions that an installation grants unless a test says otherwise: those that reviews need.
 pub(crate) const GRANTED: &[(&str, &str)] = &[
     ("checks", "write"),
     ("contents", "read"),
@@ -48,7 +48,7 @@ pub(crate) struct Issued {
     pub(crate) expires: i64,
 }
 
-/// What a token is good for.
+/// The scope of a token.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Pass {
     /// Everything that its account may.

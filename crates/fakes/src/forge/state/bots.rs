@@ -9,16 +9,16 @@ use crate::forge::state::pulls::Verdict;
 pub struct Bot {
     /// Its account, `…[bot]`.
     pub login: String,
-    /// What its comments on lines are by, where that differs, as Copilot's do. Asking this name for a review is
+    /// The author of its comments on lines, where that is another one, as Copilot's is. Asking this name for a review is
     /// answered with success and does nothing.
     pub alias: Option<String>,
     /// The whole text of a comment that wakes it. Nothing else in the comment.
     pub trigger: Option<String>,
-    /// What it does each time that it is woken, one after the other; then nothing.
+    /// Its acts, one each time that it is woken; then none.
     pub steps: VecDeque<Step>,
 }
 
-/// What a bot does once it is woken. Empty: it stays silent.
+/// The acts of a bot once it is woken. Empty: it stays silent.
 #[derive(Clone, Debug, Default)]
 pub struct Step {
     /// It looks at the comment that woke it: the reaction `eyes`.
@@ -32,7 +32,7 @@ pub struct Step {
 /// A review of a bot.
 #[derive(Clone, Debug)]
 pub struct BotReview {
-    /// What it says.
+    /// Its text.
     pub state: Verdict,
     /// Its text.
     pub body: String,

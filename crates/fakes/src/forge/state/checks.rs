@@ -9,29 +9,29 @@ pub struct CheckRun {
     pub id: u64,
     /// The commit.
     pub sha: String,
-    /// What it is called.
+    /// Its name.
     pub name: String,
-    /// What its maker knows it by.
+    /// Its id at its maker.
     pub external_id: Option<String>,
     /// `queued`, `in_progress` or `completed`.
     pub status: String,
-    /// What it came to.
+    /// Its result.
     pub conclusion: Option<String>,
     /// Its heading.
     pub title: Option<String>,
     /// Its text.
     pub summary: Option<String>,
-    /// What was said of lines, as it was sent.
+    /// The annotations of lines, as they were sent.
     pub annotations: Vec<Value>,
     /// Whose it is: the App's account.
     pub creator: String,
-    /// When it was made, seconds since 1970.
+    /// The time at which it was made, seconds since 1970.
     pub created: i64,
     /// Has somebody asked for it again, and its App not updated it since? Its suite is shown as queued until then.
     pub asked: bool,
 }
 
-/// Which of GitHub's buttons is pressed.
+/// The one of GitHub's buttons that is pressed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Again {
     /// "Re-run" of one check.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-/// What a merge would be now, in GitHub's words.
+/// The result that a merge would have now, in GitHub's words.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MergeState {
     /// It could be done.
@@ -23,7 +23,7 @@ pub enum MergeState {
     Unknown,
 }
 
-/// What the rules of a repository have reviews decide.
+/// The decision on reviews by the rules of a repository.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Decision {
     /// One is missing.
@@ -34,12 +34,12 @@ pub enum Decision {
     ChangesRequested,
 }
 
-/// What stands around a pull request.
+/// The circumstances of a pull request's merge.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Around {
     /// Who is asked to review and has not yet.
     pub(crate) requested: Vec<String>,
-    /// What its merge would be: one for each time that it is asked, the last for ever. Empty: as things are.
+    /// The results that its merge would have: one for each time that it is asked, the last for ever. Empty: as things are.
     pub(crate) merge: VecDeque<MergeState>,
     pub(crate) decision: Option<Decision>,
     /// May those who may write to the repository push to a fork's branch?

@@ -1,6 +1,6 @@
 //! Comments, and reactions to them.
 
-/// What every comment has.
+/// The fields of every comment.
 #[derive(Clone, Debug)]
 pub(crate) struct Note {
     pub(crate) id: u64,

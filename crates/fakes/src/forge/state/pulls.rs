@@ -72,7 +72,7 @@ pub(crate) struct Review {
     pub(crate) created: i64,
 }
 
-/// What a review says.
+/// The verdict of a review.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
     /// Nothing about merging.

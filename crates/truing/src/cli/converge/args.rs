@@ -89,10 +89,10 @@ pub(super) fn severity(name: &str) -> Result<Severity, String> {
     known.ok_or_else(|| "must be P0, P1 or P2".to_owned())
 }
 
-/// What is said where nothing differs from the default branch (R1).
+/// The message where nothing differs from the default branch (R1).
 pub(in crate::cli) const NO_TARGET: &str = "No PR or upstream diff: there is nothing to work on.";
 
-/// What is said where an audit would not see everything (R2).
+/// The message where an audit would not see everything (R2).
 pub(in crate::cli) const UNCOMMITTED: &str =
     "Uncommitted changes detected. Stash, commit, or revert them first.";
 
@@ -105,7 +105,7 @@ pub(super) fn refusal(code: Code, line: &str) -> CliError {
     CliError::new(exit, code.as_str(), line)
 }
 
-/// What a run means to a script.
+/// The exit code of a run, for scripts.
 pub(super) fn exit(record: &Record) -> Exit {
     match record.state.exit.as_ref().map(|exit| exit.code.exit_code()) {
         Some(0) => Exit::Done,

@@ -13,14 +13,14 @@ use super::run::Run;
 use crate::cli::breaker;
 use crate::cli::target::instant;
 
-/// What is told, of one loop or of all.
+/// The figures of one loop or of all.
 pub(super) struct Report {
     pub(super) since: Millis,
     pub(super) now: Millis,
     pub(super) sections: Vec<Section>,
 }
 
-/// What is told of one loop.
+/// The figures of one loop.
 pub(super) struct Section {
     pub(super) of: LoopFlag,
     /// Newest first.
@@ -51,7 +51,7 @@ impl Section {
     }
 }
 
-/// How a job stands now.
+/// The present state of a job.
 #[derive(Serialize)]
 pub(super) struct JobLine {
     pub(super) name: String,
@@ -61,7 +61,7 @@ pub(super) struct JobLine {
     pub(super) failures: u32,
     pub(super) streak: u32,
     pub(super) question: Option<String>,
-    /// What runs have cost that told nothing: the record of the next one does.
+    /// The cost of runs that told nothing: the record of the next one does.
     pub(super) untold_micro_usd: MicroUsd,
     #[serde(flatten)]
     pub(super) tally: Tally,

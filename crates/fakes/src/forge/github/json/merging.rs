@@ -1,4 +1,4 @@
-//! What a merge would be, in GitHub's words.
+//! The result that a merge would have, in GitHub's words.
 
 use serde_json::{Value, json};
 
