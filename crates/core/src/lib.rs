@@ -24,6 +24,7 @@ pub mod policy;
 pub mod port;
 pub mod publish;
 pub mod recheck;
+pub mod run;
 pub mod sandbox;
 pub mod secret;
 pub mod slot;

@@ -21,6 +21,12 @@ impl MicroUsd {
         }
         format!("{whole}{fraction:0<DIGITS$}").parse().ok().map(Self)
     }
+
+    /// The sum, or the greatest amount if that is more.
+    #[must_use]
+    pub fn plus(self, more: Self) -> Self {
+        Self(self.0.saturating_add(more.0))
+    }
 }
 
 /// Dollars and cents, further digits where there are any: `$2.00`, `$0.0125`.

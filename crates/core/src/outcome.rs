@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 use truing_diff::RepoPath;
 
 use crate::finding::Severity;
-use crate::id::{Key, Millis, RunId, Sha};
+use crate::id::{Millis, Sha};
 use crate::increment::Increment;
 use crate::ledger::Usage;
 use crate::money::MicroUsd;
+use crate::run::{self, End, RunRecord, Stage, StepCost};
+use crate::slot::Loop;
 use crate::suppression::IdleSuppression;
 
 /// What a review came to. The JSON of `truing review` (cli.md) is this, with the runtime.
@@ -47,6 +49,17 @@ pub enum OutcomeKind {
 impl OutcomeKind {
     /// All of them.
     pub const ALL: [Self; 5] = [Self::Reviewed, Self::Partial, Self::Skipped, Self::Deferred, Self::Failed];
+
+    /// The end, as every loop has it.
+    pub fn end(self) -> End {
+        match self {
+            Self::Reviewed => End::Done,
+            Self::Partial => End::Partial,
+            Self::Skipped => End::Skipped,
+            Self::Deferred => End::Deferred,
+            Self::Failed => End::Failed,
+        }
+    }
 
     /// The word used in JSON and text.
     pub fn as_str(self) -> &'static str {
@@ -238,17 +251,28 @@ pub enum ModelPart {
     },
 }
 
-/// What a model did in a run.
+/// The model's part of a review, as the record takes it ([`ReviewRecord::asked`]).
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct AskedModel {
+    /// The model that answered; empty if none did.
+    pub model: String,
+    /// Names the prompt: the hash of its text.
+    pub prompt_hash: String,
+    /// Its answers.
+    pub turns: u32,
+    /// Their price.
+    pub cost: MicroUsd,
+    /// Wall clock, in milliseconds.
+    pub ms: u64,
+    /// More of it, for the detail.
+    pub did: Modelled,
+}
+
+/// What a model did in a review.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Modelled {
-    /// The model that answered.
-    pub model: String,
-    /// Which prompt it was given: the hash of its text.
-    pub prompt_hash: String,
     /// What the provider counted.
     pub tokens: Usage,
-    /// How long it took, in milliseconds.
-    pub ms: u64,
     /// Tools that it called, each with how often.
     #[serde(default)]
     pub calls: BTreeMap<String, u32>,
@@ -301,13 +325,15 @@ pub struct Remembered {
     pub notes: Vec<String>,
 }
 
-/// The record every review run ends in: `truing.outcome/1` of cli.md, as far as reviews fill it.
+/// The record that every review ends in.
+pub type ReviewRecord = RunRecord<Detail>;
+
+/// The part of a run's record that only reviews have.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct OutcomeRecord {
-    /// The run.
-    pub run: RunId,
-    /// The slot's key.
-    pub key: Key,
+pub struct Detail {
+    /// How far the records knew it to have come when it ended.
+    #[serde(default)]
+    pub stage: Stage,
     /// The commit that was reviewed; none for a working tree.
     pub head: Option<Sha>,
     /// The commit it was compared with.
@@ -316,7 +342,7 @@ pub struct OutcomeRecord {
     pub outcome: Outcome,
     /// Open findings by severity, worst first.
     pub open: Vec<(Severity, u32)>,
-    /// What was looked at.
+    /// The files that were read, and those that were not.
     pub coverage: Coverage,
     /// What came since the review before, if there was one and its commit is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -327,20 +353,142 @@ pub struct OutcomeRecord {
     /// Comments on added lines that suppress nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suppressions: Vec<IdleSuppression>,
-    /// Money spent.
-    pub cost_micro_usd: MicroUsd,
-    /// Model answers.
-    pub turns: u32,
     /// What a model did; none: none was called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modelled: Option<Modelled>,
-    /// When the run began.
-    pub started: Millis,
-    /// When it ended.
-    pub ended: Millis,
-    /// What made it, by name: `truing`.
-    #[serde(default)]
-    pub versions: BTreeMap<String, String>,
+}
+
+impl Detail {
+    /// A review of this head, compared with this base, that has read nothing.
+    pub fn new(head: Option<Sha>, base: Sha, outcome: Outcome) -> Self {
+        Self {
+            stage: Stage::Prepared,
+            head,
+            base,
+            outcome,
+            open: Vec::new(),
+            coverage: Coverage::default(),
+            since: None,
+            configuring: Vec::new(),
+            suppressions: Vec::new(),
+            modelled: None,
+        }
+    }
+}
+
+impl run::Detail for Detail {
+    type Step = Step;
+
+    const LOOP: Loop = Loop::Review;
+
+    fn end(&self) -> Option<End> {
+        Some(self.outcome.kind.end())
+    }
+
+    fn word(end: End) -> &'static str {
+        match end {
+            End::Done => OutcomeKind::Reviewed.as_str(),
+            End::Partial | End::Skipped | End::Deferred | End::Failed => end.as_str(),
+        }
+    }
+
+    fn result(&self) -> Option<String> {
+        let is_interrupted = self.outcome.reason.as_deref() == Some(INTERRUPTED);
+        (is_interrupted && self.outcome.kind == OutcomeKind::Deferred).then(|| INTERRUPTED.to_owned())
+    }
+
+    fn reason(&self) -> Option<&str> {
+        self.outcome.reason.as_deref()
+    }
+
+    fn furthest(&self, _: &[StepCost<Step>]) -> Step {
+        match self.stage {
+            Stage::Prepared | Stage::Ended => Step::Prepared,
+            Stage::Computed => Step::Computed,
+            Stage::Published => Step::Published,
+        }
+    }
+}
+
+impl ReviewRecord {
+    /// With what a model was asked. Its part is one step; the rest of the review's time is another.
+    #[must_use]
+    pub fn asked(mut self, asked: Option<AskedModel>) -> Self {
+        self.steps = Vec::new();
+        if let Some(AskedModel { model, prompt_hash, turns, cost, ms, did }) = asked {
+            let tokens = did.tokens.all();
+            self.model = Some(model).filter(|model| !model.is_empty());
+            self.prompt_hash = Some(prompt_hash);
+            self.detail.modelled = Some(did);
+            self.steps.push(StepCost { id: Step::Agent, turns, tokens, cost_micro_usd: cost, ms });
+        }
+        let now = self.ended;
+        self.ended_at(now)
+    }
+
+    /// It, as it has ended at that time.
+    #[must_use]
+    pub fn ended_at(mut self, now: Millis) -> Self {
+        self.ended = now;
+        let others = |step: &&StepCost<Step>| step.id != Step::Review;
+        let others = self.steps.iter().filter(others).map(|step| step.ms).fold(0, u64::saturating_add);
+        let ms = self.ms().saturating_sub(others);
+        match self.steps.iter_mut().find(|step| step.id == Step::Review) {
+            Some(step) => step.ms = ms,
+            None => self.steps.insert(0, StepCost { ms, ..StepCost::zero(Step::Review) }),
+        }
+        self
+    }
+
+    /// It without its cost, which another run's record has.
+    #[must_use]
+    pub fn without_cost(mut self) -> Self {
+        (self.model, self.prompt_hash, self.detail.modelled) = (None, None, None);
+        self.asked(None)
+    }
+}
+
+/// The steps of a review.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// Head and base are known.
+    Prepared,
+    /// All of it but the model's part.
+    Review,
+    /// The model's part.
+    Agent,
+    /// Findings are recorded.
+    Computed,
+    /// The forge shows them.
+    Published,
+}
+
+impl Step {
+    /// All of them, in order.
+    pub const ALL: [Self; 5] = [Self::Prepared, Self::Review, Self::Agent, Self::Computed, Self::Published];
+}
+
+impl run::Step for Step {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Prepared => "prepared",
+            Self::Review => "review",
+            Self::Agent => "agent",
+            Self::Computed => "computed",
+            Self::Published => "published",
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Prepared => "head and base are known",
+            Self::Review => "read the change",
+            Self::Agent => "ask the model",
+            Self::Computed => "findings are recorded",
+            Self::Published => "the review is shown",
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,18 +1,17 @@
 //! The ports: what the loops need from the world, as traits with native `async fn`, used through generics.
 //!
-//! Implementations: `store` ([`Slots`], [`Records`], [`Operations`], [`Watchlist`], [`Jobs`],
-//! [`Converges`], [`EffectLog`]), `forge` ([`Forge`], [`Hub`], [`Conversation`], [`ForgeWrite`]),
+//! Implementations: `store` ([`Slots`], [`Runs`], [`Operations`], [`Watchlist`], [`Ledger`],
+//! [`EffectLog`]), `forge` ([`Forge`], [`Hub`], [`Conversation`], [`ForgeWrite`]),
 //! `reader` ([`Reader`]); wall clock and ids are made at the edge (crate `truing`), and by tests.
 
-mod converges;
 mod conversation;
 mod effects;
 mod forge_error;
 mod hub;
-mod jobs;
 mod ledger;
 mod operations;
 mod reader;
+mod runs;
 mod watchlist;
 mod write_gate;
 
@@ -20,7 +19,6 @@ use std::future::Future;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::converges::Converges;
 pub use self::conversation::{
     AuditMark, CheckState, CommitCheck, Conversation, Decision, HeadRepository, LineComment, LineDraft,
     Merge, Posted, PullHead, PullNow, ReviewDraft, ReviewEvent, ReviewThread, Said, SetLabel,
@@ -30,20 +28,18 @@ pub use self::hub::{
     Actor, BranchPull, Hub, HubRepository, OwnIssue, PullActivity, PullCommit, PullDraft, PullRemark,
     PullReview, PullState, Reply, ReviewState, Writable,
 };
-pub use self::jobs::Jobs;
 pub use self::ledger::Ledger;
 pub use self::operations::{
     Act, Audited, Gate, MAX_NAME, MAX_TEXT, NewNotice, Notice, NoticeKind, Operations,
 };
 pub use self::reader::{ChangedFile, ReadReport, ReadRequest, Reader, ReaderError};
+pub use self::runs::{Begun, Computed, Described, Event, Revision, RunRef, Runs};
 pub use self::watchlist::{CommentKind, Obeyed, Origin, Repository, Told, Watchlist};
 pub use self::write_gate::{Asked, Withheld, WriteGate, read_only};
 
-use crate::dismissal::Dismissal;
-use crate::finding::{Finding, Place};
-use crate::id::{CommentId, Key, Millis, RunId, Sha, Span, Token, Version};
-use crate::outcome::{Outcome, OutcomeRecord};
-use crate::publish::{Bounds, Desired, DesiredStatus, Item, Observed, Producer};
+use crate::finding::Place;
+use crate::id::{CommentId, Key, Millis, RunId, Span, Token, Version};
+use crate::publish::{Bounds, Item, Observed, Producer};
 use crate::slot::{Limits, Loop, Slot};
 
 /// The wall clock.
@@ -157,192 +153,7 @@ pub enum NotGranted {
     SwitchedOff,
 }
 
-// ---------------------------------------------------------------------------------------------- records
-
-/// Which run a write belongs to. Records refuse it once a run with a greater token has begun on the key.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct RunRef {
-    /// The run.
-    pub id: RunId,
-    /// Its key.
-    pub key: Key,
-    /// Its fencing token.
-    pub token: Token,
-}
-
-/// The head and base of a pull request at one moment.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Revision {
-    /// The newest commit of the pull request.
-    pub head: Sha,
-    /// The tip of the branch it goes to.
-    pub base: Sha,
-}
-
-/// What records answer when a run begins.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Begun {
-    /// The revision reviewed last (stage `published`), if any.
-    pub reviewed: Option<Revision>,
-    /// The revision computed last, published or not: what the recorded findings are of.
-    pub known: Option<Revision>,
-    /// How that review ended, if it is this very revision's.
-    pub outcome: Option<OutcomeRecord>,
-    /// The newest run's outcome if it has stage `computed` for this very revision: only publishing is left.
-    pub computed: Option<OutcomeRecord>,
-    /// What people have dismissed on this key. One that comes later is the next run's.
-    pub dismissals: Vec<Dismissal>,
-}
-
-/// What a run found and wants shown; written in one transaction, after which the run is `computed`.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Computed {
-    /// Whose rows of desired state these are.
-    pub producer: Producer,
-    /// Every finding known for the key, replacing what was recorded.
-    pub findings: Vec<Finding>,
-    /// Every row of desired state of the producer; a row's known comment is kept by item.
-    pub desired: Vec<Desired>,
-    /// The head's status; none for local runs.
-    pub status: Option<DesiredStatus>,
-    /// How the run ended, before publishing.
-    pub outcome: OutcomeRecord,
-}
-
-/// What people call a key. Display only: decisions ask the forge.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Described {
-    /// `owner/name#7`.
-    pub name: String,
-    /// Its page.
-    pub url: String,
-    /// The head as last heard: shown, and used to suppress events that bring nothing new; never reviewed.
-    pub head: Option<Sha>,
-}
-
-/// One line of history, for `truing why`.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Event {
-    /// When.
-    pub at: Millis,
-    /// The slot's key.
-    pub key: Key,
-    /// The run, if it happened in one.
-    pub run: Option<RunId>,
-    /// What happened, one line for people.
-    pub what: String,
-}
-
-/// What must not be lost (design.md section 3).
-pub trait Records: Send + Sync {
-    /// Begins a run (stage `prepared`). Refused ([`StoreError::Fenced`]) unless its token is greater than the
-    /// key's last; the same run again (an answer was lost) is accepted.
-    fn begin(
-        &self,
-        run: &RunRef,
-        revision: &Revision,
-        now: Millis,
-    ) -> impl Future<Output = Result<Begun, StoreError>> + Send;
-
-    /// The revision that the recorded findings are of, if there is one.
-    fn known(&self, key: &Key) -> impl Future<Output = Result<Option<Revision>, StoreError>> + Send;
-
-    /// Every finding recorded for the key.
-    fn findings(&self, key: &Key) -> impl Future<Output = Result<Vec<Finding>, StoreError>> + Send;
-
-    /// Writes what was computed, in one transaction; the run is `computed`. Repeating it changes nothing.
-    fn computed(
-        &self,
-        run: &RunRef,
-        computed: &Computed,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
-
-    /// Lets a run that could not compute anything say so: writes this summary's text and the status, and leaves
-    /// findings, other rows and the run's stage as they are. Repeating it changes nothing.
-    fn announce(
-        &self,
-        run: &RunRef,
-        producer: Producer,
-        summary: &str,
-        status: &DesiredStatus,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
-
-    /// The producer's desired rows and the status still to be set (none: set already).
-    fn desired(
-        &self,
-        key: &Key,
-        producer: Producer,
-    ) -> impl Future<Output = Result<(Vec<Desired>, Option<DesiredStatus>), StoreError>> + Send;
-
-    /// The items' comments are now known: remembers them, and ends the effects on these items that are open.
-    fn shown(
-        &self,
-        run: &RunRef,
-        producer: Producer,
-        comments: &[(Item, CommentId)],
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
-
-    /// The forge refuses the places of these rows: they get others.
-    fn lower(
-        &self,
-        run: &RunRef,
-        producer: Producer,
-        rows: &[(Item, crate::finding::AnchorKind)],
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
-
-    /// The status was set at the forge.
-    fn status_set(
-        &self,
-        run: &RunRef,
-        status: &DesiredStatus,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
-
-    /// The run is `published`: its revision counts as reviewed and its outcome is final. Repeating it changes
-    /// nothing.
-    fn published(
-        &self,
-        run: &RunRef,
-        outcome: &OutcomeRecord,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
-
-    /// The run ended without publishing (`failed`, `deferred`, nothing to do): its outcome, for `why`.
-    fn ended(
-        &self,
-        run: &RunRef,
-        outcome: &Outcome,
-        now: Millis,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
-
-    /// The attempt has failed, whether or not it came as far as to begin: its outcome, and what it has cost. What was
-    /// computed before stays to be published by the next run. Refused ([`StoreError::Fenced`]) if a newer run has begun.
-    fn failed(
-        &self,
-        run: &RunRef,
-        outcome: &Outcome,
-        now: Millis,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
-
-    /// The attempt was told to stop: if it has cost anything that no run tells yet, it is deferred for that reason. Nothing
-    /// happens if it has not begun, or a newer run has.
-    fn interrupted(&self, run: &RunRef, now: Millis) -> impl Future<Output = Result<(), StoreError>> + Send;
-
-    /// Adds history. Never refused for a token: what a fenced-out run still had to say is history too.
-    fn note(&self, events: &[Event]) -> impl Future<Output = Result<(), StoreError>> + Send;
-
-    /// Remembers what people call these keys, replacing what was known. A description without a head keeps the
-    /// head that was heard before.
-    fn describe(&self, described: &[(Key, Described)])
-    -> impl Future<Output = Result<(), StoreError>> + Send;
-
-    /// What people call these keys, in order; none for a key that was never described.
-    fn described(
-        &self,
-        keys: &[Key],
-    ) -> impl Future<Output = Result<Vec<Option<Described>>, StoreError>> + Send;
-
-    /// A token greater than every one given or accepted so far, for runs whose key has no slot (local runs).
-    fn fresh_token(&self) -> impl Future<Output = Result<Token, StoreError>> + Send;
-}
+// ---------------------------------------------------------------------------------------------- errors
 
 /// Why a store could not do it.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

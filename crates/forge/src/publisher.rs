@@ -8,7 +8,7 @@ use truing_core::effect::Effect;
 use truing_core::finding::AnchorKind;
 use truing_core::id::{CommentId, Millis, Sha};
 use truing_core::port::{
-    EffectLog, Forge, ForgeError, ForgeWrite, InlineDraft, Performed, Records, RunRef, StoreError, Withheld,
+    EffectLog, Forge, ForgeError, ForgeWrite, InlineDraft, Performed, RunRef, Runs, StoreError, Withheld,
 };
 use truing_core::publish::{Desired, Item, Plan, Step, plan};
 
@@ -88,7 +88,7 @@ enum Created {
     Lowered,
 }
 
-impl<R: Records + EffectLog, F: Forge + ForgeWrite> Publisher<'_, R, F> {
+impl<R: Runs + EffectLog, F: Forge + ForgeWrite> Publisher<'_, R, F> {
     /// Makes the pull request show what it should, then sets the head's status.
     ///
     /// # Errors

@@ -26,7 +26,7 @@ use truing_core::id::{Millis, Sha};
 use truing_core::identity::{SAME, similarity, statement};
 use truing_core::ledger::{LevelKind, Purse, Room};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{self, Coverage, Modelled, Outcome};
+use truing_core::outcome::{self, AskedModel, Coverage, Modelled, Outcome};
 use truing_core::port::{Gate, Operations as _, StoreError};
 use truing_core::recheck::Reviewer;
 use truing_diff::RepoPath;
@@ -162,9 +162,9 @@ pub fn outcome(coverage: &Coverage, part: Option<&Part>) -> Outcome {
     }
 }
 
-/// What a model's part took: answers, money, and what it did.
-pub fn spent(part: Option<Part>) -> (u32, MicroUsd, Option<Modelled>) {
-    part.map_or((0, MicroUsd(0), None), |part| (part.turns, part.cost, part.modelled))
+/// What a model was asked, and did; none: none was asked.
+pub fn asked(part: Option<Part>) -> Option<AskedModel> {
+    part?.asked
 }
 
 /// Why a model could not even be refused.
@@ -286,8 +286,8 @@ impl<G: Gate + Clone> Asking<'_, G> {
         let reviewers = reviewers.collect();
         let (memory, replayed) = (Some(recalled.told()), agent.tape.plays());
         let servers_failed = telemetry::servers_failed(&problems);
-        let modelled = Modelled { memory, dropped, replayed, servers_failed, ..Modelled::default() };
-        let part = reviewer::together(&looks, &found, modelled, now);
+        let did = Modelled { memory, dropped, replayed, servers_failed, ..Modelled::default() };
+        let part = reviewer::together(&looks, &found, did, now);
         Ok((part.without_findings(lost).without_servers(&problems), reviewers))
     }
 }

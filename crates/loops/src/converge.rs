@@ -26,12 +26,13 @@ use futures_util::future::BoxFuture;
 use truing_agent::sandbox::Level;
 use truing_agent::verify::{Scope as Trust, Verifier};
 use truing_config::converge::ConvergeConfig;
-use truing_core::converge::record::{Record, Taken};
+use truing_core::converge::record::Record;
 use truing_core::converge::{Act, Candidate, Code, Event, Exit, Step};
 use truing_core::id::{Millis, Sha, Span, Token};
 use truing_core::ledger::Purse;
 use truing_core::money::MicroUsd;
-use truing_core::port::{Clock as _, Converges, ForgeError, Ledger as _, StoreError};
+use truing_core::port::{Clock as _, ForgeError, Ledger as _, Runs, StoreError};
+use truing_core::run::StepCost;
 use truing_core::slot::Why;
 use truing_core::verification::Verification;
 use truing_git::{GitError, Laid, Mirror, PrivateFolder};
@@ -212,7 +213,7 @@ pub struct Runner<'a, S> {
     /// What the checks said of the newest head; none of them could be run: none.
     baseline: Option<(Sha, Option<Verification>)>,
     /// What asking models took in this act.
-    taken: Taken,
+    taken: StepCost<()>,
     /// How far it goes.
     mode: RunMode,
     /// Have models been asked in it?
@@ -230,7 +231,7 @@ impl<'a, S> Runner<'a, S> {
         mode: RunMode,
     ) -> Self {
         let (diffs, laid, readings, baseline) = (Vec::new(), None, Vec::new(), None);
-        let (taken, has_asked) = (Taken::default(), false);
+        let (taken, has_asked) = (StepCost::default(), false);
         Self {
             workspace,
             mirror,
@@ -255,15 +256,15 @@ impl<S: Workspace> Runner<'_, S> {
     ///
     /// # Errors
     /// [`StoreError`]: what was done last is not remembered; another run finds it done.
-    pub async fn run<R: Converges>(
+    pub async fn run<R: Runs>(
         &mut self,
         store: &R,
         token: Token,
         told: &impl Observer,
     ) -> Result<Progress, StoreError> {
-        while self.record.state.exit.is_none() {
-            let (began, before) = (Instant::now(), self.record.state.log.len());
-            let act = self.record.state.next.clone();
+        while self.record.detail.state.exit.is_none() {
+            let (began, before) = (Instant::now(), self.record.detail.state.log.len());
+            let act = self.record.detail.state.next.clone();
             if act.asks() && std::mem::replace(&mut self.has_asked, true) && self.mode == RunMode::Step {
                 return Ok(Progress::Between);
             }
@@ -272,7 +273,7 @@ impl<S: Workspace> Runner<'_, S> {
             }
             told.begins(&self.record, &act);
             if matches!(act.step(), Step::Gate | Step::Audit) {
-                self.record.state.dismiss(store.dismissals(&self.record.key).await?);
+                self.record.detail.state.dismiss(store.dismissals(&self.record.key).await?);
             }
             let event = match Box::pin(self.act(&act)).await {
                 Ok(event) => event,
@@ -295,10 +296,10 @@ impl<S: Workspace> Runner<'_, S> {
                     None => self.ends(stop),
                 },
             };
-            self.record.put_off = 0;
-            if let Err(unexpected) = self.record.state.after(event) {
+            self.record.detail.put_off = 0;
+            if let Err(unexpected) = self.record.detail.state.after(event) {
                 let exit = Exit::new(Code::Infrastructure, unexpected.to_string());
-                self.record.state.exit = Some(exit);
+                self.record.detail.state.exit = Some(exit);
             }
             if self.ends_unchecked() {
                 let none =
@@ -321,9 +322,9 @@ impl<S: Workspace> Runner<'_, S> {
         if let Stop::Later { until, why, what } = stop {
             return Some(Progress::Until(*until, *why, what.clone()));
         }
-        let tried = usize::try_from(self.record.put_off).unwrap_or(usize::MAX);
+        let tried = usize::try_from(self.record.detail.put_off).unwrap_or(usize::MAX);
         let wait = PUT_OFF.get(tried).filter(|_| stop.may_pass())?;
-        self.record.put_off = self.record.put_off.saturating_add(1);
+        self.record.detail.put_off = self.record.detail.put_off.saturating_add(1);
         let poll = i64::try_from(self.config.poll.as_millis()).unwrap_or(i64::MAX);
         let wait = Span(wait.0.min(poll).max(self.workspace.settle().0));
         Some(Progress::Until(SystemClock.now() + wait, Why::Settling, stop.to_string()))
@@ -333,7 +334,7 @@ impl<S: Workspace> Runner<'_, S> {
     fn ends(&mut self, stop: Stop) -> Event {
         let exit = stop.exit();
         if let Stop::Over { unreached, .. } = stop {
-            self.record.unreached = unreached;
+            self.record.detail.unreached = unreached;
         }
         Event::Ended(exit)
     }
@@ -341,8 +342,8 @@ impl<S: Workspace> Runner<'_, S> {
     /// Adds what an act took.
     fn keep_taken(&mut self, step: Step, began: Instant) {
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let taken = Taken { ms, ..std::mem::take(&mut self.taken) };
-        self.record.taken.entry(step).or_default().add(&taken);
+        let taken = StepCost { ms, ..std::mem::take(&mut self.taken) };
+        self.record.took(step, &taken);
         self.record.ended = SystemClock.now();
     }
 
@@ -357,11 +358,7 @@ impl<S: Workspace> Runner<'_, S> {
         let spent = drawn.iter().map(|drawn| drawn.spent.0).fold(0, u64::saturating_add);
         let untold = MicroUsd(spent.saturating_sub(self.record.cost().0));
         if untold > MicroUsd(0) {
-            self.record
-                .taken
-                .entry(step)
-                .or_default()
-                .add(&Taken { cost_micro_usd: untold, ..Taken::default() });
+            self.record.took(step, &StepCost { cost_micro_usd: untold, ..StepCost::<()>::default() });
         }
         Ok(())
     }
@@ -373,12 +370,12 @@ impl<S: Workspace> Runner<'_, S> {
     pub async fn interrupted(&mut self) -> Result<(), StoreError> {
         // What is not settled by then expires, and counts in full; nobody tells it.
         let _ = tokio::time::timeout(SETTLE_TIME, gateway::settled()).await;
-        self.settle(self.record.state.next.step()).await
+        self.settle(self.record.detail.state.next.step()).await
     }
 
     /// Is it clean, and nobody has asked the checks, which are run on fixes?
     fn ends_unchecked(&self) -> bool {
-        let state = &self.record.state;
+        let state = &self.record.detail.state;
         let is_clean = state.exit.as_ref().is_some_and(|exit| exit.code == Code::Clean);
         is_clean && !state.audits_only && state.commits.is_empty() && self.looks.verifier.is_some()
     }
@@ -387,8 +384,8 @@ impl<S: Workspace> Runner<'_, S> {
     /// its head is done and [`Act::Post`] is next. A head that moves meanwhile is audited instead.
     pub async fn audit_once(&mut self) {
         let began = Instant::now();
-        while self.record.state.exit.is_none() {
-            let event = match self.record.state.next.clone() {
+        while self.record.detail.state.exit.is_none() {
+            let event = match self.record.detail.state.next.clone() {
                 Act::Gate => Event::Gated(None),
                 act @ Act::Audit { .. } => {
                     Box::pin(self.act(&act)).await.unwrap_or_else(|stop| self.ends(stop))
@@ -397,8 +394,8 @@ impl<S: Workspace> Runner<'_, S> {
                     break;
                 }
             };
-            if let Err(unexpected) = self.record.state.after(event) {
-                self.record.state.exit = Some(Exit::new(Code::Infrastructure, unexpected.to_string()));
+            if let Err(unexpected) = self.record.detail.state.after(event) {
+                self.record.detail.state.exit = Some(Exit::new(Code::Infrastructure, unexpected.to_string()));
             }
         }
         self.keep_taken(Step::Audit, began);
@@ -413,7 +410,8 @@ impl<S: Workspace> Runner<'_, S> {
             return self.settle(Step::Audit).await;
         }
         self.interrupted().await?;
-        self.record.state.exit = Some(Exit::new(Code::Interrupted, "interrupted before the audit was done"));
+        self.record.detail.state.exit =
+            Some(Exit::new(Code::Interrupted, "interrupted before the audit was done"));
         self.record.ended = SystemClock.now();
         Ok(())
     }
@@ -426,7 +424,7 @@ impl<S: Workspace> Runner<'_, S> {
             Act::Gate | Act::Mend { .. } | Act::Audit { .. } | Act::Fix { .. } => true,
             Act::Post | Act::Check | Act::Publish | Act::Reply => false,
         };
-        if follows && head != self.record.state.head {
+        if follows && head != self.record.detail.state.head {
             return self.moved(head).await;
         }
         match act {
@@ -436,13 +434,13 @@ impl<S: Workspace> Runner<'_, S> {
                 Ok(Event::Ended(Exit::new(Code::ReadOnly, why)))
             }
             Act::Gate => {
-                let head = self.record.state.head.clone();
+                let head = self.record.detail.state.head.clone();
                 Ok(Event::Gated(self.gate_says(&head).await?))
             }
             Act::Mend { output } => self.mend(output).await,
             Act::Audit { auditors, attempt: _ } => {
-                let (base, head) = (self.record.base.clone(), self.record.state.head.clone());
-                let starting = self.record.state.starting.clone();
+                let (base, head) = (self.record.detail.base.clone(), self.record.detail.state.head.clone());
+                let starting = self.record.detail.state.starting.clone();
                 let audited = Audited::of(self, &base, &head).await?;
                 let event = audited.event(self, auditors, &starting).await;
                 self.laid = Some(audited.laid);
@@ -459,8 +457,8 @@ impl<S: Workspace> Runner<'_, S> {
                 let calls = self.workspace.calls().await?;
                 let event = self.check().await?;
                 if let Some(calls) = calls {
-                    let head = self.record.state.head.clone();
-                    self.record.wakes.insert(AFTER_PUSH.to_owned(), (calls, head));
+                    let head = self.record.detail.state.head.clone();
+                    self.record.detail.wakes.insert(AFTER_PUSH.to_owned(), (calls, head));
                 }
                 Ok(event)
             }
@@ -480,16 +478,16 @@ impl<S: Workspace> Runner<'_, S> {
     }
 
     async fn publish(&mut self) -> Result<Event, Stop> {
-        let Some(candidate) = &self.record.state.candidate else {
+        let Some(candidate) = &self.record.detail.state.candidate else {
             return Err(Stop::Model("there is no fix to be pushed".to_owned()));
         };
         match self.workspace.publish(&self.record, candidate).await? {
             Published::Done => {
                 let head = candidate.commit.clone();
-                if let Some(readiness) = &mut self.record.readiness {
+                if let Some(readiness) = &mut self.record.detail.readiness {
                     readiness.pushed(&head, SystemClock.now());
                 }
-                let warnings = match self.record.wakes.get(AFTER_PUSH) {
+                let warnings = match self.record.detail.wakes.get(AFTER_PUSH) {
                     Some((calls, _)) => self.workspace.call(&self.record, *calls).await?,
                     None => Vec::new(),
                 };
@@ -510,7 +508,7 @@ impl<S: Workspace> Runner<'_, S> {
     async fn compared(&mut self, head: &Sha) -> Result<Sha, Stop> {
         let base = self.workspace.follow(&self.record, head).await?;
         let tree = self.mirror.tree_of(head).await?;
-        self.record.base = base;
+        self.record.detail.base = base;
         Ok(tree)
     }
 }
@@ -532,7 +530,7 @@ impl<S> Runner<'_, S> {
 
     /// What the gate says of the change up to this commit, if it blocks.
     async fn gate_says(&mut self, head: &Sha) -> Result<Option<String>, Stop> {
-        let base = self.record.base.clone();
+        let base = self.record.detail.base.clone();
         let change = self.change(&base, head).await?;
         let mut gated = Gated::of_rules(self.read(&change, head).await?);
         if let Some(commands) = &self.looks.commands {
@@ -591,6 +589,6 @@ impl<S> Runner<'_, S> {
     /// Adds what asking a model took.
     fn spent(&mut self, spent: &Spent) {
         let Spent { turns, tokens, cost, model: _, prompt_hash: _ } = spent;
-        self.taken.add(&Taken { turns: *turns, tokens: *tokens, cost_micro_usd: *cost, ms: 0 });
+        self.taken.add(&StepCost { id: (), turns: *turns, tokens: *tokens, cost_micro_usd: *cost, ms: 0 });
     }
 }

@@ -2,7 +2,7 @@
 
 use truing_core::finding::{AnchorKind, Finding, FindingStatus, Severity, Side};
 use truing_core::id::Sha;
-use truing_core::outcome::{Outcome, OutcomeKind, OutcomeRecord};
+use truing_core::outcome::{Detail, Outcome, OutcomeKind, ReviewRecord};
 use truing_core::publish::{
     Annotation, Check, Conclusion, Desired, DesiredStatus, Item, MAX_ANNOTATIONS, StatusState,
 };
@@ -19,10 +19,10 @@ const MAX_MESSAGE_CHARS: usize = 2000;
 pub fn rows(
     findings: &[Finding],
     (head, now): (&Sha, Option<&Sha>),
-    record: &OutcomeRecord,
+    record: &ReviewRecord,
     max_inline: usize,
 ) -> Vec<Desired> {
-    let OutcomeRecord { base, outcome, coverage, since, configuring, suppressions, .. } = record;
+    let Detail { base, outcome, coverage, since, configuring, suppressions, .. } = &record.detail;
     let open: Vec<&Finding> = worst_first(findings.iter().filter(|finding| finding.is_open()));
     let fixed = |finding: &&Finding| matches!(finding.status, FindingStatus::Fixed(_));
     let fixed = findings.iter().filter(fixed).count();
@@ -145,12 +145,9 @@ pub fn worst_first<'a>(findings: impl Iterator<Item = &'a Finding>) -> Vec<&'a F
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::collections::BTreeMap;
-
     use truing_core::finding::{Category, Place, RawFinding, Source, Suggestion, fingerprint};
     use truing_core::id::{FindingId, Key, Millis, RunId};
-    use truing_core::money::MicroUsd;
-    use truing_core::outcome::{Coverage, Runtime};
+    use truing_core::outcome::Runtime;
 
     use super::*;
 
@@ -195,24 +192,8 @@ pub(crate) mod tests {
         let mut findings: Vec<Finding> =
             (1..=5).map(|line| finding(&format!("1:a-{line}"), "a.py", line)).collect();
         findings[4].raw.severity = Severity::P0;
-        let record = OutcomeRecord {
-            run: RunId::new("r"),
-            key: Key::new("k"),
-            head: Some(sha()),
-            base: sha(),
-            outcome: ended(OutcomeKind::Reviewed),
-            open: vec![],
-            coverage: Coverage::default(),
-            since: None,
-            configuring: vec![],
-            suppressions: vec![],
-            cost_micro_usd: MicroUsd(0),
-            turns: 0,
-            modelled: None,
-            started: Millis(0),
-            ended: Millis(0),
-            versions: BTreeMap::new(),
-        };
+        let detail = Detail::new(Some(sha()), sha(), ended(OutcomeKind::Reviewed));
+        let record = ReviewRecord::begin(RunId::new("r"), Key::new("k"), detail, Millis(0));
         let rows = rows(&findings, (&sha(), None), &record, 2);
         let kinds: Vec<(String, AnchorKind)> = rows
             .iter()

@@ -7,8 +7,8 @@
 use opentelemetry::trace::FutureExt as _;
 use truing_core::finding::Finding;
 use truing_core::id::{Key, Millis, RunId, Sha};
-use truing_core::outcome::OutcomeRecord;
-use truing_core::port::{Clock, Ids, Reader, Records, Revision};
+use truing_core::outcome::{Detail, ReviewRecord};
+use truing_core::port::{Clock, Ids, Reader, Revision, Runs};
 use truing_git::{Exported, GitError, Repository, is_branch_name};
 
 use super::agent::{
@@ -80,7 +80,7 @@ impl From<Head<'_>> for Reviewed {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Review {
     /// How it ended.
-    pub record: OutcomeRecord,
+    pub record: ReviewRecord,
     /// What was reviewed.
     pub reviewed: Reviewed,
     /// Where its base comes from.
@@ -111,7 +111,7 @@ pub enum LocalError {
 impl<O, S, R, C, I> Local<'_, O, R, C, I>
 where
     O: Fn() -> Result<Option<S>, Unopened> + Clone + Send + 'static,
-    S: Records + 'static,
+    S: Runs + 'static,
     R: Reader,
     C: Clock,
     I: Ids,
@@ -195,25 +195,14 @@ where
         let found = reading.all();
         let Reading { coverage, renames, rechecked, suppressions, .. } = reading;
         let outcome = agent::outcome(&coverage, part.as_ref()).without_earlier(unread.as_deref());
-        let (turns, cost, modelled) = agent::spent(part);
-        let mut record = OutcomeRecord {
-            run,
-            key,
-            head: change.head.clone(),
-            base: change.base.clone(),
-            outcome,
-            open: vec![],
+        let detail = Detail {
             coverage,
-            since: None,
-            configuring: vec![],
             suppressions,
-            cost_micro_usd: cost,
-            turns,
-            modelled,
-            started,
-            ended: self.clock.now(),
-            versions: super::versions(),
+            ..Detail::new(change.head.clone(), change.base.clone(), outcome)
         };
+        let begun =
+            ReviewRecord { versions: super::versions(), ..ReviewRecord::begin(run, key, detail, started) };
+        let mut record = ReviewRecord { ended: self.clock.now(), ..begun }.asked(agent::asked(part));
         telemetry::done(&record);
         let found = (found.as_slice(), &renames, &rechecked);
         let (kept, unrecorded) = memory.keep(found, &mut record, &filed).await;

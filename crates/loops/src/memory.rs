@@ -8,8 +8,8 @@ use truing_core::finding::{Finding, FindingStatus, SeenOn, Source};
 use truing_core::id::{FindingId, Key, Sha};
 use truing_core::identity::{Placed, identify};
 use truing_core::increment::Renames;
-use truing_core::outcome::OutcomeRecord;
-use truing_core::port::{Clock, Computed, Records, Revision, RunRef, StoreError};
+use truing_core::outcome::ReviewRecord;
+use truing_core::port::{Clock, Computed, Revision, RunRef, Runs, StoreError};
 use truing_core::publish::Producer;
 use truing_core::recheck::Rechecked;
 
@@ -117,7 +117,7 @@ pub struct Memory<'a, O, C> {
 impl<O, S, C> Memory<'_, O, C>
 where
     O: Fn() -> Result<Option<S>, Unopened> + Clone + Send + 'static,
-    S: Records + 'static,
+    S: Runs + 'static,
     C: Clock,
 {
     /// What is known before the review.
@@ -153,7 +153,7 @@ where
     pub async fn keep(
         &self,
         found: Found<'_>,
-        record: &mut OutcomeRecord,
+        record: &mut ReviewRecord,
         filed: &Sha,
     ) -> (Kept, Option<String>) {
         match self.remember(found, record, filed).await {
@@ -166,7 +166,7 @@ where
     async fn remember(
         &self,
         found: Found<'_>,
-        record: &mut OutcomeRecord,
+        record: &mut ReviewRecord,
         filed: &Sha,
     ) -> Result<Kept, String> {
         let opened = tokio::task::spawn_blocking(self.records.clone()).await;
@@ -190,12 +190,12 @@ where
         &self,
         store: &S,
         found: Found<'_>,
-        record: &mut OutcomeRecord,
+        record: &mut ReviewRecord,
         filed: &Sha,
     ) -> Result<Kept, StoreError> {
         let token = store.fresh_token().await?;
         let run = RunRef { id: record.run.clone(), key: record.key.clone(), token };
-        let revision = Revision { head: filed.clone(), base: record.base.clone() };
+        let revision = Revision { head: filed.clone(), base: record.detail.base.clone() };
         let begun = store.begin(&run, &revision, record.started).await?;
         let (mut known, _) = self.known(store, &run.key).await?;
         dismissal::remember(&mut known, &begun.dismissals);
@@ -226,10 +226,11 @@ where
         &self,
         (known, dismissals): (&[Finding], &[Dismissal]),
         (found, renames, rechecked): Found<'_>,
-        record: &mut OutcomeRecord,
+        record: &mut ReviewRecord,
         filed: &Sha,
     ) -> (Kept, Vec<Finding>) {
-        let mut identified = identify(known, found.to_vec(), self.fixed_at, (&record.coverage, renames));
+        let mut identified =
+            identify(known, found.to_vec(), self.fixed_at, (&record.detail.coverage, renames));
         rechecked.settle(&mut identified.gone, known, filed);
         dismissal::apply(&mut identified.current, dismissals);
         let was_open = |finding: &Finding| known.iter().any(|was| was.id == finding.id && was.is_open());
@@ -254,7 +255,7 @@ where
             }
         }
         let kept = Kept { fixed, ..Kept::sorted(&identified.current, Finding::is_open, |_| false) };
-        record.open = by_severity(&kept.open.iter().collect::<Vec<_>>());
+        record.detail.open = by_severity(&kept.open.iter().collect::<Vec<_>>());
         record.ended = self.clock.now();
         forget(&mut identified.gone);
         (kept, identified.all())

@@ -3,8 +3,8 @@
 
 use opentelemetry::trace::FutureExt as _;
 use truing_core::id::{Key, PrId, RunId};
-use truing_core::outcome::OutcomeRecord;
-use truing_core::port::{Clock, Ids, PullRequest, Reader, Records, Revision};
+use truing_core::outcome::{Detail, ReviewRecord};
+use truing_core::port::{Clock, Ids, PullRequest, Reader, Revision, Runs};
 
 use super::agent::{self, ModelUse, Subject};
 use super::attempts::{Attempt, Attempts};
@@ -40,7 +40,7 @@ pub struct Pull<'a, O, R, C, I> {
 impl<O, S, R, C, I> Pull<'_, O, R, C, I>
 where
     O: Fn() -> Result<Option<S>, Unopened> + Clone + Send + 'static,
-    S: Records + 'static,
+    S: Runs + 'static,
     R: Reader,
     C: Clock,
     I: Ids,
@@ -98,30 +98,16 @@ where
         let found = reading.all();
         let Reading { coverage, renames, rechecked, suppressions, .. } = reading;
         let outcome = agent::outcome(&coverage, part.as_ref()).without_earlier(unread.as_deref());
-        let (turns, cost, modelled) = agent::spent(part);
         // What the branch has gained since is none of this change.
         let against = match change.base == revision.base {
             true => Against::Named(revision.base.short().to_owned()),
             false => Against::MergeBase(revision.base.short().to_owned()),
         };
-        let mut record = OutcomeRecord {
-            run,
-            key: own,
-            head: change.head,
-            base: change.base,
-            outcome,
-            open: vec![],
-            coverage,
-            since: None,
-            configuring,
-            suppressions,
-            cost_micro_usd: cost,
-            turns,
-            modelled,
-            started,
-            ended: self.clock.now(),
-            versions: super::versions(),
-        };
+        let detail =
+            Detail { coverage, configuring, suppressions, ..Detail::new(change.head, change.base, outcome) };
+        let begun =
+            ReviewRecord { versions: super::versions(), ..ReviewRecord::begin(run, own, detail, started) };
+        let mut record = ReviewRecord { ended: self.clock.now(), ..begun }.asked(agent::asked(part));
         let found = (found.as_slice(), &renames, &rechecked);
         let (kept, unrecorded) = memory.keep(found, &mut record, &revision.head).await;
         self.attempts.ends(&record.run);

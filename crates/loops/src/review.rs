@@ -8,10 +8,10 @@ use truing_core::finding::{Finding, Source};
 use truing_core::id::{Millis, RunId, Sha, Span};
 use truing_core::identity::{Identified, identify};
 use truing_core::increment::{Increment, Tally};
-use truing_core::outcome::{Coverage, Outcome, OutcomeKind, OutcomeRecord, Runtime};
+use truing_core::outcome::{Coverage, Detail, Outcome, OutcomeKind, ReviewRecord, Runtime};
 use truing_core::port::{
-    Clock, Computed, Converges, EffectLog, Event, Forge, ForgeError, ForgeWrite, Gate, PrState, PullRequest,
-    Reader, Records, Revision, RunRef, Slots, WriteGate, Writer,
+    Clock, Computed, EffectLog, Event, Forge, ForgeError, ForgeWrite, Gate, PrState, PullRequest, Reader,
+    Revision, RunRef, Runs, Slots, WriteGate, Writer,
 };
 use truing_core::publish::Producer;
 use truing_core::slot::{Command, Hold, Limits, Then, Why};
@@ -34,7 +34,7 @@ pub trait Counts: Sync {
     fn run_ended(&self, of: &str, outcome: &str);
 
     /// A review was computed; what its model did counts, if one took part.
-    fn reviewed(&self, record: &OutcomeRecord);
+    fn reviewed(&self, record: &ReviewRecord);
 }
 
 /// One leased pull request and everything its review needs.
@@ -78,7 +78,7 @@ pub struct Heard {
 /// What computing came to.
 enum Computing {
     /// It is recorded.
-    Done(Box<OutcomeRecord>),
+    Done(Box<ReviewRecord>),
     /// Not now: the day's budget is used up.
     Deferred {
         /// Why, for people.
@@ -90,7 +90,7 @@ enum Computing {
 
 impl<S, F, R, C, G> Served<'_, S, F, R, C, G>
 where
-    S: Slots + Records + Converges + EffectLog,
+    S: Slots + Runs + EffectLog,
     F: Forge + ForgeWrite,
     R: Reader,
     C: Clock,
@@ -144,10 +144,10 @@ where
             Reconciled::Settling { until } => return Ok(Then::DueAt(until, Why::Settling)),
             Reconciled::Done => {}
         }
-        let published = OutcomeRecord { run: self.run.id.clone(), ended: self.clock.now(), ..outcome };
+        let published = ReviewRecord { run: self.run.id.clone(), ..outcome }.ended_at(self.clock.now());
         self.store.published(self.run, &published).await?;
-        self.counts.run_ended("review", published.outcome.kind.as_str());
-        tracing::info!(outcome = published.outcome.kind.as_str(), "published");
+        self.counts.run_ended("review", published.detail.outcome.kind.as_str());
+        tracing::info!(outcome = published.detail.outcome.kind.as_str(), "published");
         let after = self.look().await?;
         let unmoved = after.revision == pull.revision && after.state == pull.state;
         Ok(if unmoved { self.done(&pull.revision.head) } else { Then::Again })
@@ -248,8 +248,8 @@ where
             outcome.reason = Some(text::audited_clean(run));
         }
         if let Outcome { kind: OutcomeKind::Deferred, until: Some(until), reason, .. } = &outcome {
-            let (turns, cost, _) = agent::spent(part);
-            telemetry::deferred(&outcome, (turns, cost));
+            let asked = agent::asked(part).unwrap_or_default();
+            telemetry::deferred(&outcome, (asked.turns, asked.cost));
             let (reason, until) = (reason.clone(), *until);
             return Ok(Computing::Deferred { why: reason.unwrap_or_default(), until });
         }
@@ -261,12 +261,12 @@ where
         dismissal::apply(&mut identified.current, dismissals);
         dismissal::apply(&mut identified.gone, dismissals);
         let mut record = self.record(&change, revision, &identified, outcome, coverage, started);
-        record.suppressions = suppressions;
-        (record.turns, record.cost_micro_usd, record.modelled) = agent::spent(part);
+        record.detail.suppressions = suppressions;
+        let mut record = record.asked(agent::asked(part));
         telemetry::done(&record);
         let findings = identified.all();
         let increment = since.and_then(|since| since.increment);
-        record.since =
+        record.detail.since =
             increment.map(|increment| Increment { findings: Tally::of(&known, &findings), ..increment });
         // Nothing depends on it: a forge that does not answer now is asked again before the run ends.
         let now = self.forge.pull_request().await.ok().map(|now| now.revision.head);
@@ -274,8 +274,8 @@ where
         let computed = self.shown((&revision.head, now.as_ref()), findings, &record);
         step(self.store, &self.run.key, Command::Computed(self.run.token), self.limits).await?;
         self.store.computed(self.run, &computed).await?;
-        let (files, findings) = (record.coverage.reviewed.len(), computed.findings.len());
-        tracing::info!(files, findings, outcome = record.outcome.kind.as_str(), "computed");
+        let (files, findings) = (record.detail.coverage.reviewed.len(), computed.findings.len());
+        tracing::info!(files, findings, outcome = record.detail.outcome.kind.as_str(), "computed");
         Ok(Computing::Done(Box::new(record)))
     }
 
@@ -287,7 +287,8 @@ where
             return Ok(None);
         }
         let last = self.store.last_converge(&self.run.key).await?;
-        let last = last.filter(|last| last.base == *base && last.state.cleared.as_ref() == Some(head));
+        let last =
+            last.filter(|last| last.detail.base == *base && last.detail.state.cleared.as_ref() == Some(head));
         Ok(last.map(|last| last.run))
     }
 
@@ -330,15 +331,16 @@ where
     async fn restate(
         &self,
         head: &Sha,
-        record: OutcomeRecord,
+        record: ReviewRecord,
         dismissals: &[Dismissal],
-    ) -> Result<OutcomeRecord, Stopped> {
+    ) -> Result<ReviewRecord, Stopped> {
         let mut findings = self.store.findings(&self.run.key).await?;
         let changed = dismissal::apply(&mut findings, dismissals) > 0;
         let open: Vec<&Finding> = findings.iter().filter(|finding| finding.is_open()).collect();
         // What was counted then is not so any more.
-        let since = record.since.filter(|_| !changed);
-        let record = OutcomeRecord { open: text::by_severity(&open), since, ..record };
+        let since = record.detail.since.filter(|_| !changed);
+        let detail = Detail { open: text::by_severity(&open), since, ..record.detail };
+        let record = ReviewRecord { detail, ..record };
         self.store.computed(self.run, &self.shown((head, None), findings, &record)).await?;
         Ok(record)
     }
@@ -351,25 +353,19 @@ where
         outcome: Outcome,
         coverage: Coverage,
         started: Millis,
-    ) -> OutcomeRecord {
+    ) -> ReviewRecord {
         let open: Vec<&Finding> = identified.current.iter().filter(|finding| finding.is_open()).collect();
-        OutcomeRecord {
-            run: self.run.id.clone(),
-            key: self.run.key.clone(),
-            head: Some(revision.head.clone()),
-            base: change.base.clone(),
-            outcome,
+        let detail = Detail {
             open: text::by_severity(&open),
             coverage,
-            since: None,
             configuring: configuring(change, self.agent.is_some()),
-            suppressions: vec![],
-            cost_micro_usd: truing_core::money::MicroUsd(0),
-            turns: 0,
-            modelled: None,
-            started,
+            ..Detail::new(Some(revision.head.clone()), change.base.clone(), outcome)
+        };
+        let RunRef { id, key, .. } = self.run;
+        ReviewRecord {
             ended: self.clock.now(),
             versions: super::versions(),
+            ..ReviewRecord::begin(id.clone(), key.clone(), detail, started)
         }
     }
 
@@ -379,11 +375,11 @@ where
         &self,
         (head, now): (&Sha, Option<&Sha>),
         findings: Vec<Finding>,
-        record: &OutcomeRecord,
+        record: &ReviewRecord,
     ) -> Computed {
         let desired = desired::rows(&findings, (head, now), record, self.max_inline);
         let summary = desired.first().map_or("", |summary| &summary.body);
-        let status = Some(desired::status(&findings, &record.outcome, head, summary));
+        let status = Some(desired::status(&findings, &record.detail.outcome, head, summary));
         Computed { producer: Producer::Review, findings, desired, status, outcome: record.clone() }
     }
 

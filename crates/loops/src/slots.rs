@@ -1,7 +1,7 @@
 //! Steps of slots, carried out on a store: load, decide, commit, and again if the row has moved on.
 
 use truing_core::id::{Key, Millis};
-use truing_core::port::{Event, Records, Slots, StoreError};
+use truing_core::port::{Event, Runs, Slots, StoreError};
 use truing_core::slot::{Command, Decision, Limits, Refused};
 
 /// How often a step is decided anew because somebody else committed first.
@@ -22,7 +22,7 @@ pub enum StepError {
 ///
 /// # Errors
 /// [`StepError`]
-pub async fn step<S: Slots + Records>(
+pub async fn step<S: Slots + Runs>(
     store: &S,
     key: &Key,
     command: Command,
@@ -48,7 +48,7 @@ pub async fn step<S: Slots + Records>(
 ///
 /// # Errors
 /// [`StoreError`]
-pub async fn end_orphans<S: Slots + Records>(store: &S, limits: &Limits) -> Result<(), StoreError> {
+pub async fn end_orphans<S: Slots + Runs>(store: &S, limits: &Limits) -> Result<(), StoreError> {
     for slot in store.orphans().await? {
         let Some(token) = slot.token() else { continue };
         match step(store, &slot.key, Command::HandBack(token), limits).await {
@@ -60,7 +60,7 @@ pub async fn end_orphans<S: Slots + Records>(store: &S, limits: &Limits) -> Resu
 }
 
 /// Tells `truing why` what was decided. The step is taken, whether it can be told or not.
-async fn note<S: Records>(store: &S, key: &Key, decision: &Decision, at: Millis) {
+async fn note<S: Runs>(store: &S, key: &Key, decision: &Decision, at: Millis) {
     let Some(note) = decision.note else { return };
     tracing::debug!(%key, "{note}");
     let event = Event { at, key: key.clone(), run: None, what: note.to_string() };

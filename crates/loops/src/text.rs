@@ -9,7 +9,7 @@ use truing_core::id::{RunId, Sha};
 use truing_core::increment::{History, Increment, Tally};
 use truing_core::line::clean;
 use truing_core::markdown::{block, code, plain, titled};
-use truing_core::outcome::{Coverage, Modelled, Outcome, OutcomeKind, OutcomeRecord, Remembered};
+use truing_core::outcome::{Coverage, Modelled, Outcome, OutcomeKind, Remembered, ReviewRecord};
 use truing_core::suppression::IdleSuppression;
 use truing_diff::RepoPath;
 
@@ -56,13 +56,14 @@ pub struct Summary<'a> {
 }
 
 /// Who reviewed, and what it cost: the last line of every report.
-pub fn by(record: &OutcomeRecord) -> String {
-    let Some(Modelled { model, replayed, .. }) = &record.modelled else {
+pub fn by(record: &ReviewRecord) -> String {
+    let Some(Modelled { replayed, .. }) = &record.detail.modelled else {
         return "rules only: no model was called".to_owned();
     };
-    let turns = counted(usize::try_from(record.turns).unwrap_or(usize::MAX), "turn");
+    let turns = counted(usize::try_from(record.turns()).unwrap_or(usize::MAX), "turn");
+    let model = record.model.as_deref().unwrap_or_default();
     let of = if *replayed { "a recording of " } else { "" };
-    format!("rules and {of}{}: {turns}, {}", clean(model, MAX_MODEL_CHARS), record.cost_micro_usd)
+    format!("rules and {of}{}: {turns}, {}", clean(model, MAX_MODEL_CHARS), record.cost())
 }
 
 /// Why no model was asked about a head: a run that converges has audited it and found nothing.
@@ -83,9 +84,9 @@ fn capitalised(text: &str) -> String {
 }
 
 /// What the repository told the model besides, and where that is from; what of memory and skills did not count.
-pub fn remembered(record: &OutcomeRecord) -> Vec<String> {
+pub fn remembered(record: &ReviewRecord) -> Vec<String> {
     let Some(Remembered { own, notes, .. }) =
-        record.modelled.as_ref().and_then(|modelled| modelled.memory.as_ref())
+        record.detail.modelled.as_ref().and_then(|modelled| modelled.memory.as_ref())
     else {
         return Vec::new();
     };

@@ -2,7 +2,7 @@
 //! so that the two never work on one pull request at once.
 
 use truing_core::id::{Key, Millis};
-use truing_core::port::{Records, Slots};
+use truing_core::port::{Runs, Slots};
 use truing_core::slot::{Command, Limits, Loop, Refused, State};
 use truing_loops::slots::{StepError, step};
 
@@ -26,7 +26,7 @@ pub enum NotLeased {
 ///
 /// # Errors
 /// [`NotLeased`]; if it is `Busy`, nothing was marked, unless a server was faster.
-pub async fn lease<S: Slots + Records>(
+pub async fn lease<S: Slots + Runs>(
     store: &S,
     key: &Key,
     of: Loop,

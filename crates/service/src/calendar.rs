@@ -8,9 +8,10 @@ use croner::Cron;
 use jiff::{Timestamp, tz::TimeZone};
 use tokio::sync::watch;
 use truing_core::follow::job;
-use truing_core::follow::record::{Kind as End, Record};
+use truing_core::follow::record::Record;
 use truing_core::id::Millis;
-use truing_core::port::{Clock as _, Jobs as _, Operations as _, Slots as _, StoreError};
+use truing_core::port::{Clock as _, Operations as _, Runs as _, Slots as _, StoreError};
+use truing_core::run::End;
 use truing_core::slot::{Loop, Slot, State};
 use truing_loops::machine::SystemClock;
 use truing_loops::review::Counts as _;
@@ -86,20 +87,20 @@ impl<'a> Calendar<'a> {
                 continue;
             }
             let slot = store.load(std::slice::from_ref(&key)).await?.pop();
-            let last = store.job_records(Some(&key), Millis(0), 1).await?.pop();
+            let last = store.records(Some(&key), Millis(0), 1).await?.pop();
             if !is_due(slot.as_ref(), last.as_ref(), cron, (self.began, now)) {
                 continue;
             }
             match run.run(store, told.clone()).await {
                 Ok(record) => {
                     self.waiting.remove(run.job.name);
-                    metrics.run_ended(Loop::Sync.as_str(), record.result.kind().as_str());
+                    metrics.run_ended(Loop::Sync.as_str(), record.detail.result.end().as_str());
                     metrics.run_cost(Loop::Sync, record.cost());
                     tracing::info!(
                         job = run.job.name,
-                        result = record.result.as_str(),
+                        result = record.detail.result.as_str(),
                         "{}",
-                        record.exit_reason
+                        record.detail.exit_reason
                     );
                 }
                 // A command runs it.

@@ -35,8 +35,8 @@ use truing_core::dismissal;
 use truing_core::id::{Millis, PrId, Span};
 use truing_core::line;
 use truing_core::port::{
-    Act, Clock as _, Described, Event, ForgeError, Obeyed, Origin, Records as _, Repository, Slots,
-    StoreError, Told, Watchlist,
+    Act, Clock as _, Described, Event, ForgeError, Obeyed, Origin, Repository, Runs as _, Slots, StoreError,
+    Told, Watchlist,
 };
 use truing_core::publish::Producer;
 use truing_forge::github::GitHub;

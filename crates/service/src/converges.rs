@@ -15,7 +15,7 @@ use std::time::SystemTime;
 use truing_config::Config;
 use truing_config::converge::ConvergeConfig;
 use truing_core::converge::Run;
-use truing_core::converge::record::Record;
+use truing_core::converge::record::{Detail, Record};
 use truing_core::dismissal::Dismissal;
 use truing_core::id::{Key, PrId, Sha, Token};
 use truing_core::port::{Clock as _, Ids as _, PullNow, WriteGate, Writer};
@@ -195,19 +195,20 @@ impl PullRun<'_> {
             return Ok(record);
         }
         let known = (looks.as_str(), self.converging.agents.auditor.model.as_str());
-        let is_stuck = |last: &Record| last.state.head == head && last.is_stuck_with(base, known, said);
+        let is_stuck =
+            |last: &Record| last.detail.state.head == head && last.is_stuck_with(base, known, said);
         if let Some(mut record) = last.clone().filter(is_stuck) {
             record.retry(limits);
             return Ok(record);
         }
         if let Some(mut record) = last.clone().filter(Record::is_unfinished) {
             record.resume(limits.clone(), looks);
-            record.state.take_up(limits);
+            record.detail.state.take_up(limits);
             // Another head is looked at when its turn comes; the same one is another change now.
-            if record.base != *base && record.state.head == head {
-                record.base = base.clone();
+            if record.detail.base != *base && record.detail.state.head == head {
+                record.detail.base = base.clone();
                 // A run that is over stays so.
-                let _ = record.state.after(truing_core::converge::Event::Moved { head, tree });
+                let _ = record.detail.state.after(truing_core::converge::Event::Moved { head, tree });
             }
             return Ok(record);
         }
@@ -226,7 +227,10 @@ impl PullRun<'_> {
     ) -> Result<Record, GitError> {
         let (limits, looks, head) = (self.config().limits.clone(), &looks.name, now.head.sha.clone());
         let is_same = |last: &Record| {
-            last.state.audits_only && last.is_unfinished() && last.base == *base && last.state.head == head
+            last.detail.state.audits_only
+                && last.is_unfinished()
+                && last.detail.base == *base
+                && last.detail.state.head == head
         };
         if let Some(mut record) = last.clone().filter(is_same) {
             record.resume(limits, looks);
@@ -246,18 +250,14 @@ impl PullRun<'_> {
         looks: &str,
         state: Run,
     ) -> Record {
-        Record {
-            described: last.and_then(|last| last.described.clone()),
+        let detail = Detail {
+            described: last.and_then(|last| last.detail.described.clone()),
             // Whom we have called at another head has seen that one.
-            wakes: last.map(|last| last.wakes.clone()).unwrap_or_default(),
+            wakes: last.map(|last| last.detail.wakes.clone()).unwrap_or_default(),
             looks: looks.to_owned(),
-            versions: versions(),
-            ..Record::begin(
-                (UniqueIds.run(), key.clone()),
-                (self.called(), branch.to_owned()),
-                (base.clone(), state),
-                SystemClock.now(),
-            )
-        }
+            ..Detail::begin((self.called(), branch.to_owned()), (base.clone(), state))
+        };
+        let begun = Record::begin(UniqueIds.run(), key.clone(), detail, SystemClock.now());
+        Record { versions: versions(), ..begun }
     }
 }

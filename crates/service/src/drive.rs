@@ -11,7 +11,7 @@ use opentelemetry::trace::TraceContextExt as _;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use truing_core::id::{Span, Token, Version};
-use truing_core::port::{Clock, Operations, Records, Slots, StoreError};
+use truing_core::port::{Clock, Operations, Runs, Slots, StoreError};
 use truing_core::slot::{Command, Limits, Refused, Then, Why};
 use truing_loops::slots::{StepError, step};
 use truing_loops::stopped::Stopped;
@@ -67,7 +67,7 @@ pub struct Driver<'a, S, C> {
     pub limits: &'a Limits,
 }
 
-impl<S: Slots + Records + Operations, C: Clock> Driver<'_, S, C> {
+impl<S: Slots + Runs + Operations, C: Clock> Driver<'_, S, C> {
     /// Drives a lease until its step comes to its end, it is lost, or `told` ends: then it is given back. A step that ends in
     /// its own order when it is told to stop gets a `told` that never ends.
     ///

@@ -78,7 +78,7 @@ pub async fn round(store: &Sqlite, keep: Keep, pause: Duration) -> Result<Gone, 
         mark = next;
         tokio::time::sleep(pause).await;
     }
-    runs += all(pause, || store.forget_job_runs(before)).await?;
+    runs += all(pause, || store.forget_other_runs(before)).await?;
     let effects = all(pause, || store.forget_effects(before)).await?;
     let events = all(pause, || store.forget_events(before)).await?;
     let comments = all(pause, || store.forget_comments(ago(commands::REMEMBERED))).await?;
@@ -111,8 +111,8 @@ mod tests {
     use truing_core::money::MicroUsd;
     use truing_core::outcome::{Outcome, OutcomeKind, Runtime};
     use truing_core::port::{
-        Act, Clock, CommentKind, EffectLog as _, Entry, EntryState, Event, Ledger as _, Origin, Records as _,
-        Replacement, Repository, Revision, RunRef, Told, Watchlist as _, Writer,
+        Act, Clock, CommentKind, EffectLog as _, Entry, EntryState, Event, Ledger as _, Origin, Replacement,
+        Repository, Revision, RunRef, Runs as _, Told, Watchlist as _, Writer,
     };
     use truing_core::publish::Producer;
     use truing_core::slot::{Hold, Slot, State};

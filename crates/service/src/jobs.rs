@@ -9,13 +9,13 @@ use opentelemetry::trace::FutureExt as _;
 use tokio::sync::watch;
 use truing_core::follow::breaker::End;
 use truing_core::follow::job;
-use truing_core::follow::record::{Evidence, Record, Result as Outcome, Step, Taken};
+use truing_core::follow::record::{Detail, Evidence, Record, Result as Outcome, Step};
 use truing_core::id::{Millis, PrId};
-use truing_core::money::MicroUsd;
 use truing_core::port::{
-    Clock as _, Described, Event, Ids as _, Jobs as _, Records as _, RunRef, StoreError, Writer, read_only,
+    Clock as _, Described, Event, Ids as _, RunRef, Runs as _, StoreError, Writer, read_only,
 };
 use truing_core::publish::Producer;
+use truing_core::run::StepCost;
 use truing_core::slot::{Limits, Loop, Then, Why};
 use truing_forge::effects::Effects;
 use truing_forge::github::{GitHub, RemoteError};
@@ -133,8 +133,8 @@ impl JobRun<'_> {
         let named = Described { name: run.key.to_string(), url: page, head: None };
         store.describe(&[(run.key.clone(), named)]).await?;
         let (record, again) = Box::pin(following.run()).await?;
-        let why = record.exit_reason.lines().next().unwrap_or_default();
-        let what = format!("{}: {why}", record.result.as_str().replace('_', " "));
+        let why = record.detail.exit_reason.lines().next().unwrap_or_default();
+        let what = format!("{}: {why}", record.detail.result.as_str().replace('_', " "));
         let event = Event { at: record.ended, key: run.key.clone(), run: Some(run.id.clone()), what };
         store.note(&[event]).await?;
         Ok((record, again))
@@ -160,9 +160,7 @@ impl JobRun<'_> {
         let ended = SystemClock.now();
         job.breaker.lost(self.job.config.breaker, ended);
         let ms = u64::try_from(ended.0.saturating_sub(began.0)).unwrap_or_default();
-        let detect = Taken { id: Step::Detect, turns: 0, tokens: 0, cost_micro_usd: MicroUsd(0), ms };
-        let record = Record {
-            run: run.id.clone(),
+        let detail = Detail {
             job: self.job.name.to_owned(),
             result: Outcome::Failed,
             exit_reason: error.to_string(),
@@ -171,17 +169,13 @@ impl JobRun<'_> {
             from: None,
             to: None,
             highest_step: Step::Detect,
-            steps: vec![detect],
-            carried_micro_usd: truing_core::money::MicroUsd(0),
             pull: None,
             question: job.question.as_ref().and_then(|question| question.url.clone()),
-            model: None,
-            prompt_hash: None,
             evidence: Evidence::default(),
-            versions: versions(),
-            started: began,
-            ended,
         };
+        let steps = vec![StepCost { ms, ..StepCost::zero(Step::Detect) }];
+        let begun = Record::begin(run.id.clone(), run.key.clone(), detail, began);
+        let record = Record { steps, versions: versions(), ended, ..begun };
         store.end_job(run, &job, &record).await?;
         Ok(ended)
     }

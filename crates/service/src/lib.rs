@@ -41,8 +41,8 @@ use tokio::time::Instant;
 use truing_core::fair::Places;
 use truing_core::id::{PrId, Token};
 use truing_core::port::{
-    Clock, Converges, EffectLog, Forge, ForgeWrite, Ids, Operations, Reader, Records, Slots, StoreError,
-    Watchlist, WriteGate,
+    Clock, EffectLog, Forge, ForgeWrite, Ids, Operations, Reader, Runs, Slots, StoreError, Watchlist,
+    WriteGate,
 };
 use truing_core::publish::Producer;
 use truing_core::slot::Limits;
@@ -98,7 +98,7 @@ pub trait Forges: Send + Sync {
 /// The types that a service is made of: one choice for the program, others for tests.
 pub trait Parts: 'static {
     /// Slots and records.
-    type Store: Slots + Records + Operations + Watchlist + Converges + EffectLog + Clone + 'static;
+    type Store: Slots + Runs + Operations + Watchlist + Runs + EffectLog + Clone + 'static;
     /// The forges.
     type Forges: Forges + 'static;
     /// The plane that parses repository bytes.

@@ -15,10 +15,10 @@ use prometheus::{
     Counter, Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter,
     IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
-use truing_core::follow::record::Kind as End;
 use truing_core::ledger::Usage;
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{OutcomeKind, OutcomeRecord};
+use truing_core::outcome::{OutcomeKind, ReviewRecord};
+use truing_core::run::End;
 use truing_core::slot::Loop;
 use truing_loops::review::Counts;
 use truing_store::{Meter, Sqlite};
@@ -228,8 +228,8 @@ impl Counts for Metrics {
         self.0.runs.with_label_values(&[of, outcome]).inc();
     }
 
-    fn reviewed(&self, record: &OutcomeRecord) {
-        let Some(modelled) = &record.modelled else { return };
+    fn reviewed(&self, record: &ReviewRecord) {
+        let Some(modelled) = &record.detail.modelled else { return };
         let Usage { input, output, cache_read, cache_write_5m, cache_write_1h } = modelled.tokens;
         let written = cache_write_5m.saturating_add(cache_write_1h);
         for (kind, count) in TOKENS.into_iter().zip([input, output, cache_read, written]) {
@@ -240,7 +240,7 @@ impl Counts for Metrics {
         for (server, count) in &modelled.servers_failed {
             self.0.mcp_failures.with_label_values(&[server]).inc_by(u64::from(*count));
         }
-        self.cost(Loop::Review, record.cost_micro_usd);
+        self.cost(Loop::Review, record.cost());
     }
 }
 

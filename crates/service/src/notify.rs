@@ -13,7 +13,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use truing_core::id::{Key, Millis};
 use truing_core::ledger::day;
-use truing_core::port::{NewNotice, Notice, NoticeKind, Operations, Records, StoreError};
+use truing_core::port::{NewNotice, Notice, NoticeKind, Operations, Runs, StoreError};
 
 pub use self::mail::Mail;
 pub use self::webhook::Webhook;
@@ -166,13 +166,13 @@ pub async fn keep_telling<S: Operations>(store: &S, sinks: &Sinks, every: Durati
 
 /// Wants it told, once a day, that a slot is parked. Said before it is, so that a crash in between cannot lose it; it is
 /// told when the slot is.
-pub async fn parking<S: Records + Operations>(store: &S, key: &Key, attempts: u32, now: Millis) {
+pub async fn parking<S: Runs + Operations>(store: &S, key: &Key, attempts: u32, now: Millis) {
     if let Err(error) = want_parking(store, key, attempts, now).await {
         tracing::warn!(%key, %error, "nobody is told that the slot is parked");
     }
 }
 
-async fn want_parking<S: Records + Operations>(
+async fn want_parking<S: Runs + Operations>(
     store: &S,
     key: &Key,
     attempts: u32,

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use truing_core::fair::{Busy, Due, Places, choose};
 use truing_core::follow::job;
 use truing_core::id::{Key, Millis, PrId, Token, Version};
-use truing_core::port::{Event, Records, Slots as _, StoreError};
+use truing_core::port::{Event, Runs, Slots as _, StoreError};
 use truing_core::slot::{Command, Decision, Note, Slot, State};
 
 use super::lease::{Lease, lease_of};
@@ -219,7 +219,7 @@ impl Who {
 }
 
 /// Adds whose each is: the forge, and the first part of the name that people use.
-async fn with_owners<S: Records>(
+async fn with_owners<S: Runs>(
     store: &S,
     waiting: Vec<(usize, Who)>,
 ) -> Result<Vec<(usize, Who)>, StoreError> {

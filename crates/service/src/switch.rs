@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use truing_core::id::{Key, Millis};
 use truing_core::port::{
-    Asked, Clock, Event, Gate, Ids as _, Operations, Records as _, RunRef, StoreError, Withheld, WriteGate,
+    Asked, Clock, Event, Gate, Ids as _, Operations, RunRef, Runs as _, StoreError, Withheld, WriteGate,
 };
 use truing_core::slot::{Slot, State};
 use truing_core::switch::{Engaged, Mode, Switch};

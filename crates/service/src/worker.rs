@@ -9,8 +9,7 @@ use tracing::Instrument as _;
 use truing_core::id::{PrId, Sha, Span};
 use truing_core::outcome::{Outcome, OutcomeKind, Runtime};
 use truing_core::port::{
-    Clock as _, Described, Event, Forge as _, ForgeError, Ids as _, Records as _, RunRef, StoreError,
-    WriteGate,
+    Clock as _, Described, Event, Forge as _, ForgeError, Ids as _, RunRef, Runs as _, StoreError, WriteGate,
 };
 use truing_core::publish::Producer;
 use truing_core::slot::{Loop, Then, Why};

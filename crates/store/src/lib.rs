@@ -8,6 +8,4 @@ mod lock;
 mod sqlite;
 
 pub use self::lock::{CommandLock, Held, LockError, ServeLock, is_served, server_of};
-pub use self::sqlite::{
-    BackupError, Census, Ended, EndedRun, Meter, OpenError, RunEntry, RunMark, Sqlite, Stage,
-};
+pub use self::sqlite::{BackupError, Census, Ended, Meter, OpenError, RunEntry, RunMark, Sqlite};

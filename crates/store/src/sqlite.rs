@@ -3,21 +3,19 @@
 
 mod backup;
 mod clock;
-mod converges;
 mod dismissals;
 mod effects;
 mod fault;
 mod history;
 mod insight;
-mod jobs;
 mod ledger;
 mod marks;
 mod named;
 mod open;
 mod operations;
 mod readers;
-mod records;
 mod report;
+mod runs;
 mod slots;
 mod watchlist;
 mod whole;
@@ -34,8 +32,7 @@ pub use self::backup::{BackupError, RunMark};
 pub use self::history::RunEntry;
 pub use self::insight::{Census, Meter};
 pub use self::open::OpenError;
-pub use self::records::Stage;
-pub use self::report::{Ended, EndedRun};
+pub use self::report::Ended;
 
 use self::clock::StoreClock;
 use self::fault::Fault;

@@ -29,6 +29,7 @@ use truing_config::{Config, Runtime};
 use truing_core::fair::Places;
 use truing_core::id::{Key, Millis, PrId, Span};
 use truing_core::port::{Slots as _, Watchlist as _};
+use truing_core::run::Stage;
 use truing_core::slot::Limits;
 use truing_fakes::forge::{Chaos, FakeError, FakeForge, Hook, NewPull, PullView, Repo, Status};
 use truing_fakes::repo::Commit;
@@ -43,7 +44,7 @@ use truing_loops::reader::ChildReader;
 use truing_service::ingress::Settings;
 use truing_service::metrics::Metrics;
 use truing_service::{Pace, Role, ServeError, Service, ServiceContext};
-use truing_store::{Sqlite, Stage};
+use truing_store::Sqlite;
 use url::Url;
 
 use crate::wiring::{GitHubs, ServedContext};

@@ -9,6 +9,7 @@ use crate::id::{FindingId, Sha};
 use crate::identity::Placed;
 use crate::increment::Renames;
 use crate::outcome::Coverage;
+use crate::run;
 
 /// What is to be done next.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -93,7 +94,7 @@ impl Act {
 
     /// Its name in records.
     pub fn as_str(&self) -> &'static str {
-        self.step().as_str()
+        run::Step::as_str(self.step())
     }
 }
 
@@ -110,9 +111,10 @@ impl Step {
         Self::Reply,
         Self::Describe,
     ];
+}
 
-    /// Its name in records.
-    pub fn as_str(self) -> &'static str {
+impl run::Step for Step {
+    fn as_str(self) -> &'static str {
         match self {
             Self::Gate => "gate",
             Self::Mend => "mend",
@@ -126,8 +128,7 @@ impl Step {
         }
     }
 
-    /// What it does, for people.
-    pub fn title(self) -> &'static str {
+    fn title(self) -> &'static str {
         match self {
             Self::Gate => "run the gate",
             Self::Mend => "fix what the gate reports",

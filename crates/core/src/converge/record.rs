@@ -9,32 +9,10 @@ use super::readiness::Readiness;
 use super::{Exit, Kind, Limits, Run, Step};
 use crate::dismissal::Dismissal;
 use crate::finding::Category;
-use crate::follow::record::Kind as End;
 use crate::id::{Key, Millis, RunId, Sha};
 use crate::money::MicroUsd;
-
-/// What a kind of act took, in all.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Taken {
-    /// Answers of models.
-    pub turns: u32,
-    /// Their tokens, in and out.
-    pub tokens: u64,
-    /// What they cost.
-    pub cost_micro_usd: MicroUsd,
-    /// Milliseconds.
-    pub ms: u64,
-}
-
-impl Taken {
-    /// With what it took once more.
-    pub fn add(&mut self, more: &Self) {
-        self.turns = self.turns.saturating_add(more.turns);
-        self.tokens = self.tokens.saturating_add(more.tokens);
-        self.cost_micro_usd.0 = self.cost_micro_usd.0.saturating_add(more.cost_micro_usd.0);
-        self.ms = self.ms.saturating_add(more.ms);
-    }
-}
+use crate::run::{self, End, RunRecord, StepCost};
+use crate::slot::Loop;
 
 /// The proof of an auditor, in one audit, that one category has no defect.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -69,18 +47,17 @@ pub fn abandoned_key(key: &Key) -> Key {
     Key::new(format!("audit/{key}"))
 }
 
-/// One run.
+/// One run of the converge loop.
+pub type Record = RunRecord<Detail>;
+
+/// The part of a run's record that only runs of the converge loop have.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Record {
-    /// Its id.
-    pub run: RunId,
-    /// What it works on: a pull request's slot, or a branch of a local repository.
-    pub key: Key,
-    /// What people call that.
+pub struct Detail {
+    /// What people call the pull request or the branch of the key.
     pub name: String,
     /// The branch that its commits go to.
     pub branch: String,
-    /// What the change is compared with.
+    /// The commit that the change is compared with.
     pub base: Sha,
     /// How far it has come.
     pub state: Run,
@@ -103,12 +80,6 @@ pub struct Record {
     /// The part of its cost that earlier calls paid. Set by whoever resumes the run.
     #[serde(skip)]
     pub paid_before: MicroUsd,
-    /// What was asked of a model and paid, by act.
-    pub taken: BTreeMap<Step, Taken>,
-    /// The model that audits; none: none was asked.
-    pub model: Option<String>,
-    /// Names what auditors are told.
-    pub prompt_hash: Option<String>,
     /// What people should know besides.
     pub warnings: Vec<String>,
     /// Proof of what audits of the whole change have cleared.
@@ -124,166 +95,29 @@ pub struct Record {
     /// Times in a row that the next act was put off because a forge gave no answer.
     #[serde(default)]
     pub put_off: u32,
-    /// Versions of what took part.
-    pub versions: BTreeMap<String, String>,
-    /// When it began.
-    pub started: Millis,
-    /// When it ended, or was last kept.
-    pub ended: Millis,
 }
 
-impl Record {
-    /// A run that begins now: what people call its branch, and the branch; what its change is compared with, and its
-    /// state.
-    pub fn begin(
-        (run, key): (RunId, Key),
-        (name, branch): (String, String),
-        (base, state): (Sha, Run),
-        now: Millis,
-    ) -> Self {
-        Self {
-            run,
-            key,
-            name,
-            branch,
-            base,
-            state,
-            readiness: None,
-            is_pursued: false,
-            wakes: BTreeMap::new(),
-            described: None,
-            looks: String::new(),
-            is_told: false,
-            paid_before: MicroUsd(0),
-            taken: BTreeMap::new(),
-            model: None,
-            prompt_hash: None,
-            warnings: Vec::new(),
-            absences: Vec::new(),
-            unreached: Vec::new(),
-            halted: None,
-            put_off: 0,
-            versions: BTreeMap::new(),
-            started: now,
-            ended: now,
-        }
+impl run::Detail for Detail {
+    type Step = Step;
+
+    const LOOP: Loop = Loop::Converge;
+
+    fn end(&self) -> Option<End> {
+        let kind = self.final_exit()?.kind();
+        Some(match kind {
+            _ if self.is_waiting() => End::Deferred,
+            Kind::Converged => End::Done,
+            // It has done what it was asked for.
+            Kind::CapReached if self.state.audits_only => End::Done,
+            Kind::CapReached | Kind::Stuck | Kind::Blocked => End::Partial,
+            Kind::Refused => End::Skipped,
+            Kind::Interrupted => End::Deferred,
+            Kind::Error => End::Failed,
+        })
     }
 
-    /// A run that ended before anybody knew its commits. There is nothing in it to go on from ([`Record::has_begun`]).
-    pub fn never_begun(of: (RunId, Key), names: (String, String), exit: Exit, now: Millis) -> Self {
-        let mut state = Run::begin(Limits::default(), (Sha::none(), Sha::none()), None);
-        state.exit = Some(exit);
-        Self::begin(of, names, (Sha::none(), state), now)
-    }
-
-    /// Are its commits known?
-    pub fn has_begun(&self) -> bool {
-        !self.base.is_none()
-    }
-
-    /// Lets an unfinished run go on within these limits, looked at with these.
-    pub fn resume(&mut self, limits: Limits, looks: &str) {
-        self.state.resume();
-        self.halted = None;
-        self.state.limits = limits;
-        looks.clone_into(&mut self.looks);
-        self.is_told = false;
-    }
-
-    /// The head that its audit found clean, if that holds for a change from this base that is looked at with these, and with
-    /// these dismissals.
-    pub fn found_clean(&self, base: &Sha, looks: &str, said: &[Dismissal]) -> Option<&Sha> {
-        let is_same = self.base == *base && self.looks == looks && self.state.rests_on(said);
-        self.state.cleared.as_ref().filter(|_| is_same)
-    }
-
-    /// It as an audit that is over, and that a run can go on from, if its auditors have answered.
-    pub fn as_audit(&self) -> Option<Self> {
-        let mut state = self.state.clone();
-        if state.exit.is_some() || !state.audits_only || state.silent > 0 {
-            return None;
-        }
-        state.after(super::Event::Posted).ok()?;
-        state.exit.is_some().then(|| Self { state, is_told: true, ..self.clone() })
-    }
-
-    /// It under the key of audits that nobody goes on from.
-    #[must_use]
-    pub fn set_aside(&self) -> Self {
-        Self { key: abandoned_key(&self.key), ..self.clone() }
-    }
-
-    /// Has it to do with this head: began there, ended there, or made it?
-    pub fn is_about(&self, head: &Sha) -> bool {
-        let Run { starting, head: last, commits, .. } = &self.state;
-        starting == head || last == head || commits.contains(head)
-    }
-
-    /// Goes on from an audit that was asked for alone: what it found is fixed (see [`Record::is_audit_of`]).
-    pub fn take_up(&mut self, limits: Limits) {
-        self.state.take_up(limits);
-        self.is_told = false;
-    }
-
-    /// Has an audit that was asked for alone looked at this head, so that a run can go on from what it found, with these
-    /// dismissals?
-    pub fn is_audit_of(&self, head: &Sha, base: &Sha, looks: &str, said: &[Dismissal]) -> bool {
-        let state = &self.state;
-        state.audits_only
-            && state.rests_on(said)
-            && state.silent == 0
-            && state
-                .exit
-                .as_ref()
-                .is_some_and(|exit| matches!(exit.kind(), Kind::Converged | Kind::CapReached))
-            && (&state.head, &self.base, self.looks.as_str()) == (head, base, looks)
-    }
-
-    /// Is it stuck, and would another run from `base` that is looked at with these, by the auditor of this `model` and
-    /// with these dismissals, find nothing new there?
-    pub fn is_stuck_with(&self, base: &Sha, (looks, model): (&str, &str), said: &[Dismissal]) -> bool {
-        let is_same = self.base == *base && self.looks == looks && self.model.as_deref() == Some(model);
-        is_same && self.state.is_stuck_with(said)
-    }
-
-    /// Goes on with a run that is stuck ([`Record::is_stuck_with`]): fixers are asked anew, and no auditor before them.
-    pub fn retry(&mut self, limits: Limits) {
-        self.state.retry(limits);
-        self.is_told = false;
-    }
-
-    /// What it cost until now.
-    pub fn cost(&self) -> MicroUsd {
-        MicroUsd(self.taken.values().fold(0, |all, taken| all.saturating_add(taken.cost_micro_usd.0)))
-    }
-
-    /// What it cost since it was gone on with this time.
-    pub fn paid_now(&self) -> MicroUsd {
-        MicroUsd(self.cost().0.saturating_sub(self.paid_before.0))
-    }
-
-    /// The furthest act that it came to. What would follow on an audit that was asked for alone is not done.
-    pub fn furthest(&self) -> Step {
-        let next = if self.state.audits_only { Step::Audit } else { self.state.next.step() };
-        self.taken.keys().copied().fold(next, Step::max)
-    }
-
-    /// It ends here, or rests: what keeps it from going on stands beside what its own audit has cleared.
-    pub fn halt(&mut self, exit: Exit) {
-        match self.state.exit {
-            None => self.state.exit = Some(exit),
-            Some(_) => self.halted = Some(exit),
-        }
-    }
-
-    /// The end of the run as a whole, if it has one.
-    pub fn final_exit(&self) -> Option<&Exit> {
-        self.halted.as_ref().or(self.state.exit.as_ref())
-    }
-
-    /// The result in a word; none: the run goes on. Of an audit that was asked for alone: `clean`, or how much it
-    /// found.
-    pub fn result(&self) -> Option<String> {
+    /// Of an audit that was asked for alone: `clean`, or how much it found.
+    fn result(&self) -> Option<String> {
         let kind = self.final_exit()?.kind();
         if self.state.audits_only {
             return Some(match kind {
@@ -297,10 +131,44 @@ impl Record {
         Some(if self.is_waiting() { "waiting" } else { kind.as_str() }.to_owned())
     }
 
-    /// Can it go on?
-    pub fn is_unfinished(&self) -> bool {
-        let is_resumable = |exit: &Exit| exit.code.is_resumable() && !self.state.is_degraded_audit();
-        self.waits_for_others() || self.state.exit.as_ref().is_none_or(is_resumable)
+    fn reason(&self) -> Option<&str> {
+        self.final_exit().map(|exit| exit.reason.as_str())
+    }
+
+    /// What would follow on an audit that was asked for alone is not done.
+    fn furthest(&self, steps: &[StepCost<Step>]) -> Step {
+        let next = if self.state.audits_only { Step::Audit } else { self.state.next.step() };
+        steps.iter().map(|step| step.id).fold(next, Step::max)
+    }
+}
+
+impl Detail {
+    /// A run that has just begun: what people call its branch, and the branch; what its change is compared with, and its
+    /// state.
+    pub fn begin((name, branch): (String, String), (base, state): (Sha, Run)) -> Self {
+        Self {
+            name,
+            branch,
+            base,
+            state,
+            readiness: None,
+            is_pursued: false,
+            wakes: BTreeMap::new(),
+            described: None,
+            looks: String::new(),
+            is_told: false,
+            paid_before: MicroUsd(0),
+            warnings: Vec::new(),
+            absences: Vec::new(),
+            unreached: Vec::new(),
+            halted: None,
+            put_off: 0,
+        }
+    }
+
+    /// The end of the run as a whole, if it has one.
+    pub fn final_exit(&self) -> Option<&Exit> {
+        self.halted.as_ref().or(self.state.exit.as_ref())
     }
 
     /// Has it found nothing more itself, and is not at its end, because others are waited for?
@@ -313,45 +181,141 @@ impl Record {
     fn is_waiting(&self) -> bool {
         self.halted.is_none() && self.waits_for_others()
     }
+}
+
+impl Record {
+    /// A run that ended before anybody knew its commits. There is nothing in it to go on from ([`Record::has_begun`]).
+    pub fn never_begun(of: (RunId, Key), names: (String, String), exit: Exit, now: Millis) -> Self {
+        let mut state = Run::begin(Limits::default(), (Sha::none(), Sha::none()), None);
+        state.exit = Some(exit);
+        let (run, key) = of;
+        Self::begin(run, key, Detail::begin(names, (Sha::none(), state)), now)
+    }
+
+    /// Are its commits known?
+    pub fn has_begun(&self) -> bool {
+        !self.detail.base.is_none()
+    }
+
+    /// Lets an unfinished run go on within these limits, looked at with these.
+    pub fn resume(&mut self, limits: Limits, looks: &str) {
+        self.detail.state.resume();
+        self.detail.halted = None;
+        self.detail.state.limits = limits;
+        looks.clone_into(&mut self.detail.looks);
+        self.detail.is_told = false;
+    }
+
+    /// The head that its audit found clean, if that holds for a change from this base that is looked at with these, and with
+    /// these dismissals.
+    pub fn found_clean(&self, base: &Sha, looks: &str, said: &[Dismissal]) -> Option<&Sha> {
+        let is_same =
+            self.detail.base == *base && self.detail.looks == looks && self.detail.state.rests_on(said);
+        self.detail.state.cleared.as_ref().filter(|_| is_same)
+    }
+
+    /// It as an audit that is over, and that a run can go on from, if its auditors have answered.
+    pub fn as_audit(&self) -> Option<Self> {
+        let mut state = self.detail.state.clone();
+        if state.exit.is_some() || !state.audits_only || state.silent > 0 {
+            return None;
+        }
+        state.after(super::Event::Posted).ok()?;
+        let detail = Detail { state, is_told: true, ..self.detail.clone() };
+        detail.state.exit.is_some().then(|| Self { detail, ..self.clone() })
+    }
+
+    /// It under the key of audits that nobody goes on from.
+    #[must_use]
+    pub fn set_aside(&self) -> Self {
+        Self { key: abandoned_key(&self.key), ..self.clone() }
+    }
+
+    /// Has it to do with this head: began there, ended there, or made it?
+    pub fn is_about(&self, head: &Sha) -> bool {
+        let Run { starting, head: last, commits, .. } = &self.detail.state;
+        starting == head || last == head || commits.contains(head)
+    }
+
+    /// Goes on from an audit that was asked for alone: what it found is fixed (see [`Record::is_audit_of`]).
+    pub fn take_up(&mut self, limits: Limits) {
+        self.detail.state.take_up(limits);
+        self.detail.is_told = false;
+    }
+
+    /// Has an audit that was asked for alone looked at this head, so that a run can go on from what it found, with these
+    /// dismissals?
+    pub fn is_audit_of(&self, head: &Sha, base: &Sha, looks: &str, said: &[Dismissal]) -> bool {
+        let state = &self.detail.state;
+        state.audits_only
+            && state.rests_on(said)
+            && state.silent == 0
+            && state
+                .exit
+                .as_ref()
+                .is_some_and(|exit| matches!(exit.kind(), Kind::Converged | Kind::CapReached))
+            && (&state.head, &self.detail.base, self.detail.looks.as_str()) == (head, base, looks)
+    }
+
+    /// Is it stuck, and would another run from `base` that is looked at with these, by the auditor of this `model` and
+    /// with these dismissals, find nothing new there?
+    pub fn is_stuck_with(&self, base: &Sha, (looks, model): (&str, &str), said: &[Dismissal]) -> bool {
+        let is_same =
+            self.detail.base == *base && self.detail.looks == looks && self.model.as_deref() == Some(model);
+        is_same && self.detail.state.is_stuck_with(said)
+    }
+
+    /// Goes on with a run that is stuck ([`Record::is_stuck_with`]): fixers are asked anew, and no auditor before them.
+    pub fn retry(&mut self, limits: Limits) {
+        self.detail.state.retry(limits);
+        self.detail.is_told = false;
+    }
+
+    /// What it cost since it was gone on with this time.
+    pub fn paid_now(&self) -> MicroUsd {
+        MicroUsd(self.cost().0.saturating_sub(self.detail.paid_before.0))
+    }
+
+    /// It ends here, or rests: what keeps it from going on stands beside what its own audit has cleared.
+    pub fn halt(&mut self, exit: Exit) {
+        match self.detail.state.exit {
+            None => self.detail.state.exit = Some(exit),
+            Some(_) => self.detail.halted = Some(exit),
+        }
+    }
+
+    /// Can it go on?
+    pub fn is_unfinished(&self) -> bool {
+        let is_resumable = |exit: &Exit| exit.code.is_resumable() && !self.detail.state.is_degraded_audit();
+        self.detail.waits_for_others() || self.detail.state.exit.as_ref().is_none_or(is_resumable)
+    }
 
     /// Is the description to be written? Once a head, when there is something to tell of (spec/converge.md 2.15).
     pub fn wants_description(&self) -> bool {
-        if self.state.audits_only {
+        if self.detail.state.audits_only {
             return false;
         }
         let is_told = self
+            .detail
             .state
             .exit
             .as_ref()
             .is_some_and(|exit| matches!(exit.kind(), Kind::Converged | Kind::CapReached | Kind::Stuck));
-        is_told && self.described.as_ref() != Some(&self.state.head)
-    }
-
-    /// Which of the five ends of all loops it came to (design.md section 7).
-    pub fn end(&self) -> End {
-        match self.final_exit().map(Exit::kind).filter(|_| !self.is_waiting()) {
-            Some(Kind::Converged) => End::Done,
-            // It has done what it was asked for.
-            Some(Kind::CapReached) if self.state.audits_only => End::Done,
-            Some(Kind::CapReached | Kind::Stuck | Kind::Blocked) => End::Partial,
-            Some(Kind::Refused) => End::Skipped,
-            None | Some(Kind::Interrupted) => End::Deferred,
-            Some(Kind::Error) => End::Failed,
-        }
+        is_told && self.detail.described.as_ref() != Some(&self.detail.state.head)
     }
 
     /// Keeps the proof of one auditor of the newest audit, in place of what it had before.
     pub fn prove(&mut self, auditor: u32, absences: Vec<Absence>) {
-        let number = self.state.audits;
-        self.absences.retain(|known| (known.r#loop, known.auditor) != (number, auditor));
-        let room = MAX_ABSENCES.saturating_sub(self.absences.len());
-        self.absences.extend(absences.into_iter().take(room));
+        let number = self.detail.state.audits;
+        self.detail.absences.retain(|known| (known.r#loop, known.auditor) != (number, auditor));
+        let room = MAX_ABSENCES.saturating_sub(self.detail.absences.len());
+        self.detail.absences.extend(absences.into_iter().take(room));
     }
 
     /// Remembers something for people, once.
     pub fn warn(&mut self, warning: String) {
-        if self.warnings.len() < MAX_WARNINGS && !self.warnings.contains(&warning) {
-            self.warnings.push(warning);
+        if self.detail.warnings.len() < MAX_WARNINGS && !self.detail.warnings.contains(&warning) {
+            self.detail.warnings.push(warning);
         }
     }
 }

@@ -1,14 +1,12 @@
 //! What one run of a job came to: its outcome record (cli.md, "Prompts, reports, health"; spec/sync.md A.6). It is
 //! written whatever happened, by the server, and says nothing that an agent said of itself.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use super::classify::Classification;
 use super::{Change, Unguarded, Verdict};
-use crate::id::{Millis, RunId};
-use crate::money::MicroUsd;
+use crate::run::{self, End, RunRecord, StepCost};
+use crate::slot::Loop;
 
 /// The steps of a run, in order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -34,9 +32,10 @@ impl Step {
     /// All of them, in order.
     pub const ALL: [Self; 7] =
         [Self::Detect, Self::Decide, Self::Look, Self::Change, Self::Verify, Self::Publish, Self::Ask];
+}
 
-    /// Its name in records.
-    pub fn as_str(self) -> &'static str {
+impl run::Step for Step {
+    fn as_str(self) -> &'static str {
         match self {
             Self::Detect => "detect",
             Self::Decide => "decide",
@@ -48,8 +47,7 @@ impl Step {
         }
     }
 
-    /// What it does, for people.
-    pub fn title(self) -> &'static str {
+    fn title(self) -> &'static str {
         match self {
             Self::Detect => "find the newest release and the range",
             Self::Decide => "decide what the release asks for",
@@ -60,22 +58,6 @@ impl Step {
             Self::Ask => "ask a person",
         }
     }
-}
-
-/// The five ends that runs of every loop have (design.md section 7).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// It did what it was for, or a person has been asked.
-    Done,
-    /// Work in progress was saved.
-    Partial,
-    /// There was nothing to do, or nothing may be done.
-    Skipped,
-    /// Not now.
-    Deferred,
-    /// It could not be done.
-    Failed,
 }
 
 /// What it came to.
@@ -128,43 +110,15 @@ impl Result {
     }
 
     /// Which of the five ends that is.
-    pub fn kind(self) -> Kind {
+    pub fn end(self) -> End {
         match self {
-            Self::Relaxed | Self::Bumped | Self::Asked | Self::Rehearsed => Kind::Done,
-            Self::Saved => Kind::Partial,
-            Self::UpToDate | Self::Covered | Self::LeftOut | Self::Blocked | Self::Breaker => Kind::Skipped,
-            Self::Held => Kind::Deferred,
-            Self::Failed => Kind::Failed,
+            Self::Relaxed | Self::Bumped | Self::Asked | Self::Rehearsed => End::Done,
+            Self::Saved => End::Partial,
+            Self::UpToDate | Self::Covered | Self::LeftOut | Self::Blocked | Self::Breaker => End::Skipped,
+            Self::Held => End::Deferred,
+            Self::Failed => End::Failed,
         }
     }
-}
-
-impl Kind {
-    /// Its name in records.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Partial => "partial",
-            Self::Skipped => "skipped",
-            Self::Deferred => "deferred",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-/// What a step took.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Taken {
-    /// The step.
-    pub id: Step,
-    /// Answers of a model.
-    pub turns: u32,
-    /// Its tokens, in and out.
-    pub tokens: u64,
-    /// What it cost.
-    pub cost_micro_usd: MicroUsd,
-    /// Milliseconds.
-    pub ms: u64,
 }
 
 /// A pull request of the job.
@@ -205,14 +159,15 @@ pub struct Evidence {
 /// So many definitions that nobody guards are kept in a record.
 pub const MAX_UNGUARDED: usize = 50;
 
-/// What one run came to.
+/// One run of a job.
+pub type Record = RunRecord<Detail>;
+
+/// The part of a run's record that only runs of jobs have.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Record {
-    /// The run.
-    pub run: RunId,
+pub struct Detail {
     /// The job.
     pub job: String,
-    /// What it came to.
+    /// The result.
     pub result: Result,
     /// Why, in words for people.
     pub exit_reason: String,
@@ -226,38 +181,32 @@ pub struct Record {
     pub to: Option<String>,
     /// The step that it came to: where it failed, if it did.
     pub highest_step: Step,
-    /// What each step took, in order.
-    pub steps: Vec<Taken>,
-    /// What runs before this one have cost that were killed or stopped, and so have no record of their own.
-    #[serde(default)]
-    pub carried_micro_usd: MicroUsd,
     /// The pull request that it ended with.
     pub pull: Option<Pull>,
     /// The question's page, if one is open.
     pub question: Option<String>,
-    /// The model that was asked, if one was.
-    pub model: Option<String>,
-    /// The digest of what it was told, if it was.
-    pub prompt_hash: Option<String>,
     /// What the decision rests on.
     pub evidence: Evidence,
-    /// What made it, by name: `truing`.
-    pub versions: BTreeMap<String, String>,
-    /// When the run began.
-    pub started: Millis,
-    /// When it ended.
-    pub ended: Millis,
 }
 
-impl Record {
-    /// What all steps cost, with what is carried over.
-    pub fn cost(&self) -> MicroUsd {
-        let steps = self.steps.iter().map(|step| step.cost_micro_usd.0);
-        MicroUsd(steps.fold(self.carried_micro_usd.0, u64::saturating_add))
+impl run::Detail for Detail {
+    type Step = Step;
+
+    const LOOP: Loop = Loop::Sync;
+
+    fn end(&self) -> Option<End> {
+        Some(self.result.end())
     }
 
-    /// All answers of a model.
-    pub fn turns(&self) -> u32 {
-        self.steps.iter().map(|step| step.turns).fold(0, u32::saturating_add)
+    fn result(&self) -> Option<String> {
+        Some(self.result.as_str().to_owned())
+    }
+
+    fn reason(&self) -> Option<&str> {
+        Some(&self.exit_reason)
+    }
+
+    fn furthest(&self, _: &[StepCost<Step>]) -> Step {
+        self.highest_step
     }
 }

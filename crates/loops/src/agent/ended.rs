@@ -5,8 +5,7 @@ use truing_agent::native::{End, Ran};
 use truing_core::id::Millis;
 use truing_core::ledger::{Level, LevelKind, next_midnight};
 use truing_core::line::counted;
-use truing_core::money::MicroUsd;
-use truing_core::outcome::{ModelPart, Modelled, Runtime};
+use truing_core::outcome::{AskedModel, ModelPart, Runtime};
 use truing_model::gateway::Refused;
 use truing_reader::redact::redact;
 
@@ -17,23 +16,19 @@ pub struct Part {
     pub part: ModelPart,
     /// What held the conversation.
     pub runtime: Runtime,
-    /// Answers of the model.
-    pub turns: u32,
-    /// What they cost.
-    pub cost: MicroUsd,
-    /// What it did; none: it was not asked.
-    pub modelled: Option<Modelled>,
+    /// What it was asked, and did; none: it was not asked.
+    pub asked: Option<AskedModel>,
 }
 
 impl Part {
     /// There was nothing to ask it.
     pub fn whole() -> Self {
-        Self { part: ModelPart::Whole, runtime: Runtime::Native, turns: 0, cost: MicroUsd(0), modelled: None }
+        Self { part: ModelPart::Whole, runtime: Runtime::Native, asked: None }
     }
 
     /// Has the model reported all it found?
     pub fn is_whole(&self) -> bool {
-        self.part == ModelPart::Whole && self.modelled.is_some()
+        self.part == ModelPart::Whole && self.asked.is_some()
     }
 
     /// The repository's money for the day is used up: this level's.
@@ -69,8 +64,8 @@ impl Part {
     }
 
     /// What a run came to.
-    pub fn of(ran: &Ran, modelled: Modelled, now: Millis) -> Self {
-        let part = match &ran.end {
+    pub fn of(ran: &Ran, now: Millis) -> Self {
+        match &ran.end {
             End::Done => Self::whole(),
             End::Refused(why) if ran.turns == 0 => Self::refused(why, now),
             End::Failed(why) if ran.turns == 0 => {
@@ -84,8 +79,7 @@ impl Part {
             | End::Unreadable(_)
             | End::Refused(_)
             | End::Failed(_)) => Self { part: ModelPart::Partial(redact(&end.to_string())), ..Self::whole() },
-        };
-        Self { turns: ran.turns, cost: ran.cost, modelled: Some(modelled), ..part }
+        }
     }
 
     /// Nor is it whole if so many looks at files came to nothing because the reader failed: what it would have found
@@ -144,6 +138,7 @@ impl Part {
 mod tests {
     use super::*;
     use truing_core::ledger::Level;
+    use truing_core::money::MicroUsd;
 
     /// 2026-11-20, half a minute before midnight in UTC.
     const NOW: Millis = Millis(1_795_219_170_000);
@@ -168,7 +163,7 @@ mod tests {
     }
 
     fn of(end: End, turns: u32) -> ModelPart {
-        Part::of(&ran(end, turns), Modelled::default(), NOW).part
+        Part::of(&ran(end, turns), NOW).part
     }
 
     #[test]

@@ -13,7 +13,7 @@ use truing_core::finding::Finding;
 use truing_core::id::Millis;
 use truing_core::ledger::{Level, LevelKind, Purse};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{ModelPart, Modelled, Specialist};
+use truing_core::outcome::{AskedModel, ModelPart, Modelled, Specialist};
 use truing_core::port::Gate;
 use truing_diff::RepoPath;
 use truing_model::gateway::Refused;
@@ -165,20 +165,20 @@ fn slice(whole: Option<MicroUsd>, side_by_side: usize) -> MicroUsd {
     MicroUsd(whole.map_or(most, |whole| most.min(whole.0 / reviewers)))
 }
 
-/// What several looks come to as one part of the review. `modelled`: what they did, as far as it is known by other means.
-pub(super) fn together(looks: &[ReviewerRun], found: &[u32], modelled: Modelled, now: Millis) -> Part {
-    let mut all = modelled;
-    let (mut turns, mut cost) = (0_u32, MicroUsd(0));
+/// What several looks come to as one part of the review. `did`: what they did, as far as it is known by other means.
+pub(super) fn together(looks: &[ReviewerRun], found: &[u32], did: Modelled, now: Millis) -> Part {
+    let mut asked = AskedModel { did, ..AskedModel::default() };
     let mut parts = Vec::new();
     for (index, ReviewerRun { specialist, ran, failures, hash, ms, .. }) in looks.iter().enumerate() {
-        turns = turns.saturating_add(ran.turns);
-        cost = MicroUsd(cost.0.saturating_add(ran.cost.0));
-        all.tokens = all.tokens.plus(&ran.usage);
-        all.ms = all.ms.max(*ms);
+        asked.turns = asked.turns.saturating_add(ran.turns);
+        asked.cost = asked.cost.plus(ran.cost);
+        asked.ms = asked.ms.max(*ms);
         if !ran.model.is_empty() {
-            all.model.clone_from(&ran.model);
+            asked.model.clone_from(&ran.model);
         }
-        all.prompt_hash.clone_from(hash);
+        asked.prompt_hash.clone_from(hash);
+        let all = &mut asked.did;
+        all.tokens = all.tokens.plus(&ran.usage);
         for (name, count) in &ran.calls {
             let sum = all.calls.entry(name.clone()).or_default();
             *sum = sum.saturating_add(*count);
@@ -188,7 +188,7 @@ pub(super) fn together(looks: &[ReviewerRun], found: &[u32], modelled: Modelled,
             let sum = all.denials.entry(redact(name)).or_default();
             *sum = sum.saturating_add(*count);
         }
-        let part = Part::of(ran, Modelled::default(), now).after_failures(*failures).part;
+        let part = Part::of(ran, now).after_failures(*failures).part;
         if let Some(name) = specialist {
             all.specialists.push(Specialist {
                 name: name.clone(),
@@ -203,11 +203,11 @@ pub(super) fn together(looks: &[ReviewerRun], found: &[u32], modelled: Modelled,
     let part = match parts.as_slice() {
         [(None, part)] => part.clone(),
         // Nobody was asked anything, and all for the same reason.
-        [(_, first), others @ ..] if turns == 0 && others.iter().all(|(_, part)| part == first) => {
+        [(_, first), others @ ..] if asked.turns == 0 && others.iter().all(|(_, part)| part == first) => {
             first.clone()
         }
         _ => {
-            let gaps = all.specialists.iter().filter_map(|one| {
+            let gaps = asked.did.specialists.iter().filter_map(|one| {
                 let why = one.partial.as_ref()?;
                 Some(format!("{}: {why}", one.name))
             });
@@ -217,7 +217,7 @@ pub(super) fn together(looks: &[ReviewerRun], found: &[u32], modelled: Modelled,
             }
         }
     };
-    Part { part, turns, cost, modelled: Some(all), ..Part::whole() }
+    Part { part, asked: Some(asked), ..Part::whole() }
 }
 
 /// Why one's part is not whole. That the rules are left, which a review by one would say, is not so of several.

@@ -162,7 +162,7 @@ impl Audited {
             };
             answers.insert(*index, answer);
         }
-        let standing = self.standing(&runner.record.state.history);
+        let standing = self.standing(&runner.record.detail.state.history);
         let Reading { coverage, renames, .. } = self.reading.clone();
         Ok(Event::Audited { answers, standing, coverage, renames })
     }
@@ -187,7 +187,7 @@ impl Audited {
         let (answer, absences, questions, stop) =
             match self.look(runner, index, (&mut spent, &mut servers)).await {
                 Ok((claims, audit)) => {
-                    let number = runner.record.state.audits;
+                    let number = runner.record.detail.state.audits;
                     let absences = kept(&audit, (number, index));
                     (Answer::Whole(claims), absences, audit.questions, None)
                 }
@@ -206,7 +206,7 @@ impl Audited {
         let agent: &Agent = &runner.agents.auditor;
         let files = Tree::open(self.laid.path()).ok();
         let text = |path: &RepoPath| files.as_ref()?.text(path);
-        let dismissed = dismissed(&runner.record.state.dismissals, text);
+        let dismissed = dismissed(&runner.record.detail.state.dismissals, text);
         // A fix is to mend what it is told, whatever people have said of the rest.
         let dismissed = (self.mends.is_none() && !dismissed.is_empty()).then_some(dismissed.as_str());
         let route = if self.mends.is_some() { CONVERGE_CHECK } else { CONVERGE_AUDIT };

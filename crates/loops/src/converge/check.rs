@@ -30,8 +30,8 @@ const MAX_LINES: usize = 60;
 impl<S> Runner<'_, S> {
     /// What is wrong with the fix.
     pub(super) async fn check(&mut self) -> Result<Event, Stop> {
-        let head = self.record.state.head.clone();
-        let candidate = self.record.state.candidate.as_ref().map(|candidate| candidate.commit.clone());
+        let head = self.record.detail.state.head.clone();
+        let candidate = self.record.detail.state.candidate.as_ref().map(|candidate| candidate.commit.clone());
         let Some(candidate) = candidate else { return Ok(Event::Checked(Vec::new())) };
         let (mut problems, told) = self.rewritten(&head, &candidate).await?;
         let mut warnings = told;
@@ -41,7 +41,7 @@ impl<S> Runner<'_, S> {
             warnings.extend(unproved);
         }
         // A fix of what the gate says has the gate and an audit of the whole change before it.
-        if self.record.state.is_mending() {
+        if self.record.detail.state.is_mending() {
             self.warn_of_taken(warnings, &problems);
             return Ok(Event::Checked(problems));
         }
@@ -65,7 +65,7 @@ impl<S> Runner<'_, S> {
 
     /// Subjects of findings.
     fn about(&self) -> BTreeSet<Subject> {
-        self.record.state.found.iter().map(|finding| Subject::new(&finding.raw)).collect()
+        self.record.detail.state.found.iter().map(|finding| Subject::new(&finding.raw)).collect()
     }
 
     /// What is wrong with the files of the fix themselves: what nobody could look at, and tests that it deletes or weakens; and
@@ -126,7 +126,7 @@ impl<S> Runner<'_, S> {
 
     /// A fix of defects of code that changes white space, comments or names of local variables, and nothing else.
     async fn unchanged(&self, head: &Sha, rewrites: &[Rewrite<'_>]) -> Result<Option<Problem>, Stop> {
-        let state = &self.record.state;
+        let state = &self.record.detail.state;
         if state.is_mending() || rewrites.is_empty() || !rewrites.iter().all(alike) {
             return Ok(None);
         }
@@ -311,7 +311,7 @@ impl<S> Runner<'_, S> {
     /// What a fresh auditor finds in the fix alone. One that gives no answer is asked again, as the others are; a fix that
     /// nobody looked at is not pushed.
     async fn self_audit(&mut self, head: &Sha, candidate: &Sha) -> Result<Vec<Problem>, Stop> {
-        let mends = told_of(&self.record.state.found);
+        let mends = told_of(&self.record.detail.state.found);
         let audited = Audited::of(self, head, candidate).await?.mending(mends);
         let problems = self.asked_of_fix(&audited, candidate).await;
         self.laid = Some(audited.laid);
@@ -320,12 +320,12 @@ impl<S> Runner<'_, S> {
 
     async fn asked_of_fix(&mut self, audited: &Audited, candidate: &Sha) -> Result<Vec<Problem>, Stop> {
         let mut why = String::new();
-        for _ in 0..self.record.state.limits.worker_attempts.max(1) {
+        for _ in 0..self.record.detail.state.limits.worker_attempts.max(1) {
             let event = audited.event(self, &BTreeSet::from([0]), candidate).await?;
             let Event::Audited { answers, .. } = event else { continue };
             match answers.into_values().next() {
                 Some(Answer::Whole(claims)) => {
-                    let least = self.record.state.limits.min_blocking;
+                    let least = self.record.detail.state.limits.min_blocking;
                     let counts = |claim: &&Claim| claim.placed.raw.severity <= least;
                     return Ok(claims.iter().filter(counts).map(problem).collect());
                 }

@@ -40,14 +40,14 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
         let written = Box::pin(self.written(&mut spent)).await;
         self.spent(&spent);
         let taken = std::mem::take(&mut self.taken);
-        self.record.taken.entry(Step::Describe).or_default().add(&taken);
+        self.record.took(Step::Describe, &taken);
         match written {
-            Ok(()) => self.record.described = Some(self.record.state.head.clone()),
+            Ok(()) => self.record.detail.described = Some(self.record.detail.state.head.clone()),
             Err(stop @ (Stop::Halted | Stop::Withheld { .. })) => return self.shut(&stop).map(Some),
             Err(why) => {
                 // What was paid for and does not serve would not serve the next time either.
                 if matches!(why, Stop::Silent(_)) {
-                    self.record.described = Some(self.record.state.head.clone());
+                    self.record.detail.described = Some(self.record.detail.state.head.clone());
                 }
                 let is_sure = !matches!(why, Stop::Unanswered(_));
                 let stays = if is_sure { "stays" } else { "may be" };
@@ -61,7 +61,7 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
     async fn written(&mut self, spent: &mut Spent) -> Result<(), Stop> {
         let talk = self.workspace.talk;
         let now = talk.now().await.map_err(forge)?;
-        let (base, head) = (self.record.base.clone(), self.record.state.head.clone());
+        let (base, head) = (self.record.detail.base.clone(), self.record.detail.state.head.clone());
         if now.head.sha != head {
             return Err(Stop::Model("somebody has pushed meanwhile".to_owned()));
         }
@@ -126,7 +126,7 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
     /// What was run on the head, one a line: only what is known of this very commit.
     fn checked(&self) -> String {
         let Some((of, Some(verification))) = &self.baseline else { return String::new() };
-        if *of != self.record.state.head {
+        if *of != self.record.detail.state.head {
             return String::new();
         }
         let ran = verification.checks.iter().map(|checked| &checked.ran);

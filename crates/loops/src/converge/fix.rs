@@ -88,7 +88,7 @@ impl<S> Runner<'_, S> {
     pub(super) async fn fix(&mut self, problems: &[Problem]) -> Result<Event, Stop> {
         Ok(match self.mended(Job::Findings(problems)).await? {
             Work::Left(mended, candidate) => {
-                let found = &self.record.state.found;
+                let found = &self.record.detail.state.found;
                 let words = mended.map(|mended| heard(found, mended)).unwrap_or_default();
                 Event::Fixed { words, candidate }
             }
@@ -106,8 +106,8 @@ impl<S> Runner<'_, S> {
 
     /// What a fixer says, and what it left.
     async fn mended(&mut self, job: Job<'_>) -> Result<Work, Stop> {
-        let head = self.record.state.head.clone();
-        let from = match (&job, &self.record.state.candidate) {
+        let head = self.record.detail.state.head.clone();
+        let from = match (&job, &self.record.detail.state.candidate) {
             (Job::Findings(_), Some(candidate)) => candidate.commit.clone(),
             (Job::Findings(_) | Job::Gate(_), _) => head.clone(),
         };
@@ -177,10 +177,10 @@ impl<S> Runner<'_, S> {
 
     /// Files of the change up to `head`, and those that findings name.
     async fn allowed(&mut self, head: &Sha) -> Result<Allowed, Stop> {
-        let base = self.record.base.clone();
+        let base = self.record.detail.base.clone();
         let diff = self.diff(&base, head).await?;
         let changed = parse(&diff).files.into_iter().map(|file| file.path);
-        let found = self.record.state.found.iter().map(|finding| finding.raw.place.path.clone());
+        let found = self.record.detail.state.found.iter().map(|finding| finding.raw.place.path.clone());
         let policy = Policy::shipped(ProfileName::Fixer)?;
         Ok(Allowed { paths: changed.chain(found).collect(), policy })
     }
@@ -194,7 +194,7 @@ impl<S> Runner<'_, S> {
         spent: &mut Spent,
     ) -> Result<Report, Stop> {
         let agent = self.agents.fixer();
-        let state = &self.record.state;
+        let state = &self.record.detail.state;
         let mut paths: Vec<String> =
             allowed.paths.iter().filter(|path| allowed.admits(path)).map(RepoPath::to_string).collect();
         paths.truncate(MAX_PATHS);
@@ -205,9 +205,9 @@ impl<S> Runner<'_, S> {
             Job::Findings(problems) => {
                 let problems: Vec<&str> = problems.iter().map(|problem| problem.text.as_str()).collect();
                 let values = [
-                    ("repository", self.record.name.clone()),
+                    ("repository", self.record.detail.name.clone()),
                     ("head", head),
-                    ("base", self.record.base.to_string()),
+                    ("base", self.record.detail.base.to_string()),
                     ("paths", paths),
                     ("findings", cut(&told_of(&state.found))),
                     ("problems", cut(&problems.join("\n\n"))),
@@ -216,7 +216,7 @@ impl<S> Runner<'_, S> {
             }
             Job::Gate(output) => {
                 let values = [
-                    ("repository", self.record.name.clone()),
+                    ("repository", self.record.detail.name.clone()),
                     ("head", head),
                     ("paths", paths),
                     ("output", cut(output)),
@@ -269,8 +269,8 @@ impl<S> Runner<'_, S> {
         let summary = line::clean(&summary, MAX_SUBJECT);
         let summary = if summary.trim().is_empty() { without } else { summary.trim() };
         let number = match job {
-            Job::Findings(_) => self.record.state.audits,
-            Job::Gate(_) => self.record.state.audits.saturating_add(1),
+            Job::Findings(_) => self.record.detail.state.audits,
+            Job::Gate(_) => self.record.detail.state.audits.saturating_add(1),
         };
         format!("{kind}: {summary}\n\n{of} {number} of run {}.\n", self.record.run)
     }

@@ -46,18 +46,18 @@ pub async fn checked_out(repository: &Repository) -> Result<String, GitError> {
 impl Local<'_> {
     /// Where the run's branch is; before its first fix, there is none.
     async fn tip(&self, record: &Record) -> Result<Option<Sha>, Stop> {
-        Ok(self.repository.tip(&record.branch).await?)
+        Ok(self.repository.tip(&record.detail.branch).await?)
     }
 }
 
 impl Workspace for Local<'_> {
     async fn head(&self, record: &Record) -> Result<Sha, Stop> {
-        Ok(self.tip(record).await?.unwrap_or_else(|| record.state.starting.clone()))
+        Ok(self.tip(record).await?.unwrap_or_else(|| record.detail.state.starting.clone()))
     }
 
     async fn follow(&self, record: &Record, head: &Sha) -> Result<Sha, Stop> {
         self.mirror.fetch(std::slice::from_ref(head)).await?;
-        Ok(record.base.clone())
+        Ok(record.detail.base.clone())
     }
 
     async fn post(&self, _: &Record) -> Result<Vec<String>, Stop> {
@@ -65,17 +65,17 @@ impl Workspace for Local<'_> {
     }
 
     async fn publish(&self, record: &Record, candidate: &Candidate) -> Result<Published, Stop> {
-        let state = &record.state;
+        let state = &record.detail.state;
         let expected = (!state.commits.is_empty()).then_some(&state.head);
         let commits = (&state.head, &candidate.commit);
-        if self.repository.take(self.mirror, commits, (&record.branch, expected)).await? {
+        if self.repository.take(self.mirror, commits, (&record.detail.branch, expected)).await? {
             return Ok(Published::Done);
         }
         match self.tip(record).await? {
             Some(tip) => Ok(Published::Moved(tip)),
             None => Err(Stop::over(
                 Code::Infrastructure,
-                format!("somebody deletes the branch {} while the run is at work", record.branch),
+                format!("somebody deletes the branch {} while the run is at work", record.detail.branch),
             )),
         }
     }

@@ -108,7 +108,7 @@ impl PullRequestWorkspace<'_> {
             PullState::Closed => false,
             PullState::Merged => true,
         };
-        let state = &record.state;
+        let state = &record.detail.state;
         let made = state.candidate.iter().map(|candidate| &candidate.commit);
         let mut unreached = Vec::new();
         for commit in state.commits.iter().chain(made) {
@@ -175,7 +175,7 @@ impl PullRequestWorkspace<'_> {
     /// Answers what fixers declined, and what others found. What else is said to be fixed an audit looks at first.
     async fn answer(&self, record: &Record) -> Result<(), Stop> {
         let round = round(record);
-        let said = record.state.found.iter().map(|finding| (finding, answer(record, finding)));
+        let said = record.detail.state.found.iter().map(|finding| (finding, answer(record, finding)));
         let now = said.filter(|(finding, (_, is_fixed))| !is_fixed || finding.raw.rule.starts_with(HEARD));
         let answers = now.map(|(finding, (text, is_fixed))| Reply { finding, text, is_fixed, round });
         let about = Topic::new(format!("answers/{}/{round}", record.run));
@@ -184,14 +184,15 @@ impl PullRequestWorkspace<'_> {
 
     /// Answers what the newest audit does not find any more, and resolves it.
     async fn uphold(&self, record: &Record) -> Result<(), Stop> {
-        let upheld = record.state.upheld().filter(|(finding, ..)| !finding.raw.rule.starts_with(HEARD));
+        let upheld =
+            record.detail.state.upheld().filter(|(finding, ..)| !finding.raw.rule.starts_with(HEARD));
         let answers = upheld.map(|(finding, commit, round)| Reply {
             finding,
             text: fixed(commit),
             is_fixed: true,
             round,
         });
-        let about = Topic::new(format!("upheld/{}/{}", record.run, record.state.audits));
+        let about = Topic::new(format!("upheld/{}/{}", record.run, record.detail.state.audits));
         self.reply_all(record, answers.collect(), about).await
     }
 
@@ -239,8 +240,11 @@ impl PullRequestWorkspace<'_> {
             }
         }
         if !unplaced.is_empty() {
-            let text =
-                format!("## converge: loop {} answers\n\n{}", record.state.audits, unplaced.join("\n"));
+            let text = format!(
+                "## converge: loop {} answers\n\n{}",
+                record.detail.state.audits,
+                unplaced.join("\n")
+            );
             self.open(record).await?;
             let comment = Effect::Comment { topic: about, body: text };
             self.effects.perform(&comment).await.map_err(unperformed)?;
@@ -259,7 +263,7 @@ impl Workspace for PullRequestWorkspace<'_> {
         self.not_over(record, &now).await?;
         self.not_stopped().await?;
         if now.base_branch != self.onto {
-            let why = format!("{} goes to {} now: run it again", record.name, now.base_branch);
+            let why = format!("{} goes to {} now: run it again", record.detail.name, now.base_branch);
             return Err(Stop::over(Code::HeadMoved, line::clean(&why, MAX_LINE)));
         }
         Ok(now.head.sha)
@@ -270,7 +274,7 @@ impl Workspace for PullRequestWorkspace<'_> {
     }
 
     async fn follow(&self, record: &Record, head: &Sha) -> Result<Sha, Stop> {
-        Ok(base(self.mirror, (self.onto, &record.base), head).await?)
+        Ok(base(self.mirror, (self.onto, &record.detail.base), head).await?)
     }
 
     async fn post(&self, record: &Record) -> Result<Vec<String>, Stop> {
@@ -280,14 +284,14 @@ impl Workspace for PullRequestWorkspace<'_> {
             Err(error @ (EffectError::Refused(_) | EffectError::Unanswered { is_last: true, .. }))
                 if !is_not_now(&error) =>
             {
-                vec![format!("could not post the review of audit {}: {error}", record.state.audits)]
+                vec![format!("could not post the review of audit {}: {error}", record.detail.state.audits)]
             }
             Err(error) => return Err(unperformed(error)),
         };
         match self.uphold(record).await {
             Ok(()) => {}
             Err(Stop::Forge(why)) => {
-                let audit = record.state.audits;
+                let audit = record.detail.state.audits;
                 warnings.push(format!(
                     "could not answer the findings that audit {audit} shows to be fixed: {why}"
                 ));
@@ -306,22 +310,25 @@ impl Workspace for PullRequestWorkspace<'_> {
             RemoteError::Forge(error) => forge(error),
             RemoteError::Git(error) => error.into(),
         })?;
-        let onto = (record.branch.as_str(), Some(&record.state.head));
+        let onto = (record.detail.branch.as_str(), Some(&record.detail.state.head));
         Ok(match self.effects.push(&commit, &remote, onto).await.map_err(unperformed)? {
             Pushed::Done => Published::Done,
             Pushed::Withheld(why) => {
-                let what = format!("pushing {} to {}", short(commit.sha()), record.branch);
+                let what = format!("pushing {} to {}", short(commit.sha()), record.detail.branch);
                 return Err(Stop::Withheld { what, why });
             }
             Pushed::Moved { now: Some(now) } => Published::Moved(now),
             Pushed::Moved { now: None } => {
-                let why = format!("the branch {} is gone", record.branch);
+                let why = format!("the branch {} is gone", record.detail.branch);
                 return Err(Stop::over(Code::Closed, why));
             }
             Pushed::Refused { why: Refusal::Hook, message } => Published::Blocked(message),
             Pushed::Refused { why: Refusal::Protected | Refusal::Permission, message } => {
-                let why =
-                    format!("{} cannot be pushed to: {}", record.branch, line::clean(&message, MAX_LINE));
+                let why = format!(
+                    "{} cannot be pushed to: {}",
+                    record.detail.branch,
+                    line::clean(&message, MAX_LINE)
+                );
                 return Err(Stop::over(Code::ReadOnly, why));
             }
         })
@@ -351,9 +358,10 @@ impl Workspace for PullRequestWorkspace<'_> {
     async fn reply(&self, record: &Record) -> Result<Vec<String>, Stop> {
         match self.answer(record).await {
             Ok(()) => Ok(Vec::new()),
-            Err(Stop::Forge(why)) => {
-                Ok(vec![format!("could not answer the findings of audit {}: {why}", record.state.audits)])
-            }
+            Err(Stop::Forge(why)) => Ok(vec![format!(
+                "could not answer the findings of audit {}: {why}",
+                record.detail.state.audits
+            )]),
             // The same act again finds what is there.
             Err(stop) => Err(stop),
         }
@@ -381,7 +389,7 @@ pub async fn base(mirror: &Mirror, (onto, known): (&str, &Sha), head: &Sha) -> R
 
 /// Which fix it is that is answered: of an audit, or of what others found.
 fn round(record: &Record) -> usize {
-    record.state.log.len()
+    record.detail.state.log.len()
 }
 
 /// Is it the whole run that may not go on for now? Then the write is made by the same act, later.
@@ -428,7 +436,7 @@ pub(super) fn topic(finding: &FindingId) -> Topic {
 
 /// The review of the newest audit.
 pub fn draft(record: &Record, event: ReviewEvent) -> ReviewDraft {
-    let state = &record.state;
+    let state = &record.detail.state;
     let clean = state.found.is_empty() && state.silent == 0;
     let mark = AuditMark { run: record.run.clone(), audit: state.audits, clean, commit: state.head.clone() };
     let [a, b, c] = state.counts();
@@ -466,7 +474,7 @@ fn comment(record: &Record, finding: &Finding) -> String {
         raw.category,
         category(raw.category),
         markdown::block(&raw.body),
-        record.state.audits,
+        record.detail.state.audits,
     )
 }
 
@@ -490,7 +498,7 @@ fn named(finding: &Finding) -> String {
 
 /// The fate of a finding in this loop, and `true` if it is fixed.
 fn answer(record: &Record, finding: &Finding) -> (String, bool) {
-    let state = &record.state;
+    let state = &record.detail.state;
     if let Some(words) = &state.hook {
         let last = line::clean(words.lines().last().unwrap_or_default(), MAX_LINE);
         return (format!("Hook blocked the fix commit: {}", markdown::plain(&last)), false);

@@ -19,8 +19,8 @@ use truing_core::id::{Millis, Sha, Span, Token, Topic};
 use truing_core::increment::Renames;
 use truing_core::line;
 use truing_core::port::{
-    Actor, CheckState, Clock as _, CommitCheck, Converges, Conversation as _, Decision, ForgeError,
-    LineComment, PullReview, ReviewThread, Said, StoreError,
+    Actor, CheckState, Clock as _, CommitCheck, Conversation as _, Decision, ForgeError, LineComment,
+    PullReview, ReviewThread, Runs, Said, StoreError,
 };
 use truing_core::publish::ThreadState;
 use truing_core::slot::Why;
@@ -97,16 +97,19 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
     ///
     /// # Errors
     /// [`StoreError`]: what was done last is not remembered.
-    pub async fn pursue<R: Converges>(
+    pub async fn pursue<R: Runs>(
         &mut self,
         store: &R,
         token: Token,
         told: &impl Observer,
     ) -> Result<Progress, StoreError> {
-        let is_busy = self.record.state.exit.is_none() && !self.record.state.is_at_rest();
+        let is_busy = self.record.detail.state.exit.is_none() && !self.record.detail.state.is_at_rest();
         let mut left = if is_busy { self.run(store, token, told).await? } else { Progress::Over };
-        while left == Progress::Over && self.record.state.is_at_rest() && !self.record.state.audits_only {
-            self.record.is_pursued = true;
+        while left == Progress::Over
+            && self.record.detail.state.is_at_rest()
+            && !self.record.detail.state.audits_only
+        {
+            self.record.detail.is_pursued = true;
             let next = match Box::pin(self.next(SystemClock.now())).await {
                 Ok(next) => next,
                 Err(Stop::Store(error)) => return Err(error),
@@ -122,17 +125,17 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
                     }
                 }
             };
-            self.record.put_off = 0;
-            let before = self.record.state.log.len();
-            let state = &mut self.record.state;
+            self.record.detail.put_off = 0;
+            let before = self.record.detail.state.log.len();
+            let state = &mut self.record.detail.state;
             match next {
                 Next::Internal(head) => {
                     if let Err(stop) = self.cleared_by_us(head).await {
                         match self.left_by(stop) {
                             Ok(left) => return Ok(left),
                             Err(exit) => {
-                                self.record.state.exit = Some(exit);
-                                self.record.is_pursued = false;
+                                self.record.detail.state.exit = Some(exit);
+                                self.record.detail.is_pursued = false;
                                 store.keep_converge(token, &self.record).await?;
                                 return Ok(Progress::Over);
                             }
@@ -159,16 +162,16 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
                 }
                 Next::Over(exit) => {
                     state.exit = Some(exit);
-                    self.record.is_pursued = false;
+                    self.record.detail.is_pursued = false;
                 }
                 Next::Ready(notes) => {
-                    self.record.is_pursued = false;
+                    self.record.detail.is_pursued = false;
                     for note in notes {
                         self.record.warn(note);
                     }
-                    let head = self.record.state.head.short();
+                    let head = self.record.detail.state.head.short();
                     let clean = format!("every reviewer is content with {head}");
-                    self.record.state.exit.get_or_insert_with(|| Exit::new(Code::Clean, clean));
+                    self.record.detail.state.exit.get_or_insert_with(|| Exit::new(Code::Clean, clean));
                     store.keep_converge(token, &self.record).await?;
                     return Ok(Progress::Over);
                 }
@@ -185,7 +188,7 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
         }
         let exit = stop.exit();
         if let Stop::Over { unreached, .. } = stop {
-            self.record.unreached = unreached;
+            self.record.detail.unreached = unreached;
             return Err(exit);
         }
         Ok(Progress::Failed(exit))
@@ -193,10 +196,10 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
 
     /// Lets the run know the head that our audit is to clear.
     async fn cleared_by_us(&mut self, head: Sha) -> Result<(), Stop> {
-        if self.record.state.exit.is_none() && self.record.state.head == head {
+        if self.record.detail.state.exit.is_none() && self.record.detail.state.head == head {
             return Ok(());
         }
-        let is_update = self.record.readiness.as_ref().is_some_and(|known| known.is_update(&head));
+        let is_update = self.record.detail.readiness.as_ref().is_some_and(|known| known.is_update(&head));
         self.follow(head, is_update).await
     }
 
@@ -204,7 +207,7 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
     async fn follow(&mut self, head: Sha, is_update: bool) -> Result<(), Stop> {
         let tree = self.compared(&head).await?;
         let event = if is_update { Event::Updated { head, tree } } else { Event::Moved { head, tree } };
-        self.record.state.after(event).map_err(|unexpected| Stop::Model(unexpected.to_string()))
+        self.record.detail.state.after(event).map_err(|unexpected| Stop::Model(unexpected.to_string()))
     }
 
     /// One look, and what follows from it.
@@ -228,11 +231,11 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
             let what = "the head moved each time Truing looked".to_owned();
             return Ok(Next::Wait(until, what));
         };
-        let head = self.record.state.head.clone();
+        let head = self.record.detail.state.head.clone();
         let base = self.workspace.onto.to_owned();
         let mut readiness =
-            self.record.readiness.clone().unwrap_or_else(|| Readiness::begin(head.clone(), base, now));
-        if self.record.state.exit.is_some() && look.seen.head == head {
+            self.record.detail.readiness.clone().unwrap_or_else(|| Readiness::begin(head.clone(), base, now));
+        if self.record.detail.state.exit.is_some() && look.seen.head == head {
             readiness.cleared(&head, now);
             self.close(&mut look).await?;
         }
@@ -266,7 +269,7 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
             Want::Wait { until, why } => Next::Wait(until, why.to_string()),
             Want::Fix(work) => {
                 let head = &look.seen.head;
-                if self.record.state.head != *head {
+                if self.record.detail.state.head != *head {
                     self.follow(head.clone(), readiness.is_update(head)).await?;
                 }
                 match self.heard(&work, &look).await? {
@@ -301,14 +304,14 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
             Want::Done { notes } => Next::Ready(notes),
             Want::End(exit) => Next::Over(exit),
         };
-        self.record.readiness = Some(readiness);
+        self.record.detail.readiness = Some(readiness);
         Ok(next)
     }
 
     /// Our audit has cleared the head that is shown: our threads about what it does not find there are over, whichever run
     /// began them and however it was fixed. Not those in which somebody else has the last word.
     async fn close(&mut self, look: &mut Look) -> Result<(), Stop> {
-        let state = &self.record.state;
+        let state = &self.record.detail.state;
         let standing: BTreeSet<Topic> =
             state.found.iter().chain(state.history.declined()).map(|finding| topic(&finding.id)).collect();
         let dismissed: BTreeSet<Topic> =
@@ -347,10 +350,10 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
             },
             Trigger::Comment(text) => {
                 let said = ours(self.workspace.talk.said(text).await?);
-                let known = self.record.wakes.get(&other.name).map_or(0, |(known, _)| *known);
+                let known = self.record.detail.wakes.get(&other.name).map_or(0, |(known, _)| *known);
                 self.workspace.wake(text, &said, known).await?;
                 let (many, head) = (known.saturating_add(1).max(said.len()), head.clone());
-                self.record.wakes.insert(other.name.clone(), (many, head));
+                self.record.detail.wakes.insert(other.name.clone(), (many, head));
                 Ok(())
             }
         }
@@ -382,7 +385,7 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
                     let answered = theirs.filter_map(|review| review.at).max();
                     let many = ours(said.clone()).len();
                     let begun = (many, pull.head.sha.clone());
-                    let asked = self.record.wakes.entry(other.name.clone()).or_insert(begun);
+                    let asked = self.record.detail.wakes.entry(other.name.clone()).or_insert(begun);
                     match awaited(&said, answered, (asked, many), &pull.head.sha) {
                         Some(newest) => !talk.eyes(&newest.id).await.map_err(forge)?.is_empty(),
                         None => false,
@@ -457,9 +460,9 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
 impl<S> Runner<'_, S> {
     /// Is it the turn of reviewers that the list has before our audit? After any push the first is next.
     pub(super) fn others_are_next(&self) -> bool {
-        let state = &self.record.state;
+        let state = &self.record.detail.state;
         let is_first = matches!(self.config.reviewers.first(), Some(Reviewer::Internal) | None);
-        self.record.is_pursued && !is_first && state.exit.is_none() && state.is_at_rest()
+        self.record.detail.is_pursued && !is_first && state.exit.is_none() && state.is_at_rest()
     }
 }
 

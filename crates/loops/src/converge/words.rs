@@ -65,18 +65,18 @@ pub fn short(sha: &Sha) -> &str {
 
 /// What a run is about to do, told before it costs anything. `most`: the most that it may cost.
 pub fn opening(record: &Record, most: MicroUsd) -> Vec<String> {
-    let state = &record.state;
-    let (head, base) = (short(&state.head), short(&record.base));
+    let state = &record.detail.state;
+    let (head, base) = (short(&state.head), short(&record.detail.base));
     let audits = counted(state.limits.max_audits, "audit");
     vec![
-        format!("{}: head {head}, base {base}", line::clean(&record.name, MAX_NAME)),
+        format!("{}: head {head}, base {base}", line::clean(&record.detail.name, MAX_NAME)),
         format!("at most {audits} (converge.max_audits) and {most} (budget.converge_usd)"),
     ]
 }
 
 /// The words on a run that is stuck and goes on, as nothing is new.
 pub fn stuck_before(record: &Record) -> String {
-    let reason = record.state.exit.as_ref().map_or("", |exit| exit.reason.as_str());
+    let reason = record.detail.state.exit.as_ref().map_or("", |exit| exit.reason.as_str());
     format!(
         "run {} got stuck here ({}). Nothing has changed since, so Truing tries again to fix what it found, without \
          another audit. A new commit or dismissal leads to a new audit.",
@@ -88,7 +88,7 @@ pub fn stuck_before(record: &Record) -> String {
 /// What is told when an act begins that may take minutes; none: it takes moments, or only what it comes to is of
 /// interest.
 pub fn beginning(record: &Record, act: &Act) -> Option<String> {
-    let state = &record.state;
+    let state = &record.detail.state;
     let head = short(&state.head);
     Some(match act {
         Act::Audit { auditors, attempt: _ } => match auditors.len() {
@@ -124,7 +124,7 @@ pub async fn progress(mirror: &Mirror, record: &Record, from: usize) -> Result<V
                 format!("Loop {number} fix: {}", of_fix(commit.as_ref(), changed, *fixed, *declined))
             }
             Line::Mend { commit } => {
-                let number = record.state.audits.saturating_add(1);
+                let number = record.detail.state.audits.saturating_add(1);
                 format!("Loop {number} gate: commit {} ({changed})", short(commit))
             }
             Line::Moved { head } => format!("The branch has moved to {}", short(head)),
@@ -157,8 +157,8 @@ async fn with_stats<'a>(
     record: &'a Record,
     from: usize,
 ) -> Result<Vec<(&'a Line, Stat)>, GitError> {
-    let (mut head, mut told) = (&record.state.starting, Vec::new());
-    for (at, line) in record.state.log.iter().enumerate() {
+    let (mut head, mut told) = (&record.detail.state.starting, Vec::new());
+    for (at, line) in record.detail.state.log.iter().enumerate() {
         let next = match line {
             Line::Fix { commit, .. } => commit.as_ref(),
             Line::Mend { commit } => Some(commit),
@@ -185,7 +185,7 @@ async fn with_stats<'a>(
 /// Findings of the newest audit that nobody has fixed, and those that fixers declined. A fix that no audit has seen is
 /// a claim: it counts where the run has converged, or where it was made to be the last (`converge.final_fix`).
 pub fn remaining(record: &Record) -> (Vec<&Finding>, Vec<&Finding>) {
-    let state = &record.state;
+    let state = &record.detail.state;
     let now = |finding: &Finding| {
         let known = state.history.findings().iter().find(|known| known.id == finding.id);
         known.map_or(&FindingStatus::Open, |known| &known.status).clone()
@@ -205,7 +205,7 @@ pub fn remaining(record: &Record) -> (Vec<&Finding>, Vec<&Finding>) {
 
 /// Where a finding's lines come from, if not from the change itself.
 pub fn origin(record: &Record, finding: &Finding) -> Option<&'static str> {
-    match record.state.history.origin(&finding.id)? {
+    match record.detail.state.history.origin(&finding.id)? {
         Origin::PreExisting => Some("pre-existing"),
         Origin::Fix => Some("from a fix"),
         Origin::Change => None,
@@ -217,7 +217,7 @@ pub fn origin(record: &Record, finding: &Finding) -> Option<&'static str> {
 /// # Errors
 /// Git.
 pub async fn report(mirror: &Mirror, record: &Record) -> Result<String, GitError> {
-    let state = &record.state;
+    let state = &record.detail.state;
     let kind = state.exit.as_ref().map_or("unfinished", |exit| exit.kind().as_str());
     let reason = state.exit.as_ref().map(|exit| exit.reason.as_str()).unwrap_or_default();
     let net = stat(mirror, &state.starting, &state.head).await?;
@@ -249,12 +249,12 @@ pub async fn report(mirror: &Mirror, record: &Record) -> Result<String, GitError
 
 /// Audits that are done.
 fn audits_of(record: &Record) -> usize {
-    record.state.log.iter().filter(|line| matches!(line, Line::Audit { .. })).count()
+    record.detail.state.log.iter().filter(|line| matches!(line, Line::Audit { .. })).count()
 }
 
 /// What a report says besides, by how the run ended.
 fn extra(record: &Record) -> String {
-    let state = &record.state;
+    let state = &record.detail.state;
     let (open, declined) = remaining(record);
     let mut text = String::new();
     let is_left = !(open.is_empty() && declined.is_empty());
@@ -297,7 +297,7 @@ fn extra(record: &Record) -> String {
         let _ = writeln!(text, "\nLeft out: {} that a person has dismissed", counted(left_out, "finding"));
     }
     text += &evidence(record);
-    for warning in &record.warnings {
+    for warning in &record.detail.warnings {
         let _ = writeln!(text, "warning: {}", line::clean(warning, 3 * MAX_TITLE));
     }
     text
@@ -305,8 +305,10 @@ fn extra(record: &Record) -> String {
 
 /// What the last audit that cleared anything did for it.
 fn evidence(record: &Record) -> String {
-    let Some(last) = record.absences.iter().map(|absence| absence.r#loop).max() else { return String::new() };
-    let of_last = || record.absences.iter().filter(|absence| absence.r#loop == last);
+    let Some(last) = record.detail.absences.iter().map(|absence| absence.r#loop).max() else {
+        return String::new();
+    };
+    let of_last = || record.detail.absences.iter().filter(|absence| absence.r#loop == last);
     let categories: BTreeSet<Category> = of_last().map(|absence| absence.category).collect();
     let probes: usize = of_last().map(|absence| absence.probes.len()).sum();
     format!(

@@ -20,7 +20,7 @@ use truing_core::follow::record::Result as Outcome;
 use truing_core::follow::{Manifest, Unguarded};
 use truing_core::id::CommentId;
 use truing_core::line;
-use truing_core::port::{Gate, Jobs as _};
+use truing_core::port::{Gate, Runs as _};
 use truing_git::PrivateFolder;
 use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact;

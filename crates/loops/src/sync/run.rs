@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use truing_core::RepoPath;
 use truing_core::follow::breaker::{Admission, Target};
 use truing_core::follow::job::Job;
-use truing_core::follow::record::{Evidence, Record, Result as Outcome, Step};
+use truing_core::follow::record::{Detail, Evidence, Record, Result as Outcome, Step};
 use truing_core::follow::standing::Course;
 use truing_core::follow::{NOTHING_PINNED, Verdict};
 use truing_core::id::{Millis, Sha};
-use truing_core::port::{ForgeError, Gate, Hub as _, Jobs as _, RunRef, StoreError, Withheld};
+use truing_core::port::{ForgeError, Gate, Hub as _, RunRef, Runs as _, StoreError, Withheld};
 use truing_forge::effects::Effects;
 use truing_forge::github::{GitHubConversation, GitHubHub};
 use truing_git::{GitError, Mirror, PrivateFolder, Refusal, Remote};
@@ -200,24 +200,27 @@ impl<G: Gate> Following<'_, G> {
         let carried = unreported::carried(self.effects.log, &mut job, &self.run.id).await?;
         let mut record = Record {
             run: self.run.id.clone(),
-            job: self.job.name.to_owned(),
-            result: outcome,
-            exit_reason: why,
-            update_type: log.update,
-            package: self.job.config.package.clone(),
-            from: log.from,
-            to: log.to,
-            highest_step,
+            key: self.run.key.clone(),
             steps: log.steps,
             carried_micro_usd: carried,
-            pull: log.pull,
-            question,
             model: log.spent.model,
             prompt_hash: log.spent.prompt_hash,
-            evidence: log.evidence,
             versions: versions(),
             started: log.began,
             ended: self.effects.clock.now(),
+            detail: Detail {
+                job: self.job.name.to_owned(),
+                result: outcome,
+                exit_reason: why,
+                update_type: log.update,
+                package: self.job.config.package.clone(),
+                from: log.from,
+                to: log.to,
+                highest_step,
+                pull: log.pull,
+                question,
+                evidence: log.evidence,
+            },
         };
         if let Err(error) = Box::pin(self.track(&mut job, &record)).await {
             again = again.max(error.settles());
@@ -225,9 +228,9 @@ impl<G: Gate> Following<'_, G> {
                 Ok(error) => return Err(error),
                 Err(error) => error,
             };
-            record.exit_reason += &format!("; {}", tracking::not_kept(&job, &error));
+            record.detail.exit_reason += &format!("; {}", tracking::not_kept(&job, &error));
             if error.is_halt() {
-                record.result = Outcome::Held;
+                record.detail.result = Outcome::Held;
             }
         }
         self.effects.log.end_job(self.run, &job, &record).await?;

@@ -4,9 +4,10 @@ use std::time::Instant;
 
 use truing_core::follow::Verdict;
 use truing_core::follow::breaker::End;
-use truing_core::follow::record::{Evidence, Kind, MAX_UNGUARDED, Pull, Result as Outcome, Step, Taken};
+use truing_core::follow::record::{Evidence, MAX_UNGUARDED, Pull, Result as Outcome, Step};
 use truing_core::id::Millis;
 use truing_core::money::MicroUsd;
+use truing_core::run::{self, StepCost};
 
 use super::Decided;
 use super::question::Wanted;
@@ -16,7 +17,7 @@ use crate::agent::Spent;
 pub(super) struct RunLog {
     pub(super) began: Millis,
     pub(super) at: Option<(Step, Instant)>,
-    pub(super) steps: Vec<Taken>,
+    pub(super) steps: Vec<StepCost<Step>>,
     pub(super) from: Option<String>,
     pub(super) to: Option<String>,
     pub(super) update: Option<Verdict>,
@@ -35,7 +36,7 @@ impl RunLog {
         if let Some((id, began)) = self.at.take() {
             let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
             let (turns, tokens, cost_micro_usd) = self.spent.take();
-            self.steps.push(Taken { id, turns, tokens, cost_micro_usd, ms });
+            self.steps.push(StepCost { id, turns, tokens, cost_micro_usd, ms });
         }
     }
 
@@ -92,11 +93,11 @@ impl Ended {
 
     /// What the end means for the breaker.
     pub(super) fn to_breaker(&self) -> End {
-        match self.outcome.kind() {
-            Kind::Failed => End::Failure(self.why.clone()),
-            Kind::Deferred => End::GivenBack,
-            Kind::Partial => End::Neutral,
-            Kind::Done | Kind::Skipped => match self.outcome {
+        match self.outcome.end() {
+            run::End::Failed => End::Failure(self.why.clone()),
+            run::End::Deferred => End::GivenBack,
+            run::End::Partial => End::Neutral,
+            run::End::Done | run::End::Skipped => match self.outcome {
                 Outcome::Relaxed
                 | Outcome::Bumped
                 | Outcome::UpToDate

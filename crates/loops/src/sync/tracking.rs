@@ -5,7 +5,7 @@ use truing_core::effect::Effect;
 use truing_core::follow::job::{Job, Tracked};
 use truing_core::follow::record::Record;
 use truing_core::id::{Key, Millis, Topic};
-use truing_core::port::{ForgeError, Hub as _, Jobs as _};
+use truing_core::port::{ForgeError, Hub as _, Runs as _};
 use truing_forge::github::GitHubHub;
 
 use super::effects::{Writes, open_issue};
@@ -36,7 +36,7 @@ impl Tracking<'_> {
     /// [`RunError`], which fails nothing: the records have it.
     pub(super) async fn tell(&self, job: &mut Job, record: &Record) -> Result<(), RunError> {
         let mut records = vec![record.clone()];
-        records.extend(self.writes.log.job_records(Some(self.key), Millis(0), SHOWN - 1).await?);
+        records.extend(self.writes.log.records(Some(self.key), Millis(0), SHOWN - 1).await?);
         let (title, body) = words::runs(self.job, &records);
         let topic = self.topic();
         let number = match &job.tracked {

@@ -6,10 +6,11 @@ use truing_agent::schema::work::Work;
 use truing_config::sync::places;
 use truing_core::follow::breaker::{self, Breaker};
 use truing_core::follow::classify::{Classification, Judged};
-use truing_core::follow::record::{Kind as End, Record};
+use truing_core::follow::record::Record;
 use truing_core::follow::{Decision, Kind, Verdict};
 use truing_core::line;
 use truing_core::markdown::{code, plain};
+use truing_core::run::End;
 use truing_git::Refusal;
 
 use super::Decided;
@@ -377,7 +378,7 @@ pub(super) fn blocked(about: About<'_>, why: &str) -> String {
 
 /// What the last runs of a job came to, newest first: a title and a text.
 pub(super) fn runs(job: &str, records: &[Record]) -> (String, String) {
-    let count = |kinds: &[End]| records.iter().filter(|one| kinds.contains(&one.result.kind())).count();
+    let count = |kinds: &[End]| records.iter().filter(|one| kinds.contains(&one.detail.result.end())).count();
     let (well, tried) = (count(&[End::Done]), count(&[End::Done, End::Partial, End::Failed]));
     let mut text = format!(
         "The last {} runs of {}, written anew after each: of {tried} that had something to do, {well} did it, or asked a \
@@ -387,12 +388,12 @@ pub(super) fn runs(job: &str, records: &[Record]) -> (String, String) {
     );
     for record in records {
         let at = jiff::Timestamp::from_millisecond(record.ended.0).unwrap_or_default();
-        let why = line::clean(record.exit_reason.lines().next().unwrap_or_default(), MAX_WHY_CHARS);
+        let why = line::clean(record.detail.exit_reason.lines().next().unwrap_or_default(), MAX_WHY_CHARS);
         text += &format!(
             "| {} | {} | {} | {} | {} | {} |\n",
             at.strftime("%Y-%m-%d %H:%M"),
-            record.to.as_deref().map(cell).unwrap_or_default(),
-            plain(&record.result.as_str().replace('_', " ")),
+            record.detail.to.as_deref().map(cell).unwrap_or_default(),
+            plain(&record.detail.result.as_str().replace('_', " ")),
             plain(&why).replace('|', "\\|"),
             record.turns(),
             record.cost()

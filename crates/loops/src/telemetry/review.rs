@@ -8,7 +8,7 @@ use truing_agent::mcp::client::Problem;
 use truing_agent::native::{End, Limit};
 use truing_core::line;
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{Outcome, OutcomeKind, OutcomeRecord, Runtime};
+use truing_core::outcome::{Outcome, OutcomeKind, ReviewRecord, Runtime};
 use truing_model::gateway::Refused;
 use truing_reader::redact::redact;
 
@@ -59,9 +59,10 @@ pub fn ended(end: &End) {
 }
 
 /// What the review came to.
-pub fn done(record: &OutcomeRecord) {
-    let denials = record.modelled.iter().flat_map(|did| did.denials.values()).copied().map(i64::from).sum();
-    came_to(&record.outcome, (record.turns, record.cost_micro_usd), denials);
+pub fn done(record: &ReviewRecord) {
+    let denials =
+        record.detail.modelled.iter().flat_map(|did| did.denials.values()).copied().map(i64::from).sum();
+    came_to(&record.detail.outcome, (record.turns(), record.cost()), denials);
 }
 
 /// The review waits for money, after so many turns and so much cost.

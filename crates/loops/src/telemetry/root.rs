@@ -7,10 +7,11 @@ use opentelemetry::trace::{FutureExt as _, SpanKind, Status, TraceContextExt as 
 use opentelemetry::{Context, KeyValue, global};
 use sha2::{Digest as _, Sha256};
 use truing_core::converge::record::Record as Converged;
-use truing_core::follow::record::{Kind as End, Record as Synced};
+use truing_core::follow::record::Record as Synced;
 use truing_core::id::{Key, RunId};
 use truing_core::line;
 use truing_core::money::MicroUsd;
+use truing_core::run::End;
 use truing_reader::redact::redact;
 use uuid::Uuid;
 
@@ -58,8 +59,8 @@ impl ConvergeSpan {
     ) -> Self {
         let about = pull_request(repository, number);
         let context = begin(CONVERGE, (&record.run, &record.key), about, Some(began));
-        context.span().set_attribute(KeyValue::new("headSha", record.state.head.to_string()));
-        Self { context, before: (record.cost(), turns(record)) }
+        context.span().set_attribute(KeyValue::new("headSha", record.detail.state.head.to_string()));
+        Self { context, before: (record.cost(), record.turns()) }
     }
 
     /// The step: what runs for it is below the span.
@@ -76,8 +77,8 @@ impl ConvergeSpan {
     pub fn over(&self, record: &Converged) {
         self.spent(record);
         // A run that goes on has no end yet.
-        if let Some(exit) = record.final_exit() {
-            came_to(&self.context, record.end(), &exit.reason, self.turns(record));
+        if let Some(end) = record.end() {
+            came_to(&self.context, end, record.reason().unwrap_or_default(), self.turns(record));
         }
     }
 
@@ -88,7 +89,7 @@ impl ConvergeSpan {
     }
 
     fn turns(&self, record: &Converged) -> u32 {
-        turns(record).saturating_sub(self.before.1)
+        record.turns().saturating_sub(self.before.1)
     }
 
     /// Says that the step could not be done.
@@ -109,7 +110,7 @@ pub fn converge_unknown(
 /// Says what a run of a sync job came to.
 pub fn synced(context: &Context, record: &Synced) {
     spent(context, record.cost(), record.turns());
-    came_to(context, record.result.kind(), &record.exit_reason, record.turns());
+    came_to(context, record.detail.result.end(), &record.detail.exit_reason, record.turns());
 }
 
 /// The run of this context could not be done.
@@ -142,10 +143,6 @@ fn came_to(context: &Context, end: End, why: &str, turns: u32) {
     }
     let why = line::clean(&redact(why), MAX_REASON_CHARS);
     span.set_attribute(KeyValue::new("truing.outcome.reason", why));
-}
-
-fn turns(record: &Converged) -> u32 {
-    record.taken.values().map(|taken| taken.turns).fold(0, u32::saturating_add)
 }
 
 fn pull_request(repository: Option<&str>, number: Option<u64>) -> Vec<KeyValue> {

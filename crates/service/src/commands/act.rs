@@ -3,7 +3,7 @@
 use truing_core::dismissal::{self, Dismissal};
 use truing_core::finding::{Finding, FindingStatus};
 use truing_core::id::{FindingId, Millis};
-use truing_core::port::{Converges, Records, StoreError, Told};
+use truing_core::port::{Runs, StoreError, Told};
 use truing_core::slot::{Command, Decision, Hold, Limits, Loop, Refused, Slot, State};
 
 use super::Asked;
@@ -46,7 +46,7 @@ pub(super) fn unseen(slot: &Slot) -> Option<&'static str> {
 ///
 /// # Errors
 /// [`StoreError`]
-pub(super) async fn dismissal<S: Records + Converges>(
+pub(super) async fn dismissal<S: Runs>(
     store: &S,
     told: &Told,
     (finding, reason): (Option<&str>, &str),
@@ -74,7 +74,7 @@ pub(super) async fn dismissal<S: Records + Converges>(
 ///
 /// # Errors
 /// [`StoreError`]
-pub(super) async fn taken_back<S: Records + Converges>(
+pub(super) async fn taken_back<S: Runs>(
     store: &S,
     told: &Told,
     finding: Option<&str>,
@@ -95,12 +95,12 @@ pub(super) async fn taken_back<S: Records + Converges>(
 
 /// What is known of a pull request: by its reviews, and by its last run that converges. Where both have met the same, the
 /// review's word on it counts.
-async fn known<S: Records + Converges>(store: &S, told: &Told) -> Result<Vec<Finding>, StoreError> {
+async fn known<S: Runs>(store: &S, told: &Told) -> Result<Vec<Finding>, StoreError> {
     let key = told.pr.key();
     let mut known = store.findings(&key).await?;
     if let Some(mut last) = store.last_converge(&key).await? {
-        last.state.dismiss(store.dismissals(&key).await?);
-        for finding in last.state.history.findings() {
+        last.detail.state.dismiss(store.dismissals(&key).await?);
+        for finding in last.detail.state.history.findings() {
             if known.iter().all(|known| known.id != finding.id) {
                 known.push(finding.clone());
             }

@@ -5,7 +5,7 @@ use truing_core::converge::record::Record;
 use truing_core::converge::{Code, Exit, Kind};
 use truing_core::effect::Effect;
 use truing_core::id::{Span, Topic};
-use truing_core::port::{Clock as _, Converges, ForgeError, Ids as _, StoreError};
+use truing_core::port::{Clock as _, ForgeError, Ids as _, Runs, StoreError};
 use truing_core::slot::{Then, Why};
 use truing_forge::effects::{EffectError, Effects};
 use truing_forge::github::GitHubConversation;
@@ -36,7 +36,7 @@ pub(super) fn failed(exit: &Exit) -> Stopped {
 ///
 /// # Errors
 /// [`StoreError`]: it is not recorded.
-pub(crate) async fn give_up<S: Converges>(
+pub(crate) async fn give_up<S: Runs>(
     store: &S,
     lease: &Lease,
     name: String,
@@ -45,7 +45,7 @@ pub(crate) async fn give_up<S: Converges>(
     let (exit, now) = (Exit::new(Code::Infrastructure, what), SystemClock.now());
     let record = match store.last_converge(&lease.key).await?.filter(Record::is_unfinished) {
         // What our audit has cleared stays cleared.
-        Some(last) if last.state.exit.as_ref().is_some_and(|exit| exit.kind() != Kind::Converged) => {
+        Some(last) if last.detail.state.exit.as_ref().is_some_and(|exit| exit.kind() != Kind::Converged) => {
             return Ok(Ended::failed(&last));
         }
         Some(mut last) => {
@@ -56,8 +56,9 @@ pub(crate) async fn give_up<S: Converges>(
         None => {
             let names = (name, String::new());
             let versions = versions();
-            let record = Record::never_begun((UniqueIds.run(), lease.key.clone()), names, exit, now);
-            Record { is_told: true, versions, ..record }
+            let mut record = Record::never_begun((UniqueIds.run(), lease.key.clone()), names, exit, now);
+            (record.detail.is_told, record.versions) = (true, versions);
+            record
         }
     };
     store.keep_converge(lease.token, &record).await.map(|()| Ended::failed(&record))

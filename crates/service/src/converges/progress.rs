@@ -2,10 +2,10 @@
 
 use truing_core::converge::record::Record;
 use truing_core::converge::{Act, Code, Kind};
-use truing_core::follow::record::Kind as End;
 use truing_core::markdown;
 use truing_core::money::MicroUsd;
-use truing_core::port::{Clock, Event, Records, StoreError};
+use truing_core::port::{Clock, Event, Runs, StoreError};
+use truing_core::run::End;
 use truing_git::{GitError, Mirror};
 use truing_loops::converge::{Observer, words};
 use truing_loops::machine::SystemClock;
@@ -20,9 +20,9 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// The end that is recorded.
+    /// The end that is recorded; a run without one is put off.
     pub(super) fn of(record: &Record) -> Self {
-        Self { end: record.end(), cost: record.paid_now() }
+        Self { end: record.end().unwrap_or(End::Deferred), cost: record.paid_now() }
     }
 
     /// A run that was given up.
@@ -59,7 +59,7 @@ pub(super) struct Timeline<'a, S, F> {
     pub(super) say: &'a F,
 }
 
-impl<S: Records, F: Fn(Said<'_>) + Sync> Observer for Timeline<'_, S, F> {
+impl<S: Runs, F: Fn(Said<'_>) + Sync> Observer for Timeline<'_, S, F> {
     fn begins(&self, record: &Record, act: &Act) {
         if let Some(line) = words::beginning(record, act) {
             (self.say)(Said::Step(&line));
@@ -86,15 +86,15 @@ pub(super) fn event(record: &Record, what: String) -> Event {
 }
 
 /// Notes how a run has ended, for `truing why`.
-pub(super) async fn note_end<S: Records>(store: &S, record: &Record) -> Result<(), StoreError> {
-    let Some(exit) = &record.state.exit else { return Ok(()) };
+pub(super) async fn note_end<S: Runs>(store: &S, record: &Record) -> Result<(), StoreError> {
+    let Some(exit) = &record.detail.state.exit else { return Ok(()) };
     let what = format!("converge: {}: {}", exit.kind().as_str(), exit.reason);
     store.note(&[event(record, what)]).await
 }
 
 /// The report of a run as a comment. What models and people wrote in it is data.
 pub(super) async fn report(mirror: &Mirror, record: &Record) -> Result<String, GitError> {
-    let exit = record.state.exit.as_ref();
+    let exit = record.detail.state.exit.as_ref();
     let kind = exit.map_or("unfinished", |exit| exit.kind().as_str());
     let again = match exit {
         Some(exit) if exit.code == Code::Budget => {

@@ -8,7 +8,7 @@ use truing_core::converge::{Code, Exit, Kind};
 use truing_core::id::PrId;
 use truing_core::markdown;
 use truing_core::port::{
-    Clock as _, Converges, Conversation as _, Event, Forge as _, ForgeError, Records, RunRef, WriteGate,
+    Clock as _, Conversation as _, Event, Forge as _, ForgeError, RunRef, Runs, WriteGate,
 };
 use truing_core::publish::Producer;
 use truing_core::slot::{Then, Why, Wish};
@@ -36,7 +36,7 @@ impl PullRun<'_> {
     ///
     /// # Errors
     /// [`Stopped`]
-    pub async fn step<S: Records + Converges>(
+    pub async fn step<S: Runs>(
         &self,
         store: &S,
         (lease, run): (&Lease, &RunRef),
@@ -66,7 +66,7 @@ impl PullRun<'_> {
         }
     }
 
-    async fn stepped<S: Records + Converges>(
+    async fn stepped<S: Runs>(
         &self,
         store: &S,
         (lease, run): (&Lease, &RunRef),
@@ -105,7 +105,7 @@ impl PullRun<'_> {
     }
 
     /// The commits that a step works on, and its run: the one that there is, or a new one.
-    async fn prepared<S: Records + Converges>(
+    async fn prepared<S: Runs>(
         &self,
         store: &S,
         lease: &Lease,
@@ -119,7 +119,7 @@ impl PullRun<'_> {
         let ground = self.ground(id, now).await.map_err(|error| error.stopped(settle))?;
         let record = match last {
             // What has ended is told before another one begins.
-            Some(last) if !last.is_told && !last.is_unfinished() => last,
+            Some(last) if !last.detail.is_told && !last.is_unfinished() => last,
             last if lease.wish == Some(Wish::Audit) => self.audit(last, &lease.key, &ground).await?,
             last => {
                 let said = store.dismissals(&lease.key).await?;
@@ -130,7 +130,7 @@ impl PullRun<'_> {
     }
 
     /// Goes on with the run as far as a step goes. At its end the pull request is told.
-    async fn pursued<S: Records + Converges>(
+    async fn pursued<S: Runs>(
         &self,
         store: &S,
         lease: &Lease,
@@ -161,27 +161,28 @@ impl PullRun<'_> {
         }
         let is_failed = |exit: &&Exit| matches!(exit.code, Code::Interrupted | Code::Infrastructure);
         // Auditors that gave no valid answer were asked again already.
-        let exit = record.state.exit.as_ref().filter(|_| !record.state.is_degraded_audit());
+        let exit = record.detail.state.exit.as_ref().filter(|_| !record.detail.state.is_degraded_audit());
         if let Some(exit) = exit.filter(is_failed) {
             return Err(failed(exit));
         }
         note_end(store, record).await?;
         // An audit's review tells what it found. Of a closed pull request, `truing why` and `truing report` tell.
         let is_review = |exit: &Exit| matches!(exit.kind(), Kind::Converged | Kind::CapReached);
-        let is_shown = record.state.audits_only && record.state.exit.as_ref().is_some_and(is_review);
+        let is_shown =
+            record.detail.state.audits_only && record.detail.state.exit.as_ref().is_some_and(is_review);
         if !is_shown && exit_code(record) != Some(Code::Closed) {
             let body = report(&ground.mirror, record).await?;
             if let Err(error) = effects.perform(&reported(body)).await {
                 return unreported(error, effects.forge.bounds().settle);
             }
         }
-        record.is_told = true;
+        record.detail.is_told = true;
         store.keep_converge(lease.token, record).await?;
         Ok(Then::Idle)
     }
 
     /// The end of a run that a person has stopped, which the pull request is told. It can be resumed.
-    async fn stopped<S: Records + Converges>(
+    async fn stopped<S: Runs>(
         &self,
         store: &S,
         lease: &Lease,
@@ -198,12 +199,12 @@ impl PullRun<'_> {
             return unreported(error, effects.forge.bounds().settle);
         }
         store.note(&[event(&record, format!("converge: {}: {}", exit.kind().as_str(), exit.reason))]).await?;
-        record.is_told = true;
+        record.detail.is_told = true;
         store.keep_converge(lease.token, &record).await?;
         Ok(Then::Idle)
     }
 }
 
 fn exit_code(record: &Record) -> Option<Code> {
-    record.state.exit.as_ref().map(|exit| exit.code)
+    record.detail.state.exit.as_ref().map(|exit| exit.code)
 }

@@ -8,8 +8,8 @@ use truing_core::converge::record::Record;
 use truing_core::converge::{Code, Exit, Kind};
 use truing_core::id::{PrId, Token};
 use truing_core::port::{
-    Clock as _, Converges, Conversation as _, Described, Operations, PullNow, Records, Slots, StoreError,
-    WriteGate, read_only,
+    Clock as _, Conversation as _, Described, Operations, PullNow, Runs, Slots, StoreError, WriteGate,
+    read_only,
 };
 use truing_core::publish::Producer;
 use truing_core::slot::{Command, Loop, State, Then};
@@ -35,7 +35,7 @@ impl PullRun<'_> {
     ///
     /// # Errors
     /// [`NoRun`]
-    pub async fn by_hand<S: Slots + Records + Converges + Operations>(
+    pub async fn by_hand<S: Slots + Runs + Operations>(
         &self,
         store: &S,
         heartbeat: Duration,
@@ -78,7 +78,7 @@ impl PullRun<'_> {
     ///
     /// # Errors
     /// [`NoRun`]
-    pub async fn dry<S: Converges>(&self, store: &S) -> Result<(Record, Mirror), NoRun> {
+    pub async fn dry<S: Runs>(&self, store: &S) -> Result<(Record, Mirror), NoRun> {
         let (name, forge) = self.forge;
         let repository = forge.repository(self.repo).await?.id;
         let id = PrId { forge: name.to_owned(), repository, number: self.number };
@@ -95,7 +95,7 @@ impl PullRun<'_> {
     ///
     /// # Errors
     /// [`NoRun`]
-    pub async fn audited<S: Slots + Records + Converges>(
+    pub async fn audited<S: Slots + Runs>(
         &self,
         store: &S,
         give_back: watch::Receiver<bool>,
@@ -111,7 +111,7 @@ impl PullRun<'_> {
         let key = id.key();
         let workspace = self.workspace(self.effects(&talk, &looks, (&key, None)), &ground);
         let mut record = self.audit(None, &key, &ground).await?;
-        record.state.dismiss(store.dismissals(&key).await?);
+        record.detail.state.dismiss(store.dismissals(&key).await?);
         store.keep_converge(Token(0), &record.set_aside()).await?;
         let span = self.span(&record, SystemTime::now());
         let mut runner = self.runner(&ground, &workspace, record, RunMode::Whole);
@@ -141,13 +141,13 @@ impl PullRun<'_> {
             }
         }
         let mut kept = runner.record.set_aside();
-        kept.state.exit.get_or_insert_with(|| runner.record.state.audit_end());
+        kept.detail.state.exit.get_or_insert_with(|| runner.record.detail.state.audit_end());
         store.keep_converge(Token(0), &kept).await?;
         Ok(runner.record)
     }
 
     /// All of a run. What is waited for is waited for here.
-    async fn whole<S: Records + Converges>(
+    async fn whole<S: Runs>(
         &self,
         store: &S,
         lease: &Lease,
@@ -162,8 +162,8 @@ impl PullRun<'_> {
         let last = store.last_converge(&lease.key).await?;
         let said = store.dismissals(&lease.key).await?;
         let before = last.clone();
-        let record = self.record((last, &said), &lease.key, &ground).await?;
-        let record = Record { paid_before: record.cost(), ..record };
+        let mut record = self.record((last, &said), &lease.key, &ground).await?;
+        record.detail.paid_before = record.cost();
         if let Some(before) = before.filter(|last| last.run == record.run && is_stuck(last)) {
             say(Said::Line(&words::stuck_before(&before)));
         }
@@ -206,11 +206,11 @@ impl PullRun<'_> {
         if let Some(exit) = &left {
             record.halt(exit.clone());
         }
-        record.is_told = true;
+        record.detail.is_told = true;
         store.keep_converge(lease.token, &record).await?;
         if left.is_some() {
             // What our audit has cleared stays cleared; the caller is told all the same.
-            record.state.exit = left;
+            record.detail.state.exit = left;
         }
         span.over(&record);
         note_end(store, &record).await?;
@@ -229,7 +229,7 @@ struct WholeRun<'a, S, F> {
     say: F,
 }
 
-impl<S: Records + Converges, F: Fn(Said<'_>) + Sync> Leased for WholeRun<'_, S, F> {
+impl<S: Runs, F: Fn(Said<'_>) + Sync> Leased for WholeRun<'_, S, F> {
     /// Its record and its commits; or why there is none, for the person who asked.
     type Ended = Result<(Record, Mirror), NoRun>;
 
@@ -250,5 +250,5 @@ impl<S: Records + Converges, F: Fn(Said<'_>) + Sync> Leased for WholeRun<'_, S, 
 }
 
 fn is_stuck(record: &Record) -> bool {
-    record.state.exit.as_ref().is_some_and(|exit| exit.kind() == Kind::Stuck)
+    record.detail.state.exit.as_ref().is_some_and(|exit| exit.kind() == Kind::Stuck)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use truing_core::id::{Key, Millis, RunId, Sha};
 use truing_core::ledger::{LevelKind, Usage};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{Coverage, Modelled, Outcome, OutcomeKind, OutcomeRecord};
+use truing_core::outcome::{AskedModel, Coverage, Detail, Modelled, Outcome, OutcomeKind, ReviewRecord};
 use truing_store::Census;
 
 use super::*;
@@ -33,7 +33,7 @@ fn told() -> (Metrics, String) {
     metrics.run_ended("review", OutcomeKind::Reviewed.as_str());
     metrics.run_took(Duration::from_secs(2));
     metrics.reviewed(&by_a_model());
-    metrics.reviewed(&OutcomeRecord { modelled: None, ..by_a_model() });
+    metrics.reviewed(&by_a_model().without_cost());
     metrics.retried(3);
     metrics.retried(5);
     metrics.webhook("accepted", Duration::from_millis(3));
@@ -43,28 +43,15 @@ fn told() -> (Metrics, String) {
     (metrics, text)
 }
 
-fn by_a_model() -> OutcomeRecord {
+fn by_a_model() -> ReviewRecord {
     let tokens = Usage { input: 1, output: 2, cache_read: 3, cache_write_5m: 4, cache_write_1h: 5 };
     let denials = [("run".to_owned(), 3), ("write".to_owned(), 4)].into();
     let servers_failed = [("docs".to_owned(), 2)].into();
-    OutcomeRecord {
-        run: RunId::new("r"),
-        key: Key::new("pr/hub/1/1"),
-        head: None,
-        base: Sha::parse(&"b".repeat(40)).unwrap(),
-        outcome: Outcome::of_rules(&Coverage::default()),
-        open: vec![],
-        coverage: Coverage::default(),
-        since: None,
-        configuring: vec![],
-        suppressions: vec![],
-        cost_micro_usd: MicroUsd(250_000),
-        turns: 1,
-        modelled: Some(Modelled { tokens, denials, servers_failed, ..Modelled::default() }),
-        started: Millis(0),
-        ended: Millis(1),
-        versions: Default::default(),
-    }
+    let outcome = Outcome::of_rules(&Coverage::default());
+    let detail = Detail::new(None, Sha::parse(&"b".repeat(40)).unwrap(), outcome);
+    let did = Modelled { tokens, denials, servers_failed, ..Modelled::default() };
+    let asked = AskedModel { turns: 1, cost: MicroUsd(250_000), did, ..AskedModel::default() };
+    ReviewRecord::begin(RunId::new("r"), Key::new("pr/hub/1/1"), detail, Millis(0)).asked(Some(asked))
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use truing_core::id::{Key, Millis, PrId, Span};
 use truing_core::port::{
-    Clock as _, CommentKind, Described, ForgeError, Mark, Marked, Origin, Records as _, Repository, Revision,
+    Clock as _, CommentKind, Described, ForgeError, Mark, Marked, Origin, Repository, Revision, Runs as _,
     Slots, StoreError, Told, Watchlist,
 };
 use truing_core::slot::{Hold, Loop, Slot, State};

@@ -10,7 +10,7 @@ use truing_core::id::Millis;
 use truing_core::port::StoreError;
 
 use super::fault::{Fault, sql_message};
-use super::{Sqlite, converges, jobs, open};
+use super::{Sqlite, open, runs};
 
 /// Rows that one write forgets: others wait for no longer than that takes.
 pub(super) const BATCH: i64 = 256;
@@ -65,7 +65,7 @@ impl Sqlite {
         })
     }
 
-    /// Forgets some of the runs that ended before then: never a key's newest run, nor what is newer than its newest
+    /// Forgets some of the reviews that ended before then: never a key's newest run, nor what is newer than its newest
     /// published one. How many, and where to go on; none at the end.
     ///
     /// # Errors
@@ -78,16 +78,13 @@ impl Sqlite {
         self.write(move |connection| forget_runs(connection, before, after)).await
     }
 
-    /// Forgets some of the records of runs of jobs, and of those that converge, that ended before then. How many; 0: there are
+    /// Forgets some of the runs of `converge` and `sync` that were kept last before then. How many; 0: there are
     /// no more.
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be written.
-    pub async fn forget_job_runs(&self, before: Millis) -> Result<usize, StoreError> {
-        self.write(move |connection| {
-            Ok(jobs::forget(connection, before, BATCH)? + converges::forget(connection, before, BATCH)?)
-        })
-        .await
+    pub async fn forget_other_runs(&self, before: Millis) -> Result<usize, StoreError> {
+        self.write(move |connection| runs::forget_others(connection, before, BATCH)).await
     }
 
     /// Forgets some of the history from before then. How many lines; 0: there are no more.
@@ -138,7 +135,7 @@ impl Sqlite {
             let sql = "DELETE FROM slot WHERE key IN
                        (SELECT key FROM slot WHERE shown = 'held/cancelled'
                         AND NOT EXISTS (SELECT 1 FROM event WHERE event.key = slot.key)
-                        AND NOT EXISTS (SELECT 1 FROM run WHERE run.key = slot.key AND run.ended IS NULL)
+                        AND NOT EXISTS (SELECT 1 FROM run WHERE run.key = slot.key AND loop = 'review' AND run.ended IS NULL)
                         LIMIT ?1)";
             Ok(connection.prepare_cached(sql)?.execute([BATCH])?)
         })
@@ -195,7 +192,7 @@ fn forget_runs(
 ) -> Result<(usize, Option<RunMark>), Fault> {
     let after = after.unwrap_or(RunMark { ended: i64::MIN, row: i64::MIN });
     let sql = "SELECT ended, rowid, key, token FROM run
-               WHERE ended < ?1 AND (ended, rowid) > (?2, ?3) ORDER BY ended, rowid LIMIT ?4";
+               WHERE loop = 'review' AND ended < ?1 AND (ended, rowid) > (?2, ?3) ORDER BY ended, rowid LIMIT ?4";
     let looked: Vec<(RunMark, String, u64)> = connection
         .prepare_cached(sql)?
         .query_and_then((before.0, after.ended, after.row, BATCH), |row| {
@@ -204,9 +201,9 @@ fn forget_runs(
         .collect::<Result<_, _>>()?;
     // What came before the newest published run is no longer needed; where there is none, what came before the
     // newest run. A run that never ended goes with the next one that did.
-    let sql = "DELETE FROM run WHERE key = ?1 AND token <= ?2 AND began < ?3
+    let sql = "DELETE FROM run WHERE key = ?1 AND loop = 'review' AND token <= ?2 AND began < ?3
                AND token < coalesce((SELECT max(token) FROM run WHERE key = ?1 AND stage = 'published'),
-                                    (SELECT max(token) FROM run WHERE key = ?1))";
+                                    (SELECT max(token) FROM run WHERE key = ?1 AND loop = 'review'))";
     let mut delete = connection.prepare_cached(sql)?;
     let mut gone = 0;
     for (_, key, token) in &looked {

@@ -8,7 +8,7 @@ use truing_core::port::{EffectLog, Entry, EntryState, Replacement, StoreError, W
 use super::Sqlite;
 use super::backup::BATCH;
 use super::fault::Fault;
-use super::records::fenced;
+use super::runs::fenced;
 use super::slots::raise_counter;
 
 impl Sqlite {

@@ -2,12 +2,13 @@
 
 use rusqlite::{Connection, OptionalExtension};
 use truing_core::id::{Key, Millis, RunId, Token};
-use truing_core::outcome::OutcomeRecord;
+use truing_core::outcome::ReviewRecord;
 use truing_core::port::{Described, Event, Revision, StoreError};
+use truing_core::run::Stage;
 
 use super::Sqlite;
 use super::fault::{Fault, from_json, readable};
-use super::records::{Stage, parse_sha};
+use super::runs::{parse_sha, parse_stage};
 
 /// Events kept for each key; older ones are deleted.
 const EVENTS_KEPT: u32 = 200;
@@ -29,7 +30,7 @@ pub struct RunEntry {
     /// When it began.
     pub began: Millis,
     /// How it ended; none while it has not.
-    pub outcome: Option<OutcomeRecord>,
+    pub outcome: Option<ReviewRecord>,
 }
 
 impl Sqlite {
@@ -57,11 +58,11 @@ impl Sqlite {
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
-    pub async fn last_outcome(&self, key: &Key) -> Result<Option<OutcomeRecord>, StoreError> {
+    pub async fn last_outcome(&self, key: &Key) -> Result<Option<ReviewRecord>, StoreError> {
         let key = key.clone();
         self.read(move |connection| {
             let sql =
-                "SELECT outcome, id FROM run WHERE key = ?1 AND outcome IS NOT NULL ORDER BY token DESC LIMIT ?2";
+                "SELECT record, id FROM run WHERE loop = 'review' AND key = ?1 AND record IS NOT NULL ORDER BY token DESC LIMIT ?2";
             let mut select = connection.prepare_cached(sql)?;
             let rows = select.query_and_then((key.as_str(), LAST_ENDED), |row| {
                 let (json, id): (String, String) = (row.get(0)?, row.get(1)?);
@@ -72,15 +73,15 @@ impl Sqlite {
         .await
     }
 
-    /// The key's last runs, newest first.
+    /// The key's last reviews, newest first.
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
     pub async fn runs(&self, key: &Key, limit: usize) -> Result<Vec<RunEntry>, StoreError> {
         let key = key.clone();
         self.read(move |connection| {
-            let sql = "SELECT id, token, stage, head, base, began, outcome FROM run
-                       WHERE key = ?1 ORDER BY token DESC LIMIT ?2";
+            let sql = "SELECT id, token, stage, head, base, began, record FROM run
+                       WHERE loop = 'review' AND key = ?1 ORDER BY token DESC LIMIT ?2";
             let mut select = connection.prepare_cached(sql)?;
             let rows = select.query_and_then((key.as_str(), sql_limit(limit)), run_entry)?;
             readable(rows)
@@ -137,7 +138,7 @@ fn run_entry(row: &rusqlite::Row<'_>) -> Result<RunEntry, Fault> {
     Ok(RunEntry {
         id: RunId::new(id),
         token: Token(row.get(1)?),
-        stage: Stage::from_word(&row.get::<_, String>(2)?)?,
+        stage: parse_stage(&row.get::<_, String>(2)?)?,
         revision: Revision { head: parse_sha(row.get(3)?)?, base: parse_sha(row.get(4)?)? },
         began: Millis(row.get(5)?),
         outcome,

@@ -10,6 +10,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, TransactionBehavior};
 
 use super::fault::sql_message;
+use super::runs;
 use crate::lock::{Held, by, server_of, was_locked};
 
 /// How long a connection waits for another process's lock.
@@ -25,7 +26,7 @@ const WAL_TRIES: u32 = 8;
 const APPLICATION_ID: i64 = 0x5472_7565;
 
 /// The schema, one file a version: `PRAGMA user_version` counts those that were applied.
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 11] = [
     include_str!("../../migrations/0001.sql"),
     include_str!("../../migrations/0002.sql"),
     include_str!("../../migrations/0003.sql"),
@@ -36,6 +37,7 @@ const MIGRATIONS: [&str; 10] = [
     include_str!("../../migrations/0008.sql"),
     include_str!("../../migrations/0009.sql"),
     include_str!("../../migrations/0010.sql"),
+    include_str!("../../migrations/0011.sql"),
 ];
 
 /// The version that this program reads and writes.
@@ -294,6 +296,7 @@ fn migrate(path: &Path, connection: &mut Connection) -> Result<(), OpenError> {
                 told(error)
             })?;
         }
+        runs::fill_ends(&transaction).map_err(told)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(told)?;
         transaction.pragma_update(None, "user_version", VERSION).map_err(told)?;
     }

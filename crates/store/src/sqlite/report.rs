@@ -1,15 +1,12 @@
 //! The outcome records that `truing report` shows: totals by day, kind and reason, and the last ones as they are.
 
 use truing_core::follow::job::UnreportedCost;
-use truing_core::id::{Millis, RunId, Token};
+use truing_core::id::Millis;
 use truing_core::money::MicroUsd;
-use truing_core::outcome::OutcomeRecord;
 use truing_core::port::StoreError;
+use truing_core::slot::Loop;
 
 use super::Sqlite;
-use super::fault::{from_json, readable};
-use super::history::sql_limit;
-use super::records::Stage;
 
 /// How many runs of one day ended in one way.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,40 +25,21 @@ pub struct Ended {
     pub cost: u64,
 }
 
-/// A run that has ended.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct EndedRun {
-    /// Its fencing token.
-    pub token: Token,
-    /// How far it came.
-    pub stage: Stage,
-    /// What it came to.
-    pub record: OutcomeRecord,
-    /// What people call its key, and its page.
-    pub described: Option<(String, String)>,
-}
-
 impl Sqlite {
-    /// The runs that ended since then, counted by UTC day, kind and reason; in that order.
+    /// The runs of a loop that ended since then, counted by UTC day, kind and reason; in that order.
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
-    pub async fn ended_by_day(&self, since: Millis) -> Result<Vec<Ended>, StoreError> {
+    pub async fn ended_by_day(&self, of: Loop, since: Millis) -> Result<Vec<Ended>, StoreError> {
         self.read(move |connection| {
-            // What is damaged is left out, or counts for nothing.
-            let sql = "SELECT ended / 86400000,
-                              json_extract(outcome, '$.outcome.kind'),
-                              CAST(coalesce(json_extract(outcome, '$.outcome.reason'), '') AS TEXT),
-                              count(*), sum(max(ended - began, 0)),
-                              sum(CASE json_type(outcome, '$.cost_micro_usd')
-                                  WHEN 'integer' THEN max(json_extract(outcome, '$.cost_micro_usd'), 0)
-                                  ELSE 0 END)
-                       FROM run WHERE ended >= ?1 AND CASE WHEN json_valid(outcome)
-                                  THEN json_type(outcome, '$.outcome.kind') = 'text' ELSE 0 END
+            let sql =
+                "SELECT ended / 86400000, kind, coalesce(reason, ''), count(*), sum(max(ended - began, 0)),
+                              sum(coalesce(cost, 0))
+                       FROM run WHERE loop = ?1 AND ended >= ?2 AND kind IS NOT NULL
                        GROUP BY 1, 2, 3 ORDER BY 1, 2, 3";
             connection
                 .prepare_cached(sql)?
-                .query_and_then([since.0], |row| {
+                .query_and_then((of.as_str(), since.0), |row| {
                     Ok(Ended {
                         day: row.get(0)?,
                         kind: row.get(1)?,
@@ -76,21 +54,6 @@ impl Sqlite {
         .await
     }
 
-    /// The runs that ended since then and that [`Self::ended_by_day`] leaves out, because their record is damaged.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the file cannot be read.
-    pub async fn damaged(&self, since: Millis) -> Result<Vec<RunId>, StoreError> {
-        self.read(move |connection| {
-            let sql = "SELECT id FROM run WHERE ended >= ?1 AND NOT CASE WHEN json_valid(outcome)
-                                  THEN json_type(outcome, '$.outcome.kind') IS 'text' ELSE 0 END";
-            let mut select = connection.prepare_cached(sql)?;
-            let runs = select.query_map([since.0], |row| Ok(RunId::new(row.get::<_, String>(0)?)))?;
-            Ok(runs.collect::<Result<_, _>>()?)
-        })
-        .await
-    }
-
     /// What reviews have cost since then of which no record tells: not recorded as wished, or not at their end. A call
     /// counts by when it would have expired, and in full if it has.
     ///
@@ -100,7 +63,7 @@ impl Sqlite {
         self.money_since(
             since,
             "SELECT coalesce(sum(spent), 0) FROM paid
-             WHERE expires >= ?1 AND run NOT IN (SELECT id FROM run WHERE outcome IS NOT NULL)
+             WHERE expires >= ?1 AND run NOT IN (SELECT id FROM run WHERE loop = 'review' AND record IS NOT NULL)
                AND EXISTS (SELECT 1 FROM draw JOIN level ON level.id = draw.level
                            WHERE draw.reservation = paid.id AND level.kind = 'review')",
         )
@@ -113,16 +76,12 @@ impl Sqlite {
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
     pub async fn unrecorded_converges(&self, since: Millis) -> Result<MicroUsd, StoreError> {
-        // What is damaged tells nothing.
         self.money_since(
             since,
             "SELECT coalesce(sum(max(spent - told, 0)), 0) FROM
-               (SELECT sum(spent) AS spent,
-                       CASE WHEN NOT json_valid(body) THEN 0
-                            WHEN json_type(body, '$.state.exit') IS NOT 'object' THEN 0
-                            ELSE (SELECT coalesce(sum(json_extract(value, '$.cost_micro_usd')), 0)
-                                  FROM json_each(body, '$.taken')) END AS told
-                FROM paid JOIN converge USING (run) GROUP BY run HAVING max(expires) >= ?1)",
+               (SELECT sum(spent) AS spent, max(CASE WHEN run.ended IS NULL THEN 0 ELSE coalesce(run.cost, 0) END) AS told
+                FROM paid JOIN run ON run.id = paid.run AND run.loop = 'converge'
+                GROUP BY run.id HAVING max(expires) >= ?1)",
         )
         .await
     }
@@ -158,32 +117,6 @@ impl Sqlite {
                 untold = untold.saturating_add(spent.saturating_sub(told.0));
             }
             Ok(MicroUsd(untold))
-        })
-        .await
-    }
-
-    /// The last runs that ended since then, newest first; without those whose record cannot be read.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the file cannot be read.
-    pub async fn last_ended(&self, since: Millis, limit: usize) -> Result<Vec<EndedRun>, StoreError> {
-        self.read(move |connection| {
-            let sql = "SELECT run.token, run.stage, run.outcome, described.name, described.url, run.id
-                       FROM run LEFT JOIN described ON described.key = run.key
-                       WHERE run.ended >= ?1 ORDER BY run.ended DESC, run.token DESC LIMIT ?2";
-            let mut select = connection.prepare_cached(sql)?;
-            let rows = select.query_and_then((since.0, sql_limit(limit)), |row| {
-                let (json, name, url): (String, Option<String>, Option<String>) =
-                    (row.get(2)?, row.get(3)?, row.get(4)?);
-                let id: String = row.get(5)?;
-                Ok(EndedRun {
-                    token: Token(row.get(0)?),
-                    stage: Stage::from_word(&row.get::<_, String>(1)?)?,
-                    record: from_json(&json, || format!("the outcome of run {id}"))?,
-                    described: name.zip(url),
-                })
-            })?;
-            readable(rows)
         })
         .await
     }

@@ -12,7 +12,7 @@ use truing_core::slot::Slot;
 
 use super::fault::Fault;
 use super::history::{self, sql_limit};
-use super::records::{self, parse_sha};
+use super::runs::{self, parse_sha};
 use super::{Sqlite, dismissals, operations, slots};
 
 impl Watchlist for Sqlite {
@@ -40,7 +40,7 @@ impl Watchlist for Sqlite {
     async fn reviewed_at(&self, forge: &str, repository: &str, head: &Sha) -> Result<Vec<PrId>, StoreError> {
         let (prefix, head) = (prefix(forge, repository), head.as_str().to_owned());
         self.read(move |connection| {
-            let sql = "SELECT DISTINCT key FROM run WHERE key >= ?1 AND key < ?2 AND head = ?3 ORDER BY key";
+            let sql = "SELECT DISTINCT key FROM run WHERE loop = 'review' AND key >= ?1 AND key < ?2 AND head = ?3 ORDER BY key";
             let mut select = connection.prepare_cached(sql)?;
             let keys = select.query_map((&prefix, after(&prefix), &head), |row| row.get::<_, String>(0))?;
             let pulls = keys.map(|key| Ok(PrId::from_key(&Key::new(key?))));
@@ -126,7 +126,7 @@ impl Watchlist for Sqlite {
                     return Ok(Err(Moved));
                 }
                 if matches!(told.origin, Origin::Check { .. }) {
-                    records::status_again(connection, &told.pr.key())?;
+                    runs::status_again(connection, &told.pr.key())?;
                 }
                 history::note(connection, &events)?;
                 operations::audit::append(connection, &[act], now)?;
@@ -226,7 +226,7 @@ fn remember(connection: &Connection, repositories: &[Repository]) -> Result<(), 
 }
 
 fn newest_run(connection: &Connection, key: &Key) -> Result<Option<Revision>, Fault> {
-    let sql = "SELECT head, base FROM run WHERE key = ?1 ORDER BY token DESC LIMIT 1";
+    let sql = "SELECT head, base FROM run WHERE loop = 'review' AND key = ?1 ORDER BY token DESC LIMIT 1";
     let found: Option<(String, String)> = connection
         .prepare_cached(sql)?
         .query_row([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use truing_core::id::{Key, Millis, Version};
-use truing_core::port::{Event, Records as _, Slots as _};
+use truing_core::port::{Event, Runs as _, Slots as _};
 use truing_core::slot::{Hold, Slot, State};
 use truing_store::{BackupError, Sqlite};
 

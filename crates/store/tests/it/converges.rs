@@ -3,7 +3,7 @@
 use truing_core::converge::record::Record;
 use truing_core::converge::{Code, Exit, Limits, Run};
 use truing_core::dismissal::Dismissal;
-use truing_core::port::{Act, Converges as _, Records as _, StoreError};
+use truing_core::port::{Act, Runs as _, StoreError};
 
 use super::*;
 

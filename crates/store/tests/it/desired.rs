@@ -2,7 +2,7 @@
 
 use truing_core::finding::AnchorKind;
 use truing_core::id::{CommentId, Millis, Token};
-use truing_core::port::{EffectLog as _, Entry, EntryState, Records, Replacement, Writer};
+use truing_core::port::{EffectLog as _, Entry, EntryState, Replacement, Runs, Writer};
 use truing_core::publish::{Desired, Item, Producer};
 use truing_store::Sqlite;
 

@@ -1,7 +1,7 @@
 //! The record of effects, and who may write it.
 
 use truing_core::id::{CommentId, Topic};
-use truing_core::port::{EffectLog as _, Entry, EntryState, Records as _, Replacement, StoreError, Writer};
+use truing_core::port::{EffectLog as _, Entry, EntryState, Replacement, Runs as _, StoreError, Writer};
 
 use super::*;
 

@@ -2,7 +2,7 @@
 
 use truing_core::id::{Key, Millis, RunId, Token};
 use truing_core::outcome::OutcomeKind;
-use truing_core::port::{Described, Event, Records};
+use truing_core::port::{Described, Event, Runs};
 use truing_store::Stage;
 
 use super::{NOW, computed, key, new_store, outcome, record, revision, run, sha};

@@ -2,7 +2,7 @@
 
 use truing_core::follow::job::{self, Job, Question, Tracked};
 use truing_core::follow::record::{Evidence, Record, Result, Step};
-use truing_core::port::{Jobs as _, Records as _, StoreError};
+use truing_core::port::{Runs as _, StoreError};
 
 use super::*;
 

@@ -32,7 +32,7 @@ use truing_core::finding::{
 };
 use truing_core::id::{FindingId, Key, Millis, RunId, Sha, Token};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{Coverage, Outcome, OutcomeKind, OutcomeRecord, Runtime};
+use truing_core::outcome::{Coverage, Outcome, OutcomeKind, ReviewRecord, Runtime};
 use truing_core::port::{Clock, Computed, Revision, RunRef};
 use truing_core::publish::{Desired, DesiredStatus, Item, Producer, StatusState};
 use truing_store::Sqlite;
@@ -117,8 +117,8 @@ fn outcome(kind: OutcomeKind) -> Outcome {
     Outcome { kind, reason: None, until: None, runtime: Runtime::Rules }
 }
 
-fn record(run: &RunRef, head: char) -> OutcomeRecord {
-    OutcomeRecord {
+fn record(run: &RunRef, head: char) -> ReviewRecord {
+    ReviewRecord {
         run: run.id.clone(),
         key: run.key.clone(),
         head: Some(sha(head)),

@@ -1,7 +1,7 @@
 //! Marking slots: a batch of events is what its events are one by one, in one transaction.
 
 use truing_core::id::{Key, Millis, Span};
-use truing_core::port::{Described, Event, Mark, Marked, Operations, Records, Slots};
+use truing_core::port::{Described, Event, Mark, Marked, Operations, Runs, Slots};
 use truing_core::slot::{Command, Limits, Loop, Slot};
 use truing_core::switch::Turn;
 use truing_store::Sqlite;

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use truing_core::id::{Millis, Version};
-use truing_core::port::{Records, Slots, StoreError};
+use truing_core::port::{Runs, Slots, StoreError};
 use truing_store::{LockError, OpenError, ServeLock, Sqlite};
 
 use super::{Hand, NOW, open};

@@ -1,7 +1,7 @@
 //! The kill switch, the audit log and notices, and a file of the former version.
 
 use truing_core::id::Millis;
-use truing_core::port::{Act, NewNotice, NoticeKind, Operations, Records, Slots, StoreError};
+use truing_core::port::{Act, NewNotice, NoticeKind, Operations, Runs, Slots, StoreError};
 use truing_core::switch::{Mode, Switch, Turn};
 use truing_store::Sqlite;
 

@@ -4,7 +4,7 @@ use truing_core::RepoPath;
 use truing_core::finding::AnchorKind;
 use truing_core::id::{CommentId, Key, Millis, RunId, Token, Version};
 use truing_core::outcome::OutcomeKind;
-use truing_core::port::{Begun, Records, RunRef, Slots, StoreError};
+use truing_core::port::{Begun, RunRef, Runs, Slots, StoreError};
 use truing_core::publish::Producer;
 use truing_store::{Sqlite, Stage};
 

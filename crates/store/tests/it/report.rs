@@ -5,8 +5,8 @@ use std::time::Instant;
 use truing_core::id::Millis;
 use truing_core::ledger::{Ask, Known, Level, LevelKind, Purse, Reserved};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{OutcomeKind, OutcomeRecord};
-use truing_core::port::{Computed, Described, Ledger as _, Records as _, StoreError};
+use truing_core::outcome::{OutcomeKind, ReviewRecord};
+use truing_core::port::{Computed, Described, Ledger as _, Runs as _, StoreError};
 use truing_store::{Ended, Stage};
 
 use super::{NOW, computed, key, new_store, outcome, record, revision, run};
@@ -129,7 +129,7 @@ async fn a_failed_attempt_is_told_with_what_it_cost_and_each_sum_once() {
     let begun = store.begin(&run(5), &revision('a'), Millis(NOW)).await.unwrap();
     let record = begun.computed.expect("what was computed is not lost");
     store.computed(&run(5), &Computed { outcome: record.clone(), ..computed }).await.unwrap();
-    let published = OutcomeRecord { run: run(5).id, ended: Millis(NOW), ..record };
+    let published = ReviewRecord { run: run(5).id, ended: Millis(NOW), ..record };
     store.published(&run(5), &published).await.unwrap();
     assert_eq!(told().await, kinds(&[("failed", 4, 30), ("reviewed", 1, 7)]));
 

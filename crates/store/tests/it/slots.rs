@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use truing_core::id::{Key, Millis, Token, Version};
-use truing_core::port::{Moved, Records, Slots};
+use truing_core::port::{Moved, Runs, Slots};
 use truing_core::slot::{Hold, Loop, Slot, State, Why};
 use truing_store::Sqlite;
 

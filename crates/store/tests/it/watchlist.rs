@@ -3,8 +3,8 @@
 use truing_core::dismissal::Dismissal;
 use truing_core::id::{FindingId, Key, Millis, PrId};
 use truing_core::port::{
-    Act, CommentKind, Described, Event, Moved, Obeyed, Origin, Records, Repository, RunRef, Slots,
-    StoreError, Told, Watchlist,
+    Act, CommentKind, Described, Event, Moved, Obeyed, Origin, Repository, RunRef, Runs, Slots, StoreError,
+    Told, Watchlist,
 };
 use truing_core::slot::{Command, Limits, Loop, Slot};
 use truing_store::Sqlite;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use truing_core::follow::job::{self, Job};
 use truing_core::id::Key;
 use truing_core::line::counted;
-use truing_core::port::{Act, Ids as _, Jobs as _, Operations as _, RunRef};
+use truing_core::port::{Act, Ids as _, Operations as _, RunRef, Runs as _};
 use truing_core::slot::{Command, Loop, Then};
 use truing_loops::machine::UniqueIds;
 use truing_loops::slots::{StepError, step};

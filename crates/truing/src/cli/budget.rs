@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use truing_core::id::Key;
 use truing_core::ledger::{Drawn, LevelKind};
-use truing_core::port::{Ledger as _, Records as _, Watchlist as _};
+use truing_core::port::{Ledger as _, Runs as _, Watchlist as _};
 use truing_loops::budget::{Priced, PricedBy, PricesError};
 use truing_model::price::{Prices, Rates};
 use truing_store::Sqlite;

@@ -7,7 +7,7 @@ use truing_core::dismissal::{self, Dismissal, Misread};
 use truing_core::finding::Finding;
 use truing_core::id::Key;
 use truing_core::line;
-use truing_core::port::{Act, Clock as _, Converges as _, MAX_TEXT, Records as _, StoreError};
+use truing_core::port::{Act, Clock as _, MAX_TEXT, Runs as _, StoreError};
 use truing_git::Repository;
 use truing_loops::converge::local::{audit_key, checked_out, key};
 use truing_loops::local;
@@ -71,7 +71,7 @@ impl Branch {
         let mut found = store.findings(&self.reviews).await?;
         for key in [&self.runs, &self.audits] {
             let Some(last) = store.last_converge(key).await? else { continue };
-            found.extend(last.state.history.findings().iter().cloned());
+            found.extend(last.detail.state.history.findings().iter().cloned());
         }
         Ok(once(found))
     }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use truing_core::id::Key;
-use truing_core::port::{Act, Operations as _, Records as _};
+use truing_core::port::{Act, Operations as _, Runs as _};
 use truing_core::slot::{Command, Limits, Refused, Slot};
 use truing_loops::slots::{StepError, step};
 use truing_store::Sqlite;

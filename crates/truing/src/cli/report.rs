@@ -6,7 +6,7 @@ mod figures;
 mod jobs;
 mod loops;
 pub(super) mod markdown;
-mod outcome;
+pub(in crate::cli) mod outcome;
 mod page;
 pub(in crate::cli) mod run;
 mod screen;
@@ -23,9 +23,10 @@ use truing_core::converge;
 use truing_core::follow::record::Record;
 use truing_core::id::{Key, Millis};
 use truing_core::money::MicroUsd;
-use truing_core::port::{Clock as _, Converges as _, Described, Jobs as _, Records as _, Slots as _};
+use truing_core::port::{Clock as _, Described, Runs as _, Slots as _};
+use truing_core::run::{Detail, RunRecord};
 use truing_loops::machine::SystemClock;
-use truing_store::{Ended, EndedRun, Sqlite};
+use truing_store::{Ended, Sqlite};
 
 use super::error::{CliError, Exit};
 use super::target::{existing_records, instant, store_error, tell_absent};
@@ -150,8 +151,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     })
 }
 
-/// A run that converges, and what people call its pull request, if it is of one.
-type Converge = (converge::record::Record, Option<Described>);
+/// A run, and what people call its pull request, if it is of one.
+type Known<D> = (RunRecord<D>, Option<Described>);
+/// A run that converges.
+type Converge = Known<converge::record::Detail>;
 
 /// What is asked, and of whom.
 struct Asked<'a> {
@@ -169,13 +172,7 @@ impl Asked<'_> {
     async fn text(&self) -> Result<String, CliError> {
         let mut text = String::new();
         if self.wants(LoopFlag::Review) {
-            // The other forms read each record, and say so themselves.
-            if let Some(store) = self.store {
-                for run in store.damaged(self.since).await.map_err(store_error)? {
-                    tracing::warn!("the outcome of run {run} cannot be read and is left out");
-                }
-            }
-            let (ended, unrecorded) = (self.reviews_by_day().await?, self.unrecorded().await?);
+            let (ended, unrecorded) = (self.by_day(LoopFlag::Review).await?, self.unrecorded().await?);
             text += &screen::screen(&ended, unrecorded, (self.since, self.now));
         }
         let converges = self.converges().await?;
@@ -188,26 +185,25 @@ impl Asked<'_> {
     }
 
     async fn json(&self, limit: usize) -> Result<Answer, CliError> {
-        let (mut ended, mut outcomes) = (Vec::new(), Vec::new());
-        if self.wants(LoopFlag::Review) {
-            ended = self.reviews_by_day().await?;
-            let reviews = self.reviews(limit).await?;
-            outcomes.extend(reviews.iter().map(|run| (run.record.ended, outcome::outcome(run))));
+        let mut outcomes = Vec::new();
+        let mut ended = self.by_day(LoopFlag::Review).await?;
+        for (record, known) in &self.reviews(limit).await? {
+            outcomes.push((record.ended, outcome::review(record, known.as_ref())));
         }
         let jobs = self.jobs().await?;
         if jobs.is_some() {
+            ended.extend(self.by_day(LoopFlag::Sync).await?);
             let records = self.records(limit).await?;
             outcomes.extend(records.iter().map(|record| (record.ended, sync::outcome::json(record))));
         }
         let converges = self.converges().await?;
         let converge = self.converge(&converges).await?;
+        ended.extend(self.by_day(LoopFlag::Converge).await?);
         let last = converges.iter().take(limit);
         outcomes
             .extend(last.map(|(record, known)| (record.ended, outcome::converge(record, known.as_ref()))));
         outcomes.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
         outcomes.truncate(limit);
-        let others = jobs.iter().chain(&converge);
-        ended.extend(others.flat_map(|section| &section.runs).map(outcome::ended));
         ended.sort_by_key(|row| row.day);
         let has_others = jobs.is_some() || converge.is_some();
         let of_others = jobs.iter().chain(&converge).map(|section| section.unrecorded.0);
@@ -230,7 +226,8 @@ impl Asked<'_> {
         let mut sections: Vec<Section> = self.jobs().await?.into_iter().collect();
         sections.extend(self.converge(&self.converges().await?).await?);
         if self.wants(LoopFlag::Review) {
-            let runs = self.reviews(MOST + 1).await?.iter().map(Run::of_review).collect();
+            let reviews = self.reviews(MOST + 1).await?;
+            let runs = reviews.iter().map(|(record, known)| Run::of_review(record, known.as_ref())).collect();
             let unrecorded = self.unrecorded().await?;
             let section = self.section(LoopFlag::Review, runs).with(unrecorded);
             // Not beside others if there was none.
@@ -275,22 +272,25 @@ impl Asked<'_> {
 
     async fn records(&self, limit: usize) -> Result<Vec<Record>, CliError> {
         match self.store {
-            Some(store) => store.job_records(None, self.since, limit).await.map_err(store_error),
+            Some(store) => store.records(None, self.since, limit).await.map_err(store_error),
             None => Ok(Vec::new()),
         }
     }
 
-    /// Runs that converge, as far as they have ended, each with what people call its pull request.
-    async fn converges(&self) -> Result<Vec<Converge>, CliError> {
-        let Some(store) = self.store.filter(|_| self.wants(LoopFlag::Converge)) else {
-            return Ok(Vec::new());
-        };
-        let mut records =
-            store.converge_records(self.since, MOST_CONVERGES + 1).await.map_err(store_error)?;
-        records.retain(|record| record.state.exit.is_some());
+    /// The last runs of a loop that have ended, newest first, each with what people call its pull request.
+    async fn known<D: Detail>(&self, of: LoopFlag, limit: usize) -> Result<Vec<Known<D>>, CliError> {
+        let Some(store) = self.store.filter(|_| self.wants(of)) else { return Ok(Vec::new()) };
+        let mut records: Vec<RunRecord<D>> =
+            store.records(None, self.since, limit).await.map_err(store_error)?;
+        records.retain(|record| record.end().is_some());
         let keys: Vec<Key> = records.iter().map(|record| record.key.clone()).collect();
         let described = store.described(&keys).await.map_err(store_error)?;
         Ok(records.into_iter().zip(described).collect())
+    }
+
+    /// Runs that converge.
+    async fn converges(&self) -> Result<Vec<Converge>, CliError> {
+        self.known(LoopFlag::Converge, MOST_CONVERGES + 1).await
     }
 
     /// None if there was no such run, none was paid for that has not ended, and nobody asked for them, or others are
@@ -307,11 +307,8 @@ impl Asked<'_> {
         Ok(is_told.then(|| self.section(LoopFlag::Converge, runs).with(unrecorded)))
     }
 
-    async fn reviews(&self, limit: usize) -> Result<Vec<EndedRun>, CliError> {
-        match self.store {
-            Some(store) => store.last_ended(self.since, limit).await.map_err(store_error),
-            None => Ok(Vec::new()),
-        }
+    async fn reviews(&self, limit: usize) -> Result<Vec<Known<truing_core::outcome::Detail>>, CliError> {
+        self.known(LoopFlag::Review, limit).await
     }
 
     /// What reviews have cost of which no record tells.
@@ -322,11 +319,14 @@ impl Asked<'_> {
         }
     }
 
-    async fn reviews_by_day(&self) -> Result<Vec<Ended>, CliError> {
-        match self.store {
-            Some(store) => store.ended_by_day(self.since).await.map_err(store_error),
-            None => Ok(Vec::new()),
+    /// How many runs of a loop ended how, by day; none if others are asked for.
+    async fn by_day(&self, of: LoopFlag) -> Result<Vec<Ended>, CliError> {
+        let Some(store) = self.store.filter(|_| self.wants(of)) else { return Ok(Vec::new()) };
+        let mut ended = store.ended_by_day(of.of(), self.since).await.map_err(store_error)?;
+        for row in &mut ended {
+            row.reason = run::one_line(&row.reason);
         }
+        Ok(ended)
     }
 }
 

@@ -356,7 +356,7 @@ impl Command {
             Format::Text | Format::Json | Format::Markdown | Format::Csv | Format::Html => None,
         };
         let diff = self.args.diff.as_deref().map(diff::name_of);
-        let configured = own.map(|_| match &review.record.head {
+        let configured = own.map(|_| match &review.record.detail.head {
             Some(head) => format!("commit {}", head.short()),
             None => "the working tree".to_owned(),
         });
@@ -467,7 +467,7 @@ impl Command {
     fn print(&self, review: &Review, names: Names<'_>, packs: &[String]) -> Result<(), CliError> {
         let Names { head, configured, remote, published } = names;
         let format = self.output.format();
-        for idle in &review.record.suppressions {
+        for idle in &review.record.detail.suppressions {
             self.output.warn(text::visible(&idle.to_string()));
         }
         if let (Some(from), Format::Json | Format::Sarif) = (configured, format) {
@@ -526,7 +526,7 @@ pub(super) async fn own_file(
 /// What the review means to a script.
 fn exit(review: &Review, fail_on: FailOn, allow_partial: bool) -> Exit {
     let blocked = review.kept.open.iter().any(|finding| fail_on.blocks(finding.raw.severity));
-    match review.record.outcome.kind {
+    match review.record.detail.outcome.kind {
         OutcomeKind::Reviewed | OutcomeKind::Skipped if blocked => Exit::No,
         OutcomeKind::Reviewed | OutcomeKind::Skipped => Exit::Done,
         OutcomeKind::Partial if blocked || !allow_partial => Exit::No,

@@ -7,7 +7,7 @@ use truing_config::Config;
 use truing_config::environment::Environment;
 use truing_config::problem::Origin;
 use truing_core::id::{Key, Millis};
-use truing_core::port::{Described, Operations as _, Records as _, Slots as _, StoreError};
+use truing_core::port::{Described, Operations as _, Runs as _, Slots as _, StoreError};
 use truing_core::slot::{Command, Limits, Slot, State};
 use truing_loops::slots::{StepError, end_orphans, step};
 use truing_store::{CommandLock, LockError, Sqlite, is_served, server_of};

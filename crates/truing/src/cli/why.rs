@@ -1,6 +1,7 @@
 //! `truing why`: one screen on one pull request: what it waits for, what happened, what unblocks it.
 
 use serde::Serialize;
+use serde_json::{Value, json};
 use truing_config::Config;
 use truing_core::converge::record::{Record as Converge, abandoned_key};
 use truing_core::follow::job;
@@ -9,8 +10,8 @@ use truing_core::id::{Key, Millis, RunId, Sha};
 use truing_core::ledger::{Drawn, LevelKind};
 use truing_core::line;
 use truing_core::money::MicroUsd;
-use truing_core::outcome::OutcomeRecord;
-use truing_core::port::{Event, Jobs as _, Ledger as _, Operations as _, Slots as _};
+use truing_core::outcome::ReviewRecord;
+use truing_core::port::{Event, Ledger as _, Operations as _, Runs as _, Slots as _};
 use truing_core::slot::{Hold, State, Why};
 use truing_loops::budget::Budgets;
 use truing_loops::pull::own_key;
@@ -22,7 +23,6 @@ use super::columns::folded;
 use super::error::{CliError, Exit};
 use super::kill::{self, Status};
 use super::output::Output;
-use super::report::run::result as word_of;
 use super::target::{Target, existing_store, instant, state, store_error};
 use super::{Context, runtime};
 
@@ -58,7 +58,7 @@ struct Answer<'a> {
     kill_switch: Status,
     #[serde(skip)]
     held_back: Option<String>,
-    last_outcome: Option<OutcomeRecord>,
+    last_outcome: Option<Value>,
     /// Of each loop that there was, newest first.
     last_outcomes: Vec<Last>,
     /// Of all attempts at its last head, of every loop: by the ledger.
@@ -114,14 +114,19 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         let (state, why, at) = state(&target.slot);
         let switch = store.switch().await.map_err(store_error)?;
         let held_back = kill::held_back(&switch, context.output);
-        let converges =
-            store.converges_of(&[key.clone(), abandoned_key(key)], MOST_RUNS).await.map_err(store_error)?;
+        let mut converges: Vec<Converge> = Vec::new();
+        for key in [key.clone(), abandoned_key(key)] {
+            converges.extend(store.records(Some(&key), Millis(0), MOST_RUNS).await.map_err(store_error)?);
+        }
+        converges.sort_by_key(|run| std::cmp::Reverse(run.ended));
+        converges.truncate(MOST_RUNS);
         let jobs = match job::of_key(key) {
-            Some(_) => store.job_records(Some(key), Millis(0), MOST_RUNS).await.map_err(store_error)?,
+            Some(_) => store.records(Some(key), Millis(0), MOST_RUNS).await.map_err(store_error)?,
             None => Vec::new(),
         };
         let last_outcomes = last_of_each((served.as_ref(), local.as_ref()), &converges, &jobs);
-        let last_outcome = [served, local].into_iter().flatten().max_by_key(|last| last.ended);
+        let last_outcome =
+            [served, local].into_iter().flatten().max_by_key(|last| last.ended).as_ref().map(flat);
         let waits = matches!(target.slot.state, State::Waiting { .. });
         let is_served = truing_store::is_served(store.path()).unwrap_or(true);
         let (explanation, unblock) = match target.slot.state {
@@ -211,34 +216,55 @@ fn sum(drawn: &[Drawn]) -> u64 {
     drawn.iter().map(|drawn| drawn.spent.0).fold(0, u64::saturating_add)
 }
 
+/// A review's record with all fields side by side.
+fn flat(record: &ReviewRecord) -> Value {
+    let mut all = json!(record.detail);
+    let own = json!({
+        "run": record.run,
+        "key": record.key,
+        "cost_micro_usd": record.cost(),
+        "turns": record.turns(),
+        "model": record.model,
+        "prompt_hash": record.prompt_hash,
+        "started": record.started,
+        "ended": record.ended,
+        "versions": record.versions,
+    });
+    if let (Value::Object(all), Value::Object(own)) = (&mut all, own) {
+        all.extend(own);
+    }
+    all
+}
+
 /// The end of each loop's last run, the newest first. Audits that were asked for alone are told apart from runs.
 /// Reviews are those for the pull request, and those that only their caller was shown.
 fn last_of_each(
-    (served, local): (Option<&OutcomeRecord>, Option<&OutcomeRecord>),
+    (served, local): (Option<&ReviewRecord>, Option<&ReviewRecord>),
     converges: &[Converge],
     jobs: &[Job],
 ) -> Vec<Last> {
-    let review = |last: &OutcomeRecord, published: bool| Last {
+    let review = |last: &ReviewRecord, published: bool| Last {
         r#loop: "review",
         published: Some(published),
-        result: word_of(last).unwrap_or(last.outcome.kind.as_str()).to_owned(),
-        reason: last.outcome.reason.clone(),
-        open: Some(last.open.iter().map(|(_, count)| count).sum()),
-        head: last.head.clone(),
+        result: last.result().unwrap_or_else(|| last.detail.outcome.kind.as_str().to_owned()),
+        reason: last.detail.outcome.reason.clone(),
+        open: Some(last.detail.open.iter().map(|(_, count)| count).sum()),
+        head: last.detail.head.clone(),
         ended: instant(last.ended),
-        cost_micro_usd: last.cost_micro_usd.0,
+        cost_micro_usd: last.cost().0,
         at: last.ended,
     };
     let of = |audits: bool| {
-        let last =
-            converges.iter().find(|run| run.state.audits_only == audits && run.final_exit().is_some())?;
+        let last = converges
+            .iter()
+            .find(|run| run.detail.state.audits_only == audits && run.detail.final_exit().is_some())?;
         Some(Last {
             r#loop: if audits { "audit" } else { "converge" },
             result: last.result().unwrap_or_default(),
-            reason: last.final_exit().map(|exit| exit.reason.clone()),
+            reason: last.detail.final_exit().map(|exit| exit.reason.clone()),
             published: None,
             open: None,
-            head: last.has_begun().then(|| last.state.head.clone()),
+            head: last.has_begun().then(|| last.detail.state.head.clone()),
             ended: instant(last.ended),
             cost_micro_usd: last.cost().0,
             at: last.ended,
@@ -246,8 +272,8 @@ fn last_of_each(
     };
     let job = jobs.first().map(|last| Last {
         r#loop: "sync",
-        result: last.result.as_str().to_owned(),
-        reason: Some(last.exit_reason.clone()),
+        result: last.detail.result.as_str().to_owned(),
+        reason: Some(last.detail.exit_reason.clone()),
         published: None,
         open: None,
         head: None,
@@ -354,8 +380,8 @@ fn unserved(why: Why, output: Output) -> (String, Option<String>) {
 
 /// Nothing is pending; but a run may be left that can go on.
 fn resting(target: &Target, converges: &[Converge], output: Output) -> (String, Option<String>) {
-    let last = converges.iter().find(|run| !run.state.audits_only);
-    match last.filter(|last| last.final_exit().is_some() && last.is_unfinished()) {
+    let last = converges.iter().find(|run| !run.detail.state.audits_only);
+    match last.filter(|last| last.detail.final_exit().is_some() && last.is_unfinished()) {
         Some(_) => (
             "nothing is pending; the last converge run can be resumed".into(),
             Some(output.command(&format!("converge {}", target.name()))),

@@ -49,8 +49,8 @@ pub struct Ended {
 
 impl Ended {
     fn of(record: &Record, report: String) -> Self {
-        let exit = record.state.exit.as_ref().map_or("unfinished", |exit| exit.kind().as_str());
-        Self { exit, loops: record.state.audits, report }
+        let exit = record.detail.state.exit.as_ref().map_or("unfinished", |exit| exit.kind().as_str());
+        Self { exit, loops: record.detail.state.audits, report }
     }
 
     fn holds(&self) -> bool {
@@ -283,7 +283,7 @@ impl Story {
     async fn run(&self, target: &str) -> Result<(Ended, String), DemoError> {
         let ended = Box::pin(ended(target, &self.context)).await;
         let (record, report) = ended.map_err(|error| set_up(error.message))?;
-        Ok((Ended::of(&record, report), record.branch))
+        Ok((Ended::of(&record, report), record.detail.branch))
     }
 }
 

@@ -16,7 +16,7 @@ use truing_config::environment::Environment;
 use truing_config::layer::SourceFile;
 use truing_core::follow::record::{PullKind, Record, Result as Outcome};
 use truing_core::money::MicroUsd;
-use truing_core::port::Jobs as _;
+use truing_core::port::Runs as _;
 use truing_core::sandbox::Level;
 use truing_fakes::forge::{FakeForge, IssueView, PullView, Repo};
 use truing_fakes::model::{FakeModel, KEY, Script};
@@ -290,12 +290,12 @@ impl Story {
         let asked = questions.iter().filter(|issue| issue.open).count();
         self.doubled += [open(false), open(true), asked].iter().filter(|count| **count > 1).count();
         self.runs.push(Ran {
-            release: record.to.clone(),
+            release: record.detail.to.clone(),
             scheduled,
-            result: record.result,
+            result: record.detail.result,
             expected,
             exit: run.exit(&record).code(),
-            why: record.exit_reason.clone(),
+            why: record.detail.exit_reason.clone(),
             shows: shown(&record, &pulls, &questions),
             forge_calls,
             turns: record.turns(),
@@ -377,7 +377,7 @@ fn config(folder: &Path, forge: &str, model: &str) -> String {
 /// What people see of a run.
 fn shown(record: &Record, pulls: &[(u64, PullView)], questions: &[IssueView]) -> Option<Shown> {
     let number = |url: &str| url.rsplit('/').next()?.parse::<u64>().ok();
-    if let Some(pull) = &record.pull {
+    if let Some(pull) = &record.detail.pull {
         let (number, view) = pulls.iter().find(|(known, _)| Some(*known) == number(&pull.url))?;
         let what = match pull.kind {
             PullKind::Final => What::PullRequest,
@@ -385,7 +385,7 @@ fn shown(record: &Record, pulls: &[(u64, PullView)], questions: &[IssueView]) ->
         };
         return Some(Shown { what, number: *number, title: view.title.clone() });
     }
-    let asked = number(record.question.as_ref()?)?;
+    let asked = number(record.detail.question.as_ref()?)?;
     let issue = questions.iter().find(|issue| issue.number == asked)?;
     Some(Shown { what: What::Issue, number: asked, title: issue.title.clone() })
 }

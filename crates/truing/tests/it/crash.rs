@@ -21,7 +21,7 @@ use truing::wiring::{GitHubs, ThreadedReader};
 use truing_core::fair::Places;
 use truing_core::id::{Key, Millis, PrId, Sha, Span, Topic};
 use truing_core::port::{
-    Clock as _, EffectLog as _, Ids as _, Records as _, Revision, RunRef, Slots as _, Watchlist as _, Writer,
+    Clock as _, EffectLog as _, Ids as _, Revision, RunRef, Runs as _, Slots as _, Watchlist as _, Writer,
 };
 use truing_core::publish::{Item, Producer};
 use truing_core::slot::{Command, Hold, Limits, Slot, State};

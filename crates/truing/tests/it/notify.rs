@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use truing_config::secret::SecretText;
 use truing_core::id::{Key, Millis, Span, Version};
 use truing_core::port::{
-    Clock as _, Described, NewNotice, NoticeKind, Operations as _, Records as _, Slots as _,
+    Clock as _, Described, NewNotice, NoticeKind, Operations as _, Runs as _, Slots as _,
 };
 use truing_core::slot::{self, Hold, Slot};
 use truing_core::switch::{Mode, Turn};

@@ -15,7 +15,7 @@ use truing_core::follow::job::{self, Job, Question};
 use truing_core::follow::record::{Evidence, Pull, PullKind, Record, Result as Outcome, Step, Taken};
 use truing_core::id::{Key, Millis, RunId, Sha, Token};
 use truing_core::money::MicroUsd;
-use truing_core::port::{Converges as _, Described, Jobs as _, Records as _, RunRef, Slots as _};
+use truing_core::port::{Described, RunRef, Runs as _, Slots as _};
 use truing_loops::machine::SystemClock;
 use truing_store::Sqlite;
 
@@ -474,7 +474,7 @@ async fn a_damaged_record_of_a_review_is_named_and_hides_no_other() {
             "coverage": { "reviewed": [], "not_reviewed": [] }, "cost_micro_usd": 0, "turns": 0,
             "started": now.0, "ended": now.0,
         });
-        let outcome: truing_core::outcome::OutcomeRecord = serde_json::from_value(outcome).unwrap();
+        let outcome: truing_core::outcome::ReviewRecord = serde_json::from_value(outcome).unwrap();
         let producer = truing_core::publish::Producer::Review;
         let computed =
             Computed { producer, findings: vec![], desired: vec![], status: None, outcome: outcome.clone() };

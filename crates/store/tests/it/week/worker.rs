@@ -2,9 +2,9 @@
 
 use truing_core::finding::Finding;
 use truing_core::id::{CommentId, Key};
-use truing_core::outcome::OutcomeRecord;
+use truing_core::outcome::ReviewRecord;
 use truing_core::port::{
-    Computed, EffectLog as _, Entry, EntryState, Records, Replacement, Revision, Slots, StoreError, Writer,
+    Computed, EffectLog as _, Entry, EntryState, Replacement, Revision, Runs, Slots, StoreError, Writer,
 };
 use truing_core::publish::{Desired, DesiredStatus, Item, Producer, StatusState};
 use truing_core::slot::{Command, Hold, Limits, Refused, Slot, Then, Why};
@@ -92,7 +92,7 @@ pub(super) async fn compute(store: &Sqlite, work: &Work, down: bool, limits: &Li
         return Came::Lost;
     }
     let recorded = record(&work.run, 'a');
-    let mut outcome = OutcomeRecord { head: Some(revision.head), ..recorded };
+    let mut outcome = ReviewRecord { head: Some(revision.head), ..recorded };
     outcome.started = now;
     outcome.ended = now;
     let computed = Computed {

@@ -107,7 +107,7 @@ pub(super) fn refusal(code: Code, line: &str) -> CliError {
 
 /// The exit code of a run, for scripts.
 pub(super) fn exit(record: &Record) -> Exit {
-    match record.state.exit.as_ref().map(|exit| exit.code.exit_code()) {
+    match record.detail.state.exit.as_ref().map(|exit| exit.code.exit_code()) {
         Some(0) => Exit::Done,
         Some(1) => Exit::No,
         Some(2) => Exit::Usage,

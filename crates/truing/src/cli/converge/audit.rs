@@ -135,7 +135,8 @@ fn print(record: &Record, least: Severity, context: &Context) -> Result<Exit, Cl
 
 /// The failure, if an auditor gave no valid answer.
 fn failure(record: &Record) -> Option<CliError> {
-    let (code, why) = match (&record.state.exit, &record.state.next, record.state.silent) {
+    let (code, why) = match (&record.detail.state.exit, &record.detail.state.next, record.detail.state.silent)
+    {
         (Some(exit), ..) => (exit.code, line::clean(&exit.reason, MAX_CHARS)),
         (None, Act::Post, 0) => return None,
         (None, Act::Post, silent) => (Code::Infrastructure, no_answer(silent)),
@@ -151,7 +152,8 @@ fn failure(record: &Record) -> Option<CliError> {
             _,
         ) => (Code::Infrastructure, "the audit came to no end".to_owned()),
     };
-    let is_of_models = record.state.exit.as_ref().is_none_or(truing_core::converge::Exit::is_of_models);
+    let is_of_models =
+        record.detail.state.exit.as_ref().is_none_or(truing_core::converge::Exit::is_of_models);
     let hint = if code == Code::Closed {
         "name a pull request that is open"
     } else if code == Code::Budget {
@@ -163,7 +165,7 @@ fn failure(record: &Record) -> Option<CliError> {
     } else {
         "see what is missing: `truing preflight`; then run it again"
     };
-    let exit = match &record.state.exit {
+    let exit = match &record.detail.state.exit {
         // There is nothing to look at: 1 would say that something was found.
         Some(exit) if exit.code == Code::Closed => Exit::Usage,
         Some(_) => exit(record),
@@ -174,49 +176,49 @@ fn failure(record: &Record) -> Option<CliError> {
 
 /// The findings of this severity and above.
 fn shown(record: &Record, least: Severity) -> impl Iterator<Item = &Finding> {
-    record.state.found.iter().filter(move |finding| finding.raw.severity <= least)
+    record.detail.state.found.iter().filter(move |finding| finding.raw.severity <= least)
 }
 
 /// The audit as an object.
 fn told(record: &Record, least: Severity) -> Value {
-    let [p0, p1, p2] = record.state.counts();
+    let [p0, p1, p2] = record.detail.state.counts();
     let findings: Vec<Value> = shown(record, least).map(|finding| finding_of(record, finding)).collect();
-    let not_shown = record.state.found.len() - findings.len();
-    let dismissed = record.state.history.dismissed_now().map(|finding| finding_of(record, finding));
+    let not_shown = record.detail.state.found.len() - findings.len();
+    let dismissed = record.detail.state.history.dismissed_now().map(|finding| finding_of(record, finding));
     json!({
         "schema": "truing.audit/1",
-        "pr": record.name,
-        "base": record.base,
-        "head": record.state.head,
-        "ok": record.state.exit.is_none() && record.state.silent == 0,
-        "reason": record.state.exit.as_ref().map(|exit| exit.reason.as_str()),
+        "pr": record.detail.name,
+        "base": record.detail.base,
+        "head": record.detail.state.head,
+        "ok": record.detail.state.exit.is_none() && record.detail.state.silent == 0,
+        "reason": record.detail.state.exit.as_ref().map(|exit| exit.reason.as_str()),
         "counts": { "P0": p0, "P1": p1, "P2": p2 },
         "findings": findings,
         "not_shown": not_shown,
         "dismissed": dismissed.collect::<Vec<_>>(),
-        "absences": record.absences,
-        "warnings": record.warnings,
+        "absences": record.detail.absences,
+        "warnings": record.detail.warnings,
         "cost_micro_usd": record.cost(),
     })
 }
 
 /// The same for people, within 80 columns where the words of others are not longer.
 fn text(record: &Record, least: Severity) -> String {
-    let [p0, p1, p2] = record.state.counts();
-    if let Some(exit) = &record.state.exit {
+    let [p0, p1, p2] = record.detail.state.counts();
+    if let Some(exit) = &record.detail.state.exit {
         let mut text = folded("no audit: ", &line::clean(&exit.reason, MAX_CHARS));
         if record.cost() > MicroUsd(0) {
             let _ = writeln!(text, "Cost: {}", record.cost());
         }
         return text;
     }
-    let mut dirty: Vec<_> = record.state.found.iter().map(|finding| finding.raw.category).collect();
+    let mut dirty: Vec<_> = record.detail.state.found.iter().map(|finding| finding.raw.category).collect();
     dirty.sort_unstable();
     dirty.dedup();
     let cleared = CATEGORIES.saturating_sub(dirty.len());
     let mut text =
         folded("", &format!("{p0} P0 / {p1} P1 / {p2} P2 — {cleared} categories cleared{}", but_for(record)));
-    if let hidden @ 1.. = record.state.found.len() - shown(record, least).count() {
+    if let hidden @ 1.. = record.detail.state.found.len() - shown(record, least).count() {
         let what = counted(hidden, "finding");
         text += &folded("", &format!("not shown: {what} below {} (--min-severity)", least.as_str()));
     }
@@ -232,17 +234,22 @@ fn text(record: &Record, least: Severity) -> String {
         let id = dismissal::short(&finding.id);
         text += &folded("  ", &format!("{place} — {body} (category: {:?}{origin}; {id})", raw.category));
     }
-    for warning in &record.warnings {
+    for warning in &record.detail.warnings {
         text += &folded("warning: ", &line::clean(warning, MAX_CHARS));
     }
-    let _ = writeln!(text, "\nAudited: {} against {}", record.state.head.short(), record.base.short());
+    let _ = writeln!(
+        text,
+        "\nAudited: {} against {}",
+        record.detail.state.head.short(),
+        record.detail.base.short()
+    );
     let _ = writeln!(text, "Cost: {}", record.cost());
     text
 }
 
 /// The dismissed findings of the categories that are called cleared.
 fn but_for(record: &Record) -> String {
-    let dismissed: Vec<&Finding> = record.state.history.dismissed_now().collect();
+    let dismissed: Vec<&Finding> = record.detail.state.history.dismissed_now().collect();
     let kinds: std::collections::BTreeSet<String> =
         dismissed.iter().map(|finding| format!("{:?}", finding.raw.category)).collect();
     let named = kinds.into_iter().collect::<Vec<_>>().join(", ");

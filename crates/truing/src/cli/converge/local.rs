@@ -4,10 +4,10 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use truing_config::Config;
-use truing_core::converge::record::Record;
+use truing_core::converge::record::{Detail, Record};
 use truing_core::converge::{Act, Code, Exit as End, Run};
 use truing_core::id::{Key, RunId, Sha, Span, Token};
-use truing_core::port::{Clock as _, Converges as _, Ids as _};
+use truing_core::port::{Clock as _, Ids as _, Runs as _};
 use truing_git::{Git, GitError, Mirror, Remote, Repository};
 use truing_loops::budget::name_of_remote;
 use truing_loops::converge::local::{Local, RUNS, audit_key, branch, checked_out, key};
@@ -82,10 +82,10 @@ impl Ready {
         };
         let key = ground.key();
         let mut lock = RunLock::take(&folder.join(LOCKS), &key).map_err(|error| not_locked(&error))?;
-        let (record, earlier) =
+        let (mut record, earlier) =
             ground.record(&config, &store, key, (&looks.name, &agents.auditor.model)).await?;
         lock.name(&record.run).map_err(|error| CliError::failed("lock", error.to_string()))?;
-        let record = Record { paid_before: record.cost(), ..record };
+        record.detail.paid_before = record.cost();
         Ok(Self { ground, agents, looks, config, store, record, earlier, lock })
     }
 
@@ -111,18 +111,18 @@ impl Ready {
         };
         if let Progress::Failed(exit) = left {
             runner.interrupted().await.map_err(store_error)?;
-            runner.record.state.exit = Some(exit);
+            runner.record.detail.state.exit = Some(exit);
             runner.record.ended = SystemClock.now();
             store.keep_converge(Token(0), &runner.record).await.map_err(store_error)?;
         }
         let mut record = runner.record;
         span.over(&record);
-        if let Some(tip) = ground.moved(&record.state.head).await {
+        if let Some(tip) = ground.moved(&record.detail.state.head).await {
             record.warn(format!(
                 "{} is at {} by now: what came to it after {} was not audited",
-                record.name,
+                record.detail.name,
                 words::short(&tip),
-                words::short(&record.state.starting)
+                words::short(&record.detail.state.starting)
             ));
         }
         Ok((record, self.ground.mirror))
@@ -135,7 +135,7 @@ impl Ready {
         let tree = ground.mirror.tree_of(&ground.head).await.map_err(wiring::git_error)?;
         let state = Run::audit(config.converge.limits.clone(), (ground.head.clone(), tree));
         let mut record = ground.begun(record.key.clone(), state, &looks.name);
-        record.state.dismiss(store.dismissals(&record.key).await.map_err(store_error)?);
+        record.detail.state.dismiss(store.dismissals(&record.key).await.map_err(store_error)?);
         lock.name(&record.run).map_err(|error| CliError::failed("lock", error.to_string()))?;
         // One that is killed is told by its cost alone.
         store.keep_converge(Token(0), &record.set_aside()).await.map_err(store_error)?;
@@ -152,7 +152,7 @@ impl Ready {
         // Its findings can be dismissed, and what it cost is told; a run may go on from it.
         let mut kept = record.clone();
         kept.key = audit_key(&ground.repository, &ground.branch);
-        kept.state.exit.get_or_insert_with(|| record.state.audit_end());
+        kept.detail.state.exit.get_or_insert_with(|| record.detail.state.audit_end());
         store.keep_converge(Token(0), &kept).await.map_err(store_error)?;
         Ok(record)
     }
@@ -232,7 +232,7 @@ pub(super) async fn run(args: &Args, turn: &Turn<'_>, path: &Path) -> Result<(Re
             turn.say(line);
         }
         turn.say("your checkout stays as it is; fixes go to a branch of their own:");
-        turn.say(format_args!("  {}", ready.record.branch));
+        turn.say(format_args!("  {}", ready.record.detail.branch));
     }
     ready.run(turn).await
 }
@@ -296,9 +296,9 @@ impl Ground {
     /// # Errors
     /// Exit 3, with git's words.
     async fn can_write(&self, record: &Record) -> Result<(), CliError> {
-        match self.repository.cannot_write(&record.branch, &record.state.starting).await {
+        match self.repository.cannot_write(&record.detail.branch, &record.detail.state.starting).await {
             Ok(None) => Ok(()),
-            Ok(Some(why)) => Err(not_written(&record.branch, &why)),
+            Ok(Some(why)) => Err(not_written(&record.detail.branch, &why)),
             Err(error) => Err(wiring::git_error(error)),
         }
     }
@@ -312,7 +312,7 @@ impl Ground {
             let run = name.rsplit_once('/').map(|(_, run)| RunId::new(run));
             let Some(run) = run.filter(|run| branch(run) == name && run != current) else { continue };
             let Ok(Some(record)) = store.converge_run(&run).await else { continue };
-            if record.is_unfinished() || record.state.head != tip {
+            if record.is_unfinished() || record.detail.state.head != tip {
                 continue;
             }
             let is_old = now - record.ended > KEPT;
@@ -363,7 +363,7 @@ impl Ground {
         (looks, model): (&str, &str),
     ) -> Result<(Record, Option<String>), CliError> {
         let last = store.last_converge(&key).await.map_err(store_error)?;
-        let last = last.filter(|last| last.base == self.base);
+        let last = last.filter(|last| last.detail.base == self.base);
         let audit =
             store.last_converge(&audit_key(&self.repository, &self.branch)).await.map_err(store_error)?;
         let said = store.dismissals(&key).await.map_err(store_error)?;
@@ -374,12 +374,13 @@ impl Ground {
         });
         if let Some(audit) = audit {
             let earlier = format!("continuing from the findings of audit {}", audit.run);
-            let mut record = Record { warnings: audit.warnings, ..self.begun(key, audit.state, looks) };
+            let mut record = self.begun(key, audit.detail.state, looks);
+            record.detail.warnings = audit.detail.warnings;
             record.take_up(config.converge.limits.clone());
             return Ok((record, Some(earlier)));
         }
         if let Some(last) = &last
-            && last.state.starting == self.head
+            && last.detail.state.starting == self.head
         {
             if last.is_unfinished() {
                 let mut record = last.clone();
@@ -387,55 +388,54 @@ impl Ground {
                 record.resume(config.converge.limits.clone(), looks);
                 return Ok((record, Some(earlier)));
             }
-            let tip = self.repository.tip(&last.branch).await.map_err(wiring::git_error)?;
-            let is_there = last.state.commits.is_empty() || tip.as_ref() == Some(&last.state.head);
+            let tip = self.repository.tip(&last.detail.branch).await.map_err(wiring::git_error)?;
+            let is_there =
+                last.detail.state.commits.is_empty() || tip.as_ref() == Some(&last.detail.state.head);
             if is_there && last.is_stuck_with(&self.base, (looks, model), &said) {
                 let mut record = last.clone();
                 let earlier = words::stuck_before(&record);
                 record.retry(config.converge.limits.clone());
                 return Ok((record, Some(earlier)));
             }
-            let is_converged = last.state.exit.as_ref().is_some_and(|exit| exit.code.exit_code() == 0);
+            let is_converged = last.detail.state.exit.as_ref().is_some_and(|exit| exit.code.exit_code() == 0);
             // Another gate or check has not looked at it.
-            let is_same = last.looks == looks && last.state.rests_on(&said);
-            if is_converged && is_same && tip.as_ref() == Some(&last.state.head) {
+            let is_same = last.detail.looks == looks && last.detail.state.rests_on(&said);
+            if is_converged && is_same && tip.as_ref() == Some(&last.detail.state.head) {
                 let earlier = format!("run {} has converged from here before", last.run);
                 return Ok((last.clone(), Some(earlier)));
             }
         }
         // Who runs it again wants another look, and is told that it is paid for.
-        let before = last.as_ref().filter(|last| last.state.starting == self.head && last.looks == looks);
-        let earlier =
-            before.and_then(|last| last.state.exit.as_ref().map(|exit| (last, exit))).map(|(last, exit)| {
+        let before = last
+            .as_ref()
+            .filter(|last| last.detail.state.starting == self.head && last.detail.looks == looks);
+        let earlier = before.and_then(|last| last.detail.state.exit.as_ref().map(|exit| (last, exit))).map(
+            |(last, exit)| {
                 format!(
                     "run {} has ended here before ({}): everything is audited anew",
                     last.run,
                     exit.kind().as_str()
                 )
-            });
+            },
+        );
         let tree = self.mirror.tree_of(&self.head).await.map_err(wiring::git_error)?;
         let clean = last.as_ref().and_then(|last| last.found_clean(&self.base, looks, &said));
         let state = Run::begin(config.converge.limits.clone(), (self.head.clone(), tree), clean);
         let earlier = earlier.filter(|_| state.exit.is_none());
         // What its audit did not look at, it did not find clean.
-        let warnings = last.filter(|_| state.exit.is_some()).map(|last| last.warnings).unwrap_or_default();
-        Ok((Record { warnings, ..self.begun(key, state, looks) }, earlier))
+        let warnings = last.filter(|_| state.exit.is_some()).map(|last| last.detail.warnings);
+        let mut record = self.begun(key, state, looks);
+        record.detail.warnings = warnings.unwrap_or_default();
+        Ok((record, earlier))
     }
 
     /// A run that begins now, with a branch of its own.
     fn begun(&self, key: Key, state: Run, looks: &str) -> Record {
         let run = UniqueIds.run();
         let branch = branch(&run);
-        Record {
-            looks: looks.to_owned(),
-            versions: versions(),
-            ..Record::begin(
-                (run, key),
-                (self.branch.clone(), branch),
-                (self.base.clone(), state),
-                SystemClock.now(),
-            )
-        }
+        let detail = Detail::begin((self.branch.clone(), branch), (self.base.clone(), state));
+        let detail = Detail { looks: looks.to_owned(), ..detail };
+        Record { versions: versions(), ..Record::begin(run, key, detail, SystemClock.now()) }
     }
 }
 
@@ -452,8 +452,8 @@ pub(super) async fn never_begun(
     let end = End::new(Code::Infrastructure, &error.message);
     let of = (UniqueIds.run(), key);
     let mut record = Record::never_begun(of, (name, String::new()), end, SystemClock.now());
-    record.state.audits_only = is_audit;
-    let record = Record { is_told: true, versions: versions(), ..record };
+    record.detail.state.audits_only = is_audit;
+    (record.detail.is_told, record.versions) = (true, versions());
     if let Err(error) = store.keep_converge(Token(0), &record).await {
         tracing::warn!(%error, "a failed run is not recorded");
     }

@@ -72,7 +72,7 @@ pub(super) async fn print(
             return Ok(Ended { exit: error.exit, kind: kind_of(error.exit), cost: MicroUsd(0) });
         }
     };
-    let is_dry = args.dry_run && record.state.exit.is_none();
+    let is_dry = args.dry_run && record.detail.state.exit.is_none();
     if output.is_json() {
         let mut answer = json(&record);
         if is_dry {
@@ -94,13 +94,15 @@ pub(super) async fn print(
         return Ok(Ended { exit: Exit::Done, kind: Kind::Interrupted, cost: MicroUsd(0) });
     }
     complain(&record, shown, context);
-    let kind = record.state.exit.as_ref().map_or(Kind::Interrupted, End::kind);
+    let kind = record.detail.state.exit.as_ref().map_or(Kind::Interrupted, End::kind);
     Ok(Ended { exit: exit(&record), kind, cost: record.cost() })
 }
 
 /// Says, as every command does, why a run could not go on.
 fn complain(record: &Record, shown: Option<&str>, context: &Context) {
-    let Some(exit) = record.state.exit.as_ref().filter(|exit| exit.kind() == Kind::Error) else { return };
+    let Some(exit) = record.detail.state.exit.as_ref().filter(|exit| exit.kind() == Kind::Error) else {
+        return;
+    };
     let reason = line::clean(&exit.reason, MAX_REASON);
     let whose = shown.filter(|shown| !exit.reason.contains(*shown));
     let whose = whose.map(|shown| format!("{}: ", line::clean(shown, MAX_REASON))).unwrap_or_default();
@@ -133,7 +135,7 @@ fn hint(exit: &End) -> &'static str {
 
 /// Is the run's branch there? A run's own is made by its first fix.
 fn is_there(record: &Record) -> bool {
-    record.branch != branch(&record.run) || !record.state.commits.is_empty()
+    record.detail.branch != branch(&record.run) || !record.detail.state.commits.is_empty()
 }
 
 /// What a dry run says.
@@ -141,9 +143,9 @@ const DRY_RUN: &str = "a dry run: nothing was done";
 
 /// What would be worked on, for people.
 async fn dry(record: &Record, mirror: &Mirror) -> Result<String, CliError> {
-    let (state, base) = (&record.state, words::short(&record.base));
-    let changed = words::stat(mirror, &record.base, &state.head).await.map_err(wiring::git_error)?;
-    let name = line::clean(&record.name, MAX_NAME);
+    let (state, base) = (&record.detail.state, words::short(&record.detail.base));
+    let changed = words::stat(mirror, &record.detail.base, &state.head).await.map_err(wiring::git_error)?;
+    let name = line::clean(&record.detail.name, MAX_NAME);
     let (head, most) = (words::short(&state.head), state.limits.max_audits);
     Ok(format!(
         "{DRY_RUN}\nBranch: {name}\nBase: {base}\nHead: {head}\nChange: {changed}\nAudits: {most} at most\n"
@@ -162,7 +164,7 @@ pub(super) enum Merge {
 
 /// How to get the fixes into the branch as it is now; a fast-forward if that cannot be told.
 async fn merge(record: &Record, folder: &Path, context: &Context) -> Merge {
-    let (name, head) = (&record.name, &record.state.head);
+    let (name, head) = (&record.detail.name, &record.detail.state.head);
     let looked = async {
         let repository = wiring::git(&context.environment).await.ok()?.open(folder).await.ok()?;
         let tip = repository.tip(name).await.ok()??;
@@ -180,27 +182,28 @@ async fn merge(record: &Record, folder: &Path, context: &Context) -> Merge {
 pub(super) async fn text(record: &Record, mirror: &Mirror, merge: &Merge) -> Result<String, CliError> {
     let report = words::report(mirror, record).await.map_err(wiring::git_error)?;
     let mut text: String = report.lines().map(fitted).collect();
-    if record.paid_before > MicroUsd(0) {
+    if record.detail.paid_before > MicroUsd(0) {
         // Beside the cost of the run in all.
         let cost = format!("Cost: {}\n", record.cost());
         text = text.replacen(&cost, &format!("{cost}Paid now: {}, the rest before\n", record.paid_now()), 1);
     }
     // Of a pull request they are where its author looks for them.
-    if !record.state.commits.is_empty() && record.branch == branch(&record.run) {
-        let branch = &record.branch;
-        let has_converged = record.state.exit.as_ref().is_some_and(|exit| exit.kind() == Kind::Converged);
+    if !record.detail.state.commits.is_empty() && record.detail.branch == branch(&record.run) {
+        let branch = &record.detail.branch;
+        let has_converged =
+            record.detail.state.exit.as_ref().is_some_and(|exit| exit.kind() == Kind::Converged);
         text += &match (has_converged, merge) {
             (true, Merge::Done) => format!(
                 "\nFixes are on branch {branch}, and on {} already.\nTo discard that branch:\n  git branch -D {branch}\n",
-                line::clean(&record.name, MAX_NAME)
+                line::clean(&record.detail.name, MAX_NAME)
             ),
             (true, Merge::Moved { tip, audit }) => format!(
                 "\nFixes are on branch {branch}.\n{} has moved on to {}: no audit has seen the two together.\nTo see, merge \
                  or discard them, and then to audit what that gives:\n  git log -p {}..{branch}\n  git merge {branch}\n  \
                  {audit}\n  git branch -D {branch}\n",
-                line::clean(&record.name, MAX_NAME),
+                line::clean(&record.detail.name, MAX_NAME),
                 words::short(tip),
-                words::short(&record.state.starting)
+                words::short(&record.detail.state.starting)
             ),
             (true, Merge::FastForward) => format!(
                 "\nFixes are on branch {branch}.\nTo see, merge or discard them:\n  git log -p HEAD..{branch}\n  \
@@ -234,13 +237,13 @@ pub(in crate::cli) fn audits(record: &Record) -> Vec<Counts> {
         }
         Line::Heard { .. } | Line::Fix { .. } | Line::Mend { .. } | Line::Moved { .. } => None,
     };
-    record.state.log.iter().filter_map(counts).collect()
+    record.detail.state.log.iter().filter_map(counts).collect()
 }
 
 /// A finding as an object, with where its lines come from, and why it was declined or dismissed, if it was.
 pub(super) fn finding_of(record: &Record, finding: &Finding) -> Value {
     let mut object = json!(found(finding));
-    object["origin"] = json!(record.state.history.origin(&finding.id));
+    object["origin"] = json!(record.detail.state.history.origin(&finding.id));
     match &finding.status {
         FindingStatus::Declined(why) | FindingStatus::Dismissed(why) | FindingStatus::Suppressed(why) => {
             object["why"] = json!(why);
@@ -252,13 +255,13 @@ pub(super) fn finding_of(record: &Record, finding: &Finding) -> Value {
 
 /// A run as an object.
 fn json(record: &Record) -> Value {
-    let state = &record.state;
+    let state = &record.detail.state;
     let (open, declined) = words::remaining(record);
     let findings = |findings: Vec<&Finding>| -> Vec<Value> {
         findings.into_iter().map(|finding| finding_of(record, finding)).collect()
     };
     json!({
-        "pr": record.name,
+        "pr": record.detail.name,
         "exit": state.exit.as_ref().map(|exit| exit.kind().as_str()),
         "code": state.exit.as_ref().map(|exit| exit.code.as_str()),
         "reason": state.exit.as_ref().map(|exit| exit.reason.as_str()),
@@ -269,14 +272,14 @@ fn json(record: &Record) -> Value {
         "remaining": findings(open),
         "declined": findings(declined),
         "dismissed": findings(state.history.dismissed_now().collect()),
-        "absences": record.absences,
-        "unreached": record.unreached,
-        "warnings": record.warnings,
+        "absences": record.detail.absences,
+        "unreached": record.detail.unreached,
+        "warnings": record.detail.warnings,
         "cost_micro_usd": record.cost(),
         "paid_now_micro_usd": record.paid_now(),
         "run": record.run,
-        "branch": is_there(record).then_some(&record.branch),
-        "base": record.base,
+        "branch": is_there(record).then_some(&record.detail.branch),
+        "base": record.detail.base,
         "starting": state.starting,
         "head": state.head,
     })

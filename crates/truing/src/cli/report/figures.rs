@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
-use truing_core::follow::record::Kind;
 use truing_core::id::Millis;
+use truing_core::run::End;
 
 use super::alike::alike;
-use super::run::{KINDS, Run};
+use super::run::Run;
 use super::{DAY, LoopFlag, date};
 
 /// Up to so many days are told day by day, more week by week.
@@ -51,7 +51,7 @@ pub(super) struct Figures {
 
 /// How runs ended.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub(super) struct Tally([u64; KINDS.len()]);
+pub(super) struct Tally([u64; End::ALL.len()]);
 
 /// A word, and how many runs it is true of.
 #[derive(Serialize, PartialEq, Eq, Debug)]
@@ -66,7 +66,7 @@ pub(super) struct Count {
 #[derive(Serialize, Debug)]
 pub(super) struct Reason {
     /// How they ended.
-    pub kind: Kind,
+    pub kind: End,
     /// Why.
     pub reason: String,
     /// Runs.
@@ -143,15 +143,15 @@ impl Tally {
         tally
     }
 
-    fn add(&mut self, kind: Kind) {
-        for (known, count) in KINDS.iter().zip(&mut self.0) {
+    fn add(&mut self, kind: End) {
+        for (known, count) in End::ALL.iter().zip(&mut self.0) {
             *count += u64::from(*known == kind);
         }
     }
 
     /// Runs that ended so.
-    pub(super) fn get(&self, kind: Kind) -> u64 {
-        KINDS.iter().zip(self.0).filter(|(known, _)| **known == kind).map(|(_, count)| count).sum()
+    pub(super) fn get(&self, kind: End) -> u64 {
+        End::ALL.iter().zip(self.0).filter(|(known, _)| **known == kind).map(|(_, count)| count).sum()
     }
 
     /// All runs.
@@ -161,12 +161,12 @@ impl Tally {
 
     /// Runs that had something to do and were let.
     pub(super) fn attempts(&self) -> u64 {
-        self.get(Kind::Done) + self.get(Kind::Partial) + self.get(Kind::Failed)
+        self.get(End::Done) + self.get(End::Partial) + self.get(End::Failed)
     }
 
     /// In thousandths: those of [`Self::attempts`] that did what they were for.
     pub(super) fn success(&self) -> Option<u64> {
-        (self.get(Kind::Done) * 1000 + self.attempts() / 2).checked_div(self.attempts())
+        (self.get(End::Done) * 1000 + self.attempts() / 2).checked_div(self.attempts())
     }
 }
 
@@ -182,7 +182,7 @@ impl Serialize for Tally {
         }
         #[expect(clippy::cast_precision_loss, reason = "0 to 1000")]
         let success = self.success().map(|thousandths| thousandths as f64 / 1000.0);
-        let kinds = KINDS.iter().map(|kind| (kind.as_str(), self.get(*kind))).collect();
+        let kinds = End::ALL.iter().map(|kind| (kind.as_str(), self.get(*kind))).collect();
         Told { runs: self.runs(), kinds, attempts: self.attempts(), success }.serialize(to)
     }
 }

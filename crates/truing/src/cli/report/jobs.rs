@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 use truing_core::id::Millis;
 use truing_core::line;
 use truing_core::money::MicroUsd;
+use truing_core::run::End;
 use truing_loops::text::counted;
 
 use super::amount::{dollars, duration, each, share, short, success};
 use super::figures::{Count, Figures};
-use super::run::{KINDS, words_of};
+use super::run::words_of;
 use super::screen::unrecorded;
 use super::{JobLine, LoopFlag, Section, date, instant};
 use crate::cli::columns::folded;
@@ -51,7 +52,7 @@ fn totals(section: &Section) -> String {
     let figures = &section.figures;
     let tally = &figures.tally;
     let mut text = String::from("\n");
-    for kind in KINDS.into_iter().filter(|kind| tally.get(*kind) > 0) {
+    for kind in End::ALL.into_iter().filter(|kind| tally.get(*kind) > 0) {
         let share = share(tally.get(kind), tally.runs());
         let _ = writeln!(text, "  {:<10}{:>8}  {share:>7}", kind.as_str(), tally.get(kind));
     }
@@ -120,12 +121,12 @@ fn steps(figures: &Figures) -> String {
 
 fn periods(figures: &Figures) -> String {
     let head = if figures.period_days == 1 { "Day (UTC)" } else { "Week of" };
-    let kinds = KINDS.map(|kind| format!("{:>9}", kind.as_str())).concat();
+    let kinds = End::ALL.map(|kind| format!("{:>9}", kind.as_str())).concat();
     let mut text = format!("\n{head:<10}{:>6}{kinds}{:>9}{:>9}\n", "runs", "success", "cost");
     let or_dash = |count: u64| if count == 0 { "-".to_owned() } else { count.to_string() };
     let left_out = figures.periods.len().saturating_sub(PERIODS);
     for period in figures.periods.iter().skip(left_out) {
-        let kinds = KINDS.map(|kind| format!("{:>9}", or_dash(period.tally.get(kind)))).concat();
+        let kinds = End::ALL.map(|kind| format!("{:>9}", or_dash(period.tally.get(kind)))).concat();
         let _ = writeln!(
             text,
             "{:<10}{:>6}{kinds}{:>9}{:>9}",

@@ -3,6 +3,9 @@
 use truing_core::converge;
 use truing_core::follow::record::Step;
 use truing_core::id::Millis;
+use truing_core::outcome;
+use truing_core::run::Step as _;
+use truing_core::slot::Loop;
 
 use crate::cli::target::instant;
 
@@ -27,13 +30,18 @@ pub(in crate::cli) enum LoopFlag {
 }
 
 impl LoopFlag {
+    /// Its loop.
+    pub(super) fn of(self) -> Loop {
+        match self {
+            Self::Review => Loop::Review,
+            Self::Sync => Loop::Sync,
+            Self::Converge => Loop::Converge,
+        }
+    }
+
     /// Its name in records.
     pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Review => "review",
-            Self::Sync => "sync",
-            Self::Converge => "converge",
-        }
+        self.of().as_str()
     }
 
     /// Its name for people.
@@ -56,7 +64,7 @@ impl LoopFlag {
     /// The names of its steps, in order.
     pub(super) fn steps(self) -> Vec<&'static str> {
         match self {
-            Self::Review => vec!["prepared", "review", "agent", "computed", "published"],
+            Self::Review => outcome::Step::ALL.iter().map(|step| step.as_str()).collect(),
             Self::Sync => Step::ALL.iter().map(|step| step.as_str()).collect(),
             Self::Converge => converge::Step::ALL.iter().map(|step| step.as_str()).collect(),
         }

@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 
 use truing_core::follow::record::Record;
 use truing_core::markdown::plain;
+use truing_core::run::End;
 use truing_loops::text::counted;
 
 use super::amount::{dollars, duration, each, share, short, success};
 use super::figures::{Count, Figures};
-use super::run::{KINDS, Run, word, words_of};
+use super::run::{Run, word, words_of};
 use super::{Report, Section, date, instant};
 
 /// Reasons that are shown, the most frequent ones.
@@ -32,10 +33,10 @@ pub(super) fn report(report: &Report) -> String {
 /// What one run of a job came to, for the summary of a CI job.
 pub(in crate::cli) fn one(record: &Record) -> String {
     let run = Run::of_job(record);
-    let result = record.result.as_str().replace('_', " ");
-    let mut text = format!("## {}: {}\n\n", plain(&record.job), plain(&result));
-    if let (Some(from), Some(to)) = (&record.from, &record.to) {
-        let _ = writeln!(text, "{}\n", plain(&format!("{} {from} to {to}", record.package)));
+    let result = record.detail.result.as_str().replace('_', " ");
+    let mut text = format!("## {}: {}\n\n", plain(&record.detail.job), plain(&result));
+    if let (Some(from), Some(to)) = (&record.detail.from, &record.detail.to) {
+        let _ = writeln!(text, "{}\n", plain(&format!("{} {from} to {to}", record.detail.package)));
     }
     if !run.reason.is_empty() {
         let _ = writeln!(text, "{}\n", cell(&run));
@@ -67,7 +68,7 @@ fn section(section: &Section) -> String {
         }
         return text + &jobs(section);
     }
-    let kinds = KINDS.into_iter().filter(|kind| tally.get(*kind) > 0);
+    let kinds = End::ALL.into_iter().filter(|kind| tally.get(*kind) > 0);
     let kinds: Vec<Vec<String>> = kinds
         .map(|kind| {
             vec![word(of, kind).to_owned(), tally.get(kind).to_string(), share(tally.get(kind), tally.runs())]
@@ -135,12 +136,12 @@ fn periods(section: &Section) -> String {
     let figures = &section.figures;
     let head = if figures.period_days == 1 { "Day (UTC)" } else { "Week of" };
     let mut heads = vec![head, "Runs"];
-    heads.extend(KINDS.map(|kind| word(section.of, kind)));
+    heads.extend(End::ALL.map(|kind| word(section.of, kind)));
     heads.extend(["Success", "Turns", "Cost"]);
     let left_out = figures.periods.len().saturating_sub(PERIODS);
     let rows = figures.periods.iter().skip(left_out).map(|period| {
         let mut row = vec![date(period.from), period.tally.runs().to_string()];
-        row.extend(KINDS.map(|kind| period.tally.get(kind).to_string()));
+        row.extend(End::ALL.map(|kind| period.tally.get(kind).to_string()));
         row.extend([
             success(period.tally.success()),
             period.turns.to_string(),

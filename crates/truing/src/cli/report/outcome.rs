@@ -3,15 +3,14 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use truing_core::converge::record::Record;
-use truing_core::follow::record::Kind;
 use truing_core::money::MicroUsd;
-use truing_core::outcome::OutcomeKind;
+use truing_core::outcome::{OutcomeKind, ReviewRecord};
 use truing_core::port::Described;
-use truing_store::{Ended, EndedRun, Stage};
+use truing_core::run::{Detail, End, RunRecord, Step as _};
+use truing_store::Ended;
 
 use super::alike::alike;
-use super::run::{Run, acts, parts, stage};
-use super::{DAY, date, instant};
+use super::{date, instant};
 use crate::cli::converge::outcome::audits;
 
 /// How many runs ended how.
@@ -45,20 +44,8 @@ pub(super) struct Day {
 
 /// The words of ends that are told, also of those that did not happen: a script need not ask whether they are there.
 fn words(has_others: bool) -> impl Iterator<Item = &'static str> + Clone {
-    let others = has_others.then_some(Kind::Done.as_str());
+    let others = has_others.then_some(End::Done.as_str());
     OutcomeKind::ALL.into_iter().map(OutcomeKind::as_str).chain(others)
-}
-
-/// A run of another loop, as it is counted with reviews.
-pub(super) fn ended(run: &Run) -> Ended {
-    Ended {
-        day: run.ended.0.div_euclid(DAY),
-        kind: run.word().to_owned(),
-        reason: run.why(),
-        runs: 1,
-        ms: run.ms(),
-        cost: run.cost(),
-    }
 }
 
 fn kinds(ended: &[Ended], has_others: bool) -> Map<String, Value> {
@@ -120,86 +107,77 @@ pub(super) fn days(ended: &[Ended], has_others: bool) -> Vec<Day> {
         .collect()
 }
 
-/// A run as `truing.outcome/1`.
-///
-/// A review by rules has no prompt and calls no model; its whole work is one step, a model's part another. What it was
-/// of, beside the key:
-/// `review_id`, `name`, `url`, `head`, `base`, `open`.
-pub(super) fn outcome(run: &EndedRun) -> Value {
-    let record = &run.record;
-    let (name, url) = run.described.clone().unzip();
-    let title = match run.stage {
-        Stage::Prepared | Stage::Ended => "head and base are known",
-        Stage::Computed => "findings are recorded",
-        Stage::Published => "the review is shown",
-    };
-    json!({
+/// A run as `truing.outcome/1`: the fields that every loop has, and then those of its own in place or beside them.
+pub(in crate::cli) fn outcome<D: Detail>(record: &RunRecord<D>, own: Value) -> Value {
+    let step = record.furthest();
+    let mut all = json!({
         "schema": "truing.outcome/1",
-        "loop": "review",
+        "loop": D::LOOP,
         "key": record.key,
-        "kind": record.outcome.kind,
-        "result": super::run::result(record),
-        "exit_reason": record.outcome.reason,
+        "kind": record.end().map(D::word),
+        "result": record.result(),
+        "exit_reason": record.reason(),
         "update_type": null,
-        "highest_step": {"id": stage(run.stage), "title": title},
-        "steps": parts(record),
+        "highest_step": {"id": step.as_str(), "title": step.title()},
+        "steps": record.steps,
         "pr": null,
-        "model": record.modelled.as_ref().map(|modelled| &modelled.model),
-        "prompt_hash": record.modelled.as_ref().map(|modelled| &modelled.prompt_hash),
-        "memory_hash": record.modelled.as_ref().and_then(|did| did.memory.as_ref()).map(|memory| &memory.hash),
+        "model": record.model,
+        "prompt_hash": record.prompt_hash,
         "versions": record.versions,
         "evidence": null,
         "started": instant(record.started),
         "ended": instant(record.ended),
-        "review_id": record.run,
-        "runtime": record.outcome.runtime,
-        "name": name,
-        "url": url,
-        "head": record.head,
-        "base": record.base,
-        "open": record.open.iter().map(|(severity, count)| json!({"severity": severity, "count": count})).collect::<Vec<_>>(),
-        "not_reviewed": record.coverage.not_reviewed.len(),
-        "turns": record.turns,
-        "cost_micro_usd": record.cost_micro_usd,
-        "tokens": record.modelled.as_ref().map(|modelled| modelled.tokens),
-        "permission_denials": record.modelled.as_ref().map(|modelled| &modelled.denials),
-        "dropped": record.modelled.as_ref().map(|modelled| &modelled.dropped),
-    })
+        "cost_micro_usd": record.cost(),
+    });
+    if let (Value::Object(all), Value::Object(own)) = (&mut all, own) {
+        all.extend(own);
+    }
+    all
 }
 
-/// A run that converges as `truing.outcome/1`. Its evidence is what the audits found, and what was pushed.
+/// A review. One by rules has no prompt and calls no model. What it was of, beside the key: `review_id`, `name`, `url`,
+/// `head`, `base`, `open`.
+pub(super) fn review(record: &ReviewRecord, known: Option<&Described>) -> Value {
+    let detail = &record.detail;
+    let modelled = detail.modelled.as_ref();
+    let open = detail.open.iter().map(|(severity, count)| json!({"severity": severity, "count": count}));
+    let own = json!({
+        "memory_hash": modelled.and_then(|did| did.memory.as_ref()).map(|memory| &memory.hash),
+        "review_id": record.run,
+        "runtime": detail.outcome.runtime,
+        "name": known.map(|known| &known.name),
+        "url": known.map(|known| &known.url),
+        "head": detail.head,
+        "base": detail.base,
+        "open": open.collect::<Vec<_>>(),
+        "not_reviewed": detail.coverage.not_reviewed.len(),
+        "turns": record.turns(),
+        "tokens": modelled.map(|did| did.tokens),
+        "permission_denials": modelled.map(|did| &did.denials),
+        "dropped": modelled.map(|did| &did.dropped),
+    });
+    outcome(record, own)
+}
+
+/// A run that converges. Its evidence is what the audits found, and what was pushed.
 pub(super) fn converge(record: &Record, known: Option<&Described>) -> Value {
-    let (state, step) = (&record.state, record.furthest());
-    let is_final = record.end() == Kind::Done && !state.audits_only;
+    let (detail, state) = (&record.detail, &record.detail.state);
+    let is_final = record.end() == Some(End::Done) && !state.audits_only;
     let kind = if is_final { "final" } else { "wip" };
-    json!({
-        "schema": "truing.outcome/1",
-        "loop": "converge",
-        "key": record.key,
-        "kind": record.end(),
-        "result": record.result(),
-        "exit_reason": record.final_exit().map(|exit| &exit.reason),
-        "update_type": null,
-        "highest_step": {"id": step.as_str(), "title": step.title()},
-        "steps": acts(record),
+    let own = json!({
         "pr": known.map(|known| json!({"kind": kind, "url": known.url})),
-        "model": record.model,
-        "prompt_hash": record.prompt_hash,
-        "versions": record.versions,
         "evidence": {
             "loops": state.audits,
             "audits": audits(record),
-            "absences": record.absences,
+            "absences": detail.absences,
             "commits": state.commits,
-            "unreached": record.unreached,
+            "unreached": detail.unreached,
             "head": record.has_begun().then_some(&state.head),
-            "code": record.final_exit().map(|exit| exit.code),
+            "code": detail.final_exit().map(|exit| exit.code),
         },
-        "started": instant(record.started),
-        "ended": instant(record.ended),
         "run": record.run,
-        "name": record.name,
-        "branch": record.branch,
-        "cost_micro_usd": record.cost(),
-    })
+        "name": detail.name,
+        "branch": detail.branch,
+    });
+    outcome(record, own)
 }

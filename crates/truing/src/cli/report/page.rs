@@ -4,11 +4,12 @@
 mod markup;
 mod plot;
 
+use truing_core::run::End;
 use truing_loops::text::counted;
 
 use super::amount::{dollars, duration, each, percent, share, success};
 use super::figures::{Count, Figures};
-use super::run::{KINDS, Run, word, words_of};
+use super::run::{Run, word, words_of};
 use super::{JobLine, Report, Section, instant};
 use markup::{Markup, element, link, style, text, void};
 
@@ -137,7 +138,7 @@ fn tiles(section: &Section) -> Markup {
 /// What the colours mean, with how many there are of each.
 fn legend(section: &Section) -> Markup {
     let tally = &section.figures.tally;
-    let items = KINDS.into_iter().filter(|kind| tally.get(*kind) > 0).map(|kind| {
+    let items = End::ALL.into_iter().filter(|kind| tally.get(*kind) > 0).map(|kind| {
         let (count, word) = (tally.get(kind), word(section.of, kind));
         let told = format!("{word} {count} ({})", share(count, tally.runs()));
         element("li", &[], [plot::swatch(kind), text(told)])
@@ -160,7 +161,7 @@ fn costs(section: &Section) -> Markup {
         return soft("No model was paid for.");
     }
     let of_runs = figures.cost_micro_usd.saturating_sub(section.unrecorded.0);
-    let each = of_runs.checked_div(figures.tally.get(truing_core::follow::record::Kind::Done));
+    let each = of_runs.checked_div(figures.tally.get(truing_core::run::End::Done));
     let each = each.map(|cost| format!(", {} for each run that did what it was for", dollars(cost)));
     soft(format!("{} in all{}.", dollars(figures.cost_micro_usd), each.unwrap_or_default()))
 }

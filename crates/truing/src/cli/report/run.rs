@@ -1,19 +1,15 @@
 //! A run as reports tell of it, whichever loop it was of.
 
 use truing_core::converge;
-use truing_core::follow::record::{Kind, PullKind, Record};
-use truing_core::follow::{job, record};
+use truing_core::follow::record::{PullKind, Record};
 use truing_core::id::Millis;
 use truing_core::line::counted;
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{INTERRUPTED, Modelled, OutcomeKind, OutcomeRecord};
+use truing_core::outcome::{OutcomeKind, ReviewRecord};
 use truing_core::port::Described;
-use truing_store::{EndedRun, Stage};
+use truing_core::run::{Detail, End, RunRecord, Step as _, StepCost};
 
 use super::LoopFlag;
-
-/// The five ends, the best first.
-pub(super) const KINDS: [Kind; 5] = [Kind::Done, Kind::Partial, Kind::Skipped, Kind::Deferred, Kind::Failed];
 
 /// A run that has ended.
 #[derive(Clone, Debug)]
@@ -27,7 +23,7 @@ pub(super) struct Run {
     /// What people call what it worked on: a job, a pull request, or a branch.
     pub name: String,
     /// How it ended.
-    pub kind: Kind,
+    pub kind: End,
     /// What it came to, in a word; reviews have none.
     pub result: Option<String>,
     /// Why, in words; may be empty, may be many lines, and may hold text of others.
@@ -63,113 +59,66 @@ pub(super) struct Run {
 }
 
 /// What a step took.
-#[derive(Clone, Copy, Debug, serde::Serialize)]
-pub(super) struct Part {
-    /// The step.
-    pub id: &'static str,
-    /// Answers of a model.
-    pub turns: u32,
-    /// Its tokens, in and out.
-    pub tokens: u64,
-    /// What it cost.
-    pub cost_micro_usd: MicroUsd,
-    /// Milliseconds.
-    pub ms: u64,
-}
+pub(super) type Part = StepCost<&'static str>;
 
 impl Run {
-    /// A run of a job.
-    pub(super) fn of_job(record: &Record) -> Self {
-        let Record { job, package, from, to, steps, pull, .. } = record;
+    /// The part that the runs of all loops have alike.
+    fn of<D: Detail>(of: LoopFlag, record: &RunRecord<D>, name: &str) -> Self {
         Self {
-            of: LoopFlag::Sync,
-            id: record.run.as_str().to_owned(),
-            key: job::key(job).as_str().to_owned(),
-            name: job.clone(),
-            kind: record.result.kind(),
-            result: Some(record.result.as_str().to_owned()),
-            reason: record.exit_reason.clone(),
-            update_type: record.update_type.map(truing_core::follow::Verdict::as_str),
-            package: Some(package.clone()),
-            from: from.clone(),
-            to: to.clone(),
-            highest_step: record.highest_step.as_str(),
-            steps: steps.iter().map(Part::of).collect(),
-            carried: record.carried_micro_usd,
-            model: record.model.clone(),
-            prompt_hash: record.prompt_hash.clone(),
-            pull_kind: pull.as_ref().map(|pull| match pull.kind {
-                PullKind::Wip => "wip",
-                PullKind::Final => "final",
-            }),
-            url: pull.as_ref().map(|pull| pull.url.clone()),
-            question: record.question.clone(),
-            started: record.started,
-            ended: record.ended,
-        }
-    }
-
-    /// A review.
-    pub(super) fn of_review(run: &EndedRun) -> Self {
-        let record = &run.record;
-        let (name, url) = run.described.clone().unzip();
-        Self {
-            of: LoopFlag::Review,
+            of,
             id: record.run.as_str().to_owned(),
             key: record.key.as_str().to_owned(),
-            name: name.unwrap_or_else(|| record.key.as_str().to_owned()),
-            kind: match record.outcome.kind {
-                OutcomeKind::Reviewed => Kind::Done,
-                OutcomeKind::Partial => Kind::Partial,
-                OutcomeKind::Skipped => Kind::Skipped,
-                OutcomeKind::Deferred => Kind::Deferred,
-                OutcomeKind::Failed => Kind::Failed,
-            },
-            result: result(record).map(str::to_owned),
-            reason: record.outcome.reason.clone().unwrap_or_default(),
-            update_type: None,
-            package: None,
-            from: None,
-            to: None,
-            highest_step: stage(run.stage),
-            steps: parts(record),
-            carried: MicroUsd(0),
-            model: record.modelled.as_ref().map(|modelled| modelled.model.clone()),
-            prompt_hash: record.modelled.as_ref().map(|modelled| modelled.prompt_hash.clone()),
-            pull_kind: None,
-            url,
-            question: None,
-            started: record.started,
-            ended: record.ended,
-        }
-    }
-
-    /// A run that converges, and what people call its pull request.
-    pub(super) fn of_converge(record: &converge::record::Record, known: Option<&Described>) -> Self {
-        let exit = record.final_exit();
-        Self {
-            of: LoopFlag::Converge,
-            id: record.run.as_str().to_owned(),
-            key: record.key.as_str().to_owned(),
-            name: record.name.clone(),
-            kind: record.end(),
+            name: name.to_owned(),
+            // Only runs that have ended are asked for.
+            kind: record.end().unwrap_or(End::Deferred),
             result: record.result(),
-            reason: exit.map(|exit| exit.reason.clone()).unwrap_or_default(),
+            reason: record.reason().unwrap_or_default().to_owned(),
             update_type: None,
             package: None,
             from: None,
             to: None,
             highest_step: record.furthest().as_str(),
-            steps: acts(record),
-            carried: MicroUsd(0),
+            steps: record.steps.iter().map(part).collect(),
+            carried: record.carried_micro_usd,
             model: record.model.clone(),
             prompt_hash: record.prompt_hash.clone(),
             pull_kind: None,
-            url: known.map(|known| known.url.clone()),
+            url: None,
             question: None,
             started: record.started,
             ended: record.ended,
         }
+    }
+
+    /// A run of a job.
+    pub(super) fn of_job(record: &Record) -> Self {
+        let detail = &record.detail;
+        Self {
+            update_type: detail.update_type.map(truing_core::follow::Verdict::as_str),
+            package: Some(detail.package.clone()),
+            from: detail.from.clone(),
+            to: detail.to.clone(),
+            pull_kind: detail.pull.as_ref().map(|pull| match pull.kind {
+                PullKind::Wip => "wip",
+                PullKind::Final => "final",
+            }),
+            url: detail.pull.as_ref().map(|pull| pull.url.clone()),
+            question: detail.question.clone(),
+            ..Self::of(LoopFlag::Sync, record, &detail.job)
+        }
+    }
+
+    /// A review, and what people call its pull request.
+    pub(super) fn of_review(record: &ReviewRecord, known: Option<&Described>) -> Self {
+        let name = known.map_or(record.key.as_str(), |known| &known.name);
+        let url = known.map(|known| known.url.clone());
+        Self { url, ..Self::of(LoopFlag::Review, record, name) }
+    }
+
+    /// A run that converges, and what people call its pull request.
+    pub(super) fn of_converge(record: &converge::record::Record, known: Option<&Described>) -> Self {
+        let url = known.map(|known| known.url.clone());
+        Self { url, ..Self::of(LoopFlag::Converge, record, &record.detail.name) }
     }
 
     /// How it ended, in its loop's word.
@@ -197,24 +146,27 @@ impl Run {
         self.steps.iter().map(|part| part.cost_micro_usd.0).fold(self.carried.0, u64::saturating_add)
     }
 
-    /// Why, on one line and without what could steer a terminal.
+    /// Why, on one line.
     pub(super) fn why(&self) -> String {
-        let line = self.reason.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-        line.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+        one_line(&self.reason)
     }
 }
 
-impl Part {
-    fn of(taken: &record::Taken) -> Self {
-        let record::Taken { id, turns, tokens, cost_micro_usd, ms } = *taken;
-        Self { id: id.as_str(), turns, tokens, cost_micro_usd, ms }
-    }
+fn part<S: truing_core::run::Step>(step: &StepCost<S>) -> Part {
+    let StepCost { id, turns, tokens, cost_micro_usd, ms } = *step;
+    Part { id: id.as_str(), turns, tokens, cost_micro_usd, ms }
+}
+
+/// A reason on one line, without what could steer a terminal.
+pub(super) fn one_line(reason: &str) -> String {
+    let line = reason.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    line.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
 /// An end, in the word of a loop.
-pub(super) fn word(of: LoopFlag, kind: Kind) -> &'static str {
+pub(super) fn word(of: LoopFlag, kind: End) -> &'static str {
     match (of, kind) {
-        (LoopFlag::Review, Kind::Done) => OutcomeKind::Reviewed.as_str(),
+        (LoopFlag::Review, End::Done) => OutcomeKind::Reviewed.as_str(),
         (LoopFlag::Review | LoopFlag::Sync | LoopFlag::Converge, _) => kind.as_str(),
     }
 }
@@ -224,43 +176,5 @@ pub(super) fn words_of(id: &str) -> String {
     match id.strip_prefix("found ").filter(|count| count.bytes().all(|byte| byte.is_ascii_digit())) {
         Some(count) => format!("found {}", counted(count, "finding")),
         None => id.replace('_', " "),
-    }
-}
-
-/// What a review did, and what each part took: its whole work is one step, a model's part another.
-pub(super) fn parts(record: &OutcomeRecord) -> Vec<Part> {
-    let all = u64::try_from(record.ended.0.saturating_sub(record.started.0)).unwrap_or(0);
-    let (turns, cost_micro_usd) = (record.turns, record.cost_micro_usd);
-    let Some(Modelled { tokens, ms, .. }) = &record.modelled else {
-        return vec![Part { id: "review", turns, tokens: 0, cost_micro_usd, ms: all }];
-    };
-    let rules = all.saturating_sub(*ms);
-    vec![
-        Part { id: "review", turns: 0, tokens: 0, cost_micro_usd: MicroUsd(0), ms: rules },
-        Part { id: "agent", turns, tokens: tokens.all(), cost_micro_usd, ms: *ms },
-    ]
-}
-
-/// What a run that converges did, and what each kind of act took.
-pub(super) fn acts(record: &converge::record::Record) -> Vec<Part> {
-    let part = |(step, taken): (&converge::Step, &converge::record::Taken)| {
-        let converge::record::Taken { turns, tokens, cost_micro_usd, ms } = *taken;
-        Part { id: step.as_str(), turns, tokens, cost_micro_usd, ms }
-    };
-    record.taken.iter().map(part).collect()
-}
-
-/// The end of a review beside its kind, in a word.
-pub(in crate::cli) fn result(record: &OutcomeRecord) -> Option<&'static str> {
-    let is_interrupted = record.outcome.reason.as_deref() == Some(INTERRUPTED);
-    (is_interrupted && record.outcome.kind == OutcomeKind::Deferred).then_some(INTERRUPTED)
-}
-
-/// The highest step that a review came to.
-pub(super) fn stage(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Prepared | Stage::Ended => "prepared",
-        Stage::Computed => "computed",
-        Stage::Published => "published",
     }
 }

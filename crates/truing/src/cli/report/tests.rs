@@ -2,7 +2,7 @@
 
 use truing_core::id::{Key, RunId, Sha, Token};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{Coverage, Outcome, OutcomeKind, OutcomeRecord, Runtime};
+use truing_core::outcome::{Coverage, Outcome, OutcomeKind, ReviewRecord, Runtime};
 use truing_store::Stage;
 
 use super::outcome::{days, outcome, totals};
@@ -89,7 +89,7 @@ fn a_record_has_every_field_of_the_contract() {
     let run = EndedRun {
         token: Token(3),
         stage: Stage::Published,
-        record: OutcomeRecord {
+        record: ReviewRecord {
             run: RunId::new("r1"),
             key: Key::new("pr/github/1/7"),
             head: Some(Sha::parse(&"a".repeat(40)).unwrap()),

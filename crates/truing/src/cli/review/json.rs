@@ -112,23 +112,24 @@ pub(super) fn report(review: &Review, publish: Option<&Published>) -> Result<Str
     let report = Report {
         schema: "truing.review/1",
         outcome: Outcome {
-            kind: record.outcome.kind,
-            reason: record.outcome.reason.as_deref(),
-            until: record.outcome.until.and_then(instant),
-            runtime: record.outcome.runtime,
+            kind: record.detail.outcome.kind,
+            reason: record.detail.outcome.reason.as_deref(),
+            until: record.detail.outcome.until.and_then(instant),
+            runtime: record.detail.outcome.runtime,
         },
-        base: &record.base,
-        head: record.head.as_ref(),
+        base: &record.detail.base,
+        head: record.detail.head.as_ref(),
         findings: review.kept.open.iter().map(found).collect(),
         fixed: review.kept.fixed.iter().map(fixed).collect(),
         suppressed: review.kept.suppressed.iter().map(found).collect(),
         dismissed: review.kept.dismissed.iter().map(found).collect(),
-        coverage: &record.coverage,
-        cost_micro_usd: record.cost_micro_usd,
-        turns: record.turns,
-        suppressions: &record.suppressions,
-        memory: record.modelled.as_ref().and_then(|modelled| modelled.memory.as_ref()),
+        coverage: &record.detail.coverage,
+        cost_micro_usd: record.cost(),
+        turns: record.turns(),
+        suppressions: &record.detail.suppressions,
+        memory: record.detail.modelled.as_ref().and_then(|modelled| modelled.memory.as_ref()),
         specialists: record
+            .detail
             .modelled
             .as_ref()
             .map(|did| did.specialists.as_slice())

@@ -42,10 +42,10 @@ pub(super) fn of<'a>(
     (configured, by): (Option<&str>, &'a str),
 ) -> Report<'a> {
     let record = &review.record;
-    let (coverage, reason) = (&record.coverage, record.outcome.reason.clone());
-    let (headline, reason) = match record.outcome.kind {
-        OutcomeKind::Reviewed => (found(&record.open), reason),
-        OutcomeKind::Partial => (format!("{}, review incomplete", found(&record.open)), reason),
+    let (coverage, reason) = (&record.detail.coverage, record.detail.outcome.reason.clone());
+    let (headline, reason) = match record.detail.outcome.kind {
+        OutcomeKind::Reviewed => (found(&record.detail.open), reason),
+        OutcomeKind::Partial => (format!("{}, review incomplete", found(&record.detail.open)), reason),
         OutcomeKind::Skipped => (reason.unwrap_or_else(|| "nothing to review".to_owned()), None),
         OutcomeKind::Deferred => ("review deferred".to_owned(), reason),
         OutcomeKind::Failed => ("review failed".to_owned(), reason),
@@ -56,7 +56,7 @@ pub(super) fn of<'a>(
     let about = [reason, looked_at, Some(compared(review, head)), configured].into_iter().flatten();
     let left_out = [text::suppressed(&review.kept.suppressed), text::dismissed(&review.kept.dismissed)];
     let about = about.chain(left_out.into_iter().flatten()).chain(remembered(record)).collect();
-    Report { headline, about, findings, not_reviewed: &record.coverage.not_reviewed, by }
+    Report { headline, about, findings, not_reviewed: &record.detail.coverage.not_reviewed, by }
 }
 
 /// The whole text.

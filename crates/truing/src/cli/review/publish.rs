@@ -9,9 +9,9 @@ use truing_config::Config;
 use truing_config::environment::Environment;
 use truing_core::id::{Key, Millis, PrId};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{Coverage, Outcome, OutcomeKind, OutcomeRecord, Runtime};
+use truing_core::outcome::{Detail, Outcome, OutcomeKind, ReviewRecord, Runtime};
 use truing_core::port::{
-    Act, Clock as _, Described, Ids as _, Operations as _, PrState, PullRequest, Records as _, Slots as _,
+    Act, Clock as _, Described, Ids as _, Operations as _, PrState, PullRequest, Runs as _, Slots as _,
 };
 use truing_core::publish::StatusState;
 use truing_core::slot::{Hold, Loop, Then, Why};
@@ -160,7 +160,7 @@ impl Publishing<'_> {
                 if *self.told.borrow() {
                     let run = context.store.runs(key, 1).await.map_err(store_error)?.pop();
                     let ended = run.filter(|run| run.token == token).and_then(|run| run.outcome);
-                    self.attempts.stopped(ended.map_or(MicroUsd(0), |ended| ended.cost_micro_usd));
+                    self.attempts.stopped(ended.map_or(MicroUsd(0), |ended| ended.cost()));
                 }
                 let until = match worked {
                     Some(Ok(Then::DueAt(until, Why::Deferred))) => {
@@ -237,8 +237,8 @@ impl Publishing<'_> {
         let record = store.last_outcome(key).await.map_err(store_error)?;
         let record = record.ok_or_else(|| CliError::failed("store", format!("no outcome of {key}")))?;
         let findings = store.findings(key).await.map_err(store_error)?;
-        let kept = Kept::of_records(&findings, record.head.as_ref());
-        let against = Against::Named(record.base.short().to_owned());
+        let kept = Kept::of_records(&findings, record.detail.head.as_ref());
+        let against = Against::Named(record.detail.base.short().to_owned());
         Ok(Review { record, reviewed: Reviewed::Commit, against, kept, unrecorded: None })
     }
 
@@ -252,25 +252,12 @@ impl Publishing<'_> {
         };
         let (kind, reason) = (OutcomeKind::Skipped, Some(format!("{reason}: nothing is published")));
         let now = SystemClock.now();
-        let record = OutcomeRecord {
-            run: UniqueIds.run(),
-            key: self.id.key(),
-            head: Some(self.pull.revision.head.clone()),
-            base: self.pull.revision.base.clone(),
-            outcome: Outcome { kind, reason, until: None, runtime: Runtime::Rules },
-            since: None,
-            configuring: vec![],
-            suppressions: vec![],
-            open: vec![],
-            coverage: Coverage::default(),
-            cost_micro_usd: MicroUsd(0),
-            turns: 0,
-            modelled: None,
-            started: now,
-            ended: now,
-            versions: truing_loops::versions(),
-        };
-        let against = Against::Named(record.base.short().to_owned());
+        let outcome = Outcome { kind, reason, until: None, runtime: Runtime::Rules };
+        let truing_core::port::Revision { head, base } = self.pull.revision.clone();
+        let begun =
+            ReviewRecord::begin(UniqueIds.run(), self.id.key(), Detail::new(Some(head), base, outcome), now);
+        let record = ReviewRecord { versions: truing_loops::versions(), ..begun };
+        let against = Against::Named(record.detail.base.short().to_owned());
         Review { record, reviewed: Reviewed::Commit, against, kept: Kept::default(), unrecorded: None }
     }
 }

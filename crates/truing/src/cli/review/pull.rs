@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use truing_core::id::PrId;
-use truing_core::port::{Described, Forge as _, PullRequest, Records as _};
+use truing_core::port::{Described, Forge as _, PullRequest, Runs as _};
 use truing_forge::github::{GitHub, RemoteError};
 use truing_loops::checkout;
 use truing_loops::checkout::{Checkout, CheckoutError, Rules};

@@ -99,10 +99,10 @@ pub(super) fn of<'a>(
         findings,
         suppressed: &review.kept.suppressed,
         dismissed: &review.kept.dismissed,
-        coverage: &record.coverage,
-        complete: matches!(record.outcome.kind, OutcomeKind::Reviewed | OutcomeKind::Skipped),
+        coverage: &record.detail.coverage,
+        complete: matches!(record.detail.outcome.kind, OutcomeKind::Reviewed | OutcomeKind::Skipped),
         time: Some((record.started, record.ended)),
-        change: Some(Change { base: &record.base, head: record.head.as_ref(), remote }),
+        change: Some(Change { base: &record.detail.base, head: record.detail.head.as_ref(), remote }),
     }
 }
 

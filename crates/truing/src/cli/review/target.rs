@@ -4,7 +4,7 @@
 use truing_config::environment::Environment;
 use truing_config::{Config, ForgeConfig};
 use truing_core::id::Key;
-use truing_core::port::Records as _;
+use truing_core::port::Runs as _;
 use url::Url;
 
 use crate::cli::error::CliError;

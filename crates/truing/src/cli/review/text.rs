@@ -50,16 +50,16 @@ pub(super) fn report(
     let mut text: String = review.kept.open.iter().map(|finding| frame(finding) + "\n\n").collect();
     let record = &review.record;
     let seconds = record.ended.0.saturating_sub(record.started.0) as f64 / 1000.0;
-    text += &headline(&record.outcome, &record.open, &record.coverage, seconds);
+    text += &headline(&record.detail.outcome, &record.detail.open, &record.detail.coverage, seconds);
     text += &fixed(&review.kept.fixed).iter().map(|line| filled(line)).collect::<String>();
     text += &suppressed(&review.kept.suppressed).map_or_else(String::new, |line| filled(&line));
     text += &dismissed(&review.kept.dismissed)
         .map_or_else(String::new, |line| filled(&format!("{line}; to list: {list}")));
     text += &fixable(review, fix).map_or_else(String::new, |fixable| filled(&fixable));
-    if let Some(gaps) = gaps(&record.coverage.not_reviewed) {
+    if let Some(gaps) = gaps(&record.detail.coverage.not_reviewed) {
         text += &filled(&gaps);
     }
-    text += &too_large(&record.coverage.not_reviewed).map_or_else(String::new, |steps| filled(&steps));
+    text += &too_large(&record.detail.coverage.not_reviewed).map_or_else(String::new, |steps| filled(&steps));
     text += &filled(&compared(review, head));
     text += &configured.map_or_else(String::new, |from| filled(&self::configured(from)));
     for told in remembered(record) {
@@ -186,7 +186,7 @@ pub(super) fn compared(review: &Review, head: Option<&str>) -> String {
         true => sha.short().to_owned(),
         false => format!("{} ({})", sha.short(), visible(name)),
     };
-    let reviewed = match (review.reviewed, &review.record.head, head) {
+    let reviewed = match (review.reviewed, &review.record.detail.head, head) {
         (Reviewed::Commit, Some(sha), Some(name)) => format!("commit {}", named(sha, name)),
         (Reviewed::Commit, Some(sha), None) => format!("commit {}", sha.short()),
         (Reviewed::Index, _, _) => "the index".to_owned(),
@@ -200,7 +200,10 @@ pub(super) fn compared(review: &Review, head: Option<&str>) -> String {
                 | Against::MergeBase(_)
                 | Against::LastCommit(_)
                 | Against::FirstCommit(_) => {
-                    format!("reviewed {name} over the working tree at {} (HEAD)", review.record.base.short())
+                    format!(
+                        "reviewed {name} over the working tree at {} (HEAD)",
+                        review.record.detail.base.short()
+                    )
                 }
             };
         }
@@ -211,7 +214,7 @@ pub(super) fn compared(review: &Review, head: Option<&str>) -> String {
             format!("nothing ({})", visible(&against.to_string()))
         }
         against @ (Against::Named(_) | Against::MergeBase(_) | Against::LastCommit(_) | Against::Head) => {
-            named(&review.record.base, &against.to_string())
+            named(&review.record.detail.base, &against.to_string())
         }
     };
     format!("reviewed {reviewed} against {base}")

@@ -4,53 +4,42 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 use truing_core::follow::job;
-use truing_core::follow::record::{Record, Result as Outcome, Step};
+use truing_core::follow::record::{Record, Result as Outcome};
 use truing_core::id::Millis;
+use truing_core::run::Step as _;
 use truing_loops::text::counted;
 use truing_loops::versions;
 
 use crate::cli::error::{CliError, Exit};
 use crate::cli::report::amount::dollars;
+use crate::cli::report::outcome::outcome;
 use crate::cli::target::instant;
 
 /// The record (`truing.outcome/1`).
 pub(in crate::cli) fn json(record: &Record) -> Value {
-    let step = |step: Step| json!({ "id": step.as_str(), "title": step.title() });
-    json!({
-        "schema": "truing.outcome/1",
-        "loop": "sync",
-        "key": job::key(&record.job),
-        "kind": record.result.kind(),
-        "result": record.result,
-        "exit_reason": record.exit_reason,
-        "update_type": record.update_type,
-        "highest_step": step(record.highest_step),
-        "steps": record.steps,
-        "pr": record.pull,
-        "model": record.model,
-        "prompt_hash": record.prompt_hash,
-        "versions": record.versions,
-        "evidence": record.evidence,
-        "started": instant(record.started),
-        "ended": instant(record.ended),
+    let detail = &record.detail;
+    let own = json!({
+        "update_type": detail.update_type,
+        "pr": detail.pull,
+        "evidence": detail.evidence,
         "run": record.run,
-        "job": record.job,
-        "package": record.package,
-        "from": record.from,
-        "to": record.to,
-        "question": record.question,
+        "job": detail.job,
+        "package": detail.package,
+        "from": detail.from,
+        "to": detail.to,
+        "question": detail.question,
         "turns": record.turns(),
-        "cost_micro_usd": record.cost(),
         "carried_micro_usd": record.carried_micro_usd,
-    })
+    });
+    outcome(record, own)
 }
 
 /// A run that came to no record of its own, from when to when: it could not begin, or was stopped.
 pub(super) fn none(name: &str, (started, ended): (Millis, Millis), error: &CliError) -> Value {
     let (result, kind) = match error.exit {
-        Exit::Refused | Exit::Interrupted => (Outcome::Held, Outcome::Held.kind()),
+        Exit::Refused | Exit::Interrupted => (Outcome::Held, Outcome::Held.end()),
         Exit::Done | Exit::No | Exit::Usage | Exit::Failed | Exit::Of(_) => {
-            (Outcome::Failed, Outcome::Failed.kind())
+            (Outcome::Failed, Outcome::Failed.end())
         }
     };
     json!({
@@ -76,13 +65,13 @@ pub(super) fn none(name: &str, (started, ended): (Millis, Millis), error: &CliEr
 
 /// The same, for people.
 pub(super) fn text(record: &Record) -> String {
-    let word = record.result.as_str().replace('_', " ");
-    let mut text = format!("{}: {word}", record.job);
-    if let (Some(from), Some(to)) = (&record.from, &record.to) {
-        let _ = write!(text, " ({} {from} to {to})", record.package);
+    let word = record.detail.result.as_str().replace('_', " ");
+    let mut text = format!("{}: {word}", record.detail.job);
+    if let (Some(from), Some(to)) = (&record.detail.from, &record.detail.to) {
+        let _ = write!(text, " ({} {from} to {to})", record.detail.package);
     }
-    let _ = writeln!(text, "\n{}", record.exit_reason);
-    if let Some(question) = &record.question {
+    let _ = writeln!(text, "\n{}", record.detail.exit_reason);
+    if let Some(question) = &record.detail.question {
         let _ = writeln!(text, "people are asked: {question}");
     }
     for step in &record.steps {

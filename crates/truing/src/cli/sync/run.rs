@@ -15,7 +15,7 @@ use truing_core::follow::job::{self, Job};
 use truing_core::follow::record::{Record, Result as Outcome};
 use truing_core::id::Millis;
 use truing_core::line::counted;
-use truing_core::port::{Act, Clock as _, Jobs as _, Operations as _};
+use truing_core::port::{Act, Clock as _, Operations as _, Runs as _};
 use truing_git::PrivateFolder;
 use truing_loops::machine::SystemClock;
 use truing_loops::reader::ChildReader;
@@ -122,7 +122,7 @@ impl Run {
 
     /// What a run says that came to this.
     pub(crate) fn exit(&self, record: &Record) -> Exit {
-        match record.result {
+        match record.detail.result {
             Outcome::UpToDate
             | Outcome::Covered
             | Outcome::LeftOut
@@ -242,7 +242,7 @@ async fn remembered(store: Option<&Sqlite>, name: &str) -> Result<(Job, Vec<Reco
     let Some(store) = store else { return Ok((Job::default(), vec![])) };
     let key = job::key(name);
     let job = store.jobs().await.map_err(store_error)?.into_iter().find(|(known, _)| *known == key);
-    let records = store.job_records(Some(&key), Millis(0), SHOWN).await.map_err(store_error)?;
+    let records = store.records(Some(&key), Millis(0), SHOWN).await.map_err(store_error)?;
     Ok((job.map(|(_, job)| job).unwrap_or_default(), records))
 }
 
@@ -291,10 +291,10 @@ fn lines(name: &str, set: &JobConfig, job: &Job, records: &[Record], output: Out
         let _ = writeln!(text, "  it never ran: {}", output.command(&format!("sync run {name}")));
     }
     for record in records {
-        let to = record.to.as_deref().unwrap_or("-");
-        let result = record.result.as_str().replace('_', " ");
+        let to = record.detail.to.as_deref().unwrap_or("-");
+        let result = record.detail.result.as_str().replace('_', " ");
         let head = format!("{}  {to:<10}  {result:<10}", instant(record.ended));
-        text += &item(&head, record.exit_reason.lines().next().unwrap_or_default());
+        text += &item(&head, record.detail.exit_reason.lines().next().unwrap_or_default());
     }
     text
 }

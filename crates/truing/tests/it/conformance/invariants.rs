@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use truing_core::finding::Finding;
-use truing_core::port::Records as _;
+use truing_core::port::Runs as _;
 use truing_fakes::forge::{Comment, PullView};
 
 use crate::conformance::change::{BOT, CONTEXT};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use truing_core::id::{Millis, RunId, Span, Token};
-use truing_core::port::{Clock as _, Converges as _};
+use truing_core::port::{Clock as _, Runs as _};
 use truing_fakes::model::Answer;
 use truing_loops::machine::SystemClock;
 use truing_store::Sqlite;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use truing_core::id::{Key, PrId, RunId};
-use truing_core::port::{Clock as _, EffectLog as _, Records as _, Revision, RunRef, Writer};
+use truing_core::port::{Clock as _, EffectLog as _, Revision, RunRef, Runs as _, Writer};
 use truing_core::publish::Producer;
 use truing_core::slot::{Limits, Loop};
 use truing_loops::machine::SystemClock;

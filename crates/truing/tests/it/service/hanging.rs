@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use truing_core::fair::Places;
 use truing_core::id::Span;
-use truing_core::port::{Reader, Records as _, Slots};
+use truing_core::port::{Reader, Runs as _, Slots};
 use truing_core::slot::{Command, Limits, Loop, Slot};
 use truing_git::{Git, GitOptions};
 use truing_loops::reader::ChildReader;

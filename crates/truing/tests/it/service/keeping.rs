@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use truing_core::id::{PrId, RunId, Token};
-use truing_core::port::{Clock, Records as _, Revision, RunRef, StoreError, WriteGate, Writer};
+use truing_core::port::{Clock, Revision, RunRef, Runs as _, StoreError, WriteGate, Writer};
 use truing_core::publish::{Check, DesiredStatus, Producer, StatusState};
 use truing_fakes::forge::NewPull;
 use truing_forge::effects::Effects;

@@ -2,7 +2,7 @@
 //! called so when that was seen, and what people wrote stays as it is.
 
 use truing_core::increment::{History, Tally};
-use truing_core::outcome::OutcomeRecord;
+use truing_core::outcome::ReviewRecord;
 use truing_core::slot::Slot;
 use truing_fakes::forge::{Comment, Fault, FaultKind, NewPull, PullView};
 use truing_fakes::repo::Commit;
@@ -61,7 +61,7 @@ impl<'a> Pushed<'a> {
         view.inline().filter(|comment| comment.author == BOT).cloned().collect()
     }
 
-    async fn record(&self) -> OutcomeRecord {
+    async fn record(&self) -> ReviewRecord {
         let key = self.site.key(self.opened.number).await;
         self.service.store.last_outcome(&key).await.unwrap().unwrap()
     }

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use truing_core::fair::Places;
 use truing_core::id::Span;
-use truing_core::port::{Clock as _, Described, Records as _, Slots as _};
+use truing_core::port::{Clock as _, Described, Runs as _, Slots as _};
 use truing_core::slot::{Command, Limits, Loop, Slot};
 use truing_fakes::forge::{Fault, FaultKind};
 use truing_loops::slots::step;

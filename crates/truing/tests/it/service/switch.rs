@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use truing_core::fair::Places;
 use truing_core::id::{Key, RunId, Span};
-use truing_core::port::{Described, Operations as _, Records as _, RunRef, Slots as _};
+use truing_core::port::{Described, Operations as _, RunRef, Runs as _, Slots as _};
 use truing_core::slot::{Command, Limits, Loop};
 use truing_core::switch::{Mode, Switch, Turn};
 use truing_fakes::forge::{Fault, FaultKind};

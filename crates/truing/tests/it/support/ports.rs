@@ -15,12 +15,12 @@ use truing_core::dismissal::Dismissal;
 use truing_core::effect::Effect;
 use truing_core::finding::{AnchorKind, Finding};
 use truing_core::id::{CommentId, Key, Millis, PrId, RunId, Sha, Span, Token, Topic, Version};
-use truing_core::outcome::{Outcome, OutcomeRecord};
+use truing_core::outcome::{Outcome, ReviewRecord};
 use truing_core::port::{
-    Act, Begun, ChangedFile, Clock, Computed, Converges, Described, EffectLog, Entry, Event, Forge,
-    ForgeError, ForgeWrite, InlineDraft, Mark, Marked, Moved, NewNotice, NotGranted, Notice, Obeyed,
-    Operations, Performed, PullRequest, ReadReport, ReadRequest, Reader, ReaderError, Records, Replacement,
-    Repository, Revision, RunRef, Slots, StoreError, Told, Watchlist, WriteGate, Writer,
+    Act, Begun, ChangedFile, Clock, Computed, Described, EffectLog, Entry, Event, Forge, ForgeError,
+    ForgeWrite, InlineDraft, Mark, Marked, Moved, NewNotice, NotGranted, Notice, Obeyed, Operations,
+    Performed, PullRequest, ReadReport, ReadRequest, Reader, ReaderError, Replacement, Repository, Revision,
+    RunRef, Runs, Slots, StoreError, Told, Watchlist, WriteGate, Writer,
 };
 use truing_core::publish::{Bounds, Desired, DesiredStatus, Item, Observed, Producer};
 use truing_core::slot::{Limits, Slot};
@@ -225,7 +225,7 @@ impl Records for FaultyStore {
         shown(run: &RunRef, producer: Producer, comments: &[(Item, CommentId)]) -> ();
         lower(run: &RunRef, producer: Producer, rows: &[(Item, AnchorKind)]) -> ();
         status_set(run: &RunRef, status: &DesiredStatus) -> ();
-        published(run: &RunRef, outcome: &OutcomeRecord) -> ();
+        published(run: &RunRef, outcome: &ReviewRecord) -> ();
         ended(run: &RunRef, outcome: &Outcome, now: Millis) -> ();
         failed(run: &RunRef, outcome: &Outcome, now: Millis) -> ();
         interrupted(run: &RunRef, now: Millis) -> ();

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use truing::wiring::{GitHubs, ThreadedReader};
 use truing_core::fair::Places;
 use truing_core::id::{Key, Millis, PrId, Span};
-use truing_core::port::{Clock, Converges, EffectLog, Operations, Reader, Records, Slots, Watchlist};
+use truing_core::port::{Clock, EffectLog, Operations, Reader, Runs, Slots, Watchlist};
 use truing_core::slot::{Command, Limits, Slot, State};
 use truing_fakes::forge::{App, Chaos, Delivery, Hook, NewPull, Options, PullView, Repo};
 use truing_fakes::repo::Commit;
@@ -66,7 +66,7 @@ pub(crate) struct TestParts<S, F, R, C>(PhantomData<(S, F, R, C)>);
 
 impl<S, F, R, C> Parts for TestParts<S, F, R, C>
 where
-    S: Slots + Records + Operations + Watchlist + Converges + EffectLog + Clone + 'static,
+    S: Slots + Runs + Operations + Watchlist + Runs + EffectLog + Clone + 'static,
     F: Forges + 'static,
     R: Reader + 'static,
     C: Clock + Clone + 'static,
@@ -274,7 +274,7 @@ impl Site {
     /// Starts a service on `store`, behind which is `inner`.
     pub(crate) async fn serve_from<S>(&self, store: S, inner: Sqlite, limits: Limits) -> Running
     where
-        S: Slots + Records + Operations + Watchlist + Converges + EffectLog + Clone + 'static,
+        S: Slots + Runs + Operations + Watchlist + Runs + EffectLog + Clone + 'static,
     {
         self.serve_paced(store, inner, limits, pace(), settings()).await
     }
@@ -289,7 +289,7 @@ impl Site {
         ingress: Settings,
     ) -> Running
     where
-        S: Slots + Records + Operations + Watchlist + Converges + EffectLog + Clone + 'static,
+        S: Slots + Runs + Operations + Watchlist + Runs + EffectLog + Clone + 'static,
     {
         self.serve_context(self.context(store, self.forges(), limits), inner, pace, ingress).await
     }
@@ -303,7 +303,7 @@ impl Site {
         ingress: Settings,
     ) -> Running
     where
-        S: Slots + Records + Operations + Watchlist + Converges + EffectLog + Clone + 'static,
+        S: Slots + Runs + Operations + Watchlist + Runs + EffectLog + Clone + 'static,
     {
         let service = Service { context: Arc::new(context), pace, ingress, metrics: None };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -329,7 +329,7 @@ impl Site {
         limits: Limits,
     ) -> ServiceContext<TestParts<S, W, ThreadedReader, Warp>>
     where
-        S: Slots + Records + Operations + Watchlist + Converges + EffectLog + Clone + 'static,
+        S: Slots + Runs + Operations + Watchlist + Runs + EffectLog + Clone + 'static,
         W: Forges + 'static,
     {
         ServiceContext {

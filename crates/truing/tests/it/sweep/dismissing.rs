@@ -5,7 +5,7 @@ use std::time::Duration;
 use truing_core::dismissal::short;
 use truing_core::finding::{Finding, FindingStatus};
 use truing_core::id::{FindingId, Span};
-use truing_core::port::{Records as _, Watchlist as _};
+use truing_core::port::{Runs as _, Watchlist as _};
 use truing_fakes::forge::{Comment, Fault, FaultKind, NewPull, Side};
 use truing_fakes::repo::Commit;
 

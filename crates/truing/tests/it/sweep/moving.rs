@@ -1,7 +1,7 @@
 //! Repositories that are renamed, transferred, recreated and gone: the id decides, names are for people.
 
 use truing_core::id::{PrId, Span};
-use truing_core::port::{Described, Ids as _, Records as _, RunRef, Watchlist as _};
+use truing_core::port::{Described, Ids as _, RunRef, Runs as _, Watchlist as _};
 use truing_core::slot::{Command, Loop};
 use truing_fakes::forge::{Fault, FaultKind, NewPull};
 use truing_fakes::repo::Commit;

@@ -1,13 +1,13 @@
 //! Plots of a report, as SVG of so few units width that their letters can be read in columns on a desk and in one on a
 //! phone. Colours are the page's, by class.
 
-use truing_core::follow::record::Kind;
 use truing_core::line::counted;
+use truing_core::run::End;
 
 use super::markup::{Markup, element, text, void};
 use crate::cli::report::amount::{dollars, percent, short};
 use crate::cli::report::figures::{Figures, Period};
-use crate::cli::report::run::{KINDS, Run, word, words_of};
+use crate::cli::report::run::{Run, word, words_of};
 use crate::cli::report::{DAY, LoopFlag, date, instant};
 
 /// The width of most of them.
@@ -166,7 +166,7 @@ pub(super) fn trend(figures: &Figures, of: LoopFlag) -> Markup {
     let (step, wide, floor) = (time.step(), time.wide(), HEIGHT - BOTTOM);
     for (place, period) in figures.periods.iter().enumerate() {
         let mut below = 0;
-        for kind in KINDS {
+        for kind in End::ALL {
             let runs = period.tally.get(kind);
             if runs > 0 {
                 let corner = (time.x(place) + (step - wide) / 2.0, floor - time.high(below + runs));
@@ -270,18 +270,18 @@ pub(super) fn strip(runs: &[Run]) -> Markup {
 }
 
 /// A sign, so that nobody has to tell colours apart.
-fn glyph(kind: Kind, (x, y): (f64, f64), size: f64) -> Markup {
+fn glyph(kind: End, (x, y): (f64, f64), size: f64) -> Markup {
     let place = |across: f64, down: f64| format!("{} {}", at(x + across * size), at(y + down * size));
     let path = match kind {
-        Kind::Done => format!("M{} L{} L{}", place(0.26, 0.52), place(0.44, 0.7), place(0.76, 0.32)),
-        Kind::Partial => {
+        End::Done => format!("M{} L{} L{}", place(0.26, 0.52), place(0.44, 0.7), place(0.76, 0.32)),
+        End::Partial => {
             format!("M{} L{} M{} L{}", place(0.3, 0.5), place(0.7, 0.5), place(0.5, 0.3), place(0.5, 0.7))
         }
-        Kind::Skipped => format!("M{} L{}", place(0.3, 0.5), place(0.7, 0.5)),
-        Kind::Deferred => {
+        End::Skipped => format!("M{} L{}", place(0.3, 0.5), place(0.7, 0.5)),
+        End::Deferred => {
             format!("M{} L{} M{} L{}", place(0.4, 0.32), place(0.4, 0.68), place(0.6, 0.32), place(0.6, 0.68))
         }
-        Kind::Failed => {
+        End::Failed => {
             format!("M{} L{} M{} L{}", place(0.3, 0.3), place(0.7, 0.7), place(0.7, 0.3), place(0.3, 0.7))
         }
     };
@@ -289,7 +289,7 @@ fn glyph(kind: Kind, (x, y): (f64, f64), size: f64) -> Markup {
 }
 
 /// A swatch of an end for legends and tables.
-pub(super) fn swatch(kind: Kind) -> Markup {
+pub(super) fn swatch(kind: End) -> Markup {
     let square = [
         ("class", &kind.as_str() as &dyn std::fmt::Display),
         ("width", &"12"),

@@ -1,50 +1,16 @@
-//! Runs, their stages, and the fence: of all runs of a key only the one with the greatest token may write.
-
-use std::collections::BTreeMap;
+//! Reviews, their stages, and the fence: of all reviews of a key only the one with the greatest token may write.
 
 use rusqlite::{Connection, OptionalExtension};
-use serde::Serialize;
 use truing_core::id::{Key, Millis, RunId, Sha, Token};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{Coverage, INTERRUPTED, Outcome, OutcomeKind, OutcomeRecord, Runtime};
-use truing_core::port::{Begun, Revision, RunRef, StoreError};
+use truing_core::outcome::{Detail, INTERRUPTED, Outcome, OutcomeKind, ReviewRecord, Runtime, Step};
+use truing_core::port::{Begun, Revision, RunRef};
+use truing_core::run::{Stage, StepCost};
 
 use super::super::dismissals;
 use super::super::fault::{Fault, from_json, to_json};
 use super::super::slots::{next_token, raise_counter};
-
-/// How far a run has come.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Stage {
-    /// It has begun.
-    Prepared,
-    /// What it found and wants shown is recorded; only publishing is left.
-    Computed,
-    /// The forge shows it.
-    Published,
-    /// It ended before anything was computed.
-    Ended,
-}
-
-impl Stage {
-    const ALL: [Self; 4] = [Self::Prepared, Self::Computed, Self::Published, Self::Ended];
-
-    /// The word used in the file, in text and in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Prepared => "prepared",
-            Self::Computed => "computed",
-            Self::Published => "published",
-            Self::Ended => "ended",
-        }
-    }
-
-    pub(in crate::sqlite) fn from_word(word: &str) -> Result<Self, Fault> {
-        let known = Self::ALL.into_iter().find(|stage| stage.as_str() == word);
-        known.ok_or_else(|| StoreError::Corrupt(format!("`{word}` is not a stage of a run")).into())
-    }
-}
+use super::{EndColumns, fenced, parse_sha, parse_stage};
 
 /// A run as its row has it.
 struct Row {
@@ -88,7 +54,8 @@ pub(super) fn begin(
         let stage = if computed.is_some() { Stage::Computed } else { Stage::Prepared };
         write(connection, run, revision, now, stage, computed.as_deref())?;
         // What it told under another token it tells anew.
-        let sql = "UPDATE run SET outcome = NULL, ended = NULL WHERE key = ?1 AND id = ?2 AND token < ?3";
+        let sql = "UPDATE run SET record = NULL, ended = NULL, kind = NULL, reason = NULL, cost = NULL
+                   WHERE loop = 'review' AND key = ?1 AND id = ?2 AND token < ?3";
         connection.prepare_cached(sql)?.execute((run.key.as_str(), run.id.as_str(), run.token.0))?;
         raise_counter(connection, run.token.0)?;
     }
@@ -110,8 +77,8 @@ fn write(
 ) -> Result<(), Fault> {
     connection
         .prepare_cached(
-            "INSERT OR REPLACE INTO run (key, token, id, stage, head, base, began, computed)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT OR REPLACE INTO run (key, loop, token, id, stage, head, base, began, kept, computed)
+             VALUES (?1, 'review', ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8)",
         )?
         .execute((
             run.key.as_str(),
@@ -145,32 +112,42 @@ fn is(row: &Row, run: &RunRef) -> bool {
     row.token == run.token && row.id == run.id
 }
 
-pub(in crate::sqlite) fn fenced(key: &Key, last: Token) -> Fault {
-    StoreError::Fenced { key: key.clone(), last }.into()
-}
-
 /// The run has computed this. False: it is published already, and nothing may be written any more.
-pub(super) fn computed(connection: &Connection, run: &RunRef, record: &OutcomeRecord) -> Result<bool, Fault> {
+pub(super) fn computed(connection: &Connection, run: &RunRef, record: &ReviewRecord) -> Result<bool, Fault> {
     if held(connection, run)?.stage == Stage::Published {
         return Ok(false);
     }
-    let record = taken_over(connection, &run.key, &run.id, record.clone())?;
-    connection
-        .prepare_cached("UPDATE run SET stage = 'computed', computed = ?3 WHERE key = ?1 AND token = ?2")?
-        .execute((run.key.as_str(), run.token.0, to_json(&record)?))?;
+    let mut record = taken_over(connection, &run.key, &run.id, record.clone())?;
+    record.detail.stage = Stage::Computed;
+    let sql =
+        "UPDATE run SET stage = 'computed', computed = ?3 WHERE loop = 'review' AND key = ?1 AND token = ?2";
+    connection.prepare_cached(sql)?.execute((run.key.as_str(), run.token.0, to_json(&record)?))?;
     Ok(true)
 }
 
 /// The forge shows what the run computed.
-pub(super) fn published(connection: &Connection, run: &RunRef, record: &OutcomeRecord) -> Result<(), Fault> {
+pub(super) fn published(connection: &Connection, run: &RunRef, record: &ReviewRecord) -> Result<(), Fault> {
     if held(connection, run)?.stage == Stage::Published {
         return Ok(());
     }
-    connection
-        .prepare_cached(
-            "UPDATE run SET stage = 'published', outcome = ?3, ended = ?4 WHERE key = ?1 AND token = ?2",
-        )?
-        .execute((run.key.as_str(), run.token.0, to_json(record)?, record.ended.0))?;
+    end(connection, (&run.key, run.token), Stage::Published, record.clone())
+}
+
+/// Writes how a run ended, and at which stage.
+fn end(
+    connection: &Connection,
+    (key, token): (&Key, Token),
+    stage: Stage,
+    mut record: ReviewRecord,
+) -> Result<(), Fault> {
+    record.detail.stage = stage;
+    let EndColumns { ended, kind, reason, cost } = EndColumns::of(&record);
+    let sql =
+        "UPDATE run SET stage = ?3, kept = ?4, ended = ?5, kind = ?6, reason = ?7, cost = ?8, record = ?9
+               WHERE loop = 'review' AND key = ?1 AND token = ?2";
+    let (key, stage) = (key.as_str(), stage.as_str());
+    let row = (key, token.0, stage, record.ended.0, ended, kind, reason, cost, to_json(&record)?);
+    connection.prepare_cached(sql)?.execute(row)?;
     Ok(())
 }
 
@@ -213,7 +190,7 @@ pub(super) fn interrupted(connection: &Connection, run: &RunRef, now: Millis) ->
 
 /// A run that was not to be recorded before its end, and has come to none, is recorded if it has failed or cost anything:
 /// what.
-pub(in crate::sqlite) fn ended_unfinished(
+pub(super) fn ended_unfinished(
     connection: &Connection,
     (id, key): (&RunId, &Key),
     (revision, began): (&Revision, Millis),
@@ -231,9 +208,9 @@ pub(in crate::sqlite) fn ended_unfinished(
 
 /// A run that told nothing of its end has told nothing of what it has cost, either.
 fn cut_off(connection: &Connection, key: &Key, row: &Row, reason: &str, now: Millis) -> Result<(), Fault> {
-    let computed = row.computed.as_ref().and_then(|json| serde_json::from_str::<OutcomeRecord>(json).ok());
+    let computed = row.computed.as_ref().and_then(|json| serde_json::from_str::<ReviewRecord>(json).ok());
     let cost = match computed {
-        Some(computed) => computed.cost_micro_usd,
+        Some(computed) => computed.cost(),
         None => paid(connection, &row.id)?,
     };
     if row.is_told || row.stage == Stage::Published || cost == MicroUsd(0) {
@@ -253,44 +230,32 @@ fn tell(connection: &Connection, key: &Key, row: Row, outcome: Outcome, now: Mil
         Stage::Prepared | Stage::Ended => Stage::Ended,
     };
     let token = row.token;
-    let computed: Option<OutcomeRecord> =
+    let computed: Option<ReviewRecord> =
         row.computed.map(|json| from_json(&json, || format!("run {}", row.id))).transpose()?;
     let record = match computed {
         Some(computed) => {
             let computed = taken_over(connection, key, &row.id, computed)?;
             // Whoever takes it over next takes it from this run.
-            connection
-                .prepare_cached("UPDATE run SET computed = ?3 WHERE key = ?1 AND token = ?2")?
-                .execute((key.as_str(), token.0, to_json(&computed)?))?;
-            OutcomeRecord { outcome, ended: now, ..computed }
+            let sql = "UPDATE run SET computed = ?3 WHERE loop = 'review' AND key = ?1 AND token = ?2";
+            connection.prepare_cached(sql)?.execute((key.as_str(), token.0, to_json(&computed)?))?;
+            let mut record = computed.ended_at(now);
+            record.detail.outcome = outcome;
+            record
         }
-        None => OutcomeRecord {
-            cost_micro_usd: paid(connection, &row.id)?,
-            run: row.id,
-            key: key.clone(),
-            head: Some(row.revision.head).filter(|head| !head.is_none()),
-            base: row.revision.base,
-            outcome,
-            open: Vec::new(),
-            coverage: Coverage::default(),
-            since: None,
-            configuring: Vec::new(),
-            suppressions: Vec::new(),
-            turns: 0,
-            modelled: None,
-            started: row.began,
-            ended: now,
-            versions: BTreeMap::new(),
-        },
+        None => {
+            let head = Some(row.revision.head).filter(|head| !head.is_none());
+            let detail = Detail::new(head, row.revision.base, outcome);
+            let cost_micro_usd = paid(connection, &row.id)?;
+            let mut record = ReviewRecord::begin(row.id, key.clone(), detail, row.began).ended_at(now);
+            record.took(Step::Review, &StepCost { cost_micro_usd, ..StepCost::<()>::default() });
+            record
+        }
     };
-    connection
-        .prepare_cached("UPDATE run SET stage = ?3, outcome = ?4, ended = ?5 WHERE key = ?1 AND token = ?2")?
-        .execute((key.as_str(), token.0, stage.as_str(), to_json(&record)?, now.0))?;
-    Ok(())
+    end(connection, (key, token), stage, record)
 }
 
 /// What the ledger holds a run to have cost. What nobody will settle any more counts in full.
-pub(in crate::sqlite) fn paid(connection: &Connection, run: &RunId) -> Result<MicroUsd, Fault> {
+pub(super) fn paid(connection: &Connection, run: &RunId) -> Result<MicroUsd, Fault> {
     let sql = "SELECT coalesce(sum(coalesce(cost, amount)), 0) FROM reservation WHERE run = ?1";
     Ok(MicroUsd(connection.prepare_cached(sql)?.query_row([run.as_str()], |row| row.get(0))?))
 }
@@ -301,34 +266,35 @@ fn taken_over(
     connection: &Connection,
     key: &Key,
     run: &RunId,
-    record: OutcomeRecord,
-) -> Result<OutcomeRecord, Fault> {
+    record: ReviewRecord,
+) -> Result<ReviewRecord, Fault> {
     if record.run != *run {
-        let sql = "SELECT outcome FROM run WHERE key = ?1 AND id = ?2 AND outcome IS NOT NULL";
+        let sql =
+            "SELECT record FROM run WHERE loop = 'review' AND key = ?1 AND id = ?2 AND record IS NOT NULL";
         let told: Option<String> = connection
             .prepare_cached(sql)?
             .query_row((key.as_str(), record.run.as_str()), |row| row.get(0))
             .optional()?;
         // What cannot be read is in no report.
-        if let Some(told) = told.and_then(|json| serde_json::from_str::<OutcomeRecord>(&json).ok()) {
-            let told = OutcomeRecord { cost_micro_usd: MicroUsd(0), turns: 0, modelled: None, ..told };
-            connection
-                .prepare_cached("UPDATE run SET outcome = ?3 WHERE key = ?1 AND id = ?2")?
-                .execute((key.as_str(), record.run.as_str(), to_json(&told)?))?;
+        if let Some(told) = told.and_then(|json| serde_json::from_str::<ReviewRecord>(&json).ok()) {
+            let told = told.without_cost();
+            let sql = "UPDATE run SET record = ?3, cost = 0 WHERE loop = 'review' AND key = ?1 AND id = ?2";
+            connection.prepare_cached(sql)?.execute((key.as_str(), record.run.as_str(), to_json(&told)?))?;
         }
     }
-    Ok(OutcomeRecord { run: run.clone(), ..record })
+    Ok(ReviewRecord { run: run.clone(), ..record })
 }
 
-const COLUMNS: &str = "token, id, stage, head, base, began, computed, outcome IS NOT NULL";
+const COLUMNS: &str = "token, id, stage, head, base, began, computed, record IS NOT NULL";
 
 fn newest(connection: &Connection, key: &Key) -> Result<Option<Row>, Fault> {
-    let sql = format!("SELECT {COLUMNS} FROM run WHERE key = ?1 ORDER BY token DESC LIMIT 1");
+    let sql =
+        format!("SELECT {COLUMNS} FROM run WHERE loop = 'review' AND key = ?1 ORDER BY token DESC LIMIT 1");
     connection.prepare_cached(&sql)?.query_and_then([key.as_str()], row)?.next().transpose()
 }
 
 fn at(connection: &Connection, key: &Key, token: Token) -> Result<Option<Row>, Fault> {
-    let sql = format!("SELECT {COLUMNS} FROM run WHERE key = ?1 AND token = ?2");
+    let sql = format!("SELECT {COLUMNS} FROM run WHERE loop = 'review' AND key = ?1 AND token = ?2");
     connection.prepare_cached(&sql)?.query_and_then((key.as_str(), token.0), row)?.next().transpose()
 }
 
@@ -336,7 +302,7 @@ fn row(row: &rusqlite::Row<'_>) -> Result<Row, Fault> {
     Ok(Row {
         token: Token(row.get(0)?),
         id: RunId::new(row.get::<_, String>(1)?),
-        stage: Stage::from_word(row.get_ref(2)?.as_str().unwrap_or(""))?,
+        stage: parse_stage(row.get_ref(2)?.as_str().unwrap_or(""))?,
         revision: Revision { head: parse_sha(row.get(3)?)?, base: parse_sha(row.get(4)?)? },
         began: Millis(row.get(5)?),
         computed: row.get(6)?,
@@ -346,7 +312,7 @@ fn row(row: &rusqlite::Row<'_>) -> Result<Row, Fault> {
 
 /// The revision that was published last, and the record of that run as JSON.
 fn reviewed(connection: &Connection, key: &Key) -> Result<Option<(Revision, Option<String>)>, Fault> {
-    let sql = "SELECT head, base, outcome FROM run WHERE key = ?1 AND stage = 'published'
+    let sql = "SELECT head, base, record FROM run WHERE loop = 'review' AND key = ?1 AND stage = 'published'
                ORDER BY token DESC LIMIT 1";
     let found: Option<(String, String, Option<String>)> = connection
         .prepare_cached(sql)?
@@ -359,16 +325,12 @@ fn reviewed(connection: &Connection, key: &Key) -> Result<Option<(Revision, Opti
 
 /// The revision that was computed last.
 pub(super) fn known(connection: &Connection, key: &Key) -> Result<Option<Revision>, Fault> {
-    let sql = "SELECT head, base FROM run WHERE key = ?1 AND stage IN ('computed', 'published')
+    let sql =
+        "SELECT head, base FROM run WHERE loop = 'review' AND key = ?1 AND stage IN ('computed', 'published')
                ORDER BY token DESC LIMIT 1";
     let found: Option<(String, String)> = connection
         .prepare_cached(sql)?
         .query_row([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     found.map(|(head, base)| Ok(Revision { head: parse_sha(head)?, base: parse_sha(base)? })).transpose()
-}
-
-/// A stored commit id.
-pub(in crate::sqlite) fn parse_sha(text: String) -> Result<Sha, Fault> {
-    Sha::try_from(text).map_err(|error| StoreError::Corrupt(error.to_string()).into())
 }

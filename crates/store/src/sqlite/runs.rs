@@ -1,0 +1,359 @@
+//! Runs of every loop, each one row: who may write is decided in [`reviews`], [`converges`] and [`jobs`]; what a review should
+//! show is kept by [`desired`].
+
+mod converges;
+mod desired;
+mod jobs;
+mod reviews;
+
+use rusqlite::Connection;
+use truing_core::converge;
+use truing_core::dismissal::Dismissal;
+use truing_core::finding::{AnchorKind, Finding};
+use truing_core::follow::job::Job;
+use truing_core::follow::record;
+use truing_core::id::{CommentId, Key, Millis, RunId, Sha, Token};
+use truing_core::money::MicroUsd;
+use truing_core::outcome::{Outcome, ReviewRecord};
+use truing_core::port::{Act, Begun, Computed, Described, Event, Revision, RunRef, Runs, StoreError};
+use truing_core::publish::{Desired, DesiredStatus, Item, Producer};
+use truing_core::run::{Detail, RunRecord, Stage};
+
+pub(super) use self::desired::status_again;
+
+use super::fault::{Fault, from_json, readable, to_json};
+use super::history::sql_limit;
+use super::{Sqlite, dismissals, history, operations, slots};
+
+impl Sqlite {
+    /// What a run has cost, by the ledger.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be read.
+    pub async fn paid(&self, run: &RunId) -> Result<MicroUsd, StoreError> {
+        let run = run.clone();
+        self.read(move |connection| reviews::paid(connection, &run)).await
+    }
+
+    /// A review that no slot belongs to, of this revision and since then, came to no end, or to none that was recorded. If it
+    /// has failed or cost anything it is recorded with this outcome. What it has cost.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be written.
+    pub async fn ended_unfinished(
+        &self,
+        (run, key): (&RunId, &Key),
+        (revision, began): (&Revision, Millis),
+        outcome: &Outcome,
+        now: Millis,
+    ) -> Result<MicroUsd, StoreError> {
+        let (run, key, revision, outcome) = (run.clone(), key.clone(), revision.clone(), outcome.clone());
+        self.write(move |connection| {
+            reviews::ended_unfinished(connection, (&run, &key), (&revision, began), outcome, now)
+        })
+        .await
+    }
+}
+
+/// A run that is refused, because one with this token has begun on the key.
+pub(super) fn fenced(key: &Key, last: Token) -> Fault {
+    StoreError::Fenced { key: key.clone(), last }.into()
+}
+
+/// A stored commit id.
+pub(super) fn parse_sha(text: String) -> Result<Sha, Fault> {
+    Sha::try_from(text).map_err(|error| StoreError::Corrupt(error.to_string()).into())
+}
+
+/// A stored stage.
+pub(super) fn parse_stage(word: &str) -> Result<Stage, Fault> {
+    let known = Stage::ALL.into_iter().find(|stage| stage.as_str() == word);
+    known.ok_or_else(|| StoreError::Corrupt(format!("`{word}` is not a stage of a run")).into())
+}
+
+/// The columns that say how a run ended, so that runs are counted without reading their records.
+struct EndColumns<'a> {
+    ended: Option<i64>,
+    kind: Option<&'static str>,
+    reason: Option<&'a str>,
+    cost: u64,
+}
+
+impl<'a> EndColumns<'a> {
+    fn of<D: Detail>(record: &'a RunRecord<D>) -> Self {
+        let end = record.end();
+        Self {
+            ended: end.map(|_| record.ended.0),
+            kind: end.map(D::word),
+            reason: record.reason(),
+            cost: record.cost().0,
+        }
+    }
+}
+
+/// Writes the row of a run of `converge` or `sync`, in place of what it was before.
+fn put<D: Detail>(
+    connection: &Connection,
+    token: Token,
+    (revision, stage): (Option<(&Sha, &Sha)>, Stage),
+    record: &RunRecord<D>,
+) -> Result<(), Fault> {
+    let none = Sha::none();
+    let (head, base) = revision.unwrap_or((&none, &none));
+    let EndColumns { ended, kind, reason, cost } = EndColumns::of(record);
+    let sql = "INSERT OR REPLACE INTO run
+               (key, loop, token, id, stage, head, base, began, kept, ended, kind, reason, cost, record)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+    connection.prepare_cached(sql)?.execute(rusqlite::params![
+        record.key.as_str(),
+        D::LOOP.as_str(),
+        token.0,
+        record.run.as_str(),
+        stage.as_str(),
+        head.as_str(),
+        base.as_str(),
+        record.started.0,
+        record.ended.0,
+        ended,
+        kind,
+        reason,
+        cost,
+        to_json(record)?,
+    ])?;
+    Ok(())
+}
+
+/// Deletes some of the runs of `converge` and `sync` that were kept last before then; at most `limit`. How many it were.
+pub(super) fn forget_others(connection: &Connection, before: Millis, limit: i64) -> Result<usize, Fault> {
+    let sql = "DELETE FROM run WHERE rowid IN
+               (SELECT rowid FROM run WHERE loop <> 'review' AND kept < ?1 ORDER BY kept LIMIT ?2)";
+    Ok(connection.prepare_cached(sql)?.execute((before.0, limit))?)
+}
+
+/// Fills the columns of ends that a migration could not: only a record's own code knows its end.
+pub(super) fn fill_ends(connection: &Connection) -> rusqlite::Result<()> {
+    let mut select = connection.prepare(
+        "SELECT rowid, record FROM run WHERE loop = 'converge' AND ended IS NOT NULL AND kind IS NULL",
+    )?;
+    let mut update = connection.prepare("UPDATE run SET kind = ?2 WHERE rowid = ?1")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let (id, json): (i64, String) = (row.get(0)?, row.get(1)?);
+        // What cannot be read counts for nothing.
+        let Ok(record) = serde_json::from_str::<converge::record::Record>(&json) else { continue };
+        update.execute((id, EndColumns::of(&record).kind))?;
+    }
+    Ok(())
+}
+
+impl Runs for Sqlite {
+    async fn records<D: Detail>(
+        &self,
+        of: Option<&Key>,
+        since: Millis,
+        limit: usize,
+    ) -> Result<Vec<RunRecord<D>>, StoreError> {
+        let of = of.map(|key| key.as_str().to_owned());
+        self.read(move |connection| {
+            // Of one key by that key's index: a server asks often.
+            let key = if of.is_some() { "key = ?2" } else { "?2 IS NULL" };
+            let sql = format!(
+                "SELECT record, id FROM run WHERE loop = ?4 AND record IS NOT NULL AND kept >= ?1 AND {key}
+                 ORDER BY kept DESC, token DESC, id DESC LIMIT ?3"
+            );
+            let mut select = connection.prepare_cached(&sql)?;
+            let rows = select.query_and_then((since.0, of, sql_limit(limit), D::LOOP.as_str()), |row| {
+                let (json, id): (String, String) = (row.get(0)?, row.get(1)?);
+                from_json(&json, || format!("the record of run {id}"))
+            })?;
+            readable(rows)
+        })
+        .await
+    }
+
+    async fn dismissals(&self, key: &Key) -> Result<Vec<Dismissal>, StoreError> {
+        let key = key.clone();
+        self.read(move |connection| dismissals::of(connection, &key)).await
+    }
+
+    async fn dismiss(&self, said: &[(Key, Dismissal)], act: &Act) -> Result<(), StoreError> {
+        let (said, act, now) = (said.to_vec(), act.clone(), self.0.clock.now());
+        self.write(move |connection| {
+            for (key, said) in &said {
+                dismissals::put(connection, key, said)?;
+            }
+            operations::audit::append(connection, &[act], now)
+        })
+        .await
+    }
+
+    async fn last_converge(&self, key: &Key) -> Result<Option<converge::record::Record>, StoreError> {
+        let key = key.clone();
+        self.read(move |connection| converges::last(connection, &key)).await
+    }
+
+    async fn keep_converge(&self, token: Token, record: &converge::record::Record) -> Result<(), StoreError> {
+        let record = record.clone();
+        self.write(move |connection| converges::keep(connection, token, &record)).await
+    }
+
+    async fn converge_run(&self, run: &RunId) -> Result<Option<converge::record::Record>, StoreError> {
+        let run = run.clone();
+        self.read(move |connection| converges::of_id(connection, &run)).await
+    }
+
+    async fn begin_job(&self, run: &RunRef) -> Result<Job, StoreError> {
+        let run = run.clone();
+        self.write(move |connection| jobs::begin(connection, &run)).await
+    }
+
+    async fn keep_job(&self, run: &RunRef, job: &Job) -> Result<(), StoreError> {
+        let (run, job) = (run.clone(), job.clone());
+        self.write(move |connection| jobs::keep(connection, &run, &job)).await
+    }
+
+    async fn end_job(&self, run: &RunRef, job: &Job, record: &record::Record) -> Result<(), StoreError> {
+        let (run, job, record) = (run.clone(), job.clone(), record.clone());
+        self.write(move |connection| {
+            jobs::keep(connection, &run, &job)?;
+            put(connection, run.token, (None, Stage::Ended), &record)
+        })
+        .await
+    }
+
+    async fn jobs(&self) -> Result<Vec<(Key, Job)>, StoreError> {
+        self.read(jobs::all).await
+    }
+
+    async fn begin(&self, run: &RunRef, revision: &Revision, now: Millis) -> Result<Begun, StoreError> {
+        let (run, revision) = (run.clone(), revision.clone());
+        self.write(move |connection| reviews::begin(connection, &run, &revision, now)).await
+    }
+
+    async fn known(&self, key: &Key) -> Result<Option<Revision>, StoreError> {
+        let key = key.clone();
+        self.read(move |connection| reviews::known(connection, &key)).await
+    }
+
+    async fn findings(&self, key: &Key) -> Result<Vec<Finding>, StoreError> {
+        let key = key.clone();
+        self.read(move |connection| desired::findings(connection, &key)).await
+    }
+
+    async fn computed(&self, run: &RunRef, computed: &Computed) -> Result<(), StoreError> {
+        let (run, computed) = (run.clone(), computed.clone());
+        self.write(move |connection| {
+            if reviews::computed(connection, &run, &computed.outcome)? {
+                desired::replace(connection, &run.key, &computed)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn announce(
+        &self,
+        run: &RunRef,
+        producer: Producer,
+        summary: &str,
+        status: &DesiredStatus,
+    ) -> Result<(), StoreError> {
+        let (run, summary, status) = (run.clone(), summary.to_owned(), status.clone());
+        self.write(move |connection| {
+            reviews::fence(connection, &run)?;
+            desired::announce(connection, &run.key, producer, &summary, &status)
+        })
+        .await
+    }
+
+    async fn desired(
+        &self,
+        key: &Key,
+        producer: Producer,
+    ) -> Result<(Vec<Desired>, Option<DesiredStatus>), StoreError> {
+        let key = key.clone();
+        self.read(move |connection| {
+            Ok((desired::rows(connection, &key, producer)?, desired::status_due(connection, &key)?))
+        })
+        .await
+    }
+
+    async fn shown(
+        &self,
+        run: &RunRef,
+        producer: Producer,
+        comments: &[(Item, CommentId)],
+    ) -> Result<(), StoreError> {
+        let (run, comments) = (run.clone(), comments.to_vec());
+        self.write(move |connection| {
+            reviews::fence(connection, &run)?;
+            desired::shown(connection, &run.key, producer, &comments)
+        })
+        .await
+    }
+
+    async fn lower(
+        &self,
+        run: &RunRef,
+        producer: Producer,
+        rows: &[(Item, AnchorKind)],
+    ) -> Result<(), StoreError> {
+        let (run, rows) = (run.clone(), rows.to_vec());
+        self.write(move |connection| {
+            reviews::fence(connection, &run)?;
+            desired::lower(connection, &run.key, producer, &rows)
+        })
+        .await
+    }
+
+    async fn status_set(&self, run: &RunRef, status: &DesiredStatus) -> Result<(), StoreError> {
+        let (run, status) = (run.clone(), status.clone());
+        self.write(move |connection| {
+            reviews::fence(connection, &run)?;
+            desired::status_set(connection, &run.key, &status)
+        })
+        .await
+    }
+
+    async fn published(&self, run: &RunRef, outcome: &ReviewRecord) -> Result<(), StoreError> {
+        let (run, outcome) = (run.clone(), outcome.clone());
+        self.write(move |connection| reviews::published(connection, &run, &outcome)).await
+    }
+
+    async fn ended(&self, run: &RunRef, outcome: &Outcome, now: Millis) -> Result<(), StoreError> {
+        let (run, outcome) = (run.clone(), outcome.clone());
+        self.write(move |connection| reviews::ended(connection, &run, outcome, now)).await
+    }
+
+    async fn failed(&self, run: &RunRef, outcome: &Outcome, now: Millis) -> Result<(), StoreError> {
+        let (run, outcome) = (run.clone(), outcome.clone());
+        self.write(move |connection| reviews::failed(connection, &run, outcome, now)).await
+    }
+
+    async fn interrupted(&self, run: &RunRef, now: Millis) -> Result<(), StoreError> {
+        let run = run.clone();
+        self.write(move |connection| reviews::interrupted(connection, &run, now)).await
+    }
+
+    async fn note(&self, events: &[Event]) -> Result<(), StoreError> {
+        let events = events.to_vec();
+        self.write(move |connection| history::note(connection, &events)).await
+    }
+
+    async fn describe(&self, described: &[(Key, Described)]) -> Result<(), StoreError> {
+        let described = described.to_vec();
+        self.write(move |connection| {
+            described.iter().try_for_each(|(key, new)| history::describe(connection, key, new))
+        })
+        .await
+    }
+
+    async fn described(&self, keys: &[Key]) -> Result<Vec<Option<Described>>, StoreError> {
+        let keys = keys.to_vec();
+        self.read(move |connection| history::described(connection, &keys)).await
+    }
+
+    async fn fresh_token(&self) -> Result<Token, StoreError> {
+        self.write(slots::next_token).await
+    }
+}

@@ -1,0 +1,47 @@
+//! Runs of the converge loop. Of all of them on one key only the one with the greatest token may write.
+
+use rusqlite::{Connection, OptionalExtension as _};
+use truing_core::converge::record::Record;
+use truing_core::id::{Key, RunId, Sha, Token};
+use truing_core::run::Stage;
+
+use super::super::fault::{Fault, from_json, readable};
+use super::super::slots::raise_counter;
+use super::{fenced, put};
+
+/// The newest run on this whose commits are known: there is nothing to go on from in one that never knew them.
+pub(super) fn last(connection: &Connection, key: &Key) -> Result<Option<Record>, Fault> {
+    let sql = "SELECT record, id FROM run WHERE key = ?1 AND loop = 'converge' AND base <> ?2
+               ORDER BY token DESC, began DESC, id DESC LIMIT 1";
+    let row = connection
+        .prepare_cached(sql)?
+        .query_row((key.as_str(), Sha::none().as_str()), |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+        })
+        .optional()?;
+    // One that cannot be read is as if it were not there: another run begins, and finds what it did.
+    let read = row.map(|(json, run)| from_json(&json, || format!("the record of run {run}")));
+    Ok(readable(read.into_iter())?.into_iter().next())
+}
+
+/// Writes a run as it is.
+pub(super) fn keep(connection: &Connection, token: Token, record: &Record) -> Result<(), Fault> {
+    let newest = "SELECT max(token) FROM run WHERE key = ?1 AND loop = 'converge'";
+    let newest: Option<u64> =
+        connection.prepare_cached(newest)?.query_row([record.key.as_str()], |row| row.get(0))?;
+    if let Some(newest) = newest.filter(|newest| *newest > token.0) {
+        return Err(fenced(&record.key, Token(newest)));
+    }
+    let stage = if record.end().is_some() { Stage::Ended } else { Stage::Prepared };
+    let revision = (&record.detail.state.head, &record.detail.base);
+    put(connection, token, (Some(revision), stage), record)?;
+    raise_counter(connection, token.0)
+}
+
+/// One run.
+pub(super) fn of_id(connection: &Connection, run: &RunId) -> Result<Option<Record>, Fault> {
+    let sql = "SELECT record FROM run WHERE id = ?1 AND loop = 'converge'";
+    let json: Option<String> =
+        connection.prepare_cached(sql)?.query_row([run.as_str()], |row| row.get(0)).optional()?;
+    json.map(|json| from_json(&json, || format!("the record of run {run}"))).transpose()
+}
