@@ -1,6 +1,6 @@
 //! What is remembered of runs that converge, and who may write it.
 
-use truing_core::converge::record::Record;
+use truing_core::converge::record::{Detail, Record};
 use truing_core::converge::{Code, Exit, Limits, Run};
 use truing_core::dismissal::Dismissal;
 use truing_core::port::{Act, Runs as _, StoreError};
@@ -9,32 +9,9 @@ use super::*;
 
 fn record(run: &str, key: &str, at: i64) -> Record {
     let sha = |letter: &str| Sha::parse(&letter.repeat(40)).unwrap();
-    Record {
-        run: RunId::new(run),
-        key: Key::new(key),
-        name: "shop#7".into(),
-        branch: "topic".into(),
-        base: sha("a"),
-        state: Run::begin(Limits::default(), (sha("b"), sha("c")), None),
-        readiness: None,
-        is_pursued: false,
-        looks: String::new(),
-        is_told: false,
-        wakes: Default::default(),
-        described: None,
-        paid_before: Default::default(),
-        taken: Default::default(),
-        model: None,
-        prompt_hash: None,
-        warnings: vec![],
-        absences: vec![],
-        unreached: vec![],
-        halted: None,
-        put_off: 0,
-        versions: Default::default(),
-        started: Millis(at),
-        ended: Millis(at),
-    }
+    let state = Run::begin(Limits::default(), (sha("b"), sha("c")), None);
+    let detail = Detail::begin(("shop#7".into(), "topic".into()), (sha("a"), state));
+    Record::begin(RunId::new(run), Key::new(key), detail, Millis(at))
 }
 
 #[tokio::test]
@@ -45,7 +22,7 @@ async fn a_run_is_kept_by_the_newest_lease_alone_and_the_last_one_is_found() {
     let mut first = record("a", "pr/7", NOW);
     store.keep_converge(Token(3), &first).await.unwrap();
     store.keep_converge(Token(4), &record("b", "pr/8", NOW + 1)).await.unwrap();
-    first.state.exit = Some(Exit::new(Code::Budget, "used up"));
+    first.detail.state.exit = Some(Exit::new(Code::Budget, "used up"));
     store.keep_converge(Token(5), &first).await.unwrap();
     let late = store.keep_converge(Token(4), &record("a", "pr/7", NOW)).await.unwrap_err();
     assert_eq!(late, StoreError::Fenced { key: Key::new("pr/7"), last: Token(5) });
@@ -61,10 +38,10 @@ async fn a_run_is_kept_by_the_newest_lease_alone_and_the_last_one_is_found() {
     let newer = record("c", "pr/7", NOW + 9);
     store.keep_converge(Token(5), &newer).await.unwrap();
     assert_eq!(store.last_converge(&Key::new("pr/7")).await.unwrap(), Some(newer.clone()));
-    let runs = store.converge_records(Millis(NOW + 1), 9).await.unwrap();
+    let runs = store.records::<Detail>(None, Millis(NOW + 1), 9).await.unwrap();
     assert_eq!(runs.iter().map(|run| run.run.as_str()).collect::<Vec<_>>(), ["c", "b"]);
-    assert_eq!(store.forget_job_runs(Millis(NOW + 9)).await.unwrap(), 2);
-    assert_eq!(store.converge_records(Millis(0), 9).await.unwrap(), [newer]);
+    assert_eq!(store.forget_other_runs(Millis(NOW + 9)).await.unwrap(), 2);
+    assert_eq!(store.records::<Detail>(None, Millis(0), 9).await.unwrap(), [newer]);
 }
 
 #[tokio::test]

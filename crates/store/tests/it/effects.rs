@@ -132,7 +132,7 @@ async fn a_call_without_an_answer_of_an_older_version_is_an_open_effect_of_each_
     store.begin(&run(3), &revision('a'), Millis(NOW)).await.unwrap();
     drop(store);
     let old = rusqlite::Connection::open(&path).unwrap();
-    old.execute_batch(&format!("{} PRAGMA user_version = 9;", intent_tables())).unwrap();
+    old.execute_batch(&format!("{} PRAGMA user_version = 9;", former_tables(9))).unwrap();
     let key = key();
     old.execute("INSERT INTO intent VALUES (?1, 'review', 'i1', ?2)", (key.as_str(), NOW)).unwrap();
     let item = "INSERT INTO intent_item VALUES (?1, 'review', 'i1', ?2, ?3)";
@@ -154,7 +154,7 @@ async fn a_database_from_before_effects_is_opened_with_all_that_it_held() {
     let before = dump(&store);
     drop(store);
     let old = rusqlite::Connection::open(&path).unwrap();
-    old.execute_batch(&format!("DROP TABLE effect; {} PRAGMA user_version = 7;", intent_tables())).unwrap();
+    old.execute_batch(&format!("DROP TABLE effect; {} PRAGMA user_version = 7;", former_tables(7))).unwrap();
     drop(old);
     let store = open(&path);
     assert_eq!(dump(&store), before);

@@ -3,9 +3,9 @@
 use truing_core::id::{Key, Millis, RunId, Token};
 use truing_core::outcome::OutcomeKind;
 use truing_core::port::{Described, Event, Runs};
-use truing_store::Stage;
+use truing_core::run::Stage;
 
-use super::{NOW, computed, key, new_store, outcome, record, revision, run, sha};
+use super::{NOW, computed, key, new_store, outcome, published, record, revision, run, sha};
 
 pub(super) fn described(name: &str, head: Option<char>) -> Described {
     Described {
@@ -105,12 +105,12 @@ async fn runs_and_outcomes_are_told_newest_first() {
     store.computed(&run(1), &computed(&run(1), 'a', vec![])).await.unwrap();
     store.published(&run(1), &record(&run(1), 'a')).await.unwrap();
     store.begin(&run(2), &revision('c'), Millis(NOW + 50)).await.unwrap();
-    assert_eq!(store.last_outcome(&key()).await.unwrap(), Some(record(&run(1), 'a')));
+    assert_eq!(store.last_outcome(&key()).await.unwrap(), Some(published(&run(1), 'a')));
     store.ended(&run(2), &outcome(OutcomeKind::Failed), Millis(NOW + 60)).await.unwrap();
 
     let last = store.last_outcome(&key()).await.unwrap().unwrap();
-    assert_eq!(last.outcome.kind, OutcomeKind::Failed);
-    assert_eq!((last.run, last.head, last.base), (run(2).id, Some(sha('c')), sha('b')));
+    assert_eq!(last.detail.outcome.kind, OutcomeKind::Failed);
+    assert_eq!((last.run, last.detail.head, last.detail.base), (run(2).id, Some(sha('c')), sha('b')));
     assert_eq!((last.started, last.ended), (Millis(NOW + 50), Millis(NOW + 60)));
 
     store.begin(&run(3), &revision('d'), Millis(NOW + 70)).await.unwrap();

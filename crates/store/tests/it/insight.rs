@@ -115,10 +115,10 @@ async fn slots_of_an_older_form_are_counted_by_what_their_rows_say() {
     rusqlite::Connection::open(&path)
         .unwrap()
         .execute_batch(&format!(
-            "{} DROP TABLE effect; DROP TABLE converge; DROP TABLE label_set; DROP TABLE job; DROP TABLE job_run; DROP TABLE check_pressed; DROP TABLE draw; DROP TABLE reservation; DROP TABLE level; DROP TABLE dismissal;
+            "{} DROP TABLE effect; DROP TABLE label_set; DROP TABLE job; DROP TABLE check_pressed; DROP TABLE draw; DROP TABLE reservation; DROP TABLE level; DROP TABLE dismissal;
              DROP INDEX slot_shown; ALTER TABLE slot DROP COLUMN shown;
              PRAGMA user_version = 2;",
-            super::intent_tables()
+            super::former_tables(2)
         ))
         .unwrap();
     assert_eq!(super::open(&path).census().await.unwrap().slots, counted);

@@ -1,7 +1,7 @@
 //! What is remembered of jobs, and who may write it.
 
 use truing_core::follow::job::{self, Job, Question, Tracked};
-use truing_core::follow::record::{Evidence, Record, Result, Step};
+use truing_core::follow::record::{Detail, Evidence, Record, Result, Step};
 use truing_core::port::{Runs as _, StoreError};
 
 use super::*;
@@ -24,8 +24,7 @@ fn asked(version: &str) -> Job {
 }
 
 fn record(id: &str, ended: i64) -> Record {
-    Record {
-        run: RunId::new(id),
+    let detail = Detail {
         job: "botocore".into(),
         result: Result::Relaxed,
         exit_reason: String::new(),
@@ -34,17 +33,11 @@ fn record(id: &str, ended: i64) -> Record {
         from: None,
         to: None,
         highest_step: Step::Publish,
-        steps: vec![],
-        carried_micro_usd: MicroUsd(0),
         pull: None,
         question: None,
-        model: None,
-        prompt_hash: None,
         evidence: Evidence::default(),
-        versions: Default::default(),
-        started: Millis(ended),
-        ended: Millis(ended),
-    }
+    };
+    Record::begin(RunId::new(id), job::key("botocore"), detail, Millis(ended))
 }
 
 #[tokio::test]
@@ -72,9 +65,9 @@ async fn a_job_is_remembered_by_its_newest_run_alone() {
     drop(store);
     let store = open(&path);
     assert_eq!(store.jobs().await.unwrap(), [(job::key("botocore"), asked("2.0"))]);
-    let records = store.job_records(Some(&job::key("botocore")), Millis(0), 9).await.unwrap();
+    let records = store.records::<Detail>(Some(&job::key("botocore")), Millis(0), 9).await.unwrap();
     assert_eq!(records, [record("b", NOW)]);
-    assert!(store.job_records(Some(&job::key("other")), Millis(0), 9).await.unwrap().is_empty());
+    assert!(store.records::<Detail>(Some(&job::key("other")), Millis(0), 9).await.unwrap().is_empty());
     assert!(store.fresh_token().await.unwrap() > Token(5));
 }
 
@@ -87,10 +80,10 @@ async fn old_records_are_forgotten_and_the_job_is_not() {
         store.begin_job(&run).await.unwrap();
         store.end_job(&run, &asked("1.0"), &record(run.id.as_str(), ended)).await.unwrap();
     }
-    assert_eq!(store.job_records(None, Millis(0), 9).await.unwrap().len(), 2);
-    assert_eq!(store.forget_job_runs(Millis(NOW)).await.unwrap(), 1);
-    assert_eq!(store.forget_job_runs(Millis(NOW)).await.unwrap(), 0);
-    assert_eq!(store.job_records(None, Millis(0), 9).await.unwrap(), [record("2", NOW)]);
+    assert_eq!(store.records::<Detail>(None, Millis(0), 9).await.unwrap().len(), 2);
+    assert_eq!(store.forget_other_runs(Millis(NOW)).await.unwrap(), 1);
+    assert_eq!(store.forget_other_runs(Millis(NOW)).await.unwrap(), 0);
+    assert_eq!(store.records::<Detail>(None, Millis(0), 9).await.unwrap(), [record("2", NOW)]);
     assert_eq!(store.jobs().await.unwrap().len(), 1);
 }
 
@@ -111,7 +104,7 @@ async fn an_issue_that_was_to_be_opened_is_no_more_remembered_and_an_open_one_is
             format!("{{\"question\":{},\"tracked\":{{\"issue\":{tracked},\"begun\":1}}}}", question(issue));
         let old = rusqlite::Connection::open(&path).unwrap();
         old.execute("UPDATE job SET body = ?1", [body]).unwrap();
-        old.execute_batch(super::intent_tables()).unwrap();
+        old.execute_batch(&super::former_tables(8)).unwrap();
         old.pragma_update(None, "user_version", 8).unwrap();
         drop(old);
         assert_eq!(open(&path).jobs().await.unwrap(), [(job::key("botocore"), job)]);

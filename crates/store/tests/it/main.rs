@@ -8,6 +8,7 @@ mod converges;
 mod crash;
 mod desired;
 mod effects;
+mod former;
 mod history;
 mod insight;
 mod jobs;
@@ -32,9 +33,10 @@ use truing_core::finding::{
 };
 use truing_core::id::{FindingId, Key, Millis, RunId, Sha, Token};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{Coverage, Outcome, OutcomeKind, ReviewRecord, Runtime};
+use truing_core::outcome::{Coverage, Detail, Outcome, OutcomeKind, ReviewRecord, Runtime, Step};
 use truing_core::port::{Clock, Computed, Revision, RunRef};
 use truing_core::publish::{Desired, DesiredStatus, Item, Producer, StatusState};
+use truing_core::run::{Stage, StepCost};
 use truing_store::Sqlite;
 
 /// A wall clock that stands where it was put.
@@ -70,11 +72,36 @@ fn new_store() -> (TempDir, Sqlite) {
     (folder, store)
 }
 
-/// The tables of intents that versions before 10 had.
-fn intent_tables() -> &'static str {
-    let (_, tables) = include_str!("../../migrations/0001.sql").split_once("-- Creating calls.").unwrap();
-    let (tables, _) = tables.split_once("-- The status that").unwrap();
-    tables.split_at(tables.find("CREATE TABLE").unwrap()).1
+/// Gives a file of this version the tables that an earlier one had for runs and, before 10, for intents.
+fn former_tables(version: u32) -> String {
+    let part = |text: &str, from: &str, to: &str| {
+        let (_, text) = text.split_once(from).unwrap();
+        let (text, _) = text.split_once(to).unwrap();
+        text.split_at(text.find("CREATE TABLE").unwrap()).1.to_owned()
+    };
+    let first = include_str!("../../migrations/0001.sql");
+    let runs = part(first, "-- Runs.", "CREATE TABLE finding");
+    let mut sql = format!(
+        "ALTER TABLE run RENAME TO later_run; DROP INDEX run_published; DROP INDEX run_ended; {runs}
+         INSERT INTO run (key, token, id, stage, head, base, began)
+         SELECT key, token, id, stage, head, base, began FROM later_run WHERE loop = 'review';
+         DROP TABLE later_run;"
+    );
+    if version >= 2 {
+        sql += "ALTER TABLE run ADD COLUMN ended INTEGER;
+                CREATE INDEX run_ended ON run (ended) WHERE ended IS NOT NULL;";
+    }
+    if version >= 7 {
+        sql += &part(
+            include_str!("../../migrations/0007.sql"),
+            "-- What each run came to",
+            "-- Labels that ask",
+        );
+    }
+    if version < 10 {
+        sql += &part(first, "-- Creating calls.", "-- The status that");
+    }
+    sql
 }
 
 /// Every row of every table, except the clock.
@@ -118,24 +145,22 @@ fn outcome(kind: OutcomeKind) -> Outcome {
 }
 
 fn record(run: &RunRef, head: char) -> ReviewRecord {
-    ReviewRecord {
-        run: run.id.clone(),
-        key: run.key.clone(),
-        head: Some(sha(head)),
-        base: sha('b'),
-        outcome: outcome(OutcomeKind::Reviewed),
-        open: vec![(Severity::P1, 2)],
-        coverage: Coverage { reviewed: vec!["a.rs".into()], not_reviewed: Vec::new() },
-        since: None,
-        configuring: vec![],
-        suppressions: vec![],
-        cost_micro_usd: MicroUsd(7),
-        turns: 3,
-        modelled: None,
-        started: Millis(NOW),
-        ended: Millis(NOW + 5),
-        versions: [("truing".to_owned(), "1".to_owned())].into(),
-    }
+    let mut detail = Detail::new(Some(sha(head)), sha('b'), outcome(OutcomeKind::Reviewed));
+    detail.open = vec![(Severity::P1, 2)];
+    detail.coverage = Coverage { reviewed: vec!["a.rs".into()], not_reviewed: Vec::new() };
+    let begun = ReviewRecord::begin(run.id.clone(), run.key.clone(), detail, Millis(NOW));
+    let mut record = begun.ended_at(Millis(NOW + 5));
+    let cost = StepCost { turns: 3, cost_micro_usd: MicroUsd(7), ..StepCost::<()>::default() };
+    record.took(Step::Review, &cost);
+    record.versions = [("truing".to_owned(), "1".to_owned())].into();
+    record
+}
+
+/// The same as a run that has published it leaves it.
+fn published(run: &RunRef, head: char) -> ReviewRecord {
+    let mut record = record(run, head);
+    record.detail.stage = Stage::Published;
+    record
 }
 
 fn place(line: u32) -> Place {

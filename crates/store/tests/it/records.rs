@@ -4,13 +4,15 @@ use truing_core::RepoPath;
 use truing_core::finding::AnchorKind;
 use truing_core::id::{CommentId, Key, Millis, RunId, Token, Version};
 use truing_core::outcome::OutcomeKind;
+use truing_core::outcome::Step;
 use truing_core::port::{Begun, RunRef, Runs, Slots, StoreError};
 use truing_core::publish::Producer;
-use truing_store::{Sqlite, Stage};
+use truing_core::run::{Stage, StepCost};
+use truing_store::Sqlite;
 
 use super::{
-    NOW, computed, dump, finding, item, key, new_store, outcome, record, revision, row, run, sha, status,
-    summary,
+    NOW, computed, dump, finding, item, key, new_store, outcome, published, record, revision, row, run, sha,
+    status, summary,
 };
 
 /// Every write of a run.
@@ -168,10 +170,12 @@ async fn a_new_run_on_the_same_revision_only_has_to_publish() {
     // The forge was down, and the run said so.
     Write::Ended.by(&run(1), &store).await.unwrap();
     let told = store.last_outcome(&key()).await.unwrap().unwrap();
-    assert_eq!((told.outcome.kind, told.turns), (OutcomeKind::Deferred, 3));
+    assert_eq!((told.detail.outcome.kind, told.turns()), (OutcomeKind::Deferred, 3));
 
     let known = Some(revision('a'));
-    let taken_over = Begun { computed: Some(record(&run(1), 'a')), known: known.clone(), ..Begun::default() };
+    let mut computed = record(&run(1), 'a');
+    computed.detail.stage = Stage::Computed;
+    let taken_over = Begun { computed: Some(computed), known: known.clone(), ..Begun::default() };
     for token in [2, 2, 3] {
         let begun = store.begin(&run(token), &revision('a'), Millis(NOW)).await.unwrap();
         assert_eq!(begun, taken_over, "token {token}");
@@ -182,7 +186,7 @@ async fn a_new_run_on_the_same_revision_only_has_to_publish() {
 
     Write::Published.by(&run(3), &store).await.unwrap();
     let begun = store.begin(&run(4), &revision('a'), Millis(NOW)).await.unwrap();
-    let outcome = Some(record(&run(3), 'a'));
+    let outcome = Some(published(&run(3), 'a'));
     assert_eq!(begun, Begun { reviewed: known.clone(), known: known.clone(), outcome, ..Begun::default() });
     let begun = store.begin(&run(5), &revision('b'), Millis(NOW)).await.unwrap();
     assert_eq!(begun, Begun { reviewed: known.clone(), known: known.clone(), ..Begun::default() });
@@ -215,10 +219,10 @@ async fn the_outcome_of_a_published_run_is_final() {
     Write::Begin.by(&run(1), &store).await.unwrap();
     Write::Published.by(&run(1), &store).await.unwrap();
     let mut other = record(&run(1), 'a');
-    other.turns += 1;
+    other.took(Step::Agent, &StepCost { turns: 1, ..StepCost::<()>::default() });
     store.published(&run(1), &other).await.unwrap();
     Write::Ended.by(&run(1), &store).await.unwrap();
-    assert_eq!(store.last_outcome(&key()).await.unwrap(), Some(record(&run(1), 'a')));
+    assert_eq!(store.last_outcome(&key()).await.unwrap(), Some(published(&run(1), 'a')));
 }
 
 #[tokio::test]

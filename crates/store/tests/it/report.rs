@@ -5,9 +5,11 @@ use std::time::Instant;
 use truing_core::id::Millis;
 use truing_core::ledger::{Ask, Known, Level, LevelKind, Purse, Reserved};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{OutcomeKind, ReviewRecord};
+use truing_core::outcome::{Detail, OutcomeKind, ReviewRecord};
 use truing_core::port::{Computed, Described, Ledger as _, Runs as _, StoreError};
-use truing_store::{Ended, Stage};
+use truing_core::run::Stage;
+use truing_core::slot::Loop;
+use truing_store::Ended;
 
 use super::{NOW, computed, key, new_store, outcome, record, revision, run};
 
@@ -42,20 +44,20 @@ async fn ended_runs_are_counted_by_day_kind_and_reason_and_listed_newest_first()
         cost,
     };
     assert_eq!(
-        store.ended_by_day(Millis(0)).await.unwrap(),
+        store.ended_by_day(Loop::Review, Millis(0)).await.unwrap(),
         [
             row(day, "reviewed", "", 2, 80, 14),
             row(day + 1, "failed", "no forge", 1, 90, 0),
             row(day + 1, "reviewed", "", 1, 40, 7),
         ]
     );
-    assert_eq!(store.ended_by_day(Millis(NOW + DAY)).await.unwrap().len(), 2);
+    assert_eq!(store.ended_by_day(Loop::Review, Millis(NOW + DAY)).await.unwrap().len(), 2);
 
-    let last = store.last_ended(Millis(0), 2).await.unwrap();
-    assert_eq!(last.iter().map(|run| run.token.0).collect::<Vec<_>>(), [4, 3]);
-    assert_eq!((last[0].stage, last[1].stage), (Stage::Ended, Stage::Published));
-    assert_eq!(last[1].described, Some(("a/b#7".into(), "https://example.com/7".into())));
-    assert_eq!(last[0].record.outcome, why);
+    let last = store.records::<Detail>(None, Millis(0), 2).await.unwrap();
+    assert_eq!(last.iter().map(|record| &record.run).collect::<Vec<_>>(), [&run(4).id, &run(3).id]);
+    let stages = (last[0].detail.stage, last[1].detail.stage);
+    assert_eq!(stages, (Stage::Ended, Stage::Published));
+    assert_eq!(last[0].detail.outcome, why);
 }
 
 #[tokio::test]
@@ -68,16 +70,17 @@ async fn a_damaged_row_hides_no_other() {
     }
     let damage = |token: u64, outcome: &str| {
         let connection = rusqlite::Connection::open(store.path()).unwrap();
-        let sql = "UPDATE run SET outcome = ?2 WHERE token = ?1";
+        let sql = "UPDATE run SET record = ?2 WHERE token = ?1";
         assert_eq!(connection.execute(sql, (token, outcome)).unwrap(), 1);
     };
     damage(5, "{\"outcome\": ");
     damage(4, "{\"outcome\": {\"reason\": 7}}");
-    damage(3, "{\"outcome\": {\"kind\": \"reviewed\", \"reason\": 7}, \"cost_micro_usd\": \"much\"}");
-    let counted = store.ended_by_day(Millis(0)).await.unwrap();
-    assert_eq!(counted.iter().map(|row| (row.runs, row.cost)).collect::<Vec<_>>(), [(2, 14), (1, 0)]);
-    let last = store.last_ended(Millis(0), 9).await.unwrap();
-    assert_eq!(last.iter().map(|run| run.token.0).collect::<Vec<_>>(), [2, 1]);
+    damage(3, "{\"run\": \"r\", \"detail\": {\"outcome\": {\"kind\": \"reviewed\", \"reason\": 7}}}");
+    let counted = store.ended_by_day(Loop::Review, Millis(0)).await.unwrap();
+    let counted: Vec<_> = counted.iter().map(|row| (row.runs, row.cost)).collect();
+    assert_eq!(counted, [(5, 35)], "they are counted without being read");
+    let last = store.records::<Detail>(None, Millis(0), 9).await.unwrap();
+    assert_eq!(last.iter().map(|record| &record.run).collect::<Vec<_>>(), [&run(2).id, &run(1).id]);
     assert!(store.last_outcome(&key()).await.is_ok());
     assert_eq!(store.runs(&key(), 9).await.unwrap().len(), 2);
 }
@@ -100,7 +103,7 @@ async fn a_failed_attempt_is_told_with_what_it_cost_and_each_sum_once() {
         assert_eq!(store.settle(id, MicroUsd(cost), Known::Metered).await.unwrap(), MicroUsd(cost));
     };
     let told = async || {
-        let counted = store.ended_by_day(Millis(0)).await.unwrap();
+        let counted = store.ended_by_day(Loop::Review, Millis(0)).await.unwrap();
         counted.iter().map(|row| (row.kind.clone(), row.runs, row.cost)).collect::<Vec<_>>()
     };
     let kinds = |rows: &[(&str, u64, u64)]| {
@@ -111,7 +114,7 @@ async fn a_failed_attempt_is_told_with_what_it_cost_and_each_sum_once() {
     store.failed(&run(1), &why, Millis(NOW)).await.unwrap();
     store.failed(&run(1), &why, Millis(NOW)).await.unwrap();
     assert_eq!(told().await, kinds(&[("failed", 1, 0)]));
-    assert_eq!(store.last_ended(Millis(0), 1).await.unwrap()[0].record.head, None);
+    assert_eq!(store.records::<Detail>(None, Millis(0), 1).await.unwrap()[0].detail.head, None);
 
     // A model was asked, and then something failed.
     store.begin(&run(2), &revision('a'), Millis(NOW)).await.unwrap();
@@ -151,14 +154,15 @@ async fn a_hundred_thousand_runs_are_counted_at_once() {
         .unwrap()
         .execute_batch(
             "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
-             INSERT INTO run (key, token, id, stage, head, base, began, computed, outcome, ended)
-             SELECT 'k' || (i % 5000), i, 'r' || i, stage, head, base, began, NULL, outcome, ended + i
+             INSERT INTO run (key, loop, token, id, stage, head, base, began, kept, ended, kind, cost, record)
+             SELECT 'k' || (i % 5000), loop, i, 'r' || i, stage, head, base, began, kept + i, ended + i, kind, cost, record
              FROM n, run WHERE run.token = 1",
         )
         .unwrap();
     let began = Instant::now();
-    let counted: u64 = store.ended_by_day(Millis(0)).await.unwrap().iter().map(|row| row.runs).sum();
-    let last = store.last_ended(Millis(0), 100).await.unwrap().len();
+    let counted: u64 =
+        store.ended_by_day(Loop::Review, Millis(0)).await.unwrap().iter().map(|row| row.runs).sum();
+    let last = store.records::<Detail>(None, Millis(0), 100).await.unwrap().len();
     let took = began.elapsed();
     assert_eq!((counted, last), (100_000, 100));
     assert!(took.as_secs() < 20, "{took:?}");

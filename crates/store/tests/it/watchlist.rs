@@ -231,14 +231,14 @@ async fn comments_of_an_older_form_are_those_of_the_conversation() {
     let old = rusqlite::Connection::open(&path).unwrap();
     // As version 3 had it.
     old.execute_batch(&format!(
-        "{} DROP TABLE effect; DROP TABLE converge; DROP TABLE label_set; DROP TABLE job; DROP TABLE job_run; DROP TABLE check_pressed; DROP TABLE draw; DROP TABLE reservation; DROP TABLE level; DROP TABLE dismissal;
+        "{} DROP TABLE effect; DROP TABLE label_set; DROP TABLE job; DROP TABLE check_pressed; DROP TABLE draw; DROP TABLE reservation; DROP TABLE level; DROP TABLE dismissal;
          DROP TABLE comment_seen;
          CREATE TABLE comment_seen (forge TEXT NOT NULL, repository TEXT NOT NULL, id INTEGER NOT NULL,
              number INTEGER NOT NULL, at INTEGER NOT NULL, served INTEGER NOT NULL,
              PRIMARY KEY (forge, repository, id)) STRICT, WITHOUT ROWID;
          INSERT INTO comment_seen VALUES ('github', '1', 5, 7, 3, 0), ('github', '1', 6, 7, 3, 1);
          PRAGMA user_version = 3;",
-        super::intent_tables()
+        super::former_tables(3)
     ))
     .unwrap();
     drop(old);

@@ -24,6 +24,7 @@ use truing_core::port::{
     Clock as _, EffectLog as _, Ids as _, Revision, RunRef, Runs as _, Slots as _, Watchlist as _, Writer,
 };
 use truing_core::publish::{Item, Producer};
+use truing_core::run::Stage;
 use truing_core::slot::{Command, Hold, Limits, Slot, State};
 use truing_fakes::forge::{Delivery, Kept, NewPull, Options, PullView, Repo};
 use truing_forge::Secret;
@@ -37,7 +38,7 @@ use truing_service::ServiceContext;
 use truing_service::commands::Commands;
 use truing_service::scheduler::Scheduler;
 use truing_service::worker::take;
-use truing_store::{Sqlite, Stage};
+use truing_store::Sqlite;
 
 use change::{BOT, FIXED, FORTY, FOUND, NEW, Picture, STAY};
 use deliver::hand_over;

@@ -12,10 +12,11 @@ use truing_core::converge::{self, Code, Exit, Line};
 use truing_core::follow::Verdict;
 use truing_core::follow::breaker::{End, Limits, Target};
 use truing_core::follow::job::{self, Job, Question};
-use truing_core::follow::record::{Evidence, Pull, PullKind, Record, Result as Outcome, Step, Taken};
+use truing_core::follow::record::{Detail, Evidence, Pull, PullKind, Record, Result as Outcome, Step};
 use truing_core::id::{Key, Millis, RunId, Sha, Token};
 use truing_core::money::MicroUsd;
 use truing_core::port::{Described, RunRef, Runs as _, Slots as _};
+use truing_core::run::StepCost;
 use truing_loops::machine::SystemClock;
 use truing_store::Sqlite;
 
@@ -70,9 +71,9 @@ fn record(number: i64, now: Millis) -> Record {
             _ => 2_400,
         };
         let cost_micro_usd = MicroUsd(u64::from(turns) * 41_000);
-        Taken { id, turns, tokens: u64::from(turns) * 21_000, cost_micro_usd, ms }
+        StepCost { id, turns, tokens: u64::from(turns) * 21_000, cost_micro_usd, ms }
     };
-    let steps: Vec<Taken> = steps.map(taken).collect();
+    let steps: Vec<StepCost<Step>> = steps.map(taken).collect();
     let page = |what: &str| format!("https://github.com/aio-libs/aiobotocore/{what}/{}", 1500 + number);
     let pull = match result {
         Outcome::Relaxed | Outcome::Bumped | Outcome::Covered => Some(PullKind::Final),
@@ -81,22 +82,25 @@ fn record(number: i64, now: Millis) -> Record {
     };
     Record {
         run: RunId::new(format!("r{number:03}")),
-        job: "botocore".into(),
-        result,
-        exit_reason: reason,
-        update_type: verdict,
-        package: "botocore".into(),
-        from: Some(format!("1.43.{}", 10 + number / 2)),
-        to: Some(format!("1.43.{}", 11 + number)),
-        highest_step: step,
+        key: job::key("botocore"),
+        detail: Detail {
+            job: "botocore".into(),
+            result,
+            exit_reason: reason,
+            update_type: verdict,
+            package: "botocore".into(),
+            from: Some(format!("1.43.{}", 10 + number / 2)),
+            to: Some(format!("1.43.{}", 11 + number)),
+            highest_step: step,
+            pull: pull.map(|kind| Pull { kind, url: page("pull") }),
+            question: matches!(result, Outcome::Asked | Outcome::Breaker).then(|| page("issues")),
+            evidence: Evidence::default(),
+        },
         started: Millis(ended.0 - i64::try_from(steps.iter().map(|step| step.ms).sum::<u64>()).unwrap()),
         steps,
         carried_micro_usd: MicroUsd(0),
-        pull: pull.map(|kind| Pull { kind, url: page("pull") }),
-        question: matches!(result, Outcome::Asked | Outcome::Breaker).then(|| page("issues")),
         model: is_agents.then(|| "claude-sonnet-5-5".to_owned()),
         prompt_hash: is_agents.then(|| if is_new { "9d2c41f0a7" } else { "51e07bb83c" }.repeat(6)),
-        evidence: Evidence::default(),
         versions: [("truing".to_owned(), "0.1.0".to_owned())].into(),
         ended,
     }
@@ -112,15 +116,15 @@ async fn remember(file: &Path) -> Vec<Record> {
         let run = RunRef { id: record.run.clone(), key: job::key("botocore"), token: Token(token) };
         store.begin_job(&run).await.unwrap();
         let target = Target { version: "1.43.70".into(), manifest: "0".repeat(40) };
-        if record.result != Outcome::Breaker {
+        if record.detail.result != Outcome::Breaker {
             job.breaker.admit(&target, None, Limits::default(), record.started);
-            let end = match record.result {
-                Outcome::Failed => End::Failure(record.exit_reason.clone()),
+            let end = match record.detail.result {
+                Outcome::Failed => End::Failure(record.detail.exit_reason.clone()),
                 _ => End::Success,
             };
             job.breaker.ended(end, Limits::default(), record.ended);
         }
-        job.question = record.question.clone().map(|url| Question {
+        job.question = record.detail.question.clone().map(|url| Question {
             id: "q".into(),
             version: "1.43.70".into(),
             issue: 7,
@@ -157,7 +161,7 @@ fn told(folder: &Path, format: &str) -> String {
 }
 
 fn count(records: &[Record], result: Outcome) -> usize {
-    records.iter().filter(|record| record.result == result).count()
+    records.iter().filter(|record| record.detail.result == result).count()
 }
 
 #[tokio::test]
@@ -341,14 +345,17 @@ fn converging(
         };
         let cost = u64::from(turns) * 41_000;
         let ms = u64::from(turns) * 9_000 + 100;
-        (step.as_str(), json!({ "turns": turns, "tokens": turns * 21_000, "cost_micro_usd": cost, "ms": ms }))
+        json!({ "id": step, "turns": turns, "tokens": turns * 21_000, "cost_micro_usd": cost, "ms": ms })
     };
-    let taken: std::collections::BTreeMap<&str, Value> = acts.iter().map(taken).collect();
     let record = json!({
-        "run": format!("c{number}"), "key": format!("pr/github/1/{number}"), "name": format!("a/shop#{number}"),
-        "branch": "topic", "base": sha("a"), "state": state, "readiness": null, "is_pursued": false, "wakes": {}, "taken": taken,
-        "model": "claude-sonnet-5-5", "prompt_hash": "9d2c41f0a7".repeat(6), "warnings": [],
+        "run": format!("c{number}"), "key": format!("pr/github/1/{number}"), "carried_micro_usd": 0,
+        "steps": acts.iter().map(taken).collect::<Vec<Value>>(),
+        "model": "claude-sonnet-5-5", "prompt_hash": "9d2c41f0a7".repeat(6),
         "versions": { "truing": "0.1.0" }, "started": now.0 - 150_000, "ended": now.0,
+        "detail": {
+            "name": format!("a/shop#{number}"), "branch": "topic", "base": sha("a"), "state": state, "readiness": null,
+            "is_pursued": false, "wakes": {}, "warnings": [],
+        },
     });
     serde_json::from_value(record).unwrap()
 }

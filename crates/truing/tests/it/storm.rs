@@ -16,10 +16,11 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use truing_core::id::{Key, PrId};
+use truing_core::run::Stage;
 use truing_fakes::forge::{Chaos, Delivery, Hook, NewPull, Options, PullView, Repo};
 use truing_fakes::repo::Commit;
 use truing_loops::machine::SystemClock;
-use truing_store::{Sqlite, Stage};
+use truing_store::Sqlite;
 
 use watch::Watched;
 

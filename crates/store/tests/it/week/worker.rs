@@ -2,7 +2,6 @@
 
 use truing_core::finding::Finding;
 use truing_core::id::{CommentId, Key};
-use truing_core::outcome::ReviewRecord;
 use truing_core::port::{
     Computed, EffectLog as _, Entry, EntryState, Replacement, Revision, Runs, Slots, StoreError, Writer,
 };
@@ -91,8 +90,8 @@ pub(super) async fn compute(store: &Sqlite, work: &Work, down: bool, limits: &Li
     if take(store, &work.run.key, Command::Computed(work.run.token), limits).await.is_err() {
         return Came::Lost;
     }
-    let recorded = record(&work.run, 'a');
-    let mut outcome = ReviewRecord { head: Some(revision.head), ..recorded };
+    let mut outcome = record(&work.run, 'a');
+    outcome.detail.head = Some(revision.head);
     outcome.started = now;
     outcome.ended = now;
     let computed = Computed {
@@ -143,8 +142,8 @@ pub(super) async fn publish(store: &Sqlite, work: &Work, down: bool, limits: &Li
         return Came::Lost;
     }
     let mut record = record(run, 'a');
-    record.head = Some(commit_id(work.at, work.head));
-    record.outcome = outcome(record.outcome.kind);
+    record.detail.head = Some(commit_id(work.at, work.head));
+    record.detail.outcome = outcome(record.detail.outcome.kind);
     record.ended = now;
     match accepted(store.published(run, &record).await) {
         Some(()) => Came::Published,

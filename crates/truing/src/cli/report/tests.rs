@@ -1,11 +1,11 @@
 //! What is told of runs that ended.
 
-use truing_core::id::{Key, RunId, Sha, Token};
+use truing_core::id::{Key, RunId, Sha};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{Coverage, Outcome, OutcomeKind, ReviewRecord, Runtime};
-use truing_store::Stage;
+use truing_core::outcome::{self, Outcome, OutcomeKind, ReviewRecord, Runtime, Step};
+use truing_core::run::{Stage, StepCost};
 
-use super::outcome::{days, outcome, totals};
+use super::outcome::{days, review, totals};
 use super::*;
 
 /// 2026-09-21T14:13:20Z.
@@ -86,35 +86,27 @@ fn since_is_a_length_a_day_or_an_instant() {
 
 #[test]
 fn a_record_has_every_field_of_the_contract() {
-    let run = EndedRun {
-        token: Token(3),
-        stage: Stage::Published,
-        record: ReviewRecord {
-            run: RunId::new("r1"),
-            key: Key::new("pr/github/1/7"),
-            head: Some(Sha::parse(&"a".repeat(40)).unwrap()),
-            base: Sha::parse(&"b".repeat(40)).unwrap(),
-            outcome: Outcome {
-                kind: OutcomeKind::Partial,
-                reason: Some("1 changed file was not reviewed".into()),
-                until: None,
-                runtime: Runtime::Rules,
-            },
-            open: vec![(truing_core::finding::Severity::P1, 2)],
-            coverage: Coverage::default(),
-            since: None,
-            configuring: vec![],
-            suppressions: vec![],
-            cost_micro_usd: MicroUsd(7),
-            turns: 3,
-            modelled: None,
-            started: Millis(NOW - 250),
-            ended: Millis(NOW),
-            versions: [("truing".to_owned(), "0.1.0".to_owned())].into(),
-        },
-        described: Some(("a/b#7".into(), "https://example.com/7".into())),
+    let outcome = Outcome {
+        kind: OutcomeKind::Partial,
+        reason: Some("1 changed file was not reviewed".into()),
+        until: None,
+        runtime: Runtime::Rules,
     };
-    insta::assert_json_snapshot!(outcome(&run), @r#"
+    let sha = |digit: &str| Sha::parse(&digit.repeat(40)).unwrap();
+    let mut record = ReviewRecord::begin(
+        RunId::new("r1"),
+        Key::new("pr/github/1/7"),
+        outcome::Detail::new(Some(sha("a")), sha("b"), outcome),
+        Millis(NOW - 250),
+    )
+    .ended_at(Millis(NOW));
+    record.detail.open = vec![(truing_core::finding::Severity::P1, 2)];
+    record.detail.stage = Stage::Published;
+    let cost_micro_usd = MicroUsd(7);
+    record.took(Step::Review, &StepCost { turns: 3, cost_micro_usd, ..StepCost::<()>::default() });
+    record.versions = [("truing".to_owned(), "0.1.0".to_owned())].into();
+    let known = Described { name: "a/b#7".into(), url: "https://example.com/7".into(), head: None };
+    insta::assert_json_snapshot!(review(&record, Some(&known)), @r#"
     {
       "base": "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
       "cost_micro_usd": 7,

@@ -1,7 +1,7 @@
 //! The forge misbehaves: in the end everything is shown, once.
 
 use truing_core::id::{Millis, Span};
-use truing_core::slot::Limits;
+use truing_core::slot::{Limits, Loop};
 use truing_fakes::forge::{Fault, FaultKind};
 
 use crate::service::change::FOUND;
@@ -303,7 +303,7 @@ async fn a_forge_that_is_wholly_down_parks_and_the_next_push_brings_back() {
     site.deliver().await;
     service.state(&key, "held (parked)").await;
     // Nobody has to read the log to know that it failed, and how often.
-    let ended = service.store.ended_by_day(Millis(0)).await.unwrap();
+    let ended = service.store.ended_by_day(Loop::Review, Millis(0)).await.unwrap();
     let told: Vec<_> = ended.iter().map(|row| (row.kind.as_str(), row.reason.as_str(), row.runs)).collect();
     assert_eq!(told, [("failed", "the forge does not answer as it should", 2)]);
     let metrics = get(&service.url, "/metrics").await;

@@ -39,7 +39,7 @@ async fn a_run_that_a_newer_one_has_overtaken_changes_nothing_more() {
     let of = |id: &str, token: Token| RunRef { id: RunId::new(id), key: key.clone(), token };
     let revision = {
         let record = store.last_outcome(&key).await.unwrap().unwrap();
-        Revision { head: record.head.unwrap(), base: record.base }
+        Revision { head: record.detail.head.unwrap(), base: record.detail.base }
     };
     // One run wants a text rewritten and the status set; another one begins meanwhile.
     let old = of("old", store.fresh_token().await.unwrap());

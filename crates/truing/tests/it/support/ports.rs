@@ -14,6 +14,7 @@ use truing_core::converge::record::Record;
 use truing_core::dismissal::Dismissal;
 use truing_core::effect::Effect;
 use truing_core::finding::{AnchorKind, Finding};
+use truing_core::follow::job::Job;
 use truing_core::id::{CommentId, Key, Millis, PrId, RunId, Sha, Span, Token, Topic, Version};
 use truing_core::outcome::{Outcome, ReviewRecord};
 use truing_core::port::{
@@ -23,6 +24,7 @@ use truing_core::port::{
     RunRef, Runs, Slots, StoreError, Told, Watchlist, WriteGate, Writer,
 };
 use truing_core::publish::{Bounds, Desired, DesiredStatus, Item, Observed, Producer};
+use truing_core::run::{Detail, RunRecord};
 use truing_core::slot::{Limits, Slot};
 use truing_core::switch::{Switch, Turn};
 use truing_diff::RepoPath;
@@ -214,7 +216,7 @@ impl Slots for FaultyStore {
     }
 }
 
-impl Records for FaultyStore {
+impl Runs for FaultyStore {
     through! { no_store, StoreError;
         begin(run: &RunRef, revision: &Revision, now: Millis) -> Begun;
         known(key: &Key) -> Option<Revision>;
@@ -233,6 +235,24 @@ impl Records for FaultyStore {
         describe(described: &[(Key, Described)]) -> ();
         described(keys: &[Key]) -> Vec<Option<Described>>;
         fresh_token() -> Token;
+        dismissals(key: &Key) -> Vec<Dismissal>;
+        dismiss(said: &[(Key, Dismissal)], act: &Act) -> ();
+        last_converge(key: &Key) -> Option<Record>;
+        keep_converge(token: Token, record: &Record) -> ();
+        converge_run(run: &RunId) -> Option<Record>;
+        begin_job(run: &RunRef) -> Job;
+        keep_job(run: &RunRef, job: &Job) -> ();
+        end_job(run: &RunRef, job: &Job, record: &truing_core::follow::record::Record) -> ();
+        jobs() -> Vec<(Key, Job)>;
+    }
+
+    async fn records<D: Detail>(
+        &self,
+        of: Option<&Key>,
+        since: Millis,
+        limit: usize,
+    ) -> Result<Vec<RunRecord<D>>, StoreError> {
+        self.script.call("records", no_store, self.inner.records(of, since, limit)).await
     }
 }
 
@@ -241,17 +261,6 @@ impl EffectLog for FaultyStore {
         effects(writer: &Writer, topics: &[Topic]) -> Vec<Option<Entry>>;
         open_effects(writer: &Writer) -> Vec<(Topic, Entry)>;
         replace_effects(writer: &Writer, changes: &[Replacement]) -> bool;
-    }
-}
-
-impl Converges for FaultyStore {
-    through! { no_store, StoreError;
-        last_converge(key: &Key) -> Option<Record>;
-        keep_converge(token: Token, record: &Record) -> ();
-        converge_run(run: &RunId) -> Option<Record>;
-        dismissals(key: &Key) -> Vec<Dismissal>;
-        dismiss(said: &[(Key, Dismissal)], act: &Act) -> ();
-        converge_records(since: Millis, limit: usize) -> Vec<Record>;
     }
 }
 

@@ -15,6 +15,7 @@ use truing::wiring::{GitHubs, ThreadedReader};
 use truing_core::fair::Places;
 use truing_core::id::{Key, Millis, PrId, Span};
 use truing_core::port::{Clock, EffectLog, Operations, Reader, Runs, Slots, Watchlist};
+use truing_core::run::Stage;
 use truing_core::slot::{Command, Limits, Slot, State};
 use truing_fakes::forge::{App, Chaos, Delivery, Hook, NewPull, Options, PullView, Repo};
 use truing_fakes::repo::Commit;
@@ -27,7 +28,7 @@ use truing_loops::machine::{SystemClock, UniqueIds};
 use truing_loops::slots::step;
 use truing_service::ingress::Settings;
 use truing_service::{Forges, Pace, Parts, Role, ServeError, Service, ServiceContext};
-use truing_store::{Sqlite, Stage};
+use truing_store::Sqlite;
 
 use crate::support::change::{self, BOT, Picture};
 use crate::support::folder::in_memory;

@@ -1,0 +1,153 @@
+//! Runs that a file of version 10 holds, in a table for each loop, are those of the one table.
+
+use serde_json::{Value, json};
+use truing_core::converge::{self, Code, Exit, Limits, Run, Step as Act};
+use truing_core::follow::record::{Evidence, Result, Step as SyncStep};
+use truing_core::follow::{self, job};
+use truing_core::ledger::Usage;
+use truing_core::outcome::{self, AskedModel, Modelled};
+use truing_core::port::Runs as _;
+use truing_core::run::RunRecord;
+use truing_core::slot::Loop;
+
+use super::*;
+
+/// A record as version 10 had it: all fields side by side.
+fn flat<D: truing_core::run::Detail>(record: &RunRecord<D>, own: Value) -> Value {
+    let mut all = json!(record.detail);
+    let RunRecord { run, key, model, prompt_hash, versions, started, ended, .. } = record;
+    let common = json!({ "run": run, "key": key, "model": model, "prompt_hash": prompt_hash, "versions": versions,
+                         "started": started, "ended": ended });
+    for more in [common, own] {
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    }
+    all
+}
+
+fn review(token: u64) -> ReviewRecord {
+    let did = Modelled { tokens: Usage { input: 5, output: 6, ..Usage::default() }, ..Modelled::default() };
+    let (model, prompt_hash) = ("m".to_owned(), "p".to_owned());
+    let asked = AskedModel { model, prompt_hash, turns: 3, cost: MicroUsd(7), ms: 2, did };
+    let detail = outcome::Detail::new(Some(sha('a')), sha('b'), outcome(OutcomeKind::Reviewed));
+    let begun = ReviewRecord::begin(run(token).id, key(), detail, Millis(NOW));
+    let mut record = ReviewRecord { ended: Millis(NOW + 5), ..begun }.asked(Some(asked));
+    record.detail.stage = Stage::Published;
+    record
+}
+
+fn converging(id: &str, exit: Option<Exit>) -> converge::record::Record {
+    let mut state = Run::begin(Limits::default(), (sha('b'), sha('c')), None);
+    state.exit = exit;
+    let detail = converge::record::Detail::begin(("shop#7".into(), "topic".into()), (sha('a'), state));
+    let mut record = RunRecord::begin(RunId::new(id), key(), detail, Millis(NOW));
+    for (act, cost) in [(Act::Audit, 4), (Act::Gate, 0)] {
+        let more = StepCost { turns: 1, tokens: 9, cost_micro_usd: MicroUsd(cost), ms: 8, id: () };
+        record.took(act, &more);
+    }
+    record
+}
+
+fn synced() -> follow::record::Record {
+    let detail = follow::record::Detail {
+        job: "botocore".into(),
+        result: Result::Relaxed,
+        exit_reason: "wider".into(),
+        update_type: None,
+        package: "botocore".into(),
+        from: None,
+        to: Some("1.2".into()),
+        highest_step: SyncStep::Publish,
+        pull: None,
+        question: None,
+        evidence: Evidence::default(),
+    };
+    let mut record = RunRecord::begin(RunId::new("s"), job::key("botocore"), detail, Millis(NOW));
+    record.steps = vec![StepCost { cost_micro_usd: MicroUsd(3), ..StepCost::zero(SyncStep::Detect) }];
+    record.carried_micro_usd = MicroUsd(2);
+    record
+}
+
+#[tokio::test]
+async fn runs_of_the_former_version_are_read_counted_and_gone_on_with() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("t.db");
+    drop(open(&path));
+    let (published, computed) = (review(1), review(2));
+    let clean = converging("c", Some(Exit::new(Code::Clean, "audit 1 found nothing")));
+    let goes_on = converging("d", None);
+    let old = rusqlite::Connection::open(&path).unwrap();
+    old.execute_batch(&format!("{} PRAGMA user_version = 10;", former_tables(10))).unwrap();
+    let flat_review = |record: &ReviewRecord| {
+        let mut modelled = json!(record.detail.modelled);
+        let more = json!({ "model": "m", "prompt_hash": "p", "ms": 2 });
+        modelled.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let own = json!({ "cost_micro_usd": 7, "turns": 3, "modelled": modelled, "stage": null });
+        let mut all = flat(record, own);
+        all.as_object_mut().unwrap().remove("stage");
+        all.to_string()
+    };
+    let insert = "INSERT INTO run (key, token, id, stage, head, base, began, computed, outcome, ended)
+                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    let (head, base) = (sha('a'), sha('b'));
+    let row = |token: u64, stage: &'static str, computed: Option<String>, outcome: Option<String>| {
+        let ended = outcome.as_ref().map(|_| NOW + 5);
+        let id = run(token).id;
+        old.execute(
+            insert,
+            rusqlite::params![
+                key().as_str(),
+                token,
+                id.as_str(),
+                stage,
+                head.as_str(),
+                base.as_str(),
+                NOW,
+                computed,
+                outcome,
+                ended
+            ],
+        )
+        .unwrap();
+    };
+    row(1, "published", None, Some(flat_review(&published)));
+    row(2, "computed", Some(flat_review(&computed)), None);
+    row(0, "ended", None, Some("{\"damaged".to_owned()));
+    for (token, record) in [(3, &clean), (4, &goes_on)] {
+        let step = |step: &StepCost<Act>| {
+            let StepCost { id, turns, tokens, cost_micro_usd, ms } = step;
+            let took =
+                json!({ "turns": turns, "tokens": tokens, "cost_micro_usd": cost_micro_usd, "ms": ms });
+            (json!(id).as_str().unwrap().to_owned(), took)
+        };
+        let taken: serde_json::Map<String, Value> = record.steps.iter().map(step).collect();
+        let sql = "INSERT INTO converge VALUES (?1, ?2, ?3, ?4, ?4, ?5)";
+        let body = flat(record, json!({ "taken": taken })).to_string();
+        old.execute(sql, (record.run.as_str(), key().as_str(), token, NOW, body)).unwrap();
+    }
+    let of_job = synced();
+    let own = json!({ "steps": of_job.steps, "carried_micro_usd": 2 });
+    let sql = "INSERT INTO job_run VALUES (?1, ?2, ?3, ?4)";
+    let row = (of_job.run.as_str(), of_job.key.as_str(), NOW, flat(&of_job, own).to_string());
+    old.execute(sql, row).unwrap();
+    drop(old);
+
+    let store = open(&path);
+    assert_eq!(store.records::<outcome::Detail>(None, Millis(0), 9).await.unwrap(), [published]);
+    let runs = store.records::<converge::record::Detail>(None, Millis(0), 9).await.unwrap();
+    assert_eq!(runs, [goes_on.clone(), clean]);
+    assert_eq!(store.records::<follow::record::Detail>(None, Millis(0), 9).await.unwrap(), [of_job]);
+    let counted = async |of: Loop| {
+        let rows = store.ended_by_day(of, Millis(0)).await.unwrap();
+        rows.iter().map(|row| (row.kind.clone(), row.reason.clone(), row.cost)).collect::<Vec<_>>()
+    };
+    let row = |kind: &str, reason: &str, cost| vec![(kind.to_owned(), reason.to_owned(), cost)];
+    assert_eq!(counted(Loop::Review).await, row("reviewed", "", 7), "what is damaged counts for nothing");
+    assert_eq!(counted(Loop::Converge).await, row("done", "audit 1 found nothing", 4));
+    assert_eq!(counted(Loop::Sync).await, row("done", "wider", 5));
+
+    // Each goes on where it was.
+    let begun = store.begin(&run(3), &revision('a'), Millis(NOW)).await.unwrap();
+    assert_eq!(begun.computed.map(|record| record.cost()), Some(MicroUsd(7)));
+    assert_eq!(store.last_converge(&key()).await.unwrap(), Some(goes_on));
+    assert!(store.keep_converge(Token(3), &converging("e", None)).await.is_err(), "the newest lease was 4");
+}
