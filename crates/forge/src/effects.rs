@@ -279,7 +279,7 @@ impl<W: ForgeWrite, L: EffectLog> Effects<'_, W, L> {
         Err(EffectError::Settling { until, what: intended.what.clone() })
     }
 
-    /// Records how a call ended. A comment that a plan has made stays open until `Records::shown` remembers it: one that
+    /// Records how a call ended. A comment that a plan has made stays open until `Runs::shown` remembers it: one that
     /// no row knows is pending.
     async fn ended(
         &self,
