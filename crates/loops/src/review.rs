@@ -10,8 +10,8 @@ use truing_core::identity::{Identified, identify};
 use truing_core::increment::{Increment, Tally};
 use truing_core::outcome::{Coverage, Outcome, OutcomeKind, OutcomeRecord, Runtime};
 use truing_core::port::{
-    Clock, Computed, Converges, EffectLog, Event, Forge, ForgeError, ForgeWrite, Gate, PrState, PullRequest,
-    Reader, Records, Revision, RunRef, Slots, WriteGate, Writer,
+    Clock, Computed, Converges, EffectLog, Event, ForgeError, ForgeRead, ForgeWrite, Gate, PrState,
+    PullRequest, Reader, Records, Revision, RunRef, Slots, WriteGate, Writer,
 };
 use truing_core::publish::Producer;
 use truing_core::slot::{Command, Hold, Limits, Then, Why};
@@ -91,7 +91,7 @@ enum Computing {
 impl<S, F, R, C, G> Served<'_, S, F, R, C, G>
 where
     S: Slots + Records + Converges + EffectLog,
-    F: Forge + ForgeWrite,
+    F: ForgeRead + ForgeWrite,
     R: Reader,
     C: Clock,
     G: Gate + WriteGate,

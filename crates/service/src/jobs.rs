@@ -110,11 +110,11 @@ impl JobRun<'_> {
         (id, remote): (&str, &Remote),
     ) -> Result<(Record, Option<Millis>), StoreError> {
         let gate = if self.job.dry_run { read_only() } else { StoreGate::of_run(store, &run.key, run.token) };
-        let hub = self.forge.hub(id, self.repo, Producer::Sync, &gate);
         let switch = KillSwitch::default();
         let place = PrId { forge: self.job.config.forge.clone(), repository: id.to_owned(), number: 0 };
+        let forge = self.forge.client(&place, self.repo, Producer::Sync, &gate);
         let effects = Effects {
-            forge: &self.forge.conversation(&place, self.repo, Producer::Sync, &gate),
+            forge: &forge,
             log: store,
             gate: &*gate,
             clock: &SystemClock,
@@ -123,7 +123,7 @@ impl JobRun<'_> {
         let following = Following {
             job: &self.job,
             run,
-            hub: &hub,
+            forge: &forge,
             effects,
             gate: &switch.gate(store, &SystemClock),
             mirror: &checkout::mirror(self.mirrors, &place),

@@ -41,7 +41,7 @@ use tokio::time::Instant;
 use truing_core::fair::Places;
 use truing_core::id::{PrId, Token};
 use truing_core::port::{
-    Clock, Converges, EffectLog, Forge, ForgeWrite, Ids, Operations, Reader, Records, Slots, StoreError,
+    Clock, Converges, EffectLog, ForgeRead, ForgeWrite, Ids, Operations, Reader, Records, Slots, StoreError,
     Watchlist, WriteGate,
 };
 use truing_core::publish::Producer;
@@ -72,7 +72,7 @@ const LINGER: Duration = Duration::from_secs(5);
 /// Which pull requests there are: one client a configured forge.
 pub trait Forges: Send + Sync {
     /// One pull request.
-    type Pull: Forge + ForgeWrite;
+    type Pull: ForgeRead + ForgeWrite;
 
     /// The pull request of the repository that people call `repo` (`owner/name`), for this producer; none if the forge is
     /// not configured. The gate is asked right before each call that writes.

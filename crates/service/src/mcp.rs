@@ -22,7 +22,7 @@ use truing_config::ForgeKind;
 use truing_core::id::PrId;
 use truing_core::port::{ForgeError, Withheld, WriteGate};
 use truing_core::publish::Producer;
-use truing_forge::github::{GitHub, GitHubConversation, RemoteError};
+use truing_forge::github::{GitHub, GitHubClient, RemoteError};
 use truing_git::{Git, GitError};
 use truing_store::Sqlite;
 
@@ -109,8 +109,8 @@ impl ForgeTools {
         Ok((id, seen.name))
     }
 
-    fn talk(&self, (id, name): &(PrId, String)) -> GitHubConversation {
-        self.github.conversation(id, name, Producer::Mcp, &self.forge.gate)
+    fn client(&self, (id, name): &(PrId, String)) -> GitHubClient {
+        self.github.client(id, name, Producer::Mcp, &self.forge.gate)
     }
 
     /// The repository that is meant.

@@ -9,8 +9,8 @@ use tracing::Instrument as _;
 use truing_core::id::{PrId, Sha, Span};
 use truing_core::outcome::{Outcome, OutcomeKind, Runtime};
 use truing_core::port::{
-    Clock as _, Described, Event, Forge as _, ForgeError, Ids as _, Records as _, RunRef, StoreError,
-    WriteGate,
+    Clock as _, Described, Event, ForgeError, ForgeRead as _, Ids as _, Records as _, RunRef, StoreError,
+    WriteGate, read_only,
 };
 use truing_core::publish::Producer;
 use truing_core::slot::{Loop, Then, Why};
@@ -256,7 +256,7 @@ async fn whereabouts<P: Parts>(context: &ServiceContext<P>, id: &PrId) -> Result
     let Some(github) = context.forges.servers().get(&id.forge) else { return Ok(None) };
     let found = async {
         let name = github.repository_by_id(&id.repository).await?.name;
-        let pull = github.pull(id.clone(), &name).pull_request().await?;
+        let pull = github.client(id, &name, Producer::Review, &read_only()).pull_request().await?;
         Ok::<_, ForgeError>((name, pull))
     };
     let (name, pull) = match found.await {

@@ -32,7 +32,7 @@ use truing_core::id::{PrId, Span};
 use truing_core::port::{ForgeError, Reader, ReaderError, WriteGate};
 use truing_core::publish::Producer;
 use truing_core::slot::Limits;
-use truing_forge::github::{AppKey, Credentials, GitHub, GitHubConversation, GitHubOptions, RemoteError};
+use truing_forge::github::{AppKey, Credentials, GitHub, GitHubClient, GitHubOptions, RemoteError};
 use truing_forge::marker::MarkerKeys;
 use truing_git::{Git, GitError, GitOptions, Remote};
 use truing_loops::checkout::Rules;
@@ -57,7 +57,7 @@ use crate::cli::error::CliError;
 pub struct GitHubs(pub BTreeMap<String, GitHub>);
 
 impl Forges for GitHubs {
-    type Pull = GitHubConversation;
+    type Pull = GitHubClient;
 
     fn pull(
         &self,
@@ -65,8 +65,8 @@ impl Forges for GitHubs {
         repo: &str,
         producer: Producer,
         gate: &Arc<dyn WriteGate>,
-    ) -> Option<GitHubConversation> {
-        Some(self.0.get(&id.forge)?.conversation(id, repo, producer, gate))
+    ) -> Option<GitHubClient> {
+        Some(self.0.get(&id.forge)?.client(id, repo, producer, gate))
     }
 
     fn servers(&self) -> &BTreeMap<String, GitHub> {

@@ -18,7 +18,7 @@ const NAMED_IN: &[(&str, &str)] = &[
     ("crates/core/src/port/effects.rs", "defines it"),
     ("crates/forge/src/effects.rs", "is the path"),
     ("crates/forge/src/publisher.rs", "hands it to the path"),
-    ("crates/forge/src/github/conversation/effects.rs", "implements it"),
+    ("crates/forge/src/github/client/effects.rs", "implements it"),
     ("crates/loops/src/review.rs", "hands it to the publisher"),
     ("crates/service/src/lib.rs", "says that a service's pull requests have it"),
     ("crates/service/src/writes.rs", "wraps it, to trace and to rehearse"),

@@ -26,7 +26,7 @@ Answers are never touched, so that is where to say something.
 
 ## Loops that work on a pull request
 
-What GitHub does there, and what follows from it (`crates/forge/src/github/conversation.rs`):
+What GitHub does there, and what follows from it (`crates/forge/src/github/client.rs`):
 
 | GitHub | So |
 |---|---|

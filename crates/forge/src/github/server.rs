@@ -2,11 +2,12 @@
 //! those people may do. All of it reads.
 
 use serde::Deserialize;
-use truing_core::id::{Millis, Sha};
+use truing_core::id::{CommentId, Millis, Sha};
 use truing_core::port::{CommentKind, ForgeError, Revision};
 use url::Url;
 
 use super::auth::Scope;
+use super::id::Id;
 use super::listing::Listing;
 use super::{GITHUB, GitHub, append, is_repository_name, wire};
 use crate::http::{Answer, Call, unavailable};
@@ -89,7 +90,7 @@ pub struct PullComment {
     /// Its number, among those of its kind.
     pub id: u64,
     /// The comment that began the thread, for an answer on the diff.
-    pub first: Option<u64>,
+    pub first: Option<CommentId>,
     /// The pull request's number.
     pub number: u64,
     /// The page of the pull request.
@@ -428,7 +429,7 @@ fn pull_comment(what: &str, kind: CommentKind, body: CommentBody) -> Result<Opti
     Ok(Some(PullComment {
         kind,
         id: body.id,
-        first: body.in_reply_to_id,
+        first: body.in_reply_to_id.map(|first| Id::Review(first).text()),
         number,
         url: page.to_owned(),
         author,

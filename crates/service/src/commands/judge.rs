@@ -3,8 +3,8 @@
 
 use truing_core::id::{CommentId, FindingId, Topic};
 use truing_core::port::{
-    Clock as _, CommentKind, Conversation as _, Forge as _, ForgeError, Origin, PrState, PullRequest,
-    Repository, Told, read_only,
+    Clock as _, CommentKind, ForgeError, ForgeRead as _, Origin, PrState, PullRequest, Repository, Told,
+    read_only,
 };
 use truing_core::publish::{Item, Producer};
 use truing_forge::github::{Author, GitHub, PullComment};
@@ -73,9 +73,9 @@ async fn judge_label(
         Ok(pull) => pull,
         Err(verdict) => return Ok(verdict),
     };
-    let talk = github.conversation(&told.pr, &repository.name, Producer::Converge, &read_only());
+    let client = github.client(&told.pr, &repository.name, Producer::Converge, &read_only());
     // Forges do not tell labels apart by case.
-    let set = talk.labels().await?.into_iter().find(|label| label.name.eq_ignore_ascii_case(name));
+    let set = client.labels().await?.into_iter().find(|label| label.name.eq_ignore_ascii_case(name));
     let Some(set) = set else { return Ok(Verdict::Ignore("it is not set any more".into())) };
     let Some(by) = set.by.filter(|_| set.trusted) else {
         return Ok(Verdict::Ignore(format!("nobody who may write to {} has set it", repository.name)));
@@ -123,12 +123,13 @@ async fn find_pull(
     told: &Told,
     repository: &mut Repository,
 ) -> Result<PullRequest, ForgeError> {
-    match github.pull(told.pr.clone(), &repository.name).pull_request().await {
+    let pull = |name: &str| github.client(&told.pr, name, Producer::Review, &read_only());
+    match pull(&repository.name).pull_request().await {
         Err(ForgeError::NotFound { .. } | ForgeError::Moved { .. }) => {}
         found => return found,
     }
     repository.name = github.repository_by_id(&told.pr.repository).await?.name;
-    github.pull(told.pr.clone(), &repository.name).pull_request().await
+    pull(&repository.name).pull_request().await
 }
 
 /// A comment, as it reads now.
@@ -174,17 +175,17 @@ async fn thread_of(
     github: &GitHub,
     told: &Told,
     repository: &Repository,
-    (first, known): (u64, &[(Item, CommentId)]),
+    (first, known): (CommentId, &[(Item, CommentId)]),
 ) -> Result<Option<FindingId>, ForgeError> {
-    let pull = github.pull(told.pr.clone(), &repository.name);
-    match pull.about(Producer::Review, known, first).await {
+    let review = github.client(&told.pr, &repository.name, Producer::Review, &read_only());
+    match review.item_at(known, &first).await {
         Ok(Some(Item::Finding(id))) => return Ok(Some(id)),
         Ok(Some(Item::Summary) | None) | Err(ForgeError::NotFound { .. }) => {}
         Err(error) => return Err(error),
     }
     // A run that converges has found it, perhaps.
-    let talk = github.conversation(&told.pr, &repository.name, Producer::Converge, &read_only());
-    match talk.about(first).await {
+    let client = github.client(&told.pr, &repository.name, Producer::Converge, &read_only());
+    match client.topic_at(&first).await {
         Ok(topic) => {
             Ok(topic.and_then(|topic| topic.as_str().strip_prefix(Topic::FINDING).map(FindingId::new)))
         }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 use truing_core::id::{PrId, Sha};
-use truing_core::port::{Conversation as _, PullState, Revision};
+use truing_core::port::{ForgeRead as _, PullState, Revision};
 use truing_diff::parse;
 use truing_loops::checkout;
 use truing_loops::checkout::changed;
@@ -79,7 +79,7 @@ impl ForgeTools {
     pub(super) async fn get_pull_request(&self, given: Value) -> Result<Value, Why> {
         let One { repository, number } = input(given)?;
         let pull = self.pull(&Wanted { repository, number }).await?;
-        let now = self.talk(&pull).now().await?;
+        let now = self.client(&pull).now().await?;
         let state = match now.state {
             PullState::Open => "open",
             PullState::Draft => "draft",
@@ -98,7 +98,7 @@ impl ForgeTools {
     pub(super) async fn get_pull_request_diff(&self, given: Value) -> Result<Value, Why> {
         let Diff { repository, number, path } = input(given)?;
         let pull = self.pull(&Wanted { repository, number }).await?;
-        let now = self.talk(&pull).now().await?;
+        let now = self.client(&pull).now().await?;
         let change = self.change(&pull, &now.base, &now.head.sha).await?;
         let (diff, left_out) = told(&change.diff, path.as_deref())?;
         Ok(json!({

@@ -9,7 +9,7 @@ use truing_config::Config;
 use truing_config::converge::Bugteam;
 use truing_core::id::{PrId, Sha};
 use truing_core::line::visible;
-use truing_core::port::{Conversation as _, ForgeError, Ids as _, PullNow, PullState, read_only};
+use truing_core::port::{ForgeError, ForgeRead as _, Ids as _, PullNow, PullState, read_only};
 use truing_core::publish::Producer;
 use truing_core::verification::{End, Ran};
 use truing_forge::github::{GitHub, Protection};
@@ -259,7 +259,7 @@ async fn at_forge(
 ) -> Result<(PrId, PullNow), ForgeError> {
     let repository = client.repository(repo).await?.id;
     let id = PrId { forge: forge.to_owned(), repository, number };
-    let now = client.conversation(&id, repo, Producer::Converge, &read_only()).now().await?;
+    let now = client.client(&id, repo, Producer::Converge, &read_only()).now().await?;
     let name = format!("{repo}#{number}");
     match now.state {
         PullState::Open | PullState::Draft => {

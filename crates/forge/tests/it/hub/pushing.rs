@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use truing_core::id::{Millis, Sha};
-use truing_core::port::{ForgeError, Hub as _};
+use truing_core::port::{ForgeError, ForgeRead as _};
 use truing_fakes::forge::{Access, FaultKind};
 use truing_fakes::repo::Commit;
 use truing_forge::github::{AppKey, Credentials, RemoteError};

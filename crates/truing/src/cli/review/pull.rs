@@ -4,7 +4,8 @@
 use std::path::Path;
 
 use truing_core::id::PrId;
-use truing_core::port::{Described, Forge as _, PullRequest, Records as _};
+use truing_core::port::{Described, ForgeRead as _, PullRequest, Records as _, read_only};
+use truing_core::publish::Producer;
 use truing_forge::github::{GitHub, RemoteError};
 use truing_loops::checkout;
 use truing_loops::checkout::{Checkout, CheckoutError, Rules};
@@ -142,7 +143,8 @@ async fn look(
     let wrong = |error| wiring::error_of(forge, RemoteError::Forge(error));
     let repository = client.repository(repo).await.map_err(wrong)?.id;
     let id = PrId { forge: forge.to_owned(), repository, number };
-    let pull = client.pull(id.clone(), repo).pull_request().await.map_err(wrong)?;
+    let pull =
+        client.client(&id, repo, Producer::Review, &read_only()).pull_request().await.map_err(wrong)?;
     Ok((id, pull))
 }
 

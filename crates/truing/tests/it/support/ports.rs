@@ -4,6 +4,7 @@
 //! A crashed process does nothing more: all of its later calls fail without effect, whatever it still tries.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -17,16 +18,18 @@ use truing_core::finding::{AnchorKind, Finding};
 use truing_core::id::{CommentId, Key, Millis, PrId, RunId, Sha, Span, Token, Topic, Version};
 use truing_core::outcome::{Outcome, OutcomeRecord};
 use truing_core::port::{
-    Act, Begun, ChangedFile, Clock, Computed, Converges, Described, EffectLog, Entry, Event, Forge,
-    ForgeError, ForgeWrite, InlineDraft, Mark, Marked, Moved, NewNotice, NotGranted, Notice, Obeyed,
-    Operations, Performed, PullRequest, ReadReport, ReadRequest, Reader, ReaderError, Records, Replacement,
-    Repository, Revision, RunRef, Slots, StoreError, Told, Watchlist, WriteGate, Writer,
+    Act, Actor, Begun, BranchPull, ChangedFile, Clock, CommitCheck, Computed, Converges, Described,
+    EffectLog, Entry, Event, ForgeError, ForgeRead, ForgeWrite, InlineDraft, Mark, Marked, Merge, Moved,
+    NewNotice, NotGranted, Notice, Obeyed, Operations, OwnIssue, Performed, PullActivity, PullNow,
+    PullRequest, PullReview, ReadReport, ReadRequest, Reader, ReaderError, Records, Replacement, Reply,
+    Repository, RepositoryNow, ReviewThread, Revision, RunRef, Said, SetLabel, Slots, StoreError, Told,
+    Watchlist, WriteGate, Writer,
 };
 use truing_core::publish::{Bounds, Desired, DesiredStatus, Item, Observed, Producer};
 use truing_core::slot::{Limits, Slot};
 use truing_core::switch::{Switch, Turn};
 use truing_diff::RepoPath;
-use truing_forge::github::{GitHub, GitHubConversation, RemoteError};
+use truing_forge::github::{GitHub, GitHubClient, RemoteError};
 use truing_git::Remote;
 use truing_service::Forges;
 use truing_store::Sqlite;
@@ -349,10 +352,25 @@ fn no_forge() -> ForgeError {
     ForgeError::Unavailable { what: "a call".into(), message }
 }
 
-impl Forge for FaultyPull {
+impl ForgeRead for FaultyPull {
     through! { no_forge, ForgeError;
         pull_request() -> PullRequest;
-        comments(producer: Producer, known: &[(Item, CommentId)]) -> Vec<Observed>;
+        now() -> PullNow;
+        merge() -> Merge;
+        checks(commit: &Sha) -> Vec<CommitCheck>;
+        labels() -> Vec<SetLabel>;
+        reviews() -> Vec<PullReview>;
+        threads() -> Vec<ReviewThread>;
+        comments(known: &[(Item, CommentId)]) -> Vec<Observed>;
+        item_at(known: &[(Item, CommentId)], comment: &CommentId) -> Option<Item>;
+        topic_at(comment: &CommentId) -> Option<Topic>;
+        said(text: &str) -> Vec<Said>;
+        eyes(comment: &CommentId) -> Vec<Actor>;
+        repository() -> RepositoryNow;
+        pulls_from(branch: &str) -> Vec<BranchPull>;
+        activity(number: u64) -> PullActivity;
+        issues(label: &str) -> Vec<OwnIssue>;
+        replies(number: u64, since: Option<&CommentId>) -> Vec<Reply>;
     }
 
     fn bounds(&self) -> Bounds {
@@ -374,11 +392,19 @@ impl ForgeWrite for FaultyPull {
     }
 }
 
-/// The real client of a forge with its manner.
+/// The real client of a forge with its manner; what has none here is as it is.
 struct MannerPull {
-    inner: GitHubConversation,
+    inner: GitHubClient,
     manner: Manner,
     clock: Hand,
+}
+
+impl Deref for MannerPull {
+    type Target = GitHubClient;
+
+    fn deref(&self) -> &GitHubClient {
+        &self.inner
+    }
 }
 
 impl MannerPull {
@@ -396,12 +422,8 @@ impl MannerPull {
         self.inner.pull_request().await
     }
 
-    async fn comments(
-        &self,
-        producer: Producer,
-        known: &[(Item, CommentId)],
-    ) -> Result<Vec<Observed>, ForgeError> {
-        let mut seen = self.inner.comments(producer, known).await?;
+    async fn comments(&self, known: &[(Item, CommentId)]) -> Result<Vec<Observed>, ForgeError> {
+        let mut seen = self.inner.comments(known).await?;
         if self.manner == Manner::Lagging {
             seen.retain(|comment| comment.created + LAG <= self.clock.now());
         }

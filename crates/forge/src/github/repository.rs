@@ -1,54 +1,31 @@
-//! A repository at GitHub, for loops that bring changes to it: [`Hub`]; its writes are in `conversation::effects`. Its
-//! branches are pushed with git, to where [`GitHub::push_remote`] says.
+//! A repository at GitHub, for loops that bring changes to it: its side of [`super::GitHubClient`]. Its branches are pushed
+//! with git, to where [`GitHub::push_remote`] says.
 //!
 //! Pull requests, issues and comments are changed only if one of our accounts wrote them and our marker is in their
 //! text: both are looked at before each change. Closing a pull request of ours is the only end that is made of one.
 
 pub(super) mod bodies;
-mod conversation;
 mod issues;
 mod observed;
 pub(super) mod pulls;
+mod replies;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 use reqwest::Method;
 use serde_json::Value;
-use truing_core::id::{CommentId, PrId, Span, Topic};
-use truing_core::port::{
-    Actor, BranchPull, ForgeError, Hub, HubRepository, OwnIssue, PullActivity, Reply, Writable, WriteGate,
-};
-use truing_core::publish::Producer;
+use truing_core::id::{PrId, Span, Topic};
+use truing_core::port::{Actor, ForgeError, RepositoryNow, Writable};
 use truing_git::Remote;
 use url::Url;
 
 use super::auth::{Accounts, Scope};
 use super::body::with_marker;
-use super::server::paged;
-use super::{GITHUB, GitHub, RemoteError, append, wire};
+use super::client::GitHubClient;
+use super::{GitHub, RemoteError, append, wire};
 use crate::http::{Call, unavailable};
-use crate::marker::MarkerKeys;
-
-/// A repository, for one producer.
-#[derive(Clone, Debug)]
-pub struct GitHubHub {
-    pub(super) github: GitHub,
-    /// With the number 0: what no number is known of.
-    place: PrId,
-    pub(super) repo: String,
-    pub(super) producer: Producer,
-}
 
 impl GitHub {
-    /// A repository: its id, and what it is called now (`owner/name`). The gate is asked right before each call that
-    /// writes.
-    pub fn hub(&self, id: &str, repo: &str, producer: Producer, gate: &Arc<dyn WriteGate>) -> GitHubHub {
-        let place = PrId { forge: self.inner.options.name.clone(), repository: id.to_owned(), number: 0 };
-        GitHubHub { github: self.behind(gate), place, repo: repo.to_owned(), producer }
-    }
-
     /// Where a repository's branches are pushed to (`id`, which is called `repo` now), and with what: of a GitHub App a
     /// token that is good for that alone.
     ///
@@ -59,47 +36,10 @@ impl GitHub {
     }
 }
 
-impl GitHubHub {
-    /// The beginning of an error: what was tried, and where.
-    pub(super) fn what(&self, doing: &str) -> String {
-        format!("{}: {doing}", self.repo)
-    }
-
-    pub(super) fn scope(&self) -> Scope<'_> {
-        Scope::pull(&self.place, &self.repo)
-    }
-
-    /// The forge's id of the repository.
-    pub(super) fn repository_id(&self) -> &str {
-        &self.place.repository
-    }
-
-    /// An address below the repository's.
-    pub(super) fn url(&self, what: &str, tail: &[&str]) -> Result<Url, ForgeError> {
-        self.github.below(what, &self.repo, tail)
-    }
-
-    /// The same for a list, with this query.
-    pub(super) fn list_url(
-        &self,
-        what: &str,
-        tail: &[&str],
-        query: &[(&str, &str)],
-    ) -> Result<Url, ForgeError> {
-        Ok(paged(self.url(what, tail)?, query))
-    }
-
-    pub(super) async fn accounts(&self) -> Result<Accounts<'_>, ForgeError> {
-        self.github.accounts(self.scope()).await
-    }
-
-    pub(super) fn markers(&self) -> &MarkerKeys {
-        &self.github.inner.options.markers
-    }
-
+impl GitHubClient {
     /// Where the marker of something is for.
     pub(super) fn place(&self, number: u64) -> PrId {
-        PrId { number, ..self.place.clone() }
+        PrId { number, ..self.id.clone() }
     }
 
     /// A text as it is posted: with the marker as its last line. `number`: of the conversation that a comment is in;
@@ -149,10 +89,16 @@ fn not_ours(what: &str) -> ForgeError {
     ForgeError::Rejected { what: what.to_owned(), message }
 }
 
-impl Hub for GitHubHub {
-    async fn repository(&self) -> Result<HubRepository, ForgeError> {
-        let what = self.what("asking for the repository");
-        let url = append(&self.github.inner.options.api_url, ["repositories", &self.place.repository]);
+impl GitHubClient {
+    /// The time that something whose creation was not answered may stay unseen.
+    pub(super) fn settle_delay(&self) -> Span {
+        self.github.inner.options.settle
+    }
+
+    /// The repository now.
+    pub(super) async fn look_at_repository(&self) -> Result<RepositoryNow, ForgeError> {
+        let what = self.what_of_repository("asking for the repository");
+        let url = append(&self.github.inner.options.api_url, ["repositories", &self.id.repository]);
         let body: bodies::Repository = self.github.send(self.scope(), &Call::get(what, url)).await?.json()?;
         let writable = Writable {
             archived: body.archived,
@@ -160,45 +106,18 @@ impl Hub for GitHubHub {
             issues: body.has_issues,
         };
         let (name, default_branch) = (body.full_name, body.default_branch);
-        Ok(HubRepository { name, default_branch, writable, is_fork: body.fork })
-    }
-
-    async fn pulls_from(&self, branch: &str) -> Result<Vec<BranchPull>, ForgeError> {
-        self.list_pulls(branch).await
-    }
-
-    async fn activity(&self, number: u64) -> Result<PullActivity, ForgeError> {
-        self.look_at(number).await
-    }
-
-    async fn issues(&self, label: &str) -> Result<Vec<OwnIssue>, ForgeError> {
-        self.list_issues(label).await
-    }
-
-    async fn replies(&self, number: u64, since: Option<&CommentId>) -> Result<Vec<Reply>, ForgeError> {
-        self.list_replies(number, since).await
-    }
-
-    fn longest_body(&self) -> usize {
-        GITHUB.bounds(self.settle()).body
-    }
-}
-
-impl GitHubHub {
-    /// The time that something whose creation was not answered may stay unseen.
-    pub(super) fn settle(&self) -> Span {
-        self.github.inner.options.settle
+        Ok(RepositoryNow { name, default_branch, writable, is_fork: body.fork })
     }
 
     /// May we push? `told`: what the repository says of the account that asks.
-    pub(super) async fn may_push(&self, told: Option<bool>) -> Result<Option<bool>, ForgeError> {
+    async fn may_push(&self, told: Option<bool>) -> Result<Option<bool>, ForgeError> {
         if self.github.app().is_none() {
             // What a repository says is about an account: of an installation's token it says nothing.
             let installation = self.github.identity(self.scope()).await?.installation;
             return Ok(told.filter(|_| !installation));
         }
         let (auth, http) = (&self.github.inner.auth, &self.github.inner.http);
-        let pushing = Scope::Pushing(&self.place.repository, &self.repo);
+        let pushing = Scope::Pushing(&self.id.repository, &self.repo);
         match auth.authorization(http, pushing).await {
             Ok(_) => Ok(Some(true)),
             Err(ForgeError::Forbidden { .. }) => Ok(Some(false)),
