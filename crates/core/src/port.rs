@@ -14,6 +14,7 @@ mod pull;
 mod read;
 mod reader;
 mod repository;
+mod server;
 mod watchlist;
 mod write_gate;
 
@@ -38,6 +39,7 @@ pub use self::repository::{
     Actor, BranchPull, OwnIssue, PullActivity, PullCommit, PullDraft, PullRemark, PullReview, PullState,
     Reply, RepositoryNow, ReviewState, Writable,
 };
+pub use self::server::{Author, ForgeKind, OpenPull, Protection, PullComment, PullLine, Seen};
 pub use self::watchlist::{CommentKind, Obeyed, Origin, Repository, Told, Watchlist};
 pub use self::write_gate::{Asked, Withheld, WriteGate, read_only};
 

@@ -10,15 +10,16 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use truing_core::finding::{Place, Side};
-use truing_core::id::{PrId, Span};
+use truing_core::id::Span;
 use truing_core::port::{Clock, ForgeError, WriteGate};
 use truing_diff::RepoPath;
-use truing_git::{GitError, Remote, Secret};
+use truing_git::{Remote, Secret};
 use url::Url;
 
 use crate::capability::GITHUB;
-use crate::http::{ClientError, Http, Patience, Quota};
+use crate::http::{ClientError, Http, Patience};
 use crate::marker::MarkerKeys;
+use crate::remote::RemoteError;
 use auth::{Auth, Scope};
 
 mod auth;
@@ -28,7 +29,6 @@ mod client;
 mod comments;
 mod graphql;
 mod id;
-mod listing;
 mod observed;
 mod repositories;
 mod repository;
@@ -43,9 +43,6 @@ pub(crate) use checks::pull_of_check;
 
 pub use auth::{AppKey, Credentials, KeyError, Permission, Whose, permissions};
 pub use client::GitHubClient;
-pub use listing::Listing;
-pub use repositories::Repositories;
-pub use server::{Author, OpenPull, Protection, PullComment, PullLine, Seen};
 
 /// The context of our commit statuses, and the name of our checks.
 pub(crate) const STATUS_CONTEXT: &str = "truing/review";
@@ -89,17 +86,6 @@ pub enum GitHubError {
         /// Why.
         cause: ClientError,
     },
-}
-
-/// Why git cannot fetch a repository.
-#[derive(Debug, thiserror::Error)]
-pub enum RemoteError {
-    /// There is no token for it.
-    #[error(transparent)]
-    Forge(#[from] ForgeError),
-    /// `git_url` is plain http to another machine.
-    #[error(transparent)]
-    Git(#[from] GitError),
 }
 
 /// One GitHub server with one login. Cheap to clone; clones share connections and what was learnt.
@@ -162,13 +148,6 @@ impl GitHub {
         Ok(Self { inner: Arc::new(Inner { options, http, auth: Arc::new(auth) }) })
     }
 
-    /// The same, for one review: each of its calls names that, in the header `X-Review-Id`. An id that cannot stand in a
-    /// header is not named.
-    #[must_use]
-    pub fn for_review(&self, id: &str) -> Self {
-        self.by(self.inner.http.for_review(id))
-    }
-
     /// The same; this gate is asked right before each call that writes.
     fn behind(&self, gate: &Arc<dyn WriteGate>) -> Self {
         self.by(self.inner.http.behind(gate.clone()))
@@ -181,16 +160,8 @@ impl GitHub {
 
     /// The id of the GitHub App that it logs in as, if it does. Only those may create check runs, whatever a token's
     /// permissions are.
-    pub fn app(&self) -> Option<u64> {
+    fn app(&self) -> Option<u64> {
         self.inner.auth.app()
-    }
-
-    /// Where git fetches a repository from (`id`, which is called `repo` now), and with what.
-    ///
-    /// # Errors
-    /// [`RemoteError`]
-    pub async fn remote(&self, id: &PrId, repo: &str) -> Result<Remote, RemoteError> {
-        self.git_remote(Scope::pull(id, repo), repo).await
     }
 
     async fn git_remote(&self, scope: Scope<'_>, repo: &str) -> Result<Remote, RemoteError> {
@@ -198,11 +169,6 @@ impl GitHub {
         let by = self.inner.auth.authorization(&self.inner.http, scope).await?;
         let basic = BASE64_STANDARD.encode(format!("x-access-token:{}", by.secret().expose()));
         Ok(Remote::new(url.as_str(), Some(Secret::new(format!("Basic {basic}"))))?)
-    }
-
-    /// The primary rate limit as of the last answer that told; none before one.
-    pub fn quota(&self) -> Option<Quota> {
-        self.inner.http.quota()
     }
 }
 

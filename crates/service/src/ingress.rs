@@ -32,7 +32,7 @@ use tokio::sync::{Mutex, Semaphore};
 use truing_core::id::{Millis, PrId};
 use truing_core::port::{Clock as _, Described, Mark, Origin, Slots as _, StoreError, Watchlist as _};
 use truing_core::slot::Loop;
-use truing_forge::github::GitHub;
+use truing_forge::ForgeServer;
 use truing_forge::webhook::{
     Comment, Hook, HookSecret, Label, Rechecked, Rerun, SIGNATURE_HEADER, Signature, json_of_form,
     parse_github,
@@ -273,7 +273,7 @@ impl<P: Parts> Ingress<P> {
     /// The same for the button of a check, if it is one of ours.
     async fn rerun(&self, forge: &str, rerun: Rerun) -> Result<serde_json::Value, Refusal> {
         let ignored = |what: &str| Ok(json!({ "status": "ignored", "what": what }));
-        if self.context.forges.servers().get(forge).and_then(GitHub::app) != Some(rerun.app) {
+        if self.context.forges.servers().get(forge).and_then(ForgeServer::check_app) != Some(rerun.app) {
             return ignored("a check of another app");
         }
         let pulls = match rerun.of {

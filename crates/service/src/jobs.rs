@@ -18,7 +18,8 @@ use truing_core::port::{
 use truing_core::publish::Producer;
 use truing_core::slot::{Limits, Loop, Then, Why};
 use truing_forge::effects::Effects;
-use truing_forge::github::{GitHub, RemoteError};
+use truing_forge::remote::{Purpose, RemoteError};
+use truing_forge::{ForgeServer as _, Server};
 use truing_git::Remote;
 use truing_loops::checkout;
 use truing_loops::machine::{SystemClock, UniqueIds};
@@ -44,7 +45,7 @@ pub struct JobRun<'a> {
     /// The project's repository, `owner/name`.
     pub repo: &'a str,
     /// The forge that it is at.
-    pub forge: &'a GitHub,
+    pub forge: &'a Server,
     /// Where mirrors are.
     pub mirrors: &'a Path,
     /// The limits of slots.
@@ -143,7 +144,7 @@ impl JobRun<'_> {
     /// The repository's id, and where to push to.
     async fn repository(&self) -> Result<(String, Remote), RemoteError> {
         let id = self.forge.repository(self.repo).await?.id;
-        let remote = self.forge.push_remote(&id, self.repo).await?;
+        let remote = self.forge.remote(&id, self.repo, Purpose::Push).await?;
         Ok((id, remote))
     }
 

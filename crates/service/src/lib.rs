@@ -46,8 +46,8 @@ use truing_core::port::{
 };
 use truing_core::publish::Producer;
 use truing_core::slot::Limits;
-use truing_forge::github::{GitHub, RemoteError};
-use truing_git::{Git, Remote};
+use truing_forge::Server;
+use truing_git::Git;
 use truing_loops::agent::Agent;
 use truing_loops::checkout::Rules;
 use truing_loops::slots::end_orphans;
@@ -85,14 +85,7 @@ pub trait Forges: Send + Sync {
     ) -> Option<Self::Pull>;
 
     /// The configured forges beyond one pull request, by the `NAME` of `[forge.NAME]`.
-    fn servers(&self) -> &BTreeMap<String, GitHub>;
-
-    /// Where a repository is fetched from; none if the forge is not configured.
-    fn remote(
-        &self,
-        id: &PrId,
-        repo: &str,
-    ) -> impl Future<Output = Option<Result<Remote, RemoteError>>> + Send;
+    fn servers(&self) -> &BTreeMap<String, Server>;
 }
 
 /// The types that a service is made of: one choice for the program, others for tests.

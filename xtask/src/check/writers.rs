@@ -17,6 +17,8 @@ const NAMED_IN: &[(&str, &str)] = &[
     ("crates/core/src/port.rs", "lists the ports"),
     ("crates/core/src/port/effects.rs", "defines it"),
     ("crates/forge/src/effects.rs", "is the path"),
+    ("crates/forge/src/forge_server.rs", "says that a server's clients have it"),
+    ("crates/forge/src/server.rs", "hands it on to the client of the kind"),
     ("crates/forge/src/publisher.rs", "hands it to the path"),
     ("crates/forge/src/github/client/effects.rs", "implements it"),
     ("crates/loops/src/review.rs", "hands it to the publisher"),

@@ -24,7 +24,7 @@ use url::Url;
 use super::auth::{Accounts, Scope};
 use super::id::Id;
 use super::observed::Listed;
-use super::server::paged;
+use super::session::paged;
 use super::{GITHUB, GitHub, wire};
 use crate::http::{Answer, Call, unavailable};
 use crate::marker::{Found, MarkerKeys};
@@ -40,21 +40,17 @@ pub struct GitHubClient {
     pub(super) producer: Producer,
 }
 
-impl GitHub {
-    /// A repository and one pull request of it; the number 0 is the repository alone. `repo` is `owner/name` as it is now.
-    /// The gate is asked right before each call that writes.
-    pub fn client(
-        &self,
+impl GitHubClient {
+    pub(super) fn new(
+        github: &GitHub,
         id: &PrId,
         repo: &str,
         producer: Producer,
         gate: &Arc<dyn WriteGate>,
-    ) -> GitHubClient {
-        GitHubClient { github: self.behind(gate), id: id.clone(), repo: repo.to_owned(), producer }
+    ) -> Self {
+        Self { github: github.behind(gate), id: id.clone(), repo: repo.to_owned(), producer }
     }
-}
 
-impl GitHubClient {
     /// `owner/name#7`.
     fn name(&self) -> String {
         format!("{}#{}", self.repo, self.id.number)

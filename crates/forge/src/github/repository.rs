@@ -1,5 +1,5 @@
 //! A repository at GitHub, for loops that bring changes to it: its side of [`super::GitHubClient`]. Its branches are pushed
-//! with git, to where [`GitHub::push_remote`] says.
+//! with git, to where [`crate::ForgeServer::remote`] says.
 //!
 //! Pull requests, issues and comments are changed only if one of our accounts wrote them and our marker is in their
 //! text: both are looked at before each change. Closing a pull request of ours is the only end that is made of one.
@@ -16,25 +16,13 @@ use reqwest::Method;
 use serde_json::Value;
 use truing_core::id::{PrId, Span, Topic};
 use truing_core::port::{Actor, ForgeError, RepositoryNow, Writable};
-use truing_git::Remote;
 use url::Url;
 
 use super::auth::{Accounts, Scope};
 use super::body::with_marker;
 use super::client::GitHubClient;
-use super::{GitHub, RemoteError, append, wire};
+use super::{append, wire};
 use crate::http::{Call, unavailable};
-
-impl GitHub {
-    /// Where a repository's branches are pushed to (`id`, which is called `repo` now), and with what: of a GitHub App a
-    /// token that is good for that alone.
-    ///
-    /// # Errors
-    /// [`RemoteError`]; [`ForgeError::Forbidden`] if the App was not granted it.
-    pub async fn push_remote(&self, id: &str, repo: &str) -> Result<Remote, RemoteError> {
-        self.git_remote(Scope::Pushing(id, repo), repo).await
-    }
-}
 
 impl GitHubClient {
     /// Where the marker of something is for.

@@ -2,13 +2,15 @@
 //! tested elsewhere, against a stateful one.
 
 use truing_core::finding::Place;
-use truing_core::id::{CommentId, FindingId, Millis, Sha, ThreadId};
+use truing_core::id::{CommentId, FindingId, Millis, PrId, Sha, ThreadId};
 use truing_core::port::{ForgeRead as _, InlineDraft, PrState, PullRequest, Revision};
 use truing_core::publish::{DesiredStatus, Hold, Item, Observed, Producer, StatusState, Thread, ThreadState};
 
 use super::comments::{REVIEW_BODY, REVIEW_BODY_WORD};
 use super::*;
+use crate::forge_server::ForgeServer as _;
 use crate::http::unavailable;
+use crate::remote::Purpose;
 use crate::testing::{CANARY, Hand, Reply, Request, Server, open, patience};
 
 const HEAD: &str = "1111111111111111111111111111111111111111";
@@ -520,7 +522,7 @@ pub(super) fn options(api: &str, git: &str) -> GitHubOptions {
 async fn git_is_reached_beside_the_api_and_nothing_shows_the_token() {
     let options = options("https://git.example.com/api/v3/", "https://git.example.com/");
     let github = GitHub::new(options, clock()).unwrap();
-    let remote = github.remote(&pr(7), "octo/demo").await.unwrap();
+    let remote = github.remote(&pr(7).repository, "octo/demo", Purpose::Fetch).await.unwrap();
     assert_eq!(remote.url(), "https://git.example.com/octo/demo.git");
     let basic = BASE64_STANDARD.encode(format!("x-access-token:{CANARY}"));
     let shown =

@@ -19,7 +19,8 @@ use truing_core::publish::ThreadState;
 use truing_core::slot::Why;
 use truing_core::{line, markdown};
 use truing_forge::effects::{EffectError, Effects};
-use truing_forge::github::{GitHub, GitHubClient, RemoteError};
+use truing_forge::remote::{Purpose, RemoteError};
+use truing_forge::{ForgeServer as _, RepositoryClient, Server};
 use truing_git::{GitError, Mirror, Pushed, Refusal};
 use truing_store::Sqlite;
 
@@ -40,13 +41,13 @@ const MAX_LINE: usize = 300;
 #[derive(Debug)]
 pub struct PullRequestWorkspace<'a> {
     /// The side of the forge that is read.
-    pub forge: &'a GitHubClient,
+    pub forge: &'a RepositoryClient,
     /// Every write to the pull request, pushes too.
-    pub effects: Effects<'a, GitHubClient, Sqlite>,
+    pub effects: Effects<'a, RepositoryClient, Sqlite>,
     /// Its commits.
     pub mirror: &'a Mirror,
     /// Where it is.
-    pub server: &'a GitHub,
+    pub server: &'a Server,
     /// The id and the name of the repository that its branch is in.
     pub home: (&'a str, &'a str),
     /// The branch that it goes to.
@@ -302,7 +303,7 @@ impl Workspace for PullRequestWorkspace<'_> {
         let commit = self.mirror.committed(&candidate.commit);
         // A run may outlive the token that it began with.
         let (id, name) = self.home;
-        let remote = self.server.push_remote(id, name).await.map_err(|error| match error {
+        let remote = self.server.remote(id, name, Purpose::Push).await.map_err(|error| match error {
             RemoteError::Forge(error) => forge(error),
             RemoteError::Git(error) => error.into(),
         })?;

@@ -7,7 +7,7 @@ use truing_core::follow::record::{Pull, PullKind};
 use truing_core::follow::standing::{Active, active};
 use truing_core::id::Topic;
 use truing_core::port::{BranchPull, ForgeError, ForgeRead as _, PullDraft, PullState};
-use truing_forge::github::GitHubClient;
+use truing_forge::RepositoryClient;
 
 use super::effects::{Writes, open_pull};
 use super::run::RunError;
@@ -16,7 +16,7 @@ use super::words;
 /// The drafts of one job at a forge.
 #[derive(Debug)]
 pub(super) struct Drafts<'a> {
-    pub(super) forge: &'a GitHubClient,
+    pub(super) forge: &'a RepositoryClient,
     pub(super) writes: &'a Writes<'a>,
     pub(super) job: &'a JobConfig,
     /// The job's name.

@@ -9,7 +9,7 @@ use truing_core::follow::record::{Pull, PullKind};
 use truing_core::follow::standing::{Active, Course, Standing, active, course};
 use truing_core::id::{Sha, Topic};
 use truing_core::port::{BranchPull, ForgeError, ForgeRead as _, PullDraft, PullRemark, PullState};
-use truing_forge::github::GitHubClient;
+use truing_forge::RepositoryClient;
 
 use super::change;
 use super::effects::{Writes, open_pull};
@@ -19,7 +19,7 @@ use super::words::{self, About};
 /// The pull requests of one job at a forge.
 #[derive(Debug)]
 pub(super) struct Pulls<'a> {
-    pub(super) forge: &'a GitHubClient,
+    pub(super) forge: &'a RepositoryClient,
     pub(super) writes: &'a Writes<'a>,
     pub(super) job: &'a JobConfig,
     pub(super) about: About<'a>,

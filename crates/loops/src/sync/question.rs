@@ -5,7 +5,7 @@ use truing_core::effect::Effect;
 use truing_core::follow::job::{Job, Question, Ruling, Said, ruled};
 use truing_core::id::{CommentId, Topic};
 use truing_core::port::{ForgeError, ForgeRead as _, OwnIssue, Reply};
-use truing_forge::github::GitHubClient;
+use truing_forge::RepositoryClient;
 
 use super::effects::{Writes, open_issue};
 use super::run::RunError;
@@ -33,7 +33,7 @@ impl Wanted {
 /// The questions of one job at a forge.
 #[derive(Debug)]
 pub(super) struct Questions<'a> {
-    pub(super) forge: &'a GitHubClient,
+    pub(super) forge: &'a RepositoryClient,
     pub(super) writes: &'a Writes<'a>,
     pub(super) job: &'a str,
     pub(super) label: &'a str,

@@ -12,8 +12,8 @@ use truing_core::follow::standing::Course;
 use truing_core::follow::{NOTHING_PINNED, Verdict};
 use truing_core::id::{Millis, Sha};
 use truing_core::port::{ForgeError, ForgeRead as _, Gate, Jobs as _, RunRef, StoreError, Withheld};
+use truing_forge::RepositoryClient;
 use truing_forge::effects::Effects;
-use truing_forge::github::GitHubClient;
 use truing_git::{GitError, Mirror, PrivateFolder, Refusal, Remote};
 use truing_store::Sqlite;
 use truing_upstream::version::Version;
@@ -43,9 +43,9 @@ pub struct Following<'a, G> {
     /// The run.
     pub run: &'a RunRef,
     /// The side of the forge that is read.
-    pub forge: &'a GitHubClient,
+    pub forge: &'a RepositoryClient,
     /// Every write to the repository, pushes too. The store of its record keeps the job as well.
-    pub effects: Effects<'a, GitHubClient, Sqlite>,
+    pub effects: Effects<'a, RepositoryClient, Sqlite>,
     /// May it go on?
     pub gate: &'a G,
     /// Where the repository's mirror is.

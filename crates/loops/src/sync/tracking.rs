@@ -6,7 +6,7 @@ use truing_core::follow::job::{Job, Tracked};
 use truing_core::follow::record::Record;
 use truing_core::id::{Key, Millis, Topic};
 use truing_core::port::{ForgeError, ForgeRead as _, Jobs as _};
-use truing_forge::github::GitHubClient;
+use truing_forge::RepositoryClient;
 
 use super::effects::{Writes, open_issue};
 use super::run::RunError;
@@ -19,7 +19,7 @@ const SHOWN: usize = 20;
 #[derive(Debug)]
 pub(super) struct Tracking<'a> {
     pub(super) key: &'a Key,
-    pub(super) forge: &'a GitHubClient,
+    pub(super) forge: &'a RepositoryClient,
     pub(super) writes: &'a Writes<'a>,
     pub(super) job: &'a str,
     pub(super) label: &'a str,

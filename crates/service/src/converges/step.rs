@@ -12,7 +12,7 @@ use truing_core::port::{
 };
 use truing_core::publish::Producer;
 use truing_core::slot::{Then, Why, Wish};
-use truing_forge::github::GitHubClient;
+use truing_forge::{ForgeServer as _, RepositoryClient};
 use truing_loops::converge::pull::PullRequestWorkspace;
 use truing_loops::converge::{Progress, RunMode, Runner};
 use truing_loops::machine::SystemClock;
@@ -71,7 +71,7 @@ impl PullRun<'_> {
         store: &S,
         (lease, run): (&Lease, &RunRef),
         id: &PrId,
-        (client, gate): (&GitHubClient, &Arc<dyn WriteGate>),
+        (client, gate): (&RepositoryClient, &Arc<dyn WriteGate>),
     ) -> Result<Then, Stopped> {
         let began = SystemTime::now();
         let effects = || self.effects(client, gate, (&lease.key, Some(lease.token)));
@@ -110,7 +110,7 @@ impl PullRun<'_> {
         store: &S,
         lease: &Lease,
         id: &PrId,
-        client: &GitHubClient,
+        client: &RepositoryClient,
     ) -> Result<(Ground, Record), Stopped> {
         let settle = client.bounds().settle;
         let of = |error: ForgeError| NoRun::Forge(error).stopped(settle);

@@ -13,7 +13,7 @@ use truing_core::port::{
 };
 use truing_core::publish::Producer;
 use truing_core::slot::{Command, Loop, State, Then};
-use truing_forge::github::GitHubClient;
+use truing_forge::{ForgeServer as _, RepositoryClient};
 use truing_git::Mirror;
 use truing_loops::converge::pull::PullRequestWorkspace;
 use truing_loops::converge::{Progress, RunMode, words};
@@ -151,7 +151,7 @@ impl PullRun<'_> {
         &self,
         store: &S,
         lease: &Lease,
-        (id, client, now): (&PrId, &GitHubClient, PullNow),
+        (id, client, now): (&PrId, &RepositoryClient, PullNow),
         gate: &Arc<dyn WriteGate>,
         give_back: watch::Receiver<bool>,
         say: &(impl Fn(Said<'_>) + Sync),
@@ -223,7 +223,7 @@ struct WholeRun<'a, S, F> {
     pull: &'a PullRun<'a>,
     store: &'a S,
     lease: &'a Lease,
-    of: (&'a PrId, &'a GitHubClient, &'a PullNow),
+    of: (&'a PrId, &'a RepositoryClient, &'a PullNow),
     gate: &'a Arc<dyn WriteGate>,
     give_back: watch::Receiver<bool>,
     say: F,

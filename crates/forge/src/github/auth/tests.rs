@@ -5,12 +5,15 @@ use std::sync::{Arc, OnceLock};
 use reqwest::header::AUTHORIZATION;
 use serde_json::json;
 use truing_core::id::Sha;
-use truing_core::port::ForgeRead as _;
+use truing_core::port::{ForgeRead as _, OpenPull};
 use truing_core::publish::Producer;
 
 use super::*;
+use crate::forge_server::ForgeServer as _;
 use crate::github::tests::options;
-use crate::github::{GitHub, GitHubOptions, Listing, OpenPull, Repositories};
+use crate::github::{GitHub, GitHubOptions};
+use crate::listing::{Listing, Repositories};
+use crate::remote::Purpose;
 use crate::testing::{CANARY, Hand, Reply, Request, Server, open, patience};
 
 const APP: u64 = 77;
@@ -76,7 +79,7 @@ async fn an_app_gets_a_token_for_the_one_repository_and_what_reviews_need() {
     let pull = github.client(&pr(), "octo/demo", Producer::Review, &open());
     pull.pull_request().await.unwrap();
     pull.pull_request().await.unwrap();
-    let remote = github.remote(&pr(), "octo/demo").await.unwrap();
+    let remote = github.remote(&pr().repository, "octo/demo", Purpose::Fetch).await.unwrap();
     assert!(!format!("{remote:?} {github:?}").contains("ghs_one"));
 
     let requests = server.requests();

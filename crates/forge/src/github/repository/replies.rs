@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use reqwest::Method;
 use serde_json::json;
 use truing_core::id::{CommentId, Topic};
-use truing_core::port::{ForgeError, Reply};
+use truing_core::port::{Author, ForgeError, Reply};
 
 use super::bodies::Comment;
 use super::{Call, GitHubClient, actor, not_ours, wire};
+use crate::forge_server::ForgeServer as _;
 use crate::github::auth::Whose;
 use crate::github::id::Id;
-use crate::github::server::Author;
 
 impl GitHubClient {
     /// All comments of a conversation, oldest first.

@@ -6,6 +6,7 @@ use truing_core::port::{ForgeError, ForgeRead as _, PullState};
 use truing_core::publish::Producer;
 
 use super::*;
+use crate::forge_server::ForgeServer as _;
 use crate::github::tests::github;
 use crate::testing::{Reply as Answer, Server, open};
 

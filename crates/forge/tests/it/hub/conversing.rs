@@ -6,6 +6,7 @@ use truing_core::port::{CheckState, Decision, ForgeError, ForgeRead as _, Perfor
 use truing_core::publish::ThreadState;
 use truing_fakes::forge::{self as fake, Bot, BotReview, FaultKind, NewPull, Side, Step, Verdict};
 use truing_fakes::repo::Commit;
+use truing_forge::ForgeServer as _;
 use truing_forge::github::{AppKey, Credentials};
 
 use super::site::{BOT, Calls as _, Site, github, open, refused, topic};

@@ -11,6 +11,7 @@ use truing_core::port::{
 };
 use truing_core::publish::Producer;
 use truing_diff::RepoPath;
+use truing_forge::ForgeServer as _;
 use truing_forge::github::GitHubClient;
 
 use super::site::{Calls as _, Ours, Site, draft, topic};

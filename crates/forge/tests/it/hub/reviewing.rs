@@ -6,6 +6,7 @@ use truing_core::port::{AuditMark, ForgeError, ForgeRead as _, LineDraft, Posted
 use truing_core::publish::Producer;
 use truing_diff::RepoPath;
 use truing_fakes::forge::{FaultKind, Reasons, Verdict};
+use truing_forge::ForgeServer as _;
 use truing_forge::github::GitHubClient;
 
 use super::site::{BOT, Calls as _, Site, open, refused, topic};

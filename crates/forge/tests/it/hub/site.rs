@@ -15,6 +15,7 @@ use truing_core::port::{
 use truing_core::publish::Producer;
 use truing_fakes::forge::{Exchange, FakeForge, Fault, FaultKind, NewPull, Options, Repo, Witness};
 use truing_fakes::repo::Commit;
+use truing_forge::ForgeServer as _;
 use truing_forge::github::{Credentials, GitHub, GitHubClient, GitHubOptions};
 use truing_forge::marker::MarkerKeys;
 use truing_forge::{Patience, Secret};

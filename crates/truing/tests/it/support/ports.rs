@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::RwLock;
-use truing::wiring::{GitHubs, ThreadedReader};
+use truing::wiring::{Servers, ThreadedReader};
 use truing_core::converge::record::Record;
 use truing_core::dismissal::Dismissal;
 use truing_core::effect::Effect;
@@ -29,8 +29,7 @@ use truing_core::publish::{Bounds, Desired, DesiredStatus, Item, Observed, Produ
 use truing_core::slot::{Limits, Slot};
 use truing_core::switch::{Switch, Turn};
 use truing_diff::RepoPath;
-use truing_forge::github::{GitHub, GitHubClient, RemoteError};
-use truing_git::Remote;
+use truing_forge::{RepositoryClient, Server};
 use truing_service::Forges;
 use truing_store::Sqlite;
 
@@ -307,7 +306,7 @@ pub(crate) const REFUSED: (&str, [u32; 2]) = ("src/lib.rs", [3, 5]);
 
 /// The real client, behind the script.
 pub(crate) struct FaultyForges {
-    pub(crate) inner: GitHubs,
+    pub(crate) inner: Servers,
     pub(crate) script: Arc<Script>,
     pub(crate) manner: Manner,
     pub(crate) clock: Hand,
@@ -328,12 +327,8 @@ impl Forges for FaultyForges {
         Some(FaultyPull { inner, script: self.script.clone() })
     }
 
-    fn servers(&self) -> &BTreeMap<String, GitHub> {
+    fn servers(&self) -> &BTreeMap<String, Server> {
         self.inner.servers()
-    }
-
-    async fn remote(&self, id: &PrId, repo: &str) -> Option<Result<Remote, RemoteError>> {
-        self.inner.remote(id, repo).await
     }
 }
 
@@ -394,15 +389,15 @@ impl ForgeWrite for FaultyPull {
 
 /// The real client of a forge with its manner; what has none here is as it is.
 struct MannerPull {
-    inner: GitHubClient,
+    inner: RepositoryClient,
     manner: Manner,
     clock: Hand,
 }
 
 impl Deref for MannerPull {
-    type Target = GitHubClient;
+    type Target = RepositoryClient;
 
-    fn deref(&self) -> &GitHubClient {
+    fn deref(&self) -> &RepositoryClient {
         &self.inner
     }
 }

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use truing::wiring::{GitHubs, ThreadedReader};
+use truing::wiring::{Servers, ThreadedReader};
 use truing_core::fair::Places;
 use truing_core::id::{Key, Millis, PrId, Span};
 use truing_core::port::{Clock, Converges, EffectLog, Operations, Reader, Records, Slots, Watchlist};
@@ -297,7 +297,7 @@ impl Site {
     /// Starts a service with this context, behind which is `inner`.
     pub(crate) async fn serve_context<S>(
         &self,
-        context: ServiceContext<TestParts<S, GitHubs, ThreadedReader, Warp>>,
+        context: ServiceContext<TestParts<S, Servers, ThreadedReader, Warp>>,
         inner: Sqlite,
         pace: Pace,
         ingress: Settings,
@@ -317,8 +317,8 @@ impl Site {
     }
 
     /// The clients of the forge.
-    pub(crate) fn forges(&self) -> GitHubs {
-        GitHubs(BTreeMap::from([(FORGE.to_owned(), self.github.clone())]))
+    pub(crate) fn forges(&self) -> Servers {
+        Servers(BTreeMap::from([(FORGE.to_owned(), self.github.clone().into())]))
     }
 
     /// What a worker needs.
