@@ -37,15 +37,16 @@ mod session;
 #[cfg(test)]
 mod tests;
 mod threads;
+pub(crate) mod webhook;
 mod wire;
 
-pub(crate) use checks::pull_of_check;
+use checks::pull_of_check;
 
 pub use auth::{AppKey, Credentials, KeyError, Permission, Whose, permissions};
 pub use client::GitHubClient;
 
 /// The context of our commit statuses, and the name of our checks.
-pub(crate) const STATUS_CONTEXT: &str = "truing/review";
+const STATUS_CONTEXT: &str = "truing/review";
 /// The longest description of a commit status, in characters.
 const MAX_STATUS_CHARS: usize = GITHUB.status_text;
 /// One server and how to speak to it.
@@ -102,7 +103,7 @@ struct Inner {
 }
 
 /// Is this `owner/name`, of the characters that GitHub allows in both?
-pub(crate) fn is_repository_name(text: &str) -> bool {
+fn is_repository_name(text: &str) -> bool {
     let right = |part: &str| {
         !matches!(part, "" | "." | "..")
             && part.len() <= 100

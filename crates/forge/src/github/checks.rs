@@ -43,7 +43,7 @@ struct Output {
 }
 
 /// The pull request that a check run of ours is for, by its `external_id`.
-pub(crate) fn pull_of_check(external_id: &str) -> Option<PrId> {
+pub(super) fn pull_of_check(external_id: &str) -> Option<PrId> {
     let (whose, _) = external_id.split_once('#')?;
     PrId::from_key(&Key::new(whose))
 }
