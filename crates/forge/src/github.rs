@@ -17,7 +17,7 @@ use truing_git::{Remote, Secret};
 use url::Url;
 
 use crate::capability::GITHUB;
-use crate::http::{ClientError, Http, Patience};
+use crate::http::{ClientError, Http, Patience, Wire};
 use crate::marker::MarkerKeys;
 use crate::remote::RemoteError;
 use auth::{Auth, Scope};
@@ -49,6 +49,25 @@ pub use client::GitHubClient;
 const STATUS_CONTEXT: &str = "truing/review";
 /// The longest description of a commit status, in characters.
 const MAX_STATUS_CHARS: usize = GITHUB.status_text;
+/// The hosts of GitHub's own service, each with all below it. Other servers have no limit of calls that create something
+/// unless they say so.
+const OWN_SERVICE: [&str; 2] = ["github.com", "ghe.com"];
+
+/// What GitHub has of its own on the wire, at this server. What people create in the web interface counts, too.
+/// <https://docs.github.com/en/rest/about-the-rest-api/api-versions>
+pub(crate) fn wire_of(api: &Url) -> Wire {
+    let host = api.host_str().unwrap_or_default();
+    let is_own = OWN_SERVICE
+        .iter()
+        .any(|own| host.strip_suffix(own).is_some_and(|before| before.is_empty() || before.ends_with('.')));
+    Wire {
+        accept: "application/vnd.github+json",
+        version: ("x-github-api-version", "2022-11-28"),
+        sign_on: "x-github-sso",
+        creations: if is_own { GITHUB.creations } else { &[] },
+    }
+}
+
 /// One server and how to speak to it.
 #[derive(Clone, Debug)]
 pub struct GitHubOptions {
@@ -144,7 +163,7 @@ impl GitHub {
             }
         }
         let wrong = |cause| GitHubError::Client { name: options.name.clone(), cause };
-        let http = Http::new(&options.api_url, patience, clock).map_err(wrong)?;
+        let http = Http::new(&options.api_url, wire_of(&options.api_url), patience, clock).map_err(wrong)?;
         let auth = Auth::new(options.api_url.clone(), options.credentials.clone()).map_err(wrong)?;
         Ok(Self { inner: Arc::new(Inner { options, http, auth: Arc::new(auth) }) })
     }
