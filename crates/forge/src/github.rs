@@ -40,8 +40,6 @@ mod threads;
 pub(crate) mod webhook;
 mod wire;
 
-use checks::pull_of_check;
-
 pub use auth::{AppKey, Credentials, KeyError, Permission, Whose, permissions};
 pub use client::GitHubClient;
 

@@ -5,7 +5,8 @@ use serde::Deserialize;
 use truing_core::id::{PrId, Sha};
 use truing_core::port::CommentKind;
 
-use super::{STATUS_CONTEXT, is_repository_name, pull_of_check};
+use super::checks::pull_of_check;
+use super::{STATUS_CONTEXT, is_repository_name};
 use crate::webhook::{
     BadHook, Comment, Delivery, Hook, Label, Rechecked, Rerun, Signature, is_page, missing, read, word, wrong,
 };
