@@ -8,6 +8,7 @@ mod code;
 mod deny;
 mod docs;
 mod duplicates;
+mod forges;
 mod licences;
 mod lines;
 mod programs;
@@ -43,6 +44,8 @@ enum Check {
     Circles,
     /// No file but those that are listed has the side of a forge that writes
     Writers,
+    /// No file above crate `forge` names one kind of forge, but where clients are made
+    Forges,
     /// Every crate's licence is on the list of deny.toml
     Licences,
     /// Every crate is built in one version, or deny.toml says why not
@@ -93,6 +96,7 @@ fn one(check: Check, root: &Path, options: &Options) -> Result<Report> {
         Check::Arrows => arrows::check(root),
         Check::Circles => circles::check(root),
         Check::Writers => writers::check(root),
+        Check::Forges => forges::check(root),
         Check::Licences => licences::check(root),
         Check::Duplicates => duplicates::check(root),
         Check::Advisories => advisories::check(root, options.advisory_db.as_deref()),

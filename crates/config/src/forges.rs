@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use truing_core::port::ForgeKind;
+
 use super::login::Login;
 use super::secret::Secret;
 
@@ -30,11 +32,4 @@ pub struct ForgeConfig {
     pub repositories: Vec<String>,
     /// Globs of the branches, besides the default branch, whose tip may configure; [`crate::value::globs`] compiles them.
     pub config_branches: Vec<String>,
-}
-
-/// The kinds of forges.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ForgeKind {
-    /// GitHub, also GitHub Enterprise Server.
-    Github,
 }

@@ -1,45 +1,49 @@
 //! The ports: what the loops need from the world, as traits with native `async fn`, used through generics.
 //!
 //! Implementations: `store` ([`Slots`], [`Runs`], [`Operations`], [`Watchlist`], [`Ledger`],
-//! [`EffectLog`]), `forge` ([`Forge`], [`Hub`], [`Conversation`], [`ForgeWrite`]),
+//! [`EffectLog`]), `forge` ([`ForgeRead`], [`ForgeWrite`]),
 //! `reader` ([`Reader`]); wall clock and ids are made at the edge (crate `truing`), and by tests.
 
-mod conversation;
 mod effects;
 mod forge_error;
-mod hub;
 mod ledger;
 mod operations;
+mod pull;
+mod read;
 mod reader;
+mod repository;
 mod runs;
+mod server;
 mod watchlist;
 mod write_gate;
 
 use std::future::Future;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-pub use self::conversation::{
-    AuditMark, CheckState, CommitCheck, Conversation, Decision, HeadRepository, LineComment, LineDraft,
-    Merge, Posted, PullHead, PullNow, ReviewDraft, ReviewEvent, ReviewThread, Said, SetLabel,
-};
 pub use self::effects::{EffectLog, Entry, EntryState, ForgeWrite, Performed, Replacement, Writer};
-pub use self::hub::{
-    Actor, BranchPull, Hub, HubRepository, OwnIssue, PullActivity, PullCommit, PullDraft, PullRemark,
-    PullReview, PullState, Reply, ReviewState, Writable,
-};
 pub use self::ledger::Ledger;
 pub use self::operations::{
     Act, Audited, Gate, MAX_NAME, MAX_TEXT, NewNotice, Notice, NoticeKind, Operations,
 };
+pub use self::pull::{
+    AuditMark, CheckState, CommitCheck, Decision, HeadRepository, LineComment, LineDraft, Merge, Posted,
+    PrState, PullHead, PullNow, PullRequest, ReviewDraft, ReviewEvent, ReviewThread, Said, SetLabel,
+};
+pub use self::read::ForgeRead;
 pub use self::reader::{ChangedFile, ReadReport, ReadRequest, Reader, ReaderError};
+pub use self::repository::{
+    Actor, BranchPull, OwnIssue, PullActivity, PullCommit, PullDraft, PullRemark, PullReview, PullState,
+    Reply, RepositoryNow, ReviewState, Writable,
+};
 pub use self::runs::{Begun, Computed, Described, Event, Revision, RunRef, Runs};
+pub use self::server::{Author, ForgeKind, OpenPull, Protection, PullComment, PullLine, Seen};
 pub use self::watchlist::{CommentKind, Obeyed, Origin, Repository, Told, Watchlist};
 pub use self::write_gate::{Asked, Withheld, WriteGate, read_only};
 
 use crate::finding::Place;
-use crate::id::{CommentId, Key, Millis, RunId, Span, Token, Version};
-use crate::publish::{Bounds, Item, Observed, Producer};
+use crate::id::{Key, Millis, RunId, Span, Token, Version};
+use crate::publish::Item;
 use crate::slot::{Limits, Loop, Slot};
 
 /// The wall clock.
@@ -176,46 +180,6 @@ pub enum StoreError {
 
 // ---------------------------------------------------------------------------------------------- forge
 
-/// A pull request as its forge describes it now. Title and description are text from people: data.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PullRequest {
-    /// Head and base.
-    pub revision: Revision,
-    /// The branch that it is to go into.
-    pub base_branch: String,
-    /// Open, closed, draft.
-    pub state: PrState,
-    /// `owner/name #7`, for people; never a key.
-    pub name: String,
-    /// Its page.
-    pub url: String,
-    /// What its author calls it; empty if there is nothing.
-    pub title: String,
-    /// What its author says of it; empty if there is nothing.
-    pub description: String,
-    /// The branch that it comes from; empty if that is gone.
-    pub branch: String,
-}
-
-impl PullRequest {
-    /// Its repository's name, `owner/name`.
-    pub fn repository(&self) -> Option<&str> {
-        self.name.rsplit_once('#').map(|(repository, _)| repository.trim_end())
-    }
-}
-
-/// May it be reviewed?
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PrState {
-    /// Yes.
-    Open,
-    /// Not yet.
-    Draft,
-    /// No longer (merged or not).
-    Closed,
-}
-
 /// A comment to be posted: a place that was validated, and its text.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct InlineDraft {
@@ -225,26 +189,6 @@ pub struct InlineDraft {
     pub item: Item,
     /// The text, without marker.
     pub body: String,
-}
-
-/// The side of a forge that reads one pull request and the comments of ours on it. The implementation verifies markers.
-/// Writes are effects ([`crate::effect`]).
-pub trait Forge: Send + Sync {
-    /// The pull request now. Not cached.
-    fn pull_request(&self) -> impl Future<Output = Result<PullRequest, ForgeError>> + Send;
-
-    /// Our comments of this producer: those by one of our accounts, with a marker for this pull request. A marker
-    /// under a key that we do not have counts: nobody else writes with our accounts. Those that records `know` as
-    /// ours count whatever their text is by now, and are asked for one by one if the forge's list misses them: it
-    /// may be behind.
-    fn comments(
-        &self,
-        producer: Producer,
-        known: &[(Item, CommentId)],
-    ) -> impl Future<Output = Result<Vec<Observed>, ForgeError>> + Send;
-
-    /// What it takes.
-    fn bounds(&self) -> Bounds;
 }
 
 /// Why a forge did not do it. `Display` says what happened to which thing, for people.

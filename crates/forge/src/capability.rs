@@ -12,6 +12,8 @@ mod page;
 pub struct Capability {
     /// Its name, for people.
     pub name: &'static str,
+    /// The beginning of the names of the tools that are served to agents.
+    pub tool_prefix: &'static str,
     /// The longest comment, in characters.
     pub comment: usize,
     /// What of it is kept for the marker and the blank line above it.
@@ -89,6 +91,7 @@ pub enum Status {
 /// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>
 pub const GITHUB: Capability = Capability {
     name: "GitHub",
+    tool_prefix: "gh_",
     comment: 65_536,
     marker_room: 512,
     marker: Marker::HtmlComment,

@@ -1,9 +1,8 @@
 //! GitHub: what one review needs of its REST and GraphQL APIs (facts/forges.md 4.1).
 //!
-//! [`GitHub`] is one server with one token; [`GitHubPull`] reads one pull request of it; [`GitHubHub`] one repository, for
-//! loops that open pull requests; [`GitHubConversation`] one pull request, for loops that work on it, and the only one
-//! whose effects are performed. Nothing here approves, merges or changes code, or closes what others opened: those calls
-//! do not exist.
+//! [`GitHub`] is one server with one login; [`GitHubClient`] one repository of it, and one pull request of that, for one
+//! producer: it reads, and performs effects. Nothing here approves, merges or changes code, or closes what others opened:
+//! those calls do not exist.
 
 use std::sync::Arc;
 
@@ -11,51 +10,62 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use truing_core::finding::{Place, Side};
-use truing_core::id::{CommentId, PrId, Sha, Span};
-use truing_core::port::{Clock, Forge, ForgeError, PrState, PullRequest, Revision, WriteGate};
-use truing_core::publish::{Bounds, Item, Observed, Producer};
+use truing_core::id::Span;
+use truing_core::port::{Clock, ForgeError, WriteGate};
 use truing_diff::RepoPath;
-use truing_git::{GitError, Remote, Secret};
+use truing_git::{Remote, Secret};
 use url::Url;
 
 use crate::capability::GITHUB;
-use crate::http::{Answer, Call, ClientError, Http, Patience, Quota, unavailable};
-use crate::marker::{Found, MarkerKeys};
+use crate::http::{ClientError, Http, Patience, Wire};
+use crate::marker::MarkerKeys;
+use crate::remote::RemoteError;
 use auth::{Auth, Scope};
-use id::Id;
-use observed::Listed;
 
 mod auth;
 mod body;
 mod checks;
+mod client;
 mod comments;
-mod conversation;
 mod graphql;
-mod hub;
 mod id;
-mod listing;
 mod observed;
 mod repositories;
+mod repository;
 mod server;
 mod session;
 #[cfg(test)]
 mod tests;
 mod threads;
+pub(crate) mod webhook;
 mod wire;
 
-pub(crate) use checks::pull_of_check;
-
 pub use auth::{AppKey, Credentials, KeyError, Permission, Whose, permissions};
-pub use conversation::GitHubConversation;
-pub use hub::GitHubHub;
-pub use listing::Listing;
-pub use repositories::Repositories;
-pub use server::{Author, OpenPull, Protection, PullComment, PullLine, Seen};
+pub use client::GitHubClient;
 
 /// The context of our commit statuses, and the name of our checks.
-pub(crate) const STATUS_CONTEXT: &str = "truing/review";
+const STATUS_CONTEXT: &str = "truing/review";
 /// The longest description of a commit status, in characters.
 const MAX_STATUS_CHARS: usize = GITHUB.status_text;
+/// The hosts of GitHub's own service, each with all below it. Other servers have no limit of calls that create something
+/// unless they say so.
+const OWN_SERVICE: [&str; 2] = ["github.com", "ghe.com"];
+
+/// What GitHub has of its own on the wire, at this server. What people create in the web interface counts, too.
+/// <https://docs.github.com/en/rest/about-the-rest-api/api-versions>
+pub(crate) fn wire_of(api: &Url) -> Wire {
+    let host = api.host_str().unwrap_or_default();
+    let is_own = OWN_SERVICE
+        .iter()
+        .any(|own| host.strip_suffix(own).is_some_and(|before| before.is_empty() || before.ends_with('.')));
+    Wire {
+        accept: "application/vnd.github+json",
+        version: ("x-github-api-version", "2022-11-28"),
+        sign_on: "x-github-sso",
+        creations: if is_own { GITHUB.creations } else { &[] },
+    }
+}
+
 /// One server and how to speak to it.
 #[derive(Clone, Debug)]
 pub struct GitHubOptions {
@@ -96,17 +106,6 @@ pub enum GitHubError {
     },
 }
 
-/// Why git cannot fetch a repository.
-#[derive(Debug, thiserror::Error)]
-pub enum RemoteError {
-    /// There is no token for it.
-    #[error(transparent)]
-    Forge(#[from] ForgeError),
-    /// `git_url` is plain http to another machine.
-    #[error(transparent)]
-    Git(#[from] GitError),
-}
-
 /// One GitHub server with one login. Cheap to clone; clones share connections and what was learnt.
 #[derive(Clone, Debug)]
 pub struct GitHub {
@@ -120,16 +119,8 @@ struct Inner {
     auth: Arc<Auth>,
 }
 
-/// One pull request.
-#[derive(Clone, Debug)]
-pub struct GitHubPull {
-    github: GitHub,
-    id: PrId,
-    repo: String,
-}
-
 /// Is this `owner/name`, of the characters that GitHub allows in both?
-pub(crate) fn is_repository_name(text: &str) -> bool {
+fn is_repository_name(text: &str) -> bool {
     let right = |part: &str| {
         !matches!(part, "" | "." | "..")
             && part.len() <= 100
@@ -170,16 +161,9 @@ impl GitHub {
             }
         }
         let wrong = |cause| GitHubError::Client { name: options.name.clone(), cause };
-        let http = Http::new(&options.api_url, patience, clock).map_err(wrong)?;
+        let http = Http::new(&options.api_url, wire_of(&options.api_url), patience, clock).map_err(wrong)?;
         let auth = Auth::new(options.api_url.clone(), options.credentials.clone()).map_err(wrong)?;
         Ok(Self { inner: Arc::new(Inner { options, http, auth: Arc::new(auth) }) })
-    }
-
-    /// The same, for one review: each of its calls names that, in the header `X-Review-Id`. An id that cannot stand in a
-    /// header is not named.
-    #[must_use]
-    pub fn for_review(&self, id: &str) -> Self {
-        self.by(self.inner.http.for_review(id))
     }
 
     /// The same; this gate is asked right before each call that writes.
@@ -194,21 +178,8 @@ impl GitHub {
 
     /// The id of the GitHub App that it logs in as, if it does. Only those may create check runs, whatever a token's
     /// permissions are.
-    pub fn app(&self) -> Option<u64> {
+    fn app(&self) -> Option<u64> {
         self.inner.auth.app()
-    }
-
-    /// A pull request. `repo` is `owner/name` as it is now; `id` is what markers are made for.
-    pub fn pull(&self, id: PrId, repo: &str) -> GitHubPull {
-        GitHubPull { github: self.clone(), id, repo: repo.to_owned() }
-    }
-
-    /// Where git fetches a repository from (`id`, which is called `repo` now), and with what.
-    ///
-    /// # Errors
-    /// [`RemoteError`]
-    pub async fn remote(&self, id: &PrId, repo: &str) -> Result<Remote, RemoteError> {
-        self.git_remote(Scope::pull(id, repo), repo).await
     }
 
     async fn git_remote(&self, scope: Scope<'_>, repo: &str) -> Result<Remote, RemoteError> {
@@ -216,11 +187,6 @@ impl GitHub {
         let by = self.inner.auth.authorization(&self.inner.http, scope).await?;
         let basic = BASE64_STANDARD.encode(format!("x-access-token:{}", by.secret().expose()));
         Ok(Remote::new(url.as_str(), Some(Secret::new(format!("Basic {basic}"))))?)
-    }
-
-    /// The primary rate limit as of the last answer that told; none before one.
-    pub fn quota(&self) -> Option<Quota> {
-        self.inner.http.quota()
     }
 }
 
@@ -234,89 +200,6 @@ fn append<'a>(root: &Url, segments: impl IntoIterator<Item = &'a str>) -> Url {
         path.pop_if_empty().extend(segments);
     }
     url
-}
-
-impl GitHubPull {
-    /// `owner/name#7`.
-    fn name(&self) -> String {
-        format!("{}#{}", self.repo, self.id.number)
-    }
-
-    /// The beginning of an error: what was tried, and where.
-    fn what(&self, doing: &str) -> String {
-        format!("{}: {doing}", self.name())
-    }
-
-    /// What its calls are about.
-    fn scope(&self) -> Scope<'_> {
-        Scope::pull(&self.id, &self.repo)
-    }
-
-    async fn send(&self, call: &Call) -> Result<Answer, ForgeError> {
-        self.github.send(self.scope(), call).await
-    }
-
-    /// An address below the repository's.
-    fn url(&self, what: &str, tail: &[&str]) -> Result<Url, ForgeError> {
-        self.github.below(what, &self.repo, tail)
-    }
-
-    /// The same for a list, at the most items a page.
-    fn list_url(&self, what: &str, tail: &[&str]) -> Result<Url, ForgeError> {
-        let mut url = self.url(what, tail)?;
-        url.query_pairs_mut().append_pair("per_page", &GITHUB.page.to_string());
-        Ok(url)
-    }
-
-    /// The address of one comment, whichever kind it is.
-    fn comment_url(&self, what: &str, comment: &CommentId) -> Result<Url, ForgeError> {
-        match Id::parse(what, comment)? {
-            Id::Issue(number) => self.url(what, &["issues", "comments", &number.to_string()]),
-            Id::Review(number) => self.url(what, &["pulls", "comments", &number.to_string()]),
-        }
-    }
-
-    fn number(&self) -> String {
-        self.id.number.to_string()
-    }
-
-    fn markers(&self) -> &MarkerKeys {
-        &self.github.inner.options.markers
-    }
-
-    /// What a comment of our account shows, if its marker is one of this producer's for here.
-    fn marked_item(&self, producer: Producer, comment: &wire::Comment) -> Option<(Item, String, bool)> {
-        match self.markers().find(&self.id, comment.body.as_deref().unwrap_or_default()) {
-            Found::Verified { producer: whose, item, body } if whose == producer => Some((item, body, true)),
-            Found::UnknownKey { producer: whose, item, body, .. } if whose == producer => {
-                Some((item, body, false))
-            }
-            Found::Verified { .. } | Found::UnknownKey { .. } | Found::Forged | Found::None => None,
-        }
-    }
-
-    /// What a comment on the diff is about, if it is one of ours by this producer: one that records know, else one
-    /// by an account of ours with a marker for here.
-    ///
-    /// # Errors
-    /// [`ForgeError`]; [`ForgeError::NotFound`] if it is gone.
-    pub async fn about(
-        &self,
-        producer: Producer,
-        known: &[(Item, CommentId)],
-        comment: u64,
-    ) -> Result<Option<Item>, ForgeError> {
-        let id = Id::Review(comment).text();
-        if let Some((item, _)) = known.iter().find(|(_, comment)| *comment == id) {
-            return Ok(Some(item.clone()));
-        }
-        let accounts = self.github.accounts(self.scope()).await?;
-        let what = self.what(&format!("reading comment {comment}"));
-        let url = self.comment_url(&what, &id)?;
-        let read: wire::Comment = self.send(&Call::get(what.as_str(), url)).await?.json()?;
-        let ours = read.user.as_ref().is_some_and(|user| accounts.whose(user).is_some());
-        Ok(self.marked_item(producer, &read).filter(|_| ours).map(|(item, ..)| item))
-    }
 }
 
 /// The fields that say where a comment goes. GitHub wants `start_line` for several lines only.
@@ -338,66 +221,4 @@ fn path_text<'a>(what: &str, path: &'a RepoPath) -> Result<&'a str, ForgeError> 
         what: what.to_owned(),
         message: "a path that is not UTF-8 cannot be named to GitHub".to_owned(),
     })
-}
-
-impl Forge for GitHubPull {
-    async fn pull_request(&self) -> Result<PullRequest, ForgeError> {
-        let what = self.what("reading the pull request");
-        let url = self.url(&what, &["pulls", &self.number()])?;
-        let pull: wire::Pull = self.send(&Call::get(what.as_str(), url)).await?.json()?;
-        // A name can come to mean another repository; the id cannot.
-        let repository =
-            pull.base.repo.map_or_else(|| self.id.repository.clone(), |repo| repo.id.to_string());
-        if repository != self.id.repository {
-            let what = format!("{what} ({} is another repository by now)", self.repo);
-            return Err(ForgeError::NotFound { what });
-        }
-        let sha = |text: &str| Sha::parse(text).map_err(|error| unavailable(&what, &error.to_string()));
-        let state = match (pull.state.as_str(), pull.draft) {
-            ("open", true) => PrState::Draft,
-            ("open", false) => PrState::Open,
-            (_, _) => PrState::Closed,
-        };
-        Ok(PullRequest {
-            revision: Revision { head: sha(&pull.head.sha)?, base: sha(&pull.base.sha)? },
-            base_branch: pull.base.branch,
-            state,
-            name: self.name(),
-            url: pull.html_url,
-            title: pull.title.unwrap_or_default(),
-            description: pull.body.unwrap_or_default(),
-            branch: pull.head.branch,
-        })
-    }
-
-    async fn comments(
-        &self,
-        producer: Producer,
-        known: &[(Item, CommentId)],
-    ) -> Result<Vec<Observed>, ForgeError> {
-        let mut listed = Listed::new(self, producer, known, self.github.accounts(self.scope()).await?)?;
-
-        let what = self.what("listing its comments");
-        let url = self.list_url(&what, &["issues", &self.number(), "comments"])?;
-        self.github.pages(self.scope(), &what, url, |comment| listed.see(Id::Issue, comment)).await?;
-        let what = self.what("listing its review comments");
-        let url = self.list_url(&what, &["pulls", &self.number(), "comments"])?;
-        self.github.pages(self.scope(), &what, url, |comment| listed.see(Id::Review, comment)).await?;
-
-        for comment in listed.missing() {
-            let what = self.what(&format!("reading comment {}", comment.text()));
-            let url = self.comment_url(&what, &comment.text())?;
-            match self.send(&Call::get(what.as_str(), url)).await {
-                Ok(answer) => listed.see(|_| comment, answer.json()?),
-                Err(ForgeError::NotFound { .. }) => {} // a person deleted it
-                Err(error) => return Err(error),
-            }
-        }
-        let threads = if listed.has_threads() { self.threads().await? } else { Vec::new() };
-        listed.observed(&what, threads)
-    }
-
-    fn bounds(&self) -> Bounds {
-        GITHUB.bounds(self.github.inner.options.settle)
-    }
 }

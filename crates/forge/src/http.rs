@@ -37,11 +37,21 @@ const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;
 /// How often a harmless call is repeated after its first try.
 const MAX_RETRIES: u32 = 2;
-/// GitHub's API version. <https://docs.github.com/en/rest/about-the-rest-api/api-versions>
-const API_VERSION: &str = "2022-11-28";
-const X_API_VERSION: HeaderName = HeaderName::from_static("x-github-api-version");
 const X_REVIEW_ID: HeaderName = HeaderName::from_static("x-review-id");
 const USER_AGENT: &str = concat!("truing/", env!("CARGO_PKG_VERSION"));
+
+/// What a kind of forge has of its own on the way there and back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wire {
+    /// The media type of answers that is asked for.
+    pub(crate) accept: &'static str,
+    /// The header that names a version of the API, and the version.
+    pub(crate) version: (&'static str, &'static str),
+    /// The header of a refusal that wants the token authorized for single sign-on.
+    pub(crate) sign_on: &'static str,
+    /// How many calls that create something it takes in a span of time.
+    pub(crate) creations: &'static [(usize, Span)],
+}
 
 /// How long to wait for a forge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -139,6 +149,7 @@ pub(crate) struct Answer {
 /// A client of one forge. Its clones' calls share its limits.
 pub(crate) struct Http {
     client: reqwest::Client,
+    wire: Wire,
     patience: Patience,
     limits: Arc<Limits>,
     clock: Arc<dyn Clock>,
@@ -198,7 +209,12 @@ impl fmt::Debug for Http {
 
 impl Http {
     /// A client for `api`.
-    pub(crate) fn new(api: &Url, patience: Patience, clock: Arc<dyn Clock>) -> Result<Self, ClientError> {
+    pub(crate) fn new(
+        api: &Url,
+        wire: Wire,
+        patience: Patience,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ClientError> {
         let mut client = reqwest::Client::builder()
             .user_agent(USER_AGENT)
             .redirect(reqwest::redirect::Policy::none())
@@ -211,8 +227,8 @@ impl Http {
             client = client.no_proxy();
         }
         let client = client.build().map_err(|error| ClientError::Client(text::chain(&error)))?;
-        let limits = Arc::new(Limits::of(api, clock.clone()));
-        Ok(Self { client, patience, limits, clock, review: None, gate: None })
+        let limits = Arc::new(Limits::of(wire.creations, clock.clone()));
+        Ok(Self { client, wire, patience, limits, clock, review: None, gate: None })
     }
 
     /// The same, with the same limits; each call names this review.
@@ -226,9 +242,10 @@ impl Http {
     }
 
     fn again(&self) -> Self {
-        let Self { client, patience, limits, clock, review, gate } = self;
+        let Self { client, wire, patience, limits, clock, review, gate } = self;
         Self {
             client: client.clone(),
+            wire: *wire,
             patience: *patience,
             limits: limits.clone(),
             clock: clock.clone(),
@@ -281,8 +298,8 @@ impl Http {
             .client
             .request(call.method.clone(), call.url.clone())
             .header(header::AUTHORIZATION, by.header.clone())
-            .header(header::ACCEPT, "application/vnd.github+json")
-            .header(X_API_VERSION, API_VERSION);
+            .header(header::ACCEPT, self.wire.accept)
+            .header(self.wire.version.0, self.wire.version.1);
         if let Some(review) = &self.review {
             request = request.header(X_REVIEW_ID, review.clone());
         }
@@ -335,7 +352,8 @@ impl Http {
         headers: &HeaderMap,
         body: &[u8],
     ) -> Refusal {
-        let (mut refusal, brake) = classify(call, status, headers, body, &by.clean, self.clock.now());
+        let answer = (status, headers, body);
+        let (mut refusal, brake) = classify(call, answer, self.wire, &by.clean, self.clock.now());
         if let (ForgeError::RateLimited { wait, .. }, Some(brake)) = (&mut refusal.error, brake) {
             *wait = self.limits.hit(brake, *wait);
         }

@@ -1,16 +1,22 @@
-//! The forges: clients that carry a publish plan's steps to a pull request, the markers by which our comments are
-//! known again, and webhooks.
+//! The forges: the enums that everything above names ([`Server`], [`RepositoryClient`]), the client of each kind, the one
+//! path of writes, the markers by which our comments are known again, and webhooks.
 
 pub mod capability;
 pub mod effects;
+pub mod forge_server;
 pub mod github;
+pub mod listing;
 pub mod marker;
 pub mod publisher;
+pub mod remote;
+pub mod server;
 pub mod webhook;
 
 mod http;
 #[cfg(test)]
 mod testing;
 
+pub use forge_server::ForgeServer;
 pub use http::{ClientError, Patience, Quota};
+pub use server::{RepositoryClient, Server};
 pub use truing_git::Secret;

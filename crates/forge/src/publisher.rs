@@ -8,7 +8,7 @@ use truing_core::effect::Effect;
 use truing_core::finding::AnchorKind;
 use truing_core::id::{CommentId, Millis, Sha};
 use truing_core::port::{
-    EffectLog, Forge, ForgeError, ForgeWrite, InlineDraft, Performed, RunRef, Runs, StoreError, Withheld,
+    EffectLog, ForgeError, ForgeRead, ForgeWrite, InlineDraft, Performed, RunRef, Runs, StoreError, Withheld,
 };
 use truing_core::publish::{Desired, Item, Plan, Step, plan};
 
@@ -88,7 +88,7 @@ enum Created {
     Lowered,
 }
 
-impl<R: Runs + EffectLog, F: Forge + ForgeWrite> Publisher<'_, R, F> {
+impl<R: Runs + EffectLog, F: ForgeRead + ForgeWrite> Publisher<'_, R, F> {
     /// Makes the pull request show what it should, then sets the head's status.
     ///
     /// # Errors
@@ -109,7 +109,7 @@ impl<R: Runs + EffectLog, F: Forge + ForgeWrite> Publisher<'_, R, F> {
             rows.iter_mut().for_each(|row| row.body = normal(&strip(&row.body)));
             let pending = self.effects.pending().await?;
             let known = rows.iter().filter_map(|row| Some((row.item.clone(), row.comment.clone()?)));
-            let observed = self.effects.forge.comments(producer, &known.collect::<Vec<_>>()).await?;
+            let observed = self.effects.forge.comments(&known.collect::<Vec<_>>()).await?;
             let now = self.effects.clock.now();
             let steps = match plan(&rows, &observed, &pending, &self.effects.forge.bounds(), now) {
                 Plan::Settling { until } => return Ok(Reconciled::Settling { until }),

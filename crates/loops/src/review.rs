@@ -10,7 +10,7 @@ use truing_core::identity::{Identified, identify};
 use truing_core::increment::{Increment, Tally};
 use truing_core::outcome::{Coverage, Detail, Outcome, OutcomeKind, ReviewRecord, Runtime};
 use truing_core::port::{
-    Clock, Computed, EffectLog, Event, Forge, ForgeError, ForgeWrite, Gate, PrState, PullRequest, Reader,
+    Clock, Computed, EffectLog, Event, ForgeError, ForgeRead, ForgeWrite, Gate, PrState, PullRequest, Reader,
     Revision, RunRef, Runs, Slots, WriteGate, Writer,
 };
 use truing_core::publish::Producer;
@@ -91,7 +91,7 @@ enum Computing {
 impl<S, F, R, C, G> Served<'_, S, F, R, C, G>
 where
     S: Slots + Runs + EffectLog,
-    F: Forge + ForgeWrite,
+    F: ForgeRead + ForgeWrite,
     R: Reader,
     C: Clock,
     G: Gate + WriteGate,

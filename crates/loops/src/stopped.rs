@@ -4,7 +4,7 @@
 use truing_core::id::{Millis, Span, Token};
 use truing_core::port::{ForgeError, StoreError, Withheld};
 use truing_core::slot::Refused;
-use truing_forge::github::RemoteError;
+use truing_forge::remote::RemoteError;
 use truing_git::GitError;
 
 use crate::agent::AgentError;

@@ -39,7 +39,7 @@ use truing_core::port::{
     Told, Watchlist,
 };
 use truing_core::publish::Producer;
-use truing_forge::github::GitHub;
+use truing_forge::Server;
 
 use super::pause::Pause;
 use super::{Forges as _, Parts, ServiceContext};
@@ -166,7 +166,7 @@ impl Commands {
     /// # Errors
     /// [`StoreError`] if it cannot be known what that is.
     pub async fn look<P: Parts>(&mut self, context: &ServiceContext<P>) -> Result<(), StoreError> {
-        for (forge, github) in context.forges.servers() {
+        for (forge, server) in context.forges.servers() {
             if self.waits(&(forge.clone(), String::new()), context.clock.now()) {
                 continue;
             }
@@ -187,7 +187,7 @@ impl Commands {
                     continue; // those of a repository are served in their order
                 }
                 let repository = repositories.get_mut(&told.pr.repository);
-                let served = serve(context, github, &told, repository).await;
+                let served = serve(context, server, &told, repository).await;
                 if self.put_off(context, &told, served).await {
                     break;
                 }
@@ -252,7 +252,7 @@ impl Commands {
 /// Serves one comment.
 async fn serve<P: Parts>(
     context: &ServiceContext<P>,
-    github: &GitHub,
+    server: &Server,
     told: &Told,
     repository: Option<&mut Repository>,
 ) -> Result<(), Unserved> {
@@ -262,7 +262,7 @@ async fn serve<P: Parts>(
     };
     let rows = store.desired(&told.pr.key(), Producer::Review).await?.0.into_iter();
     let known: Vec<_> = rows.filter_map(|row| Some((row.item, row.comment?))).collect();
-    match judge(context, github, told, (repository, &known)).await? {
+    match judge(context, server, told, (repository, &known)).await? {
         Verdict::Ignore(why) => ignore(store, told, &why).await?,
         Verdict::Obey(asker) => {
             store.remember(std::slice::from_ref(repository)).await?;

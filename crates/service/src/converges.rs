@@ -22,7 +22,8 @@ use truing_core::port::{Clock as _, Ids as _, PullNow, WriteGate, Writer};
 use truing_core::publish::Producer;
 use truing_core::slot::Limits;
 use truing_forge::effects::Effects;
-use truing_forge::github::{GitHub, GitHubConversation};
+use truing_forge::remote::Purpose;
+use truing_forge::{ForgeServer as _, RepositoryClient, Server};
 use truing_git::{Git, GitError, Mirror};
 use truing_loops::checkout::{self, Rules};
 use truing_loops::converge::pull::{self, PullRequestWorkspace};
@@ -41,7 +42,7 @@ pub use progress::{Ended, Said};
 
 type LooksOf = dyn Fn(&Config) -> Result<Looks, Unusable> + Send + Sync;
 
-type Writes<'a> = Effects<'a, GitHubConversation, Sqlite>;
+type Writes<'a> = Effects<'a, RepositoryClient, Sqlite>;
 
 /// What it takes to converge on pull requests.
 pub struct Converging {
@@ -77,7 +78,7 @@ pub struct PullRun<'a> {
     /// The number that people see.
     pub number: u64,
     /// What the forge is called in the configuration, and its client.
-    pub forge: (&'a str, &'a GitHub),
+    pub forge: (&'a str, &'a Server),
     /// Git.
     pub git: &'a Git,
     /// Where mirrors are.
@@ -121,22 +122,22 @@ impl PullRun<'_> {
     /// Every write to the pull request, under this lease.
     fn effects<'b>(
         &'b self,
-        talk: &'b GitHubConversation,
+        client: &'b RepositoryClient,
         gate: &'b Arc<dyn WriteGate>,
         (key, token): (&Key, Option<Token>),
     ) -> Writes<'b> {
         let writer = Writer { key: key.clone(), producer: Producer::Converge, token };
         let log = &self.converging.agents.auditor.ledger;
-        Effects { forge: talk, log, gate: &**gate, clock: &SystemClock, writer }
+        Effects { forge: client, log, gate: &**gate, clock: &SystemClock, writer }
     }
 
     fn workspace<'b>(&'b self, effects: Writes<'b>, ground: &'b Ground) -> PullRequestWorkspace<'b> {
         let head = &ground.now.head;
         PullRequestWorkspace {
-            talk: effects.forge,
+            forge: effects.forge,
             effects,
             mirror: &ground.mirror,
-            forge: self.forge.1,
+            server: self.forge.1,
             home: (&ground.home.0, &ground.home.1),
             onto: &ground.now.base_branch,
             event: self.config().event,
@@ -167,7 +168,7 @@ impl PullRun<'_> {
     /// The commits, and where the branch is that fixes are pushed to.
     async fn ground(&self, id: &PrId, now: PullNow) -> Result<Ground, NoRun> {
         let (_, forge) = self.forge;
-        let theirs = forge.push_remote(&id.repository, self.repo).await?;
+        let theirs = forge.remote(&id.repository, self.repo, Purpose::Push).await?;
         let home = match now.head.repository.as_ref().filter(|head| !head.is_same) {
             Some(fork) => (fork.id.clone(), fork.name.clone()),
             None => (id.repository.clone(), self.repo.to_owned()),

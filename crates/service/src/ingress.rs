@@ -30,12 +30,13 @@ use ipnet::IpNet;
 use serde_json::json;
 use tokio::sync::{Mutex, Semaphore};
 use truing_core::id::{Millis, PrId};
-use truing_core::port::{Clock as _, Described, Mark, Origin, Slots as _, StoreError, Watchlist as _};
+use truing_core::port::{
+    Clock as _, Described, ForgeKind, Mark, Origin, Slots as _, StoreError, Watchlist as _,
+};
 use truing_core::slot::Loop;
-use truing_forge::github::GitHub;
+use truing_forge::ForgeServer;
 use truing_forge::webhook::{
-    Comment, Hook, HookSecret, Label, Rechecked, Rerun, SIGNATURE_HEADER, Signature, json_of_form,
-    parse_github,
+    Comment, Delivery, Hook, HookSecret, Label, Rechecked, Rerun, json_of_form, parse,
 };
 
 pub use self::body::MAX_BODY;
@@ -181,7 +182,8 @@ async fn webhook<P: Parts>(
     let source = source::source(peer, request.headers(), &ingress.settings.trusted_proxies);
     let began = Instant::now();
     let limited = ingress.rates.take(source, began).err();
-    let delivery = delivery_id(request.headers());
+    let server = ingress.context.forges.servers().get(&name);
+    let delivery = server.map(|server| delivery_id(server.kind(), request.headers())).unwrap_or_default();
     let taken = match limited {
         Some(Limited { wait, .. }) => Err(Refusal::Limited { seconds: wait.as_secs() + 1 }),
         None => ingress.take(&name, request).await,
@@ -213,16 +215,16 @@ impl<P: Parts> Ingress<P> {
         let headers = parts.headers;
         let unknown = || Refusal::UnknownForge(visible(name, MAX_ID_CHARS));
         let secret = self.settings.secrets.get(name).ok_or_else(unknown)?;
-        let signature = Signature::of(headers.get_all(SIGNATURE_HEADER).iter().map(|value| value.as_bytes()));
+        let kind = self.context.forges.servers().get(name).ok_or_else(unknown)?.kind();
+        let Delivery { event, signature, .. } = Delivery::read(kind, &headers);
         let check = signature.and_then(|signature| secret.check(signature)).map_err(Refusal::Unsigned)?;
         let is_form = is_form(&headers)?;
         let body = body::read(body, check, &self.settings.bounds, &self.memory).await?;
 
-        let event = headers.get("x-github-event").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let hook = if is_form {
-            json_of_form(&body.bytes).and_then(|json| parse_github(event, name, &json))
+            json_of_form(&body.bytes).and_then(|json| parse(kind, event, name, &json))
         } else {
-            parse_github(event, name, &body.bytes)
+            parse(kind, event, name, &body.bytes)
         };
         drop(body);
         match hook.map_err(Refusal::Bad)? {
@@ -273,7 +275,7 @@ impl<P: Parts> Ingress<P> {
     /// The same for the button of a check, if it is one of ours.
     async fn rerun(&self, forge: &str, rerun: Rerun) -> Result<serde_json::Value, Refusal> {
         let ignored = |what: &str| Ok(json!({ "status": "ignored", "what": what }));
-        if self.context.forges.servers().get(forge).and_then(GitHub::app) != Some(rerun.app) {
+        if self.context.forges.servers().get(forge).and_then(ForgeServer::check_app) != Some(rerun.app) {
             return ignored("a check of another app");
         }
         let pulls = match rerun.of {
@@ -323,9 +325,8 @@ fn is_form(headers: &HeaderMap) -> Result<bool, Refusal> {
 }
 
 /// What the forge calls the delivery; empty if it does not say.
-fn delivery_id(headers: &HeaderMap) -> String {
-    let id = headers.get("x-github-delivery").and_then(|value| value.to_str().ok());
-    visible(id.unwrap_or_default(), MAX_ID_CHARS)
+fn delivery_id(kind: ForgeKind, headers: &HeaderMap) -> String {
+    visible(Delivery::read(kind, headers).id, MAX_ID_CHARS)
 }
 
 /// Visible ASCII, cut.

@@ -18,7 +18,8 @@ use truing_core::publish::Producer;
 use truing_core::run::StepCost;
 use truing_core::slot::{Limits, Loop, Then, Why};
 use truing_forge::effects::Effects;
-use truing_forge::github::{GitHub, RemoteError};
+use truing_forge::remote::{Purpose, RemoteError};
+use truing_forge::{ForgeServer as _, Server};
 use truing_git::Remote;
 use truing_loops::checkout;
 use truing_loops::machine::{SystemClock, UniqueIds};
@@ -44,7 +45,7 @@ pub struct JobRun<'a> {
     /// The project's repository, `owner/name`.
     pub repo: &'a str,
     /// The forge that it is at.
-    pub forge: &'a GitHub,
+    pub forge: &'a Server,
     /// Where mirrors are.
     pub mirrors: &'a Path,
     /// The limits of slots.
@@ -110,11 +111,11 @@ impl JobRun<'_> {
         (id, remote): (&str, &Remote),
     ) -> Result<(Record, Option<Millis>), StoreError> {
         let gate = if self.job.dry_run { read_only() } else { StoreGate::of_run(store, &run.key, run.token) };
-        let hub = self.forge.hub(id, self.repo, Producer::Sync, &gate);
         let switch = KillSwitch::default();
         let place = PrId { forge: self.job.config.forge.clone(), repository: id.to_owned(), number: 0 };
+        let forge = self.forge.client(&place, self.repo, Producer::Sync, &gate);
         let effects = Effects {
-            forge: &self.forge.conversation(&place, self.repo, Producer::Sync, &gate),
+            forge: &forge,
             log: store,
             gate: &*gate,
             clock: &SystemClock,
@@ -123,7 +124,7 @@ impl JobRun<'_> {
         let following = Following {
             job: &self.job,
             run,
-            hub: &hub,
+            forge: &forge,
             effects,
             gate: &switch.gate(store, &SystemClock),
             mirror: &checkout::mirror(self.mirrors, &place),
@@ -143,7 +144,7 @@ impl JobRun<'_> {
     /// The repository's id, and where to push to.
     async fn repository(&self) -> Result<(String, Remote), RemoteError> {
         let id = self.forge.repository(self.repo).await?.id;
-        let remote = self.forge.push_remote(&id, self.repo).await?;
+        let remote = self.forge.remote(&id, self.repo, Purpose::Push).await?;
         Ok((id, remote))
     }
 

@@ -41,13 +41,13 @@ use tokio::time::Instant;
 use truing_core::fair::Places;
 use truing_core::id::{PrId, Token};
 use truing_core::port::{
-    Clock, EffectLog, Forge, ForgeWrite, Ids, Operations, Reader, Runs, Slots, StoreError, Watchlist,
+    Clock, EffectLog, ForgeRead, ForgeWrite, Ids, Operations, Reader, Runs, Slots, StoreError, Watchlist,
     WriteGate,
 };
 use truing_core::publish::Producer;
 use truing_core::slot::Limits;
-use truing_forge::github::{GitHub, RemoteError};
-use truing_git::{Git, Remote};
+use truing_forge::Server;
+use truing_git::Git;
 use truing_loops::agent::Agent;
 use truing_loops::checkout::Rules;
 use truing_loops::slots::end_orphans;
@@ -72,7 +72,7 @@ const LINGER: Duration = Duration::from_secs(5);
 /// Which pull requests there are: one client a configured forge.
 pub trait Forges: Send + Sync {
     /// One pull request.
-    type Pull: Forge + ForgeWrite;
+    type Pull: ForgeRead + ForgeWrite;
 
     /// The pull request of the repository that people call `repo` (`owner/name`), for this producer; none if the forge is
     /// not configured. The gate is asked right before each call that writes.
@@ -85,20 +85,13 @@ pub trait Forges: Send + Sync {
     ) -> Option<Self::Pull>;
 
     /// The configured forges beyond one pull request, by the `NAME` of `[forge.NAME]`.
-    fn servers(&self) -> &BTreeMap<String, GitHub>;
-
-    /// Where a repository is fetched from; none if the forge is not configured.
-    fn remote(
-        &self,
-        id: &PrId,
-        repo: &str,
-    ) -> impl Future<Output = Option<Result<Remote, RemoteError>>> + Send;
+    fn servers(&self) -> &BTreeMap<String, Server>;
 }
 
 /// The types that a service is made of: one choice for the program, others for tests.
 pub trait Parts: 'static {
     /// Slots and records.
-    type Store: Slots + Runs + Operations + Watchlist + Runs + EffectLog + Clone + 'static;
+    type Store: Slots + Runs + Operations + Watchlist + EffectLog + Clone + 'static;
     /// The forges.
     type Forges: Forges + 'static;
     /// The plane that parses repository bytes.

@@ -18,11 +18,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::Mutex;
 use truing_agent::mcp::{Called, Offer, Toolset};
-use truing_config::ForgeKind;
 use truing_core::id::PrId;
 use truing_core::port::{ForgeError, Withheld, WriteGate};
 use truing_core::publish::Producer;
-use truing_forge::github::{GitHub, GitHubConversation, RemoteError};
+use truing_forge::remote::RemoteError;
+use truing_forge::{ForgeServer as _, RepositoryClient, Server};
 use truing_git::{Git, GitError};
 use truing_store::Sqlite;
 
@@ -40,14 +40,13 @@ const INSTRUCTIONS: &str = "Pull requests of one code forge: read them, and comm
 #[derive(Clone)]
 pub struct ForgeTools {
     forge: Arc<Forge>,
-    github: GitHub,
+    server: Server,
 }
 
 /// What all sessions share.
 struct Forge {
     /// The `NAME` of `[forge.NAME]`.
     name: String,
-    kind: ForgeKind,
     git: Git,
     mirrors: PathBuf,
     /// Asked right before each write.
@@ -73,10 +72,8 @@ pub struct Here {
 pub struct Parts {
     /// The `NAME` of `[forge.NAME]`.
     pub name: String,
-    /// What kind of forge it is.
-    pub kind: ForgeKind,
     /// Its client.
-    pub github: GitHub,
+    pub server: Server,
     /// Git.
     pub git: Git,
     /// Where mirrors are.
@@ -90,27 +87,27 @@ pub struct Parts {
 impl ForgeTools {
     /// The tools of a forge.
     pub fn new(parts: Parts) -> Self {
-        let Parts { name, kind, github, git, mirrors, store, here } = parts;
+        let Parts { name, server, git, mirrors, store, here } = parts;
         let gate = StoreGate::of_caller(&store);
-        let forge = Forge { name, kind, git, mirrors, gate, store, writing: Mutex::default(), here };
-        Self { forge: Arc::new(forge), github }
+        let forge = Forge { name, git, mirrors, gate, store, writing: Mutex::default(), here };
+        Self { forge: Arc::new(forge), server }
     }
 
     /// The same for another session: each call to the forge names it.
     pub fn for_review(&self, id: &str) -> Self {
-        Self { forge: self.forge.clone(), github: self.github.for_review(id) }
+        Self { forge: self.forge.clone(), server: self.server.for_review(id) }
     }
 
     /// A pull request, found by the name that its repository has now.
     async fn pull(&self, wanted: &Wanted) -> Result<(PrId, String), Why> {
         let name = self.repository(wanted.repository.as_deref())?;
-        let seen = self.github.repository(name).await?;
+        let seen = self.server.repository(name).await?;
         let id = PrId { forge: self.forge.name.clone(), repository: seen.id, number: wanted.number };
         Ok((id, seen.name))
     }
 
-    fn talk(&self, (id, name): &(PrId, String)) -> GitHubConversation {
-        self.github.conversation(id, name, Producer::Mcp, &self.forge.gate)
+    fn client(&self, (id, name): &(PrId, String)) -> RepositoryClient {
+        self.server.client(id, name, Producer::Mcp, &self.forge.gate)
     }
 
     /// The repository that is meant.
@@ -197,11 +194,11 @@ impl Toolset for ForgeTools {
     }
 
     fn tools(&self) -> Vec<Offer> {
-        Tool::ALL.iter().map(|tool| tool.offer(self.forge.kind)).collect()
+        Tool::ALL.iter().map(|tool| tool.offer(self.server.capability())).collect()
     }
 
     async fn call(&self, name: &str, given: Value) -> Called {
-        let Some(tool) = Tool::named(self.forge.kind, name) else {
+        let Some(tool) = Tool::named(self.server.capability(), name) else {
             return Called::failed(format!("there is no tool `{name}`"));
         };
         let called = match tool {

@@ -2,7 +2,7 @@
 
 use truing_core::id::{RunId, Span};
 use truing_core::port::{Clock as _, ForgeError, StoreError};
-use truing_forge::github::RemoteError;
+use truing_forge::remote::RemoteError;
 use truing_git::GitError;
 use truing_loops::checkout::CheckoutError;
 use truing_loops::machine::SystemClock;

@@ -15,9 +15,11 @@ use std::time::Duration;
 
 use truing_core::id::{Key, Millis, Span};
 use truing_core::port::{
-    Clock as _, ForgeError, Operations as _, Repository, Revision, Slots as _, StoreError, Watchlist as _,
+    Clock as _, ForgeError, OpenPull, Operations as _, PullComment, Repository, Revision, Seen, Slots as _,
+    StoreError, Watchlist as _,
 };
-use truing_forge::github::{GitHub, Listing, OpenPull, PullComment, Repositories, Seen};
+use truing_forge::listing::{Listing, Repositories};
+use truing_forge::{ForgeServer as _, Server};
 
 use self::share::Share;
 use super::pause::Pause;
@@ -172,13 +174,13 @@ impl Sweep {
         }
         let wanted = context.store.sweep_wanted().await?;
         let (mut over, mut more) = (true, false);
-        for (forge, github) in context.forges.servers() {
+        for (forge, server) in context.forges.servers() {
             let round = self.forges.entry(forge.clone()).or_default();
             let now = context.clock.now();
             if round.is_due(now, wanted) {
-                round.begin(context, forge, github, self.every).await?;
+                round.begin(context, forge, server, self.every).await?;
             } else {
-                round.go_on(context, github).await?;
+                round.go_on(context, server).await?;
             }
             more |= !round.queue.is_empty() && round.waits.is_none();
             over &= round.queue.is_empty() && round.began.is_some_and(|began| Some(began) >= wanted);
@@ -204,18 +206,18 @@ impl Round {
         &mut self,
         context: &ServiceContext<P>,
         forge: &str,
-        github: &GitHub,
+        server: &Server,
         every: Span,
     ) -> Result<(), StoreError> {
         let now = context.clock.now();
         self.waits = None;
-        let mut calls = self.share.allowed(github.quota(), now);
+        let mut calls = self.share.allowed(server.quota(), now);
         if calls == 0 {
             self.run_short(forge, now);
             return Ok(());
         }
         let before = calls;
-        let listed = github.repositories(&mut self.listed, &mut calls).await;
+        let listed = server.repositories(&mut self.listed, &mut calls).await;
         self.share.use_up(before - calls);
         match listed {
             Ok(()) => {
@@ -275,7 +277,7 @@ impl Round {
     async fn go_on<P: Parts>(
         &mut self,
         context: &ServiceContext<P>,
-        github: &GitHub,
+        server: &Server,
     ) -> Result<(), StoreError> {
         let now = context.clock.now();
         if self.waits.is_some_and(|pause| pause.lasts(now)) {
@@ -284,14 +286,14 @@ impl Round {
         self.waits = None;
         let Some(mut task) = self.queue.front().cloned() else { return Ok(()) };
         let forge = task.repository.forge.clone();
-        let mut calls = self.share.allowed(github.quota(), now);
+        let mut calls = self.share.allowed(server.quota(), now);
         if calls == 0 {
             self.run_short(&forge, now);
             return Ok(());
         }
         let before = calls;
         let watched = self.repositories.entry(task.repository.id.clone()).or_default();
-        let turn = watched.turn(context, github, &mut task, &mut calls).await;
+        let turn = watched.turn(context, server, &mut task, &mut calls).await;
         self.share.use_up(before - calls);
         let error = match turn {
             Ok(()) => {

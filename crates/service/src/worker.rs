@@ -9,11 +9,14 @@ use tracing::Instrument as _;
 use truing_core::id::{PrId, Sha, Span};
 use truing_core::outcome::{Outcome, OutcomeKind, Runtime};
 use truing_core::port::{
-    Clock as _, Described, Event, Forge as _, ForgeError, Ids as _, RunRef, Runs as _, StoreError, WriteGate,
+    Clock as _, Described, Event, ForgeError, ForgeRead as _, Ids as _, RunRef, Runs as _, StoreError,
+    WriteGate, read_only,
 };
 use truing_core::publish::Producer;
 use truing_core::slot::{Loop, Then, Why};
+use truing_forge::ForgeServer as _;
 use truing_forge::publisher::Reconciled;
+use truing_forge::remote::Purpose;
 use truing_loops::agent::Agent;
 use truing_loops::checkout;
 use truing_loops::checkout::Checkout;
@@ -252,10 +255,10 @@ async fn converge_at<P: Parts>(
 
 /// What the repository is called now, by its id, and remembers it; none if the forge does not show the pull request.
 async fn whereabouts<P: Parts>(context: &ServiceContext<P>, id: &PrId) -> Result<Option<String>, Stopped> {
-    let Some(github) = context.forges.servers().get(&id.forge) else { return Ok(None) };
+    let Some(server) = context.forges.servers().get(&id.forge) else { return Ok(None) };
     let found = async {
-        let name = github.repository_by_id(&id.repository).await?.name;
-        let pull = github.pull(id.clone(), &name).pull_request().await?;
+        let name = server.repository_by_id(&id.repository).await?.name;
+        let pull = server.client(id, &name, Producer::Review, &read_only()).pull_request().await?;
         Ok::<_, ForgeError>((name, pull))
     };
     let (name, pull) = match found.await {
@@ -285,7 +288,8 @@ async fn review_at<P: Parts>(
     let writing: Arc<dyn WriteGate> = Arc::new(gate.clone());
     let pull = context.forges.pull(id, repo, Producer::Review, &writing).ok_or_else(unknown)?;
     let forge = context.watch.of(pull);
-    let remote = context.forges.remote(id, repo).await.ok_or_else(unknown)?;
+    let server = context.forges.servers().get(&id.forge).ok_or_else(unknown)?;
+    let remote = server.remote(&id.repository, repo, Purpose::Fetch).await;
     let remote = remote.map_err(|error| Stopped::of_remote(error, context.clock.now(), NOTHING_MADE))?;
     let lead = drive::lead(&context.store, &context.clock).await?;
     let heard = head.zip(lease.marked).map(|(head, at)| Heard { head, at: at + Span(-lead.0) });

@@ -5,9 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Serialize;
 use truing_core::effect::Effect;
 use truing_core::finding::Place;
-use truing_core::id::{CommentId, Sha, Span};
-use truing_core::port::{Forge, ForgeError, ForgeWrite, InlineDraft, Performed, PullRequest};
-use truing_core::publish::{Bounds, Hold, Item, Observed, Producer, StatusState};
+use truing_core::id::{CommentId, Sha, Span, Topic};
+use truing_core::port::{
+    Actor, BranchPull, CommitCheck, ForgeError, ForgeRead, ForgeWrite, InlineDraft, Merge, OwnIssue,
+    Performed, PullActivity, PullNow, PullRequest, PullReview, Reply, RepositoryNow, ReviewThread, Said,
+    SetLabel,
+};
+use truing_core::publish::{Bounds, Hold, Item, Observed, StatusState};
 use truing_loops::telemetry;
 
 /// One call that writes.
@@ -105,17 +109,37 @@ pub struct WatchedPull<F> {
     watch: Watch,
 }
 
-impl<F: Forge> Forge for WatchedPull<F> {
+impl<F: ForgeRead> ForgeRead for WatchedPull<F> {
     async fn pull_request(&self) -> Result<PullRequest, ForgeError> {
         self.inner.pull_request().await
     }
 
-    async fn comments(
-        &self,
-        producer: Producer,
-        known: &[(Item, CommentId)],
-    ) -> Result<Vec<Observed>, ForgeError> {
-        let observed = self.inner.comments(producer, known).await?;
+    async fn now(&self) -> Result<PullNow, ForgeError> {
+        self.inner.now().await
+    }
+
+    async fn merge(&self) -> Result<Merge, ForgeError> {
+        self.inner.merge().await
+    }
+
+    async fn checks(&self, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError> {
+        self.inner.checks(commit).await
+    }
+
+    async fn labels(&self) -> Result<Vec<SetLabel>, ForgeError> {
+        self.inner.labels().await
+    }
+
+    async fn reviews(&self) -> Result<Vec<PullReview>, ForgeError> {
+        self.inner.reviews().await
+    }
+
+    async fn threads(&self) -> Result<Vec<ReviewThread>, ForgeError> {
+        self.inner.threads().await
+    }
+
+    async fn comments(&self, known: &[(Item, CommentId)]) -> Result<Vec<Observed>, ForgeError> {
+        let observed = self.inner.comments(known).await?;
         let unknown = observed.iter().filter(|seen| seen.hold == Hold::UnknownKey).count();
         if unknown > 0 {
             tracing::warn!(
@@ -125,6 +149,46 @@ impl<F: Forge> Forge for WatchedPull<F> {
             );
         }
         Ok(observed)
+    }
+
+    async fn item_at(
+        &self,
+        known: &[(Item, CommentId)],
+        comment: &CommentId,
+    ) -> Result<Option<Item>, ForgeError> {
+        self.inner.item_at(known, comment).await
+    }
+
+    async fn topic_at(&self, comment: &CommentId) -> Result<Option<Topic>, ForgeError> {
+        self.inner.topic_at(comment).await
+    }
+
+    async fn said(&self, text: &str) -> Result<Vec<Said>, ForgeError> {
+        self.inner.said(text).await
+    }
+
+    async fn eyes(&self, comment: &CommentId) -> Result<Vec<Actor>, ForgeError> {
+        self.inner.eyes(comment).await
+    }
+
+    async fn repository(&self) -> Result<RepositoryNow, ForgeError> {
+        self.inner.repository().await
+    }
+
+    async fn pulls_from(&self, branch: &str) -> Result<Vec<BranchPull>, ForgeError> {
+        self.inner.pulls_from(branch).await
+    }
+
+    async fn activity(&self, number: u64) -> Result<PullActivity, ForgeError> {
+        self.inner.activity(number).await
+    }
+
+    async fn issues(&self, label: &str) -> Result<Vec<OwnIssue>, ForgeError> {
+        self.inner.issues(label).await
+    }
+
+    async fn replies(&self, number: u64, since: Option<&CommentId>) -> Result<Vec<Reply>, ForgeError> {
+        self.inner.replies(number, since).await
     }
 
     fn bounds(&self) -> Bounds {

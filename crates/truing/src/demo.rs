@@ -47,7 +47,7 @@ use truing_service::{Pace, Role, ServeError, Service, ServiceContext};
 use truing_store::Sqlite;
 use url::Url;
 
-use crate::wiring::{GitHubs, ServedContext};
+use crate::wiring::{ServedContext, Servers};
 use code::{cart, first_commit, planted, pushed, refunding};
 pub use model::Asked;
 use model::Scripted;
@@ -603,7 +603,7 @@ fn context(
     Ok(ServiceContext {
         converging: Err("the demo converges by its own command".to_owned()),
         store,
-        forges: GitHubs(BTreeMap::from([(FORGE.to_owned(), client.map_err(set_up)?)])),
+        forges: Servers(BTreeMap::from([(FORGE.to_owned(), client.map_err(set_up)?.into())])),
         reader,
         clock: SystemClock,
         ids: UniqueIds,

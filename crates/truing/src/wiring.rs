@@ -24,7 +24,7 @@ use truing_config::login::Login;
 use truing_config::secret::Secret;
 use truing_config::value;
 use truing_config::{
-    Config, ForgeConfig, NotifyConfig, PromptsConfig, RetentionConfig, ReviewConfig, RulesConfig,
+    Config, ForgeConfig, ForgeKind, NotifyConfig, PromptsConfig, RetentionConfig, ReviewConfig, RulesConfig,
     SandboxConfig,
 };
 use truing_core::fair::Places;
@@ -32,9 +32,11 @@ use truing_core::id::{PrId, Span};
 use truing_core::port::{ForgeError, Reader, ReaderError, WriteGate};
 use truing_core::publish::Producer;
 use truing_core::slot::Limits;
-use truing_forge::github::{AppKey, Credentials, GitHub, GitHubConversation, GitHubOptions, RemoteError};
+use truing_forge::github::{AppKey, Credentials, GitHub, GitHubOptions};
 use truing_forge::marker::MarkerKeys;
-use truing_git::{Git, GitError, GitOptions, Remote};
+use truing_forge::remote::RemoteError;
+use truing_forge::{ForgeServer as _, RepositoryClient, Server};
+use truing_git::{Git, GitError, GitOptions};
 use truing_loops::checkout::Rules;
 use truing_loops::machine::{SystemClock, UniqueIds};
 use truing_loops::reader::{ChildReader, packs_with};
@@ -52,12 +54,12 @@ use url::Url;
 pub use self::threaded::ThreadedReader;
 use crate::cli::error::CliError;
 
-/// The configured GitHub servers.
+/// The servers of the configured forges.
 #[derive(Clone, Debug, Default)]
-pub struct GitHubs(pub BTreeMap<String, GitHub>);
+pub struct Servers(pub BTreeMap<String, Server>);
 
-impl Forges for GitHubs {
-    type Pull = GitHubConversation;
+impl Forges for Servers {
+    type Pull = RepositoryClient;
 
     fn pull(
         &self,
@@ -65,21 +67,17 @@ impl Forges for GitHubs {
         repo: &str,
         producer: Producer,
         gate: &Arc<dyn WriteGate>,
-    ) -> Option<GitHubConversation> {
-        Some(self.0.get(&id.forge)?.conversation(id, repo, producer, gate))
+    ) -> Option<RepositoryClient> {
+        Some(self.0.get(&id.forge)?.client(id, repo, producer, gate))
     }
 
-    fn servers(&self) -> &BTreeMap<String, GitHub> {
+    fn servers(&self) -> &BTreeMap<String, Server> {
         &self.0
-    }
-
-    async fn remote(&self, id: &PrId, repo: &str) -> Option<Result<Remote, RemoteError>> {
-        Some(self.0.get(&id.forge)?.remote(id, repo).await)
     }
 }
 
 /// What the service works with. Its reader is a [`ChildReader`]; tests may read in their own process.
-pub type ServedContext<R> = ServiceContext<ProgramParts<GitHubs, R>>;
+pub type ServedContext<R> = ServiceContext<ProgramParts<Servers, R>>;
 
 /// The types of a service that this program runs, with these forges and this reader.
 #[derive(Debug)]
@@ -285,13 +283,13 @@ pub async fn service_context<R: Reader + 'static>(
     let folder = config.store.database()?.parent().unwrap_or(Path::new(".")).to_owned();
     let (mut forges, mut repositories) = (BTreeMap::new(), BTreeMap::new());
     for (name, forge) in &config.forges {
-        forges.insert(name.clone(), github(name, forge, environment, &folder)?);
+        forges.insert(name.clone(), server(name, forge, environment, &folder)?);
         let wanted = value::repositories(&forge.repositories)
             .map_err(|error| CliError::usage("bad_value", format!("forge.{name}.repositories: {error}")))?;
         repositories.insert(name.clone(), wanted);
     }
     Ok(ServiceContext {
-        forges: GitHubs(forges),
+        forges: Servers(forges),
         reader,
         clock: SystemClock,
         ids: UniqueIds,
@@ -416,10 +414,21 @@ pub fn client(
     name: &str,
     environment: &Environment,
     folder: &Path,
-) -> Result<GitHub, CliError> {
+) -> Result<Server, CliError> {
     let forge = config.forges.get(name);
     let forge = forge.ok_or_else(|| CliError::usage("forge", format!("[forge.{name}] is not configured")))?;
-    github(name, forge, environment, folder)
+    server(name, forge, environment, folder)
+}
+
+fn server(
+    name: &str,
+    forge: &ForgeConfig,
+    environment: &Environment,
+    folder: &Path,
+) -> Result<Server, CliError> {
+    match forge.kind {
+        ForgeKind::Github => github(name, forge, environment, folder).map(Server::from),
+    }
 }
 
 /// The folder that the database is in, where mirrors and keys are, too; made where there is none.

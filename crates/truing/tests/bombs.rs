@@ -435,7 +435,12 @@ fn diff(text: &str, _: &Path) {
 
 fn webhook(text: &str, _: &Path) {
     for event in ["pull_request", "issue_comment", "check_run"] {
-        let _ = truing_forge::webhook::parse_github(event, "github", text.as_bytes());
+        let _ = truing_forge::webhook::parse(
+            truing_core::port::ForgeKind::Github,
+            event,
+            "github",
+            text.as_bytes(),
+        );
     }
 }
 

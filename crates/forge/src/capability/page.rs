@@ -26,7 +26,7 @@ Answers are never touched, so that is where to say something.
 
 ## Loops that work on a pull request
 
-What GitHub does there, and what follows from it (`crates/forge/src/github/conversation.rs`):
+What GitHub does there, and what follows from it (`crates/forge/src/github/client.rs`):
 
 | GitHub | So |
 |---|---|
@@ -82,6 +82,7 @@ fn rows(forge: &Capability) -> Vec<(&'static str, String)> {
     let statuses: Vec<&str> = forge.statuses.iter().map(status).collect();
     let creations = forge.creations.iter().map(|(count, span)| format!("{count} in {} min", span.0 / 60_000));
     vec![
+        ("Names of the tools for agents", format!("begin with `{}`", forge.tool_prefix)),
         (
             "Longest comment",
             format!("{} characters, {} of them for the marker", forge.comment, forge.marker_room),

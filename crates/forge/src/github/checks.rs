@@ -13,7 +13,8 @@ use truing_core::id::{Key, PrId};
 use truing_core::port::ForgeError;
 use truing_core::publish::{Annotation, Conclusion, DesiredStatus};
 
-use super::{GitHubPull, STATUS_CONTEXT, body};
+use super::client::GitHubClient;
+use super::{STATUS_CONTEXT, body};
 use crate::capability::GITHUB;
 use crate::http::Call;
 
@@ -42,12 +43,12 @@ struct Output {
 }
 
 /// The pull request that a check run of ours is for, by its `external_id`.
-pub(crate) fn pull_of_check(external_id: &str) -> Option<PrId> {
+pub(super) fn pull_of_check(external_id: &str) -> Option<PrId> {
     let (whose, _) = external_id.split_once('#')?;
     PrId::from_key(&Key::new(whose))
 }
 
-impl GitHubPull {
+impl GitHubClient {
     /// Lets the commit have this check run, under our name: the one that holds these very annotations, or the first of
     /// them; else one that holds none yet; else a new one, which is shown instead.
     pub(super) async fn set_check(&self, app: u64, status: &DesiredStatus) -> Result<(), ForgeError> {

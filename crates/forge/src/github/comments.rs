@@ -5,12 +5,13 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
 use truing_core::id::{CommentId, Sha, ThreadId};
-use truing_core::port::{Forge as _, ForgeError, InlineDraft};
-use truing_core::publish::{DesiredStatus, Hold, Item, Producer, StatusState, ThreadState};
+use truing_core::port::{ForgeError, InlineDraft};
+use truing_core::publish::{DesiredStatus, Hold, Item, StatusState, ThreadState};
 
 use super::body::with_marker;
+use super::client::GitHubClient;
 use super::id::Id;
-use super::{GitHubPull, MAX_STATUS_CHARS, STATUS_CONTEXT, body, path_text, placed, wire};
+use super::{MAX_STATUS_CHARS, STATUS_CONTEXT, body, path_text, placed, wire};
 use crate::http::Call;
 use crate::marker::{normal, split, strip};
 
@@ -38,12 +39,11 @@ fn told(status: &DesiredStatus) -> (&'static str, String) {
     (state, body::cut(&status.description, MAX_STATUS_CHARS, "…"))
 }
 
-impl GitHubPull {
+impl GitHubClient {
     /// Posts inline comments in one call, on `commit`: all or none. The answer holds the comments that the forge named at
     /// once; the others are found by their markers later.
     pub(super) async fn create_review(
         &self,
-        producer: Producer,
         commit: &Sha,
         comments: &[InlineDraft],
     ) -> Result<Vec<(Item, CommentId)>, ForgeError> {
@@ -54,21 +54,20 @@ impl GitHubPull {
         let mut drafts = Vec::with_capacity(comments.len());
         for draft in comments {
             let mut comment = placed(&what, &draft.place)?;
-            comment["body"] = self.marked(producer, &draft.item, &draft.body).into();
+            comment["body"] = self.marked_item(&draft.item, &draft.body).into();
             drafts.push(comment);
         }
-        let body = self.marked(producer, &Item::from_word(REVIEW_BODY_WORD), REVIEW_BODY);
+        let body = self.marked_item(&Item::from_word(REVIEW_BODY_WORD), REVIEW_BODY);
         let review =
             json!({ "commit_id": commit.as_str(), "event": "COMMENT", "body": body, "comments": drafts });
         let url = self.url(&what, &["pulls", &self.number(), "reviews"])?;
         let made: wire::Made = self.send(&Call::create(what, url, review)).await?.json()?;
-        Ok(self.comments_of_review(producer, made.id).await)
+        Ok(self.comments_of_review(made.id).await)
     }
 
     /// Posts one comment on a file of the diff.
     pub(super) async fn create_file_comment(
         &self,
-        producer: Producer,
         commit: &Sha,
         comment: &InlineDraft,
     ) -> Result<CommentId, ForgeError> {
@@ -77,7 +76,7 @@ impl GitHubPull {
             "commit_id": commit.as_str(),
             "path": path_text(&what, &comment.place.path)?,
             "subject_type": "file",
-            "body": self.marked(producer, &comment.item, &comment.body),
+            "body": self.marked_item(&comment.item, &comment.body),
         });
         let url = self.url(&what, &["pulls", &self.number(), "comments"])?;
         let made: wire::Made = self.send(&Call::create(what, url, body)).await?.json()?;
@@ -85,13 +84,9 @@ impl GitHubPull {
     }
 
     /// Posts the summary.
-    pub(super) async fn create_summary(
-        &self,
-        producer: Producer,
-        body: &str,
-    ) -> Result<CommentId, ForgeError> {
+    pub(super) async fn create_summary(&self, body: &str) -> Result<CommentId, ForgeError> {
         let what = self.what("posting the summary");
-        let body = json!({ "body": self.marked(producer, &Item::Summary, body) });
+        let body = json!({ "body": self.marked_item(&Item::Summary, body) });
         let url = self.url(&what, &["issues", &self.number(), "comments"])?;
         let made: wire::Made = self.send(&Call::create(what, url, body)).await?.json()?;
         Ok(Id::Issue(made.id).text())
@@ -100,14 +95,13 @@ impl GitHubPull {
     /// Rewrites a comment of ours.
     pub(super) async fn update(
         &self,
-        producer: Producer,
         item: &Item,
         comment: &CommentId,
         body: &str,
     ) -> Result<(), ForgeError> {
         let what = self.what(&format!("rewriting comment {comment}"));
         let url = self.comment_url(&what, comment)?;
-        let body = json!({ "body": self.marked(producer, item, body) });
+        let body = json!({ "body": self.marked_item(item, body) });
         self.send(&Call::set(what, Method::PATCH, url, Some(body))).await?.done()
     }
 
@@ -142,7 +136,7 @@ impl GitHubPull {
             return Ok(false);
         }
         let what = self.what(&format!("reading the status of {}", status.sha.short()));
-        let url = self.list_url(&what, &["commits", status.sha.as_str(), "statuses"])?;
+        let url = self.list_url(&what, &["commits", status.sha.as_str(), "statuses"], &[])?;
         let newest_first: Vec<Status> = self.send(&Call::get(what.as_str(), url)).await?.json()?;
         let ours = newest_first.into_iter().find(|one| one.context == STATUS_CONTEXT);
         let (state, description) = told(status);
@@ -150,12 +144,8 @@ impl GitHubPull {
     }
 
     /// Those of these items that a comment of ours shows.
-    pub(super) async fn shown(
-        &self,
-        producer: Producer,
-        items: &[&Item],
-    ) -> Result<Vec<(Item, CommentId)>, ForgeError> {
-        let seen = self.comments(producer, &[]).await?.into_iter();
+    pub(super) async fn shown_items(&self, items: &[&Item]) -> Result<Vec<(Item, CommentId)>, ForgeError> {
+        let seen = self.list_observed(&[]).await?.into_iter();
         let ours = seen.filter(|seen| seen.hold == Hold::Ours && items.contains(&&seen.item));
         Ok(ours.map(|seen| (seen.item, seen.id)).collect())
     }
@@ -173,7 +163,7 @@ impl GitHubPull {
 
     /// Is this thread open?
     pub(super) async fn is_open(&self, thread: &ThreadId) -> Result<bool, ForgeError> {
-        let threads = self.threads().await?;
+        let threads = self.thread_states().await?;
         let mut these = threads.iter().filter(|one| one.thread.id == *thread);
         Ok(these.any(|one| one.thread.state == ThreadState::Open))
     }
@@ -190,20 +180,20 @@ impl GitHubPull {
     }
 
     /// A text as it is posted: with the marker as its last line.
-    fn marked(&self, producer: Producer, item: &Item, text: &str) -> String {
-        with_marker(text, &self.markers().sign(&self.id, producer, item))
+    fn marked_item(&self, item: &Item, text: &str) -> String {
+        with_marker(text, &self.markers().sign(&self.id, self.producer, item))
     }
 
     /// The ids of the comments that a new review made, by their markers. What cannot be learnt now is found by
     /// its marker later, so this has no error.
-    async fn comments_of_review(&self, producer: Producer, review: u64) -> Vec<(Item, CommentId)> {
+    async fn comments_of_review(&self, review: u64) -> Vec<(Item, CommentId)> {
         let what = self.what("listing the comments of a new review");
         let mut known = Vec::new();
         let url =
-            self.list_url(&what, &["pulls", &self.number(), "reviews", &review.to_string(), "comments"]);
+            self.list_url(&what, &["pulls", &self.number(), "reviews", &review.to_string(), "comments"], &[]);
         if let Ok(url) = url {
             let each = |comment: wire::Comment| {
-                if let Some((item, ..)) = self.marked_item(producer, &comment) {
+                if let Some((item, ..)) = self.item_of(&comment) {
                     known.push((item, Id::Review(comment.id).text()));
                 }
             };

@@ -4,18 +4,18 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use truing_core::id::CommentId;
 use truing_core::port::ForgeError;
-use truing_core::publish::{Hold, Item, Observed, Producer, Thread};
+use truing_core::publish::{Hold, Item, Observed, Thread};
 
 use super::auth::{Accounts, Whose};
+use super::client::GitHubClient;
 use super::id::Id;
 use super::threads::OfComment;
-use super::{GitHubPull, wire};
+use super::wire;
 use crate::marker::normal;
 
 /// The comments as they are listed.
 pub(super) struct Listed<'a> {
-    pull: &'a GitHubPull,
-    producer: Producer,
+    pull: &'a GitHubClient,
     accounts: Accounts<'a>,
     /// What records know.
     known: BTreeMap<Id, &'a Item>,
@@ -36,8 +36,7 @@ struct Ours {
 
 impl<'a> Listed<'a> {
     pub(super) fn new(
-        pull: &'a GitHubPull,
-        producer: Producer,
+        pull: &'a GitHubClient,
         known: &'a [(Item, CommentId)],
         accounts: Accounts<'a>,
     ) -> Result<Self, ForgeError> {
@@ -45,7 +44,7 @@ impl<'a> Listed<'a> {
         let known: Result<_, _> =
             known.iter().map(|(item, comment)| Ok((Id::parse(&what, comment)?, item))).collect();
         let (seen, ours, answered) = (HashSet::new(), Vec::new(), HashSet::new());
-        Ok(Self { pull, producer, accounts, known: known?, seen, ours, answered })
+        Ok(Self { pull, accounts, known: known?, seen, ours, answered })
     }
 
     /// Looks at a comment.
@@ -58,7 +57,7 @@ impl<'a> Listed<'a> {
         let whose = comment.user.as_ref().and_then(|user| self.accounts.whose(user));
         let (true, Some(whose)) = (self.seen.insert(id), whose) else { return };
         let known = self.known.get(&id).map(|item| (*item).clone());
-        let marked = match (self.pull.marked_item(self.producer, &comment), known) {
+        let marked = match (self.pull.item_of(&comment), known) {
             // Records say what it is about, whatever key has signed it.
             (Some((_, body, false)), Some(item)) => Some((item, body, true)),
             // Somebody may have edited the marker of a known one away.

@@ -1,37 +1,20 @@
 //! The repositories that we may see: a person's, an installation's, or those of all installations of an App.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
-use truing_core::port::ForgeError;
+use truing_core::port::{ForgeError, Seen};
 use url::Url;
 
 use super::auth::Scope;
-use super::listing::Listing;
-use super::server::{RepositoryBody, Seen, paged, seen};
+use super::server::{RepositoryBody, seen};
+use super::session::paged;
 use super::{GitHub, append};
 use crate::http::Answer;
+use crate::listing::{Listing, Repositories};
 
 /// Pages of one list of repositories: 10,000 of them.
 const MAX_REPOSITORY_PAGES: usize = 100;
 /// Pages of an App's installations: 10,000 of them.
 const MAX_INSTALLATION_PAGES: usize = 100;
-
-/// The repositories as they were listed last.
-#[derive(Clone, Debug, Default)]
-pub struct Repositories {
-    /// Of an App: its installations that work.
-    installations: Listing<u64>,
-    /// By installation; of a token there is one list.
-    lists: BTreeMap<u64, Listing<Seen>>,
-}
-
-impl Repositories {
-    /// All that were listed, list by list in the forge's order.
-    pub fn items(&self) -> impl Iterator<Item = &Seen> {
-        self.lists.values().flat_map(Listing::items)
-    }
-}
 
 /// The list of an installation, which is inside an object.
 #[derive(Deserialize)]
@@ -46,6 +29,11 @@ struct Installation {
     suspended_at: Option<String>,
 }
 
+/// The name of an installation's list: its number, with zeros before it, so that lists stand in the order of the numbers.
+fn name_of(installation: u64) -> String {
+    format!("{installation:020}")
+}
+
 impl GitHub {
     /// The repositories that we may see: of a GitHub App those it is installed for, of an installation's token those of
     /// the installation, of a person's those they own, collaborate on or reach through an organization. Of a person's
@@ -53,10 +41,14 @@ impl GitHub {
     ///
     /// # Errors
     /// [`ForgeError`]; what could be listed is new and the rest old.
-    pub async fn repositories(&self, last: &mut Repositories, calls: &mut u64) -> Result<(), ForgeError> {
+    pub(super) async fn list_repositories(
+        &self,
+        last: &mut Repositories,
+        calls: &mut u64,
+    ) -> Result<(), ForgeError> {
         let root = &self.inner.options.api_url;
         if self.app().is_none() {
-            let list = last.lists.entry(0).or_default();
+            let list = last.lists.entry(String::new()).or_default();
             if !self.inner.auth.knows_itself() {
                 *calls = calls.saturating_sub(1);
             }
@@ -66,22 +58,38 @@ impl GitHub {
                 let what = "listing the token's repositories";
                 let url = paged(append(root, ["user", "repos"]), &[("sort", "pushed")]);
                 let read = |answer: &Answer| Ok(seen(answer.json::<Vec<RepositoryBody>>()?));
-                list.refresh((self, Scope::App), (what, url), MAX_REPOSITORY_PAGES, calls, read).await
+                list.refresh(
+                    |call| self.send_owned(Scope::App, call),
+                    (what, url),
+                    MAX_REPOSITORY_PAGES,
+                    calls,
+                    read,
+                )
+                .await
             };
         }
         let what = "listing the App's installations";
         let url = paged(append(root, ["app", "installations"]), &[]);
         let read = |answer: &Answer| {
             let all = answer.json::<Vec<Installation>>()?.into_iter();
-            Ok(all.filter(|one| one.suspended_at.is_none()).map(|one| one.id).collect())
+            Ok(all.filter(|one| one.suspended_at.is_none()).map(|one| name_of(one.id)).collect())
         };
-        let known = &mut last.installations;
-        known.refresh((self, Scope::App), (what, url), MAX_INSTALLATION_PAGES, calls, read).await?;
-        let ids: Vec<u64> = known.items().copied().collect();
-        last.lists.retain(|id, _| ids.contains(id));
+        let known = &mut last.groups;
+        known
+            .refresh(
+                |call| self.send_owned(Scope::App, call),
+                (what, url),
+                MAX_INSTALLATION_PAGES,
+                calls,
+                read,
+            )
+            .await?;
+        let names: Vec<String> = known.items().cloned().collect();
+        last.lists.retain(|name, _| names.contains(name));
         let mut refused = Ok(());
-        for id in ids {
-            let list = last.lists.entry(id).or_default();
+        for name in names {
+            let Ok(id) = name.parse() else { continue };
+            let list = last.lists.entry(name).or_default();
             match self.of_installation(Scope::Installation(id), list, calls).await {
                 // One that refuses is no reason to leave out the others.
                 Err(error @ (ForgeError::Forbidden { .. } | ForgeError::NotFound { .. })) => {
@@ -102,6 +110,7 @@ impl GitHub {
         let what = "listing the installation's repositories";
         let url: Url = paged(append(&self.inner.options.api_url, ["installation", "repositories"]), &[]);
         let read = |answer: &Answer| Ok(seen(answer.json::<Installed>()?.repositories));
-        list.refresh((self, scope), (what, url), MAX_REPOSITORY_PAGES, calls, read).await
+        list.refresh(|call| self.send_owned(scope, call), (what, url), MAX_REPOSITORY_PAGES, calls, read)
+            .await
     }
 }

@@ -1,15 +1,28 @@
 //! GitHub beyond one pull request: which repositories there are, what is open in them, what people comment, and what
 //! those people may do. All of it reads.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
-use truing_core::id::{Millis, Sha};
-use truing_core::port::{CommentKind, ForgeError, Revision};
+use truing_core::id::{Millis, PrId, Sha};
+use truing_core::port::{
+    Author, CommentKind, ForgeError, ForgeKind, OpenPull, Protection, PullComment, PullLine, Revision, Seen,
+    WriteGate,
+};
+use truing_core::publish::Producer;
+use truing_git::Remote;
 use url::Url;
 
 use super::auth::Scope;
-use super::listing::Listing;
+use super::client::GitHubClient;
+use super::id::Id;
+use super::session::paged;
 use super::{GITHUB, GitHub, append, is_repository_name, wire};
-use crate::http::{Answer, Call, unavailable};
+use crate::capability::Capability;
+use crate::forge_server::ForgeServer;
+use crate::http::{Answer, Call, Quota, unavailable};
+use crate::listing::{Listing, Repositories};
+use crate::remote::{Purpose, RemoteError};
 
 #[cfg(test)]
 mod tests;
@@ -20,89 +33,6 @@ const MAX_PULL_PAGES: usize = 30;
 const MAX_COMMENT_PAGES: usize = 10;
 /// How much of a comment is kept, in characters: commands are its first line.
 const MAX_COMMENT_CHARS: usize = 4096;
-
-/// A repository as the forge shows it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Seen {
-    /// The id that lasts through renames and transfers.
-    pub id: String,
-    /// `owner/name` now.
-    pub name: String,
-    /// Read only: nobody can comment on its pull requests.
-    pub archived: bool,
-}
-
-/// An open pull request as a list shows it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct OpenPull {
-    /// The id of its repository.
-    pub repository: String,
-    /// `owner/name` of its repository now.
-    pub repo: String,
-    /// The number people see.
-    pub number: u64,
-    /// Its page.
-    pub url: String,
-    /// Head and base.
-    pub revision: Revision,
-    /// Not ready yet?
-    pub draft: bool,
-}
-
-/// An open pull request as people see it in a list.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PullLine {
-    /// The number people see.
-    pub number: u64,
-    /// Its title.
-    pub title: String,
-    /// Its page.
-    pub url: String,
-    /// Who opened it; none if the account is gone.
-    pub author: Option<String>,
-    /// Not ready yet?
-    pub draft: bool,
-    /// Its newest commit.
-    pub head: Sha,
-    /// The branch that it comes from.
-    pub branch: String,
-    /// The branch that it goes to.
-    pub base_branch: String,
-}
-
-/// Who wrote something.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Author {
-    /// The id that lasts through renames.
-    pub id: u64,
-    /// The name now.
-    pub login: String,
-    /// A person, not an app or a bot.
-    pub is_person: bool,
-}
-
-/// A comment on a pull request.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PullComment {
-    /// In the conversation or on the diff.
-    pub kind: CommentKind,
-    /// Its number, among those of its kind.
-    pub id: u64,
-    /// The comment that began the thread, for an answer on the diff.
-    pub first: Option<u64>,
-    /// The pull request's number.
-    pub number: u64,
-    /// The page of the pull request.
-    pub url: String,
-    /// Who wrote it; none if the account is gone.
-    pub author: Option<Author>,
-    /// Its text, cut.
-    pub body: String,
-    /// When it was written.
-    pub created: Millis,
-    /// When it was changed last.
-    pub updated: Millis,
-}
 
 #[derive(Deserialize)]
 pub(super) struct RepositoryBody {
@@ -190,47 +120,58 @@ struct RuleBody {
     kind: String,
 }
 
-/// What the forge tells of a branch that may refuse a push.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Protection {
-    /// Is it protected? By what, is told to administrators alone.
-    pub is_protected: bool,
-    /// Kinds of the rules of rulesets that hold for it, such as `required_signatures`.
-    pub rules: Vec<String>,
-}
+impl ForgeServer for GitHub {
+    type Client = GitHubClient;
 
-impl GitHub {
-    /// The repository that is called `repo` (`owner/name`) now.
-    ///
-    /// # Errors
-    /// [`ForgeError`]; [`ForgeError::Moved`] if it has another name by now.
-    pub async fn repository(&self, repo: &str) -> Result<Seen, ForgeError> {
+    fn kind(&self) -> ForgeKind {
+        ForgeKind::Github
+    }
+
+    fn capability(&self) -> &'static Capability {
+        &GITHUB
+    }
+
+    fn for_review(&self, id: &str) -> Self {
+        self.by(self.inner.http.for_review(id))
+    }
+
+    fn client(&self, id: &PrId, repo: &str, producer: Producer, gate: &Arc<dyn WriteGate>) -> GitHubClient {
+        GitHubClient::new(self, id, repo, producer, gate)
+    }
+
+    async fn remote(&self, id: &str, repo: &str, purpose: Purpose) -> Result<Remote, RemoteError> {
+        let scope = match purpose {
+            Purpose::Fetch => Scope::Repository(id, repo),
+            Purpose::Push => Scope::Pushing(id, repo),
+        };
+        self.git_remote(scope, repo).await
+    }
+
+    async fn repositories(&self, last: &mut Repositories, calls: &mut u64) -> Result<(), ForgeError> {
+        self.list_repositories(last, calls).await
+    }
+
+    fn quota(&self) -> Option<Quota> {
+        self.inner.http.quota()
+    }
+
+    fn check_app(&self) -> Option<u64> {
+        self.app()
+    }
+
+    async fn repository(&self, repo: &str) -> Result<Seen, ForgeError> {
         let what = format!("{repo}: asking for the repository");
         let url = self.below(&what, repo, &[])?;
         self.one_repository(Scope::Named(repo), what, url).await
     }
 
-    /// The repository with this id, whatever it is called now.
-    ///
-    /// # Errors
-    /// [`ForgeError`]; [`ForgeError::NotFound`] if it is gone, or hidden from this token.
-    pub async fn repository_by_id(&self, id: &str) -> Result<Seen, ForgeError> {
+    async fn repository_by_id(&self, id: &str) -> Result<Seen, ForgeError> {
         let what = format!("asking for the repository with id {id}");
         let url = append(&self.inner.options.api_url, ["repositories", id]);
         self.one_repository(Scope::Id(id), what, url).await
     }
 
-    async fn one_repository(&self, scope: Scope<'_>, what: String, url: Url) -> Result<Seen, ForgeError> {
-        let body: RepositoryBody = self.send(scope, &Call::get(what.as_str(), url)).await?.json()?;
-        let seen = seen(vec![body]).pop();
-        seen.ok_or_else(|| unavailable(&what, "the repository's name is not as expected"))
-    }
-
-    /// The open pull requests of a repository, newest activity first.
-    ///
-    /// # Errors
-    /// [`ForgeError`]
-    pub async fn open_pulls(
+    async fn open_pulls(
         &self,
         repo: &str,
         last: &mut Listing<OpenPull>,
@@ -242,15 +183,17 @@ impl GitHub {
         let read = |answer: &Answer| {
             answer.json::<Vec<PullBody>>()?.into_iter().map(|pull| open_pull(&what, pull)).collect()
         };
-        last.refresh((self, Scope::Named(repo)), (&what, url), MAX_PULL_PAGES, calls, read).await
+        last.refresh(
+            |call| self.send_owned(Scope::Named(repo), call),
+            (&what, url),
+            MAX_PULL_PAGES,
+            calls,
+            read,
+        )
+        .await
     }
 
-    /// The open pull requests of a repository for people, newest activity first, so many at most; and whether those are
-    /// all.
-    ///
-    /// # Errors
-    /// [`ForgeError`]
-    pub async fn pull_lines(&self, repo: &str, most: usize) -> Result<(Vec<PullLine>, bool), ForgeError> {
+    async fn pull_lines(&self, repo: &str, most: usize) -> Result<(Vec<PullLine>, bool), ForgeError> {
         let what = format!("{repo}: listing its open pull requests");
         let query = [("state", "open"), ("sort", "updated"), ("direction", "desc")];
         let url = paged(self.below(&what, repo, &["pulls"])?, &query);
@@ -258,16 +201,13 @@ impl GitHub {
             answer.json::<Vec<LineBody>>()?.into_iter().map(|pull| pull_line(&what, pull)).collect()
         };
         let (mut list, pages, mut calls) = (Listing::default(), most.div_ceil(GITHUB.page), u64::MAX);
-        list.refresh((self, Scope::Named(repo)), (&what, url), pages, &mut calls, read).await?;
+        list.refresh(|call| self.send_owned(Scope::Named(repo), call), (&what, url), pages, &mut calls, read)
+            .await?;
         let is_all = list.is_complete() && list.items().nth(most).is_none();
         Ok((list.items().take(most).cloned().collect(), is_all))
     }
 
-    /// The open pull requests of a branch of the repository itself: one to each base at most.
-    ///
-    /// # Errors
-    /// [`ForgeError`]
-    pub async fn open_pulls_of(&self, repo: &str, branch: &str) -> Result<Vec<OpenPull>, ForgeError> {
+    async fn open_pulls_of(&self, repo: &str, branch: &str) -> Result<Vec<OpenPull>, ForgeError> {
         let what = format!("{repo}: looking for the pull request of {branch}");
         let owner = repo.split('/').next().unwrap_or_default();
         let head = format!("{owner}:{branch}");
@@ -279,12 +219,7 @@ impl GitHub {
         bodies.filter(|pull| pull.head.branch == branch).map(|pull| open_pull(&what, pull)).collect()
     }
 
-    /// The comments of a kind on a repository's pull requests that were written or changed since then, oldest
-    /// change first.
-    ///
-    /// # Errors
-    /// [`ForgeError`]
-    pub async fn comments_since(
+    async fn comments_since(
         &self,
         repo: &str,
         (kind, since): (CommentKind, Millis),
@@ -299,18 +234,21 @@ impl GitHub {
             let bodies = answer.json::<Vec<CommentBody>>()?.into_iter();
             bodies.filter_map(|body| pull_comment(&what, kind, body).transpose()).collect()
         };
-        last.refresh((self, Scope::Named(repo)), (&what, url), MAX_COMMENT_PAGES, calls, read).await
+        last.refresh(
+            |call| self.send_owned(Scope::Named(repo), call),
+            (&what, url),
+            MAX_COMMENT_PAGES,
+            calls,
+            read,
+        )
+        .await
     }
 
-    /// A comment as it is now; none if it is not on a pull request.
-    ///
-    /// # Errors
-    /// [`ForgeError`]; [`ForgeError::NotFound`] if it was deleted, or is not visible yet.
-    pub async fn comment(
+    async fn comment(
         &self,
+        _: &PrId,
         repo: &str,
-        kind: CommentKind,
-        id: u64,
+        (kind, id): (CommentKind, u64),
     ) -> Result<Option<PullComment>, ForgeError> {
         let what = format!("{repo}: reading comment {id} ({})", kind.as_str());
         let url = self.below(&what, repo, &[segment(kind), "comments", &id.to_string()])?;
@@ -318,12 +256,7 @@ impl GitHub {
         pull_comment(&what, kind, read.json()?)
     }
 
-    /// May this account write to the repository (write, maintain or admin)? Asked of the forge, for the account
-    /// with this id: a name can come to mean another.
-    ///
-    /// # Errors
-    /// [`ForgeError`]
-    pub async fn may_write(&self, repo: &str, author: &Author) -> Result<bool, ForgeError> {
+    async fn may_write(&self, repo: &str, author: &Author) -> Result<bool, ForgeError> {
         let what = format!("{repo}: asking what {} may do", author.login);
         let url = self.below(&what, repo, &["collaborators", &author.login, "permission"])?;
         let answer = match self.send(Scope::Named(repo), &Call::get(what, url)).await {
@@ -337,11 +270,7 @@ impl GitHub {
         Ok(may && answer.user.is_some_and(|user| user.id == author.id))
     }
 
-    /// What may refuse a push to a branch.
-    ///
-    /// # Errors
-    /// [`ForgeError`]
-    pub async fn protection(&self, repo: &str, branch: &str) -> Result<Protection, ForgeError> {
+    async fn protection(&self, repo: &str, branch: &str) -> Result<Protection, ForgeError> {
         let what = format!("{repo}: asking what protects {branch}");
         let scope = Scope::Named(repo);
         let url = self.below(&what, repo, &["branches", branch])?;
@@ -352,12 +281,16 @@ impl GitHub {
         Ok(Protection { is_protected: protected, rules })
     }
 
-    /// Is it our own account?
-    ///
-    /// # Errors
-    /// [`ForgeError`]
-    pub async fn is_own(&self, repo: &str, author: &Author) -> Result<bool, ForgeError> {
+    async fn is_own(&self, repo: &str, author: &Author) -> Result<bool, ForgeError> {
         Ok(self.identity(Scope::Named(repo)).await?.id == author.id)
+    }
+}
+
+impl GitHub {
+    async fn one_repository(&self, scope: Scope<'_>, what: String, url: Url) -> Result<Seen, ForgeError> {
+        let body: RepositoryBody = self.send(scope, &Call::get(what.as_str(), url)).await?.json()?;
+        let seen = seen(vec![body]).pop();
+        seen.ok_or_else(|| unavailable(&what, "the repository's name is not as expected"))
     }
 
     /// An address below a repository's.
@@ -369,12 +302,6 @@ impl GitHub {
         let root = &self.inner.options.api_url;
         Ok(append(root, ["repos"].into_iter().chain(repo.split('/')).chain(tail.iter().copied())))
     }
-}
-
-/// An address of a list at the most items a page.
-pub(super) fn paged(mut url: Url, query: &[(&str, &str)]) -> Url {
-    url.query_pairs_mut().extend_pairs(query).append_pair("per_page", &GITHUB.page.to_string());
-    url
 }
 
 /// Repositories whose name cannot be asked for are left out.
@@ -428,7 +355,7 @@ fn pull_comment(what: &str, kind: CommentKind, body: CommentBody) -> Result<Opti
     Ok(Some(PullComment {
         kind,
         id: body.id,
-        first: body.in_reply_to_id,
+        first: body.in_reply_to_id.map(|first| Id::Review(first).text()),
         number,
         url: page.to_owned(),
         author,

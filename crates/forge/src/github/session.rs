@@ -4,8 +4,8 @@ use serde::de::DeserializeOwned;
 use truing_core::port::ForgeError;
 use url::Url;
 
-use super::GitHub;
 use super::auth::Scope;
+use super::{GITHUB, GitHub};
 use crate::http::{Answer, Call, unavailable};
 
 #[cfg(test)]
@@ -13,6 +13,12 @@ mod tests;
 
 /// The most pages of one list that are followed: at 100 items a page more than any pull request shows.
 const MAX_PAGES: usize = 100;
+
+/// An address of a list at the most items a page.
+pub(super) fn paged(mut url: Url, query: &[(&str, &str)]) -> Url {
+    url.query_pairs_mut().extend_pairs(query).append_pair("per_page", &GITHUB.page.to_string());
+    url
+}
 
 impl GitHub {
     /// Sends a call. A token that ended in the meantime is replaced, once: what was refused for it was surely not done.
@@ -29,6 +35,11 @@ impl GitHub {
             auth.forget_name(scope);
         }
         answer
+    }
+
+    /// The same, for a list that is kept between calls.
+    pub(super) async fn send_owned(&self, scope: Scope<'_>, call: Call) -> Result<Answer, ForgeError> {
+        self.send(scope, &call).await
     }
 
     /// Reads a list page by page and hands over each item, so that a page is dropped before the next is read.

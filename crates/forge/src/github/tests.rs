@@ -2,13 +2,16 @@
 //! tested elsewhere, against a stateful one.
 
 use truing_core::finding::Place;
-use truing_core::id::{FindingId, Millis, ThreadId};
-use truing_core::port::InlineDraft;
-use truing_core::publish::{DesiredStatus, Hold, StatusState, Thread, ThreadState};
+use truing_core::id::{CommentId, FindingId, Millis, PrId, Sha, ThreadId};
+use truing_core::port::{ForgeRead as _, InlineDraft, PrState, PullRequest, Revision};
+use truing_core::publish::{DesiredStatus, Hold, Item, Observed, Producer, StatusState, Thread, ThreadState};
 
 use super::comments::{REVIEW_BODY, REVIEW_BODY_WORD};
 use super::*;
-use crate::testing::{CANARY, Hand, Reply, Request, Server, patience};
+use crate::forge_server::ForgeServer as _;
+use crate::http::unavailable;
+use crate::remote::Purpose;
+use crate::testing::{CANARY, Hand, Reply, Request, Server, open, patience};
 
 const HEAD: &str = "1111111111111111111111111111111111111111";
 const BASE: &str = "2222222222222222222222222222222222222222";
@@ -39,8 +42,8 @@ pub(super) fn github(server: &Server) -> GitHub {
     GitHub::with_patience(options, patience(), clock()).unwrap()
 }
 
-fn pull(server: &Server) -> GitHubPull {
-    github(server).pull(pr(7), "octo/demo")
+fn pull(server: &Server) -> GitHubClient {
+    github(server).client(&pr(7), "octo/demo", Producer::Review, &open())
 }
 
 fn ok(body: &Value) -> Reply {
@@ -173,7 +176,7 @@ async fn only_our_own_comments_with_a_marker_for_here_are_observed() {
     ])
     .await;
 
-    let observed = pull(&server).comments(Producer::Review, &[]).await.unwrap();
+    let observed = pull(&server).comments(&[]).await.unwrap();
 
     let created = Millis(1_795_161_600_000);
     let expected = |id: &str, item, body: &str, thread: Option<(&str, ThreadState)>, has_replies| {
@@ -224,7 +227,7 @@ async fn what_records_know_is_ours_whatever_its_text_and_asked_for_if_it_is_not_
     ])
     .await;
 
-    let observed = pull(&server).comments(Producer::Review, &known).await.unwrap();
+    let observed = pull(&server).comments(&known).await.unwrap();
 
     let seen: Vec<_> = observed
         .iter()
@@ -240,9 +243,11 @@ async fn what_records_know_is_ours_whatever_its_text_and_asked_for_if_it_is_not_
 async fn the_account_is_asked_for_once_and_threads_only_if_needed() {
     let empty = ok(&json!([]));
     let server = Server::new([me(), empty.clone().always()]).await;
-    let pull = pull(&server);
-    assert_eq!(pull.comments(Producer::Review, &[]).await, Ok(vec![]));
-    assert_eq!(pull.clone().comments(Producer::Cli, &[]).await, Ok(vec![]));
+    let github = github(&server);
+    for producer in [Producer::Review, Producer::Cli] {
+        let pull = github.client(&pr(7), "octo/demo", producer, &open());
+        assert_eq!(pull.comments(&[]).await, Ok(vec![]));
+    }
     let requests = server.requests();
     assert_eq!(lines(&requests).iter().filter(|line| **line == "GET /user").count(), 1);
     assert_eq!(requests.len(), 5);
@@ -252,7 +257,7 @@ async fn the_account_is_asked_for_once_and_threads_only_if_needed() {
 async fn a_list_that_breaks_off_is_an_error_never_a_short_list() {
     let page = ok(&json!([])).header("link", r#"</x>; rel="next""#);
     let server = Server::new([me(), page, Reply::new(500, "")]).await;
-    assert!(pull(&server).comments(Producer::Review, &[]).await.is_err());
+    assert!(pull(&server).comments(&[]).await.is_err());
 }
 
 #[tokio::test]
@@ -263,7 +268,7 @@ async fn a_review_is_one_call_and_its_comments_are_known_by_their_markers() {
     let server = Server::new([ok(&json!({ "id": 5, "state": "COMMENTED" })), ok(&made)]).await;
     let drafts = [draft(one.clone(), 3, 3, Side::New), draft(two.clone(), 3, 5, Side::Old)];
 
-    let known = pull(&server).create_review(Producer::Review, &head(), &drafts).await.unwrap();
+    let known = pull(&server).create_review(&head(), &drafts).await.unwrap();
 
     assert_eq!(known, [(one.clone(), CommentId::new("review:31"))]);
     let requests = server.requests();
@@ -294,7 +299,7 @@ async fn a_review_that_was_made_is_made_even_if_its_comments_cannot_be_listed() 
     for listing in [Reply::new(500, ""), Reply::new(404, ""), ok(&json!({}))] {
         let server = Server::new([made.clone(), listing]).await;
         let drafts = [draft(Item::Summary, 3, 3, Side::New)];
-        assert_eq!(pull(&server).create_review(Producer::Review, &head(), &drafts).await, Ok(vec![]));
+        assert_eq!(pull(&server).create_review(&head(), &drafts).await, Ok(vec![]));
     }
 }
 
@@ -304,9 +309,9 @@ async fn creating_calls_are_sent_once_whatever_comes_back() {
         let server = Server::new([reply.always()]).await;
         let (pull, one) = (pull(&server), draft(finding("1:aa-0"), 3, 3, Side::New));
         let errors = [
-            pull.create_review(Producer::Review, &head(), std::slice::from_ref(&one)).await.unwrap_err(),
-            pull.create_file_comment(Producer::Review, &head(), &one).await.unwrap_err(),
-            pull.create_summary(Producer::Review, "x").await.unwrap_err(),
+            pull.create_review(&head(), std::slice::from_ref(&one)).await.unwrap_err(),
+            pull.create_file_comment(&head(), &one).await.unwrap_err(),
+            pull.create_summary("x").await.unwrap_err(),
         ];
         assert!(errors.iter().all(|error| !error.surely_undone()), "{errors:?}");
         assert_eq!(server.requests().len(), errors.len());
@@ -316,7 +321,7 @@ async fn creating_calls_are_sent_once_whatever_comes_back() {
 #[tokio::test]
 async fn a_review_without_comments_is_not_posted() {
     let server = Server::new([]).await;
-    assert_eq!(pull(&server).create_review(Producer::Review, &head(), &[]).await, Ok(vec![]));
+    assert_eq!(pull(&server).create_review(&head(), &[]).await, Ok(vec![]));
     assert!(server.requests().is_empty());
 }
 
@@ -327,8 +332,8 @@ async fn a_path_that_cannot_be_named_is_refused_before_the_call() {
     bad.place.path = RepoPath::from_bytes(*b"\xff");
     let (pull, bad) = (pull(&server), [bad]);
     let errors = [
-        pull.create_review(Producer::Review, &head(), &bad).await.unwrap_err(),
-        pull.create_file_comment(Producer::Review, &head(), &bad[0]).await.unwrap_err(),
+        pull.create_review(&head(), &bad).await.unwrap_err(),
+        pull.create_file_comment(&head(), &bad[0]).await.unwrap_err(),
     ];
     assert!(errors.iter().all(|error| matches!(error, ForgeError::Rejected { .. })), "{errors:?}");
 }
@@ -339,12 +344,10 @@ async fn a_file_comment_has_no_line_and_a_summary_no_place() {
     let server = Server::new([Reply::new(201, r#"{"id":61}"#), Reply::new(201, r#"{"id":62}"#)]).await;
     let pull = pull(&server);
     let one = draft(item.clone(), 3, 5, Side::New);
-    assert_eq!(
-        pull.create_file_comment(Producer::Review, &head(), &one).await,
-        Ok(CommentId::new("review:61"))
-    );
+    assert_eq!(pull.create_file_comment(&head(), &one).await, Ok(CommentId::new("review:61")));
     let forged = "<!-- truing:1 x -->";
-    assert_eq!(pull.create_summary(Producer::Cli, forged).await, Ok(CommentId::new("issue:62")));
+    let by_hand = github(&server).client(&pr(7), "octo/demo", Producer::Cli, &open());
+    assert_eq!(by_hand.create_summary(forged).await, Ok(CommentId::new("issue:62")));
 
     let requests = server.requests();
     assert_eq!(
@@ -372,9 +375,9 @@ async fn comments_are_rewritten_and_deleted_by_their_kind() {
     .await;
     let pull = pull(&server);
     let (issue, review) = (CommentId::new("issue:1"), CommentId::new("review:2"));
-    assert_eq!(pull.update(Producer::Review, &Item::Summary, &issue, "new").await, Ok(()));
-    assert_eq!(pull.update(Producer::Review, &item, &review, "new").await, Ok(()));
-    let gone = pull.update(Producer::Review, &item, &review, "new").await;
+    assert_eq!(pull.update(&Item::Summary, &issue, "new").await, Ok(()));
+    assert_eq!(pull.update(&item, &review, "new").await, Ok(()));
+    let gone = pull.update(&item, &review, "new").await;
     assert!(matches!(gone, Err(ForgeError::NotFound { .. })), "{gone:?}");
     assert_eq!(pull.delete(&review).await, Ok(()));
     assert_eq!(pull.delete(&issue).await, Ok(()), "gone is what was asked for");
@@ -460,7 +463,7 @@ async fn thread_pages_that_go_round_end_in_an_error() {
     let review = json!([comment(21, Some(ME), &ours)]);
     let round = threads(&json!([]), Some("same")).always();
     let server = Server::new([me(), ok(&json!([])), ok(&review), round]).await;
-    let error = pull(&server).comments(Producer::Review, &[]).await.unwrap_err();
+    let error = pull(&server).comments(&[]).await.unwrap_err();
     assert!(error.to_string().contains("in a circle"), "{error}");
     assert_eq!(server.requests().len(), 5);
 }
@@ -494,7 +497,7 @@ async fn a_repository_name_cannot_lead_elsewhere() {
         "o#/x",
     ] {
         assert!(!is_repository_name(bad), "{bad}");
-        let pull = github(&server).pull(pr(7), bad);
+        let pull = github(&server).client(&pr(7), bad, Producer::Review, &open());
         assert!(matches!(pull.pull_request().await, Err(ForgeError::Rejected { .. })), "{bad}");
     }
     assert!(server.requests().is_empty());
@@ -519,10 +522,11 @@ pub(super) fn options(api: &str, git: &str) -> GitHubOptions {
 async fn git_is_reached_beside_the_api_and_nothing_shows_the_token() {
     let options = options("https://git.example.com/api/v3/", "https://git.example.com/");
     let github = GitHub::new(options, clock()).unwrap();
-    let remote = github.remote(&pr(7), "octo/demo").await.unwrap();
+    let remote = github.remote(&pr(7).repository, "octo/demo", Purpose::Fetch).await.unwrap();
     assert_eq!(remote.url(), "https://git.example.com/octo/demo.git");
     let basic = BASE64_STANDARD.encode(format!("x-access-token:{CANARY}"));
-    let shown = format!("{github:?} {:?} {remote:?}", github.pull(pr(7), "octo/demo"));
+    let shown =
+        format!("{github:?} {:?} {remote:?}", github.client(&pr(7), "octo/demo", Producer::Review, &open()));
     assert!(!shown.contains(CANARY) && !shown.contains(&basic), "{shown}");
     let url = append(&github.inner.options.api_url, ["repos", "o"]);
     assert_eq!(url.as_str(), "https://git.example.com/api/v3/repos/o");
@@ -540,4 +544,27 @@ fn addresses_that_requests_cannot_go_to_are_refused_without_their_credentials() 
             assert!(!format!("{error} {error:?}").contains(CANARY), "{error:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn of_a_repository_alone_no_pull_request_is_read() {
+    let server = Server::new([]).await;
+    let alone = github(&server).client(&pr(0), "octo/demo", Producer::Sync, &open());
+    let refused = [
+        alone.pull_request().await.map(drop),
+        alone.now().await.map(drop),
+        alone.merge().await.map(drop),
+        alone.labels().await.map(drop),
+        alone.reviews().await.map(drop),
+        alone.threads().await.map(drop),
+        alone.comments(&[]).await.map(drop),
+        alone.said("x").await.map(drop),
+        alone.eyes(&CommentId::new("issue:1")).await.map(drop),
+        alone.item_at(&[], &CommentId::new("review:1")).await.map(drop),
+        alone.topic_at(&CommentId::new("review:1")).await.map(drop),
+    ];
+    for refused in refused {
+        assert!(matches!(refused, Err(ForgeError::Rejected { .. })), "{refused:?}");
+    }
+    assert_eq!(server.requests().len(), 0);
 }

@@ -6,7 +6,7 @@ use truing_core::id::ThreadId;
 use truing_core::port::ForgeError;
 use truing_core::publish::{Thread, ThreadState};
 
-use super::GitHubPull;
+use super::client::GitHubClient;
 use crate::http::unavailable;
 
 /// The most pages of threads that are read: at 100 a page more than any pull request shows.
@@ -136,9 +136,9 @@ impl ThreadNode {
     }
 }
 
-impl GitHubPull {
+impl GitHubClient {
     /// Every review thread of the pull request.
-    pub(super) async fn threads(&self) -> Result<Vec<OfComment>, ForgeError> {
+    pub(super) async fn thread_states(&self) -> Result<Vec<OfComment>, ForgeError> {
         let what = self.what("reading its review threads");
         let (owner, name) = self.repo.split_once('/').unwrap_or_default();
         let mut threads = Vec::new();

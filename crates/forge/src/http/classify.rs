@@ -11,7 +11,7 @@ use url::Url;
 
 use super::limits::{Brake, told};
 use super::text::Cleaner;
-use super::{Call, host, unavailable};
+use super::{Call, Wire, host, unavailable};
 
 /// How long to wait when a rate limit names no time: the minimum that GitHub asks for.
 /// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>
@@ -38,9 +38,8 @@ impl Refusal {
 /// no date of its own.
 pub(super) fn classify(
     call: &Call,
-    status: StatusCode,
-    headers: &HeaderMap,
-    body: &[u8],
+    (status, headers, body): (StatusCode, &HeaderMap, &[u8]),
+    wire: Wire,
     clean: &Cleaner,
     now: Millis,
 ) -> (Refusal, Option<Brake>) {
@@ -52,7 +51,7 @@ pub(super) fn classify(
     let message = if words.is_empty() { "it gives no reason".to_owned() } else { words };
     let error = match status.as_u16() {
         401 => ForgeError::Unauthorized { what },
-        403 if headers.contains_key("x-github-sso") => {
+        403 if headers.contains_key(wire.sign_on) => {
             let message =
                 format!("{message} (the organization wants single sign-on: authorize the token for it)");
             ForgeError::Forbidden { what, message }

@@ -13,18 +13,12 @@ use url::Url;
 
 use super::classify::{DEFAULT_WAIT, MAX_WAIT, MIN_WAIT, date, text};
 use super::{Call, Repeat, unavailable};
-use crate::capability::GITHUB;
 
 #[cfg(test)]
 mod tests;
 
 /// Calls at once. GitHub allows 100 of all clients of an account together.
 const MAX_CONCURRENT: usize = 24;
-/// Calls that create something, at GitHub's own service: so many in a minute and in an hour, what people do in the web
-/// interface included.
-const CREATIONS: &[(usize, Span)] = GITHUB.creations;
-/// The hosts of GitHub's own service, each with all below it. Other servers have no such limit unless they say so.
-const OWN_SERVICE: [&str; 2] = ["github.com", "ghe.com"];
 /// Limits that are kept at once: one for each installation and kind of call.
 const MAX_WINDOWS: usize = 4096;
 
@@ -78,8 +72,8 @@ pub(super) struct Told {
 pub(super) struct Limits {
     clock: Arc<dyn Clock>,
     places: Semaphore,
-    /// Does creating have a limit here?
-    creations: bool,
+    /// How many calls that create something there may be in a span of time; empty: any number.
+    creations: &'static [(usize, Span)],
     state: Mutex<State>,
 }
 
@@ -96,11 +90,7 @@ struct State {
 }
 
 impl Limits {
-    pub(super) fn of(api: &Url, clock: Arc<dyn Clock>) -> Self {
-        let host = api.host_str().unwrap_or_default();
-        let creations = OWN_SERVICE.iter().any(|own| {
-            host.strip_suffix(own).is_some_and(|before| before.is_empty() || before.ends_with('.'))
-        });
+    pub(super) fn of(creations: &'static [(usize, Span)], clock: Arc<dyn Clock>) -> Self {
         Self { clock, places: Semaphore::new(MAX_CONCURRENT), creations, state: Mutex::default() }
     }
 
@@ -114,10 +104,10 @@ impl Limits {
         // After the wait for a place: others may have met a limit meanwhile.
         let now = self.clock.now();
         let mut state = self.state();
-        let creates = self.creations && call.repeat == Repeat::Never;
+        let creates = call.repeat == Repeat::Never;
         let wait = state.pause(now).max(state.spent(payer, Resource::of(&call.url), now));
         // Counted only if it is sent.
-        match wait.or_else(|| creates.then(|| state.create(now)).flatten()) {
+        match wait.or_else(|| creates.then(|| state.create(self.creations, now)).flatten()) {
             None => Ok(place),
             Some(wait) => {
                 let wait = wait.clamp(MIN_WAIT, MAX_WAIT);
@@ -195,10 +185,10 @@ impl State {
     }
 
     /// Counts a creating call; or how long until there may be one.
-    fn create(&mut self, now: Millis) -> Option<Span> {
-        let longest = CREATIONS.iter().map(|(_, window)| *window).max().unwrap_or(MAX_WAIT);
+    fn create(&mut self, creations: &[(usize, Span)], now: Millis) -> Option<Span> {
+        let longest = creations.iter().map(|(_, window)| *window).max().unwrap_or_default();
         self.created.retain(|at| (0..longest.0).contains(&(now - *at).0));
-        let waits = CREATIONS.iter().filter_map(|(most, window)| {
+        let waits = creations.iter().filter_map(|(most, window)| {
             // The oldest of the last so many must be out of the window.
             let oldest = self.created.iter().rev().nth(most - 1)?;
             Some((*oldest + *window) - now).filter(|wait| wait.0 > 0)

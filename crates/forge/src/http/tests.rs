@@ -17,7 +17,7 @@ impl Client {
 
     fn with(api: &Url, patience: Patience, clock: Arc<dyn Clock>) -> Self {
         let by = Authorization::bearer(Secret::new(CANARY), Payer::Token).unwrap();
-        Self { http: Http::new(api, patience, clock).unwrap(), by }
+        Self { http: Http::new(api, crate::github::wire_of(api), patience, clock).unwrap(), by }
     }
 
     async fn send(&self, call: &Call) -> Result<Answer, ForgeError> {

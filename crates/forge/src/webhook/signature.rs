@@ -5,9 +5,6 @@ use std::fmt;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-/// The header that holds it.
-pub const HEADER: &str = "x-hub-signature-256";
-
 /// Why a delivery is not believed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Unsigned {

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::github::webhook::{MAX_COMMENT_CHARS, parse as parse_github};
 
 /// Checks a body that arrives in two parts.
 fn verify(secret: &[u8], body: &[u8], header: Option<&str>) -> Result<(), Unsigned> {

@@ -14,7 +14,7 @@ use truing_core::effect::{Case, Effect, End, Intended, Kind, Part, Push};
 use truing_core::finding::{Place, Side};
 use truing_core::id::{Millis, RunId, Sha, Span, Token};
 use truing_core::port::{
-    AuditMark, Clock as _, Conversation as _, Entry, EntryState, ForgeError, ForgeWrite as _, ReviewDraft,
+    AuditMark, Clock as _, Entry, EntryState, ForgeError, ForgeRead as _, ForgeWrite as _, ReviewDraft,
     ReviewEvent, Withheld, WriteGate, Writer,
 };
 use truing_core::publish::Producer;
@@ -22,7 +22,7 @@ use truing_diff::RepoPath;
 use truing_fakes::forge::{Fault, FaultKind, Reasons};
 use truing_fakes::repo::Commit;
 use truing_forge::effects::{EffectError, Effects};
-use truing_forge::github::GitHubConversation;
+use truing_forge::github::GitHubClient;
 use truing_git::{Committed, Pushed};
 
 use self::doubles::{Hand, Log, Switch};
@@ -48,7 +48,7 @@ struct Scene {
     number: u64,
     /// The number of what an effect on the repository changes.
     own: u64,
-    pull: GitHubConversation,
+    pull: GitHubClient,
     log: Log,
     clock: Hand,
     gate: Arc<Switch>,
@@ -157,7 +157,7 @@ impl Scene {
         }
     }
 
-    fn effects(&self) -> Effects<'_, GitHubConversation, Log> {
+    fn effects(&self) -> Effects<'_, GitHubClient, Log> {
         let key = truing_core::id::Key::new("pr/github/1/1");
         let writer = Writer { key, producer: Producer::Converge, token: Some(Token(3)) };
         Effects { forge: &self.pull, log: &self.log, gate: &*self.gate, clock: &self.clock, writer }

@@ -11,7 +11,7 @@ use truing_agent::schema::described::{Described, MAX_DESCRIPTION_CHARS, curated}
 use truing_core::converge::{Exit, Step};
 use truing_core::effect::Effect;
 use truing_core::line;
-use truing_core::port::{Conversation as _, Performed, StoreError};
+use truing_core::port::{ForgeRead as _, Performed, StoreError};
 use truing_forge::effects::EffectError;
 use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact;
@@ -59,8 +59,8 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
     }
 
     async fn written(&mut self, spent: &mut Spent) -> Result<(), Stop> {
-        let talk = self.workspace.talk;
-        let now = talk.now().await.map_err(forge)?;
+        let client = self.workspace.forge;
+        let now = client.now().await.map_err(forge)?;
         let (base, head) = (self.record.detail.base.clone(), self.record.detail.state.head.clone());
         if now.head.sha != head {
             return Err(Stop::Model("somebody has pushed meanwhile".to_owned()));
@@ -106,7 +106,7 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
             return Err(Stop::Silent(why));
         }
         let body = body.shown(&kept);
-        if body.encode_utf16().count() > talk.longest_body() {
+        if body.encode_utf16().count() > client.longest_body() {
             return Err(Stop::Silent("what was written is longer than the forge takes".to_owned()));
         }
         self.workspace.open(&self.record).await?;

@@ -12,14 +12,15 @@ use truing_core::effect::Effect;
 use truing_core::finding::{AnchorKind, Category, Finding};
 use truing_core::id::{FindingId, Millis, Sha, Span, Topic};
 use truing_core::port::{
-    AuditMark, Clock as _, Conversation as _, Forge as _, ForgeError, LineComment, LineDraft, PullNow,
-    PullState, ReviewDraft, ReviewEvent, ReviewThread, Said,
+    AuditMark, Clock as _, ForgeError, ForgeRead as _, LineComment, LineDraft, PullNow, PullState,
+    ReviewDraft, ReviewEvent, ReviewThread, Said,
 };
 use truing_core::publish::ThreadState;
 use truing_core::slot::Why;
 use truing_core::{line, markdown};
 use truing_forge::effects::{EffectError, Effects};
-use truing_forge::github::{GitHub, GitHubConversation, RemoteError};
+use truing_forge::remote::{Purpose, RemoteError};
+use truing_forge::{ForgeServer as _, RepositoryClient, Server};
 use truing_git::{GitError, Mirror, Pushed, Refusal};
 use truing_store::Sqlite;
 
@@ -40,13 +41,13 @@ const MAX_LINE: usize = 300;
 #[derive(Debug)]
 pub struct PullRequestWorkspace<'a> {
     /// The side of the forge that is read.
-    pub talk: &'a GitHubConversation,
+    pub forge: &'a RepositoryClient,
     /// Every write to the pull request, pushes too.
-    pub effects: Effects<'a, GitHubConversation, Sqlite>,
+    pub effects: Effects<'a, RepositoryClient, Sqlite>,
     /// Its commits.
     pub mirror: &'a Mirror,
     /// Where it is.
-    pub forge: &'a GitHub,
+    pub server: &'a Server,
     /// The id and the name of the repository that its branch is in.
     pub home: (&'a str, &'a str),
     /// The branch that it goes to.
@@ -94,7 +95,7 @@ impl PullRequestWorkspace<'_> {
     /// # Errors
     /// [`Stop::Over`]: it is not.
     pub(super) async fn open(&self, record: &Record) -> Result<(), Stop> {
-        let now = self.talk.now().await.map_err(forge)?;
+        let now = self.forge.now().await.map_err(forge)?;
         self.not_over(record, &now).await
     }
 
@@ -163,9 +164,9 @@ impl PullRequestWorkspace<'_> {
 
     /// The same, unless somebody is at work on the newest, whoever said that.
     async fn say(&self, text: &str, calls: usize) -> Result<(), EffectError> {
-        let said = self.talk.said(text).await?;
+        let said = self.forge.said(text).await?;
         if let Some(newest) = said.last()
-            && !self.talk.eyes(&newest.id).await?.is_empty()
+            && !self.forge.eyes(&newest.id).await?.is_empty()
         {
             return Ok(());
         }
@@ -201,7 +202,7 @@ impl PullRequestWorkspace<'_> {
         if answers.is_empty() {
             return Ok(());
         }
-        let all = self.talk.threads().await.map_err(forge)?;
+        let all = self.forge.threads().await.map_err(forge)?;
         let mut unplaced = Vec::new();
         for Reply { finding, text, is_fixed, round } in answers {
             let is_here = |thread: &&ReviewThread| {
@@ -259,7 +260,7 @@ impl Workspace for PullRequestWorkspace<'_> {
     }
 
     async fn head(&self, record: &Record) -> Result<Sha, Stop> {
-        let now = self.talk.now().await.map_err(forge)?;
+        let now = self.forge.now().await.map_err(forge)?;
         self.not_over(record, &now).await?;
         self.not_stopped().await?;
         if now.base_branch != self.onto {
@@ -270,7 +271,7 @@ impl Workspace for PullRequestWorkspace<'_> {
     }
 
     fn settle(&self) -> Span {
-        self.talk.bounds().settle
+        self.forge.bounds().settle
     }
 
     async fn follow(&self, record: &Record, head: &Sha) -> Result<Sha, Stop> {
@@ -306,7 +307,7 @@ impl Workspace for PullRequestWorkspace<'_> {
         let commit = self.mirror.committed(&candidate.commit);
         // A run may outlive the token that it began with.
         let (id, name) = self.home;
-        let remote = self.forge.push_remote(id, name).await.map_err(|error| match error {
+        let remote = self.server.remote(id, name, Purpose::Push).await.map_err(|error| match error {
             RemoteError::Forge(error) => forge(error),
             RemoteError::Git(error) => error.into(),
         })?;
@@ -336,7 +337,7 @@ impl Workspace for PullRequestWorkspace<'_> {
 
     async fn calls(&self) -> Result<Option<usize>, Stop> {
         let Some(text) = self.calls else { return Ok(None) };
-        let said = self.talk.said(text).await.map_err(forge)?;
+        let said = self.forge.said(text).await.map_err(forge)?;
         Ok(Some(ours(said).len()))
     }
 

@@ -19,7 +19,7 @@ use truing_core::id::{Millis, Sha, Span, Token, Topic};
 use truing_core::increment::Renames;
 use truing_core::line;
 use truing_core::port::{
-    Actor, CheckState, Clock as _, CommitCheck, Conversation as _, Decision, ForgeError, LineComment,
+    Actor, CheckState, Clock as _, CommitCheck, Decision, ForgeError, ForgeRead as _, LineComment,
     PullReview, ReviewThread, Runs, Said, StoreError,
 };
 use truing_core::publish::ThreadState;
@@ -216,7 +216,7 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
     /// [`Stop`]
     async fn next(&mut self, now: Millis) -> Result<Next, Stop> {
         self.go_on().await?;
-        let talk = self.workspace.talk;
+        let client = self.workspace.forge;
         let others: Vec<&ReviewerConfig> = others(self.config).collect();
         let rules = rules(self.config);
         let mut look = None;
@@ -285,7 +285,7 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
                     Ok(_) => Next::Again,
                     // Somebody has pushed meanwhile, or it cannot be merged.
                     Err(EffectError::Refused(error @ ForgeError::Rejected { .. })) => {
-                        if talk.now().await.map_err(forge)?.head.sha == look.seen.head {
+                        if client.now().await.map_err(forge)?.head.sha == look.seen.head {
                             let why = format!("{} cannot be merged into it: {error}", self.workspace.onto);
                             Next::Over(Exit::new(Code::Mergeability, line::clean(&why, MAX_WHY)))
                         } else {
@@ -349,7 +349,7 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
                 None => Ok(()),
             },
             Trigger::Comment(text) => {
-                let said = ours(self.workspace.talk.said(text).await?);
+                let said = ours(self.workspace.forge.said(text).await?);
                 let known = self.record.detail.wakes.get(&other.name).map_or(0, |(known, _)| *known);
                 self.workspace.wake(text, &said, known).await?;
                 let (many, head) = (known.saturating_add(1).max(said.len()), head.clone());
@@ -361,16 +361,16 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
 
     /// Everything that is shown, about one head; nothing, if another head was there before all was seen.
     async fn look(&mut self, others: &[&ReviewerConfig], now: Millis) -> Result<Option<Look>, Stop> {
-        let talk = self.workspace.talk;
+        let client = self.workspace.forge;
         // Where nobody else reviews, nobody is given time to begin; and who looks more often does not want to wait.
         let settles = !others.is_empty() && span(self.config.poll) >= SETTLE;
-        let pull = talk.now().await.map_err(forge)?;
+        let pull = client.now().await.map_err(forge)?;
         self.workspace.not_over(&self.record, &pull).await?;
         self.workspace.not_stopped().await?;
-        let merge = talk.merge().await.map_err(forge)?;
-        let checks = talk.checks(&pull.head.sha).await.map_err(forge)?;
-        let threads = talk.threads().await.map_err(forge)?;
-        let reviews = if others.is_empty() { Vec::new() } else { talk.reviews().await.map_err(forge)? };
+        let merge = client.merge().await.map_err(forge)?;
+        let checks = client.checks(&pull.head.sha).await.map_err(forge)?;
+        let threads = client.threads().await.map_err(forge)?;
+        let reviews = if others.is_empty() { Vec::new() } else { client.reviews().await.map_err(forge)? };
         let mut views = BTreeMap::new();
         for other in others {
             let newest = reviews.iter().rfind(|review| {
@@ -380,21 +380,21 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
                 Trigger::Nothing => false,
                 Trigger::Request => pull.requested.iter().any(|login| is_named(login, other)),
                 Trigger::Comment(text) => {
-                    let said = talk.said(text).await.map_err(forge)?;
+                    let said = client.said(text).await.map_err(forge)?;
                     let theirs = reviews.iter().filter(|review| is_by(review.author.as_ref(), other));
                     let answered = theirs.filter_map(|review| review.at).max();
                     let many = ours(said.clone()).len();
                     let begun = (many, pull.head.sha.clone());
                     let asked = self.record.detail.wakes.entry(other.name.clone()).or_insert(begun);
                     match awaited(&said, answered, (asked, many), &pull.head.sha) {
-                        Some(newest) => !talk.eyes(&newest.id).await.map_err(forge)?.is_empty(),
+                        Some(newest) => !client.eyes(&newest.id).await.map_err(forge)?.is_empty(),
                         None => false,
                     }
                 }
             };
             views.insert(other.name.clone(), view(other, newest, &threads, &checks, queued));
         }
-        let again = talk.now().await.map_err(forge)?;
+        let again = client.now().await.map_err(forge)?;
         if again.head.sha != pull.head.sha {
             return Ok(None);
         }

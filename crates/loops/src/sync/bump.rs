@@ -42,7 +42,7 @@ impl<G: Gate> Following<'_, G> {
     }
 
     pub(super) fn drafts(&self) -> Drafts<'_> {
-        Drafts { hub: self.hub, writes: &self.effects, job: self.job.config, name: self.job.name }
+        Drafts { forge: self.forge, writes: &self.effects, job: self.job.config, name: self.job.name }
     }
 
     /// Ports, checks, and shows what came of it.

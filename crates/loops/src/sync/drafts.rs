@@ -6,8 +6,8 @@ use truing_core::effect::Effect;
 use truing_core::follow::record::{Pull, PullKind};
 use truing_core::follow::standing::{Active, active};
 use truing_core::id::Topic;
-use truing_core::port::{BranchPull, ForgeError, Hub as _, PullDraft, PullState};
-use truing_forge::github::GitHubHub;
+use truing_core::port::{BranchPull, ForgeError, ForgeRead as _, PullDraft, PullState};
+use truing_forge::RepositoryClient;
 
 use super::effects::{Writes, open_pull};
 use super::run::RunError;
@@ -16,7 +16,7 @@ use super::words;
 /// The drafts of one job at a forge.
 #[derive(Debug)]
 pub(super) struct Drafts<'a> {
-    pub(super) hub: &'a GitHubHub,
+    pub(super) forge: &'a RepositoryClient,
     pub(super) writes: &'a Writes<'a>,
     pub(super) job: &'a JobConfig,
     /// The job's name.
@@ -56,11 +56,11 @@ impl Drafts<'_> {
     pub(super) async fn look(&self) -> Result<Saved, ForgeError> {
         let prefix = self.topic("");
         let mut saved = Saved::default();
-        for pull in self.hub.pulls_from(&self.branch()).await?.into_iter().filter(BranchPull::is_open) {
+        for pull in self.forge.pulls_from(&self.branch()).await?.into_iter().filter(BranchPull::is_open) {
             let topic = pull.topic.as_ref().map(Topic::as_str).unwrap_or_default();
             match topic.strip_prefix(prefix.as_str()).map(str::to_owned) {
                 Some(version) if saved.draft.is_none() => {
-                    let activity = self.hub.activity(pull.number).await?;
+                    let activity = self.forge.activity(pull.number).await?;
                     let active = active(&activity, &pull.head, |email| email == self.job.author.email);
                     saved.draft = Some(Draft { pull, version, active });
                 }

@@ -2,15 +2,15 @@
 
 use truing_core::effect::Effect;
 use truing_core::port::{BranchPull, OwnIssue, Performed, PullDraft};
+use truing_forge::RepositoryClient;
 use truing_forge::effects::{EffectError, Effects};
-use truing_forge::github::GitHubConversation;
 use truing_git::Pushed;
 use truing_store::Sqlite;
 
 use super::run::RunError;
 
 /// The side of a forge that writes to the repository of a job.
-pub(super) type Writes<'a> = Effects<'a, GitHubConversation, Sqlite>;
+pub(super) type Writes<'a> = Effects<'a, RepositoryClient, Sqlite>;
 
 impl From<EffectError> for RunError {
     fn from(error: EffectError) -> Self {

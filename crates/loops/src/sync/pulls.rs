@@ -8,8 +8,8 @@ use truing_core::follow::Verdict;
 use truing_core::follow::record::{Pull, PullKind};
 use truing_core::follow::standing::{Active, Course, Standing, active, course};
 use truing_core::id::{Sha, Topic};
-use truing_core::port::{BranchPull, ForgeError, Hub as _, PullDraft, PullRemark, PullState};
-use truing_forge::github::GitHubHub;
+use truing_core::port::{BranchPull, ForgeError, ForgeRead as _, PullDraft, PullRemark, PullState};
+use truing_forge::RepositoryClient;
 
 use super::change;
 use super::effects::{Writes, open_pull};
@@ -19,7 +19,7 @@ use super::words::{self, About};
 /// The pull requests of one job at a forge.
 #[derive(Debug)]
 pub(super) struct Pulls<'a> {
-    pub(super) hub: &'a GitHubHub,
+    pub(super) forge: &'a RepositoryClient,
     pub(super) writes: &'a Writes<'a>,
     pub(super) job: &'a JobConfig,
     pub(super) about: About<'a>,
@@ -55,7 +55,7 @@ impl Pulls<'_> {
     /// Looks what stands. `reaches`: is this version the release to follow, or one after it?
     pub(super) async fn look(&self, reaches: impl Fn(&str) -> bool) -> Result<BranchState, ForgeError> {
         let prefix = self.topic("");
-        let all = self.hub.pulls_from(&self.job.branch).await?;
+        let all = self.forge.pulls_from(&self.job.branch).await?;
         let is_ours = |pull: &&BranchPull| {
             pull.topic.as_ref().is_some_and(|topic| topic.as_str().starts_with(prefix.as_str()))
         };
@@ -66,7 +66,7 @@ impl Pulls<'_> {
         let covers = version.is_some_and(reaches);
         let (mut somebody, mut said) = (None, Vec::new());
         if let Some(pull) = last.as_ref().filter(|pull| pull.is_open()) {
-            let activity = self.hub.activity(pull.number).await?;
+            let activity = self.forge.activity(pull.number).await?;
             somebody = active(&activity, &pull.head, |email| email == self.job.author.email);
             let blocked = self.blocked();
             said = activity

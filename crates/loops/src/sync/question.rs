@@ -4,8 +4,8 @@ use sha2::{Digest as _, Sha256};
 use truing_core::effect::Effect;
 use truing_core::follow::job::{Job, Question, Ruling, Said, ruled};
 use truing_core::id::{CommentId, Topic};
-use truing_core::port::{ForgeError, Hub as _, OwnIssue, Reply};
-use truing_forge::github::GitHubHub;
+use truing_core::port::{ForgeError, ForgeRead as _, OwnIssue, Reply};
+use truing_forge::RepositoryClient;
 
 use super::effects::{Writes, open_issue};
 use super::run::RunError;
@@ -33,7 +33,7 @@ impl Wanted {
 /// The questions of one job at a forge.
 #[derive(Debug)]
 pub(super) struct Questions<'a> {
-    pub(super) hub: &'a GitHubHub,
+    pub(super) forge: &'a RepositoryClient,
     pub(super) writes: &'a Writes<'a>,
     pub(super) job: &'a str,
     pub(super) label: &'a str,
@@ -58,7 +58,7 @@ impl Questions<'_> {
     /// The issues of this job, newest first.
     async fn issues(&self) -> Result<Vec<OwnIssue>, ForgeError> {
         let topic = self.topic();
-        Ok(self.hub.issues(self.label).await?.into_iter().filter(|issue| issue.topic == topic).collect())
+        Ok(self.forge.issues(self.label).await?.into_iter().filter(|issue| issue.topic == topic).collect())
     }
 
     /// What people have answered since the question was asked, and since the last answer that let a run try.
@@ -67,7 +67,7 @@ impl Questions<'_> {
             return Ok(Answers::default());
         };
         let after = newer(job.breaker.heard(), after.as_ref());
-        let replies = match self.hub.replies(*number, after).await {
+        let replies = match self.forge.replies(*number, after).await {
             Ok(replies) => replies,
             // Deleted: nobody answered, and it is asked again.
             Err(ForgeError::NotFound { .. }) => return Ok(Answers::default()),
@@ -120,7 +120,7 @@ impl Questions<'_> {
             self.writes.perform(&Effect::EditIssue { number, topic, title, body }).await?;
         }
         // Of one that was opened by a run that died, everything that was said since then is an answer.
-        let replies = self.hub.replies(issue.number, None).await?;
+        let replies = self.forge.replies(issue.number, None).await?;
         let last = replies.into_iter().rfind(|reply| reply.topic.is_some()).map(|reply| reply.id);
         let before = job.question.take().filter(|question| question.issue == issue.number && same);
         job.question = Some(match before {
@@ -148,7 +148,7 @@ impl Questions<'_> {
 
     /// Has anybody who is trusted said a word since it was asked?
     async fn answered(&self, question: &Question) -> Result<bool, ForgeError> {
-        let replies = self.hub.replies(question.issue, question.after.as_ref()).await?;
+        let replies = self.forge.replies(question.issue, question.after.as_ref()).await?;
         Ok(replies.iter().any(|reply| reply.trusted))
     }
 
@@ -162,7 +162,7 @@ impl Questions<'_> {
     /// run that ended right after it has said it already.
     async fn renew(&self, number: u64, text: &str) -> Result<(), RunError> {
         let topic = self.topic();
-        let replies = self.hub.replies(number, None).await?;
+        let replies = self.forge.replies(number, None).await?;
         let is_said = |last: &Reply| last.topic.as_ref() == Some(&topic) && last.body.trim() == text.trim();
         if replies.last().is_some_and(is_said) {
             return Ok(());
@@ -186,7 +186,7 @@ impl Questions<'_> {
         for issue in self.issues().await?.iter().filter(|issue| issue.open) {
             // A run that ended right after it has said it already.
             let number = issue.number;
-            let last = self.hub.replies(number, None).await?.pop();
+            let last = self.forge.replies(number, None).await?.pop();
             if last.is_none_or(|last| last.topic.as_ref() != Some(&topic)) {
                 let (topic, body) = (topic.clone(), words::settled(why));
                 self.writes.perform(&Effect::NewComment { number, topic, body }).await?;

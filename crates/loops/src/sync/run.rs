@@ -11,9 +11,9 @@ use truing_core::follow::record::{Detail, Evidence, Record, Result as Outcome, S
 use truing_core::follow::standing::Course;
 use truing_core::follow::{NOTHING_PINNED, Verdict};
 use truing_core::id::{Millis, Sha};
-use truing_core::port::{ForgeError, Gate, Hub as _, RunRef, Runs as _, StoreError, Withheld};
+use truing_core::port::{ForgeError, ForgeRead as _, Gate, RunRef, Runs as _, StoreError, Withheld};
+use truing_forge::RepositoryClient;
 use truing_forge::effects::Effects;
-use truing_forge::github::{GitHubConversation, GitHubHub};
 use truing_git::{GitError, Mirror, PrivateFolder, Refusal, Remote};
 use truing_store::Sqlite;
 use truing_upstream::version::Version;
@@ -43,9 +43,9 @@ pub struct Following<'a, G> {
     /// The run.
     pub run: &'a RunRef,
     /// The side of the forge that is read.
-    pub hub: &'a GitHubHub,
+    pub forge: &'a RepositoryClient,
     /// Every write to the repository, pushes too. The store of its record keeps the job as well.
-    pub effects: Effects<'a, GitHubConversation, Sqlite>,
+    pub effects: Effects<'a, RepositoryClient, Sqlite>,
     /// May it go on?
     pub gate: &'a G,
     /// Where the repository's mirror is.
@@ -248,8 +248,8 @@ impl<G: Gate> Following<'_, G> {
 
     fn pulls<'b>(&'b self, version: &'b str, project: &Path) -> Pulls<'b> {
         let template = pulls::template(project);
-        let (hub, writes, about) = (self.hub, &self.effects, self.about(version));
-        Pulls { hub, writes, job: self.job.config, about, template }
+        let (forge, writes, about) = (self.forge, &self.effects, self.about(version));
+        Pulls { forge, writes, job: self.job.config, about, template }
     }
 
     pub(super) fn checks<'b>(&'b self, mirror: &'b Mirror) -> Checks<'b> {
@@ -261,15 +261,15 @@ impl<G: Gate> Following<'_, G> {
     }
 
     fn questions(&self) -> Questions<'_> {
-        let (hub, writes) = (self.hub, &self.effects);
-        Questions { hub, writes, job: self.job.name, label: &self.job.config.question_label }
+        let (forge, writes) = (self.forge, &self.effects);
+        Questions { forge, writes, job: self.job.name, label: &self.job.config.question_label }
     }
 
     /// The steps, up to the one that ends the run.
     async fn steps(&self, job: &mut Job, log: &mut RunLog) -> Result<Ended, RunError> {
         log.begin(Step::Detect);
         self.go_on().await?;
-        let repository = self.hub.repository().await?;
+        let repository = self.forge.repository().await?;
         if repository.writable.archived {
             return Err(RunError::Archived);
         }
@@ -535,9 +535,9 @@ impl<G: Gate> Following<'_, G> {
             return Ok(());
         }
         self.go_on().await?;
-        let (key, hub, writes) = (&self.run.key, self.hub, &self.effects);
+        let (key, forge, writes) = (&self.run.key, self.forge, &self.effects);
         let tracking =
-            Tracking { key, hub, writes, job: self.job.name, label: &self.job.config.outcome_label };
+            Tracking { key, forge, writes, job: self.job.name, label: &self.job.config.outcome_label };
         tracking.tell(job, record).await
     }
 

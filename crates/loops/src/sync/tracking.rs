@@ -5,8 +5,8 @@ use truing_core::effect::Effect;
 use truing_core::follow::job::{Job, Tracked};
 use truing_core::follow::record::Record;
 use truing_core::id::{Key, Millis, Topic};
-use truing_core::port::{ForgeError, Hub as _, Runs as _};
-use truing_forge::github::GitHubHub;
+use truing_core::port::{ForgeError, ForgeRead as _, Runs as _};
+use truing_forge::RepositoryClient;
 
 use super::effects::{Writes, open_issue};
 use super::run::RunError;
@@ -19,7 +19,7 @@ const SHOWN: usize = 20;
 #[derive(Debug)]
 pub(super) struct Tracking<'a> {
     pub(super) key: &'a Key,
-    pub(super) hub: &'a GitHubHub,
+    pub(super) forge: &'a RepositoryClient,
     pub(super) writes: &'a Writes<'a>,
     pub(super) job: &'a str,
     pub(super) label: &'a str,
@@ -42,7 +42,7 @@ impl Tracking<'_> {
         let number = match &job.tracked {
             Some(tracked) => Some(tracked.issue),
             None => {
-                let mut issues = self.hub.issues(self.label).await?.into_iter();
+                let mut issues = self.forge.issues(self.label).await?.into_iter();
                 issues.find(|issue| issue.topic == topic).map(|issue| issue.number)
             }
         };

@@ -3,11 +3,11 @@
 
 use truing_core::id::{CommentId, FindingId, Topic};
 use truing_core::port::{
-    Clock as _, CommentKind, Conversation as _, Forge as _, ForgeError, Origin, PrState, PullRequest,
+    Author, Clock as _, CommentKind, ForgeError, ForgeRead as _, Origin, PrState, PullComment, PullRequest,
     Repository, Told, read_only,
 };
 use truing_core::publish::{Item, Producer};
-use truing_forge::github::{Author, GitHub, PullComment};
+use truing_forge::{ForgeServer as _, Server};
 
 use super::{Asked, SETTLED, TOO_OLD, Unserved};
 use crate::{Parts, ServiceContext};
@@ -46,36 +46,36 @@ impl From<Author> for By {
 /// Asks the forge what it is, and what whoever asks may do.
 pub(super) async fn judge<P: Parts>(
     context: &ServiceContext<P>,
-    github: &GitHub,
+    server: &Server,
     told: &Told,
     (repository, known): (&mut Repository, &[(Item, CommentId)]),
 ) -> Result<Verdict, Unserved> {
     match &told.origin {
         Origin::Comment { kind, id } => {
-            judge_comment(context, github, told, (*kind, *id), (repository, known)).await
+            judge_comment(context, server, told, (*kind, *id), (repository, known)).await
         }
         Origin::Check { account, login } => {
             let author = Author { id: *account, login: login.clone(), is_person: true };
-            judge_button(github, told, author, repository).await
+            judge_button(server, told, author, repository).await
         }
-        Origin::Label { name } => judge_label(github, told, name, repository).await,
+        Origin::Label { name } => judge_label(server, told, name, repository).await,
     }
 }
 
 /// A label, if it is still set, by whoever the forge says set it.
 async fn judge_label(
-    github: &GitHub,
+    server: &Server,
     told: &Told,
     name: &str,
     repository: &mut Repository,
 ) -> Result<Verdict, Unserved> {
-    let pull = match open_pull(github, told, repository).await? {
+    let pull = match open_pull(server, told, repository).await? {
         Ok(pull) => pull,
         Err(verdict) => return Ok(verdict),
     };
-    let talk = github.conversation(&told.pr, &repository.name, Producer::Converge, &read_only());
+    let client = server.client(&told.pr, &repository.name, Producer::Converge, &read_only());
     // Forges do not tell labels apart by case.
-    let set = talk.labels().await?.into_iter().find(|label| label.name.eq_ignore_ascii_case(name));
+    let set = client.labels().await?.into_iter().find(|label| label.name.eq_ignore_ascii_case(name));
     let Some(set) = set else { return Ok(Verdict::Ignore("it is not set any more".into())) };
     let Some(by) = set.by.filter(|_| set.trusted) else {
         return Ok(Verdict::Ignore(format!("nobody who may write to {} has set it", repository.name)));
@@ -86,16 +86,16 @@ async fn judge_label(
 
 /// The button of a check, which whoever signed the webhook says was pressed.
 async fn judge_button(
-    github: &GitHub,
+    server: &Server,
     told: &Told,
     author: Author,
     repository: &mut Repository,
 ) -> Result<Verdict, Unserved> {
-    let pull = match open_pull(github, told, repository).await? {
+    let pull = match open_pull(server, told, repository).await? {
         Ok(pull) => pull,
         Err(verdict) => return Ok(verdict),
     };
-    if !github.may_write(&repository.name, &author).await? {
+    if !server.may_write(&repository.name, &author).await? {
         return Ok(Verdict::Ignore(format!("{} may not write to {}", author.login, repository.name)));
     }
     Ok(Verdict::Obey(Asker { asked: Asked::Rerun, by: author.into(), url: pull.url, thread: None }))
@@ -103,11 +103,11 @@ async fn judge_button(
 
 /// The pull request, if it is open.
 async fn open_pull(
-    github: &GitHub,
+    server: &Server,
     told: &Told,
     repository: &mut Repository,
 ) -> Result<Result<PullRequest, Verdict>, ForgeError> {
-    match find_pull(github, told, repository).await {
+    match find_pull(server, told, repository).await {
         Ok(pull) if pull.state == PrState::Closed => {
             Ok(Err(Verdict::Ignore("its pull request is closed".into())))
         }
@@ -119,27 +119,28 @@ async fn open_pull(
 
 /// The pull request; where the name of its repository leads elsewhere by now, by the repository's id.
 async fn find_pull(
-    github: &GitHub,
+    server: &Server,
     told: &Told,
     repository: &mut Repository,
 ) -> Result<PullRequest, ForgeError> {
-    match github.pull(told.pr.clone(), &repository.name).pull_request().await {
+    let pull = |name: &str| server.client(&told.pr, name, Producer::Review, &read_only());
+    match pull(&repository.name).pull_request().await {
         Err(ForgeError::NotFound { .. } | ForgeError::Moved { .. }) => {}
         found => return found,
     }
-    repository.name = github.repository_by_id(&told.pr.repository).await?.name;
-    github.pull(told.pr.clone(), &repository.name).pull_request().await
+    repository.name = server.repository_by_id(&told.pr.repository).await?.name;
+    pull(&repository.name).pull_request().await
 }
 
 /// A comment, as it reads now.
 async fn judge_comment<P: Parts>(
     context: &ServiceContext<P>,
-    github: &GitHub,
+    server: &Server,
     told: &Told,
     of: (CommentKind, u64),
     (repository, known): (&mut Repository, &[(Item, CommentId)]),
 ) -> Result<Verdict, Unserved> {
-    let comment = match find_comment(github, told, of, repository).await {
+    let comment = match find_comment(server, told, of, repository).await {
         Ok(Some(comment)) if comment.number == told.pr.number => comment,
         Ok(_) => return Ok(Verdict::Ignore("it is not on that pull request".into())),
         Err(ForgeError::NotFound { .. }) if context.clock.now() - told.at < SETTLED => {
@@ -155,15 +156,15 @@ async fn judge_comment<P: Parts>(
         return Ok(Verdict::Ignore("it is no command any more".into()));
     };
     let Some(author) = comment.author else { return Ok(Verdict::Ignore("its author is gone".into())) };
-    if !author.is_person || github.is_own(&repository.name, &author).await? {
+    if !author.is_person || server.is_own(&repository.name, &author).await? {
         return Ok(Verdict::Ignore(format!("{} is a bot", author.login)));
     }
-    if !github.may_write(&repository.name, &author).await? {
+    if !server.may_write(&repository.name, &author).await? {
         return Ok(Verdict::Ignore(format!("{} may not write to {}", author.login, repository.name)));
     }
     let first = comment.first.filter(|_| asked.is_of_its_thread());
     let thread = match first {
-        Some(first) => thread_of(github, told, repository, (first, known)).await?,
+        Some(first) => thread_of(server, told, repository, (first, known)).await?,
         None => None,
     };
     Ok(Verdict::Obey(Asker { asked, by: author.into(), url: comment.url, thread }))
@@ -171,20 +172,20 @@ async fn judge_comment<P: Parts>(
 
 /// The finding whose thread a comment of ours on the diff began.
 async fn thread_of(
-    github: &GitHub,
+    server: &Server,
     told: &Told,
     repository: &Repository,
-    (first, known): (u64, &[(Item, CommentId)]),
+    (first, known): (CommentId, &[(Item, CommentId)]),
 ) -> Result<Option<FindingId>, ForgeError> {
-    let pull = github.pull(told.pr.clone(), &repository.name);
-    match pull.about(Producer::Review, known, first).await {
+    let review = server.client(&told.pr, &repository.name, Producer::Review, &read_only());
+    match review.item_at(known, &first).await {
         Ok(Some(Item::Finding(id))) => return Ok(Some(id)),
         Ok(Some(Item::Summary) | None) | Err(ForgeError::NotFound { .. }) => {}
         Err(error) => return Err(error),
     }
     // A run that converges has found it, perhaps.
-    let talk = github.conversation(&told.pr, &repository.name, Producer::Converge, &read_only());
-    match talk.about(first).await {
+    let client = server.client(&told.pr, &repository.name, Producer::Converge, &read_only());
+    match client.topic_at(&first).await {
         Ok(topic) => {
             Ok(topic.and_then(|topic| topic.as_str().strip_prefix(Topic::FINDING).map(FindingId::new)))
         }
@@ -195,15 +196,15 @@ async fn thread_of(
 
 /// The comment; where the name of its repository leads elsewhere by now, by the repository's id.
 async fn find_comment(
-    github: &GitHub,
+    server: &Server,
     told: &Told,
     (kind, id): (CommentKind, u64),
     repository: &mut Repository,
 ) -> Result<Option<PullComment>, ForgeError> {
-    match github.comment(&repository.name, kind, id).await {
+    match server.comment(&told.pr, &repository.name, (kind, id)).await {
         Err(ForgeError::NotFound { .. } | ForgeError::Moved { .. }) => {}
         found => return found,
     }
-    repository.name = github.repository_by_id(&told.pr.repository).await?.name;
-    github.comment(&repository.name, kind, id).await
+    repository.name = server.repository_by_id(&told.pr.repository).await?.name;
+    server.comment(&told.pr, &repository.name, (kind, id)).await
 }

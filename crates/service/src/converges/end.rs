@@ -7,8 +7,8 @@ use truing_core::effect::Effect;
 use truing_core::id::{Span, Topic};
 use truing_core::port::{Clock as _, ForgeError, Ids as _, Runs, StoreError};
 use truing_core::slot::{Then, Why};
+use truing_forge::RepositoryClient;
 use truing_forge::effects::{EffectError, Effects};
-use truing_forge::github::GitHubConversation;
 use truing_loops::machine::{SystemClock, UniqueIds};
 use truing_loops::stopped::Stopped;
 use truing_loops::versions;
@@ -71,7 +71,7 @@ pub(super) fn reported(body: String) -> Effect {
 
 /// Tells the pull request that a run is given up: in its report, or in a comment of its own where a report that was
 /// written just now may not be shown yet. No later step of the run would tell it.
-pub(super) async fn tell_given_up(effects: &Effects<'_, GitHubConversation, Sqlite>, body: String) {
+pub(super) async fn tell_given_up(effects: &Effects<'_, RepositoryClient, Sqlite>, body: String) {
     let mut told = effects.perform(&reported(body.clone())).await;
     if matches!(told, Err(EffectError::Settling { .. })) {
         told = effects.perform(&Effect::Comment { topic: Topic::new(GIVEN_UP), body }).await;

@@ -7,8 +7,9 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
 use truing_core::id::{Millis, Span};
-use truing_core::port::{Clock as _, CommentKind, ForgeError};
-use truing_forge::github::{GitHub, Listing, PullComment};
+use truing_core::port::{Clock as _, CommentKind, ForgeError, PullComment};
+use truing_forge::listing::Listing;
+use truing_forge::{ForgeServer as _, Server};
 use truing_loops::converge::Stops;
 use truing_loops::machine::SystemClock;
 
@@ -22,7 +23,7 @@ const CALLS: u64 = 20;
 /// Hears the comments on a pull request that are new since the run was begun or resumed.
 #[derive(Debug)]
 pub(super) struct StopListener<'a> {
-    github: &'a GitHub,
+    server: &'a Server,
     repo: &'a str,
     number: u64,
     since: Millis,
@@ -41,9 +42,9 @@ impl<'a> StopListener<'a> {
     ///
     /// # Errors
     /// [`ForgeError`]
-    pub(super) async fn open(github: &'a GitHub, (repo, number): (&'a str, u64)) -> Result<Self, ForgeError> {
+    pub(super) async fn open(server: &'a Server, (repo, number): (&'a str, u64)) -> Result<Self, ForgeError> {
         let since = Millis(SystemClock.now().0.saturating_sub(LEAD.0));
-        let listener = Self { github, repo, number, since, heard: Mutex::default() };
+        let listener = Self { server, repo, number, since, heard: Mutex::default() };
         let mut heard = listener.heard.lock().await;
         listener.listen(&mut heard.lists).await?;
         let Heard { lists, passed } = &mut *heard;
@@ -55,7 +56,7 @@ impl<'a> StopListener<'a> {
     async fn listen(&self, lists: &mut [Listing<PullComment>; 2]) -> Result<(), ForgeError> {
         let mut calls = CALLS;
         for (kind, list) in CommentKind::ALL.into_iter().zip(lists) {
-            match self.github.comments_since(self.repo, (kind, self.since), list, &mut calls).await {
+            match self.server.comments_since(self.repo, (kind, self.since), list, &mut calls).await {
                 Ok(()) => {}
                 // A repository without issues.
                 Err(ForgeError::NotFound { .. }) if kind == CommentKind::Conversation => {
@@ -81,8 +82,8 @@ impl<'a> StopListener<'a> {
         for comment in said.into_iter().rev() {
             if let Some(author) = &comment.author
                 && author.is_person
-                && !self.github.is_own(self.repo, author).await?
-                && self.github.may_write(self.repo, author).await?
+                && !self.server.is_own(self.repo, author).await?
+                && self.server.may_write(self.repo, author).await?
             {
                 let is_stop = Asked::parse(&comment.body) == Some(Asked::Stop);
                 return Ok(is_stop.then(|| author.login.clone()));

@@ -7,12 +7,10 @@ use truing_core::converge::record::Record;
 use truing_core::converge::{Code, Exit, Kind};
 use truing_core::id::PrId;
 use truing_core::markdown;
-use truing_core::port::{
-    Clock as _, Conversation as _, Event, Forge as _, ForgeError, RunRef, Runs, WriteGate,
-};
+use truing_core::port::{Clock as _, Event, ForgeError, ForgeRead as _, RunRef, Runs, WriteGate};
 use truing_core::publish::Producer;
 use truing_core::slot::{Then, Why, Wish};
-use truing_forge::github::GitHubConversation;
+use truing_forge::{ForgeServer as _, RepositoryClient};
 use truing_loops::converge::pull::PullRequestWorkspace;
 use truing_loops::converge::{Progress, RunMode, Runner};
 use truing_loops::machine::SystemClock;
@@ -43,8 +41,8 @@ impl PullRun<'_> {
         id: &PrId,
     ) -> Result<(Then, Option<Ended>), Stopped> {
         let gate = self.gate(lease);
-        let talk = self.forge.1.conversation(id, self.repo, Producer::Converge, &gate);
-        let stepped = Box::pin(self.stepped(store, (lease, run), id, (&talk, &gate))).await;
+        let client = self.forge.1.client(id, self.repo, Producer::Converge, &gate);
+        let stepped = Box::pin(self.stepped(store, (lease, run), id, (&client, &gate))).await;
         match stepped {
             // Reviews are not to wait for it: whoever asked may ask again.
             Err(Stopped::Failed { class, what, .. }) if lease.last_attempt => {
@@ -54,7 +52,7 @@ impl PullRun<'_> {
                 let at = SystemClock.now();
                 store.note(&[Event { at, key: lease.key.clone(), run: None, what: gone }]).await?;
                 let body = format!("## /converge: error\n\n{}{AGAIN}", markdown::fence("text", &what));
-                tell_given_up(&self.effects(&talk, &gate, (&lease.key, Some(lease.token))), body).await;
+                tell_given_up(&self.effects(&client, &gate, (&lease.key, Some(lease.token))), body).await;
                 Ok((Then::Idle, Some(ended)))
             }
             Err(stopped) => Err(stopped),
@@ -71,15 +69,15 @@ impl PullRun<'_> {
         store: &S,
         (lease, run): (&Lease, &RunRef),
         id: &PrId,
-        (talk, gate): (&GitHubConversation, &Arc<dyn WriteGate>),
+        (client, gate): (&RepositoryClient, &Arc<dyn WriteGate>),
     ) -> Result<Then, Stopped> {
         let began = SystemTime::now();
-        let effects = || self.effects(talk, gate, (&lease.key, Some(lease.token)));
+        let effects = || self.effects(client, gate, (&lease.key, Some(lease.token)));
         if lease.wish == Some(Wish::Stop) {
             let last = store.last_converge(&lease.key).await?;
             return self.stopped(store, lease, last, &effects()).await;
         }
-        let (ground, record) = match self.prepared(store, lease, id, talk).await {
+        let (ground, record) = match self.prepared(store, lease, id, client).await {
             Ok(prepared) => prepared,
             Err(stopped) => {
                 let about = (&run.id, &run.key);
@@ -110,12 +108,12 @@ impl PullRun<'_> {
         store: &S,
         lease: &Lease,
         id: &PrId,
-        talk: &GitHubConversation,
+        client: &RepositoryClient,
     ) -> Result<(Ground, Record), Stopped> {
-        let settle = talk.bounds().settle;
+        let settle = client.bounds().settle;
         let of = |error: ForgeError| NoRun::Forge(error).stopped(settle);
         let last = store.last_converge(&lease.key).await?;
-        let now = talk.now().await.map_err(of)?;
+        let now = client.now().await.map_err(of)?;
         let ground = self.ground(id, now).await.map_err(|error| error.stopped(settle))?;
         let record = match last {
             // What has ended is told before another one begins.

@@ -8,12 +8,11 @@ use truing_core::converge::record::Record;
 use truing_core::converge::{Code, Exit, Kind};
 use truing_core::id::{PrId, Token};
 use truing_core::port::{
-    Clock as _, Conversation as _, Described, Operations, PullNow, Runs, Slots, StoreError, WriteGate,
-    read_only,
+    Clock as _, Described, ForgeRead as _, Operations, PullNow, Runs, Slots, StoreError, WriteGate, read_only,
 };
 use truing_core::publish::Producer;
 use truing_core::slot::{Command, Loop, State, Then};
-use truing_forge::github::GitHubConversation;
+use truing_forge::{ForgeServer as _, RepositoryClient};
 use truing_git::Mirror;
 use truing_loops::converge::pull::PullRequestWorkspace;
 use truing_loops::converge::{Progress, RunMode, words};
@@ -45,7 +44,7 @@ impl PullRun<'_> {
         let (name, forge) = self.forge;
         let repository = forge.repository(self.repo).await?.id;
         let id = PrId { forge: name.to_owned(), repository, number: self.number };
-        let now = forge.conversation(&id, self.repo, Producer::Converge, &read_only()).now().await?;
+        let now = forge.client(&id, self.repo, Producer::Converge, &read_only()).now().await?;
         let key = id.key();
         let described = Described { name: self.called(), url: now.url.clone(), head: None };
         store.describe(&[(key.clone(), described)]).await?;
@@ -63,8 +62,8 @@ impl PullRun<'_> {
         };
         tracing::info!(%key, token = lease.token.0, "leased");
         let gate = self.gate(&lease);
-        let talk = forge.conversation(&id, self.repo, Producer::Converge, &gate);
-        let of = (&id, &talk, &now);
+        let client = forge.client(&id, self.repo, Producer::Converge, &gate);
+        let of = (&id, &client, &now);
         let whole = WholeRun { pull: self, store, lease: &lease, of, gate: &gate, give_back, say };
         // What a server was at, and is not at its end, it goes on with.
         let heir = if is_served { Heir::Server } else { Heir::Nobody };
@@ -82,7 +81,7 @@ impl PullRun<'_> {
         let (name, forge) = self.forge;
         let repository = forge.repository(self.repo).await?.id;
         let id = PrId { forge: name.to_owned(), repository, number: self.number };
-        let now = forge.conversation(&id, self.repo, Producer::Converge, &read_only()).now().await?;
+        let now = forge.client(&id, self.repo, Producer::Converge, &read_only()).now().await?;
         let ground = self.ground(&id, now).await?;
         let (key, last) = (id.key(), store.last_converge(&id.key()).await?);
         let said = store.dismissals(&key).await?;
@@ -104,12 +103,12 @@ impl PullRun<'_> {
         let repository = forge.repository(self.repo).await?.id;
         let id = PrId { forge: name.to_owned(), repository, number: self.number };
         let looks = read_only();
-        let talk = forge.conversation(&id, self.repo, Producer::Converge, &looks);
-        let now = talk.now().await?;
+        let client = forge.client(&id, self.repo, Producer::Converge, &looks);
+        let now = client.now().await?;
         let url = now.url.clone();
         let ground = self.ground(&id, now).await?;
         let key = id.key();
-        let workspace = self.workspace(self.effects(&talk, &looks, (&key, None)), &ground);
+        let workspace = self.workspace(self.effects(&client, &looks, (&key, None)), &ground);
         let mut record = self.audit(None, &key, &ground).await?;
         record.detail.state.dismiss(store.dismissals(&key).await?);
         store.keep_converge(Token(0), &record.set_aside()).await?;
@@ -151,7 +150,7 @@ impl PullRun<'_> {
         &self,
         store: &S,
         lease: &Lease,
-        (id, talk, now): (&PrId, &GitHubConversation, PullNow),
+        (id, client, now): (&PrId, &RepositoryClient, PullNow),
         gate: &Arc<dyn WriteGate>,
         give_back: watch::Receiver<bool>,
         say: &(impl Fn(Said<'_>) + Sync),
@@ -171,7 +170,7 @@ impl PullRun<'_> {
         for line in words::opening(&record, most) {
             say(Said::Line(&line));
         }
-        let effects = self.effects(talk, gate, (&lease.key, Some(lease.token)));
+        let effects = self.effects(client, gate, (&lease.key, Some(lease.token)));
         let workspace = PullRequestWorkspace { stops: Some(&listener), ..self.workspace(effects, &ground) };
         let span = self.span(&record, SystemTime::now());
         let mut runner = self.runner(&ground, &workspace, record, RunMode::Whole);
@@ -223,7 +222,7 @@ struct WholeRun<'a, S, F> {
     pull: &'a PullRun<'a>,
     store: &'a S,
     lease: &'a Lease,
-    of: (&'a PrId, &'a GitHubConversation, &'a PullNow),
+    of: (&'a PrId, &'a RepositoryClient, &'a PullNow),
     gate: &'a Arc<dyn WriteGate>,
     give_back: watch::Receiver<bool>,
     say: F,
@@ -234,8 +233,8 @@ impl<S: Runs, F: Fn(Said<'_>) + Sync> Leased for WholeRun<'_, S, F> {
     type Ended = Result<(Record, Mirror), NoRun>;
 
     async fn step(&self) -> Result<(After, Self::Ended), Stopped> {
-        let Self { pull, store, lease, of: (id, talk, now), gate, give_back, say } = self;
-        let of = (*id, *talk, (*now).clone());
+        let Self { pull, store, lease, of: (id, client, now), gate, give_back, say } = self;
+        let of = (*id, *client, (*now).clone());
         let ended = Box::pin(pull.whole(*store, lease, of, gate, give_back.clone(), say)).await;
         let ended = NoRun::unless_fenced(ended)?;
         let is_over = ended.as_ref().is_ok_and(|(record, _)| !record.is_unfinished());

@@ -5,8 +5,6 @@ use std::path::PathBuf;
 use serde_json::Value;
 use truing_agent::mcp::client::{Server, Way, Within};
 use truing_agent::mcp::{Called, Offer, Toolset};
-use truing_config::ForgeKind;
-use truing_forge::github::GitHub;
 use truing_git::{Git, GitOptions};
 use truing_store::Sqlite;
 
@@ -22,10 +20,8 @@ pub struct OwnTools {
     pub server: Server,
     /// The `NAME` of `[forge.NAME]`.
     pub forge: String,
-    /// What kind of forge it is.
-    pub kind: ForgeKind,
-    /// Its client.
-    pub github: GitHub,
+    /// The server that it is at.
+    pub at: truing_forge::Server,
     /// Where mirrors are.
     pub mirrors: PathBuf,
     /// Where the kill switch is.
@@ -51,9 +47,9 @@ impl OwnTools {
                 return None;
             }
         };
-        let Self { forge: name, kind, github, mirrors, store, .. } = self;
+        let Self { forge: name, at: server, mirrors, store, .. } = self;
         let here = Some(Here { repository, branch: None });
-        let tools = ForgeTools::new(Parts { name, kind, github, git, mirrors, store, here });
+        let tools = ForgeTools::new(Parts { name, server, git, mirrors, store, here });
         Some(OneRepository(tools.for_review(&review)))
     }
 }

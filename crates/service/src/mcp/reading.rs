@@ -3,8 +3,10 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 use truing_core::id::{PrId, Sha};
-use truing_core::port::{Conversation as _, PullState, Revision};
+use truing_core::port::{ForgeRead as _, PullState, Revision};
 use truing_diff::parse;
+use truing_forge::ForgeServer as _;
+use truing_forge::remote::Purpose;
 use truing_loops::checkout;
 use truing_loops::checkout::changed;
 use truing_loops::reading::Change;
@@ -52,7 +54,7 @@ impl ForgeTools {
                 self.forge.name
             )));
         };
-        let seen = self.github.repository(&here.repository).await?;
+        let seen = self.server.repository(&here.repository).await?;
         Ok(json!({
             "forge": self.forge.name, "repository": seen.name, "id": seen.id, "archived": seen.archived,
             "branch": here.branch,
@@ -63,7 +65,7 @@ impl ForgeTools {
         let Listing { repository, limit } = input(given)?;
         let repository = self.repository(repository.as_deref())?;
         let most = limit.unwrap_or(LISTED).clamp(1, MAX_LISTED);
-        let (pulls, complete) = self.github.pull_lines(repository, most).await?;
+        let (pulls, complete) = self.server.pull_lines(repository, most).await?;
         let pulls = pulls.into_iter().map(|pull| {
             json!({
                 "number": pull.number, "title": pull.title, "url": pull.url, "author": pull.author,
@@ -79,7 +81,7 @@ impl ForgeTools {
     pub(super) async fn get_pull_request(&self, given: Value) -> Result<Value, Why> {
         let One { repository, number } = input(given)?;
         let pull = self.pull(&Wanted { repository, number }).await?;
-        let now = self.talk(&pull).now().await?;
+        let now = self.client(&pull).now().await?;
         let state = match now.state {
             PullState::Open => "open",
             PullState::Draft => "draft",
@@ -98,7 +100,7 @@ impl ForgeTools {
     pub(super) async fn get_pull_request_diff(&self, given: Value) -> Result<Value, Why> {
         let Diff { repository, number, path } = input(given)?;
         let pull = self.pull(&Wanted { repository, number }).await?;
-        let now = self.talk(&pull).now().await?;
+        let now = self.client(&pull).now().await?;
         let change = self.change(&pull, &now.base, &now.head.sha).await?;
         let (diff, left_out) = told(&change.diff, path.as_deref())?;
         Ok(json!({
@@ -116,7 +118,7 @@ impl ForgeTools {
         base: &Sha,
         head: &Sha,
     ) -> Result<Change, Why> {
-        let remote = self.github.remote(id, name).await?;
+        let remote = self.server.remote(&id.repository, name, Purpose::Fetch).await?;
         let mirror = self.forge.git.mirror(&checkout::mirror(&self.forge.mirrors, id), &remote).await?;
         mirror.fetch(&[head.clone(), base.clone()]).await?;
         Ok(changed(&mirror, &Revision { head: head.clone(), base: base.clone() }).await?)

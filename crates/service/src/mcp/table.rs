@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use truing_agent::mcp::{Hints, Offer};
-use truing_config::ForgeKind;
+use truing_forge::capability::Capability;
 
 use super::writing::MAX_BODY;
 
@@ -15,13 +15,6 @@ pub(super) enum Tool {
     GetPullRequestDiff,
     CommentPullRequest,
     UpsertInlineComment,
-}
-
-/// How the names of a kind's tools begin, and what people call it.
-fn prefix(kind: ForgeKind) -> (&'static str, &'static str) {
-    match kind {
-        ForgeKind::Github => ("gh_", "GitHub"),
-    }
 }
 
 /// Changes nothing.
@@ -40,8 +33,8 @@ impl Tool {
     ];
 
     /// The tool of this name.
-    pub(super) fn named(kind: ForgeKind, name: &str) -> Option<Self> {
-        let name = name.strip_prefix(prefix(kind).0)?;
+    pub(super) fn named(forge: &Capability, name: &str) -> Option<Self> {
+        let name = name.strip_prefix(forge.tool_prefix)?;
         Self::ALL.into_iter().find(|tool| tool.word() == name)
     }
 
@@ -57,8 +50,8 @@ impl Tool {
     }
 
     /// The tool as it is offered.
-    pub(super) fn offer(self, kind: ForgeKind) -> Offer {
-        let (prefix, forge) = prefix(kind);
+    pub(super) fn offer(self, forge: &Capability) -> Offer {
+        let (prefix, forge) = (forge.tool_prefix, forge.name);
         let (title, description) = self.words();
         let hints = match self {
             Self::CurrentRepo | Self::ListPullRequests | Self::GetPullRequest | Self::GetPullRequestDiff => {

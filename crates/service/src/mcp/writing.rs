@@ -13,7 +13,7 @@ use truing_core::effect::Effect;
 use truing_core::finding::{AnchorKind, Place, Side};
 use truing_core::id::{CommentId, PrId, Sha, Topic};
 use truing_core::markdown;
-use truing_core::port::{Clock as _, Conversation as _, Forge as _, Writer};
+use truing_core::port::{Clock as _, ForgeRead as _, Writer};
 use truing_core::publish::Producer;
 use truing_diff::{RepoPath, anchor, parse};
 use truing_forge::effects::{EffectError, Effects};
@@ -93,7 +93,7 @@ impl ForgeTools {
         let Inline { repository, number, path, line, start_line, side, body, key, commit } = input(given)?;
         let (body, key) = (text(&body)?, checked(key.as_deref())?.unwrap_or_default());
         let pull = self.pull(&Wanted { repository, number }).await?;
-        let now = self.talk(&pull).now().await?;
+        let now = self.client(&pull).now().await?;
         let head = now.head.sha;
         if commit.is_some_and(|commit| commit != head.as_str()) {
             return Err(Why(format!(
@@ -110,15 +110,15 @@ impl ForgeTools {
 
     /// Lets a comment be there, once.
     async fn put(&self, wish: PendingComment) -> Result<Value, Why> {
-        let talk = self.talk(&wish.pull);
-        let most = talk.longest_body();
+        let client = self.client(&wish.pull);
+        let most = client.longest_body();
         let long = wish.body.encode_utf16().count();
         if long > most {
             return Err(Why(format!("the comment has {long} characters, and may have {most}: shorten it")));
         }
         let writer = Writer { key: wish.pull.0.key(), producer: Producer::Mcp, token: None };
         let (log, gate) = (&self.forge.store, &*self.forge.gate);
-        let effects = Effects { forge: &talk, log, gate, clock: &SystemClock, writer };
+        let effects = Effects { forge: &client, log, gate, clock: &SystemClock, writer };
         let effect = match wish.lines {
             None => Effect::Comment { topic: wish.topic, body: wish.body },
             Some((commit, place)) => {
@@ -131,7 +131,7 @@ impl ForgeTools {
         // Where another process was writing it, the delay begins again with the answer to that.
         for _ in 0..WAITS {
             let Err(EffectError::Settling { until, .. }) = &performed else { break };
-            let wait = (*until - SystemClock.now()).0.clamp(0, talk.bounds().settle.0);
+            let wait = (*until - SystemClock.now()).0.clamp(0, client.bounds().settle.0);
             tokio::time::sleep(Duration::from_millis(u64::try_from(wait).unwrap_or_default())).await;
             performed = effects.perform(&effect).await;
         }

@@ -9,7 +9,7 @@ use rustix::time::{ClockId, clock_gettime};
 use truing_core::id::Millis;
 use truing_core::ledger::LevelKind;
 use truing_core::port::Clock as _;
-use truing_forge::github::GitHub;
+use truing_forge::{ForgeServer as _, Server};
 use truing_store::Census;
 
 use super::Metrics;
@@ -81,7 +81,7 @@ impl Metrics {
         self.0.store_bytes.set(whole(bytes));
     }
 
-    fn forges(&self, servers: &BTreeMap<String, GitHub>) {
+    fn forges(&self, servers: &BTreeMap<String, Server>) {
         for (name, server) in servers {
             let Some(quota) = server.quota() else { continue };
             self.0.calls_left.with_label_values(&[name]).set(whole(quota.remaining));

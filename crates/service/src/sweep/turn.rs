@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use truing_core::id::{Key, Millis, PrId, Span};
 use truing_core::port::{
-    Clock as _, CommentKind, Described, ForgeError, Mark, Marked, Origin, Repository, Revision, Runs as _,
-    Slots, StoreError, Told, Watchlist,
+    Clock as _, CommentKind, Described, ForgeError, Mark, Marked, OpenPull, Origin, PullComment, Repository,
+    Revision, Runs as _, Slots, StoreError, Told, Watchlist,
 };
 use truing_core::slot::{Hold, Loop, Slot, State};
-use truing_forge::github::{GitHub, Listing, OpenPull, PullComment};
+use truing_forge::listing::Listing;
+use truing_forge::{ForgeServer as _, Server};
 
 use super::{Failed, Task, Watched};
 use crate::commands::Asked;
@@ -29,24 +30,24 @@ impl Watched {
     pub(super) async fn turn<P: Parts>(
         &mut self,
         context: &ServiceContext<P>,
-        github: &GitHub,
+        server: &Server,
         task: &mut Task,
         calls: &mut u64,
     ) -> Result<(), Failed> {
-        if !self.find(context, github, task, calls).await? {
+        if !self.find(context, server, task, calls).await? {
             return Ok(());
         }
         let repository = &task.repository;
-        github.open_pulls(&repository.name, &mut self.pulls, calls).await?;
+        server.open_pulls(&repository.name, &mut self.pulls, calls).await?;
         self.mark(context, repository).await?;
-        self.hear(context, github, repository, calls).await
+        self.hear(context, server, repository, calls).await
     }
 
     /// Learns what the repository is called now. False: there is nothing to look at.
     async fn find<P: Parts>(
         &mut self,
         context: &ServiceContext<P>,
-        github: &GitHub,
+        server: &Server,
         task: &mut Task,
         calls: &mut u64,
     ) -> Result<bool, Failed> {
@@ -55,12 +56,12 @@ impl Watched {
             Some(seen) => Ok(seen.clone()),
             None => {
                 *calls = calls.saturating_sub(1);
-                match github.repository(&task.repository.name).await {
+                match server.repository(&task.repository.name).await {
                     Ok(seen) if seen.id == id => Ok(seen),
                     // The name leads elsewhere, or to another repository.
                     Ok(_) | Err(ForgeError::NotFound { .. } | ForgeError::Moved { .. }) => {
                         *calls = calls.saturating_sub(1);
-                        github.repository_by_id(&id).await
+                        server.repository_by_id(&id).await
                     }
                     Err(error) => Err(error),
                 }
@@ -150,13 +151,13 @@ impl Watched {
     async fn hear<P: Parts>(
         &mut self,
         context: &ServiceContext<P>,
-        github: &GitHub,
+        server: &Server,
         repository: &Repository,
         calls: &mut u64,
     ) -> Result<(), Failed> {
         let since = Millis(repository.cursor.0.saturating_sub(OVERLAP.0));
         for (kind, comments) in CommentKind::ALL.into_iter().zip(&mut self.comments) {
-            match github.comments_since(&repository.name, (kind, since), comments, calls).await {
+            match server.comments_since(&repository.name, (kind, since), comments, calls).await {
                 Ok(()) => {}
                 // A repository without issues.
                 Err(ForgeError::NotFound { .. }) if kind == CommentKind::Conversation => {

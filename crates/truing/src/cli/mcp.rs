@@ -84,19 +84,17 @@ impl Serve {
         let mut config = context.config(&[])?;
         // The others need not even have a token.
         config.forges.retain(|name, _| *name == self.forge);
-        let Some(forge) = config.forges.get(&self.forge) else {
+        if !config.forges.contains_key(&self.forge) {
             let told = CliError::usage("forge", format!("--forge: [forge.{}] is not configured", self.forge));
             return Err(told.hint("name one of the sections [forge.NAME] of the configuration"));
-        };
-        let kind = forge.kind;
+        }
         let token = self.listen.map(|_| self.token(context)).transpose()?;
         let mut signals = Signals::new()?;
         let folder = wiring::own_folder(&config)?;
         let git = wiring::git(&context.environment).await?;
         let parts = Parts {
             name: self.forge.clone(),
-            kind,
-            github: wiring::client(&config, &self.forge, &context.environment, &folder)?,
+            server: wiring::client(&config, &self.forge, &context.environment, &folder)?,
             here: here(&self.forge, &git, &config, context).await,
             git,
             mirrors: wiring::mirrors(&folder),

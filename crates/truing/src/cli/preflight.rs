@@ -9,10 +9,11 @@ use truing_config::Config;
 use truing_config::converge::Bugteam;
 use truing_core::id::{PrId, Sha};
 use truing_core::line::visible;
-use truing_core::port::{Conversation as _, ForgeError, Ids as _, PullNow, PullState, read_only};
+use truing_core::port::{ForgeError, ForgeRead as _, Ids as _, Protection, PullNow, PullState, read_only};
 use truing_core::publish::Producer;
 use truing_core::verification::{End, Ran};
-use truing_forge::github::{GitHub, Protection};
+use truing_forge::remote::Purpose;
+use truing_forge::{ForgeServer as _, Server};
 use truing_git::{Git, GitError, Mirror, Repository};
 use truing_loops::checkout;
 use truing_loops::checkout::Rules;
@@ -236,12 +237,13 @@ struct Fetched {
 
 impl Fetched {
     async fn of(
-        (client, repo): (&GitHub, &str),
+        (client, repo): (&Server, &str),
         (id, now): (&PrId, &PullNow),
         git: &Git,
         config: &Config,
     ) -> Result<Self, CliError> {
-        let remote = client.push_remote(&id.repository, repo).await.map_err(wiring::remote_error)?;
+        let remote =
+            client.remote(&id.repository, repo, Purpose::Push).await.map_err(wiring::remote_error)?;
         let place = checkout::mirror(&wiring::mirrors(&wiring::own_folder(config)?), id);
         let mirror = git.mirror(&place, &remote).await.map_err(wiring::git_error)?;
         mirror.fetch(std::slice::from_ref(&now.head.sha)).await.map_err(wiring::git_error)?;
@@ -253,13 +255,13 @@ impl Fetched {
 
 /// Is it open, and can its branch be pushed to? What it is.
 async fn at_forge(
-    client: &GitHub,
+    client: &Server,
     (forge, repo, number): (&str, &str, u64),
     found: &mut Found,
 ) -> Result<(PrId, PullNow), ForgeError> {
     let repository = client.repository(repo).await?.id;
     let id = PrId { forge: forge.to_owned(), repository, number };
-    let now = client.conversation(&id, repo, Producer::Converge, &read_only()).now().await?;
+    let now = client.client(&id, repo, Producer::Converge, &read_only()).now().await?;
     let name = format!("{repo}#{number}");
     match now.state {
         PullState::Open | PullState::Draft => {

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use truing_agent::mcp::client::{Address, Server, Way, Within};
 use truing_agent::sandbox::{Level, at_least};
+use truing_config::Config;
 use truing_config::environment::Environment;
 use truing_config::mcp::{McpConfig, McpWay};
 use truing_config::secret::Secret;
 use truing_config::value::Value;
-use truing_config::{Config, ForgeKind};
 use truing_core::secret::Secret as Hidden;
 use truing_loops::agent;
 use truing_service::mcp::OwnTools;
@@ -68,14 +68,12 @@ pub(super) fn servers(
             }
             McpWay::Forge(forge) => {
                 let folder = super::own_folder(config)?;
-                let github = super::client(config, forge, environment, &folder)?;
-                let kind = config.forges.get(forge).map_or(ForgeKind::Github, |forge| forge.kind);
+                let at = super::client(config, forge, environment, &folder)?;
                 let tools = OwnTools {
                     // Its way is known with the review.
                     server: server(Way::Within(Within::none())),
                     forge: forge.clone(),
-                    kind,
-                    github,
+                    at,
                     mirrors: super::mirrors(&folder),
                     store: store.clone(),
                     git: super::git_options(environment),

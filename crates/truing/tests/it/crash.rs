@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use axum::http::StatusCode;
 use tempfile::TempDir;
-use truing::wiring::{GitHubs, ThreadedReader};
+use truing::wiring::{Servers, ThreadedReader};
 use truing_core::fair::Places;
 use truing_core::id::{Key, Millis, PrId, Sha, Span, Topic};
 use truing_core::port::{
@@ -173,7 +173,7 @@ impl Lane {
     fn start(&self, story: Story, fault: Option<Fault>, records: &Path) -> Process {
         let script = Script::new(fault);
         let inner = Sqlite::open(records, Arc::new(self.clock.clone())).unwrap();
-        let forges = GitHubs(BTreeMap::from([(FORGE.to_owned(), self.github.clone())]));
+        let forges = Servers(BTreeMap::from([(FORGE.to_owned(), self.github.clone().into())]));
         let given_up = story.review == Review::GivenUp;
         let limits = Limits::default();
         let reader = BreakableReader { inner: self.reader.clone(), broken: AtomicBool::new(given_up) };

@@ -12,7 +12,7 @@ use crate::support::{change, site};
 
 use std::time::Duration;
 
-use truing::wiring::{GitHubs, ThreadedReader};
+use truing::wiring::{Servers, ThreadedReader};
 use truing_core::id::Key;
 use truing_core::port::Slots as _;
 use truing_core::slot::Slot;
@@ -24,7 +24,7 @@ use truing_store::Sqlite;
 use change::{FOUND, NEW, STAY};
 use site::{Opened, Running, Site, TestParts, Warp, limits};
 
-type TestContext = ServiceContext<TestParts<Sqlite, GitHubs, ThreadedReader, Warp>>;
+type TestContext = ServiceContext<TestParts<Sqlite, Servers, ThreadedReader, Warp>>;
 
 /// The period of the sweeps here.
 const EVERY: Duration = Duration::from_mins(5);

@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::github::Repositories;
 use crate::github::tests::github;
 use crate::testing::{Reply, Server};
 

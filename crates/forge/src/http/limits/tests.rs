@@ -11,7 +11,7 @@ const NOW: Millis = Millis(1_795_161_600_000);
 
 fn limits(api: &str) -> (Limits, Hand) {
     let clock = Hand::at(NOW);
-    (Limits::of(&Url::parse(api).unwrap(), Arc::new(clock.clone())), clock)
+    (Limits::of(crate::github::wire_of(&Url::parse(api).unwrap()).creations, Arc::new(clock.clone())), clock)
 }
 
 fn url(path: &str) -> Url {

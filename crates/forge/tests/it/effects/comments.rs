@@ -5,10 +5,10 @@
 use truing_core::effect::{Effect, Kind};
 use truing_core::finding::Place;
 use truing_core::id::{CommentId, FindingId, Sha};
-use truing_core::port::{Conversation as _, ForgeWrite as _, InlineDraft, Performed};
+use truing_core::port::{ForgeRead as _, ForgeWrite as _, InlineDraft, Performed};
 use truing_core::publish::{Check, DesiredStatus, Item, StatusState};
 use truing_fakes::forge::PullView;
-use truing_forge::github::GitHubConversation;
+use truing_forge::github::GitHubClient;
 
 use super::{ISSUES, PULL, SENT};
 
@@ -21,7 +21,7 @@ fn draft(id: &str, place: Place) -> InlineDraft {
 }
 
 /// Makes one, as a run before did.
-async fn made(open: &GitHubConversation, effect: &Effect) -> CommentId {
+async fn made(open: &GitHubClient, effect: &Effect) -> CommentId {
     let performed = open.perform(effect).await.unwrap();
     let Performed::Comments(comments) = performed else { panic!("{performed:?}") };
     comments[0].1.clone()
@@ -30,7 +30,7 @@ async fn made(open: &GitHubConversation, effect: &Effect) -> CommentId {
 /// One of this kind; comments are placed on this commit.
 pub(super) async fn effect(
     kind: Kind,
-    open: &GitHubConversation,
+    open: &GitHubClient,
     (commit, place): (&Sha, impl Fn(u32) -> Place),
 ) -> Effect {
     let commit = commit.clone();

@@ -3,11 +3,11 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "the other kinds are effects on one pull request")]
 
 use truing_core::effect::{Effect, Kind};
-use truing_core::port::{BranchPull, ForgeWrite as _, Hub as _, OwnIssue, Performed};
+use truing_core::port::{BranchPull, ForgeRead as _, ForgeWrite as _, OwnIssue, Performed};
 use truing_fakes::forge::FaultKind;
 use truing_fakes::repo::Commit;
 use truing_forge::effects::EffectError;
-use truing_forge::github::GitHubConversation;
+use truing_forge::github::GitHubClient;
 
 use super::{ISSUES, PULL, SENT, SETTLE, Scene};
 use crate::hub::site::{BOT, Site, draft, topic};
@@ -18,7 +18,7 @@ const OURS: &str = "ours";
 const LABEL: &str = "truing";
 
 /// A pull request of ours.
-async fn pull(site: &Site, open: &GitHubConversation) -> BranchPull {
+async fn pull(site: &Site, open: &GitHubClient) -> BranchPull {
     site.shop.push(OURS, Commit::new("Follow").write("b.txt", "b\n").by(BOT)).await.unwrap();
     let performed = open.perform(&Effect::OpenPull(draft(OURS))).await.unwrap();
     let Performed::Pull(pull) = performed else { panic!("{performed:?}") };
@@ -31,7 +31,7 @@ fn question() -> Effect {
 }
 
 /// An issue of ours.
-async fn issue(open: &GitHubConversation) -> OwnIssue {
+async fn issue(open: &GitHubClient) -> OwnIssue {
     let performed = open.perform(&question()).await.unwrap();
     let Performed::Issue(issue) = performed else { panic!("{performed:?}") };
     *issue
@@ -41,7 +41,7 @@ async fn issue(open: &GitHubConversation) -> OwnIssue {
 pub(super) async fn effect(
     kind: Kind,
     site: &Site,
-    (open, somebodys): (&GitHubConversation, u64),
+    (open, somebodys): (&GitHubClient, u64),
 ) -> (Effect, u64) {
     match kind {
         Kind::OpenPull => {

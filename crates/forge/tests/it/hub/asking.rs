@@ -1,7 +1,7 @@
 //! Questions in issues, and the answers to them.
 
 use truing_core::id::CommentId;
-use truing_core::port::{ForgeError, Hub};
+use truing_core::port::{ForgeError, ForgeRead};
 use truing_fakes::forge::FaultKind;
 
 use super::site::{Site, refused, topic};

@@ -2,10 +2,11 @@
 
 use truing_core::converge::readiness::Merge as Mergeable;
 use truing_core::id::{CommentId, Millis, Sha};
-use truing_core::port::{CheckState, Conversation as _, Decision, ForgeError, Performed, PullState};
+use truing_core::port::{CheckState, Decision, ForgeError, ForgeRead as _, Performed, PullState};
 use truing_core::publish::ThreadState;
 use truing_fakes::forge::{self as fake, Bot, BotReview, FaultKind, NewPull, Side, Step, Verdict};
 use truing_fakes::repo::Commit;
+use truing_forge::ForgeServer as _;
 use truing_forge::github::{AppKey, Credentials};
 
 use super::site::{BOT, Calls as _, Site, github, open, refused, topic};
@@ -314,7 +315,7 @@ async fn an_app_makes_ready_with_a_token_that_may() {
     let key = AppKey::from_pem(&app.private_key).unwrap();
     let as_app = github(&site.forge, Credentials::App { id: app.id, key });
     let id = truing_core::id::PrId { forge: "github".into(), repository: site.id.clone(), number };
-    let pull = as_app.conversation(&id, "acme/shop", truing_core::publish::Producer::Converge, &open());
+    let pull = as_app.client(&id, "acme/shop", truing_core::publish::Producer::Converge, &open());
     site.shop.set_draft(number, true).await.unwrap();
     assert_eq!(pull.now().await.unwrap().head.push, Some(false));
     assert!(matches!(pull.mark_ready().await, Err(ForgeError::Forbidden { .. })));
@@ -346,7 +347,7 @@ async fn a_description_is_replaced_only_if_it_is_the_one_that_was_read() {
     let read = conversation.now().await.unwrap().body;
     assert_eq!(read, ours.body);
     assert_eq!(conversation.describe(&read, "Ours, anew.").await.unwrap(), Performed::Done);
-    use truing_core::port::Hub as _;
+    use truing_core::port::ForgeRead as _;
     let again = site.hub.pulls_from("ours").await.unwrap().remove(0);
     assert_eq!((again.topic, again.body.as_str()), (ours.topic, "Ours, anew."));
     let marked = site.shop.pull(ours.number).await.unwrap().body;
@@ -365,7 +366,7 @@ async fn a_limit_is_told_and_nothing_is_believed_of_half_an_answer() {
     limited(pull.threads().await.unwrap_err());
     let fresh = github(&site.forge, Credentials::Token(truing_forge::Secret::new(super::site::TOKEN)));
     let id = truing_core::id::PrId { forge: "github".into(), repository: site.id.clone(), number };
-    let pull = fresh.conversation(&id, "acme/shop", truing_core::publish::Producer::Converge, &open());
+    let pull = fresh.client(&id, "acme/shop", truing_core::publish::Producer::Converge, &open());
     for kind in [FaultKind::Truncated, FaultKind::Status(502, None), FaultKind::Drop] {
         site.fault("GET", &format!("{pulls}/reviews"), kind.clone());
         let reviews = pull.reviews().await;

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use truing_core::finding::{Place, Side};
 use truing_core::id::{Millis, PrId, RunId, Sha};
 use truing_core::port::{
-    Asked, AuditMark, Conversation as _, ForgeError, Hub as _, LineDraft, ReviewDraft, ReviewEvent, Withheld,
-    WriteGate,
+    Asked, AuditMark, ForgeError, ForgeRead as _, LineDraft, ReviewDraft, ReviewEvent, Withheld, WriteGate,
 };
 use truing_core::publish::Producer;
 use truing_diff::RepoPath;
-use truing_forge::github::GitHubConversation;
+use truing_forge::ForgeServer as _;
+use truing_forge::github::GitHubClient;
 
 use super::site::{Calls as _, Ours, Site, draft, topic};
 
@@ -32,12 +32,9 @@ fn few(many: usize) -> Arc<dyn WriteGate> {
 }
 
 /// Our sides of the forge behind a gate.
-fn behind(site: &Site, number: u64, gate: &Arc<dyn WriteGate>) -> (GitHubConversation, Ours) {
+fn behind(site: &Site, number: u64, gate: &Arc<dyn WriteGate>) -> (GitHubClient, Ours) {
     let id = PrId { forge: "github".into(), repository: site.id.clone(), number };
-    (
-        site.github.conversation(&id, "acme/shop", Producer::Converge, gate),
-        Ours::new(&site.github, &site.id, gate),
-    )
+    (site.github.client(&id, "acme/shop", Producer::Converge, gate), Ours::new(&site.github, &site.id, gate))
 }
 
 /// Calls that wrote. What asks by GraphQL is no write; what changes something by it is one.

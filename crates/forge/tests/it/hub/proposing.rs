@@ -1,6 +1,6 @@
 //! Pull requests of ours: opened once, changed by us alone, left to people.
 
-use truing_core::port::{ForgeError, Hub, PullState, ReviewState};
+use truing_core::port::{ForgeError, ForgeRead, PullState, ReviewState};
 use truing_fakes::forge::{Access, FaultKind, NewPull, Side, Verdict};
 use truing_fakes::repo::Commit;
 

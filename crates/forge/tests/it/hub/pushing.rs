@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use truing_core::id::{Millis, Sha};
-use truing_core::port::{ForgeError, Hub as _};
+use truing_core::port::{ForgeError, ForgeRead as _};
 use truing_fakes::forge::{Access, FaultKind};
 use truing_fakes::repo::Commit;
-use truing_forge::github::{AppKey, Credentials, RemoteError};
+use truing_forge::ForgeServer as _;
+use truing_forge::github::{AppKey, Credentials};
+use truing_forge::remote::{Purpose, RemoteError};
 use truing_git::{
     Committed, Git, GitError, GitOptions, Identity, Mirror, NewCommit, Pushed, Refusal, Remote,
 };
@@ -28,7 +30,7 @@ impl Pusher {
         let folder = tempfile::tempdir().unwrap();
         let git =
             Git::new(GitOptions { temp: folder.path().to_owned(), ..GitOptions::default() }).await.unwrap();
-        let remote = site.github.push_remote(&site.id, "acme/shop").await.unwrap();
+        let remote = site.github.remote(&site.id, "acme/shop", Purpose::Push).await.unwrap();
         let mirror = git.mirror(&folder.path().join("mirror"), &remote).await.unwrap();
         let base = Sha::parse(&site.shop.tip("main").await.unwrap()).unwrap();
         mirror.fetch(std::slice::from_ref(&base)).await.unwrap();
@@ -141,7 +143,7 @@ async fn an_apps_token_pushes_and_does_nothing_else() {
 
     // It was granted what reviews need.
     assert_eq!(push().await, Some(false));
-    let error = as_app.push_remote(&site.id, "acme/shop").await.unwrap_err();
+    let error = as_app.remote(&site.id, "acme/shop", Purpose::Push).await.unwrap_err();
     assert!(
         matches!(&error, RemoteError::Forge(ForgeError::Forbidden { message, .. }) if message.contains("contents: write"))
     );
@@ -149,7 +151,7 @@ async fn an_apps_token_pushes_and_does_nothing_else() {
     assert_eq!(push().await, Some(true));
 
     let mut pusher = Pusher::new(&site).await;
-    pusher.remote = as_app.push_remote(&site.id, "acme/shop").await.unwrap();
+    pusher.remote = as_app.remote(&site.id, "acme/shop", Purpose::Push).await.unwrap();
     let made = pusher.commit("one").await;
     assert_eq!(made.push(&pusher.remote, "x", None, &Open).await.unwrap(), Pushed::Done);
     let pull = hub.open_pull(&super::site::draft("x")).await.unwrap();

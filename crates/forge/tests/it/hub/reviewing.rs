@@ -2,13 +2,12 @@
 
 use truing_core::finding::{Place, Side};
 use truing_core::id::{CommentId, RunId, Sha};
-use truing_core::port::{
-    AuditMark, Conversation as _, ForgeError, LineDraft, Posted, ReviewDraft, ReviewEvent,
-};
+use truing_core::port::{AuditMark, ForgeError, ForgeRead as _, LineDraft, Posted, ReviewDraft, ReviewEvent};
 use truing_core::publish::Producer;
 use truing_diff::RepoPath;
 use truing_fakes::forge::{FaultKind, Reasons, Verdict};
-use truing_forge::github::GitHubConversation;
+use truing_forge::ForgeServer as _;
+use truing_forge::github::GitHubClient;
 
 use super::site::{BOT, Calls as _, Site, open, refused, topic};
 
@@ -44,7 +43,7 @@ fn topics(posted: &Posted) -> Vec<String> {
 }
 
 /// Posts until there is an answer, as a loop does that waits in between.
-async fn post(pull: &GitHubConversation, draft: &ReviewDraft) -> Posted {
+async fn post(pull: &GitHubClient, draft: &ReviewDraft) -> Posted {
     for _ in 0..5 {
         match pull.post_review(draft).await {
             Ok(posted) => return posted,
@@ -135,7 +134,7 @@ async fn a_marker_counts_for_our_account_this_pull_request_and_its_commit_alone(
     let audits: Vec<_> =
         pull.reviews().await.unwrap().iter().map(|review| review.audit().is_some()).collect();
     assert_eq!(audits, [true, false, false], "the last is on another commit than its marker says");
-    let as_sync = site.github.conversation(
+    let as_sync = site.github.client(
         &truing_core::id::PrId { forge: "github".into(), repository: site.id.clone(), number },
         "acme/shop",
         Producer::Sync,

@@ -15,7 +15,8 @@ use truing_core::port::{
 use truing_core::publish::Producer;
 use truing_fakes::forge::{Exchange, FakeForge, Fault, FaultKind, NewPull, Options, Repo, Witness};
 use truing_fakes::repo::Commit;
-use truing_forge::github::{Credentials, GitHub, GitHubConversation, GitHubHub, GitHubOptions};
+use truing_forge::ForgeServer as _;
+use truing_forge::github::{Credentials, GitHub, GitHubClient, GitHubOptions};
 use truing_forge::marker::MarkerKeys;
 use truing_forge::{Patience, Secret};
 
@@ -98,7 +99,7 @@ impl Site {
     }
 
     /// The same with a pull request of `author` that adds 40 lines in `a.txt`, as `feature`, and our side of it.
-    pub(crate) async fn with_pull() -> (Self, u64, GitHubConversation) {
+    pub(crate) async fn with_pull() -> (Self, u64, GitHubClient) {
         let site = Self::new().await;
         let lines: String = (1..=40).map(|n| format!("line {n}\n")).collect();
         site.shop.push("feature", Commit::new("Change").write("a.txt", lines)).await.unwrap();
@@ -107,13 +108,13 @@ impl Site {
         (site, number, conversation)
     }
 
-    pub(crate) fn conversation(&self, number: u64) -> GitHubConversation {
+    pub(crate) fn conversation(&self, number: u64) -> GitHubClient {
         self.conversation_behind(number, &open())
     }
 
-    pub(crate) fn conversation_behind(&self, number: u64, gate: &Arc<dyn WriteGate>) -> GitHubConversation {
+    pub(crate) fn conversation_behind(&self, number: u64, gate: &Arc<dyn WriteGate>) -> GitHubClient {
         let id = PrId { forge: "github".into(), repository: self.id.clone(), number };
-        self.github.conversation(&id, "acme/shop", Producer::Converge, gate)
+        self.github.client(&id, "acme/shop", Producer::Converge, gate)
     }
 
     pub(crate) async fn open(&self, branch: &str) -> BranchPull {
@@ -171,14 +172,14 @@ pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T, ForgeError>) {
 
 /// The repository as sync has it: what is read there, and each effect on it as a call.
 pub(crate) struct Ours {
-    read: GitHubHub,
-    write: GitHubConversation,
+    read: GitHubClient,
+    write: GitHubClient,
 }
 
 impl Deref for Ours {
-    type Target = GitHubHub;
+    type Target = GitHubClient;
 
-    fn deref(&self) -> &GitHubHub {
+    fn deref(&self) -> &GitHubClient {
         &self.read
     }
 }
@@ -186,8 +187,8 @@ impl Deref for Ours {
 impl Ours {
     pub(crate) fn new(github: &GitHub, id: &str, gate: &Arc<dyn WriteGate>) -> Self {
         let place = PrId { forge: "github".into(), repository: id.to_owned(), number: 0 };
-        let read = github.hub(id, "acme/shop", Producer::Sync, gate);
-        Self { read, write: github.conversation(&place, "acme/shop", Producer::Sync, gate) }
+        let read = github.client(&place, "acme/shop", Producer::Sync, gate);
+        Self { read, write: github.client(&place, "acme/shop", Producer::Sync, gate) }
     }
 
     pub(crate) async fn open_pull(&self, draft: &PullDraft) -> Result<BranchPull, ForgeError> {
@@ -293,7 +294,7 @@ fn comment(performed: Performed) -> CommentId {
     performed.comment().unwrap().clone()
 }
 
-impl Calls for GitHubConversation {
+impl Calls for GitHubClient {
     async fn post_review(&self, draft: &ReviewDraft) -> Result<Posted, ForgeError> {
         self.perform(&Effect::Review(draft.clone())).await.map(review)
     }

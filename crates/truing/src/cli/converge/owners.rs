@@ -8,7 +8,8 @@ use truing_config::value;
 use truing_core::converge::Kind;
 use truing_core::line::counted;
 use truing_core::money::MicroUsd;
-use truing_forge::github::{GitHub, Listing, Repositories};
+use truing_forge::listing::{Listing, Repositories};
+use truing_forge::{ForgeServer as _, Server};
 
 use super::outcome::{Ended, interrupted};
 use super::targets::{Asked, Workspace};
@@ -93,7 +94,7 @@ impl Args {
 }
 
 /// All repositories that can be seen at the owner's forge.
-async fn seen(owner: &Owner, context: &Context) -> Result<(GitHub, Repositories), CliError> {
+async fn seen(owner: &Owner, context: &Context) -> Result<(Server, Repositories), CliError> {
     let folder = wiring::own_folder(&owner.config)?;
     let client = wiring::client(&owner.config, &owner.forge, &context.environment, &folder)?;
     let mut repositories = Repositories::default();
@@ -104,7 +105,7 @@ async fn seen(owner: &Owner, context: &Context) -> Result<(GitHub, Repositories)
 /// What is open of one owner, repository by repository, the oldest first.
 async fn of(
     owner: &Owner,
-    client: &GitHub,
+    client: &Server,
     repositories: &Repositories,
     context: &Context,
 ) -> Result<(Found, Vec<Asked>), CliError> {

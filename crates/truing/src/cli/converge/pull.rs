@@ -7,7 +7,7 @@ use truing_core::converge::Code;
 use truing_core::converge::record::{Record, abandoned_key};
 use truing_core::port::{Act, Operations as _};
 use truing_core::slot::Limits;
-use truing_forge::github::GitHub;
+use truing_forge::Server;
 use truing_git::{Git, Mirror};
 use truing_service::by_hand::NotLeased;
 use truing_service::converges::{Converging, PullRun};
@@ -51,7 +51,7 @@ pub(super) async fn audited(args: &Args, turn: &Turn<'_>, target: &Target) -> Re
 struct Place<'a> {
     target: &'a Target,
     store: Sqlite,
-    client: GitHub,
+    client: Server,
     git: Git,
     mirrors: PathBuf,
     converging: Converging,

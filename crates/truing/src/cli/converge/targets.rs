@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use truing_config::Config;
 use truing_config::login::Login;
 use truing_config::secret::Secret;
-use truing_forge::github::OpenPull;
+use truing_core::port::OpenPull;
+use truing_forge::ForgeServer as _;
 use truing_git::Git;
 
 use crate::cli::Context;

@@ -4,8 +4,10 @@
 use std::path::Path;
 
 use truing_core::id::PrId;
-use truing_core::port::{Described, Forge as _, PullRequest, Runs as _};
-use truing_forge::github::{GitHub, RemoteError};
+use truing_core::port::{Described, ForgeRead as _, PullRequest, Runs as _, read_only};
+use truing_core::publish::Producer;
+use truing_forge::remote::{Purpose, RemoteError};
+use truing_forge::{ForgeServer as _, Server};
 use truing_loops::checkout;
 use truing_loops::checkout::{Checkout, CheckoutError, Rules};
 use truing_loops::local::LocalError;
@@ -45,7 +47,10 @@ impl Command {
         let (id, pull) = look(&client, &forge, &repo, number).await?;
         let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
         let git = wiring::git(&self.environment).await?;
-        let remote = client.remote(&id, &repo).await.map_err(|error| wiring::error_of(&forge, error))?;
+        let remote = client
+            .remote(&id.repository, &repo, Purpose::Fetch)
+            .await
+            .map_err(|error| wiring::error_of(&forge, error))?;
         let checkout = Checkout {
             git: &git,
             forge: &forge,
@@ -134,7 +139,7 @@ async fn known_url(store: &Sqlite, typed: &str, name: &str) -> Result<Option<Str
 
 /// The pull request as the forge shows it now, and its repository's lasting id.
 async fn look(
-    client: &GitHub,
+    client: &Server,
     forge: &str,
     repo: &str,
     number: u64,
@@ -142,7 +147,8 @@ async fn look(
     let wrong = |error| wiring::error_of(forge, RemoteError::Forge(error));
     let repository = client.repository(repo).await.map_err(wrong)?.id;
     let id = PrId { forge: forge.to_owned(), repository, number };
-    let pull = client.pull(id.clone(), repo).pull_request().await.map_err(wrong)?;
+    let pull =
+        client.client(&id, repo, Producer::Review, &read_only()).pull_request().await.map_err(wrong)?;
     Ok((id, pull))
 }
 

@@ -4,12 +4,13 @@
 //! A crashed process does nothing more: all of its later calls fail without effect, whatever it still tries.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::RwLock;
-use truing::wiring::{GitHubs, ThreadedReader};
+use truing::wiring::{Servers, ThreadedReader};
 use truing_core::converge::record::Record;
 use truing_core::dismissal::Dismissal;
 use truing_core::effect::Effect;
@@ -18,18 +19,19 @@ use truing_core::follow::job::Job;
 use truing_core::id::{CommentId, Key, Millis, PrId, RunId, Sha, Span, Token, Topic, Version};
 use truing_core::outcome::{Outcome, ReviewRecord};
 use truing_core::port::{
-    Act, Begun, ChangedFile, Clock, Computed, Described, EffectLog, Entry, Event, Forge, ForgeError,
-    ForgeWrite, InlineDraft, Mark, Marked, Moved, NewNotice, NotGranted, Notice, Obeyed, Operations,
-    Performed, PullRequest, ReadReport, ReadRequest, Reader, ReaderError, Replacement, Repository, Revision,
-    RunRef, Runs, Slots, StoreError, Told, Watchlist, WriteGate, Writer,
+    Act, Actor, Begun, BranchPull, ChangedFile, Clock, CommitCheck, Computed, Described, EffectLog, Entry,
+    Event, ForgeError, ForgeRead, ForgeWrite, InlineDraft, Mark, Marked, Merge, Moved, NewNotice, NotGranted,
+    Notice, Obeyed, Operations, OwnIssue, Performed, PullActivity, PullNow, PullRequest, PullReview,
+    ReadReport, ReadRequest, Reader, ReaderError, Replacement, Reply, Repository, RepositoryNow,
+    ReviewThread, Revision, RunRef, Runs, Said, SetLabel, Slots, StoreError, Told, Watchlist, WriteGate,
+    Writer,
 };
 use truing_core::publish::{Bounds, Desired, DesiredStatus, Item, Observed, Producer};
 use truing_core::run::{Detail, RunRecord};
 use truing_core::slot::{Limits, Slot};
 use truing_core::switch::{Switch, Turn};
 use truing_diff::RepoPath;
-use truing_forge::github::{GitHub, GitHubConversation, RemoteError};
-use truing_git::Remote;
+use truing_forge::{RepositoryClient, Server};
 use truing_service::Forges;
 use truing_store::Sqlite;
 
@@ -313,7 +315,7 @@ pub(crate) const REFUSED: (&str, [u32; 2]) = ("src/lib.rs", [3, 5]);
 
 /// The real client, behind the script.
 pub(crate) struct FaultyForges {
-    pub(crate) inner: GitHubs,
+    pub(crate) inner: Servers,
     pub(crate) script: Arc<Script>,
     pub(crate) manner: Manner,
     pub(crate) clock: Hand,
@@ -334,12 +336,8 @@ impl Forges for FaultyForges {
         Some(FaultyPull { inner, script: self.script.clone() })
     }
 
-    fn servers(&self) -> &BTreeMap<String, GitHub> {
+    fn servers(&self) -> &BTreeMap<String, Server> {
         self.inner.servers()
-    }
-
-    async fn remote(&self, id: &PrId, repo: &str) -> Option<Result<Remote, RemoteError>> {
-        self.inner.remote(id, repo).await
     }
 }
 
@@ -358,10 +356,25 @@ fn no_forge() -> ForgeError {
     ForgeError::Unavailable { what: "a call".into(), message }
 }
 
-impl Forge for FaultyPull {
+impl ForgeRead for FaultyPull {
     through! { no_forge, ForgeError;
         pull_request() -> PullRequest;
-        comments(producer: Producer, known: &[(Item, CommentId)]) -> Vec<Observed>;
+        now() -> PullNow;
+        merge() -> Merge;
+        checks(commit: &Sha) -> Vec<CommitCheck>;
+        labels() -> Vec<SetLabel>;
+        reviews() -> Vec<PullReview>;
+        threads() -> Vec<ReviewThread>;
+        comments(known: &[(Item, CommentId)]) -> Vec<Observed>;
+        item_at(known: &[(Item, CommentId)], comment: &CommentId) -> Option<Item>;
+        topic_at(comment: &CommentId) -> Option<Topic>;
+        said(text: &str) -> Vec<Said>;
+        eyes(comment: &CommentId) -> Vec<Actor>;
+        repository() -> RepositoryNow;
+        pulls_from(branch: &str) -> Vec<BranchPull>;
+        activity(number: u64) -> PullActivity;
+        issues(label: &str) -> Vec<OwnIssue>;
+        replies(number: u64, since: Option<&CommentId>) -> Vec<Reply>;
     }
 
     fn bounds(&self) -> Bounds {
@@ -383,11 +396,19 @@ impl ForgeWrite for FaultyPull {
     }
 }
 
-/// The real client of a forge with its manner.
+/// The real client of a forge with its manner; what has none here is as it is.
 struct MannerPull {
-    inner: GitHubConversation,
+    inner: RepositoryClient,
     manner: Manner,
     clock: Hand,
+}
+
+impl Deref for MannerPull {
+    type Target = RepositoryClient;
+
+    fn deref(&self) -> &RepositoryClient {
+        &self.inner
+    }
 }
 
 impl MannerPull {
@@ -405,12 +426,8 @@ impl MannerPull {
         self.inner.pull_request().await
     }
 
-    async fn comments(
-        &self,
-        producer: Producer,
-        known: &[(Item, CommentId)],
-    ) -> Result<Vec<Observed>, ForgeError> {
-        let mut seen = self.inner.comments(producer, known).await?;
+    async fn comments(&self, known: &[(Item, CommentId)]) -> Result<Vec<Observed>, ForgeError> {
+        let mut seen = self.inner.comments(known).await?;
         if self.manner == Manner::Lagging {
             seen.retain(|comment| comment.created + LAG <= self.clock.now());
         }

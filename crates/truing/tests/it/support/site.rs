@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use truing::wiring::{GitHubs, ThreadedReader};
+use truing::wiring::{Servers, ThreadedReader};
 use truing_core::fair::Places;
 use truing_core::id::{Key, Millis, PrId, Span};
 use truing_core::port::{Clock, EffectLog, Operations, Reader, Runs, Slots, Watchlist};
@@ -67,7 +67,7 @@ pub(crate) struct TestParts<S, F, R, C>(PhantomData<(S, F, R, C)>);
 
 impl<S, F, R, C> Parts for TestParts<S, F, R, C>
 where
-    S: Slots + Runs + Operations + Watchlist + Runs + EffectLog + Clone + 'static,
+    S: Slots + Runs + Operations + Watchlist + EffectLog + Clone + 'static,
     F: Forges + 'static,
     R: Reader + 'static,
     C: Clock + Clone + 'static,
@@ -275,7 +275,7 @@ impl Site {
     /// Starts a service on `store`, behind which is `inner`.
     pub(crate) async fn serve_from<S>(&self, store: S, inner: Sqlite, limits: Limits) -> Running
     where
-        S: Slots + Runs + Operations + Watchlist + Runs + EffectLog + Clone + 'static,
+        S: Slots + Runs + Operations + Watchlist + EffectLog + Clone + 'static,
     {
         self.serve_paced(store, inner, limits, pace(), settings()).await
     }
@@ -290,7 +290,7 @@ impl Site {
         ingress: Settings,
     ) -> Running
     where
-        S: Slots + Runs + Operations + Watchlist + Runs + EffectLog + Clone + 'static,
+        S: Slots + Runs + Operations + Watchlist + EffectLog + Clone + 'static,
     {
         self.serve_context(self.context(store, self.forges(), limits), inner, pace, ingress).await
     }
@@ -298,13 +298,13 @@ impl Site {
     /// Starts a service with this context, behind which is `inner`.
     pub(crate) async fn serve_context<S>(
         &self,
-        context: ServiceContext<TestParts<S, GitHubs, ThreadedReader, Warp>>,
+        context: ServiceContext<TestParts<S, Servers, ThreadedReader, Warp>>,
         inner: Sqlite,
         pace: Pace,
         ingress: Settings,
     ) -> Running
     where
-        S: Slots + Runs + Operations + Watchlist + Runs + EffectLog + Clone + 'static,
+        S: Slots + Runs + Operations + Watchlist + EffectLog + Clone + 'static,
     {
         let service = Service { context: Arc::new(context), pace, ingress, metrics: None };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -318,8 +318,8 @@ impl Site {
     }
 
     /// The clients of the forge.
-    pub(crate) fn forges(&self) -> GitHubs {
-        GitHubs(BTreeMap::from([(FORGE.to_owned(), self.github.clone())]))
+    pub(crate) fn forges(&self) -> Servers {
+        Servers(BTreeMap::from([(FORGE.to_owned(), self.github.clone().into())]))
     }
 
     /// What a worker needs.
@@ -330,7 +330,7 @@ impl Site {
         limits: Limits,
     ) -> ServiceContext<TestParts<S, W, ThreadedReader, Warp>>
     where
-        S: Slots + Runs + Operations + Watchlist + Runs + EffectLog + Clone + 'static,
+        S: Slots + Runs + Operations + Watchlist + EffectLog + Clone + 'static,
         W: Forges + 'static,
     {
         ServiceContext {

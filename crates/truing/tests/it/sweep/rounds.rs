@@ -133,7 +133,7 @@ async fn reviews_that_are_short_of_calls_are_left_all_of_them() {
     swept.look().await;
     // Somebody else uses the token, too.
     for _ in 0..88 {
-        site.forges().0[FORGE].repository("acme/shop").await.unwrap();
+        truing_forge::ForgeServer::repository(&site.forges().0[FORGE], "acme/shop").await.unwrap();
     }
     let used = paid(&site);
     site.repo.push("change", Commit::new("More").write("more.txt", "more")).await.unwrap();

@@ -5,11 +5,11 @@ use truing_core::id::Span;
 use truing_core::port::{ForgeError, ForgeWrite, Performed, PullDraft, PullState};
 use truing_core::publish::{Item, ThreadState};
 
-use super::GitHubConversation;
+use super::GitHubClient;
 use crate::github::id::Id;
 use crate::marker::{normal, split, strip};
 
-impl ForgeWrite for GitHubConversation {
+impl ForgeWrite for GitHubClient {
     async fn perform(&self, effect: &Effect) -> Result<Performed, ForgeError> {
         match effect {
             Effect::Review(draft) => self.send_review(draft).await.map(Performed::Review),
@@ -21,62 +21,54 @@ impl ForgeWrite for GitHubConversation {
             Effect::Reply { first, topic, body } => {
                 self.answer(first, topic, body).await.map(Performed::Comment)
             }
-            Effect::Resolve { thread } => {
-                self.pull.set_resolved(thread, true).await.map(|()| Performed::Done)
-            }
+            Effect::Resolve { thread } => self.set_resolved(thread, true).await.map(|()| Performed::Done),
             Effect::Trigger { text, since } => self.say_exactly(text, *since).await.map(Performed::Said),
             Effect::RequestReview { login } => self.request(login).await.map(|()| Performed::Done),
             Effect::UpdateBranch { head } => self.merge_base_into(head).await.map(|()| Performed::Done),
             Effect::MarkReady => self.make_ready().await.map(|()| Performed::Done),
             Effect::Describe { read, body } => self.redescribe(read, body).await,
             Effect::OpenPull(draft) => {
-                self.hub.create_pull(draft).await.map(|pull| Performed::Pull(Box::new(pull)))
+                self.create_pull(draft).await.map(|pull| Performed::Pull(Box::new(pull)))
             }
             Effect::EditPull { number, topic, title, body } => {
-                self.hub.rewrite_pull(*number, (topic, title, body)).await.map(|()| Performed::Done)
+                self.rewrite_pull(*number, (topic, title, body)).await.map(|()| Performed::Done)
             }
             Effect::SetDraft { number, draft } => {
-                self.hub.change_draft(*number, *draft).await.map(|()| Performed::Done)
+                self.change_draft(*number, *draft).await.map(|()| Performed::Done)
             }
-            Effect::ClosePull { number } => self.hub.end_pull(*number).await.map(|()| Performed::Done),
-            Effect::Label { number, labels } => {
-                self.hub.label(*number, labels).await.map(|()| Performed::Done)
-            }
+            Effect::ClosePull { number } => self.end_pull(*number).await.map(|()| Performed::Done),
+            Effect::Label { number, labels } => self.label(*number, labels).await.map(|()| Performed::Done),
             Effect::OpenIssue { topic, title, body, label } => {
-                let issue = self.hub.create_issue((topic, title, body), label).await;
+                let issue = self.create_issue((topic, title, body), label).await;
                 issue.map(|issue| Performed::Issue(Box::new(issue)))
             }
             Effect::EditIssue { number, topic, title, body } => {
-                self.hub.rewrite_issue(*number, (topic, title, body)).await.map(|()| Performed::Done)
+                self.rewrite_issue(*number, (topic, title, body)).await.map(|()| Performed::Done)
             }
-            Effect::CloseIssue { number } => self.hub.end_issue(*number).await.map(|()| Performed::Done),
+            Effect::CloseIssue { number } => self.end_issue(*number).await.map(|()| Performed::Done),
             Effect::NewComment { number, topic, body } => {
-                self.hub.append_comment(*number, topic, body).await.map(Performed::Comment)
+                self.append_comment(*number, topic, body).await.map(Performed::Comment)
             }
             Effect::DeleteComment { number, comment } => {
-                self.hub.remove_comment(*number, comment).await.map(|()| Performed::Done)
+                self.remove_comment(*number, comment).await.map(|()| Performed::Done)
             }
             Effect::Summary { body } => {
-                let made = self.pull.create_summary(self.producer(), body).await?;
+                let made = self.create_summary(body).await?;
                 Ok(Performed::Comments(vec![(Item::Summary, made)]))
             }
             Effect::Findings { commit, comments } => {
-                self.pull.create_review(self.producer(), commit, comments).await.map(Performed::Comments)
+                self.create_review(commit, comments).await.map(Performed::Comments)
             }
             Effect::FileFinding { commit, comment } => {
-                let made = self.pull.create_file_comment(self.producer(), commit, comment).await?;
+                let made = self.create_file_comment(commit, comment).await?;
                 Ok(Performed::Comments(vec![(comment.item.clone(), made)]))
             }
             Effect::EditComment { item, comment, body } => {
-                self.pull.update(self.producer(), item, comment, body).await.map(|()| Performed::Done)
+                self.update(item, comment, body).await.map(|()| Performed::Done)
             }
-            Effect::DeleteDuplicate { comment, .. } => {
-                self.pull.delete(comment).await.map(|()| Performed::Done)
-            }
-            Effect::Reopen { thread } => {
-                self.pull.set_resolved(thread, false).await.map(|()| Performed::Done)
-            }
-            Effect::Status(status) => self.pull.set_status(status).await.map(|()| Performed::Done),
+            Effect::DeleteDuplicate { comment, .. } => self.delete(comment).await.map(|()| Performed::Done),
+            Effect::Reopen { thread } => self.set_resolved(thread, false).await.map(|()| Performed::Done),
+            Effect::Status(status) => self.set_status(status).await.map(|()| Performed::Done),
         }
     }
 
@@ -117,50 +109,50 @@ impl ForgeWrite for GitHubConversation {
                 split(pull.body.as_deref().unwrap_or_default()).0 == normal(&strip(body))
             }
             Effect::OpenPull(PullDraft { branch, base, .. }) => {
-                let there = self.hub.opened_pull(branch, base).await?;
+                let there = self.opened_pull(branch, base).await?;
                 return Ok(there.map(|pull| Performed::Pull(Box::new(pull))));
             }
             Effect::EditPull { number, topic, title, body } => {
-                self.hub.says_pull(*number, (topic, title, body)).await?
+                self.says_pull(*number, (topic, title, body)).await?
             }
-            Effect::SetDraft { number, draft } => self.hub.is_draft(*number).await? == *draft,
-            Effect::ClosePull { number } => !self.hub.is_open_pull(*number).await?,
-            Effect::Label { number, labels } => self.hub.has_labels(*number, labels).await?,
+            Effect::SetDraft { number, draft } => self.is_draft(*number).await? == *draft,
+            Effect::ClosePull { number } => !self.is_open_pull(*number).await?,
+            Effect::Label { number, labels } => self.has_labels(*number, labels).await?,
             Effect::OpenIssue { topic, label, .. } => {
-                let there = self.hub.opened_issue(topic, label).await?;
+                let there = self.opened_issue(topic, label).await?;
                 return Ok(there.map(|issue| Performed::Issue(Box::new(issue))));
             }
             Effect::EditIssue { number, topic, title, body } => {
-                self.hub.says_issue(*number, (topic, title, body)).await?
+                self.says_issue(*number, (topic, title, body)).await?
             }
-            Effect::CloseIssue { number } => !self.hub.is_open_issue(*number).await?,
+            Effect::CloseIssue { number } => !self.is_open_issue(*number).await?,
             Effect::NewComment { number, topic, body } => {
-                return Ok(self.hub.newest_comment(*number, topic, body).await?.map(Performed::Comment));
+                return Ok(self.newest_comment(*number, topic, body).await?.map(Performed::Comment));
             }
-            Effect::DeleteComment { number, comment } => self.hub.is_gone(*number, comment).await?,
+            Effect::DeleteComment { number, comment } => self.is_deleted(*number, comment).await?,
             Effect::Summary { .. } => return self.shown(&[&Item::Summary]).await,
             Effect::Findings { comments, .. } => {
                 let items: Vec<&Item> = comments.iter().map(|draft| &draft.item).collect();
                 return self.shown(&items).await;
             }
             Effect::FileFinding { comment, .. } => return self.shown(&[&comment.item]).await,
-            Effect::EditComment { comment, body, .. } => self.pull.says(comment, body).await?,
-            Effect::DeleteDuplicate { comment, .. } => self.pull.is_gone(comment).await?,
-            Effect::Reopen { thread } => self.pull.is_open(thread).await?,
-            Effect::Status(status) => self.pull.has_status(status).await?,
+            Effect::EditComment { comment, body, .. } => self.says(comment, body).await?,
+            Effect::DeleteDuplicate { comment, .. } => self.is_gone(comment).await?,
+            Effect::Reopen { thread } => self.is_open(thread).await?,
+            Effect::Status(status) => self.has_status(status).await?,
         };
         Ok(is_so.then_some(Performed::Done))
     }
 
     fn settle(&self) -> Span {
-        self.hub.settle()
+        self.settle_delay()
     }
 }
 
-impl GitHubConversation {
+impl GitHubClient {
     /// The comments of ours on these items; none: there is none of them.
     async fn shown(&self, items: &[&Item]) -> Result<Option<Performed>, ForgeError> {
-        let shown = self.pull.shown(self.producer(), items).await?;
+        let shown = self.shown_items(items).await?;
         Ok((!shown.is_empty()).then_some(Performed::Comments(shown)))
     }
 }

@@ -1,18 +1,13 @@
-//! A repository's side of a forge that reads, for loops that bring changes to it: pull requests from branches of its own,
-//! and questions that are asked in issues. Writes are effects (`core::effect`).
-//!
-//! Branches and commits are git's (crate `git`).
-
-use std::future::Future;
+//! A repository at a forge, for loops that bring changes to it: pull requests from branches of its own, and questions that
+//! are asked in issues. Branches and commits are git's (crate `git`).
 
 use serde::Serialize;
 
-use super::ForgeError;
 use crate::id::{CommentId, Millis, ReviewId, Sha, Topic};
 
 /// A repository at a forge, as it is now.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct HubRepository {
+pub struct RepositoryNow {
     /// `owner/name` as it is now.
     pub name: String,
     /// The branch that pull requests go to unless told otherwise.
@@ -235,33 +230,4 @@ pub struct Reply {
     pub body: String,
     /// What it is about, if it is ours: one of our accounts wrote it, and our marker verifies.
     pub topic: Option<Topic>,
-}
-
-/// A repository's side of a forge that reads, for one producer. The implementation verifies markers on what it reads;
-/// texts are given without.
-pub trait Hub: Send + Sync {
-    /// The repository now.
-    fn repository(&self) -> impl Future<Output = Result<HubRepository, ForgeError>> + Send;
-
-    /// The pull requests from a branch of this very repository (not from forks), in any state, newest first.
-    fn pulls_from(&self, branch: &str) -> impl Future<Output = Result<Vec<BranchPull>, ForgeError>> + Send;
-
-    /// What was done on a pull request.
-    fn activity(&self, number: u64) -> impl Future<Output = Result<PullActivity, ForgeError>> + Send;
-
-    /// The issues with this label that one of our accounts opened and whose marker verifies, of every topic, open and
-    /// closed, newest first.
-    fn issues(&self, label: &str) -> impl Future<Output = Result<Vec<OwnIssue>, ForgeError>> + Send;
-
-    /// The comments in the conversation of an issue or a pull request, ours too, oldest first; those that came after
-    /// `since`, if given, whether that one is still there or not.
-    fn replies(
-        &self,
-        number: u64,
-        since: Option<&CommentId>,
-    ) -> impl Future<Output = Result<Vec<Reply>, ForgeError>> + Send;
-
-    /// The longest text of a pull request, an issue or a comment without its marker, in UTF-16 units: a longer one is
-    /// refused.
-    fn longest_body(&self) -> usize;
 }

@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 use truing_core::id::PrId;
-use truing_core::port::{ForgeError, Hub as _, PullState};
+use truing_core::port::{ForgeError, ForgeRead as _, PullState};
 use truing_core::publish::Producer;
 
 use super::*;
+use crate::forge_server::ForgeServer as _;
 use crate::github::tests::github;
 use crate::testing::{Reply as Answer, Server, open};
 
@@ -20,14 +21,15 @@ fn me() -> Answer {
     ok(&json!({ "id": ME, "login": "truing-bot", "type": "User" }))
 }
 
-fn hub(server: &Server) -> GitHubHub {
-    github(server).hub("1296269", "octo/demo", Producer::Sync, &open())
+fn client(server: &Server) -> GitHubClient {
+    let place = PrId { forge: "github".into(), repository: "1296269".into(), number: 0 };
+    github(server).client(&place, "octo/demo", Producer::Sync, &open())
 }
 
 /// A pull request of mine from a branch of this repository.
 fn pull(number: u64, repository: &Value, server: &Server) -> Value {
     let place = PrId { forge: "github".into(), repository: "1296269".into(), number: 0 };
-    let marker = hub(server).markers().sign_topic(&place, Producer::Sync, &Topic::new("t"));
+    let marker = client(server).markers().sign_topic(&place, Producer::Sync, &Topic::new("t"));
     json!({
         "number": number, "node_id": "PR_x", "html_url": "u", "title": "t", "body": format!("b\n\n{marker}"),
         "state": "open", "draft": false, "merged_at": null, "created_at": "2026-11-21T00:00:00Z",
@@ -47,7 +49,7 @@ async fn only_branches_of_this_very_repository_count() {
         pull(1, &json!({ "id": 1_296_269 }), &server),
     ];
     let server = Server::new([me(), ok(&json!(bodies))]).await;
-    let found = hub(&server).pulls_from("truing/x").await.unwrap();
+    let found = client(&server).pulls_from("truing/x").await.unwrap();
     assert_eq!(
         found.iter().map(|pull| (pull.number, pull.state)).collect::<Vec<_>>(),
         [(1, PullState::Open)]
@@ -66,7 +68,7 @@ async fn success_that_changed_nothing_is_no_success() {
         json!({ "convertPullRequestToDraft": null }),
     ] {
         let server = Server::new([me(), ok(&ours), ok(&json!({ "data": data }))]).await;
-        let error = hub(&server).change_draft(1, true).await.unwrap_err();
+        let error = client(&server).change_draft(1, true).await.unwrap_err();
         assert!(matches!(error, ForgeError::Unavailable { .. }), "{error}");
     }
     // An issue without our text may be there all the same.
@@ -75,7 +77,7 @@ async fn success_that_changed_nothing_is_no_success() {
         "created_at": "2026-11-21T00:00:00Z", "user": { "id": ME, "login": "truing-bot" },
     });
     let server = Server::new([me(), ok(&json!([])), Answer::new(201, issue.to_string())]).await;
-    let error = hub(&server).create_issue((&Topic::new("t"), "t", "b"), "l").await.unwrap_err();
+    let error = client(&server).create_issue((&Topic::new("t"), "t", "b"), "l").await.unwrap_err();
     assert!(!error.surely_undone(), "{error}");
 }
 
@@ -85,14 +87,14 @@ async fn commits_of_nobody_and_reviews_of_a_new_kind() {
     let commits = json!([commit(Value::Null), commit(json!({})), commit(json!({ "id": 1, "login": "ann" }))]);
     let empty = || ok(&json!([]));
     let server = Server::new([me(), ok(&commits), empty(), empty(), empty()]).await;
-    let seen = hub(&server).activity(1).await.unwrap().commits;
+    let seen = client(&server).activity(1).await.unwrap().commits;
     let logins: Vec<_> =
         seen.iter().map(|commit| commit.author.as_ref().map(|by| by.login.as_str())).collect();
     assert_eq!(logins, [None, None, Some("ann")]);
 
     let review = json!([{ "id": 1, "state": "PONDERED", "user": null, "commit_id": null }]);
     let server = Server::new([me(), empty(), ok(&review)]).await;
-    let error = hub(&server).activity(1).await.unwrap_err();
+    let error = client(&server).activity(1).await.unwrap_err();
     assert!(matches!(error, ForgeError::Unavailable { .. }), "{error}");
 }
 
@@ -104,6 +106,6 @@ async fn an_installations_token_is_told_nothing_of_pushing() {
     let refused = Answer::new(403, r#"{"message": "Resource not accessible by integration"}"#);
     let viewer = ok(&json!({ "data": { "viewer": { "login": "truing" } } }));
     let server = Server::new([ok(&repository), refused, viewer, me()]).await;
-    let found = hub(&server).repository().await.unwrap();
+    let found = client(&server).repository().await.unwrap();
     assert_eq!((found.default_branch.as_str(), found.writable.push), ("trunk", None));
 }

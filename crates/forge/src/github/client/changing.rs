@@ -6,26 +6,26 @@ use serde_json::json;
 use truing_core::id::Sha;
 use truing_core::port::{ForgeError, Performed, PullState};
 
-use super::GitHubConversation;
+use super::GitHubClient;
 use super::looking::state_of;
 use crate::github::body::with_marker;
 use crate::http::Call;
 use crate::marker::{normal, split, strip};
 
-impl GitHubConversation {
+impl GitHubClient {
     pub(super) async fn request(&self, login: &str) -> Result<(), ForgeError> {
         let what = self.what(&format!("asking {login} for a review"));
-        let url = self.pull.url(&what, &["pulls", &self.pull.number(), "requested_reviewers"])?;
+        let url = self.url(&what, &["pulls", &self.number(), "requested_reviewers"])?;
         // Whoever is asked already stays so.
-        self.hub.set(what, Method::POST, url, Some(json!({ "reviewers": [login] }))).await
+        self.set(what, Method::POST, url, Some(json!({ "reviewers": [login] }))).await
     }
 
     pub(super) async fn merge_base_into(&self, head: &Sha) -> Result<(), ForgeError> {
         let what = self.what("merging its base into its branch");
-        let url = self.pull.url(&what, &["pulls", &self.pull.number(), "update-branch"])?;
+        let url = self.url(&what, &["pulls", &self.number(), "update-branch"])?;
         // At another head it is refused: what others have pushed stays theirs.
         let call = Call::set(what, Method::PUT, url, Some(json!({ "expected_head_sha": head })));
-        self.hub.send_ready(&call).await
+        self.send_ready(&call).await
     }
 
     pub(super) async fn make_ready(&self) -> Result<(), ForgeError> {
@@ -33,7 +33,7 @@ impl GitHubConversation {
         let pull = self.raw(&what).await?;
         match state_of(&pull) {
             PullState::Open => Ok(()),
-            PullState::Draft => self.hub.send_draft(&what, &pull.node_id, false).await,
+            PullState::Draft => self.send_draft(&what, &pull.node_id, false).await,
             PullState::Merged | PullState::Closed => {
                 let message = "it is closed".to_owned();
                 Err(ForgeError::Rejected { what, message })
@@ -43,7 +43,7 @@ impl GitHubConversation {
 
     pub(super) async fn redescribe(&self, read: &str, body: &str) -> Result<Performed, ForgeError> {
         let what = self.what("changing its description");
-        let accounts = self.hub.accounts().await?;
+        let accounts = self.accounts().await?;
         let pull = self.raw(&what).await?;
         let (now, marker) = split(pull.body.as_deref().unwrap_or_default());
         let new = normal(&strip(body));
@@ -59,8 +59,8 @@ impl GitHubConversation {
             Some(marker) => with_marker(body, &marker),
             None => new,
         };
-        let url = self.pull.url(&what, &["pulls", &self.pull.number()])?;
-        self.hub.set(what, Method::PATCH, url, Some(json!({ "body": new }))).await?;
+        let url = self.url(&what, &["pulls", &self.number()])?;
+        self.set(what, Method::PATCH, url, Some(json!({ "body": new }))).await?;
         Ok(Performed::Done)
     }
 }

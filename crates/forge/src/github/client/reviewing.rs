@@ -10,7 +10,7 @@ use truing_core::port::{
 };
 use truing_core::publish::ThreadState;
 
-use super::{GitHubConversation, bodies};
+use super::{GitHubClient, bodies};
 use crate::github::id::Id;
 use crate::github::{placed, wire};
 use crate::http::Call;
@@ -61,7 +61,7 @@ fn shown<'a>(threads: &'a [ReviewThread], finding: &LineDraft) -> Option<&'a str
     open.filter_map(|thread| thread.comments.first()).find(is_here).map(|first| first.url.as_str())
 }
 
-impl GitHubConversation {
+impl GitHubClient {
     pub(super) async fn send_review(&self, draft: &ReviewDraft) -> Result<Posted, ForgeError> {
         let what = self.what(&format!("posting the review of audit {}", draft.mark.audit));
         let threads = self.list_threads().await?;
@@ -130,7 +130,7 @@ impl GitHubConversation {
 
     /// The longest text.
     fn most(&self) -> usize {
-        crate::capability::GITHUB.bounds(self.hub.github.inner.options.settle).body
+        crate::capability::GITHUB.bounds(self.github.inner.options.settle).body
     }
 
     async fn posted(
@@ -150,7 +150,7 @@ impl GitHubConversation {
         let own = match event {
             ReviewEvent::Comment => true,
             ReviewEvent::RequestChanges => {
-                let accounts = self.hub.accounts().await?;
+                let accounts = self.accounts().await?;
                 self.raw(what).await?.user.is_some_and(|user| accounts.whose(&user).is_some())
             }
         };
@@ -164,14 +164,14 @@ impl GitHubConversation {
         event: &str,
         (inline, text): (&[&LineDraft], String),
     ) -> Result<ReviewId, ForgeError> {
-        let body = self.hub.marked(self.number(), &mark.topic(), &text);
+        let body = self.marked(self.id.number, &mark.topic(), &text);
         let comments = inline.iter().map(|finding| self.comment(what, of_draft(finding)));
         let review = json!({
             "commit_id": mark.commit.as_str(), "event": event, "body": body,
             "comments": comments.collect::<Result<Vec<_>, _>>()?,
         });
-        let url = self.pull.url(what, &["pulls", &self.pull.number(), "reviews"])?;
-        let made: wire::Made = self.pull.send(&Call::create(what, url, review)).await?.json()?;
+        let url = self.url(what, &["pulls", &self.number(), "reviews"])?;
+        let made: wire::Made = self.send(&Call::create(what, url, review)).await?.json()?;
         Ok(ReviewId::new(made.id.to_string()))
     }
 
@@ -184,14 +184,14 @@ impl GitHubConversation {
     ) -> Result<CommentId, ForgeError> {
         let mut comment = self.comment(what, line)?;
         comment["commit_id"] = commit.as_str().into();
-        let url = self.pull.url(what, &["pulls", &self.pull.number(), "comments"])?;
-        let made: wire::Made = self.pull.send(&Call::create(what, url, comment)).await?.json()?;
+        let url = self.url(what, &["pulls", &self.number(), "comments"])?;
+        let made: wire::Made = self.send(&Call::create(what, url, comment)).await?.json()?;
         Ok(Id::Review(made.id).text())
     }
 
     fn comment(&self, what: &str, (place, topic, body): (&Place, &Topic, &str)) -> Result<Value, ForgeError> {
         let mut comment = placed(what, place)?;
-        comment["body"] = self.hub.marked(self.number(), topic, body).into();
+        comment["body"] = self.marked(self.id.number, topic, body).into();
         Ok(comment)
     }
 
@@ -203,15 +203,14 @@ impl GitHubConversation {
         id: ReviewId,
         mut there: HashMap<Topic, CommentId>,
     ) -> Posted {
-        let url =
-            self.pull.list_url(what, &["pulls", &self.pull.number(), "reviews", id.as_str(), "comments"]);
+        let url = self.list_url(what, &["pulls", &self.number(), "reviews", id.as_str(), "comments"], &[]);
         if let Ok(url) = url {
             let each = |comment: bodies::ReviewComment| {
-                let (topic, _) = self.hub.verified(self.number(), true, comment.body.as_deref());
+                let (topic, _) = self.verified(self.id.number, true, comment.body.as_deref());
                 there.extend(topic.map(|topic| (topic, Id::Review(comment.id).text())));
             };
             // The review is there: an error here would say that it may not be.
-            let _ = self.hub.github.pages(self.hub.scope(), what, url, each).await;
+            let _ = self.github.pages(self.scope(), what, url, each).await;
         }
         Posted::Review { id, comments: of(draft, &there) }
     }

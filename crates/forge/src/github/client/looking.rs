@@ -11,10 +11,10 @@ use truing_core::port::{
 };
 use truing_core::publish::{Item, Producer, Thread};
 
-use super::{GitHubConversation, bodies};
+use super::{GitHubClient, bodies};
 use crate::github::auth::Accounts;
-use crate::github::hub::{actor, bodies::Review, pulls::sha};
 use crate::github::id::Id;
+use crate::github::repository::{actor, bodies::Review, pulls::sha};
 use crate::github::{GITHUB, wire};
 use crate::http::{Call, unavailable};
 use crate::marker::{self, Found};
@@ -29,15 +29,15 @@ query($owner: String!, $name: String!, $number: Int!) {
   }
 }";
 
-impl GitHubConversation {
+impl GitHubClient {
     /// The pull request as GitHub has it.
     pub(super) async fn raw(&self, what: &str) -> Result<bodies::Pull, ForgeError> {
-        let url = self.pull.url(what, &["pulls", &self.pull.number()])?;
-        let pull: bodies::Pull = self.pull.send(&Call::get(what, url)).await?.json()?;
+        let url = self.url(what, &["pulls", &self.number()])?;
+        let pull: bodies::Pull = self.send(&Call::get(what, url)).await?.json()?;
         // A name can come to mean another repository; the id cannot.
         let there = pull.base.repo.as_ref().map(|repo| repo.id.to_string());
-        if there.is_some_and(|id| id != self.hub.repository_id()) {
-            let what = format!("{what} ({} is another repository by now)", self.hub.repo);
+        if there.is_some_and(|id| id != self.id.repository) {
+            let what = format!("{what} ({} is another repository by now)", self.repo);
             return Err(ForgeError::NotFound { what });
         }
         Ok(pull)
@@ -45,7 +45,7 @@ impl GitHubConversation {
 
     pub(super) async fn look(&self) -> Result<PullNow, ForgeError> {
         let what = self.what("reading the pull request");
-        let accounts = self.hub.accounts().await?;
+        let accounts = self.accounts().await?;
         let pull = self.raw(&what).await?;
         let author = pull.user.as_ref().map(|user| actor(&accounts, user));
         let state = state_of(&pull);
@@ -72,13 +72,13 @@ impl GitHubConversation {
     ) -> Result<PullHead, ForgeError> {
         let repository = pull.head.repo.as_ref().map(|repo| {
             let (id, name) = (repo.id.to_string(), repo.full_name.clone());
-            HeadRepository { is_same: id == self.hub.repository_id(), id, name }
+            HeadRepository { is_same: id == self.id.repository, id, name }
         });
         let push = match &repository {
             None => Some(false),
             Some(repository) if repository.is_same => self.push().await?,
             // An installation's token is for one owner's repositories; a fork is somebody else's.
-            Some(_) if self.hub.github.app().is_some() => Some(false),
+            Some(_) if self.github.app().is_some() => Some(false),
             Some(_) if pull.maintainer_can_modify => self.push().await?,
             // Our own fork, perhaps.
             Some(_) => author.is_none_or(|author| !author.ours).then_some(false),
@@ -89,17 +89,15 @@ impl GitHubConversation {
 
     /// May we push to the repository itself?
     async fn push(&self) -> Result<Option<bool>, ForgeError> {
-        use truing_core::port::Hub as _;
-        let writable = self.hub.repository().await?.writable;
+        let writable = self.look_at_repository().await?.writable;
         Ok(if writable.archived { Some(false) } else { writable.push })
     }
 
     pub(super) async fn look_at_merge(&self) -> Result<Merge, ForgeError> {
         let what = self.what("asking what its merge would be");
-        let (owner, name) = self.hub.repo.split_once('/').unwrap_or_default();
-        let variables = json!({ "owner": owner, "name": name, "number": self.number() });
-        let data: bodies::MergeData =
-            self.hub.github.graphql(self.hub.scope(), &what, MERGE, variables).await?;
+        let (owner, name) = self.repo.split_once('/').unwrap_or_default();
+        let variables = json!({ "owner": owner, "name": name, "number": self.id.number });
+        let data: bodies::MergeData = self.github.graphql(self.scope(), &what, MERGE, variables).await?;
         let pull = data.repository.and_then(|repository| repository.pull_request);
         let Some(pull) = pull else { return Err(ForgeError::NotFound { what }) };
         Ok(Merge {
@@ -133,9 +131,9 @@ impl GitHubConversation {
         let what = self.what(&format!("reading the checks of {}", commit.short()));
         let mut checks = Vec::new();
         for page in 1..=MAX_CHECK_PAGES {
-            let mut url = self.pull.list_url(&what, &["commits", commit.as_str(), "check-runs"])?;
+            let mut url = self.list_url(&what, &["commits", commit.as_str(), "check-runs"], &[])?;
             url.query_pairs_mut().append_pair("page", &page.to_string());
-            let runs: bodies::CheckRuns = self.pull.send(&Call::get(what.as_str(), url)).await?.json()?;
+            let runs: bodies::CheckRuns = self.send(&Call::get(what.as_str(), url)).await?.json()?;
             let is_last = runs.check_runs.len() < GITHUB.page;
             checks.extend(runs.check_runs.into_iter().map(|run| {
                 let state = check_state(&run.status, run.conclusion.as_deref());
@@ -148,7 +146,7 @@ impl GitHubConversation {
                 return Err(unavailable(&what, "the commit has more check runs than are read"));
             }
         }
-        let url = self.pull.list_url(&what, &["commits", commit.as_str(), "statuses"])?;
+        let url = self.list_url(&what, &["commits", commit.as_str(), "statuses"], &[])?;
         let mut seen = HashSet::new();
         let each = |status: bodies::Status| {
             // Newest first: the first of a context counts.
@@ -161,16 +159,16 @@ impl GitHubConversation {
                 checks.push(CommitCheck { name: status.context, app: None, state });
             }
         };
-        self.hub.github.pages(self.hub.scope(), &what, url, each).await?;
+        self.github.pages(self.scope(), &what, url, each).await?;
         Ok(checks)
     }
 
     pub(super) async fn list_labels(&self) -> Result<Vec<SetLabel>, ForgeError> {
         let what = self.what("reading who set its labels");
-        let accounts = self.hub.accounts().await?;
+        let accounts = self.accounts().await?;
         let pull = self.raw(&what).await?;
         let mut set_by: HashMap<String, wire::User> = HashMap::new();
-        let url = self.pull.list_url(&what, &["issues", &self.pull.number(), "events"])?;
+        let url = self.list_url(&what, &["issues", &self.number(), "events"], &[])?;
         let each = |event: bodies::Event| {
             if let (Some(label), true) = (event.label, event.event == "labeled") {
                 match event.actor {
@@ -179,15 +177,13 @@ impl GitHubConversation {
                 };
             }
         };
-        self.hub.github.pages(self.hub.scope(), &what, url, each).await?;
+        self.github.pages(self.scope(), &what, url, each).await?;
         let (mut known, mut labels) = (HashMap::new(), Vec::new());
         for label in pull.labels {
             let user = set_by.remove(&label.name);
             let by = user.as_ref().map(|user| actor(&accounts, user));
             let trusted = match (user, &by) {
-                (Some(user), Some(by)) if by.person && !by.ours => {
-                    self.hub.is_trusted(&mut known, user).await?
-                }
+                (Some(user), Some(by)) if by.person && !by.ours => self.is_trusted(&mut known, user).await?,
                 (_, _) => false,
             };
             labels.push(SetLabel { name: label.name, by, trusted });
@@ -196,20 +192,20 @@ impl GitHubConversation {
     }
 
     pub(super) async fn list_reviews(&self, what: &str) -> Result<Vec<PullReview>, ForgeError> {
-        let accounts = self.hub.accounts().await?;
-        let url = self.pull.list_url(what, &["pulls", &self.pull.number(), "reviews"])?;
+        let accounts = self.accounts().await?;
+        let url = self.list_url(what, &["pulls", &self.number(), "reviews"], &[])?;
         let mut reviews: Vec<Review> = Vec::new();
-        self.hub.github.pages(self.hub.scope(), what, url, |review| reviews.push(review)).await?;
-        let read = |review| self.hub.review(what, (self.number(), &accounts), review);
+        self.github.pages(self.scope(), what, url, |review| reviews.push(review)).await?;
+        let read = |review| self.review(what, (self.id.number, &accounts), review);
         reviews.into_iter().map(read).collect()
     }
 
     /// All comments on the diff, oldest first, each with the number of the comment that began its thread.
     pub(super) async fn lines(&self, what: &str) -> Result<Vec<(u64, String, LineComment)>, ForgeError> {
-        let accounts = self.hub.accounts().await?;
-        let url = self.pull.list_url(what, &["pulls", &self.pull.number(), "comments"])?;
+        let accounts = self.accounts().await?;
+        let url = self.list_url(what, &["pulls", &self.number(), "comments"], &[])?;
         let mut comments: Vec<bodies::LineComment> = Vec::new();
-        self.hub.github.pages(self.hub.scope(), what, url, |comment| comments.push(comment)).await?;
+        self.github.pages(self.scope(), what, url, |comment| comments.push(comment)).await?;
         comments.sort_by_key(|comment| comment.id);
         comments.into_iter().map(|comment| self.line(what, &accounts, comment)).collect()
     }
@@ -222,7 +218,7 @@ impl GitHubConversation {
     ) -> Result<(u64, String, LineComment), ForgeError> {
         let author = comment.user.as_ref().map(|user| actor(accounts, user));
         let is_ours = author.as_ref().is_some_and(|author| author.ours);
-        let (topic, body) = self.hub.verified(self.number(), is_ours, comment.body.as_deref());
+        let (topic, body) = self.verified(self.id.number, is_ours, comment.body.as_deref());
         let reviewed = self.reviewed(comment.body.as_deref()).filter(|_| is_ours);
         let read = LineComment {
             id: Id::Review(comment.id).text(),
@@ -241,7 +237,7 @@ impl GitHubConversation {
 
     /// The finding of a review of ours that a text is about.
     fn reviewed(&self, text: Option<&str>) -> Option<Topic> {
-        match self.hub.markers().find(&self.hub.place(self.number()), text?) {
+        match self.markers().find(&self.place(self.id.number), text?) {
             Found::Verified { producer: Producer::Review, item: Item::Finding(id), .. } => {
                 Some(Topic::of_finding(&id))
             }
@@ -260,7 +256,7 @@ impl GitHubConversation {
         }
         // By the first comment that is left: the one that began a thread may be deleted.
         let mut known: HashMap<CommentId, (bool, Thread)> = HashMap::new();
-        for of in self.pull.threads().await? {
+        for of in self.thread_states().await? {
             if let Some(comment) = of.comment {
                 known.insert(Id::Review(comment).text(), (of.outdated, of.thread));
             }
@@ -280,8 +276,8 @@ impl GitHubConversation {
             let message = "it is not in the conversation".to_owned();
             return Err(ForgeError::Rejected { what, message });
         };
-        let accounts = self.hub.accounts().await?;
-        let mut url = self.pull.list_url(&what, &["issues", "comments", &id.to_string(), "reactions"])?;
+        let accounts = self.accounts().await?;
+        let mut url = self.list_url(&what, &["issues", "comments", &id.to_string(), "reactions"], &[])?;
         url.query_pairs_mut().append_pair("content", "eyes");
         let mut eyes = Vec::new();
         let each = |reaction: bodies::Reaction| {
@@ -289,7 +285,7 @@ impl GitHubConversation {
                 eyes.push(actor(&accounts, &user));
             }
         };
-        self.hub.github.pages(self.hub.scope(), &what, url, each).await?;
+        self.github.pages(self.scope(), &what, url, each).await?;
         Ok(eyes)
     }
 }

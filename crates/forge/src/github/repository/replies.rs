@@ -5,17 +5,17 @@ use std::collections::HashMap;
 use reqwest::Method;
 use serde_json::json;
 use truing_core::id::{CommentId, Topic};
-use truing_core::port::{ForgeError, Reply};
+use truing_core::port::{Author, ForgeError, Reply};
 
 use super::bodies::Comment;
-use super::{Call, GitHubHub, actor, not_ours, wire};
+use super::{Call, GitHubClient, actor, not_ours, wire};
+use crate::forge_server::ForgeServer as _;
 use crate::github::auth::Whose;
 use crate::github::id::Id;
-use crate::github::server::Author;
 
-impl GitHubHub {
+impl GitHubClient {
     /// All comments of a conversation, oldest first.
-    pub(in crate::github) async fn comments(
+    pub(in crate::github) async fn conversation_of(
         &self,
         what: &str,
         number: u64,
@@ -26,12 +26,12 @@ impl GitHubHub {
         Ok(comments)
     }
 
-    pub(super) async fn list_replies(
+    pub(in crate::github) async fn list_replies(
         &self,
         number: u64,
         since: Option<&CommentId>,
     ) -> Result<Vec<Reply>, ForgeError> {
-        let what = self.what(&format!("reading the answers in {number}"));
+        let what = self.what_of_repository(&format!("reading the answers in {number}"));
         let since = match since.map(|since| Id::parse(&what, since)).transpose()? {
             // Later ones have greater numbers.
             Some(Id::Issue(id)) => id,
@@ -44,7 +44,7 @@ impl GitHubHub {
         let accounts = self.accounts().await?;
         let mut known = HashMap::new();
         let mut replies = Vec::new();
-        for comment in self.comments(&what, number).await?.into_iter().filter(|one| one.id > since) {
+        for comment in self.conversation_of(&what, number).await?.into_iter().filter(|one| one.id > since) {
             let author = comment.user.as_ref().map(|user| actor(&accounts, user));
             let is_ours = author.as_ref().is_some_and(|author| author.ours);
             let (topic, body) = self.read(number, is_ours, comment.body.as_deref());
@@ -93,7 +93,7 @@ impl GitHubHub {
         topic: &Topic,
         body: &str,
     ) -> Result<CommentId, ForgeError> {
-        let what = self.what(&format!("commenting in {number}"));
+        let what = self.what_of_repository(&format!("commenting in {number}"));
         let url = self.url(&what, &["issues", &number.to_string(), "comments"])?;
         let new = json!({ "body": self.marked(number, topic, body) });
         let made: wire::Made = self.github.send(self.scope(), &Call::create(what, url, new)).await?.json()?;
@@ -105,7 +105,7 @@ impl GitHubHub {
         number: u64,
         comment: &CommentId,
     ) -> Result<(), ForgeError> {
-        let what = self.what(&format!("deleting comment {comment} in {number}"));
+        let what = self.what_of_repository(&format!("deleting comment {comment} in {number}"));
         let id = match self.own_comment(&what, number, comment).await {
             Ok(id) => id,
             Err(ForgeError::NotFound { .. }) => return Ok(()),

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::github::hub::bodies::Label;
+use crate::github::repository::bodies::Label;
 use crate::github::wire::User;
 
 /// The pull request.

@@ -1,13 +1,11 @@
-//! One pull request, for a loop that audits and fixes it: what it and its reviewers say now, and what the loop says
-//! there. Nothing here approves, merges or closes: those calls do not exist.
+//! One pull request: what it and its reviewers say now, and what a loop says there. Nothing here approves, merges or
+//! closes: those calls do not exist.
 //!
 //! Titles, texts and names are data from anybody. What is ours is known by our accounts and by markers that verify.
 
-use std::future::Future;
+use serde::{Deserialize, Serialize};
 
-use serde::Serialize;
-
-use super::{Actor, ForgeError, PullReview, PullState};
+use super::{Actor, PullReview, PullState, Revision};
 use crate::converge::readiness::Merge as Mergeable;
 use crate::finding::Place;
 use crate::id::{CommentId, Millis, ReviewId, RunId, Sha, Topic};
@@ -18,7 +16,47 @@ const UNPLACED: &str = "### Findings without a diff anchor";
 /// The heading above findings that have an open thread of ours already.
 const OPEN: &str = "### Findings already on this pull request";
 
-/// A pull request as it is now.
+/// A pull request as its forge describes it now. Title and description are text from people: data.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PullRequest {
+    /// Head and base.
+    pub revision: Revision,
+    /// The branch that it is to go into.
+    pub base_branch: String,
+    /// Open, closed, draft.
+    pub state: PrState,
+    /// `owner/name #7`, for people; never a key.
+    pub name: String,
+    /// Its page.
+    pub url: String,
+    /// What its author calls it; empty if there is nothing.
+    pub title: String,
+    /// What its author says of it; empty if there is nothing.
+    pub description: String,
+    /// The branch that it comes from; empty if that is gone.
+    pub branch: String,
+}
+
+impl PullRequest {
+    /// Its repository's name, `owner/name`.
+    pub fn repository(&self) -> Option<&str> {
+        self.name.rsplit_once('#').map(|(repository, _)| repository.trim_end())
+    }
+}
+
+/// May it be reviewed?
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PrState {
+    /// Yes.
+    Open,
+    /// Not yet.
+    Draft,
+    /// No longer (merged or not).
+    Closed,
+}
+
+/// A pull request as it is now, with what one call does not tell: whose it is, and whether we may push to its branch.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PullNow {
     /// Its page.
@@ -312,43 +350,11 @@ pub enum Posted {
         /// The review.
         id: ReviewId,
         /// The comments of its findings, as far as the forge shows them yet. A finding without one is in the text, or
-        /// found later by its topic ([`Conversation::threads`]).
+        /// found later by its topic ([`super::ForgeRead::threads`]).
         comments: Vec<(Topic, CommentId)>,
     },
     /// One comment in the conversation holds all of it.
     Comment(CommentId),
-}
-
-/// One pull request's side of a forge that reads, for one producer. The implementation verifies markers on what it
-/// reads; texts are given without. Writes are effects ([`crate::effect`]).
-pub trait Conversation: Send + Sync {
-    /// The pull request now.
-    fn now(&self) -> impl Future<Output = Result<PullNow, ForgeError>> + Send;
-
-    /// What merging would be. Asking makes some forges find out: ask again while it is not known.
-    fn merge(&self) -> impl Future<Output = Result<Merge, ForgeError>> + Send;
-
-    /// The checks of a commit, the newest of each name.
-    fn checks(&self, commit: &Sha) -> impl Future<Output = Result<Vec<CommitCheck>, ForgeError>> + Send;
-
-    /// Its labels, and who set them.
-    fn labels(&self) -> impl Future<Output = Result<Vec<SetLabel>, ForgeError>> + Send;
-
-    /// All reviews, by anybody, oldest first; ours with their topic ([`PullReview::audit`]).
-    fn reviews(&self) -> impl Future<Output = Result<Vec<PullReview>, ForgeError>> + Send;
-
-    /// All threads on the diff, in the order in which they began.
-    fn threads(&self) -> impl Future<Output = Result<Vec<ReviewThread>, ForgeError>> + Send;
-
-    /// The comments in the conversation whose whole text is this, white space around it aside, by anybody, oldest
-    /// first: what wakes a bot.
-    fn said(&self, text: &str) -> impl Future<Output = Result<Vec<Said>, ForgeError>> + Send;
-
-    /// Who reacted with eyes to a comment in the conversation.
-    fn eyes(&self, comment: &CommentId) -> impl Future<Output = Result<Vec<Actor>, ForgeError>> + Send;
-
-    /// The longest text without its marker, in UTF-16 units.
-    fn longest_body(&self) -> usize;
 }
 
 #[cfg(test)]

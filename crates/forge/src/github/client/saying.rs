@@ -6,17 +6,17 @@ use truing_core::finding::Place;
 use truing_core::id::{CommentId, Millis, Sha, Topic};
 use truing_core::port::{ForgeError, LineComment, Said};
 
-use super::GitHubConversation;
+use super::GitHubClient;
 use crate::github::auth::Whose;
 use crate::github::body::with_marker;
-use crate::github::hub::actor;
-use crate::github::hub::bodies::Comment;
 use crate::github::id::Id;
+use crate::github::repository::actor;
+use crate::github::repository::bodies::Comment;
 use crate::github::wire;
 use crate::http::Call;
 use crate::marker::normal;
 
-impl GitHubConversation {
+impl GitHubClient {
     pub(super) async fn answer(
         &self,
         first: &CommentId,
@@ -31,10 +31,10 @@ impl GitHubConversation {
         if let Some(comment) = self.answered(&what, id, topic).await? {
             return Ok(comment);
         }
-        let tail = ["pulls", &self.pull.number(), "comments", &id.to_string(), "replies"];
-        let new = json!({ "body": self.hub.marked(self.number(), topic, body) });
-        let url = self.pull.url(&what, &tail)?;
-        let made: wire::Made = self.pull.send(&Call::create(what, url, new)).await?.json()?;
+        let tail = ["pulls", &self.number(), "comments", &id.to_string(), "replies"];
+        let new = json!({ "body": self.marked(self.id.number, topic, body) });
+        let url = self.url(&what, &tail)?;
+        let made: wire::Made = self.send(&Call::create(what, url, new)).await?.json()?;
         Ok(Id::Review(made.id).text())
     }
 
@@ -54,13 +54,13 @@ impl GitHubConversation {
     /// Our comment in the conversation on this topic, if it has this text.
     pub(super) async fn said_once(&self, topic: &Topic, body: &str) -> Result<Option<CommentId>, ForgeError> {
         let what = self.what("looking for a comment of ours");
-        let accounts = self.hub.accounts().await?;
+        let accounts = self.accounts().await?;
         let is = |comment: &Comment| {
             let is_ours = comment.user.as_ref().is_some_and(|user| accounts.whose(user).is_some());
-            let (about, text) = self.hub.verified(self.number(), is_ours, comment.body.as_deref());
+            let (about, text) = self.verified(self.id.number, is_ours, comment.body.as_deref());
             about.as_ref() == Some(topic) && text == normal(&with_marker(body, ""))
         };
-        let comments = self.hub.comments(&what, self.number()).await?;
+        let comments = self.conversation_of(&what, self.id.number).await?;
         Ok(comments.into_iter().find(is).map(|comment| Id::Issue(comment.id).text()))
     }
 
@@ -82,23 +82,23 @@ impl GitHubConversation {
 
     pub(super) async fn say_once(&self, topic: &Topic, body: &str) -> Result<CommentId, ForgeError> {
         let what = self.what("looking for a comment of ours");
-        let accounts = self.hub.accounts().await?;
-        for comment in self.hub.comments(&what, self.number()).await? {
+        let accounts = self.accounts().await?;
+        for comment in self.conversation_of(&what, self.id.number).await? {
             let whose = comment.user.as_ref().and_then(|user| accounts.whose(user));
-            let (about, text) = self.hub.verified(self.number(), whose.is_some(), comment.body.as_deref());
+            let (about, text) = self.verified(self.id.number, whose.is_some(), comment.body.as_deref());
             if about.as_ref() != Some(topic) {
                 continue;
             }
             // What a former account of ours wrote, no other account can edit.
             if whose == Some(Whose::Present) && text != normal(&with_marker(body, "")) {
                 let what = self.what(&format!("rewriting comment {}", comment.id));
-                let url = self.pull.url(&what, &["issues", "comments", &comment.id.to_string()])?;
-                let new = json!({ "body": self.hub.marked(self.number(), topic, body) });
-                self.hub.set(what, Method::PATCH, url, Some(new)).await?;
+                let url = self.url(&what, &["issues", "comments", &comment.id.to_string()])?;
+                let new = json!({ "body": self.marked(self.id.number, topic, body) });
+                self.set(what, Method::PATCH, url, Some(new)).await?;
             }
             return Ok(Id::Issue(comment.id).text());
         }
-        self.hub.create_comment(self.number(), topic, body).await
+        self.create_comment(self.id.number, topic, body).await
     }
 
     pub(super) async fn say_once_on(
@@ -116,17 +116,17 @@ impl GitHubConversation {
         };
         if comment.body != normal(&with_marker(body, "")) {
             let what = self.what(&format!("rewriting comment {}", comment.id));
-            let url = self.pull.comment_url(&what, &comment.id)?;
-            let new = json!({ "body": self.hub.marked(self.number(), topic, body) });
-            self.hub.set(what, Method::PATCH, url, Some(new)).await?;
+            let url = self.comment_url(&what, &comment.id)?;
+            let new = json!({ "body": self.marked(self.id.number, topic, body) });
+            self.set(what, Method::PATCH, url, Some(new)).await?;
         }
         Ok(comment.id)
     }
 
     pub(super) async fn find_said(&self, what: &str, text: &str) -> Result<Vec<Said>, ForgeError> {
-        let accounts = self.hub.accounts().await?;
+        let accounts = self.accounts().await?;
         let is = |comment: &Comment| comment.body.as_deref().is_some_and(|body| body.trim() == text.trim());
-        let comments = self.hub.comments(what, self.number()).await?.into_iter().filter(is);
+        let comments = self.conversation_of(what, self.id.number).await?.into_iter().filter(is);
         let read = |comment: Comment| {
             Ok(Said {
                 id: Id::Issue(comment.id).text(),
@@ -151,10 +151,10 @@ impl GitHubConversation {
         if let Some(said) = self.said_exactly(text, since).await? {
             return Ok(said);
         }
-        let accounts = self.hub.accounts().await?;
-        let url = self.pull.url(&what, &["issues", &self.pull.number(), "comments"])?;
+        let accounts = self.accounts().await?;
+        let url = self.url(&what, &["issues", &self.number(), "comments"])?;
         let call = Call::create(what.as_str(), url, json!({ "body": text }));
-        let made: Comment = self.pull.send(&call).await?.json()?;
+        let made: Comment = self.send(&call).await?.json()?;
         Ok(Said {
             id: Id::Issue(made.id).text(),
             author: made.user.as_ref().map(|user| actor(&accounts, user)),

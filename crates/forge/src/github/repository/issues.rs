@@ -6,11 +6,11 @@ use truing_core::id::Topic;
 use truing_core::port::{ForgeError, OwnIssue};
 
 use super::bodies::Issue;
-use super::{Accounts, Call, GitHubHub, not_ours, unavailable, wire};
+use super::{Accounts, Call, GitHubClient, not_ours, unavailable, wire};
 
-impl GitHubHub {
-    pub(super) async fn list_issues(&self, label: &str) -> Result<Vec<OwnIssue>, ForgeError> {
-        let what = self.what(&format!("listing issues with the label {label}"));
+impl GitHubClient {
+    pub(in crate::github) async fn list_issues(&self, label: &str) -> Result<Vec<OwnIssue>, ForgeError> {
+        let what = self.what_of_repository(&format!("listing issues with the label {label}"));
         if label.is_empty() || label.contains(',') {
             let message = "issues are asked for by one label, without a comma".to_owned();
             return Err(ForgeError::Rejected { what, message });
@@ -33,7 +33,7 @@ impl GitHubHub {
         if let Some(issue) = self.opened_issue(topic, label).await? {
             return Ok(issue);
         }
-        let what = self.what("opening an issue");
+        let what = self.what_of_repository("opening an issue");
         let accounts = self.accounts().await?;
         let new = json!({ "title": title, "body": self.marked(0, topic, body), "labels": [label] });
         let call = Call::create(what.as_str(), self.url(&what, &["issues"])?, new);
@@ -47,7 +47,7 @@ impl GitHubHub {
         number: u64,
         (topic, title, body): (&Topic, &str, &str),
     ) -> Result<(), ForgeError> {
-        let what = self.what(&format!("rewriting issue {number}"));
+        let what = self.what_of_repository(&format!("rewriting issue {number}"));
         self.one_issue(&what, number).await?;
         let url = self.url(&what, &["issues", &number.to_string()])?;
         let new = json!({ "title": title, "body": self.marked(0, topic, body) });
@@ -55,7 +55,7 @@ impl GitHubHub {
     }
 
     pub(in crate::github) async fn end_issue(&self, number: u64) -> Result<(), ForgeError> {
-        let what = self.what(&format!("closing issue {number}"));
+        let what = self.what_of_repository(&format!("closing issue {number}"));
         if !self.one_issue(&what, number).await?.open {
             return Ok(());
         }
@@ -68,7 +68,7 @@ impl GitHubHub {
         if labels.is_empty() {
             return Ok(());
         }
-        let what = self.what(&format!("labelling {number}"));
+        let what = self.what_of_repository(&format!("labelling {number}"));
         let url = self.url(&what, &["issues", &number.to_string(), "labels"])?;
         // Those that are there stay, once. The answer is a list.
         let call = Call::set(what, Method::POST, url, Some(json!({ "labels": labels })));

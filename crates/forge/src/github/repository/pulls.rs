@@ -11,7 +11,7 @@ use truing_core::port::{
 use truing_git::is_branch_name;
 
 use super::bodies::{Account, Comment, Commit, Pull, Review};
-use super::{Accounts, Call, GitHubHub, Scope, actor, not_ours, unavailable, wire};
+use super::{Accounts, Call, GitHubClient, Scope, actor, not_ours, unavailable, wire};
 use crate::github::id::Id;
 
 const TO_DRAFT: &str = "
@@ -41,9 +41,9 @@ struct DraftPull {
     is_draft: bool,
 }
 
-impl GitHubHub {
-    pub(super) async fn list_pulls(&self, branch: &str) -> Result<Vec<BranchPull>, ForgeError> {
-        let what = self.what(&format!("listing pull requests from {branch}"));
+impl GitHubClient {
+    pub(in crate::github) async fn list_pulls(&self, branch: &str) -> Result<Vec<BranchPull>, ForgeError> {
+        let what = self.what_of_repository(&format!("listing pull requests from {branch}"));
         check_branch(&what, branch)?;
         let accounts = self.accounts().await?;
         let owner = self.repo.split('/').next().unwrap_or_default();
@@ -55,7 +55,7 @@ impl GitHubHub {
         // An owner may have forks of the repository, with branches of the same name.
         let of_here = |pull: &Pull| {
             let repo = pull.head.repo.as_ref().map(|repo| repo.id.to_string());
-            repo.as_deref() == Some(&self.place.repository) && pull.head.branch == branch
+            repo.as_deref() == Some(&self.id.repository) && pull.head.branch == branch
         };
         pulls.retain(of_here);
         pulls.into_iter().map(|pull| self.branch_pull(&what, &accounts, pull)).collect()
@@ -63,7 +63,7 @@ impl GitHubHub {
 
     pub(in crate::github) async fn create_pull(&self, draft: &PullDraft) -> Result<BranchPull, ForgeError> {
         let PullDraft { topic, branch, base, title, body, draft } = draft;
-        let what = self.what(&format!("opening a pull request from {branch}"));
+        let what = self.what_of_repository(&format!("opening a pull request from {branch}"));
         check_branch(&what, branch)?;
         check_branch(&what, base)?;
         let accounts = self.accounts().await?;
@@ -85,7 +85,7 @@ impl GitHubHub {
         number: u64,
         (topic, title, body): (&Topic, &str, &str),
     ) -> Result<(), ForgeError> {
-        let what = self.what(&format!("rewriting pull request {number}"));
+        let what = self.what_of_repository(&format!("rewriting pull request {number}"));
         self.own_pull(&what, number).await?;
         let url = self.url(&what, &["pulls", &number.to_string()])?;
         let new = json!({ "title": title, "body": self.marked(0, topic, body) });
@@ -94,7 +94,7 @@ impl GitHubHub {
 
     pub(in crate::github) async fn change_draft(&self, number: u64, draft: bool) -> Result<(), ForgeError> {
         let doing = if draft { "a draft" } else { "ready for review" };
-        let what = self.what(&format!("making pull request {number} {doing}"));
+        let what = self.what_of_repository(&format!("making pull request {number} {doing}"));
         let pull = self.own_pull(&what, number).await?;
         if pull.draft == draft { Ok(()) } else { self.send_draft(&what, &pull.node_id, draft).await }
     }
@@ -107,7 +107,7 @@ impl GitHubHub {
         draft: bool,
     ) -> Result<(), ForgeError> {
         let mutation = if draft { TO_DRAFT } else { TO_READY };
-        let scope = Scope::Readying(self.repository_id(), &self.repo);
+        let scope = Scope::Readying(&self.id.repository, &self.repo);
         let data: DraftData = self.github.mutate(scope, what, mutation, json!({ "id": node })).await?;
         match data.change.and_then(|change| change.pull_request) {
             Some(pull) if pull.is_draft == draft => Ok(()),
@@ -119,12 +119,12 @@ impl GitHubHub {
 
     /// Sends what needs as much as making a pull request ready does: it changes a branch.
     pub(in crate::github) async fn send_ready(&self, call: &Call) -> Result<(), ForgeError> {
-        let scope = Scope::Readying(self.repository_id(), &self.repo);
+        let scope = Scope::Readying(&self.id.repository, &self.repo);
         self.github.send(scope, call).await?.done()
     }
 
     pub(in crate::github) async fn end_pull(&self, number: u64) -> Result<(), ForgeError> {
-        let what = self.what(&format!("closing pull request {number}"));
+        let what = self.what_of_repository(&format!("closing pull request {number}"));
         let pull = self.own_pull(&what, number).await?;
         if pull.state != "open" {
             return Ok(());
@@ -178,8 +178,8 @@ impl GitHubHub {
         })
     }
 
-    pub(super) async fn look_at(&self, number: u64) -> Result<PullActivity, ForgeError> {
-        let what = self.what(&format!("reading what was done on pull request {number}"));
+    pub(in crate::github) async fn look_at(&self, number: u64) -> Result<PullActivity, ForgeError> {
+        let what = self.what_of_repository(&format!("reading what was done on pull request {number}"));
         let accounts = self.accounts().await?;
         let of = number.to_string();
         let mut activity = PullActivity::default();
@@ -198,7 +198,7 @@ impl GitHubHub {
             activity.reviews.push(self.review(&what, (number, &accounts), review)?);
         }
 
-        for comment in self.comments(&what, number).await? {
+        for comment in self.conversation_of(&what, number).await? {
             activity.remarks.push(self.remark(&what, (number, &accounts), Id::Issue, comment)?);
         }
         let mut comments: Vec<Comment> = Vec::new();

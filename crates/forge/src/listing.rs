@@ -1,11 +1,12 @@
 //! Lists that are read again and again: what has not changed is not sent again, and costs nothing of the rate limit.
 
+use std::collections::BTreeMap;
+use std::future::Future;
+
 use reqwest::header::HeaderValue;
-use truing_core::port::ForgeError;
+use truing_core::port::{ForgeError, Seen};
 use url::Url;
 
-use super::GitHub;
-use super::auth::Scope;
 use crate::http::{Answer, Call};
 
 /// A list as it was read last.
@@ -47,14 +48,18 @@ impl<T> Listing<T> {
 
     /// Reads the list again from `first` on, at most so many pages and, of those that have changed, at most as
     /// many as `calls` allows, which is lowered. On an error the pages before it are new and the others old.
-    pub(super) async fn refresh(
+    /// `send` sends a call.
+    pub(crate) async fn refresh<F>(
         &mut self,
-        (github, scope): (&GitHub, Scope<'_>),
+        send: impl Fn(Call) -> F,
         (what, first): (&str, Url),
         pages: usize,
         calls: &mut u64,
         read: impl Fn(&Answer) -> Result<Vec<T>, ForgeError>,
-    ) -> Result<(), ForgeError> {
+    ) -> Result<(), ForgeError>
+    where
+        F: Future<Output = Result<Answer, ForgeError>>,
+    {
         self.complete = false;
         let (mut url, mut at) = (first, 0);
         loop {
@@ -66,7 +71,7 @@ impl<T> Listing<T> {
             let call = Call::get(what, url.clone()).unless(known.and_then(|page| page.etag.clone()));
             // Paid before it is sent: a call without an answer counts too.
             *calls -= 1;
-            let answer = github.send(scope, &call).await?;
+            let answer = send(call).await?;
             if answer.is_unchanged() {
                 *calls += 1;
             } else {
@@ -82,5 +87,21 @@ impl<T> Listing<T> {
                 }
             }
         }
+    }
+}
+
+/// The repositories as they were listed last: one list, or several that the forge keeps apart.
+#[derive(Clone, Debug, Default)]
+pub struct Repositories {
+    /// The names of the lists, where the forge has several.
+    pub(crate) groups: Listing<String>,
+    /// By the name of the list.
+    pub(crate) lists: BTreeMap<String, Listing<Seen>>,
+}
+
+impl Repositories {
+    /// All that were listed, list by list in the forge's order.
+    pub fn items(&self) -> impl Iterator<Item = &Seen> {
+        self.lists.values().flat_map(Listing::items)
     }
 }

@@ -3,13 +3,13 @@
 use truing_core::id::{CommentId, Topic};
 use truing_core::port::{BranchPull, ForgeError, OwnIssue};
 
-use super::GitHubHub;
+use super::GitHubClient;
 use super::bodies::Comment;
 use crate::github::body::with_marker;
 use crate::github::id::Id;
 use crate::marker::normal;
 
-impl GitHubHub {
+impl GitHubClient {
     /// The open pull request from a branch to a base, whoever opened it.
     pub(in crate::github) async fn opened_pull(
         &self,
@@ -26,19 +26,26 @@ impl GitHubHub {
         number: u64,
         (topic, title, body): (&Topic, &str, &str),
     ) -> Result<bool, ForgeError> {
-        let pull = self.own_pull(&self.what(&format!("reading pull request {number}")), number).await?;
+        let pull = self
+            .own_pull(&self.what_of_repository(&format!("reading pull request {number}")), number)
+            .await?;
         let (about, text) = self.read(0, true, pull.body.as_deref());
         Ok(pull.title == title && about.as_ref() == Some(topic) && is_same(&text, body))
     }
 
     /// Is our pull request a draft?
     pub(in crate::github) async fn is_draft(&self, number: u64) -> Result<bool, ForgeError> {
-        Ok(self.own_pull(&self.what(&format!("reading pull request {number}")), number).await?.draft)
+        Ok(self
+            .own_pull(&self.what_of_repository(&format!("reading pull request {number}")), number)
+            .await?
+            .draft)
     }
 
     /// Is our pull request open?
     pub(in crate::github) async fn is_open_pull(&self, number: u64) -> Result<bool, ForgeError> {
-        let pull = self.own_pull(&self.what(&format!("reading pull request {number}")), number).await?;
+        let pull = self
+            .own_pull(&self.what_of_repository(&format!("reading pull request {number}")), number)
+            .await?;
         Ok(pull.state == "open")
     }
 
@@ -48,7 +55,9 @@ impl GitHubHub {
         number: u64,
         labels: &[String],
     ) -> Result<bool, ForgeError> {
-        let there = self.labels_of(&self.what(&format!("reading the labels of {number}")), number).await?;
+        let there = self
+            .labels_of(&self.what_of_repository(&format!("reading the labels of {number}")), number)
+            .await?;
         let has = |label: &String| there.iter().any(|one| one.to_lowercase() == label.to_lowercase());
         Ok(labels.iter().all(has))
     }
@@ -69,13 +78,14 @@ impl GitHubHub {
         number: u64,
         (topic, title, body): (&Topic, &str, &str),
     ) -> Result<bool, ForgeError> {
-        let issue = self.one_issue(&self.what(&format!("reading issue {number}")), number).await?;
+        let issue =
+            self.one_issue(&self.what_of_repository(&format!("reading issue {number}")), number).await?;
         Ok(issue.title == title && issue.topic == *topic && is_same(&issue.body, body))
     }
 
     /// Is our issue open?
     pub(in crate::github) async fn is_open_issue(&self, number: u64) -> Result<bool, ForgeError> {
-        Ok(self.one_issue(&self.what(&format!("reading issue {number}")), number).await?.open)
+        Ok(self.one_issue(&self.what_of_repository(&format!("reading issue {number}")), number).await?.open)
     }
 
     /// Our newest comment in a conversation, if it is on this topic and has this text.
@@ -85,9 +95,9 @@ impl GitHubHub {
         topic: &Topic,
         body: &str,
     ) -> Result<Option<CommentId>, ForgeError> {
-        let what = self.what(&format!("looking for a comment of ours in {number}"));
+        let what = self.what_of_repository(&format!("looking for a comment of ours in {number}"));
         let accounts = self.accounts().await?;
-        let comments = self.comments(&what, number).await?.into_iter();
+        let comments = self.conversation_of(&what, number).await?.into_iter();
         let read = |comment: Comment| {
             let is_ours = comment.user.as_ref().is_some_and(|user| accounts.whose(user).is_some());
             let (about, text) = self.verified(number, is_ours, comment.body.as_deref());
@@ -99,12 +109,12 @@ impl GitHubHub {
     }
 
     /// Is a comment of ours gone?
-    pub(in crate::github) async fn is_gone(
+    pub(in crate::github) async fn is_deleted(
         &self,
         number: u64,
         comment: &CommentId,
     ) -> Result<bool, ForgeError> {
-        let what = self.what(&format!("looking for comment {comment} in {number}"));
+        let what = self.what_of_repository(&format!("looking for comment {comment} in {number}"));
         match self.own_comment(&what, number, comment).await {
             Ok(_) => Ok(false),
             Err(ForgeError::NotFound { .. }) => Ok(true),

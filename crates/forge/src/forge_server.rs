@@ -1,0 +1,126 @@
+//! The port of a server of a forge, beyond one repository. It is here and not in `core`, as it names lists that are kept
+//! between calls, rows of the capability table and addresses of git. All of it reads; what writes is an effect of a client.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use truing_core::id::{Millis, PrId};
+use truing_core::port::{
+    Author, CommentKind, ForgeError, ForgeKind, ForgeRead, ForgeWrite, OpenPull, Protection, PullComment,
+    PullLine, Seen, WriteGate,
+};
+use truing_core::publish::Producer;
+use truing_git::Remote;
+
+use crate::capability::Capability;
+use crate::http::Quota;
+use crate::listing::{Listing, Repositories};
+use crate::remote::{Purpose, RemoteError};
+
+/// One server of a forge with one login. Cheap to clone; clones share connections and what was learnt.
+pub trait ForgeServer: Clone + Send + Sync {
+    /// A repository of it, and one pull request of that.
+    type Client: ForgeRead + ForgeWrite;
+
+    /// The kind of forge.
+    fn kind(&self) -> ForgeKind;
+
+    /// What the forge takes.
+    fn capability(&self) -> &'static Capability;
+
+    /// The same, for one review: each of its calls names that, in the header `X-Review-Id`. An id that cannot stand in a
+    /// header is not named.
+    #[must_use]
+    fn for_review(&self, id: &str) -> Self;
+
+    /// A repository and one pull request of it, for this producer; the number 0 is the repository alone. `repo` is
+    /// `owner/name` as it is now; `id` is what markers are made for. The gate is asked right before each call that writes.
+    fn client(&self, id: &PrId, repo: &str, producer: Producer, gate: &Arc<dyn WriteGate>) -> Self::Client;
+
+    /// Where git finds a repository (`id`, which is called `repo` now), and what it logs in with. For a push
+    /// [`ForgeError::Forbidden`] says that the login may not.
+    fn remote(
+        &self,
+        id: &str,
+        repo: &str,
+        purpose: Purpose,
+    ) -> impl Future<Output = Result<Remote, RemoteError>> + Send;
+
+    /// The repository that is called `repo` (`owner/name`) now; [`ForgeError::Moved`] if it has another name by now.
+    fn repository(&self, repo: &str) -> impl Future<Output = Result<Seen, ForgeError>> + Send;
+
+    /// The repository with this id, whatever it is called now; [`ForgeError::NotFound`] if it is gone, or hidden from this
+    /// login.
+    fn repository_by_id(&self, id: &str) -> impl Future<Output = Result<Seen, ForgeError>> + Send;
+
+    /// The repositories that we may see. At most `calls` calls, which is lowered. On an error, what could be listed is new
+    /// and the rest old.
+    fn repositories(
+        &self,
+        last: &mut Repositories,
+        calls: &mut u64,
+    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
+
+    /// The open pull requests of a repository, newest activity first.
+    fn open_pulls(
+        &self,
+        repo: &str,
+        last: &mut Listing<OpenPull>,
+        calls: &mut u64,
+    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
+
+    /// The open pull requests of a branch of the repository itself: one to each base at most.
+    fn open_pulls_of(
+        &self,
+        repo: &str,
+        branch: &str,
+    ) -> impl Future<Output = Result<Vec<OpenPull>, ForgeError>> + Send;
+
+    /// The open pull requests of a repository for people, newest activity first, so many at most; and whether those are
+    /// all.
+    fn pull_lines(
+        &self,
+        repo: &str,
+        most: usize,
+    ) -> impl Future<Output = Result<(Vec<PullLine>, bool), ForgeError>> + Send;
+
+    /// The comments of a kind on a repository's pull requests that were written or changed since then, oldest change
+    /// first.
+    fn comments_since(
+        &self,
+        repo: &str,
+        since: (CommentKind, Millis),
+        last: &mut Listing<PullComment>,
+        calls: &mut u64,
+    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
+
+    /// A comment as it is now, which was seen on this pull request; none if it is on no pull request.
+    /// [`ForgeError::NotFound`] if it was deleted, or is not visible yet.
+    fn comment(
+        &self,
+        id: &PrId,
+        repo: &str,
+        comment: (CommentKind, u64),
+    ) -> impl Future<Output = Result<Option<PullComment>, ForgeError>> + Send;
+
+    /// May this account write to the repository? Asked of the forge, for the account with this id: a name can come to
+    /// mean another.
+    fn may_write(&self, repo: &str, author: &Author)
+    -> impl Future<Output = Result<bool, ForgeError>> + Send;
+
+    /// Is it our own account?
+    fn is_own(&self, repo: &str, author: &Author) -> impl Future<Output = Result<bool, ForgeError>> + Send;
+
+    /// What may refuse a push to a branch.
+    fn protection(
+        &self,
+        repo: &str,
+        branch: &str,
+    ) -> impl Future<Output = Result<Protection, ForgeError>> + Send;
+
+    /// The rate limit as of the last answer that told; none before one.
+    fn quota(&self) -> Option<Quota>;
+
+    /// The app that we log in as and whose checks can be asked for again, if there is one.
+    fn check_app(&self) -> Option<u64>;
+}

@@ -1,0 +1,293 @@
+//! One repository at GitHub and one pull request of it: [`ForgeRead`]; its writes, `ForgeWrite`, are in `effects`. What the
+//! pull request says now is in `looking`, reviews in `reviewing`, what else is said in `saying`, what changes the pull
+//! request itself in `changing`; the repository in [`super::repository`].
+//!
+//! Whatever is believed of a text has a marker that verifies, in a text by one of our accounts.
+
+mod bodies;
+mod changing;
+mod effects;
+mod looking;
+mod reviewing;
+mod saying;
+
+use std::sync::Arc;
+
+use truing_core::id::{CommentId, PrId, Sha, Topic};
+use truing_core::port::{
+    Actor, BranchPull, CommitCheck, ForgeError, ForgeRead, Merge, OwnIssue, PrState, PullActivity, PullNow,
+    PullRequest, PullReview, Reply, RepositoryNow, ReviewThread, Revision, Said, SetLabel, WriteGate,
+};
+use truing_core::publish::{Bounds, Item, Observed, Producer};
+use url::Url;
+
+use super::auth::{Accounts, Scope};
+use super::id::Id;
+use super::observed::Listed;
+use super::session::paged;
+use super::{GITHUB, GitHub, wire};
+use crate::http::{Answer, Call, unavailable};
+use crate::marker::{Found, MarkerKeys};
+
+/// A repository and one pull request of it, for one producer.
+#[derive(Clone, Debug)]
+pub struct GitHubClient {
+    pub(super) github: GitHub,
+    /// What markers are made for. The number 0 is the repository alone.
+    pub(super) id: PrId,
+    /// `owner/name` now.
+    pub(super) repo: String,
+    pub(super) producer: Producer,
+}
+
+impl GitHubClient {
+    pub(super) fn new(
+        github: &GitHub,
+        id: &PrId,
+        repo: &str,
+        producer: Producer,
+        gate: &Arc<dyn WriteGate>,
+    ) -> Self {
+        Self { github: github.behind(gate), id: id.clone(), repo: repo.to_owned(), producer }
+    }
+
+    /// `owner/name#7`.
+    fn name(&self) -> String {
+        format!("{}#{}", self.repo, self.id.number)
+    }
+
+    /// The beginning of an error of a call on the pull request: what was tried, and where.
+    pub(super) fn what(&self, doing: &str) -> String {
+        format!("{}: {doing}", self.name())
+    }
+
+    /// The beginning of an error of a call on the repository.
+    pub(super) fn what_of_repository(&self, doing: &str) -> String {
+        format!("{}: {doing}", self.repo)
+    }
+
+    /// Itself, if it is of a pull request, and not of a repository alone.
+    fn pull(&self) -> Result<&Self, ForgeError> {
+        if self.id.number != 0 {
+            return Ok(self);
+        }
+        let what = self.what_of_repository("reading a pull request");
+        Err(ForgeError::Rejected { what, message: "no pull request is named".to_owned() })
+    }
+
+    /// What its calls are about.
+    pub(super) fn scope(&self) -> Scope<'_> {
+        Scope::pull(&self.id, &self.repo)
+    }
+
+    pub(super) async fn send(&self, call: &Call) -> Result<Answer, ForgeError> {
+        self.github.send(self.scope(), call).await
+    }
+
+    /// An address below the repository's.
+    pub(super) fn url(&self, what: &str, tail: &[&str]) -> Result<Url, ForgeError> {
+        self.github.below(what, &self.repo, tail)
+    }
+
+    /// The same for a list, with this query, at the most items a page.
+    pub(super) fn list_url(
+        &self,
+        what: &str,
+        tail: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<Url, ForgeError> {
+        Ok(paged(self.url(what, tail)?, query))
+    }
+
+    /// The address of one comment, whichever kind it is.
+    pub(super) fn comment_url(&self, what: &str, comment: &CommentId) -> Result<Url, ForgeError> {
+        match Id::parse(what, comment)? {
+            Id::Issue(number) => self.url(what, &["issues", "comments", &number.to_string()]),
+            Id::Review(number) => self.url(what, &["pulls", "comments", &number.to_string()]),
+        }
+    }
+
+    pub(super) fn number(&self) -> String {
+        self.id.number.to_string()
+    }
+
+    pub(super) fn markers(&self) -> &MarkerKeys {
+        &self.github.inner.options.markers
+    }
+
+    /// What a comment of our account shows, if its marker is one of this producer's for here.
+    pub(super) fn item_of(&self, comment: &wire::Comment) -> Option<(Item, String, bool)> {
+        match self.markers().find(&self.id, comment.body.as_deref().unwrap_or_default()) {
+            Found::Verified { producer: whose, item, body } if whose == self.producer => {
+                Some((item, body, true))
+            }
+            Found::UnknownKey { producer: whose, item, body, .. } if whose == self.producer => {
+                Some((item, body, false))
+            }
+            Found::Verified { .. } | Found::UnknownKey { .. } | Found::Forged | Found::None => None,
+        }
+    }
+
+    /// The item that a comment on the diff shows.
+    async fn look_for_item(
+        &self,
+        known: &[(Item, CommentId)],
+        comment: &CommentId,
+    ) -> Result<Option<Item>, ForgeError> {
+        if let Some((item, _)) = known.iter().find(|(_, one)| one == comment) {
+            return Ok(Some(item.clone()));
+        }
+        let accounts = self.accounts().await?;
+        let what = self.what(&format!("reading comment {comment}"));
+        let url = self.comment_url(&what, comment)?;
+        let read: wire::Comment = self.send(&Call::get(what.as_str(), url)).await?.json()?;
+        let ours = read.user.as_ref().is_some_and(|user| accounts.whose(user).is_some());
+        Ok(self.item_of(&read).filter(|_| ours).map(|(item, ..)| item))
+    }
+
+    /// The topic of a comment of ours on the diff that began a thread.
+    async fn look_for_topic(&self, comment: &CommentId) -> Result<Option<Topic>, ForgeError> {
+        let threads = self.list_threads().await?;
+        let mut began = threads.iter().filter_map(|thread| thread.comments.first());
+        Ok(began.find(|first| first.id == *comment).and_then(|first| first.topic.clone()))
+    }
+
+    pub(super) async fn accounts(&self) -> Result<Accounts<'_>, ForgeError> {
+        self.github.accounts(self.scope()).await
+    }
+
+    /// The pull request, by one call.
+    async fn read_pull(&self) -> Result<PullRequest, ForgeError> {
+        let what = self.what("reading the pull request");
+        let url = self.url(&what, &["pulls", &self.number()])?;
+        let pull: wire::Pull = self.send(&Call::get(what.as_str(), url)).await?.json()?;
+        // A name can come to mean another repository; the id cannot.
+        let repository =
+            pull.base.repo.map_or_else(|| self.id.repository.clone(), |repo| repo.id.to_string());
+        if repository != self.id.repository {
+            let what = format!("{what} ({} is another repository by now)", self.repo);
+            return Err(ForgeError::NotFound { what });
+        }
+        let sha = |text: &str| Sha::parse(text).map_err(|error| unavailable(&what, &error.to_string()));
+        let state = match (pull.state.as_str(), pull.draft) {
+            ("open", true) => PrState::Draft,
+            ("open", false) => PrState::Open,
+            (_, _) => PrState::Closed,
+        };
+        Ok(PullRequest {
+            revision: Revision { head: sha(&pull.head.sha)?, base: sha(&pull.base.sha)? },
+            base_branch: pull.base.branch,
+            state,
+            name: self.name(),
+            url: pull.html_url,
+            title: pull.title.unwrap_or_default(),
+            description: pull.body.unwrap_or_default(),
+            branch: pull.head.branch,
+        })
+    }
+
+    /// The comments of ours.
+    pub(super) async fn list_observed(
+        &self,
+        known: &[(Item, CommentId)],
+    ) -> Result<Vec<Observed>, ForgeError> {
+        let mut listed = Listed::new(self, known, self.github.accounts(self.scope()).await?)?;
+
+        let what = self.what("listing its comments");
+        let url = self.list_url(&what, &["issues", &self.number(), "comments"], &[])?;
+        self.github.pages(self.scope(), &what, url, |comment| listed.see(Id::Issue, comment)).await?;
+        let what = self.what("listing its review comments");
+        let url = self.list_url(&what, &["pulls", &self.number(), "comments"], &[])?;
+        self.github.pages(self.scope(), &what, url, |comment| listed.see(Id::Review, comment)).await?;
+
+        for comment in listed.missing() {
+            let what = self.what(&format!("reading comment {}", comment.text()));
+            let url = self.comment_url(&what, &comment.text())?;
+            match self.send(&Call::get(what.as_str(), url)).await {
+                Ok(answer) => listed.see(|_| comment, answer.json()?),
+                Err(ForgeError::NotFound { .. }) => {} // a person deleted it
+                Err(error) => return Err(error),
+            }
+        }
+        let threads = if listed.has_threads() { self.thread_states().await? } else { Vec::new() };
+        listed.observed(&what, threads)
+    }
+}
+
+impl ForgeRead for GitHubClient {
+    async fn pull_request(&self) -> Result<PullRequest, ForgeError> {
+        self.pull()?.read_pull().await
+    }
+
+    async fn now(&self) -> Result<PullNow, ForgeError> {
+        self.pull()?.look().await
+    }
+
+    async fn merge(&self) -> Result<Merge, ForgeError> {
+        self.pull()?.look_at_merge().await
+    }
+
+    async fn checks(&self, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError> {
+        self.list_checks(commit).await
+    }
+
+    async fn labels(&self) -> Result<Vec<SetLabel>, ForgeError> {
+        self.pull()?.list_labels().await
+    }
+
+    async fn reviews(&self) -> Result<Vec<PullReview>, ForgeError> {
+        self.pull()?.list_reviews(&self.what("reading its reviews")).await
+    }
+
+    async fn threads(&self) -> Result<Vec<ReviewThread>, ForgeError> {
+        self.pull()?.list_threads().await
+    }
+
+    async fn comments(&self, known: &[(Item, CommentId)]) -> Result<Vec<Observed>, ForgeError> {
+        self.pull()?.list_observed(known).await
+    }
+
+    async fn item_at(
+        &self,
+        known: &[(Item, CommentId)],
+        comment: &CommentId,
+    ) -> Result<Option<Item>, ForgeError> {
+        self.pull()?.look_for_item(known, comment).await
+    }
+
+    async fn topic_at(&self, comment: &CommentId) -> Result<Option<Topic>, ForgeError> {
+        self.pull()?.look_for_topic(comment).await
+    }
+
+    async fn said(&self, text: &str) -> Result<Vec<Said>, ForgeError> {
+        self.pull()?.find_said(&self.what("looking for what was said"), text).await
+    }
+
+    async fn eyes(&self, comment: &CommentId) -> Result<Vec<Actor>, ForgeError> {
+        self.pull()?.list_eyes(comment).await
+    }
+
+    async fn repository(&self) -> Result<RepositoryNow, ForgeError> {
+        self.look_at_repository().await
+    }
+
+    async fn pulls_from(&self, branch: &str) -> Result<Vec<BranchPull>, ForgeError> {
+        self.list_pulls(branch).await
+    }
+
+    async fn activity(&self, number: u64) -> Result<PullActivity, ForgeError> {
+        self.look_at(number).await
+    }
+
+    async fn issues(&self, label: &str) -> Result<Vec<OwnIssue>, ForgeError> {
+        self.list_issues(label).await
+    }
+
+    async fn replies(&self, number: u64, since: Option<&CommentId>) -> Result<Vec<Reply>, ForgeError> {
+        self.list_replies(number, since).await
+    }
+
+    fn bounds(&self) -> Bounds {
+        GITHUB.bounds(self.settle_delay())
+    }
+}

@@ -1,0 +1,115 @@
+//! A repository at GitHub, for loops that bring changes to it: its side of [`super::GitHubClient`]. Its branches are pushed
+//! with git, to where [`crate::ForgeServer::remote`] says.
+//!
+//! Pull requests, issues and comments are changed only if one of our accounts wrote them and our marker is in their
+//! text: both are looked at before each change. Closing a pull request of ours is the only end that is made of one.
+
+pub(super) mod bodies;
+mod issues;
+mod observed;
+pub(super) mod pulls;
+mod replies;
+#[cfg(test)]
+mod tests;
+
+use reqwest::Method;
+use serde_json::Value;
+use truing_core::id::{PrId, Span, Topic};
+use truing_core::port::{Actor, ForgeError, RepositoryNow, Writable};
+use url::Url;
+
+use super::auth::{Accounts, Scope};
+use super::body::with_marker;
+use super::client::GitHubClient;
+use super::{append, wire};
+use crate::http::{Call, unavailable};
+
+impl GitHubClient {
+    /// Where the marker of something is for.
+    pub(super) fn place(&self, number: u64) -> PrId {
+        PrId { number, ..self.id.clone() }
+    }
+
+    /// A text as it is posted: with the marker as its last line. `number`: of the conversation that a comment is in;
+    /// 0 for the text of a pull request or an issue itself.
+    pub(super) fn marked(&self, number: u64, topic: &Topic, text: &str) -> String {
+        with_marker(text, &self.markers().sign_topic(&self.place(number), self.producer, topic))
+    }
+
+    /// What a text is about, if this account is one of ours, and the text without the marker.
+    fn read(&self, number: u64, is_ours: bool, text: Option<&str>) -> (Option<Topic>, String) {
+        let (topic, body) =
+            self.markers().find_topic(&self.place(number), self.producer, text.unwrap_or_default());
+        (topic.filter(|_| is_ours), body)
+    }
+
+    /// The same, but a marker counts only if it verifies.
+    pub(super) fn verified(&self, number: u64, is_ours: bool, text: Option<&str>) -> (Option<Topic>, String) {
+        let text = text.unwrap_or_default();
+        let (topic, body) = self.markers().find_verified_topic(&self.place(number), self.producer, text);
+        (topic.filter(|_| is_ours), body)
+    }
+
+    /// The one that changes what is there.
+    pub(super) async fn set(
+        &self,
+        what: String,
+        method: Method,
+        url: Url,
+        body: Option<Value>,
+    ) -> Result<(), ForgeError> {
+        self.github.send(self.scope(), &Call::set(what, method, url, body)).await?.done()
+    }
+}
+
+/// Somebody, as seen beside our accounts.
+pub(super) fn actor(accounts: &Accounts<'_>, user: &wire::User) -> Actor {
+    Actor {
+        login: user.login.clone().unwrap_or_default(),
+        ours: accounts.whose(user).is_some(),
+        person: user.kind == "User",
+    }
+}
+
+/// The refusal of a change of what is not ours.
+fn not_ours(what: &str) -> ForgeError {
+    let message = "it is not ours: another account wrote it, or our marker is not in its text".to_owned();
+    ForgeError::Rejected { what: what.to_owned(), message }
+}
+
+impl GitHubClient {
+    /// The time that something whose creation was not answered may stay unseen.
+    pub(super) fn settle_delay(&self) -> Span {
+        self.github.inner.options.settle
+    }
+
+    /// The repository now.
+    pub(super) async fn look_at_repository(&self) -> Result<RepositoryNow, ForgeError> {
+        let what = self.what_of_repository("asking for the repository");
+        let url = append(&self.github.inner.options.api_url, ["repositories", &self.id.repository]);
+        let body: bodies::Repository = self.github.send(self.scope(), &Call::get(what, url)).await?.json()?;
+        let writable = Writable {
+            archived: body.archived,
+            push: self.may_push(body.permissions.map(|permissions| permissions.push)).await?,
+            issues: body.has_issues,
+        };
+        let (name, default_branch) = (body.full_name, body.default_branch);
+        Ok(RepositoryNow { name, default_branch, writable, is_fork: body.fork })
+    }
+
+    /// May we push? `told`: what the repository says of the account that asks.
+    async fn may_push(&self, told: Option<bool>) -> Result<Option<bool>, ForgeError> {
+        if self.github.app().is_none() {
+            // What a repository says is about an account: of an installation's token it says nothing.
+            let installation = self.github.identity(self.scope()).await?.installation;
+            return Ok(told.filter(|_| !installation));
+        }
+        let (auth, http) = (&self.github.inner.auth, &self.github.inner.http);
+        let pushing = Scope::Pushing(&self.id.repository, &self.repo);
+        match auth.authorization(http, pushing).await {
+            Ok(_) => Ok(Some(true)),
+            Err(ForgeError::Forbidden { .. }) => Ok(Some(false)),
+            Err(error) => Err(error),
+        }
+    }
+}

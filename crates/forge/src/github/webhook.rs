@@ -1,0 +1,274 @@
+//! Webhooks as GitHub sends them: their headers, and the fields that are read.
+
+use reqwest::header::HeaderMap;
+use serde::Deserialize;
+use truing_core::id::{PrId, Sha};
+use truing_core::port::CommentKind;
+
+use super::checks::pull_of_check;
+use super::{STATUS_CONTEXT, is_repository_name};
+use crate::webhook::{
+    BadHook, Comment, Delivery, Hook, Label, Rechecked, Rerun, Signature, is_page, missing, read, word, wrong,
+};
+
+/// The header that says what happened.
+const EVENT: &str = "x-github-event";
+/// The header that says what the delivery is called.
+const DELIVERY: &str = "x-github-delivery";
+/// The header that holds the signature. There is an older one with SHA-1, which is not read.
+const SIGNATURE: &str = "x-hub-signature-256";
+/// How much of a comment is taken over, in characters: commands are its beginning.
+pub(crate) const MAX_COMMENT_CHARS: usize = 4096;
+/// How much of a label's name is taken over, in characters; GitHub's are shorter.
+const MAX_LABEL_CHARS: usize = 100;
+/// The longest login that is taken over, in bytes; GitHub's are shorter.
+const MAX_LOGIN_BYTES: usize = 100;
+
+/// The fields that are read. All may be absent: which are needed depends on the action. Unknown fields pass.
+#[derive(Deserialize)]
+struct PullEvent {
+    action: Option<String>,
+    number: Option<u64>,
+    pull_request: Option<PullBody>,
+    repository: Option<RepositoryBody>,
+    changes: Option<Changes>,
+    label: Option<LabelBody>,
+}
+
+#[derive(Deserialize)]
+struct LabelBody {
+    name: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct PullBody {
+    html_url: Option<String>,
+    head: Option<Tip>,
+}
+
+/// `repo` is not read: it is null when the fork is gone.
+#[derive(Deserialize)]
+struct Tip {
+    sha: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RepositoryBody {
+    id: Option<u64>,
+    full_name: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Changes {
+    base: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct CommentEvent {
+    action: Option<String>,
+    issue: Option<IssueBody>,
+    pull_request: Option<NumberBody>,
+    comment: Option<CommentBody>,
+    repository: Option<RepositoryBody>,
+}
+
+#[derive(Deserialize)]
+struct IssueBody {
+    number: Option<u64>,
+    /// There only if the issue is a pull request.
+    pull_request: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct NumberBody {
+    number: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct CommentBody {
+    id: Option<u64>,
+    body: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct CheckEvent {
+    action: Option<String>,
+    check_run: Option<RunBody>,
+    check_suite: Option<SuiteBody>,
+    repository: Option<RepositoryBody>,
+    sender: Option<SenderBody>,
+}
+
+#[derive(Deserialize)]
+struct RunBody {
+    name: Option<String>,
+    external_id: Option<String>,
+    app: Option<AppBody>,
+}
+
+#[derive(Deserialize)]
+struct SuiteBody {
+    head_sha: Option<String>,
+    app: Option<AppBody>,
+}
+
+#[derive(Deserialize)]
+struct AppBody {
+    id: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct SenderBody {
+    id: Option<u64>,
+    login: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+}
+
+/// What the headers say.
+pub(crate) fn delivery(headers: &HeaderMap) -> Delivery<'_> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let signature = Signature::of(headers.get_all(SIGNATURE).iter().map(|value| value.as_bytes()));
+    Delivery { event: text(EVENT), id: text(DELIVERY), signature }
+}
+
+/// Reads a delivery whose signature was verified.
+///
+/// A Gitea server signs like GitHub and sends GitHub's headers too; its deliveries are read as far as they look
+/// the same (its word for a push differs and is ignored).
+pub(crate) fn parse(event: &str, forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
+    match event {
+        "ping" => Ok(Hook::Ping),
+        "pull_request" => parse_pull(forge_name, body),
+        "issue_comment" => parse_comment(forge_name, body, CommentKind::Conversation),
+        "pull_request_review_comment" => parse_comment(forge_name, body, CommentKind::Diff),
+        "check_run" | "check_suite" => parse_check(event, forge_name, body),
+        other => Ok(Hook::Ignored { what: word(other) }),
+    }
+}
+
+fn parse_pull(forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
+    let event: PullEvent = read(body)?;
+    let action = event.action.ok_or_else(|| missing("action"))?;
+    if action == "labeled" {
+        let number = event.number.ok_or_else(|| missing("number"))?;
+        let (repository, repo) = repository(event.repository)?;
+        let label = event.label.and_then(|label| label.name).ok_or_else(|| missing("label.name"))?;
+        let name = label.chars().take(MAX_LABEL_CHARS).collect();
+        let pr = PrId { forge: forge_name.to_owned(), repository, number };
+        return Ok(Hook::Label(Label { pr, repo, name }));
+    }
+    let wanted = match action.as_str() {
+        "opened" | "synchronize" | "reopened" | "ready_for_review" | "converted_to_draft" | "closed" => true,
+        // Of all that can be edited, only the base says something to us.
+        "edited" => event.changes.is_some_and(|changes| changes.base.is_some()),
+        _ => false,
+    };
+    if !wanted {
+        return Ok(Hook::Ignored { what: format!("pull_request {}", word(&action)) });
+    }
+
+    let number = event.number.ok_or_else(|| missing("number"))?;
+    let (repository, repo) = repository(event.repository)?;
+    let pull = event.pull_request.ok_or_else(|| missing("pull_request"))?;
+    let url = pull.html_url.ok_or_else(|| missing("pull_request.html_url"))?;
+    if !is_page(&url) {
+        return Err(wrong("pull_request.html_url", "is not the address of a page"));
+    }
+    let head = tip("pull_request.head.sha", pull.head)?;
+    Ok(Hook::Pull {
+        pr: PrId { forge: forge_name.to_owned(), repository, number },
+        name: format!("{repo}#{number}"),
+        repo,
+        url,
+        head,
+    })
+}
+
+/// Any button of a check asks for the same: ours has no other than those of the forge.
+fn parse_check(name: &str, forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
+    let event: CheckEvent = read(body)?;
+    let action = event.action.ok_or_else(|| missing("action"))?;
+    let ignored = |what: &str| Ok(Hook::Ignored { what: format!("{name} {what}") });
+    if !matches!(action.as_str(), "rerequested" | "requested_action") {
+        return ignored(&word(&action));
+    }
+    let (repository, repo) = repository(event.repository)?;
+    let (app, of) = match (event.check_run, event.check_suite) {
+        (Some(run), None) => {
+            let named = run.external_id.as_deref().and_then(pull_of_check);
+            let here = |pr: &PrId| pr.forge == forge_name && pr.repository == repository;
+            let Some(pr) = named.filter(here).filter(|_| run.name.as_deref() == Some(STATUS_CONTEXT)) else {
+                return ignored("of a check that is not ours");
+            };
+            (run.app, Rechecked::Pull(pr))
+        }
+        (None, Some(suite)) => {
+            let head = tip("check_suite.head_sha", Some(Tip { sha: suite.head_sha }))?;
+            (suite.app, Rechecked::Head(head.ok_or_else(|| missing("check_suite.head_sha"))?))
+        }
+        (Some(_), Some(_)) | (None, None) => return Err(missing(name)),
+    };
+    let app = app.and_then(|app| app.id).ok_or_else(|| missing(&format!("{name}.app.id")))?;
+    let sender = event.sender.ok_or_else(|| missing("sender"))?;
+    if sender.kind.as_deref() != Some("User") {
+        return ignored("by a bot");
+    }
+    let account = sender.id.ok_or_else(|| missing("sender.id"))?;
+    let login = sender.login.ok_or_else(|| missing("sender.login"))?;
+    if login.is_empty() || login.len() > MAX_LOGIN_BYTES || !login.bytes().all(|byte| byte.is_ascii_graphic())
+    {
+        return Err(wrong("sender.login", "is not a login"));
+    }
+    Ok(Hook::Rerun(Rerun { repository, repo, app, of, account, login }))
+}
+
+fn parse_comment(forge_name: &str, body: &[u8], kind: CommentKind) -> Result<Hook, BadHook> {
+    let event: CommentEvent = read(body)?;
+    let action = event.action.ok_or_else(|| missing("action"))?;
+    let name = match kind {
+        CommentKind::Conversation => "issue_comment",
+        CommentKind::Diff => "pull_request_review_comment",
+    };
+    let ignored = |what: &str| Hook::Ignored { what: format!("{name} {what}") };
+    if action != "created" {
+        return Ok(ignored(&word(&action)));
+    }
+    let number = match kind {
+        CommentKind::Conversation => {
+            let issue = event.issue.ok_or_else(|| missing("issue"))?;
+            if issue.pull_request.is_none() {
+                return Ok(ignored("on an issue"));
+            }
+            issue.number.ok_or_else(|| missing("issue.number"))?
+        }
+        CommentKind::Diff => {
+            let pull = event.pull_request.ok_or_else(|| missing("pull_request"))?;
+            pull.number.ok_or_else(|| missing("pull_request.number"))?
+        }
+    };
+    let (repository, repo) = repository(event.repository)?;
+    let comment = event.comment.ok_or_else(|| missing("comment"))?;
+    let id = comment.id.ok_or_else(|| missing("comment.id"))?;
+    let body = comment.body.unwrap_or_default().chars().take(MAX_COMMENT_CHARS).collect();
+    let pr = PrId { forge: forge_name.to_owned(), repository, number };
+    Ok(Hook::Comment(Comment { pr, repo, kind, id, body }))
+}
+
+/// The repository's id and name.
+fn repository(body: Option<RepositoryBody>) -> Result<(String, String), BadHook> {
+    let repository = body.ok_or_else(|| missing("repository"))?;
+    let id = repository.id.ok_or_else(|| missing("repository.id"))?;
+    let name = repository.full_name.ok_or_else(|| missing("repository.full_name"))?;
+    if !is_repository_name(&name) {
+        return Err(wrong("repository.full_name", "is not `owner/name`"));
+    }
+    Ok((id.to_string(), name))
+}
+
+fn tip(field: &str, tip: Option<Tip>) -> Result<Option<Sha>, BadHook> {
+    let Some(sha) = tip.and_then(|tip| tip.sha) else {
+        return Ok(None);
+    };
+    Sha::parse(&sha).map(Some).map_err(|_| wrong(field, "is not a full commit id"))
+}

@@ -1,0 +1,244 @@
+//! The forges by their kinds, as the loops and the service name them: a server, and a repository of it with one pull request.
+//! The set is closed, so each is an enum with a variant for every kind, and hands its calls on.
+
+use std::sync::Arc;
+
+use truing_core::effect::Effect;
+use truing_core::id::{CommentId, Millis, PrId, Sha, Span, Topic};
+use truing_core::port::{
+    Actor, Author, BranchPull, CommentKind, CommitCheck, ForgeError, ForgeKind, ForgeRead, ForgeWrite, Merge,
+    OpenPull, OwnIssue, Performed, Protection, PullActivity, PullComment, PullLine, PullNow, PullRequest,
+    PullReview, Reply, RepositoryNow, ReviewThread, Said, Seen, SetLabel, WriteGate,
+};
+use truing_core::publish::{Bounds, Item, Observed, Producer};
+use truing_git::Remote;
+
+use crate::capability::Capability;
+use crate::forge_server::ForgeServer;
+use crate::github::{GitHub, GitHubClient};
+use crate::http::Quota;
+use crate::listing::{Listing, Repositories};
+use crate::remote::{Purpose, RemoteError};
+
+/// The same call, whatever the kind is.
+macro_rules! each {
+    ($of:expr, $it:ident => $call:expr) => {
+        match $of {
+            Self::GitHub($it) => $call,
+        }
+    };
+}
+
+/// One server of a forge with one login. Cheap to clone; clones share connections and what was learnt.
+#[derive(Clone, Debug)]
+pub enum Server {
+    /// GitHub, also GitHub Enterprise Server.
+    GitHub(GitHub),
+}
+
+impl From<GitHub> for Server {
+    fn from(github: GitHub) -> Self {
+        Self::GitHub(github)
+    }
+}
+
+/// A repository of a forge and one pull request of it, for one producer.
+#[derive(Clone, Debug)]
+pub enum RepositoryClient {
+    /// At GitHub.
+    GitHub(GitHubClient),
+}
+
+impl ForgeServer for Server {
+    type Client = RepositoryClient;
+
+    fn kind(&self) -> ForgeKind {
+        each!(self, it => it.kind())
+    }
+
+    fn capability(&self) -> &'static Capability {
+        each!(self, it => it.capability())
+    }
+
+    fn for_review(&self, id: &str) -> Self {
+        match self {
+            Self::GitHub(github) => Self::GitHub(github.for_review(id)),
+        }
+    }
+
+    fn client(
+        &self,
+        id: &PrId,
+        repo: &str,
+        producer: Producer,
+        gate: &Arc<dyn WriteGate>,
+    ) -> RepositoryClient {
+        match self {
+            Self::GitHub(github) => RepositoryClient::GitHub(github.client(id, repo, producer, gate)),
+        }
+    }
+
+    async fn remote(&self, id: &str, repo: &str, purpose: Purpose) -> Result<Remote, RemoteError> {
+        each!(self, it => it.remote(id, repo, purpose).await)
+    }
+
+    async fn repository(&self, repo: &str) -> Result<Seen, ForgeError> {
+        each!(self, it => it.repository(repo).await)
+    }
+
+    async fn repository_by_id(&self, id: &str) -> Result<Seen, ForgeError> {
+        each!(self, it => it.repository_by_id(id).await)
+    }
+
+    async fn repositories(&self, last: &mut Repositories, calls: &mut u64) -> Result<(), ForgeError> {
+        each!(self, it => it.repositories(last, calls).await)
+    }
+
+    async fn open_pulls(
+        &self,
+        repo: &str,
+        last: &mut Listing<OpenPull>,
+        calls: &mut u64,
+    ) -> Result<(), ForgeError> {
+        each!(self, it => it.open_pulls(repo, last, calls).await)
+    }
+
+    async fn open_pulls_of(&self, repo: &str, branch: &str) -> Result<Vec<OpenPull>, ForgeError> {
+        each!(self, it => it.open_pulls_of(repo, branch).await)
+    }
+
+    async fn pull_lines(&self, repo: &str, most: usize) -> Result<(Vec<PullLine>, bool), ForgeError> {
+        each!(self, it => it.pull_lines(repo, most).await)
+    }
+
+    async fn comments_since(
+        &self,
+        repo: &str,
+        since: (CommentKind, Millis),
+        last: &mut Listing<PullComment>,
+        calls: &mut u64,
+    ) -> Result<(), ForgeError> {
+        each!(self, it => it.comments_since(repo, since, last, calls).await)
+    }
+
+    async fn comment(
+        &self,
+        id: &PrId,
+        repo: &str,
+        comment: (CommentKind, u64),
+    ) -> Result<Option<PullComment>, ForgeError> {
+        each!(self, it => it.comment(id, repo, comment).await)
+    }
+
+    async fn may_write(&self, repo: &str, author: &Author) -> Result<bool, ForgeError> {
+        each!(self, it => it.may_write(repo, author).await)
+    }
+
+    async fn is_own(&self, repo: &str, author: &Author) -> Result<bool, ForgeError> {
+        each!(self, it => it.is_own(repo, author).await)
+    }
+
+    async fn protection(&self, repo: &str, branch: &str) -> Result<Protection, ForgeError> {
+        each!(self, it => it.protection(repo, branch).await)
+    }
+
+    fn quota(&self) -> Option<Quota> {
+        each!(self, it => it.quota())
+    }
+
+    fn check_app(&self) -> Option<u64> {
+        each!(self, it => it.check_app())
+    }
+}
+
+impl ForgeRead for RepositoryClient {
+    async fn pull_request(&self) -> Result<PullRequest, ForgeError> {
+        each!(self, it => it.pull_request().await)
+    }
+
+    async fn now(&self) -> Result<PullNow, ForgeError> {
+        each!(self, it => it.now().await)
+    }
+
+    async fn merge(&self) -> Result<Merge, ForgeError> {
+        each!(self, it => it.merge().await)
+    }
+
+    async fn checks(&self, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError> {
+        each!(self, it => it.checks(commit).await)
+    }
+
+    async fn labels(&self) -> Result<Vec<SetLabel>, ForgeError> {
+        each!(self, it => it.labels().await)
+    }
+
+    async fn reviews(&self) -> Result<Vec<PullReview>, ForgeError> {
+        each!(self, it => it.reviews().await)
+    }
+
+    async fn threads(&self) -> Result<Vec<ReviewThread>, ForgeError> {
+        each!(self, it => it.threads().await)
+    }
+
+    async fn comments(&self, known: &[(Item, CommentId)]) -> Result<Vec<Observed>, ForgeError> {
+        each!(self, it => it.comments(known).await)
+    }
+
+    async fn item_at(
+        &self,
+        known: &[(Item, CommentId)],
+        comment: &CommentId,
+    ) -> Result<Option<Item>, ForgeError> {
+        each!(self, it => it.item_at(known, comment).await)
+    }
+
+    async fn topic_at(&self, comment: &CommentId) -> Result<Option<Topic>, ForgeError> {
+        each!(self, it => it.topic_at(comment).await)
+    }
+
+    async fn said(&self, text: &str) -> Result<Vec<Said>, ForgeError> {
+        each!(self, it => it.said(text).await)
+    }
+
+    async fn eyes(&self, comment: &CommentId) -> Result<Vec<Actor>, ForgeError> {
+        each!(self, it => it.eyes(comment).await)
+    }
+
+    async fn repository(&self) -> Result<RepositoryNow, ForgeError> {
+        each!(self, it => it.repository().await)
+    }
+
+    async fn pulls_from(&self, branch: &str) -> Result<Vec<BranchPull>, ForgeError> {
+        each!(self, it => it.pulls_from(branch).await)
+    }
+
+    async fn activity(&self, number: u64) -> Result<PullActivity, ForgeError> {
+        each!(self, it => it.activity(number).await)
+    }
+
+    async fn issues(&self, label: &str) -> Result<Vec<OwnIssue>, ForgeError> {
+        each!(self, it => it.issues(label).await)
+    }
+
+    async fn replies(&self, number: u64, since: Option<&CommentId>) -> Result<Vec<Reply>, ForgeError> {
+        each!(self, it => it.replies(number, since).await)
+    }
+
+    fn bounds(&self) -> Bounds {
+        each!(self, it => it.bounds())
+    }
+}
+
+impl ForgeWrite for RepositoryClient {
+    async fn perform(&self, effect: &Effect) -> Result<Performed, ForgeError> {
+        each!(self, it => it.perform(effect).await)
+    }
+
+    async fn observe(&self, effect: &Effect) -> Result<Option<Performed>, ForgeError> {
+        each!(self, it => it.observe(effect).await)
+    }
+
+    fn settle(&self) -> Span {
+        each!(self, it => it.settle())
+    }
+}

@@ -1,0 +1,104 @@
+//! Who may know one kind of forge. Above crate `forge`, code names `Server` and `RepositoryClient`, which are every kind
+//! (ADR 78); only where clients are made of a configuration it names a kind's own types.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::code;
+use super::report::Report;
+use crate::workspace::{self, Tracked};
+
+/// The crates above `forge`.
+const ABOVE: &[&str] = &["config", "loops", "service", "truing"];
+
+/// The folder of each kind in crate `forge`, and the beginning of its types' names.
+const KINDS: &[(&str, &str)] = &[("github", "GitHub")];
+
+/// The files that may name a kind, and why.
+const NAMED_IN: &[(&str, &str)] = &[
+    ("crates/truing/src/wiring.rs", "makes clients of a configuration"),
+    ("crates/truing/src/demo.rs", "makes the client of the demonstration"),
+];
+
+/// Checks every source file above `forge` that is not a test.
+pub(crate) fn check(root: &Path) -> Result<Report> {
+    let files = workspace::tracked(root)?;
+    let (at, problems) = found(&files);
+    Ok(Report::Looked { at: format!("{at} files"), problems, warnings: Vec::new() })
+}
+
+/// So many files are looked at; and what those name that may not.
+fn found(files: &[Tracked]) -> (usize, Vec<String>) {
+    let sources: Vec<&Tracked> = files.iter().filter(|file| is_source(&file.path)).collect();
+    let is_known = |file: &&&Tracked| NAMED_IN.iter().any(|(known, _)| *known == file.path);
+    let others = sources.iter().filter(|file| !is_known(file));
+    let problems = others.flat_map(|file| {
+        let code = code::code_only(&file.text);
+        named(&code).into_iter().map(|word| {
+            format!("{}: names {word}: name `truing_forge::Server` or `RepositoryClient`", file.path)
+        })
+    });
+    (sources.len(), problems.collect())
+}
+
+fn is_source(path: &str) -> bool {
+    let is_test = path.ends_with("/tests.rs") || path.contains("/tests/");
+    let is_above = |name: &&str| path.starts_with(&format!("crates/{name}/src/"));
+    path.ends_with(".rs") && !is_test && ABOVE.iter().any(|name| is_above(&name))
+}
+
+/// The folders and types of kinds that code names, each once.
+fn named(code: &str) -> Vec<String> {
+    let mut named = Vec::new();
+    let is_name = |char: char| char.is_alphanumeric() || char == '_';
+    for (at, word) in words(code, is_name) {
+        let rest = code.get(at + word.len()..).unwrap_or_default();
+        let is_kinds = |(folder, types): &(&str, &str)| {
+            word.starts_with(types) || (word == *folder && rest.trim_start().starts_with("::"))
+        };
+        if KINDS.iter().any(is_kinds) && !named.iter().any(|known| known == word) {
+            named.push(word.to_owned());
+        }
+    }
+    named
+}
+
+/// Each word, and where it begins.
+fn words(code: &str, is_name: impl Fn(char) -> bool + Copy) -> impl Iterator<Item = (usize, &str)> {
+    code.split(move |char| !is_name(char)).scan(0, |next, word| {
+        let at = *next;
+        // Whatever parts words here is told by what follows: it may have several bytes.
+        let after = code.get(at + word.len()..).and_then(|rest| rest.chars().next());
+        *next = at + word.len() + after.map_or(0, char::len_utf8);
+        Some((at, word))
+    })
+}
+
+#[test]
+fn a_kind_is_named_where_clients_are_made_and_nowhere_else() {
+    let file = |path: &str, text: &str| Tracked { path: path.into(), text: text.into() };
+    let files = [
+        file("crates/loops/src/sync/new.rs", "use truing_forge::github::Listing;"),
+        file("crates/service/src/new.rs", "use truing_forge::{github::{GitHub as One}, marker};"),
+        file(
+            "crates/service/src/told.rs",
+            "// GitHub, of truing_forge::github.\nlet github = \"GitHub\"; a.github(b);",
+        ),
+        file("crates/service/src/every.rs", "let a = ü; match server { Server::GitHub(_) => {} }"),
+        file("crates/service/src/sweep/tests.rs", "use truing_forge::github::GitHub;"),
+        file("crates/truing/tests/it/crash.rs", "use truing_forge::github::GitHub;"),
+        file("crates/truing/src/wiring.rs", "use truing_forge::github::GitHub;"),
+        file("crates/forge/src/server.rs", "use crate::github::GitHub;"),
+    ];
+    let (looked, problems) = found(&files);
+    assert_eq!(looked, 5);
+    let told: Vec<&str> = problems.iter().map(|told| told.split(": name `").next().unwrap_or(told)).collect();
+    let expected = [
+        "crates/loops/src/sync/new.rs: names github",
+        "crates/service/src/new.rs: names github",
+        "crates/service/src/new.rs: names GitHub",
+        "crates/service/src/every.rs: names GitHub",
+    ];
+    assert_eq!(told, expected);
+}
