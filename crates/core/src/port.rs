@@ -14,6 +14,7 @@ mod reader;
 mod repository;
 mod runs;
 mod server;
+mod store_error;
 mod watchlist;
 mod write_gate;
 
@@ -38,11 +39,12 @@ pub use self::repository::{
 };
 pub use self::runs::{Begun, Computed, Described, Event, Revision, RunRef, Runs};
 pub use self::server::{Author, ForgeKind, OpenPull, Protection, PullComment, PullLine, Seen};
+pub use self::store_error::StoreError;
 pub use self::watchlist::{CommentKind, Obeyed, Origin, Repository, Told, Watchlist};
 pub use self::write_gate::{Asked, Withheld, WriteGate, read_only};
 
 use crate::finding::Place;
-use crate::id::{Key, Millis, RunId, Span, Token, Version};
+use crate::id::{Key, Millis, RunId, Span, Version};
 use crate::publish::Item;
 use crate::slot::{Limits, Loop, Slot};
 
@@ -155,27 +157,6 @@ pub enum NotGranted {
     /// The kill switch is on.
     #[error("the kill switch is on")]
     SwitchedOff,
-}
-
-// ---------------------------------------------------------------------------------------------- errors
-
-/// Why a store could not do it.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum StoreError {
-    /// A run with a greater token has begun: this one must stop and write nothing more.
-    #[error("a newer run holds {key} (token {last:?}): this run's writes are refused")]
-    Fenced {
-        /// The key.
-        key: Key,
-        /// The greatest token that records have accepted.
-        last: Token,
-    },
-    /// The store cannot work: file, disk, lock, version.
-    #[error("{0}")]
-    Unavailable(String),
-    /// What is stored cannot be read.
-    #[error("the store holds something unreadable: {0}")]
-    Corrupt(String),
 }
 
 // ---------------------------------------------------------------------------------------------- forge

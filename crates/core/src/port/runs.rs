@@ -5,7 +5,8 @@ use std::future::Future;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Act, StoreError};
+use super::operations::Act;
+use super::store_error::StoreError;
 use crate::converge;
 use crate::dismissal::Dismissal;
 use crate::finding::{AnchorKind, Finding};

@@ -10,7 +10,8 @@ use truing_core::id::Millis;
 use truing_core::port::StoreError;
 
 use super::fault::{Fault, sql_message};
-use super::{Sqlite, open, runs};
+use super::runs::row;
+use super::{Sqlite, open};
 
 /// Rows that one write forgets: others wait for no longer than that takes.
 pub(super) const BATCH: i64 = 256;
@@ -84,7 +85,7 @@ impl Sqlite {
     /// # Errors
     /// [`StoreError`] if the file cannot be written.
     pub async fn forget_other_runs(&self, before: Millis) -> Result<usize, StoreError> {
-        self.write(move |connection| runs::forget_others(connection, before, BATCH)).await
+        self.write(move |connection| row::forget_others(connection, before, BATCH)).await
     }
 
     /// Forgets some of the history from before then. How many lines; 0: there are no more.

@@ -8,7 +8,7 @@ use truing_core::port::{EffectLog, Entry, EntryState, Replacement, StoreError, W
 use super::Sqlite;
 use super::backup::BATCH;
 use super::fault::Fault;
-use super::runs::fenced;
+use super::runs::row::fenced;
 use super::slots::raise_counter;
 
 impl Sqlite {

@@ -8,7 +8,7 @@ use truing_core::run::Stage;
 
 use super::Sqlite;
 use super::fault::{Fault, from_json, readable};
-use super::runs::{parse_sha, parse_stage};
+use super::runs::row::{parse_sha, parse_stage};
 
 /// Events kept for each key; older ones are deleted.
 const EVENTS_KEPT: u32 = 200;

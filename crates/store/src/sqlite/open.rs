@@ -10,7 +10,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, TransactionBehavior};
 
 use super::fault::sql_message;
-use super::runs;
+use super::runs::row;
 use crate::lock::{Held, by, server_of, was_locked};
 
 /// How long a connection waits for another process's lock.
@@ -296,7 +296,7 @@ fn migrate(path: &Path, connection: &mut Connection) -> Result<(), OpenError> {
                 told(error)
             })?;
         }
-        runs::fill_ends(&transaction).map_err(told)?;
+        row::fill_ends(&transaction).map_err(told)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(told)?;
         transaction.pragma_update(None, "user_version", VERSION).map_err(told)?;
     }

@@ -5,14 +5,14 @@ mod converges;
 mod desired;
 mod jobs;
 mod reviews;
+pub(super) mod row;
 
-use rusqlite::Connection;
 use truing_core::converge;
 use truing_core::dismissal::Dismissal;
 use truing_core::finding::{AnchorKind, Finding};
 use truing_core::follow::job::Job;
 use truing_core::follow::record;
-use truing_core::id::{CommentId, Key, Millis, RunId, Sha, Token};
+use truing_core::id::{CommentId, Key, Millis, RunId, Token};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{Outcome, ReviewRecord};
 use truing_core::port::{Act, Begun, Computed, Described, Event, Revision, RunRef, Runs, StoreError};
@@ -21,7 +21,9 @@ use truing_core::run::{Detail, RunRecord, Stage};
 
 pub(super) use self::desired::status_again;
 
-use super::fault::{Fault, from_json, readable, to_json};
+use self::row::put;
+
+use super::fault::{from_json, readable};
 use super::history::sql_limit;
 use super::{Sqlite, dismissals, history, operations, slots};
 
@@ -53,97 +55,6 @@ impl Sqlite {
         })
         .await
     }
-}
-
-/// A run that is refused, because one with this token has begun on the key.
-pub(super) fn fenced(key: &Key, last: Token) -> Fault {
-    StoreError::Fenced { key: key.clone(), last }.into()
-}
-
-/// A stored commit id.
-pub(super) fn parse_sha(text: String) -> Result<Sha, Fault> {
-    Sha::try_from(text).map_err(|error| StoreError::Corrupt(error.to_string()).into())
-}
-
-/// A stored stage.
-pub(super) fn parse_stage(word: &str) -> Result<Stage, Fault> {
-    let known = Stage::ALL.into_iter().find(|stage| stage.as_str() == word);
-    known.ok_or_else(|| StoreError::Corrupt(format!("`{word}` is not a stage of a run")).into())
-}
-
-/// The columns that say how a run ended, so that runs are counted without reading their records.
-struct EndColumns<'a> {
-    ended: Option<i64>,
-    kind: Option<&'static str>,
-    reason: Option<&'a str>,
-    cost: u64,
-}
-
-impl<'a> EndColumns<'a> {
-    fn of<D: Detail>(record: &'a RunRecord<D>) -> Self {
-        let end = record.end();
-        Self {
-            ended: end.map(|_| record.ended.0),
-            kind: end.map(D::word),
-            reason: record.reason(),
-            cost: record.cost().0,
-        }
-    }
-}
-
-/// Writes the row of a run of `converge` or `sync`, in place of what it was before.
-fn put<D: Detail>(
-    connection: &Connection,
-    token: Token,
-    (revision, stage): (Option<(&Sha, &Sha)>, Stage),
-    record: &RunRecord<D>,
-) -> Result<(), Fault> {
-    let none = Sha::none();
-    let (head, base) = revision.unwrap_or((&none, &none));
-    let EndColumns { ended, kind, reason, cost } = EndColumns::of(record);
-    let sql = "INSERT OR REPLACE INTO run
-               (key, loop, token, id, stage, head, base, began, kept, ended, kind, reason, cost, record)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
-    connection.prepare_cached(sql)?.execute(rusqlite::params![
-        record.key.as_str(),
-        D::LOOP.as_str(),
-        token.0,
-        record.run.as_str(),
-        stage.as_str(),
-        head.as_str(),
-        base.as_str(),
-        record.started.0,
-        record.ended.0,
-        ended,
-        kind,
-        reason,
-        cost,
-        to_json(record)?,
-    ])?;
-    Ok(())
-}
-
-/// Deletes some of the runs of `converge` and `sync` that were kept last before then; at most `limit`. How many it were.
-pub(super) fn forget_others(connection: &Connection, before: Millis, limit: i64) -> Result<usize, Fault> {
-    let sql = "DELETE FROM run WHERE rowid IN
-               (SELECT rowid FROM run WHERE loop <> 'review' AND kept < ?1 ORDER BY kept LIMIT ?2)";
-    Ok(connection.prepare_cached(sql)?.execute((before.0, limit))?)
-}
-
-/// Fills the columns of ends that a migration could not: only a record's own code knows its end.
-pub(super) fn fill_ends(connection: &Connection) -> rusqlite::Result<()> {
-    let mut select = connection.prepare(
-        "SELECT rowid, record FROM run WHERE loop = 'converge' AND ended IS NOT NULL AND kind IS NULL",
-    )?;
-    let mut update = connection.prepare("UPDATE run SET kind = ?2 WHERE rowid = ?1")?;
-    let mut rows = select.query([])?;
-    while let Some(row) = rows.next()? {
-        let (id, json): (i64, String) = (row.get(0)?, row.get(1)?);
-        // What cannot be read counts for nothing.
-        let Ok(record) = serde_json::from_str::<converge::record::Record>(&json) else { continue };
-        update.execute((id, EndColumns::of(&record).kind))?;
-    }
-    Ok(())
 }
 
 impl Runs for Sqlite {

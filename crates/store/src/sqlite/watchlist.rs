@@ -12,7 +12,8 @@ use truing_core::slot::Slot;
 
 use super::fault::Fault;
 use super::history::{self, sql_limit};
-use super::runs::{self, parse_sha};
+use super::runs::row::parse_sha;
+use super::runs::status_again;
 use super::{Sqlite, dismissals, operations, slots};
 
 impl Watchlist for Sqlite {
@@ -126,7 +127,7 @@ impl Watchlist for Sqlite {
                     return Ok(Err(Moved));
                 }
                 if matches!(told.origin, Origin::Check { .. }) {
-                    runs::status_again(connection, &told.pr.key())?;
+                    status_again(connection, &told.pr.key())?;
                 }
                 history::note(connection, &events)?;
                 operations::audit::append(connection, &[act], now)?;

@@ -7,7 +7,7 @@ use truing_core::run::Stage;
 
 use super::super::fault::{Fault, from_json, readable};
 use super::super::slots::raise_counter;
-use super::{fenced, put};
+use super::row::{fenced, put};
 
 /// The newest run on this whose commits are known: there is nothing to go on from in one that never knew them.
 pub(super) fn last(connection: &Connection, key: &Key) -> Result<Option<Record>, Fault> {

@@ -7,7 +7,7 @@ use truing_core::port::RunRef;
 
 use super::super::fault::{Fault, from_json, readable, to_json};
 use super::super::slots::raise_counter;
-use super::fenced;
+use super::row::fenced;
 
 /// Every job that ever ran, as far as it can be read.
 pub(super) fn all(connection: &Connection) -> Result<Vec<(Key, Job)>, Fault> {

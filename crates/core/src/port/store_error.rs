@@ -1,0 +1,22 @@
+//! Why a store could not do it.
+
+use crate::id::{Key, Token};
+
+/// Why a store could not do it.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A run with a greater token has begun: this one must stop and write nothing more.
+    #[error("a newer run holds {key} (token {last:?}): this run's writes are refused")]
+    Fenced {
+        /// The key.
+        key: Key,
+        /// The greatest token that records have accepted.
+        last: Token,
+    },
+    /// The store cannot work: file, disk, lock, version.
+    #[error("{0}")]
+    Unavailable(String),
+    /// What is stored cannot be read.
+    #[error("the store holds something unreadable: {0}")]
+    Corrupt(String),
+}
