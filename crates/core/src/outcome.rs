@@ -268,7 +268,7 @@ pub struct AskedModel {
     pub did: Modelled,
 }
 
-/// What a model did in a review.
+/// A model's part of a review, besides turns, cost and time.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Modelled {
     /// What the provider counted.
@@ -326,13 +326,12 @@ pub struct Remembered {
 }
 
 /// The record that every review ends in.
-pub type ReviewRecord = RunRecord<Detail>;
+pub type ReviewRecord = RunRecord<ReviewDetail>;
 
 /// The part of a run's record that only reviews have.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Detail {
-    /// How far the records knew it to have come when it ended.
-    #[serde(default)]
+pub struct ReviewDetail {
+    /// The stage at which it ended.
     pub stage: Stage,
     /// The commit that was reviewed; none for a working tree.
     pub head: Option<Sha>,
@@ -358,7 +357,7 @@ pub struct Detail {
     pub modelled: Option<Modelled>,
 }
 
-impl Detail {
+impl ReviewDetail {
     /// A review of this head, compared with this base, that has read nothing.
     pub fn new(head: Option<Sha>, base: Sha, outcome: Outcome) -> Self {
         Self {
@@ -376,7 +375,7 @@ impl Detail {
     }
 }
 
-impl run::Detail for Detail {
+impl run::Detail for ReviewDetail {
     type Step = Step;
 
     const LOOP: Loop = Loop::Review;

@@ -80,7 +80,7 @@ pub trait Step: Copy + Ord + Serialize + DeserializeOwned + Send + Sync + 'stati
     fn title(self) -> &'static str;
 }
 
-/// What a step of a run took.
+/// The cost of one step of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct StepCost<S> {
     /// The step.
@@ -142,9 +142,9 @@ pub trait Detail: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
 pub struct RunRecord<D: Detail> {
     /// Its id.
     pub run: RunId,
-    /// What it works on: the slot of a pull request or of a job, or a branch of a local repository.
+    /// The slot of a pull request or of a job, or a branch of a local repository.
     pub key: Key,
-    /// What each step took, in order.
+    /// The cost of each step, in the order of the steps.
     pub steps: Vec<StepCost<D::Step>>,
     /// The cost of earlier runs that were killed or stopped, and so have no record of their own.
     pub carried_micro_usd: MicroUsd,

@@ -1,8 +1,8 @@
 //! Webhooks: is this delivery signed by someone who has the secret, and what does it say?
 //!
-//! How it is read is the kind's: for GitHub in `github/webhook.rs`. Both are pure. A delivery only marks a slot (design.md section 2), so little of it is read, and all of that is
-//! data from people: names are checked for their form, unknown events, actions and fields are let pass, and
-//! nothing in a body can do more than cause one look at the forge.
+//! Each kind of forge has its own parser (GitHub: `github/webhook.rs`); all are pure. A delivery only marks a slot
+//! (design.md section 2), so little of it is read, and all of that is data from people: names are checked for their form,
+//! unknown events, actions and fields are let pass, and nothing in a body can do more than cause one look at the forge.
 //!
 //! | Body | Answer |
 //! |---|---|
@@ -33,7 +33,8 @@ const MAX_URL_BYTES: usize = 2048;
 const MAX_WORD_CHARS: usize = 60;
 /// How much of a parser's complaint is repeated, in characters.
 const MAX_REASON_CHARS: usize = 200;
-/// What a delivery says.
+
+/// The content of a delivery, as far as it is read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Hook {
     /// Something about a pull request that may want a review.
@@ -132,7 +133,7 @@ pub enum BadHook {
     },
 }
 
-/// What the headers of a delivery say, as its kind of forge writes them. None of it is verified.
+/// The headers of a delivery, as its kind of forge writes them. None of it is verified.
 #[derive(Clone)]
 pub struct Delivery<'a> {
     /// What happened; empty if it does not say.
@@ -144,7 +145,7 @@ pub struct Delivery<'a> {
 }
 
 impl<'a> Delivery<'a> {
-    /// Reads the headers. The route and the kind of its forge say which, never a header.
+    /// Reads the headers that this kind of forge sends. The kind comes from the route, never from a header.
     pub fn read(kind: ForgeKind, headers: &'a HeaderMap) -> Self {
         match kind {
             ForgeKind::Github => github::webhook::delivery(headers),

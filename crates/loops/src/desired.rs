@@ -2,7 +2,7 @@
 
 use truing_core::finding::{AnchorKind, Finding, FindingStatus, Severity, Side};
 use truing_core::id::Sha;
-use truing_core::outcome::{Detail, Outcome, OutcomeKind, ReviewRecord};
+use truing_core::outcome::{Outcome, OutcomeKind, ReviewDetail, ReviewRecord};
 use truing_core::publish::{
     Annotation, Check, Conclusion, Desired, DesiredStatus, Item, MAX_ANNOTATIONS, StatusState,
 };
@@ -22,7 +22,7 @@ pub fn rows(
     record: &ReviewRecord,
     max_inline: usize,
 ) -> Vec<Desired> {
-    let Detail { base, outcome, coverage, since, configuring, suppressions, .. } = &record.detail;
+    let ReviewDetail { base, outcome, coverage, since, configuring, suppressions, .. } = &record.detail;
     let open: Vec<&Finding> = worst_first(findings.iter().filter(|finding| finding.is_open()));
     let fixed = |finding: &&Finding| matches!(finding.status, FindingStatus::Fixed(_));
     let fixed = findings.iter().filter(fixed).count();
@@ -192,7 +192,7 @@ pub(crate) mod tests {
         let mut findings: Vec<Finding> =
             (1..=5).map(|line| finding(&format!("1:a-{line}"), "a.py", line)).collect();
         findings[4].raw.severity = Severity::P0;
-        let detail = Detail::new(Some(sha()), sha(), ended(OutcomeKind::Reviewed));
+        let detail = ReviewDetail::new(Some(sha()), sha(), ended(OutcomeKind::Reviewed));
         let record = ReviewRecord::begin(RunId::new("r"), Key::new("k"), detail, Millis(0));
         let rows = rows(&findings, (&sha(), None), &record, 2);
         let kinds: Vec<(String, AnchorKind)> = rows

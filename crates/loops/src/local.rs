@@ -7,7 +7,7 @@
 use opentelemetry::trace::FutureExt as _;
 use truing_core::finding::Finding;
 use truing_core::id::{Key, Millis, RunId, Sha};
-use truing_core::outcome::{Detail, ReviewRecord};
+use truing_core::outcome::{ReviewDetail, ReviewRecord};
 use truing_core::port::{Clock, Ids, Reader, Revision, Runs};
 use truing_git::{Exported, GitError, Repository, is_branch_name};
 
@@ -195,10 +195,10 @@ where
         let found = reading.all();
         let Reading { coverage, renames, rechecked, suppressions, .. } = reading;
         let outcome = agent::outcome(&coverage, part.as_ref()).without_earlier(unread.as_deref());
-        let detail = Detail {
+        let detail = ReviewDetail {
             coverage,
             suppressions,
-            ..Detail::new(change.head.clone(), change.base.clone(), outcome)
+            ..ReviewDetail::new(change.head.clone(), change.base.clone(), outcome)
         };
         let begun =
             ReviewRecord { versions: super::versions(), ..ReviewRecord::begin(run, key, detail, started) };

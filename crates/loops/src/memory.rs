@@ -256,7 +256,7 @@ where
         }
         let kept = Kept { fixed, ..Kept::sorted(&identified.current, Finding::is_open, |_| false) };
         record.detail.open = by_severity(&kept.open.iter().collect::<Vec<_>>());
-        record.ended = self.clock.now();
+        *record = record.clone().ended_at(self.clock.now());
         forget(&mut identified.gone);
         (kept, identified.all())
     }

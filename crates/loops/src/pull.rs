@@ -3,7 +3,7 @@
 
 use opentelemetry::trace::FutureExt as _;
 use truing_core::id::{Key, PrId, RunId};
-use truing_core::outcome::{Detail, ReviewRecord};
+use truing_core::outcome::{ReviewDetail, ReviewRecord};
 use truing_core::port::{Clock, Ids, PullRequest, Reader, Revision, Runs};
 
 use super::agent::{self, ModelUse, Subject};
@@ -103,8 +103,12 @@ where
             true => Against::Named(revision.base.short().to_owned()),
             false => Against::MergeBase(revision.base.short().to_owned()),
         };
-        let detail =
-            Detail { coverage, configuring, suppressions, ..Detail::new(change.head, change.base, outcome) };
+        let detail = ReviewDetail {
+            coverage,
+            configuring,
+            suppressions,
+            ..ReviewDetail::new(change.head, change.base, outcome)
+        };
         let begun =
             ReviewRecord { versions: super::versions(), ..ReviewRecord::begin(run, own, detail, started) };
         let mut record = ReviewRecord { ended: self.clock.now(), ..begun }.asked(agent::asked(part));

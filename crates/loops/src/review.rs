@@ -8,7 +8,7 @@ use truing_core::finding::{Finding, Source};
 use truing_core::id::{Millis, RunId, Sha, Span};
 use truing_core::identity::{Identified, identify};
 use truing_core::increment::{Increment, Tally};
-use truing_core::outcome::{Coverage, Detail, Outcome, OutcomeKind, ReviewRecord, Runtime};
+use truing_core::outcome::{Coverage, Outcome, OutcomeKind, ReviewDetail, ReviewRecord, Runtime};
 use truing_core::port::{
     Clock, Computed, EffectLog, Event, ForgeError, ForgeRead, ForgeWrite, Gate, PrState, PullRequest, Reader,
     Revision, RunRef, Runs, Slots, WriteGate, Writer,
@@ -339,7 +339,7 @@ where
         let open: Vec<&Finding> = findings.iter().filter(|finding| finding.is_open()).collect();
         // What was counted then is not so any more.
         let since = record.detail.since.filter(|_| !changed);
-        let detail = Detail { open: text::by_severity(&open), since, ..record.detail };
+        let detail = ReviewDetail { open: text::by_severity(&open), since, ..record.detail };
         let record = ReviewRecord { detail, ..record };
         self.store.computed(self.run, &self.shown((head, None), findings, &record)).await?;
         Ok(record)
@@ -355,11 +355,11 @@ where
         started: Millis,
     ) -> ReviewRecord {
         let open: Vec<&Finding> = identified.current.iter().filter(|finding| finding.is_open()).collect();
-        let detail = Detail {
+        let detail = ReviewDetail {
             open: text::by_severity(&open),
             coverage,
             configuring: configuring(change, self.agent.is_some()),
-            ..Detail::new(Some(revision.head.clone()), change.base.clone(), outcome)
+            ..ReviewDetail::new(Some(revision.head.clone()), change.base.clone(), outcome)
         };
         let RunRef { id, key, .. } = self.run;
         ReviewRecord {

@@ -15,7 +15,7 @@ use std::time::SystemTime;
 use truing_config::Config;
 use truing_config::converge::ConvergeConfig;
 use truing_core::converge::Run;
-use truing_core::converge::record::{Detail, Record};
+use truing_core::converge::record::{ConvergeDetail, Record};
 use truing_core::dismissal::Dismissal;
 use truing_core::id::{Key, PrId, Sha, Token};
 use truing_core::port::{Clock as _, Ids as _, PullNow, WriteGate, Writer};
@@ -251,12 +251,12 @@ impl PullRun<'_> {
         looks: &str,
         state: Run,
     ) -> Record {
-        let detail = Detail {
+        let detail = ConvergeDetail {
             described: last.and_then(|last| last.detail.described.clone()),
             // Whom we have called at another head has seen that one.
             wakes: last.map(|last| last.detail.wakes.clone()).unwrap_or_default(),
             looks: looks.to_owned(),
-            ..Detail::begin((self.called(), branch.to_owned()), (base.clone(), state))
+            ..ConvergeDetail::begin((self.called(), branch.to_owned()), (base.clone(), state))
         };
         let begun = Record::begin(UniqueIds.run(), key.clone(), detail, SystemClock.now());
         Record { versions: versions(), ..begun }

@@ -183,6 +183,7 @@ async fn webhook<P: Parts>(
     let began = Instant::now();
     let limited = ingress.rates.take(source, began).err();
     let server = ingress.context.forges.servers().get(&name);
+    // No header of an unknown forge is known to name its delivery.
     let delivery = server.map(|server| delivery_id(server.kind(), request.headers())).unwrap_or_default();
     let taken = match limited {
         Some(Limited { wait, .. }) => Err(Refusal::Limited { seconds: wait.as_secs() + 1 }),

@@ -9,7 +9,7 @@ use opentelemetry::trace::FutureExt as _;
 use tokio::sync::watch;
 use truing_core::follow::breaker::End;
 use truing_core::follow::job;
-use truing_core::follow::record::{Detail, Evidence, Record, Result as Outcome, Step};
+use truing_core::follow::record::{Evidence, Record, Result as Outcome, Step, SyncDetail};
 use truing_core::id::{Millis, PrId};
 use truing_core::port::{
     Clock as _, Described, Event, Ids as _, RunRef, Runs as _, StoreError, Writer, read_only,
@@ -161,7 +161,7 @@ impl JobRun<'_> {
         let ended = SystemClock.now();
         job.breaker.lost(self.job.config.breaker, ended);
         let ms = u64::try_from(ended.0.saturating_sub(began.0)).unwrap_or_default();
-        let detail = Detail {
+        let detail = SyncDetail {
             job: self.job.name.to_owned(),
             result: Outcome::Failed,
             exit_reason: error.to_string(),

@@ -138,3 +138,5 @@ CREATE INDEX run_key ON run (key, loop, token);
 CREATE INDEX run_published ON run (key, token) WHERE stage = 'published';
 CREATE INDEX run_ended ON run (loop, ended) WHERE ended IS NOT NULL;
 CREATE INDEX run_kept ON run (loop, kept) WHERE record IS NOT NULL;
+CREATE INDEX run_key_kept ON run (key, loop, kept);
+CREATE INDEX run_old ON run (kept) WHERE loop <> 'review';

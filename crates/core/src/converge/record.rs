@@ -48,11 +48,11 @@ pub fn abandoned_key(key: &Key) -> Key {
 }
 
 /// One run of the converge loop.
-pub type Record = RunRecord<Detail>;
+pub type Record = RunRecord<ConvergeDetail>;
 
 /// The part of a run's record that only runs of the converge loop have.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Detail {
+pub struct ConvergeDetail {
     /// What people call the pull request or the branch of the key.
     pub name: String,
     /// The branch that its commits go to.
@@ -97,7 +97,7 @@ pub struct Detail {
     pub put_off: u32,
 }
 
-impl run::Detail for Detail {
+impl run::Detail for ConvergeDetail {
     type Step = Step;
 
     const LOOP: Loop = Loop::Converge;
@@ -142,7 +142,7 @@ impl run::Detail for Detail {
     }
 }
 
-impl Detail {
+impl ConvergeDetail {
     /// A run that has just begun: what people call its branch, and the branch; what its change is compared with, and its
     /// state.
     pub fn begin((name, branch): (String, String), (base, state): (Sha, Run)) -> Self {
@@ -189,7 +189,7 @@ impl Record {
         let mut state = Run::begin(Limits::default(), (Sha::none(), Sha::none()), None);
         state.exit = Some(exit);
         let (run, key) = of;
-        Self::begin(run, key, Detail::begin(names, (Sha::none(), state)), now)
+        Self::begin(run, key, ConvergeDetail::begin(names, (Sha::none(), state)), now)
     }
 
     /// Are its commits known?
@@ -221,7 +221,7 @@ impl Record {
             return None;
         }
         state.after(super::Event::Posted).ok()?;
-        let detail = Detail { state, is_told: true, ..self.detail.clone() };
+        let detail = ConvergeDetail { state, is_told: true, ..self.detail.clone() };
         detail.state.exit.is_some().then(|| Self { detail, ..self.clone() })
     }
 

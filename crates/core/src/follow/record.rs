@@ -160,11 +160,11 @@ pub struct Evidence {
 pub const MAX_UNGUARDED: usize = 50;
 
 /// One run of a job.
-pub type Record = RunRecord<Detail>;
+pub type Record = RunRecord<SyncDetail>;
 
 /// The part of a run's record that only runs of jobs have.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Detail {
+pub struct SyncDetail {
     /// The job.
     pub job: String,
     /// The result.
@@ -189,7 +189,7 @@ pub struct Detail {
     pub evidence: Evidence,
 }
 
-impl run::Detail for Detail {
+impl run::Detail for SyncDetail {
     type Step = Step;
 
     const LOOP: Loop = Loop::Sync;

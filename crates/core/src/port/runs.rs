@@ -17,7 +17,8 @@ use crate::outcome::{Outcome, ReviewRecord};
 use crate::publish::{Desired, DesiredStatus, Item, Producer};
 use crate::run::{Detail, RunRecord};
 
-/// Which run a write belongs to. Records refuse it once a run with a greater token has begun on the key.
+/// The run that a write belongs to. The write is refused once a run of the same loop with a greater token has begun on the
+/// key.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RunRef {
     /// The run.
@@ -91,13 +92,13 @@ pub struct Event {
     pub what: String,
 }
 
-/// Runs, and what is remembered beside them. A write of a run is refused ([`StoreError::Fenced`]) once a run with a greater
-/// token has begun on its key, of whichever loop.
+/// Runs, and what is remembered beside them. A write of a run is refused ([`StoreError::Fenced`]) once a run of the same
+/// loop with a greater token has begun on its key; an effect, once one of any loop has.
 pub trait Runs: Send + Sync {
     // ------------------------------------------------------------------------------------------ every loop
 
-    /// The records of runs of a loop that have ended since then, newest first, of one key or of all. What cannot be read is left
-    /// out, and logged.
+    /// Records of a loop's runs that were written since then, newest first, of one key or of all; a run that converges may
+    /// still go on. Unreadable ones are left out and logged.
     fn records<D: Detail>(
         &self,
         of: Option<&Key>,

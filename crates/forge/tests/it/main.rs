@@ -2,5 +2,5 @@
 
 mod absent;
 mod effects;
-mod hub;
+mod repository;
 mod webhooks;

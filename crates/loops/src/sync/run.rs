@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use truing_core::RepoPath;
 use truing_core::follow::breaker::{Admission, Target};
 use truing_core::follow::job::Job;
-use truing_core::follow::record::{Detail, Evidence, Record, Result as Outcome, Step};
+use truing_core::follow::record::{Evidence, Record, Result as Outcome, Step, SyncDetail};
 use truing_core::follow::standing::Course;
 use truing_core::follow::{NOTHING_PINNED, Verdict};
 use truing_core::id::{Millis, Sha};
@@ -208,7 +208,7 @@ impl<G: Gate> Following<'_, G> {
             versions: versions(),
             started: log.began,
             ended: self.effects.clock.now(),
-            detail: Detail {
+            detail: SyncDetail {
                 job: self.job.name.to_owned(),
                 result: outcome,
                 exit_reason: why,

@@ -7,7 +7,9 @@ use std::time::Duration;
 use truing_core::id::{Key, Millis, RunId, Sha};
 use truing_core::ledger::{LevelKind, Usage};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{AskedModel, Coverage, Detail, Modelled, Outcome, OutcomeKind, ReviewRecord};
+use truing_core::outcome::{
+    AskedModel, Coverage, Modelled, Outcome, OutcomeKind, ReviewDetail, ReviewRecord,
+};
 use truing_store::Census;
 
 use super::*;
@@ -48,7 +50,7 @@ fn by_a_model() -> ReviewRecord {
     let denials = [("run".to_owned(), 3), ("write".to_owned(), 4)].into();
     let servers_failed = [("docs".to_owned(), 2)].into();
     let outcome = Outcome::of_rules(&Coverage::default());
-    let detail = Detail::new(None, Sha::parse(&"b".repeat(40)).unwrap(), outcome);
+    let detail = ReviewDetail::new(None, Sha::parse(&"b".repeat(40)).unwrap(), outcome);
     let did = Modelled { tokens, denials, servers_failed, ..Modelled::default() };
     let asked = AskedModel { turns: 1, cost: MicroUsd(250_000), did, ..AskedModel::default() };
     ReviewRecord::begin(RunId::new("r"), Key::new("pr/hub/1/1"), detail, Millis(0)).asked(Some(asked))

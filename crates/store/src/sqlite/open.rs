@@ -40,6 +40,9 @@ const MIGRATIONS: [&str; 11] = [
     include_str!("../../migrations/0011.sql"),
 ];
 
+/// The version since which runs of all loops are in one table.
+const ONE_TABLE: i64 = 11;
+
 /// The version that this program reads and writes.
 const VERSION: i64 = MIGRATIONS.len() as i64;
 
@@ -296,7 +299,9 @@ fn migrate(path: &Path, connection: &mut Connection) -> Result<(), OpenError> {
                 told(error)
             })?;
         }
-        row::fill_ends(&transaction).map_err(told)?;
+        if form < ONE_TABLE {
+            row::fill_ends(&transaction).map_err(told)?;
+        }
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(told)?;
         transaction.pragma_update(None, "user_version", VERSION).map_err(told)?;
     }

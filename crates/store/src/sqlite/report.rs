@@ -1,7 +1,7 @@
 //! The outcome records that `truing report` shows: totals by day, kind and reason, and the last ones as they are.
 
 use truing_core::follow::job::UnreportedCost;
-use truing_core::id::Millis;
+use truing_core::id::{Millis, RunId};
 use truing_core::money::MicroUsd;
 use truing_core::port::StoreError;
 use truing_core::slot::Loop;
@@ -26,7 +26,8 @@ pub struct Ended {
 }
 
 impl Sqlite {
-    /// The runs of a loop that ended since then, counted by UTC day, kind and reason; in that order.
+    /// The runs of a loop that ended since then, counted by UTC day, kind and reason; in that order. Without those whose
+    /// record is damaged.
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
@@ -35,7 +36,7 @@ impl Sqlite {
             let sql =
                 "SELECT ended / 86400000, kind, coalesce(reason, ''), count(*), sum(max(ended - began, 0)),
                               sum(coalesce(cost, 0))
-                       FROM run WHERE loop = ?1 AND ended >= ?2 AND kind IS NOT NULL
+                       FROM run WHERE loop = ?1 AND ended >= ?2 AND kind IS NOT NULL AND json_valid(record)
                        GROUP BY 1, 2, 3 ORDER BY 1, 2, 3";
             connection
                 .prepare_cached(sql)?
@@ -50,6 +51,22 @@ impl Sqlite {
                     })
                 })?
                 .collect()
+        })
+        .await
+    }
+
+    /// The runs that ended since then and that [`Self::ended_by_day`] leaves out.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be read.
+    pub async fn damaged(&self, of: Loop, since: Millis) -> Result<Vec<RunId>, StoreError> {
+        self.read(move |connection| {
+            let sql = "SELECT id FROM run
+                       WHERE loop = ?1 AND ended >= ?2 AND (kind IS NULL OR NOT json_valid(record))";
+            let mut select = connection.prepare_cached(sql)?;
+            let runs =
+                select.query_map((of.as_str(), since.0), |row| Ok(RunId::new(row.get::<_, String>(0)?)))?;
+            Ok(runs.collect::<Result<_, _>>()?)
         })
         .await
     }
@@ -80,7 +97,7 @@ impl Sqlite {
             since,
             "SELECT coalesce(sum(max(spent - told, 0)), 0) FROM
                (SELECT sum(spent) AS spent, max(CASE WHEN run.ended IS NULL THEN 0 ELSE coalesce(run.cost, 0) END) AS told
-                FROM paid JOIN run ON run.id = paid.run AND run.loop = 'converge'
+                FROM paid JOIN run ON run.id = paid.run AND run.loop <> 'review' AND run.loop = 'converge'
                 GROUP BY run.id HAVING max(expires) >= ?1)",
         )
         .await

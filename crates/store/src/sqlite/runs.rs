@@ -37,8 +37,7 @@ impl Sqlite {
         self.read(move |connection| reviews::paid(connection, &run)).await
     }
 
-    /// A review that no slot belongs to, of this revision and since then, came to no end, or to none that was recorded. If it
-    /// has failed or cost anything it is recorded with this outcome. What it has cost.
+    /// Records a review without a slot that came to no recorded end, if it failed or cost anything; returns the cost.
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be written.

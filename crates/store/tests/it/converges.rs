@@ -1,6 +1,6 @@
 //! What is remembered of runs that converge, and who may write it.
 
-use truing_core::converge::record::{Detail, Record};
+use truing_core::converge::record::{ConvergeDetail, Record};
 use truing_core::converge::{Code, Exit, Limits, Run};
 use truing_core::dismissal::Dismissal;
 use truing_core::port::{Act, Runs as _, StoreError};
@@ -10,7 +10,7 @@ use super::*;
 fn record(run: &str, key: &str, at: i64) -> Record {
     let sha = |letter: &str| Sha::parse(&letter.repeat(40)).unwrap();
     let state = Run::begin(Limits::default(), (sha("b"), sha("c")), None);
-    let detail = Detail::begin(("shop#7".into(), "topic".into()), (sha("a"), state));
+    let detail = ConvergeDetail::begin(("shop#7".into(), "topic".into()), (sha("a"), state));
     Record::begin(RunId::new(run), Key::new(key), detail, Millis(at))
 }
 
@@ -38,10 +38,10 @@ async fn a_run_is_kept_by_the_newest_lease_alone_and_the_last_one_is_found() {
     let newer = record("c", "pr/7", NOW + 9);
     store.keep_converge(Token(5), &newer).await.unwrap();
     assert_eq!(store.last_converge(&Key::new("pr/7")).await.unwrap(), Some(newer.clone()));
-    let runs = store.records::<Detail>(None, Millis(NOW + 1), 9).await.unwrap();
+    let runs = store.records::<ConvergeDetail>(None, Millis(NOW + 1), 9).await.unwrap();
     assert_eq!(runs.iter().map(|run| run.run.as_str()).collect::<Vec<_>>(), ["c", "b"]);
     assert_eq!(store.forget_other_runs(Millis(NOW + 9)).await.unwrap(), 2);
-    assert_eq!(store.records::<Detail>(None, Millis(0), 9).await.unwrap(), [newer]);
+    assert_eq!(store.records::<ConvergeDetail>(None, Millis(0), 9).await.unwrap(), [newer]);
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ fn review(token: u64) -> ReviewRecord {
     let did = Modelled { tokens: Usage { input: 5, output: 6, ..Usage::default() }, ..Modelled::default() };
     let (model, prompt_hash) = ("m".to_owned(), "p".to_owned());
     let asked = AskedModel { model, prompt_hash, turns: 3, cost: MicroUsd(7), ms: 2, did };
-    let detail = outcome::Detail::new(Some(sha('a')), sha('b'), outcome(OutcomeKind::Reviewed));
+    let detail = outcome::ReviewDetail::new(Some(sha('a')), sha('b'), outcome(OutcomeKind::Reviewed));
     let begun = ReviewRecord::begin(run(token).id, key(), detail, Millis(NOW));
     let mut record = ReviewRecord { ended: Millis(NOW + 5), ..begun }.asked(Some(asked));
     record.detail.stage = Stage::Published;
@@ -38,7 +38,8 @@ fn review(token: u64) -> ReviewRecord {
 fn converging(id: &str, exit: Option<Exit>) -> converge::record::Record {
     let mut state = Run::begin(Limits::default(), (sha('b'), sha('c')), None);
     state.exit = exit;
-    let detail = converge::record::Detail::begin(("shop#7".into(), "topic".into()), (sha('a'), state));
+    let detail =
+        converge::record::ConvergeDetail::begin(("shop#7".into(), "topic".into()), (sha('a'), state));
     let mut record = RunRecord::begin(RunId::new(id), key(), detail, Millis(NOW));
     for (act, cost) in [(Act::Audit, 4), (Act::Gate, 0)] {
         let more = StepCost { turns: 1, tokens: 9, cost_micro_usd: MicroUsd(cost), ms: 8, id: () };
@@ -48,7 +49,7 @@ fn converging(id: &str, exit: Option<Exit>) -> converge::record::Record {
 }
 
 fn synced() -> follow::record::Record {
-    let detail = follow::record::Detail {
+    let detail = follow::record::SyncDetail {
         job: "botocore".into(),
         result: Result::Relaxed,
         exit_reason: "wider".into(),
@@ -132,10 +133,10 @@ async fn runs_of_the_former_version_are_read_counted_and_gone_on_with() {
     drop(old);
 
     let store = open(&path);
-    assert_eq!(store.records::<outcome::Detail>(None, Millis(0), 9).await.unwrap(), [published]);
-    let runs = store.records::<converge::record::Detail>(None, Millis(0), 9).await.unwrap();
+    assert_eq!(store.records::<outcome::ReviewDetail>(None, Millis(0), 9).await.unwrap(), [published]);
+    let runs = store.records::<converge::record::ConvergeDetail>(None, Millis(0), 9).await.unwrap();
     assert_eq!(runs, [goes_on.clone(), clean]);
-    assert_eq!(store.records::<follow::record::Detail>(None, Millis(0), 9).await.unwrap(), [of_job]);
+    assert_eq!(store.records::<follow::record::SyncDetail>(None, Millis(0), 9).await.unwrap(), [of_job]);
     let counted = async |of: Loop| {
         let rows = store.ended_by_day(of, Millis(0)).await.unwrap();
         rows.iter().map(|row| (row.kind.clone(), row.reason.clone(), row.cost)).collect::<Vec<_>>()

@@ -1,7 +1,7 @@
 //! What is remembered of jobs, and who may write it.
 
 use truing_core::follow::job::{self, Job, Question, Tracked};
-use truing_core::follow::record::{Detail, Evidence, Record, Result, Step};
+use truing_core::follow::record::{Evidence, Record, Result, Step, SyncDetail};
 use truing_core::port::{Runs as _, StoreError};
 
 use super::*;
@@ -24,7 +24,7 @@ fn asked(version: &str) -> Job {
 }
 
 fn record(id: &str, ended: i64) -> Record {
-    let detail = Detail {
+    let detail = SyncDetail {
         job: "botocore".into(),
         result: Result::Relaxed,
         exit_reason: String::new(),
@@ -65,9 +65,9 @@ async fn a_job_is_remembered_by_its_newest_run_alone() {
     drop(store);
     let store = open(&path);
     assert_eq!(store.jobs().await.unwrap(), [(job::key("botocore"), asked("2.0"))]);
-    let records = store.records::<Detail>(Some(&job::key("botocore")), Millis(0), 9).await.unwrap();
+    let records = store.records::<SyncDetail>(Some(&job::key("botocore")), Millis(0), 9).await.unwrap();
     assert_eq!(records, [record("b", NOW)]);
-    assert!(store.records::<Detail>(Some(&job::key("other")), Millis(0), 9).await.unwrap().is_empty());
+    assert!(store.records::<SyncDetail>(Some(&job::key("other")), Millis(0), 9).await.unwrap().is_empty());
     assert!(store.fresh_token().await.unwrap() > Token(5));
 }
 
@@ -80,10 +80,10 @@ async fn old_records_are_forgotten_and_the_job_is_not() {
         store.begin_job(&run).await.unwrap();
         store.end_job(&run, &asked("1.0"), &record(run.id.as_str(), ended)).await.unwrap();
     }
-    assert_eq!(store.records::<Detail>(None, Millis(0), 9).await.unwrap().len(), 2);
+    assert_eq!(store.records::<SyncDetail>(None, Millis(0), 9).await.unwrap().len(), 2);
     assert_eq!(store.forget_other_runs(Millis(NOW)).await.unwrap(), 1);
     assert_eq!(store.forget_other_runs(Millis(NOW)).await.unwrap(), 0);
-    assert_eq!(store.records::<Detail>(None, Millis(0), 9).await.unwrap(), [record("2", NOW)]);
+    assert_eq!(store.records::<SyncDetail>(None, Millis(0), 9).await.unwrap(), [record("2", NOW)]);
     assert_eq!(store.jobs().await.unwrap().len(), 1);
 }
 

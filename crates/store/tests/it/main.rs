@@ -33,7 +33,7 @@ use truing_core::finding::{
 };
 use truing_core::id::{FindingId, Key, Millis, RunId, Sha, Token};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{Coverage, Detail, Outcome, OutcomeKind, ReviewRecord, Runtime, Step};
+use truing_core::outcome::{Coverage, Outcome, OutcomeKind, ReviewDetail, ReviewRecord, Runtime, Step};
 use truing_core::port::{Clock, Computed, Revision, RunRef};
 use truing_core::publish::{Desired, DesiredStatus, Item, Producer, StatusState};
 use truing_core::run::{Stage, StepCost};
@@ -145,7 +145,7 @@ fn outcome(kind: OutcomeKind) -> Outcome {
 }
 
 fn record(run: &RunRef, head: char) -> ReviewRecord {
-    let mut detail = Detail::new(Some(sha(head)), sha('b'), outcome(OutcomeKind::Reviewed));
+    let mut detail = ReviewDetail::new(Some(sha(head)), sha('b'), outcome(OutcomeKind::Reviewed));
     detail.open = vec![(Severity::P1, 2)];
     detail.coverage = Coverage { reviewed: vec!["a.rs".into()], not_reviewed: Vec::new() };
     let begun = ReviewRecord::begin(run.id.clone(), run.key.clone(), detail, Millis(NOW));

@@ -5,7 +5,7 @@ use std::time::Instant;
 use truing_core::id::Millis;
 use truing_core::ledger::{Ask, Known, Level, LevelKind, Purse, Reserved};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{Detail, OutcomeKind, ReviewRecord};
+use truing_core::outcome::{OutcomeKind, ReviewDetail, ReviewRecord};
 use truing_core::port::{Computed, Described, Ledger as _, Runs as _, StoreError};
 use truing_core::run::Stage;
 use truing_core::slot::Loop;
@@ -53,7 +53,7 @@ async fn ended_runs_are_counted_by_day_kind_and_reason_and_listed_newest_first()
     );
     assert_eq!(store.ended_by_day(Loop::Review, Millis(NOW + DAY)).await.unwrap().len(), 2);
 
-    let last = store.records::<Detail>(None, Millis(0), 2).await.unwrap();
+    let last = store.records::<ReviewDetail>(None, Millis(0), 2).await.unwrap();
     assert_eq!(last.iter().map(|record| &record.run).collect::<Vec<_>>(), [&run(4).id, &run(3).id]);
     let stages = (last[0].detail.stage, last[1].detail.stage);
     assert_eq!(stages, (Stage::Ended, Stage::Published));
@@ -78,8 +78,9 @@ async fn a_damaged_row_hides_no_other() {
     damage(3, "{\"run\": \"r\", \"detail\": {\"outcome\": {\"kind\": \"reviewed\", \"reason\": 7}}}");
     let counted = store.ended_by_day(Loop::Review, Millis(0)).await.unwrap();
     let counted: Vec<_> = counted.iter().map(|row| (row.runs, row.cost)).collect();
-    assert_eq!(counted, [(5, 35)], "they are counted without being read");
-    let last = store.records::<Detail>(None, Millis(0), 9).await.unwrap();
+    assert_eq!(counted, [(4, 28)], "what is JSON is counted without being read");
+    assert_eq!(store.damaged(Loop::Review, Millis(0)).await.unwrap(), [run(5).id]);
+    let last = store.records::<ReviewDetail>(None, Millis(0), 9).await.unwrap();
     assert_eq!(last.iter().map(|record| &record.run).collect::<Vec<_>>(), [&run(2).id, &run(1).id]);
     assert!(store.last_outcome(&key()).await.is_ok());
     assert_eq!(store.runs(&key(), 9).await.unwrap().len(), 2);
@@ -114,7 +115,7 @@ async fn a_failed_attempt_is_told_with_what_it_cost_and_each_sum_once() {
     store.failed(&run(1), &why, Millis(NOW)).await.unwrap();
     store.failed(&run(1), &why, Millis(NOW)).await.unwrap();
     assert_eq!(told().await, kinds(&[("failed", 1, 0)]));
-    assert_eq!(store.records::<Detail>(None, Millis(0), 1).await.unwrap()[0].detail.head, None);
+    assert_eq!(store.records::<ReviewDetail>(None, Millis(0), 1).await.unwrap()[0].detail.head, None);
 
     // A model was asked, and then something failed.
     store.begin(&run(2), &revision('a'), Millis(NOW)).await.unwrap();
@@ -162,7 +163,7 @@ async fn a_hundred_thousand_runs_are_counted_at_once() {
     let began = Instant::now();
     let counted: u64 =
         store.ended_by_day(Loop::Review, Millis(0)).await.unwrap().iter().map(|row| row.runs).sum();
-    let last = store.records::<Detail>(None, Millis(0), 100).await.unwrap().len();
+    let last = store.records::<ReviewDetail>(None, Millis(0), 100).await.unwrap().len();
     let took = began.elapsed();
     assert_eq!((counted, last), (100_000, 100));
     assert!(took.as_secs() < 20, "{took:?}");

@@ -25,6 +25,7 @@ use truing_core::id::{Key, Millis};
 use truing_core::money::MicroUsd;
 use truing_core::port::{Clock as _, Described, Runs as _, Slots as _};
 use truing_core::run::{Detail, RunRecord};
+use truing_core::slot::Loop;
 use truing_loops::machine::SystemClock;
 use truing_store::{Ended, Sqlite};
 
@@ -154,7 +155,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
 /// A run, and what people call its pull request, if it is of one.
 type Known<D> = (RunRecord<D>, Option<Described>);
 /// A run that converges.
-type Converge = Known<converge::record::Detail>;
+type Converge = Known<converge::record::ConvergeDetail>;
 
 /// What is asked, and of whom.
 struct Asked<'a> {
@@ -172,6 +173,12 @@ impl Asked<'_> {
     async fn text(&self) -> Result<String, CliError> {
         let mut text = String::new();
         if self.wants(LoopFlag::Review) {
+            // The other forms read each record, and say so themselves.
+            if let Some(store) = self.store {
+                for run in store.damaged(Loop::Review, self.since).await.map_err(store_error)? {
+                    tracing::warn!("the record of run {run} cannot be read and is left out");
+                }
+            }
             let (ended, unrecorded) = (self.by_day(LoopFlag::Review).await?, self.unrecorded().await?);
             text += &screen::screen(&ended, unrecorded, (self.since, self.now));
         }
@@ -278,8 +285,10 @@ impl Asked<'_> {
     }
 
     /// The last runs of a loop that have ended, newest first, each with what people call its pull request.
-    async fn known<D: Detail>(&self, of: LoopFlag, limit: usize) -> Result<Vec<Known<D>>, CliError> {
-        let Some(store) = self.store.filter(|_| self.wants(of)) else { return Ok(Vec::new()) };
+    async fn known<D: Detail>(&self, limit: usize) -> Result<Vec<Known<D>>, CliError> {
+        let Some(store) = self.store.filter(|_| self.of.is_none_or(|only| only.of() == D::LOOP)) else {
+            return Ok(Vec::new());
+        };
         let mut records: Vec<RunRecord<D>> =
             store.records(None, self.since, limit).await.map_err(store_error)?;
         records.retain(|record| record.end().is_some());
@@ -290,7 +299,7 @@ impl Asked<'_> {
 
     /// Runs that converge.
     async fn converges(&self) -> Result<Vec<Converge>, CliError> {
-        self.known(LoopFlag::Converge, MOST_CONVERGES + 1).await
+        self.known(MOST_CONVERGES + 1).await
     }
 
     /// None if there was no such run, none was paid for that has not ended, and nobody asked for them, or others are
@@ -307,8 +316,11 @@ impl Asked<'_> {
         Ok(is_told.then(|| self.section(LoopFlag::Converge, runs).with(unrecorded)))
     }
 
-    async fn reviews(&self, limit: usize) -> Result<Vec<Known<truing_core::outcome::Detail>>, CliError> {
-        self.known(LoopFlag::Review, limit).await
+    async fn reviews(
+        &self,
+        limit: usize,
+    ) -> Result<Vec<Known<truing_core::outcome::ReviewDetail>>, CliError> {
+        self.known(limit).await
     }
 
     /// What reviews have cost of which no record tells.
@@ -323,8 +335,10 @@ impl Asked<'_> {
     async fn by_day(&self, of: LoopFlag) -> Result<Vec<Ended>, CliError> {
         let Some(store) = self.store.filter(|_| self.wants(of)) else { return Ok(Vec::new()) };
         let mut ended = store.ended_by_day(of.of(), self.since).await.map_err(store_error)?;
-        for row in &mut ended {
-            row.reason = run::one_line(&row.reason);
+        if of != LoopFlag::Review {
+            for row in &mut ended {
+                row.reason = run::one_line(&row.reason);
+            }
         }
         Ok(ended)
     }

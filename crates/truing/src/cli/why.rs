@@ -10,7 +10,7 @@ use truing_core::id::{Key, Millis, RunId, Sha};
 use truing_core::ledger::{Drawn, LevelKind};
 use truing_core::line;
 use truing_core::money::MicroUsd;
-use truing_core::outcome::ReviewRecord;
+use truing_core::outcome::{ReviewRecord, Step};
 use truing_core::port::{Event, Ledger as _, Operations as _, Runs as _, Slots as _};
 use truing_core::slot::{Hold, State, Why};
 use truing_loops::budget::Budgets;
@@ -23,6 +23,7 @@ use super::columns::folded;
 use super::error::{CliError, Exit};
 use super::kill::{self, Status};
 use super::output::Output;
+use super::report::outcome::merged;
 use super::target::{Target, existing_store, instant, state, store_error};
 use super::{Context, runtime};
 
@@ -230,10 +231,11 @@ fn flat(record: &ReviewRecord) -> Value {
         "ended": record.ended,
         "versions": record.versions,
     });
-    if let (Value::Object(all), Value::Object(own)) = (&mut all, own) {
-        all.extend(own);
+    if let Some(modelled) = all.get_mut("modelled").and_then(Value::as_object_mut) {
+        let asked = record.steps.iter().find(|step| step.id == Step::Agent);
+        modelled.insert("ms".to_owned(), json!(asked.map(|step| step.ms)));
     }
-    all
+    merged(all, own)
 }
 
 /// The end of each loop's last run, the newest first. Audits that were asked for alone are told apart from runs.

@@ -12,7 +12,7 @@ use truing_core::converge::{self, Code, Exit, Line};
 use truing_core::follow::Verdict;
 use truing_core::follow::breaker::{End, Limits, Target};
 use truing_core::follow::job::{self, Job, Question};
-use truing_core::follow::record::{Detail, Evidence, Pull, PullKind, Record, Result as Outcome, Step};
+use truing_core::follow::record::{Evidence, Pull, PullKind, Record, Result as Outcome, Step, SyncDetail};
 use truing_core::id::{Key, Millis, RunId, Sha, Token};
 use truing_core::money::MicroUsd;
 use truing_core::port::{Described, RunRef, Runs as _, Slots as _};
@@ -83,7 +83,7 @@ fn record(number: i64, now: Millis) -> Record {
     Record {
         run: RunId::new(format!("r{number:03}")),
         key: job::key("botocore"),
-        detail: Detail {
+        detail: SyncDetail {
             job: "botocore".into(),
             result,
             exit_reason: reason,
@@ -464,6 +464,7 @@ async fn a_report_of_all_loops_tells_of_each_that_ran() {
 
 #[tokio::test]
 async fn a_damaged_record_of_a_review_is_named_and_hides_no_other() {
+    use truing_core::outcome;
     use truing_core::port::{Computed, Revision};
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("t.db");
@@ -475,13 +476,10 @@ async fn a_damaged_record_of_a_review_is_named_and_hides_no_other() {
         let key = Key::new(format!("local/{number}"));
         let run = RunRef { id: RunId::new(format!("v{number}")), key, token: Token(number) };
         store.begin(&run, &revision, now).await.unwrap();
-        let outcome = json!({
-            "run": run.id, "key": run.key, "head": "a".repeat(40), "base": "a".repeat(40),
-            "outcome": { "kind": "reviewed", "reason": null, "until": null, "runtime": "rules" }, "open": [],
-            "coverage": { "reviewed": [], "not_reviewed": [] }, "cost_micro_usd": 0, "turns": 0,
-            "started": now.0, "ended": now.0,
-        });
-        let outcome: truing_core::outcome::ReviewRecord = serde_json::from_value(outcome).unwrap();
+        let (kind, runtime) = (outcome::OutcomeKind::Reviewed, outcome::Runtime::Rules);
+        let ended = outcome::Outcome { kind, reason: None, until: None, runtime };
+        let detail = outcome::ReviewDetail::new(None, revision.base.clone(), ended);
+        let outcome = outcome::ReviewRecord::begin(run.id.clone(), run.key.clone(), detail, now);
         let producer = truing_core::publish::Producer::Review;
         let computed =
             Computed { producer, findings: vec![], desired: vec![], status: None, outcome: outcome.clone() };
@@ -490,10 +488,10 @@ async fn a_damaged_record_of_a_review_is_named_and_hides_no_other() {
     }
     drop(store);
     let connection = rusqlite::Connection::open(&file).unwrap();
-    connection.execute("UPDATE run SET outcome = '{broken' WHERE id = 'v1'", []).unwrap();
+    connection.execute("UPDATE run SET record = '{broken' WHERE id = 'v1'", []).unwrap();
     for format in ["text", "json", "csv", "markdown", "html"] {
         let (exit, out, err) = report(folder.path(), &["--loop", "review", "--format", format]);
-        assert_eq!((exit, err.matches("the outcome of run v1").count()), (0, 1), "{format}: {out} {err}");
+        assert_eq!((exit, err.matches("the record of run v1").count()), (0, 1), "{format}: {out} {err}");
     }
     let (_, text, _) = report(folder.path(), &[]);
     assert!(text.starts_with("1 run ended from "), "{text}");

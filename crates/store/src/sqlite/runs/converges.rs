@@ -40,7 +40,7 @@ pub(super) fn keep(connection: &Connection, token: Token, record: &Record) -> Re
 
 /// One run.
 pub(super) fn of_id(connection: &Connection, run: &RunId) -> Result<Option<Record>, Fault> {
-    let sql = "SELECT record FROM run WHERE id = ?1 AND loop = 'converge'";
+    let sql = "SELECT record FROM run WHERE id = ?1 AND loop <> 'review' AND loop = 'converge'";
     let json: Option<String> =
         connection.prepare_cached(sql)?.query_row([run.as_str()], |row| row.get(0)).optional()?;
     json.map(|json| from_json(&json, || format!("the record of run {run}"))).transpose()

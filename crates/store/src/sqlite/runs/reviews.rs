@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension};
 use truing_core::id::{Key, Millis, RunId, Sha, Token};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{Detail, INTERRUPTED, Outcome, OutcomeKind, ReviewRecord, Runtime, Step};
+use truing_core::outcome::{INTERRUPTED, Outcome, OutcomeKind, ReviewDetail, ReviewRecord, Runtime, Step};
 use truing_core::port::{Begun, Revision, RunRef};
 use truing_core::run::{Stage, StepCost};
 
@@ -188,8 +188,7 @@ pub(super) fn interrupted(connection: &Connection, run: &RunRef, now: Millis) ->
     }
 }
 
-/// A run that was not to be recorded before its end, and has come to none, is recorded if it has failed or cost anything:
-/// what.
+/// Records a run that was to be recorded at its end and came to none, if it failed or cost anything; returns the cost.
 pub(super) fn ended_unfinished(
     connection: &Connection,
     (id, key): (&RunId, &Key),
@@ -244,7 +243,7 @@ fn tell(connection: &Connection, key: &Key, row: Row, outcome: Outcome, now: Mil
         }
         None => {
             let head = Some(row.revision.head).filter(|head| !head.is_none());
-            let detail = Detail::new(head, row.revision.base, outcome);
+            let detail = ReviewDetail::new(head, row.revision.base, outcome);
             let cost_micro_usd = paid(connection, &row.id)?;
             let mut record = ReviewRecord::begin(row.id, key.clone(), detail, row.began).ended_at(now);
             record.took(Step::Review, &StepCost { cost_micro_usd, ..StepCost::<()>::default() });
@@ -275,10 +274,14 @@ fn taken_over(
             .prepare_cached(sql)?
             .query_row((key.as_str(), record.run.as_str()), |row| row.get(0))
             .optional()?;
-        // What cannot be read is in no report.
+        let of = (key.as_str(), record.run.as_str());
+        let sql = "UPDATE run SET cost = 0
+                   WHERE loop = 'review' AND key = ?1 AND id = ?2 AND record IS NOT NULL";
+        connection.prepare_cached(sql)?.execute(of)?;
+        // What cannot be read tells nothing of its cost.
         if let Some(told) = told.and_then(|json| serde_json::from_str::<ReviewRecord>(&json).ok()) {
             let told = told.without_cost();
-            let sql = "UPDATE run SET record = ?3, cost = 0 WHERE loop = 'review' AND key = ?1 AND id = ?2";
+            let sql = "UPDATE run SET record = ?3 WHERE loop = 'review' AND key = ?1 AND id = ?2";
             connection.prepare_cached(sql)?.execute((key.as_str(), record.run.as_str(), to_json(&told)?))?;
         }
     }

@@ -76,7 +76,7 @@ pub(super) fn put<D: Detail>(
     Ok(())
 }
 
-/// Deletes some of the runs of `converge` and `sync` that were kept last before then; at most `limit`. How many it were.
+/// Deletes some of the runs of `converge` and `sync` that were kept last before then; at most `limit`. Returns how many.
 pub(in crate::sqlite) fn forget_others(
     connection: &Connection,
     before: Millis,

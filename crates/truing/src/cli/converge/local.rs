@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use truing_config::Config;
-use truing_core::converge::record::{Detail, Record};
+use truing_core::converge::record::{ConvergeDetail, Record};
 use truing_core::converge::{Act, Code, Exit as End, Run};
 use truing_core::id::{Key, RunId, Sha, Span, Token};
 use truing_core::port::{Clock as _, Ids as _, Runs as _};
@@ -433,8 +433,8 @@ impl Ground {
     fn begun(&self, key: Key, state: Run, looks: &str) -> Record {
         let run = UniqueIds.run();
         let branch = branch(&run);
-        let detail = Detail::begin((self.branch.clone(), branch), (self.base.clone(), state));
-        let detail = Detail { looks: looks.to_owned(), ..detail };
+        let detail = ConvergeDetail::begin((self.branch.clone(), branch), (self.base.clone(), state));
+        let detail = ConvergeDetail { looks: looks.to_owned(), ..detail };
         Record { versions: versions(), ..Record::begin(run, key, detail, SystemClock.now()) }
     }
 }

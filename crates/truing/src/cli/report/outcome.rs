@@ -107,10 +107,18 @@ pub(super) fn days(ended: &[Ended], has_others: bool) -> Vec<Day> {
         .collect()
 }
 
-/// A run as `truing.outcome/1`: the fields that every loop has, and then those of its own in place or beside them.
+/// An object with the fields of another, which replace its own.
+pub(in crate::cli) fn merged(mut all: Value, more: Value) -> Value {
+    if let (Value::Object(all), Value::Object(more)) = (&mut all, more) {
+        all.extend(more);
+    }
+    all
+}
+
+/// A run as `truing.outcome/1`: the common fields; a field in `own` is added, or replaces the common one.
 pub(in crate::cli) fn outcome<D: Detail>(record: &RunRecord<D>, own: Value) -> Value {
     let step = record.furthest();
-    let mut all = json!({
+    let common = json!({
         "schema": "truing.outcome/1",
         "loop": D::LOOP,
         "key": record.key,
@@ -129,10 +137,7 @@ pub(in crate::cli) fn outcome<D: Detail>(record: &RunRecord<D>, own: Value) -> V
         "ended": instant(record.ended),
         "cost_micro_usd": record.cost(),
     });
-    if let (Value::Object(all), Value::Object(own)) = (&mut all, own) {
-        all.extend(own);
-    }
-    all
+    merged(common, own)
 }
 
 /// A review. One by rules has no prompt and calls no model. What it was of, beside the key: `review_id`, `name`, `url`,

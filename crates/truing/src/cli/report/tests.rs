@@ -96,7 +96,7 @@ fn a_record_has_every_field_of_the_contract() {
     let mut record = ReviewRecord::begin(
         RunId::new("r1"),
         Key::new("pr/github/1/7"),
-        outcome::Detail::new(Some(sha("a")), sha("b"), outcome),
+        outcome::ReviewDetail::new(Some(sha("a")), sha("b"), outcome),
         Millis(NOW - 250),
     )
     .ended_at(Millis(NOW));

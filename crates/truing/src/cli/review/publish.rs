@@ -9,7 +9,7 @@ use truing_config::Config;
 use truing_config::environment::Environment;
 use truing_core::id::{Key, Millis, PrId};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{Detail, Outcome, OutcomeKind, ReviewRecord, Runtime};
+use truing_core::outcome::{Outcome, OutcomeKind, ReviewDetail, ReviewRecord, Runtime};
 use truing_core::port::{
     Act, Clock as _, Described, Ids as _, Operations as _, PrState, PullRequest, Runs as _, Slots as _,
 };
@@ -254,8 +254,12 @@ impl Publishing<'_> {
         let now = SystemClock.now();
         let outcome = Outcome { kind, reason, until: None, runtime: Runtime::Rules };
         let truing_core::port::Revision { head, base } = self.pull.revision.clone();
-        let begun =
-            ReviewRecord::begin(UniqueIds.run(), self.id.key(), Detail::new(Some(head), base, outcome), now);
+        let begun = ReviewRecord::begin(
+            UniqueIds.run(),
+            self.id.key(),
+            ReviewDetail::new(Some(head), base, outcome),
+            now,
+        );
         let record = ReviewRecord { versions: truing_loops::versions(), ..begun };
         let against = Against::Named(record.detail.base.short().to_owned());
         Review { record, reviewed: Reviewed::Commit, against, kept: Kept::default(), unrecorded: None }

@@ -44,9 +44,10 @@ pub(crate) fn made(file: &Path) -> Connection {
 pub(crate) fn fail_after(database: &Connection, writes: i64) {
     let sql = format!(
         "DROP TRIGGER IF EXISTS dies; DROP TABLE IF EXISTS written; CREATE TABLE written (n INTEGER);
-         CREATE TRIGGER dies BEFORE INSERT ON converge WHEN (SELECT count(*) FROM written) = {writes}
+         CREATE TRIGGER dies BEFORE INSERT ON run
+             WHEN NEW.loop = 'converge' AND (SELECT count(*) FROM written) = {writes}
              BEGIN SELECT RAISE(ABORT, 'the disk is gone'); END;
-         CREATE TRIGGER IF NOT EXISTS counts AFTER INSERT ON converge
+         CREATE TRIGGER IF NOT EXISTS counts AFTER INSERT ON run WHEN NEW.loop = 'converge'
              BEGIN INSERT INTO written VALUES (1); END;"
     );
     database.execute_batch(&sql).unwrap();

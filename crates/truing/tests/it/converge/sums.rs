@@ -143,7 +143,7 @@ fn a_damaged_row_of_a_run_stops_no_audit() {
     assert_eq!(scene.audit(&[]).exit, 0);
     assert_eq!(scene.run(&[]).exit, 0);
     let file = rusqlite::Connection::open(scene.place.store()).unwrap();
-    file.execute("UPDATE converge SET body = '{broken'", []).unwrap();
+    file.execute("UPDATE run SET record = '{broken' WHERE loop = 'converge'", []).unwrap();
     let ran = scene.audit(&[]);
     assert_eq!(ran.exit, 0, "{ran:?}");
     assert!(ran.err.contains("the record of run ") && ran.err.contains("is left out"), "{ran:?}");
