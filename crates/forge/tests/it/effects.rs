@@ -26,8 +26,8 @@ use truing_forge::github::GitHubClient;
 use truing_git::{Committed, Pushed};
 
 use self::doubles::{Hand, Log, Switch};
-use crate::hub::pushing::Pusher;
-use crate::hub::site::{Calls as _, Site, Wall, topic};
+use crate::repository::pushing::Pusher;
+use crate::repository::site::{Calls as _, Site, Wall, topic};
 
 const ISSUES: &str = "/repos/{owner}/{repo}/issues/{number}/comments";
 const PULL: &str = "/repos/{owner}/{repo}/pulls/{number}";

@@ -10,7 +10,7 @@ use truing_forge::effects::EffectError;
 use truing_forge::github::GitHubClient;
 
 use super::{ISSUES, PULL, SENT, SETTLE, Scene};
-use crate::hub::site::{BOT, Site, draft, topic};
+use crate::repository::site::{BOT, Site, draft, topic};
 
 const REPO: &str = "/repos/{owner}/{repo}";
 const ISSUE: &str = "/repos/{owner}/{repo}/issues/{number}$";
