@@ -417,7 +417,7 @@ impl ReviewRecord {
         if let Some(AskedModel { model, prompt_hash, turns, cost, ms, did }) = asked {
             let tokens = did.tokens.all();
             self.model = Some(model).filter(|model| !model.is_empty());
-            self.prompt_hash = Some(prompt_hash);
+            self.prompt_hash = Some(prompt_hash).filter(|hash| !hash.is_empty());
             self.detail.modelled = Some(did);
             self.steps.push(StepCost { id: Step::Agent, turns, tokens, cost_micro_usd: cost, ms });
         }

@@ -11,6 +11,7 @@ mod insight;
 mod ledger;
 mod marks;
 mod named;
+mod one_table;
 mod open;
 mod operations;
 mod readers;

@@ -115,6 +115,7 @@ fn not_opened(error: OpenError) -> CliError {
         | OpenError::Deleted { .. }
         | OpenError::Replaced { .. }
         | OpenError::Emptied { .. }
+        | OpenError::InUse { .. }
         | OpenError::Linked { .. } => told,
         OpenError::Folder { .. }
         | OpenError::IsAFolder { .. }

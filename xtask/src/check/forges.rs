@@ -45,7 +45,7 @@ fn found(files: &[Tracked]) -> (usize, Vec<String>) {
 fn is_source(path: &str) -> bool {
     let is_test = path.ends_with("/tests.rs") || path.contains("/tests/");
     let is_above = |name: &&str| path.starts_with(&format!("crates/{name}/src/"));
-    path.ends_with(".rs") && !is_test && ABOVE.iter().any(|name| is_above(&name))
+    path.ends_with(".rs") && !is_test && ABOVE.iter().any(is_above)
 }
 
 /// The folders and types of kinds that code names, each once.

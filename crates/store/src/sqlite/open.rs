@@ -10,7 +10,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, TransactionBehavior};
 
 use super::fault::sql_message;
-use super::runs::row;
+use super::one_table;
 use crate::lock::{Held, by, server_of, was_locked};
 
 /// How long a connection waits for another process's lock.
@@ -90,6 +90,16 @@ pub enum OpenError {
         path: PathBuf,
         /// Its form.
         found: i64,
+    },
+    /// A server of an earlier version has it open.
+    #[error("{} has the form {form} of an earlier version, and it is served{}; stop that process, then run this again: it brings the file to form {VERSION}", path.display(), by(server))]
+    InUse {
+        /// The file.
+        path: PathBuf,
+        /// Its form.
+        form: i64,
+        /// Who serves.
+        server: Held,
     },
     /// It has several names.
     #[error("{} has {names} names (hard links), and a database may have one: remove the others, or name another file in `store.url`", path.display())]
@@ -289,6 +299,11 @@ fn migrate(path: &Path, connection: &mut Connection) -> Result<(), OpenError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(told)?;
     let form = form(path, &transaction)?;
     if form < VERSION {
+        // It would meet tables that it does not know, in the middle of its work.
+        let is_other = |server: &Held| server.pid.is_some_and(|pid| pid != std::process::id());
+        if let Some(server) = server_of(path).filter(|server| form > 0 && is_other(server)) {
+            return Err(OpenError::InUse { path: path.into(), form, server });
+        }
         let applied = usize::try_from(form).unwrap_or(0);
         for migration in MIGRATIONS.iter().skip(applied) {
             // What the statement was helps nobody who did not write it.
@@ -300,7 +315,7 @@ fn migrate(path: &Path, connection: &mut Connection) -> Result<(), OpenError> {
             })?;
         }
         if form < ONE_TABLE {
-            row::fill_ends(&transaction).map_err(told)?;
+            one_table::fill(&transaction).map_err(told)?;
         }
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(told)?;
         transaction.pragma_update(None, "user_version", VERSION).map_err(told)?;

@@ -90,29 +90,30 @@ async fn runs_of_the_former_version_are_read_counted_and_gone_on_with() {
     let insert = "INSERT INTO run (key, token, id, stage, head, base, began, computed, outcome, ended)
                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     let (head, base) = (sha('a'), sha('b'));
-    let row = |token: u64, stage: &'static str, computed: Option<String>, outcome: Option<String>| {
-        let ended = outcome.as_ref().map(|_| NOW + 5);
-        let id = run(token).id;
-        old.execute(
-            insert,
-            rusqlite::params![
-                key().as_str(),
-                token,
-                id.as_str(),
-                stage,
-                head.as_str(),
-                base.as_str(),
-                NOW,
-                computed,
-                outcome,
-                ended
-            ],
-        )
-        .unwrap();
-    };
-    row(1, "published", None, Some(flat_review(&published)));
-    row(2, "computed", Some(flat_review(&computed)), None);
-    row(0, "ended", None, Some("{\"damaged".to_owned()));
+    let row =
+        |key: &str, token: u64, stage: &'static str, computed: Option<String>, outcome: Option<String>| {
+            let ended = outcome.as_ref().map(|_| NOW + 5);
+            let id = run(token).id;
+            old.execute(
+                insert,
+                rusqlite::params![
+                    key,
+                    token,
+                    id.as_str(),
+                    stage,
+                    head.as_str(),
+                    base.as_str(),
+                    NOW,
+                    computed,
+                    outcome,
+                    ended
+                ],
+            )
+            .unwrap();
+        };
+    row(key().as_str(), 1, "published", None, Some(flat_review(&published)));
+    row(key().as_str(), 2, "computed", Some(flat_review(&computed)), None);
+    row(key().as_str(), 0, "ended", None, Some("{\"damaged".to_owned()));
     for (token, record) in [(3, &clean), (4, &goes_on)] {
         let step = |step: &StepCost<Act>| {
             let StepCost { id, turns, tokens, cost_micro_usd, ms } = step;
@@ -128,8 +129,39 @@ async fn runs_of_the_former_version_are_read_counted_and_gone_on_with() {
     let of_job = synced();
     let own = json!({ "steps": of_job.steps, "carried_micro_usd": 2 });
     let sql = "INSERT INTO job_run VALUES (?1, ?2, ?3, ?4)";
-    let row = (of_job.run.as_str(), of_job.key.as_str(), NOW, flat(&of_job, own).to_string());
-    old.execute(sql, row).unwrap();
+    let values = (of_job.run.as_str(), of_job.key.as_str(), NOW, flat(&of_job, own).to_string());
+    old.execute(sql, values).unwrap();
+    // What one row holds keeps no other from being read.
+    let mut damaged: Vec<String> = ["versions", "cost_micro_usd", "modelled", "started", "outcome"]
+        .map(|name| {
+            let mut all: Value = serde_json::from_str(&flat_review(&review(9))).unwrap();
+            all[name] = json!("x");
+            all.to_string()
+        })
+        .into();
+    damaged.push(format!("{}0{}", "[".repeat(1500), "]".repeat(1500)));
+    for (token, record) in (100..).zip(damaged) {
+        row("pr/damaged", token, "ended", None, Some(record));
+    }
+    for (name, value) in [
+        ("steps", json!("x")),
+        ("steps", json!([{ "cost_micro_usd": 1.5 }])),
+        ("carried_micro_usd", json!(-5)),
+        ("carried_micro_usd", json!(1e300)),
+        ("result", json!("zzz")),
+        ("started", json!({})),
+    ] {
+        let mut body = flat(&of_job, json!({ "steps": of_job.steps, "carried_micro_usd": 2 }));
+        body[name] = value;
+        let sql = "INSERT INTO job_run VALUES (?1, ?2, ?3, ?4)";
+        let id = format!("{name}{body}");
+        old.execute(sql, (id, of_job.key.as_str(), NOW, body.to_string())).unwrap();
+    }
+    for taken in [json!("x"), json!({ "gate": "x" }), json!({ "audit": { "cost_micro_usd": i64::MAX } })] {
+        let body = flat(&clean, json!({ "taken": taken })).to_string();
+        let sql = "INSERT INTO converge VALUES (?1, ?2, 1, ?3, ?3, ?4)";
+        old.execute(sql, (format!("x{taken}"), "pr/x", NOW, body)).unwrap();
+    }
     drop(old);
 
     let store = open(&path);
@@ -151,4 +183,24 @@ async fn runs_of_the_former_version_are_read_counted_and_gone_on_with() {
     assert_eq!(begun.computed.map(|record| record.cost()), Some(MicroUsd(7)));
     assert_eq!(store.last_converge(&key()).await.unwrap(), Some(goes_on));
     assert!(store.keep_converge(Token(3), &converging("e", None)).await.is_err(), "the newest lease was 4");
+}
+
+#[tokio::test]
+async fn a_file_that_another_process_serves_is_not_brought_to_a_new_form() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("t.db");
+    drop(open(&path));
+    let old = rusqlite::Connection::open(&path).unwrap();
+    old.execute_batch(&format!("{} PRAGMA user_version = 10;", former_tables(10))).unwrap();
+    drop(old);
+    let _lock = truing_store::ServeLock::take(&path, "127.0.0.1:1", Millis(NOW)).unwrap();
+    // Another process: this one's number and one more.
+    let file = folder.path().join("t.db.lock");
+    let told = std::fs::read_to_string(&file).unwrap();
+    let own = std::process::id();
+    std::fs::write(&file, told.replace(&own.to_string(), &(own + 1).to_string())).unwrap();
+    let Err(error) = Sqlite::open(&path, Hand::at(NOW)) else { panic!("it was opened") };
+    assert!(error.to_string().contains("the form 10 of an earlier version"), "{error}");
+    std::fs::write(&file, told).unwrap();
+    Sqlite::open(&path, Hand::at(NOW)).expect("a server brings its own file to the new form");
 }

@@ -220,19 +220,22 @@ fn sum(drawn: &[Drawn]) -> u64 {
 /// A review's record with all fields side by side.
 fn flat(record: &ReviewRecord) -> Value {
     let mut all = json!(record.detail);
+    if let Some(all) = all.as_object_mut() {
+        all.remove("stage");
+    }
     let own = json!({
         "run": record.run,
         "key": record.key,
         "cost_micro_usd": record.cost(),
         "turns": record.turns(),
-        "model": record.model,
-        "prompt_hash": record.prompt_hash,
         "started": record.started,
         "ended": record.ended,
         "versions": record.versions,
     });
     if let Some(modelled) = all.get_mut("modelled").and_then(Value::as_object_mut) {
         let asked = record.steps.iter().find(|step| step.id == Step::Agent);
+        modelled.insert("model".to_owned(), json!(record.model.as_deref().unwrap_or_default()));
+        modelled.insert("prompt_hash".to_owned(), json!(record.prompt_hash.as_deref().unwrap_or_default()));
         modelled.insert("ms".to_owned(), json!(asked.map(|step| step.ms)));
     }
     merged(all, own)

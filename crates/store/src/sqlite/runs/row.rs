@@ -1,7 +1,6 @@
 //! A row of the table of runs: its columns, and what is written and forgotten alike for every loop.
 
 use rusqlite::Connection;
-use truing_core::converge;
 use truing_core::id::{Key, Millis, Sha, Token};
 use truing_core::port::StoreError;
 use truing_core::run::{Detail, RunRecord, Stage};
@@ -25,15 +24,15 @@ pub(in crate::sqlite) fn parse_stage(word: &str) -> Result<Stage, Fault> {
 }
 
 /// The columns that say how a run ended, so that runs are counted without reading their records.
-pub(super) struct EndColumns<'a> {
-    pub(super) ended: Option<i64>,
-    pub(super) kind: Option<&'static str>,
-    pub(super) reason: Option<&'a str>,
-    pub(super) cost: u64,
+pub(in crate::sqlite) struct EndColumns<'a> {
+    pub(in crate::sqlite) ended: Option<i64>,
+    pub(in crate::sqlite) kind: Option<&'static str>,
+    pub(in crate::sqlite) reason: Option<&'a str>,
+    pub(in crate::sqlite) cost: u64,
 }
 
 impl<'a> EndColumns<'a> {
-    pub(super) fn of<D: Detail>(record: &'a RunRecord<D>) -> Self {
+    pub(in crate::sqlite) fn of<D: Detail>(record: &'a RunRecord<D>) -> Self {
         let end = record.end();
         Self {
             ended: end.map(|_| record.ended.0),
@@ -85,20 +84,4 @@ pub(in crate::sqlite) fn forget_others(
     let sql = "DELETE FROM run WHERE rowid IN
                (SELECT rowid FROM run WHERE loop <> 'review' AND kept < ?1 ORDER BY kept LIMIT ?2)";
     Ok(connection.prepare_cached(sql)?.execute((before.0, limit))?)
-}
-
-/// Fills the columns of ends that a migration could not: only a record's own code knows its end.
-pub(in crate::sqlite) fn fill_ends(connection: &Connection) -> rusqlite::Result<()> {
-    let mut select = connection.prepare(
-        "SELECT rowid, record FROM run WHERE loop = 'converge' AND ended IS NOT NULL AND kind IS NULL",
-    )?;
-    let mut update = connection.prepare("UPDATE run SET kind = ?2 WHERE rowid = ?1")?;
-    let mut rows = select.query([])?;
-    while let Some(row) = rows.next()? {
-        let (id, json): (i64, String) = (row.get(0)?, row.get(1)?);
-        // What cannot be read counts for nothing.
-        let Ok(record) = serde_json::from_str::<converge::record::Record>(&json) else { continue };
-        update.execute((id, EndColumns::of(&record).kind))?;
-    }
-    Ok(())
 }

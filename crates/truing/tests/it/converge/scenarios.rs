@@ -15,7 +15,7 @@ const OWNERS: &str = "crates/truing/tests/it/converge/owners.rs";
 const MACHINE: &str = "crates/core/src/converge/tests.rs";
 const PAIRS: &str = "crates/core/src/converge/simulation.rs";
 const READY: &str = "crates/core/src/converge/readiness/tests.rs";
-const HUB: &str = "crates/forge/tests/it/hub/conversing.rs";
+const REPOSITORY: &str = "crates/forge/tests/it/repository/conversing.rs";
 
 /// What happens, and the tests that show it: file and function. Their places are the scenarios' numbers.
 type Scenario = (&'static str, &'static [(&'static str, &'static str)]);
@@ -184,7 +184,7 @@ const SCENARIOS: [Scenario; 24] = [
         &[
             (ADVERSE, "a_conflict_with_the_base_blocks_and_what_is_not_known_yet_is_waited_for"),
             (READY, "mergeability_is_waited_for_while_it_can_change_and_is_named_when_it_does_not"),
-            (HUB, "what_a_merge_would_be_and_why_not"),
+            (REPOSITORY, "what_a_merge_would_be_and_why_not"),
         ],
     ),
     (

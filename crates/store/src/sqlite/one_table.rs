@@ -1,0 +1,149 @@
+//! Version 11 of the file: brings the records of runs, which had a table and a form for each loop, to the one form. A record
+//! that cannot be read stays as it is: it hides no other, and is left out and named as before.
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, params};
+use serde_json::{Map, Value, json};
+use truing_core::converge::record::ConvergeDetail;
+use truing_core::follow::record::SyncDetail;
+use truing_core::outcome::ReviewDetail;
+use truing_core::run::{Detail, RunRecord, Stage};
+
+use super::runs::row::EndColumns;
+
+/// Rows that are read at once: memory stays within that of so many records.
+const BATCH: i64 = 256;
+
+/// A row of a run: its number, loop, key, stage, what was computed, and its record.
+type Row = (i64, String, String, String, Option<String>, Option<String>);
+
+/// Brings every record to its new form, and fills the columns that say how the run ended.
+pub(super) fn fill(connection: &Connection) -> rusqlite::Result<()> {
+    let sql =
+        "SELECT rowid, loop, key, stage, computed, record FROM run WHERE rowid > ?1 ORDER BY rowid LIMIT ?2";
+    let mut select = connection.prepare(sql)?;
+    let mut last = i64::MIN;
+    loop {
+        let rows: Vec<Row> = select
+            .query_map((last, BATCH), |row| {
+                let text = |column: usize| Ok::<_, rusqlite::Error>(text(row.get_ref(column)?));
+                let words = (row.get(1)?, row.get(2)?, row.get(3)?);
+                Ok((row.get(0)?, words.0, words.1, words.2, text(4)?, text(5)?))
+            })?
+            .collect::<Result<_, _>>()?;
+        let Some((row, ..)) = rows.last() else { return Ok(()) };
+        last = *row;
+        for (row, of, key, stage, computed, record) in rows {
+            match of.as_str() {
+                "review" => {
+                    if let Some(computed) = computed.and_then(|json| review(&json, "computed")) {
+                        let sql = "UPDATE run SET computed = ?2 WHERE rowid = ?1";
+                        connection.prepare_cached(sql)?.execute((row, json!(computed).to_string()))?;
+                    }
+                    if let Some(record) = record.and_then(|json| review(&json, &stage)) {
+                        put(connection, row, &record)?;
+                    }
+                }
+                "converge" => {
+                    let Some(record) = record.and_then(|json| converge(&json)) else { continue };
+                    let stage = if record.end().is_some() { Stage::Ended } else { Stage::Prepared };
+                    let (head, base) = (&record.detail.state.head, &record.detail.base);
+                    let sql = "UPDATE run SET stage = ?2, head = ?3, base = ?4 WHERE rowid = ?1";
+                    let values = (row, stage.as_str(), head.as_str(), base.as_str());
+                    connection.prepare_cached(sql)?.execute(values)?;
+                    put(connection, row, &record)?;
+                }
+                _ => {
+                    let Some(record) = record.and_then(|json| sync(&json, &key)) else { continue };
+                    let sql = "UPDATE run SET began = ?2 WHERE rowid = ?1";
+                    connection.prepare_cached(sql)?.execute((row, record.started.0))?;
+                    put(connection, row, &record)?;
+                }
+            }
+        }
+    }
+}
+
+/// What is no text is no record.
+fn text(value: ValueRef<'_>) -> Option<String> {
+    value.as_str().ok().map(str::to_owned)
+}
+
+/// Writes a record and what it says of the end. The time of the end stays that of the row.
+fn put<D: Detail>(connection: &Connection, row: i64, record: &RunRecord<D>) -> rusqlite::Result<()> {
+    let EndColumns { ended, kind, reason, cost } = EndColumns::of(record);
+    let cost = i64::try_from(cost).unwrap_or(i64::MAX);
+    let sql = "UPDATE run SET ended = coalesce(ended, ?2), kind = ?3, reason = ?4, cost = ?5, record = ?6 WHERE rowid = ?1";
+    let values = params![row, ended, kind, reason, cost, json!(record).to_string()];
+    connection.prepare_cached(sql)?.execute(values)?;
+    Ok(())
+}
+
+/// The fields that were beside those of a loop, and the whole of it as its detail.
+fn record<D: Detail>(all: Value, steps: Value) -> Option<RunRecord<D>> {
+    let filled = |name: &str| all.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let record = json!({
+        "run": all.get("run"),
+        "key": all.get("key"),
+        "steps": steps,
+        "carried_micro_usd": all.get("carried_micro_usd").unwrap_or(&json!(0)),
+        "model": filled("model"),
+        "prompt_hash": filled("prompt_hash"),
+        "versions": all.get("versions").unwrap_or(&json!({})),
+        "started": all.get("started"),
+        "ended": all.get("ended"),
+        "detail": all,
+    });
+    serde_json::from_value(record).ok()
+}
+
+fn object(json: &str) -> Option<Map<String, Value>> {
+    serde_json::from_str(json).ok()
+}
+
+/// A review: the time that no model took is one step, the model's part another.
+fn review(json: &str, stage: &str) -> Option<RunRecord<ReviewDetail>> {
+    let mut all = object(json)?;
+    let time = |name: &str| all.get(name).and_then(Value::as_i64);
+    let whole = u64::try_from(time("ended")?.saturating_sub(time("started")?)).unwrap_or(0);
+    let (turns, cost) = (all.get("turns")?.clone(), all.get("cost_micro_usd")?.clone());
+    let step = |id: &str, turns: &Value, tokens: u64, cost: &Value, ms: u64| json!({ "id": id, "turns": turns, "tokens": tokens, "cost_micro_usd": cost, "ms": ms });
+    let steps = match all.get("modelled").and_then(Value::as_object) {
+        Some(modelled) => {
+            let ms = modelled.get("ms")?.as_u64()?;
+            let tokens = modelled.get("tokens")?.as_object()?.values().filter_map(Value::as_u64);
+            let tokens = tokens.fold(0, u64::saturating_add);
+            let rules = step("review", &json!(0), 0, &json!(0), whole.saturating_sub(ms));
+            let (model, hash) = (modelled.get("model").cloned(), modelled.get("prompt_hash").cloned());
+            let steps = json!([rules, step("agent", &turns, tokens, &cost, ms)]);
+            all.insert("model".to_owned(), model.unwrap_or_default());
+            all.insert("prompt_hash".to_owned(), hash.unwrap_or_default());
+            steps
+        }
+        None => json!([step("review", &turns, 0, &cost, whole)]),
+    };
+    all.insert("stage".to_owned(), json!(stage));
+    record(Value::Object(all), steps)
+}
+
+/// A run that converges: its acts were an object by name.
+fn converge(json: &str) -> Option<RunRecord<ConvergeDetail>> {
+    let all = object(json)?;
+    let mut steps = Vec::new();
+    for (name, taken) in all.get("taken")?.as_object()? {
+        let mut step = taken.as_object()?.clone();
+        step.insert("id".to_owned(), json!(name));
+        steps.push(Value::Object(step));
+    }
+    let mut record: RunRecord<ConvergeDetail> = record(Value::Object(all), Value::Array(steps))?;
+    record.steps.sort_by_key(|step| step.id);
+    Some(record)
+}
+
+/// A run of a job: it knew its job, and not its key.
+fn sync(json: &str, key: &str) -> Option<RunRecord<SyncDetail>> {
+    let mut all = object(json)?;
+    all.insert("key".to_owned(), json!(key));
+    let steps = all.get("steps")?.clone();
+    record(Value::Object(all), steps)
+}
