@@ -9,7 +9,7 @@ use truing_core::follow::record::SyncDetail;
 use truing_core::outcome::ReviewDetail;
 use truing_core::run::{Detail, RunRecord, Stage};
 
-use super::runs::row::EndColumns;
+use super::runs::ends::EndColumns;
 
 /// Rows that are read at once: memory stays within that of so many records.
 const BATCH: i64 = 256;

@@ -3,6 +3,7 @@
 
 mod converges;
 mod desired;
+pub(super) mod ends;
 mod jobs;
 mod reviews;
 pub(super) mod row;

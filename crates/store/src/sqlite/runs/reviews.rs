@@ -10,7 +10,8 @@ use truing_core::run::{Stage, StepCost};
 use super::super::dismissals;
 use super::super::fault::{Fault, from_json, to_json};
 use super::super::slots::{next_token, raise_counter};
-use super::row::{EndColumns, fenced, parse_sha, parse_stage};
+use super::ends::EndColumns;
+use super::row::{fenced, parse_sha, parse_stage};
 
 /// A run as its row has it.
 struct Row {

@@ -6,6 +6,7 @@ use truing_core::port::StoreError;
 use truing_core::run::{Detail, RunRecord, Stage};
 
 use super::super::fault::{Fault, to_json};
+use super::ends::EndColumns;
 
 /// A run that is refused, because one with this token has begun on the key.
 pub(in crate::sqlite) fn fenced(key: &Key, last: Token) -> Fault {
@@ -21,26 +22,6 @@ pub(in crate::sqlite) fn parse_sha(text: String) -> Result<Sha, Fault> {
 pub(in crate::sqlite) fn parse_stage(word: &str) -> Result<Stage, Fault> {
     let known = Stage::ALL.into_iter().find(|stage| stage.as_str() == word);
     known.ok_or_else(|| StoreError::Corrupt(format!("`{word}` is not a stage of a run")).into())
-}
-
-/// The columns that say how a run ended, so that runs are counted without reading their records.
-pub(in crate::sqlite) struct EndColumns<'a> {
-    pub(in crate::sqlite) ended: Option<i64>,
-    pub(in crate::sqlite) kind: Option<&'static str>,
-    pub(in crate::sqlite) reason: Option<&'a str>,
-    pub(in crate::sqlite) cost: u64,
-}
-
-impl<'a> EndColumns<'a> {
-    pub(in crate::sqlite) fn of<D: Detail>(record: &'a RunRecord<D>) -> Self {
-        let end = record.end();
-        Self {
-            ended: end.map(|_| record.ended.0),
-            kind: end.map(D::word),
-            reason: record.reason(),
-            cost: record.cost().0,
-        }
-    }
 }
 
 /// Writes the row of a run of `converge` or `sync`, in place of what it was before.
