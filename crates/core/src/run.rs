@@ -41,7 +41,7 @@ impl End {
     }
 }
 
-/// How far a run has come in the records. A run of `converge` or `sync` is `prepared` until it is `ended`.
+/// The progress of a run in the records. A run of `converge` or `sync` is `prepared` until it is `ended`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
@@ -118,7 +118,7 @@ pub trait Detail: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The loop.
     const LOOP: Loop;
 
-    /// How the run ended; none while it goes on.
+    /// The end of the run; none while it goes on.
     fn end(&self) -> Option<End>;
 
     /// The loop's own word for that end.
@@ -129,7 +129,7 @@ pub trait Detail: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The result in a word of the loop's own; none if the end says it all, or the run goes on.
     fn result(&self) -> Option<String>;
 
-    /// Why it ended so, for people; may hold text of others.
+    /// The reason of the end, for people; may hold text of others.
     fn reason(&self) -> Option<&str>;
 
     /// The furthest step that the run came to; `steps` are those that it has paid for.
@@ -154,9 +154,9 @@ pub struct RunRecord<D: Detail> {
     pub prompt_hash: Option<String>,
     /// Versions of the programs that took part, by name: `truing`.
     pub versions: BTreeMap<String, String>,
-    /// When it began.
+    /// The beginning.
     pub started: Millis,
-    /// When it ended, or was last kept.
+    /// The end, or the last time that it was kept.
     pub ended: Millis,
     /// Its loop's own part.
     pub detail: D,
@@ -205,12 +205,12 @@ impl<D: Detail> RunRecord<D> {
         self.steps.iter().map(|step| step.tokens).fold(0, u64::saturating_add)
     }
 
-    /// How long it took, in milliseconds.
+    /// Its wall clock, in milliseconds.
     pub fn ms(&self) -> u64 {
         u64::try_from(self.ended.0.saturating_sub(self.started.0)).unwrap_or(0)
     }
 
-    /// How it ended; none while it goes on.
+    /// Its end; none while it goes on.
     pub fn end(&self) -> Option<End> {
         self.detail.end()
     }
@@ -220,7 +220,7 @@ impl<D: Detail> RunRecord<D> {
         self.detail.result()
     }
 
-    /// Why it ended so, for people.
+    /// The reason of its end, for people.
     pub fn reason(&self) -> Option<&str> {
         self.detail.reason()
     }

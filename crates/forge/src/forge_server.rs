@@ -25,7 +25,7 @@ pub trait ForgeServer: Clone + Send + Sync {
     /// The kind of forge.
     fn kind(&self) -> ForgeKind;
 
-    /// What the forge takes.
+    /// The limits of the forge.
     fn capability(&self) -> &'static Capability;
 
     /// The same, for one review: each of its calls names that, in the header `X-Review-Id`. An id that cannot stand in a
@@ -111,7 +111,7 @@ pub trait ForgeServer: Clone + Send + Sync {
     /// Is it our own account?
     fn is_own(&self, repo: &str, author: &Author) -> impl Future<Output = Result<bool, ForgeError>> + Send;
 
-    /// What may refuse a push to a branch.
+    /// The rules that may refuse a push to a branch.
     fn protection(
         &self,
         repo: &str,

@@ -12,7 +12,7 @@ pub enum Purpose {
     Push,
 }
 
-/// Why git cannot reach a repository.
+/// The error of a repository that git cannot reach.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
     /// There is no token for it.

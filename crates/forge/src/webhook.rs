@@ -136,9 +136,9 @@ pub enum BadHook {
 /// The headers of a delivery, as its kind of forge writes them. None of it is verified.
 #[derive(Clone)]
 pub struct Delivery<'a> {
-    /// What happened; empty if it does not say.
+    /// The event; empty if it does not say.
     pub event: &'a str,
-    /// What the forge calls the delivery; empty if it does not say.
+    /// The id of the delivery; empty if it does not say.
     pub id: &'a str,
     /// The signature over the body.
     pub signature: Result<Signature, Unsigned>,

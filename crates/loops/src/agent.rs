@@ -162,7 +162,7 @@ pub fn outcome(coverage: &Coverage, part: Option<&Part>) -> Outcome {
     }
 }
 
-/// What a model was asked, and did; none: none was asked.
+/// The model's part; none: no model was asked.
 pub fn asked(part: Option<Part>) -> Option<AskedModel> {
     part?.asked
 }

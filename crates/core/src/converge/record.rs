@@ -53,7 +53,7 @@ pub type Record = RunRecord<ConvergeDetail>;
 /// The part of a run's record that only runs of the converge loop have.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ConvergeDetail {
-    /// What people call the pull request or the branch of the key.
+    /// The name of the pull request or of the branch, for people.
     pub name: String,
     /// The branch that its commits go to.
     pub branch: String,
@@ -135,7 +135,7 @@ impl run::Detail for ConvergeDetail {
         self.final_exit().map(|exit| exit.reason.as_str())
     }
 
-    /// What would follow on an audit that was asked for alone is not done.
+    /// An audit that was asked for alone is its own last step.
     fn furthest(&self, steps: &[StepCost<Step>]) -> Step {
         let next = if self.state.audits_only { Step::Audit } else { self.state.next.step() };
         steps.iter().map(|step| step.id).fold(next, Step::max)

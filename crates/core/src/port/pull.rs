@@ -29,9 +29,9 @@ pub struct PullRequest {
     pub name: String,
     /// Its page.
     pub url: String,
-    /// What its author calls it; empty if there is nothing.
+    /// Its title; empty if there is none.
     pub title: String,
-    /// What its author says of it; empty if there is nothing.
+    /// Its description; empty if there is none.
     pub description: String,
     /// The branch that it comes from; empty if that is gone.
     pub branch: String,

@@ -20,7 +20,7 @@ pub trait ForgeRead: Send + Sync {
     /// The pull request now, with what other calls tell of it.
     fn now(&self) -> impl Future<Output = Result<PullNow, ForgeError>> + Send;
 
-    /// What merging would be. Asking makes some forges find out: ask again while it is not known.
+    /// The result of a merge. Asking makes some forges find out: ask again while it is not known.
     fn merge(&self) -> impl Future<Output = Result<Merge, ForgeError>> + Send;
 
     /// The checks of a commit, the newest of each name.
@@ -84,7 +84,7 @@ pub trait ForgeRead: Send + Sync {
         since: Option<&CommentId>,
     ) -> impl Future<Output = Result<Vec<Reply>, ForgeError>> + Send;
 
-    /// What the forge takes.
+    /// The limits of the forge.
     fn bounds(&self) -> Bounds;
 
     /// The longest text of a pull request, an issue or a comment without its marker, in UTF-16 units: a longer one is

@@ -38,22 +38,22 @@ pub struct Revision {
     pub base: Sha,
 }
 
-/// What records answer when a run begins.
+/// The answer of the records when a run begins.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Begun {
     /// The revision reviewed last (stage `published`), if any.
     pub reviewed: Option<Revision>,
     /// The revision computed last, published or not: what the recorded findings are of.
     pub known: Option<Revision>,
-    /// How that review ended, if it is this very revision's.
+    /// The record of that review, if it is this very revision's.
     pub outcome: Option<ReviewRecord>,
     /// The newest run's outcome if it has stage `computed` for this very revision: only publishing is left.
     pub computed: Option<ReviewRecord>,
-    /// What people have dismissed on this key. One that comes later is the next run's.
+    /// The dismissals on this key. One that comes later is the next run's.
     pub dismissals: Vec<Dismissal>,
 }
 
-/// What a run found and wants shown; written in one transaction, after which the run is `computed`.
+/// The findings of a run and the state it wants shown; written in one transaction, after which the run is `computed`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Computed {
     /// Whose rows of desired state these are.
@@ -64,11 +64,11 @@ pub struct Computed {
     pub desired: Vec<Desired>,
     /// The head's status; none for local runs.
     pub status: Option<DesiredStatus>,
-    /// How the run ended, before publishing.
+    /// The record of the run, before publishing.
     pub outcome: ReviewRecord,
 }
 
-/// What people call a key. Display only: decisions ask the forge.
+/// The name of a key. Display only: decisions ask the forge.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Described {
     /// `owner/name#7`.
@@ -82,13 +82,13 @@ pub struct Described {
 /// One line of history, for `truing why`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Event {
-    /// When.
+    /// The instant.
     pub at: Millis,
     /// The slot's key.
     pub key: Key,
     /// The run, if it happened in one.
     pub run: Option<RunId>,
-    /// What happened, one line for people.
+    /// The event, one line for people.
     pub what: String,
 }
 
@@ -114,7 +114,7 @@ pub trait Runs: Send + Sync {
     fn describe(&self, described: &[(Key, Described)])
     -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// What people call these keys, in order; none for a key that was never described.
+    /// The names of these keys, in order; none for a key that was never described.
     fn described(
         &self,
         keys: &[Key],
@@ -123,7 +123,7 @@ pub trait Runs: Send + Sync {
     /// A token greater than every one given or accepted so far, for runs whose key has no slot (local runs).
     fn fresh_token(&self) -> impl Future<Output = Result<Token, StoreError>> + Send;
 
-    /// What people have dismissed on this key; also what they have taken back.
+    /// The dismissals on this key, those included that were taken back.
     fn dismissals(&self, key: &Key) -> impl Future<Output = Result<Vec<Dismissal>, StoreError>> + Send;
 
     /// Remembers what somebody said of findings, each on its key, in place of what was said of it before. `act`: for the

@@ -93,7 +93,7 @@ pub struct PullComment {
     pub updated: Millis,
 }
 
-/// What the forge tells of a branch that may refuse a push.
+/// The rules of a branch that may refuse a push.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Protection {
     /// Is it protected? By what, is told to administrators alone.

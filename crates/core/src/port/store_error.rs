@@ -1,8 +1,8 @@
-//! Why a store could not do it.
+//! The errors of a store.
 
 use crate::id::{Key, Token};
 
-/// Why a store could not do it.
+/// The error of a store.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum StoreError {
     /// A run with a greater token has begun: this one must stop and write nothing more.
@@ -16,7 +16,7 @@ pub enum StoreError {
     /// The store cannot work: file, disk, lock, version.
     #[error("{0}")]
     Unavailable(String),
-    /// What is stored cannot be read.
+    /// A stored value cannot be read.
     #[error("the store holds something unreadable: {0}")]
     Corrupt(String),
 }

@@ -125,7 +125,7 @@ struct SenderBody {
     kind: Option<String>,
 }
 
-/// What the headers say.
+/// The headers of a delivery.
 pub(crate) fn delivery(headers: &HeaderMap) -> Delivery<'_> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let signature = Signature::of(headers.get_all(SIGNATURE).iter().map(|value| value.as_bytes()));

@@ -16,7 +16,7 @@ pub struct Part {
     pub part: ModelPart,
     /// What held the conversation.
     pub runtime: Runtime,
-    /// What it was asked, and did; none: it was not asked.
+    /// Its turns, cost and work; none: it was not asked.
     pub asked: Option<AskedModel>,
 }
 

@@ -165,7 +165,7 @@ fn slice(whole: Option<MicroUsd>, side_by_side: usize) -> MicroUsd {
     MicroUsd(whole.map_or(most, |whole| most.min(whole.0 / reviewers)))
 }
 
-/// What several looks come to as one part of the review. `did`: what they did, as far as it is known by other means.
+/// Several reviewers' runs as one part of the review. `did`: their work, as far as it is known by other means.
 pub(super) fn together(looks: &[ReviewerRun], found: &[u32], did: Modelled, now: Millis) -> Part {
     let mut asked = AskedModel { did, ..AskedModel::default() };
     let mut parts = Vec::new();

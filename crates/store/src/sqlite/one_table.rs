@@ -64,7 +64,7 @@ pub(super) fn fill(connection: &Connection) -> rusqlite::Result<()> {
     }
 }
 
-/// What is no text is no record.
+/// The text of a column; none if it holds none, and then it is no record.
 fn text(value: ValueRef<'_>) -> Option<String> {
     value.as_str().ok().map(str::to_owned)
 }

@@ -29,7 +29,7 @@ use super::history::sql_limit;
 use super::{Sqlite, dismissals, history, operations, slots};
 
 impl Sqlite {
-    /// What a run has cost, by the ledger.
+    /// The cost of a run, by the ledger.
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be read.

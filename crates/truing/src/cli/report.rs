@@ -154,6 +154,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
 
 /// A run, and what people call its pull request, if it is of one.
 type Known<D> = (RunRecord<D>, Option<Described>);
+/// A review.
+type Review = Known<truing_core::outcome::ReviewDetail>;
 /// A run that converges.
 type Converge = Known<converge::record::ConvergeDetail>;
 
@@ -194,7 +196,8 @@ impl Asked<'_> {
     async fn json(&self, limit: usize) -> Result<Answer, CliError> {
         let mut outcomes = Vec::new();
         let mut ended = self.by_day(LoopFlag::Review).await?;
-        for (record, known) in &self.reviews(limit).await? {
+        let reviews: Vec<Review> = self.known(limit).await?;
+        for (record, known) in &reviews {
             outcomes.push((record.ended, outcome::review(record, known.as_ref())));
         }
         let jobs = self.jobs().await?;
@@ -233,7 +236,7 @@ impl Asked<'_> {
         let mut sections: Vec<Section> = self.jobs().await?.into_iter().collect();
         sections.extend(self.converge(&self.converges().await?).await?);
         if self.wants(LoopFlag::Review) {
-            let reviews = self.reviews(MOST + 1).await?;
+            let reviews: Vec<Review> = self.known(MOST + 1).await?;
             let runs = reviews.iter().map(|(record, known)| Run::of_review(record, known.as_ref())).collect();
             let unrecorded = self.unrecorded().await?;
             let section = self.section(LoopFlag::Review, runs).with(unrecorded);
@@ -316,13 +319,6 @@ impl Asked<'_> {
         Ok(is_told.then(|| self.section(LoopFlag::Converge, runs).with(unrecorded)))
     }
 
-    async fn reviews(
-        &self,
-        limit: usize,
-    ) -> Result<Vec<Known<truing_core::outcome::ReviewDetail>>, CliError> {
-        self.known(limit).await
-    }
-
     /// What reviews have cost of which no record tells.
     async fn unrecorded(&self) -> Result<MicroUsd, CliError> {
         match self.store.filter(|_| self.wants(LoopFlag::Review)) {
@@ -331,7 +327,7 @@ impl Asked<'_> {
         }
     }
 
-    /// How many runs of a loop ended how, by day; none if others are asked for.
+    /// The ended runs of a loop, counted by day, kind and reason; none if another loop is asked for.
     async fn by_day(&self, of: LoopFlag) -> Result<Vec<Ended>, CliError> {
         let Some(store) = self.store.filter(|_| self.wants(of)) else { return Ok(Vec::new()) };
         let mut ended = store.ended_by_day(of.of(), self.since).await.map_err(store_error)?;

@@ -146,7 +146,7 @@ impl Run {
         self.steps.iter().map(|part| part.cost_micro_usd.0).fold(self.carried.0, u64::saturating_add)
     }
 
-    /// Why, on one line.
+    /// The reason, on one line.
     pub(super) fn why(&self) -> String {
         one_line(&self.reason)
     }
