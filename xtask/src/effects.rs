@@ -27,15 +27,16 @@ fn page(tests: &str) -> Result<String> {
             Observed::Text => ("its text, our account and the time", "`forge.NAME.settle`"),
             Observed::State => ("the state that it leads to", "no"),
         };
-        let refused = kind.instead().map_or("the loop is told the reason".to_owned(), |other| {
+        let refused = kind.instead().map_or("the loop gets the reason".to_owned(), |other| {
             format!("`{}` is performed instead", other.as_str())
         });
         writeln!(page, "| `{}` | {found} | {waits} | {refused} |", kind.as_str())?;
     }
     page += "\n## What each comes to\n\nEach cell has one test, `effects::EFFECT::CASE` in `";
     page += TESTS;
-    page += "`. `withheld`: nothing is written, and the run stops. `told`: nothing is there, and the loop is told the reason. \
-             `once`: it is there, once.\n\n| Effect |";
+    page += "`. `withheld`: nothing is written, and the run stops. `reported`: nothing is there, and the loop gets the reason. \
+             `once`: it is there, once. \
+             `listed`: nothing is written, and the run goes on as if it were.\n\n| Effect |";
     for case in Case::ALL {
         write!(page, " `{}` |", case.as_str())?;
     }
@@ -51,9 +52,10 @@ fn page(tests: &str) -> Result<String> {
             }
             let end = match case.end(kind) {
                 End::Withheld => "withheld".to_owned(),
-                End::Told => "told".to_owned(),
+                End::Reported => "reported".to_owned(),
                 End::Replaced(other) => format!("`{}`, once", other.as_str()),
                 End::Once => "once".to_owned(),
+                End::Listed => "listed".to_owned(),
             };
             write!(page, " {end} |")?;
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use globset::escape;
 use truing_agent::prompt::Template;
-use truing_core::follow::breaker::Limits;
+use truing_core::sync::breaker::Limits;
 use truing_git::Identity;
 use truing_upstream::constraint::Place;
 use truing_upstream::version::{Registry, Style, Version};

@@ -167,6 +167,10 @@ text_id! {
     CommentId
 }
 text_id! {
+    /// An account at a forge, by the id that lasts through renames. The form is the forge's own; Truing only compares it.
+    AccountId
+}
+text_id! {
     /// A review as its forge names it. The form is the forge's own.
     ReviewId
 }

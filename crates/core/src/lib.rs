@@ -8,7 +8,7 @@ pub mod effect;
 pub mod excerpt;
 pub mod fair;
 pub mod finding;
-pub mod follow;
+
 pub mod glob;
 pub mod grammar;
 pub mod id;
@@ -30,6 +30,7 @@ pub mod secret;
 pub mod slot;
 pub mod suppression;
 pub mod switch;
+pub mod sync;
 pub mod verification;
 
 /// Paths are part of the ports: a crate that knows `core` alone can name them.

@@ -54,13 +54,13 @@ pub struct Slot {
     pub attempts: u32,
     /// What a person wants of the next step of the converge loop, if it is something else than to go on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub wish: Option<Wish>,
+    pub wish: Option<ConvergeRequest>,
 }
 
 /// What a person may want of a converge run besides that it goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Wish {
+pub enum ConvergeRequest {
     /// One audit, and no fix.
     Audit,
     /// That it ends before its next step, so that it can be resumed.

@@ -14,6 +14,8 @@ use truing_core::port::{
 use truing_core::publish::{Item, Pending};
 use truing_git::{Committed, GitError, Pushed, Remote};
 
+use crate::watch::{Watch, dry};
+
 /// The effects of one writer on one pull request, or on one repository.
 pub struct Effects<'a, W, L> {
     /// The side of the forge that writes.
@@ -26,6 +28,8 @@ pub struct Effects<'a, W, L> {
     pub clock: &'a dyn Clock,
     /// Who writes.
     pub writer: Writer,
+    /// How the writes are reported; in a dry run none is made.
+    pub watch: &'a Watch,
 }
 
 impl<W, L> fmt::Debug for Effects<'_, W, L> {
@@ -87,7 +91,7 @@ enum Before {
 }
 
 /// The entry of one part, as it stands now.
-enum Stands {
+enum PartState {
     /// There is none, or lists show by now what it tells of.
     Past,
     /// The same was made just now.
@@ -118,7 +122,7 @@ impl<W: ForgeWrite, L: EffectLog> Effects<'_, W, L> {
                 continue;
             }
             let entries = self.announce(&intended, (known, lost)).await?;
-            let answer = self.forge.perform(&effect).await;
+            let answer = self.write(&effect).await;
             match (self.ended(&intended, (entries, lost), answer).await, effect.instead()) {
                 // The forge's limit says nothing of the content.
                 (Err(EffectError::Refused(error)), Some(other))
@@ -129,6 +133,18 @@ impl<W: ForgeWrite, L: EffectLog> Effects<'_, W, L> {
                 (ended, _) => return ended,
             }
         }
+    }
+
+    /// Makes the call, unless this is a dry run.
+    async fn write(&self, effect: &Effect) -> Result<Performed, ForgeError> {
+        let span = self.watch.begin(effect);
+        let answer = if self.watch.dry_run { Ok(dry(effect)) } else { self.forge.perform(effect).await };
+        match (&answer, span) {
+            (Ok(_), _) => self.watch.made(effect),
+            (Err(error), Some(span)) => span.failed(&error.to_string()),
+            (Err(_), None) => {}
+        }
+        answer
     }
 
     /// Looks for an effect on this topic that was begun and whose end is not known, and records the end. None: there is no
@@ -174,7 +190,7 @@ impl<W: ForgeWrite, L: EffectLog> Effects<'_, W, L> {
         Ok(pending)
     }
 
-    /// Pushes a commit to a branch that is at the expected commit.
+    /// Pushes a commit to a branch that is at the expected commit. In a dry run nothing is pushed.
     ///
     /// # Errors
     /// [`EffectError`]
@@ -192,7 +208,11 @@ impl<W: ForgeWrite, L: EffectLog> Effects<'_, W, L> {
             Before::Missing { known, lost } => (known, lost),
         };
         let entries = self.announce(&intended, (known, lost)).await?;
-        let pushed = commit.push(remote, branch, expected, self.gate).await;
+        let pushed = if self.watch.dry_run {
+            Ok(Pushed::Done)
+        } else {
+            commit.push(remote, branch, expected, self.gate).await
+        };
         let end = match &pushed {
             Ok(Pushed::Done) => Some(EntryState::Done { comment: None }),
             Ok(Pushed::Moved { .. } | Pushed::Refused { .. } | Pushed::Withheld(_)) => None,
@@ -214,12 +234,12 @@ impl<W: ForgeWrite, L: EffectLog> Effects<'_, W, L> {
         let settling = |until| Err(EffectError::Settling { until, what: intended.what.clone() });
         let (mut made, mut until, mut begun, mut is_ahead) = (Vec::new(), None, None, false);
         for (part, entry) in intended.parts.iter().zip(&known) {
-            match stands(part, entry.as_ref(), now, settle) {
-                Stands::Past => {}
-                Stands::Made(comment) => made.push((part, comment)),
-                Stands::Settling(shown) => until = until.max(Some(shown)),
-                Stands::Ahead => is_ahead = true,
-                Stands::Begun { lost } => begun = begun.max(Some(lost)),
+            match part_state(part, entry.as_ref(), now, settle) {
+                PartState::Past => {}
+                PartState::Made(comment) => made.push((part, comment)),
+                PartState::Settling(shown) => until = until.max(Some(shown)),
+                PartState::Ahead => is_ahead = true,
+                PartState::Begun { lost } => begun = begun.max(Some(lost)),
             }
         }
         if is_ahead {
@@ -337,11 +357,11 @@ impl<W: ForgeWrite, L: EffectLog> Effects<'_, W, L> {
 }
 
 /// The way that the entry of one part stands.
-fn stands(part: &Part, entry: Option<&Entry>, now: Millis, settle: Span) -> Stands {
-    let Some(entry) = entry else { return Stands::Past };
+fn part_state(part: &Part, entry: Option<&Entry>, now: Millis, settle: Span) -> PartState {
+    let Some(entry) = entry else { return PartState::Past };
     // The clock was ahead then: the delay counts from now on.
     if entry.at > now && settle > Span(0) {
-        return Stands::Ahead;
+        return PartState::Ahead;
     }
     let shown = entry.at + settle;
     let is_recent = entry.at <= now && now < shown;
@@ -349,11 +369,11 @@ fn stands(part: &Part, entry: Option<&Entry>, now: Millis, settle: Span) -> Stan
         // Lists may not show yet what was made just now.
         EntryState::Done { comment } if is_recent => {
             let is_same = entry.content == part.content && !entry.content.is_empty();
-            if is_same { Stands::Made(comment.clone()) } else { Stands::Settling(shown) }
+            if is_same { PartState::Made(comment.clone()) } else { PartState::Settling(shown) }
         }
-        EntryState::Done { .. } => Stands::Past,
-        EntryState::Open { .. } if is_recent => Stands::Settling(shown),
-        EntryState::Open { lost } => Stands::Begun { lost: *lost },
+        EntryState::Done { .. } => PartState::Past,
+        EntryState::Open { .. } if is_recent => PartState::Settling(shown),
+        EntryState::Open { lost } => PartState::Begun { lost: *lost },
     }
 }
 

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use truing_core::finding::{Place, Side};
-use truing_core::id::Span;
+use truing_core::id::{AccountId, Span};
 use truing_core::port::{Clock, ForgeError, WriteGate};
 use truing_diff::RepoPath;
 use truing_git::{Remote, Secret};
@@ -117,6 +117,11 @@ struct Inner {
     options: GitHubOptions,
     http: Http,
     auth: Arc<Auth>,
+}
+
+/// The account with this number.
+fn account(number: u64) -> AccountId {
+    AccountId::new(number.to_string())
 }
 
 /// Is this `owner/name`, of the characters that GitHub allows in both?

@@ -10,6 +10,7 @@ pub mod marker;
 pub mod publisher;
 pub mod remote;
 pub mod server;
+pub mod watch;
 pub mod webhook;
 
 mod http;

@@ -10,7 +10,7 @@ use truing_core::id::{CommentId, Millis, Sha};
 use truing_core::port::{
     EffectLog, ForgeError, ForgeRead, ForgeWrite, InlineDraft, Performed, RunRef, Runs, StoreError, Withheld,
 };
-use truing_core::publish::{Desired, Item, Plan, Step, plan};
+use truing_core::publish::{Desired, Hold, Item, Observed, Plan, Step, plan};
 
 mod bisect;
 
@@ -88,6 +88,18 @@ enum Created {
     Lowered,
 }
 
+/// Logs how many comments of ours are signed with a key that is not configured.
+fn warn_of_unknown_keys(observed: &[Observed]) {
+    let comments = observed.iter().filter(|seen| seen.hold == Hold::UnknownKey).count();
+    if comments > 0 {
+        tracing::warn!(
+            comments,
+            "comments of ours are signed with a key that is not configured: they are left as they are, a summary too; \
+             list the key in `previous_marker_keys` of this forge"
+        );
+    }
+}
+
 impl<R: Runs + EffectLog, F: ForgeRead + ForgeWrite> Publisher<'_, R, F> {
     /// Makes the pull request show what it should, then sets the head's status.
     ///
@@ -110,6 +122,7 @@ impl<R: Runs + EffectLog, F: ForgeRead + ForgeWrite> Publisher<'_, R, F> {
             let pending = self.effects.pending().await?;
             let known = rows.iter().filter_map(|row| Some((row.item.clone(), row.comment.clone()?)));
             let observed = self.effects.forge.comments(&known.collect::<Vec<_>>()).await?;
+            warn_of_unknown_keys(&observed);
             let now = self.effects.clock.now();
             let steps = match plan(&rows, &observed, &pending, &self.effects.forge.bounds(), now) {
                 Plan::Settling { until } => return Ok(Reconciled::Settling { until }),

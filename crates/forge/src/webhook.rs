@@ -19,7 +19,7 @@ mod tests;
 
 use reqwest::header::HeaderMap;
 use serde::Deserialize;
-use truing_core::id::{PrId, Sha};
+use truing_core::id::{AccountId, PrId, Sha};
 use truing_core::port::{CommentKind, ForgeKind};
 use url::Url;
 
@@ -102,8 +102,8 @@ pub struct Rerun {
     pub app: u64,
     /// Of what.
     pub of: Rechecked,
-    /// The id at the forge of whoever asks.
-    pub account: u64,
+    /// The account of whoever asks.
+    pub account: AccountId,
     /// What they are called at the time.
     pub login: String,
 }

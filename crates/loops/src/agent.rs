@@ -48,7 +48,7 @@ use reviewer::{ReviewInput, ReviewerRun};
 pub use shown::Subject;
 use shown::{Again, Shown};
 pub(crate) use shown::{Diffs, Looked};
-pub(crate) use task::{Bounded, Halted, ModelTask, Spent, Told, WatchedTools, hash_of, unheld, words};
+pub(crate) use task::{Bounded, BuiltPrompt, Halted, ModelTask, Spent, WatchedTools, hash_of, unheld, words};
 
 /// A model that reviews, shared by all runs of a process.
 pub struct Agent {
@@ -312,7 +312,7 @@ impl Agent {
         (findings, dismissed): (Option<&str>, Option<&str>),
         change: &Change,
         reading: &Reading,
-    ) -> Result<(Told, BTreeSet<RepoPath>), PromptError> {
+    ) -> Result<(BuiltPrompt, BTreeSet<RepoPath>), PromptError> {
         let shown = Shown {
             change,
             reading,

@@ -5,7 +5,7 @@
 //! local repository. All take the same steps from a change to findings with ids ([`reading`]): the local ones from
 //! where [`compare`] says that the change begins, those of pull requests from their commits on ([`checkout`]).
 //! [`agent`] is a model's part in each of them. [`memory`] is what reviews without a slot remember, [`attempts`] which
-//! of them have not ended. [`desired`] says what the pull request should show, in the words of [`text`]. [`fix`]
+//! of them have not ended. [`desired`] says what the pull request should show, in the words of [`text`], [`review_writes`] what was written. [`fix`]
 //! applies what a local review suggests. [`converge`] fixes a branch until an audit finds nothing. [`sync`] follows an
 //! upstream package. [`verify`] runs a repository's own checks on two of its states. [`write_gate`] is asked before
 //! each write of those two.
@@ -34,6 +34,7 @@ pub mod pull;
 pub mod reader;
 pub mod reading;
 pub mod review;
+pub mod review_writes;
 pub mod since;
 pub mod slots;
 pub mod stopped;

@@ -26,16 +26,16 @@ use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use truing_config::READING_TIME;
-use truing_core::follow::Sources;
 use truing_core::port::{ChangedFile, ReadReport, ReadRequest, Reader, ReaderError};
 use truing_core::sandbox::Level;
+use truing_core::sync::Sources;
 use truing_diff::RepoPath;
 use truing_reader::protocol::{
     Checked, Hello, MAX_ANSWER_BYTES, MAX_HELLO_BYTES, MAX_REQUEST_BYTES, ProtocolError, ToolsRequest,
     checked_sources, decode, encode,
 };
 use truing_reader::sources::{
-    Asked, FilesRequest, Pins, Project, ProjectRequest, SourcesError, SourcesRequest, Told,
+    Asked, FilesRequest, Pins, Project, ProjectRequest, SourcesAnswer, SourcesError, SourcesRequest,
 };
 use truing_reader::{InProcess, Packs};
 
@@ -156,8 +156,10 @@ impl ChildReader {
     /// [`SourcesError`]; whatever a child does instead of answering well is [`SourcesError::Failed`].
     pub async fn sources(&self, request: &SourcesRequest) -> Result<Sources, SourcesError> {
         match self.told(&Asked::Release(request.clone())).await? {
-            Told::Release(sources) => Ok(sources),
-            Told::Pins(_) | Told::Project(_) | Told::Files(_) => Err(other_answer()),
+            SourcesAnswer::Release(sources) => Ok(sources),
+            SourcesAnswer::Pins(_) | SourcesAnswer::Project(_) | SourcesAnswer::Files(_) => {
+                Err(other_answer())
+            }
         }
     }
 
@@ -167,8 +169,10 @@ impl ChildReader {
     /// As [`Self::sources`].
     pub async fn pins(&self, test: &Path) -> Result<Pins, SourcesError> {
         match self.told(&Asked::Pins(test.to_owned())).await? {
-            Told::Pins(pins) => Ok(pins),
-            Told::Release(_) | Told::Project(_) | Told::Files(_) => Err(other_answer()),
+            SourcesAnswer::Pins(pins) => Ok(pins),
+            SourcesAnswer::Release(_) | SourcesAnswer::Project(_) | SourcesAnswer::Files(_) => {
+                Err(other_answer())
+            }
         }
     }
 
@@ -178,8 +182,10 @@ impl ChildReader {
     /// As [`Self::sources`].
     pub async fn project(&self, request: ProjectRequest) -> Result<Project, SourcesError> {
         match self.told(&Asked::Project(request)).await? {
-            Told::Project(project) => Ok(project),
-            Told::Release(_) | Told::Pins(_) | Told::Files(_) => Err(other_answer()),
+            SourcesAnswer::Project(project) => Ok(project),
+            SourcesAnswer::Release(_) | SourcesAnswer::Pins(_) | SourcesAnswer::Files(_) => {
+                Err(other_answer())
+            }
         }
     }
 
@@ -189,12 +195,14 @@ impl ChildReader {
     /// As [`Self::sources`].
     pub async fn files(&self, request: &FilesRequest) -> Result<BTreeMap<String, String>, SourcesError> {
         match self.told(&Asked::Files(request.clone())).await? {
-            Told::Files(files) => Ok(files),
-            Told::Release(_) | Told::Pins(_) | Told::Project(_) => Err(other_answer()),
+            SourcesAnswer::Files(files) => Ok(files),
+            SourcesAnswer::Release(_) | SourcesAnswer::Pins(_) | SourcesAnswer::Project(_) => {
+                Err(other_answer())
+            }
         }
     }
 
-    async fn told(&self, asked: &Asked) -> Result<Told, SourcesError> {
+    async fn told(&self, asked: &Asked) -> Result<SourcesAnswer, SourcesError> {
         let mut said = Vec::new();
         match self.ask_for_sources(asked, &mut said).await {
             Ok(answer) => answer,
@@ -206,7 +214,7 @@ impl ChildReader {
         &self,
         asked: &Asked,
         said: &mut Vec<u8>,
-    ) -> Result<Result<Told, SourcesError>, ChildError> {
+    ) -> Result<Result<SourcesAnswer, SourcesError>, ChildError> {
         let line = encode("the request", asked, MAX_REQUEST_BYTES)?;
         let running = self.program.start(asked.folder(), [OsStr::new("--sources")].into_iter())?;
         // One file is parsed: it may cost no more than a file of a review.
@@ -215,7 +223,7 @@ impl ChildReader {
             Asked::Release(_) | Asked::Project(_) | Asked::Files(_) => None,
         };
         let talked = running.converse(&line, file, self.program.weakest, said);
-        let answer: Result<Told, SourcesError> =
+        let answer: Result<SourcesAnswer, SourcesError> =
             tokio::time::timeout(self.time, talked).await.unwrap_or(Err(ChildError::TimedOut(self.time)))?;
         Ok(match answer {
             Ok(told) => Ok(checked_sources(asked, told)?),

@@ -17,6 +17,7 @@ use truing_core::publish::Producer;
 use truing_core::slot::{Command, Hold, Limits, Then, Why};
 use truing_forge::effects::Effects;
 use truing_forge::publisher::{PublishError, Publisher, Reconciled};
+use truing_forge::watch::Watch;
 
 use super::agent::{self, Agent, Asking, Recalled, Subject};
 use super::checkout::{Checkout, changed, configuring};
@@ -61,6 +62,8 @@ pub struct Served<'a, S, F, R, C, G> {
     pub heard: Option<Heard>,
     /// Asked before every step that costs and every call that writes.
     pub gate: &'a G,
+    /// How the writes are reported, and whether they are made.
+    pub watch: &'a Watch,
     /// Where it is counted how runs end.
     pub counts: &'a dyn Counts,
 }
@@ -387,8 +390,11 @@ where
         let RunRef { key, token, .. } = self.run;
         let writer = Writer { key: key.clone(), producer: Producer::Review, token: Some(*token) };
         let (forge, log, gate, clock) = (self.forge, self.store, self.gate, self.clock);
-        let publisher =
-            Publisher { effects: Effects { forge, log, gate, clock, writer }, run: self.run, head };
+        let publisher = Publisher {
+            effects: Effects { forge, log, gate, clock, writer, watch: self.watch },
+            run: self.run,
+            head,
+        };
         publisher.reconcile().await.map_err(|error| match error {
             PublishError::Store(error) => error.into(),
             PublishError::Forge(error) => Stopped::of(error, self.clock.now(), self.forge.settle()),

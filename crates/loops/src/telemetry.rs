@@ -16,4 +16,4 @@ pub use export::{Exporting, TelemetryError, start};
 pub use model::Traced;
 pub use review::{deferred, done, ended, event, head, servers_failed};
 pub use root::{ConvergeSpan, converge_unknown, failed, review, sync, synced};
-pub use step::{Step, tool, write};
+pub use step::{Step, WRITES, tool};

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use truing_core::line;
 
 use crate::provider::{Provider, ProviderError};
-use crate::retry::{self, Seen, Told};
+use crate::retry::{self, Seen, StatusAnswer};
 use crate::stream::{Broken, Complete, Fold, Meter, Progress};
 
 /// How much of a refusal's body is read; what it says fits easily.
@@ -201,7 +201,7 @@ impl Client {
             }
             (None, true) => format!("status {status}"),
         };
-        let seen = Seen::Status(Told {
+        let seen = Seen::Status(StatusAnswer {
             status,
             kind,
             after: retry_after(headers),
@@ -270,7 +270,7 @@ fn broken(broken: Broken) -> Failure {
     let what = broken.to_string();
     let seen = match broken {
         Broken::Cut => Seen::Cut,
-        Broken::Told { kind, message } => Seen::Event(retry::kind(&kind, &message)),
+        Broken::StatusAnswer { kind, message } => Seen::Event(retry::kind(&kind, &message)),
         Broken::Empty
         | Broken::Html
         | Broken::NotAStream

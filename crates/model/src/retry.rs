@@ -21,7 +21,7 @@ pub enum Seen {
     /// The connection ended, or nothing came in time, before an answer began.
     Lost,
     /// A status that is no success.
-    Status(Told),
+    Status(StatusAnswer),
     /// The answer began and broke off, or nothing came of it for too long.
     Cut,
     /// The answer began, and then the provider sent an error in it.
@@ -34,7 +34,7 @@ pub enum Seen {
 
 /// What a refusal says.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Told {
+pub struct StatusAnswer {
     /// The HTTP status.
     pub status: u16,
     /// The error's type, and what its words add.
@@ -98,7 +98,7 @@ pub fn verdict(seen: &Seen) -> Verdict {
     }
 }
 
-fn refused(told: &Told) -> Verdict {
+fn refused(told: &StatusAnswer) -> Verdict {
     let is_long = told.after.is_some_and(|after| after > MAX_RETRY_AFTER);
     match (told.status, told.kind) {
         (402, _) | (400..=499, Kind::Spend) => Verdict::Cap(told.after),
@@ -113,7 +113,7 @@ fn refused(told: &Told) -> Verdict {
 }
 
 /// A refusal that passes, unless the provider says otherwise; or one that does not, unless it says so.
-fn passing(told: &Told, usually: bool) -> Verdict {
+fn passing(told: &StatusAnswer, usually: bool) -> Verdict {
     let is_long = told.after.is_some_and(|after| after > MAX_RETRY_AFTER);
     match (told.retry.unwrap_or(usually), usually) {
         (true, _) if is_long => Verdict::Down(told.after),
@@ -170,7 +170,7 @@ mod tests {
     const LONG: Option<Duration> = Some(Duration::from_secs(61));
 
     fn status(status: u16, kind: Kind, after: Option<Duration>, retry: Option<bool>) -> Verdict {
-        verdict(&Seen::Status(Told { status, kind, after, retry }))
+        verdict(&Seen::Status(StatusAnswer { status, kind, after, retry }))
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub enum Broken {
     Cut,
     /// The provider says so, in the stream.
     #[error("the provider broke off: {kind}: {message}")]
-    Told {
+    StatusAnswer {
         /// The error's type.
         kind: String,
         /// Its words.
@@ -218,7 +218,7 @@ impl Fold {
             Event::MessageStop => self.done = true,
             Event::Error { error } => {
                 let kind = line::clean(&error.kind, MAX_WORDS);
-                return Err(Broken::Told { kind, message: line::clean(&error.message, MAX_WORDS) });
+                return Err(Broken::StatusAnswer { kind, message: line::clean(&error.message, MAX_WORDS) });
             }
             // Kinds of events may be added, says the API's policy on versions; none of them is content.
             Event::Ping | Event::Other => return Ok(false),

@@ -27,7 +27,7 @@ use truing_core::sandbox::Level;
 use truing_diff::RepoPath;
 
 pub use self::collected::Collected;
-use crate::sources::{Asked, Told};
+use crate::sources::{Asked, SourcesAnswer};
 use crate::tools::{MAX_REPLY_BYTES, Reply, TreeTool};
 
 /// The version of this protocol: raised with every change of what is said.
@@ -373,7 +373,7 @@ pub fn checked_reply(called: u64, replied: Replied) -> Result<Reply, ProtocolErr
 ///
 /// # Errors
 /// [`ProtocolError::Sources`]
-pub fn checked_sources(asked: &Asked, told: Told) -> Result<Told, ProtocolError> {
+pub fn checked_sources(asked: &Asked, told: SourcesAnswer) -> Result<SourcesAnswer, ProtocolError> {
     asked.check(&told).map_err(ProtocolError::Sources)?;
     Ok(told)
 }

@@ -29,12 +29,12 @@ use std::path::{Path, PathBuf};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde::{Deserialize, Serialize};
 use sha1::{Digest as _, Sha1};
-use truing_core::follow::{Definition, Sources, Symbol};
 use truing_core::glob::is_bounded;
 use truing_core::line::clean;
+use truing_core::sync::{Definition, Sources, Symbol};
 
 pub use archive::{ArchiveError, Format};
-pub use asked::{Asked, FilesRequest, Told};
+pub use asked::{Asked, FilesRequest, SourcesAnswer};
 pub use pins::{LeftOut, Pins};
 pub use project::{Project, ProjectRequest, project_of};
 
@@ -107,7 +107,7 @@ pub fn read(request: &SourcesRequest) -> Result<Sources, SourcesError> {
 }
 
 /// Files of a release as text, those of them that are there. What is no UTF-8 is replaced. The metadata of a Python
-/// distribution is [`truing_core::follow::METADATA`], whatever it is called in the archive.
+/// distribution is [`truing_core::sync::METADATA`], whatever it is called in the archive.
 ///
 /// # Errors
 /// [`SourcesError::Archive`]

@@ -36,7 +36,7 @@ use truing_core::id::{Millis, PrId, Span};
 use truing_core::line;
 use truing_core::port::{
     Act, Clock as _, Described, Event, ForgeError, Obeyed, Origin, Repository, Runs as _, Slots, StoreError,
-    Told, Watchlist,
+    UserRequest, Watchlist,
 };
 use truing_core::publish::Producer;
 use truing_forge::Server;
@@ -82,8 +82,8 @@ pub async fn hear<S: Slots + Watchlist>(
     let Some(PrId { forge, repository, .. }) = pulls.first().cloned() else { return Ok(()) };
     let at = store.now().await?;
     let of = Repository { forge, id: repository, name: name.to_owned(), cursor: at, gone: None };
-    let told: Vec<Told> =
-        pulls.iter().map(|pr| Told { pr: pr.clone(), origin: origin.clone(), at }).collect();
+    let told: Vec<UserRequest> =
+        pulls.iter().map(|pr| UserRequest { pr: pr.clone(), origin: origin.clone(), at }).collect();
     store.tell(&told, &of, None).await
 }
 
@@ -200,7 +200,7 @@ impl Commands {
     async fn put_off<P: Parts>(
         &mut self,
         context: &ServiceContext<P>,
-        told: &Told,
+        told: &UserRequest,
         served: Result<(), Unserved>,
     ) -> bool {
         let all = (told.pr.forge.clone(), String::new());
@@ -253,7 +253,7 @@ impl Commands {
 async fn serve<P: Parts>(
     context: &ServiceContext<P>,
     server: &Server,
-    told: &Told,
+    told: &UserRequest,
     repository: Option<&mut Repository>,
 ) -> Result<(), Unserved> {
     let store = &context.store;
@@ -276,13 +276,13 @@ async fn serve<P: Parts>(
 /// Does what is asked for, and remembers that it is served.
 async fn obey<P: Parts>(
     context: &ServiceContext<P>,
-    told: &Told,
+    told: &UserRequest,
     Asker { asked, by: who, url, thread }: &Asker,
     name: String,
 ) -> Result<(), StoreError> {
     let (store, key) = (&context.store, told.pr.key());
     let login = &who.login;
-    let by = match who.account {
+    let by = match &who.account {
         Some(account) => format!("{} by account {account}", shown(&told.origin)),
         None => shown(&told.origin),
     };
@@ -341,7 +341,7 @@ async fn obey<P: Parts>(
 }
 
 /// Remembers that it needs nothing more.
-async fn ignore<S: Watchlist>(store: &S, told: &Told, why: &str) -> Result<(), StoreError> {
+async fn ignore<S: Watchlist>(store: &S, told: &UserRequest, why: &str) -> Result<(), StoreError> {
     let origin = shown(&told.origin);
     tracing::info!(key = %told.pr.key(), origin, "a command is not followed: {why}");
     store.served(told, None).await.map(drop)

@@ -29,7 +29,7 @@ use truing_loops::checkout::{self, Rules};
 use truing_loops::converge::pull::{self, PullRequestWorkspace};
 use truing_loops::converge::{Agents, Looks, RunMode, Runner};
 use truing_loops::machine::{SystemClock, UniqueIds};
-use truing_loops::telemetry::ConvergeSpan;
+use truing_loops::telemetry::{self, ConvergeSpan};
 use truing_loops::versions;
 use truing_loops::write_gate::StoreGate;
 use truing_store::Sqlite;
@@ -128,7 +128,8 @@ impl PullRun<'_> {
     ) -> Writes<'b> {
         let writer = Writer { key: key.clone(), producer: Producer::Converge, token };
         let log = &self.converging.agents.auditor.ledger;
-        Effects { forge: client, log, gate: &**gate, clock: &SystemClock, writer }
+        let watch = &telemetry::WRITES;
+        Effects { forge: client, log, gate: &**gate, clock: &SystemClock, writer, watch }
     }
 
     fn workspace<'b>(&'b self, effects: Writes<'b>, ground: &'b Ground) -> PullRequestWorkspace<'b> {

@@ -112,7 +112,7 @@ mod tests {
     use truing_core::outcome::{Outcome, OutcomeKind, Runtime};
     use truing_core::port::{
         Act, Clock, CommentKind, EffectLog as _, Entry, EntryState, Event, Ledger as _, Origin, Replacement,
-        Repository, Revision, RunRef, Runs as _, Told, Watchlist as _, Writer,
+        Repository, Revision, RunRef, Runs as _, UserRequest, Watchlist as _, Writer,
     };
     use truing_core::publish::Producer;
     use truing_core::slot::{Hold, Slot, State};
@@ -162,7 +162,7 @@ mod tests {
         let told = |comment: u64, at: Millis| {
             let pr = PrId { forge: "github".into(), repository: "1".into(), number: 7 };
             let origin = Origin::Comment { kind: CommentKind::Conversation, id: comment };
-            Told { pr, origin, at }
+            UserRequest { pr, origin, at }
         };
         let (id, name) = ("1".into(), "o/r".into());
         let of = Repository { forge: "github".into(), id, name, cursor: Millis(0), gone: None };

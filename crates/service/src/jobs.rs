@@ -7,25 +7,24 @@ use std::time::Duration;
 use opentelemetry::Context;
 use opentelemetry::trace::FutureExt as _;
 use tokio::sync::watch;
-use truing_core::follow::breaker::End;
-use truing_core::follow::job;
-use truing_core::follow::record::{Evidence, Record, Result as Outcome, Step, SyncDetail};
 use truing_core::id::{Millis, PrId};
-use truing_core::port::{
-    Clock as _, Described, Event, Ids as _, RunRef, Runs as _, StoreError, Writer, read_only,
-};
+use truing_core::port::{Clock as _, Described, Event, Ids as _, RunRef, Runs as _, StoreError, Writer};
 use truing_core::publish::Producer;
 use truing_core::run::StepCost;
 use truing_core::slot::{Limits, Loop, Then, Why};
+use truing_core::sync::breaker::End;
+use truing_core::sync::job;
+use truing_core::sync::record::{Evidence, Record, Result as Outcome, Step, SyncDetail};
 use truing_forge::effects::Effects;
 use truing_forge::remote::{Purpose, RemoteError};
+use truing_forge::watch::Watch;
 use truing_forge::{ForgeServer as _, Server};
 use truing_git::Remote;
 use truing_loops::checkout;
 use truing_loops::machine::{SystemClock, UniqueIds};
 use truing_loops::stopped::Stopped;
 use truing_loops::sync::job::SyncJob;
-use truing_loops::sync::run::Following;
+use truing_loops::sync::run::SyncRun;
 use truing_loops::telemetry;
 use truing_loops::versions;
 use truing_loops::write_gate::StoreGate;
@@ -110,7 +109,8 @@ impl JobRun<'_> {
         run: &RunRef,
         (id, remote): (&str, &Remote),
     ) -> Result<(Record, Option<Millis>), StoreError> {
-        let gate = if self.job.dry_run { read_only() } else { StoreGate::of_run(store, &run.key, run.token) };
+        let gate = StoreGate::of_run(store, &run.key, run.token);
+        let watch = Watch { dry_run: self.job.dry_run, ..telemetry::WRITES.clone() };
         let switch = KillSwitch::default();
         let place = PrId { forge: self.job.config.forge.clone(), repository: id.to_owned(), number: 0 };
         let forge = self.forge.client(&place, self.repo, Producer::Sync, &gate);
@@ -120,8 +120,9 @@ impl JobRun<'_> {
             gate: &*gate,
             clock: &SystemClock,
             writer: Writer { key: run.key.clone(), producer: Producer::Sync, token: Some(run.token) },
+            watch: &watch,
         };
-        let following = Following {
+        let following = SyncRun {
             job: &self.job,
             run,
             forge: &forge,

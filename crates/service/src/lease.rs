@@ -1,7 +1,7 @@
 //! A lease of a slot, as its holder has it.
 
 use truing_core::id::{Key, Millis, Token};
-use truing_core::slot::{Loop, Slot, State, Wish};
+use truing_core::slot::{ConvergeRequest, Loop, Slot, State};
 
 /// A granted lease.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -19,7 +19,7 @@ pub struct Lease {
     /// The time at which the last event came that it serves.
     pub marked: Option<Millis>,
     /// A person's wish for a converge run, if it is not that it goes on.
-    pub wish: Option<Wish>,
+    pub wish: Option<ConvergeRequest>,
 }
 
 /// The lease that a slot is held by, if it is.

@@ -25,7 +25,6 @@ pub mod scheduler;
 pub mod sweep;
 pub mod switch;
 pub mod worker;
-pub mod writes;
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
@@ -47,6 +46,7 @@ use truing_core::port::{
 use truing_core::publish::Producer;
 use truing_core::slot::Limits;
 use truing_forge::Server;
+use truing_forge::watch::Watch;
 use truing_git::Git;
 use truing_loops::agent::Agent;
 use truing_loops::checkout::Rules;
@@ -58,7 +58,6 @@ use self::metrics::Metrics;
 use self::repositories::Repositories;
 use self::scheduler::{Scheduler, Wake};
 use self::switch::KillSwitch;
-use self::writes::Watch;
 
 /// How long a stopping service lets its workers finish. The contract is 60 s for everything.
 const DRAIN: Duration = Duration::from_secs(40);
@@ -132,7 +131,7 @@ pub struct ServiceContext<P: Parts> {
     pub converging: Result<Converging, String>,
     /// What is known of the kill switch.
     pub kill_switch: KillSwitch,
-    /// The way that writes of reviews are told, or rehearsed.
+    /// How the writes of reviews are reported, and whether they are made.
     pub watch: Watch,
     /// How often each repository was swept.
     pub swept: sweep::Periods,

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use truing_core::fair::{Busy, Due, Places, choose};
-use truing_core::follow::job;
 use truing_core::id::{Key, Millis, PrId, Token, Version};
 use truing_core::port::{Event, Runs, Slots as _, StoreError};
 use truing_core::slot::{Command, Decision, Note, Slot, State};
+use truing_core::sync::job;
 
 use super::lease::{Lease, lease_of};
 use super::{Parts, ServiceContext, notify};

@@ -286,8 +286,7 @@ async fn review_at<P: Parts>(
     let unknown = || misconfigured(format!("[forge.{}] is not configured", id.forge));
     let gate = context.gate();
     let writing: Arc<dyn WriteGate> = Arc::new(gate.clone());
-    let pull = context.forges.pull(id, repo, Producer::Review, &writing).ok_or_else(unknown)?;
-    let forge = context.watch.of(pull);
+    let forge = context.forges.pull(id, repo, Producer::Review, &writing).ok_or_else(unknown)?;
     let server = context.forges.servers().get(&id.forge).ok_or_else(unknown)?;
     let remote = server.remote(&id.repository, repo, Purpose::Fetch).await;
     let remote = remote.map_err(|error| Stopped::of_remote(error, context.clock.now(), NOTHING_MADE))?;
@@ -312,6 +311,7 @@ async fn review_at<P: Parts>(
         asked: lease.asked,
         heard,
         gate: &gate,
+        watch: &context.watch,
         counts: &context.metrics,
     };
     // What runs for it, children too, ends with it.

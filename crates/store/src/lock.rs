@@ -100,7 +100,7 @@ pub(crate) fn was_locked(database: &Path) -> bool {
 
 /// Who serves from a file, as its locks tell it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Standing {
+pub(crate) enum LockState {
     /// Nobody, or somebody by this name.
     Right,
     /// Somebody by another name, such as that of a mount: the log would be beside that one.
@@ -110,19 +110,19 @@ pub(crate) enum Standing {
 }
 
 /// Looks at the locks of a file. Opens and closes it: nobody in this process may have it open.
-pub(crate) fn standing(database: &Path) -> Standing {
+pub(crate) fn lock_state(database: &Path) -> LockState {
     let looked = || {
         let of_file = File::open(database).is_ok_and(|file| is_locked(&file));
         match (of_file, server_of(database)) {
-            (true, None) => Standing::Elsewhere,
-            (false, Some(server)) => Standing::Replaced(server),
-            (true, Some(_)) | (false, None) => Standing::Right,
+            (true, None) => LockState::Elsewhere,
+            (false, Some(server)) => LockState::Replaced(server),
+            (true, Some(_)) | (false, None) => LockState::Right,
         }
     };
     // A server that begins or ends has one of the two locks for a moment.
     for _ in 1..TRIES {
-        if looked() == Standing::Right {
-            return Standing::Right;
+        if looked() == LockState::Right {
+            return LockState::Right;
         }
         pause();
     }

@@ -615,7 +615,7 @@ fn context(
         max_inline: 30,
         agent,
         kill_switch: truing_service::switch::KillSwitch::default(),
-        watch: truing_service::writes::Watch::default(),
+        watch: truing_loops::telemetry::WRITES.clone(),
         swept: truing_service::sweep::Periods::default(),
         metrics,
         wake: truing_service::scheduler::Wake::default(),

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use truing_core::follow::RAW_DIGITS;
+use truing_core::sync::RAW_DIGITS;
 
 /// A digest to accept besides another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

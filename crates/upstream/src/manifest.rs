@@ -10,8 +10,8 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use toml_edit::DocumentMut;
-use truing_core::follow::{Manifest, ManifestError, Written};
 use truing_core::nesting::{TOO_DEEP, is_too_deep};
+use truing_core::sync::{Manifest, ManifestError, Written};
 
 /// The longest manifest in JSON or Python, in bytes.
 pub(crate) const MAX_MANIFEST: u64 = 2 << 20;

@@ -12,7 +12,7 @@ use std::str::FromStr as _;
 use pep440_rs::{Version, VersionSpecifiers};
 use pep508_rs::{ExtraName, MarkerTree, Pep508Error, VerbatimUrl, VersionOrUrl};
 use toml_edit::Item;
-use truing_core::follow::{METADATA, Sources, Why};
+use truing_core::sync::{METADATA, Sources, Why};
 use version_ranges::Ranges;
 
 use crate::constraint::{self, Place, document, pep508};

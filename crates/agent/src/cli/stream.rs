@@ -25,13 +25,13 @@ pub(super) struct Stream {
     line: Vec<u8>,
     is_long: bool,
     bytes: u64,
-    result: Option<Told>,
+    result: Option<ResultLine>,
 }
 
 /// The event that a program ends with.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Told {
+pub(super) struct ResultLine {
     r#type: String,
     subtype: String,
     is_error: bool,
@@ -75,8 +75,9 @@ impl Stream {
     /// A line has ended. Of several results one that is an error counts before all others.
     pub(super) fn line(&mut self) {
         let (line, is_long) = (std::mem::take(&mut self.line), std::mem::take(&mut self.is_long));
-        let told =
-            serde_json::from_slice::<Told>(&line).ok().filter(|told| told.r#type == "result" && !is_long);
+        let told = serde_json::from_slice::<ResultLine>(&line)
+            .ok()
+            .filter(|told| told.r#type == "result" && !is_long);
         if let Some(told) = told
             && !self.result.as_ref().is_some_and(|before| before.is_error)
         {

@@ -72,14 +72,14 @@ impl Model for Scripted {
 
 /// Tools that answer with this text.
 #[derive(Default)]
-struct Told {
+struct RecordingTools {
     text: String,
     called: AtomicU32,
     /// Do they deny every call?
     deny: bool,
 }
 
-impl Tools for Told {
+impl Tools for RecordingTools {
     fn offered(&self) -> Vec<Tool> {
         let tool = |name: &str| Tool {
             name: name.into(),
@@ -129,7 +129,7 @@ fn brief() -> Brief {
 }
 
 async fn ran(model: &Scripted, limits: Limits) -> Ran {
-    run(model, &Told::default(), &brief(), &limits).await
+    run(model, &RecordingTools::default(), &brief(), &limits).await
 }
 
 fn titles(ran: &Ran) -> Vec<&str> {
@@ -254,7 +254,7 @@ async fn a_tool_that_is_not_offered_is_denied_told_and_counted() {
     let bash =
         || says(json!([use_of("1", "bash", json!({})), use_of("2", "read", json!({}))]), Stop::ToolUse);
     let model = Scripted::new(vec![bash(), reports("one", false)]);
-    let told = Told::default();
+    let told = RecordingTools::default();
     let ended = run(&model, &told, &brief(), &Limits::default()).await;
     assert!(ended.end.is_whole());
     assert_eq!(ended.denials, [("bash".to_owned(), 1)].into());
@@ -273,7 +273,7 @@ async fn a_tool_that_is_not_offered_is_denied_told_and_counted() {
 async fn what_a_tool_denies_is_counted_and_ends_a_run_that_asks_for_nothing_else() {
     let many: Vec<Value> = (0..20).map(|n| use_of(&n.to_string(), "read", json!({}))).collect();
     let model = Scripted::new(vec![says(json!(many), Stop::ToolUse)]);
-    let told = Told { deny: true, ..Told::default() };
+    let told = RecordingTools { deny: true, ..RecordingTools::default() };
     let ended = run(&model, &told, &brief(), &Limits::default()).await;
     assert!(matches!(ended.end, End::Limit(Limit::Calls)), "{:?}", ended.end);
     assert_eq!((ended.denials["read"], ended.turns), (60, 4));
@@ -284,7 +284,7 @@ async fn calls_beyond_what_one_answer_may_make_are_not_made() {
     let many: Vec<Value> =
         (0..MAX_CALLS_AT_ONCE + 3).map(|n| use_of(&n.to_string(), "read", json!({}))).collect();
     let model = Scripted::new(vec![says(json!(many), Stop::ToolUse), reports("one", false)]);
-    let told = Told::default();
+    let told = RecordingTools::default();
     run(&model, &told, &brief(), &Limits::default()).await;
     assert_eq!(told.called.load(Ordering::Relaxed) as usize, MAX_CALLS_AT_ONCE);
     assert_eq!(results(model.asked()[1].messages.last().unwrap()).len(), MAX_CALLS_AT_ONCE + 3);
@@ -359,7 +359,7 @@ async fn the_wall_clock_asks_first_and_then_ends_what_hangs() {
 async fn the_conversation_stays_within_the_context_and_says_what_was_taken_out() {
     let mut model = Scripted::new(vec![reads()]);
     model.usage = Usage { input: 30, ..Usage::default() };
-    let told = Told { text: "x".repeat(30_000), ..Told::default() };
+    let told = RecordingTools { text: "x".repeat(30_000), ..RecordingTools::default() };
     let limits = Limits { turns: 12, window: 20_000, ..Limits::default() };
     let ended = run(&model, &told, &brief(), &limits).await;
     assert_eq!(ended.trimmed, 0, "the provider counts little, so there is room");
@@ -382,7 +382,7 @@ async fn the_conversation_stays_within_the_context_and_says_what_was_taken_out()
 #[tokio::test]
 async fn a_request_that_is_too_long_is_tried_once_more_without_old_results() {
     let too_long: fn() -> Refused = || Refused::TooLong { what: String::new() };
-    let told = Told { text: "x".repeat(3000), ..Told::default() };
+    let told = RecordingTools { text: "x".repeat(3000), ..RecordingTools::default() };
     let model = Scripted::new(vec![reads(), reads(), refuses(too_long), reports("one", false)]);
     let ended = run(&model, &told, &brief(), &Limits::default()).await;
     assert!(ended.end.is_whole());
@@ -407,7 +407,7 @@ async fn at_most_four_places_are_marked_to_be_cached() {
 
 #[tokio::test]
 async fn output_is_bounded_and_says_so() {
-    let told = Told { text: "é".repeat(5 << 20), ..Told::default() };
+    let told = RecordingTools { text: "é".repeat(5 << 20), ..RecordingTools::default() };
     let model = Scripted::new(vec![reads(), reports("one", false)]);
     run(&model, &told, &brief(), &Limits { window: 1 << 30, ..Limits::default() }).await;
     let answered = results(model.asked()[1].messages.last().unwrap());
@@ -457,7 +457,7 @@ async fn a_report_that_does_not_hold_is_told_once_and_then_taken_as_it_is() {
     };
     let judged = async |replies| {
         let model = Scripted::new(replies);
-        let ran = run_judged(&model, &Told::default(), &brief(), &Limits::default(), judge).await;
+        let ran = run_judged(&model, &RecordingTools::default(), &brief(), &Limits::default(), judge).await;
         (ran, model.asked())
     };
     let (ran, asked) = judged(vec![reports("bad", false), reports("good", false)]).await;
@@ -484,6 +484,6 @@ async fn findings_stand_though_their_report_was_objected_to_and_nothing_follows(
         reports("found", false),
         Box::new(|_| Err(Refused::SpendCap { what: "none".to_owned() })),
     ]);
-    let ran = run_judged(&model, &Told::default(), &brief(), &Limits::default(), judge).await;
+    let ran = run_judged(&model, &RecordingTools::default(), &brief(), &Limits::default(), judge).await;
     assert_eq!((titles(&ran), ran.turns, ran.end.is_whole()), (vec!["found"], 1, true));
 }

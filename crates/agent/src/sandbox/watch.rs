@@ -68,7 +68,7 @@ pub(super) fn passed(line: &str) -> Option<(Bound, &str)> {
 
 /// What a look at a job saw.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-struct Look {
+struct Usage {
     memory: u64,
     processes: u64,
     sockets: u64,
@@ -190,7 +190,7 @@ impl Watch {
 
     /// The cheap sum first, which counts shared memory once for each process that has it, and each open file as a full
     /// pipe. The exact one costs more, and is needed only when the first passes the limit.
-    fn seen(&self) -> Look {
+    fn seen(&self) -> Usage {
         let processes = self.processes();
         let (file_system, segments) = (self.file_system(), self.segments());
         let sum = |of: fn(&Process) -> u64| processes.values().map(of).sum::<u64>();
@@ -207,7 +207,7 @@ impl Watch {
             let few = mapped.saturating_add(files) <= self.limits.memory;
             mapped.saturating_add(if few { files } else { self.files(&processes, pipe, &budget) })
         };
-        Look { memory, processes: sum(|process| process.threads), sockets: self.sockets() }
+        Usage { memory, processes: sum(|process| process.threads), sockets: self.sockets() }
     }
 
     /// What open files hold in memory: each pipe once, however many processes have it.

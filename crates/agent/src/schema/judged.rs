@@ -3,8 +3,8 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use truing_core::follow::classify::{Function, Judged, Judgement, MAX_FUNCTIONS, Release};
 use truing_core::line;
+use truing_core::sync::classify::{Function, Judged, Judgement, MAX_FUNCTIONS, Release};
 use truing_model::messages::Tool;
 
 use super::check::is_there;

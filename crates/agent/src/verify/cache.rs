@@ -279,12 +279,12 @@ mod tests {
 
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-    struct Shelf {
+    struct TestCache {
         folder: TempDir,
         cache: Cache,
     }
 
-    impl Shelf {
+    impl TestCache {
         fn new(bytes: u64) -> Self {
             let folder = tempfile::tempdir().unwrap();
             let cache = Cache::new(folder.path().join("cache"), Retention { bytes, age: DAY });
@@ -312,22 +312,22 @@ mod tests {
 
     #[test]
     fn an_entry_is_found_by_its_scope_and_those_who_trust_it_until_it_is_old() {
-        let (shelf, now) = (Shelf::new(u64::MAX), SystemTime::now());
+        let (cache, now) = (TestCache::new(u64::MAX), SystemTime::now());
         let (base, change) = (Scope::new("base"), Scope::new("change").trusting("base"));
-        drop(shelf.keep(&change, "a", "of a change", now));
-        assert_eq!(shelf.found(&change, "a", now).as_deref(), Some("of a change"));
-        assert_eq!(shelf.found(&base, "a", now), None, "a change says nothing of the base");
-        assert_eq!(shelf.found(&Scope::new("other"), "a", now), None);
-        drop(shelf.keep(&base, "b", "of the base", now));
-        assert_eq!(shelf.found(&change, "b", now).as_deref(), Some("of the base"));
-        assert_eq!(shelf.found(&base, "c", now), None);
-        assert_eq!(shelf.found(&base, "b", now + 2 * DAY), None);
-        assert_eq!(shelf.found(&base, "b", now - DAY), None, "made in the future");
+        drop(cache.keep(&change, "a", "of a change", now));
+        assert_eq!(cache.found(&change, "a", now).as_deref(), Some("of a change"));
+        assert_eq!(cache.found(&base, "a", now), None, "a change says nothing of the base");
+        assert_eq!(cache.found(&Scope::new("other"), "a", now), None);
+        drop(cache.keep(&base, "b", "of the base", now));
+        assert_eq!(cache.found(&change, "b", now).as_deref(), Some("of the base"));
+        assert_eq!(cache.found(&base, "c", now), None);
+        assert_eq!(cache.found(&base, "b", now + 2 * DAY), None);
+        assert_eq!(cache.found(&base, "b", now - DAY), None, "made in the future");
         // Who comes second uses what is there.
-        drop(shelf.keep(&base, "b", "later", now));
-        assert_eq!(shelf.found(&base, "b", now).as_deref(), Some("of the base"));
-        drop(shelf.keep(&base, "b", "much later", now + 2 * DAY));
-        assert_eq!(shelf.found(&base, "b", now + 2 * DAY).as_deref(), Some("much later"));
+        drop(cache.keep(&base, "b", "later", now));
+        assert_eq!(cache.found(&base, "b", now).as_deref(), Some("of the base"));
+        drop(cache.keep(&base, "b", "much later", now + 2 * DAY));
+        assert_eq!(cache.found(&base, "b", now + 2 * DAY).as_deref(), Some("much later"));
     }
 
     #[test]
@@ -344,24 +344,24 @@ mod tests {
             },
         ];
         for damage in damages {
-            let shelf = Shelf::new(u64::MAX);
-            let entry = shelf.keep(&scope, "a", "first", now);
+            let cache = TestCache::new(u64::MAX);
+            let entry = cache.keep(&scope, "a", "first", now);
             damage(&entry.folder);
             drop(entry);
-            assert_eq!(shelf.found(&scope, "a", now), None);
-            drop(shelf.keep(&scope, "a", "second", now));
-            assert_eq!(shelf.found(&scope, "a", now).as_deref(), Some("second"));
+            assert_eq!(cache.found(&scope, "a", now), None);
+            drop(cache.keep(&scope, "a", "second", now));
+            assert_eq!(cache.found(&scope, "a", now).as_deref(), Some("second"));
         }
     }
 
     #[test]
     fn what_two_keep_at_once_serves_both() {
-        let (shelf, now, scope) = (Shelf::new(u64::MAX), SystemTime::now(), Scope::new("x"));
-        let first = shelf.keep(&scope, "a", "first", now + Duration::from_secs(1));
-        let second = shelf.keep(&scope, "a", "second", now);
+        let (cache, now, scope) = (TestCache::new(u64::MAX), SystemTime::now(), Scope::new("x"));
+        let first = cache.keep(&scope, "a", "first", now + Duration::from_secs(1));
+        let second = cache.keep(&scope, "a", "second", now);
         assert_eq!(second.folder, first.folder, "who began sooner and ended later uses what is there");
         // One that is old and in use can neither be used nor replaced.
-        let later = shelf.keep(&scope, "a", "later", now + 2 * DAY);
+        let later = cache.keep(&scope, "a", "later", now + 2 * DAY);
         assert_ne!(later.folder, first.folder);
         assert_eq!(std::fs::read_to_string(later.tree().join("made")).unwrap(), "later");
         let own = later.folder.clone();
@@ -371,29 +371,29 @@ mod tests {
 
     #[test]
     fn what_is_too_much_or_too_old_or_left_behind_goes_and_what_is_used_stays() {
-        let (shelf, now, scope) = (Shelf::new(5 << 19), SystemTime::now(), Scope::new("x"));
+        let (cache, now, scope) = (TestCache::new(5 << 19), SystemTime::now(), Scope::new("x"));
         let text = "x".repeat(1 << 20);
-        drop(shelf.keep(&scope, "old", &text, now - 2 * DAY));
+        drop(cache.keep(&scope, "old", &text, now - 2 * DAY));
         for key in ["a", "b", "c"] {
-            drop(shelf.keep(&scope, key, &text, now));
+            drop(cache.keep(&scope, key, &text, now));
         }
         // Used last, though made first.
-        assert!(shelf.found(&scope, "a", now + Duration::from_secs(60)).is_some());
-        let left = shelf.cache.folder.join("held-by-a-dead-process");
+        assert!(cache.found(&scope, "a", now + Duration::from_secs(60)).is_some());
+        let left = cache.cache.folder.join("held-by-a-dead-process");
         std::fs::create_dir_all(left.join("a")).unwrap();
-        let held = shelf.cache.hold().unwrap();
-        shelf.cache.clean(now);
+        let held = cache.cache.hold().unwrap();
+        cache.cache.clean(now);
         assert!(!left.exists() && held.path().exists());
-        let used = shelf.cache.find(&scope, "a", now).unwrap();
+        let used = cache.cache.find(&scope, "a", now).unwrap();
         let there: Vec<bool> =
-            ["old", "a", "b", "c"].map(|key| shelf.found(&scope, key, now).is_some()).into();
+            ["old", "a", "b", "c"].map(|key| cache.found(&scope, key, now).is_some()).into();
         assert_eq!(there.iter().filter(|there| **there).count(), 2, "{there:?}");
         assert!(!there[0] && there[1]);
-        let small = Cache { kept: Retention { bytes: 0, age: DAY }, ..shelf.cache.clone() };
+        let small = Cache { kept: Retention { bytes: 0, age: DAY }, ..cache.cache.clone() };
         small.clean(now);
         assert!(used.tree().join("made").exists(), "it is in use");
         drop((used, held));
         small.clean(now);
-        assert_eq!(shelf.folders(), 0);
+        assert_eq!(cache.folders(), 0);
     }
 }

@@ -20,6 +20,8 @@ pub enum Case {
     KilledBefore,
     /// The process dies after the call and before its end is recorded.
     KilledAfter,
+    /// It is performed in a dry run.
+    DryRun,
 }
 
 /// Where an effect comes to, after the run was tried again.
@@ -27,17 +29,19 @@ pub enum Case {
 pub enum End {
     /// Nothing was written, and the run stops.
     Withheld,
-    /// It is not there, and the loop is told the forge's reason.
-    Told,
+    /// It is not there, and the loop gets the forge's reason.
+    Reported,
     /// Another effect is there in its place, once.
     Replaced(Kind),
     /// It is there, once.
     Once,
+    /// Nothing was written, and the run goes on as if it were.
+    Listed,
 }
 
 impl Case {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::GateClosed,
         Self::LeaseLost,
         Self::Refused,
@@ -45,6 +49,7 @@ impl Case {
         Self::LostUndone,
         Self::KilledBefore,
         Self::KilledAfter,
+        Self::DryRun,
     ];
 
     /// Its name, as tests have it.
@@ -57,6 +62,7 @@ impl Case {
             Self::LostUndone => "answer_lost_undone",
             Self::KilledBefore => "killed_before",
             Self::KilledAfter => "killed_after",
+            Self::DryRun => "dry_run",
         }
     }
 
@@ -64,8 +70,9 @@ impl Case {
     pub fn end(self, kind: Kind) -> End {
         match self {
             Self::GateClosed | Self::LeaseLost => End::Withheld,
-            Self::Refused => kind.instead().map_or(End::Told, End::Replaced),
+            Self::Refused => kind.instead().map_or(End::Reported, End::Replaced),
             Self::LostDone | Self::LostUndone | Self::KilledBefore | Self::KilledAfter => End::Once,
+            Self::DryRun => End::Listed,
         }
     }
 }

@@ -10,12 +10,12 @@ use super::store_error::StoreError;
 use crate::converge;
 use crate::dismissal::Dismissal;
 use crate::finding::{AnchorKind, Finding};
-use crate::follow::job::Job;
-use crate::follow::record;
 use crate::id::{CommentId, Key, Millis, RunId, Sha, Token};
 use crate::outcome::{Outcome, ReviewRecord};
 use crate::publish::{Desired, DesiredStatus, Item, Producer};
 use crate::run::{Detail, RunRecord};
+use crate::sync::job::Job;
+use crate::sync::record;
 
 /// The run that a write belongs to. The write is refused once a run of the same loop with a greater token has begun on the
 /// key.

@@ -1,7 +1,7 @@
 //! A server of a forge beyond one repository: what is listed there, who wrote it, and what protects a branch.
 
 use super::{CommentKind, Revision};
-use crate::id::{CommentId, Millis, Sha};
+use crate::id::{AccountId, CommentId, Millis, Sha};
 
 /// The kinds of forges.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,7 +63,7 @@ pub struct PullLine {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Author {
     /// The id that lasts through renames.
-    pub id: u64,
+    pub id: AccountId,
     /// The name now.
     pub login: String,
     /// A person, not an app or a bot.

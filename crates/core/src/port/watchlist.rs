@@ -5,7 +5,7 @@ use std::future::Future;
 
 use super::{Act, Event, Moved, Revision, StoreError};
 use crate::dismissal::Dismissal;
-use crate::id::{Key, Millis, PrId, Sha, Version};
+use crate::id::{AccountId, Key, Millis, PrId, Sha, Version};
 use crate::slot::Slot;
 
 /// A repository that was ever seen.
@@ -47,7 +47,7 @@ impl CommentKind {
 
 /// Something that a person asks for, as it was heard of.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Told {
+pub struct UserRequest {
     /// Of which pull request.
     pub pr: PrId,
     /// How.
@@ -69,8 +69,8 @@ pub enum Origin {
     /// By the button of our check, which asks for a review and is no row at the forge. Pressed twice before it is
     /// served, it asks once.
     Check {
-        /// The account that pressed it, by the forge's number.
-        account: u64,
+        /// The account that pressed it.
+        account: AccountId,
         /// What it was called then.
         login: String,
     },
@@ -130,7 +130,7 @@ pub trait Watchlist: Send + Sync {
     /// were read `until` then; in one durable transaction. A comment that is known, served or not, stays as it is.
     fn tell(
         &self,
-        told: &[Told],
+        told: &[UserRequest],
         of: &Repository,
         until: Option<Millis>,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
@@ -141,13 +141,13 @@ pub trait Watchlist: Send + Sync {
         &self,
         forge: &str,
         limit: usize,
-    ) -> impl Future<Output = Result<Vec<Told>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Vec<UserRequest>, StoreError>> + Send;
 
     /// It is served. With `obeyed`: only if the slot's row has not moved on, and everything in one transaction, so
     /// that it acts once.
     fn served(
         &self,
-        told: &Told,
+        told: &UserRequest,
         obeyed: Option<&Obeyed>,
     ) -> impl Future<Output = Result<Result<(), Moved>, StoreError>> + Send;
 }

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::{Hold, Limits, Loop, Slot, State, Storm, Unserved, Why, Wish};
-use crate::follow::job;
+use super::{ConvergeRequest, Hold, Limits, Loop, Slot, State, Storm, Unserved, Why};
 use crate::id::{Millis, Token};
+use crate::sync::job;
 
 /// What may happen to a slot.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -238,7 +238,7 @@ impl Slot {
             return Err(Refused::Converging);
         }
         self.request(Loop::Converge, limits, now);
-        self.wish = Some(Wish::Audit);
+        self.wish = Some(ConvergeRequest::Audit);
         Ok(Note::Asked(Loop::Converge))
     }
 
@@ -249,7 +249,7 @@ impl Slot {
         }
         let is_leased = matches!(self.state, State::Leased { of: Loop::Converge, .. });
         if is_leased || self.owner == Some(Loop::Converge) {
-            self.wish = Some(Wish::Stop);
+            self.wish = Some(ConvergeRequest::Stop);
             self.stop_at_once(now);
         } else {
             (self.pending.converge, self.wish) = (None, None);
@@ -262,7 +262,7 @@ impl Slot {
 
     /// Whoever is to stop waits for nothing.
     fn stop_at_once(&mut self, now: Millis) {
-        let is_stopped = self.wish == Some(Wish::Stop) && self.owner == Some(Loop::Converge);
+        let is_stopped = self.wish == Some(ConvergeRequest::Stop) && self.owner == Some(Loop::Converge);
         if let (true, State::Waiting { at, why }) = (is_stopped, &mut self.state) {
             (*at, *why) = (now.min(*at), Why::Step);
         }

@@ -260,7 +260,7 @@ fn a_run_that_is_stopped_ends_with_its_next_step_whatever_it_waits_for() {
     for stopped in [step(&waits(&leased, 2), Command::Stop, 3), waits(&step(&leased, Command::Stop, 2), 3)] {
         assert_eq!(stopped.state, State::Waiting { at: Millis(3), why: Why::Step });
         let last = step(&stopped, Command::Lease, 3);
-        assert_eq!(last.wish, Some(Wish::Stop));
+        assert_eq!(last.wish, Some(ConvergeRequest::Stop));
         let over = step(&last, Command::Finish(last.token().unwrap(), Then::Idle), 4);
         assert_eq!((over.owner, over.wish), (None, None));
     }
@@ -270,7 +270,7 @@ fn a_run_that_is_stopped_ends_with_its_next_step_whatever_it_waits_for() {
     let settles = Then::DueAt(Millis(30_000), Why::Settling);
     let early = step(&last, Command::Finish(last.token().unwrap(), settles), 4);
     assert_eq!(early.state, State::Waiting { at: Millis(30_000), why: Why::Settling });
-    assert_eq!(early.wish, Some(Wish::Stop));
+    assert_eq!(early.wish, Some(ConvergeRequest::Stop));
 
     // Who asks for it again has the last word.
     let again = step(&step(&leased, Command::Stop, 2), Command::Request(Loop::Converge), 3);
@@ -282,7 +282,7 @@ fn an_audit_is_asked_for_where_no_run_is_at_work() {
     let limits = Limits::default();
     let slot = Slot { version: Version(1), ..Slot::new(Key::new("pr/github/1/1")) };
     let asked = slot.step(Command::Audit, &limits, Millis(0)).unwrap().slot;
-    assert_eq!((asked.wish, asked.pending.converge.is_some()), (Some(Wish::Audit), true));
+    assert_eq!((asked.wish, asked.pending.converge.is_some()), (Some(ConvergeRequest::Audit), true));
     assert_eq!(asked.step(Command::Audit, &limits, Millis(1)), Err(Refused::Converging));
     let instead = asked.step(Command::Request(Loop::Converge), &limits, Millis(1)).unwrap().slot;
     assert_eq!(instead.wish, None, "the whole run is wanted now");

@@ -17,7 +17,7 @@ use super::auth::Scope;
 use super::client::GitHubClient;
 use super::id::Id;
 use super::session::paged;
-use super::{GITHUB, GitHub, append, is_repository_name, wire};
+use super::{GITHUB, GitHub, account, append, is_repository_name, wire};
 use crate::capability::Capability;
 use crate::forge_server::ForgeServer;
 use crate::http::{Answer, Call, Quota, unavailable};
@@ -267,7 +267,7 @@ impl ForgeServer for GitHub {
         };
         // `maintain` is told as `write`, `triage` as `read`, a role of an organization as what it is based on.
         let may = matches!(answer.permission.as_str(), "write" | "admin");
-        Ok(may && answer.user.is_some_and(|user| user.id == author.id))
+        Ok(may && answer.user.is_some_and(|user| account(user.id) == author.id))
     }
 
     async fn protection(&self, repo: &str, branch: &str) -> Result<Protection, ForgeError> {
@@ -282,7 +282,7 @@ impl ForgeServer for GitHub {
     }
 
     async fn is_own(&self, repo: &str, author: &Author) -> Result<bool, ForgeError> {
-        Ok(self.identity(Scope::Named(repo)).await?.id == author.id)
+        Ok(self.identity(Scope::Named(repo)).await.map(|identity| account(identity.id) == author.id)?)
     }
 }
 
@@ -350,8 +350,11 @@ fn pull_comment(what: &str, kind: CommentKind, body: CommentBody) -> Result<Opti
     let page = body.html_url.split('#').next().unwrap_or_default();
     let Some((_, number)) = page.rsplit_once("/pull/") else { return Ok(None) };
     let Ok(number) = number.parse() else { return Ok(None) };
-    let author =
-        body.user.map(|user| Author { id: user.id, login: user.login, is_person: user.kind == "User" });
+    let author = body.user.map(|user| Author {
+        id: account(user.id),
+        login: user.login,
+        is_person: user.kind == "User",
+    });
     Ok(Some(PullComment {
         kind,
         id: body.id,

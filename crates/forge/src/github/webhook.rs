@@ -6,7 +6,7 @@ use truing_core::id::{PrId, Sha};
 use truing_core::port::CommentKind;
 
 use super::checks::pull_of_check;
-use super::{STATUS_CONTEXT, is_repository_name};
+use super::{STATUS_CONTEXT, account, is_repository_name};
 use crate::webhook::{
     BadHook, Comment, Delivery, Hook, Label, Rechecked, Rerun, Signature, is_page, missing, read, word, wrong,
 };
@@ -214,7 +214,7 @@ fn parse_check(name: &str, forge_name: &str, body: &[u8]) -> Result<Hook, BadHoo
     if sender.kind.as_deref() != Some("User") {
         return ignored("by a bot");
     }
-    let account = sender.id.ok_or_else(|| missing("sender.id"))?;
+    let account = account(sender.id.ok_or_else(|| missing("sender.id"))?);
     let login = sender.login.ok_or_else(|| missing("sender.login"))?;
     if login.is_empty() || login.len() > MAX_LOGIN_BYTES || !login.bytes().all(|byte| byte.is_ascii_graphic())
     {

@@ -61,7 +61,7 @@ enum Resource {
 }
 
 /// What an answer's headers say of a primary limit.
-pub(super) struct Told {
+pub(super) struct LimitHeaders {
     resource: Option<Resource>,
     pub(super) quota: Quota,
     /// Until the next window begins.
@@ -119,7 +119,7 @@ impl Limits {
     /// Takes note of what an answer says.
     pub(super) fn note(&self, payer: Payer, headers: &HeaderMap) {
         let now = self.clock.now();
-        let Some(Told { resource: Some(resource), quota, wait }) = told(headers, now) else { return };
+        let Some(LimitHeaders { resource: Some(resource), quota, wait }) = told(headers, now) else { return };
         let mut state = self.state();
         if state.windows.len() >= MAX_WINDOWS {
             state.windows.retain(|_, (_, until)| *until > now);
@@ -208,7 +208,7 @@ impl Resource {
 }
 
 /// What the headers say. `now` is only used if they have no date.
-pub(super) fn told(headers: &HeaderMap, now: Millis) -> Option<Told> {
+pub(super) fn told(headers: &HeaderMap, now: Millis) -> Option<LimitHeaders> {
     let number = |name: &str| text(headers, name)?.parse::<u64>().ok();
     let (limit, remaining, reset) =
         (number("x-ratelimit-limit"), number("x-ratelimit-remaining")?, number("x-ratelimit-reset")?);
@@ -221,5 +221,9 @@ pub(super) fn told(headers: &HeaderMap, now: Millis) -> Option<Told> {
     };
     // By the forge's own clock, so that ours may be wrong.
     let wait = (reset - date(headers).unwrap_or(now)).clamp(MIN_WAIT, MAX_WAIT);
-    Some(Told { resource, quota: Quota { limit: limit.unwrap_or(remaining), remaining, reset }, wait })
+    Some(LimitHeaders {
+        resource,
+        quota: Quota { limit: limit.unwrap_or(remaining), remaining, reset },
+        wait,
+    })
 }

@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use truing_core::id::AccountId;
+
 use super::*;
 use crate::github::webhook::{MAX_COMMENT_CHARS, parse as parse_github};
 
@@ -334,7 +336,7 @@ fn a_check_of_ours_that_is_wanted_again_names_its_pull_request_and_a_suite_its_c
             repo: "octo/demo".into(),
             app: 77,
             of,
-            account: 5,
+            account: AccountId::new("5"),
             login: "ada".into(),
         };
         let mut event = rerun(name);

@@ -23,6 +23,7 @@ use truing_fakes::forge::{Fault, FaultKind, Reasons};
 use truing_fakes::repo::Commit;
 use truing_forge::effects::{EffectError, Effects};
 use truing_forge::github::GitHubClient;
+use truing_forge::watch::{Made, Watch};
 use truing_git::{Committed, Pushed};
 
 use self::doubles::{Hand, Log, Switch};
@@ -52,6 +53,7 @@ struct Scene {
     log: Log,
     clock: Hand,
     gate: Arc<Switch>,
+    watch: Watch,
     what: What,
     /// The head before.
     head: String,
@@ -143,8 +145,8 @@ impl Scene {
     fn with(site: Site, (number, own): (u64, u64), what: What, head: String) -> Self {
         let gate: Arc<Switch> = Arc::default();
         let pull = site.conversation_behind(number, &(gate.clone() as Arc<dyn WriteGate>));
-        let clock = Hand(AtomicI64::new(Wall.now().0));
-        Self { site, number, own, pull, log: Log::default(), clock, gate, what, head }
+        let (log, clock, watch) = (Log::default(), Hand(AtomicI64::new(Wall.now().0)), Watch::default());
+        Self { site, number, own, pull, log, clock, gate, watch, what, head }
     }
 
     fn intended(&self) -> Intended {
@@ -160,7 +162,14 @@ impl Scene {
     fn effects(&self) -> Effects<'_, GitHubClient, Log> {
         let key = truing_core::id::Key::new("pr/github/1/1");
         let writer = Writer { key, producer: Producer::Converge, token: Some(Token(3)) };
-        Effects { forge: &self.pull, log: &self.log, gate: &*self.gate, clock: &self.clock, writer }
+        Effects {
+            forge: &self.pull,
+            log: &self.log,
+            gate: &*self.gate,
+            clock: &self.clock,
+            writer,
+            watch: &self.watch,
+        }
     }
 
     async fn perform(&self) -> Result<(), EffectError> {
@@ -288,7 +297,7 @@ impl Scene {
 }
 
 async fn cell(kind: Kind, case: Case) {
-    let scene = Scene::of(kind).await;
+    let mut scene = Scene::of(kind).await;
     let parts = scene.intended().parts;
     let (writes, before) = (scene.writes(), scene.count(kind).await);
     assert_eq!(before, 0);
@@ -357,13 +366,24 @@ async fn cell(kind: Kind, case: Case) {
             scene.performed_later(kind).await;
             assert_eq!(scene.writes(), made, "it is adopted");
         }
+        Case::DryRun => {
+            let made = Made::default();
+            scene.watch = Watch { dry_run: true, made: Some(made.clone()), span: None };
+            scene.perform().await.unwrap();
+            let listed: Vec<Kind> = made.list().iter().map(Effect::kind).collect();
+            let expected = if kind == Kind::Push { vec![] } else { vec![kind] };
+            assert_eq!(listed, expected);
+        }
     }
     match case.end(kind) {
         End::Withheld => {
             assert_eq!((scene.count(kind).await, scene.writes()), (0, writes), "nothing was written");
             assert!(scene.log.entries_of(&parts).is_empty());
         }
-        End::Told => assert_eq!(scene.count(kind).await, 0),
+        End::Reported => assert_eq!(scene.count(kind).await, 0),
+        End::Listed => {
+            assert_eq!((scene.count(kind).await, scene.writes()), (0, writes), "nothing was written")
+        }
         End::Replaced(other) => {
             assert_eq!((scene.count(kind).await, scene.count(other).await), (0, 1));
         }
@@ -404,6 +424,8 @@ macro_rules! table {
             async fn killed_before() { cell(Kind::$kind, Case::KilledBefore).await; }
             #[tokio::test]
             async fn killed_after() { cell(Kind::$kind, Case::KilledAfter).await; }
+            #[tokio::test]
+            async fn dry_run() { cell(Kind::$kind, Case::DryRun).await; }
         })*
 
         #[test]
@@ -413,7 +435,7 @@ macro_rules! table {
             let cases = Case::ALL.map(Case::as_str);
             let tests = [
                 "gate_closed", "lease_lost", "refused", "answer_lost_done", "answer_lost_undone", "killed_before",
-                "killed_after",
+                "killed_after", "dry_run",
             ];
             assert_eq!(cases, tests);
         }

@@ -133,7 +133,7 @@ fn a_published_suite_is_understood_where_a_person_asks_for_it() {
             let Hook::Rerun(rerun) = hook else { continue };
             assert_eq!(rerun.repository, example["repository"]["id"].to_string());
             assert_eq!(Some(rerun.app), example["check_suite"]["app"]["id"].as_u64());
-            assert_eq!(Some(rerun.account), example["sender"]["id"].as_u64());
+            assert_eq!(rerun.account.as_str(), example["sender"]["id"].to_string());
             let Rechecked::Head(head) = rerun.of else { panic!("it names no pull request of ours") };
             assert_eq!(head.as_str(), example["check_suite"]["head_sha"]);
             pressed += 1;

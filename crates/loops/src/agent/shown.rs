@@ -23,7 +23,7 @@ use truing_model::messages::Tool;
 use truing_reader::tools::{DIFF, TreeTool, diff};
 
 use super::Agent;
-use super::task::{Told, fence};
+use super::task::{BuiltPrompt, fence};
 use crate::reading::{Change, Reading};
 use crate::telemetry;
 
@@ -156,7 +156,7 @@ pub(super) fn prompt(
     agent: &Agent,
     names: (&str, &str),
     shown: Shown<'_>,
-) -> Result<(Told, BTreeSet<RepoPath>), PromptError> {
+) -> Result<(BuiltPrompt, BTreeSet<RepoPath>), PromptError> {
     let Shown { change, reading, subject, repository, again, memory, findings, dismissed } = shown;
     let Diffs { text: diffs, others, seen } = Diffs::of(change, reading);
     let found = reading.found.iter().chain(&reading.suppressed).map(|placed| &placed.raw);
@@ -210,7 +210,7 @@ pub(super) fn prompt(
     let fence = fence(data)?;
     let filled = agent.prompts.filled(names, (&system, &task), &fence)?;
     let Filled { system, task, hash } = filled;
-    Ok((Told { brief: Brief { model: agent.model.clone(), system, task }, hash }, seen))
+    Ok((BuiltPrompt { brief: Brief { model: agent.model.clone(), system, task }, hash }, seen))
 }
 
 /// A finding in few words.

@@ -31,13 +31,13 @@ pub(crate) struct ModelTask<'a> {
     /// The loop and the part in it that traces and cassettes know it by.
     pub(crate) name: (&'a str, &'a str),
     /// What it begins with.
-    pub(crate) told: &'a Told,
+    pub(crate) told: &'a BuiltPrompt,
     /// Within which limits.
     pub(crate) limits: Limits,
 }
 
 /// A prompt, and what it was made of.
-pub(crate) struct Told {
+pub(crate) struct BuiltPrompt {
     pub(crate) brief: Brief,
     pub(crate) hash: String,
 }
@@ -72,11 +72,11 @@ impl Agent {
         &self,
         (frame, system): (&str, &Values),
         (about, values): (&str, &[(&str, String)]),
-    ) -> Result<Told, PromptError> {
+    ) -> Result<BuiltPrompt, PromptError> {
         let fence = fence(values.iter().map(|(_, value)| value.as_bytes()))?;
         let task = values.iter().fold(Values::default(), |all, (name, value)| all.with(name, value));
         let Filled { system, task, hash } = self.prompts.filled((frame, about), (system, &task), &fence)?;
-        Ok(Told { brief: Brief { model: self.model.clone(), system, task }, hash })
+        Ok(BuiltPrompt { brief: Brief { model: self.model.clone(), system, task }, hash })
     }
 
     /// Lets the model work until it has reported, or a limit ends it. `judge` says what is wrong with a report, for the

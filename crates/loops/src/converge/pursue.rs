@@ -85,7 +85,7 @@ fn span(time: Duration) -> Span {
 }
 
 /// What is shown at the forge, with what it was made of.
-struct Look {
+struct Observation {
     seen: Seen,
     threads: Vec<ReviewThread>,
     reviews: Vec<PullReview>,
@@ -310,7 +310,7 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
 
     /// Our audit has cleared the head that is shown: our threads about what it does not find there are over, whichever run
     /// began them and however it was fixed. Not those in which somebody else has the last word.
-    async fn close(&mut self, look: &mut Look) -> Result<(), Stop> {
+    async fn close(&mut self, look: &mut Observation) -> Result<(), Stop> {
         let state = &self.record.detail.state;
         let standing: BTreeSet<Topic> =
             state.found.iter().chain(state.history.declined()).map(|finding| topic(&finding.id)).collect();
@@ -360,7 +360,7 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
     }
 
     /// Everything that is shown, about one head; nothing, if another head was there before all was seen.
-    async fn look(&mut self, others: &[&ReviewerConfig], now: Millis) -> Result<Option<Look>, Stop> {
+    async fn look(&mut self, others: &[&ReviewerConfig], now: Millis) -> Result<Option<Observation>, Stop> {
         let client = self.workspace.forge;
         // Where nobody else reviews, nobody is given time to begin; and who looks more often does not want to wait.
         let settles = !others.is_empty() && span(self.config.poll) >= SETTLE;
@@ -413,11 +413,11 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
             failed: named(CheckState::Failed),
             lacks_review: merge.decision == Some(Decision::Required),
         };
-        Ok(Some(Look { seen, threads, reviews }))
+        Ok(Some(Observation { seen, threads, reviews }))
     }
 
     /// What others found, as findings at the head.
-    async fn heard(&self, work: &Work, look: &Look) -> Result<Vec<Claim>, Stop> {
+    async fn heard(&self, work: &Work, look: &Observation) -> Result<Vec<Claim>, Stop> {
         let mut claims = Vec::new();
         let listed: Vec<&ReviewerConfig> = others(self.config).collect();
         for thread in &look.threads {

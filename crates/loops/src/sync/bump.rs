@@ -2,11 +2,11 @@
 //! should not, or else a draft that the next run goes on from.
 
 use jiff::Timestamp;
-use truing_core::follow::Verdict;
-use truing_core::follow::job::{Job, Progress};
-use truing_core::follow::record::{Pull, PullKind, Result as Outcome, Step};
 use truing_core::id::Sha;
 use truing_core::port::Gate;
+use truing_core::sync::Verdict;
+use truing_core::sync::job::{Job, Progress};
+use truing_core::sync::record::{Pull, PullKind, Result as Outcome, Step};
 use truing_git::{Mirror, NewCommit, PrivateFolder, Staged};
 
 use super::Decided;
@@ -16,7 +16,7 @@ use super::port::{Port, PortError, Ported};
 use super::pulls::{BranchState, Pulls};
 use super::question::Wanted;
 use super::recipe::Recipe;
-use super::run::{Following, RunError};
+use super::run::{RunError, SyncRun};
 use super::run_log::{Ended, QuestionUpdate, RunLog};
 use super::verify::Checked;
 use super::words::{self, About};
@@ -34,7 +34,7 @@ pub(super) struct Ground<'a> {
     pub(super) pulls: &'a Pulls<'a>,
 }
 
-impl<G: Gate> Following<'_, G> {
+impl<G: Gate> SyncRun<'_, G> {
     pub(super) fn recipe<'b>(&'b self, mirror: &'b Mirror, decided: &'b Decided) -> Recipe<'b> {
         let now = Timestamp::from_millisecond(self.effects.clock.now().0).unwrap_or_default();
         let date = now.strftime("%Y-%m-%d").to_string();

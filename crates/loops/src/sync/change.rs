@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use truing_agent::tree::{Kept, Tree};
 use truing_config::sync::JobConfig;
 use truing_core::RepoPath;
-use truing_core::follow::{Kind, Verdict};
+use truing_core::sync::{Kind, Verdict};
 use truing_upstream::constraint::{self, ConstraintError};
 use truing_upstream::manifest::{self, Added, FileError};
 

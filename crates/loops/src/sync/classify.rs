@@ -1,5 +1,5 @@
 //! A model's look at functions that changed beside what is pinned, before a person is asked: each gets a verdict that
-//! rests on lines, and the rule in `truing_core::follow::classify` makes one of them all.
+//! rests on lines, and the rule in `truing_core::sync::classify` makes one of them all.
 //!
 //! It reads the mirrored files of both releases and the project's counterparts, copied into a folder of their own, and
 //! nothing else. What it says is taken only if every function is answered once and the lines are there; whatever goes
@@ -14,23 +14,23 @@ use truing_agent::prompt::route::SYNC_CLASSIFY;
 use truing_agent::prompt::{PromptError, Values};
 use truing_agent::schema::judged::Answers;
 use truing_core::RepoPath;
-use truing_core::follow::classify::{Classification, Function, Judged, Release, asked, complete};
-use truing_core::follow::job::{Classified, Job};
-use truing_core::follow::record::Result as Outcome;
-use truing_core::follow::{Manifest, Unguarded};
 use truing_core::id::CommentId;
 use truing_core::line;
 use truing_core::port::{Gate, Runs as _};
+use truing_core::sync::classify::{Classification, Function, Judged, Release, asked, complete};
+use truing_core::sync::job::{Classified, Job};
+use truing_core::sync::record::Result as Outcome;
+use truing_core::sync::{Manifest, Unguarded};
 use truing_git::PrivateFolder;
 use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact;
 
 use super::material::{cut, files_of, patches};
 use super::port::Porter;
-use super::run::{Following, RunError};
+use super::run::{RunError, SyncRun};
 use super::run_log::{Ended, QuestionUpdate, RunLog};
 use super::{Decided, SyncError, change, counterparts};
-use crate::agent::{Halted, ModelTask, Spent, Told, WatchedTools, hash_of, unheld};
+use crate::agent::{BuiltPrompt, Halted, ModelTask, Spent, WatchedTools, hash_of, unheld};
 
 /// What the model is called in traces.
 const RUN: &str = "sync";
@@ -39,7 +39,7 @@ const AGENT: &str = "classifier";
 const PROJECT: &str = "project";
 /// Characters of the lines that an answer rests on, as far as they are remembered.
 const MAX_EXCERPT: usize = 400;
-/// Functions that a rehearsal names, and definitions that the model is told of.
+/// Functions that a dry run names, and definitions that the model is told of.
 const NAMED: usize = 10;
 const MAX_PINNED: usize = 400;
 
@@ -59,7 +59,7 @@ struct Material {
     before: BTreeMap<String, String>,
     after: BTreeMap<String, String>,
     ours: BTreeMap<String, Vec<u8>>,
-    told: Told,
+    told: BuiltPrompt,
     /// A digest of all of it.
     digest: String,
 }
@@ -75,9 +75,9 @@ enum NotAsked {
     Folder(#[from] io::Error),
 }
 
-impl<G: Gate> Following<'_, G> {
+impl<G: Gate> SyncRun<'_, G> {
     /// Lets a model look at what nobody has pinned, if the job has one that may, and decides by what it says. The answer:
-    /// how a rehearsal ends here, for which no model is paid.
+    /// how a dry run ends here, for which no model is paid.
     pub(super) async fn classify(
         &self,
         (job, log): (&mut Job, &mut RunLog),
@@ -107,7 +107,7 @@ impl<G: Gate> Following<'_, G> {
             .filter(|known| beside.heard.is_none_or(|heard| known.heard.as_ref() == Some(heard)));
         let said = match known {
             Some(known) => known.said.clone(),
-            None if self.job.dry_run => return Ok(Some(rehearsed(&functions))),
+            None if self.job.dry_run => return Ok(Some(unasked(&functions))),
             None => {
                 self.go_on().await?;
                 let mut spent = Spent::default();
@@ -241,8 +241,8 @@ impl<G: Gate> Following<'_, G> {
     }
 }
 
-/// How a rehearsal ends: what would be asked.
-fn rehearsed(functions: &[Function]) -> Ended {
+/// The end of a dry run: it names what a model would be asked.
+fn unasked(functions: &[Function]) -> Ended {
     let names = functions.iter().take(NAMED).map(|one| format!("{} in {}", one.symbol, one.file));
     let mut names = names.collect::<Vec<_>>().join(", ");
     if let Some(more @ 1..) = functions.len().checked_sub(NAMED) {

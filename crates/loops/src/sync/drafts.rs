@@ -3,10 +3,10 @@
 
 use truing_config::sync::JobConfig;
 use truing_core::effect::Effect;
-use truing_core::follow::record::{Pull, PullKind};
-use truing_core::follow::standing::{Active, active};
 use truing_core::id::Topic;
 use truing_core::port::{BranchPull, ForgeError, ForgeRead as _, PullDraft, PullState};
+use truing_core::sync::course::{Active, active};
+use truing_core::sync::record::{Pull, PullKind};
 use truing_forge::RepositoryClient;
 
 use super::effects::{Writes, open_pull};

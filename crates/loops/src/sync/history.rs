@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use truing_config::sync::JobConfig;
-use truing_core::follow::{Decision, Manifest, Sources, Symbol, Verdict};
+use truing_core::sync::{Decision, Manifest, Sources, Symbol, Verdict};
 use truing_reader::sources::SourcesRequest;
 use truing_upstream::archives::Archives;
 use truing_upstream::index::{Index, Release};

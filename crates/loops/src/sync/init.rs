@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use truing_core::follow::{Manifest, Row, Sources, Symbol};
+use truing_core::sync::{Manifest, Row, Sources, Symbol};
 use truing_reader::sources::Project;
 use truing_upstream::archives::Archives;
 use truing_upstream::index::Index;

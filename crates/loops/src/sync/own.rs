@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use truing_config::sync::JobConfig;
-use truing_core::follow::{Unguarded, Why};
+use truing_core::sync::{Unguarded, Why};
 use truing_reader::sources::{Project, ProjectRequest, SourcesError};
 use truing_upstream::version::Registry;
 

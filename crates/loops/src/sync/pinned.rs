@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use truing_config::sync::JobConfig;
-use truing_core::follow::{Manifest, ManifestError, Unguarded, Why, Written};
+use truing_core::sync::{Manifest, ManifestError, Unguarded, Why, Written};
 use truing_reader::sources::{Pins, SourcesError};
 use truing_upstream::manifest::{self, FileError};
 

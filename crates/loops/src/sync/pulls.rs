@@ -4,11 +4,11 @@ use std::path::Path;
 
 use truing_config::sync::JobConfig;
 use truing_core::effect::Effect;
-use truing_core::follow::Verdict;
-use truing_core::follow::record::{Pull, PullKind};
-use truing_core::follow::standing::{Active, Course, Standing, active, course};
 use truing_core::id::{Sha, Topic};
 use truing_core::port::{BranchPull, ForgeError, ForgeRead as _, PullDraft, PullRemark, PullState};
+use truing_core::sync::Verdict;
+use truing_core::sync::course::{Active, Course, JobPullRequest, active, course};
+use truing_core::sync::record::{Pull, PullKind};
 use truing_forge::RepositoryClient;
 
 use super::change;
@@ -194,14 +194,14 @@ fn has_it(pull: &BranchPull) -> bool {
 impl BranchState {
     /// What to do, for a decision to relax or to bump. `same`: is the branch where it would be put?
     pub(super) fn course(&self, verdict: Verdict, wip: bool, same: bool) -> Course {
-        let standing = Standing {
+        let existing = JobPullRequest {
             last: self.last.as_ref(),
             covers: self.covers,
             active: self.active.is_some(),
             // One whose end is there already is to be closed, and not gone on with.
             wip: wip && !(self.covers && self.last.as_ref().is_some_and(has_it)),
         };
-        course(standing, verdict, same)
+        course(existing, verdict, same)
     }
 
     /// Where the branch of the open one is.

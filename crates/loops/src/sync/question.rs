@@ -2,9 +2,9 @@
 
 use sha2::{Digest as _, Sha256};
 use truing_core::effect::Effect;
-use truing_core::follow::job::{Job, Question, Ruling, Said, ruled};
 use truing_core::id::{CommentId, Topic};
 use truing_core::port::{ForgeError, ForgeRead as _, OwnIssue, Reply};
+use truing_core::sync::job::{Job, Question, Ruling, Said, ruled};
 use truing_forge::RepositoryClient;
 
 use super::effects::{Writes, open_issue};

@@ -5,13 +5,13 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use truing_core::RepoPath;
-use truing_core::follow::breaker::{Admission, Target};
-use truing_core::follow::job::Job;
-use truing_core::follow::record::{Evidence, Record, Result as Outcome, Step, SyncDetail};
-use truing_core::follow::standing::Course;
-use truing_core::follow::{NOTHING_PINNED, Verdict};
 use truing_core::id::{Millis, Sha};
 use truing_core::port::{ForgeError, ForgeRead as _, Gate, RunRef, Runs as _, StoreError, Withheld};
+use truing_core::sync::breaker::{Admission, Target};
+use truing_core::sync::course::Course;
+use truing_core::sync::job::Job;
+use truing_core::sync::record::{Evidence, Record, Result as Outcome, Step, SyncDetail};
+use truing_core::sync::{NOTHING_PINNED, Verdict};
 use truing_forge::RepositoryClient;
 use truing_forge::effects::Effects;
 use truing_git::{GitError, Mirror, PrivateFolder, Refusal, Remote};
@@ -37,7 +37,7 @@ use crate::versions;
 
 /// One run of a job.
 #[derive(Debug)]
-pub struct Following<'a, G> {
+pub struct SyncRun<'a, G> {
     /// The job.
     pub job: &'a SyncJob<'a>,
     /// The run.
@@ -140,7 +140,7 @@ pub enum RunError {
     },
 }
 
-impl<G: Gate> Following<'_, G> {
+impl<G: Gate> SyncRun<'_, G> {
     /// Runs the job. The record is kept, whatever it came to. The instant: when to run again, where the forge may still
     /// come to show a write whose answer was lost.
     ///
@@ -345,8 +345,8 @@ impl<G: Gate> Following<'_, G> {
             self.job.config.writes_code || rules.is_some_and(|ruling| ruling.verdict == Verdict::Bump);
         if unanswered {
             let about = Beside { project, manifest: &pins.manifest, heard: answers.newest.as_ref() };
-            let rehearsed = Box::pin(self.classify((job, log), about, &mut decided)).await?;
-            if let Some(ended) = rehearsed {
+            let ended = Box::pin(self.classify((job, log), about, &mut decided)).await?;
+            if let Some(ended) = ended {
                 (log.update, log.evidence) = (Some(Verdict::Ask), RunLog::evidence(&decided));
                 return Ok(ended);
             }
@@ -382,11 +382,8 @@ impl<G: Gate> Following<'_, G> {
 
     /// Closes a draft that nobody needs any more.
     async fn drop_draft(&self, draft: &Draft, why: &str) -> Result<(), RunError> {
-        if !self.job.dry_run {
-            self.go_on().await?;
-            self.drafts().close(draft, why).await?;
-        }
-        Ok(())
+        self.go_on().await?;
+        self.drafts().close(draft, why).await
     }
 
     /// People have to say.
@@ -420,7 +417,7 @@ impl<G: Gate> Following<'_, G> {
         let same = verdict == Verdict::Bump || self.is_on(mirror, tip, &stands).await?;
         let draft = saved.and_then(|saved| saved.draft.as_ref());
         let course = stands.course(verdict, draft.is_some(), same);
-        if let (Course::Stands | Course::Covered, Some(draft)) = (course, draft) {
+        if let (Course::Unchanged | Course::Covered, Some(draft)) = (course, draft) {
             let url = stands.last.as_ref().map(|pull| pull.url.as_str()).unwrap_or_default();
             self.drop_draft(draft, &format!("Finished in {url}")).await?;
         }
@@ -434,16 +431,14 @@ impl<G: Gate> Following<'_, G> {
                     QuestionUpdate::Nothing,
                 ));
             }
-            (Course::Stands, pull) => {
-                if let (Some(pull), false) = (pull, self.job.dry_run) {
+            (Course::Unchanged, pull) => {
+                if let Some(pull) = pull {
                     pulls.label(pull).await?;
                 }
                 return Ok(Ended::of(Outcome::Covered, format!("{page} has it"), QuestionUpdate::Nothing));
             }
             (Course::Blocked, Some(pull)) => {
-                if !self.job.dry_run {
-                    log.pull = Some(pulls.say_blocked(&stands, pull).await?);
-                }
+                log.pull = Some(pulls.say_blocked(&stands, pull).await?);
                 let why = format!(
                     "{page} is somebody's: {}",
                     stands.active.as_ref().map(|active| active.words()).unwrap_or_default()

@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use truing_core::follow::Verdict;
-use truing_core::follow::breaker::End;
-use truing_core::follow::record::{Evidence, MAX_UNGUARDED, Pull, Result as Outcome, Step};
 use truing_core::id::Millis;
 use truing_core::money::MicroUsd;
 use truing_core::run::{self, StepCost};
+use truing_core::sync::Verdict;
+use truing_core::sync::breaker::End;
+use truing_core::sync::record::{Evidence, MAX_UNGUARDED, Pull, Result as Outcome, Step};
 
 use super::Decided;
 use super::question::Wanted;

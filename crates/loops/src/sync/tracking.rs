@@ -2,10 +2,10 @@
 //! ever: what people delete or take over is told, and no other one is opened.
 
 use truing_core::effect::Effect;
-use truing_core::follow::job::{Job, Tracked};
-use truing_core::follow::record::Record;
 use truing_core::id::{Key, Millis, Topic};
 use truing_core::port::{ForgeError, ForgeRead as _, Runs as _};
+use truing_core::sync::job::{Job, Tracked};
+use truing_core::sync::record::Record;
 use truing_forge::RepositoryClient;
 
 use super::effects::{Writes, open_issue};

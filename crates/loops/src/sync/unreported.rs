@@ -1,10 +1,10 @@
 //! What runs have cost that never told how they ended: it is in the ledger, and the record of a later run tells it.
 
-use truing_core::follow::job::{Job, UnreportedCost};
 use truing_core::id::RunId;
 use truing_core::ledger::{Level, LevelKind};
 use truing_core::money::MicroUsd;
 use truing_core::port::{Ledger, StoreError};
+use truing_core::sync::job::{Job, UnreportedCost};
 
 /// A run begins: until its own record tells what it costs, nobody does.
 pub(super) fn begun(job: &mut Job, run: &RunId) {

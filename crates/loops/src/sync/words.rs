@@ -4,13 +4,13 @@
 use truing_agent::prompt::Template;
 use truing_agent::schema::work::Work;
 use truing_config::sync::places;
-use truing_core::follow::breaker::{self, Breaker};
-use truing_core::follow::classify::{Classification, Judged};
-use truing_core::follow::record::Record;
-use truing_core::follow::{Decision, Kind, Verdict};
 use truing_core::line;
 use truing_core::markdown::{code, plain};
 use truing_core::run::End;
+use truing_core::sync::breaker::{self, Breaker};
+use truing_core::sync::classify::{Classification, Judged};
+use truing_core::sync::record::Record;
+use truing_core::sync::{Decision, Kind, Verdict};
 use truing_git::Refusal;
 
 use super::Decided;
@@ -342,7 +342,7 @@ pub(super) fn open(about: About<'_>, breaker: &Breaker) -> (String, String) {
             )
         }
         Some(breaker::Why::Target) | None => format!(
-            "Following {} to {} failed again and again: no more runs start until somebody answers, or there is another \
+            "SyncRun {} to {} failed again and again: no more runs start until somebody answers, or there is another \
              release or manifest.",
             plain(package),
             code(version)

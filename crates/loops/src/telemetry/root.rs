@@ -7,11 +7,11 @@ use opentelemetry::trace::{FutureExt as _, SpanKind, Status, TraceContextExt as 
 use opentelemetry::{Context, KeyValue, global};
 use sha2::{Digest as _, Sha256};
 use truing_core::converge::record::Record as Converged;
-use truing_core::follow::record::Record as Synced;
 use truing_core::id::{Key, RunId};
 use truing_core::line;
 use truing_core::money::MicroUsd;
 use truing_core::run::End;
+use truing_core::sync::record::Record as Synced;
 use truing_reader::redact::redact;
 use uuid::Uuid;
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use truing_core::line;
 use truing_core::money::MicroUsd;
+use truing_forge::watch::{Watch, WriteSpan};
 use truing_reader::redact::redact;
 
 use super::export::captures;
@@ -90,8 +91,17 @@ pub fn tool(name: &str, input: &Value) -> Step {
     Step::begin(|| format!("execute_tool {name}"), SpanKind::Internal, attributes)
 }
 
+/// Writes to a forge are made, and traced below the span that is under way.
+pub static WRITES: Watch = Watch { dry_run: false, made: None, span: Some(write) };
+
+impl WriteSpan for Step {
+    fn failed(&self, why: &str) {
+        Self::failed(self, "forge", why);
+    }
+}
+
 /// A forge is written to.
-pub fn write(action: &'static str, items: usize) -> Step {
+fn write(action: &'static str, items: usize) -> Box<dyn WriteSpan> {
     let attributes = || {
         let items = i64::try_from(items).unwrap_or(i64::MAX);
         vec![
@@ -100,7 +110,7 @@ pub fn write(action: &'static str, items: usize) -> Step {
             KeyValue::new("langfuse.observation.type", "span"),
         ]
     };
-    Step::begin(|| format!("forge {action}"), SpanKind::Client, attributes)
+    Box::new(Step::begin(|| format!("forge {action}"), SpanKind::Client, attributes))
 }
 
 /// The names of a text: in the conventions, for Langfuse, and what its hash and size begin with.

@@ -124,7 +124,7 @@ fn what_is_no_stream_is_told_apart() {
 
 "#
     .as_slice()]);
-    assert_eq!(told, Err(Broken::Told { kind: "overloaded_error".into(), message: "x".into() }));
+    assert_eq!(told, Err(Broken::StatusAnswer { kind: "overloaded_error".into(), message: "x".into() }));
 }
 
 #[test]

@@ -37,7 +37,7 @@ const MAX_BASES: u32 = 5;
 /// Each of them. `in_package`: the file is of aiobotocore itself.
 pub(super) fn find(values: &Values<'_, '_>, in_package: bool) -> Vec<Found> {
     let model = values.model;
-    let look = Look { values, model, in_package };
+    let look = PieceReader { values, model, in_package };
     let calls = model.nodes(&["call"]).into_iter().filter(|call| look.is_wrong_call(*call));
     let mut found: Vec<Found> = calls.map(Found::at).collect();
     let names = model.nodes(&["identifier", "attribute"]).into_iter();
@@ -45,13 +45,13 @@ pub(super) fn find(values: &Values<'_, '_>, in_package: bool) -> Vec<Found> {
     found
 }
 
-struct Look<'v, 'm, 't> {
+struct PieceReader<'v, 'm, 't> {
     values: &'v Values<'m, 't>,
     model: &'m Model<'t>,
     in_package: bool,
 }
 
-impl<'t> Look<'_, '_, 't> {
+impl<'t> PieceReader<'_, '_, 't> {
     /// The piece that something is, or whose class method it is.
     fn piece(&self, node: Node<'t>) -> Option<(&'static str, &'static Piece)> {
         let known = |value: &Value<'t>| {

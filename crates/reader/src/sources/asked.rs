@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use truing_core::follow::{Digests, RAW_DIGITS, Sources, Symbol, TREE_DIGITS, TREE_FORM};
+use truing_core::sync::{Digests, RAW_DIGITS, Sources, Symbol, TREE_DIGITS, TREE_FORM};
 
 use super::{
     Format, Pins, Project, ProjectRequest, SourcesError, SourcesRequest, files_of, pins_of, project_of, read,
@@ -42,7 +42,7 @@ pub enum Asked {
 /// The answer.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Told {
+pub enum SourcesAnswer {
     /// Of a release.
     Release(Sources),
     /// Of a test.
@@ -68,12 +68,12 @@ impl Asked {
     ///
     /// # Errors
     /// [`SourcesError`]
-    pub fn answer(&self) -> Result<Told, SourcesError> {
+    pub fn answer(&self) -> Result<SourcesAnswer, SourcesError> {
         match self {
-            Self::Release(request) => read(request).map(Told::Release),
-            Self::Pins(file) => pins_of(file).map(Told::Pins),
-            Self::Project(request) => project_of(request).map(Told::Project),
-            Self::Files(request) => files_of(request).map(Told::Files),
+            Self::Release(request) => read(request).map(SourcesAnswer::Release),
+            Self::Pins(file) => pins_of(file).map(SourcesAnswer::Pins),
+            Self::Project(request) => project_of(request).map(SourcesAnswer::Project),
+            Self::Files(request) => files_of(request).map(SourcesAnswer::Files),
         }
     }
 
@@ -81,12 +81,12 @@ impl Asked {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn check(&self, told: &Told) -> Result<(), &'static str> {
+    pub fn check(&self, told: &SourcesAnswer) -> Result<(), &'static str> {
         match (self, told) {
-            (Self::Release(request), Told::Release(sources)) => release(request, sources),
-            (Self::Pins(_), Told::Pins(pins)) => rows(pins),
-            (Self::Project(_), Told::Project(project)) => taken(project),
-            (Self::Files(request), Told::Files(files)) => {
+            (Self::Release(request), SourcesAnswer::Release(sources)) => release(request, sources),
+            (Self::Pins(_), SourcesAnswer::Pins(pins)) => rows(pins),
+            (Self::Project(_), SourcesAnswer::Project(project)) => taken(project),
+            (Self::Files(request), SourcesAnswer::Files(files)) => {
                 ensure(files.keys().all(|path| request.files.contains(path)), "a file")
             }
             (Self::Release(_) | Self::Pins(_) | Self::Project(_) | Self::Files(_), _) => {

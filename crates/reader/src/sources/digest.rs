@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use sha1::{Digest as _, Sha1};
 use sha2::Sha256;
 use tree_sitter::Node;
-use truing_core::follow::Digests;
+use truing_core::sync::Digests;
 
 use crate::syntax::{MAX_DEPTH, TooComplex};
 

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use tree_sitter::Node;
-use truing_core::follow::{Definition, Digests, Piece, Symbol, WHOLE, What};
+use truing_core::sync::{Definition, Digests, Piece, Symbol, WHOLE, What};
 
 use super::digest::{joined, of_bytes, plain, rest};
 use super::{rust, script};

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tree_sitter::Node;
-use truing_core::follow::{Piece, What};
+use truing_core::sync::{Piece, What};
 
 use super::digest::python::{docstring, tree};
 use super::python::absolute;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use tree_sitter::Node;
-use truing_core::follow::RAW_DIGITS;
+use truing_core::sync::RAW_DIGITS;
 
 use crate::syntax::{Language, MAX_DEPTH, MAX_SOURCE_BYTES, Parsers};
 

@@ -173,14 +173,14 @@ struct File<'a> {
 }
 
 /// What is told of a file.
-struct Told {
+struct ModuleFacts {
     classes: Vec<(String, Class)>,
     functions: BTreeSet<String>,
     imports: BTreeSet<String>,
 }
 
 impl File<'_> {
-    fn parse(path: &Path, name: &str, parsers: &mut Parsers) -> Result<Told, String> {
+    fn parse(path: &Path, name: &str, parsers: &mut Parsers) -> Result<ModuleFacts, String> {
         let bytes = bytes_of(path)?;
         if bytes.len() > MAX_SOURCE_BYTES {
             return Err(format!("it is longer than {} KiB", MAX_SOURCE_BYTES >> 10));
@@ -197,7 +197,7 @@ impl File<'_> {
         let first = |name: &String| name.split('.').next().unwrap_or_default().to_owned();
         let imports = imported.iter().map(first).collect();
         let mut file = File { text, path: name, module, package, imports: BTreeMap::new() };
-        let mut told = Told { classes: Vec::new(), functions: BTreeSet::new(), imports };
+        let mut told = ModuleFacts { classes: Vec::new(), functions: BTreeSet::new(), imports };
         file.statements(tree.root_node(), &mut told);
         Ok(told)
     }
@@ -207,7 +207,7 @@ impl File<'_> {
     }
 
     /// The statements at the top, in branches too.
-    fn statements(&mut self, body: Node<'_>, told: &mut Told) {
+    fn statements(&mut self, body: Node<'_>, told: &mut ModuleFacts) {
         let mut cursor = body.walk();
         for node in body.named_children(&mut cursor) {
             let inner = node.child_by_field_name("definition").unwrap_or(node);
@@ -229,7 +229,7 @@ impl File<'_> {
         }
     }
 
-    fn class(&self, node: Node<'_>, told: &mut Told) {
+    fn class(&self, node: Node<'_>, told: &mut ModuleFacts) {
         let Some(name) = node.child_by_field_name("name").map(|name| self.text_of(name).to_owned()) else {
             return;
         };

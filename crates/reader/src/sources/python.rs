@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use tree_sitter::Node;
-use truing_core::follow::{Definition, Digests, Namesake, Symbol};
+use truing_core::sync::{Definition, Digests, Namesake, Symbol};
 
 use super::digest::digests;
 use super::outside::Outside;

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use truing_core::follow::METADATA;
 use truing_core::nesting::is_too_deep;
+use truing_core::sync::METADATA;
 
 /// Of npm.
 const PACKAGE: &str = "package.json";

@@ -4,7 +4,7 @@
 // Helpers of tests are tests too; clippy exempts test functions only.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use truing_core::follow::{Definition, Sources, Symbol};
+use truing_core::sync::{Definition, Sources, Symbol};
 use truing_reader::sources::{Format, SourcesRequest, read};
 
 use crate::support::wheel;

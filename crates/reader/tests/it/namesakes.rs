@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use truing_core::follow::{Manifest, Row, Sources, Step, Symbol, Verdict, What, Why, decide};
+use truing_core::sync::{Manifest, Row, Sources, Step, Symbol, Verdict, What, Why, decide};
 use truing_reader::sources::{Format, SourcesRequest, read};
 
 use crate::support::wheel;

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use truing_core::follow::{Decision, Manifest, Sources, Step, Verdict, What, Why, Written, decide};
+use truing_core::sync::{Decision, Manifest, Sources, Step, Verdict, What, Why, Written, decide};
 use truing_reader::sources::{Format, SourcesRequest, read};
 
 use crate::support::wheel;

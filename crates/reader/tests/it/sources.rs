@@ -13,7 +13,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use sha1::{Digest as _, Sha1};
 use tempfile::TempDir;
-use truing_core::follow::{Definition, Sources, Symbol};
+use truing_core::sync::{Definition, Sources, Symbol};
 use truing_reader::sources::{ArchiveError, Format, Pins, SourcesError, SourcesRequest, pins_of, read};
 use zip::write::SimpleFileOptions;
 

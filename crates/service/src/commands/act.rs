@@ -3,7 +3,7 @@
 use truing_core::dismissal::{self, Dismissal};
 use truing_core::finding::{Finding, FindingStatus};
 use truing_core::id::{FindingId, Millis};
-use truing_core::port::{Runs, StoreError, Told};
+use truing_core::port::{Runs, StoreError, UserRequest};
 use truing_core::slot::{Command, Decision, Hold, Limits, Loop, Refused, Slot, State};
 
 use super::Asked;
@@ -48,7 +48,7 @@ pub(super) fn unseen(slot: &Slot) -> Option<&'static str> {
 /// [`StoreError`]
 pub(super) async fn dismissal<S: Runs>(
     store: &S,
-    told: &Told,
+    told: &UserRequest,
     (finding, reason): (Option<&str>, &str),
     thread: Option<&FindingId>,
     by: &str,
@@ -76,7 +76,7 @@ pub(super) async fn dismissal<S: Runs>(
 /// [`StoreError`]
 pub(super) async fn taken_back<S: Runs>(
     store: &S,
-    told: &Told,
+    told: &UserRequest,
     finding: Option<&str>,
     thread: Option<&FindingId>,
     by: &str,
@@ -95,7 +95,7 @@ pub(super) async fn taken_back<S: Runs>(
 
 /// What is known of a pull request: by its reviews, and by its last run that converges. Where both have met the same, the
 /// review's word on it counts.
-async fn known<S: Runs>(store: &S, told: &Told) -> Result<Vec<Finding>, StoreError> {
+async fn known<S: Runs>(store: &S, told: &UserRequest) -> Result<Vec<Finding>, StoreError> {
     let key = told.pr.key();
     let mut known = store.findings(&key).await?;
     if let Some(mut last) = store.last_converge(&key).await? {

@@ -1,10 +1,10 @@
 //! Whether something that was asked for acts: what it is, who asks, and what they may do. All of it is asked of the
 //! forge.
 
-use truing_core::id::{CommentId, FindingId, Topic};
+use truing_core::id::{AccountId, CommentId, FindingId, Topic};
 use truing_core::port::{
     Author, Clock as _, CommentKind, ForgeError, ForgeRead as _, Origin, PrState, PullComment, PullRequest,
-    Repository, Told, read_only,
+    Repository, UserRequest, read_only,
 };
 use truing_core::publish::{Item, Producer};
 use truing_forge::{ForgeServer as _, Server};
@@ -34,7 +34,7 @@ pub(super) struct Asker {
 pub(super) struct By {
     pub(super) login: String,
     /// The id that lasts through renames, if the forge tells it.
-    pub(super) account: Option<u64>,
+    pub(super) account: Option<AccountId>,
 }
 
 impl From<Author> for By {
@@ -47,7 +47,7 @@ impl From<Author> for By {
 pub(super) async fn judge<P: Parts>(
     context: &ServiceContext<P>,
     server: &Server,
-    told: &Told,
+    told: &UserRequest,
     (repository, known): (&mut Repository, &[(Item, CommentId)]),
 ) -> Result<Verdict, Unserved> {
     match &told.origin {
@@ -55,7 +55,7 @@ pub(super) async fn judge<P: Parts>(
             judge_comment(context, server, told, (*kind, *id), (repository, known)).await
         }
         Origin::Check { account, login } => {
-            let author = Author { id: *account, login: login.clone(), is_person: true };
+            let author = Author { id: account.clone(), login: login.clone(), is_person: true };
             judge_button(server, told, author, repository).await
         }
         Origin::Label { name } => judge_label(server, told, name, repository).await,
@@ -65,7 +65,7 @@ pub(super) async fn judge<P: Parts>(
 /// A label, if it is still set, by whoever the forge says set it.
 async fn judge_label(
     server: &Server,
-    told: &Told,
+    told: &UserRequest,
     name: &str,
     repository: &mut Repository,
 ) -> Result<Verdict, Unserved> {
@@ -87,7 +87,7 @@ async fn judge_label(
 /// The button of a check, which whoever signed the webhook says was pressed.
 async fn judge_button(
     server: &Server,
-    told: &Told,
+    told: &UserRequest,
     author: Author,
     repository: &mut Repository,
 ) -> Result<Verdict, Unserved> {
@@ -104,7 +104,7 @@ async fn judge_button(
 /// The pull request, if it is open.
 async fn open_pull(
     server: &Server,
-    told: &Told,
+    told: &UserRequest,
     repository: &mut Repository,
 ) -> Result<Result<PullRequest, Verdict>, ForgeError> {
     match find_pull(server, told, repository).await {
@@ -120,7 +120,7 @@ async fn open_pull(
 /// The pull request; where the name of its repository leads elsewhere by now, by the repository's id.
 async fn find_pull(
     server: &Server,
-    told: &Told,
+    told: &UserRequest,
     repository: &mut Repository,
 ) -> Result<PullRequest, ForgeError> {
     let pull = |name: &str| server.client(&told.pr, name, Producer::Review, &read_only());
@@ -136,7 +136,7 @@ async fn find_pull(
 async fn judge_comment<P: Parts>(
     context: &ServiceContext<P>,
     server: &Server,
-    told: &Told,
+    told: &UserRequest,
     of: (CommentKind, u64),
     (repository, known): (&mut Repository, &[(Item, CommentId)]),
 ) -> Result<Verdict, Unserved> {
@@ -173,7 +173,7 @@ async fn judge_comment<P: Parts>(
 /// The finding whose thread a comment of ours on the diff began.
 async fn thread_of(
     server: &Server,
-    told: &Told,
+    told: &UserRequest,
     repository: &Repository,
     (first, known): (CommentId, &[(Item, CommentId)]),
 ) -> Result<Option<FindingId>, ForgeError> {
@@ -197,7 +197,7 @@ async fn thread_of(
 /// The comment; where the name of its repository leads elsewhere by now, by the repository's id.
 async fn find_comment(
     server: &Server,
-    told: &Told,
+    told: &UserRequest,
     (kind, id): (CommentKind, u64),
     repository: &mut Repository,
 ) -> Result<Option<PullComment>, ForgeError> {

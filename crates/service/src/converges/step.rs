@@ -9,7 +9,7 @@ use truing_core::id::PrId;
 use truing_core::markdown;
 use truing_core::port::{Clock as _, Event, ForgeError, ForgeRead as _, RunRef, Runs, WriteGate};
 use truing_core::publish::Producer;
-use truing_core::slot::{Then, Why, Wish};
+use truing_core::slot::{ConvergeRequest, Then, Why};
 use truing_forge::{ForgeServer as _, RepositoryClient};
 use truing_loops::converge::pull::PullRequestWorkspace;
 use truing_loops::converge::{Progress, RunMode, Runner};
@@ -73,7 +73,7 @@ impl PullRun<'_> {
     ) -> Result<Then, Stopped> {
         let began = SystemTime::now();
         let effects = || self.effects(client, gate, (&lease.key, Some(lease.token)));
-        if lease.wish == Some(Wish::Stop) {
+        if lease.wish == Some(ConvergeRequest::Stop) {
             let last = store.last_converge(&lease.key).await?;
             return self.stopped(store, lease, last, &effects()).await;
         }
@@ -118,7 +118,9 @@ impl PullRun<'_> {
         let record = match last {
             // What has ended is told before another one begins.
             Some(last) if !last.detail.is_told && !last.is_unfinished() => last,
-            last if lease.wish == Some(Wish::Audit) => self.audit(last, &lease.key, &ground).await?,
+            last if lease.wish == Some(ConvergeRequest::Audit) => {
+                self.audit(last, &lease.key, &ground).await?
+            }
             last => {
                 let said = store.dismissals(&lease.key).await?;
                 self.record((last, &said), &lease.key, &ground).await?

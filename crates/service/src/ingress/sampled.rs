@@ -12,10 +12,10 @@ const SPAN: Duration = Duration::from_secs(10);
 
 /// What was told of each kind of refusal.
 #[derive(Debug, Default)]
-pub(super) struct Sampled(Mutex<BTreeMap<&'static str, Told>>);
+pub(super) struct Sampled(Mutex<BTreeMap<&'static str, Sample>>);
 
 #[derive(Clone, Copy, Debug)]
-struct Told {
+struct Sample {
     since: Instant,
     told: u32,
     left_out: u64,
@@ -25,7 +25,7 @@ impl Sampled {
     /// `Some` if this refusal is to be logged: the number of its kind that were left out before it.
     pub(super) fn tell(&self, kind: &'static str, now: Instant) -> Option<u64> {
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = kinds.entry(kind).or_insert(Told { since: now, told: 0, left_out: 0 });
+        let known = kinds.entry(kind).or_insert(Sample { since: now, told: 0, left_out: 0 });
         if now.duration_since(known.since) >= SPAN {
             (known.since, known.told) = (now, 0);
         }

@@ -20,6 +20,7 @@ use truing_forge::effects::{EffectError, Effects};
 
 use super::{ForgeTools, Wanted, Why, answer, input};
 use truing_loops::machine::SystemClock;
+use truing_loops::telemetry;
 
 /// The number of times that one call waits until the forge is sure to show what was written before.
 const WAITS: usize = 2;
@@ -118,7 +119,8 @@ impl ForgeTools {
         }
         let writer = Writer { key: wish.pull.0.key(), producer: Producer::Mcp, token: None };
         let (log, gate) = (&self.forge.store, &*self.forge.gate);
-        let effects = Effects { forge: &client, log, gate, clock: &SystemClock, writer };
+        let watch = &telemetry::WRITES;
+        let effects = Effects { forge: &client, log, gate, clock: &SystemClock, writer, watch };
         let effect = match wish.lines {
             None => Effect::Comment { topic: wish.topic, body: wish.body },
             Some((commit, place)) => {

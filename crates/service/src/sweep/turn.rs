@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use truing_core::id::{Key, Millis, PrId, Span};
 use truing_core::port::{
     Clock as _, CommentKind, Described, ForgeError, Mark, Marked, OpenPull, Origin, PullComment, Repository,
-    Revision, Runs as _, Slots, StoreError, Told, Watchlist,
+    Revision, Runs as _, Slots, StoreError, UserRequest, Watchlist,
 };
 use truing_core::slot::{Hold, Loop, Slot, State};
 use truing_forge::listing::Listing;
@@ -179,7 +179,7 @@ impl Watched {
             if new && by_person {
                 let pr = pr(repository, comment.number);
                 let origin = Origin::Comment { kind: comment.kind, id: comment.id };
-                told.push(Told { pr, origin, at });
+                told.push(UserRequest { pr, origin, at });
             }
         }
         let until = read_until(&self.comments);

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::file_at;
 use super::open::OpenError;
-use crate::lock::{Standing, standing};
+use crate::lock::{LockState, lock_state};
 
 /// How many stores of this process have a file open, by its device and number.
 static OPEN: Mutex<BTreeMap<(u64, u64), usize>> = Mutex::new(BTreeMap::new());
@@ -27,11 +27,11 @@ impl Named {
         let mut open = counts();
         let count = open.entry(id).or_default();
         // To look is to open and to close it, which ends all locks that SQLite has on it in this process.
-        let stands = if *count == 0 { standing(path) } else { Standing::Right };
-        match stands {
-            Standing::Right => *count += 1,
-            Standing::Elsewhere => return Err(OpenError::Served { path: path.into() }),
-            Standing::Replaced(server) => return Err(OpenError::Replaced { path: path.into(), server }),
+        let state = if *count == 0 { lock_state(path) } else { LockState::Right };
+        match state {
+            LockState::Right => *count += 1,
+            LockState::Elsewhere => return Err(OpenError::Served { path: path.into() }),
+            LockState::Replaced(server) => return Err(OpenError::Replaced { path: path.into(), server }),
         }
         Ok(Self(Some(id)))
     }

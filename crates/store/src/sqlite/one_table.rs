@@ -5,9 +5,9 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params};
 use serde_json::{Map, Value, json};
 use truing_core::converge::record::ConvergeDetail;
-use truing_core::follow::record::SyncDetail;
 use truing_core::outcome::ReviewDetail;
 use truing_core::run::{Detail, RunRecord, Stage};
+use truing_core::sync::record::SyncDetail;
 
 use super::runs::ends::EndColumns;
 

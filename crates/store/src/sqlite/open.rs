@@ -26,7 +26,7 @@ const WAL_TRIES: u32 = 8;
 const APPLICATION_ID: i64 = 0x5472_7565;
 
 /// The schema, one file a version: `PRAGMA user_version` counts those that were applied.
-const MIGRATIONS: [&str; 11] = [
+const MIGRATIONS: [&str; 12] = [
     include_str!("../../migrations/0001.sql"),
     include_str!("../../migrations/0002.sql"),
     include_str!("../../migrations/0003.sql"),
@@ -38,6 +38,7 @@ const MIGRATIONS: [&str; 11] = [
     include_str!("../../migrations/0009.sql"),
     include_str!("../../migrations/0010.sql"),
     include_str!("../../migrations/0011.sql"),
+    include_str!("../../migrations/0012.sql"),
 ];
 
 /// The version since which runs of all loops are in one table.

@@ -1,10 +1,10 @@
 //! The outcome records that `truing report` shows: totals by day, kind and reason, and the last ones as they are.
 
-use truing_core::follow::job::UnreportedCost;
 use truing_core::id::{Millis, RunId};
 use truing_core::money::MicroUsd;
 use truing_core::port::StoreError;
 use truing_core::slot::Loop;
+use truing_core::sync::job::UnreportedCost;
 
 use super::Sqlite;
 

@@ -11,14 +11,14 @@ pub(super) mod row;
 use truing_core::converge;
 use truing_core::dismissal::Dismissal;
 use truing_core::finding::{AnchorKind, Finding};
-use truing_core::follow::job::Job;
-use truing_core::follow::record;
 use truing_core::id::{CommentId, Key, Millis, RunId, Token};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{Outcome, ReviewRecord};
 use truing_core::port::{Act, Begun, Computed, Described, Event, Revision, RunRef, Runs, StoreError};
 use truing_core::publish::{Desired, DesiredStatus, Item, Producer};
 use truing_core::run::{Detail, RunRecord, Stage};
+use truing_core::sync::job::Job;
+use truing_core::sync::record;
 
 pub(super) use self::desired::status_again;
 

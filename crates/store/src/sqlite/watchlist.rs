@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension};
-use truing_core::id::{Key, Millis, PrId, Sha};
+use truing_core::id::{AccountId, Key, Millis, PrId, Sha};
 use truing_core::port::{
-    CommentKind, Moved, Obeyed, Origin, Repository, Revision, StoreError, Told, Watchlist,
+    CommentKind, Moved, Obeyed, Origin, Repository, Revision, StoreError, UserRequest, Watchlist,
 };
 use truing_core::slot::Slot;
 
@@ -50,7 +50,12 @@ impl Watchlist for Sqlite {
         .await
     }
 
-    async fn tell(&self, told: &[Told], of: &Repository, until: Option<Millis>) -> Result<(), StoreError> {
+    async fn tell(
+        &self,
+        told: &[UserRequest],
+        of: &Repository,
+        until: Option<Millis>,
+    ) -> Result<(), StoreError> {
         let (told, of) = (told.to_vec(), of.clone());
         self.write(move |connection| {
             remember(connection, std::slice::from_ref(&of))?;
@@ -68,13 +73,13 @@ impl Watchlist for Sqlite {
                        VALUES (?1, ?2, ?3, ?4, ?5)
                        ON CONFLICT DO UPDATE SET at = max(at + 1, excluded.at)";
             let mut label = connection.prepare_cached(sql)?;
-            for Told { pr: PrId { forge, repository, number }, origin, at } in &told {
+            for UserRequest { pr: PrId { forge, repository, number }, origin, at } in &told {
                 match origin {
                     Origin::Comment { kind, id } => {
                         insert.execute((forge, repository, kind.as_str(), id, number, at.0))?
                     }
                     Origin::Check { account, login } => {
-                        press.execute((forge, repository, number, account, login, at.0))?
+                        press.execute((forge, repository, number, account.as_str(), login, at.0))?
                     }
                     Origin::Label { name } => label.execute((forge, repository, number, name, at.0))?,
                 };
@@ -84,42 +89,49 @@ impl Watchlist for Sqlite {
         .await
     }
 
-    async fn unserved(&self, forge: &str, limit: usize) -> Result<Vec<Told>, StoreError> {
+    async fn unserved(&self, forge: &str, limit: usize) -> Result<Vec<UserRequest>, StoreError> {
         let forge = forge.to_owned();
         self.read(move |connection| {
             // Those of a repository that has to wait must not take all the places.
-            let sql = "SELECT repository, number, id, at, kind, login, label FROM
-                           (SELECT repository, number, id, at, kind, NULL AS login, NULL AS label
+            let sql = "SELECT repository, number, id, at, kind, account, login, label FROM
+                           (SELECT repository, number, id, at, kind, NULL AS account, NULL AS login, NULL AS label
                             FROM comment_seen WHERE forge = ?1 AND served = 0
                             UNION ALL
-                            SELECT repository, number, account, at, NULL, login, NULL FROM check_pressed
+                            SELECT repository, number, 0, at, NULL, account, login, NULL FROM check_pressed
                             WHERE forge = ?1
                             UNION ALL
-                            SELECT repository, number, 0, at, NULL, NULL, name FROM label_set
+                            SELECT repository, number, 0, at, NULL, NULL, NULL, name FROM label_set
                             WHERE forge = ?1)
-                       ORDER BY row_number() OVER (PARTITION BY repository ORDER BY kind IS NULL, id, number),
-                           id, number
+                       ORDER BY row_number() OVER
+                               (PARTITION BY repository ORDER BY kind IS NULL, id, account, number),
+                           id, account, number
                        LIMIT ?2";
             connection
                 .prepare_cached(sql)?
                 .query_and_then((&forge, sql_limit(limit)), |row| {
                     let pr = PrId { forge: forge.clone(), repository: row.get(0)?, number: row.get(1)? };
                     let (id, at) = (row.get(2)?, Millis(row.get(3)?));
-                    let origin = match (row.get(5)?, row.get(6)?) {
-                        (Some(login), _) => Origin::Check { account: id, login },
+                    let origin = match (row.get::<_, Option<String>>(5)?, row.get(7)?) {
+                        (Some(account), _) => {
+                            Origin::Check { account: AccountId::new(account), login: row.get(6)? }
+                        }
                         (None, Some(name)) => Origin::Label { name },
                         (None, None) => {
                             Origin::Comment { kind: kind_of(row.get_ref(4)?.as_str().unwrap_or(""))?, id }
                         }
                     };
-                    Ok(Told { pr, origin, at })
+                    Ok(UserRequest { pr, origin, at })
                 })?
                 .collect()
         })
         .await
     }
 
-    async fn served(&self, told: &Told, obeyed: Option<&Obeyed>) -> Result<Result<(), Moved>, StoreError> {
+    async fn served(
+        &self,
+        told: &UserRequest,
+        obeyed: Option<&Obeyed>,
+    ) -> Result<Result<(), Moved>, StoreError> {
         let (told, obeyed, now) = (told.clone(), obeyed.cloned(), self.0.clock.now());
         self.write(move |connection| {
             if let Some(Obeyed { slot: (version, slot), events, act, dismissal }) = obeyed {
@@ -145,7 +157,7 @@ impl Watchlist for Sqlite {
                 Origin::Check { account, .. } => {
                     let sql = "DELETE FROM check_pressed
                                WHERE forge = ?1 AND repository = ?2 AND number = ?3 AND account = ?4";
-                    connection.prepare_cached(sql)?.execute((forge, repository, number, account))?
+                    connection.prepare_cached(sql)?.execute((forge, repository, number, account.as_str()))?
                 }
                 Origin::Label { name } => {
                     // What was set since by somebody else is another matter.

@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 use truing_core::converge::{self, Code, Exit, Limits, Run, Step as Act};
-use truing_core::follow::record::{Evidence, Result, Step as SyncStep};
-use truing_core::follow::{self, job};
 use truing_core::ledger::Usage;
 use truing_core::outcome::{self, AskedModel, Modelled};
 use truing_core::port::Runs as _;
 use truing_core::run::RunRecord;
 use truing_core::slot::Loop;
+use truing_core::sync::record::{Evidence, Result, Step as SyncStep};
+use truing_core::sync::{self, job};
 
 use super::*;
 
@@ -48,8 +48,8 @@ fn converging(id: &str, exit: Option<Exit>) -> converge::record::Record {
     record
 }
 
-fn synced() -> follow::record::Record {
-    let detail = follow::record::SyncDetail {
+fn synced() -> sync::record::Record {
+    let detail = sync::record::SyncDetail {
         job: "botocore".into(),
         result: Result::Relaxed,
         exit_reason: "wider".into(),
@@ -168,7 +168,7 @@ async fn runs_of_the_former_version_are_read_counted_and_gone_on_with() {
     assert_eq!(store.records::<outcome::ReviewDetail>(None, Millis(0), 9).await.unwrap(), [published]);
     let runs = store.records::<converge::record::ConvergeDetail>(None, Millis(0), 9).await.unwrap();
     assert_eq!(runs, [goes_on.clone(), clean]);
-    assert_eq!(store.records::<follow::record::SyncDetail>(None, Millis(0), 9).await.unwrap(), [of_job]);
+    assert_eq!(store.records::<sync::record::SyncDetail>(None, Millis(0), 9).await.unwrap(), [of_job]);
     let counted = async |of: Loop| {
         let rows = store.ended_by_day(of, Millis(0)).await.unwrap();
         rows.iter().map(|row| (row.kind.clone(), row.reason.clone(), row.cost)).collect::<Vec<_>>()

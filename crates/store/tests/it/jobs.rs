@@ -1,8 +1,8 @@
 //! What is remembered of jobs, and who may write it.
 
-use truing_core::follow::job::{self, Job, Question, Tracked};
-use truing_core::follow::record::{Evidence, Record, Result, Step, SyncDetail};
 use truing_core::port::{Runs as _, StoreError};
+use truing_core::sync::job::{self, Job, Question, Tracked};
+use truing_core::sync::record::{Evidence, Record, Result, Step, SyncDetail};
 
 use super::*;
 

@@ -1,10 +1,10 @@
 //! Repositories and commands of comments: what is remembered once, and what is never written twice.
 
 use truing_core::dismissal::Dismissal;
-use truing_core::id::{FindingId, Key, Millis, PrId};
+use truing_core::id::{AccountId, FindingId, Key, Millis, PrId};
 use truing_core::port::{
     Act, CommentKind, Described, Event, Moved, Obeyed, Origin, Repository, RunRef, Runs, Slots, StoreError,
-    Told, Watchlist,
+    UserRequest, Watchlist,
 };
 use truing_core::slot::{Command, Limits, Loop, Slot};
 use truing_store::Sqlite;
@@ -26,8 +26,8 @@ async fn describe(store: &Sqlite, pr: &PrId, name: &str) {
 }
 
 /// A comment on a pull request of the first repository.
-fn comment(number: u64, kind: CommentKind, id: u64, at: i64) -> Told {
-    Told { pr: pr("1", number), origin: Origin::Comment { kind, id }, at: Millis(at) }
+fn comment(number: u64, kind: CommentKind, id: u64, at: i64) -> UserRequest {
+    UserRequest { pr: pr("1", number), origin: Origin::Comment { kind, id }, at: Millis(at) }
 }
 
 /// How often a file was written to, as another connection sees it.
@@ -102,7 +102,7 @@ async fn a_comment_acts_once_together_with_what_it_changes() {
     let later = comment(8, CommentKind::Conversation, 4, NOW + 1);
     let of = repository("1", "octo/one", 1);
     store.tell(&[told.clone(), later.clone()], &of, None).await.unwrap();
-    store.tell(&[Told { at: Millis(9), ..told.clone() }], &of, None).await.unwrap();
+    store.tell(&[UserRequest { at: Millis(9), ..told.clone() }], &of, None).await.unwrap();
     assert_eq!(store.unserved("github", 10).await.unwrap(), [later.clone(), told.clone()], "by their number");
 
     let key = told.pr.key();
@@ -150,14 +150,14 @@ async fn a_comment_acts_once_together_with_what_it_changes() {
 async fn comments_of_one_repository_do_not_take_the_places_of_others() {
     let (_folder, store) = new_store();
     for (of, comments) in [("1", vec![1, 2, 3]), ("2", vec![4, 6]), ("3", vec![5])] {
-        let told = |id| Told { pr: pr(of, 7), ..comment(7, CommentKind::Diff, id, NOW) };
-        let told: Vec<Told> = comments.into_iter().map(told).collect();
+        let told = |id| UserRequest { pr: pr(of, 7), ..comment(7, CommentKind::Diff, id, NOW) };
+        let told: Vec<UserRequest> = comments.into_iter().map(told).collect();
         store.tell(&told, &repository(of, "octo/some", 1), None).await.unwrap();
     }
     let unserved = async |limit| -> Vec<u64> {
-        let number = |told: Told| match told.origin {
+        let number = |told: UserRequest| match told.origin {
             Origin::Comment { id, .. } => id,
-            Origin::Check { account, .. } => account,
+            Origin::Check { account, .. } => account.as_str().parse().unwrap(),
             Origin::Label { .. } => 0,
         };
         store.unserved("github", limit).await.unwrap().into_iter().map(number).collect()
@@ -169,9 +169,10 @@ async fn comments_of_one_repository_do_not_take_the_places_of_others() {
 #[tokio::test]
 async fn a_button_asks_again_once_it_was_served() {
     let (_folder, store) = new_store();
-    let pressed = |account, number, at| {
-        let origin = Origin::Check { account, login: format!("login{account}") };
-        Told { pr: pr("1", number), origin, at: Millis(at) }
+    let pressed = |account: u64, number, at| {
+        let origin =
+            Origin::Check { account: AccountId::new(account.to_string()), login: format!("login{account}") };
+        UserRequest { pr: pr("1", number), origin, at: Millis(at) }
     };
     let (first, other) = (pressed(5, 7, 1), pressed(6, 7, 2));
     let of = repository("1", "octo/one", 1);
@@ -207,7 +208,7 @@ async fn the_pull_requests_that_were_looked_at_at_a_head_are_found() {
 #[tokio::test]
 async fn a_label_that_is_set_again_while_it_is_served_is_served_again() {
     let (_folder, store) = new_store();
-    let label = |at| Told {
+    let label = |at| UserRequest {
         pr: pr("1", 7),
         origin: Origin::Label { name: "truing:converge".into() },
         at: Millis(at),

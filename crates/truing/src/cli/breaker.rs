@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 
 use clap::Subcommand;
 use serde_json::{Value, json};
-use truing_core::follow::job::{self, Job};
 use truing_core::id::Key;
 use truing_core::line::counted;
 use truing_core::port::{Act, Ids as _, Operations as _, RunRef, Runs as _};
 use truing_core::slot::{Command, Loop, Then};
+use truing_core::sync::job::{self, Job};
 use truing_loops::machine::UniqueIds;
 use truing_loops::slots::{StepError, step};
 use truing_service::by_hand;

@@ -13,7 +13,7 @@ use super::Context;
 use super::columns::folded;
 use super::error::{CliError, Exit};
 use super::output::Output;
-use super::runtime::{self, Told};
+use super::runtime::{self, StopSignal};
 use crate::demo::{
     self, Changes, DISMISSAL, Demo, DemoError, Forgotten, Lifecycle, PLANTED, Report, SETTLE, TIMINGS,
 };
@@ -47,8 +47,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         tokio::select! {
             ended = told_of(args, context) => ended,
             told = runtime::told_to_stop() => match told? {
-                Told::Interrupt => Err(CliError::new(Exit::Interrupted, "interrupted", "interrupted")),
-                Told::Terminate | Told::HangUp => Ok(Exit::Done),
+                StopSignal::Interrupt => Err(CliError::new(Exit::Interrupted, "interrupted", "interrupted")),
+                StopSignal::Terminate | StopSignal::HangUp => Ok(Exit::Done),
             },
         }
     })

@@ -51,7 +51,7 @@ const MAX_SHOWN: usize = 200;
 
 /// The answer for scripts.
 #[derive(Serialize)]
-struct Told<'a> {
+struct GateReport<'a> {
     schema: &'static str,
     ok: bool,
     base: Option<String>,
@@ -223,9 +223,9 @@ pub(super) fn failed(error: GateError) -> CliError {
     }
 }
 
-fn told<'a>(gated: &'a Gated, change: Option<&Change>) -> Told<'a> {
+fn told<'a>(gated: &'a Gated, change: Option<&Change>) -> GateReport<'a> {
     let findings = |found: &'a Found| found.kept.iter().map(ToldFinding::from).collect();
-    Told {
+    GateReport {
         schema: "truing.gate/1",
         ok: gated.is_clean(),
         base: change.map(|change| change.base.to_string()),

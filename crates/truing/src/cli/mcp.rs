@@ -18,7 +18,7 @@ use truing_service::mcp::{ForgeTools, Here, Parts};
 use super::Context;
 use super::error::{CliError, Exit};
 use super::review::Home;
-use super::runtime::{self, Signals, Told};
+use super::runtime::{self, Signals, StopSignal};
 use crate::wiring;
 
 /// Offer tools to agents, over the Model Context Protocol
@@ -114,8 +114,8 @@ impl Serve {
         tokio::select! {
             served = serving => served.map(|()| Exit::Done),
             told = signals.next() => Ok(match told {
-                Told::Interrupt => Exit::Interrupted,
-                Told::Terminate | Told::HangUp => Exit::Done,
+                StopSignal::Interrupt => Exit::Interrupted,
+                StopSignal::Terminate | StopSignal::HangUp => Exit::Done,
             }),
         }
     }

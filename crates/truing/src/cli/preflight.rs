@@ -54,7 +54,7 @@ const FIND: [&str; 4] = ["sh", "-c", "command -v -- \"$1\" >/dev/null", "sh"];
 
 /// The answer for scripts.
 #[derive(Serialize)]
-struct Told<'a> {
+struct PreflightReport<'a> {
     schema: &'static str,
     ok: bool,
     skipped: bool,
@@ -102,7 +102,7 @@ impl Found {
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let said = Bugteam::of(&context.environment)?;
     if said.skips_preflight {
-        let told = Told { schema: SCHEMA, ok: true, skipped: true, checks: &[] };
+        let told = PreflightReport { schema: SCHEMA, ok: true, skipped: true, checks: &[] };
         context.output.answer(&told, || format!("{SKIPPED}\n"))?;
         return Ok(Exit::Done);
     }
@@ -118,7 +118,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             }
         }
     })?;
-    let told = Told { schema: SCHEMA, ok: found.is_good(), skipped: false, checks: &found.0 };
+    let told = PreflightReport { schema: SCHEMA, ok: found.is_good(), skipped: false, checks: &found.0 };
     context.output.answer(&told, || text(&found.0))?;
     Ok(if found.is_good() { Exit::Done } else { Exit::No })
 }

@@ -20,12 +20,12 @@ use serde::Serialize;
 use serde_json::Value;
 use truing_config::value::milliseconds;
 use truing_core::converge;
-use truing_core::follow::record::Record;
 use truing_core::id::{Key, Millis};
 use truing_core::money::MicroUsd;
 use truing_core::port::{Clock as _, Described, Runs as _, Slots as _};
 use truing_core::run::{Detail, RunRecord};
 use truing_core::slot::Loop;
+use truing_core::sync::record::Record;
 use truing_loops::machine::SystemClock;
 use truing_store::{Ended, Sqlite};
 

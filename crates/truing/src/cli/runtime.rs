@@ -65,7 +65,7 @@ pub(crate) fn no_threads(error: &std::io::Error) -> CliError {
 
 /// Who told the process to stop.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Told {
+pub(crate) enum StopSignal {
     /// SIGTERM: the system.
     Terminate,
     /// SIGINT, SIGQUIT: a person.
@@ -78,7 +78,7 @@ pub(crate) enum Told {
 ///
 /// # Errors
 /// Exit 3 if signals cannot be received.
-pub(crate) async fn told_to_stop() -> Result<Told, CliError> {
+pub(crate) async fn told_to_stop() -> Result<StopSignal, CliError> {
     Ok(Signals::new()?.next().await)
 }
 
@@ -107,7 +107,7 @@ impl Signals {
     }
 
     /// The next one.
-    pub(crate) async fn next(&mut self) -> Told {
+    pub(crate) async fn next(&mut self) -> StopSignal {
         let hang_up = async {
             match &mut self.hang_up {
                 Some(signal) => drop(signal.recv().await),
@@ -115,10 +115,10 @@ impl Signals {
             }
         };
         tokio::select! {
-            _ = self.terminate.recv() => Told::Terminate,
-            _ = self.interrupt.recv() => Told::Interrupt,
-            _ = self.quit.recv() => Told::Interrupt,
-            () = hang_up => Told::HangUp,
+            _ = self.terminate.recv() => StopSignal::Terminate,
+            _ = self.interrupt.recv() => StopSignal::Interrupt,
+            _ = self.quit.recv() => StopSignal::Interrupt,
+            () = hang_up => StopSignal::HangUp,
         }
     }
 }

@@ -23,7 +23,7 @@ use truing_store::{LockError, ServeLock};
 
 use super::Context;
 use super::error::{CliError, Exit};
-use super::runtime::{self, Signals, Told};
+use super::runtime::{self, Signals, StopSignal};
 use super::target::store_error;
 use crate::wiring;
 use crate::wiring::jobs::Calendars;
@@ -221,10 +221,10 @@ fn warn_beyond_loopback(address: SocketAddr, context: &Context) {
 }
 
 /// What a server ends with that was told to.
-fn exit(told: Told) -> Exit {
+fn exit(told: StopSignal) -> Exit {
     match told {
-        Told::Interrupt => Exit::Interrupted,
-        Told::Terminate | Told::HangUp => Exit::Done,
+        StopSignal::Interrupt => Exit::Interrupted,
+        StopSignal::Terminate | StopSignal::HangUp => Exit::Done,
     }
 }
 

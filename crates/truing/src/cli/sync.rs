@@ -16,7 +16,7 @@ use clap::Subcommand;
 use jiff::Timestamp;
 use serde::Serialize;
 use truing_config::sync::JobConfig;
-use truing_core::follow::{Change, Kind, Unguarded, Verdict};
+use truing_core::sync::{Change, Kind, Unguarded, Verdict};
 use truing_loops::sync::{Decided, Pinned, Question, decided, pinned, pinned_by};
 use truing_upstream::archives::Archives;
 use truing_upstream::version::Range;

@@ -51,8 +51,8 @@ pub(super) fn existing_records(config: &Config) -> Result<Option<Sqlite>, CliErr
 const STORE_URL: &str = "store.url";
 
 /// A copy of the records, in which nobody is at work on this key: for what is only tried.
-pub(super) async fn rehearsal(store: &Sqlite, folder: &Path, key: &Key) -> Result<Sqlite, CliError> {
-    let file = folder.join("rehearsal.db");
+pub(super) async fn dry_run_store(store: &Sqlite, folder: &Path, key: &Key) -> Result<Sqlite, CliError> {
+    let file = folder.join("dry-run.db");
     store.backup(&file).await.map_err(|error| {
         CliError::failed("store", error.to_string()).hint("see that the folder for temporary files has room")
     })?;

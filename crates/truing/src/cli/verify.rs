@@ -39,7 +39,7 @@ const SHOWN: usize = 20;
 
 /// The answer for scripts.
 #[derive(Serialize)]
-struct Told<'a> {
+struct VerifyReport<'a> {
     schema: &'static str,
     ok: bool,
     set_up: ToldSetUp<'a>,
@@ -169,10 +169,10 @@ pub(super) fn failed(error: LayOutError) -> CliError {
     }
 }
 
-fn told(answer: &Answer) -> Told<'_> {
+fn told(answer: &Answer) -> VerifyReport<'_> {
     let verdicts = answer.verdicts.as_deref();
     let base = answer.base.as_ref();
-    Told {
+    VerifyReport {
         schema: "truing.verify/1",
         ok: verdicts.is_some_and(|verdicts| !verdicts.iter().any(|verdict| verdict.blocks())),
         set_up: told_set_up(&answer.head),

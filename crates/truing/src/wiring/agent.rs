@@ -341,7 +341,7 @@ fn aws(model: &ModelConfig, environment: &Environment, role: Role) -> Result<Aws
 }
 
 /// The model of a service; none if the rules review alone. The ledger is the one of the
-/// configured database, also where the rest is a rehearsal on a copy: what is spent is spent.
+/// configured database, also where the rest is a dry run on a copy: what is spent is spent.
 ///
 /// # Errors
 /// As [`native`], and exit 3 if the ledger cannot be opened.

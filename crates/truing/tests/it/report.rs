@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use truing_core::converge::{self, Code, Exit, Line};
-use truing_core::follow::Verdict;
-use truing_core::follow::breaker::{End, Limits, Target};
-use truing_core::follow::job::{self, Job, Question};
-use truing_core::follow::record::{Evidence, Pull, PullKind, Record, Result as Outcome, Step, SyncDetail};
 use truing_core::id::{Key, Millis, RunId, Sha, Token};
 use truing_core::money::MicroUsd;
 use truing_core::port::{Described, RunRef, Runs as _, Slots as _};
 use truing_core::run::StepCost;
+use truing_core::sync::Verdict;
+use truing_core::sync::breaker::{End, Limits, Target};
+use truing_core::sync::job::{self, Job, Question};
+use truing_core::sync::record::{Evidence, Pull, PullKind, Record, Result as Outcome, Step, SyncDetail};
 use truing_loops::machine::SystemClock;
 use truing_store::Sqlite;
 

@@ -10,6 +10,7 @@ use truing_core::port::{Author, ForgeError, Reply};
 use super::bodies::Comment;
 use super::{Call, GitHubClient, actor, not_ours, wire};
 use crate::forge_server::ForgeServer as _;
+use crate::github::account;
 use crate::github::auth::Whose;
 use crate::github::id::Id;
 
@@ -68,9 +69,9 @@ impl GitHubClient {
         if let Some(trusted) = known.get(&user.id) {
             return Ok(*trusted);
         }
-        let author = Author { id: user.id, login: user.login.unwrap_or_default(), is_person: true };
+        let author = Author { id: account(user.id), login: user.login.unwrap_or_default(), is_person: true };
         let trusted = self.github.may_write(&self.repo, &author).await?;
-        known.insert(author.id, trusted);
+        known.insert(user.id, trusted);
         Ok(trusted)
     }
 

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use truing_core::id::AccountId;
+
 use super::*;
 use crate::github::tests::github;
 use crate::testing::{Reply, Server};
@@ -165,7 +167,7 @@ async fn comments_are_those_on_pull_requests() {
         .await
         .unwrap();
     let found: Vec<_> = found.items().collect();
-    let author = Author { id: 4, login: "ada".into(), is_person: true };
+    let author = Author { id: AccountId::new("4"), login: "ada".into(), is_person: true };
     assert_eq!(
         found[0],
         &PullComment {
@@ -204,12 +206,12 @@ async fn only_who_may_write_may_command_whatever_the_name() {
     ] {
         let shown = format!("{reply:?}");
         let server = Server::new([reply]).await;
-        let author = Author { id: 4, login: "ada".into(), is_person: true };
+        let author = Author { id: AccountId::new("4"), login: "ada".into(), is_person: true };
         assert_eq!(github(&server).may_write("octo/demo", &author).await, Ok(may), "{shown}");
         assert_eq!(lines(&server), ["GET /repos/octo/demo/collaborators/ada/permission"]);
     }
     let server = Server::new([Reply::new(403, "")]).await;
-    let author = Author { id: 4, login: "a/../b".into(), is_person: true };
+    let author = Author { id: AccountId::new("4"), login: "a/../b".into(), is_person: true };
     assert!(github(&server).may_write("octo/demo", &author).await.is_err(), "no answer is no permission");
     assert_eq!(lines(&server), ["GET /repos/octo/demo/collaborators/a%2F..%2Fb/permission"]);
 }
@@ -230,7 +232,7 @@ async fn a_repository_is_found_by_its_id_when_its_name_leads_elsewhere() {
 async fn our_own_account_is_known_by_its_id() {
     let server = Server::new([ok(&json!({"id": 42, "login": "truing"}))]).await;
     let github = github(&server);
-    let by = |id| Author { id, login: "ada".into(), is_person: true };
-    assert_eq!(github.is_own("octo/demo", &by(42)).await, Ok(true));
-    assert_eq!(github.is_own("octo/demo", &by(43)).await, Ok(false));
+    let by = |id: &str| Author { id: AccountId::new(id), login: "ada".into(), is_person: true };
+    assert_eq!(github.is_own("octo/demo", &by("42")).await, Ok(true));
+    assert_eq!(github.is_own("octo/demo", &by("43")).await, Ok(false));
 }

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use truing_agent::prompt::Values;
 use truing_agent::prompt::route::SYNC_BUMP;
 use truing_core::RepoPath;
-use truing_core::follow::Kind;
-use truing_core::follow::classify::Judged;
+use truing_core::sync::Kind;
+use truing_core::sync::classify::Judged;
 
 use super::{Port, PortError};
-use crate::agent::Told;
+use crate::agent::BuiltPrompt;
 use crate::sync::material::{cut, files_of, patches};
 
 /// Definitions that nobody has pinned.
@@ -25,7 +25,7 @@ pub(super) fn handover(words: &str, left: &[RepoPath]) -> String {
 }
 
 /// What the model begins with.
-pub(super) async fn prompt(port: &Port<'_>, handover: Option<&str>) -> Result<Told, PortError> {
+pub(super) async fn prompt(port: &Port<'_>, handover: Option<&str>) -> Result<BuiltPrompt, PortError> {
     let (agent, decided, job) = (&port.porter.agent, port.decided, port.job);
     let mirror: Vec<String> = job.mirror.iter().map(|(theirs, ours)| format!("{theirs} = {ours}")).collect();
     let unguarded = decided.decision.unguarded.iter().take(MAX_NAMED);

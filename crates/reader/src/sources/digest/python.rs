@@ -6,7 +6,7 @@
 
 use sha2::{Digest as _, Sha256};
 use tree_sitter::Node;
-use truing_core::follow::TREE_FORM;
+use truing_core::sync::TREE_FORM;
 
 use super::text;
 use crate::syntax::{MAX_DEPTH, TooComplex};

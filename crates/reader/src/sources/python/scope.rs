@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use truing_core::follow::{Definition, Digests, Namesake};
+use truing_core::sync::{Definition, Digests, Namesake};
 
 use super::super::digest::joined;
 

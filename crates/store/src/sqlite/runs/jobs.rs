@@ -1,9 +1,9 @@
 //! Jobs: what is remembered of each. Of all runs of a job only the one with the greatest token may write.
 
 use rusqlite::{Connection, OptionalExtension as _};
-use truing_core::follow::job::Job;
 use truing_core::id::{Key, Token};
 use truing_core::port::RunRef;
+use truing_core::sync::job::Job;
 
 use super::super::fault::{Fault, from_json, readable, to_json};
 use super::super::slots::raise_counter;

@@ -1,9 +1,9 @@
 //! `truing demo sync`: a job follows the releases of a package, told run by run.
 
 use truing_config::{RulesConfig, SandboxConfig};
-use truing_core::follow::record::Result as Outcome;
 use truing_core::line::counted;
 use truing_core::sandbox::Level;
+use truing_core::sync::record::Result as Outcome;
 
 use super::{Context, failed, staying};
 use crate::cli::columns::folded;
@@ -57,12 +57,12 @@ pub(super) async fn tell(stay: bool, context: &Context) -> Result<Exit, CliError
                     text
                 }
             };
-            if output.is_json() { Ok(()) } else { output.data(text).map_err(Untold::Cli) }
+            if output.is_json() { Ok(()) } else { output.data(text).map_err(DemoFailure::Cli) }
         })
         .await
         .map_err(|error| match error {
-            Untold::Cli(error) => error,
-            Untold::Demo(error) => failed(error),
+            DemoFailure::Cli(error) => error,
+            DemoFailure::Demo(error) => failed(error),
         })?;
     output.answer(&report, || summary(&report))?;
     if stay {
@@ -73,12 +73,12 @@ pub(super) async fn tell(stay: bool, context: &Context) -> Result<Exit, CliError
 }
 
 /// Why the story broke off.
-enum Untold {
+enum DemoFailure {
     Demo(DemoError),
     Cli(CliError),
 }
 
-impl From<DemoError> for Untold {
+impl From<DemoError> for DemoFailure {
     fn from(error: DemoError) -> Self {
         Self::Demo(error)
     }

@@ -15,7 +15,7 @@ const LINES: usize = 4096;
 const LAST: Duration = Duration::from_secs(1);
 
 /// What the thread is told.
-enum Told {
+enum LogMessage {
     Line(Vec<u8>),
     /// To say when all before it is written.
     End(SyncSender<()>),
@@ -24,7 +24,7 @@ enum Told {
 /// The way to the thread.
 #[derive(Clone)]
 pub(super) struct Unhindered {
-    lines: SyncSender<Told>,
+    lines: SyncSender<LogMessage>,
     lost: Arc<AtomicU64>,
 }
 
@@ -44,7 +44,7 @@ impl Unhindered {
     /// Waits for what was told to be written, but not for somebody who does not read.
     pub(super) fn finish(&self) {
         let (end, ended) = sync_channel(1);
-        if self.lines.try_send(Told::End(end)).is_ok() {
+        if self.lines.try_send(LogMessage::End(end)).is_ok() {
             let _ = ended.recv_timeout(LAST);
         }
     }
@@ -53,7 +53,7 @@ impl Unhindered {
 impl Write for Unhindered {
     /// A whole line.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.lines.try_send(Told::Line(line.to_vec())).is_err() {
+        if self.lines.try_send(LogMessage::Line(line.to_vec())).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
         Ok(line.len())
@@ -72,12 +72,12 @@ impl<'a> MakeWriter<'a> for Unhindered {
     }
 }
 
-fn write(mut out: impl Write, told: &Receiver<Told>, lost: &AtomicU64) {
+fn write(mut out: impl Write, told: &Receiver<LogMessage>, lost: &AtomicU64) {
     for told in told {
         // Where a line cannot be written there is nobody to tell.
         match told {
-            Told::Line(line) => drop(out.write_all(&line)),
-            Told::End(end) => drop(end.send(())),
+            LogMessage::Line(line) => drop(out.write_all(&line)),
+            LogMessage::End(end) => drop(end.send(())),
         }
         let lost = lost.swap(0, Ordering::Relaxed);
         if lost > 0 {

@@ -174,7 +174,7 @@ impl Tally {
 impl Serialize for Tally {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
-        struct Told {
+        struct FiguresRow {
             runs: u64,
             kinds: BTreeMap<&'static str, u64>,
             attempts: u64,
@@ -183,7 +183,7 @@ impl Serialize for Tally {
         #[expect(clippy::cast_precision_loss, reason = "0 to 1000")]
         let success = self.success().map(|thousandths| thousandths as f64 / 1000.0);
         let kinds = End::ALL.iter().map(|kind| (kind.as_str(), self.get(*kind))).collect();
-        Told { runs: self.runs(), kinds, attempts: self.attempts(), success }.serialize(to)
+        FiguresRow { runs: self.runs(), kinds, attempts: self.attempts(), success }.serialize(to)
     }
 }
 

@@ -1,11 +1,11 @@
 //! The loops that are reported, and days.
 
 use truing_core::converge;
-use truing_core::follow::record::Step;
 use truing_core::id::Millis;
 use truing_core::outcome;
 use truing_core::run::Step as _;
 use truing_core::slot::Loop;
+use truing_core::sync::record::Step;
 
 use crate::cli::target::instant;
 

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use truing_core::follow::record::Record;
 use truing_core::markdown::plain;
 use truing_core::run::End;
+use truing_core::sync::record::Record;
 use truing_loops::text::counted;
 
 use super::amount::{dollars, duration, each, share, short, success};

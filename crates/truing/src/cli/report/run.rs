@@ -1,13 +1,13 @@
 //! A run as reports tell of it, whichever loop it was of.
 
 use truing_core::converge;
-use truing_core::follow::record::{PullKind, Record};
 use truing_core::id::Millis;
 use truing_core::line::counted;
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{OutcomeKind, ReviewRecord};
 use truing_core::port::Described;
 use truing_core::run::{Detail, End, RunRecord, Step as _, StepCost};
+use truing_core::sync::record::{PullKind, Record};
 
 use super::LoopFlag;
 
@@ -94,7 +94,7 @@ impl Run {
     pub(super) fn of_job(record: &Record) -> Self {
         let detail = &record.detail;
         Self {
-            update_type: detail.update_type.map(truing_core::follow::Verdict::as_str),
+            update_type: detail.update_type.map(truing_core::sync::Verdict::as_str),
             package: Some(detail.package.clone()),
             from: detail.from.clone(),
             to: detail.to.clone(),

@@ -1,10 +1,10 @@
 //! A report, by loop and by job.
 
 use serde::{Serialize, Serializer};
-use truing_core::follow::job::{self, Job};
 use truing_core::id::{Key, Millis};
 use truing_core::line::counted;
 use truing_core::money::MicroUsd;
+use truing_core::sync::job::{self, Job};
 
 use super::amount;
 use super::figures::{Figures, Tally};

@@ -15,24 +15,26 @@ use truing_core::port::{
 };
 use truing_core::publish::StatusState;
 use truing_core::slot::{Hold, Loop, Then, Why};
+use truing_forge::watch::{Made, Watch};
 use truing_loops::attempts::Attempts;
 use truing_loops::compare::Against;
 use truing_loops::local::{Review, Reviewed};
 use truing_loops::machine::{SystemClock, UniqueIds};
 use truing_loops::memory::Kept;
+use truing_loops::review_writes::{Comment, Write};
 use truing_loops::slots::StepError;
 use truing_loops::stopped::Stopped;
+use truing_loops::telemetry;
 use truing_loops::text::counted;
 use truing_service::ServiceContext;
 use truing_service::by_hand::{self, NotLeased};
 use truing_service::worker::work;
-use truing_service::writes::{Comment, Watch, Write, Writes};
 use truing_store::Sqlite;
 
 use super::text::{filled, visible};
 use crate::cli::error::CliError;
 use crate::cli::output::Output;
-use crate::cli::target::{actor, at_work, instant, rehearsal, store_error, switched_on};
+use crate::cli::target::{actor, at_work, dry_run_store, instant, store_error, switched_on};
 use crate::wiring::{self, ProgramParts};
 
 /// Leases that one command takes because the head moved or somebody else was ahead.
@@ -78,24 +80,24 @@ impl Publishing<'_> {
     /// # Errors
     /// Exit 4 if somebody else is at work on it or the kill switch is on, exit 3 if it could not be done.
     pub(super) async fn run(&self, store: Sqlite) -> Result<(Review, Published), CliError> {
-        let writes = Writes::default();
+        let made = Made::default();
         let (review, paid_now_micro_usd) = match self.pull.state {
             PrState::Closed => (self.skipped(Hold::Cancelled), MicroUsd(0)),
             PrState::Draft => (self.skipped(Hold::Draft), MicroUsd(0)),
-            PrState::Open => Box::pin(self.reviewed(store, &writes)).await?,
+            PrState::Open => Box::pin(self.reviewed(store, &made)).await?,
         };
         let (url, name) = (self.pull.url.clone(), self.pull.name.clone());
-        let steps = writes.list();
+        let steps = made.list().iter().filter_map(Write::of).collect();
         Ok((review, Published { dry_run: self.dry_run, url, steps, paid_now_micro_usd, name }))
     }
 
     /// The review, and what this call has paid for it.
-    async fn reviewed(&self, store: Sqlite, writes: &Writes) -> Result<(Review, MicroUsd), CliError> {
+    async fn reviewed(&self, store: Sqlite, made: &Made) -> Result<(Review, MicroUsd), CliError> {
         // Gone when this is done, whatever that comes to.
         let temp = truing_git::PrivateFolder::new().map_err(truing_loops::local::LocalError::NoFolder)?;
         let key = self.id.key();
         let limits = wiring::limits(&self.config.review, self.config.server.lease);
-        let store = if self.dry_run { rehearsal(&store, temp.path(), &key).await? } else { store };
+        let store = if self.dry_run { dry_run_store(&store, temp.path(), &key).await? } else { store };
         let reader = wiring::child_reader(&self.config.rules, &self.config.sandbox)?;
         let context =
             wiring::service_context(self.config, self.environment, store, reader, temp.path()).await?;
@@ -105,7 +107,7 @@ impl Publishing<'_> {
                 CliError::refused("not_chosen", message).hint("add it there, or review it without --publish")
             );
         }
-        let watch = Watch { rehearsal: self.dry_run, writes: Some(writes.clone()) };
+        let watch = Watch { dry_run: self.dry_run, made: Some(made.clone()), ..telemetry::WRITES.clone() };
         let context = ServiceContext { watch, ..context };
         self.announce(&context.store, &key).await?;
         // Until the last lease is over: a server that starts meanwhile does not take it for a dead one's.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::Serialize;
-use truing_core::follow::Manifest;
+use truing_core::sync::Manifest;
 use truing_loops::sync::{Pinned, Proposed, Question, pinned, proposed};
 use truing_upstream::archives::Archives;
 

@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
-use truing_core::follow::job;
-use truing_core::follow::record::{Record, Result as Outcome};
 use truing_core::id::Millis;
 use truing_core::run::Step as _;
+use truing_core::sync::job;
+use truing_core::sync::record::{Record, Result as Outcome};
 use truing_loops::text::counted;
 use truing_loops::versions;
 

@@ -2,7 +2,7 @@
 //! people do, and what each run is to come to.
 
 use serde_json::json;
-use truing_core::follow::record::Result::{self, Asked, Breaker, Bumped, Failed, LeftOut, Relaxed, Saved};
+use truing_core::sync::record::Result::{self, Asked, Breaker, Bumped, Failed, LeftOut, Relaxed, Saved};
 use truing_fakes::model::Answer;
 
 /// The package, which is the job's name too, and the file of it that the project repeats.

@@ -17,7 +17,7 @@ use crate::converge::steady::steady;
 
 /// What a run comes to, without what differs between any two.
 #[derive(PartialEq, Debug)]
-struct Told {
+struct RunFacts {
     exit: i32,
     out: String,
     /// What was changed, by whom and why.
@@ -28,7 +28,7 @@ struct Told {
     asked: Vec<String>,
 }
 
-impl Told {
+impl RunFacts {
     fn of(scene: &Scene, arguments: &[&str]) -> Self {
         let (json, exit) = scene.json(arguments);
         let place = &scene.place;
@@ -174,7 +174,7 @@ fn the_same_script_comes_to_the_same_in_both_runtimes() {
     for (what, (kind, code, exit), config, arguments, answers) in stories {
         let played = |program| {
             let scene = Scene::new(answers.clone()).with(config).by(program);
-            let told = Told::of(&scene, arguments);
+            let told = RunFacts::of(&scene, arguments);
             assert_eq!(scene.model.violations(), Vec::<String>::new(), "{what}");
             told
         };
@@ -207,8 +207,8 @@ fn several_auditors_look_side_by_side_in_both_runtimes() {
         let bug = Bug::new("total.py", WRONG.trim(), "The last element is left out");
         let audits = Answer::audits([bug]).into_iter().chain([Answer::fixes([mend])]);
         let scene = Scene::new(audits).with("[converge]\nparallel_from = 1\nauditors = 3\n").by(program);
-        let told = Told::of(&scene, &[]);
-        (Told { asked: Vec::new(), ..told }, scene.asked())
+        let told = RunFacts::of(&scene, &[]);
+        (RunFacts { asked: Vec::new(), ..told }, scene.asked())
     });
     let [(native, asked), cli] = told;
     assert!(native.out.contains("\"exit\": \"converged\"") && asked > 8, "{asked}: {native:#?}");
@@ -227,7 +227,7 @@ fn another_model_mends_in_both_runtimes() {
             scene.model.url()
         );
         let scene = scene.with(&config);
-        let told = Told::of(&scene, &["--fixer", "mender"]);
+        let told = RunFacts::of(&scene, &["--fixer", "mender"]);
         let models: Vec<Value> = scene.model.log().into_iter().map(|asked| asked.body["model"].clone()).collect();
         assert_eq!(models[1..3], [json!("mender-1"), json!("mender-1")]);
         told

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 use tokio::runtime::Runtime;
-use truing_core::follow::{Definition, Sources, Symbol};
+use truing_core::sync::{Definition, Sources, Symbol};
 use truing_reader::sources::{SourcesRequest, read};
 use truing_upstream::archives::Archives;
 use truing_upstream::index::{Index, Release};

@@ -132,7 +132,7 @@ async fn a_step_that_the_reader_holds_up_ends_in_time_with_all_its_processes() {
             agent: None,
             converging: Err("it is not tried here".to_owned()),
             kill_switch: truing_service::switch::KillSwitch::default(),
-            watch: truing_service::writes::Watch::default(),
+            watch: truing_loops::telemetry::WRITES.clone(),
             swept: truing_service::sweep::Periods::default(),
             metrics: truing_service::metrics::Metrics::new().unwrap(),
             wake: truing_service::scheduler::Wake::default(),

@@ -61,7 +61,7 @@ async fn a_run_that_a_newer_one_has_overtaken_changes_nothing_more() {
     for (run, stale) in [(&old, true), (&new, false)] {
         let writer = Writer { key: key.clone(), producer: Producer::Review, token: Some(run.token) };
         let (log, clock) = (&context.store, &context.clock);
-        let effects = Effects { forge: &forge, log, gate: &gate, clock, writer };
+        let effects = Effects { forge: &forge, log, gate: &gate, clock, writer, watch: &context.watch };
         let publisher = Publisher { effects, run, head: &revision.head };
         let ended = publisher.reconcile().await;
         let fenced = matches!(ended, Err(PublishError::Store(StoreError::Fenced { .. })));

@@ -15,7 +15,6 @@ use truing_core::converge::record::Record;
 use truing_core::dismissal::Dismissal;
 use truing_core::effect::Effect;
 use truing_core::finding::{AnchorKind, Finding};
-use truing_core::follow::job::Job;
 use truing_core::id::{CommentId, Key, Millis, PrId, RunId, Sha, Span, Token, Topic, Version};
 use truing_core::outcome::{Outcome, ReviewRecord};
 use truing_core::port::{
@@ -23,13 +22,14 @@ use truing_core::port::{
     Event, ForgeError, ForgeRead, ForgeWrite, InlineDraft, Mark, Marked, Merge, Moved, NewNotice, NotGranted,
     Notice, Obeyed, Operations, OwnIssue, Performed, PullActivity, PullNow, PullRequest, PullReview,
     ReadReport, ReadRequest, Reader, ReaderError, Replacement, Reply, Repository, RepositoryNow,
-    ReviewThread, Revision, RunRef, Runs, Said, SetLabel, Slots, StoreError, Told, Watchlist, WriteGate,
-    Writer,
+    ReviewThread, Revision, RunRef, Runs, Said, SetLabel, Slots, StoreError, UserRequest, Watchlist,
+    WriteGate, Writer,
 };
 use truing_core::publish::{Bounds, Desired, DesiredStatus, Item, Observed, Producer};
 use truing_core::run::{Detail, RunRecord};
 use truing_core::slot::{Limits, Slot};
 use truing_core::switch::{Switch, Turn};
+use truing_core::sync::job::Job;
 use truing_diff::RepoPath;
 use truing_forge::{RepositoryClient, Server};
 use truing_service::Forges;
@@ -244,7 +244,7 @@ impl Runs for FaultyStore {
         converge_run(run: &RunId) -> Option<Record>;
         begin_job(run: &RunRef) -> Job;
         keep_job(run: &RunRef, job: &Job) -> ();
-        end_job(run: &RunRef, job: &Job, record: &truing_core::follow::record::Record) -> ();
+        end_job(run: &RunRef, job: &Job, record: &truing_core::sync::record::Record) -> ();
         jobs() -> Vec<(Key, Job)>;
     }
 
@@ -287,9 +287,9 @@ impl Watchlist for FaultyStore {
         newest_runs(keys: &[Key]) -> Vec<Option<Revision>>;
         slots_of(forge: &str, repository: &str) -> Vec<Slot>;
         reviewed_at(forge: &str, repository: &str, head: &Sha) -> Vec<PrId>;
-        tell(told: &[Told], of: &Repository, until: Option<Millis>) -> ();
-        unserved(forge: &str, limit: usize) -> Vec<Told>;
-        served(told: &Told, obeyed: Option<&Obeyed>) -> Result<(), Moved>;
+        tell(told: &[UserRequest], of: &Repository, until: Option<Millis>) -> ();
+        unserved(forge: &str, limit: usize) -> Vec<UserRequest>;
+        served(told: &UserRequest, obeyed: Option<&Obeyed>) -> Result<(), Moved>;
     }
 }
 

@@ -348,7 +348,7 @@ impl Site {
             agent: None,
             converging: Err("it is not tried here".to_owned()),
             kill_switch: truing_service::switch::KillSwitch::default(),
-            watch: truing_service::writes::Watch::default(),
+            watch: truing_loops::telemetry::WRITES.clone(),
             swept: truing_service::sweep::Periods::default(),
             metrics: truing_service::metrics::Metrics::new().unwrap(),
             wake: truing_service::scheduler::Wake::default(),

@@ -19,9 +19,9 @@ fn paid(site: &Site) -> usize {
 
 /// What is told while this lives.
 #[derive(Clone, Default)]
-struct Told(Arc<Mutex<Vec<u8>>>);
+struct CapturedLog(Arc<Mutex<Vec<u8>>>);
 
-impl io::Write for Told {
+impl io::Write for CapturedLog {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -32,7 +32,7 @@ impl io::Write for Told {
     }
 }
 
-impl Told {
+impl CapturedLog {
     fn listen(&self) -> tracing::subscriber::DefaultGuard {
         // With one listener alone, a line that another thread comes to first, without any, is never heard by anybody.
         static ANOTHER: OnceLock<tracing::Dispatch> = OnceLock::new();
@@ -143,7 +143,7 @@ async fn reviews_that_are_short_of_calls_are_left_all_of_them() {
 
 #[tokio::test]
 async fn a_repository_that_fails_does_not_stop_the_others() {
-    let told = Told::default();
+    let told = CapturedLog::default();
     let _listening = told.listen();
     let site = Site::new().await;
     let mut others = Vec::new();
@@ -233,7 +233,7 @@ async fn a_repository_without_issues_is_read_on_from_where_it_was_read_to() {
 
 #[tokio::test]
 async fn a_forge_that_is_down_for_an_hour_is_asked_seldom_and_told_of_once() {
-    let told = Told::default();
+    let told = CapturedLog::default();
     let _listening = told.listen();
     let site = Site::new().await;
     let opened = site.open("change").await;

@@ -171,7 +171,7 @@ impl Ruling {
 /// The key of a job.
 ///
 /// ```
-/// assert_eq!(truing_core::follow::job::key("botocore").as_str(), "sync/botocore");
+/// assert_eq!(truing_core::sync::job::key("botocore").as_str(), "sync/botocore");
 /// ```
 pub fn key(job: &str) -> Key {
     Key::new(format!("sync/{job}"))
@@ -186,7 +186,7 @@ pub fn of_key(key: &Key) -> Option<&str> {
 /// not, and in any case. An answer that says something else answers the question all the same.
 ///
 /// ```
-/// use truing_core::follow::{Verdict, job::ruled};
+/// use truing_core::sync::{Verdict, job::ruled};
 /// assert_eq!(ruled("Relax, please: the change is in code that we do not use"), Some(Verdict::Relax));
 /// assert_eq!(ruled("/truing bump"), Some(Verdict::Bump));
 /// assert_eq!(ruled("I relaxed it last time"), None);

@@ -11,7 +11,7 @@ use super::Verdict;
 /// What stands at the forge. Versions are those of the package that is followed, as the pull request's own marker has
 /// them; none: it has none that can be believed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Standing<'a> {
+pub struct JobPullRequest<'a> {
     /// The newest final pull request, open or not.
     pub last: Option<&'a BranchPull>,
     /// Does the newest final one reach the release to follow?
@@ -28,7 +28,7 @@ pub enum Course {
     /// Nothing: a merged pull request has it.
     Covered,
     /// Nothing: an open one that nobody has touched has it already, and it would become the same.
-    Stands,
+    Unchanged,
     /// Go on with the one in progress.
     Continue,
     /// A branch from the base as it is now, and a new pull request.
@@ -42,15 +42,15 @@ pub enum Course {
 }
 
 /// What to do, for a decision to relax or to bump. `same`: would the branch become what it is, on the base it is on?
-pub fn course(standing: Standing<'_>, verdict: Verdict, same: bool) -> Course {
-    if standing.wip && verdict == Verdict::Bump {
+pub fn course(existing: JobPullRequest<'_>, verdict: Verdict, same: bool) -> Course {
+    if existing.wip && verdict == Verdict::Bump {
         return Course::Continue;
     }
-    match standing.last.map(|pull| pull.state) {
-        Some(PullState::Merged) if standing.covers => Course::Covered,
+    match existing.last.map(|pull| pull.state) {
+        Some(PullState::Merged) if existing.covers => Course::Covered,
         None | Some(PullState::Merged | PullState::Closed) => Course::Begin,
-        Some(PullState::Open | PullState::Draft) => match (standing.active, verdict) {
-            (false, _) if standing.covers && same => Course::Stands,
+        Some(PullState::Open | PullState::Draft) => match (existing.active, verdict) {
+            (false, _) if existing.covers && same => Course::Unchanged,
             (false, _) => Course::Redo,
             (true, Verdict::Relax) => Course::InPlace,
             (true, Verdict::Bump | Verdict::Ask | Verdict::Skip) => Course::Blocked,
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn the_table_of_what_stands() {
-        use Course::{Begin, Blocked, Continue, Covered, InPlace, Redo, Stands};
+        use Course::{Begin, Blocked, Continue, Covered, InPlace, Redo, Unchanged};
         use PullState::{Closed, Merged, Open};
         let rows = [
             // last, covers, active, wip, same → relax, bump
@@ -156,15 +156,15 @@ mod tests {
             (Some(Closed), true, false, false, false, Begin, Begin),
             (Some(Open), false, false, false, false, Redo, Redo),
             (Some(Open), true, false, false, false, Redo, Redo),
-            (Some(Open), true, false, false, true, Stands, Stands),
+            (Some(Open), true, false, false, true, Unchanged, Unchanged),
             (Some(Open), true, true, false, true, InPlace, Blocked),
             (Some(Open), false, true, false, false, InPlace, Blocked),
         ];
         for (last, covers, active, wip, same, relax, bump) in rows {
             let last = last.map(pull);
-            let standing = Standing { last: last.as_ref(), covers, active, wip };
-            let got = (course(standing, Verdict::Relax, same), course(standing, Verdict::Bump, same));
-            assert_eq!(got, (relax, bump), "{standing:?}, same: {same}");
+            let existing = JobPullRequest { last: last.as_ref(), covers, active, wip };
+            let got = (course(existing, Verdict::Relax, same), course(existing, Verdict::Bump, same));
+            assert_eq!(got, (relax, bump), "{existing:?}, same: {same}");
         }
     }
 

@@ -10,11 +10,11 @@ mod beside;
 pub mod breaker;
 pub mod changelog;
 pub mod classify;
+pub mod course;
 pub mod job;
 mod manifest;
 pub mod record;
 pub mod release;
-pub mod standing;
 #[cfg(test)]
 mod tests;
 

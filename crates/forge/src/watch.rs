@@ -1,0 +1,92 @@
+//! How the writes of [`crate::effects`] are reported: to traces, to whoever lists them, and in a dry run, in which none
+//! reaches the forge.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use truing_core::effect::Effect;
+use truing_core::id::CommentId;
+use truing_core::port::Performed;
+use truing_core::publish::Item;
+
+/// Begins the span of a write. Its name and the number of comments in it are given.
+pub type BeginSpan = fn(&'static str, usize) -> Box<dyn WriteSpan>;
+
+/// The span of a write in a trace. It ends when it is dropped.
+pub trait WriteSpan: Send {
+    /// The write failed.
+    fn failed(&self, why: &str);
+}
+
+/// Effects that were made, or would have been made in a dry run, in their order. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Made(Arc<Mutex<Vec<Effect>>>);
+
+impl Made {
+    /// All so far.
+    pub fn list(&self) -> Vec<Effect> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn push(&self, effect: Effect) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(effect);
+    }
+}
+
+/// How the writes of effects are reported, and whether they are made.
+#[derive(Clone, Default)]
+pub struct Watch {
+    /// In a dry run nothing is written; each effect has the outcome that the forge would have given. Records must be a
+    /// copy, since they show the effects as made.
+    pub dry_run: bool,
+    /// Collects the effects.
+    pub made: Option<Made>,
+    /// Traces them.
+    pub span: Option<BeginSpan>,
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").field("dry_run", &self.dry_run).finish_non_exhaustive()
+    }
+}
+
+impl Watch {
+    /// Begins the span of an effect, where runs are traced.
+    pub(crate) fn begin(&self, effect: &Effect) -> Option<Box<dyn WriteSpan>> {
+        let (action, comments) = action(effect);
+        self.span.map(|begin| begin(action, comments))
+    }
+
+    /// The effect was made, or would have been.
+    pub(crate) fn made(&self, effect: &Effect) {
+        if let Some(made) = &self.made {
+            made.push(effect.clone());
+        }
+    }
+}
+
+/// The name of an effect in traces, and the number of its comments.
+fn action(effect: &Effect) -> (&'static str, usize) {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the name of any other effect is that of its kind")]
+    match effect {
+        Effect::Summary { .. } => ("create_summary", 1),
+        Effect::Findings { comments, .. } => ("create_review", comments.len()),
+        Effect::FileFinding { .. } => ("create_file_comment", 1),
+        Effect::EditComment { .. } => ("update", 1),
+        Effect::DeleteDuplicate { .. } => ("delete", 1),
+        Effect::Status(_) => ("set_status", 1),
+        other => (other.kind().as_str(), 1),
+    }
+}
+
+/// The outcome that the forge would have given.
+pub(crate) fn dry(effect: &Effect) -> Performed {
+    let comment = |item: Item| {
+        let comment = CommentId::new(format!("dry-run/{}", item.as_str()));
+        (item, comment)
+    };
+    let parts = effect.intended().parts;
+    let comments: Vec<_> = parts.iter().filter_map(|part| Item::of_topic(&part.topic)).map(comment).collect();
+    if comments.is_empty() { Performed::Done } else { Performed::Comments(comments) }
+}

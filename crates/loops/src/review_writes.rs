@@ -1,0 +1,107 @@
+//! The writes of a review, as `truing review --publish` reports them.
+
+use serde::Serialize;
+use truing_core::effect::Effect;
+use truing_core::finding::Place;
+use truing_core::id::Sha;
+use truing_core::port::InlineDraft;
+use truing_core::publish::StatusState;
+
+/// One call that writes.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case", tag = "action")]
+pub enum Write {
+    /// The summary is posted.
+    CreateSummary,
+    /// Comments on lines are posted, in one review.
+    CreateReview {
+        /// Each.
+        comments: Vec<Comment>,
+    },
+    /// A comment on a file is posted.
+    CreateFileComment {
+        /// The comment.
+        comment: Comment,
+    },
+    /// A comment is rewritten.
+    Update {
+        /// What it is about: `summary`, or a finding's id.
+        item: String,
+    },
+    /// A thread is resolved.
+    Resolve,
+    /// A thread is reopened.
+    Reopen,
+    /// A duplicate is deleted.
+    Delete {
+        /// What it is about.
+        item: String,
+    },
+    /// The head's status is set.
+    Status {
+        /// The commit.
+        head: Sha,
+        /// Which.
+        state: StatusState,
+        /// Its line.
+        description: String,
+    },
+}
+
+/// A comment on code.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Comment {
+    /// The finding's id.
+    pub item: String,
+    /// Where.
+    #[serde(flatten)]
+    pub place: Place,
+}
+
+impl Comment {
+    fn of(draft: &InlineDraft) -> Self {
+        Self { item: draft.item.as_str().to_owned(), place: draft.place.clone() }
+    }
+}
+
+impl Write {
+    /// The write that an effect of a review is. None: no review has this effect.
+    pub fn of(effect: &Effect) -> Option<Self> {
+        Some(match effect {
+            Effect::Summary { .. } => Self::CreateSummary,
+            Effect::Findings { comments, .. } => {
+                Self::CreateReview { comments: comments.iter().map(Comment::of).collect() }
+            }
+            Effect::FileFinding { comment, .. } => Self::CreateFileComment { comment: Comment::of(comment) },
+            Effect::EditComment { item, .. } => Self::Update { item: item.as_str().to_owned() },
+            Effect::Resolve { .. } => Self::Resolve,
+            Effect::Reopen { .. } => Self::Reopen,
+            Effect::DeleteDuplicate { item, .. } => Self::Delete { item: item.as_str().to_owned() },
+            Effect::Status(status) => Self::Status {
+                head: status.sha.clone(),
+                state: status.state,
+                description: status.description.clone(),
+            },
+            Effect::Review(_)
+            | Effect::ReviewAsComment(_)
+            | Effect::Comment { .. }
+            | Effect::LineComment { .. }
+            | Effect::Reply { .. }
+            | Effect::Trigger { .. }
+            | Effect::RequestReview { .. }
+            | Effect::UpdateBranch { .. }
+            | Effect::MarkReady
+            | Effect::Describe { .. }
+            | Effect::OpenPull(_)
+            | Effect::EditPull { .. }
+            | Effect::SetDraft { .. }
+            | Effect::ClosePull { .. }
+            | Effect::Label { .. }
+            | Effect::OpenIssue { .. }
+            | Effect::EditIssue { .. }
+            | Effect::CloseIssue { .. }
+            | Effect::NewComment { .. }
+            | Effect::DeleteComment { .. } => return None,
+        })
+    }
+}
