@@ -406,7 +406,7 @@ pub(crate) fn git(dir: &Path) -> Command {
 
 /// Where git is. By its name alone, with a search path of its own, it could not be spawned without a copy of this
 /// process's page tables, which costs milliseconds.
-pub(crate) fn program() -> &'static Path {
+pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let paths = std::env::var_os("PATH").unwrap_or_default();
@@ -424,6 +424,9 @@ pub(crate) fn hermetic(dir: &Path) -> Vec<(&'static str, std::ffi::OsString)> {
         ("GIT_CONFIG_NOSYSTEM", "1".into()),
         ("GIT_CONFIG_GLOBAL", "/dev/null".into()),
         ("GIT_TERMINAL_PROMPT", "0".into()),
+        ("GIT_CONFIG_COUNT", "1".into()),
+        ("GIT_CONFIG_KEY_0", "maintenance.auto".into()),
+        ("GIT_CONFIG_VALUE_0", "false".into()),
         ("GIT_CEILING_DIRECTORIES", dir.parent().unwrap_or(dir).into()),
         ("LC_ALL", "C".into()),
     ]

@@ -282,7 +282,8 @@ impl ForgeServer for GitHub {
     }
 
     async fn is_own(&self, repo: &str, author: &Author) -> Result<bool, ForgeError> {
-        Ok(self.identity(Scope::Named(repo)).await.map(|identity| account(identity.id) == author.id)?)
+        let own = self.identity(Scope::Named(repo)).await?;
+        Ok(account(own.id) == author.id)
     }
 }
 

@@ -66,8 +66,13 @@ impl Place {
         folder: &Path,
         arguments: impl IntoIterator<Item = S>,
     ) -> String {
-        let mut git = Command::new("git");
-        git.args(arguments).current_dir(folder).env_clear().env("PATH", path()).env("HOME", self.home());
+        let mut git = Command::new(truing_fakes::repo::program());
+        git.args(["-c", "maintenance.auto=false"])
+            .args(arguments)
+            .current_dir(folder)
+            .env_clear()
+            .env("PATH", path())
+            .env("HOME", self.home());
         git.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
         for who in ["AUTHOR", "COMMITTER"] {
             git.env(format!("GIT_{who}_NAME"), "somebody").env(format!("GIT_{who}_EMAIL"), "s@example.org");
