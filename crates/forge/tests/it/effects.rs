@@ -382,7 +382,7 @@ async fn cell(kind: Kind, case: Case) {
         }
         End::Reported => assert_eq!(scene.count(kind).await, 0),
         End::Listed => {
-            assert_eq!((scene.count(kind).await, scene.writes()), (0, writes), "nothing was written")
+            assert_eq!((scene.count(kind).await, scene.writes()), (0, writes), "nothing was written");
         }
         End::Replaced(other) => {
             assert_eq!((scene.count(kind).await, scene.count(other).await), (0, 1));
