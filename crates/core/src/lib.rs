@@ -8,7 +8,6 @@ pub mod effect;
 pub mod excerpt;
 pub mod fair;
 pub mod finding;
-
 pub mod glob;
 pub mod grammar;
 pub mod id;

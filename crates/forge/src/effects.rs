@@ -28,7 +28,7 @@ pub struct Effects<'a, W, L> {
     pub clock: &'a dyn Clock,
     /// Who writes.
     pub writer: Writer,
-    /// How the writes are reported; in a dry run none is made.
+    /// Reports the writes; in a dry run none is made.
     pub watch: &'a Watch,
 }
 

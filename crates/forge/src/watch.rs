@@ -1,5 +1,5 @@
-//! How the writes of [`crate::effects`] are reported: to traces, to whoever lists them, and in a dry run, in which none
-//! reaches the forge.
+//! The writes of [`crate::effects`] as others see them: spans in traces, a list, and a dry run, in which no write reaches
+//! the forge.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,7 +33,7 @@ impl Made {
     }
 }
 
-/// How the writes of effects are reported, and whether they are made.
+/// Reports the writes of effects, and makes none of them in a dry run.
 #[derive(Clone, Default)]
 pub struct Watch {
     /// In a dry run nothing is written; each effect has the outcome that the forge would have given. Records must be a

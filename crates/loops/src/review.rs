@@ -62,7 +62,7 @@ pub struct Served<'a, S, F, R, C, G> {
     pub heard: Option<Heard>,
     /// Asked before every step that costs and every call that writes.
     pub gate: &'a G,
-    /// How the writes are reported, and whether they are made.
+    /// Reports the writes; in a dry run none is made.
     pub watch: &'a Watch,
     /// Where it is counted how runs end.
     pub counts: &'a dyn Counts,

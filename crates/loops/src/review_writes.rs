@@ -15,7 +15,7 @@ pub enum Write {
     CreateSummary,
     /// Comments on lines are posted, in one review.
     CreateReview {
-        /// Each.
+        /// The comments, each on its lines.
         comments: Vec<Comment>,
     },
     /// A comment on a file is posted.
@@ -25,7 +25,7 @@ pub enum Write {
     },
     /// A comment is rewritten.
     Update {
-        /// What it is about: `summary`, or a finding's id.
+        /// The item: `summary`, or a finding's id.
         item: String,
     },
     /// A thread is resolved.
@@ -34,16 +34,16 @@ pub enum Write {
     Reopen,
     /// A duplicate is deleted.
     Delete {
-        /// What it is about.
+        /// The item, likewise.
         item: String,
     },
     /// The head's status is set.
     Status {
         /// The commit.
         head: Sha,
-        /// Which.
+        /// Its new state.
         state: StatusState,
-        /// Its line.
+        /// Its one-line description.
         description: String,
     },
 }
@@ -53,7 +53,7 @@ pub enum Write {
 pub struct Comment {
     /// The finding's id.
     pub item: String,
-    /// Where.
+    /// The lines, or the file.
     #[serde(flatten)]
     pub place: Place,
 }

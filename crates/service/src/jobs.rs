@@ -8,7 +8,9 @@ use opentelemetry::Context;
 use opentelemetry::trace::FutureExt as _;
 use tokio::sync::watch;
 use truing_core::id::{Millis, PrId};
-use truing_core::port::{Clock as _, Described, Event, Ids as _, RunRef, Runs as _, StoreError, Writer};
+use truing_core::port::{
+    Clock as _, Described, Event, Ids as _, RunRef, Runs as _, StoreError, Writer, read_only,
+};
 use truing_core::publish::Producer;
 use truing_core::run::StepCost;
 use truing_core::slot::{Limits, Loop, Then, Why};
@@ -113,7 +115,9 @@ impl JobRun<'_> {
         let watch = Watch { dry_run: self.job.dry_run, ..telemetry::WRITES.clone() };
         let switch = KillSwitch::default();
         let place = PrId { forge: self.job.config.forge.clone(), repository: id.to_owned(), number: 0 };
-        let forge = self.forge.client(&place, self.repo, Producer::Sync, &gate);
+        // In a dry run no effect reaches the client. If one did, it would be refused.
+        let client_gate = if self.job.dry_run { read_only() } else { gate.clone() };
+        let forge = self.forge.client(&place, self.repo, Producer::Sync, &client_gate);
         let effects = Effects {
             forge: &forge,
             log: store,

@@ -131,7 +131,7 @@ pub struct ServiceContext<P: Parts> {
     pub converging: Result<Converging, String>,
     /// What is known of the kill switch.
     pub kill_switch: KillSwitch,
-    /// How the writes of reviews are reported, and whether they are made.
+    /// Reports the writes of reviews; in a dry run none is made.
     pub watch: Watch,
     /// How often each repository was swept.
     pub swept: sweep::Periods,

@@ -23,7 +23,6 @@ const NAMED_IN: &[(&str, &str)] = &[
     ("crates/forge/src/github/client/effects.rs", "implements it"),
     ("crates/loops/src/review.rs", "hands it to the publisher"),
     ("crates/service/src/lib.rs", "says that a service's pull requests have it"),
-    ("crates/service/src/writes.rs", "wraps it, to trace and to rehearse"),
 ];
 
 /// Checks every source file that is not a test.

@@ -2,7 +2,6 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-
 use truing_core::id::AccountId;
 
 use super::*;

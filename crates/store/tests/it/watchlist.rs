@@ -9,7 +9,7 @@ use truing_core::port::{
 use truing_core::slot::{Command, Limits, Loop, Slot};
 use truing_store::Sqlite;
 
-use super::{NOW, new_store, revision, run};
+use super::{NOW, new_store, open, revision, run};
 
 fn pr(repository: &str, number: u64) -> PrId {
     PrId { forge: "github".into(), repository: repository.into(), number }
@@ -250,4 +250,27 @@ async fn comments_of_an_older_form_are_those_of_the_conversation() {
     let diff = comment(7, CommentKind::Diff, 6, 3);
     store.tell(std::slice::from_ref(&diff), &repository("1", "octo/one", 1), None).await.unwrap();
     assert_eq!(store.unserved("github", 9).await.unwrap(), [told, diff]);
+}
+
+#[tokio::test]
+async fn a_button_of_a_former_file_was_pressed_by_the_same_account() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    drop(open(&path));
+    let old = rusqlite::Connection::open(&path).unwrap();
+    let sql = "DROP TABLE check_pressed;
+               CREATE TABLE check_pressed (
+                   forge TEXT NOT NULL, repository TEXT NOT NULL, number INTEGER NOT NULL, account INTEGER NOT NULL,
+                   login TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (forge, repository, number, account)
+               ) STRICT, WITHOUT ROWID;
+               INSERT INTO check_pressed VALUES ('github', '1', 7, 583231, 'ada', 3);
+               PRAGMA user_version = 11;";
+    old.execute_batch(sql).unwrap();
+    drop(old);
+    let store = open(&path);
+    let origin = Origin::Check { account: AccountId::new("583231"), login: "ada".into() };
+    let pressed = UserRequest { pr: pr("1", 7), origin, at: Millis(3) };
+    assert_eq!(store.unserved("github", 9).await.unwrap(), std::slice::from_ref(&pressed));
+    store.served(&pressed, None).await.unwrap().unwrap();
+    assert_eq!(store.unserved("github", 9).await.unwrap(), []);
 }

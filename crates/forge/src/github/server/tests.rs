@@ -1,7 +1,6 @@
 //! Lists that cost nothing while nothing changes, and who may command.
 
 use serde_json::{Value, json};
-
 use truing_core::id::AccountId;
 
 use super::*;
