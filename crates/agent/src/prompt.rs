@@ -12,6 +12,7 @@
 
 pub mod case;
 mod embedded;
+pub mod envsubst;
 mod folder;
 mod module;
 mod mutant;
@@ -19,6 +20,8 @@ mod problem;
 pub mod route;
 mod template;
 mod value;
+mod workflow;
+pub mod wrap;
 
 #[cfg(test)]
 mod tests;

@@ -3,9 +3,10 @@
 
 use std::fmt::Write as _;
 
+use jiff::Timestamp;
 use truing_core::dismissal;
 use truing_core::finding::{AnchorKind, Finding, FindingStatus, Severity};
-use truing_core::id::{RunId, Sha};
+use truing_core::id::{Millis, RunId, Sha};
 use truing_core::increment::{History, Increment, Tally};
 use truing_core::line::clean;
 use truing_core::markdown::{block, code, plain, titled};
@@ -21,6 +22,13 @@ const MAX_MODEL_CHARS: usize = 80;
 const MAX_IDLE: usize = 5;
 /// Commits named in a summary.
 const MAX_COMMITS: usize = 10;
+
+/// An instant as people and programs read it: RFC 3339 in UTC, to the second. One that no calendar knows is its number of
+/// seconds since 1970.
+pub fn instant(at: Millis) -> String {
+    let seconds = at.0.div_euclid(1000);
+    Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
+}
 
 /// What the summary is about.
 #[derive(Clone, Copy, Debug)]

@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod no_run;
 pub mod notify;
 mod pause;
+pub mod report;
 pub mod repositories;
 pub mod scheduler;
 pub mod sweep;

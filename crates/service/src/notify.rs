@@ -10,7 +10,6 @@ use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use truing_core::id::{Key, Millis};
 use truing_core::ledger::day;
 use truing_core::port::{NewNotice, Notice, NoticeKind, Operations, Runs, StoreError};
@@ -184,12 +183,6 @@ async fn want_parking<S: Runs + Operations>(
         "{name} is parked after {attempts} failed attempts. `truing why {name}` says why, `truing queue retry {name}` starts over."
     );
     store.notify(&[NewNotice::new(NoticeKind::Parked, key.as_str(), &day(now), &text)]).await
-}
-
-/// An instant as people read it: RFC 3339 in UTC, to the second.
-fn instant(at: Millis) -> String {
-    let seconds = at.0.div_euclid(1000);
-    Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
 }
 
 #[cfg(test)]

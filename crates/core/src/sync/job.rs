@@ -88,6 +88,15 @@ pub struct Said {
 }
 
 impl Job {
+    /// The state of its circuit breaker, in a word.
+    pub fn breaker_state(&self) -> &'static str {
+        match (self.breaker.open(), self.breaker.is_running()) {
+            (None, _) => "closed",
+            (Some(_), true) => "half-open",
+            (Some(_), false) => "open",
+        }
+    }
+
     /// People have answered the question that is open: the ruling of the last of them that has one counts, and a port
     /// that waited for an answer goes on with it.
     pub fn hear(&mut self, ruling: Option<Ruling>, said: Vec<Said>) {

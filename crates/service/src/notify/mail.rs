@@ -8,9 +8,10 @@ use truing_config::secret::SecretText;
 use truing_config::value::is_loopback;
 use truing_core::line::clean;
 use truing_core::port::Notice;
+use truing_loops::text::instant;
 use url::Url;
 
-use super::{SinkError, instant};
+use super::SinkError;
 
 /// The longest subject, in characters.
 const MAX_SUBJECT: usize = 100;

@@ -4,8 +4,9 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode, Url};
 use truing_config::secret::SecretText;
 use truing_core::port::Notice;
+use truing_loops::text::instant;
 
-use super::{SinkError, instant};
+use super::SinkError;
 
 /// A webhook. Whoever knows its URL can post with it: it is shown nowhere.
 #[derive(Debug)]

@@ -11,12 +11,13 @@ use truing_core::slot::{Command, Loop, Then};
 use truing_core::sync::job::{self, Job};
 use truing_loops::machine::UniqueIds;
 use truing_loops::slots::{StepError, step};
+use truing_loops::text::instant;
 use truing_service::by_hand;
 use truing_store::Sqlite;
 
 use super::error::{CliError, Exit};
 use super::sync::not_run;
-use super::target::{actor, at_work, existing_store, instant, store_error};
+use super::target::{actor, at_work, existing_store, store_error};
 use super::{Context, runtime};
 use crate::wiring;
 
@@ -41,15 +42,6 @@ enum Action {
         /// Its key: sync/JOB, or JOB alone
         key: String,
     },
-}
-
-/// How a breaker is, in a word.
-pub(crate) fn state(job: &Job) -> &'static str {
-    match (job.breaker.open(), job.breaker.is_running()) {
-        (None, _) => "closed",
-        (Some(_), true) => "half-open",
-        (Some(_), false) => "open",
-    }
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
@@ -117,7 +109,7 @@ fn row(key: &Key, job: &Job) -> Value {
     let (failures, streak) = job.breaker.counts();
     json!({
         "key": key,
-        "state": state(job),
+        "state": job.breaker_state(),
         "why": job.breaker.open().map(|open| open.why),
         "since": job.breaker.open().map(|open| instant(open.since)),
         "failures": failures,
@@ -136,7 +128,11 @@ fn list(jobs: &[(Key, Job)]) -> String {
     }
     let line = |(key, job): &(Key, Job)| {
         let (failures, streak) = job.breaker.counts();
-        format!("{key}  {}  {} of one release, {streak} in a row\n", state(job), counted(failures, "failure"))
+        format!(
+            "{key}  {}  {} of one release, {streak} in a row\n",
+            job.breaker_state(),
+            counted(failures, "failure")
+        )
     };
     jobs.iter().map(line).collect()
 }

@@ -12,11 +12,12 @@ use truing_git::Repository;
 use truing_loops::converge::local::{audit_key, checked_out, key};
 use truing_loops::local;
 use truing_loops::machine::SystemClock;
+use truing_loops::text::instant;
 use truing_store::Sqlite;
 
 use super::columns::folded;
 use super::error::{CliError, Exit};
-use super::target::{actor, existing_store, instant, store_error};
+use super::target::{actor, existing_store, store_error};
 use super::{Context, runtime};
 use crate::wiring;
 

@@ -4,13 +4,13 @@ use serde::Serialize;
 use truing_core::port::{Operations as _, Slots as _};
 use truing_core::slot::State;
 use truing_core::switch::{Engaged, Mode, Switch, Turn};
-use truing_loops::text::counted;
+use truing_loops::text::{counted, instant};
 use truing_store::Sqlite;
 
 use super::columns::folded;
 use super::error::{CliError, Exit};
 use super::output::Output;
-use super::target::{actor, existing_store, instant, store_error, tell_absent};
+use super::target::{actor, existing_store, store_error, tell_absent};
 use super::{Context, runtime};
 use crate::wiring;
 

@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 use truing_core::port::Audited;
+use truing_loops::text::instant;
 
 use super::columns::folded;
 use super::error::{CliError, Exit};
-use super::target::{existing_store, instant, store_error, tell_absent};
+use super::target::{existing_store, store_error, tell_absent};
 use super::{Context, runtime};
 
 /// How many acts are shown, unless it is said.

@@ -1,15 +1,14 @@
 //! `truing prompts`: what models are told, filled in by hand, and whether somebody's own prompts are sound.
 
-mod envsubst;
 #[cfg(feature = "demo")]
 mod test;
-mod workflow;
-mod wrap;
 
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use truing_agent::prompt::case::FENCE;
+use truing_agent::prompt::envsubst;
+use truing_agent::prompt::wrap::wrapped;
 use truing_agent::prompt::{Fence, Listed, Problem, Prompts, Values, Wanted};
 use truing_loops::text::counted;
 
@@ -253,7 +252,7 @@ fn fmt(dir: Option<&PathBuf>, is_check: bool, context: &Context) -> Result<Exit,
             continue;
         }
         let text = read(path, context)?;
-        let wrapped = wrap::wrapped(&text);
+        let wrapped = wrapped(&text);
         if wrapped != text {
             if !is_check {
                 std::fs::write(path, wrapped).map_err(|error| {

@@ -5,11 +5,12 @@ use truing_core::id::Key;
 use truing_core::port::{Act, Operations as _, Runs as _};
 use truing_core::slot::{Command, Limits, Refused, Slot};
 use truing_loops::slots::{StepError, step};
+use truing_loops::text::instant;
 use truing_store::Sqlite;
 
 use super::error::{CliError, Exit};
 use super::kill::held_back;
-use super::target::{Target, actor, existing_records, instant, state, store_error, tell_absent};
+use super::target::{Target, actor, existing_records, state, store_error, tell_absent};
 use super::{Context, runtime};
 use crate::wiring;
 

@@ -1,17 +1,7 @@
 //! `truing report`: how runs ended, in totals and trends; for programs, every outcome record too.
 
-mod alike;
-pub(in crate::cli) mod amount;
-mod figures;
 mod jobs;
-mod loops;
-pub(super) mod markdown;
-pub(in crate::cli) mod outcome;
-mod page;
-pub(in crate::cli) mod run;
 mod screen;
-mod section;
-mod table;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -27,15 +17,17 @@ use truing_core::run::{Detail, RunRecord};
 use truing_core::slot::Loop;
 use truing_core::sync::record::Record;
 use truing_loops::machine::SystemClock;
+use truing_loops::text::instant;
+use truing_service::report::figures::Figures;
+use truing_service::report::loops::{MOST, MOST_CONVERGES, most};
+use truing_service::report::run::{self, Run};
+use truing_service::report::section::{JobLine, Report, Section};
+use truing_service::report::{markdown, outcome, page, table};
 use truing_store::{Ended, Sqlite};
 
 use super::error::{CliError, Exit};
-use super::target::{existing_records, instant, store_error, tell_absent};
+use super::target::{existing_records, store_error, tell_absent};
 use super::{Context, Format, runtime, sync};
-use figures::Figures;
-use loops::{DAY, LoopFlag, MOST, MOST_CONVERGES, date};
-use run::Run;
-use section::{JobLine, Report, Section};
 
 /// Outcome records that are printed unless told otherwise.
 const RECORDS: usize = 1000;
@@ -57,6 +49,27 @@ pub struct Args {
     /// With --format json: so many of the last outcome records at most
     #[arg(long, value_name = "N", default_value_t = RECORDS)]
     limit: usize,
+}
+
+/// The loops that there are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+enum LoopFlag {
+    /// Reviews, of the service and on this machine
+    Review,
+    /// Jobs that follow packages
+    Sync,
+    /// Branches that converge
+    Converge,
+}
+
+impl LoopFlag {
+    fn of(self) -> Loop {
+        match self {
+            Self::Review => Loop::Review,
+            Self::Sync => Loop::Sync,
+            Self::Converge => Loop::Converge,
+        }
+    }
 }
 
 /// Since when.
@@ -132,7 +145,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             Some(store) => store.now().await.map_err(store_error)?,
             None => SystemClock.now(),
         };
-        let asked = Asked { store: store.as_ref(), since: args.since.at(now), now, of: args.of };
+        let asked =
+            Asked { store: store.as_ref(), since: args.since.at(now), now, of: args.of.map(LoopFlag::of) };
         match context.output.format() {
             // SARIF is of findings, and refused before.
             Format::Text | Format::Sarif => context.output.data(asked.text().await?)?,
@@ -140,16 +154,20 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             Format::Csv => {
                 let report = asked.report().await?;
                 for section in report.sections.iter().filter(|section| section.is_cut) {
-                    let (of, most) = (section.of.as_str(), section.of.most());
+                    let (of, most) = (section.of.as_str(), most(section.of));
                     context.output.warn(format_args!("only the last {most} runs of the {of} loop"));
                 }
-                context.output.data(table::csv(&report.sections)?)?;
+                context.output.data(table::csv(&report.sections).map_err(not_written)?)?;
             }
             Format::Markdown => context.output.data(markdown::report(&asked.report().await?))?,
             Format::Html => context.output.data(page::page(&asked.report().await?))?,
         }
         Ok(Exit::Done)
     })
+}
+
+fn not_written(error: impl std::fmt::Display) -> CliError {
+    CliError::failed("write_failed", format!("cannot be written as CSV: {error}"))
 }
 
 /// A run, and what people call its pull request, if it is of one.
@@ -164,24 +182,24 @@ struct Asked<'a> {
     store: Option<&'a Sqlite>,
     since: Millis,
     now: Millis,
-    of: Option<LoopFlag>,
+    of: Option<Loop>,
 }
 
 impl Asked<'_> {
-    fn wants(&self, of: LoopFlag) -> bool {
+    fn wants(&self, of: Loop) -> bool {
         self.of.is_none_or(|only| only == of)
     }
 
     async fn text(&self) -> Result<String, CliError> {
         let mut text = String::new();
-        if self.wants(LoopFlag::Review) {
+        if self.wants(Loop::Review) {
             // The other forms read each record, and say so themselves.
             if let Some(store) = self.store {
                 for run in store.damaged(Loop::Review, self.since).await.map_err(store_error)? {
                     tracing::warn!("the record of run {run} cannot be read and is left out");
                 }
             }
-            let (ended, unrecorded) = (self.by_day(LoopFlag::Review).await?, self.unrecorded().await?);
+            let (ended, unrecorded) = (self.by_day(Loop::Review).await?, self.unrecorded().await?);
             text += &screen::screen(&ended, unrecorded, (self.since, self.now));
         }
         let converges = self.converges().await?;
@@ -195,20 +213,20 @@ impl Asked<'_> {
 
     async fn json(&self, limit: usize) -> Result<Answer, CliError> {
         let mut outcomes = Vec::new();
-        let mut ended = self.by_day(LoopFlag::Review).await?;
+        let mut ended = self.by_day(Loop::Review).await?;
         let reviews: Vec<Review> = self.known(limit).await?;
         for (record, known) in &reviews {
             outcomes.push((record.ended, outcome::review(record, known.as_ref())));
         }
         let jobs = self.jobs().await?;
         if jobs.is_some() {
-            ended.extend(self.by_day(LoopFlag::Sync).await?);
+            ended.extend(self.by_day(Loop::Sync).await?);
             let records = self.records(limit).await?;
             outcomes.extend(records.iter().map(|record| (record.ended, sync::outcome::json(record))));
         }
         let converges = self.converges().await?;
         let converge = self.converge(&converges).await?;
-        ended.extend(self.by_day(LoopFlag::Converge).await?);
+        ended.extend(self.by_day(Loop::Converge).await?);
         let last = converges.iter().take(limit);
         outcomes
             .extend(last.map(|(record, known)| (record.ended, outcome::converge(record, known.as_ref()))));
@@ -235,11 +253,11 @@ impl Asked<'_> {
     async fn report(&self) -> Result<Report, CliError> {
         let mut sections: Vec<Section> = self.jobs().await?.into_iter().collect();
         sections.extend(self.converge(&self.converges().await?).await?);
-        if self.wants(LoopFlag::Review) {
+        if self.wants(Loop::Review) {
             let reviews: Vec<Review> = self.known(MOST + 1).await?;
             let runs = reviews.iter().map(|(record, known)| Run::of_review(record, known.as_ref())).collect();
             let unrecorded = self.unrecorded().await?;
-            let section = self.section(LoopFlag::Review, runs).with(unrecorded);
+            let section = self.section(Loop::Review, runs).with(unrecorded);
             // Not beside others if there was none.
             if !section.runs.is_empty() || unrecorded > MicroUsd(0) || sections.is_empty() {
                 sections.push(section);
@@ -248,16 +266,16 @@ impl Asked<'_> {
         Ok(Report { since: self.since, now: self.now, sections })
     }
 
-    fn section(&self, of: LoopFlag, mut runs: Vec<Run>) -> Section {
-        let is_cut = runs.len() > of.most();
-        runs.truncate(of.most());
+    fn section(&self, of: Loop, mut runs: Vec<Run>) -> Section {
+        let is_cut = runs.len() > most(of);
+        runs.truncate(most(of));
         let figures = Figures::of(of, &runs, self.now);
         Section { of, figures, runs, is_cut, unrecorded: MicroUsd(0), jobs: Vec::new() }
     }
 
     /// None if no job ever ran and nobody asked for them, or others are asked for.
     async fn jobs(&self) -> Result<Option<Section>, CliError> {
-        if !self.wants(LoopFlag::Sync) {
+        if !self.wants(Loop::Sync) {
             return Ok(None);
         }
         let known = match self.store {
@@ -268,7 +286,7 @@ impl Asked<'_> {
         if known.is_empty() && runs.is_empty() && self.of.is_none() {
             return Ok(None);
         }
-        let mut section = self.section(LoopFlag::Sync, runs);
+        let mut section = self.section(Loop::Sync, runs);
         for (key, job) in &known {
             let untold = match self.store {
                 Some(store) => store.cost_untold(&job.untold).await.map_err(store_error)?,
@@ -289,7 +307,7 @@ impl Asked<'_> {
 
     /// The last runs of a loop that have ended, newest first, each with what people call its pull request.
     async fn known<D: Detail>(&self, limit: usize) -> Result<Vec<Known<D>>, CliError> {
-        let Some(store) = self.store.filter(|_| self.of.is_none_or(|only| only.of() == D::LOOP)) else {
+        let Some(store) = self.store.filter(|_| self.of.is_none_or(|only| only == D::LOOP)) else {
             return Ok(Vec::new());
         };
         let mut records: Vec<RunRecord<D>> =
@@ -308,30 +326,30 @@ impl Asked<'_> {
     /// None if there was no such run, none was paid for that has not ended, and nobody asked for them, or others are
     /// asked for.
     async fn converge(&self, converges: &[Converge]) -> Result<Option<Section>, CliError> {
-        let Some(store) = self.store.filter(|_| self.wants(LoopFlag::Converge)) else {
-            let is_asked = self.of == Some(LoopFlag::Converge);
-            return Ok(is_asked.then(|| self.section(LoopFlag::Converge, Vec::new())));
+        let Some(store) = self.store.filter(|_| self.wants(Loop::Converge)) else {
+            let is_asked = self.of == Some(Loop::Converge);
+            return Ok(is_asked.then(|| self.section(Loop::Converge, Vec::new())));
         };
         let runs: Vec<Run> =
             converges.iter().map(|(record, known)| Run::of_converge(record, known.as_ref())).collect();
         let unrecorded = store.unrecorded_converges(self.since).await.map_err(store_error)?;
-        let is_told = self.of == Some(LoopFlag::Converge) || !runs.is_empty() || unrecorded > MicroUsd(0);
-        Ok(is_told.then(|| self.section(LoopFlag::Converge, runs).with(unrecorded)))
+        let is_told = self.of == Some(Loop::Converge) || !runs.is_empty() || unrecorded > MicroUsd(0);
+        Ok(is_told.then(|| self.section(Loop::Converge, runs).with(unrecorded)))
     }
 
     /// What reviews have cost of which no record tells.
     async fn unrecorded(&self) -> Result<MicroUsd, CliError> {
-        match self.store.filter(|_| self.wants(LoopFlag::Review)) {
+        match self.store.filter(|_| self.wants(Loop::Review)) {
             Some(store) => store.unrecorded(self.since).await.map_err(store_error),
             None => Ok(MicroUsd(0)),
         }
     }
 
     /// The ended runs of a loop, counted by day, kind and reason; none if another loop is asked for.
-    async fn by_day(&self, of: LoopFlag) -> Result<Vec<Ended>, CliError> {
+    async fn by_day(&self, of: Loop) -> Result<Vec<Ended>, CliError> {
         let Some(store) = self.store.filter(|_| self.wants(of)) else { return Ok(Vec::new()) };
-        let mut ended = store.ended_by_day(of.of(), self.since).await.map_err(store_error)?;
-        if of != LoopFlag::Review {
+        let mut ended = store.ended_by_day(of, self.since).await.map_err(store_error)?;
+        if of != Loop::Review {
             for row in &mut ended {
                 row.reason = run::one_line(&row.reason);
             }

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use jiff::Timestamp;
 use truing_config::Config;
 use truing_config::environment::Environment;
 use truing_config::problem::Origin;
@@ -172,12 +171,6 @@ fn account(accounts: &str, uid: u32) -> Option<&str> {
 /// A store that fails.
 pub(super) fn store_error(error: StoreError) -> CliError {
     CliError::failed("store", error.to_string())
-}
-
-/// An instant as RFC 3339 in UTC, to the second.
-pub(super) fn instant(at: Millis) -> String {
-    let seconds = at.0.div_euclid(1000);
-    Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
 }
 
 /// The state's word, why, and until when.

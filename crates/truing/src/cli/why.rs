@@ -16,6 +16,7 @@ use truing_core::sync::record::Record as Job;
 use truing_loops::budget::Budgets;
 use truing_loops::pull::own_key;
 use truing_loops::text;
+use truing_loops::text::instant;
 use truing_store::Sqlite;
 
 use super::budget::{Row, sums};
@@ -23,9 +24,9 @@ use super::columns::folded;
 use super::error::{CliError, Exit};
 use super::kill::{self, Status};
 use super::output::Output;
-use super::report::outcome::merged;
-use super::target::{Target, existing_store, instant, state, store_error};
+use super::target::{Target, existing_store, state, store_error};
 use super::{Context, runtime};
+use truing_service::report::outcome::merged;
 
 /// Events shown: one screen.
 const EVENTS: usize = 12;

@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use serde::Serialize;
 use serde_json::{Value, json};
 use truing_core::converge::record::Record;
-use truing_core::converge::{Code, Exit as End, Kind, Line};
+use truing_core::converge::{Code, Exit as End, Kind};
 use truing_core::finding::{Finding, FindingStatus};
 use truing_core::id::Sha;
 use truing_core::line;
@@ -13,6 +12,7 @@ use truing_core::money::MicroUsd;
 use truing_git::Mirror;
 use truing_loops::converge::local::branch;
 use truing_loops::converge::words;
+use truing_service::report::outcome::audits;
 
 use super::{Args, exit};
 use crate::cli::Context;
@@ -27,16 +27,6 @@ const MAX_REASON: usize = 600;
 const MAX_LABEL: usize = 20;
 /// Characters of a branch's name.
 const MAX_NAME: usize = 72;
-
-/// An audit by its findings.
-#[derive(Serialize)]
-#[allow(non_snake_case)]
-pub(in crate::cli) struct Counts {
-    r#loop: u32,
-    P0: u32,
-    P1: u32,
-    P2: u32,
-}
 
 /// What a target came to.
 pub(super) struct Ended {
@@ -227,17 +217,6 @@ fn fitted(line: &str) -> String {
         Some((label, rest)) => folded(label, rest),
         None => format!("{line}\n"),
     }
-}
-
-/// What each audit found.
-pub(in crate::cli) fn audits(record: &Record) -> Vec<Counts> {
-    let counts = |line: &Line| match line {
-        Line::Audit { number, counts: [a, b, c], .. } => {
-            Some(Counts { r#loop: *number, P0: *a, P1: *b, P2: *c })
-        }
-        Line::Heard { .. } | Line::Fix { .. } | Line::Mend { .. } | Line::Moved { .. } => None,
-    };
-    record.detail.state.log.iter().filter_map(counts).collect()
 }
 
 /// A finding as an object, with where its lines come from, and why it was declined or dismissed, if it was.

@@ -9,6 +9,7 @@ use truing_core::port::{Act, Operations as _};
 use truing_core::slot::Limits;
 use truing_forge::Server;
 use truing_git::{Git, Mirror};
+use truing_loops::text::instant;
 use truing_service::by_hand::NotLeased;
 use truing_service::converges::{Converging, PullRun};
 use truing_service::no_run::NoRun;
@@ -20,7 +21,7 @@ use super::{Args, refusal};
 use crate::cli::error::CliError;
 use crate::cli::no_run::{Elsewhere, no_run};
 use crate::cli::review::Target;
-use crate::cli::target::{actor, at_work, instant, store_error, switched_on};
+use crate::cli::target::{actor, at_work, store_error, switched_on};
 use crate::wiring;
 
 /// Runs it, or goes on with the run that was interrupted.

@@ -6,14 +6,16 @@ use truing_core::id::Millis;
 use truing_core::line;
 use truing_core::money::MicroUsd;
 use truing_core::run::End;
-use truing_loops::text::counted;
+use truing_loops::text::{counted, instant};
 
-use super::amount::{dollars, duration, each, share, short, success};
-use super::figures::{Count, Figures};
-use super::run::words_of;
 use super::screen::unrecorded;
-use super::{JobLine, LoopFlag, Section, date, instant};
 use crate::cli::columns::folded;
+use truing_core::slot::Loop;
+use truing_service::report::amount::{dollars, duration, each, share, short, success};
+use truing_service::report::figures::{Count, Figures};
+use truing_service::report::loops::{DAY, date};
+use truing_service::report::run::words_of;
+use truing_service::report::section::{JobLine, Section};
 
 /// Reasons that are shown, the most frequent ones.
 const REASONS: usize = 8;
@@ -26,9 +28,9 @@ pub(super) fn screen(section: &Section, since: Millis, now: Millis) -> String {
     let figures = &section.figures;
     let runs = counted(section.runs.len(), "run");
     let of = match section.of {
-        LoopFlag::Review => "of reviews",
-        LoopFlag::Sync => "of jobs",
-        LoopFlag::Converge => "on branches",
+        Loop::Review => "of reviews",
+        Loop::Sync => "of jobs",
+        Loop::Converge => "on branches",
     };
     let mut text = format!("{runs} {of} ended from {} to {}\n", instant(since), instant(now));
     if section.runs.is_empty() {
@@ -158,7 +160,7 @@ fn prompts(figures: &Figures) -> String {
             text,
             "{:<12}{:<12}{runs:>6}{:>10}{:>13}{:>12}{:>10}",
             short(&prompt.hash),
-            date(prompt.first.0.div_euclid(super::DAY)),
+            date(prompt.first.0.div_euclid(DAY)),
             success(prompt.tally.success()),
             each(prompt.turns, runs),
             dollars(prompt.cost_micro_usd.checked_div(runs).unwrap_or(0)),

@@ -4,13 +4,12 @@ use truing_core::id::Millis;
 use truing_core::line;
 use truing_core::money::MicroUsd;
 use truing_core::outcome::OutcomeKind;
-use truing_loops::text::counted;
+use truing_loops::text::{counted, instant};
 use truing_store::Ended;
 
-use super::amount::{dollars, duration, share};
-use super::date;
-use super::outcome::{Totals, days, totals};
-use crate::cli::target::instant;
+use truing_service::report::amount::{dollars, duration, share};
+use truing_service::report::loops::date;
+use truing_service::report::outcome::{Totals, days, totals};
 
 /// Reasons that are shown, the most frequent ones.
 const REASONS: usize = 8;

@@ -1,11 +1,7 @@
 //! What is told of runs that ended.
 
-use truing_core::id::{Key, RunId, Sha};
-use truing_core::money::MicroUsd;
-use truing_core::outcome::{self, Outcome, OutcomeKind, ReviewRecord, Runtime, Step};
-use truing_core::run::{Stage, StepCost};
+use truing_service::report::loops::DAY;
 
-use super::outcome::{days, review, totals};
 use super::*;
 
 /// 2026-09-21T14:13:20Z.
@@ -82,89 +78,4 @@ fn since_is_a_length_a_day_or_an_instant() {
         assert!(at(wrong).unwrap_err().contains("neither a length of time"), "{wrong}");
     }
     assert!(Since::parse("99999999999999d").is_err());
-}
-
-#[test]
-fn a_record_has_every_field_of_the_contract() {
-    let outcome = Outcome {
-        kind: OutcomeKind::Partial,
-        reason: Some("1 changed file was not reviewed".into()),
-        until: None,
-        runtime: Runtime::Rules,
-    };
-    let sha = |digit: &str| Sha::parse(&digit.repeat(40)).unwrap();
-    let mut record = ReviewRecord::begin(
-        RunId::new("r1"),
-        Key::new("pr/github/1/7"),
-        outcome::ReviewDetail::new(Some(sha("a")), sha("b"), outcome),
-        Millis(NOW - 250),
-    )
-    .ended_at(Millis(NOW));
-    record.detail.open = vec![(truing_core::finding::Severity::P1, 2)];
-    record.detail.stage = Stage::Published;
-    let cost_micro_usd = MicroUsd(7);
-    record.took(Step::Review, &StepCost { turns: 3, cost_micro_usd, ..StepCost::<()>::default() });
-    record.versions = [("truing".to_owned(), "0.1.0".to_owned())].into();
-    let known = Described { name: "a/b#7".into(), url: "https://example.com/7".into(), head: None };
-    insta::assert_json_snapshot!(review(&record, Some(&known)), @r#"
-    {
-      "base": "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
-      "cost_micro_usd": 7,
-      "dropped": null,
-      "ended": "2026-09-21T14:13:20Z",
-      "evidence": null,
-      "exit_reason": "1 changed file was not reviewed",
-      "head": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-      "highest_step": {
-        "id": "published",
-        "title": "the review is shown"
-      },
-      "key": "pr/github/1/7",
-      "kind": "partial",
-      "loop": "review",
-      "memory_hash": null,
-      "model": null,
-      "name": "a/b#7",
-      "not_reviewed": 0,
-      "open": [
-        {
-          "count": 2,
-          "severity": "P1"
-        }
-      ],
-      "permission_denials": null,
-      "pr": null,
-      "prompt_hash": null,
-      "result": null,
-      "review_id": "r1",
-      "runtime": "rules",
-      "schema": "truing.outcome/1",
-      "started": "2026-09-21T14:13:19Z",
-      "steps": [
-        {
-          "cost_micro_usd": 7,
-          "id": "review",
-          "ms": 250,
-          "tokens": 0,
-          "turns": 3
-        }
-      ],
-      "tokens": null,
-      "turns": 3,
-      "update_type": null,
-      "url": "https://example.com/7",
-      "versions": {
-        "truing": "0.1.0"
-      }
-    }
-    "#);
-}
-
-#[test]
-fn totals_name_all_kinds_and_days_add_up_to_them() {
-    let totals = totals(&week(), false);
-    assert_eq!(totals.runs, 1250);
-    assert_eq!(totals.kinds.values().filter_map(Value::as_u64).sum::<u64>(), 1250);
-    assert_eq!(totals.kinds.len(), 5);
-    assert_eq!(days(&week(), false).iter().map(|day| day.runs).collect::<Vec<_>>(), [1205, 45]);
 }

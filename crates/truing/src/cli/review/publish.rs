@@ -25,7 +25,7 @@ use truing_loops::review_writes::{Comment, Write};
 use truing_loops::slots::StepError;
 use truing_loops::stopped::Stopped;
 use truing_loops::telemetry;
-use truing_loops::text::counted;
+use truing_loops::text::{counted, instant};
 use truing_service::ServiceContext;
 use truing_service::by_hand::{self, NotLeased};
 use truing_service::worker::work;
@@ -34,7 +34,7 @@ use truing_store::Sqlite;
 use super::text::{filled, visible};
 use crate::cli::error::CliError;
 use crate::cli::output::Output;
-use crate::cli::target::{actor, at_work, dry_run_store, instant, store_error, switched_on};
+use crate::cli::target::{actor, at_work, dry_run_store, store_error, switched_on};
 use crate::wiring::{self, ProgramParts};
 
 /// Leases that one command takes because the head moved or somebody else was ahead.

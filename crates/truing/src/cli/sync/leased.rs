@@ -4,7 +4,7 @@ use truing_service::no_run::NoRun;
 
 use crate::cli::error::CliError;
 use crate::cli::no_run::{Elsewhere, no_run};
-use crate::cli::target::instant;
+use truing_loops::text::instant;
 
 fn running(name: &str, what: &str) -> CliError {
     CliError::refused("already_running", format!("{name}: {what}"))

@@ -7,13 +7,12 @@ use truing_core::id::Millis;
 use truing_core::run::Step as _;
 use truing_core::sync::job;
 use truing_core::sync::record::{Record, Result as Outcome};
-use truing_loops::text::counted;
+use truing_loops::text::{counted, instant};
 use truing_loops::versions;
 
 use crate::cli::error::{CliError, Exit};
-use crate::cli::report::amount::dollars;
-use crate::cli::report::outcome::outcome;
-use crate::cli::target::instant;
+use truing_service::report::amount::dollars;
+use truing_service::report::outcome::outcome;
 
 /// The record (`truing.outcome/1`).
 pub(in crate::cli) fn json(record: &Record) -> Value {

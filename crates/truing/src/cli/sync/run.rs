@@ -20,6 +20,7 @@ use truing_git::PrivateFolder;
 use truing_loops::machine::SystemClock;
 use truing_loops::reader::ChildReader;
 use truing_loops::sync::job::SyncJob;
+use truing_loops::text::instant;
 use truing_service::calendar;
 use truing_service::jobs::JobRun;
 use truing_store::Sqlite;
@@ -30,11 +31,11 @@ use super::outcome;
 use super::wrong::{item, unknown};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
-use crate::cli::report::markdown;
-use crate::cli::target::{actor, at_work, dry_run_store, existing_store, instant, store_error, switched_on};
+use crate::cli::target::{actor, at_work, dry_run_store, existing_store, store_error, switched_on};
 use crate::cli::{Context, runtime};
 use crate::wiring::jobs::{archives_folder, index_of};
 use crate::wiring::{self, child_reader};
+use truing_service::report::markdown;
 
 /// How long a run that is told to stop may take to give its lease back.
 const GRACE: Duration = Duration::from_secs(2);
@@ -258,7 +259,7 @@ fn row(name: &str, set: &JobConfig, job: &Job, records: &[Record]) -> Value {
     let (failures, streak) = job.breaker.counts();
     json!({
         "job": name,
-        "breaker": crate::cli::breaker::state(job),
+        "breaker": job.breaker_state(),
         "failures": failures,
         "streak": streak,
         "question": job.question.as_ref().and_then(|question| question.url.as_ref()),
@@ -269,7 +270,7 @@ fn row(name: &str, set: &JobConfig, job: &Job, records: &[Record]) -> Value {
 
 fn lines(name: &str, set: &JobConfig, job: &Job, records: &[Record], output: Output) -> String {
     let (failures, streak) = job.breaker.counts();
-    let mut text = format!("{name}: breaker {}", crate::cli::breaker::state(job));
+    let mut text = format!("{name}: breaker {}", job.breaker_state());
     if streak > 0 {
         let _ = write!(text, " ({} of this release, {streak} in a row)", counted(failures, "failure"));
     }

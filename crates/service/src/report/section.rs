@@ -4,47 +4,45 @@ use serde::{Serialize, Serializer};
 use truing_core::id::{Key, Millis};
 use truing_core::line::counted;
 use truing_core::money::MicroUsd;
+use truing_core::slot::Loop;
 use truing_core::sync::job::{self, Job};
+use truing_loops::text::instant;
 
 use super::amount;
 use super::figures::{Figures, Tally};
-use super::loops::LoopFlag;
 use super::run::Run;
-use crate::cli::breaker;
-use crate::cli::target::instant;
-
 /// The figures of one loop or of all.
-pub(super) struct Report {
-    pub(super) since: Millis,
-    pub(super) now: Millis,
-    pub(super) sections: Vec<Section>,
+pub struct Report {
+    pub since: Millis,
+    pub now: Millis,
+    pub sections: Vec<Section>,
 }
 
 /// The figures of one loop.
-pub(super) struct Section {
-    pub(super) of: LoopFlag,
+pub struct Section {
+    pub of: Loop,
     /// Newest first.
-    pub(super) runs: Vec<Run>,
+    pub runs: Vec<Run>,
     /// There are more.
-    pub(super) is_cut: bool,
+    pub is_cut: bool,
     /// Its sum of costs includes `unrecorded`.
-    pub(super) figures: Figures,
+    pub figures: Figures,
     /// Money of this loop's runs that no record tells of.
-    pub(super) unrecorded: MicroUsd,
-    pub(super) jobs: Vec<JobLine>,
+    pub unrecorded: MicroUsd,
+    pub jobs: Vec<JobLine>,
 }
 
 impl Section {
     /// With what its runs have cost that no record tells of.
     #[must_use]
-    pub(super) fn with(mut self, unrecorded: MicroUsd) -> Self {
+    pub fn with(mut self, unrecorded: MicroUsd) -> Self {
         self.figures.cost_micro_usd = self.figures.cost_micro_usd.saturating_add(unrecorded.0);
         self.unrecorded = unrecorded;
         self
     }
 
     /// The part of its sum that is in none of its runs, as a sentence; none if each micro-dollar is.
-    pub(super) fn unrecorded(&self) -> Option<String> {
+    pub fn unrecorded(&self) -> Option<String> {
         let MicroUsd(cost) = self.unrecorded;
         (cost > 0)
             .then(|| format!("{} of it by runs that were not recorded, or go on.", amount::dollars(cost)))
@@ -53,18 +51,18 @@ impl Section {
 
 /// The present state of a job.
 #[derive(Serialize)]
-pub(super) struct JobLine {
-    pub(super) name: String,
-    pub(super) breaker: &'static str,
+pub struct JobLine {
+    pub name: String,
+    pub breaker: &'static str,
     #[serde(serialize_with = "as_instant")]
-    pub(super) open_since: Option<Millis>,
-    pub(super) failures: u32,
-    pub(super) streak: u32,
-    pub(super) question: Option<String>,
+    pub open_since: Option<Millis>,
+    pub failures: u32,
+    pub streak: u32,
+    pub question: Option<String>,
     /// The cost of runs that told nothing: the record of the next one does.
-    pub(super) untold_micro_usd: MicroUsd,
+    pub untold_micro_usd: MicroUsd,
     #[serde(flatten)]
-    pub(super) tally: Tally,
+    pub tally: Tally,
 }
 
 fn as_instant<S: Serializer>(at: &Option<Millis>, to: S) -> Result<S::Ok, S::Error> {
@@ -72,11 +70,11 @@ fn as_instant<S: Serializer>(at: &Option<Millis>, to: S) -> Result<S::Ok, S::Err
 }
 
 impl JobLine {
-    pub(super) fn new(key: &Key, (job, untold_micro_usd): (&Job, MicroUsd), runs: &[Run]) -> Self {
+    pub fn new(key: &Key, (job, untold_micro_usd): (&Job, MicroUsd), runs: &[Run]) -> Self {
         let (failures, streak) = job.breaker.counts();
         Self {
             name: job::of_key(key).unwrap_or(key.as_str()).to_owned(),
-            breaker: breaker::state(job),
+            breaker: job.breaker_state(),
             open_since: job.breaker.open().map(|open| open.since),
             failures,
             streak,
@@ -87,12 +85,12 @@ impl JobLine {
     }
 
     /// Is a person needed before it goes on?
-    pub(super) fn is_open(&self) -> bool {
+    pub fn is_open(&self) -> bool {
         self.open_since.is_some()
     }
 
     /// Its breaker, in words.
-    pub(super) fn told(&self) -> String {
+    pub fn told(&self) -> String {
         let mut told = format!("breaker {}", self.breaker);
         if let Some(since) = self.open_since {
             told += &format!(" since {}", instant(since));

@@ -5,12 +5,13 @@ use std::fmt::Write as _;
 use truing_core::markdown::plain;
 use truing_core::run::End;
 use truing_core::sync::record::Record;
-use truing_loops::text::counted;
+use truing_loops::text::{counted, instant};
 
 use super::amount::{dollars, duration, each, share, short, success};
 use super::figures::{Count, Figures};
+use super::loops::{date, title};
 use super::run::{Run, word, words_of};
-use super::{Report, Section, date, instant};
+use super::section::{Report, Section};
 
 /// Reasons that are shown, the most frequent ones.
 const REASONS: usize = 10;
@@ -22,7 +23,7 @@ const PERIODS: usize = 31;
 const REASON_CHARS: usize = 300;
 
 /// The whole text.
-pub(super) fn report(report: &Report) -> String {
+pub fn report(report: &Report) -> String {
     let mut text = format!("# Report\n\nFrom {} to {}.\n", instant(report.since), instant(report.now));
     for section in &report.sections {
         text += &self::section(section);
@@ -31,7 +32,7 @@ pub(super) fn report(report: &Report) -> String {
 }
 
 /// What one run of a job came to, for the summary of a CI job.
-pub(in crate::cli) fn one(record: &Record) -> String {
+pub fn one(record: &Record) -> String {
     let run = Run::of_job(record);
     let result = record.detail.result.as_str().replace('_', " ");
     let mut text = format!("## {}: {}\n\n", plain(&record.detail.job), plain(&result));
@@ -57,7 +58,7 @@ pub(in crate::cli) fn one(record: &Record) -> String {
 fn section(section: &Section) -> String {
     let (figures, of) = (&section.figures, section.of);
     let tally = &figures.tally;
-    let mut text = format!("\n## {}\n\n", section.of.title());
+    let mut text = format!("\n## {}\n\n", title(section.of));
     if section.is_cut {
         let _ = writeln!(text, "Only the last {}: there are more.\n", counted(section.runs.len(), "run"));
     }

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Serialize, Serializer};
 use truing_core::id::Millis;
 use truing_core::run::End;
+use truing_core::slot::Loop;
+use truing_loops::text::instant;
 
 use super::alike::alike;
+use super::loops::{DAY, date, steps};
 use super::run::Run;
-use super::{DAY, LoopFlag, date};
 
 /// Up to so many days are told day by day, more week by week.
 const MOST_DAYS: i64 = 21;
@@ -21,7 +23,7 @@ const MOST_PERIODS: i64 = 104;
 
 /// What the runs of one loop came to.
 #[derive(Serialize, Debug)]
-pub(super) struct Figures {
+pub struct Figures {
     /// How they ended.
     #[serde(flatten)]
     pub tally: Tally,
@@ -51,11 +53,11 @@ pub(super) struct Figures {
 
 /// How runs ended.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub(super) struct Tally([u64; End::ALL.len()]);
+pub struct Tally([u64; End::ALL.len()]);
 
 /// A word, and how many runs it is true of.
 #[derive(Serialize, PartialEq, Eq, Debug)]
-pub(super) struct Count {
+pub struct Count {
     /// The word.
     pub id: String,
     /// Runs.
@@ -64,7 +66,7 @@ pub(super) struct Count {
 
 /// Why runs ended as they did.
 #[derive(Serialize, Debug)]
-pub(super) struct Reason {
+pub struct Reason {
     /// How they ended.
     pub kind: End,
     /// Why.
@@ -75,7 +77,7 @@ pub(super) struct Reason {
 
 /// What a step took, in all runs that had it.
 #[derive(Serialize, Debug)]
-pub(super) struct StepFigures {
+pub struct StepFigures {
     /// The step.
     pub id: &'static str,
     /// Runs.
@@ -92,7 +94,7 @@ pub(super) struct StepFigures {
 
 /// A day or a week.
 #[derive(Serialize, Debug)]
-pub(super) struct Period {
+pub struct Period {
     /// Its first UTC day.
     #[serde(serialize_with = "as_date")]
     pub from: i64,
@@ -107,7 +109,7 @@ pub(super) struct Period {
 
 /// What runs came to that were told the same.
 #[derive(Serialize, Debug)]
-pub(super) struct Prompt {
+pub struct Prompt {
     /// The digest.
     pub hash: String,
     /// The first run with it.
@@ -132,12 +134,12 @@ fn as_date<S: Serializer>(day: &i64, to: S) -> Result<S::Ok, S::Error> {
 }
 
 fn as_instant<S: Serializer>(at: &Millis, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(&super::instant(*at))
+    to.serialize_str(&instant(*at))
 }
 
 impl Tally {
     /// Of these runs.
-    pub(super) fn of<'a>(runs: impl IntoIterator<Item = &'a Run>) -> Self {
+    pub fn of<'a>(runs: impl IntoIterator<Item = &'a Run>) -> Self {
         let mut tally = Self::default();
         runs.into_iter().for_each(|run| tally.add(run.kind));
         tally
@@ -150,22 +152,22 @@ impl Tally {
     }
 
     /// Runs that ended so.
-    pub(super) fn get(&self, kind: End) -> u64 {
+    pub fn get(&self, kind: End) -> u64 {
         End::ALL.iter().zip(self.0).filter(|(known, _)| **known == kind).map(|(_, count)| count).sum()
     }
 
     /// All runs.
-    pub(super) fn runs(&self) -> u64 {
+    pub fn runs(&self) -> u64 {
         self.0.iter().sum()
     }
 
     /// Runs that had something to do and were let.
-    pub(super) fn attempts(&self) -> u64 {
+    pub fn attempts(&self) -> u64 {
         self.get(End::Done) + self.get(End::Partial) + self.get(End::Failed)
     }
 
     /// In thousandths: those of [`Self::attempts`] that did what they were for.
-    pub(super) fn success(&self) -> Option<u64> {
+    pub fn success(&self) -> Option<u64> {
         (self.get(End::Done) * 1000 + self.attempts() / 2).checked_div(self.attempts())
     }
 }
@@ -189,8 +191,8 @@ impl Serialize for Tally {
 
 impl Figures {
     /// Of these runs, newest first, of this loop; `now` ends the last period.
-    pub(super) fn of(of: LoopFlag, runs: &[Run], now: Millis) -> Self {
-        let order = of.steps();
+    pub fn of(of: Loop, runs: &[Run], now: Millis) -> Self {
+        let order = steps(of);
         let place = |step: &str| order.iter().position(|id| *id == step);
         let tally = Tally::of(runs);
         let sum = |of: fn(&Run) -> u64| runs.iter().map(of).fold(0, u64::saturating_add);

@@ -1,11 +1,13 @@
 //! Runs as CSV (RFC 4180): a header, and one row a run, newest first. The column of costs adds up to what the other
 //! formats tell: money that is in no run has a row of its own.
 
+use std::error::Error;
+
 use truing_core::money::MicroUsd;
+use truing_loops::text::instant;
 
 use super::run::Run;
-use super::{Section, instant};
-use crate::cli::error::CliError;
+use super::section::Section;
 
 /// The columns. New ones come at the end.
 const COLUMNS: [&str; 24] = [
@@ -35,19 +37,21 @@ const COLUMNS: [&str; 24] = [
     "steps",
 ];
 
-/// All of them.
-pub(super) fn csv(sections: &[Section]) -> Result<String, CliError> {
-    let failed =
-        |error: String| CliError::failed("write_failed", format!("cannot be written as CSV: {error}"));
+/// The sections as one table.
+///
+/// # Errors
+///
+/// What the writer says: no text makes it fail, as it writes to memory.
+pub fn csv(sections: &[Section]) -> Result<String, Box<dyn Error + Send + Sync>> {
     let mut table = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-    table.write_record(COLUMNS).map_err(|error| failed(error.to_string()))?;
+    table.write_record(COLUMNS)?;
     let runs = sections.iter().flat_map(|section| &section.runs).map(row);
     let unrecorded = sections.iter().filter(|section| section.unrecorded > MicroUsd(0)).map(unrecorded);
     for row in runs.chain(unrecorded) {
-        table.write_record(row).map_err(|error| failed(error.to_string()))?;
+        table.write_record(row)?;
     }
-    let bytes = table.into_inner().map_err(|error| failed(error.to_string()))?;
-    String::from_utf8(bytes).map_err(|error| failed(error.to_string()))
+    let bytes = table.into_inner().map_err(csv::IntoInnerError::into_error)?;
+    Ok(String::from_utf8(bytes)?)
 }
 
 fn row(run: &Run) -> [String; COLUMNS.len()] {

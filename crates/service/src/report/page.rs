@@ -5,12 +5,14 @@ mod markup;
 mod plot;
 
 use truing_core::run::End;
-use truing_loops::text::counted;
+use truing_core::slot::Loop;
+use truing_loops::text::{counted, instant};
 
 use super::amount::{dollars, duration, each, percent, share, success};
 use super::figures::{Count, Figures};
+use super::loops::title;
 use super::run::{Run, word, words_of};
-use super::{JobLine, Report, Section, instant};
+use super::section::{JobLine, Report, Section};
 use markup::{Markup, element, link, style, text, void};
 
 /// Runs that are told one by one, the last ones.
@@ -21,7 +23,7 @@ const REASONS: usize = 12;
 const REASON_CHARS: usize = 400;
 
 /// The whole page.
-pub(super) fn page(report: &Report) -> String {
+pub fn page(report: &Report) -> String {
     // Nobody may load anything, whatever the page says.
     let policy = "default-src 'none'; style-src 'unsafe-inline'";
     let head = element(
@@ -51,7 +53,7 @@ pub(super) fn page(report: &Report) -> String {
 }
 
 fn section(section: &Section) -> Markup {
-    let mut parts = vec![element("h2", &[], [text(section.of.title())])];
+    let mut parts = vec![element("h2", &[], [text(title(section.of))])];
     if section.is_cut {
         let cut = format!("Only the last {}: there are more.", counted(section.runs.len(), "run"));
         parts.push(element("p", &[], [text(cut)]));
@@ -122,7 +124,7 @@ fn tiles(section: &Section) -> Markup {
         tile("", "Turns", figures.turns.to_string(), format!("{} a run", each(figures.turns, tally.runs()))),
         tile("", "Time a run", duration(figures.mean_ms), "on average".to_owned()),
     ];
-    if section.of == super::LoopFlag::Sync {
+    if section.of == Loop::Sync {
         let open = section.jobs.iter().filter(|job| job.is_open()).count();
         let class = if open > 0 { "bad" } else { "" };
         tiles.push(tile(

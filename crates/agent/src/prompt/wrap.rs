@@ -12,7 +12,7 @@ const MOST: usize = 120;
 const LEAST: usize = 100;
 
 /// The text, wrapped.
-pub(super) fn wrapped(text: &str) -> String {
+pub fn wrapped(text: &str) -> String {
     let (front, body) = text.split_at(front(text));
     // Other line ends are somebody's wish.
     if body.contains('\r') {

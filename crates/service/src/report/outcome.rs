@@ -2,20 +2,21 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use truing_core::converge::Line;
 use truing_core::converge::record::Record;
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{OutcomeKind, ReviewRecord};
 use truing_core::port::Described;
 use truing_core::run::{Detail, End, RunRecord, Step as _};
+use truing_loops::text::instant;
 use truing_store::Ended;
 
 use super::alike::alike;
-use super::{date, instant};
-use crate::cli::converge::outcome::audits;
+use super::loops::date;
 
 /// How many runs ended how.
 #[derive(Serialize, Clone, Default)]
-pub(super) struct Totals {
+pub struct Totals {
     pub runs: u64,
     pub kinds: Map<String, Value>,
     /// What is not recorded included.
@@ -27,14 +28,14 @@ pub(super) struct Totals {
 }
 
 #[derive(Serialize, Clone)]
-pub(super) struct Reason {
+pub struct Reason {
     pub kind: String,
     pub reason: String,
     pub runs: u64,
 }
 
 #[derive(Serialize)]
-pub(super) struct Day {
+pub struct Day {
     pub day: String,
     pub runs: u64,
     pub kinds: Map<String, Value>,
@@ -58,7 +59,7 @@ fn mean(ms: u64, runs: u64) -> u64 {
 }
 
 /// Of all of them; `has_others`: with the words of the other loops.
-pub(super) fn totals(ended: &[Ended], has_others: bool) -> Totals {
+pub fn totals(ended: &[Ended], has_others: bool) -> Totals {
     let sum = |of: fn(&Ended) -> u64| ended.iter().map(of).sum::<u64>();
     let runs = sum(|row| row.runs);
     Totals {
@@ -74,7 +75,7 @@ pub(super) fn totals(ended: &[Ended], has_others: bool) -> Totals {
 impl Totals {
     /// With what runs have cost of which no record tells.
     #[must_use]
-    pub(super) fn with(mut self, unrecorded: MicroUsd) -> Self {
+    pub fn with(mut self, unrecorded: MicroUsd) -> Self {
         self.cost_micro_usd = self.cost_micro_usd.saturating_add(unrecorded.0);
         self.unrecorded_micro_usd = unrecorded.0;
         self
@@ -96,7 +97,7 @@ fn reasons(ended: &[Ended]) -> Vec<Reason> {
 }
 
 /// Of each UTC day; they come day by day.
-pub(super) fn days(ended: &[Ended], has_others: bool) -> Vec<Day> {
+pub fn days(ended: &[Ended], has_others: bool) -> Vec<Day> {
     ended
         .chunk_by(|a, b| a.day == b.day)
         .map(|rows| {
@@ -108,7 +109,7 @@ pub(super) fn days(ended: &[Ended], has_others: bool) -> Vec<Day> {
 }
 
 /// An object with the fields of another, which replace its own.
-pub(in crate::cli) fn merged(mut all: Value, more: Value) -> Value {
+pub fn merged(mut all: Value, more: Value) -> Value {
     if let (Value::Object(all), Value::Object(more)) = (&mut all, more) {
         all.extend(more);
     }
@@ -116,7 +117,7 @@ pub(in crate::cli) fn merged(mut all: Value, more: Value) -> Value {
 }
 
 /// A run as `truing.outcome/1`: the common fields; a field in `own` is added, or replaces the common one.
-pub(in crate::cli) fn outcome<D: Detail>(record: &RunRecord<D>, own: Value) -> Value {
+pub fn outcome<D: Detail>(record: &RunRecord<D>, own: Value) -> Value {
     let step = record.furthest();
     let common = json!({
         "schema": "truing.outcome/1",
@@ -142,7 +143,7 @@ pub(in crate::cli) fn outcome<D: Detail>(record: &RunRecord<D>, own: Value) -> V
 
 /// A review. One by rules has no prompt and calls no model. What it was of, beside the key: `review_id`, `name`, `url`,
 /// `head`, `base`, `open`.
-pub(super) fn review(record: &ReviewRecord, known: Option<&Described>) -> Value {
+pub fn review(record: &ReviewRecord, known: Option<&Described>) -> Value {
     let detail = &record.detail;
     let modelled = detail.modelled.as_ref();
     let open = detail.open.iter().map(|(severity, count)| json!({"severity": severity, "count": count}));
@@ -165,7 +166,7 @@ pub(super) fn review(record: &ReviewRecord, known: Option<&Described>) -> Value 
 }
 
 /// A run that converges. Its evidence is what the audits found, and what was pushed.
-pub(super) fn converge(record: &Record, known: Option<&Described>) -> Value {
+pub fn converge(record: &Record, known: Option<&Described>) -> Value {
     let (detail, state) = (&record.detail, &record.detail.state);
     let is_final = record.end() == Some(End::Done) && !state.audits_only;
     let kind = if is_final { "final" } else { "wip" };
@@ -185,4 +186,25 @@ pub(super) fn converge(record: &Record, known: Option<&Described>) -> Value {
         "branch": detail.branch,
     });
     outcome(record, own)
+}
+
+/// An audit by its findings.
+#[derive(Serialize)]
+#[allow(non_snake_case)]
+pub struct Counts {
+    r#loop: u32,
+    P0: u32,
+    P1: u32,
+    P2: u32,
+}
+
+/// What each audit found.
+pub fn audits(record: &Record) -> Vec<Counts> {
+    let counts = |line: &Line| match line {
+        Line::Audit { number, counts: [a, b, c], .. } => {
+            Some(Counts { r#loop: *number, P0: *a, P1: *b, P2: *c })
+        }
+        Line::Heard { .. } | Line::Fix { .. } | Line::Mend { .. } | Line::Moved { .. } => None,
+    };
+    record.detail.state.log.iter().filter_map(counts).collect()
 }

@@ -7,15 +7,14 @@ use truing_core::money::MicroUsd;
 use truing_core::outcome::{OutcomeKind, ReviewRecord};
 use truing_core::port::Described;
 use truing_core::run::{Detail, End, RunRecord, Step as _, StepCost};
+use truing_core::slot::Loop;
 use truing_core::sync::record::{PullKind, Record};
-
-use super::LoopFlag;
 
 /// A run that has ended.
 #[derive(Clone, Debug)]
-pub(super) struct Run {
+pub struct Run {
     /// Its loop.
-    pub of: LoopFlag,
+    pub of: Loop,
     /// Its id.
     pub id: String,
     /// Its slot.
@@ -59,11 +58,11 @@ pub(super) struct Run {
 }
 
 /// What a step took.
-pub(super) type Part = StepCost<&'static str>;
+pub type Part = StepCost<&'static str>;
 
 impl Run {
     /// The part that the runs of all loops have alike.
-    fn of<D: Detail>(of: LoopFlag, record: &RunRecord<D>, name: &str) -> Self {
+    fn of<D: Detail>(of: Loop, record: &RunRecord<D>, name: &str) -> Self {
         Self {
             of,
             id: record.run.as_str().to_owned(),
@@ -91,7 +90,7 @@ impl Run {
     }
 
     /// A run of a job.
-    pub(super) fn of_job(record: &Record) -> Self {
+    pub fn of_job(record: &Record) -> Self {
         let detail = &record.detail;
         Self {
             update_type: detail.update_type.map(truing_core::sync::Verdict::as_str),
@@ -104,50 +103,50 @@ impl Run {
             }),
             url: detail.pull.as_ref().map(|pull| pull.url.clone()),
             question: detail.question.clone(),
-            ..Self::of(LoopFlag::Sync, record, &detail.job)
+            ..Self::of(Loop::Sync, record, &detail.job)
         }
     }
 
     /// A review, and what people call its pull request.
-    pub(super) fn of_review(record: &ReviewRecord, known: Option<&Described>) -> Self {
+    pub fn of_review(record: &ReviewRecord, known: Option<&Described>) -> Self {
         let name = known.map_or(record.key.as_str(), |known| &known.name);
         let url = known.map(|known| known.url.clone());
-        Self { url, ..Self::of(LoopFlag::Review, record, name) }
+        Self { url, ..Self::of(Loop::Review, record, name) }
     }
 
     /// A run that converges, and what people call its pull request.
-    pub(super) fn of_converge(record: &converge::record::Record, known: Option<&Described>) -> Self {
+    pub fn of_converge(record: &converge::record::Record, known: Option<&Described>) -> Self {
         let url = known.map(|known| known.url.clone());
-        Self { url, ..Self::of(LoopFlag::Converge, record, &record.detail.name) }
+        Self { url, ..Self::of(Loop::Converge, record, &record.detail.name) }
     }
 
     /// How it ended, in its loop's word.
-    pub(super) fn word(&self) -> &'static str {
+    pub fn word(&self) -> &'static str {
         word(self.of, self.kind)
     }
 
     /// Milliseconds.
-    pub(super) fn ms(&self) -> u64 {
+    pub fn ms(&self) -> u64 {
         u64::try_from(self.ended.0.saturating_sub(self.started.0)).unwrap_or(0)
     }
 
     /// Answers of a model.
-    pub(super) fn turns(&self) -> u64 {
+    pub fn turns(&self) -> u64 {
         self.steps.iter().map(|part| u64::from(part.turns)).sum()
     }
 
     /// Its tokens, in and out.
-    pub(super) fn tokens(&self) -> u64 {
+    pub fn tokens(&self) -> u64 {
         self.steps.iter().map(|part| part.tokens).fold(0, u64::saturating_add)
     }
 
     /// What it cost, in micro-dollars.
-    pub(super) fn cost(&self) -> u64 {
+    pub fn cost(&self) -> u64 {
         self.steps.iter().map(|part| part.cost_micro_usd.0).fold(self.carried.0, u64::saturating_add)
     }
 
     /// The reason, on one line.
-    pub(super) fn why(&self) -> String {
+    pub fn why(&self) -> String {
         one_line(&self.reason)
     }
 }
@@ -158,21 +157,21 @@ fn part<S: truing_core::run::Step>(step: &StepCost<S>) -> Part {
 }
 
 /// A reason on one line, without what could steer a terminal.
-pub(super) fn one_line(reason: &str) -> String {
+pub fn one_line(reason: &str) -> String {
     let line = reason.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     line.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
 /// An end, in the word of a loop.
-pub(super) fn word(of: LoopFlag, kind: End) -> &'static str {
+pub fn word(of: Loop, kind: End) -> &'static str {
     match (of, kind) {
-        (LoopFlag::Review, End::Done) => OutcomeKind::Reviewed.as_str(),
-        (LoopFlag::Review | LoopFlag::Sync | LoopFlag::Converge, _) => kind.as_str(),
+        (Loop::Review, End::Done) => OutcomeKind::Reviewed.as_str(),
+        (Loop::Review | Loop::Sync | Loop::Converge, _) => kind.as_str(),
     }
 }
 
 /// A result, a step or what was asked for in plain words: `found 3` is `found 3 findings`.
-pub(super) fn words_of(id: &str) -> String {
+pub fn words_of(id: &str) -> String {
     match id.strip_prefix("found ").filter(|count| count.bytes().all(|byte| byte.is_ascii_digit())) {
         Some(count) => format!("found {}", counted(count, "finding")),
         None => id.replace('_', " "),

@@ -3,12 +3,14 @@
 
 use truing_core::line::counted;
 use truing_core::run::End;
+use truing_core::slot::Loop;
+use truing_loops::text::instant;
 
 use super::markup::{Markup, element, text, void};
-use crate::cli::report::amount::{dollars, percent, short};
-use crate::cli::report::figures::{Figures, Period};
-use crate::cli::report::run::{Run, word, words_of};
-use crate::cli::report::{DAY, LoopFlag, date, instant};
+use crate::report::amount::{dollars, percent, short};
+use crate::report::figures::{Figures, Period};
+use crate::report::loops::{DAY, date};
+use crate::report::run::{Run, word, words_of};
 
 /// The width of most of them.
 const WIDTH: f64 = 400.0;
@@ -156,7 +158,7 @@ impl Time<'_> {
 }
 
 /// Runs of each period by their end, and the rate of success.
-pub(super) fn trend(figures: &Figures, of: LoopFlag) -> Markup {
+pub(super) fn trend(figures: &Figures, of: Loop) -> Markup {
     let most = figures.periods.iter().map(|period| period.tally.runs()).max().unwrap_or(0);
     let time = Time { figures, most: ceiling(most) };
     let mut parts = time.axes(|value| value.to_string());

@@ -11,19 +11,19 @@ use serde_json::Value;
 use super::workflow::{Job, Step, Workflow};
 
 /// The two files, by their names.
-pub(super) struct Files<'a> {
-    pub(super) prompt: &'a str,
-    pub(super) prompt_text: &'a str,
-    pub(super) workflow: &'a str,
-    pub(super) workflow_text: &'a str,
+pub struct Files<'a> {
+    pub prompt: &'a str,
+    pub prompt_text: &'a str,
+    pub workflow: &'a str,
+    pub workflow_text: &'a str,
 }
 
 /// Something that is wrong.
 #[derive(PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) struct Wrong {
-    pub(super) file: String,
-    pub(super) line: u32,
-    pub(super) what: String,
+pub struct Wrong {
+    pub file: String,
+    pub line: u32,
+    pub what: String,
 }
 
 /// What `envsubst` takes for a variable.
@@ -46,7 +46,7 @@ static OF_STEP: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\bsteps\.([A-Za-
 const OF_RUNNER: &[&str] = &["CI", "HOME", "PATH", "PWD", "SHELL", "USER", "LANG"];
 
 /// Everything that is wrong.
-pub(super) fn check(files: &Files<'_>) -> Vec<Wrong> {
+pub fn check(files: &Files<'_>) -> Vec<Wrong> {
     let workflow = match Workflow::parse(files.workflow_text) {
         Ok(workflow) => workflow,
         Err((line, what)) => return vec![Wrong { file: files.workflow.to_owned(), line, what }],

@@ -1,22 +1,22 @@
 //! Amounts in the words and digits of reports.
 
 /// `78.3 %`, of thousandths.
-pub(super) fn percent(thousandths: u64) -> String {
+pub fn percent(thousandths: u64) -> String {
     format!("{}.{} %", thousandths / 10, thousandths % 10)
 }
 
 /// The share of some in all.
-pub(super) fn share(count: u64, of: u64) -> String {
+pub fn share(count: u64, of: u64) -> String {
     percent((count.saturating_mul(1000) + of / 2) / of.max(1))
 }
 
 /// A share that there may be none of.
-pub(super) fn success(thousandths: Option<u64>) -> String {
+pub fn success(thousandths: Option<u64>) -> String {
     thousandths.map_or_else(|| "-".to_owned(), percent)
 }
 
 /// How long something took.
-pub(super) fn duration(ms: u64) -> String {
+pub fn duration(ms: u64) -> String {
     match ms {
         0..1_000 => format!("{ms} ms"),
         1_000..60_000 => format!("{}.{} s", ms / 1000, ms / 100 % 10),
@@ -26,7 +26,7 @@ pub(super) fn duration(ms: u64) -> String {
 }
 
 /// Micro-dollars in dollars and cents; less than a cent is not nothing.
-pub(in crate::cli) fn dollars(micro: u64) -> String {
+pub fn dollars(micro: u64) -> String {
     match micro {
         1..5_000 => "<$0.01".to_owned(),
         _ => {
@@ -37,12 +37,12 @@ pub(in crate::cli) fn dollars(micro: u64) -> String {
 }
 
 /// How much of it each had, with one digit after the point.
-pub(super) fn each(sum: u64, runs: u64) -> String {
+pub fn each(sum: u64, runs: u64) -> String {
     let tenths = (sum.saturating_mul(10).saturating_add(runs / 2)).checked_div(runs).unwrap_or(0);
     format!("{}.{}", tenths / 10, tenths % 10)
 }
 
 /// A digest as people tell it apart from others.
-pub(super) fn short(hash: &str) -> String {
+pub fn short(hash: &str) -> String {
     hash.chars().take(10).collect()
 }

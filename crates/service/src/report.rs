@@ -1,0 +1,16 @@
+//! The read side of runs that have ended: a report in sections by loop, from the records of all loops, as figures, outcome
+//! records, Markdown, CSV or one page of HTML. The command line reads the store and chooses the form.
+
+mod alike;
+pub mod amount;
+pub mod figures;
+pub mod loops;
+pub mod markdown;
+pub mod outcome;
+pub mod page;
+pub mod run;
+pub mod section;
+pub mod table;
+
+#[cfg(test)]
+mod tests;

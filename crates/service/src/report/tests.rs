@@ -1,0 +1,121 @@
+//! The tests of totals and of outcome records.
+
+use serde_json::Value;
+use truing_core::id::{Key, Millis, RunId, Sha};
+use truing_core::money::MicroUsd;
+use truing_core::outcome::{self, Outcome, OutcomeKind, ReviewRecord, Runtime, Step};
+use truing_core::port::Described;
+use truing_core::run::{Stage, StepCost};
+use truing_store::Ended;
+
+use super::loops::DAY;
+use super::outcome::{days, review, totals};
+
+/// 2026-09-21T14:13:20Z.
+const NOW: i64 = 1_790_000_000_000;
+
+fn row(days_ago: i64, kind: &str, reason: &str, runs: u64, ms: u64) -> Ended {
+    Ended {
+        day: NOW / DAY - days_ago,
+        kind: kind.into(),
+        reason: reason.into(),
+        runs,
+        ms,
+        cost: 1_200 * runs,
+    }
+}
+
+fn week() -> Vec<Ended> {
+    vec![
+        row(1, "failed", "the forge does not answer as it should", 2, 60_000),
+        row(1, "partial", "1 changed file was not reviewed", 3, 6_000),
+        row(1, "reviewed", "", 1_200, 1_800_000),
+        row(0, "partial", "1 changed file was not reviewed", 1, 500),
+        row(0, "reviewed", "", 44, 22_000),
+    ]
+}
+
+#[test]
+fn a_record_has_every_field_of_the_contract() {
+    let outcome = Outcome {
+        kind: OutcomeKind::Partial,
+        reason: Some("1 changed file was not reviewed".into()),
+        until: None,
+        runtime: Runtime::Rules,
+    };
+    let sha = |digit: &str| Sha::parse(&digit.repeat(40)).unwrap();
+    let mut record = ReviewRecord::begin(
+        RunId::new("r1"),
+        Key::new("pr/github/1/7"),
+        outcome::ReviewDetail::new(Some(sha("a")), sha("b"), outcome),
+        Millis(NOW - 250),
+    )
+    .ended_at(Millis(NOW));
+    record.detail.open = vec![(truing_core::finding::Severity::P1, 2)];
+    record.detail.stage = Stage::Published;
+    let cost_micro_usd = MicroUsd(7);
+    record.took(Step::Review, &StepCost { turns: 3, cost_micro_usd, ..StepCost::<()>::default() });
+    record.versions = [("truing".to_owned(), "0.1.0".to_owned())].into();
+    let known = Described { name: "a/b#7".into(), url: "https://example.com/7".into(), head: None };
+    insta::assert_json_snapshot!(review(&record, Some(&known)), @r#"
+    {
+      "base": "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+      "cost_micro_usd": 7,
+      "dropped": null,
+      "ended": "2026-09-21T14:13:20Z",
+      "evidence": null,
+      "exit_reason": "1 changed file was not reviewed",
+      "head": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+      "highest_step": {
+        "id": "published",
+        "title": "the review is shown"
+      },
+      "key": "pr/github/1/7",
+      "kind": "partial",
+      "loop": "review",
+      "memory_hash": null,
+      "model": null,
+      "name": "a/b#7",
+      "not_reviewed": 0,
+      "open": [
+        {
+          "count": 2,
+          "severity": "P1"
+        }
+      ],
+      "permission_denials": null,
+      "pr": null,
+      "prompt_hash": null,
+      "result": null,
+      "review_id": "r1",
+      "runtime": "rules",
+      "schema": "truing.outcome/1",
+      "started": "2026-09-21T14:13:19Z",
+      "steps": [
+        {
+          "cost_micro_usd": 7,
+          "id": "review",
+          "ms": 250,
+          "tokens": 0,
+          "turns": 3
+        }
+      ],
+      "tokens": null,
+      "turns": 3,
+      "update_type": null,
+      "url": "https://example.com/7",
+      "versions": {
+        "truing": "0.1.0"
+      }
+    }
+    "#);
+}
+
+#[test]
+fn totals_name_all_kinds_and_days_add_up_to_them() {
+    let totals = totals(&week(), false);
+    assert_eq!(totals.runs, 1250);
+    assert_eq!(totals.kinds.values().filter_map(Value::as_u64).sum::<u64>(), 1250);
+    assert_eq!(totals.kinds.len(), 5);
+    assert_eq!(days(&week(), false).iter().map(|day| day.runs).collect::<Vec<_>>(), [1205, 45]);
+}
