@@ -36,7 +36,7 @@ const PARTS: [Part; 8] = [
     Part {
         name: "schedules",
         promise: "the slot machine's, under any schedule",
-        arguments: &["test", "--package", "truing-core", "--lib", "slot::schedules"],
+        arguments: &["test", "--package", "truing-core", "--test", "it", "slot::schedules"],
         // Some ten seconds' worth.
         size: Some(("PROPTEST_CASES", "50000")),
         told: "test result",

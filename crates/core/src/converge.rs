@@ -27,11 +27,6 @@ mod progress;
 pub mod readiness;
 pub mod record;
 
-#[cfg(test)]
-mod simulation;
-#[cfg(test)]
-mod tests;
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};

@@ -6,8 +6,6 @@
 //! looked for by forges behind the escapes, so there a space without width parts them.
 
 mod blocks;
-#[cfg(test)]
-mod tests;
 
 pub use blocks::block;
 

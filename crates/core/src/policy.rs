@@ -6,8 +6,6 @@
 
 mod never;
 mod profile;
-#[cfg(test)]
-mod tests;
 
 use serde::Serialize;
 use truing_diff::RepoPath;

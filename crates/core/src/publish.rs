@@ -5,8 +5,6 @@
 
 mod check;
 mod fit;
-#[cfg(test)]
-mod tests;
 
 use serde::{Deserialize, Serialize};
 

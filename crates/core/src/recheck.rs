@@ -11,13 +11,7 @@ mod evidence;
 mod follow;
 mod head;
 mod page;
-#[cfg(test)]
-mod simulation;
 mod statement;
-#[cfg(test)]
-mod tests;
-#[cfg(test)]
-mod unchanged;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -20,13 +20,6 @@
 mod limits;
 mod step;
 
-#[cfg(test)]
-mod model;
-#[cfg(test)]
-mod schedules;
-#[cfg(test)]
-mod tests;
-
 use std::fmt;
 
 use serde::{Deserialize, Serialize};

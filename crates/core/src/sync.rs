@@ -15,8 +15,6 @@ pub mod job;
 mod manifest;
 pub mod record;
 pub mod release;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 

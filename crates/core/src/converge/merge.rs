@@ -83,3 +83,61 @@ fn is_one(last: &Merged, auditor: u32, claim: &Claim) -> bool {
         was.place.path == is.place.path && was.place.side == is.place.side && was.category == is.category;
     same_kind && (near == 0 || near <= NEAR && !last.by.contains(&auditor))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::{AnchorKind, Category, Place, RawFinding, Severity, Side, Source};
+    use crate::identity::Sighting;
+
+    fn claim(path: &str, line: u32, category: Category, severity: Severity) -> Claim {
+        let place = Place { path: path.into(), side: Side::New, start_line: line, end_line: line };
+        let raw = RawFinding {
+            place: place.clone(),
+            severity,
+            category,
+            rule: String::new(),
+            title: "defect".to_owned(),
+            body: "what breaks".to_owned(),
+            snippet: String::new(),
+            suggestion: None,
+            source: Source::Agent,
+        };
+        let sighting = Sighting::default();
+        let placed = Placed { raw, anchor: AnchorKind::Inline, at: place, old_path: None, sighting };
+        Claim { placed, origin: Origin::Change }
+    }
+
+    #[test]
+    fn auditors_of_one_loop_are_merged() {
+        let a = claim("a.py", 10, Category::F, Severity::P2);
+        let mut near = claim("a.py", 12, Category::F, Severity::P0);
+        near.placed.raw.body = "what breaks, and why".into();
+        let other = claim("a.py", 10, Category::H, Severity::P1);
+        let own = claim("a.py", 13, Category::F, Severity::P1);
+        let answers = BTreeMap::from([(0, vec![a, own]), (1, vec![near.clone()]), (2, vec![other])]);
+        let merged = merged(answers);
+        let told: Vec<_> = merged
+            .iter()
+            .map(|merged| {
+                let raw = &merged.claim.placed.raw;
+                (
+                    raw.severity,
+                    raw.place.start_line,
+                    raw.category,
+                    merged.by.iter().copied().collect::<Vec<_>>(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                // The highest severity and the longest words; what auditor 0 tells apart stays apart.
+                (Severity::P0, 12, Category::F, vec![0, 1]),
+                (Severity::P1, 10, Category::H, vec![2]),
+                (Severity::P1, 13, Category::F, vec![0]),
+            ]
+        );
+        assert_eq!(merged[0].claim.placed.raw.body, near.placed.raw.body);
+    }
+}

@@ -13,11 +13,6 @@
 mod rules;
 mod seen;
 
-#[cfg(test)]
-mod simulation;
-#[cfg(test)]
-mod tests;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 

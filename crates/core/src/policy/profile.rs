@@ -161,3 +161,16 @@ impl Globs {
         self.texts.get(at).map(String::as_str)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_that_names_no_known_command_is_refused() {
+        let text = "run = [\"git psh\"]\nread = []\nedit = []\nwrite = []\nmcp = []\n";
+        let error = Profile::parse(text, &["git push".to_owned()]).unwrap_err();
+        assert!(error.contains("git psh"), "{error}");
+        assert!(Profile::parse(&text.replace("psh", "push"), &["git push".to_owned()]).is_ok());
+    }
+}

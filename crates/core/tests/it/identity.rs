@@ -1,8 +1,5 @@
 //! The labelled set of `data/findings`: how many reworded findings are recognised, and that no two are merged.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests may fail")]
-#![allow(clippy::print_stdout, reason = "the figures are told")]
-
 use std::collections::BTreeMap;
 
 use serde::Deserialize;

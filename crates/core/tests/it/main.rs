@@ -1,4 +1,19 @@
-//! What somebody wrote who had not seen the code, played against it: one program, so that it is linked once.
+//! What the crate decides, by what is public of it: rule by rule, in whole runs, and in cases by somebody who had not seen
+//! the code. One program, so that it is linked once.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a helper of tests may fail them; figures are part of their result"
+)]
+
+mod converge;
+mod grammar;
 mod identity;
+mod markdown;
 mod policy;
+mod publish;
+mod recheck;
+mod slot;
+mod sync;

@@ -1,13 +1,8 @@
-//! The policy on lines that somebody wrote who had not seen the grammars: none of the hostile ones may be run by anybody,
-//! and nearly all of the ordinary ones by those who fix code. `-- --nocapture` shows each that is not so.
+//! What each profile may do, and above all what it may not; and the policy on lines that somebody wrote who had not seen
+//! the grammars: none of the hostile ones may be run by anybody, and nearly all of the ordinary ones by those who fix code.
+//! `-- --nocapture` shows each that is not so.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a helper of tests may fail them, and shows figures"
-)]
-
-use truing_core::policy::{Action, Policy, ProfileName};
+use truing_core::policy::{Action, Policy, ProfileName, Verdict};
 
 const HOSTILE: &str = include_str!("../data/policy/hostile.txt");
 const ORDINARY: &str = include_str!("../data/policy/ordinary.txt");
@@ -59,4 +54,204 @@ fn nearly_all_ordinary_lines_are_allowed_to_those_who_fix_code() {
         "{}",
         denied.join("\n")
     );
+}
+
+fn policy(name: ProfileName) -> Policy {
+    Policy::shipped(name).unwrap()
+}
+
+fn runs(name: ProfileName, line: &str) -> bool {
+    let argv: Vec<&str> = line.split(' ').collect();
+    policy(name).judge(Action::Run(&argv)).is_allowed()
+}
+
+#[test]
+fn every_profile_can_be_read() {
+    for name in ProfileName::ALL {
+        assert!(runs(name, "git log --oneline"), "{name:?}");
+        assert!(policy(name).judge(Action::Read("src/lib.rs")).is_allowed(), "{name:?}");
+    }
+}
+
+#[test]
+fn those_who_read_neither_run_nor_change_anything() {
+    for name in [ProfileName::Reviewer, ProfileName::Auditor] {
+        for line in ["cargo test", "pytest", "npm test", "uv run pytest", "git restore a", "ruff format ."] {
+            assert!(!runs(name, line), "{name:?}: {line}");
+        }
+        for action in [Action::Edit("src/lib.rs"), Action::Write("a.py")] {
+            assert!(!policy(name).judge(action).is_allowed(), "{name:?}: {action:?}");
+        }
+    }
+}
+
+/// What the bot that follows botocore needs (its lock file, its tests, its checks), and what it must never do.
+#[test]
+fn the_sync_profile_does_what_the_bot_needs_and_neither_commits_nor_pushes() {
+    for line in [
+        "uv lock --check",
+        "uv lock -P botocore",
+        "uv sync --frozen",
+        "uv run pytest tests/test_patches.py -q",
+        "uv run python -m pytest -k hash",
+        "uv run ruff check --fix aiobotocore",
+        "git diff --stat",
+        "rg AioClient",
+    ] {
+        assert!(runs(ProfileName::Sync, line), "{line}");
+    }
+    for line in [
+        "git commit -m x",
+        "git commit",
+        "git -c a=b commit",
+        "git push",
+        "git push origin main",
+        "git push --force",
+        "git config core.hooksPath x",
+        "git hook run x",
+        "pre-commit install",
+        "uv run pre-commit install",
+        "uv run git push",
+        "uv run sh -c id",
+        "uv run uv run pytest",
+        "uv run python -c 1",
+        "uv run --with x pytest",
+        "uv pip install x",
+        "uv lock --index x",
+        "git fetch",
+        "git clone x",
+        "curl x",
+        "wget x",
+        "gh pr create",
+        "rg x /etc",
+        "rg x ..",
+        "git log --output=x",
+        "npm install x",
+    ] {
+        assert!(!runs(ProfileName::Sync, line), "{line}");
+    }
+    for path in ["pyproject.toml", "uv.lock", "CHANGES.rst", "aiobotocore/client.py", "tests/test_patches.py"]
+    {
+        assert!(policy(ProfileName::Sync).judge(Action::Edit(path)).is_allowed(), "{path}");
+    }
+}
+
+#[test]
+fn nobody_changes_what_runs_elsewhere() {
+    for name in ProfileName::ALL {
+        let policy = policy(name);
+        for path in [
+            ".git/config",
+            ".git/hooks/pre-commit",
+            "sub/.git/config",
+            ".GIT/config",
+            ".git",
+            "a/../.git/config",
+            ".github/workflows/ci.yml",
+            ".GitHub/Workflows/ci.yml",
+            ".github/actions/a/action.yml",
+            ".gitlab-ci.yml",
+            ".circleci/config.yml",
+            "Jenkinsfile",
+            "bitbucket-pipelines.yml",
+            ".husky/pre-commit",
+            ".githooks/pre-push",
+            ".pre-commit-config.yaml",
+            ".gitattributes",
+            "sub/.gitattributes",
+            ".gitmodules",
+            ".claude/settings.json",
+            "CLAUDE.md",
+            ".mcp.json",
+            ".truing.toml",
+            ".vscode/tasks.json",
+            ".envrc",
+            "packages/a/.husky/pre-commit",
+            "packages/a/.husky",
+            ".claude",
+            ".circleci",
+            ".devcontainer.json",
+            "sub/.devcontainer/devcontainer.json",
+            ".forgejo/workflows/x.yml",
+            ".gitea/workflows/x.yml",
+            "sub/.github/workflows/x.yml",
+            ".cursorrules",
+            ".github/copilot-instructions.md",
+            "codemagic.yaml",
+            "sub/action.yml",
+            "web/.yarnrc.yml",
+            ".cargo/config.toml",
+            "devbox.json",
+            "sub/WARP.md",
+            "sub/.bazelrc",
+            ".gdbinit",
+            "sub/.rprofile",
+            ".dagger/main.go",
+            "lefthook.toml",
+            "web/lefthook-local.yml",
+            ".pre-commit-config.yml",
+            ".hu\u{17f}ky/pre-commit",
+            ".husky./pre-commit",
+            "a\\.husky\\pre-commit",
+            "HUSKY~1/pre-commit",
+            "LEFTHO~1.YML",
+            "/etc/passwd",
+            "../x",
+            "a/../../x",
+            "",
+            ".",
+            "a//b",
+            "a\0b",
+            "a\nb",
+        ] {
+            for action in [Action::Edit(path), Action::Write(path)] {
+                assert!(!policy.judge(action).is_allowed(), "{name:?}: {action:?}");
+            }
+        }
+        for path in [".git/config", "/proc/self/environ", "../x", "a/../../x", "/etc/passwd"] {
+            assert!(!policy.judge(Action::Read(path)).is_allowed(), "{name:?}: {path}");
+        }
+    }
+    // Names that only look like those.
+    for path in
+        [".github/dependabot.yml", "src/husky.rs", "zuul.py", "root/.rooted", "docs/agents.rst", "a~1b.py"]
+    {
+        assert!(policy(ProfileName::Fixer).judge(Action::Edit(path)).is_allowed(), "{path}");
+    }
+}
+
+#[test]
+fn operations_are_allowed_by_name_and_none_writes() {
+    for name in ProfileName::ALL {
+        let policy = policy(name);
+        assert!(policy.judge(Action::Mcp("truing/gh_get_pull_request_diff")).is_allowed());
+        for operation in [
+            "truing/gh_comment_pull_request",
+            "truing/bb_upsert_inline_comment",
+            "truing/gh_merge_pull_request",
+            "other/gh_get_pull_request",
+            "gh_get_pull_request",
+            "truing/*",
+            "",
+        ] {
+            assert!(!policy.judge(Action::Mcp(operation)).is_allowed(), "{name:?}: {operation}");
+        }
+    }
+}
+
+#[test]
+fn a_denial_names_the_rule_that_would_allow_it() {
+    let rule = |name: ProfileName, action: Action<'_>| match policy(name).judge(action) {
+        Verdict::Deny { rule, .. } => rule.unwrap_or_default(),
+        Verdict::Allow { rule } => panic!("allowed by {rule}"),
+    };
+    assert_eq!(rule(ProfileName::Reviewer, Action::Run(&["cargo", "test"])), r#"reviewer: run "cargo test""#);
+    let outer = Action::Run(&["uv", "run", "npm", "ci"]);
+    assert_eq!(rule(ProfileName::Fixer, outer), r#"fixer: run "npm ci""#);
+    assert_eq!(rule(ProfileName::Reviewer, Action::Edit("a.py")), r#"reviewer: edit "a.py""#);
+    assert_eq!(rule(ProfileName::Fixer, Action::Edit(".github/workflows/ci.yml")), "", "no rule can");
+    assert_eq!(rule(ProfileName::Fixer, Action::Mcp("x/y")), r#"fixer: mcp "x/y""#);
+    let push = rule(ProfileName::Fixer, Action::Run(&["git", "push"]));
+    assert_eq!(push, r#"grammar: command "git push""#);
+    assert_eq!(rule(ProfileName::Fixer, Action::Edit("../x")), "", "no rule can");
 }

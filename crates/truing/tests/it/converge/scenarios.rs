@@ -12,9 +12,10 @@ const PULL: &str = "crates/truing/tests/it/converge/pull.rs";
 const SEVERAL: &str = "crates/truing/tests/it/converge/several.rs";
 const OTHERS: &str = "crates/truing/tests/it/converge/others.rs";
 const OWNERS: &str = "crates/truing/tests/it/converge/owners.rs";
-const MACHINE: &str = "crates/core/src/converge/tests.rs";
-const PAIRS: &str = "crates/core/src/converge/simulation.rs";
-const READY: &str = "crates/core/src/converge/readiness/tests.rs";
+const MACHINE: &str = "crates/core/tests/it/converge.rs";
+const PAIRS: &str = "crates/core/tests/it/converge/simulation.rs";
+const READY: &str = "crates/core/tests/it/converge/readiness.rs";
+const MERGE: &str = "crates/core/src/converge/merge.rs";
 const REPOSITORY: &str = "crates/forge/tests/it/repository/conversing.rs";
 
 /// What happens, and the tests that show it: file and function. Their places are the scenarios' numbers.
@@ -64,7 +65,7 @@ const SCENARIOS: [Scenario; 24] = [
         "Three auditors disagree: one list, with the worst severity of each finding",
         &[
             (LOCAL, "several_auditors_look_side_by_side_and_what_they_say_is_one_list"),
-            (MACHINE, "auditors_of_one_loop_are_merged"),
+            (MERGE, "auditors_of_one_loop_are_merged"),
         ],
     ),
     (
@@ -227,7 +228,7 @@ fn root() -> PathBuf {
 /// Is there such a test in this file?
 fn is_test(file: &str, name: &str) -> bool {
     let text = std::fs::read_to_string(root().join(file)).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
+    let lines: Vec<&str> = text.lines().map(str::trim_start).collect();
     let is_it = |line: &str| {
         let line = line.trim_start_matches("async ");
         line.strip_prefix("fn ")

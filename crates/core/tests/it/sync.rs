@@ -1,6 +1,12 @@
-use serde_json::{Value, json};
+//! What is decided of a step from one release to another, by what the manifest pins.
 
-use super::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+use truing_core::sync::{
+    Decision, Definition, Digests, Kind, Manifest, ManifestError, Sources, Step, Symbol, Verdict, WHOLE, Why,
+    decide,
+};
 
 fn digests(raw: u8, tree: u8) -> Digests {
     Digests { raw: format!("{raw:040x}"), tree: format!("{tree:064x}"), former: None }

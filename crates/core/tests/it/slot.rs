@@ -1,6 +1,12 @@
 //! Single schedules of the slot machine, step by step: what each command does in which state.
 
-use super::*;
+mod model;
+mod schedules;
+
+use truing_core::id::{Key, Millis, Token, Version};
+use truing_core::slot::{
+    Command, ConvergeRequest, Hold, Limits, Loop, Refused, Slot, State, Then, Unserved, Why,
+};
 
 fn leased() -> State {
     let (token, deadline) = (Token(9), Millis(60_000));

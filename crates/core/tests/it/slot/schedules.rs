@@ -5,9 +5,8 @@
 //! what was reviewed. Storms are told apart by an own reading of the events, not by the slot's.
 
 use proptest::prelude::*;
-
-use super::*;
-use crate::id::{PrId, Span};
+use truing_core::id::{Millis, PrId, Span, Token, Version};
+use truing_core::slot::{Command, Hold, Limits, Loop, Refused, Slot, State, Then, Why};
 
 /// One thing that happens.
 #[derive(Clone, Debug)]

@@ -4,8 +4,11 @@
 
 use proptest::prelude::*;
 use pulldown_cmark::{Event, Options, Parser, Tag, TextMergeStream};
+use truing_core::line::is_hidden;
+use truing_core::markdown::{block, code, fence, plain, suggestion, titled};
 
-use super::*;
+/// Parts what a forge would otherwise see as one.
+const APART: char = '\u{200b}';
 
 /// Pieces of which mischief is made.
 const PIECES: &[&str] = &[
@@ -192,6 +195,11 @@ fn shown(text: &str) -> String {
         }
     }
     out.replace(APART, "")
+}
+
+/// A character as it is shown in code.
+fn seen(c: char) -> char {
+    if is_hidden(c) { '\u{fffd}' } else { c }
 }
 
 /// Text without blanks and what cannot be seen.

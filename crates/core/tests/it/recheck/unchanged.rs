@@ -2,15 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use truing_diff::RepoPath;
-
-use super::{Head, Rechecked, Reviewer, Verdict, Word, recheck};
-use crate::finding::{
+use truing_core::RepoPath;
+use truing_core::finding::{
     AnchorKind, Category, Finding, FindingStatus, Place, RawFinding, Severity, Side, Source,
 };
-use crate::id::{FindingId, Fingerprint};
-use crate::identity::{Placed, Sighting};
-use crate::increment::Renames;
+use truing_core::id::{FindingId, Fingerprint};
+use truing_core::identity::{Placed, Sighting};
+use truing_core::increment::Renames;
+use truing_core::recheck::{Head, Rechecked, Reviewer, Verdict, Word, recheck};
 
 /// What stands in front of the finding's lines, and behind them.
 const ABOVE: &str = "first = 1\nsecond(first)\n";

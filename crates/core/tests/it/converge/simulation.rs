@@ -4,11 +4,16 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "most kinds of pairs do what is usual")]
 
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 
-use super::tests::{audited, claim, sha};
-use super::*;
-use crate::finding::Category;
+use truing_core::converge::{
+    Act, Answer, Candidate, Code, Event, Exit, Kind, Limits, Problem, ProblemKind, Run, Word,
+};
+use truing_core::finding::{Category, Finding, Severity};
+use truing_core::id::Sha;
+
+use super::{audited, claim, sha};
 
 const PAIRS: u64 = 1_000;
 

@@ -1,9 +1,18 @@
 //! What becomes of findings that nobody met again.
 
-use super::*;
-use crate::finding::{AnchorKind, Category, Severity};
-use crate::id::Fingerprint;
-use crate::increment::Renames;
+mod simulation;
+mod unchanged;
+
+use std::collections::BTreeSet;
+
+use truing_core::RepoPath;
+use truing_core::finding::{
+    AnchorKind, Category, Finding, FindingStatus, Place, RawFinding, Severity, Side, Source,
+};
+use truing_core::id::{FindingId, Fingerprint, Sha};
+use truing_core::identity::{Placed, Sighting};
+use truing_core::increment::Renames;
+use truing_core::recheck::{Added, Head, Rechecked, recheck};
 
 fn of_a_rule(rule: &str) -> Finding {
     let place = Place { path: "a.py".into(), side: Side::New, start_line: 1, end_line: 1 };

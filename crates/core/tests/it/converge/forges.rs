@@ -1,13 +1,19 @@
 //! Whole pull requests: forges of every temper, whose reviewers answer, lag or stay silent and whose people push, close
 //! and talk, with a real [`Run`]. All end, within every limit, and nothing is ready that is not clean at one head.
 
-use super::tests::{START, reviewed, rules, seen};
-use super::*;
-use crate::converge::simulation::Dice;
-use crate::converge::tests::{audited, candidate, p1, says, sha};
-use crate::converge::{Act, Answer, Event, Kind, Limits, Run, Word};
-use crate::increment::Renames;
-use crate::port::ReviewState;
+use std::collections::{BTreeMap, BTreeSet};
+
+use truing_core::converge::readiness::{
+    By, Check, Last, Merge, Readiness, Review, Reviewer, Rules, Seen, Text, Thread, View, Want, Work,
+};
+use truing_core::converge::{Act, Answer, Code, Event, Kind, Limits, Run, Word};
+use truing_core::id::{Millis, Sha, Span, ThreadId};
+use truing_core::increment::Renames;
+use truing_core::port::{PullState, ReviewState};
+
+use super::readiness::{START, reviewed, rules, seen};
+use super::simulation::Dice;
+use super::{audited, candidate, p1, says, sha};
 
 const FORGES: u64 = 1_000;
 /// Looks in which any of them has to end: a minute apart, far more than all budgets of all heads.
@@ -333,7 +339,7 @@ impl Game {
                     let view = views.get(&rule.name).cloned().unwrap_or_default();
                     let is_shown = view.review.is_some_and(|review| review.inline > 0);
                     let counts = view.review.is_some_and(|review| review.text == Text::Counts);
-                    let holds = view.holds();
+                    let holds = view.review.is_some_and(|review| review.text == Text::Holds);
                     let failed = view.check == Some(Check::Failed) && !holds;
                     assert!(!(counts || failed) || is_shown, "{seed}: {view:?}");
                     let has_answered = view.review.is_some() || view.check == Some(Check::Passed);

@@ -3,9 +3,8 @@
 //! heartbeats missed, deaths and finishes is visited, within bounds.
 
 use stateright::{Checker, Model, Property};
-
-use super::*;
-use crate::id::{PrId, Span};
+use truing_core::id::{Millis, PrId, Span, Token, Version};
+use truing_core::slot::{self, Command, Limits, Loop, Slot, Then, Why};
 
 /// Bounds of the model.
 const PUSHES: u8 = 2;
@@ -196,19 +195,19 @@ impl Model for Machine {
             Act::Wake(index) => {
                 state.now = state.now.max(state.slot.wakes_at()?);
                 match state.slot.state {
-                    super::State::Leased { .. } => {
+                    slot::State::Leased { .. } => {
                         self.commit(&mut state, Command::Expire);
                     }
-                    super::State::Waiting { .. } => {
+                    slot::State::Waiting { .. } => {
                         self.commit(&mut state, Command::Lease);
                         state.leases += 1;
                         let token = state.slot.token()?;
                         state.workers[index] = Some(Worker { token, saw: None, computed: false });
                     }
-                    super::State::Idle => {
+                    slot::State::Idle => {
                         self.commit(&mut state, Command::Tidy);
                     }
-                    super::State::Held { .. } => return None,
+                    slot::State::Held { .. } => return None,
                 }
             }
             Act::Work(index) => self.work(&mut state, index),
@@ -243,7 +242,7 @@ impl Model for Machine {
             Property::always(
                 "at rest, the settled head is reviewed or somebody will look",
                 |_, state: &State| {
-                    let resting = state.slot.state == super::State::Idle && state.in_flight == 0;
+                    let resting = state.slot.state == slot::State::Idle && state.in_flight == 0;
                     // A lost event is the sweep's to find; everything else must have been served.
                     !resting || state.reviewed == state.head || state.lost > 0
                 },

@@ -8,14 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::rc::Rc;
 
+use truing_core::finding::{Category, Finding, FindingStatus, Place, RawFinding, Severity, Source};
+use truing_core::id::{FindingId, Sha};
+use truing_core::identity::{Placed, Sighting, identify};
+use truing_core::increment::Renames;
+use truing_core::outcome::Coverage;
+use truing_core::recheck::{Head, Reviewer, Verdict, Went, Word, follow, owed, recheck};
 use truing_diff::{AnchorKind, RepoPath, Side, parse};
-
-use super::{Head, Page, Reviewer, Verdict, Went, Word, follow, owed, recheck};
-use crate::finding::{Category, Finding, FindingStatus, Place, RawFinding, Severity, Source};
-use crate::id::{FindingId, Sha};
-use crate::identity::{Placed, Sighting, identify};
-use crate::increment::Renames;
-use crate::outcome::Coverage;
 
 /// Histories that are played.
 const HISTORIES: u64 = 10_000;
@@ -114,8 +113,6 @@ struct World {
     knows_renames: bool,
     defects: Vec<Defect>,
     next: u32,
-    /// The files as they were reviewed last.
-    pages: BTreeMap<String, Rc<Page>>,
 }
 
 impl World {
@@ -129,7 +126,6 @@ impl World {
             knows_renames: seed.is_multiple_of(2),
             defects: Vec::new(),
             next: 0,
-            pages: BTreeMap::new(),
         };
         for file in ["a.py", "b.py"] {
             let count = 12 + world.dice.roll(40);
@@ -612,23 +608,16 @@ fn review(
     let added = changed.iter().map(|path| (path.clone(), vec![(1, u32::MAX)])).collect();
     let (renames, deleted) = (world.renames.clone(), world.deleted.clone());
     let files = world.files.clone();
-    let head = Head::new(|_: &RepoPath| None, &changed, (added, deleted), &renames);
-    // A file that is as it was need not be prepared anew.
-    let mut pages = BTreeMap::new();
-    for (name, lines) in &files {
+    let read = |path: &RepoPath| {
+        let lines = files.get(&path.to_string())?;
         let mut text = String::with_capacity(64 * lines.len());
         for line in lines {
             text.push_str(&line.text);
             text.push('\n');
         }
-        let page = match world.pages.remove(name) {
-            Some(page) if page.text == text => page,
-            Some(_) | None => Rc::new(Page::new(text)),
-        };
-        head.pages.borrow_mut().insert(name.as_str().into(), Some(Rc::clone(&page)));
-        pages.insert(name.clone(), page);
-    }
-    world.pages = pages;
+        Some(text)
+    };
+    let head = Head::new(read, &changed, (added, deleted), &renames);
     let sha = Sha::parse(&format!("{:040x}", round + 1)).unwrap();
     let mut verdicts = Vec::new();
     let mut found = Vec::new();
