@@ -12,17 +12,24 @@ use super::workflow::{Job, Step, Workflow};
 
 /// The two files, by their names.
 pub struct Files<'a> {
+    /// The name of the prompt's file.
     pub prompt: &'a str,
+    /// Its text.
     pub prompt_text: &'a str,
+    /// The name of the workflow's file.
     pub workflow: &'a str,
+    /// Its text.
     pub workflow_text: &'a str,
 }
 
 /// Something that is wrong.
 #[derive(PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Wrong {
+    /// The name of the file that it is in.
     pub file: String,
+    /// The line, from 1.
     pub line: u32,
+    /// The mistake, and what to write instead.
     pub what: String,
 }
 

@@ -9,7 +9,7 @@ use truing_core::slot::Loop;
 use truing_loops::text::instant;
 
 use super::alike::alike;
-use super::loops::{DAY, date, steps};
+use super::loops::{self, DAY, date};
 use super::run::Run;
 
 /// Up to so many days are told day by day, more week by week.
@@ -192,7 +192,7 @@ impl Serialize for Tally {
 impl Figures {
     /// Of these runs, newest first, of this loop; `now` ends the last period.
     pub fn of(of: Loop, runs: &[Run], now: Millis) -> Self {
-        let order = steps(of);
+        let order = loops::steps(of);
         let place = |step: &str| order.iter().position(|id| *id == step);
         let tally = Tally::of(runs);
         let sum = |of: fn(&Run) -> u64| runs.iter().map(of).fold(0, u64::saturating_add);

@@ -173,7 +173,7 @@ fn prompts(figures: &Figures) -> String {
 }
 
 fn jobs(section: &Section) -> String {
-    let row = |job: &super::JobLine| {
+    let row = |job: &super::section::JobLine| {
         let question = job.question.as_deref().map_or_else(String::new, link);
         vec![plain(&job.name), plain(&job.told()), question]
     };

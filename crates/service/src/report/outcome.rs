@@ -17,29 +17,43 @@ use super::loops::date;
 /// How many runs ended how.
 #[derive(Serialize, Clone, Default)]
 pub struct Totals {
+    /// Runs that have ended.
     pub runs: u64,
+    /// The number of them by the word of their end.
     pub kinds: Map<String, Value>,
-    /// What is not recorded included.
+    /// Micro-dollars; the cost of runs without a record is in it.
     pub cost_micro_usd: u64,
-    /// Of it: by runs of which no record tells, or not yet.
+    /// The part of it that runs without a record have cost.
     pub unrecorded_micro_usd: u64,
+    /// The time that one took, in milliseconds.
     pub mean_ms: u64,
+    /// The reasons, the most frequent first.
     pub reasons: Vec<Reason>,
 }
 
+/// A reason for the end of runs.
 #[derive(Serialize, Clone)]
 pub struct Reason {
+    /// The word of the end.
     pub kind: String,
+    /// The reason in words.
     pub reason: String,
+    /// The number of runs with it.
     pub runs: u64,
 }
 
+/// The runs that ended on one UTC day.
 #[derive(Serialize)]
 pub struct Day {
+    /// The day, as `2026-09-21`.
     pub day: String,
+    /// Runs that have ended.
     pub runs: u64,
+    /// The number of them by the word of their end.
     pub kinds: Map<String, Value>,
+    /// Micro-dollars.
     pub cost_micro_usd: u64,
+    /// The time that one took, in milliseconds.
     pub mean_ms: u64,
 }
 

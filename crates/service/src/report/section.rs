@@ -13,13 +13,17 @@ use super::figures::{Figures, Tally};
 use super::run::Run;
 /// The figures of one loop or of all.
 pub struct Report {
+    /// The beginning of the time that is reported.
     pub since: Millis,
+    /// Its end.
     pub now: Millis,
+    /// One section for each loop that has something to report.
     pub sections: Vec<Section>,
 }
 
 /// The figures of one loop.
 pub struct Section {
+    /// The loop.
     pub of: Loop,
     /// Newest first.
     pub runs: Vec<Run>,
@@ -29,6 +33,7 @@ pub struct Section {
     pub figures: Figures,
     /// Money of this loop's runs that no record tells of.
     pub unrecorded: MicroUsd,
+    /// The jobs, where the loop is sync.
     pub jobs: Vec<JobLine>,
 }
 
@@ -52,15 +57,22 @@ impl Section {
 /// The present state of a job.
 #[derive(Serialize)]
 pub struct JobLine {
+    /// Its name.
     pub name: String,
+    /// The state of its circuit breaker, in a word.
     pub breaker: &'static str,
+    /// When its circuit breaker opened, if it is open.
     #[serde(serialize_with = "as_instant")]
     pub open_since: Option<Millis>,
+    /// Failures of the same release.
     pub failures: u32,
+    /// Failures one after another.
     pub streak: u32,
+    /// The page of the question to people, while one is open.
     pub question: Option<String>,
     /// The cost of runs that told nothing: the record of the next one does.
     pub untold_micro_usd: MicroUsd,
+    /// How its runs ended.
     #[serde(flatten)]
     pub tally: Tally,
 }
@@ -70,6 +82,7 @@ fn as_instant<S: Serializer>(at: &Option<Millis>, to: S) -> Result<S::Ok, S::Err
 }
 
 impl JobLine {
+    /// The state of a job, from its row, the cost of its runs without a record, and its runs.
     pub fn new(key: &Key, (job, untold_micro_usd): (&Job, MicroUsd), runs: &[Run]) -> Self {
         let (failures, streak) = job.breaker.counts();
         Self {

@@ -9,6 +9,7 @@ use truing_core::id::{Key, Millis};
 use truing_core::port::{Described, Operations as _, Runs as _, Slots as _, StoreError};
 use truing_core::slot::{Command, Limits, Slot, State};
 use truing_loops::slots::{StepError, end_orphans, step};
+use truing_loops::text::instant;
 use truing_store::{CommandLock, LockError, Sqlite, is_served, server_of};
 
 use super::error::CliError;

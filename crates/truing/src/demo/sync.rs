@@ -27,7 +27,6 @@ use truing_loops::reader::ChildReader;
 use truing_store::Sqlite;
 
 use super::{Asked, DemoError, FORGE, LOGIN, NAME, OWNER, TOKEN, WRITER, set_up, taken};
-use crate::cli::breaker;
 use crate::cli::sync::run::Run;
 use plot::{Act, CHECK, FIRST, MANIFEST, OURS, PACKAGE, PORTED, Scene, THEIRS, TURNS, UNPORTED};
 
@@ -321,7 +320,7 @@ impl Story {
             questions: questions.len(),
             doubled: self.doubled,
             left_open: open_drafts + questions.iter().filter(|issue| issue.open).count(),
-            breaker: breaker::state(&job.1),
+            breaker: job.1.breaker_state(),
             model: Asked::of(&self.model)?,
             seconds: (self.began.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
         })
