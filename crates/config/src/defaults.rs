@@ -1,17 +1,26 @@
 //! What keys are worth when nobody sets them.
 
+use std::collections::BTreeMap;
+
 use super::converge;
 use super::keys::{Default, Key};
 use super::problem::Problem;
 use super::secret::Secret;
 use super::value::Value;
+use super::{ForgeKind, Setting};
 use crate::environment::Environment;
 
 /// The default of a key, at the path that it has for a name. None: the table of keys has a default that nobody knows.
 ///
 /// # Errors
 /// A [`Problem`], if somebody has to set it.
-pub(super) fn of(path: &str, key: &Key, environment: &Environment) -> Result<Option<Value>, Box<Problem>> {
+/// `settings` are those that are known so far: the kind of a forge is, when its other keys are asked for.
+pub(super) fn of(
+    path: &str,
+    key: &Key,
+    environment: &Environment,
+    settings: &BTreeMap<String, Setting>,
+) -> Result<Option<Value>, Box<Problem>> {
     let name = || path.split('.').nth(1).unwrap_or_default();
     Ok(match key.default {
         Default::Text(text) => Value::from_text(key.kind, text, environment.directory()).ok(),
@@ -22,13 +31,16 @@ pub(super) fn of(path: &str, key: &Key, environment: &Environment) -> Result<Opt
                 let kind = Value::from_text(key.kind, name(), environment.directory());
                 Some(kind.map_err(|_| Box::new(Problem::KindMissing { name: name().to_owned() }))?)
             }
+            ["forge", _, of @ ("api_url" | "git_url" | "token" | "webhook_secret")] => {
+                Some(of_forge(name(), of, kind_of(name(), settings))?)
+            }
             ["sync", _, "package"] => Some(Value::Name(name().to_owned())),
             ["sync", _, "branch"] => Some(Value::Name(format!("truing/sync-{}", name()))),
             ["reviewer", _, key] => Some(converge::default(name(), key)),
             ["sync", ..]
             | ["server", "metrics_listen"]
             | ["mcp", _, "url" | "forge" | "transport" | "token" | "tools"]
-            | ["forge", _, "app_id" | "private_key" | "marker_key"]
+            | ["forge", _, "app_id" | "private_key" | "marker_key" | "email"]
             | ["rules" | "prompts", "dir"]
             | ["budget", "prices"]
             | ["model", "region" | "workspace_id"]
@@ -37,6 +49,35 @@ pub(super) fn of(path: &str, key: &Key, environment: &Environment) -> Result<Opt
             _ => None,
         },
     })
+}
+
+/// The kind of a forge; one that is not known is an error of its own.
+fn kind_of(name: &str, settings: &BTreeMap<String, Setting>) -> ForgeKind {
+    match settings.get(&format!("forge.{name}.kind")).map(|setting| &setting.value) {
+        Some(Value::Choice(word)) => ForgeKind::from_word(word).unwrap_or(ForgeKind::Github),
+        Some(_) | None => ForgeKind::Github,
+    }
+}
+
+/// What differs by the kind of forge.
+fn of_forge(name: &str, key: &str, kind: ForgeKind) -> Result<Value, Box<Problem>> {
+    let url = |text: &str| Ok(Value::Url(text.to_owned()));
+    let variable = |name: &str| Ok(Value::Secret(Secret::Env(name.to_owned())));
+    match (key, kind) {
+        ("api_url", ForgeKind::Github) => url("https://api.github.com"),
+        ("api_url", ForgeKind::Bitbucket) => url("https://api.bitbucket.org/2.0"),
+        ("api_url", ForgeKind::BitbucketDc) => Err(Box::new(Problem::NoAddress { name: name.to_owned() })),
+        ("git_url", ForgeKind::Github) => url("https://github.com"),
+        ("git_url", ForgeKind::Bitbucket) => url("https://bitbucket.org"),
+        ("token", ForgeKind::Github) => variable("GITHUB_TOKEN"),
+        ("token", ForgeKind::Bitbucket | ForgeKind::BitbucketDc) => variable("BITBUCKET_TOKEN"),
+        ("webhook_secret", ForgeKind::Github) => variable("GITHUB_WEBHOOK_SECRET"),
+        ("webhook_secret", ForgeKind::Bitbucket | ForgeKind::BitbucketDc) => {
+            variable("BITBUCKET_WEBHOOK_SECRET")
+        }
+        // Below `api_url`, once that is known.
+        (_, ForgeKind::Github | ForgeKind::Bitbucket | ForgeKind::BitbucketDc) => Ok(Value::Unset),
+    }
 }
 
 fn store(environment: &Environment) -> Value {

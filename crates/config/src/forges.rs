@@ -18,6 +18,8 @@ pub struct ForgeConfig {
     pub git_url: String,
     /// The login at both.
     pub login: Login,
+    /// The account's e-mail address, of an API token of Bitbucket Cloud.
+    pub email: Option<String>,
     /// Accounts that comments were written as before: ids and names.
     pub accounts: Vec<String>,
     /// The secret of its webhooks.

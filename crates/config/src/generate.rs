@@ -182,6 +182,7 @@ fn default_as_toml(key: &Key) -> String {
             | Kind::Name
             | Kind::Program
             | Kind::Model
+            | Kind::Email
             | Kind::Text
             | Kind::Cron
             | Kind::Repository
@@ -225,6 +226,7 @@ fn schema_of(key: &Key) -> Json {
         Kind::Folder | Kind::File | Kind::Text | Kind::Program => json!({ "type": "string", "minLength": 1 }),
         Kind::Usd(most) => json!({ "type": "number", "minimum": 0, "maximum": most }),
         Kind::Name => json!({ "type": "string", "pattern": "^[!-~]+$" }),
+        Kind::Email => json!({ "type": "string", "pattern": "^([^@:\\s]+@[^@:\\s]+)?$" }),
         Kind::Model => json!({ "type": "string", "pattern": "^([a-z][a-z0-9-]*)?$" }),
         Kind::Cron => json!({ "type": "string", "minLength": 9 }),
         Kind::Repository => json!({ "type": "string", "pattern": "^[^/]+/[^/]+$" }),
@@ -280,6 +282,7 @@ fn schema_of(key: &Key) -> Json {
             | Kind::Name
             | Kind::Program
             | Kind::Model
+            | Kind::Email
             | Kind::Text
             | Kind::Cron
             | Kind::Repository
@@ -336,6 +339,7 @@ fn type_in_words(kind: Kind) -> String {
         Kind::Program => "name or path of a program".to_owned(),
         Kind::Text => "text".to_owned(),
         Kind::Cron => "cron pattern".to_owned(),
+        Kind::Email => "e-mail address".to_owned(),
         Kind::Model => "the `NAME` of a `[model.NAME]`".to_owned(),
         Kind::Repository => "repository, `owner/name`".to_owned(),
         Kind::Branch => "branch".to_owned(),

@@ -253,7 +253,7 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         path: "forge.NAME.kind",
-        kind: Kind::Choice { built: &["github"], planned: &["bitbucket", "bitbucket-dc"] },
+        kind: Kind::Choice { built: &["github", "bitbucket", "bitbucket-dc"], planned: &[] },
         default: Default::Computed { words: "the forge's name", example: "\"github\"" },
         repository: Repository::No,
         since: "0.1.0",
@@ -262,15 +262,29 @@ pub const KEYS: &[Key] = &[
     Key {
         path: "forge.NAME.api_url",
         kind: Kind::Url,
-        default: Default::Text("https://api.github.com"),
+        default: Default::Computed {
+            words: "`https://api.github.com`, or `https://api.bitbucket.org/2.0`; a `bitbucket-dc` needs one",
+            example: "\"https://api.github.com\"",
+        },
         repository: Repository::No,
         since: "0.1.0",
-        doc: "Where its REST API is.",
+        doc: "Where its REST API is. Bitbucket Cloud's ends in `/2.0`; of a Bitbucket Data Center it is the server's own address.",
+    },
+    Key {
+        path: "forge.NAME.email",
+        kind: Kind::Email,
+        default: Default::Computed { words: "none: an access token", example: "\"reviewer@example.com\"" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The e-mail address of the account whose API token `token` is. For Bitbucket Cloud alone; an access token of a repository, a project or a workspace needs none.",
     },
     Key {
         path: "forge.NAME.git_url",
         kind: Kind::Url,
-        default: Default::Text("https://github.com"),
+        default: Default::Computed {
+            words: "`https://github.com`, or `https://bitbucket.org`; of a `bitbucket-dc` the path `/scm` of `api_url`",
+            example: "\"https://github.com\"",
+        },
         repository: Repository::No,
         since: "0.1.0",
         doc: "Where its repositories are fetched from.",
@@ -278,7 +292,10 @@ pub const KEYS: &[Key] = &[
     Key {
         path: "forge.NAME.token",
         kind: Kind::Secret,
-        default: Default::Variable("GITHUB_TOKEN"),
+        default: Default::Computed {
+            words: "`{ env = \"GITHUB_TOKEN\" }`, of a Bitbucket `{ env = \"BITBUCKET_TOKEN\" }`",
+            example: "{ env = \"GITHUB_TOKEN\" }",
+        },
         repository: Repository::No,
         since: "0.1.0",
         doc: "The token that reads pull requests and writes comments and statuses. Not with `app_id`.",
@@ -305,12 +322,15 @@ pub const KEYS: &[Key] = &[
         default: Default::Text(""),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "Accounts that comments were written as before, by number or name; such as the token's person, after a change to an App. Their comments count as written already and are not edited. A number is safer: nobody else can take it over.",
+        doc: "Accounts that comments were written as before, by number, UUID (`{…}`) or name; such as the token's person, after a change to an App. Their comments count as written already and are not edited. A number is safer: nobody else can take it over.",
     },
     Key {
         path: "forge.NAME.webhook_secret",
         kind: Kind::Secret,
-        default: Default::Variable("GITHUB_WEBHOOK_SECRET"),
+        default: Default::Computed {
+            words: "`{ env = \"GITHUB_WEBHOOK_SECRET\" }`, of a Bitbucket `{ env = \"BITBUCKET_WEBHOOK_SECRET\" }`",
+            example: "{ env = \"GITHUB_WEBHOOK_SECRET\" }",
+        },
         repository: Repository::No,
         since: "0.1.0",
         doc: "The secret that the forge signs webhooks with.",

@@ -32,6 +32,8 @@ pub enum Kind {
     Program,
     /// The `NAME` of a `[model.NAME]`, or nothing.
     Model,
+    /// An e-mail address, or nothing.
+    Email,
     /// Words and lines.
     Text,
     /// Where a secret is kept: `{ env = "VARIABLE" }` or `{ file = "PATH" }`, never the secret itself.

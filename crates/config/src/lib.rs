@@ -514,7 +514,7 @@ fn fill_with_defaults(
             settings.insert(path, Setting { value: Value::Unset, origin: Origin::Default, added: None });
             continue;
         }
-        let value = match defaults::of(&path, key, environment) {
+        let value = match defaults::of(&path, key, environment, settings) {
             Ok(value) => value,
             Err(problem) => {
                 problems.push(*problem);

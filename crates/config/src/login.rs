@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::problem::{ConfigError, Problem};
 use super::secret::Secret;
 use super::value::Value;
-use super::{Setting, Typed};
+use super::{ForgeKind, Setting, Typed};
 
 /// What to log in with at a forge.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,7 +28,14 @@ pub(super) fn has_no_token(path: &str, settings: &BTreeMap<String, Setting>) -> 
 }
 
 /// The forge's login, whole.
-pub(super) fn of(settings: &Typed<'_>, name: &str) -> Result<Login, ConfigError> {
+///
+/// # Errors
+/// A [`Problem`] of one that is none, or that this kind of forge does not have.
+pub(super) fn of(
+    settings: &Typed<'_>,
+    name: &str,
+    (kind, email): (ForgeKind, Option<&str>),
+) -> Result<Login, ConfigError> {
     let path = |key: &str| format!("forge.{name}.{key}");
     let app = if settings.setting(&path("app_id"))?.value == Value::Unset {
         None
@@ -36,6 +43,18 @@ pub(super) fn of(settings: &Typed<'_>, name: &str) -> Result<Login, ConfigError>
         Some(settings.number(&path("app_id"))?)
     };
     let wrong = |wrong| Err(Problem::Login { name: name.to_owned(), wrong }.into());
+    match (kind, email) {
+        (ForgeKind::Bitbucket, _) | (_, None) => {}
+        (ForgeKind::Github | ForgeKind::BitbucketDc, Some(_)) => {
+            return wrong("has an `email`: only an API token of Bitbucket Cloud needs one");
+        }
+    }
+    match (kind, app) {
+        (ForgeKind::Github, _) | (_, None) => {}
+        (ForgeKind::Bitbucket | ForgeKind::BitbucketDc, Some(_)) => {
+            return wrong("has an `app_id`: only GitHub has Apps");
+        }
+    }
     match (settings.secret(&path("token"))?, app, settings.secret(&path("private_key"))?) {
         (Some(token), None, None) => Ok(Login::Token(token)),
         (None, Some(id), Some(key)) => Ok(Login::App { id, key }),

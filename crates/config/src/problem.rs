@@ -170,6 +170,12 @@ pub enum Problem {
         /// The forge.
         name: String,
     },
+    /// A Data Center is at an address of its own.
+    #[error("`forge.{name}` needs an `api_url`: a Bitbucket Data Center is at an address of its own")]
+    NoAddress {
+        /// The forge.
+        name: String,
+    },
     /// Two values that do not go together.
     #[error("`{key} = {value}` ({at}) must {relation} `{other} = {other_value}` ({other_at})")]
     Conflict {
@@ -252,6 +258,7 @@ impl Problem {
             Self::LiteralSecret { .. } => "literal_secret",
             Self::KindMissing { .. } => "kind_missing",
             Self::Conflict { .. } => "conflicting_values",
+            Self::NoAddress { .. } => "no_address",
             Self::Login { .. } => "bad_login",
             Self::NoStore => "no_store",
             Self::Table { .. } => "bug",
@@ -306,6 +313,9 @@ impl Problem {
                 super::keys::variable(key)
             ),
             Self::KindMissing { name } => format!("add `kind = \"github\"` to [forge.{name}]"),
+            Self::NoAddress { name } => {
+                format!("add `api_url = \"https://bitbucket.example.com\"` to [forge.{name}]")
+            }
             Self::Conflict { .. } => "change one of the two".to_owned(),
             Self::Login { name, .. } => format!(
                 "in [forge.{name}] give either `token`, or `app_id` and `private_key` of a GitHub App"

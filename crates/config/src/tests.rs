@@ -248,7 +248,7 @@ github2 = 1
     hint: use lower-case letters, digits and `-`, a letter first
     error: truing.toml:23: unknown key `forge.github.tokn`
     hint: did you mean `forge.github.token`? All keys: `truing config schema`
-    error: truing.toml:24: `forge.github.kind` must be "github", not `gitlab`
+    error: truing.toml:24: `forge.github.kind` must be "github" or "bitbucket" or "bitbucket-dc", not `gitlab`
     hint: see `forge.github.kind` in `truing config schema`
     error: truing.toml:25: `forge.github.api_url` must be https: http is allowed to loopback addresses only
     hint: see `forge.github.api_url` in `truing config schema`
@@ -656,4 +656,48 @@ fn the_reference_page_is_up_to_date() {
         "{} is out of date: write it anew with UPDATE_DOCS=1 cargo test -p truing-config",
         path.display()
     );
+}
+
+#[test]
+fn each_kind_of_forge_has_its_own_addresses_and_variables() {
+    let cloud = &of_file("[forge.bitbucket]").unwrap().forges["bitbucket"];
+    assert_eq!(cloud.kind, ForgeKind::Bitbucket);
+    assert_eq!(
+        (cloud.api_url.as_str(), cloud.git_url.as_str()),
+        ("https://api.bitbucket.org/2.0", "https://bitbucket.org")
+    );
+    assert_eq!(cloud.login, Login::Token(Secret::Env("BITBUCKET_TOKEN".into())));
+    assert_eq!(cloud.webhook_secret, Secret::Env("BITBUCKET_WEBHOOK_SECRET".into()));
+    assert_eq!(cloud.email, None);
+    let with =
+        |email: &str| of_file(&format!("[forge.work]\nkind = \"bitbucket\"\nemail = \"{email}\"")).unwrap();
+    assert_eq!(with("me@example.com").forges["work"].email.as_deref(), Some("me@example.com"));
+    assert_eq!(with("").forges["work"].email, None);
+    let center =
+        "[forge.bitbucket-dc]\napi_url = \"https://git.example.com/bitbucket/\"\naccounts = [\"101\"]";
+    let center = &of_file(center).unwrap().forges["bitbucket-dc"];
+    assert_eq!(center.kind, ForgeKind::BitbucketDc);
+    assert_eq!(center.git_url, "https://git.example.com/bitbucket/scm");
+    let uuid = "[forge.bitbucket]\naccounts = [\"{0f3a-9c}\"]";
+    assert_eq!(of_file(uuid).unwrap().forges["bitbucket"].accounts, ["{0f3a-9c}"]);
+}
+
+#[test]
+fn a_forge_is_told_what_its_kind_does_not_have() {
+    let told = [
+        "[forge.bitbucket-dc]",
+        "[forge.github]\nemail = \"me@example.com\"",
+        "[forge.bitbucket]\napp_id = 7\nprivate_key = { env = \"KEY\" }",
+        "[forge.bitbucket]\nemail = \"nobody\"",
+    ]
+    .map(told_of)
+    .join("");
+    for expected in [
+        "`forge.bitbucket-dc` needs an `api_url`",
+        "`forge.github` has an `email`: only an API token of Bitbucket Cloud needs one",
+        "`forge.bitbucket` has an `app_id`: only GitHub has Apps",
+        "must be an e-mail address",
+    ] {
+        assert!(told.contains(expected), "{told}");
+    }
 }

@@ -160,11 +160,16 @@ impl Typed<'_> {
     pub(super) fn forge(&self, name: &str) -> Result<ForgeConfig, ConfigError> {
         let path = |key: &str| format!("forge.{name}.{key}");
         let needed = |key: &str| self.secret(&path(key))?.ok_or_else(|| bug(&path(key)));
+        let kind = self.word(&path("kind"), ForgeKind::from_word)?;
+        let api_url = self.url(&path("api_url"))?;
+        let git_url = self.url_if_any(&path("git_url"))?.unwrap_or_else(|| format!("{api_url}/scm"));
+        let email = self.name_if_any(&path("email"))?;
         Ok(ForgeConfig {
-            kind: self.word(&path("kind"), |word| (word == "github").then_some(ForgeKind::Github))?,
-            api_url: self.url(&path("api_url"))?,
-            git_url: self.url(&path("git_url"))?,
-            login: login::of(self, name)?,
+            kind,
+            api_url,
+            git_url,
+            login: login::of(self, name, (kind, email.as_deref()))?,
+            email,
             accounts: self.list(&path("accounts"))?,
             webhook_secret: needed("webhook_secret")?,
             marker_key: self.secret(&path("marker_key"))?,

@@ -94,6 +94,7 @@ impl Value {
             | Kind::Name
             | Kind::Program
             | Kind::Model
+            | Kind::Email
             | Kind::Text
             | Kind::Sink(_)
             | Kind::Cron
@@ -138,6 +139,9 @@ impl Value {
             Kind::Text => Err(must("hold some words")),
             Kind::Model if text.is_empty() => Ok(Self::Unset),
             Kind::Model if is_name(text) => Ok(Self::Name(text.to_owned())),
+            Kind::Email if text.is_empty() => Ok(Self::Unset),
+            Kind::Email if is_email(text) => Ok(Self::Name(text.to_owned())),
+            Kind::Email => Err(must("be an e-mail address, `name@host`")),
             Kind::Model => Err(must("be the NAME of a `[model.NAME]`")),
             Kind::Name => Err(must("be a name: letters, digits and signs, without blanks")),
             Kind::Repository if is_repository(text) => Ok(Self::Name(text.to_owned())),
@@ -267,6 +271,7 @@ impl Kind {
             Self::Name => "\"claude-sonnet-5-5\"",
             Self::Program => "\"/usr/local/bin/claude\"",
             Self::Model => "\"other\"",
+            Self::Email => "\"reviewer@example.com\"",
             Self::Text => "\"Follow {{package}}\"",
             Self::Cron => "\"0 10 * * MON\"",
             Self::Repository => "\"acme/shop\"",
@@ -331,8 +336,17 @@ pub fn repositories(patterns: &[String]) -> Result<GlobSet, globset::Error> {
     set.build()
 }
 
-/// A number, or a login: letters, digits, `-` and `_`, of an App with `[bot]` behind.
+/// Visible characters around one `@`; `:` would end the name that goes before a token.
+fn is_email(text: &str) -> bool {
+    let right =
+        |part: &str| !part.is_empty() && part.chars().all(|char| !char.is_whitespace() && !char.is_control());
+    let parts = text.split_once('@').filter(|(name, host)| right(name) && right(host) && !host.contains('@'));
+    parts.is_some() && !text.contains(':') && text.len() <= 320
+}
+
+/// A number, a UUID in braces, or a login: letters, digits, `-` and `_`, of an App with `[bot]` behind.
 fn is_account(text: &str) -> bool {
+    let text = text.strip_prefix('{').and_then(|inside| inside.strip_suffix('}')).unwrap_or(text);
     let name = text.strip_suffix("[bot]").unwrap_or(text);
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }

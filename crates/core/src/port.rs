@@ -210,6 +210,15 @@ pub enum ForgeError {
         /// The forge's words, cut and cleaned.
         message: String,
     },
+    /// 409: what the call was to change has another version by now, or is in a state that does not allow it. For certain
+    /// nothing was done. It says nothing of the content: read it again, and decide again.
+    #[error("{what}: it was changed meanwhile (409): {message}")]
+    Stale {
+        /// The call.
+        what: String,
+        /// The forge's words, cut and cleaned.
+        message: String,
+    },
     /// A rate limit, primary or secondary: for certain nothing was done.
     #[error("{what}: rate limited for {} s", wait.0.saturating_add(999) / 1000)]
     RateLimited {

@@ -2,6 +2,7 @@
 //! constants from here, and `docs/reference/forges.md` is made of it.
 
 use truing_core::id::Span;
+use truing_core::port::ForgeKind;
 use truing_core::publish::Bounds;
 
 #[cfg(test)]
@@ -10,11 +11,13 @@ mod page;
 /// One forge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Capability {
+    /// The kind of forge that it is a row of. A kind has several rows where versions differ.
+    pub kind: ForgeKind,
     /// Its name, for people.
     pub name: &'static str,
     /// The beginning of the names of the tools that are served to agents.
     pub tool_prefix: &'static str,
-    /// The longest comment, in characters.
+    /// The longest comment, in UTF-16 units.
     pub comment: usize,
     /// What of it is kept for the marker and the blank line above it.
     pub marker_room: usize,
@@ -26,23 +29,42 @@ pub struct Capability {
     pub file_comments: bool,
     /// The most comments that we post in one call.
     pub batch: usize,
+    /// The commit that a comment on lines is placed on. Read by the publisher.
+    pub anchored: Anchored,
     /// Does it offer to apply a replacement of lines?
     pub suggestion: Suggestions,
     /// Whether a thread can be settled.
     pub threads: Threads,
+    /// The thing that a review of a loop is. Read by converge.
+    pub reviews: Reviews,
+    /// True where a pull request can be a draft. Read by converge and sync before they ask for one.
+    pub drafts: bool,
+    /// True where pull requests have labels. Read by converge, sync and the commands.
+    pub labels: bool,
+    /// True where a repository has issues. Read by sync, which asks and tracks there.
+    pub issues: bool,
+    /// True where reactions to a comment can be read. Read by converge, which waits for reviewers.
+    pub reactions: bool,
+    /// True where the forge merges a base into a branch; elsewhere git does, and it is pushed. Read by converge.
+    pub update_branch: bool,
+    /// What our credential needs to find out who may write: without it nobody's commands are obeyed. Read by the doctor.
+    pub permission: Permission,
     /// What is set on a commit, in order of preference.
     pub statuses: &'static [Status],
     /// The longest one-line description of a commit status, in characters.
     pub status_text: usize,
     /// Notes on lines of a commit in one call; 0 if there are none.
     pub annotations: usize,
+    /// Notes on lines of a report; 0 where a check has no such bound.
+    pub report_annotations: usize,
     /// How many calls that create something it takes in a span of time.
     pub creations: &'static [(usize, Span)],
     /// The most items a page of a list.
     pub page: usize,
-    /// Files of a pull request that it lists at most.
+    /// Files of a pull request that it lists at most; 0 where that is not published.
     pub files: usize,
-    /// Files whose diff it gives in one answer at most; more are read with git, as we always do.
+    /// Files whose diff it gives in one answer at most; more are read with git, as we always do. 0 where that is not
+    /// published.
     pub diff_files: usize,
     /// Lines likewise.
     pub diff_lines: usize,
@@ -55,6 +77,8 @@ pub struct Capability {
 pub enum Marker {
     /// An HTML comment.
     HtmlComment,
+    /// A link reference that nothing refers to, `[//]: # (…)`, where HTML is shown as text. CommonMark shows nothing of it.
+    LinkReference,
 }
 
 /// Which lines a comment may be on.
@@ -62,6 +86,37 @@ pub enum Marker {
 pub enum Lines {
     /// One line or several of one hunk, added, removed or around them.
     OneHunk,
+    /// One line, added, removed or around those.
+    OneLine,
+}
+
+/// The commit that a comment on lines is placed on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Anchored {
+    /// The one that the call names.
+    Commit,
+    /// The head at that moment, whichever it is: the head has to be read before and after.
+    Head,
+}
+
+/// The thing that a review of a loop is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reviews {
+    /// One object, with comments on lines, made in one call.
+    Object,
+    /// A comment with our marker, and comments on lines beside it.
+    Comment,
+}
+
+/// What our credential needs to find out whether somebody may write.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Permission {
+    /// To write to the repository.
+    Write,
+    /// To administer the repository.
+    Admin,
+    /// To be a user.
+    User,
 }
 
 /// How a replacement of lines is offered.
@@ -69,6 +124,8 @@ pub enum Lines {
 pub enum Suggestions {
     /// A code block of this language, in a comment on exactly the lines.
     Block(&'static str),
+    /// Not at all.
+    None,
 }
 
 /// Whether a thread can be settled.
@@ -85,11 +142,16 @@ pub enum Status {
     CheckRun,
     /// A commit status, by everybody who may write.
     CommitStatus,
+    /// A report with notes on lines.
+    Report,
+    /// A build status, by everybody who may write.
+    BuildStatus,
 }
 
 /// GitHub, at its own service and on other servers.
 /// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>
 pub const GITHUB: Capability = Capability {
+    kind: ForgeKind::Github,
     name: "GitHub",
     tool_prefix: "gh_",
     comment: 65_536,
@@ -98,11 +160,20 @@ pub const GITHUB: Capability = Capability {
     lines: Lines::OneHunk,
     file_comments: true,
     batch: 30,
+    anchored: Anchored::Commit,
     suggestion: Suggestions::Block("suggestion"),
     threads: Threads::ResolvedBySomebody,
+    reviews: Reviews::Object,
+    drafts: true,
+    labels: true,
+    issues: true,
+    reactions: true,
+    update_branch: true,
+    permission: Permission::Write,
     statuses: &[Status::CheckRun, Status::CommitStatus],
     status_text: 140,
     annotations: 50,
+    report_annotations: 0,
     creations: &[(80, Span::minutes(1)), (500, Span::minutes(60))],
     page: 100,
     files: 3_000,
@@ -111,14 +182,105 @@ pub const GITHUB: Capability = Capability {
     settle: Span::seconds(30),
 };
 
+/// Bitbucket Cloud. What is not published there is from ADR 78, which says where it was observed.
+/// <https://developer.atlassian.com/cloud/bitbucket/rest/>
+pub const BITBUCKET_CLOUD: Capability = Capability {
+    kind: ForgeKind::Bitbucket,
+    name: "Bitbucket Cloud",
+    tool_prefix: "bb_",
+    comment: 31_000,
+    marker_room: 512,
+    marker: Marker::LinkReference,
+    lines: Lines::OneHunk,
+    file_comments: true,
+    batch: 1,
+    anchored: Anchored::Head,
+    suggestion: Suggestions::None,
+    threads: Threads::ResolvedBySomebody,
+    reviews: Reviews::Comment,
+    drafts: true,
+    labels: false,
+    issues: false,
+    reactions: false,
+    update_branch: false,
+    permission: Permission::Admin,
+    statuses: &[Status::Report, Status::BuildStatus],
+    status_text: 255,
+    annotations: 100,
+    report_annotations: 1_000,
+    creations: &[],
+    page: 100,
+    files: 0,
+    diff_files: 0,
+    diff_lines: 0,
+    settle: Span::seconds(30),
+};
+
+/// Bitbucket Data Center from 9.3 on, where a comment may be on several lines.
+/// <https://developer.atlassian.com/server/bitbucket/rest/>
+pub const BITBUCKET_DC: Capability = Capability {
+    kind: ForgeKind::BitbucketDc,
+    name: "Bitbucket Data Center",
+    tool_prefix: "bb_",
+    comment: 32_767,
+    marker_room: 512,
+    marker: Marker::LinkReference,
+    lines: Lines::OneHunk,
+    file_comments: true,
+    batch: 1,
+    anchored: Anchored::Commit,
+    suggestion: Suggestions::Block("suggestion"),
+    threads: Threads::ResolvedBySomebody,
+    reviews: Reviews::Comment,
+    drafts: true,
+    labels: false,
+    issues: false,
+    reactions: false,
+    update_branch: false,
+    permission: Permission::User,
+    statuses: &[Status::Report, Status::BuildStatus],
+    status_text: 255,
+    annotations: 1_000,
+    report_annotations: 1_000,
+    creations: &[],
+    page: 100,
+    files: 0,
+    diff_files: 0,
+    diff_lines: 0,
+    settle: Span::seconds(30),
+};
+
+/// Bitbucket Data Center from 8.18 to 9.2: a comment is on one line. A replacement of several lines is none of one line, so
+/// none is offered.
+pub const BITBUCKET_DC_8_18: Capability = Capability {
+    name: "Bitbucket Data Center 8.18 to 9.2",
+    lines: Lines::OneLine,
+    suggestion: Suggestions::None,
+    ..BITBUCKET_DC
+};
+
+/// Bitbucket Data Center before 8.18, and of a version that is not known: there are no drafts either.
+pub const BITBUCKET_DC_OLD: Capability =
+    Capability { name: "Bitbucket Data Center before 8.18", drafts: false, ..BITBUCKET_DC_8_18 };
+
 /// All that there are.
-pub const ALL: &[Capability] = &[GITHUB];
+pub const ALL: &[Capability] = &[GITHUB, BITBUCKET_CLOUD, BITBUCKET_DC, BITBUCKET_DC_8_18, BITBUCKET_DC_OLD];
+
+/// The row of a Data Center of this version; the narrowest of one that is not known.
+pub fn data_center(version: Option<(u32, u32)>) -> &'static Capability {
+    match version {
+        Some(version) if version >= (9, 3) => &BITBUCKET_DC,
+        Some(version) if version >= (8, 18) => &BITBUCKET_DC_8_18,
+        Some(_) | None => &BITBUCKET_DC_OLD,
+    }
+}
 
 impl Capability {
     /// What a plan must know of it; `settle` as it is configured.
     pub fn bounds(&self, settle: Span) -> Bounds {
         let suggestions = match self.suggestion {
             Suggestions::Block(_) => true,
+            Suggestions::None => false,
         };
         Bounds { settle, body: self.comment - self.marker_room, batch: self.batch, suggestions }
     }

@@ -16,6 +16,7 @@ use truing_diff::RepoPath;
 use truing_git::{Remote, Secret};
 use url::Url;
 
+use crate::body;
 use crate::capability::GITHUB;
 use crate::http::{ClientError, Http, Patience, Wire};
 use crate::marker::MarkerKeys;
@@ -23,7 +24,6 @@ use crate::remote::RemoteError;
 use auth::{Auth, Scope};
 
 mod auth;
-mod body;
 mod checks;
 mod client;
 mod comments;
@@ -60,8 +60,9 @@ pub(crate) fn wire_of(api: &Url) -> Wire {
         .any(|own| host.strip_suffix(own).is_some_and(|before| before.is_empty() || before.ends_with('.')));
     Wire {
         accept: "application/vnd.github+json",
-        version: ("x-github-api-version", "2022-11-28"),
-        sign_on: "x-github-sso",
+        version: Some(("x-github-api-version", "2022-11-28")),
+        sign_on: Some("x-github-sso"),
+        tells_conflicts: false,
         creations: if is_own { GITHUB.creations } else { &[] },
     }
 }

@@ -8,6 +8,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
@@ -17,7 +19,7 @@ use truing_core::port::{Clock, ForgeError, WriteGate};
 use truing_git::Secret;
 use url::Url;
 
-use crate::http::classify::{Refusal, classify, date};
+use crate::http::classify::{Refusal, classify, date, leads_elsewhere_here};
 use crate::http::limits::Limits;
 use crate::http::text::Cleaner;
 
@@ -45,10 +47,13 @@ const USER_AGENT: &str = concat!("truing/", env!("CARGO_PKG_VERSION"));
 pub(crate) struct Wire {
     /// The media type of answers that is asked for.
     pub(crate) accept: &'static str,
-    /// The header that names a version of the API, and the version.
-    pub(crate) version: (&'static str, &'static str),
-    /// The header of a refusal that wants the token authorized for single sign-on.
-    pub(crate) sign_on: &'static str,
+    /// The header that names a version of the API, and the version, where it has one.
+    pub(crate) version: Option<(&'static str, &'static str)>,
+    /// The header of a refusal that wants the token authorized for single sign-on, where it has one.
+    pub(crate) sign_on: Option<&'static str>,
+    /// True where a 409 says that nothing was done, because what was to be changed is another by now, and a 413 that
+    /// the content is too long.
+    pub(crate) tells_conflicts: bool,
     /// How many calls that create something it takes in a span of time.
     pub(crate) creations: &'static [(usize, Span)],
 }
@@ -99,13 +104,24 @@ pub(crate) struct Call {
     writes: bool,
     /// What is known already, and need not be sent again.
     etag: Option<HeaderValue>,
+    /// Is a redirect to another address of the same server an answer ([`Answer::location`]), and no error?
+    redirected: bool,
 }
 
 impl Call {
     /// A read.
     pub(crate) fn get(what: impl Into<String>, url: Url) -> Self {
         let (method, repeat) = (Method::GET, Repeat::Harmless);
-        Self { what: what.into(), method, url, body: None, repeat, writes: false, etag: None }
+        Self {
+            what: what.into(),
+            method,
+            url,
+            body: None,
+            repeat,
+            writes: false,
+            etag: None,
+            redirected: false,
+        }
     }
 
     /// A question that is sent as a body.
@@ -116,7 +132,16 @@ impl Call {
     /// A call that creates something each time.
     pub(crate) fn create(what: impl Into<String>, url: Url, body: Value) -> Self {
         let (method, repeat) = (Method::POST, Repeat::Never);
-        Self { what: what.into(), method, url, body: Some(body), repeat, writes: true, etag: None }
+        Self {
+            what: what.into(),
+            method,
+            url,
+            body: Some(body),
+            repeat,
+            writes: true,
+            etag: None,
+            redirected: false,
+        }
     }
 
     /// A call that adds to something each time.
@@ -127,7 +152,12 @@ impl Call {
     /// A call that sets something, however often.
     pub(crate) fn set(what: impl Into<String>, method: Method, url: Url, body: Option<Value>) -> Self {
         let repeat = Repeat::Harmless;
-        Self { what: what.into(), method, url, body, repeat, writes: true, etag: None }
+        Self { what: what.into(), method, url, body, repeat, writes: true, etag: None, redirected: false }
+    }
+
+    /// A redirect to another address of the same server is an answer. Nobody follows it here.
+    pub(crate) fn redirected(self) -> Self {
+        Self { redirected: true, ..self }
     }
 
     /// Answered by [`Answer::is_unchanged`] while this is the newest form.
@@ -175,6 +205,15 @@ impl Authorization {
             HeaderValue::from_str(&format!("Bearer {}", secret.expose())).map_err(|_| ClientError::Token)?;
         header.set_sensitive(true);
         Ok(Self { header, clean: Cleaner::new(&secret), secret, payer })
+    }
+
+    /// A name and a credential in their header. Neither of the credential's two spellings appears in an error.
+    pub(crate) fn basic(name: &str, secret: Secret, payer: Payer) -> Result<Self, ClientError> {
+        let pair = BASE64_STANDARD.encode(format!("{name}:{}", secret.expose()));
+        let mut header = HeaderValue::from_str(&format!("Basic {pair}")).map_err(|_| ClientError::Token)?;
+        header.set_sensitive(true);
+        let clean = Cleaner::new(&secret).and(&Secret::new(pair));
+        Ok(Self { header, clean, secret, payer })
     }
 
     /// The credential itself.
@@ -298,8 +337,10 @@ impl Http {
             .client
             .request(call.method.clone(), call.url.clone())
             .header(header::AUTHORIZATION, by.header.clone())
-            .header(header::ACCEPT, self.wire.accept)
-            .header(self.wire.version.0, self.wire.version.1);
+            .header(header::ACCEPT, self.wire.accept);
+        if let Some((name, version)) = self.wire.version {
+            request = request.header(name, version);
+        }
         if let Some(review) = &self.review {
             request = request.header(X_REVIEW_ID, review.clone());
         }
@@ -330,7 +371,9 @@ impl Http {
             }
         }
 
-        if !status.is_success() && !unchanged {
+        let elsewhere =
+            call.redirected && status.is_redirection() && leads_elsewhere_here(call, response.headers());
+        if !status.is_success() && !unchanged && !elsewhere {
             return Err(self.refused(by, call, status, response.headers(), &body));
         }
         self.limits.went_well();
@@ -385,6 +428,30 @@ impl Answer {
         self.headers.get(header::ETAG).cloned()
     }
 
+    /// The text of a header.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        classify::text(&self.headers, name)
+    }
+
+    /// The address of the same server that it leads to, in place of an answer; for calls that are [`Call::redirected`].
+    pub(crate) fn location(&self) -> Option<Url> {
+        let to = self.url.join(self.header(header::LOCATION.as_str())?).ok()?;
+        (to.origin() == self.url.origin()).then_some(to)
+    }
+
+    /// An address of this server that an answer names. Credentials go to it, so one of another server is an error.
+    pub(crate) fn address(&self, text: &str) -> Result<Url, ForgeError> {
+        match self.url.join(text) {
+            Ok(url) if url.origin() == self.url.origin() => Ok(url),
+            Ok(url) => {
+                let message =
+                    format!("the next page is said to be at another place, {}: not followed", host(&url));
+                Err(unavailable(&self.what, &self.clean.text(&message)))
+            }
+            Err(_) => Err(unavailable(&self.what, "the next page's address cannot be read")),
+        }
+    }
+
     /// The answer's JSON.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, ForgeError> {
         let problem = match serde_json::from_slice(&self.body) {
@@ -436,15 +503,7 @@ impl Answer {
         let Some(next) = links.flat_map(link::next).next() else {
             return Ok(None);
         };
-        match self.url.join(next) {
-            Ok(url) if url.origin() == self.url.origin() => Ok(Some(url)),
-            Ok(url) => {
-                let message =
-                    format!("the next page is said to be at another place, {}: not followed", host(&url));
-                Err(unavailable(&self.what, &self.clean.text(&message)))
-            }
-            Err(_) => Err(unavailable(&self.what, "the next page's address cannot be read")),
-        }
+        self.address(next).map(Some)
     }
 }
 

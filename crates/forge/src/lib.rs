@@ -1,6 +1,7 @@
 //! The forges: the enums that everything above names ([`Server`], [`RepositoryClient`]), the client of each kind, the one
 //! path of writes, the markers by which our comments are known again, and webhooks.
 
+pub mod bitbucket;
 pub mod capability;
 pub mod effects;
 pub mod forge_server;
@@ -13,6 +14,7 @@ pub mod server;
 pub mod watch;
 pub mod webhook;
 
+mod body;
 mod http;
 #[cfg(test)]
 mod testing;

@@ -41,6 +41,17 @@ impl<T> Listing<T> {
         self.pages.iter().flat_map(|page| &page.items)
     }
 
+    /// Lets these be all that is known, as they were read from this address.
+    pub(crate) fn replace(&mut self, url: Url, items: Vec<T>, complete: bool) {
+        self.pages = vec![Page { url, etag: None, items, next: None }];
+        self.complete = complete;
+    }
+
+    /// What is known may be old: it is read anew.
+    pub(crate) fn begin(&mut self) {
+        self.complete = false;
+    }
+
     /// Was it read to its end? Otherwise there may be more.
     pub fn is_complete(&self) -> bool {
         self.complete
@@ -60,6 +71,22 @@ impl<T> Listing<T> {
     where
         F: Future<Output = Result<Answer, ForgeError>>,
     {
+        let read = |answer: &Answer| Ok((read(answer)?, answer.next()?));
+        self.refresh_by(send, (what, first), pages, calls, read).await
+    }
+
+    /// The same, where an answer's body names the next page: `read` gives it beside the items.
+    pub(crate) async fn refresh_by<F>(
+        &mut self,
+        send: impl Fn(Call) -> F,
+        (what, first): (&str, Url),
+        pages: usize,
+        calls: &mut u64,
+        read: impl Fn(&Answer) -> Result<(Vec<T>, Option<Url>), ForgeError>,
+    ) -> Result<(), ForgeError>
+    where
+        F: Future<Output = Result<Answer, ForgeError>>,
+    {
         self.complete = false;
         let (mut url, mut at) = (first, 0);
         loop {
@@ -75,7 +102,7 @@ impl<T> Listing<T> {
             if answer.is_unchanged() {
                 *calls += 1;
             } else {
-                let (etag, items, next) = (answer.etag(), read(&answer)?, answer.next()?);
+                let (etag, (items, next)) = (answer.etag(), read(&answer)?);
                 self.pages.splice(at..self.pages.len().min(at + 1), [Page { url, etag, items, next }]);
             }
             match self.pages.get(at).and_then(|page| page.next.clone()) {

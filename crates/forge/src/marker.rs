@@ -1,9 +1,11 @@
 //! Markers: the last line of each comment of ours, which says what it is about and proves that we wrote it.
 //!
-//! A marker is a hidden HTML comment,
+//! A marker is a hidden HTML comment or, where a forge shows HTML as text, a link reference that nothing refers to
+//! ([`Marker`]),
 //!
 //! ```text
 //! <!-- truing:1 producer=review item=1:0f3a…-0 key=9c56cc51 mac=<64 hexadecimal digits> -->
+//! [//]: # (truing:1 producer=review item=1:0f3a…-0 key=9c56cc51 mac=<64 hexadecimal digits>)
 //! ```
 //!
 //! with the finding's id in clear and an HMAC-SHA-256 over forge, repository, pull request, producer and item.
@@ -24,18 +26,22 @@ use sha2::{Digest as _, Sha256};
 use truing_core::id::{FindingId, PrId};
 use truing_core::publish::{Item, Producer};
 
+use crate::capability::Marker;
+
 #[cfg(test)]
 mod tests;
 mod topic;
 
 pub use topic::split;
 
-/// How every marker of every version begins.
-const OPENING: &str = "<!-- truing:";
-/// How a marker of this version begins.
-const OPENING_1: &str = "<!-- truing:1 ";
-/// How it ends.
-const CLOSING: &str = " -->";
+/// The beginning of every marker of every version, in each form.
+const OPENINGS: [&str; 2] = ["<!-- truing:", "[//]: # (truing:"];
+/// The beginning of a marker of this version, in each form.
+const OPENING_1: [&str; 2] = ["<!-- truing:1 ", "[//]: # (truing:1 "];
+/// The end of it.
+const CLOSING: [&str; 2] = [" -->", ")"];
+/// The seed's marker of an inline comment, before and after its hash.
+const SEED: (&str, &str) = ("<!-- claude-reviewer:inline:", " -->");
 /// The summary's word. A finding with this very id is written with an escape, so words stay unique.
 const SUMMARY: &str = "summary";
 /// Markers of comments, each of one item of a pull request.
@@ -61,6 +67,8 @@ struct Kind {
 pub struct MarkerKeys {
     current: MarkerKey,
     previous: Vec<MarkerKey>,
+    /// The form of what is signed. Every form is read.
+    form: Marker,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -149,7 +157,14 @@ impl MarkerKeys {
         Self {
             current: MarkerKey::new(current),
             previous: previous.iter().map(|bytes| MarkerKey::new(bytes)).collect(),
+            form: Marker::HtmlComment,
         }
+    }
+
+    /// The same keys, which sign in this form.
+    #[must_use]
+    pub fn written_as(self, form: Marker) -> Self {
+        Self { form, ..self }
     }
 
     /// The marker line of an item of a pull request, without a line end.
@@ -166,7 +181,12 @@ impl MarkerKeys {
             .map(|mac| hex::encode(mac.finalize().into_bytes()))
             .unwrap_or_default();
         let Kind { field, .. } = kind;
-        format!("{OPENING_1}producer={producer} {field}={word} key={} mac={mac}{CLOSING}", self.current.id)
+        let ([html, link], [html_end, link_end]) = (OPENING_1, CLOSING);
+        let (opening, closing) = match self.form {
+            Marker::HtmlComment => (html, html_end),
+            Marker::LinkReference => (link, link_end),
+        };
+        format!("{opening}producer={producer} {field}={word} key={} mac={mac}{closing}", self.current.id)
     }
 
     /// Does a marker's HMAC verify? None: it is under a key that is not ours.
@@ -180,7 +200,7 @@ impl MarkerKeys {
     pub fn find(&self, pr: &PrId, comment: &str) -> Found {
         let comment = normal(comment);
         let (body, line) = comment.rsplit_once('\n').unwrap_or(("", &comment));
-        if !line.starts_with(OPENING) {
+        if !is_marker(line) {
             return Found::None;
         }
         let Some(parts) = Parts::read(&ITEMS, line) else {
@@ -198,6 +218,20 @@ impl MarkerKeys {
     }
 }
 
+/// Does a line begin like a marker, in whatever form?
+fn is_marker(line: &str) -> bool {
+    OPENINGS.iter().any(|opening| line.starts_with(opening))
+}
+
+/// The hash in the marker of an inline comment of the tool that Truing replaces, if that is the last line of a text. It
+/// proves nothing, and is never written.
+pub fn seed_hash(text: &str) -> Option<&str> {
+    let line = text.trim_end().lines().next_back()?.trim();
+    let hash = line.strip_prefix(SEED.0)?.strip_suffix(SEED.1)?;
+    let right = !hash.is_empty() && hash.len() <= 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+    right.then_some(hash)
+}
+
 /// The parts of a marker line, before its HMAC is checked.
 struct Parts<'a> {
     producer: Producer,
@@ -209,7 +243,9 @@ struct Parts<'a> {
 impl<'a> Parts<'a> {
     /// Takes a line apart; none if it is spelled in any way but ours.
     fn read(kind: &Kind, line: &'a str) -> Option<Self> {
-        let inside = line.strip_prefix(OPENING_1)?.strip_suffix(CLOSING)?;
+        let mut forms = OPENING_1.iter().zip(CLOSING);
+        let inside =
+            forms.find_map(|(opening, closing)| line.strip_prefix(opening)?.strip_suffix(closing))?;
         let mut fields = inside.split(' ');
         let producer = fields.next()?.strip_prefix("producer=")?;
         let word = fields.next()?.strip_prefix(kind.field)?.strip_prefix('=')?;
@@ -291,22 +327,36 @@ pub fn normal(text: &str) -> String {
     out
 }
 
-/// Takes the sting out of marker syntax in text that is not ours: the `<` of anything that begins like a marker,
-/// in whatever case or spacing, becomes `&lt;`, so it is shown instead of hidden and nothing takes it for a
+/// Takes the sting out of marker syntax in text that is not ours: the `<` or `[` of anything that begins like a marker,
+/// in whatever case or spacing, becomes `&lt;` or `&#91;`, so it is shown instead of hidden and nothing takes it for a
 /// marker. All other text is unchanged.
 pub fn strip(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = rest.find("<!--") {
+    while let Some(at) = rest.find(['<', '[']) {
         let (before, from) = rest.split_at(at);
         out.push_str(before);
-        let word = from.get(4..).unwrap_or_default().trim_start();
-        let marker = word.get(..7).is_some_and(|word| word.eq_ignore_ascii_case("truing:"));
-        out.push_str(if marker { "&lt;" } else { "<" });
+        out.push_str(match (from.starts_with('<'), begins_like_a_marker(from)) {
+            (true, true) => "&lt;",
+            (true, false) => "<",
+            (false, true) => "&#91;",
+            (false, false) => "[",
+        });
         rest = from.get(1..).unwrap_or_default();
     }
     out.push_str(rest);
     out
+}
+
+/// Does a text begin with a marker's opening, in whatever case or spacing?
+fn begins_like_a_marker(text: &str) -> bool {
+    let is_ours = |word: &str| word.get(..7).is_some_and(|word| word.eq_ignore_ascii_case("truing:"));
+    if let Some(inside) = text.strip_prefix("<!--") {
+        return is_ours(inside.trim_start());
+    }
+    let title = text.strip_prefix("[//]:").map(str::trim_start).and_then(|rest| rest.strip_prefix('#'));
+    let word = title.map(str::trim_start).and_then(|rest| rest.strip_prefix(['(', '"', '\'']));
+    word.is_some_and(|word| is_ours(word.trim_start()))
 }
 
 /// Why there are no keys.
@@ -391,7 +441,7 @@ impl MarkerKeys {
     /// The same, which recognises also what those sign.
     #[must_use]
     pub fn after(mut self, former: impl IntoIterator<Item = Self>) -> Self {
-        for Self { current, previous } in former {
+        for Self { current, previous, .. } in former {
             for key in std::iter::once(current).chain(previous) {
                 if key != self.current && !self.previous.contains(&key) {
                     self.previous.push(key);

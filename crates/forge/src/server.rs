@@ -13,6 +13,9 @@ use truing_core::port::{
 use truing_core::publish::{Bounds, Item, Observed, Producer};
 use truing_git::Remote;
 
+use crate::bitbucket::{
+    BitbucketCloud, BitbucketCloudClient, BitbucketDataCenter, BitbucketDataCenterClient,
+};
 use crate::capability::Capability;
 use crate::forge_server::ForgeServer;
 use crate::github::{GitHub, GitHubClient};
@@ -25,6 +28,8 @@ macro_rules! each {
     ($of:expr, $it:ident => $call:expr) => {
         match $of {
             Self::GitHub($it) => $call,
+            Self::BitbucketCloud($it) => $call,
+            Self::BitbucketDataCenter($it) => $call,
         }
     };
 }
@@ -34,6 +39,10 @@ macro_rules! each {
 pub enum Server {
     /// GitHub, also GitHub Enterprise Server.
     GitHub(GitHub),
+    /// Bitbucket Cloud.
+    BitbucketCloud(BitbucketCloud),
+    /// A Bitbucket Data Center.
+    BitbucketDataCenter(BitbucketDataCenter),
 }
 
 impl From<GitHub> for Server {
@@ -42,11 +51,27 @@ impl From<GitHub> for Server {
     }
 }
 
+impl From<BitbucketCloud> for Server {
+    fn from(cloud: BitbucketCloud) -> Self {
+        Self::BitbucketCloud(cloud)
+    }
+}
+
+impl From<BitbucketDataCenter> for Server {
+    fn from(data_center: BitbucketDataCenter) -> Self {
+        Self::BitbucketDataCenter(data_center)
+    }
+}
+
 /// A repository of a forge and one pull request of it, for one producer.
 #[derive(Clone, Debug)]
 pub enum RepositoryClient {
     /// At GitHub.
     GitHub(GitHubClient),
+    /// At Bitbucket Cloud.
+    BitbucketCloud(BitbucketCloudClient),
+    /// At a Bitbucket Data Center.
+    BitbucketDataCenter(BitbucketDataCenterClient),
 }
 
 impl ForgeServer for Server {
@@ -63,6 +88,8 @@ impl ForgeServer for Server {
     fn for_review(&self, id: &str) -> Self {
         match self {
             Self::GitHub(github) => Self::GitHub(github.for_review(id)),
+            Self::BitbucketCloud(cloud) => Self::BitbucketCloud(cloud.for_review(id)),
+            Self::BitbucketDataCenter(center) => Self::BitbucketDataCenter(center.for_review(id)),
         }
     }
 
@@ -75,6 +102,12 @@ impl ForgeServer for Server {
     ) -> RepositoryClient {
         match self {
             Self::GitHub(github) => RepositoryClient::GitHub(github.client(id, repo, producer, gate)),
+            Self::BitbucketCloud(cloud) => {
+                RepositoryClient::BitbucketCloud(cloud.client(id, repo, producer, gate))
+            }
+            Self::BitbucketDataCenter(center) => {
+                RepositoryClient::BitbucketDataCenter(center.client(id, repo, producer, gate))
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Webhooks: is this delivery signed by someone who has the secret, and what does it say?
 //!
-//! Each kind of forge has its own parser (GitHub: `github/webhook.rs`); all are pure. A delivery only marks a slot
+//! Each kind of forge has its own parser (`github/webhook.rs`, `bitbucket/*/webhook.rs`); all are pure. A delivery only marks a slot
 //! (design.md section 2), so little of it is read, and all of that is data from people: names are checked for their form,
 //! unknown events, actions and fields are let pass, and nothing in a body can do more than cause one look at the forge.
 //!
@@ -12,20 +12,20 @@
 //! | an event or action that says nothing to us | [`Hook::Ignored`], the body is not read |
 
 mod form;
+mod kinds;
 mod signature;
 
 #[cfg(test)]
 mod tests;
 
-use reqwest::header::HeaderMap;
 use serde::Deserialize;
 use truing_core::id::{AccountId, PrId, Sha};
-use truing_core::port::{CommentKind, ForgeKind};
+use truing_core::port::CommentKind;
 use url::Url;
 
 pub use self::form::json_of_form;
+pub use self::kinds::parse;
 pub use self::signature::{Check, HookSecret, Signature, Unsigned};
-use crate::github;
 
 /// The longest page address that is taken over, in bytes.
 const MAX_URL_BYTES: usize = 2048;
@@ -142,26 +142,8 @@ pub struct Delivery<'a> {
     pub id: &'a str,
     /// The signature over the body.
     pub signature: Result<Signature, Unsigned>,
-}
-
-impl<'a> Delivery<'a> {
-    /// Reads the headers that this kind of forge sends. The kind comes from the route, never from a header.
-    pub fn read(kind: ForgeKind, headers: &'a HeaderMap) -> Self {
-        match kind {
-            ForgeKind::Github => github::webhook::delivery(headers),
-        }
-    }
-}
-
-/// Reads the body of a delivery whose signature was verified. `event` is what its headers say that happened,
-/// `forge_name` the `NAME` of `[forge.NAME]` that the route belongs to.
-///
-/// # Errors
-/// [`BadHook`] if the body is not JSON, or a field that is needed is missing or wrong.
-pub fn parse(kind: ForgeKind, event: &str, forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
-    match kind {
-        ForgeKind::Github => github::webhook::parse(event, forge_name, body),
-    }
+    /// The number of the try, from 1; 1 where the forge does not count. A later try has the body of the first.
+    pub attempt: u32,
 }
 
 /// Reads the fields, and only if that fails a second time with a record of where it fails.

@@ -183,6 +183,7 @@ where
             ForgeError::Unauthorized { .. }
             | ForgeError::Forbidden { .. }
             | ForgeError::Rejected { .. }
+            | ForgeError::Stale { .. }
             | ForgeError::RateLimited { .. }
             | ForgeError::Unavailable { .. }
             | ForgeError::Withheld { .. } => Stopped::of(error, self.clock.now(), Span(0)),

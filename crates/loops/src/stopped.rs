@@ -75,6 +75,7 @@ impl Stopped {
             | ForgeError::Unauthorized { .. }
             | ForgeError::Forbidden { .. }
             | ForgeError::Rejected { .. }
+            | ForgeError::Stale { .. }
             | ForgeError::Unavailable { .. }
             | ForgeError::Withheld { .. } => Self::of(error, now, settle),
         }
@@ -91,6 +92,7 @@ impl Stopped {
             | ForgeError::NotFound { .. }
             | ForgeError::Moved { .. } => ("the forge refuses access", None),
             ForgeError::Rejected { .. } => ("the forge refuses the request", None),
+            ForgeError::Stale { .. } => ("somebody changed it meanwhile", None),
             ForgeError::Withheld { why: Withheld::Halted | Withheld::Unread, .. } => return Self::Halted,
             ForgeError::Withheld { why: Withheld::Lost { last }, .. } => return Self::Fenced(last),
             ForgeError::Withheld { why: Withheld::Reading, .. } => ("it only looks", None),

@@ -141,6 +141,7 @@ impl Unserved {
                 | ForgeError::NotFound { .. }
                 | ForgeError::Moved { .. }
                 | ForgeError::Rejected { .. }
+                | ForgeError::Stale { .. }
                 | ForgeError::Withheld { .. },
             ) => Waits::Repository,
         }

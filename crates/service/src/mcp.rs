@@ -139,6 +139,7 @@ impl From<ForgeError> for Why {
             | ForgeError::Forbidden { .. }
             | ForgeError::NotFound { .. }
             | ForgeError::Moved { .. }
+            | ForgeError::Stale { .. }
             | ForgeError::Rejected { .. } => error.with_hint(),
         })
     }

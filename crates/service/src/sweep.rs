@@ -403,6 +403,7 @@ fn is_the_forges(error: &ForgeError) -> bool {
         | ForgeError::NotFound { .. }
         | ForgeError::Moved { .. }
         | ForgeError::Rejected { .. }
+        | ForgeError::Stale { .. }
         | ForgeError::Withheld { .. } => false,
     }
 }

@@ -3,6 +3,7 @@
 pub mod agent;
 mod conceal;
 pub mod converge;
+mod forges;
 pub mod jobs;
 mod mcp;
 mod threaded;
@@ -20,20 +21,16 @@ use tokio::runtime::Handle;
 use truing_agent::prompt::{PromptError, Prompts};
 use truing_agent::sandbox::Level;
 use truing_config::environment::Environment;
-use truing_config::login::Login;
 use truing_config::secret::Secret;
 use truing_config::value;
 use truing_config::{
-    Config, ForgeConfig, ForgeKind, NotifyConfig, PromptsConfig, RetentionConfig, ReviewConfig, RulesConfig,
-    SandboxConfig,
+    Config, NotifyConfig, PromptsConfig, RetentionConfig, ReviewConfig, RulesConfig, SandboxConfig,
 };
 use truing_core::fair::Places;
 use truing_core::id::{PrId, Span};
 use truing_core::port::{ForgeError, Reader, ReaderError, WriteGate};
 use truing_core::publish::Producer;
 use truing_core::slot::Limits;
-use truing_forge::github::{AppKey, Credentials, GitHub, GitHubOptions};
-use truing_forge::marker::MarkerKeys;
 use truing_forge::remote::RemoteError;
 use truing_forge::{ForgeServer as _, RepositoryClient, Server};
 use truing_git::{Git, GitError, GitOptions};
@@ -49,8 +46,8 @@ use truing_service::notify::{Mail, Sinks, Webhook};
 use truing_service::repositories::Repositories;
 use truing_service::{Forges, Pace, Parts, Role, ServiceContext};
 use truing_store::{OpenError, Sqlite};
-use url::Url;
 
+use self::forges::server;
 pub use self::threaded::ThreadedReader;
 use crate::cli::error::CliError;
 
@@ -421,17 +418,6 @@ pub fn client(
     server(name, forge, environment, folder)
 }
 
-fn server(
-    name: &str,
-    forge: &ForgeConfig,
-    environment: &Environment,
-    folder: &Path,
-) -> Result<Server, CliError> {
-    match forge.kind {
-        ForgeKind::Github => github(name, forge, environment, folder).map(Server::from),
-    }
-}
-
 /// The folder that the database is in, where mirrors and keys are, too; made where there is none.
 ///
 /// # Errors
@@ -478,72 +464,10 @@ pub fn forge_error(error: ForgeError) -> CliError {
         | ForgeError::NotFound { .. }
         | ForgeError::Moved { .. }
         | ForgeError::Rejected { .. }
+        | ForgeError::Stale { .. }
         | ForgeError::Withheld { .. } => error.hint().to_owned(),
     };
     CliError::failed("forge", error.to_string()).hint(hint)
-}
-
-fn github(
-    name: &str,
-    forge: &ForgeConfig,
-    environment: &Environment,
-    folder: &Path,
-) -> Result<GitHub, CliError> {
-    let wrong = |what: &str, error: &dyn std::fmt::Display| {
-        CliError::usage("forge", format!("forge.{name}.{what}: {error}"))
-    };
-    let credentials = match &forge.login {
-        Login::Token(token) => {
-            let token = token.read(environment).map_err(|error| {
-                wrong("token", &error).hint(
-                    "set it to a token that may read code and write pull request comments; \
-                     or log in as a GitHub App, with `app_id` and `private_key`",
-                )
-            })?;
-            Credentials::Token(truing_forge::Secret::new(token.expose()))
-        }
-        Login::App { id, key } => {
-            let hint =
-                "put the private key there that the App's settings page gives out, a file that ends in .pem";
-            let pem = key.read(environment).map_err(|error| wrong("private_key", &error).hint(hint))?;
-            let key = AppKey::from_pem(pem.expose());
-            Credentials::App { id: *id, key: key.map_err(|error| wrong("private_key", &error).hint(hint))? }
-        }
-    };
-    let markers = match &forge.marker_key {
-        None => MarkerKeys::load_or_create(&folder.join("marker.key")),
-        Some(Secret::File(path)) => MarkerKeys::load_or_create(path),
-        Some(secret @ (Secret::Env(_) | Secret::Plain(_))) => {
-            let key = secret.read(environment).map_err(|error| wrong("marker_key", &error))?;
-            Ok(MarkerKeys::new(key.expose().as_bytes(), &[]))
-        }
-    }
-    .map_err(|error| {
-        CliError::failed("marker_key", error.to_string())
-            .hint(format!("put the key file back from a backup, or name it in `forge.{name}.marker_key`"))
-    })?;
-    let former = forge.previous_marker_keys.iter().map(|secret| match secret {
-        Secret::File(path) => MarkerKeys::load(path).map_err(|error| {
-            CliError::failed("marker_key", error.to_string())
-                .hint(format!("see `forge.{name}.previous_marker_keys` in `truing config schema`"))
-        }),
-        Secret::Env(_) | Secret::Plain(_) => {
-            let key = secret.read(environment).map_err(|error| wrong("previous_marker_keys", &error))?;
-            Ok(MarkerKeys::of_text(key.expose()))
-        }
-    });
-    let markers = markers.after(former.collect::<Result<Vec<_>, CliError>>()?);
-    let url = |what: &str, text: &str| Url::parse(text).map_err(|error| wrong(what, &error));
-    let options = GitHubOptions {
-        name: name.to_owned(),
-        api_url: url("api_url", &forge.api_url)?,
-        git_url: url("git_url", &forge.git_url)?,
-        credentials,
-        accounts: forge.accounts.clone(),
-        markers,
-        settle: span(forge.settle),
-    };
-    GitHub::new(options, Arc::new(SystemClock)).map_err(|error| CliError::usage("forge", error.to_string()))
 }
 
 /// How long a service remembers.

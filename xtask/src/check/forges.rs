@@ -13,11 +13,11 @@ use crate::workspace::{self, Tracked};
 const ABOVE: &[&str] = &["config", "loops", "service", "truing"];
 
 /// The folder of each kind in crate `forge`, and the beginning of its types' names.
-const KINDS: &[(&str, &str)] = &[("github", "GitHub")];
+const KINDS: &[(&str, &str)] = &[("github", "GitHub"), ("bitbucket", "Bitbucket")];
 
 /// The files that may name a kind, and why.
 const NAMED_IN: &[(&str, &str)] = &[
-    ("crates/truing/src/wiring.rs", "makes clients of a configuration"),
+    ("crates/truing/src/wiring/forges.rs", "makes clients of a configuration"),
     ("crates/truing/src/demo.rs", "makes the client of the demonstration"),
 ];
 
@@ -88,17 +88,20 @@ fn a_kind_is_named_where_clients_are_made_and_nowhere_else() {
         file("crates/service/src/every.rs", "let a = ü; match server { Server::GitHub(_) => {} }"),
         file("crates/service/src/sweep/tests.rs", "use truing_forge::github::GitHub;"),
         file("crates/truing/tests/it/crash.rs", "use truing_forge::github::GitHub;"),
-        file("crates/truing/src/wiring.rs", "use truing_forge::github::GitHub;"),
+        file("crates/truing/src/wiring/forges.rs", "use truing_forge::github::GitHub;"),
+        file("crates/service/src/cloud.rs", "let server: truing_forge::bitbucket::BitbucketCloud = it;"),
         file("crates/forge/src/server.rs", "use crate::github::GitHub;"),
     ];
     let (looked, problems) = found(&files);
-    assert_eq!(looked, 5);
+    assert_eq!(looked, 6);
     let told: Vec<&str> = problems.iter().map(|told| told.split(": name `").next().unwrap_or(told)).collect();
     let expected = [
         "crates/loops/src/sync/new.rs: names github",
         "crates/service/src/new.rs: names github",
         "crates/service/src/new.rs: names GitHub",
         "crates/service/src/every.rs: names GitHub",
+        "crates/service/src/cloud.rs: names bitbucket",
+        "crates/service/src/cloud.rs: names BitbucketCloud",
     ];
     assert_eq!(told, expected);
 }

@@ -1,6 +1,6 @@
 //! What follows from an error of a forge: what people do about it, and whether the call may have worked all the same.
 
-use super::ForgeError;
+use super::{ForgeError, ForgeKind};
 
 impl ForgeError {
     /// What to do about it.
@@ -12,16 +12,41 @@ impl ForgeError {
             }
             Self::Forbidden { .. } => {
                 "let the token read the code and write pull request comments and statuses, or use another; \
-                 docs/github.md lists what it needs"
+                 docs/github.md, docs/bitbucket.md and docs/bitbucket-dc.md list what it needs"
             }
             Self::NotFound { .. } => {
                 "look whether it exists, and whether the token may see it: the forge says the same of both"
             }
             Self::Moved { .. } => "use the name that it has now",
             Self::Rejected { .. } => "look what the forge says of it",
+            Self::Stale { .. } => "run it again: it is read anew",
             Self::RateLimited { .. } => "it goes on by itself then",
             Self::Unavailable { .. } => "if it lasts, check forge.NAME.api_url and the forge's status page",
             Self::Withheld { why, .. } => why.hint(),
+        }
+    }
+
+    /// The same, in the words of one kind of forge.
+    pub fn hint_at(&self, kind: ForgeKind) -> &'static str {
+        match (self, kind) {
+            (Self::Unauthorized { .. }, ForgeKind::Bitbucket) => {
+                "make a new token, and put it where forge.NAME.token says; an API token needs forge.NAME.email, too, and \
+                 app passwords no longer work"
+            }
+            (Self::Unauthorized { .. }, ForgeKind::BitbucketDc) => {
+                "make a new HTTP access token, and put it where forge.NAME.token says"
+            }
+            (Self::Forbidden { .. }, ForgeKind::Github) => {
+                "let the token read the code and write pull request comments and statuses, or use another; \
+                 docs/github.md lists what it needs"
+            }
+            (Self::Forbidden { .. }, ForgeKind::Bitbucket) => {
+                "give the token the scopes that docs/bitbucket.md lists, or use another"
+            }
+            (Self::Forbidden { .. }, ForgeKind::BitbucketDc) => {
+                "give the token the permissions that docs/bitbucket-dc.md lists, or use another"
+            }
+            (_, ForgeKind::Github | ForgeKind::Bitbucket | ForgeKind::BitbucketDc) => self.hint(),
         }
     }
 
@@ -38,6 +63,7 @@ impl ForgeError {
             | Self::NotFound { .. }
             | Self::Moved { .. }
             | Self::Rejected { .. }
+            | Self::Stale { .. }
             | Self::RateLimited { .. }
             | Self::Withheld { .. } => true,
             Self::Unavailable { .. } => false,

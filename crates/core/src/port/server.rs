@@ -8,6 +8,29 @@ use crate::id::{AccountId, CommentId, Millis, Sha};
 pub enum ForgeKind {
     /// GitHub, also GitHub Enterprise Server.
     Github,
+    /// Bitbucket Cloud.
+    Bitbucket,
+    /// Bitbucket Data Center.
+    BitbucketDc,
+}
+
+impl ForgeKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Github, Self::Bitbucket, Self::BitbucketDc];
+
+    /// Its word in a configuration: `forge.NAME.kind`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Github => "github",
+            Self::Bitbucket => "bitbucket",
+            Self::BitbucketDc => "bitbucket-dc",
+        }
+    }
+
+    /// The kind that a word names; none for other words.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
 }
 
 /// A repository as the forge shows it.

@@ -63,14 +63,17 @@ fn page() -> String {
 fn rows(forge: &Capability) -> Vec<(&'static str, String)> {
     let marker = match forge.marker {
         Marker::HtmlComment => "an HTML comment, the last line",
+        Marker::LinkReference => "a link reference that nothing refers to, the last line",
     };
     let lines = match forge.lines {
         Lines::OneHunk => "one or several, all in one hunk of the diff (added, removed, or around them)",
+        Lines::OneLine => "one (added, removed, or around those); of several the last",
     };
     let suggestion = match forge.suggestion {
         Suggestions::Block(language) => {
             format!("a code block `{language}`, in comments on exactly the lines")
         }
+        Suggestions::None => "none".to_owned(),
     };
     let threads = match forge.threads {
         Threads::ResolvedBySomebody => "resolved when fixed; reopened when found again, if we resolved them",
@@ -78,9 +81,40 @@ fn rows(forge: &Capability) -> Vec<(&'static str, String)> {
     let status = |status: &Status| match status {
         Status::CheckRun => "a check run (Apps)",
         Status::CommitStatus => "a commit status",
+        Status::Report => "a report",
+        Status::BuildStatus => "a build status",
     };
     let statuses: Vec<&str> = forge.statuses.iter().map(status).collect();
+    // A check run is in place of a commit status; a report is beside a build status.
+    let statuses = statuses.join(if forge.statuses.contains(&Status::Report) { " and " } else { ", else " });
+    let anchored = match forge.anchored {
+        Anchored::Commit => "the commit that the call names",
+        Anchored::Head => "the head at that moment, which is read before and after",
+    };
+    let reviews = match forge.reviews {
+        Reviews::Object => "one object, its comments with it",
+        Reviews::Comment => "a comment, and comments on lines beside it",
+    };
+    let permission = match forge.permission {
+        Permission::Write => "to write to the repository",
+        Permission::Admin => "to administer the repository",
+        Permission::User => "to be a user",
+    };
+    let yes = |is_so: bool| if is_so { "yes" } else { "no" }.to_owned();
+    let count = |count: usize| if count == 0 { "not published".to_owned() } else { count.to_string() };
+    let annotations = match forge.report_annotations {
+        0 => forge.annotations.to_string(),
+        all => format!("{}, of a report {all}", forge.annotations),
+    };
     let creations = forge.creations.iter().map(|(count, span)| format!("{count} in {} min", span.0 / 60_000));
+    let creations = match creations.collect::<Vec<_>>().join(", ") {
+        none if none.is_empty() => "not published".to_owned(),
+        creations => creations,
+    };
+    let diff = match (forge.diff_files, forge.diff_lines) {
+        (0, 0) => "not published (we read it with git)".to_owned(),
+        (files, lines) => format!("{files} files, {lines} lines (we read it with git)"),
+    };
     vec![
         ("Names of the tools for agents", format!("begin with `{}`", forge.tool_prefix)),
         (
@@ -89,20 +123,25 @@ fn rows(forge: &Capability) -> Vec<(&'static str, String)> {
         ),
         ("Marker", marker.to_owned()),
         ("Lines of a comment", lines.to_owned()),
-        ("Comments on a file", if forge.file_comments { "yes" } else { "no" }.to_owned()),
+        ("A comment on lines is placed on", anchored.to_owned()),
+        ("Comments on a file", yes(forge.file_comments)),
         ("Comments in one call", forge.batch.to_string()),
         ("Suggestions", suggestion),
         ("Threads", threads.to_owned()),
-        ("On the commit", statuses.join(", else ")),
+        ("A review of a loop", reviews.to_owned()),
+        ("Drafts", yes(forge.drafts)),
+        ("Labels", yes(forge.labels)),
+        ("Issues", yes(forge.issues)),
+        ("Reactions that can be read", yes(forge.reactions)),
+        ("Merges a base into a branch", yes(forge.update_branch)),
+        ("To ask who may write, our token needs", permission.to_owned()),
+        ("On the commit", statuses),
         ("Text of a status", format!("{} characters", forge.status_text)),
-        ("Annotations in one call", forge.annotations.to_string()),
-        ("Calls that create", creations.collect::<Vec<_>>().join(", ")),
+        ("Annotations in one call", annotations),
+        ("Calls that create", creations),
         ("Items of a page", forge.page.to_string()),
-        ("Files listed of a pull request", forge.files.to_string()),
-        (
-            "Diff in one answer",
-            format!("{} files, {} lines (we read it with git)", forge.diff_files, forge.diff_lines),
-        ),
+        ("Files listed of a pull request", count(forge.files)),
+        ("Diff in one answer", diff),
         ("A comment may stay unseen for", format!("{} s (`forge.NAME.settle`)", forge.settle.0 / 1_000)),
     ]
 }

@@ -129,7 +129,7 @@ struct SenderBody {
 pub(crate) fn delivery(headers: &HeaderMap) -> Delivery<'_> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let signature = Signature::of(headers.get_all(SIGNATURE).iter().map(|value| value.as_bytes()));
-    Delivery { event: text(EVENT), id: text(DELIVERY), signature }
+    Delivery { event: text(EVENT), id: text(DELIVERY), signature, attempt: 1 }
 }
 
 /// Reads a delivery whose signature was verified.

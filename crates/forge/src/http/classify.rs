@@ -50,8 +50,10 @@ pub(super) fn classify(
     }
     let message = if words.is_empty() { "it gives no reason".to_owned() } else { words };
     let error = match status.as_u16() {
+        // Data Center says so where the login is right and the permission is missing.
+        401 if lacks_permission(body) => ForgeError::Forbidden { what, message },
         401 => ForgeError::Unauthorized { what },
-        403 if headers.contains_key(wire.sign_on) => {
+        403 if wire.sign_on.is_some_and(|name| headers.contains_key(name)) => {
             let message =
                 format!("{message} (the organization wants single sign-on: authorize the token for it)");
             ForgeError::Forbidden { what, message }
@@ -63,6 +65,10 @@ pub(super) fn classify(
         // The server gave up waiting for us.
         408 => unavailable(&what, &format!("status 408: {message}")),
         400 | 422 => ForgeError::Rejected { what, message },
+        409 if wire.tells_conflicts => ForgeError::Stale { what, message },
+        413 if wire.tells_conflicts => {
+            ForgeError::Rejected { what, message: format!("too large: {message}") }
+        }
         // Not for its content: another try may do.
         code @ 402..500 => unavailable(&what, &format!("status {code}: {message}")),
         301 | 302 | 307 | 308 if leads_elsewhere_here(call, headers) => ForgeError::Moved { what },
@@ -143,12 +149,21 @@ fn redirect(call: &Call, headers: &HeaderMap) -> Option<Url> {
 }
 
 /// Does it lead to another address of the same server?
-fn leads_elsewhere_here(call: &Call, headers: &HeaderMap) -> bool {
+pub(super) fn leads_elsewhere_here(call: &Call, headers: &HeaderMap) -> bool {
     redirect(call, headers).is_some_and(|to| to.origin() == call.url.origin() && to != call.url)
 }
 
+/// Is this Data Center's refusal of a right login without the permission?
+fn lacks_permission(body: &[u8]) -> bool {
+    let Ok(body) = serde_json::from_slice::<Value>(body) else { return false };
+    let errors = body.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let name = |error: &Value| error.get("exceptionName").and_then(Value::as_str).map(str::to_owned);
+    errors.iter().filter_map(name).any(|name| name.ends_with("AuthorisationException"))
+}
+
 /// The message and the reasons of an error body, joined. Reasons come as strings, as objects (resource, field,
-/// code, message), or as one string (facts/forges.md 4.1); what is not JSON gives nothing.
+/// code, message; at Data Center context and message), or as one string (facts/forges.md 4.1, 4.3); at Bitbucket Cloud
+/// they are in an object `error` with `message` and `fields` (4.2). What is not JSON gives nothing.
 fn reasons(body: &[u8]) -> String {
     let Ok(body) = serde_json::from_slice::<Value>(body) else {
         return String::new();
@@ -159,7 +174,15 @@ fn reasons(body: &[u8]) -> String {
         Some(one) => std::slice::from_ref(one),
         None => &[],
     };
-    let reasons: Vec<String> = message.chain(errors.iter().take(MAX_REASONS).filter_map(reason)).collect();
+    let inner = body.get("error").and_then(Value::as_object);
+    let told = inner.and_then(|error| error.get("message")).and_then(Value::as_str).map(str::to_owned);
+    let fields = inner.and_then(|error| error.get("fields")).and_then(Value::as_object);
+    let fields = fields.into_iter().flatten().take(MAX_REASONS).map(|(field, words)| {
+        let first = words.as_array().and_then(|all| all.first()).unwrap_or(words);
+        format!("{field}: {}", first.as_str().unwrap_or("is wrong"))
+    });
+    let errors = errors.iter().take(MAX_REASONS).filter_map(reason);
+    let reasons: Vec<String> = message.chain(told).chain(fields).chain(errors).collect();
     reasons.join("; ")
 }
 
@@ -169,6 +192,9 @@ fn reason(error: &Value) -> Option<String> {
     }
     let word = |name: &str| error.get(name).and_then(Value::as_str);
     let words: Vec<&str> =
-        [word("resource"), word("field"), word("message").or(word("code"))].into_iter().flatten().collect();
+        [word("resource"), word("field").or(word("context")), word("message").or(word("code"))]
+            .into_iter()
+            .flatten()
+            .collect();
     (!words.is_empty()).then(|| words.join(" "))
 }

@@ -11,19 +11,25 @@ const MAX_MESSAGE_CHARS: usize = 500;
 
 /// Cleans text that came from outside. Knows the token in order to take it out.
 #[derive(Clone)]
-pub(super) struct Cleaner(Secret);
+pub(super) struct Cleaner(Vec<Secret>);
 
 impl Cleaner {
     pub(super) fn new(token: &Secret) -> Self {
-        Self(token.clone())
+        Self(vec![token.clone()])
+    }
+
+    /// The same, which takes this one out, too.
+    pub(super) fn and(mut self, other: &Secret) -> Self {
+        self.0.push(other.clone());
+        self
     }
 
     /// One line of visible text, without the token, cut with `…`.
     pub(super) fn text(&self, text: &str) -> String {
         let mut line = line::visible(text);
         // After the white space, before the cut: neither may leave a part of it standing.
-        if !self.0.expose().is_empty() {
-            line = line.replace(self.0.expose(), "[token]");
+        for secret in self.0.iter().filter(|secret| !secret.expose().is_empty()) {
+            line = line.replace(secret.expose(), "[token]");
         }
         line::cut(line, MAX_MESSAGE_CHARS)
     }

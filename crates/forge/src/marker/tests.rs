@@ -57,7 +57,7 @@ proptest! {
         text in "(<!-{0,3}|-->| |\n|truing:|TRUING:1|x){0,20}",
     ) {
         let stripped = strip(&text);
-        prop_assert!(!stripped.contains(OPENING));
+        prop_assert!(OPENINGS.iter().all(|opening| !stripped.contains(opening)));
         prop_assert_eq!(&strip(&stripped), &stripped);
         prop_assert_eq!(stripped.replace("&lt;", "<"), text);
     }
@@ -240,4 +240,56 @@ fn topics_hold_against_what_items_hold_against() {
     let item = keys().sign(&pr(0), sync, &Item::Summary);
     assert_eq!(keys().find_topic(&pr(0), sync, &format!("x\n\n{item}")), (None, "x".into()));
     assert_eq!(keys().find_topic(&pr(0), sync, "x\r\ny \n"), (None, "x\ny".into()));
+}
+
+#[test]
+fn both_forms_are_read_whatever_is_written() {
+    let (html, link) = (keys(), keys().written_as(Marker::LinkReference));
+    for item in [finding("1:0f3a)-0"), Item::Summary] {
+        let marker = link.sign(&pr(7), Producer::Review, &item);
+        assert!(marker.starts_with("[//]: # (truing:1 producer=review item="), "{marker}");
+        assert!(marker.ends_with(')') && marker.matches(['(', ')']).count() == 2, "{marker}");
+        let comment = format!("one\n\n{marker}\r\n");
+        assert_eq!(html.find(&pr(7), &comment), verified(Producer::Review, item.clone(), "one"));
+        assert_eq!(html.find(&pr(8), &comment), Found::Forged);
+        let comment = format!("one\n\n{}", html.sign(&pr(7), Producer::Review, &item));
+        assert_eq!(link.find(&pr(7), &comment), verified(Producer::Review, item, "one"));
+    }
+    let topic = Topic::new("finding/a (b)");
+    let text = format!("one\n\n{}", link.sign_topic(&pr(7), Producer::Converge, &topic));
+    assert_eq!(html.find_verified_topic(&pr(7), Producer::Converge, &text), (Some(topic), "one".to_owned()));
+    assert_eq!(split(&text).0, "one");
+}
+
+#[test]
+fn a_marker_of_one_form_with_the_end_of_the_other_is_none() {
+    let marker = keys().written_as(Marker::LinkReference).sign(&pr(7), Producer::Review, &Item::Summary);
+    let mixed = marker.replace(')', " -->");
+    assert_eq!(keys().find(&pr(7), &mixed), Found::Forged);
+}
+
+#[test]
+fn link_references_of_others_are_left_and_those_like_ours_are_shown() {
+    for (text, expected) in [
+        ("[//]: # (truing:1 x)", "&#91;//]: # (truing:1 x)"),
+        ("a [//]:#\"TRUING:x\"", "a &#91;//]:#\"TRUING:x\""),
+        ("[//]: # 'truing:x'", "&#91;//]: # 'truing:x'"),
+        ("[//]: # (a comment)", "[//]: # (a comment)"),
+        ("[a]: https://b (truing:1)", "[a]: https://b (truing:1)"),
+        ("[ü", "[ü"),
+    ] {
+        assert_eq!(strip(text), expected);
+    }
+}
+
+#[test]
+fn the_seeds_marker_is_recognised_and_proves_nothing() {
+    let text = "Fix it.\n\n<!-- claude-reviewer:inline:0f3a9c -->\n";
+    assert_eq!(seed_hash(text), Some("0f3a9c"));
+    assert_eq!(keys().find(&pr(7), text), Found::None);
+    for other in
+        ["", "<!-- claude-reviewer:inline: -->", "<!-- claude-reviewer:inline:x -->", "<!-- truing:1 x -->"]
+    {
+        assert_eq!(seed_hash(other), None, "{other}");
+    }
 }

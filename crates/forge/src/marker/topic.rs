@@ -6,7 +6,7 @@
 use truing_core::id::{PrId, Topic};
 use truing_core::publish::Producer;
 
-use super::{Kind, MarkerKeys, OPENING, Parts, escape, normal, unescape};
+use super::{Kind, MarkerKeys, Parts, escape, is_marker, normal, unescape};
 
 /// Markers of pull requests, issues and comments of loops, each of one topic.
 const TOPICS: Kind = Kind { field: "topic", domain: b"truing topic 1" };
@@ -43,7 +43,7 @@ impl MarkerKeys {
     ) -> (Option<Topic>, String) {
         let text = normal(text);
         let (above, line) = text.rsplit_once('\n').unwrap_or(("", &text));
-        if !line.starts_with(OPENING) {
+        if !is_marker(line) {
             return (None, text);
         }
         let topic = Parts::read(&TOPICS, line).and_then(|parts| {
@@ -60,7 +60,7 @@ impl MarkerKeys {
 pub fn split(text: &str) -> (String, Option<String>) {
     let text = normal(text);
     let (above, line) = text.rsplit_once('\n').unwrap_or(("", &text));
-    if line.starts_with(OPENING) {
+    if is_marker(line) {
         return (above.trim_end().to_owned(), Some(line.to_owned()));
     }
     (text, None)

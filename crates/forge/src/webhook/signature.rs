@@ -12,13 +12,13 @@ pub enum Unsigned {
     #[error("no webhook secret is configured: no delivery can be accepted")]
     NoSecret,
     /// There is no signature.
-    #[error("the delivery has no X-Hub-Signature-256 header: set the hook's secret at the forge")]
+    #[error("the delivery has no signature header: set the hook's secret at the forge")]
     Missing,
     /// There are several.
-    #[error("the delivery has more than one X-Hub-Signature-256 header")]
+    #[error("the delivery has more than one signature header")]
     Repeated,
     /// The header is not `sha256=` and 64 hexadecimal digits.
-    #[error("the X-Hub-Signature-256 header is not `sha256=` and 64 hexadecimal digits")]
+    #[error("the signature header is not `sha256=` and 64 hexadecimal digits")]
     Malformed,
     /// It was made with another secret or over another body.
     #[error(

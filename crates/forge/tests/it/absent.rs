@@ -1,36 +1,76 @@
 //! What the clients cannot do. A call that is not written down cannot be made by mistake, nor by a text that was
-//! believed: this looks for its words in the source.
+//! believed: this looks for its words in the source of each kind of forge, and for its methods and addresses in a list of
+//! those that each may have.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
 
 use std::path::{Path, PathBuf};
 
-/// GitHub's words for approving, merging, changing code and branches, by REST and by GraphQL.
+/// The words for approving, merging, changing code and branches, by REST and by GraphQL, of every kind.
 const ABSENT: &[&str] = &[
     // Reviews that decide.
     "\"APPROVE\"",
     "dismissals",
     "submitPullRequestReview",
     // Merging.
-    "\"merge\"",
     "\"merges\"",
     "mergePullRequest",
     "closePullRequest",
     "enablePullRequestAutoMerge",
     "enqueuePullRequest",
+    "auto-merge",
     // Branches and files.
     "\"refs\"",
     "deleteRef",
     "updateRef",
     "createCommitOnBranch",
     "git push",
+    "\"src\"",
+    "\"browse\"",
+    "\"branches\", ",
+    "\"cherry-pick\"",
+    "\"rebase\"",
+    "apply-suggestion",
+];
+
+/// The words of one folder that it may not have, although others do.
+const ABSENT_IN: &[(&str, &[&str])] = &[
+    ("github", &["\"merge\""]),
+    // Their verdicts and the ends of their addresses. Answers that tell of an approval are read, in the files `wire.rs`.
+    ("bitbucket", &["\"approve\"", "approve\"]", "\"APPROVED\"", "\"reopen\"", "\"review\"]", "\"patch\""]),
+];
+
+/// The words of a verdict that only the readers of answers may have.
+const READ_ALONE: &[(&str, &[&str])] = &[("\"APPROVED\"", &["wire.rs"]), ("\"approved\"", &["wire.rs"])];
+
+/// Each write of a Bitbucket: the method, and the end of its address as the source has it. Whatever writes is in this list.
+const WRITES: &[(&str, &str, usize)] = &[
+    // The file, what sends, and how often.
+    ("cloud/calls.rs", "Call::create(", 3), // a comment, a pull request, declining
+    ("cloud/calls.rs", "Method::PUT", 2),   // a comment's text, a pull request
+    ("cloud/calls.rs", "Method::POST", 2),  // resolving, requesting changes
+    ("cloud/calls.rs", "Method::DELETE", 2), // a comment, opening a thread again
+    ("cloud/status.rs", "Call::create(", 0),
+    ("cloud/status.rs", "Method::PUT", 1),    // the report
+    ("cloud/status.rs", "Method::POST", 2),   // its notes, the build status
+    ("cloud/status.rs", "Method::DELETE", 1), // the report of before
+    ("data_center/calls.rs", "Call::create(", 3),
+    ("data_center/calls.rs", "Method::PUT", 4), // a comment's text, a thread, a pull request, our verdict
+    ("data_center/calls.rs", "Method::POST", 1), // asking for a review
+    ("data_center/calls.rs", "Method::DELETE", 1),
+    ("data_center/status.rs", "Call::create(", 1), // notes
+    ("data_center/status.rs", "Method::PUT", 1),
+    ("data_center/status.rs", "Method::POST", 1),
+    ("data_center/status.rs", "Method::DELETE", 1),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            sources(&path, found);
+            if !path.ends_with("tests") {
+                sources(&path, found);
+            }
         } else if !path.ends_with("tests.rs") && !path.ends_with("testing.rs") {
             found.push(path);
         }
@@ -43,14 +83,44 @@ fn code(path: &Path) -> String {
     text.split("mod tests {").next().unwrap().to_owned()
 }
 
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// The code of one kind: its folder and the file beside it.
+fn of_kind(kind: &str) -> Vec<(PathBuf, String)> {
+    let mut all = vec![root().join(format!("{kind}.rs"))];
+    sources(&root().join(kind), &mut all);
+    all.into_iter().map(|path| (path.clone(), code(&path))).collect()
+}
+
+fn joined(kind: &str) -> String {
+    of_kind(kind).into_iter().map(|(_, text)| text).collect()
+}
+
 #[test]
 fn no_call_approves_merges_or_changes_code() {
     let mut all = Vec::new();
-    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut all);
+    sources(&root(), &mut all);
     let text: String = all.iter().map(|path| code(path)).collect();
     for word in ABSENT {
         assert!(!text.contains(word), "the clients' source holds {word}");
     }
+    for (kind, words) in ABSENT_IN {
+        for (path, text) in of_kind(kind) {
+            for word in *words {
+                let read = READ_ALONE
+                    .iter()
+                    .any(|(known, files)| known == word && files.iter().any(|file| path.ends_with(file)));
+                assert!(read || !text.contains(word), "{} holds {word}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn github_asks_for_changes_and_puts_in_one_place_each() {
+    let text = joined("github");
     // The search sees what is there.
     for word in ["\"COMMENT\"", "Method::PATCH", "resolveReviewThread", "\"statuses\""] {
         assert!(text.contains(word), "{word}");
@@ -78,4 +148,41 @@ fn no_call_approves_merges_or_changes_code() {
         let name = mutation.split('(').next().unwrap();
         assert!(known.contains(&name), "a mutation that is not known here: {name}");
     }
+}
+
+#[test]
+fn whatever_writes_at_a_bitbucket_is_in_the_list() {
+    let writing =
+        ["Call::create(", "Call::append(", "Method::PUT", "Method::POST", "Method::DELETE", "Method::PATCH"];
+    for (path, text) in of_kind("bitbucket") {
+        for sends in writing {
+            let known = WRITES.iter().find(|(file, one, _)| path.ends_with(file) && *one == sends);
+            let allowed = known.map_or(0, |(.., count)| *count);
+            assert_eq!(text.matches(sends).count(), allowed, "{} in {}", sends, path.display());
+        }
+    }
+}
+
+#[test]
+fn a_merge_is_read_at_data_center_and_never_sent() {
+    let places: Vec<(PathBuf, String)> =
+        of_kind("bitbucket").into_iter().filter(|(_, text)| text.contains("\"merge\"")).collect();
+    let [(path, text)] = &places[..] else { panic!("{places:?}") };
+    assert!(path.ends_with("data_center/calls.rs"), "{}", path.display());
+    assert_eq!(text.matches("\"merge\"").count(), 1);
+    // What follows it is a read.
+    let after = text.split("\"merge\"").nth(1).unwrap();
+    let next = after.find("self.get(").unwrap();
+    assert!(!after[..next].contains("fn ") && !after[..next].contains("Call::"), "the address is read");
+}
+
+#[test]
+fn the_verdicts_at_data_center_are_these() {
+    let text = joined("bitbucket");
+    let verdict = text.split("enum Verdict {").nth(1).unwrap().split('}').next().unwrap();
+    let values = verdict.lines().map(str::trim).filter(|line| line.ends_with(',')).collect::<Vec<_>>();
+    assert!(values.iter().all(|value| ["NeedsWork,", "Unapproved,"].contains(value)), "{values:?}");
+    assert_eq!(text.matches("\"status\": Verdict::").count(), 1, "what decides");
+    assert_eq!(text.matches("\"request-changes\"").count(), 1, "what decides at Cloud");
+    assert_eq!(text.matches("\"participants\"").count(), 2, "asking for a review, and the verdict");
 }

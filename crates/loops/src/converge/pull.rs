@@ -426,6 +426,7 @@ pub(super) fn forge(error: ForgeError) -> Stop {
         | ForgeError::Forbidden { .. }
         | ForgeError::NotFound { .. }
         | ForgeError::Moved { .. }
+        | ForgeError::Stale { .. }
         | ForgeError::Rejected { .. } => Stop::Forge(what),
     }
 }

@@ -15,7 +15,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, Once};
 
-use truing_forge::capability::ALL;
+use truing_forge::capability::{Capability, GITHUB};
 
 use play::play;
 use scenarios::scenarios;
@@ -55,11 +55,15 @@ fn log() {
     });
 }
 
-/// Plays one scenario on every forge.
+/// The forges that are played: those whose fake can be asked to do all that the scenarios want. A row of the capability
+/// table joins when its fake does.
+pub(crate) const PLAYED: &[Capability] = &[GITHUB];
+
+/// Plays one scenario on every forge that is played.
 async fn keeps_every_invariant(name: &str) {
     log();
     let scenario = scenarios().find(|scenario| scenario.name == name).unwrap();
-    for forge in ALL {
+    for forge in PLAYED {
         match play(forge, scenario).await {
             Ok(played) => page::tells(&played),
             Err(problems) => panic!("{name} on {}:\n{problems}", forge.name),

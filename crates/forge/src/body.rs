@@ -1,15 +1,15 @@
-//! Comment texts as GitHub keeps them.
+//! Texts as they are posted: with a marker as their last line, and cut to what a field takes.
 
 use crate::marker::{normal, strip};
 
 /// A text with the marker as its own last line. The text is the plan's: it fits.
-pub(super) fn with_marker(body: &str, marker: &str) -> String {
+pub(crate) fn with_marker(body: &str, marker: &str) -> String {
     let body = normal(&strip(body));
     if body.is_empty() { marker.to_owned() } else { format!("{body}\n\n{marker}") }
 }
 
 /// At most `most` characters, ending in `note` if something is missing.
-pub(super) fn cut(text: &str, most: usize, note: &str) -> String {
+pub(crate) fn cut(text: &str, most: usize, note: &str) -> String {
     if text.chars().nth(most).is_none() {
         return text.to_owned();
     }
@@ -22,6 +22,12 @@ pub(super) fn cut(text: &str, most: usize, note: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cut_text_ends_in_its_note() {
+        assert_eq!(cut("abcdef", 6, "…"), "abcdef");
+        assert_eq!(cut("abcdefg", 6, "…"), "abcde…");
+    }
 
     #[test]
     fn the_marker_is_a_line_of_its_own_and_the_only_one() {

@@ -1,0 +1,361 @@
+//! The calls that both Bitbuckets have, each with its own addresses and bodies, and the forms in which their answers are
+//! understood. What is decided by them is in [`super::client`].
+
+use std::future::Future;
+use std::sync::Arc;
+
+use truing_core::converge::readiness::Merge as Mergeable;
+use truing_core::finding::Place;
+use truing_core::id::{AccountId, Millis, Sha};
+use truing_core::port::{
+    Author, CommitCheck, ForgeError, PullDraft, PullState, RepositoryNow, ReviewState, WriteGate,
+};
+use truing_core::publish::DesiredStatus;
+
+use super::login::Own;
+use super::options::BitbucketOptions;
+use crate::capability::Capability;
+
+/// An account as an answer names it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct User {
+    /// The id that lasts through renames: a UUID with braces at Cloud, a number at Data Center.
+    pub(super) id: AccountId,
+    /// The name now.
+    pub(super) login: String,
+    /// The name in addresses (Data Center); empty where there is none.
+    pub(super) slug: String,
+    /// A person's, not a service's or an app's.
+    pub(super) is_person: bool,
+}
+
+impl User {
+    pub(super) fn author(&self) -> Author {
+        Author { id: self.id.clone(), login: self.login.clone(), is_person: self.is_person }
+    }
+}
+
+/// One end of a pull request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct End {
+    /// Its newest commit; [`Sha::none`] if that is gone.
+    pub(super) commit: Sha,
+    /// Its branch, without `refs/heads/`.
+    pub(super) branch: String,
+    /// Id and name of its repository; none if that is gone.
+    pub(super) repository: Option<(String, String)>,
+}
+
+/// Somebody who reviews or has reviewed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Reviewer {
+    pub(super) user: User,
+    /// True: they are asked for a review. Otherwise they took part without.
+    pub(super) is_asked: bool,
+    /// Their verdict; none: they have not decided.
+    pub(super) state: Option<ReviewState>,
+    /// The commit of that, where it is told.
+    pub(super) commit: Option<Sha>,
+    /// The time of that, where it is told.
+    pub(super) at: Option<Millis>,
+}
+
+/// A pull request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pull {
+    pub(super) number: u64,
+    /// Its version, which a change must name (Data Center).
+    pub(super) version: u64,
+    pub(super) url: String,
+    pub(super) title: String,
+    /// Its description, with our marker.
+    pub(super) text: String,
+    pub(super) state: PullState,
+    pub(super) created: Millis,
+    pub(super) updated: Millis,
+    pub(super) author: Option<User>,
+    pub(super) head: End,
+    pub(super) base: End,
+    /// True where it passes all merge checks, as far as the forge says so with it.
+    pub(super) is_mergeable: Option<bool>,
+    /// At Cloud empty in lists, which do not tell them.
+    pub(super) reviewers: Vec<Reviewer>,
+}
+
+/// The lines that a comment is on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct On {
+    pub(super) path: String,
+    /// The last line; none on a whole file, and where the lines are gone.
+    pub(super) line: Option<u32>,
+    /// The commit that it was made on, where it is told.
+    pub(super) commit: Option<Sha>,
+    /// True where its lines have changed since.
+    pub(super) is_outdated: bool,
+}
+
+/// The state of the thread that a comment began.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Settled {
+    /// It is open.
+    Open,
+    /// It is resolved, by this account if that is told.
+    By(Option<User>),
+}
+
+/// A comment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Note {
+    pub(super) id: u64,
+    /// Its version, which a change must name (Data Center).
+    pub(super) version: u64,
+    /// The comment that it answers.
+    pub(super) parent: Option<u64>,
+    /// The comment that began its thread: itself, if it answers none.
+    pub(super) first: u64,
+    pub(super) author: Option<User>,
+    pub(super) created: Millis,
+    pub(super) updated: Millis,
+    /// Its text, with our marker.
+    pub(super) text: String,
+    pub(super) url: String,
+    /// Its lines; none in the conversation. An answer has those of the first.
+    pub(super) on: Option<On>,
+    pub(super) settled: Settled,
+    /// True where it was deleted, and is listed because of its answers.
+    pub(super) is_deleted: bool,
+}
+
+impl Note {
+    /// Did it begin a thread on the diff?
+    pub(super) fn begins_thread(&self) -> bool {
+        self.on.is_some() && self.parent.is_none()
+    }
+}
+
+/// The place of a new comment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Diff<'a> {
+    /// On lines of this commit.
+    Lines(&'a Sha, &'a Place),
+    /// On the file of the place, as a whole.
+    File(&'a Sha, &'a Place),
+}
+
+/// A comment to be made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NewNote<'a> {
+    /// The whole text.
+    pub(super) text: &'a str,
+    /// The comment that it answers.
+    pub(super) parent: Option<u64>,
+    /// Its place on the diff; none: in the conversation.
+    pub(super) on: Option<Diff<'a>>,
+}
+
+/// A change of a pull request; what is none stays as it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Change<'a> {
+    pub(super) title: Option<&'a str>,
+    /// The whole description.
+    pub(super) text: Option<&'a str>,
+    pub(super) draft: Option<bool>,
+}
+
+/// A commit of a pull request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Commit {
+    pub(super) sha: Sha,
+    pub(super) user: Option<User>,
+    pub(super) name: String,
+    pub(super) email: String,
+    pub(super) committed: Millis,
+}
+
+/// What merging would be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Merging {
+    /// None: not known.
+    pub(super) conflicts: Option<bool>,
+    pub(super) state: Mergeable,
+}
+
+/// The calls of one server with one login. `what` begins every error; `repo` is the repository's name now.
+pub trait Calls: Clone + Send + Sync + std::fmt::Debug {
+    /// The options that it was made with.
+    fn options(&self) -> &BitbucketOptions;
+
+    /// The limits of the forge, as narrow as its version, where that is known.
+    fn row(&self) -> &'static Capability;
+
+    /// The same; the gate is asked right before each call that writes.
+    #[must_use]
+    fn behind(&self, gate: &Arc<dyn WriteGate>) -> Self;
+
+    /// Our own account. Asked for once.
+    fn own(&self) -> impl Future<Output = Result<Own, ForgeError>> + Send;
+
+    /// A pull request, with full hashes of both ends.
+    fn pull(
+        &self,
+        what: &str,
+        repo: &str,
+        number: u64,
+    ) -> impl Future<Output = Result<Pull, ForgeError>> + Send;
+
+    /// The pull requests of a branch of the repository, in any state, newest first.
+    fn pulls_of(
+        &self,
+        what: &str,
+        repo: &str,
+        branch: &str,
+    ) -> impl Future<Output = Result<Vec<Pull>, ForgeError>> + Send;
+
+    /// All comments of a pull request, oldest first.
+    fn notes(
+        &self,
+        what: &str,
+        repo: &str,
+        number: u64,
+    ) -> impl Future<Output = Result<Vec<Note>, ForgeError>> + Send;
+
+    /// One comment; [`ForgeError::NotFound`] if it is gone.
+    fn note(
+        &self,
+        what: &str,
+        repo: &str,
+        of: (u64, u64),
+    ) -> impl Future<Output = Result<Note, ForgeError>> + Send;
+
+    /// Makes a comment.
+    fn create_note(
+        &self,
+        what: &str,
+        repo: &str,
+        number: u64,
+        new: NewNote<'_>,
+    ) -> impl Future<Output = Result<Note, ForgeError>> + Send;
+
+    /// Gives a comment another text.
+    fn edit_note(
+        &self,
+        what: &str,
+        repo: &str,
+        of: (u64, u64),
+        text: &str,
+    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
+
+    /// Deletes a comment. One that is gone is no error.
+    fn delete_note(
+        &self,
+        what: &str,
+        repo: &str,
+        of: (u64, u64),
+    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
+
+    /// Resolves the thread that a comment began, or opens it again.
+    fn settle_thread(
+        &self,
+        what: &str,
+        repo: &str,
+        of: (u64, u64),
+        resolved: bool,
+    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
+
+    /// Changes a pull request as it was read. [`ForgeError::Stale`] if it is another by now, where the forge tells.
+    fn change_pull(
+        &self,
+        what: &str,
+        repo: &str,
+        pull: &Pull,
+        change: Change<'_>,
+    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
+
+    /// Opens a pull request with this whole description. [`ForgeError::Stale`] or [`ForgeError::Rejected`] if there is one.
+    fn create_pull(
+        &self,
+        what: &str,
+        repo: &str,
+        draft: &PullDraft,
+        text: &str,
+    ) -> impl Future<Output = Result<Pull, ForgeError>> + Send;
+
+    /// Declines a pull request as it was read.
+    fn decline(
+        &self,
+        what: &str,
+        repo: &str,
+        pull: &Pull,
+    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
+
+    /// Asks somebody for a review, beside those who are asked already.
+    fn ask(
+        &self,
+        what: &str,
+        repo: &str,
+        pull: &Pull,
+        login: &str,
+    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
+
+    /// Says that a pull request needs changes, of this commit.
+    fn want_changes(
+        &self,
+        what: &str,
+        repo: &str,
+        number: u64,
+        commit: &Sha,
+    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
+
+    /// The commits of a pull request, oldest first.
+    fn commits(
+        &self,
+        what: &str,
+        repo: &str,
+        number: u64,
+    ) -> impl Future<Output = Result<Vec<Commit>, ForgeError>> + Send;
+
+    /// What merging would be.
+    fn merging(
+        &self,
+        what: &str,
+        repo: &str,
+        pull: &Pull,
+    ) -> impl Future<Output = Result<Merging, ForgeError>> + Send;
+
+    /// The statuses of a commit, the newest of each key.
+    fn checks(
+        &self,
+        what: &str,
+        repo: &str,
+        commit: &Sha,
+    ) -> impl Future<Output = Result<Vec<CommitCheck>, ForgeError>> + Send;
+
+    /// Gives a commit our report and our build status, for this pull request.
+    fn set_status(
+        &self,
+        what: &str,
+        repo: &str,
+        number: u64,
+        status: &DesiredStatus,
+    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
+
+    /// Has the commit this build status of ours? It is set after the report.
+    fn has_status(
+        &self,
+        what: &str,
+        repo: &str,
+        number: u64,
+        status: &DesiredStatus,
+    ) -> impl Future<Output = Result<bool, ForgeError>> + Send;
+
+    /// The repository with this id now, which was called `repo` last.
+    fn look(
+        &self,
+        what: &str,
+        id: &str,
+        repo: &str,
+    ) -> impl Future<Output = Result<RepositoryNow, ForgeError>> + Send;
+
+    /// May this account write to the repository?
+    fn permits(&self, repo: &str, author: &Author) -> impl Future<Output = Result<bool, ForgeError>> + Send;
+}

@@ -1,0 +1,191 @@
+//! One repository at a Bitbucket and one pull request of it: [`ForgeRead`]; its writes, `ForgeWrite`, are in `effects`.
+//! Comments of ours are in `notes`, reviews in `reviewing`, what changes a pull request in `changing`.
+//!
+//! Whatever is believed of a text has a marker that verifies, in a text by one of our accounts.
+
+mod changing;
+mod effects;
+mod notes;
+mod reading;
+mod reviewing;
+
+use std::sync::Arc;
+
+use truing_core::id::{CommentId, PrId, Sha, Span, Topic};
+use truing_core::port::{
+    Actor, BranchPull, CommitCheck, ForgeError, ForgeRead, Merge, OwnIssue, PullActivity, PullNow,
+    PullRequest, PullReview, Reply, RepositoryNow, ReviewThread, Said, SetLabel, WriteGate,
+};
+use truing_core::publish::{Bounds, Item, Observed, Producer};
+
+use super::address::{parts, rejected};
+use super::calls::{Calls, Pull};
+use super::login::Accounts;
+use crate::marker::MarkerKeys;
+
+/// A repository at a Bitbucket and one pull request of it, for one producer.
+#[derive(Clone, Debug)]
+pub struct Client<C> {
+    calls: C,
+    /// What markers are made for. The number 0 is the repository alone.
+    id: PrId,
+    /// The repository's name now.
+    repo: String,
+    producer: Producer,
+}
+
+impl<C: Calls> Client<C> {
+    pub(super) fn new(
+        calls: &C,
+        id: &PrId,
+        repo: &str,
+        producer: Producer,
+        gate: &Arc<dyn WriteGate>,
+    ) -> Self {
+        Self { calls: calls.behind(gate), id: id.clone(), repo: repo.to_owned(), producer }
+    }
+
+    /// The beginning of an error of a call on the pull request: what was tried, and where.
+    fn what(&self, doing: &str) -> String {
+        format!("{}#{}: {doing}", self.repo, self.id.number)
+    }
+
+    /// The beginning of an error of a call on the repository.
+    fn what_of_repository(&self, doing: &str) -> String {
+        format!("{}: {doing}", self.repo)
+    }
+
+    /// Itself, if it is of a pull request, and not of a repository alone.
+    fn one(&self) -> Result<&Self, ForgeError> {
+        if self.id.number != 0 {
+            return Ok(self);
+        }
+        Err(rejected(&self.what_of_repository("reading a pull request"), "no pull request is named"))
+    }
+
+    /// The place of the marker of something: 0 for the text of a pull request itself.
+    fn place(&self, number: u64) -> PrId {
+        PrId { number, ..self.id.clone() }
+    }
+
+    fn markers(&self) -> &MarkerKeys {
+        &self.calls.options().markers
+    }
+
+    async fn accounts(&self) -> Result<Accounts<'_>, ForgeError> {
+        Ok(Accounts::new(self.calls.own().await?, &self.calls.options().accounts))
+    }
+
+    /// A pull request, if the name still means this repository: a name can come to mean another, the id cannot.
+    async fn read_pull(&self, what: &str, number: u64) -> Result<Pull, ForgeError> {
+        parts(what, &self.repo)?;
+        let pull = self.calls.pull(what, &self.repo, number).await?;
+        match &pull.base.repository {
+            Some((id, _)) if *id != self.id.repository => {
+                let what = format!("{what} ({} is another repository by now)", self.repo);
+                Err(ForgeError::NotFound { what })
+            }
+            Some(_) | None => Ok(pull),
+        }
+    }
+
+    /// The refusal of what this forge does not have, before any call.
+    fn refuse(&self, what: &str) -> ForgeError {
+        let row = self.calls.row();
+        rejected(&self.what_of_repository(what), &format!("{} has no such thing", row.name))
+    }
+}
+
+impl<C: Calls> ForgeRead for Client<C> {
+    async fn pull_request(&self) -> Result<PullRequest, ForgeError> {
+        self.one()?.read_request().await
+    }
+
+    async fn now(&self) -> Result<PullNow, ForgeError> {
+        self.one()?.read_now().await
+    }
+
+    async fn merge(&self) -> Result<Merge, ForgeError> {
+        self.one()?.read_merge().await
+    }
+
+    async fn checks(&self, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError> {
+        let what = self.what(&format!("reading the checks of {}", commit.short()));
+        self.calls.checks(&what, &self.repo, commit).await
+    }
+
+    async fn labels(&self) -> Result<Vec<SetLabel>, ForgeError> {
+        self.one().map(|_| Vec::new())
+    }
+
+    async fn reviews(&self) -> Result<Vec<PullReview>, ForgeError> {
+        let what = self.one()?.what("reading its reviews");
+        let notes = self.calls.notes(&what, &self.repo, self.id.number).await?;
+        let pull = self.read_pull(&what, self.id.number).await?;
+        Ok(self.reviews_of(&self.accounts().await?, &pull, &notes))
+    }
+
+    async fn threads(&self) -> Result<Vec<ReviewThread>, ForgeError> {
+        self.one()?.list_threads().await
+    }
+
+    async fn comments(&self, known: &[(Item, CommentId)]) -> Result<Vec<Observed>, ForgeError> {
+        self.one()?.list_observed(known).await
+    }
+
+    async fn item_at(
+        &self,
+        known: &[(Item, CommentId)],
+        comment: &CommentId,
+    ) -> Result<Option<Item>, ForgeError> {
+        self.one()?.look_for_item(known, comment).await
+    }
+
+    async fn topic_at(&self, comment: &CommentId) -> Result<Option<Topic>, ForgeError> {
+        let threads = self.one()?.list_threads().await?;
+        let mut began = threads.iter().filter_map(|thread| thread.comments.first());
+        Ok(began.find(|first| first.id == *comment).and_then(|first| first.topic.clone()))
+    }
+
+    async fn said(&self, text: &str) -> Result<Vec<Said>, ForgeError> {
+        self.one()?.find_said(text).await
+    }
+
+    async fn eyes(&self, _: &CommentId) -> Result<Vec<Actor>, ForgeError> {
+        // Cloud has no call for reactions, Data Center none that reads them.
+        self.one().map(|_| Vec::new())
+    }
+
+    async fn repository(&self) -> Result<RepositoryNow, ForgeError> {
+        let what = self.what_of_repository("asking for the repository");
+        self.calls.look(&what, &self.id.repository, &self.repo).await
+    }
+
+    async fn pulls_from(&self, branch: &str) -> Result<Vec<BranchPull>, ForgeError> {
+        self.list_pulls(branch).await
+    }
+
+    async fn activity(&self, number: u64) -> Result<PullActivity, ForgeError> {
+        self.read_activity(number).await
+    }
+
+    async fn issues(&self, _: &str) -> Result<Vec<OwnIssue>, ForgeError> {
+        // Neither has any: Cloud's were taken away in August 2026.
+        Ok(Vec::new())
+    }
+
+    async fn replies(&self, number: u64, since: Option<&CommentId>) -> Result<Vec<Reply>, ForgeError> {
+        self.list_replies(number, since).await
+    }
+
+    fn bounds(&self) -> Bounds {
+        self.calls.row().bounds(self.settle_delay())
+    }
+}
+
+impl<C: Calls> Client<C> {
+    /// The time that something whose creation was not answered may stay unseen.
+    fn settle_delay(&self) -> Span {
+        self.calls.options().settle
+    }
+}

@@ -1,0 +1,136 @@
+//! The effects on a pull request at a Bitbucket, and on its repository: each made, and each looked for. What neither has is
+//! refused before any call.
+
+use truing_core::effect::Effect;
+use truing_core::id::Span;
+use truing_core::port::{ForgeError, ForgeWrite, Performed, PullDraft, PullState};
+use truing_core::publish::Item;
+
+use super::super::calls::Calls;
+use super::Client;
+
+impl<C: Calls> ForgeWrite for Client<C> {
+    async fn perform(&self, effect: &Effect) -> Result<Performed, ForgeError> {
+        match effect {
+            Effect::Review(draft) => self.send_review(draft).await.map(Performed::Review),
+            Effect::ReviewAsComment(draft) => self.say_review(draft).await.map(Performed::Review),
+            Effect::Comment { topic, body } => self.say_once(topic, body).await.map(Performed::Comment),
+            Effect::LineComment { commit, place, topic, body } => {
+                self.say_once_on(commit, place, (topic, body)).await.map(Performed::Comment)
+            }
+            Effect::Reply { first, topic, body } => {
+                self.answer(first, topic, body).await.map(Performed::Comment)
+            }
+            Effect::Resolve { thread } => self.settle_thread(thread, true).await.map(done),
+            Effect::Trigger { text, since } => self.say_exactly(text, *since).await.map(Performed::Said),
+            Effect::RequestReview { login } => self.request(login).await.map(done),
+            // With git, and a push.
+            Effect::UpdateBranch { .. } => Err(self.refuse("merging its base into its branch")),
+            Effect::MarkReady => {
+                // The row is narrow until the version is known.
+                self.calls.own().await?;
+                self.make_ready().await.map(done)
+            }
+            Effect::Describe { read, body } => self.redescribe(read, body).await,
+            Effect::OpenPull(draft) => {
+                self.open_pull(draft).await.map(|pull| Performed::Pull(Box::new(pull)))
+            }
+            Effect::EditPull { number, topic, title, body } => {
+                self.rewrite_pull(*number, (topic, title, body)).await.map(done)
+            }
+            Effect::SetDraft { number, draft } => self.set_draft(*number, *draft).await.map(done),
+            Effect::ClosePull { number } => self.close_pull(*number).await.map(done),
+            Effect::Label { .. } => Err(self.refuse("labelling a pull request")),
+            Effect::OpenIssue { .. } => Err(self.refuse("opening an issue")),
+            Effect::EditIssue { .. } => Err(self.refuse("rewriting an issue")),
+            Effect::CloseIssue { .. } => Err(self.refuse("closing an issue")),
+            Effect::NewComment { number, topic, body } => {
+                self.say_newest(*number, topic, body).await.map(Performed::Comment)
+            }
+            Effect::DeleteComment { number, comment } => {
+                self.remove_comment(*number, comment).await.map(done)
+            }
+            Effect::Summary { body } => self.create_summary(body).await,
+            Effect::Findings { commit, comments } => self.create_findings(commit, comments).await,
+            Effect::FileFinding { commit, comment } => self.create_on_file(commit, comment).await,
+            Effect::EditComment { item, comment, body } => self.update(item, comment, body).await.map(done),
+            Effect::DeleteDuplicate { comment, .. } => self.delete(comment).await.map(done),
+            Effect::Reopen { thread } => self.settle_thread(thread, false).await.map(done),
+            Effect::Status(status) => {
+                let what = self.what(&format!("setting the status of {}", status.sha.short()));
+                self.calls.set_status(&what, &self.repo, self.id.number, status).await.map(done)
+            }
+        }
+    }
+
+    async fn observe(&self, effect: &Effect) -> Result<Option<Performed>, ForgeError> {
+        let is_so = match effect {
+            Effect::Review(draft) => return Ok(self.sent_review(draft).await?.map(Performed::Review)),
+            Effect::ReviewAsComment(draft) => {
+                return Ok(self.said_review(draft).await?.map(Performed::Review));
+            }
+            Effect::Comment { topic, body } => {
+                return Ok(self.said_once(topic, body).await?.map(Performed::Comment));
+            }
+            Effect::LineComment { topic, body, .. } => {
+                return Ok(self.said_once_on(topic, body).await?.map(Performed::Comment));
+            }
+            Effect::Reply { first, topic, .. } => {
+                let what = self.what(&format!("looking for an answer to comment {first}"));
+                return Ok(self.answered(&what, first, topic).await?.map(Performed::Comment));
+            }
+            Effect::Trigger { text, since } => {
+                return Ok(self.said_exactly(text, *since).await?.map(Performed::Said));
+            }
+            Effect::OpenPull(PullDraft { branch, base, .. }) => {
+                let there = self.opened_pull(branch, base).await?;
+                return Ok(there.map(|pull| Performed::Pull(Box::new(pull))));
+            }
+            Effect::NewComment { number, topic, body } => {
+                return Ok(self.newest(*number, topic, body).await?.map(Performed::Comment));
+            }
+            Effect::Summary { .. } => return self.shown(&[&Item::Summary]).await,
+            Effect::Findings { comments, .. } => {
+                let items: Vec<&Item> = comments.iter().map(|draft| &draft.item).collect();
+                return self.shown(&items).await;
+            }
+            Effect::FileFinding { comment, .. } => return self.shown(&[&comment.item]).await,
+            Effect::Resolve { thread } => self.is_open(thread).await? == Some(false),
+            Effect::Reopen { thread } => self.is_open(thread).await? == Some(true),
+            Effect::RequestReview { login } => self.is_requested(login).await?,
+            Effect::MarkReady => self.read_now().await?.state == PullState::Open,
+            Effect::Describe { body, .. } => self.is_described(body).await?,
+            Effect::EditPull { number, topic, title, body } => {
+                self.says_pull(*number, (topic, title, body)).await?
+            }
+            Effect::SetDraft { number, draft } => {
+                (self.state_of(*number).await? == PullState::Draft) == *draft
+            }
+            Effect::ClosePull { number } => {
+                matches!(self.state_of(*number).await?, PullState::Merged | PullState::Closed)
+            }
+            // Nothing of these is ever there.
+            Effect::UpdateBranch { .. }
+            | Effect::Label { .. }
+            | Effect::OpenIssue { .. }
+            | Effect::EditIssue { .. }
+            | Effect::CloseIssue { .. } => false,
+            Effect::DeleteComment { number, comment } => self.is_removed(*number, comment).await?,
+            Effect::EditComment { comment, body, .. } => self.says(comment, body).await?,
+            Effect::DeleteDuplicate { comment, .. } => self.is_gone(comment).await?,
+            Effect::Status(status) => {
+                let what = self.what(&format!("reading the status of {}", status.sha.short()));
+                self.calls.has_status(&what, &self.repo, self.id.number, status).await?
+            }
+        };
+        Ok(is_so.then_some(Performed::Done))
+    }
+
+    fn settle(&self) -> Span {
+        self.settle_delay()
+    }
+}
+
+fn done((): ()) -> Performed {
+    Performed::Done
+}

@@ -1,0 +1,530 @@
+//! Comments: which are ours, what they show, and each that is made once, changed or deleted.
+
+use std::collections::{BTreeMap, HashSet};
+
+use truing_core::finding::Place;
+use truing_core::id::{CommentId, Millis, Sha, ThreadId, Topic};
+use truing_core::port::{ForgeError, InlineDraft, LineComment, Performed, ReviewThread, Said};
+use truing_core::publish::{Hold, Item, Observed, Producer, Thread, ThreadState};
+
+use super::super::address::rejected;
+use super::super::calls::{Calls, Diff, NewNote, Note, Settled};
+use super::super::login::{Accounts, Whose, actor};
+use super::Client;
+use crate::body::with_marker;
+use crate::marker::{Found, normal, split, strip};
+
+/// A comment's number as the port writes it.
+pub(super) fn comment_id(number: u64) -> CommentId {
+    CommentId::new(number.to_string())
+}
+
+/// The number of a comment.
+pub(super) fn number_of(what: &str, comment: &CommentId) -> Result<u64, ForgeError> {
+    let wrong = |_| rejected(what, "the comment's id is no number: it is of another forge");
+    comment.as_str().parse().map_err(wrong)
+}
+
+/// The number of the comment that began a thread: the thread's id.
+pub(super) fn first_of(what: &str, thread: &ThreadId) -> Result<u64, ForgeError> {
+    number_of(what, &CommentId::new(thread.as_str()))
+}
+
+/// The state of the thread that a comment began.
+fn thread_of(accounts: &Accounts<'_>, first: u64, settled: &Settled) -> Thread {
+    let state = match settled {
+        Settled::Open => ThreadState::Open,
+        // What a former account of ours has resolved, we have not.
+        Settled::By(Some(user)) if accounts.whose(user) == Some(Whose::Present) => ThreadState::ResolvedByUs,
+        Settled::By(_) => ThreadState::ResolvedByOthers,
+    };
+    Thread { id: ThreadId::new(first.to_string()), state }
+}
+
+/// Is a text, as it was read, this one, as it is given?
+pub(super) fn is_same(read: &str, given: &str) -> bool {
+    normal(read) == normal(&strip(given))
+}
+
+impl<C: Calls> Client<C> {
+    async fn notes_of(&self, what: &str, number: u64) -> Result<Vec<Note>, ForgeError> {
+        self.calls.notes(what, &self.repo, number).await
+    }
+
+    /// The item that a text of ours shows, if its marker is one of this producer's for here; and whether its key is ours.
+    fn item_of(&self, text: &str) -> Option<(Item, String, bool)> {
+        match self.markers().find(&self.id, text) {
+            Found::Verified { producer, item, body } if producer == self.producer => Some((item, body, true)),
+            Found::UnknownKey { producer, item, body, .. } if producer == self.producer => {
+                Some((item, body, false))
+            }
+            Found::Verified { .. } | Found::UnknownKey { .. } | Found::Forged | Found::None => None,
+        }
+    }
+
+    pub(super) async fn list_observed(
+        &self,
+        known: &[(Item, CommentId)],
+    ) -> Result<Vec<Observed>, ForgeError> {
+        let what = self.what("listing its comments");
+        let number = |(item, comment): &(Item, CommentId)| Ok((number_of(&what, comment)?, item.clone()));
+        let known = known.iter().map(number).collect::<Result<BTreeMap<u64, Item>, ForgeError>>()?;
+        let accounts = self.accounts().await?;
+        let mut notes = self.notes_of(&what, self.id.number).await?;
+        let seen: HashSet<u64> = notes.iter().map(|note| note.id).collect();
+        for id in known.keys().filter(|id| !seen.contains(id)) {
+            let what = self.what(&format!("reading comment {id}"));
+            match self.calls.note(&what, &self.repo, (self.id.number, *id)).await {
+                Ok(note) => notes.push(note),
+                Err(ForgeError::NotFound { .. }) => {} // a person deleted it
+                Err(error) => return Err(error),
+            }
+        }
+        let there = notes.iter().filter(|note| !note.is_deleted);
+        let answered: HashSet<u64> = there.clone().filter_map(|note| note.parent).collect();
+        let ours = there.filter(|note| note.parent.is_none()).filter_map(|note| {
+            let whose = accounts.whose(note.author.as_ref()?)?;
+            let (item, body, is_known) = match (self.item_of(&note.text), known.get(&note.id)) {
+                // Records say what it is about, whatever key has signed it.
+                (Some((_, body, false)), Some(item)) => (item.clone(), body, true),
+                // Somebody may have edited the marker of a known one away.
+                (None, Some(item)) => (item.clone(), normal(&note.text), true),
+                (marked, _) => marked?,
+            };
+            let hold = match (is_known, whose) {
+                (false, _) => Hold::UnknownKey,
+                (true, Whose::Former) => Hold::Former,
+                (true, Whose::Present) => Hold::Ours,
+            };
+            let thread = note.begins_thread().then(|| thread_of(&accounts, note.id, &note.settled));
+            let has_replies = answered.contains(&note.id);
+            let (id, created) = (comment_id(note.id), note.created);
+            Some(Observed { id, item, body, thread, has_replies, created, hold })
+        });
+        Ok(ours.collect())
+    }
+
+    pub(super) async fn look_for_item(
+        &self,
+        known: &[(Item, CommentId)],
+        comment: &CommentId,
+    ) -> Result<Option<Item>, ForgeError> {
+        if let Some((item, _)) = known.iter().find(|(_, one)| one == comment) {
+            return Ok(Some(item.clone()));
+        }
+        let accounts = self.accounts().await?;
+        let what = self.what(&format!("reading comment {comment}"));
+        let id = number_of(&what, comment)?;
+        let note = self.calls.note(&what, &self.repo, (self.id.number, id)).await?;
+        let is_ours = note.author.as_ref().is_some_and(|user| accounts.whose(user).is_some());
+        Ok(self.item_of(&note.text).filter(|_| is_ours).map(|(item, ..)| item))
+    }
+
+    pub(super) async fn list_threads(&self) -> Result<Vec<ReviewThread>, ForgeError> {
+        let what = self.what("reading its threads");
+        let accounts = self.accounts().await?;
+        let notes = self.notes_of(&what, self.id.number).await?;
+        Ok(self.threads_of(&accounts, &notes))
+    }
+
+    /// The threads on the diff, in the order in which they began. One whose first comment was deleted goes on with the next.
+    pub(super) fn threads_of(&self, accounts: &Accounts<'_>, notes: &[Note]) -> Vec<ReviewThread> {
+        let mut threads: BTreeMap<u64, ReviewThread> = BTreeMap::new();
+        for note in notes {
+            let Some(on) = &note.on else { continue };
+            let thread = threads.entry(note.first).or_insert_with(|| ReviewThread {
+                thread: None,
+                outdated: on.is_outdated,
+                path: on.path.clone(),
+                comments: Vec::new(),
+            });
+            if note.parent.is_none() {
+                thread.thread = Some(thread_of(accounts, note.id, &note.settled));
+                thread.outdated = on.is_outdated;
+            }
+            if !note.is_deleted {
+                thread.comments.push(self.line(accounts, note));
+            }
+        }
+        threads.into_values().filter(|thread| !thread.comments.is_empty()).collect()
+    }
+
+    fn line(&self, accounts: &Accounts<'_>, note: &Note) -> LineComment {
+        let author = actor(accounts, note.author.as_ref());
+        let is_ours = author.as_ref().is_some_and(|author| author.ours);
+        let (topic, body) = self.verified(self.id.number, is_ours, &note.text);
+        let reviewed = match self.markers().find(&self.id, &note.text) {
+            Found::Verified { producer: Producer::Review, item: Item::Finding(id), .. } if is_ours => {
+                Some(Topic::of_finding(&id))
+            }
+            Found::Verified { .. } | Found::UnknownKey { .. } | Found::Forged | Found::None => None,
+        };
+        let on = note.on.as_ref();
+        LineComment {
+            id: comment_id(note.id),
+            url: note.url.clone(),
+            review: None,
+            author,
+            commit: on.and_then(|on| on.commit.clone()),
+            line: on.filter(|on| !on.is_outdated).and_then(|on| on.line),
+            at: note.created,
+            body,
+            topic,
+            reviewed,
+        }
+    }
+
+    /// A text as it is posted, with the marker of a topic. `number`: of the pull request that a comment is in; 0 for the text
+    /// of a pull request itself.
+    pub(super) fn marked(&self, number: u64, topic: &Topic, text: &str) -> String {
+        with_marker(text, &self.markers().sign_topic(&self.place(number), self.producer, topic))
+    }
+
+    /// The same with the marker of an item.
+    fn marked_item(&self, item: &Item, text: &str) -> String {
+        with_marker(text, &self.markers().sign(&self.id, self.producer, item))
+    }
+
+    pub(super) async fn find_said(&self, text: &str) -> Result<Vec<Said>, ForgeError> {
+        let what = self.what("looking for what was said");
+        let accounts = self.accounts().await?;
+        let notes = self.notes_of(&what, self.id.number).await?.into_iter();
+        let is = |note: &Note| note.on.is_none() && !note.is_deleted && note.text.trim() == text.trim();
+        Ok(notes.filter(is).map(|note| said(&accounts, &note)).collect())
+    }
+
+    /// Our comment of exactly this text, said at that time by the forge's clock, or later.
+    pub(super) async fn said_exactly(&self, text: &str, since: Millis) -> Result<Option<Said>, ForgeError> {
+        // As other forges' clocks have whole seconds, so do what is compared with them.
+        let since = Millis(since.0.div_euclid(1000) * 1000);
+        let mut said = self.find_said(text).await?.into_iter();
+        let ours = |said: &Said| said.author.as_ref().is_some_and(|author| author.ours) && said.at >= since;
+        Ok(said.rfind(ours))
+    }
+
+    pub(super) async fn say_exactly(&self, text: &str, since: Millis) -> Result<Said, ForgeError> {
+        if let Some(said) = self.said_exactly(text, since).await? {
+            return Ok(said);
+        }
+        let accounts = self.accounts().await?;
+        let what = self.what("waking a reviewer");
+        let new = NewNote { text, parent: None, on: None };
+        let note = self.calls.create_note(&what, &self.repo, self.id.number, new).await?;
+        Ok(said(&accounts, &note))
+    }
+
+    /// Our comment in the conversation on this topic, if it has this text.
+    pub(super) async fn said_once(&self, topic: &Topic, body: &str) -> Result<Option<CommentId>, ForgeError> {
+        let what = self.what("looking for a comment of ours");
+        let found = self.own_on(&what, self.id.number, topic).await?;
+        Ok(found.filter(|(_, text, _)| is_same(text, body)).map(|(id, ..)| comment_id(id)))
+    }
+
+    /// Our first comment in a conversation on a topic, its text, and by which of our accounts.
+    async fn own_on(
+        &self,
+        what: &str,
+        number: u64,
+        topic: &Topic,
+    ) -> Result<Option<(u64, String, Whose)>, ForgeError> {
+        let accounts = self.accounts().await?;
+        let notes = self.notes_of(what, number).await?;
+        let talk = notes.iter().filter(|note| note.on.is_none() && !note.is_deleted);
+        let mut ours = talk.filter_map(|note| {
+            let whose = accounts.whose(note.author.as_ref()?)?;
+            let (about, text) = self.verified(number, true, &note.text);
+            (about.as_ref() == Some(topic)).then_some((note.id, text, whose))
+        });
+        Ok(ours.next())
+    }
+
+    pub(super) async fn say_once(&self, topic: &Topic, body: &str) -> Result<CommentId, ForgeError> {
+        let what = self.what("looking for a comment of ours");
+        let Some((id, text, whose)) = self.own_on(&what, self.id.number, topic).await? else {
+            return self.say(self.id.number, topic, body).await;
+        };
+        // What a former account of ours wrote, no other account can edit.
+        if whose == Whose::Present && !is_same(&text, body) {
+            self.rewrite(id, &self.marked(self.id.number, topic, body)).await?;
+        }
+        Ok(comment_id(id))
+    }
+
+    /// A new comment in a conversation.
+    async fn say(&self, number: u64, topic: &Topic, body: &str) -> Result<CommentId, ForgeError> {
+        let what = self.what_of_repository(&format!("commenting in {number}"));
+        let text = self.marked(number, topic, body);
+        let new = NewNote { text: &text, parent: None, on: None };
+        Ok(comment_id(self.calls.create_note(&what, &self.repo, number, new).await?.id))
+    }
+
+    async fn rewrite(&self, id: u64, text: &str) -> Result<(), ForgeError> {
+        let what = self.what(&format!("rewriting comment {id}"));
+        self.calls.edit_note(&what, &self.repo, (self.id.number, id), text).await
+    }
+
+    /// Our comment on lines on this topic, if there is one whose lines are there.
+    async fn own_line(&self, topic: &Topic) -> Result<Option<LineComment>, ForgeError> {
+        let comments = self.list_threads().await?.into_iter().flat_map(|thread| thread.comments);
+        let mut ours =
+            comments.filter(|comment| comment.topic.as_ref() == Some(topic) && comment.line.is_some());
+        Ok(ours.next())
+    }
+
+    /// The same, if it has this text.
+    pub(super) async fn said_once_on(
+        &self,
+        topic: &Topic,
+        body: &str,
+    ) -> Result<Option<CommentId>, ForgeError> {
+        let found = self.own_line(topic).await?;
+        Ok(found.filter(|comment| is_same(&comment.body, body)).map(|comment| comment.id))
+    }
+
+    pub(super) async fn say_once_on(
+        &self,
+        commit: &Sha,
+        place: &Place,
+        (topic, body): (&Topic, &str),
+    ) -> Result<CommentId, ForgeError> {
+        let Some(comment) = self.own_line(topic).await? else {
+            let what = self.what("commenting on the diff");
+            return self.say_on(&what, Diff::Lines(commit, place), (topic, body)).await;
+        };
+        if !is_same(&comment.body, body) {
+            let id = number_of(&self.what("rewriting a comment"), &comment.id)?;
+            self.rewrite(id, &self.marked(self.id.number, topic, body)).await?;
+        }
+        Ok(comment.id)
+    }
+
+    /// A new comment on the diff.
+    pub(super) async fn say_on(
+        &self,
+        what: &str,
+        on: Diff<'_>,
+        (topic, body): (&Topic, &str),
+    ) -> Result<CommentId, ForgeError> {
+        let text = self.marked(self.id.number, topic, body);
+        let new = NewNote { text: &text, parent: None, on: Some(on) };
+        Ok(comment_id(self.calls.create_note(what, &self.repo, self.id.number, new).await?.id))
+    }
+
+    /// Our answer on this topic, in the thread that this comment began.
+    pub(super) async fn answered(
+        &self,
+        what: &str,
+        first: &CommentId,
+        topic: &Topic,
+    ) -> Result<Option<CommentId>, ForgeError> {
+        let first = number_of(what, first)?;
+        let accounts = self.accounts().await?;
+        let notes = self.notes_of(what, self.id.number).await?;
+        let mut answers = notes.iter().filter(|note| note.first == first && note.id != first);
+        let found = answers.find(|note| {
+            let is_ours = note.author.as_ref().is_some_and(|user| accounts.whose(user).is_some());
+            !note.is_deleted && self.verified(self.id.number, is_ours, &note.text).0.as_ref() == Some(topic)
+        });
+        Ok(found.map(|note| comment_id(note.id)))
+    }
+
+    pub(super) async fn answer(
+        &self,
+        first: &CommentId,
+        topic: &Topic,
+        body: &str,
+    ) -> Result<CommentId, ForgeError> {
+        let what = self.what(&format!("answering comment {first}"));
+        if let Some(comment) = self.answered(&what, first, topic).await? {
+            return Ok(comment);
+        }
+        let text = self.marked(self.id.number, topic, body);
+        let new = NewNote { text: &text, parent: Some(number_of(&what, first)?), on: None };
+        Ok(comment_id(self.calls.create_note(&what, &self.repo, self.id.number, new).await?.id))
+    }
+
+    pub(super) async fn create_summary(&self, body: &str) -> Result<Performed, ForgeError> {
+        let what = self.what("posting the summary");
+        let text = self.marked_item(&Item::Summary, body);
+        let new = NewNote { text: &text, parent: None, on: None };
+        let made = self.calls.create_note(&what, &self.repo, self.id.number, new).await?;
+        Ok(Performed::Comments(vec![(Item::Summary, comment_id(made.id))]))
+    }
+
+    /// A call for each. What was made before one that failed is named; the plan wants the others again.
+    pub(super) async fn create_findings(
+        &self,
+        commit: &Sha,
+        comments: &[InlineDraft],
+    ) -> Result<Performed, ForgeError> {
+        let what = self.what("posting a comment on the diff");
+        let mut made = Vec::with_capacity(comments.len());
+        for draft in comments {
+            match self.create_inline(&what, Diff::Lines(commit, &draft.place), draft).await {
+                Ok(comment) => made.push((draft.item.clone(), comment)),
+                Err(_) if !made.is_empty() => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Performed::Comments(made))
+    }
+
+    pub(super) async fn create_on_file(
+        &self,
+        commit: &Sha,
+        draft: &InlineDraft,
+    ) -> Result<Performed, ForgeError> {
+        let what = self.what("posting a comment on a file");
+        let made = self.create_inline(&what, Diff::File(commit, &draft.place), draft).await?;
+        Ok(Performed::Comments(vec![(draft.item.clone(), made)]))
+    }
+
+    async fn create_inline(
+        &self,
+        what: &str,
+        on: Diff<'_>,
+        draft: &InlineDraft,
+    ) -> Result<CommentId, ForgeError> {
+        let text = self.marked_item(&draft.item, &draft.body);
+        let new = NewNote { text: &text, parent: None, on: Some(on) };
+        Ok(comment_id(self.calls.create_note(what, &self.repo, self.id.number, new).await?.id))
+    }
+
+    /// The comments of ours on these items; none: there is none of them.
+    pub(super) async fn shown(&self, items: &[&Item]) -> Result<Option<Performed>, ForgeError> {
+        let seen = self.list_observed(&[]).await?.into_iter();
+        let ours = seen.filter(|seen| seen.hold == Hold::Ours && items.contains(&&seen.item));
+        let shown: Vec<_> = ours.map(|seen| (seen.item, seen.id)).collect();
+        Ok((!shown.is_empty()).then_some(Performed::Comments(shown)))
+    }
+
+    pub(super) async fn update(
+        &self,
+        item: &Item,
+        comment: &CommentId,
+        body: &str,
+    ) -> Result<(), ForgeError> {
+        let id = number_of(&self.what("rewriting a comment"), comment)?;
+        self.rewrite(id, &self.marked_item(item, body)).await
+    }
+
+    /// The text of a comment, with its marker; none: it is gone.
+    async fn text_of(&self, comment: &CommentId) -> Result<Option<String>, ForgeError> {
+        let what = self.what(&format!("reading comment {comment}"));
+        let id = number_of(&what, comment)?;
+        match self.calls.note(&what, &self.repo, (self.id.number, id)).await {
+            Ok(note) => Ok(Some(note.text).filter(|_| !note.is_deleted)),
+            Err(ForgeError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Has this comment of ours this text?
+    pub(super) async fn says(&self, comment: &CommentId, text: &str) -> Result<bool, ForgeError> {
+        Ok(self.text_of(comment).await?.is_some_and(|read| is_same(&split(&read).0, text)))
+    }
+
+    /// Is this comment gone?
+    pub(super) async fn is_gone(&self, comment: &CommentId) -> Result<bool, ForgeError> {
+        Ok(self.text_of(comment).await?.is_none())
+    }
+
+    pub(super) async fn delete(&self, comment: &CommentId) -> Result<(), ForgeError> {
+        let what = self.what(&format!("deleting comment {comment}"));
+        let id = number_of(&what, comment)?;
+        self.calls.delete_note(&what, &self.repo, (self.id.number, id)).await
+    }
+
+    pub(super) async fn settle_thread(&self, thread: &ThreadId, resolved: bool) -> Result<(), ForgeError> {
+        let doing = if resolved { "resolving" } else { "reopening" };
+        let what = self.what(&format!("{doing} the thread {thread}"));
+        let first = first_of(&what, thread)?;
+        self.calls.settle_thread(&what, &self.repo, (self.id.number, first), resolved).await
+    }
+
+    /// Is this thread open? None: it is not there.
+    pub(super) async fn is_open(&self, thread: &ThreadId) -> Result<Option<bool>, ForgeError> {
+        let what = self.what(&format!("reading the thread {thread}"));
+        let first = first_of(&what, thread)?;
+        match self.calls.note(&what, &self.repo, (self.id.number, first)).await {
+            Ok(note) => Ok(Some(note.settled == Settled::Open)),
+            Err(ForgeError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Our newest comment in a conversation, if it is on this topic and has this text.
+    pub(super) async fn newest(
+        &self,
+        number: u64,
+        topic: &Topic,
+        body: &str,
+    ) -> Result<Option<CommentId>, ForgeError> {
+        let what = self.what_of_repository(&format!("looking for a comment of ours in {number}"));
+        let accounts = self.accounts().await?;
+        let notes = self.notes_of(&what, number).await?;
+        let talk = notes.iter().filter(|note| note.on.is_none() && !note.is_deleted);
+        let newest = talk.filter_map(|note| {
+            let is_ours = note.author.as_ref().is_some_and(|user| accounts.whose(user).is_some());
+            let (about, text) = self.verified(number, is_ours, &note.text);
+            Some((note.id, about?, text))
+        });
+        let newest = newest.last().filter(|(_, about, text)| about == topic && is_same(text, body));
+        Ok(newest.map(|(id, ..)| comment_id(id)))
+    }
+
+    /// A new comment, unless it is our newest one already.
+    pub(super) async fn say_newest(
+        &self,
+        number: u64,
+        topic: &Topic,
+        body: &str,
+    ) -> Result<CommentId, ForgeError> {
+        match self.newest(number, topic, body).await? {
+            Some(comment) => Ok(comment),
+            None => self.say(number, topic, body).await,
+        }
+    }
+
+    /// The number of a comment, if it is ours and in this conversation, which its marker is for; none: it is gone.
+    async fn own_comment(
+        &self,
+        what: &str,
+        number: u64,
+        comment: &CommentId,
+    ) -> Result<Option<u64>, ForgeError> {
+        let id = number_of(what, comment)?;
+        let accounts = self.accounts().await?;
+        let note = match self.calls.note(what, &self.repo, (number, id)).await {
+            Ok(note) if note.is_deleted => return Ok(None),
+            Ok(note) => note,
+            Err(ForgeError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        // What a former account of ours wrote, no other account can change.
+        let whose = note.author.as_ref().and_then(|user| accounts.whose(user));
+        let (topic, _) = self.read_topic(number, whose == Some(Whose::Present), &note.text);
+        if topic.is_some() && note.on.is_none() { Ok(Some(id)) } else { Err(not_ours(what)) }
+    }
+
+    pub(super) async fn remove_comment(&self, number: u64, comment: &CommentId) -> Result<(), ForgeError> {
+        let what = self.what_of_repository(&format!("deleting comment {comment} in {number}"));
+        let Some(id) = self.own_comment(&what, number, comment).await? else { return Ok(()) };
+        self.calls.delete_note(&what, &self.repo, (number, id)).await
+    }
+
+    /// Is a comment of ours gone?
+    pub(super) async fn is_removed(&self, number: u64, comment: &CommentId) -> Result<bool, ForgeError> {
+        let what = self.what_of_repository(&format!("looking for comment {comment} in {number}"));
+        Ok(self.own_comment(&what, number, comment).await?.is_none())
+    }
+}
+
+fn said(accounts: &Accounts<'_>, note: &Note) -> Said {
+    Said { id: comment_id(note.id), author: actor(accounts, note.author.as_ref()), at: note.created }
+}
+
+/// The refusal of a change of what is not ours.
+pub(super) fn not_ours(what: &str) -> ForgeError {
+    rejected(what, "it is not ours: another account wrote it, or our marker is not in its text")
+}

@@ -1,0 +1,243 @@
+//! What a pull request and its reviewers say now, and the pull requests of a branch. All of it reads.
+
+use std::collections::HashMap;
+
+use truing_core::converge::readiness::Merge as Mergeable;
+use truing_core::id::{AccountId, CommentId, ReviewId, Topic};
+use truing_core::port::{
+    AuditMark, BranchPull, ForgeError, HeadRepository, Merge, PrState, PullActivity, PullCommit, PullHead,
+    PullNow, PullRemark, PullRequest, PullReview, PullState, Reply, ReviewState, Revision,
+};
+use truing_git::is_branch_name;
+
+use super::super::address::rejected;
+use super::super::calls::{Calls, Note, Pull};
+use super::super::login::{Accounts, actor};
+use super::Client;
+use super::notes::{comment_id, number_of};
+use crate::marker;
+
+impl<C: Calls> Client<C> {
+    pub(super) async fn read_request(&self) -> Result<PullRequest, ForgeError> {
+        let what = self.what("reading the pull request");
+        let pull = self.read_pull(&what, self.id.number).await?;
+        let state = match pull.state {
+            PullState::Open => PrState::Open,
+            PullState::Draft => PrState::Draft,
+            PullState::Merged | PullState::Closed => PrState::Closed,
+        };
+        Ok(PullRequest {
+            revision: Revision { head: pull.head.commit, base: pull.base.commit },
+            base_branch: pull.base.branch,
+            state,
+            name: format!("{}#{}", self.repo, self.id.number),
+            url: pull.url,
+            title: pull.title,
+            description: pull.text,
+            branch: pull.head.branch,
+        })
+    }
+
+    pub(super) async fn read_now(&self) -> Result<PullNow, ForgeError> {
+        let what = self.what("reading the pull request");
+        let accounts = self.accounts().await?;
+        let pull = self.read_pull(&what, self.id.number).await?;
+        let author = actor(&accounts, pull.author.as_ref());
+        let repository = pull.head.repository.clone().map(|(id, name)| HeadRepository {
+            is_same: id == self.id.repository,
+            id,
+            name,
+        });
+        let push = match &repository {
+            None => Some(false),
+            Some(repository) if repository.is_same => {
+                let what = self.what_of_repository("asking for the repository");
+                let writable = self.calls.look(&what, &self.id.repository, &self.repo).await?.writable;
+                if writable.archived { Some(false) } else { writable.push }
+            }
+            // Our own fork, perhaps.
+            Some(_) => author.as_ref().is_none_or(|author| !author.ours).then_some(false),
+        };
+        let waits = pull.reviewers.iter().filter(|one| one.is_asked && one.state.is_none());
+        Ok(PullNow {
+            url: pull.url.clone(),
+            title: pull.title.clone(),
+            body: marker::split(&pull.text).0,
+            state: pull.state,
+            author,
+            head: PullHead {
+                sha: pull.head.commit.clone(),
+                branch: pull.head.branch.clone(),
+                repository,
+                push,
+            },
+            base_branch: pull.base.branch.clone(),
+            base: pull.base.commit.clone(),
+            labels: Vec::new(),
+            requested: waits.map(|one| one.user.login.clone()).collect(),
+        })
+    }
+
+    pub(super) async fn read_merge(&self) -> Result<Merge, ForgeError> {
+        let what = self.what("asking what its merge would be");
+        let pull = self.read_pull(&what, self.id.number).await?;
+        let merging = self.calls.merging(&what, &self.repo, &pull).await?;
+        let state = if pull.state == PullState::Draft { Mergeable::Draft } else { merging.state };
+        // Neither says what its rules have reviews decide.
+        Ok(Merge { head: pull.head.commit, conflicts: merging.conflicts, state, decision: None })
+    }
+
+    /// Reviews: each comment of ours with an audit's marker, and the verdict of everybody else. Oldest first; those without
+    /// a time first.
+    pub(super) fn reviews_of(&self, accounts: &Accounts<'_>, pull: &Pull, notes: &[Note]) -> Vec<PullReview> {
+        let audits = notes.iter().filter(|note| note.on.is_none() && !note.is_deleted).filter_map(|note| {
+            let is_ours = accounts.whose(note.author.as_ref()?).is_some();
+            let (topic, body) = self.verified(pull.number, is_ours, &note.text);
+            let mark = AuditMark::read(topic.as_ref()?)?;
+            Some(PullReview {
+                id: ReviewId::new(note.id.to_string()),
+                author: actor(accounts, note.author.as_ref()),
+                state: ReviewState::Commented,
+                commit: Some(mark.commit),
+                at: Some(note.created),
+                body,
+                topic,
+            })
+        });
+        let verdicts = pull.reviewers.iter().filter(|one| accounts.whose(&one.user).is_none());
+        let verdicts = verdicts.filter_map(|one| {
+            Some(PullReview {
+                id: ReviewId::new(format!("verdict/{}", one.user.id)),
+                author: Some(accounts.actor(&one.user)),
+                state: one.state?,
+                commit: one.commit.clone(),
+                at: one.at,
+                body: String::new(),
+                topic: None,
+            })
+        });
+        let mut reviews: Vec<PullReview> = audits.chain(verdicts).collect();
+        reviews.sort_by_key(|review| review.at);
+        reviews
+    }
+
+    pub(super) async fn list_pulls(&self, branch: &str) -> Result<Vec<BranchPull>, ForgeError> {
+        let what = self.what_of_repository(&format!("listing pull requests from {branch}"));
+        self.check_branch(&what, branch)?;
+        let accounts = self.accounts().await?;
+        let mut pulls = self.calls.pulls_of(&what, &self.repo, branch).await?;
+        // A filter that a forge does not understand, it leaves out; and forks have branches of the same name.
+        pulls.retain(|pull| {
+            let of_here = pull.head.repository.as_ref().is_some_and(|(id, _)| *id == self.id.repository);
+            of_here && pull.head.branch == branch
+        });
+        Ok(pulls.into_iter().map(|pull| self.branch_pull(&accounts, pull)).collect())
+    }
+
+    pub(super) fn check_branch(&self, what: &str, branch: &str) -> Result<(), ForgeError> {
+        if is_branch_name(branch) {
+            Ok(())
+        } else {
+            Err(rejected(what, "this cannot be the name of a branch"))
+        }
+    }
+
+    pub(super) fn branch_pull(&self, accounts: &Accounts<'_>, pull: Pull) -> BranchPull {
+        let author = actor(accounts, pull.author.as_ref());
+        let is_ours = author.as_ref().is_some_and(|author| author.ours);
+        let (topic, body) = self.read_topic(0, is_ours, &pull.text);
+        BranchPull {
+            number: pull.number,
+            url: pull.url,
+            title: pull.title,
+            body,
+            state: pull.state,
+            head: pull.head.commit,
+            branch: pull.head.branch,
+            base: pull.base.branch,
+            author,
+            topic,
+            created: pull.created,
+            labels: Vec::new(),
+        }
+    }
+
+    pub(super) async fn read_activity(&self, number: u64) -> Result<PullActivity, ForgeError> {
+        let what = self.what_of_repository(&format!("reading what was done on pull request {number}"));
+        let accounts = self.accounts().await?;
+        let pull = self.read_pull(&what, number).await?;
+        let commits = self.calls.commits(&what, &self.repo, number).await?.into_iter();
+        let commits = commits.map(|commit| PullCommit {
+            sha: commit.sha,
+            author: actor(&accounts, commit.user.as_ref()),
+            name: commit.name,
+            email: commit.email,
+            committed: commit.committed,
+        });
+        let commits = commits.collect();
+        let notes = self.calls.notes(&what, &self.repo, number).await?;
+        let reviews = self.reviews_of(&accounts, &pull, &notes);
+        let remark = |note: &Note| {
+            let author = actor(&accounts, note.author.as_ref());
+            let is_ours = author.as_ref().is_some_and(|author| author.ours);
+            let (topic, body) = self.read_topic(number, is_ours, &note.text);
+            PullRemark {
+                id: comment_id(note.id),
+                author,
+                commit: note.on.as_ref().and_then(|on| on.commit.clone()),
+                at: note.created,
+                body,
+                topic,
+            }
+        };
+        let there = || notes.iter().filter(|note| !note.is_deleted);
+        let talk = there().filter(|note| note.on.is_none());
+        let remarks = talk.chain(there().filter(|note| note.on.is_some())).map(remark).collect();
+        Ok(PullActivity { commits, reviews, remarks })
+    }
+
+    pub(super) async fn list_replies(
+        &self,
+        number: u64,
+        since: Option<&CommentId>,
+    ) -> Result<Vec<Reply>, ForgeError> {
+        let what = self.what_of_repository(&format!("reading the answers in {number}"));
+        // Later ones have greater numbers.
+        let since = since.map(|since| number_of(&what, since)).transpose()?.unwrap_or(0);
+        let accounts = self.accounts().await?;
+        let notes = self.calls.notes(&what, &self.repo, number).await?.into_iter();
+        let notes = notes.filter(|note| note.on.is_none() && !note.is_deleted && note.id > since);
+        let mut known: HashMap<AccountId, bool> = HashMap::new();
+        let mut replies = Vec::new();
+        for note in notes {
+            let author = actor(&accounts, note.author.as_ref());
+            let is_ours = author.as_ref().is_some_and(|author| author.ours);
+            let (topic, body) = self.read_topic(number, is_ours, &note.text);
+            let trusted = match note.author.filter(|user| user.is_person && !is_ours) {
+                None => false,
+                Some(user) => match known.get(&user.id) {
+                    Some(trusted) => *trusted,
+                    None => {
+                        let trusted = self.calls.permits(&self.repo, &user.author()).await?;
+                        known.insert(user.id, trusted);
+                        trusted
+                    }
+                },
+            };
+            replies.push(Reply { id: comment_id(note.id), author, trusted, at: note.created, body, topic });
+        }
+        Ok(replies)
+    }
+
+    /// The subject of a text by this producer, if its account is one of ours, and the text without the marker.
+    pub(super) fn read_topic(&self, number: u64, is_ours: bool, text: &str) -> (Option<Topic>, String) {
+        let (topic, body) = self.markers().find_topic(&self.place(number), self.producer, text);
+        (topic.filter(|_| is_ours), body)
+    }
+
+    /// The same, but a marker counts only if it verifies.
+    pub(super) fn verified(&self, number: u64, is_ours: bool, text: &str) -> (Option<Topic>, String) {
+        let (topic, body) = self.markers().find_verified_topic(&self.place(number), self.producer, text);
+        (topic.filter(|_| is_ours), body)
+    }
+}

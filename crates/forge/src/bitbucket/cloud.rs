@@ -1,0 +1,147 @@
+//! Bitbucket Cloud (facts/forges.md 4.2, ADR 78): one server with one login.
+
+mod calls;
+mod hash;
+mod read;
+mod server;
+mod status;
+pub(crate) mod webhook;
+mod wire;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::de::DeserializeOwned;
+use tokio::sync::OnceCell;
+use truing_core::id::Sha;
+use truing_core::port::{Clock, ForgeError, WriteGate};
+use url::Url;
+
+use super::address::{append, parts, remember};
+use super::login::{Own, connect};
+use super::options::{BitbucketError, BitbucketOptions};
+use super::session::{MAX_PAGES, endless};
+use crate::http::{Answer, Authorization, Call, Http, Patience};
+
+/// Bitbucket Cloud with one login. Cheap to clone; clones share connections and what was learnt.
+#[derive(Clone, Debug)]
+pub struct BitbucketCloud {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    options: BitbucketOptions,
+    http: Http,
+    login: Authorization,
+    learnt: Arc<Learnt>,
+}
+
+/// The facts that all clones share.
+#[derive(Debug, Default)]
+struct Learnt {
+    own: OnceCell<Own>,
+    /// Full hashes, by repository and the digits that answers give.
+    hashes: Mutex<HashMap<String, Sha>>,
+}
+
+impl BitbucketCloud {
+    /// A client. Sends nothing yet.
+    ///
+    /// # Errors
+    /// [`BitbucketError`] for addresses and tokens that cannot be sent to or sent.
+    pub fn new(options: BitbucketOptions, clock: Arc<dyn Clock>) -> Result<Self, BitbucketError> {
+        Self::with_patience(options, Patience::default(), clock)
+    }
+
+    /// A client that waits as long as it is told.
+    ///
+    /// # Errors
+    /// As [`BitbucketCloud::new`].
+    pub fn with_patience(
+        options: BitbucketOptions,
+        patience: Patience,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, BitbucketError> {
+        let (http, login) = connect(&options, patience, clock)?;
+        Ok(Self { inner: Arc::new(Inner { options, http, login, learnt: Arc::default() }) })
+    }
+
+    fn by(&self, http: Http) -> Self {
+        let Inner { options, login, learnt, .. } = &*self.inner;
+        let (options, login, learnt) = (options.clone(), login.clone(), learnt.clone());
+        Self { inner: Arc::new(Inner { options, http, login, learnt }) }
+    }
+
+    fn guarded(&self, gate: &Arc<dyn WriteGate>) -> Self {
+        self.by(self.inner.http.behind(gate.clone()))
+    }
+
+    async fn send(&self, call: &Call) -> Result<Answer, ForgeError> {
+        self.inner.http.send(&self.inner.login, call).await
+    }
+
+    async fn send_owned(&self, call: Call) -> Result<Answer, ForgeError> {
+        self.send(&call).await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, what: &str, url: Url) -> Result<T, ForgeError> {
+        self.send(&Call::get(what, url)).await?.json()
+    }
+
+    /// All items of a list. The next page is the one that the answer names, on this host alone.
+    async fn all<T: DeserializeOwned>(&self, what: &str, first: Url) -> Result<Vec<T>, ForgeError> {
+        let (mut all, mut url, mut seen) = (Vec::new(), first, Vec::new());
+        loop {
+            let answer = self.send(&Call::get(what, url.clone())).await?;
+            let (items, next) = page(&answer)?;
+            all.extend(items);
+            seen.push(url);
+            match next {
+                None => return Ok(all),
+                Some(next) if seen.len() == MAX_PAGES || seen.contains(&next) => return Err(endless(what)),
+                Some(next) => url = next,
+            }
+        }
+    }
+
+    /// An address below the API's root.
+    fn root<'a>(&self, tail: impl IntoIterator<Item = &'a str>) -> Url {
+        append(&self.inner.options.api_url, tail)
+    }
+
+    /// An address below a repository's.
+    fn url(&self, what: &str, repo: &str, tail: &[&str]) -> Result<Url, ForgeError> {
+        let (workspace, slug) = parts(what, repo)?;
+        Ok(self.root(["repositories", workspace, slug].into_iter().chain(tail.iter().copied())))
+    }
+
+    /// An address below a pull request's.
+    fn of_pull(&self, what: &str, repo: &str, number: u64, tail: &[&str]) -> Result<Url, ForgeError> {
+        let number = number.to_string();
+        let path: Vec<&str> = ["pullrequests", &number].into_iter().chain(tail.iter().copied()).collect();
+        self.url(what, repo, &path)
+    }
+
+    /// A pull request's page. Made and not asked for: a status needs it, and nothing else of the pull request.
+    fn page_of(&self, what: &str, repo: &str, number: u64) -> Result<Url, ForgeError> {
+        let (workspace, slug) = parts(what, repo)?;
+        Ok(append(&self.inner.options.git_url, [workspace, slug, "pull-requests", &number.to_string()]))
+    }
+
+    /// The hash that was learnt of these digits.
+    fn learnt_hash(&self, key: &str) -> Option<Sha> {
+        self.inner.learnt.hashes.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    fn learn_hash(&self, key: String, sha: Sha) {
+        remember(&mut self.inner.learnt.hashes.lock().unwrap_or_else(PoisonError::into_inner), key, sha);
+    }
+}
+
+/// The items of a page and the address of the next.
+fn page<T: DeserializeOwned>(answer: &Answer) -> Result<(Vec<T>, Option<Url>), ForgeError> {
+    let page: wire::Page<T> = answer.json()?;
+    let next = page.next.map(|next| answer.address(&next)).transpose()?;
+    Ok((page.values, next))
+}

@@ -1,0 +1,370 @@
+//! The calls of Bitbucket Cloud. Each write is one address and one method; none approves, merges or changes code.
+
+use std::sync::Arc;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use truing_core::converge::readiness::Merge as Mergeable;
+use truing_core::finding::{Place, Side};
+use truing_core::id::{Millis, Sha};
+use truing_core::port::{
+    Author, CheckState, CommitCheck, ForgeError, PullDraft, RepositoryNow, Writable, WriteGate,
+};
+use truing_core::publish::DesiredStatus;
+use url::Url;
+
+use super::super::address::{parts, quoted, rejected, with_query};
+use super::super::calls::{Calls, Change, Commit, Diff, Merging, NewNote, Note, Pull};
+use super::super::login::{Own, nobody};
+use super::super::options::BitbucketOptions;
+use super::super::session::{instant, sha};
+use super::{BitbucketCloud, wire};
+use crate::capability::{BITBUCKET_CLOUD, Capability};
+use crate::http::Call;
+
+/// The place of a comment. `to` and `start_to` are of the new side, `from` and `start_from` of the old; there is no commit.
+fn inline(what: &str, on: Diff<'_>) -> Result<Value, ForgeError> {
+    let (Diff::Lines(_, place) | Diff::File(_, place)) = on;
+    let Some(path) = place.path.as_str() else {
+        return Err(rejected(what, "a path that is not UTF-8 cannot be named to Bitbucket"));
+    };
+    let mut inline = json!({ "path": path });
+    if let Diff::Lines(_, Place { side, start_line, end_line, .. }) = on {
+        let (last, first) = match side {
+            Side::New => ("to", "start_to"),
+            Side::Old => ("from", "start_from"),
+        };
+        inline[last] = (*end_line).into();
+        if start_line < end_line {
+            inline[first] = (*start_line).into();
+        }
+    }
+    Ok(inline)
+}
+
+impl BitbucketCloud {
+    /// Changes a pull request. What the call leaves out may be emptied, so all of it is sent.
+    async fn put(
+        &self,
+        what: &str,
+        repo: &str,
+        pull: &Pull,
+        (change, asked): (Change<'_>, Option<&str>),
+    ) -> Result<(), ForgeError> {
+        let there = pull.reviewers.iter().filter(|one| one.is_asked).map(|one| one.user.id.as_str());
+        let reviewers: Vec<Value> = there.chain(asked).map(|uuid| json!({ "uuid": uuid })).collect();
+        let is_draft = pull.state == truing_core::port::PullState::Draft;
+        let body = json!({
+            "title": change.title.unwrap_or(&pull.title),
+            "description": change.text.unwrap_or(&pull.text),
+            "draft": change.draft.unwrap_or(is_draft),
+            "reviewers": reviewers,
+        });
+        let url = self.of_pull(what, repo, pull.number, &[])?;
+        self.send(&Call::set(what, Method::PUT, url, Some(body))).await?.done()
+    }
+
+    /// May we push, as far as the forge tells this login?
+    async fn may_push(&self, what: &str, repo: &str, id: &str) -> Option<bool> {
+        let (workspace, slug) = parts(what, repo).ok()?;
+        let url = self.root(["user", "workspaces", workspace, "permissions", "repositories"]);
+        let query = format!("repository.name={}", quoted(slug));
+        let listed: Vec<wire::Permission> = self.all(what, with_query(url, &[("q", &query)])).await.ok()?;
+        let is_here =
+            |one: &&wire::Permission| one.repository.as_ref().and_then(|of| of.uuid.as_deref()) == Some(id);
+        let here = listed.iter().find(is_here)?;
+        Some(matches!(here.permission.as_str(), "write" | "admin"))
+    }
+
+    /// Does a merge conflict? The call leads to another address by design; a login that may not ask is told nothing.
+    async fn conflicts(&self, what: &str, repo: &str, number: u64) -> Result<Option<bool>, ForgeError> {
+        let first = Call::get(what, self.of_pull(what, repo, number, &["conflicts"])?).redirected();
+        let below = self.url(what, repo, &["file-conflicts", ""])?;
+        let asked = async {
+            let answer = self.send(&first).await?;
+            let answer = match answer.location() {
+                None => answer,
+                Some(to) if to.path().starts_with(below.path()) => self.send(&Call::get(what, to)).await?,
+                Some(_) => return Err(ForgeError::Moved { what: what.to_owned() }),
+            };
+            Ok(!super::page::<Value>(&answer)?.0.is_empty())
+        };
+        match asked.await {
+            Ok(conflicts) => Ok(Some(conflicts)),
+            Err(
+                ForgeError::Forbidden { .. }
+                | ForgeError::Unauthorized { .. }
+                | ForgeError::NotFound { .. }
+                | ForgeError::Moved { .. }
+                | ForgeError::Rejected { .. },
+            ) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn comment_url(&self, what: &str, repo: &str, (number, id): (u64, u64)) -> Result<Url, ForgeError> {
+        self.of_pull(what, repo, number, &["comments", &id.to_string()])
+    }
+}
+
+impl Calls for BitbucketCloud {
+    fn options(&self) -> &BitbucketOptions {
+        &self.inner.options
+    }
+
+    fn row(&self) -> &'static Capability {
+        &BITBUCKET_CLOUD
+    }
+
+    fn behind(&self, gate: &Arc<dyn WriteGate>) -> Self {
+        self.guarded(gate)
+    }
+
+    async fn own(&self) -> Result<Own, ForgeError> {
+        let what = "asking who the token belongs to";
+        let ask = || async {
+            let account: wire::Account = self.get(what, self.root(["user"])).await?;
+            account.user().map(|user| Own { user }).ok_or_else(|| nobody(what))
+        };
+        self.inner.learnt.own.get_or_try_init(ask).await.cloned()
+    }
+
+    async fn pull(&self, what: &str, repo: &str, number: u64) -> Result<Pull, ForgeError> {
+        let body: wire::Pull = self.get(what, self.of_pull(what, repo, number, &[])?).await?;
+        self.read_pull(what, repo, body, true).await
+    }
+
+    async fn pulls_of(&self, what: &str, repo: &str, branch: &str) -> Result<Vec<Pull>, ForgeError> {
+        let query = format!("source.branch.name={}", quoted(branch));
+        let states = ["OPEN", "MERGED", "DECLINED", "SUPERSEDED"].map(|state| ("state", state));
+        let url = with_query(self.url(what, repo, &["pullrequests"])?, &states);
+        let url = with_query(url, &[("q", &query), ("sort", "-created_on"), ("pagelen", "50")]);
+        let mut pulls = Vec::new();
+        for body in self.all(what, url).await? {
+            pulls.push(self.read_pull(what, repo, body, false).await?);
+        }
+        pulls.sort_by_key(|pull| std::cmp::Reverse((pull.created, pull.number)));
+        Ok(pulls)
+    }
+
+    async fn notes(&self, what: &str, repo: &str, number: u64) -> Result<Vec<Note>, ForgeError> {
+        self.read_notes(what, repo, number).await
+    }
+
+    async fn note(&self, what: &str, repo: &str, of: (u64, u64)) -> Result<Note, ForgeError> {
+        let comment: wire::Comment = self.get(what, self.comment_url(what, repo, of)?).await?;
+        comment.note(what)
+    }
+
+    async fn create_note(
+        &self,
+        what: &str,
+        repo: &str,
+        number: u64,
+        new: NewNote<'_>,
+    ) -> Result<Note, ForgeError> {
+        let mut body = json!({ "content": { "raw": new.text } });
+        if let Some(parent) = new.parent {
+            body["parent"] = json!({ "id": parent });
+        }
+        if let Some(on) = new.on {
+            body["inline"] = inline(what, on)?;
+        }
+        let url = self.of_pull(what, repo, number, &["comments"])?;
+        self.send(&Call::create(what, url, body)).await?.json::<wire::Comment>()?.note(what)
+    }
+
+    async fn edit_note(&self, what: &str, repo: &str, of: (u64, u64), text: &str) -> Result<(), ForgeError> {
+        let body = json!({ "content": { "raw": text } });
+        let url = self.comment_url(what, repo, of)?;
+        self.send(&Call::set(what, Method::PUT, url, Some(body))).await?.done()
+    }
+
+    async fn delete_note(&self, what: &str, repo: &str, of: (u64, u64)) -> Result<(), ForgeError> {
+        let url = self.comment_url(what, repo, of)?;
+        match self.send(&Call::set(what, Method::DELETE, url, None)).await {
+            // Gone is what was asked for; a first try without an answer may have done it.
+            Ok(_) | Err(ForgeError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn settle_thread(
+        &self,
+        what: &str,
+        repo: &str,
+        (number, first): (u64, u64),
+        resolved: bool,
+    ) -> Result<(), ForgeError> {
+        let url = self.of_pull(what, repo, number, &["comments", &first.to_string(), "resolve"])?;
+        let method = if resolved { Method::POST } else { Method::DELETE };
+        match self.send(&Call::set(what, method, url, None)).await {
+            Ok(answer) => answer.done(),
+            // It is resolved already.
+            Err(ForgeError::Stale { .. }) if resolved => Ok(()),
+            // It is open already, or the comment is gone: then this says so.
+            Err(ForgeError::NotFound { .. }) if !resolved => {
+                self.note(what, repo, (number, first)).await.map(drop)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn change_pull(
+        &self,
+        what: &str,
+        repo: &str,
+        pull: &Pull,
+        change: Change<'_>,
+    ) -> Result<(), ForgeError> {
+        self.put(what, repo, pull, (change, None)).await
+    }
+
+    async fn create_pull(
+        &self,
+        what: &str,
+        repo: &str,
+        draft: &PullDraft,
+        text: &str,
+    ) -> Result<Pull, ForgeError> {
+        let body = json!({
+            "title": draft.title,
+            "description": text,
+            "source": { "branch": { "name": draft.branch } },
+            "destination": { "branch": { "name": draft.base } },
+            "draft": draft.draft,
+            "close_source_branch": false,
+        });
+        let url = self.url(what, repo, &["pullrequests"])?;
+        let made: wire::Pull = self.send(&Call::create(what, url, body)).await?.json()?;
+        self.read_pull(what, repo, made, false).await
+    }
+
+    async fn decline(&self, what: &str, repo: &str, pull: &Pull) -> Result<(), ForgeError> {
+        let url = self.of_pull(what, repo, pull.number, &["decline"])?;
+        // A second try would be refused, as it is declined.
+        self.send(&Call::create(what, url, json!({}))).await?.done()
+    }
+
+    async fn ask(&self, what: &str, repo: &str, pull: &Pull, login: &str) -> Result<(), ForgeError> {
+        let known = pull.reviewers.iter().find(|one| one.user.login.eq_ignore_ascii_case(login));
+        let uuid = match known {
+            Some(known) => known.user.id.as_str(),
+            None if login.starts_with('{') => login,
+            None => {
+                let message = "Bitbucket Cloud finds an account that is not on the pull request by its UUID alone: name it as {…}";
+                return Err(rejected(what, message));
+            }
+        };
+        self.put(what, repo, pull, (Change::default(), Some(uuid))).await
+    }
+
+    async fn want_changes(&self, what: &str, repo: &str, number: u64, _: &Sha) -> Result<(), ForgeError> {
+        let url = self.of_pull(what, repo, number, &["request-changes"])?;
+        self.send(&Call::set(what, Method::POST, url, None)).await?.done()
+    }
+
+    async fn commits(&self, what: &str, repo: &str, number: u64) -> Result<Vec<Commit>, ForgeError> {
+        let url = with_query(self.of_pull(what, repo, number, &["commits"])?, &[("pagelen", "100")]);
+        let newest_first: Vec<wire::Commit> = self.all(what, url).await?;
+        let read = |commit: wire::Commit| {
+            let (raw, user) = commit.author.map(|author| (author.raw, author.user)).unwrap_or_default();
+            let (name, email) = raw.split_once('<').unwrap_or((&raw, ""));
+            Ok(Commit {
+                sha: sha(what, &commit.hash)?,
+                user: user.and_then(wire::Account::user),
+                name: name.trim().to_owned(),
+                email: email.trim_end_matches('>').to_owned(),
+                committed: commit.date.map_or(Ok(Millis(0)), |at| instant(what, &at))?,
+            })
+        };
+        newest_first.into_iter().rev().map(read).collect()
+    }
+
+    async fn merging(&self, what: &str, repo: &str, pull: &Pull) -> Result<Merging, ForgeError> {
+        let conflicts = self.conflicts(what, repo, pull.number).await?;
+        let state = match (conflicts, pull.is_mergeable) {
+            (Some(true), _) => Mergeable::Dirty,
+            (_, Some(true)) | (Some(false), None) => Mergeable::Clean,
+            (_, Some(false)) => Mergeable::Blocked,
+            (None, None) => Mergeable::Unknown,
+        };
+        Ok(Merging { conflicts, state })
+    }
+
+    async fn checks(&self, what: &str, repo: &str, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError> {
+        let url = self.url(what, repo, &["commit", commit.as_str(), "statuses"])?;
+        let statuses: Vec<wire::Status> = self.all(what, with_query(url, &[("pagelen", "100")])).await?;
+        // One key has one status: a new one takes the place of the old.
+        let check = |status: wire::Status| CommitCheck {
+            name: status.name.filter(|name| !name.is_empty()).unwrap_or(status.key),
+            app: None,
+            state: match status.state.as_str() {
+                "SUCCESSFUL" => CheckState::Passed,
+                "INPROGRESS" => CheckState::Pending,
+                _ => CheckState::Failed,
+            },
+        };
+        Ok(statuses.into_iter().map(check).collect())
+    }
+
+    async fn set_status(
+        &self,
+        what: &str,
+        repo: &str,
+        number: u64,
+        status: &DesiredStatus,
+    ) -> Result<(), ForgeError> {
+        self.set_report(what, repo, number, status).await?;
+        self.set_build(what, repo, number, status).await
+    }
+
+    async fn has_status(
+        &self,
+        what: &str,
+        repo: &str,
+        number: u64,
+        status: &DesiredStatus,
+    ) -> Result<bool, ForgeError> {
+        self.has_build(what, repo, number, status).await
+    }
+
+    async fn look(&self, what: &str, id: &str, _: &str) -> Result<RepositoryNow, ForgeError> {
+        let body: wire::Repository = self.get(what, self.by_id(id)).await?;
+        let push = self.may_push(what, &body.full_name, id).await;
+        Ok(RepositoryNow {
+            default_branch: body.mainbranch.map(|branch| branch.name).unwrap_or_default(),
+            // The API has no word for a repository that is read only, and no issues any more.
+            writable: Writable { archived: false, push, issues: false },
+            is_fork: body.parent.is_some(),
+            name: body.full_name,
+        })
+    }
+
+    async fn permits(&self, repo: &str, author: &Author) -> Result<bool, ForgeError> {
+        let what = format!("{repo}: asking what {} may do", author.login);
+        let (workspace, slug) = parts(&what, repo)?;
+        let url = self.root(["workspaces", workspace, "permissions", "repositories", slug]);
+        let query = format!("user.uuid={}", quoted(author.id.as_str()));
+        let listed: Vec<wire::Permission> = match self.all(&what, with_query(url, &[("q", &query)])).await {
+            Ok(listed) => listed,
+            Err(ForgeError::NotFound { .. }) => return Ok(false),
+            // Only an administrator of the repository is told: without, nobody is obeyed.
+            Err(ForgeError::Forbidden { .. }) => {
+                tracing::warn!(
+                    repo,
+                    "the token may not ask who may write (it needs to administer the repository): no command of \
+                     anybody is obeyed there"
+                );
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        };
+        // A filter that a forge does not understand, it leaves out.
+        let may = listed.into_iter().any(|one| {
+            let is_theirs = one.user.and_then(wire::Account::user).is_some_and(|user| user.id == author.id);
+            is_theirs && matches!(one.permission.as_str(), "write" | "admin")
+        });
+        Ok(may)
+    }
+}

@@ -1,0 +1,106 @@
+//! Reading pull requests and comments of Bitbucket Cloud into the forms that both have.
+
+use std::collections::HashMap;
+
+use truing_core::id::Sha;
+use truing_core::port::{ForgeError, PullState};
+
+use super::super::address::{is_repository_name, with_query};
+use super::super::calls::{End, Note, On, Pull};
+use super::super::session::instant;
+use super::{BitbucketCloud, wire};
+
+impl BitbucketCloud {
+    /// A pull request from an answer. The base's full hash costs a call where it is not known, and lists need none: there it
+    /// is [`Sha::none`].
+    pub(super) async fn read_pull(
+        &self,
+        what: &str,
+        repo: &str,
+        body: wire::Pull,
+        with_base: bool,
+    ) -> Result<Pull, ForgeError> {
+        let state = body.stands();
+        let is_open = matches!(state, PullState::Open | PullState::Draft);
+        let base = if with_base {
+            self.end(what, repo, body.destination, is_open).await?
+        } else {
+            end(body.destination, Sha::none())
+        };
+        Ok(Pull {
+            number: body.id,
+            version: 0,
+            url: body.links.page(),
+            title: body.title,
+            text: body.description.unwrap_or_default(),
+            state,
+            created: instant(what, &body.created_on)?,
+            updated: instant(what, &body.updated_on)?,
+            author: body.author.and_then(wire::Account::user),
+            head: self.end(what, repo, body.source, is_open).await?,
+            base,
+            is_mergeable: body.mergeable,
+            reviewers: wire::reviewers(what, body.reviewers, body.participants)?,
+        })
+    }
+
+    /// One end. A commit of one that is closed may be gone.
+    async fn end(&self, what: &str, repo: &str, body: wire::End, is_open: bool) -> Result<End, ForgeError> {
+        let fork = body.repository.as_ref().map(|of| of.full_name.as_str());
+        let fork = fork.filter(|name| *name != repo && is_repository_name(name));
+        let commit = match &body.commit {
+            None if is_open => return Err(wire::lacks(what, "commit")),
+            None => Sha::none(),
+            Some(commit) => match self.full(what, repo, &commit.hash, fork).await {
+                Err(ForgeError::NotFound { .. }) if !is_open => Sha::none(),
+                read => read?,
+            },
+        };
+        Ok(end(body, commit))
+    }
+
+    pub(super) async fn read_notes(
+        &self,
+        what: &str,
+        repo: &str,
+        number: u64,
+    ) -> Result<Vec<Note>, ForgeError> {
+        let url = with_query(self.of_pull(what, repo, number, &["comments"])?, &[("pagelen", "100")]);
+        let comments: Vec<wire::Comment> = self.all(what, url).await?;
+        let seen = comments.into_iter().filter(|comment| !comment.pending);
+        let mut notes = seen.map(|comment| comment.note(what)).collect::<Result<Vec<Note>, _>>()?;
+        notes.sort_by_key(|note| note.id);
+        thread(&mut notes);
+        Ok(notes)
+    }
+}
+
+fn end(body: wire::End, commit: Sha) -> End {
+    End {
+        commit,
+        branch: body.branch.map(|branch| branch.name).unwrap_or_default(),
+        repository: body.repository.map(|of| (of.uuid, of.full_name)),
+    }
+}
+
+/// Gives each answer the first comment of its thread, and the lines of that.
+fn thread(notes: &mut [Note]) {
+    let parents: HashMap<u64, u64> =
+        notes.iter().filter_map(|note| note.parent.map(|parent| (note.id, parent))).collect();
+    let lines: HashMap<u64, On> =
+        notes.iter().filter_map(|note| note.on.clone().map(|on| (note.id, on))).collect();
+    for note in notes {
+        let mut first = note.id;
+        // A chain has an end: of a circle, which no forge makes, as many steps are taken as there are comments.
+        for _ in 0..=parents.len() {
+            match parents.get(&first) {
+                Some(parent) => first = *parent,
+                None => break,
+            }
+        }
+        note.first = first;
+        if note.on.is_none() {
+            note.on = lines.get(&first).cloned();
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Bitbucket Cloud beyond one pull request: which repositories there are, what is open in them, what people comment, and
+//! what those people may do. All of it reads.
+
+use std::sync::Arc;
+
+use truing_core::id::{Millis, PrId};
+use truing_core::port::{
+    Author, CommentKind, ForgeError, ForgeKind, OpenPull, Protection, PullComment, PullLine, Seen, WriteGate,
+};
+use truing_core::publish::Producer;
+use truing_git::Remote;
+use url::Url;
+
+use super::super::address::{append, is_repository_name, parts, quoted, with_query};
+use super::super::calls::Calls as _;
+use super::super::client::Client;
+use super::super::lists::{is_of_here, kind_of, open_pull, pull_comment, pull_line};
+use super::super::login::remote;
+use super::super::session::{MAX_PULL_PAGES, MAX_REPOSITORY_PAGES, spelled};
+use super::{BitbucketCloud, page, wire};
+use crate::capability::{BITBUCKET_CLOUD, Capability};
+use crate::forge_server::ForgeServer;
+use crate::http::{Answer, Call, Quota};
+use crate::listing::{Listing, Repositories};
+use crate::remote::{Purpose, RemoteError};
+
+/// The user of git that an access token is the password of.
+const ACCESS_TOKEN: &str = "x-token-auth";
+/// The same of an API token. <https://support.atlassian.com/bitbucket-cloud/docs/using-api-tokens>
+const API_TOKEN: &str = "x-bitbucket-api-token-auth";
+/// Open ones, with drafts: the plain list left those out once (BCLOUD-23659).
+const OPEN: &str = "state=\"OPEN\" AND (draft=true OR draft=false)";
+
+fn seen(body: wire::Repository) -> Option<Seen> {
+    is_repository_name(&body.full_name).then_some(Seen {
+        id: body.uuid,
+        name: body.full_name,
+        archived: false,
+    })
+}
+
+impl BitbucketCloud {
+    /// The address of the repository with this id: the workspace may be left empty.
+    pub(super) fn by_id(&self, id: &str) -> Url {
+        self.root(["repositories", "{}", id])
+    }
+
+    async fn one(&self, what: &str, url: Url) -> Result<Seen, ForgeError> {
+        let body: wire::Repository = self.get(what, url).await?;
+        seen(body).ok_or_else(|| crate::http::unavailable(what, "the repository's name is not as expected"))
+    }
+
+    fn pulls_url(&self, what: &str, repo: &str, query: &str) -> Result<Url, ForgeError> {
+        let query = [("q", query), ("sort", "-updated_on"), ("pagelen", "50")];
+        Ok(with_query(self.url(what, repo, &["pullrequests"])?, &query))
+    }
+
+    /// Pages of pull requests as they are listed, while there are calls left; and whether those are all.
+    async fn listed(
+        &self,
+        what: &str,
+        first: Url,
+        calls: &mut u64,
+        most: usize,
+    ) -> Result<(Vec<wire::Pull>, bool), ForgeError> {
+        let (mut all, mut next) = (Vec::new(), Some(first));
+        for _ in 0..MAX_PULL_PAGES {
+            let Some(url) = next else { return Ok((all, true)) };
+            if *calls == 0 || all.len() >= most {
+                return Ok((all, false));
+            }
+            *calls -= 1;
+            let answer = self.send(&Call::get(what, url)).await?;
+            let (items, following) = page::<wire::Pull>(&answer)?;
+            all.extend(items);
+            next = following;
+        }
+        Ok((all, next.is_none()))
+    }
+}
+
+impl ForgeServer for BitbucketCloud {
+    type Client = Client<Self>;
+
+    fn kind(&self) -> ForgeKind {
+        ForgeKind::Bitbucket
+    }
+
+    fn capability(&self) -> &'static Capability {
+        &BITBUCKET_CLOUD
+    }
+
+    fn for_review(&self, id: &str) -> Self {
+        self.by(self.inner.http.for_review(id))
+    }
+
+    fn client(&self, id: &PrId, repo: &str, producer: Producer, gate: &Arc<dyn WriteGate>) -> Client<Self> {
+        Client::new(self, id, repo, producer, gate)
+    }
+
+    async fn remote(&self, _: &str, repo: &str, _: Purpose) -> Result<Remote, RemoteError> {
+        let (workspace, slug) = parts("asking where git finds the repository", repo)?;
+        let options = &self.inner.options;
+        let url = append(&options.git_url, [workspace, &format!("{slug}.git")]);
+        let user = if options.email.is_some() { API_TOKEN } else { ACCESS_TOKEN };
+        remote(&url, Some(user), &options.token)
+    }
+
+    async fn repository(&self, repo: &str) -> Result<Seen, ForgeError> {
+        let what = format!("{repo}: asking for the repository");
+        let seen = self.one(&what, self.url(&what, repo, &[])?).await?;
+        // An old name may go on to lead there.
+        if seen.name.eq_ignore_ascii_case(repo) { Ok(seen) } else { Err(ForgeError::Moved { what }) }
+    }
+
+    async fn repository_by_id(&self, id: &str) -> Result<Seen, ForgeError> {
+        let what = format!("asking for the repository with id {id}");
+        self.one(&what, self.by_id(id)).await
+    }
+
+    async fn repositories(&self, last: &mut Repositories, calls: &mut u64) -> Result<(), ForgeError> {
+        let what = "listing the workspaces";
+        let read = |answer: &Answer| {
+            let (all, next) = page::<wire::Membership>(answer)?;
+            let slugs = all.into_iter().filter_map(|one| one.workspace.map(|workspace| workspace.slug));
+            Ok((slugs.collect(), next))
+        };
+        let first = with_query(self.root(["user", "workspaces"]), &[("pagelen", "100")]);
+        let send = |call| self.send_owned(call);
+        last.groups.refresh_by(send, (what, first), MAX_REPOSITORY_PAGES, calls, read).await?;
+        let names: Vec<String> = last.groups.items().cloned().collect();
+        last.lists.retain(|name, _| names.contains(name));
+        let mut refused = Ok(());
+        for name in names {
+            let what = format!("listing the repositories of {name}");
+            let query = [("role", "contributor"), ("pagelen", "100")];
+            let first = with_query(self.root(["repositories", &name]), &query);
+            let read = |answer: &Answer| {
+                let (all, next) = page::<wire::Repository>(answer)?;
+                Ok((all.into_iter().filter_map(seen).collect(), next))
+            };
+            let list = last.lists.entry(name).or_default();
+            let send = |call| self.send_owned(call);
+            match list.refresh_by(send, (&what, first), MAX_REPOSITORY_PAGES, calls, read).await {
+                // One that refuses is no reason to leave out the others.
+                Err(error @ (ForgeError::Forbidden { .. } | ForgeError::NotFound { .. })) => {
+                    refused = Err(error);
+                }
+                listed => listed?,
+            }
+        }
+        refused
+    }
+
+    async fn open_pulls(
+        &self,
+        repo: &str,
+        last: &mut Listing<OpenPull>,
+        calls: &mut u64,
+    ) -> Result<(), ForgeError> {
+        let what = format!("{repo}: listing its open pull requests");
+        last.begin();
+        let url = self.pulls_url(&what, repo, OPEN)?;
+        let (bodies, complete) = self.listed(&what, url.clone(), calls, usize::MAX).await?;
+        let mut pulls = Vec::with_capacity(bodies.len());
+        for body in bodies {
+            pulls.push(open_pull(repo, self.read_pull(&what, repo, body, true).await?));
+        }
+        last.replace(url, pulls, complete);
+        Ok(())
+    }
+
+    async fn open_pulls_of(&self, repo: &str, branch: &str) -> Result<Vec<OpenPull>, ForgeError> {
+        let what = format!("{repo}: looking for the pull request of {branch}");
+        let query = format!("{OPEN} AND source.branch.name={}", quoted(branch));
+        let bodies: Vec<wire::Pull> = self.all(&what, self.pulls_url(&what, repo, &query)?).await?;
+        let mut pulls = Vec::new();
+        for body in bodies {
+            let pull = self.read_pull(&what, repo, body, true).await?;
+            // A filter that a forge does not understand, it leaves out; forks have branches of the same name.
+            if is_of_here(&pull, branch) {
+                pulls.push(open_pull(repo, pull));
+            }
+        }
+        Ok(pulls)
+    }
+
+    async fn pull_lines(&self, repo: &str, most: usize) -> Result<(Vec<PullLine>, bool), ForgeError> {
+        let what = format!("{repo}: listing its open pull requests");
+        let url = self.pulls_url(&what, repo, OPEN)?;
+        let (bodies, complete) = self.listed(&what, url, &mut { u64::MAX }, most).await?;
+        let is_all = complete && bodies.len() <= most;
+        let mut lines = Vec::new();
+        for body in bodies.into_iter().take(most) {
+            lines.push(pull_line(self.read_pull(&what, repo, body, false).await?));
+        }
+        Ok((lines, is_all))
+    }
+
+    /// There is no list of a repository's comments: those of each pull request that was changed since are read.
+    async fn comments_since(
+        &self,
+        repo: &str,
+        (kind, since): (CommentKind, Millis),
+        last: &mut Listing<PullComment>,
+        calls: &mut u64,
+    ) -> Result<(), ForgeError> {
+        let what = format!("{repo}: listing new comments ({})", kind.as_str());
+        last.begin();
+        let changed = format!("updated_on>={}", spelled(since));
+        let url = self.pulls_url(&what, repo, &changed)?;
+        let (bodies, mut complete) = self.listed(&what, url.clone(), calls, usize::MAX).await?;
+        let mut comments = Vec::new();
+        for body in bodies {
+            if *calls == 0 {
+                complete = false;
+                break;
+            }
+            *calls -= 1;
+            let (number, page) = (body.id, body.links.page());
+            let notes = self.read_notes(&what, repo, number).await?.into_iter();
+            let new = notes.filter(|note| !note.is_deleted && kind_of(note) == kind && note.updated >= since);
+            comments.extend(new.map(|note| pull_comment(number, &page, note)));
+        }
+        comments.sort_by_key(|comment| (comment.updated, comment.id));
+        last.replace(url, comments, complete);
+        Ok(())
+    }
+
+    async fn comment(
+        &self,
+        id: &PrId,
+        repo: &str,
+        (kind, comment): (CommentKind, u64),
+    ) -> Result<Option<PullComment>, ForgeError> {
+        let what = format!("{repo}: reading comment {comment} ({})", kind.as_str());
+        let note = self.note(&what, repo, (id.number, comment)).await?;
+        if note.is_deleted {
+            return Err(ForgeError::NotFound { what });
+        }
+        let page = self.page_of(&what, repo, id.number)?;
+        Ok(Some(pull_comment(id.number, page.as_str(), note)))
+    }
+
+    async fn may_write(&self, repo: &str, author: &Author) -> Result<bool, ForgeError> {
+        self.permits(repo, author).await
+    }
+
+    async fn is_own(&self, _: &str, author: &Author) -> Result<bool, ForgeError> {
+        Ok(self.own().await?.user.id == author.id)
+    }
+
+    async fn protection(&self, repo: &str, branch: &str) -> Result<Protection, ForgeError> {
+        let what = format!("{repo}: asking what protects {branch}");
+        let url = self.url(&what, repo, &["branch-restrictions"])?;
+        let rules: Vec<wire::Restriction> = self.all(&what, with_query(url, &[("pattern", branch)])).await?;
+        let rules: Vec<String> = rules.into_iter().map(|rule| rule.kind).collect();
+        Ok(Protection { is_protected: !rules.is_empty(), rules })
+    }
+
+    /// None: answers tell a limit and whether it is near, and no count.
+    fn quota(&self) -> Option<Quota> {
+        None
+    }
+
+    /// None: a check cannot be pressed.
+    fn check_app(&self) -> Option<u64> {
+        None
+    }
+}

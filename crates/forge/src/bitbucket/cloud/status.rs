@@ -1,0 +1,162 @@
+//! What is shown beside a commit at Bitbucket Cloud: a report with notes on lines (Code Insights), then a build status.
+//! Writing one with the same key again replaces it, so nothing is looked for before.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use truing_core::finding::Side;
+use truing_core::port::ForgeError;
+use truing_core::publish::{Annotation, Conclusion, DesiredStatus, StatusState};
+use url::Url;
+
+use super::super::address::{STATUS_NAME, status_key};
+use super::{BitbucketCloud, wire};
+use crate::body::cut;
+use crate::capability::BITBUCKET_CLOUD;
+use crate::http::Call;
+
+/// The longest text of a report, in characters; its own bound is not published.
+const MAX_DETAILS: usize = 2_000;
+/// The longest summary of a note, in characters (observed).
+const MAX_SUMMARY: usize = 450;
+
+/// A build status in Bitbucket's words.
+fn told(status: &DesiredStatus) -> (&'static str, String) {
+    let state = match status.state {
+        StatusState::Success => "SUCCESSFUL",
+        StatusState::Failure => "FAILED",
+        StatusState::Pending => "INPROGRESS",
+    };
+    (state, cut(&status.description, BITBUCKET_CLOUD.status_text, "…"))
+}
+
+/// None for lines that the head does not have, and for a path that JSON cannot hold.
+fn note(key: &str, at: usize, annotation: &Annotation) -> Option<Value> {
+    let place = &annotation.place;
+    if place.side == Side::Old {
+        return None;
+    }
+    let path = place.path.as_str()?;
+    // The same note has the same id, so that writing it again replaces it.
+    let mut hash = Sha256::new();
+    for part in [path, &annotation.title, &annotation.message] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let mut digest = hex::encode(hash.finalize());
+    digest.truncate(16);
+    Some(json!({
+        "external_id": format!("{key}-{at}-{digest}"),
+        "annotation_type": "BUG",
+        "path": path,
+        "line": place.end_line,
+        "summary": cut(&annotation.title, MAX_SUMMARY, "…"),
+        "details": cut(&annotation.message, MAX_DETAILS, "…"),
+        "severity": if annotation.blocks { "HIGH" } else { "MEDIUM" },
+    }))
+}
+
+impl BitbucketCloud {
+    fn report_url(&self, what: &str, repo: &str, commit: &str, tail: &[&str]) -> Result<Url, ForgeError> {
+        let path: Vec<&str> = ["commit", commit, "reports"].into_iter().chain(tail.iter().copied()).collect();
+        self.url(what, repo, &path)
+    }
+
+    /// Sets the report. A login that may not has the build status alone.
+    pub(super) async fn set_report(
+        &self,
+        what: &str,
+        repo: &str,
+        number: u64,
+        status: &DesiredStatus,
+    ) -> Result<(), ForgeError> {
+        match self.put_report(what, repo, number, status).await {
+            Err(error @ (ForgeError::Forbidden { .. } | ForgeError::NotFound { .. })) => {
+                tracing::warn!(repo, %error, "no report is set beside the commit: the token may not");
+                Ok(())
+            }
+            set => set,
+        }
+    }
+
+    async fn put_report(
+        &self,
+        what: &str,
+        repo: &str,
+        number: u64,
+        status: &DesiredStatus,
+    ) -> Result<(), ForgeError> {
+        let key = status_key(number);
+        let commit = status.sha.as_str();
+        let result = match status.check.conclusion {
+            Conclusion::Success => "PASSED",
+            Conclusion::Failure => "FAILED",
+            Conclusion::Neutral => "PENDING",
+        };
+        let report = json!({
+            "title": STATUS_NAME,
+            "details": cut(&status.check.summary, MAX_DETAILS, "…"),
+            "report_type": "BUG",
+            "reporter": "Truing",
+            "link": self.page_of(what, repo, number)?.as_str(),
+            "result": result,
+        });
+        let url = self.report_url(what, repo, commit, &[&key])?;
+        // The notes of an earlier one on this commit go with it.
+        match self.send(&Call::set(what, Method::DELETE, url.clone(), None)).await {
+            Ok(_) | Err(ForgeError::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        self.send(&Call::set(what, Method::PUT, url, Some(report))).await?.done()?;
+        let all = status.check.annotations.iter().enumerate();
+        let all: Vec<Value> = all
+            .filter_map(|(at, annotation)| note(&key, at, annotation))
+            .take(BITBUCKET_CLOUD.report_annotations)
+            .collect();
+        for batch in all.chunks(BITBUCKET_CLOUD.annotations) {
+            let url = self.report_url(what, repo, commit, &[&key, "annotations"])?;
+            // The answer is the list itself.
+            let call = Call::set(what, Method::POST, url, Some(batch.to_vec().into()));
+            self.send(&call).await?.json::<serde::de::IgnoredAny>()?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn set_build(
+        &self,
+        what: &str,
+        repo: &str,
+        number: u64,
+        status: &DesiredStatus,
+    ) -> Result<(), ForgeError> {
+        let (state, description) = told(status);
+        let body = json!({
+            "key": status_key(number),
+            "state": state,
+            "name": STATUS_NAME,
+            "description": description,
+            "url": self.page_of(what, repo, number)?.as_str(),
+        });
+        let url = self.url(what, repo, &["commit", status.sha.as_str(), "statuses", "build"])?;
+        self.send(&Call::set(what, Method::POST, url, Some(body))).await?.done()
+    }
+
+    /// Has the commit this build status of ours?
+    pub(super) async fn has_build(
+        &self,
+        what: &str,
+        repo: &str,
+        number: u64,
+        status: &DesiredStatus,
+    ) -> Result<bool, ForgeError> {
+        let key = status_key(number);
+        let url = self.url(what, repo, &["commit", status.sha.as_str(), "statuses", "build", &key])?;
+        let there: wire::Status = match self.get(what, url).await {
+            Ok(there) => there,
+            Err(ForgeError::NotFound { .. }) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let (state, description) = told(status);
+        Ok(there.state == state && there.description == Some(description))
+    }
+}

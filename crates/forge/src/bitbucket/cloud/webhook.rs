@@ -1,0 +1,136 @@
+//! Webhooks as Bitbucket Cloud sends them: the fields that are read. Repositories are known by their UUID, which lasts
+//! through renames. Hashes have twelve digits, so no head is taken from a delivery.
+//! <https://support.atlassian.com/bitbucket-cloud/docs/event-payloads/>
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use truing_core::id::{PrId, Sha};
+use truing_core::port::CommentKind;
+
+use super::super::address::is_repository_name;
+use super::super::webhook::MAX_COMMENT_CHARS;
+use crate::webhook::{BadHook, Comment, Hook, is_page, missing, read, word, wrong};
+
+/// The longest UUID that is taken over, with its braces, in bytes.
+const MAX_UUID_BYTES: usize = 64;
+
+/// The fields that are read. All may be absent: which are needed depends on the event. Unknown fields pass.
+#[derive(Deserialize)]
+struct Event {
+    repository: Option<RepositoryBody>,
+    pullrequest: Option<PullBody>,
+    comment: Option<CommentBody>,
+}
+
+#[derive(Deserialize)]
+struct RepositoryBody {
+    uuid: Option<String>,
+    full_name: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct PullBody {
+    id: Option<u64>,
+    links: Option<Links>,
+    source: Option<End>,
+}
+
+#[derive(Deserialize)]
+struct Links {
+    html: Option<Href>,
+}
+
+#[derive(Deserialize)]
+struct Href {
+    href: Option<String>,
+}
+
+/// The repository of it is not read: it is null when the fork is gone.
+#[derive(Deserialize)]
+struct End {
+    commit: Option<Tip>,
+}
+
+#[derive(Deserialize)]
+struct Tip {
+    hash: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct CommentBody {
+    id: Option<u64>,
+    content: Option<Content>,
+    inline: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct Content {
+    raw: Option<String>,
+}
+
+/// Reads a delivery whose signature was verified.
+pub(crate) fn parse(event: &str, forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
+    match event {
+        // `updated` comes for pushes and for edits alike.
+        "pullrequest:created"
+        | "pullrequest:push"
+        | "pullrequest:updated"
+        | "pullrequest:fulfilled"
+        | "pullrequest:rejected" => parse_pull(forge_name, body),
+        "pullrequest:comment_created" | "pullrequest:comment_updated" => parse_comment(forge_name, body),
+        other => Ok(Hook::Ignored { what: word(other) }),
+    }
+}
+
+fn parse_pull(forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
+    let event: Event = read(body)?;
+    let (repository, repo) = repository(event.repository)?;
+    let pull = event.pullrequest.ok_or_else(|| missing("pullrequest"))?;
+    let number = pull.id.ok_or_else(|| missing("pullrequest.id"))?;
+    let url = pull.links.and_then(|links| links.html).and_then(|html| html.href);
+    let url = url.ok_or_else(|| missing("pullrequest.links.html.href"))?;
+    if !is_page(&url) {
+        return Err(wrong("pullrequest.links.html.href", "is not the address of a page"));
+    }
+    let hash = pull.source.and_then(|source| source.commit).and_then(|commit| commit.hash);
+    Ok(Hook::Pull {
+        pr: PrId { forge: forge_name.to_owned(), repository, number },
+        name: format!("{repo}#{number}"),
+        repo,
+        url,
+        // Twelve digits name no commit for sure.
+        head: hash.and_then(|hash| Sha::parse(&hash).ok()),
+    })
+}
+
+fn parse_comment(forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
+    let event: Event = read(body)?;
+    let (repository, repo) = repository(event.repository)?;
+    let pull = event.pullrequest.ok_or_else(|| missing("pullrequest"))?;
+    let number = pull.id.ok_or_else(|| missing("pullrequest.id"))?;
+    let comment = event.comment.ok_or_else(|| missing("comment"))?;
+    let id = comment.id.ok_or_else(|| missing("comment.id"))?;
+    let kind = if comment.inline.is_some() { CommentKind::Diff } else { CommentKind::Conversation };
+    let text = comment.content.and_then(|content| content.raw).unwrap_or_default();
+    let body = text.chars().take(MAX_COMMENT_CHARS).collect();
+    let pr = PrId { forge: forge_name.to_owned(), repository, number };
+    Ok(Hook::Comment(Comment { pr, repo, kind, id, body }))
+}
+
+/// The repository's UUID and name.
+fn repository(body: Option<RepositoryBody>) -> Result<(String, String), BadHook> {
+    let repository = body.ok_or_else(|| missing("repository"))?;
+    let id = repository.uuid.ok_or_else(|| missing("repository.uuid"))?;
+    let is_uuid = id.len() <= MAX_UUID_BYTES
+        && id.strip_prefix('{').and_then(|id| id.strip_suffix('}')).is_some_and(|inside| {
+            !inside.is_empty() && inside.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+        });
+    if !is_uuid {
+        return Err(wrong("repository.uuid", "is not a UUID in braces"));
+    }
+    let name = repository.full_name.ok_or_else(|| missing("repository.full_name"))?;
+    if !is_repository_name(&name) {
+        return Err(wrong("repository.full_name", "is not `workspace/slug`"));
+    }
+    Ok((id, name))
+}

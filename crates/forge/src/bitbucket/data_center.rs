@@ -1,0 +1,183 @@
+//! Bitbucket Data Center (facts/forges.md 4.3, ADR 78): one server with one login.
+
+mod anchor;
+mod calls;
+mod read;
+mod server;
+mod status;
+mod version;
+pub(crate) mod webhook;
+mod wire;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use serde::de::DeserializeOwned;
+use tokio::sync::OnceCell;
+use truing_core::id::{Millis, Span};
+use truing_core::port::{Clock, ForgeError, WriteGate};
+use url::Url;
+
+use super::address::{append, parts, remember, with_query};
+use super::login::{Own, connect};
+use super::options::{BitbucketError, BitbucketOptions};
+use super::session::{MAX_PAGES, endless};
+use crate::capability::BITBUCKET_DC;
+use crate::http::{Answer, Authorization, Call, Http, Patience};
+use version::Version;
+
+/// A token that was accepted so long ago is still right: a 401 after that is of a permission that is missing.
+const STILL_RIGHT: Span = Span::minutes(1);
+
+/// One Bitbucket Data Center with one login. Cheap to clone; clones share connections and what was learnt.
+#[derive(Clone, Debug)]
+pub struct BitbucketDataCenter {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    options: BitbucketOptions,
+    http: Http,
+    login: Authorization,
+    learnt: Arc<Learnt>,
+}
+
+/// The facts that all clones share.
+#[derive(Debug)]
+struct Learnt {
+    own: OnceCell<Own>,
+    version: OnceLock<Version>,
+    /// The time at which the token was accepted last, by our clock; 0: never yet.
+    accepted: AtomicI64,
+    /// The names of repositories, by their ids.
+    names: Mutex<HashMap<String, String>>,
+}
+
+impl BitbucketDataCenter {
+    /// A client. Sends nothing yet.
+    ///
+    /// # Errors
+    /// [`BitbucketError`] for addresses and tokens that cannot be sent to or sent.
+    pub fn new(options: BitbucketOptions, clock: Arc<dyn Clock>) -> Result<Self, BitbucketError> {
+        Self::with_patience(options, Patience::default(), clock)
+    }
+
+    /// A client that waits as long as it is told.
+    ///
+    /// # Errors
+    /// As [`BitbucketDataCenter::new`].
+    pub fn with_patience(
+        options: BitbucketOptions,
+        patience: Patience,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, BitbucketError> {
+        let (http, login) = connect(&options, patience, clock)?;
+        let learnt = Learnt {
+            own: OnceCell::new(),
+            version: OnceLock::new(),
+            accepted: AtomicI64::new(0),
+            names: Mutex::default(),
+        };
+        Ok(Self { inner: Arc::new(Inner { options, http, login, learnt: Arc::new(learnt) }) })
+    }
+
+    fn by(&self, http: Http) -> Self {
+        let Inner { options, login, learnt, .. } = &*self.inner;
+        let (options, login, learnt) = (options.clone(), login.clone(), learnt.clone());
+        Self { inner: Arc::new(Inner { options, http, login, learnt }) }
+    }
+
+    fn guarded(&self, gate: &Arc<dyn WriteGate>) -> Self {
+        self.by(self.inner.http.behind(gate.clone()))
+    }
+
+    /// Sends a call. Data Center answers 401 where a permission is missing, too: right after the token was accepted, that is
+    /// what it means.
+    async fn send(&self, call: &Call) -> Result<Answer, ForgeError> {
+        let Inner { http, login, learnt, .. } = &*self.inner;
+        match http.send(login, call).await {
+            Ok(answer) => {
+                learnt.accepted.store(http.now().0, Ordering::Relaxed);
+                Ok(answer)
+            }
+            Err(ForgeError::Unauthorized { what }) if self.was_accepted(http.now()) => {
+                let message = "status 401 for a token that is right: it lacks the permission".to_owned();
+                Err(ForgeError::Forbidden { what, message })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn was_accepted(&self, now: Millis) -> bool {
+        let at = self.inner.learnt.accepted.load(Ordering::Relaxed);
+        at != 0 && (0..=STILL_RIGHT.0).contains(&(now - Millis(at)).0)
+    }
+
+    async fn get<T: DeserializeOwned>(&self, what: &str, url: Url) -> Result<T, ForgeError> {
+        self.send(&Call::get(what, url)).await?.json()
+    }
+
+    /// All items of a list. The server says where the next page begins; a page may be shorter than was asked for.
+    async fn all<T: DeserializeOwned>(&self, what: &str, first: Url) -> Result<Vec<T>, ForgeError> {
+        let (mut all, mut start) = (Vec::new(), 0);
+        for _ in 0..MAX_PAGES {
+            let page: wire::Page<T> = self.get(what, paged(&first, start)).await?;
+            let next = page.next();
+            all.extend(page.values);
+            match next {
+                None => return Ok(all),
+                Some(next) if next <= start => return Err(endless(what)),
+                Some(next) => start = next,
+            }
+        }
+        Err(endless(what))
+    }
+
+    /// An address below the server's root.
+    fn root<'a>(&self, tail: impl IntoIterator<Item = &'a str>) -> Url {
+        append(&self.inner.options.api_url, ["rest"].into_iter().chain(tail))
+    }
+
+    /// An address below a repository's, in one of the server's APIs.
+    fn in_api(&self, what: &str, api: &str, repo: &str, tail: &[&str]) -> Result<Url, ForgeError> {
+        let (key, slug) = parts(what, repo)?;
+        let path = [api, "latest", "projects", key, "repos", slug];
+        Ok(self.root(path.into_iter().chain(tail.iter().copied())))
+    }
+
+    /// The same in the main one.
+    fn url(&self, what: &str, repo: &str, tail: &[&str]) -> Result<Url, ForgeError> {
+        self.in_api(what, "api", repo, tail)
+    }
+
+    /// An address below a pull request's.
+    fn of_pull(&self, what: &str, repo: &str, number: u64, tail: &[&str]) -> Result<Url, ForgeError> {
+        let number = number.to_string();
+        let path: Vec<&str> = ["pull-requests", &number].into_iter().chain(tail.iter().copied()).collect();
+        self.url(what, repo, &path)
+    }
+
+    /// A pull request's page.
+    fn page_of(&self, what: &str, repo: &str, number: u64) -> Result<Url, ForgeError> {
+        let (key, slug) = parts(what, repo)?;
+        let path = ["projects", key, "repos", slug, "pull-requests", &number.to_string()];
+        Ok(append(&self.inner.options.api_url, path))
+    }
+
+    fn remember_name(&self, id: &str, name: &str) {
+        let mut names = self.inner.learnt.names.lock().unwrap_or_else(PoisonError::into_inner);
+        remember(&mut names, id.to_owned(), name.to_owned());
+    }
+
+    fn name_of(&self, id: &str) -> Option<String> {
+        self.inner.learnt.names.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+}
+
+/// The page of a list that begins at this item, at the most items.
+fn paged(first: &Url, start: u64) -> Url {
+    let (start, limit) = (start.to_string(), BITBUCKET_DC.page.to_string());
+    with_query(first.clone(), &[("start", &start), ("limit", &limit)])
+}

@@ -1,0 +1,395 @@
+//! The calls of a Data Center. Each write is one address and one method; none approves, merges or changes code. A comment
+//! and a pull request have a version, which a change must name: one that is old is refused, read again and decided again.
+
+use std::sync::Arc;
+
+use reqwest::Method;
+use serde::Serialize;
+use serde_json::{Value, json};
+use truing_core::converge::readiness::Merge as Mergeable;
+use truing_core::id::Sha;
+use truing_core::port::{
+    Author, CheckState, CommitCheck, ForgeError, PullDraft, PullState, RepositoryNow, Writable, WriteGate,
+};
+use truing_core::publish::DesiredStatus;
+use url::Url;
+
+use super::super::address::{parts, rejected, with_query};
+use super::super::calls::{Calls, Change, Commit, Merging, NewNote, Note, Pull, Settled};
+use super::super::login::Own;
+use super::super::options::BitbucketOptions;
+use super::super::session::sha;
+use super::wire::{BRANCHES, millis};
+use super::{BitbucketDataCenter, wire};
+use crate::capability::Capability;
+use crate::http::{Call, unavailable};
+
+/// Tries of a change that somebody else's comes before.
+const MAX_TRIES: u32 = 3;
+
+/// The verdicts of ours. The server has a third value, which nobody here can write.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum Verdict {
+    /// It may not be merged as it is.
+    NeedsWork,
+}
+
+impl BitbucketDataCenter {
+    fn comment_url(&self, what: &str, repo: &str, (number, id): (u64, u64)) -> Result<Url, ForgeError> {
+        self.of_pull(what, repo, number, &["comments", &id.to_string()])
+    }
+
+    /// Does the server list the repository among those that this login may push to?
+    async fn may_push(&self, what: &str, body: &wire::Repository) -> Option<bool> {
+        let url = self.root(["api", "latest", "repos"]);
+        let url = with_query(url, &[("permission", "REPO_WRITE"), ("name", &body.name)]);
+        let listed: Vec<wire::Repository> = self.all(what, url).await.ok()?;
+        Some(listed.iter().any(|one| one.id() == body.id()))
+    }
+
+    /// The branch that pull requests go to; empty while the repository is.
+    async fn default_branch(&self, what: &str, repo: &str) -> Result<String, ForgeError> {
+        match self.get::<wire::Branch>(what, self.url(what, repo, &["default-branch"])?).await {
+            Ok(branch) => Ok(branch.display_id),
+            Err(ForgeError::NotFound { .. }) => Ok(String::new()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Calls for BitbucketDataCenter {
+    fn options(&self) -> &BitbucketOptions {
+        &self.inner.options
+    }
+
+    fn row(&self) -> &'static Capability {
+        self.narrowed()
+    }
+
+    fn behind(&self, gate: &Arc<dyn WriteGate>) -> Self {
+        self.guarded(gate)
+    }
+
+    async fn own(&self) -> Result<Own, ForgeError> {
+        self.learn().await
+    }
+
+    async fn pull(&self, what: &str, repo: &str, number: u64) -> Result<Pull, ForgeError> {
+        let body: wire::Pull = self.get(what, self.of_pull(what, repo, number, &[])?).await?;
+        self.read_pull(what, repo, body)
+    }
+
+    async fn pulls_of(&self, what: &str, repo: &str, branch: &str) -> Result<Vec<Pull>, ForgeError> {
+        let at = format!("{BRANCHES}{branch}");
+        let query = [("state", "ALL"), ("direction", "OUTGOING"), ("at", at.as_str())];
+        let url = with_query(self.url(what, repo, &["pull-requests"])?, &query);
+        let bodies: Vec<wire::Pull> = self.all(what, url).await?;
+        let pulls = bodies.into_iter().map(|body| self.read_pull(what, repo, body));
+        let mut pulls = pulls.collect::<Result<Vec<Pull>, _>>()?;
+        pulls.sort_by_key(|pull| std::cmp::Reverse((pull.created, pull.number)));
+        Ok(pulls)
+    }
+
+    async fn notes(&self, what: &str, repo: &str, number: u64) -> Result<Vec<Note>, ForgeError> {
+        self.read_notes(what, repo, number).await
+    }
+
+    async fn note(&self, what: &str, repo: &str, of: (u64, u64)) -> Result<Note, ForgeError> {
+        let comment: wire::Comment = self.get(what, self.comment_url(what, repo, of)?).await?;
+        self.read_note(what, repo, of.0, comment)
+    }
+
+    async fn create_note(
+        &self,
+        what: &str,
+        repo: &str,
+        number: u64,
+        new: NewNote<'_>,
+    ) -> Result<Note, ForgeError> {
+        let mut body = json!({ "text": new.text });
+        if let Some(parent) = new.parent {
+            body["parent"] = json!({ "id": parent });
+        }
+        if let Some(on) = new.on {
+            body["anchor"] = self.anchor(what, repo, number, on).await?;
+        }
+        let anchor = body.get("anchor").cloned();
+        let url = self.of_pull(what, repo, number, &["comments"])?;
+        let made: wire::Comment = self.send(&Call::create(what, url, body)).await?.json()?;
+        if let Some(anchor) = anchor {
+            self.check_place(repo, &anchor, made.anchor.as_ref());
+        }
+        self.read_note(what, repo, number, made)
+    }
+
+    async fn edit_note(&self, what: &str, repo: &str, of: (u64, u64), text: &str) -> Result<(), ForgeError> {
+        let first = self.note(what, repo, of).await?;
+        let (mut version, mut tries) = (first.version, 0);
+        loop {
+            let url = self.comment_url(what, repo, of)?;
+            let body = json!({ "text": text, "version": version });
+            tries += 1;
+            let stale = match self.send(&Call::set(what, Method::PUT, url, Some(body))).await {
+                Err(stale @ ForgeError::Stale { .. }) => stale,
+                sent => return sent?.done(),
+            };
+            let now = self.note(what, repo, of).await?;
+            if now.text == text {
+                // A try without an answer has done it.
+                return Ok(());
+            }
+            // Another text than was decided about: that is decided anew.
+            if now.text != first.text || tries == MAX_TRIES {
+                return Err(stale);
+            }
+            version = now.version;
+        }
+    }
+
+    async fn delete_note(&self, what: &str, repo: &str, of: (u64, u64)) -> Result<(), ForgeError> {
+        let mut tries = 0;
+        loop {
+            let version = match self.note(what, repo, of).await {
+                Ok(note) => note.version,
+                Err(ForgeError::NotFound { .. }) => return Ok(()),
+                Err(error) => return Err(error),
+            };
+            let url = with_query(self.comment_url(what, repo, of)?, &[("version", &version.to_string())]);
+            tries += 1;
+            match self.send(&Call::set(what, Method::DELETE, url, None)).await {
+                // Gone is what was asked for; a first try without an answer may have done it.
+                Ok(_) | Err(ForgeError::NotFound { .. }) => return Ok(()),
+                Err(ForgeError::Stale { what, message }) if tries == MAX_TRIES => {
+                    // The same version again and again: it has answers, and stays.
+                    return Err(ForgeError::Rejected { what, message });
+                }
+                Err(ForgeError::Stale { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn settle_thread(
+        &self,
+        what: &str,
+        repo: &str,
+        of: (u64, u64),
+        resolved: bool,
+    ) -> Result<(), ForgeError> {
+        let mut tries = 0;
+        loop {
+            let note = self.note(what, repo, of).await?;
+            if (note.settled != Settled::Open) == resolved {
+                return Ok(());
+            }
+            let url = self.comment_url(what, repo, of)?;
+            // Without its text, which only its author may write.
+            let body = json!({ "threadResolved": resolved, "version": note.version });
+            tries += 1;
+            match self.send(&Call::set(what, Method::PUT, url, Some(body))).await {
+                Err(ForgeError::Stale { .. }) if tries < MAX_TRIES => {}
+                Ok(answer) if answer.json::<wire::Comment>()?.thread_resolved == resolved => return Ok(()),
+                // Older versions ignore the field.
+                Ok(_) => {
+                    return Err(unavailable(what, "the forge reports success, but the thread is as before"));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn change_pull(
+        &self,
+        what: &str,
+        repo: &str,
+        pull: &Pull,
+        change: Change<'_>,
+    ) -> Result<(), ForgeError> {
+        // What the call leaves out may be emptied, reviewers surely: all of it is sent.
+        let there = pull.reviewers.iter().filter(|one| one.is_asked);
+        let reviewers: Vec<Value> = there.map(|one| json!({ "user": { "name": one.user.login } })).collect();
+        let mut body = json!({
+            "version": pull.version,
+            "title": change.title.unwrap_or(&pull.title),
+            "description": change.text.unwrap_or(&pull.text),
+            "reviewers": reviewers,
+        });
+        if self.narrowed().drafts {
+            body["draft"] = change.draft.unwrap_or(pull.state == PullState::Draft).into();
+        }
+        let url = self.of_pull(what, repo, pull.number, &[])?;
+        self.send(&Call::set(what, Method::PUT, url, Some(body))).await?.done()
+    }
+
+    async fn create_pull(
+        &self,
+        what: &str,
+        repo: &str,
+        draft: &PullDraft,
+        text: &str,
+    ) -> Result<Pull, ForgeError> {
+        let (key, slug) = parts(what, repo)?;
+        let end = |branch: &str| {
+            let repository = json!({ "slug": slug, "project": { "key": key } });
+            json!({ "id": format!("{BRANCHES}{branch}"), "repository": repository })
+        };
+        let mut body = json!({
+            "title": draft.title,
+            "description": text,
+            "fromRef": end(&draft.branch),
+            "toRef": end(&draft.base),
+        });
+        if draft.draft {
+            body["draft"] = true.into();
+        }
+        let url = self.url(what, repo, &["pull-requests"])?;
+        let made: wire::Pull = self.send(&Call::create(what, url, body)).await?.json()?;
+        self.read_pull(what, repo, made)
+    }
+
+    async fn decline(&self, what: &str, repo: &str, pull: &Pull) -> Result<(), ForgeError> {
+        let version = pull.version.to_string();
+        let url = self.of_pull(what, repo, pull.number, &["decline"])?;
+        let url = with_query(url, &[("version", &version)]);
+        // A second try would be refused, as it is declined.
+        let call = Call::create(what, url, json!({ "version": pull.version }));
+        self.send(&call).await?.done()
+    }
+
+    async fn ask(&self, what: &str, repo: &str, pull: &Pull, login: &str) -> Result<(), ForgeError> {
+        let url = self.of_pull(what, repo, pull.number, &["participants"])?;
+        // Whoever is asked already stays so.
+        let body = json!({ "user": { "name": login }, "role": "REVIEWER" });
+        self.send(&Call::set(what, Method::POST, url, Some(body))).await?.done()
+    }
+
+    async fn want_changes(
+        &self,
+        what: &str,
+        repo: &str,
+        number: u64,
+        commit: &Sha,
+    ) -> Result<(), ForgeError> {
+        let own = self.own().await?.user;
+        let url = self.of_pull(what, repo, number, &["participants", &own.slug])?;
+        // Of another head it is refused.
+        let body = json!({ "status": Verdict::NeedsWork, "lastReviewedCommit": commit.as_str() });
+        self.send(&Call::set(what, Method::PUT, url, Some(body))).await?.done()
+    }
+
+    async fn commits(&self, what: &str, repo: &str, number: u64) -> Result<Vec<Commit>, ForgeError> {
+        let url = self.of_pull(what, repo, number, &["commits"])?;
+        let newest_first: Vec<wire::Commit> = self.all(what, url).await?;
+        let read = |commit: wire::Commit| {
+            let author = commit.author.map(|author| {
+                let (name, email) = (author.name(), author.email_address);
+                (name, email, author.user.user())
+            });
+            let (name, email, user) = author.unwrap_or_default();
+            let committed = millis(commit.committer_timestamp);
+            Ok(Commit { sha: sha(what, &commit.id)?, user, name, email, committed })
+        };
+        newest_first.into_iter().rev().map(read).collect()
+    }
+
+    async fn merging(&self, what: &str, repo: &str, pull: &Pull) -> Result<Merging, ForgeError> {
+        let url = self.of_pull(what, repo, pull.number, &["merge"])?;
+        let said: wire::Mergeability = match self.get(what, url).await {
+            Ok(said) => said,
+            // It is not open: there is nothing to merge.
+            Err(ForgeError::Stale { .. } | ForgeError::Rejected { .. }) => {
+                return Ok(Merging { conflicts: None, state: Mergeable::Unknown });
+            }
+            Err(error) => return Err(error),
+        };
+        let conflicts = match (said.outcome.as_deref(), said.conflicted) {
+            (Some("CONFLICTED"), _) | (None, Some(true)) => Some(true),
+            (Some("CLEAN"), _) | (None, Some(false)) => Some(false),
+            (Some(_), _) | (None, None) => None,
+        };
+        let state = match conflicts {
+            Some(true) => Mergeable::Dirty,
+            Some(false) if !said.vetoes.is_empty() || said.can_merge == Some(false) => Mergeable::Blocked,
+            Some(false) => Mergeable::Clean,
+            None => Mergeable::Unknown,
+        };
+        Ok(Merging { conflicts, state })
+    }
+
+    async fn checks(&self, what: &str, _: &str, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError> {
+        // The newer call answers for one key alone.
+        let url = self.root(["build-status", "latest", "commits", commit.as_str()]);
+        let builds: Vec<wire::Build> = self.all(what, url).await?;
+        let check = |build: wire::Build| CommitCheck {
+            name: build.name.filter(|name| !name.is_empty()).unwrap_or(build.key),
+            app: None,
+            state: match build.state.as_str() {
+                "SUCCESSFUL" => CheckState::Passed,
+                "INPROGRESS" | "UNKNOWN" => CheckState::Pending,
+                _ => CheckState::Failed,
+            },
+        };
+        Ok(builds.into_iter().map(check).collect())
+    }
+
+    async fn set_status(
+        &self,
+        what: &str,
+        repo: &str,
+        number: u64,
+        status: &DesiredStatus,
+    ) -> Result<(), ForgeError> {
+        self.set_report(what, repo, number, status).await?;
+        self.set_build(what, repo, number, status).await
+    }
+
+    async fn has_status(
+        &self,
+        what: &str,
+        repo: &str,
+        number: u64,
+        status: &DesiredStatus,
+    ) -> Result<bool, ForgeError> {
+        self.has_build(what, repo, number, status).await
+    }
+
+    async fn look(&self, what: &str, id: &str, repo: &str) -> Result<RepositoryNow, ForgeError> {
+        let body = self.repository_with(what, id, repo).await?;
+        let (name, push) = (body.full_name(), self.may_push(what, &body).await);
+        Ok(RepositoryNow {
+            default_branch: self.default_branch(what, &name).await?,
+            writable: Writable { archived: body.archived, push, issues: false },
+            is_fork: body.origin.is_some(),
+            name,
+        })
+    }
+
+    async fn permits(&self, repo: &str, author: &Author) -> Result<bool, ForgeError> {
+        let what = format!("{repo}: asking what {} may do", author.login);
+        let (key, slug) = parts(&what, repo)?;
+        if author.login.is_empty() {
+            return Err(rejected(&what, "the account has no name"));
+        }
+        let query = [
+            ("filter", author.login.as_str()),
+            ("permission.1", "REPO_WRITE"),
+            ("permission.1.projectKey", key),
+            ("permission.1.repositorySlug", slug),
+        ];
+        let url = with_query(self.root(["api", "latest", "users"]), &query);
+        let listed: Vec<wire::User> = self.all(&what, url).await?;
+        // The filter finds parts of names: the id must be theirs.
+        Ok(listed.into_iter().filter_map(wire::User::user).any(|user| user.id == author.id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_one_verdict_is_the_servers_word() {
+        assert_eq!(json!(Verdict::NeedsWork), "NEEDS_WORK");
+    }
+}

@@ -1,0 +1,135 @@
+//! Reading pull requests and comments of a Data Center into the forms that both Bitbuckets have.
+
+use std::collections::BTreeMap;
+
+use truing_core::id::Sha;
+use truing_core::port::{ForgeError, PullState};
+
+use super::super::calls::{End, Note, On, Pull, Settled};
+use super::super::session::sha;
+use super::wire::{Activity, BRANCHES, Comment, millis};
+use super::{BitbucketDataCenter, wire};
+
+/// The action of an activity that holds a comment.
+const COMMENTED: &str = "COMMENTED";
+/// What an activity says of a comment that is no longer there.
+const DELETED: &str = "DELETED";
+/// The state of a comment that only its author sees.
+const PENDING: &str = "PENDING";
+
+impl BitbucketDataCenter {
+    /// A pull request from an answer.
+    pub(super) fn read_pull(&self, what: &str, repo: &str, body: wire::Pull) -> Result<Pull, ForgeError> {
+        let state = body.stands();
+        let is_open = matches!(state, PullState::Open | PullState::Draft);
+        let reviewers = body.reviewers.into_iter().filter_map(|one| one.reviewer(true));
+        let others = body.participants.into_iter().filter_map(|one| one.reviewer(false));
+        Ok(Pull {
+            number: body.id,
+            version: body.version,
+            url: self.page_of(what, repo, body.id)?.to_string(),
+            title: body.title,
+            text: body.description.unwrap_or_default(),
+            state,
+            created: millis(body.created_date),
+            updated: millis(body.updated_date),
+            author: body.author.and_then(|author| author.user.user()),
+            head: end(what, body.from_ref, is_open)?,
+            base: end(what, body.to_ref, is_open)?,
+            is_mergeable: None,
+            reviewers: reviewers.chain(others).collect(),
+        })
+    }
+
+    /// All comments, oldest first. There is no list of them: they are in what was done on the pull request.
+    pub(super) async fn read_notes(
+        &self,
+        what: &str,
+        repo: &str,
+        number: u64,
+    ) -> Result<Vec<Note>, ForgeError> {
+        let page = self.page_of(what, repo, number)?.to_string();
+        let activities: Vec<Activity> =
+            self.all(what, self.of_pull(what, repo, number, &["activities"])?).await?;
+        let mut notes: BTreeMap<u64, Note> = BTreeMap::new();
+        // Newest first: what is said of a comment last is how it is.
+        for activity in activities {
+            let Activity { action, comment_action, comment: Some(comment), comment_anchor } = activity else {
+                continue;
+            };
+            if action != COMMENTED || notes.contains_key(&comment.id) {
+                continue;
+            }
+            let is_gone = comment_action.as_deref() == Some(DELETED);
+            let on = comment_anchor.as_ref().or(comment.anchor.as_ref()).map(wire::Anchor::on);
+            collect(&mut notes, &page, (comment, on, is_gone));
+        }
+        // A comment that was deleted is told of, and is no longer there.
+        notes.retain(|_, note| !note.is_deleted);
+        Ok(notes.into_values().collect())
+    }
+
+    /// One comment, as it is by itself.
+    pub(super) fn read_note(
+        &self,
+        what: &str,
+        repo: &str,
+        number: u64,
+        comment: Comment,
+    ) -> Result<Note, ForgeError> {
+        let page = self.page_of(what, repo, number)?.to_string();
+        let on = comment.anchor.as_ref().map(wire::Anchor::on);
+        let parent = comment.parent.as_ref().map(|parent| parent.id);
+        let first = parent.unwrap_or(comment.id);
+        Ok(note(&page, comment, (parent, first), on))
+    }
+}
+
+/// One end. A commit of one that is closed may be gone.
+fn end(what: &str, body: wire::End, is_open: bool) -> Result<End, ForgeError> {
+    let commit = match body.latest_commit {
+        None if !is_open => Sha::none(),
+        commit => sha(what, &commit.unwrap_or_default())?,
+    };
+    let branch = body.id.strip_prefix(BRANCHES).unwrap_or(&body.id).to_owned();
+    Ok(End { commit, branch, repository: body.repository.map(|of| (of.id(), of.full_name())) })
+}
+
+/// A comment and all answers below it, each with the lines of the first.
+fn collect(notes: &mut BTreeMap<u64, Note>, page: &str, (first, on, is_gone): (Comment, Option<On>, bool)) {
+    let root = first.id;
+    let mut left = vec![(first, None)];
+    while let Some((mut comment, parent)) = left.pop() {
+        let answers = std::mem::take(&mut comment.comments);
+        let id = comment.id;
+        left.extend(answers.into_iter().map(|answer| (answer, Some(id))));
+        if comment.state.as_deref() == Some(PENDING) {
+            continue;
+        }
+        let mut read = note(page, comment, (parent, root), on.clone());
+        read.is_deleted = is_gone && parent.is_none();
+        notes.insert(id, read);
+    }
+}
+
+fn note(page: &str, comment: Comment, (parent, first): (Option<u64>, u64), on: Option<On>) -> Note {
+    let created = millis(comment.created_date);
+    Note {
+        id: comment.id,
+        version: comment.version,
+        parent,
+        first,
+        author: comment.author.and_then(wire::User::user),
+        created,
+        updated: comment.updated_date.map_or(created, millis),
+        text: comment.text,
+        url: format!("{page}/overview?commentId={}", comment.id),
+        on,
+        settled: if comment.thread_resolved {
+            Settled::By(comment.thread_resolver.and_then(wire::User::user))
+        } else {
+            Settled::Open
+        },
+        is_deleted: false,
+    }
+}

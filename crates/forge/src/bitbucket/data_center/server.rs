@@ -1,0 +1,270 @@
+//! A Data Center beyond one pull request: which repositories there are, what is open in them, what people comment, and what
+//! those people may do. All of it reads.
+
+use std::sync::Arc;
+
+use truing_core::id::{Millis, PrId};
+use truing_core::port::{
+    Author, CommentKind, ForgeError, ForgeKind, OpenPull, Protection, PullComment, PullLine, Seen, WriteGate,
+};
+use truing_core::publish::Producer;
+use truing_git::Remote;
+use url::Url;
+
+use super::super::address::{append, is_repository_name, parts, with_query};
+use super::super::calls::{Calls as _, Pull};
+use super::super::client::Client;
+use super::super::lists::{is_of_here, kind_of, open_pull, pull_comment, pull_line};
+use super::super::login::remote;
+use super::super::session::{MAX_PULL_PAGES, MAX_REPOSITORY_PAGES, endless};
+use super::wire::BRANCHES;
+use super::{BitbucketDataCenter, paged, wire};
+use crate::capability::Capability;
+use crate::forge_server::ForgeServer;
+use crate::http::{Answer, Quota};
+use crate::listing::{Listing, Repositories};
+use crate::remote::{Purpose, RemoteError};
+
+fn seen(body: &wire::Repository) -> Option<Seen> {
+    let name = body.full_name();
+    is_repository_name(&name).then(|| Seen { id: body.id(), name, archived: body.archived })
+}
+
+impl BitbucketDataCenter {
+    /// A repository that has this id, which was called `repo` last.
+    pub(super) async fn repository_with(
+        &self,
+        what: &str,
+        id: &str,
+        repo: &str,
+    ) -> Result<wire::Repository, ForgeError> {
+        match self.get::<wire::Repository>(what, self.url(what, repo, &[])?).await {
+            Ok(body) if body.id() == id => Ok(body),
+            // The name means another by now, or none.
+            Ok(_) | Err(ForgeError::NotFound { .. }) => self.find_by_id(what, id).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Looks through all repositories: no call finds one by its id.
+    async fn find_by_id(&self, what: &str, id: &str) -> Result<wire::Repository, ForgeError> {
+        let first = self.root(["api", "latest", "repos"]);
+        let mut start = 0;
+        for _ in 0..MAX_REPOSITORY_PAGES {
+            let page: wire::Page<wire::Repository> = self.get(what, paged(&first, start)).await?;
+            let next = page.next();
+            if let Some(body) = page.values.into_iter().find(|body| body.id() == id) {
+                return Ok(body);
+            }
+            match next.filter(|next| *next > start) {
+                Some(next) => start = next,
+                None => return Err(ForgeError::NotFound { what: what.to_owned() }),
+            }
+        }
+        Err(endless(what))
+    }
+
+    /// The same, remembered.
+    fn seen(&self, what: &str, body: &wire::Repository) -> Result<Seen, ForgeError> {
+        let seen = seen(body);
+        let seen =
+            seen.ok_or_else(|| crate::http::unavailable(what, "the repository's name is not as expected"))?;
+        self.remember_name(&seen.id, &seen.name);
+        Ok(seen)
+    }
+
+    /// The open pull requests, while there are calls left and no more than so many are wanted; and whether those are all.
+    async fn listed(
+        &self,
+        what: &str,
+        (repo, first): (&str, &Url),
+        calls: &mut u64,
+        most: usize,
+    ) -> Result<(Vec<Pull>, bool), ForgeError> {
+        let (mut all, mut start) = (Vec::new(), 0);
+        for _ in 0..MAX_PULL_PAGES {
+            if *calls == 0 || all.len() >= most {
+                return Ok((all, false));
+            }
+            *calls -= 1;
+            let page: wire::Page<wire::Pull> = self.get(what, paged(first, start)).await?;
+            let next = page.next();
+            for body in page.values {
+                all.push(self.read_pull(what, repo, body)?);
+            }
+            match next.filter(|next| *next > start) {
+                Some(next) => start = next,
+                None => return Ok((all, true)),
+            }
+        }
+        Ok((all, false))
+    }
+
+    fn open_url(&self, what: &str, repo: &str) -> Result<Url, ForgeError> {
+        let query = [("state", "OPEN"), ("order", "NEWEST")];
+        Ok(with_query(self.url(what, repo, &["pull-requests"])?, &query))
+    }
+}
+
+impl ForgeServer for BitbucketDataCenter {
+    type Client = Client<Self>;
+
+    fn kind(&self) -> ForgeKind {
+        ForgeKind::BitbucketDc
+    }
+
+    fn capability(&self) -> &'static Capability {
+        self.narrowed()
+    }
+
+    fn for_review(&self, id: &str) -> Self {
+        self.by(self.inner.http.for_review(id))
+    }
+
+    fn client(&self, id: &PrId, repo: &str, producer: Producer, gate: &Arc<dyn WriteGate>) -> Client<Self> {
+        Client::new(self, id, repo, producer, gate)
+    }
+
+    async fn remote(&self, _: &str, repo: &str, _: Purpose) -> Result<Remote, RemoteError> {
+        let (key, slug) = parts("asking where git finds the repository", repo)?;
+        let options = &self.inner.options;
+        let url = append(&options.git_url, [key, &format!("{slug}.git")]);
+        // A token of a project or a repository is no password.
+        remote(&url, None, &options.token)
+    }
+
+    async fn repository(&self, repo: &str) -> Result<Seen, ForgeError> {
+        let what = format!("{repo}: asking for the repository");
+        let body: wire::Repository = self.get(&what, self.url(&what, repo, &[])?).await?;
+        let seen = self.seen(&what, &body)?;
+        // An old name may go on to lead there.
+        if seen.name.eq_ignore_ascii_case(repo) { Ok(seen) } else { Err(ForgeError::Moved { what }) }
+    }
+
+    async fn repository_by_id(&self, id: &str) -> Result<Seen, ForgeError> {
+        let what = format!("asking for the repository with id {id}");
+        let body = match self.name_of(id) {
+            Some(name) => self.repository_with(&what, id, &name).await?,
+            None => self.find_by_id(&what, id).await?,
+        };
+        self.seen(&what, &body)
+    }
+
+    async fn repositories(&self, last: &mut Repositories, calls: &mut u64) -> Result<(), ForgeError> {
+        let what = "listing the repositories";
+        let url = with_query(self.root(["api", "latest", "repos"]), &[("permission", "REPO_WRITE")]);
+        let first = paged(&url, 0);
+        let read = |answer: &Answer| {
+            let page: wire::Page<wire::Repository> = answer.json()?;
+            let next = page.next().map(|start| paged(&url, start));
+            Ok((page.values.iter().filter_map(seen).collect(), next))
+        };
+        // One list has one name.
+        let list = last.lists.entry(String::new()).or_default();
+        let send = |call| async move { self.send(&call).await };
+        list.refresh_by(send, (what, first), MAX_REPOSITORY_PAGES, calls, read).await?;
+        list.items().for_each(|seen| self.remember_name(&seen.id, &seen.name));
+        Ok(())
+    }
+
+    async fn open_pulls(
+        &self,
+        repo: &str,
+        last: &mut Listing<OpenPull>,
+        calls: &mut u64,
+    ) -> Result<(), ForgeError> {
+        let what = format!("{repo}: listing its open pull requests");
+        last.begin();
+        let url = self.open_url(&what, repo)?;
+        let (pulls, complete) = self.listed(&what, (repo, &url), calls, usize::MAX).await?;
+        last.replace(url, pulls.into_iter().map(|pull| open_pull(repo, pull)).collect(), complete);
+        Ok(())
+    }
+
+    async fn open_pulls_of(&self, repo: &str, branch: &str) -> Result<Vec<OpenPull>, ForgeError> {
+        let what = format!("{repo}: looking for the pull request of {branch}");
+        let at = format!("{BRANCHES}{branch}");
+        let query = [("state", "OPEN"), ("direction", "OUTGOING"), ("at", at.as_str())];
+        let url = with_query(self.url(&what, repo, &["pull-requests"])?, &query);
+        let (pulls, _) = self.listed(&what, (repo, &url), &mut { u64::MAX }, usize::MAX).await?;
+        // A filter that a forge does not understand, it leaves out; forks have branches of the same name.
+        let of_here = pulls.into_iter().filter(|pull| is_of_here(pull, branch));
+        Ok(of_here.map(|pull| open_pull(repo, pull)).collect())
+    }
+
+    async fn pull_lines(&self, repo: &str, most: usize) -> Result<(Vec<PullLine>, bool), ForgeError> {
+        let what = format!("{repo}: listing its open pull requests");
+        let url = self.open_url(&what, repo)?;
+        let (pulls, complete) = self.listed(&what, (repo, &url), &mut { u64::MAX }, most).await?;
+        let is_all = complete && pulls.len() <= most;
+        Ok((pulls.into_iter().take(most).map(pull_line).collect(), is_all))
+    }
+
+    /// There is no list of a repository's comments: those of each open pull request that was changed since are read.
+    async fn comments_since(
+        &self,
+        repo: &str,
+        (kind, since): (CommentKind, Millis),
+        last: &mut Listing<PullComment>,
+        calls: &mut u64,
+    ) -> Result<(), ForgeError> {
+        let what = format!("{repo}: listing new comments ({})", kind.as_str());
+        last.begin();
+        let url = self.open_url(&what, repo)?;
+        let (pulls, mut complete) = self.listed(&what, (repo, &url), calls, usize::MAX).await?;
+        let mut comments = Vec::new();
+        for pull in pulls.into_iter().filter(|pull| pull.updated >= since) {
+            if *calls == 0 {
+                complete = false;
+                break;
+            }
+            *calls -= 1;
+            let notes = self.read_notes(&what, repo, pull.number).await?.into_iter();
+            let new = notes.filter(|note| kind_of(note) == kind && note.updated >= since);
+            comments.extend(new.map(|note| pull_comment(pull.number, &pull.url, note)));
+        }
+        comments.sort_by_key(|comment| (comment.updated, comment.id));
+        last.replace(url, comments, complete);
+        Ok(())
+    }
+
+    async fn comment(
+        &self,
+        id: &PrId,
+        repo: &str,
+        (kind, comment): (CommentKind, u64),
+    ) -> Result<Option<PullComment>, ForgeError> {
+        let what = format!("{repo}: reading comment {comment} ({})", kind.as_str());
+        let note = self.note(&what, repo, (id.number, comment)).await?;
+        let page = self.page_of(&what, repo, id.number)?;
+        Ok(Some(pull_comment(id.number, page.as_str(), note)))
+    }
+
+    async fn may_write(&self, repo: &str, author: &Author) -> Result<bool, ForgeError> {
+        self.permits(repo, author).await
+    }
+
+    async fn is_own(&self, _: &str, author: &Author) -> Result<bool, ForgeError> {
+        Ok(self.own().await?.user.id == author.id)
+    }
+
+    async fn protection(&self, repo: &str, branch: &str) -> Result<Protection, ForgeError> {
+        let what = format!("{repo}: asking what protects {branch}");
+        let at = format!("{BRANCHES}{branch}");
+        let url = self.in_api(&what, "branch-permissions", repo, &["restrictions"])?;
+        let url = with_query(url, &[("matcherType", "BRANCH"), ("matcherId", &at)]);
+        let rules: Vec<wire::Restriction> = self.all(&what, url).await?;
+        let rules: Vec<String> = rules.into_iter().map(|rule| rule.kind).collect();
+        Ok(Protection { is_protected: !rules.is_empty(), rules })
+    }
+
+    /// None: limits are off unless an administrator sets them, and their end is not told.
+    fn quota(&self) -> Option<Quota> {
+        None
+    }
+
+    /// None: a check cannot be pressed.
+    fn check_app(&self) -> Option<u64> {
+        None
+    }
+}

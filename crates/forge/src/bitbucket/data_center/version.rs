@@ -1,0 +1,93 @@
+//! The version of a Data Center, and our account there: both are told by one call.
+
+use std::fmt;
+
+use truing_core::port::ForgeError;
+
+use super::super::login::{Own, nobody};
+use super::{BitbucketDataCenter, wire};
+use crate::capability::{Capability, data_center};
+use crate::http::Call;
+
+/// The header that names the account of whoever asked.
+const ACCOUNT: &str = "x-ausername";
+
+/// The first two numbers of a version.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Version(pub(super) u32, pub(super) u32);
+
+impl Version {
+    /// Reads `9.3.2`; none for what is no version.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let mut numbers = text.trim().split(['.', '-', ' ']);
+        Some(Self(numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.0, self.1)
+    }
+}
+
+impl BitbucketDataCenter {
+    /// The row of this version; the narrowest before it is known.
+    pub(super) fn narrowed(&self) -> &'static Capability {
+        data_center(self.inner.learnt.version.get().map(|version| (version.0, version.1)))
+    }
+
+    /// Our own account, and the version with it.
+    pub(super) async fn learn(&self) -> Result<Own, ForgeError> {
+        self.inner.learnt.own.get_or_try_init(|| self.ask_who()).await.cloned()
+    }
+
+    async fn ask_who(&self) -> Result<Own, ForgeError> {
+        let what = "asking for the server's version";
+        let url = self.root(["api", "latest", "application-properties"]);
+        let answer = self.send(&Call::get(what, url)).await?;
+        let properties: wire::Properties = answer.json()?;
+        match Version::parse(&properties.version) {
+            // Another process may have set it; both read the same.
+            Some(version) => drop(self.inner.learnt.version.set(version)),
+            None => tracing::warn!("the server's version cannot be read: it is taken for an old one"),
+        }
+        let Some(slug) = answer.header(ACCOUNT).filter(|slug| !slug.is_empty()) else {
+            // Whoever is not logged in is told the version, too.
+            return Err(ForgeError::Unauthorized { what: "asking who the token belongs to".to_owned() });
+        };
+        let what = "asking who the token belongs to";
+        let user: wire::User = self.get(what, self.root(["api", "latest", "users", slug])).await?;
+        user.user().map(|user| Own { user }).ok_or_else(|| nobody(what))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_two_numbers_of_a_version_are_read() {
+        for (text, expected) in [
+            ("9.3.2", Some(Version(9, 3))),
+            ("8.18.0-rc1", Some(Version(8, 18))),
+            ("10.0", Some(Version(10, 0))),
+            ("9", None),
+            ("nine.3", None),
+            ("", None),
+        ] {
+            assert_eq!(Version::parse(text), expected, "{text}");
+        }
+        assert!(Version(9, 10) > Version(9, 3) && Version(10, 0) > Version(9, 10));
+        assert_eq!(Version(9, 3).to_string(), "9.3");
+    }
+
+    #[test]
+    fn a_row_is_as_narrow_as_its_version() {
+        let row = |text| data_center(Version::parse(text).map(|version| (version.0, version.1)));
+        assert_eq!(row("9.3.0"), &crate::capability::BITBUCKET_DC);
+        assert_eq!(row("9.2.9"), &crate::capability::BITBUCKET_DC_8_18);
+        assert_eq!(row("8.18"), &crate::capability::BITBUCKET_DC_8_18);
+        assert_eq!(row("8.17.9"), &crate::capability::BITBUCKET_DC_OLD);
+        assert_eq!(row("of today"), &crate::capability::BITBUCKET_DC_OLD);
+    }
+}

@@ -1,0 +1,142 @@
+//! Webhooks as a Data Center sends them: the fields that are read. Repositories are known by their number, which lasts
+//! through renames. <https://confluence.atlassian.com/bitbucketserver/event-payload-938025882.html>
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use truing_core::id::{PrId, Sha};
+use truing_core::port::CommentKind;
+
+use super::super::address::is_repository_name;
+use super::super::webhook::MAX_COMMENT_CHARS;
+use crate::webhook::{BadHook, Comment, Hook, is_page, missing, read, word, wrong};
+
+/// The fields that are read. All may be absent: which are needed depends on the event. Unknown fields pass.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Event {
+    pull_request: Option<PullBody>,
+    comment: Option<CommentBody>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PullBody {
+    id: Option<u64>,
+    from_ref: Option<Tip>,
+    to_ref: Option<Target>,
+    links: Option<Links>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Tip {
+    latest_commit: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    repository: Option<RepositoryBody>,
+}
+
+#[derive(Deserialize)]
+struct RepositoryBody {
+    id: Option<u64>,
+    slug: Option<String>,
+    project: Option<ProjectBody>,
+}
+
+#[derive(Deserialize)]
+struct ProjectBody {
+    key: Option<String>,
+}
+
+/// The list may hold null in place of an address.
+#[derive(Deserialize)]
+struct Links {
+    #[serde(rename = "self")]
+    own: Option<Vec<Option<Href>>>,
+}
+
+#[derive(Deserialize)]
+struct Href {
+    href: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct CommentBody {
+    id: Option<u64>,
+    text: Option<String>,
+    anchor: Option<IgnoredAny>,
+}
+
+/// Reads a delivery whose signature was verified.
+pub(crate) fn parse(event: &str, forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
+    match event {
+        "diagnostics:ping" => Ok(Hook::Ping),
+        "pr:opened"
+        | "pr:from_ref_updated"
+        | "pr:to_ref_updated"
+        | "pr:modified"
+        | "pr:merged"
+        | "pr:declined"
+        | "pr:deleted" => parse_pull(forge_name, body),
+        "pr:comment:added" | "pr:comment:edited" => parse_comment(forge_name, body),
+        other => Ok(Hook::Ignored { what: word(other) }),
+    }
+}
+
+fn parse_pull(forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
+    let event: Event = read(body)?;
+    let pull = event.pull_request.ok_or_else(|| missing("pullRequest"))?;
+    let number = pull.id.ok_or_else(|| missing("pullRequest.id"))?;
+    let (repository, repo) = repository(pull.to_ref)?;
+    let links = pull.links.and_then(|links| links.own).unwrap_or_default();
+    let url = links.into_iter().flatten().find_map(|link| link.href).unwrap_or_default();
+    // A delivery need not name the page: the pull request is read before anything is said of it.
+    if !url.is_empty() && !is_page(&url) {
+        return Err(wrong("pullRequest.links.self", "is not the address of a page"));
+    }
+    let head = match pull.from_ref.and_then(|from| from.latest_commit) {
+        None => None,
+        Some(head) => {
+            let wrong = |_| wrong("pullRequest.fromRef.latestCommit", "is not a full commit id");
+            Some(Sha::parse(&head).map_err(wrong)?)
+        }
+    };
+    Ok(Hook::Pull {
+        pr: PrId { forge: forge_name.to_owned(), repository, number },
+        name: format!("{repo}#{number}"),
+        repo,
+        url,
+        head,
+    })
+}
+
+fn parse_comment(forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
+    let event: Event = read(body)?;
+    let pull = event.pull_request.ok_or_else(|| missing("pullRequest"))?;
+    let number = pull.id.ok_or_else(|| missing("pullRequest.id"))?;
+    let (repository, repo) = repository(pull.to_ref)?;
+    let comment = event.comment.ok_or_else(|| missing("comment"))?;
+    let id = comment.id.ok_or_else(|| missing("comment.id"))?;
+    // Most deliveries do not tell the place: the comment does, when it is served.
+    let kind = if comment.anchor.is_some() { CommentKind::Diff } else { CommentKind::Conversation };
+    let body = comment.text.unwrap_or_default().chars().take(MAX_COMMENT_CHARS).collect();
+    let pr = PrId { forge: forge_name.to_owned(), repository, number };
+    Ok(Hook::Comment(Comment { pr, repo, kind, id, body }))
+}
+
+/// The number and the name of the repository that a pull request goes to.
+fn repository(target: Option<Target>) -> Result<(String, String), BadHook> {
+    let field = |name: &str| format!("pullRequest.toRef.repository{name}");
+    let body = target.and_then(|target| target.repository).ok_or_else(|| missing(&field("")))?;
+    let id = body.id.ok_or_else(|| missing(&field(".id")))?;
+    let slug = body.slug.ok_or_else(|| missing(&field(".slug")))?;
+    let key = body.project.and_then(|project| project.key);
+    let key = key.ok_or_else(|| missing(&field(".project.key")))?;
+    let name = format!("{key}/{slug}");
+    if !is_repository_name(&name) {
+        return Err(wrong(&field(".slug"), "is not the slug of a repository"));
+    }
+    Ok((id.to_string(), name))
+}

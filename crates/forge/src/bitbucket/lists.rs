@@ -1,0 +1,51 @@
+//! What both Bitbuckets show in lists, for people and for the sweep.
+
+use truing_core::id::CommentId;
+use truing_core::port::{CommentKind, OpenPull, PullComment, PullLine, PullState, Revision};
+
+use super::calls::{Note, Pull};
+use super::session::MAX_COMMENT_CHARS;
+
+/// Is it from this branch of the very repository that it goes to?
+pub(super) fn is_of_here(pull: &Pull, branch: &str) -> bool {
+    let id = |end: &super::calls::End| end.repository.as_ref().map(|(id, _)| id.clone());
+    pull.head.branch == branch && id(&pull.head) == id(&pull.base)
+}
+
+pub(super) fn open_pull(repo: &str, pull: Pull) -> OpenPull {
+    let draft = pull.state == PullState::Draft;
+    let (repository, repo) = pull.base.repository.unwrap_or_else(|| (String::new(), repo.to_owned()));
+    let revision = Revision { head: pull.head.commit, base: pull.base.commit };
+    OpenPull { repository, repo, number: pull.number, url: pull.url, revision, draft }
+}
+
+pub(super) fn pull_line(pull: Pull) -> PullLine {
+    PullLine {
+        number: pull.number,
+        title: pull.title,
+        url: pull.url,
+        author: pull.author.map(|user| user.login),
+        draft: pull.state == PullState::Draft,
+        head: pull.head.commit,
+        branch: pull.head.branch,
+        base_branch: pull.base.branch,
+    }
+}
+
+pub(super) fn kind_of(note: &Note) -> CommentKind {
+    if note.on.is_some() { CommentKind::Diff } else { CommentKind::Conversation }
+}
+
+pub(super) fn pull_comment(number: u64, url: &str, note: Note) -> PullComment {
+    PullComment {
+        kind: kind_of(&note),
+        id: note.id,
+        first: note.parent.filter(|_| note.on.is_some()).map(|_| CommentId::new(note.first.to_string())),
+        number,
+        url: url.to_owned(),
+        author: note.author.map(|user| user.author()),
+        body: note.text.chars().take(MAX_COMMENT_CHARS).collect(),
+        created: note.created,
+        updated: note.updated,
+    }
+}

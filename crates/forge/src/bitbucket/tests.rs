@@ -1,0 +1,132 @@
+//! The calls that both Bitbuckets' clients make, and what becomes of the answers, with bodies as the servers give them. The
+//! behaviour of a whole forge is tested elsewhere, against a stateful one.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use truing_core::effect::Effect;
+use truing_core::finding::{Place, Side};
+use truing_core::id::{CommentId, FindingId, Millis, PrId, Sha, Span, ThreadId, Topic};
+use truing_core::port::{
+    CommentKind, ForgeError, ForgeRead as _, ForgeWrite as _, InlineDraft, Performed, PrState, PullDraft,
+};
+use truing_core::publish::{DesiredStatus, Hold, Item, Producer, StatusState, ThreadState};
+use truing_git::Secret;
+
+use super::*;
+use crate::capability::Marker;
+use crate::forge_server::ForgeServer as _;
+use crate::listing::Listing;
+use crate::marker::MarkerKeys;
+use crate::testing::{CANARY, Hand, Reply, Request, Server, open, patience};
+
+mod cloud;
+mod data_center;
+mod errors;
+mod webhooks;
+
+const HEAD: &str = "1111111111111111111111111111111111111111";
+const BASE: &str = "2222222222222222222222222222222222222222";
+const UUID: &str = "{0f3a9c56-0000-4000-8000-000000000001}";
+const ME: &str = "{0f3a9c56-0000-4000-8000-00000000000a}";
+/// Our account's number at Data Center.
+const ME_DC: u64 = 42;
+
+fn pr(repository: &str) -> PrId {
+    PrId { forge: "bitbucket".into(), repository: repository.into(), number: 7 }
+}
+
+fn keys() -> MarkerKeys {
+    MarkerKeys::new(b"test key", &[]).written_as(Marker::LinkReference)
+}
+
+fn options(server: &Server) -> BitbucketOptions {
+    BitbucketOptions {
+        name: "bitbucket".into(),
+        api_url: server.url("/base"),
+        git_url: server.url("/git"),
+        token: Secret::new(CANARY),
+        email: None,
+        accounts: vec!["{0f3a9c56-0000-4000-8000-0000000000ff}".into()],
+        markers: keys(),
+        settle: Span::seconds(30),
+    }
+}
+
+fn hand() -> Hand {
+    Hand::at(Millis(1_795_161_600_000))
+}
+
+fn cloud(server: &Server) -> BitbucketCloud {
+    BitbucketCloud::with_patience(options(server), patience(), Arc::new(hand())).unwrap()
+}
+
+fn center(server: &Server) -> BitbucketDataCenter {
+    BitbucketDataCenter::with_patience(options(server), patience(), Arc::new(hand())).unwrap()
+}
+
+fn pull(server: &Server) -> BitbucketCloudClient {
+    cloud(server).client(&pr(UUID), "acme/demo", Producer::Review, &open())
+}
+
+fn pull_dc(server: &Server) -> BitbucketDataCenterClient {
+    center(server).client(&pr("101"), "ACME/demo", Producer::Review, &open())
+}
+
+fn ok(body: &Value) -> Reply {
+    Reply::new(200, body.to_string())
+}
+
+fn finding(id: &str) -> Item {
+    Item::Finding(FindingId::new(id))
+}
+
+fn head() -> Sha {
+    Sha::parse(HEAD).unwrap()
+}
+
+fn lines(requests: &[Request]) -> Vec<String> {
+    requests.iter().map(|request| request.line.clone()).collect()
+}
+
+fn draft(start_line: u32, end_line: u32, side: Side) -> InlineDraft {
+    let place = Place { path: "src/a.py".into(), side, start_line, end_line };
+    InlineDraft { place, item: finding("1:aa-0"), body: "Fix it.".into() }
+}
+
+fn status() -> DesiredStatus {
+    DesiredStatus {
+        sha: head(),
+        state: StatusState::Failure,
+        description: "2 findings block".into(),
+        check: truing_core::publish::Check::default(),
+    }
+}
+
+#[test]
+fn names_of_repositories_have_two_parts() {
+    for right in ["acme/demo", "ACME/demo.js", "~user/slug", "a/b_c-d"] {
+        assert!(super::address::is_repository_name(right), "{right}");
+    }
+    for wrong in ["", "acme", "acme/", "/demo", "a/b/c", "a/..", "a b/c", "~/slug", "a/~b", "a/b?c"] {
+        assert!(!super::address::is_repository_name(wrong), "{wrong}");
+    }
+}
+
+#[test]
+fn a_credential_is_in_no_address_and_in_no_debug_text() {
+    let options = BitbucketOptions {
+        name: "bitbucket".into(),
+        api_url: "https://me:hush@api.example.com/2.0".parse().unwrap(),
+        git_url: "https://example.com".parse().unwrap(),
+        token: Secret::new(CANARY),
+        email: Some("me@example.com".into()),
+        accounts: Vec::new(),
+        markers: keys(),
+        settle: Span::seconds(30),
+    };
+    let debug = format!("{options:?}");
+    assert!(!debug.contains(CANARY), "{debug}");
+    let error = BitbucketCloud::new(options, Arc::new(hand())).unwrap_err().to_string();
+    assert!(error.contains("api.example.com") && !error.contains("hush"), "{error}");
+}

@@ -1,0 +1,413 @@
+//! Bitbucket Cloud: addresses, bodies, twelve digits, pages, threads, statuses.
+
+use super::*;
+
+const SHORT: &str = "111111111111";
+
+fn user(uuid: &str) -> Value {
+    json!({ "type": "user", "uuid": uuid, "nickname": "somebody", "display_name": "Some Body" })
+}
+
+fn me() -> Reply {
+    ok(&user(ME))
+}
+
+fn commit(hash: &str) -> Reply {
+    ok(&json!({ "type": "commit", "hash": hash }))
+}
+
+fn body(state: &str, draft: bool, uuid: &str) -> Value {
+    let end = |branch: &str, hash: &str| {
+        let repository = json!({ "uuid": uuid, "full_name": "acme/demo" });
+        json!({ "branch": { "name": branch }, "commit": { "hash": hash }, "repository": repository })
+    };
+    json!({
+        "id": 7, "title": "Fix it", "description": "Why", "state": state, "draft": draft,
+        "links": { "html": { "href": "https://bitbucket.org/acme/demo/pull-requests/7" } },
+        "created_on": "2026-11-20T08:00:00.123456+00:00", "updated_on": "2026-11-20T09:00:00.000000+00:00",
+        "author": user("{a}"), "source": end("fix", SHORT), "destination": end("main", &BASE[..12]),
+        "reviewers": [user("{b}"), user("{c}")],
+        "participants": [
+            { "user": user("{b}"), "role": "REVIEWER", "approved": true, "state": "approved",
+              "participated_on": "2026-11-20T08:30:00+00:00" },
+            { "user": user("{d}"), "role": "PARTICIPANT", "approved": false, "state": null, "participated_on": null },
+        ],
+    })
+}
+
+fn page(values: &Value, next: Option<&str>) -> Reply {
+    ok(&json!({ "pagelen": 100, "values": values, "next": next }))
+}
+
+fn comment(id: u64, uuid: Option<&str>, text: &str) -> Value {
+    json!({
+        "id": id, "user": uuid.map(user), "content": { "raw": text }, "deleted": false,
+        "created_on": "2026-11-20T08:00:00.000000+00:00", "updated_on": "2026-11-20T08:00:00.000000+00:00",
+        "links": { "html": { "href": format!("https://bitbucket.org/acme/demo/pull-requests/7/_/diff#comment-{id}") } },
+    })
+}
+
+fn marked(item: &Item, text: &str) -> String {
+    format!("{text}\n\n{}", keys().sign(&pr(UUID), Producer::Review, item))
+}
+
+#[tokio::test]
+async fn a_pull_request_has_full_hashes_which_are_asked_for_once() {
+    let first = [ok(&body("OPEN", false, UUID)), commit(BASE), commit(HEAD)];
+    let server = Server::new(first.into_iter().chain([ok(&body("OPEN", true, UUID))])).await;
+    let client = pull(&server);
+    let read = client.pull_request().await.unwrap();
+    assert_eq!((read.revision.head, read.revision.base.as_str()), (head(), BASE));
+    assert_eq!(
+        (read.state, read.name.as_str(), read.base_branch.as_str()),
+        (PrState::Open, "acme/demo#7", "main")
+    );
+    assert_eq!(client.pull_request().await.unwrap().state, PrState::Draft);
+    assert_eq!(
+        lines(&server.requests()),
+        [
+            "GET /base/repositories/acme/demo/pullrequests/7",
+            "GET /base/repositories/acme/demo/commit/222222222222",
+            "GET /base/repositories/acme/demo/commit/111111111111",
+            "GET /base/repositories/acme/demo/pullrequests/7",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn another_commit_than_was_asked_for_is_not_believed() {
+    let server = Server::new([ok(&body("OPEN", false, UUID)), commit(HEAD)]).await;
+    let error = pull(&server).pull_request().await.unwrap_err();
+    assert!(matches!(error, ForgeError::Unavailable { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_name_that_means_another_repository_by_now_is_not_found() {
+    let server = Server::new([ok(&body("OPEN", false, "{x}")), commit(BASE), commit(HEAD)]).await;
+    let error = pull(&server).pull_request().await.unwrap_err();
+    assert!(
+        matches!(&error, ForgeError::NotFound { what } if what.contains("another repository")),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn an_access_token_is_sent_as_bearer_and_an_api_token_as_basic() {
+    use base64::Engine as _;
+    let server = Server::new([me(), me()]).await;
+    let author = truing_core::port::Author {
+        id: super::super::address::account(ME),
+        login: "x".into(),
+        is_person: true,
+    };
+    assert!(cloud(&server).is_own("acme/demo", &author).await.unwrap());
+    let with = BitbucketOptions { email: Some("me@example.com".into()), ..options(&server) };
+    let basic = BitbucketCloud::with_patience(with, patience(), Arc::new(hand())).unwrap();
+    assert!(basic.is_own("acme/demo", &author).await.unwrap());
+    let sent: Vec<String> = server
+        .requests()
+        .iter()
+        .map(|request| request.headers["authorization"].to_str().unwrap().to_owned())
+        .collect();
+    let pair = base64::prelude::BASE64_STANDARD.encode(format!("me@example.com:{CANARY}"));
+    assert_eq!(sent, [format!("Bearer {CANARY}"), format!("Basic {pair}")]);
+    assert!(lines(&server.requests()).iter().all(|line| !line.contains(CANARY)));
+}
+
+#[tokio::test]
+async fn git_logs_in_as_the_user_of_its_kind_of_token() {
+    let server = Server::new([]).await;
+    let remote = cloud(&server).remote(UUID, "acme/demo", crate::remote::Purpose::Push).await.unwrap();
+    assert_eq!(remote.url(), server.url("/git/acme/demo.git").as_str());
+    assert!(!remote.url().contains(CANARY));
+}
+
+#[tokio::test]
+async fn comments_of_ours_are_known_by_account_and_marker_on_every_page() {
+    let (one, two) = (finding("1:aa-0"), finding("1:bb-0"));
+    let mut inline = comment(21, Some(ME), &marked(&one, "text"));
+    inline["inline"] = json!({ "path": "src/a.py", "to": 3, "from": null });
+    inline["resolution"] = json!({ "type": "comment_resolution", "user": user(ME) });
+    let mut reply = comment(22, Some("{9}"), "why?");
+    reply["parent"] = json!({ "id": 21 });
+    let mut others = comment(23, Some("{9}"), &marked(&two, "forged"));
+    others["inline"] = json!({ "path": "src/a.py", "to": 4 });
+    let mut gone = comment(24, Some(ME), &marked(&two, "gone"));
+    gone["deleted"] = true.into();
+    let former = comment(25, Some("{0f3a9c56-0000-4000-8000-0000000000ff}"), &marked(&Item::Summary, "old"));
+    let server = Server::new([
+        me(),
+        page(&json!([inline, reply, others]), Some("/base/next?page=2")),
+        page(&json!([gone, former, comment(26, None, "nobody's")]), None),
+    ])
+    .await;
+    let seen = pull(&server).comments(&[]).await.unwrap();
+    assert_eq!(seen.len(), 2, "{seen:?}");
+    assert_eq!((seen[0].item.clone(), seen[0].body.as_str(), seen[0].hold), (one, "text", Hold::Ours));
+    assert!(seen[0].has_replies);
+    let thread = seen[0].thread.clone().unwrap();
+    assert_eq!((thread.id, thread.state), (ThreadId::new("21"), ThreadState::ResolvedByUs));
+    assert_eq!((seen[1].item.clone(), seen[1].hold), (Item::Summary, Hold::Former));
+    assert_eq!(seen[1].thread, None);
+    let sent = lines(&server.requests());
+    assert_eq!(sent[1], "GET /base/repositories/acme/demo/pullrequests/7/comments?pagelen=100");
+    assert_eq!(sent[2], "GET /base/next?page=2");
+}
+
+#[tokio::test]
+async fn a_known_comment_that_the_list_misses_is_asked_for() {
+    let known = [(finding("1:aa-0"), CommentId::new("21")), (finding("1:bb-0"), CommentId::new("22"))];
+    let edited = comment(21, Some(ME), "a person took the marker away");
+    let server = Server::new([me(), page(&json!([]), None), ok(&edited), Reply::new(404, "{}")]).await;
+    let seen = pull(&server).comments(&known).await.unwrap();
+    assert_eq!(seen.len(), 1);
+    assert_eq!((&seen[0].item, seen[0].body.as_str()), (&known[0].0, "a person took the marker away"));
+}
+
+#[tokio::test]
+async fn a_comment_on_lines_says_where_by_the_side() {
+    for (draft, expected) in [
+        (draft(3, 3, Side::New), json!({ "path": "src/a.py", "to": 3 })),
+        (draft(3, 5, Side::New), json!({ "path": "src/a.py", "to": 5, "start_to": 3 })),
+        (draft(2, 4, Side::Old), json!({ "path": "src/a.py", "from": 4, "start_from": 2 })),
+    ] {
+        let made = comment(31, Some(ME), "text");
+        let server = Server::new([Reply::new(201, made.to_string())]).await;
+        let effect = Effect::Findings { commit: head(), comments: vec![draft] };
+        let performed = pull(&server).perform(&effect).await.unwrap();
+        assert_eq!(performed, Performed::Comments(vec![(finding("1:aa-0"), CommentId::new("31"))]));
+        let [request] = &server.requests()[..] else { panic!("one call") };
+        assert_eq!(request.line, "POST /base/repositories/acme/demo/pullrequests/7/comments");
+        assert_eq!(request.json()["inline"], expected);
+        assert_eq!(request.json()["content"]["raw"], marked(&finding("1:aa-0"), "Fix it."));
+    }
+}
+
+#[tokio::test]
+async fn a_comment_on_a_file_names_the_path_alone() {
+    let server = Server::new([Reply::new(201, comment(31, Some(ME), "text").to_string())]).await;
+    let effect = Effect::FileFinding { commit: head(), comment: draft(3, 5, Side::New) };
+    pull(&server).perform(&effect).await.unwrap();
+    assert_eq!(server.requests()[0].json()["inline"], json!({ "path": "src/a.py" }));
+}
+
+#[tokio::test]
+async fn resolving_what_is_resolved_and_opening_what_is_open_is_done() {
+    let thread = ThreadId::new("21");
+    let conflict = Reply::new(409, r#"{"type":"error","error":{"message":"already resolved"}}"#);
+    let server = Server::new([conflict]).await;
+    let resolved = pull(&server).perform(&Effect::Resolve { thread: thread.clone() }).await;
+    assert_eq!(resolved, Ok(Performed::Done));
+    let server = Server::new([Reply::new(404, "{}"), ok(&comment(21, Some(ME), "x"))]).await;
+    let opened = pull(&server).perform(&Effect::Reopen { thread: thread.clone() }).await;
+    assert_eq!(opened, Ok(Performed::Done));
+    assert_eq!(
+        lines(&server.requests())[0],
+        "DELETE /base/repositories/acme/demo/pullrequests/7/comments/21/resolve"
+    );
+    let server = Server::new([Reply::new(404, "{}"), Reply::new(404, "{}")]).await;
+    let gone = pull(&server).perform(&Effect::Reopen { thread }).await;
+    assert!(matches!(gone, Err(ForgeError::NotFound { .. })), "{gone:?}");
+}
+
+#[tokio::test]
+async fn a_change_of_a_pull_request_sends_all_of_it() {
+    let before = [me(), ok(&body("OPEN", true, UUID)), commit(BASE), commit(HEAD)];
+    let server = Server::new(before.into_iter().chain([ok(&body("OPEN", false, UUID))])).await;
+    let ready = pull(&server).perform(&Effect::MarkReady).await;
+    assert_eq!(ready, Ok(Performed::Done));
+    let request = server.requests().pop().unwrap();
+    assert_eq!(request.line, "PUT /base/repositories/acme/demo/pullrequests/7");
+    let expected = json!({
+        "title": "Fix it", "description": "Why", "draft": false, "reviewers": [{ "uuid": "{b}" }, { "uuid": "{c}" }],
+    });
+    assert_eq!(request.json(), expected);
+}
+
+#[tokio::test]
+async fn a_description_that_somebody_else_changed_stays() {
+    let server = Server::new([me(), ok(&body("OPEN", false, UUID)), commit(BASE), commit(HEAD)]).await;
+    let effect = Effect::Describe { read: "What I read".into(), body: "Mine".into() };
+    assert_eq!(pull(&server).perform(&effect).await, Ok(Performed::Superseded));
+}
+
+#[tokio::test]
+async fn what_cloud_does_not_have_is_refused_before_any_call() {
+    let server = Server::new([]).await;
+    let client = pull(&server);
+    let topic = Topic::new("t");
+    let (title, text, label) = ("t".to_owned(), "b".to_owned(), "l".to_owned());
+    for effect in [
+        Effect::UpdateBranch { head: head() },
+        Effect::Label { number: 7, labels: vec![label.clone()] },
+        Effect::OpenIssue { topic: topic.clone(), title: title.clone(), body: text.clone(), label },
+        Effect::EditIssue { number: 1, topic, title, body: text },
+        Effect::CloseIssue { number: 1 },
+    ] {
+        let refused = client.perform(&effect).await.unwrap_err();
+        assert!(matches!(refused, ForgeError::Rejected { .. }), "{refused}");
+        assert_eq!(client.observe(&effect).await, Ok(None));
+    }
+    assert_eq!(client.labels().await, Ok(Vec::new()));
+    assert_eq!(client.eyes(&CommentId::new("1")).await, Ok(Vec::new()));
+    assert_eq!(client.issues("l").await, Ok(Vec::new()));
+    assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_second_pull_request_of_a_branch_is_the_first() {
+    let draft = PullDraft {
+        topic: Topic::new("sync"),
+        branch: "fix".into(),
+        base: "main".into(),
+        title: "T".into(),
+        body: "B".into(),
+        draft: false,
+    };
+    let refused = Reply::new(400, r#"{"type":"error","error":{"message":"There is already one"}}"#);
+    let server = Server::new([
+        me(),
+        page(&json!([]), None),
+        refused,
+        page(&json!([body("OPEN", false, UUID)]), None),
+        commit(HEAD),
+    ])
+    .await;
+    let client = cloud(&server).client(&PrId { number: 0, ..pr(UUID) }, "acme/demo", Producer::Sync, &open());
+    let Ok(Performed::Pull(there)) = client.perform(&Effect::OpenPull(draft)).await else {
+        panic!("adopted")
+    };
+    assert_eq!((there.number, there.head), (7, head()));
+    let sent = server.requests();
+    let posted = sent.iter().find(|request| request.line.starts_with("POST")).unwrap().json();
+    assert_eq!(posted["source"]["branch"]["name"], "fix");
+    assert_eq!(posted["close_source_branch"], false);
+}
+
+#[tokio::test]
+async fn a_status_is_a_report_and_then_a_build_status_of_this_pull_request() {
+    let nothing = || Reply::new(204, "");
+    let server = Server::new([nothing(), ok(&json!({})), ok(&json!({}))]).await;
+    let client = pull(&server);
+    assert_eq!(client.perform(&Effect::Status(status())).await, Ok(Performed::Done));
+    let sent = server.requests();
+    let commit = format!("/base/repositories/acme/demo/commit/{HEAD}");
+    assert_eq!(
+        lines(&sent),
+        [
+            format!("DELETE {commit}/reports/truing-review-7"),
+            format!("PUT {commit}/reports/truing-review-7"),
+            format!("POST {commit}/statuses/build"),
+        ]
+    );
+    let expected = json!({
+        "key": "truing-review-7", "state": "FAILED", "name": "truing/review", "description": "2 findings block",
+        "url": server.url("/git/acme/demo/pull-requests/7").as_str(),
+    });
+    assert_eq!(sent[2].json(), expected);
+    let there = json!({ "key": "truing-review-7", "state": "FAILED", "description": "2 findings block" });
+    let server = Server::new([ok(&there), Reply::new(404, "{}")]).await;
+    let client = pull(&server);
+    assert_eq!(client.observe(&Effect::Status(status())).await, Ok(Some(Performed::Done)));
+    assert_eq!(client.observe(&Effect::Status(status())).await, Ok(None));
+}
+
+#[tokio::test]
+async fn conflicts_are_asked_for_where_the_forge_leads_to_on_this_host_alone() {
+    let read = || [ok(&body("OPEN", false, UUID)), commit(BASE), commit(HEAD)];
+    let to = |to: &str| Reply::new(302, "").header("location", to);
+    let here = "/base/repositories/acme/demo/file-conflicts/1..2";
+    for (replies, expected) in [
+        (vec![to(here), page(&json!([{ "path": "a" }]), None)], Some(true)),
+        (vec![to(here), page(&json!([]), None)], Some(false)),
+        (vec![to("/base/repositories/other/place/file-conflicts/1")], None),
+        (vec![Reply::new(403, "{}")], None),
+    ] {
+        let server = Server::new(read().into_iter().chain(replies)).await;
+        assert_eq!(pull(&server).merge().await.unwrap().conflicts, expected);
+    }
+    let away = to("https://elsewhere.example/base/repositories/acme/demo/file-conflicts/1");
+    let server = Server::new(read().into_iter().chain([away])).await;
+    assert!(matches!(pull(&server).merge().await, Err(ForgeError::Unavailable { .. })));
+}
+
+#[tokio::test]
+async fn the_next_page_is_followed_on_this_host_alone_and_not_in_a_circle() {
+    let server = Server::new([me(), page(&json!([]), Some("https://elsewhere.example/2.0/x"))]).await;
+    let error = pull(&server).comments(&[]).await.unwrap_err();
+    assert!(
+        matches!(&error, ForgeError::Unavailable { message, .. } if message.contains("not followed")),
+        "{error}"
+    );
+    let same = page(&json!([]), Some("/base/repositories/acme/demo/pullrequests/7/comments?pagelen=100"));
+    let server = Server::new([me(), same]).await;
+    let error = pull(&server).comments(&[]).await.unwrap_err();
+    assert!(
+        matches!(&error, ForgeError::Unavailable { message, .. } if message.contains("circle")),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn open_pull_requests_are_listed_with_drafts_and_as_many_calls_as_there_are() {
+    let first = page(&json!([body("OPEN", true, UUID)]), Some("/base/more"));
+    let server = Server::new([first, commit(BASE), commit(HEAD)]).await;
+    let (mut list, mut calls) = (Listing::default(), 1);
+    cloud(&server).open_pulls("acme/demo", &mut list, &mut calls).await.unwrap();
+    assert_eq!((list.is_complete(), calls), (false, 0));
+    let pulls: Vec<_> = list.items().collect();
+    assert_eq!((pulls[0].number, pulls[0].draft, pulls[0].repository.as_str()), (7, true, UUID));
+    assert!(
+        lines(&server.requests())[0].contains("draft%3Dtrue+OR+draft%3Dfalse"),
+        "{:?}",
+        lines(&server.requests())
+    );
+}
+
+#[tokio::test]
+async fn nobody_is_obeyed_where_the_token_may_not_ask() {
+    let author = truing_core::port::Author {
+        id: super::super::address::account("{9}"),
+        login: "x".into(),
+        is_person: true,
+    };
+    let server = Server::new([Reply::new(403, "{}")]).await;
+    assert_eq!(cloud(&server).may_write("acme/demo", &author).await, Ok(false));
+    let listed = json!([{ "permission": "write", "user": user("{9}") }, { "permission": "admin", "user": user("{8}") }]);
+    let server = Server::new([page(&listed, None)]).await;
+    assert_eq!(cloud(&server).may_write("acme/demo", &author).await, Ok(true));
+    assert!(
+        lines(&server.requests())[0]
+            .starts_with("GET /base/workspaces/acme/permissions/repositories/demo?q=")
+    );
+    let read = json!([{ "permission": "read", "user": user("{9}") }]);
+    let server = Server::new([page(&read, None)]).await;
+    assert_eq!(cloud(&server).may_write("acme/demo", &author).await, Ok(false));
+}
+
+#[tokio::test]
+async fn a_comment_that_is_served_says_its_kind() {
+    let mut inline = comment(21, Some("{9}"), "/review");
+    inline["inline"] = json!({ "path": "a", "to": 1 });
+    let server = Server::new([ok(&inline)]).await;
+    let read = cloud(&server).comment(&pr(UUID), "acme/demo", (CommentKind::Conversation, 21)).await;
+    let read = read.unwrap().unwrap();
+    assert_eq!((read.kind, read.number, read.body.as_str()), (CommentKind::Diff, 7, "/review"));
+    let mut gone = inline.clone();
+    gone["deleted"] = true.into();
+    let server = Server::new([ok(&gone)]).await;
+    let read = cloud(&server).comment(&pr(UUID), "acme/demo", (CommentKind::Diff, 21)).await;
+    assert!(matches!(read, Err(ForgeError::NotFound { .. })), "{read:?}");
+}
+
+#[tokio::test]
+async fn a_repository_is_found_by_its_uuid_whatever_its_workspace() {
+    let body = json!({ "uuid": UUID, "full_name": "acme/renamed" });
+    let server = Server::new([ok(&body), ok(&body)]).await;
+    let seen = cloud(&server).repository_by_id(UUID).await.unwrap();
+    assert_eq!((seen.id.as_str(), seen.name.as_str()), (UUID, "acme/renamed"));
+    let moved = cloud(&server).repository("acme/demo").await;
+    assert!(matches!(moved, Err(ForgeError::Moved { .. })), "{moved:?}");
+    let line = &lines(&server.requests())[0];
+    assert!(line.starts_with("GET /base/repositories/%7B%7D/%7B0f3a9c56-"), "{line}");
+}

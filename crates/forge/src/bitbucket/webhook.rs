@@ -1,0 +1,36 @@
+//! What the webhooks of both Bitbuckets have in common: the names of headers, and reading of numbers in them. Each has its
+//! own parser.
+
+use reqwest::header::HeaderMap;
+
+use crate::webhook::{Delivery, Signature};
+
+/// The header that says what happened.
+const EVENT: &str = "x-event-key";
+/// The header that holds the signature: HMAC-SHA-256 at both. At GitHub a header of this name has SHA-1.
+const SIGNATURE: &str = "x-hub-signature";
+/// The header that counts the tries of a delivery, from 1 (Cloud).
+const ATTEMPT: &str = "x-attempt-number";
+/// The most of a comment that is taken over, in characters: commands are its beginning.
+pub(super) const MAX_COMMENT_CHARS: usize = 4096;
+
+/// The headers of a delivery; `id` is the header that says what the delivery is called.
+pub(super) fn delivery<'a>(headers: &'a HeaderMap, id: &str) -> Delivery<'a> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let signature = Signature::of(headers.get_all(SIGNATURE).iter().map(|value| value.as_bytes()));
+    let attempt = text(ATTEMPT).trim().parse().unwrap_or(1);
+    Delivery { event: text(EVENT), id: text(id), signature, attempt }
+}
+
+/// The headers of a delivery of Bitbucket Cloud.
+pub(crate) fn cloud(headers: &HeaderMap) -> Delivery<'_> {
+    delivery(headers, "x-request-uuid")
+}
+
+/// The headers of a delivery of a Data Center.
+pub(crate) fn data_center(headers: &HeaderMap) -> Delivery<'_> {
+    delivery(headers, "x-request-id")
+}
+
+pub(crate) use super::cloud::webhook::parse as parse_cloud;
+pub(crate) use super::data_center::webhook::parse as parse_data_center;

@@ -1,0 +1,31 @@
+//! Which parser reads a delivery: that of the kind of forge that the route belongs to.
+
+use reqwest::header::HeaderMap;
+use truing_core::port::ForgeKind;
+
+use super::{BadHook, Delivery, Hook};
+use crate::{bitbucket, github};
+
+impl<'a> Delivery<'a> {
+    /// Reads the headers that this kind of forge sends. The kind comes from the route, never from a header.
+    pub fn read(kind: ForgeKind, headers: &'a HeaderMap) -> Self {
+        match kind {
+            ForgeKind::Github => github::webhook::delivery(headers),
+            ForgeKind::Bitbucket => bitbucket::webhook::cloud(headers),
+            ForgeKind::BitbucketDc => bitbucket::webhook::data_center(headers),
+        }
+    }
+}
+
+/// Reads the body of a delivery whose signature was verified. `event` is what its headers say that happened,
+/// `forge_name` the `NAME` of `[forge.NAME]` that the route belongs to.
+///
+/// # Errors
+/// [`BadHook`] if the body is not JSON, or a field that is needed is missing or wrong.
+pub fn parse(kind: ForgeKind, event: &str, forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
+    match kind {
+        ForgeKind::Github => github::webhook::parse(event, forge_name, body),
+        ForgeKind::Bitbucket => bitbucket::webhook::parse_cloud(event, forge_name, body),
+        ForgeKind::BitbucketDc => bitbucket::webhook::parse_data_center(event, forge_name, body),
+    }
+}

@@ -1,0 +1,155 @@
+//! The clients of the configured forges: the one place, beside the demonstration, that names the types of a kind.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use truing_config::environment::Environment;
+use truing_config::login::Login;
+use truing_config::secret::Secret;
+use truing_config::{ForgeConfig, ForgeKind};
+use truing_core::id::Span;
+use truing_forge::Server;
+use truing_forge::bitbucket::{BitbucketCloud, BitbucketDataCenter, BitbucketError, BitbucketOptions};
+use truing_forge::capability::{BITBUCKET_CLOUD, BITBUCKET_DC, Marker};
+use truing_forge::github::{AppKey, Credentials, GitHub, GitHubOptions};
+use truing_forge::marker::MarkerKeys;
+use truing_loops::machine::SystemClock;
+use url::Url;
+
+use crate::cli::error::CliError;
+
+/// What is configured of one forge, and where it keeps what is its own.
+struct Configured<'a> {
+    name: &'a str,
+    forge: &'a ForgeConfig,
+    environment: &'a Environment,
+    folder: &'a Path,
+}
+
+/// The client of a forge.
+///
+/// # Errors
+/// Exit 2 for configuration that cannot be used, exit 3 for what cannot be opened.
+pub(super) fn server(
+    name: &str,
+    forge: &ForgeConfig,
+    environment: &Environment,
+    folder: &Path,
+) -> Result<Server, CliError> {
+    let configured = Configured { name, forge, environment, folder };
+    let clock = Arc::new(SystemClock);
+    let wrong = |error: BitbucketError| CliError::usage("forge", error.to_string());
+    match forge.kind {
+        ForgeKind::Github => configured.github().map(Server::from),
+        ForgeKind::Bitbucket => {
+            let options = configured.bitbucket(BITBUCKET_CLOUD.marker)?;
+            BitbucketCloud::new(options, clock).map(Server::from).map_err(wrong)
+        }
+        ForgeKind::BitbucketDc => {
+            let options = configured.bitbucket(BITBUCKET_DC.marker)?;
+            BitbucketDataCenter::new(options, clock).map(Server::from).map_err(wrong)
+        }
+    }
+}
+
+impl Configured<'_> {
+    fn wrong(&self, what: &str, error: &dyn std::fmt::Display) -> CliError {
+        CliError::usage("forge", format!("forge.{}.{what}: {error}", self.name))
+    }
+
+    fn url(&self, what: &str, text: &str) -> Result<Url, CliError> {
+        Url::parse(text).map_err(|error| self.wrong(what, &error))
+    }
+
+    fn token(&self, token: &Secret, hint: &str) -> Result<truing_forge::Secret, CliError> {
+        let token = token.read(self.environment).map_err(|error| self.wrong("token", &error).hint(hint))?;
+        Ok(truing_forge::Secret::new(token.expose()))
+    }
+
+    fn settle(&self) -> Span {
+        Span(i64::try_from(self.forge.settle.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    fn github(&self) -> Result<GitHub, CliError> {
+        let forge = self.forge;
+        let credentials = match &forge.login {
+            Login::Token(token) => Credentials::Token(self.token(
+                token,
+                "set it to a token that may read code and write pull request comments; or log in as a GitHub App, with \
+                 `app_id` and `private_key`",
+            )?),
+            Login::App { id, key } => {
+                let hint =
+                    "put the private key there that the App's settings page gives out, a file that ends in .pem";
+                let wrong = |error: &dyn std::fmt::Display| self.wrong("private_key", error).hint(hint);
+                let pem = key.read(self.environment).map_err(|error| wrong(&error))?;
+                let key = AppKey::from_pem(pem.expose()).map_err(|error| wrong(&error))?;
+                Credentials::App { id: *id, key }
+            }
+        };
+        let options = GitHubOptions {
+            name: self.name.to_owned(),
+            api_url: self.url("api_url", &forge.api_url)?,
+            git_url: self.url("git_url", &forge.git_url)?,
+            credentials,
+            accounts: forge.accounts.clone(),
+            markers: self.markers()?,
+            settle: self.settle(),
+        };
+        GitHub::new(options, Arc::new(SystemClock))
+            .map_err(|error| CliError::usage("forge", error.to_string()))
+    }
+
+    /// The options of either Bitbucket, whose markers are written in this form.
+    fn bitbucket(&self, marker: Marker) -> Result<BitbucketOptions, CliError> {
+        let forge = self.forge;
+        let token = match &forge.login {
+            Login::Token(token) => self.token(
+                token,
+                "set it to an access token that may write pull requests; of Bitbucket Cloud an API token does, too, with \
+                 `email`",
+            )?,
+            // The configuration refuses it.
+            Login::App { .. } => return Err(self.wrong("app_id", &"only GitHub has Apps")),
+        };
+        Ok(BitbucketOptions {
+            name: self.name.to_owned(),
+            api_url: self.url("api_url", &forge.api_url)?,
+            git_url: self.url("git_url", &forge.git_url)?,
+            token,
+            email: forge.email.clone(),
+            accounts: forge.accounts.clone(),
+            markers: self.markers()?.written_as(marker),
+            settle: self.settle(),
+        })
+    }
+
+    /// The keys of markers: the one that signs, and former ones.
+    fn markers(&self) -> Result<MarkerKeys, CliError> {
+        let Self { name, forge, environment, folder } = self;
+        let markers = match &forge.marker_key {
+            None => MarkerKeys::load_or_create(&folder.join("marker.key")),
+            Some(Secret::File(path)) => MarkerKeys::load_or_create(path),
+            Some(secret @ (Secret::Env(_) | Secret::Plain(_))) => {
+                let key = secret.read(environment).map_err(|error| self.wrong("marker_key", &error))?;
+                Ok(MarkerKeys::new(key.expose().as_bytes(), &[]))
+            }
+        };
+        let markers = markers.map_err(|error| {
+            CliError::failed("marker_key", error.to_string())
+                .hint(format!("put the key file back from a backup, or name it in `forge.{name}.marker_key`"))
+        })?;
+        let former = forge.previous_marker_keys.iter().map(|secret| match secret {
+            Secret::File(path) => MarkerKeys::load(path).map_err(|error| {
+                CliError::failed("marker_key", error.to_string())
+                    .hint(format!("see `forge.{name}.previous_marker_keys` in `truing config schema`"))
+            }),
+            Secret::Env(_) | Secret::Plain(_) => {
+                let key =
+                    secret.read(environment).map_err(|error| self.wrong("previous_marker_keys", &error))?;
+                Ok(MarkerKeys::of_text(key.expose()))
+            }
+        });
+        Ok(markers.after(former.collect::<Result<Vec<_>, CliError>>()?))
+    }
+}
