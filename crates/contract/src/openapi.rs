@@ -15,6 +15,8 @@ const BY_ID: (&str, &str) = ("/repositories/{id}", "/repos/{owner}/{repo}");
 /// The document.
 #[derive(Debug)]
 pub(crate) struct Document {
+    /// Are a repository's calls at addresses with its id, too?
+    by_id: bool,
     components: Value,
     operations: Vec<Operation>,
 }
@@ -40,7 +42,7 @@ struct Body {
 }
 
 impl Document {
-    pub(crate) fn new(mut document: Value) -> Result<Self, ContractError> {
+    pub(crate) fn new(mut document: Value, by_id: bool) -> Result<Self, ContractError> {
         express_nullable(&mut document);
         let components = document["components"].take();
         let paths = document["paths"].as_object();
@@ -53,7 +55,7 @@ impl Document {
                 }
             }
         }
-        Ok(Self { components, operations })
+        Ok(Self { by_id, components, operations })
     }
 
     pub(crate) fn operations(&self) -> impl Iterator<Item = &str> {
@@ -65,13 +67,15 @@ impl Document {
         let (path, query) = exchange.target.split_once('?').unwrap_or((exchange.target, ""));
         let fitting = self.operations.iter().filter(|operation| operation.method == exchange.method);
         // Of several that fit the one with the fewest parameters is meant.
-        let fitting = fitting.filter_map(|operation| Some((fits(&operation.template, path)?, operation)));
+        let fitting =
+            fitting.filter_map(|operation| Some((fits(&operation.template, path, self.by_id)?, operation)));
         let Some((_, operation)) = fitting.min_by_key(|(parameters, _)| *parameters) else {
             return vec![Violation {
                 operation: format!("{} {path}", exchange.method),
                 part: Part::Request,
                 place: String::new(),
-                what: "no such call (one that is new belongs into crates/contract/data/github.toml)".into(),
+                what: "no such call (one that is new belongs into crates/contract/data/github.toml, or to those of bitbucket.rs)"
+                    .into(),
             }];
         };
         operation.check(exchange, query, &self.components)
@@ -169,8 +173,9 @@ fn typed(schema: &Value, text: &str) -> Value {
 }
 
 /// The number of parameters of a template that a path fits; none: it does not.
-fn fits(template: &str, path: &str) -> Option<usize> {
-    let (of, by_id) = match path.strip_prefix("/repositories/").map(|rest| rest.split_once('/')) {
+pub(crate) fn fits(template: &str, path: &str, by_id: bool) -> Option<usize> {
+    let rest = path.strip_prefix("/repositories/").filter(|_| by_id);
+    let (of, by_id) = match rest.map(|rest| rest.split_once('/')) {
         Some(rest) => (template.strip_prefix(BY_ID.1)?, Some(rest.map_or("", |(_, rest)| rest))),
         None => (template, None),
     };
@@ -201,13 +206,14 @@ mod tests {
 
     #[test]
     fn a_path_fits_by_its_parts() {
-        assert_eq!(fits("/repos/{owner}/{repo}/pulls", "/repos/a/b/pulls"), Some(2));
-        assert_eq!(fits("/repos/{owner}/{repo}/pulls", "/repos/a/b/issues"), None);
-        assert_eq!(fits("/repos/{owner}/{repo}/pulls", "/repos/a/b/pulls/1"), None);
-        assert_eq!(fits("/repos/{owner}/{repo}", "/repositories/7"), Some(0));
-        assert_eq!(fits("/repos/{owner}/{repo}/pulls", "/repositories/7/pulls"), Some(0));
-        assert_eq!(fits("/user", "/repositories/7"), None);
-        assert_eq!(fits("/pulls/{pull_number}", "/pulls/comments"), None, "not a number");
+        assert_eq!(fits("/repos/{owner}/{repo}/pulls", "/repos/a/b/pulls", true), Some(2));
+        assert_eq!(fits("/repos/{owner}/{repo}/pulls", "/repos/a/b/issues", true), None);
+        assert_eq!(fits("/repos/{owner}/{repo}/pulls", "/repos/a/b/pulls/1", true), None);
+        assert_eq!(fits("/repos/{owner}/{repo}", "/repositories/7", true), Some(0));
+        assert_eq!(fits("/repos/{owner}/{repo}/pulls", "/repositories/7/pulls", true), Some(0));
+        assert_eq!(fits("/user", "/repositories/7", true), None);
+        assert_eq!(fits("/repositories/{workspace}/{slug}", "/repositories/a/b", false), Some(2));
+        assert_eq!(fits("/pulls/{pull_number}", "/pulls/comments", true), None, "not a number");
     }
 
     #[test]

@@ -16,6 +16,14 @@ pub enum ContractError {
     /// The document is not as expected.
     #[error("github-openapi.json.gz: {0}")]
     Openapi(String),
+    /// A document of the folder beside the checkout cannot be read.
+    #[error("{path}: {why} (is the folder whole?)")]
+    Beside {
+        /// The document.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The schema is not as expected.
     #[error("github.graphql: {0}")]
     Graphql(String),

@@ -1,12 +1,16 @@
-//! [`FakeForge`]: a forge on loopback. `state` is what it holds, and knows nothing above it; `operations` change it;
-//! `github` answers calls in GitHub's way, and tells of changes in its form. `people` is what tests do, `view` what they see.
+//! [`FakeForge`]: a forge on loopback, of one of the kinds of [`Flavour`]. `state` is what it holds, and knows nothing above it;
+//! `operations` change it; `http` takes calls; `github` and `bitbucket` answer them in their ways, and tell of changes in their
+//! form. `people` is what tests do, `view` what they see.
 //! `shared` is what the server and its handles share, `diff` what a diff contains, `webhook` how deliveries are sent, `fault`
 //! how it all misbehaves, `witness` who looks at each exchange.
 
+mod bitbucket;
 mod diff;
 mod error;
 mod fault;
+mod flavour;
 mod github;
+mod http;
 mod operations;
 mod people;
 mod shared;
@@ -32,6 +36,7 @@ use truing_core::port::Clock;
 pub use diff::Side;
 pub use error::FakeError;
 pub use fault::{Fault, FaultKind, Reasons};
+pub use flavour::Flavour;
 pub use github::{MAX_ANNOTATIONS, MAX_COMMENT, MAX_DESCRIPTION, MAX_TEXT};
 pub use operations::pulls::NewPull;
 pub use people::{App, Kept, Repo};
@@ -41,14 +46,19 @@ pub use state::checks::{Again, CheckRun};
 pub use state::delivery::{Delivery, Hook, MAX_QUEUED};
 pub use state::merging::{Decision, MergeState};
 pub use state::pulls::{Place, Verdict};
+pub use state::reports::{Annotation, Report};
 pub use state::{Logged, MAX_LOGGED, Status};
 pub use view::{Comment, IssueView, PullView, ReviewView};
 pub use webhook::{Chaos, DELIVERY_TIMEOUT, sign_sha256};
 pub use witness::{Exchange, Witness};
 
 use crate::server::serve;
+use http::serve::{Protocol, router};
 use shared::Shared;
-use state::{State, World};
+use state::{Form, State, World};
+
+/// The version that a Data Center has unless a test says otherwise.
+const VERSION: &str = "9.4.2";
 
 /// How a forge begins.
 #[derive(Clone)]
@@ -88,6 +98,7 @@ impl Clock for WallClock {
 #[derive(Debug)]
 pub struct FakeForge {
     shared: Arc<Shared>,
+    flavour: Flavour,
     base_url: String,
     client: reqwest::Client,
     tasks: [AbortHandle; 2],
@@ -102,14 +113,32 @@ impl Drop for FakeForge {
 }
 
 impl FakeForge {
-    /// Starts a forge on a free port of 127.0.0.1, inside the running tokio runtime.
+    /// Starts a GitHub on a free port of 127.0.0.1, inside the running tokio runtime.
+    ///
+    /// # Errors
+    /// There is no port, or no folder for its repositories.
     pub async fn start(options: Options) -> Result<Self, FakeError> {
+        Self::start_as(Flavour::GitHub, options).await
+    }
+
+    /// Starts a forge of this kind on a free port of 127.0.0.1, inside the running tokio runtime.
+    ///
+    /// # Errors
+    /// There is no port, or no folder for its repositories.
+    pub async fn start_as(flavour: Flavour, options: Options) -> Result<Self, FakeError> {
+        let (protocol, form): (&'static Protocol, Form) = match flavour {
+            Flavour::GitHub => (&github::PROTOCOL, github::delivery),
+            Flavour::Cloud => (&bitbucket::cloud::PROTOCOL, bitbucket::cloud::delivery),
+            Flavour::DataCenter => (&bitbucket::data_center::PROTOCOL, bitbucket::data_center::delivery),
+        };
         let dir = tempfile::Builder::new().prefix("fake-forge-").tempdir()?;
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
         let base_url = format!("http://{}", listener.local_addr()?);
         let client = reqwest::Client::builder().no_proxy().build()?;
         let (outbox, deliveries) = channel(MAX_QUEUED);
         let world = World {
+            flavour,
+            version: VERSION.into(),
             base_url: base_url.clone(),
             clock: options.clock,
             accounts: BTreeMap::new(),
@@ -123,8 +152,9 @@ impl FakeForge {
             hook: None,
             queued: Default::default(),
             outbox,
+            breaker: Default::default(),
             events: 0,
-            form: github::delivery,
+            form,
             used: 0,
             limit: None,
             creations: None,
@@ -140,18 +170,40 @@ impl FakeForge {
             dir,
         });
         let tasks = [
-            tokio::spawn(serve(listener, github::router(&shared))).abort_handle(),
-            tokio::spawn(deliver(deliveries, client.clone())).abort_handle(),
+            tokio::spawn(serve(listener, router(&shared, protocol))).abort_handle(),
+            tokio::spawn(deliver(Arc::clone(&shared), deliveries, client.clone())).abort_handle(),
         ];
-        Ok(Self { shared, base_url, client, tasks })
+        Ok(Self { shared, flavour, base_url, client, tasks })
     }
 
-    /// The address of the API, without a slash at its end; `{base_url}/{owner}/{repo}.git` is a repository's.
+    /// Its kind.
+    pub fn flavour(&self) -> Flavour {
+        self.flavour
+    }
+
+    /// Lets a Data Center say that it has this version, as `8.9.0`, and behave so: drafts are from 8.18 on, comments on
+    /// several lines from 9.3 on.
+    pub fn version(&self, version: &str) {
+        self.shared.lock().world.version = version.to_owned();
+    }
+
+    /// The id of an account as the forge shows it: `{uuid}` at Bitbucket Cloud, else digits. The account is made if there is
+    /// none.
+    pub fn account_id(&self, login: &str) -> String {
+        let world = &mut self.shared.lock().world;
+        world.account(login);
+        self.flavour.account_id(world.accounts.get(login).copied().unwrap_or_default())
+    }
+
+    /// The server's address, without a slash at its end. GitHub's calls begin there, those of Bitbucket Cloud at
+    /// `{base_url}/2.0`, those of a Data Center at `{base_url}/rest`; `{base_url}/{owner}/{repo}.git` is a repository's, at a
+    /// Data Center `{base_url}/scm/{owner}/{repo}.git`.
     pub fn base_url(&self) -> &str {
         &self.base_url
     }
 
-    /// Makes a token known as somebody's. A login ending in `[bot]` is an app's.
+    /// Makes a token known as somebody's. A login ending in `[bot]` is an app's; at Bitbucket Cloud it has the type of access
+    /// tokens' accounts, at a Data Center that of services.
     pub fn token(&self, token: &str, login: &str) {
         let mut state = self.shared.lock();
         state.world.account(login);
@@ -213,11 +265,32 @@ impl FakeForge {
         self.shared.lock().world.queued.drain(..).collect()
     }
 
-    /// Sends one delivery, for the first time or again; the answer's status.
+    /// Sends one delivery, for the first time or again; the answer's status, at Cloud that of the last attempt.
+    ///
+    /// # Errors
+    /// [`FakeError::Refused`]: a Data Center leaves the hook out, because it has failed five times or more.
     pub async fn deliver(&self, delivery: &Delivery) -> Result<u16, FakeError> {
         let hook = self.shared.lock().world.hook.clone();
         let hook = hook.ok_or_else(|| FakeError::Missing("hook".into()))?;
-        Ok(delivery.send(&self.client, &hook).await?)
+        send(&self.shared, &self.client, delivery, &hook).await
+    }
+
+    /// Tests the hook as a person does in a Data Center's settings; the answer's status.
+    ///
+    /// # Errors
+    /// There is no hook, or the forge is another one.
+    pub async fn ping(&self) -> Result<u16, FakeError> {
+        if self.flavour != Flavour::DataCenter {
+            return Err(FakeError::Refused("only a Data Center tests hooks".into()));
+        }
+        let serial = {
+            let world = &mut self.shared.lock().world;
+            world.events += 1;
+            world.events
+        };
+        let payload = serde_json::json!({"test": true});
+        let delivery = Delivery::of_bitbucket(self.flavour, serial, webhook::PING, 0, &payload);
+        self.deliver(&delivery).await
     }
 
     /// Sends what waits through a bad network; the statuses in the order of arrival.
@@ -248,9 +321,33 @@ impl FakeForge {
     }
 }
 
-/// Sends automatic deliveries, one after another. As at GitHub nothing is tried again.
-async fn deliver(mut deliveries: Receiver<(Delivery, Hook)>, client: reqwest::Client) {
+/// Sends automatic deliveries, one after another.
+async fn deliver(shared: Arc<Shared>, mut deliveries: Receiver<(Delivery, Hook)>, client: reqwest::Client) {
     while let Some((delivery, hook)) = deliveries.recv().await {
-        let _ = delivery.send(&client, &hook).await;
+        let _ = send(&shared, &client, &delivery, &hook).await;
     }
+}
+
+/// Sends one delivery, unless a Data Center leaves its hook out.
+async fn send(
+    shared: &Shared,
+    client: &reqwest::Client,
+    delivery: &Delivery,
+    hook: &Hook,
+) -> Result<u16, FakeError> {
+    if delivery.flavour != Flavour::DataCenter {
+        return Ok(delivery.send(client, hook).await?);
+    }
+    let leaves_out = {
+        let world = &shared.lock().world;
+        world.breaker.leaves_out(world.now())
+    };
+    if leaves_out {
+        return Err(FakeError::Refused("the hook has failed too often, and is left out for a time".into()));
+    }
+    let sent = delivery.send(client, hook).await;
+    let world = &mut shared.lock().world;
+    let now = world.now();
+    world.breaker.note(sent.as_ref().is_ok_and(|status| (200..300).contains(status)), now);
+    Ok(sent?)
 }

@@ -1,6 +1,7 @@
 //! Bare repositories made by real git: one long-lived `git fast-import` per repository, so that a push costs
 //! milliseconds; dates are fixed, so that the same commits have the same ids on every machine.
 
+mod history;
 mod merging;
 
 use std::collections::{HashMap, HashSet};
@@ -8,6 +9,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
+
+pub(crate) use self::history::{Logged, Signed};
 
 /// The first commit's date, seconds since 1970; each later commit of a repository is a minute later.
 const FIRST_COMMIT: i64 = 1_700_000_000;
@@ -133,25 +136,6 @@ pub struct RepoBuilder {
     refs: HashMap<String, String>,
 }
 
-/// A commit as git shows it.
-#[derive(Clone, Debug)]
-pub(crate) struct Logged {
-    pub(crate) sha: String,
-    pub(crate) parents: Vec<String>,
-    pub(crate) tree: String,
-    pub(crate) author: Signed,
-    pub(crate) committer: Signed,
-    pub(crate) message: String,
-}
-
-/// Who wrote or made a commit, and when (seconds since 1970).
-#[derive(Clone, Debug)]
-pub(crate) struct Signed {
-    pub(crate) name: String,
-    pub(crate) email: String,
-    pub(crate) at: i64,
-}
-
 /// A commit to make.
 #[derive(Clone, Copy, Debug)]
 pub struct New<'a> {
@@ -188,6 +172,25 @@ impl RepoBuilder {
             (_, _) => None,
         };
         Ok(Self { dir: dir.to_owned(), import, commits: HashMap::new(), refs: HashMap::new() })
+    }
+
+    /// Hides refs whose names begin so from whoever asks over the wire; the commits are there all the same.
+    pub(crate) fn hide_refs(&self, prefix: &str) -> Result<(), GitError> {
+        let io = |error| GitError::Io {
+            what: format!("writing the configuration of {}", self.dir.display()),
+            error,
+        };
+        let mut file = std::fs::OpenOptions::new().append(true).open(self.dir.join("config")).map_err(io)?;
+        file.write_all(format!("[transfer]\n\thideRefs = {prefix}\n").as_bytes()).map_err(io)
+    }
+
+    /// The one commit whose id begins so; none if there is none, or several.
+    pub(crate) fn expand(&self, prefix: &str) -> Option<&str> {
+        if let Some((whole, _)) = self.commits.get_key_value(prefix) {
+            return Some(whole);
+        }
+        let mut fitting = self.commits.keys().filter(|sha| sha.starts_with(prefix));
+        fitting.next().filter(|_| fitting.next().is_none()).map(String::as_str)
     }
 
     /// The folder.
@@ -313,25 +316,6 @@ impl RepoBuilder {
         }
         self.refs.insert(name.to_owned(), tip.clone());
         Ok(Some(tip))
-    }
-
-    /// The commits that `head` has and `base` has not, oldest first.
-    pub(crate) fn log(&self, base: &str, head: &str) -> Result<Vec<Logged>, GitError> {
-        let format = "--format=%H%x00%P%x00%T%x00%an%x00%ae%x00%at%x00%cn%x00%ce%x00%ct%x00%B%x01";
-        let range = format!("{base}..{head}");
-        let log = run(git(&self.dir).args(["log", "--reverse", "--topo-order", format, &range, "--"]))?;
-        let log = String::from_utf8_lossy(&log);
-        let entries = log.split('\u{1}').map(str::trim_start).filter(|entry| !entry.is_empty());
-        let read = |entry: &str| {
-            let mut fields = entry.splitn(10, '\0').map(str::to_owned);
-            let mut next = || fields.next().unwrap_or_default();
-            let (sha, parents, tree) = (next(), next(), next());
-            let mut who = || Signed { name: next(), email: next(), at: next().parse().unwrap_or(0) };
-            let (author, committer) = (who(), who());
-            let parents = parents.split_whitespace().map(str::to_owned).collect();
-            Logged { sha, parents, tree, author, committer, message: next().trim_end().to_owned() }
-        };
-        Ok(entries.map(read).collect())
     }
 
     /// Has this repository ever had the commit?

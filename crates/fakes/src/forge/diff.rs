@@ -36,6 +36,17 @@ impl Side {
     }
 }
 
+/// The change of a line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum LineKind {
+    /// It is new.
+    Added,
+    /// It is gone.
+    Removed,
+    /// It is as before.
+    Context,
+}
+
 /// A hunk: its two ranges and its text with the header.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Hunk {
@@ -52,6 +63,29 @@ impl Hunk {
             Side::Right => self.new,
         };
         line >= start && line - start < count
+    }
+
+    /// The kind of one of its lines.
+    fn kind(&self, side: Side, line: u32) -> Option<LineKind> {
+        let (mut old, mut new) = (self.old.0, self.new.0);
+        for row in self.lines.iter().skip(1) {
+            let kind = match row.bytes().next() {
+                Some(b'+') => LineKind::Added,
+                Some(b'-') => LineKind::Removed,
+                Some(b'\\') => continue,
+                Some(_) | None => LineKind::Context,
+            };
+            let here = match side {
+                Side::Left => kind != LineKind::Added && old == line,
+                Side::Right => kind != LineKind::Removed && new == line,
+            };
+            if here {
+                return Some(kind);
+            }
+            old += u32::from(kind != LineKind::Added);
+            new += u32::from(kind != LineKind::Removed);
+        }
+        None
     }
 
     /// The header and the lines down to this one: GitHub's `diff_hunk`.
@@ -139,6 +173,12 @@ impl Diff {
             }
         }
         Ok(hunk.text_to(side, line))
+    }
+
+    /// The kind of a line that the diff shows.
+    pub(crate) fn kind(&self, path: &str, side: Side, line: u32) -> Option<LineKind> {
+        let mut hunks = self.files.iter().filter(|file| file.path == path).flat_map(|file| &file.hunks);
+        hunks.find(|hunk| hunk.contains(side, line))?.kind(side, line)
     }
 
     /// Has the diff this file? For comments on a whole file.

@@ -24,15 +24,16 @@ pub struct Fault {
 /// What happens to a call.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum FaultKind {
-    /// Not done: this status with GitHub's error form, and `retry-after` in seconds if given.
+    /// Not done: this status with the forge's error form, and `retry-after` in seconds if given.
     Status(u16, Option<u64>),
-    /// Not done: 403 with the words of a secondary rate limit, and `retry-after` in seconds if given.
+    /// Not done: 403 with the words of a secondary rate limit (Bitbucket: 429), and `retry-after` in seconds if given.
     SecondaryLimit(Option<u64>),
-    /// Not done: 403, `x-ratelimit-remaining: 0`, reset in so many seconds.
+    /// Not done: 403, `x-ratelimit-remaining: 0`, reset in so many seconds. Bitbucket Cloud: 429 that does not say until
+    /// when; Data Center: 429 and `retry-after`.
     PrimaryLimit(u64),
-    /// Not done: 403, because the organisation wants single sign-on for the token.
+    /// Not done: 403, because the organisation wants single sign-on for the token; 403 without words at both Bitbuckets.
     SingleSignOn,
-    /// Not done: 422, with what is wrong in this form.
+    /// Not done: 422, with what is wrong in this form; 400 in their one form at both Bitbuckets.
     Invalid(Reasons),
     /// Done, and the answer says that its next page is itself.
     Circle,
@@ -48,6 +49,8 @@ pub enum FaultKind {
     Drop,
     /// Done, and then the connection ends without an answer.
     LostAnswer,
+    /// Done, and answered with this status all the same, as when a server in front of the forge gives up.
+    DoneStatus(u16),
     /// Not done before [`super::FakeForge::release`]: until then the caller waits.
     Held,
     /// Done at once, and answered after [`super::FakeForge::release`].

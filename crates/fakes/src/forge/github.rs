@@ -1,6 +1,6 @@
-//! GitHub's semantics: `routes` receives every call, `call` is one with its answer, `admission` says what it may do;
-//! `calls`, `conversation`, `pulls`, `issues`, `checks`, `merging`, `reviewers`, `estate`, `app` and `graphql` answer it, `push`
-//! and `git_http` where git asks (`git_call`), `page` where a person does; `json` is GitHub's form of it all, `events` that of webhooks.
+//! GitHub's semantics: `routes` has every call and GitHub's ways with it, `call` is one with its answer, `admission` says what
+//! it may do; `calls`, `conversation`, `pulls`, `issues`, `checks`, `merging`, `reviewers`, `estate`, `app` and `graphql` answer
+//! it, `page` where a person looks; `json` is GitHub's form of it all, `events` that of webhooks.
 
 mod admission;
 mod app;
@@ -10,19 +10,16 @@ mod checks;
 mod conversation;
 mod estate;
 mod events;
-mod git_call;
-mod git_http;
 mod graphql;
 mod issues;
 mod json;
 mod merging;
 mod page;
 mod pulls;
-mod push;
 mod reviewers;
 mod routes;
 
 pub use self::calls::{MAX_COMMENT, MAX_DESCRIPTION};
 pub use self::checks::{MAX_ANNOTATIONS, MAX_TEXT};
 pub(crate) use self::events::delivery;
-pub(crate) use self::routes::router;
+pub(crate) use self::routes::PROTOCOL;

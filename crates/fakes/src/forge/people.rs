@@ -17,6 +17,7 @@ pub use self::kept::Kept;
 use crate::forge::FakeForge;
 use crate::forge::diff::{Diffs, Side};
 use crate::forge::error::FakeError;
+use crate::forge::flavour::Flavour;
 use crate::forge::operations::branches::{open_from, push, pushed, refs_of, tip};
 use crate::forge::operations::comments::{Spot, add_inline, add_reply};
 use crate::forge::operations::pulls::{self, NewPull, close, there};
@@ -34,6 +35,7 @@ use crate::repo::{Commit, New, RepoBuilder};
 #[derive(Clone, Debug)]
 pub struct Repo {
     pub(crate) shared: Arc<Shared>,
+    flavour: Flavour,
     pub(crate) key: String,
     full_name: String,
     url: String,
@@ -60,7 +62,11 @@ impl FakeForge {
             let (id, now) = (world.id(), world.now());
             let mut git = RepoBuilder::create(&shared.dir.path().join(format!("{id}.git")), DEFAULT_BRANCH)?;
             git.commit(&[&ref_name(DEFAULT_BRANCH)], None, &commit)?;
+            if let Some(hidden) = world.flavour.hidden_refs() {
+                git.hide_refs(hidden)?;
+            }
             let repository = Repository {
+                flavour: world.flavour,
                 id,
                 owner,
                 name,
@@ -77,6 +83,7 @@ impl FakeForge {
                 declines: Default::default(),
                 statuses: Vec::new(),
                 checks: Vec::new(),
+                reports: Vec::new(),
                 forks: BTreeMap::new(),
                 bots: Vec::new(),
                 permissions: BTreeMap::new(),
@@ -94,8 +101,9 @@ impl FakeForge {
     /// A handle to a repository, which need not be there yet.
     pub fn handle(&self, owner: &str, name: &str) -> Repo {
         let full_name = format!("{owner}/{name}");
-        let url = format!("{}/{full_name}.git", self.base_url);
-        Repo { shared: Arc::clone(&self.shared), key: full_name.to_lowercase(), full_name, url }
+        let url = format!("{}{}", self.base_url, self.flavour.clone_path(&full_name));
+        let (shared, flavour) = (Arc::clone(&self.shared), self.flavour);
+        Repo { shared, flavour, key: full_name.to_lowercase(), full_name, url }
     }
 
     /// A pull request with all its comments, reviews and statuses.
@@ -119,7 +127,8 @@ impl Repo {
     pub(crate) fn called(&self, owner: &str, name: &str) -> Self {
         let full_name = format!("{owner}/{name}");
         let url = self.url.replace(&format!("/{}.git", self.full_name), &format!("/{full_name}.git"));
-        Self { shared: Arc::clone(&self.shared), key: full_name.to_lowercase(), full_name, url }
+        let (shared, flavour) = (Arc::clone(&self.shared), self.flavour);
+        Self { shared, flavour, key: full_name.to_lowercase(), full_name, url }
     }
 
     /// `owner/name`.
@@ -135,6 +144,15 @@ impl Repo {
     /// The id that lasts through renames.
     pub async fn id(&self) -> Result<u64, FakeError> {
         self.with(|_, repo| Ok(repo.id)).await
+    }
+
+    /// The id that lasts through renames, as the forge shows it: `{uuid}` at Bitbucket Cloud, else digits.
+    ///
+    /// # Errors
+    /// There is no such repository.
+    pub async fn shown_id(&self) -> Result<String, FakeError> {
+        let flavour = self.flavour;
+        self.with(move |_, repo| Ok(flavour.repository_id(repo.id))).await
     }
 
     /// The folder of the bare repository, to look into with git.
@@ -256,7 +274,7 @@ impl Repo {
             }
             let branch = pull.head_ref.clone();
             let head = tip(repo, &branch)?;
-            repo.git.set_ref(&format!("refs/pull/{number}/head"), &head)?;
+            repo.git.set_ref(&repo.flavour.pull_ref(number), &head)?;
             let pull = there(repo, number)?;
             (pull.open, pull.closed, pull.head) = (true, None, head);
             Ok(Change::Reopened)
@@ -319,13 +337,13 @@ impl Repo {
         self.with(move |world, repo| {
             let now = world.now();
             if let Some(comment) = repo.pulls.get_mut(&number).and_then(|pull| pull.comment(id)) {
-                (comment.note.body, comment.note.updated) = (body, now);
+                comment.note.rewrite(&body, now);
                 return Ok(world.tell(repo, &Event::Inline { number, id, is_edit: true })?);
             }
             let mut comments = notes(repo, number)?.iter_mut();
             let comment = comments.find(|comment| comment.id == id && !comment.deleted);
             let comment = comment.ok_or_else(|| FakeError::Missing(format!("comment {id}")))?;
-            (comment.body, comment.updated) = (body, now);
+            comment.rewrite(&body, now);
             Ok(world.tell(repo, &Event::Comment { number, id, is_edit: true })?)
         })
         .await
@@ -367,10 +385,12 @@ impl Repo {
     /// Resolves the thread of a comment as this person.
     pub async fn resolve(&self, number: u64, comment: u64, by: &str) -> Result<(), FakeError> {
         let by = by.to_owned();
-        self.with(move |_, repo| {
+        self.with(move |world, repo| {
             let pull = there(repo, number)?;
-            let done = pull.thread_of(comment).is_some_and(|thread| pull.resolve(thread, Some(&by)));
-            if done { Ok(()) } else { Err(FakeError::Missing(format!("thread of comment {comment}"))) }
+            let thread = pull.thread_of(comment).filter(|thread| pull.resolve(*thread, Some(&by)));
+            let id = thread.ok_or_else(|| FakeError::Missing(format!("thread of comment {comment}")))?;
+            world.account(&by);
+            Ok(world.tell(repo, &Event::Thread { number, id, resolved: true, by })?)
         })
         .await
     }
@@ -396,7 +416,8 @@ impl Repo {
             there(repo, number)?;
             let lines = repo.lines_now(number)?;
             let (statuses, checks) = (repo.statuses.clone(), repo.checks.clone());
-            Ok(view(there(repo, number)?, &lines, &statuses, &checks))
+            let reports = repo.reports.clone();
+            Ok(view(there(repo, number)?, &lines, &statuses, (&checks, &reports)))
         })
         .await
     }

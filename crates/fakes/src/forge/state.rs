@@ -11,6 +11,7 @@ pub(crate) mod issues;
 pub(crate) mod merging;
 pub(crate) mod notes;
 pub(crate) mod pulls;
+pub(crate) mod reports;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -20,15 +21,17 @@ use truing_core::port::Clock;
 
 use crate::forge::diff::{Diffs, Side, Stats};
 use crate::forge::fault::Faults;
+use crate::forge::flavour::Flavour;
 use crate::forge::state::access::Access;
 use crate::forge::state::apps::{Apps, Pass};
 use crate::forge::state::bots::Bot;
 use crate::forge::state::checks::CheckRun;
-use crate::forge::state::delivery::{Delivery, Hook, MAX_QUEUED};
+use crate::forge::state::delivery::{Breaker, Delivery, Hook, MAX_QUEUED};
 use crate::forge::state::event::{Change, Event};
 use crate::forge::state::issues::Issue;
 use crate::forge::state::notes::Note;
 use crate::forge::state::pulls::{Lines, Pull};
+use crate::forge::state::reports::Report;
 use crate::repo::{GitError, RepoBuilder};
 
 /// Requests that the log remembers; the oldest is forgotten for one more.
@@ -58,6 +61,9 @@ pub(crate) struct State {
 
 /// What is not inside a repository.
 pub(crate) struct World {
+    pub(crate) flavour: Flavour,
+    /// The version that a Data Center says it has.
+    pub(crate) version: String,
     pub(crate) base_url: String,
     pub(crate) clock: Arc<dyn Clock>,
     /// Login to id. A login that ends with `[bot]` is an app's, as at GitHub.
@@ -73,6 +79,8 @@ pub(crate) struct World {
     pub(crate) hook: Option<Hook>,
     pub(crate) queued: VecDeque<Delivery>,
     pub(crate) outbox: Sender<(Delivery, Hook)>,
+    /// What a Data Center remembers of deliveries that failed.
+    pub(crate) breaker: Breaker,
     pub(crate) events: u64,
     /// Makes the delivery of an event, in the form of this forge.
     pub(crate) form: Form,
@@ -111,6 +119,7 @@ pub struct Logged {
 /// A repository with its pull requests.
 #[derive(Debug)]
 pub(crate) struct Repository {
+    pub(crate) flavour: Flavour,
     pub(crate) id: u64,
     pub(crate) owner: String,
     pub(crate) name: String,
@@ -131,6 +140,7 @@ pub(crate) struct Repository {
     pub(crate) declines: VecDeque<String>,
     pub(crate) statuses: Vec<Status>,
     pub(crate) checks: Vec<CheckRun>,
+    pub(crate) reports: Vec<Report>,
     /// Owners of forks, with the fork's id; none when the fork is gone.
     pub(crate) forks: BTreeMap<String, Option<u64>>,
     /// Those that review when they are asked.
@@ -149,14 +159,18 @@ pub struct Status {
     pub id: u64,
     /// The commit.
     pub sha: String,
-    /// `error`, `failure`, `pending` or `success`.
+    /// `error`, `failure`, `pending` or `success`: Bitbucket's STOPPED or CANCELLED, FAILED, INPROGRESS, SUCCESSFUL.
     pub state: String,
     /// One line.
     pub description: Option<String>,
     /// Where it leads.
     pub target_url: Option<String>,
-    /// Whose it is.
+    /// Whose it is; Bitbucket's `key`.
     pub context: String,
+    /// Its name for people, at Bitbucket alone.
+    pub name: Option<String>,
+    /// The branch it was set for, at Bitbucket alone.
+    pub refname: Option<String>,
     /// Who set it.
     pub creator: String,
     /// When, seconds since 1970.
@@ -195,6 +209,9 @@ impl World {
             updated: now,
             deleted: false,
             hidden_for: self.stale_lists,
+            parent: None,
+            version: 0,
+            resolved_by: None,
             reactions: Vec::new(),
         }
     }
@@ -218,6 +235,7 @@ impl World {
         let now = self.now();
         let Some(pull) = repo.pulls.get_mut(&number) else { return Ok(()) };
         pull.updated = now;
+        pull.version += 1;
         self.tell(repo, &Event::Pull { number, change, by: by.to_owned() })
     }
 

@@ -1,6 +1,7 @@
 //! The forge as its callers meet it: over HTTP, with plain JSON and with git.
 
 mod app;
+mod bitbucket;
 mod estate;
 mod faults;
 mod git;

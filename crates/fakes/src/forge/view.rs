@@ -7,6 +7,7 @@ use crate::forge::state::checks::CheckRun;
 use crate::forge::state::issues::Issue;
 use crate::forge::state::notes::Note;
 use crate::forge::state::pulls::{Lines, Place, Pull, Review, Verdict};
+use crate::forge::state::reports::Report;
 
 /// A pull request as it is, also where the API would not show it.
 #[derive(Clone, Debug)]
@@ -33,6 +34,10 @@ pub struct PullView {
     pub statuses: BTreeMap<String, Vec<Status>>,
     /// The repository's check runs, oldest first.
     pub checks: Vec<CheckRun>,
+    /// The repository's reports on commits, oldest first.
+    pub reports: Vec<Report>,
+    /// Whose review is wanted, at Bitbucket.
+    pub reviewers: Vec<String>,
 }
 
 impl PullView {
@@ -110,7 +115,7 @@ pub(crate) fn view(
     pull: &Pull,
     lines: &HashMap<u64, Lines>,
     all: &[Status],
-    checks: &[CheckRun],
+    (checks, reports): (&[CheckRun], &[Report]),
 ) -> PullView {
     let mut statuses: BTreeMap<String, Vec<Status>> = BTreeMap::new();
     for status in all {
@@ -126,8 +131,8 @@ pub(crate) fn view(
             body: note.body.clone(),
             place: inline.map(|comment| comment.place.clone()),
             line: lines.get(&note.id).copied().flatten().map(|(line, _)| line),
-            resolved: pull.resolved_by(note.id).is_some(),
-            in_reply_to: inline.and_then(|comment| comment.in_reply_to),
+            resolved: pull.resolved_by(note.id).is_some() || note.resolved_by.is_some(),
+            in_reply_to: inline.and_then(|comment| comment.in_reply_to).or(note.parent),
             review: inline.map(|comment| comment.review),
             deleted: note.deleted,
             created: note.created,
@@ -153,6 +158,8 @@ pub(crate) fn view(
         reviews: pull.reviews.iter().map(review).collect(),
         statuses,
         checks: checks.to_vec(),
+        reports: reports.to_vec(),
+        reviewers: pull.around.reviewers.clone(),
     }
 }
 

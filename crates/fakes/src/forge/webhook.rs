@@ -1,5 +1,4 @@
-//! Deliveries: what GitHub would post about a change, signed; sent when a test says so, in the order it says,
-//! or at once.
+//! Deliveries: what a forge would post about a change, signed; sent when a test says so, in the order it says, or at once.
 
 use std::time::Duration;
 
@@ -8,15 +7,22 @@ use serde_json::Value;
 use sha1::Sha1;
 use sha2::Sha256;
 
+use crate::forge::flavour::{Flavour, uuid};
 use crate::forge::state::delivery::{Delivery, Hook};
-/// How long GitHub waits for an answer (facts: 10 s).
+/// How long a forge waits for an answer (facts: 10 s).
 pub const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The hook's id in headers.
-const HOOK_ID: &str = "4200000001";
+const HOOK_ID: u64 = 4_200_000_001;
+/// How often Cloud sends a delivery that is answered by 5xx (facts: up to twice more, at once).
+const CLOUD_ATTEMPTS: u32 = 3;
+/// The event of a Data Center's test of a hook.
+pub(crate) const PING: &str = "diagnostics:ping";
 
 impl Delivery {
+    /// GitHub's of an event.
     pub(crate) fn new(serial: u64, event: &str, action: &str, number: u64, payload: &Value) -> Self {
         Self {
+            flavour: Flavour::GitHub,
             id: guid(serial),
             event: event.into(),
             action: action.into(),
@@ -25,25 +31,80 @@ impl Delivery {
         }
     }
 
-    /// The headers GitHub sends, signed with this key.
-    pub fn headers(&self, secret: &str) -> Vec<(&'static str, String)> {
-        vec![
-            ("content-type", "application/json".into()),
-            ("user-agent", "GitHub-Hookshot/fake".into()),
-            ("x-github-event", self.event.clone()),
-            ("x-github-delivery", self.id.clone()),
-            ("x-github-hook-id", HOOK_ID.into()),
-            ("x-github-hook-installation-target-id", HOOK_ID.into()),
-            ("x-github-hook-installation-target-type", "repository".into()),
-            ("x-hub-signature", format!("sha1={}", sign_sha1(secret, &self.body))),
-            ("x-hub-signature-256", format!("sha256={}", sign_sha256(secret, &self.body))),
-        ]
+    /// Bitbucket's of an event, whose name has the action behind its last colon.
+    pub(crate) fn of_bitbucket(
+        flavour: Flavour,
+        serial: u64,
+        event: &str,
+        number: u64,
+        payload: &Value,
+    ) -> Self {
+        let action = event.rsplit(':').next().unwrap_or_default();
+        Self { flavour, ..Self::new(serial, event, action, number, payload) }
     }
 
-    /// Posts it; the answer's status.
+    /// The headers that the forge sends at first, signed with this key; an empty key does not sign at Bitbucket.
+    pub fn headers(&self, secret: &str) -> Vec<(&'static str, String)> {
+        self.headers_of(secret, 1)
+    }
+
+    /// The headers of this attempt, from 1.
+    fn headers_of(&self, secret: &str, attempt: u32) -> Vec<(&'static str, String)> {
+        let json = ("content-type", "application/json".to_owned());
+        let signed = format!("sha256={}", sign_sha256(secret, &self.body));
+        let mut headers = match self.flavour {
+            Flavour::GitHub => {
+                return vec![
+                    json,
+                    ("user-agent", "GitHub-Hookshot/fake".into()),
+                    ("x-github-event", self.event.clone()),
+                    ("x-github-delivery", self.id.clone()),
+                    ("x-github-hook-id", HOOK_ID.to_string()),
+                    ("x-github-hook-installation-target-id", HOOK_ID.to_string()),
+                    ("x-github-hook-installation-target-type", "repository".into()),
+                    ("x-hub-signature", format!("sha1={}", sign_sha1(secret, &self.body))),
+                    ("x-hub-signature-256", signed),
+                ];
+            }
+            Flavour::Cloud => vec![
+                json,
+                ("user-agent", "Bitbucket-Webhooks/2.0".into()),
+                ("x-event-key", self.event.clone()),
+                ("x-request-uuid", self.id.clone()),
+                ("x-hook-uuid", uuid(HOOK_ID).trim_matches(['{', '}']).to_owned()),
+                ("x-attempt-number", attempt.to_string()),
+            ],
+            Flavour::DataCenter => vec![
+                ("content-type", "application/json; charset=utf-8".into()),
+                ("user-agent", "Atlassian HttpClient fake".into()),
+                ("x-event-key", self.event.clone()),
+                ("x-request-id", self.id.clone()),
+            ],
+        };
+        // A test of the hook is sent without a signature.
+        if !secret.is_empty() && self.event != PING {
+            headers.push(("x-hub-signature", signed));
+        }
+        headers
+    }
+
+    /// Posts it, at Cloud again as long as it is answered by 5xx, three times at most; the last answer's status.
     pub async fn send(&self, client: &reqwest::Client, hook: &Hook) -> Result<u16, reqwest::Error> {
+        let attempts = if self.flavour == Flavour::Cloud { CLOUD_ATTEMPTS } else { 1 };
+        let mut attempt = 1;
+        loop {
+            let status = self.post(client, hook, attempt).await?;
+            if status < 500 || attempt >= attempts {
+                return Ok(status);
+            }
+            attempt += 1;
+        }
+    }
+
+    /// Posts it once; the answer's status.
+    async fn post(&self, client: &reqwest::Client, hook: &Hook, attempt: u32) -> Result<u16, reqwest::Error> {
         let mut request = client.post(&hook.url).timeout(DELIVERY_TIMEOUT).body(self.body.clone());
-        for (name, value) in self.headers(&hook.secret) {
+        for (name, value) in self.headers_of(&hook.secret, attempt) {
             request = request.header(name, value);
         }
         Ok(request.send().await?.status().as_u16())
@@ -138,6 +199,18 @@ mod tests {
             sign_sha1("Jefe", b"what do ya want for nothing?"),
             "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79"
         );
+    }
+
+    #[test]
+    fn signatures_are_bitbuckets_too_and_only_with_a_secret() {
+        let key = "It's a Secret to Everybody";
+        let published = "a4771c39fbe90f317c7824e83ddef3caae9cb3d976c214ace1f2937e133263c9";
+        assert_eq!(sign_sha256(key, b"Hello World!"), published);
+        for flavour in [Flavour::Cloud, Flavour::DataCenter] {
+            let delivery = Delivery::of_bitbucket(flavour, 1, "pr:opened", 1, &Value::Null);
+            let signed = |secret| delivery.headers(secret).iter().any(|(name, _)| *name == "x-hub-signature");
+            assert!(signed("s") && !signed(""), "{flavour:?}");
+        }
     }
 
     #[test]

@@ -5,6 +5,32 @@ use std::process::Stdio;
 use super::{COMMIT_STEP, FIRST_COMMIT, GitError, RepoBuilder, git, run};
 
 impl RepoBuilder {
+    /// The files that conflict if `theirs` is merged into `ours`; nothing is made.
+    pub(crate) fn conflicting(&self, ours: &str, theirs: &str) -> Result<Vec<String>, GitError> {
+        let what = || "git merge-tree".to_owned();
+        let options =
+            ["merge-tree", "--write-tree", "--no-messages", "--name-only", "-z", "--end-of-options"];
+        let output = git(&self.dir)
+            .args(options)
+            .args([ours, theirs])
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| GitError::Io { what: what(), error })?;
+        match output.status.code() {
+            Some(0) => Ok(Vec::new()),
+            Some(1) => {
+                let text = String::from_utf8_lossy(&output.stdout);
+                // The tree comes first.
+                let files = text.split('\0').skip(1).filter(|file| !file.is_empty());
+                Ok(files.map(str::to_owned).collect())
+            }
+            _ => {
+                let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+                Err(GitError::Failed { what: what(), message })
+            }
+        }
+    }
+
     /// Merges `theirs` into `ours`, and points every ref of `refs` at that; none if they conflict.
     pub(crate) fn merge(
         &mut self,

@@ -1,13 +1,9 @@
-//! A call as it was read, and its answer.
+//! Calls and answers in GitHub's form: its errors, and its pages.
 
-use std::collections::HashMap;
-
-use bytes::Bytes;
 use serde_json::{Value, json};
 
+pub(crate) use crate::forge::http::call::{Answer, Call, Reply};
 use crate::forge::state::World;
-use crate::forge::state::apps::Pass;
-use crate::repo::GitError;
 
 /// Where errors say they are explained.
 pub(crate) const DOCS: &str = "https://docs.github.com/rest";
@@ -15,72 +11,14 @@ pub(crate) const DOCS: &str = "https://docs.github.com/rest";
 /// Items of a page when the call does not say, and at most.
 const PAGE: (usize, usize) = (30, 100);
 
-pub(crate) type Answer = Result<Reply, Reply>;
-
-/// One call, read.
-pub(crate) struct Call {
-    pub(crate) login: String,
-    pub(crate) pass: Pass,
-    pub(crate) method: String,
-    /// Path without query.
-    pub(crate) path: String,
-    pub(crate) params: HashMap<String, String>,
-    pub(crate) query: HashMap<String, String>,
-    pub(crate) body: Value,
-}
-
 impl Call {
-    /// A part of the path.
-    pub(crate) fn param(&self, name: &str) -> &str {
-        self.params.get(name).map_or("", String::as_str)
-    }
-
     /// A part of the path that is a number; what is no number is not found.
     pub(crate) fn number(&self, name: &str) -> Result<u64, Reply> {
-        self.param(name).parse().map_err(|_| Reply::not_found())
-    }
-}
-
-/// An answer.
-#[derive(Debug)]
-pub(crate) struct Reply {
-    pub(crate) status: u16,
-    pub(crate) headers: Vec<(&'static str, String)>,
-    pub(crate) body: ReplyBody,
-}
-
-/// The body of an answer.
-#[derive(Debug)]
-pub(crate) enum ReplyBody {
-    Empty,
-    Json(Value),
-    /// Bytes of this media type.
-    Bytes(&'static str, Bytes),
-}
-
-impl ReplyBody {
-    pub(crate) fn json(&self) -> Option<&Value> {
-        match self {
-            Self::Json(value) => Some(value),
-            Self::Empty | Self::Bytes(..) => None,
-        }
+        self.digits(name).ok_or_else(Reply::not_found)
     }
 }
 
 impl Reply {
-    pub(crate) fn json(status: u16, body: Value) -> Self {
-        Self { status, headers: Vec::new(), body: ReplyBody::Json(body) }
-    }
-
-    /// 204.
-    pub(crate) fn done() -> Self {
-        Self { status: 204, headers: Vec::new(), body: ReplyBody::Empty }
-    }
-
-    pub(crate) fn bytes(status: u16, kind: &'static str, bytes: impl Into<Bytes>) -> Self {
-        Self { status, headers: Vec::new(), body: ReplyBody::Bytes(kind, bytes.into()) }
-    }
-
     /// GitHub's error form. `errors` null: left out.
     pub(crate) fn error(status: u16, message: &str, errors: Value) -> Self {
         let mut body = json!({"message": message, "documentation_url": DOCS, "status": status.to_string()});
@@ -98,17 +36,6 @@ impl Reply {
     pub(crate) fn invalid(resource: &str, field: &str, code: &str, message: &str) -> Self {
         let error = json!({"resource": resource, "field": field, "code": code, "message": message});
         Self::error(422, "Validation Failed", json!([error]))
-    }
-
-    pub(crate) fn header(mut self, name: &'static str, value: impl ToString) -> Self {
-        self.headers.push((name, value.to_string()));
-        self
-    }
-}
-
-impl From<GitError> for Reply {
-    fn from(error: GitError) -> Self {
-        Self::error(500, &format!("the fake forge's git failed: {error}"), Value::Null)
     }
 }
 

@@ -300,7 +300,7 @@ pub(crate) fn update_inline(state: &mut State, call: &Call) -> Answer {
     let now = world.now();
     let pull = repo.pulls.get_mut(&number).ok_or_else(Reply::not_found)?;
     let comment = pull.comment(id).ok_or_else(Reply::not_found)?;
-    (comment.note.body, comment.note.updated) = (body.to_owned(), now);
+    comment.note.rewrite(body, now);
     let mut reply = created_inline(world, repo, number, id)?;
     reply.status = 200;
     Ok(reply)
@@ -372,6 +372,8 @@ pub(crate) fn create_status(state: &mut State, call: &Call) -> Answer {
         description,
         target_url: text("target_url"),
         context,
+        name: None,
+        refname: None,
         creator: call.login.clone(),
         created: world.now(),
     };

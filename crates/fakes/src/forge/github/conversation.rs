@@ -62,7 +62,7 @@ pub(crate) fn update(state: &mut State, call: &Call) -> Answer {
     let now = world.now();
     let mut notes = repo.notes_mut(number).into_iter().flatten();
     let comment = notes.find(|comment| comment.id == id).ok_or_else(Reply::not_found)?;
-    (comment.body, comment.updated) = (body, now);
+    comment.rewrite(&body, now);
     let comment = comment.clone();
     Ok(Reply::json(200, world.summary_json(repo, number, &comment)))
 }

@@ -24,6 +24,8 @@ pub(crate) fn delivery(
         Event::Inline { number, id, is_edit } => {
             inline(world, repo, *number, *id, (action(*is_edit), serial))
         }
+        // Nobody of ours listens to it.
+        Event::Thread { .. } => Ok(None),
         Event::Check { run, again, by } => {
             let (name, of) = match again {
                 Again::Run => ("check_run", world.check_json(repo, run)),
@@ -95,6 +97,8 @@ fn of_change(world: &World, repo: &Repository, change: &Change) -> (&'static str
             ("edited", json!({"changes": changes}))
         }
         Change::Pushed { before, after } => ("synchronize", json!({"before": before, "after": after})),
+        // No GitHub makes such a change.
+        Change::Reviewers { .. } | Change::Judged(_) => ("review_requested", Value::Null),
         Change::Labelled { label, on } => {
             let labels = world.labels_json(repo, std::slice::from_ref(label));
             (if *on { "labeled" } else { "unlabeled" }, json!({"label": labels[0]}))

@@ -27,7 +27,7 @@ pub(crate) fn pull(state: &mut State, call: &Call) -> Answer {
     let lines = repo.lines_now(number)?;
     let (statuses, checks) = (repo.statuses.clone(), repo.checks.clone());
     let pull = repo.pulls.get(&number).ok_or_else(Reply::not_found)?;
-    let view = view(pull, &lines, &statuses, &checks);
+    let view = view(pull, &lines, &statuses, (&checks, &repo.reports));
     Ok(Reply::bytes(200, TEXT, page(&format!("{}/{}#{number}", repo.owner, repo.name), &view)))
 }
 

@@ -1,52 +1,25 @@
-//! The calls there are, and what every call goes through: faults, User-Agent, token, the log.
+//! The calls there are, and what GitHub does with each: its login, its refusals, its headers.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
-use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::extract::{RawPathParams, Request};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::Response;
-use axum::routing::{MethodFilter, on};
-use bytes::Bytes;
+use axum::routing::MethodFilter;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::forge::fault::{FaultKind, Reasons};
-use crate::forge::github::call::{Call, DOCS, Reply, ReplyBody};
+use crate::forge::github::call::{DOCS, Reply};
 use crate::forge::github::{
-    app, calls, checks, conversation, estate, git_call, git_http, graphql, issues, merging, page, pulls,
-    push, reviewers,
+    app, calls, checks, conversation, estate, graphql, issues, merging, page, pulls, reviewers,
 };
-use crate::forge::shared::Shared;
-use crate::forge::state::{Logged, MAX_LOGGED, State};
-use crate::forge::witness::Exchange;
-use crate::server::HangUp;
+use crate::forge::http::call::ReplyBody;
+use crate::forge::http::git_call;
+use crate::forge::http::serve::{Action, Asked, Protocol, Refusal, Route, http_date, with_headers};
+use crate::forge::state::World;
+use crate::forge::state::apps::Pass;
 
-/// Largest request body that is read, in bytes.
-const MAX_BODY: usize = 25 * 1024 * 1024;
 /// The primary rate limit that headers tell of unless another is set; this one is never reached.
 const RATE_LIMIT: u64 = 5_000;
-/// The route of everything that is not in the table.
-const UNKNOWN: &str = "unknown";
-
-/// How a call is answered.
-#[derive(Clone, Copy)]
-enum Action {
-    Rest(fn(&mut State, &Call) -> Result<Reply, Reply>),
-    /// A page for people: no call of the API, and no login is asked for.
-    Page(fn(&mut State, &Call) -> Result<Reply, Reply>),
-    GitRefs,
-    GitPack,
-    GitPush,
-    /// The old protocol without a service, which git tries where the new one is answered oddly.
-    GitFile,
-    Unknown,
-}
-
 /// Every call there is.
-const ROUTES: &[(MethodFilter, &str, Action)] = {
+const ROUTES: &[Route] = {
     use Action::{GitFile, GitPack, GitPush, GitRefs, Page, Rest};
     const GET: MethodFilter = MethodFilter::GET;
     const POST: MethodFilter = MethodFilter::POST;
@@ -114,130 +87,79 @@ const ROUTES: &[(MethodFilter, &str, Action)] = {
     ]
 };
 
-/// The routes, as a service.
-pub(crate) fn router(shared: &Arc<Shared>) -> Router {
-    let handler = |route: &'static str, action: Action| {
-        let shared = Arc::clone(shared);
-        move |params: RawPathParams, request: Request| {
-            let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-            answer(shared, route, action, params, request)
-        }
-    };
-    let unknown = {
-        let shared = Arc::clone(shared);
-        move |request: Request| answer(shared, UNKNOWN, Action::Unknown, HashMap::new(), request)
-    };
-    ROUTES
-        .iter()
-        .fold(Router::new(), |router, (method, route, action)| {
-            router.route(route, on(*method, handler(route, *action)))
-        })
-        .method_not_allowed_fallback(unknown.clone())
-        .fallback(unknown)
+/// GitHub's ways.
+pub(crate) static PROTOCOL: Protocol = Protocol {
+    routes: ROUTES,
+    bearer,
+    enters,
+    refused,
+    may_call: |call| call.pass.may_call(&call.path),
+    instead,
+    circle: |reply, to| reply.headers.push(("link", format!("<{to}>; rel=\"next\""))),
+    finished,
+};
+
+/// The account of a token, and its scope.
+fn bearer(world: &mut World, headers: &HeaderMap, _: &'static str) -> Option<(String, Pass)> {
+    git_call::token(headers).and_then(|token| world.bearer(&token))
 }
 
-/// One call from beginning to end.
-async fn answer(
-    shared: Arc<Shared>,
-    route: &'static str,
-    action: Action,
-    params: HashMap<String, String>,
-    request: Request,
-) -> Response {
-    let (parts, body) = request.into_parts();
-    let body = to_bytes(body, MAX_BODY).await;
-    let (method, path) = (parts.method.as_str().to_owned(), parts.uri.path().to_owned());
-    let route = if matches!(action, Action::Unknown) { UNKNOWN } else { route };
-    let resource = match action {
-        Action::Rest(_) if route == "/graphql" => "graphql",
-        Action::Rest(_) | Action::Unknown => "core",
-        Action::GitRefs | Action::GitPack | Action::GitPush | Action::GitFile | Action::Page(_) => "git",
+/// A User-Agent is compulsory.
+fn enters(headers: &HeaderMap) -> Result<(), Reply> {
+    if headers.contains_key(header::USER_AGENT) {
+        return Ok(());
+    }
+    let words =
+        "Request forbidden by administrative rules. Please make sure your request has a User-Agent header.";
+    Err(Reply::bytes(403, "text/plain", words))
+}
+
+fn refused(refusal: Refusal) -> Reply {
+    let (status, words) = match refusal {
+        Refusal::TooLarge => (413, "Payload Too Large"),
+        Refusal::BadLogin => (401, "Bad credentials"),
+        Refusal::NoLogin => (401, "Requires authentication"),
+        Refusal::NoSuchCall => return Reply::not_found(),
+        Refusal::BadJson => (400, "Problems parsing JSON"),
     };
-    let asked = body.as_ref().ok().cloned();
-    let (fault, bearer, spent) = {
-        let mut state = shared.lock();
-        let world = &mut state.world;
-        *world.calls.entry(format!("{method} {route}")).or_default() += 1;
-        world.used += 1;
-        let bearer = git_call::token(&parts.headers).and_then(|token| world.bearer(&token));
-        let spent = resource == "core" && bearer.is_some() && !world.spend();
-        (world.faults.take(&method, &path, route), bearer, spent)
-    };
-    let (login, pass) = bearer.unzip();
-    let fault = fault.or_else(|| {
-        let now = shared.lock().world.now();
-        spent.then(|| FaultKind::PrimaryLimit((3600 - now.rem_euclid(3600)).unsigned_abs()))
-    });
-    let fault = fault.or_else(|| {
-        let wait = shared.lock().world.crowded(&method, route)?;
-        Some(FaultKind::SecondaryLimit(Some(wait)))
-    });
-    let replaced = fault.as_ref().and_then(|kind| instead(kind, shared.lock().world.now()));
-    // What comes in place of an answer is not what GitHub would say to this call.
-    let answers = replaced.is_none() && fault != Some(FaultKind::Drop);
-    if fault == Some(FaultKind::Held) {
-        shared.hold().await;
-    }
-    let reply = match replaced {
-        Some(reply) => reply,
-        None => match fault {
-            Some(FaultKind::Drop) => Reply::done(),
-            Some(_) | None => {
-                let call = Call {
-                    login: login.clone().unwrap_or_default(),
-                    pass: pass.unwrap_or_default(),
-                    method: method.clone(),
-                    path: path.clone(),
-                    params,
-                    query: query(parts.uri.query().unwrap_or_default()),
-                    body: Value::Null,
-                };
-                carry_out(&shared, action, &parts.headers, &method, body.ok(), call).await
-            }
-        },
-    };
-    if let Some(FaultKind::Delay(time)) = fault {
-        tokio::time::sleep(time).await;
-    }
-    if fault == Some(FaultKind::HeldAnswer) {
-        shared.hold().await;
-    }
-    let review = parts.headers.get("x-review-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
-    let hang_up = matches!(fault, Some(FaultKind::Drop | FaultKind::LostAnswer));
-    let known = parts.headers.get(header::IF_NONE_MATCH).filter(|_| parts.method == "GET").cloned();
-    let reply = unless_known(reply, &shared, known);
-    let target = parts.uri.path_and_query().map_or(path, ToString::to_string);
-    if let (Some(witness), true) = (&shared.witness, resource != "git") {
-        let request =
-            asked.filter(|body| !body.is_empty()).and_then(|body| serde_json::from_slice(&body).ok());
-        let exchange = Exchange {
-            method: &method,
-            target: &target,
-            request: request.as_ref(),
-            answer: answers.then(|| (reply.status, reply.body.json())),
-        };
-        let problems = witness.saw(&exchange);
-        let world = &mut shared.lock().world;
-        problems.into_iter().for_each(|problem| world.violation(problem));
-    }
-    let mut reply = reply;
-    if fault == Some(FaultKind::Circle) {
-        let root = shared.lock().world.base_url.clone();
-        reply.headers.push(("link", format!("<{root}{target}>; rel=\"next\"")));
-    }
-    let mut response = respond(reply, &shared, fault == Some(FaultKind::Truncated), resource);
-    {
-        let mut state = shared.lock();
-        let status = (!hang_up).then_some(response.status().as_u16());
-        state.world.log.push_back(Logged { method, path: target, login, review, status });
-        if state.world.log.len() > MAX_LOGGED {
-            state.world.log.pop_front();
+    Reply::error(status, words, Value::Null)
+}
+
+/// JSON has an ETag; what the caller knows is not sent again and costs nothing.
+fn unless_known(world: &mut World, mut reply: Reply, known: Option<&HeaderValue>) -> Reply {
+    if let (200, ReplyBody::Json(value)) = (reply.status, &reply.body) {
+        let digest = Sha256::digest(value.to_string().as_bytes());
+        let etag = format!("W/\"{}\"", hex::encode(digest));
+        if known.is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
+            (reply.status, reply.body) = (304, ReplyBody::Empty);
+            world.spent.1 = world.spent.1.saturating_sub(1);
         }
+        reply.headers.push(("etag", etag));
     }
-    if hang_up {
-        response.extensions_mut().insert(HangUp);
-    }
-    response
+    reply
+}
+
+/// GitHub's headers.
+fn finished(world: &mut World, reply: Reply, asked: &Asked<'_>) -> Reply {
+    let known = asked.headers.get(header::IF_NONE_MATCH).filter(|_| asked.is_get);
+    let reply = unless_known(world, reply, known);
+    let (used, now) = (world.used, world.now());
+    let (limit, in_hour) = match world.limit {
+        Some(limit) => (limit, world.spent.1.min(limit)),
+        None => (RATE_LIMIT, world.used % RATE_LIMIT),
+    };
+    let general = [
+        // By the forge's own clock.
+        ("date", http_date(now)),
+        ("x-github-request-id", format!("FAKE:{used:X}")),
+        ("x-ratelimit-limit", limit.to_string()),
+        ("x-ratelimit-remaining", (limit - in_hour).to_string()),
+        ("x-ratelimit-used", in_hour.to_string()),
+        // Whole hours, so that the same clock gives the same answer.
+        ("x-ratelimit-reset", (now.div_euclid(3600) + 1).saturating_mul(3600).to_string()),
+        ("x-ratelimit-resource", asked.resource.to_owned()),
+    ];
+    with_headers(reply, general)
 }
 
 /// The answer of a fault that comes instead of doing anything.
@@ -292,138 +214,9 @@ fn instead(kind: &FaultKind, now: i64) -> Option<Reply> {
         | FaultKind::Drop
         | FaultKind::LostAnswer
         | FaultKind::Held
-        | FaultKind::HeldAnswer => None,
+        | FaultKind::HeldAnswer
+        | FaultKind::DoneStatus(_) => None,
     }
-}
-
-/// Does what the call asks for.
-async fn carry_out(
-    shared: &Arc<Shared>,
-    action: Action,
-    headers: &HeaderMap,
-    method: &str,
-    body: Option<Bytes>,
-    mut call: Call,
-) -> Reply {
-    if !headers.contains_key(header::USER_AGENT) {
-        let words = "Request forbidden by administrative rules. Please make sure your request has a User-Agent header.";
-        return Reply::bytes(403, "text/plain", words);
-    }
-    let Some(body) = body else {
-        return Reply::error(413, "Payload Too Large", Value::Null);
-    };
-    match action {
-        Action::GitRefs => return git_http::refs(shared, headers, &call).await,
-        Action::GitPack => return git_http::pack(shared, headers, &call, body).await,
-        Action::GitPush => return push::pack(shared, headers, call, body).await,
-        Action::GitFile => return Reply::bytes(404, "text/plain", "only the smart protocol is served\n"),
-        Action::Page(handler) => return handled(shared, handler, call).await,
-        Action::Rest(_) | Action::Unknown => {}
-    }
-    if call.login.is_empty() {
-        let known = headers.contains_key(header::AUTHORIZATION);
-        return Reply::error(
-            401,
-            if known { "Bad credentials" } else { "Requires authentication" },
-            Value::Null,
-        );
-    }
-    if let Err(refused) = call.pass.may_call(&call.path) {
-        return refused;
-    }
-    let Action::Rest(handler) = action else {
-        shared.lock().world.violation(format!("no such call: {method} {}", call.path));
-        return Reply::not_found();
-    };
-    if !body.is_empty() {
-        match serde_json::from_slice(&body) {
-            Ok(value) => call.body = value,
-            Err(_) => return Reply::error(400, "Problems parsing JSON", Value::Null),
-        }
-    }
-    handled(shared, handler, call).await
-}
-
-/// What a handler answers. It may ask git for a diff, which blocks.
-async fn handled(
-    shared: &Arc<Shared>,
-    handler: fn(&mut State, &Call) -> Result<Reply, Reply>,
-    call: Call,
-) -> Reply {
-    let shared = Arc::clone(shared);
-    tokio::task::spawn_blocking(move || handler(&mut shared.lock(), &call))
-        .await
-        .map(|reply| reply.unwrap_or_else(|refused| refused))
-        .unwrap_or_else(|error| Reply::error(500, &format!("the fake forge failed: {error}"), Value::Null))
-}
-
-/// JSON has an ETag; what the caller knows is not sent again and costs nothing.
-fn unless_known(mut reply: Reply, shared: &Shared, known: Option<HeaderValue>) -> Reply {
-    if let (200, ReplyBody::Json(value)) = (reply.status, &reply.body) {
-        let digest = Sha256::digest(value.to_string().as_bytes());
-        let etag = format!("W/\"{}\"", hex::encode(digest));
-        if known.is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
-            (reply.status, reply.body) = (304, ReplyBody::Empty);
-            let spent = &mut shared.lock().world.spent.1;
-            *spent = spent.saturating_sub(1);
-        }
-        reply.headers.push(("etag", etag));
-    }
-    reply
-}
-
-/// The reply on the wire, with GitHub's headers.
-fn respond(reply: Reply, shared: &Shared, truncated: bool, resource: &str) -> Response {
-    let (used, now, limit, in_hour) = {
-        let world = &shared.lock().world;
-        match world.limit {
-            Some(limit) => (world.used, world.now(), limit, world.spent.1.min(limit)),
-            None => (world.used, world.now(), RATE_LIMIT, world.used % RATE_LIMIT),
-        }
-    };
-    let (kind, mut bytes) = match reply.body {
-        ReplyBody::Empty => (None, Bytes::new()),
-        ReplyBody::Json(value) => {
-            (Some("application/json; charset=utf-8"), value.to_string().into_bytes().into())
-        }
-        ReplyBody::Bytes(kind, bytes) => (Some(kind), bytes),
-    };
-    if truncated {
-        bytes.truncate(bytes.len() / 2);
-    }
-    let mut response = Response::new(Body::from(bytes));
-    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let general = [
-        // By the forge's own clock.
-        ("date", http_date(now)),
-        ("x-github-request-id", format!("FAKE:{used:X}")),
-        ("x-ratelimit-limit", limit.to_string()),
-        ("x-ratelimit-remaining", (limit - in_hour).to_string()),
-        ("x-ratelimit-used", in_hour.to_string()),
-        // Whole hours, so that the same clock gives the same answer.
-        ("x-ratelimit-reset", (now.div_euclid(3600) + 1).saturating_mul(3600).to_string()),
-        ("x-ratelimit-resource", resource.to_owned()),
-    ];
-    let kind = kind.map(|kind| ("content-type", kind.to_owned()));
-    // A reply's own headers come last and win.
-    for (name, value) in general.into_iter().chain(kind).chain(reply.headers) {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            response.headers_mut().insert(name, value);
-        }
-    }
-    response
-}
-
-/// An instant as headers have it.
-fn http_date(seconds: i64) -> String {
-    let instant = jiff::Timestamp::from_second(seconds).unwrap_or_default();
-    instant.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
-}
-
-/// The fields of a query; the last of equal names wins.
-fn query(text: &str) -> HashMap<String, String> {
-    let url = reqwest::Url::parse(&format!("http://forge/?{text}"));
-    url.map(|url| url.query_pairs().into_owned().collect()).unwrap_or_default()
 }
 
 #[cfg(test)]

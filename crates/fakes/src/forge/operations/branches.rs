@@ -16,7 +16,7 @@ pub(crate) fn open_from(repo: &Repository, branch: &str) -> Vec<u64> {
 
 /// The refs that move with a branch: its own, and those of the open pull requests from it.
 pub(crate) fn refs_of(repo: &Repository, branch: &str) -> Vec<String> {
-    let pulls = open_from(repo, branch).into_iter().map(|number| format!("refs/pull/{number}/head"));
+    let pulls = open_from(repo, branch).into_iter().map(|number| repo.flavour.pull_ref(number));
     std::iter::once(ref_name(branch)).chain(pulls).collect()
 }
 

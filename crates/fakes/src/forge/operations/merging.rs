@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::forge::state::Repository;
 use crate::forge::state::merging::MergeState;
 use crate::forge::state::pulls::Pull;
+use crate::repo::GitError;
 
 impl Repository {
     /// The result that a merge would have, without counting as asked.
@@ -32,6 +33,14 @@ impl Repository {
         }
         let unstable = passed.values().any(|good| !good);
         if unstable { MergeState::Unstable } else { MergeState::Clean }
+    }
+
+    /// Would its merge conflict with its base?
+    pub(crate) fn conflicts(&self, pull: &Pull) -> Result<bool, GitError> {
+        match pull.around.merge.front() {
+            Some(told) => Ok(*told == MergeState::Dirty),
+            None => Ok(!self.git.conflicting(&pull.base, &pull.head)?.is_empty()),
+        }
     }
 
     /// The result that a merge would have, asked once more.

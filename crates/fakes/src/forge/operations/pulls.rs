@@ -50,7 +50,7 @@ pub(crate) fn open(world: &mut World, repo: &mut Repository, new: NewPull) -> Re
     }
     world.account(&new.author);
     let number = repo.next_number();
-    repo.git.set_ref(&format!("refs/pull/{number}/head"), &head)?;
+    repo.git.set_ref(&world.flavour.pull_ref(number), &head)?;
     let now = world.now();
     let pull = Pull {
         id: world.id(),
@@ -70,6 +70,7 @@ pub(crate) fn open(world: &mut World, repo: &mut Repository, new: NewPull) -> Re
         merged_by: None,
         created: now,
         updated: now,
+        version: 0,
         closed: None,
         stale: None,
         summary: Vec::new(),

@@ -1,12 +1,13 @@
 //! Reviews, reactions, and bots that are woken.
 
 use crate::forge::diff::Side;
+use crate::forge::flavour::Flavour;
 use crate::forge::operations::comments::Spot;
 use crate::forge::state::bots::{Bot, BotReview, Step};
 use crate::forge::state::checks::CheckRun;
 use crate::forge::state::notes::Reaction;
-use crate::forge::state::pulls::{Place, Review};
-use crate::forge::state::{Repository, World};
+use crate::forge::state::pulls::{Place, Review, Verdict};
+use crate::forge::state::{Repository, Status, World};
 
 /// A comment was made: those bots wake whose trigger it is. An error says what is wrong with a script.
 pub(crate) fn hear(
@@ -93,11 +94,24 @@ pub(crate) fn post(
     pull.around.requested.retain(|login| login != by);
     pull.inline.extend(comments);
     let (author, body, state) = (by.to_owned(), review.body.clone(), review.state);
-    pull.reviews.push(Review { id, author, body, state, commit: spot.commit().to_owned(), created });
+    let commit = spot.commit().to_owned();
+    let text = (world.flavour != Flavour::GitHub && !body.is_empty()).then(|| body.clone());
+    if world.flavour.judges_are_reviewers()
+        && state != Verdict::Commented
+        && !pull.around.reviewers.contains(&author)
+    {
+        pull.around.reviewers.push(author.clone());
+    }
+    pull.reviews.push(Review { id, author, body, state, commit, created });
+    // Neither Bitbucket has reviews: their text is a comment.
+    if let Some(text) = text {
+        let note = world.note(by, &text);
+        pull.summary.push(note);
+    }
     Ok(id)
 }
 
-/// Makes a check run; without a conclusion it is still at work.
+/// Makes a check run, at Bitbucket a status; without a conclusion it is still at work.
 pub(crate) fn check(
     world: &mut World,
     repo: &mut Repository,
@@ -106,6 +120,9 @@ pub(crate) fn check(
     (name, conclusion): (&str, Option<String>),
 ) {
     world.account(by);
+    if world.flavour != Flavour::GitHub {
+        return status(world, repo, sha, by, (name, conclusion.as_deref()));
+    }
     let status = if conclusion.is_some() { "completed" } else { "in_progress" };
     let run = CheckRun {
         id: world.id(),
@@ -122,4 +139,34 @@ pub(crate) fn check(
         asked: false,
     };
     repo.checks.push(run);
+}
+
+/// Sets a status in place of a check run, which neither Bitbucket has.
+fn status(
+    world: &mut World,
+    repo: &mut Repository,
+    sha: &str,
+    by: &str,
+    (name, conclusion): (&str, Option<&str>),
+) {
+    let state = match conclusion {
+        None => "pending",
+        Some("success" | "neutral" | "skipped") => "success",
+        Some("cancelled") => "error",
+        Some(_) => "failure",
+    };
+    let (id, created) = (world.id(), world.now());
+    repo.statuses.retain(|known| known.sha != sha || known.context != name);
+    repo.statuses.push(Status {
+        id,
+        sha: sha.to_owned(),
+        state: state.to_owned(),
+        description: None,
+        target_url: Some(format!("{}/builds/{id}", world.base_url)),
+        context: name.to_owned(),
+        name: Some(name.to_owned()),
+        refname: None,
+        creator: by.to_owned(),
+        created,
+    });
 }

@@ -9,6 +9,7 @@ use crate::forge::state::bots::Bot;
 use crate::forge::state::checks::CheckRun;
 use crate::forge::state::issues::Issue;
 use crate::forge::state::pulls::Pull;
+use crate::forge::state::reports::Report;
 
 /// Branches, pull requests with all that was said on them, issues, labels, statuses, check runs and what bots have
 /// still to say.
@@ -20,6 +21,7 @@ pub struct Kept {
     labels: BTreeMap<String, u64>,
     statuses: Vec<Status>,
     checks: Vec<CheckRun>,
+    reports: Vec<Report>,
     bots: Vec<Bot>,
 }
 
@@ -37,6 +39,7 @@ impl Repo {
                 labels: repo.labels.clone(),
                 statuses: repo.statuses.clone(),
                 checks: repo.checks.clone(),
+                reports: repo.reports.clone(),
                 bots: repo.bots.clone(),
             })
         })
@@ -62,6 +65,7 @@ impl Repo {
             }
             (repo.pulls, repo.issues, repo.labels) = (kept.pulls, kept.issues, kept.labels);
             (repo.statuses, repo.checks, repo.bots) = (kept.statuses, kept.checks, kept.bots);
+            repo.reports = kept.reports;
             Ok(())
         })
         .await

@@ -44,7 +44,10 @@ impl Repo {
             let (id, created) = (world.id(), world.now());
             let (description, target_url) = (None, None);
             let creator = by;
-            repo.statuses.push(Status { id, sha, state, description, target_url, context, creator, created });
+            let (name, refname) = (None, None);
+            let status =
+                Status { id, sha, state, description, target_url, context, name, refname, creator, created };
+            repo.statuses.push(status);
             Ok(())
         })
         .await

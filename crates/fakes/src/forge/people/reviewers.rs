@@ -78,7 +78,9 @@ impl Repo {
     pub async fn describe(&self, number: u64, body: &str) -> Result<(), FakeError> {
         let body = body.to_owned();
         self.with(move |_, repo| {
-            there(repo, number)?.body = body;
+            let pull = there(repo, number)?;
+            pull.body = body;
+            pull.version += 1;
             Ok(())
         })
         .await

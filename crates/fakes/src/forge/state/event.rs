@@ -1,6 +1,7 @@
 //! Events that webhooks are told of, as data: each forge has its own form for them.
 
 use crate::forge::state::checks::{Again, CheckRun};
+use crate::forge::state::pulls::Verdict;
 
 /// Something that is told.
 #[derive(Clone, Debug)]
@@ -11,6 +12,8 @@ pub(crate) enum Event {
     Comment { number: u64, id: u64, is_edit: bool },
     /// The same of a comment on the diff.
     Inline { number: u64, id: u64, is_edit: bool },
+    /// The thread that a comment on the diff began was resolved, or opened again.
+    Thread { number: u64, id: u64, resolved: bool, by: String },
     /// Somebody asks for a check run, or its suite, once more.
     Check { run: Box<CheckRun>, again: Again, by: String },
 }
@@ -38,6 +41,13 @@ pub(crate) enum Change {
         before: String,
         after: String,
     },
+    /// Others are to review it, at Bitbucket.
+    Reviewers {
+        added: Vec<String>,
+        removed: Vec<String>,
+    },
+    /// Somebody gave a verdict, or took it back, at Bitbucket.
+    Judged(Option<Verdict>),
     /// It was given a label, or has lost it.
     Labelled {
         label: String,

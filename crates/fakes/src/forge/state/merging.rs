@@ -39,6 +39,8 @@ pub enum Decision {
 pub(crate) struct Around {
     /// Who is asked to review and has not yet.
     pub(crate) requested: Vec<String>,
+    /// Those whose review is wanted, whether they have reviewed or not; at Bitbucket alone.
+    pub(crate) reviewers: Vec<String>,
     /// The results that its merge would have: one for each time that it is asked, the last for ever. Empty: as things are.
     pub(crate) merge: VecDeque<MergeState>,
     pub(crate) decision: Option<Decision>,

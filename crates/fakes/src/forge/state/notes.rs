@@ -11,7 +11,21 @@ pub(crate) struct Note {
     pub(crate) deleted: bool,
     /// List calls that do not show it yet.
     pub(crate) hidden_for: u32,
+    /// The comment that it answers, which may be an answer itself; at Bitbucket alone.
+    pub(crate) parent: Option<u64>,
+    /// The number of its changes, at Data Center.
+    pub(crate) version: u64,
+    /// Who resolved the thread that it began in the conversation, at Data Center. Threads on code have theirs.
+    pub(crate) resolved_by: Option<String>,
     pub(crate) reactions: Vec<Reaction>,
+}
+
+impl Note {
+    /// Gives it another text.
+    pub(crate) fn rewrite(&mut self, body: &str, now: i64) {
+        (self.body, self.updated) = (body.to_owned(), now);
+        self.version += 1;
+    }
 }
 
 /// A reaction to a comment.

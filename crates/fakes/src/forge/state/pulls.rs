@@ -26,6 +26,8 @@ pub(crate) struct Pull {
     pub(crate) merged_by: Option<String>,
     pub(crate) created: i64,
     pub(crate) updated: i64,
+    /// The number of its changes, at Data Center.
+    pub(crate) version: u64,
     pub(crate) closed: Option<i64>,
     /// The head that reads still show, and how many of them.
     pub(crate) stale: Option<(String, u32)>,
@@ -115,6 +117,7 @@ impl Pull {
         match self.inline.iter_mut().find(|comment| comment.note.id == thread) {
             Some(first) if there => {
                 first.resolved_by = by.map(str::to_owned);
+                first.note.version += 1;
                 true
             }
             Some(_) | None => false,

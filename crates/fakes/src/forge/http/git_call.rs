@@ -8,7 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use flate2::read::GzDecoder;
 
-use crate::forge::github::call::{Call, Reply};
+use crate::forge::flavour::Flavour;
+use crate::forge::http::call::{Call, Reply};
 
 /// Largest unpacked request, in bytes: wants and haves, 50 bytes each.
 const MAX_REQUEST: u64 = 64 * 1024 * 1024;
@@ -47,9 +48,10 @@ pub(crate) fn uncached(mut reply: Reply) -> Reply {
 }
 
 /// The refusal of somebody who is not known.
-pub(crate) fn who_are_you() -> Reply {
+pub(crate) fn who_are_you(flavour: Flavour) -> Reply {
+    let realm = if flavour == Flavour::GitHub { "GitHub" } else { "Bitbucket" };
     let mut refused = Reply::bytes(401, "text/plain", "a known token is needed\n");
-    refused.headers.push(("www-authenticate", "Basic realm=\"GitHub\"".into()));
+    refused.headers.push(("www-authenticate", format!("Basic realm=\"{realm}\"")));
     refused
 }
 

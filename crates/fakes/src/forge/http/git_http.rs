@@ -8,9 +8,9 @@ use axum::http::{HeaderMap, header};
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
 
-use crate::forge::github::call::{Call, Reply};
-use crate::forge::github::git_call::{key, uncached, unpacked, who_are_you};
-use crate::forge::github::push;
+use crate::forge::http::call::{Call, Reply};
+use crate::forge::http::git_call::{key, uncached, unpacked, who_are_you};
+use crate::forge::http::push;
 use crate::forge::shared::Shared;
 use crate::repo::{hermetic, program};
 
@@ -68,7 +68,7 @@ fn folder(shared: &Shared, headers: &HeaderMap, call: &Call) -> Result<PathBuf, 
     let state = shared.lock();
     let sent = headers.contains_key(header::AUTHORIZATION);
     if call.login.is_empty() && (sent || state.world.private_git) {
-        return Err(who_are_you());
+        return Err(who_are_you(state.world.flavour));
     }
     let repo = state
         .repos

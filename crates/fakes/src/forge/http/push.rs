@@ -1,4 +1,4 @@
-//! Pushes over HTTP: `git receive-pack` itself, behind GitHub's rules of who may push where. What was pushed moves the
+//! Pushes over HTTP: `git receive-pack` itself, behind a forge's rules of who may push where. What was pushed moves the
 //! pull requests of the branch, and is told as they are told of a person's push.
 
 use std::sync::Arc;
@@ -6,9 +6,9 @@ use std::sync::Arc;
 use axum::http::HeaderMap;
 use bytes::Bytes;
 
-use crate::forge::github::call::{Call, Reply};
-use crate::forge::github::git_call::{key, uncached, unpacked, who_are_you};
-use crate::forge::github::pulls::failed;
+use crate::forge::flavour::Flavour;
+use crate::forge::http::call::{Call, Reply};
+use crate::forge::http::git_call::{key, uncached, unpacked, who_are_you};
 use crate::forge::operations::branches::{open_from, pushed};
 use crate::forge::shared::Shared;
 use crate::forge::state::access::Access;
@@ -55,7 +55,7 @@ pub(crate) async fn pack(shared: &Arc<Shared>, headers: &HeaderMap, call: Call, 
     match done {
         Ok(Ok(answer)) => uncached(Reply::bytes(200, "application/x-git-receive-pack-result", answer)),
         Ok(Err(refused)) => refused,
-        Err(error) => Reply::bytes(500, "text/plain", format!("the fake forge failed: {error}\n")),
+        Err(error) => Reply::failed(error),
     }
 }
 
@@ -64,7 +64,7 @@ fn admitted<'a>(state: &'a mut State, call: &Call) -> Result<&'a mut Repository,
     let refused = |status, words: String| Err(Reply::bytes(status, "text/plain", words));
     // Git asks without a token first, if it has one in an address.
     if call.login.is_empty() {
-        return Err(who_are_you());
+        return Err(who_are_you(state.world.flavour));
     }
     let State { world, repos, moved: _ } = state;
     let repo = repos.get_mut(&key(call)).filter(|repo| call.pass.sees(repo));
@@ -102,9 +102,9 @@ fn receive(state: &mut State, call: &Call, body: &[u8]) -> Result<Vec<u8>, Reply
         let Some(tip) = repo.git.learn(&command.name)? else { continue };
         let branch = command.name.strip_prefix("refs/heads/").unwrap_or_default();
         for number in open_from(repo, branch) {
-            repo.git.set_ref(&format!("refs/pull/{number}/head"), &tip)?;
+            repo.git.set_ref(&repo.flavour.pull_ref(number), &tip)?;
         }
-        pushed(world, repo, branch, &tip, &call.login).map_err(|error| failed(&error))?;
+        pushed(world, repo, branch, &tip, &call.login).map_err(Reply::failed)?;
     }
     Ok(answer)
 }
@@ -119,8 +119,21 @@ fn refusal(repo: &Repository, command: &Command) -> Option<(&'static str, String
     }
     let is_default = branch == repo.default_branch;
     (is_default || repo.protected.contains(branch)).then(|| {
-        let words = format!("error: GH006: Protected branch update failed for {}.", command.name);
-        ("protected branch hook declined", words, is_default)
+        let name = &command.name;
+        match repo.flavour {
+            Flavour::GitHub => {
+                let words = format!("error: GH006: Protected branch update failed for {name}.");
+                ("protected branch hook declined", words, is_default)
+            }
+            Flavour::Cloud => {
+                let words = format!("Permission denied to update branch {branch}.");
+                ("pre-receive hook declined", words, is_default)
+            }
+            Flavour::DataCenter => {
+                let words = format!("{name} can only be modified through pull requests.");
+                ("pre-receive hook declined", words, is_default)
+            }
+        }
     })
 }
 

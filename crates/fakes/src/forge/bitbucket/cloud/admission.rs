@@ -1,0 +1,97 @@
+//! Who calls, and the repository and pull request that a call names, if they may see it.
+
+use axum::http::{HeaderMap, header};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+use super::errors::{not_found, refused};
+use crate::forge::bitbucket::may_read;
+use crate::forge::flavour::uuid;
+use crate::forge::http::call::{Call, Reply};
+use crate::forge::http::git_call;
+use crate::forge::http::serve::GIT;
+use crate::forge::state::access::Access;
+use crate::forge::state::apps::Pass;
+use crate::forge::state::{Repository, State, World};
+
+/// The users that git has with a token: an access token's and an API token's.
+const GIT_USERS: &[&str] = &["x-token-auth", "x-bitbucket-api-token-auth"];
+
+/// The account of a request: an access token alone, or an API token with its account's e-mail address. App passwords, which
+/// went with a user's name, are refused (facts: gone since July 2026).
+pub(super) fn bearer(
+    world: &mut World,
+    headers: &HeaderMap,
+    resource: &'static str,
+) -> Option<(String, Pass)> {
+    if let Some(user) = basic_user(headers) {
+        let is_git = resource == GIT && GIT_USERS.contains(&user.as_str());
+        if !is_git && !user.contains('@') {
+            return None;
+        }
+    }
+    let token = git_call::token(headers)?;
+    Some((world.tokens.get(&token)?.clone(), Pass::Account))
+}
+
+/// The user of a login by `Basic`; empty if there is a login that cannot be read.
+fn basic_user(headers: &HeaderMap) -> Option<String> {
+    let (scheme, value) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let pair = BASE64_STANDARD.decode(value.trim()).ok().and_then(|pair| String::from_utf8(pair).ok());
+    Some(
+        pair.as_deref()
+            .and_then(|pair| pair.split_once(':'))
+            .map_or_else(String::new, |(user, _)| user.to_owned()),
+    )
+}
+
+/// The repository that the path names, by its slugs or its id, if it answers such a call.
+pub(super) fn repository<'a>(
+    state: &'a mut State,
+    call: &Call,
+) -> Result<(&'a mut World, &'a mut Repository), Reply> {
+    let State { world, repos, moved: _ } = state;
+    let (owner, name) = (call.param("owner"), call.param("repo"));
+    let repo = if name.starts_with('{') {
+        // The owner is empty, an id or a name: the repository's id says it all.
+        repos.values_mut().find(|repo| uuid(repo.id) == name)
+    } else {
+        repos.get_mut(&format!("{owner}/{name}").to_lowercase())
+    };
+    let missing = || not_found(&format!("Repository {owner}/{name}"));
+    let repo = repo.filter(|repo| may_read(repo, &call.login)).ok_or_else(missing)?;
+    match repo.access {
+        Access::Archived if call.method != "GET" => Err(refused(403, "This repository is read-only")),
+        Access::Open | Access::Archived => Ok((world, repo)),
+        Access::Forbidden => {
+            Err(refused(403, "Your credentials lack one or more required privilege scopes."))
+        }
+        Access::Blocked => Err(refused(451, "This repository is not available")),
+    }
+}
+
+/// The repository, for whoever is its administrator.
+pub(super) fn administered<'a>(
+    state: &'a mut State,
+    call: &Call,
+) -> Result<(&'a mut World, &'a mut Repository), Reply> {
+    let (world, repo) = repository(state, call)?;
+    if repo.role(&call.login) == "admin" {
+        Ok((world, repo))
+    } else {
+        Err(refused(403, "You must have admin access to view this resource."))
+    }
+}
+
+/// The pull request that the path names.
+pub(super) fn pull<'a>(
+    state: &'a mut State,
+    call: &Call,
+) -> Result<(&'a mut World, &'a mut Repository, u64), Reply> {
+    let number = call.digits("number").ok_or_else(|| not_found("Pull request"))?;
+    let (world, repo) = repository(state, call)?;
+    if repo.pulls.contains_key(&number) { Ok((world, repo, number)) } else { Err(not_found("Pull request")) }
+}

@@ -1,0 +1,199 @@
+//! Comments of pull requests, all kinds at once.
+
+use serde_json::Value;
+
+use super::admission::pull;
+use super::errors::{self, invalid, not_found, refused};
+use super::{json, page};
+use crate::forge::bitbucket::{MAX_COMMENT, talk};
+use crate::forge::diff::Side;
+use crate::forge::http::call::{Answer, Call, Reply};
+use crate::forge::operations::comments::add_inline;
+use crate::forge::state::event::Event;
+use crate::forge::state::pulls::Place;
+use crate::forge::state::{Repository, State, World};
+
+/// `GET …/comments`, oldest first. One that is deleted and was answered is there without its text.
+pub(super) fn list(state: &mut State, call: &Call) -> Answer {
+    let (world, repo, number) = pull(state, call)?;
+    let missing = || not_found("Pull request");
+    let mut ids = talk::shown(repo.pulls.get_mut(&number).ok_or_else(missing)?);
+    let lines = repo.lines_now(number)?;
+    let of = repo.pulls.get(&number).ok_or_else(missing)?;
+    let answered = talk::all(of).into_iter().map(|comment| comment.note);
+    ids.extend(answered.filter(|note| note.deleted && talk::is_answered(of, note.id)).map(|note| note.id));
+    ids.sort_unstable();
+    let shown = ids.into_iter().filter_map(|id| {
+        let now = lines.get(&id).copied().flatten();
+        Some(json::comment(world, repo, of, talk::any(of, id)?, now))
+    });
+    page::reply(world, call, shown.collect(), page::MOST)
+}
+
+/// `GET …/comments/{id}`.
+pub(super) fn one(state: &mut State, call: &Call) -> Answer {
+    let (world, repo, number) = pull(state, call)?;
+    shown(world, repo, number, id(call)?, 200)
+}
+
+fn id(call: &Call) -> Result<u64, Reply> {
+    call.digits("id").ok_or_else(|| not_found("Comment"))
+}
+
+fn shown(world: &World, repo: &mut Repository, number: u64, id: u64, status: u16) -> Answer {
+    let now = repo.lines_now(number)?.get(&id).copied().flatten();
+    let of = repo.pulls.get(&number).ok_or_else(|| not_found("Pull request"))?;
+    let there = |comment: &talk::Comment<'_>| !comment.note.deleted || talk::is_answered(of, id);
+    let comment = talk::any(of, id).filter(there).ok_or_else(|| not_found("Comment"))?;
+    Ok(Reply::json(status, json::comment(world, repo, of, comment, now)))
+}
+
+/// The text of a comment. One that is too long is refused by a server in front, with a page.
+fn text(call: &Call) -> Result<&str, Reply> {
+    let text = call.body["content"]["raw"].as_str().unwrap_or_default();
+    if text.trim().is_empty() {
+        Err(invalid("content.raw", "This field may not be blank."))
+    } else if text.chars().count() > MAX_COMMENT {
+        Err(errors::page(400))
+    } else {
+        Ok(text)
+    }
+}
+
+/// The place that a body names; none: the conversation.
+fn place(body: &Value) -> Result<Option<Place>, Reply> {
+    let inline = &body["inline"];
+    if inline.is_null() {
+        return Ok(None);
+    }
+    let path = inline["path"].as_str().ok_or_else(|| invalid("inline.path", "required key not provided"))?;
+    let line = |field: &str| match &inline[field] {
+        Value::Null => Ok(None),
+        value => {
+            let line = value.as_u64().and_then(|line| u32::try_from(line).ok()).filter(|line| *line > 0);
+            line.map(Some).ok_or_else(|| invalid(&format!("inline.{field}"), "expected a positive number"))
+        }
+    };
+    let (to, from) = (line("to")?, line("from")?);
+    let (side, last, first) = match (to, from) {
+        (Some(to), _) => (Side::Right, Some(to), line("start_to")?),
+        (None, Some(from)) => (Side::Left, Some(from), line("start_from")?),
+        (None, None) if line("start_to")?.or(line("start_from")?).is_some() => {
+            return Err(invalid("inline", "a first line needs a last one"));
+        }
+        (None, None) => (Side::Right, None, None),
+    };
+    if first.is_some_and(|first| Some(first) > last) {
+        return Err(invalid("inline", "the first line must not be below the last one"));
+    }
+    let first = first.filter(|first| Some(*first) != last);
+    Ok(Some(Place {
+        path: path.to_owned(),
+        line: last.map(|line| (side, line)),
+        start: first.map(|line| (side, line)),
+    }))
+}
+
+/// `POST …/comments`: in the conversation, on a file, on lines, or an answer. A line outside the diff is taken.
+pub(super) fn create(state: &mut State, call: &Call) -> Answer {
+    let (world, repo, number) = pull(state, call)?;
+    let text = text(call)?;
+    let parent = match &call.body["parent"]["id"] {
+        Value::Null => None,
+        id => Some(id.as_u64().ok_or_else(|| invalid("parent", "expected a number"))?),
+    };
+    if let (None, Some(place)) = (parent, place(&call.body)?) {
+        let spot = talk::at_head(repo, number).map_err(|words| refused(400, &words))?;
+        // Cloud looks at no line: what is not part of the diff is shown as outdated.
+        let hunk = spot.check(repo, number, &place).unwrap_or_default();
+        let id = add_inline(world, repo, number, &call.login, text, (&spot, place, hunk));
+        return shown(world, repo, number, id, 201);
+    }
+    let said = talk::say(world, repo, number, &call.login, (parent, text)).map_err(Reply::failed)?;
+    let id = said.ok_or_else(|| invalid("parent", "the comment does not exist"))?;
+    shown(world, repo, number, id, 201)
+}
+
+/// The comment that the path names, if whoever calls wrote it.
+fn own<'a>(
+    state: &'a mut State,
+    call: &Call,
+) -> Result<(&'a mut World, &'a mut Repository, u64, u64), Reply> {
+    let id = id(call)?;
+    let (world, repo, number) = pull(state, call)?;
+    let of = repo.pulls.get(&number).and_then(|pull| talk::find(pull, id));
+    let author = &of.ok_or_else(|| not_found("Comment"))?.note.author;
+    if *author != call.login {
+        world.violation(format!("{} touched comment {id} of {author}", call.login));
+        return Err(refused(403, "You do not have permission to change this comment."));
+    }
+    Ok((world, repo, number, id))
+}
+
+/// `PUT …/comments/{id}`: another text, whatever it was.
+pub(super) fn update(state: &mut State, call: &Call) -> Answer {
+    let (world, repo, number, id) = own(state, call)?;
+    let (text, now) = (text(call)?, world.now());
+    let pull = repo.pulls.get_mut(&number).ok_or_else(|| not_found("Pull request"))?;
+    talk::note_mut(pull, id).ok_or_else(|| not_found("Comment"))?.rewrite(text, now);
+    pull.updated = now;
+    shown(world, repo, number, id, 200)
+}
+
+/// `DELETE …/comments/{id}`.
+pub(super) fn delete(state: &mut State, call: &Call) -> Answer {
+    let (_, repo, number, id) = own(state, call)?;
+    let pull = repo.pulls.get_mut(&number).ok_or_else(|| not_found("Pull request"))?;
+    talk::note_mut(pull, id).ok_or_else(|| not_found("Comment"))?.deleted = true;
+    Ok(Reply::done())
+}
+
+/// The thread on the diff that the path's comment began, and who has resolved it.
+fn thread<'a>(
+    state: &'a mut State,
+    call: &Call,
+) -> Result<(&'a mut World, &'a mut Repository, u64, u64, Option<String>), Reply> {
+    let id = id(call)?;
+    let (world, repo, number) = pull(state, call)?;
+    let of = repo.pulls.get(&number).and_then(|pull| talk::find(pull, id));
+    let comment = of.ok_or_else(|| not_found("Comment"))?;
+    match comment.inline.filter(|inline| inline.in_reply_to.is_none()) {
+        Some(inline) => {
+            let by = inline.resolved_by.clone();
+            Ok((world, repo, number, id, by))
+        }
+        None => Err(refused(403, "Only the first comment of a thread on the diff can be resolved.")),
+    }
+}
+
+/// `POST …/comments/{id}/resolve`.
+pub(super) fn resolve(state: &mut State, call: &Call) -> Answer {
+    let (world, repo, number, id, by) = thread(state, call)?;
+    if by.is_some() {
+        return Err(refused(409, "This comment thread is resolved already."));
+    }
+    set_resolved(world, repo, (number, id), &call.login, true)?;
+    let of = repo.pulls.get(&number).and_then(|pull| talk::find(pull, id));
+    let note = of.ok_or_else(|| not_found("Comment"))?.note;
+    Ok(Reply::json(200, json::resolution(world, &call.login, note)))
+}
+
+/// `DELETE …/comments/{id}/resolve`: 404 if the thread is open.
+pub(super) fn reopen(state: &mut State, call: &Call) -> Answer {
+    let (world, repo, number, id, by) = thread(state, call)?;
+    by.ok_or_else(|| not_found("Resolution"))?;
+    set_resolved(world, repo, (number, id), &call.login, false)?;
+    Ok(Reply::done())
+}
+
+fn set_resolved(
+    world: &mut World,
+    repo: &mut Repository,
+    (number, id): (u64, u64),
+    by: &str,
+    resolved: bool,
+) -> Result<(), Reply> {
+    let pull = repo.pulls.get_mut(&number).ok_or_else(|| not_found("Pull request"))?;
+    pull.resolve(id, resolved.then_some(by));
+    Ok(world.tell(repo, &Event::Thread { number, id, resolved, by: by.to_owned() })?)
+}

@@ -1,0 +1,188 @@
+//! Commits with what hangs on them: statuses, reports, annotations.
+
+use serde_json::{Value, json};
+
+use super::admission::{pull, repository};
+use super::errors::{insight, invalid, not_found, refused};
+use super::{json, page};
+use crate::forge::bitbucket::commits::{annotation, put_report, report, report_mut, set_status, state_of};
+use crate::forge::http::call::{Answer, Call, Reply};
+use crate::forge::operations::branches::tip;
+use crate::forge::state::{Repository, State, Status};
+
+/// Shortest beginning of a commit's id that names it.
+const MIN_DIGITS: usize = 7;
+/// Fields of a report, annotations of a call, and those of a report (facts).
+const MAX_DATA: usize = 10;
+const MAX_CALL: usize = 100;
+/// Annotations of a report.
+const MAX_ANNOTATIONS: usize = 1_000;
+/// Longest summary of an annotation, in characters (observed).
+const MAX_SUMMARY: usize = 450;
+
+/// The commit that the path names: an id, its beginning, or a branch.
+fn commit(repo: &Repository, call: &Call) -> Result<String, Reply> {
+    let named = call.param("sha");
+    let by_id =
+        Some(named).filter(|named| named.len() >= MIN_DIGITS).and_then(|named| repo.git.expand(named));
+    by_id.map(str::to_owned).or_else(|| tip(repo, named).ok()).ok_or_else(|| not_found("Commit"))
+}
+
+/// `GET …/commit/{sha}`: with the whole id.
+pub(super) fn one(state: &mut State, call: &Call) -> Answer {
+    let (world, repo) = repository(state, call)?;
+    let sha = commit(repo, call)?;
+    let found = repo.git.show(&sha)?.ok_or_else(|| not_found("Commit"))?;
+    Ok(Reply::json(200, json::commit(world, repo, &found)))
+}
+
+/// `GET …/commit/{sha}/statuses`, and `GET …/pullrequests/{number}/statuses` of the head.
+pub(super) fn statuses(state: &mut State, call: &Call) -> Answer {
+    let of_pull = if call.params.contains_key("number") { Some(pull(state, call)?.2) } else { None };
+    let (world, repo) = repository(state, call)?;
+    let head = of_pull.and_then(|number| repo.pulls.get(&number)).map(|pull| pull.head.clone());
+    let sha = head.map_or_else(|| commit(repo, call), Ok)?;
+    let wanted = |status: &&Status| {
+        status.sha == sha && call.asked("refname").is_none_or(|name| status.refname.as_deref() == Some(name))
+    };
+    let shown = repo.statuses.iter().filter(wanted).map(|status| json::status(world, repo, status)).collect();
+    page::reply(world, call, shown, page::MOST)
+}
+
+/// `GET …/commit/{sha}/statuses/build/{key}`.
+pub(super) fn status(state: &mut State, call: &Call) -> Answer {
+    let (world, repo) = repository(state, call)?;
+    let sha = commit(repo, call)?;
+    let is = |status: &&Status| status.sha == sha && status.context == call.param("key");
+    let status = repo.statuses.iter().find(is).ok_or_else(|| not_found("Build status"))?;
+    Ok(Reply::json(200, json::status(world, repo, status)))
+}
+
+/// `POST …/commit/{sha}/statuses/build`: one of the same key is overwritten.
+pub(super) fn set(state: &mut State, call: &Call) -> Answer {
+    let (world, repo) = repository(state, call)?;
+    let sha = commit(repo, call)?;
+    let text = |field: &str| call.body[field].as_str().map(str::to_owned);
+    let key = text("key").filter(|key| !key.is_empty());
+    let key = key.ok_or_else(|| invalid("key", "This field is required."))?;
+    let word = text("state").unwrap_or_default();
+    let state = state_of(&word).filter(|_| word != "CANCELLED");
+    let state = state.ok_or_else(|| invalid("state", "Select a valid choice."))?.to_owned();
+    let url = text("url").ok_or_else(|| invalid("url", "This field is required."))?;
+    let status = Status {
+        id: 0,
+        sha: sha.clone(),
+        state,
+        description: text("description"),
+        target_url: Some(url),
+        context: key.clone(),
+        name: text("name"),
+        refname: text("refname"),
+        creator: call.login.clone(),
+        created: world.now(),
+    };
+    let id = set_status(world, repo, status);
+    let status =
+        repo.statuses.iter().find(|status| status.id == id).ok_or_else(|| not_found("Build status"))?;
+    Ok(Reply::json(201, json::status(world, repo, status)))
+}
+
+/// `GET …/commit/{sha}/reports/{key}`.
+pub(super) fn one_report(state: &mut State, call: &Call) -> Answer {
+    let (_, repo) = repository(state, call)?;
+    let sha = commit(repo, call)?;
+    let found = report(repo, &sha, call.param("key")).ok_or_else(|| insight(404, "Report not found"))?;
+    Ok(Reply::json(200, json::report(found)))
+}
+
+/// `PUT …/commit/{sha}/reports/{key}`: its annotations stay.
+pub(super) fn put(state: &mut State, call: &Call) -> Answer {
+    let (world, repo) = repository(state, call)?;
+    let (sha, key) = (commit(repo, call)?, call.param("key"));
+    let text = |field: &str| call.body[field].as_str().unwrap_or_default();
+    for field in ["title", "details"] {
+        if text(field).is_empty() {
+            return Err(insight(400, &format!("The report's {field} must be provided")));
+        }
+    }
+    if !["SECURITY", "COVERAGE", "TEST", "BUG"].contains(&text("report_type")) {
+        return Err(insight(400, "The report's type is not a known one"));
+    }
+    if !["", "PASSED", "FAILED", "PENDING"].contains(&text("result")) {
+        return Err(insight(400, "The report's result is not a known one"));
+    }
+    if call.body["data"].as_array().is_some_and(|data| data.len() > MAX_DATA) {
+        return Err(insight(400, "A report can have at most 10 data fields"));
+    }
+    put_report(world, repo, (&sha, key), &call.login, call.body.clone());
+    let made = report(repo, &sha, key).ok_or_else(|| insight(404, "Report not found"))?;
+    Ok(Reply::json(200, json::report(made)))
+}
+
+/// `DELETE …/commit/{sha}/reports/{key}`, with its annotations.
+pub(super) fn delete(state: &mut State, call: &Call) -> Answer {
+    let (_, repo) = repository(state, call)?;
+    let sha = commit(repo, call)?;
+    repo.reports.retain(|report| report.sha != sha || report.key != call.param("key"));
+    Ok(Reply::done())
+}
+
+/// `GET …/reports/{key}/annotations`.
+pub(super) fn annotations(state: &mut State, call: &Call) -> Answer {
+    let (world, repo) = repository(state, call)?;
+    let sha = commit(repo, call)?;
+    let found = report(repo, &sha, call.param("key")).ok_or_else(|| insight(404, "Report not found"))?;
+    let shown = found.annotations.iter().map(json::annotation).collect();
+    page::reply(world, call, shown, page::MOST)
+}
+
+/// The words about an annotation that is not as it should be.
+fn wrong(annotation: &Value) -> Option<&'static str> {
+    let text = |field: &str| annotation[field].as_str().unwrap_or_default();
+    if !["VULNERABILITY", "CODE_SMELL", "BUG"].contains(&text("annotation_type")) {
+        return Some("The annotation's type is not a known one");
+    }
+    if text("external_id").is_empty() {
+        return Some("The annotation's external_id must be provided");
+    }
+    if text("summary").is_empty() {
+        return Some("The annotation's summary must be provided");
+    }
+    if text("summary").chars().count() > MAX_SUMMARY {
+        return Some("The annotation's summary is too long");
+    }
+    let severities = ["", "CRITICAL", "HIGH", "MEDIUM", "LOW"];
+    (!severities.contains(&text("severity"))).then_some("The annotation's severity is not a known one")
+}
+
+/// `POST …/reports/{key}/annotations`, a list: those with the `external_id` of one that is there take its place.
+pub(super) fn annotate(state: &mut State, call: &Call) -> Answer {
+    let (world, repo) = repository(state, call)?;
+    let (sha, key) = (commit(repo, call)?, call.param("key"));
+    let found = report(repo, &sha, key).ok_or_else(|| insight(404, "Report not found"))?;
+    let sent = call.body.as_array().ok_or_else(|| refused(400, "a list is expected"))?;
+    if sent.len() > MAX_CALL {
+        return Err(insight(400, "Bulk upload supports a maximum of 100 annotations"));
+    }
+    if let Some(words) = sent.iter().find_map(wrong) {
+        return Err(insight(400, words));
+    }
+    let mut all = found.annotations.clone();
+    let mut made = Vec::new();
+    for fields in sent {
+        let new = annotation(world, fields.clone());
+        made.push(json::annotation(&new));
+        let same = all.iter_mut().find(|known| known.fields["external_id"] == fields["external_id"]);
+        match same {
+            Some(known) => *known = new,
+            None => all.push(new),
+        }
+    }
+    if all.len() > MAX_ANNOTATIONS {
+        return Err(insight(400, "A report can have at most 1000 annotations"));
+    }
+    if let Some(report) = report_mut(repo, &sha, key) {
+        report.annotations = all;
+    }
+    Ok(Reply::json(200, json!(made)))
+}

@@ -1,0 +1,139 @@
+//! Accounts, workspaces, repositories, permissions, branch restrictions.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::admission::{administered, repository};
+use super::errors::{not_found, refused};
+use super::{json, page};
+use crate::forge::bitbucket::{may_read, may_write};
+use crate::forge::flavour::uuid;
+use crate::forge::http::call::{Answer, Call, Reply};
+use crate::forge::operations::branches::tip;
+use crate::forge::state::{Repository, State, World};
+
+/// `GET /2.0/user`.
+pub(super) fn user(state: &mut State, call: &Call) -> Answer {
+    Ok(Reply::json(200, json::account(&state.world, &call.login)))
+}
+
+/// `GET /2.0/user/workspaces`: those of repositories that whoever calls may see.
+pub(super) fn workspaces(state: &mut State, call: &Call) -> Answer {
+    let State { world, repos, moved: _ } = state;
+    let seen = repos.values().filter(|repo| repo.listed && may_read(repo, &call.login));
+    let owners: BTreeSet<&str> = seen.map(|repo| repo.owner.as_str()).collect();
+    let shown = owners.into_iter().map(|owner| {
+        let workspace = json::workspace(world, owner);
+        let workspace = json!({
+            "type": "workspace_base", "uuid": workspace["uuid"], "slug": owner,
+            "links": {"avatar": workspace["links"]["avatar"], "self": workspace["links"]["self"]},
+        });
+        json!({"type": "workspace_access", "administrator": owner == call.login, "workspace": workspace})
+    });
+    page::reply(world, call, shown.collect(), page::MOST)
+}
+
+/// `GET /2.0/repositories/{owner}`, by `role`.
+pub(super) fn repositories(state: &mut State, call: &Call) -> Answer {
+    let State { world, repos, moved: _ } = state;
+    let of = |repo: &&Repository| repo.owner.eq_ignore_ascii_case(call.param("owner"));
+    let mut all = repos.values().filter(of).peekable();
+    all.peek().ok_or_else(|| not_found("Workspace"))?;
+    let login = call.login.as_str();
+    let has_role = |repo: &&Repository| match call.asked("role") {
+        Some("admin" | "owner") => repo.role(login) == "admin",
+        Some("contributor") => may_write(repo, login),
+        Some(_) | None => may_read(repo, login),
+    };
+    let shown = all.filter(|repo| repo.listed).filter(has_role).map(|repo| json::repository(world, repo));
+    page::reply(world, call, shown.collect(), page::MOST)
+}
+
+/// `GET /2.0/repositories/{owner}/{repo}`, also with an empty owner and the id.
+pub(super) fn one(state: &mut State, call: &Call) -> Answer {
+    let (world, repo) = repository(state, call)?;
+    Ok(Reply::json(200, json::repository(world, repo)))
+}
+
+fn permission(world: &World, repo: &Repository, login: &str) -> Value {
+    json!({
+        "type": "repository_permission", "permission": repo.permission(login).0,
+        "user": json::account(world, login), "repository": json::repository_in(world, repo),
+    })
+}
+
+/// `GET /2.0/user/workspaces/{owner}/permissions/repositories`: one's own.
+pub(super) fn own_permissions(state: &mut State, call: &Call) -> Answer {
+    let State { world, repos, moved: _ } = state;
+    let of = |repo: &&Repository| repo.owner.eq_ignore_ascii_case(call.param("owner"));
+    let known = repos.values().filter(of).filter(|repo| repo.permission(&call.login).0 != "none");
+    let shown = known.map(|repo| permission(world, repo, &call.login)).collect();
+    page::reply(world, call, shown, page::MOST)
+}
+
+/// `GET /2.0/workspaces/{owner}/permissions/repositories/{repo}`: for administrators of the repository.
+pub(super) fn permissions(state: &mut State, call: &Call) -> Answer {
+    let (world, repo) = administered(state, call)?;
+    let mut logins: BTreeSet<&str> = repo.permissions.keys().map(String::as_str).collect();
+    logins.insert(&repo.owner);
+    let known = logins.into_iter().filter(|login| repo.permission(login).0 != "none");
+    let shown = known.map(|login| permission(world, repo, login)).collect();
+    page::reply(world, call, shown, page::MOST)
+}
+
+/// `GET …/branch-restrictions`, by `pattern` and `kind`: for administrators. The default branch is always restricted.
+pub(super) fn restrictions(state: &mut State, call: &Call) -> Answer {
+    let (world, repo) = administered(state, call)?;
+    let own = json::api(world, repo);
+    let protected = std::iter::once(repo.default_branch.as_str())
+        .chain(repo.protected.iter().map(String::as_str))
+        .flat_map(|branch| [(branch, "push"), (branch, "force")]);
+    let rules = repo
+        .rules
+        .iter()
+        .flat_map(|(branch, kinds)| kinds.iter().map(move |kind| (branch.as_str(), kind.as_str())));
+    let wanted = |(branch, kind): &(&str, &str)| {
+        call.asked("pattern").is_none_or(|pattern| pattern == *branch)
+            && call.asked("kind").is_none_or(|wanted| wanted == *kind)
+    };
+    let all: BTreeSet<(&str, &str)> = protected.chain(rules).filter(wanted).collect();
+    let shown = all.into_iter().enumerate().map(|(at, (branch, kind))| {
+        json!({
+            "type": "branchrestriction", "id": at + 1, "kind": kind, "branch_match_kind": "glob",
+            "pattern": branch, "value": null, "users": [], "groups": [],
+            "links": {"self": {"href": format!("{own}/branch-restrictions/{}", at + 1)}},
+        })
+    });
+    page::reply(world, call, shown.collect(), page::MOST)
+}
+
+/// `GET …/refs/branches/{name}`.
+pub(super) fn branch(state: &mut State, call: &Call) -> Answer {
+    let (world, repo) = repository(state, call)?;
+    let name = call.param("name");
+    let sha = tip(repo, name).map_err(|_| not_found("Branch"))?;
+    let commit = repo.git.show(&sha)?.ok_or_else(|| not_found("Commit"))?;
+    let link = json!({"href": format!("{}/refs/branches/{name}", json::api(world, repo))});
+    Ok(Reply::json(
+        200,
+        json!({
+            "type": "branch", "name": name, "target": json::commit(world, repo, &commit),
+            "links": {"self": link, "commits": link, "html": link}, "default_merge_strategy": "merge_commit",
+            "merge_strategies": ["merge_commit"],
+        }),
+    ))
+}
+
+/// Addresses that are gone: lists over all workspaces since April 2026, the issue tracker since August 2026.
+pub(super) fn gone(_: &mut State, _: &Call) -> Answer {
+    Err(refused(410, "This API is no longer available."))
+}
+
+/// `GET /2.0/users/{id}`.
+pub(super) fn account(state: &mut State, call: &Call) -> Answer {
+    let (world, id) = (&state.world, call.param("id"));
+    let found = world.accounts.iter().find(|(_, number)| uuid(**number) == id);
+    let (login, _) = found.ok_or_else(|| not_found("User"))?;
+    Ok(Reply::json(200, json::account(world, login)))
+}

@@ -1,0 +1,287 @@
+//! The objects in the form Cloud gives them.
+
+use serde_json::{Map, Value, json};
+
+use super::SHORT;
+use crate::forge::bitbucket::commits::word_of;
+use crate::forge::bitbucket::participants::{self, Participant};
+use crate::forge::bitbucket::talk::{self, Comment};
+use crate::forge::bitbucket::{head_of, is_machine, number_of};
+use crate::forge::diff::Side;
+use crate::forge::flavour::uuid;
+use crate::forge::state::notes::Note;
+use crate::forge::state::pulls::{Lines, Pull, Verdict};
+use crate::forge::state::reports::{Annotation, Report};
+use crate::forge::state::{Repository, Status, World};
+use crate::repo::Logged;
+
+/// An instant in Cloud's form: ISO 8601 with microseconds and an offset.
+pub(super) fn time(seconds: i64) -> String {
+    let instant = jiff::Timestamp::from_second(seconds).unwrap_or_default();
+    instant.strftime("%Y-%m-%dT%H:%M:%S.000000+00:00").to_string()
+}
+
+/// The first digits of a commit's id.
+pub(super) fn short(sha: &str) -> &str {
+    sha.get(..SHORT).unwrap_or(sha)
+}
+
+fn href(url: impl Into<String>) -> Value {
+    json!({"href": url.into()})
+}
+
+/// A text as it was written and as it is shown.
+fn rendered(text: &str) -> Value {
+    json!({"type": "rendered", "raw": text, "markup": "markdown", "html": format!("<p>{text}</p>")})
+}
+
+/// The address of a repository's calls.
+pub(super) fn api(world: &World, repo: &Repository) -> String {
+    format!("{}/2.0/repositories/{}", world.base_url, repo.full_name())
+}
+
+pub(super) fn account(world: &World, login: &str) -> Value {
+    let (number, base) = (number_of(world, login), &world.base_url);
+    let id = uuid(number);
+    json!({
+        "type": if is_machine(login) { "app_user" } else { "user" },
+        "uuid": id, "account_id": format!("557058:{number}"), "display_name": login, "nickname": login,
+        "links": {
+            "self": href(format!("{base}/2.0/users/{id}")), "avatar": href(format!("{base}/avatars/{number}")),
+            "html": href(format!("{base}/{id}/")),
+        },
+    })
+}
+
+/// The workspace of this name. Every owner of a repository is one.
+pub(super) fn workspace(world: &World, slug: &str) -> Value {
+    json!({
+        "type": "workspace", "uuid": uuid(number_of(world, slug)), "name": slug, "slug": slug,
+        "links": {
+            "self": href(format!("{}/2.0/workspaces/{slug}", world.base_url)),
+            "avatar": href(format!("{}/workspaces/{slug}/avatar", world.base_url)),
+            "html": href(format!("{}/{slug}/", world.base_url)),
+        },
+    })
+}
+
+/// A repository inside other objects.
+pub(super) fn repository_in(world: &World, repo: &Repository) -> Value {
+    named(world, repo, &repo.owner, repo.id)
+}
+
+fn named(world: &World, repo: &Repository, owner: &str, id: u64) -> Value {
+    let (base, full_name) = (&world.base_url, format!("{owner}/{}", repo.name));
+    json!({
+        "type": "repository", "uuid": uuid(id), "full_name": full_name, "name": repo.name,
+        "links": {
+            "self": href(format!("{base}/2.0/repositories/{full_name}")), "html": href(format!("{base}/{full_name}")),
+            "avatar": href(format!("{base}/avatars/{full_name}")),
+        },
+    })
+}
+
+/// A repository that was asked for.
+pub(super) fn repository(world: &World, repo: &Repository) -> Value {
+    let (own, page) = (api(world, repo), format!("{}/{}", world.base_url, repo.full_name()));
+    json!({
+        "type": "repository", "uuid": uuid(repo.id), "full_name": repo.full_name(), "name": repo.name,
+        "slug": repo.name, "is_private": world.private_git, "scm": "git", "owner": account(world, &repo.owner),
+        "workspace": workspace(world, &repo.owner), "description": "", "created_on": time(repo.created),
+        "updated_on": time(repo.pushed), "size": 108, "language": "", "has_issues": false, "has_wiki": false,
+        "fork_policy": "allow_forks", "mainbranch": {"type": "branch", "name": repo.default_branch},
+        "project": {
+            "type": "project", "key": "PROJ", "uuid": uuid(number_of(world, &repo.owner)), "name": "Project",
+            "links": {"html": href(&page), "avatar": href(&page)},
+        },
+        "links": {
+            "self": href(&own), "html": href(&page), "avatar": href(format!("{page}/avatar")),
+            "pullrequests": href(format!("{own}/pullrequests")), "commits": href(format!("{own}/commits")),
+            "forks": href(format!("{own}/forks")), "hooks": href(format!("{own}/hooks")),
+            "clone": [{"name": "https", "href": format!("{page}.git")}],
+        },
+    })
+}
+
+fn commit_in(world: &World, repo: &Repository, sha: &str) -> Value {
+    let (short, own) = (short(sha), api(world, repo));
+    json!({"type": "commit", "hash": short, "links": {
+        "self": href(format!("{own}/commit/{short}")),
+        "html": href(format!("{}/{}/commits/{short}", world.base_url, repo.full_name())),
+    }})
+}
+
+/// A commit that was asked for.
+pub(super) fn commit(world: &World, repo: &Repository, commit: &Logged) -> Value {
+    let own = api(world, repo);
+    let known = world.accounts.contains_key(&commit.author.name);
+    let mut author = json!({
+        "type": "author", "raw": format!("{} <{}>", commit.author.name, commit.author.email),
+    });
+    if known {
+        author["user"] = account(world, &commit.author.name);
+    }
+    let parent = |sha: &String| json!({"type": "commit", "hash": sha, "links": {"self": href(format!("{own}/commit/{sha}"))}});
+    json!({
+        "type": "commit", "hash": commit.sha, "date": time(commit.author.at), "author": author,
+        "message": commit.message, "summary": rendered(&commit.message),
+        "parents": commit.parents.iter().map(parent).collect::<Vec<_>>(),
+        "repository": repository_in(world, repo),
+        "links": {"self": href(format!("{own}/commit/{}", commit.sha))},
+    })
+}
+
+fn state(pull: &Pull) -> &'static str {
+    match (pull.open, &pull.merged_by) {
+        (true, _) => "OPEN",
+        (false, Some(_)) => "MERGED",
+        (false, None) => "DECLINED",
+    }
+}
+
+/// A pull request that shows this head, as lists have it: without reviewers.
+pub(super) fn pull(world: &World, repo: &Repository, pull: &Pull, head: &str) -> Value {
+    let own = format!("{}/pullrequests/{}", api(world, repo), pull.number);
+    let page = format!("{}/{}/pull-requests/{}", world.base_url, repo.full_name(), pull.number);
+    let (from, branch) = head_of(repo, &pull.head_ref);
+    let source = from.map(|(owner, id)| named(world, repo, owner, id));
+    let merged = (state(pull) == "MERGED").then(|| json!({"hash": short(head)}));
+    let said = talk::all(pull).into_iter().filter(|comment| !comment.note.deleted).count();
+    let links: Map<String, Value> = [
+        "commits",
+        "approve",
+        "request-changes",
+        "diff",
+        "diffstat",
+        "comments",
+        "activity",
+        "merge",
+        "decline",
+    ]
+    .into_iter()
+    .map(|name| (name.to_owned(), href(format!("{own}/{name}"))))
+    .chain([("self".to_owned(), href(&own)), ("html".to_owned(), href(page))])
+    .collect();
+    json!({
+        "type": "pullrequest", "id": pull.number, "title": pull.title, "description": pull.body,
+        "summary": rendered(&pull.body),
+        "rendered": {"title": rendered(&pull.title), "description": rendered(&pull.body)},
+        "state": state(pull), "draft": pull.draft, "author": account(world, &pull.author),
+        "source": {"branch": {"name": branch}, "commit": commit_in(world, repo, head), "repository": source},
+        "destination": {
+            "branch": {"name": pull.base_ref}, "commit": commit_in(world, repo, &pull.base),
+            "repository": repository_in(world, repo),
+        },
+        "merge_commit": merged, "comment_count": said, "task_count": 0, "close_source_branch": false,
+        "closed_by": pull.closed.map(|_| account(world, pull.merged_by.as_deref().unwrap_or(&pull.author))),
+        "reason": "", "created_on": time(pull.created), "updated_on": time(pull.updated), "links": links,
+    })
+}
+
+/// A pull request that was asked for.
+pub(super) fn whole_pull(world: &World, repo: &Repository, of: &Pull, head: &str, mergeable: bool) -> Value {
+    let mut json = pull(world, repo, of, head);
+    let all = participants::of(of);
+    json["reviewers"] = of.around.reviewers.iter().map(|login| account(world, login)).collect();
+    json["participants"] = all.iter().map(|one| participant(world, one)).collect();
+    json["mergeable"] = mergeable.into();
+    json["queued"] = false.into();
+    json
+}
+
+pub(super) fn participant(world: &World, one: &Participant) -> Value {
+    let state = match one.verdict {
+        Some(Verdict::Approved) => Some("approved"),
+        Some(Verdict::ChangesRequested) => Some("changes_requested"),
+        Some(Verdict::Commented) | None => None,
+    };
+    json!({
+        "type": "participant", "user": account(world, &one.login),
+        "role": if one.is_reviewer { "REVIEWER" } else { "PARTICIPANT" },
+        "approved": one.verdict == Some(Verdict::Approved), "state": state, "participated_on": one.at.map(time),
+    })
+}
+
+/// The thread's end, on its first comment alone.
+pub(super) fn resolution(world: &World, by: &str, note: &Note) -> Value {
+    json!({"type": "comment_resolution", "user": account(world, by), "created_on": time(note.updated)})
+}
+
+/// A comment; `now` is where its lines are. The text of one that is deleted is not shown.
+pub(super) fn comment(world: &World, repo: &Repository, pull: &Pull, of: Comment<'_>, now: Lines) -> Value {
+    let own = format!("{}/pullrequests/{}", api(world, repo), pull.number);
+    let page = format!("{}/{}/pull-requests/{}", world.base_url, repo.full_name(), pull.number);
+    let Comment { note, inline } = of;
+    let mut json = json!({
+        "type": "pullrequest_comment", "id": note.id, "created_on": time(note.created),
+        "updated_on": time(note.updated), "content": rendered(if note.deleted { "" } else { &note.body }),
+        "user": account(world, &note.author), "deleted": note.deleted, "pending": false,
+        "pullrequest": {
+            "type": "pullrequest", "id": pull.number, "title": pull.title, "draft": pull.draft,
+            "links": {"self": href(&own), "html": href(&page)},
+        },
+        "links": {
+            "self": href(format!("{own}/comments/{}", note.id)),
+            "html": href(format!("{page}/_/diff#comment-{}", note.id)),
+        },
+    });
+    if let Some(parent) = talk::parent(of) {
+        let link = href(format!("{own}/comments/{parent}"));
+        json["parent"] = json!({"type": "pullrequest_comment", "id": parent, "links": {"self": link}});
+    }
+    let Some(inline) = inline else { return json };
+    let (last, first) = match now {
+        Some((last, first)) => (Some(last), first),
+        None => (inline.place.line.map(|(_, line)| line), inline.place.start.map(|(_, line)| line)),
+    };
+    let side = inline.place.line.map(|(side, _)| side);
+    let on = |wanted: Side, line: Option<u32>| line.filter(|_| side == Some(wanted));
+    json["inline"] = json!({
+        "path": inline.place.path, "from": on(Side::Left, last), "to": on(Side::Right, last),
+        "start_from": on(Side::Left, first), "start_to": on(Side::Right, first),
+        // A comment on a file has no line that could be lost.
+        "outdated": now.is_none() && inline.place.line.is_some(),
+    });
+    if let Some(by) = inline.resolved_by.as_deref().filter(|_| inline.in_reply_to.is_none()) {
+        json["resolution"] = resolution(world, by, note);
+    }
+    json
+}
+
+pub(super) fn status(world: &World, repo: &Repository, status: &Status) -> Value {
+    let own = format!("{}/commit/{}", api(world, repo), status.sha);
+    json!({
+        "type": "build", "key": status.context, "state": word_of(&status.state, "STOPPED"), "name": status.name,
+        "description": status.description, "url": status.target_url, "refname": status.refname,
+        "created_on": time(status.created), "updated_on": time(status.created),
+        "repository": repository_in(world, repo),
+        "links": {
+            "self": href(format!("{own}/statuses/build/{}", status.context)), "commit": href(own),
+        },
+    })
+}
+
+/// What was sent, with what the forge adds.
+fn sent(fields: &Value, more: Value) -> Value {
+    let mut json = fields.as_object().cloned().unwrap_or_default();
+    if let Value::Object(more) = more {
+        json.extend(more);
+    }
+    json.into()
+}
+
+pub(super) fn report(report: &Report) -> Value {
+    let more = json!({
+        "type": "report", "uuid": uuid(report.id), "external_id": report.key, "created_on": time(report.created),
+        "updated_on": time(report.updated),
+    });
+    sent(&report.fields, more)
+}
+
+pub(super) fn annotation(annotation: &Annotation) -> Value {
+    let more = json!({
+        "type": "report_annotation", "uuid": uuid(annotation.id), "created_on": time(annotation.created),
+        "updated_on": time(annotation.created),
+    });
+    sent(&annotation.fields, more)
+}

@@ -1,0 +1,78 @@
+//! Lists: filtered, sorted, cut into pages. The next page is where `next` says.
+
+use serde_json::{Value, json};
+
+use super::errors::refused;
+use super::query::{Query, at};
+use crate::forge::http::call::{Answer, Call, Reply};
+use crate::forge::state::World;
+
+/// Items of a page when the call does not say.
+const DEFAULT: usize = 10;
+/// Items of a page, at most.
+pub(super) const MOST: usize = 100;
+/// The same of lists of pull requests.
+pub(super) const MOST_PULLS: usize = 50;
+
+/// The filter of a call, if it has one.
+pub(super) fn query(call: &Call) -> Result<Option<Query>, Reply> {
+    let read = |text: &str| Query::read(text).ok_or_else(|| refused(400, &format!("Invalid filter: {text}")));
+    call.asked("q").map(read).transpose()
+}
+
+/// A page of these, after the call's filter and in its order; `most` on one page.
+pub(super) fn reply(world: &World, call: &Call, items: Vec<Value>, most: usize) -> Answer {
+    let filter = query(call)?;
+    let mut items = items;
+    items.retain(|item| filter.as_ref().is_none_or(|filter| filter.fits(item)));
+    if let Some(sort) = call.asked("sort") {
+        let (field, down) = match sort.strip_prefix('-') {
+            Some(field) => (field, true),
+            None => (sort, false),
+        };
+        items.sort_by_key(|item| {
+            let value = at(item, field);
+            (value.as_i64(), value.as_str().map(str::to_owned))
+        });
+        if down {
+            items.reverse();
+        }
+    }
+    let number = |name: &str| match call.asked(name).map(str::parse::<usize>) {
+        None => Ok(None),
+        Some(Ok(number)) if number > 0 => Ok(Some(number)),
+        Some(_) => Err(refused(400, &format!("Invalid {name}"))),
+    };
+    let (page, length) = (number("page")?.unwrap_or(1), number("pagelen")?.unwrap_or(DEFAULT));
+    if length > most {
+        return Err(refused(400, "Invalid pagelen"));
+    }
+    let size = items.len();
+    let from = (page - 1).saturating_mul(length).min(size);
+    let to = from.saturating_add(length).min(size);
+    let address = |page: usize| {
+        let mut url = reqwest::Url::parse(&format!("{}{}", world.base_url, call.path)).ok()?;
+        url.query_pairs_mut()
+            .extend_pairs(call.fields.iter().filter(|(name, _)| name != "page"))
+            .append_pair("page", &page.to_string());
+        Some(url.to_string())
+    };
+    let mut body = json!({
+        "values": items.get(from..to).unwrap_or_default(), "page": page, "pagelen": length, "size": size,
+    });
+    let next = (to < size).then(|| address(page + 1)).flatten();
+    let previous = (page > 1).then(|| address(page - 1)).flatten();
+    for (name, address) in [("next", next), ("previous", previous)] {
+        if let (Some(address), Some(body)) = (address, body.as_object_mut()) {
+            body.insert(name.to_owned(), address.into());
+        }
+    }
+    Ok(Reply::json(200, body))
+}
+
+/// Has a list say that its next page is here.
+pub(super) fn circle(reply: &mut Reply, to: &str) {
+    if let crate::forge::http::call::ReplyBody::Json(Value::Object(body)) = &mut reply.body {
+        body.insert("next".into(), to.into());
+    }
+}

@@ -1,0 +1,262 @@
+//! Pull requests: read, opened, changed, declined.
+
+use serde_json::{Value, json};
+
+use super::admission::{pull, repository};
+use super::errors::{against, invalid, not_found, refused};
+use super::{json, page};
+use crate::forge::bitbucket::edits::{self, Edit};
+use crate::forge::bitbucket::{may_write, participants, talk};
+use crate::forge::flavour::uuid;
+use crate::forge::http::call::{Answer, Call, Reply};
+use crate::forge::operations::branches::tip;
+use crate::forge::operations::pulls::{NewPull, close, is_there, open};
+use crate::forge::state::merging::MergeState;
+use crate::forge::state::pulls::{Pull, Verdict};
+use crate::forge::state::{Repository, State, World};
+
+/// `GET …/pullrequests`: open ones, unless `state` (several times) or the filter says otherwise.
+pub(super) fn list(state: &mut State, call: &Call) -> Answer {
+    let filter = page::query(call)?;
+    let (world, repo) = repository(state, call)?;
+    let mut states: Vec<&str> =
+        call.fields.iter().filter(|(name, _)| name == "state").map(|(_, value)| value.as_str()).collect();
+    if states.is_empty() && !filter.is_some_and(|filter| filter.names("state")) {
+        states.push("OPEN");
+    }
+    let numbers: Vec<u64> = repo.pulls.keys().rev().copied().collect();
+    let mut shown = Vec::new();
+    for number in numbers {
+        let Some(head) = repo.pulls.get_mut(&number).map(Pull::read_head) else { continue };
+        let Some(of) = repo.pulls.get(&number) else { continue };
+        let json = json::pull(world, repo, of, &head);
+        if states.is_empty() || states.iter().any(|state| json["state"] == *state) {
+            shown.push(json);
+        }
+    }
+    page::reply(world, call, shown, page::MOST_PULLS)
+}
+
+/// `GET …/pullrequests/{number}`.
+pub(super) fn one(state: &mut State, call: &Call) -> Answer {
+    let (world, repo, number) = pull(state, call)?;
+    shown(world, repo, number, 200)
+}
+
+fn shown(world: &World, repo: &mut Repository, number: u64, status: u16) -> Answer {
+    let head = repo.pulls.get_mut(&number).map(Pull::read_head).unwrap_or_default();
+    let of = repo.pulls.get(&number).ok_or_else(|| not_found("Pull request"))?;
+    let mergeable = match repo.merge_state(of) {
+        MergeState::Clean | MergeState::Unstable | MergeState::HasHooks => !repo.conflicts(of)?,
+        MergeState::Behind
+        | MergeState::Blocked
+        | MergeState::Dirty
+        | MergeState::Draft
+        | MergeState::Unknown => false,
+    };
+    Ok(Reply::json(status, json::whole_pull(world, repo, of, &head, mergeable)))
+}
+
+/// The logins of the reviewers that a body names by their ids.
+fn reviewers(world: &World, body: &Value) -> Result<Vec<String>, Reply> {
+    let none = Vec::new();
+    let named = |reviewer: &Value| {
+        let id = reviewer["uuid"].as_str().unwrap_or_default();
+        let found =
+            world.accounts.iter().find(|(_, number)| uuid(**number) == id).map(|(login, _)| login.clone());
+        found.ok_or_else(|| invalid("reviewers", "Malformed reviewers list"))
+    };
+    body["reviewers"].as_array().unwrap_or(&none).iter().map(named).collect()
+}
+
+/// `POST …/pullrequests`, from a branch of the repository itself.
+pub(super) fn create(state: &mut State, call: &Call) -> Answer {
+    let (world, repo) = repository(state, call)?;
+    let text = |field: &str| call.body[field].as_str().unwrap_or_default();
+    let branch = |end: &str| call.body[end]["branch"]["name"].as_str();
+    if text("title").is_empty() {
+        return Err(invalid("title", "This field is required."));
+    }
+    let head = branch("source").ok_or_else(|| invalid("source", "This field is required."))?;
+    let base = branch("destination").unwrap_or(&repo.default_branch).to_owned();
+    let head_tip = tip(repo, head).map_err(|_| invalid("source.branch.name", "branch not found"))?;
+    let base_tip = tip(repo, &base).map_err(|_| invalid("destination.branch.name", "branch not found"))?;
+    if !may_write(repo, &call.login) {
+        world.violation(format!("{} opened a pull request without the right to", call.login));
+        return Err(refused(403, "You do not have write access to the source repository."));
+    }
+    if repo.git.count(&base_tip, &head_tip) == 0 {
+        return Err(refused(400, "There are no changes to be pulled"));
+    }
+    if is_there(repo, head, &base) {
+        return Err(refused(400, &format!("There is already an open pull request from {head} to {base}")));
+    }
+    let reviewers = reviewers(world, &call.body)?;
+    edits::admissible(repo, &call.login, &reviewers).map_err(|why| against(&why))?;
+    let new = NewPull {
+        title: text("title").to_owned(),
+        body: text("description").to_owned(),
+        author: call.login.clone(),
+        head: head.to_owned(),
+        base,
+        draft: call.body["draft"].as_bool().unwrap_or(false),
+    };
+    let number = open(world, repo, new).map_err(Reply::failed)?;
+    if !reviewers.is_empty() {
+        let edit = Edit { reviewers: Some(reviewers), ..Edit::default() };
+        edits::make(world, repo, number, &call.login, edit).map_err(|why| against(&why))?;
+    }
+    shown(world, repo, number, 201)
+}
+
+/// `PUT …/pullrequests/{number}`: description and reviewers that are left out are emptied.
+pub(super) fn update(state: &mut State, call: &Call) -> Answer {
+    let (world, repo, number) = pull(state, call)?;
+    let text = |field: &str| call.body[field].as_str().map(str::to_owned);
+    let title = text("title").filter(|title| !title.is_empty());
+    let title = title.ok_or_else(|| invalid("title", "This field is required."))?;
+    if repo.pulls.get(&number).is_some_and(|pull| !pull.open) {
+        return Err(refused(400, "This pull request is already closed."));
+    }
+    let edit = Edit {
+        title: Some(title),
+        body: Some(text("description").unwrap_or_default()),
+        draft: call.body["draft"].as_bool(),
+        reviewers: Some(reviewers(world, &call.body)?),
+        base: call.body["destination"]["branch"]["name"].as_str().map(str::to_owned),
+    };
+    edits::check(world, repo, number, &call.login, &edit).map_err(|why| against(&why))?;
+    edits::make(world, repo, number, &call.login, edit).map_err(|why| against(&why))?;
+    shown(world, repo, number, 200)
+}
+
+/// `POST …/pullrequests/{number}/decline`. There is no way back.
+pub(super) fn decline(state: &mut State, call: &Call) -> Answer {
+    let (world, repo, number) = pull(state, call)?;
+    let of = repo.pulls.get(&number).ok_or_else(|| not_found("Pull request"))?;
+    if of.author != call.login {
+        world.violation(format!("{} declined pull request {number} of {}", call.login, of.author));
+        return Err(refused(403, "You do not have permission to decline this pull request."));
+    }
+    if !of.open {
+        return Err(refused(400, "This pull request is already closed."));
+    }
+    close(world, repo, number, None).map_err(Reply::failed)?;
+    shown(world, repo, number, 200)
+}
+
+/// `POST …/pullrequests/{number}/request-changes`.
+pub(super) fn request_changes(state: &mut State, call: &Call) -> Answer {
+    let (world, repo, number) = pull(state, call)?;
+    if repo.pulls.get(&number).is_some_and(|pull| pull.author == call.login) {
+        return Err(refused(400, "You cannot request changes on your own pull request."));
+    }
+    participants::judge(world, repo, number, &call.login, Some(Verdict::ChangesRequested))?;
+    let of = repo.pulls.get(&number).ok_or_else(|| not_found("Pull request"))?;
+    let all = participants::of(of);
+    let one = all.iter().find(|one| one.login == call.login).ok_or_else(|| not_found("Participant"))?;
+    Ok(Reply::json(200, json::participant(world, one)))
+}
+
+/// `DELETE …/pullrequests/{number}/request-changes`.
+pub(super) fn take_back(state: &mut State, call: &Call) -> Answer {
+    let (world, repo, number) = pull(state, call)?;
+    participants::judge(world, repo, number, &call.login, None)?;
+    Ok(Reply::done())
+}
+
+/// `GET …/pullrequests/{number}/commits`, newest first.
+pub(super) fn commits(state: &mut State, call: &Call) -> Answer {
+    let (world, repo, number) = pull(state, call)?;
+    let of = repo.pulls.get(&number).ok_or_else(|| not_found("Pull request"))?;
+    let all = repo.git.log(&of.base, &of.head)?;
+    let shown = all.iter().rev().map(|commit| json::commit(world, repo, commit)).collect();
+    page::reply(world, call, shown, page::MOST)
+}
+
+/// `GET …/pullrequests/activity`, and that of one: comments, verdicts and what was opened and closed, newest first.
+pub(super) fn activity(state: &mut State, call: &Call) -> Answer {
+    let only = if call.params.contains_key("number") { Some(pull(state, call)?.2) } else { None };
+    let (world, repo) = repository(state, call)?;
+    let mut all: Vec<(i64, Value)> = Vec::new();
+    let numbers: Vec<u64> =
+        repo.pulls.keys().copied().filter(|n| only.is_none_or(|only| only == *n)).collect();
+    for number in numbers {
+        let lines = repo.lines_now(number)?;
+        let Some(of) = repo.pulls.get_mut(&number) else { continue };
+        let ids = talk::shown(of);
+        let Some(of) = repo.pulls.get(&number) else { continue };
+        let about = json!({"type": "pullrequest", "id": number, "title": of.title, "draft": of.draft});
+        for comment in ids.into_iter().filter_map(|id| talk::find(of, id)) {
+            let now = lines.get(&comment.note.id).copied().flatten();
+            let shown = json::comment(world, repo, of, comment, now);
+            all.push((comment.note.updated, json!({"pull_request": about, "comment": shown})));
+        }
+        for one in participants::of(of) {
+            let (Some(verdict), Some(at)) = (one.verdict, one.at) else { continue };
+            let word = if verdict == Verdict::Approved { "approval" } else { "changes_requested" };
+            let judged = json!({"date": json::time(at), "user": json::account(world, &one.login)});
+            all.push((at, json!({"pull_request": about, word: judged})));
+        }
+        let update = |at: i64, state: &str, by: &str| {
+            json!({"pull_request": about, "update": {
+                "state": state, "title": of.title, "date": json::time(at), "author": json::account(world, by),
+            }})
+        };
+        all.push((of.created, update(of.created, "OPEN", &of.author)));
+        if let Some(at) = of.closed {
+            let state = if of.merged_by.is_some() { "MERGED" } else { "DECLINED" };
+            all.push((at, update(at, state, of.merged_by.as_deref().unwrap_or(&of.author))));
+        }
+    }
+    all.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+    page::reply(world, call, all.into_iter().map(|(_, json)| json).collect(), page::MOST)
+}
+
+/// `GET …/pullrequests/{number}/conflicts`, `…/diff` and `…/diffstat`: elsewhere.
+pub(super) fn elsewhere(state: &mut State, call: &Call) -> Answer {
+    let (world, repo, number) = pull(state, call)?;
+    let of = repo.pulls.get(&number).ok_or_else(|| not_found("Pull request"))?;
+    let what = match call.path.rsplit('/').next() {
+        Some("conflicts") => "file-conflicts",
+        Some("diffstat") => "diffstat",
+        Some(_) | None => "diff",
+    };
+    let spec = format!("{}..{}", json::short(&of.head), json::short(&of.base));
+    let to = format!("{}/{what}/{spec}?from_pullrequest_id={number}", json::api(world, repo));
+    Ok(Reply::bytes(302, "text/plain", "").header("location", to))
+}
+
+/// The commits of `A..B` in an address: what is compared, and what with, the other way round than git has it.
+fn compared(repo: &Repository, call: &Call) -> Result<(String, String), Reply> {
+    let missing = || not_found("Commit");
+    let (head, base) = call.param("spec").split_once("..").ok_or_else(missing)?;
+    let whole = |sha: &str| repo.git.expand(sha).map(str::to_owned).ok_or_else(missing);
+    Ok((whole(base)?, whole(head)?))
+}
+
+/// `GET …/file-conflicts/{spec}`.
+pub(super) fn conflicts(state: &mut State, call: &Call) -> Answer {
+    let (world, repo) = repository(state, call)?;
+    let (base, head) = compared(repo, call)?;
+    let number = call.asked("from_pullrequest_id").and_then(|number| number.parse().ok()).unwrap_or(0);
+    let told = repo.pulls.get(&number).and_then(|pull| pull.around.merge.front()).copied();
+    repo.ask_merge_state(number);
+    let paths = match told {
+        Some(MergeState::Dirty) => vec!["a file".to_owned()],
+        Some(_) => Vec::new(),
+        None => repo.git.conflicting(&base, &head)?,
+    };
+    let shown = paths.into_iter().map(|path| {
+        json!({"type": "file_conflict", "path": path, "scenario": "content", "message": "both have changed it"})
+    });
+    page::reply(world, call, shown.collect(), page::MOST)
+}
+
+/// `GET …/diff/{spec}`: bytes.
+pub(super) fn diff(state: &mut State, call: &Call) -> Answer {
+    let (_, repo) = repository(state, call)?;
+    let (base, head) = compared(repo, call)?;
+    let from = repo.git.merge_base(&base, &head).unwrap_or(base);
+    Ok(Reply::bytes(200, "text/plain", repo.git.diff(&from, &head)?))
+}

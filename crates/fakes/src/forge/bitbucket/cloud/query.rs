@@ -1,0 +1,204 @@
+//! Cloud's filters (`q=state="OPEN" AND updated_on>2026-01-01`): read, and asked of JSON.
+
+use serde_json::Value;
+
+/// A filter.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Query {
+    And(Box<Query>, Box<Query>),
+    Or(Box<Query>, Box<Query>),
+    Is { field: String, how: How, value: Value },
+}
+
+/// A comparison.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum How {
+    Equal,
+    Unequal,
+    Contains,
+    Above,
+    AtLeast,
+    Below,
+    AtMost,
+}
+
+/// The comparisons as they are written; longer ones first.
+const HOWS: &[(&str, How)] = &[
+    ("!=", How::Unequal),
+    (">=", How::AtLeast),
+    ("<=", How::AtMost),
+    ("=", How::Equal),
+    ("~", How::Contains),
+    (">", How::Above),
+    ("<", How::Below),
+];
+
+impl Query {
+    /// Reads a filter; none: it is none.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let mut rest = text;
+        let query = either(&mut rest, 0)?;
+        rest.trim().is_empty().then_some(query)
+    }
+
+    /// Does this object fit? A field that it does not have is null.
+    pub(super) fn fits(&self, item: &Value) -> bool {
+        match self {
+            Self::And(one, other) => one.fits(item) && other.fits(item),
+            Self::Or(one, other) => one.fits(item) || other.fits(item),
+            Self::Is { field, how, value } => compared(at(item, field), *how, value),
+        }
+    }
+
+    /// Is a field of this name asked about?
+    pub(super) fn names(&self, name: &str) -> bool {
+        match self {
+            Self::And(one, other) | Self::Or(one, other) => one.names(name) || other.names(name),
+            Self::Is { field, .. } => field == name,
+        }
+    }
+}
+
+/// The field behind a path of names with dots between them.
+pub(super) fn at<'a>(item: &'a Value, field: &str) -> &'a Value {
+    field.split('.').fold(item, |value, name| &value[name])
+}
+
+fn compared(found: &Value, how: How, value: &Value) -> bool {
+    let order = || match (found, value) {
+        (Value::String(found), Value::String(value)) => {
+            let instant = |text: &str| text.parse::<jiff::Timestamp>().ok();
+            // Instants may be written in several ways.
+            match (instant(found), instant(value)) {
+                (Some(found), Some(value)) => Some(found.cmp(&value)),
+                (_, _) => Some(found.as_str().cmp(value)),
+            }
+        }
+        (found, value) => Some(found.as_i64()?.cmp(&value.as_i64()?)),
+    };
+    match how {
+        How::Equal => found == value || order().is_some_and(std::cmp::Ordering::is_eq),
+        How::Unequal => !compared(found, How::Equal, value),
+        How::Contains => match (found, value) {
+            (Value::String(found), Value::String(value)) => {
+                found.to_lowercase().contains(&value.to_lowercase())
+            }
+            (_, _) => false,
+        },
+        How::Above => order().is_some_and(std::cmp::Ordering::is_gt),
+        How::AtLeast => order().is_some_and(std::cmp::Ordering::is_ge),
+        How::Below => order().is_some_and(std::cmp::Ordering::is_lt),
+        How::AtMost => order().is_some_and(std::cmp::Ordering::is_le),
+    }
+}
+
+/// Brackets that may be inside each other.
+const MAX_DEPTH: usize = 16;
+
+fn either(rest: &mut &str, depth: usize) -> Option<Query> {
+    let mut query = both(rest, depth)?;
+    while word(rest, "OR") {
+        query = Query::Or(Box::new(query), Box::new(both(rest, depth)?));
+    }
+    Some(query)
+}
+
+fn both(rest: &mut &str, depth: usize) -> Option<Query> {
+    let mut query = one(rest, depth)?;
+    while word(rest, "AND") {
+        query = Query::And(Box::new(query), Box::new(one(rest, depth)?));
+    }
+    Some(query)
+}
+
+fn one(rest: &mut &str, depth: usize) -> Option<Query> {
+    *rest = rest.trim_start();
+    if let Some(inner) = rest.strip_prefix('(') {
+        if depth >= MAX_DEPTH {
+            return None;
+        }
+        *rest = inner;
+        let query = either(rest, depth + 1)?;
+        *rest = rest.trim_start().strip_prefix(')')?;
+        return Some(query);
+    }
+    let named = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+    let end = rest.find(|c| !named(c)).filter(|end| *end > 0)?;
+    let (field, after) = rest.split_at(end);
+    let after = after.trim_start();
+    let (after, how) = HOWS.iter().find_map(|(text, how)| Some((after.strip_prefix(text)?, *how)))?;
+    let (value, after) = value(after.trim_start())?;
+    *rest = after;
+    Some(Query::Is { field: field.to_owned(), how, value })
+}
+
+/// A text in quotes, a number, a date, `true`, `false` or `null`, and what follows it.
+fn value(text: &str) -> Option<(Value, &str)> {
+    if let Some(inner) = text.strip_prefix('"') {
+        let mut plain = String::new();
+        let mut chars = inner.char_indices();
+        while let Some((place, c)) = chars.next() {
+            match c {
+                '"' => return Some((plain.into(), inner.get(place + 1..)?)),
+                '\\' => plain.push(chars.next()?.1),
+                _ => plain.push(c),
+            }
+        }
+        return None;
+    }
+    let end = text.find(|c: char| c.is_whitespace() || c == ')').unwrap_or(text.len());
+    let (word, after) = text.split_at(end);
+    let value = match word {
+        "" => return None,
+        "true" | "TRUE" => true.into(),
+        "false" | "FALSE" => false.into(),
+        "null" | "NULL" => Value::Null,
+        word => word.parse::<i64>().map_or_else(|_| word.into(), Value::from),
+    };
+    Some((value, after))
+}
+
+/// Takes a word, in either case, if it comes next.
+fn word(rest: &mut &str, word: &str) -> bool {
+    let text = rest.trim_start();
+    let ends = |c: char| c.is_whitespace() || c == '(';
+    match text.get(..word.len()) {
+        Some(found)
+            if found.eq_ignore_ascii_case(word)
+                && text.get(word.len()..).is_some_and(|after| after.starts_with(ends)) =>
+        {
+            *rest = text.get(word.len()..).unwrap_or_default();
+            true
+        }
+        Some(_) | None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_filter_is_read_and_asked() {
+        let item = json!({"state": "OPEN", "draft": false, "id": 7, "source": {"branch": {"name": "a \"b\""}},
+            "updated_on": "2026-11-24T10:00:00.000000+00:00"});
+        for (text, fits) in [
+            (r#"state="OPEN" AND (draft=true OR draft=false)"#, true),
+            (r#"state="MERGED" or id > 6"#, true),
+            (r#"source.branch.name="a \"b\"""#, true),
+            (r#"source.branch.name ~ "A ""#, true),
+            ("updated_on>2026-11-24T09:00:00Z", true),
+            ("updated_on>\"2026-11-24T10:00:00+00:00\"", false),
+            ("updated_on >= 2026-11-24T10:00:00Z AND id != 7", false),
+            ("nothing = null", true),
+        ] {
+            assert_eq!(Query::read(text).unwrap().fits(&item), fits, "{text}");
+        }
+        for bad in ["", "state", "state=", "state=\"OPEN", "(id=1", "id=1 AND", "id=1 id=2", "=1"] {
+            assert_eq!(Query::read(bad), None, "{bad}");
+        }
+        assert!(Query::read("id=1 AND state=\"OPEN\"").unwrap().names("state"));
+    }
+}

@@ -1,0 +1,132 @@
+//! The calls there are, and what Cloud does with each: its login, its refusals, its headers.
+
+use axum::routing::MethodFilter;
+
+use super::{admission, comments, commits, errors, estate, page, pulls};
+use crate::forge::http::call::Reply;
+use crate::forge::http::serve::{Action, Asked, Protocol, Route, http_date, with_headers};
+use crate::forge::state::World;
+
+/// Calls an hour that headers tell of unless another limit is set; this one is never reached.
+const RATE_LIMIT: u64 = 1_000;
+/// A limit is near when fewer calls than this part of it are left.
+const NEAR: u64 = 5;
+
+/// Every call there is.
+const ROUTES: &[Route] = {
+    use Action::{GitFile, GitPack, GitPush, GitRefs, Rest};
+    const GET: MethodFilter = MethodFilter::GET;
+    const POST: MethodFilter = MethodFilter::POST;
+    const DELETE: MethodFilter = MethodFilter::DELETE;
+    const PUT: MethodFilter = MethodFilter::PUT;
+    &[
+        (GET, "/2.0/user", Rest(estate::user)),
+        (GET, "/2.0/users/{id}", Rest(estate::account)),
+        (GET, "/2.0/user/workspaces", Rest(estate::workspaces)),
+        (GET, "/2.0/user/workspaces/{owner}/permissions/repositories", Rest(estate::own_permissions)),
+        (GET, "/2.0/workspaces/{owner}/permissions/repositories/{repo}", Rest(estate::permissions)),
+        (GET, "/2.0/user/permissions/repositories", Rest(estate::gone)),
+        (GET, "/2.0/user/permissions/workspaces", Rest(estate::gone)),
+        (GET, "/2.0/repositories", Rest(estate::gone)),
+        (GET, "/2.0/repositories/{owner}/{repo}/issues", Rest(estate::gone)),
+        (GET, "/2.0/repositories/{owner}", Rest(estate::repositories)),
+        (GET, "/2.0/repositories/{owner}/{repo}", Rest(estate::one)),
+        (GET, "/2.0/repositories/{owner}/{repo}/branch-restrictions", Rest(estate::restrictions)),
+        (GET, "/2.0/repositories/{owner}/{repo}/refs/branches/{*name}", Rest(estate::branch)),
+        (GET, "/2.0/repositories/{owner}/{repo}/pullrequests", Rest(pulls::list)),
+        (POST, "/2.0/repositories/{owner}/{repo}/pullrequests", Rest(pulls::create)),
+        (GET, "/2.0/repositories/{owner}/{repo}/pullrequests/activity", Rest(pulls::activity)),
+        (GET, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}", Rest(pulls::one)),
+        (PUT, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}", Rest(pulls::update)),
+        (POST, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/decline", Rest(pulls::decline)),
+        (
+            POST,
+            "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/request-changes",
+            Rest(pulls::request_changes),
+        ),
+        (
+            DELETE,
+            "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/request-changes",
+            Rest(pulls::take_back),
+        ),
+        (GET, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/commits", Rest(pulls::commits)),
+        (GET, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/activity", Rest(pulls::activity)),
+        (GET, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/statuses", Rest(commits::statuses)),
+        (GET, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/conflicts", Rest(pulls::elsewhere)),
+        (GET, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/diff", Rest(pulls::elsewhere)),
+        (GET, "/2.0/repositories/{owner}/{repo}/file-conflicts/{spec}", Rest(pulls::conflicts)),
+        (GET, "/2.0/repositories/{owner}/{repo}/diff/{spec}", Rest(pulls::diff)),
+        (GET, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/comments", Rest(comments::list)),
+        (POST, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/comments", Rest(comments::create)),
+        (GET, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/comments/{id}", Rest(comments::one)),
+        (PUT, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/comments/{id}", Rest(comments::update)),
+        (
+            DELETE,
+            "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/comments/{id}",
+            Rest(comments::delete),
+        ),
+        (
+            POST,
+            "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/comments/{id}/resolve",
+            Rest(comments::resolve),
+        ),
+        (
+            DELETE,
+            "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/comments/{id}/resolve",
+            Rest(comments::reopen),
+        ),
+        (GET, "/2.0/repositories/{owner}/{repo}/commit/{sha}", Rest(commits::one)),
+        (GET, "/2.0/repositories/{owner}/{repo}/commit/{sha}/statuses", Rest(commits::statuses)),
+        (POST, "/2.0/repositories/{owner}/{repo}/commit/{sha}/statuses/build", Rest(commits::set)),
+        (GET, "/2.0/repositories/{owner}/{repo}/commit/{sha}/statuses/build/{key}", Rest(commits::status)),
+        (GET, "/2.0/repositories/{owner}/{repo}/commit/{sha}/reports/{key}", Rest(commits::one_report)),
+        (PUT, "/2.0/repositories/{owner}/{repo}/commit/{sha}/reports/{key}", Rest(commits::put)),
+        (DELETE, "/2.0/repositories/{owner}/{repo}/commit/{sha}/reports/{key}", Rest(commits::delete)),
+        (
+            GET,
+            "/2.0/repositories/{owner}/{repo}/commit/{sha}/reports/{key}/annotations",
+            Rest(commits::annotations),
+        ),
+        (
+            POST,
+            "/2.0/repositories/{owner}/{repo}/commit/{sha}/reports/{key}/annotations",
+            Rest(commits::annotate),
+        ),
+        (GET, "/{owner}/{repo}/info/refs", GitRefs),
+        (POST, "/{owner}/{repo}/git-upload-pack", GitPack),
+        (POST, "/{owner}/{repo}/git-receive-pack", GitPush),
+        (GET, "/{owner}/{repo}/HEAD", GitFile),
+        (GET, "/{owner}/{repo}/objects/{*file}", GitFile),
+    ]
+};
+
+/// Cloud's ways.
+pub(crate) static PROTOCOL: Protocol = Protocol {
+    routes: ROUTES,
+    bearer: admission::bearer,
+    enters: |_| Ok(()),
+    refused: errors::refusal,
+    may_call: |_| Ok(()),
+    instead: errors::instead,
+    circle: page::circle,
+    finished,
+};
+
+/// Cloud's headers: of its limit it tells no remaining calls and no end, and nothing at all to logins by `Basic`.
+fn finished(world: &mut World, reply: Reply, asked: &Asked<'_>) -> Reply {
+    let now = world.now();
+    let mut general = vec![
+        ("date", http_date(now)),
+        ("x-request-id", format!("fake-{}", world.used)),
+        ("server", "AtlassianEdge".into()),
+    ];
+    let authorization = asked.headers.get("authorization").and_then(|value| value.to_str().ok());
+    if authorization.is_some_and(|value| value.to_ascii_lowercase().starts_with("bearer ")) {
+        let limit = world.limit.unwrap_or(RATE_LIMIT);
+        let left = limit.saturating_sub(if world.limit.is_some() { world.spent.1 } else { 0 });
+        general.push(("x-ratelimit-limit", limit.to_string()));
+        general.push(("x-ratelimit-resource", "api-repositories".into()));
+        general.push(("x-ratelimit-nearlimit", (left < limit / NEAR).to_string()));
+    }
+    with_headers(reply, general)
+}

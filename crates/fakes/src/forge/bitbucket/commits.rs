@@ -1,0 +1,81 @@
+//! What hangs on commits: build statuses, reports, annotations.
+
+use serde_json::Value;
+
+use crate::forge::state::reports::{Annotation, Report};
+use crate::forge::state::{Repository, Status, World};
+
+/// A state of a build in the words of the fake's state, which are GitHub's; none: no such state.
+pub(super) fn state_of(word: &str) -> Option<&'static str> {
+    match word {
+        "SUCCESSFUL" => Some("success"),
+        "FAILED" => Some("failure"),
+        "INPROGRESS" => Some("pending"),
+        "STOPPED" | "CANCELLED" => Some("error"),
+        _ => None,
+    }
+}
+
+/// Bitbucket's word for a state; `stopped` is the forge's one for a build that somebody ended.
+pub(super) fn word_of(state: &str, stopped: &'static str) -> &'static str {
+    match state {
+        "success" => "SUCCESSFUL",
+        "failure" => "FAILED",
+        "pending" => "INPROGRESS",
+        _ => stopped,
+    }
+}
+
+/// Sets a status. One of the same key on the same commit is overwritten, where it stands.
+pub(super) fn set_status(world: &mut World, repo: &mut Repository, status: Status) -> u64 {
+    let same = |known: &&mut Status| known.sha == status.sha && known.context == status.context;
+    if let Some(known) = repo.statuses.iter_mut().find(same) {
+        let (id, created) = (known.id, known.created);
+        *known = Status { id, created, ..status };
+        return id;
+    }
+    let id = world.id();
+    repo.statuses.push(Status { id, ..status });
+    id
+}
+
+/// The report of this key on a commit.
+pub(super) fn report<'a>(repo: &'a Repository, sha: &str, key: &str) -> Option<&'a Report> {
+    repo.reports.iter().find(|report| report.sha == sha && report.key == key)
+}
+
+/// The same, to be changed.
+pub(super) fn report_mut<'a>(repo: &'a mut Repository, sha: &str, key: &str) -> Option<&'a mut Report> {
+    repo.reports.iter_mut().find(|report| report.sha == sha && report.key == key)
+}
+
+/// Makes a report or puts other fields into one, whose annotations stay.
+pub(super) fn put_report(
+    world: &mut World,
+    repo: &mut Repository,
+    (sha, key): (&str, &str),
+    by: &str,
+    fields: Value,
+) {
+    let now = world.now();
+    if let Some(known) = report_mut(repo, sha, key) {
+        (known.fields, known.updated) = (fields, now);
+        return;
+    }
+    let report = Report {
+        id: world.id(),
+        sha: sha.to_owned(),
+        key: key.to_owned(),
+        fields,
+        annotations: Vec::new(),
+        creator: by.to_owned(),
+        created: now,
+        updated: now,
+    };
+    repo.reports.push(report);
+}
+
+/// A new annotation.
+pub(super) fn annotation(world: &mut World, fields: Value) -> Annotation {
+    Annotation { id: world.id(), fields, created: world.now() }
+}

@@ -1,0 +1,55 @@
+//! All that happened to a pull request, newest first: the only list of comments that needs no path.
+
+use serde_json::{Value, json};
+
+use super::admission::pull;
+use super::errors::no_pull;
+use super::{anchor, comments, json, page};
+use crate::forge::bitbucket::{participants, talk};
+use crate::forge::http::call::{Answer, Call};
+use crate::forge::state::State;
+use crate::forge::state::pulls::Verdict;
+
+/// Set in ids of activities that are no comments'.
+const OTHERS: u64 = 1 << 40;
+
+/// `GET …/activities`.
+pub(super) fn list(state: &mut State, call: &Call) -> Answer {
+    let (world, repo, number) = pull(state, call)?;
+    let anchors = anchor::all(repo, number)?;
+    let ids = talk::shown(repo.pulls.get_mut(&number).ok_or_else(no_pull)?);
+    let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
+    let mut all: Vec<(i64, u64, Value)> = Vec::new();
+    let base = |id: u64, at: i64, by: &str, action: &str| json!({"id": id, "createdDate": json::time(at), "user": json::user(world, by), "action": action});
+    for comment in ids.iter().filter_map(|id| talk::find(of, *id)) {
+        if talk::parent(comment).is_some() {
+            continue;
+        }
+        let note = comment.note;
+        let mut activity = base(note.id, note.created, &note.author, "COMMENTED");
+        activity["commentAction"] = "ADDED".into();
+        activity["comment"] = comments::tree(world, repo, of, comment, &ids);
+        if let Some(anchor) = anchors.get(&note.id) {
+            activity["commentAnchor"] = anchor.clone();
+        }
+        all.push((note.created, note.id, activity));
+    }
+    let mut add = |at: i64, by: &str, action: &str| {
+        let id = OTHERS + all.len() as u64;
+        all.push((at, id, base(id, at, by, action)));
+    };
+    add(of.created, &of.author, "OPENED");
+    for one in participants::of(of) {
+        if let (Some(verdict), Some(at)) = (one.verdict, one.at) {
+            add(at, &one.login, if verdict == Verdict::Approved { "APPROVED" } else { "REVIEWED" });
+        }
+    }
+    if let Some(at) = of.closed {
+        let merged = of.merged_by.as_deref();
+        add(at, merged.unwrap_or(&of.author), if merged.is_some() { "MERGED" } else { "DECLINED" });
+    }
+    // What opened it is the oldest, whatever the clock says.
+    all.sort_by_key(|(at, id, activity)| (*at, activity["action"] != "OPENED", *id));
+    let shown: Vec<Value> = all.into_iter().rev().map(|(_, _, activity)| activity).collect();
+    page::reply(call, &shown)
+}

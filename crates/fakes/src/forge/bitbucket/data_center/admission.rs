@@ -1,0 +1,98 @@
+//! Who calls, and the repository and pull request that a call names, if they may see it. Whoever may not gets 401.
+
+use axum::http::{HeaderMap, header};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::Value;
+
+use super::errors::{no_pull, no_repository, not_permitted, refused, stale};
+use super::json;
+use crate::forge::bitbucket::may_read;
+use crate::forge::http::call::{Call, Reply};
+use crate::forge::http::git_call;
+use crate::forge::state::access::Access;
+use crate::forge::state::apps::Pass;
+use crate::forge::state::{Repository, State, World};
+
+/// The account of a request: a token alone, or with the name of its account.
+pub(super) fn bearer(world: &mut World, headers: &HeaderMap, _: &'static str) -> Option<(String, Pass)> {
+    let token = git_call::token(headers)?;
+    let login = world.tokens.get(&token)?.clone();
+    // Of projects' and repositories' tokens none comes by Basic: they have no name to come with.
+    if basic_user(headers).is_some_and(|user| user != login) {
+        return None;
+    }
+    Some((login, Pass::Account))
+}
+
+/// The user of a login by `Basic`.
+fn basic_user(headers: &HeaderMap) -> Option<String> {
+    let (scheme, value) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let pair = String::from_utf8(BASE64_STANDARD.decode(value.trim()).ok()?).ok()?;
+    pair.split_once(':').map(|(user, _)| user.to_owned())
+}
+
+/// The repository that the path names, if it answers such a call.
+pub(super) fn repository<'a>(
+    state: &'a mut State,
+    call: &Call,
+) -> Result<(&'a mut World, &'a mut Repository), Reply> {
+    let State { world, repos, moved: _ } = state;
+    let name = format!("{}/{}", call.param("owner"), call.param("repo"));
+    let repo = repos.get_mut(&name.to_lowercase()).ok_or_else(|| no_repository(&name))?;
+    if !may_read(repo, &call.login) {
+        return Err(not_permitted());
+    }
+    match repo.access {
+        Access::Archived if call.method != "GET" => {
+            Err(refused(403, "The repository is archived.", "repository.RepositoryArchivedException"))
+        }
+        Access::Open | Access::Archived => Ok((world, repo)),
+        Access::Forbidden => Err(not_permitted()),
+        Access::Blocked => Err(refused(451, "The repository is not available.", "ServiceException")),
+    }
+}
+
+/// The repository, for whoever is its administrator.
+pub(super) fn administered<'a>(
+    state: &'a mut State,
+    call: &Call,
+) -> Result<(&'a mut World, &'a mut Repository), Reply> {
+    let (world, repo) = repository(state, call)?;
+    if repo.role(&call.login) == "admin" { Ok((world, repo)) } else { Err(not_permitted()) }
+}
+
+/// The pull request that the path names.
+pub(super) fn pull<'a>(
+    state: &'a mut State,
+    call: &Call,
+) -> Result<(&'a mut World, &'a mut Repository, u64), Reply> {
+    let number = call.digits("number").ok_or_else(no_pull)?;
+    let (world, repo) = repository(state, call)?;
+    if repo.pulls.contains_key(&number) { Ok((world, repo, number)) } else { Err(no_pull()) }
+}
+
+/// The version that a call sends, in its query or its body.
+pub(super) fn version(call: &Call) -> Option<u64> {
+    call.asked("version").map_or_else(|| call.body["version"].as_u64(), |version| version.parse().ok())
+}
+
+/// 409 unless the call sends the version that the pull request has.
+pub(super) fn is_current(world: &World, repo: &Repository, number: u64, call: &Call) -> Result<(), Reply> {
+    let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
+    let sent = version(call);
+    if sent == Some(of.version) {
+        return Ok(());
+    }
+    let now: Value = json::pull(world, repo, of, &of.head);
+    Err(stale(sent, of.version, Some(now)))
+}
+
+/// The login behind a name or a slug.
+pub(super) fn login(world: &World, name: &str) -> Option<String> {
+    let is = |login: &&String| login.eq_ignore_ascii_case(name) || json::slug(login) == name;
+    world.accounts.keys().find(is).cloned()
+}

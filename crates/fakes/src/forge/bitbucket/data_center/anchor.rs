@@ -1,0 +1,127 @@
+//! Anchors of comments: the file, the line with its kind, and the commits between which it is one.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use super::errors::{invalid, no_commit};
+use super::{SEVERAL_LINES, is_since};
+use crate::forge::diff::{LineKind, Side};
+use crate::forge::http::call::Reply;
+use crate::forge::operations::comments::Spot;
+use crate::forge::state::Repository;
+use crate::forge::state::pulls::{InlineComment, Place};
+use crate::repo::GitError;
+
+/// Data Center's word for a kind of line.
+fn word(kind: LineKind) -> &'static str {
+    match kind {
+        LineKind::Added => "ADDED",
+        LineKind::Removed => "REMOVED",
+        LineKind::Context => "CONTEXT",
+    }
+}
+
+/// The place that an anchor names, where it is, and the hunk there. Names that this version does not know are passed over,
+/// without a word.
+///
+/// It is stricter than a real server about lines without a change: those that the diff does not show are refused.
+pub(super) fn read(
+    repo: &mut Repository,
+    number: u64,
+    version: &str,
+    anchor: &Value,
+) -> Result<(Spot, Place, String), Reply> {
+    let path = anchor["path"].as_str().ok_or_else(|| invalid("anchor.path", "a path is expected"))?;
+    let text = |field: &str| anchor[field].as_str();
+    let has_hashes = text("fromHash").or(text("toHash")).is_some();
+    match text("diffType") {
+        None if has_hashes => return Err(invalid("anchor.diffType", "it is needed with hashes")),
+        None | Some("EFFECTIVE" | "RANGE" | "COMMIT") => {}
+        Some(_) => return Err(invalid("anchor.diffType", "it is not a known one")),
+    }
+    for sha in [text("fromHash"), text("toHash")].into_iter().flatten() {
+        if !repo.git.contains(sha) {
+            return Err(no_commit(sha));
+        }
+    }
+    let spot = Spot::of(repo, number, text("toHash")).map_err(|_| no_commit("toHash"))?;
+    let number_of = |value: &Value| value.as_u64().and_then(|line| u32::try_from(line).ok());
+    let Some(line) = number_of(&anchor["line"]) else {
+        let place = Place { path: path.to_owned(), line: None, start: None };
+        let hunk = spot.check(repo, number, &place).map_err(|words| invalid("anchor.path", &words))?;
+        return Ok((spot, place, hunk));
+    };
+    let side = match (text("lineType"), text("fileType")) {
+        (Some("ADDED"), Some("TO") | None) => Side::Right,
+        (Some("REMOVED"), Some("FROM") | None) => Side::Left,
+        (Some("CONTEXT"), Some("FROM")) => Side::Left,
+        (Some("CONTEXT"), Some("TO") | None) => Side::Right,
+        (_, _) => return Err(invalid("anchor.lineType", "line type and file type do not go together")),
+    };
+    let marker = &anchor["multilineMarker"];
+    let span = &anchor["multilineSpan"];
+    let has_span = number_of(&span["dstSpanStart"]).or(number_of(&span["srcSpanStart"])).is_some();
+    let start = number_of(&marker["startLine"])
+        .filter(|_| is_since(version, SEVERAL_LINES) && has_span)
+        .map(|first| {
+            let side = if marker["startLineType"] == "REMOVED" { Side::Left } else { side };
+            (side, first)
+        })
+        .filter(|start| *start != (side, line));
+    let place = Place { path: path.to_owned(), line: Some((side, line)), start };
+    let hunk = spot.check(repo, number, &place).map_err(|words| invalid("anchor.line", &words))?;
+    let base = repo.pulls.get(&number).map(|pull| pull.base.clone()).unwrap_or_default();
+    let kind = repo.diffs.of_pull(&repo.git, &base, spot.commit())?.kind(path, side, line);
+    if kind.map(word) != text("lineType") {
+        return Err(invalid("anchor.lineType", "the line is of another type"));
+    }
+    Ok((spot, place, hunk))
+}
+
+/// The anchors of all comments on code of a pull request, as they are now.
+pub(super) fn all(repo: &mut Repository, number: u64) -> Result<HashMap<u64, Value>, GitError> {
+    let lines = repo.lines_now(number)?;
+    let Some(pull) = repo.pulls.get(&number) else { return Ok(HashMap::new()) };
+    let (base, head) = (pull.base.clone(), pull.head.clone());
+    let base_now = repo.git.merge_base(&base, &head).unwrap_or_else(|| base.clone());
+    let mut anchors = HashMap::new();
+    for comment in &pull.inline {
+        let now = lines.get(&comment.note.id).copied().flatten();
+        // On a file there is no line that could be lost.
+        let orphaned = now.is_none() && comment.place.line.is_some();
+        let (from, to) = if orphaned { (&comment.merge_base, &comment.commit) } else { (&base_now, &head) };
+        let mut anchor = json!({
+            "path": comment.place.path, "diffType": "EFFECTIVE", "fromHash": from, "toHash": to,
+            "orphaned": orphaned,
+        });
+        if let Some((side, line)) = comment.place.line {
+            let (line, first) = now.unwrap_or((line, comment.place.start.map(|(_, first)| first)));
+            let diff = repo.diffs.of_pull(&repo.git, &base, to)?;
+            let kind =
+                |side, line| word(diff.kind(&comment.place.path, side, line).unwrap_or(LineKind::Context));
+            anchor["line"] = line.into();
+            anchor["lineType"] = kind(side, line).into();
+            anchor["fileType"] = if side == Side::Left { "FROM" } else { "TO" }.into();
+            if let Some(first) = first {
+                put_span(&mut anchor, comment, (side, line, first), &kind);
+            }
+        }
+        anchors.insert(comment.note.id, anchor);
+    }
+    Ok(anchors)
+}
+
+fn put_span(
+    anchor: &mut Value,
+    comment: &InlineComment,
+    (side, line, first): (Side, u32, u32),
+    kind: &impl Fn(Side, u32) -> &'static str,
+) {
+    let start = comment.place.start.map_or(side, |(side, _)| side);
+    anchor["multilineMarker"] = json!({"startLine": first, "startLineType": kind(start, first)});
+    anchor["multilineSpan"] = match side {
+        Side::Left => json!({"srcSpanStart": first, "srcSpanEnd": line}),
+        Side::Right => json!({"dstSpanStart": first, "dstSpanEnd": line}),
+    };
+}

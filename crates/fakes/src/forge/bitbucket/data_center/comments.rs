@@ -1,0 +1,212 @@
+//! Comments of pull requests. Each write names the version that it is about.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use super::admission::{pull, version};
+use super::errors::{invalid, no_comment, no_pull, not_permitted, refused, stale};
+use super::{anchor, json, page};
+use crate::forge::bitbucket::{MAX_COMMENT, talk};
+use crate::forge::http::call::{Answer, Call, Reply};
+use crate::forge::operations::comments::add_inline;
+use crate::forge::state::event::Event;
+use crate::forge::state::pulls::Pull;
+use crate::forge::state::{Repository, State, World};
+
+/// A comment with its answers, of which only `shown` ones are there.
+pub(super) fn tree(
+    world: &World,
+    repo: &Repository,
+    pull: &Pull,
+    of: talk::Comment<'_>,
+    shown: &[u64],
+) -> Value {
+    let talk::Comment { note, inline } = of;
+    let answers: Vec<Value> = talk::all(pull)
+        .into_iter()
+        .filter(|answer| talk::parent(*answer) == Some(note.id) && shown.contains(&answer.note.id))
+        .map(|answer| tree(world, repo, pull, answer, shown))
+        .collect();
+    let resolved = match inline {
+        Some(_) => pull.resolved_by(note.id),
+        None => {
+            let first = talk::first(pull, note.id);
+            pull.summary.iter().find(|note| note.id == first).and_then(|note| note.resolved_by.as_deref())
+        }
+    };
+    let mut json = json!({
+        "properties": {"repositoryId": repo.id}, "id": note.id, "version": note.version, "text": note.body,
+        "author": json::user(world, &note.author), "createdDate": json::time(note.created),
+        "updatedDate": json::time(note.updated), "comments": answers, "threadResolved": resolved.is_some(),
+        "severity": "NORMAL", "state": "OPEN",
+        "permittedOperations": {"editable": true, "transitionable": true, "deletable": true},
+    });
+    if let Some(by) = resolved.filter(|_| talk::parent(of).is_none()) {
+        json["threadResolver"] = json::user(world, by);
+        json["threadResolvedDate"] = json::time(note.updated).into();
+    }
+    json
+}
+
+/// A comment by itself, with its anchor and the comment that it answers.
+pub(super) fn alone(
+    world: &World,
+    repo: &Repository,
+    of_pull: &Pull,
+    of: talk::Comment<'_>,
+    anchors: &HashMap<u64, Value>,
+) -> Value {
+    let there: Vec<u64> = talk::all(of_pull)
+        .into_iter()
+        .filter(|comment| !comment.note.deleted)
+        .map(|comment| comment.note.id)
+        .collect();
+    let mut json = tree(world, repo, of_pull, of, &there);
+    if let Some(anchor) = anchors.get(&of.note.id) {
+        json["anchor"] = anchor.clone();
+    }
+    if let Some(parent) = talk::parent(of).and_then(|parent| talk::any(of_pull, parent)) {
+        json["parent"] = json!({"id": parent.note.id, "version": parent.note.version});
+    }
+    json
+}
+
+fn shown(world: &World, repo: &mut Repository, number: u64, id: u64, status: u16) -> Answer {
+    let anchors = anchor::all(repo, number)?;
+    let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
+    let comment = talk::find(of, id).ok_or_else(no_comment)?;
+    Ok(Reply::json(status, alone(world, repo, of, comment, &anchors)))
+}
+
+/// `GET …/comments`: those on the file `path`, without which there is no such list.
+pub(super) fn list(state: &mut State, call: &Call) -> Answer {
+    let (world, repo, number) = pull(state, call)?;
+    let path = call.asked("path").ok_or_else(|| invalid("path", "A path is required."))?;
+    let anchors = anchor::all(repo, number)?;
+    let missing = no_pull;
+    let ids = talk::shown(repo.pulls.get_mut(&number).ok_or_else(missing)?);
+    let of = repo.pulls.get(&number).ok_or_else(missing)?;
+    let firsts = ids.iter().filter_map(|id| talk::find(of, *id)).filter(|comment| {
+        talk::parent(*comment).is_none() && comment.inline.is_some_and(|inline| inline.place.path == path)
+    });
+    let shown: Vec<Value> = firsts
+        .map(|comment| {
+            let mut shown = tree(world, repo, of, comment, &ids);
+            shown["anchor"] = anchors.get(&comment.note.id).cloned().unwrap_or_default();
+            shown
+        })
+        .collect();
+    page::reply(call, &shown)
+}
+
+/// `GET …/comments/{id}`.
+pub(super) fn one(state: &mut State, call: &Call) -> Answer {
+    let (world, repo, number) = pull(state, call)?;
+    shown(world, repo, number, call.digits("id").ok_or_else(no_comment)?, 200)
+}
+
+fn text(body: &Value) -> Result<&str, Reply> {
+    let text = body["text"].as_str().unwrap_or_default();
+    if text.trim().is_empty() {
+        Err(invalid("text", "A comment must have a text."))
+    } else if text.chars().count() > MAX_COMMENT {
+        Err(invalid("text", "The comment must have fewer than 32768 characters."))
+    } else {
+        Ok(text)
+    }
+}
+
+/// `POST …/comments`: in the conversation, at an anchor, or an answer. Fields that are not known are passed over.
+pub(super) fn create(state: &mut State, call: &Call) -> Answer {
+    let (world, repo, number) = pull(state, call)?;
+    let text = text(&call.body)?;
+    for (field, known) in [("severity", "NORMAL"), ("state", "OPEN")] {
+        if call.body[field].as_str().is_some_and(|word| word != known) {
+            // A task could block a merge, and only its author sees what is pending.
+            world.violation(format!("{} posted a comment with {field} {}", call.login, call.body[field]));
+            return Err(invalid(field, "the fake takes no such comment"));
+        }
+    }
+    let parent = match &call.body["parent"]["id"] {
+        Value::Null => None,
+        id => Some(id.as_u64().ok_or_else(no_comment)?),
+    };
+    if let (None, false) = (parent, call.body["anchor"].is_null()) {
+        let (spot, place, hunk) = anchor::read(repo, number, &world.version, &call.body["anchor"])?;
+        let id = add_inline(world, repo, number, &call.login, text, (&spot, place, hunk));
+        return shown(world, repo, number, id, 201);
+    }
+    let said = talk::say(world, repo, number, &call.login, (parent, text)).map_err(Reply::failed)?;
+    shown(world, repo, number, said.ok_or_else(no_comment)?, 201)
+}
+
+/// The comment that the path names, in the version that the call names.
+fn current<'a>(
+    state: &'a mut State,
+    call: &Call,
+) -> Result<(&'a mut World, &'a mut Repository, u64, u64), Reply> {
+    let id = call.digits("id").ok_or_else(no_comment)?;
+    let (world, repo, number) = pull(state, call)?;
+    let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
+    let now = talk::find(of, id).ok_or_else(no_comment)?.note.version;
+    let sent = version(call);
+    if sent == Some(now) { Ok((world, repo, number, id)) } else { Err(stale(sent, now, None)) }
+}
+
+/// Only its author changes or deletes a comment.
+fn is_own(world: &mut World, repo: &Repository, (number, id): (u64, u64), login: &str) -> Result<(), Reply> {
+    let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
+    let author = &talk::find(of, id).ok_or_else(no_comment)?.note.author;
+    if author == login {
+        return Ok(());
+    }
+    world.violation(format!("{login} touched comment {id} of {author}"));
+    Err(not_permitted())
+}
+
+/// `PUT …/comments/{id}`: another text, or the thread resolved or opened.
+pub(super) fn update(state: &mut State, call: &Call) -> Answer {
+    let (world, repo, number, id) = current(state, call)?;
+    let now = world.now();
+    if !call.body["text"].is_null() {
+        let text = text(&call.body)?;
+        let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
+        if talk::find(of, id).is_some_and(|comment| comment.note.body != text) {
+            is_own(world, repo, (number, id), &call.login)?;
+            let pull = repo.pulls.get_mut(&number).ok_or_else(no_pull)?;
+            talk::note_mut(pull, id).ok_or_else(no_comment)?.rewrite(text, now);
+            pull.updated = now;
+        }
+    }
+    if let Some(resolved) = call.body["threadResolved"].as_bool() {
+        let pull = repo.pulls.get_mut(&number).ok_or_else(no_pull)?;
+        let first = talk::first(pull, id);
+        if first != id {
+            return Err(invalid("threadResolved", "Only the first comment of a thread can be resolved."));
+        }
+        let by = resolved.then_some(call.login.as_str());
+        let is_inline = talk::find(pull, id).is_some_and(|comment| comment.inline.is_some());
+        if is_inline {
+            pull.resolve(id, by);
+        } else if let Some(note) = talk::note_mut(pull, id) {
+            note.resolved_by = by.map(str::to_owned);
+            note.version += 1;
+        }
+        world.tell(repo, &Event::Thread { number, id, resolved, by: call.login.clone() })?;
+    }
+    shown(world, repo, number, id, 200)
+}
+
+/// `DELETE …/comments/{id}?version=`: not if it was answered.
+pub(super) fn delete(state: &mut State, call: &Call) -> Answer {
+    let (world, repo, number, id) = current(state, call)?;
+    is_own(world, repo, (number, id), &call.login)?;
+    let pull = repo.pulls.get_mut(&number).ok_or_else(no_pull)?;
+    if talk::is_answered(pull, id) {
+        let words = "A comment that was answered cannot be deleted.";
+        return Err(refused(409, words, "comment.CommentDeletionException"));
+    }
+    talk::note_mut(pull, id).ok_or_else(no_comment)?.deleted = true;
+    Ok(Reply::done())
+}

@@ -1,0 +1,180 @@
+//! Commits with what hangs on them: builds, reports, annotations. A commit is named by all of its digits.
+
+use serde_json::{Value, json};
+
+use super::admission::repository;
+use super::errors::{invalid, no_commit, not_permitted, refused};
+use super::{json, page};
+use crate::forge::bitbucket::commits::{annotation, put_report, report, report_mut, set_status, state_of};
+use crate::forge::bitbucket::may_read;
+use crate::forge::http::call::{Answer, Call, Reply};
+use crate::forge::state::{Repository, State, Status};
+
+/// Longest key and name, longest address of a build, in characters.
+const MAX_NAME: usize = 255;
+const MAX_URL: usize = 450;
+/// Longest title, details, and message of an annotation, in characters; fields of a report; annotations of a report (facts).
+const MAX_TITLE: usize = 450;
+const MAX_DETAILS: usize = 2_000;
+const MAX_MESSAGE: usize = 2_000;
+const MAX_DATA: usize = 6;
+const MAX_ANNOTATIONS: usize = 1_000;
+
+fn commit(repo: &Repository, call: &Call) -> Result<String, Reply> {
+    let sha = call.param("sha");
+    if repo.git.contains(sha) { Ok(sha.to_owned()) } else { Err(no_commit(sha)) }
+}
+
+/// `GET …/commits/{sha}`.
+pub(super) fn one(state: &mut State, call: &Call) -> Answer {
+    let (_, repo) = repository(state, call)?;
+    let sha = commit(repo, call)?;
+    let found = repo.git.show(&sha)?.ok_or_else(|| no_commit(&sha))?;
+    Ok(Reply::json(200, json::commit(&found)))
+}
+
+/// `GET …/commits/{sha}/builds`: of one key.
+pub(super) fn build(state: &mut State, call: &Call) -> Answer {
+    let (_, repo) = repository(state, call)?;
+    let sha = commit(repo, call)?;
+    let key = call.asked("key").ok_or_else(|| invalid("key", "A key is required."))?;
+    let found = repo.statuses.iter().find(|status| status.sha == sha && status.context == key);
+    let missing = || refused(404, "There is no such build.", "build.NoSuchBuildStatusException");
+    Ok(Reply::json(200, json::build(found.ok_or_else(missing)?)))
+}
+
+/// `GET /rest/build-status/latest/commits/{sha}`: of all keys, newest first, in every repository that has the commit.
+pub(super) fn builds(state: &mut State, call: &Call) -> Answer {
+    let seen = state.repos.values().filter(|repo| may_read(repo, &call.login));
+    let of = seen.flat_map(|repo| &repo.statuses).filter(|status| status.sha == call.param("sha"));
+    let mut shown: Vec<Value> = of.map(json::build).collect();
+    shown.reverse();
+    page::reply(call, &shown)
+}
+
+/// `POST …/commits/{sha}/builds`: one of the same key is overwritten.
+pub(super) fn set(state: &mut State, call: &Call) -> Answer {
+    let (world, repo) = repository(state, call)?;
+    let sha = commit(repo, call)?;
+    let text = |field: &str, most: usize| match call.body[field].as_str() {
+        Some(text) if text.chars().count() > most => Err(invalid(field, "it is too long")),
+        text => Ok(text.map(str::to_owned)),
+    };
+    let needed = |field: &str, most: usize| {
+        let text = text(field, most)?.filter(|text| !text.is_empty());
+        text.ok_or_else(|| invalid(field, "it is required"))
+    };
+    let word = needed("state", MAX_NAME)?;
+    let state = state_of(&word).filter(|_| word != "STOPPED");
+    let refname = text("ref", MAX_NAME)?;
+    if refname.as_deref().is_some_and(|name| !name.starts_with("refs/")) {
+        return Err(invalid("ref", "it must begin with refs/"));
+    }
+    let status = Status {
+        id: 0,
+        sha,
+        state: state.ok_or_else(|| invalid("state", "it is not a known one"))?.to_owned(),
+        description: text("description", usize::MAX)?,
+        target_url: Some(needed("url", MAX_URL)?),
+        context: needed("key", MAX_NAME)?,
+        name: text("name", MAX_NAME)?,
+        refname,
+        creator: call.login.clone(),
+        created: world.now(),
+    };
+    set_status(world, repo, status);
+    Ok(Reply::done())
+}
+
+fn no_report() -> Reply {
+    refused(404, "There is no such report.", "codeinsights.NoSuchReportException")
+}
+
+/// `GET …/commits/{sha}/reports/{key}`.
+pub(super) fn one_report(state: &mut State, call: &Call) -> Answer {
+    let (_, repo) = repository(state, call)?;
+    let sha = commit(repo, call)?;
+    Ok(Reply::json(200, json::report(report(repo, &sha, call.param("key")).ok_or_else(no_report)?)))
+}
+
+/// `PUT …/commits/{sha}/reports/{key}`: only who made one replaces it.
+pub(super) fn put(state: &mut State, call: &Call) -> Answer {
+    let (world, repo) = repository(state, call)?;
+    let (sha, key) = (commit(repo, call)?, call.param("key"));
+    let text = |field: &str| call.body[field].as_str().unwrap_or_default();
+    if text("title").is_empty() {
+        return Err(invalid("title", "it is required"));
+    }
+    for (field, most) in [("title", MAX_TITLE), ("details", MAX_DETAILS), ("reporter", MAX_TITLE)] {
+        if text(field).chars().count() > most {
+            return Err(invalid(field, "it is too long"));
+        }
+    }
+    if !["", "PASS", "FAIL"].contains(&text("result")) {
+        return Err(invalid("result", "it is not a known one"));
+    }
+    if call.body["data"].as_array().is_some_and(|data| data.len() > MAX_DATA) {
+        return Err(invalid("data", "a report has at most 6 fields"));
+    }
+    if report(repo, &sha, key).is_some_and(|known| known.creator != call.login) {
+        return Err(not_permitted());
+    }
+    put_report(world, repo, (&sha, key), &call.login, call.body.clone());
+    Ok(Reply::json(200, json::report(report(repo, &sha, key).ok_or_else(no_report)?)))
+}
+
+/// `DELETE …/commits/{sha}/reports/{key}`, with its annotations.
+pub(super) fn delete(state: &mut State, call: &Call) -> Answer {
+    let (_, repo) = repository(state, call)?;
+    let sha = commit(repo, call)?;
+    repo.reports.retain(|report| report.sha != sha || report.key != call.param("key"));
+    Ok(Reply::done())
+}
+
+/// `GET …/reports/{key}/annotations`.
+pub(super) fn annotations(state: &mut State, call: &Call) -> Answer {
+    let (_, repo) = repository(state, call)?;
+    let sha = commit(repo, call)?;
+    let of = report(repo, &sha, call.param("key")).ok_or_else(no_report)?;
+    let shown: Vec<Value> = of.annotations.iter().map(|one| json::annotation(of, one)).collect();
+    Ok(Reply::json(200, json!({"annotations": shown})))
+}
+
+/// `POST …/reports/{key}/annotations`: all or nothing; one with the `externalId` of another is one more.
+pub(super) fn annotate(state: &mut State, call: &Call) -> Answer {
+    let (world, repo) = repository(state, call)?;
+    let (sha, key) = (commit(repo, call)?, call.param("key"));
+    let of = report(repo, &sha, key).ok_or_else(no_report)?;
+    if of.creator != call.login {
+        return Err(not_permitted());
+    }
+    let sent = call.body["annotations"].as_array().filter(|sent| !sent.is_empty());
+    let sent = sent.ok_or_else(|| invalid("annotations", "there must be some"))?;
+    if of.annotations.len() + sent.len() > MAX_ANNOTATIONS {
+        return Err(invalid("annotations", "a report has at most 1000 annotations"));
+    }
+    for one in sent {
+        let message = one["message"].as_str().unwrap_or_default();
+        if message.is_empty() || message.chars().count() > MAX_MESSAGE {
+            return Err(invalid("message", "it is required, with at most 2000 characters"));
+        }
+        if !["LOW", "MEDIUM", "HIGH"].contains(&one["severity"].as_str().unwrap_or_default()) {
+            return Err(invalid("severity", "it is not a known one"));
+        }
+    }
+    let new: Vec<_> = sent.iter().map(|fields| annotation(world, fields.clone())).collect();
+    report_mut(repo, &sha, key).ok_or_else(no_report)?.annotations.extend(new);
+    Ok(Reply::done())
+}
+
+/// `DELETE …/reports/{key}/annotations`: all, or those of one `externalId`.
+pub(super) fn clear(state: &mut State, call: &Call) -> Answer {
+    let (_, repo) = repository(state, call)?;
+    let sha = commit(repo, call)?;
+    let of = report_mut(repo, &sha, call.param("key")).ok_or_else(no_report)?;
+    match call.asked("externalId") {
+        Some(id) => of.annotations.retain(|one| one.fields["externalId"] != id),
+        None => of.annotations.clear(),
+    }
+    Ok(Reply::done())
+}

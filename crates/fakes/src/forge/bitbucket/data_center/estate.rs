@@ -1,0 +1,147 @@
+//! The server itself, accounts, repositories, branches and their restrictions.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::admission::{administered, login, repository};
+use super::errors::{invalid, refused};
+use super::{json, page};
+use crate::forge::bitbucket::may_read;
+use crate::forge::http::call::{Answer, Call, Reply};
+use crate::forge::state::{Repository, State};
+
+/// `GET /rest/api/latest/application-properties`: for everybody.
+pub(super) fn properties(state: &mut State, _: &Call) -> Answer {
+    Ok(Reply::json(
+        200,
+        json!({
+            "version": state.world.version, "buildNumber": "9004002", "buildDate": "1764000000000", "displayName": "Bitbucket",
+        }),
+    ))
+}
+
+/// The permissions that contain the one that is asked for, in the words of roles.
+fn holds(repo: &Repository, login: &str, permission: &str) -> Option<bool> {
+    let has = repo.permission(login).0;
+    match permission {
+        "REPO_ADMIN" => Some(has == "admin"),
+        "REPO_WRITE" => Some(["admin", "write"].contains(&has)),
+        "REPO_READ" => Some(has != "none"),
+        _ => None,
+    }
+}
+
+/// `GET /rest/api/latest/users`, by `filter` and `permission.1`, `.2`, … with `projectKey` and `repositorySlug` of each.
+pub(super) fn users(state: &mut State, call: &Call) -> Answer {
+    let State { world, repos, moved: _ } = state;
+    let filter = call.asked("filter").unwrap_or_default().to_lowercase();
+    let mut logins: Vec<&String> =
+        world.accounts.keys().filter(|login| login.to_lowercase().contains(&filter)).collect();
+    for at in 1.. {
+        let Some(permission) = call.asked(&format!("permission.{at}")) else { break };
+        let part = |name: &str| call.asked(&format!("permission.{at}.{name}")).unwrap_or_default();
+        let key = format!("{}/{}", part("projectKey"), part("repositorySlug")).to_lowercase();
+        let missing =
+            || refused(404, "The repository does not exist.", "repository.NoSuchRepositoryException");
+        let repo = repos.get(&key).filter(|repo| may_read(repo, &call.login)).ok_or_else(missing)?;
+        holds(repo, "", permission).ok_or_else(|| invalid("permission", "it is not a known one"))?;
+        logins.retain(|login| holds(repo, login, permission) == Some(true));
+    }
+    page::reply(call, &logins.into_iter().map(|login| json::user(world, login)).collect::<Vec<_>>())
+}
+
+/// `GET /rest/api/latest/users/{slug}`.
+pub(super) fn user(state: &mut State, call: &Call) -> Answer {
+    let missing = || refused(404, "The user does not exist.", "user.NoSuchUserException");
+    let found = login(&state.world, call.param("slug")).ok_or_else(missing)?;
+    Ok(Reply::json(200, json::user(&state.world, &found)))
+}
+
+/// `GET /rest/api/latest/repos`, by `permission`, `name`, `projectkey`.
+pub(super) fn repositories(state: &mut State, call: &Call) -> Answer {
+    let State { world, repos, moved: _ } = state;
+    let permission = call.asked("permission").unwrap_or("REPO_READ");
+    let begins = |name: &str, wanted: Option<&str>| {
+        wanted.is_none_or(|wanted| name.to_lowercase().starts_with(&wanted.trim().to_lowercase()))
+    };
+    let seen = |repo: &&Repository| match permission {
+        "REPO_READ" => may_read(repo, &call.login),
+        other => holds(repo, &call.login, other) == Some(true),
+    };
+    let shown: Vec<Value> = repos
+        .values()
+        .filter(|repo| repo.listed && begins(&repo.name, call.asked("name")))
+        .filter(|repo| call.asked("projectkey").is_none_or(|key| repo.owner.eq_ignore_ascii_case(key)))
+        .filter(seen)
+        .map(|repo| json::repository(world, repo))
+        .collect();
+    page::reply(call, &shown)
+}
+
+/// `GET …/projects/{owner}/repos/{repo}`.
+pub(super) fn one(state: &mut State, call: &Call) -> Answer {
+    let (world, repo) = repository(state, call)?;
+    Ok(Reply::json(200, json::repository(world, repo)))
+}
+
+/// `GET …/default-branch`.
+pub(super) fn default_branch(state: &mut State, call: &Call) -> Answer {
+    let (_, repo) = repository(state, call)?;
+    let name = &repo.default_branch;
+    Ok(Reply::json(200, json!({"id": format!("refs/heads/{name}"), "displayId": name, "type": "BRANCH"})))
+}
+
+/// `GET …/branches`, by `filterText`.
+pub(super) fn branches(state: &mut State, call: &Call) -> Answer {
+    let (_, repo) = repository(state, call)?;
+    let filter = call.asked("filterText").unwrap_or_default().to_lowercase();
+    let mut shown: Vec<(String, Value)> = repo
+        .git
+        .refs("refs/heads/")
+        .filter_map(|(id, sha)| Some((id.strip_prefix("refs/heads/")?, id, sha)))
+        .filter(|(name, _, _)| name.to_lowercase().contains(&filter))
+        .map(|(name, id, sha)| {
+            let json = json!({
+                "id": id, "displayId": name, "type": "BRANCH", "latestCommit": sha, "latestChangeset": sha,
+                "default": name == repo.default_branch,
+            });
+            (name.to_owned(), json)
+        })
+        .collect();
+    shown.sort_by(|(one, _), (other, _)| one.cmp(other));
+    page::reply(call, &shown.into_iter().map(|(_, json)| json).collect::<Vec<_>>())
+}
+
+/// `GET /rest/branch-permissions/latest/…/restrictions`, by `matcherId` and `type`: for administrators. The default branch is
+/// always restricted.
+pub(super) fn restrictions(state: &mut State, call: &Call) -> Answer {
+    let (_, repo) = administered(state, call)?;
+    let protected = std::iter::once(repo.default_branch.as_str())
+        .chain(repo.protected.iter().map(String::as_str))
+        .flat_map(|branch| [(branch, "pull-request-only"), (branch, "fast-forward-only")]);
+    let rules = repo
+        .rules
+        .iter()
+        .flat_map(|(branch, kinds)| kinds.iter().map(|kind| (branch.as_str(), kind.as_str())));
+    let all: BTreeSet<(&str, &str)> = protected.chain(rules).collect();
+    let wanted = |(branch, kind): &(&str, &str)| {
+        call.asked("matcherId").is_none_or(|id| id.strip_prefix("refs/heads/").unwrap_or(id) == *branch)
+            && call.asked("type").is_none_or(|wanted| wanted == *kind)
+    };
+    let shown: Vec<Value> = all
+        .into_iter()
+        .filter(wanted)
+        .enumerate()
+        .map(|(at, (branch, kind))| {
+            json!({
+                "id": at + 1, "type": kind, "scope": {"type": "REPOSITORY", "resourceId": repo.id},
+                "matcher": {
+                    "id": format!("refs/heads/{branch}"), "displayId": branch, "type": {"id": "BRANCH", "name": "Branch"},
+                },
+                "users": [], "groups": [], "accessKeys": [],
+            })
+        })
+        .collect();
+    page::reply(call, &shown)
+}

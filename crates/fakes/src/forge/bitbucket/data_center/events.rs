@@ -1,0 +1,98 @@
+//! Deliveries of events in Data Center's form.
+
+use serde_json::{Value, json};
+
+use super::{anchor, comments, json};
+use crate::forge::bitbucket::talk;
+use crate::forge::flavour::Flavour;
+use crate::forge::state::delivery::Delivery;
+use crate::forge::state::event::{Change, Event};
+use crate::forge::state::pulls::Verdict;
+use crate::forge::state::{Repository, World};
+use crate::repo::GitError;
+
+/// The delivery of an event; none if what it is about is not there, or if Data Center has no such event.
+pub(crate) fn delivery(
+    world: &World,
+    repo: &mut Repository,
+    event: &Event,
+    serial: u64,
+) -> Result<Option<Delivery>, GitError> {
+    let (number, key, by, more) = match event {
+        Event::Pull { number, change, by } => {
+            let Some(pull) = repo.pulls.get(number) else { return Ok(None) };
+            let title = pull.title.clone();
+            let body = pull.body.clone();
+            let Some((key, more)) = of_change(world, repo, change, (*number, &title, &body)) else {
+                return Ok(None);
+            };
+            (*number, key, by.clone(), more)
+        }
+        Event::Comment { number, id, is_edit } | Event::Inline { number, id, is_edit } => {
+            let anchors = anchor::all(repo, *number)?;
+            let Some(pull) = repo.pulls.get(number) else { return Ok(None) };
+            let Some(comment) = talk::find(pull, *id) else { return Ok(None) };
+            let mut more = json!({"comment": comments::alone(world, repo, pull, comment, &anchors)});
+            if let Some(parent) = talk::parent(comment) {
+                more["commentParentId"] = parent.into();
+            }
+            let key = if *is_edit { "pr:comment:edited" } else { "pr:comment:added" };
+            (*number, key, comment.note.author.clone(), more)
+        }
+        // No event tells of threads, and there are no check runs.
+        Event::Thread { .. } | Event::Check { .. } => return Ok(None),
+    };
+    let Some(pull) = repo.pulls.get(&number) else { return Ok(None) };
+    let now = jiff::Timestamp::from_second(world.now()).unwrap_or_default();
+    let mut payload = json!({
+        "eventKey": key, "date": now.strftime("%Y-%m-%dT%H:%M:%S+0000").to_string(),
+        "actor": json::user(world, &by), "pullRequest": json::pull(world, repo, pull, &pull.head),
+    });
+    if let (Some(payload), Value::Object(more)) = (payload.as_object_mut(), more) {
+        payload.extend(more);
+    }
+    Ok(Some(Delivery::of_bitbucket(Flavour::DataCenter, serial, key, number, &payload)))
+}
+
+/// Data Center's word for a change, and the other fields of its event; none: it has no event for it.
+fn of_change(
+    world: &World,
+    repo: &Repository,
+    change: &Change,
+    (number, new_title, new_body): (u64, &str, &str),
+) -> Option<(&'static str, Value)> {
+    let draft = repo.pulls.get(&number).is_some_and(|pull| pull.draft);
+    let modified = |title: &str, body: &str, draft: bool| json!({"previousTitle": title, "previousDescription": body, "previousDraft": draft});
+    let users = |logins: &[String]| logins.iter().map(|login| json::user(world, login)).collect::<Vec<_>>();
+    Some(match change {
+        Change::Opened => ("pr:opened", Value::Null),
+        Change::Closed => {
+            let merged = repo.pulls.get(&number).is_some_and(|pull| pull.merged_by.is_some());
+            (if merged { "pr:merged" } else { "pr:declined" }, Value::Null)
+        }
+        Change::Reopened => ("pr:reopened", Value::Null),
+        Change::Pushed { before, .. } => ("pr:from_ref_updated", json!({"previousFromHash": before})),
+        Change::Draft(now) => ("pr:modified", modified(new_title, new_body, !now)),
+        Change::Retargeted { branch, commit } => {
+            let mut more = modified(new_title, new_body, draft);
+            more["previousTarget"] = json!({
+                "id": format!("refs/heads/{branch}"), "displayId": branch, "type": "BRANCH", "latestCommit": commit,
+            });
+            ("pr:modified", more)
+        }
+        Change::Edited { title, body } => {
+            let title = title.as_deref().unwrap_or(new_title);
+            ("pr:modified", modified(title, body.as_deref().unwrap_or(new_body), draft))
+        }
+        Change::Reviewers { added, removed } => (
+            "pr:reviewer:updated",
+            json!({"addedReviewers": users(added), "removedReviewers": users(removed)}),
+        ),
+        Change::Judged(Some(Verdict::Approved)) => ("pr:reviewer:approved", Value::Null),
+        Change::Judged(Some(Verdict::ChangesRequested | Verdict::Commented)) => {
+            ("pr:reviewer:changes_requested", Value::Null)
+        }
+        Change::Judged(None) => ("pr:reviewer:unapproved", Value::Null),
+        Change::Labelled { .. } => return None,
+    })
+}

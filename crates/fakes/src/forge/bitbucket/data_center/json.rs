@@ -1,0 +1,164 @@
+//! The objects in the form Data Center gives them.
+
+use serde_json::{Value, json};
+
+use super::{DRAFTS, is_since};
+use crate::forge::bitbucket::commits::word_of;
+use crate::forge::bitbucket::participants::{self, Participant};
+use crate::forge::bitbucket::{head_of, is_machine, number_of};
+use crate::forge::state::access::Access;
+use crate::forge::state::pulls::{Pull, Verdict};
+use crate::forge::state::reports::{Annotation, Report};
+use crate::forge::state::{Repository, Status, World};
+use crate::repo::Logged;
+
+/// Digits of a commit's id that people read.
+const SHORT: usize = 11;
+
+/// An instant in Data Center's form: milliseconds since 1970.
+pub(super) fn time(seconds: i64) -> i64 {
+    seconds.saturating_mul(1000)
+}
+
+/// The part of an address that stands for a name.
+pub(super) fn slug(login: &str) -> String {
+    let plain =
+        |c: char| if c.is_ascii_alphanumeric() || "-._".contains(c) { c.to_ascii_lowercase() } else { '_' };
+    login.chars().map(plain).collect()
+}
+
+pub(super) fn user(world: &World, login: &str) -> Value {
+    let slug = slug(login);
+    json!({
+        "name": login, "emailAddress": format!("{slug}@example.invalid"), "active": true, "displayName": login,
+        "id": number_of(world, login), "slug": slug, "type": if is_machine(login) { "SERVICE" } else { "NORMAL" },
+        "links": {"self": [{"href": format!("{}/users/{slug}", world.base_url)}]},
+    })
+}
+
+/// The address of a repository for people.
+fn page(world: &World, owner: &str, name: &str) -> String {
+    format!("{}/projects/{owner}/repos/{name}", world.base_url)
+}
+
+pub(super) fn repository(world: &World, repo: &Repository) -> Value {
+    named(world, repo, &repo.owner, repo.id)
+}
+
+fn named(world: &World, repo: &Repository, owner: &str, id: u64) -> Value {
+    let kind = if owner.starts_with('~') { "PERSONAL" } else { "NORMAL" };
+    let project = json!({
+        "key": owner, "id": number_of(world, owner), "name": owner, "public": false, "type": kind,
+        "links": {"self": [{"href": format!("{}/projects/{owner}", world.base_url)}]},
+    });
+    let clone = format!("{}/scm/{owner}/{}.git", world.base_url, repo.name);
+    let mut json = json!({
+        "slug": repo.name, "id": id, "name": repo.name, "hierarchyId": format!("{:020x}", repo.id), "scmId": "git",
+        "state": "AVAILABLE", "statusMessage": "Available", "forkable": true, "project": project,
+        "public": !world.private_git, "archived": repo.access == Access::Archived,
+        "links": {
+            "clone": [{"href": clone, "name": "http"}],
+            "self": [{"href": format!("{}/browse", page(world, owner, &repo.name))}],
+        },
+    });
+    if id != repo.id {
+        json["origin"] = repository(world, repo);
+    }
+    json
+}
+
+pub(super) fn participant(world: &World, one: &Participant) -> Value {
+    let status = match one.verdict {
+        Some(Verdict::Approved) => "APPROVED",
+        Some(Verdict::ChangesRequested) => "NEEDS_WORK",
+        Some(Verdict::Commented) | None => "UNAPPROVED",
+    };
+    let mut json = json!({
+        "user": user(world, &one.login), "role": if one.is_reviewer { "REVIEWER" } else { "PARTICIPANT" },
+        "approved": one.verdict == Some(Verdict::Approved), "status": status,
+    });
+    if let Some(commit) = &one.commit {
+        json["lastReviewedCommit"] = commit.as_str().into();
+    }
+    json
+}
+
+/// A pull request that shows this head.
+pub(super) fn pull(world: &World, repo: &Repository, pull: &Pull, head: &str) -> Value {
+    let state = match (pull.open, &pull.merged_by) {
+        (true, _) => "OPEN",
+        (false, Some(_)) => "MERGED",
+        (false, None) => "DECLINED",
+    };
+    let (from, branch) = head_of(repo, &pull.head_ref);
+    let source = from.map(|(owner, id)| named(world, repo, owner, id));
+    let end = |branch: &str, sha: &str, of: Option<Value>| {
+        json!({
+            "id": format!("refs/heads/{branch}"), "displayId": branch, "latestCommit": sha, "type": "BRANCH",
+            "repository": of,
+        })
+    };
+    let all = participants::of(pull);
+    let (reviewers, others): (Vec<_>, Vec<_>) = all.iter().partition(|one| one.is_reviewer);
+    let shown = |of: Vec<&Participant>| of.into_iter().map(|one| participant(world, one)).collect::<Vec<_>>();
+    let own = format!("{}/pull-requests/{}", page(world, &repo.owner, &repo.name), pull.number);
+    let mut json = json!({
+        "id": pull.number, "version": pull.version, "title": pull.title, "description": pull.body, "state": state,
+        "open": pull.open, "closed": !pull.open, "createdDate": time(pull.created), "updatedDate": time(pull.updated),
+        "fromRef": end(branch, head, source),
+        "toRef": end(&pull.base_ref, &pull.base, Some(repository(world, repo))), "locked": false,
+        "author": {"user": user(world, &pull.author), "role": "AUTHOR", "approved": false, "status": "UNAPPROVED"},
+        "reviewers": shown(reviewers), "participants": shown(others), "links": {"self": [{"href": own}]},
+    });
+    if let Some(closed) = pull.closed {
+        json["closedDate"] = time(closed).into();
+    }
+    if is_since(&world.version, DRAFTS) {
+        json["draft"] = pull.draft.into();
+    }
+    json
+}
+
+pub(super) fn commit(commit: &Logged) -> Value {
+    let short = |sha: &str| sha.get(..SHORT).unwrap_or(sha).to_owned();
+    let parents: Vec<Value> =
+        commit.parents.iter().map(|sha| json!({"id": sha, "displayId": short(sha)})).collect();
+    json!({
+        "id": commit.sha, "displayId": short(&commit.sha),
+        "author": {"name": commit.author.name, "emailAddress": commit.author.email},
+        "authorTimestamp": time(commit.author.at),
+        "committer": {"name": commit.committer.name, "emailAddress": commit.committer.email},
+        "committerTimestamp": time(commit.committer.at), "message": commit.message, "parents": parents,
+    })
+}
+
+pub(super) fn build(status: &Status) -> Value {
+    let mut json = json!({
+        "key": status.context, "state": word_of(&status.state, "CANCELLED"), "url": status.target_url,
+        "createdDate": time(status.created), "updatedDate": time(status.created),
+    });
+    for (field, value) in
+        [("name", &status.name), ("description", &status.description), ("ref", &status.refname)]
+    {
+        if let Some(value) = value {
+            json[field] = value.as_str().into();
+        }
+    }
+    json
+}
+
+pub(super) fn report(report: &Report) -> Value {
+    let mut json = report.fields.clone();
+    if let Some(fields) = json.as_object_mut() {
+        fields.remove("coverageProviderKey");
+        fields.insert("key".into(), report.key.clone().into());
+        fields.insert("createdDate".into(), time(report.created).into());
+    }
+    json
+}
+
+pub(super) fn annotation(report: &Report, annotation: &Annotation) -> Value {
+    let mut json = annotation.fields.clone();
+    json["reportKey"] = report.key.as_str().into();
+    json
+}

@@ -1,0 +1,264 @@
+//! Pull requests: read, opened, changed, declined, and who takes part in them.
+
+use serde_json::{Value, json};
+
+use super::admission::{is_current, login, pull, repository};
+use super::errors::{against, invalid, no_pull, not_permitted, refused, reviewers as bad_reviewers, with};
+use super::{DRAFTS, is_since, json, page};
+use crate::forge::bitbucket::edits::{self, Edit};
+use crate::forge::bitbucket::{may_write, participants};
+use crate::forge::http::call::{Answer, Call, Reply};
+use crate::forge::operations::branches::tip;
+use crate::forge::operations::pulls::{NewPull, close, open};
+use crate::forge::state::merging::MergeState;
+use crate::forge::state::pulls::{Pull, Verdict};
+use crate::forge::state::{Repository, State, World};
+
+/// Longest description, in characters.
+const MAX_DESCRIPTION: usize = 32_768;
+
+/// `GET …/pull-requests`: by `state` (OPEN unless told), by the branch `at` in its `direction` (INCOMING unless told).
+pub(super) fn list(state: &mut State, call: &Call) -> Answer {
+    let (world, repo) = repository(state, call)?;
+    let wanted = call.asked("state").unwrap_or("OPEN").to_ascii_uppercase();
+    let outgoing = call.asked("direction").is_some_and(|way| way.eq_ignore_ascii_case("OUTGOING"));
+    let at = call.asked("at").map(|name| name.strip_prefix("refs/heads/").unwrap_or(name));
+    let numbers: Vec<u64> = repo.pulls.keys().rev().copied().collect();
+    let mut shown = Vec::new();
+    for number in numbers {
+        let Some(head) = repo.pulls.get_mut(&number).map(Pull::read_head) else { continue };
+        let Some(of) = repo.pulls.get(&number) else { continue };
+        let branch = if outgoing { &of.head_ref } else { &of.base_ref };
+        // A fork's branch is not one of this repository's.
+        let fits = at.is_none_or(|at| at == branch) && !(outgoing && branch.contains(':'));
+        let json = json::pull(world, repo, of, &head);
+        if fits && (wanted == "ALL" || json["state"] == wanted.as_str()) {
+            shown.push(json);
+        }
+    }
+    if call.asked("order").is_some_and(|order| order.eq_ignore_ascii_case("OLDEST")) {
+        shown.reverse();
+    }
+    page::reply(call, &shown)
+}
+
+/// `GET …/pull-requests/{number}`.
+pub(super) fn one(state: &mut State, call: &Call) -> Answer {
+    let (world, repo, number) = pull(state, call)?;
+    shown(world, repo, number, 200)
+}
+
+fn shown(world: &World, repo: &mut Repository, number: u64, status: u16) -> Answer {
+    let head = repo.pulls.get_mut(&number).map(Pull::read_head).unwrap_or_default();
+    let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
+    Ok(Reply::json(status, json::pull(world, repo, of, &head)))
+}
+
+/// The logins of the reviewers that a body names.
+fn reviewers(world: &World, body: &Value) -> Result<Vec<String>, Reply> {
+    let none = Vec::new();
+    let named = |reviewer: &Value| {
+        let name = reviewer["user"]["name"].as_str().unwrap_or_default();
+        login(world, name).ok_or_else(|| bad_reviewers(&format!("{name} is not a user.")))
+    };
+    body["reviewers"].as_array().unwrap_or(&none).iter().map(named).collect()
+}
+
+/// A branch that a body names by its ref.
+fn branch<'a>(body: &'a Value, end: &str) -> Option<&'a str> {
+    let id = body[end]["id"].as_str()?;
+    Some(id.strip_prefix("refs/heads/").unwrap_or(id))
+}
+
+fn description(body: &Value) -> Result<String, Reply> {
+    let text = body["description"].as_str().unwrap_or_default();
+    if text.chars().count() > MAX_DESCRIPTION {
+        return Err(invalid("description", "The description is too long."));
+    }
+    Ok(text.to_owned())
+}
+
+/// `POST …/pull-requests`, from a branch of the repository itself.
+pub(super) fn create(state: &mut State, call: &Call) -> Answer {
+    let (world, repo) = repository(state, call)?;
+    let title = call.body["title"].as_str().unwrap_or_default();
+    if title.is_empty() {
+        return Err(invalid("title", "A title is required."));
+    }
+    let missing = |name: &str| {
+        refused(404, &format!("The branch {name} does not exist."), "repository.NoSuchBranchException")
+    };
+    let (head, base) = (branch(&call.body, "fromRef"), branch(&call.body, "toRef"));
+    let head = head.ok_or_else(|| invalid("fromRef", "A source branch is required."))?;
+    let base = base.ok_or_else(|| invalid("toRef", "A target branch is required."))?;
+    let head_tip = tip(repo, head).map_err(|_| missing(head))?;
+    let base_tip = tip(repo, base).map_err(|_| missing(base))?;
+    let same = |pull: &&Pull| pull.open && pull.head_ref == head && pull.base_ref == base;
+    if let Some(existing) = repo.pulls.values().find(same) {
+        let words = "Only one pull request may be open for a given source and target branch";
+        let more = json!({"existingPullRequest": json::pull(world, repo, existing, &existing.head)});
+        return Err(with(409, None, words, "pull.DuplicatePullRequestException", more));
+    }
+    if repo.git.count(&base_tip, &head_tip) == 0 {
+        let words = format!("{head} is already up-to-date with {base}");
+        return Err(refused(409, &words, "pull.EmptyPullRequestException"));
+    }
+    let reviewers = reviewers(world, &call.body)?;
+    edits::admissible(repo, &call.login, &reviewers).map_err(|why| against(&why))?;
+    let has_drafts = is_since(&world.version, DRAFTS);
+    let new = NewPull {
+        title: title.to_owned(),
+        body: description(&call.body)?,
+        author: call.login.clone(),
+        head: head.to_owned(),
+        base: base.to_owned(),
+        draft: has_drafts && call.body["draft"].as_bool().unwrap_or(false),
+    };
+    let number = open(world, repo, new).map_err(Reply::failed)?;
+    if !reviewers.is_empty() {
+        let edit = Edit { reviewers: Some(reviewers), ..Edit::default() };
+        edits::make(world, repo, number, &call.login, edit).map_err(|why| against(&why))?;
+    }
+    shown(world, repo, number, 201)
+}
+
+/// `PUT …/pull-requests/{number}`: description and reviewers that are left out are emptied; title and draft stay.
+pub(super) fn update(state: &mut State, call: &Call) -> Answer {
+    let (world, repo, number) = pull(state, call)?;
+    is_current(world, repo, number, call)?;
+    if repo.pulls.get(&number).is_some_and(|pull| !pull.open) {
+        return Err(refused(409, "The pull request is closed.", "pull.IllegalPullRequestStateException"));
+    }
+    let has_drafts = is_since(&world.version, DRAFTS);
+    let edit = Edit {
+        title: call.body["title"].as_str().filter(|title| !title.is_empty()).map(str::to_owned),
+        body: Some(description(&call.body)?),
+        draft: call.body["draft"].as_bool().filter(|_| has_drafts),
+        reviewers: Some(reviewers(world, &call.body)?),
+        base: branch(&call.body, "toRef").map(str::to_owned),
+    };
+    edits::check(world, repo, number, &call.login, &edit).map_err(|why| against(&why))?;
+    edits::make(world, repo, number, &call.login, edit).map_err(|why| against(&why))?;
+    shown(world, repo, number, 200)
+}
+
+/// `POST …/pull-requests/{number}/decline`, of the version in the query or the body.
+pub(super) fn decline(state: &mut State, call: &Call) -> Answer {
+    let (world, repo, number) = pull(state, call)?;
+    let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
+    if of.author != call.login {
+        world.violation(format!("{} declined pull request {number} of {}", call.login, of.author));
+        return Err(not_permitted());
+    }
+    is_current(world, repo, number, call)?;
+    if repo.pulls.get(&number).is_some_and(|pull| !pull.open) {
+        return Err(refused(409, "The pull request is closed.", "pull.IllegalPullRequestStateException"));
+    }
+    close(world, repo, number, None).map_err(Reply::failed)?;
+    shown(world, repo, number, 200)
+}
+
+/// `GET …/pull-requests/{number}/merge`: whether it could be done.
+pub(super) fn merge(state: &mut State, call: &Call) -> Answer {
+    let (_, repo, number) = pull(state, call)?;
+    let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
+    if !of.open {
+        let words = "The pull request is closed.";
+        return Err(refused(409, words, "pull.IllegalPullRequestStateException"));
+    }
+    let conflicted = repo.conflicts(of)?;
+    let state = repo.ask_merge_state(number).ok_or_else(no_pull)?;
+    let veto = |summary: &str, detail: &str| json!([{"summaryMessage": summary, "detailedMessage": detail}]);
+    let none = json!([]);
+    let (outcome, vetoes) = match state {
+        MergeState::Unknown => ("UNKNOWN", none.clone()),
+        MergeState::Dirty => ("CONFLICTED", none.clone()),
+        MergeState::Clean | MergeState::Unstable | MergeState::HasHooks => ("CLEAN", none.clone()),
+        MergeState::Draft => ("CLEAN", veto("Draft", "A draft cannot be merged.")),
+        MergeState::Behind => ("CLEAN", veto("Not up to date", "The source branch is behind its target.")),
+        MergeState::Blocked => {
+            ("CLEAN", veto("Not all required reviewers have approved yet", "One is missing."))
+        }
+    };
+    let outcome = if conflicted && outcome == "CLEAN" { "CONFLICTED" } else { outcome };
+    let can = outcome == "CLEAN" && vetoes == none;
+    Ok(Reply::json(
+        200,
+        json!({
+            "canMerge": can, "conflicted": outcome == "CONFLICTED", "outcome": outcome, "vetoes": vetoes,
+        }),
+    ))
+}
+
+/// `GET …/pull-requests/{number}/commits`, newest first.
+pub(super) fn commits(state: &mut State, call: &Call) -> Answer {
+    let (_, repo, number) = pull(state, call)?;
+    let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
+    let all = repo.git.log(&of.base, &of.head)?;
+    page::reply(call, &all.iter().rev().map(json::commit).collect::<Vec<_>>())
+}
+
+fn participant(world: &World, repo: &Repository, number: u64, login: &str) -> Answer {
+    let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
+    let all = participants::of(of);
+    let one = all.iter().find(|one| one.login == login).ok_or_else(no_pull)?;
+    Ok(Reply::json(200, json::participant(world, one)))
+}
+
+/// `GET …/pull-requests/{number}/participants`.
+pub(super) fn participants(state: &mut State, call: &Call) -> Answer {
+    let (world, repo, number) = pull(state, call)?;
+    let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
+    let shown: Vec<Value> = participants::of(of).iter().map(|one| json::participant(world, one)).collect();
+    page::reply(call, &shown)
+}
+
+/// `POST …/pull-requests/{number}/participants`: one more reviewer, by who may write.
+pub(super) fn add(state: &mut State, call: &Call) -> Answer {
+    let (world, repo, number) = pull(state, call)?;
+    if call.body["role"] != "REVIEWER" {
+        return Err(invalid("role", "Only reviewers can be added."));
+    }
+    if !may_write(repo, &call.login) {
+        return Err(not_permitted());
+    }
+    let name = call.body["user"]["name"].as_str().unwrap_or_default();
+    let who = login(world, name).ok_or_else(|| bad_reviewers(&format!("{name} is not a user.")))?;
+    let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
+    edits::admissible(repo, &of.author, std::slice::from_ref(&who)).map_err(|why| against(&why))?;
+    let mut all = of.around.reviewers.clone();
+    if !all.contains(&who) {
+        all.push(who.clone());
+    }
+    let edit = Edit { reviewers: Some(all), ..Edit::default() };
+    edits::make(world, repo, number, &call.login, edit).map_err(|why| against(&why))?;
+    participant(world, repo, number, &who)
+}
+
+/// `PUT …/pull-requests/{number}/participants/{slug}`: one's own verdict, on the head alone. Nobody of ours approves.
+pub(super) fn judge(state: &mut State, call: &Call) -> Answer {
+    let (world, repo, number) = pull(state, call)?;
+    if json::slug(&call.login) != call.param("slug") {
+        return Err(not_permitted());
+    }
+    let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
+    if of.author == call.login {
+        let words = "Authors do not review their own pull requests.";
+        return Err(refused(409, words, "pull.InvalidPullRequestRoleException"));
+    }
+    if call.body["lastReviewedCommit"].as_str().is_some_and(|commit| commit != of.head) {
+        let words = "The last reviewed commit is not the newest one.";
+        return Err(refused(409, words, "pull.PullRequestOutOfDateException"));
+    }
+    let verdict = match call.body["status"].as_str() {
+        Some("NEEDS_WORK") => Some(Verdict::ChangesRequested),
+        Some("UNAPPROVED") => None,
+        Some("APPROVED") => {
+            world.violation(format!("approval of {}#{number} by {}", repo.full_name(), call.login));
+            return Err(not_permitted());
+        }
+        Some(_) | None => return Err(invalid("status", "it is not a known one")),
+    };
+    participants::judge(world, repo, number, &call.login, verdict)?;
+    participant(world, repo, number, &call.login)
+}

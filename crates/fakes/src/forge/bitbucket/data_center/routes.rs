@@ -1,0 +1,166 @@
+//! The calls there are, and what Data Center does with each: its login, its refusals, its headers.
+
+use axum::routing::MethodFilter;
+
+use super::{activities, admission, comments, commits, errors, estate, page, pulls};
+use crate::forge::http::call::Reply;
+use crate::forge::http::serve::{Action, Asked, Protocol, Route, http_date, with_headers};
+use crate::forge::state::World;
+
+/// Every call there is.
+const ROUTES: &[Route] = {
+    use Action::{GitFile, GitPack, GitPush, GitRefs, Open, Rest};
+    const GET: MethodFilter = MethodFilter::GET;
+    const POST: MethodFilter = MethodFilter::POST;
+    const DELETE: MethodFilter = MethodFilter::DELETE;
+    const PUT: MethodFilter = MethodFilter::PUT;
+    &[
+        (GET, "/rest/api/latest/application-properties", Open(estate::properties)),
+        (GET, "/rest/api/latest/users", Rest(estate::users)),
+        (GET, "/rest/api/latest/users/{slug}", Rest(estate::user)),
+        (GET, "/rest/api/latest/repos", Rest(estate::repositories)),
+        (GET, "/rest/api/latest/projects/{owner}/repos/{repo}", Rest(estate::one)),
+        (GET, "/rest/api/latest/projects/{owner}/repos/{repo}/default-branch", Rest(estate::default_branch)),
+        (GET, "/rest/api/latest/projects/{owner}/repos/{repo}/branches", Rest(estate::branches)),
+        (
+            GET,
+            "/rest/branch-permissions/latest/projects/{owner}/repos/{repo}/restrictions",
+            Rest(estate::restrictions),
+        ),
+        (GET, "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests", Rest(pulls::list)),
+        (POST, "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests", Rest(pulls::create)),
+        (GET, "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}", Rest(pulls::one)),
+        (PUT, "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}", Rest(pulls::update)),
+        (
+            POST,
+            "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/decline",
+            Rest(pulls::decline),
+        ),
+        (
+            GET,
+            "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/merge",
+            Rest(pulls::merge),
+        ),
+        (
+            GET,
+            "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/commits",
+            Rest(pulls::commits),
+        ),
+        (
+            GET,
+            "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/participants",
+            Rest(pulls::participants),
+        ),
+        (
+            POST,
+            "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/participants",
+            Rest(pulls::add),
+        ),
+        (
+            PUT,
+            "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/participants/{slug}",
+            Rest(pulls::judge),
+        ),
+        (
+            GET,
+            "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/activities",
+            Rest(activities::list),
+        ),
+        (
+            GET,
+            "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/comments",
+            Rest(comments::list),
+        ),
+        (
+            POST,
+            "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/comments",
+            Rest(comments::create),
+        ),
+        (
+            GET,
+            "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/comments/{id}",
+            Rest(comments::one),
+        ),
+        (
+            PUT,
+            "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/comments/{id}",
+            Rest(comments::update),
+        ),
+        (
+            DELETE,
+            "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/comments/{id}",
+            Rest(comments::delete),
+        ),
+        (GET, "/rest/api/latest/projects/{owner}/repos/{repo}/commits/{sha}", Rest(commits::one)),
+        (GET, "/rest/api/latest/projects/{owner}/repos/{repo}/commits/{sha}/builds", Rest(commits::build)),
+        (POST, "/rest/api/latest/projects/{owner}/repos/{repo}/commits/{sha}/builds", Rest(commits::set)),
+        (GET, "/rest/build-status/latest/commits/{sha}", Rest(commits::builds)),
+        (
+            GET,
+            "/rest/insights/latest/projects/{owner}/repos/{repo}/commits/{sha}/reports/{key}",
+            Rest(commits::one_report),
+        ),
+        (
+            PUT,
+            "/rest/insights/latest/projects/{owner}/repos/{repo}/commits/{sha}/reports/{key}",
+            Rest(commits::put),
+        ),
+        (
+            DELETE,
+            "/rest/insights/latest/projects/{owner}/repos/{repo}/commits/{sha}/reports/{key}",
+            Rest(commits::delete),
+        ),
+        (
+            GET,
+            "/rest/insights/latest/projects/{owner}/repos/{repo}/commits/{sha}/reports/{key}/annotations",
+            Rest(commits::annotations),
+        ),
+        (
+            POST,
+            "/rest/insights/latest/projects/{owner}/repos/{repo}/commits/{sha}/reports/{key}/annotations",
+            Rest(commits::annotate),
+        ),
+        (
+            DELETE,
+            "/rest/insights/latest/projects/{owner}/repos/{repo}/commits/{sha}/reports/{key}/annotations",
+            Rest(commits::clear),
+        ),
+        (GET, "/scm/{owner}/{repo}/info/refs", GitRefs),
+        (POST, "/scm/{owner}/{repo}/git-upload-pack", GitPack),
+        (POST, "/scm/{owner}/{repo}/git-receive-pack", GitPush),
+        (GET, "/scm/{owner}/{repo}/HEAD", GitFile),
+        (GET, "/scm/{owner}/{repo}/objects/{*file}", GitFile),
+    ]
+};
+
+/// Data Center's ways.
+pub(crate) static PROTOCOL: Protocol = Protocol {
+    routes: ROUTES,
+    bearer: admission::bearer,
+    enters: |_| Ok(()),
+    refused: errors::refusal,
+    may_call: |_| Ok(()),
+    instead: errors::instead,
+    circle: page::circle,
+    finished,
+};
+
+/// Data Center's headers: whose login it was, and of limits nothing unless there is one.
+fn finished(world: &mut World, reply: Reply, asked: &Asked<'_>) -> Reply {
+    let mut general = vec![
+        ("date", http_date(world.now())),
+        ("x-arequestid", format!("@FAKEx{}", world.used)),
+        ("cache-control", "no-cache, no-transform".into()),
+    ];
+    if let Some(login) = asked.login {
+        general.push(("x-ausername", login.to_owned()));
+        general.push(("x-auserid", super::super::number_of(world, login).to_string()));
+    }
+    if let Some(limit) = world.limit {
+        general.push(("x-ratelimit-limit", limit.to_string()));
+        general.push(("x-ratelimit-remaining", limit.saturating_sub(world.spent.1).to_string()));
+        general.push(("x-ratelimit-interval-seconds", "3600".into()));
+        general.push(("x-ratelimit-fillrate", limit.to_string()));
+    }
+    with_headers(reply, general)
+}

@@ -1,0 +1,120 @@
+//! Changes of a pull request by its description, title, branch, reviewers or state of a draft, and who may make them.
+
+use crate::forge::operations::branches::tip;
+use crate::forge::operations::reviewers::wake;
+use crate::forge::state::event::Change;
+use crate::forge::state::{Repository, World};
+use crate::repo::GitError;
+
+/// A change that is wanted; what is none stays.
+#[derive(Default)]
+pub(super) struct Edit {
+    pub(super) title: Option<String>,
+    pub(super) body: Option<String>,
+    pub(super) draft: Option<bool>,
+    /// All reviewers that there are to be.
+    pub(super) reviewers: Option<Vec<String>>,
+    /// The branch that it is to go to.
+    pub(super) base: Option<String>,
+}
+
+/// The reasons against a change.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Against {
+    /// Whoever asks may not change what somebody else opened.
+    NotYours,
+    /// The author cannot review.
+    Author(String),
+    /// This account may not see the repository.
+    NoMember(String),
+    /// There is no such branch.
+    NoBranch,
+    /// The script of a bot is wrong.
+    Script(String),
+}
+
+/// May whoever asks make this change? The author may, and who may write; nobody of ours changes the title of somebody else's
+/// pull request, nor makes it a draft.
+pub(super) fn check(
+    world: &mut World,
+    repo: &Repository,
+    number: u64,
+    by: &str,
+    edit: &Edit,
+) -> Result<(), Against> {
+    let Some(pull) = repo.pulls.get(&number) else { return Ok(()) };
+    if let Some(reviewers) = &edit.reviewers {
+        admissible(repo, &pull.author, reviewers)?;
+    }
+    if edit.base.as_ref().is_some_and(|base| tip(repo, base).is_err()) {
+        return Err(Against::NoBranch);
+    }
+    if pull.author == by {
+        return Ok(());
+    }
+    let retitles = edit.title.as_ref().is_some_and(|title| *title != pull.title);
+    let hides = edit.draft == Some(true) && !pull.draft;
+    if retitles || hides || !super::may_write(repo, by) {
+        world.violation(format!("{by} touched pull request {number} of {}", pull.author));
+        return Err(Against::NotYours);
+    }
+    Ok(())
+}
+
+/// Can these review what the author opened?
+pub(super) fn admissible(repo: &Repository, author: &str, reviewers: &[String]) -> Result<(), Against> {
+    for login in reviewers {
+        if login == author {
+            return Err(Against::Author(login.clone()));
+        }
+        let is_bot = repo.bots.iter().any(|bot| bot.login == *login);
+        if !is_bot && repo.role(login) == "none" {
+            return Err(Against::NoMember(login.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// Makes the change, and tells of each part of it that is one. Bots that are asked for a review take their next step.
+pub(super) fn make(
+    world: &mut World,
+    repo: &mut Repository,
+    number: u64,
+    by: &str,
+    edit: Edit,
+) -> Result<(), Against> {
+    let failed = |error: GitError| Against::Script(error.to_string());
+    let base = edit.base.and_then(|base| Some((tip(repo, &base).ok()?, base)));
+    let Some(pull) = repo.pulls.get_mut(&number) else { return Ok(()) };
+    let replaced = |old: &mut String, new: Option<String>| {
+        new.filter(|new| new != old).map(|new| std::mem::replace(old, new))
+    };
+    let (title, body) = (replaced(&mut pull.title, edit.title), replaced(&mut pull.body, edit.body));
+    let draft = edit.draft.filter(|draft| *draft != pull.draft);
+    pull.draft = draft.unwrap_or(pull.draft);
+    let reviewers = edit.reviewers.filter(|new| *new != pull.around.reviewers);
+    let before = reviewers.map(|new| std::mem::replace(&mut pull.around.reviewers, new));
+    let base = base.filter(|(_, base)| *base != pull.base_ref).map(|(sha, base)| {
+        (std::mem::replace(&mut pull.base_ref, base), std::mem::replace(&mut pull.base, sha))
+    });
+    let now = pull.around.reviewers.clone();
+    if title.is_some() || body.is_some() {
+        world.changed(repo, number, by, Change::Edited { title, body }).map_err(failed)?;
+    }
+    if let Some(draft) = draft {
+        world.changed(repo, number, by, Change::Draft(draft)).map_err(failed)?;
+    }
+    if let Some((branch, commit)) = base {
+        world.changed(repo, number, by, Change::Retargeted { branch, commit }).map_err(failed)?;
+    }
+    if let Some(before) = before {
+        let added: Vec<String> = now.iter().filter(|login| !before.contains(login)).cloned().collect();
+        let removed = before.into_iter().filter(|login| !now.contains(login)).collect();
+        let change = Change::Reviewers { added: added.clone(), removed };
+        world.changed(repo, number, by, change).map_err(failed)?;
+        for login in added {
+            wake(world, repo, number, |bot| bot.login == login, None).map_err(Against::Script)?;
+        }
+    }
+    Ok(())
+}

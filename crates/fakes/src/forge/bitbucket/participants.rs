@@ -1,0 +1,69 @@
+//! Who takes part in a pull request, and the verdict of each.
+
+use crate::forge::state::event::Change;
+use crate::forge::state::pulls::{Pull, Review, Verdict};
+use crate::forge::state::{Repository, World};
+use crate::repo::GitError;
+
+/// Somebody who takes part in a pull request.
+pub(super) struct Participant {
+    pub(super) login: String,
+    pub(super) is_reviewer: bool,
+    pub(super) verdict: Option<Verdict>,
+    /// The commit of the verdict.
+    pub(super) commit: Option<String>,
+    /// When they gave a verdict or commented last, seconds since 1970.
+    pub(super) at: Option<i64>,
+}
+
+/// Reviewers first, then whoever gave a verdict or commented; not the author.
+pub(super) fn of(pull: &Pull) -> Vec<Participant> {
+    let mut logins: Vec<&str> = pull.around.reviewers.iter().map(String::as_str).collect();
+    let notes = || pull.summary.iter().chain(pull.inline.iter().map(|comment| &comment.note));
+    let judges = pull.reviews.iter().filter(|review| review.state != Verdict::Commented);
+    let others = judges.map(|review| review.author.as_str()).chain(notes().map(|note| note.author.as_str()));
+    for login in others {
+        if login != pull.author && !logins.contains(&login) {
+            logins.push(login);
+        }
+    }
+    let participant = |login: &str| {
+        let judged = verdict(pull, login);
+        let said =
+            notes().filter(|note| note.author == login && !note.deleted).map(|note| note.created).max();
+        Participant {
+            login: login.to_owned(),
+            is_reviewer: pull.around.reviewers.iter().any(|reviewer| reviewer == login),
+            verdict: judged.map(|review| review.state),
+            commit: judged.map(|review| review.commit.clone()),
+            at: judged.map(|review| review.created).or(said),
+        }
+    };
+    logins.into_iter().map(participant).collect()
+}
+
+/// The verdict that somebody gave last.
+fn verdict<'a>(pull: &'a Pull, login: &str) -> Option<&'a Review> {
+    pull.reviews.iter().rev().find(|review| review.author == login && review.state != Verdict::Commented)
+}
+
+/// Gives a verdict on the head, or takes it back. At a Data Center whoever gives one is a reviewer from then on.
+pub(super) fn judge(
+    world: &mut World,
+    repo: &mut Repository,
+    number: u64,
+    by: &str,
+    verdict: Option<Verdict>,
+) -> Result<(), GitError> {
+    let (id, created) = (world.id(), world.now());
+    let Some(pull) = repo.pulls.get_mut(&number) else { return Ok(()) };
+    pull.reviews.retain(|review| review.author != by || review.state == Verdict::Commented);
+    let (author, commit) = (by.to_owned(), pull.head.clone());
+    if let Some(state) = verdict {
+        pull.reviews.push(Review { id, author, body: String::new(), state, commit, created });
+    }
+    if !pull.around.reviewers.iter().any(|known| known == by) && repo.flavour.judges_are_reviewers() {
+        pull.around.reviewers.push(by.to_owned());
+    }
+    world.changed(repo, number, by, Change::Judged(verdict))
+}

@@ -1,0 +1,74 @@
+//! The kinds of forges that the fake can be.
+
+/// The kinds of forges that the fake can be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Flavour {
+    /// GitHub.
+    #[default]
+    GitHub,
+    /// Bitbucket Cloud: its calls are below `/2.0`.
+    Cloud,
+    /// Bitbucket Data Center: its calls are below `/rest`, its repositories below `/scm`.
+    DataCenter,
+}
+
+impl Flavour {
+    /// Where git finds a repository, below the forge's address.
+    pub(crate) fn clone_path(self, full_name: &str) -> String {
+        match self {
+            Self::GitHub | Self::Cloud => format!("/{full_name}.git"),
+            Self::DataCenter => format!("/scm/{full_name}.git"),
+        }
+    }
+
+    /// The full name of the ref at the head of a pull request. Cloud has no such ref: git does not show it there.
+    pub(crate) fn pull_ref(self, number: u64) -> String {
+        match self {
+            Self::GitHub | Self::Cloud => format!("refs/pull/{number}/head"),
+            Self::DataCenter => format!("refs/pull-requests/{number}/from"),
+        }
+    }
+
+    /// The beginning of refs' names that git does not show, besides forks' branches.
+    pub(crate) fn hidden_refs(self) -> Option<&'static str> {
+        match self {
+            Self::Cloud => Some("refs/pull"),
+            Self::GitHub | Self::DataCenter => None,
+        }
+    }
+
+    /// Does a verdict make somebody a reviewer?
+    pub(crate) fn judges_are_reviewers(self) -> bool {
+        self == Self::DataCenter
+    }
+
+    /// The id of a repository as the forge shows it.
+    pub(crate) fn repository_id(self, id: u64) -> String {
+        match self {
+            Self::Cloud => uuid(id),
+            Self::GitHub | Self::DataCenter => id.to_string(),
+        }
+    }
+
+    /// The id of an account as the forge shows it.
+    pub(crate) fn account_id(self, id: u64) -> String {
+        self.repository_id(id)
+    }
+}
+
+/// The id of Cloud's form with this number in it; the same for the same number.
+pub(crate) fn uuid(id: u64) -> String {
+    // Twelve digits hold every id that the fake gives out.
+    format!("{{00000000-0000-4000-8000-{:012x}}}", id & 0xffff_ffff_ffff)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_cloud_have_braces_and_their_number() {
+        assert_eq!(Flavour::Cloud.repository_id(255), "{00000000-0000-4000-8000-0000000000ff}");
+        assert_eq!(Flavour::DataCenter.account_id(255), "255");
+    }
+}

@@ -1,0 +1,100 @@
+//! A call as it was read, and its answer, whatever forge it is of.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::forge::state::apps::Pass;
+use crate::repo::GitError;
+
+pub(crate) type Answer = Result<Reply, Reply>;
+
+/// One call, read.
+pub(crate) struct Call {
+    pub(crate) login: String,
+    pub(crate) pass: Pass,
+    pub(crate) method: String,
+    /// Path without query.
+    pub(crate) path: String,
+    pub(crate) params: HashMap<String, String>,
+    /// The fields of the query; of equal names the last.
+    pub(crate) query: HashMap<String, String>,
+    /// The fields of the query in their order, all of them.
+    pub(crate) fields: Vec<(String, String)>,
+    pub(crate) body: Value,
+}
+
+impl Call {
+    /// A part of the path.
+    pub(crate) fn param(&self, name: &str) -> &str {
+        self.params.get(name).map_or("", String::as_str)
+    }
+
+    /// A part of the path that should be a number.
+    pub(crate) fn digits(&self, name: &str) -> Option<u64> {
+        self.param(name).parse().ok()
+    }
+
+    /// A field of the query.
+    pub(crate) fn asked(&self, name: &str) -> Option<&str> {
+        self.query.get(name).map(String::as_str)
+    }
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: ReplyBody,
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub(crate) enum ReplyBody {
+    Empty,
+    Json(Value),
+    /// Bytes of this media type.
+    Bytes(&'static str, Bytes),
+}
+
+impl ReplyBody {
+    pub(crate) fn json(&self) -> Option<&Value> {
+        match self {
+            Self::Json(value) => Some(value),
+            Self::Empty | Self::Bytes(..) => None,
+        }
+    }
+}
+
+impl Reply {
+    pub(crate) fn json(status: u16, body: Value) -> Self {
+        Self { status, headers: Vec::new(), body: ReplyBody::Json(body) }
+    }
+
+    /// 204.
+    pub(crate) fn done() -> Self {
+        Self { status: 204, headers: Vec::new(), body: ReplyBody::Empty }
+    }
+
+    pub(crate) fn bytes(status: u16, kind: &'static str, bytes: impl Into<Bytes>) -> Self {
+        Self { status, headers: Vec::new(), body: ReplyBody::Bytes(kind, bytes.into()) }
+    }
+
+    /// 500 in words: the fake itself could not do it.
+    pub(crate) fn failed(why: impl std::fmt::Display) -> Self {
+        Self::bytes(500, "text/plain", format!("the fake forge failed: {why}\n"))
+    }
+
+    pub(crate) fn header(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.headers.push((name, value.to_string()));
+        self
+    }
+}
+
+impl From<GitError> for Reply {
+    fn from(error: GitError) -> Self {
+        Self::failed(error)
+    }
+}

@@ -1,0 +1,324 @@
+//! A call from beginning to end: faults, login, limits, the work, the witness, the log.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{RawPathParams, Request};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use axum::routing::{MethodFilter, on};
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::forge::fault::FaultKind;
+use crate::forge::http::call::{Call, Reply, ReplyBody};
+use crate::forge::http::{git_http, push};
+use crate::forge::shared::Shared;
+use crate::forge::state::apps::Pass;
+use crate::forge::state::{Logged, MAX_LOGGED, State, World};
+use crate::forge::witness::Exchange;
+use crate::server::HangUp;
+
+/// Largest request body that is read, in bytes.
+const MAX_BODY: usize = 25 * 1024 * 1024;
+/// The route of everything that is not in the table.
+const UNKNOWN: &str = "unknown";
+/// The resource of calls of git, and of pages for people: no calls of the API.
+pub(crate) const GIT: &str = "git";
+
+/// Answers a call of the API.
+pub(crate) type Handler = fn(&mut State, &Call) -> Result<Reply, Reply>;
+
+/// How a call is answered.
+#[derive(Clone, Copy)]
+pub(crate) enum Action {
+    Rest(Handler),
+    /// A call of the API that needs no login.
+    Open(Handler),
+    /// A page for people: no call of the API, and no login is asked for.
+    Page(Handler),
+    GitRefs,
+    GitPack,
+    GitPush,
+    /// The old protocol without a service, which git tries where the new one is answered oddly.
+    GitFile,
+    Unknown,
+}
+
+/// A call that there is: method, path, and how it is answered.
+pub(crate) type Route = (MethodFilter, &'static str, Action);
+
+/// The reason why a call is refused before anything looks at it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Refusal {
+    /// Its body is too large.
+    TooLarge,
+    /// It has a login that is not known.
+    BadLogin,
+    /// It has none.
+    NoLogin,
+    /// There is no such call.
+    NoSuchCall,
+    /// Its body is not JSON.
+    BadJson,
+}
+
+/// What an answer's headers depend on.
+pub(crate) struct Asked<'a> {
+    pub(crate) login: Option<&'a str>,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) is_get: bool,
+    pub(crate) resource: &'static str,
+}
+
+/// The ways in which kinds of forges differ whatever the call is.
+pub(crate) struct Protocol {
+    pub(crate) routes: &'static [Route],
+    /// The account of a request's login, with its scope; none without a login that is known.
+    pub(crate) bearer: fn(&mut World, &HeaderMap, &'static str) -> Option<(String, Pass)>,
+    /// Refuses requests that no server in front of the forge would let in.
+    pub(crate) enters: fn(&HeaderMap) -> Result<(), Reply>,
+    pub(crate) refused: fn(Refusal) -> Reply,
+    /// Is the call for such a login at all?
+    pub(crate) may_call: fn(&Call) -> Result<(), Reply>,
+    /// The answer of a fault that comes instead of doing anything, at this time.
+    pub(crate) instead: fn(&FaultKind, i64) -> Option<Reply>,
+    /// Has an answer say that its next page is at this address.
+    pub(crate) circle: fn(&mut Reply, &str),
+    /// Gives an answer what every answer has; a reply's own headers come last.
+    pub(crate) finished: fn(&mut World, Reply, &Asked<'_>) -> Reply,
+}
+
+/// The routes, as a service.
+pub(crate) fn router(shared: &Arc<Shared>, protocol: &'static Protocol) -> Router {
+    let handler = |route: &'static str, action: Action| {
+        let shared = Arc::clone(shared);
+        move |params: RawPathParams, request: Request| {
+            let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+            answer(shared, protocol, (route, action), params, request)
+        }
+    };
+    let unknown = {
+        let shared = Arc::clone(shared);
+        move |request: Request| answer(shared, protocol, (UNKNOWN, Action::Unknown), HashMap::new(), request)
+    };
+    protocol
+        .routes
+        .iter()
+        .fold(Router::new(), |router, (method, route, action)| {
+            router.route(route, on(*method, handler(route, *action)))
+        })
+        .method_not_allowed_fallback(unknown.clone())
+        .fallback(unknown)
+}
+
+/// One call from beginning to end.
+async fn answer(
+    shared: Arc<Shared>,
+    protocol: &'static Protocol,
+    (route, action): (&'static str, Action),
+    params: HashMap<String, String>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, MAX_BODY).await;
+    let (method, path) = (parts.method.as_str().to_owned(), parts.uri.path().to_owned());
+    let resource = match action {
+        Action::Rest(_) if route == "/graphql" => "graphql",
+        Action::Rest(_) | Action::Open(_) | Action::Unknown => "core",
+        Action::GitRefs | Action::GitPack | Action::GitPush | Action::GitFile | Action::Page(_) => GIT,
+    };
+    let asked = body.as_ref().ok().cloned();
+    let (fault, bearer, spent) = {
+        let mut state = shared.lock();
+        let world = &mut state.world;
+        *world.calls.entry(format!("{method} {route}")).or_default() += 1;
+        world.used += 1;
+        let bearer = (protocol.bearer)(world, &parts.headers, resource);
+        let spent = resource == "core" && bearer.is_some() && !world.spend();
+        (world.faults.take(&method, &path, route), bearer, spent)
+    };
+    let (login, pass) = bearer.unzip();
+    let fault = fault.or_else(|| {
+        let now = shared.lock().world.now();
+        spent.then(|| FaultKind::PrimaryLimit((3600 - now.rem_euclid(3600)).unsigned_abs()))
+    });
+    let fault = fault.or_else(|| {
+        let wait = shared.lock().world.crowded(&method, route)?;
+        Some(FaultKind::SecondaryLimit(Some(wait)))
+    });
+    let replaced = fault.as_ref().and_then(|kind| (protocol.instead)(kind, shared.lock().world.now()));
+    // What comes in place of an answer is not what the forge would say to this call.
+    let answers = replaced.is_none() && fault != Some(FaultKind::Drop);
+    if fault == Some(FaultKind::Held) {
+        shared.hold().await;
+    }
+    let mut reply = match replaced {
+        Some(reply) => reply,
+        None => match fault {
+            Some(FaultKind::Drop) => Reply::done(),
+            Some(_) | None => {
+                let fields = fields(parts.uri.query().unwrap_or_default());
+                let call = Call {
+                    login: login.clone().unwrap_or_default(),
+                    pass: pass.unwrap_or_default(),
+                    method: method.clone(),
+                    path: path.clone(),
+                    params,
+                    query: fields.iter().cloned().collect(),
+                    fields,
+                    body: Value::Null,
+                };
+                carry_out(&shared, protocol, action, &parts.headers, body.ok(), call).await
+            }
+        },
+    };
+    match fault {
+        Some(FaultKind::Delay(time)) => tokio::time::sleep(time).await,
+        Some(FaultKind::HeldAnswer) => shared.hold().await,
+        Some(FaultKind::DoneStatus(status)) => {
+            let status = FaultKind::Status(status, None);
+            let said = (protocol.instead)(&status, shared.lock().world.now());
+            reply = said.unwrap_or(reply);
+        }
+        Some(_) | None => {}
+    }
+    let review = parts.headers.get("x-review-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
+    let hang_up = matches!(fault, Some(FaultKind::Drop | FaultKind::LostAnswer));
+    let about =
+        Asked { login: login.as_deref(), headers: &parts.headers, is_get: parts.method == "GET", resource };
+    let mut reply = (protocol.finished)(&mut shared.lock().world, reply, &about);
+    let target = parts.uri.path_and_query().map_or(path, ToString::to_string);
+    if let (Some(witness), true) = (&shared.witness, resource != GIT) {
+        let request =
+            asked.filter(|body| !body.is_empty()).and_then(|body| serde_json::from_slice(&body).ok());
+        let answers = answers && !matches!(fault, Some(FaultKind::DoneStatus(_)));
+        let exchange = Exchange {
+            method: &method,
+            target: &target,
+            request: request.as_ref(),
+            answer: answers.then(|| (reply.status, reply.body.json())),
+        };
+        let problems = witness.saw(&exchange);
+        let world = &mut shared.lock().world;
+        problems.into_iter().for_each(|problem| world.violation(problem));
+    }
+    if fault == Some(FaultKind::Circle) {
+        let root = shared.lock().world.base_url.clone();
+        (protocol.circle)(&mut reply, &format!("{root}{target}"));
+    }
+    let mut response = respond(reply, fault == Some(FaultKind::Truncated));
+    {
+        let mut state = shared.lock();
+        let status = (!hang_up).then_some(response.status().as_u16());
+        state.world.log.push_back(Logged { method, path: target, login, review, status });
+        if state.world.log.len() > MAX_LOGGED {
+            state.world.log.pop_front();
+        }
+    }
+    if hang_up {
+        response.extensions_mut().insert(HangUp);
+    }
+    response
+}
+
+/// Does what the call asks for.
+async fn carry_out(
+    shared: &Arc<Shared>,
+    protocol: &'static Protocol,
+    action: Action,
+    headers: &HeaderMap,
+    body: Option<Bytes>,
+    mut call: Call,
+) -> Reply {
+    if let Err(refused) = (protocol.enters)(headers) {
+        return refused;
+    }
+    let Some(body) = body else {
+        return (protocol.refused)(Refusal::TooLarge);
+    };
+    let handler = match action {
+        Action::GitRefs => return git_http::refs(shared, headers, &call).await,
+        Action::GitPack => return git_http::pack(shared, headers, &call, body).await,
+        Action::GitPush => return push::pack(shared, headers, call, body).await,
+        Action::GitFile => return Reply::bytes(404, "text/plain", "only the smart protocol is served\n"),
+        Action::Page(handler) | Action::Open(handler) => return handled(shared, handler, call).await,
+        Action::Rest(handler) => Some(handler),
+        Action::Unknown => None,
+    };
+    if call.login.is_empty() {
+        let sent = headers.contains_key(header::AUTHORIZATION);
+        return (protocol.refused)(if sent { Refusal::BadLogin } else { Refusal::NoLogin });
+    }
+    if let Err(refused) = (protocol.may_call)(&call) {
+        return refused;
+    }
+    let Some(handler) = handler else {
+        shared.lock().world.violation(format!("no such call: {} {}", call.method, call.path));
+        return (protocol.refused)(Refusal::NoSuchCall);
+    };
+    if !body.is_empty() {
+        match serde_json::from_slice(&body) {
+            Ok(value) => call.body = value,
+            Err(_) => return (protocol.refused)(Refusal::BadJson),
+        }
+    }
+    handled(shared, handler, call).await
+}
+
+/// The answer of a handler. It may ask git for a diff, which blocks.
+async fn handled(shared: &Arc<Shared>, handler: Handler, call: Call) -> Reply {
+    let shared = Arc::clone(shared);
+    tokio::task::spawn_blocking(move || handler(&mut shared.lock(), &call))
+        .await
+        .map(|reply| reply.unwrap_or_else(|refused| refused))
+        .unwrap_or_else(Reply::failed)
+}
+
+/// The reply on the wire.
+fn respond(reply: Reply, truncated: bool) -> Response {
+    let (kind, mut bytes) = match reply.body {
+        ReplyBody::Empty => (None, Bytes::new()),
+        ReplyBody::Json(value) => {
+            (Some("application/json; charset=utf-8"), value.to_string().into_bytes().into())
+        }
+        ReplyBody::Bytes(kind, bytes) => (Some(kind), bytes),
+    };
+    if truncated {
+        bytes.truncate(bytes.len() / 2);
+    }
+    let mut response = Response::new(Body::from(bytes));
+    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let kind = kind.map(|kind| ("content-type", kind.to_owned()));
+    // A reply's own headers come last and win.
+    for (name, value) in kind.into_iter().chain(reply.headers) {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+/// Puts these headers before a reply's own ones, which win.
+pub(crate) fn with_headers(
+    mut reply: Reply,
+    general: impl IntoIterator<Item = (&'static str, String)>,
+) -> Reply {
+    let own = std::mem::take(&mut reply.headers);
+    reply.headers = general.into_iter().chain(own).collect();
+    reply
+}
+
+/// An instant, in seconds since 1970, as headers have it.
+pub(crate) fn http_date(seconds: i64) -> String {
+    let instant = jiff::Timestamp::from_second(seconds).unwrap_or_default();
+    instant.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
+/// The fields of a query in their order.
+fn fields(text: &str) -> Vec<(String, String)> {
+    let url = reqwest::Url::parse(&format!("http://forge/?{text}"));
+    url.map(|url| url.query_pairs().into_owned().collect()).unwrap_or_default()
+}

@@ -1,0 +1,171 @@
+//! Both Bitbuckets as their callers meet them: over HTTP, with plain JSON and with git, compared with what Atlassian publishes.
+
+mod cloud;
+mod cloud_commits;
+mod data_center;
+mod data_center_commits;
+mod data_center_pulls;
+mod faults;
+mod git;
+mod hooks;
+mod people;
+
+use std::sync::{Arc, LazyLock};
+
+use reqwest::Response;
+use serde_json::Value;
+use truing_contract::{Contract, Part};
+
+use crate::forge::{Exchange, FakeForge, Flavour, NewPull, Options, Repo, Witness};
+use crate::repo::Commit;
+
+pub(super) const TOKEN: &str = "bb_reviewer";
+/// The account that calls.
+pub(super) const REVIEWER: &str = "truing";
+
+static CLOUD: LazyLock<Option<Contract>> =
+    LazyLock::new(|| told("Cloud", Contract::bitbucket_cloud().unwrap()));
+static DATA_CENTER: LazyLock<Option<Contract>> =
+    LazyLock::new(|| told("Data Center", Contract::bitbucket_data_center().unwrap()));
+
+fn told(name: &str, contract: Option<Contract>) -> Option<Contract> {
+    if contract.is_none() {
+        println!("not compared with what Atlassian publishes of {name}: ../shared/data/openapi is not there");
+    }
+    contract
+}
+
+/// Compares every exchange with what Atlassian publishes. What is refused is wrong on purpose: then only the answer's JSON
+/// counts.
+struct Published(Flavour);
+
+impl Witness for Published {
+    fn saw(&self, exchange: &Exchange<'_>) -> Vec<String> {
+        let Exchange { method, target, request, answer } = *exchange;
+        let contract = if self.0 == Flavour::Cloud { &*CLOUD } else { &*DATA_CENTER };
+        let Some(contract) = contract else { return Vec::new() };
+        let found = contract.check(&truing_contract::Exchange { method, target, request, answer });
+        let json = answer.and_then(|(_, json)| json);
+        let refused = answer.is_some_and(|(status, _)| status >= 300);
+        let counts = |part: Part| match part {
+            Part::Request | Part::Status(_) => !refused,
+            Part::Answer(_) => !refused || json.is_some(),
+        };
+        found
+            .into_iter()
+            .filter(|violation| counts(violation.part))
+            .map(|violation| format!("unlike Bitbucket: {violation}"))
+            .collect()
+    }
+}
+
+/// A forge with the repository `acme/shop` and pull request 1: `src/a.py` has 40 lines, of which line 10 is changed and
+/// line 30 is new. The caller may write.
+pub(super) struct Site {
+    pub(super) forge: FakeForge,
+    pub(super) shop: Repo,
+    pub(super) client: reqwest::Client,
+    /// The address of the repository's calls.
+    pub(super) api: String,
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        let unlike: Vec<_> =
+            self.forge.violations().into_iter().filter(|what| what.starts_with("unlike")).collect();
+        assert!(std::thread::panicking() || unlike.is_empty(), "{}", unlike.join("\n"));
+    }
+}
+
+impl Site {
+    pub(super) async fn new(flavour: Flavour) -> Self {
+        let options = Options { witness: Some(Arc::new(Published(flavour))), ..Options::default() };
+        let forge = FakeForge::start_as(flavour, options).await.unwrap();
+        forge.token(TOKEN, REVIEWER);
+        let mut lines = super::numbered(40);
+        let first = Commit::new("First").write("src/a.py", lines.join("\n")).write("README.md", "# Shop\n");
+        let shop = forge.create_repository("acme", "shop", first).await.unwrap();
+        shop.permit(REVIEWER, "write").await.unwrap();
+        lines[9] = "changed".into();
+        lines.insert(29, "new".into());
+        shop.push("feature", Commit::new("Change").write("src/a.py", lines.join("\n"))).await.unwrap();
+        assert_eq!(shop.open(NewPull::of("feature")).await.unwrap(), 1);
+        forge.pending();
+        let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+        let api = match flavour {
+            Flavour::DataCenter => "/rest/api/latest/projects/acme/repos/shop",
+            Flavour::Cloud | Flavour::GitHub => "/2.0/repositories/acme/shop",
+        };
+        Self { forge, shop, client: client.build().unwrap(), api: api.to_owned() }
+    }
+
+    pub(super) async fn both() -> [Self; 2] {
+        [Self::new(Flavour::Cloud).await, Self::new(Flavour::DataCenter).await]
+    }
+
+    pub(super) fn is_cloud(&self) -> bool {
+        self.forge.flavour() == Flavour::Cloud
+    }
+
+    /// The address of pull request 1.
+    pub(super) fn pull(&self) -> String {
+        format!("{}/{}/1", self.api, if self.is_cloud() { "pullrequests" } else { "pull-requests" })
+    }
+
+    /// The address that lists the comments of pull request 1.
+    pub(super) fn talk(&self) -> String {
+        format!("{}/{}", self.pull(), if self.is_cloud() { "comments" } else { "activities" })
+    }
+
+    /// The body of a comment in a conversation.
+    pub(super) fn words(&self, text: &str) -> Value {
+        if self.is_cloud() {
+            serde_json::json!({"content": {"raw": text}})
+        } else {
+            serde_json::json!({"text": text})
+        }
+    }
+
+    pub(super) async fn send(&self, method: &str, path: &str, body: Value) -> reqwest::Result<Response> {
+        let url = match path {
+            _ if path.starts_with("http") => path.to_owned(),
+            _ if path.starts_with('/') => format!("{}{path}", self.forge.base_url()),
+            _ => format!("{}{}/{path}", self.forge.base_url(), self.api),
+        };
+        let mut request = self.client.request(method.parse().unwrap(), url).bearer_auth(TOKEN);
+        if !body.is_null() {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        request.send().await
+    }
+
+    /// Status and body.
+    pub(super) async fn ask(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
+        let response = self.send(method, path, body).await.unwrap();
+        let status = response.status().as_u16();
+        (status, serde_json::from_slice(&response.bytes().await.unwrap()).unwrap_or_default())
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Value {
+        let (status, body) = self.ask("GET", path, Value::Null).await;
+        assert_eq!(status, 200, "{path}: {body}");
+        body
+    }
+
+    /// What must succeed, with this status.
+    pub(super) async fn done(&self, status: u16, method: &str, path: &str, body: Value) -> Value {
+        let (seen, answer) = self.ask(method, path, body).await;
+        assert_eq!(seen, status, "{method} {path}: {answer}");
+        answer
+    }
+
+    /// The texts of the comments of pull request 1 that are listed, answers left out.
+    pub(super) async fn texts(&self) -> Vec<String> {
+        let body = self.get(&format!("{}?pagelen=100&limit=100", self.talk())).await;
+        let text = |item: &Value| {
+            let text = if self.is_cloud() { &item["content"]["raw"] } else { &item["comment"]["text"] };
+            text.as_str().map(str::to_owned)
+        };
+        body["values"].as_array().unwrap().iter().filter_map(text).collect()
+    }
+}
