@@ -208,11 +208,20 @@ impl<W: ForgeWrite, L: EffectLog> Effects<'_, W, L> {
             Before::Missing { known, lost } => (known, lost),
         };
         let entries = self.announce(&intended, (known, lost)).await?;
+        let span = self.watch.begin_push();
         let pushed = if self.watch.dry_run {
             Ok(Pushed::Done)
         } else {
             commit.push(remote, branch, expected, self.gate).await
         };
+        match (&span, &pushed) {
+            (Some(span), Ok(Pushed::Moved { .. })) => span.failed("the branch has moved"),
+            (Some(span), Ok(Pushed::Refused { .. })) => span.failed("the forge refused it"),
+            (Some(span), Ok(Pushed::Withheld(_))) => span.failed("withheld"),
+            (Some(span), Err(error)) => span.failed(&error.to_string()),
+            (Some(_), Ok(Pushed::Done)) | (None, _) => {}
+        }
+        drop(span);
         let end = match &pushed {
             Ok(Pushed::Done) => Some(EntryState::Done { comment: None }),
             Ok(Pushed::Moved { .. } | Pushed::Refused { .. } | Pushed::Withheld(_)) => None,

@@ -58,6 +58,11 @@ impl Watch {
         self.span.map(|begin| begin(action, comments))
     }
 
+    /// Begins the span of a push, where runs are traced.
+    pub(crate) fn begin_push(&self) -> Option<Box<dyn WriteSpan>> {
+        self.span.map(|begin| begin("push", 1))
+    }
+
     /// The effect was made, or would have been.
     pub(crate) fn made(&self, effect: &Effect) {
         if let Some(made) = &self.made {

@@ -132,6 +132,8 @@ pub struct ServiceContext<P: Parts> {
     pub converging: Result<Converging, String>,
     /// What is known of the kill switch.
     pub kill_switch: KillSwitch,
+    /// The store that has the kill switch: `store`, but in a dry run, which works on a copy and pays from the real one.
+    pub switch_store: P::Store,
     /// Reports the writes of reviews; in a dry run none is made.
     pub watch: Watch,
     /// How often each repository was swept.

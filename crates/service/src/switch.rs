@@ -100,12 +100,12 @@ fn believed(last: Option<(&Switch, Duration)>, since: Millis) -> Switch {
 impl<P: Parts> ServiceContext<P> {
     /// The kill switch now.
     pub async fn switch(&self) -> Switch {
-        self.kill_switch.read(&self.store, self.clock.now()).await
+        self.kill_switch.read(&self.switch_store, self.clock.now()).await
     }
 
     /// What a run asks before each of its effects.
     pub fn gate(&self) -> RunGate<P::Store, P::Clock> {
-        self.kill_switch.gate(&self.store, &self.clock)
+        self.kill_switch.gate(&self.switch_store, &self.clock)
     }
 }
 

@@ -602,6 +602,7 @@ fn context(
     let agent = Some(model.agent(store.clone(), reader.clone())?);
     Ok(ServiceContext {
         converging: Err("the demo converges by its own command".to_owned()),
+        switch_store: store.clone(),
         store,
         forges: Servers(BTreeMap::from([(FORGE.to_owned(), client.map_err(set_up)?.into())])),
         reader,

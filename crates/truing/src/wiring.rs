@@ -300,6 +300,7 @@ pub async fn service_context<R: Reader + 'static>(
         agent: agent::served(config, environment)?,
         converging: converge::served(config, environment, &store),
         kill_switch: truing_service::switch::KillSwitch::default(),
+        switch_store: store.clone(),
         watch: truing_loops::telemetry::WRITES.clone(),
         swept: truing_service::sweep::Periods::default(),
         metrics: metrics(&store)?,

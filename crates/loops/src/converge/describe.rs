@@ -4,6 +4,8 @@
 //! Nothing follows from it: what goes wrong is told as a warning of the run. Only the kill switch, or a lease that is lost,
 //! leaves it to be done later.
 
+use std::time::Instant;
+
 use truing_agent::native::Limits;
 use truing_agent::prompt::Values;
 use truing_agent::prompt::route::CONVERGE_DESCRIBE;
@@ -36,11 +38,10 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
         if !self.config.update_description || !self.record.wants_description() {
             return Ok(None);
         }
-        let mut spent = Spent::default();
+        let (mut spent, began) = (Spent::default(), Instant::now());
         let written = Box::pin(self.written(&mut spent)).await;
         self.spent(&spent);
-        let taken = std::mem::take(&mut self.taken);
-        self.record.took(Step::Describe, &taken);
+        self.keep_taken(Step::Describe, began);
         match written {
             Ok(()) => self.record.detail.described = Some(self.record.detail.state.head.clone()),
             Err(stop @ (Stop::Halted | Stop::Withheld { .. })) => return self.shut(&stop).map(Some),

@@ -145,6 +145,32 @@ async fn a_failed_attempt_is_told_with_what_it_cost_and_each_sum_once() {
     assert!(matches!(store.failed(&run(6), &why, Millis(NOW)).await, Err(StoreError::Fenced { .. })));
 }
 
+#[tokio::test]
+async fn what_a_run_computed_that_told_nothing_is_told_once_by_the_run_that_takes_it_over() {
+    let (_folder, store) = new_store();
+    store.begin(&run(1), &revision('a'), Millis(NOW)).await.unwrap();
+    let level =
+        Level { kind: LevelKind::Review, key: "r".into(), period: String::new(), limit: MicroUsd(900) };
+    let purse = Purse { run: run(1).id, levels: vec![level] };
+    let ask = Ask { least: MicroUsd(1), most: MicroUsd(7), expires: Millis(NOW * 2) };
+    let Reserved::Granted { id, .. } = store.reserve(&purse, &ask).await.unwrap() else { panic!() };
+    store.settle(id, MicroUsd(7), Known::Metered).await.unwrap();
+    let computed = computed(&run(1), 'a', vec![]);
+    store.computed(&run(1), &computed).await.unwrap();
+    assert_eq!(store.unrecorded(Millis(0)).await.unwrap(), MicroUsd(7), "nobody has told it yet");
+
+    // The forge refused a write and named a time: another lease goes on, with another run.
+    let begun = store.begin(&run(2), &revision('a'), Millis(NOW)).await.unwrap();
+    let record = begun.computed.expect("what was computed is not lost");
+    store.computed(&run(2), &Computed { outcome: record.clone(), ..computed }).await.unwrap();
+    assert_eq!(store.unrecorded(Millis(0)).await.unwrap(), MicroUsd(7), "it is told at the end");
+    let published = ReviewRecord { run: run(2).id, ended: Millis(NOW), ..record };
+    store.published(&run(2), &published).await.unwrap();
+    assert_eq!(store.unrecorded(Millis(0)).await.unwrap(), MicroUsd(0));
+    let counted = store.ended_by_day(Loop::Review, Millis(0)).await.unwrap();
+    assert_eq!(counted.iter().map(|row| (row.runs, row.cost)).collect::<Vec<_>>(), [(1, 7)]);
+}
+
 /// Not more than a scan of what is asked for: a bound far above what it takes, so that a busy machine passes.
 #[tokio::test]
 async fn a_hundred_thousand_runs_are_counted_at_once() {

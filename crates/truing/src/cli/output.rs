@@ -113,9 +113,11 @@ impl Output {
     /// # Errors
     /// `write_failed` if stdout takes nothing more for another reason, such as a full disk.
     pub fn data(self, text: impl Display) -> Result<(), CliError> {
+        // In Markdown a space without width keeps an address from being a link; those of others are escaped in it already.
+        let apart = (self.format == Format::Markdown).then_some('\u{200b}');
         let mut stdout = AutoStream::new(io::stdout(), self.color);
         let text = text.to_string();
-        let text = escaped(&text, |char| !matches!(char, '\n' | '\t' | '\r' | STYLE));
+        let text = escaped(&text, |char| !matches!(char, '\n' | '\t' | '\r' | STYLE) && Some(char) != apart);
         taken(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
     }
 

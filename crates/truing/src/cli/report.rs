@@ -192,6 +192,9 @@ impl Asked<'_> {
 
     async fn text(&self) -> Result<String, CliError> {
         let mut text = String::new();
+        let converges = self.converges().await?;
+        let jobs = self.jobs().await?;
+        let others: Vec<Section> = jobs.into_iter().chain(self.converge(&converges).await?).collect();
         if self.wants(Loop::Review) {
             // The other forms read each record, and say so themselves.
             if let Some(store) = self.store {
@@ -200,11 +203,12 @@ impl Asked<'_> {
                 }
             }
             let (ended, unrecorded) = (self.by_day(Loop::Review).await?, self.unrecorded().await?);
-            text += &screen::screen(&ended, unrecorded, (self.since, self.now));
+            // Not beside others if there was none.
+            if !ended.is_empty() || unrecorded > MicroUsd(0) || others.is_empty() {
+                text += &screen::screen(&ended, unrecorded, (self.since, self.now));
+            }
         }
-        let converges = self.converges().await?;
-        let jobs = self.jobs().await?;
-        for section in jobs.into_iter().chain(self.converge(&converges).await?) {
+        for section in others {
             let between = if text.is_empty() { "" } else { "\n" };
             text += &format!("{between}{}", jobs::screen(&section, self.since, self.now));
         }

@@ -321,7 +321,12 @@ fn screen(answer: &Answer<'_>) -> String {
     }
     let (of_head, all) = (answer.cost_micro_usd, answer.cost_in_all_micro_usd);
     let in_all = if all == of_head { String::new() } else { format!(", {} in all", MicroUsd(all)) };
-    text += &row("cost", &format!("{} for this head{in_all}", MicroUsd(of_head)));
+    // A job has no head.
+    let cost = match answer.key.strip_prefix("sync/") {
+        Some(_) => format!("{} in all", MicroUsd(all)),
+        None => format!("{} for this head{in_all}", MicroUsd(of_head)),
+    };
+    text += &row("cost", &cost);
     for drawn in &answer.drawn {
         let what = match drawn.level.kind {
             LevelKind::Review => "this head".to_owned(),

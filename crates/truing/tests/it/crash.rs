@@ -177,8 +177,10 @@ impl Lane {
         let given_up = story.review == Review::GivenUp;
         let limits = Limits::default();
         let reader = BreakableReader { inner: self.reader.clone(), broken: AtomicBool::new(given_up) };
+        let store = FaultyStore { inner, script: script.clone() };
         let context = ServiceContext {
-            store: FaultyStore { inner, script: script.clone() },
+            switch_store: store.clone(),
+            store,
             forges: FaultyForges {
                 inner: forges,
                 script: script.clone(),

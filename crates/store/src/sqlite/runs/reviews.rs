@@ -275,6 +275,9 @@ fn taken_over(
             .prepare_cached(sql)?
             .query_row((key.as_str(), record.run.as_str()), |row| row.get(0))
             .optional()?;
+        // A run that has told nothing yet has no record to take its cost out of: its calls are this run's from now on.
+        let sql = "UPDATE reservation SET run = ?1 WHERE run = ?2";
+        connection.prepare_cached(sql)?.execute((run.as_str(), record.run.as_str()))?;
         let of = (key.as_str(), record.run.as_str());
         let sql = "UPDATE run SET cost = 0
                    WHERE loop = 'review' AND key = ?1 AND id = ?2 AND record IS NOT NULL";

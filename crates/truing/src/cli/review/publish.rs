@@ -31,7 +31,8 @@ use truing_service::by_hand::{self, NotLeased};
 use truing_service::worker::work;
 use truing_store::Sqlite;
 
-use super::text::{filled, visible};
+use super::text::visible;
+use crate::cli::columns::folded;
 use crate::cli::error::CliError;
 use crate::cli::output::Output;
 use crate::cli::target::{actor, at_work, dry_run_store, store_error, switched_on};
@@ -97,6 +98,8 @@ impl Publishing<'_> {
         let temp = truing_git::PrivateFolder::new().map_err(truing_loops::local::LocalError::NoFolder)?;
         let key = self.id.key();
         let limits = wiring::limits(&self.config.review, self.config.server.lease);
+        // A dry run works on a copy of the records. Its kill switch is the real one, and so is the ledger.
+        let real = store.clone();
         let store = if self.dry_run { dry_run_store(&store, temp.path(), &key).await? } else { store };
         let reader = wiring::child_reader(&self.config.rules, &self.config.sandbox)?;
         let context =
@@ -108,14 +111,18 @@ impl Publishing<'_> {
             );
         }
         let watch = Watch { dry_run: self.dry_run, made: Some(made.clone()), ..telemetry::WRITES.clone() };
-        let context = ServiceContext { watch, ..context };
+        let context = ServiceContext { watch, switch_store: real.clone(), ..context };
         self.announce(&context.store, &key).await?;
         // Until the last lease is over: a server that starts meanwhile does not take it for a dead one's.
         let _at_work = at_work(&context.store, &limits).await?;
-        let before = paid(&context.store, &key).await?;
+        let before = paid(&real, &key).await?;
         let held = Box::pin(self.rounds(&context, &key, &limits)).await?;
-        let after = paid(&context.store, &key).await?;
+        let after = paid(&real, &key).await?;
         let now = MicroUsd(after.0.saturating_sub(before.0));
+        if self.dry_run && now > MicroUsd(0) {
+            // The ledger has an entry, which has a name.
+            self.describe(&real, &key).await?;
+        }
         if before > MicroUsd(0) {
             // The review that is printed tells the cost of its commit, whoever paid for it.
             let name = &self.pull.name;
@@ -131,11 +138,15 @@ impl Publishing<'_> {
 
     /// Lets the store know what people call it, and who asks for what.
     async fn announce(&self, store: &Sqlite, key: &Key) -> Result<(), CliError> {
+        self.describe(store, key).await?;
+        let act = Act::new(&actor(self.environment), "review --publish", key.as_str(), &self.pull.name);
+        store.audit(&[act]).await.map_err(store_error)
+    }
+
+    async fn describe(&self, store: &Sqlite, key: &Key) -> Result<(), CliError> {
         let PullRequest { name, url, .. } = self.pull;
         let described = Described { name: name.clone(), url: url.clone(), head: None };
-        store.describe(&[(key.clone(), described)]).await.map_err(store_error)?;
-        let act = Act::new(&actor(self.environment), "review --publish", key.as_str(), name);
-        store.audit(&[act]).await.map_err(store_error)
+        store.describe(&[(key.clone(), described)]).await.map_err(store_error)
     }
 
     /// Leases the slot until its review is published. What it is held for instead, if it is.
@@ -350,7 +361,7 @@ fn line(step: &Write) -> String {
                 StatusState::Failure => "failure",
                 StatusState::Pending => "pending",
             };
-            filled(&format!("  set the status of {} to {state}: {}", head.short(), visible(description)))
+            folded("  ", &format!("set the status of {} to {state}: {}", head.short(), visible(description)))
         }
     }
 }

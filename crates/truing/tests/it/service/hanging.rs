@@ -118,6 +118,7 @@ async fn a_step_that_the_reader_holds_up_ends_in_time_with_all_its_processes() {
             ..
         } = site.context(site.store(), site.forges(), limits());
         ServiceContext {
+            switch_store: store.clone(),
             store,
             forges,
             reader: reader.clone(),

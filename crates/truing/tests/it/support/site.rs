@@ -334,6 +334,7 @@ impl Site {
         W: Forges + 'static,
     {
         ServiceContext {
+            switch_store: store.clone(),
             store,
             forges,
             reader: self.reader.clone(),
