@@ -19,8 +19,8 @@ use truing_core::id::{Millis, Sha, Span, Token, Topic};
 use truing_core::increment::Renames;
 use truing_core::line;
 use truing_core::port::{
-    Actor, CheckState, Clock as _, CommitCheck, Decision, ForgeError, ForgeRead as _, LineComment,
-    PullReview, ReviewThread, Runs, Said, StoreError,
+    Actor, CheckState, Clock as _, CommitCheck, Decision, ForgeRead as _, LineComment, PullReview,
+    ReviewThread, Runs, Said, StoreError,
 };
 use truing_core::publish::ThreadState;
 use truing_core::slot::Why;
@@ -214,7 +214,6 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
     /// [`Stop`]
     async fn next(&mut self, now: Millis) -> Result<Next, Stop> {
         self.go_on().await?;
-        let client = self.workspace.forge;
         let others: Vec<&ReviewerConfig> = others(self.config).collect();
         let mut rules = rules(self.config);
         let mut look = None;

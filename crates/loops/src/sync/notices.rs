@@ -5,7 +5,7 @@ use std::path::Path;
 
 use truing_core::effect::Effect;
 use truing_core::id::Topic;
-use truing_core::port::{BranchPull, Clock as _, ForgeError, ForgeRead as _, OwnIssue, PullDraft};
+use truing_core::port::{BranchPull, ForgeError, ForgeRead as _, OwnIssue, PullDraft};
 use truing_forge::capability::Capability;
 use truing_forge::{ForgeServer as _, RepositoryClient, Server};
 use truing_git::{NewCommit, PrivateFolder, Remote};

@@ -230,7 +230,8 @@ impl<G: Gate> SyncRun<'_, G> {
                 Ok(error) => return Err(error),
                 Err(error) => error,
             };
-            record.detail.exit_reason += &format!("; {}", tracking::not_kept(&job, self.outcomes().noun(), &error));
+            record.detail.exit_reason +=
+                &format!("; {}", tracking::not_kept(&job, self.outcomes().noun(), &error));
             if error.is_halt() {
                 record.detail.result = Outcome::Held;
             }

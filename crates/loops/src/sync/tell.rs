@@ -1,6 +1,6 @@
 //! The side of a run that speaks to people beside its pull request: its question, and the notice of what its runs came to.
 
-use truing_core::port::Gate;
+use truing_core::port::{Gate, Runs as _};
 use truing_core::sync::job::Job;
 use truing_core::sync::record::{Record, Step};
 use truing_forge::ForgeServer as _;
@@ -48,7 +48,12 @@ impl<G: Gate> SyncRun<'_, G> {
     }
 
     /// Lets the right question be open, and one only. Its page.
-    pub(super) async fn ask(&self, job: &mut Job, log: &mut RunLog, ended: &Ended) -> Result<Option<String>, RunError> {
+    pub(super) async fn ask(
+        &self,
+        job: &mut Job,
+        log: &mut RunLog,
+        ended: &Ended,
+    ) -> Result<Option<String>, RunError> {
         let version = log.to.clone().unwrap_or_default();
         let open = job.breaker.open().is_some().then(|| {
             let version = job.breaker.target().map_or(version.as_str(), |target| target.version.as_str());

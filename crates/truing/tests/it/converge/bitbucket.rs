@@ -2,11 +2,12 @@
 
 use serde_json::json;
 use truing_fakes::forge::{Flavour, MergeState, Options, PullView};
-use truing_fakes::model::Answer;
+use truing_fakes::model::{Answer, Script};
 use truing_fakes::repo::Commit;
 
 use crate::converge::pull::{BOT, Site, two_loops};
-use crate::converge::scene::clean;
+use crate::converge::scene::{BUG_ID, clean, dirty, mended};
+use crate::converge::served::{NATIVE, Server, report};
 
 const BOTH: [Flavour; 2] = [Flavour::Cloud, Flavour::DataCenter];
 
@@ -23,7 +24,8 @@ fn loops_of(pull: &PullView) -> Vec<String> {
 
 /// The calls that no loop of ours ever makes.
 fn assert_never_merges(site: &Site) {
-    let merges = |path: &str| path.ends_with("/merge") || path.ends_with("/approve") || path.ends_with("/rebase");
+    let merges =
+        |path: &str| path.ends_with("/merge") || path.ends_with("/approve") || path.ends_with("/rebase");
     let log = site.forge.log();
     let wrong: Vec<_> = log.iter().filter(|call| call.method != "GET" && merges(&call.path)).collect();
     assert!(wrong.is_empty(), "{wrong:?}");
@@ -102,5 +104,39 @@ async fn what_git_cannot_merge_holds_it_back_and_nothing_is_pushed() {
         );
         assert!(told["reason"].as_str().unwrap().contains("total.py"), "{told}");
         assert_eq!(site.pull().await.head, head);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_in_comments_are_followed_where_their_author_may_write() {
+    for flavour in BOTH {
+        let nothing = mended(&[(BUG_ID, Some("nobody knows how"))]);
+        let site = site(flavour, NATIVE, [dirty(), nothing]).await;
+        let name = site.forge.name();
+        let _server = Server::start(&site);
+        site.asks("eve").await;
+        site.repo.comment(site.number, "ann", "please `/converge`").await.unwrap();
+        site.deliver().await;
+        site.asks("ann").await;
+        let pull = site.until("the report", |pull| report(pull).is_some()).await;
+        assert!(report(&pull).unwrap().starts_with("## /converge: stuck\n"), "{pull:#?}");
+        let why = site.why().await;
+        assert!(why.contains(&format!("`/converge` by ann@{name}")) && !why.contains("eve@"), "{why}");
+
+        // In the finding's thread: what ann says counts, and what eve says does not.
+        let first = pull.inline().find(|comment| comment.in_reply_to.is_none()).unwrap().id;
+        site.forge.pending();
+        site.repo.reply(site.number, "eve", first, "/dismiss because").await.unwrap();
+        site.repo.reply(site.number, "ann", first, "/dismiss the callers rely on it").await.unwrap();
+        site.deliver().await;
+        let told = format!("`/dismiss 26045536a5-1` by ann@{name}: the callers rely on it");
+        let why = site.until_why(&told).await;
+        assert!(!why.contains("eve@"), "{why}");
+        site.model.play(Script::of([Answer::describes("Adds up orders."), dirty()]));
+        site.asks("ann").await;
+        let converged =
+            |pull: &PullView| report(pull).is_some_and(|told| told.contains("/converge: converged\n"));
+        site.until("the second report", converged).await;
+        assert_never_merges(&site);
     }
 }

@@ -89,7 +89,7 @@ impl Site {
             .env_clear()
             .env("HOME", self.home.path())
             .env("PATH", std::env::var_os("PATH").unwrap())
-            .env(self.forge.variable(), TOKEN)
+            .env(self.forge.variables()[0], TOKEN)
             .env("ANTHROPIC_API_KEY", KEY)
             .current_dir(self.home.path())
             .stdin(Stdio::null());

@@ -65,22 +65,31 @@ impl Watched {
         Self(FakeForge::start_as(flavour, options).await.unwrap())
     }
 
-    /// What an operator writes to reach it, with no time to settle.
-    pub(crate) fn operator(&self) -> String {
-        let url = self.0.base_url();
-        let (kind, api, git) = match self.0.flavour() {
-            Flavour::GitHub => ("github", String::new(), String::new()),
-            Flavour::Cloud => ("bitbucket", "/2.0".to_owned(), String::new()),
-            Flavour::DataCenter => ("bitbucket-dc", String::new(), "/scm".to_owned()),
-        };
-        format!("[forge.{kind}]\napi_url = \"{url}{api}\"\ngit_url = \"{url}{git}\"\nsettle = \"0s\"\n")
+    /// The `NAME` of `[forge.NAME]`.
+    pub(crate) fn name(&self) -> &'static str {
+        match self.0.flavour() {
+            Flavour::GitHub => "github",
+            Flavour::Cloud => "bitbucket",
+            Flavour::DataCenter => "bitbucket-dc",
+        }
     }
 
-    /// The variable that the token is taken from.
-    pub(crate) fn variable(&self) -> &'static str {
+    /// What an operator writes to reach it, with no time to settle.
+    pub(crate) fn operator(&self) -> String {
+        let (name, url) = (self.name(), self.0.base_url());
+        let (api, git) = match self.0.flavour() {
+            Flavour::GitHub => ("", ""),
+            Flavour::Cloud => ("/2.0", ""),
+            Flavour::DataCenter => ("", "/scm"),
+        };
+        format!("[forge.{name}]\napi_url = \"{url}{api}\"\ngit_url = \"{url}{git}\"\nsettle = \"0s\"\n")
+    }
+
+    /// The variables that the token and the secret of webhooks are taken from.
+    pub(crate) fn variables(&self) -> [&'static str; 2] {
         match self.0.flavour() {
-            Flavour::GitHub => "GITHUB_TOKEN",
-            Flavour::Cloud | Flavour::DataCenter => "BITBUCKET_TOKEN",
+            Flavour::GitHub => ["GITHUB_TOKEN", "GITHUB_WEBHOOK_SECRET"],
+            Flavour::Cloud | Flavour::DataCenter => ["BITBUCKET_TOKEN", "BITBUCKET_WEBHOOK_SECRET"],
         }
     }
 

@@ -133,7 +133,7 @@ impl Site {
             .env("HOME", self.home.path())
             .env("PATH", std::env::var_os("PATH").unwrap())
             .env("GITHUB_STEP_SUMMARY", self.home.path().join("summary.md"))
-            .env(self.forge.variable(), TOKEN)
+            .env(self.forge.variables()[0], TOKEN)
             .envs(self.registry.variables())
             .env("ANTHROPIC_API_KEY", truing_fakes::model::KEY)
             .current_dir(self.home.path())
