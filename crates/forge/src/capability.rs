@@ -17,6 +17,8 @@ pub struct Capability {
     pub name: &'static str,
     /// The beginning of the names of the tools that are served to agents.
     pub tool_prefix: &'static str,
+    /// What an agent's comment on lines is told apart by, where it gives no key. Read by the tools.
+    pub upserts: Upserts,
     /// The longest comment, in UTF-16 units.
     pub comment: usize,
     /// What of it is kept for the marker and the blank line above it.
@@ -70,6 +72,15 @@ pub struct Capability {
     pub diff_lines: usize,
     /// How long a comment whose creation was not answered may stay unseen, unless an operator says otherwise.
     pub settle: Span,
+}
+
+/// What an agent's comment on lines is told apart by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Upserts {
+    /// Its lines: whatever it says of them, there is one.
+    ByPlace,
+    /// Its lines and its text, white space apart: another text is another comment.
+    ByText,
 }
 
 /// How a marker is hidden.
@@ -154,6 +165,7 @@ pub const GITHUB: Capability = Capability {
     kind: ForgeKind::Github,
     name: "GitHub",
     tool_prefix: "gh_",
+    upserts: Upserts::ByPlace,
     comment: 65_536,
     marker_room: 512,
     marker: Marker::HtmlComment,
@@ -188,6 +200,7 @@ pub const BITBUCKET_CLOUD: Capability = Capability {
     kind: ForgeKind::Bitbucket,
     name: "Bitbucket Cloud",
     tool_prefix: "bb_",
+    upserts: Upserts::ByText,
     comment: 31_000,
     marker_room: 512,
     marker: Marker::LinkReference,
@@ -222,6 +235,7 @@ pub const BITBUCKET_DC: Capability = Capability {
     kind: ForgeKind::BitbucketDc,
     name: "Bitbucket Data Center",
     tool_prefix: "bb_",
+    upserts: Upserts::ByText,
     comment: 32_767,
     marker_room: 512,
     marker: Marker::LinkReference,

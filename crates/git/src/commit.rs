@@ -80,6 +80,15 @@ pub struct Committed {
     made: Option<Made>,
 }
 
+/// The outcome of a merge of two commits.
+#[derive(Debug)]
+pub enum Merging {
+    /// The commit that has both.
+    Made(Committed),
+    /// They change the same lines in these files.
+    Conflicts(Vec<RepoPath>),
+}
+
 /// Of a commit that was made here: what it stands on, and its tree.
 #[derive(Debug)]
 struct Made {
@@ -151,6 +160,29 @@ impl Mirror {
         call.config("core.fsync", "none").input(names.collect()).read().await?;
         staged.choose(None).await?;
         Ok(staged)
+    }
+
+    /// Merges `other` into `into`, both of which must be here with their history, by content alone: no program that the
+    /// repository names has a say. The first parent of the commit is `into`.
+    ///
+    /// # Errors
+    /// [`GitError::Failed`] if a commit is not here or the histories never meet.
+    pub async fn merge(&self, into: &Sha, other: &Sha, new: &NewCommit) -> Result<Merging, GitError> {
+        let Staged { view, folder, parent, .. } = self.staging(into)?;
+        let call = view.call("merge-tree").args(["--write-tree", "--name-only", "--no-messages", "-z"]);
+        let call = call.args([parent.as_str(), other.as_str()]);
+        let finished = call.output(view.git().limits().listing_bytes).run().await?;
+        if finished.code() == Some(1) {
+            // After the tree, which has marks of the conflict in it.
+            let paths = lines(&finished.stdout).skip(1);
+            return Ok(Merging::Conflicts(paths.map(RepoPath::from_bytes).collect()));
+        }
+        let answer = finished.success("merge-tree")?;
+        let tree = sha("merge-tree", answer.strip_suffix(b"\0").unwrap_or(&answer))?;
+        let call = view.call("commit-tree").args(["--no-gpg-sign", "-p", parent.as_str()]);
+        let call = call.args(["-p", other.as_str(), "-F", "-"]).arg(tree.as_str());
+        let sha = committed(signed(call, new), new).await?;
+        Ok(Merging::Made(Committed { view, _folder: Some(folder), sha, made: Some(Made { parent, tree }) }))
     }
 
     /// A place for an index of its own.
@@ -250,9 +282,7 @@ impl Staged {
         let tree = sha("write-tree", &self.view.call("write-tree").read().await?)?;
         let call =
             self.view.call("commit-tree").args(["--no-gpg-sign", "-p", self.parent.as_str(), "-F", "-"]);
-        let call = signed(call.arg(tree.as_str()), new).config("i18n.commitEncoding", "UTF-8");
-        let message = format!("{}\n", new.message.trim_end());
-        let sha = sha("commit-tree", &call.input(message.into_bytes()).read().await?)?;
+        let sha = committed(signed(call.arg(tree.as_str()), new), new).await?;
         let made = Some(Made { parent: self.parent, tree });
         Ok(Committed { view: self.view, _folder: Some(self.folder), sha, made })
     }
@@ -278,6 +308,13 @@ impl Committed {
     pub(crate) fn view(&self) -> &View {
         &self.view
     }
+}
+
+/// Makes a commit with this call.
+async fn committed(call: Call, new: &NewCommit) -> Result<Sha, GitError> {
+    let message = format!("{}\n", new.message.trim_end());
+    let call = call.config("i18n.commitEncoding", "UTF-8").input(message.into_bytes());
+    sha("commit-tree", &call.read().await?)
 }
 
 /// Who, and when.

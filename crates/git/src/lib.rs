@@ -32,7 +32,7 @@ mod repository;
 mod view;
 
 pub use clone::CheckedOut;
-pub use commit::{Committed, Edited, Identity, NewCommit, Staged};
+pub use commit::{Committed, Edited, Identity, Merging, NewCommit, Staged};
 pub use error::GitError;
 pub use export::{Exported, TreeFile, write_new};
 pub use laid::Laid;

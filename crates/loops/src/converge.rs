@@ -16,6 +16,7 @@ pub mod lock;
 pub mod pull;
 pub mod pursue;
 mod stop;
+mod update;
 pub mod words;
 
 use std::fmt;

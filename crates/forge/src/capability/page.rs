@@ -87,6 +87,10 @@ fn rows(forge: &Capability) -> Vec<(&'static str, String)> {
     let statuses: Vec<&str> = forge.statuses.iter().map(status).collect();
     // A check run is in place of a commit status; a report is beside a build status.
     let statuses = statuses.join(if forge.statuses.contains(&Status::Report) { " and " } else { ", else " });
+    let upserts = match forge.upserts {
+        Upserts::ByPlace => "their lines",
+        Upserts::ByText => "their lines and their text, white space apart",
+    };
     let anchored = match forge.anchored {
         Anchored::Commit => "the commit that the call names",
         Anchored::Head => "the head at that moment, which is read before and after",
@@ -117,6 +121,7 @@ fn rows(forge: &Capability) -> Vec<(&'static str, String)> {
     };
     vec![
         ("Names of the tools for agents", format!("begin with `{}`", forge.tool_prefix)),
+        ("Agents' comments on lines without a key are told apart by", upserts.to_owned()),
         (
             "Longest comment",
             format!("{} characters, {} of them for the marker", forge.comment, forge.marker_room),

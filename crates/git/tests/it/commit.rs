@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use truing_core::RepoPath;
 use truing_core::id::{Millis, Sha};
-use truing_git::{Edited, GitError, Identity, Mirror, NewCommit, Remote};
+use truing_git::{Edited, GitError, Identity, Merging, Mirror, NewCommit, Remote};
 
 use crate::support::{Open, Place, Repo, text};
 
@@ -274,4 +274,41 @@ async fn of_files_that_lie_alone_line_ends_and_modes_are_as_the_commit_has_them_
     // A file where the commit has a folder that stays is refused, not put in its place.
     let (there, gone) = ([path("deep")], []);
     assert!(mirror.stage_alone(&head, &alone.root, (&there, &gone)).await.is_err());
+}
+
+#[tokio::test]
+async fn two_commits_are_merged_by_their_content_or_the_files_that_stand_in_the_way_are_told() {
+    let place = Place::new();
+    let repo = place.repo("upstream");
+    let begin = repo.sha("main");
+    repo.write("ours.txt", "ours\n");
+    // A program that merges is named, and there is none.
+    repo.write(".gitattributes", "* merge=stranger\n");
+    repo.commit("ours");
+    let ours = repo.sha("main");
+    let side = |name: &str, file: &str| {
+        repo.run(&["checkout", "--quiet", "-b", name, begin.as_str()]);
+        repo.write(file, "theirs\n");
+        repo.commit(name);
+        repo.sha(name)
+    };
+    let (theirs, wrong) = (side("theirs", "theirs.txt"), side("wrong", "ours.txt"));
+    let mirror =
+        place.git().await.mirror(&place.path("m"), &Remote::local(&repo.root).unwrap()).await.unwrap();
+    mirror.fetch(&[ours.clone(), theirs.clone(), wrong.clone()]).await.unwrap();
+
+    let Merging::Made(commit) = mirror.merge(&theirs, &ours, &new("Merge")).await.unwrap() else {
+        panic!("nothing stands in the way")
+    };
+    mirror.keep(&commit).await.unwrap();
+    let listed = mirror.list(commit.sha(), &[]).await.unwrap();
+    let names: Vec<_> = listed.iter().map(|file| file.path.to_string()).collect();
+    assert!(["ours.txt", "theirs.txt"].iter().all(|name| names.iter().any(|one| one == name)), "{names:?}");
+    assert_eq!(mirror.merge_base(commit.sha(), &ours).await.unwrap(), Some(ours.clone()));
+    assert_eq!(mirror.merge_base(commit.sha(), &theirs).await.unwrap(), Some(theirs));
+
+    let Merging::Conflicts(files) = mirror.merge(&wrong, &ours, &new("Merge")).await.unwrap() else {
+        panic!("both have made the file")
+    };
+    assert_eq!(files, [path("ours.txt")]);
 }

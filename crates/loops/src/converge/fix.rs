@@ -164,8 +164,7 @@ impl<S> Runner<'_, S> {
         if staged.paths.is_empty() {
             return Ok(None);
         }
-        let author = Identity { name: AUTHOR.0.to_owned(), email: AUTHOR.1.to_owned() };
-        let new = NewCommit { message, author: author.clone(), committer: author, at: SystemClock.now() };
+        let new = NewCommit { message, author: author(), committer: author(), at: SystemClock.now() };
         let commit = staged.commit(&new).await?;
         self.mirror.keep(&commit).await?;
         let tree = match commit.tree() {
@@ -277,7 +276,9 @@ impl<S> Runner<'_, S> {
 }
 
 /// Whose commits these are.
-const AUTHOR: (&str, &str) = ("truing", "truing@localhost");
+pub(super) fn author() -> Identity {
+    Identity { name: "truing".to_owned(), email: "truing@localhost".to_owned() }
+}
 
 /// What a fixer says of each finding, by the name that it was given under.
 fn heard(found: &[Finding], mended: Mended) -> BTreeMap<FindingId, Word> {

@@ -10,7 +10,7 @@ use truing_core::converge::record::Record;
 use truing_core::converge::{Candidate, Code, Exit, Line, Word};
 use truing_core::effect::Effect;
 use truing_core::finding::{AnchorKind, Category, Finding};
-use truing_core::id::{FindingId, Millis, Sha, Span, Topic};
+use truing_core::id::{CommentId, FindingId, Millis, Sha, Span, Topic};
 use truing_core::port::{
     AuditMark, Clock as _, ForgeError, ForgeRead as _, LineComment, LineDraft, PullNow, PullState,
     ReviewDraft, ReviewEvent, ReviewThread, Said,
@@ -21,7 +21,7 @@ use truing_core::{line, markdown};
 use truing_forge::effects::{EffectError, Effects};
 use truing_forge::remote::{Purpose, RemoteError};
 use truing_forge::{ForgeServer as _, RepositoryClient, Server};
-use truing_git::{GitError, Mirror, Pushed, Refusal};
+use truing_git::{Committed, GitError, Mirror, Pushed, Refusal};
 use truing_store::Sqlite;
 
 use super::heard::HEARD;
@@ -162,11 +162,16 @@ impl PullRequestWorkspace<'_> {
         self.effects.perform(&Effect::Trigger { text: text.to_owned(), since }).await.map(drop)
     }
 
+    /// Does somebody show that a comment has set them to work? Nobody can where the forge tells of no reactions.
+    pub(super) async fn is_at_work(&self, comment: &CommentId) -> Result<bool, ForgeError> {
+        Ok(self.server.capability().reactions && !self.forge.eyes(comment).await?.is_empty())
+    }
+
     /// The same, unless somebody is at work on the newest, whoever said that.
     async fn say(&self, text: &str, calls: usize) -> Result<(), EffectError> {
         let said = self.forge.said(text).await?;
         if let Some(newest) = said.last()
-            && !self.forge.eyes(&newest.id).await?.is_empty()
+            && self.is_at_work(&newest.id).await?
         {
             return Ok(());
         }
@@ -195,6 +200,43 @@ impl PullRequestWorkspace<'_> {
         });
         let about = Topic::new(format!("upheld/{}/{}", record.run, record.detail.state.audits));
         self.reply_all(record, answers.collect(), about).await
+    }
+
+    /// Pushes a commit of ours to its branch, if that is still at the head that the commit was made on.
+    pub(super) async fn push(
+        &self,
+        record: &Record,
+        commit: &Committed,
+        expected: &Sha,
+    ) -> Result<Published, Stop> {
+        // A run may outlive the token that it began with.
+        let (id, name) = self.home;
+        let remote = self.server.remote(id, name, Purpose::Push).await.map_err(|error| match error {
+            RemoteError::Forge(error) => forge(error),
+            RemoteError::Git(error) => error.into(),
+        })?;
+        let onto = (record.detail.branch.as_str(), Some(expected));
+        Ok(match self.effects.push(commit, &remote, onto).await.map_err(unperformed)? {
+            Pushed::Done => Published::Done,
+            Pushed::Withheld(why) => {
+                let what = format!("pushing {} to {}", short(commit.sha()), record.detail.branch);
+                return Err(Stop::Withheld { what, why });
+            }
+            Pushed::Moved { now: Some(now) } => Published::Moved(now),
+            Pushed::Moved { now: None } => {
+                let why = format!("the branch {} is gone", record.detail.branch);
+                return Err(Stop::over(Code::Closed, why));
+            }
+            Pushed::Refused { why: Refusal::Hook, message } => Published::Blocked(message),
+            Pushed::Refused { why: Refusal::Protected | Refusal::Permission, message } => {
+                let why = format!(
+                    "{} cannot be pushed to: {}",
+                    record.detail.branch,
+                    line::clean(&message, MAX_LINE)
+                );
+                return Err(Stop::over(Code::ReadOnly, why));
+            }
+        })
     }
 
     /// Gives these answers, each in its finding's thread; what has none is answered in one comment on this topic.
@@ -305,34 +347,7 @@ impl Workspace for PullRequestWorkspace<'_> {
 
     async fn publish(&self, record: &Record, candidate: &Candidate) -> Result<Published, Stop> {
         let commit = self.mirror.committed(&candidate.commit);
-        // A run may outlive the token that it began with.
-        let (id, name) = self.home;
-        let remote = self.server.remote(id, name, Purpose::Push).await.map_err(|error| match error {
-            RemoteError::Forge(error) => forge(error),
-            RemoteError::Git(error) => error.into(),
-        })?;
-        let onto = (record.detail.branch.as_str(), Some(&record.detail.state.head));
-        Ok(match self.effects.push(&commit, &remote, onto).await.map_err(unperformed)? {
-            Pushed::Done => Published::Done,
-            Pushed::Withheld(why) => {
-                let what = format!("pushing {} to {}", short(commit.sha()), record.detail.branch);
-                return Err(Stop::Withheld { what, why });
-            }
-            Pushed::Moved { now: Some(now) } => Published::Moved(now),
-            Pushed::Moved { now: None } => {
-                let why = format!("the branch {} is gone", record.detail.branch);
-                return Err(Stop::over(Code::Closed, why));
-            }
-            Pushed::Refused { why: Refusal::Hook, message } => Published::Blocked(message),
-            Pushed::Refused { why: Refusal::Protected | Refusal::Permission, message } => {
-                let why = format!(
-                    "{} cannot be pushed to: {}",
-                    record.detail.branch,
-                    line::clean(&message, MAX_LINE)
-                );
-                return Err(Stop::over(Code::ReadOnly, why));
-            }
-        })
+        self.push(record, &commit, &record.detail.state.head).await
     }
 
     async fn calls(&self) -> Result<Option<usize>, Stop> {

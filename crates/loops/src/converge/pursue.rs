@@ -19,12 +19,13 @@ use truing_core::id::{Millis, Sha, Span, Token, Topic};
 use truing_core::increment::Renames;
 use truing_core::line;
 use truing_core::port::{
-    Actor, CheckState, Clock as _, CommitCheck, Decision, ForgeError, ForgeRead as _, LineComment,
-    PullReview, ReviewThread, Runs, Said, StoreError,
+    Actor, CheckState, Clock as _, CommitCheck, Decision, ForgeRead as _, LineComment, PullReview,
+    ReviewThread, Runs, Said, StoreError,
 };
 use truing_core::publish::ThreadState;
 use truing_core::slot::Why;
 use truing_diff::RepoPath;
+use truing_forge::ForgeServer as _;
 use truing_forge::effects::EffectError;
 
 use super::heard::{HEARD, MAX_TITLE, claim_of};
@@ -36,9 +37,6 @@ use crate::machine::SystemClock;
 
 /// Limit on immediate re-checks after the head moved.
 const MAX_LOOKS: u32 = 3;
-/// Characters of a reason.
-const MAX_WHY: usize = 400;
-
 /// What is to be done now.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Next {
@@ -216,9 +214,8 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
     /// [`Stop`]
     async fn next(&mut self, now: Millis) -> Result<Next, Stop> {
         self.go_on().await?;
-        let client = self.workspace.forge;
         let others: Vec<&ReviewerConfig> = others(self.config).collect();
-        let rules = rules(self.config);
+        let mut rules = rules(self.config);
         let mut look = None;
         for _ in 0..MAX_LOOKS {
             look = self.look(&others, now).await?;
@@ -231,6 +228,8 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
             let what = "the head moved each time Truing looked".to_owned();
             return Ok(Next::Wait(until, what));
         };
+        // Read after the look: a Data Center's version is known by then.
+        rules.mark_ready &= self.workspace.server.capability().drafts;
         let head = self.record.detail.state.head.clone();
         let base = self.workspace.onto.to_owned();
         let mut readiness =
@@ -278,23 +277,10 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
                     claims => Next::Go(Box::new(Event::Heard { claims, renames: Renames::default() })),
                 }
             }
-            Want::UpdateBranch => {
-                self.workspace.open(&self.record).await?;
-                let update = Effect::UpdateBranch { head: look.seen.head.clone() };
-                match self.workspace.effects.perform(&update).await {
-                    Ok(_) => Next::Again,
-                    // Somebody has pushed meanwhile, or it cannot be merged.
-                    Err(EffectError::Refused(error @ ForgeError::Rejected { .. })) => {
-                        if client.now().await.map_err(forge)?.head.sha == look.seen.head {
-                            let why = format!("{} cannot be merged into it: {error}", self.workspace.onto);
-                            Next::Over(Exit::new(Code::Mergeability, line::clean(&why, MAX_WHY)))
-                        } else {
-                            Next::Again
-                        }
-                    }
-                    Err(error) => return Err(unperformed(error)),
-                }
-            }
+            Want::UpdateBranch => match self.workspace.update(&self.record, &look.seen.head).await? {
+                Some(exit) => Next::Over(exit),
+                None => Next::Again,
+            },
             Want::MarkReady => {
                 self.workspace.open(&self.record).await?;
                 self.workspace.effects.perform(&Effect::MarkReady).await.map_err(unperformed)?;
@@ -387,7 +373,7 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
                     let begun = (many, pull.head.sha.clone());
                     let asked = self.record.detail.wakes.entry(other.name.clone()).or_insert(begun);
                     match awaited(&said, answered, (asked, many), &pull.head.sha) {
-                        Some(newest) => !client.eyes(&newest.id).await.map_err(forge)?.is_empty(),
+                        Some(newest) => self.workspace.is_at_work(&newest.id).await.map_err(forge)?,
                         None => false,
                     }
                 }

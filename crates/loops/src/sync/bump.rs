@@ -7,6 +7,7 @@ use truing_core::port::Gate;
 use truing_core::sync::Verdict;
 use truing_core::sync::job::{Job, Progress};
 use truing_core::sync::record::{Pull, PullKind, Result as Outcome, Step};
+use truing_forge::ForgeServer as _;
 use truing_git::{Mirror, NewCommit, PrivateFolder, Staged};
 
 use super::Decided;
@@ -42,7 +43,17 @@ impl<G: Gate> SyncRun<'_, G> {
     }
 
     pub(super) fn drafts(&self) -> Drafts<'_> {
-        Drafts { forge: self.forge, writes: &self.effects, job: self.job.config, name: self.job.name }
+        let Self { forge, server, .. } = *self;
+        Drafts { forge, server, writes: &self.effects, job: self.job.config, name: self.job.name }
+    }
+
+    /// What is told where a port that is not done is no draft.
+    fn without_drafts(&self) -> String {
+        let row = self.server.capability();
+        if row.drafts {
+            return String::new();
+        }
+        format!("; {} has no drafts, so it is open for review", row.name)
     }
 
     /// Ports, checks, and shows what came of it.
@@ -149,7 +160,8 @@ impl<G: Gate> SyncRun<'_, G> {
         self.go_on().await?;
         let body = words::ported(about, decided, (ported, checked));
         let shown = pulls.show(stands, base, Verdict::Bump, &body).await?;
-        let why = format!("{} {version} is followed by {}", self.job.config.package, shown.url);
+        let without = self.without_labels();
+        let why = format!("{} {version} is followed by {}{without}", self.job.config.package, shown.url);
         if let Some(draft) = &saved.draft {
             self.drafts().close(draft, &format!("Finished in {}", shown.url)).await?;
         }
@@ -202,7 +214,7 @@ impl<G: Gate> SyncRun<'_, G> {
         let ended = if now.waits || now.is_beyond(saved.draft.as_ref().and(job.progress.as_ref())) {
             Ended::of(
                 Outcome::Saved,
-                format!("the port is not finished: {what}; {} holds it", shown.url),
+                format!("the port is not finished: {what}; {} holds it{}", shown.url, self.without_drafts()),
                 asks,
             )
         } else {

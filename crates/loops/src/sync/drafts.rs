@@ -7,7 +7,7 @@ use truing_core::id::Topic;
 use truing_core::port::{BranchPull, ForgeError, ForgeRead as _, PullDraft, PullState};
 use truing_core::sync::course::{Active, active};
 use truing_core::sync::record::{Pull, PullKind};
-use truing_forge::RepositoryClient;
+use truing_forge::{ForgeServer as _, RepositoryClient, Server};
 
 use super::effects::{Writes, open_pull};
 use super::run::RunError;
@@ -17,6 +17,7 @@ use super::words;
 #[derive(Debug)]
 pub(super) struct Drafts<'a> {
     pub(super) forge: &'a RepositoryClient,
+    pub(super) server: &'a Server,
     pub(super) writes: &'a Writes<'a>,
     pub(super) job: &'a JobConfig,
     /// The job's name.
@@ -80,6 +81,8 @@ impl Drafts<'_> {
         (title, body): (&str, &str),
     ) -> Result<Pull, RunError> {
         let topic = self.topic(version);
+        // Where there are none, it is an open one, and its text says that it is not done.
+        let has_drafts = self.server.capability().drafts;
         let pull = match draft {
             Some(draft) => draft.pull.clone(),
             None => {
@@ -89,7 +92,7 @@ impl Drafts<'_> {
                     base: base.to_owned(),
                     title: title.to_owned(),
                     body: body.to_owned(),
-                    draft: true,
+                    draft: has_drafts,
                 };
                 open_pull(self.writes, new).await?
             }
@@ -98,7 +101,7 @@ impl Drafts<'_> {
             let (number, title, body) = (pull.number, title.to_owned(), body.to_owned());
             self.writes.perform(&Effect::EditPull { number, topic, title, body }).await?;
         }
-        if pull.state != PullState::Draft {
+        if has_drafts && pull.state != PullState::Draft {
             self.writes.perform(&Effect::SetDraft { number: pull.number, draft: true }).await?;
         }
         Ok(Pull { kind: PullKind::Wip, url: pull.url })

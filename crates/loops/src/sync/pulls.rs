@@ -9,7 +9,7 @@ use truing_core::port::{BranchPull, ForgeError, ForgeRead as _, PullDraft, PullR
 use truing_core::sync::Verdict;
 use truing_core::sync::course::{Active, Course, JobPullRequest, active, course};
 use truing_core::sync::record::{Pull, PullKind};
-use truing_forge::RepositoryClient;
+use truing_forge::{ForgeServer as _, RepositoryClient, Server};
 
 use super::change;
 use super::effects::{Writes, open_pull};
@@ -20,6 +20,7 @@ use super::words::{self, About};
 #[derive(Debug)]
 pub(super) struct Pulls<'a> {
     pub(super) forge: &'a RepositoryClient,
+    pub(super) server: &'a Server,
     pub(super) writes: &'a Writes<'a>,
     pub(super) job: &'a JobConfig,
     pub(super) about: About<'a>,
@@ -120,6 +121,10 @@ impl Pulls<'_> {
 
     /// Gives a pull request the labels that it has not yet.
     pub(super) async fn label(&self, pull: &BranchPull) -> Result<(), RunError> {
+        // Where there are none, none is asked for.
+        if !self.server.capability().labels {
+            return Ok(());
+        }
         let wanted = self.job.labels.iter().filter(|label| !has(pull, label));
         let labels: Vec<String> = wanted.cloned().collect();
         if !labels.is_empty() {

@@ -1,13 +1,12 @@
-//! The one question that a job may have open: an issue. What it says is desired state; each run compares and mends.
+//! The one question that a job may have open: a notice. What it says is desired state; each run compares and mends.
 
 use sha2::{Digest as _, Sha256};
 use truing_core::effect::Effect;
 use truing_core::id::{CommentId, Topic};
 use truing_core::port::{ForgeError, ForgeRead as _, OwnIssue, Reply};
 use truing_core::sync::job::{Job, Question, Ruling, Said, ruled};
-use truing_forge::RepositoryClient;
 
-use super::effects::{Writes, open_issue};
+use super::notices::Notices;
 use super::run::RunError;
 use super::words;
 
@@ -33,10 +32,8 @@ impl Wanted {
 /// The questions of one job at a forge.
 #[derive(Debug)]
 pub(super) struct Questions<'a> {
-    pub(super) forge: &'a RepositoryClient,
-    pub(super) writes: &'a Writes<'a>,
+    pub(super) at: Notices<'a>,
     pub(super) job: &'a str,
-    pub(super) label: &'a str,
 }
 
 /// What people said since the question was asked.
@@ -55,19 +52,13 @@ impl Questions<'_> {
         Topic::new(format!("sync/{}/question", self.job))
     }
 
-    /// The issues of this job, newest first.
-    async fn issues(&self) -> Result<Vec<OwnIssue>, ForgeError> {
-        let topic = self.topic();
-        Ok(self.forge.issues(self.label).await?.into_iter().filter(|issue| issue.topic == topic).collect())
-    }
-
     /// What people have answered since the question was asked, and since the last answer that let a run try.
     pub(super) async fn answers(&self, job: &Job) -> Result<Answers, ForgeError> {
         let Some(Question { issue: number, after, version, .. }) = &job.question else {
             return Ok(Answers::default());
         };
         let after = newer(job.breaker.heard(), after.as_ref());
-        let replies = match self.forge.replies(*number, after).await {
+        let replies = match self.at.forge.replies(*number, after).await {
             Ok(replies) => replies,
             // Deleted: nobody answered, and it is asked again.
             Err(ForgeError::NotFound { .. }) => return Ok(Answers::default()),
@@ -90,9 +81,10 @@ impl Questions<'_> {
     /// Lets one question be open, and this one. `job` knows afterwards what it is. None: people have closed the issue about
     /// this without a word, so nobody is asked.
     pub(super) async fn ask(&self, job: &mut Job, wanted: &Wanted) -> Result<Option<String>, RunError> {
+        let wanted = &Wanted { text: self.at.text(&wanted.text), ..wanted.clone() };
         let id = wanted.id();
         let manifest = job.breaker.target().map(|target| target.manifest.clone());
-        let mut issues = self.issues().await?;
+        let mut issues = self.at.all(&self.topic()).await?;
         if let Some(question) = &mut job.question {
             question.closed = Self::not_now(question, wanted, manifest.as_ref(), &issues)
                 && !self.answered(question).await?;
@@ -105,22 +97,21 @@ impl Questions<'_> {
         let at = at.or_else(|| issues.iter().position(|issue| issue.open));
         let issue = match at.map(|at| issues.swap_remove(at)) {
             Some(issue) => issue,
-            None => open_issue(self.writes, self.opening(&wanted.title, &wanted.text)).await?,
+            None => self.at.open(self.topic(), &wanted.title, &wanted.text).await?,
         };
         for other in issues.iter().filter(|other| other.open && other.number != issue.number) {
-            self.writes.perform(&Effect::CloseIssue { number: other.number }).await?;
+            self.at.close(other.number).await?;
         }
         let same = job.question.as_ref().is_some_and(|question| question.id == id);
         let is_new = issue.title == wanted.title && issue.body.trim() == wanted.text.trim();
         if !same && !is_new {
             // First what people are told of: whoever dies in between says it again.
             self.renew(issue.number, &wanted.text).await?;
-            let (number, topic) = (issue.number, self.topic());
-            let (title, body) = (wanted.title.clone(), wanted.text.clone());
-            self.writes.perform(&Effect::EditIssue { number, topic, title, body }).await?;
+            let text = (wanted.title.clone(), wanted.text.clone());
+            self.at.edit(issue.number, self.topic(), text).await?;
         }
         // Of one that was opened by a run that died, everything that was said since then is an answer.
-        let replies = self.forge.replies(issue.number, None).await?;
+        let replies = self.at.forge.replies(issue.number, None).await?;
         let last = replies.into_iter().rfind(|reply| reply.topic.is_some()).map(|reply| reply.id);
         let before = job.question.take().filter(|question| question.issue == issue.number && same);
         job.question = Some(match before {
@@ -148,50 +139,44 @@ impl Questions<'_> {
 
     /// Has anybody who is trusted said a word since it was asked?
     async fn answered(&self, question: &Question) -> Result<bool, ForgeError> {
-        let replies = self.forge.replies(question.issue, question.after.as_ref()).await?;
+        let replies = self.at.forge.replies(question.issue, question.after.as_ref()).await?;
         Ok(replies.iter().any(|reply| reply.trusted))
-    }
-
-    /// The effect that opens the issue. It has one topic, whatever is asked.
-    fn opening(&self, title: &str, text: &str) -> Effect {
-        let (title, body, label) = (title.to_owned(), text.to_owned(), self.label.to_owned());
-        Effect::OpenIssue { topic: self.topic(), title, body, label }
     }
 
     /// Says the question again as the last comment, so that people are told of it; what was said of the one before goes. A
     /// run that ended right after it has said it already.
     async fn renew(&self, number: u64, text: &str) -> Result<(), RunError> {
         let topic = self.topic();
-        let replies = self.forge.replies(number, None).await?;
+        let replies = self.at.forge.replies(number, None).await?;
         let is_said = |last: &Reply| last.topic.as_ref() == Some(&topic) && last.body.trim() == text.trim();
         if replies.last().is_some_and(is_said) {
             return Ok(());
         }
         for reply in replies {
             if reply.topic.as_ref() == Some(&topic) {
-                self.writes.perform(&Effect::DeleteComment { number, comment: reply.id }).await?;
+                self.at.writes.perform(&Effect::DeleteComment { number, comment: reply.id }).await?;
             }
         }
-        self.writes.perform(&Effect::NewComment { number, topic, body: text.to_owned() }).await?;
+        self.at.writes.perform(&Effect::NewComment { number, topic, body: text.to_owned() }).await?;
         Ok(())
     }
 
     /// Lets no question be open.
     pub(super) async fn close(&self, job: &mut Job, why: &str) -> Result<(), RunError> {
         // A run that died may have opened one that the job does not know.
-        if job.question.is_none() && self.writes.unfinished(&self.opening("", "")).await?.is_none() {
+        if job.question.is_none() && !self.at.is_unfinished(&self.topic()).await? {
             return Ok(());
         }
         let topic = Topic::new(format!("{}/settled", self.topic()));
-        for issue in self.issues().await?.iter().filter(|issue| issue.open) {
+        for issue in self.at.all(&self.topic()).await?.iter().filter(|issue| issue.open) {
             // A run that ended right after it has said it already.
             let number = issue.number;
-            let last = self.forge.replies(number, None).await?.pop();
+            let last = self.at.forge.replies(number, None).await?.pop();
             if last.is_none_or(|last| last.topic.as_ref() != Some(&topic)) {
                 let (topic, body) = (topic.clone(), words::settled(why));
-                self.writes.perform(&Effect::NewComment { number, topic, body }).await?;
+                self.at.writes.perform(&Effect::NewComment { number, topic, body }).await?;
             }
-            self.writes.perform(&Effect::CloseIssue { number }).await?;
+            self.at.close(number).await?;
         }
         job.question = None;
         Ok(())

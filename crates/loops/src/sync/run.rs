@@ -12,8 +12,8 @@ use truing_core::sync::course::Course;
 use truing_core::sync::job::Job;
 use truing_core::sync::record::{Evidence, Record, Result as Outcome, Step, SyncDetail};
 use truing_core::sync::{NOTHING_PINNED, Verdict};
-use truing_forge::RepositoryClient;
 use truing_forge::effects::Effects;
+use truing_forge::{RepositoryClient, Server};
 use truing_git::{GitError, Mirror, PrivateFolder, Refusal, Remote};
 use truing_store::Sqlite;
 use truing_upstream::version::Version;
@@ -25,10 +25,10 @@ use super::drafts::{Draft, Saved};
 use super::job::SyncJob;
 use super::port::PortError;
 use super::pulls::{self, BranchState, Pulls};
-use super::question::{Questions, Wanted};
+use super::question::Wanted;
 use super::recipe::RecipeError;
 use super::run_log::{Ended, QuestionUpdate, RunLog};
-use super::tracking::{self, Tracking};
+use super::tracking;
 use super::verify::{CheckError, Checks};
 use super::words::{self, About};
 use super::{Decided, PinnedError, Question, Seen, SyncError, decided_of, pinned_by, unreported};
@@ -44,6 +44,8 @@ pub struct SyncRun<'a, G> {
     pub run: &'a RunRef,
     /// The side of the forge that is read.
     pub forge: &'a RepositoryClient,
+    /// Where that is.
+    pub server: &'a Server,
     /// Every write to the repository, pushes too. The store of its record keeps the job as well.
     pub effects: Effects<'a, RepositoryClient, Sqlite>,
     /// May it go on?
@@ -228,7 +230,8 @@ impl<G: Gate> SyncRun<'_, G> {
                 Ok(error) => return Err(error),
                 Err(error) => error,
             };
-            record.detail.exit_reason += &format!("; {}", tracking::not_kept(&job, &error));
+            record.detail.exit_reason +=
+                &format!("; {}", tracking::not_kept(&job, self.outcomes().noun(), &error));
             if error.is_halt() {
                 record.detail.result = Outcome::Held;
             }
@@ -249,7 +252,7 @@ impl<G: Gate> SyncRun<'_, G> {
     fn pulls<'b>(&'b self, version: &'b str, project: &Path) -> Pulls<'b> {
         let template = pulls::template(project);
         let (forge, writes, about) = (self.forge, &self.effects, self.about(version));
-        Pulls { forge, writes, job: self.job.config, about, template }
+        Pulls { forge, server: self.server, writes, job: self.job.config, about, template }
     }
 
     pub(super) fn checks<'b>(&'b self, mirror: &'b Mirror) -> Checks<'b> {
@@ -258,11 +261,6 @@ impl<G: Gate> SyncRun<'_, G> {
             mirror,
             repo: self.job.config.repo.as_deref().unwrap_or_default(),
         }
-    }
-
-    fn questions(&self) -> Questions<'_> {
-        let (forge, writes) = (self.forge, &self.effects);
-        Questions { forge, writes, job: self.job.name, label: &self.job.config.question_label }
     }
 
     /// The steps, up to the one that ends the run.
@@ -511,7 +509,8 @@ impl<G: Gate> SyncRun<'_, G> {
         let files: Vec<String> = only.iter().map(RepoPath::to_string).collect();
         let body = words::relaxed(self.about(&version), decided, &files, &checked);
         let shown = pulls.show(&stands, base, verdict, &body).await?;
-        let why = format!("{} {version} is admitted by {}", self.job.config.package, shown.url);
+        let without = self.without_labels();
+        let why = format!("{} {version} is admitted by {}{without}", self.job.config.package, shown.url);
         log.pull = Some(shown);
         Ok(Ended::of(Outcome::Relaxed, why, QuestionUpdate::Nothing))
     }
@@ -521,56 +520,6 @@ impl<G: Gate> SyncRun<'_, G> {
         let Some(head) = stands.head() else { return Ok(false) };
         mirror.fetch(std::slice::from_ref(head)).await?;
         Ok(mirror.merge_base(tip, head).await?.as_ref() == Some(tip))
-    }
-
-    /// Tells of the run in the issue that the job may have for it.
-    async fn track(&self, job: &mut Job, record: &Record) -> Result<(), RunError> {
-        if !self.job.config.tracks || self.job.dry_run {
-            job.tracked = job.tracked.take().filter(|_| self.job.config.tracks);
-            return Ok(());
-        }
-        self.go_on().await?;
-        let (key, forge, writes) = (&self.run.key, self.forge, &self.effects);
-        let tracking =
-            Tracking { key, forge, writes, job: self.job.name, label: &self.job.config.outcome_label };
-        tracking.tell(job, record).await
-    }
-
-    /// Lets the right question be open, and one only. Its page.
-    async fn ask(&self, job: &mut Job, log: &mut RunLog, ended: &Ended) -> Result<Option<String>, RunError> {
-        let version = log.to.clone().unwrap_or_default();
-        let open = job.breaker.open().is_some().then(|| {
-            let version = job.breaker.target().map_or(version.as_str(), |target| target.version.as_str());
-            let (title, text) = words::open(self.about(version), &job.breaker);
-            Wanted { version: version.to_owned(), title, text }
-        });
-        match (open, &ended.asks) {
-            (Some(wanted), _) => {
-                log.begin(Step::Ask);
-                self.asked(job, &wanted).await
-            }
-            (None, QuestionUpdate::This(wanted)) => {
-                log.begin(Step::Ask);
-                self.asked(job, wanted).await
-            }
-            (None, QuestionUpdate::Same) => Ok(job
-                .question
-                .as_ref()
-                .filter(|question| !question.closed)
-                .and_then(|question| question.url.clone())),
-            (None, QuestionUpdate::Nothing) => {
-                self.questions().close(job, &ended.why).await?;
-                Ok(None)
-            }
-        }
-    }
-
-    async fn asked(&self, job: &mut Job, wanted: &Wanted) -> Result<Option<String>, RunError> {
-        self.go_on().await?;
-        let page = self.questions().ask(job, wanted).await?;
-        // Whoever dies from here on has asked it.
-        self.effects.log.keep_job(self.run, job).await?;
-        Ok(page)
     }
 
     /// Before each effect.

@@ -55,9 +55,10 @@ impl ForgeTools {
             )));
         };
         let seen = self.server.repository(&here.repository).await?;
+        let (workspace, slug) = seen.name.rsplit_once('/').unwrap_or_default();
         Ok(json!({
-            "forge": self.forge.name, "repository": seen.name, "id": seen.id, "archived": seen.archived,
-            "branch": here.branch,
+            "forge": self.forge.name, "repository": seen.name, "workspace": workspace, "repo_slug": slug,
+            "id": seen.id, "archived": seen.archived, "branch": here.branch,
         }))
     }
 

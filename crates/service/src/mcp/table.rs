@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use truing_agent::mcp::{Hints, Offer};
-use truing_forge::capability::Capability;
+use truing_forge::capability::{Capability, Upserts};
 
 use super::writing::MAX_BODY;
 
@@ -21,6 +21,10 @@ pub(super) enum Tool {
 const READS: Hints = Hints { read_only: true, destructive: false, idempotent: true, open_world: true };
 /// Adds a comment, or rewrites one of its own; once, however often.
 const COMMENTS: Hints = Hints { read_only: false, destructive: false, idempotent: true, open_world: true };
+
+/// Said besides, where a text is what comments on lines are told apart by.
+const BY_TEXT: &str = " Without a `key` the same text, white space apart, is there once on the same lines, and another \
+                       text is another comment.";
 
 impl Tool {
     pub(super) const ALL: [Self; 6] = [
@@ -51,8 +55,20 @@ impl Tool {
 
     /// The tool as it is offered.
     pub(super) fn offer(self, forge: &Capability) -> Offer {
-        let (prefix, forge) = (forge.tool_prefix, forge.name);
         let (title, description) = self.words();
+        let apart = match (self, forge.upserts) {
+            (Self::UpsertInlineComment, Upserts::ByText) => BY_TEXT,
+            (Self::UpsertInlineComment, Upserts::ByPlace)
+            | (
+                Self::CurrentRepo
+                | Self::ListPullRequests
+                | Self::GetPullRequest
+                | Self::GetPullRequestDiff
+                | Self::CommentPullRequest,
+                _,
+            ) => "",
+        };
+        let (prefix, forge) = (forge.tool_prefix, forge.name);
         let hints = match self {
             Self::CurrentRepo | Self::ListPullRequests | Self::GetPullRequest | Self::GetPullRequestDiff => {
                 READS
@@ -62,7 +78,7 @@ impl Tool {
         Offer {
             name: format!("{prefix}{}", self.word()),
             title: format!("{forge}: {title}"),
-            description: description.to_owned(),
+            description: format!("{description}{apart}"),
             input_schema: self.input(),
             output_schema: Some(self.output()),
             hints,
@@ -74,7 +90,8 @@ impl Tool {
         match self {
             Self::CurrentRepo => (
                 "current repository",
-                "The repository of the folder that the server was started in, and the branch that is checked out there.",
+                "The repository of the folder that the server was started in, and the branch that is checked out there. \
+                 Call it first: where it fails, name the repository in each call.",
             ),
             Self::ListPullRequests => (
                 "list pull requests",
@@ -92,8 +109,9 @@ impl Tool {
             ),
             Self::CommentPullRequest => (
                 "comment",
-                "Comments in the conversation of a pull request. The same text is posted once, however often this is \
-                 called. With a `key`, the comment of that key is rewritten instead.",
+                "Comments in the conversation of a pull request or, with `path` and `line`, on lines of its diff. The \
+                 same text is posted once, however often this is called. With a `key`, the comment of that key is \
+                 rewritten instead.",
             ),
             Self::UpsertInlineComment => (
                 "comment on lines",
@@ -124,23 +142,8 @@ impl Tool {
                 }),
                 &["number"],
             ),
-            Self::CommentPullRequest => object(
-                json!({"repository": repository(), "number": number(), "body": body(), "key": key()}),
-                &["number", "body"],
-            ),
-            Self::UpsertInlineComment => object(
-                json!({
-                    "repository": repository(), "number": number(), "body": body(), "key": key(),
-                    "path": {"type": "string", "description": "The file, by its name in the diff"},
-                    "line": {"type": "integer", "minimum": 1, "description": "The line, or the last one of several"},
-                    "start_line": {"type": "integer", "minimum": 1, "description": "The first one of several lines"},
-                    "side": {"type": "string", "enum": ["new", "old"], "default": "new",
-                        "description": "Whether lines are counted after the change or before it"},
-                    "commit": {"type": "string",
-                        "description": "The head that the lines were counted at: refused if it has moved on since"},
-                }),
-                &["number", "path", "line", "body"],
-            ),
+            Self::CommentPullRequest => on_lines(&["number", "body"]),
+            Self::UpsertInlineComment => on_lines(&["number", "path", "line", "body"]),
         }
     }
 
@@ -152,8 +155,11 @@ impl Tool {
         let list = json!({"type": "array", "items": text});
         match self {
             Self::CurrentRepo => object(
-                json!({"forge": text, "repository": text, "id": text, "archived": yes, "branch": maybe}),
-                &["forge", "repository", "id", "archived", "branch"],
+                json!({
+                    "forge": text, "repository": text, "workspace": text, "repo_slug": text, "id": text,
+                    "archived": yes, "branch": maybe,
+                }),
+                &["forge", "repository", "workspace", "repo_slug", "id", "archived", "branch"],
             ),
             Self::ListPullRequests => {
                 let pull = object(
@@ -211,6 +217,23 @@ impl Tool {
 /// The schema of an object with these properties and no others.
 fn object(properties: Value, required: &[&str]) -> Value {
     json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
+}
+
+/// A comment that may be on lines.
+fn on_lines(required: &[&str]) -> Value {
+    object(
+        json!({
+            "repository": repository(), "number": number(), "body": body(), "key": key(),
+            "path": {"type": "string", "description": "The file, by its name in the diff"},
+            "line": {"type": "integer", "minimum": 1, "description": "The line, or the last one of several"},
+            "start_line": {"type": "integer", "minimum": 1, "description": "The first one of several lines"},
+            "side": {"type": "string", "enum": ["new", "old"], "default": "new",
+                "description": "Whether lines are counted after the change or before it"},
+            "commit": {"type": "string",
+                "description": "The head that the lines were counted at: refused if it has moved on since"},
+        }),
+        required,
+    )
 }
 
 fn repository() -> Value {

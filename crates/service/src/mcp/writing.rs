@@ -16,6 +16,8 @@ use truing_core::markdown;
 use truing_core::port::{Clock as _, ForgeRead as _, Writer};
 use truing_core::publish::Producer;
 use truing_diff::{RepoPath, anchor, parse};
+use truing_forge::ForgeServer as _;
+use truing_forge::capability::Upserts;
 use truing_forge::effects::{EffectError, Effects};
 
 use super::{ForgeTools, Wanted, Why, answer, input};
@@ -46,6 +48,11 @@ struct Comment {
     number: u64,
     body: String,
     key: Option<String>,
+    path: Option<String>,
+    line: Option<u32>,
+    start_line: Option<u32>,
+    side: Option<OnSide>,
+    commit: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -61,6 +68,22 @@ struct Inline {
     body: String,
     key: Option<String>,
     commit: Option<String>,
+}
+
+/// Lines, as an agent names them.
+struct On {
+    path: String,
+    lines: (u32, u32),
+    side: OnSide,
+    commit: Option<String>,
+}
+
+/// What a comment on lines is told apart by, beside them.
+enum Apart {
+    /// A key; empty: nothing.
+    Key(String),
+    /// Its text.
+    Text,
 }
 
 #[derive(Deserialize, Clone, Copy, Default)]
@@ -80,32 +103,59 @@ struct Posted<'a> {
 
 impl ForgeTools {
     pub(super) async fn comment_pull_request(&self, given: Value) -> Result<Value, Why> {
-        let Comment { repository, number, body, key } = input(given)?;
-        let body = text(&body)?;
-        let topic = match checked(key.as_deref())? {
-            Some(key) => topic("comment", &["key", key]),
-            None => topic("comment", &["text", &body]),
+        let given: Comment = input(given)?;
+        let body = text(&given.body)?;
+        let key = checked(given.key.as_deref())?;
+        let wanted = Wanted { repository: given.repository, number: given.number };
+        let Some(path) = given.path else {
+            if given.line.or(given.start_line).is_some() || given.side.is_some() || given.commit.is_some() {
+                return Err(Why("a place without `path`: name the file, or leave the place out".to_owned()));
+            }
+            let topic = match key {
+                Some(key) => topic("comment", &["key", key]),
+                None => topic("comment", &["text", &body]),
+            };
+            let pull = self.pull(&wanted).await?;
+            return self.put(PendingComment { pull, topic, body, lines: None }).await;
         };
-        let pull = self.pull(&Wanted { repository, number }).await?;
-        self.put(PendingComment { pull, topic, body, lines: None }).await
+        let line = given.line.ok_or_else(|| Why("`path` without `line`: name the line, too".to_owned()))?;
+        let lines = (given.start_line.unwrap_or(line), line);
+        let on = On { path, lines, side: given.side.unwrap_or_default(), commit: given.commit };
+        let apart = key.map_or(Apart::Text, |key| Apart::Key(key.to_owned()));
+        self.put_on_lines(&wanted, on, body, apart).await
     }
 
     pub(super) async fn upsert_inline_comment(&self, given: Value) -> Result<Value, Why> {
         let Inline { repository, number, path, line, start_line, side, body, key, commit } = input(given)?;
-        let (body, key) = (text(&body)?, checked(key.as_deref())?.unwrap_or_default());
-        let pull = self.pull(&Wanted { repository, number }).await?;
+        let body = text(&body)?;
+        let apart = match (checked(key.as_deref())?, self.server.capability().upserts) {
+            (Some(key), _) => Apart::Key(key.to_owned()),
+            (None, Upserts::ByPlace) => Apart::Key(String::new()),
+            (None, Upserts::ByText) => Apart::Text,
+        };
+        let on = On { path, lines: (start_line.unwrap_or(line), line), side, commit };
+        self.put_on_lines(&Wanted { repository, number }, on, body, apart).await
+    }
+
+    /// Lets a comment be on these lines of the present head, once.
+    async fn put_on_lines(&self, wanted: &Wanted, on: On, body: String, apart: Apart) -> Result<Value, Why> {
+        let pull = self.pull(wanted).await?;
         let now = self.client(&pull).now().await?;
         let head = now.head.sha;
-        if commit.is_some_and(|commit| commit != head.as_str()) {
+        if on.commit.is_some_and(|commit| commit != head.as_str()) {
             return Err(Why(format!(
                 "the head has moved on, to {head}: read the diff again, and count the lines there"
             )));
         }
         let change = self.change(&pull, &now.base, &head).await?;
-        let place = placed(&change.diff, &path, side, (start_line.unwrap_or(line), line))?;
+        let place = placed(&change.diff, &on.path, on.side, on.lines)?;
         let Place { path, side, start_line, end_line } = &place;
         let (path, side) = (path.to_string(), format!("{side:?}"));
-        let topic = topic("line", &[&path, &side, &start_line.to_string(), &end_line.to_string(), key]);
+        let (start, end) = (start_line.to_string(), end_line.to_string());
+        let topic = match &apart {
+            Apart::Key(key) => topic("line", &[&path, &side, &start, &end, key]),
+            Apart::Text => topic("text", &[&path, &side, &start, &end, &normalised(&body)]),
+        };
         self.put(PendingComment { pull, topic, body, lines: Some((head, place)) }).await
     }
 
@@ -172,6 +222,11 @@ fn text(body: &str) -> Result<String, Why> {
     }
     let text = markdown::block(body);
     if text.trim().is_empty() { Err(Why("`body` is empty: say something".to_owned())) } else { Ok(text) }
+}
+
+/// A text without what only white space makes another.
+fn normalised(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn checked(key: Option<&str>) -> Result<Option<&str>, Why> {

@@ -6,6 +6,7 @@ mod again;
 mod audited;
 mod audits;
 mod behind;
+mod bitbucket;
 mod bugbot;
 mod closed;
 mod crash;

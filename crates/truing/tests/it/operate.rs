@@ -18,6 +18,7 @@ mod publish;
 mod pull;
 mod readme;
 mod stopping;
+mod tools;
 mod traced;
 mod visible;
 

@@ -1,6 +1,7 @@
 //! `truing sync run` against a forge and an index: what a release leads to, what stands in the way, and that one pull
 //! request and one question are all there ever is.
 
+mod bitbucket;
 mod bump;
 mod classify;
 mod counted;

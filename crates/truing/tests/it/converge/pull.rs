@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use truing_fakes::forge::{Bot, BotReview, NewPull, Options, PullView, Repo, Step, Verdict};
+use truing_fakes::forge::{Bot, BotReview, Flavour, NewPull, Options, PullView, Repo, Step, Verdict};
 use truing_fakes::model::{Answer, FakeModel, Fault, KEY, Play, Role, Script};
 use truing_fakes::repo::Commit;
 
@@ -40,20 +40,29 @@ impl Site {
         more: &str,
         answers: impl IntoIterator<Item = Answer>,
     ) -> Self {
-        let forge = Watched::start(options).await;
+        Self::at(Flavour::GitHub, options, more, answers).await
+    }
+
+    /// The same at a forge of another kind.
+    pub(crate) async fn at(
+        flavour: Flavour,
+        options: Options,
+        more: &str,
+        answers: impl IntoIterator<Item = Answer>,
+    ) -> Self {
+        let forge = Watched::start_as(flavour, options).await;
         forge.token(TOKEN, BOT);
         let repo =
             forge.create_repository("acme", "shop", Commit::new("Begin").write("a.py", "")).await.unwrap();
-        repo.permit(BOT, "write").await.unwrap();
+        repo.permit(BOT, forge.permission()).await.unwrap();
         repo.permit("ann", "write").await.unwrap();
         repo.push("topic", Commit::new("Add totals").write("total.py", BUG)).await.unwrap();
         let number = repo.open(NewPull { draft: true, ..NewPull::of("topic") }).await.unwrap();
         let model = FakeModel::start(Script::of(answers)).await.unwrap();
         let home = tempfile::tempdir().unwrap();
-        let (url, models) = (forge.base_url(), model.url());
+        let (operator, models) = (forge.operator(), model.url());
         let config = format!(
-            "[forge.github]\napi_url = \"{url}\"\ngit_url = \"{url}\"\nsettle = \"0s\"\n\
-             [server]\nlisten = \"127.0.0.1:0\"\npoll = \"50ms\"\nlease = \"20s\"\nheartbeat = \"200ms\"\n[model]\nbase_url = \"{models}\"\n{more}"
+            "{operator}[server]\nlisten = \"127.0.0.1:0\"\npoll = \"50ms\"\nlease = \"20s\"\nheartbeat = \"200ms\"\n[model]\nbase_url = \"{models}\"\n{more}"
         );
         std::fs::write(home.path().join("truing.toml"), config).unwrap();
         Self { forge, repo, model, number, home }
@@ -80,7 +89,7 @@ impl Site {
             .env_clear()
             .env("HOME", self.home.path())
             .env("PATH", std::env::var_os("PATH").unwrap())
-            .env("GITHUB_TOKEN", TOKEN)
+            .env(self.forge.variables()[0], TOKEN)
             .env("ANTHROPIC_API_KEY", KEY)
             .current_dir(self.home.path())
             .stdin(Stdio::null());

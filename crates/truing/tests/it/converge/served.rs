@@ -27,7 +27,7 @@ pub(crate) struct Server(Child, String);
 impl Server {
     pub(crate) fn start(site: &Site) -> Self {
         let mut command = site.other("serve", &[]);
-        command.env("GITHUB_WEBHOOK_SECRET", SECRET).stderr(Stdio::piped());
+        command.env(site.forge.variables()[1], SECRET).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
         let listens = |line: String| {
@@ -36,7 +36,7 @@ impl Server {
         let url = lines.find_map(listens).unwrap();
         // Its log is read to the end, so that it never waits for a reader.
         std::thread::spawn(move || lines.for_each(drop));
-        let hook = format!("{url}/webhooks/github");
+        let hook = format!("{url}/webhooks/{}", site.forge.name());
         site.forge.hook(Hook { url: hook, secret: SECRET.into(), automatic: false });
         Self(child, url)
     }

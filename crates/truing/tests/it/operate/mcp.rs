@@ -13,7 +13,7 @@ const COMMENTS: &str = "/repos/{owner}/{repo}/issues/{number}/comments";
 const LINES: &str = "/repos/{owner}/{repo}/pulls/{number}/comments";
 
 /// An agent at the other end of the program's pipes.
-struct Agent {
+pub(super) struct Agent {
     child: Child,
     input: Option<ChildStdin>,
     lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
@@ -22,7 +22,11 @@ struct Agent {
 
 impl Agent {
     fn of(site: &Site, more: &[&str]) -> Self {
-        let mut command = site.command(&[&["mcp", "serve", "--forge", "github"], more].concat());
+        Self::by(site.command(&[&["mcp", "serve", "--forge", "github"], more].concat()))
+    }
+
+    /// At the pipes of this command.
+    pub(super) fn by(mut command: Command) -> Self {
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -40,7 +44,7 @@ impl Agent {
         writeln!(self.input.as_mut().unwrap(), "{message}").unwrap();
     }
 
-    fn asks(&mut self, method: &str, params: Value) -> Value {
+    pub(super) fn asks(&mut self, method: &str, params: Value) -> Value {
         self.asked += 1;
         self.says(&json!({"jsonrpc": "2.0", "id": self.asked, "method": method, "params": params}));
         let mut answer: Value = serde_json::from_str(&self.lines.next().unwrap().unwrap()).unwrap();
@@ -48,12 +52,12 @@ impl Agent {
         answer["result"].take()
     }
 
-    fn called(&mut self, tool: &str, input: Value) -> Value {
+    pub(super) fn called(&mut self, tool: &str, input: Value) -> Value {
         self.asks("tools/call", json!({"name": tool, "arguments": input}))
     }
 
     /// What a tool answers.
-    fn calls(&mut self, tool: &str, input: Value) -> Value {
+    pub(super) fn calls(&mut self, tool: &str, input: Value) -> Value {
         let result = self.called(tool, input);
         assert_eq!(result["isError"], false, "{tool}: {result}");
         let text = result["content"][0]["text"].as_str().unwrap();
@@ -62,14 +66,14 @@ impl Agent {
     }
 
     /// Why a tool could not do it.
-    fn fails(&mut self, tool: &str, input: Value) -> String {
+    pub(super) fn fails(&mut self, tool: &str, input: Value) -> String {
         let result = self.called(tool, input);
         assert_eq!(result["isError"], true, "{tool}: {result}");
         result["content"][0]["text"].as_str().unwrap().to_owned()
     }
 
     /// Closes the pipe; what else the program said.
-    fn leaves(mut self) -> String {
+    pub(super) fn leaves(mut self) -> String {
         drop(self.input.take());
         let mut said = String::new();
         std::io::Read::read_to_string(&mut self.child.stderr.take().unwrap(), &mut said).unwrap();

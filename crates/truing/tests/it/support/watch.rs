@@ -1,28 +1,52 @@
-//! Every exchange with the fake forge is compared with what GitHub publishes; a difference fails the test.
+//! Every exchange with the fake forge is compared with what its maker publishes; a difference fails the test.
 
 use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
 
-use truing_contract::Contract;
-use truing_fakes::forge::{Exchange, FakeForge, Options, Witness};
+use truing_contract::{Contract, Part};
+use truing_fakes::forge::{Exchange, FakeForge, Flavour, Options, Witness};
 
 /// How the violations begin that are differences.
-const UNLIKE: &str = "unlike GitHub: ";
+const UNLIKE: &str = "unlike what is published: ";
 
 /// What GitHub publishes.
 static GITHUB: LazyLock<Contract> = LazyLock::new(|| Contract::github().unwrap());
+/// What Atlassian publishes of each Bitbucket; none where its documents are not there.
+static CLOUD: LazyLock<Option<Contract>> = LazyLock::new(|| Contract::bitbucket_cloud().unwrap());
+static DATA_CENTER: LazyLock<Option<Contract>> = LazyLock::new(|| Contract::bitbucket_data_center().unwrap());
 
 struct Published {
+    flavour: Flavour,
     /// Somebody else who looks.
     also: Option<Arc<dyn Witness>>,
+}
+
+impl Published {
+    fn differences(&self, exchange: &Exchange<'_>) -> Vec<String> {
+        let Exchange { method, target, request, answer } = *exchange;
+        let contract = match self.flavour {
+            Flavour::GitHub => Some(&*GITHUB),
+            Flavour::Cloud => CLOUD.as_ref(),
+            Flavour::DataCenter => DATA_CENTER.as_ref(),
+        };
+        let Some(contract) = contract else { return Vec::new() };
+        let found = contract.check(&truing_contract::Exchange { method, target, request, answer });
+        // Atlassian describes few of its refusals: of those only an answer's JSON counts.
+        let is_refused = self.flavour != Flavour::GitHub && answer.is_some_and(|(status, _)| status >= 300);
+        let is_json = answer.and_then(|(_, json)| json).is_some();
+        let counts = |part: Part| match part {
+            Part::Request | Part::Status(_) => !is_refused,
+            Part::Answer(_) => !is_refused || is_json,
+        };
+        let found = found.into_iter().filter(|violation| counts(violation.part));
+        found.map(|violation| format!("{UNLIKE}{violation}")).collect()
+    }
 }
 
 impl Witness for Published {
     fn saw(&self, exchange: &Exchange<'_>) -> Vec<String> {
         let others = self.also.iter().flat_map(|also| also.saw(exchange));
-        let Exchange { method, target, request, answer } = *exchange;
-        let found = GITHUB.check(&truing_contract::Exchange { method, target, request, answer });
-        found.into_iter().map(|violation| format!("{UNLIKE}{violation}")).chain(others).collect()
+        self.differences(exchange).into_iter().chain(others).collect()
     }
 }
 
@@ -31,9 +55,50 @@ pub(crate) struct Watched(FakeForge);
 
 impl Watched {
     pub(crate) async fn start(options: Options) -> Self {
-        let published = Published { also: options.witness };
+        Self::start_as(Flavour::GitHub, options).await
+    }
+
+    /// The same of another kind.
+    pub(crate) async fn start_as(flavour: Flavour, options: Options) -> Self {
+        let published = Published { flavour, also: options.witness };
         let options = Options { witness: Some(Arc::new(published)), ..options };
-        Self(FakeForge::start(options).await.unwrap())
+        Self(FakeForge::start_as(flavour, options).await.unwrap())
+    }
+
+    /// The `NAME` of `[forge.NAME]`.
+    pub(crate) fn name(&self) -> &'static str {
+        match self.0.flavour() {
+            Flavour::GitHub => "github",
+            Flavour::Cloud => "bitbucket",
+            Flavour::DataCenter => "bitbucket-dc",
+        }
+    }
+
+    /// What an operator writes to reach it, with no time to settle.
+    pub(crate) fn operator(&self) -> String {
+        let (name, url) = (self.name(), self.0.base_url());
+        let (api, git) = match self.0.flavour() {
+            Flavour::GitHub => ("", ""),
+            Flavour::Cloud => ("/2.0", ""),
+            Flavour::DataCenter => ("", "/scm"),
+        };
+        format!("[forge.{name}]\napi_url = \"{url}{api}\"\ngit_url = \"{url}{git}\"\nsettle = \"0s\"\n")
+    }
+
+    /// The variables that the token and the secret of webhooks are taken from.
+    pub(crate) fn variables(&self) -> [&'static str; 2] {
+        match self.0.flavour() {
+            Flavour::GitHub => ["GITHUB_TOKEN", "GITHUB_WEBHOOK_SECRET"],
+            Flavour::Cloud | Flavour::DataCenter => ["BITBUCKET_TOKEN", "BITBUCKET_WEBHOOK_SECRET"],
+        }
+    }
+
+    /// The permission that our account needs to find out who may write.
+    pub(crate) fn permission(&self) -> &'static str {
+        match self.0.flavour() {
+            Flavour::GitHub | Flavour::DataCenter => "write",
+            Flavour::Cloud => "admin",
+        }
     }
 }
 

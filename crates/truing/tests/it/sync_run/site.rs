@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use truing_fakes::forge::{IssueView, Options, PullView, Repo};
+use truing_fakes::forge::{Flavour, IssueView, Options, PullView, Repo};
 use truing_fakes::registry::{FakeRegistry, digest};
 use truing_fakes::repo::Commit;
 
@@ -62,16 +62,20 @@ impl Site {
 
     /// With more configuration; keys of the job come first.
     pub(crate) async fn with(more: &str) -> Self {
-        let forge = Watched::start(Options::default()).await;
+        Self::at(Flavour::GitHub, more).await
+    }
+
+    /// The same at a forge of another kind.
+    pub(crate) async fn at(flavour: Flavour, more: &str) -> Self {
+        let forge = Watched::start_as(flavour, Options::default()).await;
         forge.token(TOKEN, BOT);
         let repo = forge.create_repository("acme", "ours", begin()).await.unwrap();
-        repo.permit(BOT, "write").await.unwrap();
+        repo.permit(BOT, forge.permission()).await.unwrap();
         repo.permit("ann", "write").await.unwrap();
         let home = tempfile::tempdir().unwrap();
-        let url = forge.base_url();
+        let operator = forge.operator();
         let config = format!(
-            "[forge.github]\napi_url = \"{url}\"\ngit_url = \"{url}\"\nsettle = \"0s\"\n\
-             [server]\npoll = \"50ms\"\nlease = \"20s\"\nheartbeat = \"200ms\"\n[sync.demo]\nrepo = \"acme/ours\"\nmirror = [\"demo/=ours/\"]\n{more}"
+            "{operator}[server]\npoll = \"50ms\"\nlease = \"20s\"\nheartbeat = \"200ms\"\n[sync.demo]\nrepo = \"acme/ours\"\nmirror = [\"demo/=ours/\"]\n{more}"
         );
         std::fs::write(home.path().join("truing.toml"), config).unwrap();
         let registry = FakeRegistry::start().await.unwrap();
@@ -129,7 +133,7 @@ impl Site {
             .env("HOME", self.home.path())
             .env("PATH", std::env::var_os("PATH").unwrap())
             .env("GITHUB_STEP_SUMMARY", self.home.path().join("summary.md"))
-            .env("GITHUB_TOKEN", TOKEN)
+            .env(self.forge.variables()[0], TOKEN)
             .envs(self.registry.variables())
             .env("ANTHROPIC_API_KEY", truing_fakes::model::KEY)
             .current_dir(self.home.path())

@@ -1,0 +1,82 @@
+//! The base of a pull request, merged into its branch: by the forge, or with git and a push where it offers no such call.
+
+use truing_core::converge::record::Record;
+use truing_core::converge::{Code, Exit};
+use truing_core::effect::Effect;
+use truing_core::id::Sha;
+use truing_core::line;
+use truing_core::port::{Clock as _, ForgeError, ForgeRead as _};
+use truing_forge::ForgeServer as _;
+use truing_forge::effects::EffectError;
+use truing_git::{Merging, NewCommit};
+
+use super::fix::author;
+use super::pull::{PullRequestWorkspace, forge, unperformed};
+use super::{Published, Stop};
+use crate::machine::SystemClock;
+
+/// Characters of a reason.
+const MAX_WHY: usize = 400;
+/// So many files with conflicts are named.
+const MAX_NAMED: usize = 5;
+
+impl PullRequestWorkspace<'_> {
+    /// Merges its base into its branch, which is at this head. The answer is the end of the run where that cannot be done;
+    /// none: look again, whether it was done or somebody has pushed meanwhile.
+    pub(super) async fn update(&self, record: &Record, head: &Sha) -> Result<Option<Exit>, Stop> {
+        self.open(record).await?;
+        if self.server.capability().update_branch {
+            self.have_it_updated(head).await
+        } else {
+            self.update_with_git(record, head).await
+        }
+    }
+
+    async fn have_it_updated(&self, head: &Sha) -> Result<Option<Exit>, Stop> {
+        match self.effects.perform(&Effect::UpdateBranch { head: head.clone() }).await {
+            Ok(_) => Ok(None),
+            // Somebody has pushed meanwhile, or it cannot be merged.
+            Err(EffectError::Refused(error @ ForgeError::Rejected { .. })) => {
+                let is_here = self.forge.now().await.map_err(forge)?.head.sha == *head;
+                Ok(is_here.then(|| self.unmerged(&error.to_string())))
+            }
+            Err(error) => Err(unperformed(error)),
+        }
+    }
+
+    async fn update_with_git(&self, record: &Record, head: &Sha) -> Result<Option<Exit>, Stop> {
+        if let Some(why) = &self.read_only {
+            return Ok(Some(Exit::new(Code::ReadOnly, why.clone())));
+        }
+        let Some(tip) = self.mirror.branch_tip(self.onto).await? else {
+            return Ok(Some(self.unmerged("it is gone")));
+        };
+        self.mirror.fetch(&[tip.clone(), head.clone()]).await?;
+        // The forge speaks of an older head or base: it has nothing to be given.
+        if self.mirror.merge_base(&tip, head).await?.as_ref() == Some(&tip) {
+            return Ok(None);
+        }
+        let message = format!("Merge branch '{}' into {}", self.onto, record.detail.branch);
+        let new = NewCommit { message, author: author(), committer: author(), at: SystemClock.now() };
+        let commit = match self.mirror.merge(head, &tip, &new).await? {
+            Merging::Made(commit) => commit,
+            Merging::Conflicts(paths) => {
+                let mut named: Vec<String> = paths.iter().take(MAX_NAMED).map(ToString::to_string).collect();
+                if paths.len() > MAX_NAMED {
+                    named.push(format!("{} more", paths.len() - MAX_NAMED));
+                }
+                let why = format!("both change the same lines of {}", named.join(", "));
+                return Ok(Some(self.unmerged(&why)));
+            }
+        };
+        match self.push(record, &commit, head).await? {
+            Published::Done | Published::Moved(_) => Ok(None),
+            Published::Blocked(words) => Ok(Some(self.unmerged(&words))),
+        }
+    }
+
+    fn unmerged(&self, why: &str) -> Exit {
+        let why = format!("{} cannot be merged into it: {why}", self.onto);
+        Exit::new(Code::Mergeability, line::clean(&why, MAX_WHY))
+    }
+}

@@ -1,0 +1,151 @@
+//! Where a job asks people and tells of its runs: an issue each, or, at a forge that has none, an open draft pull request
+//! that changes nothing. People answer in its comments either way.
+
+use std::path::Path;
+
+use truing_core::effect::Effect;
+use truing_core::id::Topic;
+use truing_core::port::{BranchPull, ForgeError, ForgeRead as _, OwnIssue, PullDraft};
+use truing_forge::capability::Capability;
+use truing_forge::{ForgeServer as _, RepositoryClient, Server};
+use truing_git::{NewCommit, PrivateFolder, Remote};
+
+use super::effects::{Writes, open_issue, open_pull, pushed};
+use super::job::SyncJob;
+use super::run::RunError;
+
+/// What is said in a pull request that stands in for an issue.
+const CHANGES_NOTHING: &str = "This pull request changes nothing, and is not to be merged: it is here for what is said in \
+                               its comments. Declining it is the same as closing a question without an answer.";
+
+/// The notices of one kind of a job: its questions, or what its runs came to.
+#[derive(Debug)]
+pub(super) struct Notices<'a> {
+    pub(super) forge: &'a RepositoryClient,
+    pub(super) server: &'a Server,
+    pub(super) writes: &'a Writes<'a>,
+    pub(super) job: &'a SyncJob<'a>,
+    /// Where the repository's mirror is, and the repository.
+    pub(super) mirror: &'a Path,
+    pub(super) remote: &'a Remote,
+    /// The label that issues are found by.
+    pub(super) label: &'a str,
+    /// The end of the name of the branch that pull requests come from.
+    pub(super) end: &'static str,
+}
+
+impl Notices<'_> {
+    fn row(&self) -> &'static Capability {
+        self.server.capability()
+    }
+
+    /// What people call one.
+    pub(super) fn noun(&self) -> &'static str {
+        if self.row().issues { "issue" } else { "pull request" }
+    }
+
+    fn branch(&self) -> String {
+        format!("{}-{}", self.job.config.branch, self.end)
+    }
+
+    /// A notice's text, as it is shown here.
+    pub(super) fn text(&self, text: &str) -> String {
+        if self.row().issues { text.to_owned() } else { format!("{}\n\n{CHANGES_NOTHING}", text.trim_end()) }
+    }
+
+    /// Those on this topic, newest first.
+    pub(super) async fn all(&self, topic: &Topic) -> Result<Vec<OwnIssue>, ForgeError> {
+        let mut all = if self.row().issues {
+            self.forge.issues(self.label).await?
+        } else {
+            self.forge.pulls_from(&self.branch()).await?.into_iter().filter_map(notice).collect()
+        };
+        all.retain(|notice| notice.topic == *topic);
+        Ok(all)
+    }
+
+    /// Opens one. The answer is the open one on its topic.
+    pub(super) async fn open(&self, topic: Topic, title: &str, text: &str) -> Result<OwnIssue, RunError> {
+        if self.row().issues {
+            return open_issue(self.writes, self.issue(topic, title, text)).await;
+        }
+        let branch = self.branch();
+        let there = self.forge.pulls_from(&branch).await?;
+        if let Some(foreign) = there.into_iter().find(|pull| pull.is_open() && pull.topic.is_none()) {
+            return Err(RunError::Foreign { branch, url: foreign.url });
+        }
+        let base = self.forge.repository().await?.default_branch;
+        self.lay(&branch, title).await?;
+        let draft = PullDraft {
+            topic,
+            branch: branch.clone(),
+            base,
+            title: title.to_owned(),
+            body: text.to_owned(),
+            draft: self.row().drafts,
+        };
+        let pull = open_pull(self.writes, draft).await?;
+        let url = pull.url.clone();
+        notice(pull).ok_or(RunError::Foreign { branch, url })
+    }
+
+    /// Brings a commit that changes nothing to the branch: a forge opens no pull request without one.
+    async fn lay(&self, branch: &str, title: &str) -> Result<(), RunError> {
+        let mirror = self.job.git.mirror(self.mirror, self.remote).await?;
+        let tip = mirror.default_tip().await?.ok_or(RunError::Empty)?;
+        mirror.fetch(std::slice::from_ref(&tip)).await?;
+        let folder = PrivateFolder::new().map_err(RunError::Folder)?;
+        let staged = mirror.stage_alone(&tip, folder.path(), (&[], &[])).await?;
+        let author = self.job.config.author.clone();
+        let at = self.writes.clock.now();
+        let new = NewCommit { message: title.to_owned(), author: author.clone(), committer: author, at };
+        let commit = staged.commit(&new).await?;
+        // Left over from one that is closed, or from a run that died before it opened one.
+        let expected = mirror.branch_tip(branch).await?;
+        pushed(self.writes.push(&commit, self.remote, (branch, expected.as_ref())).await?, branch)
+    }
+
+    fn issue(&self, topic: Topic, title: &str, text: &str) -> Effect {
+        let (title, body, label) = (title.to_owned(), text.to_owned(), self.label.to_owned());
+        Effect::OpenIssue { topic, title, body, label }
+    }
+
+    /// May one on this topic have been opened by a run that died?
+    pub(super) async fn is_unfinished(&self, topic: &Topic) -> Result<bool, RunError> {
+        if self.row().issues {
+            return Ok(self.writes.unfinished(&self.issue(topic.clone(), "", "")).await?.is_some());
+        }
+        Ok(self.all(topic).await?.iter().any(|notice| notice.open))
+    }
+
+    /// Lets one have this title and this text.
+    pub(super) async fn edit(
+        &self,
+        number: u64,
+        topic: Topic,
+        (title, body): (String, String),
+    ) -> Result<(), RunError> {
+        let edit = if self.row().issues {
+            Effect::EditIssue { number, topic, title, body }
+        } else {
+            Effect::EditPull { number, topic, title, body }
+        };
+        self.writes.perform(&edit).await?;
+        Ok(())
+    }
+
+    /// Closes one.
+    pub(super) async fn close(&self, number: u64) -> Result<(), RunError> {
+        let close =
+            if self.row().issues { Effect::CloseIssue { number } } else { Effect::ClosePull { number } };
+        self.writes.perform(&close).await?;
+        Ok(())
+    }
+}
+
+/// A pull request of ours as the notice that it is; none without a topic: it is none of ours.
+fn notice(pull: BranchPull) -> Option<OwnIssue> {
+    let open = pull.is_open();
+    let BranchPull { number, url, title, body, topic, created, .. } = pull;
+    Some(OwnIssue { number, url, title, body, topic: topic?, open, locked: false, created })
+}

@@ -1,0 +1,91 @@
+//! The side of a run that speaks to people beside its pull request: its question, and the notice of what its runs came to.
+
+use truing_core::port::{Gate, Runs as _};
+use truing_core::sync::job::Job;
+use truing_core::sync::record::{Record, Step};
+use truing_forge::ForgeServer as _;
+
+use super::notices::Notices;
+use super::question::{Questions, Wanted};
+use super::run::{RunError, SyncRun};
+use super::run_log::{Ended, QuestionUpdate, RunLog};
+use super::tracking::Tracking;
+use super::words;
+
+impl<G: Gate> SyncRun<'_, G> {
+    pub(super) fn questions(&self) -> Questions<'_> {
+        Questions { at: self.notices(&self.job.config.question_label, "question"), job: self.job.name }
+    }
+
+    fn notices<'b>(&'b self, label: &'b str, end: &'static str) -> Notices<'b> {
+        let Self { job, forge, server, mirror, remote, .. } = *self;
+        Notices { forge, server, writes: &self.effects, job, mirror, remote, label, end }
+    }
+
+    /// What is told of what the forge does not have and the job asks for.
+    pub(super) fn without_labels(&self) -> String {
+        let row = self.server.capability();
+        if row.labels || self.job.config.labels.is_empty() {
+            return String::new();
+        }
+        format!("; {} has no labels for pull requests, so none was set", row.name)
+    }
+
+    /// Where the job tells of its runs.
+    pub(super) fn outcomes(&self) -> Notices<'_> {
+        self.notices(&self.job.config.outcome_label, "outcome")
+    }
+
+    /// Tells of the run in the notice that the job may have for it.
+    pub(super) async fn track(&self, job: &mut Job, record: &Record) -> Result<(), RunError> {
+        if !self.job.config.tracks || self.job.dry_run {
+            job.tracked = job.tracked.take().filter(|_| self.job.config.tracks);
+            return Ok(());
+        }
+        self.go_on().await?;
+        let tracking = Tracking { key: &self.run.key, at: self.outcomes(), job: self.job.name };
+        tracking.tell(job, record).await
+    }
+
+    /// Lets the right question be open, and one only. Its page.
+    pub(super) async fn ask(
+        &self,
+        job: &mut Job,
+        log: &mut RunLog,
+        ended: &Ended,
+    ) -> Result<Option<String>, RunError> {
+        let version = log.to.clone().unwrap_or_default();
+        let open = job.breaker.open().is_some().then(|| {
+            let version = job.breaker.target().map_or(version.as_str(), |target| target.version.as_str());
+            let (title, text) = words::open(self.about(version), &job.breaker);
+            Wanted { version: version.to_owned(), title, text }
+        });
+        match (open, &ended.asks) {
+            (Some(wanted), _) => {
+                log.begin(Step::Ask);
+                self.asked(job, &wanted).await
+            }
+            (None, QuestionUpdate::This(wanted)) => {
+                log.begin(Step::Ask);
+                self.asked(job, wanted).await
+            }
+            (None, QuestionUpdate::Same) => Ok(job
+                .question
+                .as_ref()
+                .filter(|question| !question.closed)
+                .and_then(|question| question.url.clone())),
+            (None, QuestionUpdate::Nothing) => {
+                self.questions().close(job, &ended.why).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn asked(&self, job: &mut Job, wanted: &Wanted) -> Result<Option<String>, RunError> {
+        self.go_on().await?;
+        let page = self.questions().ask(job, wanted).await?;
+        // Whoever dies from here on has asked it.
+        self.effects.log.keep_job(self.run, job).await?;
+        Ok(page)
+    }
+}

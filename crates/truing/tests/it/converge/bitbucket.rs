@@ -1,0 +1,142 @@
+//! A pull request at either Bitbucket, as one at GitHub: what differs is read from the row of the forge before it is asked.
+
+use serde_json::json;
+use truing_fakes::forge::{Flavour, MergeState, Options, PullView};
+use truing_fakes::model::{Answer, Script};
+use truing_fakes::repo::Commit;
+
+use crate::converge::pull::{BOT, Site, two_loops};
+use crate::converge::scene::{BUG_ID, clean, dirty, mended};
+use crate::converge::served::{NATIVE, Server, report};
+
+const BOTH: [Flavour; 2] = [Flavour::Cloud, Flavour::DataCenter];
+
+async fn site(flavour: Flavour, more: &str, answers: impl IntoIterator<Item = Answer>) -> Site {
+    let answers = [Answer::describes("Adds up orders.")].into_iter().chain(answers);
+    Site::at(flavour, Options::default(), more, answers).await
+}
+
+/// The first lines of our reviews, which are comments here.
+fn loops_of(pull: &PullView) -> Vec<String> {
+    let first = pull.summaries().filter_map(|comment| comment.body.lines().next());
+    first.filter(|line| line.starts_with("## converge: loop")).map(str::to_owned).collect()
+}
+
+/// The calls that no loop of ours ever makes.
+fn assert_never_merges(site: &Site) {
+    let merges =
+        |path: &str| path.ends_with("/merge") || path.ends_with("/approve") || path.ends_with("/rebase");
+    let log = site.forge.log();
+    let wrong: Vec<_> = log.iter().filter(|call| call.method != "GET" && merges(&call.path)).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_audit_is_a_comment_and_each_finding_is_answered_and_resolved() {
+    for flavour in BOTH {
+        let site = site(flavour, "", two_loops()).await;
+        let (told, exit) = site.run(&[]).await;
+        assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
+        assert_eq!(told["warnings"], json!([]), "{flavour:?}");
+        let pull = site.pull().await;
+        let commits = told["commits"].as_array().unwrap();
+        assert_eq!((commits.len(), commits[0].as_str().unwrap()), (1, pull.head.as_str()));
+        assert_eq!(
+            loops_of(&pull),
+            [
+                "## converge: loop 1 audit: 0P0 / 1P1 / 0P2",
+                "## converge: loop 2 audit: 0P0 / 0P1 / 0P2 → clean"
+            ]
+        );
+        let inline: Vec<_> = pull.inline().collect();
+        assert_eq!(inline.len(), 2, "a finding and its answer: {inline:#?}");
+        assert!(inline[0].body.starts_with("**[P1] The last element is left out**"), "{}", inline[0].body);
+        assert_eq!(inline[1].in_reply_to, Some(inline[0].id));
+        assert!(inline[1].body.starts_with(&format!("Fixed in {}", &pull.head[..7])), "{}", inline[1].body);
+        assert!(inline[0].resolved);
+        assert!(pull.comments.iter().all(|comment| comment.author == BOT), "{:#?}", pull.comments);
+        assert!(!pull.draft && pull.open, "it is ready");
+        assert!(pull.body.contains("Adds up orders."), "{}", pull.body);
+        assert_eq!(site.forge.violations(), Vec::<String>::new());
+        assert_eq!(site.model.violations(), Vec::<String>::new());
+
+        // Run again, nothing is said twice.
+        let before = pull.comments.len();
+        let (told, exit) = site.run(&[]).await;
+        assert_eq!((exit, &told["code"]), (0, &json!("already_clean")), "{told}");
+        assert_eq!(site.pull().await.comments.len(), before);
+        assert_never_merges(&site);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_forge_merges_no_base_into_a_branch_git_does_and_the_new_head_is_audited() {
+    for flavour in BOTH {
+        let site = site(flavour, "[converge]\nauto_rebase = true\n", [clean(), clean()]).await;
+        let before = site.pull().await.head;
+        let base = site.repo.push("main", Commit::new("Sell").write("sold.py", "x = 1\n")).await.unwrap();
+        // It says so of an older base: once to each look before the merge.
+        site.repo.set_merge(site.number, &[MergeState::Dirty, MergeState::Clean]).await.unwrap();
+        let (told, exit) = site.run(&[]).await;
+        assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
+        let head = site.pull().await.head;
+        assert_eq!((&told["head"], &told["base"]), (&json!(head), &json!(base)));
+        assert_eq!(told["commits"], json!([]), "no fix was made");
+        let parents = site.git(&["rev-list", "--parents", "-n", "1", &head]).await;
+        assert_eq!(parents, format!("{head} {before} {base}"), "{flavour:?}");
+        assert_eq!(site.git(&["show", &format!("{head}:sold.py")]).await, "x = 1");
+        assert_eq!(site.repo.tip("main").await.unwrap(), base);
+        assert_never_merges(&site);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_git_cannot_merge_holds_it_back_and_nothing_is_pushed() {
+    for flavour in BOTH {
+        let site = site(flavour, "[converge]\nauto_rebase = true\n", [clean()]).await;
+        let head = site.pull().await.head;
+        site.repo.push("main", Commit::new("Total").write("total.py", "total = sum\n")).await.unwrap();
+        let (told, exit) = site.run(&[]).await;
+        assert_eq!(
+            (exit, &told["exit"], &told["code"]),
+            (1, &json!("blocked"), &json!("mergeability")),
+            "{told}"
+        );
+        assert!(told["reason"].as_str().unwrap().contains("total.py"), "{told}");
+        assert_eq!(site.pull().await.head, head);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_in_comments_are_followed_where_their_author_may_write() {
+    for flavour in BOTH {
+        let nothing = mended(&[(BUG_ID, Some("nobody knows how"))]);
+        let site = site(flavour, NATIVE, [dirty(), nothing]).await;
+        let name = site.forge.name();
+        let _server = Server::start(&site);
+        site.asks("eve").await;
+        site.repo.comment(site.number, "ann", "please `/converge`").await.unwrap();
+        site.deliver().await;
+        site.asks("ann").await;
+        let pull = site.until("the report", |pull| report(pull).is_some()).await;
+        assert!(report(&pull).unwrap().starts_with("## /converge: stuck\n"), "{pull:#?}");
+        let why = site.why().await;
+        assert!(why.contains(&format!("`/converge` by ann@{name}")) && !why.contains("eve@"), "{why}");
+
+        // In the finding's thread: what ann says counts, and what eve says does not.
+        let first = pull.inline().find(|comment| comment.in_reply_to.is_none()).unwrap().id;
+        site.forge.pending();
+        site.repo.reply(site.number, "eve", first, "/dismiss because").await.unwrap();
+        site.repo.reply(site.number, "ann", first, "/dismiss the callers rely on it").await.unwrap();
+        site.deliver().await;
+        let told = format!("`/dismiss 26045536a5-1` by ann@{name}: the callers rely on it");
+        let why = site.until_why(&told).await;
+        assert!(!why.contains("eve@"), "{why}");
+        site.model.play(Script::of([Answer::describes("Adds up orders."), dirty()]));
+        site.asks("ann").await;
+        let converged =
+            |pull: &PullView| report(pull).is_some_and(|told| told.contains("/converge: converged\n"));
+        site.until("the second report", converged).await;
+        assert_never_merges(&site);
+    }
+}

@@ -1,0 +1,171 @@
+//! The six tools at either Bitbucket, with the names and the answers that agents of the seed know.
+
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use truing_fakes::forge::{Flavour, NewPull, Options, Repo};
+use truing_fakes::repo::Commit;
+
+use super::mcp::Agent;
+use super::watch::Watched;
+
+const TOKEN: &str = "tools-token-canary";
+const BOT: &str = "truing[bot]";
+const BOTH: [Flavour; 2] = [Flavour::Cloud, Flavour::DataCenter];
+
+struct Site {
+    home: TempDir,
+    forge: Watched,
+    repo: Repo,
+    head: String,
+}
+
+impl Site {
+    /// A clone of a repository with one pull request, which adds a line.
+    async fn new(flavour: Flavour) -> Self {
+        let forge = Watched::start_as(flavour, Options::default()).await;
+        forge.token(TOKEN, BOT);
+        let begin = Commit::new("begin").write("a.py", "a = 1\n");
+        let repo = forge.create_repository("acme", "shop", begin).await.unwrap();
+        repo.permit(BOT, forge.permission()).await.unwrap();
+        let debug = Commit::new("debug").write("a.py", "a = 1\nbreakpoint()\n");
+        let head = repo.push("one", debug).await.unwrap();
+        repo.open(NewPull { title: "Debug it".into(), body: "Why not.".into(), ..NewPull::of("one") })
+            .await
+            .unwrap();
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(home.path().join("truing.toml"), forge.operator()).unwrap();
+        let site = Self { home, forge, repo, head };
+        site.git(&["init", "--quiet", "--initial-branch", "one"]);
+        site.git(&["remote", "add", "origin", site.repo.clone_url()]);
+        site
+    }
+
+    fn git(&self, arguments: &[&str]) {
+        let done = Command::new("git").args(arguments).current_dir(self.home.path()).output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+    }
+
+    fn agent(&self) -> Agent {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
+        command
+            .args(["--config", "truing.toml", "mcp", "serve", "--forge", self.forge.name()])
+            .env_clear()
+            .env("HOME", self.home.path())
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env(self.forge.variables()[0], TOKEN)
+            .current_dir(self.home.path())
+            .stdin(Stdio::null());
+        Agent::by(command)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_tool_has_the_name_and_the_answer_that_the_seed_s_has() {
+    for flavour in BOTH {
+        let site = Site::new(flavour).await;
+        let mut agent = site.agent();
+        let listed = agent.asks("tools/list", json!({}));
+        let tools = listed["tools"].as_array().unwrap();
+        let names: Vec<_> = tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
+        assert_eq!(
+            names,
+            [
+                "bb_current_repo",
+                "bb_list_pull_requests",
+                "bb_get_pull_request",
+                "bb_get_pull_request_diff",
+                "bb_comment_pull_request",
+                "bb_upsert_inline_comment"
+            ]
+        );
+        let mut answered = |name: &str, input: Value| {
+            let tool = tools.iter().find(|tool| tool["name"] == name).unwrap();
+            let schema = |which: &str| jsonschema::validator_for(&tool[which]).unwrap();
+            assert!(schema("inputSchema").is_valid(&input), "{name}: {input}");
+            let answer = agent.calls(name, input);
+            assert!(schema("outputSchema").is_valid(&answer), "{name}: {answer}");
+            answer
+        };
+        let here = answered("bb_current_repo", json!({}));
+        let id = site.repo.shown_id().await.unwrap();
+        assert_eq!(
+            here,
+            json!({
+                "forge": site.forge.name(), "repository": "acme/shop", "workspace": "acme", "repo_slug": "shop", "id": id,
+                "archived": false, "branch": "one",
+            })
+        );
+        let (base, head) = (site.repo.tip("main").await.unwrap(), &site.head);
+        let all = answered("bb_list_pull_requests", json!({}));
+        let url = all["pull_requests"][0]["url"].clone();
+        assert!(url.as_str().unwrap().ends_with("/pull-requests/1"), "{url}");
+        assert_eq!(
+            all,
+            json!({
+                "repository": "acme/shop", "complete": true,
+                "pull_requests": [{
+                    "number": 1, "title": "Debug it", "url": url, "author": all["pull_requests"][0]["author"],
+                    "draft": false, "head": head, "branch": "one", "base_branch": "main",
+                }],
+            })
+        );
+        let one = answered("bb_get_pull_request", json!({"number": 1}));
+        assert_eq!(
+            one,
+            json!({
+                "repository": "acme/shop", "number": 1, "url": url, "title": "Debug it", "description": "Why not.",
+                "state": "open", "author": one["author"], "head": head, "branch": "one",
+                "head_repository": "acme/shop", "base": base, "base_branch": "main", "labels": [],
+                "requested_reviewers": [],
+            })
+        );
+        assert!(one["author"].is_string(), "{one}");
+        let diff = answered("bb_get_pull_request_diff", json!({"number": 1}));
+        assert!(diff["diff"].as_str().unwrap().ends_with("\n a = 1\n+breakpoint()\n"), "{diff}");
+        assert_eq!(
+            (&diff["base"], &diff["head"], &diff["left_out"]),
+            (&json!(base), &json!(head), &json!([]))
+        );
+
+        let said = answered("bb_comment_pull_request", json!({"number": 1, "body": "Hm."}));
+        let on = json!({"number": 1, "body": "Why?", "path": "a.py", "line": 2});
+        let inline = answered("bb_comment_pull_request", on.clone());
+        let upserted = json!({"number": 1, "body": "Not here.", "path": "a.py", "line": 2});
+        let line = answered("bb_upsert_inline_comment", upserted.clone());
+        // The same again, in other spaces, is the same comment; another text is another one.
+        let again = json!({"number": 1, "body": "Not  here.\n", "path": "a.py", "line": 2});
+        assert_eq!(answered("bb_upsert_inline_comment", again), line);
+        assert_eq!(answered("bb_comment_pull_request", on), inline);
+        let other = json!({"number": 1, "body": "Nor there.", "path": "a.py", "line": 2});
+        let other = answered("bb_upsert_inline_comment", other);
+        for one in [&said, &inline, &line, &other] {
+            assert_eq!(
+                *one,
+                json!({"repository": "acme/shop", "number": 1, "comment": one["comment"]}),
+                "{flavour:?}"
+            );
+            assert!(one["comment"].is_string(), "{one}");
+        }
+        let wrong = agent.fails("bb_comment_pull_request", json!({"number": 1, "body": "Hm.", "line": 2}));
+        assert!(wrong.contains("`path`"), "{wrong}");
+        assert!(agent.fails("bb_merge_pull_request", json!({"number": 1})).contains("no tool"), "{names:?}");
+        let told = agent.leaves();
+        assert!(!told.contains(TOKEN), "{told}");
+
+        // Another session finds what is there.
+        let mut agent = site.agent();
+        assert_eq!(agent.calls("bb_upsert_inline_comment", upserted), line);
+        agent.leaves();
+        let view = site.repo.pull(1).await.unwrap();
+        let first = |body: &str| body.lines().next().unwrap_or_default().to_owned();
+        let talk: Vec<_> = view.summaries().map(|comment| first(&comment.body)).collect();
+        assert_eq!(talk, ["Hm."]);
+        let lines: Vec<_> = view.inline().map(|comment| (first(&comment.body), comment.line)).collect();
+        let expected = ["Why?", "Not here.", "Nor there."].map(|text| (text.to_owned(), Some(2)));
+        assert_eq!(lines, expected, "{flavour:?}");
+        assert!(view.open && view.statuses.is_empty() && view.reviewers.is_empty(), "{view:#?}");
+        assert_eq!(site.forge.violations(), Vec::<String>::new());
+    }
+}

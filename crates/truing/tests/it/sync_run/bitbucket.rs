@@ -1,0 +1,104 @@
+//! A job at either Bitbucket, as one at GitHub: what differs is read from the row of the forge before it is asked.
+
+use truing_fakes::forge::Flavour;
+
+use super::result;
+use super::site::{BOT, BRANCH, Site};
+
+const BOTH: [Flavour; 2] = [Flavour::Cloud, Flavour::DataCenter];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_changes_nothing_widens_the_range_in_one_pull_request() {
+    for flavour in BOTH {
+        let site = Site::at(flavour, "labels = [\"dependencies\"]\n").await;
+        site.release("1.0.1");
+        let ran = site.run(&["sync", "run", "demo"]).await;
+        assert_eq!((ran.exit, ran.json["result"].as_str()), (0, Some("relaxed")), "{ran:?}");
+        let why = ran.json["exit_reason"].as_str().unwrap();
+        assert!(why.contains("has no labels"), "{why}");
+        let pulls = site.pulls().await;
+        let [(number, pull)] = pulls.as_slice() else { panic!("{pulls:?}") };
+        assert_eq!((pull.title.as_str(), pull.open, pull.draft), ("Admit demo up to 1.0.1", true, false));
+        let url = ran.json["pr"]["url"].as_str().unwrap();
+        assert!(url.contains(&format!("/pull-requests/{number}")), "{url}");
+        assert_eq!(site.file(BRANCH, "pyproject.toml").await, Site::project(">= 0.9, < 1.0.2"));
+        assert_eq!(site.ahead(BRANCH).await, "1");
+
+        // Again, nothing is written.
+        let before = site.writes();
+        assert_eq!(site.sync().await, result("covered", 0));
+        assert_eq!(site.writes(), before);
+
+        // The next release is the same pull request's.
+        site.release("1.0.2");
+        assert_eq!(site.sync().await, result("relaxed", 0));
+        let pulls = site.pulls().await;
+        assert_eq!((pulls.len(), pulls[0].1.title.as_str()), (1, "Admit demo up to 1.0.2"));
+        assert_eq!(site.forge.violations(), Vec::<String>::new());
+    }
+}
+
+/// The open pull requests that stand in for issues, with the numbers of all there ever were.
+async fn notices(site: &Site) -> (Vec<(u64, truing_fakes::forge::PullView)>, usize) {
+    let all = site.pulls().await;
+    let count = all.len();
+    (all.into_iter().filter(|(_, pull)| pull.open && pull.title.contains("feedback needed")).collect(), count)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_issues_a_question_is_a_draft_that_changes_nothing_and_is_answered_in_its_comments() {
+    for flavour in BOTH {
+        let site = Site::at(flavour, "").await;
+        site.release("1.0.3");
+        for _ in 0..2 {
+            assert_eq!(site.sync().await, result("asked", 1));
+        }
+        let (asked, count) = notices(&site).await;
+        let [(number, question)] = asked.as_slice() else { panic!("{asked:?}") };
+        assert_eq!(
+            (question.title.as_str(), question.draft, count),
+            ("demo sync: feedback needed for 1.0.3", true, 1)
+        );
+        assert!(
+            question.body.contains("`relax`") && question.body.contains("changes nothing"),
+            "{question:?}"
+        );
+        assert_eq!(question.comments.len(), 0);
+        let end = format!("{BRANCH}-question");
+        assert_eq!(site.file(&end, "pyproject.toml").await, site.file("main", "pyproject.toml").await);
+        for (who, says) in [("eve", "relax"), (BOT, "relax"), ("ann", "let me think")] {
+            site.repo.comment(*number, who, says).await.unwrap();
+            assert_eq!(site.sync().await, result("asked", 1), "{who}: {says}");
+        }
+        site.repo.comment(*number, "ann", "Relax: we do not use it").await.unwrap();
+        assert_eq!(site.sync().await, result("relaxed", 0));
+        assert_eq!(notices(&site).await.0.len(), 0, "it is answered");
+        let pulls = site.pulls().await;
+        assert!(pulls.iter().any(|(_, pull)| pull.open && pull.body.contains("ann ruled")), "{pulls:?}");
+        assert_eq!(site.file(BRANCH, "pyproject.toml").await, Site::project(">= 0.9, < 1.0.4"));
+
+        // Another release asks again, in one of its own; declined without a word, it is not asked again.
+        site.release("2.0.0");
+        assert_eq!(site.sync().await, result("asked", 1));
+        let (asked, _) = notices(&site).await;
+        let [(number, _)] = asked.as_slice() else { panic!("{asked:?}") };
+        site.repo.close(*number).await.unwrap();
+        let before = site.writes();
+        assert_eq!(site.sync().await, result("asked", 1));
+        assert_eq!((notices(&site).await.0.len(), site.writes()), (0, before), "{flavour:?}");
+        assert_eq!(site.forge.violations(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_issues_what_the_runs_came_to_is_told_in_one_draft() {
+    for flavour in BOTH {
+        let site = Site::at(flavour, "outcome.issue = true\n").await;
+        for _ in 0..2 {
+            assert_eq!(site.sync().await, result("up_to_date", 0));
+        }
+        let pulls = site.pulls().await;
+        let [(_, told)] = pulls.as_slice() else { panic!("{pulls:?}") };
+        assert!(told.open && told.draft && told.body.matches("up to date").count() >= 2, "{told:?}");
+    }
+}
