@@ -3,7 +3,7 @@
 //!
 //! A server is one login at one of them. [`client::Client`] is one repository of it and one pull request of that, for one
 //! producer: it reads, finds what is ours by its marker, and performs effects. It is the same for both, over the calls that
-//! each server makes ([`calls::Calls`]). Nothing here approves, merges or changes code: those calls do not exist.
+//! each server makes (`calls::Calls`). Nothing here approves, merges or changes code: those calls do not exist.
 
 mod address;
 mod calls;

@@ -130,7 +130,7 @@ impl JobRun<'_> {
             job: &self.job,
             run,
             forge: &forge,
-            server: &self.forge,
+            server: self.forge,
             effects,
             gate: &switch.gate(store, &SystemClock),
             mirror: &checkout::mirror(self.mirrors, &place),

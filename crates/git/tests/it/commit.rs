@@ -287,7 +287,7 @@ async fn two_commits_are_merged_by_their_content_or_the_files_that_stand_in_the_
     repo.commit("ours");
     let ours = repo.sha("main");
     let side = |name: &str, file: &str| {
-        repo.run(&["checkout", "--quiet", "-b", name, begin.as_str()]);
+        repo.run(["checkout", "--quiet", "-b", name, begin.as_str()]);
         repo.write(file, "theirs\n");
         repo.commit(name);
         repo.sha(name)
