@@ -67,12 +67,13 @@ fn place(body: &Value) -> Result<Option<Place>, Reply> {
         return Ok(None);
     }
     let path = inline["path"].as_str().ok_or_else(|| invalid("inline.path", "required key not provided"))?;
-    let line = |field: &str| match &inline[field] {
-        Value::Null => Ok(None),
-        value => {
-            let line = value.as_u64().and_then(|line| u32::try_from(line).ok()).filter(|line| *line > 0);
-            line.map(Some).ok_or_else(|| invalid(&format!("inline.{field}"), "expected a positive number"))
+    let line = |field: &str| {
+        let value = &inline[field];
+        if value.is_null() {
+            return Ok(None);
         }
+        let line = value.as_u64().and_then(|line| u32::try_from(line).ok()).filter(|line| *line > 0);
+        line.map(Some).ok_or_else(|| invalid(&format!("inline.{field}"), "expected a positive number"))
     };
     let (to, from) = (line("to")?, line("from")?);
     let (side, last, first) = match (to, from) {
@@ -98,9 +99,10 @@ fn place(body: &Value) -> Result<Option<Place>, Reply> {
 pub(super) fn create(state: &mut State, call: &Call) -> Answer {
     let (world, repo, number) = pull(state, call)?;
     let text = text(call)?;
-    let parent = match &call.body["parent"]["id"] {
-        Value::Null => None,
-        id => Some(id.as_u64().ok_or_else(|| invalid("parent", "expected a number"))?),
+    let id = &call.body["parent"]["id"];
+    let parent = match id.is_null() {
+        true => None,
+        false => Some(id.as_u64().ok_or_else(|| invalid("parent", "expected a number"))?),
     };
     if let (None, Some(place)) = (parent, place(&call.body)?) {
         let spot = talk::at_head(repo, number).map_err(|words| refused(400, &words))?;

@@ -71,11 +71,11 @@ pub(super) fn set(state: &mut State, call: &Call) -> Answer {
     let url = text("url").ok_or_else(|| invalid("url", "This field is required."))?;
     let status = Status {
         id: 0,
-        sha: sha.clone(),
+        sha,
         state,
         description: text("description"),
         target_url: Some(url),
-        context: key.clone(),
+        context: key,
         name: text("name"),
         refname: text("refname"),
         creator: call.login.clone(),

@@ -128,9 +128,10 @@ pub(super) fn create(state: &mut State, call: &Call) -> Answer {
             return Err(invalid(field, "the fake takes no such comment"));
         }
     }
-    let parent = match &call.body["parent"]["id"] {
-        Value::Null => None,
-        id => Some(id.as_u64().ok_or_else(no_comment)?),
+    let id = &call.body["parent"]["id"];
+    let parent = match id.is_null() {
+        true => None,
+        false => Some(id.as_u64().ok_or_else(no_comment)?),
     };
     if let (None, false) = (parent, call.body["anchor"].is_null()) {
         let (spot, place, hunk) = anchor::read(repo, number, &world.version, &call.body["anchor"])?;
