@@ -99,12 +99,13 @@ pub trait Slots: Send + Sync {
 
     /// Marks slots for events ([`Slot::on_event`], at the store's instant), in the order given, and remembers
     /// with each what people call its key and what history says of it. All of it in one durable transaction:
-    /// an error means that nothing was marked, or that it cannot be known. Repeating it is harmless. While the
-    /// kill switch is on, which is looked at before anything is marked, nothing is.
+    /// an error means that nothing was marked, or that it cannot be known. Repeating it is harmless. `halted` says
+    /// what becomes of it while the kill switch is on, which is looked at before anything is marked.
     fn mark(
         &self,
         marks: &[Mark],
         limits: &Limits,
+        halted: Halted,
     ) -> impl Future<Output = Result<Marked, StoreError>> + Send;
 
     /// Lets the version counter be greater than `version` from now on: after records refused a token, which
@@ -121,6 +122,15 @@ pub trait Slots: Send + Sync {
 
     /// Writes something small that changes nothing: if that is durable, other writes can be, too.
     fn try_writing(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// The fate of marks while the kill switch is on. A slot that is marked then stays due: no lease is granted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Halted {
+    /// None is made.
+    Refused,
+    /// They are made all the same.
+    Marked,
 }
 
 /// An event of one slot, as a forge tells it.

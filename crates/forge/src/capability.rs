@@ -5,6 +5,8 @@ use truing_core::id::Span;
 use truing_core::port::ForgeKind;
 use truing_core::publish::Bounds;
 
+use crate::pages::Pages;
+
 #[cfg(test)]
 mod page;
 
@@ -19,6 +21,8 @@ pub struct Capability {
     pub tool_prefix: &'static str,
     /// What an agent's comment on lines is told apart by, where it gives no key. Read by the tools.
     pub upserts: Upserts,
+    /// The form of the pages that people see.
+    pub pages: Pages,
     /// The longest comment, in UTF-16 units.
     pub comment: usize,
     /// What of it is kept for the marker and the blank line above it.
@@ -70,6 +74,8 @@ pub struct Capability {
     pub diff_files: usize,
     /// Lines likewise.
     pub diff_lines: usize,
+    /// The consequence of a delivery that is refused. Read by the ingress while the kill switch is on.
+    pub refused: Refused,
     /// How long a comment whose creation was not answered may stay unseen, unless an operator says otherwise.
     pub settle: Span,
 }
@@ -130,6 +136,15 @@ pub enum Permission {
     User,
 }
 
+/// The consequence of a delivery that is refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refused {
+    /// This delivery is lost, or sent again.
+    LosesIt,
+    /// After some of them the forge leaves the hook out, in the end for hours.
+    SilencesTheHook,
+}
+
 /// How a replacement of lines is offered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Suggestions {
@@ -166,6 +181,7 @@ pub const GITHUB: Capability = Capability {
     name: "GitHub",
     tool_prefix: "gh_",
     upserts: Upserts::ByPlace,
+    pages: Pages::OfOwners,
     comment: 65_536,
     marker_room: 512,
     marker: Marker::HtmlComment,
@@ -191,6 +207,7 @@ pub const GITHUB: Capability = Capability {
     files: 3_000,
     diff_files: 300,
     diff_lines: 20_000,
+    refused: Refused::LosesIt,
     settle: Span::seconds(30),
 };
 
@@ -201,6 +218,7 @@ pub const BITBUCKET_CLOUD: Capability = Capability {
     name: "Bitbucket Cloud",
     tool_prefix: "bb_",
     upserts: Upserts::ByText,
+    pages: Pages::OfWorkspaces,
     comment: 31_000,
     marker_room: 512,
     marker: Marker::LinkReference,
@@ -226,6 +244,7 @@ pub const BITBUCKET_CLOUD: Capability = Capability {
     files: 0,
     diff_files: 0,
     diff_lines: 0,
+    refused: Refused::LosesIt,
     settle: Span::seconds(30),
 };
 
@@ -236,6 +255,7 @@ pub const BITBUCKET_DC: Capability = Capability {
     name: "Bitbucket Data Center",
     tool_prefix: "bb_",
     upserts: Upserts::ByText,
+    pages: Pages::OfProjects,
     comment: 32_767,
     marker_room: 512,
     marker: Marker::LinkReference,
@@ -261,6 +281,7 @@ pub const BITBUCKET_DC: Capability = Capability {
     files: 0,
     diff_files: 0,
     diff_lines: 0,
+    refused: Refused::SilencesTheHook,
     settle: Span::seconds(30),
 };
 
@@ -279,6 +300,15 @@ pub const BITBUCKET_DC_OLD: Capability =
 
 /// All that there are.
 pub const ALL: &[Capability] = &[GITHUB, BITBUCKET_CLOUD, BITBUCKET_DC, BITBUCKET_DC_8_18, BITBUCKET_DC_OLD];
+
+/// The row of a kind of forge, of its newest version.
+pub fn of(kind: ForgeKind) -> &'static Capability {
+    match kind {
+        ForgeKind::Github => &GITHUB,
+        ForgeKind::Bitbucket => &BITBUCKET_CLOUD,
+        ForgeKind::BitbucketDc => &BITBUCKET_DC,
+    }
+}
 
 /// The row of a Data Center of this version; the narrowest of one that is not known.
 pub fn data_center(version: Option<(u32, u32)>) -> &'static Capability {

@@ -8,6 +8,7 @@ pub mod forge_server;
 pub mod github;
 pub mod listing;
 pub mod marker;
+pub mod pages;
 pub mod publisher;
 pub mod remote;
 pub mod server;

@@ -31,10 +31,11 @@ use serde_json::json;
 use tokio::sync::{Mutex, Semaphore};
 use truing_core::id::{Millis, PrId};
 use truing_core::port::{
-    Clock as _, Described, ForgeKind, Mark, Origin, Slots as _, StoreError, Watchlist as _,
+    Clock as _, Described, ForgeKind, Halted, Mark, Origin, Slots as _, StoreError, Watchlist as _,
 };
 use truing_core::slot::Loop;
 use truing_forge::ForgeServer;
+use truing_forge::capability::Refused;
 use truing_forge::webhook::{
     Comment, Delivery, Hook, HookSecret, Label, Rechecked, Rerun, json_of_form, parse,
 };
@@ -216,7 +217,8 @@ impl<P: Parts> Ingress<P> {
         let headers = parts.headers;
         let unknown = || Refusal::UnknownForge(visible(name, MAX_ID_CHARS));
         let secret = self.settings.secrets.get(name).ok_or_else(unknown)?;
-        let kind = self.context.forges.servers().get(name).ok_or_else(unknown)?.kind();
+        let server = self.context.forges.servers().get(name).ok_or_else(unknown)?;
+        let (kind, halted) = (server.kind(), halted(server.capability().refused));
         let Delivery { event, signature, .. } = Delivery::read(kind, &headers);
         let check = signature.and_then(|signature| secret.check(signature)).map_err(Refusal::Unsigned)?;
         let is_form = is_form(&headers)?;
@@ -241,40 +243,41 @@ impl<P: Parts> Ingress<P> {
                     json!({ "status": "ignored", "what": format!("{repo} is not in forge.{name}.repositories") }),
                 )
             }
-            Hook::Comment(comment) => self.hear(comment).await,
-            Hook::Rerun(rerun) => self.rerun(name, rerun).await,
-            Hook::Label(label) => self.labelled(label).await,
+            Hook::Comment(comment) => self.hear(comment, halted).await,
+            Hook::Rerun(rerun) => self.rerun(name, rerun, halted).await,
+            Hook::Label(label) => self.labelled(label, halted).await,
             Hook::Pull { pr, name, url, head, .. } => {
                 let key = pr.key();
                 let described = Described { name, url, head };
                 let mark = Mark { key: key.clone(), described, of: Loop::Review };
-                self.marks.mark(mark).await.map_err(Refusal::NotMarked)?;
+                self.marks.mark(mark, halted).await.map_err(Refusal::NotMarked)?;
                 Ok(json!({ "status": "accepted", "key": key }))
             }
         }
     }
 
     /// Remembers a comment that looks like a command; it is looked at later, away from the forge's ten seconds.
-    async fn hear(&self, comment: Comment) -> Result<serde_json::Value, Refusal> {
+    async fn hear(&self, comment: Comment, halted: Halted) -> Result<serde_json::Value, Refusal> {
         if Asked::parse(&comment.body).is_none() {
             return Ok(json!({ "status": "ignored", "what": "a comment that is no command" }));
         }
         let origin = Origin::Comment { kind: comment.kind, id: comment.id };
-        self.remember(&[comment.pr], &comment.repo, &origin).await
+        self.remember(&[comment.pr], &comment.repo, &origin, halted).await
     }
 
     /// The same for a label, if it is the one that starts a run.
-    async fn labelled(&self, label: Label) -> Result<serde_json::Value, Refusal> {
+    async fn labelled(&self, label: Label, halted: Halted) -> Result<serde_json::Value, Refusal> {
         let converging = self.context.converging.as_ref().ok();
         let wanted = converging.and_then(|converging| converging.config().label.as_ref());
         if wanted.is_none_or(|wanted| !wanted.eq_ignore_ascii_case(&label.name)) {
             return Ok(json!({ "status": "ignored", "what": "a label that starts nothing" }));
         }
-        self.remember(&[label.pr], &label.repo, &Origin::Label { name: label.name }).await
+        let origin = Origin::Label { name: label.name };
+        self.remember(&[label.pr], &label.repo, &origin, halted).await
     }
 
     /// The same for the button of a check, if it is one of ours.
-    async fn rerun(&self, forge: &str, rerun: Rerun) -> Result<serde_json::Value, Refusal> {
+    async fn rerun(&self, forge: &str, rerun: Rerun, halted: Halted) -> Result<serde_json::Value, Refusal> {
         let ignored = |what: &str| Ok(json!({ "status": "ignored", "what": what }));
         if self.context.forges.servers().get(forge).and_then(ForgeServer::check_app) != Some(rerun.app) {
             return ignored("a check of another app");
@@ -291,24 +294,33 @@ impl<P: Parts> Ingress<P> {
             return ignored("a commit that was not reviewed");
         }
         let origin = Origin::Check { account: rerun.account, login: rerun.login };
-        self.remember(&pulls, &rerun.repo, &origin).await
+        self.remember(&pulls, &rerun.repo, &origin, halted).await
     }
 
-    /// Remembers what is asked for, unless the kill switch is on.
+    /// Remembers what is asked for; while the kill switch is on, as `halted` says.
     async fn remember(
         &self,
         pulls: &[PrId],
         repo: &str,
         origin: &Origin,
+        halted: Halted,
     ) -> Result<serde_json::Value, Refusal> {
         // The sweep at its end finds the comment, and a label is set again. One that slips in while the switch goes on harms nobody: a command
         // marks a slot, like those that were heard before, and no run begins while the switch is on.
-        if self.context.switch().await.engaged().is_some() {
+        if halted == Halted::Refused && self.context.switch().await.engaged().is_some() {
             return Err(Refusal::NotMarked(NotMarked::KillSwitch));
         }
         let heard = commands::hear(&self.context.store, (pulls, repo), origin).await;
         heard.map_err(|error| Refusal::NotMarked(NotMarked::Store(error)))?;
         Ok(json!({ "status": "accepted", "key": pulls.first().map(PrId::key) }))
+    }
+}
+
+/// The fate of deliveries while the kill switch is on, of a forge where refusing them has this consequence.
+fn halted(refused: Refused) -> Halted {
+    match refused {
+        Refused::LosesIt => Halted::Refused,
+        Refused::SilencesTheHook => Halted::Marked,
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
-use truing_core::port::{Mark, Marked, Slots as _, StoreError};
+use truing_core::port::{Halted, Mark, Marked, Slots as _, StoreError};
 
 use super::{Parts, ServiceContext};
 
@@ -42,12 +42,12 @@ pub enum NotMarked {
 /// What becomes of a batch.
 pub trait Marking: Send + Sync + 'static {
     /// Marks all of it, durable when this returns, or none of it.
-    fn mark(&self, batch: &[Mark]) -> impl Future<Output = Result<(), NotMarked>> + Send;
+    fn mark(&self, batch: &[Mark], halted: Halted) -> impl Future<Output = Result<(), NotMarked>> + Send;
 }
 
 impl<P: Parts> Marking for ServiceContext<P> {
-    async fn mark(&self, batch: &[Mark]) -> Result<(), NotMarked> {
-        match self.store.mark(batch, &self.limits).await? {
+    async fn mark(&self, batch: &[Mark], halted: Halted) -> Result<(), NotMarked> {
+        match self.store.mark(batch, &self.limits, halted).await? {
             Marked::All => {
                 self.wake.up();
                 Ok(())
@@ -65,6 +65,7 @@ pub struct Marks(mpsc::Sender<Waiting>);
 #[derive(Debug)]
 struct Waiting {
     mark: Mark,
+    halted: Halted,
     answer: oneshot::Sender<Result<(), NotMarked>>,
 }
 
@@ -76,13 +77,13 @@ impl Marks {
         Self(sender)
     }
 
-    /// Hands over a mark: durable when this returns.
+    /// Hands over a mark: durable when this returns. `halted` says what becomes of it while the kill switch is on.
     ///
     /// # Errors
     /// [`NotMarked`]
-    pub async fn mark(&self, mark: Mark) -> Result<(), NotMarked> {
+    pub async fn mark(&self, mark: Mark, halted: Halted) -> Result<(), NotMarked> {
         let (answer, answered) = oneshot::channel();
-        self.0.try_send(Waiting { mark, answer }).map_err(|_| NotMarked::Full)?;
+        self.0.try_send(Waiting { mark, halted, answer }).map_err(|_| NotMarked::Full)?;
         match tokio::time::timeout(PATIENCE, answered).await {
             Ok(Ok(marked)) => marked,
             Ok(Err(_)) | Err(_) => Err(NotMarked::Slow),
@@ -91,27 +92,34 @@ impl Marks {
 }
 
 async fn run<M: Marking>(marking: Arc<M>, mut waiting: mpsc::Receiver<Waiting>) {
-    let (mut marks, mut answers) = (Vec::new(), Vec::new());
     let mut batch = Vec::with_capacity(BATCH);
     while waiting.recv_many(&mut batch, BATCH).await > 0 {
         let (begun, taken) = (Instant::now(), batch.len());
-        for Waiting { mark, answer } in batch.drain(..) {
-            // Nobody waits any longer: the forge counts it as failed.
-            if !answer.is_closed() {
-                marks.push(mark);
-                answers.push(answer);
-            }
-        }
-        let marked = marking.mark(&marks).await;
-        let unreadable = matches!(marked, Err(NotMarked::Store(StoreError::Corrupt(_))));
-        for (mark, answer) in marks.drain(..).zip(answers.drain(..)) {
-            // One row that cannot be read must not keep the others from being marked.
-            let own = if unreadable { marking.mark(&[mark]).await } else { marked.clone() };
-            let _ = answer.send(own);
-        }
+        // Nobody waits any longer: the forge counts it as failed.
+        batch.retain(|waiting| !waiting.answer.is_closed());
+        let (refused, marked): (Vec<_>, Vec<_>) =
+            batch.drain(..).partition(|waiting| waiting.halted == Halted::Refused);
+        take(&*marking, refused, Halted::Refused).await;
+        take(&*marking, marked, Halted::Marked).await;
         if taken > 1 && waiting.len() < BATCH {
             tokio::time::sleep_until(begun + GATHER).await;
         }
+    }
+}
+
+/// Marks what waits, all of which has this fate while the kill switch is on, and answers.
+async fn take<M: Marking>(marking: &M, waiting: Vec<Waiting>, halted: Halted) {
+    if waiting.is_empty() {
+        return;
+    }
+    let (marks, answers): (Vec<_>, Vec<_>) =
+        waiting.into_iter().map(|waiting| (waiting.mark, waiting.answer)).unzip();
+    let marked = marking.mark(&marks, halted).await;
+    let unreadable = matches!(marked, Err(NotMarked::Store(StoreError::Corrupt(_))));
+    for (mark, answer) in marks.into_iter().zip(answers) {
+        // One row that cannot be read must not keep the others from being marked.
+        let own = if unreadable { marking.mark(&[mark], halted).await } else { marked.clone() };
+        let _ = answer.send(own);
     }
 }
 
@@ -129,20 +137,25 @@ mod tests {
     /// Marks a batch when it is let, and remembers it.
     struct Gate {
         permits: Semaphore,
+        /// Is the kill switch on?
+        engaged: bool,
         seen: Mutex<Vec<Vec<String>>>,
     }
 
     impl Gate {
         fn closed() -> Arc<Self> {
-            Arc::new(Self { permits: Semaphore::new(0), seen: Mutex::default() })
+            Arc::new(Self { permits: Semaphore::new(0), engaged: false, seen: Mutex::default() })
         }
     }
 
     impl Marking for Gate {
-        async fn mark(&self, batch: &[Mark]) -> Result<(), NotMarked> {
+        async fn mark(&self, batch: &[Mark], halted: Halted) -> Result<(), NotMarked> {
             self.permits.acquire().await.unwrap().forget();
             let keys: Vec<String> = batch.iter().map(|mark| mark.key.to_string()).collect();
             self.seen.lock().unwrap().push(keys.clone());
+            if halted == Halted::Refused && self.engaged {
+                return Err(NotMarked::KillSwitch);
+            }
             if keys.iter().any(|key| key == "bad") {
                 return Err(StoreError::Corrupt("bad".into()).into());
             }
@@ -159,9 +172,11 @@ mod tests {
     async fn what_waits_is_marked_together_and_answered_when_it_is_done() {
         let gate = Gate::closed();
         let marks = Marks::start(gate.clone());
-        let mut first = Box::pin(marks.mark(mark("a")));
+        let mut first = Box::pin(marks.mark(mark("a"), Halted::Refused));
         assert!(futures_poll(&mut first).await.is_none(), "not durable yet");
-        let rest = async { tokio::join!(marks.mark(mark("b")), marks.mark(mark("c"))) };
+        let rest = async {
+            tokio::join!(marks.mark(mark("b"), Halted::Refused), marks.mark(mark("c"), Halted::Refused))
+        };
         let opened = async {
             tokio::task::yield_now().await;
             gate.permits.add_permits(2);
@@ -181,12 +196,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn while_the_kill_switch_is_on_marks_of_one_batch_have_each_their_own_fate() {
+        let gate = Arc::new(Gate { permits: Semaphore::new(9), engaged: true, seen: Mutex::default() });
+        let marks = Marks::start(gate.clone());
+        let of = |key, halted| marks.mark(mark(key), halted);
+        let (one, two, three) =
+            tokio::join!(of("a", Halted::Refused), of("b", Halted::Marked), of("c", Halted::Refused));
+        assert_eq!((one, two, three), (Err(NotMarked::KillSwitch), Ok(()), Err(NotMarked::KillSwitch)));
+        assert_eq!(*gate.seen.lock().unwrap(), [vec!["a", "c"], vec!["b"]]);
+    }
+
+    #[tokio::test]
     async fn a_row_that_cannot_be_read_fails_alone() {
         let gate = Gate::closed();
         let marks = Marks::start(gate.clone());
         gate.permits.add_permits(9);
-        let (good, bad, other) =
-            tokio::join!(marks.mark(mark("a")), marks.mark(mark("bad")), marks.mark(mark("b")));
+        let (good, bad, other) = tokio::join!(
+            marks.mark(mark("a"), Halted::Refused),
+            marks.mark(mark("bad"), Halted::Refused),
+            marks.mark(mark("b"), Halted::Refused)
+        );
         assert_eq!((good, other), (Ok(()), Ok(())));
         assert_eq!(bad, Err(StoreError::Corrupt("bad".into()).into()));
     }
@@ -198,7 +227,7 @@ mod tests {
         let mut waiting = tokio::task::JoinSet::new();
         for number in 0..QUEUE + BATCH + 1 {
             let marks = marks.clone();
-            waiting.spawn(async move { marks.mark(mark(&number.to_string())).await });
+            waiting.spawn(async move { marks.mark(mark(&number.to_string()), Halted::Refused).await });
         }
         let answers = waiting.join_all().await;
         let full = answers.iter().filter(|answer| **answer == Err(NotMarked::Full)).count();

@@ -10,6 +10,7 @@
 
 mod code;
 pub mod converge;
+mod forge;
 mod model;
 pub mod sync;
 
@@ -28,14 +29,11 @@ use truing_config::problem::ConfigError;
 use truing_config::{Config, Runtime};
 use truing_core::fair::Places;
 use truing_core::id::{Key, Millis, PrId, Span};
-use truing_core::port::{Slots as _, Watchlist as _};
+use truing_core::port::{ForgeKind, Slots as _, Watchlist as _};
 use truing_core::run::Stage;
 use truing_core::slot::Limits;
-use truing_fakes::forge::{Chaos, FakeError, FakeForge, Hook, NewPull, PullView, Repo, Status};
+use truing_fakes::forge::{Chaos, FakeError, Hook, NewPull, PullView, Repo, Status};
 use truing_fakes::repo::Commit;
-use truing_forge::Secret;
-use truing_forge::github::{Credentials, GitHub, GitHubOptions};
-use truing_forge::marker::MarkerKeys;
 use truing_forge::webhook::HookSecret;
 use truing_git::Git;
 use truing_loops::checkout::Rules;
@@ -45,16 +43,18 @@ use truing_service::ingress::Settings;
 use truing_service::metrics::Metrics;
 use truing_service::{Pace, Role, ServeError, Service, ServiceContext};
 use truing_store::Sqlite;
-use url::Url;
 
 use crate::wiring::{ServedContext, Servers};
 use code::{cart, first_commit, planted, pushed, refunding};
+use forge::DemoForge;
+pub(crate) use forge::pulls_page;
 pub use model::Asked;
 use model::Scripted;
 
 /// The names of everything that has to have one.
 const OWNER: &str = "wheel";
 const NAME: &str = "spokes";
+/// The forge of the stories of the other loops.
 const FORGE: &str = "github";
 const LOGIN: &str = "truing[bot]";
 /// For the fake forge only: nothing else is reachable with it.
@@ -264,11 +264,12 @@ fn set_up(error: impl std::fmt::Display) -> DemoError {
 
 /// A running demonstration.
 pub struct Demo {
-    forge: FakeForge,
+    forge: DemoForge,
     model: Scripted,
     repo: Repo,
     store: Sqlite,
-    repository: u64,
+    /// The id of its repository, as the forge shows it.
+    repository: String,
     address: std::net::SocketAddr,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<Result<(), ServeError>>,
@@ -277,28 +278,34 @@ pub struct Demo {
 }
 
 impl Demo {
-    /// Starts forge, model and service on free ports of this machine; the service reads with `reader`. Of `environment` it
-    /// is what is [`taken`] that counts.
+    /// Starts a forge of this kind, a model and the service on free ports of this machine; the service reads with `reader`.
+    /// Of `environment` it is what is [`taken`] that counts.
     ///
     /// # Errors
     /// [`DemoError`]
-    pub async fn start(git: Git, environment: &Environment, reader: ChildReader) -> Result<Self, DemoError> {
+    pub async fn start(
+        kind: ForgeKind,
+        git: Git,
+        environment: &Environment,
+        reader: ChildReader,
+    ) -> Result<Self, DemoError> {
         let began = Instant::now();
         let folder = tempfile::tempdir().map_err(set_up)?;
-        let forge = FakeForge::start(truing_fakes::forge::Options::default()).await?;
-        forge.token(TOKEN, LOGIN);
-        let repo = forge.create_repository(OWNER, NAME, first_commit()).await?;
-        let repository = repo.id().await?;
+        let forge = DemoForge::start(kind).await?;
+        let repo = forge.fake.create_repository(OWNER, NAME, first_commit()).await?;
+        let repository = repo.shown_id().await?;
         let store = Sqlite::open(&folder.path().join("truing.db"), Arc::new(SystemClock)).map_err(set_up)?;
         let model = Scripted::start(environment, folder.path()).await?;
-        std::fs::write(folder.path().join(CONFIG), operator(folder.path(), forge.base_url()))
-            .map_err(set_up)?;
+        std::fs::write(folder.path().join(CONFIG), forge.operator(folder.path())).map_err(set_up)?;
         std::fs::write(folder.path().join("token"), TOKEN).map_err(set_up)?;
-        let context = context((&forge, &model), git, store.clone(), reader, folder.path())?;
+        let server = forge.client(folder.path(), SETTLE)?;
+        forge.admit(&server, &repo).await?;
+        let servers = Servers(BTreeMap::from([(forge.name().to_owned(), server)]));
+        let context = context((servers, &model), git, store.clone(), reader, folder.path())?;
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(set_up)?;
         let address = listener.local_addr().map_err(set_up)?;
-        forge.hook(Hook {
-            url: format!("http://{address}/webhooks/{FORGE}"),
+        forge.fake.hook(Hook {
+            url: format!("http://{address}/webhooks/{}", forge.name()),
             secret: WEBHOOK_SECRET.into(),
             automatic: false,
         });
@@ -313,7 +320,7 @@ impl Demo {
                 sweep: None,
             },
             ingress: Settings::new(BTreeMap::from([(
-                FORGE.to_owned(),
+                forge.name().to_owned(),
                 HookSecret::new(WEBHOOK_SECRET.as_bytes()),
             )])),
             metrics: None,
@@ -323,9 +330,9 @@ impl Demo {
         Ok(Self { forge, model, repo, store, repository, address, stop, serving, began, folder })
     }
 
-    /// The page of the pull requests, and the address of the service, for `--stay`.
-    pub fn addresses(&self) -> (String, String) {
-        (pulls_page(self.forge.base_url()), format!("http://{}", self.address))
+    /// The page of the pull requests, if the forge has one, and the address of the service, for `--stay`.
+    pub fn addresses(&self) -> (Option<String>, String) {
+        (self.forge.page(), format!("http://{}", self.address))
     }
 
     /// The operator's file with which the commands show more, as long as this lives.
@@ -430,7 +437,7 @@ impl Demo {
         self.deliver(Chaos::default()).await?;
         let deadline = Instant::now() + PATIENCE;
         let mut look = tokio::time::interval(POLL);
-        while !self.store.unserved(FORGE, 1).await.map_err(set_up)?.is_empty() {
+        while !self.store.unserved(self.forge.name(), 1).await.map_err(set_up)?.is_empty() {
             if Instant::now() > deadline {
                 return Err(DemoError::Unsettled { waiting: "a command in a comment".into() });
             }
@@ -520,7 +527,7 @@ impl Demo {
     }
 
     async fn deliver(&self, chaos: Chaos) -> Result<usize, DemoError> {
-        Ok(self.forge.deliver_all(chaos).await?.len())
+        Ok(self.forge.fake.deliver_all(chaos).await?.len())
     }
 
     async fn until_reviewed(&self, number: u64) -> Result<PullView, DemoError> {
@@ -557,7 +564,7 @@ impl Demo {
 
     /// How many reviews were computed for a pull request.
     async fn reviews(&self, number: u64) -> Result<usize, DemoError> {
-        let id = PrId { forge: FORGE.into(), repository: self.repository.to_string(), number };
+        let id = PrId { forge: self.forge.name().into(), repository: self.repository.clone(), number };
         let key: Key = id.key();
         let runs = self.store.runs(&key, usize::MAX).await.map_err(set_up)?;
         let computed = |stage: &Stage| matches!(stage, Stage::Computed | Stage::Published);
@@ -565,38 +572,13 @@ impl Demo {
     }
 }
 
-/// Where a browser shows the pull requests of a demonstration: no token is needed to look.
-pub(crate) fn pulls_page(forge: &str) -> String {
-    format!("{forge}/{OWNER}/{NAME}/pulls")
-}
-
-/// The file that commands are pointed at which look at a running demonstration.
-fn operator(folder: &Path, forge: &str) -> String {
-    let folder = folder.display();
-    format!(
-        "[store]\nurl = \"sqlite:{folder}/truing.db\"\n\
-         [forge.{FORGE}]\napi_url = \"{forge}\"\ngit_url = \"{forge}\"\ntoken = {{ file = \"{folder}/token\" }}\n"
-    )
-}
-
 fn context(
-    (forge, model): (&FakeForge, &Scripted),
+    (servers, model): (Servers, &Scripted),
     git: Git,
     store: Sqlite,
     reader: ChildReader,
     folder: &Path,
 ) -> Result<ServedContext<ChildReader>, DemoError> {
-    let url = Url::parse(forge.base_url()).map_err(set_up)?;
-    let options = GitHubOptions {
-        name: FORGE.into(),
-        api_url: url.clone(),
-        git_url: url,
-        credentials: Credentials::Token(Secret::new(TOKEN)),
-        accounts: Vec::new(),
-        markers: MarkerKeys::load_or_create(&folder.join("marker.key")).map_err(set_up)?,
-        settle: SETTLE,
-    };
-    let client = GitHub::new(options, Arc::new(SystemClock));
     let metrics = Metrics::new().map_err(set_up)?;
     metrics.watch(&store);
     let agent = Some(model.agent(store.clone(), reader.clone())?);
@@ -604,7 +586,7 @@ fn context(
         converging: Err("the demo converges by its own command".to_owned()),
         switch_store: store.clone(),
         store,
-        forges: Servers(BTreeMap::from([(FORGE.to_owned(), client.map_err(set_up)?.into())])),
+        forges: servers,
         reader,
         clock: SystemClock,
         ids: UniqueIds,

@@ -28,7 +28,7 @@ use truing_config::{
 };
 use truing_core::fair::Places;
 use truing_core::id::{PrId, Span};
-use truing_core::port::{ForgeError, Reader, ReaderError, WriteGate};
+use truing_core::port::{ForgeError, ForgeKind, Reader, ReaderError, WriteGate};
 use truing_core::publish::Producer;
 use truing_core::slot::Limits;
 use truing_forge::remote::RemoteError;
@@ -448,25 +448,33 @@ pub fn remote_error(error: RemoteError) -> CliError {
     }
 }
 
-/// An error of a forge whose name in the configuration is known.
-pub fn error_of(forge: &str, error: RemoteError) -> CliError {
-    remote_error(error).with_hints(|hint| hint.replace("forge.NAME", &format!("forge.{forge}")))
+/// An error of a forge whose name in the configuration and kind are known.
+pub fn error_of((forge, kind): (&str, ForgeKind), error: RemoteError) -> CliError {
+    let told = match error {
+        RemoteError::Forge(error) => told_by(&error, error.hint_at(kind)),
+        RemoteError::Git(error) => git_error(error),
+    };
+    told.with_hints(|hint| hint.replace("forge.NAME", &format!("forge.{forge}")))
 }
 
 /// A forge's error as the command line tells it.
 pub fn forge_error(error: ForgeError) -> CliError {
-    let hint = match &error {
+    told_by(&error, error.hint())
+}
+
+fn told_by(error: &ForgeError, told: &str) -> CliError {
+    let hint = match error {
         ForgeError::RateLimited { wait, .. } => {
             format!("run it again in {} s", wait.0.saturating_add(999) / 1000)
         }
-        ForgeError::Unavailable { .. } => format!("run it again; {}", error.hint()),
+        ForgeError::Unavailable { .. } => format!("run it again; {told}"),
         ForgeError::Unauthorized { .. }
         | ForgeError::Forbidden { .. }
         | ForgeError::NotFound { .. }
         | ForgeError::Moved { .. }
         | ForgeError::Rejected { .. }
         | ForgeError::Stale { .. }
-        | ForgeError::Withheld { .. } => error.hint().to_owned(),
+        | ForgeError::Withheld { .. } => told.to_owned(),
     };
     CliError::failed("forge", error.to_string()).hint(hint)
 }

@@ -18,7 +18,7 @@ const KINDS: &[(&str, &str)] = &[("github", "GitHub"), ("bitbucket", "Bitbucket"
 /// The files that may name a kind, and why.
 const NAMED_IN: &[(&str, &str)] = &[
     ("crates/truing/src/wiring/forges.rs", "makes clients of a configuration"),
-    ("crates/truing/src/demo.rs", "makes the client of the demonstration"),
+    ("crates/truing/src/demo/forge.rs", "makes the client of the demonstration"),
 ];
 
 /// Checks every source file above `forge` that is not a test.

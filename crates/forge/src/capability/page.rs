@@ -104,6 +104,12 @@ fn rows(forge: &Capability) -> Vec<(&'static str, String)> {
         Permission::Admin => "to administer the repository",
         Permission::User => "to be a user",
     };
+    let refused = match forge.refused {
+        Refused::LosesIt => "with 503: it is lost, or sent again",
+        Refused::SilencesTheHook => {
+            "with 202, and its slot stays due: after refusals it would leave the hook out"
+        }
+    };
     let yes = |is_so: bool| if is_so { "yes" } else { "no" }.to_owned();
     let count = |count: usize| if count == 0 { "not published".to_owned() } else { count.to_string() };
     let annotations = match forge.report_annotations {
@@ -122,6 +128,7 @@ fn rows(forge: &Capability) -> Vec<(&'static str, String)> {
     vec![
         ("Names of the tools for agents", format!("begin with `{}`", forge.tool_prefix)),
         ("Agents' comments on lines without a key are told apart by", upserts.to_owned()),
+        ("Page of a pull request", format!("`{}`", forge.pages.form())),
         (
             "Longest comment",
             format!("{} characters, {} of them for the marker", forge.comment, forge.marker_room),
@@ -147,6 +154,7 @@ fn rows(forge: &Capability) -> Vec<(&'static str, String)> {
         ("Items of a page", forge.page.to_string()),
         ("Files listed of a pull request", count(forge.files)),
         ("Diff in one answer", diff),
+        ("A delivery is answered while the kill switch is on", refused.to_owned()),
         ("A comment may stay unseen for", format!("{} s (`forge.NAME.settle`)", forge.settle.0 / 1_000)),
     ]
 }

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use truing_core::id::{Key, Millis, PrId, Span};
 use truing_core::port::{
-    Clock as _, CommentKind, Described, ForgeError, Mark, Marked, OpenPull, Origin, PullComment, Repository,
-    Revision, Runs as _, Slots, StoreError, UserRequest, Watchlist,
+    Clock as _, CommentKind, Described, ForgeError, Halted, Mark, Marked, OpenPull, Origin, PullComment,
+    Repository, Revision, Runs as _, Slots, StoreError, UserRequest, Watchlist,
 };
 use truing_core::slot::{Hold, Loop, Slot, State};
 use truing_forge::listing::Listing;
@@ -131,7 +131,7 @@ impl Watched {
             }
         }
         for batch in marks.chunks(BATCH) {
-            let marked = store.mark(batch, &context.limits).await;
+            let marked = store.mark(batch, &context.limits, Halted::Refused).await;
             if marked != Ok(Marked::All) {
                 roused.clear(); // a later sweep rouses them again
             }

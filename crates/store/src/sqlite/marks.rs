@@ -5,20 +5,20 @@ use std::collections::BTreeMap;
 
 use rusqlite::Connection;
 use truing_core::id::{Key, Millis, Version};
-use truing_core::port::{Event, Mark, Marked};
+use truing_core::port::{Event, Halted, Mark, Marked};
 use truing_core::slot::Limits;
 
 use super::fault::Fault;
 use super::{history, operations, slots};
 
-/// Marks slots, each row read and written once; none while the kill switch is on.
+/// Marks slots, each row read and written once; while the kill switch is on, as `halted` says.
 pub(super) fn mark(
     connection: &Connection,
     marks: &[Mark],
-    limits: &Limits,
+    (limits, halted): (&Limits, Halted),
     now: Millis,
 ) -> Result<Marked, Fault> {
-    if operations::switch::read(connection)?.engaged().is_some() {
+    if halted == Halted::Refused && operations::switch::read(connection)?.engaged().is_some() {
         return Ok(Marked::SwitchedOff);
     }
     let mut by_key: BTreeMap<&Key, Vec<&Mark>> = BTreeMap::new();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension};
 use truing_core::id::{Key, Millis, Token, Version};
-use truing_core::port::{Mark, Marked, Moved, NotGranted, Slots, StoreError};
+use truing_core::port::{Halted, Mark, Marked, Moved, NotGranted, Slots, StoreError};
 use truing_core::slot::{Limits, Slot, State};
 
 use super::fault::{Fault, from_json, to_json};
@@ -103,9 +103,9 @@ impl Slots for Sqlite {
         .await
     }
 
-    async fn mark(&self, marks: &[Mark], limits: &Limits) -> Result<Marked, StoreError> {
+    async fn mark(&self, marks: &[Mark], limits: &Limits, halted: Halted) -> Result<Marked, StoreError> {
         let (marks, limits, now) = (marks.to_vec(), limits.clone(), self.0.clock.now());
-        self.write(move |connection| marks::mark(connection, &marks, &limits, now)).await
+        self.write(move |connection| marks::mark(connection, &marks, (&limits, halted), now)).await
     }
 
     async fn raise(&self, version: Version) -> Result<(), StoreError> {

@@ -1,7 +1,7 @@
 //! Marking slots: a batch of events is what its events are one by one, in one transaction.
 
 use truing_core::id::{Key, Millis, Span};
-use truing_core::port::{Described, Event, Mark, Marked, Operations, Runs, Slots};
+use truing_core::port::{Described, Event, Halted, Mark, Marked, NotGranted, Operations, Runs, Slots};
 use truing_core::slot::{Command, Limits, Loop, Slot};
 use truing_core::switch::Turn;
 use truing_store::Sqlite;
@@ -26,10 +26,10 @@ async fn a_batch_is_what_its_events_are_one_by_one() {
     let limits = Limits::default();
     let marks = [mark(1, 'a'), mark(2, 'a'), mark(1, 'b'), mark(1, 'c')];
     let (_folder, batched) = new_store();
-    batched.mark(&marks, &limits).await.unwrap();
+    batched.mark(&marks, &limits, Halted::Refused).await.unwrap();
     let (_other, single) = new_store();
     for mark in &marks {
-        single.mark(std::slice::from_ref(mark), &limits).await.unwrap();
+        single.mark(std::slice::from_ref(mark), &limits, Halted::Refused).await.unwrap();
     }
     for number in [1, 2] {
         let (batched, single) = (slot(&batched, number).await, slot(&single, number).await);
@@ -47,19 +47,22 @@ async fn a_batch_is_what_its_events_are_one_by_one() {
 async fn a_row_is_written_once_a_batch_and_not_for_nothing() {
     let (_folder, store) = new_store();
     let marks = [mark(1, 'a'), mark(1, 'b'), mark(1, 'c')];
-    store.mark(&marks, &Limits::default()).await.unwrap();
+    store.mark(&marks, &Limits::default(), Halted::Refused).await.unwrap();
     let first = slot(&store, 1).await.version;
     assert_eq!(first.0, 1);
-    store.mark(&marks, &Limits::default()).await.unwrap();
+    store.mark(&marks, &Limits::default(), Halted::Refused).await.unwrap();
     assert_eq!(slot(&store, 1).await.version, first, "the clock stands still: nothing has changed");
 }
 
 #[tokio::test]
 async fn every_row_of_a_batch_has_a_version_that_no_other_had() {
     let (_folder, store) = new_store();
-    store.mark(&[mark(1, 'a')], &Limits::default()).await.unwrap();
+    store.mark(&[mark(1, 'a')], &Limits::default(), Halted::Refused).await.unwrap();
     let before = slot(&store, 1).await.version;
-    store.mark(&[mark(2, 'a'), mark(3, 'a'), mark(4, 'a')], &Limits::default()).await.unwrap();
+    store
+        .mark(&[mark(2, 'a'), mark(3, 'a'), mark(4, 'a')], &Limits::default(), Halted::Refused)
+        .await
+        .unwrap();
     let mut given = vec![before];
     for number in 2..=4 {
         given.push(slot(&store, number).await.version);
@@ -74,12 +77,12 @@ async fn a_leased_slot_keeps_its_lease_and_remembers_the_event() {
     let clock = Hand::at(NOW);
     let store = Sqlite::open(&folder.path().join("truing.db"), clock.clone()).unwrap();
     let limits = Limits { debounce: Span(0), ..Limits::default() };
-    store.mark(&[mark(1, 'a')], &limits).await.unwrap();
+    store.mark(&[mark(1, 'a')], &limits, Halted::Refused).await.unwrap();
     let before = slot(&store, 1).await;
     let leased = before.step(Command::Lease, &limits, Millis(NOW)).unwrap().slot;
     store.commit(&[(before.version, leased.clone())]).await.unwrap()[0].unwrap();
     clock.set(NOW + 7);
-    store.mark(&[mark(1, 'b')], &limits).await.unwrap();
+    store.mark(&[mark(1, 'b')], &limits, Halted::Refused).await.unwrap();
     let after = slot(&store, 1).await;
     assert_eq!(
         (after.state, after.pending.review.map(|event| event.last)),
@@ -90,13 +93,21 @@ async fn a_leased_slot_keeps_its_lease_and_remembers_the_event() {
 }
 
 #[tokio::test]
-async fn nothing_is_marked_while_the_kill_switch_is_on() {
+async fn while_the_kill_switch_is_on_only_what_must_be_marked_is_and_no_lease_is_granted() {
     let (_folder, store) = new_store();
     let limits = Limits::default();
     store.turn(&Turn::On { reason: None, mode: None }, "ada").await.unwrap();
-    assert_eq!(store.mark(&[mark(1, 'a')], &limits).await, Ok(Marked::SwitchedOff));
+    assert_eq!(store.mark(&[mark(1, 'a')], &limits, Halted::Refused).await, Ok(Marked::SwitchedOff));
     assert_eq!(slot(&store, 1).await, Slot::new(key(1)));
+    // A forge that would leave the hook out gets its mark, and the slot waits for the switch.
+    assert_eq!(store.mark(&[mark(2, 'a')], &limits, Halted::Marked).await, Ok(Marked::All));
+    let marked = slot(&store, 2).await;
+    assert!(marked.pending.review.is_some());
+    let due = marked.wakes_at().unwrap();
+    let leased = marked.step(Command::Lease, &limits, due).unwrap().slot;
+    let granted = store.grant(&[(marked.version, leased)]).await.unwrap();
+    assert_eq!(granted, [Err(NotGranted::SwitchedOff)]);
     store.turn(&Turn::Off, "ada").await.unwrap();
-    assert_eq!(store.mark(&[mark(1, 'a')], &limits).await, Ok(Marked::All));
+    assert_eq!(store.mark(&[mark(1, 'a')], &limits, Halted::Refused).await, Ok(Marked::All));
     assert!(slot(&store, 1).await.pending.review.is_some());
 }

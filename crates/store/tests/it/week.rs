@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 use truing_core::id::{Key, Millis, RunId, Sha, Span, Token};
-use truing_core::port::{Described, Mark, RunRef, Slots};
+use truing_core::port::{Described, Halted, Mark, RunRef, Slots};
 use truing_core::slot::{Command, Hold, Limits, Loop, Slot, State};
 use truing_store::Sqlite;
 
@@ -286,7 +286,7 @@ impl Company {
             }
         }
         if !marks.is_empty() {
-            store.mark(&marks, &self.limits).await.unwrap();
+            store.mark(&marks, &self.limits, Halted::Refused).await.unwrap();
         }
     }
 

@@ -7,6 +7,7 @@ mod sync;
 use std::path::Path;
 
 use truing_config::{Config, RulesConfig, SandboxConfig};
+use truing_core::port::ForgeKind;
 use truing_core::sandbox::Level;
 
 use super::Context;
@@ -25,6 +26,9 @@ pub struct Args {
     /// Which loop
     #[arg(value_enum, value_name = "LOOP", default_value_t)]
     of: Of,
+    /// The kind of the fake forge, for the review
+    #[arg(long, value_enum, value_name = "KIND", default_value_t)]
+    forge: Kind,
     /// Keep running afterwards, until interrupted, and print how to look at what it left
     #[arg(long)]
     stay: bool,
@@ -42,6 +46,28 @@ enum Of {
     Converge,
 }
 
+/// The kinds of forges that the review can be watched on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
+enum Kind {
+    /// GitHub
+    #[default]
+    Github,
+    /// Bitbucket Cloud
+    Bitbucket,
+    /// Bitbucket Data Center
+    BitbucketDc,
+}
+
+impl From<Kind> for ForgeKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Github => Self::Github,
+            Kind::Bitbucket => Self::Bitbucket,
+            Kind::BitbucketDc => Self::BitbucketDc,
+        }
+    }
+}
+
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     runtime::start()?.block_on(async {
         tokio::select! {
@@ -55,6 +81,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
 }
 
 async fn told_of(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    if args.of != Of::Review && args.forge != Kind::Github {
+        return Err(CliError::usage("forge", "only the review is shown on this kind of forge")
+            .hint("leave out `--forge`, or name no loop: `truing demo --forge KIND`"));
+    }
     // Where a program is to hold the conversation it is known to be there before anything is shown.
     let taken = demo::taken(&context.environment)?;
     wiring::agent::can_converse(&Config::resolve(&taken, None, &[])?, &taken)?;
@@ -80,7 +110,7 @@ async fn tell(args: &Args, context: &Context) -> Result<Exit, CliError> {
     // It shows itself on any machine: what it reads is its own.
     let sandbox = SandboxConfig { level: Level::None };
     let reader = wiring::child_reader(&RulesConfig::default(), &sandbox)?;
-    let demo = Demo::start(git, &context.environment, reader).await.map_err(failed)?;
+    let demo = Demo::start(args.forge.into(), git, &context.environment, reader).await.map_err(failed)?;
     let (view, first) = demo.first_review().await.map_err(failed)?;
     if !output.is_json() {
         let mut text = format!("\nA pull request was opened; {first:.1} s later it shows this:\n");
@@ -90,7 +120,7 @@ async fn tell(args: &Args, context: &Context) -> Result<Exit, CliError> {
                 let line = comment.line.map(|line| format!(", line {line}")).unwrap_or_default();
                 text += &format!("  [{}{line}]\n", place.path);
             }
-            for line in comment.body.lines().filter(|line| !line.starts_with("<!--")) {
+            for line in comment.body.lines().filter(|line| !is_marker(line)) {
                 text += &folded("  ", line);
             }
         }
@@ -115,19 +145,26 @@ async fn tell(args: &Args, context: &Context) -> Result<Exit, CliError> {
     if args.stay {
         let (pulls, service) = demo.addresses();
         output.say(format_args!("service: {service}"));
-        staying(output, &pulls, &demo.config(), &LOOK);
+        staying(output, pulls.as_deref(), &demo.config(), &LOOK);
         std::future::pending::<()>().await;
     }
     demo.stop().await.map_err(failed)?;
     Ok(if report.holds() { Exit::Done } else { Exit::No })
 }
 
+/// Is it the line of a marker, which no forge shows?
+fn is_marker(line: &str) -> bool {
+    line.starts_with("<!--") || line.starts_with("[//]: # (")
+}
+
 /// What shows more of it, as long as it stays.
 const LOOK: [&str; 3] = ["queue list", "why wheel/spokes/1", "report"];
 
 /// Says how to look at a demonstration that stays: its pull requests in a browser, and commands.
-fn staying(output: Output, pulls: &str, config: &Path, look: &[&str]) {
-    output.say(format_args!("pull requests, for a browser: {pulls}"));
+fn staying(output: Output, pulls: Option<&str>, config: &Path, look: &[&str]) {
+    if let Some(pulls) = pulls {
+        output.say(format_args!("pull requests, for a browser: {pulls}"));
+    }
     output.say("commands, in another terminal:");
     for words in look {
         output.say(format_args!("  truing --config {} {words}", config.display()));

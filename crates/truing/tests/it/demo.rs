@@ -11,6 +11,7 @@ use truing::demo::sync::{Event, Story};
 use truing::demo::{Demo, DemoError};
 use truing::wiring;
 use truing_config::environment::Environment;
+use truing_core::port::ForgeKind;
 use truing_core::sandbox::Level;
 use truing_loops::reader::ChildReader;
 
@@ -20,7 +21,10 @@ use claude::claude;
 async fn a_scripted_model_reviews_beside_the_rules_and_says_what_it_costs() {
     let environment = Environment::of_process();
     let git = wiring::git(&environment).await.unwrap();
-    let demo = Demo::start(git, &environment, ChildReader::new(env!("CARGO_BIN_EXE_truing"))).await.unwrap();
+    let demo =
+        Demo::start(ForgeKind::Github, git, &environment, ChildReader::new(env!("CARGO_BIN_EXE_truing")))
+            .await
+            .unwrap();
     let (view, _) = demo.first_review().await.unwrap();
     let lines: Vec<_> = view.inline().map(|comment| (&comment.place, comment.line)).collect();
     let found = view.inline().find(|comment| comment.body.contains("One refunded order ends all refunds"));
@@ -39,11 +43,50 @@ async fn a_scripted_model_reviews_beside_the_rules_and_says_what_it_costs() {
 async fn what_the_model_forgets_after_a_second_push_stays_open() {
     let environment = Environment::of_process();
     let git = wiring::git(&environment).await.unwrap();
-    let demo = Demo::start(git, &environment, ChildReader::new(env!("CARGO_BIN_EXE_truing"))).await.unwrap();
+    let demo =
+        Demo::start(ForgeKind::Github, git, &environment, ChildReader::new(env!("CARGO_BIN_EXE_truing")))
+            .await
+            .unwrap();
     demo.first_review().await.unwrap();
     let forgotten = demo.forgotten().await.unwrap();
     assert_eq!((forgotten.comments, forgotten.open, forgotten.is_green), (1, 1, false), "{forgotten:?}");
     demo.stop().await.unwrap();
+}
+
+/// What the review does at GitHub it does at both Bitbuckets: the same comments through the same pushes.
+#[tokio::test(flavor = "multi_thread")]
+async fn at_both_bitbuckets_the_review_tells_the_same_story() {
+    let environment = Environment::of_process();
+    for kind in [ForgeKind::Bitbucket, ForgeKind::BitbucketDc] {
+        let git = wiring::git(&environment).await.unwrap();
+        let reader = ChildReader::new(env!("CARGO_BIN_EXE_truing"));
+        let demo = Demo::start(kind, git, &environment, reader).await.unwrap();
+        let (view, _) = demo.first_review().await.unwrap();
+        assert_eq!((view.summaries().count(), view.inline().count()), (1, 4), "{kind:?}: {view:#?}");
+        let found =
+            view.inline().find(|comment| comment.body.contains("One refunded order ends all refunds"));
+        assert_eq!(found.unwrap().line, Some(10), "{kind:?}");
+        let forgotten = demo.forgotten().await.unwrap();
+        assert!(forgotten.holds(), "{kind:?}: {forgotten:?}");
+        let lifecycle = demo.lifecycle().await.unwrap();
+        assert!(lifecycle.holds(), "{kind:?}: {lifecycle:#?}");
+        let (page, _) = demo.addresses();
+        assert_eq!(page, None, "{kind:?}: the fake has no page for a browser");
+        demo.stop().await.unwrap();
+    }
+}
+
+#[test]
+fn the_kind_of_forge_is_for_the_review_alone() {
+    let home = tempfile::tempdir().unwrap();
+    for of in ["sync", "converge"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", home.path());
+        let output = command.args(["demo", of, "--forge", "bitbucket"]).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("truing demo --forge KIND"), "{said}");
+    }
 }
 
 #[test]

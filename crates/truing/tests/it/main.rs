@@ -9,6 +9,7 @@
     reason = "a helper of tests may fail them; figures are part of their result"
 )]
 
+mod bitbucket;
 mod command_line;
 mod conformance;
 mod converge;

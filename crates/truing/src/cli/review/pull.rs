@@ -50,7 +50,7 @@ impl Command {
         let remote = client
             .remote(&id.repository, &repo, Purpose::Fetch)
             .await
-            .map_err(|error| wiring::error_of(&forge, error))?;
+            .map_err(|error| wiring::error_of((&forge, client.kind()), error))?;
         let checkout = Checkout {
             git: &git,
             forge: &forge,
@@ -130,11 +130,12 @@ async fn known_url(store: &Sqlite, typed: &str, name: &str) -> Result<Option<Str
         }
     }
     // A page below it, such as `/files?w=1`, is the same pull request.
-    let page = |(host, rest): (&str, &str)| {
+    let page = |part: &str| {
+        let (host, rest) = typed.split_once(part).filter(|_| typed.starts_with("http"))?;
         let number = rest.split(|letter: char| !letter.is_ascii_digit()).next().unwrap_or_default();
-        format!("{host}/pull/{number}")
+        Some(format!("{host}{part}{number}"))
     };
-    Ok(typed.split_once("/pull/").filter(|_| typed.starts_with("http")).map(page))
+    Ok(["/pull/", "/pull-requests/"].into_iter().find_map(page))
 }
 
 /// The pull request as the forge shows it now, and its repository's lasting id.
@@ -144,7 +145,7 @@ async fn look(
     repo: &str,
     number: u64,
 ) -> Result<(PrId, PullRequest), CliError> {
-    let wrong = |error| wiring::error_of(forge, RemoteError::Forge(error));
+    let wrong = |error| wiring::error_of((forge, client.kind()), RemoteError::Forge(error));
     let repository = client.repository(repo).await.map_err(wrong)?.id;
     let id = PrId { forge: forge.to_owned(), repository, number };
     let pull =

@@ -1,17 +1,20 @@
-//! What names mean at a configured forge or at github.com: a pull request by its page, `owner/name#7`, `owner/name/7` or
-//! its key in the queue, an owner, the repository that was cloned.
+//! What names mean at a configured forge, at github.com or at bitbucket.org: a pull request by its page, `owner/name#7`,
+//! `owner/name/7` or its key in the queue, an owner, the repository that was cloned.
 
 use truing_config::environment::Environment;
 use truing_config::{Config, ForgeConfig};
 use truing_core::id::Key;
 use truing_core::port::Runs as _;
+use truing_forge::capability::{self, Capability};
+use truing_forge::pages::Pages;
 use url::Url;
 
 use crate::cli::error::CliError;
 use crate::cli::target::{existing_store, store_error};
 
-/// The forge that needs no configuration, by the name and the host that it has then.
-const GITHUB: (&str, &str) = ("github", "github.com");
+/// The forges that need no configuration, by the names and the hosts that they have then. The first is meant where no page
+/// says which.
+const KNOWN: [(&str, &str); 2] = [("github", "github.com"), ("bitbucket", "bitbucket.org")];
 
 /// A pull request, by what people call it.
 #[derive(Debug)]
@@ -46,14 +49,11 @@ impl Target {
             return Err(CliError::usage("bad_target", "the URL holds a user name or a password")
                 .hint("give it without: the token of the configured forge is used"));
         }
-        let (config, forge, tail) = below(&url, config, environment)?;
-        match tail.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-            [owner, name, "pull", number, ..] => {
-                let number = number.parse().map_err(|_| unknown())?;
-                Ok(Self { forge, repo: format!("{owner}/{name}"), number, config })
-            }
-            _ => Err(unknown()),
-        }
+        let (config, forge, tail) = below(&url, Root::Pages, config, environment)?;
+        let row = config.forges.get(&forge).map(row);
+        let tail: Vec<&str> = tail.iter().map(String::as_str).collect();
+        let (repo, number) = row.and_then(|row| row.pages.pull(&tail)).ok_or_else(unknown)?;
+        Ok(Self { forge, repo, number, config })
     }
 
     /// The same, or a key of the queue, which is known once the pull request was seen.
@@ -112,8 +112,10 @@ impl Owner {
                 .hint("give the name, as in OWNER/NAME of a repository, or its page, https://HOST/OWNER")
         };
         let (config, forge, name) = if text.contains("://") {
-            let (config, forge, tail) = below(&Url::parse(text).map_err(|_| wrong())?, config, environment)?;
-            let mut parts = tail.into_iter().filter(|part| !part.is_empty() && part != "orgs");
+            let url = Url::parse(text).map_err(|_| wrong())?;
+            let (config, forge, tail) = below(&url, Root::Pages, config, environment)?;
+            let is_name = |part: &String| !part.is_empty() && !["orgs", "projects"].contains(&part.as_str());
+            let mut parts = tail.into_iter().filter(is_name);
             match (parts.next(), parts.next()) {
                 (Some(name), None) => (config, forge, name),
                 _ => return Err(wrong()),
@@ -156,7 +158,7 @@ impl Home {
             }
         };
         let (config, forge, tail) = if is_web {
-            below(&url, config, environment).ok()?
+            below(&url, Root::Git, config, environment).ok()?
         } else {
             // A login by ssh is at the forge's host, and names nothing but the repository.
             let host = url.host_str()?;
@@ -167,10 +169,10 @@ impl Home {
             let tail = url.path_segments()?.map(str::to_owned).collect();
             match config.forges.iter().find(|(_, forge)| is_there(forge)) {
                 Some((name, _)) => (config.clone(), name.clone(), tail),
-                None if host.eq_ignore_ascii_case(GITHUB.1) => {
-                    (with_github(config, environment).ok()?, GITHUB.0.to_owned(), tail)
+                None => {
+                    let known = KNOWN.into_iter().find(|(_, known)| host.eq_ignore_ascii_case(known))?;
+                    (with_known(known, config, environment).ok()?, known.0.to_owned(), tail)
                 }
-                None => return None,
             }
         };
         let parts: Vec<&str> = tail.iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
@@ -180,43 +182,81 @@ impl Home {
     }
 }
 
-/// At which forge a page is, and the parts of its path below the forge's root.
+/// The address of a forge that others are below.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Root {
+    /// That of what people see.
+    Pages,
+    /// That of git.
+    Git,
+}
+
+/// The limits of a forge of this kind, which say how its pages are named.
+fn row(forge: &ForgeConfig) -> &'static Capability {
+    capability::of(forge.kind)
+}
+
+/// At which forge an address is, and the parts of its path below the forge's root.
 fn below(
     url: &Url,
+    of: Root,
     config: &Config,
     environment: &Environment,
 ) -> Result<(Config, String, Vec<String>), CliError> {
     let found = config.forges.iter().find_map(|(name, forge)| {
-        let root = Url::parse(&forge.git_url).ok()?;
+        let is_at_api = of == Root::Pages && row(forge).pages.are_at_api();
+        let root = Url::parse(if is_at_api { &forge.api_url } else { &forge.git_url }).ok()?;
         Some((name.clone(), tail(&root, url)?))
     });
-    match found {
-        Some((name, tail)) => Ok((config.clone(), name, tail)),
-        None if is_github(url) => {
-            let tail = url.path_segments().map(|parts| parts.map(str::to_owned).collect());
-            Ok((with_github(config, environment)?, GITHUB.0.to_owned(), tail.unwrap_or_default()))
-        }
-        None => {
-            let at = url.origin().ascii_serialization();
-            let (git_url, api_url) = (at.clone(), format!("{at}/api/v3"));
-            let name = free_name(url.host_str().unwrap_or_default(), config);
-            let message = format!("no configured forge is at {at}");
-            Err(to_configure(message, &name, (&api_url, &git_url)))
+    if let Some((name, tail)) = found {
+        return Ok((config.clone(), name, tail));
+    }
+    if let Some(known) = KNOWN.into_iter().find(|(_, host)| is_at(url, host)) {
+        let tail = url.path_segments().map(|parts| parts.map(str::to_owned).collect());
+        return Ok((with_known(known, config, environment)?, known.0.to_owned(), tail.unwrap_or_default()));
+    }
+    let at = url.origin().ascii_serialization();
+    let (row, path) = likely(url);
+    let name = free_name(url.host_str().unwrap_or_default(), config);
+    let message = format!("no configured forge is at {at}");
+    Err(to_configure(message, &name, row, row.pages.addresses(&format!("{at}{path}"))))
+}
+
+/// The kind of forge whose page this looks like, and the path of its server: GitHub's, unless it is of another form.
+fn likely(url: &Url) -> (&'static Capability, String) {
+    let parts: Vec<&str> = url.path_segments().map(Iterator::collect).unwrap_or_default();
+    let others = capability::ALL.iter().filter(|row| row.pages != Pages::OfOwners);
+    for row in others {
+        // Only a server of its own has a path above its pages, and then the page begins behind that.
+        let places = if row.pages.are_at_api() { parts.len() } else { 1.min(parts.len()) };
+        for at in 0..places {
+            let (above, below) = parts.split_at(at);
+            if row.pages.pull(below).is_some() {
+                return (row, above.iter().map(|part| format!("/{part}")).collect());
+            }
         }
     }
+    (&capability::GITHUB, String::new())
 }
 
 /// A forge that is not configured, with the lines that configure it.
-fn to_configure(message: String, name: &str, (api_url, git_url): (&str, &str)) -> CliError {
+fn to_configure(
+    message: String,
+    name: &str,
+    row: &Capability,
+    (api_url, git_url): (String, String),
+) -> CliError {
+    let kind = row.kind.as_str();
     let token = format!("{}_TOKEN", name.replace('-', "_").to_ascii_uppercase());
     CliError::usage("unknown_forge", message)
         .showing(&format!(
-            "[forge.{name}]\nkind = \"github\"\napi_url = \"{api_url}\"\ngit_url = \"{git_url}\"\n\
+            "[forge.{name}]\nkind = \"{kind}\"\napi_url = \"{api_url}\"\ngit_url = \"{git_url}\"\n\
              token = {{ env = \"{token}\" }}"
         ))
         .hint(format!(
-            "if it is a GitHub server, add these lines to your configuration (`truing config show` names the file) \
-             and put a token into {token}"
+            "if it is a {} server, add these lines to your configuration (`truing config show` names the file) \
+             and put a token into {token}",
+            row.name
         ))
 }
 
@@ -235,12 +275,13 @@ fn free_name(host: &str, config: &Config) -> String {
     std::iter::once(name.clone()).chain(others).find(|name| !taken(name)).unwrap_or_else(|| name.clone())
 }
 
-/// Is it a key of a pull request's slot: `pr/FORGE/REPOSITORY/NUMBER`?
+/// Is it a key of a pull request's slot: `pr/FORGE/REPOSITORY/NUMBER`? A repository's id is a number, or a UUID in braces.
 pub(in crate::cli) fn is_key(text: &str) -> bool {
     let is_number = |text: &str| text.parse::<u64>().is_ok();
+    let is_uuid = |text: &str| text.starts_with('{') && text.ends_with('}');
     matches!(
         text.split('/').collect::<Vec<_>>().as_slice(),
-        ["pr", _, repository, number] if is_number(repository) && is_number(number)
+        ["pr", _, repository, number] if (is_number(repository) || is_uuid(repository)) && is_number(number)
     )
 }
 
@@ -253,7 +294,7 @@ pub(in crate::cli) fn is_name(text: &str) -> bool {
 fn only(text: &str, config: &Config, environment: &Environment) -> Result<(Config, String), CliError> {
     let names: Vec<&str> = config.forges.keys().map(String::as_str).collect();
     match names.as_slice() {
-        [] => Ok((with_github(config, environment)?, GITHUB.0.to_owned())),
+        [] => Ok((with_known(KNOWN[0], config, environment)?, KNOWN[0].0.to_owned())),
         [only] => Ok((config.clone(), (*only).to_owned())),
         several => {
             let message = format!("`{text}` may be on each of the forges {}", several.join(", "));
@@ -265,8 +306,8 @@ fn only(text: &str, config: &Config, environment: &Environment) -> Result<(Confi
 fn not_a_pull(text: &str) -> CliError {
     CliError::usage("bad_target", format!("`{text}` is not a pull request"))
         .hint(
-            "name it by its page, https://HOST/OWNER/NAME/pull/NUMBER, by OWNER/NAME#NUMBER or OWNER/NAME/NUMBER, or by a \
-             key of `truing queue list`",
+            "name it by its page, as https://HOST/OWNER/NAME/pull/NUMBER, by OWNER/NAME#NUMBER or OWNER/NAME/NUMBER, or \
+             by a key of `truing queue list`",
         )
 }
 
@@ -278,18 +319,26 @@ fn tail(root: &Url, page: &Url) -> Option<Vec<String>> {
     above.all(|part| parts.next() == Some(part)).then(|| parts.map(str::to_owned).collect())
 }
 
-fn is_github(url: &Url) -> bool {
+fn is_at(url: &Url, host: &str) -> bool {
     matches!(url.scheme(), "https" | "http")
-        && url.host_str().is_some_and(|host| host.trim_start_matches("www.") == GITHUB.1)
+        && url.host_str().is_some_and(|at| at.trim_start_matches("www.") == host)
 }
 
-/// With github.com, as it is without configuration.
-fn with_github(config: &Config, environment: &Environment) -> Result<Config, CliError> {
-    let (name, host) = GITHUB;
+/// With one of the forges that need no configuration, as it is then.
+fn with_known(
+    (name, host): (&str, &str),
+    config: &Config,
+    environment: &Environment,
+) -> Result<Config, CliError> {
     if config.forges.contains_key(name) {
         let message = format!("[forge.{name}] is another server than {host}");
-        let urls = (&*format!("https://api.{host}"), &*format!("https://{host}"));
-        return Err(to_configure(message, &free_name(host, config), urls));
+        // Under another name it has the addresses that it would have had under this one.
+        let bare = Config::resolve(environment, None, &[])?.with_forge(name, environment)?;
+        let Some(known) = bare.forges.get(name) else {
+            return Err(CliError::usage("unknown_forge", message));
+        };
+        let urls = (known.api_url.clone(), known.git_url.clone());
+        return Err(to_configure(message, &free_name(host, config), row(known), urls));
     }
     Ok(config.with_forge(name, environment)?)
 }
@@ -330,6 +379,26 @@ mod tests {
     }
 
     #[test]
+    fn a_page_of_a_bitbucket_is_found_and_its_cloud_needs_no_configuration() {
+        let there = |forge: &str| Ok((forge.to_owned(), "o/r".to_owned(), 7));
+        for page in
+            ["https://bitbucket.org/o/r/pull-requests/7", "https://bitbucket.org/o/r/pull-requests/7/diff#x"]
+        {
+            assert_eq!(find(page, ""), there("bitbucket"), "{page}");
+        }
+        let own = "[forge.work]\nkind = \"bitbucket-dc\"\napi_url = \"https://git.example.com/bb\"\n";
+        let page = "https://git.example.com/bb/projects/o/repos/r/pull-requests/7/overview";
+        assert_eq!(find(page, own), there("work"));
+        for (text, file) in [
+            ("https://bitbucket.org/o/r/pull/7", ""),
+            ("https://github.com/o/r/pull-requests/7", ""),
+            ("https://git.example.com/bb/o/r/pull-requests/7", own),
+        ] {
+            assert_eq!(find(text, file), Err("bad_target".to_owned()), "{text}");
+        }
+    }
+
+    #[test]
     fn what_names_no_pull_request_or_no_forge_is_refused() {
         let both = format!("{OTHER}[forge.github]\n");
         let elsewhere = "[forge.github]\ngit_url = \"https://git.example.com\"\n";
@@ -362,6 +431,11 @@ mod tests {
             (OTHER, "https://git.example.com:8443/o/r/pull/7"),
             ("[forge.github]\ngit_url = \"https://git.example.com\"\n", "https://github.com/o/r/pull/7"),
             ("", "http://127.0.0.1:3000/o/r/pull/7"),
+            ("", "https://git.example.com/bb/projects/o/repos/r/pull-requests/7"),
+            (
+                "[forge.bitbucket]\ngit_url = \"https://git.example.com\"\n",
+                "https://bitbucket.org/o/r/pull-requests/7",
+            ),
         ] {
             let read = |text: String| {
                 let file = SourceFile { name: "truing.toml".into(), folder: "/".into(), text };
@@ -378,6 +452,7 @@ mod tests {
     #[test]
     fn a_key_and_a_name_are_told_from_paths() {
         assert!(is_key("pr/github/12/7") && is_name("o/r/7"));
+        assert!(is_key("pr/bitbucket/{7a-0f}/7"));
         for path in ["pr/github/12/x", "sync/job", "o/r", "o/r/7/8", "o/r/x"] {
             assert!(!is_key(path) && !is_name(path), "{path}");
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use truing_core::fair::Places;
 use truing_core::id::{Key, Span};
-use truing_core::port::{Described, Mark, Slots as _};
+use truing_core::port::{Described, Halted, Mark, Slots as _};
 use truing_core::slot::{Limits, Loop};
 use truing_service::Pace;
 use truing_service::lease::Lease;
@@ -27,7 +27,7 @@ async fn mark(store: &Sqlite, owner: &str, repository: usize, pulls: usize) {
         of: Loop::Review,
     };
     let marks: Vec<Mark> = (1..=pulls).map(mark).collect();
-    store.mark(&marks, &limits()).await.unwrap();
+    store.mark(&marks, &limits(), Halted::Refused).await.unwrap();
 }
 
 /// How many leases each repository got.

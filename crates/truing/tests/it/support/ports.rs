@@ -19,9 +19,9 @@ use truing_core::id::{CommentId, Key, Millis, PrId, RunId, Sha, Span, Token, Top
 use truing_core::outcome::{Outcome, ReviewRecord};
 use truing_core::port::{
     Act, Actor, Begun, BranchPull, ChangedFile, Clock, CommitCheck, Computed, Described, EffectLog, Entry,
-    Event, ForgeError, ForgeRead, ForgeWrite, InlineDraft, Mark, Marked, Merge, Moved, NewNotice, NotGranted,
-    Notice, Obeyed, Operations, OwnIssue, Performed, PullActivity, PullNow, PullRequest, PullReview,
-    ReadReport, ReadRequest, Reader, ReaderError, Replacement, Reply, Repository, RepositoryNow,
+    Event, ForgeError, ForgeRead, ForgeWrite, Halted, InlineDraft, Mark, Marked, Merge, Moved, NewNotice,
+    NotGranted, Notice, Obeyed, Operations, OwnIssue, Performed, PullActivity, PullNow, PullRequest,
+    PullReview, ReadReport, ReadRequest, Reader, ReaderError, Replacement, Reply, Repository, RepositoryNow,
     ReviewThread, Revision, RunRef, Runs, Said, SetLabel, Slots, StoreError, UserRequest, Watchlist,
     WriteGate, Writer,
 };
@@ -212,7 +212,7 @@ impl Slots for FaultyStore {
         orphans() -> Vec<Slot>;
         commit(changes: &[(Version, Slot)]) -> Vec<Result<Version, Moved>>;
         grant(leases: &[(Version, Slot)]) -> Vec<Result<Version, NotGranted>>;
-        mark(marks: &[Mark], limits: &Limits) -> Marked;
+        mark(marks: &[Mark], limits: &Limits, halted: Halted) -> Marked;
         raise(version: Version) -> ();
         try_writing() -> ();
     }

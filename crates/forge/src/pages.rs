@@ -1,0 +1,86 @@
+//! The addresses at which people see repositories and pull requests: what a page names, read from its address.
+
+/// The form of a forge's pages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pages {
+    /// `OWNER/NAME/pull/NUMBER`, below the address of git.
+    OfOwners,
+    /// `WORKSPACE/SLUG/pull-requests/NUMBER`, below the address of git.
+    OfWorkspaces,
+    /// `projects/KEY/repos/SLUG/pull-requests/NUMBER`, below the address of the API; of a person's repository
+    /// `users/SLUG/repos/…`.
+    OfProjects,
+}
+
+impl Pages {
+    /// The pull request that a page shows, by `owner/name` and number; `path` are the parts below the root. A page below it
+    /// shows the same one.
+    pub fn pull(self, path: &[&str]) -> Option<(String, u64)> {
+        let (owner, name, number) = match (self, path) {
+            (Self::OfOwners, [owner, name, "pull", number, ..])
+            | (Self::OfWorkspaces, [owner, name, "pull-requests", number, ..])
+            | (Self::OfProjects, ["projects", owner, "repos", name, "pull-requests", number, ..]) => {
+                ((*owner).to_owned(), name, number)
+            }
+            (Self::OfProjects, ["users", user, "repos", name, "pull-requests", number, ..]) => {
+                (format!("~{user}"), name, number)
+            }
+            (Self::OfOwners | Self::OfWorkspaces | Self::OfProjects, _) => return None,
+        };
+        let number = number.parse().ok()?;
+        (!owner.is_empty() && !name.is_empty()).then(|| (format!("{owner}/{name}"), number))
+    }
+
+    /// The form, for people.
+    pub fn form(self) -> &'static str {
+        match self {
+            Self::OfOwners => "https://HOST/OWNER/NAME/pull/NUMBER",
+            Self::OfWorkspaces => "https://bitbucket.org/WORKSPACE/NAME/pull-requests/NUMBER",
+            Self::OfProjects => "SERVER/projects/KEY/repos/NAME/pull-requests/NUMBER",
+        }
+    }
+
+    /// Are pages below the address of the API, and not below that of git?
+    pub fn are_at_api(self) -> bool {
+        match self {
+            Self::OfOwners | Self::OfWorkspaces => false,
+            Self::OfProjects => true,
+        }
+    }
+
+    /// The addresses of the API and of git of a server of this form, given the address below which its pages are.
+    pub fn addresses(self, root: &str) -> (String, String) {
+        match self {
+            Self::OfOwners => (format!("{root}/api/v3"), root.to_owned()),
+            Self::OfWorkspaces => (format!("{root}/2.0"), root.to_owned()),
+            Self::OfProjects => (root.to_owned(), format!("{root}/scm")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_names_its_pull_request_at_its_own_kind_alone() {
+        let read = |pages: Pages, path: &str| pages.pull(&path.split('/').collect::<Vec<_>>());
+        let there = Some(("o/r".to_owned(), 7));
+        for (pages, path) in [
+            (Pages::OfOwners, "o/r/pull/7"),
+            (Pages::OfOwners, "o/r/pull/7/files"),
+            (Pages::OfWorkspaces, "o/r/pull-requests/7/diff"),
+            (Pages::OfProjects, "projects/o/repos/r/pull-requests/7/overview"),
+        ] {
+            assert_eq!(read(pages, path), there, "{path}");
+            for other in [Pages::OfOwners, Pages::OfWorkspaces, Pages::OfProjects] {
+                assert!(other == pages || read(other, path).is_none(), "{path}");
+            }
+        }
+        let own = read(Pages::OfProjects, "users/ada/repos/r/pull-requests/7");
+        assert_eq!(own, Some(("~ada/r".to_owned(), 7)));
+        for path in ["o/r/pull-requests/x", "o//pull-requests/7", "o/r/pull-requests", "o/r/issues/7"] {
+            assert_eq!(read(Pages::OfWorkspaces, path), None, "{path}");
+        }
+    }
+}

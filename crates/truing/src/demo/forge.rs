@@ -1,0 +1,121 @@
+//! The forge of a demonstration: the fake of a kind, our client of it, and what an operator writes to reach it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use truing_core::id::Span;
+use truing_core::port::ForgeKind;
+use truing_fakes::forge::{FakeError, FakeForge, Flavour, Options, Repo};
+use truing_forge::bitbucket::{BitbucketCloud, BitbucketDataCenter, BitbucketOptions};
+use truing_forge::capability::{BITBUCKET_CLOUD, BITBUCKET_DC, Permission};
+use truing_forge::github::{Credentials, GitHub, GitHubOptions};
+use truing_forge::marker::MarkerKeys;
+use truing_forge::{ForgeServer as _, Secret, Server};
+use truing_loops::machine::SystemClock;
+use url::Url;
+
+use super::{DemoError, LOGIN, NAME, OWNER, TOKEN, set_up};
+
+/// A fake forge of a kind, and where its client finds it.
+pub(super) struct DemoForge {
+    pub(super) fake: FakeForge,
+    pub(super) kind: ForgeKind,
+    api_url: String,
+    git_url: String,
+}
+
+impl DemoForge {
+    /// Starts a forge of this kind that knows our token.
+    pub(super) async fn start(kind: ForgeKind) -> Result<Self, FakeError> {
+        let flavour = match kind {
+            ForgeKind::Github => Flavour::GitHub,
+            ForgeKind::Bitbucket => Flavour::Cloud,
+            ForgeKind::BitbucketDc => Flavour::DataCenter,
+        };
+        let fake = FakeForge::start_as(flavour, Options::default()).await?;
+        fake.token(TOKEN, LOGIN);
+        let base = fake.base_url();
+        let (api_url, git_url) = match kind {
+            ForgeKind::Github => (base.to_owned(), base.to_owned()),
+            ForgeKind::Bitbucket => (format!("{base}/2.0"), base.to_owned()),
+            ForgeKind::BitbucketDc => (base.to_owned(), format!("{base}/scm")),
+        };
+        Ok(Self { fake, kind, api_url, git_url })
+    }
+
+    /// Its name in the configuration.
+    pub(super) fn name(&self) -> &'static str {
+        self.kind.as_str()
+    }
+
+    /// Our client of it, which keeps the key of its markers in this folder.
+    pub(super) fn client(&self, folder: &Path, settle: Span) -> Result<Server, DemoError> {
+        let markers = MarkerKeys::load_or_create(&folder.join("marker.key")).map_err(set_up)?;
+        let clock = Arc::new(SystemClock);
+        let api_url = Url::parse(&self.api_url).map_err(set_up)?;
+        let git_url = Url::parse(&self.git_url).map_err(set_up)?;
+        let (name, accounts) = (self.name().to_owned(), Vec::new());
+        let bitbucket = |markers, (api_url, git_url)| BitbucketOptions {
+            name: self.name().to_owned(),
+            api_url,
+            git_url,
+            token: Secret::new(TOKEN),
+            email: None,
+            accounts: Vec::new(),
+            markers,
+            settle,
+        };
+        match self.kind {
+            ForgeKind::Github => {
+                let credentials = Credentials::Token(Secret::new(TOKEN));
+                let options =
+                    GitHubOptions { name, api_url, git_url, credentials, accounts, markers, settle };
+                GitHub::new(options, clock).map(Server::from).map_err(set_up)
+            }
+            ForgeKind::Bitbucket => {
+                let options = bitbucket(markers.written_as(BITBUCKET_CLOUD.marker), (api_url, git_url));
+                BitbucketCloud::new(options, clock).map(Server::from).map_err(set_up)
+            }
+            ForgeKind::BitbucketDc => {
+                let options = bitbucket(markers.written_as(BITBUCKET_DC.marker), (api_url, git_url));
+                BitbucketDataCenter::new(options, clock).map(Server::from).map_err(set_up)
+            }
+        }
+    }
+
+    /// Gives our account what it needs to find out who may write, so that commands in comments are obeyed.
+    pub(super) async fn admit(&self, server: &Server, repo: &Repo) -> Result<(), FakeError> {
+        match server.capability().permission {
+            Permission::Admin => repo.permit(LOGIN, "admin").await,
+            Permission::Write | Permission::User => Ok(()),
+        }
+    }
+
+    /// The file that commands are pointed at which look at a running demonstration.
+    pub(super) fn operator(&self, folder: &Path) -> String {
+        let (folder, name) = (folder.display(), self.name());
+        let kind = match self.kind {
+            // A forge of this name is one.
+            ForgeKind::Github => String::new(),
+            ForgeKind::Bitbucket | ForgeKind::BitbucketDc => format!("kind = \"{name}\"\n"),
+        };
+        format!(
+            "[store]\nurl = \"sqlite:{folder}/truing.db\"\n\
+             [forge.{name}]\n{kind}api_url = \"{}\"\ngit_url = \"{}\"\ntoken = {{ file = \"{folder}/token\" }}\n",
+            self.api_url, self.git_url
+        )
+    }
+
+    /// The page on which a browser shows the pull requests: no token is needed to look. None where the fake has no page.
+    pub(super) fn page(&self) -> Option<String> {
+        match self.kind {
+            ForgeKind::Github => Some(pulls_page(self.fake.base_url())),
+            ForgeKind::Bitbucket | ForgeKind::BitbucketDc => None,
+        }
+    }
+}
+
+/// The page on which a browser shows the pull requests of a demonstration at GitHub.
+pub(crate) fn pulls_page(forge: &str) -> String {
+    format!("{forge}/{OWNER}/{NAME}/pulls")
+}

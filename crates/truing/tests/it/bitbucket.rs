@@ -1,0 +1,311 @@
+//! Reviews at both Bitbuckets, by the real program with a configuration file: a storm of two pushes, the kill switch, and a
+//! review from the command line. What all kinds have in common is tested at GitHub, in `operate`, `service` and `storm`.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use truing_core::id::{Key, PrId};
+use truing_core::port::Slots as _;
+use truing_core::run::Stage;
+use truing_fakes::forge::{Chaos, Flavour, Hook, NewPull, Options, PullView, Repo};
+use truing_fakes::repo::Commit;
+use truing_loops::machine::SystemClock;
+use truing_store::Sqlite;
+
+use crate::support::watch::Watched;
+
+const TOKEN: &str = "bitbucket-token-canary";
+const SECRET: &str = "bitbucket-secret-canary";
+/// The longest that a condition may take to come true on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(300);
+const LOOK: Duration = Duration::from_millis(50);
+/// The file of each pull request, as it is opened, and as it is pushed again: one finding stays, one is new.
+const FIRST: &str = "a = 1\nbreakpoint()\n";
+const SECOND: &str = "a = 1\nbreakpoint()\nb = 2\nimport pdb; pdb.set_trace()\n";
+
+/// A home folder with a configuration for a fake forge of a kind.
+struct Site {
+    home: TempDir,
+    forge: Watched,
+    repo: Repo,
+    /// The word of the kind, and the forge's name.
+    kind: &'static str,
+}
+
+/// A serving process, which ends with this.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Site {
+    async fn new(flavour: Flavour) -> Self {
+        let forge = Watched::start_as(flavour, Options::default()).await;
+        forge.token(TOKEN, "truing[bot]");
+        let first = Commit::new("begin").write("a.py", "a = 1\n");
+        let repo = forge.create_repository("o", "r", first).await.unwrap();
+        let base = forge.base_url();
+        let (kind, api, git) = match flavour {
+            Flavour::GitHub => ("github", String::new(), String::new()),
+            Flavour::Cloud => ("bitbucket", "/2.0".to_owned(), String::new()),
+            Flavour::DataCenter => ("bitbucket-dc", String::new(), "/scm".to_owned()),
+        };
+        let home = tempfile::tempdir().unwrap();
+        let config = format!(
+            "[store]\nurl = \"sqlite:truing.db\"\n[server]\nlisten = \"127.0.0.1:0\"\npoll = \"50ms\"\n\
+             [forge.{kind}]\napi_url = \"{base}{api}\"\ngit_url = \"{base}{git}\"\nsettle = \"300ms\"\n\
+             [review]\ndebounce = \"100ms\"\nmax_wait = \"1s\"\nquiet = \"1s\"\nbackoff = \"200ms\"\n\
+             backoff_max = \"400ms\"\nattempts = 2\n"
+        );
+        std::fs::write(home.path().join("truing.toml"), config).unwrap();
+        Self { home, forge, repo, kind }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
+        command
+            .args(["--config", "truing.toml"])
+            .args(arguments)
+            .env_clear()
+            .env("HOME", self.home.path())
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("BITBUCKET_TOKEN", TOKEN)
+            .env("BITBUCKET_WEBHOOK_SECRET", SECRET)
+            .current_dir(self.home.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+        let Output { status, stdout, stderr } = self.command(arguments).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (status.code().unwrap(), text(stdout), text(stderr))
+    }
+
+    /// Starts the service, and lets the forge's webhooks go to it. Its log is in `serve.log`.
+    async fn serve(&self) -> Server {
+        let log = self.log();
+        let stderr = File::create(&log).unwrap();
+        let server = Server(self.command(&["serve"]).stdout(Stdio::null()).stderr(stderr).spawn().unwrap());
+        let mut url = String::new();
+        until(
+            "it listens",
+            || self.told(),
+            async || {
+                let text = std::fs::read_to_string(&log).unwrap();
+                let told =
+                    text.split_once("health and metrics: ").and_then(|(_, rest)| rest.split_once("/healthz"));
+                url = told.map(|(url, _)| url.to_owned()).unwrap_or_default();
+                !url.is_empty()
+            },
+        )
+        .await;
+        let url = format!("{url}/webhooks/{}", self.kind);
+        self.forge.hook(Hook { url, secret: SECRET.into(), automatic: false });
+        server
+    }
+
+    fn log(&self) -> PathBuf {
+        self.home.path().join("serve.log")
+    }
+
+    fn told(&self) -> String {
+        std::fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
+    async fn deliver(&self) -> Vec<u16> {
+        self.forge.deliver_all(Chaos::default()).await.unwrap()
+    }
+
+    async fn open(&self) -> u64 {
+        self.repo.push("one", Commit::new("debug").write("a.py", FIRST)).await.unwrap();
+        self.repo.open(NewPull::of("one")).await.unwrap()
+    }
+
+    async fn reviewed(&self, number: u64, findings: usize) -> PullView {
+        let mut last = None;
+        until(
+            "it is reviewed",
+            || format!("{}\n{:#?}", self.told(), self.forge.log().last()),
+            async || {
+                let view = self.repo.pull(number).await.unwrap();
+                let is = view.statuses.contains_key(&view.head)
+                    && view.summaries().any(|comment| comment.body.contains(&view.head[..10]))
+                    && view.inline().count() == findings;
+                last = Some(view);
+                is
+            },
+        )
+        .await;
+        last.unwrap()
+    }
+
+    async fn key(&self, number: u64) -> Key {
+        let repository = self.repo.shown_id().await.unwrap();
+        PrId { forge: self.kind.into(), repository, number }.key()
+    }
+
+    fn store(&self) -> Sqlite {
+        Sqlite::open(&self.home.path().join("truing.db"), Arc::new(SystemClock)).unwrap()
+    }
+
+    /// The page of a pull request.
+    fn page(&self, number: u64) -> String {
+        let path = match self.forge.flavour() {
+            Flavour::DataCenter => "projects/o/repos/r",
+            Flavour::GitHub | Flavour::Cloud => "o/r",
+        };
+        format!("{}/{path}/pull-requests/{number}", self.forge.base_url())
+    }
+}
+
+/// Waits until something holds; `told` is what a failure shows.
+async fn until(what: &str, told: impl Fn() -> String, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    let mut look = tokio::time::interval(LOOK);
+    loop {
+        look.tick().await;
+        if holds().await {
+            return;
+        }
+        assert!(Instant::now() < deadline, "waited in vain: {what}\n{}", told());
+    }
+}
+
+/// Everything that we said is said once, and nothing had to be taken back.
+fn once(view: &PullView) {
+    let said: Vec<&str> = view.comments.iter().filter_map(|comment| comment.body.lines().last()).collect();
+    assert!(said.iter().all(|line| line.starts_with("[//]: # (truing:1 ")), "{said:#?}");
+    assert_eq!(said.iter().collect::<BTreeSet<_>>().len(), said.len(), "{said:#?}");
+    assert!(view.comments.iter().all(|comment| !comment.deleted), "{view:#?}");
+}
+
+async fn a_storm(flavour: Flavour) {
+    let site = Site::new(flavour).await;
+    let _server = site.serve().await;
+    let number = site.open().await;
+    assert_eq!(site.deliver().await, [202]);
+    let second = site.repo.push("one", Commit::new("more").write("a.py", SECOND)).await.unwrap();
+    assert!(site.deliver().await.iter().all(|status| *status == 202));
+    let view = site.reviewed(number, 2).await;
+    let store = site.store();
+    until("the storm is over", || site.told(), async || store.list().await.unwrap().is_empty()).await;
+    let runs = store.runs(&site.key(number).await, 100).await.unwrap();
+    let computed = runs.iter().filter(|run| matches!(run.stage, Stage::Computed | Stage::Published)).count();
+    assert!((1..=2).contains(&computed), "{runs:#?}");
+    let after = site.repo.pull(number).await.unwrap();
+    assert_eq!((&after.head, after.comments.len()), (&second, view.comments.len()));
+    once(&after);
+    assert_eq!((after.summaries().count(), after.inline().count()), (1, 2), "{after:#?}");
+    assert_eq!(after.statuses[&after.head].last().unwrap().state, "failure", "a P1 finding blocks");
+    assert!(after.reports.iter().any(|report| report.sha == after.head), "{:#?}", after.reports);
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_of_two_pushes_to_cloud_is_reviewed_at_its_settled_head() {
+    a_storm(Flavour::Cloud).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_of_two_pushes_to_a_data_center_is_reviewed_at_its_settled_head() {
+    a_storm(Flavour::DataCenter).await;
+}
+
+/// A hook that is refused five times is left out by a Data Center, so it is answered as ever; the slot waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_kill_switch_is_on_a_data_center_is_answered_and_its_slot_stays_due() {
+    let site = Site::new(Flavour::DataCenter).await;
+    let _server = site.serve().await;
+    assert_eq!(site.run(&["kill", "on", "--reason", "a storm"]).0, 0);
+    let number = site.open().await;
+    for at in 0..6 {
+        let text = format!("{FIRST}# {at}\n");
+        site.repo.push("one", Commit::new("more").write("a.py", text)).await.unwrap();
+    }
+    site.repo.comment(number, "ada", "/review").await.unwrap();
+    assert!(site.deliver().await.iter().all(|status| *status == 202), "{}", site.told());
+    let (store, key) = (site.store(), site.key(number).await);
+    until(
+        "it is held back",
+        || site.told(),
+        async || {
+            let events = store.events(&key, 20).await.unwrap();
+            events.iter().any(|event| event.what.starts_with("KillSwitchEngaged: held back"))
+        },
+    )
+    .await;
+    let slot = store.load(std::slice::from_ref(&key)).await.unwrap().remove(0);
+    assert!(slot.token().is_none() && slot.wakes_at().is_some(), "{slot:?}");
+    assert!(store.runs(&key, 9).await.unwrap().is_empty(), "nothing was begun");
+
+    assert_eq!(site.run(&["kill", "off"]).0, 0);
+    site.reviewed(number, 1).await;
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+}
+
+/// Cloud sends what is answered by 503 twice more, and leaves no hook out: it is refused, as GitHub is.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_kill_switch_is_on_cloud_is_refused_and_the_sweep_at_its_end_finds_the_pull_request() {
+    let site = Site::new(Flavour::Cloud).await;
+    let _server = site.serve().await;
+    assert_eq!(site.run(&["kill", "on"]).0, 0);
+    let number = site.open().await;
+    assert_eq!(site.deliver().await, [503]);
+    assert_eq!(site.run(&["kill", "off"]).0, 0);
+    once(&site.reviewed(number, 1).await);
+}
+
+async fn by_hand(flavour: Flavour) {
+    let site = Site::new(flavour).await;
+    let number = site.open().await;
+    let page = site.page(number);
+    let (exit, out, err) = site.run(&["review", "--pr", &page, "--no-record", "--format", "json"]);
+    assert_eq!(exit, 1, "{out}{err}");
+    let review: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(review["findings"].as_array().unwrap().len(), 1, "{review:#}");
+    let view = site.repo.pull(number).await.unwrap();
+    assert!(view.comments.is_empty() && view.statuses.is_empty(), "nobody is told: {view:#?}");
+
+    let (exit, out, err) = site.run(&["review", "--pr", &format!("{page}/overview"), "--publish"]);
+    assert_eq!(exit, 1, "{out}{err}");
+    let view = site.repo.pull(number).await.unwrap();
+    once(&view);
+    assert_eq!((view.summaries().count(), view.inline().count()), (1, 1), "{view:#?}");
+    for target in [page.as_str(), "o/r#1", site.key(number).await.as_str()] {
+        let (exit, out, err) = site.run(&["review", "--pr", target, "--publish"]);
+        assert!(exit == 1 && out.ends_with("nothing to publish: o/r#1 shows it already\n"), "{out}{err}");
+    }
+    assert_eq!(site.repo.pull(number).await.unwrap().comments, view.comments, "nothing is said again");
+    assert_eq!(site.run(&["why", "o/r#1"]).0, 0);
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+
+    site.forge.revoke(TOKEN);
+    let (exit, _, err) = site.run(&["review", "--pr", &page]);
+    let hint = match flavour {
+        Flavour::Cloud => format!("an API token needs forge.{}.email", site.kind),
+        Flavour::GitHub | Flavour::DataCenter => "make a new HTTP access token".to_owned(),
+    };
+    let err = err.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(exit == 3 && err.contains(&hint), "{exit} {err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_cloud_is_reviewed_from_the_command_line_and_published_once() {
+    by_hand(Flavour::Cloud).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_a_data_center_is_reviewed_from_the_command_line_and_published_once() {
+    by_hand(Flavour::DataCenter).await;
+}
