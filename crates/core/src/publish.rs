@@ -25,20 +25,20 @@ pub enum Producer {
     Converge,
     /// The sync loop.
     Sync,
-    /// A person at the command line.
-    Cli,
     /// An agent that calls our tools over MCP.
     Mcp,
 }
 
 impl Producer {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Review, Self::Converge, Self::Sync, Self::Mcp];
+
     /// The word in markers.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Review => "review",
             Self::Converge => "converge",
             Self::Sync => "sync",
-            Self::Cli => "cli",
             Self::Mcp => "mcp",
         }
     }
@@ -262,13 +262,11 @@ pub enum Step {
         /// The new text, without marker.
         body: String,
     },
-    /// The thread should be resolved and is not, or the other way round.
-    Settle {
+    /// Resolve the thread, or reopen it.
+    SetResolved {
         /// The thread.
         thread: ThreadId,
-        /// What its first comment is about.
-        item: Item,
-        /// Resolved, or open again?
+        /// True: resolve it.
         resolved: bool,
     },
     /// Post the summary.
@@ -392,8 +390,7 @@ fn existing(
             ThreadState::ResolvedByOthers => false,
         };
         if changes && settle {
-            let (thread, item) = (thread.id.clone(), item.clone());
-            steps.push(Step::Settle { thread, item, resolved: row.resolved });
+            steps.push(Step::SetResolved { thread: thread.id.clone(), resolved: row.resolved });
         }
     }
     if changes && keep.hold == Hold::Ours {

@@ -164,8 +164,8 @@ impl<R: Runs + EffectLog, F: ForgeRead + ForgeWrite> Publisher<'_, R, F> {
             Step::Update { comment, item, body } => {
                 self.change(&Effect::EditComment { item, comment, body }).await?;
             }
-            Step::Settle { thread, resolved: true, .. } => self.change(&Effect::Resolve { thread }).await?,
-            Step::Settle { thread, resolved: false, .. } => self.change(&Effect::Reopen { thread }).await?,
+            Step::SetResolved { thread, resolved: true } => self.change(&Effect::Resolve { thread }).await?,
+            Step::SetResolved { thread, resolved: false } => self.change(&Effect::Reopen { thread }).await?,
             Step::CreateSummary { body } => {
                 return self.create(&Effect::Summary { body }, &[Item::Summary]).await;
             }

@@ -10,8 +10,8 @@ use truing_core::identity::{Identified, identify};
 use truing_core::increment::{Increment, Tally};
 use truing_core::outcome::{Coverage, Outcome, OutcomeKind, ReviewDetail, ReviewRecord, Runtime};
 use truing_core::port::{
-    Clock, Computed, EffectLog, Event, ForgeError, ForgeRead, ForgeWrite, Gate, PrState, PullRequest, Reader,
-    Revision, RunRef, Runs, Slots, WriteGate, Writer,
+    Clock, Computed, EffectLog, Event, ForgeRead, ForgeWrite, Gate, PrState, PullRequest, Reader, Revision,
+    RunRef, Runs, Slots, WriteGate, Writer,
 };
 use truing_core::publish::Producer;
 use truing_core::slot::{Command, Hold, Limits, Then, Why};
@@ -114,17 +114,18 @@ where
             PrState::Open => {}
         }
         let begun = self.store.begin(self.run, &pull.revision, self.clock.now()).await?;
-        let done = begun.computed.is_none() && begun.reviewed.as_ref() == Some(&pull.revision) && !self.asked;
-        let computed = match begun.outcome.filter(|_| done) {
-            Some(outcome) if self.is_dismissed_since(&begun.dismissals).await? => Some(outcome),
-            Some(_) | None if done => {
-                let (at, key, run) = (self.clock.now(), self.run.key.clone(), Some(self.run.id.clone()));
-                let what = "nothing to do: this head and base are reviewed already".to_owned();
-                tracing::info!("{what}");
-                self.store.note(&[Event { at, key, run, what }]).await?;
-                return Ok(self.done(&pull.revision.head));
-            }
-            Some(_) | None => begun.computed,
+        let is_done =
+            begun.computed.is_none() && begun.reviewed.as_ref() == Some(&pull.revision) && !self.asked;
+        let computed = if !is_done {
+            begun.computed
+        } else if begun.outcome.is_some() && self.is_dismissed_since(&begun.dismissals).await? {
+            begun.outcome
+        } else {
+            let (at, key, run) = (self.clock.now(), self.run.key.clone(), Some(self.run.id.clone()));
+            let what = "nothing to do: this head and base are reviewed already".to_owned();
+            tracing::info!("{what}");
+            self.store.note(&[Event { at, key, run, what }]).await?;
+            return Ok(self.done(&pull.revision.head));
         };
         let outcome = match computed {
             Some(outcome) => self.restate(&pull.revision.head, outcome, &begun.dismissals).await?,
@@ -176,17 +177,8 @@ where
 
     /// What the forge says now. An event's own words are never believed.
     async fn look(&self) -> Result<PullRequest, Stopped> {
-        self.forge.pull_request().await.map_err(|error| match error {
-            ForgeError::NotFound { .. } | ForgeError::Moved { .. } => {
-                Stopped::NotThere { what: error.with_hint() }
-            }
-            ForgeError::Unauthorized { .. }
-            | ForgeError::Forbidden { .. }
-            | ForgeError::Rejected { .. }
-            | ForgeError::RateLimited { .. }
-            | ForgeError::Unavailable { .. }
-            | ForgeError::Withheld { .. } => Stopped::of(error, self.clock.now(), Span(0)),
-        })
+        let looked = self.forge.pull_request().await;
+        looked.map_err(|error| Stopped::of_remote(error.into(), self.clock.now(), Span(0)))
     }
 
     /// When a review may be computed again, if the storm has had its leading one.

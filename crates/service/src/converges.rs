@@ -18,7 +18,7 @@ use truing_core::converge::Run;
 use truing_core::converge::record::{ConvergeDetail, Record};
 use truing_core::dismissal::Dismissal;
 use truing_core::id::{Key, PrId, Sha, Token};
-use truing_core::port::{Clock as _, Ids as _, PullNow, WriteGate, Writer};
+use truing_core::port::{Clock as _, ForgeError, Ids as _, PullNow, WriteGate, Writer};
 use truing_core::publish::Producer;
 use truing_core::slot::Limits;
 use truing_forge::effects::Effects;
@@ -109,7 +109,14 @@ impl PullRun<'_> {
         ConvergeSpan::begin(record, Some(self.repo), Some(self.number), began)
     }
 
-    /// What people call the pull request.
+    /// The pull request, by the id that the forge gives its repository.
+    async fn id(&self) -> Result<PrId, ForgeError> {
+        let (name, forge) = self.forge;
+        let repository = forge.repository(self.repo).await?.id;
+        Ok(PrId { forge: name.to_owned(), repository, number: self.number })
+    }
+
+    /// The name of the pull request for people, `owner/name#7`.
     fn called(&self) -> String {
         format!("{}#{}", self.repo, self.number)
     }

@@ -1,7 +1,7 @@
 //! The way of a lease, the same for every loop: heartbeats keep it alive while its step is at work. The step comes to its
 //! end or is stopped; the loop records that; then the slot is told.
 //!
-//! A loop gives its part as [`Leased`]. [`Driver::drive`] is the whole way, [`Driver::take`] the same without heartbeats.
+//! A loop gives its part as [`Leased`]. [`Driver::drive`] is the whole way.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -89,7 +89,7 @@ impl<S: Slots + Runs + Operations, C: Clock> Driver<'_, S, C> {
             }
         };
         tokio::select! {
-            ended = self.taken((lease, heir), leased, &ending) => ended,
+            ended = self.take((lease, heir), leased, &ending) => ended,
             () = self.lost(lease, heartbeat, &ending) => {
                 if ending.load(Ordering::Relaxed) {
                     let what = format!("{}: the end of the lease is not acknowledged", lease.key);
@@ -109,20 +109,12 @@ impl<S: Slots + Runs + Operations, C: Clock> Driver<'_, S, C> {
         }
     }
 
-    /// Does the step, records how it stopped if it did, and tells the slot.
+    /// Does the step, records why it stopped if it did, and ends the lease; no heartbeats. `ending` becomes true right before
+    /// the lease is ended.
     ///
     /// # Errors
     /// As [`Self::drive`].
-    pub async fn take<L: Leased>(
-        &self,
-        (lease, heir): (&Lease, Heir),
-        leased: &L,
-    ) -> Result<Result<L::Ended, Stopped>, StepError> {
-        self.taken((lease, heir), leased, &AtomicBool::new(false)).await
-    }
-
-    /// The same. `ending` becomes true right before the slot is told.
-    async fn taken<L: Leased>(
+    pub(super) async fn take<L: Leased>(
         &self,
         given: (&Lease, Heir),
         leased: &L,

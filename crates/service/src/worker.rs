@@ -1,6 +1,7 @@
 //! A worker: takes one lease to its end, keeps it alive meanwhile, and says how it ended.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use opentelemetry::trace::FutureExt as _;
@@ -65,7 +66,7 @@ pub async fn work<P: Parts>(
     ended
 }
 
-/// Runs the loop and finishes the slot. The answer is how the run ended.
+/// Does the step and ends the lease, without heartbeats. Returns how the run ended.
 ///
 /// # Errors
 /// [`StepError`] if the end could not be recorded.
@@ -74,7 +75,8 @@ pub async fn take<P: Parts>(
     lease: &Lease,
     run: &RunRef,
 ) -> Result<Result<Then, Stopped>, StepError> {
-    context.driver().take((lease, Heir::Server), &Work { context, lease, run }).await
+    let work = Work { context, lease, run };
+    context.driver().take((lease, Heir::Server), &work, &AtomicBool::new(false)).await
 }
 
 /// A worker's part of a lease.

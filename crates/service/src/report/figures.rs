@@ -9,7 +9,8 @@ use truing_core::slot::Loop;
 use truing_loops::text::instant;
 
 use super::alike::alike;
-use super::loops::{self, DAY, date};
+use super::amount::mean;
+use super::loops::{self, date, day};
 use super::run::Run;
 
 /// Up to so many days are told day by day, more week by week.
@@ -201,7 +202,7 @@ impl Figures {
             tally,
             turns: sum(Run::turns),
             cost_micro_usd: sum(Run::cost),
-            mean_ms: sum(Run::ms).checked_div(tally.runs()).unwrap_or(0),
+            mean_ms: mean(sum(Run::ms), tally.runs()),
             results: counts(runs.iter().filter_map(|run| run.result.as_deref())),
             reasons: reasons(runs),
             update_types: counts(runs.iter().filter_map(|run| run.update_type)),
@@ -264,7 +265,6 @@ fn steps(runs: &[Run]) -> Vec<StepFigures> {
 
 /// Days, or weeks where those would be too many, from the first run to now.
 fn periods(runs: &[Run], now: Millis) -> (i64, Vec<Period>) {
-    let day = |at: Millis| at.0.div_euclid(DAY);
     let last = runs.iter().map(|run| day(run.ended)).fold(day(now), i64::max);
     let first = runs.iter().map(|run| day(run.ended)).min().unwrap_or(last);
     let length = if last.saturating_sub(first) < MOST_DAYS { 1 } else { WEEK };

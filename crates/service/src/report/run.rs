@@ -60,6 +60,11 @@ pub struct Run {
 /// What a step took.
 pub type Part = StepCost<&'static str>;
 
+/// An address that a report may link to: one of the web.
+pub(super) fn web(address: &str) -> Option<url::Url> {
+    url::Url::parse(address).ok().filter(|url| ["http", "https"].contains(&url.scheme()))
+}
+
 impl Run {
     /// The part that the runs of all loops have alike.
     fn of<D: Detail>(of: Loop, record: &RunRecord<D>, name: &str) -> Self {

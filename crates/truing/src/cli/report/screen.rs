@@ -20,7 +20,7 @@ const REASON_CHARS: usize = 66;
 
 pub(super) fn screen(ended: &[Ended], unrecorded: MicroUsd, (since, now): (Millis, Millis)) -> String {
     let totals = totals(ended, false).with(unrecorded);
-    let runs = counted(usize::try_from(totals.runs).unwrap_or(usize::MAX), "run");
+    let runs = counted(totals.runs, "run");
     let mut text = format!("{runs} ended from {} to {}\n", instant(since), instant(now));
     let cost =
         format!("  {:<10}{:>8}\n", "cost", dollars(totals.cost_micro_usd)) + &self::unrecorded(unrecorded);
