@@ -61,7 +61,7 @@ pub enum EffectError {
         is_last: bool,
     },
     /// Something on its topic was written, or begun, and the forge may still come to show it.
-    #[error("{what}: the forge may not show yet what was written before")]
+    #[error("{what}: waiting until the forge shows an earlier write")]
     Settling {
         /// The time to perform it again.
         until: Millis,

@@ -92,7 +92,7 @@ impl<S: Slots + Runs + Operations, C: Clock> Driver<'_, S, C> {
             ended = self.take((lease, heir), leased, &ending) => ended,
             () = self.lost(lease, heartbeat, &ending) => {
                 if ending.load(Ordering::Relaxed) {
-                    let what = format!("{}: the end of the lease is not acknowledged", lease.key);
+                    let what = format!("{}: the store did not confirm the end of the lease", lease.key);
                     return Err(StoreError::Unavailable(what).into());
                 }
                 tracing::warn!("the lease is lost; stopped");
@@ -101,7 +101,7 @@ impl<S: Slots + Runs + Operations, C: Clock> Driver<'_, S, C> {
             () = told => {
                 // The lease is given back whatever becomes of that.
                 if let Err(error) = leased.stopped(&Stopped::Interrupted).await {
-                    tracing::warn!(%error, "what the run has cost is not told");
+                    tracing::warn!(%error, "could not record how the run stopped");
                 }
                 self.end((lease, heir), Err(&Stopped::Interrupted)).await?;
                 Ok(Err(Stopped::Interrupted))

@@ -104,7 +104,7 @@ impl<P: Parts> Leased for Work<'_, P> {
                 interrupted(context, lease.of, run).await
             }
             Stopped::RateLimited { what, .. } => {
-                say(context, run, format!("waits for the forge: {what}")).await
+                say(context, run, format!("waiting for the forge's rate limit: {what}")).await
             }
             Stopped::Failed { class, what, .. } => failed(context, lease, run, (*class, what)).await,
             Stopped::NotThere { what } => {
@@ -195,7 +195,7 @@ async fn one<P: Parts>(context: &ServiceContext<P>, lease: &Lease, run: &RunRef)
     let Err(Stopped::NotThere { what }) = ended else { return ended };
     match whereabouts(context, &id).await? {
         Some(name) if name != repo => {
-            say(context, run, format!("{repo} is called {name} by now")).await?;
+            say(context, run, format!("{repo} was renamed to {name}")).await?;
             one_at(context, lease, run, (&id, &name), head).await
         }
         Some(_) | None => Err(Stopped::NotThere { what }),
@@ -212,7 +212,7 @@ async fn one_at<P: Parts>(
 ) -> Result<Then, Stopped> {
     // It was marked before the operator said so, or has got another name.
     if !context.repositories.has(&id.forge, repo) {
-        say(context, run, format!("not reviewed: {repo} is not in forge.{}.repositories", id.forge)).await?;
+        say(context, run, format!("skipped: {repo} is not in forge.{}.repositories", id.forge)).await?;
         return Ok(Then::Idle);
     }
     match lease.of {
@@ -233,7 +233,7 @@ async fn converge_at<P: Parts>(
     let converging = match &context.converging {
         Ok(converging) => converging,
         Err(why) => {
-            say(context, run, format!("it does not converge: {why}")).await?;
+            say(context, run, format!("converge skipped: {why}")).await?;
             return Ok(Then::Idle);
         }
     };

@@ -63,7 +63,7 @@ pub struct Exporting(SdkTracerProvider);
 impl Drop for Exporting {
     fn drop(&mut self) {
         if let Err(error) = self.0.shutdown_with_timeout(LEAVE) {
-            tracing::warn!(%error, "the last traces are not exported");
+            tracing::warn!(%error, "could not send the last traces");
         }
     }
 }
@@ -196,8 +196,10 @@ impl HttpClient for Sender {
             let sent = sending.await.unwrap_or_else(|error| Err(error.into()));
             match &sent {
                 Ok(response) if response.status().is_success() => {}
-                Ok(response) => tracing::warn!(status = response.status().as_u16(), "traces are not taken"),
-                Err(error) => tracing::warn!(%error, "traces are not exported"),
+                Ok(response) => {
+                    tracing::warn!(status = response.status().as_u16(), "the endpoint refused the traces")
+                }
+                Err(error) => tracing::warn!(%error, "could not send traces"),
             }
             sent
         })

@@ -21,8 +21,8 @@ const MOST_CONVERGES: usize = 2000;
 pub fn title(of: Loop) -> &'static str {
     match of {
         Loop::Review => "Reviews",
-        Loop::Sync => "Jobs that follow packages",
-        Loop::Converge => "Branches that converge",
+        Loop::Sync => "Sync jobs",
+        Loop::Converge => "Converge runs",
     }
 }
 

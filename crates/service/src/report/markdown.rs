@@ -66,7 +66,7 @@ fn section(section: &Section) -> String {
     if section.runs.is_empty() {
         text += "No run ended in that time.\n";
         if let Some(part) = section.unrecorded() {
-            let _ = writeln!(text, "\n{} in all, {part}", dollars(figures.cost_micro_usd));
+            let _ = writeln!(text, "\n{} in all. {part}", dollars(figures.cost_micro_usd));
         }
         return text + &jobs(section);
     }
@@ -178,7 +178,7 @@ fn jobs(section: &Section) -> String {
         let question = job.question.as_deref().map_or_else(String::new, link);
         vec![plain(&job.name), plain(&job.told()), question]
     };
-    table(&["Job", "How it stands", "Question"], section.jobs.iter().map(row))
+    table(&["Job", "State", "Question"], section.jobs.iter().map(row))
 }
 
 /// An address of the web that can be followed; anything else as text.

@@ -43,10 +43,7 @@ pub fn page(report: &Report) -> String {
     let top = element(
         "header",
         &[],
-        [
-            element("h1", &[], [text("How the loops went")]),
-            element("p", &[("class", &"soft")], [text(since)]),
-        ],
+        [element("h1", &[], [text("Report")]), element("p", &[("class", &"soft")], [text(since)])],
     );
     let sections = report.sections.iter().map(section);
     let main = element("main", &[], std::iter::once(top).chain(sections));
@@ -60,7 +57,7 @@ fn section(section: &Section) -> Markup {
         parts.push(element("p", &[], [text(cut)]));
     }
     parts.push(tiles(section));
-    parts.extend(section.unrecorded().map(|part| soft(format!("Of the cost: {part}"))));
+    parts.extend(section.unrecorded().map(soft));
     if section.runs.is_empty() {
         parts.push(element("p", &[], [text("No run ended in that time.")]));
         parts.extend((!section.jobs.is_empty()).then(|| jobs(&section.jobs)));
@@ -85,7 +82,7 @@ fn section(section: &Section) -> Markup {
     parts.push(grid("", jobs.into_iter().chain(prompts).collect()));
     let counted = [
         ("Results", &figures.results),
-        ("What releases asked for", &figures.update_types),
+        ("Update types", &figures.update_types),
         ("Furthest step", &figures.highest_steps),
     ];
     let counted = counted.into_iter().filter(|(_, counts)| !counts.is_empty());
@@ -285,11 +282,7 @@ fn jobs(jobs: &[JobLine]) -> Markup {
             question,
         ]
     });
-    card(
-        "wide",
-        "Jobs",
-        [table(&["Job", "Breaker", "~How it stands", "#Runs", "#Success", "~Question"], rows)],
-    )
+    card("wide", "Jobs", [table(&["Job", "Breaker", "~State", "#Runs", "#Success", "~Question"], rows)])
 }
 
 fn reasons(section: &Section) -> Markup {

@@ -56,9 +56,9 @@ pub struct Args {
 enum LoopFlag {
     /// Reviews, of the service and on this machine
     Review,
-    /// Jobs that follow packages
+    /// Sync jobs
     Sync,
-    /// Branches that converge
+    /// Converge runs
     Converge,
 }
 
@@ -117,10 +117,10 @@ struct Answer {
     totals: outcome::Totals,
     /// Of each UTC day with a run, oldest first.
     days: Vec<outcome::Day>,
-    /// More of jobs that follow packages.
+    /// More of sync jobs.
     #[serde(skip_serializing_if = "Option::is_none")]
     sync: Option<SyncAnswer>,
-    /// More of branches that converge.
+    /// More of converge runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     converge: Option<Figures>,
     /// The last runs, newest first.

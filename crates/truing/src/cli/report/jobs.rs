@@ -1,4 +1,4 @@
-//! The report of jobs and of branches that converge for people, within 80 columns.
+//! The report of sync jobs and converge runs for people, within 80 columns.
 
 use std::fmt::Write as _;
 
@@ -40,7 +40,7 @@ pub(super) fn screen(section: &Section, since: Millis, now: Millis) -> String {
     } else {
         text += &totals(section);
         text += &counts("Results", &figures.results);
-        text += &counts("What releases asked for", &figures.update_types);
+        text += &counts("Update types", &figures.update_types);
         text += &counts("Furthest step", &figures.highest_steps);
         text += &reasons(figures);
         text += &steps(figures);

@@ -45,7 +45,9 @@ pub(super) fn screen(ended: &[Ended], unrecorded: MicroUsd, (since, now): (Milli
 pub(super) fn unrecorded(cost: MicroUsd) -> String {
     match cost {
         MicroUsd(0) => String::new(),
-        MicroUsd(cost) => format!("  {:>18} of it by runs that were not recorded, or go on\n", dollars(cost)),
+        MicroUsd(cost) => {
+            format!("  {:>18} of it by runs without a record or still running\n", dollars(cost))
+        }
     }
 }
 
