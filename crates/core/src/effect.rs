@@ -15,7 +15,7 @@ use crate::id::{CommentId, Millis, Sha, ThreadId, Topic};
 use crate::port::{InlineDraft, PullDraft, ReviewDraft};
 use crate::publish::{DesiredStatus, Item};
 
-/// So many lost answers of an effect that another one can replace lead to that one.
+/// The number of lost answers after which an effect is given up, or replaced if another one can take its place.
 pub const MAX_LOST: u32 = 2;
 
 /// One write: from [`Effect::OpenPull`] to [`Effect::DeleteComment`] to the repository, every other to its one pull request.

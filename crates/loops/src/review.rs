@@ -1,7 +1,7 @@
 //! The review loop of a pull request: one lease, from the forge's head to the comments on it.
 //!
-//! [`Served::run`] is the list of steps. Each can be repeated: a crash anywhere is mended by the next lease,
-//! which goes on from what records hold (stages `prepared`, `computed`, `published`).
+//! [`Served::run`] is the list of steps. Each can be repeated: after a crash, the next lease goes on from what the records
+//! hold (stages `prepared`, `computed`, `published`).
 
 use truing_core::dismissal::{self, Dismissal};
 use truing_core::finding::{Finding, Source};
@@ -58,18 +58,18 @@ pub struct Served<'a, S, F, R, C, G> {
     pub run: &'a RunRef,
     /// A person asked for it: a revision that was reviewed is reviewed again.
     pub asked: bool,
-    /// What the last event told.
+    /// The head that the last event named.
     pub heard: Option<Heard>,
     /// Asked before every step that costs and every call that writes.
     pub gate: &'a G,
     /// Reports the writes; in a dry run none is made.
     pub watch: &'a Watch,
-    /// Where it is counted how runs end.
+    /// Counts how runs end.
     pub counts: &'a dyn Counts,
 }
 
-/// The head that an event told of. It is never reviewed for that; but if the forge shows another one, the forge
-/// may not have caught up with its own event.
+/// The head that an event named. Only the head that the forge shows is reviewed; if that is another one, the forge may not have
+/// caught up with its own event.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Heard {
     /// The head.
@@ -78,15 +78,15 @@ pub struct Heard {
     pub at: Millis,
 }
 
-/// What computing came to.
+/// The result of computing a review.
 enum Computing {
-    /// It is recorded.
+    /// The review is recorded.
     Done(Box<ReviewRecord>),
-    /// Not now: the day's budget is used up.
+    /// Deferred: the day's budget is used up.
     Deferred {
-        /// Why, for people.
+        /// The reason, for people.
         why: String,
-        /// When.
+        /// The time to try again.
         until: Millis,
     },
 }
@@ -300,7 +300,7 @@ where
         Some(Asking { agent, purse, subject: Subject::of(pull), recalled, gate: self.gate, now })
     }
 
-    /// Says that the review waits for money, and waits: what was found before stays as it is.
+    /// Publishes that the review waits for its budget. Earlier findings stay as they are.
     async fn defer(&self, head: &Sha, why: &str, until: Millis) -> Result<Then, Stopped> {
         let summary = text::deferred(why);
         let status = desired::deferred(head, why, &summary);
@@ -395,11 +395,11 @@ where
         })
     }
 
-    /// Marks the pull request before its slot is parked: its head is not reviewed, and says so. If it is still
-    /// settling, it has not been told, and is to be told then.
+    /// Before the slot is parked: publishes on the pull request that its head is not reviewed. [`Reconciled::Settling`]: that is
+    /// not published yet, and has to be tried again then.
     ///
     /// # Errors
-    /// [`Stopped`], if that cannot be done either; then only `truing why` can tell.
+    /// [`Stopped`], if that cannot be done either; then only `truing why` shows it.
     pub async fn give_up(&self, class: &'static str) -> Result<Reconciled, Stopped> {
         self.pass().await?;
         let pull = self.look().await?;

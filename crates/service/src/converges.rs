@@ -46,11 +46,11 @@ type Writes<'a> = Effects<'a, RepositoryClient, Sqlite>;
 
 /// What it takes to converge on pull requests.
 pub struct Converging {
-    /// Who works.
+    /// The auditors and fixers.
     pub agents: Agents,
-    /// How the operator has configured it, and who else may.
+    /// The operator's configuration, and which branches may add to it.
     pub rules: Rules,
-    /// Makes what a head is looked at with, of a configuration that the repository's own file has added to.
+    /// Makes the tools that a head is looked at with. The configuration includes the repository's own file.
     pub looks: Box<LooksOf>,
 }
 
@@ -64,7 +64,7 @@ impl fmt::Debug for Converging {
 }
 
 impl Converging {
-    /// How it is configured.
+    /// The operator's configuration of it.
     pub fn config(&self) -> &ConvergeConfig {
         &self.rules.operator().converge
     }
@@ -89,7 +89,7 @@ pub struct PullRun<'a> {
     pub limits: &'a Limits,
 }
 
-/// What a run works on.
+/// The commits, the branch and the tools of a run.
 struct Ground {
     mirror: Mirror,
     /// The id and the name of the repository that the branch is in.
@@ -189,7 +189,7 @@ impl PullRun<'_> {
         Ok(Ground { mirror, home, now, base, looks })
     }
 
-    /// The run that was interrupted, or is stuck where nothing is new, or a new one.
+    /// The record of the run to go on with: one that was interrupted, or is stuck and nothing is new; otherwise a new one.
     async fn record(
         &self,
         (last, said): (Option<Record>, &[Dismissal]),

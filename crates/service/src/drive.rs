@@ -1,5 +1,5 @@
-//! The way of a lease, the same for every loop: heartbeats keep it alive while its step is at work. The step comes to its
-//! end or is stopped; the loop records that; then the slot is told.
+//! Drives a lease, the same for every loop: sends heartbeats while the step runs, has the loop record why it stopped, and ends
+//! the lease.
 //!
 //! A loop gives its part as [`Leased`]. [`Driver::drive`] is the whole way.
 
@@ -20,7 +20,7 @@ use truing_loops::telemetry;
 use super::lease::Lease;
 use super::notify;
 
-/// The part of a lease that is a loop's own.
+/// A loop's own part of a lease.
 pub trait Leased: Sync {
     /// The result of a step that came to its end, for whoever drives the lease.
     type Ended: Send;
@@ -135,7 +135,7 @@ impl<S: Slots + Runs + Operations, C: Clock> Driver<'_, S, C> {
         }
     }
 
-    /// Tells the slot. What is recorded stays so, also where the lease was lost meanwhile.
+    /// Ends the lease. What is recorded stays, even if the lease was lost meanwhile.
     async fn end(
         &self,
         (lease, heir): (&Lease, Heir),
@@ -158,8 +158,8 @@ impl<S: Slots + Runs + Operations, C: Clock> Driver<'_, S, C> {
         Ok(())
     }
 
-    /// Sends heartbeats; ends when the lease is lost, or none was acknowledged for so long that it may be. Where the lease is
-    /// `ending`, a slot that has none any more is what is wanted.
+    /// Sends heartbeats. Returns when the lease is lost, or when none was acknowledged for so long that it may be lost. While
+    /// the lease is `ending`, a slot without a lease is not a loss.
     async fn lost(&self, lease: &Lease, every: Duration, ending: &AtomicBool) {
         let patience = Duration::from_millis(u64::try_from(self.limits.self_stop().0).unwrap_or(0));
         let mut acknowledged = Instant::now();
@@ -183,14 +183,14 @@ impl<S: Slots + Runs + Operations, C: Clock> Driver<'_, S, C> {
     }
 }
 
-/// The time by which the store's instant leads the wall clock, which was set back. Runs count by the wall clock, and slots by the
+/// How far the store's clock is ahead of the wall clock: more than 0 after that was set back. Runs use the wall clock, slots the
 /// store's.
 pub(super) async fn lead<S: Slots>(store: &S, clock: &impl Clock) -> Result<Span, StoreError> {
     let wall = clock.now();
     Ok(Span((store.now().await? - wall).0.max(0)))
 }
 
-/// Ends when it is told to.
+/// Returns when `give_back` becomes true.
 pub(super) async fn told(mut give_back: watch::Receiver<bool>) {
     if give_back.wait_for(|told| *told).await.is_err() {
         std::future::pending::<()>().await;
@@ -211,8 +211,7 @@ pub(super) fn trace_stop(trace: &Context, stopped: &Stopped) {
     }
 }
 
-/// The end of a lease as the slot is told it; nothing is told of one that is lost. `lead`: what the store's instant is ahead
-/// of the wall clock.
+/// The command that ends a lease; none for one that is lost. `lead`: how far the store's clock is ahead of the wall clock.
 fn command(token: Token, (ended, lead): (Result<After, &Stopped>, Span), heir: Heir) -> Option<Command> {
     let given_back = match heir {
         Heir::Server => Command::HandBack(token),

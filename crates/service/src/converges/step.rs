@@ -1,4 +1,4 @@
-//! One step of a run on a pull request, under a worker's lease.
+//! One step of a served run on a pull request, under a worker's lease.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -29,8 +29,8 @@ use super::{Ground, PullRun, Writes};
 const STOPPED: &str = "stopped by `/converge stop`: `/converge` resumes it";
 
 impl PullRun<'_> {
-    /// One step of a run under a worker's lease: goes on with the run that there is, or begins one. When it goes on, if it
-    /// does, and else how it ended; whoever stopped may be told why by a comment.
+    /// One step: resumes the run that there is, or begins one. Returns when the slot is due again, and the end of the run if it
+    /// has ended. If it was given up, a comment says why.
     ///
     /// # Errors
     /// [`Stopped`]

@@ -1,4 +1,4 @@
-//! Runs on a pull request by hand: the whole of one, one that is not begun, and one audit.
+//! Runs on a pull request by hand: a whole run, a dry run, and one audit.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

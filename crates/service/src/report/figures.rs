@@ -25,20 +25,20 @@ const MOST_PERIODS: i64 = 104;
 /// What the runs of one loop came to.
 #[derive(Serialize, Debug)]
 pub struct Figures {
-    /// How they ended.
+    /// Runs by their end.
     #[serde(flatten)]
     pub tally: Tally,
     /// Answers of models, of all of them.
     pub turns: u64,
     /// What all of them cost.
     pub cost_micro_usd: u64,
-    /// How long one took.
+    /// The mean time of a run, in milliseconds.
     pub mean_ms: u64,
-    /// What they came to, the most frequent first.
+    /// Runs by their result, the most frequent first.
     pub results: Vec<Count>,
-    /// Why, the most frequent first.
+    /// The reasons of their ends, the most frequent first.
     pub reasons: Vec<Reason>,
-    /// What the releases asked for.
+    /// Runs by the update that the release asked for.
     pub update_types: Vec<Count>,
     /// The furthest step that was begun.
     pub highest_steps: Vec<Count>,
@@ -48,7 +48,7 @@ pub struct Figures {
     pub period_days: i64,
     /// One after another, also those without a run.
     pub periods: Vec<Period>,
-    /// What was told to models, in the order of the first run with it.
+    /// The prompts, in the order of the first run with each.
     pub prompts: Vec<Prompt>,
 }
 
@@ -65,12 +65,12 @@ pub struct Count {
     pub runs: u64,
 }
 
-/// Why runs ended as they did.
+/// A reason for which runs ended as they did.
 #[derive(Serialize, Debug)]
 pub struct Reason {
-    /// How they ended.
+    /// The end of these runs.
     pub kind: End,
-    /// Why.
+    /// The reason.
     pub reason: String,
     /// Runs.
     pub runs: u64,
@@ -99,7 +99,7 @@ pub struct Period {
     /// Its first UTC day.
     #[serde(serialize_with = "as_date")]
     pub from: i64,
-    /// How its runs ended.
+    /// Its runs by their end.
     #[serde(flatten)]
     pub tally: Tally,
     /// Answers of models.
@@ -119,7 +119,7 @@ pub struct Prompt {
     /// The last one.
     #[serde(serialize_with = "as_instant")]
     pub last: Millis,
-    /// How they ended.
+    /// Runs by their end.
     #[serde(flatten)]
     pub tally: Tally,
     /// Answers of models.
