@@ -11,6 +11,7 @@ mod duplicates;
 mod forges;
 mod licences;
 mod lines;
+mod paths;
 mod programs;
 mod report;
 mod spdx;
@@ -54,6 +55,8 @@ enum Check {
     Advisories,
     /// No source file is too long to find one's way in
     Lines,
+    /// ARCHITECTURE.md names no file that is not there
+    Paths,
     /// Each crate has one program of integration tests, and no file is left out of it
     Programs,
     /// No machine's paths in any file; no unfinished, ignored or sleeping code
@@ -101,6 +104,7 @@ fn one(check: Check, root: &Path, options: &Options) -> Result<Report> {
         Check::Duplicates => duplicates::check(root),
         Check::Advisories => advisories::check(root, options.advisory_db.as_deref()),
         Check::Lines => lines::check(root),
+        Check::Paths => paths::check(root),
         Check::Programs => programs::check(root),
         Check::Words => words::check(root),
         Check::Changelog => changelog::check(root),

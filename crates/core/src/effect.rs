@@ -15,10 +15,10 @@ use crate::id::{CommentId, Millis, Sha, ThreadId, Topic};
 use crate::port::{InlineDraft, PullDraft, ReviewDraft};
 use crate::publish::{DesiredStatus, Item};
 
-/// So many lost answers of an effect that another one can replace lead to that one.
+/// The number of lost answers after which an effect is given up, or replaced if another one can take its place.
 pub const MAX_LOST: u32 = 2;
 
-/// One write to a pull request, or, from [`Effect::OpenPull`] on, to its repository.
+/// One write: from [`Effect::OpenPull`] to [`Effect::DeleteComment`] to the repository, every other to its one pull request.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub enum Effect {
     /// A review, with its comments on lines. A finding that has an open thread gets no second one.

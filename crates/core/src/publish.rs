@@ -25,20 +25,20 @@ pub enum Producer {
     Converge,
     /// The sync loop.
     Sync,
-    /// A person at the command line.
-    Cli,
     /// An agent that calls our tools over MCP.
     Mcp,
 }
 
 impl Producer {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Review, Self::Converge, Self::Sync, Self::Mcp];
+
     /// The word in markers.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Review => "review",
             Self::Converge => "converge",
             Self::Sync => "sync",
-            Self::Cli => "cli",
             Self::Mcp => "mcp",
         }
     }
@@ -47,7 +47,7 @@ impl Producer {
 /// The beginning of the topics of items.
 const TOPICS: &str = "item/";
 
-/// What one comment is about; at most one comment an item.
+/// The subject of one comment; each has at most one.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Item {
@@ -88,14 +88,13 @@ impl Item {
 /// A row of desired state: one comment that should be there, and how it should read.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Desired {
-    /// What it is about.
+    /// The subject.
     pub item: Item,
-    /// Where it goes; none for the summary. The kind may be lowered when the forge refuses the place.
+    /// The place of the comment; none for the summary. The kind may be lowered when the forge refuses the place.
     pub place: Option<(AnchorKind, Place)>,
     /// The text without its marker.
     pub body: String,
-    /// What could stand in place of exactly the lines of `place`, on the new side, if that is proven. Shown with a
-    /// comment on these lines only.
+    /// A proven replacement for exactly the lines of `place`, on the new side. Shown only with a comment on these lines.
     #[serde(default)]
     pub suggestion: Option<Suggestion>,
     /// Should its thread be resolved?
@@ -137,7 +136,7 @@ impl Desired {
     }
 }
 
-/// What a forge takes, as far as a plan must know (the forge's capability table).
+/// The limits of a forge that a plan depends on (the forge's capability table).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Bounds {
     /// How long a creating call without an answer may stay unseen.
@@ -155,7 +154,7 @@ pub struct Bounds {
 pub struct Observed {
     /// The comment.
     pub id: CommentId,
-    /// What its marker says it is about.
+    /// The subject, by its marker.
     pub item: Item,
     /// The text without its marker.
     pub body: String,
@@ -169,7 +168,7 @@ pub struct Observed {
     pub hold: Hold,
 }
 
-/// What we may do with a comment of ours.
+/// The rights that we have over a comment of ours.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Hold {
     /// All: our present account wrote it, and its marker verifies.
@@ -184,9 +183,9 @@ pub enum Hold {
 /// A thread of comments.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Thread {
-    /// What the forge calls it.
+    /// The forge's id of it.
     pub id: ThreadId,
-    /// How it stands.
+    /// Open or resolved.
     pub state: ThreadState,
 }
 
@@ -210,7 +209,7 @@ pub struct Pending {
     pub at: Millis,
 }
 
-/// What the head commit's status should be (spec review-service section 2).
+/// The status that the head commit should have (spec review-service section 2).
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct DesiredStatus {
     /// The commit.
@@ -219,7 +218,7 @@ pub struct DesiredStatus {
     pub state: StatusState,
     /// One line, at most 140 characters (GitHub's limit).
     pub description: String,
-    /// What is shown instead where there are check runs.
+    /// Shown instead, where the forge has check runs.
     #[serde(default)]
     pub check: Check,
 }
@@ -250,25 +249,23 @@ pub enum Step {
     DeleteDuplicate {
         /// The later of the two.
         comment: CommentId,
-        /// What both are about.
+        /// The subject of both.
         item: Item,
     },
     /// The text differs: rewrite it in place.
     Update {
         /// The comment.
         comment: CommentId,
-        /// What it is about.
+        /// The subject.
         item: Item,
         /// The new text, without marker.
         body: String,
     },
-    /// The thread should be resolved and is not, or the other way round.
-    Settle {
+    /// Resolve the thread, or reopen it.
+    SetResolved {
         /// The thread.
         thread: ThreadId,
-        /// What its first comment is about.
-        item: Item,
-        /// Resolved, or open again?
+        /// True: resolve it.
         resolved: bool,
     },
     /// Post the summary.
@@ -288,19 +285,19 @@ pub enum Step {
     },
 }
 
-/// What to do now.
+/// The steps to do now, or the time to look again.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Plan {
     /// A creating call may still become visible: look again then.
     Settling {
-        /// When its settle delay has passed.
+        /// The end of its settle delay.
         until: Millis,
     },
     /// These steps, in order. Empty: the pull request shows what it should.
     Steps(Vec<Step>),
 }
 
-/// Compares what should be shown with what is, and with what is `pending`.
+/// Compares the desired comments with those that are there, and with those that are `pending`.
 ///
 /// Nothing is done while a pending comment may still become visible. A row whose comment is known
 /// is never created again, also when the comment is not there: a person deleted it. So `observed` must hold every
@@ -392,8 +389,7 @@ fn existing(
             ThreadState::ResolvedByOthers => false,
         };
         if changes && settle {
-            let (thread, item) = (thread.id.clone(), item.clone());
-            steps.push(Step::Settle { thread, item, resolved: row.resolved });
+            steps.push(Step::SetResolved { thread: thread.id.clone(), resolved: row.resolved });
         }
     }
     if changes && keep.hold == Hold::Ours {

@@ -200,11 +200,6 @@ impl<D: Detail> RunRecord<D> {
         self.steps.iter().map(|step| step.turns).fold(0, u32::saturating_add)
     }
 
-    /// All their tokens, in and out.
-    pub fn tokens(&self) -> u64 {
-        self.steps.iter().map(|step| step.tokens).fold(0, u64::saturating_add)
-    }
-
     /// Its wall clock, in milliseconds.
     pub fn ms(&self) -> u64 {
         u64::try_from(self.ended.0.saturating_sub(self.started.0)).unwrap_or(0)

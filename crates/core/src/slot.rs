@@ -161,6 +161,19 @@ pub enum Why {
 }
 
 impl Why {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Debounce,
+        Self::Storm,
+        Self::Backoff,
+        Self::Deferred,
+        Self::Scheduled,
+        Self::RateLimit,
+        Self::Settling,
+        Self::Reviewer,
+        Self::Step,
+    ];
+
     /// The word used in text and JSON.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,6 +1,6 @@
-//! The one path of every write that is an effect: the gate is asked, the intent is recorded under the lease's token, the
-//! call is made, its end is recorded. After an answer that was lost, or a process that died: wait until the forge is
-//! sure to show it, look, then adopt it or make it again. Nothing here waits: [`EffectError::Settling`] tells until when.
+//! Performs every effect, by one path: asks the gate, records the intent under the lease's token, makes the call, records its
+//! end. If an answer was lost or the process died, the effect settles first: when the forge is sure to show it, it is looked
+//! for, and adopted or made again. Nothing here waits: [`EffectError::Settling`] holds the time to come back.
 
 use std::fmt;
 use std::future::Future;
@@ -57,11 +57,11 @@ pub enum EffectError {
     Unanswered {
         /// The error that was seen instead of an answer.
         error: ForgeError,
-        /// Were as many answers lost as may be, and is there no other effect to take its place?
+        /// True after the most answers that may be lost ([`MAX_LOST`]), if no other effect can replace this one.
         is_last: bool,
     },
     /// Something on its topic was written, or begun, and the forge may still come to show it.
-    #[error("{what}: the forge may not show yet what was written before")]
+    #[error("{what}: waiting until the forge shows an earlier write")]
     Settling {
         /// The time to perform it again.
         until: Millis,
@@ -86,21 +86,21 @@ impl From<ForgeError> for EffectError {
 enum Before {
     /// It is there.
     There(Performed),
-    /// It is to be made; the entries of its parts, and how many answers were lost since it was announced first.
+    /// It has to be made. With the entries of its parts, and the number of answers lost since the first intent.
     Missing { known: Vec<Option<Entry>>, lost: u32 },
 }
 
-/// The entry of one part, as it stands now.
+/// The state of one part by its entry.
 enum PartState {
-    /// There is none, or lists show by now what it tells of.
+    /// No entry, or one so old that lists show its write.
     Past,
-    /// The same was made just now.
+    /// The same content was written just now.
     Made(Option<CommentId>),
-    /// It may still come to show until then.
+    /// The forge may not show its write before then.
     Settling(Millis),
-    /// The same, of an entry of a clock that was ahead.
+    /// The same, but the entry's time is in the future: a clock was ahead.
     Ahead,
-    /// It was begun; so many answers were lost, and it would show by now.
+    /// It was begun, and the forge would show it by now. `lost`: answers that were lost.
     Begun { lost: u32 },
 }
 
@@ -231,7 +231,7 @@ impl<W: ForgeWrite, L: EffectLog> Effects<'_, W, L> {
         Ok(pushed?)
     }
 
-    /// Asks the gate, and looks how the effect stands by its record; by the forge, where the record does not tell.
+    /// Asks the gate, then finds out by the record whether the effect is there, and by the forge if the record does not say.
     async fn before<F>(&self, intended: &Intended, observe: impl FnOnce() -> F) -> Result<Before, EffectError>
     where
         F: Future<Output = Result<Option<Performed>, ForgeError>>,
@@ -365,7 +365,7 @@ impl<W: ForgeWrite, L: EffectLog> Effects<'_, W, L> {
     }
 }
 
-/// The way that the entry of one part stands.
+/// The state of one part by its entry.
 fn part_state(part: &Part, entry: Option<&Entry>, now: Millis, settle: Span) -> PartState {
     let Some(entry) = entry else { return PartState::Past };
     // The clock was ahead then: the delay counts from now on.
@@ -409,7 +409,7 @@ fn failed(error: ForgeError, is_last: bool) -> EffectError {
     }
 }
 
-/// An error of the store. One that tells of a newer lease is a lost lease.
+/// An error of the store; if a newer lease is the reason, the lease is lost.
 fn stored(intended: &Intended, error: StoreError) -> EffectError {
     match error {
         StoreError::Fenced { last, .. } => {

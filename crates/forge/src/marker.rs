@@ -251,9 +251,7 @@ impl<'a> Parts<'a> {
         let word = fields.next()?.strip_prefix(kind.field)?.strip_prefix('=')?;
         let key = fields.next()?.strip_prefix("key=")?;
         let mac = fields.next()?.strip_prefix("mac=")?;
-        let producer = [Producer::Review, Producer::Converge, Producer::Sync, Producer::Cli, Producer::Mcp]
-            .into_iter()
-            .find(|one| one.as_str() == producer)?;
+        let producer = Producer::ALL.into_iter().find(|one| one.as_str() == producer)?;
         let lower_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         let right = fields.next().is_none()
             && key.len() == KEY_ID_DIGITS

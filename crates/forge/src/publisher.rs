@@ -1,8 +1,7 @@
 //! The publisher: makes a pull request show what records say it should (design.md section 4).
 //!
-//! Observe, plan ([`truing_core::publish::plan`]), perform: each step is an effect, and [`Effects`] is the one path of
-//! each. A crash or a lost answer anywhere is mended by the next reconcile: what became visible is adopted, what did not
-//! is made again, and nothing is shown twice.
+//! It observes, plans ([`truing_core::publish::plan`]) and performs each step as an effect ([`Effects`]). After a crash or a
+//! lost answer, the next reconcile adopts what became visible and makes the rest again; nothing is shown twice.
 
 use truing_core::effect::Effect;
 use truing_core::finding::AnchorKind;
@@ -18,18 +17,18 @@ use crate::effects::{EffectError, Effects};
 use crate::marker::{normal, strip};
 use bisect::Bisection;
 
-/// How often a reconcile starts over because the forge refused a place and a row was lowered: inline, file,
-/// summary, and once more to see that all is well.
+/// The most rounds of a reconcile. A round follows each refusal of a place, which lowers a row (inline, file, summary); the
+/// last one checks the result.
 const MAX_ROUNDS: u32 = 4;
 
-/// How a reconcile ended.
+/// The end of a reconcile.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reconciled {
     /// The pull request shows what it should.
     Done,
     /// A comment may still become visible: reconcile again then.
     Settling {
-        /// When.
+        /// The time by which it is visible.
         until: Millis,
     },
 }
@@ -77,7 +76,7 @@ pub struct Publisher<'a, R, F> {
     pub head: &'a Sha,
 }
 
-/// What came of creating calls, the later the stronger.
+/// The result of creating calls; of several, the greatest counts.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Created {
     /// Everything is known to be there.
@@ -164,8 +163,8 @@ impl<R: Runs + EffectLog, F: ForgeRead + ForgeWrite> Publisher<'_, R, F> {
             Step::Update { comment, item, body } => {
                 self.change(&Effect::EditComment { item, comment, body }).await?;
             }
-            Step::Settle { thread, resolved: true, .. } => self.change(&Effect::Resolve { thread }).await?,
-            Step::Settle { thread, resolved: false, .. } => self.change(&Effect::Reopen { thread }).await?,
+            Step::SetResolved { thread, resolved: true } => self.change(&Effect::Resolve { thread }).await?,
+            Step::SetResolved { thread, resolved: false } => self.change(&Effect::Reopen { thread }).await?,
             Step::CreateSummary { body } => {
                 return self.create(&Effect::Summary { body }, &[Item::Summary]).await;
             }
@@ -204,7 +203,7 @@ impl<R: Runs + EffectLog, F: ForgeRead + ForgeWrite> Publisher<'_, R, F> {
         Ok(outcome)
     }
 
-    /// What a row's comment would be; none for a row without a place.
+    /// The comment for a row; none for a row without a place.
     fn draft(&self, rows: &[Desired], item: &Item) -> Option<InlineDraft> {
         let row = rows.iter().find(|row| row.item == *item)?;
         let (_, place) = row.place.clone()?;

@@ -1,7 +1,7 @@
 //! The review loop of a pull request: one lease, from the forge's head to the comments on it.
 //!
-//! [`Served::run`] is the list of steps. Each can be repeated: a crash anywhere is mended by the next lease,
-//! which goes on from what records hold (stages `prepared`, `computed`, `published`).
+//! [`Served::run`] is the list of steps. Each can be repeated: after a crash, the next lease goes on from what the records
+//! hold (stages `prepared`, `computed`, `published`).
 
 use truing_core::dismissal::{self, Dismissal};
 use truing_core::finding::{Finding, Source};
@@ -10,8 +10,8 @@ use truing_core::identity::{Identified, identify};
 use truing_core::increment::{Increment, Tally};
 use truing_core::outcome::{Coverage, Outcome, OutcomeKind, ReviewDetail, ReviewRecord, Runtime};
 use truing_core::port::{
-    Clock, Computed, EffectLog, Event, ForgeError, ForgeRead, ForgeWrite, Gate, PrState, PullRequest, Reader,
-    Revision, RunRef, Runs, Slots, WriteGate, Writer,
+    Clock, Computed, EffectLog, Event, ForgeRead, ForgeWrite, Gate, PrState, PullRequest, Reader, Revision,
+    RunRef, Runs, Slots, WriteGate, Writer,
 };
 use truing_core::publish::Producer;
 use truing_core::slot::{Command, Hold, Limits, Then, Why};
@@ -58,18 +58,18 @@ pub struct Served<'a, S, F, R, C, G> {
     pub run: &'a RunRef,
     /// A person asked for it: a revision that was reviewed is reviewed again.
     pub asked: bool,
-    /// What the last event told.
+    /// The head that the last event named.
     pub heard: Option<Heard>,
     /// Asked before every step that costs and every call that writes.
     pub gate: &'a G,
     /// Reports the writes; in a dry run none is made.
     pub watch: &'a Watch,
-    /// Where it is counted how runs end.
+    /// Counts how runs end.
     pub counts: &'a dyn Counts,
 }
 
-/// The head that an event told of. It is never reviewed for that; but if the forge shows another one, the forge
-/// may not have caught up with its own event.
+/// The head that an event named. Only the head that the forge shows is reviewed; if that is another one, the forge may not have
+/// caught up with its own event.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Heard {
     /// The head.
@@ -78,15 +78,15 @@ pub struct Heard {
     pub at: Millis,
 }
 
-/// What computing came to.
+/// The result of computing a review.
 enum Computing {
-    /// It is recorded.
+    /// The review is recorded.
     Done(Box<ReviewRecord>),
-    /// Not now: the day's budget is used up.
+    /// Deferred: the day's budget is used up.
     Deferred {
-        /// Why, for people.
+        /// The reason, for people.
         why: String,
-        /// When.
+        /// The time to try again.
         until: Millis,
     },
 }
@@ -114,17 +114,18 @@ where
             PrState::Open => {}
         }
         let begun = self.store.begin(self.run, &pull.revision, self.clock.now()).await?;
-        let done = begun.computed.is_none() && begun.reviewed.as_ref() == Some(&pull.revision) && !self.asked;
-        let computed = match begun.outcome.filter(|_| done) {
-            Some(outcome) if self.is_dismissed_since(&begun.dismissals).await? => Some(outcome),
-            Some(_) | None if done => {
-                let (at, key, run) = (self.clock.now(), self.run.key.clone(), Some(self.run.id.clone()));
-                let what = "nothing to do: this head and base are reviewed already".to_owned();
-                tracing::info!("{what}");
-                self.store.note(&[Event { at, key, run, what }]).await?;
-                return Ok(self.done(&pull.revision.head));
-            }
-            Some(_) | None => begun.computed,
+        let is_done =
+            begun.computed.is_none() && begun.reviewed.as_ref() == Some(&pull.revision) && !self.asked;
+        let computed = if !is_done {
+            begun.computed
+        } else if begun.outcome.is_some() && self.is_dismissed_since(&begun.dismissals).await? {
+            begun.outcome
+        } else {
+            let (at, key, run) = (self.clock.now(), self.run.key.clone(), Some(self.run.id.clone()));
+            let what = "nothing to do: this head and base are reviewed already".to_owned();
+            tracing::info!("{what}");
+            self.store.note(&[Event { at, key, run, what }]).await?;
+            return Ok(self.done(&pull.revision.head));
         };
         let outcome = match computed {
             Some(outcome) => self.restate(&pull.revision.head, outcome, &begun.dismissals).await?,
@@ -176,18 +177,8 @@ where
 
     /// What the forge says now. An event's own words are never believed.
     async fn look(&self) -> Result<PullRequest, Stopped> {
-        self.forge.pull_request().await.map_err(|error| match error {
-            ForgeError::NotFound { .. } | ForgeError::Moved { .. } => {
-                Stopped::NotThere { what: error.with_hint() }
-            }
-            ForgeError::Unauthorized { .. }
-            | ForgeError::Forbidden { .. }
-            | ForgeError::Rejected { .. }
-            | ForgeError::Stale { .. }
-            | ForgeError::RateLimited { .. }
-            | ForgeError::Unavailable { .. }
-            | ForgeError::Withheld { .. } => Stopped::of(error, self.clock.now(), Span(0)),
-        })
+        let looked = self.forge.pull_request().await;
+        looked.map_err(|error| Stopped::of_remote(error.into(), self.clock.now(), Span(0)))
     }
 
     /// When a review may be computed again, if the storm has had its leading one.
@@ -309,7 +300,7 @@ where
         Some(Asking { agent, purse, subject: Subject::of(pull), recalled, gate: self.gate, now })
     }
 
-    /// Says that the review waits for money, and waits: what was found before stays as it is.
+    /// Publishes that the review waits for its budget. Earlier findings stay as they are.
     async fn defer(&self, head: &Sha, why: &str, until: Millis) -> Result<Then, Stopped> {
         let summary = text::deferred(why);
         let status = desired::deferred(head, why, &summary);
@@ -404,11 +395,11 @@ where
         })
     }
 
-    /// Marks the pull request before its slot is parked: its head is not reviewed, and says so. If it is still
-    /// settling, it has not been told, and is to be told then.
+    /// Before the slot is parked: publishes on the pull request that its head is not reviewed. [`Reconciled::Settling`]: that is
+    /// not published yet, and has to be tried again then.
     ///
     /// # Errors
-    /// [`Stopped`], if that cannot be done either; then only `truing why` can tell.
+    /// [`Stopped`], if that cannot be done either; then only `truing why` shows it.
     pub async fn give_up(&self, class: &'static str) -> Result<Reconciled, Stopped> {
         self.pass().await?;
         let pull = self.look().await?;

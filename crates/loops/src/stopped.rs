@@ -25,7 +25,7 @@ pub enum Stopped {
     #[error("the records know a newer run (token {0:?})")]
     Fenced(Token),
     /// The process ends, or a person wants it to: what is recorded stays, and nothing counts as failed.
-    #[error("it was told to stop")]
+    #[error("interrupted")]
     Interrupted,
     /// The forge does not show the pull request where its name says: the repository may have another one by now.
     #[error("{what}")]
@@ -95,7 +95,7 @@ impl Stopped {
             ForgeError::Stale { .. } => ("somebody changed it meanwhile", None),
             ForgeError::Withheld { why: Withheld::Halted | Withheld::Unread, .. } => return Self::Halted,
             ForgeError::Withheld { why: Withheld::Lost { last }, .. } => return Self::Fenced(last),
-            ForgeError::Withheld { why: Withheld::Reading, .. } => ("it only looks", None),
+            ForgeError::Withheld { why: Withheld::Reading, .. } => ("writes are disabled", None),
         };
         Self::Failed { class, what, not_before }
     }

@@ -2,9 +2,8 @@
 //! have one trace each, named after the run. A root span stands for the run, or for a step of it. Below it is a span for each
 //! call of a model, of a tool and to a forge that writes.
 //!
-//! The span that is under way is the ambient [`opentelemetry::Context`], as in every program that is traced: below a root
-//! ([`review`], [`ConvergeSpan`], [`sync`]) others begin by themselves, without one nothing is done. An export that fails is
-//! told in the log and changes nothing else.
+//! The current span is the ambient [`opentelemetry::Context`]: below a root ([`review`], [`ConvergeSpan`], [`sync`]) other
+//! spans begin by themselves; without a root there are none. An export that fails is logged and changes nothing else.
 
 mod export;
 mod model;

@@ -68,7 +68,7 @@ pub fn by(record: &ReviewRecord) -> String {
     let Some(Modelled { replayed, .. }) = &record.detail.modelled else {
         return "rules only: no model was called".to_owned();
     };
-    let turns = counted(usize::try_from(record.turns()).unwrap_or(usize::MAX), "turn");
+    let turns = counted(record.turns(), "turn");
     let model = record.model.as_deref().unwrap_or_default();
     let of = if *replayed { "a recording of " } else { "" };
     format!("rules and {of}{}: {turns}, {}", clean(model, MAX_MODEL_CHARS), record.cost())
@@ -204,7 +204,6 @@ fn since(text: &mut String, increment: &Increment) {
         None => {}
     }
     let count: u64 = lines.values().flatten().map(|(start, end)| u64::from(end - start) + 1).sum();
-    let count = usize::try_from(count).unwrap_or(usize::MAX);
     parts.push(format!("{} in {}", counted(count, "new line"), counted(lines.len(), "file")));
     let _ = writeln!(text, "{}.", capitalised(&parts.join(", ")));
 }

@@ -18,7 +18,7 @@ use truing_core::converge::Run;
 use truing_core::converge::record::{ConvergeDetail, Record};
 use truing_core::dismissal::Dismissal;
 use truing_core::id::{Key, PrId, Sha, Token};
-use truing_core::port::{Clock as _, Ids as _, PullNow, WriteGate, Writer};
+use truing_core::port::{Clock as _, ForgeError, Ids as _, PullNow, WriteGate, Writer};
 use truing_core::publish::Producer;
 use truing_core::slot::Limits;
 use truing_forge::effects::Effects;
@@ -46,11 +46,11 @@ type Writes<'a> = Effects<'a, RepositoryClient, Sqlite>;
 
 /// What it takes to converge on pull requests.
 pub struct Converging {
-    /// Who works.
+    /// The auditors and fixers.
     pub agents: Agents,
-    /// How the operator has configured it, and who else may.
+    /// The operator's configuration, and which branches may add to it.
     pub rules: Rules,
-    /// Makes what a head is looked at with, of a configuration that the repository's own file has added to.
+    /// Makes the tools that a head is looked at with. The configuration includes the repository's own file.
     pub looks: Box<LooksOf>,
 }
 
@@ -64,7 +64,7 @@ impl fmt::Debug for Converging {
 }
 
 impl Converging {
-    /// How it is configured.
+    /// The operator's configuration of it.
     pub fn config(&self) -> &ConvergeConfig {
         &self.rules.operator().converge
     }
@@ -89,7 +89,7 @@ pub struct PullRun<'a> {
     pub limits: &'a Limits,
 }
 
-/// What a run works on.
+/// The commits, the branch and the tools of a run.
 struct Ground {
     mirror: Mirror,
     /// The id and the name of the repository that the branch is in.
@@ -109,7 +109,14 @@ impl PullRun<'_> {
         ConvergeSpan::begin(record, Some(self.repo), Some(self.number), began)
     }
 
-    /// What people call the pull request.
+    /// The pull request, by the id that the forge gives its repository.
+    async fn id(&self) -> Result<PrId, ForgeError> {
+        let (name, forge) = self.forge;
+        let repository = forge.repository(self.repo).await?.id;
+        Ok(PrId { forge: name.to_owned(), repository, number: self.number })
+    }
+
+    /// The name of the pull request for people, `owner/name#7`.
     fn called(&self) -> String {
         format!("{}#{}", self.repo, self.number)
     }
@@ -182,7 +189,7 @@ impl PullRun<'_> {
         Ok(Ground { mirror, home, now, base, looks })
     }
 
-    /// The run that was interrupted, or is stuck where nothing is new, or a new one.
+    /// The record of the run to go on with: one that was interrupted, or is stuck and nothing is new; otherwise a new one.
     async fn record(
         &self,
         (last, said): (Option<Record>, &[Dismissal]),

@@ -1,7 +1,7 @@
-//! The way of a lease, the same for every loop: heartbeats keep it alive while its step is at work. The step comes to its
-//! end or is stopped; the loop records that; then the slot is told.
+//! Drives a lease, the same for every loop: sends heartbeats while the step runs, has the loop record why it stopped, and ends
+//! the lease.
 //!
-//! A loop gives its part as [`Leased`]. [`Driver::drive`] is the whole way, [`Driver::take`] the same without heartbeats.
+//! A loop gives its part as [`Leased`]. [`Driver::drive`] is the whole way.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -20,7 +20,7 @@ use truing_loops::telemetry;
 use super::lease::Lease;
 use super::notify;
 
-/// The part of a lease that is a loop's own.
+/// A loop's own part of a lease.
 pub trait Leased: Sync {
     /// The result of a step that came to its end, for whoever drives the lease.
     type Ended: Send;
@@ -89,10 +89,10 @@ impl<S: Slots + Runs + Operations, C: Clock> Driver<'_, S, C> {
             }
         };
         tokio::select! {
-            ended = self.taken((lease, heir), leased, &ending) => ended,
+            ended = self.take((lease, heir), leased, &ending) => ended,
             () = self.lost(lease, heartbeat, &ending) => {
                 if ending.load(Ordering::Relaxed) {
-                    let what = format!("{}: the end of the lease is not acknowledged", lease.key);
+                    let what = format!("{}: the store did not confirm the end of the lease", lease.key);
                     return Err(StoreError::Unavailable(what).into());
                 }
                 tracing::warn!("the lease is lost; stopped");
@@ -101,7 +101,7 @@ impl<S: Slots + Runs + Operations, C: Clock> Driver<'_, S, C> {
             () = told => {
                 // The lease is given back whatever becomes of that.
                 if let Err(error) = leased.stopped(&Stopped::Interrupted).await {
-                    tracing::warn!(%error, "what the run has cost is not told");
+                    tracing::warn!(%error, "could not record how the run stopped");
                 }
                 self.end((lease, heir), Err(&Stopped::Interrupted)).await?;
                 Ok(Err(Stopped::Interrupted))
@@ -109,20 +109,12 @@ impl<S: Slots + Runs + Operations, C: Clock> Driver<'_, S, C> {
         }
     }
 
-    /// Does the step, records how it stopped if it did, and tells the slot.
+    /// Does the step, records why it stopped if it did, and ends the lease; no heartbeats. `ending` becomes true right before
+    /// the lease is ended.
     ///
     /// # Errors
     /// As [`Self::drive`].
-    pub async fn take<L: Leased>(
-        &self,
-        (lease, heir): (&Lease, Heir),
-        leased: &L,
-    ) -> Result<Result<L::Ended, Stopped>, StepError> {
-        self.taken((lease, heir), leased, &AtomicBool::new(false)).await
-    }
-
-    /// The same. `ending` becomes true right before the slot is told.
-    async fn taken<L: Leased>(
+    pub(super) async fn take<L: Leased>(
         &self,
         given: (&Lease, Heir),
         leased: &L,
@@ -143,7 +135,7 @@ impl<S: Slots + Runs + Operations, C: Clock> Driver<'_, S, C> {
         }
     }
 
-    /// Tells the slot. What is recorded stays so, also where the lease was lost meanwhile.
+    /// Ends the lease. What is recorded stays, even if the lease was lost meanwhile.
     async fn end(
         &self,
         (lease, heir): (&Lease, Heir),
@@ -166,8 +158,8 @@ impl<S: Slots + Runs + Operations, C: Clock> Driver<'_, S, C> {
         Ok(())
     }
 
-    /// Sends heartbeats; ends when the lease is lost, or none was acknowledged for so long that it may be. Where the lease is
-    /// `ending`, a slot that has none any more is what is wanted.
+    /// Sends heartbeats. Returns when the lease is lost, or when none was acknowledged for so long that it may be lost. While
+    /// the lease is `ending`, a slot without a lease is not a loss.
     async fn lost(&self, lease: &Lease, every: Duration, ending: &AtomicBool) {
         let patience = Duration::from_millis(u64::try_from(self.limits.self_stop().0).unwrap_or(0));
         let mut acknowledged = Instant::now();
@@ -191,14 +183,14 @@ impl<S: Slots + Runs + Operations, C: Clock> Driver<'_, S, C> {
     }
 }
 
-/// The time by which the store's instant leads the wall clock, which was set back. Runs count by the wall clock, and slots by the
+/// How far the store's clock is ahead of the wall clock: more than 0 after that was set back. Runs use the wall clock, slots the
 /// store's.
 pub(super) async fn lead<S: Slots>(store: &S, clock: &impl Clock) -> Result<Span, StoreError> {
     let wall = clock.now();
     Ok(Span((store.now().await? - wall).0.max(0)))
 }
 
-/// Ends when it is told to.
+/// Returns when `give_back` becomes true.
 pub(super) async fn told(mut give_back: watch::Receiver<bool>) {
     if give_back.wait_for(|told| *told).await.is_err() {
         std::future::pending::<()>().await;
@@ -219,8 +211,7 @@ pub(super) fn trace_stop(trace: &Context, stopped: &Stopped) {
     }
 }
 
-/// The end of a lease as the slot is told it; nothing is told of one that is lost. `lead`: what the store's instant is ahead
-/// of the wall clock.
+/// The command that ends a lease; none for one that is lost. `lead`: how far the store's clock is ahead of the wall clock.
 fn command(token: Token, (ended, lead): (Result<After, &Stopped>, Span), heir: Heir) -> Option<Command> {
     let given_back = match heir {
         Heir::Server => Command::HandBack(token),

@@ -77,7 +77,7 @@ impl JobRun<'_> {
         })
     }
 
-    /// One run, under its lease: its record, or why there is none; and when the slot is due again.
+    /// One run under its lease. Returns its record, or why there is none, and when the slot is due again.
     async fn leased(&self, store: &Sqlite, run: &RunRef, trace: &Context) -> (Then, Result<Record, NoRun>) {
         let began = SystemClock.now();
         let (id, remote) = match self.repository().await {
@@ -154,8 +154,8 @@ impl JobRun<'_> {
         Ok((id, remote))
     }
 
-    /// Remembers a run that did not come to its repository: one that fails so for weeks must not look as if it never ran.
-    /// It says nothing of its target, and while the forge is not there nobody could be asked to close the breaker again.
+    /// Records a run that did not reach its repository: a job that fails so for weeks must not look as if it never ran. It does
+    /// not count for the breaker: it says nothing of the release, and nobody could be asked while the forge is unreachable.
     async fn unreached(
         &self,
         store: &Sqlite,

@@ -27,32 +27,32 @@ pub struct Unusable {
     pub hints: Vec<String>,
 }
 
-/// The reason why there is no record of a run. It keeps the error itself, of which whoever asked makes a message, hints and
-/// an exit code; [`Stopped`] is what a slot needs of it.
+/// The reason why there is no record of a run. It holds the error itself: the command line makes a message, hints and an exit
+/// code of it, and a worker a [`Stopped`].
 #[derive(Debug, thiserror::Error)]
 pub enum NoRun {
-    /// Somebody else is at work on it.
+    /// The slot could not be leased.
     #[error(transparent)]
     NotLeased(#[from] NotLeased),
-    /// It is this run that is.
+    /// This run has the slot.
     #[error("already running: {0}")]
     Running(RunId),
-    /// Its step stopped under its lease: the lease was lost, or it was told to stop.
+    /// Its step stopped under its lease: the lease was lost, or it was interrupted.
     #[error(transparent)]
     Stopped(Stopped),
-    /// The store.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The forge.
+    /// The forge refused a call, or did not answer.
     #[error(transparent)]
     Forge(#[from] ForgeError),
-    /// The repository cannot be had.
+    /// The repository cannot be fetched from or pushed to.
     #[error(transparent)]
     Remote(#[from] RemoteError),
-    /// Git.
+    /// Git failed.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// The repository's own configuration.
+    /// The repository's own configuration is wrong.
     #[error(transparent)]
     Checkout(#[from] CheckoutError),
     /// A tool that a head is looked at with cannot be used.
@@ -73,7 +73,7 @@ impl NoRun {
         }
     }
 
-    /// As a worker has it. `settle`: how long what it may have made at the forge stays unseen.
+    /// The same as a worker's [`Stopped`]. `settle`: the time that a write at the forge may stay unseen.
     pub(super) fn stopped(self, settle: Span) -> Stopped {
         match self {
             Self::Stopped(stopped) => stopped,

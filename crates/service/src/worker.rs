@@ -1,6 +1,7 @@
 //! A worker: takes one lease to its end, keeps it alive meanwhile, and says how it ended.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use opentelemetry::trace::FutureExt as _;
@@ -30,13 +31,13 @@ use super::drive::{self, After, Driver, Heir, Leased, told, trace_stop};
 use super::lease::Lease;
 use super::{Forges as _, Parts, ServiceContext};
 
-/// Wall clock of one review step (design.md section 2).
+/// The longest time of one review step, by the wall clock (design.md section 2).
 pub const STEP_TIME: Duration = Duration::from_mins(20);
-/// How long the pull request of a failed step may take to be told so.
+/// The longest time to update the pull request of a review that has failed for the last time.
 const GIVE_UP_TIME: Duration = Duration::from_mins(2);
-/// How long calls to a model that were cut with a failed run may take to be settled.
+/// The longest time to settle calls to a model that were cut off with their run.
 const SETTLE_TIME: Duration = Duration::from_secs(1);
-/// What a call that only asks leaves to become visible.
+/// The settle delay of a call that only reads: nothing has to become visible.
 const NOTHING_MADE: Span = Span(0);
 
 /// Works on a lease with heartbeats until it ends, is lost, or is to be given back because the service stops. The
@@ -65,7 +66,7 @@ pub async fn work<P: Parts>(
     ended
 }
 
-/// Runs the loop and finishes the slot. The answer is how the run ended.
+/// Does the step and ends the lease, without heartbeats. Returns how the run ended.
 ///
 /// # Errors
 /// [`StepError`] if the end could not be recorded.
@@ -74,7 +75,8 @@ pub async fn take<P: Parts>(
     lease: &Lease,
     run: &RunRef,
 ) -> Result<Result<Then, Stopped>, StepError> {
-    context.driver().take((lease, Heir::Server), &Work { context, lease, run }).await
+    let work = Work { context, lease, run };
+    context.driver().take((lease, Heir::Server), &work, &AtomicBool::new(false)).await
 }
 
 /// A worker's part of a lease.
@@ -102,7 +104,7 @@ impl<P: Parts> Leased for Work<'_, P> {
                 interrupted(context, lease.of, run).await
             }
             Stopped::RateLimited { what, .. } => {
-                say(context, run, format!("waits for the forge: {what}")).await
+                say(context, run, format!("waiting for the forge's rate limit: {what}")).await
             }
             Stopped::Failed { class, what, .. } => failed(context, lease, run, (*class, what)).await,
             Stopped::NotThere { what } => {
@@ -112,7 +114,7 @@ impl<P: Parts> Leased for Work<'_, P> {
     }
 }
 
-/// A review was told to stop: what it has cost is told. A run that converges tells it when it goes on.
+/// Records the cost of a review that was interrupted. A run that converges records its own when it resumes.
 async fn interrupted<P: Parts>(
     context: &ServiceContext<P>,
     of: Loop,
@@ -133,7 +135,7 @@ async fn quiet<P: Parts>(context: &ServiceContext<P>) {
     }
 }
 
-/// An attempt has failed: it is counted, and `truing report` and `truing why` tell of it. A review is a run of its own
+/// Counts and records a failed attempt, for `truing report` and `truing why`. A review is a run of its own
 /// at each attempt; a run that converges goes on with the next.
 async fn failed<P: Parts>(
     context: &ServiceContext<P>,
@@ -193,7 +195,7 @@ async fn one<P: Parts>(context: &ServiceContext<P>, lease: &Lease, run: &RunRef)
     let Err(Stopped::NotThere { what }) = ended else { return ended };
     match whereabouts(context, &id).await? {
         Some(name) if name != repo => {
-            say(context, run, format!("{repo} is called {name} by now")).await?;
+            say(context, run, format!("{repo} was renamed to {name}")).await?;
             one_at(context, lease, run, (&id, &name), head).await
         }
         Some(_) | None => Err(Stopped::NotThere { what }),
@@ -208,9 +210,9 @@ async fn one_at<P: Parts>(
     (id, repo): (&PrId, &str),
     head: Option<Sha>,
 ) -> Result<Then, Stopped> {
-    // It was marked before the operator said so, or has got another name.
+    // It was marked before the operator removed it from the list, or was renamed.
     if !context.repositories.has(&id.forge, repo) {
-        say(context, run, format!("not reviewed: {repo} is not in forge.{}.repositories", id.forge)).await?;
+        say(context, run, format!("skipped: {repo} is not in forge.{}.repositories", id.forge)).await?;
         return Ok(Then::Idle);
     }
     match lease.of {
@@ -231,12 +233,12 @@ async fn converge_at<P: Parts>(
     let converging = match &context.converging {
         Ok(converging) => converging,
         Err(why) => {
-            say(context, run, format!("it does not converge: {why}")).await?;
+            say(context, run, format!("converge skipped: {why}")).await?;
             return Ok(Then::Idle);
         }
     };
     let forge = context.forges.servers().get(&id.forge);
-    let forge = forge.ok_or_else(|| misconfigured(format!("[forge.{}] is not configured", id.forge)))?;
+    let forge = forge.ok_or_else(|| not_configured(id))?;
     let pull = PullRun {
         repo,
         number: id.number,
@@ -253,7 +255,7 @@ async fn converge_at<P: Parts>(
     Ok(then)
 }
 
-/// What the repository is called now, by its id, and remembers it; none if the forge does not show the pull request.
+/// Asks for the repository's present name by its id, and records it; none if the forge does not show the pull request.
 async fn whereabouts<P: Parts>(context: &ServiceContext<P>, id: &PrId) -> Result<Option<String>, Stopped> {
     let Some(server) = context.forges.servers().get(&id.forge) else { return Ok(None) };
     let found = async {
@@ -271,6 +273,10 @@ async fn whereabouts<P: Parts>(context: &ServiceContext<P>, id: &PrId) -> Result
     Ok(Some(name))
 }
 
+fn not_configured(id: &PrId) -> Stopped {
+    misconfigured(format!("[forge.{}] is not configured", id.forge))
+}
+
 fn misconfigured(what: String) -> Stopped {
     Stopped::Failed { class: "the server is not set up for it", what, not_before: None }
 }
@@ -283,7 +289,7 @@ async fn review_at<P: Parts>(
     (id, repo): (&PrId, &str),
     head: Option<Sha>,
 ) -> Result<Then, Stopped> {
-    let unknown = || misconfigured(format!("[forge.{}] is not configured", id.forge));
+    let unknown = || not_configured(id);
     let gate = context.gate();
     let writing: Arc<dyn WriteGate> = Arc::new(gate.clone());
     let forge = context.forges.pull(id, repo, Producer::Review, &writing).ok_or_else(unknown)?;
@@ -344,7 +350,7 @@ async fn review_at<P: Parts>(
     }
 }
 
-/// Lets it take so long.
+/// Stops the work after `time`, as failed.
 async fn within<T>(time: Duration, work: impl Future<Output = Result<T, Stopped>>) -> Result<T, Stopped> {
     tokio::time::timeout(time, work).await.unwrap_or_else(|_| {
         let what = format!("took longer than {} s", time.as_secs());

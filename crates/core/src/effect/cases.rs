@@ -1,5 +1,5 @@
-//! Everything that can happen while an effect is performed, and where each comes to: the table that tests and
-//! `docs/reference/effects.md` are made from.
+//! Everything that can happen while an effect is performed, and the end of each: tests and `docs/reference/effects.md` are made
+//! from this table.
 
 use super::Kind;
 
@@ -24,7 +24,7 @@ pub enum Case {
     DryRun,
 }
 
-/// Where an effect comes to, after the run was tried again.
+/// The end of an effect, after the run was repeated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum End {
     /// Nothing was written, and the run stops.
@@ -66,7 +66,7 @@ impl Case {
         }
     }
 
-    /// Where an effect comes to.
+    /// The end of an effect of this kind.
     pub fn end(self, kind: Kind) -> End {
         match self {
             Self::GateClosed | Self::LeaseLost => End::Withheld,

@@ -199,8 +199,8 @@ impl Kind {
         self == Self::Review
     }
 
-    /// True where its call does not look first, because the plan that wants it has just looked. Performed again, it makes a
-    /// second one. Where the path finds it, the next plan adopts it.
+    /// True if its call does not look first, because the plan has just looked: performed twice, it would write twice. If
+    /// it turns out to be there, the next plan adopts it.
     pub fn is_planned(self) -> bool {
         matches!(self, Self::Summary | Self::Findings | Self::FileFinding)
     }

@@ -101,8 +101,8 @@ fn a_comment_that_a_person_deleted_is_left_alone() {
     assert_eq!(steps(plan(&[known], &[], &[], &BOUNDS, Millis(0))), []);
 }
 
-fn settle(comment: &str, item: &str, resolved: bool) -> Step {
-    Step::Settle { thread: ThreadId::new(format!("T{comment}")), item: finding(item), resolved }
+fn set_resolved(comment: &str, resolved: bool) -> Step {
+    Step::SetResolved { thread: ThreadId::new(format!("T{comment}")), resolved }
 }
 
 fn update(comment: &str, item: &str, body: &str) -> Step {
@@ -120,7 +120,7 @@ fn shown(resolved: bool, body: &str, state: ThreadState, text: &str) -> Vec<Step
 #[test]
 fn a_thread_changes_with_its_text_and_before_it() {
     use ThreadState::{Open, ResolvedByOthers, ResolvedByUs};
-    let both = |resolved, text: &str| vec![settle("1", "a", resolved), update("1", "a", text)];
+    let both = |resolved, text: &str| vec![set_resolved("1", resolved), update("1", "a", text)];
     let only = |text: &str| vec![update("1", "a", text)];
     // Fixed now.
     assert_eq!(shown(true, "fixed", Open, "open"), both(true, "fixed"));
@@ -159,7 +159,7 @@ fn what_may_not_be_edited_shows_its_item_and_only_its_thread_is_resolved() {
     let summary = Observed { hold: Hold::UnknownKey, ..seen("9", Item::Summary, "old sum", 0) };
     let observed =
         [summary, foreign("1", "a", "old text"), foreign("2", "a", "old text"), foreign("3", "b", "B")];
-    assert_eq!(steps(plan(&rows, &observed, &[], &BOUNDS, Millis(0))), [settle("3", "b", true)]);
+    assert_eq!(steps(plan(&rows, &observed, &[], &BOUNDS, Millis(0))), [set_resolved("3", true)]);
 
     let resolved =
         Observed { thread: Some(thread("1", ThreadState::ResolvedByUs)), ..foreign("1", "a", "old") };
@@ -311,7 +311,7 @@ proptest! {
                         forge.retain(|_, seen| seen.id != comment);
                         vec![]
                     }
-                    Step::Settle { .. } | Step::CreateFileComment { .. } => vec![],
+                    Step::SetResolved { .. } | Step::CreateFileComment { .. } => vec![],
                 };
                 for (item, comment) in known {
                     desired.iter_mut().filter(|row| row.item == item).for_each(|row| row.comment = Some(comment.clone()));

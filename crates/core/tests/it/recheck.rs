@@ -1,4 +1,4 @@
-//! What becomes of findings that nobody met again.
+//! Tests of what becomes of a finding that nobody found again.
 
 mod simulation;
 mod unchanged;

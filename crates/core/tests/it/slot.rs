@@ -203,19 +203,10 @@ fn what_is_asked_for_while_another_loop_has_the_lease_is_next_however_that_ends(
 }
 
 #[test]
-fn every_command_in_every_state_is_answered_and_every_state_has_an_exit() {
+fn every_state_has_an_exit_and_a_wrong_token_is_refused_in_each() {
     let limits = Limits::default();
     let mut states = vec![State::Idle, leased()];
-    for why in [
-        Why::Debounce,
-        Why::Storm,
-        Why::Backoff,
-        Why::Deferred,
-        Why::Scheduled,
-        Why::RateLimit,
-        Why::Settling,
-        Why::Reviewer,
-    ] {
+    for why in Why::ALL {
         states.push(State::Waiting { at: Millis(50), why });
     }
     for why in [Hold::Parked, Hold::Paused, Hold::Draft, Hold::Cancelled] {

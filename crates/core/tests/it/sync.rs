@@ -1,4 +1,4 @@
-//! What is decided of a step from one release to another, by what the manifest pins.
+//! Tests of the decision on a step from one release to another, by what the manifest pins.
 
 use std::collections::{BTreeMap, BTreeSet};
 

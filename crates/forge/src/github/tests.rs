@@ -244,7 +244,7 @@ async fn the_account_is_asked_for_once_and_threads_only_if_needed() {
     let empty = ok(&json!([]));
     let server = Server::new([me(), empty.clone().always()]).await;
     let github = github(&server);
-    for producer in [Producer::Review, Producer::Cli] {
+    for producer in [Producer::Review, Producer::Mcp] {
         let pull = github.client(&pr(7), "octo/demo", producer, &open());
         assert_eq!(pull.comments(&[]).await, Ok(vec![]));
     }
@@ -346,7 +346,7 @@ async fn a_file_comment_has_no_line_and_a_summary_no_place() {
     let one = draft(item.clone(), 3, 5, Side::New);
     assert_eq!(pull.create_file_comment(&head(), &one).await, Ok(CommentId::new("review:61")));
     let forged = "<!-- truing:1 x -->";
-    let by_hand = github(&server).client(&pr(7), "octo/demo", Producer::Cli, &open());
+    let by_hand = github(&server).client(&pr(7), "octo/demo", Producer::Mcp, &open());
     assert_eq!(by_hand.create_summary(forged).await, Ok(CommentId::new("issue:62")));
 
     let requests = server.requests();
@@ -357,7 +357,7 @@ async fn a_file_comment_has_no_line_and_a_summary_no_place() {
     let body = format!("Mend it.\n\n{}", marker(7, Producer::Review, &item));
     let expected = json!({ "commit_id": HEAD, "path": "src/a.py", "subject_type": "file", "body": body });
     assert_eq!(requests[0].json(), expected);
-    let body = format!("&lt;!-- truing:1 x -->\n\n{}", marker(7, Producer::Cli, &Item::Summary));
+    let body = format!("&lt;!-- truing:1 x -->\n\n{}", marker(7, Producer::Mcp, &Item::Summary));
     assert_eq!(requests[1].json(), json!({ "body": body }));
 }
 

@@ -24,13 +24,11 @@ fn finding(id: &str) -> Item {
     Item::Finding(FindingId::new(id))
 }
 
-const PRODUCERS: [Producer; 4] = [Producer::Review, Producer::Converge, Producer::Sync, Producer::Cli];
-
 proptest! {
     #[test]
     fn every_item_of_every_pull_request_is_found_again(
         id in ".*", number: u64, forge in "[a-z-]{1,10}", repository in "[0-9]{1,12}",
-        body in "([a-z<>! \n-]|truing:){0,40}", producer in prop::sample::select(&PRODUCERS),
+        body in "([a-z<>! \n-]|truing:){0,40}", producer in prop::sample::select(&Producer::ALL),
     ) {
         let pr = PrId { forge, repository, number };
         for item in [finding(&id), Item::Summary] {
@@ -200,7 +198,7 @@ fn a_key_file_may_hold_former_keys_and_must_hold_keys() {
 proptest! {
     #[test]
     fn every_topic_is_found_where_it_was_written_and_nowhere_else(
-        topic in ".*", number: u64, body in "([a-z<>! \n-]|truing:){0,40}", producer in prop::sample::select(&PRODUCERS),
+        topic in ".*", number: u64, body in "([a-z<>! \n-]|truing:){0,40}", producer in prop::sample::select(&Producer::ALL),
     ) {
         let topic = Topic::new(topic);
         let marker = keys().sign_topic(&pr(number), producer, &topic);

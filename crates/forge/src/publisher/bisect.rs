@@ -23,7 +23,7 @@ impl Bisection {
         Self { batches: vec![Batch { items, refused: false, sibling: false }] }
     }
 
-    /// What to try next. A batch whose other half was taken is not tried whole: what is refused is in it.
+    /// The next batch to try. One whose other half was taken is halved first: the refused comment is in it.
     pub(super) fn next(&mut self) -> Option<Batch> {
         loop {
             let batch = self.batches.pop()?;
@@ -34,7 +34,7 @@ impl Bisection {
         }
     }
 
-    /// What came of a batch. True: it is tried in halves.
+    /// Takes the forge's answer to a batch. Returns true if its halves are tried next.
     pub(super) fn answered(&mut self, batch: &Batch, refused: bool) -> bool {
         if batch.sibling
             && let Some(other) = self.batches.last_mut()

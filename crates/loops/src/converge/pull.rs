@@ -460,8 +460,7 @@ pub fn draft(record: &Record, event: ReviewEvent) -> ReviewDraft {
     let mut body = format!("## converge: loop {} audit: {a}P0 / {b}P1 / {c}P2", state.audits);
     body += if clean { " → clean" } else { "" };
     if state.silent > 0 {
-        let silent = usize::try_from(state.silent).unwrap_or(usize::MAX);
-        body += &format!("\n\nDegraded: {} gave no valid answer.", counted(silent, "auditor"));
+        body += &format!("\n\nDegraded: {} gave no valid answer.", counted(state.silent, "auditor"));
     }
     let (mut findings, mut unplaced) = (Vec::new(), Vec::new());
     for finding in &state.found {

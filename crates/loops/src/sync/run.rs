@@ -116,7 +116,7 @@ pub enum RunError {
         url: String,
     },
     /// Something was written before, or begun, and the forge may still come to show it.
-    #[error("{what}: the forge may not show yet what was written before; the next run looks for it")]
+    #[error("{what}: waiting until the forge shows an earlier write; the next run looks for it")]
     Settling {
         /// The time by which the forge must show it.
         until: Millis,

@@ -32,7 +32,7 @@ const TRACES: &str = "/v1/traces";
 const LANGFUSE_TRACES: &str = "/api/public/otel/v1/traces";
 /// Langfuse's own server.
 const LANGFUSE: &str = "https://cloud.langfuse.com";
-/// The most that is read of an answer, which nobody looks at.
+/// The most that is read of the endpoint's answer; its content is not used.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
 
 /// May texts be in traces?
@@ -43,13 +43,13 @@ thread_local! {
     static NEXT: Cell<Option<TraceId>> = const { Cell::new(None) };
 }
 
-/// Why nothing can be traced.
+/// The reason why traces cannot be exported.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// The headers cannot be read.
     #[error("telemetry.headers: {0}")]
     Secret(#[from] SecretError),
-    /// They are something else.
+    /// They are not in the form `NAME=VALUE`.
     #[error("telemetry.headers must be NAME=VALUE, several with commas between them")]
     Headers,
     /// The exporter cannot be set up.
@@ -63,7 +63,7 @@ pub struct Exporting(SdkTracerProvider);
 impl Drop for Exporting {
     fn drop(&mut self) {
         if let Err(error) = self.0.shutdown_with_timeout(LEAVE) {
-            tracing::warn!(%error, "the last traces are not exported");
+            tracing::warn!(%error, "could not send the last traces");
         }
     }
 }
@@ -78,7 +78,7 @@ pub(super) fn begin_as(id: TraceId) {
     NEXT.set(Some(id));
 }
 
-/// Begins to export what is traced, if anybody said where to.
+/// Starts the export of traces, if an endpoint is configured.
 ///
 /// # Errors
 /// [`TelemetryError`]: what is configured cannot be used.
@@ -162,7 +162,7 @@ fn headers(text: &str) -> Option<HashMap<String, String>> {
     text.split(',').filter(|part| !part.trim().is_empty()).map(pair).collect()
 }
 
-/// Traces are named by the reviews that they are of.
+/// Makes the ids of traces from the ids of their runs.
 #[derive(Debug, Default)]
 struct Ids(RandomIdGenerator);
 
@@ -196,8 +196,10 @@ impl HttpClient for Sender {
             let sent = sending.await.unwrap_or_else(|error| Err(error.into()));
             match &sent {
                 Ok(response) if response.status().is_success() => {}
-                Ok(response) => tracing::warn!(status = response.status().as_u16(), "traces are not taken"),
-                Err(error) => tracing::warn!(%error, "traces are not exported"),
+                Ok(response) => {
+                    tracing::warn!(status = response.status().as_u16(), "the endpoint refused the traces")
+                }
+                Err(error) => tracing::warn!(%error, "could not send traces"),
             }
             sent
         })

@@ -98,7 +98,7 @@ impl ConvergeSpan {
     }
 }
 
-/// Begins the span of a step that converges and whose run nobody came to know. It goes by the id of its lease.
+/// Begins the span of a converge step that failed before its run was known. It is named after its lease.
 pub fn converge_unknown(
     (run, key): (&RunId, &Key),
     (repository, number): (&str, u64),

@@ -1,4 +1,4 @@
-//! One step of a run on a pull request, under a worker's lease.
+//! One step of a served run on a pull request, under a worker's lease.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -29,8 +29,8 @@ use super::{Ground, PullRun, Writes};
 const STOPPED: &str = "stopped by `/converge stop`: `/converge` resumes it";
 
 impl PullRun<'_> {
-    /// One step of a run under a worker's lease: goes on with the run that there is, or begins one. When it goes on, if it
-    /// does, and else how it ended; whoever stopped may be told why by a comment.
+    /// One step: resumes the run that there is, or begins one. Returns when the slot is due again, and the end of the run if it
+    /// has ended. If it was given up, a comment says why.
     ///
     /// # Errors
     /// [`Stopped`]
@@ -159,18 +159,19 @@ impl PullRun<'_> {
             Progress::Failed(exit) => return Err(failed(&exit)),
             Progress::Over => {}
         }
+        let exit = record.detail.state.exit.as_ref();
         let is_failed = |exit: &&Exit| matches!(exit.code, Code::Interrupted | Code::Infrastructure);
         // Auditors that gave no valid answer were asked again already.
-        let exit = record.detail.state.exit.as_ref().filter(|_| !record.detail.state.is_degraded_audit());
-        if let Some(exit) = exit.filter(is_failed) {
+        if let Some(exit) = exit.filter(is_failed)
+            && !record.detail.state.is_degraded_audit()
+        {
             return Err(failed(exit));
         }
         note_end(store, record).await?;
         // An audit's review tells what it found. Of a closed pull request, `truing why` and `truing report` tell.
-        let is_review = |exit: &Exit| matches!(exit.kind(), Kind::Converged | Kind::CapReached);
-        let is_shown =
-            record.detail.state.audits_only && record.detail.state.exit.as_ref().is_some_and(is_review);
-        if !is_shown && exit_code(record) != Some(Code::Closed) {
+        let has_review = |exit: &Exit| matches!(exit.kind(), Kind::Converged | Kind::CapReached);
+        let is_shown = record.detail.state.audits_only && exit.is_some_and(has_review);
+        if !is_shown && exit.is_none_or(|exit| exit.code != Code::Closed) {
             let body = report(&ground.mirror, record).await?;
             if let Err(error) = effects.perform(&reported(body)).await {
                 return unreported(error, effects.forge.bounds().settle);
@@ -203,8 +204,4 @@ impl PullRun<'_> {
         store.keep_converge(lease.token, &record).await?;
         Ok(Then::Idle)
     }
-}
-
-fn exit_code(record: &Record) -> Option<Code> {
-    record.detail.state.exit.as_ref().map(|exit| exit.code)
 }

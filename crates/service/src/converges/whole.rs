@@ -1,4 +1,4 @@
-//! Runs on a pull request by hand: the whole of one, one that is not begun, and one audit.
+//! Runs on a pull request by hand: a whole run, a dry run, and one audit.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -41,9 +41,7 @@ impl PullRun<'_> {
         give_back: watch::Receiver<bool>,
         say: impl Fn(Said<'_>) + Sync,
     ) -> Result<(Record, Mirror), NoRun> {
-        let (name, forge) = self.forge;
-        let repository = forge.repository(self.repo).await?.id;
-        let id = PrId { forge: name.to_owned(), repository, number: self.number };
+        let (forge, id) = (self.forge.1, self.id().await?);
         let now = forge.client(&id, self.repo, Producer::Converge, &read_only()).now().await?;
         let key = id.key();
         let described = Described { name: self.called(), url: now.url.clone(), head: None };
@@ -78,9 +76,7 @@ impl PullRun<'_> {
     /// # Errors
     /// [`NoRun`]
     pub async fn dry<S: Runs>(&self, store: &S) -> Result<(Record, Mirror), NoRun> {
-        let (name, forge) = self.forge;
-        let repository = forge.repository(self.repo).await?.id;
-        let id = PrId { forge: name.to_owned(), repository, number: self.number };
+        let (forge, id) = (self.forge.1, self.id().await?);
         let now = forge.client(&id, self.repo, Producer::Converge, &read_only()).now().await?;
         let ground = self.ground(&id, now).await?;
         let (key, last) = (id.key(), store.last_converge(&id.key()).await?);
@@ -99,9 +95,7 @@ impl PullRun<'_> {
         store: &S,
         give_back: watch::Receiver<bool>,
     ) -> Result<Record, NoRun> {
-        let (name, forge) = self.forge;
-        let repository = forge.repository(self.repo).await?.id;
-        let id = PrId { forge: name.to_owned(), repository, number: self.number };
+        let (forge, id) = (self.forge.1, self.id().await?);
         let looks = read_only();
         let client = forge.client(&id, self.repo, Producer::Converge, &looks);
         let now = client.now().await?;

@@ -139,7 +139,7 @@ async fn whoever_is_told_to_stop_records_that_and_gives_the_lease_back_whatever_
         let lease = scene.lease().await;
         let (ended, recorded) = scene.driven(&lease, std::future::ready(()), no_end, record).await;
         assert!(matches!(ended, Ok(Err(Stopped::Interrupted))), "{ended:?}");
-        assert_eq!(recorded, ["it was told to stop"]);
+        assert_eq!(recorded, ["interrupted"]);
         let slot = scene.slot().await;
         assert!(matches!(slot.state, State::Waiting { .. }) && slot.attempts == 0, "{slot:?}");
     }

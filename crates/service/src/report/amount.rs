@@ -36,6 +36,11 @@ pub fn dollars(micro: u64) -> String {
     }
 }
 
+/// The share of each run; 0 where there is none.
+pub fn mean(sum: u64, runs: u64) -> u64 {
+    sum.checked_div(runs).unwrap_or(0)
+}
+
 /// How much of it each had, with one digit after the point.
 pub fn each(sum: u64, runs: u64) -> String {
     let tenths = (sum.saturating_mul(10).saturating_add(runs / 2)).checked_div(runs).unwrap_or(0);

@@ -9,7 +9,8 @@ use truing_core::slot::Loop;
 use truing_loops::text::instant;
 
 use super::alike::alike;
-use super::loops::{self, DAY, date};
+use super::amount::mean;
+use super::loops::{self, date, day};
 use super::run::Run;
 
 /// Up to so many days are told day by day, more week by week.
@@ -24,20 +25,20 @@ const MOST_PERIODS: i64 = 104;
 /// What the runs of one loop came to.
 #[derive(Serialize, Debug)]
 pub struct Figures {
-    /// How they ended.
+    /// Runs by their end.
     #[serde(flatten)]
     pub tally: Tally,
     /// Answers of models, of all of them.
     pub turns: u64,
     /// What all of them cost.
     pub cost_micro_usd: u64,
-    /// How long one took.
+    /// The mean time of a run, in milliseconds.
     pub mean_ms: u64,
-    /// What they came to, the most frequent first.
+    /// Runs by their result, the most frequent first.
     pub results: Vec<Count>,
-    /// Why, the most frequent first.
+    /// The reasons of their ends, the most frequent first.
     pub reasons: Vec<Reason>,
-    /// What the releases asked for.
+    /// Runs by the update that the release asked for.
     pub update_types: Vec<Count>,
     /// The furthest step that was begun.
     pub highest_steps: Vec<Count>,
@@ -47,7 +48,7 @@ pub struct Figures {
     pub period_days: i64,
     /// One after another, also those without a run.
     pub periods: Vec<Period>,
-    /// What was told to models, in the order of the first run with it.
+    /// The prompts, in the order of the first run with each.
     pub prompts: Vec<Prompt>,
 }
 
@@ -64,12 +65,12 @@ pub struct Count {
     pub runs: u64,
 }
 
-/// Why runs ended as they did.
+/// A reason for which runs ended as they did.
 #[derive(Serialize, Debug)]
 pub struct Reason {
-    /// How they ended.
+    /// The end of these runs.
     pub kind: End,
-    /// Why.
+    /// The reason.
     pub reason: String,
     /// Runs.
     pub runs: u64,
@@ -98,7 +99,7 @@ pub struct Period {
     /// Its first UTC day.
     #[serde(serialize_with = "as_date")]
     pub from: i64,
-    /// How its runs ended.
+    /// Its runs by their end.
     #[serde(flatten)]
     pub tally: Tally,
     /// Answers of models.
@@ -118,7 +119,7 @@ pub struct Prompt {
     /// The last one.
     #[serde(serialize_with = "as_instant")]
     pub last: Millis,
-    /// How they ended.
+    /// Runs by their end.
     #[serde(flatten)]
     pub tally: Tally,
     /// Answers of models.
@@ -201,7 +202,7 @@ impl Figures {
             tally,
             turns: sum(Run::turns),
             cost_micro_usd: sum(Run::cost),
-            mean_ms: sum(Run::ms).checked_div(tally.runs()).unwrap_or(0),
+            mean_ms: mean(sum(Run::ms), tally.runs()),
             results: counts(runs.iter().filter_map(|run| run.result.as_deref())),
             reasons: reasons(runs),
             update_types: counts(runs.iter().filter_map(|run| run.update_type)),
@@ -264,7 +265,6 @@ fn steps(runs: &[Run]) -> Vec<StepFigures> {
 
 /// Days, or weeks where those would be too many, from the first run to now.
 fn periods(runs: &[Run], now: Millis) -> (i64, Vec<Period>) {
-    let day = |at: Millis| at.0.div_euclid(DAY);
     let last = runs.iter().map(|run| day(run.ended)).fold(day(now), i64::max);
     let first = runs.iter().map(|run| day(run.ended)).min().unwrap_or(last);
     let length = if last.saturating_sub(first) < MOST_DAYS { 1 } else { WEEK };

@@ -11,22 +11,22 @@ use truing_loops::text::instant;
 /// A day, in milliseconds.
 pub const DAY: i64 = 86_400_000;
 
-/// Runs of a loop that are read one by one at most: a report stays within memory.
-pub const MOST: usize = 20_000;
+/// The most runs of a loop that are read one by one: a report stays within memory.
+const MOST: usize = 20_000;
 
-/// The same of runs that converge: each record holds all that was found.
-pub const MOST_CONVERGES: usize = 2000;
+/// The same for runs that converge: each record holds all that was found.
+const MOST_CONVERGES: usize = 2000;
 
 /// The name of a loop for people.
 pub fn title(of: Loop) -> &'static str {
     match of {
         Loop::Review => "Reviews",
-        Loop::Sync => "Jobs that follow packages",
-        Loop::Converge => "Branches that converge",
+        Loop::Sync => "Sync jobs",
+        Loop::Converge => "Converge runs",
     }
 }
 
-/// Runs of a loop that are read at most.
+/// The most runs of a loop that a report reads.
 pub fn most(of: Loop) -> usize {
     match of {
         Loop::Review | Loop::Sync => MOST,
@@ -41,6 +41,11 @@ pub fn steps(of: Loop) -> Vec<&'static str> {
         Loop::Sync => Step::ALL.iter().map(|step| step.as_str()).collect(),
         Loop::Converge => converge::Step::ALL.iter().map(|step| step.as_str()).collect(),
     }
+}
+
+/// The UTC day of an instant, in days since 1970.
+pub fn day(at: Millis) -> i64 {
+    at.0.div_euclid(DAY)
 }
 
 /// A UTC day, in days since 1970, as people write it.

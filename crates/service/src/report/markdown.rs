@@ -2,15 +2,16 @@
 
 use std::fmt::Write as _;
 
+use truing_core::line;
 use truing_core::markdown::plain;
 use truing_core::run::End;
 use truing_core::sync::record::Record;
 use truing_loops::text::{counted, instant};
 
-use super::amount::{dollars, duration, each, share, short, success};
+use super::amount::{dollars, duration, each, mean, share, short, success};
 use super::figures::{Count, Figures};
 use super::loops::{date, title};
-use super::run::{Run, word, words_of};
+use super::run::{Run, web, word, words_of};
 use super::section::{Report, Section};
 
 /// Reasons that are shown, the most frequent ones.
@@ -65,7 +66,7 @@ fn section(section: &Section) -> String {
     if section.runs.is_empty() {
         text += "No run ended in that time.\n";
         if let Some(part) = section.unrecorded() {
-            let _ = writeln!(text, "\n{} in all, {part}", dollars(figures.cost_micro_usd));
+            let _ = writeln!(text, "\n{} in all. {part}", dollars(figures.cost_micro_usd));
         }
         return text + &jobs(section);
     }
@@ -83,7 +84,7 @@ fn section(section: &Section) -> String {
         tally.attempts(),
         dollars(figures.cost_micro_usd),
         duration(figures.mean_ms),
-        counted(usize::try_from(figures.turns).unwrap_or(usize::MAX), "turn"),
+        counted(figures.turns, "turn"),
     );
     if let Some(part) = section.unrecorded() {
         let _ = writeln!(text, "{part}\n");
@@ -126,8 +127,8 @@ fn steps(figures: &Figures) -> String {
             step.id.to_owned(),
             step.runs.to_string(),
             each(step.turns, step.runs),
-            dollars(step.cost_micro_usd.checked_div(step.runs).unwrap_or(0)),
-            duration(step.ms.checked_div(step.runs).unwrap_or(0)),
+            dollars(mean(step.cost_micro_usd, step.runs)),
+            duration(mean(step.ms, step.runs)),
         ]
     };
     table(&["Step", "Runs", "Turns a run", "Cost a run", "Time a run"], figures.steps.iter().map(row))
@@ -163,7 +164,7 @@ fn prompts(figures: &Figures) -> String {
             runs.to_string(),
             success(prompt.tally.success()),
             each(prompt.turns, runs),
-            dollars(prompt.cost_micro_usd.checked_div(runs).unwrap_or(0)),
+            dollars(mean(prompt.cost_micro_usd, runs)),
         ]
     };
     table(
@@ -177,17 +178,12 @@ fn jobs(section: &Section) -> String {
         let question = job.question.as_deref().map_or_else(String::new, link);
         vec![plain(&job.name), plain(&job.told()), question]
     };
-    table(&["Job", "How it stands", "Question"], section.jobs.iter().map(row))
+    table(&["Job", "State", "Question"], section.jobs.iter().map(row))
 }
 
 /// An address of the web that can be followed; anything else as text.
 fn link(address: &str) -> String {
-    match url::Url::parse(address) {
-        Ok(url) if ["http", "https"].contains(&url.scheme()) => {
-            format!("<{}>", url.as_str().replace('|', "%7C"))
-        }
-        Ok(_) | Err(_) => plain(address),
-    }
+    web(address).map_or_else(|| plain(address), |url| format!("<{}>", url.as_str().replace('|', "%7C")))
 }
 
 /// Why a run ended, in a cell.
@@ -196,9 +192,7 @@ fn cell(run: &Run) -> String {
 }
 
 fn cut(reason: &str) -> String {
-    let cut: String = reason.chars().take(REASON_CHARS).collect();
-    let dots = if cut.len() < reason.len() { "…" } else { "" };
-    plain(&format!("{cut}{dots}"))
+    plain(&line::cut(reason.to_owned(), REASON_CHARS))
 }
 
 /// A table, and nothing if it has no rows. Cells are Markdown of one line.

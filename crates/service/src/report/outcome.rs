@@ -12,6 +12,7 @@ use truing_loops::text::instant;
 use truing_store::Ended;
 
 use super::alike::alike;
+use super::amount::mean;
 use super::loops::date;
 
 /// How many runs ended how.
@@ -66,10 +67,6 @@ fn words(has_others: bool) -> impl Iterator<Item = &'static str> + Clone {
 fn kinds(ended: &[Ended], has_others: bool) -> Map<String, Value> {
     let count = |kind: &str| ended.iter().filter(|row| row.kind == kind).map(|row| row.runs).sum::<u64>();
     words(has_others).map(|kind| (kind.to_owned(), count(kind).into())).collect()
-}
-
-fn mean(ms: u64, runs: u64) -> u64 {
-    ms.checked_div(runs).unwrap_or(0)
 }
 
 /// Of all of them; `has_others`: with the words of the other loops.

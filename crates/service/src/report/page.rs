@@ -4,13 +4,14 @@
 mod markup;
 mod plot;
 
+use truing_core::line;
 use truing_core::run::End;
 use truing_core::slot::Loop;
 use truing_loops::text::{counted, instant};
 
-use super::amount::{dollars, duration, each, percent, share, success};
+use super::amount::{dollars, duration, each, mean, percent, share, success};
 use super::figures::{Count, Figures};
-use super::loops::title;
+use super::loops::{date, day, title};
 use super::run::{Run, word, words_of};
 use super::section::{JobLine, Report, Section};
 use markup::{Markup, element, link, style, text, void};
@@ -42,10 +43,7 @@ pub fn page(report: &Report) -> String {
     let top = element(
         "header",
         &[],
-        [
-            element("h1", &[], [text("How the loops went")]),
-            element("p", &[("class", &"soft")], [text(since)]),
-        ],
+        [element("h1", &[], [text("Report")]), element("p", &[("class", &"soft")], [text(since)])],
     );
     let sections = report.sections.iter().map(section);
     let main = element("main", &[], std::iter::once(top).chain(sections));
@@ -59,7 +57,7 @@ fn section(section: &Section) -> Markup {
         parts.push(element("p", &[], [text(cut)]));
     }
     parts.push(tiles(section));
-    parts.extend(section.unrecorded().map(|part| soft(format!("Of the cost: {part}"))));
+    parts.extend(section.unrecorded().map(soft));
     if section.runs.is_empty() {
         parts.push(element("p", &[], [text("No run ended in that time.")]));
         parts.extend((!section.jobs.is_empty()).then(|| jobs(&section.jobs)));
@@ -84,7 +82,7 @@ fn section(section: &Section) -> Markup {
     parts.push(grid("", jobs.into_iter().chain(prompts).collect()));
     let counted = [
         ("Results", &figures.results),
-        ("What releases asked for", &figures.update_types),
+        ("Update types", &figures.update_types),
         ("Furthest step", &figures.highest_steps),
     ];
     let counted = counted.into_iter().filter(|(_, counts)| !counts.is_empty());
@@ -116,7 +114,7 @@ fn tiles(section: &Section) -> Markup {
         element("div", &[("class", &class.trim_end())], parts)
     };
     let of_runs = figures.cost_micro_usd.saturating_sub(section.unrecorded.0);
-    let per_run = of_runs.checked_div(tally.runs()).unwrap_or(0);
+    let per_run = mean(of_runs, tally.runs());
     let mut tiles = vec![
         tile("", "Runs", tally.runs().to_string(), format!("{} had something to do", tally.attempts())),
         tile("", "Success", success(tally.success()), "of those with something to do".to_owned()),
@@ -170,8 +168,7 @@ fn costs(section: &Section) -> Markup {
 
 /// Turns and time of each step.
 fn steps(figures: &Figures) -> Vec<Markup> {
-    let tenths = |sum: u64, runs: u64| sum.saturating_mul(10).checked_div(runs).unwrap_or(0);
-    let mean = |sum: u64, runs: u64| sum.checked_div(runs).unwrap_or(0);
+    let tenths = |sum: u64, runs: u64| mean(sum.saturating_mul(10), runs);
     let turns: Vec<_> = figures
         .steps
         .iter()
@@ -246,14 +243,14 @@ fn prompts(figures: &Figures) -> Markup {
             before = rate.or(before);
             vec![
                 plot::prompt(&prompt.hash),
-                text(instant(prompt.first).chars().take(10).collect::<String>()),
-                text(instant(prompt.last).chars().take(10).collect::<String>()),
+                text(date(day(prompt.first))),
+                text(date(day(prompt.last))),
                 text(runs),
                 text(success(rate)),
                 text(change.unwrap_or_default()),
                 text(each(prompt.turns, runs)),
-                text(dollars(prompt.cost_micro_usd.checked_div(runs).unwrap_or(0))),
-                text(duration(prompt.ms.checked_div(runs).unwrap_or(0))),
+                text(dollars(mean(prompt.cost_micro_usd, runs))),
+                text(duration(mean(prompt.ms, runs))),
             ]
         })
         .collect();
@@ -285,16 +282,7 @@ fn jobs(jobs: &[JobLine]) -> Markup {
             question,
         ]
     });
-    card(
-        "wide",
-        "Jobs",
-        [table(&["Job", "Breaker", "~How it stands", "#Runs", "#Success", "~Question"], rows)],
-    )
-}
-
-fn cut(reason: &str) -> String {
-    let cut: String = reason.chars().take(REASON_CHARS).collect();
-    if cut.len() < reason.len() { cut + "…" } else { cut }
+    card("wide", "Jobs", [table(&["Job", "Breaker", "~State", "#Runs", "#Success", "~Question"], rows)])
 }
 
 fn reasons(section: &Section) -> Markup {
@@ -305,7 +293,7 @@ fn reasons(section: &Section) -> Markup {
             &[("class", &"tag")],
             [plot::swatch(reason.kind), text(word(section.of, reason.kind))],
         );
-        vec![text(reason.runs), kind, text(cut(&reason.reason))]
+        vec![text(reason.runs), kind, text(line::cut(reason.reason.clone(), REASON_CHARS))]
     });
     let mut parts = vec![table(&["#Runs", "End", "~Why"], rows)];
     let others = reasons.len().saturating_sub(REASONS);
@@ -331,7 +319,7 @@ fn last(section: &Section) -> Markup {
             text(run.turns()),
             text(dollars(run.cost())),
             text(duration(run.ms())),
-            text(cut(&run.why())),
+            text(line::cut(run.why(), REASON_CHARS)),
         ]
     });
     let heads = ["Ended (UTC)", "Of", "Release", "Result", "Step", "#Turns", "#Cost", "#Time", "~Why"];

@@ -21,11 +21,11 @@ pub struct Run {
     pub key: String,
     /// What people call what it worked on: a job, a pull request, or a branch.
     pub name: String,
-    /// How it ended.
+    /// Its end.
     pub kind: End,
-    /// What it came to, in a word; reviews have none.
+    /// Its result in a word; reviews have none.
     pub result: Option<String>,
-    /// Why, in words; may be empty, may be many lines, and may hold text of others.
+    /// The reason of its end, in words; may be empty, may be many lines, and may hold text of others.
     pub reason: String,
     /// What the release asked for.
     pub update_type: Option<&'static str>,
@@ -59,6 +59,11 @@ pub struct Run {
 
 /// What a step took.
 pub type Part = StepCost<&'static str>;
+
+/// An address that a report may link to: one of the web.
+pub(super) fn web(address: &str) -> Option<url::Url> {
+    url::Url::parse(address).ok().filter(|url| ["http", "https"].contains(&url.scheme()))
+}
 
 impl Run {
     /// The part that the runs of all loops have alike.

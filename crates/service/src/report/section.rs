@@ -50,7 +50,7 @@ impl Section {
     pub fn unrecorded(&self) -> Option<String> {
         let MicroUsd(cost) = self.unrecorded;
         (cost > 0)
-            .then(|| format!("{} of it by runs that were not recorded, or go on.", amount::dollars(cost)))
+            .then(|| format!("Includes {} of runs without a record or still running.", amount::dollars(cost)))
     }
 }
 

@@ -90,7 +90,7 @@ fn unrecorded(section: &Section) -> [String; COLUMNS.len()] {
     COLUMNS.map(|column| match column {
         "loop" => section.of.as_str().to_owned(),
         "kind" => "unrecorded".to_owned(),
-        "exit_reason" => "runs that were not recorded, or go on".to_owned(),
+        "exit_reason" => "runs without a record or still running".to_owned(),
         "cost_micro_usd" => section.unrecorded.0.to_string(),
         _ => String::new(),
     })

@@ -117,5 +117,8 @@ fn totals_name_all_kinds_and_days_add_up_to_them() {
     assert_eq!(totals.runs, 1250);
     assert_eq!(totals.kinds.values().filter_map(Value::as_u64).sum::<u64>(), 1250);
     assert_eq!(totals.kinds.len(), 5);
+    assert_eq!((totals.cost_micro_usd, totals.mean_ms), (1_250 * 1_200, 1_888_500 / 1_250));
+    let reason = totals.reasons.first().unwrap();
+    assert_eq!((reason.kind.as_str(), reason.runs), ("partial", 4), "the rows of both days");
     assert_eq!(days(&week(), false).iter().map(|day| day.runs).collect::<Vec<_>>(), [1205, 45]);
 }

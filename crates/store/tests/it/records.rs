@@ -145,7 +145,7 @@ async fn what_was_computed_is_read_back_whole() {
     assert_eq!(store.runs(&key(), 1).await.unwrap()[0].stage, Stage::Computed);
     Write::StatusSet.by(&run(1), &store).await.unwrap();
     assert_eq!(store.desired(&key(), Producer::Review).await.unwrap().1, None);
-    assert_eq!(store.desired(&key(), Producer::Cli).await.unwrap().0, []);
+    assert_eq!(store.desired(&key(), Producer::Mcp).await.unwrap().0, []);
     assert_eq!(store.findings(&Key::new("pr/github/1/8")).await.unwrap(), []);
 }
 

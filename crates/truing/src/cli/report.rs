@@ -19,7 +19,7 @@ use truing_core::sync::record::Record;
 use truing_loops::machine::SystemClock;
 use truing_loops::text::instant;
 use truing_service::report::figures::Figures;
-use truing_service::report::loops::{MOST, MOST_CONVERGES, most};
+use truing_service::report::loops::most;
 use truing_service::report::run::{self, Run};
 use truing_service::report::section::{JobLine, Report, Section};
 use truing_service::report::{markdown, outcome, page, table};
@@ -56,9 +56,9 @@ pub struct Args {
 enum LoopFlag {
     /// Reviews, of the service and on this machine
     Review,
-    /// Jobs that follow packages
+    /// Sync jobs
     Sync,
-    /// Branches that converge
+    /// Converge runs
     Converge,
 }
 
@@ -117,10 +117,10 @@ struct Answer {
     totals: outcome::Totals,
     /// Of each UTC day with a run, oldest first.
     days: Vec<outcome::Day>,
-    /// More of jobs that follow packages.
+    /// More of sync jobs.
     #[serde(skip_serializing_if = "Option::is_none")]
     sync: Option<SyncAnswer>,
-    /// More of branches that converge.
+    /// More of converge runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     converge: Option<Figures>,
     /// The last runs, newest first.
@@ -258,7 +258,7 @@ impl Asked<'_> {
         let mut sections: Vec<Section> = self.jobs().await?.into_iter().collect();
         sections.extend(self.converge(&self.converges().await?).await?);
         if self.wants(Loop::Review) {
-            let reviews: Vec<Review> = self.known(MOST + 1).await?;
+            let reviews: Vec<Review> = self.known(most(Loop::Review) + 1).await?;
             let runs = reviews.iter().map(|(record, known)| Run::of_review(record, known.as_ref())).collect();
             let unrecorded = self.unrecorded().await?;
             let section = self.section(Loop::Review, runs).with(unrecorded);
@@ -286,7 +286,7 @@ impl Asked<'_> {
             Some(store) => store.jobs().await.map_err(store_error)?,
             None => Vec::new(),
         };
-        let runs: Vec<Run> = self.records(MOST + 1).await?.iter().map(Run::of_job).collect();
+        let runs: Vec<Run> = self.records(most(Loop::Sync) + 1).await?.iter().map(Run::of_job).collect();
         if known.is_empty() && runs.is_empty() && self.of.is_none() {
             return Ok(None);
         }
@@ -324,7 +324,7 @@ impl Asked<'_> {
 
     /// Runs that converge.
     async fn converges(&self) -> Result<Vec<Converge>, CliError> {
-        self.known(MOST_CONVERGES + 1).await
+        self.known(most(Loop::Converge) + 1).await
     }
 
     /// None if there was no such run, none was paid for that has not ended, and nobody asked for them, or others are

@@ -357,7 +357,6 @@ fn told(last: &Last) -> String {
     // What failed or was stopped has found nothing: only why is known.
     match (&last.reason, last.open, last.result.as_str()) {
         (_, Some(open), "reviewed" | "partial") => {
-            let open = usize::try_from(open).unwrap_or(usize::MAX);
             text += &format!(", {}", text::counted(open, "open finding"));
         }
         (Some(reason), ..) if *reason != last.result => {

@@ -423,12 +423,12 @@ async fn runs_that_converge_are_told_by_their_acts_and_ends_in_every_format() {
     assert!(rows[1][6].starts_with("'=HYPERLINK("), "{rows:?}");
 
     let markdown = told("markdown");
-    assert!(markdown.contains("\n## Branches that converge\n"), "{markdown}");
+    assert!(markdown.contains("\n## Converge runs\n"), "{markdown}");
     for acting in ["<script", "![x](", "@all"] {
         assert!(!markdown.replace("\\<", "").contains(acting), "{acting}:\n{markdown}");
     }
     let page = told("html");
-    assert!(page.contains("<h2>Branches that converge</h2>") && page.contains("All 2 runs"));
+    assert!(page.contains("<h2>Converge runs</h2>") && page.contains("All 2 runs"));
     assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;") && !page.contains("<script"));
 }
 
@@ -440,7 +440,7 @@ async fn a_report_of_all_loops_tells_of_each_that_ran() {
     let (_, text, _) = report(folder.path(), &[]);
     assert!(text.starts_with("2 runs on branches ended from ") && !text.contains(" of jobs "), "{text}");
     let (_, page, _) = report(folder.path(), &["--format", "html"]);
-    assert!(page.contains("<h2>Branches that converge</h2>") && !page.contains("<h2>Reviews</h2>"));
+    assert!(page.contains("<h2>Converge runs</h2>") && !page.contains("<h2>Reviews</h2>"));
 
     remember(&file).await;
     let (_, all, _) = report(folder.path(), &["--since", "120d", "--format", "json"]);

@@ -406,7 +406,13 @@ async fn a_question_that_may_still_show_is_waited_for_and_not_asked_twice() {
     site.forge.clear_faults();
     for _ in 0..2 {
         let ran = site.run(&["sync", "run", "demo"]).await;
-        assert!(ran.json["exit_reason"].as_str().unwrap().contains("may not show yet"), "{ran:?}");
+        assert!(
+            ran.json["exit_reason"]
+                .as_str()
+                .unwrap()
+                .contains("waiting until the forge shows an earlier write"),
+            "{ran:?}"
+        );
         assert!(site.questions().await.is_empty());
         let slots = site.run(&["slots", "list"]).await;
         assert_eq!(slots.json[0]["why"], "settling", "{slots:?}");

@@ -3,6 +3,8 @@
 
 use std::fmt::{Display, Write as _};
 
+use crate::report::run::web;
+
 /// A part of a page.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Markup(String);
@@ -42,11 +44,9 @@ pub(super) fn style(rules: &'static str) -> Markup {
 
 /// A link if the address is one of the web, else the text alone.
 pub(super) fn link(address: &str, shown: Markup) -> Markup {
-    match url::Url::parse(address) {
-        Ok(url) if ["http", "https"].contains(&url.scheme()) => {
-            element("a", &[("href", &url), ("rel", &"noreferrer")], [shown])
-        }
-        Ok(_) | Err(_) => shown,
+    match web(address) {
+        Some(url) => element("a", &[("href", &url), ("rel", &"noreferrer")], [shown]),
+        None => shown,
     }
 }
 

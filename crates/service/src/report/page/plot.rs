@@ -141,7 +141,7 @@ impl Time<'_> {
         for prompt in changes.skip(figures.prompts.len().saturating_sub(MARKS + 1)) {
             let since = prompt.first.0.saturating_sub(first.from.saturating_mul(DAY));
             let Ok(since) = u64::try_from(since) else { continue };
-            let x = LEFT + (WIDTH - LEFT - RIGHT) * (real(since) / 86_400_000.0 / all).min(1.0);
+            let x = LEFT + (WIDTH - LEFT - RIGHT) * (real(since) / real(DAY.unsigned_abs()) / all).min(1.0);
             let anchor = if x > WIDTH * 0.7 { "end" } else { "start" };
             parts.push(line("mark", (x, TOP - 8.0), (x, HEIGHT - BOTTOM)));
             let aside = if anchor == "end" { x - 3.0 } else { x + 3.0 };

@@ -105,7 +105,7 @@ fn short(sha: &str) -> &str {
 
 fn summary(report: &Report) -> String {
     let Report { pull_request, local, model, seconds } = report;
-    let loops = |many| counted(usize::try_from(many).unwrap_or(usize::MAX), "loop");
+    let loops = |many| counted(many, "loop");
     let verdict = if report.holds() { "As promised." } else { "This is not what is promised." };
     format!(
         "\nTwo runs in {seconds:.1} s\n\

@@ -1,4 +1,4 @@
-//! The report of jobs and of branches that converge for people, within 80 columns.
+//! The report of sync jobs and converge runs for people, within 80 columns.
 
 use std::fmt::Write as _;
 
@@ -11,9 +11,9 @@ use truing_loops::text::{counted, instant};
 use super::screen::unrecorded;
 use crate::cli::columns::folded;
 use truing_core::slot::Loop;
-use truing_service::report::amount::{dollars, duration, each, share, short, success};
+use truing_service::report::amount::{dollars, duration, each, mean, share, short, success};
 use truing_service::report::figures::{Count, Figures};
-use truing_service::report::loops::{DAY, date};
+use truing_service::report::loops::{date, day};
 use truing_service::report::run::words_of;
 use truing_service::report::section::{JobLine, Section};
 
@@ -40,7 +40,7 @@ pub(super) fn screen(section: &Section, since: Millis, now: Millis) -> String {
     } else {
         text += &totals(section);
         text += &counts("Results", &figures.results);
-        text += &counts("What releases asked for", &figures.update_types);
+        text += &counts("Update types", &figures.update_types);
         text += &counts("Furthest step", &figures.highest_steps);
         text += &reasons(figures);
         text += &steps(figures);
@@ -58,7 +58,7 @@ fn totals(section: &Section) -> String {
         let share = share(tally.get(kind), tally.runs());
         let _ = writeln!(text, "  {:<10}{:>8}  {share:>7}", kind.as_str(), tally.get(kind));
     }
-    let attempts = counted(usize::try_from(tally.attempts()).unwrap_or(usize::MAX), "run");
+    let attempts = counted(tally.attempts(), "run");
     let _ = writeln!(
         text,
         "  {:<10}{:>8}  of {attempts} that had something to do",
@@ -114,8 +114,8 @@ fn steps(figures: &Figures) -> String {
             step.id,
             step.runs,
             each(step.turns, step.runs),
-            dollars(step.cost_micro_usd.checked_div(step.runs).unwrap_or(0)),
-            duration(step.ms.checked_div(step.runs).unwrap_or(0)),
+            dollars(mean(step.cost_micro_usd, step.runs)),
+            duration(mean(step.ms, step.runs)),
         );
     }
     text
@@ -160,11 +160,11 @@ fn prompts(figures: &Figures) -> String {
             text,
             "{:<12}{:<12}{runs:>6}{:>10}{:>13}{:>12}{:>10}",
             short(&prompt.hash),
-            date(prompt.first.0.div_euclid(DAY)),
+            date(day(prompt.first)),
             success(prompt.tally.success()),
             each(prompt.turns, runs),
-            dollars(prompt.cost_micro_usd.checked_div(runs).unwrap_or(0)),
-            duration(prompt.ms.checked_div(runs).unwrap_or(0)),
+            dollars(mean(prompt.cost_micro_usd, runs)),
+            duration(mean(prompt.ms, runs)),
         );
     }
     text

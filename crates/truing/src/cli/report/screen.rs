@@ -20,7 +20,7 @@ const REASON_CHARS: usize = 66;
 
 pub(super) fn screen(ended: &[Ended], unrecorded: MicroUsd, (since, now): (Millis, Millis)) -> String {
     let totals = totals(ended, false).with(unrecorded);
-    let runs = counted(usize::try_from(totals.runs).unwrap_or(usize::MAX), "run");
+    let runs = counted(totals.runs, "run");
     let mut text = format!("{runs} ended from {} to {}\n", instant(since), instant(now));
     let cost =
         format!("  {:<10}{:>8}\n", "cost", dollars(totals.cost_micro_usd)) + &self::unrecorded(unrecorded);
@@ -45,7 +45,9 @@ pub(super) fn screen(ended: &[Ended], unrecorded: MicroUsd, (since, now): (Milli
 pub(super) fn unrecorded(cost: MicroUsd) -> String {
     match cost {
         MicroUsd(0) => String::new(),
-        MicroUsd(cost) => format!("  {:>18} of it by runs that were not recorded, or go on\n", dollars(cost)),
+        MicroUsd(cost) => {
+            format!("  {:>18} of it by runs without a record or still running\n", dollars(cost))
+        }
     }
 }
 

@@ -76,7 +76,7 @@ pub(in crate::cli) fn found(open: &[(Severity, u32)]) -> String {
     match counts.as_slice() {
         [] => "no findings".to_owned(),
         counts => {
-            let found = counted(usize::try_from(all).unwrap_or(usize::MAX), "finding");
+            let found = counted(all, "finding");
             format!("{found} ({})", counts.join(", "))
         }
     }

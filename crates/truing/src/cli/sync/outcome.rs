@@ -77,16 +77,12 @@ pub(super) fn text(record: &Record) -> String {
         let _ = write!(text, "  {:<8} {:>7} ms  {}", step.id.as_str(), step.ms, step.id.title());
         if step.turns > 0 {
             let cost = dollars(step.cost_micro_usd.0);
-            let _ = write!(
-                text,
-                " ({}, {cost})",
-                counted(usize::try_from(step.turns).unwrap_or(usize::MAX), "turn")
-            );
+            let _ = write!(text, " ({}, {cost})", counted(step.turns, "turn"));
         }
         text.push('\n');
     }
     if record.cost().0 > 0 {
-        let turns = counted(usize::try_from(record.turns()).unwrap_or(usize::MAX), "turn");
+        let turns = counted(record.turns(), "turn");
         let _ = write!(text, "a model: {turns}, {}", dollars(record.cost().0));
         if record.carried_micro_usd.0 > 0 {
             let carried = dollars(record.carried_micro_usd.0);

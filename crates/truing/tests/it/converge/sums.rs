@@ -159,7 +159,7 @@ fn every_format_tells(scene: &Scene, spent: u64) {
     let dollars = format!("${}.{:02}", cents / 100, cents % 100);
     for format in ["text", "markdown", "html"] {
         let told = told(format);
-        assert!(told.contains(&dollars) && told.contains("not recorded"), "{format}, {dollars}: {told}");
+        assert!(told.contains(&dollars) && told.contains("without a record"), "{format}, {dollars}: {told}");
     }
     let table = told("csv");
     let mut table = csv::Reader::from_reader(table.as_bytes());

@@ -63,7 +63,7 @@ async fn webhooks_of_others_are_ignored_and_what_was_marked_before_is_not_review
     let service = site.serve_context(context, store, pace(), settings()).await;
     service.rest(&site.clock).await;
     let history = service.history(&key).await;
-    let told = format!("not reviewed: acme/shop is not in forge.{FORGE}.repositories");
+    let told = format!("skipped: acme/shop is not in forge.{FORGE}.repositories");
     assert!(history.contains(&told), "{history:#?}");
 
     site.repo.comment(opened.number, "ada", "/review").await.unwrap();

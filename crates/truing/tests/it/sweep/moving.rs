@@ -52,7 +52,7 @@ async fn a_worker_finds_a_repository_by_its_id_when_the_name_leads_elsewhere() {
     assert_eq!(shown(&site, &opened).await, second());
     assert_eq!(old.pull(1).await.unwrap().comments, [], "nothing is said on the other one's pull request");
     let history = service.history(&key).await;
-    assert!(history.iter().any(|line| line == "acme/shop is called mega/store by now"), "{history:#?}");
+    assert!(history.iter().any(|line| line == "acme/shop was renamed to mega/store"), "{history:#?}");
     assert!(!history.iter().any(|line| line.starts_with("failed")), "{history:#?}");
     service.stop().await;
 }

@@ -1,0 +1,74 @@
+//! ARCHITECTURE.md names no file or folder that is not there.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::report::Report;
+
+/// The document.
+const DOCUMENT: &str = "ARCHITECTURE.md";
+
+/// Looks for every path between backquotes that begins with `crates/`, `docs/` or `xtask/`, and for every one that ends in
+/// `.rs` and begins with a crate's name: `core/src/slot.rs`, or `core/slot.rs`.
+pub(crate) fn check(root: &Path) -> Result<Report> {
+    let text = read(&root.join(DOCUMENT))?;
+    let mut looked = 0;
+    let mut problems = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        for path in paths(line) {
+            let Some(places) = places(root, path) else { continue };
+            looked += 1;
+            if !places.iter().any(|place| root.join(place).exists()) {
+                problems.push(format!("{DOCUMENT}:{}: `{path}` is not there", number + 1));
+            }
+        }
+    }
+    Ok(Report::Looked { at: format!("{looked} paths in {DOCUMENT}"), problems, warnings: Vec::new() })
+}
+
+fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// The texts between backquotes that look like paths.
+fn paths(line: &str) -> impl Iterator<Item = &str> {
+    let quoted = line.split('`').skip(1).step_by(2);
+    quoted.filter(|text| text.contains('/') && !text.contains(char::is_whitespace))
+}
+
+/// Where the file of a path may be; none for what is not checked.
+fn places(root: &Path, path: &str) -> Option<Vec<String>> {
+    if ["crates/", "docs/", "xtask/"].iter().any(|folder| path.starts_with(folder)) {
+        return Some(vec![path.to_owned()]);
+    }
+    let (first, rest) = path.split_once('/')?;
+    if !path.ends_with(".rs") || !root.join("crates").join(first).is_dir() {
+        return None;
+    }
+    Some(vec![format!("crates/{path}"), format!("crates/{first}/src/{rest}")])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_is_not_there_is_named_with_its_line() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("crates/core/src")).unwrap();
+        std::fs::write(root.path().join("crates/core/src/slot.rs"), "").unwrap();
+        let text = "`crates/core/src/slot.rs`, `core/slot.rs`, `core/src/slot.rs`, `crates/core/`\n\
+                    `core/gone.rs`, a/b.rs, `crates/gone` and `owner/name`, `other/slot.rs`, `git log a/b`\n";
+        std::fs::write(root.path().join(DOCUMENT), text).unwrap();
+        let Report::Looked { at, problems, .. } = check(root.path()).unwrap() else { panic!("it can run") };
+        assert_eq!(at, "6 paths in ARCHITECTURE.md");
+        assert_eq!(
+            problems,
+            [
+                "ARCHITECTURE.md:2: `core/gone.rs` is not there",
+                "ARCHITECTURE.md:2: `crates/gone` is not there"
+            ]
+        );
+    }
+}
