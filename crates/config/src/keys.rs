@@ -273,7 +273,7 @@ pub const KEYS: &[Key] = &[
     Key {
         path: "forge.NAME.email",
         kind: Kind::Email,
-        default: Default::Computed { words: "none: an access token", example: "\"reviewer@example.com\"" },
+        default: Default::Computed { words: "none: an access token", example: "\"\"" },
         repository: Repository::No,
         since: "0.1.0",
         doc: "The e-mail address of the account whose API token `token` is. For Bitbucket Cloud alone; an access token of a repository, a project or a workspace needs none.",

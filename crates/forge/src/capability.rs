@@ -29,25 +29,25 @@ pub struct Capability {
     pub file_comments: bool,
     /// The most comments that we post in one call.
     pub batch: usize,
-    /// The commit that a comment on lines is placed on. Read by the publisher.
+    /// The commit that a comment on lines is placed on. For the publisher.
     pub anchored: Anchored,
     /// Does it offer to apply a replacement of lines?
     pub suggestion: Suggestions,
     /// Whether a thread can be settled.
     pub threads: Threads,
-    /// The thing that a review of a loop is. Read by converge.
+    /// The thing that a review of a loop is. For converge.
     pub reviews: Reviews,
-    /// True where a pull request can be a draft. Read by converge and sync before they ask for one.
+    /// True where a pull request can be a draft. For converge and sync, before they ask for one.
     pub drafts: bool,
-    /// True where pull requests have labels. Read by converge, sync and the commands.
+    /// True where pull requests have labels. For converge, sync and the commands.
     pub labels: bool,
-    /// True where a repository has issues. Read by sync, which asks and tracks there.
+    /// True where a repository has issues. For sync, which asks and tracks there.
     pub issues: bool,
-    /// True where reactions to a comment can be read. Read by converge, which waits for reviewers.
+    /// True where reactions to a comment can be read. For converge, which waits for reviewers.
     pub reactions: bool,
-    /// True where the forge merges a base into a branch; elsewhere git does, and it is pushed. Read by converge.
+    /// True where the forge merges a base into a branch; elsewhere git does, and it is pushed. For converge.
     pub update_branch: bool,
-    /// What our credential needs to find out who may write: without it nobody's commands are obeyed. Read by the doctor.
+    /// What our credential needs to find out who may write: without it nobody's commands are obeyed. For the doctor.
     pub permission: Permission,
     /// What is set on a commit, in order of preference.
     pub statuses: &'static [Status],
