@@ -120,15 +120,13 @@ impl<C: Calls> Client<C> {
         let text = self.marked(0, topic, body);
         let refused = match self.calls.create_pull(&what, &self.repo, draft, &text).await {
             Ok(pull) => return Ok(self.branch_pull(&accounts, pull)),
-            Err(refused @ (ForgeError::Rejected { .. } | ForgeError::Stale { .. })) => refused,
+            // Where there is none, reading again would not help.
+            Err(ForgeError::Stale { what, message }) => ForgeError::Rejected { what, message },
+            Err(refused @ ForgeError::Rejected { .. }) => refused,
             Err(error) => return Err(error),
         };
         // One of a branch to a base is all that there can be: is that the reason?
-        self.opened_pull(branch, base).await?.ok_or(match refused {
-            // There is none, so reading again would not help.
-            ForgeError::Stale { what, message } => ForgeError::Rejected { what, message },
-            refused => refused,
-        })
+        self.opened_pull(branch, base).await?.ok_or(refused)
     }
 
     /// A pull request, if it is ours.
