@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::holes::{Excused, Hole, UNNAMED};
+use crate::holes::{Excused, Hole, TYPE, UNNAMED};
 use crate::openapi::{Document, fits};
 use crate::{Contract, ContractError};
 
@@ -116,51 +116,274 @@ const DATA_CENTER_UNDESCRIBED: &[Undescribed] = &[
     },
 ];
 
+/// An example of a hole: method, path, status and JSON.
+type Example = (&'static str, &'static str, u16, &'static str);
+
 /// A status that every call may have.
-const fn any(
-    status: u16,
-    reason: &'static str,
-    example: (&'static str, &'static str, u16, &'static str),
-) -> Hole {
+const fn any(status: u16, reason: &'static str, example: Example) -> Hole {
     Hole { operation: "", excused: Excused::Status(status), reason, example }
 }
 
+/// A hole in what is described of answers to all calls.
+const fn answers(
+    ends: &'static [&'static str],
+    words: &'static str,
+    reason: &'static str,
+    example: Example,
+) -> Hole {
+    Hole { operation: "", excused: Excused::Answer(ends, words), reason, example }
+}
+
+/// A hole in what is described of requests of all calls.
+const fn requests(
+    ends: &'static [&'static str],
+    words: &'static str,
+    reason: &'static str,
+    example: Example,
+) -> Hole {
+    Hole { operation: "", excused: Excused::Request(ends, words), reason, example }
+}
+
+/// Addresses of examples.
+const PULL: &str = "/2.0/repositories/a/b/pullrequests/1";
+const COMMENT: &str = "/2.0/repositories/a/b/pullrequests/1/comments/2";
+const REPORT: &str = "/2.0/repositories/a/b/commit/c/reports/d";
+const DC_PULL: &str = "/rest/api/latest/projects/A/repos/b/pull-requests/1";
+const DC_COMMENT: &str = "/rest/api/latest/projects/A/repos/b/pull-requests/1/comments/2";
+const DC_COMMENTS: &str = "/rest/api/latest/projects/A/repos/b/pull-requests/1/comments";
+const DC_REPORT: &str = "/rest/insights/latest/projects/A/repos/b/commits/c/reports/d";
+
+/// Why reports' errors are unlike others.
+const OWN_FORM: &str = "reports are refused in a form of their own (observed)";
+
 /// What Cloud does and its document does not say.
 const CLOUD_HOLES: &[Hole] = &[
-    Hole {
-        operation: "",
-        excused: Excused::Request(&[""], NO_TYPE),
-        reason: "nobody sends the type of a body, and Cloud does not need it",
-        example: (
-            "POST",
-            "/2.0/repositories/a/b/pullrequests/1/comments",
-            201,
-            r#"{"content": {"raw": "x"}}"#,
+    requests(
+        &[""],
+        NO_TYPE,
+        "nobody sends the type of a body, and Cloud does not need it",
+        ("POST", "/2.0/repositories/a/b/pullrequests/1/comments", 201, r#"{"content": {"raw": "x"}}"#),
+    ),
+    requests(
+        &["?pagelen", "?page", "?q", "?sort", "?fields"],
+        NO_FIELD,
+        "described once for all lists, and not with each call",
+        ("GET", "/2.0/repositories/a/b/pullrequests?pagelen=50", 200, ""),
+    ),
+    requests(
+        &["?from_pullrequest_id"],
+        NO_FIELD,
+        "the redirect of a pull request's diff leads there so",
+        ("GET", "/2.0/repositories/a/b/diff/c..d?from_pullrequest_id=1", 200, ""),
+    ),
+    requests(
+        &["/description"],
+        UNNAMED,
+        "a pull request's description is sent and shown so; the document has `summary` alone",
+        ("POST", "/2.0/repositories/a/b/pullrequests", 201, r#"{"type": "x", "description": "x"}"#),
+    ),
+    requests(
+        &["/data/*/value"],
+        TYPE,
+        "a report's values are numbers and texts; they are described as objects",
+        ("PUT", REPORT, 200, r#"{"type": "x", "data": [{"value": 1}]}"#),
+    ),
+    answers(
+        &["/data/*/value"],
+        TYPE,
+        "the same in the answer",
+        ("GET", REPORT, 200, r#"{"type": "x", "data": [{"value": 1}]}"#),
+    ),
+    answers(
+        &["/nickname", "/account_id"],
+        UNNAMED,
+        "accounts are people's or tokens', which have names; the document refers to what all accounts have",
+        ("GET", "/2.0/user", 200, r#"{"type": "user", "nickname": "n"}"#),
+    ),
+    answers(
+        &["/description"],
+        UNNAMED,
+        "the same as in requests",
+        ("GET", PULL, 200, r#"{"type": "x", "description": "x"}"#),
+    ),
+    answers(
+        &["/merge_commit", "/closed_by", "/source/repository", "/state", "/participated_on"],
+        TYPE,
+        "what is not there yet, or not any more, is null",
+        ("GET", PULL, 200, r#"{"type": "x", "merge_commit": null}"#),
+    ),
+    answers(
+        &["/inline/from", "/inline/to", "/inline/start_from", "/inline/start_to"],
+        TYPE,
+        "a side, or a first line, that a comment does not have is null",
+        ("GET", COMMENT, 200, r#"{"type": "x", "inline": {"path": "a", "from": null}}"#),
+    ),
+    answers(
+        &["/inline"],
+        "Additional properties are not allowed ('outdated'",
+        "clients read there that a line is gone; it is not described",
+        ("GET", COMMENT, 200, r#"{"type": "x", "inline": {"path": "a", "outdated": true}}"#),
+    ),
+    answers(
+        &["/inline/outdated"],
+        UNNAMED,
+        "clients read there that a line is gone; it is not described",
+        ("GET", COMMENT, 200, r#"{"type": "x", "inline": {"path": "a", "outdated": true}}"#),
+    ),
+    answers(
+        &["/slug", "/workspace"],
+        UNNAMED,
+        "a repository has both; the document leaves them out",
+        ("GET", "/2.0/repositories/a/b", 200, r#"{"type": "x", "slug": "b"}"#),
+    ),
+    answers(
+        &["/refname", "/name", "/description"],
+        TYPE,
+        "what a status was not given is null",
+        (
+            "GET",
+            "/2.0/repositories/a/b/commit/c/statuses/build/d",
+            200,
+            r#"{"type": "x", "key": "d", "state": "FAILED", "refname": null}"#,
         ),
+    ),
+    answers(
+        &["/error"],
+        "Additional properties are not allowed ('fields'",
+        "errors name the fields that are wrong (observed)",
+        ("PUT", PULL, 400, r#"{"type": "error", "error": {"message": "m", "fields": {"title": ["x"]}}}"#),
+    ),
+    answers(
+        &["/error/fields"],
+        UNNAMED,
+        "errors name the fields that are wrong (observed)",
+        ("PUT", PULL, 400, r#"{"type": "error", "error": {"message": "m", "fields": {"title": ["x"]}}}"#),
+    ),
+    answers(
+        &["/code", "/message"],
+        UNNAMED,
+        OWN_FORM,
+        ("PUT", REPORT, 400, r#"{"code": 400, "message": "m"}"#),
+    ),
+    Hole {
+        operation: "PUT /repositories/{workspace}/{repo_slug}/commit/{commit}/reports/{reportId}",
+        excused: Excused::Answer(&[""], NO_TYPE),
+        reason: OWN_FORM,
+        example: ("PUT", REPORT, 400, r#"{"code": 400, "message": "m"}"#),
     },
     Hole {
-        operation: "",
-        excused: Excused::Request(&["?pagelen", "?page", "?q", "?sort", "?fields"], NO_FIELD),
-        reason: "described once for all lists, and not with each call",
-        example: ("GET", "/2.0/repositories/a/b/pullrequests?pagelen=50", 200, ""),
+        operation: "GET /repositories/{workspace}/{repo_slug}/commit/{commit}/reports/{reportId}",
+        excused: Excused::Answer(&[""], NO_TYPE),
+        reason: OWN_FORM,
+        example: ("GET", REPORT, 404, r#"{"code": 400, "message": "m"}"#),
     },
-    Hole {
-        operation: "",
-        excused: Excused::Request(&["/description"], UNNAMED),
-        reason: "a pull request's description is sent and shown so; the document has `summary` alone",
-        example: ("POST", "/2.0/repositories/a/b/pullrequests", 201, r#"{"type": "x", "description": "x"}"#),
-    },
+    answers(
+        &[""],
+        "there should be no JSON",
+        "lists of commits and activities, and refusals, have JSON that is not described",
+        ("GET", "/2.0/repositories/a/b/pullrequests/1/commits", 200, r#"{}"#),
+    ),
     any(
         401,
         "a login that does not hold is refused by every call",
         ("GET", "/2.0/repositories/a/b", 401, ""),
     ),
-    any(403, "every call may be forbidden", ("GET", "/2.0/repositories/a/b/pullrequests/1", 403, "")),
+    any(403, "every call may be forbidden", ("GET", PULL, 403, "")),
     any(410, "an address that is gone", ("GET", "/2.0/repositories/a/b/issues", 410, "")),
 ];
 
 /// What Data Center does and its document does not say.
-const DATA_CENTER_HOLES: &[Hole] = &[];
+const DATA_CENTER_HOLES: &[Hole] = &[
+    requests(
+        &["/anchor/path"],
+        TYPE,
+        "a path is sent as text; it is described as an object",
+        ("POST", DC_COMMENTS, 201, r#"{"text": "x", "anchor": {"path": "a"}}"#),
+    ),
+    requests(
+        &["/anchor/multilineSpan"],
+        UNNAMED,
+        "the span of a comment on several lines, from 9.3 on; the document is of 9.2",
+        ("POST", DC_COMMENTS, 201, r#"{"text": "x", "anchor": {"multilineSpan": {"dstSpanStart": 1}}}"#),
+    ),
+    Hole {
+        operation: "POST /api/latest/projects/{projectKey}/repos/{repositorySlug}/commits/{commitId}/builds",
+        excused: Excused::Request(&[""], "the call takes no body"),
+        reason: "its body is described, but not as JSON: as of any media type",
+        example: ("POST", "/rest/api/latest/projects/A/repos/b/commits/c/builds", 204, "{}"),
+    },
+    requests(
+        &["/data/*/value"],
+        TYPE,
+        "a report's values are numbers and texts; they are described as objects",
+        ("PUT", DC_REPORT, 200, r#"{"title": "t", "data": [{"value": 1}]}"#),
+    ),
+    answers(
+        &["/data/*/value"],
+        TYPE,
+        "the same in the answer",
+        ("GET", DC_REPORT, 200, r#"{"data": [{"value": 1}]}"#),
+    ),
+    answers(
+        &["/context", "/nextPageStart"],
+        TYPE,
+        "an error about no field, and the last page's next one, are null",
+        ("GET", "/rest/api/latest/projects/A/repos/b", 404, r#"{"errors": [{"context": null}]}"#),
+    ),
+    answers(
+        &["/anchor/path", "/fromRef/repository"],
+        TYPE,
+        "a path is shown as text, and a fork that was deleted is null",
+        ("GET", DC_COMMENT, 200, r#"{"anchor": {"path": "a"}}"#),
+    ),
+    answers(
+        &["/multilineSpan", "/orphaned"],
+        UNNAMED,
+        "observed in anchors; the document has neither",
+        ("GET", DC_COMMENT, 200, r#"{"anchor": {"orphaned": true}}"#),
+    ),
+    answers(
+        &["/links/self", "/links/clone"],
+        UNNAMED,
+        "links are described as an object without fields",
+        ("GET", DC_PULL, 200, r#"{"links": {"self": []}}"#),
+    ),
+    answers(
+        &["/author"],
+        UNNAMED,
+        "a pull request has an author; the document leaves it out",
+        ("GET", DC_PULL, 200, r#"{"author": {}}"#),
+    ),
+    answers(
+        &["/canMerge"],
+        UNNAMED,
+        "whether it can be merged; the document leaves it out",
+        ("GET", "/rest/api/latest/projects/A/repos/b/pull-requests/1/merge", 200, r#"{"canMerge": true}"#),
+    ),
+    answers(
+        &["/permittedOperations"],
+        UNNAMED,
+        "what may be done to a comment; the document leaves it out",
+        ("GET", DC_COMMENT, 200, r#"{"permittedOperations": {}}"#),
+    ),
+    answers(
+        &["/comment", "/commentAnchor", "/commentAction"],
+        UNNAMED,
+        "the document has of an activity what all kinds have",
+        (
+            "GET",
+            "/rest/api/latest/projects/A/repos/b/pull-requests/1/activities",
+            200,
+            r#"{"values": [{"comment": {}}]}"#,
+        ),
+    ),
+    answers(
+        &["/currentVersion", "/expectedVersion", "/pullRequest", "/existingPullRequest"],
+        UNNAMED,
+        "errors tell more about some conflicts (observed)",
+        ("PUT", DC_PULL, 409, r#"{"errors": [{"currentVersion": 1}]}"#),
+    ),
+];
 
 #[cfg(test)]
 mod tests {

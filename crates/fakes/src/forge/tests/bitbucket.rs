@@ -161,7 +161,8 @@ impl Site {
 
     /// The texts of the comments of pull request 1 that are listed, answers left out.
     pub(super) async fn texts(&self) -> Vec<String> {
-        let body = self.get(&format!("{}?pagelen=100&limit=100", self.talk())).await;
+        let all = if self.is_cloud() { "pagelen=100" } else { "limit=100" };
+        let body = self.get(&format!("{}?{all}", self.talk())).await;
         let text = |item: &Value| {
             let text = if self.is_cloud() { &item["content"]["raw"] } else { &item["comment"]["text"] };
             text.as_str().map(str::to_owned)

@@ -32,7 +32,7 @@ fn href(url: impl Into<String>) -> Value {
 
 /// A text as it was written and as it is shown.
 fn rendered(text: &str) -> Value {
-    json!({"type": "rendered", "raw": text, "markup": "markdown", "html": format!("<p>{text}</p>")})
+    json!({"raw": text, "markup": "markdown", "html": format!("<p>{text}</p>")})
 }
 
 /// The address of a repository's calls.
@@ -46,10 +46,7 @@ pub(super) fn account(world: &World, login: &str) -> Value {
     json!({
         "type": if is_machine(login) { "app_user" } else { "user" },
         "uuid": id, "account_id": format!("557058:{number}"), "display_name": login, "nickname": login,
-        "links": {
-            "self": href(format!("{base}/2.0/users/{id}")), "avatar": href(format!("{base}/avatars/{number}")),
-            "html": href(format!("{base}/{id}/")),
-        },
+        "links": {"avatar": href(format!("{base}/avatars/{number}"))},
     })
 }
 
@@ -103,17 +100,12 @@ pub(super) fn repository(world: &World, repo: &Repository) -> Value {
     })
 }
 
-fn commit_in(world: &World, repo: &Repository, sha: &str) -> Value {
-    let (short, own) = (short(sha), api(world, repo));
-    json!({"type": "commit", "hash": short, "links": {
-        "self": href(format!("{own}/commit/{short}")),
-        "html": href(format!("{}/{}/commits/{short}", world.base_url, repo.full_name())),
-    }})
+fn commit_in(sha: &str) -> Value {
+    json!({"hash": short(sha)})
 }
 
 /// A commit that was asked for.
 pub(super) fn commit(world: &World, repo: &Repository, commit: &Logged) -> Value {
-    let own = api(world, repo);
     let known = world.accounts.contains_key(&commit.author.name);
     let mut author = json!({
         "type": "author", "raw": format!("{} <{}>", commit.author.name, commit.author.email),
@@ -121,13 +113,12 @@ pub(super) fn commit(world: &World, repo: &Repository, commit: &Logged) -> Value
     if known {
         author["user"] = account(world, &commit.author.name);
     }
-    let parent = |sha: &String| json!({"type": "commit", "hash": sha, "links": {"self": href(format!("{own}/commit/{sha}"))}});
+    let parent = |sha: &String| json!({"type": "commit", "hash": sha});
     json!({
         "type": "commit", "hash": commit.sha, "date": time(commit.author.at), "author": author,
         "message": commit.message, "summary": rendered(&commit.message),
         "parents": commit.parents.iter().map(parent).collect::<Vec<_>>(),
         "repository": repository_in(world, repo),
-        "links": {"self": href(format!("{own}/commit/{}", commit.sha))},
     })
 }
 
@@ -147,29 +138,20 @@ pub(super) fn pull(world: &World, repo: &Repository, pull: &Pull, head: &str) ->
     let source = from.map(|(owner, id)| named(world, repo, owner, id));
     let merged = (state(pull) == "MERGED").then(|| json!({"hash": short(head)}));
     let said = talk::all(pull).into_iter().filter(|comment| !comment.note.deleted).count();
-    let links: Map<String, Value> = [
-        "commits",
-        "approve",
-        "request-changes",
-        "diff",
-        "diffstat",
-        "comments",
-        "activity",
-        "merge",
-        "decline",
-    ]
-    .into_iter()
-    .map(|name| (name.to_owned(), href(format!("{own}/{name}"))))
-    .chain([("self".to_owned(), href(&own)), ("html".to_owned(), href(page))])
-    .collect();
+    let links: Map<String, Value> =
+        ["commits", "approve", "diff", "diffstat", "comments", "activity", "merge", "decline"]
+            .into_iter()
+            .map(|name| (name.to_owned(), href(format!("{own}/{name}"))))
+            .chain([("self".to_owned(), href(&own)), ("html".to_owned(), href(page))])
+            .collect();
     json!({
         "type": "pullrequest", "id": pull.number, "title": pull.title, "description": pull.body,
         "summary": rendered(&pull.body),
         "rendered": {"title": rendered(&pull.title), "description": rendered(&pull.body)},
         "state": state(pull), "draft": pull.draft, "author": account(world, &pull.author),
-        "source": {"branch": {"name": branch}, "commit": commit_in(world, repo, head), "repository": source},
+        "source": {"branch": {"name": branch}, "commit": commit_in(head), "repository": source},
         "destination": {
-            "branch": {"name": pull.base_ref}, "commit": commit_in(world, repo, &pull.base),
+            "branch": {"name": pull.base_ref}, "commit": commit_in(&pull.base),
             "repository": repository_in(world, repo),
         },
         "merge_commit": merged, "comment_count": said, "task_count": 0, "close_source_branch": false,
@@ -254,7 +236,6 @@ pub(super) fn status(world: &World, repo: &Repository, status: &Status) -> Value
         "type": "build", "key": status.context, "state": word_of(&status.state, "STOPPED"), "name": status.name,
         "description": status.description, "url": status.target_url, "refname": status.refname,
         "created_on": time(status.created), "updated_on": time(status.created),
-        "repository": repository_in(world, repo),
         "links": {
             "self": href(format!("{own}/statuses/build/{}", status.context)), "commit": href(own),
         },

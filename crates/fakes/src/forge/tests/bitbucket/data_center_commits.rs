@@ -36,7 +36,7 @@ async fn one_annotation_too_many_rejects_all_and_equal_ones_are_more() {
     let path = format!("/rest/insights/latest/projects/acme/repos/shop/commits/{head}/reports/truing");
     let annotations = format!("{path}/annotations");
     let report = |data: usize| {
-        let data = vec![json!({"title": "t", "type": "NUMBER", "value": {"n": 1}}); data];
+        let data = vec![json!({"title": "t", "type": "NUMBER", "value": 1}); data];
         json!({"title": "Truing", "details": "d", "result": "FAIL", "reporter": "truing", "data": data})
     };
     assert_eq!(site.ask("PUT", &path, report(7)).await.0, 400);
