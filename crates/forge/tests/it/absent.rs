@@ -27,7 +27,6 @@ const ABSENT: &[&str] = &[
     "git push",
     "\"src\"",
     "\"browse\"",
-    "\"branches\", ",
     "\"cherry-pick\"",
     "\"rebase\"",
     "apply-suggestion",
@@ -37,7 +36,18 @@ const ABSENT: &[&str] = &[
 const ABSENT_IN: &[(&str, &[&str])] = &[
     ("github", &["\"merge\""]),
     // Their verdicts and the ends of their addresses. Answers that tell of an approval are read, in the files `wire.rs`.
-    ("bitbucket", &["\"approve\"", "approve\"]", "\"APPROVED\"", "\"reopen\"", "\"review\"]", "\"patch\""]),
+    (
+        "bitbucket",
+        &[
+            "\"approve\"",
+            "approve\"]",
+            "\"APPROVED\"",
+            "\"reopen\"",
+            "\"review\"]",
+            "\"patch\"",
+            "\"branches\"",
+        ],
+    ),
 ];
 
 /// The words of a verdict that only the readers of answers may have.
