@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use anyhow::{Result, bail};
 use truing_core::effect::{Case, End, Kind, Observed};
+use truing_core::port::ForgeKind;
 
 /// The page.
 const PAGE: &str = "docs/reference/effects.md";
@@ -32,36 +33,63 @@ fn page(tests: &str) -> Result<String> {
         });
         writeln!(page, "| `{}` | {found} | {waits} | {refused} |", kind.as_str())?;
     }
-    page += "\n## What each comes to\n\nEach cell has one test, `effects::EFFECT::CASE` in `";
+    page += "\n## What each comes to\n\nEach cell has one test at each kind of forge, `effects::EFFECT::FORGE::CASE` in `";
     page += TESTS;
     page += "`. `withheld`: nothing is written, and the run stops. `reported`: nothing is there, and the loop gets the reason. \
              `once`: it is there, once. \
-             `listed`: nothing is written, and the run goes on as if it were.\n\n| Effect |";
+             `listed`: nothing is written, and the run goes on as if it were. \
+             `cannot`: the forge has no such thing; it is refused before it is announced and before any call, for the reason \
+             that the list below the table gives.\n";
+    for case in Case::ALL {
+        if !tests.contains(&format!("async fn {}()", case.as_str())) {
+            bail!("{TESTS}: `{}` has no test", case.as_str());
+        }
+    }
+    for kind in Kind::ALL {
+        if !tests.contains(&format!(": {},\n", kind.as_str())) {
+            bail!("{TESTS}: `{}` has no row", kind.as_str());
+        }
+    }
+    for forge in ForgeKind::ALL {
+        if !tests.contains(&format!("mod {} {{ cases!", forge.as_str().replace('-', "_"))) {
+            bail!("{TESTS}: `{}` has no column", forge.as_str());
+        }
+        write_forge(&mut page, forge)?;
+    }
+    Ok(page)
+}
+
+/// The table of one kind of forge.
+fn write_forge(page: &mut String, forge: ForgeKind) -> Result<()> {
+    write!(page, "\n### {}\n\n| Effect |", forge.as_str())?;
     for case in Case::ALL {
         write!(page, " `{}` |", case.as_str())?;
     }
     writeln!(page, "\n|---|{}", "---|".repeat(Case::ALL.len()))?;
     for kind in Kind::ALL {
-        if !tests.contains(&format!(": {},\n", kind.as_str())) {
-            bail!("{TESTS}: `{}` has no row", kind.as_str());
-        }
         write!(page, "| `{}` |", kind.as_str())?;
         for case in Case::ALL {
-            if !tests.contains(&format!("async fn {}()", case.as_str())) {
-                bail!("{TESTS}: `{}` has no test", case.as_str());
-            }
-            let end = match case.end(kind) {
+            let end = match case.end(kind, forge) {
                 End::Withheld => "withheld".to_owned(),
                 End::Reported => "reported".to_owned(),
                 End::Replaced(other) => format!("`{}`, once", other.as_str()),
                 End::Once => "once".to_owned(),
                 End::Listed => "listed".to_owned(),
+                End::Cannot(_) => "cannot".to_owned(),
             };
             write!(page, " {end} |")?;
         }
         writeln!(page)?;
     }
-    Ok(page)
+    let lacking = Kind::ALL.into_iter().filter_map(|kind| Some((kind, kind.lacking_at(forge)?)));
+    let lacking: Vec<(Kind, &str)> = lacking.collect();
+    if !lacking.is_empty() {
+        writeln!(page)?;
+    }
+    for (kind, why) in lacking {
+        writeln!(page, "- `{}`: {why}.", kind.as_str())?;
+    }
+    Ok(())
 }
 
 #[test]

@@ -113,6 +113,10 @@ impl<W: ForgeWrite, L: EffectLog> Effects<'_, W, L> {
         let mut effect = effect.clone();
         loop {
             let intended = effect.intended();
+            if let Some(why) = self.forge.cannot(intended.kind) {
+                let message = format!("this forge cannot do it: {why}");
+                return Err(EffectError::Refused(ForgeError::Rejected { what: intended.what, message }));
+            }
             let (known, lost) = match self.before(&intended, || self.forge.observe(&effect)).await? {
                 Before::There(performed) => return Ok(performed),
                 Before::Missing { known, lost } => (known, lost),

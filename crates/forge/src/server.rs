@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use truing_core::effect::Effect;
+use truing_core::effect::{Effect, Kind};
 use truing_core::id::{CommentId, Millis, PrId, Sha, Span, Topic};
 use truing_core::port::{
     Actor, Author, BranchPull, CommentKind, CommitCheck, ForgeError, ForgeKind, ForgeRead, ForgeWrite, Merge,
@@ -273,5 +273,9 @@ impl ForgeWrite for RepositoryClient {
 
     fn settle(&self) -> Span {
         each!(self, it => it.settle())
+    }
+
+    fn cannot(&self, kind: Kind) -> Option<&'static str> {
+        each!(self, it => it.cannot(kind))
     }
 }

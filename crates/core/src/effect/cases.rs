@@ -2,6 +2,7 @@
 //! from this table.
 
 use super::Kind;
+use crate::port::ForgeKind;
 
 /// A thing that happens to one effect.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,6 +38,8 @@ pub enum End {
     Once,
     /// Nothing was written, and the run goes on as if it were.
     Listed,
+    /// The forge cannot make it, for this reason: it is refused before it is announced and before any call.
+    Cannot(&'static str),
 }
 
 impl Case {
@@ -66,8 +69,11 @@ impl Case {
         }
     }
 
-    /// The end of an effect of this kind.
-    pub fn end(self, kind: Kind) -> End {
+    /// The end of an effect of this kind at a forge.
+    pub fn end(self, kind: Kind, forge: ForgeKind) -> End {
+        if let Some(why) = kind.lacking_at(forge) {
+            return End::Cannot(why);
+        }
         match self {
             Self::GateClosed | Self::LeaseLost => End::Withheld,
             Self::Refused => kind.instead().map_or(End::Reported, End::Replaced),

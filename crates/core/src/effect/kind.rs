@@ -1,6 +1,7 @@
 //! The kinds of effects: how each is found again, how long it may stay unseen, and what a refusal of it leads to.
 
 use crate::id::Span;
+use crate::port::ForgeKind;
 
 /// The kinds of effects.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -63,6 +64,13 @@ pub enum Kind {
     Status,
     /// [`super::Push`]
     Push,
+}
+
+/// The reasons why a forge lacks what some kinds need.
+struct Lacking {
+    labels: Option<&'static str>,
+    issues: Option<&'static str>,
+    update_branch: Option<&'static str>,
 }
 
 /// The way in which an effect is found again at the forge.
@@ -192,6 +200,55 @@ impl Kind {
     /// The kind that is performed where this one is refused.
     pub fn instead(self) -> Option<Self> {
         (self == Self::Review).then_some(Self::ReviewAsComment)
+    }
+
+    /// The reason why a kind of forge cannot make it at all; none: it can. The loops read the fields of its row, and do not
+    /// ask for it there.
+    pub fn lacking_at(self, forge: ForgeKind) -> Option<&'static str> {
+        let lacking = match forge {
+            ForgeKind::Github => Lacking { labels: None, issues: None, update_branch: None },
+            ForgeKind::Bitbucket => Lacking {
+                labels: Some("its pull requests have no labels"),
+                issues: Some("its issues were taken away in August 2026"),
+                update_branch: Some(
+                    "no call of it merges a base into a branch: git does, and the branch is pushed",
+                ),
+            },
+            ForgeKind::BitbucketDc => Lacking {
+                labels: Some("its labels are those of repositories"),
+                issues: Some("it has no issues"),
+                update_branch: Some("its one call rewrites commits: git merges, and the branch is pushed"),
+            },
+        };
+        match self {
+            Self::Label => lacking.labels,
+            Self::OpenIssue | Self::EditIssue | Self::CloseIssue => lacking.issues,
+            Self::UpdateBranch => lacking.update_branch,
+            Self::Review
+            | Self::ReviewAsComment
+            | Self::Comment
+            | Self::LineComment
+            | Self::Reply
+            | Self::Resolve
+            | Self::Trigger
+            | Self::RequestReview
+            | Self::MarkReady
+            | Self::Describe
+            | Self::OpenPull
+            | Self::EditPull
+            | Self::SetDraft
+            | Self::ClosePull
+            | Self::NewComment
+            | Self::DeleteComment
+            | Self::Summary
+            | Self::Findings
+            | Self::FileFinding
+            | Self::EditComment
+            | Self::DeleteDuplicate
+            | Self::Reopen
+            | Self::Status
+            | Self::Push => None,
+        }
     }
 
     /// True where it is made by several calls: a limit or a gate may end it when some of it is there.

@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use super::{BranchPull, ForgeError, OwnIssue, Posted, Said, StoreError};
-use crate::effect::Effect;
+use crate::effect::{Effect, Kind};
 use crate::id::{CommentId, Key, Millis, Span, Token, Topic};
 use crate::publish::{Item, Producer};
 
@@ -130,4 +130,11 @@ pub trait ForgeWrite: Send + Sync {
 
     /// The time that something whose creation was not answered may stay unseen.
     fn settle(&self) -> Span;
+
+    /// The reason why this forge cannot make effects of this kind at all; none: it can. It is asked before anything else, so
+    /// that what cannot be made is neither announced nor listed.
+    fn cannot(&self, kind: Kind) -> Option<&'static str> {
+        let _ = kind;
+        None
+    }
 }

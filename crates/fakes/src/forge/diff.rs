@@ -67,25 +67,33 @@ impl Hunk {
 
     /// The kind of one of its lines.
     fn kind(&self, side: Side, line: u32) -> Option<LineKind> {
+        let is_here = |(kind, (old, new), _): &(LineKind, (u32, u32), &str)| match side {
+            Side::Left => *kind != LineKind::Added && *old == line,
+            Side::Right => *kind != LineKind::Removed && *new == line,
+        };
+        self.rows().find(is_here).map(|(kind, ..)| kind)
+    }
+
+    /// Its ranges before and after, each as start and count.
+    pub(crate) fn ranges(&self) -> ((u32, u32), (u32, u32)) {
+        (self.old, self.new)
+    }
+
+    /// Its lines: the kind, the number before and after, the text.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (LineKind, (u32, u32), &str)> {
         let (mut old, mut new) = (self.old.0, self.new.0);
-        for row in self.lines.iter().skip(1) {
+        self.lines.iter().skip(1).filter_map(move |row| {
             let kind = match row.bytes().next() {
                 Some(b'+') => LineKind::Added,
                 Some(b'-') => LineKind::Removed,
-                Some(b'\\') => continue,
+                Some(b'\\') => return None,
                 Some(_) | None => LineKind::Context,
             };
-            let here = match side {
-                Side::Left => kind != LineKind::Added && old == line,
-                Side::Right => kind != LineKind::Removed && new == line,
-            };
-            if here {
-                return Some(kind);
-            }
+            let at = (old, new);
             old += u32::from(kind != LineKind::Added);
             new += u32::from(kind != LineKind::Removed);
-        }
-        None
+            Some((kind, at, row.get(1..).unwrap_or_default()))
+        })
     }
 
     /// The header and the lines down to this one: GitHub's `diff_hunk`.
@@ -123,6 +131,18 @@ pub(crate) struct FileDiff {
     hunks: Vec<Hunk>,
     additions: u64,
     deletions: u64,
+}
+
+impl FileDiff {
+    /// Its path before.
+    pub(crate) fn old_path(&self) -> &str {
+        &self.old_path
+    }
+
+    /// Its hunks, in their order.
+    pub(crate) fn hunks(&self) -> &[Hunk] {
+        &self.hunks
+    }
 }
 
 /// A whole diff.
@@ -179,6 +199,11 @@ impl Diff {
     pub(crate) fn kind(&self, path: &str, side: Side, line: u32) -> Option<LineKind> {
         let mut hunks = self.files.iter().filter(|file| file.path == path).flat_map(|file| &file.hunks);
         hunks.find(|hunk| hunk.contains(side, line))?.kind(side, line)
+    }
+
+    /// The sections of a file: two of one whose type has changed, else one at most.
+    pub(crate) fn sections(&self, path: &str) -> impl Iterator<Item = &FileDiff> {
+        self.files.iter().filter(move |file| file.path == path)
     }
 
     /// Has the diff this file? For comments on a whole file.

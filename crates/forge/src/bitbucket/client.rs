@@ -11,6 +11,7 @@ mod reviewing;
 
 use std::sync::Arc;
 
+use truing_core::effect::Effect;
 use truing_core::id::{CommentId, PrId, Sha, Span, Topic};
 use truing_core::port::{
     Actor, BranchPull, CommitCheck, ForgeError, ForgeRead, Merge, OwnIssue, PullActivity, PullNow,
@@ -90,9 +91,10 @@ impl<C: Calls> Client<C> {
     }
 
     /// The refusal of what this forge does not have, before any call.
-    fn refuse(&self, what: &str) -> ForgeError {
-        let row = self.calls.row();
-        rejected(&self.what_of_repository(what), &format!("{} has no such thing", row.name))
+    fn refuse(&self, effect: &Effect) -> ForgeError {
+        let (row, intended) = (self.calls.row(), effect.intended());
+        let why = intended.kind.lacking_at(row.kind).unwrap_or("it has no such thing");
+        rejected(&self.what_of_repository(&intended.what), &format!("{}: {why}", row.name))
     }
 }
 

@@ -10,12 +10,10 @@ pub(crate) mod webhook;
 mod wire;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
-use truing_core::id::{Millis, Span};
 use truing_core::port::{Clock, ForgeError, WriteGate};
 use url::Url;
 
@@ -25,10 +23,7 @@ use super::options::{BitbucketError, BitbucketOptions};
 use super::session::{MAX_PAGES, endless};
 use crate::capability::BITBUCKET_DC;
 use crate::http::{Answer, Authorization, Call, Http, Patience};
-use version::Version;
-
-/// A token that was accepted so long ago is still right: a 401 after that is of a permission that is missing.
-const STILL_RIGHT: Span = Span::minutes(1);
+use version::{ACCOUNT, Version};
 
 /// One Bitbucket Data Center with one login. Cheap to clone; clones share connections and what was learnt.
 #[derive(Clone, Debug)]
@@ -49,8 +44,6 @@ struct Inner {
 struct Learnt {
     own: OnceCell<Own>,
     version: OnceLock<Version>,
-    /// The time at which the token was accepted last, by our clock; 0: never yet.
-    accepted: AtomicI64,
     /// The names of repositories, by their ids.
     names: Mutex<HashMap<String, String>>,
 }
@@ -74,12 +67,7 @@ impl BitbucketDataCenter {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, BitbucketError> {
         let (http, login) = connect(&options, patience, clock)?;
-        let learnt = Learnt {
-            own: OnceCell::new(),
-            version: OnceLock::new(),
-            accepted: AtomicI64::new(0),
-            names: Mutex::default(),
-        };
+        let learnt = Learnt { own: OnceCell::new(), version: OnceLock::new(), names: Mutex::default() };
         Ok(Self { inner: Arc::new(Inner { options, http, login, learnt: Arc::new(learnt) }) })
     }
 
@@ -93,26 +81,30 @@ impl BitbucketDataCenter {
         self.by(self.inner.http.behind(gate.clone()))
     }
 
-    /// Sends a call. Data Center answers 401 where a permission is missing, too: right after the token was accepted, that is
-    /// what it means.
+    /// Sends a call. Data Center answers 401 where a permission is missing, too: the server is asked then whether it knows the
+    /// token at all.
     async fn send(&self, call: &Call) -> Result<Answer, ForgeError> {
-        let Inner { http, login, learnt, .. } = &*self.inner;
+        let Inner { http, login, .. } = &*self.inner;
         match http.send(login, call).await {
-            Ok(answer) => {
-                learnt.accepted.store(http.now().0, Ordering::Relaxed);
-                Ok(answer)
-            }
-            Err(ForgeError::Unauthorized { what }) if self.was_accepted(http.now()) => {
+            Err(ForgeError::Unauthorized { what }) if self.is_known().await => {
                 let message = "status 401 for a token that is right: it lacks the permission".to_owned();
                 Err(ForgeError::Forbidden { what, message })
             }
-            Err(error) => Err(error),
+            sent => sent,
         }
     }
 
-    fn was_accepted(&self, now: Millis) -> bool {
-        let at = self.inner.learnt.accepted.load(Ordering::Relaxed);
-        at != 0 && (0..=STILL_RIGHT.0).contains(&(now - Millis(at)).0)
+    /// Does the server name the account of our token? Its version is told to everybody, the name to whoever is logged in.
+    async fn is_known(&self) -> bool {
+        let Inner { http, login, .. } = &*self.inner;
+        let call = Call::get("asking whether the token is known", self.properties());
+        let answer = http.send(login, &call).await;
+        answer.is_ok_and(|answer| answer.header(ACCOUNT).is_some_and(|name| !name.is_empty()))
+    }
+
+    /// The address of the server's version.
+    fn properties(&self) -> Url {
+        self.root(["api", "latest", "application-properties"])
     }
 
     async fn get<T: DeserializeOwned>(&self, what: &str, url: Url) -> Result<T, ForgeError> {

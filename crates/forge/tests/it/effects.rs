@@ -1,11 +1,14 @@
-//! Every kind of effect, and everything that may happen while it is performed: one cell, one test, one end. The table is
-//! `truing_core::effect`'s; `docs/reference/effects.md` is generated from it and names these tests.
+//! Every kind of effect, and everything that may happen while it is performed, at every kind of forge: one cell, one test,
+//! one end. What a forge cannot make ends in a refusal before any call. The table is `truing_core::effect`'s;
+//! `docs/reference/effects.md` is generated from it and names these tests.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
+mod calls;
 mod comments;
 mod doubles;
 mod repository;
+mod settling;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -14,15 +17,16 @@ use truing_core::effect::{Case, Effect, End, Intended, Kind, Part, Push};
 use truing_core::finding::{Place, Side};
 use truing_core::id::{Millis, RunId, Sha, Span, Token};
 use truing_core::port::{
-    AuditMark, Clock as _, Entry, EntryState, ForgeError, ForgeRead as _, ForgeWrite as _, ReviewDraft,
-    ReviewEvent, Withheld, WriteGate, Writer,
+    AuditMark, Clock as _, Entry, EntryState, ForgeError, ForgeKind, ForgeRead as _, ForgeWrite as _,
+    ReviewDraft, ReviewEvent, Withheld, WriteGate, Writer,
 };
 use truing_core::publish::Producer;
 use truing_diff::RepoPath;
-use truing_fakes::forge::{Fault, FaultKind, Reasons};
+use truing_fakes::forge::{Fault, FaultKind, Flavour, Reasons};
 use truing_fakes::repo::Commit;
+use truing_forge::RepositoryClient;
+use truing_forge::capability::{self, Reviews};
 use truing_forge::effects::{EffectError, Effects};
-use truing_forge::github::GitHubClient;
 use truing_forge::watch::{Made, Watch};
 use truing_git::{Committed, Pushed};
 
@@ -30,12 +34,8 @@ use self::doubles::{Hand, Log, Switch};
 use crate::repository::pushing::Pusher;
 use crate::repository::site::{Calls as _, Site, Wall, topic};
 
-const ISSUES: &str = "/repos/{owner}/{repo}/issues/{number}/comments";
-const PULL: &str = "/repos/{owner}/{repo}/pulls/{number}";
 /// The forge's settle delay.
 const SETTLE: Span = Span::seconds(30);
-/// As often as a call that may be repeated is sent.
-const SENT: u32 = 3;
 
 /// The effect that is performed.
 enum What {
@@ -49,7 +49,7 @@ struct Scene {
     number: u64,
     /// The number of what an effect on the repository changes.
     own: u64,
-    pull: GitHubClient,
+    pull: RepositoryClient,
     log: Log,
     clock: Hand,
     gate: Arc<Switch>,
@@ -62,8 +62,13 @@ struct Scene {
 const BRANCH: &str = "truing/fix";
 
 impl Scene {
+    /// At GitHub.
     async fn of(kind: Kind) -> Self {
-        let (site, number, open) = Site::with_pull().await;
+        Self::at(Flavour::GitHub, kind).await
+    }
+
+    async fn at(flavour: Flavour, kind: Kind) -> Self {
+        let (site, number, open) = Site::with_pull_at(flavour).await;
         let head = site.shop.tip("feature").await.unwrap();
         let commit = Sha::parse(&head).unwrap();
         let place = |line: u32| Place {
@@ -98,7 +103,9 @@ impl Scene {
             Kind::Trigger => Effect::Trigger { text: "bugbot run".into(), since: Millis(0) },
             Kind::RequestReview => {
                 site.shop.permit("ann", "write").await.unwrap();
-                Effect::RequestReview { login: "ann".into() }
+                // Cloud finds an account that is not on the pull request by its id alone.
+                let login = if site.is_cloud() { site.forge.account_id("ann") } else { "ann".into() };
+                Effect::RequestReview { login }
             }
             Kind::UpdateBranch => {
                 site.shop.push("main", Commit::new("More").write("b.txt", "b\n")).await.unwrap();
@@ -137,7 +144,7 @@ impl Scene {
             | Kind::EditComment
             | Kind::DeleteDuplicate
             | Kind::Reopen
-            | Kind::Status => comments::effect(kind, &open, (&commit, place)).await,
+            | Kind::Status => comments::effect(kind, &open, (&commit, place), site.row().batch).await,
         };
         Self::with(site, (number, 0), What::Effect(effect), head)
     }
@@ -159,7 +166,7 @@ impl Scene {
         }
     }
 
-    fn effects(&self) -> Effects<'_, GitHubClient, Log> {
+    fn effects(&self) -> Effects<'_, RepositoryClient, Log> {
         let key = truing_core::id::Key::new("pr/github/1/1");
         let writer = Writer { key, producer: Producer::Converge, token: Some(Token(3)) };
         Effects {
@@ -196,34 +203,7 @@ impl Scene {
 
     /// Lets the calls that make this go wrong, as often as they are sent.
     fn fault(&self, kind: Kind, fault: FaultKind) {
-        let (method, path, sent) = match kind {
-            Kind::Review => ("POST", format!("{PULL}/reviews"), 1),
-            Kind::ReviewAsComment | Kind::Comment | Kind::Trigger => ("POST", ISSUES.to_owned(), 1),
-            Kind::LineComment => ("POST", format!("{PULL}/comments$"), 1),
-            Kind::Reply => ("POST", format!("{PULL}/comments/{{id}}/replies"), 1),
-            Kind::Resolve | Kind::MarkReady => ("POST", "/graphql".to_owned(), SENT),
-            Kind::RequestReview => ("POST", format!("{PULL}/requested_reviewers"), SENT),
-            Kind::UpdateBranch => ("PUT", format!("{PULL}/update-branch"), SENT),
-            Kind::Describe => ("PATCH", format!("{PULL}$"), SENT),
-            Kind::Push => ("POST", "/{owner}/{repo}/git-receive-pack".to_owned(), 2),
-            Kind::OpenPull
-            | Kind::EditPull
-            | Kind::SetDraft
-            | Kind::ClosePull
-            | Kind::Label
-            | Kind::OpenIssue
-            | Kind::EditIssue
-            | Kind::CloseIssue
-            | Kind::NewComment
-            | Kind::DeleteComment => repository::call(kind),
-            Kind::Summary
-            | Kind::Findings
-            | Kind::FileFinding
-            | Kind::EditComment
-            | Kind::DeleteDuplicate
-            | Kind::Reopen
-            | Kind::Status => comments::call(kind),
-        };
+        let (method, path, sent) = calls::call(self.site.forge.flavour(), kind);
         let is_once = matches!(fault, FaultKind::Invalid(_) | FaultKind::Status(..));
         let times = if is_once { 1 } else { sent };
         self.site.forge.fault(Fault::once(method, &path, fault).times(times));
@@ -233,6 +213,7 @@ impl Scene {
     async fn count(&self, kind: Kind) -> usize {
         let view = self.site.shop.pull(self.number).await.unwrap();
         match kind {
+            Kind::Review if self.site.row().reviews == Reviews::Comment => view.summaries().count(),
             Kind::Review => view.reviews.iter().filter(|review| review.body.starts_with("## audit")).count(),
             Kind::ReviewAsComment | Kind::Comment | Kind::Trigger => view.summaries().count(),
             Kind::LineComment => view.inline().count(),
@@ -265,7 +246,7 @@ impl Scene {
             | Kind::EditComment
             | Kind::DeleteDuplicate
             | Kind::Reopen
-            | Kind::Status => comments::count(kind, &view),
+            | Kind::Status => comments::count(kind, &view, self.site.row().batch),
         }
     }
 
@@ -296,8 +277,52 @@ impl Scene {
     }
 }
 
-async fn cell(kind: Kind, case: Case) {
-    let mut scene = Scene::of(kind).await;
+/// The kind of forge that the fake is.
+fn forge_of(flavour: Flavour) -> ForgeKind {
+    match flavour {
+        Flavour::GitHub => ForgeKind::Github,
+        Flavour::Cloud => ForgeKind::Bitbucket,
+        Flavour::DataCenter => ForgeKind::BitbucketDc,
+    }
+}
+
+/// The refusal of an effect that the forge cannot make: nothing is announced and no call is made, whatever the case is.
+async fn refused(scene: &mut Scene, case: Case, why: &str) {
+    let parts = scene.intended().parts;
+    let calls = scene.site.forge.log().len();
+    let made = Made::default();
+    match case {
+        Case::GateClosed => scene.gate.0.store(true, Ordering::SeqCst),
+        Case::LeaseLost => scene.log.is_fenced.store(true, Ordering::SeqCst),
+        Case::DryRun => scene.watch = Watch { dry_run: true, made: Some(made.clone()), span: None },
+        Case::KilledAfter => scene.log.dies.store(true, Ordering::SeqCst),
+        Case::Refused | Case::LostDone | Case::LostUndone | Case::KilledBefore => {}
+    }
+    let error = scene.perform().await.unwrap_err();
+    let is_typed = matches!(
+        &error,
+        EffectError::Refused(refused @ ForgeError::Rejected { message, .. })
+            if refused.surely_undone() && message.ends_with(why)
+    );
+    assert!(is_typed, "{error:?}");
+    // Nor does the client by itself.
+    let What::Effect(effect) = &scene.what else { panic!("every forge is pushed to") };
+    let refused = scene.pull.perform(effect).await.unwrap_err();
+    assert!(
+        matches!(&refused, ForgeError::Rejected { message, .. } if message.ends_with(why)),
+        "{refused:?}"
+    );
+    assert_eq!(scene.pull.observe(effect).await, Ok(None));
+    assert_eq!(scene.site.forge.log().len(), calls, "no call is made");
+    assert!(scene.log.entries_of(&parts).is_empty() && made.list().is_empty(), "nothing is announced");
+}
+
+async fn cell(flavour: Flavour, kind: Kind, case: Case) {
+    let mut scene = Scene::at(flavour, kind).await;
+    let end = case.end(kind, forge_of(flavour));
+    if let End::Cannot(why) = end {
+        return refused(&mut scene, case, why).await;
+    }
     let parts = scene.intended().parts;
     let (writes, before) = (scene.writes(), scene.count(kind).await);
     assert_eq!(before, 0);
@@ -375,7 +400,8 @@ async fn cell(kind: Kind, case: Case) {
             assert_eq!(listed, expected);
         }
     }
-    match case.end(kind) {
+    match end {
+        End::Cannot(why) => panic!("it is refused: {why}"),
         End::Withheld => {
             assert_eq!((scene.count(kind).await, scene.writes()), (0, writes), "nothing was written");
             assert!(scene.log.entries_of(&parts).is_empty());
@@ -385,7 +411,11 @@ async fn cell(kind: Kind, case: Case) {
             assert_eq!((scene.count(kind).await, scene.writes()), (0, writes), "nothing was written");
         }
         End::Replaced(other) => {
-            assert_eq!((scene.count(kind).await, scene.count(other).await), (0, 1));
+            assert_eq!(scene.count(other).await, 1);
+            // Where a review is a comment, both are the same thing.
+            if scene.site.row().reviews == Reviews::Object {
+                assert_eq!(scene.count(kind).await, 0);
+            }
         }
         End::Once => {
             assert_eq!(scene.count(kind).await, 1);
@@ -405,27 +435,53 @@ async fn cell(kind: Kind, case: Case) {
     }
 }
 
+macro_rules! cases {
+    ($flavour:ident, $kind:ident) => {
+        use super::*;
+
+        #[tokio::test]
+        async fn gate_closed() {
+            cell(Flavour::$flavour, Kind::$kind, Case::GateClosed).await;
+        }
+        #[tokio::test]
+        async fn lease_lost() {
+            cell(Flavour::$flavour, Kind::$kind, Case::LeaseLost).await;
+        }
+        #[tokio::test]
+        async fn refused() {
+            cell(Flavour::$flavour, Kind::$kind, Case::Refused).await;
+        }
+        #[tokio::test]
+        async fn answer_lost_done() {
+            cell(Flavour::$flavour, Kind::$kind, Case::LostDone).await;
+        }
+        #[tokio::test]
+        async fn answer_lost_undone() {
+            cell(Flavour::$flavour, Kind::$kind, Case::LostUndone).await;
+        }
+        #[tokio::test]
+        async fn killed_before() {
+            cell(Flavour::$flavour, Kind::$kind, Case::KilledBefore).await;
+        }
+        #[tokio::test]
+        async fn killed_after() {
+            cell(Flavour::$flavour, Kind::$kind, Case::KilledAfter).await;
+        }
+        #[tokio::test]
+        async fn dry_run() {
+            cell(Flavour::$flavour, Kind::$kind, Case::DryRun).await;
+        }
+    };
+}
+
 macro_rules! table {
     ($($kind:ident: $name:ident,)*) => {
         $(mod $name {
             use super::*;
 
-            #[tokio::test]
-            async fn gate_closed() { cell(Kind::$kind, Case::GateClosed).await; }
-            #[tokio::test]
-            async fn lease_lost() { cell(Kind::$kind, Case::LeaseLost).await; }
-            #[tokio::test]
-            async fn refused() { cell(Kind::$kind, Case::Refused).await; }
-            #[tokio::test]
-            async fn answer_lost_done() { cell(Kind::$kind, Case::LostDone).await; }
-            #[tokio::test]
-            async fn answer_lost_undone() { cell(Kind::$kind, Case::LostUndone).await; }
-            #[tokio::test]
-            async fn killed_before() { cell(Kind::$kind, Case::KilledBefore).await; }
-            #[tokio::test]
-            async fn killed_after() { cell(Kind::$kind, Case::KilledAfter).await; }
-            #[tokio::test]
-            async fn dry_run() { cell(Kind::$kind, Case::DryRun).await; }
+            mod github { cases!(GitHub, $kind); }
+            mod bitbucket { cases!(Cloud, $kind); }
+            mod bitbucket_dc { cases!(DataCenter, $kind); }
         })*
 
         #[test]
@@ -474,6 +530,22 @@ table! {
     Push: push,
 }
 
+#[test]
+fn what_a_forge_cannot_do_is_what_its_rows_say() {
+    for row in capability::ALL {
+        for kind in Kind::ALL {
+            let can = match kind {
+                Kind::Label => row.labels,
+                Kind::OpenIssue | Kind::EditIssue | Kind::CloseIssue => row.issues,
+                Kind::UpdateBranch => row.update_branch,
+                #[expect(clippy::wildcard_enum_match_arm, reason = "all others are everywhere")]
+                _ => true,
+            };
+            assert_eq!(kind.lacking_at(row.kind).is_none(), can, "{}: {}", row.name, kind.as_str());
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_review_without_an_answer_twice_becomes_a_comment() {
     let scene = Scene::of(Kind::Review).await;
@@ -494,83 +566,4 @@ async fn a_review_without_an_answer_twice_becomes_a_comment() {
     }
     scene.perform().await.unwrap();
     assert_eq!((scene.count(Kind::Review).await, scene.count(Kind::ReviewAsComment).await), (0, 1));
-}
-
-#[tokio::test]
-async fn an_intent_from_a_clock_that_was_ahead_is_waited_for_no_longer_than_another() {
-    let scene = Scene::of(Kind::Comment).await;
-    let Part { topic, content } = scene.intended().parts.remove(0);
-    let at = scene.clock.now() + Span::seconds(1_000_000);
-    scene.log.put(&topic, Entry { content, at, state: EntryState::Open { lost: 0 } });
-    let early = scene.perform().await.unwrap_err();
-    assert!(matches!(early, EffectError::Settling { until, .. } if until == scene.clock.now() + SETTLE));
-    scene.pass(SETTLE);
-    scene.perform().await.unwrap();
-    assert_eq!(scene.count(Kind::Comment).await, 1);
-    // Nor is an end that it recorded.
-    let mut done = scene.log.get(&topic).unwrap();
-    done.at = scene.clock.now() + Span::seconds(1_000_000);
-    scene.log.put(&topic, done);
-    scene.perform().await.unwrap_err();
-    scene.perform().await.unwrap();
-    assert_eq!(scene.count(Kind::Comment).await, 1);
-}
-
-#[tokio::test]
-async fn another_text_is_not_taken_for_the_one_that_a_clock_that_was_ahead_dated() {
-    let scene = Scene::of(Kind::Comment).await;
-    scene.perform().await.unwrap();
-    let Part { topic: report, .. } = scene.intended().parts.remove(0);
-    let mut done = scene.log.get(&report).unwrap();
-    done.at = scene.clock.now() + Span::seconds(1_000_000);
-    scene.log.put(&report, done);
-    let next = Effect::Comment { topic: topic("report"), body: "Done again.".into() };
-    let scene = Scene { what: What::Effect(next), ..scene };
-    for _ in 0..2 {
-        let early = scene.perform().await.unwrap_err();
-        assert!(matches!(early, EffectError::Settling { .. }), "{early:?}");
-    }
-    scene.pass(SETTLE);
-    scene.perform().await.unwrap();
-    let view = scene.site.shop.pull(scene.number).await.unwrap();
-    assert!(view.summaries().all(|comment| comment.body.starts_with("Done again.")), "{view:#?}");
-}
-
-#[tokio::test]
-async fn the_delay_counts_from_the_answer_that_was_lost() {
-    let scene = Scene::of(Kind::Comment).await;
-    let Part { topic, content } = scene.intended().parts.remove(0);
-    let at = Millis(scene.clock.now().0 - SETTLE.0);
-    scene.log.put(&topic, Entry { content, at, state: EntryState::Open { lost: 0 } });
-    scene.fault(Kind::Comment, FaultKind::LostAnswer);
-    scene.perform().await.unwrap_err();
-    let until = scene.clock.now() + SETTLE;
-    let early = scene.perform().await.unwrap_err();
-    assert!(matches!(early, EffectError::Settling { until: told, .. } if told == until), "{early:?}");
-}
-
-#[tokio::test]
-async fn another_text_on_a_topic_waits_until_lists_show_the_one_before() {
-    let scene = Scene::of(Kind::Comment).await;
-    scene.perform().await.unwrap();
-    let next = Effect::Comment { topic: topic("report"), body: "Done again.".into() };
-    let scene = Scene { what: What::Effect(next), ..scene };
-    let early = scene.perform().await.unwrap_err();
-    assert!(matches!(early, EffectError::Settling { .. }), "{early:?}");
-    scene.pass(SETTLE);
-    scene.perform().await.unwrap();
-    let view = scene.site.shop.pull(scene.number).await.unwrap();
-    let said: Vec<_> = view.summaries().map(|comment| comment.body.lines().next().unwrap()).collect();
-    assert_eq!(said, ["Done again."]);
-}
-
-#[tokio::test]
-async fn a_review_that_a_limit_ends_stays_announced_for_comments_of_it_may_be_there() {
-    let scene = Scene::of(Kind::Review).await;
-    let Part { topic, .. } = scene.intended().parts.remove(0);
-    scene.fault(Kind::Review, FaultKind::SecondaryLimit(Some(1)));
-    let error = scene.perform().await.unwrap_err();
-    assert!(matches!(error, EffectError::Refused(ForgeError::RateLimited { .. })), "{error:?}");
-    let entry = scene.log.get(&topic).unwrap();
-    assert_eq!(entry.state, EntryState::Open { lost: 0 });
 }

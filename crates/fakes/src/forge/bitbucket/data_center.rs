@@ -1,5 +1,5 @@
 //! Bitbucket Data Center's semantics: `routes` has every call and its ways with it, `admission` says who may make it, `errors`
-//! how it is refused; `estate`, `pulls`, `comments` (on the lines of an `anchor`), `activities` and `commits` answer it, `page`
+//! how it is refused; `estate`, `pulls`, `comments` (on the lines of an `anchor`), `activities`, `diff` and `commits` answer it, `page`
 //! cuts lists; `json` is its form of it all, `events` that of webhooks.
 
 mod activities;
@@ -7,6 +7,7 @@ mod admission;
 mod anchor;
 mod comments;
 mod commits;
+mod diff;
 mod errors;
 mod estate;
 mod events;

@@ -1,7 +1,7 @@
 //! The effects on a pull request at a Bitbucket, and on its repository: each made, and each looked for. What neither has is
 //! refused before any call.
 
-use truing_core::effect::Effect;
+use truing_core::effect::{Effect, Kind};
 use truing_core::id::Span;
 use truing_core::port::{ForgeError, ForgeWrite, Performed, PullDraft, PullState};
 use truing_core::publish::Item;
@@ -24,8 +24,6 @@ impl<C: Calls> ForgeWrite for Client<C> {
             Effect::Resolve { thread } => self.settle_thread(thread, true).await.map(done),
             Effect::Trigger { text, since } => self.say_exactly(text, *since).await.map(Performed::Said),
             Effect::RequestReview { login } => self.request(login).await.map(done),
-            // With git, and a push.
-            Effect::UpdateBranch { .. } => Err(self.refuse("merging its base into its branch")),
             Effect::MarkReady => {
                 // The row is narrow until the version is known.
                 self.calls.own().await?;
@@ -40,10 +38,11 @@ impl<C: Calls> ForgeWrite for Client<C> {
             }
             Effect::SetDraft { number, draft } => self.set_draft(*number, *draft).await.map(done),
             Effect::ClosePull { number } => self.close_pull(*number).await.map(done),
-            Effect::Label { .. } => Err(self.refuse("labelling a pull request")),
-            Effect::OpenIssue { .. } => Err(self.refuse("opening an issue")),
-            Effect::EditIssue { .. } => Err(self.refuse("rewriting an issue")),
-            Effect::CloseIssue { .. } => Err(self.refuse("closing an issue")),
+            Effect::UpdateBranch { .. }
+            | Effect::Label { .. }
+            | Effect::OpenIssue { .. }
+            | Effect::EditIssue { .. }
+            | Effect::CloseIssue { .. } => Err(self.refuse(effect)),
             Effect::NewComment { number, topic, body } => {
                 self.say_newest(*number, topic, body).await.map(Performed::Comment)
             }
@@ -128,6 +127,10 @@ impl<C: Calls> ForgeWrite for Client<C> {
 
     fn settle(&self) -> Span {
         self.settle_delay()
+    }
+
+    fn cannot(&self, kind: Kind) -> Option<&'static str> {
+        kind.lacking_at(self.calls.row().kind)
     }
 }
 

@@ -62,7 +62,8 @@ impl BitbucketCloud {
         self.url(what, repo, &path)
     }
 
-    /// Sets the report. A login that may not has the build status alone.
+    /// Sets the report. A login that may not has the build status alone, and so has a report that is refused: the build status
+    /// is what merges wait for.
     pub(super) async fn set_report(
         &self,
         what: &str,
@@ -71,8 +72,12 @@ impl BitbucketCloud {
         status: &DesiredStatus,
     ) -> Result<(), ForgeError> {
         match self.put_report(what, repo, number, status).await {
-            Err(error @ (ForgeError::Forbidden { .. } | ForgeError::NotFound { .. })) => {
-                tracing::warn!(repo, %error, "no report is set beside the commit: the token may not");
+            Err(
+                error @ (ForgeError::Forbidden { .. }
+                | ForgeError::NotFound { .. }
+                | ForgeError::Rejected { .. }),
+            ) => {
+                tracing::warn!(repo, %error, "no report is set beside the commit");
                 Ok(())
             }
             set => set,
@@ -93,9 +98,11 @@ impl BitbucketCloud {
             Conclusion::Failure => "FAILED",
             Conclusion::Neutral => "PENDING",
         };
+        // A report without details is refused.
+        let details = [&status.check.summary, &status.description].into_iter().find(|text| !text.is_empty());
         let report = json!({
             "title": STATUS_NAME,
-            "details": cut(&status.check.summary, MAX_DETAILS, "…"),
+            "details": cut(details.map_or(STATUS_NAME, String::as_str), MAX_DETAILS, "…"),
             "report_type": "BUG",
             "reporter": "Truing",
             "link": self.page_of(what, repo, number)?.as_str(),

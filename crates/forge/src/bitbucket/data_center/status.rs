@@ -63,7 +63,8 @@ impl BitbucketDataCenter {
         self.in_api(what, "insights", repo, &path)
     }
 
-    /// Sets the report. A login that may not has the build status alone; a report that another account made stays.
+    /// Sets the report. A login that may not has the build status alone, and so has a report that is refused: the build status
+    /// is what merges wait for. A report that another account made stays.
     pub(super) async fn set_report(
         &self,
         what: &str,
@@ -72,8 +73,12 @@ impl BitbucketDataCenter {
         status: &DesiredStatus,
     ) -> Result<(), ForgeError> {
         match self.put_report(what, repo, (number, status)).await {
-            Err(error @ (ForgeError::Forbidden { .. } | ForgeError::NotFound { .. })) => {
-                tracing::warn!(repo, %error, "no report is set beside the commit: the token may not");
+            Err(
+                error @ (ForgeError::Forbidden { .. }
+                | ForgeError::NotFound { .. }
+                | ForgeError::Rejected { .. }),
+            ) => {
+                tracing::warn!(repo, %error, "no report is set beside the commit");
                 Ok(())
             }
             set => set,

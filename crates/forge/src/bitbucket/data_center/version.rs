@@ -10,7 +10,7 @@ use crate::capability::{Capability, data_center};
 use crate::http::Call;
 
 /// The header that names the account of whoever asked.
-const ACCOUNT: &str = "x-ausername";
+pub(super) const ACCOUNT: &str = "x-ausername";
 
 /// The first two numbers of a version.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -43,8 +43,7 @@ impl BitbucketDataCenter {
 
     async fn ask_who(&self) -> Result<Own, ForgeError> {
         let what = "asking for the server's version";
-        let url = self.root(["api", "latest", "application-properties"]);
-        let answer = self.send(&Call::get(what, url)).await?;
+        let answer = self.send(&Call::get(what, self.properties())).await?;
         let properties: wire::Properties = answer.json()?;
         match Version::parse(&properties.version) {
             // Another process may have set it; both read the same.

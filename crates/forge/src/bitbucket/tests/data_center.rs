@@ -232,22 +232,21 @@ async fn a_server_without_drafts_is_asked_for_none() {
 }
 
 #[tokio::test]
-async fn a_401_right_after_the_token_was_accepted_is_a_missing_permission() {
+async fn a_401_for_a_token_that_the_server_knows_is_a_missing_permission() {
     let denied = || Reply::new(401, r#"{"errors":[{"context":null,"message":"no","exceptionName":null}]}"#);
-    let server = Server::new([denied()]).await;
-    let error = pull_dc(&server).pull_request().await.unwrap_err();
-    assert!(matches!(error, ForgeError::Unauthorized { .. }), "{error}");
-    let server = Server::new([pull_body(1), denied(), denied()]).await;
-    let clock = hand();
-    let client =
-        BitbucketDataCenter::with_patience(options(&server), patience(), Arc::new(clock.clone())).unwrap();
-    let client = client.client(&pr("101"), "ACME/demo", Producer::Review, &open());
-    client.pull_request().await.unwrap();
-    let error = client.pull_request().await.unwrap_err();
-    assert!(matches!(error, ForgeError::Forbidden { .. }), "{error}");
-    clock.pass(Span::minutes(2));
-    let error = client.pull_request().await.unwrap_err();
-    assert!(matches!(error, ForgeError::Unauthorized { .. }), "{error}");
+    let version = || ok(&json!({ "version": "9.3.2" }));
+    let known = version().header("x-ausername", "truing");
+    for (told, is_known) in [(known, true), (version(), false), (denied(), false)] {
+        let server = Server::new([denied(), told]).await;
+        let error = pull_dc(&server).pull_request().await.unwrap_err();
+        let expected = if is_known {
+            matches!(error, ForgeError::Forbidden { .. })
+        } else {
+            matches!(error, ForgeError::Unauthorized { .. })
+        };
+        assert!(expected, "{error}");
+        assert_eq!(server.requests().len(), 2);
+    }
 }
 
 #[tokio::test]

@@ -8,9 +8,7 @@ use truing_core::id::{CommentId, FindingId, Sha};
 use truing_core::port::{ForgeRead as _, ForgeWrite as _, InlineDraft, Performed};
 use truing_core::publish::{Check, DesiredStatus, Item, StatusState};
 use truing_fakes::forge::PullView;
-use truing_forge::github::GitHubClient;
-
-use super::{ISSUES, PULL, SENT};
+use truing_forge::RepositoryClient;
 
 fn item(id: &str) -> Item {
     Item::Finding(FindingId::new(id))
@@ -21,24 +19,26 @@ fn draft(id: &str, place: Place) -> InlineDraft {
 }
 
 /// Makes one, as a run before did.
-async fn made(open: &GitHubClient, effect: &Effect) -> CommentId {
+async fn made(open: &RepositoryClient, effect: &Effect) -> CommentId {
     let performed = open.perform(effect).await.unwrap();
     let Performed::Comments(comments) = performed else { panic!("{performed:?}") };
     comments[0].1.clone()
 }
 
-/// One of this kind; comments are placed on this commit.
+/// One of this kind; comments are placed on this commit, so many of them in one call at most.
 pub(super) async fn effect(
     kind: Kind,
-    open: &GitHubClient,
+    open: &RepositoryClient,
     (commit, place): (&Sha, impl Fn(u32) -> Place),
+    batch: usize,
 ) -> Effect {
     let commit = commit.clone();
     let summary = Effect::Summary { body: "Two findings.".into() };
     match kind {
         Kind::Summary => summary,
         Kind::Findings => {
-            let comments = vec![draft("a", place(3)), draft("b", place(5))];
+            let mut comments = vec![draft("a", place(3)), draft("b", place(5))];
+            comments.truncate(batch);
             Effect::Findings { commit, comments }
         }
         Kind::FileFinding => Effect::FileFinding { commit, comment: draft("a", place(3)) },
@@ -63,25 +63,11 @@ pub(super) async fn effect(
     }
 }
 
-/// The call that makes it, and how often that is sent where no answer comes.
-pub(super) fn call(kind: Kind) -> (&'static str, String, u32) {
-    match kind {
-        Kind::Summary => ("POST", ISSUES.to_owned(), 1),
-        Kind::Findings => ("POST", format!("{PULL}/reviews"), 1),
-        Kind::FileFinding => ("POST", format!("{PULL}/comments$"), 1),
-        Kind::EditComment => ("PATCH", "/repos/{owner}/{repo}/issues/comments/{id}".to_owned(), SENT),
-        Kind::DeleteDuplicate => ("DELETE", "/repos/{owner}/{repo}/issues/comments/{id}".to_owned(), SENT),
-        Kind::Reopen => ("POST", "/graphql".to_owned(), SENT),
-        Kind::Status => ("POST", "/repos/{owner}/{repo}/statuses/{sha}".to_owned(), 1),
-        other => panic!("{other:?}"),
-    }
-}
-
 /// So often this is there.
-pub(super) fn count(kind: Kind, view: &PullView) -> usize {
+pub(super) fn count(kind: Kind, view: &PullView, batch: usize) -> usize {
     match kind {
         Kind::Summary => view.summaries().count(),
-        Kind::Findings => view.inline().count().div_ceil(2),
+        Kind::Findings => view.inline().count().div_ceil(batch.min(2)),
         Kind::FileFinding => view.inline().count(),
         Kind::EditComment => view.summaries().filter(|comment| comment.body.starts_with("Anew.")).count(),
         Kind::DeleteDuplicate => usize::from(view.summaries().count() == 0),

@@ -4,21 +4,19 @@
 
 use truing_core::effect::{Effect, Kind};
 use truing_core::port::{BranchPull, ForgeRead as _, ForgeWrite as _, OwnIssue, Performed};
-use truing_fakes::forge::FaultKind;
+use truing_fakes::forge::{Comment, FaultKind};
 use truing_fakes::repo::Commit;
+use truing_forge::RepositoryClient;
 use truing_forge::effects::EffectError;
-use truing_forge::github::GitHubClient;
 
-use super::{ISSUES, PULL, SENT, SETTLE, Scene};
+use super::{SETTLE, Scene};
 use crate::repository::site::{BOT, Site, draft, topic};
 
-const REPO: &str = "/repos/{owner}/{repo}";
-const ISSUE: &str = "/repos/{owner}/{repo}/issues/{number}$";
 const OURS: &str = "ours";
 const LABEL: &str = "truing";
 
 /// A pull request of ours.
-async fn pull(site: &Site, open: &GitHubClient) -> BranchPull {
+async fn pull(site: &Site, open: &RepositoryClient) -> BranchPull {
     site.shop.push(OURS, Commit::new("Follow").write("b.txt", "b\n").by(BOT)).await.unwrap();
     let performed = open.perform(&Effect::OpenPull(draft(OURS))).await.unwrap();
     let Performed::Pull(pull) = performed else { panic!("{performed:?}") };
@@ -31,17 +29,22 @@ fn question() -> Effect {
 }
 
 /// An issue of ours.
-async fn issue(open: &GitHubClient) -> OwnIssue {
+async fn issue(open: &RepositoryClient) -> OwnIssue {
     let performed = open.perform(&question()).await.unwrap();
     let Performed::Issue(issue) = performed else { panic!("{performed:?}") };
     *issue
+}
+
+/// The number of a conversation on the repository: of an issue of ours, or, where there are none, of that pull request.
+async fn conversation(site: &Site, open: &RepositoryClient, somebodys: u64) -> u64 {
+    if site.row().issues { issue(open).await.number } else { somebodys }
 }
 
 /// One of this kind, and the number of what it changes; `somebodys`: the number of a pull request that is not ours.
 pub(super) async fn effect(
     kind: Kind,
     site: &Site,
-    (open, somebodys): (&GitHubClient, u64),
+    (open, somebodys): (&RepositoryClient, u64),
 ) -> (Effect, u64) {
     match kind {
         Kind::OpenPull => {
@@ -64,20 +67,20 @@ pub(super) async fn effect(
         Kind::Label => (Effect::Label { number: somebodys, labels: vec!["new".into()] }, somebodys),
         Kind::OpenIssue => (question(), 0),
         Kind::EditIssue => {
-            let number = issue(open).await.number;
+            let number = conversation(site, open, somebodys).await;
             let (title, body) = ("Anew".into(), "Anew.".into());
             (Effect::EditIssue { number, topic: topic("question"), title, body }, number)
         }
         Kind::CloseIssue => {
-            let number = issue(open).await.number;
+            let number = conversation(site, open, somebodys).await;
             (Effect::CloseIssue { number }, number)
         }
         Kind::NewComment => {
-            let number = issue(open).await.number;
+            let number = conversation(site, open, somebodys).await;
             (Effect::NewComment { number, topic: topic("blocked"), body: "Because.".into() }, number)
         }
         Kind::DeleteComment => {
-            let number = issue(open).await.number;
+            let number = conversation(site, open, somebodys).await;
             let said = Effect::NewComment { number, topic: topic("blocked"), body: "Because.".into() };
             let comment = open.perform(&said).await.unwrap().comment().unwrap().clone();
             (Effect::DeleteComment { number, comment }, number)
@@ -86,18 +89,12 @@ pub(super) async fn effect(
     }
 }
 
-/// The calls that make it, and how often each is sent.
-pub(super) fn call(kind: Kind) -> (&'static str, String, u32) {
-    match kind {
-        Kind::OpenPull => ("POST", format!("{REPO}/pulls$"), 1),
-        Kind::EditPull | Kind::ClosePull => ("PATCH", format!("{PULL}$"), SENT),
-        Kind::SetDraft => ("POST", "/graphql".to_owned(), SENT),
-        Kind::Label => ("POST", format!("{REPO}/issues/{{number}}/labels"), SENT),
-        Kind::OpenIssue => ("POST", format!("{REPO}/issues$"), 1),
-        Kind::EditIssue | Kind::CloseIssue => ("PATCH", ISSUE.to_owned(), SENT),
-        Kind::NewComment => ("POST", ISSUES.to_owned(), 1),
-        Kind::DeleteComment => ("DELETE", format!("{REPO}/issues/comments/{{id}}"), SENT),
-        other => panic!("{other:?} is an effect on one pull request"),
+/// The comments of a conversation, deleted ones too.
+async fn said(site: &Site, number: u64) -> Vec<Comment> {
+    if site.row().issues {
+        site.shop.issue(number).await.unwrap().comments
+    } else {
+        site.shop.pull(number).await.unwrap().comments
     }
 }
 
@@ -118,9 +115,9 @@ pub(super) async fn count(kind: Kind, site: &Site, number: u64) -> usize {
             usize::from(view.title == "Anew" && view.body.starts_with("Anew."))
         }
         Kind::CloseIssue => usize::from(!site.shop.issue(number).await.unwrap().open),
-        Kind::NewComment => site.shop.issue(number).await.unwrap().comments.len(),
+        Kind::NewComment => said(site, number).await.len(),
         Kind::DeleteComment => {
-            let comments = site.shop.issue(number).await.unwrap().comments;
+            let comments = said(site, number).await;
             comments.iter().filter(|comment| comment.deleted).count()
         }
         other => panic!("{other:?} is an effect on one pull request"),

@@ -12,7 +12,7 @@ use truing_core::port::{
 use truing_core::publish::Producer;
 use truing_diff::RepoPath;
 use truing_forge::ForgeServer as _;
-use truing_forge::github::GitHubClient;
+use truing_forge::server::RepositoryClient;
 
 use super::site::{Calls as _, Ours, Site, draft, topic};
 
@@ -32,9 +32,9 @@ fn few(many: usize) -> Arc<dyn WriteGate> {
 }
 
 /// Our sides of the forge behind a gate.
-fn behind(site: &Site, number: u64, gate: &Arc<dyn WriteGate>) -> (GitHubClient, Ours) {
+fn behind(site: &Site, number: u64, gate: &Arc<dyn WriteGate>) -> (RepositoryClient, Ours) {
     let id = PrId { forge: "github".into(), repository: site.id.clone(), number };
-    (site.github.client(&id, "acme/shop", Producer::Converge, gate), Ours::new(&site.github, &site.id, gate))
+    (site.server.client(&id, "acme/shop", Producer::Converge, gate), Ours::new(&site.server, &site.id, gate))
 }
 
 /// Calls that wrote. What asks by GraphQL is no write; what changes something by it is one.

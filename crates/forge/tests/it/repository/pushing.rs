@@ -30,7 +30,7 @@ impl Pusher {
         let folder = tempfile::tempdir().unwrap();
         let git =
             Git::new(GitOptions { temp: folder.path().to_owned(), ..GitOptions::default() }).await.unwrap();
-        let remote = site.github.remote(&site.id, "acme/shop", Purpose::Push).await.unwrap();
+        let remote = site.server.remote(&site.id, "acme/shop", Purpose::Push).await.unwrap();
         let mirror = git.mirror(&folder.path().join("mirror"), &remote).await.unwrap();
         let base = Sha::parse(&site.shop.tip("main").await.unwrap()).unwrap();
         mirror.fetch(std::slice::from_ref(&base)).await.unwrap();

@@ -7,7 +7,7 @@ use truing_core::publish::Producer;
 use truing_diff::RepoPath;
 use truing_fakes::forge::{FaultKind, Reasons, Verdict};
 use truing_forge::ForgeServer as _;
-use truing_forge::github::GitHubClient;
+use truing_forge::server::RepositoryClient;
 
 use super::site::{BOT, Calls as _, Site, open, refused, topic};
 
@@ -43,7 +43,7 @@ fn topics(posted: &Posted) -> Vec<String> {
 }
 
 /// Posts until there is an answer, as a loop does that waits in between.
-async fn post(pull: &GitHubClient, draft: &ReviewDraft) -> Posted {
+async fn post(pull: &RepositoryClient, draft: &ReviewDraft) -> Posted {
     for _ in 0..5 {
         match pull.post_review(draft).await {
             Ok(posted) => return posted,
@@ -134,7 +134,7 @@ async fn a_marker_counts_for_our_account_this_pull_request_and_its_commit_alone(
     let audits: Vec<_> =
         pull.reviews().await.unwrap().iter().map(|review| review.audit().is_some()).collect();
     assert_eq!(audits, [true, false, false], "the last is on another commit than its marker says");
-    let as_sync = site.github.client(
+    let as_sync = site.server.client(
         &truing_core::id::PrId { forge: "github".into(), repository: site.id.clone(), number },
         "acme/shop",
         Producer::Sync,

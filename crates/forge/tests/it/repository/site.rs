@@ -1,4 +1,4 @@
-//! A forge with the repository `acme/shop`, and our side of it.
+//! A forge of some kind with the repository `acme/shop`, and our side of it.
 
 use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
@@ -13,11 +13,14 @@ use truing_core::port::{
     ReviewDraft, Said, WriteGate,
 };
 use truing_core::publish::Producer;
-use truing_fakes::forge::{Exchange, FakeForge, Fault, FaultKind, NewPull, Options, Repo, Witness};
+use truing_fakes::forge::{Exchange, FakeForge, Fault, FaultKind, Flavour, NewPull, Options, Repo, Witness};
 use truing_fakes::repo::Commit;
 use truing_forge::ForgeServer as _;
-use truing_forge::github::{Credentials, GitHub, GitHubClient, GitHubOptions};
+use truing_forge::bitbucket::{BitbucketCloud, BitbucketDataCenter, BitbucketOptions};
+use truing_forge::capability::{BITBUCKET_DC, Capability};
+use truing_forge::github::{Credentials, GitHub, GitHubOptions};
 use truing_forge::marker::MarkerKeys;
+use truing_forge::server::{RepositoryClient, Server};
 use truing_forge::{Patience, Secret};
 
 /// The token of [`BOT`].
@@ -26,14 +29,31 @@ pub(crate) const TOKEN: &str = "ghs_canary_hub";
 pub(crate) const BOT: &str = "truing[bot]";
 
 static GITHUB: LazyLock<Contract> = LazyLock::new(|| Contract::github().unwrap());
+static CLOUD: LazyLock<Option<Contract>> = LazyLock::new(|| Contract::bitbucket_cloud().unwrap());
+static DATA_CENTER: LazyLock<Option<Contract>> = LazyLock::new(|| Contract::bitbucket_data_center().unwrap());
 
-struct Published;
+/// Compares every exchange with what is published of this kind of forge. Both Bitbuckets' documents are not part of the
+/// checkout: without them nothing is compared there.
+struct Published(Flavour);
 
 impl Witness for Published {
     fn saw(&self, exchange: &Exchange<'_>) -> Vec<String> {
         let Exchange { method, target, request, answer } = *exchange;
-        let found = GITHUB.check(&truing_contract::Exchange { method, target, request, answer });
-        found.into_iter().map(|violation| format!("unlike GitHub: {violation}")).collect()
+        let contract = match self.0 {
+            Flavour::GitHub => Some(&*GITHUB),
+            Flavour::Cloud => CLOUD.as_ref(),
+            Flavour::DataCenter => DATA_CENTER.as_ref(),
+        };
+        let Some(contract) = contract else { return Vec::new() };
+        let found =
+            contract.check(&truing_contract::Exchange { method, target, request, answer }).into_iter();
+        // What a Bitbucket refuses in a body or a status that is not described is right as it is: of those, only what we send
+        // counts.
+        let is_refused = answer.is_some_and(|(status, _)| status >= 300) && self.0 != Flavour::GitHub;
+        let counts = |violation: &truing_contract::Violation| {
+            !is_refused || matches!(violation.part, truing_contract::Part::Request)
+        };
+        found.filter(counts).map(|violation| format!("unlike {:?}: {violation}", self.0)).collect()
     }
 }
 
@@ -63,13 +83,13 @@ impl Clock for Wall {
 pub(crate) struct Site {
     pub(crate) forge: FakeForge,
     pub(crate) shop: Repo,
-    pub(crate) github: GitHub,
+    pub(crate) server: Server,
     pub(crate) id: String,
     pub(crate) hub: Ours,
 }
 
 impl Drop for Site {
-    /// Nothing that nobody of ours may do, and nothing that GitHub would not understand.
+    /// Nothing that nobody of ours may do, and nothing that the forge would not understand.
     fn drop(&mut self) {
         let wrong = self.forge.violations();
         assert!(std::thread::panicking() || wrong.is_empty(), "{}", wrong.join("\n"));
@@ -77,18 +97,40 @@ impl Drop for Site {
 }
 
 impl Site {
-    /// Our account may write.
+    /// GitHub. Our account may write.
     pub(crate) async fn new() -> Self {
-        let options = Options { witness: Some(Arc::new(Published)), ..Options::default() };
-        let forge = FakeForge::start(options).await.unwrap();
+        Self::of(Flavour::GitHub).await
+    }
+
+    /// A forge of this kind. Our account may write.
+    pub(crate) async fn of(flavour: Flavour) -> Self {
+        let options = Options { witness: Some(Arc::new(Published(flavour))), ..Options::default() };
+        let forge = FakeForge::start_as(flavour, options).await.unwrap();
         forge.token(TOKEN, BOT);
         let shop = Commit::new("First").write("a.txt", "one\n");
         let shop = forge.create_repository("acme", "shop", shop).await.unwrap();
         shop.permit(BOT, "write").await.unwrap();
-        let github = github(&forge, Credentials::Token(Secret::new(TOKEN)));
-        let id = shop.id().await.unwrap().to_string();
-        let hub = Ours::new(&github, &id, &open());
-        Self { forge, shop, github, id, hub }
+        let server = server(&forge, TOKEN);
+        let id = shop.shown_id().await.unwrap();
+        let hub = Ours::new(&server, &id, &open());
+        Self { forge, shop, server, id, hub }
+    }
+
+    /// Each kind of Bitbucket, with a pull request as [`Site::with_pull`] has it.
+    pub(crate) async fn bitbuckets() -> [(Self, u64, RepositoryClient); 2] {
+        [Self::with_pull_at(Flavour::Cloud).await, Self::with_pull_at(Flavour::DataCenter).await]
+    }
+
+    pub(crate) fn is_cloud(&self) -> bool {
+        self.forge.flavour() == Flavour::Cloud
+    }
+
+    /// The row of the forge, whose newest version the fake is.
+    pub(crate) fn row(&self) -> &'static Capability {
+        match self.forge.flavour() {
+            Flavour::GitHub | Flavour::Cloud => self.server.capability(),
+            Flavour::DataCenter => &BITBUCKET_DC,
+        }
     }
 
     /// The same with a branch of ours.
@@ -99,8 +141,13 @@ impl Site {
     }
 
     /// The same with a pull request of `author` that adds 40 lines in `a.txt`, as `feature`, and our side of it.
-    pub(crate) async fn with_pull() -> (Self, u64, GitHubClient) {
-        let site = Self::new().await;
+    pub(crate) async fn with_pull() -> (Self, u64, RepositoryClient) {
+        Self::with_pull_at(Flavour::GitHub).await
+    }
+
+    /// The same at a forge of this kind.
+    pub(crate) async fn with_pull_at(flavour: Flavour) -> (Self, u64, RepositoryClient) {
+        let site = Self::of(flavour).await;
         let lines: String = (1..=40).map(|n| format!("line {n}\n")).collect();
         site.shop.push("feature", Commit::new("Change").write("a.txt", lines)).await.unwrap();
         let number = site.shop.open(NewPull::of("feature")).await.unwrap();
@@ -108,13 +155,13 @@ impl Site {
         (site, number, conversation)
     }
 
-    pub(crate) fn conversation(&self, number: u64) -> GitHubClient {
+    pub(crate) fn conversation(&self, number: u64) -> RepositoryClient {
         self.conversation_behind(number, &open())
     }
 
-    pub(crate) fn conversation_behind(&self, number: u64, gate: &Arc<dyn WriteGate>) -> GitHubClient {
+    pub(crate) fn conversation_behind(&self, number: u64, gate: &Arc<dyn WriteGate>) -> RepositoryClient {
         let id = PrId { forge: "github".into(), repository: self.id.clone(), number };
-        self.github.client(&id, "acme/shop", Producer::Converge, gate)
+        self.server.client(&id, "acme/shop", Producer::Converge, gate)
     }
 
     pub(crate) async fn open(&self, branch: &str) -> BranchPull {
@@ -127,8 +174,42 @@ impl Site {
     }
 }
 
-/// A client of this forge.
-pub(crate) fn github(forge: &FakeForge, credentials: Credentials) -> GitHub {
+/// A client of a forge with the token of an account.
+pub(crate) fn server(forge: &FakeForge, token: &str) -> Server {
+    let root = forge.base_url();
+    let options = |api: &str, git: &str| BitbucketOptions {
+        name: "bitbucket".into(),
+        api_url: format!("{root}{api}").parse().unwrap(),
+        git_url: format!("{root}{git}").parse().unwrap(),
+        token: Secret::new(token),
+        email: None,
+        accounts: Vec::new(),
+        markers: MarkerKeys::new(b"key", &[]).written_as(truing_forge::capability::Marker::LinkReference),
+        settle: Span::seconds(30),
+    };
+    let clock = Arc::new(Wall);
+    match forge.flavour() {
+        Flavour::GitHub => github(forge, Credentials::Token(Secret::new(token))),
+        Flavour::Cloud => {
+            BitbucketCloud::with_patience(options("/2.0", ""), patience(), clock).unwrap().into()
+        }
+        Flavour::DataCenter => {
+            BitbucketDataCenter::with_patience(options("", "/scm"), patience(), clock).unwrap().into()
+        }
+    }
+}
+
+fn patience() -> Patience {
+    Patience {
+        connect: Duration::from_secs(5),
+        read: Duration::from_secs(60),
+        total: Duration::from_secs(60),
+        retry_delay: Duration::ZERO,
+    }
+}
+
+/// A client of a GitHub.
+pub(crate) fn github(forge: &FakeForge, credentials: Credentials) -> Server {
     let options = GitHubOptions {
         name: "github".into(),
         api_url: forge.base_url().parse().unwrap(),
@@ -138,13 +219,7 @@ pub(crate) fn github(forge: &FakeForge, credentials: Credentials) -> GitHub {
         markers: MarkerKeys::new(b"key", &[]),
         settle: Span::seconds(30),
     };
-    let patience = Patience {
-        connect: Duration::from_secs(5),
-        read: Duration::from_secs(60),
-        total: Duration::from_secs(60),
-        retry_delay: Duration::ZERO,
-    };
-    GitHub::with_patience(options, patience, Arc::new(Wall)).unwrap()
+    GitHub::with_patience(options, patience(), Arc::new(Wall)).unwrap().into()
 }
 
 pub(crate) fn topic(text: &str) -> Topic {
@@ -172,23 +247,23 @@ pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T, ForgeError>) {
 
 /// The repository as sync has it: what is read there, and each effect on it as a call.
 pub(crate) struct Ours {
-    read: GitHubClient,
-    write: GitHubClient,
+    read: RepositoryClient,
+    write: RepositoryClient,
 }
 
 impl Deref for Ours {
-    type Target = GitHubClient;
+    type Target = RepositoryClient;
 
-    fn deref(&self) -> &GitHubClient {
+    fn deref(&self) -> &RepositoryClient {
         &self.read
     }
 }
 
 impl Ours {
-    pub(crate) fn new(github: &GitHub, id: &str, gate: &Arc<dyn WriteGate>) -> Self {
+    pub(crate) fn new(server: &Server, id: &str, gate: &Arc<dyn WriteGate>) -> Self {
         let place = PrId { forge: "github".into(), repository: id.to_owned(), number: 0 };
-        let read = github.client(&place, "acme/shop", Producer::Sync, gate);
-        Self { read, write: github.client(&place, "acme/shop", Producer::Sync, gate) }
+        let read = server.client(&place, "acme/shop", Producer::Sync, gate);
+        Self { read, write: server.client(&place, "acme/shop", Producer::Sync, gate) }
     }
 
     pub(crate) async fn open_pull(&self, draft: &PullDraft) -> Result<BranchPull, ForgeError> {
@@ -294,7 +369,7 @@ fn comment(performed: Performed) -> CommentId {
     performed.comment().unwrap().clone()
 }
 
-impl Calls for GitHubClient {
+impl Calls for RepositoryClient {
     async fn post_review(&self, draft: &ReviewDraft) -> Result<Posted, ForgeError> {
         self.perform(&Effect::Review(draft.clone())).await.map(review)
     }

@@ -14,7 +14,7 @@ use crate::forge::state::pulls::{InlineComment, Place};
 use crate::repo::GitError;
 
 /// Data Center's word for a kind of line.
-fn word(kind: LineKind) -> &'static str {
+pub(super) fn word(kind: LineKind) -> &'static str {
     match kind {
         LineKind::Added => "ADDED",
         LineKind::Removed => "REMOVED",

@@ -162,3 +162,14 @@ pub(super) fn annotation(report: &Report, annotation: &Annotation) -> Value {
     json["reportKey"] = report.key.as_str().into();
     json
 }
+
+/// A path in a repository, in its parts.
+pub(super) fn path(path: &str) -> Value {
+    let components: Vec<&str> = path.split('/').collect();
+    let name = components.last().copied().unwrap_or_default();
+    let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+    json!({
+        "components": components, "parent": parent, "name": name, "extension": extension, "toString": path,
+    })
+}

@@ -2,7 +2,7 @@
 
 use axum::routing::MethodFilter;
 
-use super::{activities, admission, comments, commits, errors, estate, page, pulls};
+use super::{activities, admission, comments, commits, diff, errors, estate, page, pulls};
 use crate::forge::http::call::Reply;
 use crate::forge::http::serve::{Action, Asked, Protocol, Route, http_date, with_headers};
 use crate::forge::state::World;
@@ -60,6 +60,11 @@ const ROUTES: &[Route] = {
             PUT,
             "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/participants/{slug}",
             Rest(pulls::judge),
+        ),
+        (
+            GET,
+            "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/diff/{*path}",
+            Rest(diff::one),
         ),
         (
             GET,

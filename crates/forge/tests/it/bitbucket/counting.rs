@@ -1,0 +1,101 @@
+//! How many calls a review takes: at Cloud they are what an hour has a thousand of.
+
+use truing_core::effect::Effect;
+use truing_core::port::{ForgeRead as _, Performed};
+use truing_core::publish::{Annotation, Check, DesiredStatus, StatusState};
+use truing_fakes::repo::Commit;
+use truing_forge::RepositoryClient;
+
+use super::reading::{finding, make, tip};
+use crate::repository::site::Site;
+
+/// Findings of the review.
+const FINDINGS: u32 = 30;
+
+/// Calls of the API so far.
+fn calls(site: &Site) -> usize {
+    site.forge.log().iter().filter(|call| !call.path.contains("/git-")).count()
+}
+
+async fn set_status(site: &Site, open: &RepositoryClient) {
+    let annotation = |line: u32| {
+        let draft = finding(&line.to_string(), line);
+        Annotation { place: draft.place, title: "Wrong".into(), message: draft.body, blocks: true }
+    };
+    let check = Check { annotations: (1..=FINDINGS).map(annotation).collect(), ..Check::default() };
+    let (sha, state, description) = (tip(site).await, StatusState::Failure, "30 findings".into());
+    make(open, Effect::Status(DesiredStatus { sha, state, description, check })).await;
+}
+
+#[tokio::test]
+async fn a_first_review_takes_a_call_for_each_finding_and_a_few_more() {
+    for (site, number, open) in Site::bitbuckets().await {
+        let before = calls(&site);
+        let head = open.pull_request().await.unwrap().revision.head;
+        assert_eq!(open.comments(&[]).await.unwrap(), []);
+        let read = calls(&site) - before;
+        make(&open, Effect::Summary { body: "30 findings.".into() }).await;
+        let said = calls(&site);
+        for line in 1..=FINDINGS {
+            let comments = vec![finding(&line.to_string(), line)];
+            make(&open, Effect::Findings { commit: head.clone(), comments }).await;
+        }
+        let placed = calls(&site) - said;
+        let rest = calls(&site);
+        set_status(&site, &open).await;
+        let status = calls(&site) - rest;
+        // Cloud: the pull request and both hashes, ourselves, the comments. Data Center: the pull request, the version and
+        // ourselves, what was done.
+        assert_eq!(read, if site.is_cloud() { 5 } else { 4 });
+        // Data Center wants to be told the kind of each line, which its own diff of the file says.
+        assert_eq!(placed, if site.is_cloud() { 30 } else { 60 });
+        // The old report goes, the new one comes with its notes, and the build status.
+        assert_eq!(status, 4);
+        assert_eq!(calls(&site) - before, if site.is_cloud() { 40 } else { 69 });
+        let view = site.shop.pull(number).await.unwrap();
+        assert_eq!((view.inline().count(), view.reports[0].annotations.len()), (30, 30));
+    }
+}
+
+#[tokio::test]
+async fn a_push_that_moves_five_findings_takes_none_for_them() {
+    for (site, _, open) in Site::bitbuckets().await {
+        let head = tip(&site).await;
+        for line in 31..=35 {
+            let comments = vec![finding(&line.to_string(), line)];
+            make(&open, Effect::Findings { commit: head.clone(), comments }).await;
+        }
+        let first = open.comments(&[]).await.unwrap();
+        let known: Vec<_> = first.iter().map(|seen| (seen.item.clone(), seen.id.clone())).collect();
+        let lines: String =
+            std::iter::once("new\n".to_owned()).chain((1..=40).map(|n| format!("line {n}\n"))).collect();
+        site.shop.push("feature", Commit::new("Move").write("a.txt", lines)).await.unwrap();
+        let before = calls(&site);
+        open.pull_request().await.unwrap();
+        assert_eq!(open.comments(&known).await.unwrap(), first, "each keeps its comment");
+        // The pull request, at Cloud the hash of the new head and, the first time, of the base; the comments.
+        assert_eq!(calls(&site) - before, if site.is_cloud() { 4 } else { 2 });
+        let there: Vec<_> =
+            open.threads().await.unwrap().iter().map(|thread| thread.comments[0].line).collect();
+        assert_eq!(there, (32..=36).map(Some).collect::<Vec<_>>(), "the forge moves them");
+        let before = calls(&site);
+        set_status(&site, &open).await;
+        assert_eq!(calls(&site) - before, 4);
+    }
+}
+
+#[tokio::test]
+async fn what_is_known_is_not_asked_for_again() {
+    for (site, _, open) in Site::bitbuckets().await {
+        let made = open.pull_request().await.unwrap();
+        open.comments(&[]).await.unwrap();
+        let before = calls(&site);
+        assert_eq!(open.pull_request().await.unwrap(), made);
+        open.comments(&[]).await.unwrap();
+        assert_eq!(calls(&site) - before, 2, "the pull request and its comments");
+        let summary = Effect::Summary { body: "x".into() };
+        let performed = truing_core::port::ForgeWrite::perform(&open, &summary).await.unwrap();
+        assert!(matches!(performed, Performed::Comments(_)));
+        assert_eq!(calls(&site) - before, 3);
+    }
+}

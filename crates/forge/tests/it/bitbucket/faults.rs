@@ -1,0 +1,177 @@
+//! What goes wrong at both Bitbuckets, and what each is taken for.
+
+use truing_core::effect::Effect;
+use truing_core::id::{PrId, Span};
+use truing_core::port::{ForgeError, ForgeRead as _, ForgeWrite as _};
+use truing_core::publish::{Item, Producer};
+use truing_fakes::forge::{Fault, FaultKind};
+use truing_forge::ForgeServer as _;
+
+use super::reading::{make, tip};
+use crate::repository::site::{Site, TOKEN, open as gate, server};
+
+/// The path of a pull request's calls.
+fn pull(site: &Site) -> &'static str {
+    if site.is_cloud() {
+        "/2.0/repositories/{owner}/{repo}/pullrequests/{number}$"
+    } else {
+        "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}$"
+    }
+}
+
+fn comments(site: &Site) -> String {
+    pull(site).replace('$', "/comments$")
+}
+
+#[tokio::test]
+async fn a_refusal_of_a_read_is_what_it_says() {
+    for (site, number, open) in Site::bitbuckets().await {
+        let ask = async |kind: FaultKind, times: u32| {
+            // One that no limit holds back.
+            let id = PrId { forge: "github".into(), repository: site.id.clone(), number };
+            let fresh = server(&site.forge, TOKEN).client(&id, "acme/shop", Producer::Converge, &gate());
+            site.forge.fault(Fault::once("GET", pull(&site), kind).times(times));
+            let error = fresh.pull_request().await.unwrap_err();
+            assert!(site.forge.is_faultless(), "{error}");
+            error
+        };
+        // A token that is right and may not: Data Center says 401 there.
+        for status in if site.is_cloud() { &[403][..] } else { &[403, 401][..] } {
+            let denied = ask(FaultKind::Status(*status, None), 1).await;
+            assert!(matches!(denied, ForgeError::Forbidden { .. }), "{denied}");
+        }
+        let missing = ask(FaultKind::Status(404, None), 1).await;
+        assert!(matches!(missing, ForgeError::NotFound { .. }), "{missing}");
+        let stale = ask(FaultKind::Status(409, None), 1).await;
+        assert!(matches!(stale, ForgeError::Stale { .. }) && stale.surely_undone(), "{stale}");
+        for (kind, wait) in [
+            (FaultKind::Status(429, Some(7)), Some(7)),
+            (FaultKind::Status(429, None), None),
+            (FaultKind::PrimaryLimit(120), (!site.is_cloud()).then_some(120)),
+        ] {
+            let limited = ask(kind.clone(), 1).await;
+            let ForgeError::RateLimited { wait: told, .. } = &limited else { panic!("{kind:?}: {limited}") };
+            match wait {
+                Some(wait) => assert_eq!(*told, Span::seconds(wait), "{kind:?}"),
+                None => assert!(*told >= Span::seconds(60), "{kind:?}: {told:?}"),
+            }
+        }
+        for kind in [FaultKind::Status(500, None), FaultKind::Status(555, None), FaultKind::Truncated] {
+            let error = ask(kind.clone(), 1).await;
+            assert!(matches!(error, ForgeError::Unavailable { .. }), "{kind:?}: {error}");
+        }
+        for kind in [FaultKind::Html(502), FaultKind::Status(503, None), FaultKind::Drop] {
+            let error = ask(kind.clone(), 3).await;
+            assert!(matches!(error, ForgeError::Unavailable { .. }), "{kind:?}: {error}");
+        }
+        // A page of somebody in between is not taken for an answer.
+        let html = ask(FaultKind::Html(200), 1).await;
+        assert!(matches!(html, ForgeError::Unavailable { .. }), "{html}");
+        let away = ask(FaultKind::Redirect(302, "http://evil.example/x".into()), 1).await;
+        assert!(
+            matches!(&away, ForgeError::Unavailable { message, .. } if message.contains("evil.example")),
+            "{away}"
+        );
+        assert!(open.pull_request().await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn an_expired_token_and_a_missing_permission_are_told_apart() {
+    for (site, _, open) in Site::bitbuckets().await {
+        open.pull_request().await.unwrap();
+        site.forge.revoke(TOKEN);
+        let expired = open.pull_request().await.unwrap_err();
+        assert!(matches!(expired, ForgeError::Unauthorized { .. }), "{expired}");
+        assert!(!expired.to_string().contains(TOKEN));
+    }
+}
+
+#[tokio::test]
+async fn a_list_without_an_end_is_an_error() {
+    for (site, _, open) in Site::bitbuckets().await {
+        let path = if site.is_cloud() { comments(&site) } else { pull(&site).replace('$', "/activities") };
+        site.forge.fault(Fault::once("GET", &path, FaultKind::Circle));
+        let circle = open.comments(&[]).await.unwrap_err();
+        assert!(matches!(circle, ForgeError::Unavailable { .. }), "{circle}");
+    }
+}
+
+#[tokio::test]
+async fn a_text_that_is_too_long_is_refused_and_so_is_one_of_413() {
+    for (site, number, open) in Site::bitbuckets().await {
+        let summary = Effect::Summary { body: "x".repeat(40_000) };
+        let refused = open.perform(&summary).await.unwrap_err();
+        assert!(matches!(refused, ForgeError::Rejected { .. }), "{refused}");
+        // As long as a plan makes it, it is taken with its marker.
+        make(&open, Effect::Summary { body: "x".repeat(open.bounds().body) }).await;
+        assert_eq!(site.shop.pull(number).await.unwrap().summaries().count(), 1);
+        for kind in [FaultKind::Status(413, None), FaultKind::Html(413)] {
+            site.forge.fault(Fault::once("POST", &comments(&site), kind));
+            let refused = open.perform(&summary).await.unwrap_err();
+            assert!(matches!(refused, ForgeError::Rejected { .. }), "{refused}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_may_be_done_is_not_sent_again_and_is_found_by_its_marker() {
+    for (site, number, open) in Site::bitbuckets().await {
+        let summary = Effect::Summary { body: "Done.".into() };
+        for kind in [FaultKind::LostAnswer, FaultKind::DoneStatus(503), FaultKind::Truncated] {
+            site.forge.fault(Fault::once("POST", &comments(&site), kind.clone()));
+            let error = open.perform(&summary).await.unwrap_err();
+            assert!(!error.surely_undone(), "{kind:?}: {error}");
+            let there = site.shop.pull(number).await.unwrap().summaries().count();
+            assert_eq!(there, 1, "{kind:?}");
+            let seen = open.comments(&[]).await.unwrap().remove(0);
+            assert!(seen.item == Item::Summary && open.observe(&summary).await.unwrap().is_some());
+            let (item, comment) = (Item::Summary, seen.id);
+            make(&open, Effect::DeleteDuplicate { item, comment }).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_changed_meanwhile_is_read_and_decided_again_at_data_center() {
+    let [_, (site, number, open)] = Site::bitbuckets().await;
+    make(&open, Effect::Summary { body: "One.".into() }).await;
+    let seen = open.comments(&[]).await.unwrap().remove(0);
+    let edit = Effect::EditComment { item: Item::Summary, comment: seen.id, body: "Two.".into() };
+    let comment = pull(&site).replace('$', "/comments/{id}$");
+    // Once is tried again; always is told.
+    site.forge.fault(Fault::once("PUT", &comment, FaultKind::Status(409, None)));
+    make(&open, edit.clone()).await;
+    let text = site.shop.pull(number).await.unwrap().summaries().next().unwrap().body.clone();
+    assert!(text.starts_with("Two."), "{text}");
+    site.forge.fault(Fault::once("PUT", &comment, FaultKind::Status(409, None)).times(3));
+    let Effect::EditComment { item, comment, .. } = edit else { panic!("it is an edit") };
+    let again = Effect::EditComment { item, comment, body: "Three.".into() };
+    let stale = open.perform(&again).await.unwrap_err();
+    assert!(matches!(stale, ForgeError::Stale { .. }) && site.forge.is_faultless(), "{stale}");
+    // A description that somebody has changed is left as it is.
+    site.shop.describe(number, "Theirs.").await.unwrap();
+    let describe = Effect::Describe { read: "What it does.".into(), body: "Ours.".into() };
+    make(&open, describe).await;
+    assert_eq!(site.shop.pull(number).await.unwrap().body, "Theirs.");
+}
+
+#[tokio::test]
+async fn an_old_data_center_is_asked_for_no_drafts_and_one_line() {
+    for (version, drafts) in [("8.17.4", false), ("8.18.0", true), ("9.2.0", true), ("of today", false)] {
+        let [_, (site, number, open)] = Site::bitbuckets().await;
+        site.forge.version(version);
+        site.shop.set_draft(number, true).await.unwrap();
+        let ready = open.perform(&Effect::MarkReady).await;
+        assert_eq!(ready.is_ok(), drafts, "{version}: {ready:?}");
+        let row = site.server.capability();
+        assert_eq!((row.drafts, row.lines), (drafts, truing_forge::capability::Lines::OneLine), "{version}");
+        let mut finding = super::reading::finding("a", 4);
+        finding.place.start_line = 2;
+        let commit = tip(&site).await;
+        make(&open, Effect::Findings { commit, comments: vec![finding] }).await;
+        let view = site.shop.pull(number).await.unwrap();
+        let place = view.inline().next().unwrap().place.clone().unwrap();
+        assert_eq!((place.line.map(|(_, line)| line), place.start), (Some(4), None), "{version}");
+    }
+}

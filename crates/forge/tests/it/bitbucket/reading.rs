@@ -1,0 +1,215 @@
+//! One pull request and its repository, as both Bitbuckets tell of them.
+
+use truing_core::converge::readiness::Merge as Mergeable;
+use truing_core::effect::Effect;
+use truing_core::finding::{Place, Side};
+use truing_core::id::{FindingId, Sha};
+use truing_core::port::{
+    CheckState, CommitCheck, ForgeError, ForgeRead as _, ForgeWrite as _, InlineDraft, PrState, ReviewState,
+};
+use truing_core::publish::{Check, DesiredStatus, Hold, Item, StatusState, ThreadState};
+use truing_diff::RepoPath;
+use truing_fakes::forge::{Side as Where, Verdict};
+use truing_fakes::repo::Commit;
+use truing_forge::RepositoryClient;
+
+use crate::repository::site::{BOT, Site};
+
+pub(super) fn finding(id: &str, line: u32) -> InlineDraft {
+    let path = RepoPath::from_bytes("a.txt");
+    let place = Place { path, side: Side::New, start_line: line, end_line: line };
+    InlineDraft { place, item: Item::Finding(FindingId::new(id)), body: format!("Finding {id}.") }
+}
+
+pub(super) async fn tip(site: &Site) -> Sha {
+    Sha::parse(&site.shop.tip("feature").await.unwrap()).unwrap()
+}
+
+pub(super) async fn make(open: &RepositoryClient, effect: Effect) {
+    open.perform(&effect).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_pull_request_is_read_with_whole_hashes() {
+    for (site, number, open) in Site::bitbuckets().await {
+        let request = open.pull_request().await.unwrap();
+        let main = site.shop.tip("main").await.unwrap();
+        assert_eq!(request.revision.head, tip(&site).await);
+        assert_eq!(request.revision.base.as_str(), main);
+        assert_eq!((request.state, request.base_branch.as_str()), (PrState::Open, "main"));
+        assert_eq!((request.branch.as_str(), request.title.as_str()), ("feature", "Change feature"));
+        assert_eq!(
+            (request.name, request.description.as_str()),
+            (format!("acme/shop#{number}"), "What it does.")
+        );
+        let now = open.now().await.unwrap();
+        assert!(now.url.ends_with(&format!("/pull-requests/{number}")), "{}", now.url);
+        assert_eq!(now.head.push, Some(true));
+        assert_eq!((now.labels.len(), now.requested.len()), (0, 0));
+        assert!(now.author.is_some_and(|author| author.person && !author.ours));
+        site.shop.permit(BOT, "read").await.unwrap();
+        assert_eq!(open.now().await.unwrap().head.push, Some(false));
+        site.shop.close(number).await.unwrap();
+        assert_eq!(open.pull_request().await.unwrap().state, PrState::Closed);
+        assert_eq!(open.labels().await, Ok(Vec::new()));
+        assert_eq!(open.issues("truing").await, Ok(Vec::new()));
+    }
+}
+
+#[tokio::test]
+async fn a_repository_alone_has_no_pull_request_and_no_call_is_made() {
+    for (site, ..) in Site::bitbuckets().await {
+        let calls = site.forge.log().len();
+        assert!(matches!(site.hub.pull_request().await, Err(ForgeError::Rejected { .. })));
+        assert!(matches!(site.hub.comments(&[]).await, Err(ForgeError::Rejected { .. })));
+        assert_eq!(site.forge.log().len(), calls);
+        let repository = site.hub.repository().await.unwrap();
+        assert_eq!((repository.name.as_str(), repository.default_branch.as_str()), ("acme/shop", "main"));
+        assert!(!repository.is_fork && !repository.writable.issues && !repository.writable.archived);
+        assert_eq!(repository.writable.push, Some(true));
+        let from = site.hub.pulls_from("feature").await.unwrap();
+        assert_eq!(from.len(), 1);
+        assert_eq!(site.hub.pulls_from("main").await.unwrap(), []);
+    }
+}
+
+#[tokio::test]
+async fn comments_of_ours_are_those_with_our_marker() {
+    for (site, number, open) in Site::bitbuckets().await {
+        let commit = tip(&site).await;
+        make(&open, Effect::Summary { body: "One finding.".into() }).await;
+        make(&open, Effect::Findings { commit: commit.clone(), comments: vec![finding("a", 3)] }).await;
+        make(&open, Effect::FileFinding { commit, comment: finding("b", 5) }).await;
+        let view = site.shop.pull(number).await.unwrap();
+        let marked = view.summaries().next().unwrap().body.clone();
+        assert!(marked.contains("[//]: # ("), "{marked}");
+        // A person copies our marker; another answers.
+        site.shop.comment(number, "ann", &marked).await.unwrap();
+        let first = view.inline().next().unwrap().id;
+        site.shop.reply(number, "ann", first, "Why?").await.unwrap();
+        site.shop.resolve(number, first, "ann").await.unwrap();
+        let seen = open.comments(&[]).await.unwrap();
+        let told: Vec<_> = seen.iter().map(|one| (one.item.as_str(), one.hold, one.has_replies)).collect();
+        let summary = Item::Summary;
+        let [a, b] = ["a", "b"].map(|id| Item::Finding(FindingId::new(id)));
+        assert_eq!(
+            told,
+            [
+                (summary.as_str(), Hold::Ours, false),
+                (a.as_str(), Hold::Ours, true),
+                (b.as_str(), Hold::Ours, false),
+            ]
+        );
+        assert_eq!(seen[1].thread.as_ref().map(|thread| thread.state), Some(ThreadState::ResolvedByOthers));
+        assert_eq!(seen[2].thread.as_ref().map(|thread| thread.state), Some(ThreadState::Open));
+        assert!(seen[0].thread.is_none() && seen[0].body == "One finding.");
+        let threads = open.threads().await.unwrap();
+        let sizes: Vec<_> =
+            threads.iter().map(|thread| (thread.path.as_str(), thread.comments.len())).collect();
+        assert_eq!(sizes, [("a.txt", 2), ("a.txt", 1)]);
+        assert_eq!((threads[0].comments[0].line, threads[1].comments[0].line), (Some(3), None));
+        // Whoever deletes one of them takes it from the list.
+        site.shop.delete_comment(number, view.summaries().next().unwrap().id).await.unwrap();
+        let known = [(summary.clone(), seen[0].id.clone())];
+        assert_eq!(open.comments(&known).await.unwrap().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn lists_are_read_to_their_end() {
+    for (site, number, open) in Site::bitbuckets().await {
+        for at in 0..120 {
+            site.shop.comment(number, "ann", &format!("{at}")).await.unwrap();
+        }
+        let replies = site.hub.replies(number, None).await.unwrap();
+        let said: Vec<_> = replies.iter().map(|reply| reply.body.clone()).collect();
+        assert_eq!(said, (0..120).map(|at| at.to_string()).collect::<Vec<_>>());
+        let late = site.hub.replies(number, Some(&replies[117].id)).await.unwrap();
+        assert_eq!(late.len(), 2);
+        assert_eq!(open.said("119").await.unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_comment_stays_with_its_lines_or_is_outdated() {
+    for (site, _, open) in Site::bitbuckets().await {
+        let commit = tip(&site).await;
+        for (id, line) in [("a", 3), ("b", 30)] {
+            make(&open, Effect::Findings { commit: commit.clone(), comments: vec![finding(id, line)] }).await;
+        }
+        // A line above the second goes, and the first is changed.
+        let lines: String = (1..=40)
+            .filter(|line| *line != 20)
+            .map(|line| if line == 3 { "other\n".to_owned() } else { format!("line {line}\n") })
+            .collect();
+        site.shop.push("feature", Commit::new("More").write("a.txt", lines)).await.unwrap();
+        let threads = open.threads().await.unwrap();
+        let told: Vec<_> = threads.iter().map(|thread| (thread.outdated, thread.comments[0].line)).collect();
+        assert_eq!(told, [(true, None), (false, Some(29))]);
+    }
+}
+
+#[tokio::test]
+async fn verdicts_of_people_are_reviews() {
+    for (site, number, open) in Site::bitbuckets().await {
+        site.shop.permit("ann", "write").await.unwrap();
+        site.shop.review(number, "ann", Verdict::ChangesRequested, "").await.unwrap();
+        let reviews = open.reviews().await.unwrap();
+        let told: Vec<_> = reviews.iter().map(|review| review.state).collect();
+        assert_eq!(told, [ReviewState::ChangesRequested]);
+        let activity = site.hub.activity(number).await.unwrap();
+        assert_eq!((activity.commits.len(), activity.reviews.len()), (1, 1));
+        assert_eq!(activity.commits[0].sha, tip(&site).await);
+    }
+}
+
+#[tokio::test]
+async fn a_status_is_a_check_of_its_commit_with_a_report_beside_it() {
+    for (site, number, open) in Site::bitbuckets().await {
+        let sha = tip(&site).await;
+        assert_eq!(open.checks(&sha).await, Ok(Vec::new()));
+        let mut status = DesiredStatus {
+            sha: sha.clone(),
+            state: StatusState::Failure,
+            description: "2 findings".into(),
+            check: Check::default(),
+        };
+        for state in [CheckState::Failed, CheckState::Passed] {
+            make(&open, Effect::Status(status.clone())).await;
+            assert!(open.observe(&Effect::Status(status.clone())).await.unwrap().is_some());
+            let check = CommitCheck { name: "truing/review".into(), app: None, state };
+            assert_eq!(open.checks(&sha).await, Ok(vec![check]));
+            status.state = StatusState::Success;
+        }
+        assert_eq!(site.shop.pull(number).await.unwrap().reports.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_merge_that_conflicts_is_told() {
+    for (site, number, open) in Site::bitbuckets().await {
+        let clean = open.merge().await.unwrap();
+        assert_eq!((clean.conflicts, clean.state), (Some(false), Mergeable::Clean));
+        site.shop.set_draft(number, true).await.unwrap();
+        assert_eq!(open.merge().await.unwrap().state, Mergeable::Draft);
+        site.shop.set_draft(number, false).await.unwrap();
+        site.shop.push("main", Commit::new("Else").write("a.txt", "else\n")).await.unwrap();
+        let conflict = open.merge().await.unwrap();
+        assert_eq!((conflict.conflicts, conflict.state), (Some(true), Mergeable::Dirty));
+    }
+}
+
+#[tokio::test]
+async fn what_is_outside_the_diff_is_refused_where_the_forge_looks() {
+    for (site, number, open) in Site::bitbuckets().await {
+        site.shop.comment_on(number, "ann", "a.txt", (Where::Right, 2), "Hm.").await.unwrap();
+        let commit = tip(&site).await;
+        let refused = open.perform(&Effect::Findings { commit, comments: vec![finding("a", 4000)] }).await;
+        // Cloud looks at no line, and shows the comment as outdated.
+        assert_eq!(refused.is_ok(), site.is_cloud(), "{refused:?}");
+        let stale = Sha::parse(&site.shop.tip("main").await.unwrap()).unwrap();
+        let moved = open.perform(&Effect::Findings { commit: stale, comments: vec![finding("b", 3)] }).await;
+        // Cloud places comments on the head, whichever it is.
+        assert_eq!(moved.is_ok(), site.is_cloud(), "{moved:?}");
+    }
+}

@@ -1,0 +1,140 @@
+//! What each Bitbucket tells beyond one pull request: repositories, open pull requests, comments, and what people may do.
+
+use truing_core::id::{AccountId, Millis, PrId};
+use truing_core::port::{Author, CommentKind, ForgeError};
+use truing_fakes::forge::{NewPull, Side};
+use truing_fakes::repo::Commit;
+use truing_forge::ForgeServer as _;
+use truing_forge::listing::{Listing, Repositories};
+
+use super::reading::tip;
+use crate::repository::site::{BOT, Site};
+
+fn author(site: &Site, login: &str) -> Author {
+    Author { id: AccountId::new(site.forge.account_id(login)), login: login.into(), is_person: true }
+}
+
+#[tokio::test]
+async fn repositories_are_found_by_name_and_by_id_and_listed() {
+    for (site, ..) in Site::bitbuckets().await {
+        let other = Commit::new("First").write("a.txt", "1\n");
+        site.forge.create_repository("acme", "other", other).await.unwrap();
+        let seen = site.server.repository("acme/shop").await.unwrap();
+        assert_eq!(
+            (seen.id.as_str(), seen.name.as_str(), seen.archived),
+            (site.id.as_str(), "acme/shop", false)
+        );
+        assert_eq!(site.server.repository_by_id(&site.id).await.unwrap(), seen);
+        let mut listed = Repositories::default();
+        let mut calls = 10;
+        site.server.repositories(&mut listed, &mut calls).await.unwrap();
+        // Only where we may write.
+        let names: Vec<_> = listed.items().map(|seen| seen.name.clone()).collect();
+        assert_eq!(names, ["acme/shop"]);
+        assert_eq!(10 - calls, if site.is_cloud() { 2 } else { 1 });
+        let missing = site.server.repository("acme/none").await;
+        assert!(matches!(missing, Err(ForgeError::NotFound { .. })), "{missing:?}");
+        // A new name: the id leads there.
+        site.shop.rename("acme", "store").await.unwrap();
+        assert_eq!(site.server.repository_by_id(&site.id).await.unwrap().name, "acme/store");
+        let old = site.server.repository("acme/shop").await;
+        assert!(matches!(old, Err(ForgeError::NotFound { .. } | ForgeError::Moved { .. })), "{old:?}");
+    }
+}
+
+#[tokio::test]
+async fn open_pull_requests_are_listed_page_by_page_with_drafts() {
+    for (site, number, _) in Site::bitbuckets().await {
+        for at in 0..55 {
+            let branch = format!("b{at}");
+            site.shop.push(&branch, Commit::new("x").write("x", branch.as_str())).await.unwrap();
+            let new = NewPull { draft: at == 0, ..NewPull::of(&branch) };
+            site.shop.open(new).await.unwrap();
+        }
+        let (mut listed, mut calls) = (Listing::default(), 100);
+        site.server.open_pulls("acme/shop", &mut listed, &mut calls).await.unwrap();
+        assert!(listed.is_complete());
+        assert_eq!((listed.items().count(), 100 - calls), (56, 2));
+        let first = listed.items().find(|pull| pull.number == number).unwrap();
+        assert_eq!(
+            (first.revision.head.clone(), first.repository.clone()),
+            (tip(&site).await, site.id.clone())
+        );
+        assert_eq!(listed.items().filter(|pull| pull.draft).count(), 1);
+        // As far as the calls go.
+        let (mut part, mut one) = (Listing::default(), 1);
+        site.server.open_pulls("acme/shop", &mut part, &mut one).await.unwrap();
+        assert_eq!((part.items().count(), part.is_complete(), one), (50, false, 0));
+        let (lines, is_all) = site.server.pull_lines("acme/shop", 10).await.unwrap();
+        assert_eq!((lines.len(), is_all), (10, false));
+        let of = site.server.open_pulls_of("acme/shop", "feature").await.unwrap();
+        assert_eq!(of.iter().map(|pull| pull.number).collect::<Vec<_>>(), [number]);
+        // Another account opens one of a branch of that name in a fork.
+        assert_eq!(site.server.open_pulls_of("acme/shop", "none").await.unwrap(), []);
+    }
+}
+
+#[tokio::test]
+async fn new_comments_are_found_by_kind_and_each_by_its_number() {
+    for (site, number, _) in Site::bitbuckets().await {
+        let said = site.shop.comment(number, "ann", "@truing review").await.unwrap();
+        let line = site.shop.comment_on(number, "ann", "a.txt", (Side::Right, 2), "Hm.").await.unwrap();
+        let answer = site.shop.reply(number, "ann", line, "Yes.").await.unwrap();
+        for (kind, expected) in
+            [(CommentKind::Conversation, vec![said]), (CommentKind::Diff, vec![line, answer])]
+        {
+            let (mut listed, mut calls) = (Listing::default(), 10);
+            site.server
+                .comments_since("acme/shop", (kind, Millis(0)), &mut listed, &mut calls)
+                .await
+                .unwrap();
+            let ids: Vec<u64> = listed.items().map(|comment| comment.id).collect();
+            assert_eq!((ids, listed.is_complete(), 10 - calls), (expected, true, 2), "{kind:?}");
+            let first = listed.items().last().unwrap().first.clone();
+            assert_eq!(first.is_some(), kind == CommentKind::Diff);
+            // Nothing is newer than the year 2100.
+            let late = Millis(4_102_444_800_000);
+            site.server.comments_since("acme/shop", (kind, late), &mut listed, &mut calls).await.unwrap();
+            assert_eq!(listed.items().count(), 0);
+        }
+        let id = PrId { forge: "github".into(), repository: site.id.clone(), number };
+        let one =
+            site.server.comment(&id, "acme/shop", (CommentKind::Conversation, said)).await.unwrap().unwrap();
+        assert_eq!((one.body.as_str(), one.number), ("@truing review", number));
+        assert_eq!(one.author, Some(author(&site, "ann")));
+        site.shop.delete_comment(number, said).await.unwrap();
+        let gone = site.server.comment(&id, "acme/shop", (CommentKind::Conversation, said)).await;
+        assert!(matches!(gone, Err(ForgeError::NotFound { .. })), "{gone:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_may_write_is_asked_as_each_forge_tells_it() {
+    for (site, ..) in Site::bitbuckets().await {
+        site.shop.permit("ann", "write").await.unwrap();
+        // Part of the name of somebody who may.
+        site.shop.permit("an", "read").await.unwrap();
+        let may =
+            async |login: &str| site.server.may_write("acme/shop", &author(&site, login)).await.unwrap();
+        // Cloud tells administrators alone.
+        assert_eq!(may("ann").await, !site.is_cloud());
+        site.shop.permit(BOT, "admin").await.unwrap();
+        assert!(may("ann").await && !may("an").await);
+        site.shop.permit("ann", "read").await.unwrap();
+        assert!(!may("ann").await);
+        assert!(site.server.is_own("acme/shop", &author(&site, BOT)).await.unwrap());
+        assert!(!site.server.is_own("acme/shop", &author(&site, "ann")).await.unwrap());
+        assert!(site.server.quota().is_none() && site.server.check_app().is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_protected_branch_is_told_to_administrators() {
+    for (site, ..) in Site::bitbuckets().await {
+        let hidden = site.server.protection("acme/shop", "main").await;
+        assert!(matches!(hidden, Err(ForgeError::Forbidden { .. })), "{hidden:?}");
+        site.shop.permit(BOT, "admin").await.unwrap();
+        assert!(site.server.protection("acme/shop", "main").await.unwrap().is_protected);
+        assert!(!site.server.protection("acme/shop", "feature").await.unwrap().is_protected);
+    }
+}
