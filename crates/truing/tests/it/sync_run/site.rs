@@ -73,9 +73,9 @@ impl Site {
         repo.permit(BOT, forge.permission()).await.unwrap();
         repo.permit("ann", "write").await.unwrap();
         let home = tempfile::tempdir().unwrap();
-        let operator = forge.operator();
+        let (operator, name) = (forge.operator(), forge.name());
         let config = format!(
-            "{operator}[server]\npoll = \"50ms\"\nlease = \"20s\"\nheartbeat = \"200ms\"\n[sync.demo]\nrepo = \"acme/ours\"\nmirror = [\"demo/=ours/\"]\n{more}"
+            "{operator}[server]\npoll = \"50ms\"\nlease = \"20s\"\nheartbeat = \"200ms\"\n[sync.demo]\nforge = \"{name}\"\nrepo = \"acme/ours\"\nmirror = [\"demo/=ours/\"]\n{more}"
         );
         std::fs::write(home.path().join("truing.toml"), config).unwrap();
         let registry = FakeRegistry::start().await.unwrap();
