@@ -294,6 +294,17 @@ const CLOUD_HOLES: &[Hole] = &[
 
 /// What Data Center does and its document does not say.
 const DATA_CENTER_HOLES: &[Hole] = &[
+    answers(
+        &["/contextLines", "/diffs", "/fromHash", "/toHash", "/whitespace"],
+        UNNAMED,
+        "the diff of a file comes with what it is between; the fields of one file alone are described",
+        (
+            "GET",
+            "/rest/api/latest/projects/A/repos/b/pull-requests/1/diff/a.py",
+            200,
+            r#"{"contextLines": 3, "diffs": [], "fromHash": "a", "toHash": "b", "whitespace": "SHOW"}"#,
+        ),
+    ),
     requests(
         &["/anchor/path"],
         TYPE,

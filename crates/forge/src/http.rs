@@ -155,6 +155,11 @@ impl Call {
         Self { what: what.into(), method, url, body, repeat, writes: true, etag: None, redirected: false }
     }
 
+    /// Without a body: the forge describes none.
+    pub(crate) fn bare(self) -> Self {
+        Self { body: None, ..self }
+    }
+
     /// A redirect to another address of the same server is an answer. Nobody follows it here.
     pub(crate) fn redirected(self) -> Self {
         Self { redirected: true, ..self }
