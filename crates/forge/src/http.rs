@@ -144,6 +144,11 @@ impl Call {
         }
     }
 
+    /// The same without a body, for a call that takes none.
+    pub(crate) fn without_body(self) -> Self {
+        Self { body: None, ..self }
+    }
+
     /// A call that adds to something each time.
     pub(crate) fn append(what: impl Into<String>, url: Url, body: Value) -> Self {
         Self { method: Method::PATCH, ..Self::create(what, url, body) }
