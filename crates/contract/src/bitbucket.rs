@@ -149,6 +149,7 @@ const PULL: &str = "/2.0/repositories/a/b/pullrequests/1";
 const COMMENT: &str = "/2.0/repositories/a/b/pullrequests/1/comments/2";
 const REPORT: &str = "/2.0/repositories/a/b/commit/c/reports/d";
 const DC_PULL: &str = "/rest/api/latest/projects/A/repos/b/pull-requests/1";
+const DC_DIFF: &str = "/rest/api/latest/projects/A/repos/b/pull-requests/1/diff/c";
 const DC_COMMENT: &str = "/rest/api/latest/projects/A/repos/b/pull-requests/1/comments/2";
 const DC_COMMENTS: &str = "/rest/api/latest/projects/A/repos/b/pull-requests/1/comments";
 const DC_REPORT: &str = "/rest/insights/latest/projects/A/repos/b/commits/c/reports/d";
@@ -294,17 +295,6 @@ const CLOUD_HOLES: &[Hole] = &[
 
 /// What Data Center does and its document does not say.
 const DATA_CENTER_HOLES: &[Hole] = &[
-    answers(
-        &["/contextLines", "/diffs", "/fromHash", "/toHash", "/whitespace"],
-        UNNAMED,
-        "the diff of a file comes with what it is between; the fields of one file alone are described",
-        (
-            "GET",
-            "/rest/api/latest/projects/A/repos/b/pull-requests/1/diff/a.py",
-            200,
-            r#"{"contextLines": 3, "diffs": [], "fromHash": "a", "toHash": "b", "whitespace": "SHOW"}"#,
-        ),
-    ),
     requests(
         &["/anchor/path"],
         TYPE,
@@ -335,6 +325,15 @@ const DATA_CENTER_HOLES: &[Hole] = &[
         "the same in the answer",
         ("GET", DC_REPORT, 200, r#"{"data": [{"value": 1}]}"#),
     ),
+    Hole {
+        operation: "GET /api/latest/projects/{projectKey}/repos/{repositorySlug}/pull-requests/{pullRequestId}/diff/{path}",
+        excused: Excused::Answer(
+            &["/contextLines", "/diffs", "/fromHash", "/toHash", "/whitespace"],
+            UNNAMED,
+        ),
+        reason: "the answer is a list of diffs between two commits; one diff of it is described",
+        example: ("GET", DC_DIFF, 200, r#"{"diffs": []}"#),
+    },
     answers(
         &["/context", "/nextPageStart"],
         TYPE,

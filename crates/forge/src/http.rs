@@ -144,6 +144,11 @@ impl Call {
         }
     }
 
+    /// The same without a body, for a call that takes none.
+    pub(crate) fn without_body(self) -> Self {
+        Self { body: None, ..self }
+    }
+
     /// A call that adds to something each time.
     pub(crate) fn append(what: impl Into<String>, url: Url, body: Value) -> Self {
         Self { method: Method::PATCH, ..Self::create(what, url, body) }
@@ -153,11 +158,6 @@ impl Call {
     pub(crate) fn set(what: impl Into<String>, method: Method, url: Url, body: Option<Value>) -> Self {
         let repeat = Repeat::Harmless;
         Self { what: what.into(), method, url, body, repeat, writes: true, etag: None, redirected: false }
-    }
-
-    /// Without a body: the forge describes none.
-    pub(crate) fn bare(self) -> Self {
-        Self { body: None, ..self }
     }
 
     /// A redirect to another address of the same server is an answer. Nobody follows it here.

@@ -243,7 +243,7 @@ impl Calls for BitbucketCloud {
     async fn decline(&self, what: &str, repo: &str, pull: &Pull) -> Result<(), ForgeError> {
         let url = self.of_pull(what, repo, pull.number, &["decline"])?;
         // A second try would be refused, as it is declined.
-        self.send(&Call::create(what, url, json!({})).bare()).await?.done()
+        self.send(&Call::create(what, url, json!({})).without_body()).await?.done()
     }
 
     async fn ask(&self, what: &str, repo: &str, pull: &Pull, login: &str) -> Result<(), ForgeError> {
