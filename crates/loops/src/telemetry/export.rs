@@ -197,7 +197,7 @@ impl HttpClient for Sender {
             match &sent {
                 Ok(response) if response.status().is_success() => {}
                 Ok(response) => {
-                    tracing::warn!(status = response.status().as_u16(), "the endpoint refused the traces")
+                    tracing::warn!(status = response.status().as_u16(), "the endpoint refused the traces");
                 }
                 Err(error) => tracing::warn!(%error, "could not send traces"),
             }
