@@ -254,6 +254,20 @@ async fn while_the_kill_switch_is_on_a_data_center_is_answered_and_its_slot_stay
     assert_eq!(site.forge.violations(), Vec::<String>::new());
 }
 
+/// Cloud sends what is answered by 503 twice more, and leaves no hook out: it is refused, as GitHub is. At the end of the switch
+/// the sweep, which lists the repositories that our account may write to, finds what was refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_kill_switch_is_on_cloud_is_refused_and_the_sweep_at_its_end_finds_the_pull_request() {
+    let site = Site::new(Flavour::Cloud).await;
+    site.repo.permit("truing[bot]", "write").await.unwrap();
+    let _server = site.serve().await;
+    assert_eq!(site.run(&["kill", "on"]).0, 0);
+    let number = site.open().await;
+    assert_eq!(site.deliver().await, [503]);
+    assert_eq!(site.run(&["kill", "off"]).0, 0);
+    once(&site.reviewed(number, 1).await);
+}
+
 async fn by_hand(flavour: Flavour) {
     let site = Site::new(flavour).await;
     let number = site.open().await;
