@@ -14,7 +14,7 @@ use crate::slots::StepError;
 /// The reason why a step stopped before its end.
 ///
 /// Two enums are about parts of a step and do not reach its lease: [`crate::converge::Stop`], why one act of a run that
-/// converges came to nothing, and [`crate::sync::run::RunError`], why a job's run goes no further. The record of the run
+/// converges came to nothing, and [`crate::sync::error::RunError`], why a job's run goes no further. The record of the run
 /// says both.
 #[derive(Debug, thiserror::Error)]
 pub enum Stopped {

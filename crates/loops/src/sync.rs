@@ -10,6 +10,7 @@ mod change;
 mod classify;
 mod drafts;
 mod effects;
+pub mod error;
 mod history;
 mod init;
 pub mod job;

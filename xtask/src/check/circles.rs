@@ -27,7 +27,6 @@ const EXCEPTIONS: &[(&str, usize)] = &[
     ("crates/service/src/lib.rs", 12),
     ("crates/guard/src/lib.rs", 14),
     ("crates/store/src/sqlite.rs", 12),
-    ("crates/loops/src/sync/run.rs", 9),
     ("crates/forge/src/github.rs", 4),
     ("crates/loops/src/agent.rs", 5),
     ("crates/truing/src/wiring.rs", 5),

@@ -25,9 +25,10 @@ use truing_git::PrivateFolder;
 use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact;
 
+use super::error::RunError;
 use super::material::{cut, files_of, patches};
 use super::port::Porter;
-use super::run::{RunError, SyncRun};
+use super::run::SyncRun;
 use super::run_log::{Ended, QuestionUpdate, RunLog};
 use super::{Decided, SyncError, change, counterparts};
 use crate::agent::{BuiltPrompt, Halted, ModelTask, Spent, WatchedTools, hash_of, unheld};

@@ -10,7 +10,7 @@ use truing_core::sync::record::{Pull, PullKind};
 use truing_forge::{ForgeServer as _, RepositoryClient, Server};
 
 use super::effects::{Writes, open_pull};
-use super::run::RunError;
+use super::error::RunError;
 use super::words;
 
 /// The drafts of one job at a forge.

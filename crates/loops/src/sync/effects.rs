@@ -7,7 +7,7 @@ use truing_forge::effects::{EffectError, Effects};
 use truing_git::Pushed;
 use truing_store::Sqlite;
 
-use super::run::RunError;
+use super::error::RunError;
 
 /// The side of a forge that writes to the repository of a job.
 pub(super) type Writes<'a> = Effects<'a, RepositoryClient, Sqlite>;

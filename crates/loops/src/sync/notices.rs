@@ -11,8 +11,8 @@ use truing_forge::{ForgeServer as _, RepositoryClient, Server};
 use truing_git::{NewCommit, PrivateFolder, Remote};
 
 use super::effects::{Writes, open_issue, open_pull, pushed};
+use super::error::RunError;
 use super::job::SyncJob;
-use super::run::RunError;
 
 /// What is said in a pull request that stands in for an issue.
 const CHANGES_NOTHING: &str = "This pull request changes nothing, and is not to be merged: it is here for what is said in \

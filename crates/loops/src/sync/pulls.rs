@@ -13,7 +13,7 @@ use truing_forge::{ForgeServer as _, RepositoryClient, Server};
 
 use super::change;
 use super::effects::{Writes, open_pull};
-use super::run::RunError;
+use super::error::RunError;
 use super::words::{self, About};
 
 /// The pull requests of one job at a forge.

@@ -6,8 +6,8 @@ use truing_core::id::{CommentId, Topic};
 use truing_core::port::{ForgeError, ForgeRead as _, OwnIssue, Reply};
 use truing_core::sync::job::{Job, Question, Ruling, Said, ruled};
 
+use super::error::RunError;
 use super::notices::Notices;
-use super::run::RunError;
 use super::words;
 
 /// Characters of an answer that a model is shown.

@@ -6,7 +6,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use truing_core::RepoPath;
 use truing_core::id::{Millis, Sha};
-use truing_core::port::{ForgeError, ForgeRead as _, Gate, RunRef, Runs as _, StoreError, Withheld};
+use truing_core::port::{ForgeRead as _, Gate, RunRef, Runs as _, StoreError};
 use truing_core::sync::breaker::{Admission, Target};
 use truing_core::sync::course::Course;
 use truing_core::sync::job::Job;
@@ -14,24 +14,23 @@ use truing_core::sync::record::{Evidence, Record, Result as Outcome, Step, SyncD
 use truing_core::sync::{NOTHING_PINNED, Verdict};
 use truing_forge::effects::Effects;
 use truing_forge::{RepositoryClient, Server};
-use truing_git::{GitError, Mirror, PrivateFolder, Refusal, Remote};
+use truing_git::{Mirror, PrivateFolder, Remote};
 use truing_store::Sqlite;
 use truing_upstream::version::Version;
 
 use super::bump::Ground;
-use super::change::{self, ChangeError};
+use super::change;
 use super::classify::Beside;
 use super::drafts::{Draft, Saved};
+use super::error::RunError;
 use super::job::SyncJob;
-use super::port::PortError;
 use super::pulls::{self, BranchState, Pulls};
 use super::question::Wanted;
-use super::recipe::RecipeError;
 use super::run_log::{Ended, QuestionUpdate, RunLog};
 use super::tracking;
-use super::verify::{CheckError, Checks};
+use super::verify::Checks;
 use super::words::{self, About};
-use super::{Decided, PinnedError, Question, Seen, SyncError, decided_of, pinned_by, unreported};
+use super::{Decided, Question, Seen, SyncError, decided_of, pinned_by, unreported};
 use crate::agent::Spent;
 use crate::versions;
 
@@ -54,92 +53,6 @@ pub struct SyncRun<'a, G> {
     pub mirror: &'a Path,
     /// Where the repository is.
     pub remote: &'a Remote,
-}
-
-/// The reason why a run goes no further. Its record says so: it does not stop what its lease's [`crate::stopped::Stopped`] stops.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// Its records. It writes nothing more.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The forge.
-    #[error(transparent)]
-    Forge(#[from] ForgeError),
-    /// Git.
-    #[error(transparent)]
-    Git(#[from] GitError),
-    /// The package.
-    #[error(transparent)]
-    Sync(#[from] SyncError),
-    /// What the project pins.
-    #[error(transparent)]
-    Pinned(#[from] PinnedError),
-    /// What the project's own files are.
-    #[error(transparent)]
-    Change(#[from] ChangeError),
-    /// The change.
-    #[error(transparent)]
-    Recipe(#[from] RecipeError),
-    /// The port.
-    #[error(transparent)]
-    Port(#[from] PortError),
-    /// The project's checks.
-    #[error(transparent)]
-    Check(#[from] CheckError),
-    /// A folder.
-    #[error("no folder can be made for the project's files: {0}")]
-    Folder(std::io::Error),
-    /// The branch is not as it was found.
-    #[error("{branch} was pushed to by somebody else meanwhile")]
-    Moved {
-        /// The branch.
-        branch: String,
-    },
-    /// The remote does not take the branch.
-    #[error("{branch} cannot be pushed, {}: {message}", words::refusal(*.why))]
-    Refused {
-        /// The branch.
-        branch: String,
-        /// Why not.
-        why: Refusal,
-        /// The remote's words.
-        message: String,
-    },
-    /// The branch is somebody's.
-    #[error(
-        "{url} comes from {branch}, and it is not of this job: close it, or give the job another `branch`"
-    )]
-    Foreign {
-        /// The branch.
-        branch: String,
-        /// The pull request.
-        url: String,
-    },
-    /// Something was written before, or begun, and the forge may still come to show it.
-    #[error("{what}: waiting until the forge shows an earlier write; the next run looks for it")]
-    Settling {
-        /// The time by which the forge must show it.
-        until: Millis,
-        /// The write.
-        what: String,
-    },
-    /// The repository has no commit.
-    #[error("the repository has no default branch with a commit")]
-    Empty,
-    /// The repository takes nothing.
-    #[error("the repository is archived: nothing can be changed in it")]
-    Archived,
-    /// The switch.
-    #[error("the kill switch is on")]
-    Halted,
-    /// The gate that is asked right before each write refuses it.
-    #[error("{why}; not done: {what}")]
-    Withheld {
-        /// The write.
-        what: String,
-        /// Why.
-        why: Withheld,
-    },
 }
 
 impl<G: Gate> SyncRun<'_, G> {

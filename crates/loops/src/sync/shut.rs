@@ -3,7 +3,7 @@
 use truing_core::id::Millis;
 use truing_core::port::{RunRef, StoreError, Withheld};
 
-use super::run::RunError;
+use super::error::RunError;
 
 impl RunError {
     /// Is it the kill switch alone?

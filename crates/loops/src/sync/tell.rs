@@ -5,9 +5,10 @@ use truing_core::sync::job::Job;
 use truing_core::sync::record::{Record, Step};
 use truing_forge::ForgeServer as _;
 
+use super::error::RunError;
 use super::notices::Notices;
 use super::question::{Questions, Wanted};
-use super::run::{RunError, SyncRun};
+use super::run::SyncRun;
 use super::run_log::{Ended, QuestionUpdate, RunLog};
 use super::tracking::Tracking;
 use super::words;

@@ -6,8 +6,8 @@ use truing_core::port::{ForgeError, Runs as _};
 use truing_core::sync::job::{Job, Tracked};
 use truing_core::sync::record::Record;
 
+use super::error::RunError;
 use super::notices::Notices;
-use super::run::RunError;
 use super::words;
 
 /// Runs that are shown, the last ones.
