@@ -3,6 +3,7 @@
 
 pub mod bitbucket;
 pub mod capability;
+pub mod delivery;
 pub mod effects;
 pub mod forge_server;
 pub mod github;

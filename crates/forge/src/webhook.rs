@@ -12,7 +12,6 @@
 //! | an event or action that says nothing to us | [`Hook::Ignored`], the body is not read |
 
 mod form;
-mod kinds;
 mod signature;
 
 #[cfg(test)]
@@ -24,7 +23,6 @@ use truing_core::port::CommentKind;
 use url::Url;
 
 pub use self::form::json_of_form;
-pub use self::kinds::parse;
 pub use self::signature::{Check, HookSecret, Signature, Unsigned};
 
 /// The longest page address that is taken over, in bytes.

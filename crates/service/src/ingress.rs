@@ -36,9 +36,8 @@ use truing_core::port::{
 use truing_core::slot::Loop;
 use truing_forge::ForgeServer;
 use truing_forge::capability::Refused;
-use truing_forge::webhook::{
-    Comment, Delivery, Hook, HookSecret, Label, Rechecked, Rerun, json_of_form, parse,
-};
+use truing_forge::delivery::parse;
+use truing_forge::webhook::{Comment, Delivery, Hook, HookSecret, Label, Rechecked, Rerun, json_of_form};
 
 pub use self::body::MAX_BODY;
 use self::listen::Peer;

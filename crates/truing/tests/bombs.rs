@@ -435,7 +435,7 @@ fn diff(text: &str, _: &Path) {
 
 fn webhook(text: &str, _: &Path) {
     for event in ["pull_request", "issue_comment", "check_run"] {
-        let _ = truing_forge::webhook::parse(
+        let _ = truing_forge::delivery::parse(
             truing_core::port::ForgeKind::Github,
             event,
             "github",

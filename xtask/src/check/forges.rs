@@ -19,6 +19,9 @@ const KINDS: &[(&str, &str)] = &[("github", "GitHub"), ("bitbucket", "Bitbucket"
 const NAMED_IN: &[(&str, &str)] = &[
     ("crates/truing/src/wiring/forges.rs", "makes clients of a configuration"),
     ("crates/truing/src/demo/forge.rs", "makes the client of the demonstration"),
+    ("crates/truing/src/cli/demo.rs", "lists the kinds that a person chooses among"),
+    ("crates/config/src/defaults.rs", "has the addresses and variables of each kind"),
+    ("crates/config/src/login.rs", "refuses a login that the kind does not have"),
 ];
 
 /// Checks every source file above `forge` that is not a test.

@@ -21,6 +21,8 @@ const NAMED_IN: &[(&str, &str)] = &[
     ("crates/forge/src/server.rs", "hands it on to the client of the kind"),
     ("crates/forge/src/publisher.rs", "hands it to the path"),
     ("crates/forge/src/github/client/effects.rs", "implements it"),
+    ("crates/forge/src/bitbucket/client/effects.rs", "implements it"),
+    ("crates/forge/src/bitbucket/tests.rs", "tries the client of a recorded forge"),
     ("crates/loops/src/review.rs", "hands it to the publisher"),
     ("crates/service/src/lib.rs", "says that a service's pull requests have it"),
 ];

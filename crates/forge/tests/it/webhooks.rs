@@ -8,7 +8,8 @@ use std::io::Read as _;
 use serde::Deserialize;
 use serde_json::Value;
 use truing_core::port::{CommentKind, ForgeKind};
-use truing_forge::webhook::{Hook, Rechecked, parse};
+use truing_forge::delivery::parse;
+use truing_forge::webhook::{Hook, Rechecked};
 
 #[derive(Deserialize)]
 struct Event {

@@ -4,7 +4,8 @@ use reqwest::header::{HeaderMap, HeaderValue};
 use truing_core::port::ForgeKind;
 
 use super::*;
-use crate::webhook::{BadHook, Comment, Delivery, Hook, HookSecret, Unsigned, parse};
+use crate::delivery::parse;
+use crate::webhook::{BadHook, Comment, Delivery, Hook, HookSecret, Unsigned};
 
 const KINDS: [ForgeKind; 2] = [ForgeKind::Bitbucket, ForgeKind::BitbucketDc];
 

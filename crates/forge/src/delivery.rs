@@ -1,9 +1,9 @@
-//! Which parser reads a delivery: that of the kind of forge that the route belongs to.
+//! Reads a delivery of a webhook with the parser of its kind of forge, which the route tells and never a header.
 
 use reqwest::header::HeaderMap;
 use truing_core::port::ForgeKind;
 
-use super::{BadHook, Delivery, Hook};
+use crate::webhook::{BadHook, Delivery, Hook};
 use crate::{bitbucket, github};
 
 impl<'a> Delivery<'a> {
