@@ -185,8 +185,13 @@ pub(crate) fn fits(template: &str, path: &str, by_id: bool) -> Option<usize> {
         path.split('/').filter(|part| !part.is_empty()),
     );
     let mut parameters = 0;
-    for expected in of {
+    let last = of.len().checked_sub(1);
+    for (at, expected) in of.into_iter().enumerate() {
         let part = parts.next()?;
+        if expected == "{path}" && Some(at) == last {
+            // The path of a file has parts of its own.
+            return Some(parameters + 1);
+        }
         if expected.starts_with('{') {
             let number = expected.ends_with("_id}") || expected.ends_with("_number}");
             if number && part.parse::<u64>().is_err() {
@@ -213,6 +218,8 @@ mod tests {
         assert_eq!(fits("/repos/{owner}/{repo}/pulls", "/repositories/7/pulls", true), Some(0));
         assert_eq!(fits("/user", "/repositories/7", true), None);
         assert_eq!(fits("/repositories/{workspace}/{slug}", "/repositories/a/b", false), Some(2));
+        assert_eq!(fits("/diff/{path}", "/diff/src/a.py", false), Some(1));
+        assert_eq!(fits("/diff/{path}", "/diff", false), None);
         assert_eq!(fits("/pulls/{pull_number}", "/pulls/comments", true), None, "not a number");
     }
 

@@ -147,6 +147,8 @@ pub struct Bounds {
     pub batch: usize,
     /// Does it offer to apply replacements of lines?
     pub suggestions: bool,
+    /// Is a comment on code placed on the head at that moment, whichever it is?
+    pub follows_head: bool,
 }
 
 /// A comment of ours on the pull request: by one of our accounts, with a marker of ours.

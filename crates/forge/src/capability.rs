@@ -326,6 +326,10 @@ impl Capability {
             Suggestions::Block(_) => true,
             Suggestions::None => false,
         };
-        Bounds { settle, body: self.comment - self.marker_room, batch: self.batch, suggestions }
+        let follows_head = match self.anchored {
+            Anchored::Commit => false,
+            Anchored::Head => true,
+        };
+        Bounds { settle, body: self.comment - self.marker_room, batch: self.batch, suggestions, follows_head }
     }
 }

@@ -223,13 +223,21 @@ fn is_marker(line: &str) -> bool {
     OPENINGS.iter().any(|opening| line.starts_with(opening))
 }
 
-/// The hash in the marker of an inline comment of the tool that Truing replaces, if that is the last line of a text. It
-/// proves nothing, and is never written.
-pub fn seed_hash(text: &str) -> Option<&str> {
-    let line = text.trim_end().lines().next_back()?.trim();
-    let hash = line.strip_prefix(SEED.0)?.strip_suffix(SEED.1)?;
-    let right = !hash.is_empty() && hash.len() <= 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
-    right.then_some(hash)
+/// The text of an inline comment of the tool that Truing replaces, without its marker, which is the first or the last line;
+/// none: it has no such marker. The marker proves nothing, and is never written.
+pub fn without_seed(text: &str) -> Option<String> {
+    let is_hash = |hash: &str| {
+        !hash.is_empty() && hash.len() <= 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    let is_seed = |line: &str| {
+        line.trim().strip_prefix(SEED.0).and_then(|rest| rest.strip_suffix(SEED.1)).is_some_and(is_hash)
+    };
+    let lines: Vec<&str> = text.trim().lines().collect();
+    match lines.as_slice() {
+        [first, rest @ ..] if is_seed(first) => Some(rest.join("\n")),
+        [rest @ .., last] if is_seed(last) => Some(rest.join("\n")),
+        _ => None,
+    }
 }
 
 /// The parts of a marker line, before its HMAC is checked.

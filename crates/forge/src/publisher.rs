@@ -9,7 +9,7 @@ use truing_core::id::{CommentId, Millis, Sha};
 use truing_core::port::{
     EffectLog, ForgeError, ForgeRead, ForgeWrite, InlineDraft, Performed, RunRef, Runs, StoreError, Withheld,
 };
-use truing_core::publish::{Desired, Hold, Item, Observed, Plan, Step, plan};
+use truing_core::publish::{Bounds, Desired, Hold, Item, Observed, Plan, Step, plan};
 
 mod bisect;
 
@@ -81,10 +81,26 @@ pub struct Publisher<'a, R, F> {
 enum Created {
     /// Everything is known to be there.
     All,
-    /// The forge did not name everything: some is found by its marker later.
-    Some,
     /// The forge refused a place, and a row was lowered.
     Lowered,
+    /// The forge did not name everything: some is found by its marker later.
+    Some,
+}
+
+/// The comments on code of one round.
+struct Placed {
+    /// Are they placed on the head of that moment? Then it is read before and after.
+    is_watched: bool,
+    /// Made, and not remembered yet.
+    comments: Vec<(Item, CommentId)>,
+}
+
+impl Placed {
+    fn new(bounds: &Bounds, steps: &[Step]) -> Self {
+        let on_code =
+            |step: &Step| matches!(step, Step::CreateReview { .. } | Step::CreateFileComment { .. });
+        Self { is_watched: bounds.follows_head && steps.iter().any(on_code), comments: Vec::new() }
+    }
 }
 
 /// Logs how many comments of ours are signed with a key that is not configured.
@@ -127,21 +143,24 @@ impl<R: Runs + EffectLog, F: ForgeRead + ForgeWrite> Publisher<'_, R, F> {
                 Plan::Settling { until } => return Ok(Reconciled::Settling { until }),
                 Plan::Steps(steps) => steps,
             };
-            let mut lowered = false;
-            let mut unseen = false;
-            for step in steps {
-                match self.apply(&rows, step).await? {
-                    Created::All => {}
-                    Created::Some => unseen = true,
-                    Created::Lowered => lowered = true,
+            let mut placed = Placed::new(&self.effects.forge.bounds(), &steps);
+            if placed.is_watched {
+                self.same_head().await?;
+            }
+            let applied = self.apply_all(&rows, steps, &mut placed).await;
+            let kept = if placed.is_watched { self.keep(placed).await } else { Ok(()) };
+            let created = match (applied, kept) {
+                (_, Err(Ended::Stopped(PublishError::Moved))) => return Err(PublishError::Moved.into()),
+                (Err(error), _) | (Ok(_), Err(error)) => return Err(error),
+                (Ok(created), Ok(())) => created,
+            };
+            match created {
+                Created::All => {}
+                Created::Some => {
+                    let until = self.effects.clock.now() + self.effects.forge.bounds().settle;
+                    return Ok(Reconciled::Settling { until });
                 }
-            }
-            if unseen {
-                let until = self.effects.clock.now() + self.effects.forge.bounds().settle;
-                return Ok(Reconciled::Settling { until });
-            }
-            if lowered {
-                continue;
+                Created::Lowered => continue,
             }
             if let Some(status) = status {
                 self.perform(&Effect::Status(status.clone())).await?;
@@ -154,7 +173,20 @@ impl<R: Runs + EffectLog, F: ForgeRead + ForgeWrite> Publisher<'_, R, F> {
         Err(ForgeError::Rejected { what, message }.into())
     }
 
-    async fn apply(&self, rows: &[Desired], step: Step) -> Result<Created, Ended> {
+    async fn apply_all(
+        &self,
+        rows: &[Desired],
+        steps: Vec<Step>,
+        placed: &mut Placed,
+    ) -> Result<Created, Ended> {
+        let mut created = Created::All;
+        for step in steps {
+            created = created.max(self.apply(rows, step, placed).await?);
+        }
+        Ok(created)
+    }
+
+    async fn apply(&self, rows: &[Desired], step: Step, placed: &mut Placed) -> Result<Created, Ended> {
         match step {
             Step::Adopt { item, comment } => self.shown(&[(item, comment)]).await?,
             Step::DeleteDuplicate { comment, item } => {
@@ -166,14 +198,14 @@ impl<R: Runs + EffectLog, F: ForgeRead + ForgeWrite> Publisher<'_, R, F> {
             Step::SetResolved { thread, resolved: true } => self.change(&Effect::Resolve { thread }).await?,
             Step::SetResolved { thread, resolved: false } => self.change(&Effect::Reopen { thread }).await?,
             Step::CreateSummary { body } => {
-                return self.create(&Effect::Summary { body }, &[Item::Summary]).await;
+                return self.create(&Effect::Summary { body }, &[Item::Summary], None).await;
             }
-            Step::CreateReview { items } => return self.create_review(rows, items).await,
+            Step::CreateReview { items } => return self.create_review(rows, items, placed).await,
             Step::CreateFileComment { item } => {
                 let Some(comment) = self.draft(rows, &item) else { return Ok(Created::All) };
                 let effect = Effect::FileFinding { commit: self.head.clone(), comment };
                 let items = [item];
-                return match self.create(&effect, &items).await {
+                return match self.create(&effect, &items, Some(placed)).await {
                     Err(error) if is_rejected(&error) => self.lower(&items, AnchorKind::Summary).await,
                     created => created,
                 };
@@ -184,14 +216,19 @@ impl<R: Runs + EffectLog, F: ForgeRead + ForgeWrite> Publisher<'_, R, F> {
 
     /// Posts inline comments in one call; if the forge refuses them, in halves, until the refused one is alone
     /// and goes to its file instead.
-    async fn create_review(&self, rows: &[Desired], items: Vec<Item>) -> Result<Created, Ended> {
+    async fn create_review(
+        &self,
+        rows: &[Desired],
+        items: Vec<Item>,
+        placed: &mut Placed,
+    ) -> Result<Created, Ended> {
         let mut bisection = Bisection::new(items);
         let mut outcome = Created::All;
         while let Some(batch) = bisection.next() {
             let comments: Vec<InlineDraft> =
                 batch.items.iter().filter_map(|item| self.draft(rows, item)).collect();
             let effect = Effect::Findings { commit: self.head.clone(), comments };
-            let created = self.create(&effect, &batch.items).await;
+            let created = self.create(&effect, &batch.items, Some(placed)).await;
             let refused = created.as_ref().is_err_and(is_rejected);
             if bisection.answered(&batch, refused) {
                 self.same_head().await?;
@@ -224,12 +261,36 @@ impl<R: Runs + EffectLog, F: ForgeRead + ForgeWrite> Publisher<'_, R, F> {
         Ok(Created::Lowered)
     }
 
-    /// Makes the comments of these items, and remembers those that the forge has named.
-    async fn create(&self, effect: &Effect, items: &[Item]) -> Result<Created, Ended> {
+    /// Makes the comments of these items, and remembers those that the forge has named: at once, or when it is known on
+    /// which commit they are.
+    async fn create(
+        &self,
+        effect: &Effect,
+        items: &[Item],
+        placed: Option<&mut Placed>,
+    ) -> Result<Created, Ended> {
         let Performed::Comments(made) = self.perform(effect).await? else { return Ok(Created::Some) };
-        self.shown(&made).await?;
         let all = items.iter().all(|item| made.iter().any(|(shown, _)| shown == item));
+        match placed.filter(|placed| placed.is_watched) {
+            Some(placed) => placed.comments.extend(made),
+            None => self.shown(&made).await?,
+        }
         Ok(if all { Created::All } else { Created::Some })
+    }
+
+    /// Remembers the comments that were placed while the head stayed. If it has moved, they may be on lines of another
+    /// commit: they are deleted, and the review of the new head makes them again.
+    async fn keep(&self, placed: Placed) -> Result<(), Ended> {
+        let moved = match self.same_head().await {
+            Ok(()) => return self.shown(&placed.comments).await,
+            Err(moved) => moved,
+        };
+        if matches!(moved, Ended::Stopped(PublishError::Moved)) {
+            for (item, comment) in placed.comments {
+                self.change(&Effect::DeleteDuplicate { item, comment }).await?;
+            }
+        }
+        Err(moved)
     }
 
     async fn shown(&self, comments: &[(Item, CommentId)]) -> Result<(), Ended> {

@@ -8,7 +8,7 @@ impl ForgeError {
         match self {
             Self::Unauthorized { .. } => {
                 "make a new token, and put it where forge.NAME.token says; of a GitHub App check app_id, private_key \
-                 and this machine's clock"
+                 and this machine's clock, of a Bitbucket API token forge.NAME.email"
             }
             Self::Forbidden { .. } => {
                 "let the token read the code and write pull request comments and statuses, or use another; \

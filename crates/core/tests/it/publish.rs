@@ -10,7 +10,8 @@ use truing_core::publish::{
     Bounds, Desired, Hold, Item, Observed, Pending, Plan, Step, Thread, ThreadState, plan,
 };
 
-const BOUNDS: Bounds = Bounds { settle: Span::seconds(30), body: 2_000, batch: 3, suggestions: true };
+const BOUNDS: Bounds =
+    Bounds { settle: Span::seconds(30), body: 2_000, batch: 3, suggestions: true, follows_head: false };
 
 fn finding(name: &str) -> Item {
     Item::Finding(FindingId::new(name))

@@ -282,12 +282,18 @@ fn link_references_of_others_are_left_and_those_like_ours_are_shown() {
 
 #[test]
 fn the_seeds_marker_is_recognised_and_proves_nothing() {
-    let text = "Fix it.\n\n<!-- claude-reviewer:inline:0f3a9c -->\n";
-    assert_eq!(seed_hash(text), Some("0f3a9c"));
-    assert_eq!(keys().find(&pr(7), text), Found::None);
-    for other in
-        ["", "<!-- claude-reviewer:inline: -->", "<!-- claude-reviewer:inline:x -->", "<!-- truing:1 x -->"]
-    {
-        assert_eq!(seed_hash(other), None, "{other}");
+    let marker = "<!-- claude-reviewer:inline:0f3a9c -->";
+    for text in [format!("Fix it.\n\n{marker}\n"), format!("{marker}\nFix it.")] {
+        assert_eq!(without_seed(&text).as_deref().map(str::trim), Some("Fix it."));
+        assert_eq!(keys().find(&pr(7), &text), Found::None);
+    }
+    for other in [
+        "",
+        "<!-- claude-reviewer:inline: -->",
+        "<!-- claude-reviewer:inline:x -->",
+        "<!-- truing:1 x -->",
+        "One.\n<!-- claude-reviewer:inline:0f3a9c -->\nThree.",
+    ] {
+        assert_eq!(without_seed(other), None, "{other}");
     }
 }

@@ -27,8 +27,7 @@ use truing_core::publish::{Item, Producer};
 use truing_core::run::Stage;
 use truing_core::slot::{Command, Hold, Limits, Slot, State};
 use truing_fakes::forge::{Delivery, Kept, NewPull, Options, PullView, Repo};
-use truing_forge::Secret;
-use truing_forge::github::{Credentials, GitHub, GitHubOptions};
+use truing_forge::Server;
 use truing_forge::marker::MarkerKeys;
 use truing_git::{Git, GitOptions};
 use truing_loops::checkout::Rules;
@@ -45,7 +44,7 @@ use deliver::hand_over;
 use ports::{
     BreakableReader, Fault, FaultyForges, FaultyReader, FaultyStore, Hand, Manner, Mode, Script, WRITES,
 };
-use watch::Watched;
+use watch::{Login, Watched};
 
 const FORGE: &str = "fake";
 const SECRET: &str = "webhook secret";
@@ -66,7 +65,7 @@ struct Lane {
     second: String,
     forty: String,
     clock: Hand,
-    github: GitHub,
+    server: Server,
     git: Git,
     reader: ThreadedReader,
     rules: Rules,
@@ -138,16 +137,9 @@ impl Lane {
         let forge = Watched::start(options).await;
         forge.token(TOKEN, BOT);
         let repo = forge.create_repository("acme", "shop", change::base()).await.unwrap();
-        let options = GitHubOptions {
-            name: FORGE.into(),
-            api_url: forge.base_url().parse().unwrap(),
-            git_url: forge.base_url().parse().unwrap(),
-            credentials: Credentials::Token(Secret::new(TOKEN)),
-            accounts: Vec::new(),
-            markers: MarkerKeys::new(b"a key of the tests", &[]),
-            settle: SETTLE,
-        };
-        let github = GitHub::new(options, Arc::new(clock.clone()));
+        let markers = MarkerKeys::new(b"a key of the tests", &[]);
+        let login = Login { name: FORGE, token: TOKEN, markers, settle: SETTLE };
+        let server = forge.client(&login, Arc::new(clock.clone()));
         repo.permit("ada", "write").await.unwrap();
         let base = repo.tip("main").await.unwrap();
         let first = repo.push("first", change::first()).await.unwrap();
@@ -160,7 +152,7 @@ impl Lane {
             second,
             forty,
             clock,
-            github: github.unwrap(),
+            server,
             git: Git::new(GitOptions::default()).await.unwrap(),
             reader: ThreadedReader::new().unwrap(),
             rules: change::rules(&["core"]),
@@ -173,7 +165,7 @@ impl Lane {
     fn start(&self, story: Story, fault: Option<Fault>, records: &Path) -> Process {
         let script = Script::new(fault);
         let inner = Sqlite::open(records, Arc::new(self.clock.clone())).unwrap();
-        let forges = Servers(BTreeMap::from([(FORGE.to_owned(), self.github.clone().into())]));
+        let forges = Servers(BTreeMap::from([(FORGE.to_owned(), self.server.clone())]));
         let given_up = story.review == Review::GivenUp;
         let limits = Limits::default();
         let reader = BreakableReader { inner: self.reader.clone(), broken: AtomicBool::new(given_up) };

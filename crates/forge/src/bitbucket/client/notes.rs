@@ -12,7 +12,7 @@ use super::super::calls::{Calls, Diff, NewNote, Note, Settled};
 use super::super::login::{Accounts, Whose, actor};
 use super::Client;
 use crate::body::with_marker;
-use crate::marker::{Found, normal, split, strip};
+use crate::marker::{Found, normal, split, strip, without_seed};
 
 /// A comment's number as the port writes it.
 pub(super) fn comment_id(number: u64) -> CommentId {
@@ -44,6 +44,24 @@ fn thread_of(accounts: &Accounts<'_>, first: u64, settled: &Settled) -> Thread {
 /// Is a text, as it was read, this one, as it is given?
 pub(super) fn is_same(read: &str, given: &str) -> bool {
     normal(read) == normal(&strip(given))
+}
+
+/// Our comment on lines on this topic, if there is one whose lines are there.
+fn own_line<'a>(threads: &'a [ReviewThread], topic: &Topic) -> Option<&'a LineComment> {
+    let mut comments = threads.iter().flat_map(|thread| &thread.comments);
+    comments.find(|comment| comment.topic.as_ref() == Some(topic) && comment.line.is_some())
+}
+
+/// The comment of the tool that Truing replaces that says the same of this place, if our account wrote it.
+fn seeds_line<'a>(threads: &'a [ReviewThread], place: &Place, body: &str) -> Option<&'a LineComment> {
+    let here = threads.iter().filter(|thread| Some(thread.path.as_str()) == place.path.as_str());
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    here.filter_map(|thread| thread.comments.first()).find(|comment| {
+        comment.author.as_ref().is_some_and(|author| author.ours)
+            && comment.topic.is_none()
+            && comment.line == Some(place.end_line)
+            && without_seed(&comment.body).is_some_and(|text| words(&text) == words(body))
+    })
 }
 
 impl<C: Calls> Client<C> {
@@ -263,22 +281,15 @@ impl<C: Calls> Client<C> {
         self.calls.edit_note(&what, &self.repo, (self.id.number, id), text).await
     }
 
-    /// Our comment on lines on this topic, if there is one whose lines are there.
-    async fn own_line(&self, topic: &Topic) -> Result<Option<LineComment>, ForgeError> {
-        let comments = self.list_threads().await?.into_iter().flat_map(|thread| thread.comments);
-        let mut ours =
-            comments.filter(|comment| comment.topic.as_ref() == Some(topic) && comment.line.is_some());
-        Ok(ours.next())
-    }
-
-    /// The same, if it has this text.
+    /// Our comment on lines on this topic, if there is one whose lines are there and it has this text.
     pub(super) async fn said_once_on(
         &self,
         topic: &Topic,
         body: &str,
     ) -> Result<Option<CommentId>, ForgeError> {
-        let found = self.own_line(topic).await?;
-        Ok(found.filter(|comment| is_same(&comment.body, body)).map(|comment| comment.id))
+        let threads = self.list_threads().await?;
+        let found = own_line(&threads, topic).filter(|comment| is_same(&comment.body, body));
+        Ok(found.map(|comment| comment.id.clone()))
     }
 
     pub(super) async fn say_once_on(
@@ -287,11 +298,13 @@ impl<C: Calls> Client<C> {
         place: &Place,
         (topic, body): (&Topic, &str),
     ) -> Result<CommentId, ForgeError> {
-        let Some(comment) = self.own_line(topic).await? else {
+        let threads = self.list_threads().await?;
+        let found = own_line(&threads, topic).or_else(|| seeds_line(&threads, place, body));
+        let Some(comment) = found.cloned() else {
             let what = self.what("commenting on the diff");
             return self.say_on(&what, Diff::Lines(commit, place), (topic, body)).await;
         };
-        if !is_same(&comment.body, body) {
+        if comment.topic.is_none() || !is_same(&comment.body, body) {
             let id = number_of(&self.what("rewriting a comment"), &comment.id)?;
             self.rewrite(id, &self.marked(self.id.number, topic, body)).await?;
         }

@@ -4,15 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use truing_core::finding::Finding;
 use truing_core::port::Runs as _;
-use truing_fakes::forge::{Comment, PullView};
+use truing_fakes::forge::{Comment, PullView, Status};
+use truing_forge::capability::Anchored;
 
 use crate::conformance::change::{BOT, CONTEXT};
 use crate::conformance::play::Stage;
 use crate::conformance::site::secrets_of_tests;
 use crate::conformance::tree::At;
-
-/// Comments of their own that findings get at most (`Site::context`).
-const MAX_INLINE: usize = 30;
 
 /// What a pull request shows of our review.
 #[derive(Clone, Copy, Default, Debug)]
@@ -74,7 +72,10 @@ fn shown(stage: &Stage, view: &PullView, findings: &[Finding], wrong: &mut Vec<S
         wrong.push(format!("{} summaries", summaries.len()));
     }
     let summary = summaries.first().map_or("", |comment| comment.body.as_str());
-    for comment in ours.iter().filter(|comment| comment.deleted && !stage.deleted.contains(&comment.id)) {
+    // Where a comment is placed on whatever the head is, one that was made amid a push is taken back.
+    let is_taken_back = stage.is_amid && stage.forge.row.anchored == Anchored::Head;
+    let deleted = |comment: &Comment| comment.deleted && !stage.deleted.contains(&comment.id);
+    for comment in ours.iter().filter(|comment| deleted(comment) && !is_taken_back) {
         wrong.push(format!("comment {} was posted and deleted again", comment.id));
     }
     let of = |finding: &Finding| {
@@ -83,6 +84,7 @@ fn shown(stage: &Stage, view: &PullView, findings: &[Finding], wrong: &mut Vec<S
         about.copied().collect::<Vec<&Comment>>()
     };
     let mut shown = Shown::default();
+    let max_inline = stage.site.max_inline;
     let open = findings.iter().filter(|finding| finding.is_open()).count();
     for finding in findings {
         let (about, at) = (of(finding), at(finding));
@@ -112,7 +114,7 @@ fn shown(stage: &Stage, view: &PullView, findings: &[Finding], wrong: &mut Vec<S
                 }
             }
             [] if about.iter().any(|comment| stage.deleted.contains(&comment.id)) => {}
-            [] if open > MAX_INLINE => {
+            [] if open > max_inline => {
                 shown.folded += 1;
                 let listed = summary.contains(&format!("{}`:{}", at.0, at.1)) || summary.contains(" more");
                 if !listed {
@@ -123,7 +125,7 @@ fn shown(stage: &Stage, view: &PullView, findings: &[Finding], wrong: &mut Vec<S
             several => wrong.push(format!("{name} has {} comments", several.len())),
         }
     }
-    if open > MAX_INLINE && shown.inline + shown.files < MAX_INLINE {
+    if open > max_inline && shown.inline + shown.files < max_inline {
         wrong.push(format!("{} comments, and {} folded", shown.inline + shown.files, shown.folded));
     }
     shown
@@ -133,7 +135,9 @@ fn shown(stage: &Stage, view: &PullView, findings: &[Finding], wrong: &mut Vec<S
 fn status(view: &PullView, findings: &[Finding], wrong: &mut Vec<String>) {
     let expected = if findings.iter().any(Finding::is_open) { "failure" } else { "success" };
     let mut ours = view.statuses.get(&view.head).into_iter().flatten();
-    let newest = ours.rfind(|status| status.context == CONTEXT).map(|status| status.state.as_str());
+    // Where a status has a key and a name, people see the name.
+    let is_ours = |status: &&Status| status.name.as_deref().unwrap_or(&status.context) == CONTEXT;
+    let newest = ours.rfind(is_ours).map(|status| status.state.as_str());
     if newest != Some(expected) {
         wrong.push(format!("the head's status is {newest:?}, not {expected}"));
     }
@@ -175,10 +179,10 @@ fn calls(stage: &Stage, view: &PullView, runs: usize, wrong: &mut Vec<String>) {
         created.filter_map(|comment| comment.place.as_ref()).partition(|place| place.line.is_none());
     let changed = ours().filter(|comment| before.get(&comment.id).is_some_and(|old| old != comment)).count();
     let runs = runs - stage.runs_before;
-    let lists = 3 * view.comments.len().div_ceil(stage.forge.page).max(1);
+    let lists = 3 * view.comments.len().div_ceil(stage.forge.row.page).max(1);
     // One look more: of a lease that finds nothing to do.
     let allowed = (runs + 1) * (3 + lists + 2)
-        + 2 * lines.len().div_ceil(stage.forge.batch)
+        + 2 * lines.len().div_ceil(stage.forge.row.batch)
         + files.len()
         + 1
         + 2 * changed;

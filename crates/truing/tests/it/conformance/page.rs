@@ -1,12 +1,12 @@
 //! The page of the documentation that tells what was played, and what it took.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use crate::conformance::PLAYED;
-
 use crate::conformance::play::Played;
 use crate::conformance::scenarios::scenarios;
+use crate::conformance::{Forge, PLAYED};
 
 const HEAD: &str = "\
 # Conformance
@@ -20,63 +20,87 @@ others' comments as they were; the status on the newest head; no more calls than
 page and batch sizes; every call as the forge itself describes it; and no secret in a comment, in what is kept for
 people, or in the log.
 
+A cell says how many calls of the API were made, and what is shown in the end: open findings with a comment on lines, on
+their file, and in the summary alone, and threads that are resolved. Where a scenario interrupts every write and a forge
+takes one comment a call, five findings get comments of their own, elsewhere up to thirty.
+
 A scenario that is named after an answer gives it to one call of each review, git's calls too, and to a later one the
 next time, until a review has none left: the attempt fails with words and a hint, or waits, and the next one mends all.
 
 ";
 
-const TABLE: &str = "\
-| Scenario | Forge | Calls | On lines | On files | In the summary | Resolved | |
-|---|---|---:|---:|---:|---:|---:|---|
-";
 /// What is to be done about a page that is not current.
 const HINT: &str = "write it anew: UPDATE_DOCS=1 cargo test -p truing --test it conformance::";
 /// Only one test writes the page at a time.
 static PAGE: Mutex<()> = Mutex::new(());
 
 /// The page must tell of what was played.
-pub(crate) fn tells(played: &Played) {
-    let Played { forge, scenario, calls, shown } = played;
-    let (inline, files, folded, resolved) = (shown.inline, shown.files, shown.folded, shown.resolved);
-    let row =
-        format!("| {scenario} | {forge} | {calls} | {inline} | {files} | {folded} | {resolved} | holds |");
+pub(crate) fn tells(forge: Forge, played: &Played) {
+    let (name, cell) = (played.scenario, cell(played));
     let _one = PAGE.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut written = read();
+    let mut cells = cells(&read());
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        written = whole(&written, Some((&begin(scenario, forge), &row)));
-        std::fs::write(path(), &written).unwrap();
+        cells.insert((name.into(), forge.row.name), cell.clone());
+        std::fs::write(path(), whole(&cells)).unwrap();
     }
-    assert!(written.lines().any(|line| line == row), "{row}\n{HINT}");
+    let written = cells.get(&(name.into(), forge.row.name));
+    assert_eq!(written, Some(&cell), "{name} on {}: {HINT}", forge.row.name);
 }
 
-/// The page must have a row for every scenario on every forge, in their order, and nothing else.
+/// The page must have a row for every scenario and a cell for every forge, in their order, and nothing else.
 pub(crate) fn is_whole() {
     let _one = PAGE.lock().unwrap_or_else(PoisonError::into_inner);
-    let whole = whole(&read(), None);
+    let whole = whole(&cells(&read()));
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(path(), &whole).unwrap();
         return;
     }
     assert_eq!(read(), whole, "{HINT}");
-    assert_eq!(whole.matches("| holds |").count(), scenarios().count() * PLAYED.len(), "{HINT}");
+    let told = whole.matches("| holds: ").count() + whole.matches("| cannot: ").count();
+    assert_eq!(told, scenarios().count() * PLAYED.len(), "{HINT}");
 }
 
-/// The page with the rows that are written, and with the one that begins like this instead of the former.
-fn whole(written: &str, new: Option<(&str, &str)>) -> String {
-    let mut page = format!("{HEAD}{TABLE}");
-    for forge in PLAYED {
-        for scenario in scenarios() {
-            let begin = begin(scenario.name, forge.name);
-            let former = written.lines().find(|line| line.starts_with(&begin));
-            let row = new.filter(|(of, _)| *of == begin).map(|(_, row)| row).or(former);
-            page.extend(row.into_iter().flat_map(|row| [row, "\n"]));
+fn cell(played: &Played) -> String {
+    let Played { calls, shown, .. } = played;
+    let parts = [
+        (shown.inline, "on lines"),
+        (shown.files, "on files"),
+        (shown.folded, "in the summary"),
+        (shown.resolved, "resolved"),
+    ];
+    let shown = parts.iter().filter(|(n, _)| *n > 0).map(|(n, place)| format!(", {n} {place}"));
+    format!("holds: {calls} calls{}", shown.collect::<String>())
+}
+
+/// The cells of a page, by scenario and forge.
+type Cells = BTreeMap<(String, &'static str), String>;
+
+fn cells(page: &str) -> Cells {
+    let mut cells = Cells::new();
+    for row in page.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |")) {
+        let mut texts = row.split(" | ");
+        let scenario = texts.next().unwrap_or_default();
+        for (forge, text) in PLAYED.iter().zip(texts) {
+            cells.insert((scenario.to_owned(), forge.row.name), text.to_owned());
         }
     }
-    page
+    cells
 }
 
-fn begin(scenario: &str, forge: &str) -> String {
-    format!("| {scenario} | {forge} | ")
+fn whole(cells: &Cells) -> String {
+    let names: Vec<&str> = PLAYED.iter().map(|forge| forge.row.name).collect();
+    let mut page =
+        format!("{HEAD}| Scenario | {} |\n|---|{}\n", names.join(" | "), "---|".repeat(names.len()));
+    for scenario in scenarios() {
+        page.push_str(&format!("| {} |", scenario.name));
+        for forge in PLAYED {
+            let absent = scenario.absent_at(forge.flavour).map(|why| format!("cannot: {why}"));
+            let cell = absent.or_else(|| cells.get(&(scenario.name.into(), forge.row.name)).cloned());
+            page.push_str(&format!(" {} |", cell.as_deref().unwrap_or("not played")));
+        }
+        page.push('\n');
+    }
+    page
 }
 
 fn read() -> String {

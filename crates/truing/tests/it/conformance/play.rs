@@ -8,10 +8,10 @@ use truing_core::id::{Key, PrId};
 use truing_core::port::Clock as _;
 use truing_core::slot::Limits;
 use truing_fakes::forge::{Chaos, Comment, Delivery, Fault, FaultKind, NewPull, PullView, Repo};
-use truing_forge::capability::Capability;
 use truing_forge::marker::MarkerKeys;
 use truing_store::Sqlite;
 
+use crate::conformance::Forge;
 use crate::conformance::change::BOT;
 use crate::conformance::deliver::hand_over;
 use crate::conformance::invariants::{Shown, check};
@@ -44,7 +44,6 @@ const MAX_RUNS: usize = 100;
 
 /// What a scenario took, for the table.
 pub(crate) struct Played {
-    pub(crate) forge: &'static str,
     pub(crate) scenario: &'static str,
     /// Calls of the API, git's aside.
     pub(crate) calls: u64,
@@ -53,7 +52,7 @@ pub(crate) struct Played {
 
 /// One pull request and the service that reviews it.
 pub(crate) struct Stage {
-    pub(crate) forge: &'static Capability,
+    pub(crate) forge: Forge,
     pub(crate) site: Site,
     pub(crate) repo: Repo,
     pub(crate) number: u64,
@@ -73,12 +72,14 @@ pub(crate) struct Stage {
     pub(crate) calls_before: u64,
     pub(crate) runs_before: usize,
     pub(crate) faulty: bool,
+    /// Was something pushed while we wrote?
+    pub(crate) is_amid: bool,
     pub(crate) open: bool,
 }
 
 /// Plays; the figures, or what does not hold. A scenario with interruptions is played again and again: with the
 /// first call that writes going wrong, with the second, until there is none left. The figures are of the last time.
-pub(crate) async fn play(forge: &'static Capability, scenario: &'static Scenario) -> Result<Played, String> {
+pub(crate) async fn play(forge: Forge, scenario: &'static Scenario) -> Result<Played, String> {
     for nth in 1..MAX_WRITES {
         let (played, came) =
             once(forge, scenario, nth).await.map_err(|problems| format!("write {nth}: {problems}"))?;
@@ -90,7 +91,7 @@ pub(crate) async fn play(forge: &'static Capability, scenario: &'static Scenario
 }
 
 /// Plays once. Also: did an interruption come?
-async fn once(forge: &'static Capability, scenario: &Scenario, nth: u32) -> Result<(Played, bool), String> {
+async fn once(forge: Forge, scenario: &Scenario, nth: u32) -> Result<(Played, bool), String> {
     let mut stage = Stage::new(forge, scenario).await;
     let (mut shown, mut came) = (Shown::default(), false);
     for act in scenario.acts {
@@ -99,6 +100,10 @@ async fn once(forge: &'static Capability, scenario: &Scenario, nth: u32) -> Resu
             continue;
         } else if let Act::Interrupted(kind) = act {
             Some(Fault::write(nth, kind.clone()))
+        } else if let Act::PushedAmid(change) = act {
+            came |= stage.pushed_amid(nth, *change).await?;
+            shown = check(&stage).await?;
+            continue;
         } else if let Act::Rest = act {
             None
         } else {
@@ -108,12 +113,17 @@ async fn once(forge: &'static Capability, scenario: &Scenario, nth: u32) -> Resu
         came |= stage.rest(fault).await?;
         shown = check(&stage).await?;
     }
-    Ok((Played { forge: forge.name, scenario: scenario.name, calls: stage.calls(), shown }, came))
+    Ok((Played { scenario: scenario.name, calls: stage.calls(), shown }, came))
 }
 
 impl Stage {
-    async fn new(forge: &'static Capability, scenario: &Scenario) -> Self {
-        let site = Site::settling(forge.settle).await;
+    async fn new(forge: Forge, scenario: &Scenario) -> Self {
+        let mut site = Site::of(forge.flavour, forge.row.settle).await;
+        let is_interrupted = scenario.acts.iter().any(|act| matches!(act, Act::Interrupted(_)));
+        if is_interrupted && forge.row.batch == 1 {
+            // Each comment is a call, and one more of the same kind to be interrupted at.
+            site.max_inline = 5;
+        }
         let base = Tree::of(scenario.files);
         let commit = base.commit_after(&Tree::default(), "Begin");
         let repo = site.forge.create_repository("acme", "conformance", commit).await.unwrap();
@@ -135,6 +145,7 @@ impl Stage {
             calls_before: 0,
             runs_before: 0,
             faulty: false,
+            is_amid: false,
             open: true,
         }
     }
@@ -144,7 +155,7 @@ impl Stage {
     }
 
     pub(crate) async fn key(&self) -> Key {
-        let repository = self.repo.id().await.unwrap().to_string();
+        let repository = self.repo.shown_id().await.unwrap();
         PrId { forge: FORGE.into(), repository, number: self.number }.key()
     }
 
@@ -205,6 +216,30 @@ impl Stage {
         Ok(came)
     }
 
+    /// Pushes while a review waits for the n-th of its calls that write; then the push is reviewed, too. The answer: did
+    /// it make so many?
+    async fn pushed_amid(&mut self, nth: u32, change: fn(&mut Tree)) -> Result<bool, String> {
+        let mut head = self.head.clone();
+        change(&mut head);
+        let (repo, commit) = (self.repo.clone(), head.commit_after(&self.head, "Change"));
+        let (forge, branch) = (self.site.forge.clone(), self.branch);
+        let push = async move {
+            forge.holds().await;
+            repo.push(branch, commit).await.unwrap();
+            forge.release();
+        };
+        let pushing = tokio::spawn(push);
+        let came = self.rest(Some(Fault::write(nth, FaultKind::Held))).await?;
+        pushing.abort();
+        if came {
+            pushing.await.unwrap();
+            self.head = head;
+            self.is_amid = true;
+            self.rest(None).await?;
+        }
+        Ok(came)
+    }
+
     /// Pushes and lets one call be answered wrongly, the first, then later ones; every invariant holds each time.
     async fn answered(
         &mut self,
@@ -259,7 +294,7 @@ impl Stage {
     /// What people do.
     async fn happen(&mut self, act: &Act) {
         match *act {
-            Act::Rest | Act::Answered { .. } | Act::Interrupted(_) => {}
+            Act::Rest | Act::Answered { .. } | Act::Interrupted(_) | Act::PushedAmid(_) => {}
             Act::Open(change) => self.open(BRANCH, change).await,
             Act::OpenFromFork(change) => self.open(FORK, change).await,
             Act::Push(change) => self.push(change).await,

@@ -4,7 +4,7 @@
 use truing_fakes::forge::FaultKind::{
     self, Circle, Html, Invalid, PrimaryLimit, Redirect, SecondaryLimit, SingleSignOn, Status, Truncated,
 };
-use truing_fakes::forge::Reasons;
+use truing_fakes::forge::{Flavour, Reasons};
 
 use crate::conformance::tree::Tree;
 
@@ -15,6 +15,29 @@ pub(crate) struct Scenario {
     /// Files of the base.
     pub(crate) files: u32,
     pub(crate) acts: &'static [Act],
+}
+
+/// Answers that one forge alone gives, by the scenarios' names, and why the others have none.
+const OF_GITHUB: &[(&str, &str)] = &[
+    ("403-single-sign-on", "its tokens need no authorization"),
+    ("403-secondary-limit", "every limit is a 429"),
+    ("403-secondary-limit-retry-after", "every limit is a 429"),
+    ("403-primary-limit", "every limit is a 429"),
+    ("422", "what is wrong is a 400"),
+    ("422-strings", "what is wrong is a 400"),
+    ("422-objects", "what is wrong is a 400"),
+];
+
+impl Scenario {
+    /// Why there is no such thing at this forge; none: there is.
+    pub(crate) fn absent_at(&self, flavour: Flavour) -> Option<&'static str> {
+        match flavour {
+            Flavour::GitHub => None,
+            Flavour::Cloud | Flavour::DataCenter => {
+                OF_GITHUB.iter().find(|(name, _)| *name == self.name).map(|(_, why)| *why)
+            }
+        }
+    }
 }
 
 /// What happens.
@@ -49,6 +72,8 @@ pub(crate) enum Act {
     /// The same in a service that starts anew, with this for its n-th call that writes, then the next, until a
     /// review has no n-th.
     Interrupted(FaultKind),
+    /// The same, and while that call waits to be done, this change is pushed.
+    PushedAmid(fn(&mut Tree)),
     /// Another account copies our comments, markers and all.
     Forge,
     /// Another bot and a person comment and answer.
@@ -75,7 +100,8 @@ pub(crate) enum Act {
 
 use Act::{
     Answered, Close, Delete, DeleteBase, DeleteFork, Edit, ForcePush, Foreign, Forge, Forget, Interrupted,
-    Limit, Open, OpenFromFork, Push, PushToBase, Rebase, Resolve, Rest, Retarget, RotateKey, Storm,
+    Limit, Open, OpenFromFork, Push, PushToBase, PushedAmid, Rebase, Resolve, Rest, Retarget, RotateKey,
+    Storm,
 };
 
 /// Three findings in two files.
@@ -147,12 +173,14 @@ fn many(tree: &mut Tree, files: u32) {
 /// What the fake answers wrongly, and what people read of it.
 const WRONG: &[Scenario] = &[
     Scenario {
+        name: "400",
+        files: 3,
+        acts: &[Open(three), Answered { by: |_| Status(400, None), told: "refused: ", step: 4 }],
+    },
+    Scenario {
         name: "401",
         files: 3,
-        acts: &[
-            Open(three),
-            Answered { by: |_| Status(401, None), told: "(401) (hint: make a new token", step: 3 },
-        ],
+        acts: &[Open(three), Answered { by: |_| Status(401, None), told: "401", step: 3 }],
     },
     Scenario {
         name: "403-permission",
@@ -209,6 +237,16 @@ const WRONG: &[Scenario] = &[
             Open(three),
             Answered { by: |_| Status(410, None), told: "(404) (hint: look whether", step: 5 },
         ],
+    },
+    Scenario {
+        name: "409",
+        files: 3,
+        acts: &[Open(three), Answered { by: |_| Status(409, None), told: "", step: 4 }],
+    },
+    Scenario {
+        name: "413",
+        files: 3,
+        acts: &[Open(three), Answered { by: |_| Status(413, None), told: "", step: 4 }],
     },
     Scenario {
         name: "422",
@@ -312,10 +350,7 @@ const WRONG: &[Scenario] = &[
     Scenario {
         name: "pages-in-a-circle",
         files: 3,
-        acts: &[
-            Open(three),
-            Answered { by: |_| Circle, told: "the forge's pages go round in a circle (hint: ", step: 1 },
-        ],
+        acts: &[Open(three), Answered { by: |_| Circle, told: "go round in a circle (hint: ", step: 1 }],
     },
 ];
 
@@ -358,6 +393,7 @@ const SCENARIOS: &[Scenario] = &[
             Interrupted(FaultKind::LostAnswer),
         ],
     },
+    Scenario { name: "push-amid-every-write", files: 3, acts: &[Open(three), PushedAmid(mend_one)] },
     Scenario {
         name: "secondary-limit",
         files: 3,

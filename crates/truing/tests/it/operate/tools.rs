@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use truing_fakes::forge::{Flavour, NewPull, Options, Repo};
+use truing_fakes::forge::{Flavour, NewPull, Options, Repo, Side};
 use truing_fakes::repo::Commit;
 
 use super::mcp::Agent;
@@ -171,5 +171,30 @@ async fn each_tool_has_the_name_and_the_answer_that_the_seed_s_has() {
         assert_eq!(lines, expected, "{flavour:?}");
         assert!(view.open && view.statuses.is_empty() && view.reviewers.is_empty(), "{view:#?}");
         assert_eq!(site.forge.violations(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comment_of_the_tool_that_is_replaced_is_updated_and_not_posted_again() {
+    for flavour in BOTH {
+        let site = Site::new(flavour).await;
+        let mark = "<!-- claude-reviewer:inline:0f3a9c -->";
+        let theirs = format!("{mark}\nWhy  not\nhere?");
+        site.repo.comment_on(1, "mallory", "a.py", (Side::Right, 2), &theirs).await.unwrap();
+        let old = site.repo.comment_on(1, BOT, "a.py", (Side::Right, 2), &theirs).await.unwrap();
+        let mut agent = site.agent();
+        let same = json!({"number": 1, "body": "Why not here?", "path": "a.py", "line": 2});
+        for _ in 0..2 {
+            let found = agent.calls("bb_upsert_inline_comment", same.clone());
+            assert_eq!(found["comment"], json!(old.to_string()), "{flavour:?}");
+        }
+        let other = json!({"number": 1, "body": "Nor there.", "path": "a.py", "line": 2});
+        assert_ne!(agent.calls("bb_upsert_inline_comment", other)["comment"], json!(old.to_string()));
+        agent.leaves();
+        let view = site.repo.pull(1).await.unwrap();
+        let bodies: Vec<_> = view.inline().map(|comment| comment.body.as_str()).collect();
+        assert_eq!(bodies.len(), 3, "{flavour:?}: {bodies:#?}");
+        assert_eq!(bodies[0], theirs);
+        assert!(bodies[1].starts_with("Why not here?\n") && !bodies[1].contains(mark), "{}", bodies[1]);
     }
 }

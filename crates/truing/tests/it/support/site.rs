@@ -17,12 +17,12 @@ use truing_core::id::{Key, Millis, PrId, Span};
 use truing_core::port::{Clock, EffectLog, Operations, Reader, Runs, Slots, Watchlist};
 use truing_core::run::Stage;
 use truing_core::slot::{Command, Limits, Slot, State};
-use truing_fakes::forge::{App, Chaos, Delivery, Hook, NewPull, Options, PullView, Repo};
+use truing_fakes::forge::{App, Chaos, Delivery, Flavour, Hook, NewPull, Options, PullView, Repo};
 use truing_fakes::repo::Commit;
+use truing_forge::Server;
 use truing_forge::github::{AppKey, Credentials, GitHub, GitHubOptions};
 use truing_forge::marker::MarkerKeys;
 use truing_forge::webhook::HookSecret;
-use truing_forge::{Patience, Secret};
 use truing_git::{Git, GitOptions};
 use truing_loops::machine::{SystemClock, UniqueIds};
 use truing_loops::slots::step;
@@ -32,7 +32,7 @@ use truing_store::Sqlite;
 
 use crate::support::change::{self, BOT, Picture};
 use crate::support::folder::in_memory;
-use crate::support::watch::Watched;
+use crate::support::watch::{Login, Watched, patience};
 
 /// The `NAME` of `[forge.NAME]`.
 pub(crate) const FORGE: &str = "fake";
@@ -114,10 +114,12 @@ pub(crate) fn pace() -> Pace {
     }
 }
 
-/// What must be in no log, error or comment: the token, as it is and as git sends it, and both keys.
+/// What must be in no log, error or comment: the token, as it is and as git sends it to GitHub and to Bitbucket Cloud, and
+/// both keys.
 pub(crate) fn secrets_of_tests() -> impl Iterator<Item = &'static str> {
     let key = std::str::from_utf8(KEY).unwrap();
-    [TOKEN, "eC1hY2Nlc3MtdG9rZW46Z2hzX3Jldmlld2Vy", SECRET, key].into_iter()
+    let sent = ["eC1hY2Nlc3MtdG9rZW46Z2hzX3Jldmlld2Vy", "eC10b2tlbi1hdXRoOmdoc19yZXZpZXdlcg=="];
+    [TOKEN, SECRET, key].into_iter().chain(sent)
 }
 
 /// How webhooks are taken unless a test says otherwise.
@@ -127,12 +129,14 @@ pub(crate) fn settings() -> Settings {
 
 /// A forge and what a service of it keeps.
 pub(crate) struct Site {
-    pub(crate) forge: Watched,
+    pub(crate) forge: Arc<Watched>,
     pub(crate) repo: Repo,
     pub(crate) clock: Warp,
+    /// Comments of their own that findings get at most.
+    pub(crate) max_inline: usize,
     base: String,
-    options: GitHubOptions,
-    github: GitHub,
+    login: Login,
+    server: Server,
     git: Git,
     reader: ThreadedReader,
     folder: TempDir,
@@ -162,25 +166,23 @@ impl Site {
 
     /// A forge that may take so long to show what was done.
     pub(crate) async fn settling(settle: Span) -> Self {
+        Self::of(Flavour::GitHub, settle).await
+    }
+
+    /// The same of another kind.
+    pub(crate) async fn of(flavour: Flavour, settle: Span) -> Self {
         let clock = Warp::default();
         let options = Options { clock: Arc::new(clock.clone()), ..Options::default() };
-        let forge = Watched::start(options).await;
+        let forge = Arc::new(Watched::start_as(flavour, options).await);
         forge.token(TOKEN, BOT);
         let repo = forge.create_repository("acme", "shop", change::base()).await.unwrap();
-        let options = GitHubOptions {
-            name: FORGE.into(),
-            api_url: forge.base_url().parse().unwrap(),
-            git_url: forge.base_url().parse().unwrap(),
-            credentials: Credentials::Token(Secret::new(TOKEN)),
-            accounts: Vec::new(),
-            markers: MarkerKeys::new(KEY, &[]),
-            settle,
-        };
+        let login = Login { name: FORGE, token: TOKEN, markers: MarkerKeys::new(KEY, &[]), settle };
         Self {
             base: repo.tip("main").await.unwrap(),
-            github: client(options.clone(), &clock),
+            server: forge.client(&login, Arc::new(clock.clone())),
             clock,
-            options,
+            max_inline: 30,
+            login,
             git: Git::new(GitOptions::default()).await.unwrap(),
             reader: ThreadedReader::new().unwrap(),
             folder: in_memory(),
@@ -191,20 +193,24 @@ impl Site {
 
     /// Lets services that start from now on sign with another key.
     pub(crate) fn sign_with(&mut self, markers: MarkerKeys) {
-        self.options.markers = markers;
-        self.github = client(self.options.clone(), &self.clock);
+        self.login.markers = markers;
+        self.server = self.forge.client(&self.login, Arc::new(self.clock.clone()));
     }
 
     /// Lets services that start from now on log in as a GitHub App that is installed for all repositories of `acme`,
     /// and with the token no more, whose account was theirs: the App, and the installation.
     pub(crate) fn log_in_as_app(&mut self, slug: &str) -> (App, u64) {
         self.forge.revoke(TOKEN);
-        self.options.accounts = vec![BOT.into()];
         let app = self.forge.app(slug).unwrap();
         let installation = self.forge.install(&app, "acme");
         let key = AppKey::from_pem(&app.private_key).unwrap();
-        self.options.credentials = Credentials::App { id: app.id, key };
-        self.github = client(self.options.clone(), &self.clock);
+        let options = GitHubOptions {
+            accounts: vec![BOT.into()],
+            credentials: Credentials::App { id: app.id, key },
+            ..self.login.github(self.forge.base_url())
+        };
+        let clock = Arc::new(self.clock.clone());
+        self.server = GitHub::with_patience(options, patience(), clock).unwrap().into();
         (app, installation)
     }
 
@@ -319,7 +325,7 @@ impl Site {
 
     /// The clients of the forge.
     pub(crate) fn forges(&self) -> Servers {
-        Servers(BTreeMap::from([(FORGE.to_owned(), self.github.clone().into())]))
+        Servers(BTreeMap::from([(FORGE.to_owned(), self.server.clone())]))
     }
 
     /// What a worker needs.
@@ -345,7 +351,7 @@ impl Site {
             limits,
             repositories: truing_service::repositories::Repositories::default(),
             rules: change::rules(&["aiobotocore", "core"]),
-            max_inline: 30,
+            max_inline: self.max_inline,
             agent: None,
             converging: Err("it is not tried here".to_owned()),
             kill_switch: truing_service::switch::KillSwitch::default(),
@@ -403,19 +409,9 @@ impl Site {
     }
 
     pub(crate) async fn key(&self, number: u64) -> Key {
-        let repository = self.repo.id().await.unwrap().to_string();
+        let repository = self.repo.shown_id().await.unwrap();
         PrId { forge: FORGE.into(), repository, number }.key()
     }
-}
-
-fn client(options: GitHubOptions, clock: &Warp) -> GitHub {
-    let patience = Patience {
-        connect: Duration::from_secs(30),
-        read: Duration::from_secs(60),
-        total: Duration::from_secs(120),
-        retry_delay: Duration::from_millis(1),
-    };
-    GitHub::with_patience(options, patience, Arc::new(clock.clone())).unwrap()
 }
 
 /// The commit with a file of this pull request's own, so that its id is, too.

@@ -2,9 +2,17 @@
 
 use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use truing_contract::{Contract, Part};
+use truing_core::id::Span;
+use truing_core::port::Clock;
 use truing_fakes::forge::{Exchange, FakeForge, Flavour, Options, Witness};
+use truing_forge::bitbucket::{BitbucketCloud, BitbucketDataCenter, BitbucketOptions};
+use truing_forge::capability::Marker;
+use truing_forge::github::{Credentials, GitHub, GitHubOptions};
+use truing_forge::marker::MarkerKeys;
+use truing_forge::{Patience, Secret, Server};
 
 /// How the violations begin that are differences.
 const UNLIKE: &str = "unlike what is published: ";
@@ -50,6 +58,55 @@ impl Witness for Published {
     }
 }
 
+/// Who a client is, whatever the forge.
+#[derive(Clone)]
+pub(crate) struct Login {
+    /// The `NAME` of `[forge.NAME]`.
+    pub(crate) name: &'static str,
+    pub(crate) token: &'static str,
+    pub(crate) markers: MarkerKeys,
+    pub(crate) settle: Span,
+}
+
+impl Login {
+    /// The same for a GitHub at this address.
+    pub(crate) fn github(&self, url: &str) -> GitHubOptions {
+        GitHubOptions {
+            name: self.name.into(),
+            api_url: url.parse().unwrap(),
+            git_url: url.parse().unwrap(),
+            credentials: Credentials::Token(Secret::new(self.token)),
+            accounts: Vec::new(),
+            markers: self.markers.clone(),
+            settle: self.settle,
+        }
+    }
+
+    /// For a Bitbucket with its calls and its repositories at these addresses.
+    fn bitbucket(&self, api: &str, git: &str) -> BitbucketOptions {
+        BitbucketOptions {
+            name: self.name.into(),
+            api_url: api.parse().unwrap(),
+            git_url: git.parse().unwrap(),
+            token: Secret::new(self.token),
+            email: None,
+            accounts: Vec::new(),
+            markers: self.markers.clone().written_as(Marker::LinkReference),
+            settle: self.settle,
+        }
+    }
+}
+
+/// Patience enough for a busy machine, and no pause before a call is tried again.
+pub(crate) fn patience() -> Patience {
+    Patience {
+        connect: Duration::from_secs(30),
+        read: Duration::from_secs(60),
+        total: Duration::from_secs(120),
+        retry_delay: Duration::from_millis(1),
+    }
+}
+
 /// A forge whose exchanges are compared.
 pub(crate) struct Watched(FakeForge);
 
@@ -63,6 +120,22 @@ impl Watched {
         let published = Published { flavour, also: options.witness };
         let options = Options { witness: Some(Arc::new(published)), ..options };
         Self(FakeForge::start_as(flavour, options).await.unwrap())
+    }
+
+    /// A client of this forge.
+    pub(crate) fn client(&self, login: &Login, clock: Arc<dyn Clock>) -> Server {
+        let url = self.0.base_url();
+        match self.0.flavour() {
+            Flavour::GitHub => GitHub::with_patience(login.github(url), patience(), clock).unwrap().into(),
+            Flavour::Cloud => {
+                let options = login.bitbucket(&format!("{url}/2.0"), url);
+                BitbucketCloud::with_patience(options, patience(), clock).unwrap().into()
+            }
+            Flavour::DataCenter => {
+                let options = login.bitbucket(url, &format!("{url}/scm"));
+                BitbucketDataCenter::with_patience(options, patience(), clock).unwrap().into()
+            }
+        }
     }
 
     /// The `NAME` of `[forge.NAME]`.

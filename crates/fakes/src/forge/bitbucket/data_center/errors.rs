@@ -123,13 +123,13 @@ pub(super) fn instead(kind: &FaultKind, _now: i64) -> Option<Reply> {
             Some(after(limited(), seconds))
         }
         FaultKind::PrimaryLimit(seconds) => Some(limited().header("retry-after", seconds)),
-        FaultKind::Status(401, _) => Some(not_permitted()),
+        FaultKind::Status(401, _) => Some(refusal(Refusal::BadLogin)),
         FaultKind::Status(409, _) => Some(stale(Some(0), 1, None)),
         FaultKind::Status(status, seconds) => {
             let words = StatusCode::from_u16(*status).ok().and_then(|status| status.canonical_reason());
             Some(after(refused(*status, words.unwrap_or("Error"), "ServiceException"), seconds))
         }
-        FaultKind::SingleSignOn => Some(refused(403, "Forbidden", "AuthorisationException")),
+        FaultKind::SingleSignOn => Some(not_permitted()),
         FaultKind::Invalid(_) => Some(invalid("field", "it is not as it should be")),
         FaultKind::Html(status) => Some(page(*status)),
         FaultKind::Redirect(status, to) => {
