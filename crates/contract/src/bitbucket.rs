@@ -110,6 +110,11 @@ const DATA_CENTER_UNDESCRIBED: &[Undescribed] = &[
         "/api/latest/projects/{projectKey}/repos/{repositorySlug}/pull-requests/{pullRequestId}/participants",
     ),
     Undescribed {
+        method: "GET",
+        template: "/api/latest/projects/{projectKey}/repos/{repositorySlug}/pull-requests/{pullRequestId}/diff",
+        reason: "Atlassian describes it with a path, whose pattern is `.*`: an empty one is of the whole pull request",
+    },
+    Undescribed {
         method: "POST",
         template: "/api/latest/projects/{projectKey}/repos/{repositorySlug}/pull-requests/{pullRequestId}/participants",
         reason: CUT,
@@ -296,7 +301,7 @@ const CLOUD_HOLES: &[Hole] = &[
 /// What Data Center does and its document does not say.
 const DATA_CENTER_HOLES: &[Hole] = &[
     requests(
-        &["/anchor/path"],
+        &["/anchor/path", "/anchor/srcPath"],
         TYPE,
         "a path is sent as text; it is described as an object",
         ("POST", DC_COMMENTS, 201, r#"{"text": "x", "anchor": {"path": "a"}}"#),

@@ -134,6 +134,11 @@ pub(crate) struct FileDiff {
 }
 
 impl FileDiff {
+    /// Its path.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// Its path before.
     pub(crate) fn old_path(&self) -> &str {
         &self.old_path
@@ -199,6 +204,11 @@ impl Diff {
     pub(crate) fn kind(&self, path: &str, side: Side, line: u32) -> Option<LineKind> {
         let mut hunks = self.files.iter().filter(|file| file.path == path).flat_map(|file| &file.hunks);
         hunks.find(|hunk| hunk.contains(side, line))?.kind(side, line)
+    }
+
+    /// The sections of all files.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &FileDiff> {
+        self.files.iter()
     }
 
     /// The sections of a file: two of one whose type has changed, else one at most.

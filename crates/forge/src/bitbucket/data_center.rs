@@ -23,6 +23,7 @@ use super::options::{BitbucketError, BitbucketOptions};
 use super::session::{MAX_PAGES, endless};
 use crate::capability::BITBUCKET_DC;
 use crate::http::{Answer, Authorization, Call, Http, Patience};
+use anchor::PullDiff;
 use version::{ACCOUNT, Version};
 
 /// One Bitbucket Data Center with one login. Cheap to clone; clones share connections and what was learnt.
@@ -37,6 +38,8 @@ struct Inner {
     http: Http,
     login: Authorization,
     learnt: Arc<Learnt>,
+    /// The diff of the pull request that was commented on last. A run has a client of its own.
+    diff: Mutex<Option<(u64, Arc<PullDiff>)>>,
 }
 
 /// The facts that all clones share.
@@ -68,13 +71,13 @@ impl BitbucketDataCenter {
     ) -> Result<Self, BitbucketError> {
         let (http, login) = connect(&options, patience, clock)?;
         let learnt = Learnt { own: OnceCell::new(), version: OnceLock::new(), names: Mutex::default() };
-        Ok(Self { inner: Arc::new(Inner { options, http, login, learnt: Arc::new(learnt) }) })
+        Ok(Self { inner: Arc::new(Inner { options, http, login, learnt: Arc::new(learnt), diff: Mutex::default() }) })
     }
 
     fn by(&self, http: Http) -> Self {
         let Inner { options, login, learnt, .. } = &*self.inner;
         let (options, login, learnt) = (options.clone(), login.clone(), learnt.clone());
-        Self { inner: Arc::new(Inner { options, http, login, learnt }) }
+        Self { inner: Arc::new(Inner { options, http, login, learnt, diff: Mutex::default() }) }
     }
 
     fn guarded(&self, gate: &Arc<dyn WriteGate>) -> Self {

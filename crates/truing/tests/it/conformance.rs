@@ -123,6 +123,8 @@ tests! {
     rebase: "rebase";
     rename: "rename";
     base_change: "base-change";
+    with_30_findings: "30-findings";
+    with_30_findings_of_which_6_move: "30-findings-of-which-6-move";
     with_300_files: "300-files";
     with_3000_files: "3000-files";
     crash_at_every_write: "crash-at-every-write";

@@ -1,6 +1,8 @@
 //! The place of a comment at a Data Center. It takes the kind of each line (added, removed, or around those), which a place
 //! of ours does not have: it is read from the server's own diff of the file.
 
+use std::sync::{Arc, PoisonError};
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 use truing_core::finding::{Place, Side};
@@ -13,27 +15,33 @@ use super::wire::path_text;
 use super::{BitbucketDataCenter, wire};
 use crate::capability::Lines;
 
-/// The server's diff of a file: one, or a list of one.
-#[derive(Deserialize, Default)]
+/// The server's diff of a pull request, or of one file of it.
+#[derive(Debug, Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
-struct FileDiff {
+pub(super) struct PullDiff {
     from_hash: Option<String>,
     to_hash: Option<String>,
+    truncated: bool,
+    diffs: Vec<FileDiff>,
+}
+
+#[derive(Debug, Deserialize, Default)]
+#[serde(default)]
+struct FileDiff {
     truncated: bool,
     source: Option<Value>,
     destination: Option<Value>,
     hunks: Vec<Hunk>,
-    diffs: Vec<FileDiff>,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Debug, Deserialize, Default)]
 #[serde(default)]
 struct Hunk {
     truncated: bool,
     segments: Vec<Segment>,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Debug, Deserialize, Default)]
 #[serde(default)]
 struct Segment {
     #[serde(rename = "type")]
@@ -42,66 +50,70 @@ struct Segment {
     lines: Vec<Line>,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Debug, Deserialize, Default)]
 #[serde(default)]
 struct Line {
     source: u32,
     destination: u32,
 }
 
-/// A line's number in the file on one side, and its kind.
-#[derive(Debug, PartialEq, Eq)]
-enum Found {
-    Kind(&'static str),
-    /// The diff is cut: it may be there.
-    Unread,
-    Missing,
+impl FileDiff {
+    /// Is it of the file with this path, before or after? A diff that names no file is of the one that was asked for.
+    fn is_of(&self, path: &str) -> bool {
+        self.destination.as_ref().or(self.source.as_ref()).map(path_text).is_none_or(|there| there == path)
+    }
+
+    fn is_cut(&self) -> bool {
+        let is_cut = |hunk: &Hunk| hunk.truncated || hunk.segments.iter().any(|segment| segment.truncated);
+        self.truncated || self.hunks.iter().any(is_cut)
+    }
 }
 
-impl FileDiff {
-    /// The kind of a line.
-    fn kind(&self, side: Side, number: u32) -> Found {
-        let mut is_cut = self.truncated;
-        for hunk in self.hunks.iter().chain(self.diffs.iter().flat_map(|diff| &diff.hunks)) {
-            is_cut |= hunk.truncated;
-            for segment in &hunk.segments {
-                is_cut |= segment.truncated;
-                let kind = match (segment.kind.as_str(), side) {
-                    ("ADDED", Side::New) => "ADDED",
-                    ("REMOVED", Side::Old) => "REMOVED",
-                    ("CONTEXT", Side::New | Side::Old) => "CONTEXT",
-                    (_, _) => continue,
-                };
-                let is_it = |line: &Line| match side {
-                    Side::New => line.destination == number,
-                    Side::Old => line.source == number,
-                };
-                if segment.lines.iter().any(is_it) {
-                    return Found::Kind(kind);
-                }
+impl PullDiff {
+    /// The diffs of a file: two of one that became a link, else one at most.
+    fn of(&self, path: &str) -> impl Iterator<Item = &FileDiff> {
+        self.diffs.iter().filter(move |file| file.is_of(path))
+    }
+
+    /// May lines of the file be left out?
+    fn is_cut(&self, path: &str) -> bool {
+        let mut files = self.of(path).peekable();
+        match files.peek() {
+            None => self.truncated,
+            Some(_) => files.any(FileDiff::is_cut),
+        }
+    }
+
+    /// The kind of a line, or the likeliest where the diff is cut.
+    fn kind(&self, what: &str, path: &str, side: Side, number: u32) -> Result<&'static str, ForgeError> {
+        let hunks = self.of(path).flat_map(|file| &file.hunks);
+        for segment in hunks.flat_map(|hunk| &hunk.segments) {
+            let kind = match (segment.kind.as_str(), side) {
+                ("ADDED", Side::New) => "ADDED",
+                ("REMOVED", Side::Old) => "REMOVED",
+                ("CONTEXT", Side::New | Side::Old) => "CONTEXT",
+                (_, _) => continue,
+            };
+            let is_it = |line: &Line| match side {
+                Side::New => line.destination == number,
+                Side::Old => line.source == number,
+            };
+            if segment.lines.iter().any(is_it) {
+                return Ok(kind);
             }
         }
-        if is_cut || self.diffs.iter().any(|diff| diff.truncated) { Found::Unread } else { Found::Missing }
+        match side {
+            _ if !self.is_cut(path) => Err(rejected(what, "the line is not in the server's diff of the file")),
+            Side::New => Ok("ADDED"),
+            Side::Old => Ok("REMOVED"),
+        }
     }
 
     /// The path that the file had before, if that was another.
     fn source_path(&self, path: &str) -> Option<String> {
-        let of = |diff: &Self| {
-            let source = diff.source.as_ref().map(path_text)?;
-            let is_here = diff.destination.as_ref().map(path_text).is_none_or(|there| there == path);
-            (is_here && !source.is_empty() && source != path).then_some(source)
-        };
-        of(self).or_else(|| self.diffs.iter().find_map(of))
-    }
-}
-
-/// The kind of a line, or the likeliest where the diff is cut.
-fn kind_of(what: &str, diff: &FileDiff, side: Side, number: u32) -> Result<&'static str, ForgeError> {
-    match (diff.kind(side, number), side) {
-        (Found::Kind(kind), _) => Ok(kind),
-        (Found::Unread, Side::New) => Ok("ADDED"),
-        (Found::Unread, Side::Old) => Ok("REMOVED"),
-        (Found::Missing, _) => Err(rejected(what, "the line is not in the server's diff of the file")),
+        let sources = self.of(path).filter_map(|file| file.source.as_ref()).map(path_text);
+        let mut other = sources.filter(|source| !source.is_empty() && source != path);
+        other.next()
     }
 }
 
@@ -118,10 +130,7 @@ impl BitbucketDataCenter {
         let Some(path) = place.path.as_str() else {
             return Err(rejected(what, "a path that is not UTF-8 cannot be named to Bitbucket"));
         };
-        let diff = match on {
-            Diff::File(..) => FileDiff::default(),
-            Diff::Lines(..) => self.diff_of(what, repo, number, path).await?,
-        };
+        let diff = self.diff_of(what, repo, number, (commit, path)).await?;
         let (from, to) = match (&diff.from_hash, &diff.to_hash) {
             (Some(from), Some(to)) => (from.clone(), to.clone()),
             (_, _) => {
@@ -137,7 +146,7 @@ impl BitbucketDataCenter {
             anchor["srcPath"] = source.into();
         }
         if let Diff::Lines(..) = on {
-            self.lines(what, &mut anchor, &diff, place)?;
+            self.lines(what, &mut anchor, &diff, (path, place))?;
         }
         Ok(anchor)
     }
@@ -147,8 +156,8 @@ impl BitbucketDataCenter {
         &self,
         what: &str,
         anchor: &mut Value,
-        diff: &FileDiff,
-        place: &Place,
+        diff: &PullDiff,
+        (path, place): (&str, &Place),
     ) -> Result<(), ForgeError> {
         let Place { side, start_line, end_line, .. } = place;
         let (file, span) = match side {
@@ -156,11 +165,11 @@ impl BitbucketDataCenter {
             Side::Old => ("FROM", ("srcSpanStart", "srcSpanEnd")),
         };
         anchor["line"] = (*end_line).into();
-        anchor["lineType"] = kind_of(what, diff, *side, *end_line)?.into();
+        anchor["lineType"] = diff.kind(what, path, *side, *end_line)?.into();
         anchor["fileType"] = file.into();
         match self.narrowed().lines {
             Lines::OneHunk if start_line < end_line => {
-                let first = kind_of(what, diff, *side, *start_line)?;
+                let first = diff.kind(what, path, *side, *start_line)?;
                 anchor["multilineMarker"] = json!({ "startLine": start_line, "startLineType": first });
                 anchor["multilineSpan"] = json!({ span.0: start_line, span.1: end_line });
             }
@@ -169,10 +178,39 @@ impl BitbucketDataCenter {
         Ok(())
     }
 
-    async fn diff_of(&self, what: &str, repo: &str, number: u64, path: &str) -> Result<FileDiff, ForgeError> {
-        let tail: Vec<&str> = std::iter::once("diff").chain(path.split('/')).collect();
-        let url = with_query(self.of_pull(what, repo, number, &tail)?, &[("withComments", "false")]);
-        self.get(what, url).await
+    /// The server's diff in which a file is whole: the pull request's, which is read once for each head, or the file's
+    /// own where that one is cut.
+    async fn diff_of(
+        &self,
+        what: &str,
+        repo: &str,
+        number: u64,
+        (commit, path): (&Sha, &str),
+    ) -> Result<Arc<PullDiff>, ForgeError> {
+        let url = |path: Option<&str>, source: Option<&str>| {
+            let tail: Vec<&str> = std::iter::once("diff").chain(path.into_iter().flat_map(|path| path.split('/'))).collect();
+            let query = [("withComments", Some("false")), ("srcPath", source)];
+            let query: Vec<_> = query.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+            Ok::<_, ForgeError>(with_query(self.of_pull(what, repo, number, &tail)?, &query))
+        };
+        let kept = || self.inner.diff.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_it = |(of, diff): &&(u64, Arc<PullDiff>)| {
+            *of == number && diff.to_hash.as_deref() == Some(commit.as_str())
+        };
+        let known = kept().as_ref().filter(is_it).map(|(_, diff)| diff.clone());
+        let whole = match known {
+            Some(whole) => whole,
+            None => {
+                let whole = Arc::new(self.get::<PullDiff>(what, url(None, None)?).await?);
+                *kept() = Some((number, whole.clone()));
+                whole
+            }
+        };
+        if !whole.is_cut(path) {
+            return Ok(whole);
+        }
+        // Of a renamed file the server wants to be told both paths, or it shows a new one.
+        Ok(Arc::new(self.get(what, url(Some(path), whole.source_path(path).as_deref())?).await?))
     }
 
     /// Says so where a server has put a comment elsewhere than it was asked to: names that it does not know are ignored
@@ -193,43 +231,61 @@ impl BitbucketDataCenter {
 mod tests {
     use super::*;
 
-    fn diff(truncated: bool) -> FileDiff {
+    fn diff(truncated: bool) -> PullDiff {
         let body = json!({
             "fromHash": "a", "toHash": "b", "truncated": truncated,
-            "diffs": [{
-                "source": { "toString": "old.py" }, "destination": { "components": ["src", "new.py"] },
-                "hunks": [{ "segments": [
-                    { "type": "CONTEXT", "lines": [{ "source": 1, "destination": 1, "line": "a" }] },
-                    { "type": "REMOVED", "lines": [{ "source": 2, "destination": 2, "line": "b" }] },
-                    { "type": "ADDED", "lines": [{ "source": 3, "destination": 2, "line": "c" }] },
-                    { "type": "CONTEXT", "lines": [{ "source": 3, "destination": 3, "line": "d" }] },
-                ] }],
-            }],
+            "diffs": [
+                {
+                    "source": { "toString": "other.py" }, "destination": { "toString": "other.py" },
+                    "hunks": [{ "segments": [{ "type": "ADDED", "lines": [{ "source": 1, "destination": 1 }] }] }],
+                },
+                {
+                    "source": { "toString": "old.py" }, "destination": { "components": ["src", "new.py"] },
+                    "truncated": truncated,
+                    "hunks": [{ "segments": [
+                        { "type": "CONTEXT", "lines": [{ "source": 1, "destination": 1, "line": "a" }] },
+                        { "type": "REMOVED", "lines": [{ "source": 2, "destination": 2, "line": "b" }] },
+                        { "type": "ADDED", "lines": [{ "source": 3, "destination": 2, "line": "c" }] },
+                        { "type": "CONTEXT", "lines": [{ "source": 3, "destination": 3, "line": "d" }] },
+                    ] }],
+                },
+                { "source": { "toString": "gone.py" }, "destination": null, "hunks": [] },
+            ],
         });
         serde_json::from_value(body).unwrap()
     }
 
     #[test]
-    fn the_kind_of_a_line_is_of_its_side() {
+    fn the_kind_of_a_line_is_of_its_file_and_side() {
         let whole = diff(false);
-        for (side, number, expected) in [
-            (Side::New, 1, Found::Kind("CONTEXT")),
-            (Side::Old, 2, Found::Kind("REMOVED")),
-            (Side::New, 2, Found::Kind("ADDED")),
-            (Side::Old, 3, Found::Kind("CONTEXT")),
-            (Side::New, 9, Found::Missing),
+        for (path, side, number, expected) in [
+            ("src/new.py", Side::New, 1, "CONTEXT"),
+            ("src/new.py", Side::Old, 2, "REMOVED"),
+            ("src/new.py", Side::New, 2, "ADDED"),
+            ("src/new.py", Side::Old, 3, "CONTEXT"),
+            ("other.py", Side::New, 1, "ADDED"),
         ] {
-            assert_eq!(whole.kind(side, number), expected, "{side:?} {number}");
+            assert_eq!(whole.kind("x", path, side, number), Ok(expected), "{path} {side:?} {number}");
         }
-        assert_eq!(diff(true).kind(Side::New, 9), Found::Unread);
-        assert_eq!(kind_of("x", &diff(true), Side::Old, 9).unwrap(), "REMOVED");
-        assert!(matches!(kind_of("x", &whole, Side::Old, 9), Err(ForgeError::Rejected { .. })));
+        for (path, number) in [("src/new.py", 9), ("gone.py", 1), ("none.py", 1), ("old.py", 1)] {
+            let missing = whole.kind("x", path, Side::Old, number);
+            assert!(matches!(missing, Err(ForgeError::Rejected { .. })), "{path}: {missing:?}");
+        }
+        assert_eq!(diff(true).kind("x", "src/new.py", Side::New, 9), Ok("ADDED"));
+        assert_eq!(diff(true).kind("x", "src/new.py", Side::Old, 9), Ok("REMOVED"));
+    }
+
+    #[test]
+    fn a_file_that_a_cut_diff_may_have_left_out_is_read_alone() {
+        for (path, is_cut) in [("src/new.py", true), ("other.py", false), ("none.py", true)] {
+            assert_eq!((diff(true).is_cut(path), diff(false).is_cut(path)), (is_cut, false), "{path}");
+        }
     }
 
     #[test]
     fn the_former_path_of_a_renamed_file_is_told() {
         assert_eq!(diff(false).source_path("src/new.py").as_deref(), Some("old.py"));
-        assert_eq!(diff(false).source_path("src/other.py"), None);
-        assert_eq!(FileDiff::default().source_path("a"), None);
+        assert_eq!(diff(false).source_path("other.py"), None);
+        assert_eq!(PullDiff::default().source_path("a"), None);
     }
 }

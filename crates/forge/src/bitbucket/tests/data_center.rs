@@ -133,7 +133,7 @@ async fn a_comment_on_several_lines_has_the_names_of_9_3_and_before_is_on_the_la
         let effect = Effect::Findings { commit: head(), comments: vec![draft(2, 4, Side::New)] };
         assert!(client.perform(&effect).await.is_ok());
         let sent = server.requests();
-        assert!(sent[3].line.contains("/pull-requests/7/diff/src/a.py?"), "{}", sent[3].line);
+        assert!(sent[3].line.contains("/pull-requests/7/diff?withComments=false"), "{}", sent[3].line);
         let anchor = &sent[4].json()["anchor"];
         assert_eq!(
             (&anchor["line"], &anchor["lineType"], &anchor["fileType"]),

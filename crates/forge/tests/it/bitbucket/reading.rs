@@ -9,7 +9,7 @@ use truing_core::port::{
 };
 use truing_core::publish::{Check, DesiredStatus, Hold, Item, StatusState, ThreadState};
 use truing_diff::RepoPath;
-use truing_fakes::forge::{Side as Where, Verdict};
+use truing_fakes::forge::{NewPull, Side as Where, Verdict};
 use truing_fakes::repo::Commit;
 use truing_forge::RepositoryClient;
 
@@ -211,5 +211,32 @@ async fn what_is_outside_the_diff_is_refused_where_the_forge_looks() {
         let moved = open.perform(&Effect::Findings { commit: stale, comments: vec![finding("b", 3)] }).await;
         // Cloud places comments on the head, whichever it is.
         assert_eq!(moved.is_ok(), site.is_cloud(), "{moved:?}");
+    }
+}
+
+#[tokio::test]
+async fn comments_on_a_renamed_file_are_on_lines_that_changed_and_on_those_around_them() {
+    for (site, ..) in Site::bitbuckets().await {
+        let lines = |changed: &str| -> String {
+            (1..=40).map(|n| if n == 20 { format!("{changed}\n") } else { format!("line {n}\n") }).collect()
+        };
+        site.shop.push("main", Commit::new("Long").write("long.txt", lines("line 20"))).await.unwrap();
+        let moved = Commit::new("Move").delete("long.txt").write("src/moved.txt", lines("changed"));
+        let head = Sha::parse(&site.shop.push("moved", moved).await.unwrap()).unwrap();
+        let number = site.shop.open(NewPull::of("moved")).await.unwrap();
+        let open = site.conversation(number);
+        let comment = |id: &str, line: u32| {
+            let mut comment = finding(id, line);
+            comment.place.path = RepoPath::from_bytes("src/moved.txt");
+            comment
+        };
+        for (id, line) in [("a", 20), ("b", 18)] {
+            let comments = vec![comment(id, line)];
+            make(&open, Effect::Findings { commit: head.clone(), comments }).await;
+        }
+        make(&open, Effect::FileFinding { commit: head.clone(), comment: comment("c", 1) }).await;
+        let shown = site.shop.pull(number).await.unwrap();
+        let lines: Vec<_> = shown.inline().map(|comment| comment.line).collect();
+        assert_eq!(lines, [Some(20), Some(18), None], "{:?}", site.forge.flavour());
     }
 }

@@ -144,6 +144,18 @@ fn forty(tree: &mut Tree) {
     }
 }
 
+/// Thirty findings in five files.
+fn thirty(tree: &mut Tree) {
+    for n in 0..30 {
+        tree.add(n % 5, &format!("n{n}"));
+    }
+}
+
+/// Those of one file move.
+fn move_six(tree: &mut Tree) {
+    tree.file(0).insert(0, "import os".into());
+}
+
 /// Ten of them are mended.
 fn mend_ten(tree: &mut Tree) {
     for n in 0..10 {
@@ -376,6 +388,8 @@ const SCENARIOS: &[Scenario] = &[
     Scenario { name: "rebase", files: 3, acts: &[Open(three), Rest, PushToBase(elsewhere), Rebase, Rest] },
     Scenario { name: "rename", files: 3, acts: &[Open(three), Rest, Push(rename), Rest] },
     Scenario { name: "base-change", files: 3, acts: &[Open(three), Rest, Retarget(elsewhere), Rest] },
+    Scenario { name: "30-findings", files: 5, acts: &[Open(thirty), Rest] },
+    Scenario { name: "30-findings-of-which-6-move", files: 5, acts: &[Open(thirty), Rest, Push(move_six), Rest] },
     Scenario { name: "300-files", files: 300, acts: &[Open(three_hundred), Rest] },
     Scenario { name: "3000-files", files: 3_000, acts: &[Open(three_thousand), Rest] },
     Scenario {

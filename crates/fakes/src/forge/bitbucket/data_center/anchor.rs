@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::errors::{invalid, no_commit};
 use super::{SEVERAL_LINES, is_since};
-use crate::forge::diff::{LineKind, Side};
+use crate::forge::diff::{FileDiff, LineKind, Side};
 use crate::forge::http::call::Reply;
 use crate::forge::operations::comments::Spot;
 use crate::forge::state::Repository;
@@ -25,7 +25,8 @@ pub(super) fn word(kind: LineKind) -> &'static str {
 /// The place that an anchor names, where it is, and the hunk there. Names that this version does not know are passed over,
 /// without a word.
 ///
-/// It is stricter than a real server about lines without a change: those that the diff does not show are refused.
+/// It is stricter than a real server about lines without a change, and about the former path of a renamed file: lines that the
+/// diff does not show, and a path that is missing, are refused.
 pub(super) fn read(
     repo: &mut Repository,
     number: u64,
@@ -46,6 +47,12 @@ pub(super) fn read(
         }
     }
     let spot = Spot::of(repo, number, text("toHash")).map_err(|_| no_commit("toHash"))?;
+    let base = repo.pulls.get(&number).map(|pull| pull.base.clone()).unwrap_or_default();
+    let diff = repo.diffs.of_pull(&repo.git, &base, spot.commit())?;
+    let former = diff.sections(path).map(FileDiff::old_path).find(|former| *former != path);
+    if former != text("srcPath") {
+        return Err(invalid("anchor.srcPath", "it is not the file's former path"));
+    }
     let number_of = |value: &Value| value.as_u64().and_then(|line| u32::try_from(line).ok());
     let Some(line) = number_of(&anchor["line"]) else {
         let place = Place { path: path.to_owned(), line: None, start: None };
@@ -71,8 +78,7 @@ pub(super) fn read(
         .filter(|start| *start != (side, line));
     let place = Place { path: path.to_owned(), line: Some((side, line)), start };
     let hunk = spot.check(repo, number, &place).map_err(|words| invalid("anchor.line", &words))?;
-    let base = repo.pulls.get(&number).map(|pull| pull.base.clone()).unwrap_or_default();
-    let kind = repo.diffs.of_pull(&repo.git, &base, spot.commit())?.kind(path, side, line);
+    let kind = diff.kind(path, side, line);
     if kind.map(word) != text("lineType") {
         return Err(invalid("anchor.lineType", "the line is of another type"));
     }

@@ -6,23 +6,42 @@ use super::admission::pull;
 use super::anchor::word;
 use super::errors::{no_pull, refused};
 use super::json as forms;
-use crate::forge::diff::{FileDiff, Hunk, LineKind};
+use crate::forge::diff::{Diff, FileDiff, Hunk, LineKind};
 use crate::forge::http::call::{Answer, Call, Reply};
 use crate::forge::state::State;
 
-/// `GET …/diff/{path}`: between the merge base and the head. A file that the pull request leaves alone has no diffs. One that
-/// was renamed is shown as renamed, also where the call does not send `srcPath`; a real server then shows a new file.
+/// `GET …/diff`: of all files, between the merge base and the head.
+pub(super) fn whole(state: &mut State, call: &Call) -> Answer {
+    shown(state, call, |diff| Ok(diff.files().map(|file| section(file, file.path())).collect()))
+}
+
+/// `GET …/diff/{path}`: of one file. A file that the pull request leaves alone has no diffs. One that was renamed is found by
+/// both its paths alone.
 pub(super) fn one(state: &mut State, call: &Call) -> Answer {
+    let path = call.param("path");
+    let source = call.asked("srcPath").unwrap_or(path);
+    shown(state, call, |diff| {
+        let mut sections = diff.sections(path).peekable();
+        match sections.peek() {
+            None => Err(format!("The path \"{path}\" does not exist")),
+            Some(file) if file.old_path() != source => {
+                Err(format!("the diff of {path} was asked for without its former path {}", file.old_path()))
+            }
+            Some(_) => Ok(sections.map(|file| section(file, path)).collect()),
+        }
+    })
+}
+
+fn shown(
+    state: &mut State,
+    call: &Call,
+    sections: impl FnOnce(&Diff) -> Result<Vec<Value>, String>,
+) -> Answer {
     let (_, repo, number) = pull(state, call)?;
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
     let (base, head) = (of.base.clone(), of.head.clone());
-    let path = call.param("path");
     let diff = repo.diffs.of_pull(&repo.git, &base, &head)?;
-    if !diff.has(path) {
-        let words = format!("The path \"{path}\" does not exist at revision \"{head}\"");
-        return Err(refused(404, &words, "content.NoSuchPathException"));
-    }
-    let diffs: Vec<Value> = diff.sections(path).map(|file| section(file, path)).collect();
+    let diffs = sections(&diff).map_err(|words| refused(404, &words, "content.NoSuchPathException"))?;
     let from = repo.git.merge_base(&base, &head).unwrap_or(base);
     let body = json!({
         "fromHash": from, "toHash": head, "contextLines": 3, "whitespace": "SHOW", "truncated": false, "diffs": diffs,
