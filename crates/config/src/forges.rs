@@ -20,6 +20,8 @@ pub struct ForgeConfig {
     pub login: Login,
     /// The account's e-mail address, of an API token of Bitbucket Cloud.
     pub email: Option<String>,
+    /// The account that a token of Bitbucket Cloud writes as, which may not ask for it.
+    pub account: Option<String>,
     /// Accounts that comments were written as before: ids and names.
     pub accounts: Vec<String>,
     /// The secret of its webhooks.

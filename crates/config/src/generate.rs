@@ -183,6 +183,7 @@ fn default_as_toml(key: &Key) -> String {
             | Kind::Program
             | Kind::Model
             | Kind::Email
+            | Kind::Account
             | Kind::Text
             | Kind::Cron
             | Kind::Repository
@@ -226,6 +227,7 @@ fn schema_of(key: &Key) -> Json {
         Kind::Folder | Kind::File | Kind::Text | Kind::Program => json!({ "type": "string", "minLength": 1 }),
         Kind::Usd(most) => json!({ "type": "number", "minimum": 0, "maximum": most }),
         Kind::Name => json!({ "type": "string", "pattern": "^[!-~]+$" }),
+        Kind::Account => json!({ "type": "string", "pattern": "^(\\{[0-9A-Fa-f-]{36}\\})?$" }),
         Kind::Email => json!({ "type": "string", "pattern": "^([^@:\\s]+@[^@:\\s]+)?$" }),
         Kind::Model => json!({ "type": "string", "pattern": "^([a-z][a-z0-9-]*)?$" }),
         Kind::Cron => json!({ "type": "string", "minLength": 9 }),
@@ -283,6 +285,7 @@ fn schema_of(key: &Key) -> Json {
             | Kind::Program
             | Kind::Model
             | Kind::Email
+            | Kind::Account
             | Kind::Text
             | Kind::Cron
             | Kind::Repository
@@ -340,6 +343,7 @@ fn type_in_words(kind: Kind) -> String {
         Kind::Text => "text".to_owned(),
         Kind::Cron => "cron pattern".to_owned(),
         Kind::Email => "e-mail address".to_owned(),
+        Kind::Account => "UUID in braces".to_owned(),
         Kind::Model => "the `NAME` of a `[model.NAME]`".to_owned(),
         Kind::Repository => "repository, `owner/name`".to_owned(),
         Kind::Branch => "branch".to_owned(),

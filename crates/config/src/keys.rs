@@ -279,6 +279,14 @@ pub const KEYS: &[Key] = &[
         doc: "The e-mail address of the account whose API token `token` is. For Bitbucket Cloud alone; an access token of a repository, a project or a workspace needs none.",
     },
     Key {
+        path: "forge.NAME.account",
+        kind: Kind::Account,
+        default: Default::Computed { words: "none: the forge is asked", example: "\"\"" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The account that `token` writes as, by its UUID (`{…}`). For an access token of Bitbucket Cloud, which may not ask: docs/bitbucket.md says how to find it.",
+    },
+    Key {
         path: "forge.NAME.git_url",
         kind: Kind::Url,
         default: Default::Computed {
@@ -368,7 +376,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text(""),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "The repositories to review, such as `owner/*`, whatever their case; empty: all that webhooks tell of and the token lists. A personal token lists every repository that its owner may see.",
+        doc: "The repositories to review, such as `owner/*`, whatever their case; empty: all that webhooks tell of and the token lists. A personal token lists every repository that its owner may see; an access token of Bitbucket Cloud lists those of the workspaces that are named here.",
     },
     Key {
         path: "forge.NAME.config_branches",

@@ -28,6 +28,8 @@ pub enum Kind {
     Endpoint,
     /// A name without blanks, such as a model's.
     Name,
+    /// The UUID of an account, with its braces.
+    Account,
     /// A program: a name that is looked for on `PATH`, or a path; one that is not whole starts at the file's folder.
     Program,
     /// The `NAME` of a `[model.NAME]`, or nothing.

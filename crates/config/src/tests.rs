@@ -678,6 +678,9 @@ fn each_kind_of_forge_has_its_own_addresses_and_variables() {
     let center = &of_file(center).unwrap().forges["bitbucket-dc"];
     assert_eq!(center.kind, ForgeKind::BitbucketDc);
     assert_eq!(center.git_url, "https://git.example.com/bitbucket/scm");
+    let uuid = "{0f3a9c56-0000-4000-8000-000000000001}";
+    let own = of_file(&format!("[forge.bitbucket]\naccount = \"{uuid}\"")).unwrap();
+    assert_eq!(own.forges["bitbucket"].account.as_deref(), Some(uuid));
     let uuid = "[forge.bitbucket]\naccounts = [\"{0f3a-9c}\"]";
     assert_eq!(of_file(uuid).unwrap().forges["bitbucket"].accounts, ["{0f3a-9c}"]);
 }
@@ -689,6 +692,8 @@ fn a_forge_is_told_what_its_kind_does_not_have() {
         "[forge.github]\nemail = \"me@example.com\"",
         "[forge.bitbucket]\napp_id = 7\nprivate_key = { env = \"KEY\" }",
         "[forge.bitbucket]\nemail = \"nobody\"",
+        "[forge.bitbucket]\naccount = \"truing\"",
+        "[forge.github]\naccount = \"{0f3a9c56-0000-4000-8000-000000000001}\"",
     ]
     .map(told_of)
     .join("");
@@ -697,6 +702,8 @@ fn a_forge_is_told_what_its_kind_does_not_have() {
         "`forge.github` has an `email`: only an API token of Bitbucket Cloud needs one",
         "`forge.bitbucket` has an `app_id`: only GitHub has Apps",
         "must be an e-mail address",
+        "must be a UUID with its braces",
+        "`forge.github` has an `account`: only a token of Bitbucket Cloud needs one",
     ] {
         assert!(told.contains(expected), "{told}");
     }

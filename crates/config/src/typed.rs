@@ -163,13 +163,18 @@ impl Typed<'_> {
         let kind = self.word(&path("kind"), ForgeKind::from_word)?;
         let api_url = self.url(&path("api_url"))?;
         let git_url = self.url_if_any(&path("git_url"))?.unwrap_or_else(|| format!("{api_url}/scm"));
-        let email = self.name_if_any(&path("email"))?;
+        let (email, account) = (self.name_if_any(&path("email"))?, self.name_if_any(&path("account"))?);
+        if account.is_some() && kind != ForgeKind::Bitbucket {
+            let wrong = "has an `account`: only a token of Bitbucket Cloud needs one";
+            return Err(Problem::Login { name: name.to_owned(), wrong }.into());
+        }
         Ok(ForgeConfig {
             kind,
             api_url,
             git_url,
             login: login::of(self, name, (kind, email.as_deref()))?,
             email,
+            account,
             accounts: self.list(&path("accounts"))?,
             webhook_secret: needed("webhook_secret")?,
             marker_key: self.secret(&path("marker_key"))?,

@@ -92,6 +92,7 @@ impl Value {
             | Kind::Url
             | Kind::Endpoint
             | Kind::Name
+            | Kind::Account
             | Kind::Program
             | Kind::Model
             | Kind::Email
@@ -139,7 +140,9 @@ impl Value {
             Kind::Text => Err(must("hold some words")),
             Kind::Model if text.is_empty() => Ok(Self::Unset),
             Kind::Model if is_name(text) => Ok(Self::Name(text.to_owned())),
-            Kind::Email if text.is_empty() => Ok(Self::Unset),
+            Kind::Email | Kind::Account if text.is_empty() => Ok(Self::Unset),
+            Kind::Account if is_uuid(text) => Ok(Self::Name(text.to_owned())),
+            Kind::Account => Err(must("be a UUID with its braces, such as `{0f3a9c56-…}`")),
             Kind::Email if is_email(text) => Ok(Self::Name(text.to_owned())),
             Kind::Email => Err(must("be an e-mail address, `name@host`")),
             Kind::Model => Err(must("be the NAME of a `[model.NAME]`")),
@@ -272,6 +275,7 @@ impl Kind {
             Self::Program => "\"/usr/local/bin/claude\"",
             Self::Model => "\"other\"",
             Self::Email => "\"reviewer@example.com\"",
+            Self::Account => "\"{0f3a9c56-0000-4000-8000-000000000001}\"",
             Self::Text => "\"Follow {{package}}\"",
             Self::Cron => "\"0 10 * * MON\"",
             Self::Repository => "\"acme/shop\"",
@@ -337,6 +341,12 @@ pub fn repositories(patterns: &[String]) -> Result<GlobSet, globset::Error> {
 }
 
 /// Visible characters around one `@`; `:` would end the name that goes before a token.
+/// A UUID as Bitbucket Cloud writes it, with its braces.
+fn is_uuid(text: &str) -> bool {
+    let inner = text.strip_prefix('{').and_then(|text| text.strip_suffix('}'));
+    inner.is_some_and(|id| id.len() == 36 && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-'))
+}
+
 fn is_email(text: &str) -> bool {
     let right =
         |part: &str| !part.is_empty() && part.chars().all(|char| !char.is_whitespace() && !char.is_control());

@@ -386,7 +386,7 @@ impl Pass {
     /// Does it show this repository?
     pub(crate) fn sees(&self, repo: &Repository) -> bool {
         match self {
-            Self::Account | Self::App(_) => true,
+            Self::Account | Self::Access | Self::App(_) => true,
             Self::Installation { owner, only, .. } => {
                 *owner == repo.owner && only.as_ref().is_none_or(|only| only.contains(&repo.id))
             }

@@ -89,6 +89,19 @@ impl BitbucketCloud {
         self.send(&Call::get(what, url)).await?.json()
     }
 
+    /// The error of a question that an access token may not ask: the answer is configured.
+    fn of_access_token(&self, error: ForgeError, key: &str, value: &str) -> ForgeError {
+        let Inner { options, .. } = &*self.inner;
+        match error {
+            ForgeError::Forbidden { what, message } if options.email.is_none() => {
+                let name = &options.name;
+                let message = format!("{message}; for an access token put {value} into forge.{name}.{key}");
+                ForgeError::Forbidden { what, message }
+            }
+            error => error,
+        }
+    }
+
     /// All items of a list. The next page is the one that the answer names, on this host alone.
     async fn all<T: DeserializeOwned>(&self, what: &str, first: Url) -> Result<Vec<T>, ForgeError> {
         let (mut all, mut url, mut seen) = (Vec::new(), first, Vec::new());

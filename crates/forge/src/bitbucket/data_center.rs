@@ -71,7 +71,9 @@ impl BitbucketDataCenter {
     ) -> Result<Self, BitbucketError> {
         let (http, login) = connect(&options, patience, clock)?;
         let learnt = Learnt { own: OnceCell::new(), version: OnceLock::new(), names: Mutex::default() };
-        Ok(Self { inner: Arc::new(Inner { options, http, login, learnt: Arc::new(learnt), diff: Mutex::default() }) })
+        Ok(Self {
+            inner: Arc::new(Inner { options, http, login, learnt: Arc::new(learnt), diff: Mutex::default() }),
+        })
     }
 
     fn by(&self, http: Http) -> Self {

@@ -21,6 +21,10 @@ pub struct BitbucketOptions {
     pub token: Secret,
     /// The account's e-mail address, for an API token of Bitbucket Cloud; none: an access token.
     pub email: Option<String>,
+    /// Cloud: the UUID of our account, for an access token, which may not ask for it.
+    pub account: Option<String>,
+    /// Cloud: the workspaces of an access token, which may not ask for them either.
+    pub workspaces: Vec<String>,
     /// Accounts that we wrote as before: names, or ids, which nobody else can take over.
     pub accounts: Vec<String>,
     /// What signs markers.

@@ -48,6 +48,14 @@ impl DemoForge {
         self.kind.as_str()
     }
 
+    /// The address that goes with an API token, where there are such tokens.
+    fn email(&self) -> Option<&'static str> {
+        match self.kind {
+            ForgeKind::Bitbucket => Some("truing@example.com"),
+            ForgeKind::Github | ForgeKind::BitbucketDc => None,
+        }
+    }
+
     /// Our client of it, which keeps the key of its markers in this folder.
     pub(super) fn client(&self, folder: &Path, settle: Span) -> Result<Server, DemoError> {
         let markers = MarkerKeys::load_or_create(&folder.join("marker.key")).map_err(set_up)?;
@@ -60,7 +68,9 @@ impl DemoForge {
             api_url,
             git_url,
             token: Secret::new(TOKEN),
-            email: None,
+            email: self.email().map(str::to_owned),
+            account: None,
+            workspaces: Vec::new(),
             accounts: Vec::new(),
             markers,
             settle,
@@ -99,9 +109,10 @@ impl DemoForge {
             ForgeKind::Github => String::new(),
             ForgeKind::Bitbucket | ForgeKind::BitbucketDc => format!("kind = \"{name}\"\n"),
         };
+        let email = self.email().map(|email| format!("email = \"{email}\"\n")).unwrap_or_default();
         format!(
             "[store]\nurl = \"sqlite:{folder}/truing.db\"\n\
-             [forge.{name}]\n{kind}api_url = \"{}\"\ngit_url = \"{}\"\ntoken = {{ file = \"{folder}/token\" }}\n",
+             [forge.{name}]\n{kind}{email}api_url = \"{}\"\ngit_url = \"{}\"\ntoken = {{ file = \"{folder}/token\" }}\n",
             self.api_url, self.git_url
         )
     }

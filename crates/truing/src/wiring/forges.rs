@@ -1,5 +1,6 @@
 //! The clients of the configured forges: the one place, beside the demonstration, that names the types of a kind.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -118,6 +119,8 @@ impl Configured<'_> {
             git_url: self.url("git_url", &forge.git_url)?,
             token,
             email: forge.email.clone(),
+            account: forge.account.clone(),
+            workspaces: workspaces(&forge.repositories),
             accounts: forge.accounts.clone(),
             markers: self.markers()?.written_as(marker),
             settle: self.settle(),
@@ -151,5 +154,23 @@ impl Configured<'_> {
             }
         });
         Ok(markers.after(former.collect::<Result<Vec<_>, CliError>>()?))
+    }
+}
+
+/// The owners that globs of repositories name in full.
+fn workspaces(repositories: &[String]) -> Vec<String> {
+    let owners = repositories.iter().filter_map(|glob| glob.split_once('/')).map(|(owner, _)| owner);
+    let is_name = |owner: &&str| !owner.is_empty() && !owner.contains(['*', '?', '[', '{', '!', '\\']);
+    owners.filter(is_name).map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workspaces_are_the_owners_that_are_named_in_full() {
+        let globs = ["acme/*", "acme/shop", "*/tools", "ac{me,id}/x", "other/a-*"].map(str::to_owned);
+        assert_eq!(workspaces(&globs), ["acme", "other"]);
     }
 }

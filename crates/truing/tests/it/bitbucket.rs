@@ -54,18 +54,13 @@ impl Site {
         forge.token(TOKEN, "truing[bot]");
         let first = Commit::new("begin").write("a.py", "a = 1\n");
         let repo = forge.create_repository("o", "r", first).await.unwrap();
-        let base = forge.base_url();
-        let (kind, api, git) = match flavour {
-            Flavour::GitHub => ("github", String::new(), String::new()),
-            Flavour::Cloud => ("bitbucket", "/2.0".to_owned(), String::new()),
-            Flavour::DataCenter => ("bitbucket-dc", String::new(), "/scm".to_owned()),
-        };
+        let kind = forge.name();
         let home = tempfile::tempdir().unwrap();
         let config = format!(
             "[store]\nurl = \"sqlite:truing.db\"\n[server]\nlisten = \"127.0.0.1:0\"\npoll = \"50ms\"\n\
-             [forge.{kind}]\napi_url = \"{base}{api}\"\ngit_url = \"{base}{git}\"\nsettle = \"300ms\"\n\
-             [review]\ndebounce = \"100ms\"\nmax_wait = \"1s\"\nquiet = \"1s\"\nbackoff = \"200ms\"\n\
-             backoff_max = \"400ms\"\nattempts = 2\n"
+             {}[review]\ndebounce = \"100ms\"\nmax_wait = \"1s\"\nquiet = \"1s\"\nbackoff = \"200ms\"\n\
+             backoff_max = \"400ms\"\nattempts = 2\n",
+            forge.operator().replace("settle = \"0s\"", "settle = \"300ms\""),
         );
         std::fs::write(home.path().join("truing.toml"), config).unwrap();
         Self { home, forge, repo, kind }

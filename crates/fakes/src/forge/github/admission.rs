@@ -57,7 +57,7 @@ impl Repository {
     /// May whoever calls push, and change what others wrote?
     pub(crate) fn may_push(&self, call: &Call) -> bool {
         match &call.pass {
-            Pass::Account => ["admin", "write"].contains(&self.permission(&call.login).0),
+            Pass::Account | Pass::Access => ["admin", "write"].contains(&self.permission(&call.login).0),
             Pass::App(_) => false,
             pass @ Pass::Installation { .. } => pass.holds("contents", true),
         }
@@ -72,9 +72,9 @@ impl Pass {
         match self {
             Self::App(_) if as_app => Ok(()),
             Self::App(_) => Err(Reply::error(401, "Bad credentials", Value::Null)),
-            Self::Account | Self::Installation { .. } if as_app => Err(no_json_web_token()),
+            Self::Account | Self::Access | Self::Installation { .. } if as_app => Err(no_json_web_token()),
             Self::Installation { .. } if path == "/user" || path.starts_with("/user/") => Err(forbidden()),
-            Self::Account | Self::Installation { .. } => Ok(()),
+            Self::Account | Self::Access | Self::Installation { .. } => Ok(()),
         }
     }
 

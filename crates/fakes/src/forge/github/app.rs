@@ -54,7 +54,7 @@ impl World {
 fn caller(call: &Call) -> Result<u64, Reply> {
     match call.pass {
         Pass::App(app) => Ok(app),
-        Pass::Account | Pass::Installation { .. } => Err(Reply::not_found()),
+        Pass::Account | Pass::Access | Pass::Installation { .. } => Err(Reply::not_found()),
     }
 }
 

@@ -77,7 +77,7 @@ pub(crate) fn list(state: &mut State, call: &Call) -> Answer {
 fn of_an_app<'a>(state: &'a mut State, call: &Call) -> Result<(&'a mut World, &'a mut Repository), Reply> {
     match call.pass {
         Pass::Installation { .. } => state.repo(call),
-        Pass::Account | Pass::App(_) => {
+        Pass::Account | Pass::Access | Pass::App(_) => {
             Err(Reply::error(403, "You must authenticate via a GitHub App.", Value::Null))
         }
     }

@@ -54,6 +54,8 @@ pub(crate) enum Pass {
     /// Everything that its account may.
     #[default]
     Account,
+    /// The same, but for what is asked about the account itself: of an access token of Bitbucket Cloud.
+    Access,
     /// To speak as the App itself.
     App(u64),
     /// For an installation, perhaps for a part of it.
@@ -75,7 +77,7 @@ impl Pass {
     /// Has it this permission?
     pub(crate) fn holds(&self, name: &str, write: bool) -> bool {
         match self {
-            Self::Account | Self::App(_) => true,
+            Self::Account | Self::Access | Self::App(_) => true,
             Self::Installation { permissions, .. } => {
                 permissions.get(name).is_some_and(|level| !write || level == "write")
             }

@@ -132,7 +132,12 @@ impl Site {
             _ if path.starts_with('/') => format!("{}{path}", self.forge.base_url()),
             _ => format!("{}{}/{path}", self.forge.base_url(), self.api),
         };
-        let mut request = self.client.request(method.parse().unwrap(), url).bearer_auth(TOKEN);
+        let request = self.client.request(method.parse().unwrap(), url);
+        let mut request = if self.is_cloud() {
+            request.basic_auth("truing@example.com", Some(TOKEN))
+        } else {
+            request.bearer_auth(TOKEN)
+        };
         if !body.is_null() {
             request = request.header("content-type", "application/json").body(body.to_string());
         }

@@ -13,8 +13,8 @@ use truing_core::port::{
 use truing_core::publish::DesiredStatus;
 use url::Url;
 
-use super::super::address::{parts, quoted, rejected, with_query};
-use super::super::calls::{Calls, Change, Commit, Diff, Merging, NewNote, Note, Pull};
+use super::super::address::{account, parts, quoted, rejected, with_query};
+use super::super::calls::{Calls, Change, Commit, Diff, Merging, NewNote, Note, Pull, User};
 use super::super::login::{Own, nobody};
 use super::super::options::BitbucketOptions;
 use super::super::session::{instant, sha};
@@ -123,8 +123,14 @@ impl Calls for BitbucketCloud {
     async fn own(&self) -> Result<Own, ForgeError> {
         let what = "asking who the token belongs to";
         let ask = || async {
-            let account: wire::Account = self.get(what, self.root(["user"])).await?;
-            account.user().map(|user| Own { user }).ok_or_else(|| nobody(what))
+            if let Some(id) = &self.inner.options.account {
+                let id = account(id.to_ascii_lowercase());
+                let user = User { id, login: String::new(), slug: String::new(), is_person: false };
+                return Ok(Own { user });
+            }
+            let asked: Result<wire::Account, _> = self.get(what, self.root(["user"])).await;
+            let own = asked.map_err(|error| self.of_access_token(error, "account", "its UUID"))?;
+            own.user().map(|user| Own { user }).ok_or_else(|| nobody(what))
         };
         self.inner.learnt.own.get_or_try_init(ask).await.cloned()
     }

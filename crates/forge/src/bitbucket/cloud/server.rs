@@ -127,13 +127,23 @@ impl ForgeServer for BitbucketCloud {
         };
         let first = with_query(self.root(["user", "workspaces"]), &[("pagelen", "100")]);
         let send = |call| self.send_owned(call);
-        last.groups.refresh_by(send, (what, first), MAX_REPOSITORY_PAGES, calls, read).await?;
-        let names: Vec<String> = last.groups.items().cloned().collect();
+        let told = &self.inner.options.workspaces;
+        // An access token may ask for repositories, and its account has no role in them.
+        let is_told = self.inner.options.email.is_none() && !told.is_empty();
+        let names: Vec<String> = if is_told {
+            last.groups.replace(first, told.clone(), true);
+            told.clone()
+        } else {
+            let listed = last.groups.refresh_by(send, (what, first), MAX_REPOSITORY_PAGES, calls, read).await;
+            listed.map_err(|error| self.of_access_token(error, "repositories", "`WORKSPACE/*`"))?;
+            last.groups.items().cloned().collect()
+        };
         last.lists.retain(|name, _| names.contains(name));
         let mut refused = Ok(());
         for name in names {
             let what = format!("listing the repositories of {name}");
-            let query = [("role", "contributor"), ("pagelen", "100")];
+            let role = (!is_told).then_some(("role", "contributor"));
+            let query: Vec<_> = role.into_iter().chain([("pagelen", "100")]).collect();
             let first = with_query(self.root(["repositories", &name]), &query);
             let read = |answer: &Answer| {
                 let (all, next) = page::<wire::Repository>(answer)?;

@@ -103,7 +103,9 @@ impl PullDiff {
             }
         }
         match side {
-            _ if !self.is_cut(path) => Err(rejected(what, "the line is not in the server's diff of the file")),
+            _ if !self.is_cut(path) => {
+                Err(rejected(what, "the line is not in the server's diff of the file"))
+            }
             Side::New => Ok("ADDED"),
             Side::Old => Ok("REMOVED"),
         }
@@ -188,7 +190,8 @@ impl BitbucketDataCenter {
         (commit, path): (&Sha, &str),
     ) -> Result<Arc<PullDiff>, ForgeError> {
         let url = |path: Option<&str>, source: Option<&str>| {
-            let tail: Vec<&str> = std::iter::once("diff").chain(path.into_iter().flat_map(|path| path.split('/'))).collect();
+            let tail: Vec<&str> =
+                std::iter::once("diff").chain(path.into_iter().flat_map(|path| path.split('/'))).collect();
             let query = [("withComments", Some("false")), ("srcPath", source)];
             let query: Vec<_> = query.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
             Ok::<_, ForgeError>(with_query(self.of_pull(what, repo, number, &tail)?, &query))

@@ -1,14 +1,16 @@
 //! What each Bitbucket tells beyond one pull request: repositories, open pull requests, comments, and what people may do.
 
+use truing_core::effect::Effect;
 use truing_core::id::{AccountId, Millis, PrId};
-use truing_core::port::{Author, CommentKind, ForgeError};
-use truing_fakes::forge::{NewPull, Side};
+use truing_core::port::{Author, CommentKind, ForgeError, ForgeRead as _};
+use truing_core::publish::{Hold, Producer};
+use truing_fakes::forge::{Flavour, NewPull, Side};
 use truing_fakes::repo::Commit;
-use truing_forge::ForgeServer as _;
 use truing_forge::listing::{Listing, Repositories};
+use truing_forge::{ForgeServer as _, Server};
 
-use super::reading::tip;
-use crate::repository::site::{BOT, Site};
+use super::reading::{finding, make, tip};
+use crate::repository::site::{BOT, Site, open, with_access_token};
 
 fn author(site: &Site, login: &str) -> Author {
     Author { id: AccountId::new(site.forge.account_id(login)), login: login.into(), is_person: true }
@@ -137,4 +139,38 @@ async fn a_protected_branch_is_told_to_administrators() {
         assert!(site.server.protection("acme/shop", "main").await.unwrap().is_protected);
         assert!(!site.server.protection("acme/shop", "feature").await.unwrap().is_protected);
     }
+}
+
+#[tokio::test]
+async fn an_access_token_of_cloud_is_told_who_it_is_and_where_its_repositories_are() {
+    let site = Site::of(Flavour::Cloud).await;
+    site.shop.push("feature", Commit::new("Change").write("a.txt", "one\ntwo\n")).await.unwrap();
+    let number = site.shop.open(NewPull::of("feature")).await.unwrap();
+    let id = PrId { forge: "bitbucket".into(), repository: site.id.clone(), number };
+    let open_of = |server: &Server| server.client(&id, "acme/shop", Producer::Review, &open());
+
+    // It may ask neither: both answers are configured, and the errors say where.
+    let unknown = with_access_token(&site.forge, None, &[]);
+    let refused = open_of(&unknown).comments(&[]).await.unwrap_err().to_string();
+    assert!(refused.contains("put its UUID into forge.bitbucket.account"), "{refused}");
+    let refused = unknown.repositories(&mut Repositories::default(), &mut 10).await.unwrap_err().to_string();
+    assert!(refused.contains("put `WORKSPACE/*` into forge.bitbucket.repositories"), "{refused}");
+
+    let account = site.forge.account_id(BOT);
+    let told = with_access_token(&site.forge, Some(account.to_uppercase()), &["acme"]);
+    let mut listed = Repositories::default();
+    told.repositories(&mut listed, &mut 10).await.unwrap();
+    assert_eq!(listed.items().map(|seen| seen.name.as_str()).collect::<Vec<_>>(), ["acme/shop"]);
+    let client = open_of(&told);
+    let head = client.pull_request().await.unwrap().revision.head;
+    make(&client, Effect::Findings { commit: head, comments: vec![finding("a", 2)] }).await;
+    let ours = client.comments(&[]).await.unwrap();
+    assert_eq!((ours.len(), ours[0].hold), (1, Hold::Ours));
+    // Nobody whose comment has our marker, too, is us.
+    let other = with_access_token(&site.forge, Some(site.forge.account_id("ada")), &["acme"]);
+    assert_eq!(open_of(&other).comments(&[]).await.unwrap(), []);
+    // Nor may it ask who may write: nobody's commands are obeyed.
+    assert_eq!(told.may_write("acme/shop", &author(&site, "ada")).await, Ok(false));
+    let asked = |path: &str| site.forge.log().iter().filter(|call| call.path.starts_with(path)).count();
+    assert_eq!(asked("/2.0/user"), 2, "each question was asked once, by the one that was told nothing");
 }

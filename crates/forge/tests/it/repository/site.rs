@@ -176,26 +176,39 @@ impl Site {
 
 /// A client of a forge with the token of an account.
 pub(crate) fn server(forge: &FakeForge, token: &str) -> Server {
-    let root = forge.base_url();
-    let options = |api: &str, git: &str| BitbucketOptions {
+    let clock = Arc::new(Wall);
+    let options = || bitbucket(forge, token);
+    match forge.flavour() {
+        Flavour::GitHub => github(forge, Credentials::Token(Secret::new(token))),
+        Flavour::Cloud => BitbucketCloud::with_patience(options(), patience(), clock).unwrap().into(),
+        Flavour::DataCenter => {
+            BitbucketDataCenter::with_patience(options(), patience(), clock).unwrap().into()
+        }
+    }
+}
+
+/// A client of Cloud with an access token, which may not ask who it is.
+pub(crate) fn with_access_token(forge: &FakeForge, account: Option<String>, workspaces: &[&str]) -> Server {
+    let workspaces = workspaces.iter().map(|&name| name.to_owned()).collect();
+    let options = BitbucketOptions { email: None, account, workspaces, ..bitbucket(forge, TOKEN) };
+    BitbucketCloud::with_patience(options, patience(), Arc::new(Wall)).unwrap().into()
+}
+
+/// The options of either Bitbucket.
+fn bitbucket(forge: &FakeForge, token: &str) -> BitbucketOptions {
+    let (root, is_cloud) = (forge.base_url(), forge.flavour() == Flavour::Cloud);
+    let (api, git) = if is_cloud { ("/2.0", "") } else { ("", "/scm") };
+    BitbucketOptions {
         name: "bitbucket".into(),
         api_url: format!("{root}{api}").parse().unwrap(),
         git_url: format!("{root}{git}").parse().unwrap(),
         token: Secret::new(token),
-        email: None,
+        email: is_cloud.then(|| "truing@example.com".to_owned()),
+        account: None,
+        workspaces: Vec::new(),
         accounts: Vec::new(),
         markers: MarkerKeys::new(b"key", &[]).written_as(truing_forge::capability::Marker::LinkReference),
         settle: Span::seconds(30),
-    };
-    let clock = Arc::new(Wall);
-    match forge.flavour() {
-        Flavour::GitHub => github(forge, Credentials::Token(Secret::new(token))),
-        Flavour::Cloud => {
-            BitbucketCloud::with_patience(options("/2.0", ""), patience(), clock).unwrap().into()
-        }
-        Flavour::DataCenter => {
-            BitbucketDataCenter::with_patience(options("", "/scm"), patience(), clock).unwrap().into()
-        }
     }
 }
 

@@ -389,7 +389,11 @@ const SCENARIOS: &[Scenario] = &[
     Scenario { name: "rename", files: 3, acts: &[Open(three), Rest, Push(rename), Rest] },
     Scenario { name: "base-change", files: 3, acts: &[Open(three), Rest, Retarget(elsewhere), Rest] },
     Scenario { name: "30-findings", files: 5, acts: &[Open(thirty), Rest] },
-    Scenario { name: "30-findings-of-which-6-move", files: 5, acts: &[Open(thirty), Rest, Push(move_six), Rest] },
+    Scenario {
+        name: "30-findings-of-which-6-move",
+        files: 5,
+        acts: &[Open(thirty), Rest, Push(move_six), Rest],
+    },
     Scenario { name: "300-files", files: 300, acts: &[Open(three_hundred), Rest] },
     Scenario { name: "3000-files", files: 3_000, acts: &[Open(three_thousand), Rest] },
     Scenario {

@@ -118,7 +118,11 @@ pub(crate) fn pace() -> Pace {
 /// both keys.
 pub(crate) fn secrets_of_tests() -> impl Iterator<Item = &'static str> {
     let key = std::str::from_utf8(KEY).unwrap();
-    let sent = ["eC1hY2Nlc3MtdG9rZW46Z2hzX3Jldmlld2Vy", "eC10b2tlbi1hdXRoOmdoc19yZXZpZXdlcg=="];
+    let sent = [
+        "eC1hY2Nlc3MtdG9rZW46Z2hzX3Jldmlld2Vy",
+        "eC1iaXRidWNrZXQtYXBpLXRva2VuLWF1dGg6Z2hzX3Jldmlld2Vy",
+        "dHJ1aW5nQGV4YW1wbGUuY29tOmdoc19yZXZpZXdlcg==",
+    ];
     [TOKEN, SECRET, key].into_iter().chain(sent)
 }
 

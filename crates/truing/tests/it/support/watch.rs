@@ -58,6 +58,9 @@ impl Witness for Published {
     }
 }
 
+/// The address of our account at Bitbucket Cloud, whose API token tests log in with.
+const EMAIL: &str = "truing@example.com";
+
 /// Who a client is, whatever the forge.
 #[derive(Clone)]
 pub(crate) struct Login {
@@ -83,13 +86,15 @@ impl Login {
     }
 
     /// For a Bitbucket with its calls and its repositories at these addresses.
-    fn bitbucket(&self, api: &str, git: &str) -> BitbucketOptions {
+    fn bitbucket(&self, (api, git): (&str, &str), is_cloud: bool) -> BitbucketOptions {
         BitbucketOptions {
             name: self.name.into(),
             api_url: api.parse().unwrap(),
             git_url: git.parse().unwrap(),
             token: Secret::new(self.token),
-            email: None,
+            email: is_cloud.then(|| EMAIL.to_owned()),
+            account: None,
+            workspaces: Vec::new(),
             accounts: Vec::new(),
             markers: self.markers.clone().written_as(Marker::LinkReference),
             settle: self.settle,
@@ -128,11 +133,11 @@ impl Watched {
         match self.0.flavour() {
             Flavour::GitHub => GitHub::with_patience(login.github(url), patience(), clock).unwrap().into(),
             Flavour::Cloud => {
-                let options = login.bitbucket(&format!("{url}/2.0"), url);
+                let options = login.bitbucket((&format!("{url}/2.0"), url), true);
                 BitbucketCloud::with_patience(options, patience(), clock).unwrap().into()
             }
             Flavour::DataCenter => {
-                let options = login.bitbucket(url, &format!("{url}/scm"));
+                let options = login.bitbucket((url, &format!("{url}/scm")), false);
                 BitbucketDataCenter::with_patience(options, patience(), clock).unwrap().into()
             }
         }
@@ -150,12 +155,12 @@ impl Watched {
     /// What an operator writes to reach it, with no time to settle.
     pub(crate) fn operator(&self) -> String {
         let (name, url) = (self.name(), self.0.base_url());
-        let (api, git) = match self.0.flavour() {
-            Flavour::GitHub => ("", ""),
-            Flavour::Cloud => ("/2.0", ""),
-            Flavour::DataCenter => ("", "/scm"),
+        let (api, git, more) = match self.0.flavour() {
+            Flavour::GitHub => ("", "", String::new()),
+            Flavour::Cloud => ("/2.0", "", format!("email = \"{EMAIL}\"\n")),
+            Flavour::DataCenter => ("", "/scm", String::new()),
         };
-        format!("[forge.{name}]\napi_url = \"{url}{api}\"\ngit_url = \"{url}{git}\"\nsettle = \"0s\"\n")
+        format!("[forge.{name}]\napi_url = \"{url}{api}\"\ngit_url = \"{url}{git}\"\n{more}settle = \"0s\"\n")
     }
 
     /// The variables that the token and the secret of webhooks are taken from.

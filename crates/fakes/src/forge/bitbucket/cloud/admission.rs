@@ -24,14 +24,24 @@ pub(super) fn bearer(
     headers: &HeaderMap,
     resource: &'static str,
 ) -> Option<(String, Pass)> {
-    if let Some(user) = basic_user(headers) {
+    let user = basic_user(headers);
+    if let Some(user) = &user {
         let is_git = resource == GIT && GIT_USERS.contains(&user.as_str());
         if !is_git && !user.contains('@') {
             return None;
         }
     }
     let token = git_call::token(headers)?;
-    Some((world.tokens.get(&token)?.clone(), Pass::Account))
+    let pass = if user.is_some() { Pass::Account } else { Pass::Access };
+    Some((world.tokens.get(&token)?.clone(), pass))
+}
+
+/// Refuses what access tokens may not ask, whatever their scopes: who they are, and who may do what.
+pub(super) fn personal(call: &Call) -> Result<(), Reply> {
+    match call.pass {
+        Pass::Access => Err(refused(403, "This API is not accessible by this authentication mechanism.")),
+        Pass::Account | Pass::App(_) | Pass::Installation { .. } => Ok(()),
+    }
 }
 
 /// The user of a login by `Basic`; empty if there is a login that cannot be read.
@@ -78,6 +88,7 @@ pub(super) fn administered<'a>(
     state: &'a mut State,
     call: &Call,
 ) -> Result<(&'a mut World, &'a mut Repository), Reply> {
+    personal(call)?;
     let (world, repo) = repository(state, call)?;
     if repo.role(&call.login) == "admin" {
         Ok((world, repo))

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::admission::{administered, repository};
+use super::admission::{administered, personal, repository};
 use super::errors::{not_found, refused};
 use super::{json, page};
 use crate::forge::bitbucket::{may_read, may_write};
@@ -15,11 +15,13 @@ use crate::forge::state::{Repository, State, World};
 
 /// `GET /2.0/user`.
 pub(super) fn user(state: &mut State, call: &Call) -> Answer {
+    personal(call)?;
     Ok(Reply::json(200, json::account(&state.world, &call.login)))
 }
 
 /// `GET /2.0/user/workspaces`: those of repositories that whoever calls may see.
 pub(super) fn workspaces(state: &mut State, call: &Call) -> Answer {
+    personal(call)?;
     let State { world, repos, moved: _ } = state;
     let seen = repos.values().filter(|repo| repo.listed && may_read(repo, &call.login));
     let owners: BTreeSet<&str> = seen.map(|repo| repo.owner.as_str()).collect();

@@ -61,7 +61,11 @@ const ROUTES: &[Route] = {
             "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/participants/{slug}",
             Rest(pulls::judge),
         ),
-        (GET, "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/diff", Rest(diff::whole)),
+        (
+            GET,
+            "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/diff",
+            Rest(diff::whole),
+        ),
         (
             GET,
             "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/diff/{*path}",
