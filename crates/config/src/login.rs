@@ -34,7 +34,7 @@ pub(super) fn has_no_token(path: &str, settings: &BTreeMap<String, Setting>) -> 
 pub(super) fn of(
     settings: &Typed<'_>,
     name: &str,
-    (kind, email): (ForgeKind, Option<&str>),
+    (kind, email, account): (ForgeKind, Option<&str>, Option<&str>),
 ) -> Result<Login, ConfigError> {
     let path = |key: &str| format!("forge.{name}.{key}");
     let app = if settings.setting(&path("app_id"))?.value == Value::Unset {
@@ -43,10 +43,13 @@ pub(super) fn of(
         Some(settings.number(&path("app_id"))?)
     };
     let wrong = |wrong| Err(Problem::Login { name: name.to_owned(), wrong }.into());
-    match (kind, email) {
-        (ForgeKind::Bitbucket, _) | (_, None) => {}
-        (ForgeKind::Github | ForgeKind::BitbucketDc, Some(_)) => {
+    match (kind, email, account) {
+        (ForgeKind::Bitbucket, ..) | (_, None, None) => {}
+        (ForgeKind::Github | ForgeKind::BitbucketDc, Some(_), _) => {
             return wrong("has an `email`: only an API token of Bitbucket Cloud needs one");
+        }
+        (ForgeKind::Github | ForgeKind::BitbucketDc, None, Some(_)) => {
+            return wrong("has an `account`: only an access token of Bitbucket Cloud needs one");
         }
     }
     match (kind, app) {

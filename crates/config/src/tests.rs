@@ -703,7 +703,7 @@ fn a_forge_is_told_what_its_kind_does_not_have() {
         "`forge.bitbucket` has an `app_id`: only GitHub has Apps",
         "must be an e-mail address",
         "must be a UUID with its braces",
-        "`forge.github` has an `account`: only a token of Bitbucket Cloud needs one",
+        "`forge.github` has an `account`: only an access token of Bitbucket Cloud needs one",
     ] {
         assert!(told.contains(expected), "{told}");
     }

@@ -164,15 +164,11 @@ impl Typed<'_> {
         let api_url = self.url(&path("api_url"))?;
         let git_url = self.url_if_any(&path("git_url"))?.unwrap_or_else(|| format!("{api_url}/scm"));
         let (email, account) = (self.name_if_any(&path("email"))?, self.name_if_any(&path("account"))?);
-        if account.is_some() && kind != ForgeKind::Bitbucket {
-            let wrong = "has an `account`: only a token of Bitbucket Cloud needs one";
-            return Err(Problem::Login { name: name.to_owned(), wrong }.into());
-        }
         Ok(ForgeConfig {
             kind,
             api_url,
             git_url,
-            login: login::of(self, name, (kind, email.as_deref()))?,
+            login: login::of(self, name, (kind, email.as_deref(), account.as_deref()))?,
             email,
             account,
             accounts: self.list(&path("accounts"))?,

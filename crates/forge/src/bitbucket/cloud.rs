@@ -91,15 +91,14 @@ impl BitbucketCloud {
 
     /// The error of a question that an access token may not ask: the answer is configured.
     fn of_access_token(&self, error: ForgeError, key: &str, value: &str) -> ForgeError {
-        let Inner { options, .. } = &*self.inner;
-        match error {
-            ForgeError::Forbidden { what, message } if options.email.is_none() => {
-                let name = &options.name;
-                let message = format!("{message}; for an access token put {value} into forge.{name}.{key}");
-                ForgeError::Forbidden { what, message }
-            }
-            error => error,
+        let options = &self.inner.options;
+        if options.email.is_some() {
+            return error;
         }
+        let ForgeError::Forbidden { what, message } = error else { return error };
+        let name = &options.name;
+        let message = format!("{message}; for an access token put {value} into forge.{name}.{key}");
+        ForgeError::Forbidden { what, message }
     }
 
     /// All items of a list. The next page is the one that the answer names, on this host alone.
