@@ -29,7 +29,7 @@ fn calls() -> [(&'static str, Value); 6] {
 }
 
 /// A model that makes these calls and says that it is done.
-async fn model(calls: &[(&str, Value)]) -> FakeModel {
+pub(super) async fn model(calls: &[(&str, Value)]) -> FakeModel {
     let calls = calls
         .iter()
         .map(|(tool, input)| Answer::tool(format!("mcp__truing__{tool}"), input.clone()).usage(100, 10));
@@ -37,7 +37,7 @@ async fn model(calls: &[(&str, Value)]) -> FakeModel {
 }
 
 /// What the program says while it works with a server that is configured so.
-fn agent(program: &Path, site: &Site, model: &FakeModel, server: &Value) -> Vec<Value> {
+pub(super) fn agent(program: &Path, folder: &Path, model: &FakeModel, server: &Value) -> Vec<Value> {
     let home = tempfile::tempdir().unwrap();
     let output = Command::new(program)
         .args(["--print", "Comment on the pull request.", "--output-format", "stream-json", "--verbose"])
@@ -54,7 +54,7 @@ fn agent(program: &Path, site: &Site, model: &FakeModel, server: &Value) -> Vec<
         .env("CLAUDE_CODE_MAX_RETRIES", "0")
         .env("FORGE_TOKEN", TOKEN)
         .env("SESSION_TOKEN", SESSION)
-        .current_dir(site.home.path())
+        .current_dir(folder)
         .stdin(Stdio::null())
         .output()
         .unwrap();
@@ -67,7 +67,7 @@ fn agent(program: &Path, site: &Site, model: &FakeModel, server: &Value) -> Vec<
 }
 
 /// The results of the model's calls, in their order, from the last request: the text, and whether it is an error.
-fn results(model: &FakeModel) -> Vec<(String, bool)> {
+pub(super) fn results(model: &FakeModel) -> Vec<(String, bool)> {
     let log = model.log();
     let messages = log.last().unwrap().body["messages"].as_array().unwrap().clone();
     let blocks = messages.iter().filter_map(|message| message["content"].as_array()).flatten();
@@ -105,7 +105,7 @@ fn listening(site: &Site) -> (Server, Value) {
 async fn works(program: &Path, site: &Site, server: &Value) {
     let number = site.open("one").await;
     let model = model(&calls()).await;
-    let events = agent(program, site, &model, server);
+    let events = agent(program, site.home.path(), &model, server);
 
     let begun = events.iter().find(|event| event["subtype"] == "init").unwrap();
     assert_eq!(begun["mcp_servers"][0]["name"], "truing", "{begun}");
@@ -184,7 +184,7 @@ async fn what_a_tool_refuses_reaches_the_model_behind_the_claude_program_as_an_e
     let number = site.open("one").await;
     assert_eq!(site.run(&["kill", "on", "--mode", "stop"]).exit, 0);
     let model = model(&calls()[1..3]).await;
-    agent(&program, &site, &model, &started(&site));
+    agent(&program, site.home.path(), &model, &started(&site));
     let results = results(&model);
     assert!(!results[0].1 && results[0].0.contains("+breakpoint()"), "{results:#?}");
     assert!(results[1].1 && results[1].0.contains("the kill switch is on"), "{results:#?}");
@@ -192,7 +192,7 @@ async fn what_a_tool_refuses_reaches_the_model_behind_the_claude_program_as_an_e
 }
 
 /// What the protocol's inspector prints of a server, asked by these arguments.
-fn inspected(site: &Site, before: &[&str], after: &[&str]) -> Option<Value> {
+pub(super) fn inspected(folder: &Path, before: &[&str], after: &[&str]) -> Option<Value> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let packages = root.join("target/tools/npm/node_modules").canonicalize().ok()?;
     let output = Command::new(packages.join(".bin/node"))
@@ -202,9 +202,9 @@ fn inspected(site: &Site, before: &[&str], after: &[&str]) -> Option<Value> {
         .args(after)
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap())
-        .env("HOME", site.home.path())
+        .env("HOME", folder)
         .env("MCP_INSPECTOR_SECRET_STORE", "memory")
-        .current_dir(site.home.path())
+        .current_dir(folder)
         .stdin(Stdio::null())
         .output()
         .unwrap();
@@ -227,11 +227,11 @@ async fn the_protocols_inspector_lists_the_tools_and_calls_one_over_pipes_and_ov
     let bearer = format!("Authorization: Bearer {SESSION}");
     let http = [server.url.as_str(), "--transport", "http", "--header", &bearer];
     for before in [&pipes[..], &http] {
-        let Some(listed) = inspected(&site, before, &["--method", "tools/list"]) else { return };
+        let Some(listed) = inspected(site.home.path(), before, &["--method", "tools/list"]) else { return };
         assert_eq!(listed["tools"].as_array().map(Vec::len), Some(6), "{listed}");
         let call = ["--method", "tools/call", "--tool-name", "gh_list_pull_requests"];
         let with = ["--tool-arg", "repository=o/r"];
-        let called = inspected(&site, before, &[&call[..], &with].concat()).unwrap();
+        let called = inspected(site.home.path(), before, &[&call[..], &with].concat()).unwrap();
         assert_eq!(called["structuredContent"]["pull_requests"][0]["branch"], "one", "{called}");
     }
 }

@@ -7,10 +7,13 @@ use tempfile::TempDir;
 use truing_fakes::forge::{Flavour, NewPull, Options, Repo, Side};
 use truing_fakes::repo::Commit;
 
+use super::claude::claude;
 use super::mcp::Agent;
+use super::outside;
+
 use super::watch::Watched;
 
-const TOKEN: &str = "tools-token-canary";
+const TOKEN: &str = super::TOKEN;
 const BOT: &str = "truing[bot]";
 const BOTH: [Flavour; 2] = [Flavour::Cloud, Flavour::DataCenter];
 
@@ -196,5 +199,67 @@ async fn a_comment_of_the_tool_that_is_replaced_is_updated_and_not_posted_again(
         assert_eq!(bodies.len(), 3, "{flavour:?}: {bodies:#?}");
         assert_eq!(bodies[0], theirs);
         assert!(bodies[1].starts_with("Why not here?\n") && !bodies[1].contains(mark), "{}", bodies[1]);
+    }
+}
+
+/// An agent's configuration of a server that it starts.
+fn started(site: &Site, token: &str) -> Value {
+    let name = site.forge.name();
+    json!({
+        "type": "stdio",
+        "command": env!("CARGO_BIN_EXE_truing"),
+        "args": ["--config", site.home.path().join("truing.toml"), "mcp", "serve", "--forge", name, "--review-id", "review-9"],
+        "env": {"HOME": site.home.path(), site.forge.variables()[0]: token},
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_claude_program_uses_all_six_and_each_comment_is_there_once() {
+    let Some(program) = claude() else { return };
+    for flavour in BOTH {
+        let site = Site::new(flavour).await;
+        let line = |body: &str| json!({"number": 1, "path": "a.py", "line": 2, "body": body});
+        let calls = [
+            ("bb_current_repo", json!({})),
+            ("bb_list_pull_requests", json!({})),
+            ("bb_get_pull_request", json!({"number": 1})),
+            ("bb_get_pull_request_diff", json!({"number": 1})),
+            ("bb_comment_pull_request", json!({"number": 1, "body": "Mind the gap."})),
+            ("bb_comment_pull_request", json!({"number": 1, "body": "Mind the gap."})),
+            ("bb_upsert_inline_comment", line("A breakpoint.")),
+            ("bb_upsert_inline_comment", line("A  breakpoint.")),
+        ];
+        let model = outside::model(&calls).await;
+        let events = outside::agent(&program, site.home.path(), &model, &started(&site, "${FORGE_TOKEN}"));
+        let results = outside::results(&model);
+        assert!(results.len() == 8 && results.iter().all(|(_, is_error)| !is_error), "{results:#?}");
+        assert!(results[0].0.contains("\"workspace\":\"acme\""), "{results:#?}");
+        assert!(results[3].0.contains("+breakpoint()"), "{results:#?}");
+        assert_eq!((&results[4], &results[6]), (&results[5], &results[7]), "the same comments");
+        let view = site.repo.pull(1).await.unwrap();
+        assert_eq!((view.summaries().count(), view.inline().count()), (1, 1), "{flavour:?}: {view:#?}");
+        let log = site.forge.log();
+        let mut named = log.iter().filter(|call| !call.path.contains(".git/"));
+        assert!(named.all(|call| call.review.as_deref() == Some("review-9")), "{log:#?}");
+        let asked: String = model.log().iter().map(|request| request.body.to_string()).collect();
+        assert!(!asked.contains(TOKEN) && !format!("{events:?}").contains(TOKEN), "the token is told");
+        assert_eq!(site.forge.violations(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_protocols_inspector_lists_them_and_calls_one() {
+    for flavour in BOTH {
+        let site = Site::new(flavour).await;
+        let file = site.home.path().join("servers.json");
+        std::fs::write(&file, json!({"mcpServers": {"truing": started(&site, TOKEN)}}).to_string()).unwrap();
+        let file = file.display().to_string();
+        let before = ["--config", &file, "--server", "truing"];
+        let inspected = |after: &[&str]| outside::inspected(site.home.path(), &before, after);
+        let Some(listed) = inspected(&["--method", "tools/list"]) else { return };
+        assert_eq!(listed["tools"].as_array().map(Vec::len), Some(6), "{listed}");
+        let call = ["--method", "tools/call", "--tool-name", "bb_get_pull_request", "--tool-arg", "number=1"];
+        let called = inspected(&call).unwrap();
+        assert_eq!(called["structuredContent"]["branch"], "one", "{called}");
     }
 }
