@@ -142,3 +142,17 @@ async fn commands_in_comments_are_followed_where_their_author_may_write() {
         assert_never_merges(&site);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_data_center_before_drafts_and_long_comments_shows_the_same() {
+    let site = site(Flavour::DataCenter, "", two_loops()).await;
+    site.repo.set_draft(site.number, false).await.unwrap();
+    site.forge.version("7.21.0");
+    let (told, exit) = site.run(&[]).await;
+    assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
+    let pull = site.pull().await;
+    assert_eq!(loops_of(&pull).len(), 2);
+    assert!(pull.inline().next().unwrap().resolved && !pull.draft, "{pull:#?}");
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+    assert_never_merges(&site);
+}

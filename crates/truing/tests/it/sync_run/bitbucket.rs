@@ -102,3 +102,19 @@ async fn without_issues_what_the_runs_came_to_is_told_in_one_draft() {
         assert!(told.open && told.draft && told.body.matches("up to date").count() >= 2, "{told:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_there_are_no_drafts_a_question_is_a_pull_request_that_changes_nothing() {
+    let site = Site::at(Flavour::DataCenter, "").await;
+    site.forge.version("7.21.0");
+    site.release("1.0.3");
+    for _ in 0..2 {
+        assert_eq!(site.sync().await, result("asked", 1));
+    }
+    let (asked, count) = notices(&site).await;
+    let [(number, question)] = asked.as_slice() else { panic!("{asked:?}") };
+    assert_eq!((question.draft, count), (false, 1), "{question:?}");
+    site.repo.comment(*number, "ann", "Relax: we do not use it").await.unwrap();
+    assert_eq!(site.sync().await, result("relaxed", 0));
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+}
