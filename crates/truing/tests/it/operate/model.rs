@@ -55,6 +55,29 @@ async fn a_recorded_pull_request_is_played_and_what_is_posted_quotes_no_secret()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn while_the_kill_switch_is_on_a_dry_run_pays_no_model() {
+    let site = Site::new().await;
+    let number = site.open("one").await;
+    let model = FakeModel::start(quoting()).await.unwrap();
+    let page = site.page(number);
+    let dry = || {
+        let fixed = ["review", "--pr", &page, "--runtime", "native", "--publish", "--dry-run"];
+        let mut command = site.command(&fixed);
+        command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
+        Ran::of(command.output().unwrap())
+    };
+    assert_eq!(site.run(&["kill", "on", "--mode", "stop"]).exit, 0);
+    let ran = dry();
+    assert!(ran.exit > 1 && ran.err.contains("kill switch"), "{ran:?}");
+    assert!(model.log().is_empty(), "{ran:?}");
+    assert_eq!(site.run(&["kill", "off"]).exit, 0);
+    assert_eq!(dry().exit, 1);
+    assert_eq!(model.log().len(), 2, "it was asked when the switch was off");
+    let view = site.repo.pull(number).await.unwrap();
+    assert!(view.comments.is_empty() && view.statuses.is_empty(), "{view:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn why_finds_a_review_that_was_published_nowhere_and_what_it_cost() {
     let site = Site::new().await;
     let change = Commit::new("debug").write("a.py", "a = 1\nbreakpoint()  # not for production\n");
