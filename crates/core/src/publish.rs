@@ -160,6 +160,8 @@ pub struct Observed {
     pub item: Item,
     /// The text without its marker.
     pub body: String,
+    /// Its last line now; none on a file, in the conversation, or where the forge does not say.
+    pub line: Option<u32>,
     /// The thread that it began; none where the forge has no threads (the summary).
     pub thread: Option<Thread>,
     /// Has somebody answered it?
@@ -247,9 +249,9 @@ pub enum Step {
         /// The comment.
         comment: CommentId,
     },
-    /// An exact duplicate of ours without replies: delete it.
+    /// An exact duplicate of ours without replies, or one that landed on another line: delete it.
     DeleteDuplicate {
-        /// The later of the two.
+        /// The later of the two, or the one on the wrong line.
         comment: CommentId,
         /// The subject of both.
         item: Item,
@@ -335,7 +337,7 @@ pub fn plan(
             (Item::Finding(_), Some(seen)) => row.kept_body(bounds, &seen.body),
             (Item::Finding(_), None) => row.new_body(bounds),
         };
-        if existing(row, body, &observed, &mut steps) || row.resolved {
+        if existing(row, body, (&observed, bounds), &mut steps) || row.resolved {
             continue; // what is resolved before it was ever shown needs no comment
         }
         match (&row.item, kind) {
@@ -360,7 +362,7 @@ pub fn plan(
 fn existing(
     row: &Desired,
     body: impl Fn(Option<&Observed>) -> String,
-    observed: &[&Observed],
+    (observed, bounds): (&[&Observed], &Bounds),
     steps: &mut Vec<Step>,
 ) -> bool {
     let item = &row.item;
@@ -371,6 +373,11 @@ fn existing(
         // Known, and not there: a person deleted it.
         return row.comment.is_some();
     };
+    if is_astray(row, keep, bounds) {
+        let astray = Step::DeleteDuplicate { comment: keep.id.clone(), item: item.clone() };
+        steps.push(astray);
+        return false;
+    }
     if row.comment.is_none() && keep.hold == Hold::Ours {
         steps.push(Step::Adopt { item: item.clone(), comment: keep.id.clone() });
     }
@@ -398,6 +405,19 @@ fn existing(
         steps.push(Step::Update { comment: keep.id.clone(), item: item.clone(), body });
     }
     true
+}
+
+/// Is this a comment that nobody has recorded, on another line than its finding? Where a comment lands on the head, whichever
+/// it is, a push came between the review and the call, and the answer was lost. One that people have answered stays.
+fn is_astray(row: &Desired, seen: &Observed, bounds: &Bounds) -> bool {
+    let Some((AnchorKind::Inline, place)) = &row.place else { return false };
+    let is_open = seen.thread.as_ref().is_some_and(|thread| thread.state == ThreadState::Open);
+    bounds.follows_head
+        && row.comment.is_none()
+        && seen.hold == Hold::Ours
+        && !seen.has_replies
+        && is_open
+        && seen.line.is_some_and(|line| line != place.end_line)
 }
 
 /// Findings without a comment of their own that the summary lists; the rest is counted.

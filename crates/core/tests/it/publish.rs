@@ -36,6 +36,7 @@ fn seen(id: &str, item: Item, body: &str, created: i64) -> Observed {
         id: CommentId::new(id),
         item,
         body: body.into(),
+        line: None,
         thread,
         has_replies: false,
         created: Millis(created),
@@ -327,4 +328,27 @@ proptest! {
         let rest = steps(plan(&desired, &observed, &[], &BOUNDS, Millis(0)));
         prop_assert!(rest.is_empty(), "{:?}", rest);
     }
+}
+
+#[test]
+fn where_comments_land_on_the_head_one_on_another_line_is_made_again() {
+    let desired = [row(finding("a"), "A")];
+    let line = place().end_line;
+    let bounds = Bounds { follows_head: true, ..BOUNDS };
+    let at = |line| Observed { line: Some(line), ..seen("1", finding("a"), "A", 1) };
+    let planned = |desired: &[Desired], seen: &Observed, bounds| {
+        steps(plan(desired, std::slice::from_ref(seen), &[], bounds, Millis(99_000)))
+    };
+    let adopted = Step::Adopt { item: finding("a"), comment: CommentId::new("1") };
+    let deleted = Step::DeleteDuplicate { comment: CommentId::new("1"), item: finding("a") };
+    let again = Step::CreateReview { items: vec![finding("a")] };
+    assert_eq!(planned(&desired, &at(line + 1), &bounds), [deleted, again]);
+    // On its line, or where the call names the commit, it is the one.
+    assert_eq!(planned(&desired, &at(line), &bounds), [adopted.clone()]);
+    assert_eq!(planned(&desired, &at(line + 1), &BOUNDS), [adopted.clone()]);
+    // Nor is one taken back that people have answered, or that was recorded: pushes move it.
+    let answered = Observed { has_replies: true, ..at(line + 1) };
+    assert_eq!(planned(&desired, &answered, &bounds), [adopted]);
+    let known = [Desired { comment: Some(CommentId::new("1")), ..desired[0].clone() }];
+    assert_eq!(planned(&known, &at(line + 1), &bounds), []);
 }

@@ -227,6 +227,23 @@ pub trait Calls: Clone + Send + Sync + std::fmt::Debug {
         of: (u64, u64),
     ) -> impl Future<Output = Result<Note, ForgeError>> + Send;
 
+    /// The same with the first comment of its thread: read by itself, an answer to an answer does not name it.
+    fn in_thread(
+        &self,
+        what: &str,
+        repo: &str,
+        (number, id): (u64, u64),
+    ) -> impl Future<Output = Result<Note, ForgeError>> + Send {
+        async move {
+            let note = self.note(what, repo, (number, id)).await?;
+            if note.is_deleted || (note.parent.is_none() && note.on.is_none()) {
+                return Ok(note);
+            }
+            let notes = self.notes(what, repo, number).await?;
+            Ok(notes.into_iter().find(|note| note.id == id).unwrap_or(note))
+        }
+    }
+
     /// Makes a comment.
     fn create_note(
         &self,

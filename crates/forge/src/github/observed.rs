@@ -98,7 +98,16 @@ impl<'a> Listed<'a> {
                 Id::Review(number) => (threads.remove(&number), self.answered.contains(&number)),
             };
             let created = wire::instant(what, &created)?;
-            observed.push(Observed { id: id.text(), item, body, thread, has_replies, created, hold });
+            observed.push(Observed {
+                id: id.text(),
+                item,
+                body,
+                line: None,
+                thread,
+                has_replies,
+                created,
+                hold,
+            });
         }
         Ok(observed)
     }

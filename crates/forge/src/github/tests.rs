@@ -182,7 +182,7 @@ async fn only_our_own_comments_with_a_marker_for_here_are_observed() {
     let expected = |id: &str, item, body: &str, thread: Option<(&str, ThreadState)>, has_replies| {
         let thread = thread.map(|(id, state)| Thread { id: ThreadId::new(id), state });
         let (id, body) = (CommentId::new(id), body.to_owned());
-        Observed { id, item, body, thread, has_replies, created, hold: Hold::Ours }
+        Observed { id, item, body, line: None, thread, has_replies, created, hold: Hold::Ours }
     };
     let (by_us, by_others) = (ThreadState::ResolvedByUs, ThreadState::ResolvedByOthers);
     let unknown = expected("review:26", finding("1:cc-0"), "old", Some(("T4", by_others)), false);

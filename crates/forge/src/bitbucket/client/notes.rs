@@ -12,6 +12,7 @@ use super::super::calls::{Calls, Diff, NewNote, Note, Settled};
 use super::super::login::{Accounts, Whose, actor};
 use super::Client;
 use crate::body::with_marker;
+use crate::capability::Anchored;
 use crate::marker::{Found, normal, split, strip, without_seed};
 
 /// A comment's number as the port writes it.
@@ -117,7 +118,8 @@ impl<C: Calls> Client<C> {
             let thread = note.begins_thread().then(|| thread_of(&accounts, note.id, &note.settled));
             let has_replies = answered.contains(&note.id);
             let (id, created) = (comment_id(note.id), note.created);
-            Some(Observed { id, item, body, thread, has_replies, created, hold })
+            let line = note.on.as_ref().filter(|on| !on.is_outdated).and_then(|on| on.line);
+            Some(Observed { id, item, body, line, thread, has_replies, created, hold })
         });
         Ok(ours.collect())
     }
@@ -302,13 +304,31 @@ impl<C: Calls> Client<C> {
         let found = own_line(&threads, topic).or_else(|| seeds_line(&threads, place, body));
         let Some(comment) = found.cloned() else {
             let what = self.what("commenting on the diff");
-            return self.say_on(&what, Diff::Lines(commit, place), (topic, body)).await;
+            let moved = || rejected(&what, "the head has moved on");
+            if !self.is_head(&what, commit).await? {
+                return Err(moved());
+            }
+            let made = self.say_on(&what, Diff::Lines(commit, place), (topic, body)).await?;
+            if !self.is_head(&what, commit).await? {
+                // It may be on a line of another commit.
+                self.delete(&made).await?;
+                return Err(moved());
+            }
+            return Ok(made);
         };
         if comment.topic.is_none() || !is_same(&comment.body, body) {
             let id = number_of(&self.what("rewriting a comment"), &comment.id)?;
             self.rewrite(id, &self.marked(self.id.number, topic, body)).await?;
         }
         Ok(comment.id)
+    }
+
+    /// Is this commit the head? Asked only where a comment lands on the head, whichever it is.
+    pub(super) async fn is_head(&self, what: &str, commit: &Sha) -> Result<bool, ForgeError> {
+        match self.calls.row().anchored {
+            Anchored::Commit => Ok(true),
+            Anchored::Head => Ok(self.read_pull(what, self.id.number).await?.head.commit == *commit),
+        }
     }
 
     /// A new comment on the diff.

@@ -147,7 +147,7 @@ impl Calls for BitbucketCloud {
         let url = with_query(url, &[("q", &query), ("sort", "-created_on"), ("pagelen", "50")]);
         let mut pulls = Vec::new();
         for body in self.all(what, url).await? {
-            pulls.push(self.read_pull(what, repo, body, false).await?);
+            pulls.extend(self.read_listed(what, repo, body, false).await?);
         }
         pulls.sort_by_key(|pull| std::cmp::Reverse((pull.created, pull.number)));
         Ok(pulls)
@@ -177,7 +177,16 @@ impl Calls for BitbucketCloud {
             body["inline"] = inline(what, on)?;
         }
         let url = self.of_pull(what, repo, number, &["comments"])?;
-        self.send(&Call::create(what, url, body)).await?.json::<wire::Comment>()?.note(what)
+        let made = self.send(&Call::create(what, url, body)).await?.json::<wire::Comment>()?.note(what)?;
+        let (Some(told), Some(author)) = (&self.inner.options.account, &made.author) else { return Ok(made) };
+        if author.id.as_str().eq_ignore_ascii_case(told) {
+            return Ok(made);
+        }
+        // Nothing that the token writes would be known as ours.
+        self.delete_note(what, repo, (number, made.id)).await?;
+        let (name, id) = (&self.inner.options.name, &author.id);
+        let message = format!("the token writes as {id}, and forge.{name}.account is {told}: put {id} there");
+        Err(ForgeError::Forbidden { what: what.to_owned(), message })
     }
 
     async fn edit_note(&self, what: &str, repo: &str, of: (u64, u64), text: &str) -> Result<(), ForgeError> {

@@ -4,9 +4,10 @@
 use truing_core::id::Sha;
 use truing_core::port::ForgeError;
 
+use super::super::address::with_query;
 use super::super::session::sha;
-use super::{BitbucketCloud, wire};
-use crate::http::unavailable;
+use super::{BitbucketCloud, page, wire};
+use crate::http::{Call, unavailable};
 
 /// The fewest digits that are asked for: the description of the API says 7 and more.
 const MIN_DIGITS: usize = 7;
@@ -38,6 +39,33 @@ impl BitbucketCloud {
         let full = sha(what, &commit.hash)?;
         if !full.as_str().starts_with(&digits.to_ascii_lowercase()) {
             return Err(unavailable(what, "the forge names another commit than was asked for"));
+        }
+        self.learn_hash(key, full.clone());
+        Ok(full)
+    }
+
+    /// The head of a pull request, which begins with these digits: its newest commit. Two commits may begin alike, by intent of
+    /// whoever makes them, so the digits alone do not name it; what was read counts until the pull request changes.
+    pub(super) async fn head_of(
+        &self,
+        what: &str,
+        repo: &str,
+        (number, updated): (u64, &str),
+        digits: &str,
+    ) -> Result<Sha, ForgeError> {
+        if let Ok(sha) = Sha::parse(digits) {
+            return Ok(sha);
+        }
+        let key = format!("{repo}/{number}/{updated}/{digits}");
+        if let Some(known) = self.learnt_hash(&key) {
+            return Ok(known);
+        }
+        let url = with_query(self.of_pull(what, repo, number, &["commits"])?, &[("pagelen", "1")]);
+        let (newest, _) = page::<wire::Hash>(&self.send(&Call::get(what, url)).await?)?;
+        let newest = newest.first().ok_or_else(|| unavailable(what, "the pull request has no commits"))?;
+        let full = sha(what, &newest.hash)?;
+        if !full.as_str().starts_with(&digits.to_ascii_lowercase()) {
+            return Err(unavailable(what, "the pull request has moved on while it was read"));
         }
         self.learn_hash(key, full.clone());
         Ok(full)

@@ -27,6 +27,15 @@ impl BitbucketCloud {
         } else {
             end(body.destination, Sha::none())
         };
+        let asked = (body.id, body.updated_on.as_str());
+        let head = match &body.source.commit {
+            Some(commit) if is_open => Some(self.head_of(what, repo, asked, &commit.hash).await?),
+            Some(_) | None => None,
+        };
+        let head = match head {
+            Some(commit) => end(body.source, commit),
+            None => self.end(what, repo, body.source, is_open).await?,
+        };
         Ok(Pull {
             number: body.id,
             version: 0,
@@ -37,11 +46,30 @@ impl BitbucketCloud {
             created: instant(what, &body.created_on)?,
             updated: instant(what, &body.updated_on)?,
             author: body.author.and_then(wire::Account::user),
-            head: self.end(what, repo, body.source, is_open).await?,
+            head,
             base,
             is_mergeable: body.mergeable,
             reviewers: wire::reviewers(what, body.reviewers, body.participants)?,
         })
+    }
+
+    /// A pull request of a list; none, with a line in the log, where the commits of an open one are gone or in a fork that the
+    /// token may not see: the others are no worse for it.
+    pub(super) async fn read_listed(
+        &self,
+        what: &str,
+        repo: &str,
+        body: wire::Pull,
+        with_base: bool,
+    ) -> Result<Option<Pull>, ForgeError> {
+        let number = body.id;
+        match self.read_pull(what, repo, body, with_base).await {
+            Err(error @ (ForgeError::NotFound { .. } | ForgeError::Forbidden { .. })) => {
+                tracing::warn!(repo, number, %error, "a pull request is left out of a list: its commits cannot be read");
+                Ok(None)
+            }
+            read => read.map(Some),
+        }
     }
 
     /// One end. A commit of one that is closed may be gone.
@@ -49,7 +77,7 @@ impl BitbucketCloud {
         let fork = body.repository.as_ref().map(|of| of.full_name.as_str());
         let fork = fork.filter(|name| *name != repo && is_repository_name(name));
         let commit = match &body.commit {
-            None if is_open => return Err(wire::lacks(what, "commit")),
+            None if is_open => return Err(ForgeError::NotFound { what: format!("{what}, its commit") }),
             None => Sha::none(),
             Some(commit) => match self.full(what, repo, &commit.hash, fork).await {
                 Err(ForgeError::NotFound { .. }) if !is_open => Sha::none(),

@@ -174,7 +174,7 @@ impl ForgeServer for BitbucketCloud {
         let (bodies, complete) = self.listed(&what, url.clone(), calls, usize::MAX).await?;
         let mut pulls = Vec::with_capacity(bodies.len());
         for body in bodies {
-            pulls.push(open_pull(repo, self.read_pull(&what, repo, body, true).await?));
+            pulls.extend(self.read_listed(&what, repo, body, true).await?.map(|pull| open_pull(repo, pull)));
         }
         last.replace(url, pulls, complete);
         Ok(())
@@ -186,7 +186,7 @@ impl ForgeServer for BitbucketCloud {
         let bodies: Vec<wire::Pull> = self.all(&what, self.pulls_url(&what, repo, &query)?).await?;
         let mut pulls = Vec::new();
         for body in bodies {
-            let pull = self.read_pull(&what, repo, body, true).await?;
+            let Some(pull) = self.read_listed(&what, repo, body, true).await? else { continue };
             // A filter that a forge does not understand, it leaves out; forks have branches of the same name.
             if is_of_here(&pull, branch) {
                 pulls.push(open_pull(repo, pull));
@@ -202,7 +202,7 @@ impl ForgeServer for BitbucketCloud {
         let is_all = complete && bodies.len() <= most;
         let mut lines = Vec::new();
         for body in bodies.into_iter().take(most) {
-            lines.push(pull_line(self.read_pull(&what, repo, body, false).await?));
+            lines.extend(self.read_listed(&what, repo, body, false).await?.map(pull_line));
         }
         Ok((lines, is_all))
     }
@@ -244,7 +244,7 @@ impl ForgeServer for BitbucketCloud {
         (kind, comment): (CommentKind, u64),
     ) -> Result<Option<PullComment>, ForgeError> {
         let what = format!("{repo}: reading comment {comment} ({})", kind.as_str());
-        let note = self.note(&what, repo, (id.number, comment)).await?;
+        let note = self.in_thread(&what, repo, (id.number, comment)).await?;
         if note.is_deleted {
             return Err(ForgeError::NotFound { what });
         }

@@ -7,7 +7,6 @@ use truing_core::port::{ForgeError, PullState, ReviewState};
 use super::super::address::account;
 use super::super::calls::{Note, On, Reviewer, Settled, User};
 use super::super::session::instant;
-use crate::http::unavailable;
 
 /// A page of a list.
 #[derive(Deserialize)]
@@ -291,9 +290,4 @@ pub(super) struct Slug {
 #[derive(Deserialize)]
 pub(super) struct Restriction {
     pub(super) kind: String,
-}
-
-/// The error of an answer that lacks what every pull request has.
-pub(super) fn lacks(what: &str, field: &str) -> ForgeError {
-    unavailable(what, &format!("the pull request has no {field}"))
 }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use truing_core::port::ForgeError;
 
+use super::super::address::with_query;
+use super::super::calls::User;
 use super::super::login::{Own, nobody};
 use super::{BitbucketDataCenter, wire};
 use crate::capability::{Capability, data_center};
@@ -50,19 +52,64 @@ impl BitbucketDataCenter {
             Some(version) => drop(self.inner.learnt.version.set(version)),
             None => tracing::warn!("the server's version cannot be read: it is taken for an old one"),
         }
-        let Some(slug) = answer.header(ACCOUNT).filter(|slug| !slug.is_empty()) else {
-            // Whoever is not logged in is told the version, too.
-            return Err(ForgeError::Unauthorized { what: "asking who the token belongs to".to_owned() });
-        };
         let what = "asking who the token belongs to";
-        let user: wire::User = self.get(what, self.root(["api", "latest", "users", slug])).await?;
-        user.user().map(|user| Own { user }).ok_or_else(|| nobody(what))
+        let Some(name) = answer.header(ACCOUNT).and_then(decoded) else {
+            // Whoever is not logged in is told the version, too.
+            return Err(ForgeError::Unauthorized { what: what.to_owned() });
+        };
+        let user = self.user_named(what, &name).await?;
+        user.map(|user| Own { user }).ok_or_else(|| nobody(what))
     }
+
+    /// The account of this name. In its address the name is a slug, which is guessed first.
+    async fn user_named(&self, what: &str, name: &str) -> Result<Option<User>, ForgeError> {
+        let is_it = |user: &User| user.login.eq_ignore_ascii_case(name);
+        let guessed = self.root(["api", "latest", "users", &slug_of(name)]);
+        match self.get::<wire::User>(what, guessed).await {
+            Ok(user) => {
+                if let Some(user) = user.user().filter(is_it) {
+                    return Ok(Some(user));
+                }
+            }
+            Err(ForgeError::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let like = with_query(self.root(["api", "latest", "users"]), &[("filter", name)]);
+        let all: Vec<wire::User> = self.all(what, like).await?;
+        Ok(all.into_iter().filter_map(wire::User::user).find(is_it))
+    }
+}
+
+/// The name in the header, whose signs are percent-encoded; none: it is empty.
+fn decoded(value: &str) -> Option<String> {
+    let value = value.replace('+', "%2B");
+    let (name, _) = url::form_urlencoded::parse(value.as_bytes()).next()?;
+    (!name.is_empty()).then(|| name.into_owned())
+}
+
+/// The slug that a server makes of a name: in small letters, with `_` for every sign that an address does not take.
+fn slug_of(name: &str) -> String {
+    let keeps = |letter: char| letter.is_alphanumeric() || matches!(letter, '-' | '_' | '.');
+    name.to_lowercase().chars().map(|letter| if keeps(letter) { letter } else { '_' }).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_account_of_a_header_is_decoded_and_its_slug_guessed() {
+        for (header, name, slug) in [
+            ("truing", "truing", "truing"),
+            ("access-token-user%2F2%2F11754", "access-token-user/2/11754", "access-token-user_2_11754"),
+            ("john%40ex.com", "john@ex.com", "john_ex.com"),
+            ("A+B", "A+B", "a_b"),
+        ] {
+            assert_eq!(decoded(header).as_deref(), Some(name));
+            assert_eq!(slug_of(name), slug);
+        }
+        assert_eq!(decoded(""), None);
+    }
 
     #[test]
     fn the_first_two_numbers_of_a_version_are_read() {

@@ -16,6 +16,11 @@ fn commit(hash: &str) -> Reply {
     ok(&json!({ "type": "commit", "hash": hash }))
 }
 
+/// The newest commit of the pull request.
+fn newest(hash: &str) -> Reply {
+    page(&json!([{ "type": "commit", "hash": hash }]), None)
+}
+
 fn body(state: &str, draft: bool, uuid: &str) -> Value {
     let end = |branch: &str, hash: &str| {
         let repository = json!({ "uuid": uuid, "full_name": "acme/demo" });
@@ -53,7 +58,7 @@ fn marked(item: &Item, text: &str) -> String {
 
 #[tokio::test]
 async fn a_pull_request_has_full_hashes_which_are_asked_for_once() {
-    let first = [ok(&body("OPEN", false, UUID)), commit(BASE), commit(HEAD)];
+    let first = [ok(&body("OPEN", false, UUID)), newest(HEAD), commit(BASE)];
     let server = Server::new(first.into_iter().chain([ok(&body("OPEN", true, UUID))])).await;
     let client = pull(&server);
     let read = client.pull_request().await.unwrap();
@@ -67,23 +72,37 @@ async fn a_pull_request_has_full_hashes_which_are_asked_for_once() {
         lines(&server.requests()),
         [
             "GET /base/repositories/acme/demo/pullrequests/7",
+            "GET /base/repositories/acme/demo/pullrequests/7/commits?pagelen=1",
             "GET /base/repositories/acme/demo/commit/222222222222",
-            "GET /base/repositories/acme/demo/commit/111111111111",
             "GET /base/repositories/acme/demo/pullrequests/7",
         ]
     );
 }
 
 #[tokio::test]
+async fn a_head_that_begins_as_the_former_one_is_another_one() {
+    let mut later = body("OPEN", false, UUID);
+    later["updated_on"] = "2026-11-20T10:00:00.000000+00:00".into();
+    let other = format!("{SHORT}{}", "f".repeat(28));
+    let server =
+        Server::new([ok(&body("OPEN", false, UUID)), newest(HEAD), commit(BASE), ok(&later), newest(&other)])
+            .await;
+    let client = pull(&server);
+    assert_eq!(client.pull_request().await.unwrap().revision.head, head());
+    assert_eq!(client.pull_request().await.unwrap().revision.head.as_str(), other);
+    assert_eq!(server.requests().len(), 5);
+}
+
+#[tokio::test]
 async fn another_commit_than_was_asked_for_is_not_believed() {
-    let server = Server::new([ok(&body("OPEN", false, UUID)), commit(HEAD)]).await;
+    let server = Server::new([ok(&body("OPEN", false, UUID)), newest(BASE)]).await;
     let error = pull(&server).pull_request().await.unwrap_err();
     assert!(matches!(error, ForgeError::Unavailable { .. }), "{error}");
 }
 
 #[tokio::test]
 async fn a_name_that_means_another_repository_by_now_is_not_found() {
-    let server = Server::new([ok(&body("OPEN", false, "{x}")), commit(BASE), commit(HEAD)]).await;
+    let server = Server::new([ok(&body("OPEN", false, "{x}")), newest(HEAD), commit(BASE)]).await;
     let error = pull(&server).pull_request().await.unwrap_err();
     assert!(
         matches!(&error, ForgeError::NotFound { what } if what.contains("another repository")),
@@ -212,7 +231,7 @@ async fn resolving_what_is_resolved_and_opening_what_is_open_is_done() {
 
 #[tokio::test]
 async fn a_change_of_a_pull_request_sends_all_of_it() {
-    let before = [me(), ok(&body("OPEN", true, UUID)), commit(BASE), commit(HEAD)];
+    let before = [me(), ok(&body("OPEN", true, UUID)), newest(HEAD), commit(BASE)];
     let server = Server::new(before.into_iter().chain([ok(&body("OPEN", false, UUID))])).await;
     let ready = pull(&server).perform(&Effect::MarkReady).await;
     assert_eq!(ready, Ok(Performed::Done));
@@ -226,7 +245,7 @@ async fn a_change_of_a_pull_request_sends_all_of_it() {
 
 #[tokio::test]
 async fn a_description_that_somebody_else_changed_stays() {
-    let server = Server::new([me(), ok(&body("OPEN", false, UUID)), commit(BASE), commit(HEAD)]).await;
+    let server = Server::new([me(), ok(&body("OPEN", false, UUID)), newest(HEAD), commit(BASE)]).await;
     let effect = Effect::Describe { read: "What I read".into(), body: "Mine".into() };
     assert_eq!(pull(&server).perform(&effect).await, Ok(Performed::Superseded));
 }
@@ -270,7 +289,7 @@ async fn a_second_pull_request_of_a_branch_is_the_first() {
         page(&json!([]), None),
         refused,
         page(&json!([body("OPEN", false, UUID)]), None),
-        commit(HEAD),
+        newest(HEAD),
     ])
     .await;
     let client = cloud(&server).client(&PrId { number: 0, ..pr(UUID) }, "acme/demo", Producer::Sync, &open());
@@ -314,7 +333,7 @@ async fn a_status_is_a_report_and_then_a_build_status_of_this_pull_request() {
 
 #[tokio::test]
 async fn conflicts_are_asked_for_where_the_forge_leads_to_on_this_host_alone() {
-    let read = || [ok(&body("OPEN", false, UUID)), commit(BASE), commit(HEAD)];
+    let read = || [ok(&body("OPEN", false, UUID)), newest(HEAD), commit(BASE)];
     let to = |to: &str| Reply::new(302, "").header("location", to);
     let here = "/base/repositories/acme/demo/file-conflicts/1..2";
     for (replies, expected) in [
@@ -351,7 +370,7 @@ async fn the_next_page_is_followed_on_this_host_alone_and_not_in_a_circle() {
 #[tokio::test]
 async fn open_pull_requests_are_listed_with_drafts_and_as_many_calls_as_there_are() {
     let first = page(&json!([body("OPEN", true, UUID)]), Some("/base/more"));
-    let server = Server::new([first, commit(BASE), commit(HEAD)]).await;
+    let server = Server::new([first, newest(HEAD), commit(BASE)]).await;
     let (mut list, mut calls) = (Listing::default(), 1);
     cloud(&server).open_pulls("acme/demo", &mut list, &mut calls).await.unwrap();
     assert_eq!((list.is_complete(), calls), (false, 0));
@@ -389,10 +408,21 @@ async fn nobody_is_obeyed_where_the_token_may_not_ask() {
 async fn a_comment_that_is_served_says_its_kind() {
     let mut inline = comment(21, Some("{9}"), "/review");
     inline["inline"] = json!({ "path": "a", "to": 1 });
-    let server = Server::new([ok(&inline)]).await;
+    let server = Server::new([ok(&inline), page(&json!([inline]), None)]).await;
     let read = cloud(&server).comment(&pr(UUID), "acme/demo", (CommentKind::Conversation, 21)).await;
     let read = read.unwrap().unwrap();
     assert_eq!((read.kind, read.number, read.body.as_str()), (CommentKind::Diff, 7, "/review"));
+    // Of an answer to an answer the first comment of the thread is told.
+    let answer = |id: u64, to: u64| {
+        let mut answer = comment(id, Some("{9}"), "/dismiss it");
+        answer["parent"] = json!({ "id": to });
+        answer["inline"] = json!({ "path": "a", "to": 1 });
+        answer
+    };
+    let all = json!([inline, answer(22, 21), answer(23, 22)]);
+    let server = Server::new([ok(&answer(23, 22)), page(&all, None)]).await;
+    let read = cloud(&server).comment(&pr(UUID), "acme/demo", (CommentKind::Diff, 23)).await;
+    assert_eq!(read.unwrap().unwrap().first, Some(CommentId::new("21")));
     let mut gone = inline.clone();
     gone["deleted"] = true.into();
     let server = Server::new([ok(&gone)]).await;
