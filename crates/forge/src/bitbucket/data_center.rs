@@ -18,9 +18,9 @@ use truing_core::port::{Clock, ForgeError, WriteGate};
 use url::Url;
 
 use super::address::{append, parts, remember, with_query};
+use super::bounds::{MAX_PAGES, endless};
 use super::login::{Own, connect};
 use super::options::{BitbucketError, BitbucketOptions};
-use super::session::{MAX_PAGES, endless};
 use crate::capability::BITBUCKET_DC;
 use crate::http::{Answer, Authorization, Call, Http, Patience};
 use anchor::PullDiff;
@@ -125,11 +125,11 @@ impl BitbucketDataCenter {
             all.extend(page.values);
             match next {
                 None => return Ok(all),
-                Some(next) if next <= start => return Err(endless(what)),
+                Some(next) if next <= start => return Err(endless(what, MAX_PAGES)),
                 Some(next) => start = next,
             }
         }
-        Err(endless(what))
+        Err(endless(what, MAX_PAGES))
     }
 
     /// An address below the server's root.

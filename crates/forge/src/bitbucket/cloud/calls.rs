@@ -14,10 +14,10 @@ use truing_core::publish::DesiredStatus;
 use url::Url;
 
 use super::super::address::{account, parts, quoted, rejected, with_query};
+use super::super::bounds::{instant, sha};
 use super::super::calls::{Calls, Change, Commit, Diff, Merging, NewNote, Note, Pull, User};
 use super::super::login::{Own, nobody};
 use super::super::options::BitbucketOptions;
-use super::super::session::{instant, sha};
 use super::{BitbucketCloud, wire};
 use crate::capability::{BITBUCKET_CLOUD, Capability};
 use crate::http::Call;

@@ -4,7 +4,7 @@
 use truing_core::id::Sha;
 use truing_core::port::ForgeError;
 
-use super::super::session::sha;
+use super::super::bounds::sha;
 use super::{BitbucketCloud, wire};
 use crate::http::unavailable;
 

@@ -12,11 +12,11 @@ use truing_git::Remote;
 use url::Url;
 
 use super::super::address::{append, is_repository_name, parts, quoted, with_query};
+use super::super::bounds::{MAX_PULL_PAGES, MAX_REPOSITORY_PAGES, spelled};
 use super::super::calls::Calls as _;
 use super::super::client::Client;
 use super::super::lists::{is_of_here, kind_of, open_pull, pull_comment, pull_line};
 use super::super::login::remote;
-use super::super::session::{MAX_PULL_PAGES, MAX_REPOSITORY_PAGES, spelled};
 use super::{BitbucketCloud, page, wire};
 use crate::capability::{BITBUCKET_CLOUD, Capability};
 use crate::forge_server::ForgeServer;

@@ -15,10 +15,10 @@ use truing_core::publish::DesiredStatus;
 use url::Url;
 
 use super::super::address::{parts, rejected, with_query};
+use super::super::bounds::sha;
 use super::super::calls::{Calls, Change, Commit, Merging, NewNote, Note, Pull, Settled};
 use super::super::login::Own;
 use super::super::options::BitbucketOptions;
-use super::super::session::sha;
 use super::wire::{BRANCHES, millis};
 use super::{BitbucketDataCenter, wire};
 use crate::capability::Capability;

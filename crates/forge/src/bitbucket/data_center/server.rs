@@ -12,11 +12,11 @@ use truing_git::Remote;
 use url::Url;
 
 use super::super::address::{append, is_repository_name, parts, with_query};
+use super::super::bounds::{MAX_PULL_PAGES, MAX_REPOSITORY_PAGES, endless};
 use super::super::calls::{Calls as _, Pull};
 use super::super::client::Client;
 use super::super::lists::{is_of_here, kind_of, open_pull, pull_comment, pull_line};
 use super::super::login::remote;
-use super::super::session::{MAX_PULL_PAGES, MAX_REPOSITORY_PAGES, endless};
 use super::wire::BRANCHES;
 use super::{BitbucketDataCenter, paged, wire};
 use crate::capability::Capability;
@@ -61,7 +61,7 @@ impl BitbucketDataCenter {
                 None => return Err(ForgeError::NotFound { what: what.to_owned() }),
             }
         }
-        Err(endless(what))
+        Err(endless(what, MAX_REPOSITORY_PAGES))
     }
 
     /// The same, remembered.
