@@ -21,7 +21,7 @@ use super::wire::BRANCHES;
 use super::{BitbucketDataCenter, paged, wire};
 use crate::capability::Capability;
 use crate::forge_server::ForgeServer;
-use crate::http::{Answer, Quota};
+use crate::http::Answer;
 use crate::listing::{Listing, Repositories};
 use crate::remote::{Purpose, RemoteError};
 
@@ -256,15 +256,5 @@ impl ForgeServer for BitbucketDataCenter {
         let rules: Vec<wire::Restriction> = self.all(&what, url).await?;
         let rules: Vec<String> = rules.into_iter().map(|rule| rule.kind).collect();
         Ok(Protection { is_protected: !rules.is_empty(), rules })
-    }
-
-    /// None: limits are off unless an administrator sets them, and their end is not told.
-    fn quota(&self) -> Option<Quota> {
-        None
-    }
-
-    /// None: a check cannot be pressed.
-    fn check_app(&self) -> Option<u64> {
-        None
     }
 }
