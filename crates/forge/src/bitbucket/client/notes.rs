@@ -134,7 +134,7 @@ impl<C: Calls> Client<C> {
         let what = self.what(&format!("reading comment {comment}"));
         let id = number_of(&what, comment)?;
         let note = self.calls.note(&what, &self.repo, (self.id.number, id)).await?;
-        let is_ours = note.author.as_ref().is_some_and(|user| accounts.whose(user).is_some());
+        let is_ours = accounts.is_ours(note.author.as_ref());
         Ok(self.item_of(&note.text).filter(|_| is_ours).map(|(item, ..)| item))
     }
 
@@ -335,7 +335,7 @@ impl<C: Calls> Client<C> {
         let notes = self.notes_of(what, self.id.number).await?;
         let mut answers = notes.iter().filter(|note| note.first == first && note.id != first);
         let found = answers.find(|note| {
-            let is_ours = note.author.as_ref().is_some_and(|user| accounts.whose(user).is_some());
+            let is_ours = accounts.is_ours(note.author.as_ref());
             !note.is_deleted && self.verified(self.id.number, is_ours, &note.text).0.as_ref() == Some(topic)
         });
         Ok(found.map(|note| comment_id(note.id)))
@@ -478,7 +478,7 @@ impl<C: Calls> Client<C> {
         let notes = self.notes_of(&what, number).await?;
         let talk = notes.iter().filter(|note| note.on.is_none() && !note.is_deleted);
         let newest = talk.filter_map(|note| {
-            let is_ours = note.author.as_ref().is_some_and(|user| accounts.whose(user).is_some());
+            let is_ours = accounts.is_ours(note.author.as_ref());
             let (about, text) = self.verified(number, is_ours, &note.text);
             Some((note.id, about?, text))
         });

@@ -91,7 +91,7 @@ impl<C: Calls> Client<C> {
     /// a time first.
     pub(super) fn reviews_of(&self, accounts: &Accounts<'_>, pull: &Pull, notes: &[Note]) -> Vec<PullReview> {
         let audits = notes.iter().filter(|note| note.on.is_none() && !note.is_deleted).filter_map(|note| {
-            let is_ours = accounts.whose(note.author.as_ref()?).is_some();
+            let is_ours = accounts.is_ours(note.author.as_ref());
             let (topic, body) = self.verified(pull.number, is_ours, &note.text);
             let mark = AuditMark::read(topic.as_ref()?)?;
             Some(PullReview {
@@ -104,7 +104,7 @@ impl<C: Calls> Client<C> {
                 topic,
             })
         });
-        let verdicts = pull.reviewers.iter().filter(|one| accounts.whose(&one.user).is_none());
+        let verdicts = pull.reviewers.iter().filter(|one| !accounts.is_ours(Some(&one.user)));
         let verdicts = verdicts.filter_map(|one| {
             Some(PullReview {
                 id: ReviewId::new(format!("verdict/{}", one.user.id)),
