@@ -92,7 +92,8 @@ impl BitbucketDataCenter {
         let Inner { http, login, .. } = &*self.inner;
         match http.send(login, call).await {
             Err(ForgeError::Unauthorized { what }) if self.is_known().await => {
-                let message = "status 401, but the server knows the token: it lacks the permission".to_owned();
+                let message =
+                    "status 401, but the server knows the token: it lacks the permission".to_owned();
                 Err(ForgeError::Forbidden { what, message })
             }
             sent => sent,
