@@ -24,7 +24,7 @@ pub(super) fn endless(what: &str, most: usize) -> ForgeError {
 pub(super) fn instant(what: &str, text: &str) -> Result<Millis, ForgeError> {
     match text.parse::<Timestamp>() {
         Ok(instant) => Ok(Millis(instant.as_millisecond())),
-        Err(_) => Err(unavailable(what, "a time is not an instant")),
+        Err(_) => Err(unavailable(what, "a time is not ISO 8601")),
     }
 }
 

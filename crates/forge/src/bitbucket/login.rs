@@ -124,7 +124,7 @@ pub(super) fn actor(accounts: &Accounts<'_>, user: Option<&User>) -> Option<Acto
     user.map(|user| accounts.actor(user))
 }
 
-/// The error of a login that names nobody.
+/// The error of an answer that names no account.
 pub(super) fn nobody(what: &str) -> ForgeError {
-    crate::http::unavailable(what, "the answer names nobody")
+    crate::http::unavailable(what, "the answer names no account")
 }

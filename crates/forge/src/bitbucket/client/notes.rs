@@ -21,7 +21,7 @@ pub(super) fn comment_id(number: u64) -> CommentId {
 
 /// The number of a comment.
 pub(super) fn number_of(what: &str, comment: &CommentId) -> Result<u64, ForgeError> {
-    let wrong = |_| rejected(what, "the comment's id is no number: it is of another forge");
+    let wrong = |_| rejected(what, "the comment id is not a number, so it is not from this forge");
     comment.as_str().parse().map_err(wrong)
 }
 
@@ -539,5 +539,5 @@ fn said(accounts: &Accounts<'_>, note: &Note) -> Said {
 
 /// The refusal of a change of what is not ours.
 pub(super) fn not_ours(what: &str) -> ForgeError {
-    rejected(what, "it is not ours: another account wrote it, or our marker is not in its text")
+    rejected(what, "Truing did not write it: it has another author or lacks our marker")
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use truing_core::converge::readiness::Merge as Mergeable;
 use truing_core::id::{AccountId, CommentId, ReviewId, Topic};
+use truing_core::line;
 use truing_core::port::{
     AuditMark, BranchPull, ForgeError, HeadRepository, Merge, PrState, PullActivity, PullCommit, PullHead,
     PullNow, PullRemark, PullRequest, PullReview, PullState, Reply, ReviewState, Revision,
@@ -138,7 +139,8 @@ impl<C: Calls> Client<C> {
         if is_branch_name(branch) {
             Ok(())
         } else {
-            Err(rejected(what, "this cannot be the name of a branch"))
+            let branch = line::visible(branch);
+            Err(rejected(what, &format!("`{branch}` is not a valid branch name")))
         }
     }
 

@@ -359,8 +359,8 @@ impl Calls for BitbucketCloud {
             Err(ForgeError::Forbidden { .. }) => {
                 tracing::warn!(
                     repo,
-                    "the token may not ask who may write (it needs to administer the repository): no command of \
-                     anybody is obeyed there"
+                    "commands in comments are ignored in this repository: the token must administer it to ask who \
+                     may write"
                 );
                 return Ok(false);
             }

@@ -48,7 +48,9 @@ impl BitbucketDataCenter {
         match Version::parse(&properties.version) {
             // Another process may have set it; both read the same.
             Some(version) => drop(self.inner.learnt.version.set(version)),
-            None => tracing::warn!("the server's version cannot be read: it is taken for an old one"),
+            None => {
+                tracing::warn!("the server's version is not a version number; Truing assumes the oldest");
+            }
         }
         let Some(slug) = answer.header(ACCOUNT).filter(|slug| !slug.is_empty()) else {
             // Whoever is not logged in is told the version, too.
