@@ -97,9 +97,9 @@ fn rows(forge: &Capability) -> Vec<(&'static str, String)> {
         Reviews::Comment => "a comment, and comments on lines beside it",
     };
     let permission = match forge.permission {
-        Permission::Write => "anybody's that may write to the repository",
-        Permission::Admin => "a repository administrator's",
-        Permission::User => "a user's",
+        Permission::Write => "that of anybody who may write to the repository",
+        Permission::Admin => "that of an administrator of the repository",
+        Permission::User => "that of a user",
     };
     let refused = match forge.refused {
         Refused::LosesIt => "503: it is lost, or sent again",
