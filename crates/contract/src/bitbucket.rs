@@ -75,27 +75,10 @@ const CLOUD_UNDESCRIBED: &[Undescribed] = &[
     get("/user/workspaces"),
     get("/user/workspaces/{workspace}/permissions/repositories"),
     get("/workspaces/{workspace}/permissions/repositories/{repo_slug}"),
-    get("/users/{selected_user}"),
     get("/repositories/{workspace}"),
     get("/repositories/{workspace}/{repo_slug}/branch-restrictions"),
-    get("/repositories/{workspace}/{repo_slug}/pullrequests/activity"),
     get("/repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}/conflicts"),
     get("/repositories/{workspace}/{repo_slug}/file-conflicts/{spec}"),
-    Undescribed {
-        method: "GET",
-        template: "/user/permissions/repositories",
-        reason: "gone since April 2026, which a client has to be told",
-    },
-    Undescribed {
-        method: "GET",
-        template: "/user/permissions/workspaces",
-        reason: "gone since April 2026, which a client has to be told",
-    },
-    Undescribed {
-        method: "GET",
-        template: "/repositories",
-        reason: "gone since April 2026, which a client has to be told",
-    },
 ];
 
 /// Calls of Data Center that the document does not have.
@@ -106,9 +89,6 @@ const DATA_CENTER_UNDESCRIBED: &[Undescribed] = &[
     get("/api/latest/projects/{projectKey}/repos/{repositorySlug}/default-branch"),
     get("/build-status/latest/commits/{commitId}"),
     get("/branch-permissions/latest/projects/{projectKey}/repos/{repositorySlug}/restrictions"),
-    get(
-        "/api/latest/projects/{projectKey}/repos/{repositorySlug}/pull-requests/{pullRequestId}/participants",
-    ),
     Undescribed {
         method: "GET",
         template: "/api/latest/projects/{projectKey}/repos/{repositorySlug}/pull-requests/{pullRequestId}/diff",
@@ -175,12 +155,6 @@ const CLOUD_HOLES: &[Hole] = &[
         NO_FIELD,
         "described once for all lists, and not with each call",
         ("GET", "/2.0/repositories/a/b/pullrequests?pagelen=50", 200, ""),
-    ),
-    requests(
-        &["?from_pullrequest_id"],
-        NO_FIELD,
-        "the redirect of a pull request's diff leads there so",
-        ("GET", "/2.0/repositories/a/b/diff/c..d?from_pullrequest_id=1", 200, ""),
     ),
     requests(
         &["/description"],
@@ -286,7 +260,7 @@ const CLOUD_HOLES: &[Hole] = &[
     answers(
         &[""],
         "there should be no JSON",
-        "lists of commits and activities, and refusals, have JSON that is not described",
+        "lists of commits, and refusals, have JSON that is not described",
         ("GET", "/2.0/repositories/a/b/pullrequests/1/commits", 200, r#"{}"#),
     ),
     any(
@@ -295,7 +269,6 @@ const CLOUD_HOLES: &[Hole] = &[
         ("GET", "/2.0/repositories/a/b", 401, ""),
     ),
     any(403, "every call may be forbidden", ("GET", PULL, 403, "")),
-    any(410, "an address that is gone", ("GET", "/2.0/repositories/a/b/issues", 410, "")),
 ];
 
 /// What Data Center does and its document does not say.

@@ -6,6 +6,7 @@
 //! each server makes (`calls::Calls`). Nothing here approves, merges or changes code: those calls do not exist.
 
 mod address;
+mod bounds;
 mod calls;
 mod client;
 mod cloud;
@@ -13,7 +14,6 @@ mod data_center;
 mod lists;
 mod login;
 mod options;
-mod session;
 #[cfg(test)]
 mod tests;
 pub(crate) mod webhook;

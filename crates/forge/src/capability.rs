@@ -19,7 +19,7 @@ pub struct Capability {
     pub name: &'static str,
     /// The beginning of the names of the tools that are served to agents.
     pub tool_prefix: &'static str,
-    /// What an agent's comment on lines is told apart by, where it gives no key. Read by the tools.
+    /// Which earlier comment an agent's comment replaces if it names no key. Read by the tools for agents.
     pub upserts: Upserts,
     /// The form of the pages that people see.
     pub pages: Pages,
@@ -31,21 +31,18 @@ pub struct Capability {
     pub marker: Marker,
     /// Which lines a comment may be on.
     pub lines: Lines,
-    /// Can a comment be on a file as a whole?
-    pub file_comments: bool,
     /// The most comments that we post in one call.
     pub batch: usize,
     /// The commit that a comment on lines is placed on. For the publisher.
     pub anchored: Anchored,
-    /// Does it offer to apply a replacement of lines?
-    pub suggestion: Suggestions,
-    /// Whether a thread can be settled.
-    pub threads: Threads,
-    /// The thing that a review of a loop is. For converge.
+    /// True where people can apply a replacement of lines: a code block of the language `suggestion`, in a comment on
+    /// exactly those lines.
+    pub suggestions: bool,
+    /// The thing that a review of a loop is. Read by the table of effects.
     pub reviews: Reviews,
     /// True where a pull request can be a draft. For converge and sync, before they ask for one.
     pub drafts: bool,
-    /// True where pull requests have labels. For converge, sync and the commands.
+    /// True where pull requests have labels. Read by sync.
     pub labels: bool,
     /// True where a repository has issues. For sync, which asks and tracks there.
     pub issues: bool,
@@ -53,7 +50,7 @@ pub struct Capability {
     pub reactions: bool,
     /// True where the forge merges a base into a branch; elsewhere git does, and it is pushed. For converge.
     pub update_branch: bool,
-    /// What our credential needs to find out who may write: without it nobody's commands are obeyed. For the doctor.
+    /// What our token needs to find out who may write; without it no command in a comment is obeyed. Read by the demo.
     pub permission: Permission,
     /// What is set on a commit, in order of preference.
     pub statuses: &'static [Status],
@@ -80,12 +77,12 @@ pub struct Capability {
     pub settle: Span,
 }
 
-/// What an agent's comment on lines is told apart by.
+/// Which earlier comment an agent's comment on lines replaces if it names no key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Upserts {
-    /// Its lines: whatever it says of them, there is one.
+    /// The one on the same lines, whatever it says of them.
     ByPlace,
-    /// Its lines and its text, white space apart: another text is another comment.
+    /// The one on the same lines with the same text, white space apart: another text is another comment.
     ByText,
 }
 
@@ -125,7 +122,7 @@ pub enum Reviews {
     Comment,
 }
 
-/// What our credential needs to find out whether somebody may write.
+/// What our token needs to find out who may write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Permission {
     /// To write to the repository.
@@ -141,24 +138,8 @@ pub enum Permission {
 pub enum Refused {
     /// This delivery is lost, or sent again.
     LosesIt,
-    /// After some of them the forge leaves the hook out, in the end for hours.
+    /// After several refusals the forge stops calling the webhook, in the end for hours.
     SilencesTheHook,
-}
-
-/// How a replacement of lines is offered.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Suggestions {
-    /// A code block of this language, in a comment on exactly the lines.
-    Block(&'static str),
-    /// Not at all.
-    None,
-}
-
-/// Whether a thread can be settled.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Threads {
-    /// It is resolved and reopened, and the forge says who did.
-    ResolvedBySomebody,
 }
 
 /// What is set on a commit.
@@ -186,11 +167,9 @@ pub const GITHUB: Capability = Capability {
     marker_room: 512,
     marker: Marker::HtmlComment,
     lines: Lines::OneHunk,
-    file_comments: true,
     batch: 30,
     anchored: Anchored::Commit,
-    suggestion: Suggestions::Block("suggestion"),
-    threads: Threads::ResolvedBySomebody,
+    suggestions: true,
     reviews: Reviews::Object,
     drafts: true,
     labels: true,
@@ -223,11 +202,9 @@ pub const BITBUCKET_CLOUD: Capability = Capability {
     marker_room: 512,
     marker: Marker::LinkReference,
     lines: Lines::OneHunk,
-    file_comments: true,
     batch: 1,
     anchored: Anchored::Head,
-    suggestion: Suggestions::None,
-    threads: Threads::ResolvedBySomebody,
+    suggestions: false,
     reviews: Reviews::Comment,
     drafts: true,
     labels: false,
@@ -260,11 +237,9 @@ pub const BITBUCKET_DC: Capability = Capability {
     marker_room: 512,
     marker: Marker::LinkReference,
     lines: Lines::OneHunk,
-    file_comments: true,
     batch: 1,
     anchored: Anchored::Commit,
-    suggestion: Suggestions::Block("suggestion"),
-    threads: Threads::ResolvedBySomebody,
+    suggestions: true,
     reviews: Reviews::Comment,
     drafts: true,
     labels: false,
@@ -290,7 +265,7 @@ pub const BITBUCKET_DC: Capability = Capability {
 pub const BITBUCKET_DC_8_18: Capability = Capability {
     name: "Bitbucket Data Center 8.18 to 9.2",
     lines: Lines::OneLine,
-    suggestion: Suggestions::None,
+    suggestions: false,
     ..BITBUCKET_DC
 };
 
@@ -322,14 +297,11 @@ pub fn data_center(version: Option<(u32, u32)>) -> &'static Capability {
 impl Capability {
     /// What a plan must know of it; `settle` as it is configured.
     pub fn bounds(&self, settle: Span) -> Bounds {
-        let suggestions = match self.suggestion {
-            Suggestions::Block(_) => true,
-            Suggestions::None => false,
-        };
         let follows_head = match self.anchored {
             Anchored::Commit => false,
             Anchored::Head => true,
         };
-        Bounds { settle, body: self.comment - self.marker_room, batch: self.batch, suggestions, follows_head }
+        let (body, batch, suggestions) = (self.comment - self.marker_room, self.batch, self.suggestions);
+        Bounds { settle, body, batch, suggestions, follows_head }
     }
 }

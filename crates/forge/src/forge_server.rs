@@ -118,9 +118,14 @@ pub trait ForgeServer: Clone + Send + Sync {
         branch: &str,
     ) -> impl Future<Output = Result<Protection, ForgeError>> + Send;
 
-    /// The rate limit as of the last answer that told; none before one.
-    fn quota(&self) -> Option<Quota>;
+    /// The rate limit as of the last answer that told; none before one, and where answers tell no limit with a count and an
+    /// end.
+    fn quota(&self) -> Option<Quota> {
+        None
+    }
 
     /// The app that we log in as and whose checks can be asked for again, if there is one.
-    fn check_app(&self) -> Option<u64>;
+    fn check_app(&self) -> Option<u64> {
+        None
+    }
 }

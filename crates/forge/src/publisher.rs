@@ -83,15 +83,15 @@ enum Created {
     All,
     /// The forge refused a place, and a row was lowered.
     Lowered,
-    /// The forge did not name everything: some is found by its marker later.
-    Some,
+    /// The forge did not name everything: the rest is found by its marker later.
+    Part,
 }
 
 /// The comments on code of one round.
 struct Placed {
-    /// Are they placed on the head of that moment? Then it is read before and after.
+    /// True where the forge places comments on its current head: the head is read before and after.
     is_watched: bool,
-    /// Made, and not remembered yet.
+    /// Created, not recorded yet.
     comments: Vec<(Item, CommentId)>,
 }
 
@@ -156,7 +156,7 @@ impl<R: Runs + EffectLog, F: ForgeRead + ForgeWrite> Publisher<'_, R, F> {
             };
             match created {
                 Created::All => {}
-                Created::Some => {
+                Created::Part => {
                     let until = self.effects.clock.now() + self.effects.forge.bounds().settle;
                     return Ok(Reconciled::Settling { until });
                 }
@@ -169,7 +169,7 @@ impl<R: Runs + EffectLog, F: ForgeRead + ForgeWrite> Publisher<'_, R, F> {
             return Ok(Reconciled::Done);
         }
         let what = "placing comments".into();
-        let message = "the forge refuses every place, also the summary".into();
+        let message = "the forge refused every place, even the summary".into();
         Err(ForgeError::Rejected { what, message }.into())
     }
 
@@ -247,7 +247,7 @@ impl<R: Runs + EffectLog, F: ForgeRead + ForgeWrite> Publisher<'_, R, F> {
         Some(InlineDraft { place, item: item.clone(), body: row.new_body(&self.effects.forge.bounds()) })
     }
 
-    /// A place that is refused because its commit is gone says nothing about the next one.
+    /// Fails with [`PublishError::Moved`] if the head has moved: places on an old head say nothing about the new one.
     async fn same_head(&self) -> Result<(), Ended> {
         let head = self.effects.forge.pull_request().await?.revision.head;
         if head == *self.head { Ok(()) } else { Err(PublishError::Moved.into()) }
@@ -269,13 +269,13 @@ impl<R: Runs + EffectLog, F: ForgeRead + ForgeWrite> Publisher<'_, R, F> {
         items: &[Item],
         placed: Option<&mut Placed>,
     ) -> Result<Created, Ended> {
-        let Performed::Comments(made) = self.perform(effect).await? else { return Ok(Created::Some) };
+        let Performed::Comments(made) = self.perform(effect).await? else { return Ok(Created::Part) };
         let all = items.iter().all(|item| made.iter().any(|(shown, _)| shown == item));
         match placed.filter(|placed| placed.is_watched) {
             Some(placed) => placed.comments.extend(made),
             None => self.shown(&made).await?,
         }
-        Ok(if all { Created::All } else { Created::Some })
+        Ok(if all { Created::All } else { Created::Part })
     }
 
     /// Remembers the comments that were placed while the head stayed. If it has moved, they may be on lines of another

@@ -1,4 +1,4 @@
-//! Commits and differences as git shows them.
+//! Commits as git shows them.
 
 use super::{GitError, RepoBuilder, git, run};
 
@@ -37,11 +37,6 @@ impl RepoBuilder {
             return Ok(None);
         }
         Ok(self.logged(&["--max-count=1", sha])?.pop())
-    }
-
-    /// The difference of two commits, as git shows it.
-    pub(crate) fn diff(&self, from: &str, to: &str) -> Result<Vec<u8>, GitError> {
-        run(git(&self.dir).args(["diff", "--no-color", "--no-ext-diff", from, to, "--"]))
     }
 
     /// The commits that `git log` lists for these arguments.

@@ -56,7 +56,7 @@ pub(super) fn is_repository_name(text: &str) -> bool {
 pub(super) fn parts<'a>(what: &str, repo: &'a str) -> Result<(&'a str, &'a str), ForgeError> {
     match repo.split_once('/') {
         Some(parts) if is_repository_name(repo) => Ok(parts),
-        Some(_) | None => Err(rejected(what, "the repository is not given as owner/name")),
+        Some(_) | None => Err(rejected(what, "the repository is not `owner/name`")),
     }
 }
 

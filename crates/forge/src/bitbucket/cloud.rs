@@ -18,9 +18,9 @@ use truing_core::port::{Clock, ForgeError, WriteGate};
 use url::Url;
 
 use super::address::{append, parts, remember};
+use super::bounds::{MAX_PAGES, endless};
 use super::login::{Own, connect};
 use super::options::{BitbucketError, BitbucketOptions};
-use super::session::{MAX_PAGES, endless};
 use crate::http::{Answer, Authorization, Call, Http, Patience};
 
 /// Bitbucket Cloud with one login. Cheap to clone; clones share connections and what was learnt.
@@ -111,7 +111,9 @@ impl BitbucketCloud {
             seen.push(url);
             match next {
                 None => return Ok(all),
-                Some(next) if seen.len() == MAX_PAGES || seen.contains(&next) => return Err(endless(what)),
+                Some(next) if seen.len() == MAX_PAGES || seen.contains(&next) => {
+                    return Err(endless(what, MAX_PAGES));
+                }
                 Some(next) => url = next,
             }
         }

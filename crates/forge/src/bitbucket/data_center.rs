@@ -18,9 +18,9 @@ use truing_core::port::{Clock, ForgeError, WriteGate};
 use url::Url;
 
 use super::address::{append, parts, remember, with_query};
+use super::bounds::{MAX_PAGES, endless};
 use super::login::{Own, connect};
 use super::options::{BitbucketError, BitbucketOptions};
-use super::session::{MAX_PAGES, endless};
 use crate::capability::BITBUCKET_DC;
 use crate::http::{Answer, Authorization, Call, Http, Patience};
 use anchor::PullDiff;
@@ -92,7 +92,8 @@ impl BitbucketDataCenter {
         let Inner { http, login, .. } = &*self.inner;
         match http.send(login, call).await {
             Err(ForgeError::Unauthorized { what }) if self.is_known().await => {
-                let message = "status 401 for a token that is right: it lacks the permission".to_owned();
+                let message =
+                    "status 401, but the server knows the token: it lacks the permission".to_owned();
                 Err(ForgeError::Forbidden { what, message })
             }
             sent => sent,
@@ -125,11 +126,11 @@ impl BitbucketDataCenter {
             all.extend(page.values);
             match next {
                 None => return Ok(all),
-                Some(next) if next <= start => return Err(endless(what)),
+                Some(next) if next <= start => return Err(endless(what, MAX_PAGES)),
                 Some(next) => start = next,
             }
         }
-        Err(endless(what))
+        Err(endless(what, MAX_PAGES))
     }
 
     /// An address below the server's root.

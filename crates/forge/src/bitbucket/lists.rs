@@ -3,8 +3,8 @@
 use truing_core::id::CommentId;
 use truing_core::port::{CommentKind, OpenPull, PullComment, PullLine, PullState, Revision};
 
+use super::bounds::MAX_COMMENT_CHARS;
 use super::calls::{Note, Pull};
-use super::session::MAX_COMMENT_CHARS;
 
 /// Is it from this branch of the very repository that it goes to?
 pub(super) fn is_of_here(pull: &Pull, branch: &str) -> bool {

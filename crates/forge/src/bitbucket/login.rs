@@ -42,7 +42,7 @@ impl<'a> Accounts<'a> {
         Self { own, former }
     }
 
-    /// Is this account one of ours?
+    /// The one of our accounts that this is; none if it is not ours.
     pub(super) fn whose(&self, user: &User) -> Option<Whose> {
         if user.id == self.own.user.id {
             return Some(Whose::Present);
@@ -60,9 +60,14 @@ impl<'a> Accounts<'a> {
         self.former.iter().any(is).then_some(Whose::Former)
     }
 
+    /// Is this account one of ours? One that is gone is not.
+    pub(super) fn is_ours(&self, user: Option<&User>) -> bool {
+        user.is_some_and(|user| self.whose(user).is_some())
+    }
+
     /// Somebody, as seen beside our accounts.
     pub(super) fn actor(&self, user: &User) -> Actor {
-        Actor { login: user.login.clone(), ours: self.whose(user).is_some(), person: user.is_person }
+        Actor { login: user.login.clone(), ours: self.is_ours(Some(user)), person: user.is_person }
     }
 }
 
@@ -119,7 +124,7 @@ pub(super) fn actor(accounts: &Accounts<'_>, user: Option<&User>) -> Option<Acto
     user.map(|user| accounts.actor(user))
 }
 
-/// The error of a login that names nobody.
+/// The error of an answer that names no account.
 pub(super) fn nobody(what: &str) -> ForgeError {
-    crate::http::unavailable(what, "the answer names nobody")
+    crate::http::unavailable(what, "the answer names no account")
 }

@@ -11,8 +11,6 @@ const EVENT: &str = "x-event-key";
 const SIGNATURE: &str = "x-hub-signature";
 /// The header that counts the tries of a delivery, from 1 (Cloud).
 const ATTEMPT: &str = "x-attempt-number";
-/// The most of a comment that is taken over, in characters: commands are its beginning.
-pub(super) const MAX_COMMENT_CHARS: usize = 4096;
 
 /// The headers of a delivery; `id` is the header that says what the delivery is called.
 pub(super) fn delivery<'a>(headers: &'a HeaderMap, id: &str) -> Delivery<'a> {

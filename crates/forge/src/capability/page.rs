@@ -19,10 +19,11 @@ the kind holds nobody up, and its summary says what was not read. A commit statu
 
 ## Our comments in the hands of people
 
-A comment of ours that a person rewrote gets our text back with the next review; one that a person deleted stays
-deleted; a thread that a person resolved stays resolved. All comments are read right before the first is written. What
-somebody writes into one of ours after that and before we write it is lost: GitHub takes no condition with a write.
-Answers are never touched, so that is where to say something.
+A comment of ours that a person rewrote gets our text back with the next review. One that a person deleted stays
+deleted, and a thread that a person resolved stays resolved. We read all comments right before we write the first.
+GitHub and Bitbucket Cloud take no condition with a write, so what somebody writes into one of our comments after that
+read is lost; a Data Center refuses such a write if the comment changed after we last looked at it. We never touch
+answers: write there.
 
 ## Loops that work on a pull request
 
@@ -69,14 +70,10 @@ fn rows(forge: &Capability) -> Vec<(&'static str, String)> {
         Lines::OneHunk => "one or several, all in one hunk of the diff (added, removed, or around them)",
         Lines::OneLine => "one (added, removed, or around those); of several the last",
     };
-    let suggestion = match forge.suggestion {
-        Suggestions::Block(language) => {
-            format!("a code block `{language}`, in comments on exactly the lines")
-        }
-        Suggestions::None => "none".to_owned(),
-    };
-    let threads = match forge.threads {
-        Threads::ResolvedBySomebody => "resolved when fixed; reopened when found again, if we resolved them",
+    let suggestions = if forge.suggestions {
+        "a code block of the language `suggestion`, in comments on exactly the lines"
+    } else {
+        "none"
     };
     let status = |status: &Status| match status {
         Status::CheckRun => "a check run (Apps)",
@@ -88,8 +85,8 @@ fn rows(forge: &Capability) -> Vec<(&'static str, String)> {
     // A check run is in place of a commit status; a report is beside a build status.
     let statuses = statuses.join(if forge.statuses.contains(&Status::Report) { " and " } else { ", else " });
     let upserts = match forge.upserts {
-        Upserts::ByPlace => "their lines",
-        Upserts::ByText => "their lines and their text, white space apart",
+        Upserts::ByPlace => "the same lines",
+        Upserts::ByText => "the same lines with the same text, white space apart",
     };
     let anchored = match forge.anchored {
         Anchored::Commit => "the commit that the call names",
@@ -100,14 +97,14 @@ fn rows(forge: &Capability) -> Vec<(&'static str, String)> {
         Reviews::Comment => "a comment, and comments on lines beside it",
     };
     let permission = match forge.permission {
-        Permission::Write => "to write to the repository",
-        Permission::Admin => "to administer the repository",
-        Permission::User => "to be a user",
+        Permission::Write => "that of anybody who may write to the repository",
+        Permission::Admin => "that of an administrator of the repository",
+        Permission::User => "that of a user",
     };
     let refused = match forge.refused {
-        Refused::LosesIt => "with 503: it is lost, or sent again",
+        Refused::LosesIt => "503: it is lost, or sent again",
         Refused::SilencesTheHook => {
-            "with 202, and its slot stays due: after refusals it would leave the hook out"
+            "202, and its slot stays due (a server stops calling a webhook that fails repeatedly)"
         }
     };
     let yes = |is_so: bool| if is_so { "yes" } else { "no" }.to_owned();
@@ -127,7 +124,7 @@ fn rows(forge: &Capability) -> Vec<(&'static str, String)> {
     };
     vec![
         ("Names of the tools for agents", format!("begin with `{}`", forge.tool_prefix)),
-        ("Agents' comments on lines without a key are told apart by", upserts.to_owned()),
+        ("Without a key, an agent's comment replaces an earlier one on", upserts.to_owned()),
         ("Page of a pull request", format!("`{}`", forge.pages.form())),
         (
             "Longest comment",
@@ -136,17 +133,15 @@ fn rows(forge: &Capability) -> Vec<(&'static str, String)> {
         ("Marker", marker.to_owned()),
         ("Lines of a comment", lines.to_owned()),
         ("A comment on lines is placed on", anchored.to_owned()),
-        ("Comments on a file", yes(forge.file_comments)),
         ("Comments in one call", forge.batch.to_string()),
-        ("Suggestions", suggestion),
-        ("Threads", threads.to_owned()),
+        ("Suggestions", suggestions.to_owned()),
         ("A review of a loop", reviews.to_owned()),
         ("Drafts", yes(forge.drafts)),
         ("Labels", yes(forge.labels)),
         ("Issues", yes(forge.issues)),
         ("Reactions that can be read", yes(forge.reactions)),
         ("Merges a base into a branch", yes(forge.update_branch)),
-        ("To ask who may write, our token needs", permission.to_owned()),
+        ("Whose token can find out who may write", permission.to_owned()),
         ("On the commit", statuses),
         ("Text of a status", format!("{} characters", forge.status_text)),
         ("Annotations in one call", annotations),
@@ -154,7 +149,7 @@ fn rows(forge: &Capability) -> Vec<(&'static str, String)> {
         ("Items of a page", forge.page.to_string()),
         ("Files listed of a pull request", count(forge.files)),
         ("Diff in one answer", diff),
-        ("A delivery is answered while the kill switch is on", refused.to_owned()),
+        ("While the kill switch is on, a delivery gets", refused.to_owned()),
         ("A comment may stay unseen for", format!("{} s (`forge.NAME.settle`)", forge.settle.0 / 1_000)),
     ]
 }

@@ -323,7 +323,7 @@ impl Auth {
                     append(&self.api, ["repos", owner, repo, "installation"])
                 }
                 Some(_) | None => {
-                    let message = "the repository is not given as owner/name".to_owned();
+                    let message = "the repository is not `owner/name`".to_owned();
                     return Err(ForgeError::Rejected { what: what.to_owned(), message });
                 }
             },
@@ -367,7 +367,7 @@ impl Auth {
 /// A repository's id as GitHub counts it.
 fn number(what: &str, id: &str) -> Result<u64, ForgeError> {
     id.parse().map_err(|_| {
-        let message = "the repository's id is no number: it is of another forge".to_owned();
+        let message = "the repository id is not a number, so it is not from this forge".to_owned();
         ForgeError::Rejected { what: what.to_owned(), message }
     })
 }

@@ -73,7 +73,7 @@ pub(super) fn actor(accounts: &Accounts<'_>, user: &wire::User) -> Actor {
 
 /// The refusal of a change of what is not ours.
 fn not_ours(what: &str) -> ForgeError {
-    let message = "it is not ours: another account wrote it, or our marker is not in its text".to_owned();
+    let message = "Truing did not write it: it has another author or lacks our marker".to_owned();
     ForgeError::Rejected { what: what.to_owned(), message }
 }
 

@@ -297,7 +297,7 @@ impl GitHub {
     /// An address below a repository's.
     pub(super) fn below(&self, what: &str, repo: &str, tail: &[&str]) -> Result<Url, ForgeError> {
         if !is_repository_name(repo) {
-            let message = "the repository is not given as owner/name".to_owned();
+            let message = "the repository is not `owner/name`".to_owned();
             return Err(ForgeError::Rejected { what: what.to_owned(), message });
         }
         let root = &self.inner.options.api_url;

@@ -69,6 +69,6 @@ pub(super) struct Made {
 pub(super) fn instant(what: &str, text: &str) -> Result<Millis, ForgeError> {
     match text.parse::<Timestamp>() {
         Ok(instant) => Ok(Millis(instant.as_millisecond())),
-        Err(_) => Err(unavailable(what, "a time is not an instant")),
+        Err(_) => Err(unavailable(what, "a time is not ISO 8601")),
     }
 }

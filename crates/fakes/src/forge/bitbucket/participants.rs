@@ -47,23 +47,20 @@ fn verdict<'a>(pull: &'a Pull, login: &str) -> Option<&'a Review> {
     pull.reviews.iter().rev().find(|review| review.author == login && review.state != Verdict::Commented)
 }
 
-/// Gives a verdict on the head, or takes it back. At a Data Center whoever gives one is a reviewer from then on.
-pub(super) fn judge(
+/// Asks for changes of the head. At a Data Center whoever does is a reviewer from then on.
+pub(super) fn want_changes(
     world: &mut World,
     repo: &mut Repository,
     number: u64,
     by: &str,
-    verdict: Option<Verdict>,
 ) -> Result<(), GitError> {
     let (id, created) = (world.id(), world.now());
     let Some(pull) = repo.pulls.get_mut(&number) else { return Ok(()) };
     pull.reviews.retain(|review| review.author != by || review.state == Verdict::Commented);
-    let (author, commit) = (by.to_owned(), pull.head.clone());
-    if let Some(state) = verdict {
-        pull.reviews.push(Review { id, author, body: String::new(), state, commit, created });
-    }
+    let (author, commit, state) = (by.to_owned(), pull.head.clone(), Verdict::ChangesRequested);
+    pull.reviews.push(Review { id, author, body: String::new(), state, commit, created });
     if !pull.around.reviewers.iter().any(|known| known == by) && repo.flavour.judges_are_reviewers() {
         pull.around.reviewers.push(by.to_owned());
     }
-    world.changed(repo, number, by, Change::Judged(verdict))
+    world.changed(repo, number, by, Change::WantsChanges)
 }

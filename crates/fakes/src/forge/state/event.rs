@@ -1,7 +1,6 @@
 //! Events that webhooks are told of, as data: each forge has its own form for them.
 
 use crate::forge::state::checks::{Again, CheckRun};
-use crate::forge::state::pulls::Verdict;
 
 /// Something that is told.
 #[derive(Clone, Debug)]
@@ -46,8 +45,8 @@ pub(crate) enum Change {
         added: Vec<String>,
         removed: Vec<String>,
     },
-    /// Somebody gave a verdict, or took it back, at Bitbucket.
-    Judged(Option<Verdict>),
+    /// Somebody asked for changes, at Bitbucket.
+    WantsChanges,
     /// It was given a label, or has lost it.
     Labelled {
         label: String,

@@ -71,7 +71,7 @@ impl<C: Calls> Client<C> {
                 return Ok(Performed::Superseded);
             }
             // A loop of ours that opened it knows it by its marker. In anybody else's text a marker means nothing.
-            let is_ours = pull.author.as_ref().is_some_and(|user| accounts.whose(user).is_some());
+            let is_ours = accounts.is_ours(pull.author.as_ref());
             let new = match marker.filter(|_| is_ours) {
                 Some(marker) => with_marker(body, &marker),
                 None => new,
@@ -133,7 +133,7 @@ impl<C: Calls> Client<C> {
     async fn own_pull(&self, what: &str, number: u64) -> Result<Pull, ForgeError> {
         let accounts = self.accounts().await?;
         let pull = self.read_pull(what, number).await?;
-        let is_ours = pull.author.as_ref().is_some_and(|user| accounts.whose(user).is_some());
+        let is_ours = accounts.is_ours(pull.author.as_ref());
         match self.read_topic(0, is_ours, &pull.text) {
             (Some(_), _) => Ok(pull),
             (None, _) => Err(not_ours(what)),

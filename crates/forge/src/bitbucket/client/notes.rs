@@ -22,7 +22,7 @@ pub(super) fn comment_id(number: u64) -> CommentId {
 
 /// The number of a comment.
 pub(super) fn number_of(what: &str, comment: &CommentId) -> Result<u64, ForgeError> {
-    let wrong = |_| rejected(what, "the comment's id is no number: it is of another forge");
+    let wrong = |_| rejected(what, "the comment id is not a number, so it is not from this forge");
     comment.as_str().parse().map_err(wrong)
 }
 
@@ -136,7 +136,7 @@ impl<C: Calls> Client<C> {
         let what = self.what(&format!("reading comment {comment}"));
         let id = number_of(&what, comment)?;
         let note = self.calls.note(&what, &self.repo, (self.id.number, id)).await?;
-        let is_ours = note.author.as_ref().is_some_and(|user| accounts.whose(user).is_some());
+        let is_ours = accounts.is_ours(note.author.as_ref());
         Ok(self.item_of(&note.text).filter(|_| is_ours).map(|(item, ..)| item))
     }
 
@@ -355,7 +355,7 @@ impl<C: Calls> Client<C> {
         let notes = self.notes_of(what, self.id.number).await?;
         let mut answers = notes.iter().filter(|note| note.first == first && note.id != first);
         let found = answers.find(|note| {
-            let is_ours = note.author.as_ref().is_some_and(|user| accounts.whose(user).is_some());
+            let is_ours = accounts.is_ours(note.author.as_ref());
             !note.is_deleted && self.verified(self.id.number, is_ours, &note.text).0.as_ref() == Some(topic)
         });
         Ok(found.map(|note| comment_id(note.id)))
@@ -498,7 +498,7 @@ impl<C: Calls> Client<C> {
         let notes = self.notes_of(&what, number).await?;
         let talk = notes.iter().filter(|note| note.on.is_none() && !note.is_deleted);
         let newest = talk.filter_map(|note| {
-            let is_ours = note.author.as_ref().is_some_and(|user| accounts.whose(user).is_some());
+            let is_ours = accounts.is_ours(note.author.as_ref());
             let (about, text) = self.verified(number, is_ours, &note.text);
             Some((note.id, about?, text))
         });
@@ -559,5 +559,5 @@ fn said(accounts: &Accounts<'_>, note: &Note) -> Said {
 
 /// The refusal of a change of what is not ours.
 pub(super) fn not_ours(what: &str) -> ForgeError {
-    rejected(what, "it is not ours: another account wrote it, or our marker is not in its text")
+    rejected(what, "Truing did not write it: it has another author or lacks our marker")
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use truing_core::converge::readiness::Merge as Mergeable;
 use truing_core::id::{AccountId, CommentId, ReviewId, Topic};
+use truing_core::line;
 use truing_core::port::{
     AuditMark, BranchPull, ForgeError, HeadRepository, Merge, PrState, PullActivity, PullCommit, PullHead,
     PullNow, PullRemark, PullRequest, PullReview, PullState, Reply, ReviewState, Revision,
@@ -91,7 +92,7 @@ impl<C: Calls> Client<C> {
     /// a time first.
     pub(super) fn reviews_of(&self, accounts: &Accounts<'_>, pull: &Pull, notes: &[Note]) -> Vec<PullReview> {
         let audits = notes.iter().filter(|note| note.on.is_none() && !note.is_deleted).filter_map(|note| {
-            let is_ours = accounts.whose(note.author.as_ref()?).is_some();
+            let is_ours = accounts.is_ours(note.author.as_ref());
             let (topic, body) = self.verified(pull.number, is_ours, &note.text);
             let mark = AuditMark::read(topic.as_ref()?)?;
             Some(PullReview {
@@ -104,7 +105,7 @@ impl<C: Calls> Client<C> {
                 topic,
             })
         });
-        let verdicts = pull.reviewers.iter().filter(|one| accounts.whose(&one.user).is_none());
+        let verdicts = pull.reviewers.iter().filter(|one| !accounts.is_ours(Some(&one.user)));
         let verdicts = verdicts.filter_map(|one| {
             Some(PullReview {
                 id: ReviewId::new(format!("verdict/{}", one.user.id)),
@@ -138,7 +139,8 @@ impl<C: Calls> Client<C> {
         if is_branch_name(branch) {
             Ok(())
         } else {
-            Err(rejected(what, "this cannot be the name of a branch"))
+            let branch = line::visible(branch);
+            Err(rejected(what, &format!("`{branch}` is not a valid branch name")))
         }
     }
 

@@ -125,7 +125,7 @@ impl<C: Calls> Client<C> {
             ReviewEvent::RequestChanges => {}
         }
         let pull = self.read_pull(what, self.id.number).await?;
-        if pull.author.as_ref().is_some_and(|user| accounts.whose(user).is_some()) {
+        if accounts.is_ours(pull.author.as_ref()) {
             return Ok(());
         }
         match self.calls.want_changes(what, &self.repo, self.id.number, &draft.mark.commit).await {
@@ -154,7 +154,7 @@ impl<C: Calls> Client<C> {
     ) -> Option<Posted> {
         let talk = notes.iter().filter(|note| note.on.is_none() && !note.is_deleted);
         let mut marked = talk.filter(|note| {
-            let is_ours = note.author.as_ref().is_some_and(|user| accounts.whose(user).is_some());
+            let is_ours = accounts.is_ours(note.author.as_ref());
             let (topic, _) = self.verified(self.id.number, is_ours, &note.text);
             topic.and_then(|topic| AuditMark::read(&topic)).as_ref() == Some(&draft.mark)
         });

@@ -14,10 +14,10 @@ use truing_core::publish::DesiredStatus;
 use url::Url;
 
 use super::super::address::{account, parts, quoted, rejected, with_query};
+use super::super::bounds::{instant, sha};
 use super::super::calls::{Calls, Change, Commit, Diff, Merging, NewNote, Note, Pull, User};
 use super::super::login::{Own, nobody};
 use super::super::options::BitbucketOptions;
-use super::super::session::{instant, sha};
 use super::{BitbucketCloud, wire};
 use crate::capability::{BITBUCKET_CLOUD, Capability};
 use crate::http::Call;
@@ -368,8 +368,8 @@ impl Calls for BitbucketCloud {
             Err(ForgeError::Forbidden { .. }) => {
                 tracing::warn!(
                     repo,
-                    "the token may not ask who may write (it needs to administer the repository): no command of \
-                     anybody is obeyed there"
+                    "commands in comments are ignored in this repository: the token must administer it to ask who \
+                     may write"
                 );
                 return Ok(false);
             }

@@ -5,7 +5,7 @@ use truing_core::id::Sha;
 use truing_core::port::ForgeError;
 
 use super::super::address::with_query;
-use super::super::session::sha;
+use super::super::bounds::sha;
 use super::{BitbucketCloud, page, wire};
 use crate::http::{Call, unavailable};
 

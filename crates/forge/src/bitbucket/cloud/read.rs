@@ -6,8 +6,8 @@ use truing_core::id::Sha;
 use truing_core::port::{ForgeError, PullState};
 
 use super::super::address::{is_repository_name, with_query};
+use super::super::bounds::instant;
 use super::super::calls::{End, Note, On, Pull};
-use super::super::session::instant;
 use super::{BitbucketCloud, wire};
 
 impl BitbucketCloud {

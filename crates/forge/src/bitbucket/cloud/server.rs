@@ -12,15 +12,15 @@ use truing_git::Remote;
 use url::Url;
 
 use super::super::address::{append, is_repository_name, parts, quoted, with_query};
+use super::super::bounds::{MAX_PULL_PAGES, MAX_REPOSITORY_PAGES, spelled};
 use super::super::calls::Calls as _;
 use super::super::client::Client;
 use super::super::lists::{is_of_here, kind_of, open_pull, pull_comment, pull_line};
 use super::super::login::remote;
-use super::super::session::{MAX_PULL_PAGES, MAX_REPOSITORY_PAGES, spelled};
 use super::{BitbucketCloud, page, wire};
 use crate::capability::{BITBUCKET_CLOUD, Capability};
 use crate::forge_server::ForgeServer;
-use crate::http::{Answer, Call, Quota};
+use crate::http::{Answer, Call};
 use crate::listing::{Listing, Repositories};
 use crate::remote::{Purpose, RemoteError};
 
@@ -266,15 +266,5 @@ impl ForgeServer for BitbucketCloud {
         let rules: Vec<wire::Restriction> = self.all(&what, with_query(url, &[("pattern", branch)])).await?;
         let rules: Vec<String> = rules.into_iter().map(|rule| rule.kind).collect();
         Ok(Protection { is_protected: !rules.is_empty(), rules })
-    }
-
-    /// None: answers tell a limit and whether it is near, and no count.
-    fn quota(&self) -> Option<Quota> {
-        None
-    }
-
-    /// None: a check cannot be pressed.
-    fn check_app(&self) -> Option<u64> {
-        None
     }
 }

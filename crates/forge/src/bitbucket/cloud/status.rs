@@ -77,7 +77,11 @@ impl BitbucketCloud {
                 | ForgeError::NotFound { .. }
                 | ForgeError::Rejected { .. }),
             ) => {
-                tracing::warn!(repo, %error, "no report is set beside the commit");
+                tracing::warn!(
+                    repo,
+                    %error,
+                    "could not set the report on the commit; the build status is set without it"
+                );
                 Ok(())
             }
             set => set,

@@ -8,7 +8,7 @@ use truing_core::id::{PrId, Sha};
 use truing_core::port::CommentKind;
 
 use super::super::address::is_repository_name;
-use super::super::webhook::MAX_COMMENT_CHARS;
+use super::super::bounds::MAX_COMMENT_CHARS;
 use crate::webhook::{BadHook, Comment, Hook, is_page, missing, read, word, wrong};
 
 /// The longest UUID that is taken over, with its braces, in bytes.

@@ -5,8 +5,8 @@ use serde_json::Value;
 use truing_core::port::{ForgeError, PullState, ReviewState};
 
 use super::super::address::account;
+use super::super::bounds::instant;
 use super::super::calls::{Note, On, Reviewer, Settled, User};
-use super::super::session::instant;
 
 /// A page of a list.
 #[derive(Deserialize)]

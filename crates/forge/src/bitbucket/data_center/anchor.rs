@@ -225,7 +225,7 @@ impl BitbucketDataCenter {
             || made.multiline_marker.is_some()
             || made.multiline_span.is_some();
         if !is_line || !is_long {
-            tracing::warn!(repo, line = ?made.line, "the forge has put a comment on other lines than it was given");
+            tracing::warn!(repo, line = ?made.line, "the server put the comment on other lines than requested");
         }
     }
 }

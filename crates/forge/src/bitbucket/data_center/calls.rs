@@ -15,10 +15,10 @@ use truing_core::publish::DesiredStatus;
 use url::Url;
 
 use super::super::address::{parts, rejected, with_query};
+use super::super::bounds::sha;
 use super::super::calls::{Calls, Change, Commit, Merging, NewNote, Note, Pull, Settled};
 use super::super::login::Own;
 use super::super::options::BitbucketOptions;
-use super::super::session::sha;
 use super::wire::{BRANCHES, millis};
 use super::{BitbucketDataCenter, wire};
 use crate::capability::Capability;
@@ -27,7 +27,7 @@ use crate::http::{Call, unavailable};
 /// Tries of a change that somebody else's comes before.
 const MAX_TRIES: u32 = 3;
 
-/// The verdicts of ours. The server has a third value, which nobody here can write.
+/// The only verdict that we can write; the server's other two are not here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 enum Verdict {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use truing_core::id::Sha;
 use truing_core::port::{ForgeError, PullState};
 
+use super::super::bounds::sha;
 use super::super::calls::{End, Note, On, Pull, Settled};
-use super::super::session::sha;
 use super::wire::{Activity, BRANCHES, Comment, millis};
 use super::{BitbucketDataCenter, wire};
 

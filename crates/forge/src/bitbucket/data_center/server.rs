@@ -12,16 +12,16 @@ use truing_git::Remote;
 use url::Url;
 
 use super::super::address::{append, is_repository_name, parts, with_query};
+use super::super::bounds::{MAX_PULL_PAGES, MAX_REPOSITORY_PAGES, endless};
 use super::super::calls::{Calls as _, Pull};
 use super::super::client::Client;
 use super::super::lists::{is_of_here, kind_of, open_pull, pull_comment, pull_line};
 use super::super::login::remote;
-use super::super::session::{MAX_PULL_PAGES, MAX_REPOSITORY_PAGES, endless};
 use super::wire::BRANCHES;
 use super::{BitbucketDataCenter, paged, wire};
 use crate::capability::Capability;
 use crate::forge_server::ForgeServer;
-use crate::http::{Answer, Quota};
+use crate::http::Answer;
 use crate::listing::{Listing, Repositories};
 use crate::remote::{Purpose, RemoteError};
 
@@ -61,7 +61,7 @@ impl BitbucketDataCenter {
                 None => return Err(ForgeError::NotFound { what: what.to_owned() }),
             }
         }
-        Err(endless(what))
+        Err(endless(what, MAX_REPOSITORY_PAGES))
     }
 
     /// The same, remembered.
@@ -256,15 +256,5 @@ impl ForgeServer for BitbucketDataCenter {
         let rules: Vec<wire::Restriction> = self.all(&what, url).await?;
         let rules: Vec<String> = rules.into_iter().map(|rule| rule.kind).collect();
         Ok(Protection { is_protected: !rules.is_empty(), rules })
-    }
-
-    /// None: limits are off unless an administrator sets them, and their end is not told.
-    fn quota(&self) -> Option<Quota> {
-        None
-    }
-
-    /// None: a check cannot be pressed.
-    fn check_app(&self) -> Option<u64> {
-        None
     }
 }

@@ -78,7 +78,11 @@ impl BitbucketDataCenter {
                 | ForgeError::NotFound { .. }
                 | ForgeError::Rejected { .. }),
             ) => {
-                tracing::warn!(repo, %error, "no report is set beside the commit");
+                tracing::warn!(
+                    repo,
+                    %error,
+                    "could not set the report on the commit; the build status is set without it"
+                );
                 Ok(())
             }
             set => set,

@@ -50,7 +50,9 @@ impl BitbucketDataCenter {
         match Version::parse(&properties.version) {
             // Another process may have set it; both read the same.
             Some(version) => drop(self.inner.learnt.version.set(version)),
-            None => tracing::warn!("the server's version cannot be read: it is taken for an old one"),
+            None => {
+                tracing::warn!("the server's version is not a version number; Truing assumes the oldest");
+            }
         }
         let what = "asking who the token belongs to";
         let Some(name) = answer.header(ACCOUNT).and_then(decoded) else {

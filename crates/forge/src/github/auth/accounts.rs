@@ -107,7 +107,8 @@ impl GitHub {
                 let url = graphql_url(&self.inner.auth.api);
                 let call = Call::query(what, url, body);
                 let reply: ViewerReply = self.send(scope, &call).await?.json()?;
-                let viewer = reply.data.ok_or_else(|| unavailable(what, "the answer names nobody"))?.viewer;
+                let viewer =
+                    reply.data.ok_or_else(|| unavailable(what, "the answer names no account"))?.viewer;
                 // Some places show the name without its end.
                 let name = viewer.login.strip_suffix(BOT).unwrap_or(&viewer.login);
                 self.bot(scope, &format!("{name}{BOT}")).await

@@ -4,6 +4,7 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
 use truing_core::id::{Millis, ReviewId, Sha, Topic};
+use truing_core::line;
 use truing_core::port::{
     BranchPull, ForgeError, PullActivity, PullCommit, PullDraft, PullRemark, PullReview, PullState,
     ReviewState,
@@ -284,6 +285,6 @@ fn check_branch(what: &str, branch: &str) -> Result<(), ForgeError> {
     if is_branch_name(branch) {
         return Ok(());
     }
-    let message = "this cannot be the name of a branch".to_owned();
+    let message = format!("`{}` is not a valid branch name", line::visible(branch));
     Err(ForgeError::Rejected { what: what.to_owned(), message })
 }

@@ -19,13 +19,13 @@ pub(crate) struct Scenario {
 
 /// Answers that one forge alone gives, by the scenarios' names, and why the others have none.
 const OF_GITHUB: &[(&str, &str)] = &[
-    ("403-single-sign-on", "its tokens need no authorization"),
-    ("403-secondary-limit", "every limit is a 429"),
-    ("403-secondary-limit-retry-after", "every limit is a 429"),
-    ("403-primary-limit", "every limit is a 429"),
-    ("422", "what is wrong is a 400"),
-    ("422-strings", "what is wrong is a 400"),
-    ("422-objects", "what is wrong is a 400"),
+    ("403-single-sign-on", "it has no single sign-on for tokens"),
+    ("403-secondary-limit", "it answers every rate limit with 429"),
+    ("403-secondary-limit-retry-after", "it answers every rate limit with 429"),
+    ("403-primary-limit", "it answers every rate limit with 429"),
+    ("422", "it answers invalid requests with 400"),
+    ("422-strings", "it answers invalid requests with 400"),
+    ("422-objects", "it answers invalid requests with 400"),
 ];
 
 impl Scenario {
@@ -116,13 +116,13 @@ fn one_more(tree: &mut Tree) {
     tree.add(1, "d");
 }
 
-/// One is mended, and another moves.
-fn mend_one(tree: &mut Tree) {
-    tree.mend("a");
+/// One is fixed, another moves.
+fn fix_one(tree: &mut Tree) {
+    tree.fix("a");
     tree.file(1).insert(0, "import os".into());
 }
 
-/// What was mended is back.
+/// The fixed one is back.
 fn regress(tree: &mut Tree) {
     tree.file(0).insert(2, "    breakpoint()  # a".into());
 }
@@ -156,10 +156,10 @@ fn move_six(tree: &mut Tree) {
     tree.file(0).insert(0, "import os".into());
 }
 
-/// Ten of them are mended.
-fn mend_ten(tree: &mut Tree) {
+/// Ten of them are fixed.
+fn fix_ten(tree: &mut Tree) {
     for n in 0..10 {
-        tree.mend(&format!("n{n}"));
+        tree.fix(&format!("n{n}"));
     }
 }
 
@@ -377,12 +377,12 @@ const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "re-push",
         files: 3,
-        acts: &[Open(three), Rest, Push(one_more), Rest, Push(mend_one), Rest],
+        acts: &[Open(three), Rest, Push(one_more), Rest, Push(fix_one), Rest],
     },
     Scenario {
         name: "regression",
         files: 3,
-        acts: &[Open(three), Rest, Push(mend_one), Rest, Push(regress), Rest],
+        acts: &[Open(three), Rest, Push(fix_one), Rest, Push(regress), Rest],
     },
     Scenario { name: "force-push", files: 3, acts: &[Open(three), Rest, ForcePush(one_more), Rest] },
     Scenario { name: "rebase", files: 3, acts: &[Open(three), Rest, PushToBase(elsewhere), Rebase, Rest] },
@@ -399,7 +399,7 @@ const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "crash-at-every-write",
         files: 10,
-        acts: &[Open(forty), Interrupted(FaultKind::Drop), Push(mend_ten), Interrupted(FaultKind::Drop)],
+        acts: &[Open(forty), Interrupted(FaultKind::Drop), Push(fix_ten), Interrupted(FaultKind::Drop)],
     },
     Scenario {
         name: "lost-answer-of-every-write",
@@ -407,11 +407,11 @@ const SCENARIOS: &[Scenario] = &[
         acts: &[
             Open(forty),
             Interrupted(FaultKind::LostAnswer),
-            Push(mend_ten),
+            Push(fix_ten),
             Interrupted(FaultKind::LostAnswer),
         ],
     },
-    Scenario { name: "push-amid-every-write", files: 3, acts: &[Open(three), PushedAmid(mend_one)] },
+    Scenario { name: "push-amid-every-write", files: 3, acts: &[Open(three), PushedAmid(fix_one)] },
     Scenario {
         name: "secondary-limit",
         files: 3,
@@ -423,7 +423,7 @@ const SCENARIOS: &[Scenario] = &[
         files: 3,
         acts: &[Open(three), Rest, Forge, Forget, Push(one_more), Rest],
     },
-    Scenario { name: "foreign-account", files: 3, acts: &[Open(three), Rest, Foreign, Push(mend_one), Rest] },
+    Scenario { name: "foreign-account", files: 3, acts: &[Open(three), Rest, Foreign, Push(fix_one), Rest] },
     Scenario {
         name: "deleted-comment",
         files: 3,
@@ -446,7 +446,7 @@ const SCENARIOS: &[Scenario] = &[
         files: 3,
         acts: &[OpenFromFork(three), Rest, Push(one_more), Rest, DeleteFork, Rest],
     },
-    Scenario { name: "key-rotation", files: 3, acts: &[Open(three), Rest, RotateKey, Push(mend_one), Rest] },
+    Scenario { name: "key-rotation", files: 3, acts: &[Open(three), Rest, RotateKey, Push(fix_one), Rest] },
     Scenario {
         name: "key-rotation-without-records",
         files: 3,

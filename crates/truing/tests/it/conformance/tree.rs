@@ -36,8 +36,8 @@ impl Tree {
         lines.insert(at, format!("    {FOUND}  # {tag}"));
     }
 
-    /// Mends what has this tag.
-    pub(crate) fn mend(&mut self, tag: &str) {
+    /// Removes what has this tag.
+    pub(crate) fn fix(&mut self, tag: &str) {
         let end = format!("# {tag}");
         self.0.values_mut().for_each(|lines| lines.retain(|line| !line.ends_with(&end)));
     }

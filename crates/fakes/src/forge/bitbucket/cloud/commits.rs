@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::admission::{pull, repository};
+use super::admission::repository;
 use super::errors::{insight, invalid, not_found, refused};
 use super::{json, page};
 use crate::forge::bitbucket::commits::{annotation, put_report, report, report_mut, set_status, state_of};
@@ -36,16 +36,12 @@ pub(super) fn one(state: &mut State, call: &Call) -> Answer {
     Ok(Reply::json(200, json::commit(world, repo, &found)))
 }
 
-/// `GET …/commit/{sha}/statuses`, and `GET …/pullrequests/{number}/statuses` of the head.
+/// `GET …/commit/{sha}/statuses`.
 pub(super) fn statuses(state: &mut State, call: &Call) -> Answer {
-    let of_pull = if call.params.contains_key("number") { Some(pull(state, call)?.2) } else { None };
     let (world, repo) = repository(state, call)?;
-    let head = of_pull.and_then(|number| repo.pulls.get(&number)).map(|pull| pull.head.clone());
-    let sha = head.map_or_else(|| commit(repo, call), Ok)?;
-    let wanted = |status: &&Status| {
-        status.sha == sha && call.asked("refname").is_none_or(|name| status.refname.as_deref() == Some(name))
-    };
-    let shown = repo.statuses.iter().filter(wanted).map(|status| json::status(world, repo, status)).collect();
+    let sha = commit(repo, call)?;
+    let of = repo.statuses.iter().filter(|status| status.sha == sha);
+    let shown = of.map(|status| json::status(world, repo, status)).collect();
     page::reply(world, call, shown, page::MOST)
 }
 

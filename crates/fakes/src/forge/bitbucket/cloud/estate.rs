@@ -5,12 +5,10 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::admission::{administered, personal, repository};
-use super::errors::{not_found, refused};
+use super::errors::not_found;
 use super::{json, page};
 use crate::forge::bitbucket::{may_read, may_write};
-use crate::forge::flavour::uuid;
 use crate::forge::http::call::{Answer, Call, Reply};
-use crate::forge::operations::branches::tip;
 use crate::forge::state::{Repository, State, World};
 
 /// `GET /2.0/user`.
@@ -108,34 +106,4 @@ pub(super) fn restrictions(state: &mut State, call: &Call) -> Answer {
         })
     });
     page::reply(world, call, shown.collect(), page::MOST)
-}
-
-/// `GET …/refs/branches/{name}`.
-pub(super) fn branch(state: &mut State, call: &Call) -> Answer {
-    let (world, repo) = repository(state, call)?;
-    let name = call.param("name");
-    let sha = tip(repo, name).map_err(|_| not_found("Branch"))?;
-    let commit = repo.git.show(&sha)?.ok_or_else(|| not_found("Commit"))?;
-    let link = json!({"href": format!("{}/refs/branches/{name}", json::api(world, repo))});
-    Ok(Reply::json(
-        200,
-        json!({
-            "type": "branch", "name": name, "target": json::commit(world, repo, &commit),
-            "links": {"self": link, "commits": link, "html": link}, "default_merge_strategy": "merge_commit",
-            "merge_strategies": ["merge_commit"],
-        }),
-    ))
-}
-
-/// Addresses that are gone: lists over all workspaces since April 2026, the issue tracker since August 2026.
-pub(super) fn gone(_: &mut State, _: &Call) -> Answer {
-    Err(refused(410, "This API is no longer available."))
-}
-
-/// `GET /2.0/users/{id}`.
-pub(super) fn account(state: &mut State, call: &Call) -> Answer {
-    let (world, id) = (&state.world, call.param("id"));
-    let found = world.accounts.iter().find(|(_, number)| uuid(**number) == id);
-    let (login, _) = found.ok_or_else(|| not_found("User"))?;
-    Ok(Reply::json(200, json::account(world, login)))
 }

@@ -7,7 +7,6 @@ use crate::forge::bitbucket::talk;
 use crate::forge::flavour::Flavour;
 use crate::forge::state::delivery::Delivery;
 use crate::forge::state::event::{Change, Event};
-use crate::forge::state::pulls::Verdict;
 use crate::forge::state::{Repository, World};
 use crate::repo::GitError;
 
@@ -54,10 +53,9 @@ pub(crate) fn delivery(
         let now = lines.get(&comment.note.id).copied().flatten();
         payload["comment"] = json::comment(world, repo, pull, comment, now);
     }
-    if let Event::Pull { change: Change::Judged(verdict), .. } = event {
-        let judged = json!({"date": json::time(world.now()), "user": json::account(world, &by)});
-        let field = if *verdict == Some(Verdict::Approved) { "approval" } else { "changes_request" };
-        payload[field] = judged;
+    if let Event::Pull { change: Change::WantsChanges, .. } = event {
+        payload["changes_request"] =
+            json!({"date": json::time(world.now()), "user": json::account(world, &by)});
     }
     if let Event::Pull { change: Change::Edited { title, body }, .. } = event {
         payload["changes"] = changes(title.as_deref(), body.as_deref(), (&pull.title, &pull.body));
@@ -77,9 +75,7 @@ fn of_change(change: &Change, merged: bool) -> Option<&'static str> {
         Change::Draft(_) | Change::Retargeted { .. } | Change::Edited { .. } | Change::Reviewers { .. } => {
             "updated"
         }
-        Change::Judged(Some(Verdict::Approved)) => "approved",
-        Change::Judged(Some(Verdict::ChangesRequested | Verdict::Commented)) => "changes_request_created",
-        Change::Judged(None) => "changes_request_removed",
+        Change::WantsChanges => "changes_request_created",
         // Cloud neither reopens nor labels.
         Change::Reopened | Change::Labelled { .. } => return None,
     })

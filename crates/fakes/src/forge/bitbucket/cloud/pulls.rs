@@ -6,13 +6,13 @@ use super::admission::{pull, repository};
 use super::errors::{against, invalid, not_found, refused};
 use super::{json, page};
 use crate::forge::bitbucket::edits::{self, Edit};
-use crate::forge::bitbucket::{may_write, participants, talk};
+use crate::forge::bitbucket::{may_write, participants};
 use crate::forge::flavour::uuid;
 use crate::forge::http::call::{Answer, Call, Reply};
 use crate::forge::operations::branches::tip;
 use crate::forge::operations::pulls::{NewPull, close, is_there, open};
 use crate::forge::state::merging::MergeState;
-use crate::forge::state::pulls::{Pull, Verdict};
+use crate::forge::state::pulls::Pull;
 use crate::forge::state::{Repository, State, World};
 
 /// `GET …/pullrequests`: open ones, unless `state` (several times) or the filter says otherwise.
@@ -151,18 +151,11 @@ pub(super) fn request_changes(state: &mut State, call: &Call) -> Answer {
     if repo.pulls.get(&number).is_some_and(|pull| pull.author == call.login) {
         return Err(refused(400, "You cannot request changes on your own pull request."));
     }
-    participants::judge(world, repo, number, &call.login, Some(Verdict::ChangesRequested))?;
+    participants::want_changes(world, repo, number, &call.login)?;
     let of = repo.pulls.get(&number).ok_or_else(|| not_found("Pull request"))?;
     let all = participants::of(of);
     let one = all.iter().find(|one| one.login == call.login).ok_or_else(|| not_found("Participant"))?;
     Ok(Reply::json(200, json::participant(world, one)))
-}
-
-/// `DELETE …/pullrequests/{number}/request-changes`.
-pub(super) fn take_back(state: &mut State, call: &Call) -> Answer {
-    let (world, repo, number) = pull(state, call)?;
-    participants::judge(world, repo, number, &call.login, None)?;
-    Ok(Reply::done())
 }
 
 /// `GET …/pullrequests/{number}/commits`, newest first.
@@ -174,56 +167,12 @@ pub(super) fn commits(state: &mut State, call: &Call) -> Answer {
     page::reply(world, call, shown, page::MOST)
 }
 
-/// `GET …/pullrequests/activity`, and that of one: comments, verdicts and what was opened and closed, newest first.
-pub(super) fn activity(state: &mut State, call: &Call) -> Answer {
-    let only = if call.params.contains_key("number") { Some(pull(state, call)?.2) } else { None };
-    let (world, repo) = repository(state, call)?;
-    let mut all: Vec<(i64, Value)> = Vec::new();
-    let numbers: Vec<u64> =
-        repo.pulls.keys().copied().filter(|n| only.is_none_or(|only| only == *n)).collect();
-    for number in numbers {
-        let lines = repo.lines_now(number)?;
-        let Some(of) = repo.pulls.get_mut(&number) else { continue };
-        let ids = talk::shown(of);
-        let Some(of) = repo.pulls.get(&number) else { continue };
-        let about = json!({"type": "pullrequest", "id": number, "title": of.title, "draft": of.draft});
-        for comment in ids.into_iter().filter_map(|id| talk::find(of, id)) {
-            let now = lines.get(&comment.note.id).copied().flatten();
-            let shown = json::comment(world, repo, of, comment, now);
-            all.push((comment.note.updated, json!({"pull_request": about, "comment": shown})));
-        }
-        for one in participants::of(of) {
-            let (Some(verdict), Some(at)) = (one.verdict, one.at) else { continue };
-            let word = if verdict == Verdict::Approved { "approval" } else { "changes_requested" };
-            let judged = json!({"date": json::time(at), "user": json::account(world, &one.login)});
-            all.push((at, json!({"pull_request": about, word: judged})));
-        }
-        let update = |at: i64, state: &str, by: &str| {
-            json!({"pull_request": about, "update": {
-                "state": state, "title": of.title, "date": json::time(at), "author": json::account(world, by),
-            }})
-        };
-        all.push((of.created, update(of.created, "OPEN", &of.author)));
-        if let Some(at) = of.closed {
-            let state = if of.merged_by.is_some() { "MERGED" } else { "DECLINED" };
-            all.push((at, update(at, state, of.merged_by.as_deref().unwrap_or(&of.author))));
-        }
-    }
-    all.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
-    page::reply(world, call, all.into_iter().map(|(_, json)| json).collect(), page::MOST)
-}
-
-/// `GET …/pullrequests/{number}/conflicts`, `…/diff` and `…/diffstat`: elsewhere.
+/// `GET …/pullrequests/{number}/conflicts`: elsewhere.
 pub(super) fn elsewhere(state: &mut State, call: &Call) -> Answer {
     let (world, repo, number) = pull(state, call)?;
     let of = repo.pulls.get(&number).ok_or_else(|| not_found("Pull request"))?;
-    let what = match call.path.rsplit('/').next() {
-        Some("conflicts") => "file-conflicts",
-        Some("diffstat") => "diffstat",
-        Some(_) | None => "diff",
-    };
     let spec = format!("{}..{}", json::short(&of.head), json::short(&of.base));
-    let to = format!("{}/{what}/{spec}?from_pullrequest_id={number}", json::api(world, repo));
+    let to = format!("{}/file-conflicts/{spec}?from_pullrequest_id={number}", json::api(world, repo));
     Ok(Reply::bytes(302, "text/plain", "").header("location", to))
 }
 
@@ -251,12 +200,4 @@ pub(super) fn conflicts(state: &mut State, call: &Call) -> Answer {
         json!({"type": "file_conflict", "path": path, "scenario": "content", "message": "both have changed it"})
     });
     page::reply(world, call, shown.collect(), page::MOST)
-}
-
-/// `GET …/diff/{spec}`: bytes.
-pub(super) fn diff(state: &mut State, call: &Call) -> Answer {
-    let (_, repo) = repository(state, call)?;
-    let (base, head) = compared(repo, call)?;
-    let from = repo.git.merge_base(&base, &head).unwrap_or(base);
-    Ok(Reply::bytes(200, "text/plain", repo.git.diff(&from, &head)?))
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::admission::{pull, version};
 use super::errors::{invalid, no_comment, no_pull, not_permitted, refused, stale};
-use super::{anchor, json, page};
+use super::{anchor, json};
 use crate::forge::bitbucket::{MAX_COMMENT, talk};
 use crate::forge::http::call::{Answer, Call, Reply};
 use crate::forge::operations::comments::add_inline;
@@ -77,27 +77,6 @@ fn shown(world: &World, repo: &mut Repository, number: u64, id: u64, status: u16
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
     let comment = talk::find(of, id).ok_or_else(no_comment)?;
     Ok(Reply::json(status, alone(world, repo, of, comment, &anchors)))
-}
-
-/// `GET …/comments`: those on the file `path`, without which there is no such list.
-pub(super) fn list(state: &mut State, call: &Call) -> Answer {
-    let (world, repo, number) = pull(state, call)?;
-    let path = call.asked("path").ok_or_else(|| invalid("path", "A path is required."))?;
-    let anchors = anchor::all(repo, number)?;
-    let missing = no_pull;
-    let ids = talk::shown(repo.pulls.get_mut(&number).ok_or_else(missing)?);
-    let of = repo.pulls.get(&number).ok_or_else(missing)?;
-    let firsts = ids.iter().filter_map(|id| talk::find(of, *id)).filter(|comment| {
-        talk::parent(*comment).is_none() && comment.inline.is_some_and(|inline| inline.place.path == path)
-    });
-    let shown: Vec<Value> = firsts
-        .map(|comment| {
-            let mut shown = tree(world, repo, of, comment, &ids);
-            shown["anchor"] = anchors.get(&comment.note.id).cloned().unwrap_or_default();
-            shown
-        })
-        .collect();
-    page::reply(call, &shown)
 }
 
 /// `GET …/comments/{id}`.

@@ -25,14 +25,6 @@ fn commit(repo: &Repository, call: &Call) -> Result<String, Reply> {
     if repo.git.contains(sha) { Ok(sha.to_owned()) } else { Err(no_commit(sha)) }
 }
 
-/// `GET …/commits/{sha}`.
-pub(super) fn one(state: &mut State, call: &Call) -> Answer {
-    let (_, repo) = repository(state, call)?;
-    let sha = commit(repo, call)?;
-    let found = repo.git.show(&sha)?.ok_or_else(|| no_commit(&sha))?;
-    Ok(Reply::json(200, json::commit(&found)))
-}
-
 /// `GET …/commits/{sha}/builds`: of one key.
 pub(super) fn build(state: &mut State, call: &Call) -> Answer {
     let (_, repo) = repository(state, call)?;
@@ -121,14 +113,6 @@ pub(super) fn put(state: &mut State, call: &Call) -> Answer {
     }
     put_report(world, repo, (&sha, key), &call.login, call.body.clone());
     Ok(Reply::json(200, json::report(report(repo, &sha, key).ok_or_else(no_report)?)))
-}
-
-/// `DELETE …/commits/{sha}/reports/{key}`, with its annotations.
-pub(super) fn delete(state: &mut State, call: &Call) -> Answer {
-    let (_, repo) = repository(state, call)?;
-    let sha = commit(repo, call)?;
-    repo.reports.retain(|report| report.sha != sha || report.key != call.param("key"));
-    Ok(Reply::done())
 }
 
 /// `GET …/reports/{key}/annotations`.

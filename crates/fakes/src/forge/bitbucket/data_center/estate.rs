@@ -1,4 +1,4 @@
-//! The server itself, accounts, repositories, branches and their restrictions.
+//! The server itself, accounts, repositories, their default branches and restrictions.
 
 use std::collections::BTreeSet;
 
@@ -90,27 +90,6 @@ pub(super) fn default_branch(state: &mut State, call: &Call) -> Answer {
     let (_, repo) = repository(state, call)?;
     let name = &repo.default_branch;
     Ok(Reply::json(200, json!({"id": format!("refs/heads/{name}"), "displayId": name, "type": "BRANCH"})))
-}
-
-/// `GET …/branches`, by `filterText`.
-pub(super) fn branches(state: &mut State, call: &Call) -> Answer {
-    let (_, repo) = repository(state, call)?;
-    let filter = call.asked("filterText").unwrap_or_default().to_lowercase();
-    let mut shown: Vec<(String, Value)> = repo
-        .git
-        .refs("refs/heads/")
-        .filter_map(|(id, sha)| Some((id.strip_prefix("refs/heads/")?, id, sha)))
-        .filter(|(name, _, _)| name.to_lowercase().contains(&filter))
-        .map(|(name, id, sha)| {
-            let json = json!({
-                "id": id, "displayId": name, "type": "BRANCH", "latestCommit": sha, "latestChangeset": sha,
-                "default": name == repo.default_branch,
-            });
-            (name.to_owned(), json)
-        })
-        .collect();
-    shown.sort_by(|(one, _), (other, _)| one.cmp(other));
-    page::reply(call, &shown.into_iter().map(|(_, json)| json).collect::<Vec<_>>())
 }
 
 /// `GET /rest/branch-permissions/latest/…/restrictions`, by `matcherId` and `type`: for administrators. The default branch is

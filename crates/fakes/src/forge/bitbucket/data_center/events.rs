@@ -7,7 +7,6 @@ use crate::forge::bitbucket::talk;
 use crate::forge::flavour::Flavour;
 use crate::forge::state::delivery::Delivery;
 use crate::forge::state::event::{Change, Event};
-use crate::forge::state::pulls::Verdict;
 use crate::forge::state::{Repository, World};
 use crate::repo::GitError;
 
@@ -88,11 +87,7 @@ fn of_change(
             "pr:reviewer:updated",
             json!({"addedReviewers": users(added), "removedReviewers": users(removed)}),
         ),
-        Change::Judged(Some(Verdict::Approved)) => ("pr:reviewer:approved", Value::Null),
-        Change::Judged(Some(Verdict::ChangesRequested | Verdict::Commented)) => {
-            ("pr:reviewer:changes_requested", Value::Null)
-        }
-        Change::Judged(None) => ("pr:reviewer:unapproved", Value::Null),
+        Change::WantsChanges => ("pr:reviewer:changes_requested", Value::Null),
         Change::Labelled { .. } => return None,
     })
 }

@@ -11,7 +11,7 @@ use crate::forge::http::call::{Answer, Call, Reply};
 use crate::forge::operations::branches::tip;
 use crate::forge::operations::pulls::{NewPull, close, open};
 use crate::forge::state::merging::MergeState;
-use crate::forge::state::pulls::{Pull, Verdict};
+use crate::forge::state::pulls::Pull;
 use crate::forge::state::{Repository, State, World};
 
 /// Longest description, in characters.
@@ -205,14 +205,6 @@ fn participant(world: &World, repo: &Repository, number: u64, login: &str) -> An
     Ok(Reply::json(200, json::participant(world, one)))
 }
 
-/// `GET …/pull-requests/{number}/participants`.
-pub(super) fn participants(state: &mut State, call: &Call) -> Answer {
-    let (world, repo, number) = pull(state, call)?;
-    let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
-    let shown: Vec<Value> = participants::of(of).iter().map(|one| json::participant(world, one)).collect();
-    page::reply(call, &shown)
-}
-
 /// `POST …/pull-requests/{number}/participants`: one more reviewer, by who may write.
 pub(super) fn add(state: &mut State, call: &Call) -> Answer {
     let (world, repo, number) = pull(state, call)?;
@@ -250,15 +242,15 @@ pub(super) fn judge(state: &mut State, call: &Call) -> Answer {
         let words = "The last reviewed commit is not the newest one.";
         return Err(refused(409, words, "pull.PullRequestOutOfDateException"));
     }
-    let verdict = match call.body["status"].as_str() {
-        Some("NEEDS_WORK") => Some(Verdict::ChangesRequested),
-        Some("UNAPPROVED") => None,
+    match call.body["status"].as_str() {
+        Some("NEEDS_WORK") => {
+            participants::want_changes(world, repo, number, &call.login)?;
+            participant(world, repo, number, &call.login)
+        }
         Some("APPROVED") => {
             world.violation(format!("approval of {}#{number} by {}", repo.full_name(), call.login));
-            return Err(not_permitted());
+            Err(not_permitted())
         }
-        Some(_) | None => return Err(invalid("status", "it is not a known one")),
-    };
-    participants::judge(world, repo, number, &call.login, verdict)?;
-    participant(world, repo, number, &call.login)
+        Some(_) | None => Err(invalid("status", "it is not a known one")),
+    }
 }

@@ -21,7 +21,6 @@ const ROUTES: &[Route] = {
         (GET, "/rest/api/latest/repos", Rest(estate::repositories)),
         (GET, "/rest/api/latest/projects/{owner}/repos/{repo}", Rest(estate::one)),
         (GET, "/rest/api/latest/projects/{owner}/repos/{repo}/default-branch", Rest(estate::default_branch)),
-        (GET, "/rest/api/latest/projects/{owner}/repos/{repo}/branches", Rest(estate::branches)),
         (
             GET,
             "/rest/branch-permissions/latest/projects/{owner}/repos/{repo}/restrictions",
@@ -45,11 +44,6 @@ const ROUTES: &[Route] = {
             GET,
             "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/commits",
             Rest(pulls::commits),
-        ),
-        (
-            GET,
-            "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/participants",
-            Rest(pulls::participants),
         ),
         (
             POST,
@@ -77,11 +71,6 @@ const ROUTES: &[Route] = {
             Rest(activities::list),
         ),
         (
-            GET,
-            "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/comments",
-            Rest(comments::list),
-        ),
-        (
             POST,
             "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/comments",
             Rest(comments::create),
@@ -101,7 +90,6 @@ const ROUTES: &[Route] = {
             "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/comments/{id}",
             Rest(comments::delete),
         ),
-        (GET, "/rest/api/latest/projects/{owner}/repos/{repo}/commits/{sha}", Rest(commits::one)),
         (GET, "/rest/api/latest/projects/{owner}/repos/{repo}/commits/{sha}/builds", Rest(commits::build)),
         (POST, "/rest/api/latest/projects/{owner}/repos/{repo}/commits/{sha}/builds", Rest(commits::set)),
         (GET, "/rest/build-status/latest/commits/{sha}", Rest(commits::builds)),
@@ -114,11 +102,6 @@ const ROUTES: &[Route] = {
             PUT,
             "/rest/insights/latest/projects/{owner}/repos/{repo}/commits/{sha}/reports/{key}",
             Rest(commits::put),
-        ),
-        (
-            DELETE,
-            "/rest/insights/latest/projects/{owner}/repos/{repo}/commits/{sha}/reports/{key}",
-            Rest(commits::delete),
         ),
         (
             GET,

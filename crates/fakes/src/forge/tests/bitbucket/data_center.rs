@@ -55,7 +55,6 @@ async fn users_and_repositories_are_listed_by_permission() {
     assert_eq!((repos["size"].as_u64(), id), (Some(1), site.shop.shown_id().await.unwrap()));
     assert_eq!(site.get("/rest/api/latest/repos?permission=REPO_ADMIN").await["size"], 0);
     assert_eq!(site.get("default-branch").await["id"], "refs/heads/main");
-    assert_eq!(site.get("branches?filterText=feat").await["values"][0]["displayId"], "feature");
 }
 
 #[tokio::test]
@@ -117,7 +116,6 @@ async fn each_write_of_a_comment_names_its_version() {
     let (status, _) =
         site.ask("PUT", &format!("{comments}/{others}"), json!({"text": "x", "version": 0})).await;
     assert_eq!((status, site.forge.violations().len()), (401, 1));
-    assert_eq!(site.ask("GET", &comments, Value::Null).await.0, 400, "a path is needed");
 }
 
 fn anchor(line: u32, kind: &str) -> Value {
@@ -167,8 +165,6 @@ async fn anchors_say_the_kind_of_their_line() {
         .iter()
         .filter(|one| one["commentAnchor"]["orphaned"] == true);
     assert_eq!(orphaned.count(), 2, "the removed line is still one, and a file has none");
-    let by_path = site.get(&format!("{comments}?path=src%2Fa.py")).await;
-    assert_eq!(by_path["size"], 4);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Bounds of lists that both Bitbuckets have, and reading of times.
+//! Bounds of lists and comments that both Bitbuckets have, and reading of times and hashes.
 
 use jiff::Timestamp;
 use truing_core::id::{Millis, Sha};
@@ -12,19 +12,19 @@ pub(super) const MAX_PAGES: usize = 200;
 pub(super) const MAX_PULL_PAGES: usize = 60;
 /// Pages of the repositories that we may see.
 pub(super) const MAX_REPOSITORY_PAGES: usize = 100;
-/// How much of a comment is kept for commands, in characters: they are its first line.
+/// The most of a comment that is kept, in characters: commands are its beginning.
 pub(super) const MAX_COMMENT_CHARS: usize = 4096;
 
-/// The error of a list without an end.
-pub(super) fn endless(what: &str) -> ForgeError {
-    unavailable(what, &format!("the list has more than {MAX_PAGES} pages, or they go round in a circle"))
+/// The error of a list without an end, of which so many pages were read at most.
+pub(super) fn endless(what: &str, most: usize) -> ForgeError {
+    unavailable(what, &format!("the list has more than {most} pages, or they go round in a circle"))
 }
 
 /// Reads an instant (ISO 8601 with an offset).
 pub(super) fn instant(what: &str, text: &str) -> Result<Millis, ForgeError> {
     match text.parse::<Timestamp>() {
         Ok(instant) => Ok(Millis(instant.as_millisecond())),
-        Err(_) => Err(unavailable(what, "a time is not an instant")),
+        Err(_) => Err(unavailable(what, "a time is not ISO 8601")),
     }
 }
 
