@@ -330,7 +330,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text(""),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "Accounts that comments were written as before, by number, UUID (`{…}`) or name; such as the token's person, after a change to an App. Their comments count as written already and are not edited. A number is safer: nobody else can take it over.",
+        doc: "Accounts that comments were written as before, by number, UUID (`{…}`) or name; such as the token's person, after a change to an App. Their comments count as written already and are not edited. A number is safer: nobody else can take it over. At Bitbucket Cloud only the UUID is accepted: anybody may take a name there.",
     },
     Key {
         path: "forge.NAME.webhook_secret",

@@ -41,6 +41,8 @@ pub struct Capability {
     pub suggestion: Suggestions,
     /// Whether a thread can be settled.
     pub threads: Threads,
+    /// False where anybody may choose the name of somebody else. Read by the client, where it knows our accounts.
+    pub unique_names: bool,
     /// The thing that a review of a loop is. For converge.
     pub reviews: Reviews,
     /// True where a pull request can be a draft. For converge and sync, before they ask for one.
@@ -191,6 +193,7 @@ pub const GITHUB: Capability = Capability {
     anchored: Anchored::Commit,
     suggestion: Suggestions::Block("suggestion"),
     threads: Threads::ResolvedBySomebody,
+    unique_names: true,
     reviews: Reviews::Object,
     drafts: true,
     labels: true,
@@ -228,6 +231,7 @@ pub const BITBUCKET_CLOUD: Capability = Capability {
     anchored: Anchored::Head,
     suggestion: Suggestions::None,
     threads: Threads::ResolvedBySomebody,
+    unique_names: false,
     reviews: Reviews::Comment,
     drafts: true,
     labels: false,
@@ -265,6 +269,7 @@ pub const BITBUCKET_DC: Capability = Capability {
     anchored: Anchored::Commit,
     suggestion: Suggestions::Block("suggestion"),
     threads: Threads::ResolvedBySomebody,
+    unique_names: true,
     reviews: Reviews::Comment,
     drafts: true,
     labels: false,

@@ -78,6 +78,11 @@ fn rows(forge: &Capability) -> Vec<(&'static str, String)> {
     let threads = match forge.threads {
         Threads::ResolvedBySomebody => "resolved when fixed; reopened when found again, if we resolved them",
     };
+    let names = if forge.unique_names {
+        "each is one account's"
+    } else {
+        "chosen freely: accounts are told apart by their UUIDs"
+    };
     let status = |status: &Status| match status {
         Status::CheckRun => "a check run (Apps)",
         Status::CommitStatus => "a commit status",
@@ -140,6 +145,7 @@ fn rows(forge: &Capability) -> Vec<(&'static str, String)> {
         ("Comments in one call", forge.batch.to_string()),
         ("Suggestions", suggestion),
         ("Threads", threads.to_owned()),
+        ("Names of accounts", names.to_owned()),
         ("A review of a loop", reviews.to_owned()),
         ("Drafts", yes(forge.drafts)),
         ("Labels", yes(forge.labels)),
