@@ -1017,7 +1017,7 @@ pub const KEYS: &[Key] = &[
         },
         repository: Repository::No,
         since: "0.1.0",
-        doc: "The accounts that it writes with, whatever their case.",
+        doc: "The accounts that it writes with, by name, whatever its case, or by number or UUID (`{…}`). At Bitbucket Cloud only a UUID tells an account: anybody may take a name there.",
     },
     Key {
         path: "reviewer.NAME.trigger",

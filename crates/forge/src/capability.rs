@@ -41,7 +41,8 @@ pub struct Capability {
     pub suggestion: Suggestions,
     /// Whether a thread can be settled.
     pub threads: Threads,
-    /// False where anybody may choose the name of somebody else. Read by the client, where it knows our accounts.
+    /// False where anybody may choose the name of somebody else. Read by converge and by the
+    /// client, which knows our former accounts.
     pub unique_names: bool,
     /// The thing that a review of a loop is. For converge.
     pub reviews: Reviews,

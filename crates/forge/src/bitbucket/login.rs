@@ -64,7 +64,8 @@ impl<'a> Accounts<'a> {
 
     /// Somebody, as seen beside our accounts.
     pub(super) fn actor(&self, user: &User) -> Actor {
-        Actor { login: user.login.clone(), ours: self.whose(user).is_some(), person: user.is_person }
+        let (id, login) = (user.id.clone(), user.login.clone());
+        Actor { id, login, ours: self.whose(user).is_some(), person: user.is_person }
     }
 }
 

@@ -237,6 +237,20 @@ async fn a_change_of_a_pull_request_sends_all_of_it() {
 }
 
 #[tokio::test]
+async fn a_review_is_asked_of_a_uuid_and_of_no_name() {
+    let read = || [ok(&body("OPEN", false, UUID)), commit(BASE), commit(HEAD)];
+    let ask = |login: &str| Effect::RequestReview { login: login.into() };
+    // Somebody of this name is asked already.
+    let server = Server::new(read()).await;
+    let refused = pull(&server).perform(&ask("somebody")).await.unwrap_err();
+    assert!(matches!(refused, ForgeError::Rejected { .. }), "{refused}");
+    assert!(lines(&server.requests()).iter().all(|line| line.starts_with("GET ")));
+    let server = Server::new(read()).await;
+    assert_eq!(pull(&server).perform(&ask("{c}")).await, Ok(Performed::Done));
+    assert_eq!(server.requests().len(), 3, "it is asked already");
+}
+
+#[tokio::test]
 async fn a_description_that_somebody_else_changed_stays() {
     let server = Server::new([me(), ok(&body("OPEN", false, UUID)), commit(BASE), commit(HEAD)]).await;
     let effect = Effect::Describe { read: "What I read".into(), body: "Mine".into() };
