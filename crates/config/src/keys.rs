@@ -1036,7 +1036,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("review"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "What shows that it has looked at a commit: a review of its own (`review`), or an ended check run (`check:NAME`).",
+        doc: "What shows that it has looked at a commit: a review of its own (`review`), or an ended check run (`check:NAME`). At Bitbucket Cloud an approval does not say of which commit it is, and counts for none: name a build status there.",
     },
     Key {
         path: "reviewer.NAME.dirty",
