@@ -65,7 +65,7 @@ pub enum Reviewer {
 pub struct ReviewerConfig {
     /// What it is called here.
     pub name: String,
-    /// The accounts that it writes with, whatever their case; never none.
+    /// The accounts that it writes with, by name or id, whatever their case; never none.
     pub logins: Vec<String>,
     /// How it is asked.
     pub trigger: Trigger,

@@ -22,7 +22,7 @@ pub struct ForgeConfig {
     pub email: Option<String>,
     /// The account that a token of Bitbucket Cloud writes as, which may not ask for it.
     pub account: Option<String>,
-    /// Accounts that comments were written as before: ids and names.
+    /// Accounts that comments were written as before: ids and names; at Bitbucket Cloud ids alone.
     pub accounts: Vec<String>,
     /// The secret of its webhooks.
     pub webhook_secret: Secret,

@@ -330,7 +330,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text(""),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "Accounts that comments were written as before, by number, UUID (`{…}`) or name; such as the token's person, after a change to an App. Their comments count as written already and are not edited. A number is safer: nobody else can take it over.",
+        doc: "Accounts that comments were written as before, by number, UUID (`{…}`) or name; such as the token's person, after a change to an App. Their comments count as written already and are not edited. A number is safer: nobody else can take it over. At Bitbucket Cloud only the UUID is accepted: anybody may take a name there.",
     },
     Key {
         path: "forge.NAME.webhook_secret",
@@ -1017,7 +1017,7 @@ pub const KEYS: &[Key] = &[
         },
         repository: Repository::No,
         since: "0.1.0",
-        doc: "The accounts that it writes with, whatever their case.",
+        doc: "The accounts that it writes with, by name, whatever its case, or by number or UUID (`{…}`). At Bitbucket Cloud only a UUID tells an account: anybody may take a name there.",
     },
     Key {
         path: "reviewer.NAME.trigger",
@@ -1036,7 +1036,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("review"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "What shows that it has looked at a commit: a review of its own (`review`), or an ended check run (`check:NAME`).",
+        doc: "What shows that it has looked at a commit: a review of its own (`review`), or an ended check run (`check:NAME`). At Bitbucket Cloud an approval does not say of which commit it is, and counts for none: name a build status there.",
     },
     Key {
         path: "reviewer.NAME.dirty",

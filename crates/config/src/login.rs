@@ -1,10 +1,10 @@
-//! What to log in with at a forge: a token, or a GitHub App.
+//! What to log in with at a forge: a token, or a GitHub App; and the accounts that were logged in with before.
 
 use std::collections::BTreeMap;
 
 use super::problem::{ConfigError, Problem};
 use super::secret::Secret;
-use super::value::Value;
+use super::value::{self, Value};
 use super::{ForgeKind, Setting, Typed};
 
 /// What to log in with at a forge.
@@ -25,6 +25,27 @@ pub enum Login {
 pub(super) fn has_no_token(path: &str, settings: &BTreeMap<String, Setting>) -> bool {
     let Some(own) = path.strip_suffix("token") else { return false };
     ["app_id", "private_key"].iter().any(|part| settings.contains_key(&format!("{own}{part}")))
+}
+
+/// The accounts that comments were written as before. At Bitbucket Cloud anybody may take a name: a UUID is needed there.
+///
+/// # Errors
+/// A [`Problem`] of an account that its kind of forge does not tell from others by that.
+pub(super) fn former(settings: &Typed<'_>, name: &str, kind: ForgeKind) -> Result<Vec<String>, ConfigError> {
+    let key = format!("forge.{name}.accounts");
+    let accounts = settings.list(&key)?;
+    let is_told = |account: &str| match kind {
+        ForgeKind::Bitbucket => value::is_uuid(account),
+        ForgeKind::Github | ForgeKind::BitbucketDc => true,
+    };
+    if let Some(account) = accounts.iter().find(|account| !is_told(account)) {
+        let wrong = format!(
+            "must hold UUIDs with their braces, such as `{{0f3a9c56-…}}`, not `{account}`: at Bitbucket Cloud anybody \
+             may take a name"
+        );
+        return Err(Problem::BadValue { at: settings.setting(&key)?.origin.clone(), key, wrong }.into());
+    }
+    Ok(accounts)
 }
 
 /// The forge's login, whole.

@@ -681,8 +681,10 @@ fn each_kind_of_forge_has_its_own_addresses_and_variables() {
     let uuid = "{0f3a9c56-0000-4000-8000-000000000001}";
     let own = of_file(&format!("[forge.bitbucket]\naccount = \"{uuid}\"")).unwrap();
     assert_eq!(own.forges["bitbucket"].account.as_deref(), Some(uuid));
-    let uuid = "[forge.bitbucket]\naccounts = [\"{0f3a-9c}\"]";
-    assert_eq!(of_file(uuid).unwrap().forges["bitbucket"].accounts, ["{0f3a-9c}"]);
+    let former = of_file(&format!("[forge.bitbucket]\naccounts = [\"{uuid}\"]")).unwrap();
+    assert_eq!(former.forges["bitbucket"].accounts, [uuid]);
+    let names = of_file("[forge.bitbucket-dc]\napi_url = \"https://git.example.com\"\naccounts = [\"bot\"]");
+    assert_eq!(names.unwrap().forges["bitbucket-dc"].accounts, ["bot"]);
 }
 
 #[test]
@@ -694,6 +696,7 @@ fn a_forge_is_told_what_its_kind_does_not_have() {
         "[forge.bitbucket]\nemail = \"nobody\"",
         "[forge.bitbucket]\naccount = \"truing\"",
         "[forge.github]\naccount = \"{0f3a9c56-0000-4000-8000-000000000001}\"",
+        "[forge.work]\nkind = \"bitbucket\"\naccounts = [\"{0f3a9c56-0000-4000-8000-000000000001}\", \"review-bot\"]",
     ]
     .map(told_of)
     .join("");
@@ -704,6 +707,7 @@ fn a_forge_is_told_what_its_kind_does_not_have() {
         "must be an e-mail address",
         "must be a UUID with its braces",
         "`forge.github` has an `account`: only an access token of Bitbucket Cloud needs one",
+        "`forge.work.accounts` must hold UUIDs with their braces, such as `{0f3a9c56-…}`, not `review-bot`",
     ] {
         assert!(told.contains(expected), "{told}");
     }

@@ -171,7 +171,7 @@ impl Typed<'_> {
             login: login::of(self, name, (kind, email.as_deref(), account.as_deref()))?,
             email,
             account,
-            accounts: self.list(&path("accounts"))?,
+            accounts: login::former(self, name, kind)?,
             webhook_secret: needed("webhook_secret")?,
             marker_key: self.secret(&path("marker_key"))?,
             previous_marker_keys: self.secrets(&path("previous_marker_keys"))?,

@@ -340,13 +340,13 @@ pub fn repositories(patterns: &[String]) -> Result<GlobSet, globset::Error> {
     set.build()
 }
 
-/// Visible characters around one `@`; `:` would end the name that goes before a token.
 /// A UUID as Bitbucket Cloud writes it, with its braces.
-fn is_uuid(text: &str) -> bool {
+pub(super) fn is_uuid(text: &str) -> bool {
     let inner = text.strip_prefix('{').and_then(|text| text.strip_suffix('}'));
     inner.is_some_and(|id| id.len() == 36 && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-'))
 }
 
+/// Visible characters around one `@`; `:` would end the name that goes before a token.
 fn is_email(text: &str) -> bool {
     let right =
         |part: &str| !part.is_empty() && part.chars().all(|char| !char.is_whitespace() && !char.is_control());

@@ -38,6 +38,9 @@ pub struct Capability {
     /// True where people can apply a replacement of lines: a code block of the language `suggestion`, in a comment on
     /// exactly those lines.
     pub suggestions: bool,
+    /// False where anybody may choose the name of somebody else. Read by converge and by the
+    /// client, which knows our former accounts.
+    pub unique_names: bool,
     /// The thing that a review of a loop is. Read by the table of effects.
     pub reviews: Reviews,
     /// True where a pull request can be a draft. For converge and sync, before they ask for one.
@@ -170,6 +173,7 @@ pub const GITHUB: Capability = Capability {
     batch: 30,
     anchored: Anchored::Commit,
     suggestions: true,
+    unique_names: true,
     reviews: Reviews::Object,
     drafts: true,
     labels: true,
@@ -205,6 +209,7 @@ pub const BITBUCKET_CLOUD: Capability = Capability {
     batch: 1,
     anchored: Anchored::Head,
     suggestions: false,
+    unique_names: false,
     reviews: Reviews::Comment,
     drafts: true,
     labels: false,
@@ -240,6 +245,7 @@ pub const BITBUCKET_DC: Capability = Capability {
     batch: 1,
     anchored: Anchored::Commit,
     suggestions: true,
+    unique_names: true,
     reviews: Reviews::Comment,
     drafts: true,
     labels: false,

@@ -78,7 +78,7 @@ pub struct PullNow {
     /// Its labels.
     pub labels: Vec<String>,
     /// Who is asked to review and has not yet.
-    pub requested: Vec<String>,
+    pub requested: Vec<Actor>,
 }
 
 /// The branch that a pull request comes from.

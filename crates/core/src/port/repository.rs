@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::id::{CommentId, Millis, ReviewId, Sha, Topic};
+use crate::id::{AccountId, CommentId, Millis, ReviewId, Sha, Topic};
 
 /// A repository at a forge, as it is now.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,12 +32,26 @@ pub struct Writable {
 /// Somebody at the forge.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Actor {
-    /// What they are called now.
+    /// The id of their account, which nobody else can take over.
+    pub id: AccountId,
+    /// What they are called now. At some forges anybody may choose the name of somebody else.
     pub login: String,
     /// Is it one of our accounts, present or former?
     pub ours: bool,
     /// Is it a person's account, as the forge has it? An App's is not.
     pub person: bool,
+}
+
+impl Actor {
+    /// Is this the account that is configured by this id or this name? A text in the form of an id (digits alone, or in
+    /// braces) is one, and never the name of somebody. A name counts where each is one account's alone.
+    pub fn is_called(&self, called: &str, unique_names: bool) -> bool {
+        if called.starts_with('{') || called.bytes().all(|byte| byte.is_ascii_digit()) {
+            self.id.as_str().eq_ignore_ascii_case(called)
+        } else {
+            unique_names && self.login.eq_ignore_ascii_case(called)
+        }
+    }
 }
 
 /// How a pull request stands.
@@ -230,4 +244,28 @@ pub struct Reply {
     pub body: String,
     /// What it is about, if it is ours: one of our accounts wrote it, and our marker verifies.
     pub topic: Option<Topic>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_tells_an_account_only_where_names_are_unique_and_an_id_always_does() {
+        let actor = |id: &str, login: &str| Actor {
+            id: AccountId::new(id),
+            login: login.to_owned(),
+            ours: false,
+            person: true,
+        };
+        let (ann, cloud) = (actor("7", "Ann"), actor("{0a-1}", "ann"));
+        assert!(ann.is_called("ann", true) && ann.is_called("7", true) && ann.is_called("7", false));
+        assert!(!ann.is_called("ann", false) && !ann.is_called("eve", true) && !ann.is_called("", true));
+        assert!(cloud.is_called("{0A-1}", false) && !cloud.is_called("ann", false));
+        // Whoever takes an id for a name is not the account with that id.
+        for liar in [actor("8", "7"), actor("{0a-2}", "{0a-1}")] {
+            assert!(!liar.is_called(&liar.login, true), "{liar:?}");
+        }
+        assert!(!actor("", "").is_called("x", true));
+    }
 }

@@ -88,21 +88,21 @@ pub fn active(activity: &PullActivity, head: &Sha, is_own_commit: impl Fn(&str) 
         return Some(Active::Remark(remark.id.clone()));
     }
     // The last word of each counts.
-    let mut last: Vec<(&str, ReviewState, Option<Millis>)> = Vec::new();
+    let mut last: Vec<(&Actor, ReviewState, Option<Millis>)> = Vec::new();
     for review in
         activity.reviews.iter().filter(|review| is_person(&review.author) && on_head(&review.commit))
     {
         let Some(author) = &review.author else { continue };
         match review.state {
             ReviewState::Approved | ReviewState::ChangesRequested | ReviewState::Dismissed => {
-                last.retain(|(login, ..)| *login != author.login);
-                last.push((&author.login, review.state, review.at));
+                last.retain(|(other, ..)| other.id != author.id);
+                last.push((author, review.state, review.at));
             }
             ReviewState::Commented | ReviewState::Pending => {}
         }
     }
     let wanted = last.into_iter().find(|(_, state, _)| *state == ReviewState::ChangesRequested);
-    wanted.map(|(login, ..)| Active::ChangesRequested(login.to_owned()))
+    wanted.map(|(author, ..)| Active::ChangesRequested(author.login.clone()))
 }
 
 impl Active {
@@ -119,7 +119,7 @@ impl Active {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::ReviewId;
+    use crate::id::{AccountId, ReviewId};
     use crate::port::{PullRemark, PullReview};
 
     fn sha(digit: char) -> Sha {
@@ -170,6 +170,7 @@ mod tests {
 
     fn actor(login: &str) -> Option<Actor> {
         Some(Actor {
+            id: AccountId::new(login),
             login: login.into(),
             ours: login == "truing",
             person: login != "truing" && login != "robot",

@@ -74,7 +74,8 @@ impl<C: Calls> Client<C> {
     }
 
     async fn accounts(&self) -> Result<Accounts<'_>, ForgeError> {
-        Ok(Accounts::new(self.calls.own().await?, &self.calls.options().accounts))
+        let own = self.calls.own().await?;
+        Ok(Accounts::new(own, &self.calls.options().accounts, self.calls.row().unique_names))
     }
 
     /// A pull request, if the name still means this repository: a name can come to mean another, the id cannot.

@@ -35,11 +35,13 @@ pub(super) enum Whose {
 pub(super) struct Accounts<'a> {
     own: Own,
     former: &'a [String],
+    /// False where anybody may choose the name of somebody else: former accounts are known by id alone there.
+    unique_names: bool,
 }
 
 impl<'a> Accounts<'a> {
-    pub(super) fn new(own: Own, former: &'a [String]) -> Self {
-        Self { own, former }
+    pub(super) fn new(own: Own, former: &'a [String], unique_names: bool) -> Self {
+        Self { own, former, unique_names }
     }
 
     /// The one of our accounts that this is; none if it is not ours.
@@ -51,7 +53,7 @@ impl<'a> Accounts<'a> {
         let is_id =
             |account: &str| account.starts_with('{') || account.bytes().all(|byte| byte.is_ascii_digit());
         let is = |account: &String| {
-            if is_id(account) {
+            if is_id(account) || !self.unique_names {
                 account.eq_ignore_ascii_case(user.id.as_str())
             } else {
                 account.eq_ignore_ascii_case(&user.login)
@@ -67,7 +69,8 @@ impl<'a> Accounts<'a> {
 
     /// Somebody, as seen beside our accounts.
     pub(super) fn actor(&self, user: &User) -> Actor {
-        Actor { login: user.login.clone(), ours: self.is_ours(Some(user)), person: user.is_person }
+        let (id, login) = (user.id.clone(), user.login.clone());
+        Actor { id, login, ours: self.is_ours(Some(user)), person: user.is_person }
     }
 }
 

@@ -25,7 +25,7 @@ pub struct BitbucketOptions {
     pub account: Option<String>,
     /// Cloud: the workspaces of an access token, which may not ask for them either.
     pub workspaces: Vec<String>,
-    /// Accounts that we wrote as before: names, or ids, which nobody else can take over.
+    /// Accounts that we wrote as before: ids, which nobody else can take over, or, at Data Center, names.
     pub accounts: Vec<String>,
     /// What signs markers.
     pub markers: MarkerKeys,

@@ -75,6 +75,11 @@ fn rows(forge: &Capability) -> Vec<(&'static str, String)> {
     } else {
         "none"
     };
+    let names = if forge.unique_names {
+        "each is one account's"
+    } else {
+        "chosen freely: accounts are told apart by their UUIDs"
+    };
     let status = |status: &Status| match status {
         Status::CheckRun => "a check run (Apps)",
         Status::CommitStatus => "a commit status",
@@ -135,6 +140,7 @@ fn rows(forge: &Capability) -> Vec<(&'static str, String)> {
         ("A comment on lines is placed on", anchored.to_owned()),
         ("Comments in one call", forge.batch.to_string()),
         ("Suggestions", suggestions.to_owned()),
+        ("Names of accounts", names.to_owned()),
         ("A review of a loop", reviews.to_owned()),
         ("Drafts", yes(forge.drafts)),
         ("Labels", yes(forge.labels)),

@@ -21,7 +21,7 @@ use url::Url;
 use super::auth::{Accounts, Scope};
 use super::body::with_marker;
 use super::client::GitHubClient;
-use super::{append, wire};
+use super::{account, append, wire};
 use crate::http::{Call, unavailable};
 
 impl GitHubClient {
@@ -65,6 +65,7 @@ impl GitHubClient {
 /// Somebody, as seen beside our accounts.
 pub(super) fn actor(accounts: &Accounts<'_>, user: &wire::User) -> Actor {
     Actor {
+        id: account(user.id),
         login: user.login.clone().unwrap_or_default(),
         ours: accounts.whose(user).is_some(),
         person: user.kind == "User",

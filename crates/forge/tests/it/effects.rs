@@ -103,7 +103,7 @@ impl Scene {
             Kind::Trigger => Effect::Trigger { text: "bugbot run".into(), since: Millis(0) },
             Kind::RequestReview => {
                 site.shop.permit("ann", "write").await.unwrap();
-                // Cloud finds an account that is not on the pull request by its id alone.
+                // Cloud tells an account by its id alone.
                 let login = if site.is_cloud() { site.forge.account_id("ann") } else { "ann".into() };
                 Effect::RequestReview { login }
             }
@@ -221,7 +221,7 @@ impl Scene {
             Kind::Resolve => usize::from(view.inline().any(|comment| comment.resolved)),
             Kind::RequestReview => {
                 let now = self.site.conversation(self.number).now().await.unwrap();
-                now.requested.iter().filter(|login| *login == "ann").count()
+                now.requested.iter().filter(|asked| asked.login == "ann").count()
             }
             Kind::UpdateBranch => {
                 let now = self.site.conversation(self.number).now().await.unwrap();

@@ -350,6 +350,7 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
         let client = self.workspace.forge;
         // Where nobody else reviews, nobody is given time to begin; and who looks more often does not want to wait.
         let settles = !others.is_empty() && span(self.config.poll) >= SETTLE;
+        let unique = self.workspace.server.capability().unique_names;
         let pull = client.now().await.map_err(forge)?;
         self.workspace.not_over(&self.record, &pull).await?;
         self.workspace.not_stopped().await?;
@@ -360,15 +361,15 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
         let mut views = BTreeMap::new();
         for other in others {
             let newest = reviews.iter().rfind(|review| {
-                review.commit.as_ref() == Some(&pull.head.sha) && is_by(review.author.as_ref(), other)
+                review.commit.as_ref() == Some(&pull.head.sha) && is_by(review.author.as_ref(), other, unique)
             });
             let queued = match &other.trigger {
                 Trigger::Nothing => false,
-                Trigger::Request => pull.requested.iter().any(|login| is_named(login, other)),
+                Trigger::Request => pull.requested.iter().any(|asked| is_named(asked, other, unique)),
                 Trigger::Comment(text) => {
                     let said = client.said(text).await.map_err(forge)?;
-                    let theirs = reviews.iter().filter(|review| is_by(review.author.as_ref(), other));
-                    let answered = theirs.filter_map(|review| review.at).max();
+                    let is_theirs = |review: &&PullReview| is_by(review.author.as_ref(), other, unique);
+                    let answered = reviews.iter().filter(is_theirs).filter_map(|review| review.at).max();
                     let many = ours(said.clone()).len();
                     let begun = (many, pull.head.sha.clone());
                     let asked = self.record.detail.wakes.entry(other.name.clone()).or_insert(begun);
@@ -393,7 +394,7 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
             base: pull.base_branch,
             state: pull.state,
             views,
-            threads: threads.iter().filter_map(|thread| talked(thread, others)).collect(),
+            threads: threads.iter().filter_map(|thread| talked(thread, others, unique)).collect(),
             merge: if merge.conflicts == Some(true) { Mergeable::Dirty } else { merge.state },
             pending: named(CheckState::Pending),
             failed: named(CheckState::Failed),
@@ -406,6 +407,7 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
     async fn heard(&self, work: &Work, look: &Observation) -> Result<Vec<Claim>, Stop> {
         let mut claims = Vec::new();
         let listed: Vec<&ReviewerConfig> = others(self.config).collect();
+        let unique = self.workspace.server.capability().unique_names;
         for thread in &look.threads {
             if !thread.thread.as_ref().is_some_and(|known| work.threads.contains(&known.id)) {
                 continue;
@@ -413,7 +415,7 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
             // What a fixer is told comes from reviewers that are configured: anybody can write on a pull request. Threads
             // of others stay open, and hold it back.
             let author = thread.comments.first().and_then(|first| first.author.as_ref());
-            if !listed.iter().any(|other| is_by(author, other)) {
+            if !listed.iter().any(|other| is_by(author, other, unique)) {
                 continue;
             }
             let (Some(first), Some(last)) = (thread.comments.first(), thread.comments.last()) else {
@@ -424,7 +426,7 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
             let text = self.mirror.read(&look.seen.head, &path).await?.unwrap_or_default();
             let text = String::from_utf8_lossy(&text).into_owned();
             let line = at.and_then(|at| text.lines().nth(usize::try_from(at).ok()?.checked_sub(1)?));
-            let heard = thread.comments.iter().filter(|comment| counts(comment, &listed));
+            let heard = thread.comments.iter().filter(|comment| counts(comment, &listed, unique));
             let said: Vec<&str> = heard.map(|comment| comment.body.as_str()).collect();
             let (rule, place) = (format!("{HEARD}{}", first.id), (path, at.unwrap_or(1)));
             claims.push(claim_of(rule, place, line.unwrap_or_default(), &said.join("\n\n")));
@@ -432,8 +434,9 @@ impl Runner<'_, PullRequestWorkspace<'_>> {
         for name in &work.reviews {
             let newest = look.reviews.iter().rfind(|review| {
                 review.commit.as_ref() == Some(&look.seen.head)
-                    && others(self.config)
-                        .any(|other| other.name == *name && is_by(review.author.as_ref(), other))
+                    && listed
+                        .iter()
+                        .any(|other| other.name == *name && is_by(review.author.as_ref(), other, unique))
             });
             let Some(review) = newest else { continue };
             let place = (RepoPath::from_bytes(b"."), 1);
@@ -459,13 +462,14 @@ fn others(config: &ConvergeConfig) -> impl Iterator<Item = &ReviewerConfig> {
     })
 }
 
-fn is_named(login: &str, other: &ReviewerConfig) -> bool {
-    other.logins.iter().any(|name| name.eq_ignore_ascii_case(login))
+/// Is this somebody one of the accounts of a reviewer? Where names are not `unique`, only an id says so.
+fn is_named(somebody: &Actor, other: &ReviewerConfig, unique: bool) -> bool {
+    other.logins.iter().any(|called| somebody.is_called(called, unique))
 }
 
 /// Is it ours, or a configured reviewer's? Anybody else may write there, and is not heard.
-fn counts(comment: &LineComment, others: &[&ReviewerConfig]) -> bool {
-    is_ours(comment) || others.iter().any(|other| is_by(comment.author.as_ref(), other))
+fn counts(comment: &LineComment, others: &[&ReviewerConfig], unique: bool) -> bool {
+    is_ours(comment) || others.iter().any(|other| is_by(comment.author.as_ref(), other, unique))
 }
 
 /// The newest call of a reviewer, by anyone, if it may be at work on it: it has not answered since, and it is not a call of
@@ -482,8 +486,8 @@ fn awaited<'a>(
     (!is_old).then_some(newest)
 }
 
-fn is_by(author: Option<&Actor>, other: &ReviewerConfig) -> bool {
-    author.is_some_and(|author| is_named(&author.login, other))
+fn is_by(author: Option<&Actor>, other: &ReviewerConfig, unique: bool) -> bool {
+    author.is_some_and(|author| is_named(author, other, unique))
 }
 
 /// What a reviewer has said of the head.
@@ -540,13 +544,13 @@ fn is_ours(comment: &LineComment) -> bool {
 }
 
 /// A thread that nobody has resolved.
-fn talked(thread: &ReviewThread, others: &[&ReviewerConfig]) -> Option<Thread> {
+fn talked(thread: &ReviewThread, others: &[&ReviewerConfig], unique: bool) -> Option<Thread> {
     let known = thread.thread.as_ref().filter(|known| known.state == ThreadState::Open)?;
     let (first, last) = (thread.comments.first()?, thread.comments.last()?);
     // Of a thread of ours it is of interest who has answered.
     let who = if is_ours(first) { last } else { first };
     let by = match &who.author {
-        Some(author) => match others.iter().find(|other| is_named(&author.login, other)) {
+        Some(author) => match others.iter().find(|other| is_named(author, other, unique)) {
             Some(other) => By::Reviewer(other.name.clone()),
             // With a person's token we are no person either.
             None if author.person && !author.ours => By::Person,
@@ -555,7 +559,7 @@ fn talked(thread: &ReviewThread, others: &[&ReviewerConfig]) -> Option<Thread> {
         None => By::Person,
     };
     // In a thread of a reviewer, or of ours, what others add is for people.
-    let last = thread.comments.iter().rfind(|comment| counts(comment, others)).unwrap_or(last);
+    let last = thread.comments.iter().rfind(|comment| counts(comment, others, unique)).unwrap_or(last);
     let is_answer = last.topic.as_ref().is_some_and(|topic| topic.as_str().starts_with(ANSWER));
     let said = match (is_ours(last), is_answer) {
         (false, _) => Last::Theirs,

@@ -89,12 +89,13 @@ impl ForgeTools {
             PullState::Merged => "merged",
             PullState::Closed => "closed",
         };
+        let requested: Vec<String> = now.requested.into_iter().map(|asked| asked.login).collect();
         Ok(json!({
             "repository": pull.1, "number": number, "url": now.url, "title": now.title, "description": now.body,
             "state": state, "author": now.author.map(|author| author.login), "head": now.head.sha.as_str(),
             "branch": now.head.branch, "head_repository": now.head.repository.map(|repository| repository.name),
             "base": now.base.as_str(), "base_branch": now.base_branch, "labels": now.labels,
-            "requested_reviewers": now.requested,
+            "requested_reviewers": requested,
         }))
     }
 

@@ -202,7 +202,7 @@ impl<C: Calls> Client<C> {
         let mut tries = 0;
         loop {
             let pull = self.read_pull(&what, self.id.number).await?;
-            if is_asked(&pull, login) {
+            if is_asked(&pull, login, self.calls.row().unique_names) {
                 return Ok(());
             }
             tries += 1;
@@ -216,16 +216,16 @@ impl<C: Calls> Client<C> {
     /// Is somebody asked for a review, or has reviewed?
     pub(super) async fn is_requested(&self, login: &str) -> Result<bool, ForgeError> {
         let what = self.what(&format!("looking whether {login} is asked for a review"));
-        Ok(is_asked(&self.read_pull(&what, self.id.number).await?, login))
+        let pull = self.read_pull(&what, self.id.number).await?;
+        Ok(is_asked(&pull, login, self.calls.row().unique_names))
     }
 }
 
-/// Is this account, by its name or its id, among those who are asked and have not decided?
-fn is_asked(pull: &Pull, login: &str) -> bool {
+/// Is this account, by its id or, where names are unique, its name, among those who are asked and have not decided?
+fn is_asked(pull: &Pull, login: &str, unique_names: bool) -> bool {
     let waits = pull.reviewers.iter().filter(|one| one.is_asked && one.state.is_none());
     waits.map(|one| &one.user).any(|user| {
-        [user.login.as_str(), user.slug.as_str(), user.id.as_str()]
-            .iter()
-            .any(|name| !name.is_empty() && name.eq_ignore_ascii_case(login))
+        let is = |name: &str| !name.is_empty() && name.eq_ignore_ascii_case(login);
+        is(user.id.as_str()) || (unique_names && (is(&user.login) || is(&user.slug)))
     })
 }

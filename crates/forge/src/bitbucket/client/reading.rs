@@ -75,7 +75,7 @@ impl<C: Calls> Client<C> {
             base_branch: pull.base.branch.clone(),
             base: pull.base.commit.clone(),
             labels: Vec::new(),
-            requested: waits.map(|one| one.user.login.clone()).collect(),
+            requested: waits.map(|one| accounts.actor(&one.user)).collect(),
         })
     }
 

@@ -262,16 +262,12 @@ impl Calls for BitbucketCloud {
     }
 
     async fn ask(&self, what: &str, repo: &str, pull: &Pull, login: &str) -> Result<(), ForgeError> {
-        let known = pull.reviewers.iter().find(|one| one.user.login.eq_ignore_ascii_case(login));
-        let uuid = match known {
-            Some(known) => known.user.id.as_str(),
-            None if login.starts_with('{') => login,
-            None => {
-                let message = "Bitbucket Cloud finds an account that is not on the pull request by its UUID alone: name it as {…}";
-                return Err(rejected(what, message));
-            }
-        };
-        self.put(what, repo, pull, (Change::default(), Some(uuid))).await
+        // Anybody may take a name.
+        if !login.starts_with('{') {
+            let message = "Bitbucket Cloud tells an account by its UUID alone: name it as {…}";
+            return Err(rejected(what, message));
+        }
+        self.put(what, repo, pull, (Change::default(), Some(login))).await
     }
 
     async fn want_changes(&self, what: &str, repo: &str, number: u64, _: &Sha) -> Result<(), ForgeError> {

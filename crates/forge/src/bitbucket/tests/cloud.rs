@@ -174,6 +174,18 @@ async fn comments_of_ours_are_known_by_account_and_marker_on_every_page() {
 }
 
 #[tokio::test]
+async fn a_former_account_is_known_by_its_uuid_and_by_no_name() {
+    for (former, expected) in [("somebody", 0), ("Some Body", 0), ("{ABC}", 1)] {
+        let note = comment(21, Some("{abc}"), &marked(&Item::Summary, "made up"));
+        let server = Server::new([me(), page(&json!([note]), None)]).await;
+        let with = BitbucketOptions { accounts: vec![former.into()], ..options(&server) };
+        let cloud = BitbucketCloud::with_patience(with, patience(), Arc::new(hand())).unwrap();
+        let client = cloud.client(&pr(UUID), "acme/demo", Producer::Review, &open());
+        assert_eq!(client.comments(&[]).await.unwrap().len(), expected, "{former}");
+    }
+}
+
+#[tokio::test]
 async fn a_known_comment_that_the_list_misses_is_asked_for() {
     let known = [(finding("1:aa-0"), CommentId::new("21")), (finding("1:bb-0"), CommentId::new("22"))];
     let edited = comment(21, Some(ME), "a person took the marker away");
@@ -241,6 +253,20 @@ async fn a_change_of_a_pull_request_sends_all_of_it() {
         "title": "Fix it", "description": "Why", "draft": false, "reviewers": [{ "uuid": "{b}" }, { "uuid": "{c}" }],
     });
     assert_eq!(request.json(), expected);
+}
+
+#[tokio::test]
+async fn a_review_is_asked_of_a_uuid_and_of_no_name() {
+    let read = || [ok(&body("OPEN", false, UUID)), commit(BASE), commit(HEAD)];
+    let ask = |login: &str| Effect::RequestReview { login: login.into() };
+    // Somebody of this name is asked already.
+    let server = Server::new(read()).await;
+    let refused = pull(&server).perform(&ask("somebody")).await.unwrap_err();
+    assert!(matches!(refused, ForgeError::Rejected { .. }), "{refused}");
+    assert!(lines(&server.requests()).iter().all(|line| line.starts_with("GET ")));
+    let server = Server::new(read()).await;
+    assert_eq!(pull(&server).perform(&ask("{c}")).await, Ok(Performed::Done));
+    assert_eq!(server.requests().len(), 3, "it is asked already");
 }
 
 #[tokio::test]

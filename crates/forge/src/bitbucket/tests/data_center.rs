@@ -102,6 +102,18 @@ async fn comments_are_in_what_was_done_page_by_page() {
 }
 
 #[tokio::test]
+async fn a_former_account_is_known_by_its_number_or_its_name() {
+    for (former, expected) in [("9", 1), ("USER9", 1), ("user8", 0), ("8", 0)] {
+        let notes = json!([commented(&comment(21, 0, 9, &marked(&Item::Summary, "old")), None)]);
+        let server = Server::new(me("9.3.2").into_iter().chain([page(&notes, None)])).await;
+        let with = BitbucketOptions { accounts: vec![former.into()], ..options(&server) };
+        let center = BitbucketDataCenter::with_patience(with, patience(), Arc::new(hand())).unwrap();
+        let client = center.client(&pr("101"), "ACME/demo", Producer::Review, &open());
+        assert_eq!(client.comments(&[]).await.unwrap().len(), expected, "{former}");
+    }
+}
+
+#[tokio::test]
 async fn pages_that_do_not_go_on_end_in_an_error() {
     let [who, account] = me("9.3.2");
     let server = Server::new([who, account, page(&json!([]), Some(0))]).await;

@@ -100,7 +100,7 @@ impl ForgeWrite for GitHubClient {
             }
             Effect::RequestReview { login } => {
                 let now = self.look().await?;
-                now.requested.iter().any(|asked| asked.eq_ignore_ascii_case(login))
+                now.requested.iter().any(|asked| asked.login.eq_ignore_ascii_case(login))
             }
             Effect::UpdateBranch { head } => self.look().await?.head.sha != *head,
             Effect::MarkReady => self.look().await?.state == PullState::Open,

@@ -50,6 +50,8 @@ impl GitHubClient {
         let author = pull.user.as_ref().map(|user| actor(&accounts, user));
         let state = state_of(&pull);
         let head = self.head(&what, &pull, author.as_ref()).await?;
+        let requested = pull.requested_reviewers.iter().filter(|user| user.login.is_some());
+        let requested = requested.map(|user| actor(&accounts, user)).collect();
         Ok(PullNow {
             url: pull.html_url,
             title: pull.title,
@@ -60,7 +62,7 @@ impl GitHubClient {
             base: sha(&what, &pull.base.sha)?,
             base_branch: pull.base.branch,
             labels: pull.labels.into_iter().map(|label| label.name).collect(),
-            requested: pull.requested_reviewers.into_iter().filter_map(|user| user.login).collect(),
+            requested,
         })
     }
 

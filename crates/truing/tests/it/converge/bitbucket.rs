@@ -1,8 +1,8 @@
 //! A pull request at either Bitbucket, as one at GitHub: what differs is read from the row of the forge before it is asked.
 
 use serde_json::json;
-use truing_fakes::forge::{Flavour, MergeState, Options, PullView};
-use truing_fakes::model::{Answer, Script};
+use truing_fakes::forge::{Flavour, MergeState, Options, PullView, Side};
+use truing_fakes::model::{Answer, Call, Mend, Script};
 use truing_fakes::repo::Commit;
 
 use crate::converge::pull::{BOT, Site, two_loops};
@@ -140,6 +140,34 @@ async fn commands_in_comments_are_followed_where_their_author_may_write() {
             |pull: &PullView| report(pull).is_some_and(|told| told.contains("/converge: converged\n"));
         site.until("the second report", converged).await;
         assert_never_merges(&site);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_cloud_a_reviewer_is_known_by_its_uuid_and_whoever_takes_its_name_is_not_heard() {
+    let rounds = "The sum is never rounded.";
+    for by_name in [true, false] {
+        let calls = vec![Call::edit("total.py", "    return s\n", "    return round(s, 2)\n")];
+        let mend = Mend { title: Some(rounds.to_owned()), calls, declined: None };
+        let answers = Answer::audits([]).into_iter().chain([Answer::fixes([mend])]);
+        let site = site(Flavour::Cloud, "", answers).await;
+        let uuid = site.forge.account_id("helper");
+        let called = if by_name { "helper" } else { uuid.as_str() };
+        let path = site.home.path().join("truing.toml");
+        let operator = std::fs::read_to_string(&path).unwrap();
+        let more = format!(
+            "[converge]\nreviewers = [\"internal\", \"helper\"]\npoll = \"1s\"\npoll_after_trigger = \"1s\"\n\
+             [reviewer.helper]\nlogins = [\"{called}\"]\nbudget = \"2s\"\nrequired = false\n"
+        );
+        std::fs::write(&path, operator + &more).unwrap();
+        site.repo.comment_on(site.number, "helper", "total.py", (Side::Right, 5), rounds).await.unwrap();
+        let (told, exit) = site.run(&[]).await;
+        let fixes = told["commits"].as_array().unwrap().len();
+        if by_name {
+            assert_eq!((exit, &told["code"], fixes), (1, &json!("threads"), 0), "{told}");
+        } else {
+            assert_eq!((exit, &told["exit"], fixes), (0, &json!("converged"), 1), "{told}");
+        }
     }
 }
 
