@@ -58,7 +58,7 @@ fn marked(item: &Item, text: &str) -> String {
 
 #[tokio::test]
 async fn a_pull_request_has_full_hashes_which_are_asked_for_once() {
-    let first = [ok(&body("OPEN", false, UUID)), newest(HEAD), commit(BASE)];
+    let first = [ok(&body("OPEN", false, UUID)), commit(BASE), newest(HEAD)];
     let server = Server::new(first.into_iter().chain([ok(&body("OPEN", true, UUID))])).await;
     let client = pull(&server);
     let read = client.pull_request().await.unwrap();
@@ -72,8 +72,8 @@ async fn a_pull_request_has_full_hashes_which_are_asked_for_once() {
         lines(&server.requests()),
         [
             "GET /base/repositories/acme/demo/pullrequests/7",
-            "GET /base/repositories/acme/demo/pullrequests/7/commits?pagelen=1",
             "GET /base/repositories/acme/demo/commit/222222222222",
+            "GET /base/repositories/acme/demo/pullrequests/7/commits?pagelen=1",
             "GET /base/repositories/acme/demo/pullrequests/7",
         ]
     );
@@ -102,7 +102,7 @@ async fn another_commit_than_was_asked_for_is_not_believed() {
 
 #[tokio::test]
 async fn a_name_that_means_another_repository_by_now_is_not_found() {
-    let server = Server::new([ok(&body("OPEN", false, "{x}")), newest(HEAD), commit(BASE)]).await;
+    let server = Server::new([ok(&body("OPEN", false, "{x}")), commit(BASE), newest(HEAD)]).await;
     let error = pull(&server).pull_request().await.unwrap_err();
     assert!(
         matches!(&error, ForgeError::NotFound { what } if what.contains("another repository")),
@@ -243,7 +243,7 @@ async fn resolving_what_is_resolved_and_opening_what_is_open_is_done() {
 
 #[tokio::test]
 async fn a_change_of_a_pull_request_sends_all_of_it() {
-    let before = [me(), ok(&body("OPEN", true, UUID)), newest(HEAD), commit(BASE)];
+    let before = [me(), ok(&body("OPEN", true, UUID)), commit(BASE), newest(HEAD)];
     let server = Server::new(before.into_iter().chain([ok(&body("OPEN", false, UUID))])).await;
     let ready = pull(&server).perform(&Effect::MarkReady).await;
     assert_eq!(ready, Ok(Performed::Done));
@@ -271,7 +271,7 @@ async fn a_review_is_asked_of_a_uuid_and_of_no_name() {
 
 #[tokio::test]
 async fn a_description_that_somebody_else_changed_stays() {
-    let server = Server::new([me(), ok(&body("OPEN", false, UUID)), newest(HEAD), commit(BASE)]).await;
+    let server = Server::new([me(), ok(&body("OPEN", false, UUID)), commit(BASE), newest(HEAD)]).await;
     let effect = Effect::Describe { read: "What I read".into(), body: "Mine".into() };
     assert_eq!(pull(&server).perform(&effect).await, Ok(Performed::Superseded));
 }
@@ -359,7 +359,7 @@ async fn a_status_is_a_report_and_then_a_build_status_of_this_pull_request() {
 
 #[tokio::test]
 async fn conflicts_are_asked_for_where_the_forge_leads_to_on_this_host_alone() {
-    let read = || [ok(&body("OPEN", false, UUID)), newest(HEAD), commit(BASE)];
+    let read = || [ok(&body("OPEN", false, UUID)), commit(BASE), newest(HEAD)];
     let to = |to: &str| Reply::new(302, "").header("location", to);
     let here = "/base/repositories/acme/demo/file-conflicts/1..2";
     for (replies, expected) in [
@@ -396,7 +396,7 @@ async fn the_next_page_is_followed_on_this_host_alone_and_not_in_a_circle() {
 #[tokio::test]
 async fn open_pull_requests_are_listed_with_drafts_and_as_many_calls_as_there_are() {
     let first = page(&json!([body("OPEN", true, UUID)]), Some("/base/more"));
-    let server = Server::new([first, newest(HEAD), commit(BASE)]).await;
+    let server = Server::new([first, commit(BASE), newest(HEAD)]).await;
     let (mut list, mut calls) = (Listing::default(), 1);
     cloud(&server).open_pulls("acme/demo", &mut list, &mut calls).await.unwrap();
     assert_eq!((list.is_complete(), calls), (false, 0));
