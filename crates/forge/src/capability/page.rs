@@ -146,6 +146,7 @@ fn rows(forge: &Capability) -> Vec<(&'static str, String)> {
         ("Issues", yes(forge.issues)),
         ("Reactions that can be read", yes(forge.reactions)),
         ("Merges a base into a branch", yes(forge.update_branch)),
+        ("The repository has the commits of pull requests from forks", yes(forge.fork_heads)),
         ("To ask who may write, our token needs", permission.to_owned()),
         ("On the commit", statuses),
         ("Text of a status", format!("{} characters", forge.status_text)),
