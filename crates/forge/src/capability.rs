@@ -53,6 +53,8 @@ pub struct Capability {
     pub reactions: bool,
     /// True where the forge merges a base into a branch; elsewhere git does, and it is pushed. For converge.
     pub update_branch: bool,
+    /// True where the repository that a pull request goes to has the commits of forks, too. For whoever fetches the head.
+    pub fork_heads: bool,
     /// What our token needs to find out who may write; without it no command in a comment is obeyed. Read by the demo.
     pub permission: Permission,
     /// What is set on a commit, in order of preference.
@@ -180,6 +182,7 @@ pub const GITHUB: Capability = Capability {
     issues: true,
     reactions: true,
     update_branch: true,
+    fork_heads: true,
     permission: Permission::Write,
     statuses: &[Status::CheckRun, Status::CommitStatus],
     status_text: 140,
@@ -216,6 +219,7 @@ pub const BITBUCKET_CLOUD: Capability = Capability {
     issues: false,
     reactions: false,
     update_branch: false,
+    fork_heads: false,
     permission: Permission::Admin,
     statuses: &[Status::Report, Status::BuildStatus],
     status_text: 255,
@@ -252,6 +256,7 @@ pub const BITBUCKET_DC: Capability = Capability {
     issues: false,
     reactions: false,
     update_branch: false,
+    fork_heads: true,
     permission: Permission::User,
     statuses: &[Status::Report, Status::BuildStatus],
     status_text: 255,

@@ -204,6 +204,14 @@ pub enum GitError {
         /// The remote.
         remote: String,
     },
+    /// A fork, which alone has the commits of a pull request, is hidden from these credentials, or gone.
+    #[error("the commits of the pull request are in the fork {fork} alone, which cannot be read: {why}")]
+    ForkUnreadable {
+        /// The fork, `owner/name`.
+        fork: String,
+        /// What is known of the reason.
+        why: String,
+    },
 }
 
 /// Calls that reach a remote.
@@ -257,7 +265,8 @@ impl GitError {
             | Self::MirrorBusy { .. }
             | Self::CommitGone { .. }
             | Self::Unauthorized { .. }
-            | Self::RemoteMissing { .. } => false,
+            | Self::RemoteMissing { .. }
+            | Self::ForkUnreadable { .. } => false,
         }
     }
 
@@ -293,7 +302,8 @@ impl GitError {
             | Self::MirrorBusy { .. }
             | Self::CommitGone { .. }
             | Self::Unauthorized { .. }
-            | Self::RemoteMissing { .. } => false,
+            | Self::RemoteMissing { .. }
+            | Self::ForkUnreadable { .. } => false,
         }
     }
 
@@ -352,13 +362,25 @@ impl GitError {
             Self::NotAMirror(_) => "move it away, or name another folder for mirrors".into(),
             Self::MirrorBusy { .. } => "try again later".into(),
             Self::CommitGone { .. } => {
-                "it may have been replaced by a forced push: look at the pull request's new head".into()
+                "it may have been replaced by a forced push: look at the pull request's new head; where a forge keeps no \
+                 refs of pull requests, a fork that is deleted takes its commits along"
+                    .into()
             }
             Self::Sha256 { .. } => "forges have SHA-1 repositories: use a clone of such a one".into(),
             Self::Unauthorized { .. } | Self::RemoteMissing { .. } => {
                 "check that the token is valid and may read the repository's contents (to push: write them)".into()
             }
+            Self::ForkUnreadable { .. } => {
+                "let the token read the fork; if that is gone, its branch has to be pushed elsewhere, for another pull \
+                 request"
+                    .into()
+            }
         }
+    }
+
+    /// What happened, and what to do about it, in one line.
+    pub fn with_hint(&self) -> String {
+        format!("{self} (hint: {})", self.hint())
     }
 }
 

@@ -128,6 +128,12 @@ impl Mirror {
         self.view.dir()
     }
 
+    /// The same mirror, which asks another remote for what is missing: a fork of the one that it follows.
+    #[must_use]
+    pub fn asking(&self, remote: &Remote) -> Self {
+        Self { remote: remote.clone(), ..self.clone() }
+    }
+
     /// How to read it.
     pub(crate) fn view(&self) -> &View {
         &self.view

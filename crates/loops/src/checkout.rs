@@ -16,10 +16,12 @@ use truing_config::{Config, REPOSITORY_FILE, value};
 use truing_core::id::{PrId, Sha};
 use truing_core::port::{Gate, PullRequest, Reader, Revision};
 use truing_diff::{RepoPath, Status, parse};
+use truing_forge::Server;
 use truing_git::{Exported, Git, GitError, Mirror, PrivateFolder, Remote};
 
 use super::agent::{self, AgentError, Asking, ContextSources, Part, Place, Recalled};
 use super::earlier::Earlier;
+use super::fetch;
 use super::reading::{self, Change, Reading, ReadingError, Scope};
 
 /// Where the mirror of a pull request's repository is among them.
@@ -114,6 +116,8 @@ pub struct Checkout<'a, R> {
     pub git: &'a Git,
     /// The `NAME` of `[forge.NAME]` that has it.
     pub forge: &'a str,
+    /// That forge, which says where a fork is.
+    pub server: &'a Server,
     /// Where the repository's mirror is.
     pub mirror: &'a Path,
     /// Where it is fetched from.
@@ -203,8 +207,9 @@ impl<R: Reader> Checkout<'_, R> {
         let mirror = self.git.mirror(self.mirror, self.remote).await?;
         let tips = self.rules.may_configure(&mirror, (self.forge, &pull.base_branch)).await?;
         let Revision { head, base } = &pull.revision;
-        let commits = [head, base].into_iter().chain(tips.iter().map(|tip| &tip.commit));
-        mirror.fetch(&commits.cloned().collect::<Vec<_>>()).await?;
+        let others: Vec<Sha> =
+            [base].into_iter().chain(tips.iter().map(|tip| &tip.commit)).cloned().collect();
+        fetch::commits(self.server, &mirror, (head, pull.head_repository.as_ref()), &others).await?;
         let first = tips.first().cloned();
         for tip in tips {
             if let Some(own) = own_file(self.git, &mirror, &tip.commit).await? {

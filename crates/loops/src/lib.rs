@@ -3,7 +3,8 @@
 //!
 //! [`review`] is the served review of a pull request, [`pull`] the one that publishes nothing, [`local`] the one of a
 //! local repository. All take the same steps from a change to findings with ids ([`reading`]): the local ones from
-//! where [`compare`] says that the change begins, those of pull requests from their commits on ([`checkout`]).
+//! where [`compare`] says that the change begins, those of pull requests from their commits on ([`checkout`], which
+//! [`fetch`] brings from where they are).
 //! [`agent`] is a model's part in each of them. [`memory`] is what reviews without a slot remember, [`attempts`] which
 //! of them have not ended. [`desired`] says what the pull request should show, in the words of [`text`], [`review_writes`] what was written. [`fix`]
 //! applies what a local review suggests. [`converge`] fixes a branch until an audit finds nothing. [`sync`] follows an
@@ -24,6 +25,7 @@ pub mod compare;
 pub mod converge;
 pub mod desired;
 pub mod earlier;
+pub mod fetch;
 mod files;
 pub mod fix;
 pub mod given;

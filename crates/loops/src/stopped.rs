@@ -129,7 +129,7 @@ impl From<StepError> for Stopped {
 impl From<GitError> for Stopped {
     fn from(error: GitError) -> Self {
         let class = "the repository cannot be fetched or read";
-        Self::Failed { class, what: error.to_string(), not_before: None }
+        Self::Failed { class, what: error.with_hint(), not_before: None }
     }
 }
 

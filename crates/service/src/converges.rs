@@ -147,6 +147,7 @@ impl PullRun<'_> {
             mirror: &ground.mirror,
             server: self.forge.1,
             home: (&ground.home.0, &ground.home.1),
+            head_repository: head.repository.as_ref(),
             onto: &ground.now.base_branch,
             event: self.config().event,
             resolves: self.config().resolve_threads,
@@ -182,7 +183,8 @@ impl PullRun<'_> {
             None => (id.repository.clone(), self.repo.to_owned()),
         };
         let mirror = self.git.mirror(&checkout::mirror(self.mirrors, id), &theirs).await?;
-        let base = pull::base(&mirror, (&now.base_branch, &now.base), &now.head.sha).await?;
+        let head = (&now.head.sha, now.head.repository.as_ref());
+        let base = pull::base((forge, &mirror), (&now.base_branch, &now.base), head).await?;
         let Converging { rules, looks, .. } = self.converging;
         let config = rules.configuration((self.git, &mirror), (self.forge.0, &now.base_branch)).await?;
         let looks = looks(&config).map_err(NoRun::Looks)?;

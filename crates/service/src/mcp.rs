@@ -162,7 +162,7 @@ impl From<Withheld> for Why {
 
 impl From<GitError> for Why {
     fn from(error: GitError) -> Self {
-        Self(format!("{error} (hint: {})", error.hint()))
+        Self(error.with_hint())
     }
 }
 

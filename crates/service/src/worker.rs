@@ -305,6 +305,7 @@ async fn review_at<P: Parts>(
         checkout: Checkout {
             git: &context.git,
             forge: &id.forge,
+            server,
             mirror: &checkout::mirror(&context.mirrors, id),
             remote: &remote,
             rules: &context.rules,

@@ -35,6 +35,8 @@ pub struct PullRequest {
     pub description: String,
     /// The branch that it comes from; empty if that is gone.
     pub branch: String,
+    /// The repository that its head is fetched from, where that alone has it: [`HeadRepository::has_head_alone`].
+    pub head_repository: Option<HeadRepository>,
 }
 
 impl PullRequest {
@@ -103,6 +105,8 @@ pub struct HeadRepository {
     pub name: String,
     /// Is it the very repository that the pull request goes to, and no fork?
     pub is_same: bool,
+    /// Is the head to be fetched from it? Where a forge keeps no refs of pull requests, nothing but a fork has its commits.
+    pub has_head_alone: bool,
 }
 
 /// What merging would be, as the forge has it.

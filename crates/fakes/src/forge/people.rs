@@ -85,6 +85,8 @@ impl FakeForge {
                 checks: Vec::new(),
                 reports: Vec::new(),
                 forks: BTreeMap::new(),
+                hidden_forks: BTreeSet::new(),
+                fork_commits: BTreeMap::new(),
                 bots: Vec::new(),
                 permissions: BTreeMap::new(),
                 access: Access::Open,
@@ -241,6 +243,16 @@ impl Repo {
                 Ok(())
             }
             None => Err(FakeError::Missing(format!("fork of {owner}"))),
+        })
+        .await
+    }
+
+    /// Lets nobody but its owner fetch from a fork. Pull requests name it all the same.
+    pub async fn hide_fork(&self, owner: &str) -> Result<(), FakeError> {
+        let owner = owner.to_owned();
+        self.with(move |_, repo| {
+            repo.hidden_forks.insert(owner);
+            Ok(())
         })
         .await
     }

@@ -143,6 +143,10 @@ pub(crate) struct Repository {
     pub(crate) reports: Vec<Report>,
     /// Owners of forks, with the fork's id; none when the fork is gone.
     pub(crate) forks: BTreeMap<String, Option<u64>>,
+    /// Owners of forks that nobody else may see.
+    pub(crate) hidden_forks: BTreeSet<String>,
+    /// Commits that were pushed to forks, with the fork's owner. Cloud shows them at the fork's address alone.
+    pub(crate) fork_commits: BTreeMap<String, String>,
     /// Those that review when they are asked.
     pub(crate) bots: Vec<Bot>,
     /// Login to role.

@@ -147,6 +147,7 @@ fn rows(forge: &Capability) -> Vec<(&'static str, String)> {
         ("Issues", yes(forge.issues)),
         ("Reactions that can be read", yes(forge.reactions)),
         ("Merges a base into a branch", yes(forge.update_branch)),
+        ("The repository has the commits of pull requests from forks", yes(forge.fork_heads)),
         ("Whose token can find out who may write", permission.to_owned()),
         ("On the commit", statuses),
         ("Text of a status", format!("{} characters", forge.status_text)),

@@ -183,6 +183,7 @@ impl GitHubClient {
             title: pull.title.unwrap_or_default(),
             description: pull.body.unwrap_or_default(),
             branch: pull.head.branch,
+            head_repository: None,
         })
     }
 

@@ -97,6 +97,7 @@ async fn a_pull_request_is_read_as_it_is_now() {
             title: "Mend it".into(),
             description: String::new(),
             branch: "mend".into(),
+            head_repository: None,
         };
         assert_eq!(pull(&server).pull_request().await, Ok(expected));
         assert_eq!(lines(&server.requests()), ["GET /repos/octo/demo/pulls/7"]);

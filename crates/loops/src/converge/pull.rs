@@ -12,8 +12,8 @@ use truing_core::effect::Effect;
 use truing_core::finding::{AnchorKind, Category, Finding};
 use truing_core::id::{CommentId, FindingId, Millis, Sha, Span, Topic};
 use truing_core::port::{
-    AuditMark, Clock as _, ForgeError, ForgeRead as _, LineComment, LineDraft, PullNow, PullState,
-    ReviewDraft, ReviewEvent, ReviewThread, Said,
+    AuditMark, Clock as _, ForgeError, ForgeRead as _, HeadRepository, LineComment, LineDraft, PullNow,
+    PullState, ReviewDraft, ReviewEvent, ReviewThread, Said,
 };
 use truing_core::publish::ThreadState;
 use truing_core::slot::Why;
@@ -27,6 +27,7 @@ use truing_store::Sqlite;
 use super::heard::HEARD;
 use super::words::{counted, origin, short};
 use super::{Published, Stop, Stops, Workspace};
+use crate::fetch;
 use crate::machine::SystemClock;
 
 /// How the topic of a finding begins.
@@ -50,6 +51,8 @@ pub struct PullRequestWorkspace<'a> {
     pub server: &'a Server,
     /// The id and the name of the repository that its branch is in.
     pub home: (&'a str, &'a str),
+    /// The same as the forge tells it: where its head is fetched from.
+    pub head_repository: Option<&'a HeadRepository>,
     /// The branch that it goes to.
     pub onto: &'a str,
     /// What reviews that found something are.
@@ -141,12 +144,17 @@ impl PullRequestWorkspace<'_> {
         }
     }
 
+    /// Fetches a head, and other commits from where the pull request goes to.
+    pub(super) async fn fetch(&self, head: &Sha, others: &[Sha]) -> Result<(), GitError> {
+        fetch::commits(self.server, self.mirror, (head, self.head_repository), others).await
+    }
+
     /// Is this commit part of a head? One that cannot be told is not.
     async fn holds(&self, head: &Sha, commit: &Sha) -> bool {
         if head == commit {
             return true;
         }
-        if self.mirror.fetch(std::slice::from_ref(head)).await.is_err() {
+        if self.fetch(head, &[]).await.is_err() {
             return false;
         }
         self.mirror.merge_base(commit, head).await.is_ok_and(|base| base.as_ref() == Some(commit))
@@ -317,7 +325,8 @@ impl Workspace for PullRequestWorkspace<'_> {
     }
 
     async fn follow(&self, record: &Record, head: &Sha) -> Result<Sha, Stop> {
-        Ok(base(self.mirror, (self.onto, &record.detail.base), head).await?)
+        let head = (head, self.head_repository);
+        Ok(base((self.server, self.mirror), (self.onto, &record.detail.base), head).await?)
     }
 
     async fn post(&self, record: &Record) -> Result<Vec<String>, Stop> {
@@ -397,10 +406,14 @@ pub(super) fn ours(mut said: Vec<Said>) -> Vec<Said> {
 
 /// What a change is compared with: where its head has left the branch that it goes to, as that is now. The forge may
 /// remember an older commit of it; `known` is taken where the branch is gone.
-pub async fn base(mirror: &Mirror, (onto, known): (&str, &Sha), head: &Sha) -> Result<Sha, GitError> {
+pub async fn base(
+    (server, mirror): (&Server, &Mirror),
+    (onto, known): (&str, &Sha),
+    head: (&Sha, Option<&HeadRepository>),
+) -> Result<Sha, GitError> {
     let tip = mirror.branch_tip(onto).await?.unwrap_or_else(|| known.clone());
-    mirror.fetch(&[tip.clone(), head.clone()]).await?;
-    Ok(mirror.merge_base(&tip, head).await?.unwrap_or(tip))
+    fetch::commits(server, mirror, head, std::slice::from_ref(&tip)).await?;
+    Ok(mirror.merge_base(&tip, head.0).await?.unwrap_or(tip))
 }
 
 /// Which fix it is that is answered: of an audit, or of what others found.

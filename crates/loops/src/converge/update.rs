@@ -51,7 +51,7 @@ impl PullRequestWorkspace<'_> {
         let Some(tip) = self.mirror.branch_tip(self.onto).await? else {
             return Ok(Some(self.unmerged("it is gone")));
         };
-        self.mirror.fetch(&[tip.clone(), head.clone()]).await?;
+        self.fetch(head, std::slice::from_ref(&tip)).await?;
         // The forge speaks of an older head or base: it has nothing to be given.
         if self.mirror.merge_base(&tip, head).await?.as_ref() == Some(&tip) {
             return Ok(None);

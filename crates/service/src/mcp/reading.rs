@@ -1,14 +1,17 @@
 //! The tools that read.
 
+use std::slice;
+
 use serde::Deserialize;
 use serde_json::{Value, json};
-use truing_core::id::{PrId, Sha};
-use truing_core::port::{ForgeRead as _, PullState, Revision};
+use truing_core::id::PrId;
+use truing_core::port::{ForgeRead as _, PullNow, PullState, Revision};
 use truing_diff::parse;
 use truing_forge::ForgeServer as _;
 use truing_forge::remote::Purpose;
 use truing_loops::checkout;
 use truing_loops::checkout::changed;
+use truing_loops::fetch;
 use truing_loops::reading::Change;
 
 use super::{ForgeTools, Wanted, Why, input};
@@ -103,7 +106,7 @@ impl ForgeTools {
         let Diff { repository, number, path } = input(given)?;
         let pull = self.pull(&Wanted { repository, number }).await?;
         let now = self.client(&pull).now().await?;
-        let change = self.change(&pull, &now.base, &now.head.sha).await?;
+        let change = self.change(&pull, &now).await?;
         let (diff, left_out) = told(&change.diff, path.as_deref())?;
         Ok(json!({
             "repository": pull.1, "number": number, "base": change.base.as_str(), "head": now.head.sha.as_str(),
@@ -114,15 +117,12 @@ impl ForgeTools {
 
 impl ForgeTools {
     /// What a pull request changes, from where its branch left the base.
-    pub(super) async fn change(
-        &self,
-        (id, name): &(PrId, String),
-        base: &Sha,
-        head: &Sha,
-    ) -> Result<Change, Why> {
+    pub(super) async fn change(&self, (id, name): &(PrId, String), now: &PullNow) -> Result<Change, Why> {
+        let (head, base) = (&now.head.sha, &now.base);
         let remote = self.server.remote(&id.repository, name, Purpose::Fetch).await?;
         let mirror = self.forge.git.mirror(&checkout::mirror(&self.forge.mirrors, id), &remote).await?;
-        mirror.fetch(&[head.clone(), base.clone()]).await?;
+        let from = now.head.repository.as_ref();
+        fetch::commits(&self.server, &mirror, (head, from), slice::from_ref(base)).await?;
         Ok(changed(&mirror, &Revision { head: head.clone(), base: base.clone() }).await?)
     }
 }

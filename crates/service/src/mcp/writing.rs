@@ -141,13 +141,13 @@ impl ForgeTools {
     async fn put_on_lines(&self, wanted: &Wanted, on: On, body: String, apart: Apart) -> Result<Value, Why> {
         let pull = self.pull(wanted).await?;
         let now = self.client(&pull).now().await?;
-        let head = now.head.sha;
+        let head = now.head.sha.clone();
         if on.commit.is_some_and(|commit| commit != head.as_str()) {
             return Err(Why(format!(
                 "the head has moved on, to {head}: read the diff again, and count the lines there"
             )));
         }
-        let change = self.change(&pull, &now.base, &head).await?;
+        let change = self.change(&pull, &now).await?;
         let place = placed(&change.diff, &on.path, on.side, on.lines)?;
         let Place { path, side, start_line, end_line } = &place;
         let (path, side) = (path.to_string(), format!("{side:?}"));

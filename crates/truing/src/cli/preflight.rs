@@ -18,6 +18,7 @@ use truing_git::{Git, GitError, Mirror, Repository};
 use truing_loops::checkout;
 use truing_loops::checkout::Rules;
 use truing_loops::converge::local::branch;
+use truing_loops::fetch;
 use truing_loops::machine::UniqueIds;
 use truing_loops::verify::{State, laid_out, laid_out_of};
 
@@ -246,7 +247,8 @@ impl Fetched {
             client.remote(&id.repository, repo, Purpose::Push).await.map_err(wiring::remote_error)?;
         let place = checkout::mirror(&wiring::mirrors(&wiring::own_folder(config)?), id);
         let mirror = git.mirror(&place, &remote).await.map_err(wiring::git_error)?;
-        mirror.fetch(std::slice::from_ref(&now.head.sha)).await.map_err(wiring::git_error)?;
+        let head = (&now.head.sha, now.head.repository.as_ref());
+        fetch::commits(client, &mirror, head, &[]).await.map_err(wiring::git_error)?;
         let rules = Rules::new(config.clone()).map_err(wiring::bad_pattern)?;
         let config = rules.configuration((git, &mirror), (&id.forge, &now.base_branch)).await?;
         Ok(Self { mirror, config })

@@ -263,6 +263,50 @@ async fn while_the_kill_switch_is_on_cloud_is_refused_and_the_sweep_at_its_end_f
     once(&site.reviewed(number, 1).await);
 }
 
+/// Cloud's repository does not have the commits of its forks.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_from_a_fork_at_cloud_is_reviewed_by_the_commits_of_the_fork() {
+    let site = Site::new(Flavour::Cloud).await;
+    let _server = site.serve().await;
+    site.repo.push("guest:one", Commit::new("debug").write("a.py", FIRST)).await.unwrap();
+    let number = site.repo.open(NewPull::of("guest:one")).await.unwrap();
+    assert_eq!(site.deliver().await, [202]);
+    once(&site.reviewed(number, 1).await);
+    site.repo.push("guest:one", Commit::new("more").write("a.py", SECOND)).await.unwrap();
+    assert!(site.deliver().await.iter().all(|status| *status == 202));
+    once(&site.reviewed(number, 2).await);
+    let is_of_fork = |path: &str| path.starts_with("/guest/r.git/git-upload-pack");
+    assert!(site.forge.log().iter().any(|logged| is_of_fork(&logged.path)), "{:#?}", site.forge.log());
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fork_at_cloud_that_the_token_may_not_read_is_named() {
+    let site = Site::new(Flavour::Cloud).await;
+    let _server = site.serve().await;
+    site.repo.push("guest:one", Commit::new("debug").write("a.py", FIRST)).await.unwrap();
+    site.repo.hide_fork("guest").await.unwrap();
+    let number = site.repo.open(NewPull::of("guest:one")).await.unwrap();
+    assert_eq!(site.deliver().await, [202]);
+    let (what, hint) = ("in the fork guest/r alone, which cannot be read", "let the token read the fork");
+    let (store, key) = (site.store(), site.key(number).await);
+    until(
+        "it fails",
+        || site.told(),
+        async || {
+            let events = store.events(&key, 20).await.unwrap();
+            events.iter().any(|event| event.what.contains(what) && event.what.contains(hint))
+        },
+    )
+    .await;
+    assert_eq!(site.repo.pull(number).await.unwrap().inline().count(), 0);
+
+    let (exit, _, err) = site.run(&["review", "--pr", &site.page(number), "--no-record"]);
+    let err = err.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(exit == 3 && err.contains(what) && err.contains(hint), "{exit} {err}");
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+}
+
 async fn by_hand(flavour: Flavour) {
     let site = Site::new(flavour).await;
     let number = site.open().await;

@@ -1,6 +1,10 @@
 //! Git over HTTP: `git upload-pack` itself behind the two calls of the smart protocol. What git brings is in `push`.
+//!
+//! A fork has no folder of its own: its branches are hidden refs of the repository that it is a fork of, and any commit is
+//! served by its id. Cloud alone has an address for each fork, and serves what was pushed to a fork there alone.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 
@@ -8,13 +12,24 @@ use axum::http::{HeaderMap, header};
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
 
+use crate::forge::flavour::Flavour;
 use crate::forge::http::call::{Call, Reply};
 use crate::forge::http::git_call::{key, uncached, unpacked, who_are_you};
 use crate::forge::http::push;
 use crate::forge::shared::Shared;
+use crate::forge::state::{Repository, State};
 use crate::repo::{hermetic, program};
 
 const SERVICE: &str = "git-upload-pack";
+
+/// A repository as it is served at the address of a call.
+struct Served {
+    dir: PathBuf,
+    /// The owner of the fork whose address it is.
+    fork: Option<String>,
+    /// Commits that are not at this address, unless a branch that it shows has them.
+    elsewhere: BTreeSet<String>,
+}
 
 /// `GET /{owner}/{repo}.git/info/refs`.
 pub(crate) async fn refs(shared: &Arc<Shared>, headers: &HeaderMap, call: &Call) -> Reply {
@@ -23,8 +38,8 @@ pub(crate) async fn refs(shared: &Arc<Shared>, headers: &HeaderMap, call: &Call)
         Some(push::SERVICE) => return push::refs(shared, call),
         Some(_) | None => return Reply::bytes(403, "text/plain", "only the smart protocol is served\n"),
     }
-    let dir = match folder(shared, headers, call) {
-        Ok(dir) => dir,
+    let served = match served(shared, headers, call) {
+        Ok(served) => served,
         Err(refused) => return refused,
     };
     let version = protocol(headers);
@@ -34,7 +49,7 @@ pub(crate) async fn refs(shared: &Arc<Shared>, headers: &HeaderMap, call: &Call)
         let line = format!("# service={SERVICE}\n");
         answer.extend(format!("{:04x}{line}0000", line.len() + 4).bytes());
     }
-    match upload_pack(&dir, &["--http-backend-info-refs"], version, Bytes::new()).await {
+    match upload_pack(&served, &["--http-backend-info-refs"], version, Bytes::new()).await {
         Ok(output) => {
             answer.extend(output);
             uncached(Reply::bytes(200, "application/x-git-upload-pack-advertisement", answer))
@@ -45,15 +60,21 @@ pub(crate) async fn refs(shared: &Arc<Shared>, headers: &HeaderMap, call: &Call)
 
 /// `POST /{owner}/{repo}.git/git-upload-pack`.
 pub(crate) async fn pack(shared: &Arc<Shared>, headers: &HeaderMap, call: &Call, body: Bytes) -> Reply {
-    let dir = match folder(shared, headers, call) {
-        Ok(dir) => dir,
+    let served = match served(shared, headers, call) {
+        Ok(served) => served,
         Err(refused) => return refused,
     };
     let body = match unpacked(headers, body) {
         Ok(body) => body,
         Err(refused) => return refused,
     };
-    match upload_pack(&dir, &[], protocol(headers), body).await {
+    let answer = match not_here(&served, &body).await {
+        // In git's words.
+        Ok(Some(commit)) => Ok(push::packet(format!("ERR upload-pack: not our ref {commit}").as_bytes())),
+        Ok(None) => upload_pack(&served, &[], protocol(headers), body).await,
+        Err(error) => Err(error),
+    };
+    match answer {
         Ok(output) => uncached(Reply::bytes(200, "application/x-git-upload-pack-result", output)),
         Err(error) => Reply::bytes(500, "text/plain", format!("git upload-pack: {error}\n")),
     }
@@ -63,40 +84,96 @@ fn protocol(headers: &HeaderMap) -> Option<String> {
     headers.get("git-protocol").and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
-/// The folder of the repository a call names, if the caller may read it.
-fn folder(shared: &Shared, headers: &HeaderMap, call: &Call) -> Result<PathBuf, Reply> {
+/// The repository that a call names, if the caller may read it.
+fn served(shared: &Shared, headers: &HeaderMap, call: &Call) -> Result<Served, Reply> {
     let state = shared.lock();
     let sent = headers.contains_key(header::AUTHORIZATION);
     if call.login.is_empty() && (sent || state.world.private_git) {
         return Err(who_are_you(state.world.flavour));
     }
-    let repo = state
-        .repos
-        .get(&key(call))
-        .ok_or_else(|| Reply::bytes(404, "text/plain", "Repository not found.\n"))?;
-    if !call.pass.sees(repo) || !call.pass.holds("contents", false) {
-        return Err(Reply::bytes(404, "text/plain", "Repository not found.\n"));
+    let missing = || Reply::bytes(404, "text/plain", "Repository not found.\n");
+    let key = key(call);
+    let (repo, fork) = match state.repos.get(&key) {
+        Some(repo) => (repo, None),
+        None => fork_of(&state, &key).map(|(repo, owner)| (repo, Some(owner))).ok_or_else(missing)?,
+    };
+    let is_hidden = fork.is_some_and(|owner| owner != call.login && repo.hidden_forks.contains(owner));
+    if is_hidden || !call.pass.sees(repo) || !call.pass.holds("contents", false) {
+        return Err(missing());
     }
-    Ok(repo.git.dir().to_owned())
+    let is_elsewhere = |owner: &str| repo.flavour == Flavour::Cloud && fork != Some(owner);
+    let elsewhere = repo.fork_commits.iter().filter(|(_, owner)| is_elsewhere(owner));
+    Ok(Served {
+        dir: repo.git.dir().to_owned(),
+        fork: fork.map(str::to_owned),
+        elsewhere: elsewhere.map(|(commit, _)| commit.clone()).collect(),
+    })
+}
+
+/// The repository that `owner/name` is a fork of, and the fork's owner, where forks have addresses.
+fn fork_of<'a>(state: &'a State, key: &str) -> Option<(&'a Repository, &'a str)> {
+    let (owner, name) = key.split_once('/')?;
+    let is_origin =
+        |repo: &&Repository| repo.flavour == Flavour::Cloud && repo.name.eq_ignore_ascii_case(name);
+    state.repos.values().filter(is_origin).find_map(|repo| {
+        let is_it = |known: &str, id: &Option<u64>| id.is_some() && known.eq_ignore_ascii_case(owner);
+        let (fork, _) = repo.forks.iter().find(|(known, id)| is_it(known, id))?;
+        Some((repo, fork.as_str()))
+    })
+}
+
+/// The first commit that a request wants and that is at another address alone: no branch that this one shows has it. Git
+/// itself serves any object by its id, hidden or not.
+async fn not_here(served: &Served, request: &[u8]) -> std::io::Result<Option<String>> {
+    for want in wants(request).into_iter().filter(|want| served.elsewhere.contains(want)) {
+        let mut command = git(&served.dir);
+        command.args(["rev-list", "--max-count=1", &want, "--not", "--branches", "--tags"]);
+        if let Some(owner) = &served.fork {
+            command.arg(format!("--glob=refs/forks/{owner}"));
+        }
+        let output = command.stdin(Stdio::null()).output().await?;
+        if !output.status.success() || !output.stdout.is_empty() {
+            return Ok(Some(want));
+        }
+    }
+    Ok(None)
+}
+
+/// The ids of what a request wants.
+fn wants(request: &[u8]) -> Vec<String> {
+    let (mut wants, mut rest) = (Vec::new(), request);
+    while let Some(digits) = rest.get(..push::LENGTH) {
+        let length = std::str::from_utf8(digits).ok().and_then(|text| usize::from_str_radix(text, 16).ok());
+        // Lengths that are too small for a packet are marks between packets.
+        let Some(end) = length.map(|length| length.max(push::LENGTH)) else { break };
+        let Some(line) = rest.get(push::LENGTH..end) else { break };
+        let line = String::from_utf8_lossy(line);
+        let id = line.strip_prefix("want ").and_then(|rest| rest.split_whitespace().next());
+        wants.extend(id.map(str::to_owned));
+        rest = rest.get(end..).unwrap_or_default();
+    }
+    wants
+}
+
+/// Git in a folder, with nothing of this process's environment.
+fn git(dir: &Path) -> tokio::process::Command {
+    let mut command = tokio::process::Command::new(program());
+    command.current_dir(dir).env_clear().envs(hermetic(dir));
+    command
 }
 
 /// Runs git with the request as its input; the answer is what it printed.
 async fn upload_pack(
-    dir: &std::path::Path,
+    served: &Served,
     more: &[&str],
     protocol: Option<String>,
     input: Bytes,
 ) -> std::io::Result<Vec<u8>> {
-    let mut command = tokio::process::Command::new(program());
-    command
-        .current_dir(dir)
-        .env_clear()
-        .args(["upload-pack", "--stateless-rpc", "--strict"])
-        .args(more)
-        .arg(".");
-    for (name, value) in hermetic(dir) {
-        command.env(name, value);
+    let mut command = git(&served.dir);
+    if let Some(owner) = &served.fork {
+        command.args(["-c", &format!("transfer.hideRefs=!refs/forks/{owner}")]);
     }
+    command.args(["upload-pack", "--stateless-rpc", "--strict"]).args(more).arg(".");
     if let Some(version) = protocol {
         command.env("GIT_PROTOCOL", version);
     }

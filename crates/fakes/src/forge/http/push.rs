@@ -17,7 +17,7 @@ use crate::forge::state::{Repository, State};
 /// The service's name on the wire.
 pub(crate) const SERVICE: &str = "git-receive-pack";
 /// Digits of the length that a packet begins with.
-const LENGTH: usize = 4;
+pub(crate) const LENGTH: usize = 4;
 /// The most data of one packet of a side band.
 const MAX_BAND: usize = 900;
 
@@ -160,7 +160,7 @@ fn next_packet(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((bytes.get(LENGTH..length)?, bytes.get(length..)?))
 }
 
-fn packet(data: &[u8]) -> Vec<u8> {
+pub(crate) fn packet(data: &[u8]) -> Vec<u8> {
     let mut packet = format!("{:04x}", data.len() + LENGTH).into_bytes();
     packet.extend_from_slice(data);
     packet

@@ -37,6 +37,9 @@ pub(crate) fn push(
     let refs = refs_of(repo, branch);
     let refs: Vec<&str> = refs.iter().map(String::as_str).collect();
     let sha = repo.git.commit(&refs, Some(parent), commit)?;
+    if let Some((owner, _)) = branch.split_once(':') {
+        repo.fork_commits.insert(sha.clone(), owner.to_owned());
+    }
     pushed(world, repo, branch, &sha, commit.author())?;
     Ok(sha)
 }

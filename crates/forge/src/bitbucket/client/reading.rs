@@ -12,7 +12,7 @@ use truing_core::port::{
 use truing_git::is_branch_name;
 
 use super::super::address::rejected;
-use super::super::calls::{Calls, Note, Pull};
+use super::super::calls::{Calls, End, Note, Pull};
 use super::super::login::{Accounts, actor};
 use super::Client;
 use super::notes::{comment_id, number_of};
@@ -27,6 +27,7 @@ impl<C: Calls> Client<C> {
             PullState::Draft => PrState::Draft,
             PullState::Merged | PullState::Closed => PrState::Closed,
         };
+        let head_repository = self.head_repository(&pull.head).filter(|repository| repository.has_head_alone);
         Ok(PullRequest {
             revision: Revision { head: pull.head.commit, base: pull.base.commit },
             base_branch: pull.base.branch,
@@ -36,7 +37,15 @@ impl<C: Calls> Client<C> {
             title: pull.title,
             description: pull.text,
             branch: pull.head.branch,
+            head_repository,
         })
+    }
+
+    /// The repository of a head; none if that is gone.
+    fn head_repository(&self, head: &End) -> Option<HeadRepository> {
+        let (id, name) = head.repository.clone()?;
+        let is_same = id == self.id.repository;
+        Some(HeadRepository { id, name, is_same, has_head_alone: !is_same && !self.calls.row().fork_heads })
     }
 
     pub(super) async fn read_now(&self) -> Result<PullNow, ForgeError> {
@@ -44,11 +53,7 @@ impl<C: Calls> Client<C> {
         let accounts = self.accounts().await?;
         let pull = self.read_pull(&what, self.id.number).await?;
         let author = actor(&accounts, pull.author.as_ref());
-        let repository = pull.head.repository.clone().map(|(id, name)| HeadRepository {
-            is_same: id == self.id.repository,
-            id,
-            name,
-        });
+        let repository = self.head_repository(&pull.head);
         let push = match &repository {
             None => Some(false),
             Some(repository) if repository.is_same => {

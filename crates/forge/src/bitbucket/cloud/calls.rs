@@ -146,7 +146,9 @@ impl Calls for BitbucketCloud {
         let url = with_query(self.url(what, repo, &["pullrequests"])?, &states);
         let url = with_query(url, &[("q", &query), ("sort", "-created_on"), ("pagelen", "50")]);
         let mut pulls = Vec::new();
-        for body in self.all(what, url).await? {
+        let bodies: Vec<wire::Pull> = self.all(what, url).await?;
+        // Forks have branches of the same name.
+        for body in bodies.into_iter().filter(wire::Pull::is_of_here) {
             pulls.extend(self.read_listed(what, repo, body, false).await?);
         }
         pulls.sort_by_key(|pull| std::cmp::Reverse((pull.created, pull.number)));

@@ -79,9 +79,14 @@ impl BitbucketCloud {
         let commit = match &body.commit {
             None if is_open => return Err(ForgeError::NotFound { what: format!("{what}, its commit") }),
             None => Sha::none(),
-            Some(commit) => match self.full(what, repo, &commit.hash, fork).await {
-                Err(ForgeError::NotFound { .. }) if !is_open => Sha::none(),
-                read => read?,
+            Some(commit) => match (self.full(what, repo, &commit.hash, fork).await, fork) {
+                (Err(ForgeError::NotFound { .. }), _) if !is_open => Sha::none(),
+                // It is the fork that is not there: the pull request is, wherever it is asked for.
+                (Err(ForgeError::NotFound { what }), Some(_)) => {
+                    let message = "the fork is gone, or the token may not read it".to_owned();
+                    return Err(ForgeError::Forbidden { what, message });
+                }
+                (read, _) => read?,
             },
         };
         Ok(end(body, commit))

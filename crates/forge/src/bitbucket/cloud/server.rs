@@ -13,7 +13,7 @@ use url::Url;
 
 use super::super::address::{append, is_repository_name, parts, quoted, with_query};
 use super::super::bounds::{MAX_PULL_PAGES, MAX_REPOSITORY_PAGES, spelled};
-use super::super::calls::Calls as _;
+use super::super::calls::{Calls as _, Pull};
 use super::super::client::Client;
 use super::super::lists::{is_of_here, kind_of, open_pull, pull_comment, pull_line};
 use super::super::login::remote;
@@ -76,6 +76,21 @@ impl BitbucketCloud {
             next = following;
         }
         Ok((all, next.is_none()))
+    }
+
+    /// The pull requests of a list, and whether those are all.
+    async fn readable(
+        &self,
+        (what, repo): (&str, &str),
+        bodies: Vec<wire::Pull>,
+        with_base: bool,
+    ) -> Result<(Vec<Pull>, bool), ForgeError> {
+        let (all, mut pulls) = (bodies.len(), Vec::with_capacity(bodies.len()));
+        for body in bodies {
+            pulls.extend(self.read_listed(what, repo, body, with_base).await?);
+        }
+        let is_all = pulls.len() == all;
+        Ok((pulls, is_all))
     }
 }
 
@@ -172,11 +187,9 @@ impl ForgeServer for BitbucketCloud {
         last.begin();
         let url = self.pulls_url(&what, repo, OPEN)?;
         let (bodies, complete) = self.listed(&what, url.clone(), calls, usize::MAX).await?;
-        let mut pulls = Vec::with_capacity(bodies.len());
-        for body in bodies {
-            pulls.extend(self.read_listed(&what, repo, body, true).await?.map(|pull| open_pull(repo, pull)));
-        }
-        last.replace(url, pulls, complete);
+        let (pulls, is_all) = self.readable((&what, repo), bodies, true).await?;
+        let pulls = pulls.into_iter().map(|pull| open_pull(repo, pull)).collect();
+        last.replace(url, pulls, complete && is_all);
         Ok(())
     }
 
@@ -185,9 +198,10 @@ impl ForgeServer for BitbucketCloud {
         let query = format!("{OPEN} AND source.branch.name={}", quoted(branch));
         let bodies: Vec<wire::Pull> = self.all(&what, self.pulls_url(&what, repo, &query)?).await?;
         let mut pulls = Vec::new();
-        for body in bodies {
+        // Forks have branches of the same name.
+        for body in bodies.into_iter().filter(wire::Pull::is_of_here) {
             let Some(pull) = self.read_listed(&what, repo, body, true).await? else { continue };
-            // A filter that a forge does not understand, it leaves out; forks have branches of the same name.
+            // A filter that a forge does not understand, it leaves out.
             if is_of_here(&pull, branch) {
                 pulls.push(open_pull(repo, pull));
             }
@@ -199,12 +213,10 @@ impl ForgeServer for BitbucketCloud {
         let what = format!("{repo}: listing its open pull requests");
         let url = self.pulls_url(&what, repo, OPEN)?;
         let (bodies, complete) = self.listed(&what, url, &mut { u64::MAX }, most).await?;
-        let is_all = complete && bodies.len() <= most;
-        let mut lines = Vec::new();
-        for body in bodies.into_iter().take(most) {
-            lines.extend(self.read_listed(&what, repo, body, false).await?.map(pull_line));
-        }
-        Ok((lines, is_all))
+        let complete = complete && bodies.len() <= most;
+        let bodies = bodies.into_iter().take(most).collect();
+        let (pulls, is_all) = self.readable((&what, repo), bodies, false).await?;
+        Ok((pulls.into_iter().map(pull_line).collect(), complete && is_all))
     }
 
     /// There is no list of a repository's comments: those of each pull request that was changed since are read.

@@ -122,6 +122,14 @@ pub(super) struct Pull {
 }
 
 impl Pull {
+    /// Is it from the very repository that it goes to?
+    pub(super) fn is_of_here(&self) -> bool {
+        fn id(end: &End) -> Option<&str> {
+            end.repository.as_ref().map(|of| of.uuid.as_str())
+        }
+        id(&self.source) == id(&self.destination)
+    }
+
     /// One that another took the place of is closed.
     pub(super) fn stands(&self) -> PullState {
         match (self.state.as_str(), self.draft) {

@@ -101,6 +101,22 @@ async fn another_commit_than_was_asked_for_is_not_believed() {
 }
 
 #[tokio::test]
+async fn a_fork_that_the_token_may_not_read_is_named_and_the_pull_request_is_not_taken_for_gone() {
+    let mut from_fork = body("OPEN", false, UUID);
+    from_fork["source"]["repository"] = json!({ "uuid": "{f}", "full_name": "guest/demo" });
+    let missing = || Reply::new(404, "{}");
+    let server = Server::new([ok(&from_fork), commit(BASE), missing(), missing()]).await;
+    let error = pull(&server).pull_request().await.unwrap_err();
+    let said = error.to_string();
+    assert!(matches!(error, ForgeError::Forbidden { .. }), "{said}");
+    assert!(said.contains("from the fork guest/demo") && said.contains("the fork is gone, or"), "{said}");
+    assert_eq!(lines(&server.requests())[3], format!("GET /base/repositories/guest/demo/commit/{SHORT}"));
+    from_fork["state"] = "DECLINED".into();
+    let server = Server::new([ok(&from_fork), commit(BASE), missing(), missing()]).await;
+    assert_eq!(pull(&server).pull_request().await.unwrap().state, PrState::Closed);
+}
+
+#[tokio::test]
 async fn a_name_that_means_another_repository_by_now_is_not_found() {
     let server = Server::new([ok(&body("OPEN", false, "{x}")), commit(BASE), newest(HEAD)]).await;
     let error = pull(&server).pull_request().await.unwrap_err();
@@ -407,6 +423,20 @@ async fn open_pull_requests_are_listed_with_drafts_and_as_many_calls_as_there_ar
         "{:?}",
         lines(&server.requests())
     );
+}
+
+#[tokio::test]
+async fn a_fork_that_the_token_may_not_read_keeps_no_other_pull_request_out_of_a_list() {
+    let mut from_fork = body("OPEN", false, UUID);
+    from_fork["id"] = 8.into();
+    from_fork["source"]["repository"] = json!({ "uuid": "{f}", "full_name": "guest/demo" });
+    let missing = || Reply::new(404, "{}");
+    let listed = page(&json!([from_fork, body("OPEN", false, UUID)]), None);
+    let server = Server::new([listed, commit(BASE), missing(), missing(), commit(HEAD)]).await;
+    let (mut list, mut calls) = (Listing::default(), 9);
+    cloud(&server).open_pulls("acme/demo", &mut list, &mut calls).await.unwrap();
+    assert_eq!(list.items().map(|pull| pull.number).collect::<Vec<_>>(), [7]);
+    assert!(!list.is_complete(), "the other is open, too");
 }
 
 #[tokio::test]

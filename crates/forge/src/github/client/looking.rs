@@ -74,7 +74,7 @@ impl GitHubClient {
     ) -> Result<PullHead, ForgeError> {
         let repository = pull.head.repo.as_ref().map(|repo| {
             let (id, name) = (repo.id.to_string(), repo.full_name.clone());
-            HeadRepository { is_same: id == self.id.repository, id, name }
+            HeadRepository { is_same: id == self.id.repository, has_head_alone: false, id, name }
         });
         let push = match &repository {
             None => Some(false),

@@ -57,6 +57,23 @@ async fn a_pull_request_is_read_with_whole_hashes() {
 }
 
 #[tokio::test]
+async fn a_fork_is_named_where_nothing_else_has_the_head() {
+    for (site, _, open) in Site::bitbuckets().await {
+        assert_eq!(open.pull_request().await.unwrap().head_repository, None);
+        site.shop.push("someone:fix", Commit::new("Fix").write("b.txt", "1")).await.unwrap();
+        let number = site.shop.open(NewPull::of("someone:fix")).await.unwrap();
+        let client = site.conversation(number);
+        let told = client.now().await.unwrap().head.repository.unwrap();
+        assert_eq!((told.name.as_str(), told.is_same), ("someone/shop", false));
+        assert_eq!(told.has_head_alone, site.is_cloud());
+        let named = client.pull_request().await.unwrap().head_repository;
+        assert_eq!(named, site.is_cloud().then_some(told));
+        site.shop.delete_fork("someone").await.unwrap();
+        assert_eq!(client.pull_request().await.unwrap().head_repository, None);
+    }
+}
+
+#[tokio::test]
 async fn a_repository_alone_has_no_pull_request_and_no_call_is_made() {
     for (site, ..) in Site::bitbuckets().await {
         let calls = site.forge.log().len();

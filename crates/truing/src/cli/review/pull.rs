@@ -54,6 +54,7 @@ impl Command {
         let checkout = Checkout {
             git: &git,
             forge: &forge,
+            server: &client,
             mirror: &checkout::mirror(&wiring::mirrors(folder), &id),
             remote: &remote,
             rules: &Rules::new(config.clone()).map_err(wiring::bad_pattern)?,

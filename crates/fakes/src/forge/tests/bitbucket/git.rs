@@ -37,6 +37,42 @@ async fn cloud_takes_the_users_that_tokens_have_and_shows_no_refs_of_pull_reques
 }
 
 #[tokio::test]
+async fn what_was_pushed_to_a_fork_of_cloud_is_at_its_address_alone_until_a_branch_has_it() {
+    let site = Site::new(Flavour::Cloud).await;
+    let commit = site.shop.push("someone:fix", Commit::new("Fix").write("f", "1")).await.unwrap();
+    site.shop.open(NewPull::of("someone:fix")).await.unwrap();
+    let url = with_login(site.shop.clone_url(), "x-token-auth");
+    let (fork, other) = (url.replace("/acme/", "/someone/"), url.replace("/acme/", "/else/"));
+    site.shop.push("else:fix", Commit::new("Other").write("g", "1")).await.unwrap();
+    for version in ["0", "1", "2"] {
+        let dir = tempfile::tempdir().unwrap();
+        let protocol = format!("protocol.version={version}");
+        good(dir.path(), &["-c", &protocol, "clone", "-q", &url, "shop"]).await;
+        let clone = dir.path().join("shop");
+        for elsewhere in [&url, &other] {
+            let refused = git(&clone, &["-c", &protocol, "fetch", "-q", elsewhere, &commit]).await;
+            let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+            assert!(!refused.status.success() && said.contains("not our ref"), "{version}: {said}");
+        }
+        good(&clone, &["-c", &protocol, "fetch", "-q", &fork, &commit]).await;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let refs = good(dir.path(), &["ls-remote", &fork]).await;
+    assert!(refs.contains(&format!("{commit}\trefs/forks/someone/fix")) && !refs.contains("else"), "{refs}");
+    site.shop.reset("feature", &commit).await.unwrap();
+    good(dir.path(), &["clone", "-q", &url, "shop"]).await;
+    good(&dir.path().join("shop"), &["cat-file", "-e", &commit]).await;
+
+    site.shop.hide_fork("else").await.unwrap();
+    site.shop.delete_fork("someone").await.unwrap();
+    for gone in [&fork, &other] {
+        let refused = git(dir.path(), &["ls-remote", gone]).await;
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && said.contains("not found"), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn data_center_takes_bearer_and_has_a_ref_for_each_pull_request() {
     let site = Site::new(Flavour::DataCenter).await;
     let dir = tempfile::tempdir().unwrap();

@@ -1,0 +1,41 @@
+//! The commits of a pull request, fetched from where they are: the repository that it goes to, and a fork where that alone
+//! has the head.
+
+use std::slice;
+
+use truing_core::id::Sha;
+use truing_core::port::HeadRepository;
+use truing_forge::remote::{Purpose, RemoteError};
+use truing_forge::{ForgeServer as _, Server};
+use truing_git::{GitError, Mirror};
+
+/// Fetches the head of a pull request, and `others` from the repository that it goes to, which the mirror follows. The head is
+/// fetched from there, too, unless its own repository has it alone: then from that, by the same login, into the same mirror.
+///
+/// # Errors
+/// [`GitError::ForkUnreadable`] where the head is in a fork that the login may not read or that is gone; else as
+/// [`Mirror::fetch`].
+pub async fn commits(
+    server: &Server,
+    mirror: &Mirror,
+    (head, repository): (&Sha, Option<&HeadRepository>),
+    others: &[Sha],
+) -> Result<(), GitError> {
+    let Some(fork) = repository.filter(|repository| repository.has_head_alone) else {
+        return mirror.fetch(&[others, slice::from_ref(head)].concat()).await;
+    };
+    if !others.is_empty() {
+        mirror.fetch(others).await?;
+    }
+    let unreadable = |why: String| GitError::ForkUnreadable { fork: fork.name.clone(), why };
+    let remote = server.remote(&fork.id, &fork.name, Purpose::Fetch).await.map_err(|error| match error {
+        RemoteError::Forge(error) => unreadable(error.to_string()),
+        RemoteError::Git(error) => error,
+    })?;
+    match mirror.asking(&remote).fetch(slice::from_ref(head)).await {
+        Err(error @ (GitError::Unauthorized { .. } | GitError::RemoteMissing { .. })) => {
+            Err(unreadable(error.to_string()))
+        }
+        fetched => fetched,
+    }
+}
