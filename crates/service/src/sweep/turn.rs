@@ -222,8 +222,9 @@ async fn read<S: Slots + Watchlist>(store: &S, keys: &[Key]) -> Result<Vec<Known
 /// Up to when all comments were read: the newest change, but no farther than where a list was cut.
 fn read_until(lists: &[Listing<PullComment>]) -> Option<Millis> {
     let newest = |list: &Listing<PullComment>| list.items().map(|comment| comment.updated).max();
-    let cut = lists.iter().filter(|list| !list.is_complete()).map(newest).min();
-    // A list that was cut before its first comment has been read up to nowhere.
+    let reached = |list: &Listing<PullComment>| if list.is_in_order() { newest(list) } else { None };
+    let cut = lists.iter().filter(|list| !list.is_complete()).map(reached).min();
+    // A list that was cut before its first comment has been read up to nowhere, as one has that is in no order.
     cut.unwrap_or_else(|| lists.iter().filter_map(newest).max())
 }
 

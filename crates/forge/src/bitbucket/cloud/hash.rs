@@ -43,6 +43,15 @@ impl BitbucketCloud {
         Ok(full)
     }
 
+    /// So many calls it takes to read a pull request with both of its hashes: one for each that is not known.
+    pub(super) fn cost(&self, repo: &str, pull: &wire::Pull) -> u64 {
+        let is_known = |digits: &str| {
+            Sha::parse(digits).is_ok() || self.learnt_hash(&format!("{repo}/{digits}")).is_some()
+        };
+        let ends = [&pull.source, &pull.destination].into_iter().filter_map(|end| end.commit.as_ref());
+        ends.map(|commit| u64::from(!is_known(&commit.hash))).sum()
+    }
+
     async fn commit(&self, what: &str, repo: &str, digits: &str) -> Result<wire::Hash, ForgeError> {
         self.get(what, self.url(what, repo, &["commit", digits])?).await
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use truing_core::id::{Millis, PrId};
+use truing_core::id::{Millis, PrId, Span};
 use truing_core::port::{
     Author, CommentKind, ForgeError, ForgeKind, OpenPull, Protection, PullComment, PullLine, Seen, WriteGate,
 };
@@ -16,7 +16,7 @@ use super::super::calls::Calls as _;
 use super::super::client::Client;
 use super::super::lists::{is_of_here, kind_of, open_pull, pull_comment, pull_line};
 use super::super::login::remote;
-use super::super::session::{MAX_PULL_PAGES, MAX_REPOSITORY_PAGES, spelled};
+use super::super::session::{MAX_PULL_PAGES, MAX_REPOSITORY_PAGES, instant, spelled};
 use super::{BitbucketCloud, page, wire};
 use crate::capability::{BITBUCKET_CLOUD, Capability};
 use crate::forge_server::ForgeServer;
@@ -28,6 +28,8 @@ use crate::remote::{Purpose, RemoteError};
 const ACCESS_TOKEN: &str = "x-token-auth";
 /// The same of an API token. <https://support.atlassian.com/bitbucket-cloud/docs/using-api-tokens>
 const API_TOKEN: &str = "x-bitbucket-api-token-auth";
+/// A pull request that has not changed for so long shows all of its comments: a list that is made at once may miss some.
+const SETTLED: Span = Span::minutes(2);
 /// Open ones, with drafts: the plain list left those out once (BCLOUD-23659).
 const OPEN: &str = "state=\"OPEN\" AND (draft=true OR draft=false)";
 
@@ -171,9 +173,16 @@ impl ForgeServer for BitbucketCloud {
         let what = format!("{repo}: listing its open pull requests");
         last.begin();
         let url = self.pulls_url(&what, repo, OPEN)?;
-        let (bodies, complete) = self.listed(&what, url.clone(), calls, usize::MAX).await?;
+        let (bodies, mut complete) = self.listed(&what, url.clone(), calls, usize::MAX).await?;
         let mut pulls = Vec::with_capacity(bodies.len());
         for body in bodies {
+            // What is read now is known the next time: that goes on here.
+            let cost = self.cost(repo, &body);
+            if cost > *calls {
+                complete = false;
+                continue;
+            }
+            *calls -= cost;
             pulls.push(open_pull(repo, self.read_pull(&what, repo, body, true).await?));
         }
         last.replace(url, pulls, complete);
@@ -217,23 +226,35 @@ impl ForgeServer for BitbucketCloud {
     ) -> Result<(), ForgeError> {
         let what = format!("{repo}: listing new comments ({})", kind.as_str());
         last.begin();
+        let now = self.inner.http.now();
         let changed = format!("updated_on>={}", spelled(since));
         let url = self.pulls_url(&what, repo, &changed)?;
-        let (bodies, mut complete) = self.listed(&what, url.clone(), calls, usize::MAX).await?;
-        let mut comments = Vec::new();
+        let (bodies, mut complete) = self.listed(&what, url, calls, usize::MAX).await?;
+        let mut parts = Vec::with_capacity(bodies.len());
         for body in bodies {
+            let (number, page) = (body.id, body.links.page());
+            let url = self.of_pull(&what, repo, number, &["comments"])?;
+            let part = with_query(url, &[("updated_on", &body.updated_on)]);
+            let is_settled = now - instant(&what, &body.updated_on)? >= SETTLED;
+            // What was read is not read again until it changes: where the calls end, the next time goes on.
+            if let Some(known) = last.part(&part) {
+                parts.push((part, known.to_vec()));
+                continue;
+            }
             if *calls == 0 {
                 complete = false;
-                break;
+                continue;
             }
             *calls -= 1;
-            let (number, page) = (body.id, body.links.page());
             let notes = self.read_notes(&what, repo, number).await?.into_iter();
             let new = notes.filter(|note| !note.is_deleted && kind_of(note) == kind && note.updated >= since);
-            comments.extend(new.map(|note| pull_comment(number, &page, note)));
+            let mut comments: Vec<PullComment> = new.map(|note| pull_comment(number, &page, note)).collect();
+            comments.sort_by_key(|comment| (comment.updated, comment.id));
+            // One that has just changed is read again.
+            let part = if is_settled { part } else { self.of_pull(&what, repo, number, &["comments"])? };
+            parts.push((part, comments));
         }
-        comments.sort_by_key(|comment| (comment.updated, comment.id));
-        last.replace(url, comments, complete);
+        last.replace_parts(parts, complete);
         Ok(())
     }
 
