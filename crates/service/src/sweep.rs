@@ -118,7 +118,7 @@ struct Task {
 #[derive(Debug, Default)]
 struct Watched {
     pulls: Listing<OpenPull>,
-    /// In the conversation, and on the diff.
+    /// Of both kinds, as the forge lists them.
     comments: [Listing<PullComment>; 2],
     /// What was marked though it rests in a state that only people or news should end, and for which revision.
     roused: HashMap<Key, Option<Revision>>,

@@ -35,7 +35,6 @@ impl BitbucketCloud {
             text: body.description.unwrap_or_default(),
             state,
             created: instant(what, &body.created_on)?,
-            updated: instant(what, &body.updated_on)?,
             author: body.author.and_then(wire::Account::user),
             head: self.end(what, repo, body.source, is_open).await?,
             base,

@@ -14,7 +14,7 @@ use url::Url;
 use super::super::address::{append, is_repository_name, parts, quoted, with_query};
 use super::super::calls::Calls as _;
 use super::super::client::Client;
-use super::super::lists::{is_of_here, kind_of, open_pull, pull_comment, pull_line};
+use super::super::lists::{is_of_here, know_comments, new_comments, open_pull, pull_comment, pull_line};
 use super::super::login::remote;
 use super::super::session::{MAX_PULL_PAGES, MAX_REPOSITORY_PAGES, instant, spelled};
 use super::{BitbucketCloud, page, wire};
@@ -219,13 +219,21 @@ impl ForgeServer for BitbucketCloud {
     /// There is no list of a repository's comments: those of each pull request that was changed since are read.
     async fn comments_since(
         &self,
-        repo: &str,
-        (kind, since): (CommentKind, Millis),
-        last: &mut Listing<PullComment>,
+        (repo, number): (&str, Option<u64>),
+        since: Millis,
+        last: &mut [Listing<PullComment>; 2],
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
-        let what = format!("{repo}: listing new comments ({})", kind.as_str());
-        last.begin();
+        let what = format!("{repo}: listing new comments");
+        last[0].begin();
+        if let Some(number) = number {
+            *calls = calls.saturating_sub(1);
+            let page = self.page_of(&what, repo, number)?;
+            let notes = self.read_notes(&what, repo, number).await?;
+            let comments = new_comments((number, page.as_str()), notes, since);
+            know_comments(last, vec![(page, comments)], true);
+            return Ok(());
+        }
         let now = self.inner.http.now();
         let changed = format!("updated_on>={}", spelled(since));
         let url = self.pulls_url(&what, repo, &changed)?;
@@ -234,10 +242,10 @@ impl ForgeServer for BitbucketCloud {
         for body in bodies {
             let (number, page) = (body.id, body.links.page());
             let url = self.of_pull(&what, repo, number, &["comments"])?;
-            let part = with_query(url, &[("updated_on", &body.updated_on)]);
+            let part = with_query(url.clone(), &[("updated_on", &body.updated_on)]);
             let is_settled = now - instant(&what, &body.updated_on)? >= SETTLED;
             // What was read is not read again until it changes: where the calls end, the next time goes on.
-            if let Some(known) = last.part(&part) {
+            if let Some(known) = last[0].part(&part) {
                 parts.push((part, known.to_vec()));
                 continue;
             }
@@ -246,15 +254,12 @@ impl ForgeServer for BitbucketCloud {
                 continue;
             }
             *calls -= 1;
-            let notes = self.read_notes(&what, repo, number).await?.into_iter();
-            let new = notes.filter(|note| !note.is_deleted && kind_of(note) == kind && note.updated >= since);
-            let mut comments: Vec<PullComment> = new.map(|note| pull_comment(number, &page, note)).collect();
-            comments.sort_by_key(|comment| (comment.updated, comment.id));
+            let notes = self.read_notes(&what, repo, number).await?;
+            let comments = new_comments((number, &page), notes, since);
             // One that has just changed is read again.
-            let part = if is_settled { part } else { self.of_pull(&what, repo, number, &["comments"])? };
-            parts.push((part, comments));
+            parts.push((if is_settled { part } else { url }, comments));
         }
-        last.replace_parts(parts, complete);
+        know_comments(last, parts, complete);
         Ok(())
     }
 
