@@ -241,7 +241,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("5m"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "How often the forges are asked what is open and commented, to make up for webhooks that were lost; with at most a tenth of each forge's rate limit.",
+        doc: "How often the forges are asked what is open and commented, to make up for webhooks that were lost; with at most a tenth of each forge's rate limit, and half of Bitbucket Cloud's, which does not tell what is left of it.",
     },
     Key {
         path: "server.trusted_proxies",

@@ -67,6 +67,9 @@ pub struct Capability {
     pub report_annotations: usize,
     /// How many calls that create something it takes in a span of time.
     pub creations: &'static [(usize, Span)],
+    /// How many calls it takes in an hour, where it does not tell what is left of them; 0 where it tells, or takes any. Read
+    /// by the sweep.
+    pub calls_an_hour: u64,
     /// The most items a page of a list.
     pub page: usize,
     /// Files of a pull request that it lists at most; 0 where that is not published.
@@ -189,6 +192,7 @@ pub const GITHUB: Capability = Capability {
     annotations: 50,
     report_annotations: 0,
     creations: &[(80, Span::minutes(1)), (500, Span::minutes(60))],
+    calls_an_hour: 0,
     page: 100,
     files: 3_000,
     diff_files: 300,
@@ -226,6 +230,7 @@ pub const BITBUCKET_CLOUD: Capability = Capability {
     annotations: 100,
     report_annotations: 1_000,
     creations: &[],
+    calls_an_hour: 1_000,
     page: 100,
     files: 0,
     diff_files: 0,
@@ -263,6 +268,7 @@ pub const BITBUCKET_DC: Capability = Capability {
     annotations: 1_000,
     report_annotations: 1_000,
     creations: &[],
+    calls_an_hour: 0,
     page: 100,
     files: 0,
     diff_files: 0,

@@ -84,13 +84,14 @@ pub trait ForgeServer: Clone + Send + Sync {
         most: usize,
     ) -> impl Future<Output = Result<(Vec<PullLine>, bool), ForgeError>> + Send;
 
-    /// The comments of a kind on a repository's pull requests that were written or changed since then, oldest change
-    /// first.
+    /// The comments on a repository's pull requests, or on the one with this number, that were written or changed since
+    /// then, in two lists; those of one pull request and one kind oldest change first. A forge that lists those of a whole
+    /// repository alone gives those of its other pull requests, too.
     fn comments_since(
         &self,
-        repo: &str,
-        since: (CommentKind, Millis),
-        last: &mut Listing<PullComment>,
+        of: (&str, Option<u64>),
+        since: Millis,
+        last: &mut [Listing<PullComment>; 2],
         calls: &mut u64,
     ) -> impl Future<Output = Result<(), ForgeError>> + Send;
 

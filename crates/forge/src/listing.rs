@@ -14,6 +14,7 @@ use crate::http::{Answer, Call};
 pub struct Listing<T> {
     pages: Vec<Page<T>>,
     complete: bool,
+    in_order: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -26,7 +27,7 @@ struct Page<T> {
 
 impl<T> Default for Listing<T> {
     fn default() -> Self {
-        Self { pages: Vec::new(), complete: false }
+        Self { pages: Vec::new(), complete: false, in_order: true }
     }
 }
 
@@ -43,8 +44,19 @@ impl<T> Listing<T> {
 
     /// Lets these be all that is known, as they were read from this address.
     pub(crate) fn replace(&mut self, url: Url, items: Vec<T>, complete: bool) {
-        self.pages = vec![Page { url, etag: None, items, next: None }];
-        self.complete = complete;
+        self.replace_parts(vec![(url, items)], complete);
+    }
+
+    /// Lets these be all that is known, part by part, each as it was read from its address.
+    pub(crate) fn replace_parts(&mut self, parts: Vec<(Url, Vec<T>)>, complete: bool) {
+        let page = |(url, items): (Url, Vec<T>)| Page { url, etag: None, items, next: None };
+        self.pages = parts.into_iter().map(page).collect();
+        (self.complete, self.in_order) = (complete, false);
+    }
+
+    /// The part that was read from this address, if it is known.
+    pub(crate) fn part(&self, url: &Url) -> Option<&[T]> {
+        self.pages.iter().find(|page| page.url == *url).map(|page| page.items.as_slice())
     }
 
     /// What is known may be old: it is read anew.
@@ -55,6 +67,12 @@ impl<T> Listing<T> {
     /// Was it read to its end? Otherwise there may be more.
     pub fn is_complete(&self) -> bool {
         self.complete
+    }
+
+    /// Does the whole list have the order in which it was asked for? Then a cut has left out what comes after all that is
+    /// there; of a list that was put together of parts it may have left out anything.
+    pub fn is_in_order(&self) -> bool {
+        self.in_order
     }
 
     /// Reads the list again from `first` on, at most so many pages and, of those that have changed, at most as

@@ -146,12 +146,12 @@ impl ForgeServer for Server {
 
     async fn comments_since(
         &self,
-        repo: &str,
-        since: (CommentKind, Millis),
-        last: &mut Listing<PullComment>,
+        of: (&str, Option<u64>),
+        since: Millis,
+        last: &mut [Listing<PullComment>; 2],
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
-        each!(self, it => it.comments_since(repo, since, last, calls).await)
+        each!(self, it => it.comments_since(of, since, last, calls).await)
     }
 
     async fn comment(

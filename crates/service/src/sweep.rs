@@ -21,7 +21,7 @@ use truing_core::port::{
 use truing_forge::listing::{Listing, Repositories};
 use truing_forge::{ForgeServer as _, Server};
 
-use self::share::Share;
+use self::share::{Share, Untold};
 use super::pause::Pause;
 use super::{Forges as _, Parts, ServiceContext};
 
@@ -118,7 +118,7 @@ struct Task {
 #[derive(Debug, Default)]
 struct Watched {
     pulls: Listing<OpenPull>,
-    /// In the conversation, and on the diff.
+    /// Of both kinds, as the forge lists them.
     comments: [Listing<PullComment>; 2],
     /// What was marked though it rests in a state that only people or news should end, and for which revision.
     roused: HashMap<Key, Option<Revision>>,
@@ -180,7 +180,7 @@ impl Sweep {
             if round.is_due(now, wanted) {
                 round.begin(context, forge, server, self.every).await?;
             } else {
-                round.go_on(context, server).await?;
+                round.go_on(context, server, self.every).await?;
             }
             more |= !round.queue.is_empty() && round.waits.is_none();
             over &= round.queue.is_empty() && round.began.is_some_and(|began| Some(began) >= wanted);
@@ -211,7 +211,7 @@ impl Round {
     ) -> Result<(), StoreError> {
         let now = context.clock.now();
         self.waits = None;
-        let mut calls = self.share.allowed(server.quota(), now);
+        let mut calls = self.allowed(server, every, now);
         if calls == 0 {
             self.run_short(forge, now);
             return Ok(());
@@ -278,6 +278,7 @@ impl Round {
         &mut self,
         context: &ServiceContext<P>,
         server: &Server,
+        every: Span,
     ) -> Result<(), StoreError> {
         let now = context.clock.now();
         if self.waits.is_some_and(|pause| pause.lasts(now)) {
@@ -286,7 +287,7 @@ impl Round {
         self.waits = None;
         let Some(mut task) = self.queue.front().cloned() else { return Ok(()) };
         let forge = task.repository.forge.clone();
-        let mut calls = self.share.allowed(server.quota(), now);
+        let mut calls = self.allowed(server, every, now);
         if calls == 0 {
             self.run_short(&forge, now);
             return Ok(());
@@ -334,6 +335,12 @@ impl Round {
             watched.fail(&task.repository, &error);
         }
         Ok(())
+    }
+
+    /// How many calls may be made now.
+    fn allowed(&mut self, server: &Server, every: Span, now: Millis) -> u64 {
+        let untold = Untold::of(server.capability().calls_an_hour, every);
+        self.share.allowed(server.quota(), untold, now)
     }
 
     /// Waits for the next window of the rate limit.

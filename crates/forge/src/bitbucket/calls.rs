@@ -72,7 +72,6 @@ pub struct Pull {
     pub(super) text: String,
     pub(super) state: PullState,
     pub(super) created: Millis,
-    pub(super) updated: Millis,
     pub(super) author: Option<User>,
     pub(super) head: End,
     pub(super) base: End,

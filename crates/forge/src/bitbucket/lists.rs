@@ -1,10 +1,12 @@
 //! What both Bitbuckets show in lists, for people and for the sweep.
 
-use truing_core::id::CommentId;
+use truing_core::id::{CommentId, Millis};
 use truing_core::port::{CommentKind, OpenPull, PullComment, PullLine, PullState, Revision};
+use url::Url;
 
 use super::bounds::MAX_COMMENT_CHARS;
 use super::calls::{Note, Pull};
+use crate::listing::Listing;
 
 /// Is it from this branch of the very repository that it goes to?
 pub(super) fn is_of_here(pull: &Pull, branch: &str) -> bool {
@@ -32,7 +34,7 @@ pub(super) fn pull_line(pull: Pull) -> PullLine {
     }
 }
 
-pub(super) fn kind_of(note: &Note) -> CommentKind {
+fn kind_of(note: &Note) -> CommentKind {
     if note.on.is_some() { CommentKind::Diff } else { CommentKind::Conversation }
 }
 
@@ -48,4 +50,22 @@ pub(super) fn pull_comment(number: u64, url: &str, note: Note) -> PullComment {
         created: note.created,
         updated: note.updated,
     }
+}
+
+/// The comments of a pull request that were written or changed since then, oldest change first.
+pub(super) fn new_comments((number, url): (u64, &str), notes: Vec<Note>, since: Millis) -> Vec<PullComment> {
+    let new = notes.into_iter().filter(|note| !note.is_deleted && note.updated >= since);
+    let mut comments: Vec<PullComment> = new.map(|note| pull_comment(number, url, note)).collect();
+    comments.sort_by_key(|comment| (comment.updated, comment.id));
+    comments
+}
+
+/// Lets these be all comments that are known, of both kinds, pull request by pull request.
+pub(super) fn know_comments(
+    [all, none]: &mut [Listing<PullComment>; 2],
+    parts: Vec<(Url, Vec<PullComment>)>,
+    complete: bool,
+) {
+    all.replace_parts(parts, complete);
+    *none = Listing::nothing();
 }

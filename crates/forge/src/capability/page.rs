@@ -123,6 +123,10 @@ fn rows(forge: &Capability) -> Vec<(&'static str, String)> {
         none if none.is_empty() => "not published".to_owned(),
         creations => creations,
     };
+    let calls = match forge.calls_an_hour {
+        0 => "as many as the forge lets through".to_owned(),
+        calls => format!("{calls}; what is left is not told, so the sweep takes half at most"),
+    };
     let diff = match (forge.diff_files, forge.diff_lines) {
         (0, 0) => "not published (we read it with git)".to_owned(),
         (files, lines) => format!("{files} files, {lines} lines (we read it with git)"),
@@ -153,6 +157,7 @@ fn rows(forge: &Capability) -> Vec<(&'static str, String)> {
         ("Text of a status", format!("{} characters", forge.status_text)),
         ("Annotations in one call", annotations),
         ("Calls that create", creations),
+        ("Calls an hour", calls),
         ("Items of a page", forge.page.to_string()),
         ("Files listed of a pull request", count(forge.files)),
         ("Diff in one answer", diff),

@@ -219,29 +219,25 @@ impl ForgeServer for GitHub {
         bodies.filter(|pull| pull.head.branch == branch).map(|pull| open_pull(&what, pull)).collect()
     }
 
+    /// A repository has two lists of comments, of all its pull requests.
     async fn comments_since(
         &self,
-        repo: &str,
-        (kind, since): (CommentKind, Millis),
-        last: &mut Listing<PullComment>,
+        (repo, _): (&str, Option<u64>),
+        since: Millis,
+        last: &mut [Listing<PullComment>; 2],
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
-        let what = format!("{repo}: listing new comments ({})", kind.as_str());
-        let since = jiff::Timestamp::from_second(since.0.div_euclid(1000)).unwrap_or_default().to_string();
-        let query = [("sort", "updated"), ("direction", "asc"), ("since", since.as_str())];
-        let url = paged(self.below(&what, repo, &[segment(kind), "comments"])?, &query);
-        let read = |answer: &Answer| {
-            let bodies = answer.json::<Vec<CommentBody>>()?.into_iter();
-            bodies.filter_map(|body| pull_comment(&what, kind, body).transpose()).collect()
-        };
-        last.refresh(
-            |call| self.send_owned(Scope::Named(repo), call),
-            (&what, url),
-            MAX_COMMENT_PAGES,
-            calls,
-            read,
-        )
-        .await
+        for (kind, list) in CommentKind::ALL.into_iter().zip(last) {
+            match self.list_comments(repo, (kind, since), list, calls).await {
+                Ok(()) => {}
+                // A repository without issues.
+                Err(ForgeError::NotFound { .. }) if kind == CommentKind::Conversation => {
+                    *list = Listing::nothing();
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     async fn comment(
@@ -292,6 +288,32 @@ impl GitHub {
         let body: RepositoryBody = self.send(scope, &Call::get(what.as_str(), url)).await?.json()?;
         let seen = seen(vec![body]).pop();
         seen.ok_or_else(|| unavailable(&what, "the repository's name is not as expected"))
+    }
+
+    /// The comments of a kind on a repository's pull requests that were written or changed since then, oldest change first.
+    async fn list_comments(
+        &self,
+        repo: &str,
+        (kind, since): (CommentKind, Millis),
+        last: &mut Listing<PullComment>,
+        calls: &mut u64,
+    ) -> Result<(), ForgeError> {
+        let what = format!("{repo}: listing new comments ({})", kind.as_str());
+        let since = jiff::Timestamp::from_second(since.0.div_euclid(1000)).unwrap_or_default().to_string();
+        let query = [("sort", "updated"), ("direction", "asc"), ("since", since.as_str())];
+        let url = paged(self.below(&what, repo, &[segment(kind), "comments"])?, &query);
+        let read = |answer: &Answer| {
+            let bodies = answer.json::<Vec<CommentBody>>()?.into_iter();
+            bodies.filter_map(|body| pull_comment(&what, kind, body).transpose()).collect()
+        };
+        last.refresh(
+            |call| self.send_owned(Scope::Named(repo), call),
+            (&what, url),
+            MAX_COMMENT_PAGES,
+            calls,
+            read,
+        )
+        .await
     }
 
     /// An address below a repository's.

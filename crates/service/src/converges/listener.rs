@@ -54,18 +54,8 @@ impl<'a> StopListener<'a> {
     }
 
     async fn listen(&self, lists: &mut [Listing<PullComment>; 2]) -> Result<(), ForgeError> {
-        let mut calls = CALLS;
-        for (kind, list) in CommentKind::ALL.into_iter().zip(lists) {
-            match self.server.comments_since(self.repo, (kind, self.since), list, &mut calls).await {
-                Ok(()) => {}
-                // A repository without issues.
-                Err(ForgeError::NotFound { .. }) if kind == CommentKind::Conversation => {
-                    *list = Listing::nothing();
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+        let of = (self.repo, Some(self.number));
+        self.server.comments_since(of, self.since, lists, &mut { CALLS }).await
     }
 
     /// The newest word on the run by somebody who may write to the repository, if that is to stop: who says so.

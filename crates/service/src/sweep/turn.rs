@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use truing_core::id::{Key, Millis, PrId, Span};
 use truing_core::port::{
-    Clock as _, CommentKind, Described, ForgeError, Halted, Mark, Marked, OpenPull, Origin, PullComment,
-    Repository, Revision, Runs as _, Slots, StoreError, UserRequest, Watchlist,
+    Clock as _, Described, ForgeError, Halted, Mark, Marked, OpenPull, Origin, PullComment, Repository,
+    Revision, Runs as _, Slots, StoreError, UserRequest, Watchlist,
 };
 use truing_core::slot::{Hold, Loop, Slot, State};
 use truing_forge::listing::Listing;
@@ -156,16 +156,8 @@ impl Watched {
         calls: &mut u64,
     ) -> Result<(), Failed> {
         let since = Millis(repository.cursor.0.saturating_sub(OVERLAP.0));
-        for (kind, comments) in CommentKind::ALL.into_iter().zip(&mut self.comments) {
-            match server.comments_since(&repository.name, (kind, since), comments, calls).await {
-                Ok(()) => {}
-                // A repository without issues.
-                Err(ForgeError::NotFound { .. }) if kind == CommentKind::Conversation => {
-                    *comments = Listing::nothing();
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let of = (repository.name.as_str(), None);
+        server.comments_since(of, since, &mut self.comments, calls).await?;
         let mut told = Vec::new();
         let at = context.store.now().await?;
         for comment in self.comments.iter().flat_map(Listing::items) {
@@ -222,8 +214,9 @@ async fn read<S: Slots + Watchlist>(store: &S, keys: &[Key]) -> Result<Vec<Known
 /// Up to when all comments were read: the newest change, but no farther than where a list was cut.
 fn read_until(lists: &[Listing<PullComment>]) -> Option<Millis> {
     let newest = |list: &Listing<PullComment>| list.items().map(|comment| comment.updated).max();
-    let cut = lists.iter().filter(|list| !list.is_complete()).map(newest).min();
-    // A list that was cut before its first comment has been read up to nowhere.
+    let reached = |list: &Listing<PullComment>| if list.is_in_order() { newest(list) } else { None };
+    let cut = lists.iter().filter(|list| !list.is_complete()).map(reached).min();
+    // A list that was cut before its first comment has been read up to nowhere, as one has that is in no order.
     cut.unwrap_or_else(|| lists.iter().filter_map(newest).max())
 }
 

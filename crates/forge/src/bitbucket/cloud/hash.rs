@@ -12,6 +12,11 @@ use crate::http::{Call, unavailable};
 /// The fewest digits that are asked for: the description of the API says 7 and more.
 const MIN_DIGITS: usize = 7;
 
+/// The key under which a head is remembered, until its pull request changes.
+fn head_key(repo: &str, (number, updated): (u64, &str), digits: &str) -> String {
+    format!("{repo}/{number}/{updated}/{digits}")
+}
+
 impl BitbucketCloud {
     /// The commit that begins with these digits. A head that is in a fork alone is asked for there.
     pub(super) async fn full(
@@ -58,7 +63,7 @@ impl BitbucketCloud {
         if let Ok(sha) = Sha::parse(digits) {
             return Ok(sha);
         }
-        let key = format!("{repo}/{number}/{updated}/{digits}");
+        let key = head_key(repo, (number, updated), digits);
         if let Some(known) = self.learnt_hash(&key) {
             return Ok(known);
         }
@@ -71,6 +76,18 @@ impl BitbucketCloud {
         }
         self.learn_hash(key, full.clone());
         Ok(full)
+    }
+
+    /// So many calls it takes to read a pull request with both of its hashes: one for each that is not known.
+    pub(super) fn cost(&self, repo: &str, pull: &wire::Pull) -> u64 {
+        let is_unknown =
+            |digits: &str, key: String| Sha::parse(digits).is_err() && self.learnt_hash(&key).is_none();
+        let head = pull.source.commit.as_ref().is_some_and(|head| {
+            is_unknown(&head.hash, head_key(repo, (pull.id, &pull.updated_on), &head.hash))
+        });
+        let base = pull.destination.commit.as_ref();
+        let base = base.is_some_and(|base| is_unknown(&base.hash, format!("{repo}/{}", base.hash)));
+        u64::from(head) + u64::from(base)
     }
 
     async fn commit(&self, what: &str, repo: &str, digits: &str) -> Result<wire::Hash, ForgeError> {

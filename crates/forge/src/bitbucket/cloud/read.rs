@@ -44,7 +44,6 @@ impl BitbucketCloud {
             text: body.description.unwrap_or_default(),
             state,
             created: instant(what, &body.created_on)?,
-            updated: instant(what, &body.updated_on)?,
             author: body.author.and_then(wire::Account::user),
             head,
             base,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use truing_core::id::{Millis, PrId};
+use truing_core::id::{Millis, PrId, Span};
 use truing_core::port::{
     Author, CommentKind, ForgeError, ForgeKind, OpenPull, Protection, PullComment, PullLine, Seen, WriteGate,
 };
@@ -12,10 +12,10 @@ use truing_git::Remote;
 use url::Url;
 
 use super::super::address::{append, is_repository_name, parts, quoted, with_query};
-use super::super::bounds::{MAX_PULL_PAGES, MAX_REPOSITORY_PAGES, spelled};
+use super::super::bounds::{MAX_PULL_PAGES, MAX_REPOSITORY_PAGES, instant, spelled};
 use super::super::calls::{Calls as _, Pull};
 use super::super::client::Client;
-use super::super::lists::{is_of_here, kind_of, open_pull, pull_comment, pull_line};
+use super::super::lists::{is_of_here, know_comments, new_comments, open_pull, pull_comment, pull_line};
 use super::super::login::remote;
 use super::{BitbucketCloud, page, wire};
 use crate::capability::{BITBUCKET_CLOUD, Capability};
@@ -28,6 +28,8 @@ use crate::remote::{Purpose, RemoteError};
 const ACCESS_TOKEN: &str = "x-token-auth";
 /// The same of an API token. <https://support.atlassian.com/bitbucket-cloud/docs/using-api-tokens>
 const API_TOKEN: &str = "x-bitbucket-api-token-auth";
+/// A pull request that has not changed for so long shows all of its comments: a list that is made at once may miss some.
+const SETTLED: Span = Span::minutes(2);
 /// Open ones, with drafts: the plain list left those out once (BCLOUD-23659).
 const OPEN: &str = "state=\"OPEN\" AND (draft=true OR draft=false)";
 
@@ -186,10 +188,22 @@ impl ForgeServer for BitbucketCloud {
         let what = format!("{repo}: listing its open pull requests");
         last.begin();
         let url = self.pulls_url(&what, repo, OPEN)?;
-        let (bodies, complete) = self.listed(&what, url.clone(), calls, usize::MAX).await?;
-        let (pulls, is_all) = self.readable((&what, repo), bodies, true).await?;
-        let pulls = pulls.into_iter().map(|pull| open_pull(repo, pull)).collect();
-        last.replace(url, pulls, complete && is_all);
+        let (bodies, mut complete) = self.listed(&what, url.clone(), calls, usize::MAX).await?;
+        let mut pulls = Vec::with_capacity(bodies.len());
+        for body in bodies {
+            // What is read now is known the next time: that goes on here.
+            let cost = self.cost(repo, &body);
+            if cost > *calls {
+                complete = false;
+                continue;
+            }
+            *calls -= cost;
+            match self.read_listed(&what, repo, body, true).await? {
+                Some(pull) => pulls.push(open_pull(repo, pull)),
+                None => complete = false,
+            }
+        }
+        last.replace(url, pulls, complete);
         Ok(())
     }
 
@@ -222,30 +236,47 @@ impl ForgeServer for BitbucketCloud {
     /// There is no list of a repository's comments: those of each pull request that was changed since are read.
     async fn comments_since(
         &self,
-        repo: &str,
-        (kind, since): (CommentKind, Millis),
-        last: &mut Listing<PullComment>,
+        (repo, number): (&str, Option<u64>),
+        since: Millis,
+        last: &mut [Listing<PullComment>; 2],
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
-        let what = format!("{repo}: listing new comments ({})", kind.as_str());
-        last.begin();
+        let what = format!("{repo}: listing new comments");
+        last[0].begin();
+        if let Some(number) = number {
+            *calls = calls.saturating_sub(1);
+            let page = self.page_of(&what, repo, number)?;
+            let notes = self.read_notes(&what, repo, number).await?;
+            let comments = new_comments((number, page.as_str()), notes, since);
+            know_comments(last, vec![(page, comments)], true);
+            return Ok(());
+        }
+        let now = self.inner.http.now();
         let changed = format!("updated_on>={}", spelled(since));
         let url = self.pulls_url(&what, repo, &changed)?;
-        let (bodies, mut complete) = self.listed(&what, url.clone(), calls, usize::MAX).await?;
-        let mut comments = Vec::new();
+        let (bodies, mut complete) = self.listed(&what, url, calls, usize::MAX).await?;
+        let mut parts = Vec::with_capacity(bodies.len());
         for body in bodies {
+            let (number, page) = (body.id, body.links.page());
+            let url = self.of_pull(&what, repo, number, &["comments"])?;
+            let part = with_query(url.clone(), &[("updated_on", &body.updated_on)]);
+            let is_settled = now - instant(&what, &body.updated_on)? >= SETTLED;
+            // What was read is not read again until it changes: where the calls end, the next time goes on.
+            if let Some(known) = last[0].part(&part) {
+                parts.push((part, known.to_vec()));
+                continue;
+            }
             if *calls == 0 {
                 complete = false;
-                break;
+                continue;
             }
             *calls -= 1;
-            let (number, page) = (body.id, body.links.page());
-            let notes = self.read_notes(&what, repo, number).await?.into_iter();
-            let new = notes.filter(|note| !note.is_deleted && kind_of(note) == kind && note.updated >= since);
-            comments.extend(new.map(|note| pull_comment(number, &page, note)));
+            let notes = self.read_notes(&what, repo, number).await?;
+            let comments = new_comments((number, &page), notes, since);
+            // One that has just changed is read again.
+            parts.push((if is_settled { part } else { url }, comments));
         }
-        comments.sort_by_key(|comment| (comment.updated, comment.id));
-        last.replace(url, comments, complete);
+        know_comments(last, parts, complete);
         Ok(())
     }
 

@@ -32,7 +32,6 @@ impl BitbucketDataCenter {
             text: body.description.unwrap_or_default(),
             state,
             created: millis(body.created_date),
-            updated: millis(body.updated_date),
             author: body.author.and_then(|author| author.user.user()),
             head: end(what, body.from_ref, is_open)?,
             base: end(what, body.to_ref, is_open)?,

@@ -15,7 +15,7 @@ use super::super::address::{append, is_repository_name, parts, with_query};
 use super::super::bounds::{MAX_PULL_PAGES, MAX_REPOSITORY_PAGES, endless};
 use super::super::calls::{Calls as _, Pull};
 use super::super::client::Client;
-use super::super::lists::{is_of_here, kind_of, open_pull, pull_comment, pull_line};
+use super::super::lists::{is_of_here, know_comments, new_comments, open_pull, pull_comment, pull_line};
 use super::super::login::remote;
 use super::wire::BRANCHES;
 use super::{BitbucketDataCenter, paged, wire};
@@ -200,31 +200,39 @@ impl ForgeServer for BitbucketDataCenter {
         Ok((pulls.into_iter().take(most).map(pull_line).collect(), is_all))
     }
 
-    /// There is no list of a repository's comments: those of each open pull request that was changed since are read.
+    /// There is no list of a repository's comments: those of each open pull request are read, whatever its own date, which
+    /// a comment need not change. All of what was done there is: an answer is told with the comment that began its thread,
+    /// however old that is.
     async fn comments_since(
         &self,
-        repo: &str,
-        (kind, since): (CommentKind, Millis),
-        last: &mut Listing<PullComment>,
+        (repo, number): (&str, Option<u64>),
+        since: Millis,
+        last: &mut [Listing<PullComment>; 2],
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
-        let what = format!("{repo}: listing new comments ({})", kind.as_str());
-        last.begin();
-        let url = self.open_url(&what, repo)?;
-        let (pulls, mut complete) = self.listed(&what, (repo, &url), calls, usize::MAX).await?;
-        let mut comments = Vec::new();
-        for pull in pulls.into_iter().filter(|pull| pull.updated >= since) {
+        let what = format!("{repo}: listing new comments");
+        last[0].begin();
+        let (numbers, mut complete) = match number {
+            Some(number) => (vec![number], true),
+            None => {
+                let url = self.open_url(&what, repo)?;
+                let (pulls, complete) = self.listed(&what, (repo, &url), calls, usize::MAX).await?;
+                (pulls.into_iter().map(|pull| pull.number).collect(), complete)
+            }
+        };
+        let mut parts = Vec::with_capacity(numbers.len());
+        for number in numbers {
             if *calls == 0 {
                 complete = false;
                 break;
             }
             *calls -= 1;
-            let notes = self.read_notes(&what, repo, pull.number).await?.into_iter();
-            let new = notes.filter(|note| kind_of(note) == kind && note.updated >= since);
-            comments.extend(new.map(|note| pull_comment(pull.number, &pull.url, note)));
+            let page = self.page_of(&what, repo, number)?;
+            let notes = self.read_notes(&what, repo, number).await?;
+            let comments = new_comments((number, page.as_str()), notes, since);
+            parts.push((page, comments));
         }
-        comments.sort_by_key(|comment| (comment.updated, comment.id));
-        last.replace(url, comments, complete);
+        know_comments(last, parts, complete);
         Ok(())
     }
 

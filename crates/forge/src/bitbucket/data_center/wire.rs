@@ -142,8 +142,6 @@ pub(super) struct Pull {
     #[serde(default)]
     draft: bool,
     pub(super) created_date: i64,
-    #[serde(default)]
-    pub(super) updated_date: i64,
     pub(super) author: Option<Participant>,
     pub(super) from_ref: End,
     pub(super) to_ref: End,

@@ -411,11 +411,16 @@ async fn the_next_page_is_followed_on_this_host_alone_and_not_in_a_circle() {
 
 #[tokio::test]
 async fn open_pull_requests_are_listed_with_drafts_and_as_many_calls_as_there_are() {
-    let first = page(&json!([body("OPEN", true, UUID)]), Some("/base/more"));
-    let server = Server::new([first, commit(BASE), newest(HEAD)]).await;
-    let (mut list, mut calls) = (Listing::default(), 1);
-    cloud(&server).open_pulls("acme/demo", &mut list, &mut calls).await.unwrap();
-    assert_eq!((list.is_complete(), calls), (false, 0));
+    let listed = || page(&json!([body("OPEN", true, UUID)]), None);
+    let more = page(&json!([]), Some("/base/more"));
+    let server = Server::new([more, listed(), listed(), commit(BASE), newest(HEAD), listed()]).await;
+    let (cloud, mut list) = (cloud(&server), Listing::default());
+    // Without a call for the second page; without those for both hashes; with them; and with both hashes known.
+    let rounds = [(1, 0, false, 0), (2, 1, false, 0), (3, 0, true, 1), (1, 0, true, 1)];
+    for (mut calls, left, is_complete, many) in rounds {
+        cloud.open_pulls("acme/demo", &mut list, &mut calls).await.unwrap();
+        assert_eq!((calls, list.is_complete(), list.items().count()), (left, is_complete, many));
+    }
     let pulls: Vec<_> = list.items().collect();
     assert_eq!((pulls[0].number, pulls[0].draft, pulls[0].repository.as_str()), (7, true, UUID));
     assert!(
@@ -432,11 +437,33 @@ async fn a_fork_that_the_token_may_not_read_keeps_no_other_pull_request_out_of_a
     from_fork["source"]["repository"] = json!({ "uuid": "{f}", "full_name": "guest/demo" });
     let missing = || Reply::new(404, "{}");
     let listed = page(&json!([from_fork, body("OPEN", false, UUID)]), None);
-    let server = Server::new([listed, commit(BASE), missing(), missing(), commit(HEAD)]).await;
+    let server = Server::new([listed, commit(BASE), missing(), newest(HEAD)]).await;
     let (mut list, mut calls) = (Listing::default(), 9);
     cloud(&server).open_pulls("acme/demo", &mut list, &mut calls).await.unwrap();
     assert_eq!(list.items().map(|pull| pull.number).collect::<Vec<_>>(), [7]);
     assert!(!list.is_complete(), "the other is open, too");
+}
+
+#[tokio::test]
+async fn comments_that_the_calls_did_not_suffice_for_are_read_the_next_time_and_the_others_not_again() {
+    let changed = |number: u64| {
+        let mut pull = body("OPEN", false, UUID);
+        pull["id"] = number.into();
+        pull["updated_on"] = "2026-11-20T07:00:00.000000+00:00".into();
+        pull
+    };
+    let listed = || page(&json!([changed(7), changed(8)]), None);
+    let said = |id: u64| page(&json!([comment(id, Some("{9}"), "/review")]), None);
+    let server = Server::new([listed(), said(21), listed(), said(22), listed()]).await;
+    let (cloud, mut lists): (_, [Listing<PullComment>; 2]) = (cloud(&server), Default::default());
+    let rounds = [(2, vec![21], false), (2, vec![21, 22], true), (1, vec![21, 22], true)];
+    for (mut calls, ids, is_complete) in rounds {
+        cloud.comments_since(("acme/demo", None), Millis(0), &mut lists, &mut calls).await.unwrap();
+        let seen: Vec<u64> = lists.iter().flat_map(Listing::items).map(|comment| comment.id).collect();
+        assert_eq!((seen, lists[0].is_complete(), calls), (ids, is_complete, 0));
+        assert!(!lists[0].is_in_order() && lists[1].is_complete(), "what is left out may be older");
+    }
+    assert_eq!(server.requests().len(), 5);
 }
 
 #[tokio::test]

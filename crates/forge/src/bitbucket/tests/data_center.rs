@@ -114,6 +114,34 @@ async fn a_former_account_is_known_by_its_number_or_its_name() {
 }
 
 #[tokio::test]
+async fn a_new_comment_is_found_whatever_the_date_of_its_pull_request_and_in_an_old_thread_too() {
+    // After the pull request's own date.
+    let (since, later) = (Millis(1_795_161_550_000), 1_795_161_580_000_i64);
+    let new = |id: u64, text: &str| {
+        let mut comment = comment(id, 0, 9, text);
+        comment["createdDate"] = later.into();
+        comment["updatedDate"] = later.into();
+        comment
+    };
+    let mut first = comment(21, 0, 9, "Why?");
+    first["comments"] = json!([new(22, "/dismiss it is right")]);
+    let anchor = json!({ "path": "src/a.py", "line": 3, "toHash": HEAD });
+    let done = json!([commented(&new(23, "/review"), None), commented(&first, Some(anchor))]);
+    let listed = page(&json!([body(3, "Why", 101)]), None);
+    let server = Server::new([listed, page(&done, None), page(&done, None)]).await;
+    let center = center(&server);
+    for (number, sent) in [(None, 2), (Some(7), 1)] {
+        let (mut lists, mut calls): ([Listing<PullComment>; 2], _) = (Default::default(), 9);
+        center.comments_since(("ACME/demo", number), since, &mut lists, &mut calls).await.unwrap();
+        let comments = lists.iter().flat_map(Listing::items);
+        let seen: Vec<_> = comments.map(|comment| (comment.id, comment.number, comment.kind)).collect();
+        assert_eq!(seen, [(22, 7, CommentKind::Diff), (23, 7, CommentKind::Conversation)]);
+        assert_eq!((lists.iter().all(Listing::is_complete), 9 - calls), (true, sent));
+    }
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[tokio::test]
 async fn pages_that_do_not_go_on_end_in_an_error() {
     let [who, account] = me("9.3.2");
     let server = Server::new([who, account, page(&json!([]), Some(0))]).await;

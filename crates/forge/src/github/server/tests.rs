@@ -154,18 +154,11 @@ async fn comments_are_those_on_pull_requests() {
         comment(2, "https://x/octo/demo/issues/8#issuecomment-2"),
         ghost,
     ]);
-    let server = Server::new([ok(&list)]).await;
-    let mut found = Listing::default();
-    github(&server)
-        .comments_since(
-            "octo/demo",
-            (CommentKind::Conversation, Millis(1_795_162_200_999)),
-            &mut found,
-            &mut 9,
-        )
-        .await
-        .unwrap();
-    let found: Vec<_> = found.items().collect();
+    let server = Server::new([ok(&list), ok(&json!([]))]).await;
+    let mut found: [Listing<PullComment>; 2] = Default::default();
+    let since = Millis(1_795_162_200_999);
+    github(&server).comments_since(("octo/demo", Some(7)), since, &mut found, &mut 9).await.unwrap();
+    let found: Vec<_> = found.iter().flat_map(Listing::items).collect();
     let author = Author { id: AccountId::new("4"), login: "ada".into(), is_person: true };
     assert_eq!(
         found[0],
@@ -182,12 +175,9 @@ async fn comments_are_those_on_pull_requests() {
         }
     );
     assert_eq!((found.len(), found[1].number, &found[1].author), (2, 9, &None));
-    assert_eq!(
-        lines(&server),
-        [
-            "GET /repos/octo/demo/issues/comments?sort=updated&direction=asc&since=2026-11-20T08%3A10%3A00Z&per_page=100"
-        ]
-    );
+    let query = "sort=updated&direction=asc&since=2026-11-20T08%3A10%3A00Z&per_page=100";
+    let lists = ["issues", "pulls"].map(|list| format!("GET /repos/octo/demo/{list}/comments?{query}"));
+    assert_eq!(lines(&server), lists);
 }
 
 #[tokio::test]
