@@ -344,8 +344,8 @@ fn where_comments_land_on_the_head_one_on_another_line_is_made_again() {
     let again = Step::CreateReview { items: vec![finding("a")] };
     assert_eq!(planned(&desired, &at(line + 1), &bounds), [deleted, again]);
     // On its line, or where the call names the commit, it is the one.
-    assert_eq!(planned(&desired, &at(line), &bounds), [adopted.clone()]);
-    assert_eq!(planned(&desired, &at(line + 1), &BOUNDS), [adopted.clone()]);
+    assert_eq!(planned(&desired, &at(line), &bounds), std::slice::from_ref(&adopted));
+    assert_eq!(planned(&desired, &at(line + 1), &BOUNDS), std::slice::from_ref(&adopted));
     // Nor is one taken back that people have answered, or that was recorded: pushes move it.
     let answered = Observed { has_replies: true, ..at(line + 1) };
     assert_eq!(planned(&desired, &answered, &bounds), [adopted]);

@@ -38,9 +38,7 @@ impl BitbucketCloud {
             return Ok(known);
         }
         let commit: wire::Hash = match (self.commit(what, repo, digits).await, fork) {
-            (Err(ForgeError::NotFound { .. }), Some(fork)) => {
-                self.commit(&format!("{what}, from the fork {fork}"), fork, digits).await?
-            }
+            (Err(ForgeError::NotFound { .. }), Some(fork)) => self.commit(what, fork, digits).await?,
             (read, _) => read?,
         };
         let full = sha(what, &commit.hash)?;

@@ -29,7 +29,10 @@ impl BitbucketCloud {
         };
         let asked = (body.id, body.updated_on.as_str());
         let head = match &body.source.commit {
-            Some(commit) if is_open => Some(self.head_of(what, repo, asked, &commit.hash).await?),
+            Some(commit) if is_open => {
+                let read = self.head_of(what, repo, asked, &commit.hash).await;
+                Some(read.map_err(|error| of_fork(error, fork_of(repo, &body.source)))?)
+            }
             Some(_) | None => None,
         };
         let head = match head {
@@ -73,19 +76,13 @@ impl BitbucketCloud {
 
     /// One end. A commit of one that is closed may be gone.
     async fn end(&self, what: &str, repo: &str, body: wire::End, is_open: bool) -> Result<End, ForgeError> {
-        let fork = body.repository.as_ref().map(|of| of.full_name.as_str());
-        let fork = fork.filter(|name| *name != repo && is_repository_name(name));
+        let fork = fork_of(repo, &body);
         let commit = match &body.commit {
             None if is_open => return Err(ForgeError::NotFound { what: format!("{what}, its commit") }),
             None => Sha::none(),
             Some(commit) => match (self.full(what, repo, &commit.hash, fork).await, fork) {
                 (Err(ForgeError::NotFound { .. }), _) if !is_open => Sha::none(),
-                // It is the fork that is not there: the pull request is, wherever it is asked for.
-                (Err(ForgeError::NotFound { what }), Some(_)) => {
-                    let message = "the fork is gone, or the token may not read it".to_owned();
-                    return Err(ForgeError::Forbidden { what, message });
-                }
-                (read, _) => read?,
+                (read, fork) => read.map_err(|error| of_fork(error, fork))?,
             },
         };
         Ok(end(body, commit))
@@ -112,6 +109,23 @@ fn end(body: wire::End, commit: Sha) -> End {
         commit,
         branch: body.branch.map(|branch| branch.name).unwrap_or_default(),
         repository: body.repository.map(|of| (of.uuid, of.full_name)),
+    }
+}
+
+/// The name of the fork that an end is in, if it is not in the repository itself.
+fn fork_of<'a>(repo: &str, end: &'a wire::End) -> Option<&'a str> {
+    let name = end.repository.as_ref().map(|of| of.full_name.as_str());
+    name.filter(|name| *name != repo && is_repository_name(name))
+}
+
+/// The error of a commit that is in a fork: the fork is not there, and the pull request is, wherever it is asked for.
+fn of_fork(error: ForgeError, fork: Option<&str>) -> ForgeError {
+    match (error, fork) {
+        (ForgeError::NotFound { what }, Some(fork)) => {
+            let message = "the fork is gone, or the token may not read it".to_owned();
+            ForgeError::Forbidden { what: format!("{what}, from the fork {fork}"), message }
+        }
+        (error, _) => error,
     }
 }
 
