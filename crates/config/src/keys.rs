@@ -241,7 +241,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("5m"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "How often the forges are asked what is open and commented, to make up for webhooks that were lost; with at most a tenth of each forge's rate limit, and half of Bitbucket Cloud's, which does not tell what is left of it.",
+        doc: "The pace at which the forges are asked what is open and commented, to make up for webhooks that were lost; with at most a tenth of each forge's rate limit, and half of Bitbucket Cloud's, which does not tell what is left of it.",
     },
     Key {
         path: "server.trusted_proxies",
@@ -1036,7 +1036,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("review"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "What shows that it has looked at a commit: a review of its own (`review`), or an ended check run (`check:NAME`). At Bitbucket Cloud an approval does not say of which commit it is, and counts for none: name a build status there.",
+        doc: "The sign that it has looked at a commit: a review of its own (`review`), or an ended check run (`check:NAME`). At Bitbucket Cloud an approval does not say of which commit it is, and counts for none: name a build status there.",
     },
     Key {
         path: "reviewer.NAME.dirty",

@@ -1,4 +1,4 @@
-//! What to log in with at a forge: a token, or a GitHub App; and the accounts that were logged in with before.
+//! The login at a forge: a token, or a GitHub App; and the accounts that were logged in with before.
 
 use std::collections::BTreeMap;
 

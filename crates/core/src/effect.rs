@@ -187,9 +187,9 @@ pub enum Effect {
         /// The text, without marker.
         body: String,
     },
-    /// A comment of ours that says again what another one of ours says is deleted.
+    /// A comment of ours that says again what another one of ours says, or that landed on another line, is deleted.
     DeleteDuplicate {
-        /// The subject of both.
+        /// The subject.
         item: Item,
         /// The comment.
         comment: CommentId,

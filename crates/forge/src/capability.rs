@@ -19,7 +19,7 @@ pub struct Capability {
     pub name: &'static str,
     /// The beginning of the names of the tools that are served to agents.
     pub tool_prefix: &'static str,
-    /// Which earlier comment an agent's comment replaces if it names no key. Read by the tools for agents.
+    /// The earlier comment that an agent's comment replaces if it names no key. Read by the tools for agents.
     pub upserts: Upserts,
     /// The form of the pages that people see.
     pub pages: Pages,
@@ -55,7 +55,7 @@ pub struct Capability {
     pub update_branch: bool,
     /// True where the repository that a pull request goes to has the commits of forks, too. For whoever fetches the head.
     pub fork_heads: bool,
-    /// What our token needs to find out who may write; without it no command in a comment is obeyed. Read by the demo.
+    /// The right that our token needs to find out who may write; without it no command in a comment is obeyed. Read by the demo.
     pub permission: Permission,
     /// What is set on a commit, in order of preference.
     pub statuses: &'static [Status],
@@ -67,7 +67,7 @@ pub struct Capability {
     pub report_annotations: usize,
     /// How many calls that create something it takes in a span of time.
     pub creations: &'static [(usize, Span)],
-    /// How many calls it takes in an hour, where it does not tell what is left of them; 0 where it tells, or takes any. Read
+    /// The calls that it takes in an hour, where it does not tell what is left of them; 0 where it tells, or takes any. Read
     /// by the sweep.
     pub calls_an_hour: u64,
     /// The most items a page of a list.
@@ -85,7 +85,7 @@ pub struct Capability {
     pub settle: Span,
 }
 
-/// Which earlier comment an agent's comment on lines replaces if it names no key.
+/// The earlier comment that an agent's comment on lines replaces if it names no key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Upserts {
     /// The one on the same lines, whatever it says of them.
@@ -130,7 +130,7 @@ pub enum Reviews {
     Comment,
 }
 
-/// What our token needs to find out who may write.
+/// The right that our token needs to find out who may write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Permission {
     /// To write to the repository.

@@ -209,7 +209,7 @@ pub enum GitError {
     ForkUnreadable {
         /// The fork, `owner/name`.
         fork: String,
-        /// What is known of the reason.
+        /// The reason, as far as it is known.
         why: String,
     },
 }
@@ -378,7 +378,7 @@ impl GitError {
         }
     }
 
-    /// What happened, and what to do about it, in one line.
+    /// The error and its hint, in one line.
     pub fn with_hint(&self) -> String {
         format!("{self} (hint: {})", self.hint())
     }

@@ -337,7 +337,7 @@ impl Round {
         Ok(())
     }
 
-    /// How many calls may be made now.
+    /// The number of calls that may be made now.
     fn allowed(&mut self, server: &Server, every: Span, now: Millis) -> u64 {
         let untold = Untold::of(server.capability().calls_an_hour, every);
         self.share.allowed(server.quota(), untold, now)

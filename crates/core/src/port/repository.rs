@@ -34,7 +34,7 @@ pub struct Writable {
 pub struct Actor {
     /// The id of their account, which nobody else can take over.
     pub id: AccountId,
-    /// What they are called now. At some forges anybody may choose the name of somebody else.
+    /// Their name now. At some forges anybody may choose the name of somebody else.
     pub login: String,
     /// Is it one of our accounts, present or former?
     pub ours: bool,

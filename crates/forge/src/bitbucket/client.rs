@@ -5,6 +5,7 @@
 
 mod changing;
 mod effects;
+mod lines;
 mod notes;
 mod reading;
 mod reviewing;

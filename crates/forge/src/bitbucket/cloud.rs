@@ -9,11 +9,11 @@ pub(crate) mod webhook;
 mod wire;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
-use truing_core::id::Sha;
+use truing_core::id::{AccountId, Sha};
 use truing_core::port::{Clock, ForgeError, WriteGate};
 use url::Url;
 
@@ -41,6 +41,8 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Learnt {
     own: OnceCell<Own>,
+    /// The account that the token writes as, where that is not the configured one.
+    stranger: OnceLock<AccountId>,
     /// Full hashes, by repository and the digits that answers give.
     hashes: Mutex<HashMap<String, Sha>>,
 }

@@ -8,5 +8,5 @@ mod conversing;
 mod gated;
 mod proposing;
 pub(crate) mod pushing;
-mod reviewing;
+pub(crate) mod reviewing;
 pub(crate) mod site;

@@ -35,13 +35,13 @@ impl Untold {
 /// What was used in the current window.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Share {
-    /// When the window ends; none before the forge told, or ours began.
+    /// The end of the window; none before the forge told, or ours began.
     reset: Option<Millis>,
     used: u64,
 }
 
 impl Share {
-    /// How many calls may be made now. A forge that tells of no limit has none, but for what is known of it.
+    /// The number of calls that may be made now. A forge that tells of no limit has none, but for what is known of it.
     pub(super) fn allowed(&mut self, quota: Option<Quota>, untold: Option<Untold>, now: Millis) -> u64 {
         let quota = match (quota, untold) {
             (Some(quota), _) => quota,
@@ -67,7 +67,7 @@ impl Share {
         share.saturating_sub(self.used).min(quota.remaining.saturating_sub(share))
     }
 
-    /// How many calls are left in our own window.
+    /// The calls that are left in our own window.
     fn left(&mut self, untold: Untold, now: Millis) -> u64 {
         // One that ends later than it could has begun before the clock was set back.
         let lasts = self.reset.is_some_and(|reset| reset > now && reset - now <= untold.window);

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use truing_core::finding::Place;
 use truing_core::id::{CommentId, Millis, Sha, ThreadId, Topic};
 use truing_core::port::{ForgeError, InlineDraft, LineComment, Performed, ReviewThread, Said};
 use truing_core::publish::{Hold, Item, Observed, Producer, Thread, ThreadState};
@@ -12,8 +11,7 @@ use super::super::calls::{Calls, Diff, NewNote, Note, Settled};
 use super::super::login::{Accounts, Whose, actor};
 use super::Client;
 use crate::body::with_marker;
-use crate::capability::Anchored;
-use crate::marker::{Found, normal, split, strip, without_seed};
+use crate::marker::{Found, normal, split, strip};
 
 /// A comment's number as the port writes it.
 pub(super) fn comment_id(number: u64) -> CommentId {
@@ -45,24 +43,6 @@ fn thread_of(accounts: &Accounts<'_>, first: u64, settled: &Settled) -> Thread {
 /// Is a text, as it was read, this one, as it is given?
 pub(super) fn is_same(read: &str, given: &str) -> bool {
     normal(read) == normal(&strip(given))
-}
-
-/// Our comment on lines on this topic, if there is one whose lines are there.
-fn own_line<'a>(threads: &'a [ReviewThread], topic: &Topic) -> Option<&'a LineComment> {
-    let mut comments = threads.iter().flat_map(|thread| &thread.comments);
-    comments.find(|comment| comment.topic.as_ref() == Some(topic) && comment.line.is_some())
-}
-
-/// The comment of the tool that Truing replaces that says the same of this place, if our account wrote it.
-fn seeds_line<'a>(threads: &'a [ReviewThread], place: &Place, body: &str) -> Option<&'a LineComment> {
-    let here = threads.iter().filter(|thread| Some(thread.path.as_str()) == place.path.as_str());
-    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    here.filter_map(|thread| thread.comments.first()).find(|comment| {
-        comment.author.as_ref().is_some_and(|author| author.ours)
-            && comment.topic.is_none()
-            && comment.line == Some(place.end_line)
-            && without_seed(&comment.body).is_some_and(|text| words(&text) == words(body))
-    })
 }
 
 impl<C: Calls> Client<C> {
@@ -278,69 +258,9 @@ impl<C: Calls> Client<C> {
         Ok(comment_id(self.calls.create_note(&what, &self.repo, number, new).await?.id))
     }
 
-    async fn rewrite(&self, id: u64, text: &str) -> Result<(), ForgeError> {
+    pub(super) async fn rewrite(&self, id: u64, text: &str) -> Result<(), ForgeError> {
         let what = self.what(&format!("rewriting comment {id}"));
         self.calls.edit_note(&what, &self.repo, (self.id.number, id), text).await
-    }
-
-    /// Our comment on lines on this topic, if there is one whose lines are there and it has this text.
-    pub(super) async fn said_once_on(
-        &self,
-        topic: &Topic,
-        body: &str,
-    ) -> Result<Option<CommentId>, ForgeError> {
-        let threads = self.list_threads().await?;
-        let found = own_line(&threads, topic).filter(|comment| is_same(&comment.body, body));
-        Ok(found.map(|comment| comment.id.clone()))
-    }
-
-    pub(super) async fn say_once_on(
-        &self,
-        commit: &Sha,
-        place: &Place,
-        (topic, body): (&Topic, &str),
-    ) -> Result<CommentId, ForgeError> {
-        let threads = self.list_threads().await?;
-        let found = own_line(&threads, topic).or_else(|| seeds_line(&threads, place, body));
-        let Some(comment) = found.cloned() else {
-            let what = self.what("commenting on the diff");
-            let moved = || rejected(&what, "the head has moved on");
-            if !self.is_head(&what, commit).await? {
-                return Err(moved());
-            }
-            let made = self.say_on(&what, Diff::Lines(commit, place), (topic, body)).await?;
-            if !self.is_head(&what, commit).await? {
-                // It may be on a line of another commit.
-                self.delete(&made).await?;
-                return Err(moved());
-            }
-            return Ok(made);
-        };
-        if comment.topic.is_none() || !is_same(&comment.body, body) {
-            let id = number_of(&self.what("rewriting a comment"), &comment.id)?;
-            self.rewrite(id, &self.marked(self.id.number, topic, body)).await?;
-        }
-        Ok(comment.id)
-    }
-
-    /// Is this commit the head? Asked only where a comment lands on the head, whichever it is.
-    pub(super) async fn is_head(&self, what: &str, commit: &Sha) -> Result<bool, ForgeError> {
-        match self.calls.row().anchored {
-            Anchored::Commit => Ok(true),
-            Anchored::Head => Ok(self.read_pull(what, self.id.number).await?.head.commit == *commit),
-        }
-    }
-
-    /// A new comment on the diff.
-    pub(super) async fn say_on(
-        &self,
-        what: &str,
-        on: Diff<'_>,
-        (topic, body): (&Topic, &str),
-    ) -> Result<CommentId, ForgeError> {
-        let text = self.marked(self.id.number, topic, body);
-        let new = NewNote { text: &text, parent: None, on: Some(on) };
-        Ok(comment_id(self.calls.create_note(what, &self.repo, self.id.number, new).await?.id))
     }
 
     /// Our answer on this topic, in the thread that this comment began.

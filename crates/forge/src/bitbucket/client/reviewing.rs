@@ -9,8 +9,7 @@ use truing_core::port::{
 };
 use truing_core::publish::ThreadState;
 
-use super::super::address::rejected;
-use super::super::calls::{Calls, Diff, NewNote, Note};
+use super::super::calls::{Calls, NewNote, Note};
 use super::super::login::Accounts;
 use super::Client;
 use super::notes::comment_id;
@@ -81,29 +80,18 @@ impl<C: Calls> Client<C> {
         let open: Vec<(&LineDraft, &str)> =
             draft.findings.iter().filter_map(|finding| Some((finding, page(finding)?))).collect();
         // Who is stopped in between finds what is there already.
-        let (mut refused, mut placed) = (Vec::new(), Vec::new());
-        let new = draft.findings.iter().filter(|finding| page(finding).is_none());
-        let is_head = self.is_head(&what, &draft.mark.commit).await?;
-        for finding in new {
-            let on = Diff::Lines(&draft.mark.commit, &finding.place);
-            let said = match is_head {
-                true => self.say_on(&what, on, (&finding.topic, &finding.body)).await,
-                false => Err(rejected(&what, "the head has moved on")),
-            };
+        let new: Vec<&LineDraft> = draft.findings.iter().filter(|finding| page(finding).is_none()).collect();
+        let places: Vec<_> =
+            new.iter().map(|finding| (&finding.place, &finding.topic, finding.body.as_str())).collect();
+        // The review's text says what a comment cannot.
+        let mut refused = Vec::new();
+        for (finding, said) in new.into_iter().zip(self.say_all_on(&what, &draft.mark.commit, &places).await?)
+        {
             match said {
-                Ok(comment) => placed.push((finding, comment)),
-                Err(ForgeError::Rejected { .. }) => refused.push(finding),
-                Err(error) => return Err(error),
+                Ok(comment) => drop(there.insert(finding.topic.clone(), comment)),
+                Err(_) => refused.push(finding),
             }
         }
-        if !placed.is_empty() && !self.is_head(&what, &draft.mark.commit).await? {
-            // They may be on lines of another commit: the review's text says what they say.
-            for (finding, comment) in placed.drain(..) {
-                self.delete(&comment).await?;
-                refused.push(finding);
-            }
-        }
-        there.extend(placed.into_iter().map(|(finding, comment)| (finding.topic.clone(), comment)));
         self.decide(&what, &accounts, draft).await?;
         let text = draft.text(&refused, &open, self.most());
         let text = self.marked(self.id.number, &draft.mark.topic(), &text);

@@ -18,7 +18,7 @@ use super::super::bounds::{instant, sha};
 use super::super::calls::{Calls, Change, Commit, Diff, Merging, NewNote, Note, Pull, User};
 use super::super::login::{Own, nobody};
 use super::super::options::BitbucketOptions;
-use super::{BitbucketCloud, wire};
+use super::{BitbucketCloud, Inner, wire};
 use crate::capability::{BITBUCKET_CLOUD, Capability};
 use crate::http::Call;
 
@@ -62,6 +62,14 @@ impl BitbucketCloud {
         });
         let url = self.of_pull(what, repo, pull.number, &[])?;
         self.send(&Call::set(what, Method::PUT, url, Some(body))).await?.done()
+    }
+
+    /// The error of a token that writes as another account than the configured one, once that was seen.
+    fn stranger(&self, what: &str) -> Option<ForgeError> {
+        let Inner { options, learnt, .. } = &*self.inner;
+        let (name, told, id) = (&options.name, options.account.as_ref()?, learnt.stranger.get()?);
+        let message = format!("the token writes as {id}, and forge.{name}.account is {told}: put {id} there");
+        Some(ForgeError::Forbidden { what: what.to_owned(), message })
     }
 
     /// May we push, as far as the forge tells this login?
@@ -122,6 +130,9 @@ impl Calls for BitbucketCloud {
 
     async fn own(&self) -> Result<Own, ForgeError> {
         let what = "asking who the token belongs to";
+        if let Some(stranger) = self.stranger(what) {
+            return Err(stranger);
+        }
         let ask = || async {
             if let Some(id) = &self.inner.options.account {
                 let id = account(id.to_ascii_lowercase());
@@ -184,11 +195,10 @@ impl Calls for BitbucketCloud {
         if author.id.as_str().eq_ignore_ascii_case(told) {
             return Ok(made);
         }
-        // Nothing that the token writes would be known as ours.
+        // Nothing that the token writes would be known as ours, so nothing more is written. Another process may have set it.
+        drop(self.inner.learnt.stranger.set(author.id.clone()));
         self.delete_note(what, repo, (number, made.id)).await?;
-        let (name, id) = (&self.inner.options.name, &author.id);
-        let message = format!("the token writes as {id}, and forge.{name}.account is {told}: put {id} there");
-        Err(ForgeError::Forbidden { what: what.to_owned(), message })
+        Err(self.stranger(what).unwrap_or_else(|| nobody(what)))
     }
 
     async fn edit_note(&self, what: &str, repo: &str, of: (u64, u64), text: &str) -> Result<(), ForgeError> {

@@ -13,7 +13,7 @@ use url::Url;
 
 use super::super::address::{append, is_repository_name, parts, quoted, with_query};
 use super::super::bounds::{MAX_PULL_PAGES, MAX_REPOSITORY_PAGES, instant, spelled};
-use super::super::calls::{Calls as _, Pull};
+use super::super::calls::Calls as _;
 use super::super::client::Client;
 use super::super::lists::{is_of_here, know_comments, new_comments, open_pull, pull_comment, pull_line};
 use super::super::login::remote;
@@ -78,21 +78,6 @@ impl BitbucketCloud {
             next = following;
         }
         Ok((all, next.is_none()))
-    }
-
-    /// The pull requests of a list, and whether those are all.
-    async fn readable(
-        &self,
-        (what, repo): (&str, &str),
-        bodies: Vec<wire::Pull>,
-        with_base: bool,
-    ) -> Result<(Vec<Pull>, bool), ForgeError> {
-        let (all, mut pulls) = (bodies.len(), Vec::with_capacity(bodies.len()));
-        for body in bodies {
-            pulls.extend(self.read_listed(what, repo, body, with_base).await?);
-        }
-        let is_all = pulls.len() == all;
-        Ok((pulls, is_all))
     }
 }
 
@@ -191,7 +176,7 @@ impl ForgeServer for BitbucketCloud {
         let (bodies, mut complete) = self.listed(&what, url.clone(), calls, usize::MAX).await?;
         let mut pulls = Vec::with_capacity(bodies.len());
         for body in bodies {
-            // What is read now is known the next time: that goes on here.
+            // A pull request that is read now is known the next time: that goes on here.
             let cost = self.cost(repo, &body);
             if cost > *calls {
                 complete = false;
@@ -227,10 +212,14 @@ impl ForgeServer for BitbucketCloud {
         let what = format!("{repo}: listing its open pull requests");
         let url = self.pulls_url(&what, repo, OPEN)?;
         let (bodies, complete) = self.listed(&what, url, &mut { u64::MAX }, most).await?;
-        let complete = complete && bodies.len() <= most;
-        let bodies = bodies.into_iter().take(most).collect();
-        let (pulls, is_all) = self.readable((&what, repo), bodies, false).await?;
-        Ok((pulls.into_iter().map(pull_line).collect(), complete && is_all))
+        let (mut is_all, mut lines) = (complete && bodies.len() <= most, Vec::new());
+        for body in bodies.into_iter().take(most) {
+            match self.read_listed(&what, repo, body, false).await? {
+                Some(pull) => lines.push(pull_line(pull)),
+                None => is_all = false,
+            }
+        }
+        Ok((lines, is_all))
     }
 
     /// There is no list of a repository's comments: those of each pull request that was changed since are read.
@@ -261,7 +250,7 @@ impl ForgeServer for BitbucketCloud {
             let url = self.of_pull(&what, repo, number, &["comments"])?;
             let part = with_query(url.clone(), &[("updated_on", &body.updated_on)]);
             let is_settled = now - instant(&what, &body.updated_on)? >= SETTLED;
-            // What was read is not read again until it changes: where the calls end, the next time goes on.
+            // Comments that were read are not read again until they change: where the calls end, the next time goes on.
             if let Some(known) = last[0].part(&part) {
                 parts.push((part, known.to_vec()));
                 continue;

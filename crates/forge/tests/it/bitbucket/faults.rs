@@ -2,12 +2,14 @@
 
 use truing_core::effect::Effect;
 use truing_core::id::{PrId, Span};
-use truing_core::port::{ForgeError, ForgeRead as _, ForgeWrite as _};
+use truing_core::port::{ForgeError, ForgeRead as _, ForgeWrite as _, Performed};
 use truing_core::publish::{Item, Producer};
-use truing_fakes::forge::{Fault, FaultKind};
-use truing_forge::ForgeServer as _;
+use truing_fakes::forge::{Fault, FaultKind, Flavour};
+use truing_fakes::repo::Commit;
+use truing_forge::{ForgeServer as _, RepositoryClient};
 
 use super::reading::{make, tip};
+use crate::repository::reviewing::draft as draft_of;
 use crate::repository::site::{Site, TOKEN, open as gate, server};
 
 /// The path of a pull request's calls.
@@ -174,4 +176,48 @@ async fn an_old_data_center_is_asked_for_no_drafts_and_one_line() {
         let place = view.inline().next().unwrap().place.clone().unwrap();
         assert_eq!((place.line.map(|(_, line)| line), place.start), (Some(4), None), "{version}");
     }
+}
+
+/// Performs an effect, and pushes while its first comment waits to be made.
+async fn performed_amid_a_push(
+    (site, open): (&Site, &RepositoryClient),
+    effect: &Effect,
+) -> Result<Performed, ForgeError> {
+    site.fault("POST", &comments(site), FaultKind::Held);
+    let push = async {
+        site.forge.holds().await;
+        site.shop.push("feature", Commit::new("Meanwhile").write("b.txt", "b\n")).await.unwrap();
+        site.forge.release();
+    };
+    tokio::join!(open.perform(effect), push).0
+}
+
+#[tokio::test]
+async fn a_comment_that_a_push_put_on_another_head_does_not_stay_at_cloud() {
+    let (site, number, open) = Site::with_pull_at(Flavour::Cloud).await;
+    let lines = || async {
+        let shown = site.shop.pull(number).await.unwrap();
+        shown.inline().filter(|comment| !comment.deleted).count()
+    };
+    let draft = draft_of(&site, &[3]).await;
+    let finding = &draft.findings[0];
+    let comment = Effect::LineComment {
+        commit: draft.mark.commit.clone(),
+        place: finding.place.clone(),
+        topic: finding.topic.clone(),
+        body: finding.body.clone(),
+    };
+    let amid = performed_amid_a_push((&site, &open), &comment).await;
+    assert!(matches!(amid, Err(ForgeError::Rejected { .. })), "{amid:?}");
+    assert_eq!(lines().await, 0);
+    // Nor is it made where the head is another one before.
+    assert!(matches!(open.perform(&comment).await, Err(ForgeError::Rejected { .. })));
+    assert_eq!(lines().await, 0);
+
+    // A review says in its text what has no comment.
+    let review = Effect::Review(draft_of(&site, &[3]).await);
+    performed_amid_a_push((&site, &open), &review).await.unwrap();
+    assert_eq!(lines().await, 0);
+    let shown = site.shop.pull(number).await.unwrap();
+    assert!(shown.summaries().any(|said| said.body.contains("Wrong")), "{shown:#?}");
 }

@@ -2,7 +2,7 @@
 
 use truing_core::effect::Effect;
 use truing_core::id::{AccountId, Millis, PrId};
-use truing_core::port::{Author, CommentKind, ForgeError, ForgeRead as _, PullComment};
+use truing_core::port::{Author, CommentKind, ForgeError, ForgeRead as _, ForgeWrite as _, PullComment};
 use truing_core::publish::{Hold, Producer};
 use truing_fakes::forge::{Flavour, NewPull, Side};
 use truing_fakes::repo::Commit;
@@ -166,12 +166,22 @@ async fn an_access_token_of_cloud_is_told_who_it_is_and_where_its_repositories_a
     assert_eq!(listed.items().map(|seen| seen.name.as_str()).collect::<Vec<_>>(), ["acme/shop"]);
     let client = open_of(&told);
     let head = client.pull_request().await.unwrap().revision.head;
-    make(&client, Effect::Findings { commit: head, comments: vec![finding("a", 2)] }).await;
+    make(&client, Effect::Findings { commit: head.clone(), comments: vec![finding("a", 2)] }).await;
     let ours = client.comments(&[]).await.unwrap();
     assert_eq!((ours.len(), ours[0].hold), (1, Hold::Ours));
     // Nobody whose comment has our marker, too, is us.
     let other = with_access_token(&site.forge, Some(site.forge.account_id("ada")), &["acme"]);
     assert_eq!(open_of(&other).comments(&[]).await.unwrap(), []);
+    // One that is not the token's is seen by the first comment, which does not stay, and nothing more is written.
+    let client = open_of(&other);
+    let effect = |id: &str| Effect::Findings { commit: head.clone(), comments: vec![finding(id, 2)] };
+    let refused = client.perform(&effect("b")).await.unwrap_err().to_string();
+    assert!(refused.contains(&format!("put {account} there")), "{refused}");
+    let shown = || async { site.shop.pull(number).await.unwrap() };
+    assert_eq!(shown().await.inline().filter(|comment| !comment.deleted).count(), 1);
+    let before = site.forge.log().len();
+    assert!(matches!(client.comments(&[]).await, Err(ForgeError::Forbidden { .. })));
+    assert_eq!(site.forge.log().len(), before);
     // Nor may it ask who may write: nobody's commands are obeyed.
     assert_eq!(told.may_write("acme/shop", &author(&site, "ada")).await, Ok(false));
     let asked = |path: &str| site.forge.log().iter().filter(|call| call.path.starts_with(path)).count();

@@ -14,7 +14,7 @@ use super::site::{BOT, Calls as _, Site, open, refused, topic};
 const REVIEWS: &str = "/repos/{owner}/{repo}/pulls/{number}/reviews$";
 const LINES: &str = "/repos/{owner}/{repo}/pulls/{number}/comments$";
 
-async fn draft(site: &Site, lines: &[u32]) -> ReviewDraft {
+pub(crate) async fn draft(site: &Site, lines: &[u32]) -> ReviewDraft {
     let commit = Sha::parse(&site.shop.tip("feature").await.unwrap()).unwrap();
     let finding = |line: &u32| LineDraft {
         place: Place {

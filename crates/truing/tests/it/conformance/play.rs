@@ -44,7 +44,6 @@ const MAX_RUNS: usize = 100;
 
 /// What a scenario took, for the table.
 pub(crate) struct Played {
-    pub(crate) scenario: &'static str,
     /// Calls of the API, git's aside.
     pub(crate) calls: u64,
     pub(crate) shown: Shown,
@@ -113,7 +112,7 @@ async fn once(forge: Forge, scenario: &Scenario, nth: u32) -> Result<(Played, bo
         came |= stage.rest(fault).await?;
         shown = check(&stage).await?;
     }
-    Ok((Played { scenario: scenario.name, calls: stage.calls(), shown }, came))
+    Ok((Played { calls: stage.calls(), shown }, came))
 }
 
 impl Stage {

@@ -29,7 +29,7 @@ const OF_GITHUB: &[(&str, &str)] = &[
 ];
 
 impl Scenario {
-    /// Why there is no such thing at this forge; none: there is.
+    /// The reason why this forge never gives this answer; none: it does.
     pub(crate) fn absent_at(&self, flavour: Flavour) -> Option<&'static str> {
         match flavour {
             Flavour::GitHub => None,

@@ -114,7 +114,7 @@ pub(crate) fn pace() -> Pace {
     }
 }
 
-/// What must be in no log, error or comment: the token, as it is and as git sends it to GitHub and to Bitbucket Cloud, and
+/// Texts that must be in no log, error or comment: the token, as it is and as git sends it to GitHub and to Bitbucket Cloud, and
 /// both keys.
 pub(crate) fn secrets_of_tests() -> impl Iterator<Item = &'static str> {
     let key = std::str::from_utf8(KEY).unwrap();

@@ -1,0 +1,136 @@
+//! Comments on lines that loops and tools make: each once for its topic, and none on a line of another commit than it is about.
+
+use truing_core::finding::Place;
+use truing_core::id::{CommentId, Sha, Topic};
+use truing_core::port::{ForgeError, LineComment, ReviewThread};
+
+use super::super::address::rejected;
+use super::super::calls::{Calls, Diff, NewNote};
+use super::Client;
+use super::notes::{comment_id, is_same, number_of};
+use crate::capability::Anchored;
+use crate::http::unavailable;
+use crate::marker::without_seed;
+
+/// The refusal of places on a commit that is not the head any more.
+fn moved(what: &str) -> ForgeError {
+    rejected(what, "the head has moved on")
+}
+
+/// An error after a comment was made, which may be on a line of another commit: the call is not surely undone.
+fn unsure(error: ForgeError) -> ForgeError {
+    match error {
+        ForgeError::Unavailable { .. } => error,
+        ForgeError::Unauthorized { ref what }
+        | ForgeError::Forbidden { ref what, .. }
+        | ForgeError::NotFound { ref what }
+        | ForgeError::Moved { ref what }
+        | ForgeError::Rejected { ref what, .. }
+        | ForgeError::Stale { ref what, .. }
+        | ForgeError::RateLimited { ref what, .. }
+        | ForgeError::Withheld { ref what, .. } => {
+            unavailable(what, &format!("a comment was made, and may be on another line: {error}"))
+        }
+    }
+}
+
+/// Our comment on lines on this topic, if there is one whose lines are there.
+fn own_line<'a>(threads: &'a [ReviewThread], topic: &Topic) -> Option<&'a LineComment> {
+    let mut comments = threads.iter().flat_map(|thread| &thread.comments);
+    comments.find(|comment| comment.topic.as_ref() == Some(topic) && comment.line.is_some())
+}
+
+/// The comment of the tool that Truing replaces that says the same of this place, if our account wrote it.
+fn seeds_line<'a>(threads: &'a [ReviewThread], place: &Place, body: &str) -> Option<&'a LineComment> {
+    let here = threads.iter().filter(|thread| Some(thread.path.as_str()) == place.path.as_str());
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    here.filter_map(|thread| thread.comments.first()).find(|comment| {
+        comment.author.as_ref().is_some_and(|author| author.ours)
+            && comment.topic.is_none()
+            && comment.line == Some(place.end_line)
+            && without_seed(&comment.body).is_some_and(|text| words(&text) == words(body))
+    })
+}
+
+impl<C: Calls> Client<C> {
+    /// Our comment on lines on this topic, if there is one whose lines are there and it has this text.
+    pub(super) async fn said_once_on(
+        &self,
+        topic: &Topic,
+        body: &str,
+    ) -> Result<Option<CommentId>, ForgeError> {
+        let threads = self.list_threads().await?;
+        let found = own_line(&threads, topic).filter(|comment| is_same(&comment.body, body));
+        Ok(found.map(|comment| comment.id.clone()))
+    }
+
+    pub(super) async fn say_once_on(
+        &self,
+        commit: &Sha,
+        place: &Place,
+        (topic, body): (&Topic, &str),
+    ) -> Result<CommentId, ForgeError> {
+        let threads = self.list_threads().await?;
+        let found = own_line(&threads, topic).or_else(|| seeds_line(&threads, place, body));
+        let Some(comment) = found.cloned() else {
+            let what = self.what("commenting on the diff");
+            let mut made = self.say_all_on(&what, commit, &[(place, topic, body)]).await?;
+            return made.pop().unwrap_or_else(|| Err(moved(&what)));
+        };
+        if comment.topic.is_none() || !is_same(&comment.body, body) {
+            let id = number_of(&self.what("rewriting a comment"), &comment.id)?;
+            self.rewrite(id, &self.marked(self.id.number, topic, body)).await?;
+        }
+        Ok(comment.id)
+    }
+
+    /// Makes new comments on lines of this commit: each one, or the forge's refusal of its place. Where comments land on the head,
+    /// whichever it is, all are refused if it is another one before or after, and none stays.
+    pub(super) async fn say_all_on(
+        &self,
+        what: &str,
+        commit: &Sha,
+        drafts: &[(&Place, &Topic, &str)],
+    ) -> Result<Vec<Result<CommentId, ForgeError>>, ForgeError> {
+        if drafts.is_empty() {
+            return Ok(Vec::new());
+        }
+        if !self.is_head(what, commit).await? {
+            return Ok(drafts.iter().map(|_| Err(moved(what))).collect());
+        }
+        let mut placed = Vec::with_capacity(drafts.len());
+        for (place, topic, body) in drafts {
+            match self.say_on(what, Diff::Lines(commit, place), (topic, body)).await {
+                said @ (Ok(_) | Err(ForgeError::Rejected { .. })) => placed.push(said),
+                Err(error) => return Err(error),
+            }
+        }
+        if placed.iter().any(Result::is_ok) && !self.is_head(what, commit).await.map_err(unsure)? {
+            for said in &mut placed {
+                if let Ok(comment) = said {
+                    self.delete(comment).await.map_err(unsure)?;
+                    *said = Err(moved(what));
+                }
+            }
+        }
+        Ok(placed)
+    }
+
+    /// Is this commit the head? Asked only where a comment lands on the head, whichever it is.
+    async fn is_head(&self, what: &str, commit: &Sha) -> Result<bool, ForgeError> {
+        let follows_head = self.calls.row().anchored == Anchored::Head;
+        Ok(!follows_head || self.read_pull(what, self.id.number).await?.head.commit == *commit)
+    }
+
+    /// A new comment on the diff.
+    async fn say_on(
+        &self,
+        what: &str,
+        on: Diff<'_>,
+        (topic, body): (&Topic, &str),
+    ) -> Result<CommentId, ForgeError> {
+        let text = self.marked(self.id.number, topic, body);
+        let new = NewNote { text: &text, parent: None, on: Some(on) };
+        Ok(comment_id(self.calls.create_note(what, &self.repo, self.id.number, new).await?.id))
+    }
+}
