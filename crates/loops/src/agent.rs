@@ -34,7 +34,7 @@ use truing_model::cassette::Tape;
 use truing_model::gateway::{Gateway, Refused};
 use truing_reader::Tree;
 use truing_reader::redact::Quoted;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use super::earlier::{Earlier, UNKNOWN, look_again};
 use super::reading::{self, Change, Reading};
@@ -53,9 +53,9 @@ pub(crate) use task::{Bounded, BuiltPrompt, Halted, ModelTask, Spent, WatchedToo
 /// A model that reviews, shared by all runs of a process.
 pub struct Agent {
     /// The way to it.
-    pub gateway: Gateway<Sqlite>,
+    pub gateway: Gateway<Store>,
     /// What was spent.
-    pub ledger: Sqlite,
+    pub ledger: Store,
     /// Its id.
     pub model: String,
     /// What holds the conversation with it.
@@ -104,7 +104,7 @@ impl<'a> ModelUse<'a> {
 
 /// The kill switch of the store, as a command asks it.
 #[derive(Clone)]
-pub struct SwitchGate(pub Sqlite);
+pub struct SwitchGate(pub Store);
 
 impl Gate for SwitchGate {
     async fn is_open(&self) -> bool {

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use truing_core::id::{Key, Token};
 use truing_core::port::{Asked, Operations as _, Slots as _, StoreError, Withheld, WriteGate};
 use truing_core::slot::State;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 /// The gate of whoever writes by this store. Nothing is cached; a store that cannot be read closes it.
 #[derive(Clone)]
 pub struct StoreGate {
-    store: Sqlite,
+    store: Store,
     who: Who,
 }
 
@@ -34,12 +34,12 @@ enum Who {
 
 impl StoreGate {
     /// The gate of a run that holds this lease.
-    pub fn of_run(store: &Sqlite, key: &Key, token: Token) -> Arc<dyn WriteGate> {
+    pub fn of_run(store: &Store, key: &Key, token: Token) -> Arc<dyn WriteGate> {
         Arc::new(Self { store: store.clone(), who: Who::Run(key.clone(), token) })
     }
 
     /// The gate of a caller whose every write begins something.
-    pub fn of_caller(store: &Sqlite) -> Arc<dyn WriteGate> {
+    pub fn of_caller(store: &Store) -> Arc<dyn WriteGate> {
         Arc::new(Self { store: store.clone(), who: Who::Caller })
     }
 

@@ -16,7 +16,7 @@ use truing_core::sync::record::Record;
 use truing_loops::machine::SystemClock;
 use truing_loops::review::Counts as _;
 use truing_loops::stopped::Stopped;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use super::by_hand::NotLeased;
 use super::jobs::JobRun;
@@ -53,7 +53,7 @@ impl<'a> Calendar<'a> {
     /// Runs what is due, looking every so often, until it is told to stop.
     pub async fn run(
         mut self,
-        (store, metrics): (&Sqlite, &Metrics),
+        (store, metrics): (&Store, &Metrics),
         every: Duration,
         mut told: watch::Receiver<bool>,
     ) {
@@ -73,7 +73,7 @@ impl<'a> Calendar<'a> {
 
     async fn round(
         &mut self,
-        (store, metrics): (&Sqlite, &Metrics),
+        (store, metrics): (&Store, &Metrics),
         told: &watch::Receiver<bool>,
     ) -> Result<(), StoreError> {
         for (run, cron) in &self.jobs {

@@ -32,7 +32,7 @@ use truing_loops::machine::{SystemClock, UniqueIds};
 use truing_loops::telemetry::{self, ConvergeSpan};
 use truing_loops::versions;
 use truing_loops::write_gate::StoreGate;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use super::lease::Lease;
 use super::no_run::{NoRun, Unusable};
@@ -42,7 +42,7 @@ pub use progress::{Ended, Said};
 
 type LooksOf = dyn Fn(&Config) -> Result<Looks, Unusable> + Send + Sync;
 
-type Writes<'a> = Effects<'a, RepositoryClient, Sqlite>;
+type Writes<'a> = Effects<'a, RepositoryClient, Store>;
 
 /// What it takes to converge on pull requests.
 pub struct Converging {

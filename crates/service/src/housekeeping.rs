@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use truing_core::id::{Millis, Span};
 use truing_core::port::{Operations as _, Slots as _, StoreError};
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use super::commands;
 
@@ -25,7 +25,7 @@ pub struct Keep {
 }
 
 /// Forgets what is older than `keep`, for as long as it is polled.
-pub async fn run(store: &Sqlite, keep: Keep) -> Infallible {
+pub async fn run(store: &Store, keep: Keep) -> Infallible {
     let mut tick = tokio::time::interval(EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -63,7 +63,7 @@ pub struct Gone {
 ///
 /// # Errors
 /// [`StoreError`]; what was forgotten stays so.
-pub async fn round(store: &Sqlite, keep: Keep, pause: Duration) -> Result<Gone, StoreError> {
+pub async fn round(store: &Store, keep: Keep, pause: Duration) -> Result<Gone, StoreError> {
     let now = store.now().await?;
     let ago = |span: Span| Millis(now.0.saturating_sub(span.0));
     let before = ago(keep.runs);
@@ -131,7 +131,7 @@ mod tests {
     #[tokio::test]
     async fn a_round_forgets_all_that_is_old_however_much_it_is() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Sqlite::open(&folder.path().join("truing.db"), Arc::new(Still)).unwrap();
+        let store = Store::open(&folder.path().join("truing.db"), Arc::new(Still)).unwrap();
         let sha = |digit: &str| Sha::parse(&digit.repeat(40)).unwrap();
         let revision = Revision { head: sha("a"), base: sha("b") };
         let outcome =

@@ -30,7 +30,7 @@ use truing_loops::sync::run::SyncRun;
 use truing_loops::telemetry;
 use truing_loops::versions;
 use truing_loops::write_gate::StoreGate;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use super::by_hand;
 use super::calendar::AGAIN;
@@ -60,7 +60,7 @@ impl JobRun<'_> {
     ///
     /// # Errors
     /// [`NoRun`]; of a run that did not come to its repository there is a record all the same.
-    pub async fn run(&self, store: &Sqlite, give_back: watch::Receiver<bool>) -> Result<Record, NoRun> {
+    pub async fn run(&self, store: &Store, give_back: watch::Receiver<bool>) -> Result<Record, NoRun> {
         let key = job::key(self.job.name);
         let lease = by_hand::lease(store, &key, Loop::Sync, self.limits).await?;
         tracing::info!(%key, token = lease.token.0, "leased");
@@ -78,7 +78,7 @@ impl JobRun<'_> {
     }
 
     /// One run under its lease. Returns its record, or why there is none, and when the slot is due again.
-    async fn leased(&self, store: &Sqlite, run: &RunRef, trace: &Context) -> (Then, Result<Record, NoRun>) {
+    async fn leased(&self, store: &Store, run: &RunRef, trace: &Context) -> (Then, Result<Record, NoRun>) {
         let began = SystemClock.now();
         let (id, remote) = match self.repository().await {
             Ok(found) => found,
@@ -107,7 +107,7 @@ impl JobRun<'_> {
     /// Follows the package in the repository of this id. The record, and when to run again if that is known.
     async fn followed(
         &self,
-        store: &Sqlite,
+        store: &Store,
         run: &RunRef,
         (id, remote): (&str, &Remote),
     ) -> Result<(Record, Option<Millis>), StoreError> {
@@ -158,7 +158,7 @@ impl JobRun<'_> {
     /// not count for the breaker: it says nothing of the release, and nobody could be asked while the forge is unreachable.
     async fn unreached(
         &self,
-        store: &Sqlite,
+        store: &Store,
         run: &RunRef,
         began: Millis,
         error: &RemoteError,
@@ -191,7 +191,7 @@ impl JobRun<'_> {
 /// A run of a job under its lease.
 struct LeasedJob<'a> {
     job: &'a JobRun<'a>,
-    store: &'a Sqlite,
+    store: &'a Store,
     run: &'a RunRef,
     trace: &'a Context,
 }

@@ -24,7 +24,7 @@ use truing_core::publish::Producer;
 use truing_forge::remote::RemoteError;
 use truing_forge::{ForgeServer as _, RepositoryClient, Server};
 use truing_git::{Git, GitError};
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use table::Tool;
 use truing_loops::write_gate::StoreGate;
@@ -53,7 +53,7 @@ struct Forge {
     /// Asked right before each write.
     gate: Arc<dyn WriteGate>,
     /// The record of what is written.
-    store: Sqlite,
+    store: Store,
     /// Whoever holds it writes alone.
     writing: Mutex<()>,
     /// The repository and the branch that the server was started in, if that is one of this forge.
@@ -80,7 +80,7 @@ pub struct Parts {
     /// Where mirrors are.
     pub mirrors: PathBuf,
     /// Where the kill switch is, and the record of what is written.
-    pub store: Sqlite,
+    pub store: Store,
     /// The repository that the server was started in.
     pub here: Option<Here>,
 }

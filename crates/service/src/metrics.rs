@@ -21,7 +21,7 @@ use truing_core::outcome::{OutcomeKind, ReviewRecord};
 use truing_core::run::End;
 use truing_core::slot::Loop;
 use truing_loops::review::Counts;
-use truing_store::{Meter, Sqlite};
+use truing_store::{Meter, Store};
 
 pub use self::table::{Kind, METRICS, Metric, page};
 
@@ -79,7 +79,7 @@ struct Inner {
     webhook_seconds: Histogram,
     meter: Meter,
     /// Asked by scrapes.
-    store: OnceLock<Sqlite>,
+    store: OnceLock<Store>,
     slots: IntGaugeVec,
     unreadable: IntGauge,
     oldest_due: Gauge,
@@ -164,7 +164,7 @@ impl Metrics {
     }
 
     /// Lets this store measure its writes here, and be asked by scrapes. The first one stays.
-    pub fn watch(&self, store: &Sqlite) {
+    pub fn watch(&self, store: &Store) {
         store.measure(self.0.meter.clone());
         let _ = self.0.store.set(store.clone());
     }

@@ -42,7 +42,7 @@ use truing_loops::reader::ChildReader;
 use truing_service::ingress::Settings;
 use truing_service::metrics::Metrics;
 use truing_service::{Pace, Role, ServeError, Service, ServiceContext};
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use crate::wiring::{ServedContext, Servers};
 use code::{cart, first_commit, planted, pushed, refunding};
@@ -267,7 +267,7 @@ pub struct Demo {
     forge: DemoForge,
     model: Scripted,
     repo: Repo,
-    store: Sqlite,
+    store: Store,
     /// The id of its repository, as the forge shows it.
     repository: String,
     address: std::net::SocketAddr,
@@ -294,7 +294,7 @@ impl Demo {
         let forge = DemoForge::start(kind).await?;
         let repo = forge.fake.create_repository(OWNER, NAME, first_commit()).await?;
         let repository = repo.shown_id().await?;
-        let store = Sqlite::open(&folder.path().join("truing.db"), Arc::new(SystemClock)).map_err(set_up)?;
+        let store = Store::open(&folder.path().join("truing.db"), Arc::new(SystemClock)).map_err(set_up)?;
         let model = Scripted::start(environment, folder.path()).await?;
         std::fs::write(folder.path().join(CONFIG), forge.operator(folder.path())).map_err(set_up)?;
         std::fs::write(folder.path().join("token"), TOKEN).map_err(set_up)?;
@@ -575,7 +575,7 @@ impl Demo {
 fn context(
     (servers, model): (Servers, &Scripted),
     git: Git,
-    store: Sqlite,
+    store: Store,
     reader: ChildReader,
     folder: &Path,
 ) -> Result<ServedContext<ChildReader>, DemoError> {

@@ -45,7 +45,7 @@ use truing_service::metrics::Metrics;
 use truing_service::notify::{Mail, Sinks, Webhook};
 use truing_service::repositories::Repositories;
 use truing_service::{Forges, Pace, Parts, Role, ServiceContext};
-use truing_store::{OpenError, Sqlite};
+use truing_store::{OpenError, Store};
 
 use self::forges::server;
 pub use self::threaded::ThreadedReader;
@@ -81,7 +81,7 @@ pub type ServedContext<R> = ServiceContext<ProgramParts<Servers, R>>;
 pub struct ProgramParts<F, R>(PhantomData<(F, R)>);
 
 impl<F: Forges + 'static, R: Reader + 'static> Parts for ProgramParts<F, R> {
-    type Store = Sqlite;
+    type Store = Store;
     type Forges = F;
     type Reader = R;
     type Clock = SystemClock;
@@ -92,8 +92,8 @@ impl<F: Forges + 'static, R: Reader + 'static> Parts for ProgramParts<F, R> {
 ///
 /// # Errors
 /// Exit 2 if no place for it is configured, exit 3 if it cannot be opened.
-pub fn open_store(path: &Path) -> Result<Sqlite, CliError> {
-    Sqlite::open(path, Arc::new(SystemClock)).map_err(not_opened)
+pub fn open_store(path: &Path) -> Result<Store, CliError> {
+    Store::open(path, Arc::new(SystemClock)).map_err(not_opened)
 }
 
 /// The same without opening it: it is made if it is missing.
@@ -101,7 +101,7 @@ pub fn open_store(path: &Path) -> Result<Sqlite, CliError> {
 /// # Errors
 /// Exit 3 if it can be no store.
 pub fn prepared_store(path: &Path) -> Result<(), CliError> {
-    Sqlite::prepare(path).map_err(not_opened)
+    Store::prepare(path).map_err(not_opened)
 }
 
 fn not_opened(error: OpenError) -> CliError {
@@ -273,7 +273,7 @@ pub fn pace(config: &Config, role: Role) -> Pace {
 pub async fn service_context<R: Reader + 'static>(
     config: &Config,
     environment: &Environment,
-    store: Sqlite,
+    store: Store,
     reader: R,
     temp: &Path,
 ) -> Result<ServedContext<R>, CliError> {
@@ -310,7 +310,7 @@ pub async fn service_context<R: Reader + 'static>(
     })
 }
 
-fn metrics(store: &Sqlite) -> Result<Metrics, CliError> {
+fn metrics(store: &Store) -> Result<Metrics, CliError> {
     let metrics = Metrics::new().map_err(|error| CliError::failed("metrics", error.to_string()))?;
     metrics.watch(store);
     Ok(metrics)

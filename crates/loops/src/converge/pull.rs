@@ -22,7 +22,7 @@ use truing_forge::effects::{EffectError, Effects};
 use truing_forge::remote::{Purpose, RemoteError};
 use truing_forge::{ForgeServer as _, RepositoryClient, Server};
 use truing_git::{Committed, GitError, Mirror, Pushed, Refusal};
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use super::heard::HEARD;
 use super::words::{counted, origin, short};
@@ -44,7 +44,7 @@ pub struct PullRequestWorkspace<'a> {
     /// The side of the forge that is read.
     pub forge: &'a RepositoryClient,
     /// Every write to the pull request, pushes too.
-    pub effects: Effects<'a, RepositoryClient, Sqlite>,
+    pub effects: Effects<'a, RepositoryClient, Store>,
     /// Its commits.
     pub mirror: &'a Mirror,
     /// Where it is.

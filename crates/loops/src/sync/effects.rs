@@ -5,12 +5,12 @@ use truing_core::port::{BranchPull, OwnIssue, Performed, PullDraft};
 use truing_forge::RepositoryClient;
 use truing_forge::effects::{EffectError, Effects};
 use truing_git::Pushed;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use super::error::RunError;
 
 /// The side of a forge that writes to the repository of a job.
-pub(super) type Writes<'a> = Effects<'a, RepositoryClient, Sqlite>;
+pub(super) type Writes<'a> = Effects<'a, RepositoryClient, Store>;
 
 impl From<EffectError> for RunError {
     fn from(error: EffectError) -> Self {

@@ -15,7 +15,7 @@ use truing_core::sync::{NOTHING_PINNED, Verdict};
 use truing_forge::effects::Effects;
 use truing_forge::{RepositoryClient, Server};
 use truing_git::{Mirror, PrivateFolder, Remote};
-use truing_store::Sqlite;
+use truing_store::Store;
 use truing_upstream::version::Version;
 
 use super::bump::Ground;
@@ -46,7 +46,7 @@ pub struct SyncRun<'a, G> {
     /// Where that is.
     pub server: &'a Server,
     /// Every write to the repository, pushes too. The store of its record keeps the job as well.
-    pub effects: Effects<'a, RepositoryClient, Sqlite>,
+    pub effects: Effects<'a, RepositoryClient, Store>,
     /// May it go on?
     pub gate: &'a G,
     /// Where the repository's mirror is.

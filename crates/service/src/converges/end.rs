@@ -12,7 +12,7 @@ use truing_forge::effects::{EffectError, Effects};
 use truing_loops::machine::{SystemClock, UniqueIds};
 use truing_loops::stopped::Stopped;
 use truing_loops::versions;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use crate::lease::Lease;
 use crate::no_run::{CONVERGE_CLASS, NoRun};
@@ -71,7 +71,7 @@ pub(super) fn reported(body: String) -> Effect {
 
 /// Tells the pull request that a run is given up: in its report, or in a comment of its own where a report that was
 /// written just now may not be shown yet. No later step of the run would tell it.
-pub(super) async fn tell_given_up(effects: &Effects<'_, RepositoryClient, Sqlite>, body: String) {
+pub(super) async fn tell_given_up(effects: &Effects<'_, RepositoryClient, Store>, body: String) {
     let mut told = effects.perform(&reported(body.clone())).await;
     if matches!(told, Err(EffectError::Settling { .. })) {
         told = effects.perform(&Effect::Comment { topic: Topic::new(GIVEN_UP), body }).await;

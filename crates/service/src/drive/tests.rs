@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use truing_core::id::{Key, Millis};
 use truing_core::slot::{Hold, Loop, Slot, State};
 use truing_loops::machine::SystemClock;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use super::*;
 use crate::by_hand;
@@ -82,7 +82,7 @@ impl<E: Fn() -> Option<Result<After, Stopped>> + Sync> Leased for Scripted<E> {
 /// A store with a lease for a step.
 struct Scene {
     _folder: TempDir,
-    store: Sqlite,
+    store: Store,
     limits: Limits,
     key: Key,
 }
@@ -90,7 +90,7 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Sqlite::open(&folder.path().join("truing.db"), Arc::new(SystemClock)).unwrap();
+        let store = Store::open(&folder.path().join("truing.db"), Arc::new(SystemClock)).unwrap();
         Self { _folder: folder, store, limits: Limits::default(), key: Key::new("pr/github/1/1") }
     }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use truing_agent::mcp::client::{Server, Way, Within};
 use truing_agent::mcp::{Called, Offer, Toolset};
 use truing_git::{Git, GitOptions};
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use super::{ForgeTools, Here, Parts};
 
@@ -25,7 +25,7 @@ pub struct OwnTools {
     /// Where mirrors are.
     pub mirrors: PathBuf,
     /// Where the kill switch is.
-    pub store: Sqlite,
+    pub store: Store,
     /// The options of git.
     pub git: GitOptions,
 }

@@ -1,48 +1,24 @@
-//! What can go wrong inside a piece of work, and how it is told to people: with the file and what to do next.
+//! What SQLite says, told to people: with the file and what to do next.
 
 use std::path::Path;
 
 use rusqlite::ErrorCode;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use truing_core::port::StoreError;
 
 use super::open::BUSY_SECONDS;
-
-/// Why a piece of work was not done.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
-    /// Refused in the port's own words.
-    #[error(transparent)]
-    Refused(#[from] StoreError),
-    /// SQLite could not do it.
-    #[error(transparent)]
-    Sql(#[from] rusqlite::Error),
-    /// A stored value is not what this version writes.
-    #[error("{what}: {source}")]
-    Unreadable {
-        /// Which row.
-        what: String,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
-    /// A value cannot be stored.
-    #[error("it cannot be stored as JSON: {0}")]
-    Unwritable(serde_json::Error),
-    /// SQLite undid the whole transaction because of a neighbour's failure.
-    #[error("the transaction was undone because the disk failed under another write; try again")]
-    Undone,
-}
+use crate::fault::Fault;
 
 impl Fault {
     /// The same for the port's callers.
     pub(super) fn told(self, path: &Path) -> StoreError {
         match self {
             Self::Refused(error) => error,
-            Self::Sql(error) if is_unreadable(&error) => StoreError::Corrupt(sql_message(path, &error)),
-            Self::Sql(error) => StoreError::Unavailable(sql_message(path, &error)),
-            Self::Unreadable { .. } => StoreError::Corrupt(format!("{}: {self}", path.display())),
-            Self::Unwritable(_) | Self::Undone => {
+            Self::Sqlite(error) if is_unreadable(&error) => StoreError::Corrupt(sql_message(path, &error)),
+            Self::Sqlite(error) => StoreError::Unavailable(sql_message(path, &error)),
+            Self::NoRow | Self::Column { .. } | Self::Unreadable { .. } => {
+                StoreError::Corrupt(format!("{}: {self}", path.display()))
+            }
+            Self::Postgres(_) | Self::NoAnswer(_) | Self::Unwritable(_) | Self::Undone => {
                 StoreError::Unavailable(format!("{}: {self}", path.display()))
             }
         }
@@ -93,28 +69,6 @@ fn is_unreadable(error: &rusqlite::Error) -> bool {
                 | rusqlite::Error::IntegralValueOutOfRange(..)
                 | rusqlite::Error::InvalidColumnType(..)
         )
-}
-
-/// A value as the JSON that is stored.
-pub(super) fn to_json<T: Serialize>(value: &T) -> Result<String, Fault> {
-    serde_json::to_string(value).map_err(Fault::Unwritable)
-}
-
-/// The value of stored JSON; `what` names the row in the error.
-pub(super) fn from_json<T: DeserializeOwned>(json: &str, what: impl FnOnce() -> String) -> Result<T, Fault> {
-    serde_json::from_str(json).map_err(|source| Fault::Unreadable { what: what(), source })
-}
-
-/// The rows that can be read. One that cannot is told in the log and left out: it hides no other.
-pub(super) fn readable<T>(rows: impl Iterator<Item = Result<T, Fault>>) -> Result<Vec<T>, Fault> {
-    let told = |row: Result<T, Fault>| match row {
-        Err(Fault::Unreadable { what, source }) => {
-            tracing::warn!("{what} cannot be read and is left out: {source}");
-            None
-        }
-        Ok(_) | Err(Fault::Refused(_) | Fault::Sql(_) | Fault::Unwritable(_) | Fault::Undone) => Some(row),
-    };
-    rows.filter_map(told).collect()
 }
 
 #[cfg(test)]

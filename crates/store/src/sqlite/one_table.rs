@@ -9,7 +9,7 @@ use truing_core::outcome::ReviewDetail;
 use truing_core::run::{Detail, RunRecord, Stage};
 use truing_core::sync::record::SyncDetail;
 
-use super::runs::ends::EndColumns;
+use crate::tables::EndColumns;
 
 /// Rows that are read at once: memory stays within that of so many records.
 const BATCH: i64 = 256;

@@ -7,9 +7,11 @@ use rusqlite::Connection;
 use tokio::sync::Semaphore;
 use truing_core::port::StoreError;
 
-use super::fault::Fault;
+use crate::sql::Connection as Statements;
+
 use super::named::Named;
 use super::open;
+use crate::fault::Fault;
 
 /// Connections that read at once; more reads wait.
 const READERS: usize = 4;
@@ -32,7 +34,7 @@ impl Readers {
     pub(super) async fn read<T, F>(self: &Arc<Self>, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        F: FnOnce(&Statements) -> Result<T, Fault> + Send + 'static,
     {
         let stopped = || StoreError::Unavailable(format!("{}: reading was interrupted", self.path.display()));
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| stopped())?;
@@ -45,13 +47,13 @@ impl Readers {
         .map_err(|_| stopped())?
     }
 
-    fn read_now<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
+    fn read_now<T>(&self, work: impl FnOnce(&Statements) -> Result<T, Fault>) -> Result<T, Fault> {
         let connection = match self.idle().pop() {
             Some(connection) => connection,
             None => open::read_only(&self.path)?,
         };
         let snapshot = connection.unchecked_transaction()?;
-        let answer = work(&snapshot)?;
+        let answer = work(&*snapshot)?;
         snapshot.finish()?;
         // A connection whose work failed is closed instead.
         self.idle().push(connection);

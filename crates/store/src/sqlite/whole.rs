@@ -3,13 +3,13 @@
 use rusqlite::ffi;
 use truing_core::port::StoreError;
 
-use super::Sqlite;
-use super::fault::Fault;
+use crate::fault::Fault;
+use crate::store::Store;
 
 /// What SQLite says of a file that is whole.
 const WHOLE: &str = "ok";
 
-impl Sqlite {
+impl Store {
     /// Reads every page and looks at its form (`PRAGMA quick_check`). What it costs grows with the file: some 25 ms for
     /// each 10 MB that the system has in memory, otherwise as long as the disk takes to read it.
     ///
@@ -17,11 +17,14 @@ impl Sqlite {
     /// [`StoreError::Corrupt`] if it is damaged, [`StoreError::Unavailable`] if it cannot be read.
     pub async fn check(&self) -> Result<(), StoreError> {
         self.read(|connection| {
-            let said: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+            let said: String = connection.sql("PRAGMA quick_check(1)").only((), |row| row.get(0))?;
             if said == WHOLE {
                 return Ok(());
             }
-            Err(Fault::Sql(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), Some(said))))
+            Err(Fault::Sqlite(rusqlite::Error::SqliteFailure(
+                ffi::Error::new(ffi::SQLITE_CORRUPT),
+                Some(said),
+            )))
         })
         .await
     }

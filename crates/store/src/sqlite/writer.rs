@@ -10,10 +10,12 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 use truing_core::port::StoreError;
 
-use super::clock::StoreClock;
-use super::fault::Fault;
-use super::insight::Watch;
+use crate::sql::Connection as Statements;
+
 use super::open::OpenError;
+use crate::clock::StoreClock;
+use crate::fault::Fault;
+use crate::tables::Watch;
 
 /// Jobs that may wait; more callers wait for a place.
 const QUEUE: usize = 1024;
@@ -59,7 +61,7 @@ impl Writer {
     pub(super) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        F: FnOnce(&Statements) -> Result<T, Fault> + Send + 'static,
     {
         let stopped = || {
             StoreError::Unavailable(format!(
@@ -87,7 +89,7 @@ impl Drop for Writer {
 /// A piece of work with its answer's type hidden.
 trait Job: Send {
     /// Does the work and keeps the answer until the transaction is durable. False: undo it.
-    fn run(&mut self, connection: &Connection, path: &Path) -> bool;
+    fn run(&mut self, connection: &Statements, path: &Path) -> bool;
 
     /// Tells the caller. A caller that no longer waits is no error.
     fn answer(self: Box<Self>, committed: &Result<(), StoreError>);
@@ -103,7 +105,7 @@ struct Work<T, F> {
 fn job<T, F>(work: F) -> (Box<dyn Job>, oneshot::Receiver<Result<T, StoreError>>)
 where
     T: Send + 'static,
-    F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    F: FnOnce(&Statements) -> Result<T, Fault> + Send + 'static,
 {
     let (caller, answer) = oneshot::channel();
     (Box::new(Work { work: Some(work), result: None, caller }), answer)
@@ -112,9 +114,9 @@ where
 impl<T, F> Job for Work<T, F>
 where
     T: Send,
-    F: FnOnce(&Connection) -> Result<T, Fault> + Send,
+    F: FnOnce(&Statements) -> Result<T, Fault> + Send,
 {
-    fn run(&mut self, connection: &Connection, path: &Path) -> bool {
+    fn run(&mut self, connection: &Statements, path: &Path) -> bool {
         self.result = self.work.take().map(|work| work(connection).map_err(|fault| fault.told(path)));
         matches!(self.result, Some(Ok(_)))
     }
@@ -156,11 +158,11 @@ fn commit(
 ) -> Result<(), Fault> {
     // Immediate: a read transaction that wants to write later is refused at once, whatever the busy timeout.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    clock.observe(&transaction)?;
+    clock.observe(&*transaction)?;
     let before = transaction.total_changes();
     if let [job] = batch {
         // What undoes the transaction undoes its only job. A savepoint would keep a copy of every page it changes.
-        if !job.run(&transaction, path) {
+        if !job.run(&*transaction, path) {
             return if transaction.is_autocommit() {
                 Err(Fault::Undone)
             } else {
@@ -170,7 +172,7 @@ fn commit(
     } else {
         for job in batch {
             transaction.prepare_cached("SAVEPOINT job")?.execute([])?;
-            if !job.run(&transaction, path) {
+            if !job.run(&*transaction, path) {
                 // Some failures of the disk make SQLite undo everything, not just the statement.
                 if transaction.is_autocommit() {
                     return Err(Fault::Undone);
@@ -181,7 +183,7 @@ fn commit(
         }
     }
     if transaction.total_changes() != before {
-        clock.persist(&transaction)?;
+        clock.persist(&*transaction)?;
     }
     Ok(transaction.commit()?)
 }
@@ -195,8 +197,9 @@ mod tests {
     use truing_core::id::Millis;
     use truing_core::port::Clock;
 
-    use super::super::{Sqlite, open};
+    use super::super::open;
     use super::*;
+    use crate::store::Store;
 
     struct Still;
 
@@ -206,21 +209,20 @@ mod tests {
         }
     }
 
-    fn store() -> (TempDir, Sqlite, PathBuf) {
+    fn store() -> (TempDir, Store, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("truing.db");
-        let store = Sqlite::open(&path, Arc::new(Still)).unwrap();
+        let store = Store::open(&path, Arc::new(Still)).unwrap();
         (folder, store, path)
     }
 
-    fn insert(connection: &Connection, key: &str) -> Result<(), Fault> {
-        connection.execute("INSERT INTO slot (key, version, body) VALUES (?1, 1, '')", [key])?;
-        Ok(())
+    fn insert(connection: &Statements, key: &str) -> Result<(), Fault> {
+        connection.sql("INSERT INTO slot (key, version, body) VALUES (?1, 1, '')").execute([key]).map(drop)
     }
 
-    fn keys(connection: &Connection) -> Vec<String> {
-        let mut select = connection.prepare("SELECT key FROM slot ORDER BY key").unwrap();
-        select.query_map([], |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap()
+    fn keys(connection: &Statements) -> Vec<String> {
+        let select = connection.sql("SELECT key FROM slot ORDER BY key");
+        select.query((), |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
     }
 
     /// Runs the writes as one batch: they are queued while a first job holds the thread.
@@ -280,9 +282,8 @@ mod tests {
         let (_folder, store, path) = store();
         store
             .write(|connection| {
-                let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
-                connection.query_row(&format!("PRAGMA max_page_count = {}", pages + 2), [], |_| Ok(()))?;
-                Ok(())
+                let pages: i64 = connection.sql("PRAGMA page_count").only((), |row| row.get(0))?;
+                connection.sql(&format!("PRAGMA max_page_count = {}", pages + 2)).only((), |_| Ok(()))
             })
             .await
             .unwrap();

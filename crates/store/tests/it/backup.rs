@@ -7,26 +7,26 @@ use std::path::Path;
 use truing_core::id::{Key, Millis, Version};
 use truing_core::port::{Event, Runs as _, Slots as _};
 use truing_core::slot::{Hold, Slot, State};
-use truing_store::{BackupError, Sqlite};
+use truing_store::{BackupError, Store};
 
-use super::{NOW, dump, key, new_store, open, outcome, record, revision, run};
+use super::{NOW, dump, key, new_file, open, outcome, record, revision, run};
 use truing_core::outcome::OutcomeKind;
 
 #[tokio::test]
 async fn a_copy_made_while_others_write_is_a_whole_store_at_one_instant() {
-    let (folder, store) = new_store();
+    let (folder, store) = new_file();
     let to = folder.path().join("copy.db");
     store.begin(&run(1), &revision('a'), Millis(NOW)).await.unwrap();
-    let before = dump(&store);
+    let before = dump(store.path().unwrap());
     // Another process is in the middle of writing.
-    let writer = rusqlite::Connection::open(store.path()).unwrap();
+    let writer = rusqlite::Connection::open(store.path().unwrap()).unwrap();
     writer.execute_batch("BEGIN IMMEDIATE; UPDATE store SET counter = 77").unwrap();
     store.backup(&to).await.unwrap();
     writer.execute_batch("COMMIT").unwrap();
 
     assert_eq!(fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o600);
     let copy = open(&to);
-    assert_eq!(dump(&copy), before);
+    assert_eq!(dump(copy.path().unwrap()), before);
     copy.begin(&run(9), &revision('c'), Millis(NOW)).await.unwrap();
     assert!(copy.fresh_token().await.unwrap().0 < 77, "what was not committed is not in it");
     let names: Vec<_> =
@@ -36,7 +36,7 @@ async fn a_copy_made_while_others_write_is_a_whole_store_at_one_instant() {
 
 #[tokio::test]
 async fn a_copy_overwrites_nothing_and_leaves_nothing_half_written() {
-    let (folder, store) = new_store();
+    let (folder, store) = new_file();
     let there = folder.path().join("there");
     fs::write(&there, "mine").unwrap();
     let error = store.backup(&there).await.unwrap_err();
@@ -52,12 +52,12 @@ async fn a_copy_overwrites_nothing_and_leaves_nothing_half_written() {
         error.to_string().contains("other.partial") && error.to_string().contains("remove it"),
         "{error}"
     );
-    let error = store.backup(store.path()).await.unwrap_err();
+    let error = store.backup(store.path().unwrap()).await.unwrap_err();
     assert!(matches!(error, BackupError::Exists { .. }), "{error}");
     assert!(!Path::new(&folder.path().join("there.partial")).exists());
 }
 
-async fn publish(store: &Sqlite, token: u64, at: i64) {
+async fn publish(store: &Store, token: u64, at: i64) {
     let run = run(token);
     store.begin(&run, &revision('a'), Millis(at)).await.unwrap();
     let mut ended = record(&run, 'a');
@@ -66,7 +66,7 @@ async fn publish(store: &Sqlite, token: u64, at: i64) {
 }
 
 /// Forgets runs to the end; how many.
-async fn forget_all(store: &Sqlite, before: i64) -> usize {
+async fn forget_all(store: &Store, before: i64) -> usize {
     let (mut gone, mut mark) = (0, None);
     loop {
         let (some, next) = store.forget_runs(Millis(before), mark).await.unwrap();
@@ -78,13 +78,13 @@ async fn forget_all(store: &Sqlite, before: i64) -> usize {
     }
 }
 
-async fn tokens(store: &Sqlite) -> Vec<u64> {
+async fn tokens(store: &Store) -> Vec<u64> {
     store.runs(&key(), 99).await.unwrap().iter().map(|run| run.token.0).collect()
 }
 
 #[tokio::test]
 async fn old_runs_are_forgotten_but_never_the_newest_published_one_nor_what_came_after() {
-    let (_folder, store) = new_store();
+    let (_folder, store) = new_file();
     publish(&store, 1, 10).await;
     store.begin(&run(2), &revision('c'), Millis(11)).await.unwrap(); // never ended
     publish(&store, 3, 12).await;
@@ -104,7 +104,7 @@ async fn old_runs_are_forgotten_but_never_the_newest_published_one_nor_what_came
 
 #[tokio::test]
 async fn a_key_without_a_published_run_keeps_its_newest() {
-    let (_folder, store) = new_store();
+    let (_folder, store) = new_file();
     for token in 1..=3 {
         let failed = run(token);
         store.begin(&failed, &revision('c'), Millis(14)).await.unwrap();
@@ -116,7 +116,7 @@ async fn a_key_without_a_published_run_keeps_its_newest() {
 
 #[tokio::test]
 async fn closed_pull_requests_are_forgotten_with_the_last_of_their_history() {
-    let (_folder, store) = new_store();
+    let (_folder, store) = new_file();
     let held = |key: &str, why| (Version(0), Slot { state: State::Held { why }, ..Slot::new(Key::new(key)) });
     store.commit(&[held("closed", Hold::Cancelled), held("parked", Hold::Parked)]).await.unwrap();
     let event = |key: &str, at| Event { at: Millis(at), key: Key::new(key), run: None, what: "x".into() };

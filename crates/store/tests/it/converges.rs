@@ -16,9 +16,7 @@ fn record(run: &str, key: &str, at: i64) -> Record {
 
 #[tokio::test]
 async fn a_run_is_kept_by_the_newest_lease_alone_and_the_last_one_is_found() {
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("t.db");
-    let store = open(&path);
+    let (home, store) = new_store().await;
     let mut first = record("a", "pr/7", NOW);
     store.keep_converge(Token(3), &first).await.unwrap();
     store.keep_converge(Token(4), &record("b", "pr/8", NOW + 1)).await.unwrap();
@@ -28,7 +26,7 @@ async fn a_run_is_kept_by_the_newest_lease_alone_and_the_last_one_is_found() {
     assert_eq!(late, StoreError::Fenced { key: Key::new("pr/7"), last: Token(5) });
     drop(store);
 
-    let store = open(&path);
+    let store = home.open().await;
     let last = store.last_converge(&Key::new("pr/7")).await.unwrap().unwrap();
     assert_eq!(last, first);
     assert!(last.is_unfinished(), "it can go on with more money");
@@ -46,7 +44,7 @@ async fn a_run_is_kept_by_the_newest_lease_alone_and_the_last_one_is_found() {
 
 #[tokio::test]
 async fn the_last_word_on_a_finding_counts_on_its_key_and_is_in_the_audit_log() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     let key = Key::new("converge/local/a@topic");
     let said = |reason: &str| Dismissal {
         finding: FindingId::new("1:abcd-1"),

@@ -11,7 +11,7 @@ use truing_core::port::Slots;
 use truing_core::slot::{Loop, Slot, State, Why};
 use truing_store::{CommandLock, LockError, ServeLock};
 
-use super::{NOW, new_store, open};
+use super::{NOW, new_file, open};
 
 /// Names the database to a child; without it the children's tests do nothing.
 const DATABASE: &str = "TRUING_TEST_CHILD_DATABASE";
@@ -55,8 +55,8 @@ async fn writing_child() {
 
 #[tokio::test]
 async fn a_killed_writer_loses_nothing_that_it_acknowledged() {
-    let (_folder, store) = new_store();
-    let mut writer = child("crash::writing_child", store.path());
+    let (_folder, store) = new_file();
+    let mut writer = child("crash::writing_child", store.path().unwrap());
     let lines = BufReader::new(writer.stdout.take().unwrap()).lines().map(Result::unwrap);
     let mut acknowledged = BTreeSet::new();
     for line in lines {
@@ -96,13 +96,13 @@ fn serving_child() {
 
 #[test]
 fn a_second_server_learns_who_is_the_first_and_death_frees_the_lock() {
-    let (folder, store) = new_store();
+    let (folder, store) = new_file();
     let link = folder.path().join("link.db");
-    std::os::unix::fs::symlink(store.path(), &link).unwrap();
-    let mut server = child("crash::serving_child", store.path());
+    std::os::unix::fs::symlink(store.path().unwrap(), &link).unwrap();
+    let mut server = child("crash::serving_child", store.path().unwrap());
     let mut lines = BufReader::new(server.stdout.take().unwrap()).lines().map(Result::unwrap);
     assert!(lines.any(|line| line == "serving"));
-    for name in [store.path(), &link] {
+    for name in [store.path().unwrap(), &link] {
         let error = ServeLock::take(name, "127.0.0.1:99", Millis(NOW + 1)).unwrap_err();
         let told = error.to_string();
         let LockError::Held { holder, .. } = error else { panic!("{told}") };
@@ -114,7 +114,7 @@ fn a_second_server_learns_who_is_the_first_and_death_frees_the_lock() {
     }
     server.kill().unwrap();
     server.wait().unwrap();
-    let mut lock = ServeLock::take(store.path(), "127.0.0.1:5", Millis(NOW + 2)).unwrap();
+    let mut lock = ServeLock::take(store.path().unwrap(), "127.0.0.1:5", Millis(NOW + 2)).unwrap();
     let Err(LockError::Held { holder, .. }) = ServeLock::take(&link, "x", Millis(NOW)) else { panic!() };
     assert_eq!(holder.pid, Some(std::process::id()), "not what the dead one had left");
     let text = std::fs::read_to_string(folder.path().join("truing.db.lock")).unwrap();
@@ -129,19 +129,19 @@ fn a_second_server_learns_who_is_the_first_and_death_frees_the_lock() {
 
 #[test]
 fn a_database_is_served_once_by_whatever_name() {
-    let (folder, store) = new_store();
-    let mut server = child("crash::serving_child", store.path());
+    let (folder, store) = new_file();
+    let mut server = child("crash::serving_child", store.path().unwrap());
     let mut lines = BufReader::new(server.stdout.take().unwrap()).lines().map(Result::unwrap);
     assert!(lines.any(|line| line == "serving"));
     let hard = folder.path().join("hard.db");
-    std::fs::hard_link(store.path(), &hard).unwrap();
+    std::fs::hard_link(store.path().unwrap(), &hard).unwrap();
     let error = ServeLock::take(&hard, "x", Millis(NOW)).unwrap_err();
     assert!(matches!(error, LockError::Linked { .. }) && error.to_string().contains("hard.db"), "{error}");
     server.kill().unwrap();
     server.wait().unwrap();
     let lock = ServeLock::take(&hard, "x", Millis(NOW)).unwrap();
     drop(lock);
-    ServeLock::take(store.path(), "x", Millis(NOW)).unwrap();
+    ServeLock::take(store.path().unwrap(), "x", Millis(NOW)).unwrap();
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn leasing_child() {
 
 #[tokio::test]
 async fn leases_are_nobodys_when_every_command_that_may_hold_one_is_dead() {
-    let (_folder, store) = new_store();
+    let (_folder, store) = new_file();
     let state = State::Leased {
         token: Token(1),
         deadline: Millis(NOW),
@@ -163,10 +163,10 @@ async fn leases_are_nobodys_when_every_command_that_may_hold_one_is_dead() {
         pausing: false,
     };
     store.commit(&[(Version(0), Slot { state, ..Slot::new(super::key()) })]).await.unwrap();
-    let mut command = child("crash::leasing_child", store.path());
+    let mut command = child("crash::leasing_child", store.path().unwrap());
     let mut lines = BufReader::new(command.stdout.take().unwrap()).lines().map(Result::unwrap);
     assert!(lines.any(|line| line == "leasing"));
-    let another = CommandLock::take(store.path()).unwrap();
+    let another = CommandLock::take(store.path().unwrap()).unwrap();
     drop(another);
     assert_eq!(store.orphans().await.unwrap(), [], "one is at work still");
     command.kill().unwrap();

@@ -4,19 +4,19 @@ use truing_core::finding::AnchorKind;
 use truing_core::id::{CommentId, Millis, Token};
 use truing_core::port::{EffectLog as _, Entry, EntryState, Replacement, Runs, Writer};
 use truing_core::publish::{Desired, Item, Producer};
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use super::{NOW, computed, item, key, new_store, revision, row, run, status, summary};
 
 const REVIEW: Producer = Producer::Review;
 
 /// A new run computes these rows.
-async fn compute(store: &Sqlite, token: u64, rows: Vec<Desired>) {
+async fn compute(store: &Store, token: u64, rows: Vec<Desired>) {
     store.begin(&run(token), &revision('a'), Millis(NOW)).await.unwrap();
     store.computed(&run(token), &computed(&run(token), 'a', rows)).await.unwrap();
 }
 
-async fn rows(store: &Sqlite) -> Vec<Desired> {
+async fn rows(store: &Store) -> Vec<Desired> {
     store.desired(&key(), REVIEW).await.unwrap().0
 }
 
@@ -25,14 +25,14 @@ fn writer() -> Writer {
 }
 
 /// A run announces a comment on each of these items.
-async fn announce(store: &Sqlite, items: &[&str]) {
+async fn announce(store: &Store, items: &[&str]) {
     let new = Entry { content: "1".into(), at: Millis(NOW), state: EntryState::Open { lost: 0 } };
     let change = |id: &&str| Replacement { topic: item(id).topic(), known: None, new: Some(new.clone()) };
     let changes: Vec<Replacement> = items.iter().map(change).collect();
     assert!(store.replace_effects(&writer(), &changes).await.unwrap());
 }
 
-async fn pending(store: &Sqlite) -> Vec<Item> {
+async fn pending(store: &Store) -> Vec<Item> {
     let open = store.open_effects(&writer()).await.unwrap();
     open.iter().filter_map(|(topic, _)| Item::of_topic(topic)).collect()
 }
@@ -47,7 +47,7 @@ fn comment(of: &str, id: &str) -> (Item, CommentId) {
 
 #[tokio::test]
 async fn a_known_comment_stays_with_its_item() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     compute(&store, 1, vec![summary("one"), row("f1", 1), row("f2", 2), row("f3", 3)]).await;
     store.shown(&run(1), REVIEW, &[comment("f1", "c1"), comment("summary", "c0")]).await.unwrap();
     // f1 has moved, f2 is new to the forge under a comment that was adopted, f3 is gone and was never shown.
@@ -66,7 +66,7 @@ async fn a_known_comment_stays_with_its_item() {
 
 #[tokio::test]
 async fn a_row_that_is_shown_or_may_be_is_not_forgotten() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     compute(&store, 1, vec![row("shown", 1), row("sent", 2), row("planned", 3)]).await;
     store.shown(&run(1), REVIEW, &[comment("shown", "c1")]).await.unwrap();
     announce(&store, &["sent"]).await;
@@ -78,7 +78,7 @@ async fn a_row_that_is_shown_or_may_be_is_not_forgotten() {
 
 #[tokio::test]
 async fn a_refused_place_stays_lowered_until_the_row_moves() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     compute(&store, 1, vec![row("f1", 1), row("f2", 2)]).await;
     store.lower(&run(1), REVIEW, &[(item("f1"), AnchorKind::File)]).await.unwrap();
     let kind_of = |rows: &[Desired], id: &str| {
@@ -100,7 +100,7 @@ async fn a_refused_place_stays_lowered_until_the_row_moves() {
 
 #[tokio::test]
 async fn a_comment_that_was_announced_is_pending_until_it_is_shown() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     compute(&store, 1, vec![row("f1", 1), row("f2", 2)]).await;
     announce(&store, &["f2", "f1"]).await;
     assert_eq!(pending(&store).await, [item("f1"), item("f2")]);
@@ -115,7 +115,7 @@ async fn a_comment_that_was_announced_is_pending_until_it_is_shown() {
 
 #[tokio::test]
 async fn producers_do_not_touch_each_others_rows() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     compute(&store, 1, vec![row("f1", 1)]).await;
     announce(&store, &["f1"]).await;
     let mut theirs = computed(&run(1), 'a', vec![row("f1", 5)]);
@@ -128,7 +128,7 @@ async fn producers_do_not_touch_each_others_rows() {
 
 #[tokio::test]
 async fn only_another_status_is_set_again() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     compute(&store, 1, vec![]).await;
     let due = async || store.desired(&key(), REVIEW).await.unwrap().1;
     // Another status than the one that is wanted was set: that one is still due.

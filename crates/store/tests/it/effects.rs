@@ -5,12 +5,12 @@ use truing_core::port::{EffectLog as _, Entry, EntryState, Replacement, Runs as 
 
 use super::*;
 
-fn writer(producer: Producer, token: Option<u64>) -> Writer {
+pub(crate) fn writer(producer: Producer, token: Option<u64>) -> Writer {
     Writer { key: key(), producer, token: token.map(Token) }
 }
 
-async fn replace(
-    store: &Sqlite,
+pub(crate) async fn replace(
+    store: &Store,
     writer: &Writer,
     topic: &Topic,
     known: Option<&Entry>,
@@ -20,20 +20,20 @@ async fn replace(
     store.replace_effects(writer, &[change]).await
 }
 
-async fn entry(store: &Sqlite, writer: &Writer, topic: &Topic) -> Option<Entry> {
+async fn entry(store: &Store, writer: &Writer, topic: &Topic) -> Option<Entry> {
     store.effects(writer, std::slice::from_ref(topic)).await.unwrap().remove(0)
 }
 
-fn announced(content: &str, at: i64) -> Entry {
+pub(crate) fn announced(content: &str, at: i64) -> Entry {
     Entry { content: content.into(), at: Millis(at), state: EntryState::Open { lost: 0 } }
 }
 
 #[tokio::test]
 async fn one_of_two_announces_an_effect_and_the_other_is_told_so() {
-    let (folder, store) = new_store();
+    let (home, store) = new_store().await;
     let (topic, ours) = (Topic::new("report"), writer(Producer::Mcp, None));
     let (one, two) = (announced("1", NOW), announced("2", NOW));
-    let other = open(&folder.path().join("truing.db"));
+    let other = home.open().await;
     let (first, second) = tokio::join!(
         replace(&store, &ours, &topic, None, Some(&one)),
         replace(&other, &ours, &topic, None, Some(&two)),
@@ -49,7 +49,7 @@ async fn one_of_two_announces_an_effect_and_the_other_is_told_so() {
 
 #[tokio::test]
 async fn an_end_is_recorded_in_place_of_its_intent_and_outlives_the_process() {
-    let (folder, store) = new_store();
+    let (home, store) = new_store().await;
     let (topic, ours) = (Topic::new("report"), writer(Producer::Converge, Some(3)));
     let intent = announced("1", NOW);
     assert!(replace(&store, &ours, &topic, None, Some(&intent)).await.unwrap());
@@ -57,7 +57,7 @@ async fn an_end_is_recorded_in_place_of_its_intent_and_outlives_the_process() {
     assert!(replace(&store, &ours, &topic, Some(&intent), Some(&lost)).await.unwrap());
     assert!(!replace(&store, &ours, &topic, Some(&intent), None).await.unwrap(), "it is not there");
     drop(store);
-    let store = open(&folder.path().join("truing.db"));
+    let store = home.open().await;
     assert_eq!(entry(&store, &ours, &topic).await, Some(lost.clone()));
     for comment in [None, Some(CommentId::new("issue/7"))] {
         let done = Entry { at: Millis(NOW + 9), state: EntryState::Done { comment }, ..intent.clone() };
@@ -72,13 +72,13 @@ async fn an_end_is_recorded_in_place_of_its_intent_and_outlives_the_process() {
 
 #[tokio::test]
 async fn a_lease_that_was_taken_over_announces_nothing_more() {
-    let (_folder, store) = new_store();
+    let (home, store) = new_store().await;
     let topic = |text: &str| Topic::new(text);
     let (old, new) = (writer(Producer::Converge, Some(3)), writer(Producer::Converge, Some(5)));
     let intent = announced("1", NOW);
     assert!(replace(&store, &old, &topic("a"), None, Some(&intent)).await.unwrap());
     assert!(replace(&store, &new, &topic("b"), None, Some(&intent)).await.unwrap());
-    let before = dump(&store);
+    let before = home.dump();
     let late = [
         replace(&store, &old, &topic("a"), Some(&intent), None).await.unwrap_err(),
         replace(&store, &old, &topic("c"), None, Some(&intent)).await.unwrap_err(),
@@ -86,7 +86,7 @@ async fn a_lease_that_was_taken_over_announces_nothing_more() {
     for error in late {
         assert_eq!(error, StoreError::Fenced { key: key(), last: Token(5) });
     }
-    assert_eq!(dump(&store), before);
+    assert_eq!(home.dump(), before);
     assert!(store.fresh_token().await.unwrap() > Token(5));
     // Whoever holds no lease is fenced by none.
     let caller = writer(Producer::Mcp, None);
@@ -95,7 +95,7 @@ async fn a_lease_that_was_taken_over_announces_nothing_more() {
 
 #[tokio::test]
 async fn a_run_that_a_newer_one_has_overtaken_announces_nothing_more() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     let (topic, old) = (Topic::new("item/summary"), writer(Producer::Review, Some(3)));
     store.begin(&run(3), &revision('a'), Millis(NOW)).await.unwrap();
     assert!(replace(&store, &old, &topic, None, Some(&announced("1", NOW))).await.unwrap());
@@ -106,7 +106,7 @@ async fn a_run_that_a_newer_one_has_overtaken_announces_nothing_more() {
 
 #[tokio::test]
 async fn the_parts_of_one_call_are_announced_together_or_not_at_all() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     let ours = writer(Producer::Review, Some(3));
     let new = |topic: &str, at: i64| {
         let new = Some(announced(topic, at));
@@ -123,41 +123,4 @@ async fn the_parts_of_one_call_are_announced_together_or_not_at_all() {
     assert!(replace(&store, &ours, &topics[0], known[0].as_ref(), Some(&done)).await.unwrap());
     assert_eq!(store.open_effects(&ours).await.unwrap(), open[1..]);
     assert_eq!(store.open_effects(&writer(Producer::Converge, None)).await.unwrap(), []);
-}
-
-#[tokio::test]
-async fn a_call_without_an_answer_of_an_older_version_is_an_open_effect_of_each_item() {
-    let (folder, store) = new_store();
-    let path = folder.path().join("truing.db");
-    store.begin(&run(3), &revision('a'), Millis(NOW)).await.unwrap();
-    drop(store);
-    let old = rusqlite::Connection::open(&path).unwrap();
-    old.execute_batch(&format!("{} PRAGMA user_version = 9;", former_tables(9))).unwrap();
-    let key = key();
-    old.execute("INSERT INTO intent VALUES (?1, 'review', 'i1', ?2)", (key.as_str(), NOW)).unwrap();
-    let item = "INSERT INTO intent_item VALUES (?1, 'review', 'i1', ?2, ?3)";
-    for (position, word) in ["summary", "f1"].into_iter().enumerate() {
-        old.execute(item, (key.as_str(), word, position)).unwrap();
-    }
-    drop(old);
-    let store = open(&path);
-    let open = store.open_effects(&writer(Producer::Review, Some(3))).await.unwrap();
-    let expected = ["item/f1", "item/summary"].map(|topic| (Topic::new(topic), announced("", NOW)));
-    assert_eq!(open, expected);
-}
-
-#[tokio::test]
-async fn a_database_from_before_effects_is_opened_with_all_that_it_held() {
-    let (folder, store) = new_store();
-    let path = folder.path().join("truing.db");
-    store.begin(&run(3), &revision('a'), Millis(NOW)).await.unwrap();
-    let before = dump(&store);
-    drop(store);
-    let old = rusqlite::Connection::open(&path).unwrap();
-    old.execute_batch(&format!("DROP TABLE effect; {} PRAGMA user_version = 7;", former_tables(7))).unwrap();
-    drop(old);
-    let store = open(&path);
-    assert_eq!(dump(&store), before);
-    let (ours, intent) = (writer(Producer::Converge, Some(3)), announced("1", NOW));
-    assert!(replace(&store, &ours, &Topic::new("report"), None, Some(&intent)).await.unwrap());
 }

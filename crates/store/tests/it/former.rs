@@ -199,8 +199,8 @@ async fn a_file_that_another_process_serves_is_not_brought_to_a_new_form() {
     let told = std::fs::read_to_string(&file).unwrap();
     let own = std::process::id();
     std::fs::write(&file, told.replace(&own.to_string(), &(own + 1).to_string())).unwrap();
-    let Err(error) = Sqlite::open(&path, Hand::at(NOW)) else { panic!("it was opened") };
+    let Err(error) = Store::open(&path, Hand::at(NOW)) else { panic!("it was opened") };
     assert!(error.to_string().contains("the form 10 of an earlier version"), "{error}");
     std::fs::write(&file, told).unwrap();
-    Sqlite::open(&path, Hand::at(NOW)).expect("a server brings its own file to the new form");
+    Store::open(&path, Hand::at(NOW)).expect("a server brings its own file to the new form");
 }

@@ -7,7 +7,7 @@ use truing_core::run::Stage;
 
 use super::{NOW, computed, key, new_store, outcome, published, record, revision, run, sha};
 
-pub(super) fn described(name: &str, head: Option<char>) -> Described {
+pub(crate) fn described(name: &str, head: Option<char>) -> Described {
     Described {
         name: name.into(),
         url: format!("https://github.test/{}", name.replace('#', "/pull/")),
@@ -21,7 +21,7 @@ fn event(at: i64, what: &str) -> Event {
 
 #[tokio::test]
 async fn people_find_a_key_by_page_or_name() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     store.describe(&[(key(), described("Owner/name#7", None))]).await.unwrap();
     for text in [
         "https://github.test/Owner/name/pull/7",
@@ -55,7 +55,7 @@ async fn people_find_a_key_by_page_or_name() {
 
 #[tokio::test]
 async fn the_key_described_last_has_the_name_and_renames_lose_nothing() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     let (old, new) = (Key::new("pr/github/1/7"), Key::new("pr/github/2/7"));
     store.describe(&[(old.clone(), described("o/n#7", Some('a')))]).await.unwrap();
     // Another repository has taken the name over; the old one is not heard of.
@@ -74,7 +74,7 @@ async fn the_key_described_last_has_the_name_and_renames_lose_nothing() {
 
 #[tokio::test]
 async fn a_newer_head_replaces_the_one_heard_before() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     store.describe(&[(key(), described("o/n#7", Some('a')))]).await.unwrap();
     store.describe(&[(key(), described("o/n#7", Some('c')))]).await.unwrap();
     assert_eq!(store.described(&[key()]).await.unwrap(), [Some(described("o/n#7", Some('c')))]);
@@ -82,7 +82,7 @@ async fn a_newer_head_replaces_the_one_heard_before() {
 
 #[tokio::test]
 async fn the_last_two_hundred_events_of_each_key_are_kept() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     let other = Event { key: Key::new("pr/github/9/9"), run: Some(RunId::new("r")), ..event(0, "other") };
     store.note(std::slice::from_ref(&other)).await.unwrap();
     let all: Vec<Event> = (0..205).map(|at| event(at, "same words")).collect();
@@ -99,7 +99,7 @@ async fn the_last_two_hundred_events_of_each_key_are_kept() {
 
 #[tokio::test]
 async fn runs_and_outcomes_are_told_newest_first() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     assert_eq!(store.last_outcome(&key()).await.unwrap(), None);
     store.begin(&run(1), &revision('a'), Millis(NOW)).await.unwrap();
     store.computed(&run(1), &computed(&run(1), 'a', vec![])).await.unwrap();

@@ -6,9 +6,9 @@ use prometheus::{Histogram, HistogramOpts, IntCounter};
 use truing_core::id::{Key, Millis, Version};
 use truing_core::port::{NewNotice, NoticeKind, Operations as _, Slots as _, StoreError};
 use truing_core::slot::{Hold, Slot, State, Why};
-use truing_store::{Meter, Sqlite};
+use truing_store::{Meter, Store};
 
-use super::{NOW, new_store};
+use super::{NOW, new_file};
 
 fn slot(key: &str, state: State) -> (Version, Slot) {
     (Version(0), Slot { state, ..Slot::new(Key::new(key)) })
@@ -19,8 +19,8 @@ fn waiting(key: &str, at: i64) -> (Version, Slot) {
 }
 
 /// Puts a row there that no version writes.
-fn damage(store: &Sqlite, key: &str, body: &str) {
-    let connection = rusqlite::Connection::open(store.path()).unwrap();
+fn damage(store: &Store, key: &str, body: &str) {
+    let connection = rusqlite::Connection::open(store.path().unwrap()).unwrap();
     connection
         .execute("INSERT INTO slot (key, version, wakes_at, body) VALUES (?1, 1, 0, ?2)", (key, body))
         .unwrap();
@@ -28,7 +28,7 @@ fn damage(store: &Sqlite, key: &str, body: &str) {
 
 #[tokio::test]
 async fn the_census_counts_slots_by_what_they_do_and_tells_the_oldest_due() {
-    let (_folder, store) = new_store();
+    let (_folder, store) = new_file();
     let empty = store.census().await.unwrap();
     assert_eq!((empty.slots.len(), empty.oldest_due, empty.untold), (0, None, 0));
     assert!(empty.bytes > 0);
@@ -56,7 +56,7 @@ async fn the_census_counts_slots_by_what_they_do_and_tells_the_oldest_due() {
 
 #[tokio::test]
 async fn a_row_that_cannot_be_read_stops_no_other_and_can_be_forgotten() {
-    let (_folder, store) = new_store();
+    let (_folder, store) = new_file();
     store.commit(&[waiting("b", 5), waiting("c", 6)]).await.unwrap();
     for (key, body) in [("a", "{}"), ("aa", "no json")] {
         damage(&store, key, body);
@@ -83,7 +83,7 @@ async fn a_row_that_cannot_be_read_stops_no_other_and_can_be_forgotten() {
 
 #[tokio::test]
 async fn every_transaction_is_measured_and_those_that_fail_are_counted() {
-    let (_folder, store) = new_store();
+    let (_folder, store) = new_file();
     let meter = Meter {
         commit: Histogram::with_opts(HistogramOpts::new("commit", "commit")).unwrap(),
         failed: IntCounter::new("failed", "failed").unwrap(),
@@ -93,7 +93,7 @@ async fn every_transaction_is_measured_and_those_that_fail_are_counted() {
     assert_eq!((meter.commit.get_sample_count(), meter.failed.get()), (1, 0));
 
     // Another process keeps the file locked.
-    let other = rusqlite::Connection::open(store.path()).unwrap();
+    let other = rusqlite::Connection::open(store.path().unwrap()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     store.try_writing().await.unwrap_err();
     assert_eq!((meter.commit.get_sample_count(), meter.failed.get()), (2, 1));

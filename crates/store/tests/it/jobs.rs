@@ -1,16 +1,16 @@
 //! What is remembered of jobs, and who may write it.
 
 use truing_core::port::{Runs as _, StoreError};
-use truing_core::sync::job::{self, Job, Question, Tracked};
+use truing_core::sync::job::{self, Job, Question};
 use truing_core::sync::record::{Evidence, Record, Result, Step, SyncDetail};
 
 use super::*;
 
-fn run(id: &str, token: u64) -> RunRef {
+pub(crate) fn run(id: &str, token: u64) -> RunRef {
     RunRef { id: RunId::new(id), key: job::key("botocore"), token: Token(token) }
 }
 
-fn asked(version: &str) -> Job {
+pub(crate) fn asked(version: &str) -> Job {
     let question = Question {
         id: "1".into(),
         version: version.into(),
@@ -42,9 +42,7 @@ fn record(id: &str, ended: i64) -> Record {
 
 #[tokio::test]
 async fn a_job_is_remembered_by_its_newest_run_alone() {
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("t.db");
-    let store = open(&path);
+    let (home, store) = new_store().await;
     let (first, second) = (run("a", 3), run("b", 5));
     assert_eq!(store.begin_job(&first).await.unwrap(), Job::default());
     store.keep_job(&first, &asked("1.0")).await.unwrap();
@@ -63,7 +61,7 @@ async fn a_job_is_remembered_by_its_newest_run_alone() {
         store.end_job(&second, &asked("2.0"), &record("b", NOW)).await.unwrap();
     }
     drop(store);
-    let store = open(&path);
+    let store = home.open().await;
     assert_eq!(store.jobs().await.unwrap(), [(job::key("botocore"), asked("2.0"))]);
     let records = store.records::<SyncDetail>(Some(&job::key("botocore")), Millis(0), 9).await.unwrap();
     assert_eq!(records, [record("b", NOW)]);
@@ -73,8 +71,7 @@ async fn a_job_is_remembered_by_its_newest_run_alone() {
 
 #[tokio::test]
 async fn old_records_are_forgotten_and_the_job_is_not() {
-    let folder = TempDir::new().unwrap();
-    let store = open(&folder.path().join("t.db"));
+    let (_home, store) = new_store().await;
     for (token, ended) in [(1, NOW - 10), (2, NOW)] {
         let run = run(&token.to_string(), token);
         store.begin_job(&run).await.unwrap();
@@ -85,28 +82,4 @@ async fn old_records_are_forgotten_and_the_job_is_not() {
     assert_eq!(store.forget_other_runs(Millis(NOW)).await.unwrap(), 0);
     assert_eq!(store.records::<SyncDetail>(None, Millis(0), 9).await.unwrap(), [record("2", NOW)]);
     assert_eq!(store.jobs().await.unwrap().len(), 1);
-}
-
-#[tokio::test]
-async fn an_issue_that_was_to_be_opened_is_no_more_remembered_and_an_open_one_is() {
-    let (folder, store) = new_store();
-    let path = folder.path().join("truing.db");
-    store.begin_job(&run("a", 3)).await.unwrap();
-    store.keep_job(&run("a", 3), &asked("1.0")).await.unwrap();
-    drop(store);
-    let question =
-        |issue: &str| format!("{{\"id\":\"1\",\"version\":\"1.0\",\"issue\":{issue},\"asked\":1}}");
-    for (issue, tracked, job) in [
-        ("null", "null", Job::default()),
-        ("7", "8", Job { tracked: Some(Tracked { issue: 8 }), ..asked("1.0") }),
-    ] {
-        let body =
-            format!("{{\"question\":{},\"tracked\":{{\"issue\":{tracked},\"begun\":1}}}}", question(issue));
-        let old = rusqlite::Connection::open(&path).unwrap();
-        old.execute("UPDATE job SET body = ?1", [body]).unwrap();
-        old.execute_batch(&super::former_tables(8)).unwrap();
-        old.pragma_update(None, "user_version", 8).unwrap();
-        drop(old);
-        assert_eq!(open(&path).jobs().await.unwrap(), [(job::key("botocore"), job)]);
-    }
 }

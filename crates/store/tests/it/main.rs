@@ -2,31 +2,27 @@
 //! processes, and every file that cannot be opened.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail loudly; helpers too")]
+#![allow(clippy::duplicate_mod, reason = "each engine passes the same suite")]
 
 mod backup;
-mod converges;
 mod crash;
-mod desired;
-mod effects;
+mod file;
 mod former;
-mod history;
 mod insight;
-mod jobs;
-mod ledger;
-mod marks;
-mod money;
 mod opening;
-mod operations;
-mod records;
-mod report;
-mod slots;
-mod watchlist;
+mod postgres;
 mod week;
 
-use std::path::Path;
+#[path = "suite.rs"]
+mod on_postgres;
+#[path = "suite.rs"]
+mod on_sqlite;
+
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use self::postgres::Server;
 use tempfile::TempDir;
 use truing_core::finding::{
     AnchorKind, Category, Finding, FindingStatus, Place, RawFinding, Severity, Side, Source, fingerprint,
@@ -37,7 +33,7 @@ use truing_core::outcome::{Coverage, Outcome, OutcomeKind, ReviewDetail, ReviewR
 use truing_core::port::{Clock, Computed, Revision, RunRef};
 use truing_core::publish::{Desired, DesiredStatus, Item, Producer, StatusState};
 use truing_core::run::{Stage, StepCost};
-use truing_store::Sqlite;
+use truing_store::Store;
 
 /// A wall clock that stands where it was put.
 struct Hand(AtomicI64);
@@ -61,15 +57,121 @@ impl Clock for Hand {
 /// 1 000 000 s after 1970, as good as any.
 const NOW: i64 = 1_000_000_000;
 
-fn open(path: &Path) -> Sqlite {
-    Sqlite::open(path, Hand::at(NOW)).unwrap()
+fn open(path: &Path) -> Store {
+    Store::open(path, Hand::at(NOW)).unwrap()
 }
 
-/// A new store in a folder of its own.
-fn new_store() -> (TempDir, Sqlite) {
+/// A new file in a folder of its own.
+fn new_file() -> (TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder.path().join("truing.db"));
     (folder, store)
+}
+
+/// The place of a store.
+enum Home {
+    File(TempDir),
+    /// A file that is somebody else's.
+    Path(PathBuf),
+    Database(String),
+}
+
+impl Home {
+    /// A place for a new store, of the engine whose suite asks.
+    fn of(suite: &str) -> Self {
+        if suite.contains("on_postgres") {
+            return Self::Database(Server::shared().new_database());
+        }
+        Self::File(tempfile::tempdir().unwrap())
+    }
+
+    /// The file, where it is one.
+    fn file(&self) -> Option<PathBuf> {
+        match self {
+            Self::File(folder) => Some(folder.path().join("truing.db")),
+            Self::Path(path) => Some(path.clone()),
+            Self::Database(_) => None,
+        }
+    }
+
+    /// Opens the store, as one more process would.
+    async fn open(&self) -> Store {
+        self.open_at(Hand::at(NOW)).await
+    }
+
+    async fn open_at(&self, clock: Arc<Hand>) -> Store {
+        match self {
+            Self::Database(name) => Store::connect(&Server::shared().url(name), Some(clock)).await.unwrap(),
+            Self::File(_) | Self::Path(_) => Store::open(&self.file().unwrap(), clock).unwrap(),
+        }
+    }
+
+    /// Carries statements out behind the store's back; the rows of the last, their columns beside each other, or what was
+    /// said against it.
+    fn sql(&self, sql: &str) -> Result<Vec<String>, String> {
+        if let Self::Database(name) = self {
+            let (said, done) = Server::shared().psql(name, &[sql]);
+            return if done { Ok(said.lines().map(str::to_owned).collect()) } else { Err(said) };
+        }
+        let other = rusqlite::Connection::open(self.file().unwrap()).unwrap();
+        if sql.starts_with("SELECT") {
+            return Ok(lines(&other, sql));
+        }
+        other.execute_batch(sql).map(|()| Vec::new()).map_err(|error| error.to_string())
+    }
+
+    fn change(&self, sql: &str) {
+        self.sql(sql).unwrap();
+    }
+
+    fn refused(&self, sql: &str) -> String {
+        self.sql(sql).unwrap_err()
+    }
+
+    fn rows(&self, sql: &str) -> Vec<String> {
+        self.sql(sql).unwrap()
+    }
+
+    /// Every row of every table, except the clock.
+    fn dump(&self) -> Vec<String> {
+        let tables = match self.file() {
+            Some(_) => {
+                "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('store', 'sqlite_sequence')"
+            }
+            None => "SELECT tablename FROM pg_tables WHERE schemaname = 'truing' AND tablename <> 'store'",
+        };
+        let tables = self.rows(tables);
+        assert!(tables.iter().any(|table| table == "run"), "{tables:?}");
+        let mut rows: Vec<String> = Vec::new();
+        for table in tables {
+            let found = self.rows(&format!("SELECT * FROM {table}"));
+            rows.extend(found.into_iter().map(|row| format!("{table}: {row}")));
+        }
+        rows.sort();
+        rows
+    }
+}
+
+/// Every row of every table of a file, except the clock.
+fn dump(path: &Path) -> Vec<String> {
+    Home::Path(path.to_owned()).dump()
+}
+
+fn lines(connection: &rusqlite::Connection, sql: &str) -> Vec<String> {
+    let mut select = connection.prepare(sql).unwrap();
+    let columns = select.column_count();
+    let mut found = select.query([]).unwrap();
+    let mut rows = Vec::new();
+    while let Some(row) = found.next().unwrap() {
+        let value = |column| match row.get::<_, rusqlite::types::Value>(column).unwrap() {
+            rusqlite::types::Value::Null => String::new(),
+            rusqlite::types::Value::Text(text) => text,
+            rusqlite::types::Value::Integer(number) => number.to_string(),
+            other => format!("{other:?}"),
+        };
+        rows.push((0..columns).map(value).collect::<Vec<_>>().join("|"));
+    }
+    rows
 }
 
 /// Gives a file of this version the tables that an earlier one had for runs and, before 10, for intents.
@@ -102,26 +204,6 @@ fn former_tables(version: u32) -> String {
         sql += &part(first, "-- Creating calls.", "-- The status that");
     }
     sql
-}
-
-/// Every row of every table, except the clock.
-fn dump(store: &Sqlite) -> Vec<String> {
-    let connection = rusqlite::Connection::open(store.path()).unwrap();
-    let mut tables = connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").unwrap();
-    let tables: Vec<String> = tables.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-    assert!(tables.iter().any(|table| table == "run"), "{tables:?}");
-    let mut rows = Vec::new();
-    for table in tables.iter().filter(|table| *table != "store") {
-        let mut select = connection.prepare(&format!("SELECT * FROM {table}")).unwrap();
-        let columns = select.column_count();
-        let mut found = select.query([]).unwrap();
-        while let Some(row) = found.next().unwrap() {
-            let values: Vec<String> =
-                (0..columns).map(|column| format!("{:?}", row.get_ref(column).unwrap())).collect();
-            rows.push(format!("{table}: {}", values.join(" ")));
-        }
-    }
-    rows
 }
 
 fn sha(digit: char) -> Sha {

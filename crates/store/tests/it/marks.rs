@@ -4,9 +4,9 @@ use truing_core::id::{Key, Millis, Span};
 use truing_core::port::{Described, Event, Halted, Mark, Marked, NotGranted, Operations, Runs, Slots};
 use truing_core::slot::{Command, Limits, Loop, Slot};
 use truing_core::switch::Turn;
-use truing_store::Sqlite;
+use truing_store::Store;
 
-use super::{Hand, NOW, dump, new_store, sha};
+use super::{Hand, Home, NOW, new_home, new_store, sha};
 
 fn key(number: u8) -> Key {
     Key::new(format!("pr/github/1/{number}"))
@@ -17,7 +17,7 @@ fn mark(number: u8, head: char) -> Mark {
     Mark { key: key(number), described: Described { name, url, head: Some(sha(head)) }, of: Loop::Review }
 }
 
-async fn slot(store: &Sqlite, number: u8) -> Slot {
+async fn slot(store: &Store, number: u8) -> Slot {
     store.load(&[key(number)]).await.unwrap().remove(0)
 }
 
@@ -25,9 +25,9 @@ async fn slot(store: &Sqlite, number: u8) -> Slot {
 async fn a_batch_is_what_its_events_are_one_by_one() {
     let limits = Limits::default();
     let marks = [mark(1, 'a'), mark(2, 'a'), mark(1, 'b'), mark(1, 'c')];
-    let (_folder, batched) = new_store();
+    let (batch_home, batched) = new_store().await;
     batched.mark(&marks, &limits, Halted::Refused).await.unwrap();
-    let (_other, single) = new_store();
+    let (single_home, single) = new_store().await;
     for mark in &marks {
         single.mark(std::slice::from_ref(mark), &limits, Halted::Refused).await.unwrap();
     }
@@ -37,15 +37,15 @@ async fn a_batch_is_what_its_events_are_one_by_one() {
         assert_eq!(single.wakes_at(), Some(Millis(NOW) + limits.debounce));
     }
     let names =
-        |store: &Sqlite| dump(store).into_iter().filter(|row| !row.starts_with("slot: ")).collect::<Vec<_>>();
-    assert_eq!(names(&batched), names(&single), "names, heads and history, too");
+        |home: &Home| home.dump().into_iter().filter(|row| !row.starts_with("slot: ")).collect::<Vec<_>>();
+    assert_eq!(names(&batch_home), names(&single_home), "names, heads and history, too");
     let described = batched.described(&[key(1)]).await.unwrap().remove(0).unwrap();
     assert_eq!(described.head, Some(sha('c')), "the head heard last");
 }
 
 #[tokio::test]
 async fn a_row_is_written_once_a_batch_and_not_for_nothing() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     let marks = [mark(1, 'a'), mark(1, 'b'), mark(1, 'c')];
     store.mark(&marks, &Limits::default(), Halted::Refused).await.unwrap();
     let first = slot(&store, 1).await.version;
@@ -56,7 +56,7 @@ async fn a_row_is_written_once_a_batch_and_not_for_nothing() {
 
 #[tokio::test]
 async fn every_row_of_a_batch_has_a_version_that_no_other_had() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     store.mark(&[mark(1, 'a')], &Limits::default(), Halted::Refused).await.unwrap();
     let before = slot(&store, 1).await.version;
     store
@@ -73,9 +73,9 @@ async fn every_row_of_a_batch_has_a_version_that_no_other_had() {
 
 #[tokio::test]
 async fn a_leased_slot_keeps_its_lease_and_remembers_the_event() {
-    let folder = tempfile::tempdir().unwrap();
     let clock = Hand::at(NOW);
-    let store = Sqlite::open(&folder.path().join("truing.db"), clock.clone()).unwrap();
+    let home = new_home();
+    let store = home.open_at(clock.clone()).await;
     let limits = Limits { debounce: Span(0), ..Limits::default() };
     store.mark(&[mark(1, 'a')], &limits, Halted::Refused).await.unwrap();
     let before = slot(&store, 1).await;
@@ -94,7 +94,7 @@ async fn a_leased_slot_keeps_its_lease_and_remembers_the_event() {
 
 #[tokio::test]
 async fn while_the_kill_switch_is_on_only_what_must_be_marked_is_and_no_lease_is_granted() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     let limits = Limits::default();
     store.turn(&Turn::On { reason: None, mode: None }, "ada").await.unwrap();
     assert_eq!(store.mark(&[mark(1, 'a')], &limits, Halted::Refused).await, Ok(Marked::SwitchedOff));

@@ -17,9 +17,9 @@ use truing_core::ledger::{Ask, Caps, Known, Level, Purse, Reserved, Scope, Usage
 use truing_core::money::MicroUsd;
 use truing_core::port::{Clock as _, Ledger as _, StoreError};
 use truing_model::price::{Price, Prices};
-use truing_store::Sqlite;
+use truing_store::Store;
 
-use super::Hand;
+use super::{Hand, new_home};
 
 /// The variable that says how many runs; 10000 is the full size.
 const RUNS: &str = "TRUING_RUNS";
@@ -98,7 +98,7 @@ enum Fate {
 
 struct World {
     hand: Arc<Hand>,
-    stores: Vec<Sqlite>,
+    stores: Vec<Store>,
     prices: Prices,
     tally: Mutex<Tally>,
 }
@@ -106,9 +106,11 @@ struct World {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_level_is_ever_exceeded_and_sums_are_what_the_provider_counted() {
     let runs = std::env::var(RUNS).map_or(SMALL, |text| text.parse().expect("TRUING_RUNS=RUNS"));
-    let folder = tempfile::tempdir().unwrap();
-    let (hand, path) = (Hand::at(BEGIN), folder.path().join("truing.db"));
-    let stores = (0..PROCESSES).map(|_| Sqlite::open(&path, hand.clone()).unwrap()).collect();
+    let (hand, home) = (Hand::at(BEGIN), new_home());
+    let mut stores = Vec::new();
+    for _ in 0..PROCESSES {
+        stores.push(home.open_at(hand.clone()).await);
+    }
     let world = Arc::new(World {
         hand,
         stores,
@@ -130,13 +132,11 @@ async fn no_level_is_ever_exceeded_and_sums_are_what_the_provider_counted() {
     // The dead are settled by whoever asks next.
     world.stores[0].drawn().await.unwrap();
     let tally = world.tally.lock().unwrap();
-    let rows = rusqlite::Connection::open(&path).unwrap();
-    let mut select = rows.prepare("SELECT kind, key, period, spent, reserved FROM level").unwrap();
-    let mut found = select.query([]).unwrap();
     let mut seen = 0;
-    while let Some(row) = found.next().unwrap() {
-        let level: Name = (row.get(0).unwrap(), row.get(1).unwrap(), row.get(2).unwrap());
-        let (spent, reserved): (u64, u64) = (row.get(3).unwrap(), row.get(4).unwrap());
+    for row in home.rows("SELECT kind, key, period, cast(spent AS TEXT), cast(reserved AS TEXT) FROM level") {
+        let row: Vec<&str> = row.split('|').collect();
+        let level: Name = (row[0].into(), row[1].into(), row[2].into());
+        let (spent, reserved): (u64, u64) = (row[3].parse().unwrap(), row[4].parse().unwrap());
         let truth = &tally.levels[&level];
         assert_eq!((spent, reserved), (truth.expected, 0), "{level:?} {truth:?}");
         assert!(truth.billed <= spent && spent <= truth.greatest, "{level:?} {truth:?}");

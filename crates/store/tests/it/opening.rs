@@ -6,7 +6,7 @@ use std::path::Path;
 
 use truing_core::id::{Millis, Version};
 use truing_core::port::{Runs, Slots, StoreError};
-use truing_store::{LockError, OpenError, ServeLock, Sqlite};
+use truing_store::{LockError, OpenError, ServeLock, Store};
 
 use super::{Hand, NOW, open};
 
@@ -16,7 +16,7 @@ fn mode(path: &Path) -> u32 {
 
 /// Opens what cannot be opened; the message must name the path.
 fn refused(path: &Path) -> OpenError {
-    let Err(error) = Sqlite::open(path, Hand::at(NOW)) else { panic!("{} was opened", path.display()) };
+    let Err(error) = Store::open(path, Hand::at(NOW)) else { panic!("{} was opened", path.display()) };
     let told = error.to_string();
     assert!(told.contains(path.to_str().unwrap()), "{told}");
     error
@@ -170,7 +170,7 @@ fn a_file_that_is_deleted_or_replaced_under_a_server_is_not_made_anew_nor_opened
 fn every_table_is_strict() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder.path().join("truing.db"));
-    let other = rusqlite::Connection::open(store.path()).unwrap();
+    let other = rusqlite::Connection::open(store.path().unwrap()).unwrap();
     let sql = "SELECT count(*), total(strict) FROM pragma_table_list
                WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite_%'";
     let (tables, strict): (f64, f64) =
@@ -198,7 +198,7 @@ fn a_folder_that_cannot_be_made_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     fs::write(&file, "x").unwrap();
-    let Err(error) = Sqlite::open(&file.join("sub/truing.db"), Hand::at(NOW)) else { panic!() };
+    let Err(error) = Store::open(&file.join("sub/truing.db"), Hand::at(NOW)) else { panic!() };
     assert!(matches!(error, OpenError::Folder { .. }), "{error}");
     assert!(error.to_string().contains(file.to_str().unwrap()), "{error}");
 }
@@ -251,7 +251,7 @@ fn many_may_open_a_new_file_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new/truing.db");
     std::thread::scope(|scope| {
-        let opened: Vec<_> = (0..8).map(|_| scope.spawn(|| Sqlite::open(&path, Hand::at(NOW)))).collect();
+        let opened: Vec<_> = (0..8).map(|_| scope.spawn(|| Store::open(&path, Hand::at(NOW)))).collect();
         for store in opened {
             store.join().unwrap().unwrap();
         }

@@ -8,10 +8,10 @@ use truing_core::outcome::Step;
 use truing_core::port::{Begun, RunRef, Runs, Slots, StoreError};
 use truing_core::publish::Producer;
 use truing_core::run::{Stage, StepCost};
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use super::{
-    NOW, computed, dump, finding, item, key, new_store, outcome, published, record, revision, row, run, sha,
+    NOW, computed, finding, item, key, new_store, outcome, published, record, revision, row, run, sha,
     status, summary,
 };
 
@@ -41,7 +41,7 @@ impl Write {
         Self::Published,
     ];
 
-    async fn by(self, run: &RunRef, store: &Sqlite) -> Result<(), StoreError> {
+    async fn by(self, run: &RunRef, store: &Store) -> Result<(), StoreError> {
         let producer = Producer::Review;
         match self {
             Self::Begin => store.begin(run, &revision('a'), Millis(NOW)).await.map(drop),
@@ -62,13 +62,13 @@ impl Write {
 #[tokio::test]
 async fn every_write_of_a_run_that_is_not_the_newest_is_refused_and_changes_nothing() {
     for done in 0..=Write::ALL.len() {
-        let (_folder, store) = new_store();
+        let (home, store) = new_store().await;
         Write::Begin.by(&run(3), &store).await.unwrap();
         store.begin(&run(5), &revision('a'), Millis(NOW)).await.unwrap();
         for write in &Write::ALL[..done] {
             write.by(&run(5), &store).await.unwrap();
         }
-        let before = dump(&store);
+        let before = home.dump();
         let impostor = RunRef { id: RunId::new("impostor"), ..run(5) };
         let strangers = [run(3), run(4), impostor, RunRef { token: Token(4), ..run(5) }];
         for stranger in strangers {
@@ -83,13 +83,13 @@ async fn every_write_of_a_run_that_is_not_the_newest_is_refused_and_changes_noth
             let refused = write.by(&run(9), &store).await;
             assert!(matches!(refused, Err(StoreError::Fenced { .. })), "{write:?}: {refused:?}");
         }
-        assert_eq!(dump(&store), before, "after {done} writes");
+        assert_eq!(home.dump(), before, "after {done} writes");
     }
 }
 
 #[tokio::test]
 async fn the_fence_is_each_keys_own_and_what_it_tells_leads_to_a_token_that_passes() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     Write::Begin.by(&run(70), &store).await.unwrap();
     let other = RunRef { key: Key::new("pr/github/1/8"), ..run(2) };
     Write::Begin.by(&other, &store).await.unwrap();
@@ -103,14 +103,14 @@ async fn the_fence_is_each_keys_own_and_what_it_tells_leads_to_a_token_that_pass
 
 #[tokio::test]
 async fn a_key_without_runs_is_fenced_too() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     let refused = Write::Published.by(&run(4), &store).await;
     assert_eq!(refused, Err(StoreError::Fenced { key: key(), last: Token(4) }));
 }
 
 #[tokio::test]
 async fn a_fresh_token_is_greater_than_every_token_that_was_accepted() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     Write::Begin.by(&run(41), &store).await.unwrap();
     let one = store.fresh_token().await.unwrap();
     let two = store.fresh_token().await.unwrap();
@@ -119,23 +119,23 @@ async fn a_fresh_token_is_greater_than_every_token_that_was_accepted() {
 
 #[tokio::test]
 async fn every_write_repeated_changes_nothing() {
-    let (_folder, store) = new_store();
+    let (home, store) = new_store().await;
     for (index, write) in Write::ALL.into_iter().enumerate() {
         write.by(&run(5), &store).await.unwrap();
-        let before = dump(&store);
+        let before = home.dump();
         write.by(&run(5), &store).await.unwrap();
-        assert_eq!(dump(&store), before, "{write:?} at once");
+        assert_eq!(home.dump(), before, "{write:?} at once");
         // Nor do earlier ones that are repeated late.
         for earlier in &Write::ALL[..index] {
             earlier.by(&run(5), &store).await.unwrap();
-            assert_eq!(dump(&store), before, "{earlier:?} after {write:?}");
+            assert_eq!(home.dump(), before, "{earlier:?} after {write:?}");
         }
     }
 }
 
 #[tokio::test]
 async fn what_was_computed_is_read_back_whole() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     Write::Begin.by(&run(1), &store).await.unwrap();
     assert_eq!(store.findings(&key()).await.unwrap(), []);
     let rows = vec![summary("sum"), row("f2", 2), row("f1", 1)];
@@ -151,7 +151,7 @@ async fn what_was_computed_is_read_back_whole() {
 
 #[tokio::test]
 async fn paths_that_are_not_unicode_survive() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     Write::Begin.by(&run(1), &store).await.unwrap();
     let mut odd = finding("f1");
     odd.raw.place.path = RepoPath::from_bytes(b"caf\xe9 \"x\".py");
@@ -164,7 +164,7 @@ async fn paths_that_are_not_unicode_survive() {
 
 #[tokio::test]
 async fn a_new_run_on_the_same_revision_only_has_to_publish() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     Write::Begin.by(&run(1), &store).await.unwrap();
     Write::Computed.by(&run(1), &store).await.unwrap();
     // The forge was down, and the run said so.
@@ -201,7 +201,7 @@ async fn what_was_computed_for_another_revision_is_not_taken_over() {
     let mut other_base = revision('a');
     other_base.base = sha('e');
     for other in [revision('c'), other_base] {
-        let (_folder, store) = new_store();
+        let (_home, store) = new_store().await;
         Write::Begin.by(&run(1), &store).await.unwrap();
         Write::Computed.by(&run(1), &store).await.unwrap();
         let begun = store.begin(&run(2), &other, Millis(NOW)).await.unwrap();
@@ -215,7 +215,7 @@ async fn what_was_computed_for_another_revision_is_not_taken_over() {
 
 #[tokio::test]
 async fn the_outcome_of_a_published_run_is_final() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     Write::Begin.by(&run(1), &store).await.unwrap();
     Write::Published.by(&run(1), &store).await.unwrap();
     let mut other = record(&run(1), 'a');
@@ -227,7 +227,7 @@ async fn the_outcome_of_a_published_run_is_final() {
 
 #[tokio::test]
 async fn a_run_that_begins_again_elsewhere_starts_over() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     Write::Begin.by(&run(1), &store).await.unwrap();
     Write::Computed.by(&run(1), &store).await.unwrap();
     let begun = store.begin(&run(1), &revision('c'), Millis(NOW)).await.unwrap();
@@ -238,7 +238,7 @@ async fn a_run_that_begins_again_elsewhere_starts_over() {
 
 #[tokio::test]
 async fn the_revision_reviewed_is_the_last_that_was_published() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     for (token, head) in [(1, 'a'), (2, 'c')] {
         store.begin(&run(token), &revision(head), Millis(NOW)).await.unwrap();
         store.published(&run(token), &record(&run(token), head)).await.unwrap();
@@ -251,7 +251,7 @@ async fn the_revision_reviewed_is_the_last_that_was_published() {
 
 #[tokio::test]
 async fn history_is_taken_from_fenced_out_runs_too() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     Write::Begin.by(&run(1), &store).await.unwrap();
     Write::Begin.by(&run(2), &store).await.unwrap();
     let late = truing_core::port::Event {

@@ -17,7 +17,7 @@ const DAY: i64 = 86_400_000;
 
 #[tokio::test]
 async fn ended_runs_are_counted_by_day_kind_and_reason_and_listed_newest_first() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     let name = Described { name: "a/b#7".into(), url: "https://example.com/7".into(), head: None };
     store.describe(&[(key(), name)]).await.unwrap();
     for (token, day) in [(1, 0), (2, 0), (3, 1)] {
@@ -62,16 +62,14 @@ async fn ended_runs_are_counted_by_day_kind_and_reason_and_listed_newest_first()
 
 #[tokio::test]
 async fn a_damaged_row_hides_no_other() {
-    let (_folder, store) = new_store();
+    let (home, store) = new_store().await;
     for token in 1..=5 {
         let run = run(token);
         store.begin(&run, &revision('a'), Millis(NOW)).await.unwrap();
         store.published(&run, &record(&run, 'a')).await.unwrap();
     }
     let damage = |token: u64, outcome: &str| {
-        let connection = rusqlite::Connection::open(store.path()).unwrap();
-        let sql = "UPDATE run SET record = ?2 WHERE token = ?1";
-        assert_eq!(connection.execute(sql, (token, outcome)).unwrap(), 1);
+        home.change(&format!("UPDATE run SET record = '{outcome}' WHERE token = {token}"));
     };
     damage(5, "{\"outcome\": ");
     damage(4, "{\"outcome\": {\"reason\": 7}}");
@@ -88,7 +86,7 @@ async fn a_damaged_row_hides_no_other() {
 
 #[tokio::test]
 async fn a_failed_attempt_is_told_with_what_it_cost_and_each_sum_once() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     let mut why = outcome(OutcomeKind::Failed);
     why.reason = Some("no forge".into());
     let pay = async |token: u64, cost: u64| {
@@ -147,7 +145,7 @@ async fn a_failed_attempt_is_told_with_what_it_cost_and_each_sum_once() {
 
 #[tokio::test]
 async fn what_a_run_computed_that_told_nothing_is_told_once_by_the_run_that_takes_it_over() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     store.begin(&run(1), &revision('a'), Millis(NOW)).await.unwrap();
     let level =
         Level { kind: LevelKind::Review, key: "r".into(), period: String::new(), limit: MicroUsd(900) };
@@ -174,18 +172,15 @@ async fn what_a_run_computed_that_told_nothing_is_told_once_by_the_run_that_take
 /// Not more than a scan of what is asked for: a bound far above what it takes, so that a busy machine passes.
 #[tokio::test]
 async fn a_hundred_thousand_runs_are_counted_at_once() {
-    let (_folder, store) = new_store();
+    let (home, store) = new_store().await;
     store.begin(&run(1), &revision('a'), Millis(NOW)).await.unwrap();
     store.published(&run(1), &record(&run(1), 'a')).await.unwrap();
-    rusqlite::Connection::open(store.path())
-        .unwrap()
-        .execute_batch(
+    home.change(
             "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
              INSERT INTO run (key, loop, token, id, stage, head, base, began, kept, ended, kind, cost, record)
              SELECT 'k' || (i % 5000), loop, i, 'r' || i, stage, head, base, began, kept + i, ended + i, kind, cost, record
              FROM n, run WHERE run.token = 1",
-        )
-        .unwrap();
+        );
     let began = Instant::now();
     let counted: u64 =
         store.ended_by_day(Loop::Review, Millis(0)).await.unwrap().iter().map(|row| row.runs).sum();

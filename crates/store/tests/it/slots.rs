@@ -1,21 +1,19 @@
 //! The slots: versions, compare-and-swap, due order, the clock, and other processes on the same file.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use proptest::prelude::*;
 use truing_core::id::{Key, Millis, Token, Version};
 use truing_core::port::{Moved, Runs, Slots};
 use truing_core::slot::{Hold, Loop, Slot, State, Why};
-use truing_store::Sqlite;
 
-use super::{Hand, NOW, new_store, open};
+use super::{Home, new_store};
 
-fn key(number: u8) -> Key {
+pub(crate) fn key(number: u8) -> Key {
     Key::new(format!("pr/github/1/{number}"))
 }
 
-fn waiting(number: u8, at: i64) -> Slot {
+pub(crate) fn waiting(number: u8, at: i64) -> Slot {
     Slot { state: State::Waiting { at: Millis(at), why: Why::Debounce }, ..Slot::new(key(number)) }
 }
 
@@ -107,7 +105,7 @@ impl Model {
 }
 
 async fn check(ops: Vec<Op>) {
-    let (_folder, mut store) = new_store();
+    let (home, mut store) = new_store().await;
     let mut model = Model::default();
     for op in ops {
         match op {
@@ -146,15 +144,16 @@ async fn check(ops: Vec<Op>) {
                 model.greatest = token.0;
             }
             Op::Reopen => {
-                let path = store.path().to_path_buf();
                 drop(store);
-                store = open(&path);
+                store = home.open().await;
             }
         }
         let all: Vec<Slot> = model.rows.values().cloned().collect();
         assert_eq!(store.list().await.unwrap(), all);
         let leased: Vec<Slot> = all.into_iter().filter(|slot| slot.token().is_some()).collect();
-        assert_eq!(store.orphans().await.unwrap(), leased);
+        // A file has one server; of many nobody knows who is dead before the lease ends.
+        let orphans = if matches!(home, Home::File(_)) { leased } else { Vec::new() };
+        assert_eq!(store.orphans().await.unwrap(), orphans);
     }
 }
 
@@ -163,13 +162,13 @@ proptest! {
 
     #[test]
     fn behaves_as_a_map_with_versions(ops in prop::collection::vec(ops(), 1..24)) {
-        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(check(ops));
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(check(ops));
     }
 }
 
 #[tokio::test]
 async fn the_same_key_twice_in_a_batch_moves_on() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     let answers = store.commit(&[(Version(0), waiting(1, 1)), (Version(0), waiting(1, 2))]).await.unwrap();
     assert_eq!(answers, [Ok(Version(1)), Err(Moved)]);
     assert_eq!(store.due(Millis(1), 9).await.unwrap().len(), 1);
@@ -177,7 +176,7 @@ async fn the_same_key_twice_in_a_batch_moves_on() {
 
 #[tokio::test]
 async fn a_deleted_rows_version_is_never_given_again() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     let first = store.commit(&[(Version(0), waiting(1, 1))]).await.unwrap()[0].unwrap();
     assert_eq!(store.commit(&[(first, Slot::new(key(1)))]).await.unwrap(), [Ok(Version(0))]);
     assert_eq!(store.list().await.unwrap(), []);
@@ -187,11 +186,11 @@ async fn a_deleted_rows_version_is_never_given_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_stores_on_one_file_exactly_one_wins_each_swap() {
+async fn of_two_processes_exactly_one_wins_each_swap() {
     const ROUNDS: u64 = 20;
     const WRITERS: u64 = 6;
-    let (_folder, one) = new_store();
-    let other = open(one.path());
+    let (home, one) = new_store().await;
+    let other = home.open().await;
     let mut expected = Version(0);
     for round in 0..ROUNDS {
         let mut attempts = tokio::task::JoinSet::new();
@@ -217,57 +216,8 @@ async fn of_two_stores_on_one_file_exactly_one_wins_each_swap() {
 }
 
 #[tokio::test]
-async fn the_instant_survives_a_restart_and_a_clock_that_was_set_back() {
-    let (folder, store) = new_store();
-    drop(store);
-    let path = folder.path().join("truing.db");
-    let hand = Hand::at(NOW + 600_000);
-    let store = Sqlite::open(&path, hand.clone()).unwrap();
-    store.commit(&[(Version(0), waiting(1, 1))]).await.unwrap()[0].unwrap();
-    let before = store.now().await.unwrap();
-    drop(store);
-
-    hand.set(NOW + 600_000 - 30_000);
-    let store = Sqlite::open(&path, hand.clone()).unwrap();
-    assert_eq!(store.now().await.unwrap(), before);
-    // Set back by more than a minute: it follows, a minute ahead.
-    hand.set(NOW);
-    assert_eq!(store.now().await.unwrap(), Millis(NOW + 60_000));
-    store.raise(Version(200)).await.unwrap();
-    drop(store);
-    // The file has followed too.
-    hand.set(NOW + 30_000);
-    let store = Sqlite::open(&path, hand).unwrap();
-    assert_eq!(store.now().await.unwrap(), Millis(NOW + 60_000));
-}
-
-#[tokio::test]
-async fn asking_and_finding_nothing_new_writes_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let hand = Hand::at(NOW);
-    let store = Sqlite::open(&folder.path().join("truing.db"), Arc::clone(&hand) as _).unwrap();
-    let version = store.commit(&[(Version(0), waiting(1, 1))]).await.unwrap()[0].unwrap();
-    let known = [(key(1), super::history::described("o/n#1", Some('a')))];
-    store.describe(&known).await.unwrap();
-
-    let watcher = rusqlite::Connection::open(store.path()).unwrap();
-    let seen = || watcher.query_row("PRAGMA data_version", [], |row| row.get::<_, i64>(0)).unwrap();
-    let before = seen();
-    hand.set(NOW + 3_600_000);
-    assert_eq!(store.now().await.unwrap(), Millis(NOW + 3_600_000));
-    store.describe(&known).await.unwrap();
-    store.describe(&[(key(1), super::history::described("o/n#1", None))]).await.unwrap();
-    store.raise(version).await.unwrap();
-    store.commit(&[(Version(0), Slot::new(key(2)))]).await.unwrap()[0].unwrap();
-    store.commit(&[(Version(0), waiting(1, 9))]).await.unwrap()[0].unwrap_err();
-    assert_eq!(seen(), before);
-    store.raise(Version(version.0 + 1)).await.unwrap();
-    assert_ne!(seen(), before, "the watcher sees writes at all");
-}
-
-#[tokio::test]
 async fn the_oldest_of_each_repository_come_before_the_second_oldest_of_any() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     let slot = |repository: u64, number: u64, at: i64| {
         let key = Key::new(format!("pr/github/{repository}/{number}"));
         (Version(0), Slot { state: State::Waiting { at: Millis(at), why: Why::Debounce }, ..Slot::new(key) })

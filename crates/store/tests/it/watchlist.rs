@@ -7,37 +7,32 @@ use truing_core::port::{
     UserRequest, Watchlist,
 };
 use truing_core::slot::{Command, Limits, Loop, Slot};
-use truing_store::Sqlite;
+use truing_store::Store;
 
-use super::{NOW, new_store, open, revision, run};
+use super::{NOW, new_store, revision, run};
 
-fn pr(repository: &str, number: u64) -> PrId {
+pub(crate) fn pr(repository: &str, number: u64) -> PrId {
     PrId { forge: "github".into(), repository: repository.into(), number }
 }
 
-fn repository(id: &str, name: &str, cursor: i64) -> Repository {
+pub(crate) fn repository(id: &str, name: &str, cursor: i64) -> Repository {
     let (forge, id, name) = ("github".into(), id.into(), name.into());
     Repository { forge, id, name, cursor: Millis(cursor), gone: None }
 }
 
-async fn describe(store: &Sqlite, pr: &PrId, name: &str) {
+async fn describe(store: &Store, pr: &PrId, name: &str) {
     let described = Described { name: name.into(), url: format!("https://x/{name}"), head: None };
     store.describe(&[(pr.key(), described)]).await.unwrap();
 }
 
 /// A comment on a pull request of the first repository.
-fn comment(number: u64, kind: CommentKind, id: u64, at: i64) -> UserRequest {
+pub(crate) fn comment(number: u64, kind: CommentKind, id: u64, at: i64) -> UserRequest {
     UserRequest { pr: pr("1", number), origin: Origin::Comment { kind, id }, at: Millis(at) }
-}
-
-/// How often a file was written to, as another connection sees it.
-fn version(watcher: &rusqlite::Connection) -> i64 {
-    watcher.query_row("PRAGMA data_version", [], |row| row.get(0)).unwrap()
 }
 
 #[tokio::test]
 async fn repositories_are_those_remembered_and_those_of_described_pull_requests() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     for (pr, name) in [
         (pr("2", 7), "octo/two#7"),
         (pr("2", 8), "octo/two#8"),
@@ -56,23 +51,8 @@ async fn repositories_are_those_remembered_and_those_of_described_pull_requests(
 }
 
 #[tokio::test]
-async fn remembering_what_is_known_writes_nothing_and_moves_no_cursor() {
-    let (_folder, store) = new_store();
-    store.remember(&[repository("1", "octo/one", 5)]).await.unwrap();
-    let watcher = rusqlite::Connection::open(store.path()).unwrap();
-    let before = version(&watcher);
-    store.remember(&[repository("1", "octo/one", 9)]).await.unwrap();
-    store.tell(&[], &repository("1", "octo/one", 9), Some(Millis(5))).await.unwrap();
-    assert_eq!(version(&watcher), before);
-    let gone = Repository { gone: Some(Millis(3)), ..repository("1", "octo/renamed", 9) };
-    store.tell(&[], &gone, Some(Millis(7))).await.unwrap();
-    let known = store.repositories("github").await.unwrap();
-    assert_eq!(known, [Repository { cursor: Millis(7), ..gone }]);
-}
-
-#[tokio::test]
 async fn slots_of_a_repository_are_not_those_of_its_neighbours() -> Result<(), StoreError> {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     let mut keys = Vec::new();
     for (repository, number) in [("1", 2), ("1", 30), ("10", 2), ("2", 2)] {
         let key = pr(repository, number).key();
@@ -87,7 +67,7 @@ async fn slots_of_a_repository_are_not_those_of_its_neighbours() -> Result<(), S
 
 #[tokio::test]
 async fn the_newest_run_tells_what_was_looked_at_last() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     for (token, head) in [(1, 'a'), (3, 'c')] {
         store.begin(&run(token), &revision(head), Millis(NOW)).await.unwrap();
     }
@@ -97,7 +77,7 @@ async fn the_newest_run_tells_what_was_looked_at_last() {
 
 #[tokio::test]
 async fn a_comment_acts_once_together_with_what_it_changes() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     let told = comment(7, CommentKind::Diff, 5, NOW);
     let later = comment(8, CommentKind::Conversation, 4, NOW + 1);
     let of = repository("1", "octo/one", 1);
@@ -148,7 +128,7 @@ async fn a_comment_acts_once_together_with_what_it_changes() {
 
 #[tokio::test]
 async fn comments_of_one_repository_do_not_take_the_places_of_others() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     for (of, comments) in [("1", vec![1, 2, 3]), ("2", vec![4, 6]), ("3", vec![5])] {
         let told = |id| UserRequest { pr: pr(of, 7), ..comment(7, CommentKind::Diff, id, NOW) };
         let told: Vec<UserRequest> = comments.into_iter().map(told).collect();
@@ -168,7 +148,7 @@ async fn comments_of_one_repository_do_not_take_the_places_of_others() {
 
 #[tokio::test]
 async fn a_button_asks_again_once_it_was_served() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     let pressed = |account: u64, number, at| {
         let origin =
             Origin::Check { account: AccountId::new(account.to_string()), login: format!("login{account}") };
@@ -194,7 +174,7 @@ async fn a_button_asks_again_once_it_was_served() {
 
 #[tokio::test]
 async fn the_pull_requests_that_were_looked_at_at_a_head_are_found() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     for (repository, number, token, head) in
         [("1", 7, 1, 'a'), ("1", 7, 2, 'a'), ("1", 8, 3, 'a'), ("1", 9, 4, 'b'), ("10", 7, 5, 'a')]
     {
@@ -207,7 +187,7 @@ async fn the_pull_requests_that_were_looked_at_at_a_head_are_found() {
 
 #[tokio::test]
 async fn a_label_that_is_set_again_while_it_is_served_is_served_again() {
-    let (_folder, store) = new_store();
+    let (_home, store) = new_store().await;
     let label = |at| UserRequest {
         pr: pr("1", 7),
         origin: Origin::Label { name: "truing:converge".into() },
@@ -222,55 +202,4 @@ async fn a_label_that_is_set_again_while_it_is_served_is_served_again() {
     assert_eq!(store.unserved("github", 9).await.unwrap(), [label(6)]);
     assert!(store.served(&label(6), None).await.unwrap().is_ok());
     assert!(store.unserved("github", 9).await.unwrap().is_empty());
-}
-
-#[tokio::test]
-async fn comments_of_an_older_form_are_those_of_the_conversation() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("truing.db");
-    drop(super::open(&path));
-    let old = rusqlite::Connection::open(&path).unwrap();
-    // As version 3 had it.
-    old.execute_batch(&format!(
-        "{} DROP TABLE effect; DROP TABLE label_set; DROP TABLE job; DROP TABLE check_pressed; DROP TABLE draw; DROP TABLE reservation; DROP TABLE level; DROP TABLE dismissal;
-         DROP TABLE comment_seen;
-         CREATE TABLE comment_seen (forge TEXT NOT NULL, repository TEXT NOT NULL, id INTEGER NOT NULL,
-             number INTEGER NOT NULL, at INTEGER NOT NULL, served INTEGER NOT NULL,
-             PRIMARY KEY (forge, repository, id)) STRICT, WITHOUT ROWID;
-         INSERT INTO comment_seen VALUES ('github', '1', 5, 7, 3, 0), ('github', '1', 6, 7, 3, 1);
-         PRAGMA user_version = 3;",
-        super::former_tables(3)
-    ))
-    .unwrap();
-    drop(old);
-    let store = super::open(&path);
-    let told = comment(7, CommentKind::Conversation, 5, 3);
-    assert_eq!(store.unserved("github", 9).await.unwrap(), std::slice::from_ref(&told));
-    // One of the other kind may have the same number.
-    let diff = comment(7, CommentKind::Diff, 6, 3);
-    store.tell(std::slice::from_ref(&diff), &repository("1", "octo/one", 1), None).await.unwrap();
-    assert_eq!(store.unserved("github", 9).await.unwrap(), [told, diff]);
-}
-
-#[tokio::test]
-async fn a_button_of_a_former_file_was_pressed_by_the_same_account() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("t.db");
-    drop(open(&path));
-    let old = rusqlite::Connection::open(&path).unwrap();
-    let sql = "DROP TABLE check_pressed;
-               CREATE TABLE check_pressed (
-                   forge TEXT NOT NULL, repository TEXT NOT NULL, number INTEGER NOT NULL, account INTEGER NOT NULL,
-                   login TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (forge, repository, number, account)
-               ) STRICT, WITHOUT ROWID;
-               INSERT INTO check_pressed VALUES ('github', '1', 7, 583231, 'ada', 3);
-               PRAGMA user_version = 11;";
-    old.execute_batch(sql).unwrap();
-    drop(old);
-    let store = open(&path);
-    let origin = Origin::Check { account: AccountId::new("583231"), login: "ada".into() };
-    let pressed = UserRequest { pr: pr("1", 7), origin, at: Millis(3) };
-    assert_eq!(store.unserved("github", 9).await.unwrap(), std::slice::from_ref(&pressed));
-    store.served(&pressed, None).await.unwrap().unwrap();
-    assert_eq!(store.unserved("github", 9).await.unwrap(), []);
 }

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use truing_core::id::{Key, Millis, RunId, Sha, Span, Token};
 use truing_core::port::{Described, Halted, Mark, RunRef, Slots};
 use truing_core::slot::{Command, Hold, Limits, Loop, Slot, State};
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use self::worker::{Came, compute, finish, look, publish, take};
 use super::{Hand, NOW};
@@ -208,8 +208,8 @@ impl Company {
         self.plan.entry(tick).or_default().push((at, what));
     }
 
-    fn open(&self) -> Sqlite {
-        Sqlite::open(&self.path, self.wall.clone()).unwrap()
+    fn open(&self) -> Store {
+        Store::open(&self.path, self.wall.clone()).unwrap()
     }
 
     fn set_wall(&self, at: i64) {
@@ -218,7 +218,7 @@ impl Company {
     }
 
     /// Everything until nothing is left to happen.
-    async fn lives(&mut self) -> Sqlite {
+    async fn lives(&mut self) -> Store {
         let mut store = self.open();
         let mut at = 0;
         let mut next_restart = DAY;
@@ -259,7 +259,7 @@ impl Company {
     }
 
     /// People and their webhooks; everything of one tick is one batch.
-    async fn events(&mut self, store: &Sqlite, at: i64) {
+    async fn events(&mut self, store: &Store, at: i64) {
         let mut marks = Vec::new();
         while let Some(entry) = self.plan.first_entry().filter(|entry| *entry.key() <= at) {
             for (pull, what) in entry.remove() {
@@ -291,7 +291,7 @@ impl Company {
     }
 
     /// Leases what is due, ends what is lost, forgets what is over.
-    async fn schedule(&mut self, store: &Sqlite, at: i64) {
+    async fn schedule(&mut self, store: &Store, at: i64) {
         loop {
             let now = store.now().await.unwrap();
             let due = store.due(now, BATCH).await.unwrap();
@@ -346,7 +346,7 @@ impl Company {
     }
 
     /// Heartbeats, all of a tick in one batch.
-    async fn beat(&mut self, store: &Sqlite, at: i64) {
+    async fn beat(&mut self, store: &Store, at: i64) {
         let beating: Vec<&mut Work> =
             self.work.iter_mut().filter(|work| work.beats && work.beat <= at).collect();
         if beating.is_empty() {
@@ -366,7 +366,7 @@ impl Company {
     }
 
     /// The steps of work that are due, side by side.
-    async fn steps(&mut self, store: &Sqlite, at: i64) {
+    async fn steps(&mut self, store: &Store, at: i64) {
         let (due, rest): (Vec<Work>, Vec<Work>) =
             std::mem::take(&mut self.work).into_iter().partition(|work| work.due <= at);
         self.work = rest;
@@ -436,7 +436,7 @@ impl Company {
     }
 
     /// The server is started anew: whoever was at work is dead.
-    async fn restarted(&mut self, store: &Sqlite) {
+    async fn restarted(&mut self, store: &Store) {
         self.work.clear();
         for slot in store.orphans().await.unwrap() {
             take(store, &slot.key, Command::HandBack(slot.token().unwrap()), &self.limits).await.unwrap();
@@ -444,7 +444,7 @@ impl Company {
     }
 
     /// The engineer on call makes what was given up due again.
-    async fn retry_parked(&mut self, store: &Sqlite) {
+    async fn retry_parked(&mut self, store: &Store) {
         for slot in store.list().await.unwrap() {
             if slot.state == (State::Held { why: Hold::Parked }) {
                 self.counted.parked += 1;

@@ -41,16 +41,17 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             BackupError::Exists { .. } | BackupError::Partial { .. } => {
                 CliError::usage("exists", error.to_string())
             }
+            BackupError::Served => CliError::usage("no_file", error.to_string()),
             BackupError::Write { .. } | BackupError::Sqlite(_) => {
                 CliError::failed("backup", error.to_string())
                     .hint("see that the folder exists, is yours to write, and has room")
             }
         })?;
-        let key = store.path().with_file_name("marker.key");
+        let key = store.path().map(|path| path.with_file_name("marker.key")).filter(|key| key.exists());
         let answer = Answer {
             file: args.file.display().to_string(),
             bytes: std::fs::metadata(&args.file).map_or(0, |file| file.len()),
-            marker_key: key.exists().then(|| key.display().to_string()),
+            marker_key: key.map(|key| key.display().to_string()),
         };
         match context.output.format() == Format::Json {
             true => context.output.json(&answer)?,

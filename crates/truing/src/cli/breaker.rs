@@ -13,7 +13,7 @@ use truing_loops::machine::UniqueIds;
 use truing_loops::slots::{StepError, step};
 use truing_loops::text::instant;
 use truing_service::by_hand;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use super::error::{CliError, Exit};
 use super::sync::not_run;
@@ -87,7 +87,7 @@ fn unknown(text: &str) -> CliError {
 
 /// Closes it, behind the fence: not while the job runs.
 async fn reset(
-    store: &Sqlite,
+    store: &Store,
     key: &Key,
     limits: &truing_core::slot::Limits,
     by: &str,

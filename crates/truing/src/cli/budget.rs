@@ -8,7 +8,7 @@ use truing_core::ledger::{Drawn, LevelKind};
 use truing_core::port::{Ledger as _, Runs as _, Watchlist as _};
 use truing_loops::budget::{Priced, PricedBy, PricesError};
 use truing_model::price::{Prices, Rates};
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use super::columns::folded;
 use super::error::{CliError, Exit};
@@ -82,7 +82,7 @@ fn show(context: &Context) -> Result<(), CliError> {
 }
 
 /// What people call the pull requests and repositories that levels are named by.
-async fn called(store: &Sqlite, drawn: &[Drawn]) -> Result<BTreeMap<String, String>, CliError> {
+async fn called(store: &Store, drawn: &[Drawn]) -> Result<BTreeMap<String, String>, CliError> {
     let mut names = BTreeMap::new();
     let of = |kind| drawn.iter().filter(move |drawn| drawn.level.kind == kind).map(|drawn| &drawn.level.key);
     let heads: Vec<(&String, (&str, &str))> =

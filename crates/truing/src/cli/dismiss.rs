@@ -13,7 +13,7 @@ use truing_loops::converge::local::{audit_key, checked_out, key};
 use truing_loops::local;
 use truing_loops::machine::SystemClock;
 use truing_loops::text::instant;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use super::columns::folded;
 use super::error::{CliError, Exit};
@@ -68,7 +68,7 @@ impl Branch {
     }
 
     /// What was found there, each finding once.
-    async fn found(&self, store: &Sqlite) -> Result<Vec<Finding>, StoreError> {
+    async fn found(&self, store: &Store) -> Result<Vec<Finding>, StoreError> {
         let mut found = store.findings(&self.reviews).await?;
         for key in [&self.runs, &self.audits] {
             let Some(last) = store.last_converge(key).await? else { continue };
@@ -78,7 +78,7 @@ impl Branch {
     }
 
     /// What was said there and not taken back, the newest word on each finding.
-    async fn said(&self, store: &Sqlite) -> Result<Vec<Dismissal>, StoreError> {
+    async fn said(&self, store: &Store) -> Result<Vec<Dismissal>, StoreError> {
         let mut said = store.dismissals(&self.reviews).await?;
         said.extend(store.dismissals(&self.runs).await?);
         said.sort_by(|a, b| a.finding.cmp(&b.finding).then(b.at.cmp(&a.at)));
@@ -88,7 +88,7 @@ impl Branch {
     }
 
     /// The findings that it is about.
-    async fn dismissed(&self, store: &Sqlite) -> Result<Vec<Finding>, StoreError> {
+    async fn dismissed(&self, store: &Store) -> Result<Vec<Finding>, StoreError> {
         let said = self.said(store).await?;
         Ok(once(said.into_iter().filter_map(|said| said.about).collect()))
     }

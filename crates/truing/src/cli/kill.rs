@@ -5,7 +5,7 @@ use truing_core::port::{Operations as _, Slots as _};
 use truing_core::slot::State;
 use truing_core::switch::{Engaged, Mode, Switch, Turn};
 use truing_loops::text::{counted, instant};
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use super::columns::folded;
 use super::error::{CliError, Exit};
@@ -139,7 +139,7 @@ struct Work {
 }
 
 impl Work {
-    async fn of(store: &Sqlite) -> Result<Self, CliError> {
+    async fn of(store: &Store) -> Result<Self, CliError> {
         let now = store.now().await.map_err(store_error)?;
         let slots = store.list().await.map_err(store_error)?;
         let due = |state: &State| matches!(state, State::Waiting { at, .. } if *at <= now);

@@ -6,7 +6,7 @@ use truing_core::port::{Act, Operations as _, Runs as _};
 use truing_core::slot::{Command, Limits, Refused, Slot};
 use truing_loops::slots::{StepError, step};
 use truing_loops::text::instant;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use super::error::{CliError, Exit};
 use super::kill::held_back;
@@ -112,7 +112,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     })
 }
 
-async fn list(store: Option<&Sqlite>) -> Result<Vec<Target>, CliError> {
+async fn list(store: Option<&Store>) -> Result<Vec<Target>, CliError> {
     let Some(store) = store else { return Ok(Vec::new()) };
     let slots: Vec<Slot> = store.list().await.map_err(store_error)?;
     let keys: Vec<Key> = slots.iter().map(|slot| slot.key.clone()).collect();
@@ -128,7 +128,7 @@ struct ByHand<'a> {
 }
 
 impl ByHand<'_> {
-    async fn on(&self, store: Option<&Sqlite>, text: &str, limits: &Limits) -> Result<Target, CliError> {
+    async fn on(&self, store: Option<&Store>, text: &str, limits: &Limits) -> Result<Target, CliError> {
         let mut target = Target::find(store, text).await?;
         let Some(store) = store else { return Ok(target) };
         let (key, name) = (target.slot.key.clone(), target.name().to_owned());
@@ -151,7 +151,7 @@ impl ByHand<'_> {
     }
 
     /// Forgets a slot that cannot be read, of which nothing more can be known; none if it can be.
-    async fn drop_unreadable(&self, store: Option<&Sqlite>, text: &str) -> Result<Option<Target>, CliError> {
+    async fn drop_unreadable(&self, store: Option<&Store>, text: &str) -> Result<Option<Target>, CliError> {
         let Some(store) = store else { return Ok(None) };
         let key = store.key_of(text).await.map_err(store_error)?.unwrap_or_else(|| Key::new(text));
         let unreadable = store.unreadable().await.map_err(store_error)?;
@@ -163,7 +163,7 @@ impl ByHand<'_> {
         Ok(Some(Target { slot: Slot::new(key), described: None }))
     }
 
-    async fn log(&self, store: &Sqlite, action: &str, key: &Key, detail: &str) -> Result<(), CliError> {
+    async fn log(&self, store: &Store, action: &str, key: &Key, detail: &str) -> Result<(), CliError> {
         let act = Act::new(&actor(&self.context.environment), action, key.as_str(), detail);
         store.audit(&[act]).await.map_err(store_error)
     }

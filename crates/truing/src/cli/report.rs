@@ -23,7 +23,7 @@ use truing_service::report::loops::most;
 use truing_service::report::run::{self, Run};
 use truing_service::report::section::{JobLine, Report, Section};
 use truing_service::report::{markdown, outcome, page, table};
-use truing_store::{Ended, Sqlite};
+use truing_store::{Ended, Store};
 
 use super::error::{CliError, Exit};
 use super::target::{existing_records, store_error, tell_absent};
@@ -179,7 +179,7 @@ type Converge = Known<converge::record::ConvergeDetail>;
 
 /// What is asked, and of whom.
 struct Asked<'a> {
-    store: Option<&'a Sqlite>,
+    store: Option<&'a Store>,
     since: Millis,
     now: Millis,
     of: Option<Loop>,

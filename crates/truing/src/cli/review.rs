@@ -38,7 +38,7 @@ use truing_loops::machine::{SystemClock, UniqueIds};
 use truing_loops::memory::Unopened;
 use truing_loops::reader::ChildReader;
 use truing_loops::reading::ReadingError;
-use truing_store::{OpenError, Sqlite};
+use truing_store::{OpenError, Store};
 
 use super::destination::Destination;
 use super::error::{CliError, Exit};
@@ -449,7 +449,7 @@ impl Command {
     }
 
     /// How the user's records are opened; nothing is with `--no-record`.
-    fn records(&self, config: &Config) -> impl Fn() -> Result<Option<Sqlite>, Unopened> + Clone + use<> {
+    fn records(&self, config: &Config) -> impl Fn() -> Result<Option<Store>, Unopened> + Clone + use<> {
         let file = config.store.database().map(Path::to_owned).map_err(|error| error.to_string());
         let wanted = !self.args.no_record;
         move || {
@@ -458,7 +458,7 @@ impl Command {
             }
             let file = file.as_ref().map_err(|why| Unopened { why: why.clone(), holds: false })?;
             let holds = file.metadata().is_ok_and(|file| file.len() > 0);
-            let opened = Sqlite::open(file, Arc::new(SystemClock));
+            let opened = Store::open(file, Arc::new(SystemClock));
             opened.map(Some).map_err(|error: OpenError| Unopened { why: error.to_string(), holds })
         }
     }

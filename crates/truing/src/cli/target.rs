@@ -10,7 +10,7 @@ use truing_core::port::{Described, Operations as _, Runs as _, Slots as _, Store
 use truing_core::slot::{Command, Limits, Slot, State};
 use truing_loops::slots::{StepError, end_orphans, step};
 use truing_loops::text::instant;
-use truing_store::{CommandLock, LockError, Sqlite, is_served, server_of};
+use truing_store::{CommandLock, LockError, Store, is_served, server_of};
 
 use super::error::CliError;
 use super::output::Output;
@@ -18,13 +18,13 @@ use crate::wiring;
 
 /// The store, unless nothing has ever been stored: looking does not make a database. One that was deleted under a server is
 /// refused.
-pub(super) fn existing_store(config: &Config) -> Result<Option<Sqlite>, CliError> {
+pub(super) fn existing_store(config: &Config) -> Result<Option<Store>, CliError> {
     let path: &Path = config.store.database()?;
     if path.exists() || server_of(path).is_some() { wiring::open_store(path).map(Some) } else { Ok(None) }
 }
 
 /// Says that there is no database, where an answer of nothing is made of that: the name may be wrong.
-pub(super) fn tell_absent(store: Option<&Sqlite>, config: &Config, output: Output) -> Result<(), CliError> {
+pub(super) fn tell_absent(store: Option<&Store>, config: &Config, output: Output) -> Result<(), CliError> {
     if store.is_none() {
         let path = config.store.database()?.display();
         output
@@ -35,7 +35,7 @@ pub(super) fn tell_absent(store: Option<&Sqlite>, config: &Config, output: Outpu
 
 /// The same for what is asked of the records alone. Where somebody has named a file in a folder that is not there, the
 /// name is wrong, or nothing has run with it: an answer of nothing would look like peace.
-pub(super) fn existing_records(config: &Config) -> Result<Option<Sqlite>, CliError> {
+pub(super) fn existing_records(config: &Config) -> Result<Option<Store>, CliError> {
     let path: &Path = config.store.database()?;
     let is_absent = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
     let set = config.settings().find(|(key, setting)| key == STORE_URL && setting.origin != Origin::Default);
@@ -51,7 +51,7 @@ pub(super) fn existing_records(config: &Config) -> Result<Option<Sqlite>, CliErr
 const STORE_URL: &str = "store.url";
 
 /// A copy of the records, in which nobody is at work on this key: for what is only tried.
-pub(super) async fn dry_run_store(store: &Sqlite, folder: &Path, key: &Key) -> Result<Sqlite, CliError> {
+pub(super) async fn dry_run_store(store: &Store, folder: &Path, key: &Key) -> Result<Store, CliError> {
     let file = folder.join("dry-run.db");
     store.backup(&file).await.map_err(|error| {
         CliError::failed("store", error.to_string()).hint("see that the folder for temporary files has room")
@@ -64,7 +64,7 @@ pub(super) async fn dry_run_store(store: &Sqlite, folder: &Path, key: &Key) -> R
 }
 
 /// Refuses while the kill switch is on.
-pub(super) async fn switched_on(store: &Sqlite) -> Result<(), CliError> {
+pub(super) async fn switched_on(store: &Store) -> Result<(), CliError> {
     let switch = store.switch().await.map_err(store_error)?;
     let Some(engaged) = switch.engaged() else { return Ok(()) };
     let reason = engaged.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
@@ -89,7 +89,7 @@ impl Target {
     ///
     /// # Errors
     /// Exit 2 if nothing is known of it.
-    pub(super) async fn find(store: Option<&Sqlite>, text: &str) -> Result<Self, CliError> {
+    pub(super) async fn find(store: Option<&Store>, text: &str) -> Result<Self, CliError> {
         let unknown = || {
             let error = CliError::usage("unknown_slot", format!("nothing is known about `{text}`"));
             if is_name(text) {
@@ -134,15 +134,17 @@ fn is_name(text: &str) -> bool {
 ///
 /// # Errors
 /// A lock file or the store cannot be used.
-pub(super) async fn at_work(store: &Sqlite, limits: &Limits) -> Result<CommandLock, CliError> {
+pub(super) async fn at_work(store: &Store, limits: &Limits) -> Result<Option<CommandLock>, CliError> {
     let told = |error: LockError| CliError::failed("lock", error.to_string());
-    if !is_served(store.path()).map_err(told)? {
+    // What many processes share has no such lock: a lease ends by itself.
+    let Some(path) = store.path() else { return Ok(None) };
+    if !is_served(path).map_err(told)? {
         end_orphans(store, limits).await.map_err(store_error)?;
     }
     // It may wait for another command of this process that looks for leases of the dead: not on a thread of the runtime.
-    let path = store.path().to_path_buf();
+    let path = path.to_path_buf();
     let taken = tokio::task::spawn_blocking(move || CommandLock::take(&path)).await;
-    taken.map_err(|stopped| CliError::failed("lock", stopped.to_string()))?.map_err(told)
+    taken.map_err(|stopped| CliError::failed("lock", stopped.to_string()))?.map(Some).map_err(told)
 }
 
 /// The acting person, for the audit log: the user's name as `LOGNAME` or `USER` has it, else as the system's list of

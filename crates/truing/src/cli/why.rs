@@ -17,7 +17,7 @@ use truing_loops::budget::Budgets;
 use truing_loops::pull::own_key;
 use truing_loops::text;
 use truing_loops::text::instant;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use super::budget::{Row, sums};
 use super::columns::folded;
@@ -130,7 +130,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         let last_outcome =
             [served, local].into_iter().flatten().max_by_key(|last| last.ended).as_ref().map(flat);
         let waits = matches!(target.slot.state, State::Waiting { .. });
-        let is_served = truing_store::is_served(store.path()).unwrap_or(true);
+        let is_served = store.path().is_none_or(|path| truing_store::is_served(path).unwrap_or(true));
         let (explanation, unblock) = match target.slot.state {
             State::Waiting { why, .. } if !is_served => unserved(why, context.output),
             State::Idle => resting(&target, &converges, context.output),
@@ -174,7 +174,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
 
 /// What was drawn on that pays for its last head, or would now.
 async fn drawn_on(
-    store: &Sqlite,
+    store: &Store,
     config: &Config,
     target: &Target,
     head: Option<&Sha>,
@@ -192,7 +192,7 @@ async fn drawn_on(
 
 /// The levels that all its reviews and runs were drawn on, and those that have to do with its head.
 async fn spent(
-    store: &Sqlite,
+    store: &Store,
     key: &Key,
     head: Option<&Sha>,
     (converges, jobs): (&[Converge], &[Job]),

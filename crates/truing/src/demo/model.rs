@@ -12,7 +12,7 @@ use truing_fakes::model::{FakeModel, KEY, Script};
 use truing_loops::agent::Agent;
 use truing_loops::reader::ChildReader;
 use truing_model::price::Prices;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use super::{DemoError, set_up, taken};
 use crate::wiring;
@@ -53,7 +53,7 @@ impl Scripted {
     }
 
     /// It as a service uses it, looking at files with `reader`.
-    pub(super) fn agent(&self, ledger: Sqlite, reader: ChildReader) -> Result<Agent, DemoError> {
+    pub(super) fn agent(&self, ledger: Store, reader: ChildReader) -> Result<Agent, DemoError> {
         let agent =
             wiring::agent::native(&self.config, &self.environment, ledger, wiring::agent::Role::Reviewer);
         Ok(Agent { reader, ..agent.map_err(|error| set_up(error.message))? })

@@ -24,7 +24,7 @@ use truing_fakes::registry::{FakeRegistry, Kind, digest};
 use truing_fakes::repo::Commit;
 use truing_loops::machine::SystemClock;
 use truing_loops::reader::ChildReader;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use super::{Asked, DemoError, FORGE, LOGIN, NAME, OWNER, TOKEN, WRITER, set_up, taken};
 use crate::cli::sync::run::Run;
@@ -307,7 +307,7 @@ impl Story {
         let (pulls, questions) = (self.pulls().await, self.questions().await?);
         let drafts = |pull: &PullView| pull.title.ends_with("(in progress)");
         let open_drafts = pulls.iter().filter(|(_, pull)| drafts(pull) && pull.open).count();
-        let store = Sqlite::open(&self.folder.path().join("truing.db"), std::sync::Arc::new(SystemClock))
+        let store = Store::open(&self.folder.path().join("truing.db"), std::sync::Arc::new(SystemClock))
             .map_err(set_up)?;
         let jobs = store.jobs().await.map_err(set_up)?;
         let job = jobs.first().ok_or_else(|| set_up("nothing is remembered of the job"))?;

@@ -28,7 +28,7 @@ use truing_model::price::Prices;
 use truing_model::provider::{Login, Provider, ProviderError};
 use truing_reader::redact::redact;
 use truing_service::worker::STEP_TIME;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use super::{bad_pattern, child_reader, open_store, prompts};
 use crate::cli::error::CliError;
@@ -81,7 +81,7 @@ const PROVIDERS: [(&str, &str); 2] = [(layer::USE_AWS, AWS), ("CLAUDE_CODE_USE_B
 pub fn native(
     config: &Config,
     environment: &Environment,
-    ledger: Sqlite,
+    ledger: Store,
     role: Role,
 ) -> Result<Agent, CliError> {
     let (login, prices) = ready(config, environment, role)?;
@@ -124,7 +124,7 @@ fn ready(config: &Config, environment: &Environment, role: Role) -> Result<(Logi
 pub async fn recorded(
     config: &Config,
     environment: &Environment,
-    ledger: Sqlite,
+    ledger: Store,
     file: &Path,
 ) -> Result<(Agent, Arc<Recording>), CliError> {
     let agent = native(config, environment, ledger, Role::Reviewer)?;
@@ -144,7 +144,7 @@ pub async fn recorded(
 ///
 /// # Errors
 /// Exit 2 for a file that is no cassette.
-pub fn played(config: &Config, ledger: Sqlite, file: &Path) -> Result<Agent, CliError> {
+pub fn played(config: &Config, ledger: Store, file: &Path) -> Result<Agent, CliError> {
     let hide = Hide { secrets: Vec::new(), redact };
     let cassette = Cassette::read(file, hide).map_err(|error| {
         CliError::usage("cassette", error.to_string()).hint("record one with `--record FOLDER`, with a key")
@@ -159,7 +159,7 @@ pub fn played(config: &Config, ledger: Sqlite, file: &Path) -> Result<Agent, Cli
 /// # Errors
 /// Exit 3 if it cannot be asked.
 #[cfg(feature = "demo")]
-pub fn scripted(address: &str, key: &str, ledger: Sqlite) -> Result<(Gateway<Sqlite>, String), CliError> {
+pub fn scripted(address: &str, key: &str, ledger: Store) -> Result<(Gateway<Store>, String), CliError> {
     let prices = Prices::builtin().map_err(|error| CliError::failed("prices", error.to_string()))?;
     let model = prices.all().next().map(|(model, _)| model.to_owned()).unwrap_or_default();
     let gateway = gateway(address, Login::Key(Secret::new(key)), prices, ledger);
@@ -170,15 +170,15 @@ fn gateway(
     address: &str,
     login: Login,
     prices: Prices,
-    ledger: Sqlite,
-) -> Result<Gateway<Sqlite>, ProviderError> {
+    ledger: Store,
+) -> Result<Gateway<Store>, ProviderError> {
     let provider = Provider::new(address, login)?;
     Gateway::new(provider, prices, ledger, Arc::new(SystemClock), Patience::default())
 }
 
 fn agent(
     config: &Config,
-    ledger: Sqlite,
+    ledger: Store,
     runtime: Conversation,
     (login, prices, role): (Login, Prices, Role),
 ) -> Result<Agent, CliError> {
@@ -371,7 +371,7 @@ pub fn model_use(agent: &Agent) -> ModelUse<'_> {
 pub fn porter(
     config: &Config,
     environment: &Environment,
-    ledger: &Sqlite,
+    ledger: &Store,
     job: &JobConfig,
 ) -> Result<Option<Porter>, CliError> {
     let porter = || {

@@ -10,7 +10,7 @@ use truing_loops::checkout::Rules;
 use truing_loops::converge::{Agents, Looks};
 use truing_service::converges::Converging;
 use truing_service::no_run::Unusable;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use super::agent::Role;
 use super::{agent, verify};
@@ -20,7 +20,7 @@ use crate::cli::error::{CliError, Exit};
 ///
 /// # Errors
 /// The refusal R3, and exit 3 where a fixer cannot be kept in.
-pub fn agents(config: &Config, environment: &Environment, store: &Sqlite) -> Result<Agents, CliError> {
+pub fn agents(config: &Config, environment: &Environment, store: &Store) -> Result<Agents, CliError> {
     let auditor = agent::native(config, environment, store.clone(), Role::Auditor)?;
     let fixer = fixer(config)
         .map(|config| agent::native(&config, environment, store.clone(), Role::Fixer))
@@ -78,7 +78,7 @@ pub fn is_fixer_ready(config: &Config, environment: &Environment) -> Result<Opti
 }
 
 /// What a service needs to converge; or why it cannot, in words. It may where the configuration lets it ask a model.
-pub fn served(config: &Config, environment: &Environment, store: &Sqlite) -> Result<Converging, String> {
+pub fn served(config: &Config, environment: &Environment, store: &Store) -> Result<Converging, String> {
     match config.review.runtime {
         Runtime::Rules => return Err("this server asks no model (`review.runtime` is \"rules\")".to_owned()),
         Runtime::Native | Runtime::Cli => {}
@@ -94,7 +94,7 @@ pub fn served(config: &Config, environment: &Environment, store: &Sqlite) -> Res
 ///
 /// # Errors
 /// The refusals R0 and R3, and whatever cannot be used.
-pub fn converging(config: Config, environment: &Environment, store: &Sqlite) -> Result<Converging, CliError> {
+pub fn converging(config: Config, environment: &Environment, store: &Store) -> Result<Converging, CliError> {
     if Bugteam::of(environment)?.is_disabled {
         return Err(disabled());
     }

@@ -12,7 +12,7 @@ use truing_config::value::Value;
 use truing_core::secret::Secret as Hidden;
 use truing_loops::agent;
 use truing_service::mcp::OwnTools;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use crate::cli::error::CliError;
 
@@ -31,7 +31,7 @@ const EMPTY: &str = "mcp";
 pub(super) fn servers(
     config: &Config,
     environment: &Environment,
-    store: &Sqlite,
+    store: &Store,
 ) -> Result<(Vec<Server>, Vec<agent::OwnTools>), CliError> {
     let is_program = |server: &McpConfig| matches!(server.way, McpWay::Program { .. });
     if config.mcp.values().any(is_program) {

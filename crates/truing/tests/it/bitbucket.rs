@@ -16,7 +16,7 @@ use truing_core::run::Stage;
 use truing_fakes::forge::{Chaos, Flavour, Hook, NewPull, Options, PullView, Repo};
 use truing_fakes::repo::Commit;
 use truing_loops::machine::SystemClock;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use crate::support::watch::Watched;
 
@@ -150,8 +150,8 @@ impl Site {
         PrId { forge: self.kind.into(), repository, number }.key()
     }
 
-    fn store(&self) -> Sqlite {
-        Sqlite::open(&self.home.path().join("truing.db"), Arc::new(SystemClock)).unwrap()
+    fn store(&self) -> Store {
+        Store::open(&self.home.path().join("truing.db"), Arc::new(SystemClock)).unwrap()
     }
 
     /// The page of a pull request.

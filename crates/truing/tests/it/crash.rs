@@ -37,7 +37,7 @@ use truing_service::ServiceContext;
 use truing_service::commands::Commands;
 use truing_service::scheduler::Scheduler;
 use truing_service::worker::take;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use change::{BOT, FIXED, FORTY, FOUND, NEW, Picture, STAY};
 use deliver::hand_over;
@@ -164,7 +164,7 @@ impl Lane {
     /// Starts a process, which knows nothing but the file.
     fn start(&self, story: Story, fault: Option<Fault>, records: &Path) -> Process {
         let script = Script::new(fault);
-        let inner = Sqlite::open(records, Arc::new(self.clock.clone())).unwrap();
+        let inner = Store::open(records, Arc::new(self.clock.clone())).unwrap();
         let forges = Servers(BTreeMap::from([(FORGE.to_owned(), self.server.clone())]));
         let given_up = story.review == Review::GivenUp;
         let limits = Limits::default();
@@ -325,7 +325,7 @@ impl Lane {
     }
 
     /// What the records must say in the end, whatever happened.
-    async fn check_records(&self, store: &Sqlite, key: &Key, view: &PullView) -> Result<(), String> {
+    async fn check_records(&self, store: &Store, key: &Key, view: &PullView) -> Result<(), String> {
         let sha = |text: &str| Sha::parse(text).unwrap();
         let revision = Revision { head: sha(&view.head), base: sha(&view.base) };
         let runs = store.runs(key, 100).await.unwrap();

@@ -22,10 +22,10 @@ use truing_core::switch::{Mode, Turn};
 use truing_loops::machine::SystemClock;
 use truing_service::metrics::Metrics;
 use truing_service::notify::{Mail, Sinks, Webhook, keep_telling, parking};
-use truing_store::Sqlite;
+use truing_store::Store;
 
-fn store(folder: &Path) -> Sqlite {
-    Sqlite::open(&folder.join("truing.db"), Arc::new(SystemClock)).unwrap()
+fn store(folder: &Path) -> Store {
+    Store::open(&folder.join("truing.db"), Arc::new(SystemClock)).unwrap()
 }
 
 fn notice(period: &str) -> NewNotice {

@@ -18,7 +18,7 @@ use truing_core::sync::breaker::{End, Limits, Target};
 use truing_core::sync::job::{self, Job, Question};
 use truing_core::sync::record::{Evidence, Pull, PullKind, Record, Result as Outcome, Step, SyncDetail};
 use truing_loops::machine::SystemClock;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 const TRUING: &str = env!("CARGO_BIN_EXE_truing");
 const DAY: i64 = 86_400_000;
@@ -108,7 +108,7 @@ fn record(number: i64, now: Millis) -> Record {
 
 /// Three months of one job, at the end of which its breaker is open.
 async fn remember(file: &Path) -> Vec<Record> {
-    let store = Sqlite::open(file, Arc::new(SystemClock)).unwrap();
+    let store = Store::open(file, Arc::new(SystemClock)).unwrap();
     let now = store.now().await.unwrap();
     let mut job = Job::default();
     let records: Vec<Record> = (0..RUNS).map(|number| record(number, now)).collect();
@@ -363,7 +363,7 @@ fn converging(
 /// One run that has converged, one that is stuck and says why in words of others, and one that goes on.
 async fn remember_converges(file: &Path) -> [converge::record::Record; 3] {
     use converge::Step::{Audit, Check, Fix, Gate, Post, Publish, Reply};
-    let store = Sqlite::open(file, Arc::new(SystemClock)).unwrap();
+    let store = Store::open(file, Arc::new(SystemClock)).unwrap();
     let now = store.now().await.unwrap();
     let all = [Gate, Audit, Post, Fix, Check, Publish, Reply];
     let clean = Exit::new(Code::Clean, "audit 2 found nothing");
@@ -467,7 +467,7 @@ async fn a_damaged_record_of_a_review_is_named_and_hides_no_other() {
     use truing_core::port::{Computed, Revision};
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("t.db");
-    let store = Sqlite::open(&file, Arc::new(SystemClock)).unwrap();
+    let store = Store::open(&file, Arc::new(SystemClock)).unwrap();
     let now = store.now().await.unwrap();
     let sha = Sha::parse(&"a".repeat(40)).unwrap();
     let revision = Revision { head: sha.clone(), base: sha };

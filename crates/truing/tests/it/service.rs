@@ -24,7 +24,7 @@ use truing_core::id::Span;
 use truing_core::slot::Limits;
 use truing_fakes::forge::{Chaos, NewPull, sign_sha256};
 use truing_fakes::repo::Commit;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use change::{FIXED, FOUND, NEW, Picture, STAY};
 use ports::{FaultyStore, Script};
@@ -172,7 +172,7 @@ async fn only_signed_and_readable_deliveries_are_taken() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_is_not_taken_while_the_store_is_down() {
     let site = Site::new().await;
-    let inner = Sqlite::open(&site.database(), Arc::new(site.clock.clone())).unwrap();
+    let inner = Store::open(&site.database(), Arc::new(site.clock.clone())).unwrap();
     let script = Script::new(None);
     let store = FaultyStore { inner: inner.clone(), script: script.clone() };
     let service = site.serve_from(store, inner, limits()).await;

@@ -20,7 +20,7 @@ use truing_core::run::Stage;
 use truing_fakes::forge::{Chaos, Delivery, Hook, NewPull, Options, PullView, Repo};
 use truing_fakes::repo::Commit;
 use truing_loops::machine::SystemClock;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use watch::Watched;
 
@@ -294,7 +294,7 @@ async fn a_storm_under_kill_9_loses_nothing_and_says_nothing_twice() {
     }
     settled.store(true, Ordering::Relaxed);
     let server = killer.await.unwrap();
-    let store = Sqlite::open(&site.database(), Arc::new(SystemClock)).unwrap();
+    let store = Store::open(&site.database(), Arc::new(SystemClock)).unwrap();
     let mut look = tokio::time::interval(LOOK * 5);
     loop {
         let slots = store.list().await.unwrap();

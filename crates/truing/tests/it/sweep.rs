@@ -19,12 +19,12 @@ use truing_core::slot::Slot;
 use truing_service::ServiceContext;
 use truing_service::commands::Commands;
 use truing_service::sweep::Sweep;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use change::{FOUND, NEW, STAY};
 use site::{Opened, Running, Site, TestParts, Warp, limits};
 
-type TestContext = ServiceContext<TestParts<Sqlite, Servers, ThreadedReader, Warp>>;
+type TestContext = ServiceContext<TestParts<Store, Servers, ThreadedReader, Warp>>;
 
 /// The period of the sweeps here.
 const EVERY: Duration = Duration::from_mins(5);
@@ -41,7 +41,7 @@ impl Swept {
         Self::on(site, site.store())
     }
 
-    fn on(site: &Site, store: Sqlite) -> Self {
+    fn on(site: &Site, store: Store) -> Self {
         let context = site.context(store, site.forges(), limits());
         Self { sweep: Sweep::new(EVERY), commands: Commands::default(), context }
     }

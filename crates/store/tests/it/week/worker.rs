@@ -7,7 +7,7 @@ use truing_core::port::{
 };
 use truing_core::publish::{Desired, DesiredStatus, Item, Producer, StatusState};
 use truing_core::slot::{Command, Hold, Limits, Refused, Slot, Then, Why};
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use super::super::{finding, item, outcome, record, row, sha, summary};
 use super::{Pull, Work, commit_id};
@@ -26,7 +26,7 @@ pub(super) enum Came {
 
 /// One step of one slot.
 pub(super) async fn take(
-    store: &Sqlite,
+    store: &Store,
     key: &Key,
     command: Command,
     limits: &Limits,
@@ -42,7 +42,7 @@ pub(super) async fn take(
 }
 
 /// Ends a lease as the worker wants, if it is still its own.
-async fn end(store: &Sqlite, work: &Work, then: Then, limits: &Limits) -> Came {
+async fn end(store: &Store, work: &Work, then: Then, limits: &Limits) -> Came {
     match take(store, &work.run.key, Command::Finish(work.run.token, then), limits).await {
         Ok(_) => Came::Ended,
         Err(_) => Came::Lost,
@@ -59,7 +59,7 @@ fn accepted<T>(answer: Result<T, StoreError>) -> Option<T> {
 }
 
 /// Looks at the head: is a review of it wanted, and does the storm allow one?
-pub(super) async fn look(store: &Sqlite, work: &Work, is: &Pull, limits: &Limits) -> Came {
+pub(super) async fn look(store: &Store, work: &Work, is: &Pull, limits: &Limits) -> Came {
     if is.closed {
         return end(store, work, Then::Held(Hold::Cancelled), limits).await;
     }
@@ -80,7 +80,7 @@ pub(super) async fn look(store: &Sqlite, work: &Work, is: &Pull, limits: &Limits
 
 /// Computes the review, unless another run has done so: then only publishing is left, and no second review is
 /// paid for.
-pub(super) async fn compute(store: &Sqlite, work: &Work, down: bool, limits: &Limits) -> Came {
+pub(super) async fn compute(store: &Store, work: &Work, down: bool, limits: &Limits) -> Came {
     let revision = Revision { head: commit_id(work.at, work.head), base: sha('b') };
     let now = store.now().await.unwrap();
     let Some(begun) = accepted(store.begin(&work.run, &revision, now).await) else { return Came::Lost };
@@ -108,7 +108,7 @@ pub(super) async fn compute(store: &Sqlite, work: &Work, down: bool, limits: &Li
 }
 
 /// Shows the review: intent, comments, status, published.
-pub(super) async fn publish(store: &Sqlite, work: &Work, down: bool, limits: &Limits) -> Came {
+pub(super) async fn publish(store: &Store, work: &Work, down: bool, limits: &Limits) -> Came {
     let run = &work.run;
     let (rows, _) = store.desired(&run.key, Producer::Review).await.unwrap();
     let missing: Vec<_> =
@@ -152,7 +152,7 @@ pub(super) async fn publish(store: &Sqlite, work: &Work, down: bool, limits: &Li
 }
 
 /// Looks at the head once more, and ends the lease.
-pub(super) async fn finish(store: &Sqlite, work: &Work, is: &Pull, limits: &Limits) -> Came {
+pub(super) async fn finish(store: &Store, work: &Work, is: &Pull, limits: &Limits) -> Came {
     let then = if is.closed || is.head == work.head { Then::Idle } else { Then::Again };
     end(store, work, then, limits).await
 }

@@ -16,7 +16,7 @@ use truing_loops::converge::{Agents, Looks, Observer, Progress, RunMode, Runner,
 use truing_loops::machine::{SystemClock, UniqueIds};
 use truing_loops::telemetry::ConvergeSpan;
 use truing_loops::versions;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use super::outcome::interrupted;
 use super::turn::Turn;
@@ -45,7 +45,7 @@ pub(super) struct Ready {
     agents: Agents,
     looks: Looks,
     config: Config,
-    store: Sqlite,
+    store: Store,
     record: Record,
     /// What is to be said of an earlier run, if there is one.
     earlier: Option<String>,
@@ -161,7 +161,7 @@ impl Ready {
 /// Goes on until there is an end; what is waited for is waited for here.
 async fn wholly(
     runner: &mut Runner<'_, Local<'_>>,
-    store: &Sqlite,
+    store: &Store,
     told: &ProgressReport<'_>,
 ) -> Result<Progress, CliError> {
     loop {
@@ -305,7 +305,7 @@ impl Ground {
 
     /// Deletes branches that earlier runs have left here: those of runs that have ended, to which nobody has added anything,
     /// and that are merged or old. What cannot be told stays.
-    async fn prune(&self, store: &Sqlite, current: &RunId, turn: &Turn<'_>) {
+    async fn prune(&self, store: &Store, current: &RunId, turn: &Turn<'_>) {
         let Ok(left) = self.repository.branches_below(RUNS).await else { return };
         let now = SystemClock.now();
         for (name, tip) in left {
@@ -335,7 +335,7 @@ impl Ground {
     }
 
     /// Records a failure before the run began as a failed run (ADR 56), unless it was wrong use or a refusal.
-    async fn failed(&self, store: &Sqlite, is_audit: bool, error: CliError) -> CliError {
+    async fn failed(&self, store: &Store, is_audit: bool, error: CliError) -> CliError {
         let key = if is_audit { audit_key(&self.repository, &self.branch) } else { self.key() };
         never_begun(store, (key, self.branch.clone()), is_audit, &error).await;
         error
@@ -358,7 +358,7 @@ impl Ground {
     async fn record(
         &self,
         config: &Config,
-        store: &Sqlite,
+        store: &Store,
         key: Key,
         (looks, model): (&str, &str),
     ) -> Result<(Record, Option<String>), CliError> {
@@ -440,12 +440,7 @@ impl Ground {
 }
 
 /// Records a run that failed before its commits were known. If that fails too, it is only logged.
-pub(super) async fn never_begun(
-    store: &Sqlite,
-    (key, name): (Key, String),
-    is_audit: bool,
-    error: &CliError,
-) {
+pub(super) async fn never_begun(store: &Store, (key, name): (Key, String), is_audit: bool, error: &CliError) {
     if error.exit != Exit::Failed {
         return;
     }

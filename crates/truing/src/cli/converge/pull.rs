@@ -13,7 +13,7 @@ use truing_loops::text::instant;
 use truing_service::by_hand::NotLeased;
 use truing_service::converges::{Converging, PullRun};
 use truing_service::no_run::NoRun;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use super::local::never_begun;
 use super::turn::Turn;
@@ -51,7 +51,7 @@ pub(super) async fn audited(args: &Args, turn: &Turn<'_>, target: &Target) -> Re
 /// All that working on a pull request needs.
 struct Place<'a> {
     target: &'a Target,
-    store: Sqlite,
+    store: Store,
     client: Server,
     git: Git,
     mirrors: PathBuf,

@@ -29,7 +29,7 @@ use truing_loops::text::{counted, instant};
 use truing_service::ServiceContext;
 use truing_service::by_hand::{self, NotLeased};
 use truing_service::worker::work;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use super::text::visible;
 use crate::cli::columns::folded;
@@ -80,7 +80,7 @@ impl Publishing<'_> {
     ///
     /// # Errors
     /// Exit 4 if somebody else is at work on it or the kill switch is on, exit 3 if it could not be done.
-    pub(super) async fn run(&self, store: Sqlite) -> Result<(Review, Published), CliError> {
+    pub(super) async fn run(&self, store: Store) -> Result<(Review, Published), CliError> {
         let made = Made::default();
         let (review, paid_now_micro_usd) = match self.pull.state {
             PrState::Closed => (self.skipped(Hold::Cancelled), MicroUsd(0)),
@@ -93,7 +93,7 @@ impl Publishing<'_> {
     }
 
     /// The review, and what this call has paid for it.
-    async fn reviewed(&self, store: Sqlite, made: &Made) -> Result<(Review, MicroUsd), CliError> {
+    async fn reviewed(&self, store: Store, made: &Made) -> Result<(Review, MicroUsd), CliError> {
         // Gone when this is done, whatever that comes to.
         let temp = truing_git::PrivateFolder::new().map_err(truing_loops::local::LocalError::NoFolder)?;
         let key = self.id.key();
@@ -137,13 +137,13 @@ impl Publishing<'_> {
     }
 
     /// Lets the store know what people call it, and who asks for what.
-    async fn announce(&self, store: &Sqlite, key: &Key) -> Result<(), CliError> {
+    async fn announce(&self, store: &Store, key: &Key) -> Result<(), CliError> {
         self.describe(store, key).await?;
         let act = Act::new(&actor(self.environment), "review --publish", key.as_str(), &self.pull.name);
         store.audit(&[act]).await.map_err(store_error)
     }
 
-    async fn describe(&self, store: &Sqlite, key: &Key) -> Result<(), CliError> {
+    async fn describe(&self, store: &Store, key: &Key) -> Result<(), CliError> {
         let PullRequest { name, url, .. } = self.pull;
         let described = Described { name: name.clone(), url: url.clone(), head: None };
         store.describe(&[(key.clone(), described)]).await.map_err(store_error)
@@ -246,7 +246,7 @@ impl Publishing<'_> {
     }
 
     /// The review as it was recorded.
-    async fn of_records(&self, store: &Sqlite, key: &Key) -> Result<Review, CliError> {
+    async fn of_records(&self, store: &Store, key: &Key) -> Result<Review, CliError> {
         let record = store.last_outcome(key).await.map_err(store_error)?;
         let record = record.ok_or_else(|| CliError::failed("store", format!("no outcome of {key}")))?;
         let findings = store.findings(key).await.map_err(store_error)?;
@@ -280,12 +280,12 @@ impl Publishing<'_> {
 }
 
 /// What all reviews of a pull request have cost, by the ledger.
-async fn paid(store: &Sqlite, key: &Key) -> Result<MicroUsd, CliError> {
+async fn paid(store: &Store, key: &Key) -> Result<MicroUsd, CliError> {
     let drawn = store.drawn_of(key, &[]).await.map_err(store_error)?;
     Ok(MicroUsd(drawn.iter().map(|drawn| drawn.spent.0).fold(0, u64::saturating_add)))
 }
 
-async fn refused(store: &Sqlite, (key, name): (&Key, &str), error: NotLeased) -> CliError {
+async fn refused(store: &Store, (key, name): (&Key, &str), error: NotLeased) -> CliError {
     match error {
         NotLeased::Busy(until) => {
             let leased = store.load(std::slice::from_ref(key)).await.unwrap_or_default().pop();

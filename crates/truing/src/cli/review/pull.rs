@@ -13,7 +13,7 @@ use truing_loops::checkout::{Checkout, CheckoutError, Rules};
 use truing_loops::local::LocalError;
 use truing_loops::machine::{SystemClock, UniqueIds};
 use truing_loops::pull::{Pull, own_key};
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use super::publish::Publishing;
 use super::target::Target;
@@ -123,7 +123,7 @@ impl Command {
 }
 
 /// The URL of a pull request before the forge is asked: from the records, or as typed.
-async fn known_url(store: &Sqlite, typed: &str, name: &str) -> Result<Option<String>, CliError> {
+async fn known_url(store: &Store, typed: &str, name: &str) -> Result<Option<String>, CliError> {
     if let Some(key) = store.key_of(name).await.map_err(store_error)? {
         let described = store.described(&[key]).await.map_err(store_error)?;
         if let Some(described) = described.into_iter().flatten().next() {

@@ -10,7 +10,7 @@ use truing_core::port::{Clock as _, StoreError};
 use truing_loops::attempts::Attempts;
 use truing_loops::machine::SystemClock;
 use truing_model::gateway;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use super::Command;
 use crate::cli::error::{CliError, Exit};
@@ -69,8 +69,7 @@ impl Unfinished {
         let Some(database) = self.database.clone().filter(is_there) else {
             return MicroUsd(cost);
         };
-        let opened =
-            tokio::task::spawn_blocking(move || Sqlite::open(&database, Arc::new(SystemClock))).await;
+        let opened = tokio::task::spawn_blocking(move || Store::open(&database, Arc::new(SystemClock))).await;
         let Ok(Ok(store)) = opened else { return MicroUsd(cost) };
         for attempt in open {
             let (run, now) = (&attempt.run, SystemClock.now());

@@ -23,7 +23,7 @@ use truing_loops::sync::job::SyncJob;
 use truing_loops::text::instant;
 use truing_service::calendar;
 use truing_service::jobs::JobRun;
-use truing_store::Sqlite;
+use truing_store::Store;
 use truing_upstream::archives::Archives;
 
 use super::leased::not_run;
@@ -239,7 +239,7 @@ impl Status {
 }
 
 /// What is remembered of a job, and its last records, newest first.
-async fn remembered(store: Option<&Sqlite>, name: &str) -> Result<(Job, Vec<Record>), CliError> {
+async fn remembered(store: Option<&Store>, name: &str) -> Result<(Job, Vec<Record>), CliError> {
     let Some(store) = store else { return Ok((Job::default(), vec![])) };
     let key = job::key(name);
     let job = store.jobs().await.map_err(store_error)?.into_iter().find(|(known, _)| *known == key);

@@ -9,7 +9,7 @@ use truing_core::port::Clock as _;
 use truing_core::slot::Limits;
 use truing_fakes::forge::{Chaos, Comment, Delivery, Fault, FaultKind, NewPull, PullView, Repo};
 use truing_forge::marker::MarkerKeys;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use crate::conformance::Forge;
 use crate::conformance::change::BOT;
@@ -149,7 +149,7 @@ impl Stage {
         }
     }
 
-    pub(crate) fn store(&self) -> Sqlite {
+    pub(crate) fn store(&self) -> Store {
         self.site.store()
     }
 

@@ -8,7 +8,7 @@ use truing_core::id::{Millis, RunId, Span, Token};
 use truing_core::port::{Clock as _, Runs as _};
 use truing_fakes::model::Answer;
 use truing_loops::machine::SystemClock;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use crate::converge::place::Ran;
 use crate::converge::scene::{
@@ -93,7 +93,7 @@ fn a_stuck_branch_is_audited_anew_where_a_commit_a_dismissal_a_gate_or_the_model
 
 /// Lets a run have ended so many days ago.
 fn ended_ago(scene: &Scene, run: &str, days: i64) {
-    let store = Sqlite::open(&scene.place.store(), Arc::new(SystemClock)).unwrap();
+    let store = Store::open(&scene.place.store(), Arc::new(SystemClock)).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let mut record = store.converge_run(&RunId::new(run)).await.unwrap().unwrap();

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use serde_json::json;
 use truing_fakes::model::{Answer, When};
 use truing_loops::machine::SystemClock;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use crate::converge::scene::{BUG, BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, fix_is_clean, mended};
 
@@ -36,7 +36,7 @@ pub(crate) fn by_what_is_asked(starting: &str) -> Vec<Answer> {
 /// The database, which a run would make.
 pub(crate) fn made(file: &Path) -> Connection {
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-    drop(Sqlite::open(file, Arc::new(SystemClock)).unwrap());
+    drop(Store::open(file, Arc::new(SystemClock)).unwrap());
     Connection::open(file).unwrap()
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use truing_core::port::Ledger as _;
 use truing_fakes::model::{Answer, Block, Bug, Call, Mend};
 use truing_loops::machine::SystemClock;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use crate::converge::claude::claude;
 use crate::converge::pull::{Site, loops_of, two_loops};
@@ -47,7 +47,7 @@ impl RunFacts {
 }
 
 fn money(scene: &Scene) -> (u64, u64) {
-    let ledger = Sqlite::open(&scene.place.store(), Arc::new(SystemClock)).unwrap();
+    let ledger = Store::open(&scene.place.store(), Arc::new(SystemClock)).unwrap();
     let drawn = tokio::runtime::Runtime::new().unwrap().block_on(ledger.drawn()).unwrap();
     let days = drawn.iter().filter(|drawn| drawn.level.kind.as_str() == "repo_day");
     days.fold((0, 0), |(spent, held), drawn| (spent + drawn.spent.0, held + drawn.reserved.0))

@@ -14,7 +14,7 @@ use truing_fakes::forge::{Exchange, Fault, FaultKind, Options, Witness};
 use truing_fakes::model::{Answer, Script};
 use truing_loops::machine::SystemClock;
 use truing_loops::slots::step;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use crate::converge::crash::by_what_is_asked;
 use crate::converge::killed::ended;
@@ -114,7 +114,7 @@ impl Scene {
 
     /// Ends the lease, as a server that restarts does.
     async fn lose(&self) {
-        let store = Sqlite::open(&self.database(), Arc::new(SystemClock)).unwrap();
+        let store = Store::open(&self.database(), Arc::new(SystemClock)).unwrap();
         let key = self.key().await;
         step(&store, &key, Command::Restarted, &Limits::default()).await.unwrap();
     }

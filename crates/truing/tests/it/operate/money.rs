@@ -7,7 +7,7 @@ use serde_json::json;
 use truing_core::port::Ledger as _;
 use truing_fakes::model::{Answer, FakeModel, Fault as ModelFault, KEY, Script};
 use truing_loops::machine::SystemClock;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use super::*;
 
@@ -47,7 +47,7 @@ impl Site {
 
     /// What the ledger says was spent by the repository today, in millionths of a dollar, and what is still set aside.
     pub(crate) async fn spent(&self) -> (u64, u64) {
-        let ledger = Sqlite::open(&database(self.home.path()), Arc::new(SystemClock)).unwrap();
+        let ledger = Store::open(&database(self.home.path()), Arc::new(SystemClock)).unwrap();
         let drawn = ledger.drawn().await.unwrap();
         let days = drawn.iter().filter(|drawn| drawn.level.kind.as_str() == "repo_day");
         days.fold((0, 0), |(spent, held), drawn| (spent + drawn.spent.0, held + drawn.reserved.0))

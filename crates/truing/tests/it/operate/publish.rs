@@ -8,7 +8,7 @@ use truing_core::publish::Producer;
 use truing_core::slot::{Limits, Loop};
 use truing_loops::machine::SystemClock;
 use truing_service::by_hand;
-use truing_store::{CommandLock, Sqlite};
+use truing_store::{CommandLock, Store};
 
 use super::*;
 
@@ -22,8 +22,8 @@ impl Site {
         PrId { forge: "github".into(), repository, number }.key()
     }
 
-    fn store(&self) -> Sqlite {
-        Sqlite::open(&database(self.home.path()), Arc::new(SystemClock)).unwrap()
+    fn store(&self) -> Store {
+        Store::open(&database(self.home.path()), Arc::new(SystemClock)).unwrap()
     }
 }
 
@@ -120,7 +120,7 @@ async fn who_is_at_work_already_is_left_alone() {
     assert_eq!(site.run(&["review", "--pr", "o/r#1"]).exit, 1);
     let (store, key) = (site.store(), site.key(number).await);
     // As every command does that leases: one that is dead would not be waited for.
-    let alive = CommandLock::take(store.path()).unwrap();
+    let alive = CommandLock::take(store.path().unwrap()).unwrap();
     let lease = by_hand::lease(&store, &key, Loop::Review, &Limits::default()).await.unwrap();
     let busy = site.publish(&[]);
     assert_eq!(busy.exit, 4, "{busy:?}");

@@ -12,7 +12,7 @@ use truing_core::port::{Clock, Ledger as _};
 use truing_fakes::model::{Answer, Block, Fault, KEY, Place as At, Script};
 use truing_loops::machine::SystemClock;
 use truing_model::price::Prices;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use crate::review::claude::claude;
 use crate::review::cli::with_program;
@@ -44,7 +44,7 @@ pub(crate) fn money(scene: &Scene) -> (u64, u64) {
 
 /// The same, by another clock.
 pub(crate) fn money_by(scene: &Scene, clock: impl Clock + 'static) -> (u64, u64) {
-    let ledger = Sqlite::open(&scene.place.store(), Arc::new(clock)).unwrap();
+    let ledger = Store::open(&scene.place.store(), Arc::new(clock)).unwrap();
     let drawn = tokio::runtime::Runtime::new().unwrap().block_on(ledger.drawn()).unwrap();
     let days = drawn.iter().filter(|drawn| drawn.level.kind.as_str() == "repo_day");
     days.fold((0, 0), |(spent, held), drawn| (spent + drawn.spent.0, held + drawn.reserved.0))

@@ -10,13 +10,13 @@ use truing_core::slot::{Limits, Loop};
 use truing_service::Pace;
 use truing_service::lease::Lease;
 use truing_service::scheduler::Scheduler;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use crate::service::assert_first;
 use crate::service::site::{Site, limits, pace, settings};
 
 /// Marks so many pull requests of a repository.
-async fn mark(store: &Sqlite, owner: &str, repository: usize, pulls: usize) {
+async fn mark(store: &Store, owner: &str, repository: usize, pulls: usize) {
     let mark = |number: usize| Mark {
         key: Key::new(format!("pr/fake/{repository}/{number}")),
         described: Described {

@@ -40,7 +40,7 @@ fn runs(pid: &str) -> bool {
     state.rsplit(')').next().and_then(|rest| rest.trim().chars().next()).is_some_and(|state| state != 'Z')
 }
 
-type TestContext<R> = ServiceContext<TestParts<truing_store::Sqlite, truing::wiring::Servers, R, Warp>>;
+type TestContext<R> = ServiceContext<TestParts<truing_store::Store, truing::wiring::Servers, R, Warp>>;
 
 /// Lets workers take pull requests until a step ends because the program in this folder hangs.
 async fn held_up<R: Reader + 'static>(

@@ -13,7 +13,7 @@ use truing_fakes::forge::{Fault, FaultKind};
 use truing_loops::slots::step;
 use truing_service::scheduler::Scheduler;
 use truing_service::worker::work;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use crate::service::change::FOUND;
 use crate::service::ports::{FaultyForges, FaultyStore, Hand, Manner, Script};
@@ -94,7 +94,7 @@ async fn a_client_that_never_finishes_its_request_does_not_keep_the_service_from
 /// the store is dead, so that no heartbeat is acknowledged. The slot that it leaves.
 async fn worked_in_vain(because: &str) -> Slot {
     let site = Site::new().await;
-    let inner = Sqlite::open(&site.database(), Arc::new(site.clock.clone())).unwrap();
+    let inner = Store::open(&site.database(), Arc::new(site.clock.clone())).unwrap();
     let script = Script::new(None);
     let forges = FaultyForges {
         inner: site.forges(),

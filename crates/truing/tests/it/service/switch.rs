@@ -12,7 +12,7 @@ use truing_fakes::forge::{Fault, FaultKind};
 use truing_loops::slots::step;
 use truing_service::scheduler::Scheduler;
 use truing_service::worker::take;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use crate::service::ports::{FaultyForges, FaultyStore, Hand, Manner, Script, WRITES};
 use crate::service::site::{Running, Site, limits, until};
@@ -23,8 +23,8 @@ fn on(mode: Mode) -> Turn {
 }
 
 /// Another process's handle on the same file.
-fn operator(site: &Site) -> Sqlite {
-    Sqlite::open(&site.database(), Arc::new(site.clock.clone())).unwrap()
+fn operator(site: &Site) -> Store {
+    Store::open(&site.database(), Arc::new(site.clock.clone())).unwrap()
 }
 
 /// What history says of the switch.
@@ -35,7 +35,7 @@ async fn told(service: &Running, key: &Key) -> Vec<String> {
 }
 
 /// A slot that is due, as a webhook leaves it.
-async fn marked(site: &Site, store: &Sqlite, number: u64) -> Key {
+async fn marked(site: &Site, store: &Store, number: u64) -> Key {
     let key = site.key(number).await;
     let name = format!("acme/shop#{number}");
     let described = Described { name, url: format!("https://example.com/{number}"), head: None };

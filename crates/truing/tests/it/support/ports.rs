@@ -33,7 +33,7 @@ use truing_core::sync::job::Job;
 use truing_diff::RepoPath;
 use truing_forge::{RepositoryClient, Server};
 use truing_service::Forges;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 /// A clock that stands still until it is moved. Clones are the same clock.
 #[derive(Clone, Debug)]
@@ -100,7 +100,7 @@ pub(crate) struct Script {
     /// How often the reader has read: the part of a review that costs.
     reads: AtomicU32,
     /// An operator turns the kill switch before the call of that number, from 0.
-    turn: Mutex<Option<(usize, Sqlite, Turn)>>,
+    turn: Mutex<Option<(usize, Store, Turn)>>,
 }
 
 impl Script {
@@ -110,7 +110,7 @@ impl Script {
 
     /// Lets an operator turn the kill switch before a call, from 0.
     #[allow(dead_code, reason = "not every test with these ports is about the switch")]
-    pub(crate) fn turn_before(&self, call: usize, operator: Sqlite, turn: Turn) {
+    pub(crate) fn turn_before(&self, call: usize, operator: Store, turn: Turn) {
         *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = Some((call, operator, turn));
     }
 
@@ -195,7 +195,7 @@ macro_rules! through {
 /// The real store, behind the script.
 #[derive(Clone)]
 pub(crate) struct FaultyStore {
-    pub(crate) inner: Sqlite,
+    pub(crate) inner: Store,
     pub(crate) script: Arc<Script>,
 }
 

@@ -8,7 +8,7 @@ use truing_core::slot::{Hold, State};
 use truing_service::scheduler::Scheduler;
 use truing_service::worker::take;
 use truing_service::{Parts, ServiceContext};
-use truing_store::Sqlite;
+use truing_store::Store;
 
 /// More than pull requests need to come to rest.
 const MAX_STEPS: usize = 60;
@@ -17,7 +17,7 @@ const MAX_STEPS: usize = 60;
 /// cancelled), or the process is dead.
 pub(crate) async fn settle<P: Parts>(
     context: &ServiceContext<P>,
-    store: &Sqlite,
+    store: &Store,
     reach: impl Fn(Millis),
     is_dead: impl Fn() -> bool,
 ) -> Result<(), String> {

@@ -28,7 +28,7 @@ use truing_loops::machine::{SystemClock, UniqueIds};
 use truing_loops::slots::step;
 use truing_service::ingress::Settings;
 use truing_service::{Forges, Pace, Parts, Role, ServeError, Service, ServiceContext};
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use crate::support::change::{self, BOT, Picture};
 use crate::support::folder::in_memory;
@@ -158,7 +158,7 @@ pub(crate) struct Opened {
 pub(crate) struct Running {
     /// Where webhooks go: `{url}/webhooks/{forge}`.
     pub(crate) url: String,
-    pub(crate) store: Sqlite,
+    pub(crate) store: Store,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<(), ServeError>>,
 }
@@ -278,12 +278,12 @@ impl Site {
     }
 
     /// Opens the store.
-    pub(crate) fn store(&self) -> Sqlite {
-        Sqlite::open(&self.database(), Arc::new(self.clock.clone())).unwrap()
+    pub(crate) fn store(&self) -> Store {
+        Store::open(&self.database(), Arc::new(self.clock.clone())).unwrap()
     }
 
     /// Starts a service on `store`, behind which is `inner`.
-    pub(crate) async fn serve_from<S>(&self, store: S, inner: Sqlite, limits: Limits) -> Running
+    pub(crate) async fn serve_from<S>(&self, store: S, inner: Store, limits: Limits) -> Running
     where
         S: Slots + Runs + Operations + Watchlist + EffectLog + Clone + 'static,
     {
@@ -294,7 +294,7 @@ impl Site {
     pub(crate) async fn serve_paced<S>(
         &self,
         store: S,
-        inner: Sqlite,
+        inner: Store,
         limits: Limits,
         pace: Pace,
         ingress: Settings,
@@ -309,7 +309,7 @@ impl Site {
     pub(crate) async fn serve_context<S>(
         &self,
         context: ServiceContext<TestParts<S, Servers, ThreadedReader, Warp>>,
-        inner: Sqlite,
+        inner: Store,
         pace: Pace,
         ingress: Settings,
     ) -> Running

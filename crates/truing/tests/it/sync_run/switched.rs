@@ -17,7 +17,7 @@ use truing_fakes::model::{FakeModel, Script};
 use truing_fakes::repo::Commit;
 use truing_loops::machine::SystemClock;
 use truing_loops::slots::step;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use super::bump::{CHECK, Scene, report, right, write};
 use super::site::{BOT, BRANCH, Ran, Site};
@@ -201,7 +201,7 @@ async fn turn(stage: &Stage, arguments: &[&str]) {
 /// Ends the lease, as a server that restarts does.
 async fn lose(stage: &Stage) {
     let file: PathBuf = stage.site.home().join(".local/state/truing/truing.db");
-    let store = Sqlite::open(&file, Arc::new(SystemClock)).unwrap();
+    let store = Store::open(&file, Arc::new(SystemClock)).unwrap();
     step(&store, &job::key("demo"), Command::Restarted, &Limits::default()).await.unwrap();
 }
 

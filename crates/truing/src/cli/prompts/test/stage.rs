@@ -30,7 +30,7 @@ use truing_model::messages::{Block, Known, Request, Tool};
 use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact;
 use truing_reader::tools::DIFF;
-use truing_store::Sqlite;
+use truing_store::Store;
 
 use crate::cli::error::CliError;
 use crate::wiring;
@@ -40,8 +40,8 @@ pub(super) const CASE_MONEY: MicroUsd = MicroUsd(500_000);
 
 /// What cases are played with.
 pub(super) struct Stage {
-    gateway: Gateway<Sqlite>,
-    ledger: Sqlite,
+    gateway: Gateway<Store>,
+    ledger: Store,
     model: String,
     reader: ChildReader,
     /// The scripted model, and the folder of its ledger; none: the configured model is asked.

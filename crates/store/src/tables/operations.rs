@@ -11,10 +11,10 @@ use truing_core::id::Millis;
 use truing_core::port::{Act, Audited, NewNotice, Notice, Operations, StoreError};
 use truing_core::switch::{Switch, Turn};
 
-use super::Sqlite;
-use super::backup::BATCH;
+use super::forget::BATCH;
+use crate::store::Store;
 
-impl Operations for Sqlite {
+impl Operations for Store {
     async fn switch(&self) -> Result<Switch, StoreError> {
         self.read(switch::read).await
     }
@@ -67,7 +67,7 @@ impl Operations for Sqlite {
     }
 }
 
-impl Sqlite {
+impl Store {
     /// The last acts of the audit log, newest first.
     ///
     /// # Errors

@@ -1,24 +1,21 @@
 //! Runs of the converge loop. Of all of them on one key only the one with the greatest token may write.
 
-use rusqlite::{Connection, OptionalExtension as _};
+use crate::sql::Connection;
 use truing_core::converge::record::Record;
 use truing_core::id::{Key, RunId, Sha, Token};
 use truing_core::run::Stage;
 
-use super::super::fault::{Fault, from_json, readable};
 use super::super::slots::raise_counter;
 use super::row::{fenced, put};
+use crate::fault::{Fault, from_json, readable};
 
 /// The newest run on this whose commits are known: there is nothing to go on from in one that never knew them.
 pub(super) fn last(connection: &Connection, key: &Key) -> Result<Option<Record>, Fault> {
     let sql = "SELECT record, id FROM run WHERE key = ?1 AND loop = 'converge' AND base <> ?2
                ORDER BY token DESC, began DESC, id DESC LIMIT 1";
-    let row = connection
-        .prepare_cached(sql)?
-        .query_row((key.as_str(), Sha::none().as_str()), |row| {
-            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
-        })
-        .optional()?;
+    let row = connection.sql(sql).first((key.as_str(), Sha::none().as_str()), |row| {
+        Ok((row.get::<String>(0)?, row.get::<String>(1)?))
+    })?;
     // One that cannot be read is as if it were not there: another run begins, and finds what it did.
     let read = row.map(|(json, run)| from_json(&json, || format!("the record of run {run}")));
     Ok(readable(read.into_iter())?.into_iter().next())
@@ -27,8 +24,7 @@ pub(super) fn last(connection: &Connection, key: &Key) -> Result<Option<Record>,
 /// Writes a run as it is.
 pub(super) fn keep(connection: &Connection, token: Token, record: &Record) -> Result<(), Fault> {
     let newest = "SELECT max(token) FROM run WHERE key = ?1 AND loop = 'converge'";
-    let newest: Option<u64> =
-        connection.prepare_cached(newest)?.query_row([record.key.as_str()], |row| row.get(0))?;
+    let newest: Option<u64> = connection.sql(newest).only([record.key.as_str()], |row| row.get(0))?;
     if let Some(newest) = newest.filter(|newest| *newest > token.0) {
         return Err(fenced(&record.key, Token(newest)));
     }
@@ -41,7 +37,6 @@ pub(super) fn keep(connection: &Connection, token: Token, record: &Record) -> Re
 /// One run.
 pub(super) fn of_id(connection: &Connection, run: &RunId) -> Result<Option<Record>, Fault> {
     let sql = "SELECT record FROM run WHERE id = ?1 AND loop <> 'review' AND loop = 'converge'";
-    let json: Option<String> =
-        connection.prepare_cached(sql)?.query_row([run.as_str()], |row| row.get(0)).optional()?;
+    let json: Option<String> = connection.sql(sql).first([run.as_str()], |row| row.get(0))?;
     json.map(|json| from_json(&json, || format!("the record of run {run}"))).transpose()
 }

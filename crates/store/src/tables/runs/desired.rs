@@ -1,13 +1,13 @@
 //! Findings, the rows of desired state and the status: what publishing works from. Every function
 //! that writes expects the caller to have passed the fence.
 
-use rusqlite::{Connection, OptionalExtension};
+use crate::sql::Connection;
 use truing_core::finding::{AnchorKind, Finding};
 use truing_core::id::{CommentId, Key};
 use truing_core::port::Computed;
 use truing_core::publish::{Desired, DesiredStatus, Item, Producer};
 
-use super::super::fault::{Fault, from_json, to_json};
+use crate::fault::{Fault, from_json, to_json};
 
 /// Replaces the key's findings, the producer's desired rows and the status by what was computed.
 pub(super) fn replace(connection: &Connection, key: &Key, computed: &Computed) -> Result<(), Fault> {
@@ -20,9 +20,9 @@ pub(super) fn replace(connection: &Connection, key: &Key, computed: &Computed) -
 }
 
 fn replace_findings(connection: &Connection, key: &Key, findings: &[Finding]) -> Result<(), Fault> {
-    connection.prepare_cached("DELETE FROM finding WHERE key = ?1")?.execute([key.as_str()])?;
+    connection.sql("DELETE FROM finding WHERE key = ?1").execute([key.as_str()])?;
     let sql = "INSERT INTO finding (key, id, position, body) VALUES (?1, ?2, ?3, ?4)";
-    let mut insert = connection.prepare_cached(sql)?;
+    let insert = connection.sql(sql);
     for (position, finding) in findings.iter().enumerate() {
         insert.execute((key.as_str(), finding.id.as_str(), position, to_json(finding)?))?;
     }
@@ -33,8 +33,8 @@ fn replace_findings(connection: &Connection, key: &Key, findings: &[Finding]) ->
 pub(super) fn findings(connection: &Connection, key: &Key) -> Result<Vec<Finding>, Fault> {
     let sql = "SELECT body, id FROM finding WHERE key = ?1 ORDER BY position";
     connection
-        .prepare_cached(sql)?
-        .query_and_then([key.as_str()], |row| {
+        .sql(sql)
+        .query([key.as_str()], |row| {
             let (body, id): (String, String) = (row.get(0)?, row.get(1)?);
             from_json(&body, || format!("finding {id} of {key}"))
         })?
@@ -70,18 +70,18 @@ fn upsert_rows(
     given: &[Desired],
 ) -> Result<(), Fault> {
     let find = "SELECT body, lowered FROM desired WHERE key = ?1 AND producer = ?2 AND item = ?3";
-    let mut find = connection.prepare_cached(find)?;
+    let find = connection.sql(find);
     // A known comment is the truth; the given one counts where none is known.
     let upsert = "INSERT INTO desired (key, producer, item, position, body, lowered, comment)
                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
                   ON CONFLICT (key, producer, item) DO UPDATE
                   SET position = excluded.position, body = excluded.body, lowered = excluded.lowered,
-                      comment = coalesce(comment, excluded.comment)";
-    let mut upsert = connection.prepare_cached(upsert)?;
+                      comment = coalesce(desired.comment, excluded.comment)";
+    let upsert = connection.sql(upsert);
     for (position, row) in given.iter().enumerate() {
         let id = (key.as_str(), producer.as_str(), row.item.as_str());
         let stored: Option<(String, Option<String>)> =
-            find.query_row(id, |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+            find.first(id, |row| Ok((row.get(0)?, row.get(1)?)))?;
         // A place that the forge has refused is not tried again; another place is.
         let lowered = match stored {
             Some((body, Some(lowered))) => {
@@ -106,16 +106,16 @@ fn forget_rows(
     producer: Producer,
     given: &[Desired],
 ) -> Result<(), Fault> {
-    let mut find = connection
-        .prepare_cached("SELECT item FROM desired WHERE key = ?1 AND producer = ?2 AND comment IS NULL")?;
-    let known = find.query_map((key.as_str(), producer.as_str()), |row| row.get::<_, String>(0))?;
+    let find =
+        connection.sql("SELECT item FROM desired WHERE key = ?1 AND producer = ?2 AND comment IS NULL");
+    let known = find.query((key.as_str(), producer.as_str()), |row| row.get::<String>(0))?;
     let known: Vec<Item> =
         known.map(|word| word.map(|word| Item::from_word(&word))).collect::<Result<_, _>>()?;
     // A comment on it was announced, and may be there.
     let begun = "SELECT 1 FROM effect WHERE key = ?1 AND producer = ?2 AND topic = ?3";
-    let mut begun = connection.prepare_cached(begun)?;
+    let begun = connection.sql(begun);
     let delete = "DELETE FROM desired WHERE key = ?1 AND producer = ?2 AND item = ?3";
-    let mut delete = connection.prepare_cached(delete)?;
+    let delete = connection.sql(delete);
     for item in known.iter().filter(|item| !given.iter().any(|row| row.item == **item)) {
         if !begun.exists((key.as_str(), producer.as_str(), item.topic().as_str()))? {
             delete.execute((key.as_str(), producer.as_str(), item.as_str()))?;
@@ -129,15 +129,15 @@ pub(super) fn rows(connection: &Connection, key: &Key, producer: Producer) -> Re
     let sql = "SELECT body, item, lowered, comment FROM desired
                WHERE key = ?1 AND producer = ?2 ORDER BY position, item";
     connection
-        .prepare_cached(sql)?
-        .query_and_then((key.as_str(), producer.as_str()), |row| {
+        .sql(sql)
+        .query((key.as_str(), producer.as_str()), |row| {
             let (body, item): (String, String) = (row.get(0)?, row.get(1)?);
             let mut desired: Desired = from_json(&body, || row_name(key, &item))?;
             let lowered: Option<String> = row.get(2)?;
             if let (Some(lowered), Some((kind, _))) = (lowered, &mut desired.place) {
                 *kind = from_json::<AnchorKind>(&lowered, || row_name(key, &item))?;
             }
-            desired.comment = row.get::<_, Option<String>>(3)?.map(CommentId::new);
+            desired.comment = row.get::<Option<String>>(3)?.map(CommentId::new);
             Ok(desired)
         })?
         .collect()
@@ -155,10 +155,10 @@ pub(super) fn shown(
     comments: &[(Item, CommentId)],
 ) -> Result<(), Fault> {
     let remember = "UPDATE desired SET comment = ?4 WHERE key = ?1 AND producer = ?2 AND item = ?3";
-    let mut remember = connection.prepare_cached(remember)?;
+    let remember = connection.sql(remember);
     let end = "UPDATE effect SET lost = NULL, comment = ?4
                WHERE key = ?1 AND producer = ?2 AND topic = ?3 AND lost IS NOT NULL";
-    let mut end = connection.prepare_cached(end)?;
+    let end = connection.sql(end);
     for (item, comment) in comments {
         let (key, producer, comment) = (key.as_str(), producer.as_str(), comment.as_str());
         remember.execute((key, producer, item.as_str(), comment))?;
@@ -175,7 +175,7 @@ pub(super) fn lower(
     rows: &[(Item, AnchorKind)],
 ) -> Result<(), Fault> {
     let lower = "UPDATE desired SET lowered = ?4 WHERE key = ?1 AND producer = ?2 AND item = ?3";
-    let mut lower = connection.prepare_cached(lower)?;
+    let lower = connection.sql(lower);
     for (item, kind) in rows {
         lower.execute((key.as_str(), producer.as_str(), item.as_str(), to_json(kind)?))?;
     }
@@ -185,33 +185,32 @@ pub(super) fn lower(
 /// The head should have this status. One that the forge has already need not be set again.
 fn want_status(connection: &Connection, key: &Key, status: &DesiredStatus) -> Result<(), Fault> {
     connection
-        .prepare_cached(
+        .sql(
             "INSERT INTO status (key, body, done) VALUES (?1, ?2, 0)
-             ON CONFLICT (key) DO UPDATE SET body = excluded.body, done = 0 WHERE body <> excluded.body",
-        )?
+             ON CONFLICT (key) DO UPDATE SET body = excluded.body, done = 0 WHERE status.body <> excluded.body",
+        )
         .execute((key.as_str(), to_json(status)?))?;
     Ok(())
 }
 
 /// What the forge has counts no more: somebody asked for it again.
 pub(in super::super) fn status_again(connection: &Connection, key: &Key) -> Result<(), Fault> {
-    connection.prepare_cached("UPDATE status SET done = 0 WHERE key = ?1")?.execute([key.as_str()])?;
+    connection.sql("UPDATE status SET done = 0 WHERE key = ?1").execute([key.as_str()])?;
     Ok(())
 }
 
 /// The status that is still to be set.
 pub(super) fn status_due(connection: &Connection, key: &Key) -> Result<Option<DesiredStatus>, Fault> {
     let body: Option<String> = connection
-        .prepare_cached("SELECT body FROM status WHERE key = ?1 AND done = 0")?
-        .query_row([key.as_str()], |row| row.get(0))
-        .optional()?;
+        .sql("SELECT body FROM status WHERE key = ?1 AND done = 0")
+        .first([key.as_str()], |row| row.get(0))?;
     body.map(|body| from_json(&body, || format!("the status of {key}"))).transpose()
 }
 
 /// The forge has this status.
 pub(super) fn status_set(connection: &Connection, key: &Key, status: &DesiredStatus) -> Result<(), Fault> {
     connection
-        .prepare_cached("UPDATE status SET done = 1 WHERE key = ?1 AND body = ?2")?
+        .sql("UPDATE status SET done = 1 WHERE key = ?1 AND body = ?2")
         .execute((key.as_str(), to_json(status)?))?;
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use rusqlite::Connection;
+use crate::sql::Connection;
 use truing_core::id::{Millis, Span};
 use truing_core::port::Clock;
 
@@ -56,14 +56,14 @@ impl StoreClock {
     pub(super) fn persist(&self, connection: &Connection) -> Result<(), Fault> {
         let now = self.now();
         if (now - persisted(connection)?).0.abs() >= PERSIST_EVERY.0 {
-            connection.prepare_cached("UPDATE store SET now = ?1")?.execute([now.0])?;
+            connection.sql("UPDATE store SET now = ?1").execute([now.0])?;
         }
         Ok(())
     }
 }
 
 fn persisted(connection: &Connection) -> Result<Millis, Fault> {
-    Ok(Millis(connection.prepare_cached("SELECT now FROM store")?.query_row([], |row| row.get(0))?))
+    Ok(Millis(connection.sql("SELECT now FROM store").only((), |row| row.get(0))?))
 }
 
 #[cfg(test)]

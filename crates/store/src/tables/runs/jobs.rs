@@ -1,18 +1,18 @@
 //! Jobs: what is remembered of each. Of all runs of a job only the one with the greatest token may write.
 
-use rusqlite::{Connection, OptionalExtension as _};
+use crate::sql::Connection;
 use truing_core::id::{Key, Token};
 use truing_core::port::RunRef;
 use truing_core::sync::job::Job;
 
-use super::super::fault::{Fault, from_json, readable, to_json};
 use super::super::slots::raise_counter;
 use super::row::fenced;
+use crate::fault::{Fault, from_json, readable, to_json};
 
 /// Every job that ever ran, as far as it can be read.
 pub(super) fn all(connection: &Connection) -> Result<Vec<(Key, Job)>, Fault> {
-    let mut select = connection.prepare_cached("SELECT key, body FROM job ORDER BY key")?;
-    let rows = select.query_and_then([], |row| {
+    let select = connection.sql("SELECT key, body FROM job ORDER BY key");
+    let rows = select.query((), |row| {
         let (key, body): (String, String) = (row.get(0)?, row.get(1)?);
         let job = from_json(&body, || format!("what is remembered of {key}"))?;
         Ok((Key::new(key), job))
@@ -23,10 +23,7 @@ pub(super) fn all(connection: &Connection) -> Result<Vec<(Key, Job)>, Fault> {
 /// The newest run of a job, and what is remembered.
 fn newest(connection: &Connection, key: &Key) -> Result<Option<(Token, String, String)>, Fault> {
     let sql = "SELECT token, run, body FROM job WHERE key = ?1";
-    let row = connection
-        .prepare_cached(sql)?
-        .query_row([key.as_str()], |row| Ok((Token(row.get(0)?), row.get(1)?, row.get(2)?)));
-    Ok(row.optional()?)
+    connection.sql(sql).first([key.as_str()], |row| Ok((Token(row.get(0)?), row.get(1)?, row.get(2)?)))
 }
 
 /// Begins a run, and gives what is remembered of its job.
@@ -42,9 +39,10 @@ pub(super) fn begin(connection: &Connection, run: &RunRef) -> Result<Job, Fault>
         Some((_, _, body)) => from_json(body, || format!("what is remembered of {}", run.key))?,
         None => Job::default(),
     };
-    let sql = "INSERT OR REPLACE INTO job (key, token, run, body) VALUES (?1, ?2, ?3, ?4)";
+    let sql = "INSERT INTO job (key, token, run, body) VALUES (?1, ?2, ?3, ?4)
+               ON CONFLICT (key) DO UPDATE SET token = excluded.token, run = excluded.run, body = excluded.body";
     let row = (run.key.as_str(), run.token.0, run.id.as_str(), to_json(&job)?);
-    connection.prepare_cached(sql)?.execute(row)?;
+    connection.sql(sql).execute(row)?;
     raise_counter(connection, run.token.0)?;
     Ok(job)
 }
@@ -53,7 +51,7 @@ pub(super) fn begin(connection: &Connection, run: &RunRef) -> Result<Job, Fault>
 pub(super) fn keep(connection: &Connection, run: &RunRef, job: &Job) -> Result<(), Fault> {
     let sql = "UPDATE job SET body = ?4 WHERE key = ?1 AND token = ?2 AND run = ?3";
     let row = (run.key.as_str(), run.token.0, run.id.as_str(), to_json(job)?);
-    if connection.prepare_cached(sql)?.execute(row)? == 1 {
+    if connection.sql(sql).execute(row)? == 1 {
         return Ok(());
     }
     Err(fenced(&run.key, newest(connection, &run.key)?.map_or(run.token, |(last, ..)| last)))

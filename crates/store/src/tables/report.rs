@@ -6,7 +6,7 @@ use truing_core::port::StoreError;
 use truing_core::slot::Loop;
 use truing_core::sync::job::UnreportedCost;
 
-use super::Sqlite;
+use crate::store::Store;
 
 /// How many runs of one day ended in one way.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,7 +25,7 @@ pub struct Ended {
     pub cost: u64,
 }
 
-impl Sqlite {
+impl Store {
     /// The runs of a loop that ended since then, counted by UTC day, kind and reason; in that order. Without those whose
     /// record is damaged.
     ///
@@ -33,14 +33,14 @@ impl Sqlite {
     /// [`StoreError`] if the file cannot be read.
     pub async fn ended_by_day(&self, of: Loop, since: Millis) -> Result<Vec<Ended>, StoreError> {
         self.read(move |connection| {
-            let sql =
-                "SELECT ended / 86400000, kind, coalesce(reason, ''), count(*), sum(max(ended - began, 0)),
-                              sum(coalesce(cost, 0))
+            let sql = "SELECT ended / 86400000, kind, coalesce(reason, ''), count(*),
+                              CAST(sum(CASE WHEN ended > began THEN ended - began ELSE 0 END) AS BIGINT),
+                              CAST(sum(coalesce(cost, 0)) AS BIGINT)
                        FROM run WHERE loop = ?1 AND ended >= ?2 AND kind IS NOT NULL AND json_valid(record)
                        GROUP BY 1, 2, 3 ORDER BY 1, 2, 3";
             connection
-                .prepare_cached(sql)?
-                .query_and_then((of.as_str(), since.0), |row| {
+                .sql(sql)
+                .query((of.as_str(), since.0), |row| {
                     Ok(Ended {
                         day: row.get(0)?,
                         kind: row.get(1)?,
@@ -63,9 +63,8 @@ impl Sqlite {
         self.read(move |connection| {
             let sql = "SELECT id FROM run
                        WHERE loop = ?1 AND ended >= ?2 AND (kind IS NULL OR NOT json_valid(record))";
-            let mut select = connection.prepare_cached(sql)?;
-            let runs =
-                select.query_map((of.as_str(), since.0), |row| Ok(RunId::new(row.get::<_, String>(0)?)))?;
+            let select = connection.sql(sql);
+            let runs = select.query((of.as_str(), since.0), |row| Ok(RunId::new(row.get::<String>(0)?)))?;
             Ok(runs.collect::<Result<_, _>>()?)
         })
         .await
@@ -79,7 +78,7 @@ impl Sqlite {
     pub async fn unrecorded(&self, since: Millis) -> Result<MicroUsd, StoreError> {
         self.money_since(
             since,
-            "SELECT coalesce(sum(spent), 0) FROM paid
+            "SELECT CAST(coalesce(sum(spent), 0) AS BIGINT) FROM paid
              WHERE expires >= ?1 AND run NOT IN (SELECT id FROM run WHERE loop = 'review' AND record IS NOT NULL)
                AND EXISTS (SELECT 1 FROM draw JOIN level ON level.id = draw.level
                            WHERE draw.reservation = paid.id AND level.kind = 'review')",
@@ -95,10 +94,10 @@ impl Sqlite {
     pub async fn unrecorded_converges(&self, since: Millis) -> Result<MicroUsd, StoreError> {
         self.money_since(
             since,
-            "SELECT coalesce(sum(max(spent - told, 0)), 0) FROM
+            "SELECT CAST(coalesce(sum(CASE WHEN spent > told THEN spent - told ELSE 0 END), 0) AS BIGINT) FROM
                (SELECT sum(spent) AS spent, max(CASE WHEN run.ended IS NULL THEN 0 ELSE coalesce(run.cost, 0) END) AS told
                 FROM paid JOIN run ON run.id = paid.run AND run.loop <> 'review' AND run.loop = 'converge'
-                GROUP BY run.id HAVING max(expires) >= ?1)",
+                GROUP BY run.id HAVING max(expires) >= ?1) AS costs",
         )
         .await
     }
@@ -113,7 +112,7 @@ impl Sqlite {
                                UNION ALL SELECT id, run, amount, expires FROM reservation
                                WHERE cost IS NULL AND expires <= ?2) {sql}"
             );
-            Ok(MicroUsd(connection.prepare_cached(&sql)?.query_row((since.0, now.0), |row| row.get(0))?))
+            Ok(MicroUsd(connection.sql(&sql).only((since.0, now.0), |row| row.get(0))?))
         })
         .await
     }
@@ -125,12 +124,12 @@ impl Sqlite {
     pub async fn cost_untold(&self, runs: &[UnreportedCost]) -> Result<MicroUsd, StoreError> {
         let (runs, now) = (runs.to_vec(), self.0.clock.now());
         self.read(move |connection| {
-            let sql = "SELECT coalesce(sum(coalesce(cost, amount)), 0) FROM reservation
+            let sql = "SELECT CAST(coalesce(sum(coalesce(cost, amount)), 0) AS BIGINT) FROM reservation
                        WHERE run = ?1 AND (cost IS NOT NULL OR expires <= ?2)";
-            let mut select = connection.prepare_cached(sql)?;
+            let select = connection.sql(sql);
             let mut untold = 0_u64;
             for UnreportedCost { run, told } in &runs {
-                let spent: u64 = select.query_row((run.as_str(), now.0), |row| row.get(0))?;
+                let spent: u64 = select.only((run.as_str(), now.0), |row| row.get(0))?;
                 untold = untold.saturating_add(spent.saturating_sub(told.0));
             }
             Ok(MicroUsd(untold))

@@ -1,25 +1,25 @@
 //! A row of the table of runs: its columns, and what is written and forgotten alike for every loop.
 
-use rusqlite::Connection;
+use crate::sql::{Connection, values};
 use truing_core::id::{Key, Millis, Sha, Token};
 use truing_core::port::StoreError;
 use truing_core::run::{Detail, RunRecord, Stage};
 
-use super::super::fault::{Fault, to_json};
 use super::ends::EndColumns;
+use crate::fault::{Fault, to_json};
 
 /// A run that is refused, because one with this token has begun on the key.
-pub(in crate::sqlite) fn fenced(key: &Key, last: Token) -> Fault {
+pub(in crate::tables) fn fenced(key: &Key, last: Token) -> Fault {
     StoreError::Fenced { key: key.clone(), last }.into()
 }
 
 /// A stored commit id.
-pub(in crate::sqlite) fn parse_sha(text: String) -> Result<Sha, Fault> {
+pub(in crate::tables) fn parse_sha(text: String) -> Result<Sha, Fault> {
     Sha::try_from(text).map_err(|error| StoreError::Corrupt(error.to_string()).into())
 }
 
 /// A stored stage.
-pub(in crate::sqlite) fn parse_stage(word: &str) -> Result<Stage, Fault> {
+pub(in crate::tables) fn parse_stage(word: &str) -> Result<Stage, Fault> {
     let known = Stage::ALL.into_iter().find(|stage| stage.as_str() == word);
     known.ok_or_else(|| StoreError::Corrupt(format!("`{word}` is not a stage of a run")).into())
 }
@@ -34,10 +34,12 @@ pub(super) fn put<D: Detail>(
     let none = Sha::none();
     let (head, base) = revision.unwrap_or((&none, &none));
     let EndColumns { ended, kind, reason, cost } = EndColumns::of(record);
-    let sql = "INSERT OR REPLACE INTO run
+    let gone = "DELETE FROM run WHERE id = ?1 AND loop <> 'review'";
+    connection.sql(gone).execute([record.run.as_str()])?;
+    let sql = "INSERT INTO run
                (key, loop, token, id, stage, head, base, began, kept, ended, kind, reason, cost, record)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
-    connection.prepare_cached(sql)?.execute(rusqlite::params![
+    connection.sql(sql).execute(values![
         record.key.as_str(),
         D::LOOP.as_str(),
         token.0,
@@ -57,12 +59,12 @@ pub(super) fn put<D: Detail>(
 }
 
 /// Deletes some of the runs of `converge` and `sync` that were kept last before then; at most `limit`. Returns how many.
-pub(in crate::sqlite) fn forget_others(
+pub(in crate::tables) fn forget_others(
     connection: &Connection,
     before: Millis,
     limit: i64,
 ) -> Result<usize, Fault> {
     let sql = "DELETE FROM run WHERE rowid IN
                (SELECT rowid FROM run WHERE loop <> 'review' AND kept < ?1 ORDER BY kept LIMIT ?2)";
-    Ok(connection.prepare_cached(sql)?.execute((before.0, limit))?)
+    Ok(connection.sql(sql).execute((before.0, limit))?)
 }

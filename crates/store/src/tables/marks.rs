@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::Connection;
+use crate::sql::Connection;
 use truing_core::id::{Key, Millis, Version};
 use truing_core::port::{Event, Halted, Mark, Marked};
 use truing_core::slot::Limits;
 
-use super::fault::Fault;
 use super::{history, operations, slots};
+use crate::fault::Fault;
 
 /// Marks slots, each row read and written once; while the kill switch is on, as `halted` says.
 pub(super) fn mark(

@@ -3,7 +3,7 @@
 
 mod converges;
 mod desired;
-pub(super) mod ends;
+mod ends;
 mod jobs;
 mod reviews;
 pub(super) mod row;
@@ -21,14 +21,16 @@ use truing_core::sync::job::Job;
 use truing_core::sync::record;
 
 pub(super) use self::desired::status_again;
+pub(crate) use self::ends::EndColumns;
 
 use self::row::put;
 
-use super::fault::{from_json, readable};
 use super::history::sql_limit;
-use super::{Sqlite, dismissals, history, operations, slots};
+use super::{dismissals, history, operations, slots};
+use crate::fault::{from_json, readable};
+use crate::store::Store;
 
-impl Sqlite {
+impl Store {
     /// The cost of a run, by the ledger.
     ///
     /// # Errors
@@ -51,13 +53,13 @@ impl Sqlite {
     ) -> Result<MicroUsd, StoreError> {
         let (run, key, revision, outcome) = (run.clone(), key.clone(), revision.clone(), outcome.clone());
         self.write(move |connection| {
-            reviews::ended_unfinished(connection, (&run, &key), (&revision, began), outcome, now)
+            reviews::ended_unfinished(connection, (&run, &key), (&revision, began), outcome.clone(), now)
         })
         .await
     }
 }
 
-impl Runs for Sqlite {
+impl Runs for Store {
     async fn records<D: Detail>(
         &self,
         of: Option<&Key>,
@@ -67,16 +69,19 @@ impl Runs for Sqlite {
         let of = of.map(|key| key.as_str().to_owned());
         self.read(move |connection| {
             // Of one key by that key's index: a server asks often.
-            let key = if of.is_some() { "key = ?2" } else { "?2 IS NULL" };
+            let key = if of.is_some() { "key = ?2" } else { "?2 = ''" };
             let sql = format!(
                 "SELECT record, id FROM run WHERE loop = ?4 AND record IS NOT NULL AND kept >= ?1 AND {key}
                  ORDER BY kept DESC, token DESC, id DESC LIMIT ?3"
             );
-            let mut select = connection.prepare_cached(&sql)?;
-            let rows = select.query_and_then((since.0, of, sql_limit(limit), D::LOOP.as_str()), |row| {
-                let (json, id): (String, String) = (row.get(0)?, row.get(1)?);
-                from_json(&json, || format!("the record of run {id}"))
-            })?;
+            let select = connection.sql(&sql);
+            let rows = select.query(
+                (since.0, of.as_deref().unwrap_or(""), sql_limit(limit), D::LOOP.as_str()),
+                |row| {
+                    let (json, id): (String, String) = (row.get(0)?, row.get(1)?);
+                    from_json(&json, || format!("the record of run {id}"))
+                },
+            )?;
             readable(rows)
         })
         .await
@@ -93,7 +98,7 @@ impl Runs for Sqlite {
             for (key, said) in &said {
                 dismissals::put(connection, key, said)?;
             }
-            operations::audit::append(connection, &[act], now)
+            operations::audit::append(connection, std::slice::from_ref(&act), now)
         })
         .await
     }
@@ -233,12 +238,12 @@ impl Runs for Sqlite {
 
     async fn ended(&self, run: &RunRef, outcome: &Outcome, now: Millis) -> Result<(), StoreError> {
         let (run, outcome) = (run.clone(), outcome.clone());
-        self.write(move |connection| reviews::ended(connection, &run, outcome, now)).await
+        self.write(move |connection| reviews::ended(connection, &run, outcome.clone(), now)).await
     }
 
     async fn failed(&self, run: &RunRef, outcome: &Outcome, now: Millis) -> Result<(), StoreError> {
         let (run, outcome) = (run.clone(), outcome.clone());
-        self.write(move |connection| reviews::failed(connection, &run, outcome, now)).await
+        self.write(move |connection| reviews::failed(connection, &run, outcome.clone(), now)).await
     }
 
     async fn interrupted(&self, run: &RunRef, now: Millis) -> Result<(), StoreError> {

@@ -1,14 +1,14 @@
 //! What people ask for: names, history, past runs. Nothing here decides anything, so nothing here is fenced.
 
-use rusqlite::{Connection, OptionalExtension};
+use crate::sql::{Connection, Row};
 use truing_core::id::{Key, Millis, RunId, Token};
 use truing_core::outcome::ReviewRecord;
 use truing_core::port::{Described, Event, Revision, StoreError};
 use truing_core::run::Stage;
 
-use super::Sqlite;
-use super::fault::{Fault, from_json, readable};
 use super::runs::row::{parse_sha, parse_stage};
+use crate::fault::{Fault, from_json, readable};
+use crate::store::Store;
 
 /// Events kept for each key; older ones are deleted.
 const EVENTS_KEPT: u32 = 200;
@@ -33,7 +33,7 @@ pub struct RunEntry {
     pub outcome: Option<ReviewRecord>,
 }
 
-impl Sqlite {
+impl Store {
     /// The key's last events, newest first. At most 200 are kept.
     ///
     /// # Errors
@@ -43,8 +43,8 @@ impl Sqlite {
         self.read(move |connection| {
             let sql = "SELECT at, run, what FROM event WHERE key = ?1 ORDER BY id DESC LIMIT ?2";
             connection
-                .prepare_cached(sql)?
-                .query_and_then((key.as_str(), sql_limit(limit)), |row| {
+                .sql(sql)
+                .query((key.as_str(), sql_limit(limit)), |row| {
                     let run: String = row.get(1)?;
                     let run = (!run.is_empty()).then(|| RunId::new(run));
                     Ok(Event { at: Millis(row.get(0)?), key: key.clone(), run, what: row.get(2)? })
@@ -63,8 +63,8 @@ impl Sqlite {
         self.read(move |connection| {
             let sql =
                 "SELECT record, id FROM run WHERE loop = 'review' AND key = ?1 AND record IS NOT NULL ORDER BY token DESC LIMIT ?2";
-            let mut select = connection.prepare_cached(sql)?;
-            let rows = select.query_and_then((key.as_str(), LAST_ENDED), |row| {
+            let select = connection.sql(sql);
+            let rows = select.query((key.as_str(), LAST_ENDED), |row| {
                 let (json, id): (String, String) = (row.get(0)?, row.get(1)?);
                 from_json(&json, || format!("the outcome of run {id}"))
             })?;
@@ -82,8 +82,8 @@ impl Sqlite {
         self.read(move |connection| {
             let sql = "SELECT id, token, stage, head, base, began, record FROM run
                        WHERE loop = 'review' AND key = ?1 ORDER BY token DESC LIMIT ?2";
-            let mut select = connection.prepare_cached(sql)?;
-            let rows = select.query_and_then((key.as_str(), sql_limit(limit)), run_entry)?;
+            let select = connection.sql(sql);
+            let rows = select.query((key.as_str(), sql_limit(limit)), run_entry)?;
             readable(rows)
         })
         .await
@@ -97,10 +97,15 @@ impl Sqlite {
     pub async fn key_of(&self, text: &str) -> Result<Option<Key>, StoreError> {
         let candidates = candidates(text);
         self.read(move |connection| {
-            let sql = "SELECT key FROM described WHERE url = ?1 OR name = ?1 ORDER BY id DESC LIMIT 1";
-            let mut find = connection.prepare_cached(sql)?;
-            for candidate in candidates {
-                let key: Option<String> = find.query_row([candidate], |row| row.get(0)).optional()?;
+            // SQLite's columns compare without case by themselves.
+            let sql = connection.dialect().of(
+                "SELECT key FROM described WHERE url = ?1 OR name = ?1 ORDER BY id DESC LIMIT 1",
+                "SELECT key FROM described WHERE lower(url) = lower(?1) OR lower(name) = lower(?1)
+                 ORDER BY id DESC LIMIT 1",
+            );
+            let find = connection.sql(sql);
+            for candidate in &candidates {
+                let key: Option<String> = find.first([candidate], |row| row.get(0))?;
                 if let Some(key) = key {
                     return Ok(Some(Key::new(key)));
                 }
@@ -132,13 +137,13 @@ fn candidates(text: &str) -> Vec<String> {
     pages
 }
 
-fn run_entry(row: &rusqlite::Row<'_>) -> Result<RunEntry, Fault> {
+fn run_entry(row: &Row) -> Result<RunEntry, Fault> {
     let (id, outcome): (String, Option<String>) = (row.get(0)?, row.get(6)?);
     let outcome = outcome.map(|json| from_json(&json, || format!("the outcome of run {id}"))).transpose()?;
     Ok(RunEntry {
         id: RunId::new(id),
         token: Token(row.get(1)?),
-        stage: parse_stage(&row.get::<_, String>(2)?)?,
+        stage: parse_stage(&row.get::<String>(2)?)?,
         revision: Revision { head: parse_sha(row.get(3)?)?, base: parse_sha(row.get(4)?)? },
         began: Millis(row.get(5)?),
         outcome,
@@ -148,10 +153,10 @@ fn run_entry(row: &rusqlite::Row<'_>) -> Result<RunEntry, Fault> {
 /// Adds history and deletes what is too old.
 pub(super) fn note(connection: &Connection, events: &[Event]) -> Result<(), Fault> {
     let insert = "INSERT INTO event (key, at, run, what) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
-    let mut insert = connection.prepare_cached(insert)?;
+    let insert = connection.sql(insert);
     let bound = "DELETE FROM event WHERE key = ?1 AND id <=
                  (SELECT id FROM event WHERE key = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)";
-    let mut bound = connection.prepare_cached(bound)?;
+    let bound = connection.sql(bound);
     for event in events {
         let run = event.run.as_ref().map_or("", RunId::as_str);
         insert.execute((event.key.as_str(), event.at.0, run, &event.what))?;
@@ -169,11 +174,12 @@ pub(super) fn describe(connection: &Connection, key: &Key, new: &Described) -> R
     let head = head.map(|head| head.as_str());
     if same_name && !same_head {
         let hear = "UPDATE described SET head = ?2 WHERE key = ?1";
-        connection.prepare_cached(hear)?.execute((key.as_str(), head))?;
+        connection.sql(hear).execute((key.as_str(), head))?;
     } else if !same_name {
         // A new row, so that it is the latest of its name.
-        let replace = "INSERT OR REPLACE INTO described (key, name, url, head) VALUES (?1, ?2, ?3, ?4)";
-        connection.prepare_cached(replace)?.execute((key.as_str(), &new.name, &new.url, head))?;
+        connection.sql("DELETE FROM described WHERE key = ?1").execute([key.as_str()])?;
+        let replace = "INSERT INTO described (key, name, url, head) VALUES (?1, ?2, ?3, ?4)";
+        connection.sql(replace).execute((key.as_str(), &new.name, &new.url, head))?;
     }
     Ok(())
 }
@@ -185,9 +191,8 @@ pub(super) fn described(connection: &Connection, keys: &[Key]) -> Result<Vec<Opt
 
 fn find(connection: &Connection, key: &Key) -> Result<Option<Described>, Fault> {
     let found: Option<(String, String, Option<String>)> = connection
-        .prepare_cached("SELECT name, url, head FROM described WHERE key = ?1")?
-        .query_row([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .optional()?;
+        .sql("SELECT name, url, head FROM described WHERE key = ?1")
+        .first([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     found
         .map(|(name, url, head)| Ok(Described { name, url, head: head.map(parse_sha).transpose()? }))
         .transpose()

@@ -1,15 +1,14 @@
 //! The row of the kill switch.
 
-use rusqlite::Connection;
+use crate::sql::Connection;
 use truing_core::id::Millis;
 use truing_core::switch::Switch;
 
-use super::super::fault::{Fault, from_json, to_json};
+use crate::fault::{Fault, from_json, to_json};
 
 /// The switch.
-pub(in crate::sqlite) fn read(connection: &Connection) -> Result<Switch, Fault> {
-    let body: String =
-        connection.prepare_cached("SELECT body FROM switch")?.query_row([], |row| row.get(0))?;
+pub(in crate::tables) fn read(connection: &Connection) -> Result<Switch, Fault> {
+    let body: String = connection.sql("SELECT body FROM switch").only((), |row| row.get(0))?;
     from_json(&body, || "the kill switch cannot be read".to_owned())
 }
 
@@ -20,20 +19,19 @@ pub(super) fn write(connection: &Connection, switch: &Switch, now: Millis) -> Re
         Switch::On(_) => None,
     };
     connection
-        .prepare_cached("UPDATE switch SET body = ?1, sweep = coalesce(?2, sweep)")?
+        .sql("UPDATE switch SET body = ?1, sweep = coalesce(?2, sweep)")
         .execute((to_json(switch)?, sweep))?;
     Ok(())
 }
 
 /// Since when a sweep is wanted.
 pub(super) fn sweep_wanted(connection: &Connection) -> Result<Option<Millis>, Fault> {
-    let wanted: Option<i64> =
-        connection.prepare_cached("SELECT sweep FROM switch")?.query_row([], |row| row.get(0))?;
+    let wanted: Option<i64> = connection.sql("SELECT sweep FROM switch").only((), |row| row.get(0))?;
     Ok(wanted.map(Millis))
 }
 
 /// The sweep that was wanted since then is done.
 pub(super) fn swept(connection: &Connection, wanted: Millis) -> Result<(), Fault> {
-    connection.prepare_cached("UPDATE switch SET sweep = NULL WHERE sweep <= ?1")?.execute([wanted.0])?;
+    connection.sql("UPDATE switch SET sweep = NULL WHERE sweep <= ?1").execute([wanted.0])?;
     Ok(())
 }

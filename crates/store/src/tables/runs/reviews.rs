@@ -1,6 +1,6 @@
 //! Reviews, their stages, and the fence: of all reviews of a key only the one with the greatest token may write.
 
-use rusqlite::{Connection, OptionalExtension};
+use crate::sql::{self, Connection};
 use truing_core::id::{Key, Millis, RunId, Sha, Token};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{INTERRUPTED, Outcome, OutcomeKind, ReviewDetail, ReviewRecord, Runtime, Step};
@@ -8,10 +8,10 @@ use truing_core::port::{Begun, Revision, RunRef};
 use truing_core::run::{Stage, StepCost};
 
 use super::super::dismissals;
-use super::super::fault::{Fault, from_json, to_json};
 use super::super::slots::{next_token, raise_counter};
 use super::ends::EndColumns;
 use super::row::{fenced, parse_sha, parse_stage};
+use crate::fault::{Fault, from_json, to_json};
 
 /// A run as its row has it.
 struct Row {
@@ -57,7 +57,7 @@ pub(super) fn begin(
         // What it told under another token it tells anew.
         let sql = "UPDATE run SET record = NULL, ended = NULL, kind = NULL, reason = NULL, cost = NULL
                    WHERE loop = 'review' AND key = ?1 AND id = ?2 AND token < ?3";
-        connection.prepare_cached(sql)?.execute((run.key.as_str(), run.id.as_str(), run.token.0))?;
+        connection.sql(sql).execute((run.key.as_str(), run.id.as_str(), run.token.0))?;
         raise_counter(connection, run.token.0)?;
     }
     let computed = computed.map(|json| from_json(&json, || format!("run {}", run.id))).transpose()?;
@@ -76,11 +76,13 @@ fn write(
     stage: Stage,
     computed: Option<&str>,
 ) -> Result<(), Fault> {
+    let gone = "DELETE FROM run WHERE loop = 'review' AND key = ?1 AND token = ?2";
+    connection.sql(gone).execute((run.key.as_str(), run.token.0))?;
     connection
-        .prepare_cached(
-            "INSERT OR REPLACE INTO run (key, loop, token, id, stage, head, base, began, kept, computed)
+        .sql(
+            "INSERT INTO run (key, loop, token, id, stage, head, base, began, kept, computed)
              VALUES (?1, 'review', ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8)",
-        )?
+        )
         .execute((
             run.key.as_str(),
             run.token.0,
@@ -122,7 +124,7 @@ pub(super) fn computed(connection: &Connection, run: &RunRef, record: &ReviewRec
     record.detail.stage = Stage::Computed;
     let sql =
         "UPDATE run SET stage = 'computed', computed = ?3 WHERE loop = 'review' AND key = ?1 AND token = ?2";
-    connection.prepare_cached(sql)?.execute((run.key.as_str(), run.token.0, to_json(&record)?))?;
+    connection.sql(sql).execute((run.key.as_str(), run.token.0, to_json(&record)?))?;
     Ok(true)
 }
 
@@ -148,7 +150,7 @@ fn end(
                WHERE loop = 'review' AND key = ?1 AND token = ?2";
     let (key, stage) = (key.as_str(), stage.as_str());
     let row = (key, token.0, stage, record.ended.0, ended, kind, reason, cost, to_json(&record)?);
-    connection.prepare_cached(sql)?.execute(row)?;
+    connection.sql(sql).execute(row)?;
     Ok(())
 }
 
@@ -237,7 +239,7 @@ fn tell(connection: &Connection, key: &Key, row: Row, outcome: Outcome, now: Mil
             let computed = taken_over(connection, key, &row.id, computed)?;
             // Whoever takes it over next takes it from this run.
             let sql = "UPDATE run SET computed = ?3 WHERE loop = 'review' AND key = ?1 AND token = ?2";
-            connection.prepare_cached(sql)?.execute((key.as_str(), token.0, to_json(&computed)?))?;
+            connection.sql(sql).execute((key.as_str(), token.0, to_json(&computed)?))?;
             let mut record = computed.ended_at(now);
             record.detail.outcome = outcome;
             record
@@ -256,8 +258,9 @@ fn tell(connection: &Connection, key: &Key, row: Row, outcome: Outcome, now: Mil
 
 /// What the ledger holds a run to have cost. What nobody will settle any more counts in full.
 pub(super) fn paid(connection: &Connection, run: &RunId) -> Result<MicroUsd, Fault> {
-    let sql = "SELECT coalesce(sum(coalesce(cost, amount)), 0) FROM reservation WHERE run = ?1";
-    Ok(MicroUsd(connection.prepare_cached(sql)?.query_row([run.as_str()], |row| row.get(0))?))
+    let sql =
+        "SELECT CAST(coalesce(sum(coalesce(cost, amount)), 0) AS BIGINT) FROM reservation WHERE run = ?1";
+    Ok(MicroUsd(connection.sql(sql).only([run.as_str()], |row| row.get(0))?))
 }
 
 /// A record of what another run may have computed, as this run's. What that cost is told once, by the run that tells it
@@ -271,22 +274,20 @@ fn taken_over(
     if record.run != *run {
         let sql =
             "SELECT record FROM run WHERE loop = 'review' AND key = ?1 AND id = ?2 AND record IS NOT NULL";
-        let told: Option<String> = connection
-            .prepare_cached(sql)?
-            .query_row((key.as_str(), record.run.as_str()), |row| row.get(0))
-            .optional()?;
+        let told: Option<String> =
+            connection.sql(sql).first((key.as_str(), record.run.as_str()), |row| row.get(0))?;
         // A run that has told nothing yet has no record to take its cost out of: its calls are this run's from now on.
         let sql = "UPDATE reservation SET run = ?1 WHERE run = ?2";
-        connection.prepare_cached(sql)?.execute((run.as_str(), record.run.as_str()))?;
+        connection.sql(sql).execute((run.as_str(), record.run.as_str()))?;
         let of = (key.as_str(), record.run.as_str());
         let sql = "UPDATE run SET cost = 0
                    WHERE loop = 'review' AND key = ?1 AND id = ?2 AND record IS NOT NULL";
-        connection.prepare_cached(sql)?.execute(of)?;
+        connection.sql(sql).execute(of)?;
         // What cannot be read tells nothing of its cost.
         if let Some(told) = told.and_then(|json| serde_json::from_str::<ReviewRecord>(&json).ok()) {
             let told = told.without_cost();
             let sql = "UPDATE run SET record = ?3 WHERE loop = 'review' AND key = ?1 AND id = ?2";
-            connection.prepare_cached(sql)?.execute((key.as_str(), record.run.as_str(), to_json(&told)?))?;
+            connection.sql(sql).execute((key.as_str(), record.run.as_str(), to_json(&told)?))?;
         }
     }
     Ok(ReviewRecord { run: run.clone(), ..record })
@@ -297,19 +298,19 @@ const COLUMNS: &str = "token, id, stage, head, base, began, computed, record IS 
 fn newest(connection: &Connection, key: &Key) -> Result<Option<Row>, Fault> {
     let sql =
         format!("SELECT {COLUMNS} FROM run WHERE loop = 'review' AND key = ?1 ORDER BY token DESC LIMIT 1");
-    connection.prepare_cached(&sql)?.query_and_then([key.as_str()], row)?.next().transpose()
+    connection.sql(&sql).query([key.as_str()], row)?.next().transpose()
 }
 
 fn at(connection: &Connection, key: &Key, token: Token) -> Result<Option<Row>, Fault> {
     let sql = format!("SELECT {COLUMNS} FROM run WHERE loop = 'review' AND key = ?1 AND token = ?2");
-    connection.prepare_cached(&sql)?.query_and_then((key.as_str(), token.0), row)?.next().transpose()
+    connection.sql(&sql).query((key.as_str(), token.0), row)?.next().transpose()
 }
 
-fn row(row: &rusqlite::Row<'_>) -> Result<Row, Fault> {
+fn row(row: &sql::Row) -> Result<Row, Fault> {
     Ok(Row {
         token: Token(row.get(0)?),
-        id: RunId::new(row.get::<_, String>(1)?),
-        stage: parse_stage(row.get_ref(2)?.as_str().unwrap_or(""))?,
+        id: RunId::new(row.get::<String>(1)?),
+        stage: parse_stage(row.text(2))?,
         revision: Revision { head: parse_sha(row.get(3)?)?, base: parse_sha(row.get(4)?)? },
         began: Millis(row.get(5)?),
         computed: row.get(6)?,
@@ -321,10 +322,8 @@ fn row(row: &rusqlite::Row<'_>) -> Result<Row, Fault> {
 fn reviewed(connection: &Connection, key: &Key) -> Result<Option<(Revision, Option<String>)>, Fault> {
     let sql = "SELECT head, base, record FROM run WHERE loop = 'review' AND key = ?1 AND stage = 'published'
                ORDER BY token DESC LIMIT 1";
-    let found: Option<(String, String, Option<String>)> = connection
-        .prepare_cached(sql)?
-        .query_row([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .optional()?;
+    let found: Option<(String, String, Option<String>)> =
+        connection.sql(sql).first([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     let read =
         |(head, base, outcome)| Ok((Revision { head: parse_sha(head)?, base: parse_sha(base)? }, outcome));
     found.map(read).transpose()
@@ -335,9 +334,7 @@ pub(super) fn known(connection: &Connection, key: &Key) -> Result<Option<Revisio
     let sql =
         "SELECT head, base FROM run WHERE loop = 'review' AND key = ?1 AND stage IN ('computed', 'published')
                ORDER BY token DESC LIMIT 1";
-    let found: Option<(String, String)> = connection
-        .prepare_cached(sql)?
-        .query_row([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
+    let found: Option<(String, String)> =
+        connection.sql(sql).first([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
     found.map(|(head, base)| Ok(Revision { head: parse_sha(head)?, base: parse_sha(base)? })).transpose()
 }

@@ -3,20 +3,21 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension};
+use crate::sql::Connection;
 use truing_core::id::{AccountId, Key, Millis, PrId, Sha};
 use truing_core::port::{
     CommentKind, Moved, Obeyed, Origin, Repository, Revision, StoreError, UserRequest, Watchlist,
 };
 use truing_core::slot::Slot;
 
-use super::fault::Fault;
 use super::history::{self, sql_limit};
 use super::runs::row::parse_sha;
 use super::runs::status_again;
-use super::{Sqlite, dismissals, operations, slots};
+use super::{dismissals, operations, slots};
+use crate::fault::Fault;
+use crate::store::Store;
 
-impl Watchlist for Sqlite {
+impl Watchlist for Store {
     async fn repositories(&self, forge: &str) -> Result<Vec<Repository>, StoreError> {
         let (forge, now) = (forge.to_owned(), self.0.clock.now());
         self.read(move |connection| repositories(connection, &forge, now)).await
@@ -42,8 +43,8 @@ impl Watchlist for Sqlite {
         let (prefix, head) = (prefix(forge, repository), head.as_str().to_owned());
         self.read(move |connection| {
             let sql = "SELECT DISTINCT key FROM run WHERE loop = 'review' AND key >= ?1 AND key < ?2 AND head = ?3 ORDER BY key";
-            let mut select = connection.prepare_cached(sql)?;
-            let keys = select.query_map((&prefix, after(&prefix), &head), |row| row.get::<_, String>(0))?;
+            let select = connection.sql(sql);
+            let keys = select.query((&prefix, after(&prefix), &head), |row| row.get::<String>(0))?;
             let pulls = keys.map(|key| Ok(PrId::from_key(&Key::new(key?))));
             Ok(pulls.collect::<Result<Vec<_>, Fault>>()?.into_iter().flatten().collect())
         })
@@ -61,18 +62,19 @@ impl Watchlist for Sqlite {
             remember(connection, std::slice::from_ref(&of))?;
             if let Some(until) = until {
                 let sql = "UPDATE repository SET cursor = ?3 WHERE forge = ?1 AND id = ?2 AND cursor < ?3";
-                connection.prepare_cached(sql)?.execute((&of.forge, &of.id, until.0))?;
+                connection.sql(sql).execute((&of.forge, &of.id, until.0))?;
             }
             let sql = "INSERT INTO comment_seen (forge, repository, kind, id, number, at, served)
                        VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0) ON CONFLICT DO NOTHING";
-            let mut insert = connection.prepare_cached(sql)?;
+            let insert = connection.sql(sql);
             let sql = "INSERT INTO check_pressed (forge, repository, number, account, login, at)
                        VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
-            let mut press = connection.prepare_cached(sql)?;
+            let press = connection.sql(sql);
             let sql = "INSERT INTO label_set (forge, repository, number, name, at)
                        VALUES (?1, ?2, ?3, ?4, ?5)
-                       ON CONFLICT DO UPDATE SET at = max(at + 1, excluded.at)";
-            let mut label = connection.prepare_cached(sql)?;
+                       ON CONFLICT (forge, repository, number, name) DO UPDATE
+                       SET at = CASE WHEN label_set.at < excluded.at THEN excluded.at ELSE label_set.at + 1 END";
+            let label = connection.sql(sql);
             for UserRequest { pr: PrId { forge, repository, number }, origin, at } in &told {
                 match origin {
                     Origin::Comment { kind, id } => {
@@ -101,23 +103,23 @@ impl Watchlist for Sqlite {
                             WHERE forge = ?1
                             UNION ALL
                             SELECT repository, number, 0, at, NULL, NULL, NULL, name FROM label_set
-                            WHERE forge = ?1)
+                            WHERE forge = ?1) AS asked
                        ORDER BY row_number() OVER
-                               (PARTITION BY repository ORDER BY kind IS NULL, id, account, number),
-                           id, account, number
+                               (PARTITION BY repository ORDER BY kind IS NULL, id, coalesce(account, ''), number),
+                           id, coalesce(account, ''), number
                        LIMIT ?2";
             connection
-                .prepare_cached(sql)?
-                .query_and_then((&forge, sql_limit(limit)), |row| {
+                .sql(sql)
+                .query((&forge, sql_limit(limit)), |row| {
                     let pr = PrId { forge: forge.clone(), repository: row.get(0)?, number: row.get(1)? };
                     let (id, at) = (row.get(2)?, Millis(row.get(3)?));
-                    let origin = match (row.get::<_, Option<String>>(5)?, row.get(7)?) {
+                    let origin = match (row.get::<Option<String>>(5)?, row.get(7)?) {
                         (Some(account), _) => {
                             Origin::Check { account: AccountId::new(account), login: row.get(6)? }
                         }
                         (None, Some(name)) => Origin::Label { name },
                         (None, None) => {
-                            Origin::Comment { kind: kind_of(row.get_ref(4)?.as_str().unwrap_or(""))?, id }
+                            Origin::Comment { kind: kind_of(row.text(4))?, id }
                         }
                     };
                     Ok(UserRequest { pr, origin, at })
@@ -134,17 +136,17 @@ impl Watchlist for Sqlite {
     ) -> Result<Result<(), Moved>, StoreError> {
         let (told, obeyed, now) = (told.clone(), obeyed.cloned(), self.0.clock.now());
         self.write(move |connection| {
-            if let Some(Obeyed { slot: (version, slot), events, act, dismissal }) = obeyed {
-                if slots::swap(connection, version, slot)?.is_err() {
+            if let Some(Obeyed { slot: (version, slot), events, act, dismissal }) = &obeyed {
+                if slots::swap(connection, *version, slot.clone())?.is_err() {
                     return Ok(Err(Moved));
                 }
                 if matches!(told.origin, Origin::Check { .. }) {
                     status_again(connection, &told.pr.key())?;
                 }
-                history::note(connection, &events)?;
-                operations::audit::append(connection, &[act], now)?;
+                history::note(connection, events)?;
+                operations::audit::append(connection, std::slice::from_ref(act), now)?;
                 if let Some(dismissal) = dismissal {
-                    dismissals::put(connection, &told.pr.key(), &dismissal)?;
+                    dismissals::put(connection, &told.pr.key(), dismissal)?;
                 }
             }
             let PrId { forge, repository, number } = &told.pr;
@@ -152,19 +154,19 @@ impl Watchlist for Sqlite {
                 Origin::Comment { kind, id } => {
                     let sql = "UPDATE comment_seen SET served = 1
                                WHERE forge = ?1 AND repository = ?2 AND kind = ?3 AND id = ?4";
-                    connection.prepare_cached(sql)?.execute((forge, repository, kind.as_str(), id))?
+                    connection.sql(sql).execute((forge, repository, kind.as_str(), id))?
                 }
                 Origin::Check { account, .. } => {
                     let sql = "DELETE FROM check_pressed
                                WHERE forge = ?1 AND repository = ?2 AND number = ?3 AND account = ?4";
-                    connection.prepare_cached(sql)?.execute((forge, repository, number, account.as_str()))?
+                    connection.sql(sql).execute((forge, repository, number, account.as_str()))?
                 }
                 Origin::Label { name } => {
                     // What was set since by somebody else is another matter.
                     let sql = "DELETE FROM label_set WHERE forge = ?1 AND repository = ?2 AND number = ?3
                                AND name = ?4 AND at = ?5";
                     let row = (forge, repository, number, name, told.at.0);
-                    connection.prepare_cached(sql)?.execute(row)?
+                    connection.sql(sql).execute(row)?
                 }
             };
             Ok(Ok(()))
@@ -190,8 +192,8 @@ pub(super) fn after(prefix: &str) -> String {
 
 fn repositories(connection: &Connection, forge: &str, now: Millis) -> Result<Vec<Repository>, Fault> {
     let mut known: BTreeMap<String, Repository> = connection
-        .prepare_cached("SELECT id, name, cursor, gone FROM repository WHERE forge = ?1")?
-        .query_and_then([forge], |row| {
+        .sql("SELECT id, name, cursor, gone FROM repository WHERE forge = ?1")
+        .query([forge], |row| {
             let id: String = row.get(0)?;
             let gone: Option<i64> = row.get(3)?;
             let (name, cursor) = (row.get(1)?, Millis(row.get(2)?));
@@ -200,16 +202,15 @@ fn repositories(connection: &Connection, forge: &str, now: Millis) -> Result<Vec
         })?
         .collect::<Result<_, Fault>>()?;
     // From one repository's first pull request to the next one's: as many steps as there are repositories.
-    let sql = "SELECT key, name FROM described WHERE key >= ?1 AND key < ?2 ORDER BY key LIMIT 1";
-    let mut find = connection.prepare_cached(sql)?;
+    let next = "SELECT key, name FROM described WHERE key > ?1 AND key < ?2 ORDER BY key LIMIT 1";
+    let find = connection.sql(next);
     let all = format!("pr/{forge}/");
     let (mut from, end) = (all.clone(), after(&all));
-    while let Some((key, name)) = find
-        .query_row((&from, &end), |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
-        .optional()?
+    while let Some((key, name)) =
+        find.first((&from, &end), |row| Ok((row.get::<String>(0)?, row.get::<String>(1)?)))?
     {
         let Some(pr) = PrId::from_key(&Key::new(&key)) else {
-            from = format!("{key}\0");
+            from = key;
             continue;
         };
         from = after(&prefix(forge, &pr.repository));
@@ -227,11 +228,14 @@ fn repositories(connection: &Connection, forge: &str, now: Millis) -> Result<Vec
 }
 
 fn remember(connection: &Connection, repositories: &[Repository]) -> Result<(), Fault> {
-    let sql = "INSERT INTO repository (forge, id, name, cursor, gone) VALUES (?1, ?2, ?3, ?4, ?5)
-               ON CONFLICT (forge, id) DO UPDATE
-               SET name = excluded.name, gone = excluded.gone
-               WHERE name <> excluded.name COLLATE BINARY OR gone IS NOT excluded.gone";
-    let mut insert = connection.prepare_cached(sql)?;
+    // SQLite's column compares without case by itself.
+    let exactly = connection.dialect().of("COLLATE BINARY", "COLLATE \"C\"");
+    let sql = format!(
+        "INSERT INTO repository (forge, id, name, cursor, gone) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (forge, id) DO UPDATE SET name = excluded.name, gone = excluded.gone
+         WHERE repository.name <> excluded.name {exactly} OR repository.gone IS DISTINCT FROM excluded.gone"
+    );
+    let insert = connection.sql(&sql);
     for Repository { forge, id, name, cursor, gone } in repositories {
         insert.execute((forge, id, name, cursor.0, gone.map(|at| at.0)))?;
     }
@@ -240,9 +244,7 @@ fn remember(connection: &Connection, repositories: &[Repository]) -> Result<(), 
 
 fn newest_run(connection: &Connection, key: &Key) -> Result<Option<Revision>, Fault> {
     let sql = "SELECT head, base FROM run WHERE loop = 'review' AND key = ?1 ORDER BY token DESC LIMIT 1";
-    let found: Option<(String, String)> = connection
-        .prepare_cached(sql)?
-        .query_row([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
+    let found: Option<(String, String)> =
+        connection.sql(sql).first([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
     found.map(|(head, base)| Ok(Revision { head: parse_sha(head)?, base: parse_sha(base)? })).transpose()
 }

@@ -1,25 +1,25 @@
 //! What people dismissed: one row a finding, its last word.
 
-use rusqlite::Connection;
+use crate::sql::Connection;
 use truing_core::dismissal::Dismissal;
 use truing_core::id::Key;
 
-use super::fault::{Fault, from_json, to_json};
+use crate::fault::{Fault, from_json, to_json};
 
 /// Replaces what was said of the same finding; each word has a greater version than the one before.
 pub(super) fn put(connection: &Connection, key: &Key, said: &Dismissal) -> Result<(), Fault> {
     let sql = "INSERT INTO dismissal (key, finding, version, body) VALUES (?1, ?2, 1, ?3)
-               ON CONFLICT (key, finding) DO UPDATE SET version = version + 1, body = excluded.body";
+               ON CONFLICT (key, finding) DO UPDATE SET version = dismissal.version + 1, body = excluded.body";
     let row = (key.as_str(), said.finding.as_str(), to_json(said)?);
-    connection.prepare_cached(sql)?.execute(row)?;
+    connection.sql(sql).execute(row)?;
     Ok(())
 }
 
 /// What was dismissed on a key.
 pub(super) fn of(connection: &Connection, key: &Key) -> Result<Vec<Dismissal>, Fault> {
     connection
-        .prepare_cached("SELECT body, finding FROM dismissal WHERE key = ?1 ORDER BY finding")?
-        .query_and_then([key.as_str()], |row| {
+        .sql("SELECT body, finding FROM dismissal WHERE key = ?1 ORDER BY finding")
+        .query([key.as_str()], |row| {
             let (body, finding): (String, String) = (row.get(0)?, row.get(1)?);
             from_json(&body, || format!("the dismissal of finding {finding} of {key}"))
         })?

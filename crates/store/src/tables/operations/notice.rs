@@ -1,11 +1,11 @@
 //! Notices: each wanted once, told once, and forgotten when it is old.
 
-use rusqlite::Connection;
+use crate::sql::Connection;
 use truing_core::id::Millis;
 use truing_core::port::{NewNotice, Notice};
 
-use super::super::fault::Fault;
 use super::super::history::sql_limit;
+use crate::fault::Fault;
 
 /// Adds those that were not wanted before.
 pub(in super::super) fn add(
@@ -15,7 +15,7 @@ pub(in super::super) fn add(
 ) -> Result<(), Fault> {
     let sql = "INSERT INTO notice (kind, key, period, text, created) VALUES (?1, ?2, ?3, ?4, ?5)
                ON CONFLICT (kind, key, period) DO NOTHING";
-    let mut insert = connection.prepare_cached(sql)?;
+    let insert = connection.sql(sql);
     for NewNotice { kind, key, period, text } in notices {
         insert.execute((kind.as_str(), key, period, text, now.0))?;
     }
@@ -30,15 +30,15 @@ const UNTOLD: &str = "sent IS NULL AND (kind <> 'parked' OR EXISTS
 /// How many are still to be told.
 pub(in super::super) fn count_untold(connection: &Connection) -> Result<u64, Fault> {
     let sql = format!("SELECT count(*) FROM notice WHERE {UNTOLD}");
-    Ok(connection.prepare_cached(&sql)?.query_row([], |row| row.get(0))?)
+    Ok(connection.sql(&sql).only((), |row| row.get(0))?)
 }
 
 /// The oldest that are still to be told.
 pub(super) fn untold(connection: &Connection, limit: usize) -> Result<Vec<Notice>, Fault> {
     let sql = format!("SELECT id, kind, created, text FROM notice WHERE {UNTOLD} ORDER BY id LIMIT ?1");
     connection
-        .prepare_cached(&sql)?
-        .query_and_then([sql_limit(limit)], |row| {
+        .sql(&sql)
+        .query([sql_limit(limit)], |row| {
             Ok(Notice { id: row.get(0)?, kind: row.get(1)?, created: Millis(row.get(2)?), text: row.get(3)? })
         })?
         .collect()
@@ -47,7 +47,7 @@ pub(super) fn untold(connection: &Connection, limit: usize) -> Result<Vec<Notice
 /// It is told. The first time counts.
 pub(super) fn told(connection: &Connection, id: i64, now: Millis) -> Result<(), Fault> {
     let sql = "UPDATE notice SET sent = ?2 WHERE id = ?1 AND sent IS NULL";
-    connection.prepare_cached(sql)?.execute((id, now.0))?;
+    connection.sql(sql).execute((id, now.0))?;
     Ok(())
 }
 
@@ -56,5 +56,5 @@ pub(super) fn forget(connection: &Connection, before: Millis, limit: i64) -> Res
     let sql = "DELETE FROM notice WHERE id IN
                (SELECT id FROM notice WHERE (sent IS NOT NULL OR kind = 'parked') AND created < ?1
                 ORDER BY id LIMIT ?2)";
-    Ok(connection.prepare_cached(sql)?.execute((before.0, limit))?)
+    Ok(connection.sql(sql).execute((before.0, limit))?)
 }

@@ -3,17 +3,18 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension};
+use crate::sql::{Connection, Row, Values};
 use truing_core::id::{Key, Millis, Token, Version};
 use truing_core::port::{Halted, Mark, Marked, Moved, NotGranted, Slots, StoreError};
 use truing_core::slot::{Limits, Slot, State};
 
-use super::fault::{Fault, from_json, to_json};
 use super::insight::Watch;
-use super::{Sqlite, marks, operations, watchlist};
+use super::{marks, operations, watchlist};
+use crate::fault::{Fault, from_json, to_json};
 use crate::lock;
+use crate::store::Store;
 
-impl Slots for Sqlite {
+impl Slots for Store {
     async fn now(&self) -> Result<Millis, StoreError> {
         Ok(self.0.clock.now())
     }
@@ -24,20 +25,18 @@ impl Slots for Sqlite {
             // The oldest of each repository before the second of any (`rtrim` is `Key::repository`); from the index
             // alone, as there may be many. Without a limit in the statement: rows that cannot be read must not take
             // the place of others.
-            let mut keys = connection.prepare_cached(
+            let keys = connection.sql(
                 "SELECT key FROM slot WHERE wakes_at <= ?1
                  ORDER BY row_number() OVER (PARTITION BY rtrim(key, '0123456789') ORDER BY wakes_at, key),
                           wakes_at, key",
-            )?;
-            let (mut keys, mut slots) = (keys.query([now.0])?, Vec::new());
+            );
+            let (mut keys, mut slots) = (keys.query([now.0], |row| row.get::<String>(0))?, Vec::new());
             while slots.len() < limit
-                && let Some(row) = keys.next()?
+                && let Some(key) = keys.next().transpose()?
             {
-                match find(connection, Key::new(row.get::<_, String>(0)?)) {
+                match find(connection, Key::new(&key)) {
                     Ok(slot) => slots.push(slot),
-                    Err(fault @ Fault::Unreadable { .. }) => {
-                        watch.unreadable(row.get_ref(0)?.as_str().unwrap_or("?"), &fault);
-                    }
+                    Err(fault @ Fault::Unreadable { .. }) => watch.unreadable(&key, &fault),
                     Err(fault) => return Err(fault),
                 }
             }
@@ -49,7 +48,7 @@ impl Slots for Sqlite {
     async fn next_due(&self, from: Millis) -> Result<Option<Millis>, StoreError> {
         self.read(move |connection| {
             let sql = "SELECT min(wakes_at) FROM slot WHERE wakes_at >= ?1";
-            let next: Option<i64> = connection.prepare_cached(sql)?.query_row([from.0], |row| row.get(0))?;
+            let next: Option<i64> = connection.sql(sql).only([from.0], |row| row.get(0))?;
             Ok(next.map(Millis))
         })
         .await
@@ -65,15 +64,15 @@ impl Slots for Sqlite {
                 }
                 found
             };
-            keys.into_iter().map(find_one).collect()
+            keys.iter().cloned().map(find_one).collect()
         })
         .await
     }
 
     async fn orphans(&self) -> Result<Vec<Slot>, StoreError> {
         // Whoever leases beside a server waits until this is over. What it leases then has another token.
-        let Some(_alone) =
-            lock::alone(self.path()).map_err(|error| StoreError::Unavailable(error.to_string()))?
+        let Some(path) = self.path() else { return Ok(Vec::new()) };
+        let Some(_alone) = lock::alone(path).map_err(|error| StoreError::Unavailable(error.to_string()))?
         else {
             return Ok(Vec::new());
         };
@@ -83,7 +82,7 @@ impl Slots for Sqlite {
     async fn commit(&self, changes: &[(Version, Slot)]) -> Result<Vec<Result<Version, Moved>>, StoreError> {
         let changes = changes.to_vec();
         self.write(move |connection| {
-            changes.into_iter().map(|(version, slot)| swap(connection, version, slot)).collect()
+            changes.iter().map(|(version, slot)| swap(connection, *version, slot.clone())).collect()
         })
         .await
     }
@@ -97,7 +96,7 @@ impl Slots for Sqlite {
             if operations::switch::read(connection)?.engaged().is_some() {
                 return Ok(vec![Err(NotGranted::SwitchedOff); leases.len()]);
             }
-            let granted = leases.into_iter().map(|(version, slot)| swap(connection, version, slot));
+            let granted = leases.iter().map(|(version, slot)| swap(connection, *version, slot.clone()));
             granted.map(|granted| Ok(granted?.map_err(NotGranted::from))).collect()
         })
         .await
@@ -119,15 +118,15 @@ impl Slots for Sqlite {
     async fn try_writing(&self) -> Result<(), StoreError> {
         self.write(|connection| {
             // A row that stays the same is not written. The number of the form is, whatever it was.
-            let form: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-            Ok(connection.pragma_update(None, "user_version", form)?)
+            let form: i64 = connection.sql("PRAGMA user_version").only((), |row| row.get(0))?;
+            connection.sql(&format!("PRAGMA user_version = {form}")).execute(()).map(drop)
         })
         .await
     }
 }
 
-impl Sqlite {
-    /// Every slot that has a row, by key; without those that [`Sqlite::unreadable`] names.
+impl Store {
+    /// Every slot that has a row, by key; without those that [`Store::unreadable`] names.
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
@@ -135,7 +134,7 @@ impl Sqlite {
         let watch = Arc::clone(&self.0.watch);
         self.read(move |connection| {
             let sql = "SELECT key, version, body FROM slot ORDER BY key";
-            readable(connection.prepare_cached(sql)?.query([])?, &watch)
+            readable(connection, sql, (), &watch)
         })
         .await
     }
@@ -143,33 +142,32 @@ impl Sqlite {
 
 /// The slot of a key.
 pub(super) fn find(connection: &Connection, key: Key) -> Result<Slot, Fault> {
-    let mut find = connection.prepare_cached("SELECT key, version, body FROM slot WHERE key = ?1")?;
-    match find.query_and_then([key.as_str()], slot)?.next() {
-        Some(found) => found,
-        None => Ok(Slot::new(key)),
-    }
+    let find = connection.sql("SELECT key, version, body FROM slot WHERE key = ?1");
+    Ok(find.first([key.as_str()], slot)?.unwrap_or_else(|| Slot::new(key)))
 }
 
 /// Every slot whose key begins with `prefix`, which ends in `/`; by key.
 pub(super) fn below(connection: &Connection, prefix: &str, watch: &Watch) -> Result<Vec<Slot>, Fault> {
     let sql = "SELECT key, version, body FROM slot WHERE key >= ?1 AND key < ?2 ORDER BY key";
-    let mut select = connection.prepare_cached(sql)?;
-    readable(select.query((prefix, watchlist::after(prefix)))?, watch)
+    readable(connection, sql, (prefix, watchlist::after(prefix)), watch)
 }
 
 /// The slots of the rows that can be read: one that cannot must not stop the others.
-fn readable(mut rows: rusqlite::Rows<'_>, watch: &Watch) -> Result<Vec<Slot>, Fault> {
-    let mut slots = Vec::new();
-    while let Some(row) = rows.next()? {
-        match slot(row) {
-            Ok(slot) => slots.push(slot),
-            Err(fault @ Fault::Unreadable { .. }) => {
-                watch.unreadable(row.get_ref(0)?.as_str().unwrap_or("?"), &fault);
-            }
-            Err(fault) => return Err(fault),
+fn readable(
+    connection: &Connection,
+    sql: &str,
+    values: impl Values,
+    watch: &Watch,
+) -> Result<Vec<Slot>, Fault> {
+    let rows = connection.sql(sql).query(values, |row| match slot(row) {
+        Ok(slot) => Ok(Some(slot)),
+        Err(fault @ Fault::Unreadable { .. }) => {
+            watch.unreadable(row.text(0), &fault);
+            Ok(None)
         }
-    }
-    Ok(slots)
+        Err(fault) => Err(fault),
+    })?;
+    rows.filter_map(Result::transpose).collect()
 }
 
 /// Writes one slot if its row still has `expected`.
@@ -179,9 +177,8 @@ pub(super) fn swap(
     slot: Slot,
 ) -> Result<Result<Version, Moved>, Fault> {
     let stored: Option<u64> = connection
-        .prepare_cached("SELECT version FROM slot WHERE key = ?1")?
-        .query_row([slot.key.as_str()], |row| row.get(0))
-        .optional()?;
+        .sql("SELECT version FROM slot WHERE key = ?1")
+        .first([slot.key.as_str()], |row| row.get(0))?;
     if stored.unwrap_or(0) != expected.0 {
         return Ok(Err(Moved));
     }
@@ -191,7 +188,7 @@ pub(super) fn swap(
 /// Writes one slot, whatever its row has; the new version.
 pub(super) fn write(connection: &Connection, mut slot: Slot) -> Result<Version, Fault> {
     if slot.remembers_nothing() {
-        connection.prepare_cached("DELETE FROM slot WHERE key = ?1")?.execute([slot.key.as_str()])?;
+        connection.sql("DELETE FROM slot WHERE key = ?1").execute([slot.key.as_str()])?;
         return Ok(Version(0));
     }
     slot.version = Version(next_number(connection)?);
@@ -202,12 +199,12 @@ pub(super) fn write(connection: &Connection, mut slot: Slot) -> Result<Version, 
 /// Writes the row of a slot that remembers something, with the version that it has.
 pub(super) fn put(connection: &Connection, slot: &Slot) -> Result<(), Fault> {
     connection
-        .prepare_cached(
+        .sql(
             "INSERT INTO slot (key, version, wakes_at, body, shown) VALUES (?1, ?2, ?3, ?4, ?5)
              ON CONFLICT (key) DO UPDATE
              SET version = excluded.version, wakes_at = excluded.wakes_at, body = excluded.body,
                  shown = excluded.shown",
-        )?
+        )
         .execute((
             slot.key.as_str(),
             slot.version.0,
@@ -237,9 +234,8 @@ fn next_number(connection: &Connection) -> Result<u64, Fault> {
 pub(super) fn next_numbers(connection: &Connection, count: usize) -> Result<RangeInclusive<u64>, Fault> {
     let count = count as u64;
     // Not with `RETURNING`, which makes a table of its answer each time.
-    connection.prepare_cached("UPDATE store SET counter = counter + ?1")?.execute([count])?;
-    let last: u64 =
-        connection.prepare_cached("SELECT counter FROM store")?.query_row([], |row| row.get(0))?;
+    connection.sql("UPDATE store SET counter = counter + ?1").execute([count])?;
+    let last: u64 = connection.sql("SELECT counter FROM store").only((), |row| row.get(0))?;
     Ok(last + 1 - count..=last)
 }
 
@@ -252,11 +248,11 @@ pub(super) fn next_token(connection: &Connection) -> Result<Token, Fault> {
 pub(super) fn raise_counter(connection: &Connection, number: u64) -> Result<(), Fault> {
     // One below the greatest that SQLite can hold: room for the next.
     let number = number.min(i64::MAX as u64 - 1);
-    connection.prepare_cached("UPDATE store SET counter = ?1 WHERE counter < ?1")?.execute([number])?;
+    connection.sql("UPDATE store SET counter = ?1 WHERE counter < ?1").execute([number])?;
     Ok(())
 }
 
-pub(super) fn slot(row: &rusqlite::Row<'_>) -> Result<Slot, Fault> {
+pub(super) fn slot(row: &Row) -> Result<Slot, Fault> {
     let (key, version, body): (String, u64, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
     let mut slot: Slot = from_json(&body, || format!("slot {key} cannot be read"))?;
     slot.version = Version(version);

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use crate::sql::{Connection, Row};
 use truing_core::id::{Key, Millis, RunId};
 use truing_core::ledger::{
     Ask, Drawn, Grant, Known, Level, LevelKind, Purse, ReservationId, Reserved, alert, day, grant, month,
@@ -13,27 +13,27 @@ use truing_core::ledger::{
 use truing_core::money::MicroUsd;
 use truing_core::port::{Ledger, StoreError};
 
-use super::Sqlite;
-use super::fault::Fault;
 use super::operations::notice;
+use crate::fault::Fault;
+use crate::store::Store;
 
 /// Rows that one write forgets: others wait for no longer than that takes.
 const BATCH: i64 = 256;
 
-impl Ledger for Sqlite {
+impl Ledger for Store {
     async fn reserve(&self, purse: &Purse, ask: &Ask) -> Result<Reserved, StoreError> {
         let (purse, ask, clock) = (purse.clone(), *ask, Arc::clone(&self.0.clock));
-        self.write(move |connection| reserve(connection, &purse, &ask, clock.now())).await
+        self.write_by_turns(move |connection| reserve(connection, &purse, &ask, clock.now())).await
     }
 
     async fn settle(&self, of: ReservationId, cost: MicroUsd, known: Known) -> Result<MicroUsd, StoreError> {
         let clock = Arc::clone(&self.0.clock);
-        self.write(move |connection| settle(connection, of, cost, known, clock.now())).await
+        self.write_by_turns(move |connection| settle(connection, of, cost, known, clock.now())).await
     }
 
     async fn look(&self, levels: &[Level]) -> Result<Vec<Drawn>, StoreError> {
         let (levels, clock) = (levels.to_vec(), Arc::clone(&self.0.clock));
-        self.write(move |connection| {
+        self.write_by_turns(move |connection| {
             expire(connection, clock.now())?;
             levels.iter().map(|level| Ok(find(connection, level)?.1)).collect()
         })
@@ -42,7 +42,7 @@ impl Ledger for Sqlite {
 
     async fn drawn(&self) -> Result<Vec<Drawn>, StoreError> {
         let clock = Arc::clone(&self.0.clock);
-        self.write(move |connection| {
+        self.write_by_turns(move |connection| {
             let now = clock.now();
             expire(connection, now)?;
             current(connection, now)
@@ -51,7 +51,7 @@ impl Ledger for Sqlite {
     }
 }
 
-impl Sqlite {
+impl Store {
     /// What all reviews of a slot have drawn on, head by head, and these runs. A slot's reviews are known by its key.
     ///
     /// # Errors
@@ -59,21 +59,17 @@ impl Sqlite {
     pub async fn drawn_of(&self, key: &Key, runs: &[RunId]) -> Result<Vec<Drawn>, StoreError> {
         let (key, clock) = (key.as_str().to_owned(), Arc::clone(&self.0.clock));
         let runs: Vec<String> = runs.iter().map(|run| run.as_str().to_owned()).collect();
-        self.write(move |connection| {
+        self.write_by_turns(move |connection| {
             expire(connection, clock.now())?;
             let columns = "SELECT id, kind, key, period, cap, spent, reserved FROM level";
-            // `A` follows `@`.
-            let reviews = format!("{columns} WHERE kind = 'review' AND key >= ?1 || '@' AND key < ?1 || 'A'");
+            let reviews = format!("{columns} WHERE kind = 'review' AND key >= ?1 AND key < ?2");
             let run = format!("{columns} WHERE kind = 'run' AND key = ?1");
             let mut found: Vec<Found> = connection
-                .prepare_cached(&reviews)?
-                .query_and_then([&key], row_of)?
+                .sql(&reviews)
+                .query((format!("{key}@"), format!("{key}A")), row_of)?
                 .collect::<Result<_, _>>()?;
             for id in &runs {
-                let rows = connection
-                    .prepare_cached(&run)?
-                    .query_and_then([id], row_of)?
-                    .collect::<Result<Vec<_>, _>>()?;
+                let rows = connection.sql(&run).query([id], row_of)?.collect::<Result<Vec<_>, _>>()?;
                 found.extend(rows);
             }
             Ok(found.into_iter().map(|(_, drawn)| drawn).collect())
@@ -88,17 +84,17 @@ impl Sqlite {
     /// [`StoreError`] if the file cannot be written.
     pub async fn forget_money(&self, before: Millis) -> Result<usize, StoreError> {
         let clock = Arc::clone(&self.0.clock);
-        self.write(move |connection| {
+        self.write_by_turns(move |connection| {
             let now = clock.now();
             expire(connection, now)?;
             let sql = "DELETE FROM reservation WHERE id IN
                        (SELECT id FROM reservation WHERE cost IS NOT NULL AND expires < ?1 LIMIT ?2)";
-            let settled = connection.prepare_cached(sql)?.execute((before.0, BATCH))?;
+            let settled = connection.sql(sql).execute((before.0, BATCH))?;
             let sql = "DELETE FROM level WHERE id IN
                        (SELECT id FROM level WHERE touched < ?1 AND reserved = 0
                         AND NOT EXISTS (SELECT 1 FROM draw WHERE level = level.id)
                         AND (period = '' OR period < CASE kind WHEN 'team_month' THEN ?3 ELSE ?2 END) LIMIT ?4)";
-            let levels = connection.prepare_cached(sql)?.execute((before.0, day(now), month(now), BATCH))?;
+            let levels = connection.sql(sql).execute((before.0, day(now), month(now), BATCH))?;
             Ok(settled + levels)
         })
         .await
@@ -126,12 +122,12 @@ fn reserve(connection: &Connection, purse: &Purse, ask: &Ask, now: Millis) -> Re
         Grant::Amount(amount) => {
             let sql = "INSERT INTO reservation (run, amount, expires) VALUES (?1, ?2, ?3) RETURNING id";
             let id: i64 = connection
-                .prepare_cached(sql)?
-                .query_row((purse.run.as_str(), stored(amount), ask.expires.0), |row| row.get(0))?;
+                .sql(sql)
+                .only((purse.run.as_str(), stored(amount), ask.expires.0), |row| row.get(0))?;
             for (row, drawn) in rows.into_iter().zip(&drawn) {
                 let reserved = add(drawn.reserved, amount);
                 let level = write(connection, row, &Drawn { reserved, ..drawn.clone() }, now)?;
-                connection.prepare_cached("INSERT INTO draw VALUES (?1, ?2)")?.execute((id, level))?;
+                connection.sql("INSERT INTO draw VALUES (?1, ?2)").execute((id, level))?;
             }
             Ok(Reserved::Granted { id: ReservationId(id), amount })
         }
@@ -154,7 +150,7 @@ fn settle(
     now: Millis,
 ) -> Result<MicroUsd, Fault> {
     let sql = "SELECT id, amount, cost, known FROM reservation WHERE id = ?1";
-    let kept = connection.prepare_cached(sql)?.query_row([id], kept).optional()?;
+    let kept = connection.sql(sql).first([id], kept)?;
     let Some(kept) = kept else {
         return Err(StoreError::Corrupt(format!("the ledger has no reservation {id}")).into());
     };
@@ -179,11 +175,10 @@ fn settle_kept(
         | (Some((settled, Known::Estimated)), Known::Estimated) => return Ok(settled),
     };
     let sql = "UPDATE reservation SET cost = ?2, known = ?3 WHERE id = ?1";
-    connection.prepare_cached(sql)?.execute((kept.id, stored(cost), word(known)))?;
+    connection.sql(sql).execute((kept.id, stored(cost), word(known)))?;
     let sql = "SELECT id, kind, key, period, cap, spent, reserved FROM level
                WHERE id IN (SELECT level FROM draw WHERE reservation = ?1)";
-    let levels: Vec<Found> =
-        connection.prepare_cached(sql)?.query_and_then([kept.id], row_of)?.collect::<Result<_, _>>()?;
+    let levels: Vec<Found> = connection.sql(sql).query([kept.id], row_of)?.collect::<Result<_, _>>()?;
     for (row, Drawn { level, spent, reserved }) in levels {
         let drawn = match estimated {
             None => Drawn { level, spent: add(spent, cost), reserved: less(reserved, kept.amount) },
@@ -198,8 +193,7 @@ fn settle_kept(
 /// Settles in full what nobody has settled in time: its owner is dead, and the provider may have done all of it.
 fn expire(connection: &Connection, now: Millis) -> Result<(), Fault> {
     let sql = "SELECT id, amount, cost, known FROM reservation WHERE cost IS NULL AND expires <= ?1";
-    let dead: Vec<Kept> =
-        connection.prepare_cached(sql)?.query_map([now.0], kept)?.collect::<Result<_, _>>()?;
+    let dead: Vec<Kept> = connection.sql(sql).query([now.0], kept)?.collect::<Result<_, _>>()?;
     for kept in dead {
         settle_kept(connection, &kept, kept.amount, Known::Estimated, now)?;
         tracing::warn!(reservation = kept.id, cost = %kept.amount, "a call was never settled: it counts in full");
@@ -207,7 +201,7 @@ fn expire(connection: &Connection, now: Millis) -> Result<(), Fault> {
     Ok(())
 }
 
-fn kept(row: &Row<'_>) -> rusqlite::Result<Kept> {
+fn kept(row: &Row) -> Result<Kept, Fault> {
     let (cost, known): (Option<u64>, Option<String>) = (row.get(2)?, row.get(3)?);
     // The table holds both or neither, and no other word.
     let known = known.map(|word| if word == "metered" { Known::Metered } else { Known::Estimated });
@@ -226,8 +220,8 @@ fn find(connection: &Connection, level: &Level) -> Result<Found, Fault> {
     let sql = "SELECT id, kind, key, period, cap, spent, reserved FROM level
                WHERE kind = ?1 AND key = ?2 AND period = ?3";
     let found = connection
-        .prepare_cached(sql)?
-        .query_and_then((level.kind.as_str(), &level.key, &level.period), row_of)?
+        .sql(sql)
+        .query((level.kind.as_str(), &level.key, &level.period), row_of)?
         .next()
         .transpose()?;
     Ok(match found {
@@ -236,15 +230,15 @@ fn find(connection: &Connection, level: &Level) -> Result<Found, Fault> {
     })
 }
 
-fn row_of(row: &Row<'_>) -> Result<Found, Fault> {
+fn row_of(row: &Row) -> Result<Found, Fault> {
     let (kind, key, period): (String, String, String) = (row.get(1)?, row.get(2)?, row.get(3)?);
     let Some(kind) = LevelKind::from_word(&kind) else {
         let what =
             format!("the ledger's level `{kind}` of {key} {period} is of no kind that this version knows");
         return Err(StoreError::Corrupt(what).into());
     };
-    let money = |column| Ok::<_, rusqlite::Error>(MicroUsd(row.get(column)?));
-    let read = || Ok::<_, rusqlite::Error>((money(4)?, money(5)?, money(6)?));
+    let money = |column| Ok::<_, Fault>(MicroUsd(row.get(column)?));
+    let read = || Ok::<_, Fault>((money(4)?, money(5)?, money(6)?));
     let (limit, spent, reserved) = read().map_err(|error| {
         let what = format!("the ledger's level {} of {key} {period} cannot be read: {error}", kind.as_str());
         StoreError::Corrupt(what)
@@ -258,15 +252,15 @@ fn write(connection: &Connection, row: Option<i64>, drawn: &Drawn, now: Millis) 
     let sums = (stored(level.limit), stored(*spent), stored(*reserved), now.0);
     if let Some(id) = row {
         let sql = "UPDATE level SET cap = ?2, spent = ?3, reserved = ?4, touched = ?5 WHERE id = ?1";
-        connection.prepare_cached(sql)?.execute((id, sums.0, sums.1, sums.2, sums.3))?;
+        connection.sql(sql).execute((id, sums.0, sums.1, sums.2, sums.3))?;
         return Ok(id);
     }
     let sql = "INSERT INTO level (kind, key, period, cap, spent, reserved, touched)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) RETURNING id";
     let named = (level.kind.as_str(), &level.key, &level.period);
     Ok(connection
-        .prepare_cached(sql)?
-        .query_row((named.0, named.1, named.2, sums.0, sums.1, sums.2, sums.3), |row| row.get(0))?)
+        .sql(sql)
+        .only((named.0, named.1, named.2, sums.0, sums.1, sums.2, sums.3), |row| row.get(0))?)
 }
 
 /// The levels of current periods, the widest first.
@@ -276,10 +270,8 @@ fn current(connection: &Connection, now: Millis) -> Result<Vec<Drawn>, Fault> {
     let today = day(now);
     let since = now.0.saturating_sub(24 * 60 * 60 * 1000);
     let rows: Vec<(Found, Millis)> = connection
-        .prepare_cached(sql)?
-        .query_and_then((&today, month(now), since), |row| {
-            Ok::<_, Fault>((row_of(row)?, Millis(row.get(7)?)))
-        })?
+        .sql(sql)
+        .query((&today, month(now), since), |row| Ok::<_, Fault>((row_of(row)?, Millis(row.get(7)?))))?
         .collect::<Result<_, _>>()?;
     let is_of_today = |drawn: &Drawn, touched| {
         !drawn.level.period.is_empty() || drawn.reserved > MicroUsd(0) || day(touched) == today
@@ -295,13 +287,18 @@ fn current(connection: &Connection, now: Millis) -> Result<Vec<Drawn>, Fault> {
 
 /// Of each kind of level with a period that is now, the greatest part of a limit that is spent, in thousandths.
 pub(super) fn greatest_parts(connection: &Connection, now: Millis) -> Result<Vec<(LevelKind, u64)>, Fault> {
-    let sql = "SELECT kind, cast(max(1000.0 * spent / cap) AS INTEGER) FROM level
+    let sql = "SELECT kind, max(CAST(spent AS DOUBLE PRECISION) / cap) FROM level
                WHERE period IN (?1, ?2) AND cap > 0 GROUP BY kind";
-    let parts: Vec<(String, u64)> = connection
-        .prepare_cached(sql)?
-        .query_map((day(now), month(now)), |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<Result<_, _>>()?;
-    Ok(parts.into_iter().filter_map(|(kind, part)| Some((LevelKind::from_word(&kind)?, part))).collect())
+    let rows = connection.sql(sql).query((day(now), month(now)), |row| {
+        let part: f64 = row.get(1)?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "no sum is below 0, and no part beyond it"
+        )]
+        Ok(LevelKind::from_word(row.text(0)).map(|kind| (kind, (1000.0 * part) as u64)))
+    })?;
+    rows.filter_map(Result::transpose).collect()
 }
 
 fn add(sum: MicroUsd, more: MicroUsd) -> MicroUsd {

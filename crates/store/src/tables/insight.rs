@@ -2,18 +2,18 @@
 //! notices wait. Every answer comes from an index whose size is that of the work in hand, never from history.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use crate::sql::Connection;
 use prometheus::{Histogram, IntCounter};
-use rusqlite::{Connection, OptionalExtension};
 use truing_core::id::{Key, Millis};
 use truing_core::ledger::LevelKind;
 use truing_core::port::StoreError;
 
-use super::Sqlite;
-use super::fault::Fault;
+use crate::fault::Fault;
+use crate::store::Store;
 
 /// What is in the store now.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -44,14 +44,14 @@ pub struct Meter {
 
 /// What an open store knows of itself beyond its file.
 #[derive(Default)]
-pub(super) struct Watch {
-    pub(super) meter: OnceLock<Meter>,
+pub(crate) struct Watch {
+    pub(crate) meter: OnceLock<Meter>,
     unreadable: Mutex<BTreeSet<String>>,
 }
 
 impl Watch {
     /// A slot that cannot be read, told once.
-    pub(super) fn unreadable(&self, key: &str, why: &Fault) {
+    pub(crate) fn unreadable(&self, key: &str, why: &Fault) {
         if self.known().insert(key.to_owned()) {
             tracing::error!(
                 key,
@@ -76,7 +76,7 @@ impl Watch {
     }
 }
 
-impl Sqlite {
+impl Store {
     /// Measures every transaction from now on. The first meter stays.
     pub fn measure(&self, meter: Meter) {
         let _ = self.0.watch.meter.set(meter);
@@ -89,10 +89,7 @@ impl Sqlite {
     pub async fn census(&self) -> Result<Census, StoreError> {
         let now = self.0.clock.now();
         let watch = Arc::clone(&self.0.watch);
-        let (main, mut log) = (self.path().to_owned(), self.path().to_owned().into_os_string());
-        log.push("-wal");
-        let size = |path: PathBuf| std::fs::metadata(path).map_or(0, |file| file.len());
-        let bytes = size(main) + size(log.into());
+        let path = self.path().map(Path::to_owned);
         self.read(move |connection| {
             Ok(Census {
                 slots: slots(connection)?,
@@ -100,7 +97,7 @@ impl Sqlite {
                 untold: super::operations::notice::count_untold(connection)?,
                 budgets: super::ledger::greatest_parts(connection, now)?,
                 unreadable: watch.still_unreadable(connection),
-                bytes,
+                bytes: bytes(connection, path.as_deref())?,
             })
         })
         .await
@@ -113,15 +110,11 @@ impl Sqlite {
     pub async fn unreadable(&self) -> Result<Vec<(Key, String)>, StoreError> {
         self.read(|connection| {
             let sql = "SELECT key, version, body FROM slot ORDER BY key";
-            let mut select = connection.prepare_cached(sql)?;
-            let mut rows = select.query([])?;
-            let mut found = Vec::new();
-            while let Some(row) = rows.next()? {
-                if let Err(fault) = super::slots::slot(row) {
-                    found.push((Key::new(row.get::<_, String>(0)?), fault.to_string()));
-                }
-            }
-            Ok(found)
+            let rows = connection.sql(sql).query((), |row| {
+                let unreadable = super::slots::slot(row).err();
+                Ok(unreadable.map(|fault| (Key::new(row.text(0)), fault.to_string())))
+            })?;
+            rows.filter_map(Result::transpose).collect()
         })
         .await
     }
@@ -137,18 +130,29 @@ impl Sqlite {
             if !matches!(found, Err(Fault::Unreadable { .. })) {
                 return found.map(|_| false);
             }
-            connection.prepare_cached("DELETE FROM slot WHERE key = ?1")?.execute([wanted.as_str()])?;
+            connection.sql("DELETE FROM slot WHERE key = ?1").execute([wanted.as_str()])?;
             Ok(true)
         })
         .await
     }
 }
 
+/// What it takes, with its log of writes.
+fn bytes(connection: &Connection, file: Option<&Path>) -> Result<u64, Fault> {
+    let Some(file) = file else {
+        return connection.sql("SELECT pg_database_size(current_database())").only((), |row| row.get(0));
+    };
+    let mut log = file.to_owned().into_os_string();
+    log.push("-wal");
+    let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+    Ok(size(file) + size(log.as_ref()))
+}
+
 fn slots(connection: &Connection) -> Result<Vec<(String, String, u64)>, Fault> {
     let sql = "SELECT shown, count(*) FROM slot GROUP BY shown";
     connection
-        .prepare_cached(sql)?
-        .query_and_then([], |row| {
+        .sql(sql)
+        .query((), |row| {
             let shown: String = row.get(0)?;
             let (state, why) = shown.split_once('/').unwrap_or((&shown, ""));
             Ok((state.to_owned(), why.to_owned(), row.get(1)?))
@@ -158,9 +162,12 @@ fn slots(connection: &Connection) -> Result<Vec<(String, String, u64)>, Fault> {
 
 /// Past what is leased or idle, the first that waits: what is due before it is ended within a look or two.
 fn oldest_due(connection: &Connection, now: Millis) -> Result<Option<Duration>, Fault> {
-    let sql = "SELECT wakes_at FROM slot INDEXED BY slot_wakes
+    let by = connection.dialect().of("INDEXED BY slot_wakes", "");
+    let sql = format!(
+        "SELECT wakes_at FROM slot {by}
                WHERE wakes_at <= ?1 AND shown >= 'waiting/' AND shown < 'waiting0'
-               ORDER BY wakes_at, key LIMIT 1";
-    let at: Option<i64> = connection.prepare_cached(sql)?.query_row([now.0], |row| row.get(0)).optional()?;
+               ORDER BY wakes_at, key LIMIT 1"
+    );
+    let at: Option<i64> = connection.sql(&sql).first([now.0], |row| row.get(0))?;
     Ok(at.map(|at| Duration::from_millis(u64::try_from(now.0.saturating_sub(at)).unwrap_or(0))))
 }

@@ -3,15 +3,15 @@
 use truing_core::run::{Detail, RunRecord};
 
 /// The columns that say how a run ended, so that runs are counted without reading their records.
-pub(in crate::sqlite) struct EndColumns<'a> {
-    pub(in crate::sqlite) ended: Option<i64>,
-    pub(in crate::sqlite) kind: Option<&'static str>,
-    pub(in crate::sqlite) reason: Option<&'a str>,
-    pub(in crate::sqlite) cost: u64,
+pub(crate) struct EndColumns<'a> {
+    pub(crate) ended: Option<i64>,
+    pub(crate) kind: Option<&'static str>,
+    pub(crate) reason: Option<&'a str>,
+    pub(crate) cost: u64,
 }
 
 impl<'a> EndColumns<'a> {
-    pub(in crate::sqlite) fn of<D: Detail>(record: &'a RunRecord<D>) -> Self {
+    pub(crate) fn of<D: Detail>(record: &'a RunRecord<D>) -> Self {
         let end = record.end();
         Self {
             ended: end.map(|_| record.ended.0),

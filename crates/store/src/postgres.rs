@@ -1,0 +1,173 @@
+//! PostgreSQL: a bounded pool of sessions, and one transaction around each piece of work. One that writes is serializable: it
+//! behaves as if it had the database for itself, and runs again where another one was in its way. So a fence that was read
+//! still holds when what it lets pass is written.
+
+mod fault;
+mod migrate;
+mod session;
+mod time;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use rustls_platform_verifier::ConfigVerifierExt as _;
+use tokio_postgres::config::SslMode;
+use tokio_postgres_rustls::MakeRustlsConnect;
+use truing_core::port::{Clock, StoreError};
+
+pub use self::fault::ConnectError;
+
+use self::session::Session;
+use self::time::ServerClock;
+use crate::fault::Fault;
+use crate::sql::Connection;
+use crate::tables::Watch;
+
+/// Sessions at most; more work waits.
+const SESSIONS: usize = 16;
+/// How long somebody waits for a session, and for a new one to be connected.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often work runs again that another transaction was in the way of, before that is told.
+const TRIES: u32 = 20;
+/// The longest pause before work runs again, in milliseconds.
+const LONGEST_PAUSE: u64 = 64;
+
+/// A database that is open.
+pub(crate) struct Database {
+    pool: Pool,
+    /// Host and name, as people are told them: no password.
+    name: Arc<str>,
+    clock: Arc<ServerClock>,
+    watch: Arc<Watch>,
+}
+
+impl Database {
+    /// Connects, and brings the database to this version's form. `clock`: in place of the server's.
+    pub(crate) async fn open(
+        url: &str,
+        clock: Option<Arc<dyn Clock>>,
+        watch: Arc<Watch>,
+    ) -> Result<Self, ConnectError> {
+        let config: tokio_postgres::Config =
+            url.parse().map_err(|error: tokio_postgres::Error| ConnectError::Url(fault::cause(&error)))?;
+        let name: Arc<str> = named(&config).into();
+        let mut config = config;
+        config.application_name("truing").connect_timeout(PATIENCE).keepalives_idle(Duration::from_secs(30));
+        let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = match config.get_ssl_mode() {
+            SslMode::Disable => Manager::from_config(config, tokio_postgres::NoTls, manager),
+            _ => {
+                let tls = rustls::ClientConfig::with_platform_verifier()
+                    .map_err(|error| ConnectError::Certificates(error.to_string()))?;
+                Manager::from_config(config, MakeRustlsConnect::new(tls), manager)
+            }
+        };
+        let prepare = Hook::async_fn(|client, _| {
+            Box::pin(async move { client.batch_execute(session::PREPARE).await.map_err(HookError::Backend) })
+        });
+        let pool = Pool::builder(manager)
+            .max_size(SESSIONS)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(PATIENCE))
+            .create_timeout(Some(PATIENCE))
+            .recycle_timeout(Some(PATIENCE))
+            .post_create(prepare)
+            .build()
+            .map_err(|error| ConnectError::Other { name: Arc::clone(&name), message: error.to_string() })?;
+        let clock = Arc::new(ServerClock::new(clock));
+        let database = Self { pool, name, clock, watch };
+        database.migrate().await?;
+        Ok(database)
+    }
+
+    /// The clock of the server, as far as it is known here.
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock) as Arc<dyn Clock>
+    }
+
+    /// Runs `work` in a transaction that behaves as if it were alone.
+    pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        self.measured(session::WRITE, work).await
+    }
+
+    /// The same for work on rows that everybody draws on: each waits for its turn.
+    pub(crate) async fn write_by_turns<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        self.measured(session::WRITE_BY_TURNS, work).await
+    }
+
+    async fn measured<T, F>(&self, begin: &'static str, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        let began = std::time::Instant::now();
+        let done = self.transact(begin, work).await;
+        if let Some(meter) = self.watch.meter.get() {
+            meter.commit.observe(began.elapsed().as_secs_f64());
+            meter.failed.inc_by(u64::from(matches!(done, Err(StoreError::Unavailable(_)))));
+        }
+        done
+    }
+
+    /// Runs `work` in one snapshot.
+    pub(crate) async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        self.transact(session::READ, work).await
+    }
+
+    async fn transact<T, F>(&self, begin: &'static str, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        let client = self.pool.get().await.map_err(|error| fault::no_session(&self.name, &error))?;
+        let (runtime, clock) = (tokio::runtime::Handle::current(), Arc::clone(&self.clock));
+        // On a thread of its own: a transaction that has begun ends, whoever gives up waiting for it.
+        let done = tokio::task::spawn_blocking(move || {
+            let session = Session::new(client, runtime);
+            let mut tries = 1;
+            let done = loop {
+                match session.attempt(begin, &clock, &work) {
+                    Err(fault) if fault::is_conflict(&fault) && tries < TRIES => {
+                        // Of two that are in each other's way one is let through; doubling keeps many apart.
+                        let pause = (1_u64 << tries.min(6)).min(LONGEST_PAUSE);
+                        std::thread::sleep(Duration::from_millis(pause));
+                        tries += 1;
+                    }
+                    done => break done,
+                }
+            };
+            session.end();
+            done
+        });
+        match done.await {
+            Ok(done) => done.map_err(|fault| fault::told(fault, &self.name)),
+            Err(_) => Err(StoreError::Unavailable(format!("{}: the work was interrupted", self.name))),
+        }
+    }
+}
+
+/// Host and database, for people.
+fn named(config: &tokio_postgres::Config) -> String {
+    use tokio_postgres::config::Host;
+    let host = match config.get_hosts().first() {
+        Some(Host::Tcp(host)) => host.clone(),
+        Some(Host::Unix(path)) => path.display().to_string(),
+        None => "localhost".to_owned(),
+    };
+    let port = config.get_ports().first().copied().unwrap_or(5432);
+    let database = config.get_dbname().or(config.get_user()).unwrap_or("");
+    format!("PostgreSQL at {host}:{port}/{database}")
+}

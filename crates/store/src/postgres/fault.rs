@@ -1,0 +1,181 @@
+//! What PostgreSQL says, told to people: with the server and what to do next.
+
+use std::error::Error as _;
+use std::sync::Arc;
+
+use deadpool_postgres::{PoolError, TimeoutType};
+use tokio_postgres::error::SqlState;
+use truing_core::port::StoreError;
+
+use crate::fault::Fault;
+
+/// Why a database cannot be the store.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The address is none.
+    #[error("`store.records` is no address of PostgreSQL: {0}; write postgres://USER@HOST/DATABASE")]
+    Url(String),
+    /// The system's certificates cannot be read.
+    #[error(
+        "the system's certificates cannot be read, and TLS needs them: {0}; set `sslmode=disable` in `store.records` where the way to the server is safe"
+    )]
+    Certificates(String),
+    /// Its version is too old.
+    #[error(
+        "{name} is PostgreSQL {version}, and 14 or newer is needed; upgrade it, or name another server in `store.records`"
+    )]
+    TooOld {
+        /// The server and database.
+        name: Arc<str>,
+        /// Its version.
+        version: String,
+    },
+    /// It only follows another server.
+    #[error("{name} is a replica, which nobody can write to; name the primary server in `store.records`")]
+    Replica {
+        /// The server and database.
+        name: Arc<str>,
+    },
+    /// A later version has changed its form, and this one cannot live with that.
+    #[error(
+        "{name} has form {found}, which programs of form {oldest} or later can use; this one knows form {own}: upgrade truing"
+    )]
+    Newer {
+        /// The server and database.
+        name: Arc<str>,
+        /// Its form.
+        found: i64,
+        /// The form of the oldest program that may use it.
+        oldest: i64,
+        /// The form that this program knows.
+        own: i64,
+    },
+    /// Anything else.
+    #[error("{name}: {message}")]
+    Other {
+        /// The server and database.
+        name: Arc<str>,
+        /// The answer, and what to do.
+        message: String,
+    },
+}
+
+/// What the server's codes mean for the person at the keyboard.
+const HINTS: &[(&SqlState, &str)] = &[
+    (&SqlState::INVALID_PASSWORD, "it does not accept the password; correct it in `store.records`"),
+    (
+        &SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
+        "it does not let this user in; check user and password in `store.records`, and the server's pg_hba.conf",
+    ),
+    (
+        &SqlState::INVALID_CATALOG_NAME,
+        "there is no such database; make it (createdb), or name another in `store.records`",
+    ),
+    (
+        &SqlState::INSUFFICIENT_PRIVILEGE,
+        "this user may not do that; let it create a schema in the database (GRANT CREATE ON DATABASE), or make the schema \
+         `truing` its own",
+    ),
+    (&SqlState::DISK_FULL, "its disk is full: free some space and try again; what was acknowledged is safe"),
+    (&SqlState::OUT_OF_MEMORY, "it is out of memory; try again later"),
+    (
+        &SqlState::TOO_MANY_CONNECTIONS,
+        "it takes no more connections; raise max_connections, or run fewer processes",
+    ),
+    (
+        &SqlState::READ_ONLY_SQL_TRANSACTION,
+        "it cannot be written now: it may have become a replica; name the primary server",
+    ),
+    (
+        &SqlState::QUERY_CANCELED,
+        "a statement took too long and was given up; try again when the server is less busy",
+    ),
+    (&SqlState::LOCK_NOT_AVAILABLE, "somebody has kept a lock for too long; see pg_stat_activity"),
+    (&SqlState::ADMIN_SHUTDOWN, "it is being shut down, or the connection was ended; try again"),
+    (&SqlState::CRASH_SHUTDOWN, "it has crashed and starts again; try again"),
+    (&SqlState::CANNOT_CONNECT_NOW, "it starts or shuts down; try again"),
+    (&SqlState::DATA_CORRUPTED, "it is damaged: restore a backup"),
+    (&SqlState::INDEX_CORRUPTED, "an index is damaged: rebuild it (REINDEX), or restore a backup"),
+];
+
+/// The innermost cause, which says most.
+pub(super) fn cause(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(said) => said.message().to_owned(),
+        None => error.source().map_or_else(|| error.to_string(), ToString::to_string),
+    }
+}
+
+fn words(error: &tokio_postgres::Error) -> String {
+    let said = cause(error);
+    let known = error.code().and_then(|code| HINTS.iter().find(|(known, _)| *known == code));
+    match known {
+        Some((_, hint)) => format!("{hint} ({said})"),
+        None if error.is_closed() => format!("the connection was lost; try again ({said})"),
+        None if error.as_db_error().is_none() => {
+            format!("it cannot be reached; check that it runs, and its address in `store.records` ({said})")
+        }
+        None => format!("it could not do it: {said}"),
+    }
+}
+
+/// The answer to somebody who connects.
+pub(super) fn refused(name: &Arc<str>, error: &tokio_postgres::Error) -> ConnectError {
+    ConnectError::Other { name: Arc::clone(name), message: words(error) }
+}
+
+/// No session to begin with.
+pub(super) fn not_connected(name: &Arc<str>, error: &PoolError) -> ConnectError {
+    ConnectError::Other { name: Arc::clone(name), message: pooled(error) }
+}
+
+/// No session for a piece of work.
+pub(super) fn no_session(name: &str, error: &PoolError) -> StoreError {
+    StoreError::Unavailable(format!("{name}: {}", pooled(error)))
+}
+
+fn pooled(error: &PoolError) -> String {
+    match error {
+        PoolError::Backend(error) => words(error),
+        PoolError::Timeout(TimeoutType::Wait) => {
+            format!("all {} sessions are busy; try again", super::SESSIONS)
+        }
+        PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle) => format!(
+            "it has not answered within {} s; check that it runs, and the network to it",
+            super::PATIENCE.as_secs()
+        ),
+        PoolError::PostCreateHook(error) => format!("a session cannot be prepared: {error}"),
+        PoolError::Closed | PoolError::NoRuntimeSpecified => error.to_string(),
+    }
+}
+
+/// Was another transaction in the way?
+pub(super) fn is_conflict(fault: &Fault) -> bool {
+    match fault {
+        Fault::Postgres(error) => matches!(
+            error.code(),
+            Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED)
+        ),
+        _ => false,
+    }
+}
+
+/// The fault for the port's callers.
+pub(super) fn told(fault: Fault, name: &str) -> StoreError {
+    match fault {
+        Fault::Refused(error) => error,
+        Fault::Postgres(error) => {
+            let message = format!("{name}: {}", words(&error));
+            match error.code() {
+                Some(&SqlState::DATA_CORRUPTED | &SqlState::INDEX_CORRUPTED) => StoreError::Corrupt(message),
+                _ => StoreError::Unavailable(message),
+            }
+        }
+        Fault::NoRow | Fault::Column { .. } | Fault::Unreadable { .. } => {
+            StoreError::Corrupt(format!("{name}: {fault}"))
+        }
+        Fault::Sqlite(_) | Fault::NoAnswer(_) | Fault::Unwritable(_) | Fault::Undone => {
+            StoreError::Unavailable(format!("{name}: {fault}"))
+        }
+    }
+}

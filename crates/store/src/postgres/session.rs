@@ -1,0 +1,164 @@
+//! A session, and the tables' statements on it.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use deadpool_postgres::Object;
+use tokio::runtime::Handle;
+use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::{SimpleQueryMessage, Statement};
+use truing_core::id::Millis;
+
+use super::time::ServerClock;
+use crate::fault::Fault;
+use crate::sql::{self, Connection, Dialect, Engine, Row, Value};
+
+/// How long a statement may take. The server ends one that takes longer; a server that does not answer is given up a little
+/// later.
+const STATEMENT_SECONDS: u64 = 30;
+
+/// Once, when a session is made: our own schema, so that no other program's tables are met, and bounds held by the server.
+pub(super) const PREPARE: &str =
+    "SET search_path = truing; SET statement_timeout = '30s'; SET lock_timeout = '10s';
+     SET idle_in_transaction_session_timeout = '60s'; SET client_encoding = 'UTF8'";
+
+/// Begins a transaction that behaves as if it were alone, and tells the time.
+pub(super) const WRITE: &str =
+    "BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT";
+
+/// The same once it is this one's turn. To lock a table takes no snapshot: what is read is what the one before has left.
+pub(super) const WRITE_BY_TURNS: &str = "BEGIN ISOLATION LEVEL SERIALIZABLE; LOCK TABLE turn IN EXCLUSIVE MODE; SELECT (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT";
+
+/// Begins a transaction that sees one state of everything, and tells the time.
+pub(super) const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT";
+
+/// A session, used from a thread that may block.
+pub(super) struct Session {
+    client: Object,
+    runtime: Handle,
+    /// Its state is not known: nobody else gets it.
+    is_lost: Cell<bool>,
+}
+
+impl Session {
+    pub(super) fn new(client: Object, runtime: Handle) -> Self {
+        Self { client, runtime, is_lost: Cell::new(false) }
+    }
+
+    /// Gives the session back to the pool; one whose state is not known is dropped.
+    pub(super) fn end(self) {
+        if self.is_lost.get() {
+            drop(Object::take(self.client));
+        }
+    }
+
+    /// Runs work in a transaction once.
+    pub(super) fn attempt<T>(
+        &self,
+        begin: &str,
+        clock: &ServerClock,
+        work: impl Fn(&Connection) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let begun = self.wait(self.client.simple_query(begin))?;
+        let told = begun.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
+            _ => None,
+        });
+        if let Some(now) = told {
+            clock.observe(Millis(now));
+        }
+        let done = work(self).and_then(|answer| {
+            self.wait(self.client.batch_execute("COMMIT"))?;
+            Ok(answer)
+        });
+        if done.is_err() && self.wait(self.client.batch_execute("ROLLBACK")).is_err() {
+            self.is_lost.set(true);
+        }
+        done
+    }
+
+    /// Waits for the server, within the bound.
+    fn wait<T>(&self, answer: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Fault> {
+        let bound = Duration::from_secs(STATEMENT_SECONDS + 5);
+        match self.runtime.block_on(async { tokio::time::timeout(bound, answer).await }) {
+            Ok(answer) => Ok(answer?),
+            Err(_) => Err(Fault::NoAnswer(bound.as_secs())),
+        }
+    }
+
+    fn statement(&self, sql: &str) -> Result<Statement, Fault> {
+        self.wait(self.client.prepare_cached(&numbered(sql)))
+    }
+}
+
+/// The places `?1` as PostgreSQL writes them: `$1`.
+fn numbered(sql: &str) -> String {
+    sql.replace('?', "$")
+}
+
+/// The values as the client takes them.
+fn given(values: &[Value]) -> Vec<&(dyn ToSql + Sync)> {
+    values.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
+}
+
+impl Engine for Session {
+    fn dialect(&self) -> Dialect {
+        Dialect::Postgres
+    }
+
+    fn change(&self, sql: &str, values: &[Value]) -> Result<usize, Fault> {
+        let statement = self.statement(sql)?;
+        let changed = self.wait(self.client.execute(&statement, &given(values)))?;
+        Ok(usize::try_from(changed).unwrap_or(usize::MAX))
+    }
+
+    fn select(&self, sql: &str, values: &[Value], limit: usize) -> Result<Vec<Row>, Fault> {
+        let statement = self.statement(sql)?;
+        let rows = self.wait(self.client.query(&statement, &given(values)))?;
+        rows.iter().take(limit).map(read).collect()
+    }
+}
+
+fn read(row: &tokio_postgres::Row) -> Result<Row, Fault> {
+    let values = row.columns().iter().enumerate().map(|(at, column)| {
+        Ok(match *column.type_() {
+            Type::INT8 => number(row.try_get::<_, Option<i64>>(at)?),
+            Type::INT4 => number(row.try_get::<_, Option<i32>>(at)?.map(i64::from)),
+            Type::BOOL => number(row.try_get::<_, Option<bool>>(at)?.map(i64::from)),
+            Type::FLOAT8 => row.try_get::<_, Option<f64>>(at)?.map_or(Value::Null, Value::Real),
+            Type::TEXT => row.try_get::<_, Option<String>>(at)?.map_or(Value::Null, Value::Text),
+            _ => Value::Other,
+        })
+    });
+    values.collect::<Result<_, tokio_postgres::Error>>().map(sql::Row).map_err(Fault::from)
+}
+
+fn number(number: Option<i64>) -> Value {
+    number.map_or(Value::Null, Value::Integer)
+}
+
+impl ToSql for Value {
+    fn to_sql(
+        &self,
+        kind: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        match self {
+            Self::Null | Self::Other => Ok(IsNull::Yes),
+            Self::Integer(number) if *kind == Type::INT4 => i32::try_from(*number)?.to_sql(kind, out),
+            Self::Integer(number) => number.to_sql(kind, out),
+            Self::Real(number) => number.to_sql(kind, out),
+            // No text of PostgreSQL holds a zero.
+            Self::Text(text) if text.contains('\0') => text.replace('\0', "\u{fffd}").to_sql(kind, out),
+            Self::Text(text) => text.as_str().to_sql(kind, out),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}

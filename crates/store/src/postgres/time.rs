@@ -1,0 +1,42 @@
+//! The server's clock: each transaction tells it, and in between it goes on as ours does. So machines whose clocks differ agree.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::SystemTime;
+
+use truing_core::id::Millis;
+use truing_core::port::Clock;
+
+/// The server's instant.
+pub(super) struct ServerClock {
+    /// In its place.
+    given: Option<Arc<dyn Clock>>,
+    /// By how many milliseconds the server's clock was ahead of ours when it was last told.
+    ahead: AtomicI64,
+}
+
+impl ServerClock {
+    pub(super) fn new(given: Option<Arc<dyn Clock>>) -> Self {
+        Self { given, ahead: AtomicI64::new(0) }
+    }
+
+    /// The server has told its instant.
+    pub(super) fn observe(&self, server: Millis) {
+        self.ahead.store(server.0.saturating_sub(here()), Ordering::Relaxed);
+    }
+}
+
+impl Clock for ServerClock {
+    fn now(&self) -> Millis {
+        match &self.given {
+            Some(clock) => clock.now(),
+            None => Millis(here().saturating_add(self.ahead.load(Ordering::Relaxed))),
+        }
+    }
+}
+
+/// This machine's clock.
+fn here() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

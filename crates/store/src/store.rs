@@ -1,0 +1,116 @@
+//! The store: one handle on the engine that keeps it, whichever it is.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use truing_core::port::{Clock, StoreError};
+
+use crate::clock::StoreClock;
+use crate::fault::Fault;
+use crate::postgres::{ConnectError, Database};
+use crate::sql::Connection;
+use crate::sqlite::{File, OpenError};
+use crate::tables::Watch;
+
+/// Everything that is remembered. Clones share it; the last one to go finishes what was accepted and closes it.
+#[derive(Clone)]
+pub struct Store(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) clock: Arc<StoreClock>,
+    pub(crate) watch: Arc<Watch>,
+    pub(crate) engine: Engine,
+}
+
+/// The engines.
+pub(crate) enum Engine {
+    /// One file, one process that serves.
+    Sqlite(File),
+    /// A server that any number of processes use.
+    Postgres(Database),
+}
+
+impl Store {
+    /// Opens a SQLite file, making it (mode 0600) and its folder (0700) if they are missing, and brings it to this
+    /// version's form. Blocks: for 5 s at most if another process is writing.
+    ///
+    /// # Errors
+    /// Every [`OpenError`] names the path. A file that is refused is not changed.
+    pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let (clock, watch) = (Arc::new(StoreClock::new(clock)), Arc::new(Watch::default()));
+        let file = File::open(path, &clock, &watch)?;
+        Ok(Self(Arc::new(Inner { clock, watch, engine: Engine::Sqlite(file) })))
+    }
+
+    /// Connects to PostgreSQL and brings the database to this version's form. `clock`: in place of the server's, for tests.
+    ///
+    /// # Errors
+    /// Every [`ConnectError`] names the server, and not the password.
+    pub async fn connect(records: &str, clock: Option<Arc<dyn Clock>>) -> Result<Self, ConnectError> {
+        let watch = Arc::new(Watch::default());
+        let database = Database::open(records, clock, Arc::clone(&watch)).await?;
+        let clock = Arc::new(StoreClock::new(database.clock()));
+        Ok(Self(Arc::new(Inner { clock, watch, engine: Engine::Postgres(database) })))
+    }
+
+    /// Makes the file and its folder if they are missing, and refuses what can be no store, without opening it.
+    ///
+    /// # Errors
+    /// As those of [`Store::open`].
+    pub fn prepare(path: &Path) -> Result<(), OpenError> {
+        File::prepare(path)
+    }
+
+    /// Can what is written still be found?
+    pub(crate) fn in_place(&self) -> Result<(), StoreError> {
+        match &self.0.engine {
+            Engine::Sqlite(file) => file.in_place(),
+            Engine::Postgres(_) => Ok(()),
+        }
+    }
+
+    /// The file, as an absolute path; none where a server keeps it.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.0.engine {
+            Engine::Sqlite(file) => Some(file.path()),
+            Engine::Postgres(_) => None,
+        }
+    }
+
+    /// Runs `work` in a transaction. The answer comes when that is durable; an error of `work` undoes what `work` did and
+    /// nothing else. Where others have changed what `work` read, it runs again.
+    pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        match &self.0.engine {
+            Engine::Sqlite(file) => file.write(work).await,
+            Engine::Postgres(database) => database.write(work).await,
+        }
+    }
+
+    /// The same for work on rows that everybody draws on: each waits for its turn, instead of trying again and again.
+    pub(crate) async fn write_by_turns<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        match &self.0.engine {
+            Engine::Sqlite(file) => file.write(work).await,
+            Engine::Postgres(database) => database.write_by_turns(work).await,
+        }
+    }
+
+    /// Runs `work` in one snapshot that includes every write answered before.
+    pub(crate) async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        match &self.0.engine {
+            Engine::Sqlite(file) => file.read(work).await,
+            Engine::Postgres(database) => database.read(work).await,
+        }
+    }
+}

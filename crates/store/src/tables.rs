@@ -1,0 +1,22 @@
+//! The tables, one file a subject: the statements and their order, the same for every engine. Each port is implemented where
+//! its table is.
+
+mod dismissals;
+mod effects;
+mod forget;
+mod history;
+mod insight;
+mod ledger;
+mod marks;
+mod operations;
+mod report;
+mod runs;
+mod slots;
+mod watchlist;
+
+pub use self::forget::RunMark;
+pub use self::history::RunEntry;
+pub(crate) use self::insight::Watch;
+pub use self::insight::{Census, Meter};
+pub use self::report::Ended;
+pub(crate) use self::runs::EndColumns;

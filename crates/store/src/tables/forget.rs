@@ -1,0 +1,125 @@
+//! Forgetting what is old, some rows at a time.
+
+use truing_core::id::Millis;
+use truing_core::port::StoreError;
+
+use super::runs::row;
+use crate::fault::Fault;
+use crate::sql::Connection;
+use crate::store::Store;
+
+/// Rows that one write forgets: others wait for no longer than that takes.
+pub(super) const BATCH: i64 = 256;
+
+/// Where forgetting goes on: after that run.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct RunMark {
+    ended: i64,
+    row: i64,
+}
+
+impl Store {
+    /// Forgets some of the reviews that ended before then: never a key's newest run, nor what is newer than its newest
+    /// published one. How many, and where to go on; none at the end.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be written.
+    pub async fn forget_runs(
+        &self,
+        before: Millis,
+        after: Option<RunMark>,
+    ) -> Result<(usize, Option<RunMark>), StoreError> {
+        self.write(move |connection| forget_runs(connection, before, after)).await
+    }
+
+    /// Forgets some of the runs of `converge` and `sync` that were kept last before then. How many; 0: there are
+    /// no more.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be written.
+    pub async fn forget_other_runs(&self, before: Millis) -> Result<usize, StoreError> {
+        self.write(move |connection| row::forget_others(connection, before, BATCH)).await
+    }
+
+    /// Forgets some of the history from before then. How many lines; 0: there are no more.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be written.
+    pub async fn forget_events(&self, before: Millis) -> Result<usize, StoreError> {
+        // Ids grow with time, but for a clock that was set back: as a rule the first ones are the oldest, and where
+        // they are not, others must not wait while all are looked at.
+        let old: Vec<i64> = self
+            .read(move |connection| {
+                let sql = "SELECT id FROM event WHERE at < ?1 ORDER BY id LIMIT ?2";
+                let select = connection.sql(sql);
+                Ok(select.query((before.0, BATCH), |row| row.get(0))?.collect::<Result<_, _>>()?)
+            })
+            .await?;
+        if old.is_empty() {
+            return Ok(0);
+        }
+        self.write(move |connection| {
+            let delete = connection.sql("DELETE FROM event WHERE id = ?1");
+            old.iter().try_fold(0, |gone, id| Ok(gone + delete.execute([id])?))
+        })
+        .await
+    }
+
+    /// Forgets some of the comments that were told of before then and are served. How many; 0: there are no more.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be written.
+    pub async fn forget_comments(&self, before: Millis) -> Result<usize, StoreError> {
+        self.write(move |connection| {
+            let sql = "DELETE FROM comment_seen WHERE (forge, repository, kind, id) IN
+                       (SELECT forge, repository, kind, id FROM comment_seen
+                        WHERE at < ?1 AND served = 1 LIMIT ?2)";
+            Ok(connection.sql(sql).execute((before.0, BATCH))?)
+        })
+        .await
+    }
+
+    /// Forgets some of the slots that are held because their pull request is closed, and of which history says
+    /// nothing any more. How many; 0: there are no more.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be written.
+    pub async fn forget_closed(&self) -> Result<usize, StoreError> {
+        self.write(move |connection| {
+            let sql = "DELETE FROM slot WHERE key IN
+                       (SELECT key FROM slot WHERE shown = 'held/cancelled'
+                        AND NOT EXISTS (SELECT 1 FROM event WHERE event.key = slot.key)
+                        AND NOT EXISTS (SELECT 1 FROM run WHERE run.key = slot.key AND loop = 'review' AND run.ended IS NULL)
+                        LIMIT ?1)";
+            Ok(connection.sql(sql).execute([BATCH])?)
+        })
+        .await
+    }
+}
+
+fn forget_runs(
+    connection: &Connection,
+    before: Millis,
+    after: Option<RunMark>,
+) -> Result<(usize, Option<RunMark>), Fault> {
+    let after = after.unwrap_or(RunMark { ended: i64::MIN, row: i64::MIN });
+    let sql = "SELECT ended, rowid, key, token FROM run
+               WHERE loop = 'review' AND ended < ?1 AND (ended, rowid) > (?2, ?3) ORDER BY ended, rowid LIMIT ?4";
+    let looked: Vec<(RunMark, String, u64)> = connection
+        .sql(sql)
+        .query((before.0, after.ended, after.row, BATCH), |row| {
+            Ok::<_, Fault>((RunMark { ended: row.get(0)?, row: row.get(1)? }, row.get(2)?, row.get(3)?))
+        })?
+        .collect::<Result<_, _>>()?;
+    // What came before the newest published run is no longer needed; where there is none, what came before the
+    // newest run. A run that never ended goes with the next one that did.
+    let sql = "DELETE FROM run WHERE key = ?1 AND loop = 'review' AND token <= ?2 AND began < ?3
+               AND token < coalesce((SELECT max(token) FROM run WHERE key = ?1 AND stage = 'published'),
+                                    (SELECT max(token) FROM run WHERE key = ?1 AND loop = 'review'))";
+    let delete = connection.sql(sql);
+    let mut gone = 0;
+    for (_, key, token) in &looked {
+        gone += delete.execute((key, token, before.0))?;
+    }
+    Ok((gone, looked.last().map(|(mark, ..)| *mark)))
+}

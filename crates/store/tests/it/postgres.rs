@@ -1,0 +1,105 @@
+//! A real PostgreSQL, from the system's packages: one server for this program, which ends with it however it ends, and one
+//! database a test.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// The server, on a socket in its own folder.
+pub(crate) struct Server {
+    folder: PathBuf,
+    bin: PathBuf,
+}
+
+/// Makes the server's folder, runs it until the pipe at its input ends, and leaves nothing behind.
+const LIFE: &str = r#"
+folder=$(mktemp -d) && cd "$folder" || exit 1
+"$1/initdb" -D data -U truing -A trust -E UTF8 --locale=C --no-sync >initdb.log 2>&1 || { cat initdb.log >&2; exit 1; }
+"$1/postgres" -D data -k "$folder" -c listen_addresses= -c fsync=off -c full_page_writes=off \
+    -c max_connections=400 -c max_pred_locks_per_transaction=256 >server.log 2>&1 &
+echo "$folder"
+cat >/dev/null
+kill -INT $! && wait
+rm -rf "$folder"
+"#;
+
+impl Server {
+    /// The server of this program.
+    pub(crate) fn shared() -> &'static Self {
+        static SERVER: OnceLock<Server> = OnceLock::new();
+        SERVER.get_or_init(Self::start)
+    }
+
+    fn start() -> Self {
+        let bin = programs();
+        // It refuses to run as root.
+        let is_root = Command::new("id").arg("-u").output().is_ok_and(|said| said.stdout == b"0\n");
+        let mut command = if is_root { Command::new("runuser") } else { Command::new("sh") };
+        if is_root {
+            command.args(["-u", "postgres", "--", "sh"]);
+        }
+        command.args(["-c", LIFE, "sh"]).arg(&bin);
+        command.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        let mut child = command.spawn().unwrap();
+        let mut folder = String::new();
+        let mut said = std::io::BufReader::new(child.stdout.take().unwrap());
+        std::io::BufRead::read_line(&mut said, &mut folder).unwrap();
+        // Its input stays open for as long as this program lives.
+        std::mem::forget(child);
+        let server = Self { folder: PathBuf::from(folder.trim()), bin };
+        assert!(server.folder.is_dir(), "PostgreSQL did not start: {folder:?}");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !server.psql("postgres", &["SELECT 1"]).1 {
+            assert!(Instant::now() < deadline, "PostgreSQL does not answer");
+            std::thread::yield_now();
+        }
+        server
+    }
+
+    /// The address of a new database.
+    pub(crate) fn new_database(&self) -> String {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let (said, done) = self.psql("postgres", &[&format!("CREATE DATABASE {name}")]);
+        assert!(done, "{said}");
+        name
+    }
+
+    /// The address of a database, as it is configured.
+    pub(crate) fn url(&self, database: &str) -> String {
+        let host = self.folder.to_str().unwrap().replace('/', "%2F");
+        format!("postgres://truing@{host}/{database}?sslmode=disable")
+    }
+
+    /// Carries statements out, each by itself; what they said, and whether all were done.
+    pub(crate) fn psql(&self, database: &str, statements: &[&str]) -> (String, bool) {
+        let mut command = Command::new(self.bin.join("psql"));
+        command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "truing", "-d", database, "-h"]);
+        command.arg(&self.folder).env("PGOPTIONS", "-c search_path=truing,public");
+        for statement in statements {
+            command.args(["-c", statement]);
+        }
+        let said = command.output().unwrap();
+        let text = [said.stdout, said.stderr].concat();
+        (String::from_utf8(text).unwrap(), said.status.success())
+    }
+}
+
+/// The folder of the newest version's programs.
+fn programs() -> PathBuf {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let newest = versions.filter(|entry| entry.path().join("bin/initdb").is_file()).max_by_key(|entry| {
+        entry.file_name().to_str().and_then(|version| version.parse::<u32>().ok()).unwrap_or(0)
+    });
+    match newest {
+        Some(version) => version.path().join("bin"),
+        None => {
+            let found = Command::new("pg_config").arg("--bindir").output();
+            let found = found
+                .expect("tests need PostgreSQL: `apt-get install postgresql`, or run `cargo xtask test`");
+            Path::new(String::from_utf8(found.stdout).unwrap().trim()).to_owned()
+        }
+    }
+}
