@@ -157,6 +157,18 @@ pub(crate) const TOOLS: &[Tool] = &[
         debian: "git",
         need: Need::Packages(&["truing", "truing-fakes", "truing-forge", "truing-git"]),
     },
+    Tool {
+        name: "postgres",
+        // Debian has each version's programs in a folder of their own.
+        probe: &[
+            "sh",
+            "-c",
+            "PATH=\"$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | tail -n 1):$PATH\" postgres --version",
+        ],
+        minimum: Version::new(14, 0, 0),
+        debian: "postgresql",
+        need: Need::Packages(&["truing-store"]),
+    },
     part("curl", "curl", Version::new(7, 0, 0), "that the calls in the runbooks work as written"),
     part("groff", "groff", Version::new(1, 22, 0), "that the pages of the manual are well formed"),
     part("zsh", "zsh", Version::new(5, 0, 0), "that zsh understands its completions"),

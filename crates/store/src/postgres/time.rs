@@ -40,3 +40,18 @@ fn here() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn machines_whose_clocks_differ_agree_on_the_servers() {
+        let clock = ServerClock::new(None);
+        for ahead in [300_000, -300_000, 0] {
+            clock.observe(Millis(here() + ahead));
+            let off = clock.now().0 - here() - ahead;
+            assert!(off.abs() < 60_000, "{ahead}: off by {off} ms");
+        }
+    }
+}

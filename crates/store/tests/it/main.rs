@@ -11,6 +11,7 @@ mod former;
 mod insight;
 mod opening;
 mod postgres;
+mod server;
 mod week;
 
 #[path = "suite.rs"]

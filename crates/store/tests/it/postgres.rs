@@ -11,14 +11,17 @@ use std::time::{Duration, Instant};
 pub(crate) struct Server {
     folder: PathBuf,
     bin: PathBuf,
+    /// Where it listens on loopback, too.
+    pub(crate) port: u16,
 }
 
 /// Makes the server's folder, runs it until the pipe at its input ends, and leaves nothing behind.
 const LIFE: &str = r#"
 folder=$(mktemp -d) && cd "$folder" || exit 1
 "$1/initdb" -D data -U truing -A trust -E UTF8 --locale=C --no-sync >initdb.log 2>&1 || { cat initdb.log >&2; exit 1; }
-"$1/postgres" -D data -k "$folder" -c listen_addresses= -c fsync=off -c full_page_writes=off \
-    -c max_connections=400 -c max_pred_locks_per_transaction=256 >server.log 2>&1 &
+printf '%s\n' 'host all guarded 127.0.0.1/32 scram-sha-256' 'host all all 127.0.0.1/32 trust' 'local all all trust' >data/pg_hba.conf
+"$1/postgres" -D data -k "$folder" -c fsync=off -c full_page_writes=off \
+    -p "$2" -c listen_addresses=127.0.0.1 -c max_connections=400 -c max_pred_locks_per_transaction=256 >server.log 2>&1 &
 echo "$folder"
 cat >/dev/null
 kill -INT $! && wait
@@ -34,13 +37,14 @@ impl Server {
 
     fn start() -> Self {
         let bin = programs();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         // It refuses to run as root.
         let is_root = Command::new("id").arg("-u").output().is_ok_and(|said| said.stdout == b"0\n");
         let mut command = if is_root { Command::new("runuser") } else { Command::new("sh") };
         if is_root {
             command.args(["-u", "postgres", "--", "sh"]);
         }
-        command.args(["-c", LIFE, "sh"]).arg(&bin);
+        command.args(["-c", LIFE, "sh"]).arg(&bin).arg(port.to_string());
         command.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut child = command.spawn().unwrap();
         let mut folder = String::new();
@@ -48,7 +52,7 @@ impl Server {
         std::io::BufRead::read_line(&mut said, &mut folder).unwrap();
         // Its input stays open for as long as this program lives.
         std::mem::forget(child);
-        let server = Self { folder: PathBuf::from(folder.trim()), bin };
+        let server = Self { folder: PathBuf::from(folder.trim()), bin, port };
         assert!(server.folder.is_dir(), "PostgreSQL did not start: {folder:?}");
         let deadline = Instant::now() + Duration::from_secs(60);
         while !server.psql("postgres", &["SELECT 1"]).1 {
@@ -70,14 +74,17 @@ impl Server {
     /// The address of a database, as it is configured.
     pub(crate) fn url(&self, database: &str) -> String {
         let host = self.folder.to_str().unwrap().replace('/', "%2F");
-        format!("postgres://truing@{host}/{database}?sslmode=disable")
+        format!("postgres://truing@{host}:{}/{database}?sslmode=disable", self.port)
     }
 
     /// Carries statements out, each by itself; what they said, and whether all were done.
     pub(crate) fn psql(&self, database: &str, statements: &[&str]) -> (String, bool) {
         let mut command = Command::new(self.bin.join("psql"));
         command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "truing", "-d", database, "-h"]);
-        command.arg(&self.folder).env("PGOPTIONS", "-c search_path=truing,public");
+        command
+            .arg(&self.folder)
+            .args(["-p", &self.port.to_string()])
+            .env("PGOPTIONS", "-c search_path=truing,public");
         for statement in statements {
             command.args(["-c", statement]);
         }

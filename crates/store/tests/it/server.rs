@@ -1,0 +1,115 @@
+//! Servers that cannot be the store, and what is said of each; and a server that goes on while somebody changes or ends what we
+//! have there.
+
+use std::net::TcpListener;
+
+use truing_core::port::{Operations as _, Runs as _, StoreError};
+use truing_core::switch::Turn;
+
+use super::*;
+
+/// What is said to somebody who connects.
+async fn refused(url: &str) -> String {
+    match Store::connect(url, None).await {
+        Ok(_) => panic!("{url} was opened"),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn tcp(user: &str, database: &str, options: &str) -> String {
+    format!("postgres://{user}@127.0.0.1:{}/{database}?{options}", Server::shared().port)
+}
+
+#[tokio::test]
+async fn each_server_that_cannot_be_the_store_is_named_with_what_to_do() {
+    let server = Server::shared();
+    let database = server.new_database();
+    let make = "CREATE ROLE guarded LOGIN PASSWORD 'right'; CREATE ROLE poor LOGIN";
+    assert!(server.psql(&database, &[make]).1);
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let hangs = format!("postgres://truing@{}/x?sslmode=disable", silent.local_addr().unwrap());
+    let closed = {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("postgres://truing@{}/x?sslmode=disable", listener.local_addr().unwrap())
+    };
+    let cases = [
+        ("postgres://".to_owned() + "[", "write postgres://USER@HOST/DATABASE"),
+        (tcp("guarded:wrong-one", &database, "sslmode=disable"), "does not accept the password"),
+        (tcp("truing", "nowhere", "sslmode=disable"), "there is no such database; make it (createdb)"),
+        (tcp("poor", &database, "sslmode=disable"), "GRANT CREATE ON DATABASE"),
+        (tcp("truing", &database, "sslmode=require"), "TLS"),
+        (closed, "cannot be reached; check that it runs"),
+        (hangs, "has not answered within 5 s"),
+    ];
+    for (url, part) in cases {
+        let said = refused(&url).await;
+        assert!(said.contains(part), "{url}: {said}");
+        assert!(!said.contains("wrong-one"), "{said}");
+        assert!(said.contains("store.records") || said.contains(&database) || said.contains("/x"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_form_that_this_version_cannot_use_is_refused_and_one_that_it_can_is_not() {
+    let (server, database) = (Server::shared(), Server::shared().new_database());
+    drop(Store::connect(&server.url(&database), None).await.unwrap());
+    let form = |version: i64, oldest: i64| {
+        let sql = format!("UPDATE truing.form SET version = {version}, oldest = {oldest}");
+        assert!(server.psql(&database, &[&sql]).1);
+    };
+    form(9, 2);
+    let said = refused(&server.url(&database)).await;
+    assert!(
+        said.contains("has form 9, which programs of form 2 or later can use; this one knows form 1"),
+        "{said}"
+    );
+    // The next version has added something, and this one goes on beside it.
+    form(2, 1);
+    let store = Store::connect(&server.url(&database), None).await.unwrap();
+    store.turn(&Turn::Off, "ada").await.unwrap();
+    assert_eq!(
+        server.psql(&database, &["SELECT version FROM truing.form"]).0.trim(),
+        "2",
+        "it is left as it is"
+    );
+}
+
+#[tokio::test]
+async fn of_servers_that_begin_at_once_one_makes_the_tables() {
+    let url = Server::shared().url(&Server::shared().new_database());
+    let opened = tokio::join!(
+        Store::connect(&url, None),
+        Store::connect(&url, None),
+        Store::connect(&url, None),
+        Store::connect(&url, None),
+    );
+    for store in [opened.0, opened.1, opened.2, opened.3] {
+        store.unwrap().fresh_token().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn connections_that_are_cut_are_made_anew_and_a_server_that_may_not_be_written_is_told() {
+    let (server, database) = (Server::shared(), Server::shared().new_database());
+    let store = Store::connect(&server.url(&database), None).await.unwrap();
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
+               AND pid <> pg_backend_pid()";
+    for _ in 0..3 {
+        store.fresh_token().await.unwrap();
+        assert!(server.psql(&database, &[cut]).1);
+        // The first one may find out; no later one does.
+        match store.fresh_token().await {
+            Ok(_) => {}
+            Err(StoreError::Unavailable(said)) => assert!(said.contains("try again"), "{said}"),
+            Err(other) => panic!("{other}"),
+        }
+    }
+    let read_only = format!("ALTER DATABASE {database} SET default_transaction_read_only = on");
+    assert!(server.psql(&database, &[&read_only, cut]).1);
+    let mut said = String::new();
+    for _ in 0..2 {
+        said = store.fresh_token().await.unwrap_err().to_string();
+    }
+    assert!(said.contains("it cannot be written now"), "{said}");
+    store.switch().await.unwrap();
+}
