@@ -12,9 +12,11 @@ mod sql;
 mod sqlite;
 mod store;
 mod tables;
+mod watch;
 
 pub use self::lock::{CommandLock, Held, LockError, ServeLock, is_served, server_of};
 pub use self::postgres::ConnectError;
 pub use self::sqlite::{BackupError, OpenError};
 pub use self::store::Store;
-pub use self::tables::{Census, Ended, Meter, RunEntry, RunMark};
+pub use self::tables::{Census, Ended, RunEntry, RunMark};
+pub use self::watch::Meter;

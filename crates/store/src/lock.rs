@@ -196,7 +196,7 @@ pub(crate) fn by(holder: &Held) -> String {
 
 impl ServeLock {
     /// Takes the lock of the database at `database`, for this process, which listens on `listen`
-    /// ([`ServeLock::listens`] says it better once that is known). The file has to be there ([`crate::Sqlite::prepare`]), and need
+    /// ([`ServeLock::listens`] says it better once that is known). The file has to be there ([`crate::Store::prepare`]), and need
     /// not be open: of two servers of one file by two names, the second one never opens it.
     ///
     /// # Errors

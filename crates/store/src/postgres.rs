@@ -22,7 +22,7 @@ use self::session::Session;
 use self::time::ServerClock;
 use crate::fault::Fault;
 use crate::sql::Connection;
-use crate::tables::Watch;
+use crate::watch::Watch;
 
 /// Sessions at most; more work waits.
 const SESSIONS: usize = 16;
@@ -143,7 +143,7 @@ impl Database {
                     Err(fault) if fault::is_conflict(&fault) && tries < TRIES => {
                         // Of two that are in each other's way one is let through; doubling keeps many apart.
                         let pause = (1_u64 << tries.min(6)).min(LONGEST_PAUSE);
-                        std::thread::sleep(Duration::from_millis(pause));
+                        std::thread::park_timeout(Duration::from_millis(pause));
                         tries += 1;
                     }
                     done => break done,

@@ -26,7 +26,7 @@ use self::writer::Writer;
 use crate::clock::StoreClock;
 use crate::fault::Fault;
 use crate::sql::Connection;
-use crate::tables::Watch;
+use crate::watch::Watch;
 
 /// A file that is open.
 pub(crate) struct File {

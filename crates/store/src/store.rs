@@ -10,7 +10,7 @@ use crate::fault::Fault;
 use crate::postgres::{ConnectError, Database};
 use crate::sql::Connection;
 use crate::sqlite::{File, OpenError};
-use crate::tables::Watch;
+use crate::watch::Watch;
 
 /// Everything that is remembered. Clones share it; the last one to go finishes what was accepted and closes it.
 #[derive(Clone)]

@@ -16,7 +16,6 @@ mod watchlist;
 
 pub use self::forget::RunMark;
 pub use self::history::RunEntry;
-pub(crate) use self::insight::Watch;
-pub use self::insight::{Census, Meter};
+pub use self::insight::Census;
 pub use self::report::Ended;
 pub(crate) use self::runs::EndColumns;

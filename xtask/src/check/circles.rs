@@ -26,7 +26,6 @@ const MAX_FILES: usize = 3;
 const EXCEPTIONS: &[(&str, usize)] = &[
     ("crates/service/src/lib.rs", 12),
     ("crates/guard/src/lib.rs", 14),
-    ("crates/store/src/sqlite.rs", 12),
     ("crates/forge/src/github.rs", 4),
     ("crates/loops/src/agent.rs", 5),
     ("crates/truing/src/wiring.rs", 5),

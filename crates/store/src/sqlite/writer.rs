@@ -15,7 +15,7 @@ use crate::sql::Connection as Statements;
 use super::open::OpenError;
 use crate::clock::StoreClock;
 use crate::fault::Fault;
-use crate::tables::Watch;
+use crate::watch::Watch;
 
 /// Jobs that may wait; more callers wait for a place.
 const QUEUE: usize = 1024;

@@ -1,19 +1,18 @@
 //! What a service shows of itself: how many slots there are of each kind, how old the oldest due one is, how many
 //! notices wait. Every answer comes from an index whose size is that of the work in hand, never from history.
 
-use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::sql::Connection;
-use prometheus::{Histogram, IntCounter};
 use truing_core::id::{Key, Millis};
 use truing_core::ledger::LevelKind;
 use truing_core::port::StoreError;
 
 use crate::fault::Fault;
 use crate::store::Store;
+use crate::watch::{Meter, Watch};
 
 /// What is in the store now.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -31,49 +30,6 @@ pub struct Census {
     pub unreadable: u64,
     /// The size of the file and of its write-ahead log, in bytes.
     pub bytes: u64,
-}
-
-/// What writing is measured by.
-#[derive(Clone, Debug)]
-pub struct Meter {
-    /// Seconds from the beginning of a transaction until it is durable.
-    pub commit: Histogram,
-    /// Transactions that failed as a whole: every write in them.
-    pub failed: IntCounter,
-}
-
-/// What an open store knows of itself beyond its file.
-#[derive(Default)]
-pub(crate) struct Watch {
-    pub(crate) meter: OnceLock<Meter>,
-    unreadable: Mutex<BTreeSet<String>>,
-}
-
-impl Watch {
-    /// A slot that cannot be read, told once.
-    pub(crate) fn unreadable(&self, key: &str, why: &Fault) {
-        if self.known().insert(key.to_owned()) {
-            tracing::error!(
-                key,
-                %why,
-                "a slot cannot be read and is left out: `truing queue drop {key}` forgets it, and the next event or \
-                 sweep makes a new one"
-            );
-        }
-    }
-
-    /// How many of those that were told of cannot be read still: another process may have dropped some.
-    fn still_unreadable(&self, connection: &Connection) -> u64 {
-        let mut known = self.known();
-        known.retain(|key| {
-            matches!(super::slots::find(connection, Key::new(key)), Err(Fault::Unreadable { .. }))
-        });
-        known.len() as u64
-    }
-
-    fn known(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.unreadable.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Store {
@@ -96,7 +52,7 @@ impl Store {
                 oldest_due: oldest_due(connection, now)?,
                 untold: super::operations::notice::count_untold(connection)?,
                 budgets: super::ledger::greatest_parts(connection, now)?,
-                unreadable: watch.still_unreadable(connection),
+                unreadable: still_unreadable(&watch, connection),
                 bytes: bytes(connection, path.as_deref())?,
             })
         })
@@ -135,6 +91,13 @@ impl Store {
         })
         .await
     }
+}
+
+/// How many of those that were told of cannot be read still: another process may have dropped some.
+fn still_unreadable(watch: &Watch, connection: &Connection) -> u64 {
+    let is =
+        |key: &str| matches!(super::slots::find(connection, Key::new(key)), Err(Fault::Unreadable { .. }));
+    watch.still(is) as u64
 }
 
 /// What it takes, with its log of writes.

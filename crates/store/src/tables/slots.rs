@@ -8,11 +8,11 @@ use truing_core::id::{Key, Millis, Token, Version};
 use truing_core::port::{Halted, Mark, Marked, Moved, NotGranted, Slots, StoreError};
 use truing_core::slot::{Limits, Slot, State};
 
-use super::insight::Watch;
 use super::{marks, operations, watchlist};
 use crate::fault::{Fault, from_json, to_json};
 use crate::lock;
 use crate::store::Store;
+use crate::watch::Watch;
 
 impl Slots for Store {
     async fn now(&self) -> Result<Millis, StoreError> {

@@ -1,0 +1,49 @@
+//! What an open store knows of itself beyond what it keeps: its meter, and the slots that cannot be read.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use prometheus::{Histogram, IntCounter};
+
+use crate::fault::Fault;
+
+/// What writing is measured by.
+#[derive(Clone, Debug)]
+pub struct Meter {
+    /// Seconds from the beginning of a transaction until it is durable.
+    pub commit: Histogram,
+    /// Transactions that failed as a whole: every write in them.
+    pub failed: IntCounter,
+}
+
+/// What an open store knows of itself beyond its file.
+#[derive(Default)]
+pub(crate) struct Watch {
+    pub(crate) meter: OnceLock<Meter>,
+    unreadable: Mutex<BTreeSet<String>>,
+}
+
+impl Watch {
+    /// A slot that cannot be read, told once.
+    pub(crate) fn unreadable(&self, key: &str, why: &Fault) {
+        if self.known().insert(key.to_owned()) {
+            tracing::error!(
+                key,
+                %why,
+                "a slot cannot be read and is left out: `truing queue drop {key}` forgets it, and the next event or \
+                 sweep makes a new one"
+            );
+        }
+    }
+
+    /// Those that were told of and for which this holds; the others are forgotten.
+    pub(crate) fn still(&self, holds: impl Fn(&str) -> bool) -> usize {
+        let mut known = self.known();
+        known.retain(|key| holds(key));
+        known.len()
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.unreadable.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
