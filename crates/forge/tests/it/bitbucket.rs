@@ -6,4 +6,5 @@
 mod counting;
 mod faults;
 mod reading;
+mod reviewers;
 mod servers;

@@ -43,27 +43,6 @@ fn inline(what: &str, on: Diff<'_>) -> Result<Value, ForgeError> {
 }
 
 impl BitbucketCloud {
-    /// Changes a pull request. What the call leaves out may be emptied, so all of it is sent.
-    async fn put(
-        &self,
-        what: &str,
-        repo: &str,
-        pull: &Pull,
-        (change, asked): (Change<'_>, Option<&str>),
-    ) -> Result<(), ForgeError> {
-        let there = pull.reviewers.iter().filter(|one| one.is_asked).map(|one| one.user.id.as_str());
-        let reviewers: Vec<Value> = there.chain(asked).map(|uuid| json!({ "uuid": uuid })).collect();
-        let is_draft = pull.state == truing_core::port::PullState::Draft;
-        let body = json!({
-            "title": change.title.unwrap_or(&pull.title),
-            "description": change.text.unwrap_or(&pull.text),
-            "draft": change.draft.unwrap_or(is_draft),
-            "reviewers": reviewers,
-        });
-        let url = self.of_pull(what, repo, pull.number, &[])?;
-        self.send(&Call::set(what, Method::PUT, url, Some(body))).await?.done()
-    }
-
     /// The error of a token that writes as another account than the configured one, once that was seen.
     fn stranger(&self, what: &str) -> Option<ForgeError> {
         let Inner { options, learnt, .. } = &*self.inner;

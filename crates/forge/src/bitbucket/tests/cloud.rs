@@ -271,6 +271,26 @@ async fn a_change_of_a_pull_request_sends_all_of_it() {
 }
 
 #[tokio::test]
+async fn nobody_is_taken_for_gone_where_the_forge_does_not_even_show_us_as_a_member() {
+    let refusal = json!({ "type": "error", "error": {
+        "message": "reviewers: Malformed reviewers list", "fields": { "reviewers": ["Malformed reviewers list"] },
+    } });
+    let missing = || Reply::new(404, "{}");
+    let asked = [Reply::new(400, refusal.to_string()), missing(), missing(), missing()];
+    let before = [me(), ok(&body("OPEN", true, UUID)), commit(BASE), newest(HEAD)];
+    let server = Server::new(before.into_iter().chain(asked)).await;
+    let refused = pull(&server).perform(&Effect::MarkReady).await.unwrap_err();
+    let said = refused.to_string();
+    assert!(matches!(refused, ForgeError::Rejected { .. }), "{said}");
+    assert!(said.contains("Malformed reviewers list") && said.contains("docs/bitbucket.md"), "{said}");
+    let sent = lines(&server.requests());
+    assert_eq!(sent.iter().filter(|line| line.starts_with("PUT ")).count(), 1, "{sent:?}");
+    let [members, ..] = &sent[5..] else { panic!("{sent:?}") };
+    assert!(members.starts_with("GET /base/workspaces/acme/members/%7B0f3a9c56-"), "{members}");
+    assert_eq!(sent[6..], ["GET /base/users/%7Bb%7D", "GET /base/users/%7Bc%7D"]);
+}
+
+#[tokio::test]
 async fn a_review_is_asked_of_a_uuid_and_of_no_name() {
     let read = || [ok(&body("OPEN", false, UUID)), commit(BASE), newest(HEAD)];
     let ask = |login: &str| Effect::RequestReview { login: login.into() };

@@ -21,6 +21,8 @@ const ROUTES: &[Route] = {
     const PUT: MethodFilter = MethodFilter::PUT;
     &[
         (GET, "/2.0/user", Rest(estate::user)),
+        (GET, "/2.0/users/{user}", Rest(estate::account)),
+        (GET, "/2.0/workspaces/{owner}/members/{user}", Rest(estate::member)),
         (GET, "/2.0/user/workspaces", Rest(estate::workspaces)),
         (GET, "/2.0/user/workspaces/{owner}/permissions/repositories", Rest(estate::own_permissions)),
         (GET, "/2.0/workspaces/{owner}/permissions/repositories/{repo}", Rest(estate::permissions)),
