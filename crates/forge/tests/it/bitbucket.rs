@@ -8,3 +8,4 @@ mod faults;
 mod reading;
 mod reviewers;
 mod servers;
+mod verdicts;

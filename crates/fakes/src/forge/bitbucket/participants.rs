@@ -64,3 +64,15 @@ pub(super) fn want_changes(
     }
     world.changed(repo, number, by, Change::WantsChanges)
 }
+
+/// Takes one's own verdict back. At a Data Center whoever had one stays a reviewer.
+pub(super) fn withdraw(
+    world: &mut World,
+    repo: &mut Repository,
+    number: u64,
+    by: &str,
+) -> Result<(), GitError> {
+    let Some(pull) = repo.pulls.get_mut(&number) else { return Ok(()) };
+    pull.reviews.retain(|review| review.author != by || review.state == Verdict::Commented);
+    world.changed(repo, number, by, Change::WithdrewChanges)
+}

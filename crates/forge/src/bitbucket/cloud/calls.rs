@@ -89,6 +89,11 @@ impl BitbucketCloud {
         }
     }
 
+    /// The address of our own request for changes. It has no commit.
+    fn changes_url(&self, what: &str, repo: &str, number: u64) -> Result<Url, ForgeError> {
+        self.of_pull(what, repo, number, &["request-changes"])
+    }
+
     fn comment_url(&self, what: &str, repo: &str, (number, id): (u64, u64)) -> Result<Url, ForgeError> {
         self.of_pull(what, repo, number, &["comments", &id.to_string()])
     }
@@ -262,8 +267,23 @@ impl Calls for BitbucketCloud {
     }
 
     async fn want_changes(&self, what: &str, repo: &str, number: u64, _: &Sha) -> Result<(), ForgeError> {
-        let url = self.of_pull(what, repo, number, &["request-changes"])?;
+        let url = self.changes_url(what, repo, number)?;
         self.send(&Call::set(what, Method::POST, url, None)).await?.done()
+    }
+
+    async fn withdraw_changes(
+        &self,
+        what: &str,
+        repo: &str,
+        number: u64,
+        _: &Sha,
+    ) -> Result<(), ForgeError> {
+        let url = self.changes_url(what, repo, number)?;
+        match self.send(&Call::set(what, Method::DELETE, url, None)).await {
+            // There is none any more: a first try without an answer may have done it.
+            Ok(_) | Err(ForgeError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     async fn commits(&self, what: &str, repo: &str, number: u64) -> Result<Vec<Commit>, ForgeError> {

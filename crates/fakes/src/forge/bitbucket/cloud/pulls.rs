@@ -157,6 +157,13 @@ pub(super) fn request_changes(state: &mut State, call: &Call) -> Answer {
     Ok(Reply::json(200, json::participant(world, one)))
 }
 
+/// `DELETE …/pullrequests/{number}/request-changes`: one's own.
+pub(super) fn withdraw_changes(state: &mut State, call: &Call) -> Answer {
+    let (world, repo, number) = pull(state, call)?;
+    participants::withdraw(world, repo, number, &call.login)?;
+    Ok(Reply::done())
+}
+
 /// `GET …/pullrequests/{number}/commits`, newest first.
 pub(super) fn commits(state: &mut State, call: &Call) -> Answer {
     let (world, repo, number) = pull(state, call)?;

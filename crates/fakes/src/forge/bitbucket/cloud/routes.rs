@@ -39,6 +39,11 @@ const ROUTES: &[Route] = {
             "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/request-changes",
             Rest(pulls::request_changes),
         ),
+        (
+            DELETE,
+            "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/request-changes",
+            Rest(pulls::withdraw_changes),
+        ),
         (GET, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/commits", Rest(pulls::commits)),
         (GET, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/conflicts", Rest(pulls::elsewhere)),
         (GET, "/2.0/repositories/{owner}/{repo}/file-conflicts/{spec}", Rest(pulls::conflicts)),

@@ -271,6 +271,11 @@ async fn verdicts_are_of_participants_and_reviewers_may_be_bots() {
     let states: Vec<_> =
         pull["participants"].as_array().unwrap().iter().map(|one| one["state"].as_str()).collect();
     assert_eq!(states, [Some("changes_requested"); 2]);
+    assert_eq!(site.ask("DELETE", &path, Value::Null).await.0, 204);
+    let pull = site.get(&site.pull()).await;
+    let states: Vec<_> =
+        pull["participants"].as_array().unwrap().iter().map(|one| one["state"].as_str()).collect();
+    assert_eq!(states, [Some("changes_requested")], "one's own alone");
     assert_eq!(site.texts().await, ["Not so."], "the text of a review is a comment");
     let review = BotReview { state: Verdict::Commented, body: "Seen.".into(), comments: Vec::new() };
     let steps = [Step { review: Some(review), ..Step::default() }].into();
