@@ -14,6 +14,8 @@ pub(super) struct Participant {
     pub(super) commit: Option<String>,
     /// When they gave a verdict or commented last, seconds since 1970.
     pub(super) at: Option<i64>,
+    /// When they commented last.
+    pub(super) said: Option<i64>,
 }
 
 /// Reviewers first, then whoever gave a verdict or commented; not the author.
@@ -37,6 +39,7 @@ pub(super) fn of(pull: &Pull) -> Vec<Participant> {
             verdict: judged.map(|review| review.state),
             commit: judged.map(|review| review.commit.clone()),
             at: judged.map(|review| review.created).or(said),
+            said,
         }
     };
     logins.into_iter().map(participant).collect()

@@ -486,6 +486,30 @@ async fn comments_that_the_calls_did_not_suffice_for_are_read_the_next_time_and_
 }
 
 #[tokio::test]
+async fn what_was_said_since_the_head_was_committed_is_of_the_head() {
+    let head_of = json!([{
+        "type": "commit", "hash": HEAD, "date": "2026-11-20T08:30:00+00:00",
+        "author": { "raw": "Truing <truing@example.com>", "user": user(ME) },
+    }]);
+    let said = |id: u64, at: &str| {
+        let mut note = comment(id, Some("{9}"), "Not so.");
+        note["created_on"] = format!("2026-11-20T{at}+00:00").into();
+        note["inline"] = json!({ "path": "src/a.py", "to": 3 });
+        note
+    };
+    let notes = json!([said(21, "08:29:59.999999"), said(22, "08:30:00.000000"), comment(23, Some("{9}"), "Hm.")]);
+    let read = [me(), ok(&body("OPEN", false, UUID)), commit(BASE), newest(HEAD)];
+    let server = Server::new(read.into_iter().chain([page(&head_of, None), page(&notes, None)])).await;
+    let activity = pull(&server).activity(7).await.unwrap();
+    assert!(activity.commits[0].author.as_ref().is_some_and(|author| author.ours));
+    let on: Vec<_> = activity.remarks.into_iter().map(|remark| (remark.id, remark.commit)).collect();
+    let id = |id: &str| CommentId::new(id);
+    assert_eq!(on, [(id("23"), None), (id("21"), None), (id("22"), Some(head()))]);
+    // An approval of the very time.
+    assert_eq!(activity.reviews.into_iter().map(|review| review.commit).collect::<Vec<_>>(), [Some(head())]);
+}
+
+#[tokio::test]
 async fn nobody_is_obeyed_where_the_token_may_not_ask() {
     let author = truing_core::port::Author {
         id: super::super::address::account("{9}"),
