@@ -14,7 +14,7 @@ pub(super) struct Participant {
     pub(super) commit: Option<String>,
     /// When they gave a verdict or commented last, seconds since 1970.
     pub(super) at: Option<i64>,
-    /// When they commented last.
+    /// The time of their last comment, likewise.
     pub(super) said: Option<i64>,
 }
 

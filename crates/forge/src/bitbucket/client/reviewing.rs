@@ -5,7 +5,8 @@ use std::collections::HashMap;
 
 use truing_core::id::{CommentId, ReviewId, Topic};
 use truing_core::port::{
-    AuditMark, ForgeError, LineComment, LineDraft, Posted, ReviewDraft, ReviewEvent, ReviewState, ReviewThread,
+    AuditMark, ForgeError, LineComment, LineDraft, Posted, ReviewDraft, ReviewEvent, ReviewState,
+    ReviewThread,
 };
 use truing_core::publish::ThreadState;
 

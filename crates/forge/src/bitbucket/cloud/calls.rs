@@ -271,13 +271,7 @@ impl Calls for BitbucketCloud {
         self.send(&Call::set(what, Method::POST, url, None)).await?.done()
     }
 
-    async fn withdraw_changes(
-        &self,
-        what: &str,
-        repo: &str,
-        number: u64,
-        _: &Sha,
-    ) -> Result<(), ForgeError> {
+    async fn withdraw_changes(&self, what: &str, repo: &str, number: u64, _: &Sha) -> Result<(), ForgeError> {
         let url = self.changes_url(what, repo, number)?;
         match self.send(&Call::set(what, Method::DELETE, url, None)).await {
             // There is none any more: a first try without an answer may have done it.

@@ -497,7 +497,8 @@ async fn what_was_said_since_the_head_was_committed_is_of_the_head() {
         note["inline"] = json!({ "path": "src/a.py", "to": 3 });
         note
     };
-    let notes = json!([said(21, "08:29:59.999999"), said(22, "08:30:00.000000"), comment(23, Some("{9}"), "Hm.")]);
+    let notes =
+        json!([said(21, "08:29:59.999999"), said(22, "08:30:00.000000"), comment(23, Some("{9}"), "Hm.")]);
     let read = [me(), ok(&body("OPEN", false, UUID)), commit(BASE), newest(HEAD)];
     let server = Server::new(read.into_iter().chain([page(&head_of, None), page(&notes, None)])).await;
     let activity = pull(&server).activity(7).await.unwrap();
