@@ -40,7 +40,7 @@ pub(super) fn of(
             ["sync", ..]
             | ["server", "metrics_listen"]
             | ["mcp", _, "url" | "forge" | "transport" | "token" | "tools"]
-            | ["forge", _, "app_id" | "private_key" | "marker_key" | "email" | "account"]
+            | ["forge", _, "app_id" | "private_key" | "marker_key" | "email" | "account" | "halted"]
             | ["rules" | "prompts", "dir"]
             | ["budget", "prices"]
             | ["model", "region" | "workspace_id"]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use truing_core::port::ForgeKind;
+use truing_core::port::{ForgeKind, Halted};
 
 use super::login::Login;
 use super::secret::Secret;
@@ -26,6 +26,8 @@ pub struct ForgeConfig {
     pub accounts: Vec<String>,
     /// The secret of its webhooks.
     pub webhook_secret: Secret,
+    /// The fate of its webhooks while the kill switch is on; none: its kind decides.
+    pub halted: Option<Halted>,
     /// The key of the markers; none: `marker.key` beside the database, made once.
     pub marker_key: Option<Secret>,
     /// Keys that signed them before.

@@ -344,6 +344,14 @@ pub const KEYS: &[Key] = &[
         doc: "The secret that the forge signs webhooks with.",
     },
     Key {
+        path: "forge.NAME.halted",
+        kind: Kind::Choice { built: &["refuse", "mark"], planned: &[] },
+        default: Default::Computed { words: "`refuse`, of a `bitbucket-dc` `mark`", example: "\"refuse\"" },
+        repository: Repository::No,
+        since: "0.1.0",
+        doc: "The answer to a webhook while the kill switch is on. `refuse`: 503, so the forge may send it again, and the sweep at the end of the switch finds what it was about. `mark`: 202, and the pull request waits for the end of the switch. A Bitbucket Data Center stops calling a webhook that is refused repeatedly.",
+    },
+    Key {
         path: "forge.NAME.marker_key",
         kind: Kind::Secret,
         default: Default::Computed {
@@ -934,7 +942,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("COMMENT"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "What the reviews of a run that found something are for the forge. A forge refuses `REQUEST_CHANGES` of a pull request's own author. No review approves.",
+        doc: "What the reviews of a run that found something are for the forge. A forge refuses `REQUEST_CHANGES` of a pull request's own author. No review approves. At either Bitbucket an audit that finds nothing takes back the request for changes of an earlier one; at GitHub it stays until a person dismisses that review.",
     },
     Key {
         path: "converge.resolve_threads",

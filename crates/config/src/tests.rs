@@ -688,6 +688,20 @@ fn each_kind_of_forge_has_its_own_addresses_and_variables() {
 }
 
 #[test]
+fn webhooks_are_refused_or_marked_while_the_kill_switch_is_on_as_an_operator_says() {
+    use truing_core::port::Halted;
+    let of = |key: &str| {
+        let config = of_file(&format!("[forge.bitbucket]\n{key}")).unwrap();
+        config.forges["bitbucket"].halted
+    };
+    assert_eq!(of(""), None, "by its kind");
+    assert_eq!(of("halted = \"refuse\""), Some(Halted::Refused));
+    assert_eq!(of("halted = \"mark\""), Some(Halted::Marked));
+    let told = told_of("[forge.bitbucket]\nhalted = \"drop\"");
+    assert!(told.contains("`forge.bitbucket.halted` must be \"refuse\" or \"mark\", not `drop`"), "{told}");
+}
+
+#[test]
 fn a_forge_is_told_what_its_kind_does_not_have() {
     let told = [
         "[forge.bitbucket-dc]",

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use truing_core::money::MicroUsd;
+use truing_core::port::Halted;
 use truing_model::price::{Declared, Rate};
 
 use super::login;
@@ -173,11 +174,23 @@ impl Typed<'_> {
             account,
             accounts: login::former(self, name, kind)?,
             webhook_secret: needed("webhook_secret")?,
+            halted: self.if_any(&path("halted"), |value| {
+                if let Value::Choice(word) = value { halted(word) } else { None }
+            })?,
             marker_key: self.secret(&path("marker_key"))?,
             previous_marker_keys: self.secrets(&path("previous_marker_keys"))?,
             settle: self.duration(&path("settle"))?,
             repositories: self.list(&path("repositories"))?,
             config_branches: self.list(&path("config_branches"))?,
         })
+    }
+}
+
+/// The fate of webhooks that a word of `forge.NAME.halted` means.
+fn halted(word: &str) -> Option<Halted> {
+    match word {
+        "refuse" => Some(Halted::Refused),
+        "mark" => Some(Halted::Marked),
+        _ => None,
     }
 }

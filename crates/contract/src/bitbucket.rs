@@ -75,6 +75,8 @@ const CLOUD_UNDESCRIBED: &[Undescribed] = &[
     get("/user/workspaces"),
     get("/user/workspaces/{workspace}/permissions/repositories"),
     get("/workspaces/{workspace}/permissions/repositories/{repo_slug}"),
+    get("/workspaces/{workspace}/members/{member}"),
+    get("/users/{selected_user}"),
     get("/repositories/{workspace}"),
     get("/repositories/{workspace}/{repo_slug}/branch-restrictions"),
     get("/repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}/conflicts"),

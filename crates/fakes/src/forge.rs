@@ -21,7 +21,7 @@ mod view;
 mod webhook;
 mod witness;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -142,6 +142,7 @@ impl FakeForge {
             base_url: base_url.clone(),
             clock: options.clock,
             accounts: BTreeMap::new(),
+            closed_accounts: BTreeSet::new(),
             tokens: Default::default(),
             apps: Default::default(),
             private_git: options.private_git,

@@ -65,6 +65,9 @@ const MAX_ID_CHARS: usize = 64;
 pub struct Settings {
     /// The secret of each forge.
     pub secrets: BTreeMap<String, HookSecret>,
+    /// The fate of deliveries while the kill switch is on, of each forge of which an operator has said it; of the others
+    /// their kind decides.
+    pub halted: BTreeMap<String, Halted>,
     /// Who may say for whom it forwards.
     pub trusted_proxies: Vec<IpNet>,
     /// Deliveries a second from one source; 0: any number.
@@ -76,7 +79,8 @@ pub struct Settings {
 impl Settings {
     /// With these secrets, and all else as it is unless configured.
     pub fn new(secrets: BTreeMap<String, HookSecret>) -> Self {
-        Self { secrets, trusted_proxies: Vec::new(), rate_limit: RATE_LIMIT, bounds: Bounds::default() }
+        let (halted, bounds) = (BTreeMap::new(), Bounds::default());
+        Self { secrets, halted, trusted_proxies: Vec::new(), rate_limit: RATE_LIMIT, bounds }
     }
 }
 
@@ -217,7 +221,8 @@ impl<P: Parts> Ingress<P> {
         let unknown = || Refusal::UnknownForge(visible(name, MAX_ID_CHARS));
         let secret = self.settings.secrets.get(name).ok_or_else(unknown)?;
         let server = self.context.forges.servers().get(name).ok_or_else(unknown)?;
-        let (kind, halted) = (server.kind(), halted(server.capability().refused));
+        let told = self.settings.halted.get(name).copied();
+        let (kind, halted) = (server.kind(), told.unwrap_or_else(|| halted(server.capability().refused)));
         let Delivery { event, signature, .. } = Delivery::read(kind, &headers);
         let check = signature.and_then(|signature| secret.check(signature)).map_err(Refusal::Unsigned)?;
         let is_form = is_form(&headers)?;
@@ -315,7 +320,8 @@ impl<P: Parts> Ingress<P> {
     }
 }
 
-/// The fate of deliveries while the kill switch is on, of a forge where refusing them has this consequence.
+/// The fate of deliveries while the kill switch is on, of a forge where refusing them has this consequence, unless an operator
+/// has said it.
 fn halted(refused: Refused) -> Halted {
     match refused {
         Refused::LosesIt => Halted::Refused,

@@ -273,6 +273,9 @@ pub enum ReviewEvent {
     Comment,
     /// Not as it is. On a pull request of our own account it is a comment: forges refuse the other.
     RequestChanges,
+    /// Nothing, and a request for changes that our account made before is taken back. It approves nothing. Where a forge
+    /// keeps such a request with its review, it stays until a person dismisses that.
+    Withdraw,
 }
 
 /// A review to be posted.

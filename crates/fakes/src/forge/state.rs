@@ -68,6 +68,8 @@ pub(crate) struct World {
     pub(crate) clock: Arc<dyn Clock>,
     /// Login to id. A login that ends with `[bot]` is an app's, as at GitHub.
     pub(crate) accounts: BTreeMap<String, u64>,
+    /// Logins whose accounts are closed. Cloud takes none of them as a reviewer.
+    pub(crate) closed_accounts: BTreeSet<String>,
     /// Token to login.
     pub(crate) tokens: HashMap<String, String>,
     pub(crate) apps: Apps,

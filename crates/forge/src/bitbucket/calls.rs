@@ -322,6 +322,15 @@ pub trait Calls: Clone + Send + Sync + std::fmt::Debug {
         commit: &Sha,
     ) -> impl Future<Output = Result<(), ForgeError>> + Send;
 
+    /// Takes back that a pull request needs changes, of this commit. It approves nothing. If it is so already, that is no error.
+    fn withdraw_changes(
+        &self,
+        what: &str,
+        repo: &str,
+        number: u64,
+        commit: &Sha,
+    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
+
     /// The commits of a pull request, oldest first.
     fn commits(
         &self,

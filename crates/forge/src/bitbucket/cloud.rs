@@ -3,6 +3,7 @@
 mod calls;
 mod hash;
 mod read;
+mod reviewers;
 mod server;
 mod status;
 pub(crate) mod webhook;

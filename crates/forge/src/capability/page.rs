@@ -161,7 +161,10 @@ fn rows(forge: &Capability) -> Vec<(&'static str, String)> {
         ("Items of a page", forge.page.to_string()),
         ("Files listed of a pull request", count(forge.files)),
         ("Diff in one answer", diff),
-        ("While the kill switch is on, a delivery gets", refused.to_owned()),
+        (
+            "While the kill switch is on, a delivery gets, unless `forge.NAME.halted` says otherwise",
+            refused.to_owned(),
+        ),
         ("A comment may stay unseen for", format!("{} s (`forge.NAME.settle`)", forge.settle.0 / 1_000)),
     ]
 }

@@ -57,9 +57,10 @@ const READ_ALONE: &[(&str, &[&str])] = &[("\"APPROVED\"", &["wire.rs"]), ("\"app
 const WRITES: &[(&str, &str, usize)] = &[
     // The file, what sends, and how often.
     ("cloud/calls.rs", "Call::create(", 3), // a comment, a pull request, declining
-    ("cloud/calls.rs", "Method::PUT", 2),   // a comment's text, a pull request
+    ("cloud/calls.rs", "Method::PUT", 1),   // a comment's text
     ("cloud/calls.rs", "Method::POST", 2),  // resolving, requesting changes
-    ("cloud/calls.rs", "Method::DELETE", 2), // a comment, opening a thread again
+    ("cloud/calls.rs", "Method::DELETE", 3), // a comment, opening a thread again, our request for changes
+    ("cloud/reviewers.rs", "Method::PUT", 1), // a pull request
     ("cloud/status.rs", "Call::create(", 0),
     ("cloud/status.rs", "Method::PUT", 1),    // the report
     ("cloud/status.rs", "Method::POST", 2),   // its notes, the build status
@@ -187,12 +188,15 @@ fn a_merge_is_read_at_data_center_and_never_sent() {
 }
 
 #[test]
-fn the_verdict_at_data_center_is_this() {
+fn the_verdicts_at_data_center_are_these() {
     let text = joined("bitbucket");
     let verdict = text.split("enum Verdict {").nth(1).unwrap().split('}').next().unwrap();
     let values = verdict.lines().map(str::trim).filter(|line| line.ends_with(',')).collect::<Vec<_>>();
-    assert_eq!(values, ["NeedsWork,"]);
-    assert_eq!(text.matches("\"status\": Verdict::").count(), 1, "what decides");
+    assert_eq!(values, ["NeedsWork,", "Unapproved,"]);
+    assert_eq!(text.matches("\"status\": verdict").count(), 1, "what decides");
+    for verdict in ["Verdict::NeedsWork", "Verdict::Unapproved"] {
+        assert_eq!(text.matches(verdict).count(), 1, "{verdict}");
+    }
     assert_eq!(text.matches("\"request-changes\"").count(), 1, "what decides at Cloud");
     assert_eq!(text.matches("\"participants\"").count(), 2, "asking for a review, and the verdict");
 }

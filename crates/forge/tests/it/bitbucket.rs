@@ -6,4 +6,6 @@
 mod counting;
 mod faults;
 mod reading;
+mod reviewers;
 mod servers;
+mod verdicts;

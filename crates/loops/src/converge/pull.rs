@@ -488,7 +488,11 @@ pub fn draft(record: &Record, event: ReviewEvent) -> ReviewDraft {
             AnchorKind::File | AnchorKind::Summary => unplaced.push(one),
         }
     }
-    let event = if clean { ReviewEvent::Comment } else { event };
+    let event = match event {
+        // Where a run requests changes, the audit that finds nothing takes that back.
+        ReviewEvent::RequestChanges | ReviewEvent::Withdraw if clean => ReviewEvent::Withdraw,
+        ReviewEvent::Comment | ReviewEvent::RequestChanges | ReviewEvent::Withdraw => event,
+    };
     ReviewDraft { mark, event, body, unplaced, findings }
 }
 

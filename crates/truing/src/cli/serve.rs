@@ -144,7 +144,9 @@ async fn serve(
     // The first signal stops the service, the second one makes it hurry.
     let (tell, told) = watch::channel(Vec::new());
     let [mut stop, mut hurry] = [told.clone(), told.clone()];
+    let halted = config.forges.iter().filter_map(|(name, forge)| Some((name.clone(), forge.halted?)));
     let ingress = Settings {
+        halted: halted.collect(),
         trusted_proxies: config.server.trusted_proxies.clone(),
         rate_limit: config.server.rate_limit,
         ..Settings::new(secrets)

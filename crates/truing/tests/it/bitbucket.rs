@@ -50,6 +50,11 @@ impl Drop for Server {
 
 impl Site {
     async fn new(flavour: Flavour) -> Self {
+        Self::of(flavour, "").await
+    }
+
+    /// The same with another key of the forge.
+    async fn of(flavour: Flavour, key: &str) -> Self {
         let forge = Watched::start_as(flavour, Options::default()).await;
         forge.token(TOKEN, "truing[bot]");
         let first = Commit::new("begin").write("a.py", "a = 1\n");
@@ -60,7 +65,7 @@ impl Site {
             "[store]\nurl = \"sqlite:truing.db\"\n[server]\nlisten = \"127.0.0.1:0\"\npoll = \"50ms\"\n\
              {}[review]\ndebounce = \"100ms\"\nmax_wait = \"1s\"\nquiet = \"1s\"\nbackoff = \"200ms\"\n\
              backoff_max = \"400ms\"\nattempts = 2\n",
-            forge.operator().replace("settle = \"0s\"", "settle = \"300ms\""),
+            forge.operator().replace("settle = \"0s\"", &format!("settle = \"300ms\"\n{key}")),
         );
         std::fs::write(home.path().join("truing.toml"), config).unwrap();
         Self { home, forge, repo, kind }
@@ -261,6 +266,24 @@ async fn while_the_kill_switch_is_on_cloud_is_refused_and_the_sweep_at_its_end_f
     assert_eq!(site.deliver().await, [503]);
     assert_eq!(site.run(&["kill", "off"]).0, 0);
     once(&site.reviewed(number, 1).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_kill_switch_is_on_a_forge_is_answered_as_its_operator_says() {
+    for (flavour, word, status) in [(Flavour::Cloud, "mark", 202), (Flavour::DataCenter, "refuse", 503)] {
+        let site = Site::of(flavour, &format!("halted = \"{word}\"")).await;
+        site.repo.permit("truing[bot]", "write").await.unwrap();
+        let _server = site.serve().await;
+        assert_eq!(site.run(&["kill", "on"]).0, 0);
+        let number = site.open().await;
+        assert_eq!(site.deliver().await, [status], "{word}: {}", site.told());
+        let (store, key) = (site.store(), site.key(number).await);
+        let slot = store.load(std::slice::from_ref(&key)).await.unwrap().remove(0);
+        assert_eq!(slot.wakes_at().is_some(), status == 202, "{word}: {slot:?}");
+        assert!(store.runs(&key, 9).await.unwrap().is_empty(), "{word}: nothing was begun");
+        assert_eq!(site.run(&["kill", "off"]).0, 0);
+        once(&site.reviewed(number, 1).await);
+    }
 }
 
 /// Cloud's repository does not have the commits of its forks.

@@ -14,6 +14,8 @@ pub(super) struct Participant {
     pub(super) commit: Option<String>,
     /// When they gave a verdict or commented last, seconds since 1970.
     pub(super) at: Option<i64>,
+    /// The time of their last comment, likewise.
+    pub(super) said: Option<i64>,
 }
 
 /// Reviewers first, then whoever gave a verdict or commented; not the author.
@@ -37,6 +39,7 @@ pub(super) fn of(pull: &Pull) -> Vec<Participant> {
             verdict: judged.map(|review| review.state),
             commit: judged.map(|review| review.commit.clone()),
             at: judged.map(|review| review.created).or(said),
+            said,
         }
     };
     logins.into_iter().map(participant).collect()
@@ -63,4 +66,16 @@ pub(super) fn want_changes(
         pull.around.reviewers.push(by.to_owned());
     }
     world.changed(repo, number, by, Change::WantsChanges)
+}
+
+/// Takes one's own verdict back. At a Data Center whoever had one stays a reviewer.
+pub(super) fn withdraw(
+    world: &mut World,
+    repo: &mut Repository,
+    number: u64,
+    by: &str,
+) -> Result<(), GitError> {
+    let Some(pull) = repo.pulls.get_mut(&number) else { return Ok(()) };
+    pull.reviews.retain(|review| review.author != by || review.state == Verdict::Commented);
+    world.changed(repo, number, by, Change::WithdrewChanges)
 }

@@ -98,7 +98,9 @@ fn of_change(world: &World, repo: &Repository, change: &Change) -> (&'static str
         }
         Change::Pushed { before, after } => ("synchronize", json!({"before": before, "after": after})),
         // No GitHub makes such a change.
-        Change::Reviewers { .. } | Change::WantsChanges => ("review_requested", Value::Null),
+        Change::Reviewers { .. } | Change::WantsChanges | Change::WithdrewChanges => {
+            ("review_requested", Value::Null)
+        }
         Change::Labelled { label, on } => {
             let labels = world.labels_json(repo, std::slice::from_ref(label));
             (if *on { "labeled" } else { "unlabeled" }, json!({"label": labels[0]}))

@@ -14,6 +14,13 @@ impl FakeForge {
         world.spent = (world.now().div_euclid(3600), 0);
     }
 
+    /// Closes somebody's account. Bitbucket Cloud says so where it is asked for, and takes no list of reviewers with it.
+    pub fn close_account(&self, login: &str) {
+        let world = &mut self.shared.lock().world;
+        world.account(login);
+        world.closed_accounts.insert(login.to_owned());
+    }
+
     /// Lets the secondary limit on making comments and reviews be this in a minute of the forge's clock, from now
     /// on: what is above it is refused with the time to wait. GitHub's is 80; there is none unless it is set.
     pub fn creation_limit(&self, a_minute: usize) {

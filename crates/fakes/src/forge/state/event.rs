@@ -47,6 +47,8 @@ pub(crate) enum Change {
     },
     /// Somebody asked for changes, at Bitbucket.
     WantsChanges,
+    /// Somebody no longer asks for changes, at Bitbucket.
+    WithdrewChanges,
     /// It was given a label, or has lost it.
     Labelled {
         label: String,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use truing_core::converge::readiness::Merge as Mergeable;
-use truing_core::id::{AccountId, CommentId, ReviewId, Topic};
+use truing_core::id::{AccountId, CommentId, Millis, ReviewId, Topic};
 use truing_core::line;
 use truing_core::port::{
     AuditMark, BranchPull, ForgeError, HeadRepository, Merge, PrState, PullActivity, PullCommit, PullHead,
@@ -16,6 +16,7 @@ use super::super::calls::{Calls, End, Note, Pull};
 use super::super::login::{Accounts, actor};
 use super::Client;
 use super::notes::{comment_id, number_of};
+use crate::capability::Anchored;
 use crate::marker;
 
 impl<C: Calls> Client<C> {
@@ -181,17 +182,31 @@ impl<C: Calls> Client<C> {
             email: commit.email,
             committed: commit.committed,
         });
-        let commits = commits.collect();
+        let commits: Vec<PullCommit> = commits.collect();
+        let head = &pull.head.commit;
+        // Where nothing tells of which commit a comment or a verdict is, one of the time since the head was committed is of
+        // the head. That time is by the clock of whoever committed it: here we did, or the branch is theirs already.
+        let no_commit = self.calls.row().anchored == Anchored::Head;
+        let newest = commits.iter().find(|commit| no_commit && commit.sha == *head);
+        let since = newest.map(|commit| commit.committed).filter(|since| *since > Millis(0));
+        let on_head = |at: Option<Millis>| {
+            let is_since = at.zip(since).is_some_and(|(at, since)| at >= since);
+            is_since.then(|| head.clone())
+        };
         let notes = self.calls.notes(&what, &self.repo, number).await?;
-        let reviews = self.reviews_of(&accounts, &pull, &notes);
+        let mut reviews = self.reviews_of(&accounts, &pull, &notes);
+        for review in reviews.iter_mut().filter(|review| review.commit.is_none()) {
+            review.commit = on_head(review.at);
+        }
         let remark = |note: &Note| {
             let author = actor(&accounts, note.author.as_ref());
             let is_ours = author.as_ref().is_some_and(|author| author.ours);
             let (topic, body) = self.read_topic(number, is_ours, &note.text);
+            let on = note.on.as_ref();
             PullRemark {
                 id: comment_id(note.id),
                 author,
-                commit: note.on.as_ref().and_then(|on| on.commit.clone()),
+                commit: on.and_then(|on| on.commit.clone().or_else(|| on_head(Some(note.created)))),
                 at: note.created,
                 body,
                 topic,

@@ -5,12 +5,13 @@ use std::collections::HashMap;
 
 use truing_core::id::{CommentId, ReviewId, Topic};
 use truing_core::port::{
-    AuditMark, ForgeError, LineComment, LineDraft, Posted, ReviewDraft, ReviewEvent, ReviewThread,
+    AuditMark, ForgeError, LineComment, LineDraft, Posted, ReviewDraft, ReviewEvent, ReviewState,
+    ReviewThread,
 };
 use truing_core::publish::ThreadState;
 
 use super::super::calls::{Calls, NewNote, Note};
-use super::super::login::Accounts;
+use super::super::login::{Accounts, Whose};
 use super::Client;
 use super::notes::comment_id;
 
@@ -100,23 +101,38 @@ impl<C: Calls> Client<C> {
         Ok(Posted::Review { id: ReviewId::new(made.id.to_string()), comments: of(draft, &there) })
     }
 
-    /// Says that changes are needed, where the review does. Of our own pull request, and where the forge refuses it, the
-    /// review is a comment.
+    /// Says that changes are needed, where the review does, or no longer. Where the forge refuses it, the review is a comment.
     async fn decide(
         &self,
         what: &str,
         accounts: &Accounts<'_>,
         draft: &ReviewDraft,
     ) -> Result<(), ForgeError> {
-        match draft.event {
+        let (number, commit) = (self.id.number, &draft.mark.commit);
+        let decided = match draft.event {
             ReviewEvent::Comment => return Ok(()),
-            ReviewEvent::RequestChanges => {}
-        }
-        let pull = self.read_pull(what, self.id.number).await?;
-        if accounts.is_ours(pull.author.as_ref()) {
-            return Ok(());
-        }
-        match self.calls.want_changes(what, &self.repo, self.id.number, &draft.mark.commit).await {
+            ReviewEvent::RequestChanges => {
+                let pull = self.read_pull(what, number).await?;
+                // Nobody decides on their own pull request.
+                if accounts.is_ours(pull.author.as_ref()) {
+                    return Ok(());
+                }
+                self.calls.want_changes(what, &self.repo, number, commit).await
+            }
+            ReviewEvent::Withdraw => {
+                let pull = self.read_pull(what, number).await?;
+                let stands = pull.reviewers.iter().any(|one| {
+                    one.state == Some(ReviewState::ChangesRequested)
+                        && accounts.whose(&one.user) == Some(Whose::Present)
+                });
+                // Of another head nothing is known.
+                if !stands || pull.head.commit != *commit {
+                    return Ok(());
+                }
+                self.calls.withdraw_changes(what, &self.repo, number, commit).await
+            }
+        };
+        match decided {
             // The head is another by now, or the forge takes no verdict: what was found is said all the same.
             Err(ForgeError::Rejected { .. } | ForgeError::Stale { .. }) => Ok(()),
             decided => decided,

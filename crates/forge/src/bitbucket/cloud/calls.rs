@@ -43,27 +43,6 @@ fn inline(what: &str, on: Diff<'_>) -> Result<Value, ForgeError> {
 }
 
 impl BitbucketCloud {
-    /// Changes a pull request. What the call leaves out may be emptied, so all of it is sent.
-    async fn put(
-        &self,
-        what: &str,
-        repo: &str,
-        pull: &Pull,
-        (change, asked): (Change<'_>, Option<&str>),
-    ) -> Result<(), ForgeError> {
-        let there = pull.reviewers.iter().filter(|one| one.is_asked).map(|one| one.user.id.as_str());
-        let reviewers: Vec<Value> = there.chain(asked).map(|uuid| json!({ "uuid": uuid })).collect();
-        let is_draft = pull.state == truing_core::port::PullState::Draft;
-        let body = json!({
-            "title": change.title.unwrap_or(&pull.title),
-            "description": change.text.unwrap_or(&pull.text),
-            "draft": change.draft.unwrap_or(is_draft),
-            "reviewers": reviewers,
-        });
-        let url = self.of_pull(what, repo, pull.number, &[])?;
-        self.send(&Call::set(what, Method::PUT, url, Some(body))).await?.done()
-    }
-
     /// The error of a token that writes as another account than the configured one, once that was seen.
     fn stranger(&self, what: &str) -> Option<ForgeError> {
         let Inner { options, learnt, .. } = &*self.inner;
@@ -108,6 +87,11 @@ impl BitbucketCloud {
             ) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The address of our own request for changes. It has no commit.
+    fn changes_url(&self, what: &str, repo: &str, number: u64) -> Result<Url, ForgeError> {
+        self.of_pull(what, repo, number, &["request-changes"])
     }
 
     fn comment_url(&self, what: &str, repo: &str, (number, id): (u64, u64)) -> Result<Url, ForgeError> {
@@ -283,8 +267,17 @@ impl Calls for BitbucketCloud {
     }
 
     async fn want_changes(&self, what: &str, repo: &str, number: u64, _: &Sha) -> Result<(), ForgeError> {
-        let url = self.of_pull(what, repo, number, &["request-changes"])?;
+        let url = self.changes_url(what, repo, number)?;
         self.send(&Call::set(what, Method::POST, url, None)).await?.done()
+    }
+
+    async fn withdraw_changes(&self, what: &str, repo: &str, number: u64, _: &Sha) -> Result<(), ForgeError> {
+        let url = self.changes_url(what, repo, number)?;
+        match self.send(&Call::set(what, Method::DELETE, url, None)).await {
+            // There is none any more: a first try without an answer may have done it.
+            Ok(_) | Err(ForgeError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     async fn commits(&self, what: &str, repo: &str, number: u64) -> Result<Vec<Commit>, ForgeError> {

@@ -24,9 +24,16 @@ pub(super) struct Account {
     /// `user` for a person's.
     #[serde(rename = "type", default)]
     kind: String,
+    /// `active` while it is in use. Told where the account itself is asked for.
+    account_status: Option<String>,
 }
 
 impl Account {
+    /// Does the answer say that it is no longer in use?
+    pub(super) fn is_closed(&self) -> bool {
+        self.account_status.as_deref().is_some_and(|status| status != "active")
+    }
+
     /// None: it is gone, and nothing tells which it was.
     pub(super) fn user(self) -> Option<User> {
         Some(User {

@@ -27,17 +27,33 @@ use crate::http::{Call, unavailable};
 /// Tries of a change that somebody else's comes before.
 const MAX_TRIES: u32 = 3;
 
-/// The only verdict that we can write; the server's other two are not here.
+/// The verdicts that we can write; the server's third one, which approves, is not here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 enum Verdict {
     /// It may not be merged as it is.
     NeedsWork,
+    /// None: whatever was said before is taken back.
+    Unapproved,
 }
 
 impl BitbucketDataCenter {
     fn comment_url(&self, what: &str, repo: &str, (number, id): (u64, u64)) -> Result<Url, ForgeError> {
         self.of_pull(what, repo, number, &["comments", &id.to_string()])
+    }
+
+    /// Gives our verdict on this commit. Of another head it is refused.
+    async fn judge(
+        &self,
+        what: &str,
+        repo: &str,
+        number: u64,
+        (verdict, commit): (Verdict, &Sha),
+    ) -> Result<(), ForgeError> {
+        let own = self.own().await?.user;
+        let url = self.of_pull(what, repo, number, &["participants", &own.slug])?;
+        let body = json!({ "status": verdict, "lastReviewedCommit": commit.as_str() });
+        self.send(&Call::set(what, Method::PUT, url, Some(body))).await?.done()
     }
 
     /// Does the server list the repository among those that this login may push to?
@@ -271,11 +287,17 @@ impl Calls for BitbucketDataCenter {
         number: u64,
         commit: &Sha,
     ) -> Result<(), ForgeError> {
-        let own = self.own().await?.user;
-        let url = self.of_pull(what, repo, number, &["participants", &own.slug])?;
-        // Of another head it is refused.
-        let body = json!({ "status": Verdict::NeedsWork, "lastReviewedCommit": commit.as_str() });
-        self.send(&Call::set(what, Method::PUT, url, Some(body))).await?.done()
+        self.judge(what, repo, number, (Verdict::NeedsWork, commit)).await
+    }
+
+    async fn withdraw_changes(
+        &self,
+        what: &str,
+        repo: &str,
+        number: u64,
+        commit: &Sha,
+    ) -> Result<(), ForgeError> {
+        self.judge(what, repo, number, (Verdict::Unapproved, commit)).await
     }
 
     async fn commits(&self, what: &str, repo: &str, number: u64) -> Result<Vec<Commit>, ForgeError> {

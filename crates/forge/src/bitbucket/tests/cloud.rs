@@ -271,6 +271,26 @@ async fn a_change_of_a_pull_request_sends_all_of_it() {
 }
 
 #[tokio::test]
+async fn nobody_is_taken_for_gone_where_the_forge_does_not_even_show_us_as_a_member() {
+    let refusal = json!({ "type": "error", "error": {
+        "message": "reviewers: Malformed reviewers list", "fields": { "reviewers": ["Malformed reviewers list"] },
+    } });
+    let missing = || Reply::new(404, "{}");
+    let asked = [Reply::new(400, refusal.to_string()), missing(), missing(), missing()];
+    let before = [me(), ok(&body("OPEN", true, UUID)), commit(BASE), newest(HEAD)];
+    let server = Server::new(before.into_iter().chain(asked)).await;
+    let refused = pull(&server).perform(&Effect::MarkReady).await.unwrap_err();
+    let said = refused.to_string();
+    assert!(matches!(refused, ForgeError::Rejected { .. }), "{said}");
+    assert!(said.contains("Malformed reviewers list") && said.contains("docs/bitbucket.md"), "{said}");
+    let sent = lines(&server.requests());
+    assert_eq!(sent.iter().filter(|line| line.starts_with("PUT ")).count(), 1, "{sent:?}");
+    let [members, ..] = &sent[5..] else { panic!("{sent:?}") };
+    assert!(members.starts_with("GET /base/workspaces/acme/members/%7B0f3a9c56-"), "{members}");
+    assert_eq!(sent[6..], ["GET /base/users/%7Bb%7D", "GET /base/users/%7Bc%7D"]);
+}
+
+#[tokio::test]
 async fn a_review_is_asked_of_a_uuid_and_of_no_name() {
     let read = || [ok(&body("OPEN", false, UUID)), commit(BASE), newest(HEAD)];
     let ask = |login: &str| Effect::RequestReview { login: login.into() };
@@ -463,6 +483,31 @@ async fn comments_that_the_calls_did_not_suffice_for_are_read_the_next_time_and_
         assert!(!lists[0].is_in_order() && lists[1].is_complete(), "what is left out may be older");
     }
     assert_eq!(server.requests().len(), 5);
+}
+
+#[tokio::test]
+async fn what_was_said_since_the_head_was_committed_is_of_the_head() {
+    let head_of = json!([{
+        "type": "commit", "hash": HEAD, "date": "2026-11-20T08:30:00+00:00",
+        "author": { "raw": "Truing <truing@example.com>", "user": user(ME) },
+    }]);
+    let said = |id: u64, at: &str| {
+        let mut note = comment(id, Some("{9}"), "Not so.");
+        note["created_on"] = format!("2026-11-20T{at}+00:00").into();
+        note["inline"] = json!({ "path": "src/a.py", "to": 3 });
+        note
+    };
+    let notes =
+        json!([said(21, "08:29:59.999999"), said(22, "08:30:00.000000"), comment(23, Some("{9}"), "Hm.")]);
+    let read = [me(), ok(&body("OPEN", false, UUID)), commit(BASE), newest(HEAD)];
+    let server = Server::new(read.into_iter().chain([page(&head_of, None), page(&notes, None)])).await;
+    let activity = pull(&server).activity(7).await.unwrap();
+    assert!(activity.commits[0].author.as_ref().is_some_and(|author| author.ours));
+    let on: Vec<_> = activity.remarks.into_iter().map(|remark| (remark.id, remark.commit)).collect();
+    let id = |id: &str| CommentId::new(id);
+    assert_eq!(on, [(id("23"), None), (id("21"), None), (id("22"), Some(head()))]);
+    // An approval of the very time.
+    assert_eq!(activity.reviews.into_iter().map(|review| review.commit).collect::<Vec<_>>(), [Some(head())]);
 }
 
 #[tokio::test]

@@ -336,6 +336,44 @@ async fn changes_are_wanted_by_the_one_verdict_that_there_is() {
 }
 
 #[tokio::test]
+async fn an_audit_that_finds_nothing_takes_our_own_verdict_back_of_this_head_alone() {
+    let clean = |commit: &str| truing_core::port::ReviewDraft {
+        mark: truing_core::port::AuditMark {
+            run: truing_core::id::RunId::new("r"),
+            audit: 2,
+            clean: true,
+            commit: Sha::parse(commit).unwrap(),
+        },
+        event: truing_core::port::ReviewEvent::Withdraw,
+        body: "## audit 2".into(),
+        unplaced: Vec::new(),
+        findings: Vec::new(),
+    };
+    let status = |of: u64, status: &str| json!([{ "user": user(of), "status": status }]);
+    for (reviewers, commit, is_taken_back) in [
+        (status(ME_DC, "NEEDS_WORK"), HEAD, true),
+        (status(ME_DC, "NEEDS_WORK"), BASE, false),
+        (status(ME_DC, "UNAPPROVED"), HEAD, false),
+        (status(5, "NEEDS_WORK"), HEAD, false),
+    ] {
+        let mut others = body(1, "Why", 101);
+        (others["author"], others["reviewers"]) = (json!({ "user": user(9) }), reviewers);
+        let [who, account] = me("9.3.2");
+        let posted = Reply::new(201, comment(31, 0, ME_DC, "x").to_string());
+        let judged = is_taken_back.then(|| ok(&json!({})));
+        let replies = [who, account, page(&json!([]), None), ok(&others)];
+        let server = Server::new(replies.into_iter().chain(judged).chain([posted])).await;
+        let client = center(&server).client(&pr("101"), "ACME/demo", Producer::Converge, &open());
+        assert!(client.perform(&Effect::Review(clean(commit))).await.is_ok());
+        let sent = server.requests();
+        let verdicts: Vec<Value> =
+            sent.iter().filter(|one| one.line.contains("/participants/")).map(Request::json).collect();
+        let expected = is_taken_back.then(|| json!({ "status": "UNAPPROVED", "lastReviewedCommit": HEAD }));
+        assert_eq!(verdicts, Vec::from_iter(expected), "{:?}", lines(&sent));
+    }
+}
+
+#[tokio::test]
 async fn a_status_is_a_report_without_old_notes_and_then_a_build_status() {
     let nothing = || Reply::new(204, "");
     let server = Server::new([ok(&json!({})), nothing(), nothing()]).await;

@@ -148,7 +148,8 @@ impl GitHubClient {
     /// GitHub takes no verdict of an account on its own pull request.
     async fn event(&self, what: &str, event: ReviewEvent) -> Result<&'static str, ForgeError> {
         let own = match event {
-            ReviewEvent::Comment => true,
+            // To take a review's verdict back is to dismiss the review, which this client cannot.
+            ReviewEvent::Comment | ReviewEvent::Withdraw => true,
             ReviewEvent::RequestChanges => {
                 let accounts = self.accounts().await?;
                 self.raw(what).await?.user.is_some_and(|user| accounts.whose(&user).is_some())

@@ -180,6 +180,14 @@ async fn verdicts_of_people_are_reviews() {
         let activity = site.hub.activity(number).await.unwrap();
         assert_eq!((activity.commits.len(), activity.reviews.len()), (1, 1));
         assert_eq!(activity.commits[0].sha, tip(&site).await);
+        assert_eq!(activity.reviews[0].commit, head);
+        // Whoever asks for changes and has spoken since the head was committed has seen the head.
+        site.shop.comment(number, "ann", "See above.").await.unwrap();
+        site.shop.comment_on(number, "ann", "a.txt", (Where::Right, 2), "Why?").await.unwrap();
+        let activity = site.hub.activity(number).await.unwrap();
+        assert_eq!(activity.reviews[0].commit, Some(tip(&site).await));
+        let on: Vec<_> = activity.remarks.iter().map(|remark| remark.commit.clone()).collect();
+        assert_eq!(on, [None, Some(tip(&site).await)], "one in the conversation is of no commit");
     }
 }
 

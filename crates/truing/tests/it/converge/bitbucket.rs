@@ -71,6 +71,24 @@ async fn each_audit_is_a_comment_and_each_finding_is_answered_and_resolved() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_for_changes_ends_with_the_audit_that_finds_nothing() {
+    for flavour in BOTH {
+        let site = site(flavour, "[converge]\nevent = \"REQUEST_CHANGES\"\n", two_loops()).await;
+        let (told, exit) = site.run(&[]).await;
+        assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
+        let pull = site.pull().await;
+        assert!(pull.reviews.iter().all(|review| review.author != BOT), "{flavour:?}: {:#?}", pull.reviews);
+        let log = site.forge.log();
+        let is_verdict = |path: &str| path.ends_with("/request-changes") || path.contains("/participants/");
+        let given = log.iter().filter(|call| call.method != "GET" && is_verdict(&call.path));
+        let given: Vec<_> = given.map(|call| call.method.as_str()).collect();
+        let expected = if flavour == Flavour::Cloud { ["POST", "DELETE"] } else { ["PUT", "PUT"] };
+        assert_eq!(given, expected, "{flavour:?}");
+        assert_never_merges(&site);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn where_the_forge_merges_no_base_into_a_branch_git_does_and_the_new_head_is_audited() {
     for flavour in BOTH {
         let site = site(flavour, "[converge]\nauto_rebase = true\n", [clean(), clean()]).await;

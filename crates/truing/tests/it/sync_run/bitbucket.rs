@@ -1,6 +1,7 @@
 //! A job at either Bitbucket, as one at GitHub: what differs is read from the row of the forge before it is asked.
 
-use truing_fakes::forge::Flavour;
+use truing_fakes::forge::{Flavour, Side};
+use truing_fakes::repo::Commit;
 
 use super::result;
 use super::site::{BOT, BRANCH, Site};
@@ -34,6 +35,24 @@ async fn a_release_that_changes_nothing_widens_the_range_in_one_pull_request() {
         assert_eq!(site.sync().await, result("relaxed", 0));
         let pulls = site.pulls().await;
         assert_eq!((pulls.len(), pulls[0].1.title.as_str()), (1, "Admit demo up to 1.0.2"));
+        assert_eq!(site.forge.violations(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_comments_on_the_newest_commit_keeps_the_branch() {
+    for flavour in BOTH {
+        let site = Site::at(flavour, "").await;
+        site.release("1.0.1");
+        assert_eq!(site.sync().await, result("relaxed", 0));
+        let (number, before) = site.pulls().await.remove(0);
+        site.repo.comment_on(number, "ann", "pyproject.toml", (Side::Right, 4), "Why?").await.unwrap();
+        site.repo.push("main", Commit::new("Else").write("b.txt", "b\n")).await.unwrap();
+        site.release("1.0.2");
+        assert_eq!(site.sync().await, result("relaxed", 0), "{flavour:?}: in place");
+        assert_eq!(site.ahead(BRANCH).await, "2", "{flavour:?}");
+        let (_, after) = site.pulls().await.remove(0);
+        assert_ne!(after.head, before.head, "{flavour:?}");
         assert_eq!(site.forge.violations(), Vec::<String>::new());
     }
 }

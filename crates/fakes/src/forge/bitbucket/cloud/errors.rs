@@ -45,7 +45,9 @@ pub(super) fn against(why: &Against) -> Reply {
             invalid("reviewers", &words)
         }
         Against::NoMember(login) => {
-            invalid("reviewers", &format!("{login} does not have access to view this pull request"))
+            let words =
+                format!("{login} is not a member of this workspace and cannot be added to this pull request");
+            invalid("reviewers", &words)
         }
         Against::NoBranch => invalid("destination", "branch not found"),
         Against::Script(words) => Reply::failed(words),

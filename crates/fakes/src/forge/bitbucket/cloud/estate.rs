@@ -8,6 +8,7 @@ use super::admission::{administered, personal, repository};
 use super::errors::not_found;
 use super::{json, page};
 use crate::forge::bitbucket::{may_read, may_write};
+use crate::forge::flavour::uuid;
 use crate::forge::http::call::{Answer, Call, Reply};
 use crate::forge::state::{Repository, State, World};
 
@@ -15,6 +16,38 @@ use crate::forge::state::{Repository, State, World};
 pub(super) fn user(state: &mut State, call: &Call) -> Answer {
     personal(call)?;
     Ok(Reply::json(200, json::account(&state.world, &call.login)))
+}
+
+/// The login of the account with this id.
+pub(super) fn login_of<'a>(world: &'a World, id: &str) -> Option<&'a str> {
+    world.accounts.iter().find(|(_, number)| uuid(**number) == id).map(|(login, _)| login.as_str())
+}
+
+/// `GET /2.0/users/{user}`, by the id.
+pub(super) fn account(state: &mut State, call: &Call) -> Answer {
+    personal(call)?;
+    let world = &state.world;
+    let login = login_of(world, call.param("user")).ok_or_else(|| not_found("User"))?;
+    let mut told = json::account(world, login);
+    let status = if world.closed_accounts.contains(login) { "inactive" } else { "active" };
+    told["account_status"] = status.into();
+    Ok(Reply::json(200, told))
+}
+
+/// `GET /2.0/workspaces/{owner}/members/{user}`: whoever has a role in one of its repositories, and its bots.
+pub(super) fn member(state: &mut State, call: &Call) -> Answer {
+    personal(call)?;
+    let State { world, repos, moved: _ } = state;
+    let login = login_of(world, call.param("user")).ok_or_else(|| not_found("User"))?;
+    let is_in = |repo: &Repository| {
+        repo.owner.eq_ignore_ascii_case(call.param("owner"))
+            && (repo.role(login) != "none" || repo.bots.iter().any(|bot| bot.login == login))
+    };
+    if !repos.values().any(is_in) {
+        return Err(not_found("User"));
+    }
+    let (user, workspace) = (json::account(world, login), json::workspace(world, call.param("owner")));
+    Ok(Reply::json(200, json!({"type": "workspace_membership", "user": user, "workspace": workspace})))
 }
 
 /// `GET /2.0/user/workspaces`: those of repositories that whoever calls may see.

@@ -53,7 +53,7 @@ pub(crate) fn delivery(
         let now = lines.get(&comment.note.id).copied().flatten();
         payload["comment"] = json::comment(world, repo, pull, comment, now);
     }
-    if let Event::Pull { change: Change::WantsChanges, .. } = event {
+    if let Event::Pull { change: Change::WantsChanges | Change::WithdrewChanges, .. } = event {
         payload["changes_request"] =
             json!({"date": json::time(world.now()), "user": json::account(world, &by)});
     }
@@ -76,6 +76,7 @@ fn of_change(change: &Change, merged: bool) -> Option<&'static str> {
             "updated"
         }
         Change::WantsChanges => "changes_request_created",
+        Change::WithdrewChanges => "changes_request_removed",
         // Cloud neither reopens nor labels.
         Change::Reopened | Change::Labelled { .. } => return None,
     })

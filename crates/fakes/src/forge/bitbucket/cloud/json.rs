@@ -177,10 +177,12 @@ pub(super) fn participant(world: &World, one: &Participant) -> Value {
         Some(Verdict::ChangesRequested) => Some("changes_requested"),
         Some(Verdict::Commented) | None => None,
     };
+    // Of a request for changes no time is told, but that of the last comment.
+    let at = if one.verdict == Some(Verdict::Approved) { one.at } else { one.said };
     json!({
         "type": "participant", "user": account(world, &one.login),
         "role": if one.is_reviewer { "REVIEWER" } else { "PARTICIPANT" },
-        "approved": one.verdict == Some(Verdict::Approved), "state": state, "participated_on": one.at.map(time),
+        "approved": one.verdict == Some(Verdict::Approved), "state": state, "participated_on": at.map(time),
     })
 }
 

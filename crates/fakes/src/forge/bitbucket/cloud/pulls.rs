@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use super::admission::{pull, repository};
 use super::errors::{against, invalid, not_found, refused};
+use super::estate::login_of;
 use super::{json, page};
 use crate::forge::bitbucket::edits::{self, Edit};
 use crate::forge::bitbucket::{may_write, participants};
-use crate::forge::flavour::uuid;
 use crate::forge::http::call::{Answer, Call, Reply};
 use crate::forge::operations::branches::tip;
 use crate::forge::operations::pulls::{NewPull, close, is_there, open};
@@ -57,14 +57,13 @@ fn shown(world: &World, repo: &mut Repository, number: u64, status: u16) -> Answ
     Ok(Reply::json(status, json::whole_pull(world, repo, of, &head, mergeable)))
 }
 
-/// The logins of the reviewers that a body names by their ids.
+/// The logins of the reviewers that a body names by their ids, if none of their accounts is closed.
 fn reviewers(world: &World, body: &Value) -> Result<Vec<String>, Reply> {
     let none = Vec::new();
     let named = |reviewer: &Value| {
-        let id = reviewer["uuid"].as_str().unwrap_or_default();
-        let found =
-            world.accounts.iter().find(|(_, number)| uuid(**number) == id).map(|(login, _)| login.clone());
-        found.ok_or_else(|| invalid("reviewers", "Malformed reviewers list"))
+        let found = login_of(world, reviewer["uuid"].as_str().unwrap_or_default());
+        let open = found.filter(|login| !world.closed_accounts.contains(*login));
+        open.map(str::to_owned).ok_or_else(|| invalid("reviewers", "Malformed reviewers list"))
     };
     body["reviewers"].as_array().unwrap_or(&none).iter().map(named).collect()
 }
@@ -156,6 +155,13 @@ pub(super) fn request_changes(state: &mut State, call: &Call) -> Answer {
     let all = participants::of(of);
     let one = all.iter().find(|one| one.login == call.login).ok_or_else(|| not_found("Participant"))?;
     Ok(Reply::json(200, json::participant(world, one)))
+}
+
+/// `DELETE …/pullrequests/{number}/request-changes`: one's own.
+pub(super) fn withdraw_changes(state: &mut State, call: &Call) -> Answer {
+    let (world, repo, number) = pull(state, call)?;
+    participants::withdraw(world, repo, number, &call.login)?;
+    Ok(Reply::done())
 }
 
 /// `GET …/pullrequests/{number}/commits`, newest first.

@@ -21,6 +21,8 @@ const ROUTES: &[Route] = {
     const PUT: MethodFilter = MethodFilter::PUT;
     &[
         (GET, "/2.0/user", Rest(estate::user)),
+        (GET, "/2.0/users/{user}", Rest(estate::account)),
+        (GET, "/2.0/workspaces/{owner}/members/{user}", Rest(estate::member)),
         (GET, "/2.0/user/workspaces", Rest(estate::workspaces)),
         (GET, "/2.0/user/workspaces/{owner}/permissions/repositories", Rest(estate::own_permissions)),
         (GET, "/2.0/workspaces/{owner}/permissions/repositories/{repo}", Rest(estate::permissions)),
@@ -36,6 +38,11 @@ const ROUTES: &[Route] = {
             POST,
             "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/request-changes",
             Rest(pulls::request_changes),
+        ),
+        (
+            DELETE,
+            "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/request-changes",
+            Rest(pulls::withdraw_changes),
         ),
         (GET, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/commits", Rest(pulls::commits)),
         (GET, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/conflicts", Rest(pulls::elsewhere)),

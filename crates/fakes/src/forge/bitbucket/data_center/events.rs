@@ -88,6 +88,7 @@ fn of_change(
             json!({"addedReviewers": users(added), "removedReviewers": users(removed)}),
         ),
         Change::WantsChanges => ("pr:reviewer:changes_requested", Value::Null),
+        Change::WithdrewChanges => ("pr:reviewer:unapproved", Value::Null),
         Change::Labelled { .. } => return None,
     })
 }

@@ -247,6 +247,10 @@ pub(super) fn judge(state: &mut State, call: &Call) -> Answer {
             participants::want_changes(world, repo, number, &call.login)?;
             participant(world, repo, number, &call.login)
         }
+        Some("UNAPPROVED") => {
+            participants::withdraw(world, repo, number, &call.login)?;
+            participant(world, repo, number, &call.login)
+        }
         Some("APPROVED") => {
             world.violation(format!("approval of {}#{number} by {}", repo.full_name(), call.login));
             Err(not_permitted())

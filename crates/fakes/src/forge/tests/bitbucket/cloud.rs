@@ -232,6 +232,36 @@ async fn a_change_of_a_pull_request_says_all_of_it() {
 }
 
 #[tokio::test]
+async fn a_list_of_reviewers_with_one_who_has_left_is_refused() {
+    let site = Site::new(Flavour::Cloud).await;
+    let [ann, bob] = ["ann", "bob"].map(|login| site.forge.account_id(login));
+    for login in ["ann", "bob"] {
+        site.shop.permit(login, "write").await.unwrap();
+    }
+    let change = |all: &[&String]| {
+        let all: Vec<_> = all.iter().map(|id| json!({"uuid": id})).collect();
+        json!({"title": "Change feature", "description": "What it does.", "reviewers": all})
+    };
+    site.done(200, "PUT", &site.pull(), change(&[&ann, &bob])).await;
+    let escaped = bob.replace('{', "%7B").replace('}', "%7D");
+    let (user, member) = (format!("/2.0/users/{escaped}"), format!("/2.0/workspaces/acme/members/{escaped}"));
+    assert_eq!(site.get(&user).await["account_status"], "active");
+    assert_eq!(site.get(&member).await["user"]["uuid"], bob.as_str());
+    site.shop.permit("bob", "none").await.unwrap();
+    let (status, refused) = site.ask("PUT", &site.pull(), change(&[&ann, &bob])).await;
+    let words = refused["error"]["fields"]["reviewers"][0].as_str().unwrap();
+    assert!(status == 400 && words.starts_with("bob is not a member of this workspace"), "{refused}");
+    assert_eq!(site.ask("GET", &member, Value::Null).await.0, 404);
+    site.shop.permit("bob", "write").await.unwrap();
+    site.forge.close_account("bob");
+    let (status, refused) = site.ask("PUT", &site.pull(), change(&[&ann, &bob])).await;
+    assert!(status == 400 && refused.to_string().contains("Malformed reviewers list"), "{refused}");
+    assert_eq!(site.get(&user).await["account_status"], "inactive");
+    let left = site.done(200, "PUT", &site.pull(), change(&[&ann])).await;
+    assert_eq!(left["reviewers"][0]["uuid"], ann.as_str());
+}
+
+#[tokio::test]
 async fn verdicts_are_of_participants_and_reviewers_may_be_bots() {
     let site = Site::new(Flavour::Cloud).await;
     site.shop.review(1, "ann", Verdict::ChangesRequested, "Not so.").await.unwrap();
@@ -241,6 +271,11 @@ async fn verdicts_are_of_participants_and_reviewers_may_be_bots() {
     let states: Vec<_> =
         pull["participants"].as_array().unwrap().iter().map(|one| one["state"].as_str()).collect();
     assert_eq!(states, [Some("changes_requested"); 2]);
+    assert_eq!(site.ask("DELETE", &path, Value::Null).await.0, 204);
+    let pull = site.get(&site.pull()).await;
+    let states: Vec<_> =
+        pull["participants"].as_array().unwrap().iter().map(|one| one["state"].as_str()).collect();
+    assert_eq!(states, [Some("changes_requested")], "one's own alone");
     assert_eq!(site.texts().await, ["Not so."], "the text of a review is a comment");
     let review = BotReview { state: Verdict::Commented, body: "Seen.".into(), comments: Vec::new() };
     let steps = [Step { review: Some(review), ..Step::default() }].into();

@@ -106,6 +106,8 @@ async fn reviewers_are_added_and_give_verdicts_but_none_of_ours_approves() {
     let seen: Vec<_> =
         pull["reviewers"].as_array().unwrap().iter().map(|one| one["status"].as_str().unwrap()).collect();
     assert_eq!(seen, ["APPROVED", "NEEDS_WORK"]);
+    assert_eq!(site.ask("PUT", &own, verdict("UNAPPROVED", &"1".repeat(40))).await.0, 409, "another head");
+    assert_eq!(site.done(200, "PUT", &own, verdict("UNAPPROVED", &head)).await["status"], "UNAPPROVED");
     site.shop.permit(REVIEWER, "read").await.unwrap();
     assert_eq!(site.ask("POST", &people, add("ann")).await.0, 401, "only who may write");
 }

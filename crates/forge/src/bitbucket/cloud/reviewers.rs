@@ -1,0 +1,131 @@
+//! Changing a pull request of Bitbucket Cloud. The call has to name all reviewers, as it removes those that it leaves out; and
+//! it is refused as a whole as soon as one of them has left the workspace.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use truing_core::port::{ForgeError, PullState};
+
+use super::super::address::{parts, rejected};
+use super::super::calls::{Calls as _, Change, Pull, User};
+use super::{BitbucketCloud, wire};
+use crate::http::Call;
+
+/// The part of a refusal's reasons that tells of reviewers: the name of the field, as `http::classify` spells it. The words
+/// behind it name people by names that anybody may take, so nothing is read from them.
+const ABOUT_REVIEWERS: &str = "reviewers: ";
+/// The most reviewers of one pull request that are looked for. Those beyond stay.
+const MAX_LOOKED_FOR: usize = 50;
+
+impl BitbucketCloud {
+    /// Changes a pull request. Everything that the call would empty is sent. If it is refused because of its reviewers, it is
+    /// sent once more without those who have surely left; all others stay, and so does whoever is asked now.
+    pub(super) async fn put(
+        &self,
+        what: &str,
+        repo: &str,
+        pull: &Pull,
+        (change, asked): (Change<'_>, Option<&str>),
+    ) -> Result<(), ForgeError> {
+        let there = pull.reviewers.iter().filter(|one| one.is_asked).map(|one| &one.user);
+        let there: Vec<&User> = there.collect();
+        let refused = match self.put_with(what, repo, pull, (change, asked), &there).await {
+            Err(ForgeError::Rejected { message, .. }) if message.contains(ABOUT_REVIEWERS) => message,
+            sent => return sent,
+        };
+        let gone = self.gone(what, repo, &there).await?;
+        if gone.is_empty() {
+            return Err(of_reviewers(what, &refused, asked));
+        }
+        let ids: Vec<&str> = gone.iter().map(|user| user.id.as_str()).collect();
+        tracing::warn!(
+            repo,
+            number = pull.number,
+            reviewers = %ids.join(", "),
+            "the forge refuses reviewers who have left the workspace: the pull request is changed without them"
+        );
+        let left: Vec<&User> = there.into_iter().filter(|user| !gone.contains(user)).collect();
+        match self.put_with(what, repo, pull, (change, asked), &left).await {
+            Err(ForgeError::Rejected { message, .. }) if message.contains(ABOUT_REVIEWERS) => {
+                Err(of_reviewers(what, &message, asked))
+            }
+            sent => sent,
+        }
+    }
+
+    /// Sends the change with these reviewers, and with whoever is asked for a review by it.
+    async fn put_with(
+        &self,
+        what: &str,
+        repo: &str,
+        pull: &Pull,
+        (change, asked): (Change<'_>, Option<&str>),
+        there: &[&User],
+    ) -> Result<(), ForgeError> {
+        let there = there.iter().map(|user| user.id.as_str());
+        let reviewers: Vec<Value> = there.chain(asked).map(|uuid| json!({ "uuid": uuid })).collect();
+        let body = json!({
+            "title": change.title.unwrap_or(&pull.title),
+            "description": change.text.unwrap_or(&pull.text),
+            "draft": change.draft.unwrap_or(pull.state == PullState::Draft),
+            "reviewers": reviewers,
+        });
+        let url = self.of_pull(what, repo, pull.number, &[])?;
+        self.send(&Call::set(what, Method::PUT, url, Some(body))).await?.done()
+    }
+
+    /// Those who have surely left: their account is closed, or they are no members of the workspace.
+    async fn gone<'a>(
+        &self,
+        what: &str,
+        repo: &str,
+        there: &[&'a User],
+    ) -> Result<Vec<&'a User>, ForgeError> {
+        let (workspace, _) = parts(what, repo)?;
+        let own = self.own().await?.user;
+        // Where not even we are shown as a member, nobody's absence proves anything.
+        let tells = self.is_member(what, workspace, &own).await? == Some(true);
+        let mut gone = Vec::new();
+        for user in there.iter().take(MAX_LOOKED_FOR) {
+            let is_gone = self.is_closed(what, user).await?
+                || (tells && self.is_member(what, workspace, user).await? == Some(false));
+            if is_gone {
+                gone.push(*user);
+            }
+        }
+        Ok(gone)
+    }
+
+    /// Is the account closed? One that the token may not ask for counts as open.
+    async fn is_closed(&self, what: &str, user: &User) -> Result<bool, ForgeError> {
+        match self.get::<wire::Account>(what, self.root(["users", user.id.as_str()])).await {
+            Ok(account) => Ok(account.is_closed()),
+            Err(
+                ForgeError::NotFound { .. } | ForgeError::Forbidden { .. } | ForgeError::Unauthorized { .. },
+            ) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Is the account a member of the workspace? None: the token may not ask.
+    async fn is_member(&self, what: &str, workspace: &str, user: &User) -> Result<Option<bool>, ForgeError> {
+        let url = self.root(["workspaces", workspace, "members", user.id.as_str()]);
+        match self.get::<Value>(what, url).await {
+            Ok(_) => Ok(Some(true)),
+            Err(ForgeError::NotFound { .. }) => Ok(Some(false)),
+            Err(ForgeError::Forbidden { .. } | ForgeError::Unauthorized { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The refusal of reviewers of whom nobody is known to have left. If it is of somebody who is asked now, its words say enough.
+fn of_reviewers(what: &str, refused: &str, asked: Option<&str>) -> ForgeError {
+    let hint = match asked {
+        Some(_) => "",
+        None => {
+            "; remove reviewers who have left the workspace from the pull request, or use a token that may ask who is \
+             a member (docs/bitbucket.md)"
+        }
+    };
+    rejected(what, &format!("{refused}{hint}"))
+}

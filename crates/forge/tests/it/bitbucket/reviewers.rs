@@ -1,0 +1,79 @@
+//! A reviewer who has left a workspace of Bitbucket Cloud: the pull request can be changed all the same, and every other
+//! reviewer stays.
+
+use truing_core::id::PrId;
+use truing_core::port::ForgeError;
+use truing_core::publish::Producer;
+use truing_fakes::forge::Flavour;
+use truing_forge::{ForgeServer as _, RepositoryClient};
+
+use crate::repository::site::{BOT, Calls as _, Site, open, refused, with_access_token};
+
+/// A draft that ann and bob are asked to review.
+async fn asked() -> (Site, u64, RepositoryClient) {
+    let (site, number, pull) = Site::with_pull_at(Flavour::Cloud).await;
+    for login in ["ann", "bob"] {
+        site.shop.permit(login, "write").await.unwrap();
+        pull.request_review(&site.forge.account_id(login)).await.unwrap();
+    }
+    site.shop.set_draft(number, true).await.unwrap();
+    (site, number, pull)
+}
+
+async fn reviewers(site: &Site, number: u64) -> Vec<String> {
+    site.shop.pull(number).await.unwrap().reviewers
+}
+
+#[tokio::test]
+async fn a_reviewer_who_has_left_is_left_out_and_the_others_stay() {
+    for is_closed in [false, true] {
+        let (site, number, pull) = asked().await;
+        assert_eq!(reviewers(&site, number).await, ["ann", "bob"]);
+        if is_closed {
+            site.forge.close_account("bob");
+        } else {
+            site.shop.permit("bob", "none").await.unwrap();
+        }
+        pull.mark_ready().await.unwrap();
+        let view = site.shop.pull(number).await.unwrap();
+        assert!(!view.draft, "closed: {is_closed}");
+        assert_eq!(view.reviewers, ["ann"], "closed: {is_closed}");
+        // Nobody is asked about where the call is taken as it is.
+        let before = site.forge.log().len();
+        pull.describe("What it does.", "It adds lines.").await.unwrap();
+        let log = site.forge.log();
+        assert!(log[before..].iter().all(|call| !call.path.contains("/members/")), "{log:#?}");
+        assert_eq!(site.shop.pull(number).await.unwrap().body, "It adds lines.");
+        assert_eq!(reviewers(&site, number).await, ["ann"]);
+    }
+}
+
+#[tokio::test]
+async fn where_the_token_may_not_ask_who_has_left_no_reviewer_is_lost() {
+    let (site, number, _) = asked().await;
+    site.shop.permit("bob", "none").await.unwrap();
+    let told = with_access_token(&site.forge, Some(site.forge.account_id(BOT)), &["acme"]);
+    let id = PrId { forge: "bitbucket".into(), repository: site.id.clone(), number };
+    let pull = told.client(&id, "acme/shop", Producer::Converge, &open());
+    let error = pull.mark_ready().await.unwrap_err();
+    let said = error.to_string();
+    assert!(matches!(error, ForgeError::Rejected { .. }) && error.surely_undone(), "{said}");
+    assert!(said.contains("bob is not a member") && said.contains("docs/bitbucket.md"), "{said}");
+    let view = site.shop.pull(number).await.unwrap();
+    assert!(view.draft);
+    assert_eq!(view.reviewers, ["ann", "bob"]);
+}
+
+#[tokio::test]
+async fn whoever_cannot_be_asked_for_a_review_costs_nobody_theirs() {
+    let (site, number, pull) = asked().await;
+    refused(pull.request_review(&site.forge.account_id("stranger")).await);
+    assert_eq!(reviewers(&site, number).await, ["ann", "bob"]);
+    // Not even where one of the others has left.
+    site.shop.permit("bob", "none").await.unwrap();
+    refused(pull.request_review(&site.forge.account_id("stranger")).await);
+    assert_eq!(reviewers(&site, number).await, ["ann", "bob"]);
+    site.shop.permit("cid", "write").await.unwrap();
+    pull.request_review(&site.forge.account_id("cid")).await.unwrap();
+    assert_eq!(reviewers(&site, number).await, ["ann", "cid"]);
+}
