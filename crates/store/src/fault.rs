@@ -18,6 +18,9 @@ pub(crate) enum Fault {
     /// PostgreSQL could not do it.
     #[error(transparent)]
     Postgres(#[from] tokio_postgres::Error),
+    /// PostgreSQL has not begun a transaction.
+    #[error(transparent)]
+    NotBegun(tokio_postgres::Error),
     /// The server has not answered within so many seconds.
     #[error("it has not answered within {0} s; check the network to it")]
     NoAnswer(u64),
@@ -70,6 +73,7 @@ pub(crate) fn readable<T>(rows: impl Iterator<Item = Result<T, Fault>>) -> Resul
             Fault::Refused(_)
             | Fault::Sqlite(_)
             | Fault::Postgres(_)
+            | Fault::NotBegun(_)
             | Fault::NoAnswer(_)
             | Fault::NoRow
             | Fault::Column { .. }

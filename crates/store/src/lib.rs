@@ -12,6 +12,8 @@ mod sql;
 mod sqlite;
 mod store;
 mod tables;
+mod time;
+mod valkey;
 mod watch;
 
 pub use self::lock::{CommandLock, Held, LockError, ServeLock, is_served, server_of};
@@ -19,4 +21,5 @@ pub use self::postgres::ConnectError;
 pub use self::sqlite::{BackupError, OpenError};
 pub use self::store::Store;
 pub use self::tables::{Census, Ended, RunEntry, RunMark};
+pub use self::valkey::SlotsError;
 pub use self::watch::Meter;

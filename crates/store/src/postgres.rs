@@ -5,7 +5,6 @@
 mod fault;
 mod migrate;
 mod session;
-mod time;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,12 +13,11 @@ use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, Recycling
 use rustls_platform_verifier::ConfigVerifierExt as _;
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
-use truing_core::port::{Clock, StoreError};
+use truing_core::port::StoreError;
 
 pub use self::fault::ConnectError;
 
 use self::session::Session;
-use self::time::ServerClock;
 use crate::fault::Fault;
 use crate::sql::Connection;
 use crate::watch::Watch;
@@ -38,17 +36,12 @@ pub(crate) struct Database {
     pool: Pool,
     /// Host and name, as people are told them: no password.
     name: Arc<str>,
-    clock: Arc<ServerClock>,
     watch: Arc<Watch>,
 }
 
 impl Database {
-    /// Connects, and brings the database to this version's form. `clock`: in place of the server's.
-    pub(crate) async fn open(
-        url: &str,
-        clock: Option<Arc<dyn Clock>>,
-        watch: Arc<Watch>,
-    ) -> Result<Self, ConnectError> {
+    /// Connects, and brings the database to this version's form.
+    pub(crate) async fn open(url: &str, watch: Arc<Watch>) -> Result<Self, ConnectError> {
         let config: tokio_postgres::Config =
             url.parse().map_err(|error: tokio_postgres::Error| ConnectError::Url(fault::cause(&error)))?;
         let name: Arc<str> = named(&config).into();
@@ -75,15 +68,9 @@ impl Database {
             .post_create(prepare)
             .build()
             .map_err(|error| ConnectError::Other { name: Arc::clone(&name), message: error.to_string() })?;
-        let clock = Arc::new(ServerClock::new(clock));
-        let database = Self { pool, name, clock, watch };
+        let database = Self { pool, name, watch };
         database.migrate().await?;
         Ok(database)
-    }
-
-    /// The clock of the server, as far as it is known here.
-    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
-        Arc::clone(&self.clock) as Arc<dyn Clock>
     }
 
     /// Runs `work` in a transaction that behaves as if it were alone.
@@ -132,31 +119,43 @@ impl Database {
         T: Send + 'static,
         F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
     {
-        let client = self.pool.get().await.map_err(|error| fault::no_session(&self.name, &error))?;
-        let (runtime, clock) = (tokio::runtime::Handle::current(), Arc::clone(&self.clock));
-        // On a thread of its own: a transaction that has begun ends, whoever gives up waiting for it.
-        let done = tokio::task::spawn_blocking(move || {
-            let session = Session::new(client, runtime);
-            let mut tries = 1;
-            let done = loop {
-                match session.attempt(begin, &clock, &work) {
-                    Err(fault) if fault::is_conflict(&fault) && tries < TRIES => {
-                        // Of two that are in each other's way one is let through; doubling keeps many apart.
-                        let pause = (1_u64 << tries.min(6)).min(LONGEST_PAUSE);
-                        std::thread::park_timeout(Duration::from_millis(pause));
-                        tries += 1;
-                    }
-                    done => break done,
-                }
+        let mut work = work;
+        let mut sessions = 1;
+        loop {
+            let client = self.pool.get().await.map_err(|error| fault::no_session(&self.name, &error))?;
+            let session = Session::new(client, tokio::runtime::Handle::current());
+            // On a thread of its own: a transaction that has begun ends, whoever gives up waiting for it.
+            let done = tokio::task::spawn_blocking(move || (run(session, begin, &work), work)).await;
+            let Ok((done, given_back)) = done else {
+                return Err(StoreError::Unavailable(format!("{}: the work was interrupted", self.name)));
             };
-            session.end();
-            done
-        });
-        match done.await {
-            Ok(done) => done.map_err(|fault| fault::told(fault, &self.name)),
-            Err(_) => Err(StoreError::Unavailable(format!("{}: the work was interrupted", self.name))),
+            match done {
+                // The server has ended the session while nobody used it: nothing was begun, and another one will do.
+                Err(fault) if fault::is_over(&fault) && sessions < SESSIONS => {
+                    (work, sessions) = (given_back, sessions + 1);
+                }
+                done => return done.map_err(|fault| fault::told(fault, &self.name)),
+            }
         }
     }
+}
+
+/// Runs work in a session, again where another transaction was in the way.
+fn run<T>(session: Session, begin: &str, work: impl Fn(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
+    let mut tries = 1;
+    let done = loop {
+        match session.attempt(begin, &work) {
+            Err(fault) if fault::is_conflict(&fault) && tries < TRIES => {
+                // Of two that are in each other's way one is let through; doubling keeps many apart.
+                let pause = (1_u64 << tries.min(6)).min(LONGEST_PAUSE);
+                std::thread::park_timeout(Duration::from_millis(pause));
+                tries += 1;
+            }
+            done => break done,
+        }
+    };
+    session.end();
+    done
 }
 
 /// Host and database, for people.

@@ -10,6 +10,7 @@ use crate::fault::Fault;
 use crate::postgres::{ConnectError, Database};
 use crate::sql::Connection;
 use crate::sqlite::{File, OpenError};
+use crate::valkey::Valkey;
 use crate::watch::Watch;
 
 /// Everything that is remembered. Clones share it; the last one to go finishes what was accepted and closes it.
@@ -20,6 +21,8 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<StoreClock>,
     pub(crate) watch: Arc<Watch>,
     pub(crate) engine: Engine,
+    /// The slots, where they are not in the engine's tables.
+    pub(crate) valkey: Option<Valkey>,
 }
 
 /// The engines.
@@ -39,18 +42,25 @@ impl Store {
     pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let (clock, watch) = (Arc::new(StoreClock::new(clock)), Arc::new(Watch::default()));
         let file = File::open(path, &clock, &watch)?;
-        Ok(Self(Arc::new(Inner { clock, watch, engine: Engine::Sqlite(file) })))
+        Ok(Self(Arc::new(Inner { clock, watch, engine: Engine::Sqlite(file), valkey: None })))
     }
 
-    /// Connects to PostgreSQL and brings the database to this version's form. `clock`: in place of the server's, for tests.
+    /// Connects to Valkey, which keeps the slots, and to PostgreSQL, which keeps the records, and brings the database to this
+    /// version's form. `clock`: in place of Valkey's, for tests.
     ///
     /// # Errors
     /// Every [`ConnectError`] names the server, and not the password.
-    pub async fn connect(records: &str, clock: Option<Arc<dyn Clock>>) -> Result<Self, ConnectError> {
+    pub async fn connect(
+        slots: &str,
+        records: &str,
+        clock: Option<Arc<dyn Clock>>,
+    ) -> Result<Self, ConnectError> {
         let watch = Arc::new(Watch::default());
-        let database = Database::open(records, clock, Arc::clone(&watch)).await?;
-        let clock = Arc::new(StoreClock::new(database.clock()));
-        Ok(Self(Arc::new(Inner { clock, watch, engine: Engine::Postgres(database) })))
+        let valkey = Valkey::open(slots, clock, Arc::clone(&watch)).await?;
+        let database = Database::open(records, Arc::clone(&watch)).await?;
+        let clock = Arc::new(StoreClock::new(valkey.clock()));
+        let engine = Engine::Postgres(database);
+        Ok(Self(Arc::new(Inner { clock, watch, engine, valkey: Some(valkey) })))
     }
 
     /// Makes the file and its folder if they are missing, and refuses what can be no store, without opening it.

@@ -1,21 +1,5 @@
 -- The records, as form 12 of the SQLite file has them; without slots, which Valkey keeps. Texts are compared byte by byte.
 
--- Tokens of runs whose key has no slot.
-CREATE TABLE store (
-    counter BIGINT NOT NULL
-);
-INSERT INTO store VALUES (0);
-
-CREATE TABLE slot (
-    key      TEXT COLLATE "C" PRIMARY KEY,
-    version  BIGINT NOT NULL,
-    wakes_at BIGINT,
-    body     TEXT NOT NULL,
-    shown    TEXT COLLATE "C" NOT NULL
-);
-CREATE INDEX slot_wakes ON slot (wakes_at, key) WHERE wakes_at IS NOT NULL;
-CREATE INDEX slot_shown ON slot (shown, key);
-
 CREATE TABLE run (
     rowid    BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     key      TEXT COLLATE "C" NOT NULL,

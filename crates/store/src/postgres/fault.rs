@@ -8,10 +8,14 @@ use tokio_postgres::error::SqlState;
 use truing_core::port::StoreError;
 
 use crate::fault::Fault;
+use crate::valkey::SlotsError;
 
 /// Why a database cannot be the store.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
+    /// The slots have no place.
+    #[error(transparent)]
+    Slots(#[from] SlotsError),
     /// The address is none.
     #[error("`store.records` is no address of PostgreSQL: {0}; write postgres://USER@HOST/DATABASE")]
     Url(String),
@@ -149,6 +153,17 @@ fn pooled(error: &PoolError) -> String {
     }
 }
 
+/// Was the session over before anything was begun in it?
+pub(super) fn is_over(fault: &Fault) -> bool {
+    match fault {
+        Fault::NotBegun(error) => {
+            error.is_closed()
+                || matches!(error.code(), Some(&SqlState::ADMIN_SHUTDOWN | &SqlState::CRASH_SHUTDOWN))
+        }
+        _ => false,
+    }
+}
+
 /// Was another transaction in the way?
 pub(super) fn is_conflict(fault: &Fault) -> bool {
     match fault {
@@ -164,7 +179,7 @@ pub(super) fn is_conflict(fault: &Fault) -> bool {
 pub(super) fn told(fault: Fault, name: &str) -> StoreError {
     match fault {
         Fault::Refused(error) => error,
-        Fault::Postgres(error) => {
+        Fault::Postgres(error) | Fault::NotBegun(error) => {
             let message = format!("{name}: {}", words(&error));
             match error.code() {
                 Some(&SqlState::DATA_CORRUPTED | &SqlState::INDEX_CORRUPTED) => StoreError::Corrupt(message),

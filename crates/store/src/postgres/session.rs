@@ -7,11 +7,9 @@ use std::time::Duration;
 use bytes::BytesMut;
 use deadpool_postgres::Object;
 use tokio::runtime::Handle;
+use tokio_postgres::Statement;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
-use tokio_postgres::{SimpleQueryMessage, Statement};
-use truing_core::id::Millis;
 
-use super::time::ServerClock;
 use crate::fault::Fault;
 use crate::sql::{self, Connection, Dialect, Engine, Row, Value};
 
@@ -24,15 +22,15 @@ pub(super) const PREPARE: &str =
     "SET search_path = truing; SET statement_timeout = '30s'; SET lock_timeout = '10s';
      SET idle_in_transaction_session_timeout = '60s'; SET client_encoding = 'UTF8'";
 
-/// Begins a transaction that behaves as if it were alone, and tells the time.
-pub(super) const WRITE: &str =
-    "BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT";
+/// Begins a transaction that behaves as if it were alone.
+pub(super) const WRITE: &str = "BEGIN ISOLATION LEVEL SERIALIZABLE";
 
 /// The same once it is this one's turn. To lock a table takes no snapshot: what is read is what the one before has left.
-pub(super) const WRITE_BY_TURNS: &str = "BEGIN ISOLATION LEVEL SERIALIZABLE; LOCK TABLE turn IN EXCLUSIVE MODE; SELECT (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT";
+pub(super) const WRITE_BY_TURNS: &str =
+    "BEGIN ISOLATION LEVEL SERIALIZABLE; LOCK TABLE turn IN EXCLUSIVE MODE";
 
-/// Begins a transaction that sees one state of everything, and tells the time.
-pub(super) const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT";
+/// Begins a transaction that sees one state of everything.
+pub(super) const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// A session, used from a thread that may block.
 pub(super) struct Session {
@@ -58,16 +56,14 @@ impl Session {
     pub(super) fn attempt<T>(
         &self,
         begin: &str,
-        clock: &ServerClock,
         work: impl Fn(&Connection) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        let begun = self.wait(self.client.simple_query(begin))?;
-        let told = begun.iter().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
-            _ => None,
-        });
-        if let Some(now) = told {
-            clock.observe(Millis(now));
+        if let Err(fault) = self.wait(self.client.batch_execute(begin)) {
+            self.is_lost.set(true);
+            return Err(match fault {
+                Fault::Postgres(error) => Fault::NotBegun(error),
+                other => other,
+            });
         }
         let done = work(self).and_then(|answer| {
             self.wait(self.client.batch_execute("COMMIT"))?;

@@ -18,9 +18,11 @@ impl Fault {
             Self::NoRow | Self::Column { .. } | Self::Unreadable { .. } => {
                 StoreError::Corrupt(format!("{}: {self}", path.display()))
             }
-            Self::Postgres(_) | Self::NoAnswer(_) | Self::Unwritable(_) | Self::Undone => {
-                StoreError::Unavailable(format!("{}: {self}", path.display()))
-            }
+            Self::Postgres(_)
+            | Self::NotBegun(_)
+            | Self::NoAnswer(_)
+            | Self::Unwritable(_)
+            | Self::Undone => StoreError::Unavailable(format!("{}: {self}", path.display())),
         }
     }
 }

@@ -50,8 +50,12 @@ impl EffectLog for Store {
     }
 
     async fn replace_effects(&self, writer: &Writer, changes: &[Replacement]) -> Result<bool, StoreError> {
-        let (writer, changes) = (writer.clone(), changes.to_vec());
-        self.write(move |connection| replace(connection, &writer, &changes)).await
+        let (by, changes) = (writer.clone(), changes.to_vec());
+        let replaced = self.write(move |connection| replace(connection, &by, &changes)).await?;
+        if let Some(token) = writer.token {
+            self.accepted(token).await?;
+        }
+        Ok(replaced)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Forgetting what is old, some rows at a time.
 
-use truing_core::id::Millis;
+use truing_core::id::{Key, Millis};
 use truing_core::port::StoreError;
+use truing_core::slot::Slot;
 
 use super::runs::row;
 use crate::fault::Fault;
@@ -85,6 +86,14 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the file cannot be written.
     pub async fn forget_closed(&self) -> Result<usize, StoreError> {
+        if let Some(valkey) = &self.0.valkey {
+            let closed = valkey.in_state("held/cancelled").await?;
+            let old = self.read(move |connection| unheard(connection, &closed)).await?;
+            let slots = valkey.load(&old).await?.into_iter();
+            let gone: Vec<_> = slots.map(|slot| (slot.version, Slot::new(slot.key))).collect();
+            let forgotten = valkey.commit(&gone).await?;
+            return Ok(forgotten.iter().filter(|swapped| swapped.is_ok()).count());
+        }
         self.write(move |connection| {
             let sql = "DELETE FROM slot WHERE key IN
                        (SELECT key FROM slot WHERE shown = 'held/cancelled'
@@ -95,6 +104,23 @@ impl Store {
         })
         .await
     }
+}
+
+/// Some of these keys: those of which history says nothing any more.
+fn unheard(connection: &Connection, keys: &[Key]) -> Result<Vec<Key>, Fault> {
+    let event = connection.sql("SELECT 1 FROM event WHERE key = ?1 LIMIT 1");
+    let run =
+        connection.sql("SELECT 1 FROM run WHERE key = ?1 AND loop = 'review' AND ended IS NULL LIMIT 1");
+    let mut unheard = Vec::new();
+    for key in keys {
+        if unheard.len() as i64 == BATCH {
+            break;
+        }
+        if !event.exists([key.as_str()])? && !run.exists([key.as_str()])? {
+            unheard.push(key.clone());
+        }
+    }
+    Ok(unheard)
 }
 
 fn forget_runs(

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::sql::Connection;
 use truing_core::id::{Key, Millis};
 use truing_core::ledger::LevelKind;
-use truing_core::port::StoreError;
+use truing_core::port::{Operations as _, StoreError};
 
 use crate::fault::Fault;
 use crate::store::Store;
@@ -46,6 +46,23 @@ impl Store {
         let now = self.0.clock.now();
         let watch = Arc::clone(&self.0.watch);
         let path = self.path().map(Path::to_owned);
+        if let Some(valkey) = &self.0.valkey {
+            let (slots, oldest) = (valkey.counts().await?, valkey.oldest_due(now).await?);
+            let (unreadable, untold) = (watch.still(|_| true), self.untold(usize::MAX).await?.len());
+            let (budgets, bytes) = self
+                .read(move |connection| {
+                    Ok((super::ledger::greatest_parts(connection, now)?, bytes(connection, None)?))
+                })
+                .await?;
+            return Ok(Census {
+                slots: slots.into_iter().map(|(shown, count)| counted(&shown, count)).collect(),
+                oldest_due: oldest.map(|at| since(at, now)),
+                untold: untold as u64,
+                budgets,
+                unreadable: unreadable as u64,
+                bytes,
+            });
+        }
         self.read(move |connection| {
             Ok(Census {
                 slots: slots(connection)?,
@@ -64,6 +81,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
     pub async fn unreadable(&self) -> Result<Vec<(Key, String)>, StoreError> {
+        if let Some(valkey) = &self.0.valkey {
+            return valkey.unreadable().await;
+        }
         self.read(|connection| {
             let sql = "SELECT key, version, body FROM slot ORDER BY key";
             let rows = connection.sql(sql).query((), |row| {
@@ -80,6 +100,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the file cannot be written.
     pub async fn forget_unreadable(&self, key: &Key) -> Result<bool, StoreError> {
+        if let Some(valkey) = &self.0.valkey {
+            return valkey.forget_unreadable(key).await;
+        }
         let wanted = key.clone();
         self.write(move |connection| {
             let found = super::slots::find(connection, wanted.clone());
@@ -113,14 +136,7 @@ fn bytes(connection: &Connection, file: Option<&Path>) -> Result<u64, Fault> {
 
 fn slots(connection: &Connection) -> Result<Vec<(String, String, u64)>, Fault> {
     let sql = "SELECT shown, count(*) FROM slot GROUP BY shown";
-    connection
-        .sql(sql)
-        .query((), |row| {
-            let shown: String = row.get(0)?;
-            let (state, why) = shown.split_once('/').unwrap_or((&shown, ""));
-            Ok((state.to_owned(), why.to_owned(), row.get(1)?))
-        })?
-        .collect()
+    connection.sql(sql).query((), |row| Ok(counted(row.text(0), row.get(1)?)))?.collect()
 }
 
 /// Past what is leased or idle, the first that waits: what is due before it is ended within a look or two.
@@ -132,5 +148,15 @@ fn oldest_due(connection: &Connection, now: Millis) -> Result<Option<Duration>, 
                ORDER BY wakes_at, key LIMIT 1"
     );
     let at: Option<i64> = connection.sql(&sql).first([now.0], |row| row.get(0))?;
-    Ok(at.map(|at| Duration::from_millis(u64::try_from(now.0.saturating_sub(at)).unwrap_or(0))))
+    Ok(at.map(|at| since(Millis(at), now)))
+}
+
+fn since(at: Millis, now: Millis) -> Duration {
+    Duration::from_millis(u64::try_from(now.0.saturating_sub(at.0)).unwrap_or(0))
+}
+
+/// State, why, and how many.
+fn counted(shown: &str, count: u64) -> (String, String, u64) {
+    let (state, why) = shown.split_once('/').unwrap_or((shown, ""));
+    (state.to_owned(), why.to_owned(), count)
 }

@@ -1,12 +1,14 @@
 //! Marking slots for events: what a webhook is acknowledged for. Load, decide, write, describe and note, all in the
 //! one transaction of the caller, so that nothing can come in between; what is decided is the core's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::sql::Connection;
+use crate::store::Store;
+use crate::valkey::{Batch, Valkey};
 use truing_core::id::{Key, Millis, Version};
-use truing_core::port::{Event, Halted, Mark, Marked};
-use truing_core::slot::Limits;
+use truing_core::port::{Event, Halted, Mark, Marked, Moved, Slots, StoreError};
+use truing_core::slot::{Limits, Slot};
 
 use super::{history, operations, slots};
 use crate::fault::Fault;
@@ -21,32 +23,17 @@ pub(super) fn mark(
     if halted == Halted::Refused && operations::switch::read(connection)?.engaged().is_some() {
         return Ok(Marked::SwitchedOff);
     }
-    let mut by_key: BTreeMap<&Key, Vec<&Mark>> = BTreeMap::new();
-    for mark in marks {
-        by_key.entry(&mark.key).or_default().push(mark);
-    }
     let (mut changed, mut events) = (Vec::new(), Vec::new());
-    for (key, marks) in by_key {
+    for (key, marks) in by_key(marks) {
         let before = slots::find(connection, key.clone())?;
-        let mut slot = before.clone();
-        for mark in marks {
-            let decision = slot.on_event(mark.of, limits, now);
-            slot = decision.slot;
-            history::describe(connection, key, &mark.described)?;
-            let told = decision.note.map(|note| Event {
-                at: now,
-                key: key.clone(),
-                run: None,
-                what: note.to_string(),
-            });
-            events.extend(told);
-        }
+        let (slot, notes) = marked(before.clone(), &marks, limits, now);
+        events.extend(notes);
         // The same event in the same millisecond.
         if slot != before {
             changed.push(slot);
         }
     }
-    history::note(connection, &events)?;
+    describe(connection, marks, &events)?;
     if changed.is_empty() {
         return Ok(Marked::All);
     }
@@ -56,4 +43,82 @@ pub(super) fn mark(
         slots::put(connection, &slot)?;
     }
     Ok(Marked::All)
+}
+
+/// How often marks are decided again that another process was in the way of.
+const TRIES: u32 = 32;
+
+/// The same where slots are apart: each is swapped by its version, and decided again where it has moved on. Names and history are
+/// written beside, before this is acknowledged.
+pub(super) async fn mark_apart(
+    store: &Store,
+    valkey: &Valkey,
+    marks: &[Mark],
+    (limits, halted): (&Limits, Halted),
+) -> Result<Marked, StoreError> {
+    let now = Slots::now(store).await?;
+    let (mut left, mut events) = (by_key(marks), Vec::new());
+    for _ in 0..TRIES {
+        let keys: Vec<Key> = left.keys().map(|key| (*key).clone()).collect();
+        let (mut changes, mut told) = (Vec::new(), Vec::new());
+        for (before, marks) in valkey.load(&keys).await?.into_iter().zip(left.values()) {
+            let (slot, notes) = marked(before.clone(), marks, limits, now);
+            if slot != before {
+                changes.push((before.version, slot));
+                told.push(notes);
+            }
+        }
+        let swapped = match valkey.swap(&changes, halted == Halted::Refused, None).await? {
+            Batch::Each(swapped) => swapped,
+            Batch::SwitchedOff | Batch::Before => return Ok(Marked::SwitchedOff),
+        };
+        let mut moved = BTreeSet::new();
+        for ((swapped, (_, slot)), notes) in swapped.iter().zip(&changes).zip(told) {
+            match swapped {
+                Ok(_) => events.extend(notes),
+                Err(Moved) => drop(moved.insert(slot.key.clone())),
+            }
+        }
+        left.retain(|key, _| moved.contains(*key));
+        if left.is_empty() {
+            let marks = marks.to_vec();
+            store.write(move |connection| describe(connection, &marks, &events)).await?;
+            return Ok(Marked::All);
+        }
+    }
+    let key = left.keys().next().map_or("", |key| key.as_str());
+    Err(StoreError::Unavailable(format!("slot {key} is changed by others again and again; try again")))
+}
+
+fn by_key(marks: &[Mark]) -> BTreeMap<&Key, Vec<&Mark>> {
+    let mut by_key: BTreeMap<&Key, Vec<&Mark>> = BTreeMap::new();
+    for mark in marks {
+        by_key.entry(&mark.key).or_default().push(mark);
+    }
+    by_key
+}
+
+/// A slot after these events, and the lines of history.
+fn marked(mut slot: Slot, marks: &[&Mark], limits: &Limits, now: Millis) -> (Slot, Vec<Event>) {
+    let mut events = Vec::new();
+    for mark in marks {
+        let decision = slot.on_event(mark.of, limits, now);
+        slot = decision.slot;
+        let told = decision.note.map(|note| Event {
+            at: now,
+            key: mark.key.clone(),
+            run: None,
+            what: note.to_string(),
+        });
+        events.extend(told);
+    }
+    (slot, events)
+}
+
+/// Writes what people call the marked, and the lines of history.
+fn describe(connection: &Connection, marks: &[Mark], events: &[Event]) -> Result<(), Fault> {
+    for mark in marks {
+        history::describe(connection, &mark.key, &mark.described)?;
+    }
+    history::note(connection, events)
 }

@@ -5,31 +5,44 @@ pub(super) mod audit;
 pub(super) mod notice;
 pub(super) mod switch;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use truing_core::id::Millis;
+use truing_core::id::{Key, Millis};
 use truing_core::port::{Act, Audited, NewNotice, Notice, Operations, StoreError};
 use truing_core::switch::{Switch, Turn};
 
 use super::forget::BATCH;
 use crate::store::Store;
+use crate::valkey::Valkey;
 
 impl Operations for Store {
     async fn switch(&self) -> Result<Switch, StoreError> {
-        self.read(switch::read).await
+        let kept = self.read(switch::read).await?;
+        let Some(valkey) = &self.0.valkey else { return Ok(kept) };
+        let (set, ours) = valkey.switch().await?;
+        let is_on = kept.engaged().is_some();
+        match set.filter(|_| set != ours) {
+            // Somebody has set it by hand: it counts at once, and is written down like any other turn.
+            Some(by_hand) if by_hand != is_on => {
+                let reason = Some("set to true at Valkey".to_owned());
+                let turn = if by_hand { Turn::On { reason, mode: None } } else { Turn::Off };
+                Ok(self.turn(&turn, BY_HAND).await?.1)
+            }
+            Some(_) | None if set != Some(is_on) || ours != Some(is_on) => {
+                valkey.set_switch(is_on).await?;
+                Ok(kept)
+            }
+            Some(_) | None => Ok(kept),
+        }
     }
 
     async fn turn(&self, turn: &Turn, by: &str) -> Result<(Switch, Switch), StoreError> {
-        let (turn, by, clock) = (turn.clone(), by.to_owned(), Arc::clone(&self.0.clock));
-        self.write(move |connection| {
-            let (before, now) = (switch::read(connection)?, clock.now());
-            let Some(turned) = before.turn(&turn, &by, now) else { return Ok((before.clone(), before)) };
-            switch::write(connection, &turned.switch, now)?;
-            audit::append(connection, &[turned.act], now)?;
-            notice::add(connection, &[turned.notice], now)?;
-            Ok((before, turned.switch))
-        })
-        .await
+        let turned = self.turn_kept(turn, by).await?;
+        if let Some(valkey) = &self.0.valkey {
+            valkey.set_switch(turned.1.engaged().is_some()).await?;
+        }
+        Ok(turned)
     }
 
     async fn sweep_wanted(&self) -> Result<Option<Millis>, StoreError> {
@@ -51,7 +64,13 @@ impl Operations for Store {
     }
 
     async fn untold(&self, limit: usize) -> Result<Vec<Notice>, StoreError> {
-        self.read(move |connection| notice::untold(connection, limit)).await
+        let Some(valkey) = &self.0.valkey else {
+            return self.read(move |connection| notice::untold(connection, limit)).await;
+        };
+        let candidates = self.read(|connection| notice::unsent(connection, LOOKED_AT)).await?;
+        let mut tellable = self.tellable(valkey, candidates).await?;
+        tellable.truncate(limit);
+        Ok(tellable)
     }
 
     async fn told(&self, notice: i64) -> Result<(), StoreError> {
@@ -67,7 +86,41 @@ impl Operations for Store {
     }
 }
 
+/// Who has turned the switch that was set by hand.
+const BY_HAND: &str = "bot:killswitch:enabled";
+
+/// Notices that are looked at for those that are still to be told.
+const LOOKED_AT: usize = 1_024;
+
 impl Store {
+    /// Turns the switch in the records.
+    async fn turn_kept(&self, turn: &Turn, by: &str) -> Result<(Switch, Switch), StoreError> {
+        let (turn, by, clock) = (turn.clone(), by.to_owned(), Arc::clone(&self.0.clock));
+        self.write(move |connection| {
+            let (before, now) = (switch::read(connection)?, clock.now());
+            let Some(turned) = before.turn(&turn, &by, now) else { return Ok((before.clone(), before)) };
+            switch::write(connection, &turned.switch, now)?;
+            audit::append(connection, &[turned.act], now)?;
+            notice::add(connection, &[turned.notice], now)?;
+            Ok((before, turned.switch))
+        })
+        .await
+    }
+
+    /// Those of these notices that may be told: that a slot is parked once it is.
+    async fn tellable(
+        &self,
+        valkey: &Valkey,
+        candidates: Vec<(Notice, Option<Key>)>,
+    ) -> Result<Vec<Notice>, StoreError> {
+        let keys: Vec<Key> = candidates.iter().filter_map(|(_, key)| key.clone()).collect();
+        let parked: BTreeSet<Key> =
+            valkey.in_state("held/parked").await?.into_iter().filter(|key| keys.contains(key)).collect();
+        let told =
+            candidates.into_iter().filter(|(_, key)| key.as_ref().is_none_or(|key| parked.contains(key)));
+        Ok(told.map(|(notice, _)| notice).collect())
+    }
+
     /// The last acts of the audit log, newest first.
     ///
     /// # Errors

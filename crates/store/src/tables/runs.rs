@@ -110,7 +110,8 @@ impl Runs for Store {
 
     async fn keep_converge(&self, token: Token, record: &converge::record::Record) -> Result<(), StoreError> {
         let record = record.clone();
-        self.write(move |connection| converges::keep(connection, token, &record)).await
+        self.write(move |connection| converges::keep(connection, token, &record)).await?;
+        self.accepted(token).await
     }
 
     async fn converge_run(&self, run: &RunId) -> Result<Option<converge::record::Record>, StoreError> {
@@ -119,8 +120,10 @@ impl Runs for Store {
     }
 
     async fn begin_job(&self, run: &RunRef) -> Result<Job, StoreError> {
-        let run = run.clone();
-        self.write(move |connection| jobs::begin(connection, &run)).await
+        let begun = run.clone();
+        let job = self.write(move |connection| jobs::begin(connection, &begun)).await?;
+        self.accepted(run.token).await?;
+        Ok(job)
     }
 
     async fn keep_job(&self, run: &RunRef, job: &Job) -> Result<(), StoreError> {
@@ -142,8 +145,10 @@ impl Runs for Store {
     }
 
     async fn begin(&self, run: &RunRef, revision: &Revision, now: Millis) -> Result<Begun, StoreError> {
-        let (run, revision) = (run.clone(), revision.clone());
-        self.write(move |connection| reviews::begin(connection, &run, &revision, now)).await
+        let (begun, revision) = (run.clone(), revision.clone());
+        let begun = self.write(move |connection| reviews::begin(connection, &begun, &revision, now)).await?;
+        self.accepted(run.token).await?;
+        Ok(begun)
     }
 
     async fn known(&self, key: &Key) -> Result<Option<Revision>, StoreError> {
@@ -242,8 +247,9 @@ impl Runs for Store {
     }
 
     async fn failed(&self, run: &RunRef, outcome: &Outcome, now: Millis) -> Result<(), StoreError> {
-        let (run, outcome) = (run.clone(), outcome.clone());
-        self.write(move |connection| reviews::failed(connection, &run, outcome.clone(), now)).await
+        let (failed, outcome) = (run.clone(), outcome.clone());
+        self.write(move |connection| reviews::failed(connection, &failed, outcome.clone(), now)).await?;
+        self.accepted(run.token).await
     }
 
     async fn interrupted(&self, run: &RunRef, now: Millis) -> Result<(), StoreError> {
@@ -270,6 +276,9 @@ impl Runs for Store {
     }
 
     async fn fresh_token(&self) -> Result<Token, StoreError> {
-        self.write(slots::next_token).await
+        match &self.0.valkey {
+            Some(valkey) => valkey.next_number().await.map(Token),
+            None => self.write(slots::next_token).await,
+        }
     }
 }

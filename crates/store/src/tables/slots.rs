@@ -3,23 +3,30 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use crate::sql::{Connection, Row, Values};
+use crate::sql::{Connection, Dialect, Row, Values};
 use truing_core::id::{Key, Millis, Token, Version};
 use truing_core::port::{Halted, Mark, Marked, Moved, NotGranted, Slots, StoreError};
-use truing_core::slot::{Limits, Slot, State};
+use truing_core::slot::{Limits, Slot};
 
 use super::{marks, operations, watchlist};
 use crate::fault::{Fault, from_json, to_json};
 use crate::lock;
 use crate::store::Store;
+use crate::valkey::shown;
 use crate::watch::Watch;
 
 impl Slots for Store {
     async fn now(&self) -> Result<Millis, StoreError> {
+        if let Some(valkey) = &self.0.valkey {
+            valkey.now().await?;
+        }
         Ok(self.0.clock.now())
     }
 
     async fn due(&self, now: Millis, limit: usize) -> Result<Vec<Slot>, StoreError> {
+        if let Some(valkey) = &self.0.valkey {
+            return valkey.due(now, limit).await;
+        }
         let watch = Arc::clone(&self.0.watch);
         self.read(move |connection| {
             // The oldest of each repository before the second of any (`rtrim` is `Key::repository`); from the index
@@ -46,6 +53,9 @@ impl Slots for Store {
     }
 
     async fn next_due(&self, from: Millis) -> Result<Option<Millis>, StoreError> {
+        if let Some(valkey) = &self.0.valkey {
+            return valkey.next_due(from).await;
+        }
         self.read(move |connection| {
             let sql = "SELECT min(wakes_at) FROM slot WHERE wakes_at >= ?1";
             let next: Option<i64> = connection.sql(sql).only([from.0], |row| row.get(0))?;
@@ -55,6 +65,9 @@ impl Slots for Store {
     }
 
     async fn load(&self, keys: &[Key]) -> Result<Vec<Slot>, StoreError> {
+        if let Some(valkey) = &self.0.valkey {
+            return valkey.load(keys).await;
+        }
         let (keys, watch) = (keys.to_vec(), Arc::clone(&self.0.watch));
         self.read(move |connection| {
             let find_one = |key: Key| {
@@ -80,6 +93,9 @@ impl Slots for Store {
     }
 
     async fn commit(&self, changes: &[(Version, Slot)]) -> Result<Vec<Result<Version, Moved>>, StoreError> {
+        if let Some(valkey) = &self.0.valkey {
+            return valkey.commit(changes).await;
+        }
         let changes = changes.to_vec();
         self.write(move |connection| {
             changes.iter().map(|(version, slot)| swap(connection, *version, slot.clone())).collect()
@@ -91,6 +107,9 @@ impl Slots for Store {
         &self,
         leases: &[(Version, Slot)],
     ) -> Result<Vec<Result<Version, NotGranted>>, StoreError> {
+        if let Some(valkey) = &self.0.valkey {
+            return valkey.grant(leases).await;
+        }
         let leases = leases.to_vec();
         self.write(move |connection| {
             if operations::switch::read(connection)?.engaged().is_some() {
@@ -103,11 +122,17 @@ impl Slots for Store {
     }
 
     async fn mark(&self, marks: &[Mark], limits: &Limits, halted: Halted) -> Result<Marked, StoreError> {
+        if let Some(valkey) = &self.0.valkey {
+            return marks::mark_apart(self, valkey, marks, (limits, halted)).await;
+        }
         let (marks, limits, now) = (marks.to_vec(), limits.clone(), self.0.clock.now());
         self.write(move |connection| marks::mark(connection, &marks, (&limits, halted), now)).await
     }
 
     async fn raise(&self, version: Version) -> Result<(), StoreError> {
+        if let Some(valkey) = &self.0.valkey {
+            return valkey.raise(version.0).await;
+        }
         self.write(move |connection| raise_counter(connection, version.0)).await
     }
 
@@ -116,6 +141,9 @@ impl Slots for Store {
     }
 
     async fn try_writing(&self) -> Result<(), StoreError> {
+        if let Some(valkey) = &self.0.valkey {
+            return valkey.try_writing().await;
+        }
         self.write(|connection| {
             // A row that stays the same is not written. The number of the form is, whatever it was.
             let form: i64 = connection.sql("PRAGMA user_version").only((), |row| row.get(0))?;
@@ -126,11 +154,22 @@ impl Slots for Store {
 }
 
 impl Store {
+    /// The records have taken this token: none that is given from now on is as small.
+    pub(super) async fn accepted(&self, token: Token) -> Result<(), StoreError> {
+        match &self.0.valkey {
+            Some(valkey) => valkey.accepted(token.0).await,
+            None => Ok(()),
+        }
+    }
+
     /// Every slot that has a row, by key; without those that [`Store::unreadable`] names.
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
     pub async fn list(&self) -> Result<Vec<Slot>, StoreError> {
+        if let Some(valkey) = &self.0.valkey {
+            return valkey.below("").await;
+        }
         let watch = Arc::clone(&self.0.watch);
         self.read(move |connection| {
             let sql = "SELECT key, version, body FROM slot ORDER BY key";
@@ -215,16 +254,6 @@ pub(super) fn put(connection: &Connection, slot: &Slot) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The words by which slots are counted.
-fn shown(state: &State) -> String {
-    match state {
-        State::Idle => "idle/".to_owned(),
-        State::Waiting { why, .. } => format!("waiting/{}", why.as_str()),
-        State::Leased { .. } => "leased/".to_owned(),
-        State::Held { why } => format!("held/{}", why.as_str()),
-    }
-}
-
 /// The next version or token: one counter for both, so that a token is greater than all that were given before.
 fn next_number(connection: &Connection) -> Result<u64, Fault> {
     Ok(*next_numbers(connection, 1)?.end())
@@ -246,6 +275,10 @@ pub(super) fn next_token(connection: &Connection) -> Result<Token, Fault> {
 
 /// Lets the counter be at least `number`, so that the next one is greater.
 pub(super) fn raise_counter(connection: &Connection, number: u64) -> Result<(), Fault> {
+    // Valkey has the counter of the others ([`Store::accepted`]).
+    if connection.dialect() == Dialect::Postgres {
+        return Ok(());
+    }
     // One below the greatest that SQLite can hold: room for the next.
     let number = number.min(i64::MAX as u64 - 1);
     connection.sql("UPDATE store SET counter = ?1 WHERE counter < ?1").execute([number])?;

@@ -16,6 +16,7 @@ use super::runs::status_again;
 use super::{dismissals, operations, slots};
 use crate::fault::Fault;
 use crate::store::Store;
+use crate::valkey::Batch;
 
 impl Watchlist for Store {
     async fn repositories(&self, forge: &str) -> Result<Vec<Repository>, StoreError> {
@@ -35,6 +36,9 @@ impl Watchlist for Store {
 
     async fn slots_of(&self, forge: &str, repository: &str) -> Result<Vec<Slot>, StoreError> {
         let prefix = prefix(forge, repository);
+        if let Some(valkey) = &self.0.valkey {
+            return valkey.below(&prefix).await;
+        }
         let watch = Arc::clone(&self.0.watch);
         self.read(move |connection| slots::below(connection, &prefix, &watch)).await
     }
@@ -134,10 +138,19 @@ impl Watchlist for Store {
         told: &UserRequest,
         obeyed: Option<&Obeyed>,
     ) -> Result<Result<(), Moved>, StoreError> {
+        let is_apart = self.0.valkey.is_some();
+        if let (Some(valkey), Some(Obeyed { slot, .. })) = (&self.0.valkey, obeyed) {
+            // Slot first, and once: whoever dies in between is followed by one who finds it changed, and writes the rest.
+            match valkey.swap(std::slice::from_ref(slot), false, Some(&once(told))).await? {
+                Batch::Each(swapped) if swapped.iter().all(Result::is_ok) => {}
+                Batch::Before => {}
+                Batch::Each(_) | Batch::SwitchedOff => return Ok(Err(Moved)),
+            }
+        }
         let (told, obeyed, now) = (told.clone(), obeyed.cloned(), self.0.clock.now());
         self.write(move |connection| {
             if let Some(Obeyed { slot: (version, slot), events, act, dismissal }) = &obeyed {
-                if slots::swap(connection, *version, slot.clone())?.is_err() {
+                if !is_apart && slots::swap(connection, *version, slot.clone())?.is_err() {
                     return Ok(Err(Moved));
                 }
                 if matches!(told.origin, Origin::Check { .. }) {
@@ -172,6 +185,16 @@ impl Watchlist for Store {
             Ok(Ok(()))
         })
         .await
+    }
+}
+
+/// The name of a request: no other one ever has it.
+fn once(UserRequest { pr, origin, at }: &UserRequest) -> String {
+    let key = pr.key();
+    match origin {
+        Origin::Comment { kind, id } => format!("{key}:{}:{id}", kind.as_str()),
+        Origin::Check { account, .. } => format!("{key}:check:{}:{}", account.as_str(), at.0),
+        Origin::Label { name } => format!("{key}:label:{name}:{}", at.0),
     }
 }
 

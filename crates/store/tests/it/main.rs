@@ -12,10 +12,11 @@ mod insight;
 mod opening;
 mod postgres;
 mod server;
+mod valkey;
 mod week;
 
 #[path = "suite.rs"]
-mod on_postgres;
+mod on_servers;
 #[path = "suite.rs"]
 mod on_sqlite;
 
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use self::postgres::Server;
+use self::valkey::SlotServer;
 use tempfile::TempDir;
 use truing_core::finding::{
     AnchorKind, Category, Finding, FindingStatus, Place, RawFinding, Severity, Side, Source, fingerprint,
@@ -74,14 +76,19 @@ enum Home {
     File(TempDir),
     /// A file that is somebody else's.
     Path(PathBuf),
-    Database(String),
+    /// A database of each server.
+    Servers {
+        slots: u32,
+        records: String,
+    },
 }
 
 impl Home {
     /// A place for a new store, of the engine whose suite asks.
     fn of(suite: &str) -> Self {
-        if suite.contains("on_postgres") {
-            return Self::Database(Server::shared().new_database());
+        if suite.contains("on_servers") {
+            let (slots, records) = (SlotServer::new_database(), Server::shared().new_database());
+            return Self::Servers { slots, records };
         }
         Self::File(tempfile::tempdir().unwrap())
     }
@@ -91,7 +98,7 @@ impl Home {
         match self {
             Self::File(folder) => Some(folder.path().join("truing.db")),
             Self::Path(path) => Some(path.clone()),
-            Self::Database(_) => None,
+            Self::Servers { .. } => None,
         }
     }
 
@@ -102,7 +109,10 @@ impl Home {
 
     async fn open_at(&self, clock: Arc<Hand>) -> Store {
         match self {
-            Self::Database(name) => Store::connect(&Server::shared().url(name), Some(clock)).await.unwrap(),
+            Self::Servers { slots, records } => {
+                let (slots, records) = (SlotServer::shared().url(*slots), Server::shared().url(records));
+                Store::connect(&slots, &records, Some(clock)).await.unwrap()
+            }
             Self::File(_) | Self::Path(_) => Store::open(&self.file().unwrap(), clock).unwrap(),
         }
     }
@@ -110,8 +120,8 @@ impl Home {
     /// Carries statements out behind the store's back; the rows of the last, their columns beside each other, or what was
     /// said against it.
     fn sql(&self, sql: &str) -> Result<Vec<String>, String> {
-        if let Self::Database(name) = self {
-            let (said, done) = Server::shared().psql(name, &[sql]);
+        if let Self::Servers { records, .. } = self {
+            let (said, done) = Server::shared().psql(records, &[sql]);
             return if done { Ok(said.lines().map(str::to_owned).collect()) } else { Err(said) };
         }
         let other = rusqlite::Connection::open(self.file().unwrap()).unwrap();

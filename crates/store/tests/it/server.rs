@@ -8,9 +8,13 @@ use truing_core::switch::Turn;
 
 use super::*;
 
+async fn connect(records: &str) -> Result<Store, truing_store::ConnectError> {
+    Store::connect(&SlotServer::shared().url(SlotServer::new_database()), records, None).await
+}
+
 /// What is said to somebody who connects.
 async fn refused(url: &str) -> String {
-    match Store::connect(url, None).await {
+    match connect(url).await {
         Ok(_) => panic!("{url} was opened"),
         Err(error) => error.to_string(),
     }
@@ -52,7 +56,7 @@ async fn each_server_that_cannot_be_the_store_is_named_with_what_to_do() {
 #[tokio::test]
 async fn a_form_that_this_version_cannot_use_is_refused_and_one_that_it_can_is_not() {
     let (server, database) = (Server::shared(), Server::shared().new_database());
-    drop(Store::connect(&server.url(&database), None).await.unwrap());
+    drop(connect(&server.url(&database)).await.unwrap());
     let form = |version: i64, oldest: i64| {
         let sql = format!("UPDATE truing.form SET version = {version}, oldest = {oldest}");
         assert!(server.psql(&database, &[&sql]).1);
@@ -65,7 +69,7 @@ async fn a_form_that_this_version_cannot_use_is_refused_and_one_that_it_can_is_n
     );
     // The next version has added something, and this one goes on beside it.
     form(2, 1);
-    let store = Store::connect(&server.url(&database), None).await.unwrap();
+    let store = connect(&server.url(&database)).await.unwrap();
     store.turn(&Turn::Off, "ada").await.unwrap();
     assert_eq!(
         server.psql(&database, &["SELECT version FROM truing.form"]).0.trim(),
@@ -77,28 +81,23 @@ async fn a_form_that_this_version_cannot_use_is_refused_and_one_that_it_can_is_n
 #[tokio::test]
 async fn of_servers_that_begin_at_once_one_makes_the_tables() {
     let url = Server::shared().url(&Server::shared().new_database());
-    let opened = tokio::join!(
-        Store::connect(&url, None),
-        Store::connect(&url, None),
-        Store::connect(&url, None),
-        Store::connect(&url, None),
-    );
+    let opened = tokio::join!(connect(&url), connect(&url), connect(&url), connect(&url),);
     for store in [opened.0, opened.1, opened.2, opened.3] {
-        store.unwrap().fresh_token().await.unwrap();
+        store.unwrap().swept(Millis(0)).await.unwrap();
     }
 }
 
 #[tokio::test]
 async fn connections_that_are_cut_are_made_anew_and_a_server_that_may_not_be_written_is_told() {
     let (server, database) = (Server::shared(), Server::shared().new_database());
-    let store = Store::connect(&server.url(&database), None).await.unwrap();
+    let store = connect(&server.url(&database)).await.unwrap();
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
                AND pid <> pg_backend_pid()";
     for _ in 0..3 {
-        store.fresh_token().await.unwrap();
+        store.swept(Millis(0)).await.unwrap();
         assert!(server.psql(&database, &[cut]).1);
         // The first one may find out; no later one does.
-        match store.fresh_token().await {
+        match store.swept(Millis(0)).await {
             Ok(_) => {}
             Err(StoreError::Unavailable(said)) => assert!(said.contains("try again"), "{said}"),
             Err(other) => panic!("{other}"),
@@ -108,7 +107,7 @@ async fn connections_that_are_cut_are_made_anew_and_a_server_that_may_not_be_wri
     assert!(server.psql(&database, &[&read_only, cut]).1);
     let mut said = String::new();
     for _ in 0..2 {
-        said = store.fresh_token().await.unwrap_err().to_string();
+        said = store.swept(Millis(0)).await.unwrap_err().to_string();
     }
     assert!(said.contains("it cannot be written now"), "{said}");
     store.switch().await.unwrap();

@@ -1,7 +1,7 @@
 //! Notices: each wanted once, told once, and forgotten when it is old.
 
 use crate::sql::Connection;
-use truing_core::id::Millis;
+use truing_core::id::{Key, Millis};
 use truing_core::port::{NewNotice, Notice};
 
 use super::super::history::sql_limit;
@@ -42,6 +42,17 @@ pub(super) fn untold(connection: &Connection, limit: usize) -> Result<Vec<Notice
             Ok(Notice { id: row.get(0)?, kind: row.get(1)?, created: Millis(row.get(2)?), text: row.get(3)? })
         })?
         .collect()
+}
+
+/// The oldest that were not sent, each with the slot whose being parked it tells.
+pub(super) fn unsent(connection: &Connection, limit: usize) -> Result<Vec<(Notice, Option<Key>)>, Fault> {
+    let sql = "SELECT id, kind, created, text, key FROM notice WHERE sent IS NULL ORDER BY id LIMIT ?1";
+    let rows = connection.sql(sql).query([sql_limit(limit)], |row| {
+        let kind: String = row.get(1)?;
+        let key = (kind == "parked").then(|| Key::new(row.text(4)));
+        Ok((Notice { id: row.get(0)?, kind, created: Millis(row.get(2)?), text: row.get(3)? }, key))
+    })?;
+    rows.collect()
 }
 
 /// It is told. The first time counts.

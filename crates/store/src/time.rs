@@ -1,4 +1,4 @@
-//! The server's clock: each transaction tells it, and in between it goes on as ours does. So machines whose clocks differ agree.
+//! The clock of Valkey's server: it is asked, and in between it goes on as ours does. So machines whose clocks differ agree.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -8,7 +8,7 @@ use truing_core::id::Millis;
 use truing_core::port::Clock;
 
 /// The server's instant.
-pub(super) struct ServerClock {
+pub(crate) struct ServerClock {
     /// In its place.
     given: Option<Arc<dyn Clock>>,
     /// By how many milliseconds the server's clock was ahead of ours when it was last told.
@@ -16,12 +16,12 @@ pub(super) struct ServerClock {
 }
 
 impl ServerClock {
-    pub(super) fn new(given: Option<Arc<dyn Clock>>) -> Self {
+    pub(crate) fn new(given: Option<Arc<dyn Clock>>) -> Self {
         Self { given, ahead: AtomicI64::new(0) }
     }
 
     /// The server has told its instant.
-    pub(super) fn observe(&self, server: Millis) {
+    pub(crate) fn observe(&self, server: Millis) {
         self.ahead.store(server.0.saturating_sub(here()), Ordering::Relaxed);
     }
 }

@@ -1,0 +1,491 @@
+//! Valkey, or Redis: the slots of a deployment of many processes. A slot is a hash; one script swaps slots by their versions and
+//! keeps the indexes beside them (due times, all names, names by state). What is decided is the core's. What is lost here comes
+//! back: tokens that are too small are refused by the records, and the sweep marks what is open.
+
+mod fault;
+mod script;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{Client, RedisError};
+use truing_core::id::{Key, Millis, Version};
+use truing_core::port::{Clock, Moved, NotGranted, StoreError};
+use truing_core::slot::{Slot, State};
+
+pub use self::fault::SlotsError;
+
+use self::script::{Scripts, Swapped};
+use crate::fault::{Fault, from_json, to_json};
+use crate::time::ServerClock;
+use crate::watch::Watch;
+
+/// How long a call may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Due slots that are looked at, so that the oldest of each repository comes before the second of any.
+const WINDOW: isize = 8_192;
+/// Slots that are read at once.
+const BATCH: usize = 256;
+/// How long it is remembered that a request was obeyed.
+const OBEYED_SECONDS: u32 = 24 * 60 * 60;
+
+/// What people set by hand to stop everything (seed 002).
+const SWITCH: &str = "bot:killswitch:enabled";
+
+/// The names of what is kept. The tag in braces keeps all of it together.
+struct Names {
+    counter: String,
+    due: String,
+    all: String,
+    states: String,
+    switch: String,
+    obeyed: String,
+    slot: String,
+}
+
+impl Names {
+    fn new() -> Self {
+        let name = |what: &str| format!("truing:{{truing}}:{what}");
+        Self {
+            counter: name("counter"),
+            due: name("due"),
+            all: name("slots"),
+            states: name("state"),
+            switch: name("switch"),
+            obeyed: name("obeyed"),
+            slot: "review:slot:{truing}:".to_owned(),
+        }
+    }
+
+    /// The names of the slots in one state.
+    fn of_state(&self, state: &str) -> String {
+        format!("{}:{state}", self.states)
+    }
+
+    /// The row of a slot: `review:slot:{truing}:github:1:7` for `pr/github/1/7`.
+    fn row(&self, key: &Key) -> String {
+        let path = key.as_str().strip_prefix("pr/").unwrap_or(key.as_str());
+        format!("{}{}", self.slot, path.replace('/', ":"))
+    }
+}
+
+/// A connection to the server, which is made again when it is lost.
+pub(crate) struct Valkey {
+    connection: ConnectionManager,
+    names: Names,
+    scripts: Scripts,
+    /// The server, as people are told it: no password.
+    name: Arc<str>,
+    clock: Arc<ServerClock>,
+    watch: Arc<Watch>,
+    /// The greatest number that it is known to have given.
+    given: AtomicU64,
+}
+
+/// What came of a batch.
+pub(crate) enum Batch {
+    /// For each slot.
+    Each(Vec<Result<Version, Moved>>),
+    /// The kill switch is on.
+    SwitchedOff,
+    /// It was done before.
+    Before,
+}
+
+impl Valkey {
+    /// Connects, and refuses a server that would lose slots.
+    pub(crate) async fn open(
+        url: &str,
+        clock: Option<Arc<dyn Clock>>,
+        watch: Arc<Watch>,
+    ) -> Result<Self, SlotsError> {
+        let address = script::address(url);
+        let client = Client::open(address).map_err(|error| SlotsError::Url(error.to_string()))?;
+        let name: Arc<str> = fault::named(&client).into();
+        let config = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE))
+            .set_number_of_retries(1);
+        let told =
+            |error: RedisError| SlotsError::Other { name: Arc::clone(&name), message: fault::words(&error) };
+        let connecting = ConnectionManager::new_with_config(client, config);
+        let mut connection = match tokio::time::timeout(PATIENCE, connecting).await {
+            Ok(connected) => connected.map_err(told)?,
+            Err(_) => {
+                let message = format!(
+                    "it has not answered within {} s; check that it runs, and the network to it",
+                    PATIENCE.as_secs()
+                );
+                return Err(SlotsError::Other { name, message });
+            }
+        };
+        let info: String = redis::cmd("INFO").query_async(&mut connection).await.map_err(told)?;
+        fault::fit(&name, &info)?;
+        let valkey = Self {
+            connection,
+            names: Names::new(),
+            scripts: Scripts::new(),
+            clock: Arc::new(ServerClock::new(clock)),
+            watch,
+            name,
+            given: AtomicU64::new(0),
+        };
+        valkey.now().await.map_err(|error| SlotsError::Other {
+            name: Arc::clone(&valkey.name),
+            message: error.to_string(),
+        })?;
+        Ok(valkey)
+    }
+
+    /// The server's clock, as it was told last.
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock) as Arc<dyn Clock>
+    }
+
+    fn told(&self, error: &RedisError) -> StoreError {
+        StoreError::Unavailable(format!("{}: {}", self.name, fault::words(error)))
+    }
+
+    /// Asks the server for its instant.
+    pub(crate) async fn now(&self) -> Result<Millis, StoreError> {
+        let mut connection = self.connection.clone();
+        let (seconds, micros): (i64, i64) =
+            redis::cmd("TIME").query_async(&mut connection).await.map_err(|error| self.told(&error))?;
+        self.clock.observe(Millis(seconds.saturating_mul(1000).saturating_add(micros / 1000)));
+        Ok(self.clock.now())
+    }
+
+    /// The slots that are due, the oldest of each repository before the second of any.
+    pub(crate) async fn due(&self, now: Millis, limit: usize) -> Result<Vec<Slot>, StoreError> {
+        let mut connection = self.connection.clone();
+        let due: Vec<(String, i64)> = redis::cmd("ZRANGE")
+            .arg((&self.names.due, "-inf", now.0, "BYSCORE", "LIMIT", 0, WINDOW, "WITHSCORES"))
+            .query_async(&mut connection)
+            .await
+            .map_err(|error| self.told(&error))?;
+        let mut taken = std::collections::HashMap::<String, usize>::new();
+        let mut ranked: Vec<(usize, i64, Key)> = Vec::with_capacity(due.len());
+        for (name, at) in due {
+            let key = Key::new(name);
+            let rank = taken.entry(key.repository().to_owned()).or_default();
+            ranked.push((*rank, at, key));
+            *rank += 1;
+        }
+        ranked.sort();
+        let mut slots = Vec::new();
+        for keys in ranked.chunks(BATCH) {
+            let keys: Vec<Key> = keys.iter().map(|(.., key)| key.clone()).collect();
+            for (key, found) in keys.iter().zip(self.rows(&keys).await?) {
+                match found {
+                    Ok(slot) => slots.push(slot),
+                    Err(fault) => self.watch.unreadable(key.as_str(), &fault),
+                }
+            }
+            if slots.len() >= limit {
+                break;
+            }
+        }
+        slots.truncate(limit);
+        Ok(slots)
+    }
+
+    /// The first time from then at which a slot wakes.
+    pub(crate) async fn next_due(&self, from: Millis) -> Result<Option<Millis>, StoreError> {
+        let mut connection = self.connection.clone();
+        let next: Vec<(String, i64)> = redis::cmd("ZRANGE")
+            .arg((&self.names.due, from.0, "+inf", "BYSCORE", "LIMIT", 0, 1, "WITHSCORES"))
+            .query_async(&mut connection)
+            .await
+            .map_err(|error| self.told(&error))?;
+        Ok(next.first().map(|(_, at)| Millis(*at)))
+    }
+
+    /// The slots of these keys; an error if one cannot be read.
+    pub(crate) async fn load(&self, keys: &[Key]) -> Result<Vec<Slot>, StoreError> {
+        let found = self.rows(keys).await?;
+        let read = keys.iter().zip(found).map(|(key, found)| {
+            found.map_err(|fault| {
+                self.watch.unreadable(key.as_str(), &fault);
+                StoreError::Corrupt(format!("{}: {fault}", self.name))
+            })
+        });
+        read.collect()
+    }
+
+    /// Every slot whose name begins with `prefix`, by name; those that cannot be read are told of and left out.
+    pub(crate) async fn below(&self, prefix: &str) -> Result<Vec<Slot>, StoreError> {
+        let mut slots = Vec::new();
+        for keys in self.names_below(prefix).await?.chunks(BATCH) {
+            for (key, found) in keys.iter().zip(self.rows(keys).await?) {
+                match found {
+                    Ok(slot) => slots.push(slot),
+                    Err(fault) => self.watch.unreadable(key.as_str(), &fault),
+                }
+            }
+        }
+        Ok(slots)
+    }
+
+    async fn names_below(&self, prefix: &str) -> Result<Vec<Key>, StoreError> {
+        let mut connection = self.connection.clone();
+        // The greatest byte stands in no name.
+        let (from, to) = (format!("[{prefix}").into_bytes(), [b"(", prefix.as_bytes(), b"\xff"].concat());
+        let names: Vec<String> = redis::cmd("ZRANGE")
+            .arg((&self.names.all, from, to, "BYLEX"))
+            .query_async(&mut connection)
+            .await
+            .map_err(|error| self.told(&error))?;
+        Ok(names.into_iter().map(Key::new).collect())
+    }
+
+    /// Writes slots whose rows have the expected versions; with `refuse` none while the kill switch is on. `once`: a name by
+    /// which it is done once, even if the caller does not learn that it was.
+    pub(crate) async fn swap(
+        &self,
+        changes: &[(Version, Slot)],
+        refuse: bool,
+        once: Option<&str>,
+    ) -> Result<Batch, StoreError> {
+        if changes.is_empty() && !refuse {
+            return Ok(Batch::Each(Vec::new()));
+        }
+        let once = once.map(|once| format!("{}:{once}", self.names.obeyed));
+        let fixed = [
+            SWITCH,
+            &self.names.counter,
+            &self.names.due,
+            &self.names.all,
+            &self.names.states,
+            once.as_deref().unwrap_or(&self.names.counter),
+        ];
+        let mut call = self.scripts.swap.prepare_invoke();
+        for key in fixed {
+            call.key(key);
+        }
+        call.arg(i32::from(refuse)).arg(OBEYED_SECONDS);
+        for (version, slot) in changes {
+            let body = if slot.remembers_nothing() { String::new() } else { self.json(slot)? };
+            let wakes = slot.wakes_at().map(|at| at.0.to_string()).unwrap_or_default();
+            call.key(self.names.row(&slot.key));
+            call.arg(slot.key.as_str()).arg(version.0).arg(shown(&slot.state)).arg(wakes).arg(body);
+        }
+        let mut connection = self.connection.clone();
+        let answer: redis::Value =
+            call.invoke_async(&mut connection).await.map_err(|error| self.told(&error))?;
+        let unclear =
+            || StoreError::Corrupt(format!("{}: the answer of a script is not of its form", self.name));
+        match script::swapped(answer).ok_or_else(unclear)? {
+            Swapped::SwitchedOff => Ok(Batch::SwitchedOff),
+            Swapped::Before => Ok(Batch::Before),
+            Swapped::Each(answers) => {
+                let each = answers.into_iter().zip(changes).map(|(answer, (_, slot))| {
+                    answer.map_err(|()| {
+                        let what = format!("{}: slot {} is no hash; delete it by hand", self.name, slot.key);
+                        StoreError::Corrupt(what)
+                    })
+                });
+                let each: Vec<Result<Version, Moved>> = each.collect::<Result<_, _>>()?;
+                let greatest = each.iter().flatten().map(|version| version.0).max();
+                self.given.fetch_max(greatest.unwrap_or(0), Ordering::Relaxed);
+                Ok(Batch::Each(each))
+            }
+        }
+    }
+
+    /// The same, whatever the kill switch says.
+    pub(crate) async fn commit(
+        &self,
+        changes: &[(Version, Slot)],
+    ) -> Result<Vec<Result<Version, Moved>>, StoreError> {
+        match self.swap(changes, false, None).await? {
+            Batch::Each(each) => Ok(each),
+            // Neither was asked for.
+            Batch::SwitchedOff | Batch::Before => Ok(vec![Err(Moved); changes.len()]),
+        }
+    }
+
+    /// The same, with what a lease that is not granted is told.
+    pub(crate) async fn grant(
+        &self,
+        leases: &[(Version, Slot)],
+    ) -> Result<Vec<Result<Version, NotGranted>>, StoreError> {
+        match self.swap(leases, true, None).await? {
+            Batch::Each(each) => Ok(each.into_iter().map(|one| one.map_err(NotGranted::from)).collect()),
+            Batch::SwitchedOff | Batch::Before => Ok(vec![Err(NotGranted::SwitchedOff); leases.len()]),
+        }
+    }
+
+    /// The next number: greater than all versions and tokens given before.
+    pub(crate) async fn next_number(&self) -> Result<u64, StoreError> {
+        let mut connection = self.connection.clone();
+        let asked = redis::cmd("INCR").arg(&self.names.counter).query_async(&mut connection).await;
+        let number = asked.map_err(|error| self.told(&error))?;
+        self.given.fetch_max(number, Ordering::Relaxed);
+        Ok(number)
+    }
+
+    /// Lets the next number be greater than this one, which as a rule was given here.
+    pub(crate) async fn accepted(&self, number: u64) -> Result<(), StoreError> {
+        if number <= self.given.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.raise(number).await
+    }
+
+    /// Lets the next number be greater than this.
+    pub(crate) async fn raise(&self, number: u64) -> Result<(), StoreError> {
+        let mut connection = self.connection.clone();
+        let mut call = self.scripts.raise.prepare_invoke();
+        let raised: Result<i64, RedisError> =
+            call.key(&self.names.counter).arg(number).invoke_async(&mut connection).await;
+        raised.map_err(|error| self.told(&error))?;
+        self.given.fetch_max(number, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Can it be written?
+    pub(crate) async fn try_writing(&self) -> Result<(), StoreError> {
+        let mut connection = self.connection.clone();
+        let written: Result<i64, RedisError> =
+            redis::cmd("INCRBY").arg((&self.names.counter, 0)).query_async(&mut connection).await;
+        written.map(drop).map_err(|error| self.told(&error))
+    }
+
+    /// The kill switch as it is set, and as we have set it last: where they differ, somebody has set it by hand.
+    pub(crate) async fn switch(&self) -> Result<(Option<bool>, Option<bool>), StoreError> {
+        let mut connection = self.connection.clone();
+        let (set, ours): (Option<String>, Option<String>) = redis::cmd("MGET")
+            .arg((SWITCH, &self.names.switch))
+            .query_async(&mut connection)
+            .await
+            .map_err(|error| self.told(&error))?;
+        // Whatever else was written there was not meant to let everything go on.
+        let is_on = |text: String| text != "false";
+        Ok((set.map(is_on), ours.map(is_on)))
+    }
+
+    /// Sets the kill switch, as ours.
+    pub(crate) async fn set_switch(&self, is_on: bool) -> Result<(), StoreError> {
+        let mut connection = self.connection.clone();
+        let set: Result<(), RedisError> = redis::cmd("MSET")
+            .arg((SWITCH, is_on.to_string(), &self.names.switch, is_on.to_string()))
+            .query_async(&mut connection)
+            .await;
+        set.map_err(|error| self.told(&error))
+    }
+
+    /// How many slots there are of each state, by its words.
+    pub(crate) async fn counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        let mut connection = self.connection.clone();
+        let mut states: Vec<String> = redis::cmd("SMEMBERS")
+            .arg(&self.names.states)
+            .query_async(&mut connection)
+            .await
+            .map_err(|error| self.told(&error))?;
+        states.sort();
+        let mut counts = redis::pipe();
+        for state in &states {
+            counts.cmd("SCARD").arg(self.names.of_state(state));
+        }
+        if states.is_empty() {
+            return Ok(Vec::new());
+        }
+        let counts: Vec<u64> =
+            counts.query_async(&mut connection).await.map_err(|error| self.told(&error))?;
+        Ok(states.into_iter().zip(counts).filter(|(_, count)| *count > 0).collect())
+    }
+
+    /// The names of the slots in a state.
+    pub(crate) async fn in_state(&self, state: &str) -> Result<Vec<Key>, StoreError> {
+        let mut connection = self.connection.clone();
+        let names: Vec<String> = redis::cmd("SMEMBERS")
+            .arg(self.names.of_state(state))
+            .query_async(&mut connection)
+            .await
+            .map_err(|error| self.told(&error))?;
+        Ok(names.into_iter().map(Key::new).collect())
+    }
+
+    /// The time since which the first waiting slot has been due.
+    pub(crate) async fn oldest_due(&self, now: Millis) -> Result<Option<Millis>, StoreError> {
+        let mut connection = self.connection.clone();
+        let due: Vec<(String, i64)> = redis::cmd("ZRANGE")
+            .arg((&self.names.due, "-inf", now.0, "BYSCORE", "LIMIT", 0, BATCH, "WITHSCORES"))
+            .query_async(&mut connection)
+            .await
+            .map_err(|error| self.told(&error))?;
+        let keys: Vec<Key> = due.iter().map(|(name, _)| Key::new(name)).collect();
+        let waits =
+            |found: &Result<Slot, Fault>| matches!(found, Ok(Slot { state: State::Waiting { .. }, .. }));
+        let first = self.rows(&keys).await?.iter().position(waits);
+        Ok(first.and_then(|at| due.get(at)).map(|(_, at)| Millis(*at)))
+    }
+
+    /// The slots that cannot be read, each with what is wrong with it.
+    pub(crate) async fn unreadable(&self) -> Result<Vec<(Key, String)>, StoreError> {
+        let mut unreadable = Vec::new();
+        for keys in self.names_below("").await?.chunks(BATCH) {
+            for (key, found) in keys.iter().zip(self.rows(keys).await?) {
+                unreadable.extend(found.err().map(|fault| (key.clone(), fault.to_string())));
+            }
+        }
+        Ok(unreadable)
+    }
+
+    /// Forgets a slot that cannot be read. False: it can be read, or there is none.
+    pub(crate) async fn forget_unreadable(&self, key: &Key) -> Result<bool, StoreError> {
+        if self.rows(std::slice::from_ref(key)).await?.iter().all(Result::is_ok) {
+            return Ok(false);
+        }
+        let mut connection = self.connection.clone();
+        let states: Vec<String> = self.counts().await?.into_iter().map(|(state, _)| state).collect();
+        let mut forget = redis::pipe();
+        forget.atomic().del(self.names.row(key)).ignore();
+        forget.zrem(&self.names.due, key.as_str()).ignore();
+        forget.zrem(&self.names.all, key.as_str()).ignore();
+        for state in states {
+            forget.srem(self.names.of_state(&state), key.as_str()).ignore();
+        }
+        let forgotten: Result<(), RedisError> = forget.query_async(&mut connection).await;
+        forgotten.map(|()| true).map_err(|error| self.told(&error))
+    }
+
+    fn json(&self, slot: &Slot) -> Result<String, StoreError> {
+        to_json(slot).map_err(|fault| StoreError::Unavailable(format!("{}: {fault}", self.name)))
+    }
+
+    /// The rows of these keys, each a slot or what is wrong with it.
+    async fn rows(&self, keys: &[Key]) -> Result<Vec<Result<Slot, Fault>>, StoreError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut call = self.scripts.load.prepare_invoke();
+        for key in keys {
+            call.key(self.names.row(key));
+        }
+        let mut connection = self.connection.clone();
+        let rows: Vec<(String, String)> =
+            call.invoke_async(&mut connection).await.map_err(|error| self.told(&error))?;
+        let read = keys.iter().zip(rows).map(|(key, (version, body))| {
+            if version.is_empty() && body.is_empty() {
+                return Ok(Slot::new(key.clone()));
+            }
+            let mut slot: Slot = from_json(&body, || format!("slot {key} cannot be read"))?;
+            slot.version = Version(version.parse().unwrap_or(0));
+            Ok(slot)
+        });
+        Ok(read.collect())
+    }
+}
+
+/// The words by which slots are counted.
+pub(crate) fn shown(state: &State) -> String {
+    match state {
+        State::Idle => "idle/".to_owned(),
+        State::Waiting { why, .. } => format!("waiting/{}", why.as_str()),
+        State::Leased { .. } => "leased/".to_owned(),
+        State::Held { why } => format!("held/{}", why.as_str()),
+    }
+}

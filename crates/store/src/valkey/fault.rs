@@ -1,0 +1,156 @@
+//! What Valkey says, told to people: with the server and what to do next; and which servers would lose slots.
+
+use std::sync::Arc;
+
+use redis::{Client, RedisError};
+
+/// Why a server cannot keep the slots.
+#[derive(Debug, thiserror::Error)]
+pub enum SlotsError {
+    /// The address is none.
+    #[error("`store.url` is no address of Valkey: {0}; write valkey://HOST:6379/0")]
+    Url(String),
+    /// Its version is too old.
+    #[error(
+        "{name} has version {version}, and 7 or newer is needed; upgrade it, or name another server in `store.url`"
+    )]
+    TooOld {
+        /// The server.
+        name: Arc<str>,
+        /// Its version.
+        version: String,
+    },
+    /// It is a node of a cluster.
+    #[error(
+        "{name} is a node of a cluster, which is not supported: all slots are changed together; name a server by itself, or one behind Sentinel, in `store.url`"
+    )]
+    Cluster {
+        /// The server.
+        name: Arc<str>,
+    },
+    /// It only follows another server.
+    #[error("{name} is a replica, which nobody can write to; name the primary server in `store.url`")]
+    Replica {
+        /// The server.
+        name: Arc<str>,
+    },
+    /// It drops what it has no room for.
+    #[error(
+        "{name} drops keys when its memory is full (maxmemory-policy {policy}), and slots would be lost; set maxmemory-policy noeviction"
+    )]
+    Evicts {
+        /// The server.
+        name: Arc<str>,
+        /// Its policy.
+        policy: String,
+    },
+    /// Anything else.
+    #[error("{name}: {message}")]
+    Other {
+        /// The server.
+        name: Arc<str>,
+        /// The answer, and what to do.
+        message: String,
+    },
+}
+
+/// Host and database, for people: no password.
+pub(super) fn named(client: &Client) -> String {
+    let info = client.get_connection_info();
+    format!("Valkey at {}/{}", info.addr(), info.redis_settings().db())
+}
+
+/// What the server's codes mean for the person at the keyboard.
+const HINTS: &[(&str, &str)] = &[
+    ("NOAUTH", "it asks for a password; write it into `store.url`: valkey://:PASSWORD@HOST"),
+    ("WRONGPASS", "it does not accept the password; correct it in `store.url`"),
+    (
+        "NOPERM",
+        "this user may not do that; let it use all commands on keys `truing:*`, `review:slot:*` and `bot:killswitch:enabled`",
+    ),
+    (
+        "READONLY",
+        "it cannot be written: it may have become a replica; name the primary server in `store.url`",
+    ),
+    ("OOM", "its memory is full: give it more (maxmemory); what was acknowledged is safe"),
+    (
+        "MISCONF",
+        "it cannot save to its disk and takes no writes: free some space there; what was acknowledged is safe",
+    ),
+    ("LOADING", "it starts; try again"),
+    ("MASTERDOWN", "it has lost its primary server; try again"),
+    (
+        "WRONGTYPE",
+        "a key of ours holds another kind of value; see its log, and delete what was put there by hand",
+    ),
+];
+
+/// An error in words.
+pub(super) fn words(error: &RedisError) -> String {
+    let known = error.code().and_then(|code| HINTS.iter().find(|(known, _)| *known == code));
+    match known {
+        Some((_, hint)) => format!("{hint} ({error})"),
+        None if error.is_timeout() => format!(
+            "it has not answered within {} s; check that it runs, and the network to it",
+            super::PATIENCE.as_secs()
+        ),
+        None if error.is_io_error() || error.is_connection_dropped() || error.is_connection_refusal() => {
+            format!("it cannot be reached; check that it runs, and its address in `store.url` ({error})")
+        }
+        None => format!("it could not do it: {error}"),
+    }
+}
+
+/// Would slots be safe there? By what the server tells of itself.
+pub(super) fn fit(name: &Arc<str>, info: &str) -> Result<(), SlotsError> {
+    let of = |field: &str| {
+        info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).map(str::trim).unwrap_or("")
+    };
+    let version = if of("valkey_version").is_empty() { of("redis_version") } else { of("valkey_version") };
+    let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+    if major.is_none_or(|major| major < 7) {
+        return Err(SlotsError::TooOld { name: Arc::clone(name), version: version.to_owned() });
+    }
+    if of("cluster_enabled") == "1" {
+        return Err(SlotsError::Cluster { name: Arc::clone(name) });
+    }
+    if of("role") == "slave" {
+        return Err(SlotsError::Replica { name: Arc::clone(name) });
+    }
+    let (most, policy) = (of("maxmemory"), of("maxmemory_policy"));
+    if !matches!(most, "" | "0") && policy != "noeviction" {
+        return Err(SlotsError::Evicts { name: Arc::clone(name), policy: policy.to_owned() });
+    }
+    if of("aof_enabled") == "0" {
+        tracing::warn!(
+            %name,
+            "it keeps no log of what is written (appendonly no): after a crash the sweep finds what was lost, webhooks that \
+             were acknowledged among it; set appendonly yes"
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_would_lose_slots_is_refused_by_what_it_tells() {
+        let name: Arc<str> = "Valkey at x:1/0".into();
+        let good = "redis_version:7.2.4\r\nvalkey_version:8.1.1\r\nrole:master\r\nmaxmemory:0\r\n\
+                    maxmemory_policy:allkeys-lru\r\ncluster_enabled:0\r\naof_enabled:1\r\n";
+        fit(&name, good).unwrap();
+        for (from, to, part) in [
+            ("valkey_version:8.1.1", "x:1", ""),
+            ("valkey_version:8.1.1\r\n", "valkey_version:6.0.0\r\n", "7 or newer"),
+            ("role:master", "role:slave", "is a replica"),
+            ("cluster_enabled:0", "cluster_enabled:1", "is a node of a cluster"),
+            ("maxmemory:0", "maxmemory:100", "maxmemory-policy noeviction"),
+        ] {
+            let told = fit(&name, &good.replace(from, to))
+                .map_or_else(|error| error.to_string(), |()| String::new());
+            assert!(told.contains(part) && told.is_empty() == part.is_empty(), "{to}: {told}");
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The scripts, and the forms of what they answer.
+
+use redis::{Script, Value};
+use truing_core::id::Version;
+use truing_core::port::Moved;
+
+/// Every script, sent once and then known to the server by its digest.
+pub(super) struct Scripts {
+    pub(super) swap: Script,
+    pub(super) load: Script,
+    pub(super) raise: Script,
+}
+
+impl Scripts {
+    pub(super) fn new() -> Self {
+        Self {
+            swap: Script::new(include_str!("swap.lua")),
+            load: Script::new(include_str!("load.lua")),
+            raise: Script::new(include_str!("raise.lua")),
+        }
+    }
+}
+
+/// The answer to a swap.
+pub(super) enum Swapped {
+    SwitchedOff,
+    Before,
+    /// For each slot the new version; an error within an error: its row is no slot at all.
+    Each(Vec<Result<Result<Version, Moved>, ()>>),
+}
+
+/// Reads the answer to a swap; none: it is not of the form.
+pub(super) fn swapped(answer: Value) -> Option<Swapped> {
+    let text = |value: &Value| match value {
+        Value::BulkString(bytes) => String::from_utf8(bytes.clone()).ok(),
+        Value::SimpleString(text) => Some(text.clone()),
+        Value::Int(number) => Some(number.to_string()),
+        _ => None,
+    };
+    if let Value::Array(answers) = answer {
+        let each = answers.iter().map(|answer| {
+            Some(match text(answer)?.as_str() {
+                "moved" => Ok(Err(Moved)),
+                "unreadable" => Err(()),
+                version => Ok(Ok(Version(version.parse().ok()?))),
+            })
+        });
+        return each.collect::<Option<_>>().map(Swapped::Each);
+    }
+    match text(&answer)?.as_str() {
+        "switched" => Some(Swapped::SwitchedOff),
+        "done" => Some(Swapped::Before),
+        _ => None,
+    }
+}
+
+/// The address as the client takes it: Valkey's own scheme is Redis's.
+pub(super) fn address(url: &str) -> String {
+    match url.split_once("://") {
+        Some(("valkey", rest)) => format!("redis://{rest}"),
+        Some(("valkeys", rest)) => format!("rediss://{rest}"),
+        Some(_) | None => url.to_owned(),
+    }
+}
