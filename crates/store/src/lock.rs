@@ -138,7 +138,8 @@ fn is_locked(file: &File) -> bool {
     matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 
-/// Takes a lock for one. Whoever only looks has it for a moment.
+/// Takes a lock for one. Whoever only looks has it for a moment, and so has a process that was forked and is about to become
+/// another program.
 fn lock_alone(file: &File) -> Result<(), TryLockError> {
     for _ in 1..TRIES {
         match file.try_lock() {
@@ -168,7 +169,7 @@ pub(crate) fn alone(database: &Path) -> Result<Option<File>, LockError> {
     let path = beside(database, ".commands.lock");
     let told = |source: io::Error| LockError::Io { path: path.clone(), source };
     let file = open(&path).map_err(told)?;
-    match file.try_lock() {
+    match lock_alone(&file) {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(source)) => Err(told(source)),

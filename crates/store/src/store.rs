@@ -96,7 +96,8 @@ impl Store {
     {
         match &self.0.engine {
             Engine::Sqlite(file) => file.write(work).await,
-            Engine::Postgres(database) => database.write(work).await,
+            // In a box: the future of the other engine stays as small as it was.
+            Engine::Postgres(database) => Box::pin(database.write(work)).await,
         }
     }
 
@@ -108,7 +109,7 @@ impl Store {
     {
         match &self.0.engine {
             Engine::Sqlite(file) => file.write(work).await,
-            Engine::Postgres(database) => database.write_by_turns(work).await,
+            Engine::Postgres(database) => Box::pin(database.write_by_turns(work)).await,
         }
     }
 
@@ -120,7 +121,7 @@ impl Store {
     {
         match &self.0.engine {
             Engine::Sqlite(file) => file.read(work).await,
-            Engine::Postgres(database) => database.read(work).await,
+            Engine::Postgres(database) => Box::pin(database.read(work)).await,
         }
     }
 }
