@@ -169,6 +169,13 @@ pub(crate) const TOOLS: &[Tool] = &[
         debian: "postgresql",
         need: Need::Packages(&["truing-store"]),
     },
+    Tool {
+        name: "redis-server",
+        probe: &["sh", "-c", "(valkey-server --version || redis-server --version) 2>/dev/null | tr = ' '"],
+        minimum: Version::new(7, 0, 0),
+        debian: "redis-server",
+        need: Need::Packages(&["truing-store"]),
+    },
     part("curl", "curl", Version::new(7, 0, 0), "that the calls in the runbooks work as written"),
     part("groff", "groff", Version::new(1, 22, 0), "that the pages of the manual are well formed"),
     part("zsh", "zsh", Version::new(5, 0, 0), "that zsh understands its completions"),

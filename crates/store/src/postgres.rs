@@ -48,13 +48,12 @@ impl Database {
         let mut config = config;
         config.application_name("truing").connect_timeout(PATIENCE).keepalives_idle(Duration::from_secs(30));
         let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = match config.get_ssl_mode() {
-            SslMode::Disable => Manager::from_config(config, tokio_postgres::NoTls, manager),
-            _ => {
-                let tls = rustls::ClientConfig::with_platform_verifier()
-                    .map_err(|error| ConnectError::Certificates(error.to_string()))?;
-                Manager::from_config(config, MakeRustlsConnect::new(tls), manager)
-            }
+        let manager = if config.get_ssl_mode() == SslMode::Disable {
+            Manager::from_config(config, tokio_postgres::NoTls, manager)
+        } else {
+            let tls = rustls::ClientConfig::with_platform_verifier()
+                .map_err(|error| ConnectError::Certificates(error.to_string()))?;
+            Manager::from_config(config, MakeRustlsConnect::new(tls), manager)
         };
         let prepare = Hook::async_fn(|client, _| {
             Box::pin(async move { client.batch_execute(session::PREPARE).await.map_err(HookError::Backend) })

@@ -155,24 +155,15 @@ fn pooled(error: &PoolError) -> String {
 
 /// Was the session over before anything was begun in it?
 pub(super) fn is_over(fault: &Fault) -> bool {
-    match fault {
-        Fault::NotBegun(error) => {
-            error.is_closed()
-                || matches!(error.code(), Some(&SqlState::ADMIN_SHUTDOWN | &SqlState::CRASH_SHUTDOWN))
-        }
-        _ => false,
-    }
+    let Fault::NotBegun(error) = fault else { return false };
+    let code = error.code();
+    error.is_closed() || matches!(code, Some(&SqlState::ADMIN_SHUTDOWN | &SqlState::CRASH_SHUTDOWN))
 }
 
 /// Was another transaction in the way?
 pub(super) fn is_conflict(fault: &Fault) -> bool {
-    match fault {
-        Fault::Postgres(error) => matches!(
-            error.code(),
-            Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED)
-        ),
-        _ => false,
-    }
+    let Fault::Postgres(error) = fault else { return false };
+    matches!(error.code(), Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED))
 }
 
 /// The fault for the port's callers.

@@ -60,10 +60,8 @@ impl Session {
     ) -> Result<T, Fault> {
         if let Err(fault) = self.wait(self.client.batch_execute(begin)) {
             self.is_lost.set(true);
-            return Err(match fault {
-                Fault::Postgres(error) => Fault::NotBegun(error),
-                other => other,
-            });
+            let Fault::Postgres(error) = fault else { return Err(fault) };
+            return Err(Fault::NotBegun(error));
         }
         let done = work(self).and_then(|answer| {
             self.wait(self.client.batch_execute("COMMIT"))?;

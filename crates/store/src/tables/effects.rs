@@ -20,7 +20,7 @@ impl Store {
         self.write(move |connection| {
             let sql = "DELETE FROM effect WHERE (key, producer, topic) IN
                        (SELECT key, producer, topic FROM effect WHERE at < ?1 ORDER BY at LIMIT ?2)";
-            Ok(connection.sql(sql).execute((before.0, BATCH))?)
+            connection.sql(sql).execute((before.0, BATCH))
         })
         .await
     }
@@ -44,7 +44,7 @@ impl EffectLog for Store {
                 let entry = Entry { content: row.get(1)?, at: Millis(row.get(2)?), state };
                 Ok((Topic::new(row.get::<String>(0)?), entry))
             })?;
-            Ok(open.collect::<Result<_, _>>()?)
+            open.collect::<Result<_, _>>()
         })
         .await
     }
@@ -62,14 +62,14 @@ impl EffectLog for Store {
 fn entry(connection: &Connection, writer: &Writer, topic: &Topic) -> Result<Option<Entry>, Fault> {
     let sql = "SELECT content, at, lost, comment FROM effect WHERE key = ?1 AND producer = ?2 AND topic = ?3";
     let key = (writer.key.as_str(), writer.producer.as_str(), topic.as_str());
-    let entry = connection.sql(sql).first(key, |row| {
+
+    connection.sql(sql).first(key, |row| {
         let state = match row.get(2)? {
             Some(lost) => EntryState::Open { lost },
             None => EntryState::Done { comment: row.get::<Option<String>>(3)?.map(CommentId::new) },
         };
         Ok(Entry { content: row.get(0)?, at: Millis(row.get(1)?), state })
-    });
-    entry
+    })
 }
 
 fn replace(connection: &Connection, writer: &Writer, changes: &[Replacement]) -> Result<bool, Fault> {

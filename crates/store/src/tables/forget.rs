@@ -53,7 +53,7 @@ impl Store {
             .read(move |connection| {
                 let sql = "SELECT id FROM event WHERE at < ?1 ORDER BY id LIMIT ?2";
                 let select = connection.sql(sql);
-                Ok(select.query((before.0, BATCH), |row| row.get(0))?.collect::<Result<_, _>>()?)
+                select.query((before.0, BATCH), |row| row.get(0))?.collect::<Result<_, _>>()
             })
             .await?;
         if old.is_empty() {
@@ -75,7 +75,7 @@ impl Store {
             let sql = "DELETE FROM comment_seen WHERE (forge, repository, kind, id) IN
                        (SELECT forge, repository, kind, id FROM comment_seen
                         WHERE at < ?1 AND served = 1 LIMIT ?2)";
-            Ok(connection.sql(sql).execute((before.0, BATCH))?)
+            connection.sql(sql).execute((before.0, BATCH))
         })
         .await
     }
@@ -87,11 +87,11 @@ impl Store {
     /// [`StoreError`] if the file cannot be written.
     pub async fn forget_closed(&self) -> Result<usize, StoreError> {
         if let Some(valkey) = &self.0.valkey {
-            let closed = valkey.in_state("held/cancelled").await?;
+            let closed = Box::pin(valkey.in_state("held/cancelled")).await?;
             let old = self.read(move |connection| unheard(connection, &closed)).await?;
-            let slots = valkey.load(&old).await?.into_iter();
+            let slots = Box::pin(valkey.load(&old)).await?.into_iter();
             let gone: Vec<_> = slots.map(|slot| (slot.version, Slot::new(slot.key))).collect();
-            let forgotten = valkey.commit(&gone).await?;
+            let forgotten = Box::pin(valkey.commit(&gone)).await?;
             return Ok(forgotten.iter().filter(|swapped| swapped.is_ok()).count());
         }
         self.write(move |connection| {
@@ -100,7 +100,7 @@ impl Store {
                         AND NOT EXISTS (SELECT 1 FROM event WHERE event.key = slot.key)
                         AND NOT EXISTS (SELECT 1 FROM run WHERE run.key = slot.key AND loop = 'review' AND run.ended IS NULL)
                         LIMIT ?1)";
-            Ok(connection.sql(sql).execute([BATCH])?)
+            connection.sql(sql).execute([BATCH])
         })
         .await
     }

@@ -258,9 +258,7 @@ fn write(connection: &Connection, row: Option<i64>, drawn: &Drawn, now: Millis) 
     let sql = "INSERT INTO level (kind, key, period, cap, spent, reserved, touched)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) RETURNING id";
     let named = (level.kind.as_str(), &level.key, &level.period);
-    Ok(connection
-        .sql(sql)
-        .only((named.0, named.1, named.2, sums.0, sums.1, sums.2, sums.3), |row| row.get(0))?)
+    connection.sql(sql).only((named.0, named.1, named.2, sums.0, sums.1, sums.2, sums.3), |row| row.get(0))
 }
 
 /// The levels of current periods, the widest first.

@@ -20,7 +20,7 @@ impl Operations for Store {
     async fn switch(&self) -> Result<Switch, StoreError> {
         let kept = self.read(switch::read).await?;
         let Some(valkey) = &self.0.valkey else { return Ok(kept) };
-        let (set, ours) = valkey.switch().await?;
+        let (set, ours) = Box::pin(valkey.switch()).await?;
         let is_on = kept.engaged().is_some();
         match set.filter(|_| set != ours) {
             // Somebody has set it by hand: it counts at once, and is written down like any other turn.
@@ -30,7 +30,7 @@ impl Operations for Store {
                 Ok(self.turn(&turn, BY_HAND).await?.1)
             }
             Some(_) | None if set != Some(is_on) || ours != Some(is_on) => {
-                valkey.set_switch(is_on).await?;
+                Box::pin(valkey.set_switch(is_on)).await?;
                 Ok(kept)
             }
             Some(_) | None => Ok(kept),
@@ -40,7 +40,7 @@ impl Operations for Store {
     async fn turn(&self, turn: &Turn, by: &str) -> Result<(Switch, Switch), StoreError> {
         let turned = self.turn_kept(turn, by).await?;
         if let Some(valkey) = &self.0.valkey {
-            valkey.set_switch(turned.1.engaged().is_some()).await?;
+            Box::pin(valkey.set_switch(turned.1.engaged().is_some())).await?;
         }
         Ok(turned)
     }
@@ -114,8 +114,11 @@ impl Store {
         candidates: Vec<(Notice, Option<Key>)>,
     ) -> Result<Vec<Notice>, StoreError> {
         let keys: Vec<Key> = candidates.iter().filter_map(|(_, key)| key.clone()).collect();
-        let parked: BTreeSet<Key> =
-            valkey.in_state("held/parked").await?.into_iter().filter(|key| keys.contains(key)).collect();
+        let parked: BTreeSet<Key> = Box::pin(valkey.in_state("held/parked"))
+            .await?
+            .into_iter()
+            .filter(|key| keys.contains(key))
+            .collect();
         let told =
             candidates.into_iter().filter(|(_, key)| key.as_ref().is_none_or(|key| parked.contains(key)));
         Ok(told.map(|(notice, _)| notice).collect())

@@ -65,7 +65,7 @@ impl Store {
                        WHERE loop = ?1 AND ended >= ?2 AND (kind IS NULL OR NOT json_valid(record))";
             let select = connection.sql(sql);
             let runs = select.query((of.as_str(), since.0), |row| Ok(RunId::new(row.get::<String>(0)?)))?;
-            Ok(runs.collect::<Result<_, _>>()?)
+            runs.collect::<Result<_, _>>()
         })
         .await
     }

@@ -277,7 +277,7 @@ impl Runs for Store {
 
     async fn fresh_token(&self) -> Result<Token, StoreError> {
         match &self.0.valkey {
-            Some(valkey) => valkey.next_number().await.map(Token),
+            Some(valkey) => Box::pin(valkey.next_number()).await.map(Token),
             None => self.write(slots::next_token).await,
         }
     }

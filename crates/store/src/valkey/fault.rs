@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use redis::{Client, RedisError};
+use redis::{Client, ErrorKind, RedisError};
 
 /// Why a server cannot keep the slots.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +90,9 @@ pub(super) fn words(error: &RedisError) -> String {
     let known = error.code().and_then(|code| HINTS.iter().find(|(known, _)| *known == code));
     match known {
         Some((_, hint)) => format!("{hint} ({error})"),
+        None if error.kind() == ErrorKind::AuthenticationFailed => {
+            format!("it does not accept the password, or the user; correct them in `store.url` ({error})")
+        }
         None if error.is_timeout() => format!(
             "it has not answered within {} s; check that it runs, and the network to it",
             super::PATIENCE.as_secs()

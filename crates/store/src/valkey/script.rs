@@ -31,12 +31,7 @@ pub(super) enum Swapped {
 
 /// Reads the answer to a swap; none: it is not of the form.
 pub(super) fn swapped(answer: Value) -> Option<Swapped> {
-    let text = |value: &Value| match value {
-        Value::BulkString(bytes) => String::from_utf8(bytes.clone()).ok(),
-        Value::SimpleString(text) => Some(text.clone()),
-        Value::Int(number) => Some(number.to_string()),
-        _ => None,
-    };
+    let text = |value: &Value| redis::from_redis_value_ref::<String>(value).ok();
     if let Value::Array(answers) = answer {
         let each = answers.iter().map(|answer| {
             Some(match text(answer)?.as_str() {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail loudly; helpers too")]
 #![allow(clippy::duplicate_mod, reason = "each engine passes the same suite")]
 
+mod apart;
 mod backup;
 mod crash;
 mod file;
@@ -178,7 +179,9 @@ fn lines(connection: &rusqlite::Connection, sql: &str) -> Vec<String> {
             rusqlite::types::Value::Null => String::new(),
             rusqlite::types::Value::Text(text) => text,
             rusqlite::types::Value::Integer(number) => number.to_string(),
-            other => format!("{other:?}"),
+            other @ (rusqlite::types::Value::Real(_) | rusqlite::types::Value::Blob(_)) => {
+                format!("{other:?}")
+            }
         };
         rows.push((0..columns).map(value).collect::<Vec<_>>().join("|"));
     }

@@ -3,7 +3,7 @@
 
 use std::net::TcpListener;
 
-use truing_core::port::{Operations as _, Runs as _, StoreError};
+use truing_core::port::{Operations as _, StoreError};
 use truing_core::switch::Turn;
 
 use super::*;

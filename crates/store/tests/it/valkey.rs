@@ -65,9 +65,6 @@ impl SlotServer {
             asked.arg(*argument);
         }
         let answer: redis::Value = asked.query(&mut client.get_connection().unwrap()).unwrap();
-        match answer {
-            redis::Value::BulkString(bytes) => String::from_utf8(bytes).unwrap(),
-            other => format!("{other:?}"),
-        }
+        redis::from_redis_value_ref(&answer).unwrap_or_else(|_| format!("{answer:?}"))
     }
 }

@@ -30,7 +30,7 @@ const UNTOLD: &str = "sent IS NULL AND (kind <> 'parked' OR EXISTS
 /// How many are still to be told.
 pub(in super::super) fn count_untold(connection: &Connection) -> Result<u64, Fault> {
     let sql = format!("SELECT count(*) FROM notice WHERE {UNTOLD}");
-    Ok(connection.sql(&sql).only((), |row| row.get(0))?)
+    connection.sql(&sql).only((), |row| row.get(0))
 }
 
 /// The oldest that are still to be told.
@@ -67,5 +67,5 @@ pub(super) fn forget(connection: &Connection, before: Millis, limit: i64) -> Res
     let sql = "DELETE FROM notice WHERE id IN
                (SELECT id FROM notice WHERE (sent IS NOT NULL OR kind = 'parked') AND created < ?1
                 ORDER BY id LIMIT ?2)";
-    Ok(connection.sql(sql).execute((before.0, limit))?)
+    connection.sql(sql).execute((before.0, limit))
 }

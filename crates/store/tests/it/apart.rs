@@ -1,0 +1,166 @@
+//! Slots that are apart from the records: lost, changed by hand, and changed by somebody who dies before the records follow.
+
+use truing_core::id::{PrId, Version};
+use truing_core::port::{
+    Act, CommentKind, Described, Halted, Mark, Marked, NotGranted, Obeyed, Operations as _, Origin,
+    Repository, Runs as _, Slots as _, StoreError, UserRequest, Watchlist as _,
+};
+use truing_core::slot::{Command, Limits, Loop, Slot};
+
+use super::*;
+
+/// A store on both servers, and the numbers of its databases.
+async fn apart() -> (Store, u32, String) {
+    let (slots, records) = (SlotServer::new_database(), Server::shared().new_database());
+    let urls = (SlotServer::shared().url(slots), Server::shared().url(&records));
+    (Store::connect(&urls.0, &urls.1, Some(Hand::at(NOW))).await.unwrap(), slots, records)
+}
+
+fn mark(number: u64) -> Mark {
+    let key = PrId { forge: "github".into(), repository: "1".into(), number }.key();
+    let (name, url) = (format!("acme/shop#{number}"), format!("https://example.com/{number}"));
+    Mark { key, described: Described { name, url, head: Some(sha('a')) }, of: Loop::Review }
+}
+
+async fn slot(store: &Store, number: u64) -> Slot {
+    store.load(&[mark(number).key]).await.unwrap().remove(0)
+}
+
+#[tokio::test]
+async fn a_switch_that_is_set_by_hand_counts_at_once_and_is_written_down() {
+    let (store, slots, _) = apart().await;
+    let (server, limits) = (SlotServer::shared(), Limits::default());
+    assert_eq!(store.mark(&[mark(1)], &limits, Halted::Refused).await, Ok(Marked::All));
+    let before = slot(&store, 1).await;
+    let leased = before.step(Command::Lease, &limits, before.wakes_at().unwrap()).unwrap().slot;
+
+    server.by_hand(slots, &["SET", "bot:killswitch:enabled", "true"]);
+    assert_eq!(store.mark(&[mark(2)], &limits, Halted::Refused).await, Ok(Marked::SwitchedOff));
+    let granted = store.grant(&[(before.version, leased)]).await.unwrap();
+    assert_eq!(granted, [Err(NotGranted::SwitchedOff)]);
+    assert!(store.switch().await.unwrap().engaged().is_some());
+    let log = store.audited(9).await.unwrap();
+    assert_eq!(
+        (log[0].act.actor.as_str(), log[0].act.action.as_str()),
+        ("bot:killswitch:enabled", "kill on")
+    );
+
+    // The command turns what was set by hand, and the other way round.
+    store.turn(&truing_core::switch::Turn::Off, "ada").await.unwrap();
+    assert_eq!(server.by_hand(slots, &["GET", "bot:killswitch:enabled"]), "false");
+    store.turn(&truing_core::switch::Turn::On { reason: None, mode: None }, "ada").await.unwrap();
+    assert_eq!(server.by_hand(slots, &["GET", "bot:killswitch:enabled"]), "true");
+    server.by_hand(slots, &["SET", "bot:killswitch:enabled", "false"]);
+    assert!(store.switch().await.unwrap().engaged().is_none());
+
+    // What is lost comes back from the records.
+    store.turn(&truing_core::switch::Turn::On { reason: None, mode: None }, "ada").await.unwrap();
+    server.by_hand(slots, &["FLUSHDB"]);
+    assert!(store.switch().await.unwrap().engaged().is_some());
+    assert_eq!(server.by_hand(slots, &["GET", "bot:killswitch:enabled"]), "true");
+}
+
+#[tokio::test]
+async fn after_a_loss_tokens_of_the_past_are_refused_until_the_counter_is_raised() {
+    let (store, slots, _) = apart().await;
+    for _ in 0..6 {
+        store.fresh_token().await.unwrap();
+    }
+    store.begin(&run(5), &revision('a'), Millis(NOW)).await.unwrap();
+    store.mark(&[mark(1)], &Limits::default(), Halted::Refused).await.unwrap();
+    SlotServer::shared().by_hand(slots, &["FLUSHDB"]);
+    assert_eq!(slot(&store, 1).await, Slot::new(mark(1).key), "the sweep marks it again");
+    let token = store.fresh_token().await.unwrap();
+    let refused = store.begin(&run(token.0), &revision('a'), Millis(NOW)).await.unwrap_err();
+    assert_eq!(refused, StoreError::Fenced { key: key(), last: Token(5) });
+    store.raise(Version(5)).await.unwrap();
+    let token = store.fresh_token().await.unwrap();
+    store.begin(&run(token.0), &revision('a'), Millis(NOW)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_value_that_was_put_there_by_hand_is_named_and_the_rest_goes_on() {
+    let (store, slots, _) = apart().await;
+    let (server, limits) = (SlotServer::shared(), Limits::default());
+    store.mark(&[mark(1), mark(2), mark(3)], &limits, Halted::Refused).await.unwrap();
+    server.by_hand(slots, &["SET", "review:slot:{truing}:github:1:1", "x"]);
+    server.by_hand(slots, &["HSET", "review:slot:{truing}:github:1:2", "body", "{"]);
+    let late = Millis(NOW + 3_600_000);
+    let due: Vec<Key> = store.due(late, 9).await.unwrap().into_iter().map(|slot| slot.key).collect();
+    assert_eq!(due, [mark(3).key]);
+    assert!(matches!(store.load(&[mark(1).key]).await, Err(StoreError::Corrupt(_))));
+    let named: Vec<Key> = store.unreadable().await.unwrap().into_iter().map(|(key, _)| key).collect();
+    assert_eq!(named, [mark(1).key, mark(2).key]);
+    assert_eq!(store.census().await.unwrap().unreadable, 2);
+    for key in named {
+        assert_eq!(store.forget_unreadable(&key).await, Ok(true));
+    }
+    assert_eq!(store.forget_unreadable(&mark(3).key).await, Ok(false), "it can be read");
+    assert_eq!(store.list().await.unwrap().len(), 1);
+    store.mark(&[mark(1)], &limits, Halted::Refused).await.unwrap();
+    assert!(slot(&store, 1).await.pending.review.is_some());
+}
+
+#[tokio::test]
+async fn a_request_acts_once_whoever_dies_between_the_slot_and_the_records() {
+    let (store, _, records) = apart().await;
+    let pr = PrId { forge: "github".into(), repository: "1".into(), number: 7 };
+    let told = UserRequest {
+        pr: pr.clone(),
+        origin: Origin::Comment { kind: CommentKind::Conversation, id: 5 },
+        at: Millis(NOW),
+    };
+    let of = Repository {
+        forge: "github".into(),
+        id: "1".into(),
+        name: "acme/shop".into(),
+        cursor: Millis(1),
+        gone: None,
+    };
+    store.tell(std::slice::from_ref(&told), &of, None).await.unwrap();
+    let obeyed = async |store: &Store| {
+        let before = store.load(&[pr.key()]).await.unwrap().remove(0);
+        let after = before.on_event(Loop::Review, &Limits::default(), Millis(NOW)).slot;
+        let act = Act::new("ann", "review", "acme/shop#7", "");
+        Obeyed { slot: (before.version, after), events: Vec::new(), act, dismissal: None }
+    };
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
+               AND pid <> pg_backend_pid()";
+    let closed = |may: &str| {
+        let sql = format!("ALTER DATABASE {records} SET default_transaction_read_only = {may}");
+        assert!(Server::shared().psql(&records, &["SET default_transaction_read_only = off", &sql, cut]).1);
+    };
+    // The slot is changed, and the records cannot follow.
+    let first = obeyed(&store).await;
+    closed("on");
+    store.served(&told, Some(&first)).await.unwrap_err();
+    let changed = store.load(&[pr.key()]).await.unwrap().remove(0);
+    assert!(changed.pending.review.is_some());
+    closed("off");
+    // Somebody serves it again, from the slot as it is by now: it is written down, and the slot stays as it is.
+    assert_eq!(store.unserved("github", 9).await.unwrap(), std::slice::from_ref(&told));
+    let second = obeyed(&store).await;
+    assert_eq!(store.served(&told, Some(&second)).await.unwrap(), Ok(()));
+    assert_eq!(store.load(&[pr.key()]).await.unwrap(), [changed]);
+    assert!(store.unserved("github", 9).await.unwrap().is_empty());
+    assert_eq!(store.audited(9).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn each_server_that_cannot_keep_slots_is_named_with_what_to_do() {
+    let records = Server::shared().url(&Server::shared().new_database());
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let port = SlotServer::shared().port;
+    let cases = [
+        ("nonsense".to_owned(), "write valkey://HOST:6379/0"),
+        (format!("valkey://:wrong-one@127.0.0.1:{port}/0"), "password"),
+        (format!("valkey://{closed}/0"), "cannot be reached; check that it runs"),
+        (format!("valkey://{}/0", silent.local_addr().unwrap()), "has not answered within 5 s"),
+        (format!("valkey://127.0.0.1:{port}/99999"), "Valkey at"),
+    ];
+    for (url, part) in cases {
+        let said = Store::connect(&url, &records, None).await.err().expect(&url).to_string();
+        assert!(said.contains(part) && !said.contains("wrong-one"), "{url}: {said}");
+    }
+}
