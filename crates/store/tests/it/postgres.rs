@@ -17,7 +17,7 @@ pub(crate) struct Server {
 
 /// Makes the server's folder, runs it until the pipe at its input ends, and leaves nothing behind.
 const LIFE: &str = r#"
-folder=$(mktemp -d) && cd "$folder" || exit 1
+folder=$(mktemp -d /tmp/truing-server.XXXXXX) && cd "$folder" || exit 1
 "$1/initdb" -D data -U truing -A trust -E UTF8 --locale=C --no-sync >initdb.log 2>&1 || { cat initdb.log >&2; exit 1; }
 printf '%s\n' 'host all guarded 127.0.0.1/32 scram-sha-256' 'host all all 127.0.0.1/32 trust' 'local all all trust' >data/pg_hba.conf
 "$1/postgres" -D data -k "$folder" -c fsync=off -c full_page_writes=off \

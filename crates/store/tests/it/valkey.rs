@@ -13,7 +13,7 @@ pub(crate) struct SlotServer {
 
 /// Runs the server until the pipe at its input ends, and leaves nothing behind.
 const LIFE: &str = r#"
-folder=$(mktemp -d) && cd "$folder" || exit 1
+folder=$(mktemp -d /tmp/truing-server.XXXXXX) && cd "$folder" || exit 1
 program=$(command -v valkey-server || command -v redis-server) || exit 1
 "$program" --port "$1" --bind 127.0.0.1 --save '' --appendonly no --databases 4096 >server.log 2>&1 &
 cat >/dev/null
