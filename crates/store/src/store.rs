@@ -1,6 +1,7 @@
 //! The store: one handle on the engine that keeps it, whichever it is.
 
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use truing_core::port::{Clock, StoreError};
@@ -96,8 +97,7 @@ impl Store {
     {
         match &self.0.engine {
             Engine::Sqlite(file) => file.write(work).await,
-            // In a box: the future of the other engine stays as small as it was.
-            Engine::Postgres(database) => Box::pin(database.write(work)).await,
+            Engine::Postgres(database) => apart(move || database.write(work)).await,
         }
     }
 
@@ -109,7 +109,7 @@ impl Store {
     {
         match &self.0.engine {
             Engine::Sqlite(file) => file.write(work).await,
-            Engine::Postgres(database) => Box::pin(database.write_by_turns(work)).await,
+            Engine::Postgres(database) => apart(move || database.write_by_turns(work)).await,
         }
     }
 
@@ -121,7 +121,15 @@ impl Store {
     {
         match &self.0.engine {
             Engine::Sqlite(file) => file.read(work).await,
-            Engine::Postgres(database) => Box::pin(database.read(work)).await,
+            Engine::Postgres(database) => apart(move || database.read(work)).await,
         }
     }
+}
+
+/// A future in a box, made on a stack of its own: what the servers take does not weigh on those who use a file.
+#[inline(never)]
+pub(crate) fn apart<'a, F: Future + Send + 'a>(
+    make: impl FnOnce() -> F,
+) -> Pin<Box<dyn Future<Output = F::Output> + Send + 'a>> {
+    Box::pin(make())
 }

@@ -7,7 +7,7 @@ use truing_core::slot::Slot;
 use super::runs::row;
 use crate::fault::Fault;
 use crate::sql::Connection;
-use crate::store::Store;
+use crate::store::{Store, apart};
 
 /// Rows that one write forgets: others wait for no longer than that takes.
 pub(super) const BATCH: i64 = 256;
@@ -87,11 +87,11 @@ impl Store {
     /// [`StoreError`] if the file cannot be written.
     pub async fn forget_closed(&self) -> Result<usize, StoreError> {
         if let Some(valkey) = &self.0.valkey {
-            let closed = Box::pin(valkey.in_state("held/cancelled")).await?;
+            let closed = apart(|| valkey.in_state("held/cancelled")).await?;
             let old = self.read(move |connection| unheard(connection, &closed)).await?;
-            let slots = Box::pin(valkey.load(&old)).await?.into_iter();
+            let slots = apart(|| valkey.load(&old)).await?.into_iter();
             let gone: Vec<_> = slots.map(|slot| (slot.version, Slot::new(slot.key))).collect();
-            let forgotten = Box::pin(valkey.commit(&gone)).await?;
+            let forgotten = apart(|| valkey.commit(&gone)).await?;
             return Ok(forgotten.iter().filter(|swapped| swapped.is_ok()).count());
         }
         self.write(move |connection| {

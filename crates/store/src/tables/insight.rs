@@ -11,7 +11,7 @@ use truing_core::ledger::LevelKind;
 use truing_core::port::{Operations as _, StoreError};
 
 use crate::fault::Fault;
-use crate::store::Store;
+use crate::store::{Store, apart};
 use crate::watch::{Meter, Watch};
 
 /// What is in the store now.
@@ -47,7 +47,7 @@ impl Store {
         let watch = Arc::clone(&self.0.watch);
         let path = self.path().map(Path::to_owned);
         if let Some(valkey) = &self.0.valkey {
-            let (slots, oldest) = (Box::pin(valkey.counts()).await?, Box::pin(valkey.oldest_due(now)).await?);
+            let (slots, oldest) = (apart(|| valkey.counts()).await?, apart(|| valkey.oldest_due(now)).await?);
             let (unreadable, untold) = (watch.still(|_| true), self.untold(usize::MAX).await?.len());
             let (budgets, bytes) = self
                 .read(move |connection| {
@@ -82,7 +82,7 @@ impl Store {
     /// [`StoreError`] if the file cannot be read.
     pub async fn unreadable(&self) -> Result<Vec<(Key, String)>, StoreError> {
         if let Some(valkey) = &self.0.valkey {
-            return Box::pin(valkey.unreadable()).await;
+            return apart(|| valkey.unreadable()).await;
         }
         self.read(|connection| {
             let sql = "SELECT key, version, body FROM slot ORDER BY key";
@@ -101,7 +101,7 @@ impl Store {
     /// [`StoreError`] if the file cannot be written.
     pub async fn forget_unreadable(&self, key: &Key) -> Result<bool, StoreError> {
         if let Some(valkey) = &self.0.valkey {
-            return Box::pin(valkey.forget_unreadable(key)).await;
+            return apart(|| valkey.forget_unreadable(key)).await;
         }
         let wanted = key.clone();
         self.write(move |connection| {

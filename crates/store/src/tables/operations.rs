@@ -13,14 +13,14 @@ use truing_core::port::{Act, Audited, NewNotice, Notice, Operations, StoreError}
 use truing_core::switch::{Switch, Turn};
 
 use super::forget::BATCH;
-use crate::store::Store;
+use crate::store::{Store, apart};
 use crate::valkey::Valkey;
 
 impl Operations for Store {
     async fn switch(&self) -> Result<Switch, StoreError> {
         let kept = self.read(switch::read).await?;
         let Some(valkey) = &self.0.valkey else { return Ok(kept) };
-        let (set, ours) = Box::pin(valkey.switch()).await?;
+        let (set, ours) = apart(|| valkey.switch()).await?;
         let is_on = kept.engaged().is_some();
         match set.filter(|_| set != ours) {
             // Somebody has set it by hand: it counts at once, and is written down like any other turn.
@@ -30,7 +30,7 @@ impl Operations for Store {
                 Ok(self.turn(&turn, BY_HAND).await?.1)
             }
             Some(_) | None if set != Some(is_on) || ours != Some(is_on) => {
-                Box::pin(valkey.set_switch(is_on)).await?;
+                apart(|| valkey.set_switch(is_on)).await?;
                 Ok(kept)
             }
             Some(_) | None => Ok(kept),
@@ -40,7 +40,7 @@ impl Operations for Store {
     async fn turn(&self, turn: &Turn, by: &str) -> Result<(Switch, Switch), StoreError> {
         let turned = self.turn_kept(turn, by).await?;
         if let Some(valkey) = &self.0.valkey {
-            Box::pin(valkey.set_switch(turned.1.engaged().is_some())).await?;
+            apart(|| valkey.set_switch(turned.1.engaged().is_some())).await?;
         }
         Ok(turned)
     }
@@ -68,7 +68,7 @@ impl Operations for Store {
             return self.read(move |connection| notice::untold(connection, limit)).await;
         };
         let candidates = self.read(|connection| notice::unsent(connection, LOOKED_AT)).await?;
-        let mut tellable = self.tellable(valkey, candidates).await?;
+        let mut tellable = apart(|| self.tellable(valkey, candidates)).await?;
         tellable.truncate(limit);
         Ok(tellable)
     }
@@ -114,7 +114,7 @@ impl Store {
         candidates: Vec<(Notice, Option<Key>)>,
     ) -> Result<Vec<Notice>, StoreError> {
         let keys: Vec<Key> = candidates.iter().filter_map(|(_, key)| key.clone()).collect();
-        let parked: BTreeSet<Key> = Box::pin(valkey.in_state("held/parked"))
+        let parked: BTreeSet<Key> = apart(|| valkey.in_state("held/parked"))
             .await?
             .into_iter()
             .filter(|key| keys.contains(key))

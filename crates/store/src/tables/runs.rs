@@ -28,7 +28,7 @@ use self::row::put;
 use super::history::sql_limit;
 use super::{dismissals, history, operations, slots};
 use crate::fault::{from_json, readable};
-use crate::store::Store;
+use crate::store::{Store, apart};
 
 impl Store {
     /// The cost of a run, by the ledger.
@@ -277,7 +277,7 @@ impl Runs for Store {
 
     async fn fresh_token(&self) -> Result<Token, StoreError> {
         match &self.0.valkey {
-            Some(valkey) => Box::pin(valkey.next_number()).await.map(Token),
+            Some(valkey) => apart(|| valkey.next_number()).await.map(Token),
             None => self.write(slots::next_token).await,
         }
     }

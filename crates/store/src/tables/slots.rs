@@ -11,21 +11,21 @@ use truing_core::slot::{Limits, Slot};
 use super::{marks, operations, watchlist};
 use crate::fault::{Fault, from_json, to_json};
 use crate::lock;
-use crate::store::Store;
+use crate::store::{Store, apart};
 use crate::valkey::shown;
 use crate::watch::Watch;
 
 impl Slots for Store {
     async fn now(&self) -> Result<Millis, StoreError> {
         if let Some(valkey) = &self.0.valkey {
-            Box::pin(valkey.now()).await?;
+            apart(|| valkey.now()).await?;
         }
         Ok(self.0.clock.now())
     }
 
     async fn due(&self, now: Millis, limit: usize) -> Result<Vec<Slot>, StoreError> {
         if let Some(valkey) = &self.0.valkey {
-            return Box::pin(valkey.due(now, limit)).await;
+            return apart(|| valkey.due(now, limit)).await;
         }
         let watch = Arc::clone(&self.0.watch);
         self.read(move |connection| {
@@ -54,7 +54,7 @@ impl Slots for Store {
 
     async fn next_due(&self, from: Millis) -> Result<Option<Millis>, StoreError> {
         if let Some(valkey) = &self.0.valkey {
-            return Box::pin(valkey.next_due(from)).await;
+            return apart(|| valkey.next_due(from)).await;
         }
         self.read(move |connection| {
             let sql = "SELECT min(wakes_at) FROM slot WHERE wakes_at >= ?1";
@@ -66,7 +66,7 @@ impl Slots for Store {
 
     async fn load(&self, keys: &[Key]) -> Result<Vec<Slot>, StoreError> {
         if let Some(valkey) = &self.0.valkey {
-            return Box::pin(valkey.load(keys)).await;
+            return apart(|| valkey.load(keys)).await;
         }
         let (keys, watch) = (keys.to_vec(), Arc::clone(&self.0.watch));
         self.read(move |connection| {
@@ -94,7 +94,7 @@ impl Slots for Store {
 
     async fn commit(&self, changes: &[(Version, Slot)]) -> Result<Vec<Result<Version, Moved>>, StoreError> {
         if let Some(valkey) = &self.0.valkey {
-            return Box::pin(valkey.commit(changes)).await;
+            return apart(|| valkey.commit(changes)).await;
         }
         let changes = changes.to_vec();
         self.write(move |connection| {
@@ -108,7 +108,7 @@ impl Slots for Store {
         leases: &[(Version, Slot)],
     ) -> Result<Vec<Result<Version, NotGranted>>, StoreError> {
         if let Some(valkey) = &self.0.valkey {
-            return Box::pin(valkey.grant(leases)).await;
+            return apart(|| valkey.grant(leases)).await;
         }
         let leases = leases.to_vec();
         self.write(move |connection| {
@@ -123,7 +123,7 @@ impl Slots for Store {
 
     async fn mark(&self, marks: &[Mark], limits: &Limits, halted: Halted) -> Result<Marked, StoreError> {
         if let Some(valkey) = &self.0.valkey {
-            return Box::pin(marks::mark_apart(self, valkey, marks, (limits, halted))).await;
+            return apart(|| marks::mark_apart(self, valkey, marks, (limits, halted))).await;
         }
         let (marks, limits, now) = (marks.to_vec(), limits.clone(), self.0.clock.now());
         self.write(move |connection| marks::mark(connection, &marks, (&limits, halted), now)).await
@@ -131,7 +131,7 @@ impl Slots for Store {
 
     async fn raise(&self, version: Version) -> Result<(), StoreError> {
         if let Some(valkey) = &self.0.valkey {
-            return Box::pin(valkey.raise(version.0)).await;
+            return apart(|| valkey.raise(version.0)).await;
         }
         self.write(move |connection| raise_counter(connection, version.0)).await
     }
@@ -142,7 +142,7 @@ impl Slots for Store {
 
     async fn try_writing(&self) -> Result<(), StoreError> {
         if let Some(valkey) = &self.0.valkey {
-            return Box::pin(valkey.try_writing()).await;
+            return apart(|| valkey.try_writing()).await;
         }
         self.write(|connection| {
             // A row that stays the same is not written. The number of the form is, whatever it was.
@@ -157,7 +157,7 @@ impl Store {
     /// The records have taken this token: none that is given from now on is as small.
     pub(super) async fn accepted(&self, token: Token) -> Result<(), StoreError> {
         match &self.0.valkey {
-            Some(valkey) => Box::pin(valkey.accepted(token.0)).await,
+            Some(valkey) => apart(|| valkey.accepted(token.0)).await,
             None => Ok(()),
         }
     }
@@ -168,7 +168,7 @@ impl Store {
     /// [`StoreError`] if the file cannot be read.
     pub async fn list(&self) -> Result<Vec<Slot>, StoreError> {
         if let Some(valkey) = &self.0.valkey {
-            return Box::pin(valkey.below("")).await;
+            return apart(|| valkey.below("")).await;
         }
         let watch = Arc::clone(&self.0.watch);
         self.read(move |connection| {

@@ -15,7 +15,7 @@ use super::runs::row::parse_sha;
 use super::runs::status_again;
 use super::{dismissals, operations, slots};
 use crate::fault::Fault;
-use crate::store::Store;
+use crate::store::{Store, apart};
 use crate::valkey::Batch;
 
 impl Watchlist for Store {
@@ -37,7 +37,7 @@ impl Watchlist for Store {
     async fn slots_of(&self, forge: &str, repository: &str) -> Result<Vec<Slot>, StoreError> {
         let prefix = prefix(forge, repository);
         if let Some(valkey) = &self.0.valkey {
-            return Box::pin(valkey.below(&prefix)).await;
+            return apart(|| valkey.below(&prefix)).await;
         }
         let watch = Arc::clone(&self.0.watch);
         self.read(move |connection| slots::below(connection, &prefix, &watch)).await
@@ -141,7 +141,8 @@ impl Watchlist for Store {
         let is_apart = self.0.valkey.is_some();
         if let (Some(valkey), Some(Obeyed { slot, .. })) = (&self.0.valkey, obeyed) {
             // Slot first, and once: whoever dies in between is followed by one who finds it changed, and writes the rest.
-            match Box::pin(valkey.swap(std::slice::from_ref(slot), false, Some(&once(told)))).await? {
+            let name = once(told);
+            match apart(|| valkey.swap(std::slice::from_ref(slot), false, Some(&name))).await? {
                 Batch::Each(swapped) if swapped.iter().all(Result::is_ok) => {}
                 Batch::Before => {}
                 Batch::Each(_) | Batch::SwitchedOff => return Ok(Err(Moved)),
