@@ -942,7 +942,7 @@ pub const KEYS: &[Key] = &[
         default: Default::Text("COMMENT"),
         repository: Repository::No,
         since: "0.1.0",
-        doc: "What the reviews of a run that found something are for the forge. A forge refuses `REQUEST_CHANGES` of a pull request's own author. No review approves. At either Bitbucket an audit that finds nothing takes back the request for changes of an earlier one; at GitHub it stays until a person dismisses that review.",
+        doc: "The event, at the forge, of the reviews of a run that found something. A forge refuses `REQUEST_CHANGES` of a pull request's own author. No review approves. At either Bitbucket an audit that finds nothing takes back the request for changes of an earlier one; at GitHub it stays until a person dismisses that review.",
     },
     Key {
         path: "converge.resolve_threads",

@@ -1,4 +1,4 @@
-//! What can go wrong inside a piece of work. Each engine tells it to people in its own words.
+//! Faults inside a piece of work. Each engine tells them to people in its own words.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -6,7 +6,7 @@ use truing_core::port::StoreError;
 
 use crate::sql::Value;
 
-/// Why a piece of work was not done.
+/// The reason for which a piece of work was not done.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
     /// Refused in the port's own words.
@@ -30,17 +30,17 @@ pub(crate) enum Fault {
     /// A column holds what this version does not write there.
     #[error("column {column} of a row holds {value:?}")]
     Column {
-        /// Which one, counted from 0.
+        /// Its number, counted from 0.
         column: usize,
-        /// What it holds.
+        /// Its value.
         value: Value,
     },
     /// A stored value is not what this version writes.
     #[error("{what}: {source}")]
     Unreadable {
-        /// Which row.
+        /// The row.
         what: String,
-        /// What is wrong with it.
+        /// Its fault.
         source: serde_json::Error,
     },
     /// A value cannot be stored.

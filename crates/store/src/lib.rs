@@ -1,4 +1,4 @@
-//! What is remembered: [`Store`] implements the ports for slots, records and operations, and [`ServeLock`] keeps a second
+//! The memory of a service: [`Store`] implements the ports for slots, records and operations, and [`ServeLock`] keeps a second
 //! serving process off a SQLite file. [`CommandLock`] tells it of commands at work beside it.
 //!
 //! No decisions are made here. A slot is kept as the core made it, and what a run may write is decided by one
@@ -12,7 +12,6 @@ mod sql;
 mod sqlite;
 mod store;
 mod tables;
-mod time;
 mod valkey;
 mod watch;
 

@@ -7,7 +7,7 @@ mod migrate;
 mod session;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use rustls_platform_verifier::ConfigVerifierExt as _;
@@ -19,14 +19,14 @@ pub use self::fault::ConnectError;
 
 use self::session::Session;
 use crate::fault::Fault;
-use crate::sql::Connection;
+use crate::sql::{Connection, Mode};
 use crate::watch::Watch;
 
 /// Sessions at most; more work waits.
 const SESSIONS: usize = 16;
-/// How long somebody waits for a session, and for a new one to be connected.
+/// The longest wait for a session, and for a new one to be connected.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How often work runs again that another transaction was in the way of, before that is told.
+/// Runs of a piece of work that other transactions are in the way of, before that is told.
 const TRIES: u32 = 20;
 /// The longest pause before work runs again, in milliseconds.
 const LONGEST_PAUSE: u64 = 64;
@@ -42,10 +42,9 @@ pub(crate) struct Database {
 impl Database {
     /// Connects, and brings the database to this version's form.
     pub(crate) async fn open(url: &str, watch: Arc<Watch>) -> Result<Self, ConnectError> {
-        let config: tokio_postgres::Config =
+        let mut config: tokio_postgres::Config =
             url.parse().map_err(|error: tokio_postgres::Error| ConnectError::Url(fault::cause(&error)))?;
         let name: Arc<str> = named(&config).into();
-        let mut config = config;
         config.application_name("truing").connect_timeout(PATIENCE).keepalives_idle(Duration::from_secs(30));
         let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = if config.get_ssl_mode() == SslMode::Disable {
@@ -72,53 +71,26 @@ impl Database {
         Ok(database)
     }
 
-    /// Runs `work` in a transaction that behaves as if it were alone.
-    pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    /// Runs `work` in a transaction of its own, again where another one was in its way.
+    pub(crate) async fn run<T, F>(&self, mode: Mode, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
     {
-        self.measured(session::WRITE, work).await
-    }
-
-    /// The same for work on rows that everybody draws on: each waits for its turn.
-    pub(crate) async fn write_by_turns<T, F>(&self, work: F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
-    {
-        self.measured(session::WRITE_BY_TURNS, work).await
-    }
-
-    async fn measured<T, F>(&self, begin: &'static str, work: F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
-    {
-        let began = std::time::Instant::now();
-        let done = self.transact(begin, work).await;
-        if let Some(meter) = self.watch.meter.get() {
+        let began = Instant::now();
+        let done = self.transact(session::begin(mode), work).await;
+        if let Some(meter) = self.watch.meter.get().filter(|_| mode != Mode::Read) {
             meter.commit.observe(began.elapsed().as_secs_f64());
             meter.failed.inc_by(u64::from(matches!(done, Err(StoreError::Unavailable(_)))));
         }
         done
     }
 
-    /// Runs `work` in one snapshot.
-    pub(crate) async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
+    async fn transact<T, F>(&self, begin: &'static str, mut work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
     {
-        self.transact(session::READ, work).await
-    }
-
-    async fn transact<T, F>(&self, begin: &'static str, work: F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
-    {
-        let mut work = work;
         let mut sessions = 1;
         loop {
             let client = self.pool.get().await.map_err(|error| fault::no_session(&self.name, &error))?;

@@ -18,6 +18,17 @@ pub(crate) trait Engine {
     fn select(&self, sql: &str, values: &[Value], limit: usize) -> Result<Vec<Row>, Fault>;
 }
 
+/// The purpose of a transaction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Mode {
+    /// To read one state of everything.
+    Read,
+    /// To write as if nobody else did.
+    Write,
+    /// The same, on rows that everybody draws on.
+    WriteByTurns,
+}
+
 /// A form of SQL.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Dialect {
@@ -48,7 +59,7 @@ pub(crate) enum Value {
     Real(f64),
     /// A text.
     Text(String),
-    /// What is none of these, and stands in no table of ours: bytes, or a text that is none.
+    /// Something else, which stands in no table of ours: bytes, or a text that is none.
     Other,
 }
 

@@ -9,7 +9,7 @@ use truing_core::port::{Clock, StoreError};
 use crate::clock::StoreClock;
 use crate::fault::Fault;
 use crate::postgres::{ConnectError, Database};
-use crate::sql::Connection;
+use crate::sql::{Connection, Mode};
 use crate::sqlite::{File, OpenError};
 use crate::valkey::Valkey;
 use crate::watch::Watch;
@@ -95,10 +95,7 @@ impl Store {
         T: Send + 'static,
         F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
     {
-        match &self.0.engine {
-            Engine::Sqlite(file) => file.write(work).await,
-            Engine::Postgres(database) => apart(move || database.write(work)).await,
-        }
+        self.run(Mode::Write, work).await
     }
 
     /// The same for work on rows that everybody draws on: each waits for its turn, instead of trying again and again.
@@ -107,10 +104,7 @@ impl Store {
         T: Send + 'static,
         F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
     {
-        match &self.0.engine {
-            Engine::Sqlite(file) => file.write(work).await,
-            Engine::Postgres(database) => apart(move || database.write_by_turns(work)).await,
-        }
+        self.run(Mode::WriteByTurns, work).await
     }
 
     /// Runs `work` in one snapshot that includes every write answered before.
@@ -119,14 +113,25 @@ impl Store {
         T: Send + 'static,
         F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
     {
-        match &self.0.engine {
-            Engine::Sqlite(file) => file.read(work).await,
-            Engine::Postgres(database) => apart(move || database.read(work)).await,
+        self.run(Mode::Read, work).await
+    }
+
+    async fn run<T, F>(&self, mode: Mode, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        match (&self.0.engine, mode) {
+            (Engine::Sqlite(file), Mode::Read) => file.read(work).await,
+            // Its one thread gives everybody a turn.
+            (Engine::Sqlite(file), Mode::Write | Mode::WriteByTurns) => file.write(work).await,
+            (Engine::Postgres(database), mode) => apart(move || database.run(mode, work)).await,
         }
     }
 }
 
-/// A future in a box, made on a stack of its own: what the servers take does not weigh on those who use a file.
+/// A future in a box, made in a frame of its own: without optimization, frames that make large futures fill the stacks of
+/// those who use a file, too.
 #[inline(never)]
 pub(crate) fn apart<'a, F: Future + Send + 'a>(
     make: impl FnOnce() -> F,

@@ -2,6 +2,7 @@
 //! keeps the indexes beside them (due times, all names, names by state). What is decided is the core's. What is lost here comes
 //! back: tokens that are too small are refused by the records, and the sweep marks what is open.
 
+mod clock;
 mod fault;
 mod script;
 
@@ -17,21 +18,21 @@ use truing_core::slot::{Slot, State};
 
 pub use self::fault::SlotsError;
 
+use self::clock::ServerClock;
 use self::script::{Scripts, Swapped};
 use crate::fault::{Fault, from_json, to_json};
-use crate::time::ServerClock;
 use crate::watch::Watch;
 
-/// How long a call may take.
+/// The longest time that a call may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Due slots that are looked at, so that the oldest of each repository comes before the second of any.
 const WINDOW: isize = 8_192;
 /// Slots that are read at once.
 const BATCH: usize = 256;
-/// How long it is remembered that a request was obeyed.
+/// The time for which it is remembered that a request was obeyed.
 const OBEYED_SECONDS: u32 = 24 * 60 * 60;
 
-/// What people set by hand to stop everything (seed 002).
+/// The key that people set by hand to stop everything (seed 002).
 const SWITCH: &str = "bot:killswitch:enabled";
 
 /// The names of what is kept. The tag in braces keeps all of it together.
@@ -84,7 +85,29 @@ pub(crate) struct Valkey {
     given: AtomicU64,
 }
 
-/// What came of a batch.
+/// The kill switch, in two keys.
+pub(crate) struct Mirror {
+    /// That which people may set by hand.
+    set: Option<String>,
+    /// Our copy of what we have set last.
+    ours: Option<String>,
+}
+
+impl Mirror {
+    /// The position that somebody has set by hand. All but `false` is on: what else was written was not meant to let everything
+    /// go on.
+    pub(crate) fn by_hand(&self) -> Option<bool> {
+        self.set.as_deref().filter(|set| self.ours.as_deref() != Some(*set)).map(|set| set != "false")
+    }
+
+    /// Do both keys say this?
+    pub(crate) fn says(&self, is_on: bool) -> bool {
+        let said = Some(if is_on { "true" } else { "false" });
+        self.set.as_deref() == said && self.ours.as_deref() == said
+    }
+}
+
+/// The outcome of a batch.
 pub(crate) enum Batch {
     /// For each slot.
     Each(Vec<Result<Version, Moved>>),
@@ -113,13 +136,7 @@ impl Valkey {
         let connecting = ConnectionManager::new_with_config(client, config);
         let mut connection = match tokio::time::timeout(PATIENCE, connecting).await {
             Ok(connected) => connected.map_err(told)?,
-            Err(_) => {
-                let message = format!(
-                    "it has not answered within {} s; check that it runs, and the network to it",
-                    PATIENCE.as_secs()
-                );
-                return Err(SlotsError::Other { name, message });
-            }
+            Err(_) => return Err(SlotsError::Other { name, message: fault::silent() }),
         };
         let info: String = redis::cmd("INFO").query_async(&mut connection).await.map_err(told)?;
         fault::fit(&name, &info)?;
@@ -353,17 +370,15 @@ impl Valkey {
         written.map(drop).map_err(|error| self.told(&error))
     }
 
-    /// The kill switch as it is set, and as we have set it last: where they differ, somebody has set it by hand.
-    pub(crate) async fn switch(&self) -> Result<(Option<bool>, Option<bool>), StoreError> {
+    /// The kill switch as it is set by whomever, and as we have set it last.
+    pub(crate) async fn switch(&self) -> Result<Mirror, StoreError> {
         let mut connection = self.connection.clone();
-        let (set, ours): (Option<String>, Option<String>) = redis::cmd("MGET")
+        let (set, ours) = redis::cmd("MGET")
             .arg((SWITCH, &self.names.switch))
             .query_async(&mut connection)
             .await
             .map_err(|error| self.told(&error))?;
-        // Whatever else was written there was not meant to let everything go on.
-        let is_on = |text: String| text != "false";
-        Ok((set.map(is_on), ours.map(is_on)))
+        Ok(Mirror { set, ours })
     }
 
     /// Sets the kill switch, as ours.
@@ -376,7 +391,18 @@ impl Valkey {
         set.map_err(|error| self.told(&error))
     }
 
-    /// How many slots there are of each state, by its words.
+    /// The same, unless somebody has changed it since it was read.
+    pub(crate) async fn repair_switch(&self, read: &Mirror, is_on: bool) -> Result<(), StoreError> {
+        let mut connection = self.connection.clone();
+        let mut call = self.scripts.repair.prepare_invoke();
+        call.key(SWITCH).key(&self.names.switch);
+        call.arg(read.set.as_deref().unwrap_or("")).arg(read.ours.as_deref().unwrap_or(""));
+        let repaired: Result<i64, RedisError> =
+            call.arg(is_on.to_string()).invoke_async(&mut connection).await;
+        repaired.map(drop).map_err(|error| self.told(&error))
+    }
+
+    /// The number of slots in each state, by its words.
     pub(crate) async fn counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
         let mut connection = self.connection.clone();
         let mut states: Vec<String> = redis::cmd("SMEMBERS")

@@ -1,4 +1,4 @@
-//! What an open store knows of itself beyond what it keeps: its meter, and the slots that cannot be read.
+//! An open store's knowledge of itself beyond what it keeps: its meter, and the slots that cannot be read.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -7,7 +7,7 @@ use prometheus::{Histogram, IntCounter};
 
 use crate::fault::Fault;
 
-/// What writing is measured by.
+/// The measures of writing.
 #[derive(Clone, Debug)]
 pub struct Meter {
     /// Seconds from the beginning of a transaction until it is durable.
@@ -16,7 +16,7 @@ pub struct Meter {
     pub failed: IntCounter,
 }
 
-/// What an open store knows of itself beyond its file.
+/// The meter, and the slots that cannot be read.
 #[derive(Default)]
 pub(crate) struct Watch {
     pub(crate) meter: OnceLock<Meter>,

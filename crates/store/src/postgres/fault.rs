@@ -1,4 +1,4 @@
-//! What PostgreSQL says, told to people: with the server and what to do next.
+//! Errors of PostgreSQL in words for people, with the server and what to do next.
 
 use std::error::Error as _;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use truing_core::port::StoreError;
 use crate::fault::Fault;
 use crate::valkey::SlotsError;
 
-/// Why a database cannot be the store.
+/// The reason for which a database cannot be the store.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The slots have no place.
@@ -64,7 +64,7 @@ pub enum ConnectError {
     },
 }
 
-/// What the server's codes mean for the person at the keyboard.
+/// The server's codes, and their meaning for the person at the keyboard.
 const HINTS: &[(&SqlState, &str)] = &[
     (&SqlState::INVALID_PASSWORD, "it does not accept the password; correct it in `store.records`"),
     (

@@ -70,7 +70,7 @@ impl Database {
             transaction.execute(sql, &[&FORM, &last.oldest]).await.map_err(told)?;
         }
         transaction.commit().await.map_err(told)?;
-        // What was prepared before there were tables is of no use.
+        // The session was prepared before there was a schema.
         client.batch_execute(session::PREPARE).await.map_err(told)
     }
 }

@@ -11,9 +11,9 @@ use tokio_postgres::Statement;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
 use crate::fault::Fault;
-use crate::sql::{self, Connection, Dialect, Engine, Row, Value};
+use crate::sql::{self, Connection, Dialect, Engine, Mode, Row, Value};
 
-/// How long a statement may take. The server ends one that takes longer; a server that does not answer is given up a little
+/// The longest time of a statement. The server ends one that takes longer; a server that does not answer is given up a little
 /// later.
 const STATEMENT_SECONDS: u64 = 30;
 
@@ -22,15 +22,15 @@ pub(super) const PREPARE: &str =
     "SET search_path = truing; SET statement_timeout = '30s'; SET lock_timeout = '10s';
      SET idle_in_transaction_session_timeout = '60s'; SET client_encoding = 'UTF8'";
 
-/// Begins a transaction that behaves as if it were alone.
-pub(super) const WRITE: &str = "BEGIN ISOLATION LEVEL SERIALIZABLE";
-
-/// The same once it is this one's turn. To lock a table takes no snapshot: what is read is what the one before has left.
-pub(super) const WRITE_BY_TURNS: &str =
-    "BEGIN ISOLATION LEVEL SERIALIZABLE; LOCK TABLE turn IN EXCLUSIVE MODE";
-
-/// Begins a transaction that sees one state of everything.
-pub(super) const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+/// The statement that begins a transaction. One that writes behaves as if it were alone. One that has a turn locks a table first,
+/// which takes no snapshot: what it reads is what the one before has left.
+pub(super) fn begin(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        Mode::Write => "BEGIN ISOLATION LEVEL SERIALIZABLE",
+        Mode::WriteByTurns => "BEGIN ISOLATION LEVEL SERIALIZABLE; LOCK TABLE turn IN EXCLUSIVE MODE",
+    }
+}
 
 /// A session, used from a thread that may block.
 pub(super) struct Session {

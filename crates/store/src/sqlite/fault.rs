@@ -1,4 +1,4 @@
-//! What SQLite says, told to people: with the file and what to do next.
+//! Errors of SQLite in words for people, with the file and what to do next.
 
 use std::path::Path;
 

@@ -116,14 +116,14 @@ impl Store {
     }
 }
 
-/// How many of those that were told of cannot be read still: another process may have dropped some.
+/// The number of those that were told of and still cannot be read: another process may have dropped some.
 fn still_unreadable(watch: &Watch, connection: &Connection) -> u64 {
     let is =
         |key: &str| matches!(super::slots::find(connection, Key::new(key)), Err(Fault::Unreadable { .. }));
     watch.still(is) as u64
 }
 
-/// What it takes, with its log of writes.
+/// The bytes that it takes, with its log of writes.
 fn bytes(connection: &Connection, file: Option<&Path>) -> Result<u64, Fault> {
     let Some(file) = file else {
         return connection.sql("SELECT pg_database_size(current_database())").only((), |row| row.get(0));

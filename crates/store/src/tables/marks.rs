@@ -45,7 +45,7 @@ pub(super) fn mark(
     Ok(Marked::All)
 }
 
-/// How often marks are decided again that another process was in the way of.
+/// Times that marks are decided again because another process was in the way.
 const TRIES: u32 = 32;
 
 /// The same where slots are apart: each is swapped by its version, and decided again where it has moved on. Names and history are

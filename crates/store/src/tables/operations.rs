@@ -18,23 +18,24 @@ use crate::valkey::Valkey;
 
 impl Operations for Store {
     async fn switch(&self) -> Result<Switch, StoreError> {
+        let Some(valkey) = &self.0.valkey else { return self.read(switch::read).await };
+        // The records last: what is read there is at least as new, and a turn in between is not undone.
+        let mirror = apart(|| valkey.switch()).await?;
         let kept = self.read(switch::read).await?;
-        let Some(valkey) = &self.0.valkey else { return Ok(kept) };
-        let (set, ours) = apart(|| valkey.switch()).await?;
         let is_on = kept.engaged().is_some();
-        match set.filter(|_| set != ours) {
-            // Somebody has set it by hand: it counts at once, and is written down like any other turn.
+        match mirror.by_hand() {
+            // It counts at once, and is written down like any other turn.
             Some(by_hand) if by_hand != is_on => {
-                let reason = Some("set to true at Valkey".to_owned());
+                let reason = Some("set by hand at Valkey".to_owned());
                 let turn = if by_hand { Turn::On { reason, mode: None } } else { Turn::Off };
-                Ok(self.turn(&turn, BY_HAND).await?.1)
+                return Ok(self.turn(&turn, BY_HAND).await?.1);
             }
-            Some(_) | None if set != Some(is_on) || ours != Some(is_on) => {
-                apart(|| valkey.set_switch(is_on)).await?;
-                Ok(kept)
-            }
-            Some(_) | None => Ok(kept),
+            Some(_) | None => {}
         }
+        if !mirror.says(is_on) {
+            apart(|| valkey.repair_switch(&mirror, is_on)).await?;
+        }
+        Ok(kept)
     }
 
     async fn turn(&self, turn: &Turn, by: &str) -> Result<(Switch, Switch), StoreError> {
@@ -86,7 +87,7 @@ impl Operations for Store {
     }
 }
 
-/// Who has turned the switch that was set by hand.
+/// The actor in the audit log of a switch that was set by hand.
 const BY_HAND: &str = "bot:killswitch:enabled";
 
 /// Notices that are looked at for those that are still to be told.
@@ -113,15 +114,9 @@ impl Store {
         valkey: &Valkey,
         candidates: Vec<(Notice, Option<Key>)>,
     ) -> Result<Vec<Notice>, StoreError> {
-        let keys: Vec<Key> = candidates.iter().filter_map(|(_, key)| key.clone()).collect();
-        let parked: BTreeSet<Key> = apart(|| valkey.in_state("held/parked"))
-            .await?
-            .into_iter()
-            .filter(|key| keys.contains(key))
-            .collect();
-        let told =
-            candidates.into_iter().filter(|(_, key)| key.as_ref().is_none_or(|key| parked.contains(key)));
-        Ok(told.map(|(notice, _)| notice).collect())
+        let parked: BTreeSet<Key> = apart(|| valkey.in_state("held/parked")).await?.into_iter().collect();
+        let may = |(_, key): &(Notice, Option<Key>)| key.as_ref().is_none_or(|key| parked.contains(key));
+        Ok(candidates.into_iter().filter(may).map(|(notice, _)| notice).collect())
     }
 
     /// The last acts of the audit log, newest first.

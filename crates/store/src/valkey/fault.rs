@@ -1,10 +1,10 @@
-//! What Valkey says, told to people: with the server and what to do next; and which servers would lose slots.
+//! Errors of Valkey in words for people, with the server and what to do next; and the servers that would lose slots.
 
 use std::sync::Arc;
 
 use redis::{Client, ErrorKind, RedisError};
 
-/// Why a server cannot keep the slots.
+/// The reason for which a server cannot keep the slots.
 #[derive(Debug, thiserror::Error)]
 pub enum SlotsError {
     /// The address is none.
@@ -60,7 +60,7 @@ pub(super) fn named(client: &Client) -> String {
     format!("Valkey at {}/{}", info.addr(), info.redis_settings().db())
 }
 
-/// What the server's codes mean for the person at the keyboard.
+/// The server's codes, and their meaning for the person at the keyboard.
 const HINTS: &[(&str, &str)] = &[
     ("NOAUTH", "it asks for a password; write it into `store.url`: valkey://:PASSWORD@HOST"),
     ("WRONGPASS", "it does not accept the password; correct it in `store.url`"),
@@ -85,6 +85,12 @@ const HINTS: &[(&str, &str)] = &[
     ),
 ];
 
+/// A server that says nothing.
+pub(super) fn silent() -> String {
+    let seconds = super::PATIENCE.as_secs();
+    format!("it has not answered within {seconds} s; check that it runs, and the network to it")
+}
+
 /// An error in words.
 pub(super) fn words(error: &RedisError) -> String {
     let known = error.code().and_then(|code| HINTS.iter().find(|(known, _)| *known == code));
@@ -93,10 +99,7 @@ pub(super) fn words(error: &RedisError) -> String {
         None if error.kind() == ErrorKind::AuthenticationFailed => {
             format!("it does not accept the password, or the user; correct them in `store.url` ({error})")
         }
-        None if error.is_timeout() => format!(
-            "it has not answered within {} s; check that it runs, and the network to it",
-            super::PATIENCE.as_secs()
-        ),
+        None if error.is_timeout() => silent(),
         None if error.is_io_error() || error.is_connection_dropped() || error.is_connection_refusal() => {
             format!("it cannot be reached; check that it runs, and its address in `store.url` ({error})")
         }

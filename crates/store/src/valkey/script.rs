@@ -9,6 +9,7 @@ pub(super) struct Scripts {
     pub(super) swap: Script,
     pub(super) load: Script,
     pub(super) raise: Script,
+    pub(super) repair: Script,
 }
 
 impl Scripts {
@@ -17,6 +18,7 @@ impl Scripts {
             swap: Script::new(include_str!("swap.lua")),
             load: Script::new(include_str!("load.lua")),
             raise: Script::new(include_str!("raise.lua")),
+            repair: Script::new(include_str!("repair.lua")),
         }
     }
 }

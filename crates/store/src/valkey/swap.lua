@@ -9,16 +9,16 @@ local switch = redis.call('GET', KEYS[1])
 if ARGV[1] == '1' and switch and switch ~= 'false' then return 'switched' end
 local marked = KEYS[6] ~= KEYS[2]
 if marked and redis.call('EXISTS', KEYS[6]) == 1 then return 'done' end
-local answers, moved = {}, false
+local answers, is_whole = {}, true
 for at = 1, #KEYS - 6 do
   local row, first = KEYS[6 + at], 2 + (at - 1) * 5
   local name, expected, state = ARGV[first + 1], ARGV[first + 2], ARGV[first + 3]
   local wakes, body = ARGV[first + 4], ARGV[first + 5]
   local known = redis.pcall('HMGET', row, 'version', 'state')
   if known.err then
-    answers[at] = 'unreadable'
+    answers[at], is_whole = 'unreadable', false
   elseif (known[1] or '0') ~= expected then
-    answers[at], moved = 'moved', true
+    answers[at], is_whole = 'moved', false
   else
     if known[2] then redis.call('SREM', KEYS[5] .. ':' .. known[2], name) end
     if body == '' then
@@ -37,5 +37,5 @@ for at = 1, #KEYS - 6 do
     end
   end
 end
-if marked and not moved then redis.call('SET', KEYS[6], '1', 'EX', ARGV[2]) end
+if marked and is_whole then redis.call('SET', KEYS[6], '1', 'EX', ARGV[2]) end
 return answers

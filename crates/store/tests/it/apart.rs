@@ -103,7 +103,7 @@ async fn a_value_that_was_put_there_by_hand_is_named_and_the_rest_goes_on() {
 
 #[tokio::test]
 async fn a_request_acts_once_whoever_dies_between_the_slot_and_the_records() {
-    let (store, _, records) = apart().await;
+    let (store, slots, records) = apart().await;
     let pr = PrId { forge: "github".into(), repository: "1".into(), number: 7 };
     let told = UserRequest {
         pr: pr.clone(),
@@ -130,8 +130,12 @@ async fn a_request_acts_once_whoever_dies_between_the_slot_and_the_records() {
         let sql = format!("ALTER DATABASE {records} SET default_transaction_read_only = {may}");
         assert!(Server::shared().psql(&records, &["SET default_transaction_read_only = off", &sql, cut]).1);
     };
-    // The slot is changed, and the records cannot follow.
+    // A row that is no slot is no request that was obeyed.
     let first = obeyed(&store).await;
+    SlotServer::shared().by_hand(slots, &["SET", "review:slot:{truing}:github:1:7", "x"]);
+    assert!(matches!(store.served(&told, Some(&first)).await, Err(StoreError::Corrupt(_))));
+    assert_eq!(store.forget_unreadable(&pr.key()).await, Ok(true));
+    // The slot is changed, and the records cannot follow.
     closed("on");
     store.served(&told, Some(&first)).await.unwrap_err();
     let changed = store.load(&[pr.key()]).await.unwrap().remove(0);

@@ -1,4 +1,4 @@
-//! What only a file shows: forms of earlier versions, the clock that it holds, and that nothing is written for nothing.
+//! Facts of files alone: forms of earlier versions, the clock that it holds, and that nothing is written for nothing.
 
 mod effects {
     use truing_core::id::Topic;
@@ -125,7 +125,7 @@ mod watchlist {
     use super::super::on_sqlite::watchlist::{comment, pr, repository};
     use super::super::*;
 
-    /// How often a file was written to, as another connection sees it.
+    /// The version of a file, which each write raises, as another connection sees it.
     fn version(watcher: &rusqlite::Connection) -> i64 {
         watcher.query_row("PRAGMA data_version", [], |row| row.get(0)).unwrap()
     }

@@ -12,7 +12,7 @@ async fn connect(records: &str) -> Result<Store, truing_store::ConnectError> {
     Store::connect(&SlotServer::shared().url(SlotServer::new_database()), records, None).await
 }
 
-/// What is said to somebody who connects.
+/// The refusal of somebody who connects.
 async fn refused(url: &str) -> String {
     match connect(url).await {
         Ok(_) => panic!("{url} was opened"),

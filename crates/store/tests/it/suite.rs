@@ -1,4 +1,4 @@
-//! What holds on every engine: the same tests, once for each. The name of the module names the engine.
+//! The tests that every store passes, compiled once for each. The name of the module names the store.
 
 mod converges;
 mod desired;

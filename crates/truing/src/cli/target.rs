@@ -136,7 +136,7 @@ fn is_name(text: &str) -> bool {
 /// A lock file or the store cannot be used.
 pub(super) async fn at_work(store: &Store, limits: &Limits) -> Result<Option<CommandLock>, CliError> {
     let told = |error: LockError| CliError::failed("lock", error.to_string());
-    // What many processes share has no such lock: a lease ends by itself.
+    // A store of many processes has no such lock: a lease ends by itself.
     let Some(path) = store.path() else { return Ok(None) };
     if !is_served(path).map_err(told)? {
         end_orphans(store, limits).await.map_err(store_error)?;

@@ -8,7 +8,7 @@ use truing_core::id::Millis;
 use truing_core::port::Clock;
 
 /// The server's instant.
-pub(crate) struct ServerClock {
+pub(super) struct ServerClock {
     /// In its place.
     given: Option<Arc<dyn Clock>>,
     /// By how many milliseconds the server's clock was ahead of ours when it was last told.
@@ -16,12 +16,12 @@ pub(crate) struct ServerClock {
 }
 
 impl ServerClock {
-    pub(crate) fn new(given: Option<Arc<dyn Clock>>) -> Self {
+    pub(super) fn new(given: Option<Arc<dyn Clock>>) -> Self {
         Self { given, ahead: AtomicI64::new(0) }
     }
 
     /// The server has told its instant.
-    pub(crate) fn observe(&self, server: Millis) {
+    pub(super) fn observe(&self, server: Millis) {
         self.ahead.store(server.0.saturating_sub(here()), Ordering::Relaxed);
     }
 }
