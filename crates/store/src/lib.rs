@@ -12,6 +12,7 @@ mod sql;
 mod sqlite;
 mod store;
 mod tables;
+mod transfer;
 mod valkey;
 mod watch;
 
@@ -20,5 +21,6 @@ pub use self::postgres::ConnectError;
 pub use self::sqlite::{BackupError, OpenError};
 pub use self::store::Store;
 pub use self::tables::{Census, Ended, RunEntry, RunMark};
+pub use self::transfer::{Compared, Copied, TransferError, Zeros};
 pub use self::valkey::SlotsError;
 pub use self::watch::Meter;

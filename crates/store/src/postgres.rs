@@ -2,6 +2,7 @@
 //! behaves as if it had the database for itself, and runs again where another one was in its way. So a fence that was read
 //! still holds when what it lets pass is written.
 
+mod alone;
 mod fault;
 mod migrate;
 mod session;
@@ -15,11 +16,12 @@ use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 use truing_core::port::StoreError;
 
+pub(crate) use self::alone::Alone;
 pub use self::fault::ConnectError;
 
 use self::session::Session;
 use crate::fault::Fault;
-use crate::sql::{Connection, Mode};
+use crate::sql::{Connection, Mode, Purpose};
 use crate::watch::Watch;
 
 /// Sessions at most; more work waits.
@@ -41,7 +43,7 @@ pub(crate) struct Database {
 
 impl Database {
     /// Connects, and brings the database to this version's form.
-    pub(crate) async fn open(url: &str, watch: Arc<Watch>) -> Result<Self, ConnectError> {
+    pub(crate) async fn open(url: &str, purpose: Purpose, watch: Arc<Watch>) -> Result<Self, ConnectError> {
         let mut config: tokio_postgres::Config =
             url.parse().map_err(|error: tokio_postgres::Error| ConnectError::Url(fault::cause(&error)))?;
         let name: Arc<str> = named(&config).into();
@@ -67,8 +69,13 @@ impl Database {
             .build()
             .map_err(|error| ConnectError::Other { name: Arc::clone(&name), message: error.to_string() })?;
         let database = Self { pool, name, watch };
-        database.migrate().await?;
+        database.migrate(purpose).await?;
         Ok(database)
+    }
+
+    /// Host and database, for people: no password.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Runs `work` in a transaction of its own, again where another one was in its way.

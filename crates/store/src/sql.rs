@@ -16,6 +16,45 @@ pub(crate) trait Engine {
 
     /// The rows of a statement that gives `limit` of them at most.
     fn select(&self, sql: &str, values: &[Value], limit: usize) -> Result<Vec<Row>, Fault>;
+
+    /// Adds rows to a table, as fast as the engine can. Each has a value for each field, in order; numbers that the engine would
+    /// give by itself are kept.
+    fn insert(&self, table: &str, fields: &[Field], rows: &[Row]) -> Result<(), Fault>;
+}
+
+/// A column of a table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Field {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+}
+
+/// The kind of a column's values.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    /// Whole numbers.
+    Integer,
+    /// Texts.
+    Text,
+}
+
+/// The names of columns, as a statement lists them.
+pub(crate) fn names(fields: &[Field]) -> String {
+    fields.iter().map(|field| field.name).collect::<Vec<_>>().join(", ")
+}
+
+/// Places of a statement, from that number on: `?3, ?4`.
+pub(crate) fn places(first: usize, count: usize) -> String {
+    (first..first + count).map(|place| format!("?{place}")).collect::<Vec<_>>().join(", ")
+}
+
+/// The purpose for which a store is opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Purpose {
+    /// To be used. A store that holds a part of another one is refused.
+    Use,
+    /// To be filled with everything of another store.
+    Transfer,
 }
 
 /// The purpose of a transaction.

@@ -25,7 +25,7 @@ use self::readers::Readers;
 use self::writer::Writer;
 use crate::clock::StoreClock;
 use crate::fault::Fault;
-use crate::sql::Connection;
+use crate::sql::{Connection, Purpose};
 use crate::watch::Watch;
 
 /// A file that is open.
@@ -46,10 +46,15 @@ fn file_at(path: &Path) -> Option<(u64, u64)> {
 
 impl File {
     /// Opens it, making what is missing, and brings it to this version's form.
-    pub(crate) fn open(path: &Path, clock: &Arc<StoreClock>, watch: &Arc<Watch>) -> Result<Self, OpenError> {
+    pub(crate) fn open(
+        path: &Path,
+        purpose: Purpose,
+        clock: &Arc<StoreClock>,
+        watch: &Arc<Watch>,
+    ) -> Result<Self, OpenError> {
         let path = open::prepared(path)?;
         let named = Arc::new(Named::of(&path)?);
-        let connection = open::connect(&path)?;
+        let connection = open::connect(&path, purpose)?;
         clock.observe(&connection).map_err(|fault| OpenError::Sqlite(fault.told(&path).to_string()))?;
         let readers = Arc::new(Readers::new(Arc::clone(&path), Arc::clone(&named)));
         let writer = Writer::start(connection, Arc::clone(&path), Arc::clone(clock), Arc::clone(watch))?;

@@ -9,7 +9,7 @@ use truing_core::port::{Clock, StoreError};
 use crate::clock::StoreClock;
 use crate::fault::Fault;
 use crate::postgres::{ConnectError, Database};
-use crate::sql::{Connection, Mode};
+use crate::sql::{Connection, Mode, Purpose};
 use crate::sqlite::{File, OpenError};
 use crate::valkey::Valkey;
 use crate::watch::Watch;
@@ -41,8 +41,20 @@ impl Store {
     /// # Errors
     /// Every [`OpenError`] names the path. A file that is refused is not changed.
     pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        Self::open_as(Purpose::Use, path, clock)
+    }
+
+    /// The same for a file that is to be filled by [`Store::copy_to`], or is filled in part.
+    ///
+    /// # Errors
+    /// As those of [`Store::open`].
+    pub fn open_for_transfer(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        Self::open_as(Purpose::Transfer, path, clock)
+    }
+
+    fn open_as(purpose: Purpose, path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let (clock, watch) = (Arc::new(StoreClock::new(clock)), Arc::new(Watch::default()));
-        let file = File::open(path, &clock, &watch)?;
+        let file = File::open(path, purpose, &clock, &watch)?;
         Ok(Self(Arc::new(Inner { clock, watch, engine: Engine::Sqlite(file), valkey: None })))
     }
 
@@ -56,9 +68,30 @@ impl Store {
         records: &str,
         clock: Option<Arc<dyn Clock>>,
     ) -> Result<Self, ConnectError> {
+        Self::connect_as(Purpose::Use, slots, records, clock).await
+    }
+
+    /// The same for servers that are to be filled by [`Store::copy_to`], or are filled in part.
+    ///
+    /// # Errors
+    /// As those of [`Store::connect`].
+    pub async fn connect_for_transfer(
+        slots: &str,
+        records: &str,
+        clock: Option<Arc<dyn Clock>>,
+    ) -> Result<Self, ConnectError> {
+        Self::connect_as(Purpose::Transfer, slots, records, clock).await
+    }
+
+    async fn connect_as(
+        purpose: Purpose,
+        slots: &str,
+        records: &str,
+        clock: Option<Arc<dyn Clock>>,
+    ) -> Result<Self, ConnectError> {
         let watch = Arc::new(Watch::default());
         let valkey = Valkey::open(slots, clock, Arc::clone(&watch)).await?;
-        let database = Database::open(records, Arc::clone(&watch)).await?;
+        let database = Database::open(records, purpose, Arc::clone(&watch)).await?;
         let clock = Arc::new(StoreClock::new(valkey.clock()));
         let engine = Engine::Postgres(database);
         Ok(Self(Arc::new(Inner { clock, watch, engine, valkey: Some(valkey) })))

@@ -17,5 +17,7 @@ mod watchlist;
 pub use self::forget::RunMark;
 pub use self::history::RunEntry;
 pub use self::insight::Census;
+pub(crate) use self::operations::switch::read as kill_switch;
 pub use self::report::Ended;
 pub(crate) use self::runs::EndColumns;
+pub(crate) use self::slots::{last_number, page_of_slots, place_slots};

@@ -5,6 +5,7 @@
 mod clock;
 mod fault;
 mod script;
+mod whole;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,6 +18,7 @@ use truing_core::port::{Clock, Moved, NotGranted, StoreError};
 use truing_core::slot::{Slot, State};
 
 pub use self::fault::SlotsError;
+pub(crate) use self::whole::Found;
 
 use self::clock::ServerClock;
 use self::script::{Scripts, Swapped};

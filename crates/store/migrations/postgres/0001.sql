@@ -1,4 +1,4 @@
--- The records, as form 12 of the SQLite file has them; without slots, which Valkey keeps. Texts are compared byte by byte.
+-- The records, as form 13 of the SQLite file has them; without slots, which Valkey keeps. Texts are compared byte by byte.
 
 CREATE TABLE run (
     rowid    BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -211,6 +211,17 @@ CREATE TABLE job (
     token BIGINT NOT NULL,
     run   TEXT COLLATE "C" NOT NULL,
     body  TEXT NOT NULL
+);
+
+-- A row stands here while this database holds a part of another store. `source` and `slots` name the other store and the place of
+-- the slots here; `part` is the table that is copied now, `reached` is the key of its last row that was copied, as a list in
+-- JSON, and `copied` counts these rows.
+CREATE TABLE transfer (
+    source  TEXT NOT NULL,
+    slots   TEXT NOT NULL,
+    part    TEXT COLLATE "C" NOT NULL,
+    reached TEXT,
+    copied  BIGINT NOT NULL
 );
 
 -- As SQLite's function of this name: is a record whole? PostgreSQL has one from version 16 on.

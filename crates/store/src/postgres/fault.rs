@@ -54,6 +54,16 @@ pub enum ConnectError {
         /// The form that this program knows.
         own: i64,
     },
+    /// It holds a part of another store.
+    #[error(
+        "{name} holds a part of {source_name}, which is not copied to its end; run `truing store migrate` again with the same addresses, and it goes on. To begin anew, empty both servers: DROP SCHEMA truing CASCADE in PostgreSQL, FLUSHDB in Valkey"
+    )]
+    HalfCopied {
+        /// The server and database.
+        name: Arc<str>,
+        /// The store that is copied.
+        source_name: String,
+    },
     /// Anything else.
     #[error("{name}: {message}")]
     Other {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::fault::{self, ConnectError};
 use super::{Database, session};
+use crate::sql::Purpose;
 
 /// The oldest server that will do: `extract` gives exact numbers from 14 on, and 13 is no longer kept.
 const OLDEST_SERVER: i64 = 140_000;
@@ -27,8 +28,9 @@ const FORM: i64 = MIGRATIONS.len() as i64;
 const LOCK: i64 = 0x5472_7565;
 
 impl Database {
-    /// Brings the database to this version's form, in one transaction.
-    pub(super) async fn migrate(&self) -> Result<(), ConnectError> {
+    /// Brings the database to this version's form, in one transaction. One that holds a part of another store is refused, unless
+    /// it is to be filled.
+    pub(super) async fn migrate(&self, purpose: Purpose) -> Result<(), ConnectError> {
         let mut client = self.pool.get().await.map_err(|error| fault::not_connected(&self.name, &error))?;
         let told = |error: tokio_postgres::Error| fault::refused(&self.name, &error);
         let row = client
@@ -68,6 +70,11 @@ impl Database {
             transaction.execute("DELETE FROM truing.form", &[]).await.map_err(told)?;
             let sql = "INSERT INTO truing.form VALUES ($1, $2)";
             transaction.execute(sql, &[&FORM, &last.oldest]).await.map_err(told)?;
+        }
+        let half =
+            transaction.query_opt("SELECT source FROM truing.transfer LIMIT 1", &[]).await.map_err(told)?;
+        if let (Purpose::Use, Some(half)) = (purpose, half) {
+            return Err(ConnectError::HalfCopied { name: Arc::clone(&self.name), source_name: half.get(0) });
         }
         transaction.commit().await.map_err(told)?;
         // The session was prepared before there was a schema.

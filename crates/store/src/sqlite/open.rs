@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, OptionalExtension as _, TransactionBehavior};
 
 use super::fault::sql_message;
 use super::one_table;
 use crate::lock::{Held, by, server_of, was_locked};
+use crate::sql::Purpose;
 
 /// How long a connection waits for another process's lock.
 pub(super) const BUSY_SECONDS: u64 = 5;
@@ -26,7 +27,7 @@ const WAL_TRIES: u32 = 8;
 const APPLICATION_ID: i64 = 0x5472_7565;
 
 /// The schema, one file a version: `PRAGMA user_version` counts those that were applied.
-const MIGRATIONS: [&str; 12] = [
+const MIGRATIONS: [&str; 13] = [
     include_str!("../../migrations/0001.sql"),
     include_str!("../../migrations/0002.sql"),
     include_str!("../../migrations/0003.sql"),
@@ -39,6 +40,7 @@ const MIGRATIONS: [&str; 12] = [
     include_str!("../../migrations/0010.sql"),
     include_str!("../../migrations/0011.sql"),
     include_str!("../../migrations/0012.sql"),
+    include_str!("../../migrations/0013.sql"),
 ];
 
 /// The version since which runs of all loops are in one table.
@@ -146,6 +148,14 @@ pub enum OpenError {
         /// The form that it says it has.
         said: usize,
     },
+    /// It holds a part of another store.
+    #[error("{} holds a part of {source_name}, which is not copied to its end; run `truing store migrate` again with the same addresses, and it goes on. To begin anew, delete this file", path.display())]
+    HalfCopied {
+        /// The file.
+        path: PathBuf,
+        /// The store that is copied.
+        source_name: String,
+    },
     /// Its file system cannot share memory between processes, as SQLite's write-ahead log needs.
     #[error("{} cannot keep a write-ahead log (SQLite stays in mode `{mode}`); put it on a local disk", path.display())]
     NoLog {
@@ -232,7 +242,7 @@ fn make_file(path: &Path) -> Result<(), OpenError> {
 }
 
 /// The connection that may write to it, with the schema of this version.
-pub(super) fn connect(path: &Path) -> Result<Connection, OpenError> {
+pub(super) fn connect(path: &Path, purpose: Purpose) -> Result<Connection, OpenError> {
     let told = |error: rusqlite::Error| OpenError::Sqlite(sql_message(path, &error));
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(told)?;
@@ -247,7 +257,7 @@ pub(super) fn connect(path: &Path) -> Result<Connection, OpenError> {
     if mode != "wal" {
         return Err(OpenError::NoLog { path: path.into(), mode });
     }
-    migrate(path, &mut connection)?;
+    migrate(path, purpose, &mut connection)?;
     Ok(connection)
 }
 
@@ -295,7 +305,7 @@ fn form(path: &Path, connection: &Connection) -> Result<i64, OpenError> {
 }
 
 /// Applies what is missing, in one transaction: another process may be doing the same.
-fn migrate(path: &Path, connection: &mut Connection) -> Result<(), OpenError> {
+fn migrate(path: &Path, purpose: Purpose, connection: &mut Connection) -> Result<(), OpenError> {
     let told = |error: rusqlite::Error| OpenError::Sqlite(sql_message(path, &error));
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(told)?;
     let form = form(path, &transaction)?;
@@ -321,6 +331,13 @@ fn migrate(path: &Path, connection: &mut Connection) -> Result<(), OpenError> {
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(told)?;
         transaction.pragma_update(None, "user_version", VERSION).map_err(told)?;
     }
+    if purpose == Purpose::Use {
+        let half =
+            transaction.query_row("SELECT source FROM transfer LIMIT 1", [], |row| row.get(0)).optional();
+        if let Some(source_name) = half.map_err(told)? {
+            return Err(OpenError::HalfCopied { path: path.into(), source_name });
+        }
+    }
     transaction.commit().map_err(told)
 }
 
@@ -331,7 +348,7 @@ mod tests {
     #[test]
     fn the_writing_connection_flushes_and_checks() {
         let folder = tempfile::tempdir().unwrap();
-        let connection = connect(&prepared(&folder.path().join("truing.db")).unwrap()).unwrap();
+        let connection = connect(&prepared(&folder.path().join("truing.db")).unwrap(), Purpose::Use).unwrap();
         let pragma = |name: &str| -> String {
             connection
                 .query_row(&format!("SELECT cast({name} AS text) FROM pragma_{name}"), [], |row| row.get(0))
@@ -363,7 +380,7 @@ mod tests {
     fn a_reading_connection_cannot_write() {
         let folder = tempfile::tempdir().unwrap();
         let path = prepared(&folder.path().join("truing.db")).unwrap();
-        let _writer = connect(&path).unwrap();
+        let _writer = connect(&path, Purpose::Use).unwrap();
         let reader = read_only(&path).unwrap();
         reader.execute("UPDATE store SET counter = 9", []).unwrap_err();
     }

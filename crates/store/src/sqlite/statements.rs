@@ -4,7 +4,7 @@ use rusqlite::types::{ToSqlOutput, Value as SqliteValue, ValueRef};
 use rusqlite::{Connection, ToSql, params_from_iter};
 
 use crate::fault::Fault;
-use crate::sql::{Dialect, Engine, Row, Value};
+use crate::sql::{Dialect, Engine, Field, Row, Value, names, places};
 
 impl Engine for Connection {
     fn dialect(&self) -> Dialect {
@@ -27,6 +27,15 @@ impl Engine for Connection {
             read.push(Row((0..columns).map(value).collect::<Result<_, _>>()?));
         }
         Ok(read)
+    }
+
+    fn insert(&self, table: &str, fields: &[Field], rows: &[Row]) -> Result<(), Fault> {
+        let (names, places) = (names(fields), places(1, fields.len()));
+        let mut insert = self.prepare_cached(&format!("INSERT INTO {table} ({names}) VALUES ({places})"))?;
+        for row in rows {
+            insert.execute(params_from_iter(&row.0))?;
+        }
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 
 pub(super) mod audit;
 pub(super) mod notice;
-pub(super) mod switch;
+pub(crate) mod switch;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -12,7 +12,7 @@ use super::{marks, operations, watchlist};
 use crate::fault::{Fault, from_json, to_json};
 use crate::lock;
 use crate::store::{Store, apart};
-use crate::valkey::shown;
+use crate::valkey::{Found, shown};
 use crate::watch::Watch;
 
 impl Slots for Store {
@@ -283,6 +283,36 @@ pub(super) fn raise_counter(connection: &Connection, number: u64) -> Result<(), 
     let number = number.min(i64::MAX as u64 - 1);
     connection.sql("UPDATE store SET counter = ?1 WHERE counter < ?1").execute([number])?;
     Ok(())
+}
+
+/// Up to `limit` slots after that key, by key; of one that cannot be read what is wrong with it.
+pub(crate) fn page_of_slots(
+    connection: &Connection,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<Vec<Found>, Fault> {
+    let sql = "SELECT key, version, body FROM slot WHERE key > ?1 ORDER BY key LIMIT ?2";
+    let rows = connection.sql(sql).query((after.unwrap_or(""), limit), |row| {
+        match (Key::new(row.text(0)), slot(row)) {
+            (key, found @ (Ok(_) | Err(Fault::Unreadable { .. }))) => Ok((key, found)),
+            (_, Err(fault)) => Err(fault),
+        }
+    })?;
+    rows.collect()
+}
+
+/// Writes slots with the versions that they have in another store; the counter is not below any of them after.
+pub(crate) fn place_slots(connection: &Connection, slots: &[Slot]) -> Result<(), Fault> {
+    for slot in slots {
+        put(connection, slot)?;
+    }
+    let greatest = slots.iter().map(|slot| slot.version.0).max();
+    raise_counter(connection, greatest.unwrap_or(0))
+}
+
+/// The greatest version or token that was given.
+pub(crate) fn last_number(connection: &Connection) -> Result<Version, Fault> {
+    Ok(Version(connection.sql("SELECT counter FROM store").only((), |row| row.get(0))?))
 }
 
 pub(super) fn slot(row: &Row) -> Result<Slot, Fault> {

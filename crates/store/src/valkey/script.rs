@@ -10,6 +10,7 @@ pub(super) struct Scripts {
     pub(super) load: Script,
     pub(super) raise: Script,
     pub(super) repair: Script,
+    pub(super) place: Script,
 }
 
 impl Scripts {
@@ -19,6 +20,7 @@ impl Scripts {
             load: Script::new(include_str!("load.lua")),
             raise: Script::new(include_str!("raise.lua")),
             repair: Script::new(include_str!("repair.lua")),
+            place: Script::new(include_str!("place.lua")),
         }
     }
 }

@@ -7,7 +7,7 @@ use truing_core::switch::Switch;
 use crate::fault::{Fault, from_json, to_json};
 
 /// The switch.
-pub(in crate::tables) fn read(connection: &Connection) -> Result<Switch, Fault> {
+pub(crate) fn read(connection: &Connection) -> Result<Switch, Fault> {
     let body: String = connection.sql("SELECT body FROM switch").only((), |row| row.get(0))?;
     from_json(&body, || "the kill switch cannot be read".to_owned())
 }

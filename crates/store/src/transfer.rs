@@ -1,0 +1,53 @@
+//! Moving to another store: everything of one is copied to another one, on whichever engines they are, and two are compared.
+//!
+//! Both engines have the same tables, so a table is copied by its columns alone (`transfer/list.rs`), in the order of its key and
+//! a page at a time. A row in the target says how far it came (`transfer/progress.rs`); while it is there, the target is not opened
+//! in the ordinary way. At the end everything is read once more on both sides and compared, and only then the row goes.
+
+mod compare;
+mod compared;
+mod copy;
+mod fault;
+mod list;
+mod page;
+mod place;
+mod progress;
+mod row;
+mod slots;
+
+pub use self::compared::Compared;
+pub use self::copy::Copied;
+pub use self::fault::TransferError;
+pub use self::row::Zeros;
+
+use crate::store::{Store, apart};
+
+impl Store {
+    /// Copies everything to `to`, which was opened by [`Store::open_for_transfer`] or [`Store::connect_for_transfer`]. It has to be
+    /// new, or to hold a part of this store: then the copying goes on there; if it holds all of it, nothing is left to do. Nobody may serve either store; locks see to that for
+    /// files. Nothing of this store is changed, but that a kill switch that was set by hand at Valkey is written down.
+    /// `told` is called after each page. The answer is the comparison at the end, table by table, all alike.
+    ///
+    /// # Errors
+    /// [`TransferError`]. The target is not opened in the ordinary way then, unless it was changed in nothing; the same call goes on
+    /// with it.
+    pub async fn copy_to(
+        &self,
+        to: &Self,
+        zeros: Zeros,
+        told: impl FnMut(Copied) + Send,
+    ) -> Result<Vec<Compared>, TransferError> {
+        apart(|| copy::all(self, to, zeros, told)).await
+    }
+
+    /// Compares two stores table by table, by the rows in the order of their keys; slots by their names. Only rows are looked at:
+    /// neither the counters nor the copies of the kill switch in Valkey. Nobody may write to either store meanwhile.
+    ///
+    /// # Errors
+    /// [`TransferError`] if one of them cannot be read. A difference is no error.
+    pub async fn compare(&self, other: &Self) -> Result<Vec<Compared>, TransferError> {
+        apart(|| copy::fits(self)).await?;
+        apart(|| copy::fits(other)).await?;
+        apart(|| compare::all(self, other)).await
+    }
+}

@@ -1,0 +1,291 @@
+//! Everything of one store copied to another, page by page. A page and the mark that it is copied are one transaction, so whoever
+//! is killed goes on where he was. Slots in Valkey are written before the mark, and once more where nobody knows that they were.
+
+use std::sync::Arc;
+
+use truing_core::port::{Operations as _, Slots as _, StoreError};
+
+use crate::fault::Fault;
+use crate::sql::{Connection, Value};
+use crate::store::{Store, apart};
+use crate::tables::{kill_switch, last_number, place_slots};
+
+use super::compare::{self, unfit};
+use super::compared::Compared;
+use super::fault::TransferError;
+use super::list::{self, TABLES, Table};
+use super::page;
+use super::place::{Right, is_postgres, name, share, slots_name, still};
+use super::progress::{self, Part, Progress};
+use super::row::{self, Zeros};
+use super::slots;
+
+/// A page that was copied.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Copied {
+    /// Its table; `slot` is the slots, wherever they are.
+    pub table: &'static str,
+    /// Rows of this table that are copied by now, also those of a process that was killed.
+    pub rows: u64,
+}
+
+/// A page that was copied: the mark after it, the rows that are copied by now, and the rows of the next page.
+struct Step {
+    next: Progress,
+    rows: u64,
+    limit: usize,
+}
+
+/// The state in which a target is found.
+enum Begun {
+    /// To go on from there.
+    At(Progress),
+    /// It is a copy already: whoever was to learn that was killed first.
+    Whole(Vec<Compared>),
+}
+
+/// The two stores.
+struct Copy<'a> {
+    from: &'a Store,
+    to: &'a Store,
+    zeros: Zeros,
+}
+
+/// Copies everything, compares it, and takes the mark away.
+pub(super) async fn all(
+    from: &Store,
+    to: &Store,
+    zeros: Zeros,
+    mut told: impl FnMut(Copied) + Send,
+) -> Result<Vec<Compared>, TransferError> {
+    if share(from, to) {
+        return Err(TransferError::Same(name(from)));
+    }
+    let _still = still(from)?;
+    let _right = Right::take(to).await?;
+    let copy = Copy { from, to, zeros };
+    let mut progress = match copy.begin().await? {
+        Begun::At(progress) => progress,
+        Begun::Whole(compared) => return Ok(compared),
+    };
+    let mut limit = page::FIRST;
+    loop {
+        let Some(part) = Part::of(&progress.part) else {
+            return Err(TransferError::OtherVersion { target: name(to), part: progress.part });
+        };
+        let step = match part {
+            Part::Slots => copy.slots(&progress).await?,
+            Part::Table(table) => copy.rows(table, &progress, limit).await?,
+            Part::End => return copy.finish().await,
+        };
+        let Some(step) = step else {
+            // A process that was killed has a page on its way that is written after all.
+            progress = copy.found().await?;
+            continue;
+        };
+        told(Copied { table: part.name(), rows: step.rows });
+        limit = if step.next.part == progress.part { step.limit } else { page::FIRST };
+        progress = step.next;
+    }
+}
+
+impl Copy<'_> {
+    /// The mark to go on from. The target is changed in nothing unless it is new, or has a part of this source.
+    async fn begin(&self) -> Result<Begun, TransferError> {
+        fits(self.from).await?;
+        fits(self.to).await?;
+        if let Some(half) = self.from.read(progress::find).await? {
+            return Err(TransferError::HalfSource { source_name: name(self.from), of: half.source });
+        }
+        if self.to.read(progress::find).await?.is_none()
+            && let Some(valkey) = &self.to.0.valkey
+            && let Some(held) = apart(|| valkey.held()).await?
+        {
+            return self.whole_or(held).await;
+        }
+        let first = Progress::begin(name(self.from), slots_name(self.to));
+        let ours = first.clone();
+        let begun = self.to.write(move |connection| progress::begin(connection, &first)).await?;
+        let target = name(self.to);
+        let found = match begun {
+            Ok(found) => found,
+            Err(held) => return self.whole_or(held).await,
+        };
+        if found.source != ours.source {
+            let (source_name, found) = (ours.source, found.source);
+            return Err(TransferError::OtherSource { target, source_name, found });
+        }
+        if found.slots != ours.slots {
+            return Err(TransferError::OtherSlots { target, found: found.slots });
+        }
+        // What somebody has set by hand at Valkey and nobody has read since is written down, and so comes along.
+        apart(|| self.from.switch()).await?;
+        Ok(Begun::At(found))
+    }
+
+    /// A target that is not new and has no mark: is it this source's copy? What it holds is told if not.
+    async fn whole_or(&self, held: String) -> Result<Begun, TransferError> {
+        match compare::all_alike(self.from, self.to).await {
+            Ok(Some(compared)) => Ok(Begun::Whole(compared)),
+            // A row that cannot be read is no row of a copy.
+            Ok(None) | Err(_) => Err(TransferError::NotNew { target: name(self.to), held }),
+        }
+    }
+
+    /// The mark as it is by now.
+    async fn found(&self) -> Result<Progress, TransferError> {
+        let found = self.to.read(progress::find).await?;
+        found.ok_or_else(|| TransferError::TakenOver { target: name(self.to) })
+    }
+
+    /// Copies a page of slots; none: somebody else has gone on meanwhile.
+    async fn slots(&self, progress: &Progress) -> Result<Option<Step>, TransferError> {
+        let after = match told(self.to, progress.key())?.as_deref() {
+            Some([Value::Text(name)]) => Some(name.clone()),
+            Some(_) | None => None,
+        };
+        let page = slots::page(self.from, after, page::SLOTS).await?;
+        let reached = page.reached.map(|name| vec![Value::Text(name)]);
+        let count = page.slots.len();
+        let next = progress.after(Part::Slots, (count, reached.as_deref()), page.is_last);
+        let next = told(self.to, next)?;
+        let (was, will, slots) = (progress.clone(), next.clone(), page.slots);
+        let is_ours = match &self.to.0.valkey {
+            Some(valkey) => {
+                if self.found().await? != was {
+                    return Ok(None);
+                }
+                apart(|| valkey.place(&slots)).await?;
+                self.to.write(move |connection| progress::advance(connection, &was, &will)).await?
+            }
+            None => {
+                let work = move |connection: &Connection| {
+                    if !progress::advance(connection, &was, &will)? {
+                        return Ok(false);
+                    }
+                    place_slots(connection, &slots).map(|()| true)
+                };
+                self.to.write(work).await?
+            }
+        };
+        let rows = progress.copied.saturating_add(count as u64);
+        Ok(is_ours.then_some(Step { next, rows, limit: page::FIRST }))
+    }
+
+    /// Copies a page of a table; none: somebody else has gone on meanwhile. A page that is not taken is tried in smaller ones, so
+    /// that the row is named.
+    async fn rows(
+        &self,
+        table: &'static Table,
+        progress: &Progress,
+        limit: usize,
+    ) -> Result<Option<Step>, TransferError> {
+        let mut limit = limit;
+        loop {
+            match self.page(table, progress, limit).await? {
+                Ok(step) => return Ok(step),
+                Err((_, error)) if limit > 1 => {
+                    tracing::debug!(table = table.name, limit, %error, "a page is tried in smaller ones");
+                    limit = limit.div_ceil(32);
+                }
+                Err((row, error)) => {
+                    let (target, table) = (name(self.to), table.name);
+                    return Err(TransferError::Refused { target, table, row, error });
+                }
+            }
+        }
+    }
+
+    /// The same once; an error within: the target does not take it, and the first row of it.
+    async fn page(
+        &self,
+        table: &'static Table,
+        progress: &Progress,
+        limit: usize,
+    ) -> Result<Result<Option<Step>, (String, StoreError)>, TransferError> {
+        let after = told(self.to, progress.key())?;
+        let read = self.from.read(move |connection| table.page(connection, after.as_deref(), limit));
+        let rows = read.await?;
+        let zeros = is_postgres(self.to).then_some(self.zeros);
+        for row in &rows {
+            if let Some(misfit) = row::misfit(table, row, zeros) {
+                return Err(unfit(self.from, table, row, misfit));
+            }
+        }
+        let is_last = table.key == 0 || rows.len() < limit;
+        let reached = rows.last().map(|row| table.key_of(row));
+        let next = told(self.to, progress.after(Part::Table(table), (rows.len(), reached), is_last))?;
+        let copied = progress.copied.saturating_add(rows.len() as u64);
+        let step = Step { next: next.clone(), rows: copied, limit: page::next(limit, &rows) };
+        let (was, rows) = (progress.clone(), Arc::new(rows));
+        let written = Arc::clone(&rows);
+        let work = move |connection: &Connection| {
+            if !progress::advance(connection, &was, &next)? {
+                return Ok(false);
+            }
+            table.write(connection, &written).map(|()| true)
+        };
+        match self.to.write(work).await {
+            Ok(is_ours) => Ok(Ok(is_ours.then_some(step))),
+            Err(error) => match rows.first() {
+                Some(row) => Ok(Err((row::condition(table.key(), table.key_of(row)), error))),
+                None => Err(error.into()),
+            },
+        }
+    }
+
+    /// Numbers, the kill switch, the comparison, and the end of the mark.
+    async fn finish(&self) -> Result<Vec<Compared>, TransferError> {
+        let numbered = || TABLES.iter().filter(|table| table.is_numbered);
+        let numbers: Vec<u64> = self
+            .from
+            .read(move |connection| numbered().map(|table| table.last_number(connection)).collect())
+            .await?;
+        self.to
+            .write(move |connection| {
+                for (table, number) in numbered().zip(&numbers) {
+                    table.number_after(connection, table.last_number(connection)?.max(*number))?;
+                }
+                Ok(())
+            })
+            .await?;
+        let given = match &self.from.0.valkey {
+            Some(valkey) => apart(|| valkey.last_number()).await?,
+            None => self.from.read(last_number).await?,
+        };
+        // A counter that was lost may be below what the records know.
+        let known = self.to.read(list::greatest_token).await?;
+        self.to.raise(given.max(known)).await?;
+        let compared = compare::all(self.from, self.to).await?;
+        if let Some(difference) = compared.iter().find(|compared| !compared.alike) {
+            let difference = Box::new(difference.clone());
+            let (source_name, target) = (name(self.from), name(self.to));
+            return Err(TransferError::Differ { source_name, target, difference });
+        }
+        if let Some(valkey) = &self.to.0.valkey {
+            let is_on = self.to.read(kill_switch).await?.engaged().is_some();
+            let mirror = apart(|| valkey.switch()).await?;
+            // What somebody has set by hand there meanwhile stays, and is written down by whoever reads it first.
+            if is_on || mirror.by_hand() != Some(true) {
+                apart(|| valkey.set_switch(is_on)).await?;
+            }
+        }
+        if !self.to.write(progress::end).await? {
+            return Err(TransferError::TakenOver { target: name(self.to) });
+        }
+        Ok(compared)
+    }
+}
+
+/// Are the tables of a store those that are listed?
+pub(super) async fn fits(store: &Store) -> Result<(), TransferError> {
+    match store.read(list::misfit).await? {
+        Some(column) => Err(TransferError::Form { store: name(store), column }),
+        None => Ok(()),
+    }
+}
+
+/// A fault of the mark, as an error of the store that has it.
+fn told<T>(store: &Store, done: Result<T, Fault>) -> Result<T, TransferError> {
+    done.map_err(|fault| StoreError::Corrupt(format!("{}: {fault}", name(store))).into())
+}

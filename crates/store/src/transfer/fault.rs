@@ -1,0 +1,153 @@
+//! The reasons for which a store is not copied or compared, with what to do next.
+
+use truing_core::port::StoreError;
+
+use super::compared::Compared;
+
+/// The reason for which a store is not copied, or not compared.
+#[derive(Debug, thiserror::Error)]
+pub enum TransferError {
+    /// A store cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Both are one store.
+    #[error("{0} cannot be copied to itself; name another store after --to")]
+    Same(String),
+    /// The target holds something else.
+    #[error(
+        "{target} is not new: it holds {held}. Nothing was changed; name a store after --to that is empty"
+    )]
+    NotNew {
+        /// The target.
+        target: String,
+        /// What it holds.
+        held: String,
+    },
+    /// The target holds a part of another store.
+    #[error(
+        "{target} holds a part of {found}, not of {source_name}. Nothing was changed; name {found} after --from, or an empty store after --to"
+    )]
+    OtherSource {
+        /// The target.
+        target: String,
+        /// The source that was named.
+        source_name: String,
+        /// The source that it was filled from.
+        found: String,
+    },
+    /// The slots of a target that is half filled are on another server.
+    #[error("{target} was begun with its slots in {found}; name that server after --to")]
+    OtherSlots {
+        /// The target.
+        target: String,
+        /// The place of the slots.
+        found: String,
+    },
+    /// The target was begun by a version that has other tables.
+    #[error(
+        "{target} was begun by another version of truing, which copied table {part}; go on with that version, or empty the target and begin anew"
+    )]
+    OtherVersion {
+        /// The target.
+        target: String,
+        /// The table that was copied.
+        part: String,
+    },
+    /// The source holds a part of a store.
+    #[error("{source_name} holds only a part of {of}, which is not copied to its end; finish that first")]
+    HalfSource {
+        /// The source.
+        source_name: String,
+        /// The store that is copied to it.
+        of: String,
+    },
+    /// Another process copies into the target, or serves it.
+    #[error("another process serves {target} or copies a store to it{by}; wait until it is done, or stop it")]
+    Busy {
+        /// The target.
+        target: String,
+        /// That process.
+        by: String,
+    },
+    /// A command is at work on the source.
+    #[error("a command is at work on {source_name}; wait until it is done, and run this again")]
+    AtWork {
+        /// The source.
+        source_name: String,
+    },
+    /// A lock of a file cannot be taken.
+    #[error(transparent)]
+    Lock(#[from] crate::lock::LockError),
+    /// A table or a column is not one of this version.
+    #[error(
+        "the tables of {store} are not those of this version (column {column}); use the version of truing that made them"
+    )]
+    Form {
+        /// The store.
+        store: String,
+        /// The first column that is there and not known, or known and not there.
+        column: String,
+    },
+    /// A value cannot be kept in the target.
+    #[error(
+        "{store}, table {table}: column {column} {why} in the row where {row}; {advice}, and run this again: it goes on there"
+    )]
+    Unfit {
+        /// The source.
+        store: String,
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+        /// What is wrong with it.
+        why: &'static str,
+        /// The row, as a condition of SQL.
+        row: String,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// A slot cannot be read.
+    #[error(
+        "{store}: slot {key} cannot be read ({why}); `truing queue drop {key}` forgets it. Then run this again: it goes on there"
+    )]
+    Slot {
+        /// The source.
+        store: String,
+        /// The slot.
+        key: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The target does not take a row.
+    #[error(
+        "{target} does not take a row of table {table}, the one where {row}: {error}. Correct it in the source, and run this again: it goes on there"
+    )]
+    Refused {
+        /// The target.
+        target: String,
+        /// The table.
+        table: &'static str,
+        /// The row, as a condition of SQL.
+        row: String,
+        /// What the target says.
+        error: StoreError,
+    },
+    /// Another process has finished or emptied the target meanwhile.
+    #[error(
+        "another process has finished or emptied {target} meanwhile; compare the stores with `truing store check`"
+    )]
+    TakenOver {
+        /// The target.
+        target: String,
+    },
+    /// The copy is not the same as the source.
+    #[error("table {} of {target} is not that of {source_name}: {difference}. Somebody has changed one of them; empty the target and begin anew", difference.table)]
+    Differ {
+        /// The source.
+        source_name: String,
+        /// The target.
+        target: String,
+        /// The first table that differs.
+        difference: Box<Compared>,
+    },
+}

@@ -1,0 +1,284 @@
+//! The list of all tables that a store's records are in, with their columns, in an order in which rows can be added; and a look at
+//! the tables that are really there. A table or a column that is not listed here would be left behind, so it stops the copying.
+
+use std::collections::BTreeSet;
+
+use truing_core::id::Version;
+
+use crate::fault::Fault;
+use crate::sql::{Connection, Dialect, Field, Kind, Row, Value, names, places};
+
+/// A table.
+#[derive(PartialEq, Eq, Debug)]
+pub(super) struct Table {
+    pub(super) name: &'static str,
+    /// So many of the first columns are the key. None: the table has one row, which is there from the beginning.
+    pub(super) key: usize,
+    /// The engine gives numbers for the key by itself.
+    pub(super) is_numbered: bool,
+    pub(super) fields: &'static [Field],
+}
+
+const fn int(name: &'static str) -> Field {
+    Field { name, kind: Kind::Integer }
+}
+
+const fn text(name: &'static str) -> Field {
+    Field { name, kind: Kind::Text }
+}
+
+const fn table(name: &'static str, key: usize, fields: &'static [Field]) -> Table {
+    Table { name, key, is_numbered: false, fields }
+}
+
+const fn numbered(name: &'static str, fields: &'static [Field]) -> Table {
+    Table { name, key: 1, is_numbered: true, fields }
+}
+
+/// Every table of the records. One that refers to another comes after it.
+pub(super) static TABLES: [Table; 19] = [
+    numbered(
+        "run",
+        &[
+            int("rowid"),
+            text("key"),
+            text("loop"),
+            int("token"),
+            text("id"),
+            text("stage"),
+            text("head"),
+            text("base"),
+            int("began"),
+            int("kept"),
+            int("ended"),
+            text("kind"),
+            text("reason"),
+            int("cost"),
+            text("computed"),
+            text("record"),
+        ],
+    ),
+    table("finding", 2, &[text("key"), text("id"), int("position"), text("body")]),
+    table(
+        "desired",
+        3,
+        &[
+            text("key"),
+            text("producer"),
+            text("item"),
+            int("position"),
+            text("body"),
+            text("lowered"),
+            text("comment"),
+        ],
+    ),
+    table("status", 1, &[text("key"), text("body"), int("done")]),
+    table(
+        "effect",
+        3,
+        &[
+            text("key"),
+            text("producer"),
+            text("topic"),
+            int("token"),
+            text("content"),
+            int("at"),
+            int("lost"),
+            text("comment"),
+        ],
+    ),
+    numbered("described", &[int("id"), text("key"), text("name"), text("url"), text("head")]),
+    numbered("event", &[int("id"), text("key"), int("at"), text("run"), text("what")]),
+    table("switch", 0, &[text("body"), int("sweep")]),
+    numbered("audit", &[int("id"), int("at"), text("actor"), text("action"), text("target"), text("detail")]),
+    numbered(
+        "notice",
+        &[int("id"), text("kind"), text("key"), text("period"), text("text"), int("created"), int("sent")],
+    ),
+    table("repository", 2, &[text("forge"), text("id"), text("name"), int("cursor"), int("gone")]),
+    table(
+        "comment_seen",
+        4,
+        &[
+            text("forge"),
+            text("repository"),
+            text("kind"),
+            int("id"),
+            int("number"),
+            int("at"),
+            int("served"),
+        ],
+    ),
+    table(
+        "check_pressed",
+        4,
+        &[text("forge"), text("repository"), int("number"), text("account"), text("login"), int("at")],
+    ),
+    table("label_set", 4, &[text("forge"), text("repository"), int("number"), text("name"), int("at")]),
+    table("dismissal", 2, &[text("key"), text("finding"), int("version"), text("body")]),
+    numbered(
+        "level",
+        &[
+            int("id"),
+            text("kind"),
+            text("key"),
+            text("period"),
+            int("cap"),
+            int("spent"),
+            int("reserved"),
+            int("touched"),
+        ],
+    ),
+    numbered(
+        "reservation",
+        &[int("id"), text("run"), int("amount"), int("expires"), int("cost"), text("known")],
+    ),
+    table("draw", 2, &[int("reservation"), int("level")]),
+    table("job", 1, &[text("key"), int("token"), text("run"), text("body")]),
+];
+
+/// Columns that one engine has for itself. The counter of `store` is carried over by itself; its instant is the clock's.
+const OF_SQLITE: &str = "switch.only store.only store.counter store.now slot.key slot.version slot.wakes_at slot.body slot.shown \
+                         transfer.source transfer.slots transfer.part transfer.reached transfer.copied";
+const OF_POSTGRES: &str = "form.version form.oldest \
+                           transfer.source transfer.slots transfer.part transfer.reached transfer.copied";
+
+/// The first column that is there and not listed, or the other way round, as `table.column`; none if all fit.
+pub(super) fn misfit(connection: &Connection) -> Result<Option<String>, Fault> {
+    let dialect = connection.dialect();
+    let sql = dialect.of(
+        "SELECT of.name || '.' || its.name FROM sqlite_schema AS of, pragma_table_info(of.name) AS its
+         WHERE of.type = 'table' AND of.name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
+        "SELECT CAST(table_name || '.' || column_name AS TEXT) FROM information_schema.columns
+         WHERE table_schema = 'truing'",
+    );
+    let found: BTreeSet<String> =
+        connection.sql(sql).query((), |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let mut listed: BTreeSet<String> =
+        dialect.of(OF_SQLITE, OF_POSTGRES).split_whitespace().map(str::to_owned).collect();
+    for table in &TABLES {
+        listed.extend(table.fields.iter().map(|field| format!("{}.{}", table.name, field.name)));
+    }
+    if dialect == Dialect::Sqlite {
+        // It has such a column, which is not declared.
+        listed.remove("run.rowid");
+    }
+    Ok(found.symmetric_difference(&listed).next().cloned())
+}
+
+impl Table {
+    /// Up to `limit` rows after that key, in the order of the key.
+    pub(super) fn page(
+        &self,
+        connection: &Connection,
+        after: Option<&[Value]>,
+        limit: usize,
+    ) -> Result<Vec<Row>, Fault> {
+        let key = names(self.key());
+        let (mut rows, mut order) = (String::new(), String::new());
+        if self.key > 0 {
+            order = format!("ORDER BY {key} LIMIT ?1");
+        }
+        if after.is_some() {
+            rows = format!("WHERE ({key}) > ({})", places(2, self.key));
+        }
+        let sql = format!("SELECT {} FROM {} {rows} {order}", names(self.fields), self.name);
+        let mut values = Vec::new();
+        if self.key > 0 {
+            values.push(Value::from(limit));
+            values.extend(after.unwrap_or_default().iter().cloned());
+        }
+        connection.sql(&sql).query(values, |row| Ok(row.clone()))?.collect()
+    }
+
+    /// Adds rows; of a table of one row it becomes that row.
+    pub(super) fn write(&self, connection: &Connection, rows: &[Row]) -> Result<(), Fault> {
+        if self.key > 0 {
+            return connection.insert(self.name, self.fields, rows);
+        }
+        let set: Vec<String> = self
+            .fields
+            .iter()
+            .enumerate()
+            .map(|(at, field)| format!("{} = ?{}", field.name, at + 1))
+            .collect();
+        let sql = format!("UPDATE {} SET {}", self.name, set.join(", "));
+        for row in rows {
+            connection.sql(&sql).execute(row.0.clone())?;
+        }
+        Ok(())
+    }
+
+    /// Does it hold what a new store does not?
+    pub(super) fn is_used(&self, connection: &Connection) -> Result<bool, Fault> {
+        let rows = if self.key > 0 { "" } else { "WHERE body <> '\"off\"' OR sweep IS NOT NULL" };
+        connection.sql(&format!("SELECT 1 FROM {} {rows} LIMIT 1", self.name)).exists(())
+    }
+
+    /// The columns of its key.
+    pub(super) fn key(&self) -> &'static [Field] {
+        self.fields.get(..self.key).unwrap_or_default()
+    }
+
+    /// The key of a row.
+    pub(super) fn key_of<'a>(&self, row: &'a Row) -> &'a [Value] {
+        row.0.get(..self.key).unwrap_or_default()
+    }
+
+    /// The greatest number that the engine has given for its key; 0 if none.
+    pub(super) fn last_number(&self, connection: &Connection) -> Result<u64, Fault> {
+        let (table, key) = (self.name, names(self.key()));
+        let sql = match connection.dialect() {
+            Dialect::Sqlite => format!(
+                "SELECT max((SELECT coalesce(max({key}), 0) FROM {table}),
+                            coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{table}'), 0))"
+            ),
+            Dialect::Postgres => format!(
+                "SELECT greatest((SELECT coalesce(max({key}), 0) FROM {table}),
+                                 coalesce(pg_sequence_last_value({}), 0))",
+                self.sequence()
+            ),
+        };
+        connection.sql(&sql).only((), |row| row.get(0))
+    }
+
+    /// Lets the next number that the engine gives be greater than this. SQLite remembers it for `reservation` alone, whose numbers
+    /// are never given twice; elsewhere it takes the greatest that is there.
+    pub(super) fn number_after(&self, connection: &Connection, number: u64) -> Result<(), Fault> {
+        if number == 0 {
+            return Ok(());
+        }
+        match connection.dialect() {
+            Dialect::Sqlite if self.name == "reservation" => {
+                let known = "SELECT 1 FROM sqlite_sequence WHERE name = ?1";
+                let sql = if connection.sql(known).exists([self.name])? {
+                    "UPDATE sqlite_sequence SET seq = max(seq, ?2) WHERE name = ?1"
+                } else {
+                    "INSERT INTO sqlite_sequence (name, seq) VALUES (?1, ?2)"
+                };
+                connection.sql(sql).execute((self.name, number)).map(drop)
+            }
+            Dialect::Sqlite => Ok(()),
+            Dialect::Postgres => {
+                let sql = format!("SELECT setval({}, ?1)", self.sequence());
+                connection.sql(&sql).only([number], |_| Ok(()))
+            }
+        }
+    }
+
+    /// PostgreSQL's sequence of its numbers.
+    fn sequence(&self) -> String {
+        format!("CAST(pg_get_serial_sequence('{}', '{}') AS REGCLASS)", self.name, names(self.key()))
+    }
+}
+
+/// The greatest token in the records.
+pub(super) fn greatest_token(connection: &Connection) -> Result<Version, Fault> {
+    let has_token = |table: &&Table| table.fields.iter().any(|field| field.name == "token");
+    let mut greatest = 0;
+    for table in TABLES.iter().filter(has_token) {
+        let sql = format!("SELECT coalesce(max(token), 0) FROM {}", table.name);
+        greatest = greatest.max(connection.sql(&sql).only((), |row| row.get(0))?);
+    }
+    Ok(Version(greatest))
+}

@@ -1,0 +1,155 @@
+//! How far a store is copied: a row in the target, which changes in the same transaction as the rows that are added. While it is
+//! there, the target is not opened in the ordinary way.
+
+use crate::fault::{Fault, from_json, to_json};
+use crate::sql::{Connection, Dialect, Value};
+
+use super::list::{TABLES, Table};
+
+/// The mark of a store that is copied in part.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Progress {
+    /// The store that is copied.
+    pub(super) source: String,
+    /// The place of the target's slots.
+    pub(super) slots: String,
+    /// The name of the part that is copied now.
+    pub(super) part: String,
+    /// The key of the last row of it that was copied, as JSON.
+    pub(super) reached: Option<String>,
+    /// The rows of it that were copied.
+    pub(super) copied: u64,
+}
+
+/// A part of a store, in the order in which they are copied. Slots come first: one that cannot be read is found at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Part {
+    /// The slots.
+    Slots,
+    /// A table.
+    Table(&'static Table),
+    /// Nothing is left to copy.
+    End,
+}
+
+const END: &str = "end";
+/// The name of the slots, as that of a table.
+pub(super) const SLOT: &str = "slot";
+
+impl Part {
+    /// All parts that have rows, in order.
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        std::iter::once(Self::Slots).chain(TABLES.iter().map(Self::Table))
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Slots => SLOT,
+            Self::Table(table) => table.name,
+            Self::End => END,
+        }
+    }
+
+    /// The part of a name.
+    pub(super) fn of(name: &str) -> Option<Self> {
+        Self::all().chain([Self::End]).find(|part| part.name() == name)
+    }
+
+    /// The next part.
+    fn next(self) -> Self {
+        Self::all().skip_while(|part| *part != self).nth(1).unwrap_or(Self::End)
+    }
+}
+
+impl Progress {
+    /// The one before anything is copied.
+    pub(super) fn begin(source: String, slots: String) -> Self {
+        Self { source, slots, part: SLOT.to_owned(), reached: None, copied: 0 }
+    }
+
+    /// The one after so many more rows of a part, the last of which has that key; of the next part if these were the last.
+    pub(super) fn after(
+        &self,
+        part: Part,
+        (rows, key): (usize, Option<&[Value]>),
+        is_last: bool,
+    ) -> Result<Self, Fault> {
+        let Self { source, slots, .. } = self.clone();
+        if is_last {
+            return Ok(Self { source, slots, part: part.next().name().to_owned(), reached: None, copied: 0 });
+        }
+        let reached = key.map(json).transpose()?.or_else(|| self.reached.clone());
+        let copied = self.copied.saturating_add(rows as u64);
+        Ok(Self { source, slots, part: part.name().to_owned(), reached, copied })
+    }
+
+    /// The key of the last row that was copied.
+    pub(super) fn key(&self) -> Result<Option<Vec<Value>>, Fault> {
+        let Some(reached) = &self.reached else { return Ok(None) };
+        let values: Vec<serde_json::Value> =
+            from_json(reached, || "the key that a transfer has reached cannot be read".to_owned())?;
+        let value = |value: serde_json::Value| match value {
+            serde_json::Value::Number(number) => number.as_i64().map_or(Value::Null, Value::Integer),
+            serde_json::Value::String(text) => Value::Text(text),
+            serde_json::Value::Null
+            | serde_json::Value::Bool(_)
+            | serde_json::Value::Array(_)
+            | serde_json::Value::Object(_) => Value::Null,
+        };
+        Ok(Some(values.into_iter().map(value).collect()))
+    }
+}
+
+/// A key as JSON.
+fn json(key: &[Value]) -> Result<String, Fault> {
+    let value = |value: &Value| match value {
+        Value::Integer(number) => serde_json::Value::from(*number),
+        Value::Text(text) => serde_json::Value::from(text.as_str()),
+        Value::Null | Value::Real(_) | Value::Other => serde_json::Value::Null,
+    };
+    to_json(&key.iter().map(value).collect::<Vec<_>>())
+}
+
+/// The mark of a store; none if it is whole.
+pub(super) fn find(connection: &Connection) -> Result<Option<Progress>, Fault> {
+    let sql = "SELECT source, slots, part, reached, copied FROM transfer LIMIT 1";
+    connection.sql(sql).first((), |row| {
+        Ok(Progress {
+            source: row.get(0)?,
+            slots: row.get(1)?,
+            part: row.get(2)?,
+            reached: row.get(3)?,
+            copied: row.get(4)?,
+        })
+    })
+}
+
+/// The mark that is there, or the first one of a new store; an error within: what a store holds that is not new.
+pub(super) fn begin(connection: &Connection, first: &Progress) -> Result<Result<Progress, String>, Fault> {
+    if let Some(found) = find(connection)? {
+        return Ok(Ok(found));
+    }
+    if connection.dialect() == Dialect::Sqlite && connection.sql("SELECT 1 FROM slot LIMIT 1").exists(())? {
+        return Ok(Err("slots".to_owned()));
+    }
+    for table in &TABLES {
+        if table.is_used(connection)? {
+            return Ok(Err(format!("rows of table {}", table.name)));
+        }
+    }
+    let sql = "INSERT INTO transfer (source, slots, part, copied) VALUES (?1, ?2, ?3, 0)";
+    connection.sql(sql).execute((&first.source, &first.slots, &first.part))?;
+    Ok(Ok(first.clone()))
+}
+
+/// Changes the mark from one state to the next. False: it is in another one, since somebody else goes on with it.
+pub(super) fn advance(connection: &Connection, from: &Progress, to: &Progress) -> Result<bool, Fault> {
+    let sql = "UPDATE transfer SET part = ?1, reached = ?2, copied = ?3 WHERE part = ?4 AND copied = ?5";
+    let values = (&to.part, to.reached.as_deref(), to.copied, &from.part, from.copied);
+    Ok(connection.sql(sql).execute(values)? == 1)
+}
+
+/// Takes the mark away: the store is whole. False: it was not there.
+pub(super) fn end(connection: &Connection) -> Result<bool, Fault> {
+    Ok(connection.sql("DELETE FROM transfer WHERE part = ?1").execute([END])? == 1)
+}

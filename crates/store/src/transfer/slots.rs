@@ -1,0 +1,70 @@
+//! Slots of a store, wherever they are, in pages by name.
+//!
+//! A slot keeps its version and its content. So a lease keeps its token, which is the version at which it was granted: it is less
+//! than every number that the target gives from then on, and the records, which have come along, accept it no less than before.
+//! Nobody serves either store while one is copied, so the holder of a lease is dead. A server on a SQLite file hands such a lease
+//! back when it starts; elsewhere it ends at its deadline. What would be due at once instead would be another content than that of
+//! the source, and the two could not be compared.
+//!
+//! Names under which a request was obeyed once are left behind: they matter for a request whose slot was written and whose records
+//! were not, because a process died in between within the last day. Such a request is served once more.
+
+use truing_core::slot::Slot;
+
+use crate::fault::to_json;
+use crate::sql::{Row, Value};
+use crate::store::{Store, apart};
+use crate::tables::page_of_slots;
+
+use super::fault::TransferError;
+use super::place::name;
+
+/// Some slots.
+pub(super) struct Page {
+    pub(super) slots: Vec<Slot>,
+    /// The last name that was looked at.
+    pub(super) reached: Option<String>,
+    /// There are no more.
+    pub(super) is_last: bool,
+}
+
+/// The slots of up to `limit` names after that one.
+pub(super) async fn page(store: &Store, after: Option<String>, limit: usize) -> Result<Page, TransferError> {
+    let (found, is_last) = match &store.0.valkey {
+        Some(valkey) => apart(|| valkey.page(after.as_deref(), limit)).await?,
+        None => {
+            let found = store.read(move |connection| page_of_slots(connection, after.as_deref(), limit));
+            let found = found.await?;
+            let is_last = found.len() < limit;
+            (found, is_last)
+        }
+    };
+    let reached = found.last().map(|(key, _)| key.as_str().to_owned());
+    let mut slots = Vec::with_capacity(found.len());
+    for (key, found) in found {
+        let unreadable = |why: String| {
+            let (store, key) = (name(store), key.as_str().to_owned());
+            TransferError::Slot { store, key, why }
+        };
+        match found {
+            Err(fault) => return Err(unreadable(fault.to_string())),
+            // A name in Valkey whose row somebody has deleted.
+            Ok(slot) if slot == Slot::new(key.clone()) => {}
+            Ok(slot) if slot.key != key => {
+                return Err(unreadable(format!("it says that it is {}", slot.key)));
+            }
+            Ok(slot) => slots.push(slot),
+        }
+    }
+    Ok(Page { slots, reached, is_last })
+}
+
+/// A slot as a row: its key, and its whole content with its version.
+pub(super) fn row(slot: &Slot) -> Result<Row, TransferError> {
+    let body = to_json(slot).map_err(|fault| TransferError::Slot {
+        store: String::new(),
+        key: slot.key.as_str().to_owned(),
+        why: fault.to_string(),
+    })?;
+    Ok(Row(vec![Value::from(slot.key.as_str()), Value::from(body)]))
+}

@@ -1,0 +1,82 @@
+//! All slots of a store: read in pages by name, and written with the versions that they have in another store.
+
+use redis::RedisError;
+use truing_core::id::{Key, Version};
+use truing_core::port::StoreError;
+use truing_core::slot::Slot;
+
+use super::{SWITCH, Valkey, shown};
+use crate::fault::Fault;
+
+/// A slot, or what is wrong with it.
+pub(crate) type Found = (Key, Result<Slot, Fault>);
+
+impl Valkey {
+    /// The server, for people: no password.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The slots of up to `limit` names after that one, by name; and whether these were the last names.
+    pub(crate) async fn page(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<Found>, bool), StoreError> {
+        let mut connection = self.connection.clone();
+        let from = after.map_or_else(|| "-".to_owned(), |name| format!("({name}"));
+        let names: Vec<String> = redis::cmd("ZRANGE")
+            .arg((&self.names.all, from, "+", "BYLEX", "LIMIT", 0, limit))
+            .query_async(&mut connection)
+            .await
+            .map_err(|error| self.told(&error))?;
+        let is_last = names.len() < limit;
+        let keys: Vec<Key> = names.into_iter().map(Key::new).collect();
+        let found = self.rows(&keys).await?;
+        Ok((keys.into_iter().zip(found).collect(), is_last))
+    }
+
+    /// Writes slots with the versions that they have.
+    pub(crate) async fn place(&self, slots: &[Slot]) -> Result<(), StoreError> {
+        if slots.is_empty() {
+            return Ok(());
+        }
+        let mut call = self.scripts.place.prepare_invoke();
+        for key in [&self.names.counter, &self.names.due, &self.names.all, &self.names.states] {
+            call.key(key);
+        }
+        for slot in slots {
+            let wakes = slot.wakes_at().map(|at| at.0.to_string()).unwrap_or_default();
+            call.key(self.names.row(&slot.key)).arg(slot.key.as_str()).arg(slot.version.0);
+            call.arg(shown(&slot.state)).arg(wakes).arg(self.json(slot)?);
+        }
+        let mut connection = self.connection.clone();
+        let placed: Result<i64, RedisError> = call.invoke_async(&mut connection).await;
+        placed.map(drop).map_err(|error| self.told(&error))
+    }
+
+    /// What it holds that a new store does not; none if it is new.
+    pub(crate) async fn held(&self) -> Result<Option<String>, StoreError> {
+        let mut connection = self.connection.clone();
+        let (all, due): (u64, u64) = redis::pipe()
+            .zcard(&self.names.all)
+            .zcard(&self.names.due)
+            .query_async(&mut connection)
+            .await
+            .map_err(|error| self.told(&error))?;
+        let slots = all.max(due);
+        if slots > 0 {
+            return Ok(Some(format!("{slots} slots in {}", self.name)));
+        }
+        let is_on = self.switch().await?.by_hand() == Some(true);
+        Ok(is_on.then(|| format!("the kill switch that was set by hand in {} ({SWITCH})", self.name)))
+    }
+
+    /// The greatest number that was given.
+    pub(crate) async fn last_number(&self) -> Result<Version, StoreError> {
+        let mut connection = self.connection.clone();
+        let asked = redis::cmd("GET").arg(&self.names.counter).query_async(&mut connection).await;
+        let number: Option<u64> = asked.map_err(|error| self.told(&error))?;
+        Ok(Version(number.unwrap_or(0)))
+    }
+}

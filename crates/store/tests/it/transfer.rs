@@ -1,0 +1,286 @@
+//! Everything of one store moved to another: from each engine to each, killed in between, into targets that are refused, and with
+//! rows that cannot be carried over.
+
+mod fill;
+mod refused;
+
+use std::pin::pin;
+use std::sync::atomic::AtomicUsize;
+use std::task::Poll;
+
+use truing_core::port::{Event, Operations as _, Runs as _, Slots as _};
+use truing_store::{Compared, Copied, TransferError, Zeros};
+
+use self::fill::{fill, fill_many};
+use super::on_sqlite::ledger::{ask, granted, repo};
+use super::*;
+
+fn new_file_home() -> Home {
+    Home::of("on_sqlite")
+}
+
+fn new_servers() -> Home {
+    Home::of("on_servers")
+}
+
+impl Home {
+    /// Opens the store as one that is to be filled.
+    async fn open_target(&self) -> Store {
+        let clock = Hand::at(NOW);
+        match self {
+            Self::Servers { slots, records } => {
+                let (slots, records) = (SlotServer::shared().url(*slots), Server::shared().url(records));
+                Store::connect_for_transfer(&slots, &records, Some(clock)).await.unwrap()
+            }
+            Self::File(_) | Self::Path(_) => Store::open_for_transfer(&self.file().unwrap(), clock).unwrap(),
+        }
+    }
+
+    /// The answer to somebody who opens it in the ordinary way.
+    async fn not_opened(&self) -> String {
+        match self {
+            Self::Servers { slots, records } => {
+                let (slots, records) = (SlotServer::shared().url(*slots), Server::shared().url(records));
+                Store::connect(&slots, &records, None).await.err().unwrap().to_string()
+            }
+            Self::File(_) | Self::Path(_) => {
+                Store::open(&self.file().unwrap(), Hand::at(NOW)).err().unwrap().to_string()
+            }
+        }
+    }
+}
+
+/// A new store of the engine with everything in it.
+async fn filled(home: Home) -> (Home, Store) {
+    let store = home.open().await;
+    fill(&store).await;
+    (home, store)
+}
+
+/// Copies a store as a process does that lives long enough.
+async fn copied(from: &Store, to: &Home) -> Vec<Compared> {
+    let target = to.open_target().await;
+    from.copy_to(&target, Zeros::Refuse, |_| ()).await.unwrap()
+}
+
+fn assert_alike(compared: &[Compared]) {
+    assert_eq!(compared.len(), 20, "the slots and every table");
+    for table in compared {
+        assert!(table.alike && table.first.is_none(), "{}: {table}", table.table);
+        assert!(table.rows.0 > 0, "nothing is in table {}, so nothing is tried there", table.table);
+        assert_eq!(table.rows.0, table.rows.1, "{}", table.table);
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_was_moved_to_servers_and_back_is_what_it_was() {
+    let (first, source) = filled(new_file_home()).await;
+    // A number that was given is not given again, wherever the store is.
+    let (last, _) = granted(&source, &[repo(1_000)], ask(1, 1)).await;
+    first.change(&format!(
+        "DELETE FROM draw WHERE reservation = {0}; DELETE FROM reservation WHERE id = {0}",
+        last.0
+    ));
+    let before = first.dump();
+    let token = source.fresh_token().await.unwrap();
+
+    let servers = new_servers();
+    assert_alike(&copied(&source, &servers).await);
+    let there = servers.open().await;
+    assert_eq!(there.list().await.unwrap(), source.list().await.unwrap(), "with their versions");
+    assert_eq!(there.switch().await.unwrap(), source.switch().await.unwrap());
+    let Home::Servers { slots, .. } = &servers else { panic!() };
+    assert_eq!(SlotServer::shared().by_hand(*slots, &["GET", "bot:killswitch:enabled"]), "true");
+    assert_eq!(there.audited(9).await.unwrap(), source.audited(9).await.unwrap(), "nothing is added");
+
+    // Somebody who has not learned that it is done runs it again.
+    let whole = servers.dump();
+    assert_alike(&copied(&source, &servers).await);
+    assert_eq!(servers.dump(), whole);
+
+    let second = new_file_home();
+    assert_alike(&copied(&there, &second).await);
+    assert_eq!(second.dump(), before);
+    let back = second.open().await;
+    assert_alike(&source.compare(&back).await.unwrap());
+
+    for store in [&there, &back] {
+        assert!(store.fresh_token().await.unwrap() > token);
+        let (next, _) = granted(store, &[repo(1_000)], ask(1, 1)).await;
+        assert!(next.0 > last.0, "{next:?} after {last:?}");
+        let at = Millis(NOW + 1);
+        store.note(&[Event { at, key: key(), run: None, what: "later".into() }]).await.unwrap();
+        let latest = store.events(&key(), 1).await.unwrap();
+        assert_eq!(latest[0].what, "later", "numbers of history go on");
+    }
+}
+
+#[tokio::test]
+async fn a_store_moves_between_two_of_the_same_engine() {
+    for (from, to) in [(new_file_home(), new_file_home()), (new_servers(), new_servers())] {
+        let (from, source) = filled(from).await;
+        assert_alike(&copied(&source, &to).await);
+        assert_eq!(to.dump(), from.dump());
+        let there = to.open().await;
+        assert_eq!(there.list().await.unwrap(), source.list().await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn slots_are_due_counted_and_swapped_where_they_are_now_as_they_were() {
+    let (_home, source) = filled(new_file_home()).await;
+    let servers = new_servers();
+    copied(&source, &servers).await;
+    let there = servers.open().await;
+    let late = Millis(NOW + 1_000_000_000);
+    assert_eq!(there.due(late, 99).await.unwrap(), source.due(late, 99).await.unwrap());
+    let counts = (there.census().await.unwrap().slots, source.census().await.unwrap().slots);
+    assert_eq!(counts.0, counts.1);
+    // Whoever has read a slot before writes it, since its version is the same.
+    let slots = source.list().await.unwrap();
+    let leased = slots.iter().find(|slot| slot.token().is_some()).unwrap();
+    let again = there.commit(&[(leased.version, leased.clone())]).await.unwrap();
+    assert!(again[0].unwrap() > leased.version);
+    assert_eq!(there.load(std::slice::from_ref(&leased.key)).await.unwrap()[0].token(), leased.token());
+}
+
+/// Runs a copy until it has told of so many pages, or was polled so often, and drops it there; its outcome if it came to its end.
+async fn until(
+    from: &Store,
+    to: &Store,
+    (pages, polls): (usize, usize),
+) -> Option<Result<Vec<Compared>, TransferError>> {
+    let (told, mut polled) = (AtomicUsize::new(0), 0);
+    let count = |_| {
+        told.fetch_add(1, Ordering::Relaxed);
+    };
+    let mut copy = pin!(from.copy_to(to, Zeros::Refuse, count));
+    let until = std::future::poll_fn(|context| {
+        polled += 1;
+        match copy.as_mut().poll(context) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending if told.load(Ordering::Relaxed) >= pages || polled >= polls => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    });
+    until.await
+}
+
+/// Copies a store in as many lives as it takes; so many they were. `end`: the pages and polls of each life.
+async fn lives(source: &Store, to: &Home, end: impl Fn(usize) -> (usize, usize)) -> usize {
+    for life in 1..300 {
+        let target = to.open_target().await;
+        if let Some(done) = until(source, &target, end(life)).await {
+            assert_alike(&done.unwrap());
+            return life;
+        }
+    }
+    panic!("it does not go on where it was");
+}
+
+#[tokio::test]
+async fn a_copy_that_is_killed_after_each_page_or_in_the_middle_of_one_goes_on_and_ends_alike() {
+    let (_home, of_file) = filled(new_file_home()).await;
+    fill_many(&of_file).await;
+    let of_servers = filled(new_servers()).await.1;
+    fill_many(&of_servers).await;
+    for source in [&of_file, &of_servers] {
+        for (to, in_pages) in [(new_servers(), true), (new_file_home(), true), (new_servers(), false)] {
+            let end = |life| if in_pages { (1, usize::MAX) } else { (usize::MAX, life) };
+            // A page that is on its way when its process is killed may be written after all.
+            assert!(lives(source, &to, end).await > 10);
+            let there = to.open().await;
+            assert_alike(&source.compare(&there).await.unwrap());
+            assert_eq!(there.list().await.unwrap(), source.list().await.unwrap());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_copy_whose_connections_are_cut_at_any_page_ends_alike_at_the_latest_when_it_is_run_again() {
+    let (_home, source) = filled(new_file_home()).await;
+    fill_many(&source).await;
+    let to = new_servers();
+    let Home::Servers { records, .. } = &to else { panic!() };
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
+               AND pid <> pg_backend_pid()";
+    let target = to.open_target().await;
+    let mut told = Vec::new();
+    let cutting = |page: Copied| {
+        told.push(page);
+        if told.len() % 5 == 0 {
+            assert!(Server::shared().psql(records, &[cut]).1);
+        }
+    };
+    let first = source.copy_to(&target, Zeros::Refuse, cutting).await;
+    drop(target);
+    let done = match first {
+        Ok(done) => done,
+        Err(TransferError::Store(_)) => copied(&source, &to).await,
+        Err(other) => panic!("{other}"),
+    };
+    assert_alike(&done);
+    let events: Vec<u64> = told.iter().filter(|page| page.table == "event").map(|page| page.rows).collect();
+    assert!(events.is_sorted() && events.len() > 1, "{events:?}");
+}
+
+#[tokio::test]
+async fn of_two_that_fill_one_target_at_once_one_does_and_the_other_is_told_or_waits() {
+    for to in [new_servers(), new_file_home()] {
+        let (_home, source) = filled(new_file_home()).await;
+        fill_many(&source).await;
+        let (one, other) = (to.open_target().await, to.open_target().await);
+        let fill = |target| source.copy_to(target, Zeros::Refuse, |_| ());
+        let done = tokio::join!(fill(&one), fill(&other));
+        let done = [done.0, done.1];
+        assert!(done.iter().any(Result::is_ok), "{done:?}");
+        for failed in done.iter().filter_map(|done| done.as_ref().err()) {
+            let is_told = matches!(failed, TransferError::Busy { .. } | TransferError::AtWork { .. });
+            assert!(is_told, "{failed}");
+        }
+        assert_alike(&source.compare(&to.open().await).await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_somebody_changes_removes_or_adds_there_is_named() {
+    let (_home, source) = filled(new_file_home()).await;
+    let to = new_servers();
+    copied(&source, &to).await;
+    let there = to.open().await;
+    let differing = async || -> Vec<(&'static str, String)> {
+        let compared = source.compare(&there).await.unwrap();
+        let differ = compared.into_iter().filter(|table| !table.alike);
+        differ.map(|table| (table.table, table.first.unwrap())).collect()
+    };
+    assert_eq!(differing().await, []);
+    to.change("UPDATE finding SET body = body || ' ' WHERE id = 'f1'");
+    let finding = ("finding", "key = 'pr/github/1/7' AND id = 'f1'".to_owned());
+    assert_eq!(differing().await, std::slice::from_ref(&finding));
+    to.change("DELETE FROM label_set");
+    let label = "forge = 'github' AND repository = '1' AND number = 7 AND name = 'it''s'".to_owned();
+    assert_eq!(differing().await, [finding.clone(), ("label_set", label.clone())]);
+    to.change("INSERT INTO job (key, token, run, body) VALUES ('a', 1, 'x', '{}')");
+    let job = ("job", "key = 'a'".to_owned());
+    assert_eq!(differing().await, [finding.clone(), ("label_set", label.clone()), job.clone()]);
+    let Home::Servers { slots, .. } = &to else { panic!() };
+    SlotServer::shared().by_hand(*slots, &["DEL", "review:slot:{truing}:github:1:9"]);
+    let slot = ("slot", "key = 'pr/github/1/9'".to_owned());
+    assert_eq!(differing().await, [slot, finding, ("label_set", label), job]);
+}
+
+#[tokio::test]
+async fn a_target_that_somebody_changes_while_it_is_filled_stays_half_and_the_table_is_named() {
+    let (_home, source) = filled(new_file_home()).await;
+    let to = new_servers();
+    let target = to.open_target().await;
+    let changing = |page: Copied| {
+        if page.table == "job" {
+            to.change("DELETE FROM effect");
+        }
+    };
+    let error = source.copy_to(&target, Zeros::Refuse, changing).await.unwrap_err();
+    let said = error.to_string();
+    assert!(said.contains("table effect of PostgreSQL at") && said.contains("1 rows, and 0 there"), "{said}");
+    assert!(to.not_opened().await.contains("truing store migrate"));
+}
