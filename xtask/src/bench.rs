@@ -6,10 +6,12 @@ mod diff;
 pub(crate) mod hard;
 mod ingress;
 mod meter;
+mod process;
 mod program;
 mod review;
 mod rules;
 mod runtimes;
+mod stores;
 mod watch;
 
 use anyhow::{Context, Result};
