@@ -10,6 +10,8 @@ pub(super) struct Scripts {
     pub(super) load: Script,
     pub(super) raise: Script,
     pub(super) repair: Script,
+    pub(super) lend: Script,
+    pub(super) workers: Script,
 }
 
 impl Scripts {
@@ -19,6 +21,8 @@ impl Scripts {
             load: Script::new(include_str!("load.lua")),
             raise: Script::new(include_str!("raise.lua")),
             repair: Script::new(include_str!("repair.lua")),
+            lend: Script::new(include_str!("lend.lua")),
+            workers: Script::new(include_str!("workers.lua")),
         }
     }
 }
