@@ -6,11 +6,14 @@ mod diff;
 pub(crate) mod hard;
 mod ingress;
 mod meter;
+mod process;
 mod program;
 mod review;
 mod rules;
 mod runtimes;
+mod stores;
 mod watch;
+mod workers;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
@@ -30,6 +33,8 @@ enum What {
     Diff(diff::Options),
     /// Webhooks: processor time, delay, memory and the highest rate, beside Fastify, BullMQ and Redis
     Ingress(ingress::Options),
+    /// Many processes: reviews a minute with 1 to 8 workers on Redis and PostgreSQL, and the part that holds them up
+    Workers(workers::Options),
     /// Rules of syntax: the same findings as ast-grep's command line, at least as fast
     Rules(rules::Options),
     /// A loop of `truing converge`: what it takes by itself, beside git laying the same files out
@@ -48,6 +53,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     match &options.what {
         What::Diff(options) => diff::run(options),
         What::Ingress(options) => ingress::run(options),
+        What::Workers(options) => workers::run(options),
         What::Rules(options) => rules::run(options),
         What::Converge(options) => converge::run(options),
         What::Review(options) => review::run(options),

@@ -14,7 +14,7 @@ pub(crate) struct Options {
     /// Begin no new round after so many minutes
     #[arg(long, default_value_t = 10)]
     minutes: u64,
-    /// Run this part alone: schedules, demo, days, money, storm, large, bombs or agents; may be repeated
+    /// Run this part alone: schedules, demo, days, money, storm, fleet, large, bombs or agents; may be repeated
     #[arg(long = "only", value_name = "PART")]
     only: Vec<String>,
 }
@@ -32,7 +32,7 @@ struct Part {
     told: &'static str,
 }
 
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 9] = [
     Part {
         name: "schedules",
         promise: "the slot machine's, under any schedule",
@@ -65,9 +65,16 @@ const PARTS: [Part; 8] = [
     Part {
         name: "storm",
         promise: "the service's, of 500 pull requests with 200 pushes each and 50 times kill -9",
-        arguments: &["test", "--package", "truing", "--test", "it", "--", "--nocapture", "storm::"],
+        arguments: &["test", "--package", "truing", "--test", "it", "--", "--nocapture", "storm::a_storm"],
         size: Some(("TRUING_STORM", "500,200,50")),
         told: "storm:",
+    },
+    Part {
+        name: "fleet",
+        promise: "the service's of eight processes on Valkey and PostgreSQL, of which one after another is killed",
+        arguments: &["test", "--package", "truing", "--test", "it", "--", "--nocapture", "storm::fleet::"],
+        size: Some(("TRUING_FLEET", "500,4,4,600")),
+        told: "fleet:",
     },
     Part {
         name: "large",

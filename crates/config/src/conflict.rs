@@ -1,13 +1,18 @@
-//! Pairs of values that do not go together.
+//! Values that do not go together.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Typed;
-use super::problem::{ConfigError, Problem};
+use super::problem::{ConfigError, Origin, Problem};
+use super::value::Value;
+use super::{ForgeConfig, Typed};
 
-/// Pairs of values that do not go together.
-pub(super) fn all(of: &Typed<'_>) -> Result<Vec<Problem>, ConfigError> {
-    let mut problems = Vec::new();
+/// Values that do not go together.
+pub(super) fn all(
+    of: &Typed<'_>,
+    forges: &BTreeMap<String, ForgeConfig>,
+) -> Result<Vec<Problem>, ConfigError> {
+    let mut problems = of_store(of, forges)?;
     let conflict = |key: &'static str, relation, other: &'static str| {
         let (one, another) = (of.setting(key)?, of.setting(other)?);
         Ok::<_, ConfigError>(Problem::Conflict {
@@ -31,6 +36,35 @@ pub(super) fn all(of: &Typed<'_>) -> Result<Vec<Problem>, ConfigError> {
     if apart.is_some_and(|apart| apart.port() != 0 && apart == usual) {
         problems.push(conflict(metrics, "be another address than", all)?);
     }
+    Ok(problems)
+}
+
+/// A server for slots, one for records, and one key of markers for all processes come together.
+fn of_store(of: &Typed<'_>, forges: &BTreeMap<String, ForgeConfig>) -> Result<Vec<Problem>, ConfigError> {
+    let (url, records) = (of.setting("store.url")?, of.setting("store.records")?);
+    let bad = |at: &Origin, key: &str, wrong: &str| Problem::BadValue {
+        at: at.clone(),
+        key: key.to_owned(),
+        wrong: wrong.to_owned(),
+    };
+    let is_server = matches!(url.value, Value::Secret(_));
+    if !is_server && records.value != Value::Unset {
+        let wrong = "is only for a `store.url` that names a Valkey; a SQLite file has its records in it";
+        return Ok(vec![bad(&records.origin, "store.records", wrong)]);
+    }
+    if !is_server {
+        return Ok(Vec::new());
+    }
+    let mut problems = Vec::new();
+    if records.value == Value::Unset {
+        let wrong = "must be set, \"postgres://…\": `store.url` names a server, which keeps slots alone";
+        problems.push(bad(&url.origin, "store.records", wrong));
+    }
+    let without = forges.iter().filter(|(_, forge)| forge.marker_key.is_none());
+    problems.extend(without.map(|(name, _)| {
+        let wrong = "must be set: processes that share a store sign with the same key";
+        bad(&url.origin, &format!("forge.{name}.marker_key"), wrong)
+    }));
     Ok(problems)
 }
 

@@ -1,6 +1,7 @@
 //! What keys are worth when nobody sets them.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use super::converge;
 use super::keys::{Default, Key};
@@ -26,7 +27,11 @@ pub(super) fn of(
         Default::Text(text) => Value::from_text(key.kind, text, environment.directory()).ok(),
         Default::Variable(name) => Some(Value::Secret(Secret::Env(name.to_owned()))),
         Default::Computed { .. } => match key.path.split('.').collect::<Vec<_>>().as_slice() {
-            ["store", "url"] => Some(store(environment)),
+            ["store", "url"] => {
+                Some(in_state(environment, "truing/truing.db").map_or(Value::Unset, Value::Store))
+            }
+            ["store", "folder"] => Some(in_state(environment, "truing").map_or(Value::Unset, Value::Path)),
+            ["store", "records" | "password" | "records_password"] => Some(Value::Unset),
             ["forge", _, "kind"] => {
                 let kind = Value::from_text(key.kind, name(), environment.directory());
                 Some(kind.map_err(|_| Box::new(Problem::KindMissing { name: name().to_owned() }))?)
@@ -80,7 +85,7 @@ fn of_forge(name: &str, key: &str, kind: ForgeKind) -> Result<Value, Box<Problem
     }
 }
 
-fn store(environment: &Environment) -> Value {
-    let state = environment.user_folder("XDG_STATE_HOME", ".local/state");
-    state.map_or(Value::Unset, |state| Value::Store(state.join("truing/truing.db")))
+/// A place in the user's state folder.
+fn in_state(environment: &Environment, place: &str) -> Option<PathBuf> {
+    Some(environment.user_folder("XDG_STATE_HOME", ".local/state")?.join(place))
 }

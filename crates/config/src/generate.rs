@@ -173,7 +173,7 @@ fn default_as_toml(key: &Key) -> String {
         }
         (
             Default::Text(text),
-            Kind::Store
+            Kind::Store(_)
             | Kind::Address
             | Kind::Duration(..)
             | Kind::Choice { .. }
@@ -217,7 +217,14 @@ const DURATION_PATTERN: &str = "^([0-9]+(w|d|h|m|s|ms))+$";
 
 fn schema_of(key: &Key) -> Json {
     let mut schema = match key.kind {
-        Kind::Store => json!({ "type": "string", "pattern": "^sqlite:[^:]" }),
+        Kind::Store(schemes) => {
+            let servers = schemes.join("|");
+            let pattern = match schemes.contains(&"postgres") {
+                true => format!("^(({servers})://.+)?$"),
+                false => format!("^(sqlite:[^:]|({servers})://.)"),
+            };
+            json!({ "anyOf": [{ "type": "string", "pattern": pattern }, secret_schema()] })
+        }
         Kind::Address => json!({ "type": "string", "pattern": "^.+:[0-9]+$" }),
         Kind::Integer(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
         Kind::Duration(..) => json!({ "type": "string", "pattern": DURATION_PATTERN }),
@@ -275,7 +282,7 @@ fn schema_of(key: &Key) -> Json {
         ) => Some(json!(text.split(',').filter(|item| !item.is_empty()).collect::<Vec<_>>())),
         (
             Default::Text(text),
-            Kind::Store
+            Kind::Store(_)
             | Kind::Address
             | Kind::Duration(..)
             | Kind::Choice { .. }
@@ -327,7 +334,10 @@ fn secret_schema() -> Json {
 
 fn type_in_words(kind: Kind) -> String {
     match kind {
-        Kind::Store => "`sqlite:PATH`".to_owned(),
+        Kind::Store(schemes) => {
+            let file = if schemes.contains(&"postgres") { "" } else { "`sqlite:PATH`, or " };
+            format!("{file}URL that begins with `{}://`, or a secret", schemes.join("://` or `"))
+        }
         Kind::Address => "IP address and port".to_owned(),
         Kind::Integer(least, most) => format!("whole number, {least} to {most}"),
         Kind::Duration(least, most) => {

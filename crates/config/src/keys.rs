@@ -155,18 +155,64 @@ const WORK: Kind = Kind::Duration(Duration::from_secs(1), Duration::from_secs(24
 const PERIOD_OF_OTHERS: Kind =
     Kind::Duration(Duration::from_millis(10), Duration::from_secs(7 * 24 * 60 * 60));
 
+/// Schemes of servers that keep slots.
+pub(crate) const SLOTS: &[&str] = &["valkey", "valkeys", "redis", "rediss"];
+/// Schemes of servers that keep records.
+pub(crate) const RECORDS: &[&str] = &["postgres", "postgresql"];
+
 /// Every key, section by section.
 pub const KEYS: &[Key] = &[
     Key {
         path: "store.url",
-        kind: Kind::Store,
+        kind: Kind::Store(SLOTS),
         default: Default::Computed {
             words: "`truing/truing.db` in the user's state folder (`$XDG_STATE_HOME`, else `~/.local/state`)",
             example: "\"sqlite:/var/lib/truing/truing.db\"",
         },
         repository: Repository::No,
         since: "0.1.0",
-        doc: "The database: `sqlite:PATH`. A relative path starts at the folder of the file that names it.",
+        doc: "The store: `sqlite:PATH`, a file that one process serves from (a relative path starts at the folder of the file that names it); or the URL of the Valkey or Redis that keeps the slots of many processes, `valkey://host:port/db`, with TLS `valkeys://`, behind Sentinel `valkey://MASTER/db?sentinel=host:port,host:port`. Then `store.records` is set, too.",
+    },
+    Key {
+        path: "store.records",
+        kind: Kind::Store(RECORDS),
+        default: Default::Computed { words: "none", example: "{ env = \"TRUING_DATABASE\" }" },
+        repository: Repository::No,
+        since: "0.2.0",
+        doc: "Only with Valkey in `store.url`: the PostgreSQL database that keeps the records of many processes, `postgres://user@host:port/database`. Every process signs with the same key: `forge.NAME.marker_key` is set.",
+    },
+    Key {
+        path: "store.password",
+        kind: Kind::Secret,
+        default: Default::Computed {
+            words: "none, or that of the URL",
+            example: "{ env = \"VALKEY_PASSWORD\" }",
+        },
+        repository: Repository::No,
+        since: "0.2.0",
+        doc: "The password of the server in `store.url`.",
+    },
+    Key {
+        path: "store.records_password",
+        kind: Kind::Secret,
+        default: Default::Computed {
+            words: "none, or that of the URL",
+            example: "{ env = \"POSTGRES_PASSWORD\" }",
+        },
+        repository: Repository::No,
+        since: "0.2.0",
+        doc: "The password of the user in `store.records`.",
+    },
+    Key {
+        path: "store.folder",
+        kind: Kind::Folder,
+        default: Default::Computed {
+            words: "the folder of the database's file; with Valkey `truing` in the user's state folder",
+            example: "\"/var/lib/truing\"",
+        },
+        repository: Repository::No,
+        since: "0.2.0",
+        doc: "The folder of what a machine keeps for itself: copies of repositories, and files of one run. Processes of one machine share it.",
     },
     Key {
         path: "server.listen",

@@ -5,8 +5,8 @@ use std::time::Duration;
 /// The kind of a value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// `sqlite:PATH`.
-    Store,
+    /// `sqlite:PATH`, or the URL of a server of one of these schemes, which may be kept where secrets are.
+    Store(&'static [&'static str]),
     /// `host:port` to listen on, the host an IP address.
     Address,
     /// A whole number of this range, ends included.
@@ -84,6 +84,6 @@ pub enum Kind {
 impl Kind {
     /// May its value be kept where secrets are?
     pub(crate) fn is_secret(self) -> bool {
-        matches!(self, Self::Secret | Self::Sink(_))
+        matches!(self, Self::Secret | Self::Sink(_) | Self::Store(_))
     }
 }

@@ -348,10 +348,11 @@ fn nearest_variable(name: &str) -> String {
     };
     let candidates = keys::KEYS.iter().filter(|key| keys::own_variable(key.path).is_some()).flat_map(|key| {
         let variable = keys::variable(&key.path.replace("NAME", name));
-        if key.kind.is_secret() {
-            vec![format!("{variable}__ENV"), format!("{variable}__FILE")]
-        } else {
-            vec![variable]
+        let places = [format!("{variable}__ENV"), format!("{variable}__FILE")];
+        match (key.kind == Kind::Secret, key.kind.is_secret()) {
+            (true, _) => places.to_vec(),
+            (false, true) => [vec![variable], places.to_vec()].concat(),
+            (false, false) => vec![variable],
         }
     });
     candidates

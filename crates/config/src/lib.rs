@@ -108,17 +108,44 @@ pub struct Config {
 /// Section `store`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StoreConfig {
-    /// The database's file, if it is configured or there is a home folder to keep it in.
-    pub path: Option<PathBuf>,
+    /// Where it is, if that is configured or there is a home folder to keep it in.
+    place: Option<StorePlace>,
+    /// The folder of what this machine keeps for itself.
+    folder: Option<PathBuf>,
+}
+
+/// Where a store is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum StorePlace {
+    /// In a file.
+    File(PathBuf),
+    /// At two servers.
+    Servers {
+        /// The URL of the one that keeps slots.
+        slots: Secret,
+        /// The URL of the one that keeps records.
+        records: Secret,
+        /// The passwords of both, where they are not in the URLs.
+        passwords: [Option<Secret>; 2],
+    },
 }
 
 impl StoreConfig {
-    /// The database's file.
+    /// Where it is.
     ///
     /// # Errors
     /// [`Problem::NoStore`]
-    pub fn database(&self) -> Result<&Path, ConfigError> {
-        self.path.as_deref().ok_or_else(|| Problem::NoStore.into())
+    pub fn place(&self) -> Result<&StorePlace, ConfigError> {
+        self.place.as_ref().ok_or_else(|| Problem::NoStore.into())
+    }
+
+    /// The folder of what this machine keeps for itself: copies of repositories, keys, files of one run.
+    ///
+    /// # Errors
+    /// [`Problem::NoStore`]
+    pub fn folder(&self) -> Result<&Path, ConfigError> {
+        let folder = self.folder.as_deref().ok_or(Problem::NoStore)?;
+        Ok(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
     }
 }
 
@@ -387,7 +414,7 @@ impl Config {
     fn typed(settings: BTreeMap<String, Setting>, names: Names) -> Result<Self, ConfigError> {
         let of = Typed(&settings);
         let config = Self {
-            store: StoreConfig { path: of.store("store.url")? },
+            store: of.store()?,
             server: ServerConfig {
                 listen: of.address("server.listen")?,
                 metrics: of.address_if_any("server.metrics_listen")?,
@@ -471,7 +498,7 @@ impl Config {
             names: Names::new(),
             not_used: Vec::new(),
         };
-        ConfigError::if_any(conflict::all(&of)?)?;
+        ConfigError::if_any(conflict::all(&of, &config.forges)?)?;
         Ok(Self { settings, names, ..config })
     }
 }

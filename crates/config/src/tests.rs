@@ -45,7 +45,10 @@ fn told_of_variables(given: &[(&str, &str)]) -> String {
 #[test]
 fn without_anything_the_defaults_hold() {
     let config = Config::resolve(&variables(&[]), None, &[]).unwrap();
-    assert_eq!(config.store.database().unwrap(), Path::new("/home/me/.local/state/truing/truing.db"));
+    assert_eq!(
+        *config.store.place().unwrap(),
+        StorePlace::File("/home/me/.local/state/truing/truing.db".into())
+    );
     assert_eq!(config.server.listen, "127.0.0.1:8080".parse().unwrap());
     assert_eq!((config.server.concurrency, config.server.concurrency_per_owner), (4, 0));
     assert_eq!(
@@ -478,11 +481,38 @@ fn values_that_do_not_go_together_are_refused_with_both_places() {
 }
 
 #[test]
+fn servers_come_in_pairs_and_with_a_key_for_all_processes() {
+    let told = |file: &str| of_file(file).unwrap_err().to_string();
+    let (slots, records) = ("store.url = \"valkey://h/0\"\n", "store.records = \"postgres://u:hush@h/d\"\n");
+    assert_eq!(
+        told(slots),
+        "truing.toml:1: `store.records` must be set, \"postgres://…\": `store.url` names a server, which keeps slots alone"
+    );
+    assert_eq!(
+        told(records),
+        "truing.toml:1: `store.records` is only for a `store.url` that names a Valkey; a SQLite file has its records in it"
+    );
+    let forge = "forge.github.kind = \"github\"\n";
+    assert_eq!(
+        told(&format!("{slots}{records}{forge}")),
+        "truing.toml:1: `forge.github.marker_key` must be set: processes that share a store sign with the same key"
+    );
+    let key = "forge.github.marker_key = { env = \"KEY\" }\n";
+    let config = of_file(&format!("{slots}{records}{key}store.folder = \"own\"\n")).unwrap();
+    assert!(matches!(config.store.place().unwrap(), StorePlace::Servers { .. }));
+    assert_eq!(config.store.folder().unwrap(), Path::new("/etc/truing/own"));
+    let shown: String = config.settings().map(|(_, setting)| setting.value.to_string()).collect();
+    assert!(shown.contains("postgres://u@h/d") && !shown.contains("hush"), "{shown}");
+    let secret = of_file(&format!("{slots}{key}store.records = {{ env = \"RECORDS\" }}\n")).unwrap();
+    assert!(matches!(secret.store.place().unwrap(), StorePlace::Servers { .. }));
+}
+
+#[test]
 fn without_a_home_only_what_needs_the_database_fails() {
     let config = Config::resolve(&Environment::new::<&str, &str>([], "/"), None, &[]).unwrap();
-    assert_eq!(config.store.database().unwrap_err().first.code(), "no_store");
+    assert_eq!(config.store.place().unwrap_err().first.code(), "no_store");
     let relative = of_file("store.url = \"sqlite:data/t.db\"").unwrap();
-    assert_eq!(relative.store.database().unwrap(), Path::new("/etc/truing/data/t.db"));
+    assert_eq!(*relative.store.place().unwrap(), StorePlace::File("/etc/truing/data/t.db".into()));
 }
 
 #[test]
@@ -602,9 +632,10 @@ fn the_commented_file_serves_github_and_is_valid_with_all_of_its_keys() {
     assert_eq!(of_file(&text).unwrap().forges, forge.forges);
     let keys: Vec<&str> = commented_keys(&text).collect();
     assert_eq!(keys.len(), KEYS.len() - 1, "every key but the one that is set");
-    // A server is an address or a forge's tools. One of the two logins at a time. Tokens of other places go with the
-    // forge's.
-    let keys = || keys.iter().filter(|key| !key.starts_with("mcp.docs.forge ="));
+    // A server is an address or a forge's tools, and a store a file or two servers. One of the two logins at a time. Tokens of
+    // other places go with the forge's.
+    let others = ["mcp.docs.forge =", "store.records ="];
+    let keys = || keys.iter().filter(|key| !others.iter().any(|other| key.starts_with(other)));
     for out in [["forge.github.token =", ""], ["forge.github.app_id =", "forge.github.private_key ="]] {
         let is_out = |key: &str| out.iter().any(|out| !out.is_empty() && key.starts_with(out));
         let kept: String = keys().filter(|key| !is_out(key)).map(|key| format!("{key}\n")).collect();
@@ -630,7 +661,8 @@ const NEEDED: [(&str, &[&str]); 7] = [
 fn each_commented_key_can_be_enabled_by_itself() {
     let text = generate::commented_file();
     let enabled = |text: &str, line: &str| text.replacen(&format!("\n# {line}\n"), &format!("\n{line}\n"), 1);
-    for line in commented_keys(&text) {
+    // A file has its records in it.
+    for line in commented_keys(&text).filter(|line| !line.starts_with("store.records =")) {
         let mut file = enabled(&text, line);
         assert_ne!(file, text, "{line}");
         let needed =

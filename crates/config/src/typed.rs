@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -14,7 +14,7 @@ use super::login;
 use super::problem::{ConfigError, Origin, Problem};
 use super::secret::Secret;
 use super::value::{self, Value};
-use super::{ForgeConfig, ForgeKind, Setting, bug};
+use super::{ForgeConfig, ForgeKind, Setting, StoreConfig, StorePlace, bug};
 
 /// Typed access to settings. That a path is there and of its kind is the table's promise, kept by a test.
 pub(super) struct Typed<'a>(pub(super) &'a BTreeMap<String, Setting>);
@@ -111,8 +111,25 @@ impl Typed<'_> {
         self.get(path, |value| if let Value::Secrets(all) = value { Some(all.clone()) } else { None })
     }
 
-    pub(super) fn store(&self, path: &str) -> Result<Option<PathBuf>, ConfigError> {
-        self.if_any(path, |value| if let Value::Store(path) = value { Some(path.clone()) } else { None })
+    /// Where the store is, and the folder of this machine's own.
+    pub(super) fn store(&self) -> Result<StoreConfig, ConfigError> {
+        let [url, records] = ["store.url", "store.records"].map(|key| self.setting(key));
+        let (url, records) = (&url?.value, &records?.value);
+        let place = match (url, records) {
+            (Value::Store(file), _) => Some(StorePlace::File(file.clone())),
+            (Value::Secret(slots), Value::Secret(records)) => {
+                let passwords = [self.secret("store.password")?, self.secret("store.records_password")?];
+                Some(StorePlace::Servers { slots: slots.clone(), records: records.clone(), passwords })
+            }
+            (_, _) => None,
+        };
+        let folder = match (&place, self.is_set("store.folder")) {
+            (Some(StorePlace::File(file)), false) => file.parent().map(Path::to_owned),
+            (Some(StorePlace::File(_) | StorePlace::Servers { .. }) | None, _) => {
+                self.path("store.folder")?
+            }
+        };
+        Ok(StoreConfig { place, folder })
     }
 
     /// The same, of a key that may be unset.

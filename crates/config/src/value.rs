@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use ipnet::IpNet;
@@ -22,6 +22,7 @@ mod length;
 mod places;
 mod program;
 
+use super::keys;
 use super::kind::Kind;
 use super::secret::{Secret, SecretText};
 pub use checked::Value;
@@ -85,7 +86,7 @@ impl Value {
                 None => must("be { env = \"VARIABLE\" } or { file = \"PATH\" }"),
             }),
             Kind::Secrets => Err(must(no_secrets())),
-            Kind::Store
+            Kind::Store(_)
             | Kind::Address
             | Kind::Duration(..)
             | Kind::Choice { .. }
@@ -116,7 +117,7 @@ impl Value {
     /// A value of a variable or flag. Lists are separated by commas.
     pub(crate) fn from_text(kind: Kind, text: &str, folder: &Path) -> Result<Self, Wrong> {
         match kind {
-            Kind::Store => store(text, folder).map(Self::Store),
+            Kind::Store(schemes) => store(text, folder, schemes),
             Kind::Address => text.parse().map(Self::Address).map_err(|_| {
                 must(format_args!("be an IP address and a port such as {}, not `{text}`", kind.sample()))
             }),
@@ -263,7 +264,7 @@ impl Kind {
     /// A value of this kind, for messages.
     pub(crate) fn sample(self) -> &'static str {
         match self {
-            Self::Store => "\"sqlite:/var/lib/truing/truing.db\"",
+            Self::Store(_) => "\"sqlite:/var/lib/truing/truing.db\"",
             Self::Address => "\"127.0.0.1:8080\"",
             Self::Integer(..) => "4",
             Self::Duration(..) => "\"15s\"",
@@ -374,17 +375,37 @@ fn or<S: fmt::Display>(words: &[S]) -> String {
     words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" or ")
 }
 
-/// `sqlite:PATH`. What was given is not shown: other stores' URLs carry passwords.
-fn store(text: &str, folder: &Path) -> Result<PathBuf, Wrong> {
+/// `sqlite:PATH`, where a file is meant; or a server's URL of one of these schemes. What was given is not shown: it may
+/// carry a password.
+fn store(text: &str, folder: &Path, schemes: &[&str]) -> Result<Value, Wrong> {
+    let is_file = !schemes.contains(&"postgres");
     match text.split_once(':') {
-        Some(("sqlite", path)) if path.starts_with("//") || path.is_empty() || path.starts_with(':') => {
-            Err(must("be `sqlite:` and then a file's path, such as \"sqlite:/var/lib/truing/truing.db\""))
+        None if text.is_empty() && !is_file => Ok(Value::Unset),
+        Some(("sqlite", path)) if is_file => {
+            if path.starts_with("//") || path.is_empty() || path.starts_with(':') {
+                let sample = "\"sqlite:/var/lib/truing/truing.db\"";
+                return Err(must(format_args!("be `sqlite:` and then a file's path, such as {sample}")));
+            }
+            Ok(Value::Store(folder.join(path)))
         }
-        Some(("sqlite", path)) => Ok(folder.join(path)),
-        Some(("valkey" | "redis", _)) => {
-            Err(Wrong::Planned { word: "valkey".to_owned(), built: &["sqlite:PATH"] })
+        Some((scheme, rest)) if schemes.contains(&scheme) => {
+            // One host at least, or its name in the query; several are separated by commas.
+            let authority =
+                rest.strip_prefix("//").map(|rest| rest.split(['/', '?']).next().unwrap_or_default());
+            let host = authority.map(|all| all.rsplit('@').next().unwrap_or_default());
+            match host {
+                Some(host) if !host.is_empty() || rest.contains("host=") => {
+                    Ok(Value::Secret(Secret::Plain(SecretText::new(text))))
+                }
+                Some(_) | None => Err(must("name a host, after `//`")),
+            }
         }
-        Some(_) | None => Err(must("begin with `sqlite:`")),
+        Some(_) | None => {
+            let of_servers = schemes.iter().map(|scheme| format!("{scheme}://"));
+            let of_files = is_file.then(|| "sqlite:".to_owned());
+            let all: Vec<String> = of_files.into_iter().chain(of_servers).collect();
+            Err(must(format_args!("begin with {}", or(&all))))
+        }
     }
 }
 
@@ -455,11 +476,30 @@ fn sink(text: &str, schemes: &[&str]) -> Result<Secret, Wrong> {
     Ok(Secret::Plain(SecretText::new(text)))
 }
 
-/// Enough of a URL to recognise it, and not what it lets its holder do.
-fn without_path(text: &SecretText) -> String {
-    let Ok(url) = Url::parse(text.expose()) else { return "…".to_owned() };
-    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    format!("{}://{}{port}/…", url.scheme(), url.host_str().unwrap_or_default())
+/// Enough of a URL to recognise it, and not what it lets its holder do: of a store's all but passwords, of others no path.
+fn shown(text: &SecretText) -> String {
+    let text = text.expose();
+    match text.split_once("://") {
+        Some((scheme, rest)) if [keys::SLOTS, keys::RECORDS].concat().contains(&scheme) => {
+            format!("{scheme}://{}", without_passwords(rest))
+        }
+        Some(_) | None => {
+            let Ok(url) = Url::parse(text) else { return "…".to_owned() };
+            let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+            format!("{}://{}{port}/…", url.scheme(), url.host_str().unwrap_or_default())
+        }
+    }
+}
+
+/// What follows the scheme of a store's URL. It may name several hosts, as no other URL does.
+fn without_passwords(rest: &str) -> String {
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (login, place) = rest.rsplit_once('@').unwrap_or(("", rest));
+    let user = login.split(':').next().filter(|user| !user.is_empty());
+    let query: Vec<&str> =
+        query.split('&').filter(|pair| !pair.is_empty() && !pair.contains("pass")).collect();
+    let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
+    format!("{}{place}{query}", user.map(|user| format!("{user}@")).unwrap_or_default())
 }
 
 /// The items of a list of strings.

@@ -26,6 +26,7 @@ pub mod recheck;
 pub mod run;
 pub mod sandbox;
 pub mod secret;
+pub mod share;
 pub mod slot;
 pub mod suppression;
 pub mod switch;

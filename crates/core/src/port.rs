@@ -46,6 +46,7 @@ pub use self::write_gate::{Asked, Withheld, WriteGate, read_only};
 use crate::finding::Place;
 use crate::id::{Key, Millis, RunId, Span, Version};
 use crate::publish::Item;
+use crate::share::Workers;
 use crate::slot::{Limits, Loop, Slot};
 
 /// The wall clock.
@@ -122,6 +123,24 @@ pub trait Slots: Send + Sync {
 
     /// Writes something small that changes nothing: if that is durable, other writes can be, too.
     fn try_writing(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Ends when a slot may have become due by what another process did. Never for a store of one process.
+    fn changed(&self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
+
+    /// Lends the right to do what one process does at a time, or renews it; for no time: gives it back. True: this process
+    /// has it.
+    fn lend_sole(&self, time: Span) -> impl Future<Output = Result<bool, StoreError>> + Send {
+        let _ = time;
+        std::future::ready(Ok(true))
+    }
+
+    /// Who leases: asked at each look, which tells the others of this process, if it `leases` itself.
+    fn workers(&self, leases: bool) -> impl Future<Output = Result<Workers, StoreError>> + Send {
+        let _ = leases;
+        std::future::ready(Ok(Workers::default()))
+    }
 }
 
 /// The fate of marks while the kill switch is on. A slot that is marked then stays due: no lease is granted.

@@ -32,6 +32,15 @@ impl PrivateFolder {
         Self::make(&std::env::temp_dir())
     }
 
+    /// Makes one in `temp`, and removes those that dead processes have left there.
+    ///
+    /// # Errors
+    /// `temp` is not there, not writable or full.
+    pub fn among(temp: &Path) -> io::Result<Self> {
+        remove_dead(temp);
+        Self::make(temp)
+    }
+
     /// Makes one in `temp`.
     pub(crate) fn make(temp: &Path) -> io::Result<Self> {
         for _ in 0..MAX_TRIES {

@@ -94,6 +94,9 @@ pub async fn run<P: Parts>(context: Arc<ServiceContext<P>>, poll: Duration) {
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         poll.tick().await;
+        if !context.sole.is_ours() {
+            continue;
+        }
         let looked = commands.look(&context).await;
         if let (Err(error), false) = (&looked, failing) {
             tracing::error!(%error, "commands of comments cannot be served");

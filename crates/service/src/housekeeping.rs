@@ -9,9 +9,12 @@ use truing_core::port::{Operations as _, Slots as _, StoreError};
 use truing_store::Store;
 
 use super::commands;
+use super::sole::Sole;
 
 /// From one round to the next.
 const EVERY: Duration = Duration::from_secs(60 * 60);
+/// From one look whether it is for this process to the next.
+const LOOK: Duration = Duration::from_secs(1);
 /// Between two batches, for those who have something to write.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -25,11 +28,14 @@ pub struct Keep {
 }
 
 /// Forgets what is older than `keep`, for as long as it is polled.
-pub async fn run(store: &Store, keep: Keep) -> Infallible {
+pub async fn run(store: &Store, keep: Keep, sole: &Sole) -> Infallible {
     let mut tick = tokio::time::interval(EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
+        while !sole.is_ours() {
+            tokio::time::sleep(LOOK).await;
+        }
         match round(store, keep, PAUSE).await {
             Ok(gone) if gone == Gone::default() => {}
             Ok(Gone { acts, runs, effects, events, comments, money, slots }) => {

@@ -23,6 +23,7 @@ mod pause;
 pub mod report;
 pub mod repositories;
 pub mod scheduler;
+pub mod sole;
 pub mod sweep;
 pub mod switch;
 pub mod worker;
@@ -58,6 +59,7 @@ use self::lease::Lease;
 use self::metrics::Metrics;
 use self::repositories::Repositories;
 use self::scheduler::{Scheduler, Wake};
+use self::sole::Sole;
 use self::switch::KillSwitch;
 
 /// How long a stopping service lets its workers finish. The contract is 60 s for everything.
@@ -142,11 +144,13 @@ pub struct ServiceContext<P: Parts> {
     pub metrics: Metrics,
     /// Wakes the scheduler.
     pub wake: Wake,
+    /// Is it for this process to do what one process does at a time?
+    pub sole: Sole,
     /// How long one step may take: [`worker::STEP_TIME`].
     pub step_time: Duration,
 }
 
-/// Which parts of the work one process does. On SQLite one process serves: the other parts then rest.
+/// The parts of the work that one process does. On SQLite one process serves: the other parts then rest.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Role {
     /// Everything.
@@ -155,6 +159,8 @@ pub enum Role {
     Ingress,
     /// Lease, review and sweep; take no webhooks.
     Worker,
+    /// Sweep, serve comments, tell and forget; take no webhooks and lease nothing.
+    Sweep,
 }
 
 impl Role {
@@ -164,6 +170,7 @@ impl Role {
             Self::All => "all",
             Self::Ingress => "ingress",
             Self::Worker => "worker",
+            Self::Sweep => "sweep",
         }
     }
 
@@ -171,14 +178,22 @@ impl Role {
     pub fn takes_webhooks(self) -> bool {
         match self {
             Self::All | Self::Ingress => true,
-            Self::Worker => false,
+            Self::Worker | Self::Sweep => false,
         }
     }
 
-    /// Does it lease, sweep and serve comments?
+    /// Does it lease?
     pub fn works(self) -> bool {
         match self {
             Self::All | Self::Worker => true,
+            Self::Ingress | Self::Sweep => false,
+        }
+    }
+
+    /// Does it do, where no other process does, what one process does at a time ([`sole`])?
+    pub fn sweeps(self) -> bool {
+        match self {
+            Self::All | Self::Worker | Self::Sweep => true,
             Self::Ingress => false,
         }
     }
@@ -247,7 +262,9 @@ impl<P: Parts> Service<P> {
         let http = ingress::listen::start((listener, self.metrics), routes, bounds, stopped)
             .map_err(ServeError::Thread)?;
         let mut watching = JoinSet::new();
-        if role.works() {
+        if role.sweeps() {
+            sole::ask(&self.context).await;
+            watching.spawn(sole::keep(self.context.clone()));
             watching.spawn(commands::run(self.context.clone(), poll));
             if let Some(every) = sweep {
                 watching.spawn(sweep::run(self.context.clone(), every, poll));
@@ -260,7 +277,7 @@ impl<P: Parts> Service<P> {
         let in_a_look = loop {
             tokio::select! {
                 () = &mut stop => break false,
-                () = self.context.wake.woken() => {
+                () = self.context.wake.woken(&self.context.store, role) => {
                     tokio::select! {
                         () = &mut stop => break false,
                         pause = scheduler.pause(&self.context, poll) => next = next.min(Instant::now() + pause),
@@ -294,6 +311,9 @@ impl<P: Parts> Service<P> {
         stopping.send_replace(true);
         // Each of their writes is one transaction: nothing is half done.
         watching.shutdown().await;
+        if role.sweeps() {
+            sole::leave(&self.context).await;
+        }
         let finished = tokio::select! {
             finished = drained(&mut workers.running, DRAIN) => finished,
             () = hurry => false,

@@ -120,6 +120,8 @@ impl Metrics {
             webhook_seconds: made.histogram("truing_webhook_seconds", WEBHOOK_SECONDS)?,
             meter: Meter {
                 commit: made.histogram("truing_store_commit_seconds", COMMIT_SECONDS)?,
+                swaps: made.one("truing_slot_commits_total", IntCounter::with_opts)?,
+                conflicts: made.one("truing_slot_conflicts_total", IntCounter::with_opts)?,
                 failed: made.one("truing_store_write_failures_total", IntCounter::with_opts)?,
             },
             store: OnceLock::new(),

@@ -17,6 +17,7 @@ use truing_core::port::{NewNotice, Notice, NoticeKind, Operations, Runs, StoreEr
 pub use self::mail::Mail;
 pub use self::webhook::Webhook;
 use super::metrics::Metrics;
+use super::sole::Sole;
 
 /// Notices looked at a time.
 const BATCH: usize = 64;
@@ -151,12 +152,20 @@ impl To {
     }
 }
 
-/// The task of a service: tells what is to be told. Never ends.
-pub async fn keep_telling<S: Operations>(store: &S, sinks: &Sinks, every: Duration) -> Infallible {
+/// The task of a service: tells what is to be told, if that is for this process. Never ends.
+pub async fn keep_telling<S: Operations>(
+    store: &S,
+    sinks: &Sinks,
+    every: Duration,
+    sole: &Sole,
+) -> Infallible {
     let mut tick = tokio::time::interval(every);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
+        if !sole.is_ours() {
+            continue;
+        }
         if let Err(error) = sinks.tell(store).await {
             tracing::error!(%error, "notices cannot be told");
         }

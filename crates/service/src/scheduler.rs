@@ -7,12 +7,13 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use truing_core::fair::{Busy, Due, Places, choose};
 use truing_core::id::{Key, Millis, PrId, Token, Version};
-use truing_core::port::{Event, Runs, Slots as _, StoreError};
+use truing_core::port::{Event, Runs, Slots, StoreError};
+use truing_core::share::Workers;
 use truing_core::slot::{Command, Decision, Note, Slot, State};
 use truing_core::sync::job;
 
 use super::lease::{Lease, lease_of};
-use super::{Parts, ServiceContext, notify};
+use super::{Parts, Role, ServiceContext, notify};
 
 /// Slots looked at a time, the oldest of each repository before the second oldest of any.
 const BATCH: usize = 256;
@@ -35,9 +36,14 @@ impl Wake {
         self.0.notify_one();
     }
 
-    /// Ends when something was marked, and a little later than that.
-    pub(super) async fn woken(&self) {
-        self.0.notified().await;
+    /// Ends when something was marked, by this process or for one that leases by another, and a little later than that.
+    pub(super) async fn woken<S: Slots>(&self, store: &S, role: Role) {
+        let elsewhere =
+            async { if role.works() { store.changed().await } else { std::future::pending().await } };
+        tokio::select! {
+            () = self.0.notified() => {}
+            () = elsewhere => {}
+        }
         tokio::time::sleep(BREATH).await;
     }
 }
@@ -90,7 +96,8 @@ impl Scheduler {
         let places = if switch.engaged().is_some() { Places::of(0) } else { self.places };
         // Beyond those that are known to be held back, so that each is told of.
         let batch = if switch.engaged().is_some() { BATCH + context.kill_switch.held_back() } else { BATCH };
-        let Picked { due, leased, oldest } = self.pick(context, places, batch, now).await?;
+        let workers = store.workers(self.places.all > 0).await?;
+        let Picked { due, leased, oldest } = self.pick(context, (places, batch), &workers, now).await?;
         if let Some(engaged) = switch.engaged() {
             context.hold_back(engaged, &due).await?;
         }
@@ -101,6 +108,7 @@ impl Scheduler {
             let command = match &slot.state {
                 State::Waiting { .. } if chosen.is_none() => continue,
                 State::Waiting { .. } => Command::Lease,
+                State::Leased { .. } | State::Idle if !may_take(&workers, &slot, now) => continue,
                 State::Leased { .. } => Command::Expire,
                 State::Idle => Command::Tidy,
                 State::Held { .. } => continue,
@@ -156,8 +164,8 @@ impl Scheduler {
     async fn pick<P: Parts>(
         &self,
         context: &ServiceContext<P>,
-        places: Places,
-        mut batch: usize,
+        (places, mut batch): (Places, usize),
+        workers: &Workers,
         now: Millis,
     ) -> Result<Picked, StoreError> {
         let free = places.all.saturating_sub(self.busy.len());
@@ -179,8 +187,24 @@ impl Scheduler {
             } else {
                 waiting
             };
-            let candidates: Vec<Due<'_>> = waiting.iter().map(|(_, who)| who.due()).collect();
-            let chosen = choose(&candidates, &self.busy, places, now);
+            // Those of this process, and those that others have left; of the latter only where places stay free.
+            let chosen = [true, false].into_iter().find_map(|only_own| {
+                let is_for_us = |who: &Who| match only_own {
+                    true => workers.has(&who.key),
+                    false => workers.may_take(&who.key, who.at, now),
+                };
+                let ours: Vec<usize> = (0..waiting.len())
+                    .filter(|at| waiting.get(*at).is_some_and(|(_, who)| is_for_us(who)))
+                    .collect();
+                let candidates: Vec<Due<'_>> =
+                    ours.iter().filter_map(|at| waiting.get(*at)).map(|(_, who)| who.due()).collect();
+                let chosen: Vec<usize> = choose(&candidates, &self.busy, places, now)
+                    .into_iter()
+                    .filter_map(|index| ours.get(index).copied())
+                    .collect();
+                (!only_own || chosen.len() == free).then_some(chosen)
+            });
+            let chosen = chosen.unwrap_or_default();
             let seen_all = due.len() < batch;
             if chosen.len() == free || seen_all || batch >= MAX_BATCH {
                 let leased = chosen.into_iter().filter_map(|index| waiting.get(index).cloned()).collect();
@@ -191,6 +215,11 @@ impl Scheduler {
             batch = (batch * WIDER).min(MAX_BATCH);
         }
     }
+}
+
+/// Is it for this process to end or to forget this slot?
+fn may_take(workers: &Workers, slot: &Slot, now: Millis) -> bool {
+    workers.may_take(&slot.key, slot.wakes_at().unwrap_or(now), now)
 }
 
 /// What a look found.

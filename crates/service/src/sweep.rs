@@ -144,7 +144,7 @@ pub async fn run<P: Parts>(context: Arc<ServiceContext<P>>, every: Duration, pol
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         // While a round is going on each turn follows the one before.
-        if !sweep.look(&context).await {
+        if !context.sole.is_ours() || !sweep.look(&context).await {
             poll.tick().await;
         }
     }

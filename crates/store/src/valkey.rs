@@ -4,6 +4,7 @@
 
 mod clock;
 mod fault;
+mod peers;
 mod script;
 mod whole;
 
@@ -21,6 +22,7 @@ pub use self::fault::SlotsError;
 pub(crate) use self::whole::Found;
 
 use self::clock::ServerClock;
+use self::peers::Peers;
 use self::script::{Scripts, Swapped};
 use crate::fault::{Fault, from_json, to_json};
 use crate::watch::Watch;
@@ -45,6 +47,12 @@ struct Names {
     states: String,
     switch: String,
     obeyed: String,
+    /// The channel on which it is told that a slot waits.
+    changed: String,
+    /// Who has the right to do what one process does at a time.
+    sole: String,
+    /// Who leases.
+    workers: String,
     slot: String,
 }
 
@@ -58,6 +66,9 @@ impl Names {
             states: name("state"),
             switch: name("switch"),
             obeyed: name("obeyed"),
+            changed: name("changed"),
+            sole: name("sole"),
+            workers: name("workers"),
             slot: "review:slot:{truing}:".to_owned(),
         }
     }
@@ -85,6 +96,8 @@ pub(crate) struct Valkey {
     watch: Arc<Watch>,
     /// The greatest number that it is known to have given.
     given: AtomicU64,
+    /// What other processes know of this one, and this one of them.
+    peers: Peers,
 }
 
 /// The kill switch, in two keys.
@@ -135,7 +148,7 @@ impl Valkey {
             .set_number_of_retries(1);
         let told =
             |error: RedisError| SlotsError::Other { name: Arc::clone(&name), message: fault::words(&error) };
-        let connecting = ConnectionManager::new_with_config(client, config);
+        let connecting = ConnectionManager::new_with_config(client.clone(), config);
         let mut connection = match tokio::time::timeout(PATIENCE, connecting).await {
             Ok(connected) => connected.map_err(told)?,
             Err(_) => return Err(SlotsError::Other { name, message: fault::silent() }),
@@ -150,6 +163,7 @@ impl Valkey {
             watch,
             name,
             given: AtomicU64::new(0),
+            peers: Peers::new(client.clone()),
         };
         valkey.now().await.map_err(|error| SlotsError::Other {
             name: Arc::clone(&valkey.name),
@@ -277,6 +291,7 @@ impl Valkey {
             &self.names.due,
             &self.names.all,
             &self.names.states,
+            &self.names.changed,
             once.as_deref().unwrap_or(&self.names.counter),
         ];
         let mut call = self.scripts.swap.prepare_invoke();
@@ -306,6 +321,7 @@ impl Valkey {
                     })
                 });
                 let each: Vec<Result<Version, Moved>> = each.collect::<Result<_, _>>()?;
+                self.watch.swapped(each.len(), each.iter().filter(|one| one.is_err()).count());
                 let greatest = each.iter().flatten().map(|version| version.0).max();
                 self.given.fetch_max(greatest.unwrap_or(0), Ordering::Relaxed);
                 Ok(Batch::Each(each))

@@ -14,6 +14,10 @@ pub struct Meter {
     pub commit: Histogram,
     /// Transactions that failed as a whole: every write in them.
     pub failed: IntCounter,
+    /// Slots that were to be changed, where a server keeps them.
+    pub swaps: IntCounter,
+    /// Those of them that somebody else had changed first.
+    pub conflicts: IntCounter,
 }
 
 /// The meter, and the slots that cannot be read.
@@ -24,6 +28,14 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
+    /// So many slots were to be changed, and somebody else had changed some of them first.
+    pub(crate) fn swapped(&self, all: usize, conflicts: usize) {
+        if let Some(meter) = self.meter.get() {
+            meter.swaps.inc_by(all as u64);
+            meter.conflicts.inc_by(conflicts as u64);
+        }
+    }
+
     /// A slot that cannot be read, told once.
     pub(crate) fn unreadable(&self, key: &str, why: &Fault) {
         if self.known().insert(key.to_owned()) {

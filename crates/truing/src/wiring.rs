@@ -6,6 +6,7 @@ pub mod converge;
 mod forges;
 pub mod jobs;
 mod mcp;
+pub mod store;
 mod threaded;
 pub mod verify;
 
@@ -45,9 +46,10 @@ use truing_service::metrics::Metrics;
 use truing_service::notify::{Mail, Sinks, Webhook};
 use truing_service::repositories::Repositories;
 use truing_service::{Forges, Pace, Parts, Role, ServiceContext};
-use truing_store::{OpenError, Store};
+use truing_store::Store;
 
 use self::forges::server;
+pub use self::store::open_store;
 pub use self::threaded::ThreadedReader;
 use crate::cli::error::CliError;
 
@@ -86,47 +88,6 @@ impl<F: Forges + 'static, R: Reader + 'static> Parts for ProgramParts<F, R> {
     type Reader = R;
     type Clock = SystemClock;
     type Ids = UniqueIds;
-}
-
-/// Opens the database, making it where there is none.
-///
-/// # Errors
-/// Exit 2 if no place for it is configured, exit 3 if it cannot be opened.
-pub fn open_store(path: &Path) -> Result<Store, CliError> {
-    Store::open(path, Arc::new(SystemClock)).map_err(not_opened)
-}
-
-/// The same without opening it: it is made if it is missing.
-///
-/// # Errors
-/// Exit 3 if it can be no store.
-pub fn prepared_store(path: &Path) -> Result<(), CliError> {
-    Store::prepare(path).map_err(not_opened)
-}
-
-fn not_opened(error: OpenError) -> CliError {
-    let told = CliError::failed("store", error.to_string());
-    match error {
-        // They say what to do.
-        OpenError::Served { .. }
-        | OpenError::Deleted { .. }
-        | OpenError::Replaced { .. }
-        | OpenError::Emptied { .. }
-        | OpenError::InUse { .. }
-        | OpenError::Linked { .. } => told,
-        OpenError::Folder { .. }
-        | OpenError::IsAFolder { .. }
-        | OpenError::File { .. }
-        | OpenError::ReadOnly { .. }
-        | OpenError::Foreign { .. }
-        | OpenError::Newer { .. }
-        | OpenError::Misfit { .. }
-        | OpenError::NoLog { .. }
-        | OpenError::Sqlite(_)
-        | OpenError::Thread { .. } => {
-            told.hint("see that the folder exists and is yours to write, or set store.url to another file")
-        }
-    }
 }
 
 /// The folder beside the database for what a server makes for one run only, empty: what a killed server left in it
@@ -265,7 +226,7 @@ pub fn pace(config: &Config, role: Role) -> Pace {
     }
 }
 
-/// Everything the service works with, beside an opened store and a reader. What it makes for one run only is in
+/// Everything the service works with, beside an opened store, that of the money, and a reader. What it makes for one run only is in
 /// `temp`.
 ///
 /// # Errors
@@ -273,12 +234,12 @@ pub fn pace(config: &Config, role: Role) -> Pace {
 pub async fn service_context<R: Reader + 'static>(
     config: &Config,
     environment: &Environment,
-    store: Store,
+    (store, ledger): (Store, Store),
     reader: R,
     temp: &Path,
 ) -> Result<ServedContext<R>, CliError> {
     // Not the opened store's: that may be a copy, which has no key and no mirrors beside it.
-    let folder = config.store.database()?.parent().unwrap_or(Path::new(".")).to_owned();
+    let folder = config.store.folder()?.to_owned();
     let (mut forges, mut repositories) = (BTreeMap::new(), BTreeMap::new());
     for (name, forge) in &config.forges {
         forges.insert(name.clone(), server(name, forge, environment, &folder)?);
@@ -297,7 +258,7 @@ pub async fn service_context<R: Reader + 'static>(
         repositories: Repositories::new(repositories),
         rules: Rules::new(config.clone()).map_err(bad_pattern)?,
         max_inline: config.review.max_inline,
-        agent: agent::served(config, environment)?,
+        agent: agent::served(config, environment, ledger)?,
         converging: converge::served(config, environment, &store),
         kill_switch: truing_service::switch::KillSwitch::default(),
         switch_store: store.clone(),
@@ -305,6 +266,7 @@ pub async fn service_context<R: Reader + 'static>(
         swept: truing_service::sweep::Periods::default(),
         metrics: metrics(&store)?,
         wake: truing_service::scheduler::Wake::default(),
+        sole: truing_service::sole::Sole::default(),
         step_time: truing_service::worker::STEP_TIME,
         store,
     })
@@ -419,12 +381,12 @@ pub fn client(
     server(name, forge, environment, folder)
 }
 
-/// The folder that the database is in, where mirrors and keys are, too; made where there is none.
+/// The folder of this machine's own, where mirrors and keys are; made where there is none.
 ///
 /// # Errors
-/// Exit 2 for a database that is no file, exit 3 if it cannot be made.
+/// Exit 2 where none is configured, exit 3 if it cannot be made.
 pub fn own_folder(config: &Config) -> Result<PathBuf, CliError> {
-    let folder = config.store.database()?.parent().unwrap_or(Path::new(".")).to_owned();
+    let folder = config.store.folder()?.to_owned();
     make_folder(&folder)?;
     Ok(folder)
 }

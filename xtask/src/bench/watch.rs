@@ -49,17 +49,20 @@ pub(super) fn watch(command: &mut Command) -> Result<Seen> {
 
 /// The resident size of a process and all that it started, in bytes.
 fn resident(id: u32) -> u64 {
+    field(id, "VmRSS:") + children(id).into_iter().map(resident).sum::<u64>()
+}
+
+/// The processes that one has started, and that still run.
+pub(super) fn children(id: u32) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten();
     let children = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
-    let of_children: u64 = children
+    children
         .flat_map(|ids| ids.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<u32>>())
-        .map(resident)
-        .sum();
-    field(id, "VmRSS:") + of_children
+        .collect()
 }
 
 /// A size in a process's status, in bytes; 0 if it has ended.
-fn field(id: u32, name: &str) -> u64 {
+pub(super) fn field(id: u32, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
     let kibibytes = line.split_whitespace().next().and_then(|number| number.parse::<u64>().ok());

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{Wrong, must, secret_file, secret_variable, without_path};
+use super::{Wrong, must, secret_file, secret_variable, shown};
 use crate::secret::Secret;
 
 /// Where a secret is kept, as JSON.
@@ -13,7 +13,7 @@ pub(super) fn place(secret: &Secret) -> serde_json::Value {
     match secret {
         Secret::Env(name) => json!({ "env": name }),
         Secret::File(path) => json!({ "file": path.display().to_string() }),
-        Secret::Plain(text) => json!(without_path(text)),
+        Secret::Plain(text) => json!(shown(text)),
     }
 }
 
@@ -23,7 +23,7 @@ pub(super) fn place_in_toml(secret: &Secret) -> String {
     match secret {
         Secret::Env(name) => format!("{{ env = {} }}", string(name.clone())),
         Secret::File(path) => format!("{{ file = {} }}", string(path.display().to_string())),
-        Secret::Plain(text) => string(without_path(text)),
+        Secret::Plain(text) => string(shown(text)),
     }
 }
 

@@ -100,19 +100,35 @@ fn a_sink_is_written_out_without_a_password_and_shown_without_its_path() {
 }
 
 #[test]
-fn a_store_is_a_file() {
-    assert_eq!(parse(Kind::Store, "sqlite:/a.db"), Ok(Value::Store("/a.db".into())));
-    assert_eq!(parse(Kind::Store, "sqlite:a.db"), Ok(Value::Store("/folder/a.db".into())));
-    for wrong in [
-        "sqlite:",
-        "sqlite::memory:",
-        "sqlite://a.db",
-        "a.db",
-        "postgres://u:hush@h/db",
-        "valkey://u:hush@h/0",
+fn a_store_is_a_file_or_a_server_whose_password_is_not_shown() {
+    let (slots, records) = (Kind::Store(keys::SLOTS), Kind::Store(keys::RECORDS));
+    assert_eq!(parse(slots, "sqlite:/a.db"), Ok(Value::Store("/a.db".into())));
+    assert_eq!(parse(slots, "sqlite:a.db"), Ok(Value::Store("/folder/a.db".into())));
+    assert_eq!(parse(records, ""), Ok(Value::Unset));
+    for (kind, wrong) in [
+        (slots, "sqlite:"),
+        (slots, "sqlite::memory:"),
+        (slots, "sqlite://a.db"),
+        (slots, "a.db"),
+        (slots, "postgres://u:hush@h/db"),
+        (slots, "valkey:u:hush@h"),
+        (slots, "redis://u:hush@"),
+        (records, "sqlite:/a.db"),
+        (records, "valkey://u:hush@h/0"),
+        (records, "postgres:///db"),
     ] {
-        let said = format!("{:?}", parse(Kind::Store, wrong).unwrap_err());
+        let said = format!("{:?}", parse(kind, wrong).unwrap_err());
         assert!(!said.contains("hush"), "{said}");
+    }
+    for (kind, url, shown) in [
+        (slots, "valkey://:hush@h:6379/0", "valkey://h:6379/0"),
+        (slots, "rediss://u:hush@h/1", "rediss://u@h/1"),
+        (slots, "valkey://main/0?sentinel=a:1,b:2", "valkey://main/0?sentinel=a:1,b:2"),
+        (records, "postgres://u:hush@a:1,b:2/db?sslmode=require", "postgres://u@a:1,b:2/db?sslmode=require"),
+        (records, "postgresql:///db?host=/run/pg&password=hush", "postgresql:///db?host=/run/pg"),
+        (records, "postgres://u:hu@sh/x@h/db", "postgres://u@h/db"),
+    ] {
+        assert_eq!(parse(kind, url).unwrap().to_json(), serde_json::json!(shown), "{url}");
     }
 }
 

@@ -152,6 +152,18 @@ pub const METRICS: &[Metric] = &[
         "Write transactions that failed as a whole: disk full, read only, locked.",
     ),
     metric(
+        "truing_slot_commits_total",
+        Kind::Counter,
+        &[],
+        "Slots that were to be changed, where Valkey keeps them.",
+    ),
+    metric(
+        "truing_slot_conflicts_total",
+        Kind::Counter,
+        &[],
+        "Those of them that another process had changed first, and that were looked at again.",
+    ),
+    metric(
         "truing_store_up",
         Kind::Gauge,
         &[],

@@ -4,8 +4,9 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::sql::{Connection, Dialect, Row, Values};
-use truing_core::id::{Key, Millis, Token, Version};
+use truing_core::id::{Key, Millis, Span, Token, Version};
 use truing_core::port::{Halted, Mark, Marked, Moved, NotGranted, Slots, StoreError};
+use truing_core::share::Workers;
 use truing_core::slot::{Limits, Slot};
 
 use super::{marks, operations, watchlist};
@@ -138,6 +139,27 @@ impl Slots for Store {
 
     fn is_in_place(&self) -> Result<(), StoreError> {
         self.in_place()
+    }
+
+    async fn changed(&self) {
+        match &self.0.valkey {
+            Some(valkey) => valkey.changed().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn lend_sole(&self, time: Span) -> Result<bool, StoreError> {
+        match &self.0.valkey {
+            Some(valkey) => apart(|| valkey.lend_sole(time)).await,
+            None => Ok(true),
+        }
+    }
+
+    async fn workers(&self, leases: bool) -> Result<Workers, StoreError> {
+        match &self.0.valkey {
+            Some(valkey) => apart(|| valkey.workers(leases)).await,
+            None => Ok(Workers::default()),
+        }
     }
 
     async fn try_writing(&self) -> Result<(), StoreError> {

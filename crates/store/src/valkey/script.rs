@@ -11,6 +11,8 @@ pub(super) struct Scripts {
     pub(super) raise: Script,
     pub(super) repair: Script,
     pub(super) place: Script,
+    pub(super) lend: Script,
+    pub(super) workers: Script,
 }
 
 impl Scripts {
@@ -21,6 +23,8 @@ impl Scripts {
             raise: Script::new(include_str!("raise.lua")),
             repair: Script::new(include_str!("repair.lua")),
             place: Script::new(include_str!("place.lua")),
+            lend: Script::new(include_str!("lend.lua")),
+            workers: Script::new(include_str!("workers.lua")),
         }
     }
 }

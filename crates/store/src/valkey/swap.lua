@@ -1,17 +1,17 @@
 #!lua
 -- Writes slots whose rows have the versions that the callers know. All keys of a store have one hash tag.
--- KEYS: the kill switch, the counter, the due times, all slots, the names of the states, then a mark that this was done before
--- (or the counter again, for none), then a row for each slot.
+-- KEYS: the kill switch, the counter, the due times, all slots, the names of the states, the channel on which it is told that a
+-- slot waits, then a mark that this was done before (or the counter again, for none), then a row for each slot.
 -- ARGV: refuse while the switch is on (1), a seconds for which the mark is kept, then for each slot: its name, the version that
 -- is expected, its state, the time at which it wakes (or nothing), its body (or nothing: it is deleted).
 -- Gives: 'switched', 'done', or for each slot the new version, 'moved', or 'unreadable'.
 local switch = redis.call('GET', KEYS[1])
 if ARGV[1] == '1' and switch and switch ~= 'false' then return 'switched' end
-local marked = KEYS[6] ~= KEYS[2]
-if marked and redis.call('EXISTS', KEYS[6]) == 1 then return 'done' end
-local answers, is_whole = {}, true
-for at = 1, #KEYS - 6 do
-  local row, first = KEYS[6 + at], 2 + (at - 1) * 5
+local marked = KEYS[7] ~= KEYS[2]
+if marked and redis.call('EXISTS', KEYS[7]) == 1 then return 'done' end
+local answers, is_whole, waits = {}, true, false
+for at = 1, #KEYS - 7 do
+  local row, first = KEYS[7 + at], 2 + (at - 1) * 5
   local name, expected, state = ARGV[first + 1], ARGV[first + 2], ARGV[first + 3]
   local wakes, body = ARGV[first + 4], ARGV[first + 5]
   local known = redis.pcall('HMGET', row, 'version', 'state')
@@ -33,9 +33,11 @@ for at = 1, #KEYS - 6 do
       redis.call('SADD', KEYS[5], state)
       redis.call('SADD', KEYS[5] .. ':' .. state, name)
       if wakes == '' then redis.call('ZREM', KEYS[3], name) else redis.call('ZADD', KEYS[3], wakes, name) end
+      if string.sub(state, 1, 8) == 'waiting/' then waits = true end
       answers[at] = tostring(version)
     end
   end
 end
-if marked and is_whole then redis.call('SET', KEYS[6], '1', 'EX', ARGV[2]) end
+if marked and is_whole then redis.call('SET', KEYS[7], '1', 'EX', ARGV[2]) end
+if waits then redis.call('PUBLISH', KEYS[6], '1') end
 return answers

@@ -87,6 +87,8 @@ async fn every_transaction_is_measured_and_those_that_fail_are_counted() {
     let meter = Meter {
         commit: Histogram::with_opts(HistogramOpts::new("commit", "commit")).unwrap(),
         failed: IntCounter::new("failed", "failed").unwrap(),
+        swaps: IntCounter::new("swaps", "swaps").unwrap(),
+        conflicts: IntCounter::new("conflicts", "conflicts").unwrap(),
     };
     store.measure(meter.clone());
     store.try_writing().await.unwrap();

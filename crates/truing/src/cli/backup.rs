@@ -6,8 +6,8 @@ use serde::Serialize;
 use truing_store::BackupError;
 
 use super::error::{CliError, Exit};
-use super::target::existing_store;
 use super::{Context, Format, runtime};
+use crate::wiring::store::Place;
 
 /// Copy the database to a file, also while a service uses it
 ///
@@ -32,8 +32,9 @@ struct Answer {
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let config = context.config(&[])?;
     runtime::start()?.block_on(async {
-        let Some(store) = existing_store(&config)? else {
-            let path = config.store.database()?.display();
+        let place = Place::of(&config, &context.environment)?;
+        let Some(store) = place.existing().await? else {
+            let path = &place;
             return Err(CliError::usage("no_store", format!("there is no database at {path}"))
                 .hint("`truing config show` tells where `store.url` comes from"));
         };

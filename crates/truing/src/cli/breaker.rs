@@ -47,8 +47,8 @@ enum Action {
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let config = context.config(&[])?;
     let limits = wiring::limits(&config.review, config.server.lease);
-    let store = existing_store(&config)?;
     runtime::start()?.block_on(async {
+        let store = existing_store(&config, &context.environment).await?;
         let jobs = match &store {
             Some(store) => store.jobs().await.map_err(store_error)?,
             None => vec![],

@@ -72,7 +72,7 @@ fn show(context: &Context) -> Result<(), CliError> {
     let config = context.config(&[])?;
     runtime::start()?.block_on(async {
         let (mut drawn, mut names) = (Vec::new(), BTreeMap::new());
-        if let Some(store) = existing_store(&config)? {
+        if let Some(store) = existing_store(&config, &context.environment).await? {
             drawn = store.drawn().await.map_err(store_error)?;
             names = called(&store, &drawn).await?;
         }

@@ -10,8 +10,6 @@ mod targets;
 mod team;
 mod turn;
 
-use std::path::Path;
-
 use truing_config::Config;
 use truing_config::converge::Bugteam;
 use truing_core::converge::record::Record;
@@ -61,7 +59,7 @@ impl Args {
     }
 
     async fn run_all(&self, config: &Config, context: &Context) -> Result<Exit, CliError> {
-        let folder = config.store.database()?.parent().unwrap_or(Path::new(".")).join(local::LOCKS);
+        let folder = config.store.folder()?.join(local::LOCKS);
         let _team = team::Team::of(self, context, &folder)?;
         let asked = targets::of(&self.targets, context).await?;
         let ended = turn::run_all(self, &asked, asked.len() > 1, context).await?;

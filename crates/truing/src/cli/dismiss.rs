@@ -148,7 +148,7 @@ impl Args {
         let git = wiring::git(&context.environment).await?;
         let repository = git.open(folder).await.map_err(wiring::git_error)?;
         let branch = Branch::of(&repository).await?;
-        let said = match existing_store(&config)? {
+        let said = match existing_store(&config, &context.environment).await? {
             Some(store) => branch.said(&store).await.map_err(store_error)?,
             None => Vec::new(),
         };
@@ -183,7 +183,7 @@ impl Args {
         let git = wiring::git(&context.environment).await?;
         let repository = git.open(folder).await.map_err(wiring::git_error)?;
         let branch = Branch::of(&repository).await?;
-        let store = existing_store(&config)?;
+        let store = existing_store(&config, &context.environment).await?;
         let known = match (&store, self.undo) {
             (None, _) => Vec::new(),
             (Some(store), true) => branch.dismissed(store).await.map_err(store_error)?,

@@ -12,7 +12,7 @@ use super::error::{CliError, Exit};
 use super::output::Output;
 use super::target::{actor, existing_store, store_error, tell_absent};
 use super::{Context, runtime};
-use crate::wiring;
+use crate::wiring::store::Place;
 
 /// The kill switch: stop everything that spends or writes, or resume it
 ///
@@ -96,11 +96,11 @@ fn turn(args: &Args, context: &Context) -> Result<Exit, CliError> {
                     ModeFlag::Finish => Mode::Finish,
                     ModeFlag::Stop => Mode::Stop,
                 });
-                let path = config.store.database()?;
-                let is_new = !path.exists();
-                let store = wiring::open_store(path)?;
+                let place = Place::of(&config, &context.environment)?;
+                let is_new = place.file().is_some_and(|path| !path.exists());
+                let store = place.open().await?;
                 if is_new {
-                    let path = path.display();
+                    let path = &place;
                     context.output.warn(format_args!(
                         "there was no database at {path}: it is made now, and the switch is in it. A server that runs on \
                          another one does not see it: see that `store.url` is the server's"
@@ -108,10 +108,10 @@ fn turn(args: &Args, context: &Context) -> Result<Exit, CliError> {
                 }
                 (Some(store), Some(Turn::On { reason: reason.clone(), mode }))
             }
-            Action::Off => (existing_store(&config)?, Some(Turn::Off)),
-            Action::Status => (existing_store(&config)?, None),
+            Action::Off => (existing_store(&config, &context.environment).await?, Some(Turn::Off)),
+            Action::Status => (existing_store(&config, &context.environment).await?, None),
         };
-        tell_absent(store.as_ref(), &config, context.output)?;
+        tell_absent(store.as_ref(), &config, context)?;
         let (switch, work) = match &store {
             None => (Switch::Off, Work::default()),
             Some(store) => {

@@ -35,8 +35,8 @@ struct Line {
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let config = context.config(&[])?;
     runtime::start()?.block_on(async {
-        let store = existing_store(&config)?;
-        tell_absent(store.as_ref(), &config, context.output)?;
+        let store = existing_store(&config, &context.environment).await?;
+        tell_absent(store.as_ref(), &config, context)?;
         let audited = match store {
             Some(store) => store.audited(args.limit).await.map_err(store_error)?,
             None => Vec::new(),

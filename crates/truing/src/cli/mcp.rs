@@ -98,7 +98,7 @@ impl Serve {
             here: here(&self.forge, &git, &config, context).await,
             git,
             mirrors: wiring::mirrors(&folder),
-            store: wiring::open_store(config.store.database()?)?,
+            store: wiring::open_store(&config, &context.environment).await?,
         };
         let review = self.review_id.clone().unwrap_or_else(|| UniqueIds.run().to_string());
         let tools = ForgeTools::new(parts).for_review(&review);

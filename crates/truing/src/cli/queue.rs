@@ -79,8 +79,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let config = context.config(&[])?;
     let limits = wiring::limits(&config.review, config.server.lease);
     runtime::start()?.block_on(async {
-        let store = existing_records(&config)?;
-        tell_absent(store.as_ref(), &config, context.output)?;
+        let store = existing_records(&config, &context.environment).await?;
+        tell_absent(store.as_ref(), &config, context)?;
         let mut unreadable = Vec::new();
         let targets = match &args.action {
             Action::List => {

@@ -139,8 +139,8 @@ struct SyncAnswer {
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let config = context.config(&[])?;
     runtime::start()?.block_on(async {
-        let store = existing_records(&config)?;
-        tell_absent(store.as_ref(), &config, context.output)?;
+        let store = existing_records(&config, &context.environment).await?;
+        tell_absent(store.as_ref(), &config, context)?;
         let now = match &store {
             Some(store) => store.now().await.map_err(store_error)?,
             None => SystemClock.now(),

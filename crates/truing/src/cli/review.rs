@@ -38,13 +38,14 @@ use truing_loops::machine::{SystemClock, UniqueIds};
 use truing_loops::memory::Unopened;
 use truing_loops::reader::ChildReader;
 use truing_loops::reading::ReadingError;
-use truing_store::{OpenError, Store};
+use truing_store::Store;
 
 use super::destination::Destination;
 use super::error::{CliError, Exit};
 use super::output::{Output, quoted};
 use super::{ColorWhen, Context, Format, diff, runtime};
 use crate::wiring;
+use crate::wiring::store::Place;
 use fix::Fixing;
 use publish::Published;
 use tape::Tapes;
@@ -412,7 +413,7 @@ impl Command {
 
     /// The right to change files of the working tree.
     fn fixing(&self, root: &Path) -> Result<Fixing<'_>, CliError> {
-        Fixing::begin(root, self.config.store.database()?, &self.stop, self.output)
+        Fixing::begin(root, self.config.store.folder()?, &self.stop, self.output)
     }
 
     /// Makes the fixes that the review suggests. The answer: did anything change?
@@ -450,16 +451,18 @@ impl Command {
 
     /// How the user's records are opened; nothing is with `--no-record`.
     fn records(&self, config: &Config) -> impl Fn() -> Result<Option<Store>, Unopened> + Clone + use<> {
-        let file = config.store.database().map(Path::to_owned).map_err(|error| error.to_string());
+        let place = Place::of(config, &self.environment).map_err(|error| error.message);
         let wanted = !self.args.no_record;
         move || {
             if !wanted {
                 return Ok(None);
             }
-            let file = file.as_ref().map_err(|why| Unopened { why: why.clone(), holds: false })?;
-            let holds = file.metadata().is_ok_and(|file| file.len() > 0);
-            let opened = Store::open(file, Arc::new(SystemClock));
-            opened.map(Some).map_err(|error: OpenError| Unopened { why: error.to_string(), holds })
+            let place = place.as_ref().map_err(|why| Unopened { why: why.clone(), holds: false })?;
+            // Servers may hold something.
+            let is_empty = |file: &Path| file.metadata().map_or(true, |file| file.len() == 0);
+            let holds = !place.file().is_some_and(is_empty);
+            let opened = place.open_here();
+            opened.map(Some).map_err(|error| Unopened { why: error.message, holds })
         }
     }
 

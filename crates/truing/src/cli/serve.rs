@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use truing_config::environment::Environment;
 use truing_config::layer::Flag;
 use truing_core::port::Clock as _;
 use truing_forge::webhook::HookSecret;
+use truing_git::PrivateFolder;
 use truing_loops::machine::SystemClock;
 use truing_service::housekeeping;
 use truing_service::ingress::{Bounds, Settings};
@@ -27,6 +29,7 @@ use super::runtime::{self, Signals, StopSignal};
 use super::target::store_error;
 use crate::wiring;
 use crate::wiring::jobs::Calendars;
+use crate::wiring::store::{self, Place};
 
 /// Run the service: receive webhooks and review pull requests
 #[derive(clap::Args, Debug)]
@@ -35,7 +38,7 @@ pub struct Args {
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
 
-    /// The part of the work to do; on SQLite one process serves, so the other parts wait
+    /// The part of the work to do; on SQLite one process serves, so the other parts wait, on Valkey others do them
     #[arg(long, value_enum, default_value_t = RoleFlag::All)]
     role: RoleFlag,
 }
@@ -49,6 +52,8 @@ enum RoleFlag {
     Ingress,
     /// Lease, review and sweep; take no webhooks
     Worker,
+    /// Sweep, serve comments, tell and forget; take no webhooks and lease nothing
+    Sweep,
 }
 
 impl From<RoleFlag> for Role {
@@ -57,6 +62,7 @@ impl From<RoleFlag> for Role {
             RoleFlag::All => Self::All,
             RoleFlag::Ingress => Self::Ingress,
             RoleFlag::Worker => Self::Worker,
+            RoleFlag::Sweep => Self::Sweep,
         }
     }
 }
@@ -81,17 +87,55 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     ended
 }
 
+/// The folder of what this process makes for one run only.
+enum Temp {
+    /// Of the one server of a file: beside it, empty.
+    Sole(PathBuf),
+    /// Of one among many: those of dead ones are removed with it.
+    Among(PrivateFolder),
+}
+
+impl Temp {
+    fn of(config: &Config, place: &Place) -> Result<Self, CliError> {
+        match place.file() {
+            // The lock is ours: what is in there was left by a server that was killed.
+            Some(path) => wiring::cleared_temp(path).map(Self::Sole),
+            None => {
+                let folder = wiring::own_folder(config)?.join("temp");
+                wiring::make_folder(&folder)?;
+                PrivateFolder::among(&folder).map(Self::Among).map_err(|error| {
+                    CliError::failed("temp", format!("cannot make a folder in {}: {error}", folder.display()))
+                        .hint("see that it is yours to write, or set store.folder to another folder")
+                })
+            }
+        }
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Sole(path) => path,
+            Self::Among(folder) => folder.path(),
+        }
+    }
+}
+
 async fn serve(
     config: &Config,
     role: Role,
     secrets: BTreeMap<String, HookSecret>,
     context: &Context,
 ) -> Result<Exit, CliError> {
-    let path = config.store.database()?;
-    wiring::prepared_store(path)?;
-    let listen = config.server.listen.to_string();
-    let mut lock = ServeLock::take(path, &listen, SystemClock.now()).map_err(locked)?;
-    let store = wiring::open_store(path)?;
+    let place = Place::of(config, &context.environment)?;
+    // Of a file there is one server at a time. What it finds of former ones is free.
+    let mut lock = match place.file() {
+        Some(path) => {
+            store::prepared_file(path)?;
+            let listen = config.server.listen.to_string();
+            Some(ServeLock::take(path, &listen, SystemClock.now()).map_err(locked)?)
+        }
+        None => None,
+    };
+    let store = place.open().await?;
     // Before anybody is told that it serves: from here on a signal stops it in order.
     let mut signals = Signals::new()?;
     tokio::select! {
@@ -100,10 +144,10 @@ async fn serve(
         told = signals.next() => return Ok(exit(told)),
     }
     let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
-    // The lock is ours: what is in there was left by a server that was killed.
-    let temp = wiring::cleared_temp(path)?;
+    let temp = Temp::of(config, &place)?;
+    let stores = (store.clone(), store);
     let shared = tokio::select! {
-        shared = wiring::service_context(config, &context.environment, store, reader, &temp) => shared?,
+        shared = wiring::service_context(config, &context.environment, stores, reader, temp.path()) => shared?,
         // A git that hangs is not waited for.
         told = signals.next() => return Ok(exit(told)),
     };
@@ -114,7 +158,8 @@ async fn serve(
         Some(wanted) => Some(bound(wanted, "`server.metrics_listen`").await?),
         None => None,
     };
-    if let Err(error) = lock.listens(&address.to_string(), SystemClock.now()) {
+    if let Some(Err(error)) = lock.as_mut().map(|lock| lock.listens(&address.to_string(), SystemClock.now()))
+    {
         tracing::warn!(%error, "the lock file does not tell where this process listens");
     }
     for name in secrets.keys() {
@@ -140,7 +185,7 @@ async fn serve(
             warn_beyond_loopback(address, context);
         }
     }
-    tracing::info!(%address, role = role.as_str(), database = %path.display(), "serving");
+    tracing::info!(%address, role = role.as_str(), database = %place, "serving");
     // The first signal stops the service, the second one makes it hurry.
     let (tell, told) = watch::channel(Vec::new());
     let [mut stop, mut hurry] = [told.clone(), told.clone()];
@@ -163,10 +208,14 @@ async fn serve(
         }
         std::future::pending().await
     });
-    telling.spawn(async move { keep_telling(&operations, &sinks, every).await });
     let (store, keep) = (shared.store.clone(), wiring::keep(&config.retention));
-    telling.spawn(async move { housekeeping::run(&store, keep).await });
     let shared = Arc::new(shared);
+    if role.sweeps() {
+        let sole = shared.sole.clone();
+        telling.spawn(async move { keep_telling(&operations, &sinks, every, &sole).await });
+        let sole = shared.sole.clone();
+        telling.spawn(async move { housekeeping::run(&store, keep, &sole).await });
+    }
     let metrics = apart.map(|(listener, _)| listener);
     let service =
         Service { context: Arc::clone(&shared), pace: wiring::pace(config, role), ingress, metrics };

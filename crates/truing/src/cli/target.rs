@@ -10,41 +10,48 @@ use truing_core::port::{Described, Operations as _, Runs as _, Slots as _, Store
 use truing_core::slot::{Command, Limits, Slot, State};
 use truing_loops::slots::{StepError, end_orphans, step};
 use truing_loops::text::instant;
-use truing_store::{CommandLock, LockError, Store, is_served, server_of};
+use truing_store::{CommandLock, LockError, Store, is_served};
 
+use super::Context;
 use super::error::CliError;
-use super::output::Output;
-use crate::wiring;
+use crate::wiring::store::{Place, open_file};
 
 /// The store, unless nothing has ever been stored: looking does not make a database. One that was deleted under a server is
 /// refused.
-pub(super) fn existing_store(config: &Config) -> Result<Option<Store>, CliError> {
-    let path: &Path = config.store.database()?;
-    if path.exists() || server_of(path).is_some() { wiring::open_store(path).map(Some) } else { Ok(None) }
+pub(super) async fn existing_store(
+    config: &Config,
+    environment: &Environment,
+) -> Result<Option<Store>, CliError> {
+    Place::of(config, environment)?.existing().await
 }
 
 /// Says that there is no database, where an answer of nothing is made of that: the name may be wrong.
-pub(super) fn tell_absent(store: Option<&Store>, config: &Config, output: Output) -> Result<(), CliError> {
+pub(super) fn tell_absent(store: Option<&Store>, config: &Config, context: &Context) -> Result<(), CliError> {
     if store.is_none() {
-        let path = config.store.database()?.display();
-        output
-            .warn(format!("there is no database at {path}: nothing has run with it yet, or it was deleted"));
+        let place = Place::of(config, &context.environment)?;
+        context
+            .output
+            .warn(format!("there is no database at {place}: nothing has run with it yet, or it was deleted"));
     }
     Ok(())
 }
 
 /// The same for what is asked of the records alone. Where somebody has named a file in a folder that is not there, the
 /// name is wrong, or nothing has run with it: an answer of nothing would look like peace.
-pub(super) fn existing_records(config: &Config) -> Result<Option<Store>, CliError> {
-    let path: &Path = config.store.database()?;
+pub(super) async fn existing_records(
+    config: &Config,
+    environment: &Environment,
+) -> Result<Option<Store>, CliError> {
+    let place = Place::of(config, environment)?;
+    let folder = place.file().and_then(Path::parent);
     let is_absent = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
     let set = config.settings().find(|(key, setting)| key == STORE_URL && setting.origin != Origin::Default);
-    if let (Some(folder), Some((_, setting))) = (path.parent().filter(is_absent), set) {
+    if let (Some(folder), Some((_, setting))) = (folder.filter(is_absent), set) {
         let text = format!("{}: `{STORE_URL}`: there is no folder {}", setting.origin, folder.display());
         return Err(CliError::usage("no_store", text)
             .hint("name the database that the server uses; the first `truing serve` makes its folder"));
     }
-    existing_store(config)
+    place.existing().await
 }
 
 /// The key that names the database.
@@ -56,7 +63,7 @@ pub(super) async fn dry_run_store(store: &Store, folder: &Path, key: &Key) -> Re
     store.backup(&file).await.map_err(|error| {
         CliError::failed("store", error.to_string()).hint("see that the folder for temporary files has room")
     })?;
-    let copy = wiring::open_store(&file)?;
+    let copy = open_file(&file)?;
     match step(&copy, key, Command::Restarted, &Limits::default()).await {
         Ok(_) | Err(StepError::Refused(_)) => Ok(copy),
         Err(StepError::Store(error)) => Err(store_error(error)),

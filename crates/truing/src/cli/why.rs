@@ -102,7 +102,7 @@ struct Line {
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let config = context.config(&[])?;
     runtime::start()?.block_on(async {
-        let store = existing_store(&config)?;
+        let store = existing_store(&config, &context.environment).await?;
         let target = Target::find(store.as_ref(), &args.target).await?;
         let Some(store) = store else { return Ok(Exit::Done) };
         let key = &target.slot.key;

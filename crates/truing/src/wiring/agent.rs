@@ -30,7 +30,7 @@ use truing_reader::redact::redact;
 use truing_service::worker::STEP_TIME;
 use truing_store::Store;
 
-use super::{bad_pattern, child_reader, open_store, prompts};
+use super::{bad_pattern, child_reader, prompts};
 use crate::cli::error::CliError;
 
 /// The model's share of the time of a served step, in percent.
@@ -340,16 +340,15 @@ fn aws(model: &ModelConfig, environment: &Environment, role: Role) -> Result<Aws
     })
 }
 
-/// The model of a service; none if the rules review alone. The ledger is the one of the
-/// configured database, also where the rest is a dry run on a copy: what is spent is spent.
+/// The model of a service; none if the rules review alone. `ledger`: the configured store, also where the rest is a dry run
+/// on a copy: what is spent is spent.
 ///
 /// # Errors
-/// As [`native`], and exit 3 if the ledger cannot be opened.
-pub fn served(config: &Config, environment: &Environment) -> Result<Option<Agent>, CliError> {
+/// As [`native`].
+pub fn served(config: &Config, environment: &Environment, ledger: Store) -> Result<Option<Agent>, CliError> {
     match config.review.runtime {
         Runtime::Rules => Ok(None),
         Runtime::Native | Runtime::Cli => {
-            let ledger = open_store(config.store.database()?)?;
             let mut agent = native(config, environment, ledger, Role::Reviewer)?;
             // A step that took all of its time would be over before it had told anybody.
             agent.limits.time = STEP_TIME * SHARE / 100;

@@ -1,6 +1,6 @@
 //! The jobs of a server: what each run needs.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use truing_agent::verify::Verifier;
@@ -16,7 +16,7 @@ use truing_upstream::archives::Archives;
 use truing_upstream::index::Index;
 use truing_upstream::own::User;
 
-use super::{ServedContext, agent, mirrors, open_store, verify};
+use super::{ServedContext, agent, mirrors, verify};
 use crate::cli::error::CliError;
 
 /// The needs of the jobs of a server beside its context: an index each, and where archives are.
@@ -61,13 +61,12 @@ impl<'a> Calendars<'a> {
                     "set sync.{name}.repo to the repository's name, owner/name, or remove the pattern"
                 )));
             }
-            let ledger = open_store(config.store.database()?)?;
-            let porter = agent::porter(config, environment, &ledger, job)?;
+            let porter = agent::porter(config, environment, &context.store, job)?;
             let locker = verify::locker(&config.verify, environment, job)?;
             let verifier = verify::checker(&config.verify, environment)?;
             jobs.push(Served { name, job, index: index_of(job, environment)?, porter, locker, verifier });
         }
-        let folder = config.store.database()?.parent().unwrap_or(Path::new("."));
+        let folder = config.store.folder()?;
         // Where nothing is to be kept nothing is looked for.
         let archives = if jobs.is_empty() { folder.to_owned() } else { archives_folder(environment)? };
         let (mirrors, heartbeat) = (mirrors(folder), config.server.heartbeat);

@@ -22,6 +22,7 @@ use truing_core::switch::{Mode, Turn};
 use truing_loops::machine::SystemClock;
 use truing_service::metrics::Metrics;
 use truing_service::notify::{Mail, Sinks, Webhook, keep_telling, parking};
+use truing_service::sole::Sole;
 use truing_store::Store;
 
 fn store(folder: &Path) -> Store {
@@ -268,7 +269,9 @@ async fn the_task_tells_what_comes() {
     let (hooks, url) = Hooks::start(&[]).await;
     let task = {
         let (store, sinks) = (store.clone(), sinks(Some(&url), None));
-        tokio::spawn(async move { keep_telling(&store, &sinks, Duration::from_millis(10)).await })
+        tokio::spawn(
+            async move { keep_telling(&store, &sinks, Duration::from_millis(10), &Sole::held()).await },
+        )
     };
     store.notify(&[notice("1")]).await.unwrap();
     let deadline = SystemClock.now() + Span::seconds(60);

@@ -4,6 +4,8 @@
 //!
 //! A small one runs with the other tests; `cargo xtask soak` runs it as large as [`SIZE`] says.
 
+mod fleet;
+
 use crate::support::watch;
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -11,7 +13,7 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -82,12 +84,17 @@ struct Site {
     delivered: AtomicUsize,
 }
 
-/// A free port outside of the range from which the system gives ports, so that it stays free while the service is down.
-fn lasting_port() -> u16 {
+/// So many free ports outside of the range from which the system gives ports, so that they stay free while a service is down.
+fn lasting_ports(count: usize) -> Vec<u16> {
+    static NEXT: AtomicU16 = AtomicU16::new(u16::MAX);
     let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
     let given: u16 = range.split_whitespace().next().unwrap().parse().unwrap();
-    let mut ports = (10_000..given).rev();
-    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a port that nobody uses")
+    let below = given.min(NEXT.load(Ordering::SeqCst));
+    let free = (10_000..below).rev().filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    let ports: Vec<u16> = free.take(count).collect();
+    assert_eq!(ports.len(), count, "ports that nobody uses");
+    NEXT.fetch_min(ports[count - 1], Ordering::SeqCst);
+    ports
 }
 
 impl Site {
@@ -105,7 +112,7 @@ impl Site {
             quiet.as_secs()
         );
         std::fs::write(home.path().join("truing.toml"), config).unwrap();
-        let port = lasting_port();
+        let port = lasting_ports(1)[0];
         let url = format!("http://127.0.0.1:{port}/webhooks/github");
         forge.hook(Hook { url, secret: SECRET.into(), automatic: false });
         Self { forge, home, port, delivered: AtomicUsize::new(0) }
@@ -305,8 +312,33 @@ async fn a_storm_under_kill_9_loses_nothing_and_says_nothing_twice() {
         look.tick().await;
     }
 
-    let (mut reviews, mut findings, mut webhooks, mut storms_seen) = (0, 0, 0, 0);
-    for pull in &pulls {
+    let Sums { reviews, findings, webhooks, storms } = judge(&pulls, &store, size.quiet).await;
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+    drop(server);
+    println!(
+        "storm: {} pull requests x {} pushes, {webhooks} webhooks, {storms} storms, {} kills: {reviews} \
+         reviews, {findings} findings, 0 duplicates, every head reviewed; {:.0} s of pushes, {:.0} s in all",
+        size.pulls,
+        size.pushes,
+        size.kills,
+        pushed.as_secs_f64(),
+        began.elapsed().as_secs_f64()
+    );
+}
+
+/// The sums over all pull requests.
+#[derive(Default)]
+struct Sums {
+    reviews: usize,
+    findings: usize,
+    webhooks: usize,
+    storms: usize,
+}
+
+/// Every head is reviewed, nothing was told twice, and no storm had more than two reviews.
+async fn judge(pulls: &[Pull], store: &Store, quiet: Duration) -> Sums {
+    let mut sums = Sums::default();
+    for pull in pulls {
         let view = pull.repo.pull(pull.number).await.unwrap();
         assert!(is_reviewed(&view), "{}", pull.key);
         let said: Vec<&str> = ours(&view).collect();
@@ -316,24 +348,14 @@ async fn a_storm_under_kill_9_loses_nothing_and_says_nothing_twice() {
         let runs = store.runs(&Key::new(pull.key.clone()), usize::MAX).await.unwrap();
         let computed =
             runs.iter().filter(|run| matches!(run.stage, Stage::Computed | Stage::Published)).count();
-        let most = 2 * storms(&pull.accepted, size.quiet);
-        assert!(computed <= most, "{}: {computed} reviews, {most} allowed", pull.key);
-        reviews += computed;
-        storms_seen += storms(&pull.accepted, size.quiet);
-        findings += view.inline().count();
-        webhooks += pull.accepted.len();
+        let storms = storms(&pull.accepted, quiet);
+        assert!(computed <= 2 * storms, "{}: {computed} reviews in {storms} storms", pull.key);
+        sums.reviews += computed;
+        sums.storms += storms;
+        sums.findings += view.inline().count();
+        sums.webhooks += pull.accepted.len();
     }
-    assert_eq!(site.forge.violations(), Vec::<String>::new());
-    drop(server);
-    println!(
-        "storm: {} pull requests x {} pushes, {webhooks} webhooks, {storms_seen} storms, {} kills: {reviews} \
-         reviews, {findings} findings, 0 duplicates, every head reviewed; {:.0} s of pushes, {:.0} s in all",
-        size.pulls,
-        size.pushes,
-        size.kills,
-        pushed.as_secs_f64(),
-        began.elapsed().as_secs_f64()
-    );
+    sums
 }
 
 /// Is the last commit marked as reviewed?

@@ -10,6 +10,8 @@ pub(crate) mod otlp;
 pub(crate) mod package;
 pub(crate) mod place;
 pub(crate) mod ports;
+#[path = "../../../store/tests/it/postgres.rs"]
+pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod quiet;
 pub(crate) mod readme;

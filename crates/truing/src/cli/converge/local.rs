@@ -70,7 +70,7 @@ impl Ready {
         let config = args.way.of(config)?;
         let folder = wiring::own_folder(&config)?;
         let ground = Ground::of(repository, &git, &folder).await?;
-        let store = wiring::open_store(config.store.database()?)?;
+        let store = wiring::open_store(&config, &context.environment).await?;
         switched_on(&store).await?;
         let agents = match wiring::converge::agents(&config, &context.environment, &store) {
             Ok(agents) => agents,

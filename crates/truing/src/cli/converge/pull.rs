@@ -64,7 +64,7 @@ impl<'a> Place<'a> {
     async fn of(args: &Args, turn: &Turn<'_>, target: &'a Target) -> Result<Self, CliError> {
         let config = args.way.of(target.config.clone())?;
         let folder = wiring::own_folder(&config)?;
-        let store = wiring::open_store(config.store.database()?)?;
+        let store = wiring::open_store(&config, &turn.context.environment).await?;
         switched_on(&store).await?;
         let environment = &turn.context.environment;
         Ok(Self {

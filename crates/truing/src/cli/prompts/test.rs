@@ -83,8 +83,11 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     }
     let cases = chosen(cases, &args.case)?;
     runtime::start()?.block_on(async {
-        let stage =
-            if args.live { Stage::live(&config, &context.environment)? } else { Stage::scripted().await? };
+        let stage = if args.live {
+            Stage::live(&config, &context.environment).await?
+        } else {
+            Stage::scripted().await?
+        };
         if args.live {
             let all = MicroUsd(CASE_MONEY.0.saturating_mul(cases.len() as u64));
             context.output.show(format_args!(

@@ -44,11 +44,11 @@ impl<'a> Fixing<'a> {
     /// Another run has it, or the folder beside the database cannot be used.
     pub(super) fn begin(
         root: &Path,
-        database: &Path,
+        folder: &Path,
         stop: &'a AtomicBool,
         output: Output,
     ) -> Result<Self, CliError> {
-        let folder = database.parent().unwrap_or(Path::new(".")).join(FOLDER);
+        let folder = folder.join(FOLDER);
         let lock = FixLock::take(&folder, root).map_err(|error| match error {
             FixLockError::Held => {
                 CliError::refused("already_running", format!("{}: {error}", visible(&root.to_string_lossy())))

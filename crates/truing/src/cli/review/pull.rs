@@ -1,8 +1,6 @@
 //! `truing review --pr`: reviews a pull request from here, and tells nobody but the caller, unless it is to be published
 //! ([`super::publish`]).
 
-use std::path::Path;
-
 use truing_core::id::PrId;
 use truing_core::port::{Described, ForgeRead as _, PullRequest, Runs as _, read_only};
 use truing_core::publish::Producer;
@@ -19,8 +17,9 @@ use super::publish::Publishing;
 use super::target::Target;
 use super::{Command, Names, exit};
 use crate::cli::error::{CliError, Exit};
-use crate::cli::target::{existing_store, store_error, switched_on};
+use crate::cli::target::{store_error, switched_on};
 use crate::wiring;
+use crate::wiring::store::Place;
 
 impl Command {
     pub(super) async fn review_pull(&self, pr: &str) -> Result<Exit, CliError> {
@@ -28,9 +27,8 @@ impl Command {
             Target::find_or_key(pr, &self.config, &self.environment).await?;
         // The others need not be reached, or even have a token.
         config.forges.retain(|name, _| *name == forge);
-        let database = config.store.database()?;
-        let store =
-            if self.args.no_record { existing_store(&config)? } else { Some(wiring::open_store(database)?) };
+        let place = Place::of(&config, &self.environment)?;
+        let store = if self.args.no_record { place.existing().await? } else { Some(place.open().await?) };
         if let Some(store) = &store {
             switched_on(store).await?;
         }
@@ -39,11 +37,10 @@ impl Command {
         {
             self.asked_for(own_key(&url));
         }
-        let folder = database.parent().unwrap_or(Path::new("."));
-        wiring::make_folder(folder)?;
+        let folder = wiring::own_folder(&config)?;
         let doing = if self.args.publish && !self.args.dry_run { "publishing" } else { "reviewing" };
         let progress = self.output.progress(doing, None);
-        let client = wiring::client(&config, &forge, &self.environment, folder)?;
+        let client = wiring::client(&config, &forge, &self.environment, &folder)?;
         let (id, pull) = look(&client, &forge, &repo, number).await?;
         let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
         let git = wiring::git(&self.environment).await?;
@@ -55,7 +52,7 @@ impl Command {
             git: &git,
             forge: &forge,
             server: &client,
-            mirror: &checkout::mirror(&wiring::mirrors(folder), &id),
+            mirror: &checkout::mirror(&wiring::mirrors(&folder), &id),
             remote: &remote,
             rules: &Rules::new(config.clone()).map_err(wiring::bad_pattern)?,
             reader: &reader,

@@ -55,9 +55,8 @@ impl Command {
             };
         }
         // What is wrong with the configuration is told before anything is made.
-        let database = self.config.store.database()?;
-        wiring::make_folder(database.parent().unwrap_or(Path::new(".")))?;
-        let ledger = wiring::open_store(database)?;
+        wiring::own_folder(&self.config)?;
+        let ledger = wiring::open_store(&self.config, &self.environment).await?;
         crate::cli::target::switched_on(&ledger).await?;
         let file = |folder: &PathBuf| self.environment.directory().join(folder).join(FILE);
         let (agent, recording) = match (record, replay) {

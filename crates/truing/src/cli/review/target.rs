@@ -68,7 +68,7 @@ impl Target {
         if !is_key(text) {
             return Self::find(text, config, environment);
         }
-        let known = match existing_store(config)? {
+        let known = match existing_store(config, environment).await? {
             Some(store) => store.described(&[Key::new(text)]).await.map_err(store_error)?.pop().flatten(),
             None => None,
         };

@@ -1,16 +1,14 @@
 //! The cost of a review that came to no end: it is told, and recorded if reviews are.
 
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
+use crate::wiring::store::Place;
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{INTERRUPTED, Outcome, OutcomeKind};
 use truing_core::port::{Clock as _, StoreError};
 use truing_loops::attempts::Attempts;
 use truing_loops::machine::SystemClock;
 use truing_model::gateway;
-use truing_store::Store;
 
 use super::Command;
 use crate::cli::error::{CliError, Exit};
@@ -22,7 +20,7 @@ const SETTLE_TIME: Duration = Duration::from_secs(1);
 pub(super) struct Unfinished {
     attempts: Attempts,
     /// The database, if there can be one.
-    database: Option<PathBuf>,
+    place: Option<Place>,
     is_recorded: bool,
 }
 
@@ -30,7 +28,7 @@ impl Unfinished {
     pub(super) fn of(command: &Command) -> Self {
         Self {
             attempts: command.attempts.clone(),
-            database: command.config.store.database().ok().map(ToOwned::to_owned),
+            place: Place::of(&command.config, &command.environment).ok(),
             is_recorded: !command.args.no_record,
         }
     }
@@ -65,11 +63,11 @@ impl Unfinished {
             return MicroUsd(cost);
         }
         let _ = tokio::time::timeout(SETTLE_TIME, gateway::settled()).await;
-        let is_there = |database: &PathBuf| database.exists() || self.is_recorded;
-        let Some(database) = self.database.clone().filter(is_there) else {
+        let is_there = |place: &Place| place.is_there() || self.is_recorded;
+        let Some(place) = self.place.clone().filter(is_there) else {
             return MicroUsd(cost);
         };
-        let opened = tokio::task::spawn_blocking(move || Store::open(&database, Arc::new(SystemClock))).await;
+        let opened = tokio::task::spawn_blocking(move || place.open_here()).await;
         let Ok(Ok(store)) = opened else { return MicroUsd(cost) };
         for attempt in open {
             let (run, now) = (&attempt.run, SystemClock.now());

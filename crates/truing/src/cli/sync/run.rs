@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -153,10 +153,8 @@ impl Run {
             CliError::usage("no_repo", format!("sync.{}.repo is not set: there is nowhere to bring a change to", self.job))
                 .hint(format!("set it to the repository's name, owner/name; or only ask what the release requires: `truing sync decide {}`", self.job))
         })?;
-        let database = config.store.database()?;
-        let folder = database.parent().unwrap_or(Path::new("."));
-        wiring::make_folder(folder)?;
-        let store = wiring::open_store(database)?;
+        let folder = &wiring::own_folder(config)?;
+        let store = wiring::open_store(config, environment).await?;
         switched_on(&store).await?;
         // Gone when this is done.
         let temp = PrivateFolder::new().map_err(truing_loops::local::LocalError::NoFolder)?;
@@ -215,9 +213,9 @@ impl Status {
             Some(name) => vec![name],
             None => config.jobs.keys().collect(),
         };
-        let store = existing_store(&config)?;
         let mut told = Vec::new();
         runtime::start()?.block_on(async {
+            let store = existing_store(&config, &context.environment).await?;
             for name in &names {
                 let job = config.jobs.get(*name).ok_or_else(|| unknown(name, &config.jobs, context))?;
                 told.push((name.as_str(), job, remembered(store.as_ref(), name).await?));

@@ -69,7 +69,7 @@ impl Stage {
         };
         let folder = tempfile::tempdir().map_err(failed)?;
         let fake = FakeModel::start(Script::default()).await.map_err(failed)?;
-        let ledger = wiring::open_store(&folder.path().join("ledger.db"))?;
+        let ledger = wiring::store::open_file(&folder.path().join("ledger.db"))?;
         let (gateway, model) = wiring::agent::scripted(fake.url(), KEY, ledger.clone())?;
         // What is read are the files of cases.
         let sandbox = SandboxConfig { level: truing_agent::sandbox::Level::None };
@@ -78,12 +78,12 @@ impl Stage {
     }
 
     /// With the configured model. What it costs is in the records.
-    pub(super) fn live(config: &Config, environment: &Environment) -> Result<Self, CliError> {
+    pub(super) async fn live(config: &Config, environment: &Environment) -> Result<Self, CliError> {
         // Its own prompts are not what is tested.
         let agent = wiring::agent::native(
             config,
             environment,
-            wiring::open_store(config.store.database()?)?,
+            wiring::open_store(config, environment).await?,
             wiring::agent::Role::Reviewer,
         )?;
         let (gateway, ledger, model, reader) = (agent.gateway, agent.ledger, agent.model, agent.reader);

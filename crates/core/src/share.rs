@@ -1,0 +1,80 @@
+//! Which of several processes leases a slot. All of them see the same slots at the same instant, and only one can have each:
+//! if every one tried, most would lose. So each slot has a process that takes it first, by rendezvous hashing (Thaler and
+//! Ravishankar 1998), which moves the slots of a process that comes or goes, and no others. Whoever is free takes those that
+//! were left for a while.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use crate::id::{Key, Millis, Span};
+
+/// A slot that was due for so long is for whoever has a place: its own process is busy, or gone.
+pub const LEFT: Span = Span::seconds(1);
+
+/// The processes that lease.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Workers {
+    /// The name of the one that asks.
+    pub own: String,
+    /// The names of all, in any order; none where a process has its store for itself.
+    pub all: Vec<String>,
+}
+
+impl Workers {
+    /// Is this slot for the one that asks?
+    pub fn has(&self, key: &Key) -> bool {
+        let first = self.all.iter().max_by_key(|name| (weight(name, key), name.as_str()));
+        first.is_none_or(|name| *name == self.own)
+    }
+
+    /// May the one that asks take this slot, which has been due since then?
+    pub fn may_take(&self, key: &Key, due: Millis, now: Millis) -> bool {
+        now - due >= LEFT || self.has(key)
+    }
+}
+
+fn weight(name: &str, key: &Key) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (name, key.as_str()).hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(own: &str, all: &[&str]) -> Workers {
+        Workers { own: own.to_owned(), all: all.iter().map(|&name| name.to_owned()).collect() }
+    }
+
+    fn keys() -> impl Iterator<Item = Key> {
+        (0..1000).map(|number| Key::new(format!("pr/github/1/{number}")))
+    }
+
+    #[test]
+    fn each_slot_has_one_process_and_each_process_its_part() {
+        let all = ["a", "b", "c", "d"];
+        for key in keys() {
+            assert_eq!(all.iter().filter(|own| of(own, &all).has(&key)).count(), 1, "{key}");
+        }
+        for own in all {
+            let part = keys().filter(|key| of(own, &all).has(key)).count();
+            assert!((150..350).contains(&part), "{own}: {part}");
+        }
+    }
+
+    #[test]
+    fn a_process_that_goes_leaves_the_others_what_they_had() {
+        for key in keys().filter(|key| of("a", &["a", "b", "c"]).has(key)) {
+            assert!(of("a", &["b", "a"]).has(&key), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_process_that_is_alone_has_all_and_what_is_left_is_for_everybody() {
+        assert!(keys().all(|key| Workers::default().has(&key) && of("a", &["a"]).has(&key)));
+        let key = keys().find(|key| !of("a", &["a", "b"]).has(key)).unwrap();
+        let workers = of("a", &["a", "b"]);
+        assert!(!workers.may_take(&key, Millis(1_000), Millis(1_999)));
+        assert!(workers.may_take(&key, Millis(1_000), Millis(2_000)));
+    }
+}

@@ -1,0 +1,77 @@
+//! Duties that one process at a time has, however many share a store: the sweep, comments, notices, and forgetting what is
+//! old. The store lends the right to them for a while; whoever has it renews it, and loses it by not doing so. For a short
+//! time two may have it, where one of them hangs: nothing of all this does harm when it is done twice.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use truing_core::id::Span;
+use truing_core::port::Slots as _;
+
+use super::{Parts, ServiceContext};
+
+/// The time for which the right is lent.
+const LENT: Duration = Duration::from_secs(30);
+/// From one renewal, or try to get it, to the next.
+const RENEW: Duration = Duration::from_secs(5);
+/// So long that nobody sees its end.
+const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+/// The longest time that giving it back may take.
+const LEAVE: Duration = Duration::from_secs(2);
+
+/// Until when this process has the right. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Sole(Arc<Mutex<Option<Instant>>>);
+
+impl Sole {
+    /// The right for ever: of a process that shares its store with no other.
+    pub fn held() -> Self {
+        Self(Arc::new(Mutex::new(Some(Instant::now() + FOR_EVER))))
+    }
+
+    /// Does it have it now?
+    pub fn is_ours(&self) -> bool {
+        self.until().is_some_and(|until| Instant::now() < until)
+    }
+
+    fn until(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, until: Option<Instant>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    }
+}
+
+/// Renews the right, or tries to get it, for as long as it is polled.
+pub async fn keep<P: Parts>(context: Arc<ServiceContext<P>>) {
+    loop {
+        tokio::time::sleep(RENEW).await;
+        ask(&context).await;
+    }
+}
+
+/// Asks for the right once.
+pub async fn ask<P: Parts>(context: &ServiceContext<P>) {
+    let (asked, had) = (Instant::now(), context.sole.is_ours());
+    match context.store.lend_sole(Span(i64::try_from(LENT.as_millis()).unwrap_or(i64::MAX))).await {
+        Ok(true) => {
+            context.sole.set(Some(asked + LENT));
+            if !had {
+                tracing::info!("this process sweeps, serves comments, tells and forgets");
+            }
+        }
+        Ok(false) => context.sole.set(None),
+        // The right is ours until the time is over for which it was lent.
+        Err(error) => tracing::warn!(%error, "the right to sweep cannot be renewed"),
+    }
+}
+
+/// Gives it back, so that another process need not wait.
+pub async fn leave<P: Parts>(context: &ServiceContext<P>) {
+    if context.sole.is_ours() {
+        context.sole.set(None);
+        let _ = tokio::time::timeout(LEAVE, context.store.lend_sole(Span(0))).await;
+    }
+}

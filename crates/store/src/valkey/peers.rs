@@ -1,0 +1,97 @@
+//! What processes tell each other beside slots: that a slot waits, who leases, and who does what one does at a time.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use redis::{Client, RedisError};
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+use truing_core::id::Span;
+use truing_core::port::StoreError;
+use truing_core::share::Workers;
+use uuid::Uuid;
+
+use super::Valkey;
+
+/// A process that was not heard of for so long leases no more.
+const SILENT_MILLIS: u32 = 30_000;
+/// After a lost connection until the next one.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// This process among those that share the slots.
+pub(super) struct Peers {
+    /// Its name: another one each time that it starts.
+    own: String,
+    client: Client,
+    told: Arc<Notify>,
+    /// The task that listens, once somebody wants to hear.
+    listening: OnceLock<AbortHandle>,
+}
+
+impl Peers {
+    pub(super) fn new(client: Client) -> Self {
+        let (told, listening) = (Arc::new(Notify::new()), OnceLock::new());
+        Self { own: Uuid::now_v7().to_string(), client, told, listening }
+    }
+}
+
+impl Drop for Peers {
+    fn drop(&mut self) {
+        if let Some(task) = self.listening.get() {
+            task.abort();
+        }
+    }
+}
+
+impl Valkey {
+    /// Ends when a slot was told to wait. What is not heard is found by the next look.
+    pub(crate) async fn changed(&self) {
+        let Peers { client, told, listening, .. } = &self.peers;
+        listening.get_or_init(|| {
+            let task = listen(client.clone(), self.names.changed.clone(), Arc::clone(told));
+            tokio::spawn(task).abort_handle()
+        });
+        told.notified().await;
+    }
+
+    /// Lends the right to do what one process does at a time; for no time: gives it back.
+    pub(crate) async fn lend_sole(&self, time: Span) -> Result<bool, StoreError> {
+        let mut connection = self.connection.clone();
+        let mut call = self.scripts.lend.prepare_invoke();
+        call.key(&self.names.sole).arg(&self.peers.own).arg(time.0.max(0));
+        let lent: Result<i64, RedisError> = call.invoke_async(&mut connection).await;
+        lent.map(|lent| lent == 1).map_err(|error| self.told(&error))
+    }
+
+    /// Who leases; this process, too, if it says so.
+    pub(crate) async fn workers(&self, leases: bool) -> Result<Workers, StoreError> {
+        let mut connection = self.connection.clone();
+        let own = self.peers.own.clone();
+        let mut call = self.scripts.workers.prepare_invoke();
+        call.key(&self.names.workers).arg(if leases { own.as_str() } else { "" }).arg(SILENT_MILLIS);
+        let all = call.invoke_async(&mut connection).await.map_err(|error| self.told(&error))?;
+        Ok(Workers { own, all })
+    }
+}
+
+/// Hears what is told on the channel, for as long as it is polled.
+async fn listen(client: Client, channel: String, told: Arc<Notify>) {
+    loop {
+        if let Err(error) = hear(&client, &channel, &told).await {
+            tracing::debug!(%error, "it is not heard that slots wait; they are looked for all the same");
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+/// Hears until the connection ends.
+async fn hear(client: &Client, channel: &str, told: &Notify) -> Result<(), RedisError> {
+    let mut listener = client.get_async_pubsub().await?;
+    listener.subscribe(channel).await?;
+    let mut messages = listener.on_message();
+    while messages.next().await.is_some() {
+        told.notify_one();
+    }
+    Ok(())
+}

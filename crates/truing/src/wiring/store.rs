@@ -1,0 +1,200 @@
+//! The store that is configured, and how it is opened: a file, or two servers.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use truing_config::environment::Environment;
+use truing_config::secret::{Secret, SecretText};
+use truing_config::{Config, StorePlace};
+use truing_loops::machine::SystemClock;
+use truing_store::{ConnectError, OpenError, Store, server_of};
+
+use crate::cli::error::CliError;
+
+/// Where a store is, with all that it takes to open it.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// In a file.
+    File(PathBuf),
+    /// At two servers.
+    Servers {
+        /// The URL of the one that keeps slots.
+        slots: SecretText,
+        /// The URL of the one that keeps records.
+        records: SecretText,
+    },
+}
+
+impl Place {
+    /// The one that is configured.
+    ///
+    /// # Errors
+    /// Exit 2 if none is, or a secret cannot be read.
+    pub fn of(config: &Config, environment: &Environment) -> Result<Self, CliError> {
+        let read = |key: &str, secret: &Secret| {
+            secret.read(environment).map_err(|error| {
+                CliError::usage("no_store", format!("{key}: {error}"))
+                    .hint("put the server's URL there, or name the server in the file itself")
+            })
+        };
+        match config.store.place()? {
+            StorePlace::File(path) => Ok(Self::File(path.clone())),
+            StorePlace::Servers { slots, records, passwords: [of_slots, of_records] } => {
+                let url = |key: &str, url: &Secret, of: &str, password: &Option<Secret>| {
+                    let url = read(key, url)?;
+                    let password = password.as_ref().map(|password| read(of, password)).transpose()?;
+                    Ok::<_, CliError>(password.map_or(url.clone(), |password| with_password(&url, &password)))
+                };
+                Ok(Self::Servers {
+                    slots: url("store.url", slots, "store.password", of_slots)?,
+                    records: url("store.records", records, "store.records_password", of_records)?,
+                })
+            }
+        }
+    }
+
+    /// Opens it, and makes a file where there is none.
+    ///
+    /// # Errors
+    /// Exit 3 if it cannot be opened.
+    pub async fn open(&self) -> Result<Store, CliError> {
+        match self {
+            Self::File(path) => open_file(path),
+            Self::Servers { slots, records } => {
+                let connecting = Store::connect(slots.expose(), records.expose(), None);
+                Box::pin(connecting).await.map_err(|error| not_connected(&error))
+            }
+        }
+    }
+
+    /// The same on a thread of a runtime that may block.
+    ///
+    /// # Errors
+    /// As [`Place::open`].
+    pub fn open_here(&self) -> Result<Store, CliError> {
+        match self {
+            Self::File(path) => open_file(path),
+            Self::Servers { .. } => Handle::current().block_on(self.open()),
+        }
+    }
+
+    /// Opens it unless it is a file that is not there: looking makes none. One that was deleted under a server is refused.
+    ///
+    /// # Errors
+    /// As [`Place::open`].
+    pub async fn existing(&self) -> Result<Option<Store>, CliError> {
+        if self.is_there() { self.open().await.map(Some) } else { Ok(None) }
+    }
+
+    /// Is there something to open?
+    pub fn is_there(&self) -> bool {
+        match self {
+            Self::File(path) => path.exists() || server_of(path).is_some(),
+            Self::Servers { .. } => true,
+        }
+    }
+
+    /// The file.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Servers { .. } => None,
+        }
+    }
+}
+
+/// As people are told it, without passwords.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Servers { .. } => f.write_str("Valkey and PostgreSQL"),
+        }
+    }
+}
+
+/// A server's URL with this password.
+fn with_password(url: &SecretText, password: &SecretText) -> SecretText {
+    let Some((scheme, rest)) = url.expose().split_once("://") else { return url.clone() };
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, place) = rest.split_at(end);
+    let (login, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let user = login.split(':').next().unwrap_or_default();
+    let password: String = url::form_urlencoded::byte_serialize(password.expose().as_bytes()).collect();
+    // A blank is `+` in a form, and only there.
+    let password = password.replace('+', "%20");
+    SecretText::new(format!("{scheme}://{user}:{password}@{host}{place}"))
+}
+
+/// Opens the store that is configured, making it where there is none.
+///
+/// # Errors
+/// Exit 2 if no place for it is configured, exit 3 if it cannot be opened.
+pub async fn open_store(config: &Config, environment: &Environment) -> Result<Store, CliError> {
+    Place::of(config, environment)?.open().await
+}
+
+/// Opens the database in a file, making it where there is none.
+///
+/// # Errors
+/// Exit 3 if it cannot be opened.
+pub fn open_file(path: &Path) -> Result<Store, CliError> {
+    Store::open(path, Arc::new(SystemClock)).map_err(not_opened)
+}
+
+/// The same without opening it: it is made if it is missing.
+///
+/// # Errors
+/// Exit 3 if it can be no store.
+pub fn prepared_file(path: &Path) -> Result<(), CliError> {
+    Store::prepare(path).map_err(not_opened)
+}
+
+/// The errors say what to do.
+fn not_connected(error: &ConnectError) -> CliError {
+    CliError::failed("store", error.to_string())
+}
+
+fn not_opened(error: OpenError) -> CliError {
+    let told = CliError::failed("store", error.to_string());
+    match error {
+        // They say what to do.
+        OpenError::Served { .. }
+        | OpenError::Deleted { .. }
+        | OpenError::Replaced { .. }
+        | OpenError::Emptied { .. }
+        | OpenError::InUse { .. }
+        | OpenError::Linked { .. } => told,
+        OpenError::Folder { .. }
+        | OpenError::IsAFolder { .. }
+        | OpenError::File { .. }
+        | OpenError::ReadOnly { .. }
+        | OpenError::Foreign { .. }
+        | OpenError::Newer { .. }
+        | OpenError::Misfit { .. }
+        | OpenError::NoLog { .. }
+        | OpenError::Sqlite(_)
+        | OpenError::Thread { .. } => {
+            told.hint("see that the folder exists and is yours to write, or set store.url to another file")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_of_its_own_goes_into_the_url() {
+        for (url, whole) in [
+            ("valkey://h:6379/0", "valkey://:a%2Fb%20%40@h:6379/0"),
+            ("postgres://u@a,b/d?sslmode=require", "postgres://u:a%2Fb%20%40@a,b/d?sslmode=require"),
+            ("postgres://u:old@h", "postgres://u:a%2Fb%20%40@h"),
+        ] {
+            let made = with_password(&SecretText::new(url), &SecretText::new("a/b @"));
+            assert_eq!(made.expose(), whole);
+        }
+    }
+}

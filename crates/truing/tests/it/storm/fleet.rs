@@ -1,0 +1,429 @@
+//! Many processes on one store: ingresses and workers that share a real Redis and a real PostgreSQL, each killed with SIGKILL
+//! and started again at random under a storm of pushes, while Redis is killed and restarted and PostgreSQL's sessions are cut.
+//! What holds for one process holds for all of them together. The kill switch is turned in the middle, by hand and by command.
+//!
+//! A small one runs with the other tests; `cargo xtask soak --only fleet` runs it as large as [`SIZE`] says.
+
+use std::process::Output;
+use std::sync::Mutex;
+
+use truing_core::port::Slots as _;
+
+use super::*;
+use crate::support::postgres;
+
+/// The variable that says how large: pull requests, ingresses, workers, seconds of pushes; `500,4,4,600` is the full size.
+const SIZE: &str = "TRUING_FLEET";
+/// From one act of violence to the next, at least and at most, in milliseconds.
+const PEACE: (u64, u64) = (1_500, 4_500);
+/// Nobody writes any more if nobody has for so long.
+const SILENT: Duration = Duration::from_secs(4);
+/// The promise for the last write after the kill switch was turned on.
+const STOPPED: Duration = Duration::from_secs(30);
+
+#[derive(Clone, Copy, Debug)]
+struct FleetSize {
+    pulls: usize,
+    ingresses: usize,
+    workers: usize,
+    time: Duration,
+    /// Without an event for so long a storm is over.
+    quiet: Duration,
+}
+
+impl FleetSize {
+    fn wanted() -> Self {
+        let small = Self {
+            pulls: 6,
+            ingresses: 2,
+            workers: 2,
+            time: Duration::from_secs(12),
+            quiet: Duration::from_secs(20),
+        };
+        let Ok(text) = std::env::var(SIZE) else { return small };
+        let numbers: Vec<usize> = text.split(',').map(|number| number.trim().parse().unwrap()).collect();
+        let [pulls, ingresses, workers, seconds] = numbers[..] else {
+            panic!("{SIZE}=PULLS,INGRESSES,WORKERS,SECONDS, not {text}")
+        };
+        Self { pulls, ingresses, workers, time: Duration::from_secs(seconds as u64), quiet: QUIET }
+    }
+}
+
+/// A Redis that is killed and started again, and keeps what it has acknowledged.
+struct Redis {
+    folder: TempDir,
+    port: u16,
+    child: Mutex<Child>,
+}
+
+impl Redis {
+    fn start() -> Self {
+        let (folder, port) = (tempfile::tempdir().unwrap(), lasting_ports(1)[0]);
+        let child = Mutex::new(Self::run(&folder, port));
+        let redis = Self { folder, port, child };
+        redis.wait();
+        redis
+    }
+
+    fn run(folder: &TempDir, port: u16) -> Child {
+        let mut command = Command::new("redis-server");
+        command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
+        command.args(["--port", &port.to_string(), "--dir"]).arg(folder.path());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().expect("tests need Redis: run `cargo xtask test`")
+    }
+
+    fn restart(&self) {
+        let mut child = self.child.lock().unwrap();
+        let _ = child.kill();
+        let _ = child.wait();
+        *child = Self::run(&self.folder, self.port);
+    }
+
+    fn wait(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while !String::from_utf8_lossy(&self.by_hand(&["PING"]).stdout).contains("PONG") {
+            assert!(Instant::now() < deadline, "Redis does not answer");
+        }
+    }
+
+    /// A command as a person gives it.
+    fn by_hand(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new("redis-cli");
+        command.args(["-p", &self.port.to_string()]).args(arguments).output().unwrap()
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let child = self.child.get_mut().unwrap();
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
+
+/// A forge, the servers, and the processes.
+struct Fleet {
+    forge: Watched,
+    home: TempDir,
+    redis: Redis,
+    database: String,
+    records: &'static postgres::Server,
+    /// The ports of the ingresses, and those of the others.
+    ports: (Vec<u16>, Vec<u16>),
+    processes: Mutex<Vec<Server>>,
+    client: reqwest::Client,
+    sent: AtomicUsize,
+}
+
+impl Fleet {
+    async fn new(size: FleetSize) -> Self {
+        let forge = Watched::start(Options::default()).await;
+        forge.token(TOKEN, LOGIN);
+        let home = tempfile::tempdir().unwrap();
+        let (redis, records) = (Redis::start(), postgres::Server::shared());
+        let database = records.new_database();
+        let url = forge.base_url();
+        let config = format!(
+            "[store]\nurl = \"valkey://127.0.0.1:{}/0\"\nrecords = \"{}\"\nfolder = \"state\"\n[server]\n\
+             poll = \"100ms\"\nlease = \"5s\"\nheartbeat = \"500ms\"\nsweep = \"30s\"\n[forge.github]\n\
+             api_url = \"{url}\"\ngit_url = \"{url}\"\nsettle = \"500ms\"\nmarker_key = {{ env = \"MARKER_KEY\" }}\n\
+             [review]\ndebounce = \"150ms\"\nmax_wait = \"1s\"\nquiet = \"{}s\"\nbackoff = \"200ms\"\n\
+             backoff_max = \"1s\"\nattempts = 100\n",
+            redis.port,
+            records.url(&database),
+            size.quiet.as_secs()
+        );
+        std::fs::write(home.path().join("truing.toml"), config).unwrap();
+        let mut ports = lasting_ports(size.ingresses + size.workers);
+        let workers = ports.split_off(size.ingresses);
+        let fleet = Self {
+            forge,
+            home,
+            redis,
+            database,
+            records,
+            ports: (ports, workers),
+            processes: Mutex::default(),
+            client: reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap(),
+            sent: AtomicUsize::new(0),
+        };
+        for at in 0..size.ingresses + size.workers {
+            let process = fleet.process(at);
+            fleet.processes.lock().unwrap().push(process);
+        }
+        fleet
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
+        command.args(["--config", "truing.toml", "--quiet"]).env_clear();
+        for (name, value) in [
+            ("GITHUB_TOKEN", TOKEN),
+            ("GITHUB_WEBHOOK_SECRET", SECRET),
+            ("MARKER_KEY", "a key of all processes"),
+        ] {
+            command.env(name, value);
+        }
+        command.env("HOME", self.home.path()).env("PATH", std::env::var_os("PATH").unwrap());
+        command.current_dir(self.home.path()).stdin(Stdio::null()).stdout(Stdio::null());
+        command
+    }
+
+    /// Starts the process of this place.
+    fn process(&self, at: usize) -> Server {
+        let (ingresses, workers) = &self.ports;
+        let (role, port) = match ingresses.get(at) {
+            Some(port) => ("ingress", *port),
+            None => ("worker", workers[at - ingresses.len()]),
+        };
+        let log = self.home.path().join(format!("{role}-{port}.log"));
+        let log = File::options().create(true).append(true).open(log).unwrap();
+        let mut command = self.command();
+        command.args(["serve", "--role", role, "--listen", &format!("127.0.0.1:{port}")]);
+        Server(command.stderr(log).spawn().unwrap())
+    }
+
+    /// Kills a process, and starts it again.
+    fn kill(&self, at: usize) {
+        let mut processes = self.processes.lock().unwrap();
+        let _ = processes[at].0.kill();
+        let _ = processes[at].0.wait();
+        processes[at] = self.process(at);
+    }
+
+    /// Starts those again that have ended by themselves, as a supervisor does: a server was away when they began.
+    fn supervise(&self) {
+        for (at, process) in self.processes.lock().unwrap().iter_mut().enumerate() {
+            if process.0.try_wait().unwrap().is_some() {
+                *process = self.process(at);
+            }
+        }
+    }
+
+    /// Ends every session of the service, as a server does that is restarted.
+    fn cut(&self) {
+        let sql = format!(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{}'",
+            self.database
+        );
+        self.records.psql("postgres", &[&sql]);
+    }
+
+    /// Sends a webhook to one ingress after another until it is accepted.
+    async fn deliver(&self, delivery: &Delivery) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut again = tokio::time::interval(LOOK);
+        loop {
+            let (ingresses, _) = &self.ports;
+            let port = ingresses[self.sent.fetch_add(1, Ordering::Relaxed) % ingresses.len()];
+            let url = format!("http://127.0.0.1:{port}/webhooks/github");
+            let hook = Hook { url, secret: SECRET.into(), automatic: false };
+            match delivery.send(&self.client, &hook).await {
+                Ok(202) => return,
+                // The kill switch is on, the store is away, or nobody listens.
+                Ok(503) | Err(_) => {}
+                Ok(status) => panic!("delivery {} got {status}", delivery.id),
+            }
+            assert!(Instant::now() < deadline, "no webhook is taken: {}", self.log());
+            again.tick().await;
+        }
+    }
+
+    /// Calls by which the forge was changed.
+    fn writes(&self) -> u64 {
+        let calls = self.forge.calls();
+        let writes =
+            calls.iter().filter(|(route, _)| !route.starts_with("GET") && !route.contains("graphql"));
+        writes.map(|(_, count)| count).sum()
+    }
+
+    /// The time from now to the last write, if nobody writes for a while.
+    async fn last_write(&self) -> Duration {
+        let began = Instant::now();
+        let (mut writes, mut last) = (self.writes(), began);
+        let mut look = tokio::time::interval(LOOK);
+        while last.elapsed() < SILENT {
+            look.tick().await;
+            let now = self.writes();
+            if now > writes {
+                (writes, last) = (now, Instant::now());
+            }
+        }
+        last - began
+    }
+
+    /// The ends of the logs.
+    fn log(&self) -> String {
+        let mut all = String::new();
+        for entry in std::fs::read_dir(self.home.path()).unwrap().flatten() {
+            let path = entry.path();
+            if path.extension().is_some_and(|end| end == "log") {
+                let text = std::fs::read_to_string(&path).unwrap_or_default();
+                let lines: Vec<&str> = text.lines().collect();
+                all +=
+                    &format!("{}:\n{}\n", path.display(), lines[lines.len().saturating_sub(15)..].join("\n"));
+            }
+        }
+        all
+    }
+}
+
+/// The acts of violence so far.
+#[derive(Default)]
+struct Violence {
+    kills: AtomicUsize,
+    restarts: AtomicUsize,
+    cuts: AtomicUsize,
+}
+
+/// Kills processes, restarts Redis and cuts sessions, by turns at random, until it is told that the storm is over.
+async fn rage(fleet: &Fleet, done: &AtomicBool, violence: &Violence) {
+    let mut random = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = |below: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) % below
+    };
+    let processes = fleet.ports.0.len() + fleet.ports.1.len();
+    while !done.load(Ordering::Relaxed) {
+        fleet.supervise();
+        tokio::time::sleep(Duration::from_millis(PEACE.0 + next(PEACE.1 - PEACE.0))).await;
+        match next(8) {
+            0 => {
+                fleet.redis.restart();
+                violence.restarts.fetch_add(1, Ordering::Relaxed);
+            }
+            1 => {
+                fleet.cut();
+                violence.cuts.fetch_add(1, Ordering::Relaxed);
+            }
+            _ => {
+                fleet.kill(usize::try_from(next(processes as u64)).unwrap());
+                violence.kills.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// Pushes to every pull request once, and sends the webhooks; `lost` of a hundred never arrive.
+async fn round(fleet: &Arc<Fleet>, pulls: &mut [Pull], (number, lost): (usize, u64)) {
+    for (at, pull) in pulls.iter_mut().enumerate() {
+        pull.repo.push(&pull.branch, pushed(at, number)).await.unwrap();
+        if number == 0 {
+            pull.number = pull.repo.open(NewPull::of(&pull.branch)).await.unwrap();
+            let repository = pull.repo.id().await.unwrap().to_string();
+            let id = PrId { forge: "github".into(), repository, number: pull.number };
+            pull.key = id.key().as_str().to_owned();
+        }
+    }
+    let chaos = Chaos { seed: CHAOS.seed + number as u64, lost, ..CHAOS };
+    for together in chaos.apply(fleet.forge.pending()).chunks(TOGETHER) {
+        let mut sent = tokio::task::JoinSet::new();
+        for delivery in together.iter().cloned() {
+            let fleet = fleet.clone();
+            sent.spawn(async move {
+                fleet.deliver(&delivery).await;
+                let body: serde_json::Value = serde_json::from_slice(&delivery.body).unwrap();
+                (format!("pr/github/{}/{}", body["repository"]["id"], delivery.number), Instant::now())
+            });
+        }
+        while let Some(accepted) = sent.join_next().await {
+            let (key, at) = accepted.unwrap();
+            pulls.iter_mut().filter(|pull| pull.key == key).for_each(|pull| pull.accepted.push(at));
+        }
+    }
+}
+
+/// Turns the switch on by hand and by command, and tells after how long the last write was.
+async fn stop(fleet: &Fleet) -> Duration {
+    fleet.redis.wait();
+    let set = fleet.redis.by_hand(&["SET", "bot:killswitch:enabled", "true"]);
+    assert!(set.status.success(), "{set:?}");
+    let by_hand = fleet.last_write().await;
+    assert!(by_hand < STOPPED, "{by_hand:?} from SET to the last write");
+    fleet.redis.by_hand(&["SET", "bot:killswitch:enabled", "false"]);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let turned = fleet.command().args(["kill", "on", "--reason", "a drill"]).output().unwrap();
+    assert!(turned.status.success(), "{}", String::from_utf8_lossy(&turned.stderr));
+    let by_command = fleet.last_write().await;
+    assert!(by_command < STOPPED, "{by_command:?} from `kill on` to the last write");
+    let turned = fleet.command().args(["kill", "off"]).output().unwrap();
+    assert!(turned.status.success(), "{}", String::from_utf8_lossy(&turned.stderr));
+    by_hand.max(by_command)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_are_killed_one_after_another_lose_nothing_and_say_nothing_twice() {
+    let size = FleetSize::wanted();
+    let began = Instant::now();
+    let fleet = Arc::new(Fleet::new(size).await);
+    let mut pulls = Vec::new();
+    for at in 0..size.pulls {
+        let name = format!("r{}", at / PULLS_EACH);
+        if at % PULLS_EACH == 0 {
+            let first = Commit::new("Begin").write("README.md", "# storm\n");
+            fleet.forge.create_repository("acme", &name, first).await.unwrap();
+        }
+        let repo = fleet.forge.handle("acme", &name);
+        pulls.push(Pull { repo, branch: format!("p{at}"), number: 0, key: String::new(), accepted: vec![] });
+    }
+    let (done, violence) = (Arc::new(AtomicBool::new(false)), Arc::new(Violence::default()));
+    let raging = {
+        let (fleet, done, violence) = (fleet.clone(), done.clone(), violence.clone());
+        tokio::spawn(async move { rage(&fleet, &done, &violence).await })
+    };
+    let mut rounds = 0;
+    let mut silence = None;
+    while rounds < 2 || began.elapsed() < size.time {
+        round(&fleet, &mut pulls, (rounds, CHAOS.lost)).await;
+        rounds += 1;
+        if silence.is_none() && began.elapsed() > size.time / 2 {
+            silence = Some(stop(&fleet).await);
+        }
+    }
+    // The last word must arrive: lost webhooks are the sweep's to make up for.
+    round(&fleet, &mut pulls, (rounds, 0)).await;
+    let pushed = began.elapsed();
+    let deadline = Instant::now() + PATIENCE;
+    for pull in &pulls {
+        let mut look = tokio::time::interval(LOOK);
+        while !is_reviewed(&pull.repo.pull(pull.number).await.unwrap()) {
+            assert!(Instant::now() < deadline, "{} is never reviewed: {}", pull.key, fleet.log());
+            look.tick().await;
+        }
+    }
+    done.store(true, Ordering::Relaxed);
+    raging.await.unwrap();
+    fleet.redis.wait();
+    let urls = (format!("valkey://127.0.0.1:{}/0", fleet.redis.port), fleet.records.url(&fleet.database));
+    let store = Store::connect(&urls.0, &urls.1, None).await.unwrap();
+    let mut look = tokio::time::interval(LOOK * 5);
+    loop {
+        let slots = store.list().await.unwrap();
+        if slots.is_empty() {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{slots:?} {}", fleet.log());
+        look.tick().await;
+    }
+    assert!(store.workers(false).await.unwrap().all.len() >= size.workers);
+    let Sums { reviews, findings, webhooks, storms } = judge(&pulls, &store, size.quiet).await;
+    assert_eq!(fleet.forge.violations(), Vec::<String>::new());
+    fleet.processes.lock().unwrap().clear();
+    let count = |what: &AtomicUsize| what.load(Ordering::Relaxed);
+    println!(
+        "fleet: {} + {} processes, {} pull requests x {} pushes, {webhooks} webhooks, {storms} storms, {} kills, {} \
+         restarts of Redis, {} cuts of PostgreSQL: {reviews} reviews, {findings} findings, 0 lost, 0 duplicates; the \
+         last write {:.1} s after the kill switch; {:.0} s of pushes, {:.0} s in all",
+        size.ingresses,
+        size.workers,
+        size.pulls,
+        rounds + 1,
+        count(&violence.kills),
+        count(&violence.restarts),
+        count(&violence.cuts),
+        silence.unwrap_or_default().as_secs_f64(),
+        pushed.as_secs_f64(),
+        began.elapsed().as_secs_f64()
+    );
+}

@@ -1,0 +1,169 @@
+//! Servers that a measurement starts: each ends with the value that stands for it, and is counted with all that it has
+//! started, as Linux tells in `/proc`.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::meter::TICKS;
+use super::watch::{children, field};
+
+/// How long a server may take to answer first.
+const START: Duration = Duration::from_secs(60);
+
+/// A child that does not outlive this.
+pub(super) struct Process {
+    /// Its name in tables.
+    part: &'static str,
+    child: Child,
+    /// The process that is counted: the child, or one that it has started.
+    id: u32,
+}
+
+/// What some processes have used.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Used {
+    /// Seconds on the processors.
+    pub(super) cpu: f64,
+    /// Peak resident memory, MB; what the processes of one server share counts once.
+    pub(super) peak: f64,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // One that has an input of ours tidies up and ends when that ends.
+        match self.child.stdin.take() {
+            Some(input) => drop(input),
+            None => drop(self.child.kill()),
+        }
+        let _ = self.child.wait();
+    }
+}
+
+impl Process {
+    /// Starts a command without input and output; its complaints are shown.
+    pub(super) fn start(part: &'static str, command: &mut Command) -> Result<Self> {
+        let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
+        let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
+        Ok(Self { part, id: child.id(), child })
+    }
+
+    /// A child that has started the process `id`, which is the one to count. The child ends with its input.
+    pub(super) fn around(part: &'static str, child: Child, id: u32) -> Self {
+        Self { part, child, id }
+    }
+
+    pub(super) fn part(&self) -> &'static str {
+        self.part
+    }
+
+    /// What it and all that it has started have used so far.
+    pub(super) fn used(&self) -> Result<Used> {
+        let mut all = vec![self.id];
+        let mut at = 0;
+        while let Some(id) = all.get(at) {
+            all.extend(children(*id));
+            at += 1;
+        }
+        let (mut cpu, mut own, mut shared) = (0.0, 0, 0);
+        for id in all {
+            match seconds(&id.to_string()) {
+                Ok(seconds) => cpu += seconds,
+                Err(error) if id == self.id => return Err(error.context(self.part)),
+                Err(_) => continue, // it has ended since it was listed
+            }
+            let of_others = field(id, "RssShmem:") + field(id, "RssFile:");
+            own += field(id, "VmHWM:").saturating_sub(of_others);
+            shared = shared.max(of_others);
+        }
+        Ok(Used { cpu, peak: (own + shared) as f64 / 1024.0 / 1024.0 })
+    }
+
+    /// An error if it has ended by itself.
+    pub(super) fn check(&mut self) -> Result<()> {
+        match self.child.try_wait()? {
+            Some(status) => bail!("{} ended by itself ({status})", self.part),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Seconds that a process (a number, or `self`) has spent on the processors, with those of its children that have ended.
+pub(super) fn seconds(process: &str) -> Result<f64> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).context("the process has ended")?;
+    let fields = stat.rsplit_once(')').context("no name in stat")?.1.split_whitespace();
+    // Behind the name `utime`, `stime`, `cutime` and `cstime` are the 12th to 15th field.
+    let ticks: Vec<f64> = fields.skip(11).take(4).filter_map(|field| field.parse().ok()).collect();
+    if ticks.len() < 4 {
+        bail!("no times in stat");
+    }
+    Ok(ticks.iter().sum::<f64>() / f64::from(TICKS))
+}
+
+/// A port that was free a moment ago.
+pub(super) fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// The answer to a plain GET; none: it is not 200.
+pub(super) fn get(port: u16, path: &str) -> Option<String> {
+    let ask = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(3)))?;
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    ask().ok().filter(|answer| answer.starts_with("HTTP/1.1 200"))
+}
+
+/// Waits until the server at this port says that it is ready.
+pub(super) fn until_ready(process: &mut Process, port: u16) -> Result<()> {
+    until(process, || get(port, "/readyz").is_some())
+}
+
+/// Waits until something holds, for as long as the process runs.
+pub(super) fn until(process: &mut Process, mut holds: impl FnMut() -> bool) -> Result<()> {
+    let begun = Instant::now();
+    while !holds() {
+        process.check()?;
+        if begun.elapsed() > START {
+            bail!("waited {} s in vain: {} is not ready", START.as_secs(), process.part);
+        }
+        thread::park_timeout(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+/// A folder that is thrown away, on a disk: on a file system that lives in memory a flush would cost nothing.
+pub(super) fn folder(root: &Path) -> Result<tempfile::TempDir> {
+    let parent = root.join("target");
+    fs::create_dir_all(&parent)?;
+    tempfile::tempdir_in(&parent).context("cannot make a folder for the data")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_counted_with_its_children_and_is_seen_to_end() {
+        let mut command = Command::new("sh");
+        let mut process =
+            Process::start("sh", command.args(["-c", "i=0; while :; do i=$((i+1)); done"])).unwrap();
+        process.check().unwrap();
+        let used = process.used().unwrap();
+        assert!(used.cpu >= 0.0 && used.peak > 0.0);
+        let mut ended = Process::start("true", &mut Command::new("true")).unwrap();
+        let told = until(&mut ended, || false).unwrap_err().to_string();
+        assert!(told.contains("true ended by itself"), "{told}");
+    }
+}

@@ -1,0 +1,119 @@
+//! The servers that keep slots and records, from the system's packages: started for one measurement, each durable as an
+//! operator has it.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpStream;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use super::process::{Process, free_port, until};
+use crate::workspace;
+
+/// Redis, or Valkey, whose data is in a folder. Each write is on the disk before it is answered.
+pub(super) fn redis(program: &Path, folder: &Path) -> Result<(Process, u16)> {
+    let port = free_port()?;
+    let mut process = Process::start(
+        "redis",
+        Command::new(program).current_dir(folder).args([
+            "--port",
+            &port.to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "yes",
+            "--appendfsync",
+            "always",
+            "--maxmemory-policy",
+            "noeviction",
+        ]),
+    )?;
+    until(&mut process, || TcpStream::connect(("127.0.0.1", port)).is_ok())?;
+    Ok((process, port))
+}
+
+/// Makes PostgreSQL's folder, runs the server until the input ends, and leaves nothing behind. The folder is where
+/// anybody may write, on a disk.
+const LIFE: &str = r#"
+folder=$(mktemp -d /var/tmp/truing-bench.XXXXXX) && cd "$folder" || exit 1
+"$1/initdb" -D data -U truing -A trust -E UTF8 --locale=C --no-sync >initdb.log 2>&1 ||
+    { cat initdb.log >&2; rm -rf "$folder"; exit 1; }
+"$1/postgres" -D data -k "$folder" -p "$2" -c listen_addresses=127.0.0.1 -c max_connections=400 >server.log 2>&1 &
+echo $!
+cat >/dev/null
+kill -INT $! && wait
+cd / && rm -rf "$folder"
+"#;
+
+/// PostgreSQL with an empty database; its address as it is configured. Its settings are its own, but for the number of
+/// connections: a process has up to 16.
+pub(super) fn postgres() -> Result<(Process, String)> {
+    let (bin, port) = (programs()?, free_port()?);
+    // It refuses to run as root.
+    let is_root = workspace::output(Command::new("id").arg("-u"))?.trim() == "0";
+    let mut command = Command::new(if is_root { "runuser" } else { "sh" });
+    if is_root {
+        command.args(["-u", "postgres", "--", "sh"]);
+    }
+    command.args(["-c", LIFE, "sh"]).arg(&bin).arg(port.to_string()).current_dir("/");
+    // A group of its own: an interrupt at the terminal must not end the shell before it has tidied up.
+    command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
+    let output = child.stdout.take().context("there is no standard output")?;
+    let mut id = String::new();
+    BufReader::new(output).read_line(&mut id)?;
+    let Ok(id) = id.trim().parse() else {
+        bail!("PostgreSQL did not start ({})", child.wait()?);
+    };
+    let mut process = Process::around("postgres", child, id);
+    let address = port.to_string();
+    until(&mut process, || {
+        let mut ask = Command::new(bin.join("pg_isready"));
+        ask.args(["-q", "-h", "127.0.0.1", "-p", &address]).stdin(Stdio::null());
+        ask.status().is_ok_and(|status| status.success())
+    })?;
+    Ok((process, format!("postgres://truing@127.0.0.1:{port}/postgres?sslmode=disable")))
+}
+
+/// The folder of the newest version's programs.
+fn programs() -> Result<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let programs = versions.filter_map(|entry| {
+        let version: u32 = entry.file_name().to_str()?.parse().ok()?;
+        let bin = entry.path().join("bin");
+        bin.join("initdb").is_file().then_some((version, bin))
+    });
+    if let Some((_, bin)) = programs.max() {
+        return Ok(bin);
+    }
+    let told = workspace::output(Command::new("pg_config").arg("--bindir"));
+    let told = told.context("PostgreSQL is needed: Debian's package postgresql has it")?;
+    Ok(PathBuf::from(told.trim()))
+}
+
+/// The servers of a deployment of many processes.
+pub(super) struct Servers {
+    pub(super) processes: [Process; 2],
+    /// The section `[store]` of a configuration that uses them, but for the local folder.
+    pub(super) section: String,
+    /// The line of a forge's section that such a configuration has to have, and the variable that it names.
+    pub(super) marker_key: &'static str,
+    pub(super) variable: (&'static str, &'static str),
+}
+
+/// Starts both; the slots' data is in a folder.
+pub(super) fn servers(program: &Path, folder: &Path) -> Result<Servers> {
+    let (slots, port) = redis(program, folder)?;
+    let (records, address) = postgres()?;
+    Ok(Servers {
+        processes: [slots, records],
+        section: format!("[store]\nurl = \"valkey://127.0.0.1:{port}/0\"\nrecords = \"{address}\"\n"),
+        marker_key: "marker_key = { env = \"BENCH_MARKER_KEY\" }\n",
+        variable: ("BENCH_MARKER_KEY", "a key of the bench"),
+    })
+}

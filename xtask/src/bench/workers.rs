@@ -1,0 +1,290 @@
+//! `cargo xtask bench workers`: reviews a minute with 1, 2, 4 and 8 worker processes beside one that takes the webhooks,
+//! with slots in Redis and records in PostgreSQL. The forge is a double on this machine, and so is the model, which
+//! takes its time for an answer. The table says what each part costs a review, and which of them uses the processors up.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde_json::json;
+use tokio::runtime::Runtime;
+use truing_fakes::forge::{Chaos, FakeForge, Hook, NewPull, Options as ForgeOptions, PullView, Repo};
+use truing_fakes::model::{Answer, FakeModel, Fault, KEY, Script};
+use truing_fakes::repo::Commit;
+
+use super::process::{Process, folder, free_port, get, seconds, until_ready};
+use super::stores;
+use crate::{say, workspace};
+
+const TOKEN: &str = "a token of the bench";
+const SECRET: &str = "a secret of the bench";
+/// The change of each pull request. No rule finds anything in it, and the model says the same.
+const CHANGE: &str = "def pay(x):\n    try:\n        charge(x)\n    except Exception:\n        return None\n";
+/// The parts whose time is told; the last one is this process, with both doubles and the git that they start.
+const PARTS: [&str; 5] = ["workers", "ingress", "redis", "postgres", "doubles"];
+/// The longest that the reviews of one measurement may take.
+const PATIENCE: Duration = Duration::from_secs(30 * 60);
+/// From this share of all processors on they are used up.
+const USED_UP: f64 = 0.85;
+/// The share of writes of slots that may meet a slot which somebody else has changed: less than this.
+const CONFLICTS: f64 = 0.01;
+
+/// What to measure.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Numbers of worker processes; each is measured by itself
+    #[arg(long, value_delimiter = ',', default_value = "1,2,4,8")]
+    workers: Vec<usize>,
+    /// Pull requests of each measurement
+    #[arg(long, default_value_t = 240)]
+    pulls: usize,
+    /// Repositories that they are spread over
+    #[arg(long, default_value_t = 8)]
+    repositories: usize,
+    /// Leases that a worker holds at once
+    #[arg(long, default_value_t = 4)]
+    concurrency: usize,
+    /// How long the model takes for an answer, in milliseconds
+    #[arg(long, default_value_t = 200)]
+    model_ms: u64,
+    /// The optimized program to measure [default: built now]
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
+    /// The server of Redis, from Debian's package redis-server, or of Valkey
+    #[arg(long, value_name = "FILE", default_value = "redis-server")]
+    redis: PathBuf,
+}
+
+/// Measures. `false`: slots are in each other's way more often than promised, or nobody tells.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    let numbers = [options.pulls, options.repositories, options.concurrency, options.workers.len()];
+    if numbers.contains(&0) || options.workers.contains(&0) {
+        bail!("--workers, --pulls, --repositories and --concurrency must be at least 1");
+    }
+    let root = workspace::root()?;
+    let program = match &options.program {
+        Some(program) => program.canonicalize().with_context(|| format!("no {}", program.display()))?,
+        None => super::program::build(&root)?,
+    };
+    let processors = thread::available_parallelism().map_or(1.0, |number| number.get() as f64);
+    say::line(&format!(
+        "{} pull requests in {} repositories, {} leases a worker, {} ms an answer of the model, {processors} processors",
+        options.pulls, options.repositories, options.concurrency, options.model_ms
+    ));
+    let parts: String = PARTS.iter().map(|part| format!(" {part:>9}")).collect();
+    say::line(&format!("workers reviews/min  ratio{parts}   busy  conflicts"));
+    let (mut first, mut last, mut kept) = (None, None, true);
+    for workers in &options.workers {
+        let row = measure(options, &root, &program, *workers)?;
+        let rate = options.pulls as f64 / row.took.as_secs_f64() * 60.0;
+        let ratio = rate / *first.get_or_insert(rate);
+        let each: String =
+            row.cpu.iter().map(|cpu| format!(" {:>9.1}", cpu * 1e3 / options.pulls as f64)).collect();
+        let busy = row.cpu.iter().sum::<f64>() / row.took.as_secs_f64() / processors;
+        let conflicts = row.conflicts.map_or("untold".to_owned(), |share| format!("{:.2} %", share * 100.0));
+        say::line(&format!(
+            "{workers:>7} {rate:>11.1} {ratio:>6.2}{each} {:>4.0} %  {conflicts:>9}",
+            busy * 100.0
+        ));
+        kept &= row.conflicts.is_some_and(|share| share < CONFLICTS);
+        last = Some((*workers, row, busy));
+    }
+    say::line("parts: processor time a review, ms, with all processes that each has started");
+    say::line("conflicts: writes of slots that found another version, of all that were tried");
+    if let Some((workers, row, busy)) = last {
+        say::line(&limit(workers, &row, busy));
+    }
+    let word = if kept { "ok" } else { "MISSED" };
+    say::line(&format!("conflicts: promised less than {:.0} %: {word}", CONFLICTS * 100.0));
+    Ok(kept)
+}
+
+/// The part that the last measurement is held up by.
+fn limit(workers: usize, row: &Row, busy: f64) -> String {
+    let all: f64 = row.cpu.iter().sum();
+    let greatest = PARTS.iter().zip(&row.cpu).max_by(|one, other| one.1.total_cmp(other.1));
+    let (part, cpu) = greatest.map_or(("nothing", 0.0), |(part, cpu)| (*part, *cpu));
+    let share = cpu / all * 100.0;
+    if busy < USED_UP {
+        return format!(
+            "with {workers} workers the processors are not used up: runs wait for the model; of the time that was used, \
+             {part} took the most ({share:.0} %)"
+        );
+    }
+    format!("with {workers} workers the processors are used up: {part} takes the most ({share:.0} %)")
+}
+
+/// One measurement.
+struct Row {
+    took: Duration,
+    /// Seconds on the processors, of each of [`PARTS`].
+    cpu: Vec<f64>,
+    /// The share of writes of slots that found another version; none: not told.
+    conflicts: Option<f64>,
+}
+
+fn measure(options: &Options, root: &Path, program: &Path, workers: usize) -> Result<Row> {
+    let runtime = Runtime::new().context("no threads can be had")?;
+    let doubles = runtime.block_on(Doubles::start(options))?;
+    let data = folder(root)?;
+    let servers = stores::servers(&options.redis, data.path())?;
+    let config = data.path().join("truing.toml");
+    fs::write(&config, doubles.config(&servers, options)).context("cannot write the configuration")?;
+
+    let roles = std::iter::once("ingress").chain(std::iter::repeat_n("worker", workers));
+    let (mut processes, mut ports) = (Vec::new(), Vec::new());
+    for (number, role) in roles.enumerate() {
+        let port = free_port()?;
+        // Each has mirrors of its own, as if it were on another machine.
+        let home = data.path().join(format!("{role}-{number}"));
+        fs::create_dir(&home)?;
+        let part = if role == "ingress" { "ingress" } else { "workers" };
+        let (name, value) = servers.variable;
+        let mut command = Command::new(program);
+        command
+            .args(["--quiet", "serve", "--role", role, "--listen", &format!("127.0.0.1:{port}"), "--config"])
+            .arg(&config)
+            .env("HOME", &home)
+            .env("TRUING_STORE__FOLDER", &home)
+            .env("GITHUB_WEBHOOK_SECRET", SECRET)
+            .env("GITHUB_TOKEN", TOKEN)
+            .env("ANTHROPIC_API_KEY", KEY)
+            .env(name, value);
+        let mut process = Process::start(part, &mut command)?;
+        until_ready(&mut process, port)?;
+        processes.push(process);
+        ports.push(port);
+    }
+    processes.extend(servers.processes);
+    let ingress = ports.first().context("there is no process")?;
+    let url = format!("http://127.0.0.1:{ingress}/webhooks/github");
+    doubles.forge.hook(Hook { url, secret: SECRET.to_owned(), automatic: false });
+
+    let (before, began) = (used(&processes)?, Instant::now());
+    let statuses = runtime.block_on(doubles.forge.deliver_all(Chaos::default()))?;
+    if let Some(status) = statuses.iter().find(|status| **status != 202) {
+        bail!("a webhook was answered {status}");
+    }
+    for (repo, number) in &doubles.pulls {
+        while !is_reviewed(&runtime.block_on(repo.pull(*number))?)? {
+            processes.iter_mut().try_for_each(Process::check)?;
+            if began.elapsed() > PATIENCE {
+                bail!("{}#{number} has no review after {} s", repo.full_name(), PATIENCE.as_secs());
+            }
+            thread::park_timeout(Duration::from_millis(50));
+        }
+    }
+    let took = began.elapsed();
+    let after = used(&processes)?;
+    let cpu = before.iter().zip(&after).map(|(before, after)| after - before).collect();
+    Ok(Row { took, cpu, conflicts: conflicts(&ports) })
+}
+
+/// Has the head a status? Any but success says that something is wrong with the measurement.
+fn is_reviewed(view: &PullView) -> Result<bool> {
+    let Some(status) = view.statuses.get(&view.head).and_then(|statuses| statuses.last()) else {
+        return Ok(false);
+    };
+    if status.state != "success" {
+        bail!("a review ended as {}: {}", status.state, status.description.as_deref().unwrap_or("no words"));
+    }
+    Ok(true)
+}
+
+/// Seconds on the processors so far, of each of [`PARTS`].
+fn used(processes: &[Process]) -> Result<Vec<f64>> {
+    let of = |part: &str| -> Result<f64> {
+        let of_part = processes.iter().filter(|process| process.part() == part);
+        of_part.map(|process| Ok(process.used()?.cpu)).sum()
+    };
+    let mut used: Vec<f64> = PARTS.iter().map(|part| of(part)).collect::<Result<_>>()?;
+    // What it has started and what still runs is counted above; its own children have all ended.
+    if let Some(doubles) = used.last_mut() {
+        *doubles = seconds("self")?;
+    }
+    Ok(used)
+}
+
+/// The share of writes of slots that found another version, as all processes tell; none: one of them does not.
+fn conflicts(ports: &[u16]) -> Option<f64> {
+    let (mut commits, mut conflicts) = (0.0, 0.0);
+    for port in ports {
+        let metrics = get(*port, "/metrics")?;
+        commits += counter(&metrics, "truing_slot_commits_total")?;
+        conflicts += counter(&metrics, "truing_slot_conflicts_total")?;
+    }
+    Some(conflicts / f64::max(commits + conflicts, 1.0))
+}
+
+/// The sum of a counter's lines in Prometheus's text; none: there is no such line.
+fn counter(metrics: &str, name: &str) -> Option<f64> {
+    let rest = metrics.lines().filter_map(|line| line.strip_prefix(name));
+    let lines = rest.filter(|rest| rest.starts_with([' ', '{']));
+    let values = lines.filter_map(|line| line.split_whitespace().last()?.parse::<f64>().ok());
+    values.fold(None, |sum, value| Some(sum.unwrap_or(0.0) + value))
+}
+
+/// The forge with its pull requests, and the model.
+struct Doubles {
+    forge: FakeForge,
+    model: FakeModel,
+    pulls: Vec<(Repo, u64)>,
+}
+
+impl Doubles {
+    async fn start(options: &Options) -> Result<Self> {
+        let forge = FakeForge::start(ForgeOptions::default()).await?;
+        forge.token(TOKEN, "truing[bot]");
+        let report = Answer::tool("report", json!({ "findings": [] })).usage(1000, 100).times(0);
+        let slow = Answer { fault: Some(Fault::Slow { millis: options.model_ms }), ..report };
+        let model = FakeModel::start(Script::of([slow])).await.context("the model cannot start")?;
+        let mut repos = Vec::new();
+        for number in 0..options.repositories {
+            let begin = Commit::new("begin").write("a.py", "a = 1\n");
+            repos.push(forge.create_repository("bench", &format!("r{number}"), begin).await?);
+        }
+        let mut pulls = Vec::new();
+        for (at, repo) in repos.iter().cycle().take(options.pulls).enumerate() {
+            let branch = format!("b{at}");
+            repo.push(&branch, Commit::new("pay").write(format!("{branch}.py"), CHANGE)).await?;
+            pulls.push((repo.clone(), repo.open(NewPull::of(&branch)).await?));
+        }
+        Ok(Self { forge, model, pulls })
+    }
+
+    /// A configuration that uses them and these servers. Nothing else is done meanwhile, such as a sweep.
+    fn config(&self, servers: &stores::Servers, options: &Options) -> String {
+        let (forge, model) = (self.forge.base_url(), self.model.url());
+        let (store, marker_key, concurrency) = (&servers.section, servers.marker_key, options.concurrency);
+        format!(
+            "{store}[server]\nconcurrency = {concurrency}\npoll = \"250ms\"\nsweep = \"1h\"\nrate_limit = 0\n\
+             [forge.github]\napi_url = \"{forge}\"\ngit_url = \"{forge}\"\n{marker_key}\
+             [review]\nruntime = \"native\"\ndebounce = \"100ms\"\nmax_wait = \"1s\"\n\
+             [model]\nbase_url = \"{model}\"\n[budget]\nrepo_day_usd = 1000\n"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_is_the_sum_of_its_own_lines() {
+        let text = "# TYPE a_total counter\na_total 2\na_total{x=\"y z\"} 3\na_totals 7\nb_total 0\n";
+        assert_eq!(counter(text, "a_total"), Some(5.0));
+        assert_eq!(counter(text, "b_total"), Some(0.0));
+        assert_eq!(counter(text, "c_total"), None);
+    }
+
+    #[test]
+    fn the_part_that_uses_most_is_named() {
+        let row = Row { took: Duration::from_secs(1), cpu: vec![0.1, 0.0, 0.2, 0.7, 0.0], conflicts: None };
+        assert!(limit(4, &row, 0.99).contains("used up: postgres takes the most (70 %)"));
+        assert!(limit(4, &row, 0.5).contains("wait for the model"));
+    }
+}
