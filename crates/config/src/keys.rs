@@ -156,9 +156,9 @@ const PERIOD_OF_OTHERS: Kind =
     Kind::Duration(Duration::from_millis(10), Duration::from_secs(7 * 24 * 60 * 60));
 
 /// Schemes of servers that keep slots.
-pub(crate) const SLOTS: &[&str] = &["valkey", "valkeys", "redis", "rediss"];
+pub const SLOTS: &[&str] = &["valkey", "valkeys", "redis", "rediss"];
 /// Schemes of servers that keep records.
-pub(crate) const RECORDS: &[&str] = &["postgres", "postgresql"];
+pub const RECORDS: &[&str] = &["postgres", "postgresql"];
 
 /// Every key, section by section.
 pub const KEYS: &[Key] = &[
@@ -171,7 +171,7 @@ pub const KEYS: &[Key] = &[
         },
         repository: Repository::No,
         since: "0.1.0",
-        doc: "The store: `sqlite:PATH`, a file that one process serves from (a relative path starts at the folder of the file that names it); or the URL of the Valkey or Redis that keeps the slots of many processes, `valkey://host:port/db`, with TLS `valkeys://`, behind Sentinel `valkey://MASTER/db?sentinel=host:port,host:port`. Then `store.records` is set, too.",
+        doc: "The store: `sqlite:PATH`, a file that one process serves from (a relative path starts at the folder of the file that names it); or the URL of the Valkey or Redis that keeps the slots of many processes, `valkey://host:port/db`, with TLS `valkeys://`. Then `store.records` is set, too.",
     },
     Key {
         path: "store.records",

@@ -40,6 +40,7 @@ pub mod rules;
 mod runtime;
 pub mod sandbox;
 pub mod serve;
+pub mod store;
 pub mod sync;
 mod target;
 pub mod verify;
@@ -106,6 +107,7 @@ enum Command {
     Gate(gate::Args),
     Preflight(preflight::Args),
     Backup(backup::Args),
+    Store(store::Args),
     Mcp(mcp::Args),
     Diff(diff::Args),
     Findings(findings::Args),
@@ -144,6 +146,7 @@ impl Command {
             Self::Gate(args) => gate::run(args, context),
             Self::Preflight(args) => preflight::run(args, context),
             Self::Backup(args) => backup::run(args, context),
+            Self::Store(args) => store::run(args, context),
             Self::Mcp(args) => mcp::run(args, context),
             Self::Diff(args) => diff::run(args, context),
             Self::Findings(args) => findings::run(args, context),
@@ -182,6 +185,7 @@ impl Command {
             | Self::Gate(_)
             | Self::Preflight(_)
             | Self::Backup(_)
+            | Self::Store(_)
             | Self::Diff(_)
             | Self::Mcp(_)
             | Self::Findings(_)

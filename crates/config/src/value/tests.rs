@@ -123,7 +123,7 @@ fn a_store_is_a_file_or_a_server_whose_password_is_not_shown() {
     for (kind, url, shown) in [
         (slots, "valkey://:hush@h:6379/0", "valkey://h:6379/0"),
         (slots, "rediss://u:hush@h/1", "rediss://u@h/1"),
-        (slots, "valkey://main/0?sentinel=a:1,b:2", "valkey://main/0?sentinel=a:1,b:2"),
+        (slots, "valkey://h/0?protocol=resp3&password=hush", "valkey://h/0?protocol=resp3"),
         (records, "postgres://u:hush@a:1,b:2/db?sslmode=require", "postgres://u@a:1,b:2/db?sslmode=require"),
         (records, "postgresql:///db?host=/run/pg&password=hush", "postgresql:///db?host=/run/pg"),
         (records, "postgres://u:hu@sh/x@h/db", "postgres://u@h/db"),

@@ -55,6 +55,55 @@ impl Place {
         }
     }
 
+    /// The one that a person names: `sqlite:PATH`, or the URLs of two servers with a comma in between. Relative paths start at
+    /// `folder`.
+    ///
+    /// # Errors
+    /// Exit 2 if it names none. It is not repeated: it may carry passwords.
+    pub fn parse(url: &str, folder: &Path) -> Result<Self, CliError> {
+        let wrong = || {
+            CliError::usage(
+                "bad_value",
+                "a store is `sqlite:PATH`, or `valkey://HOST:PORT/DB,postgres://USER@HOST/DATABASE`",
+            )
+            .hint("of servers both are named, with a comma in between")
+        };
+        if let Some(path) =
+            url.strip_prefix("sqlite:").filter(|path| !path.is_empty() && !path.starts_with(':'))
+        {
+            return Ok(Self::File(folder.join(path)));
+        }
+        let at = url.find(",postgres").ok_or_else(wrong)?;
+        let (slots, records) = (url.get(..at).unwrap_or_default(), url.get(at + 1..).unwrap_or_default());
+        let is_of = |url: &str, schemes: &[&str]| {
+            url.split_once("://").is_some_and(|(scheme, rest)| schemes.contains(&scheme) && !rest.is_empty())
+        };
+        if !is_of(slots, truing_config::keys::SLOTS) || !is_of(records, truing_config::keys::RECORDS) {
+            return Err(wrong());
+        }
+        for url in [slots, records] {
+            let login =
+                url.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@')).map(|(login, _)| login);
+            let password = login.and_then(|login| login.split_once(':')).map(|(_, password)| password);
+            password.into_iter().for_each(truing_reader::redact::keep);
+        }
+        Ok(Self::Servers { slots: SecretText::new(slots), records: SecretText::new(records) })
+    }
+
+    /// Opens it to fill it by a transfer, or to go on with one.
+    ///
+    /// # Errors
+    /// Exit 3 if it cannot be opened.
+    pub async fn open_for_transfer(&self) -> Result<Store, CliError> {
+        match self {
+            Self::File(path) => Store::open_for_transfer(path, Arc::new(SystemClock)).map_err(not_opened),
+            Self::Servers { slots, records } => {
+                let connecting = Store::connect_for_transfer(slots.expose(), records.expose(), None);
+                Box::pin(connecting).await.map_err(|error| not_connected(&error))
+            }
+        }
+    }
+
     /// Opens it, and makes a file where there is none.
     ///
     /// # Errors
@@ -166,6 +215,7 @@ fn not_opened(error: OpenError) -> CliError {
         | OpenError::Replaced { .. }
         | OpenError::Emptied { .. }
         | OpenError::InUse { .. }
+        | OpenError::HalfCopied { .. }
         | OpenError::Linked { .. } => told,
         OpenError::Folder { .. }
         | OpenError::IsAFolder { .. }

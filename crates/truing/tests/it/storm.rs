@@ -5,6 +5,7 @@
 //! A small one runs with the other tests; `cargo xtask soak` runs it as large as [`SIZE`] says.
 
 mod fleet;
+mod moving;
 
 use crate::support::watch;
 use std::collections::BTreeSet;

@@ -4,6 +4,7 @@
 //!
 //! A small one runs with the other tests; `cargo xtask soak --only fleet` runs it as large as [`SIZE`] says.
 
+use std::path::Path;
 use std::process::Output;
 use std::sync::Mutex;
 
@@ -22,13 +23,13 @@ const SILENT: Duration = Duration::from_secs(4);
 const STOPPED: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy, Debug)]
-struct FleetSize {
-    pulls: usize,
-    ingresses: usize,
-    workers: usize,
-    time: Duration,
+pub(super) struct FleetSize {
+    pub(super) pulls: usize,
+    pub(super) ingresses: usize,
+    pub(super) workers: usize,
+    pub(super) time: Duration,
     /// Without an event for so long a storm is over.
-    quiet: Duration,
+    pub(super) quiet: Duration,
 }
 
 impl FleetSize {
@@ -103,7 +104,7 @@ impl Drop for Redis {
 }
 
 /// A forge, the servers, and the processes.
-struct Fleet {
+pub(super) struct Fleet {
     forge: Watched,
     home: TempDir,
     redis: Redis,
@@ -117,7 +118,18 @@ struct Fleet {
 }
 
 impl Fleet {
+    /// All processes at work.
     async fn new(size: FleetSize) -> Self {
+        let fleet = Self::idle(size).await;
+        for at in 0..size.ingresses + size.workers {
+            let process = fleet.process(at);
+            fleet.processes.lock().unwrap().push(process);
+        }
+        fleet
+    }
+
+    /// No process yet.
+    pub(super) async fn idle(size: FleetSize) -> Self {
         let forge = Watched::start(Options::default()).await;
         forge.token(TOKEN, LOGIN);
         let home = tempfile::tempdir().unwrap();
@@ -137,7 +149,7 @@ impl Fleet {
         std::fs::write(home.path().join("truing.toml"), config).unwrap();
         let mut ports = lasting_ports(size.ingresses + size.workers);
         let workers = ports.split_off(size.ingresses);
-        let fleet = Self {
+        Self {
             forge,
             home,
             redis,
@@ -147,17 +159,36 @@ impl Fleet {
             processes: Mutex::default(),
             client: reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap(),
             sent: AtomicUsize::new(0),
-        };
-        for at in 0..size.ingresses + size.workers {
-            let process = fleet.process(at);
-            fleet.processes.lock().unwrap().push(process);
         }
-        fleet
     }
 
-    fn command(&self) -> Command {
+    pub(super) fn forge(&self) -> &Watched {
+        &self.forge
+    }
+
+    pub(super) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// The port of the first ingress.
+    pub(super) fn ingress(&self) -> u16 {
+        self.ports.0[0]
+    }
+
+    /// The port of the first worker.
+    pub(super) fn worker(&self) -> u16 {
+        self.ports.1[0]
+    }
+
+    /// The address of the store, as `truing store` takes it.
+    pub(super) fn urls(&self) -> String {
+        format!("valkey://127.0.0.1:{}/0,{}", self.redis.port, self.records.url(&self.database))
+    }
+
+    /// A command with this configuration.
+    pub(super) fn command(&self, config: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
-        command.args(["--config", "truing.toml", "--quiet"]).env_clear();
+        command.args(["--config", config, "--quiet"]).env_clear();
         for (name, value) in [
             ("GITHUB_TOKEN", TOKEN),
             ("GITHUB_WEBHOOK_SECRET", SECRET),
@@ -177,9 +208,14 @@ impl Fleet {
             Some(port) => ("ingress", *port),
             None => ("worker", workers[at - ingresses.len()]),
         };
+        self.start("truing.toml", role, port)
+    }
+
+    /// Starts a process with this configuration and role.
+    pub(super) fn start(&self, config: &str, role: &str, port: u16) -> Server {
         let log = self.home.path().join(format!("{role}-{port}.log"));
         let log = File::options().create(true).append(true).open(log).unwrap();
-        let mut command = self.command();
+        let mut command = self.command(config);
         command.args(["serve", "--role", role, "--listen", &format!("127.0.0.1:{port}")]);
         Server(command.stderr(log).spawn().unwrap())
     }
@@ -254,7 +290,7 @@ impl Fleet {
     }
 
     /// The ends of the logs.
-    fn log(&self) -> String {
+    pub(super) fn log(&self) -> String {
         let mut all = String::new();
         for entry in std::fs::read_dir(self.home.path()).unwrap().flatten() {
             let path = entry.path();
@@ -306,10 +342,10 @@ async fn rage(fleet: &Fleet, done: &AtomicBool, violence: &Violence) {
 }
 
 /// Pushes to every pull request once, and sends the webhooks; `lost` of a hundred never arrive.
-async fn round(fleet: &Arc<Fleet>, pulls: &mut [Pull], (number, lost): (usize, u64)) {
+pub(super) async fn round(fleet: &Arc<Fleet>, pulls: &mut [Pull], (number, lost): (usize, u64)) {
     for (at, pull) in pulls.iter_mut().enumerate() {
         pull.repo.push(&pull.branch, pushed(at, number)).await.unwrap();
-        if number == 0 {
+        if pull.number == 0 {
             pull.number = pull.repo.open(NewPull::of(&pull.branch)).await.unwrap();
             let repository = pull.repo.id().await.unwrap().to_string();
             let id = PrId { forge: "github".into(), repository, number: pull.number };
@@ -343,11 +379,11 @@ async fn stop(fleet: &Fleet) -> Duration {
     assert!(by_hand < STOPPED, "{by_hand:?} from SET to the last write");
     fleet.redis.by_hand(&["SET", "bot:killswitch:enabled", "false"]);
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let turned = fleet.command().args(["kill", "on", "--reason", "a drill"]).output().unwrap();
+    let turned = fleet.command("truing.toml").args(["kill", "on", "--reason", "a drill"]).output().unwrap();
     assert!(turned.status.success(), "{}", String::from_utf8_lossy(&turned.stderr));
     let by_command = fleet.last_write().await;
     assert!(by_command < STOPPED, "{by_command:?} from `kill on` to the last write");
-    let turned = fleet.command().args(["kill", "off"]).output().unwrap();
+    let turned = fleet.command("truing.toml").args(["kill", "off"]).output().unwrap();
     assert!(turned.status.success(), "{}", String::from_utf8_lossy(&turned.stderr));
     by_hand.max(by_command)
 }

@@ -1,0 +1,178 @@
+//! `truing store`: moves everything to another store, and compares two.
+
+use serde::Serialize;
+use truing_core::port::Slots as _;
+use truing_store::{Compared, Copied, Store, TransferError, Zeros};
+
+use super::error::{CliError, Exit};
+use super::runtime::{self, Signals};
+use super::target::store_error;
+use super::{Context, columns};
+use crate::wiring::store::Place;
+
+/// Move the store to another engine, or compare two stores
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum Action {
+    /// Copy everything from one store to a new one, and compare both
+    ///
+    /// Stop whatever serves from either first. The source stays as it is. What was interrupted goes on when this is run again.
+    Migrate {
+        #[command(flatten)]
+        stores: Stores,
+        /// Write U+FFFD in place of zero characters, which PostgreSQL cannot hold, instead of stopping there
+        #[arg(long)]
+        replace_zeros: bool,
+    },
+    /// Compare two stores row by row; exit 1 if they differ
+    Check {
+        #[command(flatten)]
+        stores: Stores,
+    },
+}
+
+/// The two stores. One of them may be left out: it is the one that is configured.
+#[derive(clap::Args, Debug)]
+struct Stores {
+    /// The source: sqlite:PATH, or valkey://…,postgres://… [default: the configured store]
+    #[arg(long, value_name = "URL", required_unless_present = "to")]
+    from: Option<String>,
+
+    /// The other store, in the same form [default: the configured store]
+    #[arg(long, value_name = "URL")]
+    to: Option<String>,
+}
+
+impl Stores {
+    /// Both places; the source has to be there.
+    fn places(&self, context: &Context) -> Result<(Place, Place), CliError> {
+        let folder = context.environment.directory();
+        let of = |url: &Option<String>| match url {
+            Some(url) => Place::parse(url, folder),
+            None => Place::of(&context.config(&[])?, &context.environment),
+        };
+        let (from, to) = (of(&self.from)?, of(&self.to)?);
+        if !from.is_there() {
+            return Err(CliError::usage("no_store", format!("there is no database at {from}"))
+                .hint("name the store after --from, `sqlite:PATH`"));
+        }
+        Ok((from, to))
+    }
+}
+
+/// One table of the answer for scripts.
+#[derive(Serialize)]
+struct Row<'a> {
+    table: &'a str,
+    from: u64,
+    to: u64,
+    alike: bool,
+    first: Option<&'a str>,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    runtime::start()?.block_on(async {
+        let mut signals = Signals::new()?;
+        let work = async {
+            match &args.action {
+                Action::Migrate { stores, replace_zeros } => {
+                    let zeros = if *replace_zeros { Zeros::Replace } else { Zeros::Refuse };
+                    migrate(stores, zeros, context).await
+                }
+                Action::Check { stores } => compare(stores, context).await,
+            }
+        };
+        tokio::select! {
+            ended = Box::pin(work) => ended,
+            _ = signals.next() => Err(CliError::new(Exit::Interrupted, "interrupted", "interrupted before all was done")
+                .hint("run it again: it goes on where it was")),
+        }
+    })
+}
+
+async fn migrate(stores: &Stores, zeros: Zeros, context: &Context) -> Result<Exit, CliError> {
+    let (from, to) = stores.places(context)?;
+    let (source, target) = (from.open().await?, to.open_for_transfer().await?);
+    for store in [&source, &target] {
+        nobody_serves(store).await?;
+    }
+    context.output.say(format_args!("from {from} to {to}"));
+    let progress = context.output.progress("copying", None);
+    let told = |copied: Copied| progress.step(&format!("{}: {}", copied.table, copied.rows));
+    let compared = source.copy_to(&target, zeros, told).await.map_err(|error| not_moved(&error))?;
+    drop(progress);
+    tell(&compared, context)?;
+    context.output.say(format_args!("everything is there, and the same; {from} was left as it was"));
+    Ok(Exit::Done)
+}
+
+async fn compare(stores: &Stores, context: &Context) -> Result<Exit, CliError> {
+    let (from, to) = stores.places(context)?;
+    if !to.is_there() {
+        return Err(CliError::usage("no_store", format!("there is no database at {to}"))
+            .hint("name the store after --to, `sqlite:PATH`"));
+    }
+    let (one, other) = (from.open().await?, to.open().await?);
+    let progress = context.output.progress("comparing", None);
+    let compared = one.compare(&other).await.map_err(|error| not_moved(&error))?;
+    drop(progress);
+    tell(&compared, context)?;
+    Ok(if compared.iter().all(|table| table.alike) { Exit::Done } else { Exit::No })
+}
+
+/// Prints the comparison, table by table.
+fn tell(compared: &[Compared], context: &Context) -> Result<(), CliError> {
+    let rows: Vec<Row<'_>> = compared.iter().map(Row::of).collect();
+    context.output.answer(&rows, || {
+        let width = compared.iter().map(|table| table.table.len()).max().unwrap_or_default();
+        let line =
+            |table: &Compared| columns::folded(&format!("{:<width$}  ", table.table), &table.to_string());
+        compared.iter().map(line).collect::<String>()
+    })
+}
+
+impl<'a> Row<'a> {
+    fn of(Compared { table, rows: (from, to), alike, first, .. }: &'a Compared) -> Self {
+        Self { table, from: *from, to: *to, alike: *alike, first: first.as_deref() }
+    }
+}
+
+/// Refuses while processes lease from servers. Locks see to it for files.
+async fn nobody_serves(store: &Store) -> Result<(), CliError> {
+    let workers = store.workers(false).await.map_err(store_error)?.all;
+    if workers.is_empty() {
+        return Ok(());
+    }
+    let serve = truing_core::line::counted(workers.len(), "process");
+    Err(CliError::refused(
+        "served",
+        format!("{serve} of `truing serve` worked on the servers within the last 30 s"),
+    )
+    .hint("stop all of them, wait 30 s, and run this again"))
+}
+
+fn not_moved(error: &TransferError) -> CliError {
+    let message = error.to_string();
+    match error {
+        TransferError::Same(_)
+        | TransferError::NotNew { .. }
+        | TransferError::OtherSource { .. }
+        | TransferError::OtherSlots { .. }
+        | TransferError::OtherVersion { .. }
+        | TransferError::HalfSource { .. }
+        | TransferError::Form { .. } => CliError::usage("store_mismatch", message),
+        TransferError::Busy { .. } | TransferError::AtWork { .. } => CliError::refused("served", message),
+        TransferError::Store(_)
+        | TransferError::Lock(_)
+        | TransferError::Unfit { .. }
+        | TransferError::Slot { .. }
+        | TransferError::Refused { .. }
+        | TransferError::TakenOver { .. }
+        | TransferError::Differ { .. } => CliError::failed("store", message),
+    }
+}

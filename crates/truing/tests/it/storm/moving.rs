@@ -1,0 +1,100 @@
+//! A service that outgrows its machine, and comes back, by the commands of docs/scaling.md: from a SQLite file to an ingress and a
+//! worker on Redis and PostgreSQL, and to a file again. Nothing is lost or said twice on the way.
+
+use super::fleet::{Fleet, FleetSize};
+use super::*;
+
+const SIZE: FleetSize = FleetSize {
+    pulls: 1,
+    ingresses: 1,
+    workers: 1,
+    time: Duration::from_secs(0),
+    quiet: Duration::from_secs(2),
+};
+
+/// Runs the program with a configuration; what it said, and its exit code.
+fn run(fleet: &Fleet, config: &str, arguments: &[&str]) -> (String, i32) {
+    let ran = fleet.command(config).stdout(Stdio::piped()).args(arguments).output().unwrap();
+    let said = [ran.stdout, ran.stderr].concat();
+    (String::from_utf8(said).unwrap(), ran.status.code().unwrap())
+}
+
+/// Pushes, tells of it, and waits for the review of the new head; the texts of all of our comments.
+async fn reviewed(fleet: &Arc<Fleet>, pull: &mut Pull, number: usize) -> Vec<String> {
+    fleet::round(fleet, std::slice::from_mut(pull), (number, 0)).await;
+    let deadline = Instant::now() + PATIENCE;
+    let mut look = tokio::time::interval(LOOK);
+    loop {
+        let view = pull.repo.pull(pull.number).await.unwrap();
+        if is_reviewed(&view) {
+            return ours(&view).map(str::to_owned).collect();
+        }
+        assert!(Instant::now() < deadline, "round {number}: {}", fleet.log());
+        look.tick().await;
+    }
+}
+
+/// Stops a process as a supervisor does, and waits for its end.
+fn stop(mut server: Server) {
+    let ended = Command::new("kill").args(["-TERM", &server.0.id().to_string()]).status().unwrap();
+    assert!(ended.success());
+    assert!(server.0.wait().unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_moves_to_many_processes_and_back() {
+    let fleet = Arc::new(Fleet::idle(SIZE).await);
+    let port = fleet.ingress();
+    let of_file = |name: &str| {
+        let text = std::fs::read_to_string(fleet.home().join("truing.toml")).unwrap();
+        let kept: Vec<&str> = text.lines().filter(|line| !line.starts_with("records =")).collect();
+        let url = format!("url = \"sqlite:state/{name}.db\"");
+        let kept = kept.iter().map(|line| if line.starts_with("url =") { url.as_str() } else { line });
+        std::fs::write(fleet.home().join(format!("{name}.toml")), kept.collect::<Vec<_>>().join("\n"))
+            .unwrap();
+    };
+    of_file("one");
+    of_file("back");
+    let first = Commit::new("Begin").write("README.md", "# storm\n");
+    fleet.forge().create_repository("acme", "r0", first).await.unwrap();
+    let repo = fleet.forge().handle("acme", "r0");
+    let mut pull = Pull { repo, branch: "p0".into(), number: 0, key: String::new(), accepted: vec![] };
+
+    let server = fleet.start("one.toml", "all", port);
+    let at_first = reviewed(&fleet, &mut pull, 10).await;
+    stop(server);
+
+    let servers = fleet.urls();
+    let (said, exit) = run(&fleet, "one.toml", &["store", "migrate", "--to", &servers]);
+    assert_eq!(exit, 0, "{said}");
+    let (said, exit) = run(&fleet, "one.toml", &["store", "check", "--to", &servers]);
+    assert_eq!(exit, 0, "{said}");
+    let many =
+        [fleet.start("truing.toml", "ingress", port), fleet.start("truing.toml", "worker", fleet.worker())];
+    let then = reviewed(&fleet, &mut pull, 20).await;
+    // Its processes are seen, and the move back waits for their end.
+    let (said, exit) = run(&fleet, "truing.toml", &["store", "migrate", "--to", "sqlite:state/back.db"]);
+    assert_eq!((exit, said.contains("1 process of `truing serve`")), (4, true), "{said}");
+    many.into_iter().for_each(stop);
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let (said, exit) = run(&fleet, "truing.toml", &["store", "migrate", "--to", "sqlite:state/back.db"]);
+        match exit {
+            0 => break,
+            4 => assert!(Instant::now() < deadline, "{said}"),
+            _ => panic!("{said}"),
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let server = fleet.start("back.toml", "all", port);
+    let at_last = reviewed(&fleet, &mut pull, 30).await;
+    stop(server);
+    let (said, exit) = run(&fleet, "back.toml", &["store", "check", "--to", &servers]);
+    assert_eq!((exit, said.contains("differs")), (1, true), "{said}");
+
+    // The comments of the first head are there once, whoever wrote the later ones.
+    assert!(at_first.len() >= 2 && at_first.len() <= then.len() && then.len() <= at_last.len());
+    let findings: BTreeSet<&str> = at_last.iter().filter_map(|body| body.lines().last()).collect();
+    assert_eq!(findings.len(), at_last.len(), "{at_last:#?}");
+    assert_eq!(fleet.forge().violations(), Vec::<String>::new());
+}
