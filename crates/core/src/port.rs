@@ -136,7 +136,7 @@ pub trait Slots: Send + Sync {
         std::future::ready(Ok(true))
     }
 
-    /// Who leases: asked at each look, which tells the others of this process, if it `leases` itself.
+    /// Who leases: asked at each look, which tells the others of this process if it `leases`, and takes that back if not.
     fn workers(&self, leases: bool) -> impl Future<Output = Result<Workers, StoreError>> + Send {
         let _ = leases;
         std::future::ready(Ok(Workers::default()))

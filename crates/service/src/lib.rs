@@ -332,6 +332,8 @@ impl<P: Parts> Service<P> {
                 }
             }
         }
+        // Others need not wait until this process counts as silent.
+        let _ = tokio::time::timeout(END_LEASES, self.context.store.workers(false)).await;
         let _ = tokio::time::timeout(LINGER, http).await;
         Ok(())
     }

@@ -64,12 +64,12 @@ impl Valkey {
         lent.map(|lent| lent == 1).map_err(|error| self.told(&error))
     }
 
-    /// Who leases; this process, too, if it says so.
+    /// Who leases; this process, too, if it says so, and no more if not.
     pub(crate) async fn workers(&self, leases: bool) -> Result<Workers, StoreError> {
         let mut connection = self.connection.clone();
         let own = self.peers.own.clone();
         let mut call = self.scripts.workers.prepare_invoke();
-        call.key(&self.names.workers).arg(if leases { own.as_str() } else { "" }).arg(SILENT_MILLIS);
+        call.key(&self.names.workers).arg(&own).arg(i32::from(leases)).arg(SILENT_MILLIS);
         let all = call.invoke_async(&mut connection).await.map_err(|error| self.told(&error))?;
         Ok(Workers { own, all })
     }
