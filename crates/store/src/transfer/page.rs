@@ -7,9 +7,9 @@ use super::row;
 /// Rows of a table's first page, whose size is not known.
 pub(super) const FIRST: usize = 64;
 /// Rows of a page at most.
-const MOST: usize = 1_000;
+const MOST: usize = 8_000;
 /// Bytes of a page, about.
-const BYTES: usize = 2 << 20;
+const BYTES: usize = 4 << 20;
 /// Slots of a page.
 pub(super) const SLOTS: usize = 256;
 
