@@ -269,8 +269,9 @@ fn the_schema_accepts_the_commented_file_and_refuses_what_check_refuses() {
         .map(|line| line.strip_prefix("# ").filter(code).unwrap_or(line))
         .flat_map(|line| [line, "\n"])
         .collect();
-    // A server is an address or a forge's tools.
+    // A server is an address or a forge's tools, and a store a file or two servers.
     let everything = everything.replace("mcp.docs.forge = \"hub\"\n", "");
+    let everything = everything.replace("store.records = { env = \"TRUING_DATABASE\" }\n", "");
     // A forge has one login: a token, or an App's two keys.
     let without = |keys: &[&str]| -> String {
         let kept = everything.lines().filter(|line| !keys.iter().any(|key| line.starts_with(key)));
@@ -288,6 +289,7 @@ fn the_schema_accepts_the_commented_file_and_refuses_what_check_refuses() {
         ("forge.GitHub.kind = \"github\"", false),
         ("rules.packs = [\"../x\"]", false),
         ("store.url = \"postgres://h/d\"", false),
+        ("store.url = \"valkey://h\"\nstore.records = \"postgres://h/d\"", true),
         ("notify.webhook = \"https://hooks.example.org/x\"", true),
         ("notify.webhook = { file = \"hook\" }", true),
         ("notify.smtp = \"https://mail.example.org\"", false),
