@@ -1,6 +1,6 @@
 //! Slots that are apart from the records: lost, changed by hand, and changed by somebody who dies before the records follow.
 
-use truing_core::id::{PrId, Version};
+use truing_core::id::{PrId, Span, Version};
 use truing_core::port::{
     Act, CommentKind, Described, Halted, Mark, Marked, NotGranted, Obeyed, Operations as _, Origin,
     Repository, Runs as _, Slots as _, StoreError, UserRequest, Watchlist as _,
@@ -166,5 +166,57 @@ async fn each_server_that_cannot_keep_slots_is_named_with_what_to_do() {
     for (url, part) in cases {
         let said = Store::connect(&url, &records, None).await.err().expect(&url).to_string();
         assert!(said.contains(part) && !said.contains("wrong-one"), "{url}: {said}");
+    }
+}
+
+/// A second process on the same two servers.
+async fn beside(slots: u32, records: &str) -> Store {
+    let urls = (SlotServer::shared().url(slots), Server::shared().url(records));
+    Store::connect(&urls.0, &urls.1, None).await.unwrap()
+}
+
+#[tokio::test]
+async fn one_process_at_a_time_has_the_right_to_sweep_and_it_is_lent_for_a_while() {
+    let (one, slots, records) = apart().await;
+    let other = beside(slots, &records).await;
+    let minute = Span::minutes(1);
+    assert_eq!((one.lend_sole(minute).await, other.lend_sole(minute).await), (Ok(true), Ok(false)));
+    // Whoever has it renews it; another one cannot give it back.
+    assert_eq!((other.lend_sole(Span(0)).await, one.lend_sole(minute).await), (Ok(false), Ok(true)));
+    assert_eq!((one.lend_sole(Span(0)).await, other.lend_sole(Span(1)).await), (Ok(false), Ok(true)));
+    // It ends by itself: the other one may be dead.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while one.lend_sole(minute).await != Ok(true) {
+        assert!(std::time::Instant::now() < deadline, "the right never ends");
+    }
+}
+
+#[tokio::test]
+async fn processes_that_lease_know_of_each_other_until_they_say_that_they_end() {
+    let (one, slots, records) = apart().await;
+    let other = beside(slots, &records).await;
+    assert_eq!(one.workers(true).await.unwrap().all.len(), 1);
+    let (of_other, of_one) = (other.workers(true).await.unwrap(), one.workers(true).await.unwrap());
+    assert_eq!((of_one.all.len(), &of_one.all), (2, &of_other.all));
+    assert_ne!(of_one.own, of_other.own);
+    // Each slot is for one of them.
+    for number in 0..50 {
+        assert_ne!(of_one.has(&mark(number).key), of_other.has(&mark(number).key));
+    }
+    assert_eq!(other.workers(false).await.unwrap().all, [of_one.own]);
+}
+
+#[tokio::test]
+async fn a_slot_that_waits_is_told_to_those_that_listen() {
+    let (one, slots, records) = apart().await;
+    let other = beside(slots, &records).await;
+    let told = tokio::spawn(async move { other.changed().await });
+    // It may not listen yet.
+    let mut number = 0;
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !told.is_finished() {
+        number += 1;
+        one.mark(&[mark(number)], &Limits::default(), Halted::Refused).await.unwrap();
+        assert!(std::time::Instant::now() < deadline, "nobody is told of {number} marks");
     }
 }
