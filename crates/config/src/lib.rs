@@ -22,6 +22,7 @@ pub mod problem;
 mod rules;
 pub mod secret;
 mod setting;
+mod store;
 pub mod sync;
 mod typed;
 pub mod value;
@@ -29,7 +30,7 @@ pub mod verify;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -51,6 +52,7 @@ pub use rules::{READING_TIME, RulesConfig};
 use secret::Secret;
 pub use setting::Setting;
 use setting::bug;
+pub use store::{StoreConfig, StorePlace};
 use sync::JobConfig;
 pub use truing_core::port::ForgeKind;
 use typed::Typed;
@@ -103,50 +105,6 @@ pub struct Config {
     settings: BTreeMap<String, Setting>,
     names: Names,
     not_used: Vec<String>,
-}
-
-/// Section `store`.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct StoreConfig {
-    /// Where it is, if that is configured or there is a home folder to keep it in.
-    place: Option<StorePlace>,
-    /// The folder of what this machine keeps for itself.
-    folder: Option<PathBuf>,
-}
-
-/// Where a store is.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum StorePlace {
-    /// In a file.
-    File(PathBuf),
-    /// At two servers.
-    Servers {
-        /// The URL of the one that keeps slots.
-        slots: Secret,
-        /// The URL of the one that keeps records.
-        records: Secret,
-        /// The passwords of both, where they are not in the URLs.
-        passwords: [Option<Secret>; 2],
-    },
-}
-
-impl StoreConfig {
-    /// Where it is.
-    ///
-    /// # Errors
-    /// [`Problem::NoStore`]
-    pub fn place(&self) -> Result<&StorePlace, ConfigError> {
-        self.place.as_ref().ok_or_else(|| Problem::NoStore.into())
-    }
-
-    /// The folder of what this machine keeps for itself: copies of repositories, keys, files of one run.
-    ///
-    /// # Errors
-    /// [`Problem::NoStore`]
-    pub fn folder(&self) -> Result<&Path, ConfigError> {
-        let folder = self.folder.as_deref().ok_or(Problem::NoStore)?;
-        Ok(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
-    }
 }
 
 /// Section `server`.

@@ -7,6 +7,7 @@ use super::login::Login;
 use super::mcp::McpWay;
 use super::problem::MAX_PROBLEMS;
 use super::*;
+use std::path::Path;
 
 fn operator(text: &str) -> SourceFile {
     SourceFile { name: "truing.toml".into(), folder: "/etc/truing".into(), text: text.into() }

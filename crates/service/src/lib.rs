@@ -263,8 +263,8 @@ impl<P: Parts> Service<P> {
             .map_err(ServeError::Thread)?;
         let mut watching = JoinSet::new();
         if role.sweeps() {
-            sole::ask(&self.context).await;
-            watching.spawn(sole::keep(self.context.clone()));
+            sole::ask(&self.context.store, &self.context.sole).await;
+            watching.spawn(sole::keep(self.context.store.clone(), self.context.sole.clone()));
             watching.spawn(commands::run(self.context.clone(), poll));
             if let Some(every) = sweep {
                 watching.spawn(sweep::run(self.context.clone(), every, poll));
@@ -312,7 +312,7 @@ impl<P: Parts> Service<P> {
         // Each of their writes is one transaction: nothing is half done.
         watching.shutdown().await;
         if role.sweeps() {
-            sole::leave(&self.context).await;
+            sole::leave(&self.context.store, &self.context.sole).await;
         }
         let finished = tokio::select! {
             finished = drained(&mut workers.running, DRAIN) => finished,

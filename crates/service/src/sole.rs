@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use truing_core::id::Span;
-use truing_core::port::Slots as _;
-
-use super::{Parts, ServiceContext};
+use truing_core::port::Slots;
 
 /// The time for which the right is lent.
 const LENT: Duration = Duration::from_secs(30);
@@ -45,33 +43,33 @@ impl Sole {
 }
 
 /// Renews the right, or tries to get it, for as long as it is polled.
-pub async fn keep<P: Parts>(context: Arc<ServiceContext<P>>) {
+pub async fn keep<S: Slots>(store: S, sole: Sole) {
     loop {
         tokio::time::sleep(RENEW).await;
-        ask(&context).await;
+        ask(&store, &sole).await;
     }
 }
 
 /// Asks for the right once.
-pub async fn ask<P: Parts>(context: &ServiceContext<P>) {
-    let (asked, had) = (Instant::now(), context.sole.is_ours());
-    match context.store.lend_sole(Span(i64::try_from(LENT.as_millis()).unwrap_or(i64::MAX))).await {
+pub async fn ask<S: Slots>(store: &S, sole: &Sole) {
+    let (asked, had) = (Instant::now(), sole.is_ours());
+    match store.lend_sole(Span(i64::try_from(LENT.as_millis()).unwrap_or(i64::MAX))).await {
         Ok(true) => {
-            context.sole.set(Some(asked + LENT));
+            sole.set(Some(asked + LENT));
             if !had {
                 tracing::info!("this process sweeps, serves comments, tells and forgets");
             }
         }
-        Ok(false) => context.sole.set(None),
+        Ok(false) => sole.set(None),
         // The right is ours until the time is over for which it was lent.
         Err(error) => tracing::warn!(%error, "the right to sweep cannot be renewed"),
     }
 }
 
 /// Gives it back, so that another process need not wait.
-pub async fn leave<P: Parts>(context: &ServiceContext<P>) {
-    if context.sole.is_ours() {
-        context.sole.set(None);
-        let _ = tokio::time::timeout(LEAVE, context.store.lend_sole(Span(0))).await;
+pub async fn leave<S: Slots>(store: &S, sole: &Sole) {
+    if sole.is_ours() {
+        sole.set(None);
+        let _ = tokio::time::timeout(LEAVE, store.lend_sole(Span(0))).await;
     }
 }

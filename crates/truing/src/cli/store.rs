@@ -39,7 +39,7 @@ enum Action {
 /// The two stores. One of them may be left out: it is the one that is configured.
 #[derive(clap::Args, Debug)]
 struct Stores {
-    /// The source: sqlite:PATH, or valkey://…,postgres://… [default: the configured store]
+    /// The source: sqlite:PATH, or valkey://HOST/DB,postgres://USER@HOST/NAME [default: the configured store]
     #[arg(long, value_name = "URL", required_unless_present = "to")]
     from: Option<String>,
 
