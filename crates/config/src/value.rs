@@ -264,6 +264,7 @@ impl Kind {
     /// A value of this kind, for messages.
     pub(crate) fn sample(self) -> &'static str {
         match self {
+            Self::Store(schemes) if schemes.contains(&"postgres") => "\"postgres://truing@127.0.0.1/truing\"",
             Self::Store(_) => "\"sqlite:/var/lib/truing/truing.db\"",
             Self::Address => "\"127.0.0.1:8080\"",
             Self::Integer(..) => "4",
@@ -491,7 +492,7 @@ fn shown(text: &SecretText) -> String {
     }
 }
 
-/// What follows the scheme of a store's URL. It may name several hosts, as no other URL does.
+/// The rest of a store's URL, after its scheme, without passwords. It may name several hosts, as no other URL does.
 fn without_passwords(rest: &str) -> String {
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (login, place) = rest.rsplit_once('@').unwrap_or(("", rest));

@@ -1,4 +1,4 @@
-//! Which of several processes leases a slot. All of them see the same slots at the same instant, and only one can have each:
+//! The process, of several, that leases a slot. All of them see the same slots at the same instant, and only one can have each:
 //! if every one tried, most would lose. So each slot has a process that takes it first, by rendezvous hashing (Thaler and
 //! Ravishankar 1998), which moves the slots of a process that comes or goes, and no others. Whoever is free takes those that
 //! were left for a while.

@@ -96,7 +96,7 @@ pub(crate) struct Valkey {
     watch: Arc<Watch>,
     /// The greatest number that it is known to have given.
     given: AtomicU64,
-    /// What other processes know of this one, and this one of them.
+    /// This process among the others.
     peers: Peers,
 }
 

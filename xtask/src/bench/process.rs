@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use super::meter::TICKS;
 use super::watch::{children, field};
 
-/// How long a server may take to answer first.
+/// The longest time until a server answers first.
 const START: Duration = Duration::from_secs(60);
 
 /// A child that does not outlive this.
@@ -26,7 +26,7 @@ pub(super) struct Process {
     id: u32,
 }
 
-/// What some processes have used.
+/// The use of some processes.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Used {
     /// Seconds on the processors.
@@ -63,7 +63,7 @@ impl Process {
         self.part
     }
 
-    /// What it and all that it has started have used so far.
+    /// The use so far of it and all that it has started.
     pub(super) fn used(&self) -> Result<Used> {
         let mut all = vec![self.id];
         let mut at = 0;

@@ -33,7 +33,7 @@ const USED_UP: f64 = 0.85;
 /// The share of writes of slots that may meet a slot which somebody else has changed: less than this.
 const CONFLICTS: f64 = 0.01;
 
-/// What to measure.
+/// The size of the measurement.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Numbers of worker processes; each is measured by itself
@@ -48,7 +48,7 @@ pub(crate) struct Options {
     /// Leases that a worker holds at once
     #[arg(long, default_value_t = 4)]
     concurrency: usize,
-    /// How long the model takes for an answer, in milliseconds
+    /// The time that the model takes for an answer, in milliseconds
     #[arg(long, default_value_t = 200)]
     model_ms: u64,
     /// The optimized program to measure [default: built now]
@@ -202,7 +202,7 @@ fn used(processes: &[Process]) -> Result<Vec<f64>> {
         of_part.map(|process| Ok(process.used()?.cpu)).sum()
     };
     let mut used: Vec<f64> = PARTS.iter().map(|part| of(part)).collect::<Result<_>>()?;
-    // What it has started and what still runs is counted above; its own children have all ended.
+    // Processes of its that still run are counted above; the bench's own children have all ended.
     if let Some(doubles) = used.last_mut() {
         *doubles = seconds("self")?;
     }

@@ -118,7 +118,7 @@ impl Copy<'_> {
         if found.slots != ours.slots {
             return Err(TransferError::OtherSlots { target, found: found.slots });
         }
-        // What somebody has set by hand at Valkey and nobody has read since is written down, and so comes along.
+        // A switch that was set by hand at Valkey and not read since is written down, and so comes along.
         apart(|| self.from.switch()).await?;
         Ok(Begun::At(found))
     }
@@ -265,7 +265,7 @@ impl Copy<'_> {
         if let Some(valkey) = &self.to.0.valkey {
             let is_on = self.to.read(kill_switch).await?.engaged().is_some();
             let mirror = apart(|| valkey.switch()).await?;
-            // What somebody has set by hand there meanwhile stays, and is written down by whoever reads it first.
+            // A switch that was set by hand there meanwhile stays, and is written down by whoever reads it first.
             if is_on || mirror.by_hand() != Some(true) {
                 apart(|| valkey.set_switch(is_on)).await?;
             }

@@ -20,7 +20,7 @@ pub enum TransferError {
     NotNew {
         /// The target.
         target: String,
-        /// What it holds.
+        /// The rows that it holds.
         held: String,
     },
     /// The target holds a part of another store.
@@ -99,11 +99,11 @@ pub enum TransferError {
         table: &'static str,
         /// The column.
         column: &'static str,
-        /// What is wrong with it.
+        /// The fault.
         why: &'static str,
         /// The row, as a condition of SQL.
         row: String,
-        /// What to do.
+        /// The next step.
         advice: &'static str,
     },
     /// A slot cannot be read.
@@ -115,7 +115,7 @@ pub enum TransferError {
         store: String,
         /// The slot.
         key: String,
-        /// What is wrong with it.
+        /// The fault.
         why: String,
     },
     /// The target does not take a row.
@@ -129,7 +129,7 @@ pub enum TransferError {
         table: &'static str,
         /// The row, as a condition of SQL.
         row: String,
-        /// What the target says.
+        /// The target's words.
         error: StoreError,
     },
     /// Another process has finished or emptied the target meanwhile.

@@ -8,7 +8,7 @@ use crate::store::{Engine, Store, apart};
 
 use super::fault::TransferError;
 
-/// What a process that fills a file says of itself in its lock.
+/// The words of a process that fills a file, in its lock.
 const LISTEN: &str = "truing store migrate";
 
 /// The name of a store for people: a path, or two servers, without passwords.

@@ -1,4 +1,4 @@
-//! How far a store is copied: a row in the target, which changes in the same transaction as the rows that are added. While it is
+//! The progress of a copy: a row in the target, which changes in the same transaction as the rows that are added. While it is
 //! there, the target is not opened in the ordinary way.
 
 use crate::fault::{Fault, from_json, to_json};

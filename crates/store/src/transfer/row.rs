@@ -6,7 +6,7 @@ use crate::sql::{Field, Kind, Row, Value};
 
 use super::list::Table;
 
-/// What becomes of a text with a zero character (U+0000) on its way to PostgreSQL, which holds none.
+/// The fate of a text with a zero character (U+0000) on its way to PostgreSQL, which holds none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Zeros {
     /// The row is named, and the copying stops there.
@@ -17,7 +17,7 @@ pub enum Zeros {
     Replace,
 }
 
-/// What is wrong with a value.
+/// The fault of a value.
 pub(super) struct Misfit {
     pub(super) column: &'static str,
     pub(super) why: &'static str,

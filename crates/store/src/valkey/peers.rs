@@ -1,4 +1,4 @@
-//! What processes tell each other beside slots: that a slot waits, who leases, and who does what one does at a time.
+//! News between processes, beside slots: that a slot waits, who leases, and who does what one does at a time.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;

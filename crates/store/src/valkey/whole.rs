@@ -55,7 +55,7 @@ impl Valkey {
         placed.map(drop).map_err(|error| self.told(&error))
     }
 
-    /// What it holds that a new store does not; none if it is new.
+    /// The things in it that a new store lacks; none if it is new.
     pub(crate) async fn held(&self) -> Result<Option<String>, StoreError> {
         let mut connection = self.connection.clone();
         let (all, due): (u64, u64) = redis::pipe()

@@ -53,7 +53,7 @@ async fn a_switch_that_is_set_by_hand_counts_at_once_and_is_written_down() {
     server.by_hand(slots, &["SET", "bot:killswitch:enabled", "false"]);
     assert!(store.switch().await.unwrap().engaged().is_none());
 
-    // What is lost comes back from the records.
+    // A lost switch comes back from the records.
     store.turn(&truing_core::switch::Turn::On { reason: None, mode: None }, "ada").await.unwrap();
     server.by_hand(slots, &["FLUSHDB"]);
     assert!(store.switch().await.unwrap().engaged().is_some());

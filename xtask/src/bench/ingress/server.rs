@@ -88,7 +88,7 @@ impl Server {
         self.port
     }
 
-    /// What each of its processes has used so far, with its name.
+    /// The use of each of its processes so far, with its name.
     pub(super) fn used(&self) -> Result<Vec<(&'static str, Used)>> {
         self.processes.iter().map(|process| Ok((process.part(), process.used()?))).collect()
     }

@@ -1,6 +1,6 @@
 //! Many processes on one store: ingresses and workers that share a real Redis and a real PostgreSQL, each killed with SIGKILL
 //! and started again at random under a storm of pushes, while Redis is killed and restarted and PostgreSQL's sessions are cut.
-//! What holds for one process holds for all of them together. The kill switch is turned in the middle, by hand and by command.
+//! The promises of one process hold for all of them together. The kill switch is turned in the middle, by hand and by command.
 //!
 //! A small one runs with the other tests; `cargo xtask soak --only fleet` runs it as large as [`SIZE`] says.
 
@@ -322,8 +322,12 @@ async fn rage(fleet: &Fleet, done: &AtomicBool, violence: &Violence) {
     };
     let processes = fleet.ports.0.len() + fleet.ports.1.len();
     while !done.load(Ordering::Relaxed) {
-        fleet.supervise();
-        tokio::time::sleep(Duration::from_millis(PEACE.0 + next(PEACE.1 - PEACE.0))).await;
+        let until = Instant::now() + Duration::from_millis(PEACE.0 + next(PEACE.1 - PEACE.0));
+        let mut look = tokio::time::interval(LOOK * 5);
+        while Instant::now() < until && !done.load(Ordering::Relaxed) {
+            look.tick().await;
+            fleet.supervise();
+        }
         match next(8) {
             0 => {
                 fleet.redis.restart();
@@ -378,7 +382,6 @@ async fn stop(fleet: &Fleet) -> Duration {
     let by_hand = fleet.last_write().await;
     assert!(by_hand < STOPPED, "{by_hand:?} from SET to the last write");
     fleet.redis.by_hand(&["SET", "bot:killswitch:enabled", "false"]);
-    tokio::time::sleep(Duration::from_secs(2)).await;
     let turned = fleet.command("truing.toml").args(["kill", "on", "--reason", "a drill"]).output().unwrap();
     assert!(turned.status.success(), "{}", String::from_utf8_lossy(&turned.stderr));
     let by_command = fleet.last_write().await;

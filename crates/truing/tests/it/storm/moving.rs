@@ -77,14 +77,15 @@ async fn a_service_moves_to_many_processes_and_back() {
     assert_eq!((exit, said.contains("1 process of `truing serve`")), (4, true), "{said}");
     many.into_iter().for_each(stop);
     let deadline = Instant::now() + PATIENCE;
+    let mut again = tokio::time::interval(LOOK * 25);
     loop {
+        again.tick().await;
         let (said, exit) = run(&fleet, "truing.toml", &["store", "migrate", "--to", "sqlite:state/back.db"]);
         match exit {
             0 => break,
             4 => assert!(Instant::now() < deadline, "{said}"),
             _ => panic!("{said}"),
         }
-        tokio::time::sleep(Duration::from_secs(1)).await;
     }
     let server = fleet.start("back.toml", "all", port);
     let at_last = reviewed(&fleet, &mut pull, 30).await;
