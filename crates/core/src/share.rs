@@ -3,6 +3,7 @@
 //! Ravishankar 1998), which moves the slots of a process that comes or goes, and no others. Whoever is free takes those that
 //! were left for a while.
 
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use crate::id::{Key, Millis, Span};
@@ -15,8 +16,8 @@ pub const LEFT: Span = Span::seconds(1);
 pub struct Workers {
     /// The name of the one that asks.
     pub own: String,
-    /// The names of all, in any order; none where a process has its store for itself.
-    pub all: Vec<String>,
+    /// The names of all; none where a process has its store for itself.
+    pub all: BTreeSet<String>,
 }
 
 impl Workers {

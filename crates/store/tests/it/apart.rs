@@ -203,7 +203,7 @@ async fn processes_that_lease_know_of_each_other_until_they_say_that_they_end() 
     for number in 0..50 {
         assert_ne!(of_one.has(&mark(number).key), of_other.has(&mark(number).key));
     }
-    assert_eq!(other.workers(false).await.unwrap().all, [of_one.own]);
+    assert_eq!(other.workers(false).await.unwrap().all, [of_one.own].into());
 }
 
 #[tokio::test]
