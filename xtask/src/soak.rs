@@ -32,7 +32,7 @@ struct Part {
     told: &'static str,
 }
 
-const PARTS: [Part; 9] = [
+const PARTS: [Part; 10] = [
     Part {
         name: "schedules",
         promise: "the slot machine's, under any schedule",
@@ -75,6 +75,23 @@ const PARTS: [Part; 9] = [
         arguments: &["test", "--package", "truing", "--test", "it", "--", "--nocapture", "storm::fleet::"],
         size: Some(("TRUING_FLEET", "500,4,4,600")),
         told: "fleet:",
+    },
+    Part {
+        name: "crash",
+        promise: "the reviews' on Valkey and PostgreSQL, interrupted at each of their calls",
+        arguments: &[
+            "test",
+            "--package",
+            "truing",
+            "--test",
+            "it",
+            "--",
+            "--nocapture",
+            "--ignored",
+            "crash::every_story",
+        ],
+        size: None,
+        told: "crash:",
     },
     Part {
         name: "large",

@@ -59,6 +59,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     }
     if !options.online {
         say::line("not run: what needs the network: cargo xtask test --online");
+        say::line("not run: what takes long: cargo xtask soak");
     }
     tally.skipped += not_run.len() as u64;
     let incomplete = options.require_all && left_out(&not_run).next().is_some();

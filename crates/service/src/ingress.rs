@@ -204,13 +204,22 @@ async fn webhook<P: Parts>(
         Err(refusal) => refusal,
     };
     told.webhook(refusal.result(), began.elapsed());
+    let silenced = server.is_some_and(|server| server.capability().refused == Refused::SilencesTheHook);
+    let answer = match silenced && refusal.is_of_the_store() {
+        true => {
+            let told =
+                json!({ "status": "ignored", "what": "the store is away: the sweep finds what is open" });
+            (StatusCode::ACCEPTED, Json(told)).into_response()
+        }
+        false => refusal.answer(),
+    };
     let may_tell = limited.is_none_or(|limited| limited.tell);
     if let Some(left_out) = may_tell.then(|| ingress.refused.tell(refusal.result(), began)).flatten() {
-        let status = refusal.status().as_u16();
+        let status = answer.status().as_u16();
         let left_out = (left_out > 0).then_some(left_out);
-        tracing::warn!(forge = name, %source, delivery, status, left_out, reason = %refusal, "delivery refused");
+        tracing::warn!(forge = name, %source, delivery, status, left_out, reason = %refusal, "delivery not taken");
     }
-    refusal.answer()
+    answer
 }
 
 impl<P: Parts> Ingress<P> {

@@ -99,6 +99,8 @@ fn programs() -> Result<PathBuf> {
 /// The servers of a deployment of many processes.
 pub(super) struct Servers {
     pub(super) processes: [Process; 2],
+    /// The address of the records.
+    pub(super) records: String,
     /// The section `[store]` of a configuration that uses them, but for the local folder.
     pub(super) section: String,
     /// The line of a forge's section that such a configuration has to have, and the variable that it names.
@@ -113,7 +115,23 @@ pub(super) fn servers(program: &Path, folder: &Path) -> Result<Servers> {
     Ok(Servers {
         processes: [slots, records],
         section: format!("[store]\nurl = \"valkey://127.0.0.1:{port}/0\"\nrecords = \"{address}\"\n"),
+        records: address,
         marker_key: "marker_key = { env = \"BENCH_MARKER_KEY\" }\n",
         variable: ("BENCH_MARKER_KEY", "a key of the bench"),
     })
+}
+
+/// The rows of all tables of ours in a database, and its size in bytes.
+pub(super) fn size(records: &str) -> Result<(u64, u64)> {
+    let sql = "SELECT sum((xpath('/row/n/text()', query_to_xml(format('SELECT count(*) AS n FROM truing.%I', tablename), \
+               false, true, '')))[1]::text::bigint), pg_database_size(current_database()) \
+               FROM pg_tables WHERE schemaname = 'truing'";
+    let mut ask = Command::new(programs()?.join("psql"));
+    ask.args(["-X", "-q", "-A", "-t", "-F", " ", "-v", "ON_ERROR_STOP=1", "-c", sql, "-d", records]);
+    let told = workspace::output(&mut ask)?;
+    let mut numbers = told.split_whitespace().map(str::parse);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(rows)), Some(Ok(bytes))) => Ok((rows, bytes)),
+        (_, _) => bail!("PostgreSQL told no size, but {told:?}"),
+    }
 }

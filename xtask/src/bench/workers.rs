@@ -97,6 +97,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     say::line("conflicts: writes of slots that found another version, of all that were tried");
     if let Some((workers, row, busy)) = last {
         say::line(&limit(workers, &row, busy));
+        say::line(&row.cost.told(options.pulls));
     }
     let word = if kept { "ok" } else { "MISSED" };
     say::line(&format!("conflicts: promised less than {:.0} %: {word}", CONFLICTS * 100.0));
@@ -118,6 +119,35 @@ fn limit(workers: usize, row: &Row, busy: f64) -> String {
     format!("with {workers} workers the processors are used up: {part} takes the most ({share:.0} %)")
 }
 
+/// What all reviews of a measurement have cost, but for time.
+#[derive(Default)]
+struct Cost {
+    /// Calls of the forge's API.
+    calls: u64,
+    /// Those of them that create something.
+    creations: u64,
+    /// Requests by git.
+    git: u64,
+    /// Rows and bytes in PostgreSQL.
+    rows: u64,
+    bytes: u64,
+}
+
+impl Cost {
+    fn told(&self, reviews: usize) -> String {
+        let each = |number: u64| number as f64 / reviews as f64;
+        format!(
+            "a review without findings: {:.1} calls of the forge, {:.1} of them create something; {:.1} requests of git; {:.1} \
+             rows and {:.1} kB in PostgreSQL",
+            each(self.calls),
+            each(self.creations),
+            each(self.git),
+            each(self.rows),
+            each(self.bytes) / 1e3
+        )
+    }
+}
+
 /// One measurement.
 struct Row {
     took: Duration,
@@ -125,6 +155,7 @@ struct Row {
     cpu: Vec<f64>,
     /// The share of writes of slots that found another version; none: not told.
     conflicts: Option<f64>,
+    cost: Cost,
 }
 
 fn measure(options: &Options, root: &Path, program: &Path, workers: usize) -> Result<Row> {
@@ -160,10 +191,12 @@ fn measure(options: &Options, root: &Path, program: &Path, workers: usize) -> Re
         ports.push(port);
     }
     processes.extend(servers.processes);
+    let records = servers.records;
     let ingress = ports.first().context("there is no process")?;
     let url = format!("http://127.0.0.1:{ingress}/webhooks/github");
     doubles.forge.hook(Hook { url, secret: SECRET.to_owned(), automatic: false });
 
+    let kept = stores::size(&records)?;
     let (before, began) = (used(&processes)?, Instant::now());
     let statuses = runtime.block_on(doubles.forge.deliver_all(Chaos::default()))?;
     if let Some(status) = statuses.iter().find(|status| **status != 202) {
@@ -181,7 +214,19 @@ fn measure(options: &Options, root: &Path, program: &Path, workers: usize) -> Re
     let took = began.elapsed();
     let after = used(&processes)?;
     let cpu = before.iter().zip(&after).map(|(before, after)| after - before).collect();
-    Ok(Row { took, cpu, conflicts: conflicts(&ports) })
+    let now_kept = stores::size(&records)?;
+    let (git, calls): (Vec<_>, Vec<_>) =
+        doubles.forge.calls().into_iter().partition(|(route, _)| is_git(route));
+    let sum = |calls: &[(String, u64)]| calls.iter().map(|(_, count)| count).sum();
+    let creations: Vec<_> = calls.iter().filter(|(route, _)| route.starts_with("POST")).cloned().collect();
+    let (calls, creations, git) = (sum(&calls), sum(&creations), sum(&git));
+    let cost = Cost { calls, creations, git, rows: now_kept.0 - kept.0, bytes: now_kept.1 - kept.1 };
+    Ok(Row { took, cpu, conflicts: conflicts(&ports), cost })
+}
+
+/// Is it a request of git?
+fn is_git(route: &str) -> bool {
+    route.contains("/info/refs") || route.contains("/git-")
 }
 
 /// Has the head a status? Any but success says that something is wrong with the measurement.
@@ -209,15 +254,16 @@ fn used(processes: &[Process]) -> Result<Vec<f64>> {
     Ok(used)
 }
 
-/// The share of writes of slots that found another version, as all processes tell; none: one of them does not.
+/// The share of writes of slots that found another version, of all that were tried, as all processes tell; none: one of
+/// them does not.
 fn conflicts(ports: &[u16]) -> Option<f64> {
-    let (mut commits, mut conflicts) = (0.0, 0.0);
+    let (mut tried, mut conflicts) = (0.0, 0.0);
     for port in ports {
         let metrics = get(*port, "/metrics")?;
-        commits += counter(&metrics, "truing_slot_commits_total")?;
+        tried += counter(&metrics, "truing_slot_commits_total")?;
         conflicts += counter(&metrics, "truing_slot_conflicts_total")?;
     }
-    Some(conflicts / f64::max(commits + conflicts, 1.0))
+    Some(conflicts / f64::max(tried, 1.0))
 }
 
 /// The sum of a counter's lines in Prometheus's text; none: there is no such line.
@@ -282,8 +328,23 @@ mod tests {
     }
 
     #[test]
+    fn the_cost_is_told_a_review() {
+        let cost = Cost { calls: 30, creations: 5, git: 2, rows: 100, bytes: 20_000 };
+        assert_eq!(
+            cost.told(10),
+            "a review without findings: 3.0 calls of the forge, 0.5 of them create something; 0.2 requests of git; 10.0 \
+             rows and 2.0 kB in PostgreSQL"
+        );
+    }
+
+    #[test]
     fn the_part_that_uses_most_is_named() {
-        let row = Row { took: Duration::from_secs(1), cpu: vec![0.1, 0.0, 0.2, 0.7, 0.0], conflicts: None };
+        let row = Row {
+            took: Duration::from_secs(1),
+            cpu: vec![0.1, 0.0, 0.2, 0.7, 0.0],
+            conflicts: None,
+            cost: Cost::default(),
+        };
         assert!(limit(4, &row, 0.99).contains("used up: postgres takes the most (70 %)"));
         assert!(limit(4, &row, 0.5).contains("wait for the model"));
     }

@@ -93,7 +93,7 @@ impl Delivery {
         let attempts = if self.flavour == Flavour::Cloud { CLOUD_ATTEMPTS } else { 1 };
         let mut attempt = 1;
         loop {
-            let status = self.post(client, hook, attempt).await?;
+            let status = self.post(client, hook, attempt).await?.status().as_u16();
             if status < 500 || attempt >= attempts {
                 return Ok(status);
             }
@@ -101,13 +101,18 @@ impl Delivery {
         }
     }
 
-    /// Posts it once; the answer's status.
-    async fn post(&self, client: &reqwest::Client, hook: &Hook, attempt: u32) -> Result<u16, reqwest::Error> {
+    /// Posts it once, as the attempt of this number from 1; the answer.
+    pub async fn post(
+        &self,
+        client: &reqwest::Client,
+        hook: &Hook,
+        attempt: u32,
+    ) -> Result<reqwest::Response, reqwest::Error> {
         let mut request = client.post(&hook.url).timeout(DELIVERY_TIMEOUT).body(self.body.clone());
         for (name, value) in self.headers_of(&hook.secret, attempt) {
             request = request.header(name, value);
         }
-        Ok(request.send().await?.status().as_u16())
+        request.send().await
     }
 }
 

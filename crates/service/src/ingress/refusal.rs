@@ -106,9 +106,10 @@ impl Refusal {
         }
     }
 
-    /// The answer's status.
-    pub(super) fn status(&self) -> StatusCode {
-        self.form().0
+    /// Is it the store that could not take it? A forge that calls a refused webhook less and less is better told nothing then: the
+    /// sweep makes up for what was lost meanwhile, and would have to for hours afterwards.
+    pub(super) fn is_of_the_store(&self) -> bool {
+        matches!(self, Self::NotMarked(NotMarked::Slow | NotMarked::Store(_)))
     }
 
     /// The answer. The fields of a delivery that cannot be understood are told: whoever signed it may know.

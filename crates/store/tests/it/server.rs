@@ -8,6 +8,20 @@ use truing_core::switch::Turn;
 
 use super::*;
 
+impl SlotServer {
+    /// Carries out a command by hand; its answer as text.
+    pub(crate) fn by_hand(&self, database: u32, arguments: &[&str]) -> String {
+        let client = redis::Client::open(format!("redis://127.0.0.1:{}/{database}", self.port)).unwrap();
+        let (command, rest) = arguments.split_first().unwrap();
+        let mut asked = redis::cmd(command);
+        for argument in rest {
+            asked.arg(*argument);
+        }
+        let answer: redis::Value = asked.query(&mut client.get_connection().unwrap()).unwrap();
+        redis::from_redis_value_ref(&answer).unwrap_or_else(|_| format!("{answer:?}"))
+    }
+}
+
 async fn connect(records: &str) -> Result<Store, truing_store::ConnectError> {
     Store::connect(&SlotServer::shared().url(SlotServer::new_database()), records, None).await
 }

@@ -55,16 +55,4 @@ impl SlotServer {
     pub(crate) fn url(&self, database: u32) -> String {
         format!("valkey://127.0.0.1:{}/{database}", self.port)
     }
-
-    /// Carries out a command by hand; its answer as text.
-    pub(crate) fn by_hand(&self, database: u32, arguments: &[&str]) -> String {
-        let client = redis::Client::open(format!("redis://127.0.0.1:{}/{database}", self.port)).unwrap();
-        let (command, rest) = arguments.split_first().unwrap();
-        let mut asked = redis::cmd(command);
-        for argument in rest {
-            asked.arg(*argument);
-        }
-        let answer: redis::Value = asked.query(&mut client.get_connection().unwrap()).unwrap();
-        redis::from_redis_value_ref(&answer).unwrap_or_else(|_| format!("{answer:?}"))
-    }
 }

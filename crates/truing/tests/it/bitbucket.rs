@@ -155,8 +155,12 @@ impl Site {
         PrId { forge: self.kind.into(), repository, number }.key()
     }
 
+    fn database(&self) -> PathBuf {
+        self.home.path().join("truing.db")
+    }
+
     fn store(&self) -> Store {
-        Store::open(&self.home.path().join("truing.db"), Arc::new(SystemClock)).unwrap()
+        Store::open(&self.database(), Arc::new(SystemClock)).unwrap()
     }
 
     /// The page of a pull request.
@@ -266,6 +270,25 @@ async fn while_the_kill_switch_is_on_cloud_is_refused_and_the_sweep_at_its_end_f
     assert_eq!(site.deliver().await, [503]);
     assert_eq!(site.run(&["kill", "off"]).0, 0);
     once(&site.reviewed(number, 1).await);
+}
+
+/// Data Center would call a refused webhook less and less, up to hours later; the next sweep finds what it told of. Cloud sends it
+/// again, or it is lost, and the sweep finds it, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_store_is_away_data_center_is_not_refused_and_the_sweep_finds_the_pull_request() {
+    for (flavour, status) in [(Flavour::DataCenter, 202), (Flavour::Cloud, 503)] {
+        let site = Site::new(flavour).await;
+        site.repo.permit("truing[bot]", "write").await.unwrap();
+        let _server = site.serve().await;
+        let (database, aside) = (site.database(), site.database().with_extension("aside"));
+        std::fs::rename(&database, &aside).unwrap();
+        let number = site.open().await;
+        assert_eq!(site.deliver().await, [status], "{}", site.told());
+        std::fs::rename(&aside, &database).unwrap();
+        // There is a sweep after the switch.
+        assert_eq!((site.run(&["kill", "on"]).0, site.run(&["kill", "off"]).0), (0, 0));
+        once(&site.reviewed(number, 1).await);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,12 +5,14 @@
 //! the forge held then. Each way is a test of its own, so that they run side by side.
 //!
 //! The store is the real one, and so is the client, which speaks HTTP to the fake forge; git is git. Only the
-//! clock is by hand: it goes straight to the next instant at which something is due.
+//! clock is by hand: it goes straight to the next instant at which something is due. Every story is played on a file; one of
+//! them is also played on Valkey and PostgreSQL with the other tests, and all of them by `cargo xtask soak --only crash`.
 
+use crate::support::home::{self, Deployment, Home};
 use crate::support::site::TestParts;
 use crate::support::{change, deliver, folder, ports, watch};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -57,6 +59,7 @@ const MAX_STEPS: usize = 60;
 
 /// A forge with one repository, a clock, and the files of one service.
 struct Lane {
+    deployment: Deployment,
     forge: Watched,
     repo: Repo,
     /// The commits of every pull request here, so that only the first one has to fetch them.
@@ -131,7 +134,7 @@ struct Played {
 }
 
 impl Lane {
-    async fn new() -> Self {
+    async fn new(deployment: Deployment) -> Self {
         let clock = Hand::at(Millis(1_790_000_000_000));
         let options = Options { clock: Arc::new(clock.clone()), ..Options::default() };
         let forge = Watched::start(options).await;
@@ -146,6 +149,7 @@ impl Lane {
         let second = repo.push("first", change::second()).await.unwrap();
         let forty = repo.push("forty", change::forty(0)).await.unwrap();
         Self {
+            deployment,
             repo,
             base,
             first,
@@ -161,10 +165,10 @@ impl Lane {
         }
     }
 
-    /// Starts a process, which knows nothing but the file.
-    fn start(&self, story: Story, fault: Option<Fault>, records: &Path) -> Process {
+    /// Starts a process, which knows nothing but the store.
+    async fn start(&self, story: Story, fault: Option<Fault>, home: &Home) -> Process {
         let script = Script::new(fault);
-        let inner = Store::open(records, Arc::new(self.clock.clone())).unwrap();
+        let inner = home.open(Arc::new(self.clock.clone())).await;
         let forges = Servers(BTreeMap::from([(FORGE.to_owned(), self.server.clone())]));
         let given_up = story.review == Review::GivenUp;
         let limits = Limits::default();
@@ -212,11 +216,9 @@ impl Lane {
         let head = if story.review == Review::Forty { &self.forty } else { &self.first };
         self.repo.reset(branch, head).await.unwrap();
         let number = self.repo.open(NewPull::of(branch)).await.unwrap();
-        let process = self.start(
-            Story { manner: Manner::Prompt, review: Review::First },
-            None,
-            &self.folder.path().join("before.db"),
-        );
+        let before = Home::new(self.deployment, self.folder.path().join("before.db"));
+        let process =
+            self.start(Story { manner: Manner::Prompt, review: Review::First }, None, &before).await;
         if matches!(story.review, Review::Second | Review::Dismissed) {
             process.deliver(&self.delivery()).await;
             process.run(&self.clock).await.unwrap();
@@ -229,7 +231,7 @@ impl Lane {
             let first = view.inline().find(|comment| comment.author == BOT).unwrap().id;
             self.repo.reply(number, "ada", first, "/dismiss as agreed").await.unwrap();
         }
-        process.context.store.inner.backup(&records).await.unwrap();
+        home::copy(&process.context.store.inner, &records, Arc::new(self.clock.clone())).await;
         let statuses = self.repo.pull(number).await.unwrap().statuses;
         Scene {
             story,
@@ -248,12 +250,12 @@ impl Lane {
         let Scene { story, number, key, status: before, .. } = scene;
         // A file of its own: the process of the last point may not have closed the former.
         let folder = tempfile::tempdir_in(self.folder.path()).unwrap();
-        let records = folder.path().join("truing.db");
-        std::fs::copy(&scene.records, &records).unwrap();
+        let file = folder.path().join("truing.db");
+        let home = Home::of_copy(self.deployment, file, &scene.records).await;
         self.repo.put_back(&scene.held).await.unwrap();
         self.clock.set(scene.at);
 
-        let (process, calls, reads) = self.interrupted(scene, fault, &records).await?;
+        let (process, calls, reads) = self.interrupted(scene, fault, &home).await?;
         if let Some(fault) = fault
             && calls.len() < fault.call
         {
@@ -278,10 +280,10 @@ impl Lane {
         &self,
         scene: &Scene,
         fault: Option<Fault>,
-        records: &Path,
+        home: &Home,
     ) -> Result<(Process, Vec<&'static str>, u32), String> {
         let Scene { story, delivery, .. } = scene;
-        let mut process = self.start(*story, fault, records);
+        let mut process = self.start(*story, fault, home).await;
         let mut accepted = process.deliver(delivery).await == StatusCode::ACCEPTED;
         if !accepted && !process.script.is_dead() {
             accepted = process.deliver(delivery).await == StatusCode::ACCEPTED;
@@ -292,7 +294,7 @@ impl Lane {
         if process.script.is_dead() {
             reads = process.script.reads();
             drop(process);
-            process = self.start(*story, None, records);
+            process = self.start(*story, None, home).await;
             process.context.end_old_leases().await.unwrap();
             if !accepted {
                 // Nobody answered 202: the forge, a person or the sweep sends it again.
@@ -393,9 +395,9 @@ impl Process {
 }
 
 /// Interrupts a story at each of its calls in one way; those must be as many as this at least.
-async fn interrupt_everywhere(story: Story, mode: Mode, least: usize) {
+async fn interrupt_everywhere(deployment: Deployment, story: Story, mode: Mode, least: usize) {
     let begun = Instant::now();
-    let lane = Lane::new().await;
+    let lane = Lane::new(deployment).await;
     let scene = lane.set(story).await;
     let clean = lane.play(&scene, None).await.unwrap();
     check_clean(story, &clean.picture);
@@ -423,7 +425,10 @@ async fn interrupt_everywhere(story: Story, mode: Mode, least: usize) {
             Err(problem) => wrong.push(format!("{at}: {problem}")),
         }
     }
-    println!("{story:?} {mode:?}: {points} points in {:.1} s", begun.elapsed().as_secs_f32());
+    println!(
+        "crash: {deployment:?} {story:?} {mode:?}: {points} points in {:.1} s",
+        begun.elapsed().as_secs_f32()
+    );
     assert!(wrong.is_empty(), "{} of {points} points end wrong:\n{}", wrong.len(), wrong.join("\n"));
     assert!(points >= least, "the enumeration has shrunk to {points} points");
 }
@@ -455,30 +460,66 @@ fn check_clean(story: Story, picture: &Picture) {
     assert_eq!(picture.status, Some(("failure".to_owned(), format!("{open} findings"))));
 }
 
-/// The tests of stories: whose forge, which review, and at how many calls it is interrupted at least.
+/// The tests of stories: whose forge, which review, and at how many calls it is interrupted at least. Those after the
+/// arrow are played on both deployments.
 macro_rules! stories {
-    ($($name:ident: $manner:ident, $review:ident, $least:literal;)*) => {$(
-        mod $name {
-            use super::{Manner, Mode, Review, Story, interrupt_everywhere};
+    ($($name:ident: $manner:ident, $review:ident, $least:literal;)* => $($both:ident: $other:ident;)*) => {
+        $(
+            mod $name {
+                use super::{Deployment, Manner, Mode, Review, Story, interrupt_everywhere};
 
-            const STORY: Story = Story { manner: Manner::$manner, review: Review::$review };
+                pub(super) const STORY: Story = Story { manner: Manner::$manner, review: Review::$review };
+                pub(super) const LEAST: usize = $least;
 
-            #[tokio::test]
-            async fn before_it_is_done() {
-                interrupt_everywhere(STORY, Mode::CrashBefore, $least).await;
+                #[tokio::test]
+                async fn before_it_is_done() {
+                    interrupt_everywhere(Deployment::File, STORY, Mode::CrashBefore, LEAST).await;
+                }
+
+                #[tokio::test]
+                async fn after_it_is_done() {
+                    interrupt_everywhere(Deployment::File, STORY, Mode::CrashAfter, LEAST).await;
+                }
+
+                #[tokio::test]
+                async fn and_every_lost_answer() {
+                    interrupt_everywhere(Deployment::File, STORY, Mode::AnswerLost, LEAST).await;
+                }
             }
+        )*
 
-            #[tokio::test]
-            async fn after_it_is_done() {
-                interrupt_everywhere(STORY, Mode::CrashAfter, $least).await;
+        $(
+            mod $both {
+                use super::$other::{LEAST, STORY};
+                use super::{Deployment, Mode, interrupt_everywhere};
+
+                #[tokio::test]
+                async fn before_it_is_done() {
+                    interrupt_everywhere(Deployment::Servers, STORY, Mode::CrashBefore, LEAST).await;
+                }
+
+                #[tokio::test]
+                async fn after_it_is_done() {
+                    interrupt_everywhere(Deployment::Servers, STORY, Mode::CrashAfter, LEAST).await;
+                }
+
+                #[tokio::test]
+                async fn and_every_lost_answer() {
+                    interrupt_everywhere(Deployment::Servers, STORY, Mode::AnswerLost, LEAST).await;
+                }
             }
+        )*
 
-            #[tokio::test]
-            async fn and_every_lost_answer() {
-                interrupt_everywhere(STORY, Mode::AnswerLost, $least).await;
+        #[tokio::test]
+        #[ignore = "it takes long: cargo xtask soak --only crash"]
+        async fn every_story_survives_every_crash_on_servers() {
+            for (story, least) in [$(($name::STORY, $name::LEAST)),*] {
+                for mode in [Mode::CrashBefore, Mode::CrashAfter, Mode::AnswerLost] {
+                    interrupt_everywhere(Deployment::Servers, story, mode, least).await;
+                }
             }
         }
-    )*};
+    };
 }
 
 stories! {
@@ -490,4 +531,6 @@ stories! {
     forty_findings_survive_a_crash_and_a_lost_answer_at_every_write: Fussy, Forty, 18;
     giving_up_survives_every_crash: Prompt, GivenUp, 42;
     a_dismissal_survives_every_crash: Prompt, Dismissed, 60;
+    =>
+    a_first_review_survives_every_crash_on_servers: a_first_review_survives_every_crash;
 }

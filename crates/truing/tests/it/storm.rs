@@ -4,6 +4,7 @@
 //!
 //! A small one runs with the other tests; `cargo xtask soak` runs it as large as [`SIZE`] says.
 
+mod away;
 mod fleet;
 mod moving;
 

@@ -6,6 +6,7 @@ pub(crate) mod change;
 pub(crate) mod claude;
 pub(crate) mod deliver;
 pub(crate) mod folder;
+pub(crate) mod home;
 pub(crate) mod otlp;
 pub(crate) mod package;
 pub(crate) mod place;
@@ -17,4 +18,7 @@ pub(crate) mod quiet;
 pub(crate) mod readme;
 pub(crate) mod site;
 pub(crate) mod steady;
+#[path = "../../../store/tests/it/valkey.rs"]
+pub(crate) mod valkey;
 pub(crate) mod watch;
+pub(crate) mod way;

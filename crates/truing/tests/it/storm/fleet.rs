@@ -4,7 +4,6 @@
 //!
 //! A small one runs with the other tests; `cargo xtask soak --only fleet` runs it as large as [`SIZE`] says.
 
-use std::path::Path;
 use std::process::Output;
 use std::sync::Mutex;
 
@@ -166,23 +165,45 @@ impl Fleet {
         &self.forge
     }
 
-    pub(super) fn home(&self) -> &Path {
-        self.home.path()
-    }
-
     /// The port of the first ingress.
     pub(super) fn ingress(&self) -> u16 {
         self.ports.0[0]
     }
 
-    /// The port of the first worker.
-    pub(super) fn worker(&self) -> u16 {
-        self.ports.1[0]
+    /// The port of a worker.
+    pub(super) fn worker(&self, at: usize) -> u16 {
+        self.ports.1[at]
+    }
+
+    pub(super) fn client(&self) -> &reqwest::Client {
+        &self.client
+    }
+
+    /// The port of Redis.
+    pub(super) fn redis_port(&self) -> u16 {
+        self.redis.port
+    }
+
+    /// The address of the records.
+    pub(super) fn records_url(&self) -> String {
+        self.records.url(&self.database)
     }
 
     /// The address of the store, as `truing store` takes it.
     pub(super) fn urls(&self) -> String {
-        format!("valkey://127.0.0.1:{}/0,{}", self.redis.port, self.records.url(&self.database))
+        format!("valkey://127.0.0.1:{}/0,{}", self.redis.port, self.records_url())
+    }
+
+    /// The store, as one more process opens it.
+    pub(super) async fn store(&self) -> Store {
+        let slots = format!("valkey://127.0.0.1:{}/0", self.redis.port);
+        Store::connect(&slots, &self.records_url(), None).await.unwrap()
+    }
+
+    /// Writes a configuration that is the ordinary one, changed.
+    pub(super) fn write_config(&self, name: &str, change: impl FnOnce(String) -> String) {
+        let text = std::fs::read_to_string(self.home.path().join("truing.toml")).unwrap();
+        std::fs::write(self.home.path().join(name), change(text)).unwrap();
     }
 
     /// A command with this configuration.
@@ -213,10 +234,22 @@ impl Fleet {
 
     /// Starts a process with this configuration and role.
     pub(super) fn start(&self, config: &str, role: &str, port: u16) -> Server {
+        self.start_with(config, role, port, &[])
+    }
+
+    /// The same with more variables.
+    pub(super) fn start_with(
+        &self,
+        config: &str,
+        role: &str,
+        port: u16,
+        variables: &[(&str, &str)],
+    ) -> Server {
         let log = self.home.path().join(format!("{role}-{port}.log"));
         let log = File::options().create(true).append(true).open(log).unwrap();
         let mut command = self.command(config);
         command.args(["serve", "--role", role, "--listen", &format!("127.0.0.1:{port}")]);
+        command.envs(variables.iter().copied());
         Server(command.stderr(log).spawn().unwrap())
     }
 
@@ -247,7 +280,7 @@ impl Fleet {
     }
 
     /// Sends a webhook to one ingress after another until it is accepted.
-    async fn deliver(&self, delivery: &Delivery) {
+    pub(super) async fn deliver(&self, delivery: &Delivery) {
         let deadline = Instant::now() + PATIENCE;
         let mut again = tokio::time::interval(LOOK);
         loop {
@@ -434,8 +467,7 @@ async fn processes_that_are_killed_one_after_another_lose_nothing_and_say_nothin
     done.store(true, Ordering::Relaxed);
     raging.await.unwrap();
     fleet.redis.wait();
-    let urls = (format!("valkey://127.0.0.1:{}/0", fleet.redis.port), fleet.records.url(&fleet.database));
-    let store = Store::connect(&urls.0, &urls.1, None).await.unwrap();
+    let store = fleet.store().await;
     let mut look = tokio::time::interval(LOOK * 5);
     loop {
         let slots = store.list().await.unwrap();

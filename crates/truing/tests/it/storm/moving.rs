@@ -46,12 +46,12 @@ async fn a_service_moves_to_many_processes_and_back() {
     let fleet = Arc::new(Fleet::idle(SIZE).await);
     let port = fleet.ingress();
     let of_file = |name: &str| {
-        let text = std::fs::read_to_string(fleet.home().join("truing.toml")).unwrap();
-        let kept: Vec<&str> = text.lines().filter(|line| !line.starts_with("records =")).collect();
-        let url = format!("url = \"sqlite:state/{name}.db\"");
-        let kept = kept.iter().map(|line| if line.starts_with("url =") { url.as_str() } else { line });
-        std::fs::write(fleet.home().join(format!("{name}.toml")), kept.collect::<Vec<_>>().join("\n"))
-            .unwrap();
+        fleet.write_config(&format!("{name}.toml"), |text| {
+            let url = format!("url = \"sqlite:state/{name}.db\"");
+            let kept = text.lines().filter(|line| !line.starts_with("records ="));
+            let kept = kept.map(|line| if line.starts_with("url =") { url.as_str() } else { line });
+            kept.collect::<Vec<_>>().join("\n")
+        });
     };
     of_file("one");
     of_file("back");
@@ -70,7 +70,7 @@ async fn a_service_moves_to_many_processes_and_back() {
     let (said, exit) = run(&fleet, "one.toml", &["store", "check", "--to", &servers]);
     assert_eq!(exit, 0, "{said}");
     let many =
-        [fleet.start("truing.toml", "ingress", port), fleet.start("truing.toml", "worker", fleet.worker())];
+        [fleet.start("truing.toml", "ingress", port), fleet.start("truing.toml", "worker", fleet.worker(0))];
     let then = reviewed(&fleet, &mut pull, 20).await;
     // Its processes are seen, and the move back waits for their end.
     let (said, exit) = run(&fleet, "truing.toml", &["store", "migrate", "--to", "sqlite:state/back.db"]);

@@ -1,0 +1,157 @@
+//! A server of the store is away for a while, or hangs, while an ingress and a worker are at work: webhooks are refused with a
+//! time to come back, nothing is lost, and nothing is said twice. And the clocks of the machines differ by minutes.
+
+use truing_core::port::Slots as _;
+use truing_fakes::forge::Hook;
+
+use super::fleet::{Fleet, FleetSize};
+use super::*;
+use crate::support::postgres;
+use crate::support::way::{Manner, Way};
+
+const SIZE: FleetSize = FleetSize {
+    pulls: 4,
+    ingresses: 1,
+    workers: 2,
+    time: Duration::from_secs(0),
+    quiet: Duration::from_secs(2),
+};
+/// Longer than a lease of the fleet.
+const AWAY: Duration = Duration::from_secs(8);
+/// The longest that a webhook waits for its answer while a server hangs: the forge gives up after 10 s.
+const ANSWERED: Duration = Duration::from_secs(10);
+
+/// Pull requests of a fleet, not opened yet.
+async fn pulls(fleet: &Fleet) -> Vec<Pull> {
+    let first = Commit::new("Begin").write("README.md", "# storm\n");
+    fleet.forge().create_repository("acme", "r0", first).await.unwrap();
+    let repo = fleet.forge().handle("acme", "r0");
+    let new = |at| Pull {
+        repo: repo.clone(),
+        branch: format!("p{at}"),
+        number: 0,
+        key: String::new(),
+        accepted: vec![],
+    };
+    (0..SIZE.pulls).map(new).collect()
+}
+
+/// Waits until every head is reviewed.
+async fn all_reviewed(fleet: &Fleet, pulls: &[Pull], what: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    let mut look = tokio::time::interval(LOOK);
+    for pull in pulls {
+        while !is_reviewed(&pull.repo.pull(pull.number).await.unwrap()) {
+            assert!(Instant::now() < deadline, "{what}: {} is never reviewed: {}", pull.key, fleet.log());
+            look.tick().await;
+        }
+    }
+}
+
+/// Nothing was told twice.
+async fn told_once(fleet: &Fleet, pulls: &[Pull]) {
+    for pull in pulls {
+        let view = pull.repo.pull(pull.number).await.unwrap();
+        let said: Vec<&str> = ours(&view).collect();
+        let told: BTreeSet<&str> = said.iter().filter_map(|body| body.lines().last()).collect();
+        assert_eq!(told.len(), said.len(), "{}: {said:#?}", pull.key);
+    }
+    assert_eq!(fleet.forge().violations(), Vec::<String>::new());
+}
+
+/// The status of the answer to a webhook, its `Retry-After`, and how long it took.
+async fn answer(fleet: &Fleet, delivery: &Delivery) -> (u16, Option<String>, Duration) {
+    let url = format!("http://127.0.0.1:{}/webhooks/github", fleet.ingress());
+    let hook = Hook { url, secret: SECRET.into(), automatic: false };
+    let began = Instant::now();
+    let answer = delivery.post(fleet.client(), &hook, 1).await.unwrap();
+    let after = answer.headers().get("retry-after").map(|after| after.to_str().unwrap().to_owned());
+    (answer.status().as_u16(), after, began.elapsed())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_server_is_away_or_hangs_webhooks_are_refused_and_nothing_is_lost() {
+    let fleet = Arc::new(Fleet::idle(SIZE).await);
+    let (slots, records) =
+        (Way::to(fleet.redis_port()).await, Way::to(postgres::Server::shared().port).await);
+    fleet.write_config("away.toml", |text| {
+        let direct = fleet.records_url();
+        let database = direct.split_once('?').unwrap().0.rsplit_once('/').unwrap().1;
+        let behind = format!("postgres://truing@127.0.0.1:{}/{database}?sslmode=disable", records.port);
+        text.replace(&direct, &behind)
+            .replace(&format!("127.0.0.1:{}", fleet.redis_port()), &format!("127.0.0.1:{}", slots.port))
+    });
+    let _processes = [
+        fleet.start("away.toml", "ingress", fleet.ingress()),
+        fleet.start("away.toml", "worker", fleet.worker(0)),
+    ];
+    let mut pulls = pulls(&fleet).await;
+    fleet::round(&fleet, &mut pulls, (0, 0)).await;
+    for (at, (way, manner, what)) in [
+        (&records, Manner::Closed, "PostgreSQL is away"),
+        (&slots, Manner::Closed, "Valkey is away"),
+        (&records, Manner::Silent, "PostgreSQL hangs"),
+        (&slots, Manner::Silent, "Valkey hangs"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        // Reviews are under way.
+        fleet::round(&fleet, &mut pulls, (10 * at + 1, 0)).await;
+        way.set(manner);
+        let began = Instant::now();
+        for (number, pull) in pulls.iter().enumerate() {
+            pull.repo.push(&pull.branch, pushed(number, 10 * at + 2)).await.unwrap();
+        }
+        let deliveries = fleet.forge().pending();
+        let mut asked = 0;
+        while asked < 1 || began.elapsed() < AWAY {
+            let (status, after, took) = answer(&fleet, &deliveries[asked % deliveries.len()]).await;
+            assert_eq!((status, after.is_some()), (503, true), "{what}, after {:?}", began.elapsed());
+            assert!(took < ANSWERED, "{what}: {took:?}");
+            asked += 1;
+        }
+        way.set(Manner::Open);
+        for delivery in &deliveries {
+            fleet.deliver(delivery).await;
+        }
+        all_reviewed(&fleet, &pulls, what).await;
+        println!("{what}: refused {asked} webhooks");
+    }
+    told_once(&fleet, &pulls).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn machines_whose_clocks_differ_by_minutes_lose_nothing_and_say_nothing_twice() {
+    let fleet = Arc::new(Fleet::idle(SIZE).await);
+    let library = fake_time();
+    let skewed = |role, port, by| {
+        let variables =
+            [("LD_PRELOAD", library.as_str()), ("FAKETIME", by), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
+        fleet.start_with("truing.toml", role, port, &variables)
+    };
+    let _processes = [
+        skewed("ingress", fleet.ingress(), "-5m"),
+        skewed("worker", fleet.worker(0), "+5m"),
+        skewed("worker", fleet.worker(1), "-5s"),
+    ];
+    let mut pulls = pulls(&fleet).await;
+    for number in 0..4 {
+        fleet::round(&fleet, &mut pulls, (number, 0)).await;
+        all_reviewed(&fleet, &pulls, "the clocks differ").await;
+    }
+    told_once(&fleet, &pulls).await;
+    let store = fleet.store().await;
+    assert_eq!(store.workers(false).await.unwrap().all.len(), 2, "both workers are heard of");
+    let Sums { reviews, .. } = judge(&pulls, &store, SIZE.quiet).await;
+    assert!(reviews >= pulls.len() * 2, "{reviews}");
+}
+
+/// The library that shifts a program's clock.
+fn fake_time() -> String {
+    let of_arch = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
+    let found =
+        of_arch.map(|folder| folder.join("faketime/libfaketime.so.1")).find(|library| library.is_file());
+    let found = found.expect("tests need faketime: run `cargo xtask test`");
+    found.to_str().unwrap().to_owned()
+}
