@@ -11,8 +11,16 @@ mod money;
 mod operations;
 mod records;
 mod report;
+#[path = "../../../core/tests/it/slot/schedules.rs"]
+mod schedules;
 pub(crate) mod slots;
 pub(crate) mod watchlist;
+
+use std::sync::atomic::AtomicU64;
+
+use truing_core::id::{PrId, Version};
+use truing_core::port::Slots as _;
+use truing_core::slot::Slot;
 
 use super::*;
 
@@ -26,4 +34,45 @@ async fn new_store() -> (Home, Store) {
     let home = new_home();
     let store = home.open().await;
     (home, store)
+}
+
+thread_local! {
+    /// The store of all schedules of a thread.
+    static OF_SCHEDULES: (tokio::runtime::Runtime, Home, Store) = {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let (home, store) = runtime.block_on(new_store());
+        (runtime, home, store)
+    };
+}
+
+/// Keeps the slot of a schedule in the store.
+struct Keeper {
+    number: u64,
+}
+
+impl Keeper {
+    /// So many schedules take a few seconds.
+    const SCHEDULES: u32 = 50;
+
+    fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self { number: NEXT.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    fn key(&self) -> Key {
+        PrId { forge: "github".into(), repository: "1".into(), number: self.number }.key()
+    }
+
+    /// Commits a slot, which had this version before; the slot as it is kept.
+    fn commit(&mut self, before: Version, slot: Slot) -> Slot {
+        OF_SCHEDULES.with(|(runtime, _, store)| {
+            runtime.block_on(async {
+                let version = store.commit(&[(before, slot.clone())]).await.unwrap().remove(0).unwrap();
+                let kept = store.load(&[self.key()]).await.unwrap().remove(0);
+                let forgotten = Slot::new(self.key());
+                assert_eq!(kept, if slot.remembers_nothing() { forgotten } else { Slot { version, ..slot } });
+                kept
+            })
+        })
+    }
 }

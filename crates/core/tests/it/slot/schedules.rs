@@ -2,11 +2,14 @@
 //! repeated, reordered, lost), requests, crashes, failures and clock jumps.
 //!
 //! The world here is a forge whose head moves, workers that do what the review loop does, and records that keep
-//! what was reviewed. Storms are told apart by an own reading of the events, not by the slot's.
+//! what was reviewed. Storms are told apart by an own reading of the events, not by the slot's. The slot itself is
+//! where `Keeper` keeps it: in memory here, in each kind of store where the store's tests include this file.
 
 use proptest::prelude::*;
-use truing_core::id::{Millis, PrId, Span, Token, Version};
+use truing_core::id::{Millis, Span, Token};
 use truing_core::slot::{Command, Hold, Limits, Loop, Refused, Slot, State, Then, Why};
+
+use super::Keeper;
 
 /// One thing that happens.
 #[derive(Clone, Debug)]
@@ -54,8 +57,7 @@ struct World {
     limits: Limits,
     now: Millis,
     slot: Slot,
-    /// The store-wide version counter.
-    counter: u64,
+    keeper: Keeper,
     head: u32,
     in_flight: Vec<Millis>,
     workers: [Option<(Token, At)>; 2],
@@ -72,12 +74,12 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let id = PrId { forge: "github".into(), repository: "1".into(), number: 1 };
+        let keeper = Keeper::new();
         Self {
             limits: Limits::default(),
             now: Millis(1_000_000),
-            slot: Slot::new(id.key()),
-            counter: 0,
+            slot: Slot::new(keeper.key()),
+            keeper,
             head: 0,
             in_flight: vec![],
             workers: [None; 2],
@@ -90,15 +92,10 @@ impl World {
         }
     }
 
-    /// A step, committed as a store would.
+    /// A step, committed.
     fn step(&mut self, command: Command) -> Result<(), Refused> {
         let decision = self.slot.step(command, &self.limits, self.now)?;
-        self.counter += 1;
-        self.slot = if decision.slot.remembers_nothing() {
-            Slot::new(decision.slot.key)
-        } else {
-            Slot { version: Version(self.counter), ..decision.slot }
-        };
+        self.slot = self.keeper.commit(self.slot.version, decision.slot);
         Ok(())
     }
 
@@ -361,7 +358,7 @@ fn acts() -> impl Strategy<Value = Act> {
 
 /// How many schedules are tried: `PROPTEST_CASES` for a soak, else what takes a few seconds.
 fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(1500)
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(Keeper::SCHEDULES)
 }
 
 proptest! {
