@@ -48,14 +48,17 @@ fn of_store(of: &Typed<'_>, forges: &BTreeMap<String, ForgeConfig>) -> Result<Ve
         wrong: wrong.to_owned(),
     };
     let is_server = matches!(url.value, Value::Secret(_));
-    if !is_server && records.value != Value::Unset {
-        let wrong = "is only for a `store.url` that names a Valkey; a SQLite file has its records in it";
-        return Ok(vec![bad(&records.origin, "store.records", wrong)]);
-    }
-    if !is_server {
-        return Ok(Vec::new());
-    }
     let mut problems = Vec::new();
+    if !is_server {
+        for key in ["store.records", "store.password", "store.records_password"] {
+            let set = of.setting(key)?;
+            if set.value != Value::Unset {
+                let wrong = "is only for a `store.url` that names a Valkey server; a SQLite file needs none";
+                problems.push(bad(&set.origin, key, wrong));
+            }
+        }
+        return Ok(problems);
+    }
     if records.value == Value::Unset {
         let wrong = "must be set, \"postgres://…\": `store.url` names a server, which keeps slots alone";
         problems.push(bad(&url.origin, "store.records", wrong));

@@ -491,7 +491,7 @@ fn servers_come_in_pairs_and_with_a_key_for_all_processes() {
     );
     assert_eq!(
         told(records),
-        "truing.toml:1: `store.records` is only for a `store.url` that names a Valkey; a SQLite file has its records in it"
+        "truing.toml:1: `store.records` is only for a `store.url` that names a Valkey server; a SQLite file needs none"
     );
     let forge = "forge.github.kind = \"github\"\n";
     assert_eq!(

@@ -4,11 +4,12 @@
 //! were left for a while.
 
 use std::collections::BTreeSet;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use sha2::{Digest as _, Sha256};
 
 use crate::id::{Key, Millis, Span};
 
-/// A slot that was due for so long is for whoever has a place: its own process is busy, or gone.
+/// From this time after it is due any worker may take a slot: its first worker is busy, or gone.
 pub const LEFT: Span = Span::seconds(1);
 
 /// The processes that lease.
@@ -34,9 +35,8 @@ impl Workers {
 }
 
 fn weight(name: &str, key: &Key) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (name, key.as_str()).hash(&mut hasher);
-    hasher.finish()
+    let hash = Sha256::new().chain_update(name).chain_update([0]).chain_update(key.as_str()).finalize();
+    u64::from_be_bytes(std::array::from_fn(|at| hash[at]))
 }
 
 #[cfg(test)]
@@ -61,6 +61,11 @@ mod tests {
             let part = keys().filter(|key| of(own, &all).has(key)).count();
             assert!((150..350).contains(&part), "{own}: {part}");
         }
+    }
+
+    #[test]
+    fn every_version_gives_a_slot_to_the_same_process() {
+        assert_eq!(weight("a", &Key::new("pr/github/1/1")), 8_609_727_975_975_595_060);
     }
 
     #[test]

@@ -437,8 +437,8 @@ impl MarkerKeys {
         Self::from_lines(path, &text)
     }
 
-    /// A key that was given as text: its bytes, and those that it spells if it is a line of a key file. For former keys,
-    /// of which it may be either.
+    /// A key that was given as text: its bytes, and those that it spells if it is a line of a key file. Both are
+    /// recognised, and it signs with its bytes.
     pub fn of_text(text: &str) -> Self {
         let spelled = hex::decode(text).ok().filter(|bytes| bytes.len() == KEY_BYTES);
         Self::new(text.as_bytes(), spelled.as_deref().as_slice())

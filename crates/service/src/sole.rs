@@ -1,6 +1,6 @@
-//! Duties that one process at a time has, however many share a store: the sweep, comments, notices, and forgetting what is
-//! old. The store lends the right to them for a while; whoever has it renews it, and loses it by not doing so. For a short
-//! time two may have it, where one of them hangs: nothing of all this does harm when it is done twice.
+//! Duties that one process at a time has: the sweep, commands in comments, notices, and forgetting old rows. The store lends the
+//! right to them for 30 s, and its holder renews it every 5 s. If a holder hangs, two processes may have it for a short time:
+//! each duty may be done twice without harm.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,8 +13,6 @@ use truing_core::port::Slots;
 const LENT: Duration = Duration::from_secs(30);
 /// From one renewal, or try to get it, to the next.
 const RENEW: Duration = Duration::from_secs(5);
-/// So long that nobody sees its end.
-const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 /// The longest time that giving it back may take.
 const LEAVE: Duration = Duration::from_secs(2);
 
@@ -23,11 +21,6 @@ const LEAVE: Duration = Duration::from_secs(2);
 pub struct Sole(Arc<Mutex<Option<Instant>>>);
 
 impl Sole {
-    /// The right for ever: of a process that shares its store with no other.
-    pub fn held() -> Self {
-        Self(Arc::new(Mutex::new(Some(Instant::now() + FOR_EVER))))
-    }
-
     /// Does it have it now?
     pub fn is_ours(&self) -> bool {
         self.until().is_some_and(|until| Instant::now() < until)
@@ -57,7 +50,9 @@ pub async fn ask<S: Slots>(store: &S, sole: &Sole) {
         Ok(true) => {
             sole.set(Some(asked + LENT));
             if !had {
-                tracing::info!("this process sweeps, serves comments, tells and forgets");
+                tracing::info!(
+                    "this process holds the lease of the sweep: it sweeps, obeys commands in comments, sends notices and forgets old rows"
+                );
             }
         }
         Ok(false) => sole.set(None),

@@ -64,6 +64,8 @@ pub(crate) enum Mode {
     Read,
     /// To write as if nobody else did.
     Write,
+    /// To write what no decision depends on: others may write in between.
+    Append,
     /// The same, on rows that everybody draws on.
     WriteByTurns,
 }

@@ -113,6 +113,20 @@ impl Store {
         }
     }
 
+    /// Its name for people: the path of a file, or both servers, without passwords.
+    pub fn name(&self) -> String {
+        match (&self.0.engine, &self.0.valkey) {
+            (Engine::Sqlite(file), _) => {
+                let path = file.path();
+                path.canonicalize().unwrap_or_else(|_| path.to_owned()).display().to_string()
+            }
+            (Engine::Postgres(database), Some(valkey)) => {
+                format!("{} with {}", database.name(), valkey.name())
+            }
+            (Engine::Postgres(database), None) => database.name().to_owned(),
+        }
+    }
+
     /// The file, as an absolute path; none where a server keeps it.
     pub fn path(&self) -> Option<&Path> {
         match &self.0.engine {
@@ -129,6 +143,15 @@ impl Store {
         F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
     {
         self.run(Mode::Write, work).await
+    }
+
+    /// The same for work that no decision depends on, such as lines of history: it is in nobody's way.
+    pub(crate) async fn append<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        self.run(Mode::Append, work).await
     }
 
     /// The same for work on rows that everybody draws on: each waits for its turn, instead of trying again and again.
@@ -157,7 +180,7 @@ impl Store {
         match (&self.0.engine, mode) {
             (Engine::Sqlite(file), Mode::Read) => file.read(work).await,
             // Its one thread gives everybody a turn.
-            (Engine::Sqlite(file), Mode::Write | Mode::WriteByTurns) => file.write(work).await,
+            (Engine::Sqlite(file), Mode::Write | Mode::Append | Mode::WriteByTurns) => file.write(work).await,
             (Engine::Postgres(database), mode) => apart(move || database.run(mode, work)).await,
         }
     }

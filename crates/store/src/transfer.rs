@@ -9,6 +9,7 @@ mod compared;
 mod copy;
 mod fault;
 mod list;
+mod one;
 mod page;
 mod place;
 mod progress;
@@ -20,12 +21,14 @@ pub use self::copy::Copied;
 pub use self::fault::TransferError;
 pub use self::row::Zeros;
 
+use truing_core::id::Key;
+
 use crate::store::{Store, apart};
 
 impl Store {
     /// Copies everything to `to`, which was opened by [`Store::open_for_transfer`] or [`Store::connect_for_transfer`]. It has to be
-    /// new, or to hold a part of this store: then the copying goes on there; if it holds all of it, nothing is left to do. Nobody may serve either store; locks see to that for
-    /// files. Nothing of this store is changed, but that a kill switch that was set by hand at Valkey is written down.
+    /// new, or to hold a part of this store: then the copying goes on there; if it holds all of it, nothing is left to do. Nobody may
+    /// serve either store, or lease from it; locks see to that for files. Nothing of this store is changed, but that a kill switch that was set by hand at Valkey is written down.
     /// `told` is called after each page. The answer is the comparison at the end, table by table, all alike.
     ///
     /// # Errors
@@ -38,6 +41,15 @@ impl Store {
         told: impl FnMut(Copied) + Send,
     ) -> Result<Vec<Compared>, TransferError> {
         apart(|| copy::all(self, to, zeros, told)).await
+    }
+
+    /// Copies what this store holds of one key to a file that holds nothing of it, while others go on with both: for what is only
+    /// tried.
+    ///
+    /// # Errors
+    /// [`TransferError`] if this store cannot be read, or the file not be written.
+    pub async fn copy_key_to(&self, to: &Self, key: &Key) -> Result<(), TransferError> {
+        apart(|| one::copy(self, to, key)).await
     }
 
     /// Compares two stores table by table, by the rows in the order of their keys; slots by their names. Only rows are looked at:

@@ -156,12 +156,14 @@ mod tests {
 
     #[test]
     fn a_process_is_counted_with_its_children_and_is_seen_to_end() {
-        let mut command = Command::new("sh");
-        let mut process =
-            Process::start("sh", command.args(["-c", "i=0; while :; do i=$((i+1)); done"])).unwrap();
-        process.check().unwrap();
-        let used = process.used().unwrap();
-        assert!(used.cpu >= 0.0 && used.peak > 0.0);
+        // The child of the shell works, and the shell waits.
+        let command = "timeout 20 sh -c 'while :; do :; done' & wait";
+        let mut process = Process::start("sh", Command::new("sh").args(["-c", command])).unwrap();
+        while process.used().unwrap().cpu < 0.05 {
+            process.check().unwrap();
+            thread::yield_now();
+        }
+        assert!(process.used().unwrap().peak > 0.0);
         let mut ended = Process::start("true", &mut Command::new("true")).unwrap();
         let told = until(&mut ended, || false).unwrap_err().to_string();
         assert!(told.contains("true ended by itself"), "{told}");

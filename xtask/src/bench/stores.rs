@@ -121,17 +121,30 @@ pub(super) fn servers(program: &Path, folder: &Path) -> Result<Servers> {
     })
 }
 
-/// The rows of all tables of ours in a database, and its size in bytes.
-pub(super) fn size(records: &str) -> Result<(u64, u64)> {
+/// What a database holds and has done so far.
+pub(super) struct Records {
+    /// Rows of all tables of ours.
+    pub(super) rows: u64,
+    /// Its size.
+    pub(super) bytes: u64,
+    /// Transactions that were committed, and those that were not, most of them because another one was in the way.
+    pub(super) commits: u64,
+    pub(super) rollbacks: u64,
+}
+
+/// Asks a database of ours.
+pub(super) fn look(records: &str) -> Result<Records> {
     let sql = "SELECT sum((xpath('/row/n/text()', query_to_xml(format('SELECT count(*) AS n FROM truing.%I', tablename), \
-               false, true, '')))[1]::text::bigint), pg_database_size(current_database()) \
+               false, true, '')))[1]::text::bigint), pg_database_size(current_database()), \
+               (SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()), \
+               (SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()) \
                FROM pg_tables WHERE schemaname = 'truing'";
     let mut ask = Command::new(programs()?.join("psql"));
     ask.args(["-X", "-q", "-A", "-t", "-F", " ", "-v", "ON_ERROR_STOP=1", "-c", sql, "-d", records]);
     let told = workspace::output(&mut ask)?;
-    let mut numbers = told.split_whitespace().map(str::parse);
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(rows)), Some(Ok(bytes))) => Ok((rows, bytes)),
-        (_, _) => bail!("PostgreSQL told no size, but {told:?}"),
-    }
+    let numbers: Vec<u64> = told.split_whitespace().filter_map(|number| number.parse().ok()).collect();
+    let [rows, bytes, commits, rollbacks] = numbers[..] else {
+        bail!("PostgreSQL told no size, but {told:?}");
+    };
+    Ok(Records { rows, bytes, commits, rollbacks })
 }

@@ -131,6 +131,9 @@ struct Cost {
     /// Rows and bytes in PostgreSQL.
     rows: u64,
     bytes: u64,
+    /// Its transactions, and those of them that had to be tried again.
+    transactions: u64,
+    again: u64,
 }
 
 impl Cost {
@@ -138,12 +141,14 @@ impl Cost {
         let each = |number: u64| number as f64 / reviews as f64;
         format!(
             "a review without findings: {:.1} calls of the forge, {:.1} of them create something; {:.1} requests of git; {:.1} \
-             rows and {:.1} kB in PostgreSQL",
+             rows, {:.1} kB and {:.1} transactions in PostgreSQL, {:.1} % of them tried again",
             each(self.calls),
             each(self.creations),
             each(self.git),
             each(self.rows),
-            each(self.bytes) / 1e3
+            each(self.bytes) / 1e3,
+            each(self.transactions),
+            self.again as f64 / self.transactions.max(1) as f64 * 100.0
         )
     }
 }
@@ -196,7 +201,7 @@ fn measure(options: &Options, root: &Path, program: &Path, workers: usize) -> Re
     let url = format!("http://127.0.0.1:{ingress}/webhooks/github");
     doubles.forge.hook(Hook { url, secret: SECRET.to_owned(), automatic: false });
 
-    let kept = stores::size(&records)?;
+    let at_first = stores::look(&records)?;
     let (before, began) = (used(&processes)?, Instant::now());
     let statuses = runtime.block_on(doubles.forge.deliver_all(Chaos::default()))?;
     if let Some(status) = statuses.iter().find(|status| **status != 202) {
@@ -214,13 +219,16 @@ fn measure(options: &Options, root: &Path, program: &Path, workers: usize) -> Re
     let took = began.elapsed();
     let after = used(&processes)?;
     let cpu = before.iter().zip(&after).map(|(before, after)| after - before).collect();
-    let now_kept = stores::size(&records)?;
+    let at_last = stores::look(&records)?;
     let (git, calls): (Vec<_>, Vec<_>) =
         doubles.forge.calls().into_iter().partition(|(route, _)| is_git(route));
     let sum = |calls: &[(String, u64)]| calls.iter().map(|(_, count)| count).sum();
     let creations: Vec<_> = calls.iter().filter(|(route, _)| route.starts_with("POST")).cloned().collect();
     let (calls, creations, git) = (sum(&calls), sum(&creations), sum(&git));
-    let cost = Cost { calls, creations, git, rows: now_kept.0 - kept.0, bytes: now_kept.1 - kept.1 };
+    let (rows, bytes) = (at_last.rows - at_first.rows, at_last.bytes - at_first.bytes);
+    let again = at_last.rollbacks - at_first.rollbacks;
+    let transactions = at_last.commits - at_first.commits + again;
+    let cost = Cost { calls, creations, git, rows, bytes, transactions, again };
     Ok(Row { took, cpu, conflicts: conflicts(&ports), cost })
 }
 
@@ -329,11 +337,12 @@ mod tests {
 
     #[test]
     fn the_cost_is_told_a_review() {
-        let cost = Cost { calls: 30, creations: 5, git: 2, rows: 100, bytes: 20_000 };
+        let (calls, creations, git) = (30, 5, 2);
+        let cost = Cost { calls, creations, git, rows: 100, bytes: 20_000, transactions: 50, again: 1 };
         assert_eq!(
             cost.told(10),
             "a review without findings: 3.0 calls of the forge, 0.5 of them create something; 0.2 requests of git; 10.0 \
-             rows and 2.0 kB in PostgreSQL"
+             rows, 2.0 kB and 5.0 transactions in PostgreSQL, 2.0 % of them tried again"
         );
     }
 

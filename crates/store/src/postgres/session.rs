@@ -23,13 +23,18 @@ pub(super) const PREPARE: &str =
     "SET search_path = truing; SET statement_timeout = '30s'; SET lock_timeout = '10s';
      SET idle_in_transaction_session_timeout = '60s'; SET client_encoding = 'UTF8'";
 
-/// The statement that begins a transaction. One that writes behaves as if it were alone. One that has a turn locks a table first,
+/// The statement that begins a transaction. One that writes behaves as if it were alone: PostgreSQL notes what it reads, and a
+/// scan of a whole table counts as reading all of it, so that small tables are read by their indexes, too
+/// (<https://www.postgresql.org/docs/current/transaction-iso.html#XACT-SERIALIZABLE>). One that has a turn locks a table first,
 /// which takes no snapshot: what it reads is what the one before has left.
 pub(super) fn begin(mode: Mode) -> &'static str {
     match mode {
         Mode::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-        Mode::Write => "BEGIN ISOLATION LEVEL SERIALIZABLE",
-        Mode::WriteByTurns => "BEGIN ISOLATION LEVEL SERIALIZABLE; LOCK TABLE turn IN EXCLUSIVE MODE",
+        Mode::Write => "BEGIN ISOLATION LEVEL SERIALIZABLE; SET LOCAL enable_seqscan = off",
+        Mode::Append => "BEGIN ISOLATION LEVEL READ COMMITTED",
+        Mode::WriteByTurns => {
+            "BEGIN ISOLATION LEVEL SERIALIZABLE; LOCK TABLE turn IN EXCLUSIVE MODE; SET LOCAL enable_seqscan = off"
+        }
     }
 }
 

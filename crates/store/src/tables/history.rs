@@ -178,7 +178,9 @@ pub(super) fn describe(connection: &Connection, key: &Key, new: &Described) -> R
     } else if !same_name {
         // A new row, so that it is the latest of its name.
         connection.sql("DELETE FROM described WHERE key = ?1").execute([key.as_str()])?;
-        let replace = "INSERT INTO described (key, name, url, head) VALUES (?1, ?2, ?3, ?4)";
+        let replace =
+            "INSERT INTO described (key, name, url, head) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (key) DO UPDATE
+                       SET name = excluded.name, url = excluded.url, head = excluded.head";
         connection.sql(replace).execute((key.as_str(), &new.name, &new.url, head))?;
     }
     Ok(())

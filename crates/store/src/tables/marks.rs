@@ -82,7 +82,7 @@ pub(super) async fn mark_apart(
         left.retain(|key, _| moved.contains(*key));
         if left.is_empty() {
             let marks = marks.to_vec();
-            store.write(move |connection| describe(connection, &marks, &events)).await?;
+            store.append(move |connection| describe(connection, &marks, &events)).await?;
             return Ok(Marked::All);
         }
     }

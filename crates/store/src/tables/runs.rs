@@ -259,12 +259,12 @@ impl Runs for Store {
 
     async fn note(&self, events: &[Event]) -> Result<(), StoreError> {
         let events = events.to_vec();
-        self.write(move |connection| history::note(connection, &events)).await
+        self.append(move |connection| history::note(connection, &events)).await
     }
 
     async fn describe(&self, described: &[(Key, Described)]) -> Result<(), StoreError> {
         let described = described.to_vec();
-        self.write(move |connection| {
+        self.append(move |connection| {
             described.iter().try_for_each(|(key, new)| history::describe(connection, key, new))
         })
         .await

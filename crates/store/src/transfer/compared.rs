@@ -9,12 +9,15 @@ pub struct Compared {
     pub table: &'static str,
     /// Its rows in each store.
     pub rows: (u64, u64),
-    /// A SHA-256 over all rows of each store, in hexadecimal digits.
-    pub hashes: (String, String),
-    /// Are all rows the same?
-    pub alike: bool,
-    /// The first row that differs or stands in one of them only, as a condition of SQL.
+    /// The first row that differs or stands in one of them only, as a condition of SQL; none: all rows are the same.
     pub first: Option<String>,
+}
+
+impl Compared {
+    /// Are all rows the same?
+    pub fn is_alike(&self) -> bool {
+        self.first.is_none()
+    }
 }
 
 impl fmt::Display for Compared {
@@ -23,10 +26,10 @@ impl fmt::Display for Compared {
         match &self.first {
             None => write!(f, "{one} rows, the same"),
             Some(first) if one == other => {
-                write!(f, "{one} rows, and the first that differs is where {first}")
+                write!(f, "{one} rows in both; the first difference: {first}")
             }
             Some(first) => {
-                write!(f, "{one} rows, and {other} there; the first that differs is where {first}")
+                write!(f, "{one} rows, {other} in the other store; the first difference: {first}")
             }
         }
     }

@@ -15,7 +15,7 @@ use super::compared::Compared;
 use super::fault::TransferError;
 use super::list::{self, TABLES, Table};
 use super::page;
-use super::place::{Right, is_postgres, name, share, slots_name, still};
+use super::place::{Right, Still, is_postgres, share, slots_name};
 use super::progress::{self, Part, Progress};
 use super::row::{self, Zeros};
 use super::slots;
@@ -59,9 +59,9 @@ pub(super) async fn all(
     mut told: impl FnMut(Copied) + Send,
 ) -> Result<Vec<Compared>, TransferError> {
     if share(from, to) {
-        return Err(TransferError::Same(name(from)));
+        return Err(TransferError::Same(from.name()));
     }
-    let _still = still(from)?;
+    let _still = Still::take(from)?;
     let _right = Right::take(to).await?;
     let copy = Copy { from, to, zeros };
     let mut progress = match copy.begin().await? {
@@ -71,7 +71,7 @@ pub(super) async fn all(
     let mut limit = page::FIRST;
     loop {
         let Some(part) = Part::of(&progress.part) else {
-            return Err(TransferError::OtherVersion { target: name(to), part: progress.part });
+            return Err(TransferError::OtherVersion { target: to.name(), part: progress.part });
         };
         let step = match part {
             Part::Slots => copy.slots(&progress).await?,
@@ -95,7 +95,7 @@ impl Copy<'_> {
         fits(self.from).await?;
         fits(self.to).await?;
         if let Some(half) = self.from.read(progress::find).await? {
-            return Err(TransferError::HalfSource { source_name: name(self.from), of: half.source });
+            return Err(TransferError::HalfSource { source_name: self.from.name(), of: half.source });
         }
         if self.to.read(progress::find).await?.is_none()
             && let Some(valkey) = &self.to.0.valkey
@@ -103,10 +103,10 @@ impl Copy<'_> {
         {
             return self.whole_or(held).await;
         }
-        let first = Progress::begin(name(self.from), slots_name(self.to));
+        let first = Progress::begin(self.from.name(), slots_name(self.to));
         let ours = first.clone();
         let begun = self.to.write(move |connection| progress::begin(connection, &first)).await?;
-        let target = name(self.to);
+        let target = self.to.name();
         let found = match begun {
             Ok(found) => found,
             Err(held) => return self.whole_or(held).await,
@@ -128,14 +128,17 @@ impl Copy<'_> {
         match compare::all_alike(self.from, self.to).await {
             Ok(Some(compared)) => Ok(Begun::Whole(compared)),
             // A row that cannot be read is no row of a copy.
-            Ok(None) | Err(_) => Err(TransferError::NotNew { target: name(self.to), held }),
+            Ok(None) | Err(TransferError::Slot { .. } | TransferError::Unfit { .. }) => {
+                Err(TransferError::NotNew { target: self.to.name(), held })
+            }
+            Err(error) => Err(error),
         }
     }
 
     /// The mark as it is by now.
     async fn found(&self) -> Result<Progress, TransferError> {
         let found = self.to.read(progress::find).await?;
-        found.ok_or_else(|| TransferError::TakenOver { target: name(self.to) })
+        found.ok_or_else(|| TransferError::TakenOver { target: self.to.name() })
     }
 
     /// Copies a page of slots; none: somebody else has gone on meanwhile.
@@ -189,7 +192,9 @@ impl Copy<'_> {
                     limit = limit.div_ceil(32);
                 }
                 Err((row, error)) => {
-                    let (target, table) = (name(self.to), table.name);
+                    // A target that is away takes no row at all.
+                    self.found().await?;
+                    let (target, table) = (self.to.name(), table.name);
                     return Err(TransferError::Refused { target, table, row, error });
                 }
             }
@@ -257,9 +262,9 @@ impl Copy<'_> {
         let known = self.to.read(list::greatest_token).await?;
         self.to.raise(given.max(known)).await?;
         let compared = compare::all(self.from, self.to).await?;
-        if let Some(difference) = compared.iter().find(|compared| !compared.alike) {
+        if let Some(difference) = compared.iter().find(|compared| !compared.is_alike()) {
             let difference = Box::new(difference.clone());
-            let (source_name, target) = (name(self.from), name(self.to));
+            let (source_name, target) = (self.from.name(), self.to.name());
             return Err(TransferError::Differ { source_name, target, difference });
         }
         if let Some(valkey) = &self.to.0.valkey {
@@ -270,22 +275,24 @@ impl Copy<'_> {
                 apart(|| valkey.set_switch(is_on)).await?;
             }
         }
-        if !self.to.write(progress::end).await? {
-            return Err(TransferError::TakenOver { target: name(self.to) });
+        if self.to.write(progress::end).await? {
+            return Ok(compared);
         }
-        Ok(compared)
+        // A process that was killed may have come to its end after all.
+        let whole = compare::all_alike(self.from, self.to).await?;
+        whole.ok_or_else(|| TransferError::TakenOver { target: self.to.name() })
     }
 }
 
 /// Are the tables of a store those that are listed?
 pub(super) async fn fits(store: &Store) -> Result<(), TransferError> {
     match store.read(list::misfit).await? {
-        Some(column) => Err(TransferError::Form { store: name(store), column }),
+        Some(column) => Err(TransferError::Form { store: store.name(), column }),
         None => Ok(()),
     }
 }
 
 /// A fault of the mark, as an error of the store that has it.
 fn told<T>(store: &Store, done: Result<T, Fault>) -> Result<T, TransferError> {
-    done.map_err(|fault| StoreError::Corrupt(format!("{}: {fault}", name(store))).into())
+    done.map_err(|fault| StoreError::Corrupt(format!("{}: {fault}", store.name())).into())
 }

@@ -54,18 +54,20 @@ pub enum TransferError {
         part: String,
     },
     /// The source holds a part of a store.
-    #[error("{source_name} holds only a part of {of}, which is not copied to its end; finish that first")]
+    #[error(
+        "{source_name} holds only a part of {of}, which is not copied to its end; run `truing store migrate` from {of} again first"
+    )]
     HalfSource {
         /// The source.
         source_name: String,
         /// The store that is copied to it.
         of: String,
     },
-    /// Another process copies into the target, or serves it.
-    #[error("another process serves {target} or copies a store to it{by}; wait until it is done, or stop it")]
+    /// Another process serves one of the stores, or copies it.
+    #[error("another process serves or copies {store}{by}; wait until it is done, or stop it")]
     Busy {
-        /// The target.
-        target: String,
+        /// The store.
+        store: String,
         /// That process.
         by: String,
     },
@@ -90,7 +92,7 @@ pub enum TransferError {
     },
     /// A value cannot be kept in the target.
     #[error(
-        "{store}, table {table}: column {column} {why} in the row where {row}; {advice}, and run this again: it goes on there"
+        "{store}, table {table}: column {column} {why} in the row where {row}; {advice}, and run this again"
     )]
     Unfit {
         /// The source.
@@ -108,7 +110,7 @@ pub enum TransferError {
     },
     /// A slot cannot be read.
     #[error(
-        "{store}: slot {key} cannot be read ({why}); `truing queue drop {key}` forgets it. Then run this again: it goes on there"
+        "{store}: slot {key} cannot be read ({why}); `truing queue drop {key}` forgets it. Then run this again"
     )]
     Slot {
         /// The source.
@@ -120,7 +122,7 @@ pub enum TransferError {
     },
     /// The target does not take a row.
     #[error(
-        "{target} does not take a row of table {table}, the one where {row}: {error}. Correct it in the source, and run this again: it goes on there"
+        "{target} does not take a row of table {table}, the one where {row}: {error}. Correct it in the source, and run this again"
     )]
     Refused {
         /// The target.

@@ -1,6 +1,7 @@
 //! The two stores of a transfer: their names for people, and the right to read one and to fill the other.
 
 use std::fs::File;
+use std::path::Path;
 
 use crate::lock::{self, LockError, ServeLock};
 use crate::postgres::Alone;
@@ -8,20 +9,8 @@ use crate::store::{Engine, Store, apart};
 
 use super::fault::TransferError;
 
-/// The words of a process that fills a file, in its lock.
+/// The words of a process that copies from or to a file, in its lock.
 const LISTEN: &str = "truing store migrate";
-
-/// The name of a store for people: a path, or two servers, without passwords.
-pub(super) fn name(store: &Store) -> String {
-    match (&store.0.engine, &store.0.valkey) {
-        (Engine::Sqlite(file), _) => {
-            let path = file.path();
-            path.canonicalize().unwrap_or_else(|_| path.to_owned()).display().to_string()
-        }
-        (Engine::Postgres(database), Some(valkey)) => format!("{} with {}", database.name(), valkey.name()),
-        (Engine::Postgres(database), None) => database.name().to_owned(),
-    }
-}
 
 /// The place of a store's slots, which a transfer that goes on has to find again.
 pub(super) fn slots_name(store: &Store) -> String {
@@ -32,7 +21,7 @@ pub(super) fn slots_name(store: &Store) -> String {
 pub(super) fn share(one: &Store, other: &Store) -> bool {
     let slots = slots_name(one);
     let records = |store: &Store| match &store.0.engine {
-        Engine::Sqlite(_) => name(store),
+        Engine::Sqlite(_) => store.name(),
         Engine::Postgres(database) => database.name().to_owned(),
     };
     records(one) == records(other) || (!slots.is_empty() && slots == slots_name(other))
@@ -46,12 +35,32 @@ pub(super) fn is_postgres(store: &Store) -> bool {
     }
 }
 
-/// The right to read a source that does not change: no command leases its slots, nor begins to before this is dropped.
-pub(super) fn still(source: &Store) -> Result<Option<File>, TransferError> {
-    let Some(path) = source.path() else { return Ok(None) };
-    match lock::alone(path)? {
-        Some(lock) => Ok(Some(lock)),
-        None => Err(TransferError::AtWork { source_name: name(source) }),
+/// The right to read a file that does not change: nobody serves it, no command leases its slots, and neither begins before this is
+/// dropped.
+pub(super) struct Still {
+    _commands: File,
+    _serve: ServeLock,
+}
+
+impl Still {
+    /// Takes it; none for servers, whose processes are known to those alone who ask them.
+    pub(super) fn take(source: &Store) -> Result<Option<Self>, TransferError> {
+        let Some(path) = source.path() else { return Ok(None) };
+        match lock::alone(path)? {
+            Some(_commands) => Ok(Some(Self { _commands, _serve: serve_lock(source, path)? })),
+            None => Err(TransferError::AtWork { source_name: source.name() }),
+        }
+    }
+}
+
+/// The lock of a file, as if this process served it.
+fn serve_lock(store: &Store, path: &Path) -> Result<ServeLock, TransferError> {
+    match ServeLock::take(path, LISTEN, store.0.clock.now()) {
+        Ok(lock) => Ok(lock),
+        Err(LockError::Held { holder, .. }) => {
+            Err(TransferError::Busy { store: store.name(), by: lock::by(&holder) })
+        }
+        Err(error @ (LockError::Linked { .. } | LockError::Io { .. })) => Err(error.into()),
     }
 }
 
@@ -63,16 +72,11 @@ pub(super) enum Right {
 
 impl Right {
     pub(super) async fn take(target: &Store) -> Result<Self, TransferError> {
-        let busy = |by: String| TransferError::Busy { target: name(target), by };
         match &target.0.engine {
-            Engine::Sqlite(file) => match ServeLock::take(file.path(), LISTEN, target.0.clock.now()) {
-                Ok(_lock) => Ok(Self::File { _lock }),
-                Err(LockError::Held { holder, .. }) => Err(busy(lock::by(&holder))),
-                Err(error @ (LockError::Linked { .. } | LockError::Io { .. })) => Err(error.into()),
-            },
+            Engine::Sqlite(file) => Ok(Self::File { _lock: serve_lock(target, file.path())? }),
             Engine::Postgres(database) => match apart(|| database.alone()).await? {
                 Some(lock) => Ok(Self::Database { _lock: Box::new(lock) }),
-                None => Err(busy(String::new())),
+                None => Err(TransferError::Busy { store: target.name(), by: String::new() }),
             },
         }
     }

@@ -1,6 +1,4 @@
-//! Rows in a form that is the same for both engines: for hashes, for people, and the values that PostgreSQL cannot hold.
-
-use sha2::{Digest as _, Sha256};
+//! Rows in one form for both engines: for people, and the values that PostgreSQL cannot hold.
 
 use crate::sql::{Field, Kind, Row, Value};
 
@@ -88,27 +86,4 @@ pub(super) fn size(row: &Row) -> usize {
         Value::Null | Value::Integer(_) | Value::Real(_) | Value::Other => 0,
     };
     row.0.iter().map(|value| size_of::<Value>() + of(value)).sum()
-}
-
-/// Adds a row to a hash: of each value its kind, its length, and its bytes.
-pub(super) fn hash(row: &Row, hash: &mut Sha256) {
-    let mut add = |kind: u8, bytes: &[u8]| {
-        hash.update([kind]);
-        hash.update((bytes.len() as u64).to_be_bytes());
-        hash.update(bytes);
-    };
-    for value in &row.0 {
-        match value {
-            Value::Null => add(0, &[]),
-            Value::Integer(number) => add(1, &number.to_be_bytes()),
-            Value::Text(text) => add(2, text.as_bytes()),
-            Value::Real(number) => add(3, &number.to_be_bytes()),
-            Value::Other => add(4, &[]),
-        }
-    }
-}
-
-/// A hash in digits.
-pub(super) fn digits(hash: Sha256) -> String {
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

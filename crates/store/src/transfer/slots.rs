@@ -17,7 +17,6 @@ use crate::store::{Store, apart};
 use crate::tables::page_of_slots;
 
 use super::fault::TransferError;
-use super::place::name;
 
 /// Some slots.
 pub(super) struct Page {
@@ -43,7 +42,7 @@ pub(super) async fn page(store: &Store, after: Option<String>, limit: usize) -> 
     let mut slots = Vec::with_capacity(found.len());
     for (key, found) in found {
         let unreadable = |why: String| {
-            let (store, key) = (name(store), key.as_str().to_owned());
+            let (store, key) = (store.name(), key.as_str().to_owned());
             TransferError::Slot { store, key, why }
         };
         match found {
@@ -60,9 +59,9 @@ pub(super) async fn page(store: &Store, after: Option<String>, limit: usize) -> 
 }
 
 /// A slot as a row: its key, and its whole content with its version.
-pub(super) fn row(slot: &Slot) -> Result<Row, TransferError> {
+pub(super) fn row(store: &Store, slot: &Slot) -> Result<Row, TransferError> {
     let body = to_json(slot).map_err(|fault| TransferError::Slot {
-        store: String::new(),
+        store: store.name(),
         key: slot.key.as_str().to_owned(),
         why: fault.to_string(),
     })?;

@@ -2,7 +2,7 @@
 -- Writes slots whose rows have the versions that the callers know. All keys of a store have one hash tag.
 -- KEYS: the kill switch, the counter, the due times, all slots, the names of the states, the channel on which it is told that a
 -- slot waits, then a mark that this was done before (or the counter again, for none), then a row for each slot.
--- ARGV: refuse while the switch is on (1), a seconds for which the mark is kept, then for each slot: its name, the version that
+-- ARGV: 1 to refuse while the switch is on, the seconds for which the mark is kept, then for each slot: its name, the version that
 -- is expected, its state, the time at which it wakes (or nothing), its body (or nothing: it is deleted).
 -- Gives: 'switched', 'done', or for each slot the new version, 'moved', or 'unreadable'.
 local switch = redis.call('GET', KEYS[1])
@@ -39,5 +39,6 @@ for at = 1, #KEYS - 7 do
   end
 end
 if marked and is_whole then redis.call('SET', KEYS[7], '1', 'EX', ARGV[2]) end
-if waits then redis.call('PUBLISH', KEYS[6], '1') end
+-- A user who may not publish has written the slots all the same: the next look finds them.
+if waits then redis.pcall('PUBLISH', KEYS[6], '1') end
 return answers

@@ -66,7 +66,7 @@ async fn copied(from: &Store, to: &Home) -> Vec<Compared> {
 fn assert_alike(compared: &[Compared]) {
     assert_eq!(compared.len(), 20, "the slots and every table");
     for table in compared {
-        assert!(table.alike && table.first.is_none(), "{}: {table}", table.table);
+        assert!(table.is_alike(), "{}: {table}", table.table);
         assert!(table.rows.0 > 0, "nothing is in table {}, so nothing is tried there", table.table);
         assert_eq!(table.rows.0, table.rows.1, "{}", table.table);
     }
@@ -250,7 +250,7 @@ async fn a_row_that_somebody_changes_removes_or_adds_there_is_named() {
     let there = to.open().await;
     let differing = async || -> Vec<(&'static str, String)> {
         let compared = source.compare(&there).await.unwrap();
-        let differ = compared.into_iter().filter(|table| !table.alike);
+        let differ = compared.into_iter().filter(|table| !table.is_alike());
         differ.map(|table| (table.table, table.first.unwrap())).collect()
     };
     assert_eq!(differing().await, []);
@@ -281,6 +281,9 @@ async fn a_target_that_somebody_changes_while_it_is_filled_stays_half_and_the_ta
     };
     let error = source.copy_to(&target, Zeros::Refuse, changing).await.unwrap_err();
     let said = error.to_string();
-    assert!(said.contains("table effect of PostgreSQL at") && said.contains("1 rows, and 0 there"), "{said}");
+    assert!(
+        said.contains("table effect of PostgreSQL at") && said.contains("1 rows, 0 in the other store"),
+        "{said}"
+    );
     assert!(to.not_opened().await.contains("truing store migrate"));
 }

@@ -90,7 +90,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         tokio::select! {
             ended = Box::pin(work) => ended,
             _ = signals.next() => Err(CliError::new(Exit::Interrupted, "interrupted", "interrupted before all was done")
-                .hint("run it again: it goes on where it was")),
+                .hint(match &args.action {
+                    Action::Migrate { .. } => "run it again: it goes on where it was",
+                    Action::Check { .. } => "run it again",
+                })),
         }
     })
 }
@@ -101,13 +104,14 @@ async fn migrate(stores: &Stores, zeros: Zeros, context: &Context) -> Result<Exi
     for store in [&source, &target] {
         nobody_serves(store).await?;
     }
+    let (from, to) = (source.name(), target.name());
     context.output.say(format_args!("from {from} to {to}"));
     let progress = context.output.progress("copying", None);
     let told = |copied: Copied| progress.step(&format!("{}: {}", copied.table, copied.rows));
     let compared = source.copy_to(&target, zeros, told).await.map_err(|error| not_moved(&error))?;
     drop(progress);
     tell(&compared, context)?;
-    context.output.say(format_args!("everything is there, and the same; {from} was left as it was"));
+    context.output.say(format_args!("copied and compared: both stores are the same; {from} is unchanged"));
     Ok(Exit::Done)
 }
 
@@ -122,7 +126,7 @@ async fn compare(stores: &Stores, context: &Context) -> Result<Exit, CliError> {
     let compared = one.compare(&other).await.map_err(|error| not_moved(&error))?;
     drop(progress);
     tell(&compared, context)?;
-    Ok(if compared.iter().all(|table| table.alike) { Exit::Done } else { Exit::No })
+    Ok(if compared.iter().all(Compared::is_alike) { Exit::Done } else { Exit::No })
 }
 
 /// Prints the comparison, table by table.
@@ -137,12 +141,14 @@ fn tell(compared: &[Compared], context: &Context) -> Result<(), CliError> {
 }
 
 impl<'a> Row<'a> {
-    fn of(Compared { table, rows: (from, to), alike, first, .. }: &'a Compared) -> Self {
-        Self { table, from: *from, to: *to, alike: *alike, first: first.as_deref() }
+    fn of(compared: &'a Compared) -> Self {
+        let Compared { table, rows: (from, to), first } = compared;
+        Self { table, from: *from, to: *to, alike: compared.is_alike(), first: first.as_deref() }
     }
 }
 
-/// Refuses while processes lease from servers. Locks see to it for files.
+/// Refuses while workers are at work on servers. Locks see to it for files. Processes of the roles `ingress` and `sweep` lease
+/// nothing and are not seen.
 async fn nobody_serves(store: &Store) -> Result<(), CliError> {
     let workers = store.workers(false).await.map_err(store_error)?.all;
     if workers.is_empty() {
@@ -151,9 +157,9 @@ async fn nobody_serves(store: &Store) -> Result<(), CliError> {
     let serve = truing_core::line::counted(workers.len(), "process");
     Err(CliError::refused(
         "served",
-        format!("{serve} of `truing serve` worked on the servers within the last 30 s"),
+        format!("{serve} of `truing serve` with the role all or worker leased from the servers within the last 30 s"),
     )
-    .hint("stop all of them, wait 30 s, and run this again"))
+    .hint("stop every `truing serve`, of the roles ingress and sweep, too; wait 30 s, and run this again"))
 }
 
 fn not_moved(error: &TransferError) -> CliError {

@@ -10,7 +10,7 @@ use truing_core::port::{Described, Operations as _, Runs as _, Slots as _, Store
 use truing_core::slot::{Command, Limits, Slot, State};
 use truing_loops::slots::{StepError, end_orphans, step};
 use truing_loops::text::instant;
-use truing_store::{CommandLock, LockError, Store, Zeros, is_served};
+use truing_store::{CommandLock, LockError, Store, is_served};
 
 use super::Context;
 use super::error::CliError;
@@ -57,19 +57,14 @@ pub(super) async fn existing_records(
 /// The key that names the database.
 const STORE_URL: &str = "store.url";
 
-/// A copy of the records, in which nobody is at work on this key: for what is only tried.
+/// A copy of what is recorded of this key, in which nobody is at work on it: for what is only tried.
 pub(super) async fn dry_run_store(store: &Store, folder: &Path, key: &Key) -> Result<Store, CliError> {
     let file = folder.join("dry-run.db");
     let no_copy = |error: &dyn std::fmt::Display| {
         CliError::failed("store", error.to_string()).hint("see that the folder for temporary files has room")
     };
-    if store.path().is_some() {
-        store.backup(&file).await.map_err(|error| no_copy(&error))?;
-    } else {
-        let copy = Place::File(file.clone()).open_for_transfer().await?;
-        store.copy_to(&copy, Zeros::Refuse, |_| {}).await.map_err(|error| no_copy(&error))?;
-    }
     let copy = open_file(&file)?;
+    store.copy_key_to(&copy, key).await.map_err(|error| no_copy(&error))?;
     match step(&copy, key, Command::Restarted, &Limits::default()).await {
         Ok(_) | Err(StepError::Refused(_)) => Ok(copy),
         Err(StepError::Store(error)) => Err(store_error(error)),

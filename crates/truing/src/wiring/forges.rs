@@ -132,15 +132,16 @@ impl Configured<'_> {
         let Self { name, forge, environment, folder } = self;
         let markers = match &forge.marker_key {
             None => MarkerKeys::load_or_create(&folder.join("marker.key")),
-            Some(Secret::File(path)) => MarkerKeys::load_or_create(path),
+            // One that is named is never made: a machine without it would sign with a key of its own.
+            Some(Secret::File(path)) => MarkerKeys::load(path),
             Some(secret @ (Secret::Env(_) | Secret::Plain(_))) => {
                 let key = secret.read(environment).map_err(|error| self.wrong("marker_key", &error))?;
-                Ok(MarkerKeys::new(key.expose().as_bytes(), &[]))
+                Ok(MarkerKeys::of_text(key.expose()))
             }
         };
         let markers = markers.map_err(|error| {
             CliError::failed("marker_key", error.to_string())
-                .hint(format!("put the key file back from a backup, or name it in `forge.{name}.marker_key`"))
+                .hint(format!("put the key file back from a backup, or name it in `forge.{name}.marker_key`; a new key, by which no former comment is recognised: openssl rand -hex 32"))
         })?;
         let former = forge.previous_marker_keys.iter().map(|secret| match secret {
             Secret::File(path) => MarkerKeys::load(path).map_err(|error| {

@@ -267,11 +267,11 @@ async fn the_task_tells_what_comes() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path());
     let (hooks, url) = Hooks::start(&[]).await;
+    let sole = Sole::default();
+    truing_service::sole::ask(&store, &sole).await;
     let task = {
         let (store, sinks) = (store.clone(), sinks(Some(&url), None));
-        tokio::spawn(
-            async move { keep_telling(&store, &sinks, Duration::from_millis(10), &Sole::held()).await },
-        )
+        tokio::spawn(async move { keep_telling(&store, &sinks, Duration::from_millis(10), &sole).await })
     };
     store.notify(&[notice("1")]).await.unwrap();
     let deadline = SystemClock.now() + Span::seconds(60);

@@ -14,6 +14,7 @@ pub(crate) mod ports;
 #[path = "../../../store/tests/it/postgres.rs"]
 pub(crate) mod postgres;
 pub(crate) mod process;
+pub(crate) mod proxy;
 pub(crate) mod quiet;
 pub(crate) mod readme;
 pub(crate) mod site;
@@ -21,4 +22,3 @@ pub(crate) mod steady;
 #[path = "../../../store/tests/it/valkey.rs"]
 pub(crate) mod valkey;
 pub(crate) mod watch;
-pub(crate) mod way;

@@ -159,12 +159,14 @@ impl Run {
         // Gone when this is done.
         let temp = PrivateFolder::new().map_err(truing_loops::local::LocalError::NoFolder)?;
         let key = job::key(&self.job);
+        // Money that a dry run spends is spent.
+        let ledger = store.clone();
         let store = if self.dry_run { dry_run_store(&store, temp.path(), &key).await? } else { store };
         let act = Act::new(&actor(environment), "sync run", key.as_str(), repo);
         store.audit(&[act]).await.map_err(store_error)?;
         let limits = wiring::limits(&config.review, config.server.lease);
         let _at_work = at_work(&store, &limits).await?;
-        let porter = wiring::agent::porter(config, environment, &store, job)?;
+        let porter = wiring::agent::porter(config, environment, &ledger, job)?;
         let locker = wiring::verify::locker(&config.verify, environment, job)?;
         let verifier = wiring::verify::checker(&config.verify, environment)?;
         let forge = wiring::client(config, &job.forge, environment, folder)?;

@@ -7,7 +7,7 @@ use truing_fakes::forge::Hook;
 use super::fleet::{Fleet, FleetSize};
 use super::*;
 use crate::support::postgres;
-use crate::support::way::{Manner, Way};
+use crate::support::proxy::{Proxy, Traffic};
 
 const SIZE: FleetSize = FleetSize {
     pulls: 4,
@@ -69,11 +69,17 @@ async fn answer(fleet: &Fleet, delivery: &Delivery) -> (u16, Option<String>, Dur
     (answer.status().as_u16(), after, began.elapsed())
 }
 
+/// Is the ingress ready? The status that says so.
+async fn ready(fleet: &Fleet) -> u16 {
+    let url = format!("http://127.0.0.1:{}/readyz", fleet.ingress());
+    fleet.client().get(url).send().await.unwrap().status().as_u16()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn while_a_server_is_away_or_hangs_webhooks_are_refused_and_nothing_is_lost() {
     let fleet = Arc::new(Fleet::idle(SIZE).await);
     let (slots, records) =
-        (Way::to(fleet.redis_port()).await, Way::to(postgres::Server::shared().port).await);
+        (Proxy::to(fleet.redis_port()).await, Proxy::to(postgres::Server::shared().port).await);
     fleet.write_config("away.toml", |text| {
         let direct = fleet.records_url();
         let database = direct.split_once('?').unwrap().0.rsplit_once('/').unwrap().1;
@@ -87,18 +93,18 @@ async fn while_a_server_is_away_or_hangs_webhooks_are_refused_and_nothing_is_los
     ];
     let mut pulls = pulls(&fleet).await;
     fleet::round(&fleet, &mut pulls, (0, 0)).await;
-    for (at, (way, manner, what)) in [
-        (&records, Manner::Closed, "PostgreSQL is away"),
-        (&slots, Manner::Closed, "Valkey is away"),
-        (&records, Manner::Silent, "PostgreSQL hangs"),
-        (&slots, Manner::Silent, "Valkey hangs"),
+    for (at, (proxy, traffic, what)) in [
+        (&records, Traffic::Refused, "PostgreSQL is away"),
+        (&slots, Traffic::Refused, "Valkey is away"),
+        (&records, Traffic::Stalled, "PostgreSQL hangs"),
+        (&slots, Traffic::Stalled, "Valkey hangs"),
     ]
     .into_iter()
     .enumerate()
     {
         // Reviews are under way.
         fleet::round(&fleet, &mut pulls, (10 * at + 1, 0)).await;
-        way.set(manner);
+        proxy.set(traffic);
         let began = Instant::now();
         for (number, pull) in pulls.iter().enumerate() {
             pull.repo.push(&pull.branch, pushed(number, 10 * at + 2)).await.unwrap();
@@ -111,11 +117,13 @@ async fn while_a_server_is_away_or_hangs_webhooks_are_refused_and_nothing_is_los
             assert!(took < ANSWERED, "{what}: {took:?}");
             asked += 1;
         }
-        way.set(Manner::Open);
+        assert_eq!(ready(&fleet).await, 503, "{what}");
+        proxy.set(Traffic::Forwarded);
         for delivery in &deliveries {
             fleet.deliver(delivery).await;
         }
         all_reviewed(&fleet, &pulls, what).await;
+        assert_eq!(ready(&fleet).await, 200, "after {what}");
         println!("{what}: refused {asked} webhooks");
     }
     told_once(&fleet, &pulls).await;
@@ -125,6 +133,12 @@ async fn while_a_server_is_away_or_hangs_webhooks_are_refused_and_nothing_is_los
 async fn machines_whose_clocks_differ_by_minutes_lose_nothing_and_say_nothing_twice() {
     let fleet = Arc::new(Fleet::idle(SIZE).await);
     let library = fake_time();
+    let shifted = |by: &str| {
+        let mut date = std::process::Command::new("date");
+        let said = date.arg("+%s").env("LD_PRELOAD", &library).env("FAKETIME", by).output().unwrap().stdout;
+        String::from_utf8(said).unwrap().trim().parse::<i64>().unwrap()
+    };
+    assert!((590..=610).contains(&(shifted("+5m") - shifted("-5m"))), "faketime shifts nothing");
     let skewed = |role, port, by| {
         let variables =
             [("LD_PRELOAD", library.as_str()), ("FAKETIME", by), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];

@@ -14,8 +14,8 @@ use crate::support::postgres;
 
 /// The variable that says how large: pull requests, ingresses, workers, seconds of pushes; `500,4,4,600` is the full size.
 const SIZE: &str = "TRUING_FLEET";
-/// From one act of violence to the next, at least and at most, in milliseconds.
-const PEACE: (u64, u64) = (1_500, 4_500);
+/// From one fault to the next, at least and at most, in milliseconds.
+const BETWEEN_FAULTS: (u64, u64) = (1_500, 4_500);
 /// Nobody writes any more if nobody has for so long.
 const SILENT: Duration = Duration::from_secs(4);
 /// The promise for the last write after the kill switch was turned on.
@@ -299,6 +299,23 @@ impl Fleet {
         }
     }
 
+    /// Sees that a webhook is refused while the switch is on, whatever else happens to the processes.
+    async fn is_refused(&self, delivery: &Delivery) {
+        let url = format!("http://127.0.0.1:{}/webhooks/github", self.ingress());
+        let hook = Hook { url, secret: SECRET.into(), automatic: false };
+        let deadline = Instant::now() + PATIENCE;
+        let mut again = tokio::time::interval(LOOK);
+        loop {
+            match delivery.send(&self.client, &hook).await {
+                Ok(503) => return,
+                // That process was just killed.
+                Err(_) => assert!(Instant::now() < deadline, "nobody listens: {}", self.log()),
+                Ok(status) => panic!("the switch is on, and a webhook got {status}"),
+            }
+            again.tick().await;
+        }
+    }
+
     /// Calls by which the forge was changed.
     fn writes(&self) -> u64 {
         let calls = self.forge.calls();
@@ -338,41 +355,44 @@ impl Fleet {
     }
 }
 
-/// The acts of violence so far.
+/// The faults so far.
 #[derive(Default)]
-struct Violence {
+struct Faults {
     kills: AtomicUsize,
     restarts: AtomicUsize,
     cuts: AtomicUsize,
 }
 
-/// Kills processes, restarts Redis and cuts sessions, by turns at random, until it is told that the storm is over.
-async fn rage(fleet: &Fleet, done: &AtomicBool, violence: &Violence) {
+/// Kills processes at random, and restarts Redis and cuts sessions by turns, until it is told that the storm is over.
+async fn inject_faults(fleet: &Fleet, done: &AtomicBool, faults: &Faults) {
     let mut random = 0x2545_f491_4f6c_dd1d_u64;
     let mut next = |below: u64| {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (random >> 33) % below
     };
     let processes = fleet.ports.0.len() + fleet.ports.1.len();
+    let mut number = 0;
     while !done.load(Ordering::Relaxed) {
-        let until = Instant::now() + Duration::from_millis(PEACE.0 + next(PEACE.1 - PEACE.0));
+        let until = Instant::now()
+            + Duration::from_millis(BETWEEN_FAULTS.0 + next(BETWEEN_FAULTS.1 - BETWEEN_FAULTS.0));
         let mut look = tokio::time::interval(LOOK * 5);
         while Instant::now() < until && !done.load(Ordering::Relaxed) {
             look.tick().await;
             fleet.supervise();
         }
-        match next(8) {
-            0 => {
+        number += 1;
+        match number % 8 {
+            2 => {
                 fleet.redis.restart();
-                violence.restarts.fetch_add(1, Ordering::Relaxed);
+                faults.restarts.fetch_add(1, Ordering::Relaxed);
             }
-            1 => {
+            4 => {
                 fleet.cut();
-                violence.cuts.fetch_add(1, Ordering::Relaxed);
+                faults.cuts.fetch_add(1, Ordering::Relaxed);
             }
             _ => {
                 fleet.kill(usize::try_from(next(processes as u64)).unwrap());
-                violence.kills.fetch_add(1, Ordering::Relaxed);
+                faults.kills.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
@@ -407,20 +427,31 @@ pub(super) async fn round(fleet: &Arc<Fleet>, pulls: &mut [Pull], (number, lost)
     }
 }
 
-/// Turns the switch on by hand and by command, and tells after how long the last write was.
-async fn stop(fleet: &Fleet) -> Duration {
+/// Turns the switch on by hand and by command, and tells after how long the last write was. Each time somebody pushes, whose webhook
+/// is refused, and delivered when the switch is off again.
+async fn stop(fleet: &Fleet, pull: &mut Pull) -> Duration {
     fleet.redis.wait();
     let set = fleet.redis.by_hand(&["SET", "bot:killswitch:enabled", "true"]);
     assert!(set.status.success(), "{set:?}");
+    pull.repo.push(&pull.branch, pushed(0, 1_000)).await.unwrap();
     let by_hand = fleet.last_write().await;
     assert!(by_hand < STOPPED, "{by_hand:?} from SET to the last write");
+    let mut deliveries = fleet.forge.pending();
+    fleet.is_refused(&deliveries[0]).await;
     fleet.redis.by_hand(&["SET", "bot:killswitch:enabled", "false"]);
     let turned = fleet.command("truing.toml").args(["kill", "on", "--reason", "a drill"]).output().unwrap();
     assert!(turned.status.success(), "{}", String::from_utf8_lossy(&turned.stderr));
+    pull.repo.push(&pull.branch, pushed(0, 1_001)).await.unwrap();
     let by_command = fleet.last_write().await;
     assert!(by_command < STOPPED, "{by_command:?} from `kill on` to the last write");
+    deliveries.extend(fleet.forge.pending());
+    fleet.is_refused(&deliveries[1]).await;
     let turned = fleet.command("truing.toml").args(["kill", "off"]).output().unwrap();
     assert!(turned.status.success(), "{}", String::from_utf8_lossy(&turned.stderr));
+    for delivery in &deliveries {
+        fleet.deliver(delivery).await;
+        pull.accepted.push(Instant::now());
+    }
     by_hand.max(by_command)
 }
 
@@ -439,10 +470,10 @@ async fn processes_that_are_killed_one_after_another_lose_nothing_and_say_nothin
         let repo = fleet.forge.handle("acme", &name);
         pulls.push(Pull { repo, branch: format!("p{at}"), number: 0, key: String::new(), accepted: vec![] });
     }
-    let (done, violence) = (Arc::new(AtomicBool::new(false)), Arc::new(Violence::default()));
-    let raging = {
-        let (fleet, done, violence) = (fleet.clone(), done.clone(), violence.clone());
-        tokio::spawn(async move { rage(&fleet, &done, &violence).await })
+    let (done, faults) = (Arc::new(AtomicBool::new(false)), Arc::new(Faults::default()));
+    let injecting = {
+        let (fleet, done, faults) = (fleet.clone(), done.clone(), faults.clone());
+        tokio::spawn(async move { inject_faults(&fleet, &done, &faults).await })
     };
     let mut rounds = 0;
     let mut silence = None;
@@ -450,7 +481,7 @@ async fn processes_that_are_killed_one_after_another_lose_nothing_and_say_nothin
         round(&fleet, &mut pulls, (rounds, CHAOS.lost)).await;
         rounds += 1;
         if silence.is_none() && began.elapsed() > size.time / 2 {
-            silence = Some(stop(&fleet).await);
+            silence = Some(stop(&fleet, &mut pulls[0]).await);
         }
     }
     // The last word must arrive: lost webhooks are the sweep's to make up for.
@@ -465,7 +496,7 @@ async fn processes_that_are_killed_one_after_another_lose_nothing_and_say_nothin
         }
     }
     done.store(true, Ordering::Relaxed);
-    raging.await.unwrap();
+    injecting.await.unwrap();
     fleet.redis.wait();
     let store = fleet.store().await;
     let mut look = tokio::time::interval(LOOK * 5);
@@ -482,6 +513,10 @@ async fn processes_that_are_killed_one_after_another_lose_nothing_and_say_nothin
     assert_eq!(fleet.forge.violations(), Vec::<String>::new());
     fleet.processes.lock().unwrap().clear();
     let count = |what: &AtomicUsize| what.load(Ordering::Relaxed);
+    assert!(
+        [&faults.kills, &faults.restarts, &faults.cuts].iter().all(|of| count(of) > 0),
+        "a fault is missing"
+    );
     println!(
         "fleet: {} + {} processes, {} pull requests x {} pushes, {webhooks} webhooks, {storms} storms, {} kills, {} \
          restarts of Redis, {} cuts of PostgreSQL: {reviews} reviews, {findings} findings, 0 lost, 0 duplicates; the \
@@ -490,9 +525,9 @@ async fn processes_that_are_killed_one_after_another_lose_nothing_and_say_nothin
         size.workers,
         size.pulls,
         rounds + 1,
-        count(&violence.kills),
-        count(&violence.restarts),
-        count(&violence.cuts),
+        count(&faults.kills),
+        count(&faults.restarts),
+        count(&faults.cuts),
         silence.unwrap_or_default().as_secs_f64(),
         pushed.as_secs_f64(),
         began.elapsed().as_secs_f64()

@@ -1,4 +1,4 @@
-//! The way to a server, which a test can close, and let hang as a network does that loses everything.
+//! A proxy before a server, which a test lets refuse connections, or stall as a network does that loses everything.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,69 +8,69 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// What becomes of what is sent.
+/// The fate of what is sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Manner {
+pub(crate) enum Traffic {
     /// It arrives.
-    Open,
+    Forwarded,
     /// Every connection ends, and new ones end at once.
-    Closed,
+    Refused,
     /// Connections are made and stay, and nothing arrives.
-    Silent,
+    Stalled,
 }
 
-/// A way to a server on this machine.
-pub(crate) struct Way {
-    /// Where it begins.
+/// A proxy before a server on this machine.
+pub(crate) struct Proxy {
+    /// The port on which it listens.
     pub(crate) port: u16,
-    manner: Arc<watch::Sender<Manner>>,
+    traffic: Arc<watch::Sender<Traffic>>,
     task: JoinHandle<()>,
 }
 
-impl Way {
+impl Proxy {
     pub(crate) async fn to(server: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let manner = Arc::new(watch::channel(Manner::Open).0);
-        let told = manner.clone();
+        let traffic = Arc::new(watch::channel(Traffic::Forwarded).0);
+        let told = traffic.clone();
         let task = tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 tokio::spawn(pass(near, SocketAddr::from(([127, 0, 0, 1], server)), told.subscribe()));
             }
         });
-        Self { port, manner, task }
+        Self { port, traffic, task }
     }
 
-    pub(crate) fn set(&self, manner: Manner) {
-        self.manner.send_replace(manner);
+    pub(crate) fn set(&self, traffic: Traffic) {
+        self.traffic.send_replace(traffic);
     }
 }
 
-impl Drop for Way {
+impl Drop for Proxy {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
 /// Carries one connection for as long as it may.
-async fn pass(mut near: TcpStream, server: SocketAddr, mut manner: watch::Receiver<Manner>) {
+async fn pass(mut near: TcpStream, server: SocketAddr, mut traffic: watch::Receiver<Traffic>) {
     let mut far = None;
     loop {
-        let now = *manner.borrow_and_update();
+        let now = *traffic.borrow_and_update();
         match (now, &mut far) {
-            (Manner::Closed, _) => return,
-            (Manner::Silent, _) => {
-                if manner.changed().await.is_err() {
+            (Traffic::Refused, _) => return,
+            (Traffic::Stalled, _) => {
+                if traffic.changed().await.is_err() {
                     return;
                 }
             }
-            (Manner::Open, None) => match TcpStream::connect(server).await {
+            (Traffic::Forwarded, None) => match TcpStream::connect(server).await {
                 Ok(stream) => far = Some(stream),
                 Err(_) => return,
             },
-            (Manner::Open, Some(far)) => tokio::select! {
+            (Traffic::Forwarded, Some(far)) => tokio::select! {
                 _ = copy_bidirectional(&mut near, far) => return,
-                changed = manner.changed() => if changed.is_err() { return },
+                changed = traffic.changed() => if changed.is_err() { return },
             },
         }
     }

@@ -1,0 +1,45 @@
+//! What a store holds of one key, copied to another one: for what is only tried.
+
+use truing_core::id::Key;
+use truing_core::port::Slots as _;
+
+use crate::sql::{Connection, Row, names};
+use crate::store::Store;
+use crate::tables::place_slots;
+
+use super::fault::TransferError;
+use super::list::{TABLES, Table};
+
+/// The column by which rows belong to a key.
+const KEY: &str = "key";
+/// These tables have a column of that name for other things.
+const OTHERS: [&str; 2] = ["notice", "level"];
+
+/// Copies the slot of a key and its rows, as they are at one instant, to a store that has none of them.
+pub(super) async fn copy(from: &Store, to: &Store, key: &Key) -> Result<(), TransferError> {
+    let of_key = || TABLES.iter().filter(|table| has_key(table));
+    let wanted = key.clone();
+    let read = move |connection: &Connection| {
+        of_key().map(|table| rows(connection, table, &wanted).map(|rows| (table, rows))).collect()
+    };
+    let found: Vec<(&'static Table, Vec<Row>)> = from.read(read).await?;
+    let slots = from.load(std::slice::from_ref(key)).await?;
+    let kept: Vec<_> = slots.into_iter().filter(|slot| !slot.remembers_nothing()).collect();
+    let write = move |connection: &Connection| {
+        place_slots(connection, &kept)?;
+        found.iter().try_for_each(|(table, rows)| table.write(connection, rows))
+    };
+    to.write(write).await?;
+    // Tokens of the copy are greater than those of its rows.
+    let known = to.read(super::list::greatest_token).await?;
+    Ok(to.raise(known).await?)
+}
+
+fn has_key(table: &Table) -> bool {
+    !OTHERS.contains(&table.name) && table.fields.iter().any(|field| field.name == KEY)
+}
+
+fn rows(connection: &Connection, table: &Table, key: &Key) -> Result<Vec<Row>, crate::fault::Fault> {
+    let sql = format!("SELECT {} FROM {} WHERE {KEY} = ?1", names(table.fields), table.name);
+    connection.sql(&sql).query([key.as_str()], |row| Ok(row.clone()))?.collect()
+}
