@@ -3,6 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::keys::{self, Default, Key, Kind, Named, Repository, SECTIONS, own_variable};
+use super::kind::begins;
 use super::value::{NAME_PATTERN, ShownDuration};
 
 /// The greatest line of a comment in the commented file.
@@ -218,10 +219,10 @@ const DURATION_PATTERN: &str = "^([0-9]+(w|d|h|m|s|ms))+$";
 fn schema_of(key: &Key) -> Json {
     let mut schema = match key.kind {
         Kind::Store(schemes) => {
-            let servers = schemes.join("|");
-            let pattern = match schemes.contains(&"postgres") {
-                true => format!("^(({servers})://.+)?$"),
-                false => format!("^(sqlite:[^:]|({servers})://.)"),
+            let begins = schemes.iter().map(|scheme| begins(scheme).replace('+', "\\+"));
+            let pattern = match schemes.contains(&"sqlite") {
+                true => format!("^({})[^:]", begins.collect::<Vec<_>>().join("|")),
+                false => format!("^(({}).+)?$", begins.collect::<Vec<_>>().join("|")),
             };
             json!({ "anyOf": [{ "type": "string", "pattern": pattern }, secret_schema()] })
         }
@@ -335,8 +336,8 @@ fn secret_schema() -> Json {
 fn type_in_words(kind: Kind) -> String {
     match kind {
         Kind::Store(schemes) => {
-            let file = if schemes.contains(&"postgres") { "" } else { "`sqlite:PATH`, or " };
-            format!("{file}URL that begins with `{}://`, or a secret", schemes.join("://` or `"))
+            let begins: Vec<String> = schemes.iter().map(|scheme| begins(scheme)).collect();
+            format!("address that begins with `{}`, or a secret", begins.join("` or `"))
         }
         Kind::Address => "IP address and port".to_owned(),
         Kind::Integer(least, most) => format!("whole number, {least} to {most}"),
@@ -363,7 +364,7 @@ fn type_in_words(kind: Kind) -> String {
         Kind::Secret => "secret".to_owned(),
         Kind::Secrets => "list of secrets".to_owned(),
         Kind::Sink(schemes) => {
-            format!("URL that begins with `{}://`, or a secret", schemes.join("://` or `"))
+            format!("address that begins with `{}://`, or a secret", schemes.join("://` or `"))
         }
         Kind::Globs => "list of globs".to_owned(),
         Kind::Pairs => "list of pairs `UPSTREAM=OURS`".to_owned(),

@@ -155,8 +155,18 @@ const WORK: Kind = Kind::Duration(Duration::from_secs(1), Duration::from_secs(24
 const PERIOD_OF_OTHERS: Kind =
     Kind::Duration(Duration::from_millis(10), Duration::from_secs(7 * 24 * 60 * 60));
 
-/// Schemes of servers that keep slots.
-pub const SLOTS: &[&str] = &["valkey", "valkeys", "redis", "rediss"];
+/// Schemes of stores, and of servers that keep slots; with `s` at its end or before the `+`: with TLS.
+pub const SLOTS: &[&str] = &[
+    "sqlite",
+    "valkey",
+    "valkeys",
+    "valkey+sentinel",
+    "valkeys+sentinel",
+    "redis",
+    "rediss",
+    "redis+sentinel",
+    "rediss+sentinel",
+];
 /// Schemes of servers that keep records.
 pub const RECORDS: &[&str] = &["postgres", "postgresql"];
 
@@ -171,7 +181,7 @@ pub const KEYS: &[Key] = &[
         },
         repository: Repository::No,
         since: "0.1.0",
-        doc: "The store: `sqlite:PATH`, a file that one process serves from (a relative path starts at the folder of the file that names it); or the URL of the Valkey or Redis that keeps the slots of many processes, `valkey://host:port/db`, with TLS `valkeys://`. Then `store.records` is set, too.",
+        doc: "The store: `sqlite:PATH`, a file that one process serves from (a relative path starts at the folder of the file that names it); or the URL of the Valkey or Redis that keeps the slots of many processes, `valkey://host:port/db`, with TLS `valkeys://`; or that of the Sentinels that know it, `valkey+sentinel://host:port,host:port/NAME/db`, with TLS `valkeys+sentinel://`. Then `store.records` is set, too.",
     },
     Key {
         path: "store.records",

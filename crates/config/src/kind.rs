@@ -5,7 +5,7 @@ use std::time::Duration;
 /// The kind of a value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// `sqlite:PATH`, or the URL of a server of one of these schemes, which may be kept where secrets are.
+    /// An address of one of these schemes, which may be kept where secrets are: `sqlite:PATH`, or a server's URL.
     Store(&'static [&'static str]),
     /// `host:port` to listen on, the host an IP address.
     Address,
@@ -86,4 +86,9 @@ impl Kind {
     pub(crate) fn is_secret(self) -> bool {
         matches!(self, Self::Secret | Self::Sink(_) | Self::Store(_))
     }
+}
+
+/// The beginning of a store's address.
+pub(crate) fn begins(scheme: &str) -> String {
+    if scheme == "sqlite" { "sqlite:".to_owned() } else { format!("{scheme}://") }
 }

@@ -23,7 +23,7 @@ mod places;
 mod program;
 
 use super::keys;
-use super::kind::Kind;
+use super::kind::{Kind, begins};
 use super::secret::{Secret, SecretText};
 pub use checked::Value;
 pub(crate) use checked::Wrong;
@@ -264,8 +264,8 @@ impl Kind {
     /// A value of this kind, for messages.
     pub(crate) fn sample(self) -> &'static str {
         match self {
-            Self::Store(schemes) if schemes.contains(&"postgres") => "\"postgres://truing@127.0.0.1/truing\"",
-            Self::Store(_) => "\"sqlite:/var/lib/truing/truing.db\"",
+            Self::Store(schemes) if schemes.contains(&"sqlite") => "\"sqlite:/var/lib/truing/truing.db\"",
+            Self::Store(_) => "\"postgres://truing@127.0.0.1/truing\"",
             Self::Address => "\"127.0.0.1:8080\"",
             Self::Integer(..) => "4",
             Self::Duration(..) => "\"15s\"",
@@ -379,7 +379,7 @@ fn or<S: fmt::Display>(words: &[S]) -> String {
 /// `sqlite:PATH`, where a file is meant; or a server's URL of one of these schemes. What was given is not shown: it may
 /// carry a password.
 fn store(text: &str, folder: &Path, schemes: &[&str]) -> Result<Value, Wrong> {
-    let is_file = !schemes.contains(&"postgres");
+    let is_file = schemes.contains(&"sqlite");
     match text.split_once(':') {
         None if text.is_empty() && !is_file => Ok(Value::Unset),
         Some(("sqlite", path)) if is_file => {
@@ -402,9 +402,7 @@ fn store(text: &str, folder: &Path, schemes: &[&str]) -> Result<Value, Wrong> {
             }
         }
         Some(_) | None => {
-            let of_servers = schemes.iter().map(|scheme| format!("{scheme}://"));
-            let of_files = is_file.then(|| "sqlite:".to_owned());
-            let all: Vec<String> = of_files.into_iter().chain(of_servers).collect();
+            let all: Vec<String> = schemes.iter().map(|scheme| begins(scheme)).collect();
             Err(must(format_args!("begin with {}", or(&all))))
         }
     }

@@ -12,6 +12,7 @@ mod sql;
 mod sqlite;
 mod store;
 mod tables;
+mod tls;
 mod transfer;
 mod valkey;
 mod watch;

@@ -44,8 +44,9 @@ pub(crate) struct Database {
 impl Database {
     /// Connects, and brings the database to this version's form.
     pub(crate) async fn open(url: &str, purpose: Purpose, watch: Arc<Watch>) -> Result<Self, ConnectError> {
-        let mut config: tokio_postgres::Config =
-            url.parse().map_err(|error: tokio_postgres::Error| ConnectError::Url(fault::cause(&error)))?;
+        let mut config: tokio_postgres::Config = verified(url)
+            .parse()
+            .map_err(|error: tokio_postgres::Error| ConnectError::Url(fault::cause(&error)))?;
         let name: Arc<str> = named(&config).into();
         config.application_name("truing").connect_timeout(PATIENCE).keepalives_idle(Duration::from_secs(30));
         let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
@@ -134,6 +135,16 @@ fn run<T>(session: Session, begin: &str, work: impl Fn(&Connection) -> Result<T,
     };
     session.end();
     done
+}
+
+/// The address with a mode of TLS that the client knows. It has none that verifies less than everything.
+fn verified(url: &str) -> String {
+    let Some((place, query)) = url.rsplit_once('?') else { return url.to_owned() };
+    let options = query.split('&').map(|option| match option {
+        "sslmode=verify-full" | "sslmode=verify-ca" => "sslmode=require",
+        other => other,
+    });
+    format!("{place}?{}", options.collect::<Vec<_>>().join("&"))
 }
 
 /// Host and database, for people.

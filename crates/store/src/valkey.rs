@@ -5,15 +5,16 @@
 mod clock;
 mod fault;
 mod peers;
+mod primary;
 mod script;
+mod sentinel;
 mod whole;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, RedisError};
+use redis::RedisError;
 use truing_core::id::{Key, Millis, Version};
 use truing_core::port::{Clock, Moved, NotGranted, StoreError};
 use truing_core::slot::{Slot, State};
@@ -23,6 +24,7 @@ pub(crate) use self::whole::Found;
 
 use self::clock::ServerClock;
 use self::peers::Peers;
+use self::primary::{Primary, Route};
 use self::script::{Scripts, Swapped};
 use crate::fault::{Fault, from_json, to_json};
 use crate::watch::Watch;
@@ -85,12 +87,12 @@ impl Names {
     }
 }
 
-/// A connection to the server, which is made again when it is lost.
+/// The server, or whichever of several is the primary.
 pub(crate) struct Valkey {
-    connection: ConnectionManager,
+    route: Route,
     names: Names,
     scripts: Scripts,
-    /// The server, as people are told it: no password.
+    /// Where slots are, as people are told it: no password. It stays when another server becomes the primary.
     name: Arc<str>,
     clock: Arc<ServerClock>,
     watch: Arc<Watch>,
@@ -139,31 +141,16 @@ impl Valkey {
         clock: Option<Arc<dyn Clock>>,
         watch: Arc<Watch>,
     ) -> Result<Self, SlotsError> {
-        let address = script::address(url);
-        let client = Client::open(address).map_err(|error| SlotsError::Url(error.to_string()))?;
-        let name: Arc<str> = fault::named(&client).into();
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(PATIENCE))
-            .set_response_timeout(Some(PATIENCE))
-            .set_number_of_retries(1);
-        let told =
-            |error: RedisError| SlotsError::Other { name: Arc::clone(&name), message: fault::words(&error) };
-        let connecting = ConnectionManager::new_with_config(client.clone(), config);
-        let mut connection = match tokio::time::timeout(PATIENCE, connecting).await {
-            Ok(connected) => connected.map_err(told)?,
-            Err(_) => return Err(SlotsError::Other { name, message: fault::silent() }),
-        };
-        let info: String = redis::cmd("INFO").query_async(&mut connection).await.map_err(told)?;
-        fault::fit(&name, &info)?;
+        let (route, name) = Route::open(url).await?;
         let valkey = Self {
-            connection,
+            route,
             names: Names::new(),
             scripts: Scripts::new(),
             clock: Arc::new(ServerClock::new(clock)),
             watch,
             name,
             given: AtomicU64::new(0),
-            peers: Peers::new(client.clone()),
+            peers: Peers::new(),
         };
         valkey.now().await.map_err(|error| SlotsError::Other {
             name: Arc::clone(&valkey.name),
@@ -178,12 +165,12 @@ impl Valkey {
     }
 
     fn told(&self, error: &RedisError) -> StoreError {
-        StoreError::Unavailable(format!("{}: {}", self.name, fault::words(error)))
+        StoreError::Unavailable(format!("{}: {}", self.route.name(), fault::words(error)))
     }
 
     /// Asks the server for its instant.
     pub(crate) async fn now(&self) -> Result<Millis, StoreError> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.primary().await?;
         let (seconds, micros): (i64, i64) =
             redis::cmd("TIME").query_async(&mut connection).await.map_err(|error| self.told(&error))?;
         self.clock.observe(Millis(seconds.saturating_mul(1000).saturating_add(micros / 1000)));
@@ -192,7 +179,7 @@ impl Valkey {
 
     /// The slots that are due, the oldest of each repository before the second of any.
     pub(crate) async fn due(&self, now: Millis, limit: usize) -> Result<Vec<Slot>, StoreError> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.primary().await?;
         let due: Vec<(String, i64)> = redis::cmd("ZRANGE")
             .arg((&self.names.due, "-inf", now.0, "BYSCORE", "LIMIT", 0, WINDOW, "WITHSCORES"))
             .query_async(&mut connection)
@@ -226,7 +213,7 @@ impl Valkey {
 
     /// The first time from then at which a slot wakes.
     pub(crate) async fn next_due(&self, from: Millis) -> Result<Option<Millis>, StoreError> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.primary().await?;
         let next: Vec<(String, i64)> = redis::cmd("ZRANGE")
             .arg((&self.names.due, from.0, "+inf", "BYSCORE", "LIMIT", 0, 1, "WITHSCORES"))
             .query_async(&mut connection)
@@ -262,7 +249,7 @@ impl Valkey {
     }
 
     async fn names_below(&self, prefix: &str) -> Result<Vec<Key>, StoreError> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.primary().await?;
         // The greatest byte stands in no name.
         let (from, to) = (format!("[{prefix}").into_bytes(), [b"(", prefix.as_bytes(), b"\xff"].concat());
         let names: Vec<String> = redis::cmd("ZRANGE")
@@ -305,7 +292,7 @@ impl Valkey {
             call.key(self.names.row(&slot.key));
             call.arg(slot.key.as_str()).arg(version.0).arg(shown(&slot.state)).arg(wakes).arg(body);
         }
-        let mut connection = self.connection.clone();
+        let mut connection = self.primary().await?;
         let answer: redis::Value =
             call.invoke_async(&mut connection).await.map_err(|error| self.told(&error))?;
         let unclear =
@@ -354,7 +341,7 @@ impl Valkey {
 
     /// The next number: greater than all versions and tokens given before.
     pub(crate) async fn next_number(&self) -> Result<u64, StoreError> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.primary().await?;
         let asked = redis::cmd("INCR").arg(&self.names.counter).query_async(&mut connection).await;
         let number = asked.map_err(|error| self.told(&error))?;
         self.given.fetch_max(number, Ordering::Relaxed);
@@ -371,18 +358,22 @@ impl Valkey {
 
     /// Lets the next number be greater than this.
     pub(crate) async fn raise(&self, number: u64) -> Result<(), StoreError> {
-        let mut connection = self.connection.clone();
-        let mut call = self.scripts.raise.prepare_invoke();
-        let raised: Result<i64, RedisError> =
-            call.key(&self.names.counter).arg(number).invoke_async(&mut connection).await;
-        raised.map_err(|error| self.told(&error))?;
+        let mut primary = self.primary().await?;
+        self.raise_at(&mut primary, number).await?;
         self.given.fetch_max(number, Ordering::Relaxed);
         Ok(())
     }
 
+    async fn raise_at(&self, primary: &mut Primary, number: u64) -> Result<(), StoreError> {
+        let mut call = self.scripts.raise.prepare_invoke();
+        let raised: Result<i64, RedisError> =
+            call.key(&self.names.counter).arg(number).invoke_async(primary).await;
+        raised.map(drop).map_err(|error| self.told(&error))
+    }
+
     /// Can it be written?
     pub(crate) async fn try_writing(&self) -> Result<(), StoreError> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.primary().await?;
         let written: Result<i64, RedisError> =
             redis::cmd("INCRBY").arg((&self.names.counter, 0)).query_async(&mut connection).await;
         written.map(drop).map_err(|error| self.told(&error))
@@ -390,7 +381,7 @@ impl Valkey {
 
     /// The kill switch as it is set by whomever, and as we have set it last.
     pub(crate) async fn switch(&self) -> Result<Mirror, StoreError> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.primary().await?;
         let (set, ours) = redis::cmd("MGET")
             .arg((SWITCH, &self.names.switch))
             .query_async(&mut connection)
@@ -401,7 +392,7 @@ impl Valkey {
 
     /// Sets the kill switch, as ours.
     pub(crate) async fn set_switch(&self, is_on: bool) -> Result<(), StoreError> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.primary().await?;
         let set: Result<(), RedisError> = redis::cmd("MSET")
             .arg((SWITCH, is_on.to_string(), &self.names.switch, is_on.to_string()))
             .query_async(&mut connection)
@@ -411,7 +402,7 @@ impl Valkey {
 
     /// The same, unless somebody has changed it since it was read.
     pub(crate) async fn repair_switch(&self, read: &Mirror, is_on: bool) -> Result<(), StoreError> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.primary().await?;
         let mut call = self.scripts.repair.prepare_invoke();
         call.key(SWITCH).key(&self.names.switch);
         call.arg(read.set.as_deref().unwrap_or("")).arg(read.ours.as_deref().unwrap_or(""));
@@ -422,7 +413,7 @@ impl Valkey {
 
     /// The number of slots in each state, by its words.
     pub(crate) async fn counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.primary().await?;
         let mut states: Vec<String> = redis::cmd("SMEMBERS")
             .arg(&self.names.states)
             .query_async(&mut connection)
@@ -443,7 +434,7 @@ impl Valkey {
 
     /// The names of the slots in a state.
     pub(crate) async fn in_state(&self, state: &str) -> Result<Vec<Key>, StoreError> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.primary().await?;
         let names: Vec<String> = redis::cmd("SMEMBERS")
             .arg(self.names.of_state(state))
             .query_async(&mut connection)
@@ -454,7 +445,7 @@ impl Valkey {
 
     /// The time since which the first waiting slot has been due.
     pub(crate) async fn oldest_due(&self, now: Millis) -> Result<Option<Millis>, StoreError> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.primary().await?;
         let due: Vec<(String, i64)> = redis::cmd("ZRANGE")
             .arg((&self.names.due, "-inf", now.0, "BYSCORE", "LIMIT", 0, BATCH, "WITHSCORES"))
             .query_async(&mut connection)
@@ -483,7 +474,7 @@ impl Valkey {
         if self.rows(std::slice::from_ref(key)).await?.iter().all(Result::is_ok) {
             return Ok(false);
         }
-        let mut connection = self.connection.clone();
+        let mut connection = self.primary().await?;
         let states: Vec<String> = self.counts().await?.into_iter().map(|(state, _)| state).collect();
         let mut forget = redis::pipe();
         forget.atomic().del(self.names.row(key)).ignore();
@@ -509,7 +500,7 @@ impl Valkey {
         for key in keys {
             call.key(self.names.row(key));
         }
-        let mut connection = self.connection.clone();
+        let mut connection = self.primary().await?;
         let rows: Vec<(String, String)> =
             call.invoke_async(&mut connection).await.map_err(|error| self.told(&error))?;
         let read = keys.iter().zip(rows).map(|(key, (version, body))| {

@@ -17,11 +17,13 @@ pub enum ConnectError {
     #[error(transparent)]
     Slots(#[from] SlotsError),
     /// The address is none.
-    #[error("`store.records` is no address of PostgreSQL: {0}; write postgres://USER@HOST/DATABASE")]
+    #[error(
+        "`store.records` is no address of PostgreSQL: {0}; write postgres://USER@HOST/DATABASE, for TLS with ?sslmode=require (or verify-full, prefer, disable). Trusted certificates are the system's, or those in the file that SSL_CERT_FILE names"
+    )]
     Url(String),
     /// The system's certificates cannot be read.
     #[error(
-        "the system's certificates cannot be read, and TLS needs them: {0}; set `sslmode=disable` in `store.records` where the way to the server is safe"
+        "the system's certificates cannot be read, and TLS needs them: {0}; see that they are installed (ca-certificates), or that the file exists that SSL_CERT_FILE names; or set `sslmode=disable` in `store.records` where the way to the server is safe"
     )]
     Certificates(String),
     /// Its version is too old.
@@ -121,10 +123,17 @@ pub(super) fn cause(error: &tokio_postgres::Error) -> String {
 }
 
 fn words(error: &tokio_postgres::Error) -> String {
+    if let Some(words) = crate::tls::words(error) {
+        return words;
+    }
     let said = cause(error);
     let known = error.code().and_then(|code| HINTS.iter().find(|(known, _)| *known == code));
     match known {
         Some((_, hint)) => format!("{hint} ({said})"),
+        // The client has no kind for it.
+        None if said.contains("does not support TLS") => format!(
+            "it offers no TLS, and `sslmode` insists on it; switch it on there (ssl = on), or set `sslmode=disable` in `store.records` where the way to the server is safe ({said})"
+        ),
         None if error.is_closed() => format!("the connection was lost; try again ({said})"),
         None if error.as_db_error().is_none() => {
             format!("it cannot be reached; check that it runs, and its address in `store.records` ({said})")

@@ -1,8 +1,9 @@
 //! Errors of Valkey in words for people, with the server and what to do next; and the servers that would lose slots.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use redis::{Client, ErrorKind, RedisError};
+use redis::{Client, ConnectionAddr, ErrorKind, RedisError};
 
 /// The reason for which a server cannot keep the slots.
 #[derive(Debug, thiserror::Error)]
@@ -10,6 +11,19 @@ pub enum SlotsError {
     /// The address is none.
     #[error("`store.url` is no address of Valkey: {0}; write valkey://HOST:6379/0")]
     Url(String),
+    /// The address of Sentinels is none.
+    #[error(
+        "`store.url` is no address of Sentinels: {0}; write valkey+sentinel://HOST:26379,HOST:26379/NAME/0, where NAME is the one under which they watch the primary"
+    )]
+    SentinelUrl(String),
+    /// Sentinels name no primary that can be reached.
+    #[error("{name}: no primary can be reached: {said}")]
+    NoPrimary {
+        /// The Sentinels, and the name of the primary.
+        name: Arc<str>,
+        /// The answer of each.
+        said: String,
+    },
     /// Its version is too old.
     #[error(
         "{name} has version {version}, and 7 or newer is needed; upgrade it, or name another server in `store.url`"
@@ -29,7 +43,9 @@ pub enum SlotsError {
         name: Arc<str>,
     },
     /// It only follows another server.
-    #[error("{name} is a replica, which nobody can write to; name the primary server in `store.url`")]
+    #[error(
+        "{name} is a replica, which nobody can write to; name the primary server in `store.url`, or its Sentinels; if they named this one, a failover is under way: try again"
+    )]
     Replica {
         /// The server.
         name: Arc<str>,
@@ -70,7 +86,8 @@ const HINTS: &[(&str, &str)] = &[
     ),
     (
         "READONLY",
-        "it cannot be written: it may have become a replica; name the primary server in `store.url`",
+        "it cannot be written: it may have become a replica; name the primary server in `store.url`, or its Sentinels, who are \
+         asked again",
     ),
     ("OOM", "its memory is full: give it more (maxmemory); what was acknowledged is safe"),
     (
@@ -86,24 +103,73 @@ const HINTS: &[(&str, &str)] = &[
 ];
 
 /// A server that says nothing.
-pub(super) fn silent() -> String {
-    let seconds = super::PATIENCE.as_secs();
+pub(super) fn silent(patience: Duration) -> String {
+    let seconds = patience.as_secs();
     format!("it has not answered within {seconds} s; check that it runs, and the network to it")
 }
 
 /// An error in words.
 pub(super) fn words(error: &RedisError) -> String {
     let known = error.code().and_then(|code| HINTS.iter().find(|(known, _)| *known == code));
+    if let Some(words) = crate::tls::words(error) {
+        return words;
+    }
     match known {
         Some((_, hint)) => format!("{hint} ({error})"),
         None if error.kind() == ErrorKind::AuthenticationFailed => {
             format!("it does not accept the password, or the user; correct them in `store.url` ({error})")
         }
-        None if error.is_timeout() => silent(),
+        None if error.is_timeout() => silent(super::PATIENCE),
+        // The client reads them for each connection, and tells no kind of its own.
+        None if error.to_string().contains(" PEM ") => {
+            format!("trusted certificates cannot be read; correct SSL_CERT_FILE, or what is there ({error})")
+        }
         None if error.is_io_error() || error.is_connection_dropped() || error.is_connection_refusal() => {
-            format!("it cannot be reached; check that it runs, and its address in `store.url` ({error})")
+            format!(
+                "it cannot be reached; check that it runs, and its address, in `store.url` or as Sentinels name it ({error})"
+            )
         }
         None => format!("it could not do it: {error}"),
+    }
+}
+
+/// An error of connecting in words; none: the server says nothing.
+pub(super) fn not_connected(client: &Client, error: Option<&RedisError>) -> String {
+    let said = error.map_or_else(|| silent(super::PATIENCE), words);
+    format!("{said}{}", other_way(client, error))
+}
+
+/// Each kind of port keeps silent, or ends the connection, where the other one is spoken to.
+fn other_way(client: &Client, error: Option<&RedisError>) -> &'static str {
+    let has_tls = matches!(client.get_connection_info().addr(), ConnectionAddr::TcpTls { .. });
+    let is_ended = error.is_some_and(|error| error.is_connection_dropped() && !error.is_connection_refusal());
+    if has_tls && error.is_none_or(RedisError::is_timeout) {
+        return ". If it does not speak TLS at this port, the address begins with `valkey` or `redis`";
+    }
+    if !has_tls && is_ended {
+        return ". If it speaks nothing but TLS, the address begins with `valkeys` or `rediss`";
+    }
+    ""
+}
+
+/// An error of a Sentinel in words.
+pub(super) fn words_of_sentinel(sentinel: &Client, error: &RedisError) -> String {
+    format!("{}{}", of_sentinel(error), other_way(sentinel, Some(error)))
+}
+
+fn of_sentinel(error: &RedisError) -> String {
+    match error.code() {
+        Some("NOAUTH") => {
+            format!(
+                "it asks for a password; write it into `store.url`: ?sentinel_password=PASSWORD ({error})"
+            )
+        }
+        Some("WRONGPASS") => {
+            format!("it does not accept the password; correct `sentinel_password` in `store.url` ({error})")
+        }
+        Some("ERR") => format!("it is no Sentinel; check its port in `store.url` ({error})"),
+        None if error.is_timeout() => silent(super::sentinel::PATIENCE),
+        Some(_) | None => words(error),
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use redis::{Client, RedisError};
-use tokio::sync::Notify;
+use redis::RedisError;
+use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use truing_core::id::Span;
 use truing_core::port::StoreError;
@@ -13,6 +13,7 @@ use truing_core::share::Workers;
 use uuid::Uuid;
 
 use super::Valkey;
+use super::primary::Primary;
 
 /// A process that was not heard of for so long leases no more.
 const SILENT_MILLIS: u32 = 30_000;
@@ -23,16 +24,15 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub(super) struct Peers {
     /// Its name: another one each time that it starts.
     own: String,
-    client: Client,
     told: Arc<Notify>,
     /// The task that listens, once somebody wants to hear.
     listening: OnceLock<AbortHandle>,
 }
 
 impl Peers {
-    pub(super) fn new(client: Client) -> Self {
+    pub(super) fn new() -> Self {
         let (told, listening) = (Arc::new(Notify::new()), OnceLock::new());
-        Self { own: Uuid::now_v7().to_string(), client, told, listening }
+        Self { own: Uuid::now_v7().to_string(), told, listening }
     }
 }
 
@@ -47,9 +47,9 @@ impl Drop for Peers {
 impl Valkey {
     /// Ends when a slot was told to wait. What is not heard is found by the next look.
     pub(crate) async fn changed(&self) {
-        let Peers { client, told, listening, .. } = &self.peers;
+        let Peers { told, listening, .. } = &self.peers;
         listening.get_or_init(|| {
-            let task = listen(client.clone(), self.names.changed.clone(), Arc::clone(told));
+            let task = listen(self.route.follow(), self.names.changed.clone(), Arc::clone(told));
             tokio::spawn(task).abort_handle()
         });
         told.notified().await;
@@ -57,7 +57,7 @@ impl Valkey {
 
     /// Lends the right to do what one process does at a time; for no time: gives it back.
     pub(crate) async fn lend_sole(&self, time: Span) -> Result<bool, StoreError> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.primary().await?;
         let mut call = self.scripts.lend.prepare_invoke();
         call.key(&self.names.sole).arg(&self.peers.own).arg(time.0.max(0));
         let lent: Result<i64, RedisError> = call.invoke_async(&mut connection).await;
@@ -66,7 +66,7 @@ impl Valkey {
 
     /// Who leases; this process, too, if it says so, and no more if not.
     pub(crate) async fn workers(&self, leases: bool) -> Result<Workers, StoreError> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.primary().await?;
         let own = self.peers.own.clone();
         let mut call = self.scripts.workers.prepare_invoke();
         call.key(&self.names.workers).arg(&own).arg(i32::from(leases)).arg(SILENT_MILLIS);
@@ -76,22 +76,32 @@ impl Valkey {
 }
 
 /// Hears what is told on the channel, for as long as it is polled.
-async fn listen(client: Client, channel: String, told: Arc<Notify>) {
+async fn listen(mut at: watch::Receiver<Primary>, channel: String, told: Arc<Notify>) {
     loop {
-        if let Err(error) = hear(&client, &channel, &told).await {
+        if let Err(error) = hear(&mut at, &channel, &told).await {
             tracing::debug!(%error, "it is not heard that slots wait; they are looked for all the same");
         }
         tokio::time::sleep(AGAIN).await;
     }
 }
 
-/// Hears until the connection ends.
-async fn hear(client: &Client, channel: &str, told: &Notify) -> Result<(), RedisError> {
-    let mut listener = client.get_async_pubsub().await?;
-    listener.subscribe(channel).await?;
+/// Hears until the connection ends, or another server becomes the primary.
+async fn hear(at: &mut watch::Receiver<Primary>, channel: &str, told: &Notify) -> Result<(), RedisError> {
+    let primary = at.borrow_and_update().clone();
+    let mut listener = primary.noting(primary.client.get_async_pubsub().await)?;
+    primary.noting(listener.subscribe(channel).await)?;
     let mut messages = listener.on_message();
-    while messages.next().await.is_some() {
-        told.notify_one();
+    loop {
+        tokio::select! {
+            message = messages.next() => match message {
+                Some(_) => told.notify_one(),
+                None => {
+                    // Whoever calls next asks the Sentinels.
+                    primary.lose();
+                    return Ok(());
+                }
+            },
+            _ = at.changed() => return Ok(()),
+        }
     }
-    Ok(())
 }

@@ -56,12 +56,3 @@ pub(super) fn swapped(answer: Value) -> Option<Swapped> {
         _ => None,
     }
 }
-
-/// The address as the client takes it: Valkey's own scheme is Redis's.
-pub(super) fn address(url: &str) -> String {
-    match url.split_once("://") {
-        Some(("valkey", rest)) => format!("redis://{rest}"),
-        Some(("valkeys", rest)) => format!("rediss://{rest}"),
-        Some(_) | None => url.to_owned(),
-    }
-}

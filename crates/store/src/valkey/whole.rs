@@ -23,7 +23,7 @@ impl Valkey {
         after: Option<&str>,
         limit: usize,
     ) -> Result<(Vec<Found>, bool), StoreError> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.primary().await?;
         let from = after.map_or_else(|| "-".to_owned(), |name| format!("({name}"));
         let names: Vec<String> = redis::cmd("ZRANGE")
             .arg((&self.names.all, from, "+", "BYLEX", "LIMIT", 0, limit))
@@ -50,14 +50,14 @@ impl Valkey {
             call.key(self.names.row(&slot.key)).arg(slot.key.as_str()).arg(slot.version.0);
             call.arg(shown(&slot.state)).arg(wakes).arg(self.json(slot)?);
         }
-        let mut connection = self.connection.clone();
+        let mut connection = self.primary().await?;
         let placed: Result<i64, RedisError> = call.invoke_async(&mut connection).await;
         placed.map(drop).map_err(|error| self.told(&error))
     }
 
     /// The things in it that a new store lacks; none if it is new.
     pub(crate) async fn held(&self) -> Result<Option<String>, StoreError> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.primary().await?;
         let (all, due): (u64, u64) = redis::pipe()
             .zcard(&self.names.all)
             .zcard(&self.names.due)
@@ -74,7 +74,7 @@ impl Valkey {
 
     /// The greatest number that was given.
     pub(crate) async fn last_number(&self) -> Result<Version, StoreError> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.primary().await?;
         let asked = redis::cmd("GET").arg(&self.names.counter).query_async(&mut connection).await;
         let number: Option<u64> = asked.map_err(|error| self.told(&error))?;
         Ok(Version(number.unwrap_or(0)))

@@ -35,7 +35,8 @@ impl Server {
         SERVER.get_or_init(Self::start)
     }
 
-    fn start() -> Self {
+    /// A server of its own.
+    pub(crate) fn start() -> Self {
         let bin = programs();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         // It refuses to run as root.

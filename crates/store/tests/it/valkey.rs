@@ -1,23 +1,26 @@
-//! A real Redis or Valkey, from the system's packages: one server for this program, which ends with it however it ends, and one
-//! database a test.
+//! Real servers of Redis or Valkey, and Sentinels, from the system's packages: one server for this program and one database a test,
+//! or servers of a test's own. Each ends with this program, however it ends.
 
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// The server, on loopback.
+/// A server, on loopback.
 pub(crate) struct SlotServer {
     pub(crate) port: u16,
+    /// The server lives for as long as this one's input is open.
+    life: Child,
 }
 
 /// Runs the server until the pipe at its input ends, and leaves nothing behind.
 const LIFE: &str = r#"
 folder=$(mktemp -d /tmp/truing-server.XXXXXX) && cd "$folder" || exit 1
 program=$(command -v valkey-server || command -v redis-server) || exit 1
-"$program" --port "$1" --bind 127.0.0.1 --save '' --appendonly no --databases 4096 >server.log 2>&1 &
+printf '%s\n' "$1" >server.conf
+"$program" server.conf $2 >server.log 2>&1 &
 cat >/dev/null
-kill $! && wait
+kill -9 $! && wait
 rm -rf "$folder"
 "#;
 
@@ -25,15 +28,17 @@ impl SlotServer {
     /// The server of this program.
     pub(crate) fn shared() -> &'static Self {
         static SERVER: OnceLock<SlotServer> = OnceLock::new();
-        SERVER.get_or_init(Self::start)
+        SERVER.get_or_init(|| {
+            let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            Self::run(port, &format!("port {port}\nsave \"\"\nappendonly no\ndatabases 4096"), "")
+        })
     }
 
-    fn start() -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    /// A server with these settings; `kind`: `--sentinel` for one that watches others.
+    pub(crate) fn run(port: u16, settings: &str, kind: &str) -> Self {
         let mut command = Command::new("sh");
-        command.args(["-c", LIFE, "sh", &port.to_string()]).stdin(Stdio::piped());
-        // Its input stays open for as long as this program lives.
-        std::mem::forget(command.spawn().unwrap());
+        command.args(["-c", LIFE, "sh", &format!("bind 127.0.0.1\n{settings}"), kind]);
+        let server = Self { port, life: command.stdin(Stdio::piped()).spawn().unwrap() };
         let deadline = Instant::now() + Duration::from_secs(30);
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(
@@ -42,7 +47,7 @@ impl SlotServer {
             );
             std::thread::yield_now();
         }
-        Self { port }
+        server
     }
 
     /// A database that nothing is in.
@@ -54,5 +59,12 @@ impl SlotServer {
     /// The address of a database, as it is configured.
     pub(crate) fn url(&self, database: u32) -> String {
         format!("valkey://127.0.0.1:{}/{database}", self.port)
+    }
+}
+
+impl Drop for SlotServer {
+    fn drop(&mut self) {
+        drop(self.life.stdin.take());
+        let _ = self.life.wait();
     }
 }

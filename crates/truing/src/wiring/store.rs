@@ -44,6 +44,7 @@ impl Place {
             StorePlace::Servers { slots, records, passwords: [of_slots, of_records] } => {
                 let url = |key: &str, url: &Secret, of: &str, password: &Option<Secret>| {
                     let url = read(key, url)?;
+                    keep_passwords(url.expose());
                     let password = password.as_ref().map(|password| read(of, password)).transpose()?;
                     Ok::<_, CliError>(password.map_or(url.clone(), |password| with_password(&url, &password)))
                 };
@@ -73,7 +74,9 @@ impl Place {
         {
             return Ok(Self::File(folder.join(path)));
         }
-        let at = url.find(",postgres").ok_or_else(wrong)?;
+        // There are commas between the hosts of each, too.
+        let begins = truing_config::keys::RECORDS.iter().map(|scheme| format!(",{scheme}://"));
+        let at = begins.filter_map(|begins| url.find(&begins)).min().ok_or_else(wrong)?;
         let (slots, records) = (url.get(..at).unwrap_or_default(), url.get(at + 1..).unwrap_or_default());
         let is_of = |url: &str, schemes: &[&str]| {
             url.split_once("://").is_some_and(|(scheme, rest)| schemes.contains(&scheme) && !rest.is_empty())
@@ -81,12 +84,7 @@ impl Place {
         if !is_of(slots, truing_config::keys::SLOTS) || !is_of(records, truing_config::keys::RECORDS) {
             return Err(wrong());
         }
-        for url in [slots, records] {
-            let login =
-                url.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@')).map(|(login, _)| login);
-            let password = login.and_then(|login| login.split_once(':')).map(|(_, password)| password);
-            password.into_iter().for_each(truing_reader::redact::keep);
-        }
+        [slots, records].into_iter().for_each(keep_passwords);
         Ok(Self::Servers { slots: SecretText::new(slots), records: SecretText::new(records) })
     }
 
@@ -164,6 +162,15 @@ impl fmt::Display for Place {
     }
 }
 
+/// Leaves the passwords in a URL out of all that is shown to others.
+fn keep_passwords(url: &str) {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    let (place, query) = rest.rsplit_once('?').unwrap_or((rest, ""));
+    let login = place.rsplit_once('@').and_then(|(login, _)| login.split_once(':'));
+    let options = query.split('&').filter_map(|option| option.split_once("password="));
+    login.into_iter().chain(options).for_each(|(_, password)| truing_reader::redact::keep(password));
+}
+
 /// A server's URL with this password.
 fn with_password(url: &SecretText, password: &SecretText) -> SecretText {
     let Some((scheme, rest)) = url.expose().split_once("://") else { return url.clone() };
@@ -237,9 +244,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn two_servers_are_told_apart_and_no_password_of_theirs_is_shown() {
+        let slots =
+            "valkey+sentinel://:hush-slots@a:1,postgres-1:2/reviews/0?sentinel_password=hush-sentinel";
+        let records = "postgresql://u:hush-records@b,c/d?sslmode=require";
+        let place = Place::parse(&format!("{slots},{records}"), Path::new(".")).unwrap();
+        let Place::Servers { slots: first, records: second } = &place else { panic!("{place:?}") };
+        assert_eq!((first.expose(), second.expose()), (slots, records));
+        for said in ["hush-slots", "hush-sentinel", "hush-records"] {
+            assert!(!truing_reader::redact::without_given(said).contains(said), "{said}");
+        }
+    }
+
+    #[test]
     fn a_password_of_its_own_goes_into_the_url() {
         for (url, whole) in [
             ("valkey://h:6379/0", "valkey://:a%2Fb%20%40@h:6379/0"),
+            ("valkey+sentinel://a,b:1/reviews/0", "valkey+sentinel://:a%2Fb%20%40@a,b:1/reviews/0"),
             ("postgres://u@a,b/d?sslmode=require", "postgres://u:a%2Fb%20%40@a,b/d?sslmode=require"),
             ("postgres://u:old@h", "postgres://u:a%2Fb%20%40@h"),
         ] {

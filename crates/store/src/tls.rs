@@ -1,0 +1,47 @@
+//! Errors of TLS in words for people. Both servers are connected to by the same library, which knows more than it says.
+
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+
+use rustls::CertificateError;
+
+/// A certificate that is not accepted, or a server that does not speak TLS; none: it is another error.
+pub(crate) fn words(error: &(dyn Error + 'static)) -> Option<String> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(known) = of_tls(error) {
+            return Some(format!("{} ({known})", hint(known)));
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// The library's own error, in whatever it is wrapped.
+fn of_tls<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    let shared = error.downcast_ref::<Arc<dyn Error + Send + Sync>>();
+    let error: &'a (dyn Error + 'static) = shared.map_or(error, |shared| &**shared);
+    let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    error.downcast_ref::<rustls::Error>().or_else(|| inner?.downcast_ref::<rustls::Error>())
+}
+
+fn hint(error: &rustls::Error) -> &'static str {
+    if let rustls::Error::InvalidCertificate(wrong) = error {
+        if matches!(
+            wrong,
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }
+        ) {
+            return "its certificate is not for this host: name the host as its certificate does, or give it another one";
+        }
+        if matches!(wrong, CertificateError::UnknownIssuer) {
+            return "its certificate is of no CA that is trusted here: add the CA's certificate to the system's, or name a \
+                    file with all trusted ones in the variable SSL_CERT_FILE";
+        }
+        return "its certificate is not accepted: give it another one";
+    }
+    if matches!(error, rustls::Error::InvalidMessage(_)) {
+        return "it does not speak TLS at this port: correct the port, or connect without TLS where the way to it is safe";
+    }
+    "a connection with TLS is not made; check that both sides allow the same versions, and the server's log"
+}

@@ -1,0 +1,168 @@
+//! The server that is written to. Where Sentinels know it, it may be another one after a failure: they are asked again once the
+//! former one is lost.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
+use redis::{Client, Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value};
+use tokio::sync::{Mutex, watch};
+use truing_core::port::StoreError;
+
+use super::fault::{self, SlotsError};
+use super::sentinel::Sentinels;
+use super::{PATIENCE, Valkey};
+
+/// A server, and the connection to it, which is made again when it is lost.
+#[derive(Clone)]
+pub(super) struct Primary {
+    connection: ConnectionManager,
+    /// For connections that only hear.
+    pub(super) client: Client,
+    /// The server, as people are told it: no password.
+    pub(super) name: Arc<str>,
+    /// Another server may be the primary by now.
+    is_lost: Arc<AtomicBool>,
+}
+
+impl Primary {
+    /// Connects, and refuses a server that would lose slots.
+    pub(super) async fn connect(client: Client, name: Arc<str>) -> Result<Self, SlotsError> {
+        let config = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE))
+            .set_number_of_retries(1);
+        let connecting = ConnectionManager::new_with_config(client.clone(), config);
+        let connected = tokio::time::timeout(PATIENCE, connecting).await;
+        let other = |message: String| SlotsError::Other { name: Arc::clone(&name), message };
+        let mut connection = connected
+            .map_err(|_| other(fault::not_connected(&client, None)))?
+            .map_err(|error| other(fault::not_connected(&client, Some(&error))))?;
+        let asked = redis::cmd("INFO").query_async(&mut connection).await;
+        let info: String = asked.map_err(|error| other(fault::words(&error)))?;
+        fault::fit(&name, &info)?;
+        Ok(Self { connection, client, name, is_lost: Arc::default() })
+    }
+
+    /// Notes that somebody else may be the primary by now.
+    pub(super) fn lose(&self) {
+        self.is_lost.store(true, Ordering::Relaxed);
+    }
+
+    /// Passes an answer on, and notes one that a primary does not give.
+    pub(super) fn noting<T>(&self, answer: RedisResult<T>) -> RedisResult<T> {
+        if answer.as_ref().is_err_and(is_of_no_primary) {
+            self.lose();
+        }
+        answer
+    }
+}
+
+/// Does the error tell that the connection is lost, or that the server follows another one?
+fn is_of_no_primary(error: &RedisError) -> bool {
+    error.is_io_error()
+        || error.is_unrecoverable_error()
+        || matches!(error.code(), Some("READONLY" | "MASTERDOWN" | "LOADING"))
+}
+
+impl ConnectionLike for Primary {
+    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
+        Box::pin(async move {
+            let answer = self.connection.send_packed_command(command).await;
+            self.noting(answer.and_then(Value::extract_error))
+        })
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        Box::pin(async move {
+            let answer = self.connection.send_packed_commands(pipeline, offset, count).await;
+            self.noting(answer)
+        })
+    }
+
+    fn get_db(&self) -> i64 {
+        self.connection.get_db()
+    }
+}
+
+/// The way to the primary.
+pub(super) struct Route {
+    /// Those who know it; none: it is the one server that is configured.
+    sentinels: Option<Sentinels>,
+    current: watch::Sender<Primary>,
+    /// Whoever has it asks the Sentinels; the last time that nothing was found.
+    asking: Mutex<Option<(Instant, StoreError)>>,
+}
+
+impl Route {
+    /// Connects to the server of an address, or to the one that Sentinels name; and its name, which stays.
+    pub(super) async fn open(url: &str) -> Result<(Self, Arc<str>), SlotsError> {
+        let sentinels = Sentinels::parse(url)?;
+        let (primary, name) = match &sentinels {
+            Some(sentinels) => (sentinels.primary().await?, sentinels.name()),
+            None => {
+                let client = Client::open(url).map_err(|error| SlotsError::Url(error.to_string()))?;
+                let name: Arc<str> = fault::named(&client).into();
+                (Primary::connect(client, Arc::clone(&name)).await?, name)
+            }
+        };
+        let current = watch::Sender::new(primary);
+        Ok((Self { sentinels, current, asking: Mutex::new(None) }, name))
+    }
+
+    /// The server that is written to now, as people are told it.
+    pub(super) fn name(&self) -> Arc<str> {
+        Arc::clone(&self.current.borrow().name)
+    }
+
+    /// Tells of every change of the primary.
+    pub(super) fn follow(&self) -> watch::Receiver<Primary> {
+        self.current.subscribe()
+    }
+
+    /// The current primary, if it is not lost, or is the only one.
+    fn usable(&self) -> Option<Primary> {
+        let current = self.current.borrow();
+        let is_usable = self.sentinels.is_none() || !current.is_lost.load(Ordering::Relaxed);
+        is_usable.then(|| current.clone())
+    }
+}
+
+impl Valkey {
+    /// The primary. If it was lost, the Sentinels are asked: by one caller for all who wait.
+    pub(super) async fn primary(&self) -> Result<Primary, StoreError> {
+        let asked = Instant::now();
+        if let Some(primary) = self.route.usable() {
+            return Ok(primary);
+        }
+        let mut failed = self.route.asking.lock().await;
+        if let Some(primary) = self.route.usable() {
+            return Ok(primary);
+        }
+        if let Some((_, error)) = failed.as_ref().filter(|(at, _)| *at > asked) {
+            return Err(error.clone());
+        }
+        let found = self.next_primary().await;
+        *failed = found.as_ref().err().map(|error| (Instant::now(), error.clone()));
+        found
+    }
+
+    /// Connects to the server that the Sentinels name now.
+    async fn next_primary(&self) -> Result<Primary, StoreError> {
+        let Some(sentinels) = &self.route.sentinels else { return Ok(self.route.current.borrow().clone()) };
+        let found = sentinels.primary().await;
+        let mut primary = found.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        // The last second may be lost, with the numbers that were given in it: none is given twice.
+        let given = self.given.load(Ordering::Relaxed);
+        self.raise_at(&mut primary, given).await?;
+        tracing::info!(name = %primary.name, "Sentinel names the server that keeps the slots from now on");
+        self.route.current.send_replace(primary.clone());
+        Ok(primary)
+    }
+}

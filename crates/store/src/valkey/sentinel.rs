@@ -1,0 +1,146 @@
+//! Sentinels: servers that watch a primary and its replicas, and know which one is the primary now. The address names any number
+//! of them, since each may be dead: `valkey+sentinel://[USER:PASSWORD@]HOST[:PORT],…/NAME[/DATABASE][?OPTION=VALUE&…]`.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, RedisError,
+};
+
+use super::fault::{self, SlotsError};
+use super::primary::Primary;
+
+/// The longest time that a Sentinel may take.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+/// The port of a Sentinel that is named without one.
+const PORT: u16 = 26379;
+
+/// The Sentinels of one primary.
+pub(super) struct Sentinels {
+    /// The name under which they watch it.
+    of: String,
+    all: Vec<Client>,
+    /// User, password and database at each server that may be the primary. The address is none of theirs.
+    login: ConnectionInfo,
+    /// All of this, as people are told it: no password.
+    name: Arc<str>,
+}
+
+impl Sentinels {
+    /// Reads an address; none if it is of one server.
+    pub(super) fn parse(url: &str) -> Result<Option<Self>, SlotsError> {
+        let wrong = |why: String| SlotsError::SentinelUrl(why);
+        let Some((scheme, rest)) = url.split_once("://") else { return Ok(None) };
+        let scheme = match scheme {
+            "valkey+sentinel" | "redis+sentinel" => "redis",
+            "valkeys+sentinel" | "rediss+sentinel" => "rediss",
+            _ => return Ok(None),
+        };
+        let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (authority, path) = place.split_once('/').unwrap_or((place, ""));
+        let (login, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
+        let (of, database) = path.split_once('/').unwrap_or((path, "0"));
+        if of.is_empty() || rest.contains('#') {
+            return Err(wrong("it does not name the primary after the hosts".to_owned()));
+        }
+        let (own, others): (Vec<_>, Vec<_>) =
+            query.split('&').filter(|pair| !pair.is_empty()).partition(|pair| pair.starts_with("sentinel_"));
+        let mut own_login = [""; 2];
+        for pair in own {
+            match pair.split_once('=') {
+                Some(("sentinel_username", user)) => own_login[0] = user,
+                Some(("sentinel_password", password)) => own_login[1] = password,
+                Some((name, _)) => return Err(wrong(format!("there is no option `{name}`"))),
+                None => return Err(wrong("an option has no value".to_owned())),
+            }
+        }
+        let read = |url: String| url.into_connection_info().map_err(|error| wrong(error.to_string()));
+        let hosts: Vec<String> = hosts.split(',').map(with_port).collect();
+        let own_login = match own_login {
+            ["", ""] => String::new(),
+            [user, password] => format!("{user}:{password}@"),
+        };
+        let all = hosts.iter().map(|host| {
+            let info = read(format!("{scheme}://{own_login}{host}"))?;
+            Client::open(info).map_err(|error| wrong(error.to_string()))
+        });
+        let all = all.collect::<Result<_, _>>()?;
+        let login = if login.is_empty() { String::new() } else { format!("{login}@") };
+        let login = read(format!("{scheme}://{login}localhost/{database}?{}", others.join("&")))?;
+        let name = format!("Valkey `{of}`/{database} at Sentinel {}", hosts.join(", ")).into();
+        Ok(Some(Self { of: of.to_owned(), all, login, name }))
+    }
+
+    /// All of them and the primary's name, for people: no password.
+    pub(super) fn name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
+    /// Connects to the primary. All are asked at once, so that one that is dead keeps nobody waiting; whichever names a server
+    /// that is a primary is believed.
+    pub(super) async fn primary(&self) -> Result<Primary, SlotsError> {
+        let none = |said: String| SlotsError::NoPrimary { name: self.name(), said };
+        match tokio::time::timeout(super::PATIENCE, self.find()).await {
+            Ok(found) => found.map_err(|faults| none(faults.join("; "))),
+            Err(_) => Err(none(fault::silent(super::PATIENCE))),
+        }
+    }
+
+    async fn find(&self) -> Result<Primary, Vec<String>> {
+        let mut answers: FuturesUnordered<_> = self.all.iter().map(|sentinel| self.ask(sentinel)).collect();
+        let (mut tried, mut faults) = (BTreeSet::new(), Vec::new());
+        while let Some(answer) = answers.next().await {
+            match answer {
+                Ok(address) if tried.insert(address.clone()) => match self.connect(address).await {
+                    Ok(primary) => return Ok(primary),
+                    Err(error) => faults.push(error.to_string()),
+                },
+                Ok(_) => {}
+                Err(fault) => faults.push(fault),
+            }
+        }
+        Err(faults)
+    }
+
+    /// Host and port of the primary, as one of them knows it.
+    async fn ask(&self, sentinel: &Client) -> Result<(String, u16), String> {
+        let name = sentinel.get_connection_info().addr();
+        let told =
+            |error: RedisError| format!("Sentinel {name}: {}", fault::words_of_sentinel(sentinel, &error));
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE));
+        let connecting = sentinel.get_multiplexed_async_connection_with_config(&config);
+        let mut connection = connecting.await.map_err(told)?;
+        let asked = redis::cmd("SENTINEL")
+            .arg(("GET-MASTER-ADDR-BY-NAME", &self.of))
+            .query_async(&mut connection)
+            .await;
+        let address: Option<(String, u16)> = asked.map_err(told)?;
+        address.ok_or_else(|| {
+            format!("Sentinel {name} knows no primary `{}`; correct the name in `store.url`", self.of)
+        })
+    }
+
+    async fn connect(&self, (host, port): (String, u16)) -> Result<Primary, SlotsError> {
+        let mut address = ConnectionAddr::Tcp(host.clone(), port);
+        if let ConnectionAddr::TcpTls { insecure, tls_params, .. } = self.login.addr() {
+            let (insecure, tls_params) = (*insecure, tls_params.clone());
+            address = ConnectionAddr::TcpTls { host, port, insecure, tls_params };
+        }
+        let client = Client::open(self.login.clone().set_addr(address));
+        let client = client.map_err(|error| SlotsError::SentinelUrl(error.to_string()))?;
+        let name = format!("{}, the primary `{}`", fault::named(&client), self.of);
+        Primary::connect(client, name.into()).await
+    }
+}
+
+/// A host with its port.
+fn with_port(host: &str) -> String {
+    let after = host.rsplit_once(']').map_or(host, |(_, after)| after);
+    if after.contains(':') { host.to_owned() } else { format!("{host}:{PORT}") }
+}

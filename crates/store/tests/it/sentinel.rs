@@ -1,0 +1,234 @@
+//! A primary, its replica and Sentinels, all real: the primary dies or becomes a replica, and the same store goes on with the
+//! next one.
+
+use std::time::{Duration, Instant};
+
+use truing_core::id::PrId;
+use truing_core::port::{Described, Halted, Mark, Marked, Runs as _, Slots as _, StoreError};
+use truing_core::slot::{Limits, Loop};
+
+use super::tls::{free_port, wait_for};
+use super::*;
+
+impl SlotServer {
+    fn start(port: u16, settings: &str) -> Self {
+        Self::run(port, &format!("port {port}\nsave \"\"\nappendonly no\n{settings}"), "")
+    }
+
+    fn start_sentinel(settings: &str) -> Self {
+        let port = free_port();
+        Self::run(port, &format!("port {port}\n{settings}"), "--sentinel")
+    }
+
+    /// Ends the server as a power failure would.
+    fn kill(&self) {
+        let told = self.by_hand(0, &["INFO", "server"]);
+        let process = told.lines().find_map(|line| line.strip_prefix("process_id:")).unwrap();
+        let killed = std::process::Command::new("kill").args(["-9", process]).status();
+        assert!(killed.unwrap().success());
+        wait_for("end of the server", || std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err());
+    }
+}
+
+/// The servers that Sentinels watch as `reviews`.
+struct Watched {
+    primary: SlotServer,
+    replica: SlotServer,
+    sentinels: Vec<SlotServer>,
+}
+
+impl Watched {
+    fn start(sentinels: usize) -> Self {
+        let primary = SlotServer::start(free_port(), "");
+        let replica = SlotServer::start(free_port(), &format!("replicaof 127.0.0.1 {}", primary.port));
+        wait_for("replica", || tells(&replica, "master_link_status:up"));
+        let quorum = sentinels / 2 + 1;
+        let watch = format!(
+            "sentinel monitor reviews 127.0.0.1 {} {quorum}\nsentinel down-after-milliseconds reviews 500\n\
+             sentinel failover-timeout reviews 3000\nuser watcher on >own-word +@all allchannels",
+            primary.port
+        );
+        let sentinels: Vec<SlotServer> = (0..sentinels).map(|_| SlotServer::start_sentinel(&watch)).collect();
+        for sentinel in &sentinels {
+            // A Sentinel fails over once it knows the replica, and the others that have to agree.
+            wait_for("watched replica", || {
+                let known = sentinel.by_hand(0, &["SENTINEL", "MASTER", "reviews"]);
+                let has = |field: &str, value: usize| {
+                    known.contains(&format!("bulk-string('\"{field}\"'), bulk-string('\"{value}\"')"))
+                };
+                has("num-slaves", 1) && has("num-other-sentinels", sentinels.len() - 1)
+            });
+        }
+        Self { primary, replica, sentinels }
+    }
+
+    /// The address of the Sentinels, one of them dead.
+    fn url(&self) -> String {
+        let live = self.sentinels.iter().map(|sentinel| format!(",127.0.0.1:{}", sentinel.port));
+        let (dead, live) = (free_port(), live.collect::<String>());
+        format!(
+            "valkey+sentinel://127.0.0.1:{dead}{live}/reviews/0?sentinel_username=watcher&sentinel_password=own-word"
+        )
+    }
+}
+
+fn tells(server: &SlotServer, part: &str) -> bool {
+    server.by_hand(0, &["INFO", "replication"]).contains(part)
+}
+
+async fn connect(url: &str, records: &str) -> Store {
+    Store::connect(url, &Server::shared().url(records), Some(Hand::at(NOW))).await.unwrap()
+}
+
+/// The refusal of somebody who connects.
+async fn refused(url: &str) -> String {
+    let records = Server::shared().url(&Server::shared().new_database());
+    match Store::connect(url, &records, None).await {
+        Ok(_) => panic!("{url} was opened"),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn marked(number: u64) -> Mark {
+    let key = PrId { forge: "github".into(), repository: "1".into(), number }.key();
+    let (name, url) = (format!("acme/shop#{number}"), format!("https://example.com/{number}"));
+    Mark { key, described: Described { name, url, head: Some(sha('a')) }, of: Loop::Review }
+}
+
+async fn mark(store: &Store, number: u64) -> Result<Marked, StoreError> {
+    store.mark(&[marked(number)], &Limits::default(), Halted::Refused).await
+}
+
+/// Marks until a mark is accepted; the errors before that.
+async fn marks_again(store: &Store, number: u64) -> Vec<String> {
+    let (deadline, mut errors) = (Instant::now() + Duration::from_secs(60), Vec::new());
+    while let Err(error) = mark(store, number).await {
+        errors.push(error.to_string());
+        assert!(Instant::now() < deadline, "no mark is accepted: {errors:?}");
+    }
+    errors
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_primary_is_replaced_for_a_store_that_is_open_and_the_lost_second_is_fenced() {
+    let (watched, records) = (Watched::start(3), Server::shared().new_database());
+    let (store, other) = (connect(&watched.url(), &records).await, connect(&watched.url(), &records).await);
+    mark(&store, 1).await.unwrap();
+    wait_for("replicated mark", || {
+        watched.replica.by_hand(0, &["EXISTS", "review:slot:{truing}:github:1:1"]) == "1"
+    });
+    // The last second is lost: the replica is cut off.
+    watched.primary.by_hand(0, &["ACL", "SETUSER", "default", "-psync", "-sync"]);
+    watched.primary.by_hand(0, &["CLIENT", "KILL", "TYPE", "replica"]);
+    wait_for("end of replication", || tells(&watched.replica, "master_link_status:down"));
+    mark(&store, 2).await.unwrap();
+    let mut last = 0;
+    for _ in 0..9 {
+        last = store.fresh_token().await.unwrap().0;
+    }
+    store.begin(&run(last), &revision('a'), Millis(NOW)).await.unwrap();
+    let listener = store.clone();
+    let told = tokio::spawn(async move { listener.changed().await });
+
+    watched.primary.kill();
+    // Somebody who was given no number of the lost ones comes first.
+    let errors = marks_again(&other, 3).await;
+    println!("{} errors until a mark was accepted, such as {:?}", errors.len(), errors.first());
+    assert!(errors.iter().all(|error| error.contains("reviews")), "{errors:?}");
+    assert_eq!(other.list().await.unwrap().len(), 2, "the lost mark is the sweep's to find");
+    let token = other.fresh_token().await.unwrap();
+    assert!(token.0 <= last, "{} is not of the past", token.0);
+    let fenced = other.begin(&run(token.0), &revision('a'), Millis(NOW)).await.unwrap_err();
+    assert_eq!(fenced, StoreError::Fenced { key: key(), last: Token(last) });
+
+    // Whoever knows greater numbers lets none of them be given again.
+    assert!(marks_again(&store, 2).await.iter().all(|error| error.contains("reviews")));
+    let token = other.fresh_token().await.unwrap();
+    assert!(token.0 > last, "{} was given before", token.0);
+    other.begin(&run(token.0), &revision('a'), Millis(NOW)).await.unwrap();
+    let keys: Vec<Key> = store.list().await.unwrap().into_iter().map(|slot| slot.key).collect();
+    assert_eq!(keys, [1, 2, 3].map(|number| marked(number).key), "each once");
+
+    // The news come from the new primary.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let mut number = 3;
+    while !told.is_finished() {
+        number += 1;
+        mark(&other, number).await.unwrap();
+        assert!(Instant::now() < deadline, "nobody is told of {number} marks");
+    }
+
+    // The former primary comes back as a replica, and nobody goes back to it.
+    let former = SlotServer::start(watched.primary.port, "");
+    wait_for("replica", || tells(&former, "role:slave"));
+    mark(&store, 99).await.unwrap();
+    assert!(refused(&former.url(0)).await.contains("is a replica"));
+    let late = connect(&watched.url(), &records).await;
+    assert_eq!(
+        late.load(&[marked(99).key]).await.unwrap()[0].version,
+        store.load(&[marked(99).key]).await.unwrap()[0].version
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_that_became_a_replica_is_left_for_the_one_that_sentinels_name() {
+    let (watched, records) = (Watched::start(1), Server::shared().new_database());
+    let store = connect(&watched.url(), &records).await;
+    mark(&store, 1).await.unwrap();
+    wait_for("replicated mark", || {
+        watched.replica.by_hand(0, &["EXISTS", "review:slot:{truing}:github:1:1"]) == "1"
+    });
+    // They change places by hand, and nobody ends our connection.
+    let (sentinel, next) = (&watched.sentinels[0], watched.replica.port.to_string());
+    sentinel.by_hand(0, &["SENTINEL", "REMOVE", "reviews"]);
+    watched.replica.by_hand(0, &["REPLICAOF", "NO", "ONE"]);
+    watched.primary.by_hand(0, &["REPLICAOF", "127.0.0.1", &next]);
+    let said = mark(&store, 2).await.unwrap_err().to_string();
+    assert!(said.contains("may have become a replica"), "{said}");
+    let said = mark(&store, 2).await.unwrap_err().to_string();
+    assert!(said.contains("knows no primary `reviews`"), "{said}");
+    sentinel.by_hand(0, &["SENTINEL", "MONITOR", "reviews", "127.0.0.1", &next, "1"]);
+    mark(&store, 2).await.unwrap();
+    assert_eq!(watched.replica.by_hand(0, &["EXISTS", "review:slot:{truing}:github:1:2"]), "1");
+    assert_eq!(store.list().await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn sentinels_that_name_no_usable_primary_are_named_with_what_to_do() {
+    let gone = free_port();
+    let watch = format!(
+        "sentinel monitor gone 127.0.0.1 {gone} 1\nsentinel monitor guarded 127.0.0.1 {} 1",
+        SlotServer::shared().port
+    );
+    let (sentinel, guarded) =
+        (SlotServer::start_sentinel(&watch), SlotServer::start_sentinel("requirepass word"));
+    let (sentinel, guarded) = (&sentinel.port, &guarded.port);
+    let (one, other, slots) = (free_port(), free_port(), SlotServer::shared().port);
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = silent.local_addr().unwrap().port();
+    let at = |port: u16, rest: &str| format!("valkey+sentinel://:hush@127.0.0.1:{port}/{rest}");
+    for (url, parts) in [
+        (
+            format!("valkey+sentinel://:hush@127.0.0.1:{one},127.0.0.1:{other}/reviews/0"),
+            vec![format!("Sentinel 127.0.0.1:{one}: it cannot be reached"), format!("127.0.0.1:{other}: it")],
+        ),
+        (at(silent, "reviews"), vec!["has not answered within 2 s".into(), silent.to_string()]),
+        (at(*sentinel, "nobody"), vec![format!("127.0.0.1:{sentinel} knows no primary `nobody`")]),
+        (
+            at(*sentinel, "gone"),
+            vec![format!("Valkey at 127.0.0.1:{gone}/0, the primary `gone`: it cannot be reached")],
+        ),
+        (at(*sentinel, "guarded"), vec![format!("127.0.0.1:{slots}/0"), "password".into()]),
+        (at(*sentinel, "gone/0?sentinel_password=hush"), vec!["does not accept the password".into()]),
+        (at(slots, "reviews"), vec!["it is no Sentinel; check its port".into()]),
+        (at(*guarded, "reviews"), vec!["?sentinel_password=PASSWORD".into(), guarded.to_string()]),
+        (at(one, ""), vec!["does not name the primary".into(), "valkey+sentinel://HOST".into()]),
+        (at(one, "0#reviews"), vec!["does not name the primary".into()]),
+        (at(one, "reviews/x"), vec!["is no address of Sentinels".into()]),
+        (at(one, "reviews?sentinel_pass=hush"), vec!["there is no option `sentinel_pass`".into()]),
+    ] {
+        let said = refused(&url).await;
+        println!("{url}\n    {said}");
+        assert!(parts.iter().all(|part| said.contains(part)) && !said.contains("hush"), "{url}: {said}");
+    }
+}

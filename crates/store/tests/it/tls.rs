@@ -1,0 +1,239 @@
+//! TLS to both servers, with certificates of a CA of our own. Each connection is made by this test binary, run again: the variable
+//! that names the trusted certificates is read by a whole process.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use truing_core::port::{Described, Halted, Mark, Slots as _};
+use truing_core::slot::{Limits, Loop};
+
+use super::*;
+
+/// A port that nobody listens at.
+pub(crate) fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Waits until it holds.
+pub(crate) fn wait_for(what: &str, holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < deadline, "no {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// The two addresses, for a child; without them its test does nothing.
+const URLS: &str = "TRUING_TEST_TLS_URLS";
+
+/// Connects, keeps a slot, and says how that went.
+#[tokio::test]
+async fn connecting_child() {
+    let Ok(urls) = std::env::var(URLS) else { return };
+    let (slots, records) = urls.split_once('\n').unwrap();
+    let said = match Store::connect(slots, records, Some(Hand::at(NOW))).await {
+        Err(error) => error.to_string(),
+        Ok(store) => {
+            let (name, url) = ("acme/shop#7".into(), "https://example.com/7".into());
+            let described = Described { name, url, head: Some(sha('a')) };
+            let mark = Mark { key: key(), described, of: Loop::Review };
+            store.mark(&[mark], &Limits::default(), Halted::Refused).await.unwrap();
+            let kept = store.load(&[key()]).await.unwrap().remove(0);
+            if kept.pending.review.is_some() { "kept".into() } else { "not kept".into() }
+        }
+    };
+    println!("\nsaid: {said}");
+}
+
+/// What a process says that trusts the CAs in this file alone.
+fn connects(trusted: &Path, slots: &str, records: &str) -> String {
+    let began = Instant::now();
+    let said = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "tls::connecting_child", "--nocapture", "--test-threads=1"])
+        .env(URLS, format!("{slots}\n{records}"))
+        .env("SSL_CERT_FILE", trusted)
+        .env_remove("SSL_CERT_DIR")
+        .output()
+        .unwrap();
+    let text = String::from_utf8([said.stdout, said.stderr].concat()).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("said: ")).unwrap_or(&text).to_owned();
+    println!("{slots} {records}\n    {:.1} s: {line}", began.elapsed().as_secs_f64());
+    assert!(!line.contains("hush"), "{line}");
+    line
+}
+
+/// A CA, another one, and certificates of the first: for this machine, and for another host.
+struct Certificates {
+    folder: TempDir,
+}
+
+impl Certificates {
+    fn shared() -> &'static Self {
+        static CERTIFICATES: OnceLock<Certificates> = OnceLock::new();
+        CERTIFICATES.get_or_init(|| {
+            let made = Self { folder: tempfile::tempdir().unwrap() };
+            for ca in ["ca", "other"] {
+                made.openssl(&format!(
+                    "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN={ca} \
+                     -keyout {ca}.key -out {ca}.pem"
+                ));
+            }
+            for (name, hosts) in [("here", "DNS:localhost,IP:127.0.0.1"), ("elsewhere", "DNS:elsewhere.example")] {
+                std::fs::write(made.path("extensions"), format!("subjectAltName={hosts}")).unwrap();
+                made.openssl(&format!(
+                    "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN={name} -keyout {name}.key \
+                     -out {name}.csr"
+                ));
+                made.openssl(&format!(
+                    "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
+                     -extfile extensions -out {name}.pem"
+                ));
+            }
+            made
+        })
+    }
+
+    fn openssl(&self, arguments: &str) {
+        let mut command = Command::new("openssl");
+        let said = command.args(arguments.split(' ')).current_dir(self.folder.path()).output();
+        let said = said.expect("tests need openssl: `apt-get install openssl`");
+        assert!(said.status.success(), "{arguments}: {}", String::from_utf8_lossy(&said.stderr));
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// The settings of a server of slots that speaks nothing but TLS.
+    fn settings(&self, port: u16, name: &str) -> String {
+        let of = |file: String| self.path(&file).display().to_string();
+        let (certificate, key, ca) =
+            (of(format!("{name}.pem")), of(format!("{name}.key")), of("ca.pem".into()));
+        format!(
+            "port 0\ntls-port {port}\ntls-cert-file {certificate}\ntls-key-file {key}\ntls-ca-cert-file {ca}\n\
+             tls-auth-clients no\ntls-replication yes"
+        )
+    }
+}
+
+#[test]
+fn valkey_is_connected_to_with_tls_if_its_certificate_is_trusted_and_for_its_host() {
+    let certificates = Certificates::shared();
+    let (ca, other) = (certificates.path("ca.pem"), certificates.path("other.pem"));
+    let missing = certificates.path("missing.pem");
+    let server = |name: &str| {
+        let port = free_port();
+        let settings = format!("save \"\"\nrequirepass hush\n{}", certificates.settings(port, name));
+        SlotServer::run(port, &settings, "")
+    };
+    let (here, elsewhere) = (server("here"), server("elsewhere"));
+    let (port, plain, sentinel) = (here.port, SlotServer::shared().port, free_port());
+    let watch =
+        format!("sentinel monitor reviews 127.0.0.1 {port} 1\n{}", certificates.settings(sentinel, "here"));
+    let _sentinel = SlotServer::run(sentinel, &watch, "--sentinel");
+    let records = Server::shared().url(&Server::shared().new_database());
+    for (trusted, url, part) in [
+        (&ca, format!("valkeys://:hush@localhost:{port}/0"), "kept"),
+        (&ca, format!("rediss://:hush@127.0.0.1:{port}/0"), "kept"),
+        (&ca, format!("valkeys+sentinel://:hush@localhost:{sentinel}/reviews/0"), "kept"),
+        (&other, format!("valkeys://:hush@localhost:{port}/0"), "is of no CA that is trusted here"),
+        (
+            &other,
+            format!("rediss+sentinel://:hush@localhost:{sentinel}/reviews/0"),
+            "is of no CA that is trusted here",
+        ),
+        (&missing, format!("valkeys://:hush@localhost:{port}/0"), "SSL_CERT_FILE"),
+        (&ca, format!("valkeys://:hush@localhost:{}/0", elsewhere.port), "is not for this host"),
+        (&ca, format!("valkey://:hush@localhost:{port}/0"), "begins with `valkeys` or `rediss`"),
+        (&ca, format!("valkeys://:hush@localhost:{plain}/0"), "begins with `valkey` or `redis`"),
+        (&ca, format!("rediss://:hush@localhost:{}/0#insecure", elsewhere.port), "insecure"),
+    ] {
+        let said = connects(trusted, &url, &records);
+        assert!(said.contains(part), "{url}: {said}");
+        assert!(said == "kept" || said.contains("insecure") || said.contains("localhost"), "{url}: {said}");
+    }
+}
+
+/// A PostgreSQL of its own that speaks TLS, with this certificate.
+fn postgres(name: &str) -> (Server, String) {
+    let (certificates, server) = (Certificates::shared(), Server::start());
+    let mut write = String::new();
+    for (file, text) in [
+        ("server.crt", certificates.read(&format!("{name}.pem"))),
+        ("server.key", certificates.read(&format!("{name}.key"))),
+        (
+            "pg_hba.conf",
+            "hostnossl all guarded 127.0.0.1/32 reject\nhostssl all unguarded 127.0.0.1/32 reject\n\
+             host all all 127.0.0.1/32 trust\nlocal all all trust"
+                .to_owned(),
+        ),
+    ] {
+        write!(
+            write,
+            "COPY (SELECT unnest(string_to_array('{text}', E'\\n'))) TO PROGRAM 'umask 077; cat >{file}';"
+        )
+        .unwrap();
+    }
+    let statements = [
+        "CREATE ROLE guarded LOGIN SUPERUSER",
+        "CREATE ROLE unguarded LOGIN SUPERUSER",
+        &write,
+        "ALTER SYSTEM SET ssl = on",
+        "SELECT pg_reload_conf()",
+    ];
+    let (said, done) = server.psql("postgres", &statements);
+    assert!(done, "{said}");
+    wait_for("TLS of PostgreSQL", || server.psql("postgres", &["SHOW ssl"]).0.trim() == "on");
+    let database = server.new_database();
+    (server, database)
+}
+
+#[test]
+fn postgresql_is_connected_to_with_tls_if_its_certificate_is_trusted_and_for_its_host() {
+    let certificates = Certificates::shared();
+    let (ca, other) = (certificates.path("ca.pem"), certificates.path("other.pem"));
+    let missing = certificates.path("missing.pem");
+    let ((here, database), (elsewhere, of_elsewhere)) = (postgres("here"), postgres("elsewhere"));
+    let url = |user: &str, server: &Server, database: &str, mode: &str| {
+        format!("postgres://{user}:hush@localhost:{}/{database}{mode}", server.port)
+    };
+    let plain = Server::shared().new_database();
+    let of = |user: &str, mode: &str| url(user, &here, &database, mode);
+    for (trusted, records, part) in [
+        (&ca, of("guarded", "?sslmode=require"), "kept"),
+        (&ca, of("guarded", "?sslmode=verify-full"), "kept"),
+        (&ca, of("guarded", "?sslmode=verify-ca"), "kept"),
+        (&ca, of("guarded", "?sslmode=prefer"), "kept"),
+        (&ca, of("guarded", ""), "kept"),
+        (&ca, of("unguarded", "?sslmode=disable"), "kept"),
+        (&ca, of("guarded", "?sslmode=disable"), "pg_hba.conf"),
+        (&ca, of("unguarded", "?sslmode=require"), "pg_hba.conf"),
+        (&ca, of("guarded", "?sslmode=allow"), "sslmode"),
+        (&ca, of("guarded", "?sslmode=require&sslrootcert=/ca.pem"), "SSL_CERT_FILE"),
+        (&missing, of("guarded", "?sslmode=require"), "SSL_CERT_FILE"),
+        (&other, of("guarded", "?sslmode=require"), "is of no CA that is trusted here"),
+        (&other, of("guarded", "?sslmode=prefer"), "is of no CA that is trusted here"),
+        (&ca, url("truing", &elsewhere, &of_elsewhere, "?sslmode=verify-full"), "is not for this host"),
+        (&ca, url("truing", &elsewhere, &of_elsewhere, "?sslmode=verify-ca"), "is not for this host"),
+        (&ca, url("truing", &elsewhere, &of_elsewhere, "?sslmode=require"), "is not for this host"),
+        (&ca, url("truing", &elsewhere, &of_elsewhere, ""), "is not for this host"),
+        (&ca, url("truing", Server::shared(), &plain, "?sslmode=require"), "it offers no TLS"),
+        (&ca, url("truing", Server::shared(), &plain, "?sslmode=verify-full"), "it offers no TLS"),
+        (&ca, url("truing", Server::shared(), &plain, "?sslmode=prefer"), "kept"),
+    ] {
+        let slots = SlotServer::shared().url(SlotServer::new_database());
+        let said = connects(trusted, &slots, &records);
+        assert!(said.contains(part), "{records}: {said}");
+        assert!(
+            said == "kept" || said.contains("store.records") || said.contains("localhost"),
+            "{records}: {said}"
+        );
+    }
+}
