@@ -8,6 +8,7 @@ mod ingress;
 mod meter;
 mod process;
 mod program;
+mod records;
 mod review;
 mod rules;
 mod runtimes;
@@ -35,6 +36,8 @@ enum What {
     Ingress(ingress::Options),
     /// Many processes: reviews a minute with 1 to 8 workers on Redis and PostgreSQL, and the part that holds them up
     Workers(workers::Options),
+    /// Millions of records: the time of commands and of finding what is due, and of moving a store to another engine
+    Records(records::Options),
     /// Rules of syntax: the same findings as ast-grep's command line, at least as fast
     Rules(rules::Options),
     /// A loop of `truing converge`: what it takes by itself, beside git laying the same files out
@@ -54,6 +57,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         What::Diff(options) => diff::run(options),
         What::Ingress(options) => ingress::run(options),
         What::Workers(options) => workers::run(options),
+        What::Records(options) => records::run(options),
         What::Rules(options) => rules::run(options),
         What::Converge(options) => converge::run(options),
         What::Review(options) => review::run(options),

@@ -5,6 +5,7 @@
 //! comparison of fencing tokens.
 
 mod clock;
+mod due;
 mod fault;
 mod lock;
 mod postgres;

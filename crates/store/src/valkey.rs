@@ -26,13 +26,12 @@ use self::clock::ServerClock;
 use self::peers::Peers;
 use self::primary::{Primary, Route};
 use self::script::{Scripts, Swapped};
+use crate::due::{WINDOW, in_turn};
 use crate::fault::{Fault, from_json, to_json};
 use crate::watch::Watch;
 
 /// The longest time that a call may take.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Due slots that are looked at, so that the oldest of each repository comes before the second of any.
-const WINDOW: isize = 8_192;
 /// Slots that are read at once.
 const BATCH: usize = 256;
 /// The time for which it is remembered that a request was obeyed.
@@ -180,30 +179,28 @@ impl Valkey {
     /// The slots that are due, the oldest of each repository before the second of any.
     pub(crate) async fn due(&self, now: Millis, limit: usize) -> Result<Vec<Slot>, StoreError> {
         let mut connection = self.primary().await?;
-        let due: Vec<(String, i64)> = redis::cmd("ZRANGE")
-            .arg((&self.names.due, "-inf", now.0, "BYSCORE", "LIMIT", 0, WINDOW, "WITHSCORES"))
-            .query_async(&mut connection)
-            .await
-            .map_err(|error| self.told(&error))?;
-        let mut taken = std::collections::HashMap::<String, usize>::new();
-        let mut ranked: Vec<(usize, i64, Key)> = Vec::with_capacity(due.len());
-        for (name, at) in due {
-            let key = Key::new(name);
-            let rank = taken.entry(key.repository().to_owned()).or_default();
-            ranked.push((*rank, at, key));
-            *rank += 1;
-        }
-        ranked.sort();
-        let mut slots = Vec::new();
-        for keys in ranked.chunks(BATCH) {
-            let keys: Vec<Key> = keys.iter().map(|(.., key)| key.clone()).collect();
-            for (key, found) in keys.iter().zip(self.rows(&keys).await?) {
-                match found {
-                    Ok(slot) => slots.push(slot),
-                    Err(fault) => self.watch.unreadable(key.as_str(), &fault),
+        let (mut slots, mut seen) = (Vec::new(), 0);
+        // A window after another: rows that cannot be read must not take the place of others.
+        while slots.len() < limit {
+            let window: Vec<(String, i64)> = redis::cmd("ZRANGE")
+                .arg((&self.names.due, "-inf", now.0, "BYSCORE", "LIMIT", seen, WINDOW, "WITHSCORES"))
+                .query_async(&mut connection)
+                .await
+                .map_err(|error| self.told(&error))?;
+            let is_last = window.len() < WINDOW;
+            seen += window.len();
+            for keys in in_turn(window).chunks(BATCH) {
+                if slots.len() >= limit {
+                    break;
+                }
+                for (key, found) in keys.iter().zip(self.rows(keys).await?) {
+                    match found {
+                        Ok(slot) => slots.push(slot),
+                        Err(fault) => self.watch.unreadable(key.as_str(), &fault),
+                    }
                 }
             }
-            if slots.len() >= limit {
+            if is_last {
                 break;
             }
         }
@@ -458,15 +455,18 @@ impl Valkey {
         Ok(first.and_then(|at| due.get(at)).map(|(_, at)| Millis(*at)))
     }
 
-    /// The slots that cannot be read, each with what is wrong with it.
-    pub(crate) async fn unreadable(&self) -> Result<Vec<(Key, String)>, StoreError> {
-        let mut unreadable = Vec::new();
+    /// All slots, by name, and those that cannot be read, each with what is wrong with it.
+    pub(crate) async fn all(&self) -> Result<(Vec<Slot>, Vec<(Key, String)>), StoreError> {
+        let (mut slots, mut unreadable) = (Vec::new(), Vec::new());
         for keys in self.names_below("").await?.chunks(BATCH) {
             for (key, found) in keys.iter().zip(self.rows(keys).await?) {
-                unreadable.extend(found.err().map(|fault| (key.clone(), fault.to_string())));
+                match found {
+                    Ok(slot) => slots.push(slot),
+                    Err(fault) => unreadable.push((key.clone(), fault.to_string())),
+                }
             }
         }
-        Ok(unreadable)
+        Ok((slots, unreadable))
     }
 
     /// Forgets a slot that cannot be read. False: it can be read, or there is none.

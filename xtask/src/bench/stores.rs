@@ -81,7 +81,7 @@ pub(super) fn postgres() -> Result<(Process, String)> {
 }
 
 /// The folder of the newest version's programs.
-fn programs() -> Result<PathBuf> {
+pub(super) fn programs() -> Result<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let programs = versions.filter_map(|entry| {
         let version: u32 = entry.file_name().to_str()?.parse().ok()?;
@@ -99,7 +99,8 @@ fn programs() -> Result<PathBuf> {
 /// The servers of a deployment of many processes.
 pub(super) struct Servers {
     pub(super) processes: [Process; 2],
-    /// The address of the records.
+    /// The address of the slots, and that of the records.
+    pub(super) slots: String,
     pub(super) records: String,
     /// The section `[store]` of a configuration that uses them, but for the local folder.
     pub(super) section: String,
@@ -112,9 +113,11 @@ pub(super) struct Servers {
 pub(super) fn servers(program: &Path, folder: &Path) -> Result<Servers> {
     let (slots, port) = redis(program, folder)?;
     let (records, address) = postgres()?;
+    let url = format!("valkey://127.0.0.1:{port}/0");
     Ok(Servers {
         processes: [slots, records],
-        section: format!("[store]\nurl = \"valkey://127.0.0.1:{port}/0\"\nrecords = \"{address}\"\n"),
+        section: format!("[store]\nurl = \"{url}\"\nrecords = \"{address}\"\n"),
+        slots: url,
         records: address,
         marker_key: "marker_key = { env = \"BENCH_MARKER_KEY\" }\n",
         variable: ("BENCH_MARKER_KEY", "a key of the bench"),

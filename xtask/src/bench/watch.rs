@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Read;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ const EVERY: Duration = Duration::from_millis(2);
 
 /// What was seen of a run.
 pub(super) struct Seen {
+    /// How it ended.
+    pub(super) status: ExitStatus,
     /// What the command printed.
     pub(super) output: Vec<u8>,
     /// The largest resident size of its own process.
@@ -42,9 +44,9 @@ pub(super) fn watch(command: &mut Command) -> Result<Seen> {
         thread::park_timeout(EVERY);
     }
     let (output, own) = reading.join().ok().context("the answer could not be read")??;
-    child.wait()?;
+    let status = child.wait()?;
     own_bytes = own_bytes.max(own);
-    Ok(Seen { output, own_bytes, tree_bytes: tree_bytes.max(own_bytes) })
+    Ok(Seen { status, output, own_bytes, tree_bytes: tree_bytes.max(own_bytes) })
 }
 
 /// The resident size of a process and all that it started, in bytes.

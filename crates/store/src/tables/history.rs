@@ -1,6 +1,8 @@
 //! What people ask for: names, history, past runs. Nothing here decides anything, so nothing here is fenced.
 
-use crate::sql::{Connection, Row};
+use std::collections::HashMap;
+
+use crate::sql::{Connection, Row, Value, places};
 use truing_core::id::{Key, Millis, RunId, Token};
 use truing_core::outcome::ReviewRecord;
 use truing_core::port::{Described, Event, Revision, StoreError};
@@ -12,6 +14,9 @@ use crate::store::Store;
 
 /// Events kept for each key; older ones are deleted.
 const EVENTS_KEPT: u32 = 200;
+
+/// Keys that are looked up at once.
+const AT_ONCE: usize = 256;
 
 /// Runs that are looked at for the newest whose record can be read.
 const LAST_ENDED: u32 = 3;
@@ -188,16 +193,29 @@ pub(super) fn describe(connection: &Connection, key: &Key, new: &Described) -> R
 
 /// What people call these keys.
 pub(super) fn described(connection: &Connection, keys: &[Key]) -> Result<Vec<Option<Described>>, Fault> {
-    keys.iter().map(|key| find(connection, key)).collect()
+    if let [key] = keys {
+        return Ok(vec![find(connection, key)?]);
+    }
+    // Always so many places, so that it is one statement: the last chunk is filled up with a key of its own.
+    let sql = format!("SELECT name, url, head, key FROM described WHERE key IN ({})", places(1, AT_ONCE));
+    let mut described = Vec::with_capacity(keys.len());
+    for chunk in keys.chunks(AT_ONCE) {
+        let fill = std::iter::repeat_n(chunk.last(), AT_ONCE - chunk.len()).flatten();
+        let values: Vec<Value> = chunk.iter().chain(fill).map(|key| Value::from(key.as_str())).collect();
+        let rows = connection.sql(&sql).query(values, |row| Ok((row.get::<String>(3)?, row_of(row)?)))?;
+        let known: HashMap<String, Described> = rows.collect::<Result<_, Fault>>()?;
+        described.extend(chunk.iter().map(|key| known.get(key.as_str()).cloned()));
+    }
+    Ok(described)
 }
 
 fn find(connection: &Connection, key: &Key) -> Result<Option<Described>, Fault> {
-    let found: Option<(String, String, Option<String>)> = connection
-        .sql("SELECT name, url, head FROM described WHERE key = ?1")
-        .first([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    found
-        .map(|(name, url, head)| Ok(Described { name, url, head: head.map(parse_sha).transpose()? }))
-        .transpose()
+    connection.sql("SELECT name, url, head FROM described WHERE key = ?1").first([key.as_str()], row_of)
+}
+
+fn row_of(row: &Row) -> Result<Described, Fault> {
+    let head: Option<String> = row.get(2)?;
+    Ok(Described { name: row.get(0)?, url: row.get(1)?, head: head.map(parse_sha).transpose()? })
 }
 
 /// A limit as SQLite takes it.

@@ -81,18 +81,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
     pub async fn unreadable(&self) -> Result<Vec<(Key, String)>, StoreError> {
-        if let Some(valkey) = &self.0.valkey {
-            return apart(|| valkey.unreadable()).await;
-        }
-        self.read(|connection| {
-            let sql = "SELECT key, version, body FROM slot ORDER BY key";
-            let rows = connection.sql(sql).query((), |row| {
-                let unreadable = super::slots::slot(row).err();
-                Ok(unreadable.map(|fault| (Key::new(row.text(0)), fault.to_string())))
-            })?;
-            rows.filter_map(Result::transpose).collect()
-        })
-        .await
+        Ok(self.list_all().await?.1)
     }
 
     /// Forgets a slot that cannot be read. False: it can be read, or there is none.

@@ -33,10 +33,12 @@ impl Store {
     /// [`StoreError`] if the file cannot be read.
     pub async fn ended_by_day(&self, of: Loop, since: Millis) -> Result<Vec<Ended>, StoreError> {
         self.read(move |connection| {
+            // From an index alone, and those that are left out from one of their own: records are not read.
             let sql = "SELECT ended / 86400000, kind, coalesce(reason, ''), count(*),
                               CAST(sum(CASE WHEN ended > began THEN ended - began ELSE 0 END) AS BIGINT),
                               CAST(sum(coalesce(cost, 0)) AS BIGINT)
-                       FROM run WHERE loop = ?1 AND ended >= ?2 AND kind IS NOT NULL AND json_valid(record)
+                       FROM run WHERE loop = ?1 AND ended >= ?2 AND kind IS NOT NULL AND rowid NOT IN
+                         (SELECT rowid FROM run WHERE loop = ?1 AND ended >= ?2 AND (kind IS NULL OR NOT json_valid(record)))
                        GROUP BY 1, 2, 3 ORDER BY 1, 2, 3";
             connection
                 .sql(sql)
@@ -76,12 +78,17 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
     pub async fn unrecorded(&self, since: Millis) -> Result<MicroUsd, StoreError> {
+        // Few calls are left where no record tells: their levels are looked up last.
         self.money_since(
             since,
-            "SELECT CAST(coalesce(sum(spent), 0) AS BIGINT) FROM paid
-             WHERE expires >= ?1 AND run NOT IN (SELECT id FROM run WHERE loop = 'review' AND record IS NOT NULL)
-               AND EXISTS (SELECT 1 FROM draw JOIN level ON level.id = draw.level
-                           WHERE draw.reservation = paid.id AND level.kind = 'review')",
+            "WITH paid AS (SELECT id, run, cost AS spent, expires FROM reservation WHERE cost IS NOT NULL
+                           UNION ALL SELECT id, run, amount, expires FROM reservation
+                           WHERE cost IS NULL AND expires <= ?2),
+                  untold AS MATERIALIZED (SELECT id, spent FROM paid WHERE expires >= ?1 AND NOT EXISTS
+                           (SELECT 1 FROM run WHERE run.id = paid.run AND loop = 'review' AND record IS NOT NULL))
+             SELECT CAST(coalesce(sum(spent), 0) AS BIGINT) FROM untold
+             WHERE EXISTS (SELECT 1 FROM draw JOIN level ON level.id = draw.level
+                           WHERE draw.reservation = untold.id AND level.kind = 'review')",
         )
         .await
     }
@@ -95,24 +102,20 @@ impl Store {
         self.money_since(
             since,
             "SELECT CAST(coalesce(sum(CASE WHEN spent > told THEN spent - told ELSE 0 END), 0) AS BIGINT) FROM
-               (SELECT sum(spent) AS spent, max(CASE WHEN run.ended IS NULL THEN 0 ELSE coalesce(run.cost, 0) END) AS told
-                FROM paid JOIN run ON run.id = paid.run AND run.loop <> 'review' AND run.loop = 'converge'
-                GROUP BY run.id HAVING max(expires) >= ?1) AS costs",
+               (SELECT sum(coalesce(paid.cost, paid.amount)) AS spent,
+                       max(CASE WHEN run.ended IS NULL THEN 0 ELSE coalesce(run.cost, 0) END) AS told
+                FROM run JOIN reservation AS paid ON paid.run = run.id
+                WHERE run.loop <> 'review' AND run.loop = 'converge' AND (paid.cost IS NOT NULL OR paid.expires <= ?2)
+                GROUP BY run.id HAVING max(paid.expires) >= ?1) AS costs",
         )
         .await
     }
 
-    /// What a statement says of `paid`: the id, run, cost and end of each call that is settled, or that nobody has settled
-    /// in time. `?1`: since when.
+    /// The sum that a statement gives of calls that are settled, or that nobody has settled in time. `?1`: since when; `?2`: now.
     async fn money_since(&self, since: Millis, sql: &'static str) -> Result<MicroUsd, StoreError> {
         let now = self.0.clock.now();
         self.read(move |connection| {
-            let sql = format!(
-                "WITH paid AS (SELECT id, run, cost AS spent, expires FROM reservation WHERE cost IS NOT NULL
-                               UNION ALL SELECT id, run, amount, expires FROM reservation
-                               WHERE cost IS NULL AND expires <= ?2) {sql}"
-            );
-            Ok(MicroUsd(connection.sql(&sql).only((since.0, now.0), |row| row.get(0))?))
+            Ok(MicroUsd(connection.sql(sql).only((since.0, now.0), |row| row.get(0))?))
         })
         .await
     }

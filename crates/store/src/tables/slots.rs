@@ -10,6 +10,7 @@ use truing_core::share::Workers;
 use truing_core::slot::{Limits, Slot};
 
 use super::{marks, operations, watchlist};
+use crate::due::{WINDOW, in_turn};
 use crate::fault::{Fault, from_json, to_json};
 use crate::lock;
 use crate::store::{Store, apart};
@@ -30,22 +31,27 @@ impl Slots for Store {
         }
         let watch = Arc::clone(&self.0.watch);
         self.read(move |connection| {
-            // The oldest of each repository before the second of any (`rtrim` is `Key::repository`); from the index
-            // alone, as there may be many. Without a limit in the statement: rows that cannot be read must not take
-            // the place of others.
-            let keys = connection.sql(
-                "SELECT key FROM slot WHERE wakes_at <= ?1
-                 ORDER BY row_number() OVER (PARTITION BY rtrim(key, '0123456789') ORDER BY wakes_at, key),
-                          wakes_at, key",
-            );
-            let (mut keys, mut slots) = (keys.query([now.0], |row| row.get::<String>(0))?, Vec::new());
-            while slots.len() < limit
-                && let Some(key) = keys.next().transpose()?
-            {
-                match find(connection, Key::new(&key)) {
-                    Ok(slot) => slots.push(slot),
-                    Err(fault @ Fault::Unreadable { .. }) => watch.unreadable(&key, &fault),
-                    Err(fault) => return Err(fault),
+            let mut slots = Vec::new();
+            let mut after = (i64::MIN, String::new());
+            // A window after another: rows that cannot be read must not take the place of others.
+            while slots.len() < limit {
+                let window = window(connection, now, &after)?;
+                let is_last = window.len() < WINDOW;
+                if let Some((key, at)) = window.last() {
+                    after = (*at, key.clone());
+                }
+                for key in in_turn(window) {
+                    if slots.len() == limit {
+                        break;
+                    }
+                    match find(connection, key.clone()) {
+                        Ok(slot) => slots.push(slot),
+                        Err(fault @ Fault::Unreadable { .. }) => watch.unreadable(key.as_str(), &fault),
+                        Err(fault) => return Err(fault),
+                    }
+                }
+                if is_last {
+                    break;
                 }
             }
             Ok(slots)
@@ -199,6 +205,43 @@ impl Store {
         })
         .await
     }
+
+    /// The same, and the keys of those that cannot be read, each with what is wrong with it; by key.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be read.
+    pub async fn list_all(&self) -> Result<(Vec<Slot>, Vec<(Key, String)>), StoreError> {
+        if let Some(valkey) = &self.0.valkey {
+            return apart(|| valkey.all()).await;
+        }
+        self.read(|connection| {
+            let (mut slots, mut unreadable) = (Vec::new(), Vec::new());
+            let sql = "SELECT key, version, body FROM slot ORDER BY key";
+            let rows = connection.sql(sql).query((), |row| match slot(row) {
+                Ok(slot) => {
+                    slots.push(slot);
+                    Ok(())
+                }
+                Err(fault) => {
+                    unreadable.push((Key::new(row.text(0)), fault.to_string()));
+                    Ok(())
+                }
+            })?;
+            rows.collect::<Result<(), Fault>>()?;
+            Ok((slots, unreadable))
+        })
+        .await
+    }
+}
+
+/// The names of slots that are due, the oldest first, after that one; from the index alone.
+fn window(connection: &Connection, now: Millis, after: &(i64, String)) -> Result<Vec<(String, i64)>, Fault> {
+    let sql = "SELECT key, wakes_at FROM slot WHERE wakes_at <= ?1 AND (wakes_at, key) > (?2, ?3)
+               ORDER BY wakes_at, key LIMIT ?4";
+    let rows = connection
+        .sql(sql)
+        .query((now.0, after.0, &after.1, WINDOW), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
 }
 
 /// The slot of a key.

@@ -128,3 +128,19 @@ async fn runs_and_outcomes_are_told_newest_first() {
     assert_eq!(runs[0].revision, revision('d'));
     assert_eq!(store.runs(&key(), 1).await.unwrap(), runs[..1]);
 }
+
+#[tokio::test]
+async fn of_many_keys_each_has_its_own_name_and_those_without_have_none() {
+    let (_home, store) = new_store().await;
+    let key = |number: usize| Key::new(format!("pr/github/5/{number}"));
+    let name = |number: usize| described(&format!("o/n#{number}"), (number % 2 == 0).then_some('a'));
+    let known: Vec<_> =
+        (0..600).filter(|number| number % 3 > 0).map(|number| (key(number), name(number))).collect();
+    store.describe(&known).await.unwrap();
+    // Twice the same key, too, and the other way round than they were described.
+    let asked: Vec<usize> = (0..600).rev().chain([1, 1]).collect();
+    let keys: Vec<Key> = asked.iter().map(|number| key(*number)).collect();
+    let expected: Vec<_> = asked.iter().map(|number| (number % 3 > 0).then(|| name(*number))).collect();
+    assert_eq!(store.described(&keys).await.unwrap(), expected);
+    assert_eq!(store.described(&[]).await.unwrap(), []);
+}

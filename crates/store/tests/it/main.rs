@@ -201,7 +201,7 @@ fn former_tables(version: u32) -> String {
     let first = include_str!("../../migrations/0001.sql");
     let runs = part(first, "-- Runs.", "CREATE TABLE finding");
     let mut sql = format!(
-        "DROP TABLE transfer; ALTER TABLE run RENAME TO later_run; DROP INDEX run_published; DROP INDEX run_ended; {runs}
+        "DROP TABLE transfer; DROP INDEX reservation_run; ALTER TABLE run RENAME TO later_run; DROP INDEX run_published; DROP INDEX run_ended; {runs}
          INSERT INTO run (key, token, id, stage, head, base, began)
          SELECT key, token, id, stage, head, base, began FROM later_run WHERE loop = 'review';
          DROP TABLE later_run;"

@@ -236,3 +236,26 @@ async fn the_oldest_of_each_repository_come_before_the_second_oldest_of_any() {
     assert_eq!(store.next_due(Millis(8)).await.unwrap(), Some(Millis(99)));
     assert_eq!(store.next_due(Millis(100)).await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn of_more_due_slots_than_are_looked_at_once_all_that_are_asked_for_come_each_once() {
+    let (_home, store) = new_store().await;
+    let slot = |repository: u64, number: u64, at: i64| {
+        let key = Key::new(format!("pr/github/{repository}/{number}"));
+        (Version(0), Slot { state: State::Waiting { at: Millis(at), why: Why::Debounce }, ..Slot::new(key) })
+    };
+    let mut slots: Vec<_> = (0..9000).map(|number| slot(12, number, 1 + number as i64)).collect();
+    slots.push(slot(1, 7, 9001));
+    for some in slots.chunks(1000) {
+        store.commit(some).await.unwrap();
+    }
+    let due = store.due(Millis(9001), usize::MAX).await.unwrap();
+    let keys: std::collections::BTreeSet<_> = due.iter().map(|slot| slot.key.as_str()).collect();
+    assert_eq!((due.len(), keys.len()), (9001, 9001));
+    let first = store.due(Millis(9001), 2).await.unwrap();
+    assert_eq!(
+        first.iter().map(|slot| slot.key.as_str()).collect::<Vec<_>>(),
+        ["pr/github/12/0", "pr/github/12/1"]
+    );
+    assert_eq!(store.due(Millis(8500), usize::MAX).await.unwrap().len(), 8500);
+}

@@ -84,10 +84,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         let mut unreadable = Vec::new();
         let targets = match &args.action {
             Action::List => {
-                if let Some(store) = &store {
-                    unreadable = store.unreadable().await.map_err(store_error)?;
-                }
-                list(store.as_ref()).await?
+                let (targets, others) = list(store.as_ref()).await?;
+                unreadable = others;
+                targets
             }
             Action::Show { key } => vec![Target::find(store.as_ref(), key).await?],
             Action::Retry { key } => {
@@ -112,12 +111,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     })
 }
 
-async fn list(store: Option<&Store>) -> Result<Vec<Target>, CliError> {
-    let Some(store) = store else { return Ok(Vec::new()) };
-    let slots: Vec<Slot> = store.list().await.map_err(store_error)?;
+/// All entries, and the keys of those that cannot be read, each with what is wrong with it.
+async fn list(store: Option<&Store>) -> Result<(Vec<Target>, Vec<(Key, String)>), CliError> {
+    let Some(store) = store else { return Ok((Vec::new(), Vec::new())) };
+    let (slots, unreadable) = store.list_all().await.map_err(store_error)?;
     let keys: Vec<Key> = slots.iter().map(|slot| slot.key.clone()).collect();
     let described = store.described(&keys).await.map_err(store_error)?;
-    Ok(slots.into_iter().zip(described).map(|(slot, described)| Target { slot, described }).collect())
+    let targets = slots.into_iter().zip(described).map(|(slot, described)| Target { slot, described });
+    Ok((targets.collect(), unreadable))
 }
 
 /// A step that an operator takes. It is in the audit log before it is taken, and again if it was refused.

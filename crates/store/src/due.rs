@@ -1,0 +1,32 @@
+//! The order in which due slots are handed out, wherever they are kept.
+
+use std::collections::HashMap;
+
+use truing_core::id::Key;
+
+/// Due slots that are looked at, so that the oldest of each repository comes before the second of any. With more of them the order
+/// holds among the oldest: ranking all would take longer than workers can wait.
+pub(crate) const WINDOW: usize = 8_192;
+
+/// Due slots, given by the time at which they woke, in the order in which they are handed out: the oldest of each repository, then
+/// the second of each.
+pub(crate) fn in_turn(due: Vec<(String, i64)>) -> Vec<Key> {
+    let mut taken = HashMap::<String, usize>::new();
+    let mut ranked: Vec<(usize, i64, Key)> = Vec::with_capacity(due.len());
+    for (name, at) in due {
+        let key = Key::new(name);
+        let rank = match taken.get_mut(key.repository()) {
+            Some(taken) => {
+                *taken += 1;
+                *taken
+            }
+            None => {
+                taken.insert(key.repository().to_owned(), 0);
+                0
+            }
+        };
+        ranked.push((rank, at, key));
+    }
+    ranked.sort_unstable();
+    ranked.into_iter().map(|(.., key)| key).collect()
+}

@@ -1,0 +1,212 @@
+//! `cargo xtask bench records`: a store of millions of records, and the time in which commands and the scheduler get their
+//! answers from it; then what it takes to move a smaller one to the other engine and back. The records are those of a service
+//! that has run for as long as they are kept. All slots are due.
+
+mod fill;
+mod served;
+mod shapes;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use serde::Deserialize;
+use truing_core::id::Millis;
+
+use super::process::folder;
+use super::{meter, watch};
+use crate::{say, workspace};
+use fill::{DAYS, REPOSITORIES, Size};
+use served::Served;
+
+/// The longest time of a command, in seconds.
+const ANSWER: f64 = 1.0;
+/// The longest time of asking for what is due, in milliseconds.
+const DUE: f64 = 20.0;
+/// The most memory of a process that moves a store, in MB.
+const MEMORY: f64 = 200.0;
+/// Calls that ask for what is due.
+const CALLS: u32 = 300;
+
+/// The engines.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Engine {
+    /// One SQLite file
+    Sqlite,
+    /// Slots in Redis, records in PostgreSQL
+    Valkey,
+}
+
+/// The size of the measurement.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The store to measure; both by default
+    #[arg(long, value_enum)]
+    store: Option<Engine>,
+    /// Records: rows of all tables but that of slots
+    #[arg(long, default_value_t = 10_000_000)]
+    rows: u64,
+    /// Slots that wait and are due
+    #[arg(long, default_value_t = 100_000)]
+    slots: u64,
+    /// Records that are moved from SQLite to the servers and back; 0: none
+    #[arg(long, default_value_t = 1_000_000)]
+    moved: u64,
+    /// Times that each command is run; the median counts
+    #[arg(long, default_value_t = 5)]
+    repeats: usize,
+    /// The optimized program to measure [default: built now]
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
+    /// The server of Redis, from Debian's package redis-server, or of Valkey
+    #[arg(long, value_name = "FILE", default_value = "redis-server")]
+    redis: PathBuf,
+}
+
+/// The programs that take part.
+struct Tools<'a> {
+    root: &'a Path,
+    program: PathBuf,
+    redis: &'a Path,
+    now: Millis,
+}
+
+/// Measures. `false`: a figure is not what is promised.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    if options.rows == 0 || options.slots == 0 || options.repeats == 0 {
+        bail!("--rows, --slots and --repeats must be at least 1");
+    }
+    let root = workspace::root()?;
+    let program = match &options.program {
+        Some(program) => program.canonicalize().with_context(|| format!("no {}", program.display()))?,
+        None => super::program::build(&root)?,
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
+    let tools = Tools { root: &root, program, redis: &options.redis, now: Millis(i64::try_from(now)?) };
+    say::line(&format!(
+        "records of {REPOSITORIES} repositories and {DAYS} days, {} slots that are due, each command {} times",
+        options.slots, options.repeats
+    ));
+    let mut kept = true;
+    for engine in [Engine::Sqlite, Engine::Valkey] {
+        if options.store.is_none_or(|only| only == engine) {
+            kept &= measure(engine, options, &tools)?;
+        }
+    }
+    if options.moved > 0 {
+        kept &= moved(options, &tools)?;
+    }
+    Ok(kept)
+}
+
+/// One figure and what is promised of it.
+fn figure(label: &str, (value, promised): (f64, f64), unit: &str, more: &str) -> bool {
+    let kept = value < promised;
+    let word = if kept { "ok" } else { "MISSED" };
+    say::line(&format!("{label:<34} {value:>9.2} {unit:<3} promised < {promised} {unit}: {word:<7} {more}"));
+    kept
+}
+
+fn measure(engine: Engine, options: &Options, tools: &Tools<'_>) -> Result<bool> {
+    let size = Size::of_rows(options.rows, tools.now);
+    let data = folder(tools.root)?;
+    let begun = Instant::now();
+    let served = match engine {
+        Engine::Sqlite => Served::file(tools, data.path(), Some(&size), options.slots)?,
+        Engine::Valkey => Served::servers(tools, data.path(), &size, options.slots)?,
+    };
+    let counts = served.counts()?;
+    let rows: u64 = counts.iter().map(|(_, rows)| rows).sum();
+    let bytes = served.bytes()? as f64;
+    let tables: Vec<String> = counts.iter().map(|(table, rows)| format!("{table} {rows}")).collect();
+    say::line(&format!(
+        "\n{}: {rows} records, made in {:.0} s",
+        served.name(),
+        begun.elapsed().as_secs_f64()
+    ));
+    say::line(&format!("  {}", tables.join(", ")));
+    say::line(&format!(
+        "  {:.1} GB on the disk: {:.0} bytes a record, {:.1} KB a pull request",
+        bytes / 1e9,
+        bytes / rows as f64,
+        bytes / 1e3 / size.pulls as f64
+    ));
+
+    let mut kept = true;
+    // One that has a slot, too, and others as old.
+    let names: Vec<String> =
+        (0..options.repeats as u64).map(|at| fill::name_of(at * 7919 % size.pulls)).collect();
+    let list = vec![vec!["queue", "list"]; options.repeats];
+    let why = names.iter().map(|name| vec!["why", name.as_str()]).collect();
+    let report = vec![vec!["report", "--since", "30d"]; options.repeats];
+    for (label, runs) in
+        [("truing queue list", list), ("truing why", why), ("truing report --since 30d", report)]
+    {
+        let times = runs.iter().map(|arguments| Ok(meter::run(&mut served.command(arguments))?.clock));
+        let times: Vec<f64> = times.collect::<Result<_>>()?;
+        let worst = times.iter().copied().fold(0.0, f64::max);
+        kept &= figure(label, (meter::median(times), ANSWER), "s", &format!("worst {worst:.2}"));
+    }
+    let due = due(&served, tools)?;
+    let more = format!("p50 {:.2}, {} slots of {} due", due.p50, due.slots, options.slots);
+    Ok(figure("due, p99", (due.p99, DUE), "ms", &more) && kept)
+}
+
+/// The answer of the store's bench.
+#[derive(Deserialize)]
+struct Due {
+    slots: u64,
+    p50: f64,
+    p99: f64,
+}
+
+/// Asks within one process for what is due, through the store itself.
+fn due(served: &Served, tools: &Tools<'_>) -> Result<Due> {
+    let mut bench = workspace::cargo(tools.root);
+    bench.args(["bench", "--locked", "--quiet", "--package", "truing-store", "--bench", "due", "--"]);
+    bench.arg(CALLS.to_string()).args(served.addresses()).current_dir(tools.root);
+    let told = workspace::output(&mut bench)?;
+    serde_json::from_str(told.trim()).with_context(|| format!("no figures in {told}"))
+}
+
+/// Moves a store to servers and back.
+fn moved(options: &Options, tools: &Tools<'_>) -> Result<bool> {
+    let size = Size::of_rows(options.moved, tools.now);
+    let data = folder(tools.root)?;
+    let from = Served::file(tools, data.path(), Some(&size), options.slots)?;
+    let rows: u64 = from.counts()?.iter().map(|(_, rows)| rows).sum();
+    let to = Served::empty_servers(tools, data.path())?;
+    say::line(&format!("\nmoving {rows} records and {} slots", options.slots));
+    let back = format!("sqlite:{}", data.path().join("back.db").display());
+    let mut kept = true;
+    for (label, source, target) in
+        [("from SQLite to the servers", from.url(), to.url()), ("from the servers to SQLite", to.url(), back)]
+    {
+        let begun = Instant::now();
+        let seen = watch::watch(&mut to.command(&["store", "migrate", "--from", &source, "--to", &target]))?;
+        let took = begun.elapsed().as_secs_f64();
+        if !seen.status.success() {
+            bail!("{label}: `truing store migrate` failed ({})", seen.status);
+        }
+        let more = format!("in {took:.1} s, {:.0} records a second", rows as f64 / took);
+        kept &= figure(label, (seen.own_bytes as f64 / 1024.0 / 1024.0, MEMORY), "MB", &more);
+    }
+    Ok(kept)
+}
+
+/// A command without an output of its own, given what it is to do.
+fn fed(command: &mut Command, text: &str) -> Result<()> {
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
+    let mut input = child.stdin.take().context("there is no standard input")?;
+    let written = input.write_all(text.as_bytes());
+    drop(input);
+    let status = child.wait()?;
+    if !status.success() {
+        bail!("{command:?} failed ({status})");
+    }
+    written.context("the statements were not read")
+}

@@ -1,0 +1,194 @@
+//! A store with many records in it, and the program's commands on it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::fill::{self, Size};
+use super::{Tools, fed};
+use crate::bench::stores::{self, Servers};
+use crate::workspace;
+
+/// Tables whose rows are counted as records.
+const TABLES: [&str; 16] = [
+    "run",
+    "finding",
+    "desired",
+    "status",
+    "effect",
+    "described",
+    "event",
+    "repository",
+    "comment_seen",
+    "dismissal",
+    "audit",
+    "notice",
+    "level",
+    "reservation",
+    "draw",
+    "job",
+];
+
+/// The engine, with what keeps it.
+enum Kept {
+    File(PathBuf),
+    Servers(Box<Servers>),
+}
+
+/// A store.
+pub(super) struct Served {
+    kept: Kept,
+    config: PathBuf,
+    program: PathBuf,
+    /// The local folder of commands.
+    home: PathBuf,
+}
+
+impl Served {
+    /// A file with records of that size, or with none, and slots. It is in a folder that has none yet.
+    pub(super) fn file(tools: &Tools<'_>, folder: &Path, size: Option<&Size>, slots: u64) -> Result<Self> {
+        let file = folder.join("truing.db");
+        let section = format!("[store]\nurl = \"sqlite:{}\"\n", file.display());
+        let served = Self::new(tools, folder, "sqlite.toml", &section, Kept::File(file))?;
+        served.begin()?;
+        // Without a journal: what fails is thrown away.
+        let mut sql = String::from(
+            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -1000000; BEGIN;\n",
+        );
+        if let Some(size) = size {
+            sql += &fill::records(size)?;
+        }
+        sql += &fill::slots(slots, tools.now)?;
+        sql += "COMMIT; PRAGMA journal_mode = WAL;\n";
+        served.fill(&sql)?;
+        Ok(served)
+    }
+
+    /// Servers with both. Their slots come from a file that has no records: the program knows how it keeps them.
+    pub(super) fn servers(tools: &Tools<'_>, folder: &Path, size: &Size, slots: u64) -> Result<Self> {
+        let file = Self::file(tools, folder, None, slots)?;
+        let served = Self::empty_servers(tools, folder)?;
+        let (from, to) = (file.url(), served.url());
+        workspace::output(&mut served.command(&["store", "migrate", "--from", &from, "--to", &to]))?;
+        // Keys of other tables are not looked up for each row. A server looks through its tables by itself after a while.
+        let mut sql = String::from(
+            "SET search_path = truing; SET synchronous_commit = off; SET session_replication_role = replica;\n",
+        );
+        sql += &fill::records(size)?;
+        sql += "VACUUM ANALYZE;\n";
+        served.fill(&sql)?;
+        Ok(served)
+    }
+
+    /// Servers that hold nothing.
+    pub(super) fn empty_servers(tools: &Tools<'_>, folder: &Path) -> Result<Self> {
+        let servers = stores::servers(tools.redis, folder)?;
+        let section = format!("{}[forge.github]\n{}", servers.section, servers.marker_key);
+        Self::new(tools, folder, "servers.toml", &section, Kept::Servers(Box::new(servers)))
+    }
+
+    fn new(tools: &Tools<'_>, folder: &Path, config: &str, section: &str, kept: Kept) -> Result<Self> {
+        let config = folder.join(config);
+        std::fs::write(&config, section).context("cannot write the configuration")?;
+        let home = folder.join("home");
+        std::fs::create_dir_all(&home)?;
+        Ok(Self { kept, config, program: tools.program.clone(), home })
+    }
+
+    /// Lets the program make an empty store.
+    fn begin(&self) -> Result<()> {
+        for turn in ["on", "off"] {
+            workspace::output(&mut self.command(&["kill", turn]))?;
+        }
+        Ok(())
+    }
+
+    /// A command of the program on this store.
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg("--quiet").args(arguments).arg("--config").arg(&self.config);
+        command.env("HOME", &self.home).env("TRUING_STORE__FOLDER", &self.home).current_dir(&self.home);
+        if let Kept::Servers(servers) = &self.kept {
+            command.env(servers.variable.0, servers.variable.1);
+        }
+        command
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        match self.kept {
+            Kept::File(_) => "SQLite",
+            Kept::Servers(_) => "Redis and PostgreSQL",
+        }
+    }
+
+    /// What `truing store` calls it.
+    pub(super) fn url(&self) -> String {
+        match &self.kept {
+            Kept::File(file) => format!("sqlite:{}", file.display()),
+            Kept::Servers(servers) => format!("{},{}", servers.slots, servers.records),
+        }
+    }
+
+    /// The file, or both servers.
+    pub(super) fn addresses(&self) -> Vec<String> {
+        match &self.kept {
+            Kept::File(file) => vec![file.display().to_string()],
+            Kept::Servers(servers) => vec![servers.slots.clone(), servers.records.clone()],
+        }
+    }
+
+    /// A client of the engine that reads statements.
+    fn client(&self) -> Result<Command> {
+        Ok(match &self.kept {
+            Kept::File(file) => {
+                let mut client = Command::new("sqlite3");
+                client.args(["-batch", "-bail"]).arg(file);
+                client
+            }
+            Kept::Servers(servers) => {
+                let mut client = Command::new(stores::programs()?.join("psql"));
+                client.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", &servers.records]);
+                client
+            }
+        })
+    }
+
+    fn fill(&self, sql: &str) -> Result<()> {
+        fed(&mut self.client()?, sql).context("the store cannot be filled (SQLite: Debian's package sqlite3)")
+    }
+
+    fn ask(&self, sql: &str) -> Result<String> {
+        let mut client = self.client()?;
+        match &self.kept {
+            Kept::File(_) => client.arg(sql),
+            Kept::Servers(_) => client.args(["-c", sql]),
+        };
+        workspace::output(&mut client)
+    }
+
+    /// The rows of each table that has some.
+    pub(super) fn counts(&self) -> Result<Vec<(&'static str, u64)>> {
+        let schema = match self.kept {
+            Kept::File(_) => "",
+            Kept::Servers(_) => "truing.",
+        };
+        let count = |table: &'static str| -> Result<(&'static str, u64)> {
+            let told = self.ask(&format!("SELECT count(*) FROM {schema}{table}"))?;
+            Ok((table, told.trim().parse().with_context(|| format!("{table}: {told}"))?))
+        };
+        let counts: Vec<(&'static str, u64)> = TABLES.into_iter().map(count).collect::<Result<_>>()?;
+        Ok(counts.into_iter().filter(|(_, rows)| *rows > 0).collect())
+    }
+
+    /// The bytes of the records on the disk, with their indexes.
+    pub(super) fn bytes(&self) -> Result<u64> {
+        match &self.kept {
+            Kept::File(file) => Ok(std::fs::metadata(file)?.len()),
+            Kept::Servers(_) => {
+                let told = self.ask("SELECT pg_database_size(current_database())")?;
+                told.trim().parse().with_context(|| format!("no size: {told}"))
+            }
+        }
+    }
+}

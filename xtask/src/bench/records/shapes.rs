@@ -1,0 +1,167 @@
+//! The bodies of rows as the program writes them: made from the core's own types, with marks where each row has something of
+//! its own. So a change of a type changes what is measured, too.
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use truing_core::converge::record::Record as Converge;
+use truing_core::converge::{Code, Exit};
+use truing_core::dismissal::Dismissal;
+use truing_core::finding::{
+    AnchorKind, Category, Finding, FindingStatus, Place, RawFinding, Severity, Side, Source,
+};
+use truing_core::id::{CommentId, FindingId, Fingerprint, Key, Millis, RunId, Sha};
+use truing_core::ledger::Usage;
+use truing_core::money::MicroUsd;
+use truing_core::outcome::{AskedModel, Modelled, Outcome, OutcomeKind, ReviewDetail, ReviewRecord, Runtime};
+use truing_core::publish::{Check, Desired, DesiredStatus, Item, StatusState};
+use truing_core::run::Stage;
+use truing_core::slot::{Limits, Loop, Slot};
+use truing_diff::RepoPath;
+
+/// Marks: the run, the key, the finding, and commits, which have to look like some.
+pub(super) const RUN: &str = "@RUN";
+pub(super) const KEY: &str = "@KEY";
+pub(super) const FINDING: &str = "@FINDING";
+pub(super) const HEAD: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+pub(super) const BASE: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+/// Marks of instants, of as many digits as they have now.
+pub(super) const BEGAN: i64 = 1_111_111_111_111;
+pub(super) const ENDED: i64 = 1_222_222_222_222;
+/// The cost of each review.
+pub(super) const COST: u64 = 41_250;
+/// Its time.
+pub(super) const TOOK_MS: i64 = 62_000;
+
+/// The texts of rows.
+pub(super) struct Shapes {
+    pub(super) review: String,
+    pub(super) converge: String,
+    /// The words of the columns of a run that converges.
+    pub(super) converge_kind: String,
+    pub(super) converge_reason: String,
+    pub(super) finding: String,
+    pub(super) summary: String,
+    pub(super) line: String,
+    pub(super) status: String,
+    pub(super) dismissal: String,
+    pub(super) slot: String,
+}
+
+/// All of them.
+pub(super) fn shapes() -> Result<Shapes> {
+    let (head, base) = (Sha::parse(HEAD)?, Sha::parse(BASE)?);
+    let converge = converge();
+    Ok(Shapes {
+        review: json(&review(&head, &base))?,
+        converge_kind: converge.end().context("a run of converge has ended")?.as_str().to_owned(),
+        converge_reason: converge.reason().unwrap_or_default().to_owned(),
+        converge: json(&converge)?,
+        finding: json(&finding())?,
+        summary: json(&Desired::summary(format!("**Truing** reviewed {HEAD}.\n\n{}", TEXT.repeat(3))))?,
+        line: json(&line())?,
+        status: json(&DesiredStatus {
+            sha: head,
+            state: StatusState::Failure,
+            description: "3 findings, 2 of them block".to_owned(),
+            check: Check::default(),
+        })?,
+        dismissal: json(&Dismissal {
+            finding: FindingId::new(FINDING),
+            snippet: SNIPPET.to_owned(),
+            reason: "wanted here: the caller has the lock".to_owned(),
+            by: "ada".to_owned(),
+            at: Millis(ENDED),
+            withdrawn: false,
+            about: None,
+        })?,
+        slot: json(&Slot::new(Key::new(KEY)).on_event(Loop::Review, &Limits::default(), Millis(BEGAN)).slot)?,
+    })
+}
+
+/// A text as long as findings say.
+const TEXT: &str = "The connection is taken from the pool and not given back when the statement fails, so that each failed \
+                    request leaves one less. Give it back in `finally`, or hold it in a context. ";
+const SNIPPET: &str =
+    "    connection = await pool.acquire()\n    row = await connection.fetchrow(statement, key)";
+const PATH: &str = "services/payments/storage/accounts.py";
+
+fn json(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).context("a row cannot be written")
+}
+
+fn place() -> Place {
+    Place { path: RepoPath::from_text(PATH), side: Side::New, start_line: 117, end_line: 118 }
+}
+
+fn finding() -> Finding {
+    Finding {
+        id: FindingId::new(FINDING),
+        fingerprint: Fingerprint::new(format!("1:{HEAD}{}", HEAD.get(..24).unwrap_or_default())),
+        raw: RawFinding {
+            place: place(),
+            severity: Severity::P1,
+            category: Category::C,
+            rule: "agent/resource".to_owned(),
+            title: "A connection is not given back when a statement fails".to_owned(),
+            body: TEXT.to_owned(),
+            snippet: SNIPPET.to_owned(),
+            suggestion: None,
+            source: Source::Agent,
+        },
+        old_path: None,
+        anchor: AnchorKind::Inline,
+        at: place(),
+        status: FindingStatus::Open,
+        around: None,
+        unverified: None,
+        seen_on: Vec::new(),
+        evidence: None,
+    }
+}
+
+fn line() -> Desired {
+    Desired {
+        item: Item::Finding(FindingId::new(FINDING)),
+        place: Some((AnchorKind::Inline, place())),
+        body: format!("**P1** A connection is not given back when a statement fails\n\n{TEXT}"),
+        suggestion: None,
+        resolved: false,
+        comment: Some(CommentId::new("3000000000")),
+    }
+}
+
+fn review(head: &Sha, base: &Sha) -> ReviewRecord {
+    let outcome =
+        Outcome { kind: OutcomeKind::Reviewed, reason: None, until: None, runtime: Runtime::Native };
+    let mut detail = ReviewDetail::new(Some(head.clone()), base.clone(), outcome);
+    detail.stage = Stage::Published;
+    detail.open = vec![(Severity::P1, 2), (Severity::P2, 1)];
+    let files =
+        ["storage/accounts.py", "storage/pool.py", "api/routes.py", "api/errors.py", "tests/test_pool.py"];
+    let paths = files.iter().map(|file| RepoPath::from_text(&format!("services/payments/{file}")));
+    detail.coverage.reviewed = paths.collect();
+    let tokens =
+        Usage { input: 1200, output: 900, cache_read: 41_000, cache_write_5m: 9000, cache_write_1h: 0 };
+    let mut record = ReviewRecord::begin(RunId::new(RUN), Key::new(KEY), detail, Millis(BEGAN));
+    record.versions.insert("truing".to_owned(), "0.1.0".to_owned());
+    record
+        .asked(Some(AskedModel {
+            model: "claude-sonnet-4-5".to_owned(),
+            prompt_hash: HEAD.to_owned(),
+            turns: 3,
+            cost: MicroUsd(COST),
+            ms: 48_000,
+            did: Modelled {
+                tokens,
+                calls: [("read".to_owned(), 4), ("grep".to_owned(), 2)].into(),
+                ..Modelled::default()
+            },
+        }))
+        .ended_at(Millis(ENDED))
+}
+
+fn converge() -> Converge {
+    let exit = Exit::new(Code::Infrastructure, "the forge gave no answer for 5 minutes");
+    let of = (RunId::new(RUN), Key::new(KEY));
+    Converge::never_begun(of, ("acme/service#7".to_owned(), "pay".to_owned()), exit, Millis(ENDED))
+}
