@@ -28,6 +28,8 @@ use crate::watch::Watch;
 const SESSIONS: usize = 16;
 /// The longest wait for a session, and for a new one to be connected.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// The longest time that bringing a database to its form may take, with the wait for another process that does it.
+const MIGRATION: Duration = Duration::from_mins(10);
 /// Runs of a piece of work that other transactions are in the way of, before that is told.
 const TRIES: u32 = 20;
 /// The longest pause before work runs again, in milliseconds.
@@ -58,7 +60,12 @@ impl Database {
             Manager::from_config(config, MakeRustlsConnect::new(tls), manager)
         };
         let prepare = Hook::async_fn(|client, _| {
-            Box::pin(async move { client.batch_execute(session::PREPARE).await.map_err(HookError::Backend) })
+            Box::pin(async move {
+                match tokio::time::timeout(PATIENCE, client.batch_execute(session::PREPARE)).await {
+                    Ok(done) => done.map_err(HookError::Backend),
+                    Err(_) => Err(HookError::message(fault::silent())),
+                }
+            })
         });
         let pool = Pool::builder(manager)
             .max_size(SESSIONS)
@@ -70,8 +77,14 @@ impl Database {
             .build()
             .map_err(|error| ConnectError::Other { name: Arc::clone(&name), message: error.to_string() })?;
         let database = Self { pool, name, watch };
-        database.migrate(purpose).await?;
-        Ok(database)
+        match tokio::time::timeout(MIGRATION, database.migrate(purpose)).await {
+            Ok(done) => done.map(|()| database),
+            Err(_) => {
+                let message =
+                    format!("it was not brought to this version's form within {} s", MIGRATION.as_secs());
+                Err(ConnectError::Other { name: Arc::clone(&database.name), message })
+            }
+        }
     }
 
     /// Host and database, for people: no password.

@@ -492,7 +492,7 @@ impl Valkey {
     }
 
     /// The rows of these keys, each a slot or what is wrong with it.
-    async fn rows(&self, keys: &[Key]) -> Result<Vec<Result<Slot, Fault>>, StoreError> {
+    pub(crate) async fn rows(&self, keys: &[Key]) -> Result<Vec<Result<Slot, Fault>>, StoreError> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
@@ -508,7 +508,8 @@ impl Valkey {
                 return Ok(Slot::new(key.clone()));
             }
             let mut slot: Slot = from_json(&body, || format!("slot {key} cannot be read"))?;
-            slot.version = Version(version.parse().unwrap_or(0));
+            slot.version =
+                Version(from_json(&version, || format!("the version of slot {key} cannot be read"))?);
             Ok(slot)
         });
         Ok(read.collect())

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use prometheus::{Histogram, IntCounter};
+use truing_core::id::Key;
 
 use crate::fault::Fault;
 
@@ -46,6 +47,11 @@ impl Watch {
                  sweep makes a new one"
             );
         }
+    }
+
+    /// Those that were told of.
+    pub(crate) fn known_unreadable(&self) -> Vec<Key> {
+        self.known().iter().map(Key::new).collect()
     }
 
     /// Those that were told of and for which this holds; the others are forgotten.

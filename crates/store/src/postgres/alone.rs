@@ -6,7 +6,7 @@ use std::time::Duration;
 use deadpool_postgres::Object;
 use truing_core::port::StoreError;
 
-use super::{Database, fault};
+use super::{Database, PATIENCE, fault};
 
 /// The lock. Any number but that of migrations, as long as it stays.
 const LOCK: i64 = 0x5472_7566;
@@ -31,8 +31,11 @@ impl Database {
         let alone = Alone(Some(client));
         let Some(client) = &alone.0 else { return Ok(None) };
         for at in 0..TRIES {
-            let asked = client.query_one("SELECT pg_try_advisory_lock($1)", &[&LOCK]).await;
-            let row = asked.map_err(|error| fault::told(error.into(), &self.name))?;
+            let asked = client.query_one("SELECT pg_try_advisory_lock($1)", &[&LOCK]);
+            let row = match tokio::time::timeout(PATIENCE, asked).await {
+                Ok(asked) => asked.map_err(|error| fault::told(error.into(), &self.name))?,
+                Err(_) => return Err(StoreError::Unavailable(format!("{}: {}", self.name, fault::silent()))),
+            };
             if row.get(0) {
                 return Ok(Some(alone));
             }

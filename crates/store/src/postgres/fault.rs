@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::sync::Arc;
 
-use deadpool_postgres::{PoolError, TimeoutType};
+use deadpool_postgres::{HookError, PoolError, TimeoutType};
 use tokio_postgres::error::SqlState;
 use truing_core::port::StoreError;
 
@@ -18,7 +18,7 @@ pub enum ConnectError {
     Slots(#[from] SlotsError),
     /// The address is none.
     #[error(
-        "`store.records` is no address of PostgreSQL: {0}; write postgres://USER@HOST/DATABASE, for TLS with ?sslmode=require (or verify-full, prefer, disable). Trusted certificates are the system's, or those in the file that SSL_CERT_FILE names"
+        "`store.records` is not a valid PostgreSQL URL: {0}; write postgres://USER@HOST/DATABASE, for TLS with ?sslmode=require (or verify-full, prefer, disable). Trusted certificates are the system's, or those in the file that SSL_CERT_FILE names"
     )]
     Url(String),
     /// The system's certificates cannot be read.
@@ -106,7 +106,10 @@ const HINTS: &[(&SqlState, &str)] = &[
         &SqlState::QUERY_CANCELED,
         "a statement took too long and was given up; try again when the server is less busy",
     ),
-    (&SqlState::LOCK_NOT_AVAILABLE, "somebody has kept a lock for too long; see pg_stat_activity"),
+    (
+        &SqlState::LOCK_NOT_AVAILABLE,
+        "another session has held a lock for more than 10 s; find it in pg_stat_activity",
+    ),
     (&SqlState::ADMIN_SHUTDOWN, "it is being shut down, or the connection was ended; try again"),
     (&SqlState::CRASH_SHUTDOWN, "it has crashed and starts again; try again"),
     (&SqlState::CANNOT_CONNECT_NOW, "it starts or shuts down; try again"),
@@ -157,17 +160,21 @@ pub(super) fn no_session(name: &str, error: &PoolError) -> StoreError {
     StoreError::Unavailable(format!("{name}: {}", pooled(error)))
 }
 
+/// A server that says nothing.
+pub(super) fn silent() -> String {
+    let seconds = super::PATIENCE.as_secs();
+    format!("it has not answered within {seconds} s; check that it runs, and the network to it")
+}
+
 fn pooled(error: &PoolError) -> String {
     match error {
         PoolError::Backend(error) => words(error),
         PoolError::Timeout(TimeoutType::Wait) => {
             format!("all {} sessions are busy; try again", super::SESSIONS)
         }
-        PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle) => format!(
-            "it has not answered within {} s; check that it runs, and the network to it",
-            super::PATIENCE.as_secs()
-        ),
-        PoolError::PostCreateHook(error) => format!("a session cannot be prepared: {error}"),
+        PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle) => silent(),
+        PoolError::PostCreateHook(HookError::Backend(error)) => words(error),
+        PoolError::PostCreateHook(error @ HookError::Message(_)) => error.to_string(),
         PoolError::Closed | PoolError::NoRuntimeSpecified => error.to_string(),
     }
 }

@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
+use super::Database;
 use super::fault::{self, ConnectError};
-use super::{Database, session};
 use crate::sql::Purpose;
 
 /// The oldest server that will do: `extract` gives exact numbers from 14 on, and 13 is no longer kept.
@@ -78,8 +78,6 @@ impl Database {
         if let (Purpose::Use, Some(half)) = (purpose, half) {
             return Err(ConnectError::HalfCopied { name: Arc::clone(&self.name), source_name: half.get(0) });
         }
-        transaction.commit().await.map_err(told)?;
-        // The session was prepared before there was a schema.
-        client.batch_execute(session::PREPARE).await.map_err(told)
+        transaction.commit().await.map_err(told)
     }
 }

@@ -73,7 +73,9 @@ impl Session {
             self.wait(self.client.batch_execute("COMMIT"))?;
             Ok(answer)
         });
-        if done.is_err() && self.wait(self.client.batch_execute("ROLLBACK")).is_err() {
+        // A server that has not answered does not answer this either.
+        let is_silent = matches!(done, Err(Fault::NoAnswer(_)));
+        if is_silent || done.is_err() && self.wait(self.client.batch_execute("ROLLBACK")).is_err() {
             self.is_lost.set(true);
         }
         done

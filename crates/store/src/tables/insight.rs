@@ -1,6 +1,7 @@
 //! What a service shows of itself: how many slots there are of each kind, how old the oldest due one is, how many
 //! notices wait. Every answer comes from an index whose size is that of the work in hand, never from history.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,7 +49,16 @@ impl Store {
         let path = self.path().map(Path::to_owned);
         if let Some(valkey) = &self.0.valkey {
             let (slots, oldest) = (apart(|| valkey.counts()).await?, apart(|| valkey.oldest_due(now)).await?);
-            let (unreadable, untold) = (watch.still(|_| true), self.untold(usize::MAX).await?.len());
+            let known = watch.known_unreadable();
+            let rows = apart(|| valkey.rows(&known)).await?;
+            let bad: HashSet<&str> = known
+                .iter()
+                .zip(&rows)
+                .filter(|(_, row)| row.is_err())
+                .map(|(key, _)| key.as_str())
+                .collect();
+            let unreadable = watch.still(|key| bad.contains(key));
+            let untold = self.untold(usize::MAX).await?.len();
             let (budgets, bytes) = self
                 .read(move |connection| {
                     Ok((super::ledger::greatest_parts(connection, now)?, bytes(connection, None)?))

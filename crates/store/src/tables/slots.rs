@@ -170,7 +170,12 @@ impl Slots for Store {
 
     async fn try_writing(&self) -> Result<(), StoreError> {
         if let Some(valkey) = &self.0.valkey {
-            return apart(|| valkey.try_writing()).await;
+            apart(|| valkey.try_writing()).await?;
+            // A server that takes no writes refuses it, though it changes nothing.
+            let nothing = |connection: &Connection| {
+                connection.sql("DELETE FROM audit WHERE FALSE").execute(()).map(drop)
+            };
+            return self.append(nothing).await;
         }
         self.write(|connection| {
             // A row that stays the same is not written. The number of the form is, whatever it was.

@@ -9,7 +9,7 @@ use redis::{Client, ConnectionAddr, ErrorKind, RedisError};
 #[derive(Debug, thiserror::Error)]
 pub enum SlotsError {
     /// The address is none.
-    #[error("`store.url` is no address of Valkey: {0}; write valkey://HOST:6379/0")]
+    #[error("`store.url` is not a valid Valkey URL: {0}; write valkey://HOST:6379/0")]
     Url(String),
     /// The address of Sentinels is none.
     #[error(
@@ -82,7 +82,7 @@ const HINTS: &[(&str, &str)] = &[
     ("WRONGPASS", "it does not accept the password; correct it in `store.url`"),
     (
         "NOPERM",
-        "this user may not do that; let it use all commands on keys `truing:*`, `review:slot:*` and `bot:killswitch:enabled`",
+        "this user may not do that; allow all commands on the keys `truing:*`, `review:slot:*` and `bot:killswitch:enabled`, and the channel `truing:*` (&truing:*)",
     ),
     (
         "READONLY",

@@ -12,11 +12,13 @@ use truing_core::port::StoreError;
 use truing_core::share::Workers;
 use uuid::Uuid;
 
-use super::Valkey;
 use super::primary::Primary;
+use super::{PATIENCE, Valkey};
 
 /// A process that was not heard of for so long leases no more.
 const SILENT_MILLIS: u32 = 30_000;
+/// A connection that has been silent for so long may be dead, which nobody tells: it is made again.
+const QUIET: Duration = Duration::from_secs(30);
 /// After a lost connection until the next one.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -79,7 +81,7 @@ impl Valkey {
 async fn listen(mut at: watch::Receiver<Primary>, channel: String, told: Arc<Notify>) {
     loop {
         if let Err(error) = hear(&mut at, &channel, &told).await {
-            tracing::debug!(%error, "it is not heard that slots wait; they are looked for all the same");
+            tracing::debug!(%error, "cannot listen for wake-ups; due slots are found at the next look");
         }
         tokio::time::sleep(AGAIN).await;
     }
@@ -88,18 +90,25 @@ async fn listen(mut at: watch::Receiver<Primary>, channel: String, told: Arc<Not
 /// Hears until the connection ends, or another server becomes the primary.
 async fn hear(at: &mut watch::Receiver<Primary>, channel: &str, told: &Notify) -> Result<(), RedisError> {
     let primary = at.borrow_and_update().clone();
-    let mut listener = primary.noting(primary.client.get_async_pubsub().await)?;
-    primary.noting(listener.subscribe(channel).await)?;
+    let connecting = async {
+        let mut listener = primary.client.get_async_pubsub().await?;
+        listener.subscribe(channel).await?;
+        Ok(listener)
+    };
+    // One that takes longer is tried again.
+    let Ok(listener) = tokio::time::timeout(PATIENCE, connecting).await else { return Ok(()) };
+    let mut listener = primary.noting(listener)?;
     let mut messages = listener.on_message();
     loop {
         tokio::select! {
-            message = messages.next() => match message {
-                Some(_) => told.notify_one(),
-                None => {
+            message = tokio::time::timeout(QUIET, messages.next()) => match message {
+                Ok(Some(_)) => told.notify_one(),
+                Ok(None) => {
                     // Whoever calls next asks the Sentinels.
                     primary.lose();
                     return Ok(());
                 }
+                Err(_) => return Ok(()),
             },
             _ = at.changed() => return Ok(()),
         }

@@ -82,19 +82,21 @@ async fn after_a_loss_tokens_of_the_past_are_refused_until_the_counter_is_raised
 async fn a_value_that_was_put_there_by_hand_is_named_and_the_rest_goes_on() {
     let (store, slots, _) = apart().await;
     let (server, limits) = (SlotServer::shared(), Limits::default());
-    store.mark(&[mark(1), mark(2), mark(3)], &limits, Halted::Refused).await.unwrap();
+    store.mark(&[mark(1), mark(2), mark(3), mark(4)], &limits, Halted::Refused).await.unwrap();
     server.by_hand(slots, &["SET", "review:slot:{truing}:github:1:1", "x"]);
+    server.by_hand(slots, &["HSET", "review:slot:{truing}:github:1:4", "version", "abc"]);
     server.by_hand(slots, &["HSET", "review:slot:{truing}:github:1:2", "body", "{"]);
     let late = Millis(NOW + 3_600_000);
     let due: Vec<Key> = store.due(late, 9).await.unwrap().into_iter().map(|slot| slot.key).collect();
     assert_eq!(due, [mark(3).key]);
     assert!(matches!(store.load(&[mark(1).key]).await, Err(StoreError::Corrupt(_))));
     let named: Vec<Key> = store.unreadable().await.unwrap().into_iter().map(|(key, _)| key).collect();
-    assert_eq!(named, [mark(1).key, mark(2).key]);
-    assert_eq!(store.census().await.unwrap().unreadable, 2);
+    assert_eq!(named, [mark(1).key, mark(2).key, mark(4).key]);
+    assert_eq!(store.census().await.unwrap().unreadable, 3);
     for key in named {
         assert_eq!(store.forget_unreadable(&key).await, Ok(true));
     }
+    assert_eq!(store.census().await.unwrap().unreadable, 0);
     assert_eq!(store.forget_unreadable(&mark(3).key).await, Ok(false), "it can be read");
     assert_eq!(store.list().await.unwrap().len(), 1);
     store.mark(&[mark(1)], &limits, Halted::Refused).await.unwrap();
@@ -219,4 +221,17 @@ async fn a_slot_that_waits_is_told_to_those_that_listen() {
         one.mark(&[mark(number)], &Limits::default(), Halted::Refused).await.unwrap();
         assert!(std::time::Instant::now() < deadline, "nobody is told of {number} marks");
     }
+}
+
+#[tokio::test]
+async fn a_user_who_may_not_publish_writes_slots_and_the_next_look_finds_them() {
+    let (store, slots, records) = apart().await;
+    let server = SlotServer::shared();
+    let rules =
+        "ACL SETUSER quiet on >word resetchannels ~truing:* ~review:slot:* ~bot:killswitch:enabled +@all";
+    server.by_hand(slots, &rules.split(' ').collect::<Vec<_>>());
+    let url = server.url(slots).replace("://", "://quiet:word@");
+    let quiet = Store::connect(&url, &Server::shared().url(&records), Some(Hand::at(NOW))).await.unwrap();
+    assert_eq!(quiet.mark(&[mark(1)], &Limits::default(), Halted::Refused).await, Ok(Marked::All));
+    assert!(slot(&store, 1).await.pending.review.is_some());
 }

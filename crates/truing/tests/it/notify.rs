@@ -22,8 +22,10 @@ use truing_core::switch::{Mode, Turn};
 use truing_loops::machine::SystemClock;
 use truing_service::metrics::Metrics;
 use truing_service::notify::{Mail, Sinks, Webhook, keep_telling, parking};
-use truing_service::sole::Sole;
+use truing_service::sole::{self, Sole};
 use truing_store::Store;
+
+use crate::support::home::{Deployment, Home};
 
 fn store(folder: &Path) -> Store {
     Store::open(&folder.join("truing.db"), Arc::new(SystemClock)).unwrap()
@@ -263,12 +265,28 @@ async fn a_parked_slot_is_told_once_a_day_by_name() {
 }
 
 #[tokio::test]
+async fn of_two_processes_one_has_the_duties_until_it_leaves() {
+    let home = Home::new(Deployment::Servers, std::path::PathBuf::new());
+    let (one, two) = (home.open(Arc::new(SystemClock)).await, home.open(Arc::new(SystemClock)).await);
+    let (of_one, of_two) = (Sole::default(), Sole::default());
+    for _ in 0..2 {
+        sole::ask(&one, &of_one).await;
+        sole::ask(&two, &of_two).await;
+        assert_eq!((of_one.is_ours(), of_two.is_ours()), (true, false));
+    }
+    sole::leave(&one, &of_one).await;
+    sole::ask(&two, &of_two).await;
+    sole::ask(&one, &of_one).await;
+    assert_eq!((of_one.is_ours(), of_two.is_ours()), (false, true));
+}
+
+#[tokio::test]
 async fn the_task_tells_what_comes() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path());
     let (hooks, url) = Hooks::start(&[]).await;
     let sole = Sole::default();
-    truing_service::sole::ask(&store, &sole).await;
+    sole::ask(&store, &sole).await;
     let task = {
         let (store, sinks) = (store.clone(), sinks(Some(&url), None));
         tokio::spawn(async move { keep_telling(&store, &sinks, Duration::from_millis(10), &sole).await })
