@@ -364,7 +364,7 @@ fn type_in_words(kind: Kind) -> String {
         Kind::Secret => "secret".to_owned(),
         Kind::Secrets => "list of secrets".to_owned(),
         Kind::Sink(schemes) => {
-            format!("address that begins with `{}://`, or a secret", schemes.join("://` or `"))
+            format!("URL that begins with `{}://`, or a secret", schemes.join("://` or `"))
         }
         Kind::Globs => "list of globs".to_owned(),
         Kind::Pairs => "list of pairs `UPSTREAM=OURS`".to_owned(),

@@ -356,16 +356,14 @@ impl Valkey {
     /// Lets the next number be greater than this.
     pub(crate) async fn raise(&self, number: u64) -> Result<(), StoreError> {
         let mut primary = self.primary().await?;
-        self.raise_at(&mut primary, number).await?;
+        self.raise_at(&mut primary, number).await.map_err(|error| self.told(&error))?;
         self.given.fetch_max(number, Ordering::Relaxed);
         Ok(())
     }
 
-    async fn raise_at(&self, primary: &mut Primary, number: u64) -> Result<(), StoreError> {
+    async fn raise_at(&self, primary: &mut Primary, number: u64) -> Result<(), RedisError> {
         let mut call = self.scripts.raise.prepare_invoke();
-        let raised: Result<i64, RedisError> =
-            call.key(&self.names.counter).arg(number).invoke_async(primary).await;
-        raised.map(drop).map_err(|error| self.told(&error))
+        call.key(&self.names.counter).arg(number).invoke_async::<i64>(primary).await.map(drop)
     }
 
     /// Can it be written?

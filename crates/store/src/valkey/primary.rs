@@ -160,7 +160,10 @@ impl Valkey {
         let mut primary = found.map_err(|error| StoreError::Unavailable(error.to_string()))?;
         // The last second may be lost, with the numbers that were given in it: none is given twice.
         let given = self.given.load(Ordering::Relaxed);
-        self.raise_at(&mut primary, given).await?;
+        let raised = self.raise_at(&mut primary, given).await;
+        raised.map_err(|error| {
+            StoreError::Unavailable(format!("{}: {}", primary.name, fault::words(&error)))
+        })?;
         tracing::info!(name = %primary.name, "Sentinel names the server that keeps the slots from now on");
         self.route.current.send_replace(primary.clone());
         Ok(primary)

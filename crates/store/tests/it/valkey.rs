@@ -20,7 +20,7 @@ program=$(command -v valkey-server || command -v redis-server) || exit 1
 printf '%s\n' "$1" >server.conf
 "$program" server.conf $2 >server.log 2>&1 &
 cat >/dev/null
-kill -9 $! && wait
+kill -9 $! 2>/dev/null && wait
 rm -rf "$folder"
 "#;
 
