@@ -99,8 +99,8 @@ pub trait Slots: Send + Sync {
     ) -> impl Future<Output = Result<Vec<Result<Version, NotGranted>>, StoreError>> + Send;
 
     /// Marks slots for events ([`Slot::on_event`], at the store's instant), in the order given, and remembers
-    /// with each what people call its key and what history says of it. All of it in one durable transaction:
-    /// an error means that nothing was marked, or that it cannot be known. Repeating it is harmless. `halted` says
+    /// with each what people call its key and what history says of it. In a file all of it is one durable transaction. On
+    /// servers slots are written first, then names and history: after an error either may be missing. Repeating it is harmless. `halted` says
     /// what becomes of it while the kill switch is on, which is looked at before anything is marked.
     fn mark(
         &self,

@@ -62,12 +62,14 @@ async fn a_service_moves_to_many_processes_and_back() {
 
     let server = fleet.start("one.toml", "all", port);
     let at_first = reviewed(&fleet, &mut pull, 10).await;
+    let (said, exit) = run(&fleet, "truing.toml", &["store", "migrate", "--from", "sqlite:state/one.db"]);
+    assert_eq!((exit, said.contains("serves or copies")), (4, true), "{said}");
     stop(server);
 
     let servers = fleet.urls();
-    let (said, exit) = run(&fleet, "one.toml", &["store", "migrate", "--to", &servers]);
+    let (said, exit) = run(&fleet, "truing.toml", &["store", "migrate", "--from", "sqlite:state/one.db"]);
     assert_eq!(exit, 0, "{said}");
-    let (said, exit) = run(&fleet, "one.toml", &["store", "check", "--to", &servers]);
+    let (said, exit) = run(&fleet, "truing.toml", &["store", "check", "--from", "sqlite:state/one.db"]);
     assert_eq!(exit, 0, "{said}");
     let many =
         [fleet.start("truing.toml", "ingress", port), fleet.start("truing.toml", "worker", fleet.worker(0))];
