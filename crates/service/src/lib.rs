@@ -273,7 +273,7 @@ impl<P: Parts> Service<P> {
         let mut scheduler = Scheduler::new(if role.works() { places } else { Places::of(0) });
         let mut workers = Workers::default();
         tokio::pin!(stop);
-        let mut next = Instant::now();
+        let (mut next, mut failing) = (Instant::now(), false);
         let in_a_look = loop {
             tokio::select! {
                 () = &mut stop => break false,
@@ -300,11 +300,19 @@ impl<P: Parts> Service<P> {
             match leases {
                 Ok(leases) => {
                     looked.store(self.context.clock.now().0, Ordering::Relaxed);
+                    if std::mem::take(&mut failing) {
+                        tracing::info!("the scheduler looks for due slots again");
+                    }
                     for lease in leases {
                         workers.start(self.context.clone(), lease, heartbeat, give_back.clone());
                     }
                 }
-                Err(error) => tracing::error!(%error, "the scheduler cannot look for due slots"),
+                // Told once: it looks again at each poll.
+                Err(error) if !failing => {
+                    failing = true;
+                    tracing::error!(%error, "the scheduler cannot look for due slots");
+                }
+                Err(error) => tracing::debug!(%error, "the scheduler cannot look for due slots"),
             }
         };
         tracing::info!(running = workers.running.len(), "stopping");

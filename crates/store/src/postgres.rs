@@ -30,7 +30,7 @@ const SESSIONS: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The longest time that bringing a database to its form may take, with the wait for another process that does it.
 const MIGRATION: Duration = Duration::from_mins(10);
-/// Runs of a piece of work that other transactions are in the way of, before that is told.
+/// Tries of a transaction that conflicts with others, before the caller gets the error.
 const TRIES: u32 = 20;
 /// The longest pause before work runs again, in milliseconds.
 const LONGEST_PAUSE: u64 = 64;

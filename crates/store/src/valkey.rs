@@ -95,7 +95,7 @@ pub(crate) struct Valkey {
     name: Arc<str>,
     clock: Arc<ServerClock>,
     watch: Arc<Watch>,
-    /// The greatest number that it is known to have given.
+    /// The greatest number that this process has got from the counter.
     given: AtomicU64,
     /// This process among the others.
     peers: Peers,

@@ -25,7 +25,7 @@ use server::{Kind, Server};
 const PULLS: usize = 500;
 /// Before anything is measured, so that code and caches are warm.
 const WARM_UP: Duration = Duration::from_secs(2);
-/// How the steps of the search for the highest rate grow.
+/// The factor from one rate of the search to the next.
 const STEP: f64 = 1.15;
 /// A step below this share of what was offered, or with a longer p99, is not sustained.
 const SUSTAINED: f64 = 0.99;
@@ -42,7 +42,7 @@ enum Store {
     Valkey,
 }
 
-/// What is promised of ours over the peer's.
+/// Bounds of our figures, as multiples of the peer's.
 struct Promises {
     cpu: f64,
     p99: Option<f64>,
@@ -139,7 +139,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok(report(&kinds, &fixed, &highest, &options.store.promises()))
 }
 
-/// What one run at a fixed rate gave.
+/// The figures of one run at a fixed rate.
 struct Figures {
     /// Processor time of all processes, µs a webhook.
     cpu: f64,

@@ -1,6 +1,8 @@
 //! What people ask for: names, history, past runs. Nothing here decides anything, so nothing here is fenced.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::json;
 
 use crate::sql::{Connection, Row, Value, places};
 use truing_core::id::{Key, Millis, RunId, Token};
@@ -157,38 +159,95 @@ fn run_entry(row: &Row) -> Result<RunEntry, Fault> {
 
 /// Adds history and deletes what is too old.
 pub(super) fn note(connection: &Connection, events: &[Event]) -> Result<(), Fault> {
-    let insert = "INSERT INTO event (key, at, run, what) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
-    let insert = connection.sql(insert);
+    if events.is_empty() {
+        return Ok(());
+    }
+    let rows = events.iter().map(|event| {
+        let run = event.run.as_ref().map_or("", RunId::as_str);
+        json!([event.key.as_str(), event.at.0, run, without_zeros(&event.what)])
+    });
+    let (rows, given) = given(connection, rows);
+    let insert = format!(
+        "INSERT INTO event (key, at, run, what)
+         SELECT value ->> 0, CAST(value ->> 1 AS BIGINT), value ->> 2, value ->> 3 FROM {given} WHERE TRUE
+         ON CONFLICT DO NOTHING"
+    );
+    connection.sql(&insert).execute([&rows])?;
+    let full = format!(
+        "SELECT key FROM event WHERE key IN (SELECT value ->> 0 FROM {given}) GROUP BY key HAVING count(*) > ?2"
+    );
+    let keys = connection.sql(&full).query((&rows, EVENTS_KEPT), |row| row.get::<String>(0))?;
     let bound = "DELETE FROM event WHERE key = ?1 AND id <=
                  (SELECT id FROM event WHERE key = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)";
-    let bound = connection.sql(bound);
-    for event in events {
-        let run = event.run.as_ref().map_or("", RunId::as_str);
-        insert.execute((event.key.as_str(), event.at.0, run, &event.what))?;
-        bound.execute((event.key.as_str(), EVENTS_KEPT))?;
+    for key in keys {
+        connection.sql(bound).execute((&key?, EVENTS_KEPT))?;
     }
     Ok(())
 }
 
-/// Remembers what people call a key. What is known already writes nothing: sweeps describe all they see.
-pub(super) fn describe(connection: &Connection, key: &Key, new: &Described) -> Result<(), Fault> {
-    let known = find(connection, key)?;
-    let head = new.head.as_ref().or(known.as_ref().and_then(|known| known.head.as_ref()));
-    let same_name = known.as_ref().is_some_and(|known| known.name == new.name && known.url == new.url);
-    let same_head = known.as_ref().is_some_and(|known| known.head.as_ref() == head);
-    let head = head.map(|head| head.as_str());
-    if same_name && !same_head {
-        let hear = "UPDATE described SET head = ?2 WHERE key = ?1";
-        connection.sql(hear).execute((key.as_str(), head))?;
-    } else if !same_name {
-        // A new row, so that it is the latest of its name.
-        connection.sql("DELETE FROM described WHERE key = ?1").execute([key.as_str()])?;
-        let replace =
-            "INSERT INTO described (key, name, url, head) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (key) DO UPDATE
-                       SET name = excluded.name, url = excluded.url, head = excluded.head";
-        connection.sql(replace).execute((key.as_str(), &new.name, &new.url, head))?;
+/// Remembers what people call keys. What is known already writes nothing: sweeps describe all they see.
+pub(super) fn describe<'a>(
+    connection: &Connection,
+    all: impl Iterator<Item = (&'a Key, &'a Described)>,
+) -> Result<(), Fault> {
+    // Of several for one key the last counts, but for a head that it lacks.
+    let mut new: BTreeMap<&Key, Described> = BTreeMap::new();
+    for (key, described) in all {
+        let Described { name, url, head } = described;
+        let former = new.get(key).and_then(|former| former.head.clone());
+        let (name, url, head) = (without_zeros(name), without_zeros(url), head.clone().or(former));
+        new.insert(key, Described { name, url, head });
+    }
+    let keys: Vec<Key> = new.keys().map(|key| (*key).clone()).collect();
+    let (mut heard, mut named) = (Vec::new(), Vec::new());
+    for ((key, new), known) in new.into_iter().zip(described(connection, &keys)?) {
+        let head = new.head.as_ref().or(known.as_ref().and_then(|known| known.head.as_ref()));
+        let same_name = known.as_ref().is_some_and(|known| known.name == new.name && known.url == new.url);
+        let same_head = known.as_ref().is_some_and(|known| known.head.as_ref() == head);
+        let row = json!([key.as_str(), new.name, new.url, head.map(|head| head.as_str())]);
+        match (same_name, same_head) {
+            (true, true) => {}
+            (true, false) => heard.push(row),
+            (false, _) => named.push(row),
+        }
+    }
+    if !heard.is_empty() {
+        let (rows, given) = given(connection, heard);
+        let hear = format!(
+            "UPDATE described SET head = its.head
+             FROM (SELECT value ->> 0 AS key, value ->> 3 AS head FROM {given}) AS its WHERE described.key = its.key"
+        );
+        connection.sql(&hear).execute([&rows])?;
+    }
+    if !named.is_empty() {
+        // New rows, so that they are the latest of their names.
+        let (rows, given) = given(connection, named);
+        let delete = format!("DELETE FROM described WHERE key IN (SELECT value ->> 0 FROM {given})");
+        connection.sql(&delete).execute([&rows])?;
+        let insert = format!(
+            "INSERT INTO described (key, name, url, head)
+             SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM {given} WHERE TRUE
+             ON CONFLICT (key) DO UPDATE SET name = excluded.name, url = excluded.url, head = excluded.head"
+        );
+        connection.sql(&insert).execute([&rows])?;
     }
     Ok(())
+}
+
+/// Rows as one text, and the table that a statement selects them from as `value`, with `?1` for the text. So it is one statement
+/// for any number of rows, and one round to a server.
+fn given(
+    connection: &Connection,
+    rows: impl IntoIterator<Item = serde_json::Value>,
+) -> (String, &'static str) {
+    let rows = serde_json::Value::Array(rows.into_iter().collect());
+    let table = "json_array_elements(CAST(CAST(?1 AS TEXT) AS JSON))";
+    (rows.to_string(), connection.dialect().of("json_each(?1)", table))
+}
+
+/// A zero character (U+0000) ends a text in JSON of either engine.
+fn without_zeros(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
 }
 
 /// What people call these keys.

@@ -87,7 +87,9 @@ pub(super) async fn mark_apart(
         }
     }
     let key = left.keys().next().map_or("", |key| key.as_str());
-    Err(StoreError::Unavailable(format!("slot {key} is changed by others again and again; try again")))
+    Err(StoreError::Unavailable(format!(
+        "slot {key} was changed by others during each of {TRIES} tries; try again"
+    )))
 }
 
 fn by_key(marks: &[Mark]) -> BTreeMap<&Key, Vec<&Mark>> {
@@ -117,8 +119,6 @@ fn marked(mut slot: Slot, marks: &[&Mark], limits: &Limits, now: Millis) -> (Slo
 
 /// Writes what people call the marked, and the lines of history.
 fn describe(connection: &Connection, marks: &[Mark], events: &[Event]) -> Result<(), Fault> {
-    for mark in marks {
-        history::describe(connection, &mark.key, &mark.described)?;
-    }
+    history::describe(connection, marks.iter().map(|mark| (&mark.key, &mark.described)))?;
     history::note(connection, events)
 }

@@ -265,7 +265,7 @@ impl Runs for Store {
     async fn describe(&self, described: &[(Key, Described)]) -> Result<(), StoreError> {
         let described = described.to_vec();
         self.append(move |connection| {
-            described.iter().try_for_each(|(key, new)| history::describe(connection, key, new))
+            history::describe(connection, described.iter().map(|(key, new)| (key, new)))
         })
         .await
     }

@@ -67,7 +67,7 @@ impl Progress {
         Self { source, slots, part: SLOT.to_owned(), reached: None, copied: 0 }
     }
 
-    /// The one after so many more rows of a part, the last of which has that key; of the next part if these were the last.
+    /// The mark after `rows` more rows, the last of which has `key`; after the last page, the mark of the next part.
     pub(super) fn after(
         &self,
         part: Part,

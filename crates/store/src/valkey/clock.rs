@@ -9,7 +9,7 @@ use truing_core::port::Clock;
 
 /// The server's instant.
 pub(super) struct ServerClock {
-    /// In its place.
+    /// A test's clock, used in place of the server's.
     given: Option<Arc<dyn Clock>>,
     /// By how many milliseconds the server's clock was ahead of ours when it was last told.
     ahead: AtomicI64,

@@ -55,7 +55,7 @@ impl Valkey {
         placed.map(drop).map_err(|error| self.told(&error))
     }
 
-    /// The things in it that a new store lacks; none if it is new.
+    /// Things that the server holds and a new store does not; none if it is new.
     pub(crate) async fn held(&self) -> Result<Option<String>, StoreError> {
         let mut connection = self.primary().await?;
         let (all, due): (u64, u64) = redis::pipe()

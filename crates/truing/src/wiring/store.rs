@@ -36,7 +36,7 @@ impl Place {
         let read = |key: &str, secret: &Secret| {
             secret.read(environment).map_err(|error| {
                 CliError::usage("no_store", format!("{key}: {error}"))
-                    .hint("put the server's URL there, or name the server in the file itself")
+                    .hint("set that variable or file to the server's URL")
             })
         };
         match config.store.place()? {
@@ -143,7 +143,7 @@ impl Place {
         }
     }
 
-    /// The file.
+    /// Its path, where it is a file.
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::File(path) => Some(path),

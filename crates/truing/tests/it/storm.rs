@@ -77,6 +77,25 @@ struct Pull {
     accepted: Vec<Instant>,
 }
 
+impl Pull {
+    /// The one of this number, from 0, which is not opened yet.
+    fn new(repo: &Repo, at: usize) -> Self {
+        Self { repo: repo.clone(), branch: format!("p{at}"), number: 0, key: String::new(), accepted: vec![] }
+    }
+}
+
+/// Waits until every head is reviewed.
+async fn until_reviewed(pulls: &[Pull], log: impl Fn() -> String) {
+    let deadline = Instant::now() + PATIENCE;
+    let mut look = tokio::time::interval(LOOK);
+    for pull in pulls {
+        while !is_reviewed(&pull.repo.pull(pull.number).await.unwrap()) {
+            assert!(Instant::now() < deadline, "{} is never reviewed: {}", pull.key, log());
+            look.tick().await;
+        }
+    }
+}
+
 /// A forge, and the folder of a service that is started and killed.
 struct Site {
     forge: Watched,
@@ -281,7 +300,7 @@ async fn a_storm_under_kill_9_loses_nothing_and_says_nothing_twice() {
             site.forge.create_repository("acme", &name, first).await.unwrap();
         }
         let repo = site.forge.handle("acme", &name);
-        pulls.push(Pull { repo, branch: format!("p{at}"), number: 0, key: String::new(), accepted: vec![] });
+        pulls.push(Pull::new(&repo, at));
     }
     let settled = Arc::new(AtomicBool::new(false));
     let expected = size.pulls * size.pushes;
@@ -294,13 +313,7 @@ async fn a_storm_under_kill_9_loses_nothing_and_says_nothing_twice() {
 
     // Every settled head is reviewed, and every storm is forgotten.
     let deadline = Instant::now() + PATIENCE;
-    for pull in &pulls {
-        let mut look = tokio::time::interval(LOOK);
-        while !is_reviewed(&pull.repo.pull(pull.number).await.unwrap()) {
-            assert!(Instant::now() < deadline, "{} is never reviewed: {}", pull.key, site.log());
-            look.tick().await;
-        }
-    }
+    until_reviewed(&pulls, || site.log()).await;
     settled.store(true, Ordering::Relaxed);
     let server = killer.await.unwrap();
     let store = Store::open(&site.database(), Arc::new(SystemClock)).unwrap();

@@ -26,26 +26,7 @@ async fn pulls(fleet: &Fleet) -> Vec<Pull> {
     let first = Commit::new("Begin").write("README.md", "# storm\n");
     fleet.forge().create_repository("acme", "r0", first).await.unwrap();
     let repo = fleet.forge().handle("acme", "r0");
-    let new = |at| Pull {
-        repo: repo.clone(),
-        branch: format!("p{at}"),
-        number: 0,
-        key: String::new(),
-        accepted: vec![],
-    };
-    (0..SIZE.pulls).map(new).collect()
-}
-
-/// Waits until every head is reviewed.
-async fn all_reviewed(fleet: &Fleet, pulls: &[Pull], what: &str) {
-    let deadline = Instant::now() + PATIENCE;
-    let mut look = tokio::time::interval(LOOK);
-    for pull in pulls {
-        while !is_reviewed(&pull.repo.pull(pull.number).await.unwrap()) {
-            assert!(Instant::now() < deadline, "{what}: {} is never reviewed: {}", pull.key, fleet.log());
-            look.tick().await;
-        }
-    }
+    (0..SIZE.pulls).map(|at| Pull::new(&repo, at)).collect()
 }
 
 /// Nothing was told twice.
@@ -122,7 +103,7 @@ async fn while_a_server_is_away_or_hangs_webhooks_are_refused_and_nothing_is_los
         for delivery in &deliveries {
             fleet.deliver(delivery).await;
         }
-        all_reviewed(&fleet, &pulls, what).await;
+        until_reviewed(&pulls, || format!("{what}: {}", fleet.log())).await;
         let (deadline, mut look) = (Instant::now() + PATIENCE, tokio::time::interval(LOOK));
         while ready(&fleet).await != 200 {
             assert!(Instant::now() < deadline, "after {what} it is never ready");
@@ -156,7 +137,7 @@ async fn machines_whose_clocks_differ_by_minutes_lose_nothing_and_say_nothing_tw
     let mut pulls = pulls(&fleet).await;
     for number in 0..4 {
         fleet::round(&fleet, &mut pulls, (number, 0)).await;
-        all_reviewed(&fleet, &pulls, "the clocks differ").await;
+        until_reviewed(&pulls, || fleet.log()).await;
     }
     told_once(&fleet, &pulls).await;
     let store = fleet.store().await;

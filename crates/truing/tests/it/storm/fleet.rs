@@ -468,7 +468,7 @@ async fn processes_that_are_killed_one_after_another_lose_nothing_and_say_nothin
             fleet.forge.create_repository("acme", &name, first).await.unwrap();
         }
         let repo = fleet.forge.handle("acme", &name);
-        pulls.push(Pull { repo, branch: format!("p{at}"), number: 0, key: String::new(), accepted: vec![] });
+        pulls.push(Pull::new(&repo, at));
     }
     let (done, faults) = (Arc::new(AtomicBool::new(false)), Arc::new(Faults::default()));
     let injecting = {
@@ -488,13 +488,7 @@ async fn processes_that_are_killed_one_after_another_lose_nothing_and_say_nothin
     round(&fleet, &mut pulls, (rounds, 0)).await;
     let pushed = began.elapsed();
     let deadline = Instant::now() + PATIENCE;
-    for pull in &pulls {
-        let mut look = tokio::time::interval(LOOK);
-        while !is_reviewed(&pull.repo.pull(pull.number).await.unwrap()) {
-            assert!(Instant::now() < deadline, "{} is never reviewed: {}", pull.key, fleet.log());
-            look.tick().await;
-        }
-    }
+    until_reviewed(&pulls, || fleet.log()).await;
     done.store(true, Ordering::Relaxed);
     injecting.await.unwrap();
     fleet.redis.wait();

@@ -22,16 +22,9 @@ fn run(fleet: &Fleet, config: &str, arguments: &[&str]) -> (String, i32) {
 /// Pushes, tells of it, and waits for the review of the new head; the texts of all of our comments.
 async fn reviewed(fleet: &Arc<Fleet>, pull: &mut Pull, number: usize) -> Vec<String> {
     fleet::round(fleet, std::slice::from_mut(pull), (number, 0)).await;
-    let deadline = Instant::now() + PATIENCE;
-    let mut look = tokio::time::interval(LOOK);
-    loop {
-        let view = pull.repo.pull(pull.number).await.unwrap();
-        if is_reviewed(&view) {
-            return ours(&view).map(str::to_owned).collect();
-        }
-        assert!(Instant::now() < deadline, "round {number}: {}", fleet.log());
-        look.tick().await;
-    }
+    until_reviewed(std::slice::from_ref(pull), || format!("round {number}: {}", fleet.log())).await;
+    let view = pull.repo.pull(pull.number).await.unwrap();
+    ours(&view).map(str::to_owned).collect()
 }
 
 /// Stops a process as a supervisor does, and waits for its end.
@@ -58,7 +51,7 @@ async fn a_service_moves_to_many_processes_and_back() {
     let first = Commit::new("Begin").write("README.md", "# storm\n");
     fleet.forge().create_repository("acme", "r0", first).await.unwrap();
     let repo = fleet.forge().handle("acme", "r0");
-    let mut pull = Pull { repo, branch: "p0".into(), number: 0, key: String::new(), accepted: vec![] };
+    let mut pull = Pull::new(&repo, 0);
 
     let server = fleet.start("one.toml", "all", port);
     let at_first = reviewed(&fleet, &mut pull, 10).await;
