@@ -1,7 +1,7 @@
 //! A real Redis or Valkey, from the system's packages: one server for this program, which ends with it however it ends, and one
 //! database a test.
 
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -25,15 +25,20 @@ impl SlotServer {
     /// The server of this program.
     pub(crate) fn shared() -> &'static Self {
         static SERVER: OnceLock<SlotServer> = OnceLock::new();
-        SERVER.get_or_init(Self::start)
+        // Its input stays open for as long as this program lives.
+        SERVER.get_or_init(|| {
+            let (server, process) = Self::start();
+            std::mem::forget(process);
+            server
+        })
     }
 
-    fn start() -> Self {
+    /// A server of one's own, which ends with the input of this process.
+    pub(crate) fn start() -> (Self, Child) {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut command = Command::new("sh");
         command.args(["-c", LIFE, "sh", &port.to_string()]).stdin(Stdio::piped());
-        // Its input stays open for as long as this program lives.
-        std::mem::forget(command.spawn().unwrap());
+        let process = command.spawn().unwrap();
         let deadline = Instant::now() + Duration::from_secs(30);
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(
@@ -42,7 +47,7 @@ impl SlotServer {
             );
             std::thread::yield_now();
         }
-        Self { port }
+        (Self { port }, process)
     }
 
     /// A database that nothing is in.
