@@ -1,6 +1,8 @@
 //! A circuit: who fails again and again, or says that no more is wanted, is left alone for a while; then one call
 //! tries for all. Pure: instants are arguments.
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::{Millis, Span};
 
 /// So many calls that fail one after another open the circuit.
@@ -15,7 +17,8 @@ pub const CAPPED: Span = Span::minutes(10);
 pub const TRIAL: Span = Span::minutes(20);
 
 /// Why a circuit is open.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Why {
     /// Calls failed.
     Failures,
@@ -24,7 +27,7 @@ pub enum Why {
 }
 
 /// The circuit is open.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Open {
     /// Why.
     pub why: Why,
@@ -42,12 +45,14 @@ pub enum Pass {
 }
 
 /// A circuit.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Breaker {
     state: State,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum State {
     /// Everybody may call.
     Closed { failures: u32 },
@@ -112,6 +117,17 @@ impl Breaker {
     /// A cap is reached: nobody may call, for so long if that is known.
     pub fn trip(&mut self, now: Millis, span: Option<Span>) {
         self.state = opened(Why::Cap, now, span.unwrap_or(CAPPED));
+    }
+
+    /// The same by a clock that is ahead by so much.
+    #[must_use]
+    pub fn by_clock_ahead(self, by: Span) -> Self {
+        let state = match self.state {
+            State::Closed { failures } => State::Closed { failures },
+            State::Open { open, last } => State::Open { open: Open { until: open.until + by, ..open }, last },
+            State::Trial { since, why, last } => State::Trial { since: since + by, why, last },
+        };
+        Self { state }
     }
 
     /// The trial ended without saying anything of the other side: the next call is one.
@@ -196,6 +212,21 @@ mod tests {
         assert_eq!(breaker.admit(now), Ok(Pass::Trial));
         assert!(breaker.admit(now).is_err());
         assert_eq!(breaker.admit(now + TRIAL), Ok(Pass::Trial));
+    }
+
+    #[test]
+    fn by_another_clock_it_is_open_and_tried_for_the_same_time() {
+        let hour = Span::minutes(60);
+        let mut breaker = Breaker::default();
+        breaker.failed(T);
+        assert_eq!(breaker.clone().by_clock_ahead(hour), breaker);
+        breaker.trip(T, None);
+        let mut ahead = breaker.by_clock_ahead(hour);
+        assert_eq!(ahead.open(T + hour), Some(Open { why: Why::Cap, until: after(CAPPED) + hour }));
+        assert_eq!(ahead.admit(after(CAPPED) + hour), Ok(Pass::Trial));
+        let mut back = ahead.by_clock_ahead(Span(-hour.0));
+        assert!(back.admit(Millis((after(CAPPED) + TRIAL).0 - 1)).is_err());
+        assert_eq!(back.admit(after(CAPPED) + TRIAL), Ok(Pass::Trial));
     }
 
     #[test]

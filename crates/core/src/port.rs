@@ -1,9 +1,10 @@
 //! The ports: what the loops need from the world, as traits with native `async fn`, used through generics.
 //!
 //! Implementations: `store` ([`Slots`], [`Runs`], [`Operations`], [`Watchlist`], [`Ledger`],
-//! [`EffectLog`]), `forge` ([`ForgeRead`], [`ForgeWrite`]),
+//! [`EffectLog`], [`Common`]), `forge` ([`ForgeRead`], [`ForgeWrite`]),
 //! `reader` ([`Reader`]); wall clock and ids are made at the edge (crate `truing`), and by tests.
 
+mod common;
 mod effects;
 mod forge_error;
 mod ledger;
@@ -22,6 +23,7 @@ use std::future::Future;
 
 use serde::Serialize;
 
+pub use self::common::{Changed, Common, Kept, Present, change};
 pub use self::effects::{EffectLog, Entry, EntryState, ForgeWrite, Performed, Replacement, Writer};
 pub use self::ledger::Ledger;
 pub use self::operations::{

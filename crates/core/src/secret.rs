@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use sha2::{Digest as _, Sha256};
+
 /// Words of a secret at least this long are also hidden one by one (`Bearer` is not, a token is).
 const MIN_HIDDEN_WORD: usize = 8;
 
@@ -22,6 +24,12 @@ impl Secret {
     /// The text, for the header or the key that is made of it, and nothing else.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// A name that tells it from others, and from which nobody gets it back.
+    pub fn name(&self) -> String {
+        let digest = Sha256::digest(self.0.as_bytes());
+        hex::encode(digest.get(..8).unwrap_or_default())
     }
 
     /// The text without this secret: whole, and each long word of it.

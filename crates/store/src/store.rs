@@ -4,7 +4,7 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use truing_core::port::{Clock, StoreError};
+use truing_core::port::{Clock, Common, StoreError};
 
 use crate::clock::StoreClock;
 use crate::fault::Fault;
@@ -23,7 +23,7 @@ pub(crate) struct Inner {
     pub(crate) watch: Arc<Watch>,
     pub(crate) engine: Engine,
     /// The slots, where they are not in the engine's tables.
-    pub(crate) valkey: Option<Valkey>,
+    pub(crate) valkey: Option<Arc<Valkey>>,
 }
 
 /// The engines.
@@ -94,7 +94,7 @@ impl Store {
         let database = Database::open(records, purpose, Arc::clone(&watch)).await?;
         let clock = Arc::new(StoreClock::new(valkey.clock()));
         let engine = Engine::Postgres(database);
-        Ok(Self(Arc::new(Inner { clock, watch, engine, valkey: Some(valkey) })))
+        Ok(Self(Arc::new(Inner { clock, watch, engine, valkey: Some(Arc::new(valkey)) })))
     }
 
     /// Makes the file and its folder if they are missing, and refuses what can be no store, without opening it.
@@ -103,6 +103,11 @@ impl Store {
     /// As those of [`Store::open`].
     pub fn prepare(path: &Path) -> Result<(), OpenError> {
         File::prepare(path)
+    }
+
+    /// What all processes that use it keep in common; none for a file, which one process serves.
+    pub fn common(&self) -> Option<Arc<dyn Common>> {
+        Some(Arc::clone(self.0.valkey.as_ref()?) as Arc<dyn Common>)
     }
 
     /// Can what is written still be found?

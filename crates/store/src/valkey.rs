@@ -3,6 +3,7 @@
 //! back: tokens that are too small are refused by the records, and the sweep marks what is open.
 
 mod clock;
+mod common;
 mod fault;
 mod peers;
 mod primary;
@@ -54,6 +55,8 @@ struct Names {
     sole: String,
     /// Who leases.
     workers: String,
+    /// What all processes keep in common, each with a name of its own.
+    common: String,
     slot: String,
 }
 
@@ -70,6 +73,7 @@ impl Names {
             changed: name("changed"),
             sole: name("sole"),
             workers: name("workers"),
+            common: name("common"),
             slot: "review:slot:{truing}:".to_owned(),
         }
     }

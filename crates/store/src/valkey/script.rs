@@ -13,6 +13,7 @@ pub(super) struct Scripts {
     pub(super) place: Script,
     pub(super) lend: Script,
     pub(super) workers: Script,
+    pub(super) common: Script,
 }
 
 impl Scripts {
@@ -25,6 +26,7 @@ impl Scripts {
             place: Script::new(include_str!("place.lua")),
             lend: Script::new(include_str!("lend.lua")),
             workers: Script::new(include_str!("workers.lua")),
+            common: Script::new(include_str!("common.lua")),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod apart;
 mod backup;
+mod common;
 mod crash;
 mod file;
 mod former;

@@ -1,0 +1,87 @@
+//! Small states that all processes of a deployment keep in common: each is a text with a name, changed by whoever still knows
+//! its present form. The store decides nothing; what a state means, and what becomes of it, is said by pure functions.
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::pin::Pin;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::StoreError;
+use crate::id::{Millis, Span};
+
+/// A state that others have changed so often in between is given up. One that bounds something, as the forge's limits do, is
+/// changed less often than that before it is full.
+const MOST_TRIES: u32 = 200;
+
+/// The future of an answer.
+pub type Kept<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// The text of a state, and the store's instant.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Present {
+    /// The text; none if there is none.
+    pub text: Option<String>,
+    /// The instant by which all processes reckon in it.
+    pub now: Millis,
+}
+
+/// What all processes keep in common. Losing it is no harm but that each of them has to learn again.
+pub trait Common: Debug + Send + Sync {
+    /// The state with this name.
+    fn read<'a>(&'a self, name: &'a str) -> Kept<'a, Present>;
+
+    /// Changes it if it still has the expected text, and keeps it for so long. False: somebody else has changed it.
+    fn swap<'a>(
+        &'a self,
+        name: &'a str,
+        expected: Option<&'a str>,
+        next: Option<&'a str>,
+        keep: Span,
+    ) -> Kept<'a, bool>;
+}
+
+/// What came of a change.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Changed<S, T> {
+    /// The state after it.
+    pub state: S,
+    /// The instant at which it was made.
+    pub now: Millis,
+    /// The answer of who decided.
+    pub came: T,
+}
+
+/// Changes a state as `decide` says, which is asked again where somebody else was faster. What cannot be read, as another
+/// version has written it, counts as none.
+///
+/// # Errors
+/// [`StoreError`]: nobody can tell what others have kept. It may have been changed.
+pub async fn change<S, T>(
+    common: &dyn Common,
+    name: &str,
+    keep: Span,
+    decide: impl Fn(&mut S, Millis) -> T,
+) -> Result<Changed<S, T>, StoreError>
+where
+    S: Clone + Default + PartialEq + Serialize + DeserializeOwned,
+{
+    for _ in 0..MOST_TRIES {
+        let Present { text, now } = common.read(name).await?;
+        let before: S = text.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        let mut state = before.clone();
+        let came = decide(&mut state, now);
+        if state == before {
+            return Ok(Changed { state, now, came });
+        }
+        let next = (state != S::default()).then(|| serde_json::to_string(&state)).transpose();
+        let next =
+            next.map_err(|error| StoreError::Unavailable(format!("{name} cannot be written: {error}")))?;
+        if common.swap(name, text.as_deref(), next.as_deref(), keep).await? {
+            return Ok(Changed { state, now, came });
+        }
+    }
+    let message = format!("{name} is changed by others again and again: {MOST_TRIES} tries had no effect");
+    Err(StoreError::Unavailable(message))
+}

@@ -1,0 +1,106 @@
+//! What processes keep in common, on a real server: nothing that one of them has changed is lost to another, it ends by itself,
+//! and whoever cannot reach it is told so.
+
+use std::time::{Duration, Instant};
+
+use truing_core::breaker::{Breaker, Pass};
+use truing_core::id::Span;
+use truing_core::port::{Changed, Common, StoreError, change};
+
+use super::*;
+
+const MINUTE: Span = Span::minutes(1);
+
+/// Two processes on the same servers, and the number of the database in which they keep something.
+async fn two() -> (Arc<dyn Common>, Arc<dyn Common>, u32) {
+    let (slots, records) = (SlotServer::new_database(), Server::shared().new_database());
+    let urls = (SlotServer::shared().url(slots), Server::shared().url(&records));
+    let connect = async || Store::connect(&urls.0, &urls.1, None).await.unwrap().common().unwrap();
+    (connect().await, connect().await, slots)
+}
+
+/// Counts one more, if there are fewer than 80.
+fn count(made: &mut Vec<Millis>, now: Millis) -> bool {
+    let counts = made.len() < 80;
+    if counts {
+        made.push(now);
+    }
+    counts
+}
+
+async fn kept(common: &Arc<dyn Common>) -> Vec<Millis> {
+    change(&**common, "made", MINUTE, |made: &mut Vec<Millis>, _| made.clone()).await.unwrap().came
+}
+
+#[tokio::test]
+async fn processes_that_count_at_once_count_no_more_together_than_one_may() {
+    let (one, other, slots) = two().await;
+    let mut counting = tokio::task::JoinSet::new();
+    for of in 0..200 {
+        let common = Arc::clone(if of % 2 == 0 { &one } else { &other });
+        counting.spawn(async move { change(&*common, "made", MINUTE, count).await.unwrap().came });
+    }
+    let counted = counting.join_all().await.into_iter().filter(|counted| *counted).count();
+    assert_eq!((counted, kept(&one).await.len()), (80, 80));
+    // By the server's clock, whatever the machines of the processes say.
+    let seconds: i64 =
+        SlotServer::shared().by_hand(slots, &["EVAL", "return redis.call('TIME')[1]", "0"]).parse().unwrap();
+    let made = kept(&other).await;
+    assert!(made.is_sorted() && made.iter().all(|made| (made.0 / 1000 - seconds).abs() < 600), "{made:?}");
+}
+
+#[tokio::test]
+async fn a_circuit_that_fails_in_one_process_is_open_in_the_other_and_one_trial_closes_it_for_both() {
+    let (one, other, slots) = two().await;
+    let admit = async |of: &Arc<dyn Common>, later: Span| {
+        let admit = |circuit: &mut Breaker, now| circuit.admit(now + later);
+        change(&**of, "circuit", MINUTE, admit).await.unwrap().came
+    };
+    assert_eq!(admit(&one, Span(0)).await, Ok(Pass::Free));
+    for of in [&one, &other, &one] {
+        change(&**of, "circuit", MINUTE, Breaker::failed).await.unwrap();
+    }
+    assert!(admit(&one, Span(0)).await.is_err() && admit(&other, Span(0)).await.is_err());
+    assert_eq!(admit(&other, MINUTE).await, Ok(Pass::Trial));
+    assert!(admit(&one, MINUTE).await.is_err(), "one tries for all");
+    change(&*other, "circuit", MINUTE, |circuit: &mut Breaker, _| circuit.succeeded()).await.unwrap();
+    assert_eq!(admit(&one, Span(0)).await, Ok(Pass::Free));
+    // Nothing is kept of a circuit that is closed.
+    assert_eq!(SlotServer::shared().by_hand(slots, &["EXISTS", "truing:{truing}:common:circuit"]), "0");
+}
+
+#[tokio::test]
+async fn a_state_ends_by_itself_and_one_that_nobody_can_read_counts_as_none() {
+    let (one, other, slots) = two().await;
+    change(&*one, "made", Span(1), count).await.unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !kept(&other).await.is_empty() {
+        assert!(Instant::now() < deadline, "it never ends");
+    }
+    let (server, key) = (SlotServer::shared(), "truing:{truing}:common:made");
+    server.by_hand(slots, &["SET", key, "{\"of\":\"another version\"}"]);
+    assert!(kept(&one).await.is_empty());
+    let Changed { came, state, .. } = change(&*one, "made", MINUTE, count).await.unwrap();
+    assert_eq!((came, state.len(), kept(&other).await.len()), (true, 1, 1));
+    let left: i64 = server.by_hand(slots, &["PTTL", key]).parse().unwrap();
+    assert!((1..=MINUTE.0).contains(&left), "{left}");
+    // Another kind of value is nothing that can be changed.
+    server.by_hand(slots, &["DEL", key]);
+    server.by_hand(slots, &["SADD", key, "x"]);
+    assert!(matches!(change(&*one, "made", MINUTE, count).await, Err(StoreError::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_is_told_and_a_file_keeps_nothing_in_common() {
+    let (_folder, file) = new_file();
+    assert!(file.common().is_none());
+    let server = SlotServer::start();
+    let records = Server::shared().url(&Server::shared().new_database());
+    let store = Store::connect(&server.url(0), &records, None).await.unwrap();
+    let common = store.common().unwrap();
+    assert!(change(&*common, "made", MINUTE, count).await.unwrap().came);
+    let port = server.port;
+    drop(server);
+    let told = change(&*common, "made", MINUTE, count).await.unwrap_err().to_string();
+    assert!(told.contains(&format!("127.0.0.1:{port}")), "{told}");
+}
