@@ -94,7 +94,7 @@ async fn a_state_ends_by_itself_and_one_that_nobody_can_read_counts_as_none() {
 async fn a_server_that_is_gone_is_told_and_a_file_keeps_nothing_in_common() {
     let (_folder, file) = new_file();
     assert!(file.common().is_none());
-    let server = SlotServer::start();
+    let server = SlotServer::own();
     let records = Server::shared().url(&Server::shared().new_database());
     let store = Store::connect(&server.url(0), &records, None).await.unwrap();
     let common = store.common().unwrap();

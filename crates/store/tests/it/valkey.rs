@@ -28,11 +28,11 @@ impl SlotServer {
     /// The server of this program.
     pub(crate) fn shared() -> &'static Self {
         static SERVER: OnceLock<SlotServer> = OnceLock::new();
-        SERVER.get_or_init(Self::start)
+        SERVER.get_or_init(Self::own)
     }
 
     /// A server of one's own.
-    pub(crate) fn start() -> Self {
+    pub(crate) fn own() -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         Self::run(port, &format!("port {port}\nsave \"\"\nappendonly no\ndatabases 4096"), "")
     }
