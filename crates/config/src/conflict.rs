@@ -50,12 +50,9 @@ fn of_store(of: &Typed<'_>, forges: &BTreeMap<String, ForgeConfig>) -> Result<Ve
     let is_server = matches!(url.value, Value::Secret(_));
     let mut problems = Vec::new();
     if !is_server {
-        for key in ["store.records", "store.password", "store.records_password"] {
-            let set = of.setting(key)?;
-            if set.value != Value::Unset {
-                let wrong = "is only for a `store.url` that names a Valkey server; a SQLite file needs none";
-                problems.push(bad(&set.origin, key, wrong));
-            }
+        if records.value != Value::Unset {
+            let wrong = "is only for a `store.url` that names a Valkey server; a SQLite file needs none";
+            problems.push(bad(&records.origin, "store.records", wrong));
         }
         return Ok(problems);
     }

@@ -242,7 +242,7 @@ pub async fn service_context<R: Reader + 'static>(
     let folder = config.store.folder()?.to_owned();
     let (mut forges, mut repositories) = (BTreeMap::new(), BTreeMap::new());
     for (name, forge) in &config.forges {
-        let server = server(name, forge, environment, &folder)?.sharing(ledger.common());
+        let server = server(name, forge, config, environment, &folder)?.sharing(ledger.common());
         forges.insert(name.clone(), server);
         let wanted = value::repositories(&forge.repositories)
             .map_err(|error| CliError::usage("bad_value", format!("forge.{name}.repositories: {error}")))?;
@@ -379,7 +379,7 @@ pub fn client(
 ) -> Result<Server, CliError> {
     let forge = config.forges.get(name);
     let forge = forge.ok_or_else(|| CliError::usage("forge", format!("[forge.{name}] is not configured")))?;
-    server(name, forge, environment, folder)
+    server(name, forge, config, environment, folder)
 }
 
 /// The folder of this machine's own, where mirrors and keys are; made where there is none.

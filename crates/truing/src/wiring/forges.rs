@@ -7,7 +7,7 @@ use std::sync::Arc;
 use truing_config::environment::Environment;
 use truing_config::login::Login;
 use truing_config::secret::Secret;
-use truing_config::{ForgeConfig, ForgeKind};
+use truing_config::{Config, ForgeConfig, ForgeKind, StorePlace};
 use truing_core::id::Span;
 use truing_forge::Server;
 use truing_forge::bitbucket::{BitbucketCloud, BitbucketDataCenter, BitbucketError, BitbucketOptions};
@@ -25,6 +25,8 @@ struct Configured<'a> {
     forge: &'a ForgeConfig,
     environment: &'a Environment,
     folder: &'a Path,
+    /// Do other machines sign for this forge, too?
+    is_shared: bool,
 }
 
 /// The client of a forge.
@@ -34,10 +36,12 @@ struct Configured<'a> {
 pub(super) fn server(
     name: &str,
     forge: &ForgeConfig,
+    config: &Config,
     environment: &Environment,
     folder: &Path,
 ) -> Result<Server, CliError> {
-    let configured = Configured { name, forge, environment, folder };
+    let is_shared = matches!(config.store.place()?, StorePlace::Servers { .. });
+    let configured = Configured { name, forge, environment, folder, is_shared };
     let clock = Arc::new(SystemClock);
     let wrong = |error: BitbucketError| CliError::usage("forge", error.to_string());
     match forge.kind {
@@ -129,11 +133,12 @@ impl Configured<'_> {
 
     /// The keys of markers: the one that signs, and former ones.
     fn markers(&self) -> Result<MarkerKeys, CliError> {
-        let Self { name, forge, environment, folder } = self;
+        let Self { name, forge, environment, folder, is_shared } = self;
         let markers = match &forge.marker_key {
             None => MarkerKeys::load_or_create(&folder.join("marker.key")),
-            // One that is named is never made: a machine without it would sign with a key of its own.
-            Some(Secret::File(path)) => MarkerKeys::load(path),
+            // A machine without the file would sign with a key of its own.
+            Some(Secret::File(path)) if *is_shared => MarkerKeys::load(path),
+            Some(Secret::File(path)) => MarkerKeys::load_or_create(path),
             Some(secret @ (Secret::Env(_) | Secret::Plain(_))) => {
                 let key = secret.read(environment).map_err(|error| self.wrong("marker_key", &error))?;
                 Ok(MarkerKeys::of_text(key.expose()))

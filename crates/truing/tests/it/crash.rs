@@ -6,7 +6,7 @@
 //!
 //! The store is the real one, and so is the client, which speaks HTTP to the fake forge; git is git. Only the
 //! clock is by hand: it goes straight to the next instant at which something is due. Every story is played on a file; one of
-//! them is also played on Valkey and PostgreSQL with the other tests, and all of them by `cargo xtask soak --only crash`.
+//! them is also played on Valkey and PostgreSQL with the other tests, in one way, and all of them by `cargo xtask soak --only crash`.
 
 use crate::support::home::{self, Deployment, Home};
 use crate::support::site::TestParts;
@@ -489,24 +489,10 @@ macro_rules! stories {
         )*
 
         $(
-            mod $both {
-                use super::$other::{LEAST, STORY};
-                use super::{Deployment, Mode, interrupt_everywhere};
-
-                #[tokio::test]
-                async fn before_it_is_done() {
-                    interrupt_everywhere(Deployment::Servers, STORY, Mode::CrashBefore, LEAST).await;
-                }
-
-                #[tokio::test]
-                async fn after_it_is_done() {
-                    interrupt_everywhere(Deployment::Servers, STORY, Mode::CrashAfter, LEAST).await;
-                }
-
-                #[tokio::test]
-                async fn and_every_lost_answer() {
-                    interrupt_everywhere(Deployment::Servers, STORY, Mode::AnswerLost, LEAST).await;
-                }
+            #[tokio::test]
+            async fn $both() {
+                let (story, least) = ($other::STORY, $other::LEAST);
+                interrupt_everywhere(Deployment::Servers, story, Mode::CrashAfter, least).await;
             }
         )*
 
