@@ -3,6 +3,7 @@
 
 mod body;
 mod bound;
+mod circuit;
 mod session;
 mod settling;
 #[cfg(test)]
@@ -11,16 +12,16 @@ mod ticket;
 
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use truing_core::breaker::Breaker;
 use truing_core::id::Millis;
 use truing_core::ledger::{Level, Purse, Usage};
 use truing_core::money::MicroUsd;
-use truing_core::port::{Clock, Gate, Ledger};
+use truing_core::port::{Clock, Common, Gate, Ledger};
 
+use self::circuit::Circuit;
 pub use self::session::{LEAST_TOKENS, Session};
 use self::settling::Settling;
 pub use self::settling::settled;
@@ -127,7 +128,8 @@ pub enum Refused {
     },
 }
 
-/// The way to one provider, shared by all runs of a process: its connections, its circuit, the money.
+/// The way to one provider, shared by all runs of a process: its connections, its circuit, the money. The circuit is that of all
+/// processes where they keep something in common.
 pub struct Gateway<L: Ledger + 'static> {
     shared: Arc<Shared<L>>,
 }
@@ -138,13 +140,13 @@ struct Shared<L: Ledger + 'static> {
     prices: Prices,
     ledger: L,
     clock: Arc<dyn Clock>,
-    breaker: Mutex<Breaker>,
+    circuit: Circuit,
     settling: Settling,
     retries: AtomicU64,
 }
 
 impl<L: Ledger + 'static> Gateway<L> {
-    /// A gateway to this provider. Nothing is sent.
+    /// A gateway to this provider. Nothing is sent. Its circuit is kept in `common`, if there is that.
     ///
     /// # Errors
     /// [`ProviderError::Client`]: TLS cannot be set up.
@@ -152,12 +154,14 @@ impl<L: Ledger + 'static> Gateway<L> {
         provider: Provider,
         prices: Prices,
         ledger: L,
-        clock: Arc<dyn Clock>,
+        (clock, common): (Arc<dyn Clock>, Option<Arc<dyn Common>>),
         patience: Patience,
     ) -> Result<Self, ProviderError> {
+        let (settling, retries) = (Settling::default(), AtomicU64::new(0));
+        let common = common.map(|common| (common, format!("circuit:{}", provider.name())));
+        let circuit = Circuit::new(Arc::clone(&clock), common, settling.clone());
         let client = Client::new(provider, patience)?;
-        let (breaker, settling, retries) = (Mutex::default(), Settling::default(), AtomicU64::new(0));
-        let shared = Shared { client, prices, ledger, clock, breaker, settling, retries };
+        let shared = Shared { client, prices, ledger, clock, circuit, settling, retries };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -192,11 +196,5 @@ impl<L: Ledger + 'static> Clone for Gateway<L> {
 impl<L: Ledger + 'static> fmt::Debug for Gateway<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gateway").field("client", &self.shared.client).finish_non_exhaustive()
-    }
-}
-
-impl<L: Ledger + 'static> Shared<L> {
-    fn breaker(&self) -> MutexGuard<'_, Breaker> {
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

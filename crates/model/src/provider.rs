@@ -124,6 +124,13 @@ impl Provider {
         }
     }
 
+    /// A name that tells it from others, with no secret in it.
+    pub(crate) fn name(&self) -> String {
+        let login =
+            self.login.secrets().iter().map(|secret| format!(":{}", secret.name())).collect::<String>();
+        format!("{}{login}", self.base)
+    }
+
     /// Is it on this machine?
     pub(crate) fn is_here(&self) -> bool {
         is_loopback(&self.base)

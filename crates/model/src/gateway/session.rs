@@ -5,13 +5,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
-use truing_core::breaker::{Open, Pass, Why};
+use truing_core::breaker::{Open, Why};
 use truing_core::id::Span;
 use truing_core::ledger::{Ask, Purse, Reserved, Usage};
 use truing_core::money::MicroUsd;
 use truing_core::port::{Gate, Ledger, StoreError};
 
 use super::bound::{Bound, History, Measured, measure};
+use super::circuit::Admitted;
 use super::settling::{Account, UnderWay};
 use super::ticket::{Ticket, overrun, possible};
 use super::{Answer, Gateway, Model, Refused, Shared, body};
@@ -78,7 +79,7 @@ impl<L: Ledger + 'static, G: Gate> Session<L, G> {
             if !self.gate.is_open().await {
                 return Err(Refused::Switch);
             }
-            if let Some(open) = self.shared().breaker().open(self.shared().clock.now()) {
+            if let Some(open) = self.shared().circuit.open().await {
                 return Err(refused_by(open));
             }
             tries += 1;
@@ -95,11 +96,12 @@ impl<L: Ledger + 'static, G: Gate> Session<L, G> {
                 | Verdict::Key
                 | Verdict::Request
                 | Verdict::TooLong
-                | Verdict::Nonsense) => return Err(self.refusal(other, failure.what)),
+                | Verdict::Nonsense) => return Err(self.refusal(other, failure.what).await),
             };
             let wait = retry::wait(patience.wait, tries, after, self.seed());
             if tries >= patience.tries || Instant::now() + wait >= begin {
-                return Err(self.refusal(Verdict::Down(after), format!("{} ({tries} tries)", failure.what)));
+                let what = format!("{} ({tries} tries)", failure.what);
+                return Err(self.refusal(Verdict::Down(after), what).await);
             }
             self.shared().retries.fetch_add(1, Ordering::Relaxed);
             if tries == 1 {
@@ -240,14 +242,14 @@ impl<L: Ledger + 'static, G: Gate> Session<L, G> {
     }
 
     /// What a call that is given up comes to.
-    fn refusal(&self, verdict: Verdict, what: String) -> Refused {
+    async fn refusal(&self, verdict: Verdict, what: String) -> Refused {
         match verdict {
             Verdict::Again(after) | Verdict::Down(after) => {
                 let until = after.map(|after| self.shared().clock.now() + span(after));
                 Refused::Unavailable { what, until }
             }
             Verdict::Cap(after) => {
-                self.shared().breaker().trip(self.shared().clock.now(), after.map(span));
+                self.shared().circuit.trip(after.map(span)).await;
                 Refused::SpendCap { what }
             }
             Verdict::Key => Refused::Unauthorized { what },
@@ -275,9 +277,9 @@ impl<L: Ledger + 'static, G: Gate> Model for Session<L, G> {
     async fn ask(&self, request: &Request) -> Result<Answer, Refused> {
         let price = self.price(&request.model)?;
         let prompt = measure(request);
-        let admitted = Admitted::new(self.shared())?;
+        let admitted = self.shared().circuit.admit().await.map_err(refused_by)?;
         let result = self.tries(request, &prompt, &price).await;
-        admitted.tell(&result);
+        tell(admitted, &result).await;
         result
     }
 
@@ -286,46 +288,23 @@ impl<L: Ledger + 'static, G: Gate> Model for Session<L, G> {
     }
 }
 
-/// A call that the circuit let through.
-struct Admitted<'a, L: Ledger + 'static> {
-    shared: &'a Shared<L>,
-    is_trial: bool,
-}
-
-impl<'a, L: Ledger + 'static> Admitted<'a, L> {
-    fn new(shared: &'a Shared<L>) -> Result<Self, Refused> {
-        let pass = shared.breaker().admit(shared.clock.now()).map_err(refused_by)?;
-        Ok(Self { shared, is_trial: pass == Pass::Trial })
-    }
-
-    /// Tells the circuit how the call ended, as far as that says anything of the provider.
-    fn tell(mut self, result: &Result<Answer, Refused>) {
-        let now = self.shared.clock.now();
-        match result {
-            Ok(_) => self.shared.breaker().succeeded(),
-            Err(Refused::Unavailable { .. } | Refused::Nonsense { .. }) => self.shared.breaker().failed(now),
-            // It has opened it.
-            Err(Refused::SpendCap { .. }) => {}
-            Err(
-                Refused::Budget { .. }
-                | Refused::Switch
-                | Refused::NotAllowed(_)
-                | Refused::Unauthorized { .. }
-                | Refused::Rejected { .. }
-                | Refused::TooLong { .. }
-                | Refused::Ledger(_)
-                | Refused::Drift { .. },
-            ) => return,
-        }
-        self.is_trial = false;
-    }
-}
-
-impl<L: Ledger + 'static> Drop for Admitted<'_, L> {
-    fn drop(&mut self) {
-        if self.is_trial {
-            self.shared.breaker().given_up(self.shared.clock.now());
-        }
+/// Tells the circuit how a call ended, as far as that says anything of the provider.
+async fn tell(admitted: Admitted, result: &Result<Answer, Refused>) {
+    match result {
+        Ok(_) => admitted.succeeded().await,
+        Err(Refused::Unavailable { .. } | Refused::Nonsense { .. }) => admitted.failed().await,
+        // It has opened it.
+        Err(Refused::SpendCap { .. }) => admitted.tripped(),
+        Err(
+            Refused::Budget { .. }
+            | Refused::Switch
+            | Refused::NotAllowed(_)
+            | Refused::Unauthorized { .. }
+            | Refused::Rejected { .. }
+            | Refused::TooLong { .. }
+            | Refused::Ledger(_)
+            | Refused::Drift { .. },
+        ) => {}
     }
 }
 

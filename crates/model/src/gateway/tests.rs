@@ -1,6 +1,7 @@
 //! The gateway against the fake provider over loopback: every fault has one outcome, a known number of requests, and
 //! money that agrees with what the provider billed.
 
+mod common;
 mod faults;
 mod money;
 mod stage;

@@ -173,7 +173,8 @@ fn gateway(
     ledger: Store,
 ) -> Result<Gateway<Store>, ProviderError> {
     let provider = Provider::new(address, login)?;
-    Gateway::new(provider, prices, ledger, Arc::new(SystemClock), Patience::default())
+    let common = ledger.common();
+    Gateway::new(provider, prices, ledger, (Arc::new(SystemClock), common), Patience::default())
 }
 
 fn agent(

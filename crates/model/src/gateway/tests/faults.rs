@@ -179,7 +179,7 @@ async fn a_provider_that_is_not_there_is_down() {
         provider,
         Prices::builtin().unwrap(),
         stage.book.clone(),
-        stage.wall.clone(),
+        (stage.wall.clone(), None),
         patience(),
     );
     let purse = truing_core::ledger::Purse { run: truing_core::id::RunId::new("r"), levels: Vec::new() };

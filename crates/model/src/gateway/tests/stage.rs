@@ -8,7 +8,7 @@ use std::time::Duration;
 use truing_core::id::{Millis, RunId};
 use truing_core::ledger::{Ask, Drawn, Known, Level, LevelKind, Purse, ReservationId, Reserved, Usage};
 use truing_core::money::MicroUsd;
-use truing_core::port::{Clock, Gate, Ledger, StoreError};
+use truing_core::port::{Clock, Common, Gate, Ledger, StoreError};
 use truing_core::secret::Secret;
 use truing_fakes::model::{FakeModel, KEY, Script};
 
@@ -97,6 +97,10 @@ impl Ledger for Book {
 pub(super) struct Wall(Mutex<i64>);
 
 impl Wall {
+    pub(super) fn at(millis: i64) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(millis)))
+    }
+
     pub(super) fn later(&self, millis: i64) {
         *self.0.lock().unwrap() += millis;
     }
@@ -145,13 +149,26 @@ impl Stage {
     pub(super) async fn with(script: Script, limit: u64, patience: Patience) -> Self {
         let model = FakeModel::start(script).await.unwrap();
         let provider = Provider::new(model.url(), Login::Key(Secret::new(KEY))).unwrap();
-        let (book, wall) = (Book::of(limit), Arc::new(Wall(Mutex::new(1_800_000_000_000))));
+        let (book, wall) = (Book::of(limit), Wall::at(1_800_000_000_000));
         let gateway =
-            Gateway::new(provider, Prices::builtin().unwrap(), book.clone(), wall.clone(), patience).unwrap();
+            Gateway::new(provider, Prices::builtin().unwrap(), book.clone(), (wall.clone(), None), patience)
+                .unwrap();
         Self { model, book, wall, switch: Switch(Arc::new(AtomicBool::new(true))), gateway }
     }
 
+    /// The gateway of one more process, with what it keeps in common with others.
+    pub(super) fn process(&self, common: Arc<dyn Common>) -> Gateway<Book> {
+        let provider = Provider::new(self.model.url(), Login::Key(Secret::new(KEY))).unwrap();
+        let (prices, wall) = (Prices::builtin().unwrap(), self.wall.clone());
+        let patience = Patience { tries: 1, ..patience() };
+        Gateway::new(provider, prices, self.book.clone(), (wall, Some(common)), patience).unwrap()
+    }
+
     pub(super) fn session(&self) -> Session<Book, Switch> {
+        self.session_by(&self.gateway)
+    }
+
+    pub(super) fn session_by(&self, gateway: &Gateway<Book>) -> Session<Book, Switch> {
         let level = Level {
             kind: LevelKind::Review,
             key: "k".into(),
@@ -159,7 +176,7 @@ impl Stage {
             limit: MicroUsd(self.book.read(|pages| pages.limit)),
         };
         let purse = Purse { run: RunId::new("run-1"), levels: vec![level] };
-        self.gateway.session(purse, [MODEL.to_owned(), "claude-unpriced".to_owned()], self.switch.clone())
+        gateway.session(purse, [MODEL.to_owned(), "claude-unpriced".to_owned()], self.switch.clone())
     }
 
     /// What the provider billed, at the price table's rates: whole answers, and those that were cut.

@@ -1,0 +1,113 @@
+//! Several processes have one circuit, and one of its own each while they cannot reach each other.
+
+use std::sync::Arc;
+
+use truing_core::breaker::{SHORTEST, TRIAL};
+use truing_core::port::Clock as _;
+use truing_fakes::common::InCommon;
+use truing_fakes::model::{Answer as Says, Fault, KEY, Script};
+
+use super::stage::{Book, Stage, Wall, request, user};
+use crate::gateway::{Answer, Gateway, Model, Refused};
+
+/// Two processes, the clock of what they keep in common, and that itself.
+struct Fleet {
+    stage: Stage,
+    one: Gateway<Book>,
+    other: Gateway<Book>,
+    theirs: Arc<Wall>,
+    common: InCommon,
+}
+
+impl Fleet {
+    async fn new(says: Says) -> Self {
+        let stage = Stage::new(Script::of([says.times(0)])).await;
+        // An hour ahead of ours.
+        let theirs = Wall::at(stage.wall.now().0 + 3_600_000);
+        let common = InCommon::new(theirs.clone());
+        let [one, other] = [(); 2].map(|()| stage.process(Arc::new(common.clone())));
+        Self { stage, one, other, theirs, common }
+    }
+
+    async fn ask(&self, by: &Gateway<Book>) -> Result<Answer, Refused> {
+        self.stage.session_by(by).ask(&request(&[user("hello")])).await
+    }
+
+    fn later(&self, millis: i64) {
+        self.stage.wall.later(millis);
+        self.theirs.later(millis);
+    }
+}
+
+fn is_down(result: &Result<Answer, Refused>) -> bool {
+    matches!(result, Err(Refused::Unavailable { .. }))
+}
+
+#[tokio::test]
+async fn failures_of_all_processes_open_the_circuit_and_a_trial_of_one_closes_it_for_all() {
+    let fleet = Fleet::new(Says::status(529)).await;
+    for by in [&fleet.one, &fleet.other, &fleet.one] {
+        assert!(is_down(&fleet.ask(by).await));
+    }
+    assert_eq!(fleet.stage.requests(), 3);
+    for by in [&fleet.one, &fleet.other] {
+        let Err(Refused::Unavailable { until, .. }) = fleet.ask(by).await else { panic!("it was asked") };
+        assert_eq!(until, Some(fleet.stage.wall.now() + SHORTEST), "by the clock of whoever asks");
+    }
+    assert_eq!(fleet.stage.requests(), 3, "nothing more was sent");
+
+    fleet.later(SHORTEST.0);
+    fleet.stage.model.play(Script::of([Says::text("x").times(0)]));
+    fleet.ask(&fleet.other).await.unwrap();
+    fleet.ask(&fleet.one).await.unwrap();
+    assert!(fleet.common.names().is_empty(), "nothing is kept of a closed one");
+}
+
+#[tokio::test]
+async fn a_cap_that_one_process_has_met_stops_all() {
+    let fleet = Fleet::new(Says::status(402)).await;
+    for by in [&fleet.one, &fleet.other] {
+        assert!(matches!(fleet.ask(by).await, Err(Refused::SpendCap { .. })));
+    }
+    assert_eq!(fleet.stage.requests(), 1);
+    let names = fleet.common.names();
+    assert!(names[0].starts_with(&format!("circuit:{}", fleet.stage.model.url())), "{names:?}");
+    assert!(!names[0].contains(KEY), "{names:?}");
+}
+
+#[tokio::test]
+async fn a_trial_that_is_given_up_leaves_its_place_to_another_process() {
+    let fleet = Fleet::new(Says::status(402)).await;
+    assert!(fleet.ask(&fleet.one).await.is_err());
+    fleet.later(TRIAL.0);
+    fleet.stage.model.play(Script::of([Says::fault(Fault::Slow { millis: 600_000 }).times(0)]));
+    let sent = fleet.stage.requests();
+    tokio::select! {
+        _ = fleet.ask(&fleet.one) => panic!("it hangs"),
+        () = async {
+            while fleet.stage.requests() == sent {
+                tokio::task::yield_now().await;
+            }
+        } => {}
+    }
+    fleet.stage.model.play(Script::of([Says::text("x").times(0)]));
+    // It is told before the process ends.
+    fleet.one.quiet().await;
+    fleet.ask(&fleet.other).await.unwrap();
+}
+
+#[tokio::test]
+async fn while_nothing_can_be_kept_in_common_each_process_has_its_own_circuit() {
+    let fleet = Fleet::new(Says::status(529)).await;
+    fleet.common.set_gone(true);
+    for _ in 0..5 {
+        assert!(is_down(&fleet.ask(&fleet.one).await));
+    }
+    assert_eq!(fleet.stage.requests(), 3);
+    assert!(is_down(&fleet.ask(&fleet.other).await));
+    assert_eq!(fleet.stage.requests(), 4);
+    // What all know is right again once it can be reached.
+    fleet.common.set_gone(false);
+    assert!(is_down(&fleet.ask(&fleet.one).await));
+    assert_eq!(fleet.stage.requests(), 5);
+}
