@@ -11,7 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use truing_core::finding::{Place, Side};
 use truing_core::id::{AccountId, Span};
-use truing_core::port::{Clock, ForgeError, WriteGate};
+use truing_core::port::{Clock, Common, ForgeError, WriteGate};
 use truing_diff::RepoPath;
 use truing_git::{Remote, Secret};
 use url::Url;
@@ -170,6 +170,18 @@ impl GitHub {
         let http = Http::new(&options.api_url, wire_of(&options.api_url), patience, clock).map_err(wrong)?;
         let auth = Auth::new(options.api_url.clone(), options.credentials.clone()).map_err(wrong)?;
         Ok(Self { inner: Arc::new(Inner { options, http, auth: Arc::new(auth) }) })
+    }
+
+    /// The same, with limits that all processes of this login keep together. To be called before anything is sent: what was
+    /// learnt of limits is forgotten.
+    #[must_use]
+    pub fn sharing(&self, common: Arc<dyn Common>) -> Self {
+        let Inner { options, http, .. } = &*self.inner;
+        let login = match &options.credentials {
+            Credentials::Token(token) => format!("token/{}", token.name()),
+            Credentials::App { id, .. } => format!("app/{id}"),
+        };
+        self.by(http.sharing(common, &options.api_url, &login))
     }
 
     /// The same; this gate is asked right before each call that writes.

@@ -15,7 +15,7 @@ use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use truing_core::id::{Millis, Span};
-use truing_core::port::{Clock, ForgeError, WriteGate};
+use truing_core::port::{Clock, Common, ForgeError, WriteGate};
 use truing_git::Secret;
 use url::Url;
 
@@ -285,6 +285,13 @@ impl Http {
         Self { gate: Some(gate), ..self.again() }
     }
 
+    /// The same, with limits that other processes of this login keep, too. `login`: its name, without anything secret.
+    pub(crate) fn sharing(&self, common: Arc<dyn Common>, api: &Url, login: &str) -> Self {
+        let limits = Limits::of(self.wire.creations, self.clock.clone());
+        let limits = limits.sharing(common, format!("limits:{api}:{login}"));
+        Self { limits: Arc::new(limits), ..self.again() }
+    }
+
     fn again(&self) -> Self {
         let Self { client, wire, patience, limits, clock, review, gate } = self;
         Self {
@@ -357,7 +364,7 @@ impl Http {
         }
         let mut response = request.send().await.map_err(|error| unanswered(by, call, error))?;
         let status = response.status();
-        self.limits.note(by.payer, response.headers());
+        self.limits.note(by.payer, response.headers()).await;
         let unchanged = status == StatusCode::NOT_MODIFIED && call.etag.is_some();
 
         let limit = if status.is_success() { MAX_ANSWER_BYTES } else { MAX_REFUSAL_BYTES };
@@ -379,9 +386,9 @@ impl Http {
         let elsewhere =
             call.redirected && status.is_redirection() && leads_elsewhere_here(call, response.headers());
         if !status.is_success() && !unchanged && !elsewhere {
-            return Err(self.refused(by, call, status, response.headers(), &body));
+            return Err(self.refused(by, call, status, response.headers(), &body).await);
         }
-        self.limits.went_well();
+        self.limits.went_well(by.payer).await;
         Ok(Answer {
             unchanged,
             what: call.what.clone(),
@@ -392,7 +399,7 @@ impl Http {
         })
     }
 
-    fn refused(
+    async fn refused(
         &self,
         by: &Authorization,
         call: &Call,
@@ -403,7 +410,7 @@ impl Http {
         let answer = (status, headers, body);
         let (mut refusal, brake) = classify(call, answer, self.wire, &by.clean, self.clock.now());
         if let (ForgeError::RateLimited { wait, .. }, Some(brake)) = (&mut refusal.error, brake) {
-            *wait = self.limits.hit(brake, *wait);
+            *wait = self.limits.hit(by.payer, brake, *wait).await;
         }
         refusal
     }

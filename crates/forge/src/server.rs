@@ -6,9 +6,9 @@ use std::sync::Arc;
 use truing_core::effect::{Effect, Kind};
 use truing_core::id::{CommentId, Millis, PrId, Sha, Span, Topic};
 use truing_core::port::{
-    Actor, Author, BranchPull, CommentKind, CommitCheck, ForgeError, ForgeKind, ForgeRead, ForgeWrite, Merge,
-    OpenPull, OwnIssue, Performed, Protection, PullActivity, PullComment, PullLine, PullNow, PullRequest,
-    PullReview, Reply, RepositoryNow, ReviewThread, Said, Seen, SetLabel, WriteGate,
+    Actor, Author, BranchPull, CommentKind, CommitCheck, Common, ForgeError, ForgeKind, ForgeRead,
+    ForgeWrite, Merge, OpenPull, OwnIssue, Performed, Protection, PullActivity, PullComment, PullLine,
+    PullNow, PullRequest, PullReview, Reply, RepositoryNow, ReviewThread, Said, Seen, SetLabel, WriteGate,
 };
 use truing_core::publish::{Bounds, Item, Observed, Producer};
 use truing_git::Remote;
@@ -72,6 +72,20 @@ pub enum RepositoryClient {
     BitbucketCloud(BitbucketCloudClient),
     /// At a Bitbucket Data Center.
     BitbucketDataCenter(BitbucketDataCenterClient),
+}
+
+impl Server {
+    /// The same, with limits that all processes of this login keep together, if they keep anything so. To be called before
+    /// anything is sent.
+    #[must_use]
+    pub fn sharing(self, common: Option<Arc<dyn Common>>) -> Self {
+        let Some(common) = common else { return self };
+        match self {
+            Self::GitHub(github) => Self::GitHub(github.sharing(common)),
+            Self::BitbucketCloud(cloud) => Self::BitbucketCloud(cloud.sharing(common)),
+            Self::BitbucketDataCenter(center) => Self::BitbucketDataCenter(center.sharing(common)),
+        }
+    }
 }
 
 impl ForgeServer for Server {

@@ -242,7 +242,8 @@ pub async fn service_context<R: Reader + 'static>(
     let folder = config.store.folder()?.to_owned();
     let (mut forges, mut repositories) = (BTreeMap::new(), BTreeMap::new());
     for (name, forge) in &config.forges {
-        forges.insert(name.clone(), server(name, forge, environment, &folder)?);
+        let server = server(name, forge, environment, &folder)?.sharing(ledger.common());
+        forges.insert(name.clone(), server);
         let wanted = value::repositories(&forge.repositories)
             .map_err(|error| CliError::usage("bad_value", format!("forge.{name}.repositories: {error}")))?;
         repositories.insert(name.clone(), wanted);

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 use truing_core::id::{AccountId, Sha};
-use truing_core::port::{Clock, ForgeError, WriteGate};
+use truing_core::port::{Clock, Common, ForgeError, WriteGate};
 use url::Url;
 
 use super::address::{append, parts, remember};
@@ -74,6 +74,15 @@ impl BitbucketCloud {
         let Inner { options, login, learnt, .. } = &*self.inner;
         let (options, login, learnt) = (options.clone(), login.clone(), learnt.clone());
         Self { inner: Arc::new(Inner { options, http, login, learnt }) }
+    }
+
+    /// The same, with limits that all processes of this login keep together. To be called before anything is sent: what was
+    /// learnt of limits is forgotten.
+    #[must_use]
+    pub fn sharing(&self, common: Arc<dyn Common>) -> Self {
+        let Inner { options, http, .. } = &*self.inner;
+        let login = format!("token/{}", options.token.name());
+        self.by(http.sharing(common, &options.api_url, &login))
     }
 
     fn guarded(&self, gate: &Arc<dyn WriteGate>) -> Self {

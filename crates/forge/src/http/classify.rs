@@ -9,16 +9,10 @@ use truing_core::id::{Millis, Span};
 use truing_core::port::ForgeError;
 use url::Url;
 
-use super::limits::{Brake, told};
+use super::limits::{Brake, DEFAULT_WAIT, MAX_WAIT, MIN_WAIT, told};
 use super::text::Cleaner;
 use super::{Call, Wire, host, unavailable};
 
-/// How long to wait when a rate limit names no time: the minimum that GitHub asks for.
-/// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>
-pub(super) const DEFAULT_WAIT: Span = Span::seconds(60);
-/// The shortest and longest wait that is believed: the window of the primary limit is one hour.
-pub(super) const MIN_WAIT: Span = Span::seconds(1);
-pub(super) const MAX_WAIT: Span = Span::minutes(60);
 /// How many of a refusal's reasons are repeated.
 const MAX_REASONS: usize = 10;
 

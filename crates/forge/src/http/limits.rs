@@ -1,26 +1,38 @@
-//! The forge's limits, kept by all calls of one client together: what would be refused is not sent, and whoever wants
-//! it is told how long to wait. Nothing here sleeps; waiting is the slot's business.
+//! The forge's limits, kept by all calls of one client together, and by those of other processes if there are any: what would be
+//! refused is not sent, and whoever wants it is told how long to wait. Nothing here sleeps; waiting is the slot's business.
 //! <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>
+//!
+//! What this process knows by itself is asked first. Where processes keep something in common ([`Common`]), each call that
+//! creates something is counted there, too, and others ask there once a second for how long nobody calls. While that cannot be
+//! reached, what this process knows is all that counts.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use reqwest::header::HeaderMap;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use truing_core::id::{Millis, Span};
-use truing_core::port::{Clock, ForgeError};
-use url::Url;
+use truing_core::port::{Changed, Clock, Common, ForgeError, change};
 
-use super::classify::{DEFAULT_WAIT, MAX_WAIT, MIN_WAIT, date, text};
+use self::account::{Account, Creations, Resource};
+use super::classify::{date, text};
 use super::{Call, Repeat, unavailable};
 
+mod account;
 #[cfg(test)]
 mod tests;
+
+pub(super) use self::account::{Brake, DEFAULT_WAIT, MAX_WAIT, MIN_WAIT};
 
 /// Calls at once. GitHub allows 100 of all clients of an account together.
 const MAX_CONCURRENT: usize = 24;
 /// Limits that are kept at once: one for each installation and kind of call.
 const MAX_WINDOWS: usize = 4096;
+/// How long it is believed that other processes have met no limit. What creates something asks each time.
+const ASK_AGAIN: Span = Span::seconds(1);
+/// How long what processes keep in common lasts after its last change: longer than any wait in it.
+const KEEP: Span = Span::minutes(120);
 
 /// Whose rate limit a call uses up.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -44,22 +56,6 @@ pub struct Quota {
     pub reset: Millis,
 }
 
-/// What kind of secondary limit was hit.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Brake {
-    /// The forge says how long to wait.
-    Asked,
-    /// It does not: longer each time.
-    Unasked,
-}
-
-/// The kinds of calls that are counted apart.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-enum Resource {
-    Core,
-    GraphQl,
-}
-
 /// What an answer's headers say of a primary limit.
 pub(super) struct LimitHeaders {
     resource: Option<Resource>,
@@ -72,26 +68,36 @@ pub(super) struct LimitHeaders {
 pub(super) struct Limits {
     clock: Arc<dyn Clock>,
     places: Semaphore,
-    /// How many calls that create something there may be in a span of time; empty: any number.
-    creations: &'static [(usize, Span)],
+    creations: &'static Creations,
     state: Mutex<State>,
+    /// What processes keep in common, and the name of the login in it.
+    common: Option<(Arc<dyn Common>, String)>,
 }
 
 #[derive(Default)]
 struct State {
     /// The primary limits, each with the instant at which its window ends.
     windows: HashMap<(Payer, Resource), (Quota, Millis)>,
-    /// Nobody calls before then.
-    paused: Option<Millis>,
-    /// How often in a row a secondary limit named no wait.
-    strikes: u32,
-    /// When something was created in the longest window, oldest first.
-    created: VecDeque<Millis>,
+    payers: HashMap<Payer, Own>,
+}
+
+/// What this process knows of a payer.
+#[derive(Default)]
+struct Own {
+    account: Account,
+    /// When the others were asked last.
+    asked: Option<Millis>,
 }
 
 impl Limits {
-    pub(super) fn of(creations: &'static [(usize, Span)], clock: Arc<dyn Clock>) -> Self {
-        Self { clock, places: Semaphore::new(MAX_CONCURRENT), creations, state: Mutex::default() }
+    pub(super) fn of(creations: &'static Creations, clock: Arc<dyn Clock>) -> Self {
+        let (places, state) = (Semaphore::new(MAX_CONCURRENT), Mutex::default());
+        Self { clock, places, creations, state, common: None }
+    }
+
+    /// The same for a login that other processes have, too.
+    pub(super) fn sharing(self, common: Arc<dyn Common>, login: String) -> Self {
+        Self { common: Some((common, login)), ..self }
     }
 
     /// A place for a call, as soon as there is one, if it may be sent now.
@@ -102,12 +108,13 @@ impl Limits {
         let place = self.places.acquire().await;
         let place = place.map_err(|_| unavailable(&call.what, "the client is shut"))?;
         // After the wait for a place: others may have met a limit meanwhile.
-        let now = self.clock.now();
-        let mut state = self.state();
-        let creates = call.repeat == Repeat::Never;
-        let wait = state.pause(now).max(state.spent(payer, Resource::of(&call.url), now));
-        // Counted only if it is sent.
-        match wait.or_else(|| creates.then(|| state.create(self.creations, now)).flatten()) {
+        let resource = Resource::of(&call.url);
+        let creations = (call.repeat == Repeat::Never).then_some(self.creations);
+        let wait = match self.own(payer, |own, now| own.account.admit(resource, creations, now)) {
+            Some(wait) => Some(wait),
+            None => self.admitted_by_others(payer, resource, creations).await,
+        };
+        match wait {
             None => Ok(place),
             Some(wait) => {
                 let wait = wait.clamp(MIN_WAIT, MAX_WAIT);
@@ -116,42 +123,57 @@ impl Limits {
         }
     }
 
-    /// Takes note of what an answer says.
-    pub(super) fn note(&self, payer: Payer, headers: &HeaderMap) {
-        let now = self.clock.now();
-        let Some(LimitHeaders { resource: Some(resource), quota, wait }) = told(headers, now) else { return };
-        let mut state = self.state();
-        if state.windows.len() >= MAX_WINDOWS {
-            state.windows.retain(|_, (_, until)| *until > now);
+    /// The same by what processes keep in common, for a call that may be sent by what this one knows.
+    async fn admitted_by_others(
+        &self,
+        payer: Payer,
+        resource: Resource,
+        creations: Option<&Creations>,
+    ) -> Option<Span> {
+        if !self.own(payer, |own, now| own.asks(now)) && creations.is_none() {
+            return None;
         }
-        state.windows.insert((payer, resource), (quota, now + wait));
+        let wait = self.all(payer, |account, now| account.admit(resource, creations, now)).await.flatten()?;
+        // Counted only if it is sent.
+        if creations.is_some() {
+            self.own(payer, |own, _| own.account.not_created());
+        }
+        Some(wait)
     }
 
-    /// A secondary limit was met: all calls wait. How long.
-    pub(super) fn hit(&self, brake: Brake, wait: Span) -> Span {
+    /// Takes note of what an answer says.
+    pub(super) async fn note(&self, payer: Payer, headers: &HeaderMap) {
         let now = self.clock.now();
-        let mut state = self.state();
-        let wait = match brake {
-            Brake::Asked => wait,
-            Brake::Unasked => {
-                // Calls that were under way when the first of them was refused are one strike.
-                if state.pause(now).is_none() {
-                    state.strikes = state.strikes.saturating_add(1);
-                }
-                let times = state.strikes.saturating_sub(1).min(16);
-                Span(DEFAULT_WAIT.0.saturating_mul(1 << times)).min(MAX_WAIT)
+        let Some(LimitHeaders { resource: Some(resource), quota, wait }) = told(headers, now) else { return };
+        {
+            let mut state = self.state();
+            if state.windows.len() >= MAX_WINDOWS {
+                state.windows.retain(|_, (_, until)| *until > now);
             }
-        };
-        state.paused = state.paused.max(Some(now + wait));
-        wait
+            state.windows.insert((payer, resource), (quota, now + wait));
+        }
+        let is_spent = quota.remaining == 0;
+        let note =
+            |account: &mut Account, now: Millis| account.told(resource, is_spent.then_some(now + wait));
+        self.own(payer, |own, now| note(&mut own.account, now));
+        if is_spent {
+            self.all(payer, note).await;
+        }
+    }
+
+    /// A secondary limit was met: all calls of this payer wait, those of other processes, too. How long.
+    pub(super) async fn hit(&self, payer: Payer, brake: Brake, wait: Span) -> Span {
+        let hit = |account: &mut Account, now: Millis| account.hit(brake, wait, now);
+        match self.all(payer, hit).await {
+            Some(wait) => wait,
+            None => self.own(payer, |own, now| hit(&mut own.account, now)),
+        }
     }
 
     /// A call was answered as it should.
-    pub(super) fn went_well(&self) {
-        let now = self.clock.now();
-        let mut state = self.state();
-        if state.pause(now).is_none() {
-            state.strikes = 0;
+    pub(super) async fn went_well(&self, payer: Payer) {
+        if self.own(payer, |own, now| own.account.went_well(now)) {
+            self.all(payer, Account::went_well).await;
         }
     }
 
@@ -166,44 +188,56 @@ impl Limits {
             .map(|(_, _, quota)| *quota)
     }
 
+    /// Looks at what this process knows, or changes it.
+    fn own<T>(&self, payer: Payer, decide: impl FnOnce(&mut Own, Millis) -> T) -> T {
+        let now = self.clock.now();
+        let mut state = self.state();
+        if state.payers.len() >= MAX_WINDOWS && !state.payers.contains_key(&payer) {
+            state.payers.retain(|_, own| own.account.matters(now));
+        }
+        decide(state.payers.entry(payer).or_default(), now)
+    }
+
+    /// The same with what processes keep in common, from which this one learns. None: there is no such thing, or it cannot be
+    /// reached.
+    async fn all<T>(&self, payer: Payer, decide: impl Fn(&mut Account, Millis) -> T) -> Option<T> {
+        let (common, login) = self.common.as_ref()?;
+        match change(&**common, &format!("{login}{payer}"), KEEP, decide).await {
+            Ok(Changed { state, now: there, came }) => {
+                self.own(payer, |own, now| own.account.learn(&state, there - now));
+                Some(came)
+            }
+            Err(error) => {
+                tracing::debug!(%error, "nobody tells which limits other processes have met: those of this one count");
+                None
+            }
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    /// What is left of a pause. One that is longer than any is of a clock that was set back.
-    fn pause(&self, now: Millis) -> Option<Span> {
-        self.paused.map(|until| until - now).filter(|left| (1..=MAX_WAIT.0).contains(&left.0))
-    }
-
-    /// How long until there are calls again, if none is left.
-    fn spent(&self, payer: Payer, resource: Resource, now: Millis) -> Option<Span> {
-        let (quota, until) = self.windows.get(&(payer, resource))?;
-        let left = *until - now;
-        (quota.remaining == 0 && (1..=MAX_WAIT.0).contains(&left.0)).then_some(left)
-    }
-
-    /// Counts a creating call; or how long until there may be one.
-    fn create(&mut self, creations: &[(usize, Span)], now: Millis) -> Option<Span> {
-        let longest = creations.iter().map(|(_, window)| *window).max().unwrap_or_default();
-        self.created.retain(|at| (0..longest.0).contains(&(now - *at).0));
-        let waits = creations.iter().filter_map(|(most, window)| {
-            // The oldest of the last so many must be out of the window.
-            let oldest = self.created.iter().rev().nth(most - 1)?;
-            Some((*oldest + *window) - now).filter(|wait| wait.0 > 0)
-        });
-        let wait = waits.max();
-        if wait.is_none() {
-            self.created.push_back(now);
+impl Own {
+    /// Is it time to ask the others? Then they are asked.
+    fn asks(&mut self, now: Millis) -> bool {
+        let asks = self.asked.is_none_or(|asked| !(0..ASK_AGAIN.0).contains(&(now - asked).0));
+        if asks {
+            self.asked = Some(now);
         }
-        wait
+        asks
     }
 }
 
-impl Resource {
-    fn of(url: &Url) -> Self {
-        if url.path().ends_with("/graphql") { Self::GraphQl } else { Self::Core }
+/// As a part of a name that processes have in common. The one of a token is its login's.
+impl fmt::Display for Payer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Token => Ok(()),
+            Self::App => f.write_str(":itself"),
+            Self::Installation(number) => write!(f, ":installation/{number}"),
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use truing_fakes::common::InCommon;
+
 use super::*;
 use crate::testing::{CANARY, Hand, Reply, Server, brief, patience};
 
@@ -300,6 +302,32 @@ async fn what_has_not_changed_is_not_an_error_if_it_was_asked_so() {
     let requests = server.requests();
     assert_eq!(requests[0].headers.get("if-none-match"), None);
     assert_eq!(requests[1].headers.get("if-none-match").unwrap(), "W/\"a\"");
+}
+
+#[tokio::test]
+async fn processes_that_share_limits_send_together_what_one_may() {
+    let server = Server::new([Reply::new(201, "{}").always()]).await;
+    let (api, clock) = (server.url(""), Arc::new(Hand::at(NOW)));
+    let common = InCommon::new(clock.clone());
+    const THREE: &[(usize, Span)] = &[(3, Span::minutes(1))];
+    let wire = Wire { creations: THREE, ..crate::github::wire_of(&api) };
+    let process = |login: &str| {
+        let http = Http::new(&api, wire, patience(), clock.clone()).unwrap();
+        http.sharing(Arc::new(common.clone()), &api, login)
+    };
+    let (one, other, stranger) = (process("token/1"), process("token/1"), process("token/2"));
+    let by = Authorization::bearer(Secret::new(CANARY), Payer::Token).unwrap();
+    let call = Call::create("making x", server.url("/x"), Value::Null);
+    let send = async |http: &Http| http.send(&by, &call).await.is_ok();
+    let sent = [send(&one).await, send(&other).await, send(&one).await, send(&other).await, send(&one).await];
+    assert_eq!((sent, server.requests().len()), ([true, true, true, false, false], 3));
+    assert!(send(&stranger).await, "another login has its own");
+    // The same without others at once: nothing that fails beside it costs a call.
+    common.set_gone(true);
+    clock.pass(Span::minutes(1));
+    assert!(send(&one).await && send(&one).await && send(&one).await);
+    assert!(!send(&one).await && send(&other).await);
+    assert_eq!(common.names(), [format!("limits:{api}:token/1"), format!("limits:{api}:token/2")]);
 }
 
 #[test]

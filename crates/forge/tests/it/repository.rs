@@ -9,4 +9,5 @@ mod gated;
 mod proposing;
 pub(crate) mod pushing;
 pub(crate) mod reviewing;
+mod sharing;
 pub(crate) mod site;

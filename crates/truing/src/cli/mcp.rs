@@ -92,13 +92,16 @@ impl Serve {
         let mut signals = Signals::new()?;
         let folder = wiring::own_folder(&config)?;
         let git = wiring::git(&context.environment).await?;
+        let server = wiring::client(&config, &self.forge, &context.environment, &folder)?;
+        let here = here(&self.forge, &git, &config, context).await;
+        let store = wiring::open_store(&config, &context.environment).await?;
         let parts = Parts {
             name: self.forge.clone(),
-            server: wiring::client(&config, &self.forge, &context.environment, &folder)?,
-            here: here(&self.forge, &git, &config, context).await,
+            server: server.sharing(store.common()),
+            here,
             git,
             mirrors: wiring::mirrors(&folder),
-            store: wiring::open_store(&config, &context.environment).await?,
+            store,
         };
         let review = self.review_id.clone().unwrap_or_else(|| UniqueIds.run().to_string());
         let tools = ForgeTools::new(parts).for_review(&review);

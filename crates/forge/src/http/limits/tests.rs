@@ -2,6 +2,8 @@
 
 use reqwest::header::{HeaderName, HeaderValue};
 use serde_json::Value;
+use truing_fakes::common::InCommon;
+use url::Url;
 
 use super::*;
 use crate::testing::Hand;
@@ -56,13 +58,13 @@ async fn a_spent_primary_limit_is_not_tried_until_its_window_ends() {
         ("x-ratelimit-reset", "1795165800"),
         ("date", "Fri, 20 Nov 2026 09:00:00 GMT"),
     ];
-    limits.note(one, &headers(&spent));
+    limits.note(one, &headers(&spent)).await;
     assert_eq!(wait(&limits, one, &read()).await, Some(Span::minutes(10)));
     assert_eq!(wait(&limits, other, &read()).await, None, "each installation has its own");
     let graphql = Call::get("asking x", url("/graphql"));
     assert_eq!(wait(&limits, one, &graphql).await, None, "GraphQL is counted apart");
     let of_graphql = [spent.as_slice(), &[("x-ratelimit-resource", "graphql")]].concat();
-    limits.note(other, &headers(&of_graphql));
+    limits.note(other, &headers(&of_graphql)).await;
     assert_eq!(wait(&limits, other, &graphql).await, Some(Span::minutes(10)));
     assert_eq!(wait(&limits, other, &read()).await, None);
     clock.pass(Span::minutes(10));
@@ -78,7 +80,7 @@ async fn whoever_has_the_fewest_calls_left_is_shown() {
     {
         let told =
             [("x-ratelimit-limit", "5000"), ("x-ratelimit-remaining", left), ("x-ratelimit-reset", reset)];
-        limits.note(Payer::Installation(installation), &headers(&told));
+        limits.note(Payer::Installation(installation), &headers(&told)).await;
     }
     let left = || limits.quota().map(|quota| quota.remaining);
     assert_eq!(left(), Some(4));
@@ -89,29 +91,31 @@ async fn whoever_has_the_fewest_calls_left_is_shown() {
 }
 
 #[tokio::test]
-async fn a_secondary_limit_stops_all_calls_and_the_wait_grows_until_one_goes_well() {
+async fn a_secondary_limit_stops_all_calls_of_its_payer_and_the_wait_grows_until_one_goes_well() {
     let (limits, clock) = limits("https://api.github.com");
-    assert_eq!(limits.hit(Brake::Asked, Span::seconds(17)), Span::seconds(17));
-    assert_eq!(wait(&limits, Payer::Token, &read()).await, Some(Span::seconds(17)));
-    assert_eq!(wait(&limits, Payer::Installation(3), &create()).await, Some(Span::seconds(17)));
+    let (one, other) = (Payer::Installation(3), Payer::Installation(4));
+    assert_eq!(limits.hit(one, Brake::Asked, Span::seconds(17)).await, Span::seconds(17));
+    assert_eq!(wait(&limits, one, &read()).await, Some(Span::seconds(17)));
+    assert_eq!(wait(&limits, one, &create()).await, Some(Span::seconds(17)));
+    assert_eq!(wait(&limits, other, &create()).await, None, "each installation has its own");
     clock.pass(Span::seconds(17));
-    assert_eq!(wait(&limits, Payer::Token, &read()).await, None);
+    assert_eq!(wait(&limits, one, &read()).await, None);
 
     let mut waits = Vec::new();
     for _ in 0..8 {
         // Two that were under way together.
-        let hit = limits.hit(Brake::Unasked, DEFAULT_WAIT);
-        assert_eq!(limits.hit(Brake::Unasked, DEFAULT_WAIT), hit);
-        limits.went_well(); // a third one, sent before
+        let hit = limits.hit(one, Brake::Unasked, DEFAULT_WAIT).await;
+        assert_eq!(limits.hit(one, Brake::Unasked, DEFAULT_WAIT).await, hit);
+        limits.went_well(one).await; // a third one, sent before
         waits.push(hit.0 / 60_000);
         clock.pass(hit);
     }
     assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
-    limits.went_well();
-    assert_eq!(limits.hit(Brake::Unasked, DEFAULT_WAIT), Span::minutes(1));
+    limits.went_well(one).await;
+    assert_eq!(limits.hit(one, Brake::Unasked, DEFAULT_WAIT).await, Span::minutes(1));
     // Our clock is set back: the pause is not kept for a day.
     clock.pass(Span::minutes(-24 * 60));
-    assert_eq!(wait(&limits, Payer::Token, &read()).await, None);
+    assert_eq!(wait(&limits, one, &read()).await, None);
 }
 
 #[tokio::test]
@@ -140,7 +144,7 @@ async fn what_is_created_keeps_within_what_githubs_own_service_allows() {
 #[tokio::test]
 async fn a_call_that_is_not_sent_counts_as_none_created() {
     let (limits, clock) = limits("https://api.octo.ghe.com");
-    limits.hit(Brake::Asked, Span::seconds(10));
+    limits.hit(Payer::Token, Brake::Asked, Span::seconds(10)).await;
     for _ in 0..500 {
         assert!(wait(&limits, Payer::Token, &create()).await.is_some());
     }
@@ -176,7 +180,110 @@ async fn no_more_calls_are_under_way_than_there_are_places() {
         () = std::future::ready(()) => {}
     }
     // Who waited meets a limit that was met meanwhile.
-    limits.hit(Brake::Asked, Span::seconds(5));
+    limits.hit(Payer::Token, Brake::Asked, Span::seconds(5)).await;
     places.pop();
     assert!(matches!(next.await, Err(ForgeError::RateLimited { .. })));
+}
+
+/// Two processes with one login, what they keep in common by a clock that is an hour ahead of theirs, and both clocks.
+fn two() -> (Limits, Limits, InCommon, [Hand; 2]) {
+    let (ours, theirs) = (Hand::at(NOW), Hand::at(NOW + Span::minutes(60)));
+    let common = InCommon::new(Arc::new(theirs.clone()));
+    let process = || {
+        let creations = crate::github::wire_of(&url("")).creations;
+        let limits = Limits::of(creations, Arc::new(ours.clone()));
+        limits.sharing(Arc::new(common.clone()), "limits:here".to_owned())
+    };
+    (process(), process(), common, [ours, theirs])
+}
+
+fn pass(clocks: &[Hand; 2], time: Span) {
+    clocks.iter().for_each(|clock| clock.pass(time));
+}
+
+#[tokio::test]
+async fn processes_create_together_what_one_may_and_while_they_know_nothing_of_each_other_each_as_much() {
+    let (one, other, common, clocks) = two();
+    for of in 0..80 {
+        let limits = if of % 2 == 0 { &one } else { &other };
+        assert_eq!(wait(limits, Payer::Token, &create()).await, None);
+    }
+    pass(&clocks, Span::seconds(20));
+    for limits in [&one, &other] {
+        assert_eq!(wait(limits, Payer::Token, &create()).await, Some(Span::seconds(40)));
+        assert_eq!(wait(limits, Payer::Token, &read()).await, None, "reading is another matter");
+        assert_eq!(wait(limits, Payer::Installation(1), &create()).await, None, "each has its own");
+    }
+    common.set_gone(true);
+    // Each has counted its own 40, and none of those that were not sent.
+    for _ in 0..40 {
+        assert_eq!(wait(&one, Payer::Token, &create()).await, None);
+    }
+    assert_eq!(wait(&one, Payer::Token, &create()).await, Some(Span::seconds(40)));
+    pass(&clocks, Span::seconds(40));
+    common.set_gone(false);
+    assert_eq!(wait(&other, Payer::Token, &create()).await, None);
+}
+
+#[tokio::test]
+async fn a_secondary_limit_that_one_process_met_stops_the_others_for_the_same_time() {
+    let (one, other, common, clocks) = two();
+    one.hit(Payer::Token, Brake::Asked, Span::seconds(90)).await;
+    assert_eq!(wait(&other, Payer::Token, &read()).await, Some(Span::seconds(90)));
+    assert_eq!(wait(&other, Payer::Token, &create()).await, Some(Span::seconds(90)));
+    // A shorter one changes nothing.
+    other.hit(Payer::Token, Brake::Asked, Span::seconds(5)).await;
+    assert_eq!(wait(&one, Payer::Token, &read()).await, Some(Span::seconds(90)));
+    // It is known by now.
+    common.set_gone(true);
+    pass(&clocks, Span::seconds(30));
+    assert_eq!(wait(&other, Payer::Token, &read()).await, Some(Span::seconds(60)));
+    pass(&clocks, Span::seconds(60));
+    assert_eq!(wait(&other, Payer::Token, &read()).await, None);
+}
+
+#[tokio::test]
+async fn the_wait_grows_with_the_strikes_of_all_until_a_call_of_any_goes_well() {
+    let (one, other, common, clocks) = two();
+    for (limits, minutes) in [(&one, 1), (&other, 2), (&one, 4)] {
+        let hit = limits.hit(Payer::Token, Brake::Unasked, DEFAULT_WAIT).await;
+        assert_eq!(hit, Span::minutes(minutes));
+        pass(&clocks, hit);
+    }
+    assert_eq!(wait(&other, Payer::Token, &read()).await, None);
+    other.went_well(Payer::Token).await;
+    assert_eq!(one.hit(Payer::Token, Brake::Unasked, DEFAULT_WAIT).await, Span::minutes(1));
+    assert_eq!(common.names(), ["limits:here"]);
+}
+
+#[tokio::test]
+async fn a_primary_limit_that_one_process_has_seen_used_up_is_not_tried_by_the_others() {
+    let (one, other, ..) = two();
+    let told = [
+        ("x-ratelimit-limit", "5000"),
+        ("x-ratelimit-remaining", "0"),
+        ("x-ratelimit-reset", "1795162200"),
+        ("date", "Fri, 20 Nov 2026 08:00:00 GMT"),
+    ];
+    one.note(Payer::Installation(1), &headers(&told)).await;
+    assert_eq!(wait(&other, Payer::Installation(1), &read()).await, Some(Span::minutes(10)));
+    let graphql = Call::get("asking x", url("/graphql"));
+    assert_eq!(wait(&other, Payer::Installation(1), &graphql).await, None);
+    assert_eq!(wait(&other, Payer::Installation(2), &read()).await, None);
+}
+
+#[tokio::test]
+async fn whoever_only_reads_asks_the_others_once_a_second_and_whoever_creates_each_time() {
+    let (one, _, common, clocks) = two();
+    for _ in 0..9 {
+        wait(&one, Payer::Token, &read()).await;
+    }
+    assert_eq!(common.reads(), 1);
+    pass(&clocks, Span::seconds(1));
+    wait(&one, Payer::Token, &read()).await;
+    assert_eq!(common.reads(), 2);
+    for _ in 0..3 {
+        wait(&one, Payer::Token, &create()).await;
+    }
+    assert_eq!(common.reads(), 5);
 }

@@ -69,7 +69,7 @@ impl<'a> Place<'a> {
         let environment = &turn.context.environment;
         Ok(Self {
             target,
-            client: wiring::client(&config, &target.forge, environment, &folder)?,
+            client: wiring::client(&config, &target.forge, environment, &folder)?.sharing(store.common()),
             git: wiring::git(environment).await?,
             mirrors: wiring::mirrors(&folder),
             converging: wiring::converge::converging(config.clone(), environment, &store)?,

@@ -41,6 +41,7 @@ impl Command {
         let doing = if self.args.publish && !self.args.dry_run { "publishing" } else { "reviewing" };
         let progress = self.output.progress(doing, None);
         let client = wiring::client(&config, &forge, &self.environment, &folder)?;
+        let client = client.sharing(store.as_ref().and_then(Store::common));
         let (id, pull) = look(&client, &forge, &repo, number).await?;
         let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
         let git = wiring::git(&self.environment).await?;

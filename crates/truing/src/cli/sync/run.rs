@@ -159,6 +159,7 @@ impl Run {
         // Gone when this is done.
         let temp = PrivateFolder::new().map_err(truing_loops::local::LocalError::NoFolder)?;
         let key = job::key(&self.job);
+        let common = store.common();
         let store = if self.dry_run { dry_run_store(&store, temp.path(), &key).await? } else { store };
         let act = Act::new(&actor(environment), "sync run", key.as_str(), repo);
         store.audit(&[act]).await.map_err(store_error)?;
@@ -167,7 +168,7 @@ impl Run {
         let porter = wiring::agent::porter(config, environment, &store, job)?;
         let locker = wiring::verify::locker(&config.verify, environment, job)?;
         let verifier = wiring::verify::checker(&config.verify, environment)?;
-        let forge = wiring::client(config, &job.forge, environment, folder)?;
+        let forge = wiring::client(config, &job.forge, environment, folder)?.sharing(common);
         let work = JobRun {
             job: SyncJob {
                 name: &self.job,

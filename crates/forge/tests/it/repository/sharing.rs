@@ -1,0 +1,39 @@
+//! Two processes with one login at one forge: a limit that one of them has met is not tried by the other.
+
+use std::sync::Arc;
+
+use truing_core::port::ForgeError;
+use truing_fakes::common::InCommon;
+use truing_fakes::forge::{FaultKind, Flavour};
+use truing_forge::ForgeServer as _;
+
+use super::site::{Site, TOKEN, Wall, server};
+
+/// Is it told to wait for what is left of the 90 s?
+fn is_limited(error: &ForgeError) -> bool {
+    matches!(error, ForgeError::RateLimited { wait, .. } if (30_000..=90_000).contains(&wait.0))
+}
+
+#[tokio::test]
+async fn a_secondary_limit_that_one_process_has_met_is_obeyed_by_the_other_without_a_call() {
+    for flavour in [Flavour::GitHub, Flavour::Cloud, Flavour::DataCenter] {
+        let site = Site::of(flavour).await;
+        site.forge.token("ghs_canary_other", "ann");
+        let common = InCommon::new(Arc::new(Wall));
+        let process = |token: &str| server(&site.forge, token).sharing(Some(Arc::new(common.clone())));
+        let (one, other, stranger) = (process(TOKEN), process(TOKEN), process("ghs_canary_other"));
+        site.fault("", "", FaultKind::SecondaryLimit(Some(90)));
+        let met = one.repository("acme/shop").await.unwrap_err();
+        assert!(is_limited(&met), "{met}");
+
+        let calls = site.forge.log().len();
+        let met = other.repository("acme/shop").await.unwrap_err();
+        assert!(is_limited(&met), "{met}");
+        assert_eq!(site.forge.log().len(), calls, "{flavour:?}");
+        // Whatever it is answered, it is not held back.
+        let _ = stranger.repository("acme/shop").await;
+        assert!(site.forge.log().len() > calls, "{flavour:?}");
+        let names = common.names();
+        assert!(names.iter().all(|name| !name.contains("canary")), "{names:?}");
+    }
+}
