@@ -13,7 +13,7 @@ mod whole;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::Instant;
 
 use redis::RedisError;
 use truing_core::id::{Key, Millis, Version};
@@ -31,8 +31,6 @@ use crate::due::{WINDOW, in_turn};
 use crate::fault::{Fault, from_json, to_json};
 use crate::watch::Watch;
 
-/// The longest time that a call may take.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Slots that are read at once.
 const BATCH: usize = 256;
 /// The time for which it is remembered that a request was obeyed.
@@ -525,5 +523,41 @@ pub(crate) fn shown(state: &State) -> String {
         State::Waiting { why, .. } => format!("waiting/{}", why.as_str()),
         State::Leased { .. } => "leased/".to_owned(),
         State::Held { why } => format!("held/{}", why.as_str()),
+    }
+}
+
+impl Valkey {
+    /// The primary. If it was lost, the Sentinels are asked: by one caller for all who wait.
+    async fn primary(&self) -> Result<Primary, StoreError> {
+        let asked = Instant::now();
+        if let Some(primary) = self.route.usable() {
+            return Ok(primary);
+        }
+        let mut failed = self.route.asking.lock().await;
+        if let Some(primary) = self.route.usable() {
+            return Ok(primary);
+        }
+        if let Some((_, error)) = failed.as_ref().filter(|(at, _)| *at > asked) {
+            return Err(error.clone());
+        }
+        let found = self.next_primary().await;
+        *failed = found.as_ref().err().map(|error| (Instant::now(), error.clone()));
+        found
+    }
+
+    /// Connects to the server that the Sentinels name now.
+    async fn next_primary(&self) -> Result<Primary, StoreError> {
+        let Some(sentinels) = &self.route.sentinels else { return Ok(self.route.current.borrow().clone()) };
+        let found = sentinels.primary().await;
+        let mut primary = found.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        // The last second may be lost, with the numbers that were given in it: none is given twice.
+        let given = self.given.load(Ordering::Relaxed);
+        let raised = self.raise_at(&mut primary, given).await;
+        raised.map_err(|error| {
+            StoreError::Unavailable(format!("{}: {}", primary.name, fault::words(&error)))
+        })?;
+        tracing::info!(name = %primary.name, "Sentinel names the server that keeps the slots from now on");
+        self.route.current.send_replace(primary.clone());
+        Ok(primary)
     }
 }

@@ -5,6 +5,11 @@ use std::time::Duration;
 
 use redis::{Client, ConnectionAddr, ErrorKind, RedisError};
 
+/// The longest time that a call may take.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+/// The same of a Sentinel: others are asked beside it.
+pub(super) const SENTINEL_PATIENCE: Duration = Duration::from_secs(2);
+
 /// The reason for which a server cannot keep the slots.
 #[derive(Debug, thiserror::Error)]
 pub enum SlotsError {
@@ -119,7 +124,7 @@ pub(super) fn words(error: &RedisError) -> String {
         None if error.kind() == ErrorKind::AuthenticationFailed => {
             format!("it does not accept the password, or the user; correct them in `store.url` ({error})")
         }
-        None if error.is_timeout() => silent(super::PATIENCE),
+        None if error.is_timeout() => silent(PATIENCE),
         // The client reads them for each connection, and tells no kind of its own.
         None if error.to_string().contains(" PEM ") => {
             format!("trusted certificates cannot be read; correct SSL_CERT_FILE, or what is there ({error})")
@@ -135,7 +140,7 @@ pub(super) fn words(error: &RedisError) -> String {
 
 /// An error of connecting in words; none: the server says nothing.
 pub(super) fn not_connected(client: &Client, error: Option<&RedisError>) -> String {
-    let said = error.map_or_else(|| silent(super::PATIENCE), words);
+    let said = error.map_or_else(|| silent(PATIENCE), words);
     format!("{said}{}", other_way(client, error))
 }
 
@@ -168,7 +173,7 @@ fn of_sentinel(error: &RedisError) -> String {
             format!("it does not accept the password; correct `sentinel_password` in `store.url` ({error})")
         }
         Some("ERR") => format!("it is no Sentinel; check its port in `store.url` ({error})"),
-        None if error.is_timeout() => silent(super::sentinel::PATIENCE),
+        None if error.is_timeout() => silent(SENTINEL_PATIENCE),
         Some(_) | None => words(error),
     }
 }

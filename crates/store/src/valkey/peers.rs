@@ -12,8 +12,9 @@ use truing_core::port::StoreError;
 use truing_core::share::Workers;
 use uuid::Uuid;
 
+use super::Valkey;
+use super::fault::PATIENCE;
 use super::primary::Primary;
-use super::{PATIENCE, Valkey};
 
 /// A process that was not heard of for so long leases no more.
 const SILENT_MILLIS: u32 = 30_000;

@@ -10,9 +10,8 @@ use redis::{Client, Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value};
 use tokio::sync::{Mutex, watch};
 use truing_core::port::StoreError;
 
-use super::fault::{self, SlotsError};
+use super::fault::{self, PATIENCE, SlotsError};
 use super::sentinel::Sentinels;
-use super::{PATIENCE, Valkey};
 
 /// A server, and the connection to it, which is made again when it is lost.
 #[derive(Clone)]
@@ -94,10 +93,10 @@ impl ConnectionLike for Primary {
 /// The way to the primary.
 pub(super) struct Route {
     /// Those who know it; none: it is the one server that is configured.
-    sentinels: Option<Sentinels>,
-    current: watch::Sender<Primary>,
+    pub(super) sentinels: Option<Sentinels>,
+    pub(super) current: watch::Sender<Primary>,
     /// Whoever has it asks the Sentinels; the last time that nothing was found.
-    asking: Mutex<Option<(Instant, StoreError)>>,
+    pub(super) asking: Mutex<Option<(Instant, StoreError)>>,
 }
 
 impl Route {
@@ -127,45 +126,9 @@ impl Route {
     }
 
     /// The current primary, if it is not lost, or is the only one.
-    fn usable(&self) -> Option<Primary> {
+    pub(super) fn usable(&self) -> Option<Primary> {
         let current = self.current.borrow();
         let is_usable = self.sentinels.is_none() || !current.is_lost.load(Ordering::Relaxed);
         is_usable.then(|| current.clone())
-    }
-}
-
-impl Valkey {
-    /// The primary. If it was lost, the Sentinels are asked: by one caller for all who wait.
-    pub(super) async fn primary(&self) -> Result<Primary, StoreError> {
-        let asked = Instant::now();
-        if let Some(primary) = self.route.usable() {
-            return Ok(primary);
-        }
-        let mut failed = self.route.asking.lock().await;
-        if let Some(primary) = self.route.usable() {
-            return Ok(primary);
-        }
-        if let Some((_, error)) = failed.as_ref().filter(|(at, _)| *at > asked) {
-            return Err(error.clone());
-        }
-        let found = self.next_primary().await;
-        *failed = found.as_ref().err().map(|error| (Instant::now(), error.clone()));
-        found
-    }
-
-    /// Connects to the server that the Sentinels name now.
-    async fn next_primary(&self) -> Result<Primary, StoreError> {
-        let Some(sentinels) = &self.route.sentinels else { return Ok(self.route.current.borrow().clone()) };
-        let found = sentinels.primary().await;
-        let mut primary = found.map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        // The last second may be lost, with the numbers that were given in it: none is given twice.
-        let given = self.given.load(Ordering::Relaxed);
-        let raised = self.raise_at(&mut primary, given).await;
-        raised.map_err(|error| {
-            StoreError::Unavailable(format!("{}: {}", primary.name, fault::words(&error)))
-        })?;
-        tracing::info!(name = %primary.name, "Sentinel names the server that keeps the slots from now on");
-        self.route.current.send_replace(primary.clone());
-        Ok(primary)
     }
 }

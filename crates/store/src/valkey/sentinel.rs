@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -11,11 +10,9 @@ use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, RedisError,
 };
 
-use super::fault::{self, SlotsError};
+use super::fault::{self, PATIENCE, SENTINEL_PATIENCE, SlotsError};
 use super::primary::Primary;
 
-/// The longest time that a Sentinel may take.
-pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// The port of a Sentinel that is named without one.
 const PORT: u16 = 26379;
 
@@ -84,9 +81,9 @@ impl Sentinels {
     /// that is a primary is believed.
     pub(super) async fn primary(&self) -> Result<Primary, SlotsError> {
         let none = |said: String| SlotsError::NoPrimary { name: self.name(), said };
-        match tokio::time::timeout(super::PATIENCE, self.find()).await {
+        match tokio::time::timeout(PATIENCE, self.find()).await {
             Ok(found) => found.map_err(|faults| none(faults.join("; "))),
-            Err(_) => Err(none(fault::silent(super::PATIENCE))),
+            Err(_) => Err(none(fault::silent(PATIENCE))),
         }
     }
 
@@ -112,8 +109,8 @@ impl Sentinels {
         let told =
             |error: RedisError| format!("Sentinel {name}: {}", fault::words_of_sentinel(sentinel, &error));
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(PATIENCE))
-            .set_response_timeout(Some(PATIENCE));
+            .set_connection_timeout(Some(SENTINEL_PATIENCE))
+            .set_response_timeout(Some(SENTINEL_PATIENCE));
         let connecting = sentinel.get_multiplexed_async_connection_with_config(&config);
         let mut connection = connecting.await.map_err(told)?;
         let asked = redis::cmd("SENTINEL")

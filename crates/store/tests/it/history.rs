@@ -133,7 +133,7 @@ async fn runs_and_outcomes_are_told_newest_first() {
 async fn of_many_keys_each_has_its_own_name_and_those_without_have_none() {
     let (_home, store) = new_store().await;
     let key = |number: usize| Key::new(format!("pr/github/5/{number}"));
-    let name = |number: usize| described(&format!("o/n#{number}"), (number % 2 == 0).then_some('a'));
+    let name = |number: usize| described(&format!("o/n#{number}"), number.is_multiple_of(2).then_some('a'));
     let known: Vec<_> =
         (0..600).filter(|number| number % 3 > 0).map(|number| (key(number), name(number))).collect();
     store.describe(&known).await.unwrap();
