@@ -1,4 +1,4 @@
-//! What processes keep in common, in memory: for tests in which several clients of one process stand for processes of their own.
+//! States that processes keep in common, in memory: for tests in which several clients of one process stand for processes of their own.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,7 +38,7 @@ impl InCommon {
         names
     }
 
-    /// How often it was read.
+    /// Times that it was read.
     pub fn reads(&self) -> usize {
         self.within().reads
     }

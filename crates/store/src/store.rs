@@ -105,7 +105,7 @@ impl Store {
         File::prepare(path)
     }
 
-    /// What all processes that use it keep in common; none for a file, which one process serves.
+    /// The states that all processes which use it keep in common; none for a file, which one process serves.
     pub fn common(&self) -> Option<Arc<dyn Common>> {
         Some(Arc::clone(self.0.valkey.as_ref()?) as Arc<dyn Common>)
     }

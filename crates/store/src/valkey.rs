@@ -53,7 +53,7 @@ struct Names {
     sole: String,
     /// Who leases.
     workers: String,
-    /// What all processes keep in common, each with a name of its own.
+    /// States that all processes keep in common, each with a name of its own.
     common: String,
     slot: String,
 }

@@ -124,7 +124,7 @@ pub(super) fn servers(program: &Path, folder: &Path) -> Result<Servers> {
     })
 }
 
-/// What a database holds and has done so far.
+/// The contents of a database, and its transactions so far.
 pub(super) struct Records {
     /// Rows of all tables of ours.
     pub(super) rows: u64,

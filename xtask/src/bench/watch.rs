@@ -13,7 +13,7 @@ const EVERY: Duration = Duration::from_millis(2);
 
 /// What was seen of a run.
 pub(super) struct Seen {
-    /// How it ended.
+    /// Its end.
     pub(super) status: ExitStatus,
     /// What the command printed.
     pub(super) output: Vec<u8>,

@@ -119,7 +119,7 @@ fn limit(workers: usize, row: &Row, busy: f64) -> String {
     format!("with {workers} workers the processors are used up: {part} takes the most ({share:.0} %)")
 }
 
-/// What all reviews of a measurement have cost, but for time.
+/// The cost of all reviews of a measurement, but for time.
 #[derive(Default)]
 struct Cost {
     /// Calls of the forge's API.

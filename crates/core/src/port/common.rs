@@ -27,7 +27,7 @@ pub struct Present {
     pub now: Millis,
 }
 
-/// What all processes keep in common. Losing it is no harm but that each of them has to learn again.
+/// States that all processes keep in common. Losing them is no harm but that each of them has to learn again.
 pub trait Common: Debug + Send + Sync {
     /// The state with this name.
     fn read<'a>(&'a self, name: &'a str) -> Kept<'a, Present>;
@@ -42,7 +42,7 @@ pub trait Common: Debug + Send + Sync {
     ) -> Kept<'a, bool>;
 }
 
-/// What came of a change.
+/// The outcome of a change.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Changed<S, T> {
     /// The state after it.

@@ -2,7 +2,7 @@
 //! refused is not sent, and whoever wants it is told how long to wait. Nothing here sleeps; waiting is the slot's business.
 //! <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>
 //!
-//! What this process knows by itself is asked first. Where processes keep something in common ([`Common`]), each call that
+//! A process asks its own knowledge first. Where processes keep something in common ([`Common`]), each call that
 //! creates something is counted there, too, and others ask there once a second for how long nobody calls. While that cannot be
 //! reached, what this process knows is all that counts.
 
@@ -29,9 +29,9 @@ pub(super) use self::account::{Brake, DEFAULT_WAIT, MAX_WAIT, MIN_WAIT};
 const MAX_CONCURRENT: usize = 24;
 /// Limits that are kept at once: one for each installation and kind of call.
 const MAX_WINDOWS: usize = 4096;
-/// How long it is believed that other processes have met no limit. What creates something asks each time.
+/// The time for which it is believed that other processes have met no limit. What creates something asks each time.
 const ASK_AGAIN: Span = Span::seconds(1);
-/// How long what processes keep in common lasts after its last change: longer than any wait in it.
+/// The life of a state in common after its last change: longer than any wait in it.
 const KEEP: Span = Span::minutes(120);
 
 /// Whose rate limit a call uses up.
@@ -70,7 +70,7 @@ pub(super) struct Limits {
     places: Semaphore,
     creations: &'static Creations,
     state: Mutex<State>,
-    /// What processes keep in common, and the name of the login in it.
+    /// The states in common, and the name of the login in it.
     common: Option<(Arc<dyn Common>, String)>,
 }
 
@@ -81,11 +81,11 @@ struct State {
     payers: HashMap<Payer, Own>,
 }
 
-/// What this process knows of a payer.
+/// This process's knowledge of a payer.
 #[derive(Default)]
 struct Own {
     account: Account,
-    /// When the others were asked last.
+    /// The last time that the others were asked.
     asked: Option<Millis>,
 }
 

@@ -10,7 +10,7 @@ use truing_core::port::{Changed, Clock, Common, change};
 
 use super::settling::{Account, Settling, UnderWay};
 
-/// How long the common one lasts after its last change: longer than it is ever open.
+/// The life of the common one after its last change: longer than it is ever open.
 const KEEP: Span = Span::minutes(120);
 
 /// A circuit. Clones are the same one.
@@ -21,7 +21,7 @@ struct Kept {
     clock: Arc<dyn Clock>,
     /// The circuit as this process knows it, by its own clock. While the common one cannot be reached it goes on by itself.
     own: Mutex<Breaker>,
-    /// What processes keep in common, and the name of the provider in it.
+    /// The states in common, and the name of the provider in it.
     common: Option<(Arc<dyn Common>, String)>,
     settling: Settling,
 }

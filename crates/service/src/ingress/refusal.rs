@@ -106,8 +106,8 @@ impl Refusal {
         }
     }
 
-    /// Is it the store that could not take it? A forge that calls a refused webhook less and less is better told nothing then: the
-    /// sweep makes up for what was lost meanwhile, and would have to for hours afterwards.
+    /// Is it the store that could not take it? A forge that calls a refused webhook less and less is then answered 202: the sweep
+    /// makes up for this delivery, instead of for hours without any.
     pub(super) fn is_of_the_store(&self) -> bool {
         matches!(self, Self::NotMarked(NotMarked::Slow | NotMarked::Store(_)))
     }

@@ -1,4 +1,4 @@
-//! What a store holds of one key, copied to another one: for what is only tried.
+//! The slot and the rows of one key, copied to another store: for a dry run.
 
 use truing_core::id::Key;
 use truing_core::port::Slots as _;

@@ -1,4 +1,4 @@
-//! What processes keep in common, on a real server: nothing that one of them has changed is lost to another, it ends by itself,
+//! States that processes keep in common, on a real server: nothing that one of them has changed is lost to another, it ends by itself,
 //! and whoever cannot reach it is told so.
 
 use std::time::{Duration, Instant};

@@ -48,7 +48,7 @@ async fn connecting_child() {
     println!("\nsaid: {said}");
 }
 
-/// What a process says that trusts the CAs in this file alone.
+/// The words of a process that trusts the CAs in this file alone.
 fn connects(trusted: &Path, slots: &str, records: &str) -> String {
     let began = Instant::now();
     let said = Command::new(std::env::current_exe().unwrap())

@@ -122,7 +122,7 @@ impl Served {
         }
     }
 
-    /// What `truing store` calls it.
+    /// Its name for `truing store`.
     pub(super) fn url(&self) -> String {
         match &self.kept {
             Kept::File(file) => format!("sqlite:{}", file.display()),

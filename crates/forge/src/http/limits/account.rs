@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 use truing_core::id::{Millis, Span};
 use url::Url;
 
-/// How long to wait when a rate limit names no time: the minimum that GitHub asks for.
+/// The wait where a rate limit names no time: the minimum that GitHub asks for.
 /// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>
 pub(in crate::http) const DEFAULT_WAIT: Span = Span::seconds(60);
 /// The shortest and longest wait that is believed: the window of the primary limit is one hour.
 pub(in crate::http) const MIN_WAIT: Span = Span::seconds(1);
 pub(in crate::http) const MAX_WAIT: Span = Span::minutes(60);
 
-/// How many calls that create something there may be in a span of time; empty: any number.
+/// The most calls that create something in a span of time; empty: any number.
 pub(super) type Creations = [(usize, Span)];
 
-/// What kind of secondary limit was hit.
+/// The kind of secondary limit that was hit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::http) enum Brake {
     /// The forge says how long to wait.
@@ -40,22 +40,22 @@ impl Resource {
     }
 }
 
-/// What is known of one payer.
+/// The state of one payer's limits.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Account {
     /// Nobody calls before then.
     paused: Option<Millis>,
-    /// How often in a row a secondary limit named no wait.
+    /// Secondary limits in a row that named no wait.
     strikes: u32,
-    /// When there are calls again, of those kinds of which none is left.
+    /// The instant of the next calls, of those kinds of which none is left.
     spent: BTreeMap<Resource, Millis>,
-    /// When something was created in the longest window, oldest first.
+    /// The instants at which something was created in the longest window, oldest first.
     created: VecDeque<Millis>,
 }
 
 impl Account {
-    /// How long a call has to wait, if it is not to be sent now. One that creates something (then there are `creations`) is
+    /// The wait of a call, if it is not to be sent now. One that creates something (then there are `creations`) is
     /// counted if it is.
     pub(super) fn admit(
         &mut self,
@@ -146,7 +146,7 @@ impl Account {
     }
 }
 
-/// What is left of a wait. One that is longer than any is of a clock that was set back.
+/// The rest of a wait. One that is longer than any is of a clock that was set back.
 fn left(until: Millis, now: Millis) -> Option<Span> {
     Some(until - now).filter(|left| (1..=MAX_WAIT.0).contains(&left.0))
 }

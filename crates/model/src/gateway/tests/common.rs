@@ -106,7 +106,7 @@ async fn while_nothing_can_be_kept_in_common_each_process_has_its_own_circuit() 
     assert_eq!(fleet.stage.requests(), 3);
     assert!(is_down(&fleet.ask(&fleet.other).await));
     assert_eq!(fleet.stage.requests(), 4);
-    // What all know is right again once it can be reached.
+    // Once it can be reached, all know the same again.
     fleet.common.set_gone(false);
     assert!(is_down(&fleet.ask(&fleet.one).await));
     assert_eq!(fleet.stage.requests(), 5);
