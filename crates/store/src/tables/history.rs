@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::json;
 
-use crate::sql::{Connection, Row, Value, places};
+use crate::sql::{Connection, Row};
 use truing_core::id::{Key, Millis, RunId, Token};
 use truing_core::outcome::ReviewRecord;
 use truing_core::port::{Described, Event, Revision, StoreError};
@@ -16,9 +16,6 @@ use crate::store::Store;
 
 /// Events kept for each key; older ones are deleted.
 const EVENTS_KEPT: u32 = 200;
-
-/// Keys that are looked up at once.
-const AT_ONCE: usize = 256;
 
 /// Runs that are looked at for the newest whose record can be read.
 const LAST_ENDED: u32 = 3;
@@ -255,17 +252,12 @@ pub(super) fn described(connection: &Connection, keys: &[Key]) -> Result<Vec<Opt
     if let [key] = keys {
         return Ok(vec![find(connection, key)?]);
     }
-    // Always so many places, so that it is one statement: the last chunk is filled up with a key of its own.
-    let sql = format!("SELECT name, url, head, key FROM described WHERE key IN ({})", places(1, AT_ONCE));
-    let mut described = Vec::with_capacity(keys.len());
-    for chunk in keys.chunks(AT_ONCE) {
-        let fill = std::iter::repeat_n(chunk.last(), AT_ONCE - chunk.len()).flatten();
-        let values: Vec<Value> = chunk.iter().chain(fill).map(|key| Value::from(key.as_str())).collect();
-        let rows = connection.sql(&sql).query(values, |row| Ok((row.get::<String>(3)?, row_of(row)?)))?;
-        let known: HashMap<String, Described> = rows.collect::<Result<_, Fault>>()?;
-        described.extend(chunk.iter().map(|key| known.get(key.as_str()).cloned()));
-    }
-    Ok(described)
+    let (names, given) = given(connection, keys.iter().map(|key| json!([key.as_str()])));
+    let sql =
+        format!("SELECT name, url, head, key FROM described WHERE key IN (SELECT value ->> 0 FROM {given})");
+    let rows = connection.sql(&sql).query([&names], |row| Ok((row.get::<String>(3)?, row_of(row)?)))?;
+    let known: HashMap<String, Described> = rows.collect::<Result<_, Fault>>()?;
+    Ok(keys.iter().map(|key| known.get(key.as_str()).cloned()).collect())
 }
 
 fn find(connection: &Connection, key: &Key) -> Result<Option<Described>, Fault> {
